@@ -1,0 +1,72 @@
+"""Who is who at a time: operations, devices, attachments and placements, as the journal's entries say.
+
+Both the door (may this message come in?) and the fold (whose track is it?) ask this one class, and
+both build it from entries only, in order, so that a rebuild answers as the live run did.
+"""
+
+from __future__ import annotations
+
+from birddog.model import Attachment, Body, Device, Operation, Placement
+
+#: The operation of vessels and contacts that belong to no case.
+OPEN = "open"
+
+
+class Directory:
+    """The present state of the registers; ``apply`` it to every entry in order."""
+
+    def __init__(self) -> None:
+        self.operations: dict[str, Operation] = {}
+        self.devices: dict[str, Device] = {}
+        self.attachments: dict[str, list[Attachment]] = {}
+        self.placements: dict[str, list[Placement]] = {}
+
+    def apply(self, body: Body) -> bool:
+        """Take in one entry's body; True where it was one of the registers' kinds."""
+        match body:
+            case Operation():
+                self.operations[body.operation] = body
+            case Device():
+                self.devices[body.device] = body
+            case Attachment():
+                _put(self.attachments.setdefault(body.device, []), body)
+            case Placement():
+                _put(self.placements.setdefault(body.device, []), body)
+            case _:
+                return False
+        return True
+
+    def attachment(self, device: str, time_ns: int) -> Attachment | None:
+        """The attachment of a device (or EPC) that holds at a time, in an operation that is not closed."""
+        found = _at(self.attachments.get(device), time_ns)
+        if found is not None:
+            operation = self.operations.get(found.operation)
+            if operation is not None and operation.closed:
+                return None
+        return found
+
+    def placement(self, device: str, time_ns: int) -> Placement | None:
+        """Where a fixed reader or sensor stands at a time."""
+        return _at(self.placements.get(device), time_ns)
+
+    def device(self, device: str) -> Device | None:
+        """The enrolment of a device, unless it was retired."""
+        found = self.devices.get(device)
+        return None if found is None or found.retired else found
+
+
+def _put(rows: list, row) -> None:
+    # the same beginning again is a correction (an end was set): it replaces
+    for i, old in enumerate(rows):
+        if old.from_ns == row.from_ns:
+            rows[i] = row
+            return
+    rows.append(row)
+
+
+def _at(rows: list | None, time_ns: int):
+    if rows:
+        for row in reversed(rows):
+            if row.from_ns <= time_ns and (row.to_ns is None or time_ns < row.to_ns):
+                return row
+    return None

@@ -1,0 +1,57 @@
+"""Whose fault it is: every error that Birddog raises on purpose says so by its class.
+
+``DeviceError`` is what a device (or a file standing in for one) sent; ``UsageError`` is what the
+person or program calling us asked; ``JournalError`` is the store.  The command line turns each into
+one line on stderr and an exit status; none of them ever reaches a user as a traceback.
+"""
+
+from __future__ import annotations
+
+
+class BirddogError(Exception):
+    """Base of everything raised on purpose; ``exit_code`` is what the command line ends with."""
+
+    exit_code = 2
+
+
+class UsageError(BirddogError):
+    """The caller asked for something that cannot be done: a wrong option, file or setting.
+
+    Args:
+        message: what is wrong and what was expected.
+        file, line, field: where, as far as known; they lead the printed line.
+    """
+
+    def __init__(self, message: str, *, file: str | None = None, line: int | None = None, field: str | None = None):
+        where = ":".join(str(part) for part in (file, line) if part is not None)
+        lead = f"{where}: " if where else ""
+        what = f"{field}: " if field else ""
+        super().__init__(f"{lead}{what}{message}")
+        self.file, self.line, self.field = file, line, field
+
+
+class ConfigError(UsageError):
+    """The TOML file is wrong; the message names file, line and key."""
+
+
+class DeviceError(BirddogError):
+    """What a device sent breaks its format.  Raised inside a codec only; it becomes a Reject there.
+
+    Args:
+        reason: one of ``birddog.model.REJECT_REASONS``.
+        detail: words for the operator, without any position.
+    """
+
+    def __init__(self, reason: str, detail: str):
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
+
+
+class JournalError(BirddogError):
+    """The journal cannot be opened, is of another version or mode, or is held by another writer."""
+
+
+class VerificationError(BirddogError):
+    """A proof does not hold."""
+
+    exit_code = 1

@@ -1,0 +1,491 @@
+"""The nouns of Birddog: frozen structs that every room passes around.
+
+Time is integer nanoseconds UTC, positions are WGS 84 degrees, lengths metres, speeds m/s, courses
+degrees true clockwise from north.  ``sigma_m`` is one sigma per axis: a 68 % radius divided by 1.51,
+a CEP50 by 1.18 (``birddog.units``).  An altitude says its datum.
+
+An ``Entry`` is one row of the journal; its ``body`` is MessagePack of the struct that
+``ENTRY_BODIES`` names for its kind.  Fields may be added with a default; none is renamed or retyped.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from birddog.units import iso_from_ns
+
+Struct = msgspec.Struct
+
+RejectReason = Literal[
+    "framing", "format", "size", "length", "checksum", "type", "value", "clock", "replayed", "encrypted",
+    "exercise", "identity", "unknown_device", "unauthorised",
+]
+#: Refused for what it is: the raw bytes stay in the journal.
+MALFORMED_REASONS = frozenset(
+    {"framing", "format", "size", "length", "checksum", "type", "value", "clock", "replayed", "encrypted"}
+)
+#: Refused for who sent it: no position and no payload stays (house.md, rule 5).
+SENDER_REASONS = frozenset({"exercise", "identity", "unknown_device", "unauthorised"})
+REJECT_REASONS = MALFORMED_REASONS | SENDER_REASONS
+
+TimeSource = Literal["device", "gateway", "server"]
+AltRef = Literal["ellipsoid", "msl", "unknown"]
+FixKind = Literal["gnss", "wifi", "cell", "gateway"]
+Value = float | int | str | bool | None
+
+
+# --- what a device says -----------------------------------------------------------------------
+
+
+class Fix(Struct, frozen=True, kw_only=True, tag_field="kind", tag="fix", omit_defaults=True):
+    """A position with an identity: one measurement of one device.
+
+    ``sigma_m`` None means the device did not say; the tracker then uses the class's default.
+    """
+
+    device: str
+    time_ns: int | None
+    time_source: TimeSource = "device"
+    flags: tuple[str, ...] = ()
+    lat_deg: float
+    lon_deg: float
+    alt_m: float | None = None
+    alt_ref: AltRef = "unknown"
+    sigma_m: float | None = None
+    speed_mps: float | None = None
+    course_deg: float | None = None
+    fix: FixKind = "gnss"
+    attributes: dict[str, Value] = {}
+
+
+class TagRead(Struct, frozen=True, kw_only=True, tag_field="kind", tag="tag_read", omit_defaults=True):
+    """A reader saw a tag: ``epc`` is the tag URI, ``device`` the reader's identity."""
+
+    device: str
+    time_ns: int | None
+    time_source: TimeSource = "device"
+    flags: tuple[str, ...] = ()
+    epc: str
+    reader: str = ""
+    antenna: int | None = None
+    rssi_dbm: float | None = None
+    attributes: dict[str, Value] = {}
+
+
+class Reading(Struct, frozen=True, kw_only=True, tag_field="kind", tag="reading", omit_defaults=True):
+    """One quantity that a sensor measured: ``("battery_voltage", 3.71, "V")``.
+
+    Quantities the tracker knows as a trigger (weak position evidence at the sensor's place):
+    ``seismic``, ``motion``, ``door_open``, ``light`` (opsroom/docs: docs/formats.md).
+    """
+
+    device: str
+    time_ns: int | None
+    time_source: TimeSource = "device"
+    flags: tuple[str, ...] = ()
+    quantity: str
+    value: float | int | str | bool
+    unit: str = ""
+
+
+class Alarm(Struct, frozen=True, kw_only=True, tag_field="kind", tag="alarm", omit_defaults=True):
+    """The device calls for a person: ``tamper``, ``low_battery``, ``jamming``, ``sos``, ``door_open`` …"""
+
+    device: str
+    time_ns: int | None
+    time_source: TimeSource = "device"
+    flags: tuple[str, ...] = ()
+    alarm: str
+    text: str = ""
+
+
+class Sighting(Struct, frozen=True, kw_only=True, tag_field="kind", tag="sighting", omit_defaults=True):
+    """An anonymous contact: a position with covariance (m², east/north) and no identity."""
+
+    device: str
+    time_ns: int | None
+    time_source: TimeSource = "device"
+    flags: tuple[str, ...] = ()
+    lat_deg: float
+    lon_deg: float
+    r_ee: float
+    r_en: float
+    r_nn: float
+    probability: float = 1.0
+    scan: str = ""
+    attributes: dict[str, Value] = {}
+
+
+Observation = Fix | TagRead | Reading | Alarm | Sighting
+
+
+class Reject(Struct, frozen=True, omit_defaults=True):
+    """Why something was refused.  ``detail`` is for a person and never holds a position."""
+
+    reason: RejectReason
+    detail: str = ""
+    device: str = ""
+    offset: int | None = None
+
+
+# --- how it arrived ---------------------------------------------------------------------------
+
+
+class Frame(Struct, kw_only=True):
+    """One message as a transport received it; the unit that is acknowledged.
+
+    Args:
+        source: the transport instance, e.g. ``mqtt``, ``tcp:5027``, ``serial:gps1``, ``modbus:yard``.
+        format: the codec's name.
+        payload: the bytes of one message, framed already.
+        received_ns: when it reached us; set by the transport.
+        device: the identity that the transport vouches for (client id, certificate, configured
+            name); "" where only the payload knows.
+        channel: topic, peer address or port.
+        session: the connection; frames of one session share a decoder's state, in order.
+        packet: the transport's number for this message (MQTT packet id), 0 if it has none.
+        reject: the transport already found it broken; it is kept with this reason, not decoded.
+        receipt: what the transport needs to acknowledge it; never read by the desk.
+    """
+
+    source: str
+    format: str
+    payload: bytes
+    received_ns: int
+    device: str = ""
+    channel: str = ""
+    session: str = ""
+    packet: int = 0
+    reject: Reject | None = None
+    receipt: Any = None
+
+
+# --- entries of the journal -------------------------------------------------------------------
+
+
+class FrameBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``frame``: a message that was admitted, or one that is malformed (kept raw)."""
+
+    format: str
+    version: int
+    payload: bytes
+    device: str = ""
+    channel: str = ""
+    session: str = ""
+    observations: tuple[Observation, ...] = ()
+    rejects: tuple[Reject, ...] = ()
+
+
+class RefusalBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``refusal``: refused for who sent it; a keyed hash stands for the payload, no position.
+
+    A gateway's message may hold observations of admitted devices beside refused ones: those are kept.
+    """
+
+    format: str
+    version: int
+    device: str
+    channel: str = ""
+    rejects: tuple[Reject, ...]
+    payload_hash: bytes
+    observations: tuple[Observation, ...] = ()
+
+
+class Flag(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something suspicious seen in an image, as `birddog scan` prints it."""
+
+    flag_id: str
+    detector: str
+    score: float
+    pfa: float
+    col: float
+    row: float
+    bbox_px: tuple[int, int, int, int]
+    lat_deg: float | None = None
+    lon_deg: float | None = None
+    length_m: float | None = None
+    length_px: float | None = None
+    r_ee: float | None = None
+    r_en: float | None = None
+    r_nn: float | None = None
+    truncated: bool = False
+    thumbnail: bytes | None = None
+
+
+class Scan(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``scan``: one look from above, or one sweep of a radar; perhaps it saw nothing.
+
+    ``footprint`` is a closed anticlockwise ring of (lon_deg, lat_deg); ``pd`` the probability that
+    an object inside is detected; ``clutter_per_km2`` the density of false sightings.
+    """
+
+    scan_id: str
+    sensor: str
+    time_ns: int
+    footprint: tuple[tuple[float, float], ...]
+    pd: float
+    clutter_per_km2: float
+    sightings: tuple[Sighting, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    scene_sha256: str = ""
+    scene_name: str = ""
+
+
+class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``operation``: a case.  ``area`` is a closed ring of (lon_deg, lat_deg), or empty."""
+
+    operation: str
+    name: str = ""
+    area: tuple[tuple[float, float], ...] = ()
+    closed: bool = False
+
+
+class Device(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``device``: enrolled or retired.  ``topics`` are prefixes a gateway or phone may use.
+
+    ``basis`` says why we may listen: ``warrant``, ``open`` (broadcast, as AIS), ``partner``,
+    ``own_sensor`` (our receiver, reader or sensor).
+    """
+
+    device: str
+    name: str = ""
+    owner: str = ""
+    format: str = ""
+    basis: Literal["warrant", "open", "partner", "own_sensor"] = "warrant"
+    interval_s: float = 60.0
+    klass: str = ""
+    topics: tuple[str, ...] = ()
+    retired: bool = False
+
+
+class Attachment(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``attachment``: a device (or an EPC) hidden in a shipment of an operation, from … to."""
+
+    device: str
+    shipment: str
+    operation: str
+    from_ns: int
+    to_ns: int | None = None
+
+
+class Placement(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``placement``: a fixed reader or sensor and how far it reaches (one sigma = range / 2)."""
+
+    device: str
+    lat_deg: float
+    lon_deg: float
+    range_m: float
+    name: str = ""
+    from_ns: int = 0
+    to_ns: int | None = None
+
+
+class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``decision``: what an operator decided: ``acknowledge`` an alert, and later more."""
+
+    action: Literal["acknowledge"]
+    subject: str
+    by: str
+    note: str = ""
+
+
+class Start(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``start``: the fold begins (again) with this program version and these presets."""
+
+    version: str
+    presets: dict[str, Any]
+    exercise: bool = False
+
+
+class Tick(Struct, frozen=True):
+    """kind ``tick``: nothing arrived, and time went on."""
+
+
+EntryKind = Literal[
+    "frame", "refusal", "scan", "tick", "operation", "device", "attachment", "placement", "decision", "start"
+]
+ENTRY_BODIES: dict[str, type] = {
+    "frame": FrameBody,
+    "refusal": RefusalBody,
+    "scan": Scan,
+    "tick": Tick,
+    "operation": Operation,
+    "device": Device,
+    "attachment": Attachment,
+    "placement": Placement,
+    "decision": Decision,
+    "start": Start,
+}
+
+Body = FrameBody | RefusalBody | Scan | Tick | Operation | Device | Attachment | Placement | Decision | Start
+
+
+class Draft(Struct, frozen=True, kw_only=True):
+    """An entry before the journal gave it a number."""
+
+    kind: EntryKind
+    received_ns: int
+    source: str
+    ident: bytes
+    body: bytes
+    operation: str = ""
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One row of the journal, in commit order: ``seq`` is dense and begins at 1."""
+
+    seq: int
+    kind: EntryKind
+    received_ns: int
+    source: str
+    ident: bytes
+    body: bytes
+    operation: str = ""
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODERS = {kind: msgspec.msgpack.Decoder(body) for kind, body in ENTRY_BODIES.items()}
+
+
+def pack(body: Body) -> bytes:
+    """MessagePack of an entry's body."""
+    return _ENCODER.encode(body)
+
+
+def unpack(entry: Entry) -> Body:
+    """The body of an entry, as the struct of its kind.
+
+    Raises:
+        msgspec.ValidationError, msgspec.DecodeError: the stored bytes are damaged.
+    """
+    return _DECODERS[entry.kind].decode(entry.body)
+
+
+# --- as JSON, for people and programs outside ---------------------------------------------------
+
+
+def observation_json(observation: Observation) -> dict[str, Any]:
+    """An observation in the public form of interfaces: ``time`` as ISO text, every field named."""
+    out: dict[str, Any] = {"kind": observation.__struct_config__.tag}
+    for field in observation.__struct_fields__:
+        value = getattr(observation, field)
+        if field == "time_ns":
+            out["time"] = None if value is None else iso_from_ns(value)
+        elif field == "flags":
+            out["flags"] = list(value)
+        else:
+            out[field] = value
+    return out
+
+
+def reject_json(reject: Reject) -> dict[str, Any]:
+    """A reject in the public form: ``{"reason", "detail"}`` and where known ``device``, ``offset``."""
+    out: dict[str, Any] = {"reason": reject.reason, "detail": reject.detail}
+    if reject.device:
+        out["device"] = reject.device
+    if reject.offset is not None:
+        out["offset"] = reject.offset
+    return out
+
+
+# --- what the fold derives (the picture) ----------------------------------------------------------
+
+TrackStatus = Literal["tentative", "confirmed", "coasting", "silent", "deleted"]
+
+
+class Track(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A shipment, vessel or contact as it is believed to be at ``time_ns``.
+
+    ``p_ee p_en p_nn`` is the covariance of the position in m² (east, north at the position);
+    ``p_v_ee …`` that of the velocity in (m/s)².  ``tag_id`` is the identity that made the track, or "" for
+    an anonymous one; ``identities`` holds every identity seen on it (device ids and EPC URIs).
+    ``updated_ns`` is the time of the last accepted measurement of position, ``contact_ns`` of the last message,
+    ``moved_ns`` of the last significant move.
+    """
+
+    track_id: str
+    operation: str
+    name: str = ""
+    tag_id: str = ""
+    identities: tuple[str, ...] = ()
+    klass: str = ""
+    status: TrackStatus
+    time_ns: int
+    lat_deg: float
+    lon_deg: float
+    ve_mps: float
+    vn_mps: float
+    p_ee: float
+    p_en: float
+    p_nn: float
+    p_v_ee: float
+    p_v_en: float
+    p_v_nn: float
+    updated_ns: int
+    contact_ns: int
+    moved_ns: int | None = None
+    first_ns: int
+    hits: int
+    refused: int = 0
+    sources: tuple[str, ...] = ()
+    attributes: dict[str, Value] = {}
+
+
+class TrackPoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step of a track's history: the estimate after (or without) a measurement.
+
+    ``origin`` says what made it: ``fix``, ``tag_read``, ``trigger``, ``sighting`` (measured) or
+    ``coast`` (a prediction on a tick).  ``device`` is the source of the measurement.
+    """
+
+    track_id: str
+    seq: int
+    time_ns: int
+    lat_deg: float
+    lon_deg: float
+    ve_mps: float
+    vn_mps: float
+    p_ee: float
+    p_en: float
+    p_nn: float
+    origin: Literal["fix", "tag_read", "trigger", "sighting", "coast"]
+    device: str = ""
+    nis: float | None = None
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that happened, derived from the journal: ``silent``, ``parted``, ``door_opened``,
+    ``confirmed``, ``dark_vessel``, ``outlier`` …; ``end_ns`` None = still going on.
+    """
+
+    event_id: str
+    kind: str
+    operation: str
+    seq: int
+    start_ns: int
+    end_ns: int | None = None
+    track_ids: tuple[str, ...] = ()
+    device: str = ""
+    lat_deg: float | None = None
+    lon_deg: float | None = None
+    text: str = ""
+
+
+class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An event that a person must see, until cleared by the facts or acknowledged by a decision."""
+
+    alert_id: str
+    kind: str
+    severity: Literal["info", "warning", "critical"]
+    operation: str
+    raised_ns: int
+    cleared_ns: int | None = None
+    acknowledged_ns: int | None = None
+    acknowledged_by: str = ""
+    track_id: str = ""
+    device: str = ""
+    lat_deg: float | None = None
+    lon_deg: float | None = None
+    text: str = ""

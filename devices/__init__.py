@@ -1,0 +1,1 @@
+"""What a device says: pure codecs, bytes in and observations out; no I/O and no clock."""

@@ -1,0 +1,172 @@
+"""The protocol that every device format keeps.
+
+A format is one module ``devices/formats/NAME.py`` whose name is the format's name (``-`` in the name
+becomes ``_``).  Nothing registers it: it is imported when somebody asks for it, and the conformance
+suite in tests/conformance finds it in the folder.  A module offers::
+
+    VERSION: int                       raised whenever decode's answer to the same bytes changes
+    STREAM: bool                       True: bytes come as a stream and must be cut into frames
+    class Framer:                      only if STREAM; one a connection, owned by the transport
+        def feed(self, data: bytes) -> list[Piece]     whole frames found so far, rubbish as rejects
+        def finish(self) -> list[Piece]                what is left when the stream ends
+    class Decoder:                     one a session, owned by the desk
+        def decode(self, message: Message) -> Decoded
+    def encode(...) -> bytes           keyword-only; what a device would send; the simulator uses it
+
+A codec does no I/O and reads no clock; its state is an unfinished frame (Framer) or what earlier
+messages of the same session said (Decoder: the login's IMEI, the date of the last RMC).  A Framer's
+buffer is bounded (MAX_FRAME), it never raises, and the bytes of all its pieces, in order, are
+exactly the bytes that were fed.  A Decoder never raises on bad input: it answers with a Reject.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import re
+from typing import Any, Protocol
+
+import msgspec
+
+from birddog.errors import UsageError
+from birddog.model import Observation, Reject
+
+#: No unfinished frame grows beyond this; a longer one is a reject with reason ``size``.
+MAX_FRAME = 65_536
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """A run of bytes cut out of a stream: a whole frame, or rubbish when ``reject`` is set.
+
+    ``offset`` counts from the first byte ever fed to this Framer.
+    """
+
+    offset: int
+    data: bytes
+    reject: Reject | None = None
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What a Decoder is given: one frame's bytes and what the transport knows.
+
+    ``device`` is the identity that the transport vouches for, or "".  ``received_ns`` is None where
+    a file does not say when its bytes arrived; a fix without a time of its own then has none.
+    """
+
+    payload: bytes
+    device: str = ""
+    topic: str = ""
+    received_ns: int | None = None
+
+
+class Decoded(msgspec.Struct, frozen=True, kw_only=True):
+    """What a Decoder answers.
+
+    Args:
+        observations, rejects: in the order of the message.
+        reply: bytes that the device waits for; sent only after the message is on disk.
+        key: where the format has its own message identity (a deduplication id, a packet id with its
+            sender), the bytes that make two deliveries one; None: the payload itself decides.
+        device: the identity the message itself states, when it says one ("" otherwise).
+    """
+
+    observations: tuple[Observation, ...] = ()
+    rejects: tuple[Reject, ...] = ()
+    reply: bytes | None = None
+    key: bytes | None = None
+    device: str = ""
+
+
+NOTHING = Decoded()
+
+
+def rejected(reason: str, detail: str, *, device: str = "", reply: bytes | None = None) -> Decoded:
+    """A Decoded that holds one reject."""
+    return Decoded(rejects=(Reject(reason=reason, detail=detail, device=device),), device=device, reply=reply)
+
+
+class Framer(Protocol):
+    """Cuts a byte stream into frames; see the module's docstring for its promises."""
+
+    def feed(self, data: bytes) -> list[Piece]: ...
+
+    def finish(self) -> list[Piece]: ...
+
+
+class Decoder(Protocol):
+    """Turns one message into observations and rejects."""
+
+    def decode(self, message: Message) -> Decoded: ...
+
+
+class Codec(Protocol):
+    """A format's module, as seen from outside."""
+
+    VERSION: int
+    STREAM: bool
+
+    Framer: type[Framer]
+    Decoder: type[Decoder]
+
+    def encode(self, **fields: Any) -> bytes: ...
+
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
+
+
+def names() -> list[str]:
+    """Every format there is, sorted; finds the modules without importing them."""
+    import devices.formats
+
+    return sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(devices.formats.__path__))
+
+
+def known(name: str) -> bool:
+    """Whether there is a format of this name; imports nothing."""
+    if not _NAME.match(name):
+        return False
+    return importlib.util.find_spec("devices.formats." + name.replace("-", "_")) is not None
+
+
+def load(name: str) -> Codec:
+    """The module of a format.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    if not known(name):
+        raise UsageError(f"no format {name!r}; there are: {', '.join(names())}")
+    return importlib.import_module("devices.formats." + name.replace("-", "_"))  # type: ignore[return-value]
+
+
+def decode_whole(codec: Codec, decoder: Decoder, message: Message) -> Decoded:
+    """Decode a message that carries whole frames (an MQTT payload, a datagram, a line of a file).
+
+    For a stream format the payload is cut into frames first and what is left over is a reject; the
+    answers are joined in order.  For any other format this is ``decoder.decode``.
+    """
+    if not codec.STREAM:
+        return decoder.decode(message)
+    framer = codec.Framer()
+    return join([decode_piece(decoder, message, piece) for piece in framer.feed(message.payload) + framer.finish()])
+
+
+def decode_piece(decoder: Decoder, message: Message, piece: Piece) -> Decoded:
+    """Decode one piece of a stream with the message's context; rubbish is its reject."""
+    if piece.reject is not None:
+        return Decoded(rejects=(piece.reject,))
+    return decoder.decode(msgspec.structs.replace(message, payload=piece.data))
+
+
+def join(parts: list[Decoded]) -> Decoded:
+    """Several answers as one, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    replies = [p.reply for p in parts if p.reply]
+    return Decoded(
+        observations=tuple(o for p in parts for o in p.observations),
+        rejects=tuple(r for p in parts for r in p.rejects),
+        reply=b"".join(replies) if replies else None,
+        device=next((p.device for p in parts if p.device), ""),
+    )

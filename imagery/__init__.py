@@ -1,0 +1,1 @@
+"""What is seen from above: windows, Dask, detectors, scans."""

@@ -1,0 +1,1 @@
+"""The top: command line, processes, the picture's loop, console, alerts, exports."""

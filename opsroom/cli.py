@@ -1,0 +1,65 @@
+"""The ``birddog`` command: finds the sub-command's module, runs it, turns errors into one line.
+
+Each command is ``opsroom/commands/NAME.py`` with ``configure(parser)`` and ``run(args) -> int``; it is
+imported only when it is asked for, so that ``birddog --help`` answers at once.  A command's module
+imports heavy things (numpy, rasterio, starlette) inside ``run``.  Exit: 0 done, 1 done and something
+was found bad, 2 usage or input error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+
+from birddog import __version__
+from birddog.errors import BirddogError
+
+#: command -> (module in opsroom.commands, one line of help).  A command that does not exist is absent.
+COMMANDS: dict[str, tuple[str, str]] = {
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line; returns the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    name = argv[0] if argv and argv[0] in COMMANDS else None
+    parser = argparse.ArgumentParser(
+        prog="birddog",
+        description="Follow a shipment from the tag hidden in it to the arrest and on to the courtroom.",
+        epilog="birddog COMMAND --help says more of one command. Try: birddog demo",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"birddog {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    module = None
+    for command, (file, line) in COMMANDS.items():
+        sub = commands.add_parser(command, help=line, description=line, allow_abbrev=False)
+        if command == name:
+            module = importlib.import_module("opsroom.commands." + file)
+            module.configure(sub)
+    args = parser.parse_args(argv)
+    try:
+        status = module.run(args) if module else 2
+        sys.stdout.flush()
+        return status
+    except BirddogError as error:
+        print(f"birddog {args.command}: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # the reader (head, less) has left: not an error; keep the interpreter from complaining at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def entry() -> None:
+    """Console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entry()

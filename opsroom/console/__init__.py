@@ -1,0 +1,1 @@
+"""The web console: REST, WebSocket and the page."""

@@ -1,0 +1,1 @@
+"""Truth first, then its bytes: world, device models, emitters, scenarios, scoring."""
