@@ -5,7 +5,7 @@ Inside Birddog: metres, metres per second, degrees, integer nanoseconds UTC, one
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 KNOT_MPS = 1852.0 / 3600.0
 KMH_MPS = 1.0 / 3.6
@@ -19,7 +19,7 @@ CEP50_PER_SIGMA = 1.1774
 #: The 95 % radius of a 2-D Gaussian in sigmas, squared: chi-square, 2 degrees of freedom.
 CHI2_95_2D = 5.991464547107979
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def iso_from_ns(time_ns: int) -> str:
@@ -63,6 +63,7 @@ def ns_from_seconds_text(text: str) -> int:
     """Nanoseconds from decimal POSIX seconds, without a detour through a float (exact to 1 ns)."""
     sign = -1 if text.startswith("-") else 1
     whole, _, fraction = text.lstrip("+-").partition(".")
-    if not (whole.isascii() and whole.isdigit() and len(whole) <= 12) or (fraction and not (fraction.isascii() and fraction.isdigit())):
+    digits = whole + fraction
+    if not (whole and len(whole) <= 12 and digits.isascii() and digits.isdigit()):
         raise ValueError(f"{text!r} is neither ISO 8601 with an offset nor POSIX seconds")
     return sign * (int(whole) * NS + int((fraction + "000000000")[:9]))
