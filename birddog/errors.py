@@ -51,6 +51,10 @@ class JournalError(BirddogError):
     """The journal cannot be opened, is of another version or mode, or is held by another writer."""
 
 
+class JournalFull(JournalError):
+    """No room on disk: the transaction was rolled back whole and may be tried again."""
+
+
 class VerificationError(BirddogError):
     """A proof does not hold."""
 

@@ -146,6 +146,7 @@ class Frame(Struct, kw_only=True):
         channel: topic, peer address or port.
         session: the connection; frames of one session share a decoder's state, in order.
         packet: the transport's number for this message (MQTT packet id), 0 if it has none.
+        dup: the sender says that it may have sent this before (MQTT DUP).
         reject: the transport already found it broken; it is kept with this reason, not decoded.
         receipt: what the transport needs to acknowledge it; never read by the desk.
     """
@@ -158,6 +159,7 @@ class Frame(Struct, kw_only=True):
     channel: str = ""
     session: str = ""
     packet: int = 0
+    dup: bool = False
     reject: Reject | None = None
     receipt: Any = None
 
@@ -323,7 +325,11 @@ Body = FrameBody | RefusalBody | Scan | Tick | Operation | Device | Attachment |
 
 
 class Draft(Struct, frozen=True, kw_only=True):
-    """An entry before the journal gave it a number."""
+    """An entry before the journal gave it a number.
+
+    ``observations`` and ``reasons`` (one a reject) are counted by the journal when, and only when,
+    the row is new.
+    """
 
     kind: EntryKind
     received_ns: int
@@ -331,6 +337,8 @@ class Draft(Struct, frozen=True, kw_only=True):
     ident: bytes
     body: bytes
     operation: str = ""
+    observations: int = 0
+    reasons: tuple[str, ...] = ()
 
 
 class Entry(Struct, frozen=True, kw_only=True):

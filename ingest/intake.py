@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from birddog.model import Frame, Reject
+from birddog.model import Draft, Frame, Reject
 
 
 class Result(msgspec.Struct):
@@ -52,6 +52,16 @@ class Closed(msgspec.Struct, frozen=True):
     session: str
 
 
+class Entries(msgspec.Struct, frozen=True):
+    """Entries that are no messages of devices: registers, decisions, scans, starts.
+
+    ``done`` is called on the writer's thread after the commit with their numbers (0 = was there).
+    """
+
+    drafts: list[Draft]
+    done: Callable[[list[int]], None]
+
+
 Item = tuple[Source, list[Frame]]
 
 
@@ -64,7 +74,7 @@ class Intake:
 
     def __init__(self, capacity: int = 10_000):
         self.capacity = capacity
-        self._items: deque[Item | Closed] = deque()
+        self._items: deque[Item | Closed | Entries] = deque()
         self._held = 0
         self._lock = threading.Lock()
         self._filled = threading.Condition(self._lock)
@@ -104,17 +114,23 @@ class Intake:
             self._items.append(Closed(session))
             self._filled.notify()
 
-    def take(self, rows: int, wait_s: float) -> list[Item | Closed]:
+    def enter(self, entries: Entries) -> None:
+        """Hand over entries of operators, imagery or the program; they take their place in line."""
+        with self._lock:
+            self._items.append(entries)
+            self._filled.notify()
+
+    def take(self, rows: int, wait_s: float) -> list[Item | Closed | Entries]:
         """The writer's side: up to about ``rows`` frames, waiting up to ``wait_s`` for the first."""
         with self._lock:
             if not self._items and not self._stopped:
                 self._filled.wait(wait_s)
-            out: list[Item | Closed] = []
+            out: list[Item | Closed | Entries] = []
             count = 0
             while self._items and count < rows:
                 item = self._items.popleft()
                 out.append(item)
-                if not isinstance(item, Closed):
+                if isinstance(item, tuple):
                     count += len(item[1])
             self._held -= count
             calls: list[Callable[[], None]] = []

@@ -1,0 +1,242 @@
+"""The SQLite journal: WAL, ``synchronous=FULL``, one writing process.
+
+The stock SQLite of Debian 12 (3.40) can corrupt a WAL when two connections write or checkpoint at
+once (fixed in 3.51.3): so exactly one process opens the file for writing, held by a lock on
+``PATH.lock``, and readers open it ``mode=ro``, which can neither write nor checkpoint.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from urllib.parse import quote
+
+from birddog.errors import JournalError, JournalFull, UsageError
+from birddog.journal.store import Counts, Mode
+from birddog.model import Draft, Entry
+
+SCHEMA_VERSION = 1
+#: Recognised in the header's application_id: "Bird".
+APPLICATION_ID = 0x42697264
+_COLUMNS = "seq, kind, received_ns, source, ident, body, operation"
+_REGISTERS = "('operation', 'device', 'attachment', 'placement')"
+#: How many sessions of one device are remembered.
+SESSIONS_KEPT = 8
+_CHUNK = 500
+
+
+class SqliteReader:
+    """Reads a journal file, beside a live writer or after a kill."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        if not path.is_file():
+            raise UsageError(f"there is no journal at {path}")
+        # autocommit: every read is its own short transaction, so that the WAL can be cut
+        self._db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None,
+                                   check_same_thread=False, timeout=5.0)
+        try:
+            self.mode = _check(self._db, path)
+        except (JournalError, sqlite3.Error):
+            self._db.close()
+            raise
+
+    def read(self, after: int, limit: int = 1000) -> list[Entry]:
+        """Entries with ``seq > after`` in order, at most ``limit``."""
+        return _entries(self._db, f"SELECT {_COLUMNS} FROM entry WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
+
+    def tail(self, count: int) -> list[Entry]:
+        """The last ``count`` entries, in order."""
+        rows = _entries(self._db, f"SELECT {_COLUMNS} FROM entry ORDER BY seq DESC LIMIT ?", (count,))
+        return rows[::-1]
+
+    def last_seq(self) -> int:
+        """The number of the newest entry, 0 when there is none."""
+        return _one(self._db, "SELECT coalesce(max(seq), 0) FROM entry")
+
+    def counts(self) -> Counts:
+        """The counters, as of one moment."""
+        rows = _fetch(self._db, "SELECT name, value FROM counter UNION ALL SELECT 'last_seq', coalesce(max(seq), 0) FROM entry")
+        values = dict(rows)
+        rejects = {name[len("reject:") :]: value for name, value in sorted(values.items()) if name.startswith("reject:")}
+        return Counts(frames=values.get("frames", 0), observations=values.get("observations", 0), rejects=rejects,
+                      duplicates=values.get("duplicates", 0), last_seq=values["last_seq"])
+
+    def registers(self) -> list[Entry]:
+        """Every entry of a register, in order."""
+        return _entries(self._db, f"SELECT {_COLUMNS} FROM entry WHERE kind IN {_REGISTERS} ORDER BY seq", ())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+
+class SqliteWriter(SqliteReader):
+    """The one writer of a journal file; see ``birddog.journal.store.Writer``."""
+
+    def __init__(self, path: Path, *, mode: Mode, create: bool = True):
+        fresh = not path.exists()
+        if fresh and not create:
+            raise UsageError(f"there is no journal at {path}")
+        if not path.parent.is_dir():
+            raise UsageError(f"there is no folder {path.parent} for the journal")
+        self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._lock)
+            raise JournalError(f"another process is writing {path}") from error
+        try:
+            if fresh:
+                _create(path, mode)
+            super().__init__(path)
+            self._db.close()
+            if self.mode != mode:
+                raise JournalError(
+                    f"{path} is {_A[self.mode]} journal and refuses {mode} data: give another --journal"
+                    + (", or --exercise" if self.mode == "exercise" else "")
+                )
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+            _durable(self._db, path)
+            self._next = self.last_seq() + 1
+        except (JournalError, UsageError, sqlite3.Error):
+            os.close(self._lock)
+            raise
+
+    def append(self, drafts: Sequence[Draft], sessions: Sequence[tuple[str, str]] = ()) -> list[int]:
+        """Write drafts in one transaction; on disk when this returns."""
+        db, seq = self._db, self._next
+        answer: list[int] = []
+        rows: list[tuple] = []
+        counts: dict[str, int] = {}
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                seen = self.holds([d.ident for d in drafts])
+                for d in drafts:
+                    if d.ident in seen:
+                        counts["duplicates"] = counts.get("duplicates", 0) + 1
+                        answer.append(0)
+                        continue
+                    seen.add(d.ident)
+                    rows.append((seq, d.kind, d.received_ns, d.operation, d.source, d.ident, d.body))
+                    answer.append(seq)
+                    seq += 1
+                    if d.kind in ("frame", "refusal"):
+                        counts["frames"] = counts.get("frames", 0) + 1
+                        if d.observations:
+                            counts["observations"] = counts.get("observations", 0) + d.observations
+                        for reason in d.reasons:
+                            counts["reject:" + reason] = counts.get("reject:" + reason, 0) + 1
+                db.executemany(
+                    "INSERT INTO entry (seq, kind, received_ns, operation, source, ident, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    rows,
+                )
+                db.executemany(
+                    "INSERT INTO counter VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+                    list(counts.items()),
+                )
+                for device, session in sessions:
+                    db.execute("INSERT INTO session (device, session) VALUES (?, ?)", (device, session))
+                    db.execute(
+                        "DELETE FROM session WHERE device = ? AND id <= (SELECT id FROM session WHERE device = ?"
+                        " ORDER BY id DESC LIMIT 1 OFFSET ?)",
+                        (device, device, SESSIONS_KEPT),
+                    )
+                db.execute("COMMIT")
+            finally:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+                raise JournalFull(f"{self.path}: the disk is full") from error
+            raise JournalError(f"{self.path}: {error}") from error
+        self._next = seq
+        return answer
+
+    def holds(self, idents: Sequence[bytes]) -> set[bytes]:
+        """Which of these idents are there."""
+        found: set[bytes] = set()
+        for i in range(0, len(idents), _CHUNK):
+            part = idents[i : i + _CHUNK]
+            marks = ",".join("?" * len(part))
+            found.update(row[0] for row in self._db.execute(f"SELECT ident FROM entry WHERE ident IN ({marks})", part))
+        return found
+
+    def sessions(self, device: str) -> list[str]:
+        """The last sessions remembered of a device, newest first."""
+        rows = self._db.execute("SELECT session FROM session WHERE device = ? ORDER BY id DESC", (device,))
+        return [row[0] for row in rows]
+
+    def close(self) -> None:
+        """Let go of the file and of the lock."""
+        super().close()
+        os.close(self._lock)
+
+
+_A = {"live": "a live", "exercise": "an exercise"}
+
+
+def _create(path: Path, mode: Mode) -> None:
+    # made beside and renamed, so that a kill while creating leaves no half journal behind
+    made = path.with_name(path.name + ".new")
+    for old in (made, Path(f"{made}-wal"), Path(f"{made}-shm")):
+        old.unlink(missing_ok=True)
+    os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    db = sqlite3.connect(made, isolation_level=None)
+    try:
+        db.execute("PRAGMA synchronous = FULL")
+        db.executescript("BEGIN;" + resources.files("birddog.journal").joinpath("schema_v1.sql").read_text() + "COMMIT;")
+        db.execute("INSERT INTO meta VALUES ('mode', ?)", (mode,))
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    finally:
+        db.close()
+    os.rename(made, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def _durable(db: sqlite3.Connection, path: Path) -> None:
+    # asserted, not assumed: a build or a file that answers otherwise would make PUBACK a lie
+    mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    db.execute("PRAGMA synchronous = FULL")
+    level = db.execute("PRAGMA synchronous").fetchone()[0]
+    if mode != "wal" or level != 2:
+        raise JournalError(f"{path}: needs journal_mode=wal and synchronous=2, has {mode} and {level}")
+
+
+def _check(db: sqlite3.Connection, path: Path) -> Mode:
+    try:
+        application = db.execute("PRAGMA application_id").fetchone()[0]
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise JournalError(f"{path} is not a journal: {error}") from error
+    if application != APPLICATION_ID:
+        raise JournalError(f"{path} is not a Birddog journal")
+    if version != SCHEMA_VERSION:
+        raise JournalError(f"{path} is a journal of version {version}; this program reads version {SCHEMA_VERSION}")
+    return db.execute("SELECT value FROM meta WHERE key = 'mode'").fetchone()[0]
+
+
+def _fetch(db: sqlite3.Connection, sql: str, values: tuple = ()) -> list[tuple]:
+    try:
+        return db.execute(sql, values).fetchall()
+    except sqlite3.Error as error:
+        raise JournalError(f"the journal cannot be read: {error}") from error
+
+
+def _one(db: sqlite3.Connection, sql: str) -> int:
+    return _fetch(db, sql)[0][0]
+
+
+def _entries(db: sqlite3.Connection, sql: str, values: tuple) -> list[Entry]:
+    return [
+        Entry(seq=seq, kind=kind, received_ns=received_ns, source=source, ident=ident, body=body, operation=operation)
+        for seq, kind, received_ns, source, ident, body, operation in _fetch(db, sql, values)
+    ]

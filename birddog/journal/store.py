@@ -1,0 +1,113 @@
+"""What every journal backend does, and how a URL finds its backend.
+
+A *writer* is the only one of its kind on a journal (a second one is refused at once) and returns
+from ``append`` when the rows are on disk.  A *reader* works beside a live writer and after a kill.
+tests/conformance/test_journals.py judges every backend by one suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+
+from birddog.errors import UsageError
+from birddog.model import Draft, Entry
+
+Mode = Literal["live", "exercise"]
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """What the journal has counted: ``frames`` are distinct messages, accepted or refused."""
+
+    frames: int
+    observations: int
+    rejects: dict[str, int]
+    duplicates: int
+    last_seq: int
+
+
+class Reader(Protocol):
+    """Reads a journal; never writes."""
+
+    mode: Mode
+
+    def read(self, after: int, limit: int = 1000) -> list[Entry]:
+        """Entries with ``seq > after`` in order, at most ``limit``."""
+
+    def tail(self, count: int) -> list[Entry]:
+        """The last ``count`` entries, in order."""
+
+    def last_seq(self) -> int:
+        """The number of the newest entry, 0 when there is none."""
+
+    def counts(self) -> Counts:
+        """The counters, as of one moment."""
+
+    def registers(self) -> list[Entry]:
+        """Every entry of a register (operations, devices, attachments, placements), in order."""
+
+    def close(self) -> None: ...
+
+
+class Writer(Reader, Protocol):
+    """Appends to a journal."""
+
+    def append(self, drafts: Sequence[Draft], sessions: Sequence[tuple[str, str]] = ()) -> list[int]:
+        """Write drafts in one transaction; on disk when this returns.
+
+        Args:
+            drafts: in the order in which they shall be numbered.
+            sessions: (device, session) pairs to remember in the same transaction.
+
+        Returns:
+            For each draft its ``seq``, or 0 where its ``ident`` was there before (counted).
+
+        Raises:
+            JournalFull: no room on disk; nothing of this call was written, it may be tried again.
+            JournalError: the store failed; it must not be tried again in this process.
+        """
+
+    def holds(self, idents: Sequence[bytes]) -> set[bytes]:
+        """Which of these idents are there."""
+
+    def sessions(self, device: str) -> list[str]:
+        """The last sessions remembered of a device, newest first."""
+
+
+def path_of(url: str) -> Path:
+    """The file of a ``sqlite:`` journal URL.
+
+    Raises:
+        UsageError: another scheme, or no path.
+    """
+    prefix = "sqlite:///"
+    if url.startswith(prefix) and len(url) > len(prefix) and "?" not in url and "#" not in url:
+        return Path(url[len(prefix) :])
+    raise UsageError(f"{url!r} is no journal URL: write sqlite:///relative/path or sqlite:////absolute/path")
+
+
+def open_writer(url: str, *, mode: Mode, create: bool = True) -> Writer:
+    """Open a journal for writing; creates it, with this mode, where it is absent.
+
+    Raises:
+        UsageError: the URL is wrong, or the journal is absent and ``create`` is False.
+        JournalError: another writer holds it, it is of the other mode, or of a newer version.
+    """
+    from birddog.journal.sqlite import SqliteWriter
+
+    return SqliteWriter(path_of(url), mode=mode, create=create)
+
+
+def open_reader(url: str) -> Reader:
+    """Open a journal for reading.
+
+    Raises:
+        UsageError: the URL is wrong or there is no journal.
+        JournalError: it is not a journal, or of a newer version.
+    """
+    from birddog.journal.sqlite import SqliteReader
+
+    return SqliteReader(path_of(url))

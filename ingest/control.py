@@ -1,0 +1,226 @@
+"""The local socket by which operators, imagery and the console hand entries to the one writer.
+
+``PATH.sock`` beside the journal, mode 0600: who may open it may write the journal file anyway.  One
+request a connection: 4 bytes length (big endian), then MessagePack of a list of ``Wanted``; the
+answer, framed alike, is the list of numbers that the entries got (0 = its ``nonce`` was there
+before: asking again is safe) or a text that says why not.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from birddog.errors import BirddogError, JournalError, UsageError
+from birddog.journal import open_writer
+from birddog.model import ENTRY_BODIES, Body, Draft, EntryKind, pack
+from ingest.intake import Entries, Intake
+
+#: Scans carry thumbnails; nothing an operator sends comes near this.
+MAX_REQUEST = 64 * 1024 * 1024
+_KINDS = {body: kind for kind, body in ENTRY_BODIES.items()}
+_PRIVATE = frozenset({"frame", "refusal", "tick"})
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """One entry that somebody wants written."""
+
+    kind: EntryKind
+    source: str
+    nonce: bytes
+    body: bytes
+    operation: str = ""
+
+
+class NoWriter(BirddogError):
+    """No process is writing this journal now."""
+
+
+def wanted(body: Body, *, source: str, nonce: bytes | None = None) -> Wanted:
+    """An entry to ask for; a nonce of its own makes asking twice the same as once."""
+    operation = getattr(body, "operation", "")
+    return Wanted(kind=_KINDS[type(body)], source=source, nonce=nonce or os.urandom(16), body=pack(body), operation=operation)
+
+
+def drafts_of(requests: Sequence[Wanted]) -> list[Draft]:
+    """The drafts of a request, checked.
+
+    Raises:
+        UsageError: a body that is not of its kind, or a kind that only the desk may write.
+    """
+    out = []
+    for request in requests:
+        if request.kind in _PRIVATE:
+            raise UsageError(f"entries of kind {request.kind!r} are written by the desk only")
+        try:
+            msgspec.msgpack.decode(request.body, type=ENTRY_BODIES[request.kind])
+        except msgspec.DecodeError as error:
+            raise UsageError(f"the body of this {request.kind!r} entry is wrong: {error}") from error
+        out.append(Draft(kind=request.kind, received_ns=0, source=request.source, ident=request.nonce,
+                         body=request.body, operation=request.operation))
+    return out
+
+
+def socket_path(journal: Path) -> Path:
+    """Where the writer of a journal file listens."""
+    path = journal.resolve()
+    own = path.with_name(path.name + ".sock")
+    if len(os.fsencode(own)) < 100:
+        return own
+    # a Unix socket's address holds 107 bytes: a long path gets a name in a private folder
+    import hashlib
+
+    folder = Path(tempfile.gettempdir()) / f"birddog-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
+        raise UsageError(f"{folder} must belong to you alone (mode 0700)")
+    return folder / (hashlib.blake2b(os.fsencode(path), digest_size=12).hexdigest() + ".sock")
+
+
+class ControlServer(threading.Thread):
+    """Listens on the socket and hands requests to the intake; a connection a thread."""
+
+    def __init__(self, journal: Path, intake: Intake):
+        super().__init__(name="control", daemon=True)
+        self.path = socket_path(journal)
+        self._intake = intake
+        # the journal's lock is held by this process, so a socket that is there is a dead one's
+        self.path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = os.umask(0o177)
+        try:
+            self._socket.bind(str(self.path))
+        finally:
+            os.umask(before)
+        self._socket.listen(16)
+
+    def run(self) -> None:
+        """Accept until closed."""
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return  # closed by stop()
+            threading.Thread(target=self._serve, args=(connection,), name="control-client", daemon=True).start()
+
+    def stop(self) -> None:
+        """Close and remove the socket."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self.path.unlink(missing_ok=True)
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            connection.settimeout(30.0)
+            try:
+                requests = msgspec.msgpack.decode(_receive(connection), type=list[Wanted])
+                answer: list[int] | str = self._enter(drafts_of(requests))
+            except (msgspec.DecodeError, UsageError) as error:
+                answer = str(error)
+            except OSError:
+                return  # the client went away before it had asked
+            try:
+                _send(connection, msgspec.msgpack.encode(answer))
+            except OSError:
+                return  # it is on disk; the client will ask again with the same nonce
+
+    def _enter(self, drafts: list[Draft]) -> list[int] | str:
+        answered = threading.Event()
+        numbers: list[int] = []
+
+        def done(got: list[int]) -> None:
+            numbers.extend(got)
+            answered.set()
+
+        self._intake.enter(Entries(drafts, done))
+        return numbers if answered.wait(25.0) else "the journal does not answer: is the disk full?"
+
+
+def ask(journal: Path, requests: Sequence[Wanted]) -> list[int]:
+    """Have the running writer append entries; returns their numbers.
+
+    Raises:
+        NoWriter: no process is writing this journal.
+        JournalError: the writer refused, with its words.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(30.0)
+        try:
+            connection.connect(str(socket_path(journal)))
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise NoWriter(f"nothing is writing {journal}") from error
+        try:
+            _send(connection, msgspec.msgpack.encode(list(requests)))
+            answer = msgspec.msgpack.decode(_receive(connection), type=list[int] | str)
+        except OSError as error:
+            raise JournalError(f"the writer of {journal} did not answer: {error}") from error
+    if isinstance(answer, str):
+        raise JournalError(answer)
+    return answer
+
+
+def enter(journal: Path, url: str, bodies: Sequence[Body], *, source: str) -> list[int]:
+    """Append entries: by the running writer, or, where there is none, by ourselves.
+
+    Raises:
+        UsageError: there is no journal.
+        JournalError: the writer refused or does not answer.
+    """
+    requests = [wanted(body, source=source) for body in bodies]
+    deadline = time.monotonic() + 5.0
+    while True:
+        try:
+            return ask(journal, requests)
+        except NoWriter:
+            pass
+        from birddog.journal import open_reader
+
+        reader = open_reader(url)
+        mode, last = reader.mode, reader.tail(1)
+        reader.close()
+        try:
+            writer = open_writer(url, mode=mode, create=False)
+        except JournalError:
+            # a writer that is just starting or ending holds the lock: ask it again
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+            continue
+        try:
+            now_ns = max(time.time_ns(), last[0].received_ns if last else 0)
+            stamped = [msgspec.structs.replace(d, received_ns=now_ns) for d in drafts_of(requests)]
+            return writer.append(stamped)
+        finally:
+            writer.close()
+
+
+def _receive(connection: socket.socket) -> bytes:
+    (length,) = struct.unpack(">I", _exactly(connection, 4))
+    if length > MAX_REQUEST:
+        raise UsageError(f"a request of {length} bytes is too large")
+    return _exactly(connection, length)
+
+
+def _exactly(connection: socket.socket, count: int) -> bytes:
+    parts = []
+    while count:
+        part = connection.recv(min(count, 1 << 20))
+        if not part:
+            raise ConnectionError("the other side closed the connection")
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+def _send(connection: socket.socket, data: bytes) -> None:
+    connection.sendall(struct.pack(">I", len(data)) + data)
+
+

@@ -1,0 +1,283 @@
+"""The desk: decode, admit, append, acknowledge; the one owner of these four steps.
+
+A step function: ``take`` is given what the intake holds, and when it returns everything in it is on
+disk and has been acknowledged.  It has no thread and no clock of its own; ``ingest.writer`` drives it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+from collections import OrderedDict
+
+import msgspec
+
+from birddog.directory import OPEN, Directory
+from birddog.journal import Writer
+from birddog.model import (
+    ENTRY_BODIES,
+    MALFORMED_REASONS,
+    Draft,
+    Frame,
+    FrameBody,
+    Observation,
+    RefusalBody,
+    Reject,
+    Tick,
+    pack,
+    unpack,
+)
+from birddog.units import NS
+from devices import codec
+from devices.codec import Decoded, Message
+from ingest.door import Door
+from ingest.intake import Closed, Entries, Item, Result, Source
+
+log = logging.getLogger(__name__)
+
+#: A device time further ahead of ours than this is refused (reason clock).
+SKEW_NS = 600 * NS
+#: With the clock of the messages, one message may move time on by at most this.
+LEAP_NS = 86_400 * NS
+#: Decoder states kept at once; the one used longest ago goes first.
+SESSIONS_KEPT = 20_000
+TICK_NS = 5 * NS
+
+
+class Batch:
+    """What ``Desk.prepare`` made of a list of items; ``Desk.commit`` takes it, once or again."""
+
+    __slots__ = ("answers", "drafts", "entries", "sessions")
+
+    def __init__(self) -> None:
+        self.drafts: list[Draft] = []
+        self.sessions: list[tuple[str, str]] = []
+        self.answers: list[tuple[Source, int, list[Result]]] = []
+        self.entries: list[tuple[Entries, int]] = []
+
+
+class Desk:
+    """Takes frames to the journal.
+
+    Args:
+        journal: the writer.
+        exercise: admit everybody (the journal's mode says the same).
+        refusal_key: secret key of the hashes that stand for refused payloads.
+        messages_clock: the time of an entry is that of the newest message, not of the wall.
+    """
+
+    def __init__(self, journal: Writer, *, exercise: bool, refusal_key: bytes, messages_clock: bool = False):
+        self.journal = journal
+        self.directory = Directory()
+        for entry in journal.registers():
+            self.directory.apply(unpack(entry))
+        self.door = Door(self.directory, exercise=exercise)
+        self.crashes = 0
+        self._count = 0
+        self._refusal_key = refusal_key
+        self._messages_clock = messages_clock
+        last = journal.tail(1)
+        self._now_ns = last[0].received_ns if last else 0
+        self._codecs: dict[str, codec.Codec] = {}
+        self._decoders: OrderedDict[tuple[str, str], codec.Decoder] = OrderedDict()
+        self._remembered: dict[str, str] = {}
+
+    def take(self, items: list[Item | Closed | Entries], now_ns: int) -> int:
+        """Bring everything in ``items`` to disk in one transaction, then acknowledge it.
+
+        Returns:
+            How many new entries there are.
+
+        Raises:
+            JournalFull, JournalError: nothing was written or acknowledged.
+        """
+        return self.commit(self.prepare(items, now_ns))
+
+    def prepare(self, items: list[Item | Closed | Entries], now_ns: int) -> Batch:
+        """Decode and admit.
+
+        Args:
+            items: what ``Intake.take`` gave.
+            now_ns: the wall clock; the journal's clock never runs backwards.
+        """
+        batch = Batch()
+        drafts = batch.drafts
+        if not self._messages_clock:
+            self._now_ns = max(self._now_ns, now_ns)
+        for item in items:
+            if isinstance(item, Closed):
+                for key in [k for k in self._decoders if k[0] == item.session]:
+                    del self._decoders[key]
+            elif isinstance(item, Entries):
+                batch.entries.append((item, len(drafts)))
+                drafts.extend(self._stamp(draft, now_ns) for draft in item.drafts)
+            else:
+                source, frames = item
+                first, results = len(drafts), []
+                for frame in frames:
+                    draft, reply, rejects = self._draft(frame, batch.sessions)
+                    drafts.append(draft)
+                    results.append(Result(frame, "refused" if rejects else "stored", reply, rejects))
+                batch.answers.append((source, first, results))
+        return batch
+
+    def commit(self, batch: Batch) -> int:
+        """Append a prepared batch in one transaction, then acknowledge it; how many entries are new.
+
+        Raises:
+            JournalFull: nothing was written or acknowledged; call again with the same batch.
+            JournalError: the store failed; nothing was acknowledged, and this journal is done for.
+        """
+        if not batch.drafts:
+            return 0
+        numbers = self.journal.append(batch.drafts, batch.sessions)
+        self._remembered.update(batch.sessions)
+        for source, first, results in batch.answers:
+            for i, result in enumerate(results, first):
+                if numbers[i] == 0:
+                    result.outcome = "duplicate"
+            source.acknowledge(results)
+        for entries, first in batch.entries:
+            entries.done(numbers[first : first + len(entries.drafts)])
+        return len(numbers) - numbers.count(0)
+
+    def tick(self, now_ns: int) -> None:
+        """Append a tick: nothing arrived, and time went on."""
+        if self._messages_clock:
+            return
+        self._now_ns = max(self._now_ns, now_ns)
+        ident = _hash(b"tick", self._now_ns.to_bytes(12, "big"))
+        self.journal.append(
+            [Draft(kind="tick", received_ns=self._now_ns, source="desk", ident=ident, body=pack(Tick()))]
+        )
+
+    @property
+    def now_ns(self) -> int:
+        """The journal's clock."""
+        return self._now_ns
+
+    # --- one frame -------------------------------------------------------------------------------
+
+    def _draft(self, frame: Frame, sessions: list[tuple[str, str]]) -> tuple[Draft, bytes | None, tuple[Reject, ...]]:
+        """The row of one frame, the reply its device waits for, and why it was refused, if it was."""
+        if frame.reject is not None:
+            decoded, version = Decoded(rejects=(frame.reject,)), 0
+        else:
+            decoded, version = self._decode(frame)
+        sender = frame.device or decoded.device
+        received_ns = self._received(frame, decoded)
+        refusals: list[Reject] = [r for r in decoded.rejects if r.reason not in MALFORMED_REASONS]
+        malformed: list[Reject] = [r for r in decoded.rejects if r.reason in MALFORMED_REASONS]
+        refused = self.door.sender(sender, received_ns)
+        admitted: list[Observation] = []
+        operation = ""
+        if refused is not None:
+            refusals.append(refused)
+        else:
+            for observation in decoded.observations:
+                time_ns = received_ns if observation.time_ns is None else observation.time_ns
+                if time_ns > received_ns + SKEW_NS:
+                    malformed.append(
+                        Reject("clock", f"{(time_ns - received_ns) // NS} s ahead of the receiver", device=observation.device)
+                    )
+                    continue
+                case, why = self.door.observation(observation, sender, time_ns)
+                if why is None:
+                    operation = operation or case
+                    admitted.append(observation)
+                elif why not in refusals:
+                    refusals.append(why)
+        ident = self._ident(frame, decoded, sender, sessions)
+        observations = tuple(admitted)
+        rejects = tuple(malformed + refusals)
+        body: FrameBody | RefusalBody
+        if refusals:
+            body = RefusalBody(
+                format=frame.format, version=version, device=sender, channel=frame.channel,
+                rejects=rejects, observations=observations,
+                payload_hash=hmac.new(self._refusal_key, frame.payload, hashlib.sha256).digest(),
+            )
+        else:
+            body = FrameBody(
+                format=frame.format, version=version, payload=frame.payload, device=sender, channel=frame.channel,
+                session=frame.session, observations=observations, rejects=rejects,
+            )
+        draft = Draft(
+            kind="refusal" if refusals else "frame", received_ns=received_ns, source=frame.source, ident=ident,
+            body=pack(body), operation=operation or (OPEN if self.door.exercise else ""),
+            observations=len(observations), reasons=tuple(r.reason for r in rejects),
+        )
+        # the reply goes out also where the message was refused: the record is on disk, and a device
+        # that is never answered sends for ever (traccar/traccar#5574)
+        return draft, decoded.reply, rejects
+
+    def _decode(self, frame: Frame) -> tuple[Decoded, int]:
+        try:
+            module = self._codecs.get(frame.format)
+            if module is None:
+                if not codec.known(frame.format):
+                    return codec.rejected("format", f"no format {frame.format[:40]!r}", device=frame.device), 0
+                module = self._codecs[frame.format] = codec.load(frame.format)
+            key = (frame.session, frame.format)
+            decoder = self._decoders.get(key)
+            if decoder is None:
+                decoder = self._decoders[key] = module.Decoder()
+                if len(self._decoders) > SESSIONS_KEPT:
+                    self._decoders.popitem(last=False)
+            else:
+                self._decoders.move_to_end(key)
+            message = Message(payload=frame.payload, device=frame.device, topic=frame.channel, received_ns=frame.received_ns)
+            return codec.decode_whole(module, decoder, message), module.VERSION
+        except Exception as error:  # boundary: a codec's bug must not stop the writer; the bytes are kept, the crash counted
+            self.crashes += 1
+            log.exception("the %s decoder crashed", frame.format)
+            return codec.rejected("format", f"the decoder failed: {type(error).__name__}", device=frame.device), 0
+
+    def _received(self, frame: Frame, decoded: Decoded) -> int:
+        if self._messages_clock:
+            newest = max((o.time_ns for o in decoded.observations if o.time_ns is not None), default=0)
+            if newest > self._now_ns and (self._now_ns == 0 or newest - self._now_ns <= LEAP_NS):
+                self._now_ns = newest
+            return self._now_ns
+        return self._now_ns if frame.received_ns > self._now_ns else max(frame.received_ns, 0)
+
+    def _ident(self, frame: Frame, decoded: Decoded, sender: str, sessions: list[tuple[str, str]]) -> bytes:
+        """Who a message is (house.md, rule 4)."""
+        fixed = (sender.encode(), frame.format.encode())
+        if decoded.key is not None:
+            return _hash(b"key", frame.format.encode(), decoded.key)
+        for observation in decoded.observations:
+            if observation.time_source != "server" and observation.time_ns is not None:
+                # a time of day alone (GGA) repeats every day: the resolved time is part of it
+                return _hash(b"time", *fixed, frame.payload, str(observation.time_ns).encode())
+        packet = frame.packet.to_bytes(8, "big")
+        if frame.dup and sender:
+            # sent again, perhaps over a new connection: the same as the one of an earlier session
+            earlier = [_hash(b"once", *fixed, frame.payload, packet, s.encode()) for s in self.journal.sessions(sender)]
+            held = self.journal.holds(earlier) if earlier else set()
+            for ident in earlier:
+                if ident in held:
+                    return ident
+        pair = (sender, frame.session)
+        if sender and frame.packet and self._remembered.get(sender) != frame.session and pair not in sessions:
+            sessions.append(pair)
+        if not frame.packet:
+            # no packet number (a stream, QoS 0): every delivery is one of its own
+            self._count += 1
+            packet = f"{self._now_ns}:{self._count}".encode()
+        return _hash(b"once", *fixed, frame.payload, packet, frame.session.encode())
+
+    def _stamp(self, draft: Draft, now_ns: int) -> Draft:
+        """An operator's entry gets the journal's time; registers are known to the door from here on."""
+        body = msgspec.msgpack.decode(draft.body, type=ENTRY_BODIES[draft.kind])
+        self.directory.apply(body)
+        return msgspec.structs.replace(draft, received_ns=self._now_ns or now_ns)
+
+
+def _hash(*parts: bytes) -> bytes:
+    h = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        h.update(len(part).to_bytes(4, "big"))
+        h.update(part)
+    return h.digest()

@@ -1,0 +1,64 @@
+"""The door: may this message come in, and to which operation does it belong?
+
+An exercise admits everybody.  A live journal admits a device that is enrolled and either attached
+to an operation that is open, or enrolled with a basis that needs no case (``open``, ``own_sensor``,
+``partner``).  A message may speak for another device only where its sender is a gateway, that is,
+enrolled with such a basis; and what a receiver with the basis ``open`` hears (AIS) is admitted with
+it, known or not.  Nobody is admitted by default.
+"""
+
+from __future__ import annotations
+
+from birddog.directory import OPEN, Directory
+from birddog.model import Observation, Reject
+
+#: Bases that need no case.
+_CASELESS = frozenset({"open", "own_sensor", "partner"})
+
+
+class Door:
+    """Answers for one journal; the directory is kept up to date by the desk.
+
+    Args:
+        directory: the registers as of the newest entry.
+        exercise: admit everybody.
+    """
+
+    def __init__(self, directory: Directory, *, exercise: bool):
+        self.directory, self.exercise = directory, exercise
+
+    def sender(self, device: str, time_ns: int) -> Reject | None:
+        """Why a message of this sender is refused as a whole, or None; "" = nobody claims it."""
+        if self.exercise or not device:
+            return None
+        return self._device(device, time_ns)[1]
+
+    def observation(self, observation: Observation, sender: str, time_ns: int) -> tuple[str, Reject | None]:
+        """(operation, None) for an observation that is admitted, ("", why) for one that is not.
+
+        Args:
+            sender: the identity that the transport or the message's envelope vouches for.
+            time_ns: when the observation was made, or received where it does not say.
+        """
+        directory = self.directory
+        attachment = directory.attachment(observation.device, time_ns)
+        if self.exercise:
+            return (attachment.operation if attachment else OPEN), None
+        if sender and sender != observation.device:
+            gateway = directory.device(sender)
+            if gateway is None or gateway.basis not in _CASELESS:
+                return "", Reject("identity", "speaks for another device", device=sender)
+            if gateway.basis == "open":
+                return (attachment.operation if attachment else OPEN), None
+        return self._device(observation.device, time_ns)
+
+    def _device(self, device: str, time_ns: int) -> tuple[str, Reject | None]:
+        enrolled = self.directory.device(device)
+        if enrolled is None:
+            return "", Reject("unknown_device", "not enrolled", device=device)
+        attachment = self.directory.attachment(device, time_ns)
+        if attachment is not None:
+            return attachment.operation, None
+        if enrolled.basis in _CASELESS:
+            return OPEN, None
+        return "", Reject("unauthorised", "attached to no open operation at that time", device=device)

@@ -1,0 +1,107 @@
+"""The one writer thread: drives the desk from the intake, keeps time with ticks, survives a full disk.
+
+Group commit: everything that waits is taken, up to ``commit_rows``; while a transaction is being
+written the next batch gathers, and ``commit_ms`` more are waited when a batch is small, so that the
+fsync is shared.  Only this thread touches the journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from birddog.errors import JournalError, JournalFull
+from ingest.desk import TICK_NS, Batch, Desk
+from ingest.intake import Closed, Entries, Intake, Item
+
+log = logging.getLogger(__name__)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[journal]``: where the journal is and how commits are grouped."""
+
+    url: str = "sqlite:///birddog.db"
+    commit_rows: int = 2000
+    commit_ms: float = 2.0
+    queue_frames: int = 20_000
+
+
+class WriterThread(threading.Thread):
+    """Runs until ``stop()``; then drains the intake, commits and ends.
+
+    Args:
+        failed: called once, on this thread, when the journal failed for good; nothing is
+            acknowledged from then on, and the process shall end (a failed fsync is never retried).
+    """
+
+    def __init__(self, desk: Desk, intake: Intake, settings: Settings, failed: Callable[[JournalError], None]):
+        super().__init__(name="writer")
+        self.desk, self.intake, self.settings = desk, intake, settings
+        self.full = False
+        self.commits = 0
+        self.entries = 0
+        self._failed = failed
+        self._stop_asked = threading.Event()
+
+    def run(self) -> None:
+        """The loop; see the module's docstring."""
+        last_ns = time.time_ns()
+        rows, wait_s = self.settings.commit_rows, self.settings.commit_ms / 1000.0
+        try:
+            while True:
+                items = self.intake.take(rows, 0.25)
+                if items and _frames(items) < rows // 4 and wait_s > 0.0 and not self._stop_asked.is_set():
+                    time.sleep(wait_s)
+                    items += self.intake.take(rows, 0.0)
+                now_ns = time.time_ns()
+                if items:
+                    if self._commit(self.desk.prepare(items, now_ns)):
+                        last_ns = now_ns
+                elif self._stop_asked.is_set():
+                    return
+                if now_ns - last_ns >= TICK_NS or now_ns < last_ns:
+                    last_ns = now_ns
+                    self._tick(now_ns)
+        except JournalError as error:
+            log.error("the journal failed, nothing is acknowledged any more: %s", error)
+            self.intake.stop()
+            self._failed(error)
+
+    def stop(self) -> None:
+        """Ask the thread to end when the intake is empty."""
+        self._stop_asked.set()
+        self.intake.stop()
+
+    def _commit(self, batch: Batch) -> int:
+        pause_s = 0.2
+        while True:
+            try:
+                new = self.desk.commit(batch)
+            except JournalFull as error:
+                if not self.full:
+                    log.error("%s; nothing is acknowledged until there is room", error)
+                self.full = True
+                if self._stop_asked.wait(pause_s):
+                    raise
+                pause_s = min(pause_s * 2, 5.0)
+                continue
+            self.full = False
+            self.commits += 1
+            self.entries += new
+            return new
+
+    def _tick(self, now_ns: int) -> None:
+        try:
+            self.desk.tick(now_ns)
+        except JournalFull:
+            self.full = True
+        else:
+            self.full = False
+
+
+def _frames(items: list[Item | Closed | Entries]) -> int:
+    return sum(len(item[1]) for item in items if isinstance(item, tuple))
