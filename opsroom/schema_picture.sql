@@ -1,0 +1,27 @@
+-- The derived store (PATH.picture): may be deleted at any time; `birddog rebuild` makes it again.
+-- revision = the number of the journal entry that changed the row last; it is the live channel's sequence.
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
+CREATE TABLE track (id TEXT PRIMARY KEY, revision INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE INDEX track_revision ON track (revision);
+CREATE TABLE point (
+    track   TEXT    NOT NULL,
+    time_ns INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,
+    part    INTEGER NOT NULL,
+    body    BLOB    NOT NULL,
+    PRIMARY KEY (track, time_ns, seq, part)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE event (id TEXT PRIMARY KEY, revision INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE INDEX event_revision ON event (revision);
+CREATE TABLE alert (id TEXT PRIMARY KEY, revision INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE INDEX alert_revision ON alert (revision);
+CREATE TABLE flag (
+    id        TEXT PRIMARY KEY,
+    revision  INTEGER NOT NULL,
+    body      BLOB NOT NULL,
+    thumbnail BLOB
+) STRICT;
+CREATE INDEX flag_revision ON flag (revision);
+-- who was refused, why and how often; never a position
+CREATE TABLE refused (id TEXT PRIMARY KEY, revision INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE INDEX refused_revision ON refused (revision);
