@@ -12,20 +12,32 @@ import argparse
 import importlib
 import os
 import sys
+from typing import NoReturn
 
 from birddog import __version__
 from birddog.errors import BirddogError
 
 #: command -> (module in opsroom.commands, one line of help).  A command that does not exist is absent.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "operation": ("operation", "open, list and close cases"),
+    "device": ("device", "enrol, attach, place, list and retire devices"),
+    "journal": ("journal", "count, tail and export what arrived"),
+    "rebuild": ("rebuild", "make every derived table again from the journal and compare"),
 }
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line on a usage error, exit 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command line; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     name = argv[0] if argv and argv[0] in COMMANDS else None
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="birddog",
         description="Follow a shipment from the tag hidden in it to the arrest and on to the courtroom.",
         epilog="birddog COMMAND --help says more of one command. Try: birddog demo",

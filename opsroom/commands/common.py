@@ -1,0 +1,61 @@
+"""What several commands share: the --journal option, times, tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from birddog.errors import UsageError
+
+DEFAULT_JOURNAL = "sqlite:///birddog.db"
+
+
+def journal_option(parser: argparse.ArgumentParser) -> None:
+    """``--journal URL``."""
+    parser.add_argument("--journal", metavar="URL", default=DEFAULT_JOURNAL,
+                        help=f"sqlite:///relative or sqlite:////absolute path (default {DEFAULT_JOURNAL})")
+
+
+def json_option(parser: argparse.ArgumentParser) -> None:
+    """``--json``."""
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def time_ns(text: str, option: str) -> int:
+    """A time given on the command line: ISO 8601 with an offset, or POSIX seconds.
+
+    Raises:
+        UsageError: it is neither, or has no zone.
+    """
+    from birddog.units import ns_from_text
+
+    try:
+        return ns_from_text(text)
+    except ValueError as error:
+        raise UsageError(str(error), field=option) from error
+
+
+def print_json(value: Any) -> None:
+    """One line of strict JSON."""
+    print(json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")))
+
+
+def print_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Columns padded to their widest cell; control characters are shown escaped."""
+    cells = [[printable("" if c is None else str(c)) for c in row] for row in rows]
+    widths = [max(len(row[i]) for row in [list(head), *cells]) for i in range(len(head))]
+    for row in [list(head), *cells]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def printable(text: str) -> str:
+    """The text with everything that could move a terminal's cursor or forge a line escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def say(text: str) -> None:
+    """Words for the person: stderr."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,193 @@
+"""``birddog device enrol|attach|detach|place|list|show|retire``: devices, as entries of the journal."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from opsroom.commands.common import journal_option, json_option, print_json, print_table, say, time_ns
+
+_CLASSES = ("walker", "van", "lorry", "vessel", "aircraft", "parcel")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    enrol = actions.add_parser("enrol", help="make a device known")
+    enrol.add_argument("device", metavar="ID", help="the identity that the device gives: IMEI, MMSI, client id, EPC")
+    enrol.add_argument("--name", default="", help="what people call it")
+    enrol.add_argument("--owner", default="", help="agency or person")
+    enrol.add_argument("--format", default="", help="what it speaks (birddog decode --list)")
+    enrol.add_argument("--basis", choices=("warrant", "open", "partner", "own_sensor"), default="warrant",
+                       help="why we may listen: warrant (needs a case), open (broadcast), partner, own_sensor")
+    enrol.add_argument("--interval", type=float, default=60.0, metavar="S", help="seconds between its messages (default 60)")
+    enrol.add_argument("--class", dest="klass", choices=_CLASSES, default="", help="what carries it")
+    enrol.add_argument("--topic", action="append", default=[], metavar="PREFIX", help="topics it may publish under (gateways)")
+    attach = actions.add_parser("attach", help="hide a device (or an EPC) in a shipment of a case")
+    attach.add_argument("device", metavar="ID")
+    attach.add_argument("--operation", required=True, metavar="CASE")
+    attach.add_argument("--shipment", metavar="NAME", help="default: the device's name")
+    attach.add_argument("--from", dest="since", metavar="TIME", help="default: now")
+    attach.add_argument("--to", dest="until", metavar="TIME", help="default: open")
+    detach = actions.add_parser("detach", help="end the attachment that holds now")
+    detach.add_argument("device", metavar="ID")
+    detach.add_argument("--at", metavar="TIME", help="default: now")
+    place = actions.add_parser("place", help="say where a fixed reader or sensor stands")
+    place.add_argument("device", metavar="ID")
+    place.add_argument("--lat", type=float, required=True, metavar="DEG")
+    place.add_argument("--lon", type=float, required=True, metavar="DEG")
+    place.add_argument("--range", type=float, required=True, metavar="M", dest="range_m", help="how far it reaches, metres")
+    place.add_argument("--name", default="")
+    place.add_argument("--from", dest="since", metavar="TIME", help="default: the beginning")
+    listing = actions.add_parser("list", help="all devices")
+    show = actions.add_parser("show", help="one device")
+    retire = actions.add_parser("retire", help="never admit it again")
+    for sub in (show, retire):
+        sub.add_argument("device", metavar="ID")
+    for sub in (enrol, attach, detach, place, listing, show, retire):
+        journal_option(sub)
+    for sub in (listing, show):
+        json_option(sub)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it."""
+    from opsroom.registers import Registers
+
+    registers = Registers(args.journal)
+    return _ACTIONS[args.action](registers, args)
+
+
+def _enrol(registers: Any, args: argparse.Namespace) -> int:
+    from birddog.errors import UsageError
+    from birddog.model import Device
+    from devices import codec
+
+    if not args.device or not args.device.isprintable():
+        raise UsageError("wants a printable identity", field="ID")
+    if registers.directory.device(args.device) is not None:
+        raise UsageError(f"{args.device!r} is enrolled already", field="ID")
+    if args.format:
+        codec.load(args.format)
+    if not 0.0 < args.interval < 1e9:
+        raise UsageError("wants seconds above 0", field="--interval")
+    registers.enter(Device(device=args.device, name=args.name, owner=args.owner, format=args.format, basis=args.basis,
+                           interval_s=args.interval, klass=args.klass, topics=tuple(args.topic)))
+    need = "; next: birddog device attach" if args.basis == "warrant" else ""
+    say(f"{args.device} is enrolled{need}")
+    return 0
+
+
+def _attach(registers: Any, args: argparse.Namespace) -> int:
+    from birddog.errors import UsageError
+    from birddog.model import Attachment
+
+    registers.operation(args.operation)
+    device = registers.directory.device(args.device)
+    if device is None and not args.device.startswith("urn:epc:"):
+        raise UsageError(f"{args.device!r} is not enrolled; birddog device enrol {args.device}", field="ID")
+    since = time_ns(args.since, "--from") if args.since else registers.now_ns
+    until = time_ns(args.until, "--to") if args.until else None
+    if until is not None and until <= since:
+        raise UsageError("must be later than --from", field="--to")
+    held = registers.directory.attachment(args.device, since)
+    if held is not None:
+        raise UsageError(f"is in {held.shipment!r} of {held.operation!r} then; birddog device detach {args.device}", field="ID")
+    shipment = args.shipment or (device.name if device and device.name else args.device)
+    registers.enter(Attachment(device=args.device, shipment=shipment, operation=args.operation, from_ns=since, to_ns=until))
+    say(f"{args.device} is in {shipment} of {args.operation}")
+    return 0
+
+
+def _detach(registers: Any, args: argparse.Namespace) -> int:
+    import msgspec
+
+    from birddog.errors import UsageError
+
+    at = time_ns(args.at, "--at") if args.at else registers.now_ns
+    held = registers.directory.attachment(args.device, at)
+    if held is None:
+        raise UsageError(f"{args.device!r} is attached to nothing then", field="ID")
+    registers.enter(msgspec.structs.replace(held, to_ns=at))
+    say(f"{args.device} is out of {held.shipment}")
+    return 0
+
+
+def _place(registers: Any, args: argparse.Namespace) -> int:
+    import math
+
+    from birddog.errors import UsageError
+    from birddog.geo import valid_position
+    from birddog.model import Placement
+
+    if not valid_position(args.lat, args.lon):
+        raise UsageError("wants degrees: latitude -90 to 90, longitude -180 to 180", field="--lat, --lon")
+    if not (math.isfinite(args.range_m) and args.range_m > 0.0):
+        raise UsageError("wants metres above 0", field="--range")
+    since = time_ns(args.since, "--from") if args.since else 0
+    registers.enter(Placement(device=args.device, lat_deg=args.lat, lon_deg=args.lon, range_m=args.range_m, name=args.name,
+                              from_ns=since))
+    say(f"{args.device} is placed")
+    return 0
+
+
+def _rows(registers: Any) -> list[dict[str, Any]]:
+    from birddog.units import iso_from_ns
+
+    directory = registers.directory
+    out = []
+    for name in dict.fromkeys([*directory.devices, *directory.attachments, *directory.placements]):
+        device = directory.devices.get(name)
+        held = directory.attachment(name, registers.now_ns)
+        placed = directory.placement(name, registers.now_ns)
+        out.append({
+            "device": name, "name": device.name if device else "", "format": device.format if device else "",
+            "owner": device.owner if device else "", "basis": device.basis if device else "",
+            "interval_s": device.interval_s if device else None, "class": device.klass if device else "",
+            "topics": list(device.topics) if device else [],
+            "state": "not enrolled" if device is None else "retired" if device.retired else "enrolled",
+            "operation": held.operation if held else "", "shipment": held.shipment if held else "",
+            "attached_from": iso_from_ns(held.from_ns) if held else None,
+            "placement": {"lat_deg": placed.lat_deg, "lon_deg": placed.lon_deg, "range_m": placed.range_m} if placed else None,
+        })
+    return out
+
+
+def _list(registers: Any, args: argparse.Namespace) -> int:
+    rows = _rows(registers)
+    if args.json:
+        print_json(rows)
+    else:
+        head = ("device", "name", "format", "basis", "state", "operation", "shipment")
+        print_table(head, [[row[key] for key in head] for row in rows])
+    return 0
+
+
+def _show(registers: Any, args: argparse.Namespace) -> int:
+    from birddog.errors import UsageError
+
+    row = next((row for row in _rows(registers) if row["device"] == args.device), None)
+    if row is None:
+        raise UsageError(f"nothing is known of {args.device!r}", field="ID")
+    if args.json:
+        print_json(row)
+    else:
+        print_table(("field", "value"), row.items())
+    return 0
+
+
+def _retire(registers: Any, args: argparse.Namespace) -> int:
+    import msgspec
+
+    from birddog.errors import UsageError
+
+    device = registers.directory.device(args.device)
+    if device is None:
+        raise UsageError(f"{args.device!r} is not enrolled", field="ID")
+    registers.enter(msgspec.structs.replace(device, retired=True))
+    say(f"{args.device} is retired")
+    return 0
+
+
+_ACTIONS = {"enrol": _enrol, "attach": _attach, "detach": _detach, "place": _place, "list": _list, "show": _show,
+            "retire": _retire}

@@ -1,0 +1,166 @@
+"""``birddog journal count|tail|export``: look into a journal, beside a live writer or after a kill."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from opsroom.commands.common import journal_option, json_option, print_json, print_table, say
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    count = actions.add_parser("count", help="how many messages, observations and refusals there are")
+    tail = actions.add_parser("tail", help="the newest entries; --follow waits for more")
+    tail.add_argument("-n", type=int, default=10, metavar="N", help="how many entries (default 10)")
+    tail.add_argument("--follow", action="store_true", help="go on printing what arrives, until interrupted")
+    export = actions.add_parser("export", help="every entry as one JSON line")
+    export.add_argument("--out", metavar="FILE", help="write here instead of stdout")
+    export.add_argument("--after", type=int, default=0, metavar="SEQ", help="only entries after this number")
+    for sub in (count, tail, export):
+        journal_option(sub)
+    json_option(count)
+    json_option(tail)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it."""
+    from birddog.journal import open_reader
+
+    reader = open_reader(args.journal)
+    try:
+        if args.action == "count":
+            return _count(reader, args)
+        if args.action == "tail":
+            return _tail(reader, args)
+        return _export(reader, args)
+    finally:
+        reader.close()
+
+
+def _count(reader: Any, args: argparse.Namespace) -> int:
+    counts = reader.counts()
+    if args.json:
+        print_json({"frames": counts.frames, "observations": counts.observations, "rejects": counts.rejects,
+                    "duplicates": counts.duplicates, "last_seq": counts.last_seq})
+        return 0
+    rows = [("frames", counts.frames), ("observations", counts.observations), ("duplicates", counts.duplicates)]
+    rows += [(f"rejects: {reason}", n) for reason, n in counts.rejects.items()]
+    print_table(("counted", "number"), [*rows, ("last_seq", counts.last_seq)])
+    return 0
+
+
+def _tail(reader: Any, args: argparse.Namespace) -> int:
+    from birddog.errors import UsageError
+
+    if args.n < 0:
+        raise UsageError("wants a number of entries, 0 or more", field="-n")
+    rows = reader.tail(args.n)
+    _print_tail(rows, args)
+    if args.follow:
+        import time
+
+        after = rows[-1].seq if rows else reader.last_seq()
+        while True:
+            rows = reader.read(after)
+            if rows:
+                after = rows[-1].seq
+                _print_tail(rows, args)
+                sys.stdout.flush()
+            else:
+                time.sleep(0.2)
+    return 0
+
+
+def _print_tail(rows: list, args: argparse.Namespace) -> None:
+    from birddog.units import iso_from_ns
+    from opsroom.commands.common import printable
+
+    for entry in rows:
+        if args.json:
+            print_json(entry_json(entry))
+        else:
+            print(printable(f"{entry.seq:>9}  {iso_from_ns(entry.received_ns)}  {entry.kind:<10}  {_gist(entry)}"))
+
+
+def _gist(entry: Any) -> str:
+    from birddog.model import FrameBody, RefusalBody, Scan, Tick, unpack
+
+    body = unpack(entry)
+    if isinstance(body, FrameBody | RefusalBody):
+        seen = [o.__struct_config__.tag for o in body.observations]
+        said = ", ".join(dict.fromkeys(seen)) + (f" ({len(seen)})" if len(seen) > 1 else "")
+        why = "; ".join(f"{r.reason}: {r.detail}" for r in body.rejects)
+        return f"{entry.source} {body.device or '-'} {body.format}: {said}{' REFUSED ' + why if why else ''}"
+    if isinstance(body, Scan):
+        return f"{body.sensor} {body.scene_name}: {len(body.sightings)} sightings"
+    if isinstance(body, Tick):
+        return ""
+    return " ".join(str(getattr(body, f)) for f in body.__struct_fields__[:2])
+
+
+def _export(reader: Any, args: argparse.Namespace) -> int:
+    out = open(args.out, "w", encoding="utf-8") if args.out else sys.stdout
+    try:
+        number = 0
+        for line in export_lines(reader, args.after):
+            out.write(line + "\n")
+            number += 1
+    finally:
+        if args.out:
+            out.close()
+    say(f"{number} entries")
+    return 0
+
+
+def export_lines(reader: Any, after: int = 0) -> Iterator[str]:
+    """One strict JSON line an entry, in order, up to the entry that is newest when it begins."""
+    import json
+
+    until = reader.last_seq()
+    while after < until:
+        rows = reader.read(after, min(1000, until - after))
+        if not rows:
+            return
+        after = rows[-1].seq
+        for entry in rows:
+            yield json.dumps(entry_json(entry), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+def entry_json(entry: Any) -> dict[str, Any]:
+    """An entry in the public form; an observation stands nowhere else in it."""
+    import msgspec
+
+    from birddog.model import FrameBody, RefusalBody, observation_json, reject_json, unpack
+    from birddog.units import iso_from_ns
+
+    body = unpack(entry)
+    out: dict[str, Any] = {"seq": entry.seq, "kind": entry.kind, "received": iso_from_ns(entry.received_ns),
+                           "received_ns": entry.received_ns, "source": entry.source, "operation": entry.operation,
+                           "ident": entry.ident.hex()}
+    if isinstance(body, FrameBody):
+        out |= {"device": body.device, "format": body.format, "version": body.version, "channel": body.channel,
+                "session": body.session, "payload_hex": body.payload.hex()}
+    elif isinstance(body, RefusalBody):
+        out |= {"device": body.device, "format": body.format, "version": body.version, "channel": body.channel,
+                "payload_hash": body.payload_hash.hex()}
+    else:
+        out["body"] = _plain(msgspec.to_builtins(body, enc_hook=None, builtin_types=(bytes,)))
+        return out
+    out["observations"] = [observation_json(o) for o in body.observations]
+    out["rejects"] = [reject_json(r) for r in body.rejects]
+    return out
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,51 @@
+"""``birddog rebuild``: fold the journal again and say whether every derived table is identical."""
+
+from __future__ import annotations
+
+import argparse
+
+from opsroom.commands.common import journal_option, json_option, print_json, print_table, say
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    journal_option(parser)
+    json_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 1 where a table differs."""
+    import shutil
+    import tempfile
+    from pathlib import Path
+
+    from birddog.journal import open_reader, path_of
+    from opsroom.picture import Picture, rebuild
+    from opsroom.picture_store import picture_path
+
+    journal = open_reader(args.journal)
+    path = picture_path(path_of(args.journal))
+    if not path.exists():
+        picture = Picture(journal, path)
+        while picture.step():
+            pass
+        picture.close()
+        journal.close()
+        say(f"there was no derived store: made {path} from {picture.cursor} entries")
+        if args.json:
+            print_json({"made": True, "entries": picture.cursor})
+        return 0
+    folder = Path(tempfile.mkdtemp(prefix=path.name + ".rebuild-", dir=path.parent))
+    try:
+        found = rebuild(journal, path, folder / "picture")
+    finally:
+        journal.close()
+        shutil.rmtree(folder)
+    same = all(differ == 0 for _, differ in found.values())
+    if args.json:
+        print_json({"identical": same, "tables": {t: {"rows": n, "differ": d} for t, (n, d) in found.items()}})
+    else:
+        print_table(("table", "rows", "result"),
+                    [(t, n, "identical" if d == 0 else f"{d} rows differ") for t, (n, d) in found.items()])
+        print("identical" if same else "NOT identical")
+    return 0 if same else 1

@@ -1,0 +1,49 @@
+"""Entries of the registers from the command line: checked against the journal, then handed to the writer."""
+
+from __future__ import annotations
+
+import time
+
+from birddog.directory import Directory
+from birddog.errors import UsageError
+from birddog.journal import open_reader, open_writer, path_of
+from birddog.model import Body, unpack
+from ingest import control
+
+
+class Registers:
+    """The registers of one journal, as of now.
+
+    Args:
+        url: the journal.
+        create: make the journal where it is absent (a case is opened before the first message).
+        exercise: the mode of a journal that is made.
+    """
+
+    def __init__(self, url: str, *, create: bool = False, exercise: bool = False):
+        self.url, self.path = url, path_of(url)
+        self.created = False
+        if create and not self.path.exists():
+            open_writer(url, mode="exercise" if exercise else "live").close()
+            self.created = True
+        reader = open_reader(url)
+        self.mode = reader.mode
+        self.directory = Directory()
+        for entry in reader.registers():
+            self.directory.apply(unpack(entry))
+        self.now_ns = time.time_ns()
+        reader.close()
+
+    def enter(self, *bodies: Body) -> list[int]:
+        """Append entries, by the running writer or by ourselves; returns their numbers."""
+        return control.enter(self.path, self.url, bodies, source="operator")
+
+    def operation(self, name: str) -> None:
+        """Raises:
+            UsageError: there is no such operation, or it is closed.
+        """
+        operation = self.directory.operations.get(name)
+        if operation is None:
+            raise UsageError(f"no operation {name!r}; birddog operation add {name}", field="operation")
+        if operation.closed:
+            raise UsageError(f"operation {name!r} is closed", field="operation")
