@@ -1,1 +1,1 @@
-"""The web console: REST, WebSocket and the page."""
+"""The web console: REST, the live channel and the page.  ``make_app`` builds it, ``serve`` runs it."""

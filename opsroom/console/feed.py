@@ -1,0 +1,210 @@
+"""The live channel: one reader of the derived store for all tabs, one encoding for all tabs.
+
+A frame is one JSON object with ``type`` and ``seq`` (the journal's number up to which it is complete):
+
+- ``snapshot``: the whole picture; replaces what the tab had
+- ``update``: rows that changed; each replaces the row with its id, unless its ``revision`` is older
+- ``beat``: nothing changed; sent so that silence of the line differs from silence of the world
+
+Every frame holds ``time`` (the server's clock, against which ages are counted), ``problems`` (what
+/healthz would say), ``ready`` and ``exercise``.  The sequence number is the journal's own, so any tab
+can resume with ``since`` at any later process; nothing is kept for it here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from birddog.errors import BirddogError
+from birddog.units import iso_from_ns
+from opsroom.console.health import Health
+from opsroom.console.settings import Settings
+from opsroom.console.source import Changes, Source
+
+log = logging.getLogger("birddog.console")
+#: The lists of rows in a frame.
+ROWS = ("tracks", "alerts", "flags", "events", "refused")
+_ENCODER = msgspec.json.Encoder()
+#: How long a broken store is asked again before a tab is told; not a clock of the picture.
+_RETRY_S = 1.0
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One encoded frame and the sequence number in it."""
+
+    kind: str
+    seq: int
+    text: str
+
+
+class Subscriber:
+    """One tab's bounded queue.  ``lost`` is set when it lagged too far: it must resume."""
+
+    def __init__(self, limit: int):
+        self._frames: asyncio.Queue[Frame] = asyncio.Queue(limit)
+        self.lost = False
+
+    def put(self, frame: Frame) -> None:
+        """Queue a frame; a full queue loses the tab, never the server's memory."""
+        if self.lost:
+            return
+        try:
+            self._frames.put_nowait(frame)
+        except asyncio.QueueFull:
+            self.lost = True
+
+    async def get(self) -> Frame:
+        """The next frame; waits for it."""
+        return await self._frames.get()
+
+
+class Feed:
+    """Asks the store every ``poll_ms`` and hands each change to every tab."""
+
+    def __init__(self, settings: Settings, source: Source, health: Health):
+        self._settings, self._source, self._health = settings, source, health
+        self._subscribers: set[Subscriber] = set()
+        self._seq = 0
+        self._ready = False
+        self._reason = "the picture has not been read yet"
+        self._snapshot: Frame | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.frames_sent = 0
+        self.tabs_lost = 0
+
+    @property
+    def seq(self) -> int:
+        """The sequence number of the newest frame."""
+        return self._seq
+
+    @property
+    def tabs(self) -> int:
+        """How many tabs are connected."""
+        return len(self._subscribers)
+
+    def problems(self) -> list[str]:
+        """One line for each process that is not well, this one included; what /healthz says."""
+        found = self._health.problems()
+        if not self._ready:
+            found.append(f"picture: {self._reason}")
+        if self._task is None or self._task.done():
+            found.append("console: the live channel has stopped")
+        return found
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the reading task for as long as the block lasts."""
+        self._task = asyncio.create_task(self._run(), name="console-feed")
+        self._task.add_done_callback(_complain)
+        try:
+            yield
+        finally:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        last_sent = loop.time()
+        asked = 0.0
+        while True:
+            if loop.time() - asked >= self._settings.beat_s:
+                asked = loop.time()
+                await self._ask_health()
+            try:
+                frame = await self._news()
+                self._ready = True
+            except BirddogError as error:
+                self._ready, self._reason, frame = False, str(error), None
+            if frame is None and loop.time() - last_sent >= self._settings.beat_s:
+                frame = self._beat()
+            if frame is not None:
+                last_sent = loop.time()
+                for subscriber in list(self._subscribers):
+                    subscriber.put(frame)
+            await asyncio.sleep(self._settings.poll_ms / 1000 if self._ready else min(_RETRY_S, self._settings.beat_s))
+
+    async def _ask_health(self) -> None:
+        try:
+            await self._source.run(self._health.refresh)
+        except BirddogError as error:
+            self._health.failed(str(error))
+
+    async def _news(self) -> Frame | None:
+        # one cheap question a poll, whatever the number of tabs
+        cursor = await self._source.run(self._source.reader.cursor)
+        if cursor == self._seq and self._ready:
+            return None
+        if cursor < self._seq or not self._ready:
+            # another store stands there (rebuilt, replaced), or it is the first one: begin again
+            changes = await self._source.run(self._source.changes, 0)
+            self._seq, self._snapshot = changes.seq, None
+            return await self._frame("snapshot", changes)
+        changes = await self._source.run(self._source.changes, self._seq)
+        self._seq, self._snapshot = changes.seq, None
+        return None if changes.empty() else await self._frame("update", changes)
+
+    def _head(self, kind: str, seq: int) -> dict[str, Any]:
+        return {"type": kind, "seq": seq, "time": iso_from_ns(self._source.now_ns()),
+                "exercise": self._settings.exercise, "ready": self._ready, "problems": self.problems()}
+
+    async def _frame(self, kind: str, changes: Changes) -> Frame:
+        body = self._head(kind, changes.seq) | {"ready": True}
+        body["epoch"] = await self._source.run(self._source.epoch)
+        for name in ROWS:
+            body[name] = getattr(changes, name)
+        return Frame(kind, changes.seq, _ENCODER.encode(body).decode())
+
+    def _beat(self) -> Frame:
+        return Frame("beat", self._seq, _ENCODER.encode(self._head("beat", self._seq)).decode())
+
+    async def subscribe(self, since: int, epoch: str) -> tuple[Subscriber, Frame]:
+        """A new tab: its queue, and the frame that it is sent first (snapshot, or what it missed).
+
+        Args:
+            since: the last sequence number that the tab has; 0 for none.
+            epoch: the journal's word that the tab was told, or "" to trust ``since``.
+        """
+        subscriber = Subscriber(self._settings.queue_frames)
+        # listening before reading: what changes in between comes twice, and never not at all
+        self._subscribers.add(subscriber)
+        try:
+            return subscriber, await self._first(since, epoch)
+        except BaseException:
+            self._subscribers.discard(subscriber)
+            raise
+
+    async def _first(self, since: int, epoch: str) -> Frame:
+        try:
+            ours = await self._source.run(self._source.epoch)
+            cursor = await self._source.run(self._source.reader.cursor)
+            if since <= 0 or since > cursor or (epoch and epoch != ours):
+                if self._snapshot is None or self._snapshot.seq != cursor:
+                    self._snapshot = await self._frame("snapshot", await self._source.run(self._source.changes, 0))
+                return self._snapshot
+            return await self._frame("update", await self._source.run(self._source.changes, since))
+        except BirddogError as error:
+            # no picture yet: the tab waits with us, and is told so
+            self._reason = str(error)
+            empty = Changes(seq=0, tracks=[], alerts=[], flags=[], events=[], refused=[])
+            body = self._head("snapshot", 0) | {"ready": False, "epoch": ""}
+            for name in ROWS:
+                body[name] = getattr(empty, name)
+            return Frame("snapshot", 0, _ENCODER.encode(body).decode())
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """A tab has gone."""
+        self._subscribers.discard(subscriber)
+        self.tabs_lost += subscriber.lost
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    # a bug in the reading task must not leave eight tabs believing that nothing happens
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("the live channel has stopped", exc_info=task.exception())

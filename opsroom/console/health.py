@@ -1,0 +1,121 @@
+"""What /healthz and /metrics say: the processes' own status rows, judged by the wall clock.
+
+``status()`` gives, per process (ingest, picture, imagery …)::
+
+    {"updated_ns": when it last said so, "stale_after_s": 15.0, "problem": "" or one line,
+     any further number: becomes the metric birddog_PROCESS_NAME}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from birddog.units import NS, iso_from_ns
+
+STALE_AFTER_S = 15.0
+_RESERVED = frozenset({"updated_ns", "stale_after_s", "problem"})
+_NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
+
+
+class ProcessHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """One process: ``problem`` is "" when all is well."""
+
+    name: str
+    updated: str
+    age_s: float
+    problem: str
+
+
+class HealthView(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of /healthz; ``problems`` is empty exactly when the status is 200."""
+
+    ok: bool
+    time: str
+    seq: int
+    tabs: int
+    exercise: bool
+    problems: list[str]
+    processes: list[ProcessHealth]
+
+
+class Health:
+    """Keeps the last status rows; ``refresh`` asks for new ones, off the event loop."""
+
+    def __init__(self, status: Callable[[], dict[str, dict[str, Any]]], wall_ns: Callable[[], int]):
+        self._status, self._wall_ns = status, wall_ns
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._fault = ""
+
+    def refresh(self) -> None:
+        """Take in the present status rows."""
+        self._rows = dict(self._status())
+        self._fault = ""
+
+    def failed(self, words: str) -> None:
+        """The status rows could not be read."""
+        self._fault = words
+
+    @property
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """The rows as last taken in."""
+        return self._rows
+
+    def processes(self) -> list[ProcessHealth]:
+        """Each process and what is wrong with it, by the wall clock."""
+        now = self._wall_ns()
+        out = []
+        for name in sorted(self._rows):
+            row = self._rows[name]
+            updated = int(row.get("updated_ns", 0))
+            age_s = max(0.0, (now - updated) / NS)
+            limit = float(row.get("stale_after_s", STALE_AFTER_S))
+            problem = str(row.get("problem") or "")
+            if not problem and age_s > limit:
+                problem = f"no sign of life for {age_s:.0f} s (limit {limit:.0f} s)" if updated else "has not started"
+            out.append(ProcessHealth(name=name, updated=iso_from_ns(updated), age_s=round(age_s, 3), problem=problem))
+        return out
+
+    def problems(self) -> list[str]:
+        """One line per process that is not well."""
+        fault = [f"status: {self._fault}"] if self._fault else []
+        return fault + [f"{p.name}: {p.problem}" for p in self.processes() if p.problem]
+
+
+def prometheus(rows: dict[str, dict[str, Any]], gauges: dict[str, tuple[str, float]],
+               labelled: dict[str, tuple[str, str, dict[str, float]]], processes: list[ProcessHealth]) -> str:
+    """The text exposition format, version 0.0.4.
+
+    Args:
+        rows: the status rows; each further number in them becomes a metric.
+        gauges: name -> (help, value).
+        labelled: name -> (help, label, {label value: value}).
+    """
+    lines: list[str] = []
+
+    def put(name: str, help_text: str, samples: list[tuple[str, float]]) -> None:
+        lines.append(f"# HELP {name} {help_text}")
+        lines.append(f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}")
+        lines.extend(f"{name}{labels} {value:.17g}" for labels, value in samples)
+
+    for name, (help_text, value) in gauges.items():
+        put(name, help_text, [("", value)])
+    for name, (help_text, label, values) in labelled.items():
+        put(name, help_text, [(f'{{{label}="{_escaped(key)}"}}', values[key]) for key in sorted(values)])
+    put("birddog_process_up", "1 while the process shows signs of life and reports no problem",
+        [(f'{{process="{_escaped(p.name)}"}}', 0.0 if p.problem else 1.0) for p in processes])
+    put("birddog_process_age_seconds", "Seconds since the process last reported",
+        [(f'{{process="{_escaped(p.name)}"}}', p.age_s) for p in processes])
+    for process in sorted(rows):
+        for key, value in rows[process].items():
+            if key not in _RESERVED and isinstance(value, (int, float)) and not isinstance(value, bool):
+                words = f"{key} as the process {process} reports it".replace("\n", " ")
+                put(_NOT_A_NAME.sub("_", f"birddog_{process}_{key}"), words, [("", float(value))])
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,76 @@
+"""Runs the console with uvicorn on one listening socket, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+
+import uvicorn
+from starlette.applications import Starlette
+
+from birddog.errors import UsageError
+from opsroom.console.settings import Settings
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the program that starts us owns the signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+async def serve(app: Starlette, settings: Settings, *, started: Callable[[int], Awaitable[None] | None] | None = None,
+                stop: asyncio.Event | None = None) -> None:
+    """Run the console until ``stop`` is set (or the task is cancelled).
+
+    Args:
+        started: called with the port when the console answers (port 0 in the settings takes a free one).
+
+    Raises:
+        UsageError: the address cannot be listened on, or a certificate cannot be read.
+    """
+    settings.check()
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host.strip("[]"), settings.port))
+    except OSError as error:
+        listener.close()
+        raise UsageError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}", field="console.port") from error
+    config = uvicorn.Config(app, ws="websockets-sansio", access_log=False, log_level="warning", lifespan="on",
+                            server_header=False, ssl_certfile=settings.tls_cert, ssl_keyfile=settings.tls_key,
+                            timeout_graceful_shutdown=2, ws_ping_interval=20, ws_ping_timeout=20, ws_max_size=65_536,
+                            ws_per_message_deflate=False)
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        listener.close()
+        raise UsageError(f"cannot use the certificate {settings.tls_cert}: {error}", field="console.tls_cert") from error
+    server = Server(config)
+
+    async def tell() -> None:
+        while not server.started:
+            await asyncio.sleep(0.02)
+        if started is not None:
+            answer = started(listener.getsockname()[1])
+            if answer is not None:
+                await answer
+
+    async def watch() -> None:
+        assert stop is not None
+        await stop.wait()
+        server.should_exit = True
+
+    helpers = [asyncio.create_task(tell())] + ([asyncio.create_task(watch())] if stop is not None else [])
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        for helper in helpers:
+            helper.cancel()
+        listener.close()

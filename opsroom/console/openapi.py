@@ -1,0 +1,215 @@
+"""/openapi.json: OpenAPI 3.1, built from the same Structs that are encoded into the answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from birddog import __version__
+from opsroom.console import views
+from opsroom.console.health import HealthView
+
+
+class Tracks(msgspec.Struct, frozen=True):
+    """Every track that is not deleted (with ``all=1`` the deleted ones too); ``seq`` is the live sequence number."""
+
+    seq: int
+    time: str
+    exercise: bool
+    tracks: list[views.TrackView]
+
+
+class TrackDetail(msgspec.Struct, frozen=True):
+    """One track with the newest points of its trail, in order of time."""
+
+    track: views.TrackView
+    points: list[views.PointView]
+
+
+class Trail(msgspec.Struct, frozen=True):
+    """The newest points of one track, in order of time."""
+
+    track_id: str
+    points: list[views.PointView]
+
+
+class Trails(msgspec.Struct, frozen=True):
+    """Trails of every track that is not deleted."""
+
+    trails: list[Trail]
+
+
+class Alerts(msgspec.Struct, frozen=True):
+    """Alerts, newest first."""
+
+    alerts: list[views.AlertView]
+
+
+class Events(msgspec.Struct, frozen=True):
+    """Events, newest first."""
+
+    events: list[views.EventView]
+
+
+class Flags(msgspec.Struct, frozen=True):
+    """Imagery flags, newest first."""
+
+    flags: list[views.FlagView]
+
+
+class RefusedMessages(msgspec.Struct, frozen=True):
+    """Refused messages by sender and reason, the latest first."""
+
+    refused: list[views.RefusedView]
+
+
+class Devices(msgspec.Struct, frozen=True):
+    """Devices by name."""
+
+    devices: list[views.DeviceView]
+
+
+class Operations(msgspec.Struct, frozen=True):
+    """Operations by name."""
+
+    operations: list[views.OperationView]
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why a request was not answered."""
+
+    error: str
+
+
+class AcknowledgeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who acknowledges, and what they have to say.  With tokens, ``by`` is the token's name whatever stands here."""
+
+    by: str = ""
+    note: str = ""
+
+
+class Acknowledged(msgspec.Struct, frozen=True):
+    """The decision is on disk, as entry ``seq`` of the journal."""
+
+    alert_id: str
+    seq: int
+
+
+class SessionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A token, to be changed into a cookie."""
+
+    token: str
+
+
+class SessionView(msgspec.Struct, frozen=True):
+    """Who looks at the console; ``tokens`` says whether a token is needed at all."""
+
+    name: str
+    tokens: bool
+
+
+class LiveFrame(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One frame of /v1/live and /v1/stream; a beat has no rows."""
+
+    type: str
+    seq: int
+    time: str
+    exercise: bool
+    ready: bool
+    problems: list[str]
+    epoch: str = ""
+    tracks: list[views.TrackView] = []
+    alerts: list[views.AlertView] = []
+    flags: list[views.FlagView] = []
+    events: list[views.EventView] = []
+    refused: list[views.RefusedView] = []
+
+
+_Q = {
+    "since": ("integer", "only what changed after this sequence number; in the live channel: resume there"),
+    "epoch": ("string", "the epoch of the frame that since was taken from; another one gives a snapshot"),
+    "all": ("boolean", "1: deleted tracks too"),
+    "operation": ("string", "only this operation"),
+    "minutes": ("number", "how far back, of the server's time"),
+    "limit": ("integer", "at most so many points, the newest"),
+    "open": ("boolean", "1: only those neither cleared nor acknowledged"),
+}
+#: path -> method -> (what it does, answer, query names, body).  A test holds it against the app's routes.
+OPERATIONS: dict[str, dict[str, tuple[str, Any, tuple[str, ...], Any]]] = {
+    "/v1/tracks": {"get": ("Tracks as believed now", Tracks, ("since", "all", "operation"), None)},
+    "/v1/tracks/{track_id}": {"get": ("One track and its trail", TrackDetail, ("minutes", "limit"), None)},
+    "/v1/trails": {"get": ("Trails of all tracks", Trails, ("minutes", "limit"), None)},
+    "/v1/devices": {"get": ("Devices enrolled, placed or heard", Devices, (), None)},
+    "/v1/flags": {"get": ("What images showed", Flags, ("since",), None)},
+    "/v1/flags/{flag_id}/thumbnail": {"get": ("The image chip of a flag", "image", (), None)},
+    "/v1/alerts": {"get": ("Alerts", Alerts, ("since", "open", "operation"), None)},
+    "/v1/alerts/{alert_id}/acknowledge": {"post": ("A person has seen it: a new entry of the journal", Acknowledged, (),
+                                                   AcknowledgeBody)},
+    "/v1/events": {"get": ("Events", Events, ("since", "operation"), None)},
+    "/v1/refused": {"get": ("Who was refused, why and how often", RefusedMessages, ("since",), None)},
+    "/v1/operations": {"get": ("Operations", Operations, (), None)},
+    "/v1/session": {"get": ("Who I am", SessionView, (), None),
+                    "post": ("Change a token into a cookie", SessionView, (), SessionBody)},
+    "/v1/stream": {"get": ("The live channel as server-sent events; Last-Event-ID resumes", "stream", ("since", "epoch"),
+                           None)},
+    "/healthz": {"get": ("Whether every process is well; 503 says what is wrong", HealthView, (), None)},
+    "/metrics": {"get": ("Prometheus text format 0.0.4", "text", (), None)},
+    "/openapi.json": {"get": ("This description", "json", (), None)},
+}
+_MEDIA = {"image": ("image/png", {"type": "string", "contentEncoding": "binary"}),
+          "stream": ("text/event-stream", {"type": "string"}), "text": ("text/plain", {"type": "string"}),
+          "json": ("application/json", {"type": "object"})}
+
+
+def _query(name: str) -> dict[str, Any]:
+    kind, words = _Q[name]
+    return {"name": name, "in": "query", "required": False, "description": words, "schema": {"type": kind}}
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document."""
+    types = [Problem, LiveFrame]
+    for methods in OPERATIONS.values():
+        for _, answer, _, body in methods.values():
+            types += [t for t in (answer, body) if isinstance(t, type)]
+    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    named = dict(zip(types, schemas, strict=True))
+    problem = {"application/json": {"schema": named[Problem]}}
+    paths: dict[str, Any] = {}
+    for path, methods in OPERATIONS.items():
+        for method, (summary, answer, query, body) in methods.items():
+            media, schema = ("application/json", named[answer]) if isinstance(answer, type) else _MEDIA[answer]
+            item: dict[str, Any] = {
+                "summary": summary,
+                "operationId": method + "".join(p.strip("{}").title().replace("_", "") for p in path.split("/")),
+                "parameters": [
+                    {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string"}}
+                    for part in path.split("/") if part.startswith("{")
+                ] + [
+                    _query(name) for name in query
+                ],
+                "responses": {
+                    "200": {"description": "done", "content": {media: {"schema": schema}}},
+                    "default": {"description": "refused, or not possible; the words say why", "content": problem},
+                },
+            }
+            if answer is HealthView:
+                item["responses"]["503"] = {"description": "something is wrong", "content": {media: {"schema": schema}}}
+            if body is not None:
+                item["requestBody"] = {"required": True, "content": {"application/json": {"schema": named[body]}}}
+            paths.setdefault(path, {})[method] = item
+    paths["/v1/live"] = {"get": {
+        "summary": "WebSocket: a snapshot, then batched frames (LiveFrame) with a sequence number; ?since= resumes",
+        "operationId": "getV1Live",
+        "parameters": [_query("since"), _query("epoch")],
+        "responses": {"101": {"description": "text frames, each a LiveFrame", "content": {
+            "application/json": {"schema": named[LiveFrame]}}}},
+    }}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Birddog console", "version": __version__,
+                 "description": "Times ISO 8601 UTC, positions WGS 84 degrees, lengths metres. docs/http-api.md says more."},
+        "paths": paths,
+        "components": {"schemas": components},
+    }

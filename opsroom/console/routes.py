@@ -1,0 +1,364 @@
+"""The console's endpoints (docs/http-api.md): what each route reads and answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import csv
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from birddog import model
+from birddog.errors import BirddogError
+from birddog.units import NS, iso_from_ns
+from opsroom.console import openapi, views
+from opsroom.console.answers import body_of, bool_of, float_of, int_of, json_answer
+from opsroom.console.feed import Feed, Frame
+from opsroom.console.guard import COOKIE, Sessions
+from opsroom.console.health import Health, HealthView, prometheus
+from opsroom.console.settings import Settings
+from opsroom.console.source import Source
+
+STATIC = Path(__file__).parent / "static"
+#: A tab that cannot take one frame within this time is dropped; it resumes by itself.
+SEND_TIMEOUT_S = 20.0
+TRAIL_MINUTES, TRAIL_LIMIT, TRAIL_MAX = 60.0, 300, 20_000
+_MEDIA = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+_TEXT = {".mjs": "text/javascript", ".js": "text/javascript", ".css": "text/css"}
+_encode = msgspec.json.Encoder().encode
+
+
+class Console:
+    """The endpoints, over one Source and one Feed."""
+
+    def __init__(self, settings: Settings, source: Source, feed: Feed, health: Health, act: Callable[[model.Decision], int]):
+        self.settings, self.source, self.feed, self.health, self.act = settings, source, feed, health, act
+        self.sessions = Sessions(settings.tokens)
+
+    def routes(self) -> list[BaseRoute]:
+        """Every route; openapi.OPERATIONS describes those that answer programs."""
+        return [
+            Route("/", self.page),
+            Route("/v1/tracks", self.tracks),
+            Route("/v1/tracks/{track_id}", self.track),
+            Route("/v1/trails", self.trails),
+            Route("/v1/devices", self.devices),
+            Route("/v1/flags", self.flags),
+            Route("/v1/flags/{flag_id}/thumbnail", self.thumbnail),
+            Route("/v1/alerts", self.alerts),
+            Route("/v1/alerts/{alert_id}/acknowledge", self.acknowledge, methods=["POST"]),
+            Route("/v1/events", self.events),
+            Route("/v1/refused", self.refused),
+            Route("/v1/operations", self.operations),
+            Route("/v1/session", self.session, methods=["GET", "POST"]),
+            Route("/v1/stream", self.stream),
+            WebSocketRoute("/v1/live", self.live),
+            Route("/healthz", self.healthz),
+            Route("/metrics", self.metrics),
+            Route("/openapi.json", self.openapi),
+            Route("/static/basemap/places.geojson", self.places),
+            Mount("/static", _Static(directory=STATIC)),
+        ]
+
+    # --- the page ---
+
+    async def page(self, request: Request) -> Response:
+        """The page; everything else of it is under /static."""
+        return FileResponse(STATIC / "index.html", media_type="text/html")
+
+    async def places(self, request: Request) -> Response:
+        """The cities of the basemap's CSV as GeoJSON."""
+        return Response(await self.source.run(_places), media_type="application/geo+json")
+
+    # --- what is there ---
+
+    async def tracks(self, request: Request) -> Response:
+        since, operation = int_of(request, "since", 0), request.query_params.get("operation")
+        everything = bool_of(request, "all")
+
+        def read() -> openapi.Tracks:
+            seq = self.source.reader.cursor()
+            rows = [
+                views.track_view(r, t) for r, t in self.source.reader.tracks(since)
+                if (everything or since or t.status != "deleted") and operation in (None, t.operation)
+            ]
+            return openapi.Tracks(seq=seq, time=iso_from_ns(self.source.now_ns()), exercise=self.settings.exercise, tracks=rows)
+
+        return json_answer(await self.source.run(read))
+
+    async def track(self, request: Request) -> Response:
+        track_id = request.path_params["track_id"]
+        since_ns, limit = self._window(request)
+
+        def read() -> openapi.TrackDetail | None:
+            found = self.source.reader.track(track_id)
+            if found is None:
+                return None
+            points = self.source.reader.points(track_id, since_ns=since_ns, limit=limit)
+            # a row read alone does not know its revision: 0 never beats the one of the live channel
+            return openapi.TrackDetail(views.track_view(0, found), [views.point_view(p) for p in points])
+
+        detail = await self.source.run(read)
+        if detail is None:
+            raise HTTPException(404, f"no track {track_id!r}")
+        return json_answer(detail)
+
+    async def trails(self, request: Request) -> Response:
+        since_ns, limit = self._window(request)
+
+        def read() -> openapi.Trails:
+            points = self.source.reader.points
+            return openapi.Trails([
+                openapi.Trail(t.track_id, [views.point_view(p) for p in points(t.track_id, since_ns=since_ns, limit=limit)])
+                for _, t in self.source.reader.tracks() if t.status != "deleted"
+            ])
+
+        return json_answer(await self.source.run(read))
+
+    def _window(self, request: Request) -> tuple[int, int]:
+        minutes = float_of(request, "minutes", TRAIL_MINUTES)
+        limit = min(int_of(request, "limit", TRAIL_LIMIT), TRAIL_MAX)
+        return max(0, self.source.now_ns() - int(minutes * 60 * NS)), limit
+
+    async def devices(self, request: Request) -> Response:
+        def read() -> openapi.Devices:
+            tracks = self.source.reader.tracks()
+            return openapi.Devices(views.device_views(self.source.directory(), tracks, self.source.now_ns()))
+
+        return json_answer(await self.source.run(read))
+
+    async def operations(self, request: Request) -> Response:
+        def read() -> openapi.Operations:
+            seen = {t.operation for _, t in self.source.reader.tracks() if t.operation}
+            return openapi.Operations(views.operation_views(self.source.directory().operations, seen))
+
+        return json_answer(await self.source.run(read))
+
+    async def flags(self, request: Request) -> Response:
+        since = int_of(request, "since", 0)
+        rows = await self.source.run(lambda: [views.flag_view(r, f) for r, f in self.source.reader.flags(since)])
+        return json_answer(openapi.Flags(sorted(rows, key=lambda f: (f.time, f.flag_id), reverse=True)))
+
+    async def thumbnail(self, request: Request) -> Response:
+        flag_id = request.path_params["flag_id"]
+        data = await self.source.run(self.source.reader.thumbnail, flag_id)
+        if data is None:
+            known = await self.source.run(lambda: any(f.flag_id == flag_id for _, f in self.source.reader.flags()))
+            if not known:
+                raise HTTPException(404, f"no flag {flag_id!r}")
+            return Response(status_code=204)
+        media = next((name for magic, name in _MEDIA.items() if data.startswith(magic)), None)
+        if media is None:
+            # bytes that arrived from elsewhere: nothing but an image leaves here as an image
+            raise HTTPException(415, "the thumbnail is neither PNG nor JPEG")
+        return Response(data, media_type=media)
+
+    async def alerts(self, request: Request) -> Response:
+        since, only_open = int_of(request, "since", 0), bool_of(request, "open")
+        operation = request.query_params.get("operation")
+
+        def read() -> openapi.Alerts:
+            rows = [
+                views.alert_view(r, a) for r, a in self.source.reader.alerts(since)
+                if operation in (None, a.operation) and not (only_open and (a.cleared_ns or a.acknowledged_ns))
+            ]
+            return openapi.Alerts(sorted(rows, key=lambda a: (a.raised, a.alert_id), reverse=True))
+
+        return json_answer(await self.source.run(read))
+
+    async def events(self, request: Request) -> Response:
+        since, operation = int_of(request, "since", 0), request.query_params.get("operation")
+
+        def read() -> openapi.Events:
+            rows = [views.event_view(r, e) for r, e in self.source.reader.events(since) if operation in (None, e.operation)]
+            return openapi.Events(sorted(rows, key=lambda e: (e.start, e.event_id), reverse=True))
+
+        return json_answer(await self.source.run(read))
+
+    async def refused(self, request: Request) -> Response:
+        since = int_of(request, "since", 0)
+        rows = await self.source.run(lambda: [views.refused_view(r, row) for r, row in self.source.reader.refused(since)])
+        return json_answer(openapi.RefusedMessages(sorted(rows, key=lambda r: (r.last, r.refused_id), reverse=True)))
+
+    # --- what a person does ---
+
+    async def acknowledge(self, request: Request) -> Response:
+        alert_id = request.path_params["alert_id"]
+        body = await body_of(request, openapi.AcknowledgeBody)
+        by = getattr(request.state, "who", None) or body.by.strip()[:80] or "operator"
+        known = await self.source.run(lambda: any(a.alert_id == alert_id for _, a in self.source.reader.alerts()))
+        if not known:
+            raise HTTPException(404, f"no alert {alert_id!r}")
+        decision = model.Decision(action="acknowledge", subject=alert_id, by=by, note=body.note[:2000])
+        # not on the reading thread: the writer answers when the entry is on disk
+        seq = await asyncio.get_running_loop().run_in_executor(None, self.act, decision)
+        return json_answer(openapi.Acknowledged(alert_id, seq))
+
+    async def session(self, request: Request) -> Response:
+        if request.method == "POST":
+            body = await body_of(request, openapi.SessionBody)
+            name = self.sessions.name_of_token(body.token) if self.sessions.needed else ""
+            if name is None:
+                raise HTTPException(401, "that is no token of this console")
+            answer = json_answer(openapi.SessionView(name, self.sessions.needed))
+            if self.sessions.needed:
+                answer.set_cookie(COOKIE, self.sessions.open(name), httponly=True, samesite="strict", path="/",
+                                  secure=request.url.scheme == "https")
+            return answer
+        return json_answer(openapi.SessionView(self.sessions.who(request.headers) or "", self.sessions.needed))
+
+    # --- live ---
+
+    async def live(self, socket: WebSocket) -> None:
+        """One WebSocket a tab: snapshot (or what was missed), then frames."""
+        try:
+            since = int(socket.query_params.get("since", "0"))
+        except ValueError:
+            await socket.close(1008, "since is no number")
+            return
+        await socket.accept()
+        subscriber, first = await self.feed.subscribe(since, socket.query_params.get("epoch", ""))
+        listening = asyncio.create_task(_drain(socket))
+        seq = since
+        try:
+            frame: Frame = first
+            while True:
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await socket.send_text(frame.text)
+                self.feed.frames_sent += 1
+                seq = frame.seq
+                getting = asyncio.ensure_future(subscriber.get())
+                done, _ = await asyncio.wait({getting, listening}, return_when=asyncio.FIRST_COMPLETED)
+                if listening in done:
+                    getting.cancel()
+                    break
+                frame = getting.result()
+                if subscriber.lost:
+                    await socket.close(4408, f"too slow: resume with since={seq}")
+                    break
+        except TimeoutError:
+            subscriber.lost = True
+            with contextlib.suppress(RuntimeError):
+                await socket.close(4408, f"too slow: resume with since={seq}")
+        except WebSocketDisconnect:
+            pass  # the tab was closed while a frame was on its way
+        finally:
+            listening.cancel()
+            self.feed.leave(subscriber)
+
+    async def stream(self, request: Request) -> Response:
+        """The same frames as server-sent events, for curl and other programs."""
+        since = int_of(request, "since", 0)
+        last = request.headers.get("last-event-id", "")
+        epoch = request.query_params.get("epoch", "")
+        if last:
+            # ours reads EPOCH:SEQ
+            before, _, number = last.rpartition(":")
+            if number.isdigit():
+                since, epoch = int(number), before
+        subscriber, first = await self.feed.subscribe(since, epoch)
+
+        async def events() -> AsyncIterator[str]:
+            try:
+                word = await self.source.run(self.source.epoch)
+                frame = first
+                while not subscriber.lost:
+                    yield f"event: {frame.kind}\nid: {word}:{frame.seq}\ndata: {frame.text}\n\n"
+                    self.feed.frames_sent += 1
+                    frame = await subscriber.get()
+            finally:
+                self.feed.leave(subscriber)
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    # --- for machines ---
+
+    async def healthz(self, request: Request) -> Response:
+        problems = await self._problems()
+        body = HealthView(ok=not problems, time=iso_from_ns(time.time_ns()), seq=self.feed.seq, tabs=self.feed.tabs,
+                          exercise=self.settings.exercise, problems=problems, processes=self.health.processes())
+        return json_answer(body, 503 if problems else 200)
+
+    async def _problems(self) -> list[str]:
+        try:
+            await self.source.run(self.health.refresh)
+        except BirddogError as error:
+            self.health.failed(str(error))
+        return self.feed.problems()
+
+    async def metrics(self, request: Request) -> Response:
+        problems = await self._problems()
+        gauges = {
+            "birddog_up": ("1 while /healthz answers 200", 0.0 if problems else 1.0),
+            "birddog_exercise": ("1 in an exercise", float(self.settings.exercise)),
+            "birddog_picture_seq": ("Journal entries folded into the picture", float(self.feed.seq)),
+            "birddog_console_tabs": ("Live connections", float(self.feed.tabs)),
+            "birddog_console_frames_sent_total": ("Live frames sent", float(self.feed.frames_sent)),
+            "birddog_console_tabs_lost_total": ("Live connections dropped because they lagged", float(self.feed.tabs_lost)),
+        }
+        labelled: dict[str, tuple[str, str, dict[str, float]]] = {}
+        try:
+            await self.source.run(self._measure, gauges, labelled)
+        except BirddogError:
+            gauges["birddog_picture_ready"] = ("1 while the picture can be read", 0.0)
+        text = prometheus(self.health.rows, gauges, labelled, self.health.processes())
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    def _measure(self, gauges: dict[str, tuple[str, float]], labelled: dict[str, tuple[str, str, dict[str, float]]]) -> None:
+        counts = self.source.journal.counts()
+        gauges["birddog_journal_seq"] = ("Number of the newest journal entry", float(counts.last_seq))
+        gauges["birddog_frames_total"] = ("Distinct messages, accepted or refused", float(counts.frames))
+        gauges["birddog_observations_total"] = ("Observations in the journal", float(counts.observations))
+        gauges["birddog_duplicates_total"] = ("Messages that were there before", float(counts.duplicates))
+        labelled["birddog_rejects_total"] = ("Rejects by reason", "reason", {k: float(v) for k, v in counts.rejects.items()})
+        by_status: dict[str, float] = {}
+        for _, track in self.source.reader.tracks():
+            by_status[track.status] = by_status.get(track.status, 0.0) + 1.0
+        labelled["birddog_tracks"] = ("Tracks by status", "status", by_status)
+        unseen: dict[str, float] = {}
+        for _, alert in self.source.reader.alerts():
+            if alert.cleared_ns is None and alert.acknowledged_ns is None:
+                unseen[alert.severity] = unseen.get(alert.severity, 0.0) + 1.0
+        labelled["birddog_alerts_open"] = ("Alerts neither cleared nor acknowledged", "severity", unseen)
+        gauges["birddog_picture_ready"] = ("1 while the picture can be read", 1.0)
+
+    async def openapi(self, request: Request) -> Response:
+        return Response(_encode(openapi.document()), media_type="application/json")
+
+
+class _Static(StaticFiles):
+    """Static files; modules as text/javascript whatever this machine's mime table says."""
+
+    def file_response(self, full_path: Any, stat_result: Any, scope: Scope, status_code: int = 200) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        kind = _TEXT.get(Path(full_path).suffix)
+        if kind is not None:
+            response.headers["content-type"] = f"{kind}; charset=utf-8"
+        return response
+
+
+async def _drain(socket: WebSocket) -> None:
+    # a tab says nothing; reading is how its going away is noticed
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+def _places() -> bytes:
+    features = []
+    with (STATIC / "basemap" / "places-100k.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            point = {"type": "Point", "coordinates": [float(row["lon"]), float(row["lat"])]}
+            properties = {"name": row["name"], "population": int(row["population"])}
+            features.append({"type": "Feature", "geometry": point, "properties": properties})
+    return _encode({"type": "FeatureCollection", "features": features})

@@ -1,0 +1,104 @@
+"""The console's only door to the two stores: every read runs on one worker thread, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from birddog import model
+from birddog.directory import Directory
+from birddog.errors import BirddogError
+from opsroom.console import views
+from opsroom.picture_store import PictureReader
+
+T = TypeVar("T")
+
+
+class JournalReader(Protocol):
+    """What the console needs of the journal (birddog/journal/store.py)."""
+
+    def read(self, after: int, limit: int = 1000) -> list[model.Entry]: ...
+    def last_seq(self) -> int: ...
+    def registers(self) -> list[model.Entry]: ...
+    def counts(self) -> Any: ...
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of the picture with a revision above some number, and the revision up to which they are complete."""
+
+    seq: int
+    tracks: list[views.TrackView]
+    alerts: list[views.AlertView]
+    flags: list[views.FlagView]
+    events: list[views.EventView]
+    refused: list[views.RefusedView]
+
+    def empty(self) -> bool:
+        """Whether nothing changed."""
+        return not (self.tracks or self.alerts or self.flags or self.events or self.refused)
+
+
+class Source:
+    """Reads the picture and the journal; safe to call from any number of requests."""
+
+    def __init__(self, reader: PictureReader, journal: JournalReader, now_ns: Callable[[], int]):
+        self.reader, self.journal, self.now_ns = reader, journal, now_ns
+        # one thread: SQLite connections stay on it, and a slow question delays readers, never the writer
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="console-read")
+        self._directory = Directory()
+        self._directory_seq = -1
+        self._epoch: str | None = None
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a blocking function on the reading thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+
+    def close(self) -> None:
+        """End the reading thread."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    # --- on the reading thread ---
+
+    def changes(self, since: int) -> Changes:
+        """What changed after revision ``since``.
+
+        Raises:
+            BirddogError: the picture is not there (yet); the words say why.
+        """
+        # the cursor first: rows written meanwhile come once too often, never once too few
+        seq = self.reader.cursor()
+        tracks = [views.track_view(r, t) for r, t in self.reader.tracks(since) if since or t.status != "deleted"]
+        return Changes(
+            seq=seq,
+            tracks=tracks,
+            alerts=[views.alert_view(r, a) for r, a in self.reader.alerts(since)],
+            flags=[views.flag_view(r, f) for r, f in self.reader.flags(since)],
+            events=[views.event_view(r, e) for r, e in self.reader.events(since)],
+            refused=[views.refused_view(r, row) for r, row in self.reader.refused(since)],
+        )
+
+    def directory(self) -> Directory:
+        """The registers as of now; read again only when the journal has grown."""
+        seq = self.journal.last_seq()
+        if seq != self._directory_seq:
+            directory = Directory()
+            for entry in self.journal.registers():
+                directory.apply(model.unpack(entry))
+            self._directory, self._directory_seq = directory, seq
+        return self._directory
+
+    def epoch(self) -> str:
+        """A word that names this journal: a tab that resumes against another one gets a snapshot."""
+        if self._epoch is None:
+            try:
+                first = self.journal.read(0, 1)
+            except BirddogError:
+                return ""
+            if first:
+                self._epoch = hashlib.sha256(first[0].ident).hexdigest()[:12]
+        return self._epoch or ""

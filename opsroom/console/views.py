@@ -1,0 +1,308 @@
+"""What the console answers: the picture's nouns in their public form (docs/http-api.md).
+
+Times are ISO 8601 UTC with Z and milliseconds, positions separate named fields in WGS 84 degrees,
+lengths metres; ``p_ee p_en p_nn`` the covariance of the position in m² (east, north).  msgspec writes
+a number that is not finite as null, so the JSON is strict.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from birddog import geo, model
+from birddog.model import Value
+from birddog.units import CHI2_95_2D, iso_from_ns
+from opsroom.picture_store import FlagRow, Refused
+
+
+class Ellipse(msgspec.Struct, frozen=True, kw_only=True):
+    """The 95 % ellipse of a position: semi-axes, and the azimuth of the major one, clockwise from north."""
+
+    major_m: float
+    minor_m: float
+    azimuth_deg: float
+
+
+class TrackView(msgspec.Struct, frozen=True, kw_only=True):
+    """A track as believed at ``time``.  ``revision`` is the live sequence number of its last change.
+
+    ``last_fix`` is the last accepted measurement of position, ``last_contact`` the last message of any
+    kind, ``last_move`` the last significant move (null: never seen moving).
+    """
+
+    track_id: str
+    revision: int
+    operation: str
+    name: str
+    tag_id: str
+    identities: tuple[str, ...]
+    klass: str = msgspec.field(name="class")
+    status: model.TrackStatus
+    time: str
+    lat_deg: float
+    lon_deg: float
+    p_ee: float
+    p_en: float
+    p_nn: float
+    ellipse95: Ellipse
+    speed_mps: float
+    course_deg: float
+    ve_mps: float
+    vn_mps: float
+    last_fix: str
+    last_contact: str
+    last_move: str | None
+    first_seen: str
+    hits: int
+    refused: int
+    sources: tuple[str, ...]
+    attributes: dict[str, Value]
+
+
+class PointView(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a track's history; ``origin`` ``coast`` is a prediction, every other one was measured."""
+
+    time: str
+    lat_deg: float
+    lon_deg: float
+    p_ee: float
+    p_en: float
+    p_nn: float
+    origin: str
+    device: str
+    nis: float | None
+
+
+class AlertView(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a person must see; it stays until ``cleared`` or ``acknowledged`` is set."""
+
+    alert_id: str
+    revision: int
+    kind: str
+    severity: str
+    operation: str
+    raised: str
+    cleared: str | None
+    acknowledged: str | None
+    acknowledged_by: str
+    track_id: str
+    device: str
+    lat_deg: float | None
+    lon_deg: float | None
+    text: str
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened; ``end`` null = still going on."""
+
+    event_id: str
+    revision: int
+    kind: str
+    operation: str
+    start: str
+    end: str | None
+    track_ids: tuple[str, ...]
+    device: str
+    lat_deg: float | None
+    lon_deg: float | None
+    text: str
+
+
+class FlagView(msgspec.Struct, frozen=True, kw_only=True):
+    """Something seen in an image.  ``dark``: it was near no reporting track when it was seen.
+
+    ``thumbnail`` is where its image chip can be had (204 where the scan made none).
+    """
+
+    flag_id: str
+    revision: int
+    scan_id: str
+    scene_name: str
+    scene_sha256: str
+    sensor: str
+    time: str
+    lat_deg: float | None
+    lon_deg: float | None
+    dark: bool
+    detector: str
+    score: float
+    pfa: float
+    length_m: float | None
+    truncated: bool
+    thumbnail: str
+
+
+class RefusedView(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages of one sender that were refused for one reason, counted; never a position."""
+
+    refused_id: str
+    revision: int
+    source: str
+    device: str
+    format: str
+    reason: str
+    detail: str
+    count: int
+    first: str
+    last: str
+
+
+class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
+    """A device: enrolled by an entry of the journal, or only heard (``enrolled`` false).
+
+    ``shipment`` and ``operation`` are those of the attachment that holds now; ``lat_deg`` ``lon_deg``
+    ``range_m`` those of a placement that holds now.
+    """
+
+    device: str
+    enrolled: bool
+    name: str
+    owner: str
+    format: str
+    basis: str
+    interval_s: float | None
+    klass: str = msgspec.field(name="class")
+    retired: bool
+    shipment: str
+    operation: str
+    track_ids: tuple[str, ...]
+    last_contact: str | None
+    lat_deg: float | None
+    lon_deg: float | None
+    range_m: float | None
+
+
+class Corner(msgspec.Struct, frozen=True, kw_only=True):
+    """One corner of an area."""
+
+    lat_deg: float
+    lon_deg: float
+
+
+class OperationView(msgspec.Struct, frozen=True, kw_only=True):
+    """A case, or ``open`` for vessels and contacts that belong to none.  ``area`` is a closed ring or empty."""
+
+    operation: str
+    name: str
+    closed: bool
+    area: tuple[Corner, ...]
+
+
+def _iso(time_ns: int | None) -> str | None:
+    return None if time_ns is None else iso_from_ns(time_ns)
+
+
+def ellipse95(p_ee: float, p_en: float, p_nn: float) -> Ellipse:
+    """The 95 % ellipse of a covariance in m²; centimetres and tenths of a degree are enough for a map."""
+    major, minor, azimuth = geo.ellipse(p_ee, p_en, p_nn, CHI2_95_2D)
+    return Ellipse(major_m=round(major, 2), minor_m=round(minor, 2), azimuth_deg=round(azimuth, 1))
+
+
+def track_view(revision: int, track: model.Track) -> TrackView:
+    """A track in its public form."""
+    speed, course = speed_course(track.ve_mps, track.vn_mps)
+    return TrackView(
+        track_id=track.track_id, revision=revision, operation=track.operation, name=track.name, tag_id=track.tag_id,
+        identities=track.identities, klass=track.klass, status=track.status, time=iso_from_ns(track.time_ns),
+        lat_deg=round(track.lat_deg, 7), lon_deg=round(track.lon_deg, 7),
+        p_ee=track.p_ee, p_en=track.p_en, p_nn=track.p_nn, ellipse95=ellipse95(track.p_ee, track.p_en, track.p_nn),
+        speed_mps=speed, course_deg=course, ve_mps=track.ve_mps, vn_mps=track.vn_mps,
+        last_fix=iso_from_ns(track.updated_ns), last_contact=iso_from_ns(track.contact_ns),
+        last_move=_iso(track.moved_ns), first_seen=iso_from_ns(track.first_ns),
+        hits=track.hits, refused=track.refused, sources=track.sources, attributes=track.attributes,
+    )
+
+
+def speed_course(ve_mps: float, vn_mps: float) -> tuple[float, float]:
+    """(speed m/s, course in degrees clockwise from north) of a velocity."""
+    return round(math.hypot(ve_mps, vn_mps), 3), round(math.degrees(math.atan2(ve_mps, vn_mps)) % 360.0, 1) % 360.0
+
+
+def point_view(point: model.TrackPoint) -> PointView:
+    """A point of a trail in its public form."""
+    return PointView(
+        time=iso_from_ns(point.time_ns), lat_deg=round(point.lat_deg, 7), lon_deg=round(point.lon_deg, 7),
+        p_ee=point.p_ee, p_en=point.p_en, p_nn=point.p_nn, origin=point.origin, device=point.device, nis=point.nis,
+    )
+
+
+def alert_view(revision: int, alert: model.Alert) -> AlertView:
+    """An alert in its public form."""
+    return AlertView(
+        alert_id=alert.alert_id, revision=revision, kind=alert.kind, severity=alert.severity, operation=alert.operation,
+        raised=iso_from_ns(alert.raised_ns), cleared=_iso(alert.cleared_ns), acknowledged=_iso(alert.acknowledged_ns),
+        acknowledged_by=alert.acknowledged_by, track_id=alert.track_id, device=alert.device,
+        lat_deg=alert.lat_deg, lon_deg=alert.lon_deg, text=alert.text,
+    )
+
+
+def event_view(revision: int, event: model.Event) -> EventView:
+    """An event in its public form."""
+    return EventView(
+        event_id=event.event_id, revision=revision, kind=event.kind, operation=event.operation,
+        start=iso_from_ns(event.start_ns), end=_iso(event.end_ns), track_ids=event.track_ids, device=event.device,
+        lat_deg=event.lat_deg, lon_deg=event.lon_deg, text=event.text,
+    )
+
+
+def flag_view(revision: int, flag: FlagRow) -> FlagView:
+    """A flag in its public form; its thumbnail is fetched apart."""
+    return FlagView(
+        flag_id=flag.flag_id, revision=revision, scan_id=flag.scan_id, scene_name=flag.scene_name,
+        scene_sha256=flag.scene_sha256, sensor=flag.sensor, time=iso_from_ns(flag.time_ns), lat_deg=flag.lat_deg,
+        lon_deg=flag.lon_deg, dark=flag.dark, detector=flag.detector, score=flag.score, pfa=flag.pfa,
+        length_m=flag.length_m, truncated=flag.truncated,
+        thumbnail=f"/v1/flags/{quote(flag.flag_id, safe='')}/thumbnail",
+    )
+
+
+def refused_view(revision: int, row: Refused) -> RefusedView:
+    """A count of refusals in its public form."""
+    return RefusedView(
+        refused_id=row.refused_id, revision=revision, source=row.source, device=row.device, format=row.format,
+        reason=row.reason, detail=row.detail, count=row.count, first=iso_from_ns(row.first_ns), last=iso_from_ns(row.last_ns),
+    )
+
+
+def operation_views(operations: dict[str, model.Operation], seen: set[str]) -> list[OperationView]:
+    """Every operation of the registers, and those that tracks name without one; sorted."""
+    out = []
+    for name in sorted(set(operations) | seen):
+        found = operations.get(name) or model.Operation(operation=name)
+        area = tuple(Corner(lat_deg=lat, lon_deg=lon) for lon, lat in found.area)
+        out.append(OperationView(operation=name, name=found.name, closed=found.closed, area=area))
+    return out
+
+
+def device_views(directory: Any, tracks: list[tuple[int, model.Track]], now_ns: int) -> list[DeviceView]:
+    """Every device that was enrolled, attached, placed or heard on a track; sorted.
+
+    Args:
+        directory: a ``birddog.directory.Directory`` of the journal's registers.
+    """
+    heard: dict[str, list[model.Track]] = {}
+    for _, track in tracks:
+        for identity in track.identities or ((track.tag_id,) if track.tag_id else ()):
+            heard.setdefault(identity, []).append(track)
+    out = []
+    for name in sorted(set(directory.devices) | set(directory.attachments) | set(directory.placements) | set(heard)):
+        known = directory.devices.get(name)
+        attached = directory.attachment(name, now_ns)
+        placed = directory.placement(name, now_ns)
+        own = heard.get(name, [])
+        out.append(DeviceView(
+            device=name, enrolled=known is not None, name=(known.name if known else "") or (placed.name if placed else ""),
+            owner=known.owner if known else "", format=known.format if known else "", basis=known.basis if known else "",
+            interval_s=known.interval_s if known else None, klass=known.klass if known else "",
+            retired=known.retired if known else False,
+            shipment=attached.shipment if attached else "", operation=attached.operation if attached else "",
+            track_ids=tuple(sorted(t.track_id for t in own)),
+            last_contact=_iso(max((t.contact_ns for t in own), default=None)),
+            lat_deg=placed.lat_deg if placed else None, lon_deg=placed.lon_deg if placed else None,
+            range_m=placed.range_m if placed else None,
+        ))
+    return out

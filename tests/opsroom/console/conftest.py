@@ -1,0 +1,208 @@
+"""A stage for the console's tests: a real journal, a real derived store and a real server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from birddog import model
+from birddog.journal import open_reader, open_writer
+from opsroom.console.server import Settings, make_app, serve
+from opsroom.picture_store import FlagRow, PictureReader, PictureWriter, Refused, picture_path
+
+NS = 1_000_000_000
+T0 = 1_795_520_000 * NS
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000d49444154789c6360f8cfc0f01f0005050201c2b7b9a50000000049454e44ae426082"
+)
+
+
+def make_track(number: int = 1, **changes) -> model.Track:
+    """A confirmed track off Rotterdam, a little east of the last one."""
+    now = time.time_ns()
+    fields = dict(
+        track_id=f"T{number}", operation="nightjar", name=f"S-{number}", tag_id=f"bd-{number:04d}", identities=(f"bd-{number:04d}",),
+        klass="lorry", status="confirmed", time_ns=now, lat_deg=51.95 + 0.004 * (number % 10), lon_deg=4.05 + 0.01 * number,
+        ve_mps=3.0, vn_mps=4.0, p_ee=400.0, p_en=100.0, p_nn=200.0, p_v_ee=1.0, p_v_en=0.0, p_v_nn=1.0,
+        updated_ns=now - 12 * NS, contact_ns=now - 5 * NS, moved_ns=now - 60 * NS, first_ns=now - 600 * NS, hits=20,
+        sources=("mqtt",), attributes={"battery": 0.83},
+    )
+    return model.Track(**(fields | changes))
+
+
+def make_point(track: model.Track, seq: int, seconds: float, origin: str = "fix") -> model.TrackPoint:
+    """A step of a track's history so many seconds before its last one, behind it."""
+    return model.TrackPoint(
+        track_id=track.track_id, seq=seq, time_ns=track.time_ns - int(seconds * NS), lat_deg=track.lat_deg - seconds * 4e-5,
+        lon_deg=track.lon_deg - seconds * 4e-5, ve_mps=3.0, vn_mps=4.0, p_ee=400.0, p_en=100.0, p_nn=200.0, origin=origin,
+        device=track.tag_id, nis=1.5,
+    )
+
+
+def make_alert(number: int = 1, **changes) -> model.Alert:
+    """A critical alert on track T1."""
+    fields = dict(
+        alert_id=f"A{number}", kind="parted", severity="critical", operation="nightjar", raised_ns=time.time_ns() - 30 * NS,
+        track_id="T1", device="bd-0001", lat_deg=51.954, lon_deg=4.06, text="tag parted from its container",
+    )
+    return model.Alert(**(fields | changes))
+
+
+def make_flag(number: int = 1, **changes) -> FlagRow:
+    """A bright object without a reporting track."""
+    fields = dict(
+        flag_id=f"F{number}", scan_id="scan-1", scene_sha256="9c1e" * 16, scene_name="s1.tif", sensor="sar", time_ns=time.time_ns(),
+        detector="cfar", score=7.5, pfa=1e-6, lat_deg=51.97, lon_deg=4.1, length_m=62.0, truncated=False, dark=True,
+    )
+    return FlagRow(**(fields | changes))
+
+
+class Stage:
+    """A journal and a picture that a test writes to, and a console that shows them."""
+
+    def __init__(self, folder: Path, **settings):
+        self.url = f"sqlite:///{folder}/case.db"
+        self.picture = picture_path(folder / "case.db")
+        self.writer = open_writer(self.url, mode="exercise")
+        self.store = PictureWriter(self.picture)
+        self.settings = Settings(**({"port": 0, "exercise": True, "poll_ms": 50, "beat_s": 0.5} | settings))
+        self.status = {"ingest": {"updated_ns": time.time_ns(), "stale_after_s": 3600.0, "queue": 3}}
+        self.decisions: list[model.Decision] = []
+        self.seq = 0
+        self.port = 0
+        self._thread: threading.Thread | None = None
+        self.entry(model.Operation(operation="nightjar", name="Nightjar",
+                                   area=((4.0, 51.9), (4.3, 51.9), (4.3, 52.0), (4.0, 52.0), (4.0, 51.9))), "operation")
+        self.entry(model.Device(device="bd-0001", name="lorry tag", owner="unit 4", format="owntracks"), "device")
+        self.entry(model.Placement(device="gate-a", lat_deg=51.955, lon_deg=4.09, range_m=30.0, name="Gate A"), "placement")
+
+    def entry(self, body: model.Body, kind: str) -> int:
+        """Append one entry to the journal."""
+        ident = f"{kind}-{self.seq}-{time.time_ns()}".encode()
+        draft = model.Draft(kind=kind, received_ns=time.time_ns(), source="test", ident=ident, body=model.pack(body))
+        self.seq = self.writer.append([draft])[0]
+        return self.seq
+
+    def publish(self, *rows) -> int:
+        """Write rows to the picture in one step, as the fold would; returns the step's revision."""
+        revision = self.entry(model.Tick(), "tick")
+        self.store.begin()
+        for row in rows:
+            match row:
+                case model.Track():
+                    self.store.put("track", row.track_id, revision, row)
+                case model.Alert():
+                    self.store.put("alert", row.alert_id, revision, row)
+                case model.Event():
+                    self.store.put("event", row.event_id, revision, row)
+                case Refused():
+                    self.store.put("refused", row.refused_id, revision, row)
+                case FlagRow():
+                    self.store.put_flag(row, revision, PNG)
+                case model.TrackPoint():
+                    self.store.put_point(row, 0)
+        self.store.commit(revision)
+        return revision
+
+    def act(self, decision: model.Decision) -> int:
+        """What the writer and the fold would do with a decision."""
+        self.decisions.append(decision)
+        seq = self.entry(decision, "decision")
+        reader = PictureReader(self.picture)
+        found = {a.alert_id: a for _, a in reader.alerts()}[decision.subject]
+        reader.close()
+        store = PictureWriter(self.picture)  # called on a thread of the console's: a connection of its own
+        store.begin()
+        row = msgspec.structs.replace(found, acknowledged_ns=time.time_ns(), acknowledged_by=decision.by)
+        store.put("alert", row.alert_id, seq, row)
+        store.commit(seq)
+        store.close()
+        return seq
+
+    def app(self):
+        """The console over this stage."""
+        self.reader, self.journal = PictureReader(self.picture), open_reader(self.url)
+        return make_app(self.settings, self.reader, self.journal, lambda: self.status, self.act)
+
+    def start(self) -> str:
+        """Serve in a thread; returns the address.  A second start after ``stop`` takes the same port."""
+        settings = msgspec.structs.replace(self.settings, port=self.port)
+        up = threading.Event()
+        failed: list[BaseException] = []
+
+        def run() -> None:
+            async def main() -> None:
+                self._stop, self._loop = asyncio.Event(), asyncio.get_running_loop()
+
+                def started(port: int) -> None:
+                    self.port = port
+                    up.set()
+
+                await serve(self.app(), settings, started=started, stop=self._stop)
+
+            try:
+                asyncio.run(main())
+            except BaseException as error:  # noqa: BLE001 - handed to the test's own thread
+                failed.append(error)
+                up.set()
+
+        self._thread = threading.Thread(target=run, name="console-under-test")
+        self._thread.start()
+        assert up.wait(20), "the console did not start"
+        if failed:
+            raise failed[0]
+        return f"http://127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        """Stop serving; the stores stay."""
+        if self._thread is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(20)
+            assert not self._thread.is_alive(), "the console did not stop"
+            self.reader.close()
+            self.journal.close()
+
+    def close(self) -> None:
+        """Stop and let go of the files."""
+        self.stop()
+        self.store.close()
+        self.writer.close()
+
+
+@pytest.fixture
+def stage(tmp_path):
+    """A stage with one lorry, its trail, an alert and a flag, not yet served."""
+    made = Stage(tmp_path)
+    track = make_track(1)
+    made.publish(track, *(make_point(track, 1, s, "coast" if s < 30 else "fix") for s in range(100, -1, -10)))
+    made.publish(make_alert(1), make_flag(1))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def make_stage(tmp_path):
+    """Stages with settings of one's own."""
+    made: list[Stage] = []
+
+    def make(**settings) -> Stage:
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(Stage(folder, **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def makers():
+    """What rows are made with: track, point, alert, flag."""
+    return {"track": make_track, "point": make_point, "alert": make_alert, "flag": make_flag}
