@@ -89,6 +89,8 @@ def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
             if header.group(1):
                 counts[here] = counts.get(here, 0) + 1
                 here = (*here, counts[here] - 1)
+            if here == path[: len(here)]:
+                best = number
         else:
             key = re.match(r"\s*([\w.\"'-]+)\s*=", line)
             if not key:
@@ -96,8 +98,6 @@ def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
             names = tuple(part.strip("\"'") for part in key.group(1).split("."))
             if (*here, *names) == path[: len(here) + len(names)]:
                 return number
-        if here and here == path[: len(here)]:
-            best = number
     return best
 
 

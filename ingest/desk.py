@@ -191,6 +191,9 @@ class Desk:
         ident = self._ident(frame, decoded, sender, sessions)
         observations = tuple(admitted)
         rejects = tuple(malformed + refusals)
+        if rejects:
+            # sent again when it may come in (the device is attached, our clock is right), it is no duplicate
+            ident = _hash(b"rejected", ident, *(r.reason.encode() for r in rejects))
         body: FrameBody | RefusalBody
         if refusals:
             body = RefusalBody(

@@ -1,0 +1,122 @@
+"""What runs together: the whole configuration and the plan of one run.
+
+The only module that knows every room's settings.  ``opsroom.roles`` holds the processes,
+``opsroom.supervise`` starts them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from imagery.watch import Settings as ImagerySettings
+from ingest.broker import Settings as BrokerSettings
+from ingest.endpoint import Settings as EndpointSettings
+from ingest.listener import TcpSettings, UdpSettings
+from ingest.modbus_poll import Settings as ModbusSettings
+from ingest.serial_port import Settings as SerialSettings
+
+from birddog import config
+from birddog.errors import ConfigError, UsageError
+from birddog.journal import path_of
+from ingest.writer import Settings as JournalSettings
+from opsroom.console.settings import Settings as ConsoleServer
+from opsroom.console.settings import is_loopback
+from opsroom.run_options import ROLES, Role
+from tracking.presets import Presets
+
+
+class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[console]``.
+
+    Args:
+        host, port: where to listen; beyond loopback only with TLS and tokens.
+        hosts: further names a browser may use for this server.
+        tls_cert, tls_key: PEM files.
+        tokens: who may look: name -> file that holds the secret (mode 0600).
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    hosts: tuple[str, ...] = ()
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tokens: dict[str, str] = {}
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole TOML; a section that is absent has its defaults, a list that is absent is empty."""
+
+    journal: JournalSettings = JournalSettings()
+    endpoint: EndpointSettings = EndpointSettings()
+    console: ConsoleSettings = ConsoleSettings()
+    broker: tuple[BrokerSettings, ...] = ()
+    tcp: tuple[TcpSettings, ...] = ()
+    udp: tuple[UdpSettings, ...] = ()
+    serial: tuple[SerialSettings, ...] = ()
+    modbus: tuple[ModbusSettings, ...] = ()
+    imagery: ImagerySettings | None = None
+    tracking: Presets = Presets()
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One run: the configuration with the flags laid over it."""
+
+    config: Config
+    exercise: bool
+    messages_clock: bool
+    roles: tuple[Role, ...]
+
+    @property
+    def journal_path(self) -> Path:
+        """The journal's file."""
+        return path_of(self.config.journal.url)
+
+    def console_server(self) -> ConsoleServer:
+        """The console's own settings, with the secrets read."""
+        own = self.config.console
+        tokens = {name: config.read_secret(Path(file), setting=f"console.tokens.{name}") for name, file in own.tokens.items()}
+        return ConsoleServer(host=own.host, port=own.port, hosts=own.hosts, exercise=self.exercise, tls_cert=own.tls_cert,
+                             tls_key=own.tls_key, tokens=tokens)
+
+
+def plan_of(args: argparse.Namespace) -> Plan:
+    """The plan that a command line asks for.
+
+    Raises:
+        UsageError, ConfigError: a wrong file, key or flag.
+    """
+    whole = config.load(Path(args.config), Config) if args.config else Config()
+    changes: dict[str, Any] = {}
+    if args.journal is not None:
+        changes["journal"] = msgspec.structs.replace(whole.journal, url=args.journal)
+    if args.mqtt_port is not None:
+        changes["endpoint"] = msgspec.structs.replace(whole.endpoint, port=_port(args.mqtt_port, "--mqtt-port"))
+    if args.http_port is not None:
+        changes["console"] = msgspec.structs.replace(whole.console, port=_port(args.http_port, "--http-port"))
+    whole = msgspec.structs.replace(whole, **changes)
+    if args.clock == "messages" and not args.exercise:
+        raise UsageError("messages needs --exercise: a live run keeps the wall's time", field="--clock")
+    if args.exercise and not is_loopback(whole.console.host):
+        raise ConfigError("an exercise listens on loopback only", file=args.config, field="console.host")
+    roles = tuple(role for role in ROLES if role in args.only) if args.only else ROLES
+    if whole.imagery is None:
+        if "imagery" in args.only:
+            raise UsageError("imagery needs a section [imagery] that names a folder", field="--only")
+        roles = tuple(role for role in roles if role != "imagery")
+    plan = Plan(config=whole, exercise=args.exercise, messages_clock=args.clock == "messages", roles=roles)
+    if not plan.journal_path.parent.is_dir():
+        raise UsageError(f"there is no folder {plan.journal_path.parent}", field="journal.url")
+    names = [row.name for rows in (whole.broker, whole.tcp, whole.udp, whole.serial, whole.modbus) for row in rows]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two sources are called {name!r}", file=args.config, field="name")
+    return plan
+
+
+def _port(value: int, option: str) -> int:
+    if not 0 <= value <= 65535:
+        raise UsageError("wants a port, 0 to 65535", field=option)
+    return value

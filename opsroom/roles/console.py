@@ -1,0 +1,52 @@
+"""The console process: HTTP, WebSocket and the page; reads both stores, writes neither."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+from birddog.journal import open_reader
+from birddog.model import Decision
+from ingest import control
+from opsroom import status
+from opsroom.app import Plan
+from opsroom.commands.common import say
+from opsroom.console.server import make_app, serve
+from opsroom.picture_store import PictureReader, picture_path
+
+
+def run(plan: Plan) -> int:
+    """Serve until a signal."""
+    return asyncio.run(_run(plan))
+
+
+async def _run(plan: Plan) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    path = plan.journal_path
+    while not path.exists():
+        if stop.is_set():
+            return 0
+        await asyncio.sleep(0.1)
+    journal = open_reader(plan.config.journal.url)
+    reader = PictureReader(picture_path(path))
+    settings = plan.console_server()
+    expected = tuple(role for role in plan.roles if role != "console") if len(plan.roles) > 1 else ("ingest", "picture")
+
+    def act(decision: Decision) -> int:
+        return control.ask(path, [control.wanted(decision, source="console")])[0]
+
+    def now_ns() -> int:
+        newest = journal.tail(1)
+        return newest[0].received_ns if newest else 0
+
+    app = make_app(settings, reader, journal, lambda: status.read(path, expected), act,
+                   now_ns=now_ns if plan.messages_clock else time.time_ns)
+    scheme = "https" if settings.tls_cert else "http"
+    await serve(app, settings, started=lambda port: say(f"console: {scheme}://{settings.host}:{port}/"), stop=stop)
+    reader.close()
+    journal.close()
+    return 0

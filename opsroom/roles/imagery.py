@@ -1,0 +1,60 @@
+"""The imagery process: the watched folder; its scans go to the journal's writer as entries."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+from imagery.watch import Watch
+
+from birddog.model import Scan
+from ingest import control
+from opsroom.app import Plan
+from opsroom.commands.common import say
+from opsroom.status import Board
+
+
+def run(plan: Plan) -> int:
+    """Watch until a signal."""
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: asked.set())
+    settings = plan.config.imagery
+    assert settings is not None
+    journal = plan.journal_path
+    board = Board(journal, "imagery")
+
+    def send(scan: Scan) -> None:
+        # the scan's own id is the nonce: the same look is never entered twice
+        nonce = bytes.fromhex(scan.scan_id)[:16] if _is_hex(scan.scan_id) else scan.scan_id.encode()
+        request = control.wanted(scan, source=f"imagery:{settings.sensor}", nonce=nonce)
+        while True:
+            try:
+                control.ask(journal, [request])
+                return
+            except control.NoWriter:
+                if asked.wait(0.5):
+                    raise
+
+    watch = Watch(settings, send)
+    say(f"imagery: watching {settings.folder}")
+
+    def tell() -> None:
+        while not asked.is_set():
+            board.write(watch.status())
+            time.sleep(1.0)
+
+    threading.Thread(target=tell, name="status", daemon=True).start()
+    try:
+        watch.run(asked)
+    except control.NoWriter:
+        return 0
+    finally:
+        asked.set()
+        board.remove()
+    return 0
+
+
+def _is_hex(text: str) -> bool:
+    return len(text) >= 32 and all(c in "0123456789abcdef" for c in text)

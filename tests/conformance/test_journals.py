@@ -1,0 +1,173 @@
+"""Every journal backend must pass this one suite; a backend joins by adding its URL maker."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from birddog.errors import JournalError, JournalFull, UsageError
+from birddog.journal import open_reader, open_writer
+from birddog.model import Draft, Operation, Tick, pack, unpack
+
+MAKERS = {"sqlite": lambda folder: f"sqlite:///{folder}/journal.db"}
+
+
+@pytest.fixture(params=sorted(MAKERS))
+def url(request, tmp_path):
+    return MAKERS[request.param](tmp_path)
+
+
+def draft(ident: str, kind: str = "tick", **fields) -> Draft:
+    body = Tick() if kind in ("tick", "frame", "refusal") else Operation(operation="A")
+    return Draft(kind=kind, received_ns=5, source="test", ident=ident.encode(), body=pack(body), **fields)
+
+
+def test_numbers_are_dense_and_in_order_and_a_known_ident_gets_none(url):
+    writer = open_writer(url, mode="live")
+    assert writer.append([draft("a"), draft("b"), draft("a")]) == [1, 2, 0]
+    assert writer.append([draft("b"), draft("c")]) == [0, 3]
+    assert [e.seq for e in writer.read(0)] == [1, 2, 3]
+    assert [e.ident for e in writer.read(1)] == [b"b", b"c"]
+    assert [e.seq for e in writer.read(0, 2)] == [1, 2]
+    assert [e.seq for e in writer.tail(2)] == [2, 3]
+    assert writer.counts().duplicates == 2
+    assert writer.holds([b"a", b"zz"]) == {b"a"}
+    writer.close()
+
+
+def test_counts_only_what_is_new(url):
+    writer = open_writer(url, mode="live")
+    one = draft("a", "frame", observations=3, reasons=("checksum",))
+    two = draft("b", "refusal", reasons=("identity", "checksum"))
+    writer.append([one, two, one, draft("t")])
+    counts = writer.counts()
+    assert (counts.frames, counts.observations, counts.rejects) == (2, 3, {"checksum": 2, "identity": 1})
+    assert (counts.duplicates, counts.last_seq) == (1, 3)
+    writer.close()
+
+
+def test_what_was_appended_is_read_by_another_after_the_writer_went(url):
+    writer = open_writer(url, mode="exercise")
+    writer.append([draft("a", "operation"), draft("b")])
+    reader = open_reader(url)
+    assert reader.mode == "exercise"
+    writer.append([draft("c")])
+    assert [e.seq for e in reader.read(0)] == [1, 2, 3]
+    writer.close()
+    assert reader.last_seq() == 3
+    reader.close()
+    again = open_reader(url)
+    assert [unpack(e) for e in again.registers()] == [Operation(operation="A")]
+    again.close()
+
+
+def test_a_second_writer_and_the_other_mode_are_refused(url):
+    writer = open_writer(url, mode="live")
+    with pytest.raises(JournalError, match="another process is writing"):
+        open_writer(url, mode="live")
+    writer.close()
+    with pytest.raises(JournalError, match="a live journal and refuses exercise data"):
+        open_writer(url, mode="exercise")
+    open_writer(url, mode="live").close()
+
+
+def test_no_journal_is_a_usage_error(url):
+    with pytest.raises(UsageError, match="there is no journal"):
+        open_reader(url)
+    with pytest.raises(UsageError, match="there is no journal"):
+        open_writer(url, mode="live", create=False)
+
+
+def test_the_last_sessions_of_a_device_are_remembered(url):
+    writer = open_writer(url, mode="live")
+    for i in range(12):
+        writer.append([draft(f"d{i}")], [("tag", f"s{i}"), ("other", "x")])
+    assert writer.sessions("tag") == [f"s{i}" for i in range(11, 3, -1)]
+    assert writer.sessions("nobody") == []
+    writer.close()
+
+
+def test_a_full_disk_rolls_back_whole_and_recovers(tmp_path):
+    writer = open_writer(f"sqlite:///{tmp_path}/j.db", mode="live")
+    writer.append([draft("first")])
+    pages = writer._db.execute("PRAGMA page_count").fetchone()[0]
+    writer._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    big = [Draft(kind="tick", received_ns=1, source="t", ident=str(i).encode(), body=b"x" * 2000) for i in range(50)]
+    with pytest.raises(JournalFull):
+        writer.append(big)
+    assert writer.last_seq() == 1
+    writer._db.execute("PRAGMA max_page_count = 1073741823")
+    assert writer.append(big) == list(range(2, 52))
+    writer.close()
+
+
+def test_full_durability_is_asserted_not_assumed(tmp_path):
+    writer = open_writer(f"sqlite:///{tmp_path}/j.db", mode="live")
+    assert writer._db.execute("PRAGMA synchronous").fetchone()[0] == 2
+    assert writer._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    writer.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all, but long enough to look at" * 50])
+def test_another_file_is_not_taken_for_a_journal(tmp_path, content):
+    (tmp_path / "j.db").write_bytes(content)
+    for opening in (lambda u: open_reader(u), lambda u: open_writer(u, mode="live")):
+        with pytest.raises(JournalError, match="not a"):
+            opening(f"sqlite:///{tmp_path}/j.db")
+
+
+def test_a_newer_version_is_refused(tmp_path):
+    url = f"sqlite:///{tmp_path}/j.db"
+    open_writer(url, mode="live").close()
+    db = sqlite3.connect(tmp_path / "j.db")
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(JournalError, match="version 99"):
+        open_reader(url)
+
+
+@pytest.mark.parametrize("bad", ["", "x.db", "sqlite://x", "sqlite:///", "mysql:///x", "sqlite:///a?mode=memory"])
+def test_a_wrong_url_says_what_is_right(bad):
+    with pytest.raises(UsageError, match="sqlite:///relative/path"):
+        open_reader(bad)
+
+
+WRITE_FOR_EVER = """
+    import sys
+    from birddog.journal import open_writer
+    from birddog.model import Draft
+    writer = open_writer(sys.argv[1], mode="live")
+    n = writer.last_seq()
+    while True:
+        batch = [Draft(kind="tick", received_ns=1, source="t", ident=str(n + i).encode(), body=b"b") for i in range(20)]
+        writer.append(batch)
+        n += 20
+        print(n, flush=True)
+"""
+
+
+def test_kill_9_loses_nothing_that_was_reported(url, tmp_path):
+    """What append() returned is there after SIGKILL, whole transactions only; a new writer goes on."""
+    rng = random.Random(7)
+    reported = 0
+    for _ in range(4):
+        command = [sys.executable, "-c", textwrap.dedent(WRITE_FOR_EVER), url]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        for _ in range(rng.randrange(3, 60)):
+            reported = int(child.stdout.readline())
+        child.send_signal(signal.SIGKILL)
+        rest = child.stdout.read().split()
+        child.wait()
+        child.stdout.close()
+        reported = max([reported, *map(int, rest)])
+        reader = open_reader(url)
+        rows = reader.read(0, 10**9)
+        reader.close()
+        assert [e.seq for e in rows] == list(range(1, len(rows) + 1))
+        assert len(rows) >= reported and len(rows) % 20 == 0

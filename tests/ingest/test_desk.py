@@ -1,0 +1,259 @@
+"""The desk: one transaction a batch, who a message is, who may come in, what stays of the refused."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from birddog.errors import JournalError, JournalFull
+from birddog.journal import open_writer
+from birddog.model import (
+    Attachment,
+    Device,
+    Draft,
+    Fix,
+    Frame,
+    FrameBody,
+    Operation,
+    RefusalBody,
+    Reject,
+    pack,
+    unpack,
+)
+from birddog.units import NS
+from devices import codec
+from ingest.desk import LEAP_NS, SKEW_NS, Desk
+from ingest.intake import Closed, Entries
+
+NOW = 1_795_521_600 * NS
+LAT = "51.123456"
+
+
+class Toy:
+    """A format made for these tests: JSON {"t": seconds, "lat", "lon", "id", "key", "crash"}."""
+
+    VERSION, STREAM = 3, False
+
+    class Decoder:
+        def __init__(self):
+            self.seen = 0
+
+        def decode(self, message):
+            self.seen += 1
+            try:
+                said = json.loads(message.payload)
+            except ValueError:
+                return codec.rejected("format", "no JSON")
+            if said.get("crash"):
+                raise ZeroDivisionError
+            time_ns = said["t"] * NS if "t" in said else message.received_ns
+            fix = Fix(device=said.get("id", message.device), time_ns=time_ns, time_source="device" if "t" in said else "server",
+                      lat_deg=float(said.get("lat", 0)), lon_deg=4.0, attributes={"seen": self.seen})
+            key = said["key"].encode() if "key" in said else None
+            return codec.Decoded(observations=(fix,), reply=b"ok", key=key, device=said.get("id", ""))
+
+
+class Source:
+    name = "toy"
+
+    def __init__(self):
+        self.results = []
+
+    def acknowledge(self, results):
+        self.results.extend(results)
+
+    def outcomes(self):
+        out, self.results = [r.outcome for r in self.results], []
+        return out
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch):
+    known, load = codec.known, codec.load
+    monkeypatch.setattr(codec, "known", lambda name: name == "toy" or known(name))
+    monkeypatch.setattr(codec, "load", lambda name: Toy if name == "toy" else load(name))
+
+
+def make(tmp_path, *, exercise=False, messages_clock=False):
+    writer = open_writer(f"sqlite:///{tmp_path}/j.db", mode="exercise" if exercise else "live")
+    return Desk(writer, exercise=exercise, refusal_key=b"k" * 32, messages_clock=messages_clock)
+
+
+def frame(device="tag", session="s1", packet=1, dup=False, **said):
+    payload = json.dumps(said).encode()
+    return Frame(source="mqtt", format="toy", payload=payload, received_ns=NOW, device=device, session=session, packet=packet,
+                 dup=dup)
+
+
+def enter(desk, *bodies):
+    kinds = {Operation: "operation", Device: "device", Attachment: "attachment"}
+    drafts = [Draft(kind=kinds[type(b)], received_ns=0, source="t", ident=repr(b).encode(), body=pack(b)) for b in bodies]
+    got = []
+    desk.take([Entries(drafts, got.extend)], NOW)
+    assert all(got)
+
+
+def last(desk):
+    return unpack(desk.journal.tail(1)[0])
+
+
+def test_acknowledged_after_the_commit_and_never_before(tmp_path):
+    desk, source = make(tmp_path, exercise=True), Source()
+    real = desk.journal.append
+
+    def failing(drafts, sessions=()):
+        raise JournalFull("no room")
+
+    desk.journal.append = failing
+    batch = desk.prepare([(source, [frame(t=1795521600, lat=51)])], NOW)
+    with pytest.raises(JournalFull):
+        desk.commit(batch)
+    assert source.results == []
+    desk.journal.append = real
+    assert desk.commit(batch) == 1
+    assert source.outcomes() == ["stored"]
+    desk.journal.append = lambda *a: (_ for _ in ()).throw(JournalError("disk is dead"))
+    with pytest.raises(JournalError):
+        desk.take([(source, [frame(t=1)])], NOW)
+    assert source.results == []
+
+
+def test_a_message_with_a_time_is_itself_over_any_connection(tmp_path):
+    desk, source = make(tmp_path, exercise=True), Source()
+    desk.take([(source, [frame(t=1795521600), frame(t=1795521600, session="s2", packet=9)])], NOW)
+    desk.take([(source, [frame(t=1795521600, session="s3"), frame(t=1795521601)])], NOW)
+    assert source.outcomes() == ["stored", "duplicate", "duplicate", "stored"]
+    assert desk.journal.counts().duplicates == 2 and desk.journal.counts().frames == 2
+
+
+def test_two_equal_door_opens_are_two_and_a_dup_of_one_is_one(tmp_path):
+    desk, source = make(tmp_path, exercise=True), Source()
+    desk.take([(source, [frame(packet=1), frame(packet=2)])], NOW)
+    assert source.outcomes() == ["stored", "stored"]
+    desk.take([(source, [frame(packet=2, dup=True)])], NOW)
+    assert source.outcomes() == ["duplicate"]
+    # over a new connection, and after a restart of the desk
+    desk.take([(source, [frame(packet=2, session="s2", dup=True)])], NOW)
+    assert source.outcomes() == ["duplicate"]
+    again = Desk(desk.journal, exercise=True, refusal_key=b"k" * 32)
+    again.take([(source, [frame(packet=1, session="s3", dup=True)])], NOW)
+    assert source.outcomes() == ["duplicate"]
+    # a new message with the same number is a new one, and a DUP of what never arrived is stored
+    again.take([(source, [frame(packet=1, session="s3"), frame(packet=7, session="s3", dup=True)])], NOW)
+    assert source.outcomes() == ["stored", "stored"]
+
+
+def test_a_stream_without_times_keeps_every_delivery(tmp_path):
+    desk, source = make(tmp_path, exercise=True), Source()
+    desk.take([(source, [frame(packet=0), frame(packet=0)])], NOW)
+    assert source.outcomes() == ["stored", "stored"]
+
+
+def test_a_formats_own_key_joins_two_gateways(tmp_path):
+    desk, source = make(tmp_path, exercise=True), Source()
+    desk.take([(source, [frame("gw1", key="u1", id="tag"), frame("gw2", key="u1", id="tag", rssi=-3)])], NOW)
+    assert source.outcomes() == ["stored", "duplicate"]
+
+
+def test_malformed_bytes_stay_with_the_reason(tmp_path):
+    desk, source = make(tmp_path, exercise=True), Source()
+    bad = msgspec.structs.replace(frame(), payload=b"\x00\xffnot json")
+    broken = msgspec.structs.replace(frame(), payload=b"half a fr", reject=Reject("length", "cut off"))
+    odd = msgspec.structs.replace(frame(), format="no-such")
+    desk.take([(source, [bad, broken, odd])], NOW)
+    assert source.outcomes() == ["refused"] * 3
+    bodies = [unpack(e) for e in desk.journal.read(0)]
+    assert [b.payload for b in bodies] == [b"\x00\xffnot json", b"half a fr", odd.payload]
+    assert [b.rejects[0].reason for b in bodies] == ["format", "length", "format"]
+    assert desk.journal.counts().rejects == {"format": 2, "length": 1}
+
+
+def test_a_crashing_decoder_loses_nothing_and_stops_nobody(tmp_path, caplog):
+    desk, source = make(tmp_path, exercise=True), Source()
+    desk.take([(source, [frame(crash=True), frame(packet=2, t=1795521600)])], NOW)
+    assert source.outcomes() == ["refused", "stored"] and desk.crashes == 1
+    first = unpack(desk.journal.read(0)[0])
+    assert json.loads(first.payload) == {"crash": True} and "ZeroDivisionError" in first.rejects[0].detail
+
+
+def test_live_refuses_by_default_and_keeps_no_position(tmp_path):
+    desk, source = make(tmp_path), Source()
+    desk.take([(source, [frame(t=1795521600, lat=LAT)])], NOW)
+    assert source.outcomes() == ["refused"]
+    body = last(desk)
+    assert isinstance(body, RefusalBody) and body.rejects[0].reason == "unknown_device" and body.observations == ()
+    raw = (tmp_path / "j.db").read_bytes() + (tmp_path / "j.db-wal").read_bytes()
+    assert LAT.encode() not in raw and b"\xcb\x40\x49\x8f\xcd" not in raw
+
+
+def test_live_admits_what_is_attached_and_only_then(tmp_path):
+    desk, source = make(tmp_path), Source()
+    enter(desk, Operation(operation="OP"), Device(device="tag"))
+    desk.take([(source, [frame(t=1795521500)])], NOW)
+    assert last(desk).rejects[0].reason == "unauthorised"
+    enter(desk, Attachment(device="tag", shipment="S", operation="OP", from_ns=NOW - 50 * NS, to_ns=NOW + 50 * NS))
+    desk.take([(source, [frame(t=1795521590), frame(t=1795521500), frame(t=1795521650)])], NOW + 60 * NS)
+    kinds = [e.kind for e in desk.journal.tail(3)]
+    assert kinds == ["frame", "refusal", "refusal"]
+    assert desk.journal.tail(3)[0].operation == "OP"
+    enter(desk, Operation(operation="OP", closed=True))
+    desk.take([(source, [frame(t=1795521591)])], NOW)
+    assert last(desk).rejects[0].reason == "unauthorised"
+
+
+def test_live_a_device_cannot_speak_for_another(tmp_path):
+    desk, source = make(tmp_path), Source()
+    enter(desk, Operation(operation="OP"), Device(device="tag"), Device(device="thief"),
+          Attachment(device="tag", shipment="S", operation="OP", from_ns=0),
+          Attachment(device="thief", shipment="X", operation="OP", from_ns=0))
+    desk.take([(source, [frame("thief", t=1795521600, id="tag", lat=LAT)])], NOW)
+    assert last(desk).rejects[0].reason == "identity" and not last(desk).observations
+
+
+def test_live_receivers_and_gateways(tmp_path):
+    desk, source = make(tmp_path), Source()
+    enter(desk, Operation(operation="OP"), Device(device="roof", basis="open"), Device(device="gw", basis="own_sensor"),
+          Device(device="tag"), Attachment(device="tag", shipment="S", operation="OP", from_ns=0))
+    desk.take([(source, [frame("roof", t=1795521600, id="244123456")])], NOW)
+    assert desk.journal.tail(1)[0].operation == "open" and isinstance(last(desk), FrameBody)
+    desk.take([(source, [frame("gw", t=1795521601, id="tag"), frame("gw", t=1795521602, id="stranger", lat=LAT)])], NOW)
+    good, bad = desk.journal.tail(2)
+    assert good.operation == "OP" and unpack(bad).rejects[0].reason == "unknown_device"
+
+
+def test_a_time_ahead_of_ours_is_refused_but_kept(tmp_path):
+    desk, source = make(tmp_path, exercise=True), Source()
+    ahead = (NOW + SKEW_NS) // NS + 5
+    desk.take([(source, [frame(t=ahead), frame(packet=2, t=ahead - 10)])], NOW)
+    assert source.outcomes() == ["refused", "stored"]
+    body = unpack(desk.journal.read(0)[0])
+    assert body.rejects[0].reason == "clock" and body.observations == () and body.payload
+
+
+def test_the_journals_clock_never_runs_backwards(tmp_path):
+    desk, source = make(tmp_path, exercise=True), Source()
+    desk.tick(NOW)
+    desk.tick(NOW - 3600 * NS)
+    desk.take([(source, [frame(t=1795521600)])], NOW - 3600 * NS)
+    assert [e.received_ns for e in desk.journal.read(0)] == [NOW, NOW]
+    assert Desk(desk.journal, exercise=True, refusal_key=b"k").now_ns == NOW
+
+
+def test_the_clock_of_the_messages(tmp_path):
+    desk, source = make(tmp_path, exercise=True, messages_clock=True), Source()
+    times = [1_000_000_000, 1_000_000_010, 1_000_000_005, 4_000_000_000, 1_000_000_020]
+    desk.take([(source, [frame(packet=i, t=t) for i, t in enumerate(times)])], NOW)
+    assert LEAP_NS < 3_000_000_000 * NS
+    assert [e.received_ns // NS for e in desk.journal.read(0)] == [1_000_000_000, 1_000_000_010, 1_000_000_010, 1_000_000_010,
+                                                                  1_000_000_020]
+    assert unpack(desk.journal.read(3)[0]).rejects[0].reason == "clock"
+    desk.tick(NOW)
+    assert desk.journal.last_seq() == 5
+
+
+def test_the_state_of_a_session_lives_until_it_ends(tmp_path):
+    desk, source = make(tmp_path, exercise=True), Source()
+    desk.take([(source, [frame(t=1), frame(t=2)]), Closed("s1"), (source, [frame(t=3)])], NOW)
+    assert [unpack(e).observations[0].attributes["seen"] for e in desk.journal.read(0)] == [1, 2, 1]
