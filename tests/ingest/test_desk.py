@@ -191,10 +191,11 @@ def test_live_refuses_by_default_and_keeps_no_position(tmp_path):
 def test_live_admits_what_is_attached_and_only_then(tmp_path):
     desk, source = make(tmp_path), Source()
     enter(desk, Operation(operation="OP"), Device(device="tag"))
-    desk.take([(source, [frame(t=1795521500)])], NOW)
-    assert last(desk).rejects[0].reason == "unauthorised"
+    early = frame(t=1795521590)
+    desk.take([(source, [early, early])], NOW)
+    assert last(desk).rejects[0].reason == "unauthorised" and source.outcomes() == ["refused", "duplicate"]
     enter(desk, Attachment(device="tag", shipment="S", operation="OP", from_ns=NOW - 50 * NS, to_ns=NOW + 50 * NS))
-    desk.take([(source, [frame(t=1795521590), frame(t=1795521500), frame(t=1795521650)])], NOW + 60 * NS)
+    desk.take([(source, [early, frame(t=1795521500), frame(t=1795521650)])], NOW + 60 * NS)
     kinds = [e.kind for e in desk.journal.tail(3)]
     assert kinds == ["frame", "refusal", "refusal"]
     assert desk.journal.tail(3)[0].operation == "OP"
