@@ -7,16 +7,19 @@ since are folded again in memory, without publishing what was published already.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import msgspec
-from tracking.fold import Fold
 
 from birddog.errors import JournalError, UsageError
 from birddog.journal import Reader
 from birddog.model import Alert, Decision, Entry, Event, FrameBody, RefusalBody, Scan, unpack
 from opsroom.alerts import Alerts
 from opsroom.picture_store import TABLES, FlagRow, PictureWriter, Refused
+from tracking.fold import Fold
+
+log = logging.getLogger(__name__)
 
 #: The fold's state is stored every so many entries.
 SNAPSHOT_ENTRIES = 5000
@@ -42,8 +45,16 @@ class Picture:
         self.journal = journal
         self.store = PictureWriter(path)
         stored = self.store.meta("state")
-        state = msgspec.msgpack.decode(stored, type=_State) if stored else _State(0, b"", [], [])
-        self.fold = Fold.restore(state.fold) if state.fold else Fold()
+        state = _State(0, b"", [], [])
+        self.fold = Fold()
+        if stored:
+            try:
+                kept = msgspec.msgpack.decode(stored, type=_State)
+                self.fold = Fold.restore(kept.fold)
+                state = kept
+            except msgspec.DecodeError:
+                # stored by another version of the fold: fold from the beginning
+                log.warning("%s: the stored state is of another version; folding from the beginning", path)
         self.alerts = Alerts.restore(state.alerts)
         self._refused = {row.refused_id: row for row in state.refused}
         self._snapshot_at = self.cursor = state.cursor

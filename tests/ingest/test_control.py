@@ -1,0 +1,120 @@
+"""The local socket: entries of operators reach the one writer, live or where nobody writes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+import threading
+
+import msgspec
+import pytest
+
+from birddog.errors import JournalError, UsageError
+from birddog.journal import open_reader, open_writer
+from birddog.model import Device, Operation, Tick, pack, unpack
+from ingest import control
+from ingest.desk import Desk
+from ingest.intake import Intake
+from ingest.writer import Settings, WriterThread
+
+
+@pytest.fixture
+def running(tmp_path):
+    """A writer thread with its socket: (path, url)."""
+    path = tmp_path / "j.db"
+    url = f"sqlite:///{path}"
+    intake = Intake()
+    failures = []
+    desk = Desk(open_writer(url, mode="live"), exercise=False, refusal_key=b"k")
+    thread = WriterThread(desk, intake, Settings(), failures.append)
+    thread.start()
+    server = control.ControlServer(path, intake)
+    server.start()
+    yield path, url
+    server.stop()
+    thread.stop()
+    thread.join(10)
+    desk.journal.close()
+    assert not thread.is_alive() and not failures
+
+
+def test_entries_reach_a_running_writer_once(running):
+    path, url = running
+    wanted = [control.wanted(Operation(operation="A"), source="t"), control.wanted(Device(device="d"), source="t")]
+    assert control.ask(path, wanted) == [1, 2]
+    assert control.ask(path, wanted) == [0, 0]
+    assert control.enter(path, url, [Operation(operation="B")], source="t") == [3]
+    reader = open_reader(url)
+    assert [unpack(e).__class__.__name__ for e in reader.read(0)] == ["Operation", "Device", "Operation"]
+    assert all(e.received_ns > 0 for e in reader.read(0))
+    reader.close()
+
+
+def test_only_the_owner_may_open_the_socket(running):
+    path, _ = running
+    assert stat.S_IMODE(os.stat(control.socket_path(path)).st_mode) == 0o600
+
+
+def test_many_at_once(running):
+    path, _ = running
+    got: list[int] = []
+
+    def one(i: int) -> None:
+        got.extend(control.ask(path, [control.wanted(Operation(operation=f"O{i}"), source="t")]))
+
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(20)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(20)
+    assert sorted(got) == list(range(1, 21))
+
+
+@pytest.mark.parametrize("request_bytes,said", [
+    (b"\xc1", "malformed"), (msgspec.msgpack.encode([1]), "Expected"),
+    (msgspec.msgpack.encode([control.Wanted("tick", "t", b"n", pack(Tick()))]), "by the desk only"),
+    (msgspec.msgpack.encode([control.Wanted("operation", "t", b"n", b"\x80")]), "body of this 'operation'"),
+])
+def test_a_wrong_request_is_answered_and_writes_nothing(running, request_bytes, said):
+    path, url = running
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(control.socket_path(path)))
+        s.sendall(struct.pack(">I", len(request_bytes)) + request_bytes)
+        (length,) = struct.unpack(">I", s.recv(4))
+        assert said in msgspec.msgpack.decode(s.recv(length), type=str)
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(control.socket_path(path)))
+        s.sendall(b"\x00\x00")
+    assert control.ask(path, [control.wanted(Operation(operation="still up"), source="t")]) == [1]
+
+
+def test_where_nobody_writes_we_write_ourselves(tmp_path):
+    path = tmp_path / "j.db"
+    url = f"sqlite:///{path}"
+    with pytest.raises(UsageError, match="no journal"):
+        control.enter(path, url, [Operation(operation="A")], source="t")
+    open_writer(url, mode="exercise").close()
+    with pytest.raises(control.NoWriter):
+        control.ask(path, [])
+    assert control.enter(path, url, [Operation(operation="A")], source="t") == [1]
+
+
+def test_a_writer_that_never_answers_is_an_error_not_a_second_writer(tmp_path, monkeypatch):
+    path = tmp_path / "j.db"
+    url = f"sqlite:///{path}"
+    writer = open_writer(url, mode="live")
+    times = iter(range(0, 1000, 3))
+    monkeypatch.setattr(control.time, "monotonic", lambda: float(next(times)))
+    monkeypatch.setattr(control.time, "sleep", lambda s: None)
+    with pytest.raises(JournalError, match="another process"):
+        control.enter(path, url, [Operation(operation="A")], source="t")
+    writer.close()
+
+
+def test_a_long_path_still_has_a_socket(tmp_path):
+    deep = tmp_path / ("d" * 90) / "j.db"
+    deep.parent.mkdir()
+    path = control.socket_path(deep)
+    assert len(os.fsencode(path)) < 100 and path.parent.stat().st_mode & 0o077 == 0
