@@ -123,7 +123,7 @@ class Feed:
             except BirddogError as error:
                 self._ready, self._reason, frame = False, str(error), None
             if frame is None and loop.time() - last_sent >= self._settings.beat_s:
-                frame = self._beat()
+                frame = await self._beat()
             if frame is not None:
                 last_sent = loop.time()
                 for subscriber in list(self._subscribers):
@@ -150,19 +150,21 @@ class Feed:
         self._seq, self._snapshot = changes.seq, None
         return None if changes.empty() else await self._frame("update", changes)
 
-    def _head(self, kind: str, seq: int) -> dict[str, Any]:
-        return {"type": kind, "seq": seq, "time": iso_from_ns(self._source.now_ns()),
+    async def _head(self, kind: str, seq: int) -> dict[str, Any]:
+        # the clock of the newest message is read from the journal: on the reading thread too
+        now_ns = await self._source.run(self._source.now_ns)
+        return {"type": kind, "seq": seq, "time": iso_from_ns(now_ns),
                 "exercise": self._settings.exercise, "ready": self._ready, "problems": self.problems()}
 
     async def _frame(self, kind: str, changes: Changes) -> Frame:
-        body = self._head(kind, changes.seq) | {"ready": True}
+        body = (await self._head(kind, changes.seq)) | {"ready": True}
         body["epoch"] = await self._source.run(self._source.epoch)
         for name in ROWS:
             body[name] = getattr(changes, name)
         return Frame(kind, changes.seq, _ENCODER.encode(body).decode())
 
-    def _beat(self) -> Frame:
-        return Frame("beat", self._seq, _ENCODER.encode(self._head("beat", self._seq)).decode())
+    async def _beat(self) -> Frame:
+        return Frame("beat", self._seq, _ENCODER.encode(await self._head("beat", self._seq)).decode())
 
     async def subscribe(self, since: int, epoch: str) -> tuple[Subscriber, Frame]:
         """A new tab: its queue, and the frame that it is sent first (snapshot, or what it missed).
@@ -193,7 +195,7 @@ class Feed:
             # no picture yet: the tab waits with us, and is told so
             self._reason = str(error)
             empty = Changes(seq=0, tracks=[], alerts=[], flags=[], events=[], refused=[])
-            body = self._head("snapshot", 0) | {"ready": False, "epoch": ""}
+            body = (await self._head("snapshot", 0)) | {"ready": False, "epoch": ""}
             for name in ROWS:
                 body[name] = getattr(empty, name)
             return Frame("snapshot", 0, _ENCODER.encode(body).decode())

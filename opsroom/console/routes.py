@@ -99,13 +99,13 @@ class Console:
 
     async def track(self, request: Request) -> Response:
         track_id = request.path_params["track_id"]
-        since_ns, limit = self._window(request)
+        minutes, limit = self._window(request)
 
         def read() -> openapi.TrackDetail | None:
             found = self.source.reader.track(track_id)
             if found is None:
                 return None
-            points = self.source.reader.points(track_id, since_ns=since_ns, limit=limit)
+            points = self.source.reader.points(track_id, since_ns=self._since_ns(minutes), limit=limit)
             # a row read alone does not know its revision: 0 never beats the one of the live channel
             return openapi.TrackDetail(views.track_view(0, found), [views.point_view(p) for p in points])
 
@@ -115,10 +115,10 @@ class Console:
         return json_answer(detail)
 
     async def trails(self, request: Request) -> Response:
-        since_ns, limit = self._window(request)
+        minutes, limit = self._window(request)
 
         def read() -> openapi.Trails:
-            points = self.source.reader.points
+            points, since_ns = self.source.reader.points, self._since_ns(minutes)
             return openapi.Trails([
                 openapi.Trail(t.track_id, [views.point_view(p) for p in points(t.track_id, since_ns=since_ns, limit=limit)])
                 for _, t in self.source.reader.tracks() if t.status != "deleted"
@@ -126,10 +126,12 @@ class Console:
 
         return json_answer(await self.source.run(read))
 
-    def _window(self, request: Request) -> tuple[int, int]:
-        minutes = float_of(request, "minutes", TRAIL_MINUTES)
-        limit = min(int_of(request, "limit", TRAIL_LIMIT), TRAIL_MAX)
-        return max(0, self.source.now_ns() - int(minutes * 60 * NS)), limit
+    def _window(self, request: Request) -> tuple[float, int]:
+        return float_of(request, "minutes", TRAIL_MINUTES), min(int_of(request, "limit", TRAIL_LIMIT), TRAIL_MAX)
+
+    def _since_ns(self, minutes: float) -> int:
+        # on the reading thread: the clock may be that of the newest message, which the journal tells
+        return max(0, self.source.now_ns() - int(minutes * 60 * NS))
 
     async def devices(self, request: Request) -> Response:
         def read() -> openapi.Devices:

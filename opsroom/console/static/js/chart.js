@@ -1,0 +1,298 @@
+// The map: layers are made once, then only their sources change, at most twice a second.
+
+import * as maplibre from '/static/vendor/maplibre-gl/maplibre-gl.mjs';
+import { ring, unroll } from './ellipse.js';
+import { SHAPES, image } from './shapes.js';
+import { plain, position } from './words.js';
+
+const FLUSH_MS = 500;
+const GAP = 4; // a step longer than so many usual ones is drawn as a guess
+const ALL_TRAILS = 200; // with more tracks than this only the selected one has a trail
+const FONT = ['sans-serif'];
+const SOURCES = ['areas', 'grid', 'ellipses', 'trails', 'places', 'flags', 'tracks', 'chosen'];
+const COLOUR = ['match', ['get', 'shape'], ...Object.entries(SHAPES).flatMap(([k, v]) => [k, v.colour]), '#7ee2a8'];
+
+maplibre.setWorkerUrl('/static/vendor/maplibre-gl/maplibre-gl-worker.mjs');
+maplibre.setWorkerCount(1);
+
+const nothing = () => ({ type: 'FeatureCollection', features: [] });
+
+function style() {
+  const sources = {
+    land: { type: 'geojson', data: '/static/basemap/countries-50m.geojson' },
+    cities: { type: 'geojson', data: '/static/basemap/places.geojson' },
+  };
+  for (const name of SOURCES) sources[name] = { type: 'geojson', data: nothing(), promoteId: 'id', tolerance: 0 };
+  const label = (more) => ({ 'text-font': FONT, 'text-size': 12, ...more });
+  const halo = { 'text-halo-color': '#070b10', 'text-halo-width': 1.6 };
+  return {
+    version: 8,
+    sources,
+    layers: [
+      { id: 'sea', type: 'background', paint: { 'background-color': '#0a1520' } },
+      { id: 'land', type: 'fill', source: 'land', paint: { 'fill-color': '#1a242d', 'fill-antialias': false } },
+      { id: 'borders', type: 'line', source: 'land', paint: { 'line-color': '#3d4f5e', 'line-width': 1 } },
+      { id: 'grid', type: 'line', source: 'grid', paint: { 'line-color': '#2a3a48', 'line-width': 0.7 } },
+      { id: 'grid-label', type: 'symbol', source: 'grid', layout: label({ 'text-field': ['get', 'name'], 'text-size': 10, 'symbol-placement': 'line',
+        'symbol-spacing': 600 }), paint: { ...halo, 'text-color': '#71879a' } },
+      { id: 'areas', type: 'line', source: 'areas', paint: { 'line-color': '#7db7e8', 'line-width': 1.4, 'line-dasharray': [6, 3], 'line-opacity': 0.8 } },
+      { id: 'areas-label', type: 'symbol', source: 'areas', layout: label({ 'text-field': ['get', 'name'], 'text-size': 11, 'symbol-placement': 'line',
+        'text-offset': [0, 0.9] }), paint: { ...halo, 'text-color': '#9dc7ec' } },
+      { id: 'cities', type: 'symbol', source: 'cities', layout: label({ 'text-field': ['get', 'name'], 'text-size': 11,
+        'symbol-sort-key': ['-', 0, ['get', 'population']], 'text-padding': 12 }), paint: { ...halo, 'text-color': '#8fa2b3' } },
+      { id: 'ellipses', type: 'fill', source: 'ellipses', paint: { 'fill-color': COLOUR, 'fill-opacity': 0.14 } },
+      { id: 'ellipses-line', type: 'line', source: 'ellipses', paint: { 'line-color': COLOUR, 'line-width': 1.4, 'line-opacity': 0.9 } },
+      { id: 'trails-guess', type: 'line', source: 'trails', filter: ['==', ['get', 'measured'], false],
+        paint: { 'line-color': '#ffc857', 'line-width': 1.6, 'line-dasharray': [2, 2], 'line-opacity': 0.9 } },
+      { id: 'trails', type: 'line', source: 'trails', filter: ['==', ['get', 'measured'], true],
+        layout: { 'line-join': 'round', 'line-cap': 'round' }, paint: { 'line-color': '#58b98a', 'line-width': 2, 'line-opacity': 0.9 } },
+      { id: 'places', type: 'symbol', source: 'places', layout: label({ 'icon-image': 'place', 'icon-size': 0.7, 'icon-allow-overlap': true,
+        'text-field': ['get', 'name'], 'text-size': 11, 'text-offset': [0, 1.2], 'text-anchor': 'top', 'text-optional': true }),
+      paint: { ...halo, 'text-color': '#9dc7ec' } },
+      { id: 'flags', type: 'symbol', source: 'flags', layout: { 'icon-image': ['get', 'shape'], 'icon-size': 0.7, 'icon-allow-overlap': true } },
+      { id: 'chosen', type: 'circle', source: 'chosen', paint: { 'circle-radius': 17, 'circle-color': 'rgba(0,0,0,0)',
+        'circle-stroke-color': '#5cc8ff', 'circle-stroke-width': 2.5 } },
+      { id: 'heading', type: 'symbol', source: 'tracks', filter: ['==', ['get', 'moving'], true], layout: { 'icon-image': 'heading',
+        'icon-rotate': ['get', 'course'], 'icon-rotation-alignment': 'map', 'icon-offset': [0, -11], 'icon-allow-overlap': true, 'icon-ignore-placement': true } },
+      { id: 'tracks', type: 'symbol', source: 'tracks', layout: label({ 'icon-image': ['get', 'shape'], 'icon-size': 0.75, 'icon-allow-overlap': true,
+        'text-field': ['get', 'name'], 'text-variable-anchor': ['left', 'right', 'top', 'bottom'], 'text-radial-offset': 1.1, 'text-optional': true,
+        'symbol-sort-key': ['get', 'order'] }), paint: { ...halo, 'text-color': '#eef4f9' } },
+    ],
+  };
+}
+
+export class Chart {
+  /** @param {{store: import('./store.js').Store, choose: (kind: string, id: string) => void, unfollow: () => void}} room */
+  constructor(room) {
+    this.room = room;
+    this.operation = '';
+    this.chosen = '';
+    this.dirty = { tracks: new Set(), flags: new Set(), all: false };
+    this.drawn = { tracks: new Set(), flags: new Set() };
+    this.fitted = false;
+    this.timer = 0;
+    this.last = 0;
+    this.ready = new Promise((resolve, reject) => {
+      try {
+        this.map = new maplibre.Map({ container: 'map', style: style(), center: [4.1, 51.95], zoom: 2, attributionControl: false, fadeDuration: 0,
+          maxPitch: 0, dragRotate: false, pitchWithRotate: false, touchPitch: false, maxZoom: 18, renderWorldCopies: true });
+      } catch (error) {
+        reject(error);
+        return;
+      }
+      this.map.on('style.load', () => {
+        const ratio = Math.max(2, Math.ceil(devicePixelRatio));
+        for (const name of [...Object.keys(SHAPES), 'heading']) this.map.addImage(name, image(name, ratio), { pixelRatio: ratio });
+      });
+      this.map.once('load', () => resolve(this.map));
+      // a broken context or worker is said on the page; the list goes on working without the map
+      this.map.on('error', (event) => reject(event.error ?? new Error('the map failed')));
+    });
+    if (!this.map) return;
+    this.map.touchZoomRotate.disableRotation();
+    this.map.addControl(new maplibre.NavigationControl({ showCompass: false }), 'top-right');
+    this.map.addControl(new maplibre.ScaleControl({ maxWidth: 120 }), 'bottom-left');
+    this.map.on('click', (event) => this.click(event));
+    this.map.on('dragstart', () => room.unfollow());
+    this.map.on('mousemove', (event) => {
+      document.getElementById('pointer').textContent = position(event.lngLat.lat, event.lngLat.wrap().lng);
+    });
+    this.ready.then(() => {
+      this.map.getCanvas().setAttribute('aria-label', 'Map of the tracks; the list beside it holds the same, by keyboard');
+      this.map.on('moveend', () => this.grid());
+      this.grid();
+      this.change({ reset: true, tracks: new Set(), flags: new Set() });
+    }, () => {});
+  }
+
+  click(event) {
+    const { x, y } = event.point;
+    const hits = this.map.queryRenderedFeatures([[x - 8, y - 8], [x + 8, y + 8]], { layers: ['tracks', 'flags'] });
+    if (hits.length) this.room.choose(hits[0].layer.id === 'flags' ? 'flag' : 'track', String(hits[0].properties.id));
+  }
+
+  /** Note what changed; drawn within half a second. */
+  change(changed) {
+    if (changed.reset) this.dirty.all = true;
+    for (const kind of ['tracks', 'flags']) for (const id of changed[kind] ?? []) this.dirty[kind].add(id);
+    if (!this.timer) this.timer = setTimeout(() => this.flush(), Math.max(0, FLUSH_MS - (performance.now() - this.last)));
+  }
+
+  async flush() {
+    try {
+      await this.ready;
+    } catch {
+      return; // said on the page by whoever waits for ready
+    }
+    this.last = performance.now();
+    const { store } = this.room;
+    if (this.dirty.all) {
+      this.dirty.all = false;
+      for (const kind of ['tracks', 'flags']) {
+        for (const id of this.drawn[kind]) this.dirty[kind].add(id);
+        for (const id of store[kind].keys()) this.dirty[kind].add(id);
+      }
+    }
+    const tracks = [...this.dirty.tracks];
+    const flags = [...this.dirty.flags];
+    this.dirty.tracks.clear();
+    this.dirty.flags.clear();
+    const seen = tracks.filter((id) => this.visible(store.tracks.get(id)));
+    const diffs = {
+      tracks: this.diff('tracks', tracks, seen.map((id) => this.point(store.tracks.get(id)))),
+      ellipses: this.diff('tracks', tracks, seen.map((id) => this.ellipse(store.tracks.get(id)))),
+      trails: this.trailDiff(tracks, seen),
+      flags: this.diff('flags', flags, flags.map((id) => store.flags.get(id)).filter((f) => f && f.lat_deg !== null).map(flagPoint)),
+    };
+    for (const [kind, ids, kept] of [['tracks', tracks, seen], ['flags', flags, flags.filter((id) => store.flags.has(id))]]) {
+      for (const id of ids) this.drawn[kind].delete(id);
+      for (const id of kept) this.drawn[kind].add(id);
+    }
+    this.mark();
+    await Promise.all(Object.entries(diffs).map(([name, diff]) => this.map.getSource(name).updateData(diff)));
+    this.fit(false);
+    document.body.dataset.drawn = String(this.drawn.tracks.size);
+    document.body.dataset.flush = String(Number(document.body.dataset.flush ?? 0) + 1);
+    this.timer = 0;
+    if (this.dirty.all || this.dirty.tracks.size || this.dirty.flags.size) this.change({});
+  }
+
+  visible(track) {
+    // 0, 0 is where a broken receiver is, not a shipment
+    return Boolean(track) && (!this.operation || track.operation === this.operation) && !(track.lat_deg === 0 && track.lon_deg === 0);
+  }
+
+  diff(kind, ids, features) {
+    const kept = new Set(features.map((f) => f.properties.id));
+    return { remove: ids.filter((id) => !kept.has(id) && this.drawn[kind].has(id)), add: features };
+  }
+
+  point(track) {
+    return feature({ type: 'Point', coordinates: [track.lon_deg, track.lat_deg] }, { id: track.track_id, shape: track.status,
+      name: plain(track.name || track.track_id).slice(0, 40), course: track.course_deg, moving: track.speed_mps >= 0.5 && track.status === 'confirmed',
+      order: track.status === 'tentative' ? 1 : 0 });
+  }
+
+  ellipse(track) {
+    return feature({ type: 'Polygon', coordinates: [ring(track)] }, { id: track.track_id, shape: track.status });
+  }
+
+  trailDiff(ids, seen) {
+    const add = [];
+    const gone = new Set(ids);
+    const all = this.room.store.tracks.size <= ALL_TRAILS;
+    for (const id of seen) {
+      if (!all && id !== this.chosen) continue;
+      gone.delete(id);
+      const [measured, guess] = lines(this.room.store.trails.get(id) ?? [], this.since());
+      add.push(feature({ type: 'MultiLineString', coordinates: measured }, { id: `${id} m`, measured: true }));
+      add.push(feature({ type: 'MultiLineString', coordinates: guess }, { id: `${id} p`, measured: false }));
+    }
+    return { remove: [...gone].flatMap((id) => [`${id} m`, `${id} p`]), add };
+  }
+
+  since() {
+    return (this.room.now() ?? 0) - this.room.trailMinutes() * 60000;
+  }
+
+  /** The ring round what is selected. */
+  mark() {
+    const { store } = this.room;
+    const row = store.tracks.get(this.chosen) ?? store.flags.get(this.chosen);
+    const at = row && row.lat_deg !== null ? [feature({ type: 'Point', coordinates: [row.lon_deg, row.lat_deg] }, { id: 'chosen' })] : [];
+    this.map.getSource('chosen')?.setData({ type: 'FeatureCollection', features: at });
+  }
+
+  select(id) {
+    const old = this.chosen;
+    this.chosen = id;
+    if (!this.map?.getSource('chosen')) return;
+    this.mark();
+    this.change({ tracks: new Set([old, id].filter((x) => this.room.store.tracks.has(x))) });
+  }
+
+  /** Bring a row to the middle; closer, where the map is far out. */
+  centre(row, jump = false) {
+    if (!this.map || !row || row.lat_deg === null) return;
+    const to = { center: [unroll(row.lon_deg, this.map.getCenter().lng), row.lat_deg] };
+    if (jump) this.map.jumpTo(to);
+    else this.map.easeTo({ ...to, zoom: Math.max(this.map.getZoom(), 11), duration: matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 300 });
+  }
+
+  /** Show every track; by itself only once, when the first ones are there. */
+  fit(asked) {
+    if (!this.map || (this.fitted && !asked)) return;
+    const rows = [...this.room.store.tracks.values()].filter((t) => this.visible(t));
+    if (!rows.length) return;
+    this.fitted = true;
+    const bounds = new maplibre.LngLatBounds();
+    for (const row of rows) {
+      const near = unroll(row.lon_deg, rows[0].lon_deg);
+      for (const [lon, lat] of ring(row, 8)) bounds.extend([unroll(lon, near), lat]);
+    }
+    this.map.fitBounds(bounds, { padding: { top: 70, bottom: 70, left: 90, right: 90 }, maxZoom: 14, duration: 0 });
+  }
+
+  filter(operation) {
+    this.operation = operation;
+    this.change({ reset: true });
+  }
+
+  /** Operation areas and fixed readers: they change rarely. */
+  async scenery(operations, devices) {
+    await this.ready;
+    const areas = operations.filter((o) => o.area.length > 3 && !o.closed).map((o) => feature(
+      { type: 'LineString', coordinates: o.area.map((c) => [unroll(c.lon_deg, o.area[0].lon_deg), c.lat_deg]) },
+      { id: o.operation, name: plain(o.name || o.operation) }));
+    const places = devices.filter((d) => d.lat_deg !== null).map((d) => feature(
+      { type: 'Point', coordinates: [d.lon_deg, d.lat_deg] }, { id: d.device, name: plain(d.name || d.device) }));
+    this.map.getSource('areas').setData({ type: 'FeatureCollection', features: areas });
+    this.map.getSource('places').setData({ type: 'FeatureCollection', features: places });
+  }
+
+  /** Lines of latitude and longitude, so that an empty sea has a scale. */
+  grid() {
+    const b = this.map.getBounds();
+    const step = [30, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001].find((s) => b.getEast() - b.getWest() > 4 * s) ?? 0.001;
+    const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+    const features = [];
+    const line = (id, name, coordinates) => features.push(feature({ type: 'LineString', coordinates }, { id, name }));
+    const [south, north] = [Math.max(-85, b.getSouth()), Math.min(85, b.getNorth())];
+    for (let i = Math.ceil(b.getWest() / step); i * step <= b.getEast(); i++) {
+      const lon = ((i * step + 540) % 360) - 180;
+      line(`x${i}`, `${Math.abs(lon).toFixed(digits)}° ${lon < 0 ? 'W' : 'E'}`, [[i * step, south], [i * step, north]]);
+    }
+    for (let i = Math.ceil(south / step); i * step <= north; i++) {
+      line(`y${i}`, `${Math.abs(i * step).toFixed(digits)}° ${i < 0 ? 'S' : 'N'}`, [[b.getWest(), i * step], [b.getEast(), i * step]]);
+    }
+    this.map.getSource('grid').setData({ type: 'FeatureCollection', features });
+  }
+}
+
+function feature(geometry, properties) {
+  return { type: 'Feature', geometry, properties };
+}
+
+function flagPoint(flag) {
+  return feature({ type: 'Point', coordinates: [flag.lon_deg, flag.lat_deg] }, { id: flag.flag_id, shape: flag.dark ? 'dark' : 'flag' });
+}
+
+/** A trail as (measured, guessed) lines: a step from or to a prediction, or over a gap, is a guess. */
+function lines(trail, since) {
+  const points = trail.filter((p) => p.t >= since);
+  const steps = points.slice(1).map((p, i) => p.t - points[i].t).sort((a, b) => a - b);
+  const usual = Math.max(steps[Math.floor(steps.length / 2)] ?? 0, 1000);
+  const out = [[], []];
+  let which = -1;
+  let lon = points[0]?.lon ?? 0;
+  for (let i = 1; i < points.length; i++) {
+    const [a, b] = [points[i - 1], points[i]];
+    const from = lon;
+    lon = unroll(b.lon, from);
+    const side = a.measured && b.measured && b.t - a.t <= GAP * usual ? 0 : 1;
+    if (side !== which) out[side].push([[from, a.lat]]);
+    which = side;
+    out[side].at(-1).push([lon, b.lat]);
+  }
+  return out;
+}

@@ -1,0 +1,115 @@
+// The panel of what is selected: a track, a flag or an alert.
+
+import { make, write } from './rows.js';
+import { age, metres, motion, plain, position, stamp } from './words.js';
+
+export class Detail {
+  /** @param {{store: import('./store.js').Store, now: () => number|null}} room */
+  constructor(room) {
+    this.room = room;
+    this.kind = '';
+    this.id = '';
+    this.panel = document.getElementById('detail');
+    this.title = document.getElementById('detail-title');
+    this.facts = document.getElementById('detail-facts');
+    this.image = document.getElementById('detail-image');
+    this.follow = document.getElementById('detail-follow');
+    this.imageOf = '';
+  }
+
+  show(kind, id) {
+    this.kind = kind;
+    this.id = id;
+    this.draw();
+  }
+
+  hide() {
+    this.kind = this.id = '';
+    this.panel.hidden = true;
+    this.picture('', '');
+  }
+
+  /** The row that is shown, or undefined. */
+  row() {
+    return { track: this.room.store.tracks, flag: this.room.store.flags }[this.kind]?.get(this.id);
+  }
+
+  draw() {
+    if (!this.kind) return;
+    const row = this.row();
+    this.panel.hidden = false;
+    this.panel.dataset.kind = this.kind;
+    this.panel.dataset.id = this.id;
+    this.follow.hidden = this.kind !== 'track';
+    if (!row) {
+      this.tell([['state', 'no longer in the picture']]);
+      return;
+    }
+    if (this.kind === 'track') this.track(row);
+    else this.flag(row);
+  }
+
+  track(t) {
+    const now = this.room.now() ?? Date.parse(t.time);
+    const ago = (iso) => (iso ? `${stamp(iso)}, ${age((now - Date.parse(iso)) / 1000)} ago` : 'never seen moving');
+    const e = t.ellipse95;
+    write(this.title, plain(t.name || t.tag_id || t.track_id));
+    this.picture('', '');
+    const more = Object.entries(t.attributes).map(([k, v]) => `${plain(k)} ${plain(v)}`).join(' · ');
+    this.tell([
+      ['state', `${t.status}${t.class ? `, ${plain(t.class)}` : ''}`],
+      ['position', position(t.lat_deg, t.lon_deg)],
+      ['as of', ago(t.time)],
+      ['95 % ellipse', `${metres(e.major_m)} × ${metres(e.minor_m)} (half axes), long axis ${String(Math.round(e.azimuth_deg)).padStart(3, '0')}°`],
+      ['motion', motion(t.speed_mps, t.course_deg)],
+      ['last contact', ago(t.last_contact)],
+      ['last fix', ago(t.last_fix)],
+      ['last move', ago(t.last_move)],
+      ['operation', plain(t.operation)],
+      ['identities', t.identities.map(plain).join(' · ')],
+      ['measured', `${t.hits} times since ${stamp(t.first_seen)}${t.refused ? `, ${t.refused} refused as outliers` : ''}`],
+      ['sources', t.sources.map(plain).join(' · ')],
+      ['reported', more],
+      ['track id', plain(t.track_id)],
+    ]);
+  }
+
+  flag(f) {
+    write(this.title, f.dark ? 'Dark: seen in an image, no track near' : 'Seen in an image');
+    this.picture(f.flag_id, f.thumbnail);
+    this.tell([
+      ['position', f.lat_deg === null ? 'not georeferenced' : position(f.lat_deg, f.lon_deg)],
+      ['seen', stamp(f.time)],
+      ['length', f.length_m === null ? '' : metres(f.length_m)],
+      ['score', `${f.score} (${plain(f.detector)}, false-alarm rate ${f.pfa})`],
+      ['sensor', plain(f.sensor)],
+      ['scene', plain(f.scene_name)],
+      ['scene hash', f.scene_sha256.slice(0, 16)],
+      ['flag id', plain(f.flag_id)],
+    ]);
+  }
+
+  tell(facts) {
+    const shown = facts.filter(([, value]) => value);
+    const same = this.facts.children.length === shown.length * 2;
+    if (!same) this.facts.replaceChildren(...shown.flatMap(() => [make('dt'), make('dd')]));
+    shown.forEach(([name, value], i) => {
+      write(this.facts.children[2 * i], name);
+      write(this.facts.children[2 * i + 1], value);
+    });
+  }
+
+  async picture(id, url) {
+    if (this.imageOf === id) return;
+    this.imageOf = id;
+    if (this.image.src) URL.revokeObjectURL(this.image.src);
+    this.image.hidden = true;
+    this.image.removeAttribute('src');
+    if (!id) return;
+    const answer = await fetch(url);
+    if (answer.status !== 200 || this.imageOf !== id) return; // 204: the scan made none
+    this.image.src = URL.createObjectURL(await answer.blob());
+    this.image.alt = 'The image where the object was seen';
+    this.image.hidden = false;
+  }
+}

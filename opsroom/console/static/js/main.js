@@ -1,0 +1,308 @@
+// The page: puts the live channel, the lists, the map and the keys together.
+
+import { Chart } from './chart.js';
+import { Detail } from './detail.js';
+import { Live } from './live.js';
+import { AlertList, MoreList, TrackList, legend, make, write } from './rows.js';
+import { sample } from './shapes.js';
+import { Store, graver } from './store.js';
+import { age, clock, metres, plain, stamp } from './words.js';
+
+const $ = (id) => document.getElementById(id);
+const store = new Store();
+const state = { following: false, chosenKind: '', chosenId: '', problems: [], lost: false, retryAt: 0, scenery: 0 };
+
+const room = {
+  store,
+  now: () => live.now(),
+  trailMinutes: () => Number($('trail-minutes').value),
+  operation: () => $('operation').value,
+  choose,
+  acknowledge,
+  unfollow: () => follow(false),
+};
+
+const live = new Live({ frame, state: lineState, token: () => $('token').showModal() });
+const tracks = new TrackList(room);
+const alerts = new AlertList(room);
+const flags = new MoreList('flags', (f) => ({ id: f.flag_id, shape: f.dark ? 'dark' : 'flag', words: [clock(f.time), f.dark ? 'DARK, no track near' : 'near a track',
+  f.length_m === null ? '' : metres(f.length_m), `score ${f.score}`] }), (id) => choose('flag', id));
+const refused = new MoreList('refused', (r) => ({ id: r.refused_id, words: [`${r.count} ×`, r.reason.replaceAll('_', ' '), plain(r.device || r.source),
+  plain(r.format), `last ${clock(r.last)}`, plain(r.detail)] }));
+const detail = new Detail(room);
+const chart = new Chart(room);
+// for the tests and for a person at the browser's own console
+globalThis.birddog = { store, chart, live };
+
+// --- what arrives ---
+
+function frame(message, first) {
+  const changed = store.apply(message);
+  document.body.dataset.seq = String(message.seq);
+  document.body.dataset.ready = String(message.ready);
+  $('exercise').hidden = !message.exercise;
+  problems(message.problems);
+  if (changed.reset || changed.tracks.size || changed.alerts.size) tracks.update(changed);
+  alerts.update(changed);
+  if (changed.reset || changed.flags.size) flags.update([...store.flags.values()].sort((a, b) => (a.time < b.time ? 1 : -1)));
+  if (changed.reset || changed.refused.size) refused.update([...store.refused.values()].sort((a, b) => (a.last < b.last ? 1 : -1)));
+  if (changed.reset || changed.tracks.size || changed.flags.size) chart.change(changed);
+  if (state.chosenId && (changed.reset || changed.tracks.has(state.chosenId) || changed.flags.has(state.chosenId))) {
+    detail.draw();
+    if (state.following) chart.centre(store.tracks.get(state.chosenId), true);
+  }
+  if (first) {
+    trails();
+    scenery();
+  }
+}
+
+/** Trails come from the store once a connection; after that each track's own frames lengthen them. */
+async function trails() {
+  const answer = await ask(`/v1/trails?minutes=${room.trailMinutes()}&limit=400`);
+  if (!answer) return;
+  for (const trail of answer.trails) store.history(trail.track_id, trail.points);
+  chart.change({ reset: true });
+  document.body.dataset.trails = String(answer.trails.length);
+}
+
+/** Operations, readers and devices change rarely: asked for at a connection and every minute. */
+async function scenery() {
+  state.scenery = performance.now();
+  const [operations, devices] = await Promise.all([ask('/v1/operations'), ask('/v1/devices')]);
+  if (!operations || !devices) return;
+  const select = $('operation');
+  const have = new Set([...select.options].map((o) => o.value));
+  for (const operation of operations.operations) {
+    if (have.has(operation.operation)) continue;
+    const option = make('option', '', plain(operation.name || operation.operation) + (operation.closed ? ' (closed)' : ''));
+    option.value = operation.operation;
+    select.append(option);
+  }
+  chart.scenery(operations.operations, devices.devices).catch(() => {});
+}
+
+/** A GET that may fail: the line is down then, and the bar says so. */
+async function ask(url) {
+  try {
+    const answer = await fetch(url, { headers: { Accept: 'application/json' } });
+    return answer.ok ? await answer.json() : null;
+  } catch (error) {
+    if (error instanceof TypeError) return null;
+    throw error;
+  }
+}
+
+// --- the line ---
+
+function lineState(word, retryAt) {
+  const lost = word === 'off';
+  document.body.dataset.live = word;
+  write($('live-word'), lost ? 'LOST' : 'LIVE');
+  state.retryAt = retryAt;
+  if (lost !== state.lost) {
+    write($('say-soon'), lost ? 'The line to the server is lost. What is shown is getting old.' : 'The line to the server is back.');
+    state.lost = lost;
+  }
+  tick();
+}
+
+function problems(list) {
+  state.problems = list;
+  const node = $('feeds');
+  node.classList.toggle('bad', list.length > 0);
+  write(node, list.length ? `! ${list[0]}${list.length > 1 ? ` (+${list.length - 1})` : ''}` : 'all processes well');
+  node.title = list.join('\n');
+}
+
+function tick() {
+  const now = live.now();
+  if (now !== null) write($('clock'), clock(new Date(now).toISOString()));
+  const bar = $('lost');
+  bar.hidden = !state.lost;
+  if (state.lost) {
+    const asOf = live.last ? `Data as of ${stamp(live.last.text)} (${age((now - live.last.time) / 1000)} ago); ages go on counting.` : 'No data yet.';
+    const wait = Math.max(0, Math.ceil((state.retryAt - performance.now()) / 1000));
+    write(bar, `CONNECTION LOST. ${asOf} ${wait ? `Trying again in ${wait} s.` : 'Trying now.'}`);
+  }
+  tracks.tick();
+  if (state.chosenKind === 'track') detail.draw();
+  if (!state.lost && performance.now() - state.scenery > 60000) scenery();
+}
+setInterval(tick, 1000);
+
+// --- what a person does ---
+
+function choose(kind, id) {
+  let row;
+  if (kind === 'alert') {
+    row = store.alerts.get(id);
+    if (row && store.tracks.has(row.track_id)) return choose('track', row.track_id);
+    chart.centre(row);
+    return undefined;
+  }
+  follow(false);
+  state.chosenKind = kind;
+  state.chosenId = id;
+  row = (kind === 'track' ? store.tracks : store.flags).get(id);
+  tracks.select(kind === 'track' ? id : '');
+  detail.show(kind, id);
+  chart.select(id);
+  chart.centre(row);
+  document.body.dataset.selected = id;
+  return undefined;
+}
+
+function unchoose() {
+  follow(false);
+  const row = state.chosenKind === 'track' ? tracks.rows.get(state.chosenId)?.button : null;
+  const inside = $('detail').contains(document.activeElement);
+  state.chosenKind = state.chosenId = '';
+  delete document.body.dataset.selected;
+  tracks.select('');
+  chart.select('');
+  detail.hide();
+  if (inside) (row ?? $('alerts-title')).focus();
+}
+
+function follow(on) {
+  state.following = on && state.chosenKind === 'track';
+  $('detail-follow').setAttribute('aria-pressed', String(state.following));
+  document.body.dataset.follow = String(state.following);
+  if (state.following) chart.centre(store.tracks.get(state.chosenId));
+}
+
+async function acknowledge(id) {
+  const button = document.querySelector(`[data-acknowledge="${CSS.escape(id)}"]`);
+  if (button) button.disabled = false;
+  try {
+    const answer = await fetch(`/v1/alerts/${encodeURIComponent(id)}/acknowledge`, {
+      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ by: $('watch').value.trim() || 'operator' }),
+    });
+    if (!answer.ok) throw new TypeError((await answer.json()).error ?? answer.statusText);
+    write($('say-soon'), 'Acknowledged.');
+  } catch (error) {
+    if (!(error instanceof TypeError) && !(error instanceof SyntaxError)) throw error;
+    // it is not on disk: say so loudly, and the alert stays open
+    write($('say-now'), `The acknowledgement was not written: ${error.message}`);
+    toast(`The acknowledgement was not written: ${error.message}`);
+  }
+}
+
+function toast(words) {
+  const bar = make('p', 'toast', words);
+  document.body.append(bar);
+  setTimeout(() => bar.remove(), 8000);
+}
+
+// --- keys ---
+
+function typing(target) {
+  return target instanceof HTMLInputElement || target instanceof HTMLSelectElement || target instanceof HTMLTextAreaElement;
+}
+
+function step(by) {
+  const here = document.activeElement;
+  const list = here?.closest?.('#alerts-list, #flags-list, #tracks-list');
+  if (list && list.id !== 'tracks-list') {
+    const buttons = [...list.querySelectorAll('li > button:first-child')];
+    const at = buttons.indexOf(here.closest('li').querySelector('button'));
+    buttons[at + by]?.focus();
+    return;
+  }
+  const from = list ? here.closest('li').querySelector('button') : tracks.rows.get(state.chosenId)?.button;
+  tracks.near(from, by)?.focus();
+}
+
+document.addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+  if (event.key === 'Escape') {
+    if (event.target === $('search')) {
+      $('search').value = '';
+      search();
+      $('search').blur();
+    } else if (state.chosenId) unchoose();
+    return;
+  }
+  if (typing(event.target)) {
+    if (event.target === $('search') && event.key === 'ArrowDown') {
+      event.preventDefault();
+      tracks.near(null, 1)?.focus();
+    }
+    return;
+  }
+  const onMap = event.target instanceof Element && event.target.closest('#map');
+  const keys = {
+    '/': () => $('search').focus(),
+    j: () => step(1),
+    k: () => step(-1),
+    ArrowDown: onMap ? null : () => step(1),
+    ArrowUp: onMap ? null : () => step(-1),
+    f: () => follow(!state.following),
+    a: gravest,
+    '?': () => $('help').showModal(),
+  };
+  if (keys[event.key]) {
+    event.preventDefault();
+    keys[event.key]();
+  }
+});
+
+function gravest() {
+  const focused = document.activeElement?.closest?.('[data-alert-id]')?.dataset.alertId;
+  const open = store.open().filter((a) => !room.operation() || a.operation === room.operation());
+  const alert = open.find((a) => a.alert_id === focused) ?? open.find((a) => a.track_id === state.chosenId) ?? open.sort(graver)[0];
+  if (alert) acknowledge(alert.alert_id);
+}
+
+function search() {
+  tracks.search = $('search').value.trim();
+  tracks.order();
+  tracks.tick();
+}
+
+$('search').addEventListener('input', search);
+$('operation').addEventListener('change', () => {
+  tracks.operation = room.operation();
+  tracks.order();
+  alerts.update({ reset: true, alerts: new Set() });
+  chart.filter(room.operation());
+});
+$('trail-minutes').addEventListener('change', trails);
+$('fit').addEventListener('click', () => chart.fit(true));
+$('help-open').addEventListener('click', () => $('help').showModal());
+$('about-open').addEventListener('click', () => $('about').showModal());
+$('detail-close').addEventListener('click', unchoose);
+$('detail-follow').addEventListener('click', () => follow(!state.following));
+$('detail-centre').addEventListener('click', () => chart.centre(detail.row()));
+try {
+  $('watch').value = localStorage.getItem('birddog-watch') ?? '';
+  $('watch').addEventListener('change', () => localStorage.setItem('birddog-watch', $('watch').value.trim()));
+} catch (error) {
+  if (!(error instanceof DOMException)) throw error; // storage is switched off: the name is asked for each time
+}
+$('token-form').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const answer = await fetch('/v1/session', {
+    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ token: $('token-text').value }),
+  });
+  if (answer.ok) {
+    $('token').close();
+    $('token-text').value = '';
+    live.open();
+  } else write($('token-wrong'), 'That is no token of this console.');
+});
+
+legend($('legend-list'), [
+  [sample('ellipse'), '95 % ellipse'],
+  [sample('solid'), 'trail, measured'],
+  [sample('dashed'), 'trail, predicted or a gap'],
+]);
+chart.ready.then(() => {
+  document.body.dataset.map = 'ready';
+}, (error) => {
+  document.body.dataset.map = 'failed';
+  $('map-failed').hidden = false;
+  write($('map-failed'), `No map: ${error?.message ?? error}. The list works without it.`);
+});
+live.open();

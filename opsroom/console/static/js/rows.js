@@ -1,0 +1,312 @@
+// The lists: the keyboard's twin of the map.  Each row is made once and then only its words change.
+
+import { icon, SHAPES } from './shapes.js';
+import { graver } from './store.js';
+import { age, clock, metres, plain, stamp } from './words.js';
+
+/** @param {string} tag @param {string} [className] @param {string} [text] set as text, never as markup */
+export function make(tag, className = '', text = '') {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text) node.textContent = text;
+  return node;
+}
+
+/** Set a node's text only where it differs: a screen reader and the layout are left in peace. */
+export function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** Put children in an order without taking the focus from one that has it. */
+function arrange(list, nodes) {
+  const focused = document.activeElement;
+  let moved = false;
+  nodes.forEach((node, i) => {
+    if (list.children[i] !== node) {
+      list.insertBefore(node, list.children[i] ?? null);
+      moved = true;
+    }
+  });
+  if (moved && focused !== document.activeElement && list.contains(focused)) focused.focus({ preventScroll: true });
+}
+
+const WORDS = { confirmed: 'confirmed', tentative: 'tentative', coasting: 'coasting', silent: 'SILENT' };
+const natural = new Intl.Collator('en', { numeric: true });
+
+export class TrackList {
+  /** @param {{store: import('./store.js').Store, now: () => number|null, choose: (kind: string, id: string) => void}} room */
+  constructor(room) {
+    this.room = room;
+    this.rows = new Map();
+    this.search = '';
+    this.operation = '';
+    this.list = document.getElementById('tracks-list');
+    this.count = document.getElementById('tracks-count');
+    this.none = document.getElementById('tracks-none');
+  }
+
+  row(id) {
+    let row = this.rows.get(id);
+    if (row) return row;
+    const item = make('li');
+    const button = make('button', 'row');
+    button.type = 'button';
+    button.dataset.trackId = id;
+    button.setAttribute('aria-pressed', 'false');
+    row = { item, button };
+    for (const name of ['shape', 'name', 'klass', 'status', 'plus', 'ages', 'alert']) {
+      row[name] = make('span', name);
+      button.append(row[name], ' '); // spaces, so that the row's words do not run together when it is read out
+    }
+    button.addEventListener('click', () => this.room.choose('track', id));
+    item.append(button);
+    this.rows.set(id, row);
+    return row;
+  }
+
+  /** Make, change and remove rows after a frame. */
+  update(changed) {
+    const { store } = this.room;
+    for (const [id, row] of this.rows) {
+      if (!store.tracks.has(id)) {
+        const focused = document.activeElement === row.button;
+        const next = focused ? this.near(row.button, 1) ?? this.near(row.button, -1) : null;
+        row.item.remove();
+        this.rows.delete(id);
+        if (focused) (next ?? document.getElementById('alerts-title')).focus();
+      }
+    }
+    for (const id of changed.reset ? store.tracks.keys() : changed.tracks) if (store.tracks.has(id)) this.draw(store.tracks.get(id));
+    if (changed.reset || changed.tracks.size || changed.alerts.size) this.order();
+    this.tick();
+  }
+
+  draw(track) {
+    const row = this.row(track.track_id);
+    if (row.button.dataset.status !== track.status) {
+      row.button.dataset.status = track.status;
+      row.shape.replaceChildren(icon(track.status));
+    }
+    row.button.dataset.lat = track.lat_deg;
+    row.button.dataset.lon = track.lon_deg;
+    write(row.name, plain(track.name || track.tag_id || track.track_id));
+    write(row.klass, plain(track.class));
+    write(row.status, WORDS[track.status] ?? track.status);
+    write(row.plus, `±${metres(track.ellipse95.major_m)}`);
+    row.plus.title = 'half the longest axis of the 95 % ellipse';
+  }
+
+  /** Alarmed first, then by name; hidden rows stay in the list's memory. */
+  order() {
+    const { store } = this.room;
+    const alarmed = new Map();
+    for (const alert of store.open()) if (!alarmed.has(alert.track_id)) alarmed.set(alert.track_id, alert);
+    const tracks = [...store.tracks.values()].sort((a, b) => (alarmed.has(b.track_id) - alarmed.has(a.track_id)) ||
+      ((a.status === 'tentative') - (b.status === 'tentative')) ||
+      natural.compare(a.name || a.track_id, b.name || b.track_id) || (a.track_id < b.track_id ? -1 : 1));
+    const shown = [];
+    for (const track of tracks) {
+      const row = this.rows.get(track.track_id);
+      if (!row) continue;
+      const alert = alarmed.get(track.track_id);
+      write(row.alert, alert ? `! ${alert.kind.replaceAll('_', ' ')}` : '');
+      row.button.classList.toggle('alarmed', Boolean(alert));
+      row.item.hidden = !this.matches(track);
+      if (!row.item.hidden) shown.push(row);
+    }
+    arrange(this.list, tracks.map((t) => this.rows.get(t.track_id)?.item).filter(Boolean));
+    document.body.dataset.tracks = String(shown.length);
+    write(this.count, shown.length === tracks.length ? `${tracks.length}` : `${shown.length} of ${tracks.length}`);
+    this.none.hidden = shown.length > 0;
+    write(this.none, tracks.length ? 'No track fits the search.' : 'No tracks yet.');
+  }
+
+  matches(track) {
+    if (this.operation && track.operation !== this.operation) return false;
+    if (!this.search) return true;
+    const text = [track.name, track.track_id, track.tag_id, track.class, track.status, track.operation, ...track.identities].join(' ').toLowerCase();
+    return this.search.toLowerCase().split(/\s+/).every((word) => text.includes(word));
+  }
+
+  /** Ages go on counting whether anything arrives or not. */
+  tick() {
+    const now = this.room.now();
+    if (now === null) return;
+    for (const [id, row] of this.rows) {
+      const track = this.room.store.tracks.get(id);
+      if (!track || row.item.hidden) continue;
+      const since = (iso) => age((now - Date.parse(iso)) / 1000);
+      write(row.ages, `contact ${since(track.last_contact)} · fix ${since(track.last_fix)} · moved ${track.last_move ? since(track.last_move) : 'never'}`);
+    }
+  }
+
+  select(id) {
+    for (const [other, row] of this.rows) row.button.setAttribute('aria-pressed', String(other === id));
+    this.rows.get(id)?.item.scrollIntoView({ block: 'nearest' });
+  }
+
+  /** The button so many visible rows on. */
+  near(button, step) {
+    const shown = [...this.list.querySelectorAll('li:not([hidden]) > button')];
+    const at = shown.indexOf(button);
+    if (at < 0) return shown[step > 0 ? 0 : shown.length - 1];
+    return shown[at + step];
+  }
+}
+
+const SEVERITY = { critical: '‼ critical', warning: '! warning', info: 'i info' };
+const SHOWN = 60;
+
+export class AlertList {
+  /** @param {{store: import('./store.js').Store, now: () => number|null, choose: (kind: string, id: string) => void,
+   *           acknowledge: (id: string) => void, operation: () => string}} room */
+  constructor(room) {
+    this.room = room;
+    this.rows = new Map();
+    this.known = null; // what was announced; null before the first snapshot
+    this.list = document.getElementById('alerts-list');
+    this.none = document.getElementById('alerts-none');
+    this.count = document.getElementById('alarm-count');
+    this.say = document.getElementById('say-now');
+  }
+
+  row(id) {
+    let row = this.rows.get(id);
+    if (row) return row;
+    const item = make('li', 'alert');
+    item.dataset.alertId = id;
+    const go = make('button', 'go');
+    go.type = 'button';
+    row = { item, go };
+    for (const name of ['severity', 'when', 'what', 'text', 'seen']) {
+      row[name] = make('span', name);
+      go.append(row[name], ' ');
+    }
+    row.ack = make('button', 'ack', 'Acknowledge');
+    row.ack.type = 'button';
+    row.ack.dataset.acknowledge = id;
+    go.addEventListener('click', () => this.room.choose('alert', id));
+    row.ack.addEventListener('click', () => this.room.acknowledge(id));
+    item.append(go, row.ack);
+    this.rows.set(id, row);
+    return row;
+  }
+
+  update(changed) {
+    if (!changed.reset && !changed.alerts.size && this.known !== null) return;
+    const { store } = this.room;
+    const operation = this.room.operation();
+    const alerts = [...store.alerts.values()].filter((a) => !operation || a.operation === operation).sort(graver).slice(0, SHOWN);
+    const open = alerts.filter((a) => !a.cleared && !a.acknowledged);
+    const kept = new Set(alerts.map((a) => a.alert_id));
+    for (const [id, row] of this.rows) {
+      if (!kept.has(id)) {
+        row.item.remove();
+        this.rows.delete(id);
+      }
+    }
+    for (const alert of alerts) this.draw(alert);
+    arrange(this.list, alerts.map((a) => this.rows.get(a.alert_id).item));
+    this.none.hidden = alerts.length > 0;
+    this.count.dataset.open = String(open.length);
+    this.count.classList.toggle('grave', open.some((a) => a.severity === 'critical'));
+    write(this.count, open.length ? `${open.length} open alert${open.length > 1 ? 's' : ''} !` : 'no open alerts');
+    document.title = `${open.length ? `(${open.length}) ` : ''}Birddog`;
+    this.announce(open);
+  }
+
+  draw(alert) {
+    const row = this.row(alert.alert_id);
+    const track = this.room.store.tracks.get(alert.track_id);
+    row.item.dataset.severity = alert.severity;
+    row.item.dataset.state = alert.acknowledged ? 'acknowledged' : alert.cleared ? 'cleared' : 'open';
+    write(row.severity, SEVERITY[alert.severity] ?? alert.severity);
+    write(row.when, clock(alert.raised));
+    row.when.title = stamp(alert.raised);
+    write(row.what, `${plain(track?.name || alert.track_id || alert.device)} ${alert.kind.replaceAll('_', ' ')}`);
+    write(row.text, plain(alert.text));
+    const seen = [];
+    if (alert.acknowledged) seen.push(`acknowledged by ${plain(alert.acknowledged_by)} ${clock(alert.acknowledged)}`);
+    if (alert.cleared) seen.push(`cleared ${clock(alert.cleared)}`);
+    write(row.seen, seen.join(' · '));
+    const done = Boolean(alert.acknowledged || alert.cleared);
+    if (done && document.activeElement === row.ack) {
+      // the button goes away under the finger: on to the next open alert, so that the keyboard is not lost
+      const next = [...this.list.querySelectorAll('li[data-state="open"] > .ack')].find((b) => b !== row.ack);
+      (next ?? document.getElementById('alerts-title')).focus();
+    }
+    row.ack.hidden = done;
+    row.ack.setAttribute('aria-label', `Acknowledge ${row.what.textContent}`);
+  }
+
+  announce(open) {
+    const before = this.known;
+    this.known = new Set(open.map((a) => a.alert_id));
+    if (before === null) {
+      if (open.length) write(this.say, `${open.length} open alerts`);
+      return;
+    }
+    const fresh = open.filter((a) => !before.has(a.alert_id));
+    if (fresh.length) write(this.say, fresh.slice(0, 3).map((a) => `${a.severity} alert: ${this.rows.get(a.alert_id)?.what.textContent}. ${plain(a.text)}`).join(' '));
+  }
+}
+
+/** A plain list under a heading that opens: flags, refusals. */
+export class MoreList {
+  /** @param {string} name @param {(row: object) => {id: string, shape?: string, words: string[]}} tell @param {(id: string) => void} [choose] */
+  constructor(name, tell, choose) {
+    this.tell = tell;
+    this.choose = choose;
+    this.list = document.getElementById(`${name}-list`);
+    this.count = document.getElementById(`${name}-count`);
+    this.name = name;
+  }
+
+  update(rows) {
+    write(this.count, String(rows.length));
+    document.body.dataset[this.name] = String(rows.length);
+    const old = new Map([...this.list.children].map((item) => [item.dataset.key, item]));
+    const items = rows.slice(0, 200).map((row) => {
+      const { id, shape, words } = this.tell(row);
+      const item = old.get(id) ?? this.item(id);
+      const body = item.firstChild;
+      if (shape && body.dataset.shape !== shape) {
+        body.dataset.shape = shape;
+        body.querySelector('.shape-box').replaceChildren(icon(shape));
+      }
+      write(body.querySelector('.words'), words.filter(Boolean).join(' · '));
+      old.delete(id);
+      return item;
+    });
+    for (const item of old.values()) item.remove();
+    arrange(this.list, items);
+  }
+
+  item(id) {
+    const item = make('li');
+    item.dataset.key = id;
+    const body = make(this.choose ? 'button' : 'div', 'row small');
+    if (this.choose) {
+      body.type = 'button';
+      body.dataset.flagId = id;
+      body.addEventListener('click', () => this.choose(id));
+    }
+    body.append(make('span', 'shape-box'), ' ', make('span', 'words'));
+    item.append(body);
+    return item;
+  }
+}
+
+/** Fill the legend from the shapes themselves. */
+export function legend(list, samples) {
+  for (const shape of Object.keys(SHAPES)) {
+    const item = make('li');
+    item.append(icon(shape), ` ${SHAPES[shape].word}`);
+    list.append(item);
+  }
+  for (const [node, words] of samples) {
+    const item = make('li');
+    item.append(node, ` ${words}`);
+    list.append(item);
+  }
+}

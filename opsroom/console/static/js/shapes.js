@@ -1,0 +1,77 @@
+// The symbols, once, as paths in a 24 × 24 box: the list draws them as SVG, the map as images.
+// A state is a shape and a word before it is a colour.
+
+/** status -> shape: `fill` true = a filled body */
+export const SHAPES = {
+  confirmed: { d: 'M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16z', colour: '#7ee2a8', fill: true, word: 'confirmed' },
+  tentative: { d: 'M12 6a6 6 0 1 0 0 12a6 6 0 1 0 0-12z', colour: '#a9b8c6', fill: false, word: 'tentative' },
+  coasting: { d: 'M12 2.5L21.5 12L12 21.5L2.5 12z', colour: '#ffc857', fill: false, word: 'coasting: predicted, no fix' },
+  silent: { d: 'M12 3L22 20.5H2z', colour: '#ff9b71', fill: true, word: 'silent: overdue' },
+  flag: { d: 'M5 5H19V19H5z', colour: '#c9a6ff', fill: false, word: 'image flag' },
+  dark: { d: 'M5 5H19V19H5z', colour: '#c9a6ff', fill: true, word: 'image flag, no track near: dark' },
+  place: { d: 'M12 2.5L21 7.5V16.5L12 21.5L3 16.5V7.5z', colour: '#7db7e8', fill: false, word: 'fixed reader or sensor' },
+};
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+/** @param {string} name @returns {SVGSVGElement} */
+export function icon(name) {
+  const shape = SHAPES[name] ?? SHAPES.tentative;
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('viewBox', '0 0 24 24');
+  svg.setAttribute('class', 'shape');
+  svg.setAttribute('aria-hidden', 'true');
+  const path = document.createElementNS(SVG, 'path');
+  path.setAttribute('d', shape.d);
+  path.setAttribute('fill', shape.fill ? shape.colour : 'none');
+  path.setAttribute('stroke', shape.colour);
+  path.setAttribute('stroke-width', '2.4');
+  svg.append(path);
+  return svg;
+}
+
+/** @param {string} kind 'solid', 'dashed' or 'ellipse' @returns {SVGSVGElement} a sample for the legend */
+export function sample(kind) {
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('viewBox', '0 0 24 24');
+  svg.setAttribute('class', 'shape');
+  svg.setAttribute('aria-hidden', 'true');
+  const path = document.createElementNS(SVG, kind === 'ellipse' ? 'ellipse' : 'path');
+  if (kind === 'ellipse') {
+    for (const [k, v] of Object.entries({ cx: 12, cy: 12, rx: 10, ry: 5, transform: 'rotate(-25 12 12)' })) path.setAttribute(k, String(v));
+    path.setAttribute('fill', 'rgba(126,226,168,.18)');
+  } else {
+    path.setAttribute('d', 'M1 16L9 9L15 13L23 6');
+    path.setAttribute('fill', 'none');
+    if (kind === 'dashed') path.setAttribute('stroke-dasharray', '3 3');
+  }
+  path.setAttribute('stroke', kind === 'dashed' ? '#ffc857' : '#7ee2a8');
+  path.setAttribute('stroke-width', '2');
+  svg.append(path);
+  return svg;
+}
+
+const SIZE = 24;
+
+/** @param {string} name @param {number} ratio device pixels per CSS pixel @returns {{width: number, height: number, data: Uint8ClampedArray}} */
+export function image(name, ratio) {
+  const px = SIZE * ratio;
+  const canvas = new OffscreenCanvas(px, px);
+  const ctx = canvas.getContext('2d');
+  ctx.scale(ratio, ratio);
+  const body = new Path2D(name === 'heading' ? 'M12 0L16 6H8z' : SHAPES[name].d);
+  const colour = name === 'heading' ? '#e8f1f8' : SHAPES[name].colour;
+  ctx.lineJoin = 'round';
+  // a dark rim first: readable over land, sea and other symbols
+  ctx.strokeStyle = 'rgba(5,9,13,.95)';
+  ctx.lineWidth = name === 'heading' ? 2 : 5;
+  ctx.stroke(body);
+  ctx.fillStyle = name === 'heading' || SHAPES[name].fill ? colour : 'rgba(10,16,22,.85)';
+  ctx.fill(body);
+  if (name !== 'heading') {
+    ctx.strokeStyle = colour;
+    ctx.lineWidth = 2.4;
+    ctx.stroke(body);
+  }
+  return ctx.getImageData(0, 0, px, px);
+}

@@ -1,0 +1,71 @@
+// What the page knows: the rows of the picture by id, and the trails.
+
+const KINDS = { tracks: 'track_id', alerts: 'alert_id', flags: 'flag_id', events: 'event_id', refused: 'refused_id' };
+const TRAIL_POINTS = 1000;
+
+export class Store {
+  constructor() {
+    for (const kind of Object.keys(KINDS)) this[kind] = new Map();
+    this.trails = new Map(); // track_id -> [{t, lat, lon, measured}]
+  }
+
+  /**
+   * Take in a frame. An older row never replaces a newer one: what changed while a snapshot was read comes twice.
+   * @returns {{reset: boolean, tracks: Set<string>, alerts: Set<string>, flags: Set<string>, events: Set<string>, refused: Set<string>}}
+   */
+  apply(frame) {
+    const changed = { reset: frame.type === 'snapshot' };
+    if (changed.reset) {
+      for (const kind of Object.keys(KINDS)) this[kind].clear();
+      this.trails.clear();
+    }
+    for (const [kind, key] of Object.entries(KINDS)) {
+      changed[kind] = new Set();
+      for (const row of frame[kind] ?? []) {
+        const old = this[kind].get(row[key]);
+        if (old && old.revision > row.revision) continue;
+        changed[kind].add(row[key]);
+        if (kind === 'tracks') this.track(row);
+        else this[kind].set(row[key], row);
+      }
+    }
+    return changed;
+  }
+
+  track(row) {
+    if (row.status === 'deleted') {
+      this.tracks.delete(row.track_id);
+      this.trails.delete(row.track_id);
+      return;
+    }
+    this.tracks.set(row.track_id, row);
+    let trail = this.trails.get(row.track_id);
+    if (!trail) this.trails.set(row.track_id, trail = []);
+    const t = Date.parse(row.time);
+    if (!trail.length || t > trail.at(-1).t) {
+      trail.push({ t, lat: row.lat_deg, lon: row.lon_deg, measured: row.last_fix === row.time });
+      if (trail.length > TRAIL_POINTS) trail.splice(0, trail.length - TRAIL_POINTS);
+    }
+  }
+
+  /** The trail of a track as the server has it, and after it what arrived meanwhile. */
+  history(trackId, points) {
+    if (!this.tracks.has(trackId)) return;
+    const trail = points.map((p) => ({ t: Date.parse(p.time), lat: p.lat_deg, lon: p.lon_deg, measured: p.origin !== 'coast' }));
+    const end = trail.length ? trail.at(-1).t : -Infinity;
+    this.trails.set(trackId, trail.concat((this.trails.get(trackId) ?? []).filter((p) => p.t > end)));
+  }
+
+  /** Alerts neither cleared nor acknowledged, the gravest first, then the newest. */
+  open() {
+    return [...this.alerts.values()].filter((a) => !a.cleared && !a.acknowledged).sort(graver);
+  }
+}
+
+const GRAVITY = { critical: 0, warning: 1, info: 2 };
+
+/** Order of alerts: open before seen, grave before light, new before old. */
+export function graver(a, b) {
+  const seen = (x) => (x.acknowledged || x.cleared ? 1 : 0);
+  return seen(a) - seen(b) || GRAVITY[a.severity] - GRAVITY[b.severity] || (a.raised < b.raised ? 1 : -1);
+}
