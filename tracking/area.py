@@ -1,0 +1,42 @@
+"""Whether two areas on the ground touch: closed rings of (lon_deg, lat_deg), edges straight in lon/lat.
+
+Longitudes are unrolled about the first vertex, so that rings may cross the antimeridian.
+"""
+
+from __future__ import annotations
+
+from birddog.geo import ring_contains
+
+Ring = tuple[tuple[float, float], ...]
+
+
+def rings_touch(a: Ring, b: Ring) -> bool:
+    """Whether two areas have a point in common; an empty ring touches nothing."""
+    if not a or not b:
+        return False
+    lon, lat = a[0]
+    if ring_contains(b, lat_deg=lat, lon_deg=lon):
+        return True
+    if ring_contains(a, lat_deg=b[0][1], lon_deg=b[0][0]):
+        return True
+    p, q = _unrolled(a, lon), _unrolled(b, lon)
+    return any(_cross(p[i], p[i + 1], q[j], q[j + 1]) for i in range(len(p) - 1) for j in range(len(q) - 1))
+
+
+def _unrolled(ring: Ring, lon0_deg: float) -> Ring:
+    out, last = [], lon0_deg
+    for lon, lat in ring:
+        last = last + ((lon - last + 180.0) % 360.0 - 180.0)
+        out.append((last, lat))
+    return tuple(out)
+
+
+def _cross(a: tuple, b: tuple, c: tuple, d: tuple) -> bool:
+    def side(p: tuple, q: tuple, r: tuple) -> float:
+        return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
+
+    return side(a, b, c) * side(a, b, d) <= 0.0 and side(c, d, a) * side(c, d, b) <= 0.0 and _boxes(a, b, c, d)
+
+
+def _boxes(a: tuple, b: tuple, c: tuple, d: tuple) -> bool:
+    return all(max(min(a[k], b[k]), min(c[k], d[k])) <= min(max(a[k], b[k]), max(c[k], d[k])) for k in (0, 1))

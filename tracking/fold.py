@@ -1,0 +1,486 @@
+"""The picture as a fold over the journal: entries in, tracks, points and events out.
+
+No I/O and no clock: time is the greatest ``received_ns`` so far and the observations' own times.  One entry at a
+time, in the order of ``seq``; how the entries were cut into batches, hash seeds and set order play no part.
+``snapshot`` is the whole state as MessagePack; ``restore`` goes on from it to the last digit.
+
+Whose an observation is: a device (or an EPC) that is attached to a shipment at the observation's time feeds that
+shipment's one track in that operation; else, in an exercise or where the device or its receiver is open or our own,
+it has a track in the operation ``open``; else it is nobody's and is left alone (the journal has it).  Scans, anonymous
+sightings and triggers go to every open operation whose area they touch, and to ``open``.
+
+A snapshot that this class cannot read raises ``msgspec.ValidationError``: the caller then folds from the beginning.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from birddog.directory import OPEN, Directory
+from birddog.errors import UsageError
+from birddog.geo import ring_contains, valid_position
+from birddog.model import (
+    Alarm,
+    Attachment,
+    Device,
+    Entry,
+    Event,
+    Fix,
+    FrameBody,
+    Observation,
+    Operation,
+    Placement,
+    Reading,
+    RefusalBody,
+    Scan,
+    Sighting,
+    Start,
+    TagRead,
+    Tick,
+    Value,
+    unpack,
+)
+from birddog.units import NS
+from tracking.area import rings_touch
+from tracking.assign import Spot
+from tracking.book import Book, Changes
+from tracking.engine import SIGMA_FLOOR_M, floored
+from tracking.presets import Presets, presets_from
+from tracking.step import Measurement
+from tracking.track_state import LiveTrack, TrackState
+from tracking.tracker import Look, Tracker
+
+__all__ = ["Changes", "Fold"]
+
+#: Quantities that say "something is here" at a placed sensor.
+TRIGGERS = ("seismic", "motion", "door_open", "light")
+#: Alarms that have a kind of event of their own; every other is an event ``alarm``.
+ALARM_EVENTS = {"door_open": "door_opened", "tamper": "tamper"}
+#: One sigma per axis of a fix that is not of a satellite receiver and does not say its own, m.
+COARSE_SIGMA_M = {"wifi": 50.0, "cell": 500.0, "gateway": 2000.0}
+#: Facts kept of one device.
+FACTS_MOST = 64
+
+
+class FoldState(msgspec.Struct, kw_only=True):
+    """All of a fold that a snapshot keeps.
+
+    Args:
+        facts: the last value of each quantity that a device stated of itself.
+        doors, clocks: events still going on of a sensor's door and of a device's clock.
+        alarms: when a device's alarm was last heard, by ``device/alarm``.
+    """
+
+    now_ns: int = 0
+    sweep_ns: int = 0
+    next_track: int = 1
+    exercise: bool = False
+    presets: Presets = Presets()
+    operations: dict[str, Operation] = {}
+    devices: dict[str, Device] = {}
+    attachments: dict[str, list[Attachment]] = {}
+    placements: dict[str, list[Placement]] = {}
+    trackers: dict[str, list[TrackState]] = {}
+    facts: dict[str, dict[str, Value]] = {}
+    doors: dict[str, list[Event]] = {}
+    clocks: dict[str, Event] = {}
+    alarms: dict[str, int] = {}
+
+
+_DECODER = msgspec.msgpack.Decoder(FoldState)
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """Whose an observation is: the operation, the track's key there, and a name for it."""
+
+    operation: str
+    key: str
+    name: str
+
+
+class Fold:
+    """One fold over one journal; see the module's docstring."""
+
+    def __init__(self) -> None:
+        self._state = FoldState()
+        self._directory = Directory()
+        self._trackers: dict[str, Tracker] = {}
+
+    def snapshot(self) -> bytes:
+        """The whole state; of equal folds equal bytes."""
+        s, d = self._state, self._directory
+        s.operations, s.devices, s.attachments, s.placements = d.operations, d.devices, d.attachments, d.placements
+        s.trackers = {name: [live.state for live in t.tracks.values()] for name, t in self._trackers.items()}
+        return msgspec.msgpack.encode(s)
+
+    @classmethod
+    def restore(cls, data: bytes) -> Fold:
+        """The fold of a snapshot.
+
+        Raises:
+            msgspec.ValidationError, msgspec.DecodeError: the bytes are no snapshot of this version.
+        """
+        fold = cls()
+        s = fold._state = _DECODER.decode(data)
+        d = fold._directory
+        d.operations, d.devices, d.attachments, d.placements = s.operations, s.devices, s.attachments, s.placements
+        fold._trackers = {name: Tracker(name, s.presets, states) for name, states in s.trackers.items()}
+        return fold
+
+    def apply(self, entry: Entry) -> Changes:
+        """Fold one entry; entries come in the order of ``seq``.
+
+        Raises:
+            msgspec.ValidationError, msgspec.DecodeError: the entry's stored bytes are damaged.
+        """
+        body = unpack(entry)
+        s = self._state
+        s.now_ns = max(s.now_ns, entry.received_ns)
+        book = Book(entry.seq, s.now_ns)
+        match body:
+            case FrameBody() | RefusalBody():
+                self._frame(body.observations, body.device, body.format, book)
+            case Scan():
+                self._scan(body, book)
+            case Start():
+                self._start(body, book)
+            case _:
+                self._directory.apply(body)
+        if isinstance(body, Tick) or s.now_ns - s.sweep_ns >= int(s.presets.sweep_s * NS):
+            self._sweep(book)
+        return book.changes()
+
+    # --- whose it is ------------------------------------------------------------------------------
+
+    def _owner(self, device: str, time_ns: int, via: str) -> Owner | None:
+        d = self._directory
+        attached = d.attachment(device, time_ns)
+        if attached is not None:
+            return Owner(attached.operation, "s:" + attached.shipment, attached.shipment)
+        known = d.devices.get(device)
+        if known is not None and known.retired:
+            return None
+        receiver = d.device(via)
+        open_to_us = any(x is not None and x.basis in ("open", "own_sensor") for x in (known, receiver))
+        if not (self._state.exercise or open_to_us):
+            return None
+        return Owner(OPEN, "d:" + device, known.name if known is not None else "")
+
+    def _tracker(self, operation: str) -> Tracker:
+        found = self._trackers.get(operation)
+        if found is None:
+            found = self._trackers[operation] = Tracker(operation, self._state.presets)
+        return found
+
+    def _new_id(self) -> str:
+        number = self._state.next_track
+        self._state.next_track += 1
+        return f"T{number}"
+
+    def _track(self, owner: Owner, device: str, book: Book, *, make: bool) -> LiveTrack | None:
+        """The owner's track, with the device among its identities; a new one only where asked."""
+        tracker = self._tracker(owner.operation)
+        live = tracker.by_key.get(owner.key)
+        if live is None:
+            if not make:
+                return None
+            live = tracker.add(
+                TrackState(track_id=self._new_id(), operation=owner.operation, key=owner.key, tag_id=device, status="confirmed")
+            )
+        if device not in live.state.identities:
+            live.state.identities.append(device)
+        return live
+
+    def _describe(self, live: LiveTrack, owner: Owner, device: str, fmt: str) -> None:
+        """Name and class, as the registers and the device's own statements have them now."""
+        s, facts = live.state, self._state.facts.get(device, {})
+        stated = facts.get("ship_name")
+        s.name = owner.name or (stated if isinstance(stated, str) else "") or s.name
+        enrolled = self._directory.device(device)
+        klass = enrolled.klass if enrolled is not None and enrolled.klass else ""
+        if not klass and (fmt == "ais" or "ship_type" in facts):
+            klass = "vessel"
+        self._tracker(owner.operation).set_class(live, klass)
+
+    def _attributes(self, live: LiveTrack) -> dict[str, Value]:
+        out: dict[str, Value] = {}
+        for device in live.state.identities:
+            out.update(self._state.facts.get(device, {}))
+        return out
+
+    def _interval_s(self, live: LiveTrack) -> float | None:
+        """Expected seconds between messages; None where no device is attached (any more) that reports."""
+        s, found = live.state, []
+        attached = not s.key.startswith("s:")
+        for device in s.identities:
+            attached = attached or self._directory.attachment(device, self._state.now_ns) is not None
+            known = self._directory.device(device)
+            if known is not None and device in s.sources:
+                found.append(known.interval_s)
+        if not attached:
+            return None
+        return min(found) if found else max(self._state.presets.interval_s, min(s.gap_s, 600.0))
+
+    def _fact(self, device: str, name: str, value: Value) -> None:
+        facts = self._state.facts.setdefault(device, {})
+        if name in facts or len(facts) < FACTS_MOST:
+            facts[name] = value
+
+    # --- frames -------------------------------------------------------------------------------
+
+    def _frame(self, observations: tuple[Observation, ...], via: str, fmt: str, book: Book) -> None:
+        looks: dict[tuple[str, int], list[Sighting]] = {}
+        for observation in observations:
+            match observation:
+                case Fix():
+                    self._fix(observation, via, fmt, book)
+                case TagRead():
+                    self._tag_read(observation, via, book)
+                case Reading():
+                    self._reading(observation, via, fmt, book)
+                case Alarm():
+                    self._alarm(observation, via, book)
+                case Sighting():
+                    time_ns = book.now_ns if observation.time_ns is None else observation.time_ns
+                    looks.setdefault((observation.device, time_ns), []).append(observation)
+        for (device, time_ns), sightings in looks.items():
+            self._sightings(device, time_ns, sightings, book)
+
+    def _fix(self, fix: Fix, via: str, fmt: str, book: Book) -> None:
+        time_ns = book.now_ns if fix.time_ns is None else fix.time_ns
+        owner = self._owner(fix.device, time_ns, via)
+        if owner is None or not valid_position(fix.lat_deg, fix.lon_deg):
+            return
+        for name, value in fix.attributes.items():
+            self._fact(fix.device, name, value)
+        if self._clock_ahead(fix.device, owner, time_ns, book):
+            return
+        live = self._track(owner, fix.device, book, make=True)
+        assert live is not None
+        tracker = self._tracker(owner.operation)
+        self._describe(live, owner, fix.device, fmt)
+        tracker.contact(live, fix.device, book, reports=True)
+        preset = self._state.presets.of(live.state.klass)
+        stated = fix.sigma_m is not None and 0.0 <= fix.sigma_m < 1e7
+        sigma_m = fix.sigma_m if stated and fix.sigma_m is not None else COARSE_SIGMA_M.get(fix.fix, preset.sigma_m)
+        r = max(sigma_m, SIGMA_FLOOR_M) ** 2
+        ve, vn = _velocity(fix)
+        m = Measurement(
+            time_ns, fix.device, "fix", fix.lat_deg, fix.lon_deg, r, 0.0, r, ve, vn, preset.velocity_sigma_mps**2, stated
+        )
+        self._measured(tracker, live, m, book)
+
+    def _measured(self, tracker: Tracker, live: LiveTrack, m: Measurement, book: Book) -> None:
+        """A measurement into its track, then its status and row."""
+        tracker.measure(live, m, book)
+        self._shown(tracker, live, book)
+
+    def _shown(self, tracker: Tracker, live: LiveTrack, book: Book) -> None:
+        tracker.decide(live, self._interval_s(live), book)
+        if live.core(tracker.model(live)) is not None:
+            tracker.show(live, self._attributes(live), book)
+
+    def _clock_ahead(self, device: str, owner: Owner, time_ns: int, book: Book) -> bool:
+        """Whether a device's time is too far ahead to be believed; one event for as long as it is."""
+        clocks = self._state.clocks
+        if time_ns <= book.now_ns + int(self._state.presets.ahead_s * NS):
+            going = clocks.pop(device, None)
+            if going is not None:
+                book.end(going, book.now_ns)
+            return False
+        if device not in clocks:
+            text = f"the device's clock is {(time_ns - book.now_ns) / NS:.0f} s ahead: its fixes are not used"
+            clocks[device] = book.event("clock", owner.operation, book.now_ns, device=device, text=text)
+        return True
+
+    def _tag_read(self, read: TagRead, via: str, book: Book) -> None:
+        time_ns = book.now_ns if read.time_ns is None else read.time_ns
+        owner = self._owner(read.epc, time_ns, "")
+        if owner is None or self._clock_ahead(read.device, owner, time_ns, book):
+            return
+        place = self._directory.placement(read.device, time_ns)
+        live = self._track(owner, read.epc, book, make=place is not None)
+        if live is None:
+            return
+        tracker = self._tracker(owner.operation)
+        self._describe(live, owner, read.epc, "")
+        tracker.contact(live, read.device, book, reports=False)
+        if place is not None:
+            m = _at_place(place, time_ns, read.device, "tag_read")
+            if not live.read_lately(m, int(self._state.presets.read_window_s * NS)):
+                tracker.measure(live, m, book)
+        self._shown(tracker, live, book)
+
+    def _reading(self, reading: Reading, via: str, fmt: str, book: Book) -> None:
+        time_ns = book.now_ns if reading.time_ns is None else reading.time_ns
+        self._fact(reading.device, reading.quantity, reading.value)
+        on = reading.value is True or (
+            isinstance(reading.value, int | float) and not isinstance(reading.value, bool) and reading.value >= 1
+        )
+        place = self._directory.placement(reading.device, time_ns)
+        if reading.quantity == "door_open":
+            self._door(reading.device, on, time_ns, place, via, book)
+        if reading.quantity in TRIGGERS and on and place is not None:
+            for tracker in self._touched_by(place.lat_deg, place.lon_deg):
+                live = tracker.trigger(_at_place(place, time_ns, reading.device, "trigger"), book)
+                if live is not None:
+                    self._shown(tracker, live, book)
+        owner = self._owner(reading.device, time_ns, via)
+        live = None if owner is None else self._track_of(owner, reading.device)
+        if owner is not None and live is not None:
+            tracker = self._tracker(owner.operation)
+            self._describe(live, owner, reading.device, fmt)
+            tracker.contact(live, reading.device, book, reports=True)
+            self._shown(tracker, live, book)
+
+    def _track_of(self, owner: Owner, device: str) -> LiveTrack | None:
+        live = self._tracker(owner.operation).by_key.get(owner.key)
+        if live is not None and device not in live.state.identities:
+            live.state.identities.append(device)
+        return live
+
+    def _door(self, device: str, on: bool, time_ns: int, place: Placement | None, via: str, book: Book) -> None:
+        """One event in each operation concerned, from the door's opening to its closing."""
+        doors = self._state.doors
+        going = doors.pop(device, None)
+        if going is not None and on:
+            doors[device] = going
+        elif going is not None:
+            for event in going:
+                book.end(event, time_ns)
+        elif on:
+            doors[device] = [
+                book.event(
+                    "door_opened", operation, time_ns, device=device, text="door opened", track_ids=tracks,
+                    lat_deg=None if place is None else place.lat_deg, lon_deg=None if place is None else place.lon_deg,
+                )
+                for operation, tracks in self._concerned(device, time_ns, place, via)
+            ]  # fmt: skip
+
+    def _concerned(self, device: str, time_ns: int, place: Placement | None, via: str) -> list[tuple[str, tuple[str, ...]]]:
+        """(operation, its tracks) that a device's own event belongs to."""
+        owner = self._owner(device, time_ns, via)
+        if owner is not None and owner.operation != OPEN:
+            live = self._tracker(owner.operation).by_key.get(owner.key)
+            return [(owner.operation, () if live is None else (live.state.track_id,))]
+        if place is not None:
+            return [(tracker.operation, ()) for tracker in self._touched_by(place.lat_deg, place.lon_deg)]
+        live = self._tracker(OPEN).by_key.get("d:" + device)
+        return [(OPEN, () if live is None else (live.state.track_id,))]
+
+    def _alarm(self, alarm: Alarm, via: str, book: Book) -> None:
+        time_ns = book.now_ns if alarm.time_ns is None else alarm.time_ns
+        owner = self._owner(alarm.device, time_ns, via)
+        live = None if owner is None else self._track_of(owner, alarm.device)
+        if owner is not None and live is not None:
+            self._tracker(owner.operation).contact(live, alarm.device, book, reports=True)
+            self._shown(self._tracker(owner.operation), live, book)
+        name = f"{alarm.device}/{alarm.alarm}"
+        heard = self._state.alarms.get(name)
+        self._state.alarms[name] = book.now_ns
+        if heard is not None and book.now_ns - heard < int(self._state.presets.alarm_window_s * NS):
+            return
+        place = self._directory.placement(alarm.device, time_ns)
+        text = f"{alarm.alarm}: {alarm.text}" if alarm.text else alarm.alarm
+        for operation, tracks in self._concerned(alarm.device, time_ns, place, via):
+            book.event(
+                ALARM_EVENTS.get(alarm.alarm, "alarm"), operation, time_ns, device=alarm.device, text=text,
+                track_ids=tracks, lat_deg=None if place is None else place.lat_deg,
+                lon_deg=None if place is None else place.lon_deg,
+            )  # fmt: skip
+
+    # --- looks --------------------------------------------------------------------------------
+
+    def _touched_by(self, lat_deg: float, lon_deg: float) -> list[Tracker]:
+        names = [
+            o.operation for o in self._directory.operations.values()
+            if not o.closed and o.operation != OPEN and ring_contains(o.area, lat_deg=lat_deg, lon_deg=lon_deg)
+        ]  # fmt: skip
+        return [self._tracker(name) for name in (*names, OPEN)]
+
+    def _sightings(self, device: str, time_ns: int, sightings: list[Sighting], book: Book) -> None:
+        presets = self._state.presets
+        by_operation: dict[str, list[Sighting]] = {}
+        for sighting in sightings:
+            if valid_position(sighting.lat_deg, sighting.lon_deg):
+                for tracker in self._touched_by(sighting.lat_deg, sighting.lon_deg):
+                    by_operation.setdefault(tracker.operation, []).append(sighting)
+        for operation, some in by_operation.items():
+            look = Look(
+                sensor=device, time_ns=time_ns, spots=_spots(some), pd=presets.sighting_pd,
+                density_per_km2=presets.clutter_per_km2 + presets.new_per_km2,
+            )  # fmt: skip
+            self._look(self._tracker(operation), look, book)
+
+    def _scan(self, scan: Scan, book: Book) -> None:
+        sightings: list[Any] = list(scan.sightings) or [f for f in scan.flags if f.lat_deg is not None and f.r_ee is not None]
+        look = Look(
+            sensor=scan.sensor, time_ns=scan.time_ns, spots=_spots(sightings), pd=min(max(scan.pd, 0.01), 0.99),
+            density_per_km2=max(scan.clutter_per_km2, 0.0) + self._state.presets.new_per_km2, footprint=scan.footprint,
+            imagery=bool(scan.flags),
+        )  # fmt: skip
+        names = [
+            o.operation for o in self._directory.operations.values()
+            if not o.closed and o.operation != OPEN and rings_touch(o.area, scan.footprint)
+        ]  # fmt: skip
+        for name in (*names, OPEN):
+            self._look(self._tracker(name), look, book)
+
+    def _look(self, tracker: Tracker, look: Look, book: Book) -> None:
+        for live in tracker.look(look, self._new_id, book):
+            if live.state.status == "deleted":
+                tracker.show(live, self._attributes(live), book)
+            else:
+                self._shown(tracker, live, book)
+
+    # --- time and presets ---------------------------------------------------------------------
+
+    def _sweep(self, book: Book) -> None:
+        self._state.sweep_ns = book.now_ns
+        for tracker in self._trackers.values():
+            operation = self._directory.operations.get(tracker.operation)
+            if operation is None or not operation.closed:
+                tracker.sweep(self._interval_s, self._attributes, book)
+
+    def _start(self, start: Start, book: Book) -> None:
+        self._state.exercise = start.exercise
+        try:
+            presets = presets_from(start.presets)
+        except UsageError as error:
+            # the journal can't be changed any more: go on with what held before, and say so
+            book.event("presets_refused", OPEN, book.now_ns, end_ns=book.now_ns, text=str(error))
+            return
+        if presets != self._state.presets:
+            self._state.presets = presets
+            for tracker in self._trackers.values():
+                tracker.set_presets(presets)
+
+
+def _velocity(fix: Fix) -> tuple[float | None, float | None]:
+    """(east, north) m/s of a stated speed and course; a stop needs no course."""
+    speed = fix.speed_mps
+    if speed is None or not 0.0 <= speed < 1e4:
+        return None, None
+    if fix.course_deg is None or not math.isfinite(fix.course_deg):
+        return (0.0, 0.0) if speed < 0.3 else (None, None)
+    course = math.radians(fix.course_deg)
+    return speed * math.sin(course), speed * math.cos(course)
+
+
+def _at_place(place: Placement, time_ns: int, device: str, origin: Any) -> Measurement:
+    """Position evidence at a reader or sensor: one sigma = range / 2."""
+    r = max(place.range_m / 2.0, SIGMA_FLOOR_M) ** 2
+    return Measurement(time_ns, device, origin, place.lat_deg, place.lon_deg, r, 0.0, r, stated=True)
+
+
+def _spots(sightings: list[Any]) -> list[Spot]:
+    """Sightings (or flags with a position) with a usable covariance; others can't be placed."""
+    out = []
+    for s in sightings:
+        r = floored(s.r_ee, s.r_en or 0.0, s.r_nn if s.r_nn is not None else s.r_ee)
+        if r is not None and valid_position(s.lat_deg, s.lon_deg):
+            out.append(Spot(s.lat_deg, s.lon_deg, *r))
+    return out

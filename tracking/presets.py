@@ -1,0 +1,125 @@
+"""What the tracker assumes of each class of object, and its few general settings, as typed structs.
+
+The values come from the journal's last ``start`` entry (rule 1 of the house: nothing outside the journal
+changes a track); what a ``start`` does not name has the default written here.  Motion: the velocity is a
+white-noise-driven process that decays with ``tau_s`` (0 = never: constant velocity); ``q`` is the spectral
+density of the acceleration noise in m²/s³.  Van and bus values: fitted by likelihood on other people's tracks
+(docs/tracking.md); the others follow from the speeds that a class reaches.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from birddog.errors import UsageError
+
+Positive = Annotated[float, msgspec.Meta(gt=0.0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
+
+
+class ClassPreset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One class of object.
+
+    Args:
+        q: acceleration noise, m²/s³.
+        tau_s: time constant with which the velocity decays; 0: constant velocity.
+        sigma_m: one sigma per axis of a fix that does not say its own.
+        velocity_sigma_mps: one sigma per axis of a velocity that a device states (speed and course).
+        speed_sigma_mps: one sigma per axis of the unknown velocity of a new track.
+        max_speed_mps: faster than this it can't be.
+        gate: a position whose NIS (2 degrees of freedom) is larger is not used.
+    """
+
+    q: Positive
+    tau_s: NotNegative = 0.0
+    sigma_m: Positive = 10.0
+    velocity_sigma_mps: Positive = 1.0
+    speed_sigma_mps: Positive = 10.0
+    max_speed_mps: Positive = 60.0
+    gate: Positive = 25.0
+
+
+DEFAULT_CLASSES: dict[str, ClassPreset] = {
+    "walker": ClassPreset(q=0.05, tau_s=60.0, sigma_m=8.0, velocity_sigma_mps=0.5, speed_sigma_mps=1.2, max_speed_mps=12.0),
+    "van": ClassPreset(q=1.0, tau_s=60.0, sigma_m=8.0, speed_sigma_mps=8.0, max_speed_mps=60.0),
+    "lorry": ClassPreset(q=0.4, tau_s=300.0, sigma_m=8.0, speed_sigma_mps=10.0, max_speed_mps=45.0),
+    "vessel": ClassPreset(q=0.01, tau_s=1800.0, sigma_m=10.0, velocity_sigma_mps=0.3, speed_sigma_mps=6.0, max_speed_mps=40.0),
+    "aircraft": ClassPreset(
+        q=4.0, tau_s=600.0, sigma_m=20.0, velocity_sigma_mps=2.0, speed_sigma_mps=80.0, max_speed_mps=350.0
+    ),
+    "parcel": ClassPreset(q=0.5, tau_s=120.0, sigma_m=15.0, speed_sigma_mps=8.0, max_speed_mps=60.0),
+}
+#: An object of which nothing is said.
+UNKNOWN = ClassPreset(q=1.0, tau_s=120.0, sigma_m=10.0, speed_sigma_mps=10.0, max_speed_mps=80.0)
+
+
+class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that a ``start`` entry may set for the tracker.
+
+    Args:
+        engine: ``birddog`` (own scalars) or ``filterpy`` (the reference, some twenty times slower).
+        classes: class presets by name; a class named here replaces the default of that name.
+        interval_s: how often a device is expected to report that is not enrolled.
+        coast_factor, silent_factor: coasting without a position for factor × interval; silent without any message.
+        sweep_s: statuses are decided and rows of waiting tracks renewed at the first entry after this time.
+        silent_row_s: the same for silent tracks.
+        late_s, late_count: measurements kept for late data: at least this long and at least so many.
+        ahead_s: a device time further ahead of the arrival than this is not believed.
+        reinit_count: so many refused fixes in a row that agree with each other mean that the track has moved.
+        reinit_s: after such a gap one fix at a speed that the class can reach is enough.
+        sighting_gate: chi-square 0.999, 2 degrees of freedom.
+        sighting_pd, clutter_per_km2, new_per_km2: of a sensor that says nothing of itself; density of new objects.
+        trigger_per_km2: how many other things per km² set off a motion sensor.
+        confirm_hits, confirm_score: an anonymous track is confirmed with so many sightings and such a log-likelihood ratio.
+        tentative_misses, confirmed_misses: looks in a row inside the footprint that delete an anonymous track.
+        tentative_s, anonymous_s, contact_s: without a sighting a tentative, a confirmed anonymous track and a contact of a
+            single look from above are deleted.
+        read_window_s: reads of one tag by one reader within such a window are one measurement.
+        alarm_window_s: the same alarm of one device again within this time is no new event.
+    """
+
+    engine: Literal["birddog", "filterpy"] = "birddog"
+    classes: dict[str, ClassPreset] = {}
+    interval_s: Positive = 60.0
+    coast_factor: Positive = 2.5
+    silent_factor: Positive = 5.0
+    sweep_s: Positive = 5.0
+    silent_row_s: Positive = 60.0
+    late_s: Positive = 120.0
+    late_count: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 64
+    ahead_s: Positive = 120.0
+    reinit_count: Annotated[int, msgspec.Meta(ge=2)] = 3
+    reinit_s: Positive = 1800.0
+    sighting_gate: Positive = 13.815510557964274
+    sighting_pd: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.9
+    clutter_per_km2: Positive = 0.1
+    new_per_km2: Positive = 0.05
+    trigger_per_km2: Positive = 10.0
+    confirm_hits: Annotated[int, msgspec.Meta(ge=1)] = 3
+    confirm_score: float = 6.0
+    tentative_misses: Annotated[int, msgspec.Meta(ge=1)] = 2
+    confirmed_misses: Annotated[int, msgspec.Meta(ge=1)] = 5
+    tentative_s: Positive = 20.0
+    anonymous_s: Positive = 60.0
+    contact_s: Positive = 3600.0
+    read_window_s: Positive = 5.0
+    alarm_window_s: Positive = 300.0
+
+    def of(self, klass: str) -> ClassPreset:
+        """The preset of a class; of an unknown one, ``UNKNOWN``."""
+        found = self.classes.get(klass)
+        return found if found is not None else DEFAULT_CLASSES.get(klass, UNKNOWN)
+
+
+def presets_from(values: dict[str, Any]) -> Presets:
+    """Typed presets from what a configuration or a ``start`` entry holds.
+
+    Raises:
+        UsageError: an unknown key, or a value of the wrong type or range.
+    """
+    try:
+        return msgspec.convert(values, Presets)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"tracking presets: {error}") from None

@@ -1,0 +1,247 @@
+"""One measurement into one track's filter: gate, update, refuse, move; a pure function from Core to Core.
+
+A ``Core`` is all that the filter knows; ``advance(core, measurement)`` gives the next one.  Because nothing else
+goes in, a late measurement is handled by running the later ones again (``history``), to the same digits as if
+it had come in time.  A measurement that fails the gate is not used; refused fixes that agree with each other
+are followed beside the track (``alt``) and take it over after ``reinit_count`` in a row: one bad fix never
+harms, and a receiver that was wrong before, or a real jump, does not blind us for ever.
+"""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+from typing import Literal
+
+import msgspec
+
+from birddog.units import NS
+from tracking import engine as scalar_engine
+from tracking.anchor import REANCHOR_M, frame, near_en, turn, turned
+from tracking.engine import State
+from tracking.presets import ClassPreset, Presets
+
+Origin = Literal["fix", "tag_read", "trigger", "sighting"]
+Verdict = Literal["began", "used", "refused", "moved"]
+
+
+class Measurement(msgspec.Struct, frozen=True, array_like=True):
+    """A position in WGS 84 with R (m², east/north there) and where stated a velocity (east, north, m/s)."""
+
+    time_ns: int
+    device: str
+    origin: Origin
+    lat_deg: float
+    lon_deg: float
+    r_ee: float
+    r_en: float
+    r_nn: float
+    ve_mps: float | None = None
+    vn_mps: float | None = None
+    r_v: float = 0.0
+    stated: bool = False
+
+    @property
+    def key(self) -> tuple[int, str, str]:
+        """Two of one key are one measurement (rule 8: RMC and GGA of one second)."""
+        return (self.time_ns, self.device, self.origin)
+
+
+def merged(old: Measurement, new: Measurement) -> Measurement:
+    """One measurement of two with the same key; the same whichever came first.
+
+    The position is that with a stated sigma, then the smaller sigma, then the smaller coordinates; a velocity is taken from
+    whichever has one.
+    """
+
+    def rank(m: Measurement) -> tuple:
+        return (not m.stated, m.r_ee + m.r_nn, m.lat_deg, m.lon_deg, m.r_en, m.r_ee)
+
+    def speed_rank(m: Measurement) -> tuple:
+        return (m.ve_mps is None, m.r_v, m.ve_mps or 0.0, m.vn_mps or 0.0)
+
+    first = old if rank(old) <= rank(new) else new
+    speed = old if speed_rank(old) <= speed_rank(new) else new
+    return msgspec.structs.replace(first, ve_mps=speed.ve_mps, vn_mps=speed.vn_mps, r_v=speed.r_v)
+
+
+class Core(msgspec.Struct, frozen=True, array_like=True):
+    """The filter after a measurement.
+
+    Args:
+        time_ns: of the last measurement, used or not: x is predicted to it.
+        lat0_deg, lon0_deg: the anchor of x, alt and spot.
+        updated_ns: of the last measurement that was used.
+        spot_e, spot_n: where it last began to stay; moved_ns: when it last left such a spot.
+        alt, alt_hits: what the refused fixes in a row say, and how many agree.
+        run: refused fixes in a row; 0 after a used measurement.
+        fixed: whether a device's own fix was ever used (not only reads and triggers at known places).
+    """
+
+    time_ns: int
+    lat0_deg: float
+    lon0_deg: float
+    x: State
+    updated_ns: int
+    first_ns: int
+    hits: int = 1
+    refused: int = 0
+    spot_e: float = 0.0
+    spot_n: float = 0.0
+    moved_ns: int | None = None
+    alt: State | None = None
+    alt_ns: int = 0
+    alt_hits: int = 0
+    run: int = 0
+    fixed: bool = False
+
+
+class Model(msgspec.Struct, frozen=True):
+    """What ``advance`` needs beside Core and Measurement."""
+
+    preset: ClassPreset
+    presets: Presets
+
+    @property
+    def engine(self) -> ModuleType:
+        if self.presets.engine == "filterpy":
+            from tracking import engine_filterpy
+
+            return engine_filterpy
+        return scalar_engine
+
+
+def _begin(m: Measurement, model: Model) -> Core:
+    engine, preset = model.engine, model.preset
+    x = engine.start(0.0, 0.0, m.r_ee, m.r_en, m.r_nn, preset.speed_sigma_mps)
+    if m.ve_mps is not None and m.vn_mps is not None:
+        x = engine.update_velocity(x, m.ve_mps, m.vn_mps, m.r_v)
+    return Core(
+        time_ns=m.time_ns, lat0_deg=m.lat_deg, lon0_deg=m.lon_deg, x=x, updated_ns=m.time_ns, first_ns=m.time_ns,
+        fixed=m.origin == "fix",
+    )  # fmt: skip
+
+
+def _measured(engine: ModuleType, x: State, z: tuple, m: Measurement, gate: float) -> State:
+    e, n, ree, ren, rnn, ve, vn = z
+    x = engine.update_position(x, e, n, ree, ren, rnn)
+    # a stated velocity that contradicts the positions is left out, the position stays
+    if ve is not None and engine.innovation_velocity(x, ve, vn, m.r_v)[0] <= gate:
+        x = engine.update_velocity(x, ve, vn, m.r_v)
+    return x
+
+
+def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verdict, float]:
+    """The next Core, what became of the measurement, and its NIS (inf beyond 2,000 km, 0 for the first).
+
+    ``m`` must not be older than ``core`` and its R positive definite.
+    """
+    if core is None:
+        return _begin(m, model), "began", 0.0
+    engine, preset, presets = model.engine, model.preset, model.presets
+    x = engine.predict(core.x, (m.time_ns - core.time_ns) / NS, preset.q, preset.tau_s)
+    z = _in_frame(core, m)
+    nis = math.inf if z is None else engine.innovation(x, z[0], z[1], z[2], z[3], z[4])[0]
+    if nis <= preset.gate:
+        x = _measured(engine, x, z, m, preset.gate)
+        return _settled(core, x, m, nis), "used", nis
+    if z is not None and _plausible_jump(core, x, z, m, model):
+        x = _fresh(engine, z, m, preset)
+        return _settled(core, x, m, nis, moved=True), "moved", nis
+    refused = core.refused + 1
+    if m.origin != "fix" or z is None:
+        run = core.run + (m.origin == "fix")
+        return msgspec.structs.replace(core, time_ns=m.time_ns, x=x, refused=refused, run=run), "refused", nis
+    # a fix that the track does not believe: does it agree with the refused ones before it?
+    alt, hits = None, 1
+    if core.alt is not None:
+        alt = engine.predict(core.alt, (m.time_ns - core.alt_ns) / NS, preset.q, preset.tau_s)
+        if engine.innovation(alt, z[0], z[1], z[2], z[3], z[4])[0] <= preset.gate:
+            alt, hits = _measured(engine, alt, z, m, preset.gate), core.alt_hits + 1
+        else:
+            alt = None
+    if alt is None:
+        alt = _fresh(engine, z, m, preset)
+    if hits >= presets.reinit_count:
+        return _settled(core, alt, m, nis, moved=True), "moved", nis
+    return (
+        msgspec.structs.replace(
+            core, time_ns=m.time_ns, x=x, refused=refused, run=core.run + 1, alt=alt, alt_ns=m.time_ns, alt_hits=hits
+        ),
+        "refused",
+        nis,
+    )
+
+
+def _in_frame(core: Core, m: Measurement) -> tuple | None:
+    """(e, n, r_ee, r_en, r_nn, ve, vn) in the Core's frame."""
+    en = near_en(core.lat0_deg, core.lon0_deg, m.lat_deg, m.lon_deg)
+    if en is None:
+        return None
+    c, s = turn(m.lat_deg, m.lon_deg, core.lat0_deg, core.lon0_deg)
+    ree, ren, rnn = turned(m.r_ee, m.r_en, m.r_nn, c, s)
+    ve, vn = m.ve_mps, m.vn_mps
+    if ve is not None and vn is not None:
+        ve, vn = c * ve + s * vn, -s * ve + c * vn
+    return en[0], en[1], ree, ren, rnn, ve, vn
+
+
+def _fresh(engine: ModuleType, z: tuple, m: Measurement, preset: ClassPreset) -> State:
+    x = engine.start(z[0], z[1], z[2], z[3], z[4], preset.speed_sigma_mps)
+    return engine.update_velocity(x, z[5], z[6], m.r_v) if z[5] is not None else x
+
+
+def _plausible_jump(core: Core, x: State, z: tuple, m: Measurement, model: Model) -> bool:
+    """Whether one refused measurement may move the track: after a long gap, or a read of a tag that has no
+    receiver of its own, if the class can have covered the distance in the time."""
+    gap_s = (m.time_ns - core.updated_ns) / NS
+    if m.origin == "fix":
+        waited = gap_s >= model.presets.reinit_s
+    else:
+        waited = m.origin == "tag_read" and (not core.fixed or gap_s >= model.presets.reinit_s)
+    if not waited or gap_s <= 0.0:
+        return False
+    slack = 3.0 * (math.sqrt(z[2] + z[4]) + math.sqrt(core.x[4] + core.x[11]))
+    return math.hypot(z[0] - core.x[0], z[1] - core.x[2]) <= model.preset.max_speed_mps * gap_s + slack
+
+
+def _settled(core: Core, x: State, m: Measurement, nis: float, *, moved: bool = False) -> Core:
+    """The Core after a used measurement: movement noted, anchor moved where it is far."""
+    spot_e, spot_n, moved_ns = core.spot_e, core.spot_n, core.moved_ns
+    away = max(30.0, 3.0 * math.sqrt(max(x[4], x[11])))
+    if moved or math.hypot(x[0] - spot_e, x[2] - spot_n) > away:
+        spot_e, spot_n, moved_ns = x[0], x[2], m.time_ns
+    lat0, lon0 = core.lat0_deg, core.lon0_deg
+    if abs(x[0]) > REANCHOR_M or abs(x[2]) > REANCHOR_M:
+        old = frame(lat0, lon0)
+        spot = old.geodetic(spot_e, spot_n)
+        lat1, lon1 = old.geodetic(x[0], x[2])
+        c, s = turn(lat0, lon0, lat1, lon1)
+        x = (0.0, *scalar_engine.rotated((0.0, x[1], 0.0, *x[3:]), c, s)[1:])
+        lat0, lon0 = lat1, lon1
+        near = near_en(lat0, lon0, *spot)
+        spot_e, spot_n = near if near is not None else (0.0, 0.0)
+    return Core(
+        time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
+        hits=core.hits + 1, refused=core.refused, spot_e=spot_e, spot_n=spot_n, moved_ns=moved_ns,
+        fixed=core.fixed or m.origin == "fix",
+    )  # fmt: skip
+
+
+def predicted(core: Core, time_ns: int, model: Model) -> State:
+    """x at a time not before the Core's, in the Core's frame."""
+    dt_s = max(0, time_ns - core.time_ns) / NS
+    return model.engine.predict(core.x, dt_s, model.preset.q, model.preset.tau_s)
+
+
+def placed(core: Core, x: State) -> tuple[float, float, State]:
+    """(lat_deg, lon_deg, x) with velocity and P in the east/north axes at that very position.
+
+    A prediction that runs over the horizon of its frame stays at the anchor.
+    """
+    try:
+        lat, lon = frame(core.lat0_deg, core.lon0_deg).geodetic(x[0], x[2])
+    except ValueError:
+        return core.lat0_deg, core.lon0_deg, x
+    c, s = turn(core.lat0_deg, core.lon0_deg, lat, lon)
+    return lat, lon, scalar_engine.rotated(x, c, s)

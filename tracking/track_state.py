@@ -1,0 +1,181 @@
+"""One track: its recent measurements in order of time, the filter after each, and the row it shows.
+
+Late data: a measurement older than the newest is put in its place and the later ones are run again from there,
+so the result is to the last digit that of arrival in order.  The ring reaches back ``late_s`` and holds at least
+``late_count``; what is older than the ring is not used (``insert`` answers ``old``).  The snapshot holds the filter
+before the ring and the ring; the filters in between are made again when first needed, which is the same sum.
+"""
+
+from __future__ import annotations
+
+import bisect
+from typing import Literal
+
+import msgspec
+
+from birddog.model import Event, Track, TrackStatus, Value
+from birddog.units import NS
+from tracking.step import Core, Measurement, Model, Verdict, advance, merged, placed, predicted
+
+#: More measurements than this are never kept, whatever ``late_s`` says.
+RING_MOST = 1024
+
+Outcome = Verdict | Literal["same", "merged", "old"]
+
+
+class TrackState(msgspec.Struct, kw_only=True):
+    """All of a track that a snapshot keeps.
+
+    Args:
+        key: what the track is to its operation: ``s:SHIPMENT``, ``d:DEVICE`` or "" for an anonymous one.
+        base: the filter before the first measurement of ``ring``; None where that one begins the track.
+        gap_s: a running mean of the time between messages (for a device that is not enrolled).
+        score: log-likelihood ratio of an anonymous track; misses: looks in a row that did not see it.
+        reports: whether a device of its own reports (a passive tag is only read, its silence means nothing).
+        contact: made by a single look from above; dark: no reporting track was near (an event is due when confirmed).
+        row_ns: when its row was last given out.
+        open_events: events still going on, by kind.
+    """
+
+    track_id: str
+    operation: str
+    key: str = ""
+    name: str = ""
+    tag_id: str = ""
+    identities: list[str] = []
+    sources: list[str] = []
+    klass: str = ""
+    status: TrackStatus = "tentative"
+    base: Core | None = None
+    ring: list[Measurement] = []
+    points: int = 0
+    contact_ns: int = 0
+    contacts: int = 0
+    gap_s: float = 0.0
+    score: float = 0.0
+    misses: int = 0
+    reports: bool = False
+    contact: bool = False
+    dark: bool = False
+    row_ns: int = 0
+    open_events: dict[str, Event] = {}
+
+
+class LiveTrack:
+    """A TrackState with the filters after each measurement of its ring."""
+
+    __slots__ = ("_cores", "state")
+
+    def __init__(self, state: TrackState):
+        self.state = state
+        self._cores: list[Core] | None = None
+
+    def cores(self, model: Model) -> list[Core]:
+        """The filter after each measurement of the ring."""
+        if self._cores is None:
+            self._cores = []
+            self._run(0, model)
+        return self._cores
+
+    def core(self, model: Model) -> Core | None:
+        """The newest filter; None before the first measurement."""
+        cores = self.cores(model)
+        return cores[-1] if cores else self.state.base
+
+    def core_at(self, time_ns: int, model: Model) -> Core | None:
+        """The filter after the last measurement not later than a time; None where the ring begins later."""
+        i = bisect.bisect_right(self.state.ring, time_ns, key=lambda m: m.time_ns)
+        if i > 0:
+            return self.cores(model)[i - 1]
+        base = self.state.base
+        return base if base is not None and base.time_ns <= time_ns else None
+
+    def insert(self, m: Measurement, model: Model) -> tuple[Outcome, float, Core | None]:
+        """Take in one measurement: (what became of it, NIS, the filter at it).
+
+        ``same``: it says nothing that is not there already; ``merged``: it added to one that is there (rule 8);
+        ``old``: it is older than the ring.
+        """
+        ring, base = self.state.ring, self.state.base
+        cores = self.cores(model)
+        if base is not None and m.time_ns <= base.time_ns:
+            return "old", 0.0, None
+        at = bisect.bisect_left(ring, _order(m), key=_order)
+        twin = _twin(ring, m)
+        if twin is not None:
+            one = merged(ring[twin], m)
+            if one == ring[twin]:
+                return "same", 0.0, cores[twin]
+            ring[twin] = one
+            ring.sort(key=_order)
+            at = min(at, twin, ring.index(one))
+            m = one
+        else:
+            ring.insert(at, m)
+        outcome, nis, core = self._run(at, model, m)
+        self._prune(model)
+        return ("merged" if twin is not None else outcome), nis, core
+
+    def read_lately(self, m: Measurement, window_ns: int) -> bool:
+        """Whether a measurement of the same source and origin lies within a time of this one."""
+        near = reversed(self.state.ring)
+        return any(r.device == m.device and r.origin == m.origin and abs(r.time_ns - m.time_ns) < window_ns for r in near)
+
+    def _run(self, start: int, model: Model, watch: Measurement | None = None) -> tuple[Outcome, float, Core | None]:
+        """Run the ring again from an index; what became of ``watch``."""
+        cores = self._cores
+        assert cores is not None
+        del cores[start:]
+        core = cores[-1] if cores else self.state.base
+        found: tuple[Outcome, float, Core | None] = ("same", 0.0, core)
+        for m in self.state.ring[start:]:
+            core, verdict, nis = advance(core, m, model)
+            cores.append(core)
+            if m is watch:
+                found = (verdict, nis, core)
+        return found
+
+    def _prune(self, model: Model) -> None:
+        ring, cores = self.state.ring, self.cores(model)
+        keep_ns = int(model.presets.late_s * NS)
+        drop = 0
+        while len(ring) - drop > model.presets.late_count and (
+            ring[-1].time_ns - ring[drop].time_ns > keep_ns or len(ring) - drop > RING_MOST
+        ):
+            drop += 1
+        if drop:
+            self.state.base = cores[drop - 1]
+            del ring[:drop], cores[:drop]
+
+    def freeze(self, model: Model) -> None:
+        """Forget how the present filter came about: what is older is never run again (the model changes)."""
+        cores = self.cores(model)
+        if cores:
+            self.state.base = cores[-1]
+        self.state.ring.clear()
+        cores.clear()
+
+    def row(self, now_ns: int, model: Model, attributes: dict[str, Value]) -> Track:
+        """The track as it is believed to be now: position, velocity and covariance predicted to ``time_ns``."""
+        s, core = self.state, self.core(model)
+        assert core is not None
+        time_ns = max(now_ns, core.time_ns)
+        lat, lon, x = placed(core, predicted(core, time_ns, model))
+        return Track(
+            track_id=s.track_id, operation=s.operation, name=s.name, tag_id=s.tag_id, identities=tuple(s.identities),
+            klass=s.klass, status=s.status, time_ns=time_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1], vn_mps=x[3],
+            p_ee=x[4], p_en=x[6], p_nn=x[11], p_v_ee=x[8], p_v_en=x[10], p_v_nn=x[13], updated_ns=core.updated_ns,
+            contact_ns=s.contact_ns, moved_ns=core.moved_ns, first_ns=core.first_ns, hits=core.hits, refused=core.refused,
+            sources=tuple(s.sources), attributes=attributes,
+        )  # fmt: skip
+
+
+def _order(m: Measurement) -> tuple:
+    """A total order by time in which arrival plays no part."""
+    return (m.time_ns, m.device, m.origin, m.lat_deg, m.lon_deg, m.r_ee)
+
+
+def _twin(ring: list[Measurement], m: Measurement) -> int | None:
+    """The index of a measurement with the same key."""
+    i = bisect.bisect_left(ring, m.key, key=lambda r: r.key)
+    return i if i < len(ring) and ring[i].key == m.key else None

@@ -1,0 +1,354 @@
+"""The tracks of one operation: identified measurements, looks, triggers, and what time does to them.
+
+An identified measurement belongs to the track of its key (a shipment, or a device of none); the first one makes a
+confirmed track.  The sightings of one look are assigned to all tracks at once (``assign``); what is left over
+begins tentative tracks.  An anonymous track is confirmed by its score and dies without sightings; a track with an
+identity never dies: it coasts, then is silent, with an ellipse that grows.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from birddog.directory import OPEN
+from birddog.geo import distance_m, ring_contains
+from birddog.model import Event, TrackPoint, Value
+from birddog.units import NS
+from tracking.area import Ring
+from tracking.assign import Candidate, Pair, Spot, assign, pairs
+from tracking.book import Book
+from tracking.presets import Presets
+from tracking.step import Core, Measurement, Model, placed, predicted
+from tracking.track_state import LiveTrack, Outcome, TrackState
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """One sensor at one time: what it saw, and where it could have seen something.
+
+    Args:
+        footprint: empty where it is not known; then nothing counts as missed.
+        imagery: a single look from above, whose contacts live longer and are told of at once.
+    """
+
+    sensor: str
+    time_ns: int
+    spots: list[Spot]
+    pd: float
+    density_per_km2: float
+    footprint: Ring = ()
+    imagery: bool = False
+
+
+class Tracker:
+    """One operation's tracks, in the order in which they began."""
+
+    def __init__(self, operation: str, presets: Presets, states: list[TrackState] | None = None):
+        self.operation, self.presets = operation, presets
+        self.tracks: dict[str, LiveTrack] = {}
+        self.by_key: dict[str, LiveTrack] = {}
+        for state in states or []:
+            self.add(state)
+
+    def add(self, state: TrackState) -> LiveTrack:
+        """A new (or restored) track."""
+        live = LiveTrack(state)
+        self.tracks[state.track_id] = live
+        if state.key:
+            self.by_key[state.key] = live
+        return live
+
+    def model(self, live: LiveTrack) -> Model:
+        """The motion model of a track."""
+        return Model(preset=self.presets.of(live.state.klass), presets=self.presets)
+
+    def set_presets(self, presets: Presets) -> None:
+        """Other presets from now on; what came before is not run again with them."""
+        for live in self.tracks.values():
+            live.freeze(self.model(live))
+        self.presets = presets
+
+    def set_class(self, live: LiveTrack, klass: str) -> None:
+        """Another class from now on."""
+        if klass and klass != live.state.klass:
+            live.freeze(self.model(live))
+            live.state.klass = klass
+
+    # --- identified ---------------------------------------------------------------------------
+
+    def contact(self, live: LiveTrack, device: str, book: Book, *, reports: bool) -> None:
+        """A message of this track's came in: its silence, if any, is over."""
+        s = live.state
+        if s.contacts > 0:
+            gap_s = (book.now_ns - s.contact_ns) / NS
+            if gap_s > 0.0:
+                s.gap_s = gap_s if s.gap_s == 0.0 else s.gap_s + 0.2 * (gap_s - s.gap_s)
+        s.contacts += 1
+        s.contact_ns = book.now_ns
+        s.reports = s.reports or reports
+        if device and device not in s.sources:
+            s.sources.append(device)
+        silent = s.open_events.pop("silent", None)
+        if silent is not None:
+            book.end(silent, book.now_ns)
+
+    def measure(self, live: LiveTrack, m: Measurement, book: Book) -> Outcome:
+        """An identified measurement into its track, with the points and events that follow."""
+        model = self.model(live)
+        s = live.state
+        outcome, nis, core = live.insert(m, model)
+        if core is not None and outcome in ("began", "used", "moved"):
+            self._point(live, core, m, nis, book)
+        elif outcome == "old":
+            s.points += 1
+            book.points.append(
+                TrackPoint(
+                    track_id=s.track_id, seq=s.points, time_ns=m.time_ns, lat_deg=m.lat_deg, lon_deg=m.lon_deg,
+                    ve_mps=0.0, vn_mps=0.0, p_ee=m.r_ee, p_en=m.r_en, p_nn=m.r_nn, origin=m.origin, device=m.device,
+                )
+            )  # fmt: skip
+        newest = live.core(model)
+        assert newest is not None
+        if outcome == "moved":
+            self._told(live, "reacquired", m, book, f"position taken up again after {nis:.3g} of NIS")
+        self._outliers(live, m, outcome, nis, newest, model, book)
+        if m.origin == "tag_read":
+            self._parted(live, m, outcome, newest, book)
+        return outcome
+
+    def _outliers(
+        self, live: LiveTrack, m: Measurement, outcome: Outcome, nis: float, newest: Core, model: Model, book: Book
+    ) -> None:
+        """One event for each run of refused fixes; it ends with the next fix that is used."""
+        s = live.state
+        going = s.open_events.get("outlier")
+        if going is None and newest.run > 0 and outcome == "refused":
+            text = f"fix refused: NIS {nis:.3g} > {model.preset.gate:g}"
+            s.open_events["outlier"] = self._event(live, "outlier", m, book, text)
+        elif going is not None and newest.run == 0:
+            book.end(s.open_events.pop("outlier"), newest.updated_ns)
+        elif outcome == "refused" and m.origin == "fix" and newest.run == 0:
+            self._told(live, "outlier", m, book, f"late fix refused: NIS {nis:.3g} > {model.preset.gate:g}")
+
+    def _parted(self, live: LiveTrack, m: Measurement, outcome: Outcome, newest: Core, book: Book) -> None:
+        """One event from the first read away from the track to the next that fits."""
+        s = live.state
+        if outcome == "refused" and "parted" not in s.open_events:
+            lat, lon, _ = placed(newest, newest.x)
+            away_m = distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
+            text = f"tag parted from its track: read by {m.device}, {away_m:.0f} m from it"
+            s.open_events["parted"] = self._event(live, "parted", m, book, text)
+        elif outcome in ("used", "moved", "began") and "parted" in s.open_events:
+            book.end(s.open_events.pop("parted"), m.time_ns)
+
+    def _event(self, live: LiveTrack, kind: str, m: Measurement, book: Book, text: str) -> Event:
+        s = live.state
+        return book.event(
+            kind, self.operation, m.time_ns, track_ids=(s.track_id,), device=m.device, lat_deg=m.lat_deg, lon_deg=m.lon_deg,
+            text=text,
+        )  # fmt: skip
+
+    def _told(self, live: LiveTrack, kind: str, m: Measurement, book: Book, text: str) -> None:
+        book.event(
+            kind, self.operation, m.time_ns, end_ns=m.time_ns, track_ids=(live.state.track_id,), device=m.device,
+            lat_deg=m.lat_deg, lon_deg=m.lon_deg, text=text,
+        )  # fmt: skip
+
+    def _point(self, live: LiveTrack, core: Core, m: Measurement, nis: float, book: Book) -> None:
+        s = live.state
+        s.points += 1
+        lat, lon, x = placed(core, core.x)
+        book.points.append(
+            TrackPoint(
+                track_id=s.track_id, seq=s.points, time_ns=core.time_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1], vn_mps=x[3],
+                p_ee=x[4], p_en=x[6], p_nn=x[11], origin=m.origin, device=m.device,
+                nis=nis if math.isfinite(nis) else None,
+            )
+        )  # fmt: skip
+
+    # --- anonymous ----------------------------------------------------------------------------
+
+    def _candidates(self, time_ns: int) -> tuple[list[LiveTrack], list[Candidate]]:
+        lives, candidates = [], []
+        for live in self.tracks.values():
+            model = self.model(live)
+            core = live.core_at(time_ns, model)
+            if core is None:
+                continue
+            x = predicted(core, time_ns, model)
+            lat, lon, _ = placed(core, x)
+            lives.append(live)
+            candidates.append(Candidate(lat0_deg=core.lat0_deg, lon0_deg=core.lon0_deg, lat_deg=lat, lon_deg=lon, x=x))
+        return lives, candidates
+
+    def look(self, look: Look, new_id, book: Book) -> list[LiveTrack]:
+        """The sightings of one look into the tracks; returns the tracks that changed.
+
+        Args:
+            new_id: gives the next track id.
+        """
+        lives, candidates = self._candidates(look.time_ns)
+        possible = pairs(
+            candidates, look.spots, gate=self.presets.sighting_gate, pd=look.pd, density_per_km2=look.density_per_km2
+        )
+        chosen = assign(possible)
+        changed, seen, taken = [], {p.track for p in chosen}, {p.spot for p in chosen}
+        for pair in chosen:
+            live = lives[pair.track]
+            self._seen(live, pair, look, book)
+            changed.append(live)
+        for i, live in enumerate(lives):
+            if i not in seen and not live.state.key and self._inside(candidates[i], look):
+                self._missed(live, look, book)
+                changed.append(live)
+        for i, spot in enumerate(look.spots):
+            if i not in taken:
+                changed.append(self._begun(spot, look, new_id(), book))
+        return changed
+
+    @staticmethod
+    def _inside(candidate: Candidate, look: Look) -> bool:
+        return bool(look.footprint) and ring_contains(look.footprint, lat_deg=candidate.lat_deg, lon_deg=candidate.lon_deg)
+
+    @staticmethod
+    def _sighted(spot: Spot, look: Look) -> Measurement:
+        return Measurement(
+            look.time_ns, look.sensor, "sighting", spot.lat_deg, spot.lon_deg, spot.r_ee, spot.r_en, spot.r_nn, stated=True
+        )
+
+    def _seen(self, live: LiveTrack, pair: Pair, look: Look, book: Book) -> None:
+        s = live.state
+        if s.key:
+            if look.sensor not in s.sources:
+                s.sources.append(look.sensor)
+        else:
+            self.contact(live, look.sensor, book, reports=False)
+            s.score += max(-5.0, min(pair.worth, 5.0))
+            s.misses = 0
+        m = self._sighted(look.spots[pair.spot], look)
+        self.measure(live, m, book)
+        core = live.core(self.model(live))
+        if s.status == "tentative" and core is not None and core.hits >= self.presets.confirm_hits:
+            if s.score >= self.presets.confirm_score:
+                s.status = "confirmed"
+                self._told(live, "confirmed", m, book, "an anonymous contact is confirmed")
+                if s.dark and "dark_vessel" not in s.open_events:
+                    s.open_events["dark_vessel"] = self._event(live, "dark_vessel", m, book, "near no reporting track")
+
+    def _missed(self, live: LiveTrack, look: Look, book: Book) -> None:
+        s = live.state
+        s.misses += 1
+        s.score += math.log(1.0 - look.pd)
+        limit = self.presets.tentative_misses if s.status == "tentative" else self.presets.confirmed_misses
+        if s.misses >= limit:
+            self._delete(live, book)
+
+    def _begun(self, spot: Spot, look: Look, track_id: str, book: Book) -> LiveTrack:
+        klass = "vessel" if look.imagery else ""
+        live = self.add(
+            TrackState(
+                track_id=track_id, operation=self.operation, klass=klass, contact=look.imagery,
+                dark=bool(look.footprint) and self.operation == OPEN,
+            )  # fmt: skip
+        )
+        m = self._sighted(spot, look)
+        self.contact(live, look.sensor, book, reports=False)
+        self.measure(live, m, book)
+        if look.imagery and self.operation == OPEN:
+            live.state.open_events["dark_vessel"] = self._event(live, "dark_vessel", m, book, "near no reporting track")
+        return live
+
+    def trigger(self, m: Measurement, book: Book) -> LiveTrack | None:
+        """Weak evidence at a sensor's place: into the one track that it most likely was, if into any."""
+        lives, candidates = self._candidates(m.time_ns)
+        spot = Spot(m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn)
+        possible = pairs(
+            candidates, [spot], gate=self.presets.sighting_gate, pd=0.5, density_per_km2=self.presets.trigger_per_km2
+        )
+        best = max(possible, key=lambda p: (p.worth, -p.track), default=None)
+        if best is None or best.worth <= 0.0:
+            return None
+        live = lives[best.track]
+        if live.read_lately(m, int(self.presets.read_window_s * NS)):
+            return None
+        self.measure(live, m, book)
+        return live
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def sweep(self, interval_of, attributes_of, book: Book) -> None:
+        """What time alone changes: statuses, deletions, and the rows of tracks that wait.
+
+        Args:
+            interval_of: LiveTrack -> expected seconds between messages, None: its silence means nothing.
+            attributes_of: LiveTrack -> the attributes of its row.
+        """
+        row_ns, silent_row_ns = int(self.presets.sweep_s * NS), int(self.presets.silent_row_s * NS)
+        for live in list(self.tracks.values()):
+            s, before = live.state, live.state.status
+            self.decide(live, interval_of(live), book)
+            due = silent_row_ns if s.status == "silent" else row_ns
+            if s.status != before or book.now_ns - s.row_ns >= due:
+                self.show(live, attributes_of(live), book)
+
+    def show(self, live: LiveTrack, attributes: dict[str, Value], book: Book) -> None:
+        """Give out the track's row."""
+        live.state.row_ns = book.now_ns
+        book.row(live.row(book.now_ns, self.model(live), attributes))
+
+    def decide(self, live: LiveTrack, interval_s: float | None, book: Book) -> None:
+        """The track's status at the book's time."""
+        s, model = live.state, self.model(live)
+        core = live.core(model)
+        if core is None or s.status == "deleted":
+            return
+        age_s = (book.now_ns - core.updated_ns) / NS
+        if not s.key:
+            self._decide_anonymous(live, age_s, book)
+            return
+        expected_s = self.presets.interval_s if interval_s is None else interval_s
+        before = s.status
+        silent_s = (book.now_ns - s.contact_ns) / NS
+        if interval_s is not None and s.reports and silent_s > self.presets.silent_factor * expected_s:
+            s.status = "silent"
+            if "silent" not in s.open_events:
+                lat, lon, _ = placed(core, core.x)
+                s.open_events["silent"] = book.event(
+                    "silent", self.operation, s.contact_ns, track_ids=(s.track_id,), device=s.tag_id, lat_deg=lat, lon_deg=lon,
+                    text=f"no message for {silent_s:.0f} s, expected every {expected_s:g} s",
+                )  # fmt: skip
+        elif age_s > self.presets.coast_factor * expected_s:
+            s.status = "coasting"
+        else:
+            s.status = "confirmed"
+        if s.status != before and s.status in ("coasting", "silent"):
+            x = predicted(core, book.now_ns, model)
+            lat, lon, x = placed(core, x)
+            s.points += 1
+            book.points.append(
+                TrackPoint(
+                    track_id=s.track_id, seq=s.points, time_ns=max(book.now_ns, core.time_ns), lat_deg=lat, lon_deg=lon,
+                    ve_mps=x[1], vn_mps=x[3], p_ee=x[4], p_en=x[6], p_nn=x[11], origin="coast",
+                )
+            )  # fmt: skip
+
+    def _decide_anonymous(self, live: LiveTrack, age_s: float, book: Book) -> None:
+        s, p = live.state, self.presets
+        if s.contact:
+            limit_s = p.contact_s
+        elif s.status == "tentative":
+            limit_s = max(p.tentative_s, p.coast_factor * s.gap_s)
+        else:
+            limit_s = max(p.anonymous_s, p.silent_factor * s.gap_s)
+        if age_s > limit_s:
+            self._delete(live, book)
+        elif s.status != "tentative":
+            s.status = "coasting" if age_s > limit_s / 2.0 else "confirmed"
+
+    def _delete(self, live: LiveTrack, book: Book) -> None:
+        s = live.state
+        s.status = "deleted"
+        for kind in list(s.open_events):
+            book.end(s.open_events.pop(kind), book.now_ns)
+        self.tracks.pop(s.track_id, None)
