@@ -1,0 +1,127 @@
+"""Gating, components and global assignment against brute force; areas that touch; anchors that move."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from birddog.geo import LocalFrame
+from birddog.units import NS
+from tracking import engine
+from tracking.anchor import near_en, turn
+from tracking.area import rings_touch
+from tracking.assign import Candidate, Spot, assign, pairs
+from tracking.presets import ClassPreset, Presets
+from tracking.step import Measurement, Model, advance, placed
+
+HOME = LocalFrame(lat_deg=50.9, lon_deg=-1.4)
+
+
+def candidate(e: float, n: float, sigma: float) -> Candidate:
+    lat, lon = HOME.geodetic(e, n)
+    x = engine.start(e, n, sigma**2, 0.0, sigma**2, 5.0)
+    return Candidate(lat0_deg=50.9, lon0_deg=-1.4, lat_deg=lat, lon_deg=lon, x=x)
+
+
+def spot(e: float, n: float, sigma: float = 10.0) -> Spot:
+    lat, lon = HOME.geodetic(e, n)
+    return Spot(lat, lon, sigma**2, 0.0, sigma**2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6))
+def test_the_choice_is_the_best_there_is(seed):
+    rng = random.Random(seed)
+    tracks = [candidate(rng.uniform(-80, 80), rng.uniform(-80, 80), rng.uniform(5, 40)) for _ in range(rng.randrange(5))]
+    spots = [spot(rng.uniform(-80, 80), rng.uniform(-80, 80)) for _ in range(rng.randrange(5))]
+    possible = pairs(tracks, spots, gate=13.8, pd=0.9, density_per_km2=1.0)
+    chosen = assign(possible)
+    assert len({p.track for p in chosen}) == len({p.spot for p in chosen}) == len(chosen)
+    worth = {(p.track, p.spot): p.worth for p in possible}
+    best = 0.0
+    columns = [*range(len(spots)), *[None] * len(tracks)]
+    for order in itertools.permutations(columns, len(tracks)):
+        best = max(best, sum(worth.get((t, s), -math.inf if s is not None else 0.0) for t, s in enumerate(order)))
+    assert sum(p.worth for p in chosen) == pytest.approx(best, abs=1e-9)
+
+
+def test_the_window_by_latitude_loses_no_pair():
+    rng = random.Random(1)
+    tracks = [candidate(rng.uniform(-3000, 3000), rng.uniform(-3000, 3000), rng.uniform(5, 300)) for _ in range(60)]
+    spots = [spot(rng.uniform(-3000, 3000), rng.uniform(-3000, 3000), rng.uniform(5, 50)) for _ in range(60)]
+    found = {(p.track, p.spot) for p in pairs(tracks, spots, gate=13.8, pd=0.9, density_per_km2=1.0)}
+    from tracking.assign import distance
+
+    want = {(i, j) for i, t in enumerate(tracks) for j, s in enumerate(spots) if distance(t, s)[0] <= 13.8}
+    assert found == want and len(want) > 50
+
+
+def test_a_vague_track_does_not_grab_a_far_sighting():
+    """A silent van whose ellipse covers a county is not "seen" by any motion sensor inside it."""
+    assert assign(pairs([candidate(0, 0, 5000)], [spot(3000, 0, 20)], gate=13.8, pd=0.5, density_per_km2=10.0)) == []
+    assert len(assign(pairs([candidate(0, 0, 30)], [spot(30, 0, 20)], gate=13.8, pd=0.5, density_per_km2=10.0))) == 1
+
+
+def ring(lon: float, lat: float, half: float) -> tuple:
+    return ((lon - half, lat - half), (lon + half, lat - half), (lon + half, lat + half), (lon - half, lat + half),
+            (lon - half, lat - half))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "a, b, want",
+    [
+        (ring(0, 50, 1), ring(1.5, 50, 1), True),  # overlap
+        (ring(0, 50, 3), ring(0, 50, 1), True),  # one inside the other
+        (ring(0, 50, 1), ring(0, 50, 3), True),
+        (ring(0, 50, 1), ring(5, 50, 1), False),
+        (((-3, 49.9), (3, 49.9), (3, 50.1), (-3, 50.1), (-3, 49.9)), ((-0.1, 48), (0.1, 48), (0.1, 52), (-0.1, 52), (-0.1, 48)),
+         True),  # a cross: no corner inside the other
+        (ring(179.5, 10, 1), ((-179.9, 9.5), (-179, 9.5), (-179, 10.5), (-179.9, 10.5), (-179.9, 9.5)), True),  # antimeridian
+        ((), ring(0, 50, 1), False),
+    ],
+)  # fmt: skip
+def test_areas_that_touch(a, b, want):
+    assert rings_touch(a, b) is want and rings_touch(b, a) is want
+
+
+@pytest.mark.parametrize("lat", [0.0, 51.0, -51.0, 80.0])
+def test_axes_turn_by_the_convergence_of_the_meridians(lat):
+    c, s = turn(lat, 10.0, lat, 11.0)
+    # near a place the same small step must be the same arrow in both frames
+    a, b = LocalFrame(lat_deg=lat, lon_deg=10.0), LocalFrame(lat_deg=lat, lon_deg=11.0)
+    at = a.en(lat_deg=lat, lon_deg=11.0)
+    lat2, lon2 = b.geodetic(0.0, 100.0)
+    e, n = (p - q for p, q in zip(a.en(lat_deg=lat2, lon_deg=lon2), at, strict=True))
+    assert (c * e + s * n, -s * e + c * n) == pytest.approx((0.0, 100.0), abs=0.1)
+
+
+def test_the_far_side_of_the_earth_is_no_place_near():
+    assert near_en(50.9, -1.4, -50.9, 178.6) is None and near_en(10, 179.9, 10, -179.9) is not None
+
+
+@pytest.mark.parametrize("lat0, lon0", [(51.0, -1.0), (80.0, 20.0), (0.1, 179.8), (-33.0, -179.9)])
+def test_a_track_that_travels_keeps_its_speed_and_shape_over_new_anchors(lat0, lon0):
+    """200 km with fixes each 10 s, over several anchors, the antimeridian and the equator."""
+    model = Model(preset=ClassPreset(q=0.1), presets=Presets())
+    core = None
+    road = LocalFrame(lat_deg=lat0, lon_deg=lon0)
+    anchors, tops = set(), []
+    for k in range(0, 1000):
+        # a straight flight in 3-D would leave the ellipsoid: follow the parallel / meridian mix by small steps
+        lat, lon = road.geodetic(140.0, 140.0)
+        road = LocalFrame(lat_deg=lat, lon_deg=lon)
+        m = Measurement(k * 10 * NS, "x", "fix", lat, lon, 25.0, 0.0, 25.0)
+        core, verdict, _ = advance(core, m, model)
+        assert verdict in ("began", "used")
+        at_lat, at_lon, x = placed(core, core.x)
+        anchors.add((core.lat0_deg, core.lon0_deg))
+        if k > 50:
+            assert math.hypot(*road.en(lat_deg=at_lat, lon_deg=at_lon)) < 1.0
+            assert (x[1], x[3]) == pytest.approx((14.0, 14.0), abs=0.1)
+            tops.append(x[4])
+    assert len(anchors) >= 5 and max(tops) == pytest.approx(min(tops), rel=0.01)
