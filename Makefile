@@ -1,0 +1,43 @@
+# Two commands do everything on a bare machine with Python 3.11: `make demo` and `make test`.
+# Each makes what it needs first (tools/setup.sh); a second call finds it in place.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint assets bench wheel upgrade clean
+SETUP := sh tools/setup.sh
+BIN := .venv/bin
+# make test ARGS="tests/ingest -k kill"; make demo ARGS="--port 8090"
+ARGS ?=
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+demo: ## everything on this machine with simulated devices, marked EXERCISE
+	@$(SETUP) run assets
+	@$(BIN)/birddog demo $(ARGS)
+
+test: ## every test there is; what this machine lacks is named and skipped
+	@$(SETUP) test assets system
+	@$(BIN)/python -m pytest $(ARGS) || { s=$$?; [ $$s -ne 5 ] || echo "make test: no test was found" >&2; exit $$s; }
+
+lint: ## ruff and the import contracts
+	@$(SETUP) test
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports
+
+assets: ## fetch the console's browser libraries, checked by SHA-256
+	@$(SETUP) run assets
+
+bench: ## the benchmarks: ratios to a baseline run beside them, to benchmarks/trend.csv
+	@$(SETUP) test assets system
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+wheel: ## dist/birddog-*.whl with every package and asset
+	@$(SETUP) test assets
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+upgrade: ## newest versions that pyproject.toml allows into constraints.txt; then make test
+	@sh tools/upgrade.sh
+
+clean: ## removes everything that make made
+	rm -rf .venv dist build .pytest_cache .hypothesis .ruff_cache .import_linter_cache opsroom/console/static/vendor
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
