@@ -1,0 +1,145 @@
+"""The tracker's rates as ratios to filterpy's KalmanFilter, measured beside it in one run.
+
+    python benchmarks/tracker_rates.py [--rounds 5] [--no-record]
+
+``update``: predict + Joseph update + NIS of one track, our scalars over filterpy (one KalmanFilter object that
+is kept, F, H, Q, R set by hand).  ``fold``: one whole journal entry (unpack, whose it is, gate, update, row, point)
+over the same filterpy step.  ``late``: the same with fixes shuffled within 20 s.
+``look``: sightings a second with 100 tracks and 100 sightings a scan over filterpy steps.  Medians of interleaved
+rounds; the rates on stdout, the ratios also to trend.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import time
+
+import numpy as np
+from filterpy.kalman import KalmanFilter
+from trend import record
+
+from birddog.geo import LocalFrame
+from birddog.model import Device, Entry, Fix, FrameBody, Scan, Sighting, Start, pack
+from birddog.units import NS
+from tracking import engine
+from tracking.fold import Fold
+
+T0 = 1_790_000_000 * NS
+HOME = LocalFrame(lat_deg=50.9, lon_deg=-1.4)
+
+
+def filterpy_rate(n: int = 3000) -> float:
+    """predict + update + NIS a second."""
+    kf = KalmanFilter(dim_x=4, dim_z=2)
+    kf.H = np.array([[1.0, 0, 0, 0], [0, 0, 1.0, 0]])
+    kf.R = np.eye(2) * 100.0
+    dt, q = 1.0, 0.5
+    axis_f, axis_q = np.array([[1.0, dt], [0, 1.0]]), q * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
+    kf.F, kf.Q, kf.P = np.kron(np.eye(2), axis_f), np.kron(np.eye(2), axis_q), np.eye(4) * 100.0
+    z = np.array([[1.0], [2.0]])
+    began = time.perf_counter()
+    for _ in range(n):
+        kf.predict()
+        kf.update(z)
+        _ = kf.mahalanobis
+    return n / (time.perf_counter() - began)
+
+
+def update_rate(n: int = 30_000) -> float:
+    """The same by our scalars."""
+    x = engine.start(0.0, 0.0, 100.0, 0.0, 100.0, 10.0)
+    began = time.perf_counter()
+    for _ in range(n):
+        x = engine.predict(x, 1.0, 0.5, 0.0)
+        engine.innovation(x, 1.0, 2.0, 100.0, 0.0, 100.0)
+        x = engine.update_position(x, 1.0, 2.0, 100.0, 0.0, 100.0)
+    return n / (time.perf_counter() - began)
+
+
+def _entry(seq: int, kind, t_s: float, body) -> Entry:
+    return Entry(seq=seq, kind=kind, received_ns=T0 + int(t_s * NS), source="b", ident=seq.to_bytes(8), body=pack(body))
+
+
+def _fixes(n: int, devices: int = 50, late: int = 1) -> list[Entry]:
+    rng, out = random.Random(1), [_entry(1, "start", 0, Start(version="b", presets={}, exercise=True))]
+    order = list(range(n))
+    for i in range(0, n, late * devices):
+        part = order[i : i + late * devices]
+        rng.shuffle(part) if late > 1 else None
+        order[i : i + late * devices] = part
+    for i in order:
+        t = float(i // devices)
+        lat, lon = HOME.geodetic(8.0 * t + rng.gauss(0, 5), 500.0 * (i % devices))
+        fix = Fix(device=f"d{i % devices}", time_ns=T0 + int(t * NS), lat_deg=lat, lon_deg=lon, sigma_m=5.0)
+        out.append(_entry(len(out) + 1, "frame", t, FrameBody(format="x", version=1, payload=b"", observations=(fix,))))
+    return out
+
+
+def fold_rate(entries: list[Entry]) -> float:
+    """Entries a second."""
+    fold = Fold()
+    began = time.perf_counter()
+    for entry in entries:
+        fold.apply(entry)
+    return len(entries) / (time.perf_counter() - began)
+
+
+def look_rate(tracks: int = 100, scans: int = 20) -> float:
+    """Sightings a second, once the tracks are confirmed."""
+    rng = random.Random(2)
+    entries = [
+        _entry(1, "start", 0, Start(version="b", presets={}, exercise=True)),
+        _entry(2, "device", 0, Device(device="radar", basis="own_sensor")),
+    ]
+    w, s = HOME.geodetic(-20_000, -20_000), HOME.geodetic(20_000, 20_000)
+    footprint = ((w[1], w[0]), (s[1], w[0]), (s[1], s[0]), (w[1], s[0]), (w[1], w[0]))
+    for k in range(scans + 5):
+        some = []
+        for i in range(tracks):
+            lat, lon = HOME.geodetic(500.0 * (i % 10) + 5 * k + rng.gauss(0, 10), 500.0 * (i // 10) + rng.gauss(0, 10))
+            r = {"r_ee": 100.0, "r_en": 0.0, "r_nn": 100.0}
+            some.append(Sighting(device="radar", time_ns=T0 + k * NS, lat_deg=lat, lon_deg=lon, **r))
+        scan = Scan(
+            scan_id=f"s{k}", sensor="radar", time_ns=T0 + k * NS, footprint=footprint, pd=0.95, clutter_per_km2=0.01,
+            sightings=tuple(some),
+        )  # fmt: skip
+        entries.append(_entry(len(entries) + 1, "scan", k, scan))
+    fold = Fold()
+    for entry in entries[:7]:
+        fold.apply(entry)
+    began = time.perf_counter()
+    for entry in entries[7:]:
+        fold.apply(entry)
+    return tracks * scans / (time.perf_counter() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--no-record", action="store_true")
+    args = parser.parse_args()
+    in_order, late = _fixes(3000), _fixes(3000, late=20)
+    found: dict[str, list[float]] = {}
+    for _ in range(args.rounds):
+        base = filterpy_rate()
+        order = fold_rate(in_order)
+        round_ = {
+            "filterpy": base,
+            "update": update_rate(),
+            "fold": order,
+            "late": fold_rate(late),
+            "look": look_rate(),
+        }
+        for name, rate in round_.items():
+            found.setdefault(name, []).append(rate)
+    for name, rates in found.items():
+        ratio = statistics.median(r / b for r, b in zip(rates, found["filterpy"], strict=True))
+        print(f"{name:9s} {statistics.median(rates):10,.0f} /s   {ratio:6.2f} x filterpy predict + update + NIS")
+        if name != "filterpy" and not args.no_record:
+            record("tracker_rates", f"{name} over filterpy predict+update", ratio)
+
+
+if __name__ == "__main__":
+    main()
