@@ -44,11 +44,16 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Subscriber:
-    """One tab's bounded queue.  ``lost`` is set when it lagged too far: it must resume."""
+    """One tab's bounded queue.  ``gone`` is set when it lagged too far: it must resume."""
 
     def __init__(self, limit: int):
         self._frames: asyncio.Queue[Frame] = asyncio.Queue(limit)
-        self.lost = False
+        self.gone = asyncio.Event()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the tab lagged too far."""
+        return self.gone.is_set()
 
     def put(self, frame: Frame) -> None:
         """Queue a frame; a full queue loses the tab, never the server's memory."""
@@ -57,7 +62,7 @@ class Subscriber:
         try:
             self._frames.put_nowait(frame)
         except asyncio.QueueFull:
-            self.lost = True
+            self.gone.set()
 
     async def get(self) -> Frame:
         """The next frame; waits for it."""

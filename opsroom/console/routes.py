@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import csv
+import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,17 @@ from birddog.errors import BirddogError
 from birddog.units import NS, iso_from_ns
 from opsroom.console import openapi, views
 from opsroom.console.answers import body_of, bool_of, float_of, int_of, json_answer
-from opsroom.console.feed import Feed, Frame
+from opsroom.console.feed import Feed
 from opsroom.console.guard import COOKIE, Sessions
 from opsroom.console.health import Health, HealthView, prometheus
 from opsroom.console.settings import Settings
 from opsroom.console.source import Source
 
+log = logging.getLogger("birddog.console")
 STATIC = Path(__file__).parent / "static"
 #: A tab that cannot take one frame within this time is dropped; it resumes by itself.
 SEND_TIMEOUT_S = 20.0
+CLOSE_TIMEOUT_S = 1.0
 TRAIL_MINUTES, TRAIL_LIMIT, TRAIL_MAX = 60.0, 300, 20_000
 _MEDIA = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 _TEXT = {".mjs": "text/javascript", ".js": "text/javascript", ".css": "text/css"}
@@ -231,32 +233,26 @@ class Console:
             return
         await socket.accept()
         subscriber, first = await self.feed.subscribe(since, socket.query_params.get("epoch", ""))
-        listening = asyncio.create_task(_drain(socket))
-        seq = since
+        # three things end a tab: it closes, it lags too far behind, or one frame takes too long to go out
+        ends = {asyncio.create_task(_drain(socket)), asyncio.create_task(subscriber.gone.wait())}
+        seq, frame = since, first
         try:
-            frame: Frame = first
-            while True:
-                async with asyncio.timeout(SEND_TIMEOUT_S):
-                    await socket.send_text(frame.text)
+            while await _before(ends, socket.send_text(frame.text), SEND_TIMEOUT_S):
                 self.feed.frames_sent += 1
                 seq = frame.seq
                 getting = asyncio.ensure_future(subscriber.get())
-                done, _ = await asyncio.wait({getting, listening}, return_when=asyncio.FIRST_COMPLETED)
-                if listening in done:
-                    getting.cancel()
+                if not await _before(ends, getting, None):
                     break
                 frame = getting.result()
-                if subscriber.lost:
+            if subscriber.lost:
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await socket.close(4408, f"too slow: resume with since={seq}")
-                    break
-        except TimeoutError:
-            subscriber.lost = True
-            with contextlib.suppress(RuntimeError):
-                await socket.close(4408, f"too slow: resume with since={seq}")
-        except WebSocketDisconnect:
-            pass  # the tab was closed while a frame was on its way
+        except (TimeoutError, WebSocketDisconnect, RuntimeError):
+            # gone, or it does not even take the closing frame; leaving this function cuts the line
+            log.info("a tab is gone at frame %d", seq)
         finally:
-            listening.cancel()
+            for task in ends:
+                task.cancel()
             self.feed.leave(subscriber)
 
     async def stream(self, request: Request) -> Response:
@@ -348,6 +344,21 @@ class _Static(StaticFiles):
         if kind is not None:
             response.headers["content-type"] = f"{kind}; charset=utf-8"
         return response
+
+
+async def _before(ends: set[asyncio.Task[Any]], work: Awaitable[Any], timeout_s: float | None) -> bool:
+    """Whether the work was done before anything ended the tab; what was not done is cancelled.
+
+    Raises:
+        WebSocketDisconnect: the other side went away while it was sent something.
+    """
+    task = asyncio.ensure_future(work)
+    await asyncio.wait({task, *ends}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        task.cancel()
+        return False
+    task.result()
+    return not any(end.done() for end in ends)
 
 
 async def _drain(socket: WebSocket) -> None:

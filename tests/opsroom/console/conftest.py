@@ -17,7 +17,7 @@ from opsroom.picture_store import FlagRow, PictureReader, PictureWriter, Refused
 
 NS = 1_000_000_000
 T0 = 1_795_520_000 * NS
-PNG = bytes.fromhex(
+PNG = bytes.fromhex(  # one violet pixel
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
     "1f15c4890000000d49444154789c6360f8cfc0f01f0005050201c2b7b9a50000000049454e44ae426082"
 )
@@ -27,8 +27,9 @@ def make_track(number: int = 1, **changes) -> model.Track:
     """A confirmed track off Rotterdam, a little east of the last one."""
     now = time.time_ns()
     fields = dict(
-        track_id=f"T{number}", operation="nightjar", name=f"S-{number}", tag_id=f"bd-{number:04d}", identities=(f"bd-{number:04d}",),
-        klass="lorry", status="confirmed", time_ns=now, lat_deg=51.95 + 0.004 * (number % 10), lon_deg=4.05 + 0.01 * number,
+        track_id=f"T{number}", operation="nightjar", name=f"S-{number}", tag_id=f"bd-{number:04d}",
+        identities=(f"bd-{number:04d}",), klass="lorry", status="confirmed", time_ns=now,
+        lat_deg=51.95 + 0.004 * (number % 10), lon_deg=4.05 + 0.01 * number,
         ve_mps=3.0, vn_mps=4.0, p_ee=400.0, p_en=100.0, p_nn=200.0, p_v_ee=1.0, p_v_en=0.0, p_v_nn=1.0,
         updated_ns=now - 12 * NS, contact_ns=now - 5 * NS, moved_ns=now - 60 * NS, first_ns=now - 600 * NS, hits=20,
         sources=("mqtt",), attributes={"battery": 0.83},
@@ -57,8 +58,9 @@ def make_alert(number: int = 1, **changes) -> model.Alert:
 def make_flag(number: int = 1, **changes) -> FlagRow:
     """A bright object without a reporting track."""
     fields = dict(
-        flag_id=f"F{number}", scan_id="scan-1", scene_sha256="9c1e" * 16, scene_name="s1.tif", sensor="sar", time_ns=time.time_ns(),
-        detector="cfar", score=7.5, pfa=1e-6, lat_deg=51.97, lon_deg=4.1, length_m=62.0, truncated=False, dark=True,
+        flag_id=f"F{number}", scan_id="scan-1", scene_sha256="9c1e" * 16, scene_name="s1.tif", sensor="sar",
+        time_ns=time.time_ns(), detector="cfar", score=7.5, pfa=1e-6,
+        lat_deg=51.97, lon_deg=4.1, length_m=62.0, truncated=False, dark=True,
     )
     return FlagRow(**(fields | changes))
 

@@ -29,9 +29,9 @@ function style() {
     version: 8,
     sources,
     layers: [
-      { id: 'sea', type: 'background', paint: { 'background-color': '#0a1520' } },
-      { id: 'land', type: 'fill', source: 'land', paint: { 'fill-color': '#1a242d', 'fill-antialias': false } },
-      { id: 'borders', type: 'line', source: 'land', paint: { 'line-color': '#3d4f5e', 'line-width': 1 } },
+      { id: 'sea', type: 'background', paint: { 'background-color': '#08141f' } },
+      { id: 'land', type: 'fill', source: 'land', paint: { 'fill-color': '#1e2a33', 'fill-antialias': false } },
+      { id: 'borders', type: 'line', source: 'land', paint: { 'line-color': '#4a5f70', 'line-width': 1 } },
       { id: 'grid', type: 'line', source: 'grid', paint: { 'line-color': '#2a3a48', 'line-width': 0.7 } },
       { id: 'grid-label', type: 'symbol', source: 'grid', layout: label({ 'text-field': ['get', 'name'], 'text-size': 10, 'symbol-placement': 'line',
         'symbol-spacing': 600 }), paint: { ...halo, 'text-color': '#71879a' } },
@@ -53,7 +53,7 @@ function style() {
       { id: 'chosen', type: 'circle', source: 'chosen', paint: { 'circle-radius': 17, 'circle-color': 'rgba(0,0,0,0)',
         'circle-stroke-color': '#5cc8ff', 'circle-stroke-width': 2.5 } },
       { id: 'heading', type: 'symbol', source: 'tracks', filter: ['==', ['get', 'moving'], true], layout: { 'icon-image': 'heading',
-        'icon-rotate': ['get', 'course'], 'icon-rotation-alignment': 'map', 'icon-offset': [0, -11], 'icon-allow-overlap': true, 'icon-ignore-placement': true } },
+        'icon-rotate': ['get', 'course'], 'icon-rotation-alignment': 'map', 'icon-offset': [0, -29], 'icon-size': 0.62, 'icon-allow-overlap': true, 'icon-ignore-placement': true } },
       { id: 'tracks', type: 'symbol', source: 'tracks', layout: label({ 'icon-image': ['get', 'shape'], 'icon-size': 0.75, 'icon-allow-overlap': true,
         'text-field': ['get', 'name'], 'text-variable-anchor': ['left', 'right', 'top', 'bottom'], 'text-radial-offset': 1.1, 'text-optional': true,
         'symbol-sort-key': ['get', 'order'] }), paint: { ...halo, 'text-color': '#eef4f9' } },
@@ -214,7 +214,9 @@ export class Chart {
   /** Bring a row to the middle; closer, where the map is far out. */
   centre(row, jump = false) {
     if (!this.map || !row || row.lat_deg === null) return;
-    const to = { center: [unroll(row.lon_deg, this.map.getCenter().lng), row.lat_deg] };
+    // the panel of what is selected covers the right side: the middle is that of what is left
+    const right = document.getElementById('detail').hidden || this.map.getCanvas().clientWidth < 800 ? 0 : 380;
+    const to = { center: [unroll(row.lon_deg, this.map.getCenter().lng), row.lat_deg], padding: { left: 0, top: 0, bottom: 0, right } };
     if (jump) this.map.jumpTo(to);
     else this.map.easeTo({ ...to, zoom: Math.max(this.map.getZoom(), 11), duration: matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 300 });
   }

@@ -103,6 +103,7 @@ function lineState(word, retryAt) {
   if (lost !== state.lost) {
     write($('say-soon'), lost ? 'The line to the server is lost. What is shown is getting old.' : 'The line to the server is back.');
     state.lost = lost;
+    problems(state.problems);
   }
   tick();
 }
@@ -110,6 +111,13 @@ function lineState(word, retryAt) {
 function problems(list) {
   state.problems = list;
   const node = $('feeds');
+  if (state.lost) {
+    // nobody can know, and green words would be a lie
+    node.classList.add('bad');
+    write(node, 'processes: not known');
+    node.title = '';
+    return;
+  }
   node.classList.toggle('bad', list.length > 0);
   write(node, list.length ? `! ${list[0]}${list.length > 1 ? ` (+${list.length - 1})` : ''}` : 'all processes well');
   node.title = list.join('\n');

@@ -136,7 +136,7 @@ export class TrackList {
       const track = this.room.store.tracks.get(id);
       if (!track || row.item.hidden) continue;
       const since = (iso) => age((now - Date.parse(iso)) / 1000);
-      write(row.ages, `contact ${since(track.last_contact)} · fix ${since(track.last_fix)} · moved ${track.last_move ? since(track.last_move) : 'never'}`);
+      write(row.ages, `contact ${since(track.last_contact)} · fix ${since(track.last_fix)} · move ${track.last_move ? since(track.last_move) : 'never'}`);
     }
   }
 

@@ -59,7 +59,7 @@ export function image(name, ratio) {
   const canvas = new OffscreenCanvas(px, px);
   const ctx = canvas.getContext('2d');
   ctx.scale(ratio, ratio);
-  const body = new Path2D(name === 'heading' ? 'M12 0L16 6H8z' : SHAPES[name].d);
+  const body = new Path2D(name === 'heading' ? 'M12 2L20 20L12 15.5L4 20z' : SHAPES[name].d);
   const colour = name === 'heading' ? '#e8f1f8' : SHAPES[name].colour;
   ctx.lineJoin = 'round';
   // a dark rim first: readable over land, sea and other symbols

@@ -1,0 +1,294 @@
+"""The live channel: snapshot, batched frames, resume, slow and many tabs, the same as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from opsroom.console.feed import Feed, Frame, Subscriber
+from opsroom.console.health import Health
+from opsroom.console.source import Source
+from opsroom.picture_store import PictureReader, PictureWriter
+
+
+def live(stage, query: str = "", **more):
+    """A live connection to a stage."""
+    return connect(f"ws://127.0.0.1:{stage.port}/v1/live{query}", open_timeout=10, **more)
+
+
+def frames_until(socket, condition, seconds: float = 10.0) -> list[dict]:
+    """Frames up to the first that fits."""
+    got = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        got.append(json.loads(socket.recv(timeout=seconds)))
+        if condition(got[-1]):
+            return got
+    raise AssertionError(f"no such frame in {[(f['type'], f['seq']) for f in got]}")
+
+
+def test_snapshot_first_then_what_changes_then_beats(stage, makers):
+    stage.start()
+    with live(stage) as socket:
+        first = json.loads(socket.recv(timeout=10))
+        assert (first["type"], first["exercise"], first["ready"]) == ("snapshot", True, True)
+        assert [t["track_id"] for t in first["tracks"]] == ["T1"]
+        assert [a["alert_id"] for a in first["alerts"]] == ["A1"]
+        assert [f["flag_id"] for f in first["flags"]] == ["F1"]
+        assert first["seq"] == stage.seq
+        revision = stage.publish(makers["track"](2))
+        update = frames_until(socket, lambda f: f["type"] == "update")[-1]
+        assert update["seq"] == revision
+        assert [t["track_id"] for t in update["tracks"]] == ["T2"]
+        assert update["alerts"] == []
+        beat = frames_until(socket, lambda f: f["type"] == "beat")[-1]
+        assert beat["seq"] == revision
+        assert beat["time"].endswith("Z")
+
+
+def test_changes_between_two_polls_are_one_frame(make_stage, makers):
+    stage = make_stage(poll_ms=400)
+    stage.publish(makers["track"](1))
+    stage.start()
+    with live(stage) as socket:
+        socket.recv(timeout=10)
+        for number in range(2, 12):
+            stage.publish(makers["track"](number))
+        frames = frames_until(socket, lambda f: f["seq"] == stage.seq)
+        seen = {t["track_id"] for f in frames for t in f.get("tracks", ())}
+        assert seen == {f"T{n}" for n in range(2, 12)}
+        # ten commits within a poll or two: batched, not a frame each
+        assert sum(f["type"] == "update" for f in frames) <= 5
+
+
+def test_resume_brings_exactly_what_was_missed(stage, makers):
+    stage.start()
+    with live(stage) as socket:
+        first = json.loads(socket.recv(timeout=10))
+    stage.publish(makers["track"](2))
+    stage.publish(makers["track"](1, status="deleted"))
+    with live(stage, f"?since={first['seq']}&epoch={first['epoch']}") as socket:
+        missed = json.loads(socket.recv(timeout=10))
+    assert missed["type"] == "update"
+    assert {t["track_id"]: t["status"] for t in missed["tracks"]} == {"T1": "deleted", "T2": "confirmed"}
+    assert missed["seq"] == stage.seq
+
+
+@pytest.mark.parametrize("query", ["?since=3&epoch=another", "?since=99999"])
+def test_a_number_from_another_journal_gives_a_snapshot(stage, query):
+    stage.start()
+    with live(stage, query) as socket:
+        assert json.loads(socket.recv(timeout=10))["type"] == "snapshot"
+
+
+def test_a_rebuilt_store_gives_every_tab_a_snapshot(stage, makers):
+    stage.start()
+    with live(stage) as socket:
+        before = json.loads(socket.recv(timeout=10))
+        stage.store.close()
+        for path in stage.picture.parent.glob("*.picture*"):
+            path.unlink()
+        stage.store = PictureWriter(stage.picture)
+        stage.store.begin()
+        stage.store.put("track", "T9", 2, makers["track"](9))
+        stage.store.commit(2)
+        frames = frames_until(socket, lambda f: f["type"] == "snapshot" and f["seq"] == 2)
+        assert [t["track_id"] for t in frames[-1]["tracks"]] == ["T9"]
+        assert before["seq"] > 2
+
+
+def test_eight_tabs_all_hear_everything(stage, makers):
+    stage.start()
+    with contextlib.ExitStack() as tabs:
+        sockets = [tabs.enter_context(live(stage)) for _ in range(8)]
+        for socket in sockets:
+            assert json.loads(socket.recv(timeout=10))["type"] == "snapshot"
+        stage.publish(makers["track"](2))
+        for socket in sockets:
+            assert frames_until(socket, lambda f: f["type"] == "update")[-1]["seq"] == stage.seq
+        assert httpx.get(f"http://127.0.0.1:{stage.port}/healthz").json()["tabs"] == 8
+
+
+@pytest.mark.parametrize(("headers", "words"), [({"Origin": "http://evil.example"}, "403"), ({"Host": "evil.example"}, "403")])
+def test_another_site_gets_no_live_channel(stage, headers, words):
+    stage.start()
+    from websockets.exceptions import InvalidStatus
+
+    origin = headers.get("Origin")
+    if origin:
+        with pytest.raises(InvalidStatus, match=words), live(stage, origin=origin):
+            pass
+        return
+    import socket as plain
+
+    with plain.create_connection(("127.0.0.1", stage.port), timeout=10) as line:
+        line.sendall(b"GET /v1/live HTTP/1.1\r\nHost: evil.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+        assert b" 403 " in line.recv(4096).split(b"\r\n")[0]
+
+
+def test_without_a_token_the_line_is_closed_with_a_code_that_the_page_knows(make_stage):
+    stage = make_stage(tokens={"anna": "correct-horse-battery"})
+    stage.start()
+    with live(stage) as socket, pytest.raises(ConnectionClosed) as caught:
+        socket.recv(timeout=10)
+    assert caught.value.rcvd.code == 4401
+    with live(stage, additional_headers={"Authorization": "Bearer correct-horse-battery"}) as socket:
+        assert json.loads(socket.recv(timeout=10))["type"] == "snapshot"
+
+
+def test_a_wrong_since_is_refused(stage):
+    stage.start()
+    from websockets.exceptions import InvalidStatus
+
+    with pytest.raises(InvalidStatus), live(stage, "?since=abc"):
+        pass
+
+
+def test_a_lagging_subscriber_is_lost_and_costs_no_memory():
+    subscriber = Subscriber(3)
+    for number in range(10):
+        subscriber.put(Frame("beat", number, "{}"))
+    assert subscriber.lost
+    assert [asyncio.run(subscriber.get()).seq for _ in range(3)] == [0, 1, 2]
+
+
+def test_a_slow_tab_is_dropped_and_told_where_to_resume(make_stage, makers):
+    stage = make_stage(queue_frames=2, poll_ms=20)
+    tracks = [makers["track"](n, attributes={"pad": "x" * 4000}) for n in range(60)]
+    stage.publish(*tracks)
+    stage.start()
+    with live(stage, max_queue=1) as socket:
+        socket.recv(timeout=10)
+        health = f"http://127.0.0.1:{stage.port}/metrics"
+        end = time.monotonic() + 60
+        # the tab does not read: kernel buffers fill, then its queue, and then it is lost
+        while "birddog_console_tabs_lost_total 1" not in httpx.get(health).text:
+            assert time.monotonic() < end, "never dropped"
+            stage.publish(*tracks)
+        with pytest.raises(ConnectionClosed) as caught:
+            while True:
+                socket.recv(timeout=20)
+        assert caught.value.rcvd is None or caught.value.rcvd.code == 4408
+
+
+def test_the_stream_is_the_same_as_server_sent_events(stage, makers):
+    address = stage.start()
+
+    def read(headers: dict[str, str], wanted: int) -> list[tuple[str, str, dict]]:
+        events, fields = [], {}
+        with httpx.stream("GET", f"{address}/v1/stream", headers=headers, timeout=10) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            for line in answer.iter_lines():
+                if line:
+                    name, _, value = line.partition(": ")
+                    fields[name] = value
+                elif fields:
+                    events.append((fields["event"], fields["id"], json.loads(fields["data"])))
+                    fields = {}
+                    if len(events) == wanted:
+                        return events
+        raise AssertionError("the stream ended")
+
+    ((kind, ident, body),) = read({}, 1)
+    assert (kind, body["type"]) == ("snapshot", "snapshot")
+    stage.publish(makers["track"](2))
+    ((kind, _, body),) = read({"Last-Event-ID": ident}, 1)
+    assert kind == "update"
+    assert [t["track_id"] for t in body["tracks"]] == ["T2"]
+
+
+def test_nothing_is_missed_between_the_snapshot_and_the_first_update(stage, makers):
+    """Rows that are written while a new tab is being given its snapshot arrive in it or after it."""
+    settings = stage.settings
+
+    async def main() -> None:
+        reader = PictureReader(stage.picture)
+        source = Source(reader, stage.writer, time.time_ns)
+        feed = Feed(settings, source, Health(lambda: {}, time.time_ns))
+        real = source.changes
+        store = PictureWriter(stage.picture)
+
+        def slow(since: int):
+            if since == 0:
+                # the worst moment: after the cursor was asked for, before the rows are read
+                found = real(since)
+                stage_publish(store, makers["track"](77), found.seq + 1)
+                return found
+            return real(since)
+
+        async with feed.running():
+            end = time.monotonic() + 10
+            while feed.seq == 0:
+                assert time.monotonic() < end
+                await asyncio.sleep(0.02)
+            feed._snapshot = None
+            source.changes = slow
+            subscriber, first = await feed.subscribe(0, "")
+            seen = {t["track_id"] for t in json.loads(first.text)["tracks"]}
+            while "T77" not in seen:
+                frame = await asyncio.wait_for(subscriber.get(), 10)
+                seen |= {t["track_id"] for t in json.loads(frame.text).get("tracks", ())}
+        store.close()
+        reader.close()
+        source.close()
+
+    def stage_publish(store, track, revision):
+        made = PictureWriter(stage.picture)
+        made.begin()
+        made.put("track", track.track_id, revision, track)
+        made.commit(revision)
+        made.close()
+
+    asyncio.run(main())
+
+
+def test_the_store_is_asked_once_for_all_tabs(stage, makers):
+    """One encoding for everybody: eight tabs get the very same text."""
+
+    async def main() -> None:
+        reader = PictureReader(stage.picture)
+        asked = []
+        source = Source(reader, stage.writer, time.time_ns)
+        real = source.changes
+        source.changes = lambda since: (asked.append(since), real(since))[1]
+        feed = Feed(stage.settings, source, Health(lambda: {}, time.time_ns))
+        async with feed.running():
+            end = time.monotonic() + 10
+            while feed.seq == 0:
+                assert time.monotonic() < end
+                await asyncio.sleep(0.02)
+            tabs = [await feed.subscribe(feed.seq, "") for _ in range(8)]
+            asked.clear()
+            stage.publish(makers["track"](2))
+            texts = set()
+            for subscriber, _ in tabs:
+                frame = await asyncio.wait_for(subscriber.get(), 10)
+                while frame.kind != "update":
+                    frame = await asyncio.wait_for(subscriber.get(), 10)
+                texts.add(id(frame.text))
+            assert len(texts) == 1
+            assert len(asked) == 1
+        reader.close()
+        source.close()
+
+    asyncio.run(main())
+
+
+def test_health_names_a_dead_live_channel(stage):
+    async def main() -> list[str]:
+        source = Source(PictureReader(stage.picture), stage.writer, time.time_ns)
+        feed = Feed(stage.settings, source, Health(lambda: {}, time.time_ns))
+        async with feed.running():
+            pass
+        source.close()
+        return feed.problems()
+
+    assert any("live channel has stopped" in p for p in asyncio.run(main()))
