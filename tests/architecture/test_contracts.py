@@ -1,0 +1,188 @@
+"""Who may import whom, who may open a third-party package, who may read a clock, what nobody may write."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+#: A package whose releases break its users has one door each side: (modules that may import it).
+DOORS = {
+    "filterpy": {"tracking/engine_filterpy.py"},
+    "paho": {"ingest/broker.py", "sim/emit_mqtt.py"},
+    "pymodbus": {"ingest/modbus_poll.py", "sim/emit_modbus.py"},
+    "serial": {"ingest/serial_port.py"},
+    "pyais": {"devices/formats/ais.py"},
+    "rasterio": {"imagery/scene.py", "imagery/raster_out.py", "sim/scenes.py"},
+    "PIL": {"imagery/scene.py", "imagery/drone.py", "imagery/thumbnail.py"},
+    "uvicorn": {"opsroom/console/listen.py"},
+    "starlette": {"opsroom/console/"},
+    "sqlite3": {"birddog/journal/sqlite.py", "opsroom/picture_store.py"},
+}
+
+#: Rooms, and single files of other rooms, that may read the wall clock: everybody else is told the time.
+CLOCK_READERS = ("opsroom/", "ingest/", "sim/run.py", "sim/emit", "imagery/watch.py")
+
+CLOCKS = {
+    "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "localtime", "gmtime", "ctime",
+    "now", "utcnow", "today",
+}  # fmt: skip
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """(line, dotted name) of every import, also inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.lineno, node.module
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str]]:
+    """(node, dotted name as written) of every call of a name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+            yield node, ast.unparse(node.func)
+
+
+def clock_reads(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """(line, call) of every reading of a clock, by whatever name the module was imported."""
+    named = {"time": "time", "datetime": "datetime", "date": "date"}
+    single: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name in ("time", "datetime"):
+                    named[alias.asname or alias.name] = alias.name
+        elif isinstance(node, ast.ImportFrom) and node.module in ("time", "datetime"):
+            for alias in node.names:
+                if node.module == "time" and alias.name in CLOCKS:
+                    single.add(alias.asname or alias.name)
+                else:
+                    named[alias.asname or alias.name] = alias.name
+    for node in ast.walk(tree):
+        # also without a call: `clock=time.time` hands the clock on
+        if isinstance(node, ast.Attribute) and node.attr in CLOCKS:
+            base = ast.unparse(node.value)
+            if base.split(".")[0] in named and base.split(".")[-1] in named:
+                yield node.lineno, ast.unparse(node)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in single:
+            yield node.lineno, node.id
+
+
+def test_import_contracts(root):
+    """The contracts of pyproject.toml, by import-linter."""
+    program = "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c())"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--no-cache", "--no-logo"], cwd=root, capture_output=True, text=True, timeout=170
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"Contracts: \d+ kept, 0 broken", done.stdout), done.stdout
+
+
+def test_third_party_doors(shipped):
+    wrong = []
+    for path, tree in shipped.items():
+        for line, name in imports(tree):
+            doors = DOORS.get(name.split(".")[0])
+            if doors and not any(str(path) == door or (door.endswith("/") and str(path).startswith(door)) for door in doors):
+                wrong.append(f"{path}:{line}: {name} has its door in {', '.join(sorted(doors))}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_runtime_packages_are_declared(shipped, packages, project):
+    """Nothing is imported that a plain install would not bring."""
+    said = {re.match(r"[A-Za-z0-9_.-]+", line)[0].lower() for line in project["project"]["dependencies"]}
+    provides = {"paho-mqtt": "paho", "pyserial": "serial", "pillow": "pil"}
+    known = {provides.get(name, name).lower() for name in said} | set(sys.stdlib_module_names) | set(packages)
+    wrong = [
+        f"{path}:{line}: {name} is not among the dependencies in pyproject.toml"
+        for path, tree in shipped.items()
+        for line, name in imports(tree)
+        if name.split(".")[0].lower() not in known and name.split(".")[0] not in known
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_clocks(shipped):
+    """The journal is the clock: below opsroom and the transports everybody is told the time."""
+    wrong = [
+        f"{path}:{line}: {name} reads a clock"
+        for path, tree in shipped.items()
+        if not str(path).startswith(CLOCK_READERS)
+        for line, name in clock_reads(tree)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_files_or_terminal_in_devices_and_tracking(shipped):
+    wrong = [
+        f"{path}:{node.lineno}: {name}(…)"
+        for path, tree in shipped.items()
+        if path.parts[0] in ("devices", "tracking")
+        for node, name in calls(tree)
+        if name in ("open", "print", "input", "breakpoint")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nothing_evaluates_text(trees):
+    """No eval, no exec, no pickle, no shell: neither in the product nor beside it."""
+    modules = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "imp"}
+    wrong = []
+    for path, tree in trees.items():
+        wrong += [f"{path}:{line}: import {name}" for line, name in imports(tree) if name.split(".")[0] in modules]
+        for node, name in calls(tree):
+            if name in ("eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.load"):
+                wrong.append(f"{path}:{node.lineno}: {name}(…)")
+            for word in node.keywords:
+                if word.arg in ("shell", "allow_pickle") and ast.unparse(word.value) != "False":
+                    wrong.append(f"{path}:{node.lineno}: {word.arg}={ast.unparse(word.value)}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_broad_excepts_are_stated_boundaries(trees, root):
+    """`except Exception` re-raises, or its line says ``# boundary: why``; a bare except is nowhere."""
+    wrong = []
+    for path, tree in trees.items():
+        if path.parts[0] == "tests":
+            continue  # ruff asks there
+        lines = (root / path).read_text(encoding="utf-8").splitlines()
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            if node.type is None:
+                wrong.append(f"{path}:{node.lineno}: bare except")
+                continue
+            kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            if not any(ast.unparse(kind) in ("Exception", "BaseException") for kind in kinds):
+                continue
+            raises = isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None
+            if not raises and not re.search(r"#.*boundary: \S+", lines[node.lineno - 1]):
+                wrong.append(f"{path}:{node.lineno}: except {ast.unparse(node.type)} without `# boundary: why`")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time\ntime.time()",
+        "import time as t\nx = t.monotonic_ns",
+        "from time import time_ns as ns\nns()",
+        "from datetime import datetime\ndatetime.now()",
+        "import datetime as dt\ndt.datetime.utcnow()",
+        "import datetime\ndatetime.date.today()",
+    ],
+)
+def test_clock_reads_are_seen(source):
+    assert len(list(clock_reads(ast.parse(source)))) == 1
+
+
+def test_other_names_are_no_clock():
+    source = "import datetime\nself.now()\nbook.now\ndatetime.datetime.fromtimestamp(0, datetime.UTC)\nfix.time"
+    assert list(clock_reads(ast.parse(source))) == []
