@@ -6,6 +6,8 @@ a CEP50 by 1.18 (``birddog.units``).  An altitude says its datum.
 
 An ``Entry`` is one row of the journal; its ``body`` is MessagePack of the struct that
 ``ENTRY_BODIES`` names for its kind.  Fields may be added with a default; none is renamed or retyped.
+
+Over 400 lines: the whole vocabulary on one page, in the order in which a message meets it.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ it has a track in the operation ``open``; else it is nobody's and is left alone 
 sightings and triggers go to every open operation whose area they touch, and to ``open``.
 
 A snapshot that this class cannot read raises ``msgspec.ValidationError``: the caller then folds from the beginning.
+
+Over 400 lines: one class, the fold; whose an observation is and what follows from it are one state.
 """
 
 from __future__ import annotations
