@@ -1,0 +1,341 @@
+"""TCP listener: devices that call us and speak a stream format (UDP: ingest.datagrams).
+
+A connection has one Framer; each of its pieces becomes a Frame (rubbish with ``reject`` set, so that
+its bytes are kept).  What a codec wants answered (Teltonika's 01 and record count) is written only
+when the desk says that the message is on disk, in the order of the messages.  While the intake is
+full, or a device doesn't read what we answer, its socket is not read: TCP holds the sender back.
+
+Beyond loopback a listener needs mutual TLS: anybody who knows an IMEI could write otherwise
+(traccar/traccar#732).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from birddog.errors import ConfigError, UsageError
+from birddog.model import Frame
+from devices import codec
+from devices.codec import Piece
+from ingest.address import check_format, check_listen, is_loopback, written
+from ingest.datagrams import UdpListener, UdpSettings
+from ingest.intake import Intake, Result
+from ingest.sessions import new_session
+
+__all__ = ["TcpListener", "TcpSettings", "UdpListener", "UdpSettings"]
+
+#: How long ``stop`` waits for what was read to be on disk and answered.
+STOP_PATIENCE_S = 3.0
+
+
+class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[[tcp]]``.
+
+    Args:
+        format: a stream format: nmea, ais, teltonika …
+        device: the identity of what calls here (a receiver, a gateway); "" where the payload says it.
+        cert, key, ca: PEM files; a caller must show a certificate signed by ``ca``.
+        identity: "certificate": the certificate's name is the device, "configured": ``device`` is.
+        idle_s: a connection with nothing to say for so long is closed.
+        max_connections: further callers are refused.
+    """
+
+    name: str
+    port: int
+    format: str
+    host: str = "127.0.0.1"
+    device: str = ""
+    cert: str = ""
+    key: str = ""
+    ca: str = ""
+    identity: Literal["configured", "certificate"] = "configured"
+    idle_s: float = 900.0
+    max_connections: int = 2000
+
+
+class TcpListener:
+    """One listening socket and its connections; everything but ``acknowledge`` runs on one event loop."""
+
+    def __init__(self, settings: TcpSettings, intake: Intake, *, exercise: bool = False):
+        field = f"tcp {settings.name!r}"
+        check_listen(settings.host, settings.port, field=field, exercise=exercise)
+        check_format(settings.format, field=f"{field}.format")
+        files = (settings.cert, settings.key, settings.ca)
+        if any(files) and not all(files):
+            raise ConfigError("TLS needs cert, key and ca", field=field)
+        if not is_loopback(settings.host) and not all(files):
+            raise UsageError(f"beyond loopback ({settings.host}) a listener needs cert, key and ca", field=field)
+        self._codec = codec.load(settings.format)
+        if not self._codec.STREAM:
+            raise ConfigError(f"{settings.format} is no stream format: it can't be cut out of a TCP connection",
+                              field=f"{field}.format")
+        if settings.identity == "certificate" and not settings.ca:
+            raise ConfigError("a certificate's name needs cert, key and ca", field=f"{field}.identity")
+        self.settings, self.intake = settings, intake
+        self.name = f"tcp:{settings.name}"
+        self.ports: list[int] = []
+        self.connections: set[_Connection] = set()
+        self.counts = dict.fromkeys(("frames", "bytes", "rejects", "acknowledged", "replies", "unsent_replies",
+                                     "accepted", "refused", "idle_closed", "pauses"), 0)
+        self.last_error = ""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            UsageError: the address can't be had, or a TLS file can't be read.
+        """
+        self._loop = asyncio.get_running_loop()
+        field = f"tcp {self.settings.name!r}"
+        try:
+            self._server = await self._loop.create_server(
+                lambda: _Connection(self), self.settings.host, self.settings.port, ssl=self._tls(), backlog=512)
+        except OSError as error:
+            raise UsageError(f"cannot listen on {self.settings.host}:{self.settings.port}: {error.strerror or error}",
+                             field=field) from error
+        self.ports = sorted({s.getsockname()[1] for s in self._server.sockets})
+
+    async def stop(self) -> None:
+        """No new connection, no more reading; waits for what was read to be stored and answered, then closes."""
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in list(self.connections):
+            connection.hold()
+        deadline = time.monotonic() + STOP_PATIENCE_S
+        while any(c.unfinished for c in self.connections) and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        for connection in list(self.connections):
+            connection.end()
+        while self.connections and time.monotonic() < deadline + 1.0:
+            await asyncio.sleep(0.01)
+        for connection in list(self.connections):
+            connection.abort()
+        self.connections.clear()
+
+    def acknowledge(self, results: list[Result]) -> None:
+        """Called on the writer's thread: the replies go out on the loop, in this order."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended: nobody is connected any more
+                self._loop.call_soon_threadsafe(self._acknowledged, results)
+
+    def status(self) -> dict[str, Any]:
+        """Counters since the start, and what is open now."""
+        return self.counts | {"connected": len(self.connections), "last_error": self.last_error}
+
+    def _acknowledged(self, results: list[Result]) -> None:
+        self.counts["acknowledged"] += len(results)
+        for result in results:
+            result.frame.receipt.acknowledged(result)
+
+    def _tls(self) -> ssl.SSLContext | None:
+        if not self.settings.cert:
+            return None
+        field = f"tcp {self.settings.name!r}"
+        for file in (self.settings.cert, self.settings.key, self.settings.ca):
+            if not Path(file).is_file():
+                raise ConfigError(f"there is no file {file}", field=field)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(self.settings.cert, self.settings.key)
+            context.load_verify_locations(self.settings.ca)
+        except (ssl.SSLError, OSError) as error:
+            raise ConfigError(f"cert, key and ca don't fit: {error}", field=field) from error
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+
+class _Connection(asyncio.Protocol):
+    """One caller.  ``_waiting`` holds the frames of reads that the intake had no room for."""
+
+    def __init__(self, listener: TcpListener):
+        self.listener = listener
+        self._framer = listener._codec.Framer()
+        self._session = new_session(listener.name)
+        self._device = listener.settings.device
+        self._peer = ""
+        self._transport: asyncio.Transport | None = None
+        self._waiting: deque[list[Frame]] = deque()
+        self._outstanding = 0
+        self._asked_room = False
+        self._holding = self._unread = self._ended = self._lost = False
+        self._heard_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # --- the socket ------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        owner = self.listener
+        self._transport = transport
+        if len(owner.connections) >= owner.settings.max_connections:
+            owner.counts["refused"] += 1
+            owner.last_error = f"more than {owner.settings.max_connections} connections"
+            self._ended = True
+            transport.abort()
+            return
+        owner.counts["accepted"] += 1
+        owner.connections.add(self)
+        self._peer = written(transport.get_extra_info("peername"))
+        if owner.settings.identity == "certificate":
+            self._device = _common_name(transport.get_extra_info("peercert"))
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._heard_s = owner._loop.time()
+        self._timer = owner._loop.call_later(owner.settings.idle_s, self._idle)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_s = self.listener._loop.time()
+        self.listener.counts["bytes"] += len(data)
+        self._hand_over(self._framer.feed(data))
+
+    def eof_received(self) -> bool:
+        """The caller has said all; the connection stays open until it got its answers."""
+        self._finish()
+        self._close_when_done()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        if exc is not None:
+            self.listener.last_error = f"{self._peer}: {exc}"
+        if self._timer is not None:
+            self._timer.cancel()
+        self._finish()
+        self._leave_when_done()
+
+    def pause_writing(self) -> None:
+        """The caller doesn't read our answers: it is not read until it does."""
+        self._unread = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._unread = False
+        self._read_on()
+
+    # --- frames ----------------------------------------------------------------------------------
+
+    def _hand_over(self, pieces: list[Piece]) -> None:
+        owner = self.listener
+        now_ns = time.time_ns()
+        frames = [
+            Frame(source=owner.name, format=owner.settings.format, payload=piece.data, received_ns=now_ns, device=self._device,
+                  channel=self._peer, session=self._session, reject=piece.reject, receipt=self)
+            for piece in pieces
+        ]
+        if frames:
+            owner.counts["frames"] += len(frames)
+            owner.counts["rejects"] += sum(1 for frame in frames if frame.reject is not None)
+            self._outstanding += len(frames)
+            self._waiting.append(frames)
+            self._flush()
+
+    def _flush(self) -> None:
+        owner = self.listener
+        while self._waiting:
+            if not owner.intake.offer(owner, self._waiting[0]):
+                if not self._asked_room:
+                    self._asked_room = True
+                    owner.counts["pauses"] += 1
+                    if not self._lost:
+                        self._transport.pause_reading()
+                    owner.intake.when_room(self._room)
+                return
+            self._waiting.popleft()
+        self._read_on()
+        self._leave_when_done()
+
+    def _room(self) -> None:
+        """Called by the intake, on whichever thread made room."""
+        with suppress(RuntimeError):  # the loop has ended
+            self.listener._loop.call_soon_threadsafe(self._there_is_room)
+
+    def _there_is_room(self) -> None:
+        self._asked_room = False
+        self._flush()
+
+    def _read_on(self) -> None:
+        if not (self._waiting or self._unread or self._holding or self._ended or self._lost):
+            self._heard_s = self.listener._loop.time()
+            self._transport.resume_reading()
+
+    def acknowledged(self, result: Result) -> None:
+        """One message is on disk: answer it."""
+        self._outstanding -= 1
+        if result.reply:
+            if self._lost or self._transport.is_closing():
+                self.listener.counts["unsent_replies"] += 1
+            else:
+                self.listener.counts["replies"] += 1
+                self._transport.write(result.reply)
+        self._close_when_done()
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._hand_over(self._framer.finish())
+            self._framer = None
+
+    def _close_when_done(self) -> None:
+        if self._ended and not self.unfinished and not self._lost:
+            self._transport.close()
+
+    def _leave_when_done(self) -> None:
+        if self._lost and not self._waiting and self in self.listener.connections:
+            self.listener.connections.discard(self)
+            self.listener.intake.close_session(self._session)
+
+    def _idle(self) -> None:
+        owner = self.listener
+        paused = bool(self._waiting)
+        left_s = owner.settings.idle_s - (owner._loop.time() - self._heard_s)
+        if left_s <= 0 and not paused:
+            owner.counts["idle_closed"] += 1
+            self.abort() if self._unread else self.end()
+            return
+        self._timer = owner._loop.call_later(max(left_s, 0.05) if not paused else owner.settings.idle_s, self._idle)
+
+    @property
+    def unfinished(self) -> bool:
+        """Something that was read is not stored yet."""
+        return self._outstanding > 0
+
+    def hold(self) -> None:
+        """Read no more."""
+        self._holding = True
+        if not self._lost:
+            self._transport.pause_reading()
+
+    def end(self) -> None:
+        """Send what waits to be sent, then close; a caller who doesn't take it is cut off."""
+        if not self._lost:
+            self._transport.close()
+            self.listener._loop.call_later(STOP_PATIENCE_S, self.abort)
+
+    def abort(self) -> None:
+        """Close at once."""
+        if not self._lost:
+            self._transport.abort()
+
+
+def _common_name(certificate: dict[str, Any] | None) -> str:
+    for part in (certificate or {}).get("subject", ()):
+        for key, value in part:
+            if key == "commonName":
+                return value
+    return ""

@@ -1,0 +1,56 @@
+"""What every transport needs: session names that never repeat, waiting longer after each failure, and topics' devices.
+
+A session is one connection (or, where one connection carries many senders, one sender on it): the
+desk keeps one decoder's state for each, in order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+
+#: Differs for each start of the process, so that no session of an earlier run has the same name.
+_START = os.urandom(5).hex()
+_COUNTER = itertools.count(1)
+
+#: OwnTracks appends the kind of message to the phone's topic (booklet, "Topics").
+_OWNTRACKS_TAILS = frozenset(
+    {"event", "waypoint", "waypoints", "cmd", "dump", "info", "beacon", "step", "status", "request", "card"}
+)
+
+
+def new_session(source: str) -> str:
+    """A name for a new connection of ``source``, unique over all runs."""
+    return f"{source}/{_START}-{next(_COUNTER)}"
+
+
+def device_of_topic(format: str, topic: str) -> str:
+    """The identity that a topic states: an OwnTracks phone's; "" where only the payload knows."""
+    if format != "owntracks":
+        return ""
+    levels = topic.split("/")
+    if len(levels) > 3 and levels[-1] in _OWNTRACKS_TAILS:
+        levels.pop()
+    return levels[-1]
+
+
+class Backoff:
+    """Waits that double from ``first_s`` to ``most_s``, each shortened by up to half at random.
+
+    The jitter keeps many clients of one server, that all lost it at once, from coming back at once.
+    """
+
+    def __init__(self, first_s: float, most_s: float):
+        self._first_s, self._most_s = first_s, most_s
+        self.failures = 0
+
+    def next_s(self) -> float:
+        """How long to wait after one more failure."""
+        whole_s = min(self._first_s * 2.0 ** min(self.failures, 30), self._most_s)
+        self.failures += 1
+        return whole_s * random.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """It worked: begin at the first wait again."""
+        self.failures = 0

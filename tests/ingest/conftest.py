@@ -1,0 +1,122 @@
+"""What the transports' tests share: a toy stream format, and a desk that commits when the test says so."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from birddog.model import Reading, Reject
+from devices import codec
+from devices.codec import Decoded, Piece, rejected
+from ingest.intake import Closed, Intake, Result
+
+
+class Toyline:
+    """Format ``toyline``: ``$name value time`` and LF a frame; anything else is rubbish.  The reply is ``+name`` LF."""
+
+    VERSION, STREAM = 1, True
+
+    class Framer:
+        def __init__(self):
+            self._buffer, self._offset = b"", 0
+
+        def feed(self, data):
+            self._buffer += data
+            pieces = []
+            while b"\n" in self._buffer:
+                line, _, self._buffer = self._buffer.partition(b"\n")
+                pieces.append(self._piece(line + b"\n", line.startswith(b"$")))
+            return pieces
+
+        def finish(self):
+            rest, self._buffer = self._buffer, b""
+            return [self._piece(rest, False)] if rest else []
+
+        def _piece(self, data, good):
+            piece = Piece(self._offset, data, None if good else Reject("framing", "no line of ours"))
+            self._offset += len(data)
+            return piece
+
+    class Decoder:
+        def decode(self, message):
+            parts = message.payload.decode("latin-1").lstrip("$").split()
+            if len(parts) < 2:
+                return rejected("format", "wants a name and a value", reply=b"-\n")
+            time_ns = int(parts[2]) * 1_000_000_000 if len(parts) > 2 else message.received_ns
+            reading = Reading(device=message.device or parts[0], time_ns=time_ns, quantity="motion", value=parts[1],
+                              time_source="device" if len(parts) > 2 else "server")
+            return Decoded(observations=(reading,), device=parts[0], reply=b"+" + parts[0].encode() + b"\n")
+
+
+class Toydot:
+    """Format ``toydot``: no stream format; the whole payload is the value."""
+
+    VERSION, STREAM = 1, False
+
+    class Decoder:
+        def decode(self, message):
+            reading = Reading(device=message.device or "d", time_ns=message.received_ns, time_source="server",
+                              quantity="motion", value=message.payload.decode())
+            return Decoded(observations=(reading,), reply=b"ok:" + message.payload)
+
+
+class HandDesk:
+    """Takes what the intake holds when told to, and acknowledges it when told to."""
+
+    def __init__(self, capacity=10_000):
+        self.intake = Intake(capacity)
+        self.frames, self.closed, self.order = [], [], []
+        self._pending = []
+
+    def take(self, wait_s=0.05):
+        for item in self.intake.take(10_000, wait_s):
+            if isinstance(item, Closed):
+                self.closed.append(item.session)
+                self.order.append(("closed", item.session))
+            else:
+                source, frames = item
+                self.frames += frames
+                self.order += [("frame", f.payload) for f in frames]
+                self._pending.append((source, frames))
+        return self
+
+    def commit(self, reply=None):
+        pending, self._pending = self._pending, []
+        for source, frames in pending:
+            source.acknowledge([Result(f, "stored", reply(f) if reply else None) for f in frames])
+        return sum(len(frames) for _, frames in pending)
+
+    def until(self, condition, *, deadline_s=20.0, commit=True):
+        """Take (and commit) until the condition holds."""
+        end = time.monotonic() + deadline_s
+        while not condition():
+            assert time.monotonic() < end, "did not happen in time"
+            self.take()
+            if commit:
+                self.commit()
+
+    @property
+    def payloads(self):
+        return [f.payload for f in self.frames]
+
+
+@pytest.fixture
+def toys(monkeypatch):
+    """The formats ``toyline`` and ``toydot`` are there."""
+    mine = {"toyline": Toyline, "toydot": Toydot}
+    known, load = codec.known, codec.load
+    monkeypatch.setattr(codec, "known", lambda name: name in mine or known(name))
+    monkeypatch.setattr(codec, "load", lambda name: mine.get(name) or load(name))
+    return mine
+
+
+@pytest.fixture
+def desk():
+    return HandDesk()
+
+
+@pytest.fixture
+def hand_desk():
+    """To make one with a capacity of its own."""
+    return HandDesk
