@@ -22,7 +22,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "operation": ("operation", "open, list and close cases"),
     "device": ("device", "enrol, attach, place, list and retire devices"),
     "journal": ("journal", "count, tail and export what arrived"),
+    "decode": ("decode", "what a message or a capture says, without a journal"),
     "rebuild": ("rebuild", "make every derived table again from the journal and compare"),
+    "locate": ("locate", "where tracks were at asked times, from a file of their fixes"),
+    "sim": ("sim", "the simulator: scenarios in real wire formats, load, and scores against the truth"),
 }
 
 

@@ -1,0 +1,202 @@
+"""The device models: what each kind of device would say of the truth, in its own bytes.
+
+A model is a generator of emissions in the order of their time.  It measures the world at a second, adds its noise,
+its clock's error and now and then an outlier, and writes the message with its format's own ``encode``.  Each device
+has a random stream of its own (sim.world.stream).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+
+from birddog.units import NS, R68_PER_SIGMA
+from sim import faults, wire
+from sim.emission import Emission
+from sim.scenario import Ais, Camera, DeviceTable, Gps, Phone, Portal, Scenario, Sensor, Tracker, topics
+from sim.world import State, World, stream
+
+#: The first report comes within so many seconds, so that the map is not empty.
+FIRST_S = 3.0
+
+
+class Measured:
+    """A position as a receiver has it.
+
+    Args:
+        lat_deg, lon_deg, speed_mps, course_deg: with their noise.
+        sigma_m: one sigma per axis of this fix, as the receiver believes.
+    """
+
+    __slots__ = ("course_deg", "lat_deg", "lon_deg", "sigma_m", "speed_mps", "truth")
+
+    def __init__(self, world: World, name: str, t_s: float, sigma_m: float, rng: random.Random, bad: faults.Faults):
+        truth: State = world.state(name, t_s)
+        self.truth = truth
+        self.sigma_m = sigma_m * math.exp(rng.gauss(0.0, 0.2))
+        e, n = truth.e_m + rng.gauss(0.0, self.sigma_m), truth.n_m + rng.gauss(0.0, self.sigma_m)
+        if bad.outlier and rng.random() < bad.outlier:
+            angle = rng.uniform(0.0, math.tau)
+            e, n = e + bad.outlier_m * math.cos(angle), n + bad.outlier_m * math.sin(angle)
+        self.lat_deg, self.lon_deg = world.frame.geodetic(e, n)
+        ve, vn = truth.ve_mps + rng.gauss(0.0, 0.15), truth.vn_mps + rng.gauss(0.0, 0.15)
+        self.speed_mps = math.hypot(ve, vn)
+        self.course_deg = math.degrees(math.atan2(ve, vn)) % 360.0
+
+
+def _beats(d: DeviceTable, rng: random.Random) -> Iterator[float]:
+    """The seconds at which a device reports: its interval, a phase of its own and a little jitter."""
+    first = rng.uniform(0.2, min(d.interval_s, FIRST_S))
+    k = 0
+    while True:
+        yield first + k * d.interval_s + rng.uniform(0.0, min(0.05 * d.interval_s, 0.5))
+        k += 1
+
+
+def _device_ns(d: DeviceTable, start_ns: int, t_s: float) -> int:
+    return start_ns + int((t_s + d.clock_error_s) * NS)
+
+
+def phone(d: Phone, s: Scenario, world: World, start_ns: int, rng: random.Random) -> Iterator[Emission]:
+    """OwnTracks: whole seconds, accuracy as a 68 % radius, battery falling by 1 % in ten minutes."""
+    topic = (topics(d) or (f"birddog/v1/{d.id}/owntracks",))[0]
+    for t_s in _beats(d, rng):
+        time_s = math.floor(start_ns / NS + t_s + d.clock_error_s)
+        measured_s = time_s - start_ns / NS - d.clock_error_s  # the phone states whole seconds: it measured then
+        m = Measured(world, d.on, measured_s, d.sigma_m, rng, d.faults)
+        payload = wire.owntracks(
+            lat_deg=m.lat_deg, lon_deg=m.lon_deg, time_ns=time_s * NS, accuracy_m=m.sigma_m * R68_PER_SIGMA,
+            speed_mps=m.speed_mps, course_deg=m.course_deg, battery_percent=max(d.battery - t_s / 600.0, 1.0), user_device=d.id,
+        )  # fmt: skip
+        yield Emission(
+            at_ns=int(t_s * NS), device=d.id, stream=d.id, transport=d.transport, format="owntracks", channel=topic,
+            payload=payload,
+        )  # fmt: skip
+
+
+def tracker(d: Tracker, s: Scenario, world: World, start_ns: int, rng: random.Random) -> Iterator[Emission]:
+    """Teltonika codec 8 Extended: the login first, then ``batch`` records a packet."""
+    yield Emission(at_ns=0, device=d.id, stream=d.id, transport=d.transport, format="teltonika", login=True,
+                   payload=wire.teltonika_login(d.id))
+    records: list[wire.TrackerRecord] = []
+    for t_s in _beats(d, rng):
+        m = Measured(world, d.on, t_s, d.sigma_m, rng, d.faults)
+        records.append(wire.TrackerRecord(
+            time_ns=_device_ns(d, start_ns, t_s), lat_deg=m.lat_deg, lon_deg=m.lon_deg, speed_mps=m.speed_mps,
+            course_deg=m.course_deg, satellites=rng.randint(6, 14), moving=m.speed_mps > 0.5,
+            battery_volt=round(max(4.1 - t_s / 36_000.0, 3.4), 2),
+        ))  # fmt: skip
+        if len(records) >= d.batch:
+            yield Emission(
+                at_ns=int(t_s * NS), device=d.id, stream=d.id, transport=d.transport, format="teltonika",
+                payload=wire.teltonika(records), records=len(records),
+            )  # fmt: skip
+            records = []
+
+
+def gps(d: Gps, s: Scenario, world: World, start_ns: int, rng: random.Random) -> Iterator[Emission]:
+    """NMEA 0183: RMC and GGA of a whole second, just after it."""
+    first_s = -(start_ns % NS) / NS + 1.0  # the next whole second of UTC
+    k = 0
+    while True:
+        t_s = first_s + k * d.interval_s
+        m = Measured(world, d.on, t_s, d.sigma_m, rng, d.faults)
+        yield Emission(
+            at_ns=int((t_s + 0.12) * NS), device=d.id, stream=d.id, transport=d.transport, format="nmea",
+            payload=wire.nmea(time_ns=_device_ns(d, start_ns, t_s), m=m, satellites=rng.randint(7, 12)),
+        )  # fmt: skip
+        k += 1
+
+
+def ais(d: Ais, s: Scenario, world: World, start_ns: int, rng: random.Random) -> Iterator[Emission]:
+    """Class A: a position report each interval, name and type every ``static_s``; as the receiver hands it on."""
+    length, beam = next((t.length_m, t.beam_m) for t in s.thing if t.name == d.on)
+    static_due = 0.0
+    for t_s in _beats(d, rng):
+        m = Measured(world, d.on, t_s, d.sigma_m, rng, d.faults)
+        report = wire.ais_position(mmsi=int(d.id), time_ns=_device_ns(d, start_ns, t_s), m=m)
+        sent = [report]
+        if t_s >= static_due:
+            static_due = t_s + d.static_s
+            sent.append(wire.ais_static(mmsi=int(d.id), name=d.ship_name, ship_type=d.ship_type, length_m=length, beam_m=beam))
+        for k, payload in enumerate(sent):
+            yield Emission(at_ns=int((t_s + 0.05 * k) * NS), device=d.id, stream=d.receiver, transport=d.transport,
+                           format="ais", payload=payload)
+
+
+def portal(d: Portal, s: Scenario, world: World, start_ns: int, rng: random.Random) -> Iterator[Emission]:
+    """Impinj: one message a read, of every tag that is near; some reads are missed."""
+    for t_s in _beats(d, rng):
+        for tag in s.epc:
+            at = world.state(tag.on, t_s)
+            away_m = math.hypot(at.e_m - d.at[0], at.n_m - d.at[1])
+            if away_m > d.range_m or rng.random() < d.missed:
+                continue
+            payload = wire.impinj(
+                reader=d.id, time_ns=_device_ns(d, start_ns, t_s), epc_uri=tag.uri, antenna=rng.randint(1, d.antennas),
+                rssi_dbm=round(-45.0 - 25.0 * math.log10(max(away_m, 1.0)) + rng.gauss(0.0, 2.0), 1),
+            )  # fmt: skip
+            yield Emission(at_ns=int(t_s * NS), device=d.id, stream=d.id, transport=d.transport, format="impinj",
+                           channel=d.topic, payload=payload)
+
+
+def sensor(d: Sensor, s: Scenario, world: World, start_ns: int, rng: random.Random) -> Iterator[Emission]:
+    """Modbus: what the holding registers of the unit hold (sim.wire draws the map)."""
+    k = 0
+    while True:
+        t_s = k * d.interval_s
+        door = faults.inside(d.door, t_s, d.period_s) is not None
+        shake = abs(rng.gauss(0.05, 0.02))
+        for name in world.visible(t_s):
+            at = world.state(name, t_s)
+            away = math.hypot(at.e_m - d.at[0], at.n_m - d.at[1]) / d.range_m
+            shake += SHAKE_MM_S.get(world.things[name].klass, 0.0) * min(at.speed_mps / 5.0, 1.0) / (1.0 + 3.0 * away * away)
+        values = wire.SensorValues(
+            door_open=door, light=door, seismic_mm_s=shake, battery_volt=3.6 - t_s / 360_000.0,
+            temperature_c=7.0 - 3.0 * math.sin(t_s / 3600.0) + rng.gauss(0.0, 0.1),
+            lux=(180.0 if door else 0.4) * rng.uniform(0.95, 1.05),
+        )  # fmt: skip
+        registers = wire.sensor_registers(values)
+        yield Emission(
+            at_ns=int(t_s * NS), device=d.id, stream=d.id, transport=d.transport, format="modbus", unit=d.unit,
+            registers=tuple(enumerate(registers)), payload=wire.modbus(unit=d.unit, registers=registers),
+        )  # fmt: skip
+        k += 1
+
+
+def camera(d: Camera, s: Scenario, world: World, start_ns: int, rng: random.Random) -> Iterator[Emission]:
+    """SAR: a scene each interval, handed on two seconds after it was taken."""
+    import numpy as np
+
+    from sim import scenes
+
+    lat, lon = world.frame.geodetic(*d.at)
+    grid = scenes.grid_about(lat_deg=lat, lon_deg=lon, size_px=d.size_px, pixel_m=d.pixel_m)
+    noise = np.random.default_rng(rng.getrandbits(64))
+    k = 0
+    while True:
+        t_s = d.first_s + k * d.interval_s
+        time_ns = _device_ns(d, start_ns, t_s)
+        pixels = scenes.amplitude(world, grid, t_s, looks=d.looks, ship_db=d.ship_db, rng=noise)
+        yield Emission(
+            at_ns=int((t_s + 2.0) * NS), device=d.id, stream=d.id, transport=d.transport, format="scene",
+            channel=scenes.file_name(d.id, time_ns), payload=scenes.geotiff(pixels, grid, time_ns, d.id),
+        )  # fmt: skip
+        k += 1
+
+
+#: What a geophone feels of a thing that drives over it, mm/s.
+SHAKE_MM_S = {"lorry": 4.0, "van": 1.5, "walker": 0.05}
+
+#: kind of device -> its model.
+MODELS: dict[type, object] = {
+    Phone: phone, Tracker: tracker, Gps: gps, Ais: ais, Portal: portal, Sensor: sensor, Camera: camera,
+}  # fmt: skip
+
+
+def emissions(d: DeviceTable, s: Scenario, world: World, seed: int, start_ns: int) -> Iterator[Emission]:
+    """All that one device sends, for ever, with what goes wrong on the way."""
+    model = MODELS[type(d)]
+    sent = model(d, s, world, start_ns, stream(seed, "device", d.id))  # type: ignore[operator]
+    return faults.apply(sent, d.faults, stream(seed, "faults", d.id))

@@ -1,0 +1,84 @@
+"""MQTT as a target: one paho client a device, QoS 1, a bounded window of messages in flight.
+
+The client id is the device's identity, as on the plain port of the endpoint.  A lost connection is taken up again by
+paho and what was not acknowledged is sent again, marked DUP.
+"""
+
+from __future__ import annotations
+
+import time
+
+from birddog.errors import UsageError
+from sim.emission import Emission
+from sim.emit import Target
+
+IN_FLIGHT = 100
+KEEP_ALIVE_S = 30
+
+
+class MqttEmitter:
+    """All MQTT devices of a scenario against one broker or endpoint."""
+
+    def __init__(self, target: Target):
+        self._target = target
+        self._clients: dict[str, object] = {}
+        self._pending: dict[str, list] = {}
+        self.acknowledged = 0
+        # fail at once, in words, where nobody listens
+        self._client("birddog-sim").publish  # noqa: B018
+        self._drop("birddog-sim")
+
+    def send(self, emission: Emission) -> None:
+        """Publish with QoS 1; the answer is counted later."""
+        client = self._client(emission.stream)
+        pending = self._pending[emission.stream]
+        pending.append(client.publish(emission.channel, emission.payload, qos=1))  # type: ignore[attr-defined]
+        while pending and pending[0].is_published():
+            pending.pop(0)
+            self.acknowledged += 1
+
+    def close(self, wait_s: float) -> list[str]:
+        """Wait for the last PUBACKs, then DISCONNECT."""
+        deadline = time.monotonic() + wait_s
+        left = []
+        for name, pending in self._pending.items():
+            for info in pending:
+                info.wait_for_publish(max(deadline - time.monotonic(), 0.01))
+                self.acknowledged += info.is_published()
+            open_ = sum(not info.is_published() for info in pending)
+            if open_:
+                left.append(f"{self._target.text}: {name}: {open_} messages were not acknowledged")
+        for name in list(self._clients):
+            self._drop(name)
+        return left
+
+    def _client(self, name: str):
+        client = self._clients.get(name)
+        if client is None:
+            from paho.mqtt.client import Client
+            from paho.mqtt.enums import CallbackAPIVersion
+
+            client = Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=True)
+            client.max_inflight_messages_set(IN_FLIGHT)
+            client.max_queued_messages_set(0)
+            client.reconnect_delay_set(1, 5)
+            if self._target.tls:
+                client.tls_set()
+            try:
+                client.connect(self._target.host, self._target.port, keepalive=KEEP_ALIVE_S)
+            except OSError as error:
+                raise UsageError(f"{self._target.text}: cannot connect: {error}", field="--to") from error
+            client.loop_start()
+            self._clients[name] = client
+            self._pending[name] = []
+        return client
+
+    def _drop(self, name: str) -> None:
+        client = self._clients.pop(name)
+        client.disconnect()  # type: ignore[attr-defined]
+        client.loop_stop()  # type: ignore[attr-defined]
+
+
+def open_target(target: Target) -> MqttEmitter:
+    """Connect once, to see that somebody listens."""
+    return MqttEmitter(target)

@@ -1,0 +1,24 @@
+"""The simulator's pen: what a device model has measured, written by the format's own ``encode``.
+
+The only place in this room that calls a codec; the models say what a device measured, this says it in the codec's words.
+"""
+
+from __future__ import annotations
+
+from devices import codec
+
+
+def owntracks(
+    *, lat_deg: float, lon_deg: float, time_ns: int, accuracy_m: float, speed_mps: float, course_deg: float,
+    battery_percent: float, user_device: str,
+) -> bytes:  # fmt: skip
+    """One OwnTracks location."""
+    return codec.load("owntracks").encode(
+        lat_deg=lat_deg, lon_deg=lon_deg, time_ns=time_ns, accuracy_m=accuracy_m, speed_mps=speed_mps, course_deg=course_deg,
+        battery_percent=battery_percent, user_device=user_device,
+    )  # fmt: skip
+
+
+def load_payload(lat_deg: float, lon_deg: float, time_ns: int, number: int) -> bytes:
+    """A small OwnTracks message of the load generator; ``number`` makes every one another."""
+    return b'{"_type":"location","lat":%.6f,"lon":%.6f,"tst":%d,"n":%d}' % (lat_deg, lon_deg, time_ns // 1_000_000_000, number)
