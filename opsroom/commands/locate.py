@@ -1,0 +1,117 @@
+"""``birddog locate``: where tracks were at asked times, from a file of their fixes."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument("--fixes", required=True, metavar="FILE", help="CSV track_id,t,lat,lon or track_id,t,e_m,n_m; optional "
+                        "sigma_m, sog_mps, cog_deg, class")
+    parser.add_argument("--at", required=True, metavar="FILE", help="CSV track_id,t: one row a question")
+    parser.add_argument("--mode", required=True, choices=("live", "smoothed"), help="live: earlier fixes only; smoothed: all")
+    parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer every question, in order; where nothing can be said the row's values are empty."""
+    from opsroom.csv_rows import number, optional, rows, taken, time_ns
+    from tracking.locate import PastFix, Question, locate
+
+    columns, lines = rows(args.fixes, ("track_id", "t"), either=(("lat", "lon"), ("e_m", "n_m")))
+    geodetic = "lat" in columns and "lon" in columns
+    x, y = ("lon", "lat") if geodetic else ("e_m", "n_m")
+    wanted = {
+        "track_id": _name, "t": time_ns, x: _longitude if geodetic else number, y: _latitude if geodetic else number,
+        "sigma_m": optional(_positive), "sog_mps": optional(number), "cog_deg": optional(number),
+    }  # fmt: skip
+    fixes = []
+    for line, row in lines:
+        got = taken(args.fixes, line, row, wanted)
+        if got is None:
+            continue
+        ve = vn = None
+        if got["sog_mps"] is not None and got["cog_deg"] is not None:
+            course = math.radians(got["cog_deg"])
+            ve, vn = got["sog_mps"] * math.sin(course), got["sog_mps"] * math.cos(course)
+        fixes.append(
+            PastFix(
+                track_id=got["track_id"], time_ns=got["t"], x=got[x], y=got[y], sigma_m=got["sigma_m"], ve_mps=ve, vn_mps=vn,
+                klass=(row.get("class") or "").strip(),
+            )
+        )  # fmt: skip
+    _, lines = rows(args.at, ("track_id", "t"))
+    questions, said = [], []
+    for line, row in lines:
+        got = taken(args.at, line, row, {"track_id": _name, "t": time_ns})
+        if got is not None:
+            questions.append(Question(got["track_id"], got["t"]))
+            said.append(row["t"].strip())
+    answers = locate(fixes, questions, mode=args.mode, geodetic=geodetic)
+    empty = sum(a is None for a in answers)
+    if empty:
+        print(f"birddog locate: {empty} of {len(answers)} questions have no fix that may be used; their values are empty",
+              file=sys.stderr)
+    text = ["track_id,t,lat_deg,lon_deg,e_m,n_m,p_ee,p_en,p_nn"]
+    for question, t, answer in zip(questions, said, answers, strict=True):
+        name = _quoted(question.track_id)
+        if answer is None:
+            text.append(f"{name},{t},,,,,,,")
+            continue
+        where = f"{answer.y:.9f},{answer.x:.9f}" if geodetic else ","
+        p = f"{answer.p_ee:.6g},{answer.p_en:.6g},{answer.p_nn:.6g}"
+        text.append(f"{name},{t},{where},{answer.e_m:.4f},{answer.n_m:.4f},{p}")
+    _write(args.out, "\n".join(text) + "\n")
+    return 0
+
+
+def _write(path: str | None, text: str) -> None:
+    if path is None:
+        sys.stdout.write(text)
+        return
+    from birddog.errors import UsageError
+
+    try:
+        with open(path, "w", encoding="utf-8", newline="") as out:
+            out.write(text)
+    except OSError as error:
+        raise UsageError(error.strerror or str(error), file=path) from None
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\r\n') else text
+
+
+def _name(text: str | None) -> str:
+    if text is None or text == "":
+        raise ValueError("missing")
+    return text
+
+
+def _within(text: str | None, most: float) -> float:
+    from opsroom.csv_rows import number
+
+    value = number(text)
+    if not -most <= value <= most:
+        raise ValueError(f"{text} is beyond {most:g}")
+    return value
+
+
+def _latitude(text: str | None) -> float:
+    return _within(text, 90.0)
+
+
+def _longitude(text: str | None) -> float:
+    return _within(text, 180.0)
+
+
+def _positive(text: str | None) -> float:
+    from opsroom.csv_rows import number
+
+    value = number(text)
+    if not value > 0.0:
+        raise ValueError(f"{text} is not over 0")
+    return value

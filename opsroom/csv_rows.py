@@ -1,0 +1,105 @@
+"""CSV files of people and programs: columns by name in any order, and a bad row refused with its line number.
+
+RFC 4180, UTF-8 (a byte-order mark is let pass).  A missing column is the caller's error and ends the command; a row
+whose required value is missing, no number or not finite is said on stderr and left out.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from birddog.errors import UsageError
+from birddog.units import ns_from_text
+
+
+def rows(
+    path: str, required: tuple[str, ...], *, either: tuple[tuple[str, ...], ...] = ()
+) -> tuple[list[str], Iterator[tuple[int, dict]]]:
+    """(columns, (line number, row) …) of a file.
+
+    Args:
+        required: columns that must be there.
+        either: groups of columns of which one must be there whole.
+
+    Raises:
+        UsageError: the file cannot be read, is not UTF-8, or lacks a column.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as source:
+            text = source.read()
+    except OSError as error:
+        raise UsageError(error.strerror or str(error), file=path) from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"not UTF-8: {error.reason} at byte {error.start}", file=path) from None
+    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    try:
+        columns = next(reader)
+    except (StopIteration, csv.Error):
+        raise UsageError("empty: a header row was expected", file=path, line=1) from None
+    for name in required:
+        if name not in columns:
+            raise UsageError(f"no such column; expected {', '.join(required)}", file=path, line=1, field=name)
+    if either and not any(all(name in columns for name in group) for group in either):
+        wanted = " or ".join(", ".join(group) for group in either)
+        raise UsageError(f"columns missing: {wanted}", file=path, line=1)
+
+    def each() -> Iterator[tuple[int, dict]]:
+        try:
+            for values in reader:
+                if values:
+                    yield reader.line_num, dict(zip(columns, values, strict=False))
+        except csv.Error as error:
+            raise UsageError(f"not CSV: {error}", file=path, line=reader.line_num) from None
+
+    return columns, each()
+
+
+def refused(path: str, line: int, field: str, why: str) -> None:
+    """Say which row is left out, and why."""
+    print(f"{path}:{line}: {field}: {why}; row left out", file=sys.stderr)
+
+
+def number(text: str | None) -> float:
+    """A finite number.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if text is None or text.strip() == "":
+        raise ValueError("missing")
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is not finite")
+    return value
+
+
+def time_ns(text: str | None) -> int:
+    """ISO 8601 with an offset, or POSIX seconds.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if text is None or text.strip() == "":
+        raise ValueError("missing")
+    return ns_from_text(text)
+
+
+def taken(path: str, line: int, row: dict, wanted: dict[str, Callable[[str | None], Any]]) -> dict[str, Any] | None:
+    """The wanted values of a row by their readers; None, and a word on stderr, where one cannot be read."""
+    out = {}
+    for name, read in wanted.items():
+        try:
+            out[name] = read(row.get(name))
+        except ValueError as error:
+            refused(path, line, name, str(error))
+            return None
+    return out
+
+
+def optional(read: Callable[[str | None], Any]) -> Callable[[str | None], Any]:
+    """The same reader, with None for an empty or absent value."""
+    return lambda text: None if text is None or text.strip() == "" else read(text)

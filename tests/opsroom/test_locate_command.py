@@ -1,0 +1,62 @@
+"""`birddog locate`: the promised form, refused rows, errors in one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from opsroom.cli import main
+
+HEAD = "track_id,t,lat_deg,lon_deg,e_m,n_m,p_ee,p_en,p_nn"
+
+
+@pytest.fixture
+def files(tmp_path):
+    fixes, at = tmp_path / "fixes.csv", tmp_path / "at.csv"
+    fixes.write_text(
+        "t,track_id,extra,lat,lon,sigma_m\n"
+        + "".join(f"{1_790_000_000 + 10 * k},a,x,{50 + k * 1e-4},-1.0,5\n" for k in range(20))
+        + "1790000050,a,x,nan,-1.0,5\n2026-01-01T00:00:00,a,x,50,-1,5\n1790000055,a,x,50.0,,5\n",
+        encoding="utf-8",
+    )
+    at.write_text("track_id,t\na,1790000195.5\nb,1790000100\na,2026-09-21T13:35:00Z\n", encoding="utf-8")
+    return fixes, at
+
+
+def run(*args) -> int:
+    return main(["locate", *map(str, args)])
+
+
+def test_one_row_a_question_in_order(files, capsys):
+    fixes, at = files
+    assert run("--fixes", fixes, "--at", at, "--mode", "live") == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0] == HEAD and [line.split(",")[:2] for line in lines[1:]] == [
+        ["a", "1790000195.5"], ["b", "1790000100"], ["a", "2026-09-21T13:35:00Z"],
+    ]  # fmt: skip
+    assert float(lines[1].split(",")[2]) == pytest.approx(50 + 19.55e-4, abs=5e-5)
+    assert lines[2] == "b,1790000100,,,,,,,"
+    assert [f"{fixes}:{n}:" in err for n in (22, 23, 24)] == [True] * 3 and "Traceback" not in err
+
+
+def test_a_plane_has_no_degrees(tmp_path, capsys):
+    (tmp_path / "f").write_text("track_id,t,e_m,n_m\n" + "".join(f"a,{k},{3 * k},{-k}\n" for k in range(30)))
+    (tmp_path / "q").write_text("track_id,t\na,14.5\n")
+    assert run("--fixes", tmp_path / "f", "--at", tmp_path / "q", "--mode", "smoothed", "--out", tmp_path / "o") == 0
+    assert capsys.readouterr().out == ""
+    row = (tmp_path / "o").read_text().splitlines()[1].split(",")
+    assert row[2:4] == ["", ""] and float(row[4]) == pytest.approx(43.5, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [("", "1: empty"), ("track_id,lat,lon\n", "1: t: no such column"), ("track_id,t,lat\n", "1: columns missing")],
+)
+def test_a_wrong_file_is_one_line(files, tmp_path, capsys, text, said):
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text(text)
+    assert run("--fixes", wrong, "--at", files[1], "--mode", "live") == 2
+    err = capsys.readouterr().err
+    assert f"{wrong}:{said}" in err and len(err.splitlines()) == 1
+    assert run("--fixes", tmp_path / "absent.csv", "--at", files[1], "--mode", "live") == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

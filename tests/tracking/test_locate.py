@@ -1,0 +1,197 @@
+"""Offline positions: exactness against the joint Gaussian solution, order, no peeking, bad fixes, honest ellipses."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+
+from birddog.geo import LocalFrame
+from birddog.units import NS
+from tracking import bank as banks
+from tracking.bank import MODES, Bank, Mode
+from tracking.engine import coefficients
+from tracking.locate import PastFix, Question, locate
+
+
+def plane(track: str, rows, sigma: float | None = 5.0) -> list[PastFix]:
+    return [PastFix(track_id=track, time_ns=round(t * NS), x=x, y=y, sigma_m=sigma) for t, x, y in rows]
+
+
+def ask(track: str, *times: float) -> list[Question]:
+    return [Question(track, round(t * NS)) for t in times]
+
+
+def walk(seed: int, n: int = 80, dt: float = 5.0, stop: bool = True) -> list[tuple[float, float, float]]:
+    rng, e, ne, ve, vn, out = random.Random(seed), 0.0, 0.0, 8.0, 3.0, []
+    for k in range(n):
+        if stop and 30 <= k < 50:
+            ve = vn = 0.0
+        else:
+            ve, vn = ve + rng.gauss(0, 1.5), vn + rng.gauss(0, 1.5)
+        e, ne = e + ve * dt, ne + vn * dt
+        out.append((k * dt, e + rng.gauss(0, 5), ne + rng.gauss(0, 5)))
+    return out
+
+
+def exact(mode: Mode, fixes, r: float, t_asked: float, prior_v: float) -> tuple[np.ndarray, float]:
+    """Position at t_asked and its variance per axis from the joint normal equations of one motion model."""
+    times = sorted({*(t for t, _, _ in fixes), t_asked})
+    n = len(times)
+    out, variance = [], 0.0
+    for axis in (1, 2):
+        a, y = np.zeros((2 * n, 2 * n)), np.zeros(2 * n)
+        a[1, 1] += 1.0 / prior_v
+        for i in range(1, n):
+            f, s, q11, q12, q22 = coefficients(times[i] - times[i - 1], mode.q, mode.tau_s)
+            g = np.zeros((2, 2 * n))
+            g[0, 2 * i - 2], g[0, 2 * i - 1], g[1, 2 * i - 1] = -1.0, -s, -f
+            g[0, 2 * i], g[1, 2 * i + 1] = 1.0, 1.0
+            a += g.T @ np.linalg.inv(np.array([[q11, q12], [q12, q22]])) @ g
+        for fix in fixes:
+            i = 2 * times.index(fix[0])
+            a[i, i] += 1.0 / r
+            y[i] += fix[axis] / r
+        i = 2 * times.index(t_asked)
+        inverse = np.linalg.inv(a)
+        out.append(float((inverse @ y)[i]))
+        variance = float(inverse[i, i])
+    return np.array(out), variance
+
+
+def test_a_remembered_position_is_the_exact_joint_solution():
+    """One mode: forward, on through a gap with the position remembered, equals the normal equations of everything."""
+    mode = Mode(0.5, 60.0, 1.0)
+    fixes = [f for k, f in enumerate(walk(4, 30, stop=False)) if k not in (10, 11, 12, 20)]
+    prior_v = mode.q * mode.tau_s / 2
+    for asked in (52.5, 57.0, 101.0):
+        z = np.array([fixes[0][1:]])
+        bank, now = banks.new_bank(z, np.array([25.0]), (mode,)), fixes[0][0]
+        kept = False
+        for t, x, y in [*fixes[1:]]:
+            if not kept and t > asked:
+                bank = banks.remembering(banks.propagated(bank, np.array([asked - now]), (mode,)))
+                kept, now = True, asked
+            bank = banks.propagated(bank, np.array([t - now]), (mode,))
+            bank, _ = banks.updated(bank, np.array([[x, y]]), np.array([25.0]))
+            now = t
+        point, p = banks.combined(bank, (4, 5))
+        want, variance = exact(mode, fixes, 25.0, asked, prior_v)
+        assert np.abs(point[0] - want).max() < 1e-6
+        assert p[0, 0, 0] == pytest.approx(variance, rel=1e-6)
+
+
+def test_smoothed_beats_live_and_both_are_honest():
+    errors = {"live": [], "smoothed": []}
+    inside = {"live": 0, "smoothed": 0}
+    for seed in range(25):
+        rows = walk(seed)
+        fixes = plane("a", [r for k, r in enumerate(rows) if k % 4])
+        hidden = [r for k, r in enumerate(rows) if k % 4 == 0 and k > 8]
+        for mode in ("live", "smoothed"):
+            answers = locate(fixes, ask("a", *(r[0] for r in hidden)), mode=mode, geodetic=False)
+            for r, a in zip(hidden, answers, strict=True):
+                y = np.array([a.e_m - r[1], a.n_m - r[2]])
+                s = np.array([[a.p_ee + 25, a.p_en], [a.p_en, a.p_nn + 25]])
+                errors[mode].append(math.hypot(*y))
+                inside[mode] += y @ np.linalg.inv(s) @ y <= 5.991
+    count = len(errors["live"])
+    assert np.median(errors["smoothed"]) < 0.75 * np.median(errors["live"])
+    assert all(0.88 <= n / count <= 0.99 for n in inside.values())
+
+
+def test_the_order_of_rows_plays_no_part_and_live_does_not_peek():
+    rows = walk(3)
+    fixes, questions = plane("a", rows), ask("a", 33.0, 101.0, 200.0)
+    shuffled = list(fixes)
+    random.Random(1).shuffle(shuffled)
+    for mode in ("live", "smoothed"):
+        assert locate(fixes, questions, mode=mode, geodetic=False) == locate(shuffled, questions, mode=mode, geodetic=False)
+    cut = [f for f in fixes if f.time_ns < 101 * NS]
+    assert locate(cut, questions[:2], mode="live", geodetic=False) == locate(fixes, questions, mode="live", geodetic=False)[:2]
+
+
+def test_a_track_alone_and_among_others_is_the_same():
+    fixes = plane("a", walk(1)) + plane("b", walk(2, 40)) + plane("c", walk(3, 120))
+    both = locate(fixes, ask("a", 77.0) + ask("b", 99.0), mode="smoothed", geodetic=False)
+    alone = locate(plane("b", walk(2, 40)), ask("b", 99.0), mode="smoothed", geodetic=False)
+    assert both[1].e_m == pytest.approx(alone[0].e_m, abs=1e-9)
+
+
+def test_before_the_first_fix_and_of_unknown_tracks():
+    fixes = plane("a", [(t, 10.0 * t, 0.0) for t in range(0, 100, 5)])
+    live = locate(fixes, ask("a", 0.0, -10.0) + ask("b", 5.0), mode="live", geodetic=False)
+    assert live == [None, None, None]
+    smoothed = locate(fixes, ask("a", -10.0) + ask("b", 5.0), mode="smoothed", geodetic=False)
+    assert smoothed[0].e_m == pytest.approx(-100.0, abs=15.0) and smoothed[1] is None
+
+
+def test_a_parked_van_stays_and_its_ellipse_is_small():
+    rng = random.Random(2)
+    fixes = plane("a", [(t, rng.gauss(0, 5), rng.gauss(0, 5)) for t in range(0, 600, 5)])
+    a = locate(fixes, ask("a", 630.0), mode="live", geodetic=False)[0]
+    assert math.hypot(a.e_m, a.n_m) < 5.0 and a.p_ee < 60**2
+
+
+def geo(track: str, rows) -> list[PastFix]:
+    return [PastFix(track_id=track, time_ns=round(t * NS), x=lon, y=lat, sigma_m=10.0) for t, lat, lon in rows]
+
+
+def test_one_fix_far_away_changes_nothing_and_a_real_jump_is_followed():
+    rows = [(10.0 * k, 50.0 + k * 5e-4, -1.0) for k in range(60)]
+    clean = locate(geo("v", rows), ask("v", 585.0), mode="live", geodetic=True)[0]
+    bad = [*rows, (333.0, 20.0, 30.0), (444.0, -50.0, 179.0)]
+    for mode in ("live", "smoothed"):
+        a = locate(geo("v", bad), ask("v", 585.0), mode=mode, geodetic=True)[0]
+        assert (a.y, a.x) == pytest.approx((clean.y, clean.x), abs=3e-5)
+    moved = rows[:30] + [(t, lat + 0.2, lon) for t, lat, lon in rows[30:]]
+    a = locate(geo("v", moved), ask("v", 585.0), mode="live", geodetic=True)[0]
+    assert a.y == pytest.approx(clean.y + 0.2, abs=1e-4)
+
+
+@pytest.mark.parametrize("lat0, lon0", [(50.0, -1.0), (78.0, 15.0), (0.0, 179.9)])
+def test_a_long_voyage_crosses_pieces(lat0, lon0):
+    """900 km at 10 m/s along a meridian and then the parallel, asked between fixes 100 s apart."""
+    rows, lat, lon = [], lat0, lon0
+    for k in range(900):
+        frame = LocalFrame(lat_deg=lat, lon_deg=lon)
+        rows.append((100.0 * k, lat, lon))
+        lat, lon = frame.geodetic(0.0, 1000.0) if k < 200 else frame.geodetic(1000.0, 0.0)
+    asked = [12_340.0, 45_670.0, 88_850.0]
+    for a, t in zip(locate(geo("v", rows), ask("v", *asked), mode="smoothed", geodetic=True), asked, strict=True):
+        i = int(t // 100)
+        frame = LocalFrame(lat_deg=rows[i][1], lon_deg=rows[i][2])
+        along = (t - 100.0 * i) * 10.0
+        e, n = frame.en(lat_deg=a.y, lon_deg=a.x)
+        assert (e, n) == pytest.approx((0.0, along) if i < 200 else (along, 0.0), abs=20.0)
+
+
+def test_a_stated_velocity_helps():
+    rows = [(60.0 * k, 600.0 * k, 0.0) for k in range(4)]
+    plain = locate(plane("a", rows[:2]), ask("a", 110.0), mode="live", geodetic=False)[0]
+    with_v = [
+        PastFix(track_id="a", time_ns=round(t * NS), x=x, y=y, sigma_m=5.0, ve_mps=10.0, vn_mps=0.0) for t, x, y in rows[:2]
+    ]
+    told = locate(with_v, ask("a", 110.0), mode="live", geodetic=False)[0]
+    assert abs(told.e_m - 1100) < abs(plain.e_m - 1100) and told.p_ee < plain.p_ee
+
+
+def test_transitions_are_a_chain():
+    dt = np.array([0.0, 1.0, 30.0, 1e6])
+    t = banks.transitions(dt, MODES)
+    assert np.allclose(t.sum(axis=2), 1.0) and np.allclose(t[0], np.eye(len(MODES)))
+    one = banks.transitions(np.array([12.0]), MODES)[0]
+    assert np.allclose(banks.transitions(np.array([24.0]), MODES)[0], one @ one, atol=1e-12)
+
+
+def test_p_stays_positive_definite_in_the_bank():
+    rng = np.random.default_rng(1)
+    bank = banks.new_bank(np.zeros((20, 2)), np.full(20, 25.0))
+    for _ in range(300):
+        dt = 10.0 ** rng.uniform(-2, 4, 20)
+        bank = banks.propagated(banks.mixed(bank, dt, MODES), dt, MODES)
+        bank, _ = banks.updated(bank, rng.normal(0, 50, (20, 2)), 10.0 ** rng.uniform(-0.5, 4, 20))
+        assert np.linalg.eigvalsh(bank.p).min() > 0 and np.isfinite(bank.x).all()
+    assert isinstance(bank, Bank)
