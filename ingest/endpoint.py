@@ -1,0 +1,367 @@
+"""The device endpoint: an MQTT 3.1.1 and 5 server whose PUBACK means that the message is on disk.
+
+It only takes in: there is no broker behind it, no retained message, no session kept over a
+disconnect.  A connection's bytes become frames (``ingest.mqtt_connection``), the frames of all
+connections that were read in one turn of the loop go to the intake as one list, the desk commits
+them, and ``acknowledge`` brings them back to the loop, which writes each client's PUBACKs at once.
+
+Back-pressure: when the intake is full no socket is read until it has room; nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import resource
+import secrets
+import ssl
+from collections import OrderedDict, deque
+from typing import Annotated
+
+import msgspec
+
+from birddog.errors import UsageError
+from birddog.model import Frame
+from ingest import mqtt_packets as mqtt
+from ingest.certificates import server_context
+from ingest.intake import Intake, Result
+from ingest.mqtt_connection import FULL, Connection
+from ingest.permit import ROOT, Permit
+
+log = logging.getLogger(__name__)
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+SWEEP_S = 0.5
+#: At most this much is read from one socket at a time.
+READ_BYTES = 65_536
+#: How long ``stop`` waits for what was handed over to be acknowledged.
+STOP_S = 3.0
+_EPOCHS_KEPT = 20_000
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[endpoint]``: where devices connect, and what they may send.
+
+    ``port`` is plain and always on loopback; with ``cert``, ``key`` and ``ca`` (PEM files) the
+    endpoint also listens on ``host:tls_port`` with mutual TLS.  Port 0 takes a free one.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 1883
+    plain: bool = True
+    tls_port: Port = 8883
+    cert: str = ""
+    key: str = ""
+    ca: str = ""
+    crl: str = ""
+    max_packet: Annotated[int, msgspec.Meta(ge=1024, le=16_777_216)] = 262_144
+    keepalive_max_s: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 3600
+    connect_timeout_s: Annotated[float, msgspec.Meta(gt=0.0, le=600.0)] = 10.0
+    max_connections: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+    receive_maximum: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 2048
+    topic_alias_maximum: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 16
+    held_bytes: Annotated[int, msgspec.Meta(ge=65_536)] = 67_108_864
+
+
+class Endpoint:
+    """The server; a ``Source`` of the desk.  Its methods but ``acknowledge`` belong to the loop's thread.
+
+    Args:
+        name: leads the frames' source and the log lines.
+        exercise: take an empty client id, and listen on loopback only.
+        who: says what a topic means for an identity.
+    """
+
+    def __init__(self, name: str, settings: Settings, intake: Intake, *, exercise: bool, who: Permit):
+        self.name, self.settings, self.exercise, self.who = name, settings, exercise, who
+        self.loop: asyncio.AbstractEventLoop
+        self.read_view = memoryview(bytearray(READ_BYTES))
+        self.topics: dict[bytes, str] = {}
+        self.full = False
+        self.stopping = False
+        self.bytes_total = self.messages_total = self.connections_total = self.refused_total = self.takeovers_total = 0
+        self.protocol_errors_total = self.keepalive_timeouts_total = self.slow_total = self.truncated_total = 0
+        self.acknowledged_total = self.pauses_total = 0
+        self._intake = intake
+        self._servers: list[asyncio.Server] = []
+        self._connections: set[Connection] = set()
+        self._clients: dict[str, Connection] = {}
+        self._epochs: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._pending: list[Frame] = []
+        self._ended: list[str] = []
+        self._flush_due = False
+        self._held_bytes = 0
+        self._full_of_bytes = False
+        self._waiting: list[Connection] = []
+        self._done: deque[list[Result]] = deque()
+        self._wake_due = False
+        self._start_mark, self._count = secrets.token_hex(4), 0
+        self._sweeps = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            UsageError: a port is taken, a certificate is wrong, or the host is one that these
+                settings do not allow; one line says which.
+        """
+        settings, own = self.settings, is_loopback(self.settings.host)
+        tls = bool(settings.cert or settings.key or settings.ca)
+        if self.exercise and not own:
+            raise UsageError(f"an exercise listens on loopback only, not on {settings.host}", field="endpoint.host")
+        if not own and not tls:
+            raise UsageError(f"beyond loopback ({settings.host}) cert, key and ca are needed", field="endpoint.host")
+        if not tls and not settings.plain:
+            raise UsageError("nothing to listen on: plain is false and there is no cert", field="endpoint.plain")
+        context = server_context(settings.cert, settings.key, settings.ca, settings.crl) if tls else None
+        self.loop = asyncio.get_running_loop()
+        _raise_file_limit(settings.max_connections)
+        try:
+            if settings.plain:
+                await self._listen(settings.host if own else "127.0.0.1", settings.port, None, "port")
+            if context is not None:
+                await self._listen(settings.host, settings.tls_port, context, "tls_port")
+        except BaseException:
+            for server in self._servers:
+                server.close()
+            self._servers.clear()
+            raise
+        self._timer = self.loop.call_later(SWEEP_S, self._sweep)
+
+    async def _listen(self, host: str, port: int, context: ssl.SSLContext | None, field: str) -> None:
+        tls = context is not None
+        try:
+            # reuse_address: the port of a process that was killed is free at once
+            server = await self.loop.create_server(
+                lambda: Connection(self, tls), host, port, ssl=context, backlog=1024, reuse_address=True,
+                ssl_handshake_timeout=self.settings.connect_timeout_s if tls else None,
+            )
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            why = "another program has it" if taken else (error.strerror or str(error))
+            raise UsageError(f"cannot listen on {host} port {port}: {why}", field=f"endpoint.{field}") from None
+        self._servers.append(server)
+
+    async def stop(self) -> None:
+        """Stop listening and reading, wait for what was taken in to be acknowledged, say goodbye."""
+        self.stopping = True
+        for server in self._servers:
+            server.close()
+        for connection in list(self._connections):
+            if not connection.held:
+                connection.transport.pause_reading()
+        deadline = self.loop.time() + STOP_S
+        self._flush()
+        while self.loop.time() < deadline and (self._pending or any(c.outstanding for c in self._connections)):
+            await asyncio.sleep(0.01)
+        for connection in list(self._connections):
+            connection.close(mqtt.SHUTTING_DOWN)
+        while self.loop.time() < deadline and self._connections:
+            await asyncio.sleep(0.01)
+        for connection in list(self._connections):
+            connection.transport.abort()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._flush()
+        if self._pending:
+            # of these, QoS 1 comes again; the device was never told that we have it
+            log.error("%s: %d messages did not fit into the queue at the stop", self.name, len(self._pending))
+
+    @property
+    def ports(self) -> list[int]:
+        """The ports that are listened on, the plain one first."""
+        return [server.sockets[0].getsockname()[1] for server in self._servers if server.sockets]
+
+    def status(self) -> dict[str, int]:
+        """Counters since the start (``…_total``) and the present state."""
+        return {
+            "connected": len(self._clients),
+            "connections_total": self.connections_total,
+            "messages_total": self.messages_total,
+            "acknowledged_total": self.acknowledged_total,
+            "bytes_total": self.bytes_total,
+            "refused_total": self.refused_total,
+            "protocol_errors_total": self.protocol_errors_total,
+            "takeovers_total": self.takeovers_total,
+            "keepalive_timeouts_total": self.keepalive_timeouts_total,
+            "slow_clients_total": self.slow_total,
+            "truncated_total": self.truncated_total,
+            "pauses_total": self.pauses_total,
+            "held_bytes": self._held_bytes,
+            "paused": sum(1 for c in self._connections if c.held),
+        }
+
+    def publish(self, device: str, leaf: str, payload: bytes) -> bool:
+        """Send to ``birddog/v1/<device>/<leaf>``, if that device is connected and has subscribed there.
+
+        QoS 0: True says that it was written to the device's socket, not that the device has it.
+        """
+        connection = self._clients.get(device)
+        return connection is not None and connection.publish(f"{ROOT}{device}/{leaf}", payload)
+
+    # --- the desk's side ---------------------------------------------------------------------------
+
+    def acknowledge(self, results: list[Result]) -> None:
+        """See ``ingest.intake.Source``.  One wake of the loop serves all lists that came meanwhile."""
+        self._done.append(results)
+        if not self._wake_due:
+            self._wake_due = True
+            self._call(self._settle)
+
+    def _call(self, what) -> None:
+        try:
+            self.loop.call_soon_threadsafe(what)
+        except RuntimeError:
+            # the loop is closed: the program ends, and the devices will send again what they saw no PUBACK for
+            log.debug("%s: an acknowledgement came after the end", self.name)
+
+    def _settle(self) -> None:
+        self._wake_due = False
+        touched: dict[Connection, None] = {}
+        done = self._done
+        while done:
+            results = done.popleft()
+            self.acknowledged_total += len(results)
+            last = None
+            for result in results:
+                frame = result.frame
+                self._held_bytes -= len(frame.payload)
+                connection: Connection = frame.receipt
+                if connection is not last:
+                    touched[connection] = None
+                    last = connection
+                connection.settled(result)
+        for connection in touched:
+            connection.send_acks()
+        if self._full_of_bytes and self._held_bytes < self.settings.held_bytes:
+            self._room()
+
+    # --- the connections' side ---------------------------------------------------------------------
+
+    def connected(self, connection: Connection) -> bool:
+        """A socket was opened; False where there are too many."""
+        self.connections_total += 1
+        if self.stopping or len(self._connections) >= self.settings.max_connections:
+            self.refused_total += 1
+            return False
+        self._connections.add(connection)
+        return True
+
+    def disconnected(self, connection: Connection, session: str) -> None:
+        """A connection has ended; ``session`` is "" where it never sent a message."""
+        self._connections.discard(connection)
+        if self._clients.get(connection.identity) is connection:
+            del self._clients[connection.identity]
+        if session:
+            # behind its last frames, which may still wait here
+            self._ended.append(session)
+            self._flush_soon()
+
+    def register(self, client_id: str, connection: Connection) -> bool:
+        """A CONNECT of this client id; the connection that had it before ends.
+
+        False where it may not: a plain connection does not take over one that has shown a certificate.
+        """
+        before = self._clients.get(client_id)
+        if before is not None:
+            if before.tls and not connection.tls:
+                return False
+            self.takeovers_total += 1
+            before.close(mqtt.TAKEN_OVER)
+        self._clients[client_id] = connection
+        return True
+
+    def new_session(self) -> str:
+        """A name for a connection, unique over all starts of the program."""
+        self._count += 1
+        return f"{self._start_mark}-{self._count}"
+
+    def epoch_of(self, client_id: str) -> tuple[int, int]:
+        """How far a client's packet ids had come on its last connection: (epoch, last id)."""
+        return self._epochs.get(client_id, (0, 0))
+
+    def remember_epoch(self, client_id: str, epoch: tuple[int, int]) -> None:
+        """The other side of ``epoch_of``."""
+        self._epochs[client_id] = epoch
+        self._epochs.move_to_end(client_id)
+        if len(self._epochs) > _EPOCHS_KEPT:
+            self._epochs.popitem(last=False)
+
+    def take(self, frames: list[Frame]) -> None:
+        """Frames of one connection; they go to the desk at the end of this turn of the loop."""
+        self.messages_total += len(frames)
+        self._pending += frames
+        self._flush_soon()
+
+    def waits(self, connection: Connection) -> None:
+        """This connection is not read until there is room."""
+        self._waiting.append(connection)
+
+    def _flush_soon(self) -> None:
+        if not self._flush_due and not self.full:
+            self._flush_due = True
+            self.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        frames = self._pending
+        if frames:
+            self._full_of_bytes = self._held_bytes >= self.settings.held_bytes
+            if self._full_of_bytes or not self._intake.offer(self, frames):
+                self.full = True
+                self.pauses_total += 1
+                if not self._full_of_bytes:
+                    self._intake.when_room(lambda: self._call(self._room))
+                return
+            self._held_bytes += sum([len(frame.payload) for frame in frames])
+            self._pending = []
+        for session in self._ended:
+            self._intake.close_session(session)
+        self._ended.clear()
+
+    def _room(self) -> None:
+        self.full = self._full_of_bytes = False
+        self._flush()
+        if not self.full:
+            waiting, self._waiting = self._waiting, []
+            for connection in waiting:
+                if not connection.closing and not self.stopping:
+                    connection.release(FULL)
+
+    def _sweep(self) -> None:
+        self._timer = self.loop.call_later(SWEEP_S, self._sweep)
+        now_s, timeout_s = self.loop.time(), self.settings.connect_timeout_s
+        self._sweeps += 1
+        for connection in list(self._connections):
+            connection.sweep(now_s, timeout_s)
+            if connection.subscriptions and self._sweeps % 2:
+                topic = f"{ROOT}{connection.identity}/receipt"
+                if topic in connection.subscriptions:
+                    receipt = connection.receipt_due()
+                    if receipt is not None:
+                        connection.publish(topic, receipt)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a host's address; a name other than localhost is not trusted to."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _raise_file_limit(connections: int) -> None:
+    """Every connection is a file: ask for as many as the system lets us have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + 512
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        ceiling = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        if ceiling > soft:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
+        if ceiling < wanted:
+            log.warning("the system allows %d open files, so no more than about %d devices at once", ceiling, ceiling - 512)
