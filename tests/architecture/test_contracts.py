@@ -25,7 +25,7 @@ DOORS = {
 }
 
 #: Rooms, and single files of other rooms, that may read the wall clock: everybody else is told the time.
-CLOCK_READERS = ("opsroom/", "ingest/", "sim/run.py", "sim/emit", "imagery/watch.py")
+CLOCK_READERS = ("opsroom/", "ingest/", "sim/run.py", "sim/load.py", "sim/emit", "imagery/watch.py")
 
 CLOCKS = {
     "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "localtime", "gmtime", "ctime",
