@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -367,6 +368,7 @@ async def _drain(socket: WebSocket) -> None:
         pass
 
 
+@functools.cache
 def _places() -> bytes:
     features = []
     with (STATIC / "basemap" / "places-100k.csv").open(encoding="utf-8", newline="") as file:

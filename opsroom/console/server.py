@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import Receive, Scope, Send
 
 from birddog import model
 from birddog.errors import BirddogError
@@ -20,11 +21,22 @@ from opsroom.console.guard import Guard
 from opsroom.console.health import Health
 from opsroom.console.listen import serve
 from opsroom.console.routes import Console
-from opsroom.console.settings import Settings
+from opsroom.console.settings import Settings, is_loopback
 from opsroom.console.source import JournalReader, Source
 from opsroom.picture_store import PictureReader
 
 __all__ = ["Settings", "make_app", "serve"]
+
+
+class GZipBeyond(GZipMiddleware):
+    """Compresses for browsers on other machines; for one on this machine it would only cost both of them time."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client = scope.get("client")
+        if client is None or is_loopback(client[0]):
+            await self.app(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, status: Callable[[], dict[str, dict[str, Any]]],
@@ -60,7 +72,7 @@ def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, 
         routes=console.routes(),
         lifespan=lifespan,
         middleware=[Middleware(Guard, settings=settings, sessions=console.sessions),
-                    Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)],
+                    Middleware(GZipBeyond, minimum_size=1000, compresslevel=5)],
         exception_handlers={HTTPException: http_error, BirddogError: birddog_error},
     )
     app.state.feed = feed

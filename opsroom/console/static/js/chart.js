@@ -15,6 +15,9 @@ const COLOUR = ['match', ['get', 'shape'], ...Object.entries(SHAPES).flatMap(([k
 maplibre.setWorkerUrl('/static/vendor/maplibre-gl/maplibre-gl-worker.mjs');
 maplibre.setWorkerCount(1);
 
+// the legend stands on the left
+const FIT = { padding: { top: 60, bottom: 60, left: Math.min(290, innerWidth / 6), right: 80 }, maxZoom: 14, duration: 0 };
+
 const nothing = () => ({ type: 'FeatureCollection', features: [] });
 
 function style() {
@@ -38,7 +41,7 @@ function style() {
       { id: 'areas', type: 'line', source: 'areas', paint: { 'line-color': '#7db7e8', 'line-width': 1.4, 'line-dasharray': [6, 3], 'line-opacity': 0.8 } },
       { id: 'areas-label', type: 'symbol', source: 'areas', layout: label({ 'text-field': ['get', 'name'], 'text-size': 11, 'symbol-placement': 'line',
         'text-offset': [0, 0.9] }), paint: { ...halo, 'text-color': '#9dc7ec' } },
-      { id: 'cities', type: 'symbol', source: 'cities', layout: label({ 'text-field': ['get', 'name'], 'text-size': 11,
+      { id: 'cities', type: 'symbol', source: 'cities', filter: ['>=', ['get', 'population'], ['step', ['zoom'], 5e6, 3, 2e6, 5, 5e5, 7, 0]], layout: label({ 'text-field': ['get', 'name'], 'text-size': 11,
         'symbol-sort-key': ['-', 0, ['get', 'population']], 'text-padding': 12 }), paint: { ...halo, 'text-color': '#8fa2b3' } },
       { id: 'ellipses', type: 'fill', source: 'ellipses', paint: { 'fill-color': COLOUR, 'fill-opacity': 0.14 } },
       { id: 'ellipses-line', type: 'line', source: 'ellipses', paint: { 'line-color': COLOUR, 'line-width': 1.4, 'line-opacity': 0.9 } },
@@ -74,7 +77,10 @@ export class Chart {
     this.last = 0;
     this.ready = new Promise((resolve, reject) => {
       try {
-        this.map = new maplibre.Map({ container: 'map', style: style(), center: [4.1, 51.95], zoom: 2, attributionControl: false, fadeDuration: 0,
+        const bounds = this.bounds();
+        this.fitted = Boolean(bounds);
+        const view = bounds ? { bounds, fitBoundsOptions: FIT } : { center: [10, 30], zoom: 1.5 };
+        this.map = new maplibre.Map({ ...view, container: 'map', style: style(), attributionControl: false, fadeDuration: 0,
           maxPitch: 0, dragRotate: false, pitchWithRotate: false, touchPitch: false, maxZoom: 18, renderWorldCopies: true });
       } catch (error) {
         reject(error);
@@ -224,15 +230,23 @@ export class Chart {
   /** Show every track; by itself only once, when the first ones are there. */
   fit(asked) {
     if (!this.map || (this.fitted && !asked)) return;
-    const rows = [...this.room.store.tracks.values()].filter((t) => this.visible(t));
-    if (!rows.length) return;
+    const bounds = this.bounds();
+    if (!bounds) return;
     this.fitted = true;
+    this.map.setPadding({ left: 0, top: 0, right: 0, bottom: 0 });
+    this.map.fitBounds(bounds, FIT);
+  }
+
+  /** What holds every visible track with its ellipse, or null. */
+  bounds() {
+    const rows = [...this.room.store.tracks.values()].filter((t) => this.visible(t));
+    if (!rows.length) return null;
     const bounds = new maplibre.LngLatBounds();
     for (const row of rows) {
       const near = unroll(row.lon_deg, rows[0].lon_deg);
       for (const [lon, lat] of ring(row, 8)) bounds.extend([unroll(lon, near), lat]);
     }
-    this.map.fitBounds(bounds, { padding: { top: 70, bottom: 70, left: 90, right: 90 }, maxZoom: 14, duration: 0 });
+    return bounds;
   }
 
   filter(operation) {

@@ -1,6 +1,5 @@
 // The page: puts the live channel, the lists, the map and the keys together.
 
-import { Chart } from './chart.js';
 import { Detail } from './detail.js';
 import { Live } from './live.js';
 import { AlertList, MoreList, TrackList, legend, make, write } from './rows.js';
@@ -30,9 +29,11 @@ const flags = new MoreList('flags', (f) => ({ id: f.flag_id, shape: f.dark ? 'da
 const refused = new MoreList('refused', (r) => ({ id: r.refused_id, words: [`${r.count} ×`, r.reason.replaceAll('_', ' '), plain(r.device || r.source),
   plain(r.format), `last ${clock(r.last)}`, plain(r.detail)] }));
 const detail = new Detail(room);
-const chart = new Chart(room);
+// the map comes after the lists: a megabyte of it, and it opens on what the first frame brought
+let chart = null;
+let drawScenery = null;
 // for the tests and for a person at the browser's own console
-globalThis.birddog = { store, chart, live };
+globalThis.birddog = { store, live, chart: null };
 
 // --- what arrives ---
 
@@ -46,14 +47,15 @@ function frame(message, first) {
   alerts.update(changed);
   if (changed.reset || changed.flags.size) flags.update([...store.flags.values()].sort((a, b) => (a.time < b.time ? 1 : -1)));
   if (changed.reset || changed.refused.size) refused.update([...store.refused.values()].sort((a, b) => (a.last < b.last ? 1 : -1)));
-  if (changed.reset || changed.tracks.size || changed.flags.size) chart.change(changed);
+  if (changed.reset || changed.tracks.size || changed.flags.size) chart?.change(changed);
   if (state.chosenId && (changed.reset || changed.tracks.has(state.chosenId) || changed.flags.has(state.chosenId))) {
     detail.draw();
-    if (state.following) chart.centre(store.tracks.get(state.chosenId), true);
+    if (state.following) chart?.centre(store.tracks.get(state.chosenId), true);
   }
   if (first) {
     trails();
     scenery();
+    if (document.body.dataset.map === 'starting') openMap();
   }
 }
 
@@ -62,7 +64,7 @@ async function trails() {
   const answer = await ask(`/v1/trails?minutes=${room.trailMinutes()}&limit=400`);
   if (!answer) return;
   for (const trail of answer.trails) store.history(trail.track_id, trail.points);
-  chart.change({ reset: true });
+  chart?.change({ reset: true });
   document.body.dataset.trails = String(answer.trails.length);
 }
 
@@ -79,7 +81,8 @@ async function scenery() {
     option.value = operation.operation;
     select.append(option);
   }
-  chart.scenery(operations.operations, devices.devices).catch(() => {});
+  drawScenery = () => chart?.scenery(operations.operations, devices.devices).catch(() => {});
+  drawScenery();
 }
 
 /** A GET that may fail: the line is down then, and the bar says so. */
@@ -146,7 +149,7 @@ function choose(kind, id) {
   if (kind === 'alert') {
     row = store.alerts.get(id);
     if (row && store.tracks.has(row.track_id)) return choose('track', row.track_id);
-    chart.centre(row);
+    chart?.centre(row);
     return undefined;
   }
   follow(false);
@@ -155,8 +158,8 @@ function choose(kind, id) {
   row = (kind === 'track' ? store.tracks : store.flags).get(id);
   tracks.select(kind === 'track' ? id : '');
   detail.show(kind, id);
-  chart.select(id);
-  chart.centre(row);
+  chart?.select(id);
+  chart?.centre(row);
   document.body.dataset.selected = id;
   return undefined;
 }
@@ -168,7 +171,7 @@ function unchoose() {
   state.chosenKind = state.chosenId = '';
   delete document.body.dataset.selected;
   tracks.select('');
-  chart.select('');
+  chart?.select('');
   detail.hide();
   if (inside) (row ?? $('alerts-title')).focus();
 }
@@ -177,7 +180,7 @@ function follow(on) {
   state.following = on && state.chosenKind === 'track';
   $('detail-follow').setAttribute('aria-pressed', String(state.following));
   document.body.dataset.follow = String(state.following);
-  if (state.following) chart.centre(store.tracks.get(state.chosenId));
+  if (state.following) chart?.centre(store.tracks.get(state.chosenId));
 }
 
 async function acknowledge(id) {
@@ -274,15 +277,15 @@ $('operation').addEventListener('change', () => {
   tracks.operation = room.operation();
   tracks.order();
   alerts.update({ reset: true, alerts: new Set() });
-  chart.filter(room.operation());
+  chart?.filter(room.operation());
 });
 $('trail-minutes').addEventListener('change', trails);
-$('fit').addEventListener('click', () => chart.fit(true));
+$('fit').addEventListener('click', () => chart?.fit(true));
 $('help-open').addEventListener('click', () => $('help').showModal());
 $('about-open').addEventListener('click', () => $('about').showModal());
 $('detail-close').addEventListener('click', unchoose);
 $('detail-follow').addEventListener('click', () => follow(!state.following));
-$('detail-centre').addEventListener('click', () => chart.centre(detail.row()));
+$('detail-centre').addEventListener('click', () => chart?.centre(detail.row()));
 try {
   $('watch').value = localStorage.getItem('birddog-watch') ?? '';
   $('watch').addEventListener('change', () => localStorage.setItem('birddog-watch', $('watch').value.trim()));
@@ -306,11 +309,21 @@ legend($('legend-list'), [
   [sample('solid'), 'trail, measured'],
   [sample('dashed'), 'trail, predicted or a gap'],
 ]);
-chart.ready.then(() => {
-  document.body.dataset.map = 'ready';
-}, (error) => {
-  document.body.dataset.map = 'failed';
-  $('map-failed').hidden = false;
-  write($('map-failed'), `No map: ${error?.message ?? error}. The list works without it.`);
-});
+
+async function openMap() {
+  document.body.dataset.map = 'loading';
+  try {
+    const { Chart } = await import('./chart.js');
+    chart = globalThis.birddog.chart = new Chart(room);
+    drawScenery?.();
+    await chart.ready;
+    document.body.dataset.map = 'ready';
+  } catch (error) {
+    // no WebGL, or the libraries are not there: the lists hold everything that the map shows
+    console.warn(error);
+    document.body.dataset.map = 'failed';
+    $('map-failed').hidden = false;
+    write($('map-failed'), `No map: ${error?.message ?? error}. The lists work without it.`);
+  }
+}
 live.open();
