@@ -19,10 +19,12 @@ from birddog.errors import BirddogError
 
 #: command -> (module in opsroom.commands, one line of help).  A command that does not exist is absent.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("run", "take in messages, follow, show: ingest, picture, imagery and console"),
     "operation": ("operation", "open, list and close cases"),
     "device": ("device", "enrol, attach, place, list and retire devices"),
     "journal": ("journal", "count, tail and export what arrived"),
     "decode": ("decode", "what a message or a capture says, without a journal"),
+    "replay": ("replay", "play a journal again, or take a capture into one"),
     "rebuild": ("rebuild", "make every derived table again from the journal and compare"),
     "locate": ("locate", "where tracks were at asked times, from a file of their fixes"),
     "sim": ("sim", "the simulator: scenarios in real wire formats, load, and scores against the truth"),

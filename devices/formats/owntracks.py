@@ -1,0 +1,213 @@
+"""OwnTracks: JSON that the phone apps (and recorders' bridges) publish over MQTT or HTTP.
+
+One object a message (the HTTP mode also sends a list of them); the topic names the device::
+
+    owntracks / USER / DEVICE [/ event | waypoint | cmd | status …]
+                       ^^^^^^ the device's identity
+
+    {"_type": "location",
+     "lat": 48.85833, "lon": 2.29513,    degrees WGS 84                                    required
+     "tst": 1497349316,                  POSIX seconds of the fix                          required
+     "acc": 5,                           radius in m that holds the truth with 68 %        -> sigma_m = acc / 1.51
+     "alt": 167, "vac": 21,              metres above sea level, its accuracy
+     "vel": 61,                          km/h; -1 = unknown                                -> speed_mps
+     "cog": 271,                         degrees; -1 = unknown                             -> course_deg
+     "batt": 67,                         percent                                           -> reading battery_level
+     "t": "u", "tid": "JJ", "conn": "m", "m": 1, "created_at": …}   t, tid, conn -> attributes
+
+``transition`` (a region entered or left) carries the same position fields and gives a fix, too, where it has them.
+``waypoint`` is a place that the user marked, not where the device is; ``lwt`` is said by the broker after the device
+has gone; cards, steps, commands, dumps and statuses have no position: none of these gives an observation.
+``encrypted`` is refused with that reason.  Numbers may come as text.  The position 0, 0 is "no fix".
+
+Source: OwnTracks booklet, "JSON" (owntracks.org/booklet/tech/json), read 2026-11.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from birddog.errors import DeviceError
+from birddog.model import Fix, Observation, Reading
+from birddog.units import KMH_MPS, NS, R68_PER_SIGMA
+from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, join, rejected
+from devices.strict_json import loads, number, text
+
+VERSION = 1
+STREAM = False
+
+#: Types of the booklet that say nothing about where the device is.
+_SILENT = frozenset(
+    "lwt waypoint waypoints card cmd configuration dump steps status beacon request tour tours".split()
+)
+_ATTRIBUTES = ("t", "tid", "conn")
+_TRANSITION_ATTRIBUTES = ("event", "desc", *_ATTRIBUTES)
+#: Objects in one list; a longer one is refused with reason ``size``.
+MOST_OBJECTS = 1000
+#: Years 1970 to 2105: what fits the 32-bit seconds that devices have.
+_LAST_S = 1 << 32
+
+
+class Decoder:
+    """Decodes one phone's messages; keeps nothing but the last topic, to read it once."""
+
+    __slots__ = ("_device", "_topic")
+
+    def __init__(self) -> None:
+        self._topic, self._device = "", ""
+
+    def decode(self, message: Message) -> Decoded:
+        """Observations of one JSON message."""
+        device = self._identity(message)
+        payload = message.payload
+        if len(payload) > MAX_FRAME:
+            return rejected("size", f"{len(payload)} bytes", device=device)
+        try:
+            value = loads(payload)
+            if type(value) is dict:
+                return _one(value, device, message.received_ns)
+            if type(value) is not list:
+                return rejected("format", "neither a JSON object nor a list of them", device=device)
+            if len(value) > MOST_OBJECTS:
+                return rejected("size", f"a list of {len(value)} objects", device=device)
+        except DeviceError as error:
+            return rejected(error.reason, error.detail, device=device)
+        return join([_each(item, device, message.received_ns) for item in value]) if value else NOTHING
+
+    def _identity(self, message: Message) -> str:
+        topic = message.topic
+        if topic != self._topic:
+            parts = topic.split("/")
+            self._device = parts[2] if len(parts) >= 3 and parts[0] == "owntracks" else ""
+            self._topic = topic
+        return self._device or message.device
+
+
+def _each(item: Any, device: str, received_ns: int | None) -> Decoded:
+    if type(item) is not dict:
+        return rejected("format", "the list holds something that is not an object", device=device)
+    try:
+        return _one(item, device, received_ns)
+    except DeviceError as error:
+        return rejected(error.reason, error.detail, device=device)
+
+
+def _one(o: dict[str, Any], device: str, received_ns: int | None) -> Decoded:
+    kind = o.get("_type")
+    if not device:
+        device = _own_name(o)
+    if kind != "location" and kind != "transition":
+        if type(kind) is str and kind in _SILENT:
+            return Decoded(device=device)
+        if kind == "encrypted":
+            return rejected("encrypted", "encrypted by the app", device=device)
+        return rejected("type", "no _type" if kind is None else "a _type that OwnTracks does not have", device=device)
+
+    flags: tuple[str, ...] = ()
+    time_ns, source = received_ns, "server"
+    tst = o.get("tst")
+    seconds = tst if type(tst) is int else number(tst)
+    if seconds is not None and 0 < seconds < _LAST_S:
+        time_ns, source = (seconds * NS if type(seconds) is int else round(seconds * 1e6) * 1000), "device"
+    elif tst is None or seconds == 0:
+        flags = ("no_fix_time",)
+    else:
+        return rejected("value", "tst is no time", device=device)
+
+    lat, lon = o.get("lat"), o.get("lon")
+    if type(lat) is not float:
+        lat = number(lat)
+    if type(lon) is not float:
+        lon = number(lon)
+    if lat is None or lon is None:
+        if kind == "transition" and o.get("lat") is None and o.get("lon") is None:
+            return Decoded(device=device)
+        return rejected("value", "lat or lon is missing or no number", device=device)
+    if not (-90.0 <= lat <= 90.0 and -180.0 <= lon <= 180.0):
+        return rejected("value", "lat or lon out of range", device=device)
+
+    observations: tuple[Observation, ...] = ()
+    batt = o.get("batt")
+    level = number(batt) if batt is not None else None
+    no_fix = lat == 0.0 and lon == 0.0
+    if no_fix:
+        flags = (*flags, "no_fix")
+        observations = (
+            Reading(device=device, time_ns=time_ns, time_source=source, flags=flags, quantity="fix_valid", value=False),
+        )
+    else:
+        get = o.get
+        acc, vel, cog, alt = number(get("acc")), number(get("vel")), number(get("cog")), number(get("alt"))
+        attributes = {}
+        for key in _ATTRIBUTES if kind == "location" else _TRANSITION_ATTRIBUTES:
+            word = get(key)
+            if type(word) is str and len(word) <= 200:
+                attributes[key] = word
+        observations = (
+            Fix(
+                device=device,
+                time_ns=time_ns,
+                time_source=source,
+                flags=flags,
+                lat_deg=lat,
+                lon_deg=lon,
+                alt_m=alt,
+                alt_ref="unknown" if alt is None else "msl",
+                sigma_m=acc / R68_PER_SIGMA if acc is not None and acc > 0.0 else None,
+                speed_mps=vel * KMH_MPS if vel is not None and vel >= 0.0 else None,
+                course_deg=cog % 360.0 if cog is not None and 0.0 <= cog <= 360.0 else None,
+                attributes=attributes,
+            ),
+        )
+    if level is not None and 0.0 <= level <= 100.0:
+        observations += (
+            Reading(
+                device=device, time_ns=time_ns, time_source=source, flags=flags, quantity="battery_level", value=level, unit="%"
+            ),
+        )
+    return Decoded(observations=observations, device=device)
+
+
+def _own_name(o: dict[str, Any]) -> str:
+    """The identity that the object itself states: its topic (HTTP mode), else its tracker id."""
+    parts = text(o.get("topic")).split("/")
+    return parts[2] if len(parts) >= 3 else text(o.get("tid"), 40)
+
+
+def encode(
+    *,
+    lat_deg: float,
+    lon_deg: float,
+    time_ns: int,
+    accuracy_m: float | None = None,
+    alt_m: float | None = None,
+    speed_mps: float | None = None,
+    course_deg: float | None = None,
+    battery_percent: float | None = None,
+    user_device: str = "",
+    trigger: str = "u",
+) -> bytes:
+    """A ``location`` message as the phone writes it: whole seconds, metres and km/h.
+
+    Args:
+        accuracy_m: 68 % radius.
+        user_device: the device's name; its last two characters become the tracker id.
+    """
+    o: dict[str, Any] = {"_type": "location", "lat": round(lat_deg, 7), "lon": round(lon_deg, 7), "tst": time_ns // NS}
+    for key, value in (
+        ("acc", accuracy_m),
+        ("alt", alt_m),
+        ("vel", None if speed_mps is None else speed_mps / KMH_MPS),
+        ("cog", None if course_deg is None else course_deg % 360.0),
+        ("batt", battery_percent),
+    ):
+        if value is not None:
+            o[key] = max(round(value), 1) if key == "acc" else round(value)
+    if o.get("cog") == 360:
+        o["cog"] = 0
+    o["t"], o["conn"], o["m"] = trigger, "m", 1
+    if user_device:
+        o["tid"] = user_device[-2:]
+    return msgspec.json.encode(o)

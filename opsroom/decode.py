@@ -1,0 +1,134 @@
+"""What messages and captures say, one at a time and without a journal: the work of ``birddog decode``.
+
+Every input line has exactly one answer, whatever is in it; a capture gives one row an observation or reject.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from birddog.errors import DeviceError, UsageError
+from birddog.model import observation_json, reject_json
+from birddog.units import ns_from_text
+from devices import codec, strict_json
+
+log = logging.getLogger(__name__)
+
+#: Decoder states kept at once; the one used longest ago goes first.
+SESSIONS_KEPT = 20_000
+#: A longer line of input is answered with a reject of reason ``size``.
+MAX_LINE = 1 << 22
+_CHUNK = 1 << 16
+
+
+class Answers:
+    """Answers lines of ``--jsonl``; lines of one session and format share a decoder."""
+
+    def __init__(self) -> None:
+        self._decoders: OrderedDict[tuple[str, str], Any] = OrderedDict()
+
+    def answer(self, line: bytes | None) -> dict[str, Any]:
+        """The public form of what one line holds; a broken line is a reject with reason ``format``."""
+
+        try:
+            if line is None:
+                raise DeviceError("size", f"the line is longer than {MAX_LINE} bytes")
+            decoded = self._decode(line)
+        except DeviceError as error:
+            decoded = codec.rejected(error.reason, error.detail)
+        return {
+            "observations": [observation_json(o) for o in decoded.observations],
+            "rejects": [reject_json(r) for r in decoded.rejects],
+            "reply_hex": decoded.reply.hex() if decoded.reply else None,
+        }
+
+    def _decode(self, line: bytes) -> Any:
+
+        o = strict_json.loads(line)
+        if type(o) is not dict:
+            raise DeviceError("format", "the line is no JSON object")
+        name, session, topic = (_word(o, key) for key in ("format", "session", "topic"))
+        if not codec.known(name):
+            raise DeviceError("format", f"no format {name[:40]!r}")
+        payload, received_ns = _payload(o), _received(o)
+        module = codec.load(name)
+        key = (session, name)
+        decoder = self._decoders.get(key) or module.Decoder()
+        if session:
+            self._decoders[key] = decoder
+            self._decoders.move_to_end(key)
+            if len(self._decoders) > SESSIONS_KEPT:
+                self._decoders.popitem(last=False)
+        message = codec.Message(payload=payload, device=_device(topic), topic=topic, received_ns=received_ns)
+        try:
+            return codec.decode_whole(module, decoder, message)
+        except Exception as error:  # boundary: a codec's bug is one line's reject, as at the desk
+            log.error("the %s decoder failed: %s: %s", name, type(error).__name__, error)
+            raise DeviceError("format", f"the decoder failed: {type(error).__name__}") from error
+
+
+def _word(o: dict[str, Any], key: str) -> str:
+    value = o.get(key)
+    if value is None:
+        return ""
+    if type(value) is not str:
+        raise DeviceError("format", f"{key} is no text")
+    return value
+
+
+def _payload(o: dict[str, Any]) -> bytes:
+    if ("hex" in o) == ("text" in o):
+        raise DeviceError("format", "wants either hex or text")
+    if "text" in o:
+        return _word(o, "text").encode()
+    try:
+        return bytes.fromhex(_word(o, "hex"))
+    except ValueError:
+        raise DeviceError("format", "hex is no hexadecimal text") from None
+
+
+def _received(o: dict[str, Any]) -> int | None:
+    value = o.get("received")
+    if value is None:
+        return None
+    if type(value) in (int, float):
+        value = repr(value)
+    try:
+        return ns_from_text(value)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        raise DeviceError("format", "received is no time with an offset") from None
+
+
+def _device(topic: str) -> str:
+    """The identity that our own topics state: birddog/v1/DEVICE/FORMAT."""
+    parts = topic.split("/")
+    return parts[2] if len(parts) >= 3 and parts[:2] == ["birddog", "v1"] else ""
+
+
+def stream_rows(name: str, source: BinaryIO, *, device: str = "") -> Iterator[dict[str, Any]]:
+    """One public row an observation or reject, each with ``offset``, the byte where its frame began.
+
+    Raises:
+        UsageError: no such format, or it is none that comes as a stream.
+    """
+
+    module = codec.load(name)
+    if not module.STREAM:
+        raise UsageError(f"{name} comes as whole messages, not as a stream: use --jsonl", field="--stream")
+    framer, decoder = module.Framer(), module.Decoder()
+    message = codec.Message(payload=b"", device=device)
+
+    def rows(pieces: list[codec.Piece]) -> Iterator[dict[str, Any]]:
+        for piece in pieces:
+            decoded = codec.decode_piece(decoder, message, piece)
+            for observation in decoded.observations:
+                yield observation_json(observation) | {"offset": piece.offset}
+            for reject in decoded.rejects:
+                yield reject_json(reject) | {"offset": piece.offset}
+
+    while chunk := source.read(_CHUNK):
+        yield from rows(framer.feed(chunk))
+    yield from rows(framer.finish())
