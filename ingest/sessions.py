@@ -14,11 +14,6 @@ import random
 _START = os.urandom(5).hex()
 _COUNTER = itertools.count(1)
 
-#: OwnTracks appends the kind of message to the phone's topic (booklet, "Topics").
-_OWNTRACKS_TAILS = frozenset(
-    {"event", "waypoint", "waypoints", "cmd", "dump", "info", "beacon", "step", "status", "request", "card"}
-)
-
 
 def new_session(source: str) -> str:
     """A name for a new connection of ``source``, unique over all runs."""
@@ -30,9 +25,8 @@ def device_of_topic(format: str, topic: str) -> str:
     if format != "owntracks":
         return ""
     levels = topic.split("/")
-    if len(levels) > 3 and levels[-1] in _OWNTRACKS_TAILS:
-        levels.pop()
-    return levels[-1]
+    # owntracks/USER/DEVICE, and owntracks/USER/DEVICE/event for what is no location
+    return levels[2] if levels[0] == "owntracks" and len(levels) > 2 else levels[-1]
 
 
 class Backoff:
