@@ -74,14 +74,14 @@ def amplitude(world: World, grid: Grid, t_s: float, *, looks: int, ship_db: floa
 
 def geotiff(pixels: np.ndarray, grid: Grid, time_ns: int, sensor: str) -> bytes:
     """The scene as the bytes of a GeoTIFF."""
+    from rasterio import Affine
     from rasterio.io import MemoryFile
-    from rasterio.transform import from_origin
 
     stamp = iso_from_ns(time_ns)
     with MemoryFile() as memory:
         with memory.open(
             driver="GTiff", width=grid.size_px, height=grid.size_px, count=1, dtype="uint16", crs=f"EPSG:{grid.epsg}",
-            transform=from_origin(grid.west_m, grid.north_m, grid.pixel_m, grid.pixel_m), tiled=True, blockxsize=256,
+            transform=Affine(grid.pixel_m, 0.0, grid.west_m, 0.0, -grid.pixel_m, grid.north_m), tiled=True, blockxsize=256,
             blockysize=256, compress="deflate",
         ) as scene:  # fmt: skip
             scene.write(pixels, 1)

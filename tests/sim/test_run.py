@@ -211,7 +211,7 @@ def test_a_target_that_does_not_answer_is_said_in_one_line(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    ran = birddog("sim", "run", "harbour", "--to", f"mqtt://127.0.0.1:{port}")
+    ran = birddog("sim", "run", "harbour", "--to", f"mqtt://127.0.0.1:{port}", "--to", str(tmp_path / "rest"))
     assert ran.returncode == 2
     assert "cannot connect" in ran.stderr and "Traceback" not in ran.stderr and len(ran.stderr.splitlines()) == 1
 
