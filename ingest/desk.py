@@ -167,8 +167,10 @@ class Desk:
             decoded, version = self._decode(frame)
         sender = frame.device or decoded.device
         received_ns = self._received(frame, decoded)
-        refusals: list[Reject] = [r for r in decoded.rejects if r.reason not in MALFORMED_REASONS]
-        malformed: list[Reject] = [r for r in decoded.rejects if r.reason in MALFORMED_REASONS]
+        refusals: list[Reject] = []
+        malformed: list[Reject] = []
+        for reject in decoded.rejects:
+            (malformed if reject.reason in MALFORMED_REASONS else refusals).append(reject)
         refused = self.door.sender(sender, received_ns)
         admitted: list[Observation] = []
         operation = ""
@@ -193,7 +195,7 @@ class Desk:
         rejects = tuple(malformed + refusals)
         if rejects:
             # sent again when it may come in (the device is attached, our clock is right), it is no duplicate
-            ident = _hash(b"rejected", ident, *(r.reason.encode() for r in rejects))
+            ident = _hash(b"rejected", *(r.reason.encode() for r in rejects), ident)
         body: FrameBody | RefusalBody
         if refusals:
             body = RefusalBody(
@@ -230,7 +232,8 @@ class Desk:
                     self._decoders.popitem(last=False)
             else:
                 self._decoders.move_to_end(key)
-            message = Message(payload=frame.payload, device=frame.device, topic=frame.channel, received_ns=frame.received_ns)
+            received_ns = (self._now_ns or None) if self._messages_clock else frame.received_ns
+            message = Message(payload=frame.payload, device=frame.device, topic=frame.channel, received_ns=received_ns)
             return codec.decode_whole(module, decoder, message), module.VERSION
         except Exception as error:  # boundary: a codec's bug must not stop the writer; the bytes are kept, the crash counted
             self.crashes += 1
@@ -253,11 +256,11 @@ class Desk:
         for observation in decoded.observations:
             if observation.time_source != "server" and observation.time_ns is not None:
                 # a time of day alone (GGA) repeats every day: the resolved time is part of it
-                return _hash(b"time", *fixed, frame.payload, str(observation.time_ns).encode())
+                return _hash(b"time", *fixed, b"%d" % observation.time_ns, frame.payload)
         packet = frame.packet.to_bytes(8, "big")
         if frame.dup and sender:
             # sent again, perhaps over a new connection: the same as the one of an earlier session
-            earlier = [_hash(b"once", *fixed, frame.payload, packet, s.encode()) for s in self.journal.sessions(sender)]
+            earlier = [_hash(b"once", *fixed, packet, s.encode(), frame.payload) for s in self.journal.sessions(sender)]
             held = self.journal.holds(earlier) if earlier else set()
             for ident in earlier:
                 if ident in held:
@@ -269,7 +272,7 @@ class Desk:
             # no packet number (a stream, QoS 0): every delivery is one of its own
             self._count += 1
             packet = f"{self._now_ns}:{self._count}".encode()
-        return _hash(b"once", *fixed, frame.payload, packet, frame.session.encode())
+        return _hash(b"once", *fixed, packet, frame.session.encode(), frame.payload)
 
     def _stamp(self, draft: Draft, now_ns: int) -> Draft:
         """An operator's entry gets the journal's time; registers are known to the door from here on."""
@@ -279,8 +282,6 @@ class Desk:
 
 
 def _hash(*parts: bytes) -> bytes:
-    h = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        h.update(len(part).to_bytes(4, "big"))
-        h.update(part)
-    return h.digest()
+    # every part but the last is led by its length, so that no two lists of parts read alike
+    lead = b"".join([b"%d:%b" % (len(part), part) for part in parts[:-1]])
+    return hashlib.blake2b(lead + parts[-1], digest_size=16).digest()

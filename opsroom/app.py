@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from imagery.watch import Settings as ImagerySettings
-from ingest.broker import Settings as BrokerSettings
-from ingest.endpoint import Settings as EndpointSettings
-from ingest.listener import TcpSettings, UdpSettings
-from ingest.modbus_poll import Settings as ModbusSettings
-from ingest.serial_port import Settings as SerialSettings
 
 from birddog import config
 from birddog.errors import ConfigError, UsageError
 from birddog.journal import path_of
+from ingest.datagrams import UdpSettings
+from ingest.endpoint import Settings as EndpointSettings
+from ingest.listener import TcpSettings
+from ingest.serial_port import Settings as SerialSettings
 from ingest.writer import Settings as JournalSettings
 from opsroom.console.settings import Settings as ConsoleServer
 from opsroom.console.settings import is_loopback
@@ -52,12 +50,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     journal: JournalSettings = JournalSettings()
     endpoint: EndpointSettings = EndpointSettings()
     console: ConsoleSettings = ConsoleSettings()
-    broker: tuple[BrokerSettings, ...] = ()
     tcp: tuple[TcpSettings, ...] = ()
     udp: tuple[UdpSettings, ...] = ()
     serial: tuple[SerialSettings, ...] = ()
-    modbus: tuple[ModbusSettings, ...] = ()
-    imagery: ImagerySettings | None = None
     tracking: Presets = Presets()
 
 
@@ -102,14 +97,11 @@ def plan_of(args: argparse.Namespace) -> Plan:
     if args.exercise and not is_loopback(whole.console.host):
         raise ConfigError("an exercise listens on loopback only", file=args.config, field="console.host")
     roles = tuple(role for role in ROLES if role in args.only) if args.only else ROLES
-    if whole.imagery is None:
-        if "imagery" in args.only:
-            raise UsageError("imagery needs a section [imagery] that names a folder", field="--only")
-        roles = tuple(role for role in roles if role != "imagery")
+    roles = tuple(role for role in roles if role != "imagery")
     plan = Plan(config=whole, exercise=args.exercise, messages_clock=args.clock == "messages", roles=roles)
     if not plan.journal_path.parent.is_dir():
         raise UsageError(f"there is no folder {plan.journal_path.parent}", field="journal.url")
-    names = [row.name for rows in (whole.broker, whole.tcp, whole.udp, whole.serial, whole.modbus) for row in rows]
+    names = [row.name for rows in (whole.tcp, whole.udp, whole.serial) for row in rows]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"two sources are called {name!r}", file=args.config, field="name")

@@ -6,9 +6,8 @@ import signal
 import threading
 import time
 
-from imagery.watch import Watch
-
 from birddog.model import Scan
+from imagery.watch import Watch
 from ingest import control
 from opsroom.app import Plan
 from opsroom.commands.common import say
