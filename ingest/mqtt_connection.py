@@ -180,19 +180,21 @@ class Connection(asyncio.BufferedProtocol):
 
     def _take(self, packets: list[mqtt.Packet]) -> None:
         messages: list[Publish] = []
+        pings = 0
         for packet in packets:
             kind = type(packet)
             if kind is Publish:
                 messages.append(packet)  # type: ignore[arg-type]
+                continue
+            if kind is mqtt.Pingreq:
+                pings += 1
                 continue
             if messages:
                 self._hand_over(messages)
                 messages = []
                 if self.closing:
                     return
-            if kind is mqtt.Pingreq:
-                self.transport.write(mqtt.PINGRESP_BYTES)
-            elif kind is Connect:
+            if kind is Connect:
                 self._connect(packet)  # type: ignore[arg-type]
             elif kind is mqtt.Subscribe:
                 self._subscribe(packet)  # type: ignore[arg-type]
@@ -208,6 +210,8 @@ class Connection(asyncio.BufferedProtocol):
                 return
         if messages:
             self._hand_over(messages)
+        if pings and not self.closing:
+            self.transport.write(mqtt.PINGRESP_BYTES * pings)
 
     def _hand_over(self, messages: list[Publish]) -> None:
         """Make frames of messages and give them to the endpoint."""

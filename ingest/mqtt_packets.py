@@ -194,6 +194,9 @@ class Parser:
         pos, size = 0, len(data)
         topics, level, largest = self._topics, self.level, self.max_packet
         try:
+            if not level and size and data[0] != CONNECT << 4:
+                # a TLS or HTTP client on the wrong port: say so before its "length" has come in
+                raise ProtocolError(PROTOCOL, "the first packet is not CONNECT")
             while size - pos >= 2:
                 first = data[pos]
                 length = data[pos + 1]
@@ -292,8 +295,6 @@ class Parser:
 
     def _other(self, first: int, data: bytes, at: int, end: int) -> Packet:
         kind, flags, level = first >> 4, first & 15, self.level
-        if not level and kind != CONNECT:
-            raise ProtocolError(PROTOCOL, "the first packet is not CONNECT")
         if flags != (2 if kind in (SUBSCRIBE, UNSUBSCRIBE, PUBREL) else 0):
             raise ProtocolError(MALFORMED, f"reserved flags {flags:#x} in packet type {kind}")
         if kind == PINGREQ:

@@ -400,6 +400,7 @@ def test_a_client_that_does_not_read_is_not_read(serve, raw, wire):
         except BlockingIOError:
             time.sleep(0.01)
     (connection,) = served.endpoint._connections
+    assert not connection.closing
     assert served.on_loop(lambda: connection.transport.get_write_buffer_size()) < 1_000_000
     other = raw(served.port, "tag2")
     other.publish("birddog/v1/tag2/toy", b"x", 1)
