@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 
 import pytest
@@ -120,3 +121,26 @@ def desk():
 def hand_desk():
     """To make one with a capacity of its own."""
     return HandDesk
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """ca, server, device (CN=unit7) and a stranger of another CA, made by the openssl command."""
+    folder = tmp_path_factory.mktemp("tls")
+
+    def openssl(*words):
+        try:
+            subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+        except FileNotFoundError:
+            pytest.skip("the openssl command is absent")
+
+    for ca in ("ca", "other"):
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                "-subj", f"/CN={ca}", "-keyout", f"{ca}.key", "-out", f"{ca}.pem")
+    for name, ca in (("server", "ca"), ("unit7", "ca"), ("stranger", "other")):
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
+                "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-extfile", "names", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key",
+                "-CAcreateserial", "-days", "2", "-out", f"{name}.pem")
+    return folder

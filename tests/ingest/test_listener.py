@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import subprocess
 import time
 
 import pytest
@@ -271,28 +270,6 @@ def test_a_port_that_is_taken_is_said_in_one_line(desk):
                 await udp(desk.intake, port=first.ports[0]).start()
 
     asyncio.run(main())
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    """ca, server, device (CN=unit7) and a stranger of another CA, made by the openssl command."""
-    folder = tmp_path_factory.mktemp("tls")
-
-    def openssl(*words):
-        try:
-            subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-        except FileNotFoundError:
-            pytest.skip("the openssl command is absent")
-
-    for ca in ("ca", "other"):
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                "-subj", f"/CN={ca}", "-keyout", f"{ca}.key", "-out", f"{ca}.pem")
-    for name, ca in (("server", "ca"), ("unit7", "ca"), ("stranger", "other")):
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
-                "-keyout", f"{name}.key", "-out", f"{name}.csr")
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial",
-                "-days", "2", "-out", f"{name}.pem")
-    return folder
 
 
 def test_mutual_tls_names_the_device_and_refuses_strangers(desk, certificates):

@@ -1,0 +1,434 @@
+"""Messages from an outside MQTT broker; the one module of this room that imports paho.
+
+The broker keeps a lasting session for our fixed client id.  A message is acknowledged by hand when
+the desk says that it is on disk, in the order in which messages came ([MQTT-4.6.0-2]); after a kill
+or a cut the broker sends again what was not acknowledged (paho's own acknowledgement, before the
+callback returns, lost 505 of 6,000).  With MQTT 5 we ask for an in-flight window of 2 × batch: with
+less a batch waits for messages that the broker holds back until the batch is acknowledged.
+
+paho is used through its external-loop functions, all on the one thread of ``run``: nothing but a
+queue and a wake-up byte is touched by ``acknowledge``.  paho's loop ends when a callback raises; ours
+only note what happened.  Each connection has a paho client of its own, so that an acknowledgement
+that comes after a cut can't reach the next connection, where the number means another message.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import socket
+import ssl
+import threading
+import time
+from collections import OrderedDict, deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from birddog.config import read_secret
+from birddog.errors import ConfigError
+from birddog.model import Frame, Reject
+from devices.codec import MAX_FRAME
+from ingest.address import check_format, is_loopback
+from ingest.intake import Intake, Result
+from ingest.sessions import Backoff, device_of_topic, new_session
+
+log = logging.getLogger(__name__)
+
+RETRY_FIRST_S, RETRY_MOST_S = 0.5, 30.0
+CONNECT_S = 10.0
+#: How long ``stop`` waits for what was received to be on disk and acknowledged.
+STOP_PATIENCE_S = 2.0
+#: Topics whose decoder's state is kept; the one heard longest ago goes first.
+TOPICS_KEPT = 10_000
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A filter to subscribe to (``owntracks/+/+``, ``application/#``) and the format of what comes there."""
+
+    filter: str
+    format: str
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[[broker]]``.
+
+    Args:
+        topics: a message's format is that of the first filter that fits; filters should not overlap.
+        client_id: the broker's session hangs on it: no two programs on a broker may share it;
+            ``birddog-NAME`` unless given.
+        username, password_file: the file is readable by its owner only.
+        ca, cert, key: TLS; ``ca`` alone checks the broker, all three also show who we are.
+        plain: allow a broker beyond loopback without TLS.
+        batch: messages handed to the desk in one list; the in-flight window is twice that.
+        session_s: how long the broker shall keep our session while we are away (MQTT 5).
+    """
+
+    name: str
+    host: str
+    topics: tuple[Topic, ...]
+    port: int = 1883
+    protocol: Literal["3.1.1", "5"] = "5"
+    client_id: str = ""
+    username: str = ""
+    password_file: str = ""
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    plain: bool = False
+    batch: int = 500
+    keepalive_s: int = 20
+    session_s: int = 604_800
+
+
+class Broker:
+    """``run`` is the thread's body; ``stop``, ``status`` and ``acknowledge`` may be called from any thread."""
+
+    def __init__(self, settings: Settings):
+        _check(settings)
+        self.settings = settings
+        self.name = f"broker:{settings.name}"
+        self.client_id = settings.client_id or f"birddog-{settings.name}"
+        self._password = read_secret(Path(settings.password_file), setting=f"broker {settings.name!r}.password_file") \
+            if settings.password_file else None
+        self._tls = _tls(settings)
+        self.counts = dict.fromkeys(("frames", "bytes", "rejects", "redelivered", "acknowledged", "stale_results", "connects",
+                                     "connect_failures", "gaps", "pauses", "refused_subscriptions"), 0)
+        self.connected = False
+        self.last_error = ""
+        self._in_flight = 0
+        self._stop = threading.Event()
+        self._results: deque[Any] = deque()
+        self._wake_read: socket.socket | None = None
+        self._wake_write: socket.socket | None = None
+
+    def run(self, intake: Intake) -> None:
+        """Connect, take messages until the connection is lost, wait, connect again; until ``stop``."""
+        self._wake_read, self._wake_write = socket.socketpair()
+        with self._wake_read, self._wake_write:
+            self._wake_read.setblocking(False)
+            self._wake_write.setblocking(False)
+            self._run(intake)
+
+    def _run(self, intake: Intake) -> None:
+        backoff = Backoff(RETRY_FIRST_S, RETRY_MOST_S)
+        while not self._stop.is_set():
+            line = _Line(self, intake)
+            try:
+                line.connect()
+                line.serve(backoff)
+            except (OSError, ValueError) as error:  # ValueError: UnicodeError of a host name, paho's word for a wrong host
+                self._failed(str(error))
+            except Exception as error:  # boundary: paho raises whatever a malformed packet makes it; nothing is acknowledged
+                log.exception("%s: the client failed", self.name)
+                self._failed(f"{type(error).__name__}: {error}")
+            finally:
+                line.close()
+                self.connected = False
+                self._in_flight = 0
+            self._stop.wait(backoff.next_s())
+
+    def stop(self) -> None:
+        """Ask ``run`` to end: it acknowledges what gets on disk within two seconds, then says goodbye."""
+        self._stop.set()
+        self._wake()
+
+    def acknowledge(self, results: list[Result]) -> None:
+        """Called on the writer's thread: only queues them."""
+        self._results.extend(result.frame.receipt for result in results)
+        self._wake()
+
+    def status(self) -> dict[str, Any]:
+        """Counters; ``in_flight`` messages were received and are not acknowledged yet."""
+        return self.counts | {"connected": self.connected, "reconnects": max(self.counts["connects"] - 1, 0),
+                              "in_flight": self._in_flight, "last_error": self.last_error}
+
+    def _wake(self) -> None:
+        if self._wake_write is not None:
+            with suppress(OSError):  # it is awake (the pair's buffer is full of such bytes), or has ended
+                self._wake_write.send(b"x")
+
+    def _failed(self, words: str) -> None:
+        if self.connected:
+            self.counts["gaps"] += 1
+        else:
+            self.counts["connect_failures"] += 1
+        if words != self.last_error or self.connected:
+            log.warning("%s: %s", self.name, words)
+        self.last_error = words
+
+
+class _Line:
+    """One connection."""
+
+    def __init__(self, owner: Broker, intake: Intake):
+        self.owner, self.intake = owner, intake
+        self._client = self._make()
+        self._got: list[Frame] = []
+        self._order: deque[int] = deque()
+        self._done: set[int] = set()
+        self._outstanding = 0
+        self._topics: OrderedDict[str, tuple[str, str, str]] = OrderedDict()
+        self._refused = ""
+        self._asked_room = False
+        self._name = new_session(owner.name)
+
+    def _make(self) -> Any:
+        import paho.mqtt.client as mqtt
+
+        own = self.owner.settings
+        five = own.protocol == "5"
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=self.owner.client_id, manual_ack=True,
+                             protocol=mqtt.MQTTv5 if five else mqtt.MQTTv311, **({} if five else {"clean_session": False}))
+        client.connect_timeout = CONNECT_S
+        if own.username:
+            client.username_pw_set(own.username, self.owner._password)
+        if self.owner._tls is not None:
+            client.tls_set_context(self.owner._tls)
+        client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
+        client.on_message, client.on_disconnect = self._on_message, self._on_disconnect
+        return client
+
+    # --- the loop --------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Open the socket and send CONNECT.
+
+        Raises:
+            OSError, ValueError
+        """
+        own = self.owner.settings
+        more: dict[str, Any] = {}
+        if own.protocol == "5":
+            from paho.mqtt.packettypes import PacketTypes
+            from paho.mqtt.properties import Properties
+
+            asks = Properties(PacketTypes.CONNECT)
+            asks.SessionExpiryInterval = own.session_s
+            asks.ReceiveMaximum = min(max(2 * own.batch, 20), 65_535)
+            more = {"clean_start": False, "properties": asks}
+        self._client.connect(own.host, own.port, keepalive=own.keepalive_s, **more)
+
+    def serve(self, backoff: Backoff) -> None:
+        """Take messages and send acknowledgements until ``stop``.
+
+        Raises:
+            OSError: the connection was lost or refused.
+        """
+        owner, sock = self.owner, self._client.socket()
+        give_up_s = time.monotonic() + CONNECT_S
+        with selectors.DefaultSelector() as selector:
+            selector.register(owner._wake_read, selectors.EVENT_READ)
+            selector.register(sock, selectors.EVENT_READ)
+            watched = selectors.EVENT_READ
+            stop_s = 0.0
+            while True:
+                if owner._stop.is_set():
+                    # no more is read; what is with the desk may still be acknowledged
+                    stop_s = stop_s or time.monotonic() + STOP_PATIENCE_S
+                    if not self._outstanding or time.monotonic() > stop_s:
+                        return
+                reading = not stop_s and len(self._got) < 4 * owner.settings.batch
+                wanted = (selectors.EVENT_READ if reading else 0) | (selectors.EVENT_WRITE if self._client.want_write() else 0)
+                if wanted != watched:
+                    if not wanted:
+                        selector.unregister(sock)
+                    elif not watched:
+                        selector.register(sock, wanted)
+                    else:
+                        selector.modify(sock, wanted)
+                    watched = wanted
+                unread = reading and isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+                ready = {key.fileobj: events for key, events in selector.select(0.0 if unread else 0.1 if stop_s else 1.0)}
+                if owner._wake_read in ready:
+                    owner._wake_read.recv(65_536)
+                if unread or ready.get(sock, 0) & selectors.EVENT_READ:
+                    self._read()
+                self._acknowledge()
+                if self._client.want_write():
+                    self._must(self._client.loop_write())
+                self._must(self._client.loop_misc())
+                self._hand_over()
+                if owner.connected:
+                    backoff.reset()
+                elif time.monotonic() > give_up_s:
+                    raise TimeoutError(f"the broker did not answer CONNECT within {CONNECT_S:.0f} s")
+
+    def close(self) -> None:
+        """Say goodbye if there is still somebody to say it to, and end the sessions."""
+        self._client.disconnect()  # leaves the session at the broker
+        if self._client.socket() is not None:
+            self._client.loop_write()
+            sock = self._client.socket()
+            if sock is not None:
+                sock.close()
+        for _, session, _ in self._topics.values():
+            self.intake.close_session(session)
+        self._topics.clear()
+
+    def _read(self) -> None:
+        """Packets while they bring messages, up to one batch."""
+        for _ in range(self.owner.settings.batch):
+            before = len(self._got)
+            self._must(self._client.loop_read())
+            if len(self._got) == before:
+                return
+
+    def _must(self, code: int) -> None:
+        if code != 0:
+            import paho.mqtt.client as mqtt
+
+            raise ConnectionError(self._refused or f"connection lost: {mqtt.error_string(code)}")
+
+    def _hand_over(self) -> None:
+        batch = self.owner.settings.batch
+        while self._got and not self.owner._stop.is_set():
+            if not self.intake.offer(self.owner, self._got[:batch]):
+                if not self._asked_room:
+                    self._asked_room = True
+                    self.owner.counts["pauses"] += 1
+                    self.intake.when_room(self._room)
+                return
+            self._outstanding += len(self._got[:batch])
+            del self._got[:batch]
+
+    def _room(self) -> None:
+        """Called by the intake, on whichever thread made room."""
+        self._asked_room = False
+        self.owner._wake()
+
+    def _acknowledge(self) -> None:
+        """Send PUBACKs in the order of receipt for what is on disk."""
+        owner = self.owner
+        while owner._results:
+            line, mid = owner._results.popleft()
+            if line is not self:
+                owner.counts["stale_results"] += 1  # of a lost connection: the broker sends it again, the journal knows it
+                continue
+            self._outstanding -= 1
+            if mid:
+                self._done.add(mid)
+        while self._order and self._order[0] in self._done:
+            mid = self._order.popleft()
+            self._done.discard(mid)
+            self._client.ack(mid, 1)
+            owner.counts["acknowledged"] += 1
+        owner._in_flight = len(self._order)
+
+    # --- what paho calls: they note, and never raise ------------------------------------------------
+
+    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
+        owner = self.owner
+        if reason.is_failure:
+            self._refused = f"the broker refuses us: {reason}"
+            return
+        owner.connected = True
+        owner.counts["connects"] += 1
+        log.info("%s: connected, %s", owner.name, "session resumed" if flags.session_present else "new session")
+        if owner.settings.protocol == "5":
+            from paho.mqtt.subscribeoptions import SubscribeOptions
+
+            # retained messages come with a new subscription only, not at each connection
+            options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
+            client.subscribe([(topic.filter, options) for topic in owner.settings.topics])
+        else:
+            client.subscribe([(topic.filter, 1) for topic in owner.settings.topics])
+
+    def _on_subscribe(self, client: Any, userdata: Any, mid: int, reasons: Any, properties: Any) -> None:
+        for topic, reason in zip(self.owner.settings.topics, reasons, strict=False):
+            if reason.is_failure:
+                self.owner.counts["refused_subscriptions"] += 1
+                self.owner.last_error = f"the broker refuses the subscription to {topic.filter}: {reason}"
+                log.error("%s: %s", self.owner.name, self.owner.last_error)
+
+    def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
+        self._refused = self._refused or f"connection lost: {reason}"
+
+    def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
+        owner = self.owner
+        try:
+            channel, reject = message.topic, None
+        except UnicodeDecodeError:
+            channel, reject = "", Reject("format", "the topic is not UTF-8")
+        format, session, device = self._of(channel)
+        payload = message.payload
+        if not format:
+            reject = reject or Reject("format", "no filter of ours fits this topic")
+        elif len(payload) > MAX_FRAME:
+            reject = Reject("size", f"{len(payload)} bytes; the first {MAX_FRAME} are kept")
+            payload = payload[:MAX_FRAME]
+        mid = message.mid if message.qos else 0
+        if mid:
+            self._order.append(mid)
+        self._got.append(Frame(
+            source=owner.name, format=format, payload=bytes(payload), received_ns=time.time_ns(), device=device,
+            channel=channel, session=session, packet=mid, dup=bool(message.dup), reject=reject, receipt=(self, mid)))
+        owner.counts["frames"] += 1
+        owner.counts["bytes"] += len(payload)
+        owner.counts["redelivered"] += bool(message.dup)
+        owner.counts["rejects"] += reject is not None
+
+    def _of(self, topic: str) -> tuple[str, str, str]:
+        """(format, session, device) of a topic; each topic has its own decoder's state."""
+        known = self._topics.get(topic)
+        if known is None:
+            from paho.mqtt.client import topic_matches_sub
+
+            format = next((t.format for t in self.owner.settings.topics if topic_matches_sub(_shared(t.filter), topic)), "")
+            known = self._topics[topic] = (format, f"{self._name}/{topic}", device_of_topic(format, topic))
+            if len(self._topics) > TOPICS_KEPT:
+                self.intake.close_session(self._topics.popitem(last=False)[1][1])
+        else:
+            self._topics.move_to_end(topic)
+        return known
+
+
+def _shared(filter: str) -> str:
+    """The filter inside ``$share/GROUP/FILTER``."""
+    return filter.split("/", 2)[2] if filter.startswith("$share/") else filter
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.ca:
+        return None
+    field = f"broker {settings.name!r}"
+    for file in filter(None, (settings.ca, settings.cert, settings.key)):
+        if not Path(file).is_file():
+            raise ConfigError(f"there is no file {file}", field=field)
+    try:
+        context = ssl.create_default_context(cafile=settings.ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if settings.cert:
+            context.load_cert_chain(settings.cert, settings.key)
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigError(f"ca, cert and key don't fit: {error}", field=field) from error
+    return context
+
+
+def _check(settings: Settings) -> None:
+    field = f"broker {settings.name!r}"
+    if not settings.host:
+        raise ConfigError("wants the broker's name or address", field=f"{field}.host")
+    if not 0 < settings.port <= 65535:
+        raise ConfigError(f"wants a port, 1 to 65535, not {settings.port}", field=f"{field}.port")
+    if not settings.topics:
+        raise ConfigError("wants at least one topic", field=f"{field}.topics")
+    for topic in settings.topics:
+        check_format(topic.format, field=f"{field}.topics {topic.filter!r}")
+        levels = topic.filter.split("/")
+        wrong = any(("#" in level and (level != "#" or i < len(levels) - 1)) or ("+" in level and level != "+")
+                    for i, level in enumerate(levels))
+        if not topic.filter or wrong or "\0" in topic.filter or (levels[0] == "$share" and len(levels) < 3):
+            raise ConfigError("is no MQTT topic filter", field=f"{field}.topics {topic.filter!r}")
+    if bool(settings.cert) != bool(settings.key) or (settings.cert and not settings.ca):
+        raise ConfigError("cert and key go together, and with ca", field=f"{field}.cert")
+    if settings.password_file and not settings.username:
+        raise ConfigError("a password needs a username", field=f"{field}.username")
+    if not (settings.ca or settings.plain or is_loopback(settings.host)):
+        raise ConfigError(f"{settings.host} is beyond loopback: wants ca (TLS), or plain = true", field=f"{field}.ca")
+    if not 1 <= settings.batch <= 30_000:
+        raise ConfigError("wants 1 to 30000", field=f"{field}.batch")
+    if not 1 <= settings.keepalive_s <= 65_535:
+        raise ConfigError("wants 1 to 65535", field=f"{field}.keepalive_s")
