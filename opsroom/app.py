@@ -15,9 +15,11 @@ import msgspec
 from birddog import config
 from birddog.errors import ConfigError, UsageError
 from birddog.journal import path_of
+from ingest.broker import Settings as BrokerSettings
 from ingest.datagrams import UdpSettings
 from ingest.endpoint import Settings as EndpointSettings
 from ingest.listener import TcpSettings
+from ingest.modbus_poll import Settings as ModbusSettings
 from ingest.serial_port import Settings as SerialSettings
 from ingest.writer import Settings as JournalSettings
 from opsroom.console.settings import Settings as ConsoleServer
@@ -50,9 +52,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     journal: JournalSettings = JournalSettings()
     endpoint: EndpointSettings = EndpointSettings()
     console: ConsoleSettings = ConsoleSettings()
+    broker: tuple[BrokerSettings, ...] = ()
     tcp: tuple[TcpSettings, ...] = ()
     udp: tuple[UdpSettings, ...] = ()
     serial: tuple[SerialSettings, ...] = ()
+    modbus: tuple[ModbusSettings, ...] = ()
     tracking: Presets = Presets()
 
 
@@ -101,7 +105,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
     plan = Plan(config=whole, exercise=args.exercise, messages_clock=args.clock == "messages", roles=roles)
     if not plan.journal_path.parent.is_dir():
         raise UsageError(f"there is no folder {plan.journal_path.parent}", field="journal.url")
-    names = [row.name for rows in (whole.tcp, whole.udp, whole.serial) for row in rows]
+    names = [row.name for rows in (whole.broker, whole.tcp, whole.udp, whole.serial, whole.modbus) for row in rows]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"two sources are called {name!r}", file=args.config, field="name")

@@ -19,6 +19,7 @@ from birddog.errors import BirddogError
 
 #: command -> (module in opsroom.commands, one line of help).  A command that does not exist is absent.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", "everything on one machine with no hardware, every device simulated"),
     "run": ("run", "take in messages, follow, show: ingest, picture, imagery and console"),
     "operation": ("operation", "open, list and close cases"),
     "device": ("device", "enrol, attach, place, list and retire devices"),
@@ -26,7 +27,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "decode": ("decode", "what a message or a capture says, without a journal"),
     "replay": ("replay", "play a journal again, or take a capture into one"),
     "rebuild": ("rebuild", "make every derived table again from the journal and compare"),
+    "track": ("track", "confirmed tracks at regular times, from a file of detections"),
     "locate": ("locate", "where tracks were at asked times, from a file of their fixes"),
+    "scan": ("scan", "what stands out in a scene seen from above"),
     "sim": ("sim", "the simulator: scenarios in real wire formats, load, and scores against the truth"),
 }
 

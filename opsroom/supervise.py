@@ -1,8 +1,8 @@
 """Starts the processes of a run, watches them, ends them together.
 
-Each process is ``birddog run --only ROLE`` with the same options.  It reads a pipe that the parent
-holds open: when the parent is gone, however it went, the pipe ends and the process ends at once, so
-that a killed run never leaves a writer or a port behind.
+Each process is a command line of this same program, run as ``python -m opsroom.supervise WORDS``: it
+reads a pipe that the parent holds open, and when the parent is gone, however it went, the pipe ends
+and the process ends at once.  A killed run never leaves a writer or a port behind.
 """
 
 from __future__ import annotations
@@ -13,21 +13,28 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from opsroom.commands.common import say
 
 #: A process that ended by itself is started again after this, doubling up to a minute.
 PAUSE_S = 0.5
-END_S = 10.0
+#: Patience with those that read, and then with the writer, when a run ends.
+END_S = 2.0
 
 
 class Child:
-    """One supervised process."""
+    """One supervised process.
 
-    def __init__(self, name: str, command: Sequence[str], env: dict[str, str] | None = None):
-        self.name, self.command, self.env = name, list(command), env
+    Args:
+        words: its command line, without the program.
+        when: asked until it says yes; only then the process is started.
+    """
+
+    def __init__(self, name: str, words: Sequence[str], *, when: Callable[[], bool] = lambda: True):
+        self.name, self.when = name, when
+        self.command = [sys.executable, "-m", "opsroom.supervise", *words]
         self.process: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
         self.pause_s = PAUSE_S
@@ -36,24 +43,22 @@ class Child:
     def start(self) -> None:
         """Start it, with the pipe that tells it when we are gone."""
         self.started_at = time.monotonic()
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, env=self.env, start_new_session=False)
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE)
 
 
 class Supervisor:
-    """Runs children until a signal, until ``stop``, or until one of ``vital`` ends with a usage error.
+    """Runs children until a signal, for a time, or until one ends with a usage error.
+
+    A child that ends by itself is started again, later each time.
 
     Args:
-        children: started in this order.
-        again: names of those that are started again when they end by themselves.
+        children: started in this order; the first (the writer) is ended last, so that it still takes
+            what the others want to say.
     """
 
-    def __init__(self, children: Sequence[Child], *, again: frozenset[str]):
-        self.children, self.again = list(children), again
+    def __init__(self, children: Sequence[Child]):
+        self.children = list(children)
         self._asked = threading.Event()
-
-    def stop(self, *_: object) -> None:
-        """End the run."""
-        self._asked.set()
 
     def run(self, for_s: float | None = None) -> int:
         """Start all, wait, end all; the exit status of the run."""
@@ -65,8 +70,6 @@ class Supervisor:
         ends_at = None if for_s is None else time.monotonic() + for_s
         status = 0
         try:
-            for child in self.children:
-                child.start()
             while not self._asked.is_set() and (ends_at is None or time.monotonic() < ends_at):
                 status = self._look()
                 if status:
@@ -83,7 +86,7 @@ class Supervisor:
         for child in self.children:
             process = child.process
             if process is None:
-                if now >= child.again_at:
+                if now >= child.again_at and child.when():
                     child.start()
                 continue
             code = process.poll()
@@ -95,38 +98,29 @@ class Supervisor:
                 process.stdin.close()
             if code == 2:
                 return 2  # a usage error: it has said so itself, and would say so again
-            if child.name not in self.again:
-                continue
             say(f"birddog: {child.name} ended ({_why(code)}); starting it again in {child.pause_s:.1f} s")
             child.process, child.again_at = None, now + child.pause_s
             child.pause_s = min(child.pause_s * 2, 60.0)
         return 0
 
     def _end(self) -> None:
-        # the readers first, the writer last: it still takes what the others want to say
-        for child in reversed(self.children):
-            process = child.process
-            if process is None or process.poll() is not None:
-                continue
-            process.terminate()
-        deadline = time.monotonic() + END_S
-        for child in reversed(self.children):
-            process = child.process
-            if process is None:
-                continue
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                say(f"birddog: {child.name} does not end; killed")
-                process.kill()
-                process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
-
-
-def birddog(*words: str) -> list[str]:
-    """The command line of a ``birddog`` of this very program."""
-    return [sys.executable, "-m", "opsroom.cli", *words]
+        for group in (self.children[1:], self.children[:1]):
+            alive = [child for child in group if child.process is not None and child.process.poll() is None]
+            for child in alive:
+                assert child.process is not None
+                child.process.terminate()
+            deadline = time.monotonic() + END_S
+            for child in alive:
+                assert child.process is not None
+                try:
+                    child.process.wait(max(0.05, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    say(f"birddog: {child.name} does not end; killed")
+                    child.process.kill()
+                    child.process.wait()
+        for child in self.children:
+            if child.process is not None and child.process.stdin is not None:
+                child.process.stdin.close()
 
 
 def end_with_parent() -> None:
@@ -142,3 +136,10 @@ def end_with_parent() -> None:
 
 def _why(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
+
+
+if __name__ == "__main__":
+    from opsroom.cli import main
+
+    end_with_parent()
+    sys.exit(main(sys.argv[1:]))

@@ -19,11 +19,13 @@ from birddog.errors import ConfigError, JournalError
 from birddog.journal import Writer, open_writer
 from birddog.model import Start
 from ingest import control
+from ingest.broker import Broker
 from ingest.datagrams import UdpListener
 from ingest.desk import Desk
 from ingest.endpoint import Endpoint
 from ingest.intake import Entries, Intake
 from ingest.listener import TcpListener
+from ingest.modbus_poll import ModbusPoll
 from ingest.permit import DirectoryPermit, ExercisePermit
 from ingest.serial_port import SerialPort
 from ingest.writer import WriterThread
@@ -108,6 +110,8 @@ async def _sources(plan: Plan, intake: Intake, desk: Desk, stack: contextlib.Asy
         for port in source.ports:
             say(f"{source.name}: port {port}")
     threads: list[Any] = [SerialPort(settings) for settings in config.serial]
+    threads += [ModbusPoll(settings) for settings in config.modbus]
+    threads += [Broker(settings) for settings in config.broker]
     for source in threads:
         runner = threading.Thread(target=source.run, args=(intake,), name=source.name, daemon=True)
         runner.start()

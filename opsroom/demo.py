@@ -1,0 +1,133 @@
+"""`birddog demo`: a whole exercise on one machine; the configuration that it writes is one to learn from."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from birddog.journal import open_writer, path_of
+from ingest import control
+from opsroom.supervise import Child, Supervisor
+from sim import scenario as scenarios
+from sim import sensor_map
+
+SCENARIO = "harbour"
+ROOMS = ()
+
+
+class Demo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a demo runs on: its folder, its ports by transport, its journal."""
+
+    folder: Path
+    url: str
+    http_port: int
+    ports: dict[str, int]
+    scenario: scenarios.Scenario
+
+    @property
+    def config_path(self) -> Path:
+        """The configuration that was written."""
+        return self.folder / "birddog.toml"
+
+
+def prepare(folder: Path, url: str, http_port: int) -> Demo:
+    """Make the folder, the configuration and the journal with everything enrolled."""
+    scenario = scenarios.load(SCENARIO)
+    used = {device.transport for device in scenario.devices()}
+    ports = {transport: _free_port() for transport in ("mqtt", "tcp", "udp", "modbus") if transport in used}
+    demo = Demo(folder=folder, url=url, http_port=http_port, ports=ports, scenario=scenario)
+    (folder / "scenes").mkdir(exist_ok=True)
+    demo.config_path.write_text(config_text(demo))
+    path = path_of(url)
+    if not path.exists():
+        open_writer(url, mode="exercise").close()
+    control.enter(path, url, scenarios.registers(scenario, time.time_ns()), source="demo")
+    return demo
+
+
+def config_text(demo: Demo) -> str:
+    """The TOML of a demo: every source of the scenario, on the ports that were free."""
+    s, ports = demo.scenario, demo.ports
+    parts = ["# Written by `birddog demo`: everything on loopback, every device simulated.\n",
+             _section("[journal]", url=demo.url), _section("[endpoint]", port=ports.get("mqtt", 0)),
+             _section("[console]", port=demo.http_port)]
+    for transport, header in (("tcp", "[[tcp]]"), ("udp", "[[udp]]"), ("pty", "[[serial]]")):
+        rows = [device for device in s.devices() if device.transport == transport]
+        for form in dict.fromkeys(scenarios.FORMATS[type(row)] for row in rows):
+            heard = next(row for row in rows if scenarios.FORMATS[type(row)] == form)
+            device = getattr(heard, "receiver", "") or (heard.id if transport == "pty" else "")
+            where: dict[str, Any] = {"port": str(demo.folder / "serial")} if transport == "pty" else {"port": ports[transport]}
+            parts.append(_section(header, name=f"{transport}-{form}", format=form, device=device, **where))
+    if s.sensor:
+        units = sensor_map.as_settings(s)
+        parts.append(_section("[[modbus]]", name="yard", host="127.0.0.1", port=ports["modbus"], units=units))
+    if s.camera and "imagery" in ROOMS:
+        parts.append(_section("[imagery]", folder=str(demo.folder / "scenes"), sensor=s.camera[0].id, poll_s=1.0))
+    return "\n".join(parts)
+
+
+def run(demo: Demo, *, speed: float, for_s: float | None) -> int:
+    """Run everything until a signal or for a time."""
+    words = ["run", "--exercise", "--config", str(demo.config_path), "--clock", "wall" if speed == 1.0 else "messages"]
+    roles = ["ingest", "picture", *(["imagery"] if demo.scenario.camera and "imagery" in ROOMS else []), "console"]
+    children = [Child(role, [*words, "--only", role]) for role in roles]
+    children.append(Child("simulator", simulator_words(demo, speed), when=lambda: all(
+        _listens(demo.ports[transport]) for transport in ("mqtt", "tcp") if transport in demo.ports)))
+    return Supervisor(children).run(for_s)
+
+
+def simulator_words(demo: Demo, speed: float) -> list[str]:
+    """The command line of the simulator."""
+    words = ["sim", "run", SCENARIO, "--speed", str(speed), "--truth", str(demo.folder / "truth.csv")]
+    used = {device.transport for device in demo.scenario.devices()}
+    for transport, port in demo.ports.items():
+        words += ["--to", f"{transport}://127.0.0.1:{port}"]
+    if "pty" in used:
+        words += ["--to", f"pty:{demo.folder / 'serial'}"]
+    if "scenes" in used:
+        words += ["--to", str(demo.folder / "scenes")]
+    return words
+
+
+def new_folder() -> Path:
+    """A folder of its own below the present one, named by the time."""
+    folder = Path(f"birddog-demo-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}")
+    number = 1
+    while True:
+        try:
+            folder.mkdir(mode=0o700)
+            return folder
+        except FileExistsError:
+            number += 1
+            folder = folder.with_name(folder.name.rsplit("_", 1)[0] + f"_{number}")
+
+
+def _section(header: str, **values: Any) -> str:
+    return "\n".join([header, *(f"{key} = {_toml(value)}" for key, value in values.items() if value != "")]) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[\n" + "".join(f"  {_toml(item)},\n" for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as s:
+        s.settimeout(1.0)
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
