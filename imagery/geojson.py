@@ -1,0 +1,58 @@
+"""Flags as a GeoJSON FeatureCollection (RFC 7946): what `birddog scan` prints."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from imagery.scan import ScanResult, SceneFlag
+
+
+def feature(flag: SceneFlag, result: ScanResult, thumbnail: bytes | None = None) -> dict[str, Any]:
+    """One flag; its geometry is its centre, null where the scene does not say where it lies."""
+    placed = flag.lat_deg is not None and flag.lon_deg is not None
+    properties: dict[str, Any] = {
+        "score": _figure(flag.score), "detector": flag.detector, "pfa": flag.pfa,
+        "col": round(flag.col, 3), "row": round(flag.row, 3), "bbox_px": list(flag.bbox_px),
+        "length_px": round(flag.length_px, 2), "width_px": round(flag.width_px, 2),
+        "length_m": _tenth(flag.length_m), "width_m": _tenth(flag.width_m), "heading_deg": flag.heading_deg,
+        "pixels": flag.pixels, "mean_score": _figure(flag.mean_score), "truncated": flag.truncated,
+        "sha256": result.sha256, "scene": result.scene.name,
+    }
+    if placed:
+        properties |= {"lat_deg": round(flag.lat_deg, 7), "lon_deg": round(flag.lon_deg, 7)}  # type: ignore[arg-type]
+    if thumbnail is not None:
+        properties["thumbnail"] = "data:image/png;base64," + base64.b64encode(thumbnail).decode()
+    point = {"type": "Point", "coordinates": [round(flag.lon_deg, 7), round(flag.lat_deg, 7)]} if placed else None  # type: ignore[arg-type]
+    return {"type": "Feature", "id": flag.flag_id, "geometry": point, "properties": properties}
+
+
+def scene_record(result: ScanResult) -> dict[str, Any]:
+    """On what ground the flags of a scene stand: file, parameters, fitted tail, what was judged and exceeded."""
+    out: dict[str, Any] = {
+        "scene": result.scene.name, "sha256": result.sha256, "width": result.scene.width, "height": result.scene.height,
+        "detector": result.detector, "pfa": result.pfa, "model": result.model, "judged_px": result.judged_px,
+        "exceedances_px": result.over_px, "flags": len(result.flags),
+    }
+    if result.before is not None:
+        out |= {"before": result.before.name, "before_sha256": result.before_sha256}
+    return out
+
+
+def collection(results: list[ScanResult], thumbnails: Mapping[str, bytes] | None = None) -> dict[str, Any]:
+    """All flags of several scenes; ``scenes`` beside them says what was scanned, and how."""
+    pictures = thumbnails or {}
+    return {
+        "type": "FeatureCollection",
+        "features": [feature(flag, r, pictures.get(flag.flag_id)) for r in results for flag in r.flags],
+        "scenes": [scene_record(r) for r in results],
+    }
+
+
+def _figure(value: float) -> float:
+    return float(f"{value:.7g}")
+
+
+def _tenth(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

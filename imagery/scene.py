@@ -1,0 +1,408 @@
+"""Opens a scene safely, reads windows of it with a mask of what is valid, and knows where its pixels lie.
+
+Whatever the file says about itself is taken as hostile: only plain local files that begin as TIFF, PNG or
+JPEG are opened, by GDAL's GTiff, PNG and JPEG drivers alone (no VRT, no /vsi path, no URL, no sidecar
+file), and size, bands and blocks are held against caps before a pixel is decoded.  Every refusal is a
+``SceneError`` of one line.  The only module, with ``imagery.raster_out``, that imports rasterio.
+
+Pixel coordinates: column and row grow to the right and down, (0, 0) is the outer corner of the first pixel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import rasterio
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
+
+from birddog.errors import UsageError
+from birddog.geo import LocalFrame, valid_position
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+#: Caps on what a header may claim.
+MAX_SIDE_PX = 400_000
+MAX_PIXELS = 12_000_000_000
+MAX_BANDS = 64
+MAX_BLOCKS = 4_000_000
+#: One decoded block (all bands where they are interleaved): two readers and their tiles stay under 1 GB.
+MAX_BLOCK_BYTES = 200_000_000
+#: PNG and JPEG can only be read from the top, so they are decoded whole.
+MAX_WHOLE_BYTES = 200_000_000
+#: Decoded bytes for each byte of the file, beyond which a scene of more than 256 MB is taken as a bomb (zlib reaches 1032).
+MAX_EXPANSION = 1100
+GDAL_CACHE_BYTES = 64_000_000
+
+_MAGIC = {b"II*\0": "GTiff", b"MM\0*": "GTiff", b"II+\0": "GTiff", b"MM\0+": "GTiff",
+          b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG"}
+_GDAL = {
+    "GDAL_CACHEMAX": GDAL_CACHE_BYTES,
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "GDAL_NUM_THREADS": "1",
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE",
+    "GDAL_ALLOW_LARGE_LIBJPEG_MEM_ALLOC": "NO",
+    "CPL_CURL_ENABLE_VSIMEM": "NO",
+    "GTIFF_IGNORE_READ_ERRORS": "NO",
+}
+_open_lock = threading.Lock()
+
+
+class SceneError(UsageError):
+    """The file is no scene that can be scanned; one line that names it and says why."""
+
+
+class Placing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the pixels lie: affine (a, b, c, d, e, f) from (col, row) to the CRS, and the CRS as WKT."""
+
+    affine: tuple[float, float, float, float, float, float]
+    crs_wkt: str
+
+    def lonlat(self, col: Sequence[float], row: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+        """(lon_deg, lat_deg) of pixel coordinates, each ``(N,)``; NaN where the CRS has no such place."""
+        from rasterio.warp import transform
+
+        a, b, c, d, e, f = self.affine
+        col_px, row_px = np.asarray(col, "float64"), np.asarray(row, "float64")
+        x, y = a * col_px + b * row_px + c, d * col_px + e * row_px + f
+        if not col_px.size:
+            return x, y
+        try:
+            lon, lat = transform(rasterio.CRS.from_wkt(self.crs_wkt), "EPSG:4326", x.tolist(), y.tolist())
+        except RasterioError:
+            return np.full(x.shape, np.nan), np.full(x.shape, np.nan)
+        lon_deg, lat_deg = np.asarray(lon, "float64"), np.asarray(lat, "float64")
+        lon_deg = np.where(np.abs(lon_deg) <= 180.0, lon_deg, (lon_deg + 180.0) % 360.0 - 180.0)
+        good = np.isfinite(lon_deg) & np.isfinite(lat_deg) & (np.abs(lat_deg) <= 90.0)
+        return np.where(good, lon_deg, np.nan), np.where(good, lat_deg, np.nan)
+
+    def pixel_en_m(self, col: float, row: float) -> np.ndarray | None:
+        """The 2 x 2 matrix whose columns are the east/north metres of one step in column and in row; None if unknown."""
+        lon, lat = self.lonlat([col, col + 1.0, col], [row, row, row + 1.0])
+        if not all(valid_position(float(a), float(o)) for a, o in zip(lat, lon, strict=True)):
+            return None
+        frame = LocalFrame(lat_deg=float(lat[0]), lon_deg=float(lon[0]))
+        steps = [frame.en(lat_deg=float(lat[i]), lon_deg=float(lon[i])) for i in (1, 2)]
+        matrix = np.array(steps).T
+        return matrix if np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) > 0.0 else None
+
+
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
+    """What the header of an accepted file says."""
+
+    path: str
+    driver: str
+    width: int
+    height: int
+    dtypes: tuple[str, ...]
+    nodata: tuple[float | None, ...]
+    block: tuple[int, int]
+    placing: Placing | None
+    datetime_tag: str | None
+    colour: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder."""
+        return os.path.basename(self.path)
+
+    @property
+    def bands(self) -> int:
+        """How many bands there are."""
+        return len(self.dtypes)
+
+    @property
+    def grey_bands(self) -> tuple[int, ...]:
+        """The bands (from 1) whose mean is the picture's brightness: red, green, blue, or the first alone."""
+        return self.colour or (1,)
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file, streamed.
+
+    Raises:
+        SceneError: it cannot be read, or changed meanwhile.
+    """
+    digest, buffer = hashlib.sha256(), bytearray(1 << 20)
+    view = memoryview(buffer)
+    try:
+        with open(path, "rb", buffering=0) as f:
+            before = os.fstat(f.fileno())
+            while n := f.readinto(buffer):
+                digest.update(view[:n])
+            after = os.fstat(f.fileno())
+    except OSError as error:
+        raise SceneError(f"cannot be read: {error.strerror}", file=str(path)) from error
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise SceneError("changes while it is read", file=str(path))
+    return digest.hexdigest()
+
+
+def open_scene(path: str | Path) -> Scene:
+    """The header of a file, after the caps; no pixel is decoded.
+
+    Raises:
+        SceneError: not a plain local TIFF, PNG or JPEG, too large, or damaged.
+    """
+    with _dataset(path) as (dataset, driver):
+        scene = _describe(str(path), driver, dataset)
+    _hold_against_caps(scene, os.stat(path).st_size)
+    return scene
+
+
+class Reader:
+    """One handle on a scene, for one thread: windows as float32 with their mask.
+
+    Args:
+        scene: from ``open_scene``.
+        bands: the bands to read, from 1; their mean is taken where ``mean`` is set.
+
+    Raises:
+        SceneError: from every method, where the file is damaged or its bands do not exist.
+    """
+
+    def __init__(self, scene: Scene, bands: Sequence[int] | None = None, *, mean: bool = False):
+        self.scene = scene
+        self.bands = tuple(bands) if bands is not None else scene.grey_bands
+        self.mean = mean or bands is None
+        if not self.bands or not all(1 <= band <= scene.bands for band in self.bands):
+            raise SceneError(f"has {scene.bands} bands, asked for {list(self.bands)}", file=scene.path)
+        self._stack = contextlib.ExitStack()
+        try:
+            self._stack.enter_context(rasterio.Env(**_GDAL))
+            self._dataset, _ = self._stack.enter_context(_dataset(scene.path))
+            if _describe(scene.path, scene.driver, self._dataset) != scene:
+                raise SceneError("is another file than a moment ago", file=scene.path)
+            flags = self._dataset.mask_flag_enums
+            self._has_mask = [MaskFlags.per_dataset in flags[b - 1] or MaskFlags.alpha in flags[b - 1] for b in self.bands]
+            self._table = _colour_table(self._dataset) if scene.bands == 1 else None
+            # PNG and JPEG decode from the top only
+            whole = Window(0, 0, scene.width, scene.height)
+            self._whole = self._decode(whole) if scene.driver != "GTiff" else None
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the handle back."""
+        self._stack.close()
+
+    def read(self, col: int, row: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Pixels ``(band, y, x)`` float32 (``(y, x)`` where the mean is taken) and what is valid, ``(y, x)`` bool.
+
+        Valid is: the file's own mask, and finite, and not the nodata value of its band, in every band read.
+        None instead of a mask means that all is valid.  What is not valid is 0.  The window lies inside the scene.
+        """
+        if self._whole is not None:
+            values, valid = self._whole
+            part = values[..., row : row + height, col : col + width]
+            return part, None if valid is None else valid[row : row + height, col : col + width]
+        return self._decode(Window(col, row, width, height))
+
+    def _decode(self, window: Window) -> tuple[np.ndarray, np.ndarray | None]:
+        total: np.ndarray | None = None
+        valid: np.ndarray | None = None
+        planes: list[np.ndarray] = []
+        for i, band in enumerate(self.bands):
+            with _one_line(self.scene.path):
+                raw = self._dataset.read(band, window=window)
+                mask = self._dataset.read_masks(band, window=window) != 0 if self._has_mask[i] else None
+            values, good = _clean(raw, self.scene.nodata[band - 1], mask)
+            if self._table is not None:
+                values = self._table[np.clip(raw, 0, len(self._table) - 1)]
+            if good is not None:
+                valid = good if valid is None else valid & good
+            if self.mean:
+                total = values if total is None else total + values
+            else:
+                planes.append(values)
+        if self.mean:
+            assert total is not None
+            out = total if len(self.bands) == 1 else total / np.float32(len(self.bands))
+        else:
+            out = np.stack(planes)
+        if valid is not None:
+            out = np.where(valid, out, np.float32(0.0))
+        return out, valid
+
+
+def read_array(path: str | Path, window: tuple[int, int, int, int] | None = None) -> xr.DataArray:
+    """A window (col, row, width, height) of a scene, or all of it, as a DataArray that keeps its place on Earth.
+
+    Dimensions (band, y, x); the values are the file's own type; coordinates x and y are pixel centres in the
+    scene's CRS (pixel coordinates where it has none), ``valid`` (band, y, x) says which pixels count; attributes
+    ``crs`` (WKT or ""), ``transform`` (six numbers of the window), ``nodata`` (one a band), ``sha256``.
+
+    Raises:
+        SceneError: as ``open_scene``; or the window is empty, outside, or larger than 400 MB.
+    """
+    import xarray as xr
+
+    scene = open_scene(path)
+    col, row, width, height = window or (0, 0, scene.width, scene.height)
+    if not (0 <= col < col + width <= scene.width and 0 <= row < row + height <= scene.height):
+        inside = f"{scene.width} x {scene.height}"
+        raise SceneError(f"the window {col},{row} {width} x {height} is not inside {inside}", file=str(path))
+    if width * height * sum(np.dtype(d).itemsize for d in scene.dtypes) > 400_000_000:
+        raise SceneError("the window holds more than 400 MB; ask for a part", file=str(path))
+    with rasterio.Env(**_GDAL), _dataset(path) as (dataset, _), _one_line(str(path)):
+        area = Window(col, row, width, height)
+        values = dataset.read(window=area)
+        valid = dataset.read_masks(window=area) != 0
+    for i in range(scene.bands):
+        good = _clean(values[i], scene.nodata[i], None)[1]
+        if good is not None:
+            valid[i] &= good
+    a, b, c, d, e, f = scene.placing.affine if scene.placing else (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    at = (a, b, c + a * col + b * row, d, e, f + d * col + e * row)
+    coords: dict[str, object] = {"band": np.arange(1, scene.bands + 1), "valid": (("band", "y", "x"), valid)}
+    if b == 0.0 and d == 0.0:
+        coords["x"], coords["y"] = at[2] + a * (np.arange(width) + 0.5), at[5] + e * (np.arange(height) + 0.5)
+    else:
+        cc, rr = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+        coords["xc"] = (("y", "x"), at[0] * cc + at[1] * rr + at[2])
+        coords["yc"] = (("y", "x"), at[3] * cc + at[4] * rr + at[5])
+    attrs = {"crs": scene.placing.crs_wkt if scene.placing else "", "transform": at, "nodata": scene.nodata,
+             "sha256": sha256_of(path)}
+    return xr.DataArray(values, dims=("band", "y", "x"), coords=coords, attrs=attrs, name=scene.name)
+
+
+# --- inside ---------------------------------------------------------------------------------------
+
+
+def _clean(raw: np.ndarray, nodata: float | None, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Values as float32 and the mask of one band, compared in the band's own type; None = all valid."""
+    valid = mask
+    if nodata is not None and not math.isnan(nodata) and (raw.dtype.kind not in "ui" or _fits(nodata, raw.dtype)):
+        sentinel = raw != raw.dtype.type(nodata)
+        valid = sentinel if valid is None else valid & sentinel
+    if raw.dtype.kind == "c":
+        raw = np.abs(raw)
+    values = raw.astype(np.float32, copy=False)
+    if raw.dtype.kind in "fc" and not _all_finite(values):
+        finite = np.isfinite(values)
+        valid = finite if valid is None else valid & finite
+    return values, None if valid is not None and valid.all() else valid
+
+
+def _fits(value: float, dtype: np.dtype) -> bool:
+    """Whether a whole-number type can hold the value; a nodata value that it cannot hold marks nothing."""
+    limits = np.iinfo(dtype)
+    return value.is_integer() and limits.min <= value <= limits.max
+
+
+def _all_finite(values: np.ndarray) -> bool:
+    """Whether every value is finite: one pass without a temporary, a second look only where the sum overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.add.reduce(values, axis=None, dtype=np.float32)
+    return bool(np.isfinite(total)) or bool(np.isfinite(values).all())
+
+
+@contextlib.contextmanager
+def _one_line(path: str) -> Iterator[None]:
+    """Whatever GDAL says becomes one line."""
+    try:
+        yield
+    except (RasterioError, OSError, MemoryError, ValueError, OverflowError) as error:
+        said = " ".join(str(getattr(error, "__cause__", None) or error).split()).replace(os.path.abspath(path), "it")
+        raise SceneError(f"cannot be read: {said[:160] or type(error).__name__}", file=path) from error
+
+
+@contextlib.contextmanager
+def _dataset(path: str | Path) -> Iterator[tuple[rasterio.DatasetReader, str]]:
+    where = os.path.abspath(path)
+    if where.startswith("/vsi") or "://" in str(path):
+        raise SceneError("is no plain local file", file=str(path))
+    try:
+        with open(where, "rb") as f:
+            if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
+                raise SceneError("is no plain file", file=str(path))
+            head = f.read(8)
+    except OSError as error:
+        raise SceneError(f"cannot be read: {error.strerror}", file=str(path)) from error
+    driver = _MAGIC.get(head[:4]) or _MAGIC.get(head[:3])
+    if driver is None:
+        raise SceneError("is no GeoTIFF, PNG or JPEG", file=str(path))
+    with rasterio.Env(**_GDAL):
+        with _open_lock, warnings.catch_warnings(), _one_line(str(path)):
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            dataset = rasterio.open(Path(where), driver=driver, sharing=False)
+        try:
+            yield dataset, driver
+        finally:
+            dataset.close()
+
+
+def _describe(path: str, driver: str, dataset: rasterio.DatasetReader) -> Scene:
+    with _one_line(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        affine, crs = dataset.transform, dataset.crs
+        placing = None
+        numbers = tuple(float(v) for v in affine[:6])
+        if crs and not affine.is_identity and all(math.isfinite(v) for v in numbers) and affine.determinant != 0.0:
+            placing = Placing(affine=numbers, crs_wkt=crs.to_wkt())  # type: ignore[arg-type]
+        kinds = dataset.colorinterp
+        rgb = tuple(kinds.index(k) + 1 for k in (ColorInterp.red, ColorInterp.green, ColorInterp.blue) if k in kinds)
+        return Scene(
+            path=path, driver=driver, width=dataset.width, height=dataset.height, dtypes=tuple(dataset.dtypes),
+            nodata=tuple(None if v is None else float(v) for v in dataset.nodatavals), block=dataset.block_shapes[0],
+            placing=placing, datetime_tag=dataset.tags().get("TIFFTAG_DATETIME"), colour=rgb if len(rgb) == 3 else (),
+        )
+
+
+def _hold_against_caps(scene: Scene, file_bytes: int) -> None:
+    def no(why: str) -> SceneError:
+        return SceneError(why, file=scene.path)
+
+    w, h, bands = scene.width, scene.height, scene.bands
+    if bands == 0 or bands > MAX_BANDS:
+        raise no(f"has {bands} bands; 1 to {MAX_BANDS} are read")
+    if max(w, h) > MAX_SIDE_PX or w * h > MAX_PIXELS:
+        raise no(f"claims {w} x {h} pixels; at most {MAX_SIDE_PX} a side and {MAX_PIXELS} in all are read")
+    for dtype in scene.dtypes:
+        if np.dtype(dtype).kind not in "uifc":
+            raise no(f"holds {dtype}; numbers were expected")
+    item = sum(np.dtype(d).itemsize for d in scene.dtypes)
+    decoded = w * h * item
+    if scene.driver != "GTiff" and max(decoded, w * h * 4 * bands) > MAX_WHOLE_BYTES:
+        raise no(f"{w} x {h} pixels of {scene.driver} can only be decoded whole, beyond the memory budget of 1 GB; "
+                 "save it as a tiled GeoTIFF")
+    bh, bw = scene.block
+    if bh * bw * item > MAX_BLOCK_BYTES:
+        raise no(f"its blocks of {bw} x {bh} pixels cannot be read within the memory budget of 1 GB; "
+                 "save it with smaller blocks")
+    if math.ceil(w / bw) * math.ceil(h / bh) > MAX_BLOCKS:
+        raise no(f"has more than {MAX_BLOCKS} blocks; save it with larger ones")
+    if decoded > 256_000_000 and decoded > MAX_EXPANSION * file_bytes:
+        raise no(f"claims {decoded // 1_000_000} MB of pixels in a file of {file_bytes // 1000} kB")
+
+
+def _colour_table(dataset: rasterio.DatasetReader) -> np.ndarray | None:
+    """Brightness of each entry where the picture has a palette."""
+    if dataset.colorinterp[0] != ColorInterp.palette or dataset.dtypes[0] not in ("uint8", "uint16"):
+        return None
+    table = dataset.colormap(1)
+    out = np.zeros(max(table) + 1, np.float32)
+    for index, rgba in table.items():
+        out[index] = sum(rgba[:3]) / 3.0
+    return out

@@ -1,0 +1,105 @@
+"""The far tail of a detector's score on background: a generalised Pareto fit that targets do not bend.
+
+A scene's scores are background plus an unknown share of targets, which lie further out.  The fit is made on the
+scores between the level that 1 % of the background exceeds and a cut, as a *truncated* generalised Pareto, so
+that what lies beyond the cut has no say; the cut is then moved to where the fit expects only a few more
+background pixels, and so on until it stays.  Coles, An Introduction to Statistical Modeling of Extreme Values
+(2001), section 4.3.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+
+#: The share of the background that the tail describes.
+TAIL = 0.01
+#: The cut is where this many pixels of the background are expected to lie beyond.
+BEYOND = 5.0
+_ROUNDS = 12
+_BINS = 400
+
+
+class Tail(msgspec.Struct, frozen=True, kw_only=True):
+    """P(score > u + y) = share (1 + shape y / scale)^(-1/shape) for background, y >= 0."""
+
+    u: float
+    share: float
+    scale: float
+    shape: float
+    samples: int
+
+    def threshold(self, pfa: float) -> float:
+        """The score that a background pixel exceeds with probability ``pfa``; at most ``share``."""
+        ratio = pfa / self.share
+        if ratio >= 1.0:
+            return self.u
+        if abs(self.shape) < 1e-6:
+            return self.u - self.scale * math.log(ratio)
+        return self.u + self.scale * math.expm1(-self.shape * math.log(ratio)) / self.shape
+
+
+def fit(scores: np.ndarray) -> Tail:
+    """The tail of a sample of scores (any shape; NaN left out) that may hold targets.
+
+    Raises:
+        ValueError: fewer than 1,000 scores.
+    """
+    z = scores[np.isfinite(scores)]
+    n = z.size
+    if n < 1000:
+        raise ValueError("fewer than 1,000 scores")
+    top = np.sort(np.partition(z, n - n // 10)[n - n // 10 :]).astype(np.float64)
+    # where to begin: an exponential tail from the 95th percentile to the 98th, out to one pixel in 10,000
+    u, v = top[-(n // 20)], top[-(n // 50)]
+    scale0 = max((v - u) / math.log(2.5), 1e-9)
+    cut = u + scale0 * math.log(0.05 / 1e-4)
+    shape, scale = 0.0, scale0
+    for _ in range(_ROUNDS):
+        inside = top[: np.searchsorted(top, cut, side="right")]
+        background = n - (top.size - inside.size)
+        # the tail's share of the background, less the few that lie beyond the cut
+        k = min(max(int(TAIL * background - BEYOND), 50), inside.size - 1)
+        u = inside[-k - 1]
+        excess = inside[-k:] - u
+        scale, shape = _truncated(excess, cut - u, scale, shape)
+        held = 1.0 - _survival(cut - u, scale, shape)
+        share = float(k / max(held, 0.5) / background)
+        tail = Tail(u=float(u), share=share, scale=scale, shape=shape, samples=n)
+        further = tail.threshold(min(BEYOND / background, share / 20.0))
+        if abs(further - cut) <= 1e-3 * (cut - u):
+            break
+        cut = further
+    return tail
+
+
+def _survival(y: np.ndarray | float, scale: float, shape: float) -> np.ndarray | float:
+    if abs(shape) < 1e-6:
+        return np.exp(-np.asarray(y) / scale)
+    return np.maximum(1.0 + shape * np.asarray(y) / scale, 1e-12) ** (-1.0 / shape)
+
+
+def _truncated(excess: np.ndarray, width: float, scale: float, shape: float) -> tuple[float, float]:
+    """Most likely (scale, shape) of a generalised Pareto cut off at ``width``, from counts in bins."""
+    from scipy.optimize import minimize
+
+    width = max(width, float(excess.max()) * 1.0001)
+    inner = np.quantile(excess, np.linspace(0.0, 1.0, min(_BINS, excess.size // 8 + 8))[1:-1])
+    edges = np.unique(np.concatenate(([0.0], inner, [width])))
+    counts = np.histogram(excess, edges)[0]
+
+    def cost(p: np.ndarray) -> float:
+        s, xi = math.exp(p[0]), p[1]
+        if xi < -0.5 or xi > 1.0:
+            return 1e12
+        alive = _survival(edges, s, xi)
+        mass = np.maximum(alive[:-1] - alive[1:], 1e-300)
+        total = max(float(alive[0] - alive[-1]), 1e-300)
+        # a weak prior keeps a small sample's shape sane: N(0.05, 0.2)
+        return float(-(counts * np.log(mass / total)).sum() + 0.5 * ((xi - 0.05) / 0.2) ** 2)
+
+    start = np.array([math.log(max(scale, 1e-9)), shape])
+    found = minimize(cost, start, method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-3, "maxiter": 400})
+    return math.exp(found.x[0]), float(found.x[1])
