@@ -12,37 +12,14 @@ import random
 from collections.abc import Iterator
 
 from birddog.units import NS, R68_PER_SIGMA
-from sim import faults, wire
+from sim import faults, sensor_map, wire
 from sim.emission import Emission
+from sim.measured import Measured
 from sim.scenario import Ais, Camera, DeviceTable, Gps, Phone, Portal, Scenario, Sensor, Tracker, topics
-from sim.world import State, World, stream
+from sim.world import World, stream
 
 #: The first report comes within so many seconds, so that the map is not empty.
 FIRST_S = 3.0
-
-
-class Measured:
-    """A position as a receiver has it.
-
-    Args:
-        lat_deg, lon_deg, speed_mps, course_deg: with their noise.
-        sigma_m: one sigma per axis of this fix, as the receiver believes.
-    """
-
-    __slots__ = ("course_deg", "lat_deg", "lon_deg", "sigma_m", "speed_mps", "truth")
-
-    def __init__(self, world: World, name: str, t_s: float, sigma_m: float, rng: random.Random, bad: faults.Faults):
-        truth: State = world.state(name, t_s)
-        self.truth = truth
-        self.sigma_m = sigma_m * math.exp(rng.gauss(0.0, 0.2))
-        e, n = truth.e_m + rng.gauss(0.0, self.sigma_m), truth.n_m + rng.gauss(0.0, self.sigma_m)
-        if bad.outlier and rng.random() < bad.outlier:
-            angle = rng.uniform(0.0, math.tau)
-            e, n = e + bad.outlier_m * math.cos(angle), n + bad.outlier_m * math.sin(angle)
-        self.lat_deg, self.lon_deg = world.frame.geodetic(e, n)
-        ve, vn = truth.ve_mps + rng.gauss(0.0, 0.15), truth.vn_mps + rng.gauss(0.0, 0.15)
-        self.speed_mps = math.hypot(ve, vn)
-        self.course_deg = math.degrees(math.atan2(ve, vn)) % 360.0
 
 
 def _beats(d: DeviceTable, rng: random.Random) -> Iterator[float]:
@@ -97,14 +74,15 @@ def tracker(d: Tracker, s: Scenario, world: World, start_ns: int, rng: random.Ra
 
 def gps(d: Gps, s: Scenario, world: World, start_ns: int, rng: random.Random) -> Iterator[Emission]:
     """NMEA 0183: RMC and GGA of a whole second, just after it."""
-    first_s = -(start_ns % NS) / NS + 1.0  # the next whole second of UTC
+    first_ns = (start_ns // NS + 1) * NS  # the next whole second of UTC
     k = 0
     while True:
-        t_s = first_s + k * d.interval_s
+        time_ns = first_ns + int(k * d.interval_s * NS)
+        t_s = (time_ns - start_ns) / NS
         m = Measured(world, d.on, t_s, d.sigma_m, rng, d.faults)
         yield Emission(
             at_ns=int((t_s + 0.12) * NS), device=d.id, stream=d.id, transport=d.transport, format="nmea",
-            payload=wire.nmea(time_ns=_device_ns(d, start_ns, t_s), m=m, satellites=rng.randint(7, 12)),
+            payload=wire.nmea(time_ns=time_ns + int(d.clock_error_s * NS), m=m, satellites=rng.randint(7, 12)),
         )  # fmt: skip
         k += 1
 
@@ -142,7 +120,7 @@ def portal(d: Portal, s: Scenario, world: World, start_ns: int, rng: random.Rand
 
 
 def sensor(d: Sensor, s: Scenario, world: World, start_ns: int, rng: random.Random) -> Iterator[Emission]:
-    """Modbus: what the holding registers of the unit hold (sim.wire draws the map)."""
+    """Modbus: what the holding registers of the unit hold (sim.sensor_map draws the map)."""
     k = 0
     while True:
         t_s = k * d.interval_s
@@ -152,15 +130,14 @@ def sensor(d: Sensor, s: Scenario, world: World, start_ns: int, rng: random.Rand
             at = world.state(name, t_s)
             away = math.hypot(at.e_m - d.at[0], at.n_m - d.at[1]) / d.range_m
             shake += SHAKE_MM_S.get(world.things[name].klass, 0.0) * min(at.speed_mps / 5.0, 1.0) / (1.0 + 3.0 * away * away)
-        values = wire.SensorValues(
-            door_open=door, light=door, seismic_mm_s=shake, battery_volt=3.6 - t_s / 360_000.0,
+        words = sensor_map.words(sensor_map.SensorValues(
+            door_open=door, light=door, seismic_mm_s=shake, battery_volt=max(3.6 - t_s / 360_000.0, 3.0),
             temperature_c=7.0 - 3.0 * math.sin(t_s / 3600.0) + rng.gauss(0.0, 0.1),
-            lux=(180.0 if door else 0.4) * rng.uniform(0.95, 1.05),
-        )  # fmt: skip
-        registers = wire.sensor_registers(values)
+            illuminance_lux=(180.0 if door else 0.4) * rng.uniform(0.95, 1.05),
+        ))  # fmt: skip
         yield Emission(
             at_ns=int(t_s * NS), device=d.id, stream=d.id, transport=d.transport, format="modbus", unit=d.unit,
-            registers=tuple(enumerate(registers)), payload=wire.modbus(unit=d.unit, registers=registers),
+            registers=tuple(enumerate(words)), payload=wire.modbus(unit=d.unit, words=words),
         )  # fmt: skip
         k += 1
 

@@ -5,7 +5,12 @@ The only place in this room that calls a codec; the models say what a device mea
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from devices import codec
+
+if TYPE_CHECKING:
+    from sim.measured import Measured
 
 
 def owntracks(
@@ -22,3 +27,11 @@ def owntracks(
 def load_payload(lat_deg: float, lon_deg: float, time_ns: int, number: int) -> bytes:
     """A small OwnTracks message of the load generator; ``number`` makes every one another."""
     return b'{"_type":"location","lat":%.6f,"lon":%.6f,"tst":%d,"n":%d}' % (lat_deg, lon_deg, time_ns // 1_000_000_000, number)
+
+
+def nmea(*, time_ns: int, m: Measured, satellites: int) -> bytes:
+    """RMC and GGA of one second."""
+    return codec.load("nmea").encode(
+        lat_deg=m.lat_deg, lon_deg=m.lon_deg, time_ns=time_ns, speed_mps=m.speed_mps, course_deg=m.course_deg, alt_m=2.0,
+        satellites=satellites, which="RMC+GGA",
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""``birddog sim list|check|run|load|score``: the simulator, in real wire formats."""
+"""``birddog sim list|check|enrol|run|load|score``: the simulator, in real wire formats."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     json_option(listing)
     check = actions.add_parser("check", help="read a scenario and say whether it is right")
     check.add_argument("scenario", metavar="SCENARIO", help="a name, or a .toml file")
+    enrol = actions.add_parser("enrol", help="enter a scenario's operations, devices and places into an exercise journal")
+    enrol.add_argument("scenario", metavar="SCENARIO", help="a name, or a .toml file")
+    enrol.add_argument("--start", metavar="TIME", help="attached from a minute before this time on (default now)")
     run_ = actions.add_parser("run", help="play a scenario into files or against live targets")
     run_.add_argument("scenario", metavar="SCENARIO", help="a name, or a .toml file")
     run_.add_argument("--to", metavar="TARGET", action="append", required=True,
@@ -34,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     score = actions.add_parser("score", help="the picture of a journal against the truth")
     score.add_argument("--truth", metavar="FILE", required=True, help="what sim run --truth wrote")
     score.add_argument("--every", type=float, default=5.0, metavar="S", help="seconds between the moments compared (default 5)")
+    journal_option(enrol)
     journal_option(score)
     for sub in (load, score):
         json_option(sub)
@@ -41,7 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it."""
-    return {"list": _list, "check": _check, "run": _run, "load": _load, "score": _score}[args.action](args)
+    actions = {"list": _list, "check": _check, "enrol": _enrol, "run": _run, "load": _load, "score": _score}
+    return actions[args.action](args)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -66,6 +71,25 @@ def _check(args: argparse.Namespace) -> int:
     for transport, ids in transports.items():
         print(f"{transport}: {', '.join(ids)}")
     say(f"{args.scenario}: ok")
+    return 0
+
+
+def _enrol(args: argparse.Namespace) -> int:
+    import time
+
+    from birddog.errors import UsageError
+    from opsroom.commands.common import time_ns
+    from opsroom.registers import Registers
+    from sim import scenario
+
+    s = scenario.load(args.scenario)
+    start_ns = time_ns(args.start, "--start") if args.start else time.time_ns()
+    registers = Registers(args.journal, create=True, exercise=True)
+    if registers.mode != "exercise":
+        raise UsageError("is a live journal and refuses exercise data", field="--journal")
+    bodies = scenario.registers(s, start_ns)
+    registers.enter(*bodies)
+    say(f"{args.scenario}: {len(bodies)} entries in {registers.path}")
     return 0
 
 

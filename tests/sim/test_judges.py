@@ -1,0 +1,99 @@
+"""What the simulator writes, read by other people's decoders and held against the truth.
+
+The codecs' own ``decode`` is never asked here: reader and writer must not be able to agree on one mistake.
+"""
+
+from __future__ import annotations
+
+import bisect
+import csv
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from birddog.geo import LocalFrame
+from birddog.units import KNOT_MPS, NS, ns_from_datetime, ns_from_text
+from sim.run import play
+
+START_NS = ns_from_text("2026-03-02T06:00:00Z")
+FRAME = LocalFrame(lat_deg=51.95, lon_deg=4.05)
+SECONDS = 400.0
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("judged")
+    play("harbour", [str(folder / "out")], seed=7, truth_path=folder / "truth.csv", for_s=SECONDS)
+    return folder
+
+
+class Truth:
+    """Where an identity was at a time, straight between the seconds of the truth file."""
+
+    def __init__(self, path: Path):
+        self._rows: dict[str, list[tuple[int, float, float, float, float]]] = {}
+        with path.open() as file:
+            for r in csv.DictReader(file):
+                e, n = FRAME.en(lat_deg=float(r["lat_deg"]), lon_deg=float(r["lon_deg"]))
+                for identity in (*r["carries"].split(";"), r["truth_id"]):
+                    row = (ns_from_text(r["t"]), e, n, float(r["ve_mps"]), float(r["vn_mps"]))
+                    self._rows.setdefault(identity, []).append(row)
+
+    def off_m(self, identity: str, time_ns: int, lat_deg: float, lon_deg: float) -> float:
+        """How far a position is from where the identity was."""
+        rows = self._rows[identity]
+        i = min(bisect.bisect_right(rows, (time_ns, math.inf)) - 1, len(rows) - 2)
+        f = (time_ns - rows[i][0]) / NS
+        e, n = (rows[i][k] + f * (rows[i + 1][k] - rows[i][k]) for k in (1, 2))
+        return math.dist(FRAME.en(lat_deg=lat_deg, lon_deg=lon_deg), (e, n))
+
+    def velocity(self, identity: str, time_ns: int) -> tuple[float, float]:
+        """m/s east and north."""
+        rows = self._rows[identity]
+        return rows[max(bisect.bisect_right(rows, (time_ns, math.inf)) - 1, 0)][3:5]
+
+
+@pytest.fixture(scope="module")
+def truth(run):
+    return Truth(run / "truth.csv")
+
+
+def lines(run: Path, name: str) -> list[dict]:
+    return [json.loads(line) for line in (run / "out" / name).read_text().splitlines()]
+
+
+def is_rayleigh(off: list[float], sigma_m: float) -> None:
+    """The middle of the errors is 1.18 sigma, and (but for a few outliers) none is beyond 5.5 sigma."""
+    off = sorted(off)
+    assert 0.85 * sigma_m < off[len(off) // 2] < 1.6 * sigma_m
+    assert sum(d > 5.5 * 1.6 * sigma_m for d in off) <= len(off) * 0.02
+
+
+def test_nmea_by_pynmeagps(run, truth):
+    from pynmeagps import NMEAMessageError, NMEAParseError, NMEAReader
+
+    off, broken, fixes = [], 0, {}
+    for line in (run / "out" / "nmea-launch-gps.raw").read_bytes().split(b"\r\n"):
+        if not line:
+            continue
+        try:
+            said = NMEAReader.parse(line + b"\r\n", validate=1)
+        except (NMEAParseError, NMEAMessageError, UnicodeDecodeError, ValueError):
+            broken += 1
+            continue
+        if said.msgID == "RMC":
+            time_ns = ns_from_datetime(datetime.combine(said.date, said.time, tzinfo=UTC))
+            assert said.status == "A"
+            off.append(truth.off_m("launch-gps", time_ns, said.lat, said.lon))
+            fixes[said.time] = (said.lat, said.lon)
+            speed, (ve, vn) = said.spd * KNOT_MPS, truth.velocity("launch-gps", time_ns)
+            assert speed == pytest.approx(math.hypot(ve, vn), abs=1.0)
+            course = math.degrees(math.atan2(ve, vn))
+            assert abs((said.cog - course + 180) % 360 - 180) < 15
+        elif said.msgID == "GGA" and said.time in fixes:
+            assert (said.lat, said.lon) == fixes[said.time] and said.quality == 1
+    assert len(off) > 180 and broken <= 6  # the scenario breaks a few sentences
+    is_rayleigh(off, 3.0)
