@@ -4,8 +4,8 @@
     .venv/bin/python tools/commands_page.py
 
 A section is ``## `birddog NAME` ``, words, and one block of usage for the command and each of its
-sub-commands.  A command that has no section yet gets one at the end, in the order of
-opsroom.cli.COMMANDS.  tests/architecture/test_docs.py says when the page has fallen behind.
+sub-commands, in the order of opsroom.cli.COMMANDS.  A command that has no section yet gets one.
+tests/architecture/test_docs.py says when the page has fallen behind.
 """
 
 from __future__ import annotations
@@ -37,15 +37,19 @@ def _blocks(parser: argparse.ArgumentParser) -> list[str]:
 
 
 def rewritten(text: str, commands: dict[str, tuple[str, str]]) -> str:
-    """The page with every usage block made anew and missing sections added."""
+    """The page with every usage block made anew, missing sections added, gone ones dropped, in the commands' order."""
+    top, *parts = re.split(r"^(?=## `birddog )", text, flags=re.MULTILINE)
+    sections = {re.match(r"## `birddog ([a-z0-9-]+)", part)[1]: part.rstrip() for part in parts}
+    page = [top.rstrip()]
     for name, (module, line) in commands.items():
         block = f"```text\n{usages(name, module, line).rstrip()}\n```"
-        section = re.compile(rf"(^## `birddog {name}`.*?)```text\n.*?\n```", re.MULTILINE | re.DOTALL)
-        if re.search(rf"^## `birddog {name}`", text, re.MULTILINE):
-            text = section.sub(lambda found, block=block: found[1] + block, text, count=1)
+        section = sections.get(name)
+        if section is None:
+            section = f"## `birddog {name}`\n\n{line[0].upper()}{line[1:]}.\n\n{block}"
         else:
-            text = f"{text.rstrip()}\n\n## `birddog {name}`\n\n{line[0].upper()}{line[1:]}.\n\n{block}\n"
-    return text
+            section = re.sub(r"```text\n.*?\n```", lambda _, block=block: block, section, count=1, flags=re.DOTALL)
+        page.append(section)
+    return "\n\n".join(page) + "\n"
 
 
 def main() -> int:
