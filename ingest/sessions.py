@@ -21,10 +21,12 @@ def new_session(source: str) -> str:
 
 
 def device_of_topic(format: str, topic: str) -> str:
-    """The identity that a topic states: an OwnTracks phone's; "" where only the payload knows."""
+    """The identity that a topic states: our own form's, an OwnTracks phone's; "" where only the payload knows."""
+    levels = topic.split("/")
+    if levels[:2] == ["birddog", "v1"] and len(levels) > 2:
+        return levels[2]
     if format != "owntracks":
         return ""
-    levels = topic.split("/")
     # owntracks/USER/DEVICE, and owntracks/USER/DEVICE/event for what is no location
     return levels[2] if levels[0] == "owntracks" and len(levels) > 2 else levels[-1]
 
