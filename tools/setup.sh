@@ -84,10 +84,12 @@ fingerprint() {
 python_env() {
     ready=$VENV/.ready-${1:-run}
     mark=$(fingerprint)
-    if [ -x "$VENV/bin/python" ] && [ ! -e "$MAKING" ] && [ "$(cat "$ready" 2>/dev/null)" = "$mark" ] &&
-        good_python "$VENV/bin/python"; then
-        return 0
-    fi
+    # what the tests need holds what a run needs
+    for stamp in "$ready" "$VENV/.ready-test"; do
+        if [ ! -e "$MAKING" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$mark" ] && good_python "$VENV/bin/python"; then
+            return 0
+        fi
+    done
     # Without its interpreter, half-made or moved (its scripts name the folder it was made in): anew.
     if [ -e "$MAKING" ] || ! good_python "$VENV/bin/python" || ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1 ||
         ! head -n 3 "$VENV/bin/pip" 2>/dev/null | grep -qF "$(pwd -P)/$VENV/"; then
