@@ -1,55 +1,199 @@
 """Mutual TLS for device endpoints: the server's context, and what its files say.
 
-Only what ``ssl`` of the standard library offers; a device's certificate must be signed by the CA that
-is named, and its one common name is the device's identity.
+A device's certificate must be signed by the CA that is named, must not be on its revocation list, and
+its one common name is the device's identity.  ``ssl`` of the standard library does the proving; it
+cannot list a CRL's serial numbers or tell when a file expires, so that the few fields of X.509
+(RFC 5280, sections 4.1 and 5.1) that are needed for this are read here::
+
+    Certificate     SEQ { tbs SEQ { [0] version, INT serial, SEQ, SEQ issuer, SEQ { notBefore, notAfter } ...
+    CertificateList SEQ { tbs SEQ { INT version, SEQ, SEQ issuer, thisUpdate, nextUpdate, SEQ { SEQ { INT serial ...
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from birddog.errors import UsageError
 
+_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----([A-Za-z0-9+/=\s]+)-----END \1-----")
+_INTEGER, _SEQUENCE, _UTC_TIME, _GENERALIZED_TIME, _VERSION = 0x02, 0x30, 0x17, 0x18, 0xA0
 
-def server_context(cert: str, key: str, ca: str, crl: str = "") -> ssl.SSLContext:
-    """A context that asks every client for a certificate of ``ca``.
+
+class ServerTls:
+    """The endpoint's side of mutual TLS; ``context`` stays the same object when the files are read again.
 
     Args:
         cert, key: PEM files of the server; ca: PEM of who signs the devices' certificates.
         crl: PEM of revoked certificates, or "".
+        greeted: called at the beginning of every handshake.
 
     Raises:
         UsageError: a file is missing, unreadable, or holds no such thing; one line names it.
     """
-    for field, file in (("cert", cert), ("key", key), ("ca", ca)):
-        if not file:
-            raise UsageError("mutual TLS needs cert, key and ca", field=f"endpoint.{field}")
-    for field, file in (("cert", cert), ("key", key), ("ca", ca), ("crl", crl)):
-        if file:
+
+    def __init__(self, cert: str, key: str, ca: str, crl: str = "", *, greeted: Callable[[], None] = lambda: None):
+        self._files = {"cert": cert, "key": key, "ca": ca, "crl": crl}
+        for field in ("cert", "key", "ca"):
+            if not self._files[field]:
+                raise UsageError("mutual TLS needs cert, key and ca", field=f"endpoint.{field}")
+        self.revoked: frozenset[int] = frozenset()
+        self.expires_s = 0
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context.verify_mode = ssl.CERT_REQUIRED
+        # a resumed session would not ask for the certificate again
+        self.context.options |= ssl.OP_NO_TICKET
+        self.context.num_tickets = 0
+        self.context.sni_callback = lambda connection, name, context: greeted()
+        if crl:
+            self.context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+        self._seen = self._state()
+        self._load()
+
+    def changed(self) -> bool:
+        """Read the files again if one of them is another than before; True where that was done.
+
+        Raises:
+            UsageError: what is there now cannot be used; what was read before stays in force, and
+                this is said once for each change.
+        """
+        try:
+            state = self._state()
+        except UsageError:
+            # replaced file by file: the next look finds the new one
+            return False
+        if state == self._seen:
+            return False
+        self._seen = state
+        self._load()
+        return True
+
+    def _state(self) -> list[tuple[int, int, int]]:
+        out = []
+        for field, file in self._files.items():
+            if file:
+                try:
+                    found = Path(file).stat()
+                except OSError as error:
+                    raise UsageError(f"cannot be read: {error.strerror}", file=file, field=f"endpoint.{field}") from None
+                out.append((found.st_mtime_ns, found.st_size, found.st_ino))
+        return out
+
+    def _load(self) -> None:
+        files = self._files
+        ends: list[int] = []
+        revoked: set[int] = set()
+        for field in ("cert", "ca", "crl"):
+            if not files[field]:
+                continue
+            blocks = _blocks(files[field], "X509 CRL" if field == "crl" else "CERTIFICATE", field)
             try:
-                Path(file).read_bytes()
-            except OSError as error:
-                raise UsageError(f"cannot be read: {error.strerror}", file=file, field=f"endpoint.{field}") from None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_mode = ssl.CERT_REQUIRED
-    try:
-        # a wrong pass phrase must not ask on the terminal
-        context.load_cert_chain(cert, key, password=lambda: "")
-    except (ssl.SSLError, ValueError) as error:
-        raise UsageError(f"certificate and key do not fit or are no PEM: {_said(error)}", file=cert,
-                         field="endpoint.cert") from None
-    for field, file in (("ca", ca), ("crl", crl)):
-        if file:
-            try:
-                context.load_verify_locations(cafile=file)
-            except ssl.SSLError as error:
-                raise UsageError(f"is no PEM of the kind: {_said(error)}", file=file, field=f"endpoint.{field}") from None
-    if crl:
-        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
-    return context
+                for der in blocks:
+                    ends.append(_crl(der, revoked) if field == "crl" else _not_after(der))
+            except (ValueError, IndexError):
+                raise UsageError("holds a damaged block", file=files[field], field=f"endpoint.{field}") from None
+        try:
+            # a key with a pass phrase must not ask for it on the terminal
+            self.context.load_cert_chain(files["cert"], files["key"], password=lambda: "")
+        except (OSError, ValueError) as error:
+            raise UsageError(f"does not fit the certificate, or is no PEM without a pass phrase ({_said(error)})",
+                             file=files["key"], field="endpoint.key") from None
+        for field in ("ca", "crl"):
+            if files[field]:
+                try:
+                    self.context.load_verify_locations(cafile=files[field])
+                except OSError as error:
+                    raise UsageError(f"cannot be used ({_said(error)})", file=files[field], field=f"endpoint.{field}") from None
+        self.revoked, self.expires_s = frozenset(revoked), min(ends)
+
+
+def common_name(certificate: dict | None) -> str:
+    """The one common name of a certificate as ``ssl`` gives it; "" where it has none or several."""
+    names = [value for part in (certificate or {}).get("subject", ()) for key, value in part if key == "commonName"]
+    return names[0] if len(names) == 1 else ""
+
+
+def serial(certificate: dict | None) -> int:
+    """The serial number of a certificate as ``ssl`` gives it."""
+    return int((certificate or {}).get("serialNumber", "0"), 16)
 
 
 def _said(error: Exception) -> str:
     return str(getattr(error, "reason", None) or error)
+
+
+def _blocks(file: str, kind: str, field: str) -> list[bytes]:
+    try:
+        data = Path(file).read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", file=file, field=f"endpoint.{field}") from None
+    try:
+        found = [base64.b64decode(b"".join(body.split()), validate=True) for name, body in _PEM.findall(data)
+                 if name.decode() == kind]
+    except binascii.Error:
+        found = []
+    if not found:
+        raise UsageError(f"holds no PEM block {kind}", file=file, field=f"endpoint.{field}")
+    return found
+
+
+def _element(der: bytes, at: int) -> tuple[int, int, int]:
+    """The element at ``at``: its tag, where its content begins and ends."""
+    tag, length = der[at], der[at + 1]
+    at += 2
+    if length >= 0x80:
+        width = length & 0x7F
+        length = int.from_bytes(der[at : at + width], "big")
+        at += width
+    if at + length > len(der):
+        raise ValueError("cut")
+    return tag, at, at + length
+
+
+def _inside(der: bytes, begin: int, end: int) -> list[tuple[int, int, int]]:
+    """The elements between two offsets."""
+    out = []
+    while begin < end:
+        out.append(_element(der, begin))
+        begin = out[-1][2]
+    return out
+
+
+def _signed(der: bytes) -> list[tuple[int, int, int]]:
+    """The fields of what is signed: of the first element in the outermost sequence."""
+    _, begin, _ = _element(der, 0)
+    _, begin, end = _element(der, begin)
+    return _inside(der, begin, end)
+
+
+def _not_after(der: bytes) -> int:
+    fields = [f for f in _signed(der) if f[0] != _VERSION]
+    _, begin, end = fields[3]
+    return _time(der, _inside(der, begin, end)[1])
+
+
+def _crl(der: bytes, revoked: set[int]) -> int:
+    fields = _signed(der)
+    if fields[0][0] == _INTEGER:
+        fields = fields[1:]
+    times = [f for f in fields if f[0] in (_UTC_TIME, _GENERALIZED_TIME)]
+    lists = [f for f in fields[2:] if f[0] == _SEQUENCE]
+    if lists:
+        for _, begin, _ in _inside(der, *lists[0][1:]):
+            _, begin, end = _element(der, begin)
+            revoked.add(int.from_bytes(der[begin:end], "big"))
+    return _time(der, times[-1])
+
+
+def _time(der: bytes, element: tuple[int, int, int]) -> int:
+    tag, begin, end = element
+    text = der[begin:end].decode("ascii")
+    if tag == _UTC_TIME:
+        text = ("19" if text[:2] >= "50" else "20") + text
+    return int(datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp())

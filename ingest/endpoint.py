@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import logging
 import resource
 import secrets
@@ -25,7 +24,8 @@ import msgspec
 from birddog.errors import UsageError
 from birddog.model import Frame
 from ingest import mqtt_packets as mqtt
-from ingest.certificates import server_context
+from ingest.address import is_loopback
+from ingest.certificates import ServerTls
 from ingest.intake import Intake, Result
 from ingest.mqtt_connection import FULL, Connection
 from ingest.permit import ROOT, Permit
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 SWEEP_S = 0.5
+#: The certificates' files are looked at every so many sweeps.
+TLS_SWEEPS = 4
 #: At most this much is read from one socket at a time.
 READ_BYTES = 65_536
 #: How long ``stop`` waits for what was handed over to be acknowledged.
@@ -83,7 +85,7 @@ class Endpoint:
         self.stopping = False
         self.bytes_total = self.messages_total = self.connections_total = self.refused_total = self.takeovers_total = 0
         self.protocol_errors_total = self.keepalive_timeouts_total = self.slow_total = self.truncated_total = 0
-        self.acknowledged_total = self.pauses_total = 0
+        self.acknowledged_total = self.pauses_total = self.tls_total = 0
         self._intake = intake
         self._servers: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
@@ -99,6 +101,8 @@ class Endpoint:
         self._wake_due = False
         self._start_mark, self._count = secrets.token_hex(4), 0
         self._sweeps = 0
+        self._tls: ServerTls | None = None
+        self._greetings = 0
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
@@ -109,21 +113,22 @@ class Endpoint:
                 settings do not allow; one line says which.
         """
         settings, own = self.settings, is_loopback(self.settings.host)
-        tls = bool(settings.cert or settings.key or settings.ca)
+        tls = bool(settings.cert or settings.key or settings.ca or settings.crl)
         if self.exercise and not own:
             raise UsageError(f"an exercise listens on loopback only, not on {settings.host}", field="endpoint.host")
         if not own and not tls:
             raise UsageError(f"beyond loopback ({settings.host}) cert, key and ca are needed", field="endpoint.host")
         if not tls and not settings.plain:
             raise UsageError("nothing to listen on: plain is false and there is no cert", field="endpoint.plain")
-        context = server_context(settings.cert, settings.key, settings.ca, settings.crl) if tls else None
+        if tls:
+            self._tls = ServerTls(settings.cert, settings.key, settings.ca, settings.crl, greeted=self._greeted)
         self.loop = asyncio.get_running_loop()
         _raise_file_limit(settings.max_connections)
         try:
             if settings.plain:
                 await self._listen(settings.host if own else "127.0.0.1", settings.port, None, "port")
-            if context is not None:
-                await self._listen(settings.host, settings.tls_port, context, "tls_port")
+            if self._tls is not None:
+                await self._listen(settings.host, settings.tls_port, self._tls.context, "tls_port")
         except BaseException:
             for server in self._servers:
                 server.close()
@@ -177,7 +182,7 @@ class Endpoint:
 
     def status(self) -> dict[str, int]:
         """Counters since the start (``…_total``) and the present state."""
-        return {
+        out = {
             "connected": len(self._clients),
             "connections_total": self.connections_total,
             "messages_total": self.messages_total,
@@ -193,6 +198,11 @@ class Endpoint:
             "held_bytes": self._held_bytes,
             "paused": sum(1 for c in self._connections if c.held),
         }
+        if self._tls is not None:
+            # handshakes that came to nothing (or are not through yet); when the first of the files expires
+            out["tls_refused_total"] = self._greetings - self.tls_total
+            out["tls_expires_unix_s"] = self._tls.expires_s
+        return out
 
     def publish(self, device: str, leaf: str, payload: bytes) -> bool:
         """Send to ``birddog/v1/<device>/<leaf>``, if that device is connected and has subscribed there.
@@ -244,6 +254,7 @@ class Endpoint:
     def connected(self, connection: Connection) -> bool:
         """A socket was opened; False where there are too many."""
         self.connections_total += 1
+        self.tls_total += connection.tls
         if self.stopping or len(self._connections) >= self.settings.max_connections:
             self.refused_total += 1
             return False
@@ -273,6 +284,10 @@ class Endpoint:
             before.close(mqtt.TAKEN_OVER)
         self._clients[client_id] = connection
         return True
+
+    def revoked(self, serial: int) -> bool:
+        """Whether a certificate is on the revocation list; also asked where TLS resumed a session without proving anew."""
+        return self._tls is not None and serial in self._tls.revoked
 
     def new_session(self) -> str:
         """A name for a connection, unique over all starts of the program."""
@@ -335,6 +350,8 @@ class Endpoint:
         self._timer = self.loop.call_later(SWEEP_S, self._sweep)
         now_s, timeout_s = self.loop.time(), self.settings.connect_timeout_s
         self._sweeps += 1
+        if self._tls is not None and self._sweeps % TLS_SWEEPS == 0:
+            self._look_at_certificates(self._tls)
         for connection in list(self._connections):
             connection.sweep(now_s, timeout_s)
             if connection.subscriptions and self._sweeps % 2:
@@ -344,15 +361,23 @@ class Endpoint:
                     if receipt is not None:
                         connection.publish(topic, receipt)
 
+    def _greeted(self) -> None:
+        self._greetings += 1
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host's address; a name other than localhost is not trusted to."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    def _look_at_certificates(self, tls: ServerTls) -> None:
+        """Take certificates and revocations that were replaced on disk; end who is revoked now."""
+        try:
+            if not tls.changed():
+                return
+        except UsageError as error:
+            log.error("%s: what was read before stays in force: %s", self.name, error)
+            return
+        log.info("%s: certificates read again; %d are revoked", self.name, len(tls.revoked))
+        for connection in list(self._connections):
+            if connection.tls and self.revoked(connection.serial):
+                log.warning("%s: the certificate of %s was revoked", self.name, connection.certificate)
+                self.refused_total += 1
+                connection.close(mqtt.NOT_AUTHORIZED)
 
 
 def _raise_file_limit(connections: int) -> None:

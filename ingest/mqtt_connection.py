@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from birddog.model import SENDER_REASONS, Frame, Reject
 from ingest import mqtt_packets as mqtt
+from ingest.certificates import common_name, serial
 from ingest.intake import Result
 from ingest.mqtt_packets import Connect, Publish
 from ingest.permit import may_subscribe
@@ -36,7 +37,7 @@ class Connection(asyncio.BufferedProtocol):
     __slots__ = (
         "_before", "_endpoint", "_epoch", "_held", "_last_id", "_made", "_parser", "_routes", "_said", "_since", "_sent_frames",
         "_will", "acks", "certificate", "closing", "identity", "keepalive_s", "last_seen", "level", "outstanding", "refused",
-        "session", "stored", "subscriptions", "tls", "transport", "unacknowledged",
+        "serial", "session", "stored", "subscriptions", "tls", "transport", "unacknowledged",
     )
 
     def __init__(self, endpoint: Endpoint, tls: bool):
@@ -47,7 +48,7 @@ class Connection(asyncio.BufferedProtocol):
         self.tls = tls
         self.transport: Any = None
         self.identity = self.certificate = self.session = ""
-        self.level = 0
+        self.level = self.serial = 0
         self.keepalive_s = 0.0
         self.last_seen = self._made = self._since = 0.0
         self.closing = False
@@ -78,8 +79,11 @@ class Connection(asyncio.BufferedProtocol):
         if raw is not None:
             # a client without keep-alive whose link went dead is found by the kernel
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            # our answers are short; for a client that does not read them the kernel would hold megabytes
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WRITE_BUFFER)
         if self.tls:
-            self.certificate = _common_name(transport.get_extra_info("peercert"))
+            shown = transport.get_extra_info("peercert")
+            self.certificate, self.serial = common_name(shown), serial(shown)
         if self._endpoint.full:
             self.hold(FULL)
 
@@ -323,6 +327,8 @@ class Connection(asyncio.BufferedProtocol):
             self._record(Reject("identity", "the client id is not the certificate's name", device=self.certificate),
                          client_id.encode())
             refusal = mqtt.NOT_AUTHORIZED, 5
+        elif self.tls and endpoint.revoked(self.serial):
+            refusal = mqtt.NOT_AUTHORIZED, 5
         elif not endpoint.register(client_id, self):
             refusal = mqtt.NOT_AUTHORIZED, 5
         if refusal is not None:
@@ -415,9 +421,3 @@ def _sender_refused(result: Result) -> bool:
     """Whether the message was refused for who sent it, not only something a gateway passed on."""
     device = result.frame.device
     return any(r.reason in SENDER_REASONS and r.device in ("", device) for r in result.rejects)
-
-
-def _common_name(certificate: dict[str, Any] | None) -> str:
-    """The certificate's one common name; "" where it has none or several."""
-    names = [value for part in (certificate or {}).get("subject", ()) for key, value in part if key == "commonName"]
-    return names[0] if len(names) == 1 else ""

@@ -180,9 +180,13 @@ class Raw:
         self.level = how.get("level", 4)
         self._got = b""
         if client_id is not None:
-            self.send(connect(client_id, **how))
-            self.connack = self.packet()
-            assert self.connack[0] == 0x20
+            try:
+                self.send(connect(client_id, **how))
+                self.connack = self.packet()
+                assert self.connack[0] == 0x20
+            except BaseException:
+                self.socket.close()
+                raise
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)

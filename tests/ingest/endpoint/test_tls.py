@@ -1,0 +1,227 @@
+"""Mutual TLS with certificates made by openssl: who gets in, whose name counts, what revocation does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from birddog.errors import UsageError
+from ingest.certificates import ServerTls
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
+
+CONFIG = """
+[ca]
+default_ca = own
+[own]
+dir = {dir}
+database = $dir/index.txt
+serial = $dir/serial
+crlnumber = $dir/crlnumber
+new_certs_dir = $dir
+certificate = $dir/ca.pem
+private_key = $dir/ca.key
+default_md = sha256
+default_days = 30
+default_crl_days = 30
+unique_subject = no
+policy = any
+copy_extensions = copy
+[any]
+commonName = supplied
+[req]
+distinguished_name = name
+[name]
+"""
+
+
+class Authority:
+    """A CA in a folder."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir()
+        (folder / "index.txt").touch()
+        (folder / "serial").write_text("7F00\n")
+        (folder / "crlnumber").write_text("01\n")
+        (folder / "ca.cnf").write_text(CONFIG.format(dir=folder))
+        self._openssl("req", "-x509", *self._key("ca"), "-out", "ca.pem", "-subj", "/CN=Birddog test CA", "-days", "30",
+                      "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+
+    def issue(self, name: str, subject: str | None = None, *, server=False, dates=()) -> tuple[str, str]:
+        """Certificate and key of a name."""
+        extra = ["-addext", "subjectAltName=IP:127.0.0.1"] if server else []
+        self._openssl("req", "-new", *self._key(name), "-out", f"{name}.csr", "-subj", subject or f"/CN={name}", *extra)
+        self._openssl("ca", "-batch", "-notext", "-in", f"{name}.csr", "-out", f"{name}.pem", *dates)
+        return self.path(f"{name}.pem"), self.path(f"{name}.key")
+
+    def revoke(self, *names: str, made: str) -> str:
+        for name in names:
+            self._openssl("ca", "-revoke", f"{name}.pem")
+        self._openssl("ca", "-gencrl", "-crl_lastupdate", made, "-crl_nextupdate", "20991231235959Z", "-out", "new.crl")
+        os.replace(self.folder / "new.crl", self.folder / "crl.pem")
+        return self.path("crl.pem")
+
+    def path(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def _key(self, name: str) -> list[str]:
+        return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-config", "ca.cnf"]
+
+    def _openssl(self, *words: str) -> None:
+        if words[0] == "ca":
+            words = (*words, "-config", "ca.cnf")
+        done = subprocess.run(["openssl", *words], cwd=self.folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory) -> Authority:
+    authority = Authority(tmp_path_factory.mktemp("pki") / "own")
+    authority.issue("server", server=True)
+    for name in ("devA", "devB"):
+        authority.issue(name)
+    authority.issue("expired", dates=("-startdate", "20200101000000Z", "-enddate", "20200201000000Z"))
+    authority.issue("early", dates=("-startdate", "20990101000000Z", "-enddate", "20990201000000Z"))
+    return authority
+
+
+@pytest.fixture
+def files(pki):
+    return {"cert": pki.path("server.pem"), "key": pki.path("server.key"), "ca": pki.path("ca.pem"), "tls_port": 0}
+
+
+@pytest.fixture
+def shake(pki):
+    """A wrapper that does the handshake with a device's certificate, or with none."""
+
+    def make(name: str | None, authority: Authority = pki, version=None):
+        context = ssl.create_default_context(cafile=pki.path("ca.pem"))
+        if version:
+            context.maximum_version = version
+        if name:
+            context.load_cert_chain(authority.path(f"{name}.pem"), authority.path(f"{name}.key"))
+        return lambda plain: context.wrap_socket(plain, server_hostname="127.0.0.1")
+
+    return make
+
+
+def tls_port(served) -> int:
+    return served.endpoint.ports[-1]
+
+
+def refused(raw, port: int, wrap) -> bool:
+    """Whether TLS lets nobody through (with TLS 1.3 the client learns it with its first read)."""
+    try:
+        raw(port, "devA", wrap=wrap)
+    except (ssl.SSLError, ConnectionResetError, EOFError, BrokenPipeError):
+        return True
+    return False
+
+
+@pytest.mark.parametrize("level", [4, 5])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_own_certificate(serve, raw, files, shake, version, level):
+    served = serve(exercise=False, **files)
+    client = raw(tls_port(served), "devA", wrap=shake("devA", version=version), level=level)
+    assert client.connack[1][:2] == b"\0\0"
+    for number in range(1, 301):
+        client.publish("birddog/v1/devA/toy", b"x" * 1000, number)
+    assert client.pubacks(300) == list(range(1, 301))
+    assert {f.device for f in served.frames} == {"devA"}
+
+
+def test_another_name_than_the_certificates(serve, raw, wire, files, shake):
+    served = serve(exercise=False, **files)
+    victim = raw(tls_port(served), "devB", wrap=shake("devB"))
+    thief = raw(tls_port(served), "devB", wrap=shake("devA"), level=5)
+    assert thief.connack == (0x20, b"\0\x87\0")
+    assert raw(tls_port(served), "devB", wrap=shake("devA")).connack == (0x20, b"\0\5")
+    victim.publish("birddog/v1/devB/toy", b"still here", 1)
+    assert victim.pubacks(1) == [1]
+    wire.until(lambda: len(served.frames) == 3)
+    (first, _, last) = served.frames
+    assert (first.device, first.reject.reason, first.payload) == ("devA", "identity", b"devB")
+    assert (last.device, last.payload) == ("devB", b"still here")
+    assert served.status("refused_total") == 2
+
+
+def test_a_plain_client_does_not_take_over_a_proven_one(serve, raw, files, shake):
+    served = serve(exercise=False, **files)
+    proven = raw(tls_port(served), "devA", wrap=shake("devA"))
+    assert raw(served.port, "devA").connack == (0x20, b"\0\5")
+    again = raw(tls_port(served), "devA", wrap=shake("devA"))
+    assert again.connack == (0x20, b"\0\0")
+    assert proven.rest() == b""
+
+
+def test_who_is_not_let_in(serve, raw, wire, files, shake, tmp_path):
+    other = Authority(tmp_path / "other")
+    other.issue("devA")
+    served = serve(exercise=False, plain=False, **files)
+    (port,) = served.endpoint.ports
+    for wrap in (shake(None), shake("expired"), shake("early"), shake("devA", other)):
+        assert refused(raw, port, wrap)
+    wire.until(lambda: served.status("tls_refused_total") == 4)
+    assert served.status("connected") == 0 and served.frames == []
+    plain = raw(port)
+    plain.send(wire.connect("devA"))
+    plain.rest()
+    assert raw(port, "devA", wrap=shake("devA")).connack == (0x20, b"\0\0")
+
+
+def test_revoked_at_the_next_connect_and_at_once(serve, raw, wire, pki, files, shake):
+    pki.issue("devC")
+    crl = pki.revoke(made="20260101000000Z")
+    served = serve(exercise=False, crl=crl, **files)
+    bad, good = (raw(tls_port(served), name, wrap=shake(name), level=5) for name in ("devC", "devA"))
+    pki.revoke("devC", made="20260102000000Z")
+    assert bad.rest() == b"\xe0\x02\x87\x00"
+    assert refused(raw, tls_port(served), shake("devC"))
+    good.publish("birddog/v1/devA/toy", b"x", 1)
+    assert good.packet()[0] == 0x40
+    # a damaged list changes nothing
+    Path(crl).write_text("nonsense")
+    with pytest.raises(UsageError, match="holds no PEM block X509 CRL"):
+        ServerTls(files["cert"], files["key"], files["ca"], crl)
+    assert refused(raw, tls_port(served), shake("devC"))
+
+
+def test_when_the_first_file_expires(serve, files, pki):
+    served = serve(exercise=False, **files)
+    command = ["openssl", "x509", "-enddate", "-noout", "-in", files["cert"]]
+    said = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    expires_s = ssl.cert_time_to_seconds(said.removeprefix("notAfter="))
+    assert abs(served.status("tls_expires_unix_s") - expires_s) <= 60  # the CA's was made just before
+    assert served.status("tls_expires_unix_s") <= expires_s
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"key": "devA.key"}, r"devA.key: endpoint.key: does not fit the certificate"),
+        ({"cert": "ca.cnf"}, r"ca.cnf: endpoint.cert: holds no PEM block CERTIFICATE"),
+        ({"ca": "missing.pem"}, r"missing.pem: endpoint.ca: cannot be read: No such file"),
+        ({"crl": "ca.pem"}, r"ca.pem: endpoint.crl: holds no PEM block X509 CRL"),
+    ],
+)
+def test_wrong_files_are_one_line(serve, files, pki, change, said):
+    with pytest.raises(UsageError, match=said) as caught:
+        serve(exercise=False, **files | {field: pki.path(name) for field, name in change.items()})
+    assert "\n" not in str(caught.value)
+
+
+def test_beyond_loopback_the_plain_port_stays_on_loopback(serve, raw, files, shake):
+    served = serve(exercise=False, host="0.0.0.0", **files)
+    plain, tls = served.endpoint._servers
+    assert plain.sockets[0].getsockname()[0] == "127.0.0.1"
+    assert tls.sockets[0].getsockname()[0] == "0.0.0.0"
+    with socket.create_connection(("127.0.0.1", served.endpoint.ports[1])):
+        pass
+    assert raw(tls_port(served), "devA", wrap=shake("devA")).connack == (0x20, b"\0\0")
