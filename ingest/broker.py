@@ -401,7 +401,7 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         context = ssl.create_default_context(cafile=settings.ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if settings.cert:
-            context.load_cert_chain(settings.cert, settings.key)
+            context.load_cert_chain(settings.cert, settings.key, password=lambda: "")  # never asks on the terminal
     except (ssl.SSLError, OSError) as error:
         raise ConfigError(f"ca, cert and key don't fit: {error}", field=field) from error
     return context

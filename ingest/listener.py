@@ -27,6 +27,7 @@ from birddog.model import Frame
 from devices import codec
 from devices.codec import Piece
 from ingest.address import check_format, check_listen, is_loopback, written
+from ingest.certificates import common_name
 from ingest.datagrams import UdpListener, UdpSettings
 from ingest.intake import Intake, Result
 from ingest.sessions import new_session
@@ -44,7 +45,8 @@ class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         format: a stream format: nmea, ais, teltonika …
         device: the identity of what calls here (a receiver, a gateway); "" where the payload says it.
         cert, key, ca: PEM files; a caller must show a certificate signed by ``ca``.
-        identity: "certificate": the certificate's name is the device, "configured": ``device`` is.
+        identity: whose word counts beside TLS: "certificate": its common name is the device,
+            "payload": a caller with any certificate of ``ca`` may say who it is (or ``device`` does).
         idle_s: a connection with nothing to say for so long is closed.
         max_connections: further callers are refused.
     """
@@ -57,7 +59,7 @@ class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     cert: str = ""
     key: str = ""
     ca: str = ""
-    identity: Literal["configured", "certificate"] = "configured"
+    identity: Literal["certificate", "payload"] = "certificate"
     idle_s: float = 900.0
     max_connections: int = 2000
 
@@ -78,8 +80,6 @@ class TcpListener:
         if not self._codec.STREAM:
             raise ConfigError(f"{settings.format} is no stream format: it can't be cut out of a TCP connection",
                               field=f"{field}.format")
-        if settings.identity == "certificate" and not settings.ca:
-            raise ConfigError("a certificate's name needs cert, key and ca", field=f"{field}.identity")
         self.settings, self.intake = settings, intake
         self.name = f"tcp:{settings.name}"
         self.ports: list[int] = []
@@ -149,11 +149,15 @@ class TcpListener:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
-            context.load_cert_chain(self.settings.cert, self.settings.key)
+            # a key with a pass phrase must not ask for it on the terminal
+            context.load_cert_chain(self.settings.cert, self.settings.key, password=lambda: "")
             context.load_verify_locations(self.settings.ca)
         except (ssl.SSLError, OSError) as error:
             raise ConfigError(f"cert, key and ca don't fit: {error}", field=field) from error
         context.verify_mode = ssl.CERT_REQUIRED
+        # a resumed session would not ask for the certificate again
+        context.options |= ssl.OP_NO_TICKET
+        context.num_tickets = 0
         return context
 
 
@@ -181,21 +185,27 @@ class _Connection(asyncio.Protocol):
         owner = self.listener
         self._transport = transport
         if len(owner.connections) >= owner.settings.max_connections:
-            owner.counts["refused"] += 1
-            owner.last_error = f"more than {owner.settings.max_connections} connections"
-            self._ended = True
-            transport.abort()
+            self._refuse(f"more than {owner.settings.max_connections} connections")
             return
+        self._peer = written(transport.get_extra_info("peername"))
+        if owner.settings.ca and owner.settings.identity == "certificate":
+            self._device = common_name(transport.get_extra_info("peercert"))
+            if not self._device:
+                self._refuse(f"{self._peer}: its certificate has no common name, or several")
+                return
         owner.counts["accepted"] += 1
         owner.connections.add(self)
-        self._peer = written(transport.get_extra_info("peername"))
-        if owner.settings.identity == "certificate":
-            self._device = _common_name(transport.get_extra_info("peercert"))
         sock = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._heard_s = owner._loop.time()
         self._timer = owner._loop.call_later(owner.settings.idle_s, self._idle)
+
+    def _refuse(self, why: str) -> None:
+        self.listener.counts["refused"] += 1
+        self.listener.last_error = why
+        self._ended = True
+        self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self._heard_s = self.listener._loop.time()
@@ -331,11 +341,3 @@ class _Connection(asyncio.Protocol):
         """Close at once."""
         if not self._lost:
             self._transport.abort()
-
-
-def _common_name(certificate: dict[str, Any] | None) -> str:
-    for part in (certificate or {}).get("subject", ()):
-        for key, value in part:
-            if key == "commonName":
-                return value
-    return ""

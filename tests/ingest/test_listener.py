@@ -252,7 +252,6 @@ def test_through_the_real_desk_to_disk(tmp_path):
     ({"host": "0.0.0.0"}, "beyond loopback"),
     ({"host": "localhost.example"}, "beyond loopback"),
     ({"cert": "c.pem"}, "TLS needs cert, key and ca"),
-    ({"identity": "certificate"}, "needs cert"),
     ({"host": "0.0.0.0", "cert": "c", "key": "k", "ca": "a", "exercise": True}, "exercise listens on loopback only"),
 ])
 def test_tcp_settings_that_are_refused(desk, more, said):
@@ -291,7 +290,7 @@ def test_mutual_tls_names_the_device_and_refuses_strangers(desk, certificates):
 
     async def main():
         files = {k: str(certificates / v) for k, v in {"cert": "server.pem", "key": "server.key", "ca": "ca.pem"}.items()}
-        async with running(tcp(desk.intake, identity="certificate", **files)) as listener:
+        async with running(tcp(desk.intake, device="not this", **files)) as listener:
             good = asyncio.create_task(attempt(listener.ports[0], "unit7"))
             await pump(desk, good.done, reply=lambda frame: b"!")
             assert good.result() == b"!"
@@ -299,9 +298,12 @@ def test_mutual_tls_names_the_device_and_refuses_strangers(desk, certificates):
                 refused = asyncio.create_task(attempt(listener.ports[0], name))
                 await pump(desk, refused.done, reply=lambda frame: b"!")
                 assert refused.exception() is not None or refused.result() == b""
+        async with running(tcp(desk.intake, identity="payload", **files)) as listener:
+            good = asyncio.create_task(attempt(listener.ports[0], "unit7"))
+            await pump(desk, good.done, reply=lambda frame: b"!")
 
     asyncio.run(main())
-    assert [f.device for f in desk.frames] == ["unit7"]
+    assert [f.device for f in desk.frames] == ["unit7", ""]
 
 
 def test_tls_files_that_are_absent_or_wrong_are_named(desk, certificates):
