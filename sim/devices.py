@@ -56,14 +56,11 @@ def tracker(d: Tracker, s: Scenario, world: World, start_ns: int, rng: random.Ra
     """Teltonika codec 8 Extended: the login first, then ``batch`` records a packet."""
     yield Emission(at_ns=0, device=d.id, stream=d.id, transport=d.transport, format="teltonika", login=True,
                    payload=wire.teltonika_login(d.id))
-    records: list[wire.TrackerRecord] = []
+    records: list[tuple[int, Measured, int, float]] = []
     for t_s in _beats(d, rng):
         m = Measured(world, d.on, t_s, d.sigma_m, rng, d.faults)
-        records.append(wire.TrackerRecord(
-            time_ns=_device_ns(d, start_ns, t_s), lat_deg=m.lat_deg, lon_deg=m.lon_deg, speed_mps=m.speed_mps,
-            course_deg=m.course_deg, satellites=rng.randint(6, 14), moving=m.speed_mps > 0.5,
-            battery_volt=round(max(4.1 - t_s / 36_000.0, 3.4), 2),
-        ))  # fmt: skip
+        volt = max(4.1 - t_s / 36_000.0, 3.4)
+        records.append((_device_ns(d, start_ns, t_s), m, rng.randint(6, 14), volt))
         if len(records) >= d.batch:
             yield Emission(
                 at_ns=int(t_s * NS), device=d.id, stream=d.id, transport=d.transport, format="teltonika",

@@ -28,22 +28,29 @@ RAW = frozenset({"tcp", "udp", "pty"})
 
 
 class FolderEmitter:
-    """Writes into a folder; ``begin`` says when the scenario starts."""
+    """Writes into a folder; ``begin`` says when the scenario starts.
+
+    Beside live targets a folder that takes nothing but scenes is one to be watched: they lie in it directly.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
         self._files: dict[str, object] = {}
         self._written: set[str] = set()
         self._start_ns = 0
+        self._scenes = "scenes/"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._clear()
         except OSError as error:
             raise UsageError(f"cannot be written: {error.strerror}", file=str(folder)) from error
 
-    def begin(self, start_ns: int, registers: list[Body]) -> None:
-        """Write what must be enrolled."""
+    def begin(self, start_ns: int, registers: list[Body], *, watched: bool = False) -> None:
+        """Write what must be enrolled; ``watched``: nothing but scenes comes, and somebody watches the folder."""
         self._start_ns = start_ns
+        if watched:
+            self._scenes = ""
+            return
         lines = []
         for body in registers:
             kind = type(body).__name__.lower()
@@ -53,8 +60,8 @@ class FolderEmitter:
     def send(self, emission: Emission) -> None:
         """Write one message, or a scene under its final name only when it is whole."""
         if emission.transport == "scenes":
-            (self.folder / "scenes").mkdir(exist_ok=True)
-            self._whole(f"scenes/{emission.channel}", emission.payload)
+            (self.folder / self._scenes).mkdir(exist_ok=True)
+            self._whole(f"{self._scenes}{emission.channel}", emission.payload)
             return
         name = f"{emission.format}-{re.sub(r'[^A-Za-z0-9._-]', '_', emission.stream)}"
         line: dict[str, object] = {"format": emission.format}

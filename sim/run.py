@@ -92,7 +92,8 @@ def play(
         truth = TruthWriter(Path(truth_path), s, world, start_ns) if truth_path is not None else None
         for emitter in _once(emitters):
             if isinstance(emitter, FolderEmitter):
-                emitter.begin(start_ns, scenarios.registers(s, start_ns))
+                takes = {transport for transport, e in emitters.items() if e is emitter}
+                emitter.begin(start_ns, scenarios.registers(s, start_ns), watched=live and takes == {"scenes"})
         if say:
             say(f"{s.scenario.title}: {len(s.devices())} devices, seed {seed}")
         clock = _Clock(speed, stop) if live else None

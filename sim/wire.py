@@ -35,3 +35,19 @@ def nmea(*, time_ns: int, m: Measured, satellites: int) -> bytes:
         lat_deg=m.lat_deg, lon_deg=m.lon_deg, time_ns=time_ns, speed_mps=m.speed_mps, course_deg=m.course_deg, alt_m=2.0,
         satellites=satellites, which="RMC+GGA",
     )  # fmt: skip
+
+
+def teltonika_login(imei: str) -> bytes:
+    """What a tracker says first on a connection."""
+    return codec.load("teltonika").encode(login=imei)
+
+
+def teltonika(records: list[tuple[int, Measured, int, float]]) -> bytes:
+    """One packet of codec 8 Extended; a record is (time_ns, measured, satellites, battery volts)."""
+    return codec.load("teltonika").encode(records=[
+        {
+            "time_ns": time_ns, "lat_deg": m.lat_deg, "lon_deg": m.lon_deg, "alt_m": 3.0, "speed_mps": m.speed_mps,
+            "course_deg": m.course_deg, "satellites": satellites, "moving": m.speed_mps > 0.5, "battery_volt": volt,
+        }
+        for time_ns, m, satellites, volt in records
+    ])  # fmt: skip

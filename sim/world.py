@@ -26,6 +26,10 @@ from birddog.geo import LocalFrame
 STEP_S = 0.5
 #: How hard a class brakes and speeds up, m/s².
 ACCELERATION_MPS2 = {"walker": 0.6, "van": 1.2, "lorry": 0.7, "vessel": 0.06, "aircraft": 2.0, "parcel": 1.0}
+#: What it takes sideways in a bend before it slows down, m/s².
+SIDEWAYS_MPS2 = {"walker": 1.0, "vessel": 0.3, "aircraft": 5.0}
+#: The first round of cutting takes at most so much off each end of a leg, the next ones half of it each.
+CUT_M = 120.0
 #: Every so many seconds an object takes a slightly other speed.
 WANDER_S = 20.0
 
@@ -74,8 +78,8 @@ class Path:
 
     def __init__(self, points: list[tuple[float, float]], *, closed: bool):
         rounded = points
-        for _ in range(3):
-            rounded = _cut_corners(rounded, closed=closed)
+        for k in range(5):
+            rounded = _cut_corners(rounded, CUT_M / 2**k, closed=closed)
         if closed:
             rounded = [*rounded, rounded[0]]
         self.closed = closed
@@ -105,6 +109,7 @@ class Mover:
     ):  # fmt: skip
         self.path, self.cruise_mps = path, speed_mps
         self._accel = ACCELERATION_MPS2.get(klass, 1.0)
+        self._sideways = SIDEWAYS_MPS2.get(klass, 1.5)
         self._rng = rng
         self._halts = sorted(halts, key=lambda h: h.at_m)
         self._along = array("d", [start_m])
@@ -137,7 +142,7 @@ class Mover:
             self._speed.append(0.0)
             return
         ahead, for_s = self._next_halt(along)
-        wanted = min(self.cruise_mps * self._factor, math.sqrt(max(2.0 * self._accel * ahead, 0.0)))
+        wanted = min(self.cruise_mps * self._factor, math.sqrt(max(2.0 * self._accel * ahead, 0.0)), self._bend_mps(along))
         change = self._accel * STEP_S
         after = min(max(wanted, speed - 2.0 * change), speed + change)
         step = (speed + after) / 2.0 * STEP_S
@@ -147,6 +152,20 @@ class Mover:
             self._passed_m = along + step + 1e-6
         self._along.append(along + step)
         self._speed.append(after)
+
+    def _bend_mps(self, along: float) -> float:
+        """How fast it may go now so as not to be too fast in the bends ahead."""
+        part = max(2.0 * self.cruise_mps, 4.0)
+        reach = self.cruise_mps**2 / (2.0 * self._accel)
+        least, d = math.inf, 0.0
+        _, _, ue, un = self.path.at(along)
+        while d <= reach:
+            _, _, ve, vn = self.path.at(along + d + part)
+            turn = abs(math.atan2(ue * vn - un * ve, ue * ve + un * vn))
+            if turn > 0.02:
+                least = min(least, math.sqrt(self._sideways * part / turn + 2.0 * self._accel * d))
+            ue, un, d = ve, vn, d + part
+        return least
 
     def _next_halt(self, along: float) -> tuple[float, float]:
         """(metres to the next halt, seconds to wait there)."""
@@ -226,8 +245,8 @@ class World:
         return [name for name, thing in self.things.items() if thing.aboard(t_s) is None]
 
 
-def _cut_corners(points: list[tuple[float, float]], *, closed: bool) -> list[tuple[float, float]]:
-    """Chaikin's corner cutting, but never more than 25 m of a leg, so that a long straight stays straight."""
+def _cut_corners(points: list[tuple[float, float]], most_m: float, *, closed: bool) -> list[tuple[float, float]]:
+    """One round of Chaikin's corner cutting, but never more than ``most_m`` of a leg: a long straight stays straight."""
     pairs = list(zip(points, points[1:] + points[:1], strict=True))
     if not closed:
         pairs = pairs[:-1]
@@ -236,7 +255,7 @@ def _cut_corners(points: list[tuple[float, float]], *, closed: bool) -> list[tup
         length = math.hypot(e1 - e0, n1 - n0)
         if length == 0.0:
             continue
-        share = min(0.25, 25.0 / length) if length < 1000.0 else min(0.25, 120.0 / length)
+        share = min(0.25, most_m / length)
         out.append((e0 + share * (e1 - e0), n0 + share * (n1 - n0)))
         out.append((e1 - share * (e1 - e0), n1 - share * (n1 - n0)))
     return out if closed else [points[0], *out, points[-1]]

@@ -97,3 +97,60 @@ def test_nmea_by_pynmeagps(run, truth):
             assert (said.lat, said.lon) == fixes[said.time] and said.quality == 1
     assert len(off) > 180 and broken <= 6  # the scenario breaks a few sentences
     is_rayleigh(off, 3.0)
+
+
+def crc16_ibm(data: bytes) -> int:
+    """CRC-16/ARC bit by bit, as Wikipedia has it: poly 0x8005 reflected, start 0."""
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+    return crc
+
+
+def teltonika_records(packet: bytes):
+    """(time_ms, lat, lon, course, satellites, km/h) of each record of one codec 8 Extended packet, by the maker's table."""
+    assert packet[:4] == bytes(4)
+    size = int.from_bytes(packet[4:8], "big")
+    data, crc = packet[8 : 8 + size], int.from_bytes(packet[8 + size : 12 + size], "big")
+    assert len(packet) == 12 + size and crc16_ibm(data) == crc, "check sum"
+    assert data[0] == 0x8E and data[1] == data[-1]
+    at = 2
+    for _ in range(data[1]):
+        time_ms = int.from_bytes(data[at : at + 8], "big")
+        lon, lat = (int.from_bytes(data[at + k : at + k + 4], "big", signed=True) / 1e7 for k in (9, 13))
+        course, satellites = int.from_bytes(data[at + 19 : at + 21], "big"), data[at + 21]
+        speed = int.from_bytes(data[at + 22 : at + 24], "big")
+        at += 24 + 2 + 2  # event id, total
+        for width in (1, 2, 4, 8):
+            count = int.from_bytes(data[at : at + 2], "big")
+            at += 2 + count * (2 + width)
+        assert data[at : at + 2] == bytes(2)  # elements of variable length: none
+        at += 2
+        yield time_ms, lat, lon, course, satellites, speed
+    assert at == len(data) - 1
+
+
+def test_teltonika_by_the_makers_table(run, truth):
+    rows = lines(run, "teltonika-350000000001234.jsonl")
+    assert bytes.fromhex(rows[0]["hex"]) == b"\x00\x0f350000000001234"
+    off, broken, late = [], 0, 0
+    for row in rows[1:]:
+        try:
+            records = list(teltonika_records(bytes.fromhex(row["hex"])))
+        except AssertionError:
+            broken += 1
+            continue
+        for time_ms, lat, lon, course, satellites, speed in records:
+            time_ns = time_ms * 1_000_000
+            off.append(truth.off_m("350000000001234", time_ns, lat, lon))
+            ve, vn = truth.velocity("350000000001234", time_ns)
+            assert speed / 3.6 == pytest.approx(math.hypot(ve, vn), abs=1.0) and satellites >= 6
+            assert abs((course - math.degrees(math.atan2(ve, vn)) + 180) % 360 - 180) < 12
+            late += ns_from_text(row["received"]) - time_ns > 5 * NS
+    assert len(off) >= 70 and broken <= 4
+    assert 10 <= late <= 14  # a minute without a network, a record each 5 s
+    is_rayleigh(off, 4.0)
+    raw = (run / "out" / "teltonika-350000000001234.raw").read_bytes()
+    assert raw == b"".join(bytes.fromhex(row["hex"]) for row in rows)
