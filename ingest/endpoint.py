@@ -328,6 +328,8 @@ class Endpoint:
             if self._full_of_bytes or not self._intake.offer(self, frames):
                 self.full = True
                 self.pauses_total += 1
+                for connection in {frame.receipt: None for frame in frames}:
+                    connection.hold_full()
                 if not self._full_of_bytes:
                     self._intake.when_room(lambda: self._call(self._room))
                 return

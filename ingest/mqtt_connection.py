@@ -85,7 +85,7 @@ class Connection(asyncio.BufferedProtocol):
             shown = transport.get_extra_info("peercert")
             self.certificate, self.serial = common_name(shown), serial(shown)
         if self._endpoint.full:
-            self.hold(FULL)
+            self.hold_full()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._endpoint.read_view
@@ -134,7 +134,11 @@ class Connection(asyncio.BufferedProtocol):
         if not self._held:
             self.transport.pause_reading()
         self._held |= why
-        if why == FULL:
+
+    def hold_full(self) -> None:
+        """The desk has no room: the endpoint calls when it has."""
+        if not self.closing and not self._held & FULL:
+            self.hold(FULL)
             self._endpoint.waits(self)
 
     def release(self, why: int) -> None:
@@ -267,8 +271,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         if self.outstanding >= endpoint.settings.receive_maximum:
             self.hold(OUTSTANDING)
-        if endpoint.full and not self._held & FULL:
-            self.hold(FULL)
+        if endpoint.full:
+            self.hold_full()
 
     def _again(self, number: int, epoch: int, last: int) -> int:
         """The number that a message sent again had the first time."""
