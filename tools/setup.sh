@@ -4,7 +4,7 @@
 #   tools/setup.sh run       .venv at the root with what `birddog` needs
 #   tools/setup.sh test      the same and what the tests need
 #   tools/setup.sh assets    the console's browser libraries (tools/vendor.py, checked by SHA-256)
-#   tools/setup.sh system    Chromium and Mosquitto by apt, where root may; says what to do elsewhere
+#   tools/setup.sh system    Chromium and Mosquitto by apt for the tests, where root may; says what to do elsewhere
 #
 # Every step may be called again: what is in place is left alone, at no cost.  A .venv that an earlier
 # call left half-made, that came from another folder or whose Python is gone is made again.
@@ -119,8 +119,17 @@ has_mosquitto() {
     command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ]
 }
 
+# Playwright's own node needs it; a bare Debian does not have it.
+has_libatomic() {
+    for file in /usr/lib/*/libatomic.so.1 /usr/lib/libatomic.so.1 /usr/lib64/libatomic.so.1; do
+        [ -e "$file" ] && return 0
+    done
+    return 1
+}
+
 system_packages() {
     missing=
+    has_libatomic || missing="$missing libatomic1"
     has_chromium || missing="$missing chromium"
     has_mosquitto || missing="$missing mosquitto"
     [ -n "$missing" ] || return 0
