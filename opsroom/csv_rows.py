@@ -103,3 +103,24 @@ def taken(path: str, line: int, row: dict, wanted: dict[str, Callable[[str | Non
 def optional(read: Callable[[str | None], Any]) -> Callable[[str | None], Any]:
     """The same reader, with None for an empty or absent value."""
     return lambda text: None if text is None or text.strip() == "" else read(text)
+
+
+def write(path: str | None, text: str) -> None:
+    """To a file, or stdout where none is named.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    if path is None:
+        sys.stdout.write(text)
+        return
+    try:
+        with open(path, "w", encoding="utf-8", newline="") as out:
+            out.write(text)
+    except OSError as error:
+        raise UsageError(error.strerror or str(error), file=path) from None
+
+
+def quoted(text: str) -> str:
+    """A CSV value, in quotes where it must be."""
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\r\n') else text

@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer every question, in order; where nothing can be said the row's values are empty."""
-    from opsroom.csv_rows import number, optional, rows, taken, time_ns
+    from opsroom.csv_rows import number, optional, quoted, rows, taken, time_ns, write
     from tracking.locate import PastFix, Question, locate
 
     columns, lines = rows(args.fixes, ("track_id", "t"), either=(("lat", "lon"), ("e_m", "n_m")))
@@ -57,32 +57,15 @@ def run(args: argparse.Namespace) -> int:
               file=sys.stderr)
     text = ["track_id,t,lat_deg,lon_deg,e_m,n_m,p_ee,p_en,p_nn"]
     for question, t, answer in zip(questions, said, answers, strict=True):
-        name = _quoted(question.track_id)
+        name = quoted(question.track_id)
         if answer is None:
             text.append(f"{name},{t},,,,,,,")
             continue
         where = f"{answer.y:.9f},{answer.x:.9f}" if geodetic else ","
         p = f"{answer.p_ee:.6g},{answer.p_en:.6g},{answer.p_nn:.6g}"
         text.append(f"{name},{t},{where},{answer.e_m:.4f},{answer.n_m:.4f},{p}")
-    _write(args.out, "\n".join(text) + "\n")
+    write(args.out, "\n".join(text) + "\n")
     return 0
-
-
-def _write(path: str | None, text: str) -> None:
-    if path is None:
-        sys.stdout.write(text)
-        return
-    from birddog.errors import UsageError
-
-    try:
-        with open(path, "w", encoding="utf-8", newline="") as out:
-            out.write(text)
-    except OSError as error:
-        raise UsageError(error.strerror or str(error), file=path) from None
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\r\n') else text
 
 
 def _name(text: str | None) -> str:

@@ -80,7 +80,7 @@ def test_a_remembered_position_is_the_exact_joint_solution():
         point, p = banks.combined(bank, (4, 5))
         want, variance = exact(mode, fixes, 25.0, asked, prior_v)
         assert np.abs(point[0] - want).max() < 1e-6
-        assert p[0, 0, 0] == pytest.approx(variance, rel=1e-6)
+        assert p[0, 0, 0] == pytest.approx(banks.TAILS * variance, rel=1e-6)
 
 
 def test_smoothed_beats_live_and_both_are_honest():
