@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import logging
 from collections import OrderedDict
+from typing import Literal
 
 import msgspec
 
@@ -33,6 +34,8 @@ from devices import codec
 from devices.codec import Decoded, Message
 from ingest.door import Door
 from ingest.intake import Closed, Entries, Item, Result, Source
+
+Clock = Literal["wall", "messages", "frames"]
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +67,11 @@ class Desk:
         journal: the writer.
         exercise: admit everybody (the journal's mode says the same).
         refusal_key: secret key of the hashes that stand for refused payloads.
-        messages_clock: the time of an entry is that of the newest message, not of the wall.
+        clock: where an entry's time comes from: the ``wall``; the newest of the ``messages`` (a scenario
+            played faster than life); the ``frames`` as their transport stamped them (a capture of old).
     """
 
-    def __init__(self, journal: Writer, *, exercise: bool, refusal_key: bytes, messages_clock: bool = False):
+    def __init__(self, journal: Writer, *, exercise: bool, refusal_key: bytes, clock: Clock = "wall"):
         self.journal = journal
         self.directory = Directory()
         for entry in journal.registers():
@@ -76,7 +80,7 @@ class Desk:
         self.crashes = 0
         self._count = 0
         self._refusal_key = refusal_key
-        self._messages_clock = messages_clock
+        self._clock = clock
         last = journal.tail(1)
         self._now_ns = last[0].received_ns if last else 0
         self._codecs: dict[str, codec.Codec] = {}
@@ -103,7 +107,7 @@ class Desk:
         """
         batch = Batch()
         drafts = batch.drafts
-        if not self._messages_clock:
+        if self._clock == "wall":
             self._now_ns = max(self._now_ns, now_ns)
         for item in items:
             if isinstance(item, Closed):
@@ -144,7 +148,7 @@ class Desk:
 
     def tick(self, now_ns: int) -> None:
         """Append a tick: nothing arrived, and time went on."""
-        if self._messages_clock:
+        if self._clock != "wall":
             return
         self._now_ns = max(self._now_ns, now_ns)
         ident = _hash(b"tick", self._now_ns.to_bytes(12, "big"))
@@ -232,7 +236,7 @@ class Desk:
                     self._decoders.popitem(last=False)
             else:
                 self._decoders.move_to_end(key)
-            received_ns = (self._now_ns or None) if self._messages_clock else frame.received_ns
+            received_ns = (self._now_ns or None) if self._clock == "messages" else frame.received_ns
             message = Message(payload=frame.payload, device=frame.device, topic=frame.channel, received_ns=received_ns)
             return codec.decode_whole(module, decoder, message), module.VERSION
         except Exception as error:  # boundary: a codec's bug must not stop the writer; the bytes are kept, the crash counted
@@ -241,7 +245,10 @@ class Desk:
             return codec.rejected("format", f"the decoder failed: {type(error).__name__}", device=frame.device), 0
 
     def _received(self, frame: Frame, decoded: Decoded) -> int:
-        if self._messages_clock:
+        if self._clock == "frames":
+            self._now_ns = max(self._now_ns, frame.received_ns)
+            return frame.received_ns
+        if self._clock == "messages":
             newest = max((o.time_ns for o in decoded.observations if o.time_ns is not None), default=0)
             if newest > self._now_ns and (self._now_ns == 0 or newest - self._now_ns <= LEAP_NS):
                 self._now_ns = newest

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     if not 0.0 < args.speed <= 100_000.0:
         raise UsageError("wants a number above 0", field="--speed")
     if args.files:
-        if not args.format:
+        if not args.format and not all(name.endswith(".jsonl") for name in args.files):
             raise UsageError("wants --format NAME with FILE", field="--format")
         return _take(args)
     import asyncio
@@ -43,7 +43,7 @@ def _take(args: argparse.Namespace) -> int:
 
     from opsroom.capture import take
 
-    counts = take([Path(name) for name in args.files], args.journal, format_name=args.format, device=args.device)
+    counts = take([Path(name) for name in args.files], args.journal, format_name=args.format or "", device=args.device)
     say(f"{counts.frames} messages, {counts.observations} observations, {sum(counts.rejects.values())} rejects "
         f"are in {args.journal}; next: birddog replay --journal {args.journal} --speed 60")
     return 0

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import secrets
 import signal
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from birddog import __version__
-from birddog.errors import ConfigError, JournalError
+from birddog.errors import JournalError
 from birddog.journal import Writer, open_writer
 from birddog.model import Start
 from ingest import control
 from ingest.broker import Broker
 from ingest.datagrams import UdpListener
-from ingest.desk import Desk
+from ingest.desk import Clock, Desk
 from ingest.endpoint import Endpoint
 from ingest.intake import Entries, Intake
 from ingest.listener import TcpListener
@@ -31,6 +28,7 @@ from ingest.serial_port import SerialPort
 from ingest.writer import WriterThread
 from opsroom.app import Plan
 from opsroom.commands.common import say
+from opsroom.secret import refusal_key
 from opsroom.status import Board
 
 #: After a kill the old writer's lock goes with it; a supervised one may take a moment to notice.
@@ -56,7 +54,8 @@ async def _run(plan: Plan) -> int:
         loop.call_soon_threadsafe(stop.set)
 
     intake = Intake(config.journal.queue_frames)
-    desk = Desk(writer, exercise=plan.exercise, refusal_key=_refusal_key(path), messages_clock=plan.messages_clock)
+    clock: Clock = "messages" if plan.messages_clock else "wall"
+    desk = Desk(writer, exercise=plan.exercise, refusal_key=refusal_key(path), clock=clock)
     thread = WriterThread(desk, intake, config.journal, failed)
     board = Board(path, "ingest")
     async with contextlib.AsyncExitStack() as stack:
@@ -131,25 +130,3 @@ def _status(thread: WriterThread, intake: Intake, sources: list[Any]) -> dict[st
     if thread.desk.crashes:
         problems.append(f"{thread.desk.crashes} messages crashed their decoder; their bytes are in the journal")
     return row | {"problem": "; ".join(problems)}
-
-
-def _refusal_key(journal: Path) -> bytes:
-    """The secret of the hashes that stand for refused payloads; made once, mode 0600."""
-    path = journal.with_name(journal.name + ".refusal-key")
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        if path.stat().st_mode & 0o077:
-            raise ConfigError(f"can be read by others: chmod 600 {path}", file=str(path)) from None
-        key = bytes.fromhex(path.read_text().strip())
-        if len(key) != 32:
-            raise ConfigError("holds no key of 32 bytes in hexadecimal", file=str(path)) from None
-        return key
-    key = secrets.token_bytes(32)
-    with os.fdopen(handle, "w") as file:
-        file.write(key.hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return key
-
-

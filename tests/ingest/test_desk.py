@@ -76,9 +76,9 @@ def toy(monkeypatch):
     monkeypatch.setattr(codec, "load", lambda name: Toy if name == "toy" else load(name))
 
 
-def make(tmp_path, *, exercise=False, messages_clock=False):
+def make(tmp_path, *, exercise=False, clock="wall"):
     writer = open_writer(f"sqlite:///{tmp_path}/j.db", mode="exercise" if exercise else "live")
-    return Desk(writer, exercise=exercise, refusal_key=b"k" * 32, messages_clock=messages_clock)
+    return Desk(writer, exercise=exercise, refusal_key=b"k" * 32, clock=clock)
 
 
 def frame(device="tag", session="s1", packet=1, dup=False, **said):
@@ -243,7 +243,7 @@ def test_the_journals_clock_never_runs_backwards(tmp_path):
 
 
 def test_the_clock_of_the_messages(tmp_path):
-    desk, source = make(tmp_path, exercise=True, messages_clock=True), Source()
+    desk, source = make(tmp_path, exercise=True, clock="messages"), Source()
     times = [1_000_000_000, 1_000_000_010, 1_000_000_005, 4_000_000_000, 1_000_000_020]
     desk.take([(source, [frame(packet=i, t=t) for i, t in enumerate(times)])], NOW)
     assert LEAP_NS < 3_000_000_000 * NS
@@ -258,3 +258,12 @@ def test_the_state_of_a_session_lives_until_it_ends(tmp_path):
     desk, source = make(tmp_path, exercise=True), Source()
     desk.take([(source, [frame(t=1), frame(t=2)]), Closed("s1"), (source, [frame(t=3)])], NOW)
     assert [unpack(e).observations[0].attributes["seen"] for e in desk.journal.read(0)] == [1, 2, 1]
+
+
+def test_the_clock_of_the_frames(tmp_path):
+    desk, source = make(tmp_path, exercise=True, clock="frames"), Source()
+    old = msgspec.structs.replace(frame(t=1_500_000_000), received_ns=1_500_000_001 * NS)
+    ahead = msgspec.structs.replace(frame(t=1_600_000_000), received_ns=1_500_000_002 * NS)
+    desk.take([(source, [old, ahead])], NOW)
+    assert [e.received_ns // NS for e in desk.journal.read(0)] == [1_500_000_001, 1_500_000_002]
+    assert last(desk).rejects[0].reason == "clock"
