@@ -24,7 +24,7 @@ from birddog.geo import LocalFrame
 from imagery import detector as contract
 from imagery import objects
 from imagery.raster_out import RasterOut
-from imagery.scene import Reader, Scene, SceneError, open_scene, sha256_of
+from imagery.scene import Reader, Scene, SceneChanged, SceneError, open_scene, sha256_of
 
 #: Changes whenever the same file and parameters would give other flags.
 VERSION = 1
@@ -44,6 +44,8 @@ MOST_FLAGS = 200_000
 SAMPLE_PX = 4_000_000
 SAMPLE_VALUES = 24_000_000
 SAMPLE_SIDE = 512
+#: The outline of what was judged is drawn on cells of this size.
+CELL_PX = 64
 
 
 class SceneFlag(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +77,8 @@ class SceneFlag(msgspec.Struct, frozen=True, kw_only=True):
 class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a scan found, and on what ground it says so.
 
-    ``judged_px`` is how many pixels could be judged; ``over_px`` how many were above the threshold.
+    ``judged_px`` is how many pixels could be judged; ``over_px`` how many were above the threshold; ``outline`` the
+    convex hull (col, row) of the 64 px cells of which half or more could be judged, empty where none could.
     """
 
     scene: Scene
@@ -85,9 +88,11 @@ class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     detector: str
     pfa: float | None
     params: str
+    least_px: int
     model: dict[str, Any]
     judged_px: int
     over_px: int
+    outline: tuple[tuple[int, int], ...]
     flags: tuple[SceneFlag, ...]
 
 
@@ -109,6 +114,7 @@ class _Table(msgspec.Struct):
     found: list[objects.Found]
     judged_px: int = 0
     over_px: int = 0
+    outline: tuple[tuple[int, int], ...] = ()
 
 
 Area = tuple[int, int, int, int]
@@ -143,7 +149,7 @@ def scan(
         mask, scores: files to write; see docs/imagery.md.
 
     Raises:
-        SceneError: a scene is unreadable, or the two do not lie upon each other.
+        SceneError: a scene is unreadable, or the two do not lie upon each other; SceneChanged while it is written to.
         UsageError: a parameter is out of range, or a file cannot be written.
     """
     kernel = contract.find(detector)
@@ -179,7 +185,7 @@ def scan(
         table = _run(job, workers, outs[0] if mask is not None else None, outs[-1] if scores is not None else None)
         for file, stamp in zip(files, stamps, strict=True):
             if _stamp(file) != stamp:
-                raise SceneError("changes while it is read", file=str(file))
+                raise SceneChanged("changes while it is read", file=str(file))
         for out in outs:
             out.finish()
     except BaseException:
@@ -189,7 +195,8 @@ def scan(
     params = params_hash(name, pfa)
     return ScanResult(
         scene=scene, before=earlier, sha256=digests[0], before_sha256=digests[1] if earlier else None, detector=name, pfa=pfa,
-        params=params, model=model.describe(), judged_px=table.judged_px, over_px=table.over_px,
+        params=params, least_px=least, model=model.describe(), judged_px=table.judged_px, over_px=table.over_px,
+        outline=table.outline,
         flags=_flags(table.found, scene, digests[0], name, pfa, params),
     )
 
@@ -332,6 +339,7 @@ def _run(job: _Job, workers: int, mask: RasterOut | None, scores: RasterOut | No
         whole.found += table.found
         whole.judged_px += table.judged_px
         whole.over_px += table.over_px
+        whole.outline = _hull(whole.outline + table.outline)
     if len(whole.found) > MOST_FLAGS:
         raise SceneError(f"has more than {MOST_FLAGS} objects: ask for fewer false alarms", file=job.scene.path)
     return whole
@@ -347,6 +355,7 @@ def _scan_run(job: _Job, run: list[Area], mask: RasterOut | None, scores: Raster
             over, judged = response.over[inner], None if response.judged is None else response.judged[inner]
             table.over_px += int(np.count_nonzero(over))
             table.judged_px += over.size if judged is None else int(np.count_nonzero(judged))
+            table.outline = _hull(table.outline + _judged_corners(core, judged))
             if mask is not None:
                 out = over.astype(np.uint8)
                 if judged is not None:
@@ -358,6 +367,42 @@ def _scan_run(job: _Job, run: list[Area], mask: RasterOut | None, scores: Raster
             if len(table.found) > MOST_FLAGS:
                 raise SceneError(f"has more than {MOST_FLAGS} objects: ask for fewer false alarms", file=job.scene.path)
     return table
+
+
+def _judged_corners(core: Area, judged: np.ndarray | None) -> tuple[tuple[int, int], ...]:
+    """Corners (col, row) of what could be judged in a core: in each row of cells, the outermost with half their pixels."""
+    r0, c0, r1, c1 = core
+    if judged is None:
+        return ((c0, r0), (c1, r0), (c0, r1), (c1, r1))
+    out = []
+    for r in range(0, r1 - r0, CELL_PX):
+        height = min(CELL_PX, r1 - r0 - r)
+        share = np.add.reduceat(judged[r : r + CELL_PX].sum(axis=0), np.arange(0, c1 - c0, CELL_PX))
+        width = np.minimum(CELL_PX, c1 - c0 - np.arange(0, c1 - c0, CELL_PX))
+        good = np.flatnonzero(2 * share >= width * height)
+        if good.size:
+            left, right = c0 + int(good[0]) * CELL_PX, min(c0 + (int(good[-1]) + 1) * CELL_PX, c1)
+            out += [(c, r0 + y) for c in (left, right) for y in (r, r + height)]
+    return tuple(out)
+
+
+def _hull(points: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """Convex hull by Andrew's monotone chain; whole numbers, so that no order of the points matters."""
+    ordered = sorted(set(points))
+    if len(ordered) < 3:
+        return tuple(ordered)
+    halves = []
+    for way in (ordered, ordered[::-1]):
+        chain: list[tuple[int, int]] = []
+        for x, y in way:
+            while len(chain) > 1:
+                (ax, ay), (bx, by) = chain[-2:]
+                if (bx - ax) * (y - ay) - (by - ay) * (x - ax) > 0:
+                    break
+                chain.pop()
+            chain.append((x, y))
+        halves += chain[:-1]
+    return tuple(halves)
 
 
 def _look(job: _Job, source: _Source, core: Area) -> tuple[contract.Response, tuple[int, int], Area]:

@@ -66,6 +66,10 @@ class SceneError(UsageError):
     """The file is no scene that can be scanned; one line that names it and says why."""
 
 
+class SceneChanged(SceneError):
+    """The file was written to while it was read: try again when it is finished."""
+
+
 class Placing(msgspec.Struct, frozen=True, kw_only=True):
     """Where the pixels lie: affine (a, b, c, d, e, f) from (col, row) to the CRS, and the CRS as WKT."""
 
@@ -148,7 +152,7 @@ def sha256_of(path: str | Path) -> str:
     except OSError as error:
         raise SceneError(f"cannot be read: {error.strerror}", file=str(path)) from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise SceneError("changes while it is read", file=str(path))
+        raise SceneChanged("changes while it is read", file=str(path))
     return digest.hexdigest()
 
 
@@ -186,7 +190,7 @@ class Reader:
             self._stack.enter_context(rasterio.Env(**_GDAL))
             self._dataset, _ = self._stack.enter_context(_dataset(scene.path))
             if _describe(scene.path, scene.driver, self._dataset) != scene:
-                raise SceneError("is another file than a moment ago", file=scene.path)
+                raise SceneChanged("is another file than a moment ago", file=scene.path)
             flags = self._dataset.mask_flag_enums
             self._has_mask = [MaskFlags.per_dataset in flags[b - 1] or MaskFlags.alpha in flags[b - 1] for b in self.bands]
             self._table = _colour_table(self._dataset) if scene.bands == 1 else None

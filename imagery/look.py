@@ -1,0 +1,152 @@
+"""From a scanned scene to a look: the noun ``birddog.model.Scan`` that the tracker understands.
+
+Says where was looked (footprint), how likely something there would have been seen, how many false sightings are
+to be expected, and each sighting with a covariance: half a pixel, the object's own extent (a ship is reported from
+its antenna, not from its middle) and how well the product is placed on Earth.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from datetime import UTC, datetime
+
+import numpy as np
+
+from birddog.model import Flag, Scan, Sighting, TimeSource
+from birddog.units import ns_from_datetime
+from imagery.scan import ScanResult, SceneFlag
+from imagery.scene import Placing, Reader, SceneError
+from imagery.thumbnail import thumbnail
+
+#: Flags beyond this many, the weakest, do not go into the journal; the same for thumbnails.
+MOST_SIGHTINGS = 2000
+MOST_THUMBNAILS = 200
+#: Points on each edge of the footprint: an edge straight in the scene is bent in longitude and latitude.
+_EDGE_POINTS = 4
+_STAMP = re.compile(r"(?<!\d)(\d{4})-?(\d\d)-?(\d\d)T(\d\d)[:-]?(\d\d)[:-]?(\d\d)(Z?)(?![\d:])")
+_SENTINEL = re.compile(r"^S[123][A-D]_", re.IGNORECASE)
+
+
+def scene_time(path: str, tag: str | None) -> tuple[int, TimeSource]:
+    """When a scene was taken, ns UTC, and who says so.
+
+    In this order: a time in the file's name in ISO 8601 with ``Z`` (``..._20261124T101500Z.tif``; Sentinel product
+    names are UTC without it); TIFFTAG_DATETIME, taken as UTC (the TIFF standard gives it no zone); the file's
+    modification time, which is then ``server`` and not the scene's own.
+
+    Raises:
+        SceneError: the file is gone.
+    """
+    name = os.path.basename(path)
+    for found in _STAMP.finditer(name):
+        if found.group(7) or _SENTINEL.match(name):
+            stamp = _datetime(found.groups()[:6])
+            if stamp is not None:
+                return ns_from_datetime(stamp), "device"
+    numbers = re.fullmatch(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)\D*", (tag or "").strip())
+    stamp = _datetime(numbers.groups()) if numbers else None
+    if stamp is not None:
+        return ns_from_datetime(stamp), "device"
+    try:
+        return os.stat(path).st_mtime_ns, "server"
+    except OSError as error:
+        raise SceneError(f"cannot be read: {error.strerror}", file=path) from error
+
+
+def look(result: ScanResult, *, scan_id: str, sensor: str, pd: float, geolocation_sigma_m: float) -> Scan:
+    """The look that a scan amounts to.
+
+    Args:
+        sensor: its name in the journal; every sighting's device.
+        pd: the probability that an object of the kind sought is flagged.
+        geolocation_sigma_m: how well the product is placed, one sigma per axis.
+
+    Raises:
+        SceneError: the scene does not say where it lies, or nothing in it could be judged.
+    """
+    scene, path = result.scene, result.scene.path
+    if scene.placing is None:
+        raise SceneError("does not say where it lies (no georeference): nothing for the map", file=path)
+    if len(result.outline) < 3:
+        raise SceneError("has no valid pixels that could be judged", file=path)
+    ring = footprint(scene.placing, result.outline)
+    if ring is None:
+        raise SceneError("its georeference leads off the Earth", file=path)
+    time_ns, source = scene_time(path, scene.datetime_tag)
+    marks = () if source == "device" else ("no_scene_time",)
+    strongest = sorted(result.flags, key=lambda f: (-f.score, f.flag_id))[:MOST_SIGHTINGS]
+    sightings, flags = [], []
+    with Reader(scene) as reader:
+        for rank, flag in enumerate(strongest):
+            spread = covariance(flag, scene.placing, geolocation_sigma_m)
+            if spread is None:
+                continue
+            ee, en, nn = spread
+            assert flag.lat_deg is not None and flag.lon_deg is not None
+            picture = thumbnail(reader, flag) if rank < MOST_THUMBNAILS else None
+            sightings.append(Sighting(
+                device=sensor, time_ns=time_ns, time_source=source, flags=marks, lat_deg=flag.lat_deg, lon_deg=flag.lon_deg,
+                r_ee=ee, r_en=en, r_nn=nn, scan=scan_id,
+                attributes={"flag_id": flag.flag_id, "score": flag.score, "length_m": flag.length_m,
+                            "width_m": flag.width_m, "heading_deg": flag.heading_deg, "truncated": flag.truncated},
+            ))
+            flags.append(Flag(
+                flag_id=flag.flag_id, detector=flag.detector, score=flag.score, pfa=flag.pfa or 0.0, col=flag.col, row=flag.row,
+                bbox_px=flag.bbox_px, lat_deg=flag.lat_deg, lon_deg=flag.lon_deg, length_m=flag.length_m,
+                length_px=flag.length_px, r_ee=ee, r_en=en, r_nn=nn, truncated=flag.truncated, thumbnail=picture,
+            ))
+    return Scan(
+        scan_id=scan_id, sensor=sensor, time_ns=time_ns, footprint=ring, pd=pd,
+        clutter_per_km2=clutter_per_km2(result), sightings=tuple(sightings), flags=tuple(flags),
+        scene_sha256=result.sha256, scene_name=scene.name,
+    )
+
+
+def footprint(placing: Placing, outline: tuple[tuple[int, int], ...]) -> tuple[tuple[float, float], ...] | None:
+    """A closed anticlockwise ring of (lon_deg, lat_deg) about a convex outline in pixels; None if it leaves the Earth."""
+    col, row = [], []
+    for (c0, r0), (c1, r1) in zip(outline, outline[1:] + outline[:1], strict=True):
+        for k in range(_EDGE_POINTS):
+            col.append(c0 + (c1 - c0) * k / _EDGE_POINTS)
+            row.append(r0 + (r1 - r0) * k / _EDGE_POINTS)
+    lon, lat = placing.lonlat(col, row)
+    if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+        return None
+    unrolled = lon[0] + (lon - lon[0] + 180.0) % 360.0 - 180.0
+    area = float((unrolled * np.roll(lat, -1) - np.roll(unrolled, -1) * lat).sum())
+    points = [(round(float(o), 7), round(float(a), 7)) for o, a in zip(lon, lat, strict=True)]
+    if area < 0.0:
+        points.reverse()
+    return (*points, points[0])
+
+
+def covariance(flag: SceneFlag, placing: Placing, geolocation_sigma_m: float) -> tuple[float, float, float] | None:
+    """(r_ee, r_en, r_nn) in m² of a flag's place; None where it has none."""
+    step = placing.pixel_en_m(flag.col, flag.row) if flag.lat_deg is not None else None
+    if step is None:
+        return None
+    total = step @ step.T / 12.0 + np.eye(2) * geolocation_sigma_m**2
+    if flag.length_m is not None and flag.width_m is not None and flag.heading_deg is not None:
+        t = math.radians(flag.heading_deg)
+        along, across = np.array([math.sin(t), math.cos(t)]), np.array([math.cos(t), -math.sin(t)])
+        # an antenna stands anywhere along the hull: a uniform spread's variance is a twelfth of the length squared
+        total = total + np.outer(along, along) * flag.length_m**2 / 12.0 + np.outer(across, across) * flag.width_m**2 / 12.0
+    return float(total[0, 0]), float(total[0, 1]), float(total[1, 1])
+
+
+def clutter_per_km2(result: ScanResult) -> float:
+    """Density of false sightings: false pixels at the rate asked, over the least number that makes an object."""
+    placing = result.scene.placing
+    step = placing.pixel_en_m(result.scene.width / 2.0, result.scene.height / 2.0) if placing else None
+    if step is None or result.pfa is None:
+        return 0.0
+    return result.pfa * 1e6 / abs(float(np.linalg.det(step))) / result.least_px
+
+
+def _datetime(parts: tuple[str, ...]) -> datetime | None:
+    try:
+        return datetime(*(int(p) for p in parts), tzinfo=UTC)  # type: ignore[arg-type, misc]
+    except ValueError:
+        return None

@@ -1,0 +1,288 @@
+"""A watched folder: each scene that appears in it becomes one look, once, whatever happens to the process.
+
+A file is opened when two steps in a row found it unchanged.  A ledger (SQLite, FULL) keyed by the scene's SHA-256
+and the parameters knows what was sent and what was refused, with the reason; neither is done again, also under
+another name.  What is sent has an id made from the same hashes, so that a look whose sending was cut off by a
+kill is sent again as the same look, and the journal keeps one.  Files are never moved or changed: they may be
+evidence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from birddog.errors import ConfigError, UsageError
+from birddog.model import Scan
+from imagery import detector as contract
+from imagery.look import look
+from imagery.scan import DEFAULT_TILE_PX, params_hash, scan
+from imagery.scene import SceneChanged, SceneError, sha256_of
+
+SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg"})
+LEDGER_NAME = ".birddog-imagery.db"
+#: A scene whose scan was begun this often and never ended (it kills the process) is refused.
+MOST_ATTEMPTS = 25
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS scene (
+    sha256 TEXT NOT NULL, params TEXT NOT NULL, scan_id TEXT NOT NULL, name TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('begun', 'sent', 'refused')),
+    attempts INTEGER NOT NULL DEFAULT 0, flags INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (sha256, params)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS file (
+    name TEXT NOT NULL, params TEXT NOT NULL, stamp TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (name, params)
+) WITHOUT ROWID;
+PRAGMA user_version = 1;
+"""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[imagery]``.
+
+    Args:
+        folder: where scenes appear; the ledger lies in it unless ``ledger`` names a file.
+        sensor: the name under which looks and sightings enter the journal.
+        detector, pfa: as of ``birddog scan``; without pfa the detector's own.
+        pd: the probability that an object of the kind sought is flagged.
+        geolocation_sigma_m: how well the product is placed on Earth, one sigma per axis.
+        poll_s: seconds between two looks into the folder; a file is opened at the second that finds it unchanged.
+        tile, threads: speed and memory; no flag depends on them.
+    """
+
+    folder: str
+    sensor: str = "imagery"
+    detector: str = "cfar"
+    pfa: float | None = None
+    pd: float = 0.8
+    geolocation_sigma_m: float = 15.0
+    poll_s: float = 2.0
+    tile: int = DEFAULT_TILE_PX
+    threads: int = 1
+    ledger: str | None = None
+
+
+class Watch:
+    """One watched folder.
+
+    Args:
+        send: takes a look to the journal; when it returns, the look is on disk there.
+
+    Raises:
+        ConfigError: a setting is wrong, or the folder or ledger cannot be used.
+    """
+
+    def __init__(self, settings: Settings, send: Callable[[Scan], None]):
+        _check(settings)
+        self.settings, self._send = settings, send
+        self.folder = Path(settings.folder)
+        if not self.folder.is_dir():
+            raise ConfigError(f"there is no folder {settings.folder}", field="imagery.folder")
+        kernel = contract.find(settings.detector)
+        pfa = kernel.PFA if settings.pfa is None else settings.pfa
+        said = (params_hash(settings.detector, pfa), settings.sensor, settings.pd, settings.geolocation_sigma_m)
+        self.params = hashlib.sha256(repr(said).encode()).hexdigest()
+        self._ledger = _open_ledger(Path(settings.ledger) if settings.ledger else self.folder / LEDGER_NAME)
+        self._seen_before: dict[str, str] = {}
+        self._problem = ""
+        self._waiting = 0
+        self._now = ""
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self._ledger.close()
+
+    def step(self) -> int:
+        """One look into the folder: scans what is new and has come to rest; returns how many looks were sent.
+
+        Raises:
+            whatever ``send`` raises: that look is sent again by a later step.
+        """
+        sent, waiting = 0, 0
+        try:
+            found = {name: stamp for name, stamp in self._files() if not self._known(name, stamp)}
+        except OSError as error:
+            self._problem = f"{self.folder} cannot be read: {error.strerror}"
+            return 0
+        self._problem = ""
+        for name in sorted(found):
+            if self._seen_before.get(name) != found[name]:
+                waiting += 1
+                continue
+            try:
+                sent += self._take(name, found[name])
+            except SceneChanged:
+                found.pop(name)
+                waiting += 1
+        self._seen_before, self._waiting = found, waiting
+        return sent
+
+    def run(self, stop: threading.Event) -> None:
+        """Step until told to stop."""
+        try:
+            while not stop.is_set():
+                self.step()
+                stop.wait(self.settings.poll_s)
+        finally:
+            self.close()
+
+    def status(self) -> dict[str, Any]:
+        """For the health page; from any thread."""
+        counts: dict[str, int] = {}
+        last = None
+        with self._lock:
+            try:
+                rows = self._ledger.execute("SELECT state, count(*) FROM scene WHERE params = ? GROUP BY state", (self.params,))
+                counts = dict(rows.fetchall())
+                last = self._ledger.execute(
+                    "SELECT name, reason FROM scene WHERE params = ? AND state = 'refused' ORDER BY name DESC LIMIT 1",
+                    (self.params,)).fetchone()
+            except sqlite3.ProgrammingError:
+                pass  # closed: the process is ending
+        return {"sent": counts.get("sent", 0), "refused": counts.get("refused", 0), "waiting": self._waiting,
+                "scanning": self._now, "problem": self._problem, "last_refused": f"{last[0]}: {last[1]}" if last else ""}
+
+    def refused(self) -> list[tuple[str, str]]:
+        """(name, reason) of every file that is no scene, in order of name."""
+        with self._lock:
+            rows = self._ledger.execute(
+                "SELECT name, reason FROM scene WHERE params = ? AND state = 'refused' UNION "
+                "SELECT name, reason FROM file WHERE params = ? AND reason != '' ORDER BY 1",
+                (self.params, self.params)).fetchall()
+        return [(name, reason) for name, reason in rows]
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _files(self) -> list[tuple[str, str]]:
+        """(name, stamp) of each file that may be a scene; a link is none."""
+        out = []
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
+                    continue
+                try:
+                    if not entry.is_file(follow_symlinks=False):
+                        continue
+                    s = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                name = entry.name.encode("utf-8", "backslashreplace").decode()
+                if name == entry.name:
+                    out.append((name, f"{s.st_size}:{s.st_mtime_ns}:{s.st_ctime_ns}"))
+        return out
+
+    def _known(self, name: str, stamp: str) -> bool:
+        return self._one("SELECT 1 FROM file WHERE name = ? AND params = ? AND stamp = ?", name, self.params, stamp) is not None
+
+    def _take(self, name: str, stamp: str) -> int:
+        """Scan and send one file, unless its like was done before."""
+        path = self.folder / name
+        try:
+            digest = sha256_of(path)
+        except SceneChanged:
+            raise
+        except SceneError as error:
+            if path.exists():
+                self._settle(name, stamp, str(error))
+            return 0
+        row = self._one("SELECT state, attempts FROM scene WHERE sha256 = ? AND params = ?", digest, self.params)
+        if row and row[0] in ("sent", "refused"):
+            self._settle(name, stamp)
+            return 0
+        scan_id = hashlib.sha256(f"{digest}|{self.params}".encode()).hexdigest()
+        attempts = row[1] + 1 if row else 1
+        if attempts > MOST_ATTEMPTS:
+            self._refuse(digest, f"its scan was begun {MOST_ATTEMPTS} times and never ended")
+            self._settle(name, stamp)
+            return 0
+        self._do("INSERT INTO scene (sha256, params, scan_id, name, state, attempts) VALUES (?, ?, ?, ?, 'begun', 1) "
+                 "ON CONFLICT (sha256, params) DO UPDATE SET attempts = attempts + 1, name = excluded.name",
+                 digest, self.params, scan_id, name)
+        self._now = name
+        try:
+            s = self.settings
+            result = scan(path, detector=s.detector, pfa=s.pfa, tile=s.tile, threads=s.threads)
+            if result.sha256 != digest:
+                raise SceneChanged("is another file than a moment ago", file=str(path))
+            seen = look(result, scan_id=scan_id, sensor=s.sensor, pd=s.pd, geolocation_sigma_m=s.geolocation_sigma_m)
+        except SceneChanged:
+            raise
+        except SceneError as error:
+            self._refuse(digest, str(error))
+            self._settle(name, stamp)
+            return 0
+        finally:
+            self._now = ""
+        # it ended, so it is no file that kills: what follows may be tried for ever
+        self._do("UPDATE scene SET attempts = 0 WHERE sha256 = ? AND params = ?", digest, self.params)
+        self._send(seen)
+        self._do("UPDATE scene SET state = 'sent', flags = ? WHERE sha256 = ? AND params = ?",
+                 len(seen.flags), digest, self.params)
+        self._settle(name, stamp)
+        return 1
+
+    def _refuse(self, digest: str, reason: str) -> None:
+        self._do("UPDATE scene SET state = 'refused', reason = ? WHERE sha256 = ? AND params = ?", reason, digest, self.params)
+
+    def _settle(self, name: str, stamp: str, reason: str = "") -> None:
+        """This file needs no second look while it stays as it is."""
+        self._do("INSERT INTO file (name, params, stamp, reason) VALUES (?, ?, ?, ?) "
+                 "ON CONFLICT (name, params) DO UPDATE SET stamp = excluded.stamp, reason = excluded.reason",
+                 name, self.params, stamp, reason)
+
+    def _one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
+        with self._lock:
+            return self._ledger.execute(sql, values).fetchone()
+
+    def _do(self, sql: str, *values: Any) -> None:
+        with self._lock, self._ledger:
+            self._ledger.execute(sql, values)
+
+
+def _check(s: Settings) -> None:
+    def no(field: str, why: str) -> ConfigError:
+        return ConfigError(why, field=f"imagery.{field}")
+
+    try:
+        kernel = contract.find(s.detector)
+    except UsageError as error:
+        raise no("detector", f"there is no detector {s.detector!r}") from error
+    if kernel.BANDS == "pair" or kernel.PFA is None:
+        raise no("detector", f"{s.detector} compares two scenes; a folder wants one that looks at one")
+    if not s.sensor or not s.sensor.isprintable():
+        raise no("sensor", "wants a name")
+    if s.pfa is not None and not 1e-12 <= s.pfa <= 0.01:
+        raise no("pfa", "wants a probability from 1e-12 to 0.01")
+    if not 0.0 < s.pd < 1.0:
+        raise no("pd", "wants a probability between 0 and 1")
+    if not 0.0 < s.geolocation_sigma_m <= 1e5:
+        raise no("geolocation_sigma_m", "wants metres above 0")
+    if not 0.05 <= s.poll_s <= 3600.0:
+        raise no("poll_s", "wants 0.05 to 3600 s")
+    if not 64 <= s.tile <= 65_536:
+        raise no("tile", "wants 64 to 65536 px")
+    if not 1 <= s.threads <= 16:
+        raise no("threads", "wants 1 to 16")
+
+
+def _open_ledger(path: Path) -> sqlite3.Connection:
+    try:
+        ledger = sqlite3.connect(path, timeout=10.0, check_same_thread=False, isolation_level="IMMEDIATE")
+        version = ledger.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, 1):
+            raise ConfigError(f"{path} is a ledger of version {version}; this program knows 1", field="imagery.ledger")
+        ledger.execute("PRAGMA synchronous = FULL")
+        ledger.executescript(_SCHEMA)
+    except sqlite3.Error as error:
+        raise ConfigError(f"{path} cannot be used as the ledger: {error}", field="imagery.ledger") from error
+    return ledger

@@ -1,0 +1,256 @@
+"""The watched folder: each scene once, whatever its name, whatever happens to the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from rasterio.warp import transform
+
+from birddog.errors import ConfigError
+from birddog.geo import ring_contains
+from birddog.model import Scan
+from imagery.look import scene_time
+from imagery.watch import LEDGER_NAME, Settings, Watch
+
+# scenes without a georeference are written here on purpose
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+
+REPO = Path(__file__).resolve().parents[2]
+SHIP = (300, 200)
+
+
+def write_scene(path: Path, *, seed: int = 1, crs: str | None = "EPSG:32631", tag: str | None = None, **how) -> None:
+    rng = np.random.default_rng(seed)
+    a = np.sqrt(rng.gamma(4.0, 0.25, (400, 500))).astype("float32")
+    a[SHIP[1] - 4 : SHIP[1] + 4, SHIP[0] - 12 : SHIP[0] + 12] = 6.0
+    made = path.with_suffix(".part")
+    place = {"crs": crs, "transform": Affine(5.0, 0.0, 480000.0, 0.0, -5.0, 6050000.0)} if crs else {}
+    with rasterio.open(made, "w", driver="GTiff", width=500, height=400, count=1, dtype="float32", **place, **how) as f:
+        f.write(a, 1)
+        if tag:
+            f.update_tags(TIFFTAG_DATETIME=tag)
+    made.rename(path)
+
+
+def settings(folder: Path, **more) -> Settings:
+    return Settings(folder=str(folder), sensor="sar1", **more)
+
+
+def test_a_scene_becomes_one_look_once_it_has_come_to_rest(tmp_path):
+    write_scene(tmp_path / "SAR1_20261124T101500Z.tif")
+    got: list[Scan] = []
+    watch = Watch(settings(tmp_path), got.append)
+    assert watch.step() == 0 and not got
+    assert watch.status()["waiting"] == 1
+    assert watch.step() == 1
+    assert watch.step() == 0
+    (scan,) = got
+    assert scan.sensor == "sar1" and len(scan.scan_id) == 64
+    assert scan.time_ns == 1_795_515_300 * 10**9
+    ring = scan.footprint
+    assert ring[0] == ring[-1]
+    assert sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(ring, ring[1:], strict=False)) > 0.0
+    (sighting,), (flag,) = scan.sightings, scan.flags
+    assert ring_contains(ring, lat_deg=sighting.lat_deg, lon_deg=sighting.lon_deg)
+    x, y = 480000.0 + 5.0 * SHIP[0], 6050000.0 - 5.0 * SHIP[1]
+    lon, lat = transform("EPSG:32631", "EPSG:4326", [x], [y])
+    assert abs(sighting.lat_deg - lat[0]) < 2e-5 and abs(sighting.lon_deg - lon[0]) < 4e-5
+    # the ship lies east-west, 120 m by 40 m: the covariance is longer that way
+    assert sighting.r_ee == pytest.approx(15.0**2 + 120.0**2 / 12 + 25 / 12, rel=0.1)
+    assert sighting.r_nn == pytest.approx(15.0**2 + 40.0**2 / 12 + 25 / 12, rel=0.1)
+    assert sighting.r_ee * sighting.r_nn > sighting.r_en**2
+    assert flag.thumbnail is not None and flag.thumbnail.startswith(b"\x89PNG")
+    assert 0.0 < scan.clutter_per_km2 < 1.0 and scan.pd == 0.8
+    watch.close()
+
+
+def test_the_same_scene_under_another_name_or_after_a_restart_is_not_sent_again(tmp_path):
+    write_scene(tmp_path / "a.tif")
+    got: list[Scan] = []
+    watch = Watch(settings(tmp_path), got.append)
+    watch.step(), watch.step()
+    (tmp_path / "b.tif").write_bytes((tmp_path / "a.tif").read_bytes())
+    watch.step(), watch.step()
+    watch.close()
+    again = Watch(settings(tmp_path), got.append)
+    again.step(), again.step()
+    assert len(got) == 1
+    assert again.status()["sent"] == 1 and again.status()["waiting"] == 0
+    again.close()
+    other = Watch(settings(tmp_path, pfa=1e-5), got.append)
+    other.step(), other.step()
+    other.close()
+    assert len(got) == 2 and got[0].scan_id != got[1].scan_id, "other parameters are another look"
+
+
+def test_a_growing_file_waits(tmp_path):
+    got: list[Scan] = []
+    write_scene(tmp_path / "whole.tif")
+    whole = (tmp_path / "whole.tif").read_bytes()
+    (tmp_path / "whole.tif").unlink()
+    watch = Watch(settings(tmp_path), got.append)
+    for k in (1, 2, 3):
+        (tmp_path / "slow.tif").write_bytes(whole[: len(whole) * k // 4])
+        os.utime(tmp_path / "slow.tif", ns=(k, k))
+        assert watch.step() == 0
+    (tmp_path / "slow.tif").write_bytes(whole)
+    watch.step()
+    assert watch.step() == 1 and watch.refused() == []
+    watch.close()
+
+
+def test_what_is_no_scene_is_refused_with_its_reason_and_not_tried_again(tmp_path):
+    (tmp_path / "not.tif").write_bytes(b"hello, I am no picture")
+    write_scene(tmp_path / "nowhere.tif", crs=None)
+    write_scene(tmp_path / "cut.tif", compress="deflate")
+    (tmp_path / "cut.tif").write_bytes((tmp_path / "cut.tif").read_bytes()[:-200_000])
+    (tmp_path / "note.txt").write_text("not looked at")
+    (tmp_path / "link.tif").symlink_to(tmp_path / "good.tif")
+    write_scene(tmp_path / "good.tif", seed=2)
+    got: list[Scan] = []
+    watch = Watch(settings(tmp_path), got.append)
+    watch.step()
+    assert watch.step() == 1
+    reasons = dict(watch.refused())
+    assert set(reasons) == {"not.tif", "nowhere.tif", "cut.tif"}
+    assert "no GeoTIFF" in reasons["not.tif"] and "georeference" in reasons["nowhere.tif"]
+    assert all("\n" not in reason for reason in reasons.values())
+    assert watch.status()["refused"] == 3
+    watch.step()
+    assert watch.status()["waiting"] == 0 and len(got) == 1
+    # mended, it is another file
+    write_scene(tmp_path / "not.tif", seed=3)
+    watch.step()
+    assert watch.step() == 1
+    watch.close()
+
+
+def test_a_look_that_could_not_be_sent_is_sent_later_as_the_same_look(tmp_path):
+    write_scene(tmp_path / "a.tif")
+    tried: list[Scan] = []
+
+    def broken(scan: Scan) -> None:
+        tried.append(scan)
+        if len(tried) < 3:
+            raise ConnectionError("no writer")
+
+    watch = Watch(settings(tmp_path), broken)
+    watch.step()
+    for _ in range(2):
+        with pytest.raises(ConnectionError):
+            watch.step()
+    assert watch.step() == 1
+    assert tried[0] == tried[1] == tried[2]
+    watch.close()
+
+
+def test_nothing_seen_is_a_look_too(tmp_path):
+    a = np.sqrt(np.random.default_rng(5).gamma(4.0, 0.25, (300, 300))).astype("float32")
+    a[:, :128] = -99.0
+    with rasterio.open(tmp_path / "e.tif", "w", driver="GTiff", width=300, height=300, count=1, dtype="float32", nodata=-99.0,
+                       crs="EPSG:32631", transform=Affine(5.0, 0.0, 480000.0, 0.0, -5.0, 6050000.0)) as f:
+        f.write(a, 1)
+    got: list[Scan] = []
+    watch = Watch(settings(tmp_path), got.append)
+    watch.step(), watch.step()
+    watch.close()
+    assert got[0].sightings == () and got[0].flags == ()
+    lons = [lon for lon, _ in got[0].footprint]
+    (west,), _ = transform("EPSG:32631", "EPSG:4326", [480000.0 + 128 * 5], [6050000.0])
+    assert min(lons) == pytest.approx(west, abs=2e-4), "the footprint leaves out what is not valid"
+
+
+@pytest.mark.parametrize("wrong", [{"detector": "ir-mad"}, {"detector": "none"}, {"pd": 1.5}, {"pfa": 2.0}, {"poll_s": 0.0},
+                                   {"tile": 3}, {"sensor": ""}, {"geolocation_sigma_m": 0.0}, {"threads": 0}])
+def test_a_wrong_setting_is_named(tmp_path, wrong):
+    with pytest.raises(ConfigError, match="imagery." + next(iter(wrong))):
+        Watch(Settings(**({"folder": str(tmp_path), "sensor": "s"} | wrong)), print)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(ConfigError, match="imagery.folder"):
+        Watch(settings(tmp_path / "none"), print)
+
+
+def test_the_time_of_a_scene(tmp_path):
+    f = tmp_path / "x_20261124T101500Z_y.tif"
+    f.write_bytes(b"")
+    assert scene_time(str(f), "2020:01:01 00:00:00") == (1_795_515_300 * 10**9, "device")
+    s1 = tmp_path / "S1A_IW_GRDH_1SDV_20261124T101500_20261124T101525_0.tif"
+    s1.write_bytes(b"")
+    assert scene_time(str(s1), None) == (1_795_515_300 * 10**9, "device")
+    plain = tmp_path / "x_20261124T101500.tif"
+    plain.write_bytes(b"")
+    os.utime(plain, ns=(7, 7))
+    assert scene_time(str(plain), None) == (7, "server"), "a time with no zone is none"
+    assert scene_time(str(plain), "2026:11:24 10:15:00") == (1_795_515_300 * 10**9, "device")
+    assert scene_time(str(plain), "2026:99:24 10:15:00") == (7, "server")
+
+
+_CHILD = """
+import sys, json, threading
+from imagery.watch import Settings, Watch
+def send(scan):
+    with open(sys.argv[2], "a") as f:
+        f.write(json.dumps([scan.scan_id, scan.scene_name, [[s.lat_deg, s.lon_deg] for s in scan.sightings]]) + "\\n")
+w = Watch(Settings(folder=sys.argv[1], sensor="sar1", poll_s=0.05, pfa=1e-5), send)
+print("up", flush=True)
+w.run(threading.Event())
+"""
+
+
+def test_killed_at_any_moment_every_scene_gives_one_look(tmp_path):
+    folder, sent = tmp_path / "in", tmp_path / "sent.jsonl"
+    folder.mkdir()
+    for k in range(6):
+        write_scene(folder / f"s{k}.tif", seed=100 + k)
+    rng = np.random.default_rng(11)
+    env = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
+    deadline = time.monotonic() + 90.0
+    kills = 0
+
+    def done() -> int:
+        import sqlite3
+
+        if not (folder / LEDGER_NAME).exists():
+            return 0
+        with sqlite3.connect(folder / LEDGER_NAME) as ledger:
+            try:
+                return ledger.execute("SELECT count(*) FROM scene WHERE state = 'sent'").fetchone()[0]
+            except sqlite3.OperationalError:
+                return 0
+
+    while done() < 6:
+        assert time.monotonic() < deadline, "the scenes never got done"
+        child = subprocess.Popen([sys.executable, "-c", _CHILD, str(folder), str(sent)], env=env, stdout=subprocess.PIPE)
+        try:
+            assert child.stdout is not None and child.stdout.readline() == b"up\n"
+            until = time.monotonic() + (float(rng.uniform(0.1, 0.7)) if kills < 8 else 60.0)
+            while time.monotonic() < until and done() < 6:
+                time.sleep(0.02)
+        finally:
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            child.stdout.close()
+        kills += 1
+    assert kills > 1, "nothing was killed: the test shows nothing"
+    looks = [json.loads(line) for line in sent.read_text().splitlines()]
+    assert len({scan_id for scan_id, _, _ in looks}) == 6
+    for scan_id, name, places in looks:
+        assert all(other[1:] == [name, places] for other in looks if other[0] == scan_id), "the same look, word for word"
+    fresh: list[Scan] = []
+    (folder / LEDGER_NAME).unlink()
+    watch = Watch(Settings(folder=str(folder), sensor="sar1", poll_s=0.05, pfa=1e-5), fresh.append)
+    watch.step(), watch.step()
+    watch.close()
+    assert {s.scan_id for s in fresh} == {scan_id for scan_id, _, _ in looks}
