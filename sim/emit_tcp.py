@@ -43,20 +43,19 @@ class TcpEmitter:
         line = self._lines.get(emission.stream)
         if line is None:
             line = self._lines[emission.stream] = Line(self.target, emission.stream)
-        line.queue.put(emission)
+        line.put(emission)
 
     def close(self, wait_s: float) -> list[str]:
         """Wait until everything is confirmed."""
         deadline = time.monotonic() + wait_s
         for line in self._lines.values():
-            line.queue.put(None)
+            line.put(None)
         left = []
         for name, line in self._lines.items():
             line.thread.join(max(deadline - time.monotonic(), 0.1))
             line.stop.set()
-            missing = line.queue.qsize() - line.queue_ended() + line.failed
-            if missing > 0:
-                left.append(f"{self.target.text}: {name}: {missing} packets were not confirmed")
+            if line.open:
+                left.append(f"{self.target.text}: {name}: {line.open} packets were not confirmed")
         return left
 
 
@@ -66,25 +65,31 @@ class Line:
     def __init__(self, target: Target, stream: str):
         self._target = target
         self._login: bytes | None = None
-        self.queue: queue.SimpleQueue[Emission | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Emission | None] = queue.SimpleQueue()
         self.stop = threading.Event()
-        self.acknowledged = self.failed = 0
-        self._ended = False
+        self.acknowledged = 0
+        self._put = self._taken = 0
         self._socket: socket.socket | None = None
         self.thread = threading.Thread(target=self._run, name=f"tcp {stream}", daemon=True)
         self.thread.start()
 
-    def queue_ended(self) -> int:
-        """1 while the end mark still waits in the queue."""
-        return 0 if self._ended else 1
+    def put(self, emission: Emission | None) -> None:
+        """Send this after what was put before; None: that was all."""
+        self._put += emission is not None
+        self._queue.put(emission)
+
+    @property
+    def open(self) -> int:
+        """Messages that have not been taken by the other side."""
+        return self._put - self._taken
 
     def _run(self) -> None:
-        while (emission := self.queue.get()) is not None:
+        while (emission := self._queue.get()) is not None:
             if emission.login:
                 self._login = emission.payload
-            elif not self._deliver(emission):
-                self.failed += 1
-        self._ended = True
+                self._taken += 1
+            elif self._deliver(emission):
+                self._taken += 1
         self._hang_up()
 
     def _deliver(self, emission: Emission) -> bool:
