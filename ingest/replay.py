@@ -40,7 +40,7 @@ HELD = 2000
 SESSIONS_KEPT = 1000
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Capture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One file to replay.
 
     Args:
@@ -60,16 +60,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Replay:
     """``run`` returns when everything in the file is stored; ``stop`` and ``status`` may be called from any thread."""
 
-    def __init__(self, settings: Settings):
-        field = f"replay of {settings.file}"
-        if settings.form == "raw":
-            check_format(settings.format, field=field)
-            if not codec.load(settings.format).STREAM:
-                raise ConfigError(f"{settings.format} is no stream format: a file of its messages is JSON lines", field=field)
-        if not 0.0 <= settings.speed <= 1e9:
+    def __init__(self, capture: Capture):
+        field = f"replay of {capture.file}"
+        if capture.form == "raw":
+            check_format(capture.format, field=field)
+            if not codec.load(capture.format).STREAM:
+                raise ConfigError(f"{capture.format} is no stream format: a file of its messages is JSON lines", field=field)
+        if not 0.0 <= capture.speed <= 1e9:
             raise ConfigError("wants a speed of 0 or more", field=field)
-        self.settings = settings
-        self.name = f"file:{settings.name or Path(settings.file).name}"
+        self.capture = capture
+        self.name = f"file:{capture.name or Path(capture.file).name}"
         self.counts = dict.fromkeys(("frames", "bytes", "rejects", "acknowledged", "stored", "duplicates", "refused"), 0)
         self.finished = False
         self.last_error = ""
@@ -84,11 +84,11 @@ class Replay:
             UsageError: the file can't be read.
         """
         try:
-            file = open(self.settings.file, "rb")
+            file = open(self.capture.file, "rb")
         except OSError as error:
-            raise UsageError(f"cannot be read: {error.strerror}", file=self.settings.file) from error
+            raise UsageError(f"cannot be read: {error.strerror}", file=self.capture.file) from error
         with file:
-            frames = self._raw(file) if self.settings.form == "raw" else self._lines(file)
+            frames = self._raw(file) if self.capture.form == "raw" else self._lines(file)
             self._hand_over(_Stamper().stamped(frames), intake)
         for session in sorted(self._sessions):
             intake.close_session(session)
@@ -117,7 +117,7 @@ class Replay:
     # --- pace -------------------------------------------------------------------------------------
 
     def _hand_over(self, frames: Iterator[tuple[Frame, int | None]], intake: Intake) -> None:
-        speed, began_s, first_ns = self.settings.speed, time.monotonic(), None
+        speed, began_s, first_ns = self.capture.speed, time.monotonic(), None
         batch: list[Frame] = []
         for frame, time_ns in frames:
             if self._stop.is_set():
@@ -151,7 +151,7 @@ class Replay:
     # --- the two forms: frames and the times that the file or the message states -------------------------
 
     def _raw(self, file: BinaryIO) -> Iterator[tuple[Frame, int | None]]:
-        own = self.settings
+        own = self.capture
         module = codec.load(own.format)
         framer, clock = module.Framer(), _Peek()
         session = new_session(self.name)
@@ -211,18 +211,18 @@ class Replay:
             except (ValueError, OverflowError) as error:
                 raise DeviceError("value", f"received: {error}") from error
         topic = said.get("topic", "")
-        device = self.settings.device or said.get("device") or device_of_topic(said["format"], topic)
+        device = self.capture.device or said.get("device") or device_of_topic(said["format"], topic)
         session = f"{base}/line{number}"
         if said.get("session"):
             session = f"{base}/session {said['session']}"
             self._sessions.add(session)
         frame = Frame(source=self.name, format=said["format"], payload=payload, received_ns=0, device=device,
-                      channel=topic or self.settings.file, session=session)
+                      channel=topic or self.capture.file, session=session)
         return frame, time_ns
 
     def _wrong(self, line: bytes, reject: Reject, session: str) -> Frame:
-        return Frame(source=self.name, format="jsonl", payload=line, received_ns=0, device=self.settings.device,
-                     channel=self.settings.file, session=session, reject=reject)
+        return Frame(source=self.name, format="jsonl", payload=line, received_ns=0, device=self.capture.device,
+                     channel=self.capture.file, session=session, reject=reject)
 
 
 class _Peek:

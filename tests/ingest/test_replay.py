@@ -17,7 +17,7 @@ from birddog.units import NS
 from devices import codec
 from ingest.desk import Desk
 from ingest.intake import Intake
-from ingest.replay import HELD, Replay, Settings
+from ingest.replay import HELD, Capture, Replay
 from ingest.writer import Settings as JournalSettings
 from ingest.writer import WriterThread
 
@@ -40,7 +40,7 @@ def running(source, intake):
 
 def play(desk, path, **more):
     """The whole file; what the desk was given."""
-    source = Replay(Settings(**{"file": str(path), "format": "toyline"} | more))
+    source = Replay(Capture(**{"file": str(path), "format": "toyline"} | more))
     with running(source, desk.intake):
         desk.until(lambda: source.finished)
     desk.take()
@@ -132,7 +132,7 @@ def test_a_wrong_line_is_a_reject_with_its_bytes_and_the_rest_goes_on(tmp_path, 
 
 def test_speed_waits_as_the_messages_were_apart_and_stop_ends_it(tmp_path, desk):
     path = write(tmp_path, b"".join(b"$a 1 %d\n" % (T + t) for t in (0, 1, 1000)))
-    source = Replay(Settings(file=str(path), format="toyline", speed=20.0))
+    source = Replay(Capture(file=str(path), format="toyline", speed=20.0))
     begun = time.monotonic()
     with running(source, desk.intake):
         desk.until(lambda: len(desk.frames) == 2)
@@ -145,7 +145,7 @@ def test_speed_waits_as_the_messages_were_apart_and_stop_ends_it(tmp_path, desk)
 def test_memory_is_bounded_while_the_desk_is_slow(tmp_path, hand_desk):
     desk = hand_desk(capacity=500)
     path = write(tmp_path, b"$a " + b"x" * 60 + b" 1700000000\n" + (b"$a " + b"x" * 100 + b"\n") * 200_000)  # 20 MB
-    source = Replay(Settings(file=str(path), format="toyline"))
+    source = Replay(Capture(file=str(path), format="toyline"))
     tracemalloc.start()
     try:
         with running(source, desk.intake):
@@ -164,12 +164,12 @@ def test_memory_is_bounded_while_the_desk_is_slow(tmp_path, hand_desk):
 ])
 def test_settings_that_are_refused(more, said):
     with pytest.raises(ConfigError, match=said):
-        Replay(Settings(**{"file": "x", "format": "toyline"} | more))
+        Replay(Capture(**{"file": "x", "format": "toyline"} | more))
 
 
 def test_a_file_that_is_not_there(tmp_path, desk):
     with pytest.raises(UsageError, match="none.log: cannot be read: No such file"):
-        Replay(Settings(file=str(tmp_path / "none.log"), format="toyline")).run(desk.intake)
+        Replay(Capture(file=str(tmp_path / "none.log"), format="toyline")).run(desk.intake)
 
 
 @pytest.mark.shared
@@ -183,7 +183,7 @@ def test_real_receiver_logs_go_to_a_journal_whole(tmp_path):
     thread.start()
     try:
         for file in files:
-            source = Replay(Settings(file=str(file), format="nmea", device=file.stem))
+            source = Replay(Capture(file=str(file), format="nmea", device=file.stem))
             source.run(intake)
             assert source.finished and source.status()["bytes"] == file.stat().st_size
     finally:
