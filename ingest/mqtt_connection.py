@@ -35,9 +35,9 @@ class Connection(asyncio.BufferedProtocol):
     """See the module's docstring.  ``identity`` is "" until CONNECT was accepted."""
 
     __slots__ = (
-        "_before", "_endpoint", "_epoch", "_held", "_last_id", "_made", "_parser", "_routes", "_said", "_since", "_sent_frames",
-        "_will", "acks", "certificate", "closing", "identity", "keepalive_s", "last_seen", "level", "outstanding", "refused",
-        "serial", "session", "stored", "subscriptions", "tls", "transport", "unacknowledged",
+        "_before", "_endpoint", "_epoch", "_held", "_largest", "_last_id", "_made", "_parser", "_routes", "_said",
+        "_sent_frames", "_since", "_will", "acks", "certificate", "closing", "identity", "keepalive_s", "last_seen", "level",
+        "outstanding", "refused", "serial", "session", "stored", "subscriptions", "tls", "transport", "unacknowledged",
     )
 
     def __init__(self, endpoint: Endpoint, tls: bool):
@@ -59,6 +59,7 @@ class Connection(asyncio.BufferedProtocol):
         self.subscriptions: frozenset[str] = frozenset()
         self._said = 0
         self._held = 0
+        self._largest = 1 << 28
         self._will: mqtt.Will | None = None
         self._routes: dict[str, tuple[str, str, Reject | None]] = {}
         self._sent_frames = False
@@ -352,6 +353,7 @@ class Connection(asyncio.BufferedProtocol):
                 mqtt.TOPIC_ALIAS_MAXIMUM: settings.topic_alias_maximum, mqtt.WILDCARDS_AVAILABLE: 0,
                 mqtt.IDENTIFIERS_AVAILABLE: 0, mqtt.SHARED_AVAILABLE: 0,
             }
+            self._largest = packet.properties.get(mqtt.MAXIMUM_PACKET, self._largest)
             if packet.properties.get(mqtt.SESSION_EXPIRY):
                 values[mqtt.SESSION_EXPIRY] = 0
             if assigned:
@@ -414,10 +416,13 @@ class Connection(asyncio.BufferedProtocol):
         return b'{"stored":%d,"refused":%d}' % (self.stored, self.refused)
 
     def publish(self, topic: str, payload: bytes) -> bool:
-        """Send a message with QoS 0 to this client; False where it has not subscribed or does not read."""
+        """Send a message with QoS 0 to this client; False where it has not subscribed, does not read, or takes no such size."""
         if self.closing or topic not in self.subscriptions or self._held & SLOW:
             return False
-        self.transport.write(mqtt.publish(self.level, topic, payload))
+        packet = mqtt.publish(self.level, topic, payload)
+        if len(packet) > self._largest:
+            return False
+        self.transport.write(packet)
         return True
 
 

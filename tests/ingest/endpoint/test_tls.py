@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,22 @@ def test_a_plain_client_does_not_take_over_a_proven_one(serve, raw, files, shake
     again = raw(tls_port(served), "devA", wrap=shake("devA"))
     assert again.connack == (0x20, b"\0\0")
     assert proven.rest() == b""
+
+
+def test_back_pressure_through_tls(serve, raw, wire, files, shake):
+    served = serve(exercise=False, capacity=50, **files)
+    client = raw(tls_port(served), "devA", wrap=shake("devA"))
+    served.desk.stall()
+    sender = threading.Thread(
+        target=client.send, args=(b"".join(wire.publish("birddog/v1/devA/toy", b"x" * 4000, n) for n in range(1, 2001)),)
+    )
+    sender.start()
+    wire.until(lambda: served.endpoint.full and served.status("paused") == 1)
+    assert served.frames == []
+    served.desk.open.set()
+    assert client.pubacks(2000) == list(range(1, 2001))
+    sender.join()
+    assert served.desk.most_held < 200
 
 
 def test_who_is_not_let_in(serve, raw, wire, files, shake, tmp_path):
