@@ -29,7 +29,7 @@ from opsroom.console.source import Changes, Source
 
 log = logging.getLogger("birddog.console")
 #: The lists of rows in a frame.
-ROWS = ("tracks", "alerts", "flags", "events", "refused")
+ROWS = ("tracks", "alerts", "flags", "events", "refused", "points")
 _ENCODER = msgspec.json.Encoder()
 #: How long a broken store is asked again before a tab is told; not a clock of the picture.
 _RETRY_S = 1.0
@@ -127,6 +127,9 @@ class Feed:
                 self._ready = True
             except BirddogError as error:
                 self._ready, self._reason, frame = False, str(error), None
+            except Exception as error:
+                log.exception("the picture could not be sent")
+                self._ready, self._reason, frame = False, f"cannot be shown: {type(error).__name__}: {error}", None
             if frame is None and loop.time() - last_sent >= self._settings.beat_s:
                 frame = await self._beat()
             if frame is not None:
@@ -151,7 +154,7 @@ class Feed:
             changes = await self._source.run(self._source.changes, 0)
             self._seq, self._snapshot = changes.seq, None
             return await self._frame("snapshot", changes)
-        changes = await self._source.run(self._source.changes, self._seq)
+        changes = await self._source.run(self._source.changes, self._seq, True)
         self._seq, self._snapshot = changes.seq, None
         return None if changes.empty() else await self._frame("update", changes)
 
@@ -199,7 +202,7 @@ class Feed:
         except BirddogError as error:
             # no picture yet: the tab waits with us, and is told so
             self._reason = str(error)
-            empty = Changes(seq=0, tracks=[], alerts=[], flags=[], events=[], refused=[])
+            empty = Changes(seq=0, tracks=[], alerts=[], flags=[], events=[], refused=[], points=[])
             body = (await self._head("snapshot", 0)) | {"ready": False, "epoch": ""}
             for name in ROWS:
                 body[name] = getattr(empty, name)

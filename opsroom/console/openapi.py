@@ -124,6 +124,7 @@ class LiveFrame(msgspec.Struct, frozen=True, omit_defaults=True):
     flags: list[views.FlagView] = []
     events: list[views.EventView] = []
     refused: list[views.RefusedView] = []
+    points: list[views.LivePoint] = []
 
 
 _Q = {

@@ -17,6 +17,8 @@ from opsroom.console import views
 from opsroom.picture_store import PictureReader
 
 T = TypeVar("T")
+#: Of a track that got more new points than this between two frames, the newest are sent; /v1/trails has all.
+NEW_POINTS = 50
 
 
 class JournalReader(Protocol):
@@ -37,6 +39,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     flags: list[views.FlagView]
     events: list[views.EventView]
     refused: list[views.RefusedView]
+    points: list[views.LivePoint]
 
     def empty(self) -> bool:
         """Whether nothing changed."""
@@ -64,8 +67,8 @@ class Source:
 
     # --- on the reading thread ---
 
-    def changes(self, since: int) -> Changes:
-        """What changed after revision ``since``.
+    def changes(self, since: int, points: bool = False) -> Changes:
+        """What changed after revision ``since``; with ``points``, the new steps of the changed tracks' trails.
 
         Raises:
             BirddogError: the picture is not there (yet); the words say why.
@@ -80,6 +83,10 @@ class Source:
             flags=[views.flag_view(r, f) for r, f in self.reader.flags(since)],
             events=[views.event_view(r, e) for r, e in self.reader.events(since)],
             refused=[views.refused_view(r, row) for r, row in self.reader.refused(since)],
+            points=[
+                views.live_point(p) for t in tracks if points and t.status != "deleted"
+                for p in self.reader.points(t.track_id, limit=NEW_POINTS) if p.seq > since
+            ],
         )
 
     def directory(self) -> Directory:

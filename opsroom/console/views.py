@@ -77,6 +77,12 @@ class PointView(msgspec.Struct, frozen=True, kw_only=True):
     nis: float | None
 
 
+class LivePoint(PointView, frozen=True, kw_only=True):
+    """A new step of a track's history, as the live channel sends it."""
+
+    track_id: str
+
+
 class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a person must see; it stays until ``cleared`` or ``acknowledged`` is set."""
 
@@ -224,7 +230,16 @@ def speed_course(ve_mps: float, vn_mps: float) -> tuple[float, float]:
 
 def point_view(point: model.TrackPoint) -> PointView:
     """A point of a trail in its public form."""
-    return PointView(
+    return PointView(**_point_fields(point))
+
+
+def live_point(point: model.TrackPoint) -> LivePoint:
+    """A point of a trail with its track."""
+    return LivePoint(track_id=point.track_id, **_point_fields(point))
+
+
+def _point_fields(point: model.TrackPoint) -> dict[str, Any]:
+    return dict(
         time=iso_from_ns(point.time_ns), lat_deg=round(point.lat_deg, 7), lon_deg=round(point.lon_deg, 7),
         p_ee=point.p_ee, p_en=point.p_en, p_nn=point.p_nn, origin=point.origin, device=point.device, nis=point.nis,
     )

@@ -12,6 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from birddog import model
 from opsroom.console.feed import Feed, Frame, Subscriber
 from opsroom.console.health import Health
 from opsroom.console.source import Source
@@ -66,6 +67,29 @@ def test_changes_between_two_polls_are_one_frame(make_stage, makers):
         assert seen == {f"T{n}" for n in range(2, 12)}
         # ten commits within a poll or two: batched, not a frame each
         assert sum(f["type"] == "update" for f in frames) <= 5
+
+
+def test_new_steps_of_a_trail_come_with_the_track(stage, makers):
+    stage.start()
+    with live(stage) as socket:
+        assert json.loads(socket.recv(timeout=10))["points"] == []  # a tab asks /v1/trails for what was before
+        track = makers["track"](1)
+        stage.publish(track, makers["point"](track, stage.seq + 1, 0), makers["point"](track, stage.seq + 1, 45, "coast"))
+        update = frames_until(socket, lambda f: f["type"] == "update")[-1]
+    assert [(p["track_id"], p["origin"]) for p in update["points"]] == [("T1", "coast"), ("T1", "fix")]
+
+
+def test_a_row_that_cannot_be_shown_is_said_and_the_channel_goes_on(stage, makers):
+    stage.start()
+    with live(stage) as socket:
+        socket.recv(timeout=10)
+        revision = stage.entry(model.Tick(), "tick")
+        stage.store.begin()
+        stage.store.db.execute("INSERT OR REPLACE INTO track VALUES ('T2', ?, x'c1')", (revision,))
+        stage.store.commit(revision)
+        frames_until(socket, lambda f: any("cannot be shown" in p for p in f["problems"]))
+        stage.publish(makers["track"](2))
+        assert {t["track_id"] for t in frames_until(socket, lambda f: f["type"] == "snapshot")[-1]["tracks"]} == {"T1", "T2"}
 
 
 def test_resume_brings_exactly_what_was_missed(stage, makers):
@@ -216,13 +240,13 @@ def test_nothing_is_missed_between_the_snapshot_and_the_first_update(stage, make
         real = source.changes
         store = PictureWriter(stage.picture)
 
-        def slow(since: int):
+        def slow(since: int, points: bool = False):
             if since == 0:
                 # the worst moment: after the cursor was asked for, before the rows are read
                 found = real(since)
                 stage_publish(store, makers["track"](77), found.seq + 1)
                 return found
-            return real(since)
+            return real(since, points)
 
         async with feed.running():
             end = time.monotonic() + 10
@@ -258,7 +282,7 @@ def test_the_store_is_asked_once_for_all_tabs(stage, makers):
         asked = []
         source = Source(reader, stage.writer, time.time_ns)
         real = source.changes
-        source.changes = lambda since: (asked.append(since), real(since))[1]
+        source.changes = lambda since, points=False: (asked.append(since), real(since, points))[1]
         feed = Feed(stage.settings, source, Health(lambda: {}, time.time_ns))
         async with feed.running():
             end = time.monotonic() + 10

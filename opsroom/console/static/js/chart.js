@@ -3,6 +3,7 @@
 import * as maplibre from '/static/vendor/maplibre-gl/maplibre-gl.mjs';
 import { ring, unroll } from './ellipse.js';
 import { SHAPES, image } from './shapes.js';
+import { title } from './store.js';
 import { plain, position } from './words.js';
 
 const FLUSH_MS = 500;
@@ -17,6 +18,8 @@ maplibre.setWorkerCount(1);
 
 // the legend stands on the left
 const FIT = { padding: { top: 60, bottom: 60, left: Math.min(290, innerWidth / 6), right: 80 }, maxZoom: 14, duration: 0 };
+
+const FIT_M = 500;
 
 const nothing = () => ({ type: 'FeatureCollection', features: [] });
 
@@ -43,7 +46,7 @@ function style() {
         'text-offset': [0, 0.9] }), paint: { ...halo, 'text-color': '#9dc7ec' } },
       { id: 'cities', type: 'symbol', source: 'cities', filter: ['>=', ['get', 'population'], ['step', ['zoom'], 5e6, 3, 2e6, 5, 5e5, 7, 0]], layout: label({ 'text-field': ['get', 'name'], 'text-size': 11,
         'symbol-sort-key': ['-', 0, ['get', 'population']], 'text-padding': 12 }), paint: { ...halo, 'text-color': '#8fa2b3' } },
-      { id: 'ellipses', type: 'fill', source: 'ellipses', paint: { 'fill-color': COLOUR, 'fill-opacity': 0.14 } },
+      { id: 'ellipses', type: 'fill', source: 'ellipses', paint: { 'fill-color': COLOUR, 'fill-opacity': ['match', ['get', 'shape'], ['coasting', 'silent'], 0.07, 0.14] } },
       { id: 'ellipses-line', type: 'line', source: 'ellipses', paint: { 'line-color': COLOUR, 'line-width': 1.4, 'line-opacity': 0.9 } },
       { id: 'trails-guess', type: 'line', source: 'trails', filter: ['==', ['get', 'measured'], false],
         paint: { 'line-color': '#ffc857', 'line-width': 1.6, 'line-dasharray': [2, 2], 'line-opacity': 0.9 } },
@@ -58,7 +61,8 @@ function style() {
       { id: 'heading', type: 'symbol', source: 'tracks', filter: ['==', ['get', 'moving'], true], layout: { 'icon-image': 'heading',
         'icon-rotate': ['get', 'course'], 'icon-rotation-alignment': 'map', 'icon-offset': [0, -29], 'icon-size': 0.62, 'icon-allow-overlap': true, 'icon-ignore-placement': true } },
       { id: 'tracks', type: 'symbol', source: 'tracks', layout: label({ 'icon-image': ['get', 'shape'], 'icon-size': 0.75, 'icon-allow-overlap': true,
-        'text-field': ['get', 'name'], 'text-variable-anchor': ['left', 'right', 'top', 'bottom'], 'text-radial-offset': 1.1, 'text-optional': true,
+        'text-field': ['get', 'name'], 'text-anchor': ['case', ['get', 'east'], 'right', 'left'],
+        'text-offset': ['case', ['get', 'east'], ['literal', [-1.1, 0]], ['literal', [1.1, 0]]], 'text-optional': true,
         'symbol-sort-key': ['get', 'order'] }), paint: { ...halo, 'text-color': '#eef4f9' } },
     ],
   };
@@ -72,13 +76,12 @@ export class Chart {
     this.chosen = '';
     this.dirty = { tracks: new Set(), flags: new Set(), all: false };
     this.drawn = { tracks: new Set(), flags: new Set() };
-    this.fitted = false;
+    this.touched = false; // a person has moved the map: from then on it stays where they put it
     this.timer = 0;
     this.last = 0;
     this.ready = new Promise((resolve, reject) => {
       try {
         const bounds = this.bounds();
-        this.fitted = Boolean(bounds);
         const view = bounds ? { bounds, fitBoundsOptions: FIT } : { center: [10, 30], zoom: 1.5 };
         this.map = new maplibre.Map({ ...view, container: 'map', style: style(), attributionControl: false, fadeDuration: 0,
           maxPitch: 0, dragRotate: false, pitchWithRotate: false, touchPitch: false, maxZoom: 18, renderWorldCopies: true });
@@ -100,6 +103,9 @@ export class Chart {
     this.map.addControl(new maplibre.ScaleControl({ maxWidth: 120 }), 'bottom-left');
     this.map.on('click', (event) => this.click(event));
     this.map.on('dragstart', () => room.unfollow());
+    this.map.on('movestart', (event) => {
+      if (event.originalEvent) this.touched = true;
+    });
     this.map.on('mousemove', (event) => {
       document.getElementById('pointer').textContent = position(event.lngLat.lat, event.lngLat.wrap().lng);
     });
@@ -175,7 +181,8 @@ export class Chart {
 
   point(track) {
     return feature({ type: 'Point', coordinates: [track.lon_deg, track.lat_deg] }, { id: track.track_id, shape: track.status,
-      name: plain(track.name || track.track_id).slice(0, 40), course: track.course_deg, moving: track.speed_mps >= 0.5 && track.status === 'confirmed',
+      name: plain(title(track)).slice(0, 40), course: track.course_deg, moving: track.speed_mps >= 0.5 && track.status === 'confirmed',
+      east: track.speed_mps >= 0.5 && track.course_deg < 180, // the name stands behind what moves, clear of its chevron
       order: track.status === 'tentative' ? 1 : 0 });
   }
 
@@ -190,7 +197,7 @@ export class Chart {
     for (const id of seen) {
       if (!all && id !== this.chosen) continue;
       gone.delete(id);
-      const [measured, guess] = lines(this.room.store.trails.get(id) ?? [], this.since());
+      const [measured, guess] = lines(this.room.store.trails.get(id) ?? [], this.room.store.tracks.get(id), this.since());
       add.push(feature({ type: 'MultiLineString', coordinates: measured }, { id: `${id} m`, measured: true }));
       add.push(feature({ type: 'MultiLineString', coordinates: guess }, { id: `${id} p`, measured: false }));
     }
@@ -220,6 +227,7 @@ export class Chart {
   /** Bring a row to the middle; closer, where the map is far out. */
   centre(row, jump = false) {
     if (!this.map || !row || row.lat_deg === null) return;
+    this.touched = true;
     // the panel of what is selected covers the right side: the middle is that of what is left
     const right = document.getElementById('detail').hidden || this.map.getCanvas().clientWidth < 800 ? 0 : 380;
     const to = { center: [unroll(row.lon_deg, this.map.getCenter().lng), row.lat_deg], padding: { left: 0, top: 0, bottom: 0, right } };
@@ -227,24 +235,26 @@ export class Chart {
     else this.map.easeTo({ ...to, zoom: Math.max(this.map.getZoom(), 11), duration: matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 300 });
   }
 
-  /** Show every track; by itself only once, when the first ones are there. */
+  /** Show every track; by itself only where one is out of sight and nobody has moved the map yet. */
   fit(asked) {
-    if (!this.map || (this.fitted && !asked)) return;
+    if (!this.map || (this.touched && !asked)) return;
     const bounds = this.bounds();
     if (!bounds) return;
-    this.fitted = true;
+    const view = this.map.getBounds();
+    if (!asked && view.contains(bounds.getSouthWest()) && view.contains(bounds.getNorthEast()) && this.map.getZoom() > 3) return;
     this.map.setPadding({ left: 0, top: 0, right: 0, bottom: 0 });
     this.map.fitBounds(bounds, FIT);
   }
 
-  /** What holds every visible track with its ellipse, or null. */
+  /** What holds every visible track with its ellipse, or null; a lost track's ellipse is not let grow without end. */
   bounds() {
     const rows = [...this.room.store.tracks.values()].filter((t) => this.visible(t));
     if (!rows.length) return null;
     const bounds = new maplibre.LngLatBounds();
     for (const row of rows) {
       const near = unroll(row.lon_deg, rows[0].lon_deg);
-      for (const [lon, lat] of ring(row, 8)) bounds.extend([unroll(lon, near), lat]);
+      const ellipse95 = { ...row.ellipse95, major_m: Math.min(row.ellipse95.major_m, FIT_M), minor_m: Math.min(row.ellipse95.minor_m, FIT_M) };
+      for (const [lon, lat] of ring({ ...row, ellipse95 }, 8)) bounds.extend([unroll(lon, near), lat]);
     }
     return bounds;
   }
@@ -293,9 +303,11 @@ function flagPoint(flag) {
   return feature({ type: 'Point', coordinates: [flag.lon_deg, flag.lat_deg] }, { id: flag.flag_id, shape: flag.dark ? 'dark' : 'flag' });
 }
 
-/** A trail as (measured, guessed) lines: a step from or to a prediction, or over a gap, is a guess. */
-function lines(trail, since) {
+/** A trail as (measured, guessed) lines: a step from or to a prediction, over a gap, or on to where the track is now is a guess. */
+function lines(trail, track, since) {
   const points = trail.filter((p) => p.t >= since);
+  const now = { t: Date.parse(track.time), lat: track.lat_deg, lon: track.lon_deg, measured: false };
+  if (points.length && now.t > points.at(-1).t) points.push(now);
   const steps = points.slice(1).map((p, i) => p.t - points[i].t).sort((a, b) => a - b);
   const usual = Math.max(steps[Math.floor(steps.length / 2)] ?? 0, 1000);
   const out = [[], []];

@@ -1,6 +1,7 @@
 // The panel of what is selected: a track, a flag or an alert.
 
 import { make, write } from './rows.js';
+import { title } from './store.js';
 import { age, metres, motion, plain, position, stamp } from './words.js';
 
 export class Detail {
@@ -53,14 +54,15 @@ export class Detail {
     const now = this.room.now() ?? Date.parse(t.time);
     const ago = (iso) => (iso ? `${stamp(iso)}, ${age((now - Date.parse(iso)) / 1000)} ago` : 'never seen moving');
     const e = t.ellipse95;
-    write(this.title, plain(t.name || t.tag_id || t.track_id));
+    write(this.title, plain(title(t)));
     this.picture('', '');
     const more = Object.entries(t.attributes).map(([k, v]) => `${plain(k)} ${plain(v)}`).join(' · ');
     this.tell([
       ['state', `${t.status}${t.class ? `, ${plain(t.class)}` : ''}`],
       ['position', position(t.lat_deg, t.lon_deg)],
       ['as of', ago(t.time)],
-      ['95 % ellipse', `${metres(e.major_m)} × ${metres(e.minor_m)} (half axes), long axis ${String(Math.round(e.azimuth_deg)).padStart(3, '0')}°`],
+      ['95 % ellipse', e.minor_m > 0.97 * e.major_m ? `circle of ${metres(e.major_m)}`
+        : `${metres(e.major_m)} × ${metres(e.minor_m)} (half axes), long axis ${String(Math.round(e.azimuth_deg)).padStart(3, '0')}°`],
       ['motion', motion(t.speed_mps, t.course_deg)],
       ['last contact', ago(t.last_contact)],
       ['last fix', ago(t.last_fix)],

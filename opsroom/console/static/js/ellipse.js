@@ -18,7 +18,7 @@ export function metresPerDegree(lat) {
  * @param {number} [steps]
  * @returns {[number, number][]} (lon, lat) pairs
  */
-export function ring(at, steps = 48) {
+export function ring(at, steps = 72) {
   const { major_m: a, minor_m: b, azimuth_deg: azimuth } = at.ellipse95;
   const [sin, cos] = [Math.sin(azimuth * RAD), Math.cos(azimuth * RAD)];
   const [perLon, perLat] = metresPerDegree(at.lat_deg);

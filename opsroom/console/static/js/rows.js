@@ -1,7 +1,7 @@
 // The lists: the keyboard's twin of the map.  Each row is made once and then only its words change.
 
 import { icon, SHAPES } from './shapes.js';
-import { graver } from './store.js';
+import { graver, title } from './store.js';
 import { age, clock, metres, plain, stamp } from './words.js';
 
 /** @param {string} tag @param {string} [className] @param {string} [text] set as text, never as markup */
@@ -89,7 +89,7 @@ export class TrackList {
     }
     row.button.dataset.lat = track.lat_deg;
     row.button.dataset.lon = track.lon_deg;
-    write(row.name, plain(track.name || track.tag_id || track.track_id));
+    write(row.name, plain(title(track)));
     write(row.klass, plain(track.class));
     write(row.status, WORDS[track.status] ?? track.status);
     write(row.plus, `±${metres(track.ellipse95.major_m)}`);
@@ -103,7 +103,7 @@ export class TrackList {
     for (const alert of store.open()) if (!alarmed.has(alert.track_id)) alarmed.set(alert.track_id, alert);
     const tracks = [...store.tracks.values()].sort((a, b) => (alarmed.has(b.track_id) - alarmed.has(a.track_id)) ||
       ((a.status === 'tentative') - (b.status === 'tentative')) ||
-      natural.compare(a.name || a.track_id, b.name || b.track_id) || (a.track_id < b.track_id ? -1 : 1));
+      natural.compare(title(a), title(b)) || (a.track_id < b.track_id ? -1 : 1));
     const shown = [];
     for (const track of tracks) {
       const row = this.rows.get(track.track_id);
@@ -223,7 +223,7 @@ export class AlertList {
     write(row.severity, SEVERITY[alert.severity] ?? alert.severity);
     write(row.when, clock(alert.raised));
     row.when.title = stamp(alert.raised);
-    write(row.what, `${plain(track?.name || alert.track_id || alert.device)} ${alert.kind.replaceAll('_', ' ')}`);
+    write(row.what, `${plain(track ? title(track) : alert.track_id || alert.device)} ${alert.kind.replaceAll('_', ' ')}`);
     write(row.text, plain(alert.text));
     const seen = [];
     if (alert.acknowledged) seen.push(`acknowledged by ${plain(alert.acknowledged_by)} ${clock(alert.acknowledged)}`);

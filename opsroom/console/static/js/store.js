@@ -29,6 +29,7 @@ export class Store {
         else this[kind].set(row[key], row);
       }
     }
+    for (const point of frame.points ?? []) this.point(point);
     return changed;
   }
 
@@ -39,19 +40,24 @@ export class Store {
       return;
     }
     this.tracks.set(row.track_id, row);
-    let trail = this.trails.get(row.track_id);
-    if (!trail) this.trails.set(row.track_id, trail = []);
-    const t = Date.parse(row.time);
-    if (!trail.length || t > trail.at(-1).t) {
-      trail.push({ t, lat: row.lat_deg, lon: row.lon_deg, measured: row.last_fix === row.time });
-      if (trail.length > TRAIL_POINTS) trail.splice(0, trail.length - TRAIL_POINTS);
-    }
+  }
+
+  /** A new step of a trail; late data goes in between, the same time again replaces. */
+  point(p) {
+    if (!this.tracks.has(p.track_id)) return;
+    let trail = this.trails.get(p.track_id);
+    if (!trail) this.trails.set(p.track_id, trail = []);
+    const step = trailStep(p);
+    let i = trail.length;
+    while (i > 0 && trail[i - 1].t >= step.t) i--;
+    trail.splice(i, trail[i]?.t === step.t ? 1 : 0, step);
+    if (trail.length > TRAIL_POINTS) trail.splice(0, trail.length - TRAIL_POINTS);
   }
 
   /** The trail of a track as the server has it, and after it what arrived meanwhile. */
   history(trackId, points) {
     if (!this.tracks.has(trackId)) return;
-    const trail = points.map((p) => ({ t: Date.parse(p.time), lat: p.lat_deg, lon: p.lon_deg, measured: p.origin !== 'coast' }));
+    const trail = points.map(trailStep);
     const end = trail.length ? trail.at(-1).t : -Infinity;
     this.trails.set(trackId, trail.concat((this.trails.get(trackId) ?? []).filter((p) => p.t > end)));
   }
@@ -60,6 +66,15 @@ export class Store {
   open() {
     return [...this.alerts.values()].filter((a) => !a.cleared && !a.acknowledged).sort(graver);
   }
+}
+
+function trailStep(p) {
+  return { t: Date.parse(p.time), lat: p.lat_deg, lon: p.lon_deg, measured: p.origin !== 'coast' };
+}
+
+/** What a track is called: its shipment's name, else its tag, else its number. */
+export function title(track) {
+  return track.name || track.tag_id || track.track_id;
 }
 
 const GRAVITY = { critical: 0, warning: 1, info: 2 };
