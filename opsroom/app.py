@@ -15,6 +15,7 @@ import msgspec
 from birddog import config
 from birddog.errors import ConfigError, UsageError
 from birddog.journal import path_of
+from imagery.watch import Settings as ImagerySettings
 from ingest.broker import Settings as BrokerSettings
 from ingest.datagrams import UdpSettings
 from ingest.endpoint import Settings as EndpointSettings
@@ -57,6 +58,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     udp: tuple[UdpSettings, ...] = ()
     serial: tuple[SerialSettings, ...] = ()
     modbus: tuple[ModbusSettings, ...] = ()
+    imagery: ImagerySettings | None = None
     tracking: Presets = Presets()
 
 
@@ -101,7 +103,10 @@ def plan_of(args: argparse.Namespace) -> Plan:
     if args.exercise and not is_loopback(whole.console.host):
         raise ConfigError("an exercise listens on loopback only", file=args.config, field="console.host")
     roles = tuple(role for role in ROLES if role in args.only) if args.only else ROLES
-    roles = tuple(role for role in roles if role != "imagery")
+    if whole.imagery is None:
+        if "imagery" in args.only:
+            raise UsageError("imagery needs a section [imagery] that names a folder", field="--only")
+        roles = tuple(role for role in roles if role != "imagery")
     plan = Plan(config=whole, exercise=args.exercise, messages_clock=args.clock == "messages", roles=roles)
     if not plan.journal_path.parent.is_dir():
         raise UsageError(f"there is no folder {plan.journal_path.parent}", field="journal.url")

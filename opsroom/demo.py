@@ -17,7 +17,6 @@ from sim import scenario as scenarios
 from sim import sensor_map
 
 SCENARIO = "harbour"
-ROOMS = ()
 
 
 class Demo(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +65,7 @@ def config_text(demo: Demo) -> str:
     if s.sensor:
         units = sensor_map.as_settings(s)
         parts.append(_section("[[modbus]]", name="yard", host="127.0.0.1", port=ports["modbus"], units=units))
-    if s.camera and "imagery" in ROOMS:
+    if s.camera:
         parts.append(_section("[imagery]", folder=str(demo.folder / "scenes"), sensor=s.camera[0].id, poll_s=1.0))
     return "\n".join(parts)
 
@@ -74,7 +73,7 @@ def config_text(demo: Demo) -> str:
 def run(demo: Demo, *, speed: float, for_s: float | None) -> int:
     """Run everything until a signal or for a time."""
     words = ["run", "--exercise", "--config", str(demo.config_path), "--clock", "wall" if speed == 1.0 else "messages"]
-    roles = ["ingest", "picture", *(["imagery"] if demo.scenario.camera and "imagery" in ROOMS else []), "console"]
+    roles = ["ingest", "picture", *(["imagery"] if demo.scenario.camera else []), "console"]
     children = [Child(role, [*words, "--only", role]) for role in roles]
     children.append(Child("simulator", simulator_words(demo, speed), when=lambda: all(
         _listens(demo.ports[transport]) for transport in ("mqtt", "tcp") if transport in demo.ports)))

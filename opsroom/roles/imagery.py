@@ -6,6 +6,8 @@ import signal
 import threading
 import time
 
+import msgspec
+
 from birddog.model import Scan
 from imagery.watch import Watch
 from ingest import control
@@ -19,9 +21,12 @@ def run(plan: Plan) -> int:
     asked = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: asked.set())
+    journal = plan.journal_path
     settings = plan.config.imagery
     assert settings is not None
-    journal = plan.journal_path
+    if settings.ledger is None:
+        # what was sent was sent to this journal: another one shall get it too
+        settings = msgspec.structs.replace(settings, ledger=f"{journal}.imagery")
     board = Board(journal, "imagery")
 
     def send(scan: Scan) -> None:
