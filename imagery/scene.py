@@ -17,6 +17,7 @@ import os
 import stat
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError  # GDAL's own errors leak through some getters; rasterio.errors has no name for them
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
@@ -87,7 +89,7 @@ class Placing(msgspec.Struct, frozen=True, kw_only=True):
             return x, y
         try:
             lon, lat = transform(rasterio.CRS.from_wkt(self.crs_wkt), "EPSG:4326", x.tolist(), y.tolist())
-        except RasterioError:
+        except (RasterioError, CPLE_BaseError):
             return np.full(x.shape, np.nan), np.full(x.shape, np.nan)
         lon_deg, lat_deg = np.asarray(lon, "float64"), np.asarray(lat, "float64")
         lon_deg = np.where(np.abs(lon_deg) <= 180.0, lon_deg, (lon_deg + 180.0) % 360.0 - 180.0)
@@ -165,6 +167,8 @@ def open_scene(path: str | Path) -> Scene:
     with _dataset(path) as (dataset, driver):
         scene = _describe(str(path), driver, dataset)
     _hold_against_caps(scene, os.stat(path).st_size)
+    if driver == "PNG":
+        _walk_png(path)
     return scene
 
 
@@ -189,11 +193,13 @@ class Reader:
         try:
             self._stack.enter_context(rasterio.Env(**_GDAL))
             self._dataset, _ = self._stack.enter_context(_dataset(scene.path))
-            if _describe(scene.path, scene.driver, self._dataset) != scene:
+            # as text: a nodata value that is NaN equals itself there
+            if repr(_describe(scene.path, scene.driver, self._dataset)) != repr(scene):
                 raise SceneChanged("is another file than a moment ago", file=scene.path)
-            flags = self._dataset.mask_flag_enums
-            self._has_mask = [MaskFlags.per_dataset in flags[b - 1] or MaskFlags.alpha in flags[b - 1] for b in self.bands]
-            self._table = _colour_table(self._dataset) if scene.bands == 1 else None
+            with _one_line(scene.path):
+                flags = self._dataset.mask_flag_enums
+                self._has_mask = [MaskFlags.per_dataset in flags[b - 1] or MaskFlags.alpha in flags[b - 1] for b in self.bands]
+                self._table = _colour_table(self._dataset) if scene.bands == 1 else None
             # PNG and JPEG decode from the top only
             whole = Window(0, 0, scene.width, scene.height)
             self._whole = self._decode(whole) if scene.driver != "GTiff" else None
@@ -327,7 +333,7 @@ def _one_line(path: str) -> Iterator[None]:
     """Whatever GDAL says becomes one line."""
     try:
         yield
-    except (RasterioError, OSError, MemoryError, ValueError, OverflowError) as error:
+    except (RasterioError, CPLE_BaseError, OSError, MemoryError, ValueError, OverflowError) as error:
         said = " ".join(str(getattr(error, "__cause__", None) or error).split()).replace(os.path.abspath(path), "it")
         raise SceneError(f"cannot be read: {said[:160] or type(error).__name__}", file=path) from error
 
@@ -399,6 +405,25 @@ def _hold_against_caps(scene: Scene, file_bytes: int) -> None:
         raise no(f"has more than {MAX_BLOCKS} blocks; save it with larger ones")
     if decoded > 256_000_000 and decoded > MAX_EXPANSION * file_bytes:
         raise no(f"claims {decoded // 1_000_000} MB of pixels in a file of {file_bytes // 1000} kB")
+
+
+def _walk_png(path: str | Path) -> None:
+    """Every chunk is there and has its checksum: GDAL decodes what is left of a PNG that was cut, without a word."""
+    try:
+        with open(path, "rb") as f:
+            f.seek(8)
+            while True:
+                head = f.read(8)
+                size = int.from_bytes(head[:4], "big")
+                body = f.read(size) if len(head) == 8 and size <= 2 * MAX_WHOLE_BYTES else b""
+                check = f.read(4)
+                whole = len(head) == 8 and len(body) == size and len(check) == 4
+                if not whole or int.from_bytes(check, "big") != zlib.crc32(head[4:] + body):
+                    raise SceneError("is cut off or damaged", file=str(path))
+                if head[4:] == b"IEND":
+                    return
+    except OSError as error:
+        raise SceneError(f"cannot be read: {error.strerror}", file=str(path)) from error
 
 
 def _colour_table(dataset: rasterio.DatasetReader) -> np.ndarray | None:
