@@ -85,19 +85,23 @@ def gps(d: Gps, s: Scenario, world: World, start_ns: int, rng: random.Random) ->
 
 
 def ais(d: Ais, s: Scenario, world: World, start_ns: int, rng: random.Random) -> Iterator[Emission]:
-    """Class A: a position report each interval, name and type every ``static_s``; as the receiver hands it on."""
+    """Class A: a position of a whole second each interval, name and type every ``static_s``; as the receiver hands it on."""
     length, beam = next((t.length_m, t.beam_m) for t in s.thing if t.name == d.on)
-    static_due = 0.0
+    static_due, sequence = 0.0, rng.randrange(10)
     for t_s in _beats(d, rng):
-        m = Measured(world, d.on, t_s, d.sigma_m, rng, d.faults)
-        report = wire.ais_position(mmsi=int(d.id), time_ns=_device_ns(d, start_ns, t_s), m=m)
-        sent = [report]
+        time_ns = _device_ns(d, start_ns, t_s) // NS * NS
+        measured_s = (time_ns - start_ns) / NS - d.clock_error_s
+        m = Measured(world, d.on, measured_s, d.sigma_m, rng, d.faults)
+        sent = [wire.ais_position(mmsi=int(d.id), time_ns=time_ns, m=m, receiver=d.receiver)]
         if t_s >= static_due:
-            static_due = t_s + d.static_s
-            sent.append(wire.ais_static(mmsi=int(d.id), name=d.ship_name, ship_type=d.ship_type, length_m=length, beam_m=beam))
-        for k, payload in enumerate(sent):
-            yield Emission(at_ns=int((t_s + 0.05 * k) * NS), device=d.id, stream=d.receiver, transport=d.transport,
-                           format="ais", payload=payload)
+            static_due, sequence = t_s + d.static_s, (sequence + 1) % 10
+            sent.append(wire.ais_static(
+                mmsi=int(d.id), time_ns=time_ns, name=d.ship_name, ship_type=d.ship_type, length_m=length, beam_m=beam,
+                sequence=sequence, receiver=d.receiver,
+            ))  # fmt: skip
+        for payload in sent:
+            yield Emission(at_ns=int(t_s * NS), device=d.id, stream=d.receiver, transport=d.transport, format="ais",
+                           payload=payload)
 
 
 def portal(d: Portal, s: Scenario, world: World, start_ns: int, rng: random.Random) -> Iterator[Emission]:

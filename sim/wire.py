@@ -51,3 +51,21 @@ def teltonika(records: list[tuple[int, Measured, int, float]]) -> bytes:
         }
         for time_ns, m, satellites, volt in records
     ])  # fmt: skip
+
+
+def ais_position(*, mmsi: int, time_ns: int, m: Measured, receiver: str) -> bytes:
+    """A class A position report with the receiver's tag block (its clock, in seconds)."""
+    return codec.load("ais").encode(
+        mmsi=mmsi, lat_deg=m.lat_deg, lon_deg=m.lon_deg, time_ns=time_ns, speed_mps=m.speed_mps, course_deg=m.course_deg,
+        heading_deg=m.course_deg, station=receiver,
+    )  # fmt: skip
+
+
+def ais_static(
+    *, mmsi: int, time_ns: int, name: str, ship_type: int, length_m: float, beam_m: float, sequence: int, receiver: str
+) -> bytes:
+    """Name, type and size (type 5, two sentences)."""
+    return codec.load("ais").encode(
+        mmsi=mmsi, time_ns=time_ns, name=name, ship_type=ship_type, length_m=length_m, beam_m=beam_m, draught_m=5.0,
+        destination="EXERCISE", sequence=sequence, station=receiver,
+    )  # fmt: skip

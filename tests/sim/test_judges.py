@@ -154,3 +154,40 @@ def test_teltonika_by_the_makers_table(run, truth):
     is_rayleigh(off, 4.0)
     raw = (run / "out" / "teltonika-350000000001234.raw").read_bytes()
     assert raw == b"".join(bytes.fromhex(row["hex"]) for row in rows)
+
+
+def test_ais_by_pyais(run, truth):
+    from pyais.queue import NMEAQueue
+
+    off: dict[int, list[float]] = {}
+    names: dict[int, str] = {}
+    broken = 0
+    for row in lines(run, "ais-ais-quay.jsonl"):
+        assert row["session"] == "ais-quay"
+        queue = NMEAQueue()
+        sentences = row["text"].encode().splitlines()
+        assert all(s.startswith(b"\\s:ais-quay,c:") for s in sentences)
+        for sentence in sentences:
+            queue.put_line(sentence)
+        got = queue.get_or_none()
+        if got is None or not got.is_valid:
+            broken += 1
+            continue
+        said = got.decode()
+        got.tag_block.init()
+        clock_s = int(got.tag_block.receiver_timestamp)
+        if said.msg_type == 1:
+            assert said.second == clock_s % 60
+            off.setdefault(said.mmsi, []).append(truth.off_m(str(said.mmsi), clock_s * NS, said.lat, said.lon))
+            ve, vn = truth.velocity(str(said.mmsi), clock_s * NS)
+            assert said.speed * KNOT_MPS == pytest.approx(math.hypot(ve, vn), abs=0.8)
+            assert abs((said.course - math.degrees(math.atan2(ve, vn)) + 180) % 360 - 180) < 20
+        else:
+            names[said.mmsi] = said.shipname
+            assert said.msg_type == 5 and said.destination == "EXERCISE"
+            if said.mmsi == 244990001:
+                assert (said.to_bow + said.to_stern, said.to_port + said.to_starboard, said.ship_type) == (140, 20, 70)
+    assert names == {244990001: "MERIDIAN STAR", 244990002: "BOREALIS"}
+    assert len(off[244990001]) > 60 and len(off[244990002]) > 30 and broken <= 2
+    for some in off.values():
+        is_rayleigh(some, 6.0)
