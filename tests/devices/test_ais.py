@@ -1,0 +1,127 @@
+"""ais against pyais, both ways, and what multi-part messages go through."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyais
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from birddog.model import Fix, Reading
+from birddog.units import KNOT_MPS
+from devices import codec
+from devices.codec import Message
+from devices.formats import ais
+from devices.sentences import seal
+
+VECTORS = Path(__file__).resolve().parents[3] / "shared" / "data" / "ingest" / "ais" / "ais_vectors.jsonl"
+
+place = {"lat": st.floats(-89.9, 89.9).filter(lambda v: abs(v) > 1e-3), "lon": st.floats(-179.9, 179.9)}
+
+
+def decode(text: bytes, decoder: ais.Decoder | None = None) -> codec.Decoded:
+    return codec.decode_whole(ais, decoder or ais.Decoder(), Message(payload=text))
+
+
+def fix_of(text: bytes) -> Fix:
+    return next(o for o in decode(text).observations if isinstance(o, Fix))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from([1, 2, 3, 4, 9, 11, 18, 19, 27]), st.integers(1, 999_999_999), place["lat"], place["lon"],
+    st.floats(0, 60), st.floats(0, 359.9),
+)  # fmt: skip
+def test_reports_that_pyais_writes(kind, mmsi, lat, lon, knots, course):
+    """Another program's encoder and decoder agree with our reader."""
+    rows = pyais.encode_dict(
+        {"type": kind, "mmsi": mmsi, "lat": lat, "lon": lon, "speed": int(knots) if kind in (9, 27) else knots,
+         "course": int(course) if kind == 27 else course, "year": 2025, "month": 11, "day": 1},
+        sentence_type="VDM",
+    )  # fmt: skip
+    text = "\r\n".join(rows).encode()
+    said, fix = pyais.decode(*rows), fix_of(text)
+    assert fix.device == f"{mmsi:09d}"
+    coarse = 2e-3 if kind == 27 else 2e-6
+    assert abs(fix.lat_deg - lat) < coarse and abs(fix.lon_deg - lon) < coarse
+    assert abs(fix.lat_deg - said.lat) < 1e-5 * (100 if kind == 27 else 1)
+    if kind not in (4, 11):
+        assert fix.speed_mps == pytest.approx(said.speed * KNOT_MPS, abs=1e-6)
+        assert fix.course_deg == pytest.approx(said.course, abs=1e-6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.booleans(), st.integers(1, 999_999_999), place["lat"], place["lon"], st.floats(0, 50), st.floats(0, 360))
+def test_reports_that_we_write(class_b, mmsi, lat, lon, speed, course):
+    text = ais.encode(
+        mmsi=mmsi, lat_deg=lat, lon_deg=lon, speed_mps=speed, course_deg=course, time_ns=59_000_000_000, class_b=class_b
+    )
+    said = pyais.decode(text.strip(), error_if_checksum_invalid=True)
+    assert said.msg_type == (18 if class_b else 1) and said.mmsi == mmsi and said.second == 59
+    assert abs(said.lat - lat) < 2e-6 and abs(said.lon - lon) < 2e-6
+    assert abs(said.speed * KNOT_MPS - speed) < 0.03
+    assert min(abs(said.course - course), 360 - abs(said.course - course)) < 0.051
+
+
+@given(
+    st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789-./", min_size=1, max_size=20).map(str.strip).filter(bool),
+    st.integers(20, 89), st.integers(0, 400), st.integers(0, 60),
+)  # fmt: skip
+@settings(max_examples=100, deadline=None)
+def test_static_data_that_we_write(name, ship_type, length, beam):
+    text = ais.encode(mmsi=244660123, name=name, ship_type=ship_type, length_m=length, beam_m=beam, sequence=7)
+    lines = text.split(b"\r\n")[:2]
+    said = pyais.decode(*lines, error_if_checksum_invalid=True)
+    assert said.shipname == name and said.ship_type == ship_type
+    assert said.to_bow + said.to_stern == length and said.to_port + said.to_starboard == beam
+    got = {o.quantity: o.value for o in decode(text).observations if isinstance(o, Reading)}
+    assert got["ship_name"] == name
+
+
+def test_parts_of_two_messages_interleaved():
+    one = ais.encode(mmsi=111, name="ONE", sequence=1).splitlines(keepends=True)
+    two = ais.encode(mmsi=222, name="TWO", sequence=2).splitlines(keepends=True)
+    decoded = decode(one[0] + two[1] + b"$GPZDA,000001.00,02,11,2025,00,00*60\r\n" + two[0] + one[1])
+    assert [o.value for o in decoded.observations if o.quantity == "ship_name"] == ["TWO", "ONE"]
+    assert not decoded.rejects
+
+
+def test_a_part_that_never_comes_is_said():
+    decoder = ais.Decoder()
+    first = ais.encode(mmsi=111, name="ONE", sequence=1).splitlines(keepends=True)[0]
+    decode(first, decoder)
+    other = ais.encode(mmsi=222, lat_deg=1.0, lon_deg=2.0)
+    reasons = [r.reason for _ in range(ais.STALE_AFTER + 1) for r in decode(other, decoder).rejects]
+    assert reasons == ["framing"]
+
+
+def test_sequence_numbers_above_nine_and_none():
+    for number in ("", "12"):
+        parts = [p.decode().strip() for p in ais.encode(mmsi=111, name="ONE", sequence=0).splitlines()]
+        text = b"".join(seal("!", ",".join([*p[1:-3].split(",")[:3], number, *p[1:-3].split(",")[4:]])) for p in parts)
+        assert any(getattr(o, "value", "") == "ONE" for o in decode(text).observations), number
+
+
+@pytest.mark.parametrize("kind", range(64))
+def test_every_type_is_answered(kind):
+    """All types, known or not, at all lengths: an answer and no exception."""
+    for count in range(1, 72, 3):
+        payload = chr(ais._ARMOUR[kind]) + "0" * count
+        decoded = decode(seal("!", f"AIVDM,1,1,,A,{payload},0"))
+        if kind == 0 or kind > 27:
+            assert decoded.rejects
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not VECTORS.is_file(), reason="../shared/data/ingest/ais is not here")
+def test_real_reports_as_pyais_and_gpsd_read_them():
+    rows = [json.loads(line) for line in VECTORS.read_text().splitlines()]
+    rows = [r for r in rows if abs(r.get("lat", 99)) <= 90 and abs(r["lon"]) <= 180]
+    assert len(rows) > 200
+    for r in rows:
+        fix = fix_of(r["sentence"].encode())
+        assert fix.device == f"{r['mmsi']:09d}"
+        assert abs(fix.lat_deg - r["lat"]) < 1e-6 and abs(fix.lon_deg - r["lon"]) < 1e-6
