@@ -191,12 +191,11 @@ class Reader:
             raise SceneError(f"has {scene.bands} bands, asked for {list(self.bands)}", file=scene.path)
         self._stack = contextlib.ExitStack()
         try:
-            self._stack.enter_context(rasterio.Env(**_GDAL))
             self._dataset, _ = self._stack.enter_context(_dataset(scene.path))
             # as text: a nodata value that is NaN equals itself there
             if repr(_describe(scene.path, scene.driver, self._dataset)) != repr(scene):
                 raise SceneChanged("is another file than a moment ago", file=scene.path)
-            with _one_line(scene.path):
+            with rasterio.Env(**_GDAL), _one_line(scene.path):
                 flags = self._dataset.mask_flag_enums
                 self._has_mask = [MaskFlags.per_dataset in flags[b - 1] or MaskFlags.alpha in flags[b - 1] for b in self.bands]
                 self._table = _colour_table(self._dataset) if scene.bands == 1 else None
@@ -234,7 +233,8 @@ class Reader:
         valid: np.ndarray | None = None
         planes: list[np.ndarray] = []
         for i, band in enumerate(self.bands):
-            with _one_line(self.scene.path):
+            # an environment for each read: two readers need not be closed in the order that a lasting one wants
+            with rasterio.Env(**_GDAL), _one_line(self.scene.path):
                 raw = self._dataset.read(band, window=window)
                 mask = self._dataset.read_masks(band, window=window) != 0 if self._has_mask[i] else None
             values, good = _clean(raw, self.scene.nodata[band - 1], mask)
@@ -353,14 +353,13 @@ def _dataset(path: str | Path) -> Iterator[tuple[rasterio.DatasetReader, str]]:
     driver = _MAGIC.get(head[:4]) or _MAGIC.get(head[:3])
     if driver is None:
         raise SceneError("is no GeoTIFF, PNG or JPEG", file=str(path))
-    with rasterio.Env(**_GDAL):
-        with _open_lock, warnings.catch_warnings(), _one_line(str(path)):
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(Path(where), driver=driver, sharing=False)
-        try:
-            yield dataset, driver
-        finally:
-            dataset.close()
+    with rasterio.Env(**_GDAL), _open_lock, warnings.catch_warnings(), _one_line(str(path)):
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        dataset = rasterio.open(Path(where), driver=driver, sharing=False)
+    try:
+        yield dataset, driver
+    finally:
+        dataset.close()
 
 
 def _describe(path: str, driver: str, dataset: rasterio.DatasetReader) -> Scene:
