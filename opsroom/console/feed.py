@@ -127,7 +127,7 @@ class Feed:
                 self._ready = True
             except BirddogError as error:
                 self._ready, self._reason, frame = False, str(error), None
-            except Exception as error:
+            except Exception as error:  # boundary: a picture that cannot be shown is said on the page; the feed goes on
                 log.exception("the picture could not be sent")
                 self._ready, self._reason, frame = False, f"cannot be shown: {type(error).__name__}: {error}", None
             if frame is None and loop.time() - last_sent >= self._settings.beat_s:
