@@ -18,10 +18,13 @@ DOORS = {
     "serial": {"ingest/serial_port.py"},
     "pyais": {"devices/formats/ais.py"},
     "rasterio": {"imagery/scene.py", "imagery/raster_out.py", "sim/scenes.py"},
-    "PIL": {"imagery/scene.py", "imagery/drone.py", "imagery/thumbnail.py"},
+    "xarray": {"imagery/scene.py"},
+    "dask": {"imagery/scan.py"},
+    "PIL": {"imagery/thumbnail.py"},
     "uvicorn": {"opsroom/console/listen.py"},
     "starlette": {"opsroom/console/"},
-    "sqlite3": {"birddog/journal/sqlite.py", "opsroom/picture_store.py"},
+    # the journal, the derived store, and the watched folder's ledger of what it has looked at
+    "sqlite3": {"birddog/journal/sqlite.py", "opsroom/picture_store.py", "imagery/watch.py"},
 }
 
 #: Rooms, and single files of other rooms, that may read the wall clock: everybody else is told the time.
@@ -93,6 +96,14 @@ def test_third_party_doors(shipped):
             if doors and not any(str(path) == door or (door.endswith("/") and str(path).startswith(door)) for door in doors):
                 wrong.append(f"{path}:{line}: {name} has its door in {', '.join(sorted(doors))}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_door_stands_open_to_nobody(shipped):
+    """A module that does not import the package any more, or is gone, loses its line in DOORS."""
+    for package, doors in DOORS.items():
+        users = {str(path) for path, tree in shipped.items() if any(name.split(".")[0] == package for _, name in imports(tree))}
+        idle = {door for door in doors if not any(user == door or user.startswith(door) for user in users)}
+        assert not idle, f"{package}: {idle}"
 
 
 def test_runtime_packages_are_declared(shipped, packages, project):
