@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "track": ("track", "confirmed tracks at regular times, from a file of detections"),
     "locate": ("locate", "where tracks were at asked times, from a file of their fixes"),
     "scan": ("scan", "what stands out in a scene seen from above"),
+    "drone-frame": ("drone_frame", "what a drone's picture says of itself, and the ground it shows"),
     "sim": ("sim", "the simulator: scenarios in real wire formats, load, and scores against the truth"),
 }
 
