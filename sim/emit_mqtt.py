@@ -25,7 +25,7 @@ class MqttEmitter:
         self._pending: dict[str, list] = {}
         self.acknowledged = 0
         # fail at once, in words, where nobody listens
-        self._client("birddog-sim").publish  # noqa: B018
+        self._client("birddog-sim")
         self._drop("birddog-sim")
 
     def send(self, emission: Emission) -> None:

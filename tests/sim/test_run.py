@@ -124,9 +124,14 @@ def test_owntracks_bytes_agree_with_the_truth_read_as_plain_json(folder):
     truth = truth_of(folder / "truth.csv")
     for tag, sigma_m in (("phone-team1", 4.0), ("tag-17", 6.0), ("tag-18", 5.0)):
         lines = [json.loads(line) for line in (folder / "out" / f"owntracks-{tag}.jsonl").read_text().splitlines()]
-        off, scaled = [], []
+        off, scaled, broken = [], [], 0
         for line in lines:
-            said = json.loads(line["text"])
+            try:
+                said = json.loads(line["text"])
+            except json.JSONDecodeError:
+                broken += 1
+                continue
+            assert ns_from_text(line["received"]) >= said["tst"] * NS
             lat, lon = truth[said["tst"] * NS][tag]
             off.append(distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=said["lat"], lon2_deg=said["lon"]))
             scaled.append(off[-1] / (said["acc"] / 1.5096))
@@ -138,7 +143,7 @@ def test_owntracks_bytes_agree_with_the_truth_read_as_plain_json(folder):
         assert 0.55 < sum(s <= 1.5096 for s in scaled) / len(scaled) < 0.82
         outliers = [d for d in off if d > 8 * sigma_m]
         assert len(outliers) <= 3 and all(1000 < d < 2000 for d in outliers)
-        assert all(ns_from_text(line["received"]) >= json.loads(line["text"])["tst"] * NS for line in lines)
+        assert broken <= (3 if tag == "tag-17" else 0)  # the scenario cuts one in a hundred
 
 
 def test_a_silent_tag_says_nothing_and_a_buffered_one_comes_late(folder):

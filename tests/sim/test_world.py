@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from birddog.errors import ConfigError, UsageError
 from sim import scenario as scenarios
-from sim.world import Halt, Mover, Path, stream
+from sim.world import Halt, Mover, stream
+from sim.world import Path as Way
 
 SQUARE = [(0.0, 0.0), (400.0, 0.0), (400.0, 400.0), (0.0, 400.0)]
 
@@ -49,7 +52,7 @@ transport = "mqtt"
 
 
 def test_a_path_keeps_its_straights_and_cuts_its_corners():
-    path = Path([(0.0, 0.0), (2000.0, 0.0), (2000.0, 2000.0), (0.0, 2000.0)], closed=True)
+    path = Way([(0.0, 0.0), (2000.0, 0.0), (2000.0, 2000.0), (0.0, 2000.0)], closed=True)
     for along in (300.0, 800.0, 1400.0):
         _, n, ue, un = path.at(along)
         assert (round(n, 6), round(ue, 6), round(un, 6)) == (0.0, 1.0, 0.0)
@@ -60,14 +63,14 @@ def test_a_path_keeps_its_straights_and_cuts_its_corners():
 
 
 def test_a_course_never_jumps():
-    path = Path(SQUARE, closed=True)
+    path = Way(SQUARE, closed=True)
     courses = [math.atan2(*path.at(float(a))[2:]) for a in range(int(path.length_m))]
     turns = [abs((b - a + math.pi) % math.tau - math.pi) for a, b in zip(courses, courses[1:], strict=False)]
     assert max(turns) < math.radians(15)
 
 
 def test_position_is_the_integral_of_velocity_and_no_speed_is_exceeded():
-    mover = Mover(Path(SQUARE, closed=True), speed_mps=10.0, start_m=0.0, halts=(Halt(300.0, 20.0),), klass="van",
+    mover = Mover(Way(SQUARE, closed=True), speed_mps=10.0, start_m=0.0, halts=(Halt(300.0, 20.0),), klass="van",
                   rng=stream(3, "thing", "x"))
     e, n = mover.at(0.0)[:2]
     for k in range(1, 2000):
@@ -78,18 +81,18 @@ def test_position_is_the_integral_of_velocity_and_no_speed_is_exceeded():
 
 
 def test_a_halt_is_kept_once_a_lap():
-    mover = Mover(Path(SQUARE, closed=True), speed_mps=10.0, start_m=0.0, halts=(Halt(300.0, 20.0),), klass="van",
+    mover = Mover(Way(SQUARE, closed=True), speed_mps=10.0, start_m=0.0, halts=(Halt(300.0, 20.0),), klass="van",
                   rng=stream(3, "thing", "x"))
     standing = [t for t in range(400) if math.hypot(*mover.at(float(t))[2:]) == 0.0]
     runs = [t for t in standing if t - 1 not in standing]
     assert len(runs) == 3  # 1540 m a lap at about 10 m/s: at 30 s, 204 s and 378 s
     assert 18 <= sum(t < runs[1] for t in standing) <= 22
     first = mover.at(float(runs[0] + 5))[:2]
-    assert math.dist(first, Path(SQUARE, closed=True).at(300.0)[:2]) < 0.5
+    assert math.dist(first, Way(SQUARE, closed=True).at(300.0)[:2]) < 0.5
 
 
 def test_an_open_way_ends():
-    mover = Mover(Path([(0.0, 0.0), (100.0, 0.0)], closed=False), speed_mps=5.0, start_m=0.0, halts=(), klass="van",
+    mover = Mover(Way([(0.0, 0.0), (100.0, 0.0)], closed=False), speed_mps=5.0, start_m=0.0, halts=(), klass="van",
                   rng=stream(1, "a"))
     e, n, ve, vn = mover.at(200.0)
     assert (round(e, 3), round(n, 3), ve, vn) == (100.0, 0.0, 0.0, 0.0)
@@ -163,3 +166,20 @@ def test_an_unknown_scenario_names_those_that_there_are(tmp_path):
         scenarios.load("harbor")
     with pytest.raises(UsageError, match="no such file"):
         scenarios.load(str(tmp_path / "none.toml"))
+
+
+def test_the_example_of_the_docs_is_a_scenario():
+    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    s = scenarios.loads(example, file="docs/simulator.md")
+    assert [d.id for d in s.devices()] == ["tag-1"]
+    assert scenarios.build(s, 1).visible(61.0) == ["van-1", "bag"]
+
+
+def test_every_table_and_fault_is_in_the_docs():
+    import msgspec
+
+    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"[a-z_0-9]+", page))
+    fields = [f.name for kind in (scenarios.Scenario, scenarios.Faults) for f in msgspec.structs.fields(kind)]
+    assert not [name for name in fields if name not in words]
