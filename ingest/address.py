@@ -44,3 +44,13 @@ def check_listen(host: str, port: int, *, field: str, exercise: bool) -> None:
         raise ConfigError(f"wants a port, 0 to 65535, not {port}", field=f"{field}.port")
     if exercise and not is_loopback(host):
         raise UsageError(f"an exercise listens on loopback only, not on {host}", field=f"{field}.host")
+
+
+def check_call(host: str, *, field: str, exercise: bool) -> None:
+    """Refuse an exercise that would take in what somebody beyond this machine really sends.
+
+    Raises:
+        UsageError
+    """
+    if exercise and not is_loopback(host):
+        raise UsageError(f"an exercise takes nothing from beyond this machine ({host})", field=field)

@@ -31,7 +31,7 @@ from birddog.config import read_secret
 from birddog.errors import ConfigError
 from birddog.model import Frame, Reject
 from devices.codec import MAX_FRAME
-from ingest.address import check_format, is_loopback
+from ingest.address import check_call, check_format, is_loopback
 from ingest.intake import Intake, Result
 from ingest.sessions import Backoff, device_of_topic, new_session
 
@@ -86,8 +86,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Broker:
     """``run`` is the thread's body; ``stop``, ``status`` and ``acknowledge`` may be called from any thread."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, *, exercise: bool = False):
         _check(settings)
+        check_call(settings.host, field=f"broker {settings.name!r}.host", exercise=exercise)
         self.settings = settings
         self.name = f"broker:{settings.name}"
         self.client_id = settings.client_id or f"birddog-{settings.name}"

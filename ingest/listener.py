@@ -36,6 +36,7 @@ __all__ = ["TcpListener", "TcpSettings", "UdpListener", "UdpSettings"]
 
 #: How long ``stop`` waits for what was read to be on disk and answered.
 STOP_PATIENCE_S = 3.0
+HANDSHAKE_S = 10.0
 
 
 class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,9 +99,11 @@ class TcpListener:
         """
         self._loop = asyncio.get_running_loop()
         field = f"tcp {self.settings.name!r}"
+        tls = self._tls()
         try:
             self._server = await self._loop.create_server(
-                lambda: _Connection(self), self.settings.host, self.settings.port, ssl=self._tls(), backlog=512)
+                lambda: _Connection(self), self.settings.host, self.settings.port, backlog=512,
+                ssl=tls, ssl_handshake_timeout=HANDSHAKE_S if tls else None)
         except OSError as error:
             raise UsageError(f"cannot listen on {self.settings.host}:{self.settings.port}: {error.strerror or error}",
                              field=field) from error

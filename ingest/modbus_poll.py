@@ -25,6 +25,7 @@ import msgspec
 
 from birddog.errors import ConfigError
 from birddog.model import Frame
+from ingest.address import check_call
 from ingest.intake import Intake, Result
 from ingest.sessions import Backoff, new_session
 
@@ -136,8 +137,10 @@ class _Polled:
 class ModbusPoll:
     """``run`` is the thread's body; ``stop`` and ``status`` may be called from any thread."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, *, exercise: bool = False):
         _check(settings)
+        if settings.host:
+            check_call(settings.host, field=f"modbus {settings.name!r}.host", exercise=exercise)
         self.settings = settings
         self.name = f"modbus:{settings.name}"
         self.counts = dict.fromkeys(

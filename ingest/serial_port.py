@@ -170,7 +170,7 @@ class SerialPort:
     def _failed(self, error: Exception) -> None:
         if not self.connected:
             self.counts["open_failures"] += 1
-        said = str(error)
+        said = str(error.args[-1] if error.args else error)  # pyserial repeats the number before its words
         if said != self.last_error or self.connected:
             log.warning("%s: %s", self.name, said)
         self.last_error = said

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from birddog.errors import ConfigError
+from birddog.errors import ConfigError, UsageError
 from ingest import broker
 from ingest.broker import Broker, Settings, Topic
 
@@ -301,6 +301,60 @@ def test_kill_9_of_the_consumer_loses_nothing_that_the_broker_acknowledged(mosqu
     assert redelivered > 0, "no kill fell between a receipt and its acknowledgement: this run showed nothing"
 
 
+class Proxy:
+    """Between us and the broker: cuts every connection with a reset after so many bytes from the broker."""
+
+    def __init__(self, port, cuts):
+        self._to, self.cuts, self.cut = port, list(cuts), 0
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._server.accept()
+                far = socket.create_connection(("127.0.0.1", self._to))
+                left = [self.cuts.pop(0) if self.cuts else -1]
+                threading.Thread(target=self._carry, args=(near, far, [-1]), daemon=True).start()
+                threading.Thread(target=self._carry, args=(far, near, left), daemon=True).start()
+
+    def _carry(self, source, sink, left):
+        with contextlib.suppress(OSError):
+            while data := source.recv(512):
+                sink.sendall(data)
+                if left[0] > 0:
+                    left[0] -= len(data)
+                    if left[0] <= 0:
+                        self.cut += 1
+                        for sock in (source, sink):
+                            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        break
+        for sock in (source, sink):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+
+    def close(self):
+        self._server.close()
+
+
+def test_a_line_that_is_reset_at_seeded_moments_loses_nothing(mosquitto, desk):
+    dice = random.Random(5)
+    proxy = Proxy(mosquitto.port, [dice.randint(200, 6000) for _ in range(8)])
+    try:
+        with running(client(proxy.port, batch=50), desk.intake) as source:
+            desk.until(lambda: source.connected)
+            mosquitto.publish(dots(*range(2000)))
+            desk.until(lambda: {int(p) for p in desk.payloads} == set(range(2000)) and source.status()["in_flight"] == 0)
+            status = source.status()
+    finally:
+        proxy.close()
+    assert proxy.cut == 8 and status["reconnects"] == 8
+    # Mosquitto also marks as DUP what it had sent into the line and never reached us
+    assert 0 < len(desk.frames) - 2000 <= status["redelivered"]
+
+
 # --- a broker that misbehaves ----------------------------------------------------------------------
 
 
@@ -400,6 +454,13 @@ def test_password_and_tls(tmp_path, desk, certificates):
             assert not source.connected
     finally:
         server.stop()
+
+
+def test_an_exercise_takes_nothing_from_a_broker_elsewhere():
+    settings = Settings(name="b", host="broker.example", plain=True, topics=(Topic(filter="a", format="toydot"),))
+    Broker(settings)
+    with pytest.raises(UsageError, match="beyond this machine"):
+        Broker(settings, exercise=True)
 
 
 def test_a_password_that_others_can_read_is_refused(tmp_path):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import re
 import socket
+import sys
 import threading
 import time
 import tomllib
@@ -30,6 +32,8 @@ from ingest.serial_port import SerialPort
 from ingest.serial_port import Settings as SerialSettings
 from ingest.writer import Settings as JournalSettings
 from ingest.writer import WriterThread
+
+ROOT = Path(__file__).parents[2]
 
 
 def needs(name):
@@ -119,6 +123,94 @@ def test_a_teltonika_tracker_is_answered_when_its_records_are_on_disk(station):
     asyncio.run(main())
     assert {o.device for o in station.observations()} == {"356307042441013"}
     assert [r.reason for body in station.frames() for r in body.rejects] == ["checksum"]
+
+
+SERVER = """
+import asyncio, sys
+from birddog.journal import open_writer
+from ingest.desk import Desk
+from ingest.intake import Intake
+from ingest.listener import TcpListener, TcpSettings
+from ingest.writer import Settings, WriterThread
+
+async def main():
+    writer = open_writer("sqlite:///" + sys.argv[2], mode="exercise")
+    intake = Intake()
+    WriterThread(Desk(writer, exercise=True, refusal_key=b"k" * 32), intake, Settings(), print).start()
+    listener = TcpListener(TcpSettings(name="t", port=int(sys.argv[1]), format="teltonika"), intake, exercise=True)
+    await listener.start()
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@needs("teltonika")
+def test_kill_9_every_answered_record_is_in_the_journal_once(tmp_path):
+    """Six trackers send, and send again what was not answered, while the listener is killed and started again."""
+    teltonika = codec.load("teltonika")
+    dice, total, trackers = random.Random(11), 60, 6
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    base_ns = (time.time_ns() // 1_000_000_000 - 10_000) * 1_000_000_000
+
+    async def start():
+        while True:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", SERVER, str(port), f"{tmp_path}/j.db", cwd=ROOT,
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+            if await process.stdout.readline() == b"ready\n":
+                return process
+            await process.communicate()  # the port or the journal's lock is not free yet
+
+    async def tracker(number, answered):
+        imei = f"35630704244{number:04d}"
+        while len(answered) < total:
+            out = None
+            try:
+                come_in, out = await asyncio.open_connection("127.0.0.1", port)
+                out.write(teltonika.encode(login=imei))
+                if await asyncio.wait_for(come_in.readexactly(1), 5) != b"\x01":
+                    raise ConnectionError
+                while len(answered) < total:
+                    stamp = base_ns + len(answered) * 1_000_000_000
+                    out.write(teltonika.encode(records=[teltonika.Record(time_ns=stamp, lat_deg=51.9, lon_deg=4.1)]))
+                    assert await asyncio.wait_for(come_in.readexactly(4), 5) == b"\0\0\0\x01"
+                    answered.append((imei, stamp))
+                    await asyncio.sleep(0.02)
+            except (OSError, asyncio.IncompleteReadError, TimeoutError):
+                await asyncio.sleep(0.05)
+            finally:
+                if out is not None:
+                    out.close()
+                    with contextlib.suppress(OSError):
+                        await out.wait_closed()
+
+    async def main():
+        process = await start()
+        answers = [[] for _ in range(trackers)]
+        work = [asyncio.create_task(tracker(n, answers[n])) for n in range(trackers)]
+        kills = 0
+        while not all(task.done() for task in work):
+            await asyncio.sleep(dice.uniform(0.1, 0.5))
+            if kills < 5:
+                kills += 1
+                process.kill()
+                await process.communicate()
+                process = await start()
+        process.kill()
+        await process.communicate()
+        assert kills == 5
+        return {answer for row in answers for answer in row}
+
+    answered = asyncio.run(asyncio.wait_for(main(), 90))
+    assert len(answered) == total * trackers
+    reader = open_reader(f"sqlite:///{tmp_path}/j.db")
+    bodies = [unpack(entry) for entry in reader.read(0, 100_000) if entry.kind == "frame"]
+    reader.close()
+    stored = [(o.device, o.time_ns) for body in bodies for o in body.observations if isinstance(o, Fix)]
+    assert sorted(stored) == sorted(answered), "an answered record is missing, or is there twice"
 
 
 @needs("ais")
@@ -229,7 +321,7 @@ class Page(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def test_the_pages_examples_are_configurations():
-    page = (Path(__file__).parents[2] / "docs" / "transports.md").read_text()
+    page = (ROOT / "docs" / "transports.md").read_text()
     blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     shown = set()
     for block in blocks:
