@@ -188,6 +188,16 @@ def stage(tmp_path):
     made.close()
 
 
+@pytest.fixture(scope="module")
+def still(tmp_path_factory):
+    """A stage served once for all tests of a module that only look."""
+    made = Stage(tmp_path_factory.mktemp("still"))
+    made.publish(make_track(1), make_track(2), make_alert(1), make_flag(1))
+    made.address = made.start()
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def make_stage(tmp_path):
     """Stages with settings of one's own."""

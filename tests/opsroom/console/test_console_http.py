@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
+import ssl
+import subprocess
 import time
 
 import httpx
@@ -344,3 +347,30 @@ def test_a_port_in_use_is_one_line(stage, make_stage):
     other.port = stage.port
     with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{stage.port}"):
         other.start()
+
+
+def test_over_tls_with_a_secure_cookie(make_stage, makers, tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
+                   check=True, capture_output=True)
+    stage = make_stage(tls_cert=str(certificate), tls_key=str(key), tokens={"anna": "correct-horse-battery"})
+    stage.publish(makers["track"](1))
+    address = stage.start().replace("http:", "https:")
+    with httpx.Client(base_url=address, verify=ssl.create_default_context(cafile=str(certificate))) as browser:
+        answer = browser.post("/v1/session", json={"token": "correct-horse-battery"}, headers={"origin": address})
+        cookie = answer.headers["set-cookie"].lower()
+        assert "secure" in cookie
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert len(browser.get("/v1/tracks").json()["tracks"]) == 1
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(f"http://127.0.0.1:{stage.port}/")
+
+
+def test_a_certificate_that_cannot_be_read_is_one_line(make_stage):
+    stage = make_stage(tls_cert="/nonexistent/c.pem", tls_key="/nonexistent/k.pem")
+    with pytest.raises(UsageError, match="cannot use the certificate"):
+        stage.start()

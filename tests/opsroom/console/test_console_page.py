@@ -92,6 +92,15 @@ def watch(chromium):
         one.context.close()
 
 
+@pytest.fixture(scope="module")
+def looked(still, chromium):
+    """One page for the tests that only look."""
+    page = Watched(chromium, still.address)
+    page.drawn(2)
+    yield page
+    page.context.close()
+
+
 def test_tracks_appear_move_and_go_and_their_ellipses_are_drawn(stage, makers, watch):
     stage.publish(*(makers["track"](n) for n in range(2, 5)))
     seen = watch(stage.start())
@@ -125,14 +134,13 @@ def test_tracks_appear_move_and_go_and_their_ellipses_are_drawn(stage, makers, w
     seen.clean()
 
 
-def test_the_ring_on_the_page_is_the_95_percent_ellipse(stage, watch):
-    seen = watch(stage.start())
+def test_the_ring_on_the_page_is_the_95_percent_ellipse(looked):
     geod = Geod(ellps="WGS84")
     for lat in (0.0, 51.95, 78.0, -33.0):
         for azimuth in (0.0, 30.0, 120.0):
             ellipse = {"major_m": 3000.0, "minor_m": 900.0, "azimuth_deg": azimuth}
             row = {"lat_deg": lat, "lon_deg": 179.999, "ellipse95": ellipse}
-            ring = seen.page.evaluate("async row => (await import('/static/js/ellipse.js')).ring(row)", row)
+            ring = looked.page.evaluate("async row => (await import('/static/js/ellipse.js')).ring(row)", row)
             assert ring[0] == ring[-1]
             sides = [geod.inv(179.999, lat, lon, at) for lon, at in ring]
             lengths = [side[2] for side in sides]
@@ -239,21 +247,20 @@ def test_a_failed_acknowledgement_is_said_and_the_alert_stays(stage, watch):
     assert seen.page.get_attribute('[data-alert-id="A1"]', "data-state") == "open"
 
 
-def test_flags_open_with_their_thumbnail(stage, watch):
-    seen = watch(stage.start())
-    page = seen.page
-    seen.drawn(1)
+def test_flags_open_with_their_thumbnail(looked):
+    page = looked.page
     page.click("#flags-more summary")
     page.click('[data-flag-id="F1"]')
     page.wait_for_selector("#detail-image:not([hidden])")
     assert page.evaluate("() => document.getElementById('detail-image').decode().then(() => true)")
     assert "no track near" in page.locator("#detail").inner_text()
-    seen.clean()
+    looked.clean()
 
 
+@pytest.mark.slow
 def test_eight_tabs_are_all_live(stage, makers, chromium):
     address = stage.start()
-    context = chromium.new_context(viewport={"width": 640, "height": 400})
+    context = chromium.new_context(viewport={"width": 480, "height": 320})
     context.set_default_timeout(PATIENCE_MS)
     try:
         pages = [context.new_page() for _ in range(8)]
@@ -386,11 +393,8 @@ def test_axe_finds_nothing(stage, makers, watch):
     check()
 
 
-def test_targets_are_large_enough(stage, makers, watch):
-    stage.publish(makers["track"](2))
-    seen = watch(stage.start())
-    seen.drawn(2)
-    assert seen.page.evaluate("""() => [...document.querySelectorAll('button, select, input, summary')]
+def test_targets_are_large_enough(looked):
+    assert looked.page.evaluate("""() => [...document.querySelectorAll('button, select, input, summary')]
       .filter(e => e.checkVisibility())
       .map(e => [e.outerHTML.slice(0, 80), e.getBoundingClientRect()])
       .filter(([, r]) => r.width < 24 || r.height < 24)
@@ -421,9 +425,8 @@ def test_a_person_without_a_token_is_asked_for_one(make_stage, makers, watch, ch
         context.close()
 
 
-def test_words(stage, watch):
-    seen = watch(stage.start())
-    told = seen.page.evaluate("""async () => {
+def test_words(looked):
+    told = looked.page.evaluate("""async () => {
       const w = await import('/static/js/words.js');
       return [w.age(-5), w.age(59.9), w.age(61), w.age(3600 * 2 + 300), w.age(90000), w.metres(0.2), w.metres(14.4),
         w.metres(1234), w.metres(35400), w.metres(NaN), w.position(-33.5, 151.25), w.clock('2026-11-24T10:42:07.123Z'),
@@ -431,4 +434,21 @@ def test_words(stage, watch):
     }""")
     assert told == ["0 s", "59 s", "1 min", "2 h 05", "1 d 1 h", "1 m", "14 m", "1.2 km", "35 km", "?",
                     "33.50000° S  151.25000° E", "10:42:07Z", "a⟨U+202E⟩b", "still"]
-    assert math.isclose(seen.page.evaluate("async () => (await import('/static/js/ellipse.js')).unroll(-179, 179)"), 181)
+    assert math.isclose(looked.page.evaluate("async () => (await import('/static/js/ellipse.js')).unroll(-179, 179)"), 181)
+
+
+def test_without_webgl_the_lists_work_and_the_page_says_why(still, chromium):
+    flags = ["--headless=new", "--no-sandbox", "--disable-3d-apis"]
+    browser = chromium.browser_type.launch(executable_path=str(CHROMIUM), args=flags)
+    try:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(still.address)
+        page.wait_for_selector('body[data-live="on"][data-map="failed"][data-tracks="2"]')
+        assert "No map" in page.locator("#map-failed").inner_text()
+        page.click('[data-track-id="T1"]')
+        assert page.locator("#detail").is_visible()
+        page.keyboard.press("f")
+        page.wait_for_selector('body[data-follow="true"]')
+    finally:
+        browser.close()
