@@ -1,0 +1,100 @@
+"""`birddog sim score`, `enrol`, `list` and `check` on a journal made here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from birddog.geo import LocalFrame
+from birddog.journal import open_writer
+from birddog.model import Draft, Fix, FrameBody, Start, pack
+from birddog.units import NS, iso_from_ns
+
+FRAME = LocalFrame(lat_deg=51.95, lon_deg=4.05)
+T0 = 1_772_431_200 * NS
+
+
+def birddog(*args: str, cwd=None) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "opsroom.cli", *args], capture_output=True, text=True, timeout=120, cwd=cwd,
+                          env={**os.environ})  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A van that drives east at 10 m/s for two minutes, told right each 5 s; the truth of it and of a ship nobody reports."""
+    url = f"sqlite:///{tmp_path}/j.db"
+    writer = open_writer(url, mode="exercise")
+    drafts = [Draft(kind="start", received_ns=T0, source="test", ident=b"start",
+                    body=pack(Start(version="1", presets={}, exercise=True)))]
+    for k in range(25):
+        at_ns = T0 + 5 * k * NS
+        lat, lon = FRAME.geodetic(50.0 * k, 0.0)
+        fix = Fix(device="tag", time_ns=at_ns, lat_deg=lat, lon_deg=lon, sigma_m=5.0, speed_mps=10.0, course_deg=90.0)
+        body = FrameBody(format="owntracks", version=1, payload=b"{}", device="tag", observations=(fix,))
+        drafts.append(Draft(kind="frame", received_ns=at_ns, source="test", ident=b"f%d" % k, body=pack(body), observations=1))
+    writer.append(drafts)
+    writer.close()
+    rows = ["t,truth_id,lat_deg,lon_deg,ve_mps,vn_mps,carries"]
+    for second in range(121):
+        for name, e, n, carries in (("van", 10.0 * second, 0.0, "tag"), ("ship", -3000.0, 500.0, "")):
+            lat, lon = FRAME.geodetic(e, n)
+            speed = 10.0 if carries else 0.0
+            rows.append(f"{iso_from_ns(T0 + second * NS)},{name},{lat:.7f},{lon:.7f},{speed:.3f},0.000,{carries}")
+    (tmp_path / "truth.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path, url
+
+
+def test_score_rebuilds_what_is_missing_and_prints_the_four_figures(run):
+    folder, url = run
+    ran = birddog("sim", "score", "--truth", str(folder / "truth.csv"), "--journal", url, "--json")
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert (folder / "j.db.picture").exists()
+    assert found["steps"] == 24 and found["truths"] == 2 and found["tracks"] == 1
+    assert found["missed_share"] == 0.5 and found["false_per_step"] == 0.0 and found["id_switches"] == 0
+    assert found["loc_rmse_m"] < 1.0
+    assert 70.7 < found["gospa_m"] < 71.5  # sqrt(100² / 2) for the ship that nobody reports
+    assert found["inside_95"] == 1.0 and found["nees"] < 0.5 and found["estimates"] == 25
+    ran = birddog("sim", "score", "--truth", str(folder / "truth.csv"), "--journal", url)
+    for words in ("GOSPA", "ID switches", "NEES", "inside 95 %", "van ", "ship "):
+        assert words in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (["--every", "0.5"], "--every: wants whole seconds"),
+        (["--truth", "none.csv"], "none.csv: cannot be read"),
+        (["--journal", "sqlite:///none.db"], "there is no journal"),
+    ],
+)
+def test_wrong_input_is_one_line(run, change, said):
+    folder, url = run
+    ran = birddog("sim", "score", "--truth", "truth.csv", "--journal", url, *change, cwd=folder)
+    assert ran.returncode == 2 and said in ran.stderr and len(ran.stderr.splitlines()) == 1 and ran.stdout == ""
+
+
+def test_enrol_enters_the_registers_and_refuses_a_live_journal(tmp_path):
+    url = f"sqlite:///{tmp_path}/j.db"
+    assert birddog("sim", "enrol", "harbour", "--journal", url).returncode == 0
+    listed = birddog("device", "list", "--journal", url)
+    assert "tag-17" in listed.stdout and "crate-17" in listed.stdout
+    live = f"sqlite:///{tmp_path}/live.db"
+    open_writer(live, mode="live").close()
+    ran = birddog("sim", "enrol", "harbour", "--journal", live)
+    assert ran.returncode == 2 and "refuses exercise data" in ran.stderr and len(ran.stderr.splitlines()) == 1
+
+
+def test_list_and_check(tmp_path):
+    assert [row["scenario"] for row in json.loads(birddog("sim", "list", "--json").stdout)] == ["harbour"]
+    ran = birddog("sim", "check", "harbour")
+    assert ran.returncode == 0 and "mqtt: phone-team1, tag-17, tag-18" in ran.stdout
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text('[scenario]\ntitle = "x"\norigin = [1, 2]\nstarts = "2026-03-02T06:00:00Z"\n')
+    ran = birddog("sim", "check", str(wrong))
+    assert ran.returncode == 2 and f"{wrong}:4: scenario.starts: no such key; did you mean start?" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
