@@ -452,3 +452,13 @@ def test_without_webgl_the_lists_work_and_the_page_says_why(still, chromium):
         page.wait_for_selector('body[data-follow="true"]')
     finally:
         browser.close()
+
+
+def test_tones_are_switched_on_and_off_by_key(looked):
+    page = looked.page
+    page.evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("m")
+    page.wait_for_selector('#sound[aria-pressed="true"]')
+    page.keyboard.press("m")
+    page.wait_for_selector('#sound[aria-pressed="false"]')
+    looked.clean()

@@ -3,6 +3,7 @@
 import { Detail } from './detail.js';
 import { Live } from './live.js';
 import { AlertList, MoreList, TrackList, legend, make, write } from './rows.js';
+import { Sound } from './sound.js';
 import { sample } from './shapes.js';
 import { Store, graver } from './store.js';
 import { age, clock, metres, plain, stamp } from './words.js';
@@ -18,6 +19,7 @@ const room = {
   operation: () => $('operation').value,
   choose,
   acknowledge,
+  sound: (severity) => sound.play(severity),
   unfollow: () => follow(false),
 };
 
@@ -29,6 +31,7 @@ const flags = new MoreList('flags', (f) => ({ id: f.flag_id, shape: f.dark ? 'da
 const refused = new MoreList('refused', (r) => ({ id: r.refused_id, words: [`${r.count} ×`, r.reason.replaceAll('_', ' '), plain(r.device || r.source),
   plain(r.format), `last ${clock(r.last)}`, plain(r.detail)] }));
 const detail = new Detail(room);
+const sound = new Sound();
 // the map comes after the lists: a megabyte of it, and it opens on what the first frame brought
 let chart = null;
 let drawScenery = null;
@@ -251,6 +254,7 @@ document.addEventListener('keydown', (event) => {
     ArrowUp: onMap ? null : () => step(-1),
     f: () => follow(!state.following),
     a: gravest,
+    m: mute,
     '?': () => $('help').showModal(),
   };
   if (keys[event.key]) {
@@ -258,6 +262,11 @@ document.addEventListener('keydown', (event) => {
     keys[event.key]();
   }
 });
+
+async function mute() {
+  await sound.toggle();
+  $('sound').setAttribute('aria-pressed', String(sound.on));
+}
 
 function gravest() {
   const focused = document.activeElement?.closest?.('[data-alert-id]')?.dataset.alertId;
@@ -281,6 +290,7 @@ $('operation').addEventListener('change', () => {
 });
 $('trail-minutes').addEventListener('change', trails);
 $('fit').addEventListener('click', () => chart?.fit(true));
+$('sound').addEventListener('click', mute);
 $('help-open').addEventListener('click', () => $('help').showModal());
 $('about-open').addEventListener('click', () => $('about').showModal());
 $('detail-close').addEventListener('click', unchoose);

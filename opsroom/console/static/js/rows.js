@@ -159,7 +159,7 @@ const SHOWN = 60;
 
 export class AlertList {
   /** @param {{store: import('./store.js').Store, now: () => number|null, choose: (kind: string, id: string) => void,
-   *           acknowledge: (id: string) => void, operation: () => string}} room */
+   *           acknowledge: (id: string) => void, sound: (severity: string) => void, operation: () => string}} room */
   constructor(room) {
     this.room = room;
     this.rows = new Map();
@@ -247,6 +247,7 @@ export class AlertList {
       return;
     }
     const fresh = open.filter((a) => !before.has(a.alert_id));
+    if (fresh.length) this.room.sound(fresh[0].severity); // sorted: the gravest of them
     if (fresh.length) write(this.say, fresh.slice(0, 3).map((a) => `${a.severity} alert: ${this.rows.get(a.alert_id)?.what.textContent}. ${plain(a.text)}`).join(' '));
   }
 }
