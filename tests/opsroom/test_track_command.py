@@ -1,0 +1,77 @@
+"""`birddog track`: the promised form, refused rows, errors in one line, the public scenarios."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from opsroom.cli import main
+
+HEAD = "t,track_id,tag_id,lat_deg,lon_deg,e_m,n_m,ve_mps,vn_mps,p_ee,p_en,p_nn"
+COLUMNS = "det_id,t,t_arrival,sensor_id,sensor_type,tag_id,e_m,n_m,r_ee,r_en,r_nn,lat,lon"
+SCENARIOS = Path(__file__).resolve().parents[3] / "shared" / "data" / "tracking" / "scenarios"
+
+
+@pytest.fixture
+def files(tmp_path):
+    detections, sensors = tmp_path / "d.csv", tmp_path / "s.json"
+    rows = [f"{k},{5 * k},{5 * k + 1},gps,gps_tag,TAG,{50 * k},{-20 * k},64,0,64,," for k in range(20)]
+    bad = ("97,98,gps,gps_tag,TAG,nan,0,64,0,64", "97,98,gps,gps_tag,TAG,0,0,64,99,64", "99,98,gps,gps_tag,TAG,0,0,64,0,64")
+    rows += [f"9{k},{row},," for k, row in enumerate(bad)]
+    detections.write_text("\n".join([COLUMNS, *rows]) + "\n", encoding="utf-8")
+    said = {"duration_s": 120, "origin_lat": 51.5, "origin_lon": -1.0, "sensors": [{"id": "gps", "type": "gps_tag"}]}
+    sensors.write_text(json.dumps(said))
+    return detections, sensors
+
+
+def run(*args) -> int:
+    return main(["track", *map(str, args)])
+
+
+def test_rows_at_every_s_up_to_the_duration(files, capsys):
+    assert run("--detections", files[0], "--sensors", files[1], "--every", 10) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0] == HEAD
+    rows = [line.split(",") for line in lines[1:]]
+    assert [r[0] for r in rows] == [str(t) for t in range(10, 121, 10)]
+    assert {r[1] for r in rows} == {"T1"} and {r[2] for r in rows} == {"TAG"}
+    assert float(rows[8][5]) == pytest.approx(900, abs=20) and float(rows[8][7]) == pytest.approx(10, abs=2)
+    assert float(rows[-1][9]) > 4 * float(rows[8][9])  # silent since 96 s
+    assert err.count("row left out") == 3
+
+
+def test_iso_times_come_back_as_iso(tmp_path, capsys):
+    rows = [f"2026-11-24T12:00:{k:02d}Z,2026-11-24T12:00:{k + 1:02d}Z,gps,A,{k},0,9,0,9" for k in range(0, 50, 5)]
+    (tmp_path / "d").write_text("t,t_arrival,sensor_id,tag_id,e_m,n_m,r_ee,r_en,r_nn\n" + "\n".join(rows) + "\n")
+    assert run("--detections", tmp_path / "d", "--every", 20) == 0
+    rows = [line.split(",") for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [r[0] for r in rows] == ["2026-11-24T12:00:20.000Z", "2026-11-24T12:00:40.000Z"] and rows[0][3:5] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    "text, said", [("{", "not JSON"), ("[]", "sensors"), ('{"sensors": [{"id": "a", "pd": NaN}]}', "not JSON"),
+                   ('{"sensors": [{"id": "a", "pd": "x"}]}', "sensors[0].pd")],
+)  # fmt: skip
+def test_a_wrong_scenario_is_one_line(files, tmp_path, capsys, text, said):
+    (tmp_path / "w.json").write_text(text)
+    assert run("--detections", files[0], "--sensors", tmp_path / "w.json", "--every", 10) == 2
+    err = capsys.readouterr().err
+    assert said in err and len(err.splitlines()) == 1
+    assert run("--detections", files[0], "--every", "0") == 2
+
+
+@pytest.mark.shared
+def test_the_public_scenarios_run_and_tags_are_never_lost(capsys):
+    if not SCENARIOS.is_dir():
+        pytest.skip(f"no public data at {SCENARIOS}")
+    for folder in sorted(SCENARIOS.iterdir()):
+        assert run("--detections", folder / "detections.csv", "--sensors", folder / "scenario.json", "--every", 10) == 0
+        rows = [line.split(",") for line in capsys.readouterr().out.splitlines()[1:]]
+        tags: dict[str, set[str]] = {}
+        for r in rows:
+            if r[2]:
+                tags.setdefault(r[2], set()).add(r[1])
+        assert rows and all(len(ids) == 1 for ids in tags.values())
