@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 RETRY_FIRST_S, RETRY_MOST_S = 0.5, 30.0
 CONNECT_S = 10.0
+LASTING_S = 5.0
 #: How long ``stop`` waits for what was received to be on disk and acknowledged.
 STOP_PATIENCE_S = 2.0
 #: Topics whose decoder's state is kept; the one heard longest ago goes first.
@@ -121,7 +122,8 @@ class Broker:
                 line.connect()
                 line.serve(backoff)
             except (OSError, ValueError) as error:  # ValueError: UnicodeError of a host name, paho's word for a wrong host
-                self._failed(str(error))
+                short = self.connected and backoff.failures >= 2
+                self._failed(f"{error}{f'; does another program use the client id {self.client_id}?' if short else ''}")
             except Exception as error:  # boundary: paho raises whatever a malformed packet makes it; nothing is acknowledged
                 log.exception("%s: the client failed", self.name)
                 self._failed(f"{type(error).__name__}: {error}")
@@ -173,6 +175,7 @@ class _Line:
         self._outstanding = 0
         self._topics: OrderedDict[str, tuple[str, str, str]] = OrderedDict()
         self._refused = ""
+        self._since_s = 0.0
         self._asked_room = False
         self._name = new_session(owner.name)
 
@@ -253,7 +256,9 @@ class _Line:
                 self._must(self._client.loop_misc())
                 self._hand_over()
                 if owner.connected:
-                    backoff.reset()
+                    # two programs with one client id throw each other out: only a line that lasts ends the back-off
+                    if time.monotonic() - self._since_s > LASTING_S:
+                        backoff.reset()
                 elif time.monotonic() > give_up_s:
                     raise TimeoutError(f"the broker did not answer CONNECT within {CONNECT_S:.0f} s")
 
@@ -326,6 +331,7 @@ class _Line:
             self._refused = f"the broker refuses us: {reason}"
             return
         owner.connected = True
+        self._since_s = time.monotonic()
         owner.counts["connects"] += 1
         log.info("%s: connected, %s", owner.name, "session resumed" if flags.session_present else "new session")
         if owner.settings.protocol == "5":

@@ -142,6 +142,19 @@ def test_the_window_holds_two_batches_and_a_batch_does_not_stall(mosquitto, desk
     assert sorted(map(int, desk.payloads)) == list(range(500))
 
 
+def test_two_programs_with_one_client_id_are_told_so_and_do_not_race(mosquitto, desk, monkeypatch):
+    monkeypatch.setattr(broker, "RETRY_MOST_S", 10.0)
+    one, two = client(mosquitto.port), client(mosquitto.port)
+    with running(one, desk.intake), running(two, desk.intake):
+        desk.until(lambda: one.status()["gaps"] + two.status()["gaps"] >= 3)
+        # Mosquitto 2.0.11 closes the line without a word: that it never lasts is the sign
+        desk.until(lambda: "another program use the client id birddog-b?" in one.last_error + two.last_error)
+        before = one.status()["connects"] + two.status()["connects"]
+        time.sleep(1.0)
+        # the waits double from 0.05 s: a dozen connections at most, not hundreds
+        assert one.status()["connects"] + two.status()["connects"] - before <= 12
+
+
 def test_results_in_any_order_are_acknowledged_in_the_order_of_receipt(mosquitto, desk):
     order = []
     with running(client(mosquitto.port), desk.intake) as source:
@@ -359,7 +372,7 @@ def test_a_line_that_is_reset_at_seeded_moments_loses_nothing(mosquitto, desk):
 
 
 @contextlib.contextmanager
-def bad_broker(talk):
+def bad_broker(talk, connack=b"\x20\x02\x00\x00"):
     """A server that answers CONNECT and then does ``talk(line)``; yields its port and the count of connections."""
     seen = []
 
@@ -371,7 +384,7 @@ def bad_broker(talk):
                 with line:
                     line.settimeout(5)
                     line.recv(4096)
-                    line.sendall(b"\x20\x02\x00\x00")
+                    line.sendall(connack)
                     with contextlib.suppress(OSError):
                         talk(line)
 
@@ -403,6 +416,13 @@ def test_a_topic_that_is_no_text_is_a_reject_and_rubbish_is_a_lost_connection(de
     assert [(f.payload, f.reject.reason if f.reject else "") for f in first] == [(b"x", "format"), (b"y", "format"), (b"z", "")]
     # also what was refused is acknowledged, or it would come for ever
     assert b"\x40\x02\x00\x07\x40\x02\x00\x08\x40\x02\x00\x09" in b"".join(got)
+
+
+def test_the_word_of_a_broker_that_ends_the_line_is_kept(desk):
+    with bad_broker(lambda line: line.sendall(b"\xe0\x01\x8e"), connack=b"\x20\x03\x00\x00\x00") as (port, _):
+        with running(client(port), desk.intake) as source:
+            desk.until(lambda: source.status()["gaps"] >= 1)
+            assert "taken over" in source.status()["last_error"]
 
 
 def test_a_line_that_died_silently_is_noticed(desk):

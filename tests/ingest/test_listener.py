@@ -245,6 +245,27 @@ def test_through_the_real_desk_to_disk(tmp_path):
         writer.close()
 
 
+def test_five_hundred_callers_at_once(desk):
+    async def device(port, number):
+        come_in, out = await asyncio.open_connection("127.0.0.1", port)
+        out.write(b"$d%d 1\n" % number)
+        got = await asyncio.wait_for(come_in.readexactly(1), 60)
+        out.close()
+        await out.wait_closed()
+        return got
+
+    async def main():
+        async with running(tcp(desk.intake)) as listener:
+            callers = asyncio.gather(*(device(listener.ports[0], n) for n in range(500)))
+            await pump(desk, callers.done, reply=lambda frame: b"!")
+            assert callers.result() == [b"!"] * 500
+            await until(lambda: listener.status()["connected"] == 0)
+            assert listener.status()["accepted"] == 500 and listener.status()["refused"] == 0
+
+    asyncio.run(main())
+    assert len({f.session for f in desk.frames}) == len(desk.frames) == 500
+
+
 @pytest.mark.parametrize(("more", "said"), [
     ({"format": "toylin"}, "no format"),
     ({"format": "toydot"}, "no stream format"),
