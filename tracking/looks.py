@@ -79,7 +79,7 @@ class Followed(msgspec.Struct, frozen=True):
     confirmed: bool
     tags: tuple[tuple[str, str], ...] = ()
     seen_s: float = 0.0
-    begun_s: float = 0.0
+    last_but_one_s: float = 0.0
     seen_at: tuple[float, float] = (0.0, 0.0)
     other_s: float = -math.inf
     refused: int = 0
@@ -192,9 +192,11 @@ def _anonymous(state: State, s: Sensor, detections: list[Detection], complete: b
         elif complete and _covers(s, mean[i]):
             score += missed
         confirmed = track.confirmed or (score >= CONFIRM and hits >= 2)
+        last_but_one = track.seen_s if pair is not None else track.last_but_one_s
         tracks[i] = msgspec.structs.replace(
-            track, score=score, hits=hits, confirmed=confirmed, seen_s=seen, other_s=other, seen_at=at
-        )
+            track, score=score, hits=hits, confirmed=confirmed, seen_s=seen, last_but_one_s=last_but_one, other_s=other,
+            seen_at=at,
+        )  # fmt: skip
         vague = math.sqrt(max(cov[i, 0, 0], cov[i, 2, 2])) > LOST_M
         if track.tags or (score > DEAD and not vague):
             keep.append(i)
@@ -208,7 +210,7 @@ def _anonymous(state: State, s: Sensor, detections: list[Detection], complete: b
         bank = _grown(bank, z[left], r[left])
         tracks += [
             Followed(
-                f"{detections[j].number}", max(start, -1.5), 1, False, seen_s=t, begun_s=t, other_s=t,
+                f"{detections[j].number}", max(start, -1.5), 1, False, seen_s=t, last_but_one_s=t, other_s=t,
                 seen_at=(float(z[j, 0]), float(z[j, 1])),
             )
             for j in left
@@ -221,14 +223,17 @@ def _covers(s: Sensor, mean: np.ndarray) -> bool:
 
 
 def _found_again(tracks: list[Followed], keep: list[int], before: list[bool], t: float) -> list[int]:
-    """A track that is confirmed now takes over from the one that was lost where it began: one object, one id."""
+    """A track that is confirmed now takes over from the one that was lost near where it is: one object, one id.
+
+    Lost: not seen since the sighting before the last of the new one.
+    """
     for i in list(keep):
         if before[i] or not tracks[i].confirmed or tracks[i].tags:
             continue
         lost = []
         for j in keep:
             old = tracks[j]
-            if j != i and before[j] and old.seen_s < tracks[i].begun_s:
+            if j != i and before[j] and old.seen_s < tracks[i].last_but_one_s:
                 gap_m = math.hypot(old.seen_at[0] - tracks[i].seen_at[0], old.seen_at[1] - tracks[i].seen_at[1])
                 reach_m = AGAIN_M + AGAIN_MPS * (t - old.seen_s)
                 if gap_m <= reach_m:
