@@ -34,7 +34,7 @@ async def _run(plan: Plan) -> int:
     journal = open_reader(plan.config.journal.url)
     reader = PictureReader(picture_path(path))
     settings = plan.console_server()
-    expected = tuple(role for role in plan.roles if role != "console") if len(plan.roles) > 1 else ("ingest", "picture")
+    expected = ("ingest", "picture") if plan.config.imagery is None else ("ingest", "picture", "imagery")
 
     def act(decision: Decision) -> int:
         return control.ask(path, [control.wanted(decision, source="console")])[0]

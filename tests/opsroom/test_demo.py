@@ -1,0 +1,185 @@
+"""The main job, end to end: `birddog demo` as a person starts it, in a real Chromium, to the score and the rebuild."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = ["--headless=new", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+         "--disable-background-networking", "--no-first-run", "--disable-component-update", "--disable-sync"]
+VENDOR = Path(__file__).parents[2] / "opsroom" / "console" / "static" / "vendor" / "maplibre-gl"
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(condition, seconds: float, what: str):
+    """The first true answer of ``condition``."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        answer = condition()
+        if answer:
+            return answer
+        time.sleep(0.2)
+    raise AssertionError(f"not within {seconds:.0f} s: {what}")
+
+
+class Demo:
+    def __init__(self, folder: Path, *words: str):
+        self.port = free_port()
+        self.err = folder / "err.txt"
+        with self.err.open("w") as err:
+            self.process = subprocess.Popen([sys.executable, "-m", "opsroom.cli", "demo", "--port", str(self.port), *words],
+                                            cwd=folder, stdout=subprocess.PIPE, stderr=err, text=True)
+        lines = iter(self.process.stdout.readline, "")
+        self.said = {}
+        for line in lines:
+            name, value = line.split(None, 1)
+            self.said[name] = value.split()[0]
+            if name == "folder":
+                break
+        self.folder = Path(self.said["folder"])
+        self.url = self.said["journal"]
+
+    def get(self, path: str):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+                return json.load(answer)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return None
+
+    def tracks(self) -> list[dict]:
+        return (self.get("/v1/tracks") or {}).get("tracks", [])
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    made = Demo(tmp_path_factory.mktemp("demo"))
+    yield made
+    if made.process.poll() is None:
+        made.end()
+    made.process.stdout.close()
+
+
+def birddog(*words: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "opsroom.cli", *words], capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_it_is_healthy_with_tracks_that_move(demo):
+    health = wait_for(lambda: (h := demo.get("/healthz")) and h["ok"] and h, 60, "healthy")
+    assert health["exercise"] is True
+    assert {row["name"] for row in health["processes"]} == {"ingest", "picture", "imagery"}
+    wait_for(lambda: len([t for t in demo.tracks() if (t["speed_mps"] or 0) > 0.5]) >= 2, 60, "two moving tracks")
+    first = {t["track_id"]: (t["lat_deg"], t["lon_deg"]) for t in demo.tracks()}
+    wait_for(lambda: sum(first.get(t["track_id"], p) != p for t in demo.tracks() for p in [(t["lat_deg"], t["lon_deg"])]) >= 2,
+             60, "two tracks elsewhere than before")
+    for track in demo.tracks():
+        assert track["p_ee"] > 0 and track["p_nn"] > 0 and track["p_ee"] * track["p_nn"] > track["p_en"] ** 2
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.skipif(not os.path.exists(CHROMIUM) or not VENDOR.is_dir(), reason="needs Chromium and `make assets`")
+def test_the_console_in_a_real_browser(demo):
+    from playwright.sync_api import sync_playwright
+
+    wait_for(lambda: len(demo.tracks()) >= 3, 60, "tracks")
+    said, outside = [], []
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda e: said.append(str(e)))
+        page.on("request", lambda r: None if re.match(rf"(http|ws)://127\.0\.0\.1:{demo.port}/|blob:|data:", r.url)
+                else outside.append(r.url))
+        page.goto(f"http://127.0.0.1:{demo.port}/")
+        page.wait_for_selector("[data-track-id]", timeout=60_000)
+        page.wait_for_selector("body[data-live='on']", timeout=60_000)
+        page.wait_for_selector("canvas", timeout=60_000)
+        assert "EXERCISE" in page.inner_text("body")
+        shown = {row.get_attribute("data-track-id") for row in page.query_selector_all("[data-track-id]")}
+        assert len(shown & {t["track_id"] for t in demo.tracks()}) >= 3
+        browser.close()
+    # a software GPU may say that it is one; anything else is a fault
+    assert [text for text in said if "GPU stall" not in text and "GL Driver" not in text] == []
+    assert outside == []
+
+
+@pytest.mark.slow
+def test_it_ends_rebuilds_and_scores(demo):
+    wait_for(lambda: len(demo.tracks()) >= 3, 60, "tracks")
+    children = psutil.Process(demo.process.pid).children(recursive=True)
+    assert demo.end() == 0, demo.err.read_text()
+    assert not any(child.is_running() for child in children)
+    assert "Traceback" not in demo.err.read_text()
+    rebuilt = birddog("rebuild", "--journal", demo.url)
+    assert rebuilt.returncode == 0 and rebuilt.stdout.splitlines()[-1] == "identical", rebuilt.stdout
+    scored = birddog("sim", "score", "--truth", str(demo.folder / "truth.csv"), "--journal", demo.url)
+    assert scored.returncode == 0 and "GOSPA" in scored.stdout and "ID switches" in scored.stdout
+    refused = birddog("run", "--journal", demo.url, "--http-port", "0", "--mqtt-port", "0")
+    assert refused.returncode == 2 and "an exercise journal and refuses live data" in refused.stderr
+
+
+#: The formats of the harbour's devices, and the look from above.
+SOURCES = {"owntracks", "teltonika", "nmea", "ais", "modbus", "impinj", "scan"}
+
+
+def missing(url: str) -> set[str]:
+    """Which sources have said nothing that was understood yet."""
+    rows = [json.loads(line) for line in birddog("journal", "export", "--journal", url).stdout.splitlines()]
+    found = {row["format"] for row in rows if row["kind"] == "frame" and row["observations"]}
+    return SOURCES - found - {row["kind"] for row in rows}
+
+
+@pytest.mark.slow
+def test_faster_than_life_every_source_arrives_and_it_ends_by_itself(tmp_path):
+    """Phone, hidden tracker, serial GPS, AIS, Modbus sensor, portal and SAR, each in its own wire format."""
+    demo = Demo(tmp_path, "--for", "75", "--speed", "10")
+    alerts = {}
+
+    def told():
+        alerts.update((a["kind"], a) for a in (demo.get("/v1/alerts") or {"alerts": []})["alerts"])
+        return {"silent", "door_opened", "parted", "dark_vessel"} <= set(alerts)
+
+    wait_for(told, 70, f"every kind of alert; there are {sorted(alerts)}")
+    assert alerts["dark_vessel"]["operation"] == "open" and alerts["silent"]["operation"] == "NIGHTJAR"
+    assert any(flag["dark"] for flag in demo.get("/v1/flags")["flags"])
+    assert demo.process.wait(80) == 0
+    demo.process.stdout.close()
+    assert missing(demo.url) == set()
+    counted = json.loads(birddog("journal", "count", "--json", "--journal", demo.url).stdout)
+    assert counted["rejects"].get("clock", 0) == 0
+    assert birddog("rebuild", "--journal", demo.url).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_killed_parent_leaves_nobody_behind(tmp_path):
+    demo = Demo(tmp_path)
+    wait_for(lambda: demo.get("/healthz"), 60, "an answer")
+    children = psutil.Process(demo.process.pid).children(recursive=True)
+    assert len(children) >= 4
+    demo.process.kill()
+    demo.process.wait()
+    wait_for(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children), 15, "all gone")
+    demo.process.stdout.close()
