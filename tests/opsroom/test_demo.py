@@ -71,14 +71,19 @@ class Demo:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.end()
+        self.process.stdout.close()
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    made = Demo(tmp_path_factory.mktemp("demo"))
-    yield made
-    if made.process.poll() is None:
-        made.end()
-    made.process.stdout.close()
+    with Demo(tmp_path_factory.mktemp("demo")) as made:
+        yield made
 
 
 def birddog(*words: str) -> subprocess.CompletedProcess:
@@ -155,18 +160,17 @@ def missing(url: str) -> set[str]:
 @pytest.mark.slow
 def test_faster_than_life_every_source_arrives_and_it_ends_by_itself(tmp_path):
     """Phone, hidden tracker, serial GPS, AIS, Modbus sensor, portal and SAR, each in its own wire format."""
-    demo = Demo(tmp_path, "--for", "75", "--speed", "10")
-    alerts = {}
+    with Demo(tmp_path, "--for", "75", "--speed", "10") as demo:
+        alerts = {}
 
-    def told():
-        alerts.update((a["kind"], a) for a in (demo.get("/v1/alerts") or {"alerts": []})["alerts"])
-        return {"silent", "door_opened", "parted", "dark_vessel"} <= set(alerts)
+        def told():
+            alerts.update((a["kind"], a) for a in (demo.get("/v1/alerts") or {"alerts": []})["alerts"])
+            return {"silent", "door_opened", "parted", "dark_vessel"} <= set(alerts)
 
-    wait_for(told, 70, f"every kind of alert; there are {sorted(alerts)}")
-    assert alerts["dark_vessel"]["operation"] == "open" and alerts["silent"]["operation"] == "NIGHTJAR"
-    assert any(flag["dark"] for flag in demo.get("/v1/flags")["flags"])
-    assert demo.process.wait(80) == 0
-    demo.process.stdout.close()
+        wait_for(told, 70, "every kind of alert")
+        assert alerts["dark_vessel"]["operation"] == "open" and alerts["silent"]["operation"] == "NIGHTJAR"
+        assert any(flag["dark"] for flag in demo.get("/v1/flags")["flags"])
+        assert demo.process.wait(80) == 0
     assert missing(demo.url) == set()
     counted = json.loads(birddog("journal", "count", "--json", "--journal", demo.url).stdout)
     assert counted["rejects"].get("clock", 0) == 0
@@ -175,11 +179,10 @@ def test_faster_than_life_every_source_arrives_and_it_ends_by_itself(tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_parent_leaves_nobody_behind(tmp_path):
-    demo = Demo(tmp_path)
-    wait_for(lambda: demo.get("/healthz"), 60, "an answer")
-    children = psutil.Process(demo.process.pid).children(recursive=True)
-    assert len(children) >= 4
-    demo.process.kill()
-    demo.process.wait()
-    wait_for(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children), 15, "all gone")
-    demo.process.stdout.close()
+    with Demo(tmp_path) as demo:
+        wait_for(lambda: demo.get("/healthz"), 60, "an answer")
+        children = psutil.Process(demo.process.pid).children(recursive=True)
+        assert len(children) >= 4
+        demo.process.kill()
+        demo.process.wait()
+        wait_for(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children), 15, "all gone")
