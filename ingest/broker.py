@@ -23,17 +23,17 @@ import time
 from collections import OrderedDict, deque
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
-
-import msgspec
+from typing import Any
 
 from birddog.config import read_secret
-from birddog.errors import ConfigError
 from birddog.model import Frame, Reject
 from devices.codec import MAX_FRAME
-from ingest.address import check_call, check_format, is_loopback
+from ingest.address import check_call
+from ingest.broker_settings import Settings, Topic, check, context_of
 from ingest.intake import Intake, Result
 from ingest.sessions import Backoff, device_of_topic, new_session
+
+__all__ = ["Broker", "Settings", "Topic"]
 
 log = logging.getLogger(__name__)
 
@@ -46,56 +46,18 @@ STOP_PATIENCE_S = 2.0
 TOPICS_KEPT = 10_000
 
 
-class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A filter to subscribe to (``owntracks/+/+``, ``application/#``) and the format of what comes there."""
-
-    filter: str
-    format: str
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[[broker]]``.
-
-    Args:
-        topics: a message's format is that of the first filter that fits; filters should not overlap.
-        client_id: the broker's session hangs on it: no two programs on a broker may share it;
-            ``birddog-NAME`` unless given.
-        username, password_file: the file is readable by its owner only.
-        ca, cert, key: TLS; ``ca`` alone checks the broker, all three also show who we are.
-        plain: allow a broker beyond loopback without TLS.
-        batch: messages handed to the desk in one list; the in-flight window is twice that.
-        session_s: how long the broker shall keep our session while we are away (MQTT 5).
-    """
-
-    name: str
-    host: str
-    topics: tuple[Topic, ...]
-    port: int = 1883
-    protocol: Literal["3.1.1", "5"] = "5"
-    client_id: str = ""
-    username: str = ""
-    password_file: str = ""
-    ca: str = ""
-    cert: str = ""
-    key: str = ""
-    plain: bool = False
-    batch: int = 500
-    keepalive_s: int = 20
-    session_s: int = 604_800
-
-
 class Broker:
     """``run`` is the thread's body; ``stop``, ``status`` and ``acknowledge`` may be called from any thread."""
 
     def __init__(self, settings: Settings, *, exercise: bool = False):
-        _check(settings)
+        check(settings)
         check_call(settings.host, field=f"broker {settings.name!r}.host", exercise=exercise)
         self.settings = settings
         self.name = f"broker:{settings.name}"
         self.client_id = settings.client_id or f"birddog-{settings.name}"
         self._password = read_secret(Path(settings.password_file), setting=f"broker {settings.name!r}.password_file") \
             if settings.password_file else None
-        self._tls = _tls(settings)
+        self._tls = context_of(settings)
         self.counts = dict.fromkeys(("frames", "bytes", "rejects", "redelivered", "acknowledged", "stale_results", "connects",
                                      "connect_failures", "gaps", "pauses", "refused_subscriptions"), 0)
         self.connected = False
@@ -177,7 +139,6 @@ class _Line:
         self._refused = ""
         self._since_s = 0.0
         self._asked_room = False
-        self._name = new_session(owner.name)
 
     def _make(self) -> Any:
         import paho.mqtt.client as mqtt
@@ -384,7 +345,7 @@ class _Line:
             from paho.mqtt.client import topic_matches_sub
 
             format = next((t.format for t in self.owner.settings.topics if topic_matches_sub(_shared(t.filter), topic)), "")
-            known = self._topics[topic] = (format, f"{self._name}/{topic}", device_of_topic(format, topic))
+            known = self._topics[topic] = (format, new_session(self.owner.name), device_of_topic(format, topic))
             if len(self._topics) > TOPICS_KEPT:
                 self.intake.close_session(self._topics.popitem(last=False)[1][1])
         else:
@@ -395,47 +356,3 @@ class _Line:
 def _shared(filter: str) -> str:
     """The filter inside ``$share/GROUP/FILTER``."""
     return filter.split("/", 2)[2] if filter.startswith("$share/") else filter
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if not settings.ca:
-        return None
-    field = f"broker {settings.name!r}"
-    for file in filter(None, (settings.ca, settings.cert, settings.key)):
-        if not Path(file).is_file():
-            raise ConfigError(f"there is no file {file}", field=field)
-    try:
-        context = ssl.create_default_context(cafile=settings.ca)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if settings.cert:
-            context.load_cert_chain(settings.cert, settings.key, password=lambda: "")  # never asks on the terminal
-    except (ssl.SSLError, OSError) as error:
-        raise ConfigError(f"ca, cert and key don't fit: {error}", field=field) from error
-    return context
-
-
-def _check(settings: Settings) -> None:
-    field = f"broker {settings.name!r}"
-    if not settings.host:
-        raise ConfigError("wants the broker's name or address", field=f"{field}.host")
-    if not 0 < settings.port <= 65535:
-        raise ConfigError(f"wants a port, 1 to 65535, not {settings.port}", field=f"{field}.port")
-    if not settings.topics:
-        raise ConfigError("wants at least one topic", field=f"{field}.topics")
-    for topic in settings.topics:
-        check_format(topic.format, field=f"{field}.topics {topic.filter!r}")
-        levels = topic.filter.split("/")
-        wrong = any(("#" in level and (level != "#" or i < len(levels) - 1)) or ("+" in level and level != "+")
-                    for i, level in enumerate(levels))
-        if not topic.filter or wrong or "\0" in topic.filter or (levels[0] == "$share" and len(levels) < 3):
-            raise ConfigError("is no MQTT topic filter", field=f"{field}.topics {topic.filter!r}")
-    if bool(settings.cert) != bool(settings.key) or (settings.cert and not settings.ca):
-        raise ConfigError("cert and key go together, and with ca", field=f"{field}.cert")
-    if settings.password_file and not settings.username:
-        raise ConfigError("a password needs a username", field=f"{field}.username")
-    if not (settings.ca or settings.plain or is_loopback(settings.host)):
-        raise ConfigError(f"{settings.host} is beyond loopback: wants ca (TLS), or plain = true", field=f"{field}.ca")
-    if not 1 <= settings.batch <= 30_000:
-        raise ConfigError("wants 1 to 30000", field=f"{field}.batch")
-    if not 1 <= settings.keepalive_s <= 65_535:
-        raise ConfigError("wants 1 to 65535", field=f"{field}.keepalive_s")
