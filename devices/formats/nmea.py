@@ -231,7 +231,7 @@ def _pubx(d: Decoder, f: list[str], message: Message) -> Decoded:
     place = _position(f[3], f[4], f[5], f[6])
     accuracy, speed, course = _decimal(f[9]), _decimal(f[11]), _decimal(f[12])
     if accuracy is not None and 0.0 < accuracy < 1e6:
-        d._sigma = accuracy  # one sigma of the horizontal position
+        d._sigma = accuracy / sqrt(2.0)  # of both axes together, as u-blox's hAcc
     if speed is not None and speed >= 0.0:
         d._speed = speed * KMH_MPS
     if course is not None and 0.0 <= course <= 360.0:

@@ -23,7 +23,8 @@ RANGES = {"u16": (0, 65535), "i16": (-32768, 32767), "u32": (0, 2**32 - 1), "i32
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(sorted(THEIRS)), st.sampled_from(["big", "little"]), st.data())
 def test_registers_that_pymodbus_writes(kind, order, data):
-    value = data.draw(st.floats(width=32, allow_nan=False, allow_infinity=False) if kind == "f32" else st.integers(*RANGES[kind]))
+    floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
+    value = data.draw(floats if kind == "f32" else st.integers(*RANGES[kind]))
     registers = ModbusClientMixin.convert_to_registers(value, THEIRS[kind], word_order=order)
     ours = modbus.encode(unit=1, readings=[{"quantity": "q", "type": kind, "word_order": order, "value": value}])
     theirs = modbus.encode(unit=1, readings=[{"quantity": "q", "type": kind, "word_order": order, "registers": registers}])
