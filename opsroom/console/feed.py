@@ -152,9 +152,12 @@ class Feed:
         if cursor < self._seq or not self._ready:
             # another store stands there (rebuilt, replaced), or it is the first one: begin again
             changes = await self._source.run(self._source.changes, 0)
+            await self._source.run(self._source.steps_from_here, changes.tracks)
             self._seq, self._snapshot = changes.seq, None
             return await self._frame("snapshot", changes)
-        changes = await self._source.run(self._source.changes, self._seq, True)
+        changes = await self._source.run(self._source.changes, self._seq)
+        points = await self._source.run(self._source.steps, changes.tracks)
+        changes = msgspec.structs.replace(changes, points=points)
         self._seq, self._snapshot = changes.seq, None
         return None if changes.empty() else await self._frame("update", changes)
 

@@ -56,6 +56,7 @@ class Source:
         self._directory = Directory()
         self._directory_seq = -1
         self._epoch: str | None = None
+        self._steps: dict[str, int] = {}
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Call a blocking function on the reading thread."""
@@ -67,8 +68,8 @@ class Source:
 
     # --- on the reading thread ---
 
-    def changes(self, since: int, points: bool = False) -> Changes:
-        """What changed after revision ``since``; with ``points``, the new steps of the changed tracks' trails.
+    def changes(self, since: int) -> Changes:
+        """What changed after revision ``since``; without the points of trails (``steps`` has those).
 
         Raises:
             BirddogError: the picture is not there (yet); the words say why.
@@ -83,11 +84,27 @@ class Source:
             flags=[views.flag_view(r, f) for r, f in self.reader.flags(since)],
             events=[views.event_view(r, e) for r, e in self.reader.events(since)],
             refused=[views.refused_view(r, row) for r, row in self.reader.refused(since)],
-            points=[
-                views.live_point(p) for t in tracks if points and t.status != "deleted"
-                for p in self.reader.points(t.track_id, limit=NEW_POINTS) if p.seq > since
-            ],
+            points=[],
         )
+
+    def steps(self, tracks: list[views.TrackView]) -> list[views.LivePoint]:
+        """The steps of these tracks' trails that were not given before; each track numbers its own."""
+        out = []
+        for track in tracks:
+            if track.status == "deleted":
+                self._steps.pop(track.track_id, None)
+                continue
+            last = self._steps.get(track.track_id, -1)
+            for point in self.reader.points(track.track_id, limit=NEW_POINTS):
+                if point.seq > last:
+                    out.append(views.live_point(point))
+                    self._steps[track.track_id] = max(point.seq, self._steps.get(track.track_id, -1))
+        return out
+
+    def steps_from_here(self, tracks: list[views.TrackView]) -> None:
+        """Another picture, or the first: what its trails hold now counts as given (tabs ask /v1/trails for it)."""
+        self._steps.clear()
+        self.steps(tracks)
 
     def directory(self) -> Directory:
         """The registers as of now; read again only when the journal has grown."""

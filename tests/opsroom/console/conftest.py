@@ -182,7 +182,7 @@ def stage(tmp_path):
     """A stage with one lorry, its trail, an alert and a flag, not yet served."""
     made = Stage(tmp_path)
     track = make_track(1)
-    made.publish(track, *(make_point(track, 1, s, "coast" if s < 30 else "fix") for s in range(100, -1, -10)))
+    made.publish(track, *(make_point(track, n, s, "coast" if s < 30 else "fix") for n, s in enumerate(range(100, -1, -10))))
     made.publish(make_alert(1), make_flag(1))
     yield made
     made.close()

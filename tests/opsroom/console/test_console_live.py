@@ -74,9 +74,13 @@ def test_new_steps_of_a_trail_come_with_the_track(stage, makers):
     with live(stage) as socket:
         assert json.loads(socket.recv(timeout=10))["points"] == []  # a tab asks /v1/trails for what was before
         track = makers["track"](1)
-        stage.publish(track, makers["point"](track, stage.seq + 1, 0), makers["point"](track, stage.seq + 1, 45, "coast"))
+        # each track numbers its own steps, whatever the number of the journal's entry
+        stage.publish(track, makers["point"](track, 12, 0), makers["point"](track, 11, 45, "coast"))
         update = frames_until(socket, lambda f: f["type"] == "update")[-1]
-    assert [(p["track_id"], p["origin"]) for p in update["points"]] == [("T1", "coast"), ("T1", "fix")]
+        assert [(p["track_id"], p["origin"]) for p in update["points"]] == [("T1", "coast"), ("T1", "fix")]
+        stage.publish(makers["track"](1, lat_deg=51.0), makers["point"](track, 13, -5))
+        update = frames_until(socket, lambda f: f["type"] == "update")[-1]
+        assert len(update["points"]) == 1
 
 
 def test_a_row_that_cannot_be_shown_is_said_and_the_channel_goes_on(stage, makers):
@@ -240,13 +244,13 @@ def test_nothing_is_missed_between_the_snapshot_and_the_first_update(stage, make
         real = source.changes
         store = PictureWriter(stage.picture)
 
-        def slow(since: int, points: bool = False):
+        def slow(since: int):
             if since == 0:
                 # the worst moment: after the cursor was asked for, before the rows are read
                 found = real(since)
                 stage_publish(store, makers["track"](77), found.seq + 1)
                 return found
-            return real(since, points)
+            return real(since)
 
         async with feed.running():
             end = time.monotonic() + 10
@@ -282,7 +286,7 @@ def test_the_store_is_asked_once_for_all_tabs(stage, makers):
         asked = []
         source = Source(reader, stage.writer, time.time_ns)
         real = source.changes
-        source.changes = lambda since, points=False: (asked.append(since), real(since, points))[1]
+        source.changes = lambda since: (asked.append(since), real(since))[1]
         feed = Feed(stage.settings, source, Health(lambda: {}, time.time_ns))
         async with feed.running():
             end = time.monotonic() + 10
