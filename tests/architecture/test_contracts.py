@@ -20,7 +20,7 @@ DOORS = {
     "rasterio": {"imagery/scene.py", "imagery/raster_out.py", "sim/scenes.py"},
     "xarray": {"imagery/scene.py"},
     "dask": {"imagery/scan.py"},
-    "PIL": {"imagery/thumbnail.py"},
+    "PIL": {"imagery/thumbnail.py", "imagery/drone.py"},
     "uvicorn": {"opsroom/console/listen.py"},
     "starlette": {"opsroom/console/"},
     # the journal, the derived store, and the watched folder's ledger of what it has looked at
