@@ -28,6 +28,7 @@ from devices import codec
 from devices.codec import Piece
 from ingest.address import check_format, check_listen, is_loopback, written
 from ingest.certificates import common_name
+from ingest.cutter import Cutter
 from ingest.datagrams import UdpListener, UdpSettings
 from ingest.intake import Intake, Result
 from ingest.sessions import new_session
@@ -169,7 +170,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, listener: TcpListener):
         self.listener = listener
-        self._framer = listener._codec.Framer()
+        self._cutter = Cutter(listener._codec, listener.name)
         self._session = new_session(listener.name)
         self._device = listener.settings.device
         self._peer = ""
@@ -213,13 +214,13 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard_s = self.listener._loop.time()
         self.listener.counts["bytes"] += len(data)
-        self._hand_over(self._framer.feed(data))
+        self._hand_over(self._cutter.feed(data))
 
     def eof_received(self) -> bool:
-        """The caller has said all; the connection stays open until it got its answers."""
+        """The caller has said all; the connection stays open until it got its answers (TLS can't do that)."""
         self._finish()
         self._close_when_done()
-        return True
+        return not self.listener.settings.cert
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
@@ -301,8 +302,7 @@ class _Connection(asyncio.Protocol):
     def _finish(self) -> None:
         if not self._ended:
             self._ended = True
-            self._hand_over(self._framer.finish())
-            self._framer = None
+            self._hand_over(self._cutter.finish())
 
     def _close_when_done(self) -> None:
         if self._ended and not self.unfinished and not self._lost:

@@ -279,6 +279,8 @@ class ModbusPoll:
             raise _NoAnswer(_words(error)) from error
         except OSError as error:
             raise _LineLost(str(error)) from error
+        except Exception as error:  # boundary: pymodbus on a unit's rubbish: that unit's failure, not the bus's
+            raise _NoAnswer(f"its answer can't be read: {type(error).__name__}") from error
         if answer.isError():
             code = answer.exception_code
             if code in _GATEWAY:

@@ -25,6 +25,7 @@ from birddog.units import NS, ns_from_text
 from devices import codec, strict_json
 from devices.codec import MAX_FRAME, Decoder, Message
 from ingest.address import check_format
+from ingest.cutter import Cutter
 from ingest.intake import Intake, Result
 from ingest.sessions import device_of_topic, new_session
 
@@ -153,14 +154,14 @@ class Replay:
     def _raw(self, file: BinaryIO) -> Iterator[tuple[Frame, int | None]]:
         own = self.capture
         module = codec.load(own.format)
-        framer, clock = module.Framer(), _Peek()
+        cutter, clock = Cutter(module, self.name), _Peek()
         session = new_session(self.name)
         self._sessions.add(session)
         more = True
         while more:
             block = file.read(BLOCK)
             more = bool(block)
-            for piece in framer.feed(block) if more else framer.finish():
+            for piece in cutter.feed(block) if more else cutter.finish():
                 frame = Frame(source=self.name, format=own.format, payload=piece.data, received_ns=0, device=own.device,
                               channel=own.file, session=session, reject=piece.reject)
                 yield frame, clock.time_of(frame)

@@ -24,6 +24,7 @@ from birddog.model import Frame
 from devices import codec
 from devices.codec import Piece
 from ingest.address import check_format
+from ingest.cutter import Cutter
 from ingest.intake import Intake, Result
 from ingest.sessions import Backoff, new_session
 
@@ -89,8 +90,6 @@ class SerialPort:
                     self._read(port, intake, backoff)
             except _LOST as error:
                 self._failed(error)
-            except ValueError as error:  # pyserial's word for a baud rate that this port doesn't have
-                self._failed(error)
             self._connected(False)
             self._stop.wait(backoff.next_s())
 
@@ -113,12 +112,15 @@ class SerialPort:
 
     def _open(self) -> serial.Serial:
         own = self.settings
-        return serial.Serial(own.port, own.baud, bytesize=own.bytesize, parity=own.parity, stopbits=own.stopbits,
-                             timeout=READ_S, write_timeout=1.0, exclusive=True)
+        try:
+            return serial.Serial(own.port, own.baud, bytesize=own.bytesize, parity=own.parity, stopbits=own.stopbits,
+                                 timeout=READ_S, write_timeout=1.0, exclusive=True)
+        except ValueError as error:  # pyserial's word for a baud rate that this port doesn't have
+            raise OSError(str(error)) from error
 
     def _read(self, port: serial.Serial, intake: Intake, backoff: Backoff) -> None:
         """Read until the port fails, its path leads elsewhere, or ``stop``."""
-        framer = self._codec.Framer()
+        cutter = Cutter(self._codec, self.name)
         self._session = new_session(self.name)
         device = os.fstat(port.fileno()).st_rdev
         try:
@@ -129,7 +131,7 @@ class SerialPort:
                     backoff.reset()
                     self._heard_s = time.monotonic()
                     self.counts["bytes"] += len(data)
-                    self._hand_over(framer.feed(data), intake)
+                    self._hand_over(cutter.feed(data), intake)
                 elif os.stat(self.settings.port).st_rdev != device:
                     raise OSError(f"{self.settings.port} is another device now")
                 self._answer(port)
@@ -137,7 +139,7 @@ class SerialPort:
             self.counts["gaps"] += 1
             raise
         finally:
-            self._hand_over(framer.finish(), intake)
+            self._hand_over(cutter.finish(), intake)
             intake.close_session(self._session)
             self._session = ""
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import select
 import socket
 import struct
@@ -261,6 +262,49 @@ def test_rtu_on_a_serial_line_with_a_dead_unit(desk, tmp_path):
     assert not of(desk, 2)
     assert status["unit_2_silent"] and status["units_silent"] == 1 and status["gaps"] == 0
     assert json.loads(of(desk, 1)[0].payload)["readings"][1]["registers"] == [65535]
+
+
+def test_an_adapter_that_is_unplugged_and_plugged_again(desk, tmp_path):
+    link = tmp_path / "adapter"
+    source = ModbusPoll(Settings(name="pole", port=str(link), timeout_s=0.3, baud=38400, units=(unit(1),)))
+    with running(source, desk.intake):
+        for turn in (1, 2):
+            with line(tmp_path) as (ours, theirs):
+                server = Bus(port=theirs, baudrate=38400)
+                link.symlink_to(ours)
+                before = len(desk.frames)
+                desk.until(lambda before=before: len(desk.frames) >= before + 3)
+                server.close()
+                link.unlink()
+            desk.until(lambda turn=turn: not source.connected and source.status()["gaps"] == turn)
+    assert source.status()["reconnects"] == 1
+
+
+def test_rubbish_from_one_unit_is_that_units_failure(desk):
+    """Unit 2 answers with bytes that are no Modbus; unit 1 keeps its pace."""
+    dice = random.Random(3)
+
+    def serve(server):
+        with contextlib.suppress(OSError):
+            while True:
+                line, _ = server.accept()
+                with line, contextlib.suppress(OSError):
+                    while request := line.recv(260):
+                        words = b"\xff\xff" * request[11]
+                        answer = struct.pack(">HHBBB", 0, 3 + len(words), request[6], request[7], len(words)) + words
+                        answer = request[:2] + answer
+                        if request[6] == 2:
+                            answer = answer[:6] + dice.randbytes(dice.randint(0, len(answer)))
+                        line.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, args=(server,), daemon=True).start()
+        where = {"host": "127.0.0.1", "port": server.getsockname()[1]}
+        units = (unit(1, LEVEL), unit(2, LEVEL))
+        source = ModbusPoll(Settings(name="yard", **where, timeout_s=0.1, backoff_s=0.1, units=units))
+        with running(source, desk.intake):
+            desk.until(lambda: source.status()["no_answer"] + source.status()["exceptions"] >= 20 and len(of(desk, 1)) >= 20)
+    assert all(json.loads(f.payload)["readings"][0]["registers"] == [65535] for f in of(desk, 1))
 
 
 def test_a_serial_port_that_is_not_there_is_waited_for(desk, tmp_path):
