@@ -107,9 +107,10 @@ def ais(d: Ais, s: Scenario, world: World, start_ns: int, rng: random.Random) ->
 def portal(d: Portal, s: Scenario, world: World, start_ns: int, rng: random.Random) -> Iterator[Emission]:
     """Impinj: one message a read, of every tag that is near; some reads are missed."""
     for t_s in _beats(d, rng):
+        yield Emission(at_ns=int(t_s * NS), device=d.id, stream=d.id, transport=d.transport, format="impinj", idle=True)
         for tag in s.epc:
-            at = world.state(tag.on, t_s)
-            away_m = math.hypot(at.e_m - d.at[0], at.n_m - d.at[1])
+            e, n = world.things[tag.on].en(t_s)[:2]
+            away_m = math.hypot(e - d.at[0], n - d.at[1])
             if away_m > d.range_m or rng.random() < d.missed:
                 continue
             payload = wire.impinj(
@@ -128,9 +129,10 @@ def sensor(d: Sensor, s: Scenario, world: World, start_ns: int, rng: random.Rand
         door = faults.inside(d.door, t_s, d.period_s) is not None
         shake = abs(rng.gauss(0.05, 0.02))
         for name in world.visible(t_s):
-            at = world.state(name, t_s)
-            away = math.hypot(at.e_m - d.at[0], at.n_m - d.at[1]) / d.range_m
-            shake += SHAKE_MM_S.get(world.things[name].klass, 0.0) * min(at.speed_mps / 5.0, 1.0) / (1.0 + 3.0 * away * away)
+            e, n, ve, vn = world.things[name].en(t_s)
+            away = math.hypot(e - d.at[0], n - d.at[1]) / d.range_m
+            heavy = SHAKE_MM_S.get(world.things[name].klass, 0.0) * min(math.hypot(ve, vn) / 5.0, 1.0)
+            shake += heavy / (1.0 + 3.0 * away * away)
         words = sensor_map.words(sensor_map.SensorValues(
             door_open=door, light=door, seismic_mm_s=shake, battery_volt=max(3.6 - t_s / 360_000.0, 3.0),
             temperature_c=7.0 - 3.0 * math.sin(t_s / 3600.0) + rng.gauss(0.0, 0.1),

@@ -18,6 +18,8 @@ class Emission(msgspec.Struct, frozen=True, kw_only=True):
         channel: the MQTT topic, or the name of a scene's file.
         payload: the bytes.
         records: the count that a Teltonika server answers with; 0: no answer is awaited.
+        idle: nothing is sent; it only says that this device has nothing to say up to this time, so that the merge of all
+            devices does not wait for it.
         login: what the stream says first on every connection (a tracker's IMEI).
         damaged: a fault broke the bytes: the device does not insist that it is taken.
         unit, registers: for Modbus, the unit and what its holding registers hold from now on.
@@ -31,6 +33,7 @@ class Emission(msgspec.Struct, frozen=True, kw_only=True):
     channel: str = ""
     payload: bytes = b""
     records: int = 0
+    idle: bool = False
     login: bool = False
     damaged: bool = False
     unit: int = 0

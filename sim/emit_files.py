@@ -23,7 +23,7 @@ from sim.emit import Target
 
 SUMS = "SHA256SUMS"
 #: Formats whose messages are text.
-TEXT = frozenset({"owntracks", "nmea", "ais", "impinj"})
+TEXT = frozenset({"owntracks", "nmea", "ais", "impinj", "modbus"})
 RAW = frozenset({"tcp", "udp", "pty"})
 
 

@@ -39,13 +39,12 @@ def apply(emissions: Iterable[Emission], faults: Faults, rng: random.Random) -> 
         if ready:
             held = [h for h in held if h.at_ns > emission.at_ns]
             yield from ready
-        if emission.login:
+        if emission.login or emission.idle:
             yield emission
             continue
         t_s = emission.at_ns / NS
-        if inside(faults.silent, t_s, faults.period_s) is not None:
-            continue
-        if faults.loss and rng.random() < faults.loss:
+        if inside(faults.silent, t_s, faults.period_s) is not None or (faults.loss and rng.random() < faults.loss):
+            yield msgspec.structs.replace(emission, idle=True)
             continue
         for copy in _damaged(emission, faults, rng):
             window = inside(faults.buffered, t_s, faults.period_s)

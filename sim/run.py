@@ -107,6 +107,8 @@ def play(
                 break
             if stop.is_set():
                 break
+            if emission.idle:
+                continue
             emitters[emission.transport].send(emission)
             sent[emission.transport] = sent.get(emission.transport, 0) + 1
         if clock is not None and for_s is not None:

@@ -55,6 +55,11 @@ def words(v: SensorValues) -> tuple[int, ...]:
     return (*struct.unpack(">5H", packed), low, high)
 
 
+def width(row: dict[str, Any]) -> int:
+    """How many registers a row of the map takes."""
+    return 2 if row["type"] in ("u32", "i32", "f32") else 1
+
+
 def as_settings(s: Scenario, *, poll_s: float = 2.0) -> list[dict[str, Any]]:
     """The ``units`` of a ``[[modbus]]`` section that polls every sensor of a scenario."""
     return [{"unit": d.unit, "device": d.id, "poll_s": poll_s, "registers": [dict(r) for r in REGISTERS]} for d in s.sensor]

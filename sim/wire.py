@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from devices import codec
+from sim import sensor_map
 
 if TYPE_CHECKING:
     from sim.measured import Measured
@@ -69,3 +70,14 @@ def ais_static(
         mmsi=mmsi, time_ns=time_ns, name=name, ship_type=ship_type, length_m=length_m, beam_m=beam_m, draught_m=5.0,
         destination="EXERCISE", sequence=sequence, station=receiver,
     )  # fmt: skip
+
+
+def impinj(*, reader: str, time_ns: int, epc_uri: str, antenna: int, rssi_dbm: float) -> bytes:
+    """One tagInventory event."""
+    return codec.load("impinj").encode(reader=reader, time_ns=time_ns, epc_uri=epc_uri, antenna=antenna, rssi_dbm=rssi_dbm)
+
+
+def modbus(*, unit: int, words: tuple[int, ...]) -> bytes:
+    """What a poll of the sensor's whole map would have brought."""
+    rows = [row | {"registers": list(words[row["address"] :][: sensor_map.width(row)])} for row in sensor_map.REGISTERS]
+    return codec.load("modbus").encode(unit=unit, readings=rows)

@@ -17,7 +17,7 @@ def sent(n: int = 200) -> list[Emission]:
 
 
 def through(bad: Faults, n: int = 200, seed: int = 1) -> list[Emission]:
-    return list(faults.apply(sent(n), bad, stream(seed, "faults", "d")))
+    return [e for e in faults.apply(sent(n), bad, stream(seed, "faults", "d")) if not e.idle]
 
 
 def test_without_faults_nothing_changes():
@@ -83,3 +83,23 @@ def test_windows():
     assert faults.inside(((10.0, 20.0),), 20.0) is None
     assert faults.inside(((10.0, 20.0),), 115.0, 100.0) == (110.0, 120.0)
     assert faults.inside((), 5.0, 100.0) is None
+
+
+def test_a_device_with_nothing_to_say_does_not_hold_up_the_others():
+    """Portals that never read anything and windows that never end: the merge of all devices goes on."""
+    import itertools
+
+    import msgspec
+
+    from sim import devices, run
+    from sim import scenario as scenarios
+
+    s = scenarios.load("harbour")
+    quiet = msgspec.structs.replace(s, epc=(), attach=(), camera=())
+    world = scenarios.build(quiet, 1)
+    some = list(itertools.islice(run.emissions(quiet, world, 1, quiet.start_ns), 5000))
+    assert some[-1].at_ns > 300 * NS
+    assert not [e for e in some if e.format == "impinj" and not e.idle]
+    mute = msgspec.structs.replace(quiet.phone[0], faults=Faults(silent=((0.0, 1e12),)))
+    first = list(itertools.islice(devices.emissions(mute, quiet, world, 1, quiet.start_ns), 50))
+    assert len(first) == 50 and all(e.idle for e in first)

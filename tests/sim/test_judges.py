@@ -5,10 +5,13 @@ The codecs' own ``decode`` is never asked here: reader and writer must not be ab
 
 from __future__ import annotations
 
+import base64
 import bisect
 import csv
 import json
 import math
+import socket
+import struct
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +19,7 @@ import pytest
 
 from birddog.geo import LocalFrame
 from birddog.units import KNOT_MPS, NS, ns_from_datetime, ns_from_text
+from sim import sensor_map
 from sim.run import play
 
 START_NS = ns_from_text("2026-03-02T06:00:00Z")
@@ -191,3 +195,100 @@ def test_ais_by_pyais(run, truth):
     assert len(off[244990001]) > 60 and len(off[244990002]) > 30 and broken <= 2
     for some in off.values():
         is_rayleigh(some, 6.0)
+
+
+def test_impinj_reads_by_epcpy(run, truth):
+    from epcpy import hex_to_tag_encodable, tag_uri_to_tag_encodable
+
+    gates = {"portal-gate": (2200.0, 706.0, 15.0, 0.5), "portal-shed": (1240.0, -100.0, 12.0, 1.0)}
+    tags = {
+        "portal-gate": "urn:epc:tag:sscc-96:0.0614141.1234567890",
+        "portal-shed": "urn:epc:tag:sgtin-96:1.0614141.812345.6789",
+    }
+    for reader, (e, n, range_m, every_s) in gates.items():
+        place = FRAME.geodetic(e, n)
+        times = []
+        for row in lines(run, f"impinj-{reader}.jsonl"):
+            said = json.loads(row["text"])
+            tag = said["tagInventoryEvent"]
+            assert said["hostname"] == reader and row["topic"] == f"impinj/{reader}/events"
+            uri, memory = tags[reader], bytes.fromhex(tag["epcHex"])
+            assert hex_to_tag_encodable(tag["epcHex"]).epc_uri == tag_uri_to_tag_encodable(uri).epc_uri
+            header, filter_value = (0x31, 0) if "sscc" in uri else (0x30, 1)
+            assert (memory[0], memory[1] >> 5) == (header, filter_value)
+            assert base64.b64decode(tag["epc"], validate=True).hex().upper() == tag["epcHex"]
+            time_ns = ns_from_text(said["timestamp"])
+            assert truth.off_m(uri, time_ns, *place) <= range_m + 0.1
+            assert -9000 < tag["peakRssiCdbm"] < -3500 and tag["antennaPort"] in (1, 2)
+            times.append(time_ns)
+        assert len(times) >= 2, f"{reader} read nothing"
+        assert all(b - a > 0.4 * every_s * NS for a, b in zip(times, times[1:], strict=False))
+
+
+def test_modbus_by_a_pymodbus_client():
+    """The live server, asked by another's client, which also puts the words together."""
+    import threading
+    import time
+
+    import msgspec
+    from pymodbus.client import ModbusTcpClient
+
+    from sim import scenario as scenarios
+    from sim.run import play
+
+    s = scenarios.load("harbour")
+    only = msgspec.structs.replace(s, phone=(), tracker=(), gps=(), ais=(), epc=(), portal=(), camera=(), attach=())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    stop = threading.Event()
+    thread = threading.Thread(target=play, args=(only, [f"modbus://127.0.0.1:{port}"]),
+                              kwargs={"seed": 7, "start_ns": START_NS, "speed": 20.0, "stop": stop})  # fmt: skip
+    thread.start()
+    seen: dict[tuple[int, str], list[float]] = {}
+    client = ModbusTcpClient("127.0.0.1", port=port, timeout=5, retries=0)
+    kinds = client.DATATYPE
+    forms = {"bool": kinds.UINT16, "u16": kinds.UINT16, "i16": kinds.INT16, "f32": kinds.FLOAT32}
+    try:
+        deadline = time.monotonic() + 40
+
+        def ready() -> bool:
+            """Both edges of the door and the lorry over the geophone were seen."""
+            door, shake = seen.get((1, "door_open"), []), seen.get((2, "seismic"), [])
+            return {0, 1} <= set(door) and door[-1] == 0 and max(shake, default=0) >= 1.0
+
+        while not ready():
+            assert time.monotonic() < deadline, seen
+            if not client.connect():
+                time.sleep(0.05)
+                continue
+            for settings in sensor_map.as_settings(only):
+                got = client.read_holding_registers(0, count=7, device_id=settings["unit"])
+                if got.isError():
+                    continue
+                for r in settings["registers"]:
+                    part = got.registers[r["address"] :][: 2 if r["type"] == "f32" else 1]
+                    value = client.convert_from_registers(part, forms[r["type"]], word_order=r.get("word_order", "big"))
+                    seen.setdefault((settings["unit"], r["quantity"]), []).append(value * r.get("scale", 1.0))
+            time.sleep(0.02)
+    finally:
+        client.close()
+        stop.set()
+        thread.join(20)
+    for door, light, lux in zip(seen[1, "door_open"], seen[1, "light"], seen[1, "illuminance"], strict=True):
+        assert door == light and ((170 < lux < 190) if door else (0.3 < lux < 0.5))
+    assert all(3.5 < v <= 3.6 for v in seen[1, "battery_voltage"]) and all(6 < v < 8 for v in seen[2, "temperature"])
+    assert set(seen[2, "door_open"]) == {0} and max(seen[1, "seismic"]) < 1.0  # the shed lies off the road
+
+
+def test_modbus_messages_of_the_folder_hold_the_same_words(run):
+    rows = lines(run, "modbus-shed-sensor.jsonl")
+    for row in rows:
+        said = json.loads(row["text"])
+        values = {r["quantity"]: r["registers"] for r in said["readings"]}
+        t_s = (ns_from_text(row["received"]) - START_NS) / NS
+        is_open = 45 <= t_s < 75 or 235 <= t_s < 300
+        assert values["door_open"] == [int(is_open)] and said["unit"] == 1
+        low, high = values["illuminance"]
+        (lux,) = struct.unpack(">f", struct.pack(">HH", high, low))
+        assert (lux > 100) == is_open
