@@ -9,6 +9,7 @@ UDP has no TLS either, so it stays on loopback.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import time
@@ -24,6 +25,8 @@ from birddog.model import Frame
 from ingest.address import check_format, check_listen, is_loopback, written
 from ingest.intake import Intake, Result
 from ingest.sessions import new_session
+
+log = logging.getLogger(__name__)
 
 #: How long ``stop`` waits for what was read to be on disk and answered.
 STOP_PATIENCE_S = 3.0
@@ -106,6 +109,9 @@ class UdpListener:
         deadline = time.monotonic() + STOP_PATIENCE_S
         while (self._held or self.counts["acknowledged"] < self.counts["frames"]) and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
+        if self._held:
+            log.warning("%s: stopped with the intake full; %d messages that were read are not stored", self.name,
+                        len(self._held))
         sock, self._socket = self._socket, None
         sock.close()
         while self._peers:

@@ -12,6 +12,7 @@ Beyond loopback a listener needs mutual TLS: anybody who knows an IMEI could wri
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 import time
@@ -34,6 +35,8 @@ from ingest.intake import Intake, Result
 from ingest.sessions import new_session
 
 __all__ = ["TcpListener", "TcpSettings", "UdpListener", "UdpSettings"]
+
+log = logging.getLogger(__name__)
 
 #: How long ``stop`` waits for what was read to be on disk and answered.
 STOP_PATIENCE_S = 3.0
@@ -120,6 +123,10 @@ class TcpListener:
         deadline = time.monotonic() + STOP_PATIENCE_S
         while any(c.unfinished for c in self.connections) and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
+        lost = sum(c.waiting for c in self.connections)
+        if lost:
+            log.warning("%s: stopped with the intake full; %d messages that were read are neither stored nor answered",
+                        self.name, lost)
         for connection in list(self.connections):
             connection.end()
         while self.connections and time.monotonic() < deadline + 1.0:
@@ -327,6 +334,11 @@ class _Connection(asyncio.Protocol):
     def unfinished(self) -> bool:
         """Something that was read is not stored yet."""
         return self._outstanding > 0
+
+    @property
+    def waiting(self) -> int:
+        """Messages that were read and that the intake did not take yet."""
+        return sum(len(frames) for frames in self._waiting)
 
     def hold(self) -> None:
         """Read no more."""

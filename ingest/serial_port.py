@@ -150,9 +150,13 @@ class SerialPort:
                   channel=own.port, session=self._session, reject=piece.reject)
             for piece in pieces
         ]
-        if frames and intake.put(self, frames, stop=self._stop.is_set):
-            self.counts["frames"] += len(frames)
-            self.counts["rejects"] += sum(1 for frame in frames if frame.reject is not None)
+        if not frames:
+            return
+        if not intake.put(self, frames, stop=self._stop.is_set):
+            log.warning("%s: stopped with the intake full; %d messages were read and are not stored", self.name, len(frames))
+            return
+        self.counts["frames"] += len(frames)
+        self.counts["rejects"] += sum(1 for frame in frames if frame.reject is not None)
 
     def _answer(self, port: serial.Serial) -> None:
         while self._replies:
