@@ -361,7 +361,15 @@ class Connection(asyncio.BufferedProtocol):
             if not 0 < packet.keepalive_s <= settings.keepalive_max_s:
                 values[mqtt.SERVER_KEEP_ALIVE] = settings.keepalive_max_s
                 self.keepalive_s = float(settings.keepalive_max_s)
-        self.transport.write(mqtt.connack(level, mqtt.SUCCESS, mqtt.properties(values)))
+        answer = mqtt.connack(level, mqtt.SUCCESS, mqtt.properties(values))
+        if len(answer) > self._largest:
+            # a client that cannot even take this has nothing to do here, and must not be sent it
+            endpoint.refused_total += 1
+            self.closing = True
+            self._will = None
+            self.transport.abort()
+            return
+        self.transport.write(answer)
 
     def _subscribe(self, packet: mqtt.Subscribe) -> None:
         refused = mqtt.NOT_AUTHORIZED if self.level == 5 else 0x80
@@ -370,6 +378,8 @@ class Connection(asyncio.BufferedProtocol):
             if may_subscribe(self.identity, asked.text):
                 self.subscriptions |= {asked.text}
                 codes.append(min(asked.qos, 1))
+            elif self.level == 5 and not mqtt.filter_is_valid(asked.text):
+                codes.append(mqtt.BAD_FILTER)
             else:
                 codes.append(refused)
         self.transport.write(mqtt.suback(self.level, packet.packet_id, codes))

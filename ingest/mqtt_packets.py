@@ -34,6 +34,8 @@ SHUTTING_DOWN, BAD_AUTHENTICATION_METHOD, KEEP_ALIVE_TIMEOUT, TAKEN_OVER = 0x8B,
 BAD_FILTER, BAD_TOPIC, RECEIVE_MAXIMUM_EXCEEDED, BAD_ALIAS, TOO_LARGE = 0x8F, 0x90, 0x93, 0x94, 0x95
 QUOTA_EXCEEDED, QOS_NOT_SUPPORTED, NO_IDENTIFIERS = 0x97, 0x9B, 0xA1
 
+_PUBACK_CODES = frozenset((SUCCESS, 0x10, 0x80, 0x83, NOT_AUTHORIZED, BAD_TOPIC, 0x91, QUOTA_EXCEEDED, 0x99))
+
 #: How much of an offending packet is kept for the record.
 KEPT_OF_FAULT = 4096
 #: Topics remembered, so that an ordinary message's topic is checked once; longer ones are not remembered.
@@ -342,6 +344,11 @@ class Parser:
                     raise ProtocolError(MALFORMED, f"subscription options {options:#x}")
                 if options & 0x30 == 0x30 or (options & 4 and text.startswith("$share/")):
                     raise ProtocolError(PROTOCOL, f"subscription options {options:#x}")
+            if _CONTROL.search(text):
+                raise ProtocolError(MALFORMED, "a control character in a topic filter")
+            if self.level == 4 and not filter_is_valid(text):
+                # MQTT 5 has a reason code for this one filter (BAD_FILTER)
+                raise ProtocolError(BAD_FILTER, "a wildcard that does not stand alone in its level")
             filters.append(Filter(text, options & 3))
         if kind == SUBSCRIBE:
             return Subscribe(packet_id, tuple(filters))
@@ -353,6 +360,8 @@ class Parser:
         if self.level != 5:
             raise ProtocolError(MALFORMED, "PUBACK of a wrong length")
         code, at = data[at], at + 1
+        if code not in _PUBACK_CODES:
+            raise ProtocolError(PROTOCOL, f"PUBACK with reason {code:#x}")
         _to_end(data, at, end, PUBACK)
         return Puback(packet_id, code)
 
@@ -421,6 +430,8 @@ class Parser:
         if flags & 0x80:
             raw, at = _binary(data, at, end)
             username = _text(raw)
+            if _CONTROL.search(username):
+                raise ProtocolError(MALFORMED, "a control character in the user name")
         if flags & 0x40:
             password, at = _binary(data, at, end)
         if at != end:
@@ -429,6 +440,13 @@ class Parser:
             level=level, client_id=client_id, clean=flags & 2 != 0, keepalive_s=keepalive_s, will=will,
             username=username, password=password, properties=properties,
         )
+
+
+def filter_is_valid(text: str) -> bool:
+    """Whether the wildcards of a topic filter each stand alone in their level, and # in the last (4.7.1)."""
+    *levels, last = text.split("/")
+    alone = all(level == "+" or not ("+" in level or "#" in level) for level in levels)
+    return alone and (last in ("+", "#") or not ("+" in last or "#" in last))
 
 
 def _remaining(data: bytes, at: int, size: int) -> tuple[int, int]:
@@ -521,6 +539,8 @@ def _property(how: str, data: bytes, at: int, end: int) -> tuple[Any, int]:
             return raw, at
         text = _text(raw)
         if how == "topic":
+            if not text:
+                raise ProtocolError(PROTOCOL, "an empty response topic")
             _check_topic(text)
         if how == "pair":
             raw, at = _binary(data, at, end)

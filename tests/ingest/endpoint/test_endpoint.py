@@ -12,7 +12,7 @@ import pytest
 from birddog.directory import Directory
 from birddog.errors import UsageError
 from birddog.model import Device, Reject
-from ingest.permit import DirectoryPermit
+from ingest.permit import DirectoryPermit, covers
 
 OWN = "birddog/v1/tag1/toy"
 
@@ -387,6 +387,13 @@ def test_more_than_the_receive_maximum(serve, raw, wire):
     assert sum(f.device == "tag1" for f in served.frames) == 10
 
 
+def test_what_a_prefix_covers():
+    for prefix in ("a/b", "a/b/", "a/b/#"):
+        assert covers(prefix, "a/b") and covers(prefix, "a/b/c") and not covers(prefix, "a/bc") and not covers(prefix, "a")
+    for prefix in ("", "#", "/", "/#"):
+        assert not covers(prefix, "a") and not covers(prefix, "/a")
+
+
 def test_a_client_that_does_not_read_is_not_read(serve, raw, wire):
     served = serve()
     client = raw(served.port, "tag1")
@@ -414,6 +421,15 @@ def test_a_taken_port_is_one_line(serve):
     served = serve()
     with pytest.raises(UsageError, match=r"\Aendpoint.port: cannot listen on 127.0.0.1 port \d+: another program has it\Z"):
         serve(port=served.port)
+
+
+def test_the_same_port_again_after_connections_that_we_ended(serve, raw):
+    first = serve()
+    client = raw(first.port, "tag1")
+    first.wait(first.endpoint.stop())  # our side closes first: its sockets stay in TIME_WAIT
+    assert client.rest() == b""
+    again = serve(port=first.port)
+    assert raw(again.port, "tag1").connack == (0x20, b"\0\0")
 
 
 @pytest.mark.parametrize(

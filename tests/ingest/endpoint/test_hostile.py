@@ -83,6 +83,22 @@ def test_authentication_method_is_refused(serve, raw, wire):
     assert client.rest() == b""
 
 
+def test_a_client_that_takes_next_to_nothing(serve, raw, wire):
+    served = serve()
+    client = raw(served.port)
+    client.send(wire.connect("tag1", level=5, properties=b"\x27\0\0\0\2"))
+    assert client.rest() == b""
+    wire.until(lambda: served.status("connected") == 0)
+    assert served.status("refused_total") == 1 and served.frames == []
+
+
+def test_a_filter_that_is_none(serve, raw, wire):
+    served = serve()
+    client = raw(served.port, "tag1", level=5)
+    client.send(wire.packet(0x82, b"\0\1\0" + wire.text("a/+b") + b"\0" + wire.text("birddog/v1/tag1/receipt") + b"\0"))
+    assert client.packet() == (0x90, b"\0\1\0\x8f\0")
+
+
 def test_rubbish_beside_a_good_client(serve, raw, wire):
     served = serve()
     good = raw(served.port, "tag1")
