@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import msgspec
 
 from birddog import __version__
-from birddog.errors import BirddogError
+from birddog.errors import BirddogError, UsageError
 from birddog.journal import Counts, open_writer, path_of
 from birddog.model import Draft, Start, pack
+from devices.codec import Message
+from devices.formats import positions
 from ingest.desk import Desk
 from ingest.intake import Intake
 from ingest.replay import Capture, Replay
@@ -19,7 +22,7 @@ from opsroom.secret import refusal_key
 from tracking.presets import Presets
 
 #: Formats whose bytes name no device: the file's name stands for it.
-NAMELESS = ("nmea", "ubx")
+NAMELESS = ("nmea", "ubx", "positions")
 #: Entries a commit.
 ROWS = 5000
 
@@ -35,6 +38,13 @@ def take(files: list[Path], url: str, *, format_name: str, device: str) -> Count
         UsageError: a file or the format is wrong.
         JournalError: the journal is a live one, or in use.
     """
+    with tempfile.TemporaryDirectory(prefix="birddog-capture-") as folder:
+        if format_name == "positions":
+            files = [_in_time(file, Path(folder) / file.name) for file in files]
+        return _take(files, url, format_name, device)
+
+
+def _take(files: list[Path], url: str, format_name: str, device: str) -> Counts:
     replays = []
     for file in files:
         form = "jsonl" if file.suffix == ".jsonl" else "raw"
@@ -75,6 +85,29 @@ def _one(replay: Replay, desk: Desk) -> None:
         thread.join(10.0)
     if failed:
         raise failed[0]
+
+
+def _in_time(file: Path, made: Path) -> Path:
+    """A copy of a table of positions with its rows in order of time: exports are often sorted by vessel.
+
+    A row whose time cannot be read stays behind the row before it.  Holds the whole file in memory.
+    """
+    try:
+        rows = file.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", file=str(file)) from error
+    decoder = positions.Decoder()
+    keyed: list[tuple[int, bytes]] = []
+    last = -1
+    for row in rows:
+        decoded = decoder.decode(Message(payload=row))
+        if decoded.observations and decoded.observations[0].time_ns is not None:
+            last = decoded.observations[0].time_ns
+        keyed.append((last, row if row.endswith(b"\n") else row + b"\n"))
+    # the header, and what is wrong before the first good row, come first: their key is -1
+    keyed.sort(key=lambda pair: pair[0])
+    made.write_bytes(b"".join(row for _, row in keyed))
+    return made
 
 
 def _start(desk: Desk, time_ns: int) -> None:

@@ -45,6 +45,25 @@ def test_old_messages_keep_their_time_and_make_tracks(tmp_path):
     journal.close()
 
 
+def test_a_table_sorted_by_vessel_is_taken_in_order_of_time(tmp_path):
+    vessels = (("a", 0), ("b", 3))
+    rows = [f"{vessel},{T0 + 10 * i + offset},51.9{i:02d},4.{offset}1" for vessel, offset in vessels for i in range(30)]
+    rows.insert(20, "a,yesterday,51.9,4.01")
+    (tmp_path / "c.csv").write_text("id,t,lat,lon\n" + "\n".join(rows))
+    url = f"sqlite:///{tmp_path}/j.db"
+    counts = take([tmp_path / "c.csv"], url, format_name="positions", device="")
+    assert (counts.observations, counts.rejects) == (60, {"value": 1})
+    journal = open_reader(url)
+    times = [e.received_ns for e in journal.read(0)]
+    assert times == sorted(times)
+    picture = Picture(journal, tmp_path / "p")
+    while picture.step():
+        pass
+    picture.close()
+    assert sorted(t.tag_id for _, t in PictureReader(tmp_path / "p").tracks()) == ["a", "b"]
+    journal.close()
+
+
 def test_a_live_journal_and_a_missing_file_are_refused(tmp_path):
     live = f"sqlite:///{tmp_path}/live.db"
     open_writer(live, mode="live").close()
