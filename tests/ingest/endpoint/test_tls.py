@@ -7,7 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -166,15 +166,21 @@ def test_back_pressure_through_tls(serve, raw, wire, files, shake):
     served = serve(exercise=False, capacity=50, **files)
     client = raw(tls_port(served), "devA", wrap=shake("devA"))
     served.desk.stall()
-    sender = threading.Thread(
-        target=client.send, args=(b"".join(wire.publish("birddog/v1/devA/toy", b"x" * 4000, n) for n in range(1, 2001)),)
-    )
-    sender.start()
-    wire.until(lambda: served.endpoint.full and served.status("paused") == 1)
-    assert served.frames == []
+    data = b"".join(wire.publish("birddog/v1/devA/toy", b"x" * 4000, n) for n in range(1, 2001))
+    client.socket.setblocking(False)  # no second thread: one TLS connection must not be used by two at once
+    deadline = time.monotonic() + 20
+    while not (served.endpoint.full and served.status("paused") == 1):
+        assert time.monotonic() < deadline
+        try:
+            data = data[client.socket.send(data) :]
+        except ssl.SSLWantWriteError:
+            time.sleep(0.01)
+    assert served.frames == [] and data
     served.desk.open.set()
+    client.socket.setblocking(True)
+    client.socket.settimeout(20)
+    client.send(data)
     assert client.pubacks(2000) == list(range(1, 2001))
-    sender.join()
     assert served.desk.most_held < 200
 
 
