@@ -109,6 +109,22 @@ def update_position(x: State, e_m: float, n_m: float, r_ee: float, r_en: float, 
     )  # fmt: skip
 
 
+def blended(x: State, y: State, w: float) -> State:
+    """One Gaussian of the mixture (1 - w) x + w y: the same mean and covariance."""
+    if w <= 0.0:
+        return x
+    v = 1.0 - w
+    a, b, c, d = y[0] - x[0], y[1] - x[1], y[2] - x[2], y[3] - x[3]
+    k = v * w
+    return (
+        x[0] + w * a, x[1] + w * b, x[2] + w * c, x[3] + w * d,
+        v * x[4] + w * y[4] + k * a * a, v * x[5] + w * y[5] + k * a * b, v * x[6] + w * y[6] + k * a * c,
+        v * x[7] + w * y[7] + k * a * d, v * x[8] + w * y[8] + k * b * b, v * x[9] + w * y[9] + k * b * c,
+        v * x[10] + w * y[10] + k * b * d, v * x[11] + w * y[11] + k * c * c, v * x[12] + w * y[12] + k * c * d,
+        v * x[13] + w * y[13] + k * d * d,
+    )  # fmt: skip
+
+
 def _swapped(x: State) -> State:
     """The same state with position and velocity changed in place: an update of one is one of the other."""
     e, ve, n, vn, p00, p01, p02, p03, p11, p12, p13, p22, p23, p33 = x

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tracking.engine import (
     State,
+    blended,
     coefficients,
     floored,
     innovation,
@@ -19,7 +20,7 @@ from tracking.engine import (
 )
 
 __all__ = [
-    "floored", "innovation", "innovation_velocity", "positive", "predict", "rotated", "start", "update_position",
+    "blended", "floored", "innovation", "innovation_velocity", "positive", "predict", "rotated", "start", "update_position",
     "update_velocity",
 ]  # fmt: skip
 

@@ -3,8 +3,9 @@
 The values come from the journal's last ``start`` entry (rule 1 of the house: nothing outside the journal
 changes a track); what a ``start`` does not name has the default written here.  Motion: the velocity is a
 white-noise-driven process that decays with ``tau_s`` (0 = never: constant velocity); ``q`` is the spectral
-density of the acceleration noise in m²/s³.  Van and bus values: fitted by likelihood on other people's tracks
-(docs/tracking.md); the others follow from the speeds that a class reaches.
+density of the acceleration noise in m²/s³.  Two models run beside each other: calm (``q``) and agile (``q_agile``).
+Van and vessel: so that error and ellipse are right on other people's tracks (docs/tracking.md, Measured); the others
+follow from the speeds and turns of their class.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ class ClassPreset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """One class of object.
 
     Args:
-        q: acceleration noise, m²/s³.
+        q: acceleration noise while it holds its way, m²/s³.
+        q_agile: the same while it turns, starts or stops; 0: it never does (one model).
+        agile: how much of the time, and agile_s: for how long at a time.
         tau_s: time constant with which the velocity decays; 0: constant velocity.
         sigma_m: one sigma per axis of a fix that does not say its own.
         velocity_sigma_mps: one sigma per axis of a velocity that a device states (speed and course).
@@ -33,6 +36,9 @@ class ClassPreset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     q: Positive
+    q_agile: NotNegative = 0.0
+    agile: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.15
+    agile_s: Positive = 20.0
     tau_s: NotNegative = 0.0
     sigma_m: Positive = 10.0
     velocity_sigma_mps: Positive = 1.0
@@ -42,17 +48,22 @@ class ClassPreset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 DEFAULT_CLASSES: dict[str, ClassPreset] = {
-    "walker": ClassPreset(q=0.05, tau_s=60.0, sigma_m=8.0, velocity_sigma_mps=0.5, speed_sigma_mps=1.2, max_speed_mps=12.0),
-    "van": ClassPreset(q=1.0, tau_s=60.0, sigma_m=8.0, speed_sigma_mps=8.0, max_speed_mps=60.0),
-    "lorry": ClassPreset(q=0.4, tau_s=300.0, sigma_m=8.0, speed_sigma_mps=10.0, max_speed_mps=45.0),
-    "vessel": ClassPreset(q=0.01, tau_s=1800.0, sigma_m=10.0, velocity_sigma_mps=0.3, speed_sigma_mps=6.0, max_speed_mps=40.0),
-    "aircraft": ClassPreset(
-        q=4.0, tau_s=600.0, sigma_m=20.0, velocity_sigma_mps=2.0, speed_sigma_mps=80.0, max_speed_mps=350.0
+    "walker": ClassPreset(
+        q=0.02, q_agile=1.0, agile=0.2, tau_s=60.0, sigma_m=8.0, velocity_sigma_mps=0.5, speed_sigma_mps=2.0, max_speed_mps=12.0
     ),
-    "parcel": ClassPreset(q=0.5, tau_s=120.0, sigma_m=15.0, speed_sigma_mps=8.0, max_speed_mps=60.0),
-}
+    "van": ClassPreset(q=0.1, q_agile=6.0, agile=0.2, tau_s=40.0, sigma_m=8.0, speed_sigma_mps=8.0, max_speed_mps=60.0),
+    "lorry": ClassPreset(q=0.05, q_agile=3.0, agile=0.2, tau_s=120.0, sigma_m=8.0, speed_sigma_mps=10.0, max_speed_mps=45.0),
+    "vessel": ClassPreset(
+        q=0.002, q_agile=0.3, agile=0.1, agile_s=60.0, tau_s=1800.0, sigma_m=10.0, velocity_sigma_mps=0.3, speed_sigma_mps=6.0,
+        max_speed_mps=40.0,
+    ),
+    "aircraft": ClassPreset(
+        q=1.0, q_agile=25.0, tau_s=600.0, sigma_m=20.0, velocity_sigma_mps=2.0, speed_sigma_mps=80.0, max_speed_mps=350.0
+    ),
+    "parcel": ClassPreset(q=0.1, q_agile=6.0, agile=0.2, tau_s=60.0, sigma_m=15.0, speed_sigma_mps=8.0, max_speed_mps=60.0),
+}  # fmt: skip
 #: An object of which nothing is said.
-UNKNOWN = ClassPreset(q=1.0, tau_s=120.0, sigma_m=10.0, speed_sigma_mps=10.0, max_speed_mps=80.0)
+UNKNOWN = ClassPreset(q=0.1, q_agile=6.0, agile=0.2, tau_s=60.0, sigma_m=10.0, speed_sigma_mps=10.0, max_speed_mps=80.0)
 
 
 class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,7 +4,9 @@ A ``Core`` is all that the filter knows; ``advance(core, measurement)`` gives th
 goes in, a late measurement is handled by running the later ones again (``history``), to the same digits as if
 it had come in time.  A measurement that fails the gate is not used; refused fixes that agree with each other
 are followed beside the track (``alt``) and take it over after ``reinit_count`` in a row: one bad fix never
-harms, and a receiver that was wrong before, or a real jump, does not blind us for ever.
+harms, and a receiver that was wrong before, or a real jump, does not blind us for ever.  Where the class says so two
+models run beside each other, calm and agile, that differ in the acceleration noise; after each measurement they are
+one Gaussian again (first-order generalised pseudo-Bayes: Bar-Shalom, Li, Kirubarajan 2001, chapter 11.6).
 """
 
 from __future__ import annotations
@@ -69,12 +71,13 @@ class Core(msgspec.Struct, frozen=True, array_like=True):
     """The filter after a measurement.
 
     Args:
-        time_ns: of the last measurement, used or not: x is predicted to it.
+        time_ns: of the last measurement, used or not.
         lat0_deg, lon0_deg: the anchor of x, alt and spot.
-        updated_ns: of the last measurement that was used.
+        updated_ns: of the last measurement that was used: the time of x.
         spot_e, spot_n: where it last began to stay; moved_ns: when it last left such a spot.
         alt, alt_hits: what the refused fixes in a row say, and how many agree.
         run: refused fixes in a row; 0 after a used measurement.
+        agile: probability that it is turning, starting or stopping (``q_agile``).
         fixed: whether a device's own fix was ever used (not only reads and triggers at known places).
     """
 
@@ -93,6 +96,7 @@ class Core(msgspec.Struct, frozen=True, array_like=True):
     alt_ns: int = 0
     alt_hits: int = 0
     run: int = 0
+    agile: float = 0.0
     fixed: bool = False
 
 
@@ -139,19 +143,26 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     if core is None:
         return _begin(m, model), "began", 0.0
     engine, preset, presets = model.engine, model.preset, model.presets
-    x = engine.predict(core.x, (m.time_ns - core.time_ns) / NS, preset.q, preset.tau_s)
+    calm, agile, weight = _two(core, m.time_ns, model)
+    x = calm if agile is None else engine.blended(calm, agile, weight)
     z = _in_frame(core, m)
-    nis = math.inf if z is None else engine.innovation(x, z[0], z[1], z[2], z[3], z[4])[0]
+    # the gate is that of the model that expects most; what is told of a refused one is the same number
+    wide = calm if agile is None else agile
+    nis = math.inf if z is None else engine.innovation(wide, z[0], z[1], z[2], z[3], z[4])[0]
     if nis <= preset.gate:
-        x = _measured(engine, x, z, m, preset.gate)
-        return _settled(core, x, m, nis), "used", nis
+        if agile is None:
+            return _settled(core, _measured(engine, x, z, m, preset.gate), m, 0.0), "used", nis
+        weight = _judged(engine, calm, agile, weight, z)
+        calm, agile = _measured(engine, calm, z, m, preset.gate), _measured(engine, agile, z, m, preset.gate)
+        return _settled(core, engine.blended(calm, agile, weight), m, weight), "used", nis
     if z is not None and _plausible_jump(core, x, z, m, model):
         x = _fresh(engine, z, m, preset)
-        return _settled(core, x, m, nis, moved=True), "moved", nis
+        return _settled(core, x, m, 0.0, moved=True), "moved", nis
     refused = core.refused + 1
     if m.origin != "fix" or z is None:
         run = core.run + (m.origin == "fix")
-        return msgspec.structs.replace(core, time_ns=m.time_ns, x=x, refused=refused, run=run), "refused", nis
+        core = msgspec.structs.replace(core, time_ns=m.time_ns, refused=refused, run=run)
+        return core, "refused", nis
     # a fix that the track does not believe: does it agree with the refused ones before it?
     alt, hits = None, 1
     if core.alt is not None:
@@ -163,14 +174,36 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     if alt is None:
         alt = _fresh(engine, z, m, preset)
     if hits >= presets.reinit_count:
-        return _settled(core, alt, m, nis, moved=True), "moved", nis
+        return _settled(core, alt, m, 0.0, moved=True), "moved", nis
     return (
         msgspec.structs.replace(
-            core, time_ns=m.time_ns, x=x, refused=refused, run=core.run + 1, alt=alt, alt_ns=m.time_ns, alt_hits=hits
+            core, time_ns=m.time_ns, refused=refused, run=core.run + 1, alt=alt, alt_ns=m.time_ns, alt_hits=hits
         ),
         "refused",
         nis,
     )
+
+
+def _two(core: Core, time_ns: int, model: Model) -> tuple[State, State | None, float]:
+    """(calm prediction, agile one or None, probability of the agile one) at a time not before the Core's."""
+    preset, dt_s = model.preset, max(0, time_ns - core.updated_ns) / NS
+    calm = model.engine.predict(core.x, dt_s, preset.q, preset.tau_s)
+    if preset.q_agile == 0.0:
+        return calm, None, 0.0
+    weight = preset.agile + (core.agile - preset.agile) * math.exp(-dt_s / preset.agile_s)
+    return calm, model.engine.predict(core.x, dt_s, preset.q_agile, preset.tau_s), weight
+
+
+def _judged(engine: ModuleType, calm: State, agile: State, weight: float, z: tuple) -> float:
+    """The probability of the agile model after a measured position."""
+    nis0, det0 = engine.innovation(calm, z[0], z[1], z[2], z[3], z[4])
+    nis1, det1 = engine.innovation(agile, z[0], z[1], z[2], z[3], z[4])
+    if weight <= 0.0:
+        return 0.0
+    # the ratio of the likelihoods, bounded so that the weight stays within (0, 1)
+    log = 0.5 * (nis0 - nis1 + math.log(det0) - math.log(det1))
+    ratio = weight / (1.0 - weight) * math.exp(min(max(log, -50.0), 50.0))
+    return min(max(ratio / (1.0 + ratio), 0.0), 1.0 - 1e-9)
 
 
 def _in_frame(core: Core, m: Measurement) -> tuple | None:
@@ -205,7 +238,7 @@ def _plausible_jump(core: Core, x: State, z: tuple, m: Measurement, model: Model
     return math.hypot(z[0] - core.x[0], z[1] - core.x[2]) <= model.preset.max_speed_mps * gap_s + slack
 
 
-def _settled(core: Core, x: State, m: Measurement, nis: float, *, moved: bool = False) -> Core:
+def _settled(core: Core, x: State, m: Measurement, agile: float, *, moved: bool = False) -> Core:
     """The Core after a used measurement: movement noted, anchor moved where it is far."""
     spot_e, spot_n, moved_ns = core.spot_e, core.spot_n, core.moved_ns
     away = max(30.0, 3.0 * math.sqrt(max(x[4], x[11])))
@@ -224,14 +257,14 @@ def _settled(core: Core, x: State, m: Measurement, nis: float, *, moved: bool = 
     return Core(
         time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
         hits=core.hits + 1, refused=core.refused, spot_e=spot_e, spot_n=spot_n, moved_ns=moved_ns,
-        fixed=core.fixed or m.origin == "fix",
+        agile=agile, fixed=core.fixed or m.origin == "fix",
     )  # fmt: skip
 
 
 def predicted(core: Core, time_ns: int, model: Model) -> State:
     """x at a time not before the Core's, in the Core's frame."""
-    dt_s = max(0, time_ns - core.time_ns) / NS
-    return model.engine.predict(core.x, dt_s, model.preset.q, model.preset.tau_s)
+    calm, agile, weight = _two(core, time_ns, model)
+    return calm if agile is None else model.engine.blended(calm, agile, weight)
 
 
 def placed(core: Core, x: State) -> tuple[float, float, State]:

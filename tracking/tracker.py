@@ -114,7 +114,7 @@ class Tracker:
             self._told(live, "reacquired", m, book, f"position taken up again after {nis:.3g} of NIS")
         self._outliers(live, m, outcome, nis, newest, model, book)
         if m.origin == "tag_read":
-            self._parted(live, m, outcome, newest, book)
+            self._parted(live, m, outcome, newest, model, book)
         return outcome
 
     def _outliers(
@@ -131,11 +131,11 @@ class Tracker:
         elif outcome == "refused" and m.origin == "fix" and newest.run == 0:
             self._told(live, "outlier", m, book, f"late fix refused: NIS {nis:.3g} > {model.preset.gate:g}")
 
-    def _parted(self, live: LiveTrack, m: Measurement, outcome: Outcome, newest: Core, book: Book) -> None:
+    def _parted(self, live: LiveTrack, m: Measurement, outcome: Outcome, newest: Core, model: Model, book: Book) -> None:
         """One event from the first read away from the track to the next that fits."""
         s = live.state
         if outcome == "refused" and "parted" not in s.open_events:
-            lat, lon, _ = placed(newest, newest.x)
+            lat, lon, _ = placed(newest, predicted(newest, newest.time_ns, model))
             away_m = distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
             text = f"tag parted from its track: read by {m.device}, {away_m:.0f} m from it"
             s.open_events["parted"] = self._event(live, "parted", m, book, text)
