@@ -2,6 +2,9 @@
 
 The parser (``ingest.mqtt_packets``) judges the protocol, the ``Endpoint`` owns what connections
 share: the way to the desk, who is connected, the counters.  All of this runs on the loop's thread.
+
+A little over 400 lines because a connection's state is one class with slots: a thousand idle devices
+shall cost little, and a message shall cross few calls.
 """
 
 from __future__ import annotations
