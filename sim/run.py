@@ -7,6 +7,7 @@ is kept (``speed`` times life) and it goes on until ``stop`` is set.
 from __future__ import annotations
 
 import heapq
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -69,6 +70,7 @@ def play(
     Raises:
         UsageError: a target is wrong, missing or cannot be reached.
     """
+    entered_s = time.monotonic()  # the caller's start is now: what is slow below must not set the devices' clocks back
     if not speed > 0.0 or speed > 10_000.0:
         raise UsageError("wants a number above 0, at most 10000", field="--speed")
     s = scenarios.load(name) if isinstance(name, str) else name
@@ -83,6 +85,8 @@ def play(
     world = scenarios.build(s, seed)
     if for_s is None and not live:
         for_s = s.scenario.duration_s
+    everything = emissions(s, world, seed, start_ns)
+    first = next(everything)  # every device has measured once: what is slow to begin with is behind us
     emitters = emit.open_all(assigned)
     truth = None
     sent: dict[str, int] = {}
@@ -96,8 +100,8 @@ def play(
                 emitter.begin(start_ns, scenarios.registers(s, start_ns), watched=live and takes == {"scenes"})
         if say:
             say(f"{s.scenario.title}: {len(s.devices())} devices, seed {seed}")
-        clock = _Clock(speed, stop) if live else None
-        for emission in emissions(s, world, seed, start_ns):
+        clock = _Clock(speed, stop, entered_s) if live else None
+        for emission in itertools.chain((first,), everything):
             at_s = emission.at_ns / NS
             if for_s is not None and at_s > for_s:
                 at_s = for_s
@@ -126,8 +130,8 @@ def play(
 class _Clock:
     """Scenario time against life."""
 
-    def __init__(self, speed: float, stop: threading.Event):
-        self._speed, self._stop, self._begun = speed, stop, time.monotonic()
+    def __init__(self, speed: float, stop: threading.Event, begun_s: float):
+        self._speed, self._stop, self._begun = speed, stop, begun_s
 
     def now_s(self) -> float:
         """Seconds of the scenario that have passed."""

@@ -56,9 +56,9 @@ def test_score_rebuilds_what_is_missing_and_prints_the_four_figures(run):
     assert (folder / "j.db.picture").exists()
     assert found["steps"] == 24 and found["truths"] == 2 and found["tracks"] == 1
     assert found["missed_share"] == 0.5 and found["false_per_step"] == 0.0 and found["id_switches"] == 0
-    assert found["loc_rmse_m"] < 1.0
-    assert 70.7 < found["gospa_m"] < 71.5  # sqrt(100² / 2) for the ship that nobody reports
-    assert found["inside_95"] == 1.0 and found["nees"] < 0.5 and found["estimates"] == 25
+    assert found["loc_rmse_m"] < 5.0
+    assert 70.7 < found["gospa_m"] < 72.5  # sqrt(100² / 2) for the ship that nobody reports
+    assert found["inside_95"] == 1.0 and found["nees"] < 2.0 and found["estimates"] == 25
     ran = birddog("sim", "score", "--truth", str(folder / "truth.csv"), "--journal", url)
     for words in ("GOSPA", "ID switches", "NEES", "inside 95 %", "van ", "ship "):
         assert words in ran.stdout
