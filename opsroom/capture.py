@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -12,11 +15,11 @@ import msgspec
 from birddog import __version__
 from birddog.errors import BirddogError, UsageError
 from birddog.journal import Counts, open_writer, path_of
-from birddog.model import Draft, Start, pack
+from birddog.model import Draft, Frame, Start, pack
 from devices.codec import Message
 from devices.formats import positions
 from ingest.desk import Desk
-from ingest.intake import Intake
+from ingest.intake import Intake, Result
 from ingest.replay import Capture, Replay
 from opsroom.secret import refusal_key
 from tracking.presets import Presets
@@ -28,7 +31,7 @@ ROWS = 5000
 
 
 def take(files: list[Path], url: str, *, format_name: str, device: str) -> Counts:
-    """Read files into a journal, each entry at the time that its capture says; what the journal holds then.
+    """Read files into a journal, merged in order of time; what the journal holds then.
 
     Args:
         files: captures of one format; ``.jsonl``: lines as `birddog decode --jsonl` takes them.
@@ -53,15 +56,30 @@ def _take(files: list[Path], url: str, format_name: str, device: str) -> Counts:
     writer = open_writer(url, mode="exercise")
     try:
         desk = Desk(writer, exercise=True, refusal_key=refusal_key(path_of(url)), clock="frames")
-        for replay in replays:
-            _one(replay, desk)
+        streams = [_frames(replay) for replay in replays]
+        merged = heapq.merge(*streams, key=lambda frame: frame.received_ns)
+        source = _File()
+        while batch := list(itertools.islice(merged, ROWS)):
+            if writer.last_seq() == 0:
+                _start(desk, batch[0].received_ns)
+            desk.take([(source, batch)], time.time_ns())
         return writer.counts()
     finally:
         writer.close()
 
 
-def _one(replay: Replay, desk: Desk) -> None:
-    intake = Intake()
+class _File:
+    """The source of frames that nobody waits to have acknowledged: the file is still there."""
+
+    name = "file"
+
+    def acknowledge(self, results: list[Result]) -> None:
+        """Nothing to tell."""
+
+
+def _frames(replay: Replay) -> Iterator[Frame]:
+    """A capture's frames as they are read, a bounded number ahead."""
+    intake = Intake(ROWS)
     failed: list[BirddogError] = []
 
     def read() -> None:
@@ -73,13 +91,16 @@ def _one(replay: Replay, desk: Desk) -> None:
     thread = threading.Thread(target=read, name=replay.name, daemon=True)
     thread.start()
     try:
-        while thread.is_alive() or intake.held:
+        while True:
+            alive = thread.is_alive()
             items = intake.take(ROWS, 0.05)
-            if items and desk.journal.last_seq() == 0:
-                first = next(item for item in items if isinstance(item, tuple))
-                _start(desk, first[1][0].received_ns)
-            if items:
-                desk.take(items, time.time_ns())
+            for item in items:
+                if isinstance(item, tuple):
+                    yield from item[1]
+                    # "taken over": the reader of the file ends when all of it is
+                    replay.acknowledge([Result(frame, "stored") for frame in item[1]])
+            if not items and not alive:
+                break
     finally:
         replay.stop()
         thread.join(10.0)
