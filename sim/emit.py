@@ -29,7 +29,13 @@ MODULES = {
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """Where something goes: ``transport`` or ``folder``; ``path`` of a pty's link or a folder."""
+    """Where something goes.
+
+    Args:
+        kind: the transport, or ``folder``.
+        path: of a pty's link or a folder.
+        certs: for TLS: a folder with ``ca.pem`` and, a device, ``ID.pem`` and ``ID.key``.
+    """
 
     text: str
     kind: str
@@ -37,6 +43,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     tls: bool = False
     path: str = ""
+    certs: str = ""
 
 
 class Emitter(Protocol):
@@ -49,8 +56,11 @@ class Emitter(Protocol):
         ...
 
 
-def parse(text: str) -> Target:
+def parse(text: str, certs: str = "") -> Target:
     """A target as it is written on the command line.
+
+    Args:
+        certs: the folder of certificates for ``mqtts://``.
 
     Raises:
         UsageError: it is none of the forms.
@@ -75,7 +85,7 @@ def parse(text: str) -> Target:
         raise UsageError(f"{text!r}: wants {parts.scheme}://host:port", field="--to")
     if parts.username or parts.path.strip("/") or parts.query or parts.fragment:
         raise UsageError(f"{text!r}: only host and port", field="--to")
-    return Target(text=text, kind=kind, host=parts.hostname, port=port, tls=parts.scheme == "mqtts")
+    return Target(text=text, kind=kind, host=parts.hostname, port=port, tls=parts.scheme == "mqtts", certs=certs)
 
 
 def assign(s: Scenario, targets: Iterable[Target]) -> dict[Transport, Target]:

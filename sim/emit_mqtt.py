@@ -1,12 +1,15 @@
 """MQTT as a target: one paho client a device, QoS 1, a bounded window of messages in flight.
 
-The client id is the device's identity, as on the plain port of the endpoint.  A lost connection is taken up again by
+The client id is the device's identity, as on the plain port of the endpoint; with TLS each device shows its own
+certificate.  A lost connection is taken up again by
 paho and what was not acknowledged is sent again, marked DUP.
 """
 
 from __future__ import annotations
 
+import socket
 import time
+from pathlib import Path
 
 from birddog.errors import UsageError
 from sim.emission import Emission
@@ -14,6 +17,7 @@ from sim.emit import Target
 
 IN_FLIGHT = 100
 KEEP_ALIVE_S = 30
+CONNECT_S = 5.0
 
 
 class MqttEmitter:
@@ -24,9 +28,10 @@ class MqttEmitter:
         self._clients: dict[str, object] = {}
         self._pending: dict[str, list] = {}
         self.acknowledged = 0
-        # fail at once, in words, where nobody listens
-        self._client("birddog-sim")
-        self._drop("birddog-sim")
+        try:  # fail at once, in words, where nobody listens
+            socket.create_connection((target.host, target.port), timeout=CONNECT_S).close()
+        except OSError as error:
+            raise UsageError(f"{target.text}: cannot connect: {error}", field="--to") from error
 
     def send(self, emission: Emission) -> None:
         """Publish with QoS 1; the answer is counted later."""
@@ -63,15 +68,28 @@ class MqttEmitter:
             client.max_queued_messages_set(0)
             client.reconnect_delay_set(1, 5)
             if self._target.tls:
-                client.tls_set()
+                self._prove(client, name)
             try:
                 client.connect(self._target.host, self._target.port, keepalive=KEEP_ALIVE_S)
-            except OSError as error:
-                raise UsageError(f"{self._target.text}: cannot connect: {error}", field="--to") from error
+            except OSError as error:  # ssl's own errors are OSErrors
+                raise UsageError(f"{self._target.text}: {name}: cannot connect: {error}", field="--to") from error
             client.loop_start()
             self._clients[name] = client
             self._pending[name] = []
         return client
+
+    def _prove(self, client, name: str) -> None:
+        """Mutual TLS: the device shows the certificate of its name; without a folder only the server proves itself."""
+        if not self._target.certs:
+            client.tls_set()
+            return
+        folder = Path(self._target.certs)
+        try:
+            client.tls_set(ca_certs=folder / "ca.pem", certfile=folder / f"{name}.pem", keyfile=folder / f"{name}.key")
+        except FileNotFoundError as error:
+            raise UsageError(f"{folder}: wants ca.pem, {name}.pem and {name}.key", field="--certs") from error
+        except OSError as error:
+            raise UsageError(f"{folder}: of {name}: {error}", field="--certs") from error
 
     def _drop(self, name: str) -> None:
         client = self._clients.pop(name)

@@ -53,6 +53,7 @@ def play(
     truth_path: str | Path | None = None,
     for_s: float | None = None,
     say: Callable[[str], None] | None = None,
+    certs: str = "",
 ) -> Played:
     """Play a scenario until it ends or ``stop`` is set; may run in a child process.
 
@@ -66,6 +67,7 @@ def play(
         truth_path: where the truth is written.
         for_s: scenario seconds to play; None: its duration into a folder, for ever against live targets.
         say: gets words of progress.
+        certs: for ``mqtts://``: a folder with ``ca.pem`` and, a device, ``ID.pem`` and ``ID.key``.
 
     Raises:
         UsageError: a target is wrong, missing or cannot be reached.
@@ -74,7 +76,7 @@ def play(
     if not speed > 0.0 or speed > 10_000.0:
         raise UsageError("wants a number above 0, at most 10000", field="--speed")
     s = scenarios.load(name) if isinstance(name, str) else name
-    aims = [emit.parse(t) for t in targets]
+    aims = [emit.parse(t, certs) for t in targets]
     assigned = emit.assign(s, aims)
     live = emit.is_live(aims)
     if start_ns is None:

@@ -27,6 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run_.add_argument("--start", metavar="TIME", help="when it begins (default: a fixed time for files, now for live targets)")
     run_.add_argument("--for", dest="for_s", type=float, metavar="SECONDS",
                       help="scenario seconds to play (default: the scenario's duration for files, until stopped for live)")
+    run_.add_argument("--certs", metavar="DIR", default="",
+                      help="for mqtts://: a folder with ca.pem and, a device, ID.pem and ID.key")
     run_.add_argument("--truth", metavar="FILE", help="write where everything really was, every second (CSV)")
     load = actions.add_parser("load", help="many devices, and how many messages a second come back acknowledged")
     load.add_argument("--devices", type=int, default=100, metavar="N", help="connections (default 100)")
@@ -112,7 +114,7 @@ def _run(args: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     played = play(args.scenario, args.to, seed=args.seed, start_ns=start_ns, speed=args.speed, stop=stop,
-                  truth_path=args.truth, for_s=args.for_s, say=say)
+                  truth_path=args.truth, for_s=args.for_s, say=say, certs=args.certs)
     counts = ", ".join(f"{n} {transport}" for transport, n in played.sent.items()) or "nothing"
     say(f"sent in {played.seconds:.0f} s of the scenario: {counts}")
     for remark in played.remarks:

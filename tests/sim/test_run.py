@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import getpass
 import hashlib
 import json
 import os
@@ -33,13 +34,18 @@ def birddog(*args: str, seed: str = "0", **more) -> subprocess.CompletedProcess:
 
 
 @contextmanager
-def mosquitto():
+def mosquitto(config: str = ""):
+    """A broker on a free port; ``config``: a file for it, with PORT where the port belongs."""
     if shutil.which("mosquitto") is None and not Path("/usr/sbin/mosquitto").exists():
         pytest.skip("Mosquitto is not installed")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    broker = subprocess.Popen([shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-p", str(port)],
+    words = ["-p", str(port)]
+    if config:
+        Path(config).write_text(Path(config).read_text().replace("PORT", str(port)))
+        words = ["-c", config]
+    broker = subprocess.Popen([shutil.which("mosquitto") or "/usr/sbin/mosquitto", *words],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     try:
         deadline = time.monotonic() + 10
@@ -256,6 +262,46 @@ def test_mqtt_carries_what_the_files_hold(tmp_path):
         listener.loop_stop()
     assert played.remarks == () and played.sent == {"mqtt": len(wanted)}
     assert sorted(got) == sorted(wanted)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """A folder as --certs wants it, with the server's pair, made by the openssl command."""
+    if shutil.which("openssl") is None:
+        pytest.skip("the openssl command is absent")
+    folder = tmp_path_factory.mktemp("certs")
+
+    def openssl(*words: str) -> None:
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl("req", "-x509", *new, "-days", "2", "-subj", "/CN=ca", "-keyout", "ca.key", "-out", "ca.pem")
+    for name in ("server", *(d.id for d in only_phones().phone)):
+        openssl("req", *new, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr",
+                "-addext", "subjectAltName=IP:127.0.0.1")  # fmt: skip
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+                "-copy_extensions", "copy", "-out", f"{name}.pem")  # fmt: skip
+    return folder
+
+
+@pytest.mark.broker
+def test_mqtts_shows_each_devices_certificate(certificates, tmp_path):
+    """The broker lets a device publish only to topics with the name in its certificate, so a swap would be lost."""
+    (tmp_path / "acl").write_text("pattern write birddog/v1/%u/owntracks\npattern write owntracks/+/%u\n")
+    (tmp_path / "conf").write_text(
+        f"listener PORT 127.0.0.1\ncafile {certificates}/ca.pem\ncertfile {certificates}/server.pem\n"
+        f"keyfile {certificates}/server.key\nrequire_certificate true\nuse_identity_as_username true\nacl_file {tmp_path}/acl\n"
+        f"user {getpass.getuser()}\n"
+    )
+    with mosquitto(str(tmp_path / "conf")) as port:
+        to = [f"mqtts://127.0.0.1:{port}"]
+        played = play(only_phones(), to, seed=3, for_s=30.0, start_ns=START_NS, speed=100.0, certs=str(certificates))
+        assert played.remarks == () and played.sent["mqtt"] > 8
+        with pytest.raises(UsageError, match=r"wants ca\.pem, .* and .*\.key"):
+            play(only_phones(), to, seed=3, for_s=30.0, start_ns=START_NS, speed=100.0, certs=str(tmp_path))
+        ran = birddog("sim", "run", "harbour", "--to", to[0], "--to", str(tmp_path / "rest"))  # our CA is not the system's
+        assert ran.returncode == 2 and "cannot connect" in ran.stderr and "certificate" in ran.stderr
+        assert "Traceback" not in ran.stderr
 
 
 @pytest.mark.broker
