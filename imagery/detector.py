@@ -39,6 +39,8 @@ class Response(Protocol):
 
     over: np.ndarray
     """bool (h, w): what is above the threshold."""
+    grown: np.ndarray
+    """bool (h, w): what belongs to an object if it touches such a pixel; may be ``over`` itself."""
     judged: np.ndarray | None
     """bool (h, w): what could be judged at all; None = everything."""
 
@@ -57,6 +59,11 @@ class Dense(msgspec.Struct):
     scores: np.ndarray
     over: np.ndarray
     judged: np.ndarray | None
+
+    @property
+    def grown(self) -> np.ndarray:
+        """The same pixels."""
+        return self.over
 
     def at(self, row: np.ndarray, col: np.ndarray) -> np.ndarray:
         """Scores of single pixels."""

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 #: Side of the square that closes gaps.
-CLOSE_PX = 7
+CLOSE_PX = 5
 _CELL = 8
 _TOUCHING = np.ones((3, 3), bool)
 
@@ -21,7 +21,7 @@ _TOUCHING = np.ones((3, 3), bool)
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """One object in scene pixels; ``col`` and ``row`` are its centre, ``bbox`` (c0, r0, c1, r1) is half open.
 
-    ``first`` is its first pixel in reading order, (row, col): whoever owns that pixel owns the object.
+    ``first`` is its first pixel above the threshold in reading order, (row, col): whoever owns that pixel owns the object.
     ``axis`` is the direction of the longer axis as (col, row) components.
     """
 
@@ -51,6 +51,7 @@ def closed(mask: np.ndarray) -> np.ndarray:
 
 def find(
     over: np.ndarray,
+    grown: np.ndarray,
     score_at: Callable[[np.ndarray, np.ndarray], np.ndarray],
     *,
     judged: np.ndarray | None,
@@ -61,10 +62,11 @@ def find(
     least_px: int,
     seed: tuple[int, int] | None = None,
 ) -> Iterator[Found]:
-    """The objects with their first pixel in the core, and those with any pixel there that may go on elsewhere.
+    """The objects with their first ``over`` pixel in the core, and those with any there that may go on elsewhere.
 
     Args:
-        over: ``(h, w)``, a window whose corner is at ``origin`` (row, col), a multiple of 8.
+        over: ``(h, w)``, a window whose corner is at ``origin`` (row, col), a multiple of 8: every object has such a pixel.
+        grown: ``(h, w)``, the pixels that objects are made of; it holds ``over``.
         score_at: scores of window pixels (row, col).
         judged: what could be judged, None = all: an object beside something else is truncated.
         scene: (height, width) of the whole.
@@ -77,44 +79,60 @@ def find(
 
     r0, c0 = origin
     t = (trusted[0] - r0, trusted[1] - c0, trusted[2] - r0, trusted[3] - c0)
-    part = np.zeros((-(-t[2] // _CELL) * _CELL, -(-t[3] // _CELL) * _CELL), bool)
-    part[t[0] : t[2], t[1] : t[3]] = over[t[0] : t[2], t[1] : t[3]]
-    cells = (part.view(np.uint64) != 0).reshape(part.shape[0] // _CELL, _CELL, -1).any(axis=1)
-    groups, count = ndimage.label(cells, _TOUCHING)
+    part, hits = _cut(grown, t), _cut(over, t)
+    groups, count = ndimage.label(_any(part), _TOUCHING)
     if not count:
         return
-    for number, where in enumerate(ndimage.find_objects(groups), 1):
+    boxes = ndimage.find_objects(groups)
+    # most groups are single pixels of background that reach the lower level only
+    for number in np.unique(groups[_any(hits)]):
+        where = boxes[number - 1]
         rows, cols = (slice(s.start * _CELL, s.stop * _CELL) for s in where)
         if r0 + rows.stop <= core[0] or r0 + rows.start >= core[2] or c0 + cols.stop <= core[1] or c0 + cols.start >= core[3]:
             continue
         if seed is not None and groups[(seed[0] - r0) // _CELL, (seed[1] - c0) // _CELL] != number:
             continue
         mine = part[rows, cols]
-        if cells[where].sum() != (groups[where] == number).sum():
-            mine = mine & np.repeat(np.repeat(groups[where] == number, _CELL, 0), _CELL, 1)
+        own = groups[where] == number
+        if not own.all():
+            mine = mine & np.repeat(np.repeat(own, _CELL, 0), _CELL, 1)
         if mine.all():
             shape = mine
         else:
             shape = closed(mine)
-        labels, found = ndimage.label(shape, _TOUCHING)
+        labels, _ = ndimage.label(shape, _TOUCHING)
         for label, box in enumerate(ndimage.find_objects(labels), 1):
             if seed is not None and labels[seed[0] - r0 - rows.start, seed[1] - c0 - cols.start] != label:
                 continue
-            object_ = _measure(labels[box] == label, mine[box], (rows.start + box[0].start, cols.start + box[1].start),
-                               score_at, judged, origin, scene, trusted)
-            if seed is not None:
+            whole = labels[box] == label
+            at = rows.start + box[0].start, cols.start + box[1].start
+            hit_row, hit_col = np.nonzero(whole & hits[rows, cols][box])
+            hit_row, hit_col = hit_row + (at[0] + r0), hit_col + (at[1] + c0)
+            inside = (hit_row >= core[0]) & (hit_row < core[2]) & (hit_col >= core[1]) & (hit_col < core[3])
+            if not inside.any():
+                continue
+            first = int(hit_row[0]), int(hit_col[0])
+            object_ = _measure(whole, mine[box], first, at, score_at, judged, origin, scene, trusted)
+            if seed is not None or not object_.complete or (inside[0] and object_.pixels >= least_px):
                 yield object_
-            elif object_.complete:
-                row, col = object_.first
-                if object_.pixels >= least_px and core[0] <= row < core[2] and core[1] <= col < core[3]:
-                    yield object_
-            elif _meets(object_.bbox, core) and _inside_any(labels[box] == label, object_.bbox, core):
-                yield object_
+
+
+def _cut(a: np.ndarray, area: tuple[int, int, int, int]) -> np.ndarray:
+    """The array with everything outside an area False, up to a multiple of _CELL a side."""
+    out = np.zeros((-(-area[2] // _CELL) * _CELL, -(-area[3] // _CELL) * _CELL), bool)
+    out[area[0] : area[2], area[1] : area[3]] = a[area[0] : area[2], area[1] : area[3]]
+    return out
+
+
+def _any(a: np.ndarray) -> np.ndarray:
+    """Which cells of _CELL x _CELL hold anything."""
+    return (a.view(np.uint64) != 0).reshape(a.shape[0] // _CELL, _CELL, -1).any(axis=1)
 
 
 def _measure(
     shape: np.ndarray,
     raw: np.ndarray,
+    first: tuple[int, int],
     at: tuple[int, int],
     score_at: Callable[[np.ndarray, np.ndarray], np.ndarray],
     judged: np.ndarray | None,
@@ -123,9 +141,8 @@ def _measure(
     trusted: tuple[int, int, int, int],
 ) -> Found:
     row, col = np.nonzero(shape)
-    first = (int(row[0]) + at[0] + origin[0], int(col[0]) + at[1] + origin[1])
-    hit_row, hit_col = np.nonzero(shape & raw)
-    scores = np.asarray(score_at(hit_row + at[0], hit_col + at[1]), np.float64)
+    own_row, own_col = np.nonzero(shape & raw)
+    scores = np.asarray(score_at(own_row + at[0], own_col + at[1]), np.float64)
     r0, c0 = at[0] + origin[0], at[1] + origin[1]
     bbox = (c0, r0, c0 + shape.shape[1], r0 + shape.shape[0])
     # the trusted area's border is no border where the scene ends there
@@ -145,21 +162,13 @@ def _measure(
     angle = 0.5 * np.arctan2(2.0 * rc, cc - rr)
     ax, ay = float(np.cos(angle)), float(np.sin(angle))
     along, across = dc * ax + dr * ay, -dc * ay + dr * ax
+    # of the rectangle with these second moments: a speckle that hangs on makes a ship hardly longer
+    length, width = (float(np.sqrt(12.0 * (d * d).mean() + 1.0)) for d in (along, across))
     return Found(
         first=first, bbox=bbox, pixels=int(row.size), col=c0 + mc + 0.5, row=r0 + mr + 0.5,
-        length_px=float(np.ptp(along)) + 1.0, width_px=float(np.ptp(across)) + 1.0, axis=(ax, ay),
+        length_px=length, width_px=width, axis=(ax, ay),
         score=float(scores.max()), mean_score=float(scores.mean()), truncated=bool(cut), complete=not ends,
     )
-
-
-def _meets(bbox: tuple[int, int, int, int], area: tuple[int, int, int, int]) -> bool:
-    return bbox[0] < area[3] and bbox[2] > area[1] and bbox[1] < area[2] and bbox[3] > area[0]
-
-
-def _inside_any(shape: np.ndarray, bbox: tuple[int, int, int, int], area: tuple[int, int, int, int]) -> bool:
-    rows = slice(max(area[0] - bbox[1], 0), max(area[2] - bbox[1], 0))
-    cols = slice(max(area[1] - bbox[0], 0), max(area[3] - bbox[0], 0))
-    return bool(shape[rows, cols].any())
 
 
 def _slide(a: np.ndarray, size: int, axis: int, grow: bool) -> np.ndarray:

@@ -25,17 +25,17 @@ class RasterOut:
     Args:
         path: where it shall be; an older file is replaced.
         dtype, nodata: of its pixels.
-        tile: windows begin on multiples of this (itself a multiple of 64).
+        tile: (height, width); windows begin on multiples of these, which are multiples of 64.
 
     Raises:
         UsageError: it cannot be written.
     """
 
-    def __init__(self, path: str | Path, scene: Scene, *, dtype: str, nodata: float, tile: int):
+    def __init__(self, path: str | Path, scene: Scene, *, dtype: str, nodata: float, tile: tuple[int, int]):
         self.path = Path(path)
         self._lock = threading.Lock()
         self._made = self.path.with_name(f".{self.path.name}.{secrets.token_hex(6)}.tmp")
-        side = math.gcd(tile, 256)
+        side = math.gcd(*tile, 256)
         how = {"driver": "GTiff", "width": scene.width, "height": scene.height, "count": 1, "dtype": dtype, "nodata": nodata,
                "tiled": True, "blockxsize": side, "blockysize": side, "compress": "deflate", "zlevel": 1, "bigtiff": "if_safer"}
         if scene.placing:

@@ -3,8 +3,9 @@
 A window's task reads core and halo itself, with a handle of its own, and gives back a small table; nothing
 else goes between tasks, and Dask never holds the scene.  What a detector needs to know of the whole scene it
 learns beforehand from windows on a fixed grid, and an object that goes on beyond a window is read again in a
-larger one, so that flags and scores do not depend on the tile.  An object belongs to the tile that holds its
-first pixel in reading order: there is always exactly one (a centre may lie in a tile that sees nothing of it).
+larger one, so that flags and scores do not depend on the tile.  An object belongs to the tile that holds its first
+pixel above the threshold in reading order: there is always exactly one (a centre may lie in a tile that sees
+nothing of it).
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ def scan(
         detector: ``cfar``, ``rx`` or ``ir-mad``.
         pfa: the false-alarm rate of a pixel; None takes the detector's own.
         before: the earlier scene, for a detector of change.
-        tile: side of a window's core in px; rounded to a multiple of 64 and kept within the memory budget.
+        tile: a window's core holds tile² px, rounded to multiples of 64 and kept within the memory budget.
         threads: None takes at most 2.
         mask, scores: files to write; see docs/imagery.md.
 
@@ -181,7 +182,7 @@ def scan(
     try:
         for file, dtype, nodata in ((mask, "uint8", 255), (scores, "float32", math.nan)):
             if file is not None:
-                outs.append(RasterOut(file, scene, dtype=dtype, nodata=nodata, tile=side))
+                outs.append(RasterOut(file, scene, dtype=dtype, nodata=nodata, tile=_core_size(side)))
         table = _run(job, workers, outs[0] if mask is not None else None, outs[-1] if scores is not None else None)
         for file, stamp in zip(files, stamps, strict=True):
             if _stamp(file) != stamp:
@@ -269,7 +270,7 @@ def _side(tile: int, scene: Scene, kernel: Any, workers: int, scores: bool) -> i
     """The core's side that is used: the tile asked for, as far as the windows of all threads fit the budget."""
     planes = _planes(scene, kernel)
     each = 4 * planes * (1 if kernel.BANDS == "grey" else 3) + 8 + (12 if scores else 0)
-    most = int(math.sqrt(WINDOW_BYTES / workers / each)) - 2 * kernel.HALO_PX
+    most = int(math.sqrt(WINDOW_BYTES / workers / each)) - 3 * kernel.HALO_PX
     return max(64, min(-(-tile // 64) * 64, most // 64 * 64))
 
 
@@ -314,16 +315,22 @@ def _samples(scene: Scene, source: _Source, kernel: Any) -> list[contract.Sample
     return out
 
 
+def _core_size(side: int) -> tuple[int, int]:
+    """(height, width) of a core: side² pixels, four times as wide as high, on the 64 px grid."""
+    return max(64, side // 2 // 64 * 64), -(-2 * side // 64) * 64
+
+
 def _runs(scene: Scene, side: int, workers: int) -> list[list[Area]]:
-    """The cores, in runs of neighbours: a run has one handle, and its cache holds the next window's halo."""
-    cores = [(r, c, min(r + side, scene.height), min(c + side, scene.width))
-             for r in range(0, scene.height, side) for c in range(0, scene.width, side)]
-    across = math.ceil(scene.width / side)
-    rows = math.ceil(scene.height / side)
-    length = across if workers == 1 or rows >= 2 * workers else max(1, math.ceil(len(cores) / (2 * workers)))
-    if workers == 1 and scene.driver != "GTiff":
-        return [cores]
-    return [cores[i : i + length] for i in range(0, len(cores), length)]
+    """The cores, in runs down the scene: a run has one handle, and its cache holds the halo of the window below."""
+    high, wide = _core_size(side)
+    wide = min(wide, -(-scene.width // 64) * 64)
+    columns = [[(r, c, min(r + high, scene.height), min(c + wide, scene.width)) for r in range(0, scene.height, high)]
+               for c in range(0, scene.width, wide)]
+    if scene.driver != "GTiff":
+        return [[core for column in columns for core in column]]
+    pieces = math.ceil(workers / len(columns))
+    length = math.ceil(len(columns[0]) / pieces)
+    return [column[i : i + length] for column in columns for i in range(0, len(column), length)]
 
 
 def _run(job: _Job, workers: int, mask: RasterOut | None, scores: RasterOut | None) -> _Table:
@@ -420,8 +427,8 @@ def _objects(job: _Job, source: _Source, response: contract.Response, origin: tu
     """The objects that belong to this core, whole."""
     again: set[tuple[int, int]] = set()
     for found in objects.find(
-        response.over, response.at, judged=response.judged, origin=origin, scene=(job.scene.height, job.scene.width),
-        trusted=trusted, core=core, least_px=job.least_px,
+        response.over, response.grown, response.at, judged=response.judged, origin=origin,
+        scene=(job.scene.height, job.scene.width), trusted=trusted, core=core, least_px=job.least_px,
     ):
         whole: objects.Found | None = found
         if not found.complete:
@@ -444,8 +451,8 @@ def _whole(job: _Job, source: _Source, seen: objects.Found) -> objects.Found | N
                 min((-(-r1 // grid) + 1) * grid, job.scene.height), min((-(-c1 // grid) + 1) * grid, job.scene.width))
         response, origin, trusted = _look(job, source, core)
         larger = list(objects.find(
-            response.over, response.at, judged=response.judged, origin=origin, scene=(job.scene.height, job.scene.width),
-            trusted=trusted, core=core, least_px=1, seed=seen.first,
+            response.over, response.grown, response.at, judged=response.judged, origin=origin,
+            scene=(job.scene.height, job.scene.width), trusted=trusted, core=core, least_px=1, seed=seen.first,
         ))
         if not larger:
             raise AssertionError("an object vanished when it was read again")

@@ -1,7 +1,8 @@
 """The far tail of a detector's score on background: a generalised Pareto fit that targets do not bend.
 
 A scene's scores are background plus an unknown share of targets, which lie further out.  The fit is made on the
-scores between the level that 1 % of the background exceeds and a cut, as a *truncated* generalised Pareto, so
+scores between the level that a small share of the background exceeds (1 %, less where there are samples enough for
+a far threshold) and a cut, as a *truncated* generalised Pareto, so
 that what lies beyond the cut has no say; the cut is then moved to where the fit expects only a few more
 background pixels, and so on until it stays.  Coles, An Introduction to Statistical Modeling of Extreme Values
 (2001), section 4.3.
@@ -14,8 +15,10 @@ import math
 import msgspec
 import numpy as np
 
-#: The share of the background that the tail describes.
-TAIL = 0.01
+#: The share of the background that the tail describes: the smaller, the less it is bent by the distribution's body, but
+#: LEAST_SAMPLES must be left to fit.
+LEAST_TAIL, MOST_TAIL = 0.002, 0.02
+LEAST_SAMPLES = 2500
 #: The cut is where this many pixels of the background are expected to lie beyond.
 BEYOND = 5.0
 _ROUNDS = 12
@@ -41,8 +44,8 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
         return self.u + self.scale * math.expm1(-self.shape * math.log(ratio)) / self.shape
 
 
-def fit(scores: np.ndarray) -> Tail:
-    """The tail of a sample of scores (any shape; NaN left out) that may hold targets.
+def fit(scores: np.ndarray, pfa: float) -> Tail:
+    """The tail of a sample of scores (any shape; NaN left out) that may hold targets, to be asked at about ``pfa``.
 
     Raises:
         ValueError: fewer than 1,000 scores.
@@ -51,6 +54,7 @@ def fit(scores: np.ndarray) -> Tail:
     n = z.size
     if n < 1000:
         raise ValueError("fewer than 1,000 scores")
+    want = min(max(LEAST_TAIL, LEAST_SAMPLES / n, 5.0 * pfa), max(0.01, min(2.0 * pfa, MOST_TAIL)))
     top = np.sort(np.partition(z, n - n // 10)[n - n // 10 :]).astype(np.float64)
     # where to begin: an exponential tail from the 95th percentile to the 98th, out to one pixel in 10,000
     u, v = top[-(n // 20)], top[-(n // 50)]
@@ -61,7 +65,7 @@ def fit(scores: np.ndarray) -> Tail:
         inside = top[: np.searchsorted(top, cut, side="right")]
         background = n - (top.size - inside.size)
         # the tail's share of the background, less the few that lie beyond the cut
-        k = min(max(int(TAIL * background - BEYOND), 50), inside.size - 1)
+        k = min(max(int(want * background - BEYOND), 50), inside.size - 1)
         u = inside[-k - 1]
         excess = inside[-k:] - u
         scale, shape = _truncated(excess, cut - u, scale, shape)

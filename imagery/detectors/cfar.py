@@ -24,12 +24,14 @@ from imagery.detector import Sample
 
 BANDS = "grey"
 #: The false-alarm rate of a pixel, where the caller asks for none.
-PFA = 1e-6
+PFA = 1e-5
+#: A pixel that stands out at PFA begins an object; what touches it and stands out at this rate belongs to it.
+GROW_PFA = 1e-3
 #: Cells of the local statistics, and the blocks whose median and lower spread say what stands out.
-CELL_PX = 4
+CELL_PX = 8
 GRID_PX = 64
-#: Half the guard and half the background window.
-GUARD_PX = 20
+#: Half the guard and half the background window about a cell's middle, less half a cell.
+GUARD_PX = 16
 BACKGROUND_PX = 40
 #: How far the kernel looks: half the background window, out to the border of the GRID_PX block it ends in.
 HALO_PX = 64
@@ -39,19 +41,28 @@ BLIND_PX = BACKGROUND_PX + CELL_PX
 STANDS_OUT = 6.0
 #: At least this share of the ring must be valid background.
 LEAST_RING = 0.2
+#: Of each block every fourth pixel of every fourth row is asked.
+_SKIP = 4
+#: A cell of which this share stands out holds a structure, which reaches this many cells further.
+_STRUCTURE_SHARE = 0.15
+_STRUCTURE_REACH = 2
+#: Pixels, and share of all, that must be away from structures to learn the background from.
+_LEAST_QUIET_PX, _LEAST_QUIET = 4000, 0.05
+#: Rows or columns of cells that are summed together.
+_STRIP = 64
 _RING_PX = (2 * BACKGROUND_PX + CELL_PX) ** 2 - (2 * GUARD_PX + CELL_PX) ** 2
 
 
 class Local(msgspec.Struct, frozen=True):
     """What lies about each CELL_PX x CELL_PX cell.
 
-    ``mean`` and ``spread`` of the ring are NaN where there is too little of it; ``standing_out`` is the share of the
-    whole background window that was left out because it stands out.
+    ``mean`` and ``spread`` of the ring are NaN where there is too little of it; ``structure`` says, where that was
+    asked for, which cells hold or are near something that stands out together: no place to learn the background from.
     """
 
     mean: np.ndarray
     spread: np.ndarray
-    standing_out: np.ndarray
+    structure: np.ndarray | None
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -59,11 +70,13 @@ class Model(msgspec.Struct, frozen=True):
 
     tail: tail.Tail
     threshold: float
+    grow: float
     quantum: float
 
     def describe(self) -> dict[str, Any]:
         """For the record beside the flags."""
-        return {"threshold": self.threshold, "quantum": self.quantum, "tail": msgspec.to_builtins(self.tail)}
+        tail_ = msgspec.to_builtins(self.tail)
+        return {"threshold": self.threshold, "grow_threshold": self.grow, "quantum": self.quantum, "tail": tail_}
 
 
 class Response(msgspec.Struct):
@@ -72,6 +85,7 @@ class Response(msgspec.Struct):
     x: np.ndarray
     about: Local
     over: np.ndarray
+    grown: np.ndarray
     judged: np.ndarray | None
 
     def at(self, row: np.ndarray, col: np.ndarray) -> np.ndarray:
@@ -92,19 +106,18 @@ def fit(samples: list[Sample], pfa: float, quantum: float) -> Model:
     Raises:
         ValueError: too few valid pixels to know the background.
     """
-    scores, crowded = [], []
+    quiet, every = [], []
     for x, valid, inner in samples:
-        about = local(x, valid, quantum=quantum)
-        scores.append(z_image(x, valid, about)[inner].ravel())
-        crowded.append(_wide(about.standing_out, x.shape)[inner].ravel())
-    z, share = np.concatenate(scores), np.concatenate(crowded)
-    known = np.isfinite(z)
-    z, share = z[known], share[known]
-    if z.size:
-        # background is fitted where few pixels stand out: not among ships or over land
-        z = z[share <= 2.0 * np.quantile(share, 0.25) + 0.01]
-    found = tail.fit(z)
-    return Model(tail=found, threshold=found.threshold(pfa), quantum=quantum)
+        about = local(x, valid, quantum=quantum, structure=True)
+        z = z_image(x, valid, about)[inner]
+        every.append(z[np.isfinite(z)])
+        quiet.append(z[np.isfinite(z) & ~_wide(about.structure, x.shape)[inner]])
+    background = np.concatenate(quiet)
+    if background.size < max(_LEAST_QUIET_PX, _LEAST_QUIET * sum(z.size for z in every)):
+        # there is hardly a quiet place: better a tail that knows what is there than one of a few odd corners
+        background = np.concatenate(every)
+    found = tail.fit(background, pfa)
+    return Model(tail=found, threshold=found.threshold(pfa), grow=found.threshold(max(pfa, GROW_PFA)), quantum=quantum)
 
 
 def respond(x: np.ndarray, valid: np.ndarray | None, model: Model) -> Response:
@@ -116,14 +129,15 @@ def respond(x: np.ndarray, valid: np.ndarray | None, model: Model) -> Response:
     if unknown.any():
         known = ~_wide(unknown, x.shape)
         judged = known if judged is None else judged & known
-    return Response(x, about, over, judged)
+    return Response(x, about, over, exceedances(x, valid, about, model.grow), judged)
 
 
-def local(x: np.ndarray, valid: np.ndarray | None, *, quantum: float = 0.0) -> Local:
+def local(x: np.ndarray, valid: np.ndarray | None, *, quantum: float = 0.0, structure: bool = False) -> Local:
     """The ring's statistics for a window ``(h, w)`` float32 with its mask (None = all valid).
 
     Args:
         quantum: the step of whole-number data; a twelfth of its square is the least variance.
+        structure: whether that is wanted, too.
     """
     h, w = x.shape
     hp, wp = -h % GRID_PX, -w % GRID_PX
@@ -147,16 +161,15 @@ def local(x: np.ndarray, valid: np.ndarray | None, *, quantum: float = 0.0) -> L
         s2[out] = _cell_sum(kept * kept)
         n[out] = _cell_sum(keep.view(np.uint8))
     r1, r2, rn = _ring(s1), _ring(s2), _ring(n)
-    about = BACKGROUND_PX // CELL_PX
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = r1 / rn
         variance = r2 / rn - mean * mean + quantum * quantum / 12.0
         bad = (rn < LEAST_RING * _RING_PX) | ~(variance > 1e-12 * mean * mean)
         spread = np.sqrt(variance)
-        standing_out = 1.0 - _window(n, about) / _window(every, about)
     mean[bad] = np.nan
     spread[bad] = np.nan
-    return Local(mean.astype(np.float32), spread.astype(np.float32), standing_out.astype(np.float32))
+    near = _near_structure(every - n) if structure else None
+    return Local(mean.astype(np.float32), spread.astype(np.float32), near)
 
 
 def exceedances(x: np.ndarray, valid: np.ndarray | None, about: Local, threshold: float) -> np.ndarray:
@@ -194,18 +207,17 @@ def _wide(cells: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _ceiling(x: np.ndarray, valid: np.ndarray | None, quantum: float) -> np.ndarray:
-    """What stands out of its GRID_PX block begins here; every fourth pixel of every fourth row is asked."""
-    half = CELL_PX // 2
-    few = x[half::CELL_PX, half::CELL_PX]
-    n = GRID_PX // CELL_PX
+    """What stands out of its GRID_PX block begins here."""
+    few = x[_SKIP // 2 :: _SKIP, _SKIP // 2 :: _SKIP]
+    n = GRID_PX // _SKIP
     values = few.reshape(few.shape[0] // n, n, few.shape[1] // n, n).swapaxes(1, 2).reshape(few.shape[0] // n, -1, n * n)
     if valid is None:
         part = np.partition(values, (n * n * 4 // 25, n * n // 2), axis=-1)
         low, middle = part[..., n * n * 4 // 25], part[..., n * n // 2]
         enough = True
     else:
-        good = valid[half::CELL_PX, half::CELL_PX].reshape(few.shape[0] // n, n, few.shape[1] // n, n).swapaxes(1, 2)
-        good = good.reshape(values.shape)
+        good = valid[_SKIP // 2 :: _SKIP, _SKIP // 2 :: _SKIP].reshape(few.shape[0] // n, n, few.shape[1] // n, n)
+        good = good.swapaxes(1, 2).reshape(values.shape)
         ordered = np.sort(np.where(good, values, np.inf), axis=-1)
         count = good.sum(-1)
         low = np.take_along_axis(ordered, (count * 4 // 25)[..., None], -1)[..., 0]
@@ -216,10 +228,23 @@ def _ceiling(x: np.ndarray, valid: np.ndarray | None, quantum: float) -> np.ndar
     return np.where(enough, level, np.float32(np.inf)).astype(np.float32)
 
 
-def _cell_sum(a: np.ndarray) -> np.ndarray:
+def _near_structure(standing_out: np.ndarray) -> np.ndarray:
+    """Cells with many pixels that stand out, and their neighbours."""
+    found = np.pad(standing_out >= _STRUCTURE_SHARE * CELL_PX * CELL_PX, _STRUCTURE_REACH)
+    for _ in range(_STRUCTURE_REACH):
+        found[1:-1] |= found[:-2] | found[2:]
+        found[:, 1:-1] |= found[:, :-2] | found[:, 2:]
+    return found[_STRUCTURE_REACH:-_STRUCTURE_REACH, _STRUCTURE_REACH:-_STRUCTURE_REACH]
+
+
+def _cell_sum(a: np.ndarray, size: int = CELL_PX) -> np.ndarray:
     """Sums of CELL_PX x CELL_PX cells, always added in the same order."""
-    rows = a[0::CELL_PX] + a[1::CELL_PX] + a[2::CELL_PX] + a[3::CELL_PX]
-    return rows[:, 0::CELL_PX] + rows[:, 1::CELL_PX] + rows[:, 2::CELL_PX] + rows[:, 3::CELL_PX]
+    while True:
+        a = a[0::2] + a[1::2]
+        a = a[:, 0::2] + a[:, 1::2]
+        size //= 2
+        if size == 1:
+            return a
 
 
 def _ring(cells: np.ndarray) -> np.ndarray:
@@ -228,25 +253,28 @@ def _ring(cells: np.ndarray) -> np.ndarray:
 
 
 def _window(a: np.ndarray, half: int) -> np.ndarray:
-    """Sum of the (2 half + 1)² cells about each, by doubling: the order of the additions does not depend on where."""
-    for axis in (0, 1):
-        pad = [(0, 0), (0, 0)]
-        pad[axis] = (half, half)
-        s = np.pad(a, pad)
-        size = a.shape[axis]
-        length, left, at, total = 1, 2 * half + 1, 0, None
-        while left:
-            if left & 1:
-                part = _cut(s, axis, at, size)
-                total = part if total is None else total + part
-                at += length
-            left >>= 1
-            if left:
-                s = _cut(s, axis, 0, s.shape[axis] - length) + _cut(s, axis, length, s.shape[axis] - length)
-                length *= 2
-        a = total
-    return a
+    """Sum of the (2 half + 1)² cells about each, in strips that stay in the cache."""
+    flat = np.empty_like(a)
+    for i in range(0, a.shape[0], _STRIP):
+        flat[i : i + _STRIP] = _line_sums(np.pad(a[i : i + _STRIP], ((0, 0), (half, half))).T, half).T
+    out = np.empty_like(a)
+    for j in range(0, a.shape[1], _STRIP):
+        out[:, j : j + _STRIP] = _line_sums(np.pad(flat[:, j : j + _STRIP], ((half, half), (0, 0))), half)
+    return out
 
 
-def _cut(a: np.ndarray, axis: int, start: int, size: int) -> np.ndarray:
-    return a[start : start + size] if axis == 0 else a[:, start : start + size]
+def _line_sums(s: np.ndarray, half: int) -> np.ndarray:
+    """Sums of 2 half + 1 rows in turn, by doubling: the order of the additions does not depend on where."""
+    size = s.shape[0] - 2 * half
+    length, left, at = 1, 2 * half + 1, 0
+    total = None
+    while True:
+        if left & 1:
+            part = s[at : at + size]
+            total = part if total is None else total + part
+            at += length
+        left >>= 1
+        if not left:
+            return total
+        s = s[:-length] + s[length:]
+        length *= 2

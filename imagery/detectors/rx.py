@@ -62,7 +62,7 @@ def fit(samples: list[Sample], pfa: float, quantum: float) -> Model:
     for x, valid, inner in samples:
         s = _scores(x, valid, whiten)[inner]
         scores.append(s.ravel() if valid is None else s[valid[inner]])
-    found = tail.fit(np.concatenate(scores))
+    found = tail.fit(np.concatenate(scores), pfa)
     return Model(whiten=whiten, tail=found, threshold=found.threshold(pfa))
 
 
