@@ -17,7 +17,7 @@ maplibre.setWorkerUrl('/static/vendor/maplibre-gl/maplibre-gl-worker.mjs');
 maplibre.setWorkerCount(1);
 
 // the legend stands on the left
-const FIT = { padding: { top: 60, bottom: 60, left: Math.min(290, innerWidth / 6), right: 80 }, maxZoom: 14, duration: 0 };
+const FIT = { padding: { top: 60, bottom: 60, left: innerWidth > 1000 ? 300 : 60, right: 80 }, maxZoom: 14, duration: 0 };
 
 const FIT_M = 500;
 
