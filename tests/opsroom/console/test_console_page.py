@@ -1,4 +1,7 @@
-"""The page in a real Chromium: what an operator sees and does, with the keyboard too."""
+"""The page in a real Chromium: what an operator sees and does, with the keyboard too.
+
+Over 400 lines: one browser is started for the module, and splitting it would start two.
+"""
 
 from __future__ import annotations
 
