@@ -484,7 +484,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An event that a person must see, until cleared by the facts or acknowledged by a decision."""
+    """An event that a person must see, until it is not open any more."""
 
     alert_id: str
     kind: str
@@ -499,3 +499,12 @@ class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
     lat_deg: float | None = None
     lon_deg: float | None = None
     text: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether it still waits for a person: until acknowledged, or cleared by the facts.
+
+        A critical one waits for its acknowledgement also when it is over: a door that opened and was
+        shut again has been open.
+        """
+        return self.acknowledged_ns is None and (self.cleared_ns is None or self.severity == "critical")

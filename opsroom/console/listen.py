@@ -45,7 +45,7 @@ async def serve(app: Starlette, settings: Settings, *, started: Callable[[int], 
         raise UsageError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}", field="console.port") from error
     config = uvicorn.Config(app, ws="websockets-sansio", access_log=False, log_level="warning", lifespan="on",
                             server_header=False, ssl_certfile=settings.tls_cert, ssl_keyfile=settings.tls_key,
-                            timeout_graceful_shutdown=2, ws_ping_interval=20, ws_ping_timeout=20, ws_max_size=65_536,
+                            timeout_graceful_shutdown=1, ws_ping_interval=20, ws_ping_timeout=20, ws_max_size=65_536,
                             ws_per_message_deflate=False)
     try:
         config.load()

@@ -134,7 +134,7 @@ _Q = {
     "operation": ("string", "only this operation"),
     "minutes": ("number", "how far back, of the server's time"),
     "limit": ("integer", "at most so many points, the newest"),
-    "open": ("boolean", "1: only those neither cleared nor acknowledged"),
+    "open": ("boolean", "1: only those that wait for a person"),
 }
 #: path -> method -> (what it does, answer, query names, body).  A test holds it against the app's routes.
 OPERATIONS: dict[str, dict[str, tuple[str, Any, tuple[str, ...], Any]]] = {

@@ -176,7 +176,7 @@ class Console:
         def read() -> openapi.Alerts:
             rows = [
                 views.alert_view(r, a) for r, a in self.source.reader.alerts(since)
-                if operation in (None, a.operation) and not (only_open and (a.cleared_ns or a.acknowledged_ns))
+                if operation in (None, a.operation) and (a.open or not only_open)
             ]
             return openapi.Alerts(sorted(rows, key=lambda a: (a.raised, a.alert_id), reverse=True))
 
@@ -327,9 +327,9 @@ class Console:
         labelled["birddog_tracks"] = ("Tracks by status", "status", by_status)
         unseen: dict[str, float] = {}
         for _, alert in self.source.reader.alerts():
-            if alert.cleared_ns is None and alert.acknowledged_ns is None:
+            if alert.open:
                 unseen[alert.severity] = unseen.get(alert.severity, 0.0) + 1.0
-        labelled["birddog_alerts_open"] = ("Alerts neither cleared nor acknowledged", "severity", unseen)
+        labelled["birddog_alerts_open"] = ("Alerts that wait for a person", "severity", unseen)
         gauges["birddog_picture_ready"] = ("1 while the picture can be read", 1.0)
 
     async def openapi(self, request: Request) -> Response:

@@ -84,7 +84,7 @@ class LivePoint(PointView, frozen=True, kw_only=True):
 
 
 class AlertView(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a person must see; it stays until ``cleared`` or ``acknowledged`` is set."""
+    """Something that a person must see, while ``open``: not acknowledged, and not cleared unless it is critical."""
 
     alert_id: str
     revision: int
@@ -95,6 +95,7 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     cleared: str | None
     acknowledged: str | None
     acknowledged_by: str
+    open: bool
     track_id: str
     device: str
     lat_deg: float | None
@@ -250,7 +251,7 @@ def alert_view(revision: int, alert: model.Alert) -> AlertView:
     return AlertView(
         alert_id=alert.alert_id, revision=revision, kind=alert.kind, severity=alert.severity, operation=alert.operation,
         raised=iso_from_ns(alert.raised_ns), cleared=_iso(alert.cleared_ns), acknowledged=_iso(alert.acknowledged_ns),
-        acknowledged_by=alert.acknowledged_by, track_id=alert.track_id, device=alert.device,
+        acknowledged_by=alert.acknowledged_by, open=alert.open, track_id=alert.track_id, device=alert.device,
         lat_deg=alert.lat_deg, lon_deg=alert.lon_deg, text=alert.text,
     )
 

@@ -197,7 +197,7 @@ export class AlertList {
     const { store } = this.room;
     const operation = this.room.operation();
     const alerts = [...store.alerts.values()].filter((a) => !operation || a.operation === operation).sort(graver).slice(0, SHOWN);
-    const open = alerts.filter((a) => !a.cleared && !a.acknowledged);
+    const open = alerts.filter((a) => a.open);
     const kept = new Set(alerts.map((a) => a.alert_id));
     for (const [id, row] of this.rows) {
       if (!kept.has(id)) {
@@ -219,7 +219,7 @@ export class AlertList {
     const row = this.row(alert.alert_id);
     const track = this.room.store.tracks.get(alert.track_id);
     row.item.dataset.severity = alert.severity;
-    row.item.dataset.state = alert.acknowledged ? 'acknowledged' : alert.cleared ? 'cleared' : 'open';
+    row.item.dataset.state = alert.open ? 'open' : alert.acknowledged ? 'acknowledged' : 'cleared';
     write(row.severity, SEVERITY[alert.severity] ?? alert.severity);
     write(row.when, clock(alert.raised));
     row.when.title = stamp(alert.raised);
@@ -227,9 +227,9 @@ export class AlertList {
     write(row.text, plain(alert.text));
     const seen = [];
     if (alert.acknowledged) seen.push(`acknowledged by ${plain(alert.acknowledged_by)} ${clock(alert.acknowledged)}`);
-    if (alert.cleared) seen.push(`cleared ${clock(alert.cleared)}`);
+    if (alert.cleared) seen.push(`over since ${clock(alert.cleared)}`);
     write(row.seen, seen.join(' · '));
-    const done = Boolean(alert.acknowledged || alert.cleared);
+    const done = !alert.open;
     if (done && document.activeElement === row.ack) {
       // the button goes away under the finger: on to the next open alert, so that the keyboard is not lost
       const next = [...this.list.querySelectorAll('li[data-state="open"] > .ack')].find((b) => b !== row.ack);

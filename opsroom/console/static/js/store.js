@@ -62,9 +62,9 @@ export class Store {
     this.trails.set(trackId, trail.concat((this.trails.get(trackId) ?? []).filter((p) => p.t > end)));
   }
 
-  /** Alerts neither cleared nor acknowledged, the gravest first, then the newest. */
+  /** Alerts that wait for a person, the gravest first, then the newest. */
   open() {
-    return [...this.alerts.values()].filter((a) => !a.cleared && !a.acknowledged).sort(graver);
+    return [...this.alerts.values()].filter((a) => a.open).sort(graver);
   }
 }
 
@@ -81,6 +81,6 @@ const GRAVITY = { critical: 0, warning: 1, info: 2 };
 
 /** Order of alerts: open before seen, grave before light, new before old. */
 export function graver(a, b) {
-  const seen = (x) => (x.acknowledged || x.cleared ? 1 : 0);
+  const seen = (x) => (x.open ? 0 : 1);
   return seen(a) - seen(b) || GRAVITY[a.severity] - GRAVITY[b.severity] || (a.raised < b.raised ? 1 : -1);
 }

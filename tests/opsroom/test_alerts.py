@@ -1,0 +1,36 @@
+"""What waits for a person, and until when."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from birddog.model import Decision, Event
+from opsroom.alerts import SEVERITY, Alerts
+
+
+def event(kind: str, end_ns: int | None = None) -> Event:
+    return Event(event_id="E1", kind=kind, operation="OP", seq=1, start_ns=10, end_ns=end_ns, track_ids=("T1",), device="d")
+
+
+@pytest.mark.parametrize("kind,still_open", [("silent", False), ("door_opened", True), ("parted", True), ("dark_vessel", False)])
+def test_a_critical_alert_stays_open_when_it_is_over(kind, still_open):
+    alerts = Alerts()
+    raised = alerts.event(event(kind))
+    assert raised.open and raised.severity == SEVERITY[kind] and raised.track_id == "T1"
+    over = alerts.event(event(kind, end_ns=20))
+    assert over.cleared_ns == 20 and over.open is still_open
+    seen = alerts.decision(Decision(action="acknowledge", subject=over.alert_id, by="A"), 30)
+    assert not seen.open and alerts.decision(Decision(action="acknowledge", subject=over.alert_id, by="B"), 40) is None
+
+
+def test_the_acknowledgement_outlives_a_change_of_the_event_and_a_restart():
+    alerts = Alerts()
+    raised = alerts.event(event("door_opened"))
+    alerts.decision(Decision(action="acknowledge", subject=raised.alert_id, by="A"), 15)
+    again = Alerts.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(alerts.snapshot()), type=list[type(raised)]))
+    assert again.event(event("door_opened", end_ns=20)).acknowledged_by == "A"
+
+
+def test_an_event_that_is_no_alert():
+    assert Alerts().event(event("confirmed")) is None
