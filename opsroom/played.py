@@ -54,7 +54,10 @@ class Player(threading.Thread):
             pass
         began = time.monotonic()
         while not self._asked.wait(BEAT_S):
-            self._now_ns = begin_ns + int((time.monotonic() - began) * self._speed * 1e9)
+            due_ns = begin_ns + int((time.monotonic() - began) * self._speed * 1e9)
+            newest = self._journal.tail(1)
+            # at the end of the journal the play stands still: nothing is known of what came after
+            self._now_ns = min(due_ns, max(newest[0].received_ns, begin_ns)) if newest else due_ns
             while self._step(picture) and not self._asked.is_set():
                 pass
         picture.close()

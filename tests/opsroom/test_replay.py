@@ -1,0 +1,81 @@
+"""A journal played again: at its pace, to its end, with a console to watch it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from birddog.journal import open_reader
+from birddog.units import NS
+from opsroom.capture import take
+from opsroom.picture_store import NotReady, PictureReader
+from opsroom.played import Player
+
+T0 = 1_500_000_000
+
+
+@pytest.fixture
+def url(tmp_path):
+    rows = "".join(f"boat,{T0 + 10 * i},{51.9 + i * 1e-4:.4f},4.1\n" for i in range(61))
+    (tmp_path / "c.csv").write_text("id,t,lat,lon\n" + rows)
+    made = f"sqlite:///{tmp_path}/j.db"
+    take([tmp_path / "c.csv"], made, format_name="positions", device="")
+    return made
+
+
+def wait_for(condition, what: str, seconds: float = 30.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            answer = condition()
+        except (NotReady, OSError):
+            answer = None
+        if answer:
+            return answer
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds:.0f} s: {what}")
+
+
+def test_it_folds_what_is_due_and_stands_still_at_the_end(url, tmp_path):
+    player = Player(open_reader(url), tmp_path / "p", speed=200.0)
+    player.start()
+    reader = PictureReader(tmp_path / "p")
+    last = open_reader(url).last_seq()
+    seen = wait_for(lambda: 0 < reader.cursor() < last and reader.cursor(), "part of it")
+    assert T0 * NS <= player.now_ns() < (T0 + 600) * NS
+    wait_for(lambda: reader.cursor() == last, f"all of it after {seen}")
+    assert player.now_ns() == (T0 + 600) * NS
+    player.stop()
+    assert not player.is_alive()
+
+
+def test_from_a_time_on(url, tmp_path):
+    player = Player(open_reader(url), tmp_path / "p", speed=0.001, since_ns=(T0 + 300) * NS)
+    player.start()
+    reader = PictureReader(tmp_path / "p")
+    wait_for(lambda: reader.cursor() == 33, "everything up to then: the header, 31 rows and the start")
+    assert abs(reader.tracks()[0][1].updated_ns - (T0 + 300) * NS) <= NS
+    player.stop()
+
+
+def test_the_command_serves_a_console(url):
+    words = ["replay", "--journal", url, "--speed", "100", "--http-port", "0"]
+    process = subprocess.Popen([sys.executable, "-m", "opsroom.cli", *words], stdout=subprocess.PIPE, text=True)
+    try:
+        address = process.stdout.readline().split(" at ")[1].strip()
+
+        def tracks():
+            with urllib.request.urlopen(address + "v1/tracks", timeout=10) as answer:
+                return json.load(answer)["tracks"]
+
+        [track] = wait_for(tracks, "a track")
+        assert track["tag_id"] == "boat" and track["time"].startswith("2017-07-14T02:")
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+        process.stdout.close()
