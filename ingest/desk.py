@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 SKEW_NS = 600 * NS
 #: With the clock of the messages, one message may move time on by at most this.
 LEAP_NS = 86_400 * NS
-#: Decoder states kept at once; the one used longest ago goes first.
+#: Sessions whose decoders are kept; the one used longest ago goes first.
 SESSIONS_KEPT = 20_000
 TICK_NS = 5 * NS
 
@@ -84,7 +84,7 @@ class Desk:
         last = journal.tail(1)
         self._now_ns = last[0].received_ns if last else 0
         self._codecs: dict[str, codec.Codec] = {}
-        self._decoders: OrderedDict[tuple[str, str], codec.Decoder] = OrderedDict()
+        self._decoders: OrderedDict[str, dict[str, codec.Decoder]] = OrderedDict()
         self._remembered: dict[str, str] = {}
 
     def take(self, items: list[Item | Closed | Entries], now_ns: int) -> int:
@@ -111,8 +111,7 @@ class Desk:
             self._now_ns = max(self._now_ns, now_ns)
         for item in items:
             if isinstance(item, Closed):
-                for key in [k for k in self._decoders if k[0] == item.session]:
-                    del self._decoders[key]
+                self._decoders.pop(item.session, None)
             elif isinstance(item, Entries):
                 batch.entries.append((item, len(drafts)))
                 drafts.extend(self._stamp(draft, now_ns) for draft in item.drafts)
@@ -228,14 +227,16 @@ class Desk:
                 if not codec.known(frame.format):
                     return codec.rejected("format", f"no format {frame.format[:40]!r}", device=frame.device), 0
                 module = self._codecs[frame.format] = codec.load(frame.format)
-            key = (frame.session, frame.format)
-            decoder = self._decoders.get(key)
-            if decoder is None:
-                decoder = self._decoders[key] = module.Decoder()
+            session = self._decoders.get(frame.session)
+            if session is None:
+                session = self._decoders[frame.session] = {}
                 if len(self._decoders) > SESSIONS_KEPT:
                     self._decoders.popitem(last=False)
             else:
-                self._decoders.move_to_end(key)
+                self._decoders.move_to_end(frame.session)
+            decoder = session.get(frame.format)
+            if decoder is None:
+                decoder = session[frame.format] = module.Decoder()
             received_ns = (self._now_ns or None) if self._clock == "messages" else frame.received_ns
             message = Message(payload=frame.payload, device=frame.device, topic=frame.channel, received_ns=received_ns)
             return codec.decode_whole(module, decoder, message), module.VERSION

@@ -109,8 +109,8 @@ async def _sources(plan: Plan, intake: Intake, desk: Desk, stack: contextlib.Asy
         for port in source.ports:
             say(f"{source.name}: port {port}")
     threads: list[Any] = [SerialPort(settings) for settings in config.serial]
-    threads += [ModbusPoll(settings) for settings in config.modbus]
-    threads += [Broker(settings) for settings in config.broker]
+    threads += [ModbusPoll(settings, exercise=exercise) for settings in config.modbus]
+    threads += [Broker(settings, exercise=exercise) for settings in config.broker]
     for source in threads:
         runner = threading.Thread(target=source.run, args=(intake,), name=source.name, daemon=True)
         runner.start()
@@ -124,7 +124,10 @@ def _status(thread: WriterThread, intake: Intake, sources: list[Any]) -> dict[st
     row: dict[str, Any] = {"entries_total": thread.entries, "commits_total": thread.commits, "queued_frames": intake.held,
                            "decoder_crashes_total": thread.desk.crashes}
     for source in sources:
-        for key, value in source.status().items():
+        said = source.status()
+        if said.get("connected") is False:
+            problems.append(f"{source.name} is not connected{': ' + said['last_error'] if said.get('last_error') else ''}")
+        for key, value in said.items():
             if isinstance(value, bool | int | float):
                 row[f"{source.name}_{key}"] = value
     if thread.desk.crashes:
