@@ -15,6 +15,8 @@ State = tuple[float, ...]
 
 #: A measured position is never better than this, one sigma per axis.
 SIGMA_FLOOR_M = 0.5
+#: One that says it is worse than this says nothing (and would cost the other axis its digits).
+SIGMA_CEILING_M = 1e6
 
 
 def coefficients(dt_s: float, q: float, tau_s: float) -> tuple[float, float, float, float, float]:
@@ -142,9 +144,10 @@ def update_velocity(x: State, ve_mps: float, vn_mps: float, r: float) -> State:
 
 
 def floored(r_ee: float, r_en: float, r_nn: float) -> tuple[float, float, float] | None:
-    """A usable R: None where it is not finite or not positive definite; eigenvalues at least the floor's."""
+    """A usable R, its eigenvalues at least the floor's; None where it is not finite, not positive definite or vast."""
     det = r_ee * r_nn - r_en * r_en
-    if not (r_ee > 0.0 and r_nn > 0.0 and det > 0.0 and math.isfinite(r_ee + r_nn) and math.isfinite(det)):
+    most = SIGMA_CEILING_M * SIGMA_CEILING_M
+    if not (0.0 < r_ee <= most and 0.0 < r_nn <= most and det > 0.0):
         return None
     least = SIGMA_FLOOR_M * SIGMA_FLOOR_M
     mean, spread = (r_ee + r_nn) / 2.0, math.hypot((r_ee - r_nn) / 2.0, r_en)

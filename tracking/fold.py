@@ -9,6 +9,8 @@ shipment's one track in that operation; else, in an exercise or where the device
 it has a track in the operation ``open``; else it is nobody's and is left alone (the journal has it).  Scans, anonymous
 sightings and triggers go to every open operation whose area they touch, and to ``open``.
 
+Longer than 400 lines: one method for each kind of entry and observation, and all of them share one state.
+
 A snapshot that this class cannot read raises ``msgspec.ValidationError``: the caller then folds from the beginning.
 
 Over 400 lines: one class, the fold; whose an observation is and what follows from it are one state.
@@ -49,7 +51,7 @@ from birddog.units import NS
 from tracking.area import rings_touch
 from tracking.assign import Spot
 from tracking.book import Book, Changes
-from tracking.engine import SIGMA_FLOOR_M, floored
+from tracking.engine import SIGMA_CEILING_M, SIGMA_FLOOR_M, floored
 from tracking.presets import Presets, presets_from
 from tracking.step import Measurement
 from tracking.track_state import LiveTrack, TrackState
@@ -231,6 +233,13 @@ class Fold:
         if name in facts or len(facts) < FACTS_MOST:
             facts[name] = value
 
+    def _place(self, device: str, time_ns: int) -> Placement | None:
+        """Where a reader or sensor stands at a time, if that is said in numbers that mean a place."""
+        place = self._directory.placement(device, time_ns)
+        if place is None or not valid_position(place.lat_deg, place.lon_deg):
+            return None
+        return place if 0.0 < place.range_m <= SIGMA_CEILING_M else None
+
     # --- frames -------------------------------------------------------------------------------
 
     def _frame(self, observations: tuple[Observation, ...], via: str, fmt: str, book: Book) -> None:
@@ -266,7 +275,7 @@ class Fold:
         self._describe(live, owner, fix.device, fmt)
         tracker.contact(live, fix.device, book, reports=True)
         preset = self._state.presets.of(live.state.klass)
-        stated = fix.sigma_m is not None and 0.0 <= fix.sigma_m < 1e7
+        stated = fix.sigma_m is not None and 0.0 <= fix.sigma_m <= SIGMA_CEILING_M
         sigma_m = fix.sigma_m if stated and fix.sigma_m is not None else COARSE_SIGMA_M.get(fix.fix, preset.sigma_m)
         r = max(sigma_m, SIGMA_FLOOR_M) ** 2
         ve, vn = _velocity(fix)
@@ -303,7 +312,7 @@ class Fold:
         owner = self._owner(read.epc, time_ns, "")
         if owner is None or self._clock_ahead(read.device, owner, time_ns, book):
             return
-        place = self._directory.placement(read.device, time_ns)
+        place = self._place(read.device, time_ns)
         live = self._track(owner, read.epc, book, make=place is not None)
         if live is None:
             return
@@ -322,7 +331,7 @@ class Fold:
         on = reading.value is True or (
             isinstance(reading.value, int | float) and not isinstance(reading.value, bool) and reading.value >= 1
         )
-        place = self._directory.placement(reading.device, time_ns)
+        place = self._place(reading.device, time_ns)
         if reading.quantity == "door_open":
             self._door(reading.device, on, time_ns, place, via, book)
         if reading.quantity in TRIGGERS and on and place is not None:
@@ -385,7 +394,7 @@ class Fold:
         self._state.alarms[name] = book.now_ns
         if heard is not None and book.now_ns - heard < int(self._state.presets.alarm_window_s * NS):
             return
-        place = self._directory.placement(alarm.device, time_ns)
+        place = self._place(alarm.device, time_ns)
         text = f"{alarm.alarm}: {alarm.text}" if alarm.text else alarm.alarm
         for operation, tracks in self._concerned(alarm.device, time_ns, place, via):
             book.event(
