@@ -6,13 +6,19 @@ from __future__ import annotations
 def xor8(data: bytes) -> int:
     """Exclusive or of all bytes (NMEA 0183): the sum as one long integer, folded in halves."""
     n = int.from_bytes(data, "big")
-    size = 512
-    while size * 2 < len(data) * 8:
-        size *= 2
-    while size >= 8:
-        n ^= n >> size
-        size >>= 1
-    return n & 0xFF
+    size = len(data) * 8
+    while size > 1024:
+        half = (size + 15) // 16 * 8
+        n = n >> half ^ n & (1 << half) - 1
+        size = half
+    if size > 512:
+        n ^= n >> 512
+    n ^= n >> 256
+    n ^= n >> 128
+    n ^= n >> 64
+    n = (n ^ n >> 32) & 0xFFFFFFFF
+    n ^= n >> 16
+    return (n ^ n >> 8) & 0xFF
 
 
 def _table(polynomial: int) -> tuple[int, ...]:

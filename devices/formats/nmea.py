@@ -20,6 +20,8 @@ the fields that are known for that epoch so far, same device and time, so that w
   the flag ``week_rollover_suspected`` and is left as it is.
 * HDOP is an attribute; only GST and PUBX state an accuracy, so only they give ``sigma_m``.
 
+Longer than 400 lines for the fast path, which repeats what RMC and GGA say in one expression each.
+
 Source: IEC 61162-1:2016, clause 8.3; NMEA Revealed (gpsd.gitlab.io/gpsd/NMEA.html); u-blox M8 Receiver Description
 UBX-13003221, 31.3.2 (PUBX,00).
 """
@@ -35,6 +37,7 @@ from birddog.model import Fix, Reading
 from birddog.units import KMH_MPS, KNOT_MPS, NS
 from devices import sentences
 from devices.codec import NOTHING, Decoded, Message, rejected
+from devices.crc import xor8
 from devices.sentences import Framer
 
 __all__ = ["STREAM", "VERSION", "Decoder", "Framer", "encode"]
@@ -47,18 +50,32 @@ _ROLLOVER_NS = 1024 * 7 * DAY_NS
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _LATITUDE = re.compile(r"\d{4}(\.\d*)?\Z", re.ASCII)
 _LONGITUDE = re.compile(r"\d{5}(\.\d*)?\Z", re.ASCII)
+#: The usual RMC and GGA, whole: what the fast path takes apart at one stroke.
+_FAST_RMC = re.compile(
+    rb"\$[A-Z]{2}RMC,(\d{6}(?:\.\d{1,9})?),A,(\d\d)([0-5]\d(?:\.\d{0,12})?),([NS]),(\d{3})([0-5]\d(?:\.\d{0,12})?),([EW]),"
+    rb"(\d{1,6}(?:\.\d{0,9})?),(\d{1,3}(?:\.\d{0,9})?),(\d{6}),[\d.]*,[EW]?(?:,[ADRFP]?(?:,[A-Z]?)?)?\*([0-9A-Fa-f]{2})\r?\n?\Z"
+)
+_FAST_GGA = re.compile(
+    rb"\$[A-Z]{2}GGA,(\d{6}(?:\.\d{1,9})?),(\d\d)([0-5]\d(?:\.\d{0,12})?),([NS]),(\d{3})([0-5]\d(?:\.\d{0,12})?),([EW]),"
+    rb"([1-59]),(\d{1,2}),(\d{1,2}(?:\.\d{0,9})?),(-?\d{1,6}(?:\.\d{0,9})?),M,[-\d.]*,M?,[\d.]*,\d*\*([0-9A-Fa-f]{2})\r?\n?\Z"
+)
 _DECIMAL = re.compile(r"-?(\d{1,9}(\.\d*)?|\.\d+)\Z", re.ASCII)
 
 
 class Decoder:
     """Decodes one receiver's sentences; remembers its date and the fields of the present epoch."""
 
-    __slots__ = ("_alt", "_attributes", "_course", "_flags", "_last_ns", "_place", "_sigma", "_speed", "_tod", "_void")
+    __slots__ = (
+        "_alt", "_attributes", "_clock", "_course", "_day", "_days", "_flags", "_last_ns", "_place", "_sigma", "_speed", "_tod",
+        "_void",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._last_ns: int | None = None  # the last time with a date that the receiver itself gave
         self._tod: int | None = None
         self._void = False
+        self._clock = self._day = b""  # the fields that _tod and _days were read from, by the fast path
+        self._days: int | None = None
         self._reset(None)
 
     def decode(self, message: Message) -> Decoded:
@@ -67,6 +84,9 @@ class Decoder:
         if not payload or payload.isspace():
             return NOTHING
         try:
+            fast = _FAST_RMC.match(payload) or _FAST_GGA.match(payload)
+            if fast is not None:
+                return self._fast(fast, payload, message)
             start, f, _ = sentences.fields(payload)
             if start == "!":
                 return NOTHING
@@ -80,13 +100,52 @@ class Decoder:
         except IndexError:
             return rejected("length", "a sentence with too few fields", device=message.device)
 
+    def _fast(self, fast: re.Match[bytes], payload: bytes, message: Message) -> Decoded:
+        """RMC and GGA as nearly all are; what ``_rmc`` and ``_gga`` say of them, in a third of the time."""
+        clock, lat, lat_min, ns, lon, lon_min, ew, *rest, given = fast.groups()
+        if xor8(payload[1 : fast.end(fast.re.groups) - 3]) != int(given, 16):
+            raise DeviceError("checksum", "wrong check sum")
+        if clock != self._clock or self._tod is None:
+            seconds, fraction = int(clock[:6]), clock[7:]
+            hours, minutes, seconds = seconds // 10_000, seconds // 100 % 100, seconds % 100
+            if hours > 23 or minutes > 59 or seconds > 60:
+                raise DeviceError("value", "time of day out of range")
+            tod = (hours * 3600 + minutes * 60 + seconds) * NS
+            if fraction:
+                tod += int(fraction.ljust(9, b"0"))
+            if tod != self._tod:
+                self._reset(tod)
+            self._clock = clock
+        if fast.re is _FAST_RMC:
+            speed, course, day = rest
+            if day != self._day:
+                self._day, self._days = day, _days(day.decode("ascii"))
+            self._dated(self._days)
+            self._speed = float(speed) * KNOT_MPS
+            heading = float(course)
+            if heading <= 360.0:
+                self._course = heading % 360.0
+            low = False
+        else:
+            quality, satellites, hdop, alt = rest
+            self._alt = float(alt)
+            low = quality == b"6"
+            self._attributes = {"quality": int(quality), "satellites": int(satellites)}
+            if 0.0 < (value := float(hdop)) < 99.0:
+                self._attributes["hdop"] = value
+        a, o = int(lat) + float(lat_min) / 60.0, int(lon) + float(lon_min) / 60.0
+        if a > 90.0 or o > 180.0:
+            raise DeviceError("value", "latitude or longitude out of range")
+        return self._fix(message, (a if ns == b"N" else -a, o if ew == b"E" else -o), low)
+
     # --- the present epoch ------------------------------------------------------------------------
 
     def _reset(self, tod: int | None) -> None:
         self._tod = tod
+        self._clock = b""
         self._alt = self._speed = self._course = self._sigma = self._place = None
         self._flags: tuple[str, ...] = ()
-        self._attributes: dict[str, float | int] = {}
+        self._attributes: dict[str, float | int] = {}  # never changed in place: observations hold it
 
     def _at(self, text: str) -> None:
         """The sentence belongs to this time of day."""
@@ -104,8 +163,10 @@ class Decoder:
         if tod is None:
             return received_ns, "server", ("no_fix_time",)
         if self._last_ns is not None:
-            # the day that brings this time of day nearest to the last dated one: over midnight both ways
-            time_ns = self._last_ns = _nearest(self._last_ns, tod)
+            time_ns = self._last_ns
+            if time_ns % DAY_NS != tod:
+                # the day that brings this time of day nearest to the last dated one: over midnight both ways
+                time_ns = self._last_ns = _nearest(time_ns, tod)
             if received_ns is not None and abs(received_ns - time_ns - _ROLLOVER_NS) < 90 * DAY_NS:
                 return time_ns, "device", ("week_rollover_suspected",)
             return time_ns, "device", ()
@@ -131,7 +192,7 @@ class Decoder:
             sigma_m=self._sigma,
             speed_mps=self._speed,
             course_deg=self._course,
-            attributes=self._attributes.copy(),
+            attributes=self._attributes,
         )
         return Decoded(observations=(fix,))
 
@@ -182,8 +243,7 @@ def _gga(d: Decoder, f: list[str], message: Message) -> Decoded:
     alt = _decimal(f[9])
     if alt is not None and f[10] in ("M", ""):
         d._alt = alt
-    d._attributes["quality"] = int(quality)
-    _satellites(d, f[7], f[8])
+    d._attributes = {"quality": int(quality), **_satellites(f[7], f[8])}
     return d._fix(message, place, quality == "6")
 
 
@@ -204,7 +264,7 @@ def _gns(d: Decoder, f: list[str], message: Message) -> Decoded:
     alt = _decimal(f[9])
     if alt is not None:
         d._alt = alt
-    _satellites(d, f[7], f[8])
+    d._attributes = _satellites(f[7], f[8])
     return d._fix(message, place, not set(f[6]) & set("ADPRF"))
 
 
@@ -299,12 +359,14 @@ def _decimal(text: str) -> float | None:
     return float(text) if _DECIMAL.match(text) else None
 
 
-def _satellites(d: Decoder, used: str, hdop: str) -> None:
+def _satellites(used: str, hdop: str) -> dict[str, float | int]:
+    out: dict[str, float | int] = {}
     if used.isascii() and used.isdigit() and len(used) <= 3:
-        d._attributes["satellites"] = int(used)
+        out["satellites"] = int(used)
     value = _decimal(hdop)
     if value is not None and 0.0 < value < 99.0:
-        d._attributes["hdop"] = value
+        out["hdop"] = value
+    return out
 
 
 # --- the other way --------------------------------------------------------------------------------------

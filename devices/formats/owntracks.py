@@ -39,15 +39,14 @@ VERSION = 1
 STREAM = False
 
 #: Types of the booklet that say nothing about where the device is.
-_SILENT = frozenset(
-    "lwt waypoint waypoints card cmd configuration dump steps status beacon request tour tours".split()
-)
+_SILENT = frozenset("lwt waypoint waypoints card cmd configuration dump steps status beacon request tour tours".split())
 _ATTRIBUTES = ("t", "tid", "conn")
 _TRANSITION_ATTRIBUTES = ("event", "desc", *_ATTRIBUTES)
 #: Objects in one list; a longer one is refused with reason ``size``.
 MOST_OBJECTS = 1000
 #: Years 1970 to 2105: what fits the 32-bit seconds that devices have.
 _LAST_S = 1 << 32
+_SMALL = 1_000_000
 
 
 class Decoder:
@@ -139,12 +138,21 @@ def _one(o: dict[str, Any], device: str, received_ns: int | None) -> Decoded:
         )
     else:
         get = o.get
-        acc, vel, cog, alt = number(get("acc")), number(get("vel")), number(get("cog")), number(get("alt"))
-        attributes = {}
-        for key in _ATTRIBUTES if kind == "location" else _TRANSITION_ATTRIBUTES:
-            word = get(key)
-            if type(word) is str and len(word) <= 200:
-                attributes[key] = word
+        acc, vel, cog, alt = get("acc"), get("vel"), get("cog"), get("alt")
+        # the hot path: small integers, as the apps write them, need no look at all
+        if type(acc) is not int or acc > _SMALL:
+            acc = number(acc)
+        if type(vel) is not int or vel > _SMALL:
+            vel = number(vel)
+        if type(cog) is not int:
+            cog = number(cog)
+        if alt is not None:
+            alt = number(alt)
+        trigger, tracker, connection = get("t"), get("tid"), get("conn")
+        if type(trigger) is type(tracker) is type(connection) is str and kind == "location":
+            attributes = {"t": trigger, "tid": tracker, "conn": connection}
+        else:
+            attributes = _attributes(o, kind)
         observations = (
             Fix(
                 device=device,
@@ -168,6 +176,14 @@ def _one(o: dict[str, Any], device: str, received_ns: int | None) -> Decoded:
             ),
         )
     return Decoded(observations=observations, device=device)
+
+
+def _attributes(o: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {
+        key: word
+        for key in (_ATTRIBUTES if kind == "location" else _TRANSITION_ATTRIBUTES)
+        if type(word := o.get(key)) is str and len(word) <= 200
+    }
 
 
 def _own_name(o: dict[str, Any]) -> str:

@@ -23,6 +23,8 @@ Readings by AVL id (FMB family): 66 supply_voltage and 67 battery_voltage V, 113
 ignition, 21 gsm_signal, 72 temperature °C, 16 odometer m.  Alarms, where the id is the record's event: 236 and panic
 priority sos, 246 towing, 247 crash, 249 jamming, 252 tamper (its power was cut).
 
+Longer than 400 lines because three codecs, two transports and the framing that must survive cut packets are one format.
+
 Source: wiki.teltonika-gps.com, "Teltonika Data Sending Protocols" and "FMB120 Teltonika Data Sending Parameters ID",
 read 2026-11.  CRC: polynomial 0x8005 reflected (0xA001), start 0.
 """

@@ -99,3 +99,24 @@ def test_real_logs_as_pynmeagps_reads_them():
                 ), path.name
                 seen += 1
     assert seen > 1000
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    lat=st.floats(-90, 90),
+    lon=st.floats(-180, 180),
+    seconds=st.lists(st.integers(0, 2 * 86_400), min_size=1, max_size=5),
+    kinds=st.lists(st.sampled_from(["RMC", "GGA", "RMC+GGA", "GGA+RMC"]), min_size=5, max_size=5),
+    valid=st.booleans(),
+)
+def test_the_fast_path_says_what_the_slow_one_says(lat, lon, seconds, kinds, valid):
+    fast, slow = nmea.Decoder(), nmea.Decoder()
+    for s, kind in zip(seconds, kinds, strict=False):
+        text = nmea.encode(
+            lat_deg=lat, lon_deg=lon, time_ns=(1_762_000_000 + s) * 10**9, alt_m=3.5, which=kind, valid=valid, hdop=1.1
+        )
+        for line in text.splitlines(keepends=True):
+            # text after the check sum is allowed, and sends a sentence the slow way
+            other = line.rstrip() + b" x\r\n"
+            assert fast.decode(Message(payload=line, device="d")) == slow.decode(Message(payload=other, device="d"))
+    assert fast._last_ns == slow._last_ns

@@ -1,0 +1,132 @@
+"""birddog decode: one answer a line whatever comes in, sessions, streams with offsets."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devices import codec
+from devices.formats import nmea, teltonika
+from opsroom.decode import Answers
+
+RMC = "$GPRMC,094000.00,A,5156.97793,N,00408.71978,E,19.438,271.00,011125,,,A*5E"
+IMEI = "356307042441013"
+RECORD = {"time_ns": 1_761_990_000_000_000_000, "lat_deg": 51.9, "lon_deg": 4.1}
+
+
+def birddog(*args: str, stdin: bytes = b"", status: int = 0) -> str:
+    done = subprocess.run([sys.executable, "-m", "opsroom.cli", "decode", *args], input=stdin, capture_output=True, timeout=60)
+    assert done.returncode == status, done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+    return done.stderr.decode() if status else done.stdout.decode()
+
+
+def lines(*rows: dict) -> bytes:
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def test_list():
+    assert birddog("--list").split() == codec.names()
+
+
+def test_one_answer_a_line_in_order():
+    stdin = lines({"format": "nmea", "text": RMC, "topic": "birddog/v1/n7/nmea"}, {"format": "nmea", "hex": RMC.encode().hex()})
+    stdin += b"no JSON\n\n[1]\n" + lines({"format": "nope", "hex": "00"}, {"format": "nmea", "hex": "0g"}, {"format": "nmea"})
+    stdin += b'{"format":"nmea","text":"x","text":"y"}\n' + b'{"format":"nmea","text":"x","received":"yesterday"}'
+    answers = [json.loads(line) for line in birddog("--jsonl", stdin=stdin).splitlines()]
+    assert len(answers) == 10
+    assert [o["kind"] for o in answers[0]["observations"]] == ["fix"] and answers[0]["observations"][0]["device"] == "n7"
+    assert answers[0]["observations"][0]["time"] == "2025-11-01T09:40:00.000Z"
+    assert answers[1]["observations"][0]["lat_deg"] == pytest.approx(51.9496321667)
+    for answer in answers[2:]:
+        assert answer["observations"] == [] and answer["rejects"][0]["reason"] == "format"
+
+
+def test_a_session_shares_a_decoder_and_the_reply_is_there():
+    stdin = lines(
+        {"format": "teltonika", "hex": teltonika.encode(login=IMEI).hex(), "session": "a"},
+        {"format": "teltonika", "hex": teltonika.encode(records=[RECORD]).hex(), "session": "b"},
+        {"format": "teltonika", "hex": teltonika.encode(records=[RECORD, RECORD]).hex(), "session": "a"},
+    )
+    first, other, second = (json.loads(line) for line in birddog("--jsonl", stdin=stdin).splitlines())
+    assert first["reply_hex"] == "01" and first["observations"] == []
+    assert other["observations"][0]["device"] == ""
+    assert second["reply_hex"] == "00000002" and {o["device"] for o in second["observations"]} == {IMEI}
+
+
+def test_a_file_and_a_stream(tmp_path):
+    jsonl, log = tmp_path / "in.jsonl", tmp_path / "gps.log"
+    jsonl.write_bytes(lines({"format": "nmea", "text": RMC, "received": "2025-11-01T09:40:01Z"}))
+    assert json.loads(birddog("--jsonl", str(jsonl)))["observations"][0]["kind"] == "fix"
+    head = b"# a comment of the logger\r\n"
+    log.write_bytes(head + RMC.encode() + b"\r\n" + RMC.replace("5E", "5F").encode() + b"\r\n")
+    rows = [json.loads(line) for line in birddog("--stream", "nmea", str(log), "--device", "gps1").splitlines()]
+    assert [(r.get("kind"), r.get("reason"), r["offset"]) for r in rows] == [
+        (None, "framing", 0), ("fix", None, len(head)), (None, "checksum", len(head) + len(RMC) + 2),
+    ]  # fmt: skip
+    assert rows[1]["device"] == "gps1"
+
+
+def test_offsets_across_chunks(tmp_path):
+    """A capture larger than what is read at once: every offset is that of a sentence."""
+    log = tmp_path / "gps.log"
+    one = nmea.encode(lat_deg=51.9, lon_deg=4.1, time_ns=RECORD["time_ns"], which="RMC")
+    log.write_bytes(one * 2000)
+    rows = [json.loads(line) for line in birddog("--stream", "nmea", str(log)).splitlines()]
+    assert [r["offset"] for r in rows] == [k * len(one) for k in range(2000)]
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (["--stream", "nope", __file__], "no format"),
+        (["--stream", "owntracks", __file__], "not as a stream"),
+        (["--jsonl", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["--list", "--device", "x"], "--device"),
+    ],
+)
+def test_usage_errors_are_one_line(args, words):
+    said = birddog(*args, status=2)
+    assert words in said and said.count("\n") == 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_line_has_an_answer(line):
+    answer = Answers().answer(line)
+    assert set(answer) == {"observations", "rejects", "reply_hex"}
+    json.dumps(answer, allow_nan=False).encode()
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20), lambda v: st.lists(v, max_size=3)
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {"format": st.sampled_from([*codec.names(), "", "x"]) | values},
+        optional={"hex": st.binary(max_size=60).map(bytes.hex) | values, "text": st.text(max_size=60) | values,
+                  "topic": values, "session": values, "received": values},
+    )
+)  # fmt: skip
+def test_any_object_has_an_answer(o):
+    try:
+        line = json.dumps(o).encode()
+    except ValueError:
+        return
+    answer = Answers().answer(line)
+    json.dumps(answer, allow_nan=False)
+    assert answer["observations"] or answer["rejects"] or codec.known(o["format"])
+
+
+def test_a_line_too_long_is_one_answer():
+    stdin = b'{"format":"nmea","text":"' + b"x" * (5 << 20) + b'"}\n' + lines({"format": "nmea", "text": RMC})
+    first, second = (json.loads(line) for line in birddog("--jsonl", stdin=stdin).splitlines())
+    assert first["rejects"][0]["reason"] == "size" and second["observations"]
