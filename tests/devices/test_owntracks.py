@@ -1,0 +1,122 @@
+"""owntracks: what two JSON readers could understand differently is refused; odd but real messages are read."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from birddog.errors import DeviceError
+from birddog.model import Fix, Reading
+from devices.codec import Message
+from devices.formats import owntracks
+from devices.strict_json import loads, number
+
+GOOD = {"_type": "location", "lat": 51.9, "lon": 4.1, "tst": 1_761_990_000}
+
+
+def decode(payload: bytes | dict, **context):
+    payload = json.dumps(payload).encode() if isinstance(payload, dict) else payload
+    return owntracks.Decoder().decode(Message(payload=payload, **({"topic": "owntracks/team/d"} | context)))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"_type":"location","lat":51.9,"lon":4.1,"tst":1,"tst":2}',
+        b'{"_type":"location","lat":51.9,"lon":4.1,"tst" : 1,"tst"  :2}',
+        b'{"_type":"location","lat":51.9,"lon":4.1,"tst":1,"x":{"a":1,"a":2}}',
+        b'{"_type":"location","lat":51.9,"lon":4.1,"tst":1,"\\u0074st":2}',
+        b'{"_type":"location","lat":51.9,"lon":NaN,"tst":1}',
+        b'{"_type":"location","lat":51.9,"lon":Infinity,"tst":1}',
+        b'{"_type":"location","lat":51.9,"lon":1e999,"tst":1}',
+        b'{"_type":"location","lat":51.9,"lon":4.1,"tst":1,"x":1e999}',
+        b'{"_type":"location","lat":51.9,"lon":4.1,"tst":1,"x":"\xff"}',
+        b'{"_type":"location","lat":51.9,"lon":4.1,"tst":1,"\xff":1}',
+        b'{"_type":"location","lat":51.9,"lon":4.1,"tst":1,"x":"\\ud800"}',
+        b'{"_type":"location","lat":51.9,"lon":4.1,"tst":1}x',
+        b'\xef\xbb\xbf{"_type":"location","lat":51.9,"lon":4.1,"tst":1}',
+        b"[" * 60_000 + b"]" * 5_000,
+        b'{"a":' * 12_000,
+        b'{"_type":"location","lat":51.9,"lon":4.1,"tst":1,"x":' + b"9" * 20_000 + b"}",
+        b"",
+        b"7",
+        b"null",
+    ],
+)
+def test_broken_json_is_refused(payload):
+    decoded = decode(payload)
+    assert decoded.observations == () and [r.reason for r in decoded.rejects] == ["format"]
+
+
+def test_a_hundred_thousand_levels():
+    for payload in (b"[" * 100_000, b'{"a":' * 100_000 + b"1" + b"}" * 100_000):
+        assert [r.reason for r in decode(payload).rejects] == ["size"]
+        with pytest.raises(DeviceError, match="too deep"):
+            loads(payload)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"lat": 90.1}, {"lat": -91}, {"lon": 180.5}, {"lat": None}, {"lat": True}, {"lat": "north"}, {"lat": [51.9]},
+     {"lon": "1e3"}, {"tst": -5}, {"tst": 10**12}, {"tst": True}, {"tst": "soon"}, {"lat": 10**30}],
+)  # fmt: skip
+def test_values_that_cannot_be(change):
+    decoded = decode(GOOD | change)
+    assert decoded.observations == () and [r.reason for r in decoded.rejects] == ["value"]
+
+
+@pytest.mark.parametrize(
+    "change, field",
+    [({"vel": -1}, "speed_mps"), ({"cog": -1}, "course_deg"), ({"cog": 720}, "course_deg"), ({"acc": 0}, "sigma_m"),
+     ({"acc": "x"}, "sigma_m"), ({"acc": 10**30}, "sigma_m"), ({"vel": 10**400}, "speed_mps"), ({"alt": None}, "alt_m")],
+)  # fmt: skip
+def test_fields_that_say_nothing(change, field):
+    (fix,) = decode(GOOD | change).observations
+    assert isinstance(fix, Fix) and getattr(fix, field) is None
+
+
+def test_without_a_time_the_reception_stands_in():
+    for change in ({"tst": 0}, {"tst": None}):
+        (fix,) = decode(GOOD | change, received_ns=123).observations
+        assert (fix.time_ns, fix.time_source, fix.flags) == (123, "server", ("no_fix_time",))
+
+
+def test_who_it_is():
+    assert decode(GOOD, topic="owntracks/team/eagle-3/event").observations[0].device == "eagle-3"
+    assert decode(GOOD, topic="birddog/v1/d7/owntracks", device="d7").observations[0].device == "d7"
+    assert decode(GOOD | {"topic": "owntracks/team/heron", "tid": "hn"}, topic="").observations[0].device == "heron"
+    assert decode(GOOD | {"tid": "hn"}, topic="").observations[0].device == "hn"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=4), v, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(st.text(max_size=6), json_values, max_size=6))
+def test_what_is_sound_json_is_read_as_json_loads_reads_it(o):
+    for text in (json.dumps(o), json.dumps(o, ensure_ascii=False, indent=1)):
+        assert loads(text.encode()) == json.loads(text)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(st.sampled_from(["lat", "lon", "tst", "acc", "vel", "cog", "alt", "batt", "t", "tid"]), json_values))
+def test_any_fields_have_a_sound_answer(change):
+    for o in decode(GOOD | change).observations:
+        if isinstance(o, Fix):
+            assert -90 <= o.lat_deg <= 90 and -180 <= o.lon_deg <= 180
+        else:
+            assert isinstance(o, Reading)
+
+
+@pytest.mark.parametrize(
+    "text, value", [("165", 165.0), ("-4.5", -4.5), ("", None), ("1e5", None), ("nan", None), (" 1", None), ("٣", None)]
+)
+def test_numbers_as_text(text, value):
+    assert number(text) == value
