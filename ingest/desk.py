@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import traceback
 from collections import OrderedDict
 from typing import Literal
 
@@ -242,7 +243,9 @@ class Desk:
             return codec.decode_whole(module, decoder, message), module.VERSION
         except Exception as error:  # boundary: a codec's bug must not stop the writer; the bytes are kept, the crash counted
             self.crashes += 1
-            log.exception("the %s decoder crashed", frame.format)
+            # where it failed, never with what words: an exception's text may hold what the device sent
+            where = " < ".join(f"{f.name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)))
+            log.error("the %s decoder crashed: %s at %s", frame.format, type(error).__name__, where)
             return codec.rejected("format", f"the decoder failed: {type(error).__name__}", device=frame.device), 0
 
     def _received(self, frame: Frame, decoded: Decoded) -> int:

@@ -47,7 +47,7 @@ class Toy:
             except ValueError:
                 return codec.rejected("format", "no JSON")
             if said.get("crash"):
-                raise ZeroDivisionError
+                raise ZeroDivisionError(message.payload)
             time_ns = said["t"] * NS if "t" in said else message.received_ns
             fix = Fix(device=said.get("id", message.device), time_ns=time_ns, time_source="device" if "t" in said else "server",
                       lat_deg=float(said.get("lat", 0)), lon_deg=4.0, attributes={"seen": self.seen})
@@ -172,10 +172,11 @@ def test_malformed_bytes_stay_with_the_reason(tmp_path):
 
 def test_a_crashing_decoder_loses_nothing_and_stops_nobody(tmp_path, caplog):
     desk, source = make(tmp_path, exercise=True), Source()
-    desk.take([(source, [frame(crash=True), frame(packet=2, t=1795521600)])], NOW)
+    desk.take([(source, [frame(crash=True, lat=LAT), frame(packet=2, t=1795521600)])], NOW)
     assert source.outcomes() == ["refused", "stored"] and desk.crashes == 1
     first = unpack(desk.journal.read(0)[0])
-    assert json.loads(first.payload) == {"crash": True} and "ZeroDivisionError" in first.rejects[0].detail
+    assert json.loads(first.payload) == {"crash": True, "lat": LAT} and "ZeroDivisionError" in first.rejects[0].detail
+    assert "ZeroDivisionError" in caplog.text and LAT not in caplog.text
 
 
 def test_live_refuses_by_default_and_keeps_no_position(tmp_path):
