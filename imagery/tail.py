@@ -56,10 +56,13 @@ def fit(scores: np.ndarray, pfa: float) -> Tail:
         raise ValueError("fewer than 1,000 scores")
     want = min(max(LEAST_TAIL, LEAST_SAMPLES / n, 5.0 * pfa), max(0.01, min(2.0 * pfa, MOST_TAIL)))
     top = np.sort(np.partition(z, n - n // 10)[n - n // 10 :]).astype(np.float64)
-    # where to begin: an exponential tail from the 95th percentile to the 98th, out to one pixel in 10,000
-    u, v = top[-(n // 20)], top[-(n // 50)]
-    scale0 = max((v - u) / math.log(2.5), 1e-9)
-    cut = u + scale0 * math.log(0.05 / 1e-4)
+    # where to begin: an exponential tail through the 90th percentile and the 95th (the median and the 90th, where whole
+    # numbers leave nothing between those), out to one pixel in 10,000
+    u, v, middle = top[0], top[-(n // 20)], float(np.median(z))
+    body = max((u - middle) / math.log(5.0), 1e-9)
+    scale0 = (v - u) / math.log(2.0)
+    scale0 = body if scale0 < 0.05 * body else scale0
+    cut = u + scale0 * math.log(0.1 / 1e-4)
     shape, scale = 0.0, scale0
     for _ in range(_ROUNDS):
         inside = top[: np.searchsorted(top, cut, side="right")]
@@ -75,6 +78,12 @@ def fit(scores: np.ndarray, pfa: float) -> Tail:
         further = tail.threshold(min(BEYOND / background, share / 20.0))
         if abs(further - cut) <= 1e-3 * (cut - u):
             break
+        if further > cut:
+            # what is found on the way must be what the fit expects there, else it is targets that begin here
+            expected = share * background * float(_survival(cut - u, scale, shape) - _survival(further - u, scale, shape))
+            found = int(np.searchsorted(top, further, side="right")) - inside.size
+            if found > 2.0 * expected + 10.0:
+                break
         cut = further
     return tail
 

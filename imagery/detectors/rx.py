@@ -24,6 +24,8 @@ HALO_PX = 64
 LOCAL_PX = 20
 SMOOTH_PX = 2
 BLIND_PX = LOCAL_PX + SMOOTH_PX
+#: The covariance is learnt in rounds; after the first without this share of the pixels, the oddest.
+_ROUNDS, _TRIMMED = 3, 0.05
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -44,20 +46,9 @@ def fit(samples: list[Sample], pfa: float, quantum: float) -> Model:
     Raises:
         ValueError: too few valid pixels, or all alike.
     """
-    total, count = 0.0, 0
-    for x, valid, inner in samples:
-        d = _difference(x, valid)[(slice(None), *inner)]
-        d = d.reshape(len(x), -1) if valid is None else d[:, valid[inner]]
-        total = total + d.astype(np.float64) @ d.T.astype(np.float64)
-        count += d.shape[1]
-    if count < 1000:
-        raise ValueError("fewer than 1,000 valid pixels")
-    values, vectors = np.linalg.eigh(total / count)
-    # a band that copies another adds nothing but its rounding
-    keep = values > 1e-6 * values[-1]
-    if values[-1] <= 0.0:
-        raise ValueError("all its pixels are alike")
-    whiten = (vectors[:, keep] / np.sqrt(values[keep])).T.astype(np.float32)
+    whiten = None
+    for _ in range(_ROUNDS):
+        whiten = _whitening(samples, whiten)
     scores = []
     for x, valid, inner in samples:
         s = _scores(x, valid, whiten)[inner]
@@ -76,6 +67,28 @@ def respond(x: np.ndarray, valid: np.ndarray | None, model: Model) -> Dense:
 
 
 # --- inside ---------------------------------------------------------------------------------------
+
+
+def _whitening(samples: list[Sample], whiten: np.ndarray | None) -> np.ndarray:
+    """From the covariance of the differences, without the _TRIMMED oddest pixels by the whitening before."""
+    total, count = 0.0, 0
+    for x, valid, inner in samples:
+        d = _difference(x, valid)[(slice(None), *inner)]
+        d = d.reshape(len(x), -1) if valid is None else d[:, valid[inner]]
+        d = d.astype(np.float64)
+        if whiten is not None and d.shape[1]:
+            odd = ((whiten @ d) ** 2).sum(axis=0)
+            d = d[:, odd <= np.quantile(odd, 1.0 - _TRIMMED)]
+        total = total + d @ d.T
+        count += d.shape[1]
+    if count < 900:
+        raise ValueError("fewer than 1,000 valid pixels")
+    values, vectors = np.linalg.eigh(total / count)
+    # a band that copies another adds nothing but its rounding
+    keep = values > 1e-6 * values[-1]
+    if values[-1] <= 0.0:
+        raise ValueError("all its pixels are alike")
+    return (vectors[:, keep] / np.sqrt(values[keep])).T.astype(np.float32)
 
 
 def _difference(x: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
