@@ -241,7 +241,7 @@ class Desk:
             received_ns = (self._now_ns or None) if self._clock == "messages" else frame.received_ns
             message = Message(payload=frame.payload, device=frame.device, topic=frame.channel, received_ns=received_ns)
             return codec.decode_whole(module, decoder, message), module.VERSION
-        except Exception as error:  # boundary: a codec's bug must not stop the writer; the bytes are kept, the crash counted
+        except Exception as error:  # noqa: BLE001 - boundary: a codec's bug must not stop the writer; bytes kept, counted
             self.crashes += 1
             # where it failed, never with what words: an exception's text may hold what the device sent
             where = " < ".join(f"{f.name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)))

@@ -378,7 +378,9 @@ class Fold:
             live = self._tracker(owner.operation).by_key.get(owner.key)
             return [(owner.operation, () if live is None else (live.state.track_id,))]
         if place is not None:
-            return [(tracker.operation, ()) for tracker in self._touched_by(place.lat_deg, place.lon_deg)]
+            # an event is told once: to the cases whose ground it is on, and to ``open`` where it is on nobody's
+            touched = self._touched_by(place.lat_deg, place.lon_deg)
+            return [(tracker.operation, ()) for tracker in touched if tracker.operation != OPEN or len(touched) == 1]
         live = self._tracker(OPEN).by_key.get("d:" + device)
         return [(OPEN, () if live is None else (live.state.track_id,))]
 

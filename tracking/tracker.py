@@ -316,7 +316,7 @@ class Tracker:
                 lat, lon, _ = placed(core, core.x)
                 s.open_events["silent"] = book.event(
                     "silent", self.operation, s.contact_ns, track_ids=(s.track_id,), device=s.tag_id, lat_deg=lat, lon_deg=lon,
-                    text=f"no message for {silent_s:.0f} s, expected every {expected_s:g} s",
+                    text=f"no message for {silent_s:.0f} s, expected every {expected_s:.3g} s",
                 )  # fmt: skip
         elif age_s > self.presets.coast_factor * expected_s:
             s.status = "coasting"
