@@ -6,6 +6,8 @@ learns beforehand from windows on a fixed grid, and an object that goes on beyon
 larger one, so that flags and scores do not depend on the tile.  An object belongs to the tile that holds its first
 pixel above the threshold in reading order: there is always exactly one (a centre may lie in a tile that sees
 nothing of it).
+
+Over 400 lines: window, halo, the objects cut by a border and the merge are one promise, that the tile changes no flag.
 """
 
 from __future__ import annotations

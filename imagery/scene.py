@@ -6,6 +6,8 @@ file), and size, bands and blocks are held against caps before a pixel is decode
 ``SceneError`` of one line.  The only module, with ``imagery.raster_out``, that imports rasterio.
 
 Pixel coordinates: column and row grow to the right and down, (0, 0) is the outer corner of the first pixel.
+
+Over 400 lines: the refusals stand beside the reads that they guard.
 """
 
 from __future__ import annotations

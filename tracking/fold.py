@@ -12,8 +12,6 @@ sightings and triggers go to every open operation whose area they touch, and to 
 Longer than 400 lines: one method for each kind of entry and observation, and all of them share one state.
 
 A snapshot that this class cannot read raises ``msgspec.ValidationError``: the caller then folds from the beginning.
-
-Over 400 lines: one class, the fold; whose an observation is and what follows from it are one state.
 """
 
 from __future__ import annotations
