@@ -109,54 +109,66 @@ class SqliteWriter(SqliteReader):
 
     def append(self, drafts: Sequence[Draft], sessions: Sequence[tuple[str, str]] = ()) -> list[int]:
         """Write drafts in one transaction; on disk when this returns."""
-        db, seq = self._db, self._next
-        answer: list[int] = []
-        rows: list[tuple] = []
-        counts: dict[str, int] = {}
         try:
-            db.execute("BEGIN IMMEDIATE")
             try:
-                seen = self.holds([d.ident for d in drafts])
-                for d in drafts:
-                    if d.ident in seen:
-                        counts["duplicates"] = counts.get("duplicates", 0) + 1
-                        answer.append(0)
-                        continue
-                    seen.add(d.ident)
-                    rows.append((seq, d.kind, d.received_ns, d.operation, d.source, d.ident, d.body))
-                    answer.append(seq)
-                    seq += 1
-                    if d.kind in ("frame", "refusal"):
-                        counts["frames"] = counts.get("frames", 0) + 1
-                        if d.observations:
-                            counts["observations"] = counts.get("observations", 0) + d.observations
-                        for reason in d.reasons:
-                            counts["reject:" + reason] = counts.get("reject:" + reason, 0) + 1
-                db.executemany(
-                    "INSERT INTO entry (seq, kind, received_ns, operation, source, ident, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    rows,
-                )
-                db.executemany(
-                    "INSERT INTO counter VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-                    list(counts.items()),
-                )
-                for device, session in sessions:
-                    db.execute("INSERT INTO session (device, session) VALUES (?, ?)", (device, session))
-                    db.execute(
-                        "DELETE FROM session WHERE device = ? AND id <= (SELECT id FROM session WHERE device = ?"
-                        " ORDER BY id DESC LIMIT 1 OFFSET ?)",
-                        (device, device, SESSIONS_KEPT),
-                    )
-                db.execute("COMMIT")
-            finally:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
+                # as if none were there before, which is nearly always so: one look-up a row less
+                self._write(range(self._next, self._next + len(drafts)), drafts, 0, sessions)
+                answer = list(range(self._next, self._next + len(drafts)))
+            except sqlite3.IntegrityError:
+                answer = self._numbers(drafts)
+                fresh = [(seq, draft) for seq, draft in zip(answer, drafts, strict=True) if seq]
+                self._write([seq for seq, _ in fresh], [draft for _, draft in fresh], len(drafts) - len(fresh), sessions)
         except sqlite3.Error as error:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
                 raise JournalFull(f"{self.path}: the disk is full") from error
             raise JournalError(f"{self.path}: {error}") from error
-        self._next = seq
+        self._next += len(answer) - answer.count(0)
         return answer
+
+    def _numbers(self, drafts: Sequence[Draft]) -> list[int]:
+        """The number of each draft, 0 where its ident is there or stands twice."""
+        seen, seq, answer = self.holds([draft.ident for draft in drafts]), self._next, []
+        for draft in drafts:
+            if draft.ident in seen:
+                answer.append(0)
+            else:
+                seen.add(draft.ident)
+                answer.append(seq)
+                seq += 1
+        return answer
+
+    def _write(self, numbers: Sequence[int], drafts: Sequence[Draft], duplicates: int,
+               sessions: Sequence[tuple[str, str]]) -> None:
+        """One transaction, whole or not at all.
+
+        Raises:
+            sqlite3.IntegrityError: an ident is there already.
+        """
+        db = self._db
+        rows = [(n, d.kind, d.received_ns, d.operation, d.source, d.ident, d.body) for n, d in zip(numbers, drafts, strict=True)]
+        counts = _counts(drafts)
+        if duplicates:
+            counts["duplicates"] = duplicates
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            db.executemany(
+                "INSERT INTO entry (seq, kind, received_ns, operation, source, ident, body) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
+            )
+            db.executemany(
+                "INSERT INTO counter VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+                list(counts.items()),
+            )
+            for device, session in sessions:
+                db.execute("INSERT INTO session (device, session) VALUES (?, ?)", (device, session))
+                db.execute(
+                    "DELETE FROM session WHERE device = ? AND id <= (SELECT id FROM session WHERE device = ?"
+                    " ORDER BY id DESC LIMIT 1 OFFSET ?)",
+                    (device, device, SESSIONS_KEPT),
+                )
+            db.execute("COMMIT")
+        finally:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
 
     def holds(self, idents: Sequence[bytes]) -> set[bytes]:
         """Which of these idents are there."""
@@ -179,6 +191,17 @@ class SqliteWriter(SqliteReader):
 
 
 _A = {"live": "a live", "exercise": "an exercise"}
+
+
+def _counts(drafts: Sequence[Draft]) -> dict[str, int]:
+    counts = {"frames": 0, "observations": 0}
+    for draft in drafts:
+        if draft.kind == "frame" or draft.kind == "refusal":
+            counts["frames"] += 1
+            counts["observations"] += draft.observations
+            for reason in draft.reasons:
+                counts["reject:" + reason] = counts.get("reject:" + reason, 0) + 1
+    return counts
 
 
 def _create(path: Path, mode: Mode) -> None:
