@@ -145,7 +145,8 @@ class SqliteWriter(SqliteReader):
             sqlite3.IntegrityError: an ident is there already.
         """
         db = self._db
-        rows = [(n, d.kind, d.received_ns, d.operation, d.source, d.ident, d.body) for n, d in zip(numbers, drafts, strict=True)]
+        pairs = zip(numbers, drafts, strict=True)
+        rows = [(n, d.kind, d.received_ns, d.operation, d.source, d.ident, d.body) for n, d in pairs]
         counts = _counts(drafts)
         if duplicates:
             counts["duplicates"] = duplicates
