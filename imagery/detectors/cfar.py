@@ -24,7 +24,7 @@ from imagery.detector import Sample
 
 BANDS = "grey"
 #: The false-alarm rate of a pixel, where the caller asks for none.
-PFA = 1e-5
+PFA = 1e-6
 #: A pixel that stands out at PFA begins an object; what touches it and stands out at this rate belongs to it.
 GROW_PFA = 1e-3
 #: Cells of the local statistics, and the blocks whose median and lower spread say what stands out.
@@ -43,9 +43,9 @@ STANDS_OUT = 6.0
 LEAST_RING = 0.2
 #: Of each block every fourth pixel of every fourth row is asked.
 _SKIP = 4
-#: A cell of which this share stands out holds a structure, which reaches this many cells further.
+#: A cell of which this share stands out holds a structure; one of so many pixels in 3 x 3 cells has a wide skirt.
 _STRUCTURE_SHARE = 0.15
-_STRUCTURE_REACH = 2
+_LARGE_PX = 48
 #: Pixels, and share of all, that must be away from structures to learn the background from.
 _LEAST_QUIET_PX, _LEAST_QUIET = 4000, 0.05
 #: Rows or columns of cells that are summed together.
@@ -229,12 +229,20 @@ def _ceiling(x: np.ndarray, valid: np.ndarray | None, quantum: float) -> np.ndar
 
 
 def _near_structure(standing_out: np.ndarray) -> np.ndarray:
-    """Cells with many pixels that stand out, and their neighbours."""
-    found = np.pad(standing_out >= _STRUCTURE_SHARE * CELL_PX * CELL_PX, _STRUCTURE_REACH)
-    for _ in range(_STRUCTURE_REACH):
-        found[1:-1] |= found[:-2] | found[2:]
-        found[:, 1:-1] |= found[:, :-2] | found[:, 2:]
-    return found[_STRUCTURE_REACH:-_STRUCTURE_REACH, _STRUCTURE_REACH:-_STRUCTURE_REACH]
+    """Cells with many pixels that stand out, and their neighbours: the nearest, and of a large structure the next."""
+    hot = standing_out >= _STRUCTURE_SHARE * CELL_PX * CELL_PX
+    wide = np.pad(standing_out, 1)
+    rows = wide[:-2] + wide[1:-1] + wide[2:]
+    large = hot & (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] >= _LARGE_PX)
+    return _spread(hot | _spread(large))
+
+
+def _spread(cells: np.ndarray) -> np.ndarray:
+    """The cells and their eight neighbours."""
+    out = np.pad(cells, 1)
+    out[1:-1] |= out[:-2] | out[2:]
+    out[:, 1:-1] |= out[:, :-2] | out[:, 2:]
+    return out[1:-1, 1:-1]
 
 
 def _cell_sum(a: np.ndarray, size: int = CELL_PX) -> np.ndarray:

@@ -87,7 +87,7 @@ def test_the_same_scene_under_another_name_or_after_a_restart_is_not_sent_again(
     assert len(got) == 1
     assert again.status()["sent"] == 1 and again.status()["waiting"] == 0
     again.close()
-    other = Watch(settings(tmp_path, pfa=1e-6), got.append)
+    other = Watch(settings(tmp_path, pfa=1e-5), got.append)
     other.step(), other.step()
     other.close()
     assert len(got) == 2 and got[0].scan_id != got[1].scan_id, "other parameters are another look"
