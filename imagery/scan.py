@@ -27,13 +27,12 @@ from birddog.geo import LocalFrame
 from imagery import detector as contract
 from imagery import objects
 from imagery.raster_out import RasterOut
-from imagery.scene import Reader, Scene, SceneChanged, SceneError, open_scene, sha256_of
+from imagery.scene import Scene, SceneChanged, SceneError, open_scene, sha256_of
+from imagery.windows import Area, Source, core_size, hull, judged_corners, runs, same_ground, samples, side_of
 
 #: Changes whenever the same file and parameters would give other flags.
 VERSION = 1
 DEFAULT_TILE_PX = 2048
-#: What the windows of all threads together may take, beside libraries and GDAL's cache.
-WINDOW_BYTES = 560_000_000
 #: Objects longer than this are no ships: a coast, a pier, a bank of ice.
 LONGEST_PX = 640
 LONGEST_M = 600.0
@@ -42,13 +41,6 @@ LEAST_PX = 30
 LEAST_M2 = 100.0
 #: More objects than this in one scene are an answer that nobody can use.
 MOST_FLAGS = 200_000
-#: A detector is fitted on the whole scene up to this many pixels (and values in all bands), beyond on windows spread
-#: over it until about this much is seen.
-SAMPLE_PX = 4_000_000
-SAMPLE_VALUES = 24_000_000
-SAMPLE_SIDE = 512
-#: The outline of what was judged is drawn on cells of this size.
-CELL_PX = 64
 
 
 class SceneFlag(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,10 +112,6 @@ class _Table(msgspec.Struct):
     outline: tuple[tuple[int, int], ...] = ()
 
 
-Area = tuple[int, int, int, int]
-"""(r0, c0, r1, c1) in scene pixels, half open."""
-
-
 def params_hash(detector: str, pfa: float | None) -> str:
     """Hash of everything beside the pixels that decides the flags."""
     said = (VERSION, detector, pfa, objects.CLOSE_PX, LEAST_PX, LEAST_M2, LONGEST_PX, LONGEST_M)
@@ -168,14 +156,14 @@ def scan(
     files = [path] if before is None else [path, before]
     scene, earlier = open_scene(path), None if before is None else open_scene(before)
     if earlier is not None:
-        _same_ground(earlier, scene)
+        same_ground(earlier, scene)
     stamps, digests = [_stamp(f) for f in files], [sha256_of(f) for f in files]
     workers = max(1, min(threads or min(2, os.cpu_count() or 1), 16)) if scene.driver == "GTiff" else 1
-    side = _side(tile, scene, kernel, workers, scores is not None)
+    side = side_of(tile, scene, kernel, workers, scores is not None)
     quantum = 1.0 if kernel.BANDS == "grey" and np.dtype(scene.dtypes[0]).kind in "ui" else 0.0
-    with _Source(scene, earlier, kernel) as source:
+    with Source(scene, earlier, kernel) as source:
         try:
-            model = kernel.fit(_samples(scene, source, kernel), pfa, quantum)
+            model = kernel.fit(samples(scene, source, kernel), pfa, quantum)
         except ValueError as error:
             raise SceneError(f"cannot be judged: {error}", file=str(path)) from error
     least, longest = _sizes(scene, kernel)
@@ -184,7 +172,7 @@ def scan(
     try:
         for file, dtype, nodata in ((mask, "uint8", 255), (scores, "float32", math.nan)):
             if file is not None:
-                outs.append(RasterOut(file, scene, dtype=dtype, nodata=nodata, tile=_core_size(side)))
+                outs.append(RasterOut(file, scene, dtype=dtype, nodata=nodata, tile=core_size(side)))
         table = _run(job, workers, outs[0] if mask is not None else None, outs[-1] if scores is not None else None)
         for file, stamp in zip(files, stamps, strict=True):
             if _stamp(file) != stamp:
@@ -207,73 +195,9 @@ def scan(
 # --- windows --------------------------------------------------------------------------------------
 
 
-class _Source:
-    """The planes that a detector wants, from one handle on each scene."""
-
-    def __init__(self, scene: Scene, before: Scene | None, kernel: Any):
-        grey = kernel.BANDS == "grey"
-        self.planes = _planes(scene, kernel)
-        self._readers: list[Reader] = []
-        try:
-            for one in [scene] if before is None else [before, scene]:
-                self._readers.append(Reader(one) if grey else Reader(one, range(1, one.bands + 1)))
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self) -> _Source:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        for reader in self._readers:
-            reader.close()
-
-    def read(self, area: Area) -> tuple[np.ndarray, np.ndarray | None]:
-        r0, c0, r1, c1 = area
-        parts = [reader.read(c0, r0, c1 - c0, r1 - r0) for reader in self._readers]
-        if len(parts) == 1:
-            return parts[0]
-        masks = [valid for _, valid in parts if valid is not None]
-        valid = None if not masks else masks[0] if len(masks) == 1 else masks[0] & masks[1]
-        return np.concatenate([x for x, _ in parts]), valid
-
-
-def _planes(scene: Scene, kernel: Any) -> int:
-    return 1 if kernel.BANDS == "grey" else scene.bands * (2 if kernel.BANDS == "pair" else 1)
-
-
-def _same_ground(before: Scene, after: Scene) -> None:
-    """Raises SceneError where the two do not have the same pixels."""
-    if (before.width, before.height, before.bands) != (after.width, after.height, after.bands):
-        raise SceneError(f"is {before.width} x {before.height} px with {before.bands} bands, the later scene {after.width} x "
-                         f"{after.height} with {after.bands}: bring them onto one grid", file=before.path)
-    if (before.placing is None) != (after.placing is None):
-        raise SceneError("of the two scenes only one says where it lies", file=before.path)
-    if before.placing and after.placing:
-        corners = [0.0, after.width, 0.0, after.width], [0.0, 0.0, after.height, after.height]
-        lon0, lat0 = before.placing.lonlat(*corners)
-        lon1, lat1 = after.placing.lonlat(*corners)
-        a, _, _, _, _, _ = after.placing.affine
-        step = np.hypot(np.subtract(*after.placing.lonlat([0.0, 1.0], [0.0, 0.0])[0]),
-                        np.subtract(*after.placing.lonlat([0.0, 1.0], [0.0, 0.0])[1]))
-        if not (np.hypot(lon1 - lon0, lat1 - lat0) <= 0.5 * step).all():
-            raise SceneError("does not lie upon the later scene, pixel for pixel: bring them onto one grid", file=before.path)
-
-
 def _stamp(path: str | Path) -> tuple[int, int, int]:
     found = os.stat(path)
     return found.st_size, found.st_mtime_ns, found.st_ino
-
-
-def _side(tile: int, scene: Scene, kernel: Any, workers: int, scores: bool) -> int:
-    """The core's side that is used: the tile asked for, as far as the windows of all threads fit the budget."""
-    planes = _planes(scene, kernel)
-    each = 4 * planes * (1 if kernel.BANDS == "grey" else 3) + 8 + (12 if scores else 0)
-    most = int(math.sqrt(WINDOW_BYTES / workers / each)) - 3 * kernel.HALO_PX
-    return max(64, min(-(-tile // 64) * 64, most // 64 * 64))
 
 
 def _sizes(scene: Scene, kernel: Any) -> tuple[int, float]:
@@ -286,59 +210,10 @@ def _sizes(scene: Scene, kernel: Any) -> tuple[int, float]:
     return max(3, math.ceil(LEAST_M2 / area)), longest
 
 
-def _samples(scene: Scene, source: _Source, kernel: Any) -> list[contract.Sample]:
-    """Windows to fit on; which ones depends on the scene's size and validity alone."""
-    budget = min(SAMPLE_PX, SAMPLE_VALUES // source.planes)
-    if scene.width * scene.height <= 1.5 * budget:
-        x, valid = source.read((0, 0, scene.height, scene.width))
-        return [contract.Sample(x, valid, (slice(None), slice(None)))]
-    across, down = math.ceil(scene.width / SAMPLE_SIDE), math.ceil(scene.height / SAMPLE_SIDE)
-    out, taken, seen = [], set(), 0
-    tries = 4 * math.ceil(budget / SAMPLE_SIDE**2)
-    for k in range(tries):
-        # the R2 sequence spreads any number of windows evenly
-        at = int((0.5 + k * 0.5698402909980532) % 1.0 * down), int((0.5 + k * 0.7548776662466927) % 1.0 * across)
-        if at in taken:
-            continue
-        taken.add(at)
-        r0, c0 = at[0] * SAMPLE_SIDE, at[1] * SAMPLE_SIDE
-        r1, c1 = min(r0 + SAMPLE_SIDE, scene.height), min(c0 + SAMPLE_SIDE, scene.width)
-        x, valid = source.read((r0, c0, r1, c1))
-        good = x.shape[-1] * x.shape[-2] if valid is None else int(valid.sum())
-        if good < SAMPLE_SIDE**2 // 16:
-            continue
-        halo = kernel.HALO_PX
-        inner = (slice(halo if r0 > 0 else 0, None if r1 == scene.height else SAMPLE_SIDE - halo),
-                 slice(halo if c0 > 0 else 0, None if c1 == scene.width else SAMPLE_SIDE - halo))
-        out.append(contract.Sample(x, valid, inner))
-        seen += good
-        if seen >= budget:
-            break
-    return out
-
-
-def _core_size(side: int) -> tuple[int, int]:
-    """(height, width) of a core: side² pixels, four times as wide as high, on the 64 px grid."""
-    return max(64, side // 2 // 64 * 64), -(-2 * side // 64) * 64
-
-
-def _runs(scene: Scene, side: int, workers: int) -> list[list[Area]]:
-    """The cores, in runs down the scene: a run has one handle, and its cache holds the halo of the window below."""
-    high, wide = _core_size(side)
-    wide = min(wide, -(-scene.width // 64) * 64)
-    columns = [[(r, c, min(r + high, scene.height), min(c + wide, scene.width)) for r in range(0, scene.height, high)]
-               for c in range(0, scene.width, wide)]
-    if scene.driver != "GTiff":
-        return [[core for column in columns for core in column]]
-    pieces = math.ceil(workers / len(columns))
-    length = math.ceil(len(columns[0]) / pieces)
-    return [column[i : i + length] for column in columns for i in range(0, len(column), length)]
-
-
 def _run(job: _Job, workers: int, mask: RasterOut | None, scores: RasterOut | None) -> _Table:
     import dask
 
-    tasks = [dask.delayed(_scan_run, pure=False)(job, run, mask, scores) for run in _runs(job.scene, job.tile, workers)]
+    tasks = [dask.delayed(_scan_run, pure=False)(job, run, mask, scores) for run in runs(job.scene, job.tile, workers)]
     if workers == 1:
         tables = dask.compute(*tasks, scheduler="synchronous")
     else:
@@ -348,7 +223,7 @@ def _run(job: _Job, workers: int, mask: RasterOut | None, scores: RasterOut | No
         whole.found += table.found
         whole.judged_px += table.judged_px
         whole.over_px += table.over_px
-        whole.outline = _hull(whole.outline + table.outline)
+        whole.outline = hull(whole.outline + table.outline)
     if len(whole.found) > MOST_FLAGS:
         raise SceneError(f"has more than {MOST_FLAGS} objects: ask for fewer false alarms", file=job.scene.path)
     return whole
@@ -357,14 +232,14 @@ def _run(job: _Job, workers: int, mask: RasterOut | None, scores: RasterOut | No
 def _scan_run(job: _Job, run: list[Area], mask: RasterOut | None, scores: RasterOut | None) -> _Table:
     """One task: a run of neighbouring windows with one handle."""
     table = _Table([])
-    with _Source(job.scene, job.before, job.kernel) as source:
+    with Source(job.scene, job.before, job.kernel) as source:
         for core in run:
             response, origin, trusted = _look(job, source, core)
             inner = (slice(core[0] - origin[0], core[2] - origin[0]), slice(core[1] - origin[1], core[3] - origin[1]))
             over, judged = response.over[inner], None if response.judged is None else response.judged[inner]
             table.over_px += int(np.count_nonzero(over))
             table.judged_px += over.size if judged is None else int(np.count_nonzero(judged))
-            table.outline = _hull(table.outline + _judged_corners(core, judged))
+            table.outline = hull(table.outline + judged_corners(core, judged))
             if mask is not None:
                 out = over.astype(np.uint8)
                 if judged is not None:
@@ -378,43 +253,7 @@ def _scan_run(job: _Job, run: list[Area], mask: RasterOut | None, scores: Raster
     return table
 
 
-def _judged_corners(core: Area, judged: np.ndarray | None) -> tuple[tuple[int, int], ...]:
-    """Corners (col, row) of what could be judged in a core: in each row of cells, the outermost with half their pixels."""
-    r0, c0, r1, c1 = core
-    if judged is None:
-        return ((c0, r0), (c1, r0), (c0, r1), (c1, r1))
-    out = []
-    for r in range(0, r1 - r0, CELL_PX):
-        height = min(CELL_PX, r1 - r0 - r)
-        share = np.add.reduceat(judged[r : r + CELL_PX].sum(axis=0), np.arange(0, c1 - c0, CELL_PX))
-        width = np.minimum(CELL_PX, c1 - c0 - np.arange(0, c1 - c0, CELL_PX))
-        good = np.flatnonzero(2 * share >= width * height)
-        if good.size:
-            left, right = c0 + int(good[0]) * CELL_PX, min(c0 + (int(good[-1]) + 1) * CELL_PX, c1)
-            out += [(c, r0 + y) for c in (left, right) for y in (r, r + height)]
-    return tuple(out)
-
-
-def _hull(points: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
-    """Convex hull by Andrew's monotone chain; whole numbers, so that no order of the points matters."""
-    ordered = sorted(set(points))
-    if len(ordered) < 3:
-        return tuple(ordered)
-    halves = []
-    for way in (ordered, ordered[::-1]):
-        chain: list[tuple[int, int]] = []
-        for x, y in way:
-            while len(chain) > 1:
-                (ax, ay), (bx, by) = chain[-2:]
-                if (bx - ax) * (y - ay) - (by - ay) * (x - ax) > 0:
-                    break
-                chain.pop()
-            chain.append((x, y))
-        halves += chain[:-1]
-    return tuple(halves)
-
-
-def _look(job: _Job, source: _Source, core: Area) -> tuple[contract.Response, tuple[int, int], Area]:
+def _look(job: _Job, source: Source, core: Area) -> tuple[contract.Response, tuple[int, int], Area]:
     """The detector's answer on a core with its halo, the window's corner, and the area where it is to be trusted."""
     h, w, halo, blind = job.scene.height, job.scene.width, job.kernel.HALO_PX, job.kernel.BLIND_PX
     window = (max(core[0] - halo, 0), max(core[1] - halo, 0), min(core[2] + halo, h), min(core[3] + halo, w))
@@ -424,7 +263,7 @@ def _look(job: _Job, source: _Source, core: Area) -> tuple[contract.Response, tu
     return job.kernel.respond(x, valid, job.model), (window[0], window[1]), trusted
 
 
-def _objects(job: _Job, source: _Source, response: contract.Response, origin: tuple[int, int], trusted: Area,
+def _objects(job: _Job, source: Source, response: contract.Response, origin: tuple[int, int], trusted: Area,
              core: Area) -> Iterator[objects.Found]:
     """The objects that belong to this core, whole."""
     again: set[tuple[int, int]] = set()
@@ -444,7 +283,7 @@ def _objects(job: _Job, source: _Source, response: contract.Response, origin: tu
             yield whole
 
 
-def _whole(job: _Job, source: _Source, seen: objects.Found) -> objects.Found | None:
+def _whole(job: _Job, source: Source, seen: objects.Found) -> objects.Found | None:
     """The object that a window cut, from windows grown until it lies inside; None if it is longer than any ship."""
     while _side_px(seen.bbox) <= job.longest_px:
         c0, r0, c1, r1 = seen.bbox

@@ -5,6 +5,8 @@ JPEG are opened, by GDAL's GTiff, PNG and JPEG drivers alone (no VRT, no /vsi pa
 file), and size, bands and blocks are held against caps before a pixel is decoded.  Every refusal is a
 ``SceneError`` of one line.  The only module, with ``imagery.raster_out``, that imports rasterio.
 
+(Longer than most files: it is one door, and what it lets in is decided in one place.)
+
 Pixel coordinates: column and row grow to the right and down, (0, 0) is the outer corner of the first pixel.
 
 Over 400 lines: the refusals stand beside the reads that they guard.
@@ -110,7 +112,10 @@ class Placing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
-    """What the header of an accepted file says."""
+    """What the header of an accepted file says; bands count from 1.
+
+    ``colour`` are the red, green and blue band, or nothing; ``data_bands`` all but alpha.
+    """
 
     path: str
     driver: str
@@ -122,6 +127,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     placing: Placing | None
     datetime_tag: str | None
     colour: tuple[int, ...]
+    data_bands: tuple[int, ...]
 
     @property
     def name(self) -> str:
@@ -378,6 +384,7 @@ def _describe(path: str, driver: str, dataset: rasterio.DatasetReader) -> Scene:
             path=path, driver=driver, width=dataset.width, height=dataset.height, dtypes=tuple(dataset.dtypes),
             nodata=tuple(None if v is None else float(v) for v in dataset.nodatavals), block=dataset.block_shapes[0],
             placing=placing, datetime_tag=dataset.tags().get("TIFFTAG_DATETIME"), colour=rgb if len(rgb) == 3 else (),
+            data_bands=tuple(i for i, kind in enumerate(kinds, 1) if kind != ColorInterp.alpha),
         )
 
 

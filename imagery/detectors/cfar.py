@@ -37,7 +37,7 @@ BACKGROUND_PX = 40
 HALO_PX = 64
 #: Of HALO_PX, the outermost part in which z is not to be trusted.
 BLIND_PX = BACKGROUND_PX + CELL_PX
-#: A pixel further than this many lower spreads (median - 16th percentile) above its block's median is no background.
+#: A pixel further than this many lower spreads (median - 16th percentile) from its block's median is no background.
 STANDS_OUT = 6.0
 #: At least this share of the ring must be valid background.
 LEAST_RING = 0.2
@@ -72,11 +72,14 @@ class Model(msgspec.Struct, frozen=True):
     threshold: float
     grow: float
     quantum: float
+    offset: float = 0.0
+    scale: float = 1.0
 
     def describe(self) -> dict[str, Any]:
         """For the record beside the flags."""
         tail_ = msgspec.to_builtins(self.tail)
-        return {"threshold": self.threshold, "grow_threshold": self.grow, "quantum": self.quantum, "tail": tail_}
+        return {"threshold": self.threshold, "grow_threshold": self.grow, "quantum": self.quantum, "tail": tail_,
+                "offset": self.offset, "scale": self.scale}
 
 
 class Response(msgspec.Struct):
@@ -106,8 +109,11 @@ def fit(samples: list[Sample], pfa: float, quantum: float) -> Model:
     Raises:
         ValueError: too few valid pixels to know the background.
     """
+    offset, scale = _frame(samples)
+    quantum /= scale
     quiet, every = [], []
     for x, valid, inner in samples:
+        x = _framed(x, offset, scale)
         about = local(x, valid, quantum=quantum, structure=True)
         z = z_image(x, valid, about)[inner]
         every.append(z[np.isfinite(z)])
@@ -117,11 +123,13 @@ def fit(samples: list[Sample], pfa: float, quantum: float) -> Model:
         # there is hardly a quiet place: better a tail that knows what is there than one of a few odd corners
         background = np.concatenate(every)
     found = tail.fit(background, pfa)
-    return Model(tail=found, threshold=found.threshold(pfa), grow=found.threshold(max(pfa, GROW_PFA)), quantum=quantum)
+    return Model(tail=found, threshold=found.threshold(pfa), grow=found.threshold(max(pfa, GROW_PFA)), quantum=quantum,
+                 offset=offset, scale=scale)
 
 
 def respond(x: np.ndarray, valid: np.ndarray | None, model: Model) -> Response:
     """The kernel on one window ``(h, w)`` float32 whose corner lies on the GRID_PX grid."""
+    x = _framed(x, model.offset, model.scale)
     about = local(x, valid, quantum=model.quantum)
     over = exceedances(x, valid, about, model.threshold)
     judged = valid
@@ -144,7 +152,7 @@ def local(x: np.ndarray, valid: np.ndarray | None, *, quantum: float = 0.0, stru
     if hp or wp:
         valid = np.pad(np.ones(x.shape, bool) if valid is None else valid, ((0, hp), (0, wp)))
         x = np.pad(x, ((0, hp), (0, wp)))
-    ceiling = _ceiling(x, valid, quantum)
+    floor, ceiling = _bounds(x, valid, quantum)
     rows, cols = x.shape[0] // CELL_PX, x.shape[1] // CELL_PX
     s1, s2, n, every = (np.empty((rows, cols), np.float64) for _ in range(4))
     every.fill(CELL_PX * CELL_PX)
@@ -152,6 +160,7 @@ def local(x: np.ndarray, valid: np.ndarray | None, *, quantum: float = 0.0, stru
     for i in range(x.shape[0] // GRID_PX):
         strip = x[i * GRID_PX : (i + 1) * GRID_PX]
         keep = strip <= np.repeat(ceiling[i], GRID_PX)
+        keep &= strip >= np.repeat(floor[i], GRID_PX)
         out = slice(i * step, (i + 1) * step)
         if valid is not None:
             keep &= valid[i * GRID_PX : (i + 1) * GRID_PX]
@@ -188,12 +197,14 @@ def exceedances(x: np.ndarray, valid: np.ndarray | None, about: Local, threshold
 def z_at(x: np.ndarray, about: Local, row: np.ndarray, col: np.ndarray) -> np.ndarray:
     """z of single pixels."""
     r, c = row // CELL_PX, col // CELL_PX
-    return (x[row, col] - about.mean[r, c]) / about.spread[r, c]
+    with np.errstate(over="ignore"):
+        return (x[row, col] - about.mean[r, c]) / about.spread[r, c]
 
 
 def z_image(x: np.ndarray, valid: np.ndarray | None, about: Local) -> np.ndarray:
     """z of every pixel, ``(h, w)`` float32; NaN where the pixel is not valid or has too little ring."""
-    z = (x - _wide(about.mean, x.shape)) / _wide(about.spread, x.shape)
+    with np.errstate(over="ignore"):
+        z = (x - _wide(about.mean, x.shape)) / _wide(about.spread, x.shape)
     if valid is not None:
         z[~valid] = np.nan
     return z
@@ -202,12 +213,30 @@ def z_image(x: np.ndarray, valid: np.ndarray | None, about: Local) -> np.ndarray
 # --- inside ---------------------------------------------------------------------------------------
 
 
+def _frame(samples: list[Sample]) -> tuple[float, float]:
+    """(offset, scale) that bring the pixels where float32 can square them; (0, 1) where they are there already."""
+    few = [x[::7, ::7][... if valid is None else valid[::7, ::7]].ravel() for x, valid, _ in samples]
+    values = np.concatenate(few) if few else np.empty(0)
+    if not values.size:
+        return 0.0, 1.0
+    low, middle, high = (float(q) for q in np.quantile(values.astype(np.float64), (0.16, 0.5, 0.84)))
+    spread = (high - low) / 2.0 or abs(middle) or 1.0
+    offset = middle if abs(middle) > 30.0 * spread else 0.0
+    return offset, 1.0 if 1e-6 < spread < 1e6 else spread
+
+
+def _framed(x: np.ndarray, offset: float, scale: float) -> np.ndarray:
+    if offset:
+        x = x - np.float32(offset)
+    return x if scale == 1.0 else x / np.float32(scale)
+
+
 def _wide(cells: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.repeat(np.repeat(cells, CELL_PX, axis=0), CELL_PX, axis=1)[: shape[0], : shape[1]]
 
 
-def _ceiling(x: np.ndarray, valid: np.ndarray | None, quantum: float) -> np.ndarray:
-    """What stands out of its GRID_PX block begins here."""
+def _bounds(x: np.ndarray, valid: np.ndarray | None, quantum: float) -> tuple[np.ndarray, np.ndarray]:
+    """(floor, ceiling) of each GRID_PX block: what lies beyond stands out."""
     few = x[_SKIP // 2 :: _SKIP, _SKIP // 2 :: _SKIP]
     n = GRID_PX // _SKIP
     values = few.reshape(few.shape[0] // n, n, few.shape[1] // n, n).swapaxes(1, 2).reshape(few.shape[0] // n, -1, n * n)
@@ -223,9 +252,12 @@ def _ceiling(x: np.ndarray, valid: np.ndarray | None, quantum: float) -> np.ndar
         low = np.take_along_axis(ordered, (count * 4 // 25)[..., None], -1)[..., 0]
         middle = np.take_along_axis(ordered, np.minimum(count // 2, n * n - 1)[..., None], -1)[..., 0]
         enough = count >= n
-    with np.errstate(invalid="ignore"):
-        level = middle + np.float32(STANDS_OUT) * np.maximum(middle - low, np.float32(quantum / 2.0))
-    return np.where(enough, level, np.float32(np.inf)).astype(np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        reach = np.float32(STANDS_OUT) * np.maximum(middle - low, np.float32(quantum / 2.0))
+        bounds = middle - reach, middle + reach
+    # of a few pixels nothing is known: all of them are kept that can be squared
+    most = np.float32(1e15)
+    return (np.where(enough, bounds[0], -most).astype(np.float32), np.where(enough, bounds[1], most).astype(np.float32))
 
 
 def _near_structure(standing_out: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from affine import Affine
 from PIL import Image
 
 from birddog.errors import UsageError
-from imagery import scan as scanning
+from imagery import windows
 from imagery.geojson import collection
 from imagery.scan import scan
 from imagery.scene import SceneError
@@ -94,8 +94,8 @@ def test_no_flag_depends_on_the_tile_or_the_threads(harbour, tile, threads):
 
 def test_the_fit_on_windows_does_not_depend_on_the_tile_either(harbour, monkeypatch):
     path, _ = harbour
-    monkeypatch.setattr(scanning, "SAMPLE_PX", 300_000)
-    monkeypatch.setattr(scanning, "SAMPLE_SIDE", 256)
+    monkeypatch.setattr(windows, "SAMPLE_PX", 300_000)
+    monkeypatch.setattr(windows, "SAMPLE_SIDE", 256)
     a, b = scan(path, pfa=1e-4, tile=128), scan(path, pfa=1e-4, tile=4096)
     assert a.model == b.model and a.flags == b.flags
     monkeypatch.undo()
@@ -161,6 +161,25 @@ def test_an_all_black_and_an_all_invalid_scene(tmp_path):
 
 
 # --- as GeoJSON -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gain, offset", [(1e-20, 0.0), (1e20, 0.0), (0.1, 300.0), (50.0, 20_000.0), (1.0, -1e5)])
+def test_values_of_any_size_give_the_same_flags(tmp_path, gain, offset):
+    a = sea(8, (300, 320))
+    ship(a, 150, 150, 30, 10, 0)
+    want = scan(write(tmp_path / "a.tif", a)).flags
+    got = scan(write(tmp_path / "b.tif", (a.astype("float64") * gain + offset).astype("float32"))).flags
+    assert [f.bbox_px for f in got if f.pixels > 200] == [f.bbox_px for f in want if f.pixels > 200] != []
+    assert got[0].score == pytest.approx(want[0].score, rel=0.05)
+
+
+def test_single_pixels_of_enormous_values_disturb_nothing(tmp_path):
+    a = sea(9, (300, 320))
+    ship(a, 150, 150, 30, 10, 0)
+    a[20, 20], a[200, 200] = 3e38, -3e38
+    result = scan(write(tmp_path / "a.tif", a), scores=tmp_path / "s.tif")
+    assert any(abs(f.col - 150) < 3 and f.pixels > 200 for f in result.flags)
+    json.dumps(collection([result]), allow_nan=False)
 
 
 def test_geojson_has_its_form(harbour):
