@@ -1,8 +1,8 @@
 """The one writer thread: drives the desk from the intake, keeps time with ticks, survives a full disk.
 
 Group commit: everything that waits is taken, up to ``commit_rows``; while a transaction is being
-written the next batch gathers, and ``commit_ms`` more are waited when a batch is small, so that the
-fsync is shared.  Only this thread touches the journal.
+written the next batch gathers, so that the fsync is shared.  ``commit_ms`` more are waited when a batch
+is small: kinder to a slow disk, at the price of latency.  Only this thread touches the journal.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     url: str = "sqlite:///birddog.db"
     commit_rows: int = 2000
-    commit_ms: float = 2.0
+    commit_ms: float = 0.0
     queue_frames: int = 20_000
 
 

@@ -27,6 +27,11 @@ _REGISTERS = "('operation', 'device', 'attachment', 'placement')"
 #: How many sessions of one device are remembered.
 SESSIONS_KEPT = 8
 _CHUNK = 500
+_INSERTS = [
+    (rows, "INSERT INTO entry (seq, kind, received_ns, operation, source, ident, body) VALUES "
+           + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * rows))
+    for rows in (128, 16, 1)
+]
 
 
 class SqliteReader:
@@ -145,16 +150,21 @@ class SqliteWriter(SqliteReader):
             sqlite3.IntegrityError: an ident is there already.
         """
         db = self._db
-        pairs = zip(numbers, drafts, strict=True)
-        rows = [(n, d.kind, d.received_ns, d.operation, d.source, d.ident, d.body) for n, d in pairs]
         counts = _counts(drafts)
         if duplicates:
             counts["duplicates"] = duplicates
         db.execute("BEGIN IMMEDIATE")
         try:
-            db.executemany(
-                "INSERT INTO entry (seq, kind, received_ns, operation, source, ident, body) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
-            )
+            # many rows a statement: Python gives up its lock once a statement, not once a row
+            # (measured: 33 instead of 35 µs of CPU a message, all of ingest)
+            done = 0
+            for rows, sql in _INSERTS:
+                while len(drafts) - done >= rows:
+                    values: list[int | str | bytes] = []
+                    for n, d in zip(numbers[done : done + rows], drafts[done : done + rows], strict=True):
+                        values += (n, d.kind, d.received_ns, d.operation, d.source, d.ident, d.body)
+                    db.execute(sql, values)
+                    done += rows
             db.executemany(
                 "INSERT INTO counter VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
                 list(counts.items()),
