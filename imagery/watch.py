@@ -17,14 +17,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from birddog.errors import ConfigError, UsageError
 from birddog.model import Scan
 from imagery import detector as contract
 from imagery.look import look
-from imagery.scan import DEFAULT_TILE_PX, params_hash, scan
+from imagery.scan import params_hash, scan
 from imagery.scene import SceneChanged, SceneError, sha256_of
+from imagery.settings import Settings
 
 SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg"})
 LEDGER_NAME = ".birddog-imagery.db"
@@ -44,31 +43,6 @@ CREATE TABLE IF NOT EXISTS file (
 ) WITHOUT ROWID;
 PRAGMA user_version = 1;
 """
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[imagery]``.
-
-    Args:
-        folder: where scenes appear; the ledger lies in it unless ``ledger`` names a file.
-        sensor: the name under which looks and sightings enter the journal.
-        detector, pfa: as of ``birddog scan``; without pfa the detector's own.
-        pd: the probability that an object of the kind sought is flagged.
-        geolocation_sigma_m: how well the product is placed on Earth, one sigma per axis.
-        poll_s: seconds between two looks into the folder; a file is opened at the second that finds it unchanged.
-        tile, threads: speed and memory; no flag depends on them.
-    """
-
-    folder: str
-    sensor: str = "imagery"
-    detector: str = "cfar"
-    pfa: float | None = None
-    pd: float = 0.8
-    geolocation_sigma_m: float = 15.0
-    poll_s: float = 2.0
-    tile: int = DEFAULT_TILE_PX
-    threads: int = 1
-    ledger: str | None = None
 
 
 class Watch:

@@ -15,7 +15,7 @@ import msgspec
 from birddog import config
 from birddog.errors import ConfigError, UsageError
 from birddog.journal import path_of
-from imagery.watch import Settings as ImagerySettings
+from imagery.settings import Settings as ImagerySettings
 from ingest.broker import Settings as BrokerSettings
 from ingest.datagrams import UdpSettings
 from ingest.endpoint import Settings as EndpointSettings
