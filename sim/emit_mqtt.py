@@ -1,14 +1,15 @@
 """MQTT as a target: one paho client a device, QoS 1, a bounded window of messages in flight.
 
 The client id is the device's identity, as on the plain port of the endpoint; with TLS each device shows its own
-certificate.  A lost connection is taken up again by
-paho and what was not acknowledged is sent again, marked DUP.
+certificate.  A lost connection is taken up again by paho, and what was not acknowledged is sent again.
+PUBACKs are counted in paho's callback: its own ``is_published`` raises for a message that waits for the reconnect.
 """
 
 from __future__ import annotations
 
 import socket
 import time
+from collections import Counter
 from pathlib import Path
 
 from birddog.errors import UsageError
@@ -26,33 +27,32 @@ class MqttEmitter:
     def __init__(self, target: Target):
         self._target = target
         self._clients: dict[str, object] = {}
-        self._pending: dict[str, list] = {}
-        self.acknowledged = 0
+        self._sent: Counter[str] = Counter()
+        self._answered: Counter[str] = Counter()
         try:  # fail at once, in words, where nobody listens
             socket.create_connection((target.host, target.port), timeout=CONNECT_S).close()
         except OSError as error:
             raise UsageError(f"{target.text}: cannot connect: {error}", field="--to") from error
 
+    @property
+    def acknowledged(self) -> int:
+        """Messages that the other side has acknowledged."""
+        return self._answered.total()
+
     def send(self, emission: Emission) -> None:
         """Publish with QoS 1; the answer is counted later."""
-        client = self._client(emission.stream)
-        pending = self._pending[emission.stream]
-        pending.append(client.publish(emission.channel, emission.payload, qos=1))  # type: ignore[attr-defined]
-        while pending and pending[0].is_published():
-            pending.pop(0)
-            self.acknowledged += 1
+        self._client(emission.stream).publish(emission.channel, emission.payload, qos=1)  # type: ignore[attr-defined]
+        self._sent[emission.stream] += 1
 
     def close(self, wait_s: float) -> list[str]:
         """Wait for the last PUBACKs, then DISCONNECT."""
         deadline = time.monotonic() + wait_s
-        left = []
-        for name, pending in self._pending.items():
-            for info in pending:
-                info.wait_for_publish(max(deadline - time.monotonic(), 0.01))
-                self.acknowledged += info.is_published()
-            open_ = sum(not info.is_published() for info in pending)
-            if open_:
-                left.append(f"{self._target.text}: {name}: {open_} messages were not acknowledged")
+        while self.acknowledged < self._sent.total() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        left = [
+            f"{self._target.text}: {name}: {sent - self._answered[name]} messages were not acknowledged"
+            for name, sent in self._sent.items() if self._answered[name] < sent
+        ]
         for name in list(self._clients):
             self._drop(name)
         return left
@@ -67,6 +67,7 @@ class MqttEmitter:
             client.max_inflight_messages_set(IN_FLIGHT)
             client.max_queued_messages_set(0)
             client.reconnect_delay_set(1, 5)
+            client.on_publish = lambda *_: self._answered.update((name,))
             if self._target.tls:
                 self._prove(client, name)
             try:
@@ -75,7 +76,6 @@ class MqttEmitter:
                 raise UsageError(f"{self._target.text}: {name}: cannot connect: {error}", field="--to") from error
             client.loop_start()
             self._clients[name] = client
-            self._pending[name] = []
         return client
 
     def _prove(self, client, name: str) -> None:

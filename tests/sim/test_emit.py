@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -15,6 +16,8 @@ from birddog.errors import UsageError
 from sim import emit
 from sim.emission import Emission
 from sim.emit_files import FolderEmitter
+
+MOSQUITTO = "/usr/sbin/mosquitto"
 
 
 def wait_for(condition, said: str, seconds: float = 20.0):
@@ -218,3 +221,50 @@ def test_streams_cannot_leave_the_folder(tmp_path):
     folder.send(Emission(at_ns=0, device="d", stream="../../evil", transport="mqtt", format="x", payload=b"1"))
     folder.close(1.0)
     assert sorted(p.name for p in tmp_path.rglob("*.jsonl")) == ["enrol.jsonl", "x-.._.._evil.jsonl"]
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+# --- mqtt -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.broker
+@pytest.mark.skipif(not os.path.exists(MOSQUITTO), reason="needs Mosquitto")
+def test_mqtt_goes_on_when_the_other_side_was_killed_and_came_back(tmp_path):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    (tmp_path / "m.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+
+    def broker() -> subprocess.Popen:
+        made = subprocess.Popen([MOSQUITTO, "-c", str(tmp_path / "m.conf")], stderr=subprocess.DEVNULL)
+        wait_for(lambda: listens(port), "no broker")
+        return made
+
+    first = broker()
+    line = emit.open_all({"mqtt": emit.parse(f"mqtt://127.0.0.1:{port}")})["mqtt"]
+    line.send(message(0, "mqtt", b"0", channel="t"))
+    wait_for(lambda: line.acknowledged == 1, "not acknowledged")
+    first.kill()
+    first.wait()
+    for k in range(1, 6):
+        line.send(message(k, "mqtt", b"%d" % k, channel="t"))
+    second = broker()
+    try:
+        assert line.close(20.0) == [] and line.acknowledged == 6
+    finally:
+        second.kill()
+        second.wait()
+
+
+def test_mqtt_says_what_was_never_acknowledged():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        line = emit.open_all({"mqtt": emit.parse(f"mqtt://127.0.0.1:{server.getsockname()[1]}")})["mqtt"]
+        line.send(message(0, "mqtt", b"0", channel="t"))
+        [said] = line.close(0.3)
+    assert "1 messages were not acknowledged" in said
