@@ -25,7 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """``[journal]``: where the journal is and how commits are grouped."""
 
     url: str = "sqlite:///birddog.db"
-    commit_rows: int = 2000
+    commit_rows: int = 500
     commit_ms: float = 0.0
     queue_frames: int = 20_000
 
