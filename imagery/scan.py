@@ -28,17 +28,19 @@ from imagery import detector as contract
 from imagery import objects
 from imagery.raster_out import RasterOut
 from imagery.scene import Scene, SceneChanged, SceneError, open_scene, sha256_of
+from imagery.settings import DEFAULT_TILE_PX
 from imagery.windows import Area, Source, core_size, hull, judged_corners, runs, same_ground, samples, side_of
 
 #: Changes whenever the same file and parameters would give other flags.
 VERSION = 1
-DEFAULT_TILE_PX = 2048
 #: Objects longer than this are no ships: a coast, a pier, a bank of ice.
 LONGEST_PX = 640
 LONGEST_M = 600.0
 #: The least size of an object where the scene's scale is not known, and where it is.
 LEAST_PX = 30
 LEAST_M2 = 100.0
+#: Blocks larger than this, for all threads together, are read by one thread.
+SHARED_BLOCK_BYTES = 100_000_000
 #: More objects than this in one scene are an answer that nobody can use.
 MOST_FLAGS = 200_000
 
@@ -158,7 +160,9 @@ def scan(
     if earlier is not None:
         same_ground(earlier, scene)
     stamps, digests = [_stamp(f) for f in files], [sha256_of(f) for f in files]
-    workers = max(1, min(threads or min(2, os.cpu_count() or 1), 16)) if scene.driver == "GTiff" else 1
+    workers = max(1, min(threads or min(2, os.cpu_count() or 1), 16))
+    if scene.driver != "GTiff" or max(s.block_bytes for s in (scene, earlier) if s is not None) * workers > SHARED_BLOCK_BYTES:
+        workers = 1
     side = side_of(tile, scene, kernel, workers, scores is not None)
     quantum = 1.0 if kernel.BANDS == "grey" and np.dtype(scene.dtypes[0]).kind in "ui" else 0.0
     with Source(scene, earlier, kernel) as source:

@@ -140,6 +140,11 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.dtypes)
 
     @property
+    def block_bytes(self) -> int:
+        """Of one decoded block, all bands."""
+        return self.block[0] * self.block[1] * sum(np.dtype(d).itemsize for d in self.dtypes)
+
+    @property
     def grey_bands(self) -> tuple[int, ...]:
         """The bands (from 1) whose mean is the picture's brightness: red, green, blue, or the first alone."""
         return self.colour or (1,)
@@ -406,7 +411,7 @@ def _hold_against_caps(scene: Scene, file_bytes: int) -> None:
         raise no(f"{w} x {h} pixels of {scene.driver} can only be decoded whole, beyond the memory budget of 1 GB; "
                  "save it as a tiled GeoTIFF")
     bh, bw = scene.block
-    if bh * bw * item > MAX_BLOCK_BYTES:
+    if scene.block_bytes > MAX_BLOCK_BYTES:
         raise no(f"its blocks of {bw} x {bh} pixels cannot be read within the memory budget of 1 GB; "
                  "save it with smaller blocks")
     if math.ceil(w / bw) * math.ceil(h / bh) > MAX_BLOCKS:

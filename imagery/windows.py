@@ -18,7 +18,7 @@ WINDOW_BYTES = 560_000_000
 #: A detector is fitted on the whole scene up to this many pixels (and values in all bands), beyond on windows spread
 #: over it until about this much is seen.
 SAMPLE_PX = 4_000_000
-SAMPLE_VALUES = 24_000_000
+SAMPLE_VALUES = 12_000_000
 SAMPLE_SIDE = 512
 #: The outline of what was judged is drawn on cells of this size.
 CELL_PX = 64
