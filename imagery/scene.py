@@ -51,7 +51,7 @@ MAX_BLOCK_BYTES = 200_000_000
 MAX_WHOLE_BYTES = 200_000_000
 #: Decoded bytes for each byte of the file, beyond which a scene of more than 256 MB is taken as a bomb (zlib reaches 1032).
 MAX_EXPANSION = 1100
-GDAL_CACHE_BYTES = 96_000_000
+GDAL_CACHE_BYTES = 64_000_000
 
 _MAGIC = {b"II*\0": "GTiff", b"MM\0*": "GTiff", b"II+\0": "GTiff", b"MM\0+": "GTiff",
           b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG"}
