@@ -87,6 +87,7 @@ class Desk:
         self._codecs: dict[str, codec.Codec] = {}
         self._decoders: OrderedDict[str, dict[str, codec.Decoder]] = OrderedDict()
         self._remembered: dict[str, str] = {}
+        self._leads: dict[tuple[str, str], bytes] = {}
 
     def take(self, items: list[Item | Closed | Entries], now_ns: int) -> int:
         """Bring everything in ``items`` to disk in one transaction, then acknowledge it.
@@ -261,13 +262,18 @@ class Desk:
 
     def _ident(self, frame: Frame, decoded: Decoded, sender: str, sessions: list[tuple[str, str]]) -> bytes:
         """Who a message is (house.md, rule 4)."""
-        fixed = (sender.encode(), frame.format.encode())
         if decoded.key is not None:
             return _hash(b"key", frame.format.encode(), decoded.key)
         for observation in decoded.observations:
             if observation.time_source != "server" and observation.time_ns is not None:
                 # a time of day alone (GGA) repeats every day: the resolved time is part of it
-                return _hash(b"time", *fixed, b"%d" % observation.time_ns, frame.payload)
+                lead = self._leads.get((sender, frame.format))
+                if lead is None:
+                    if len(self._leads) >= SESSIONS_KEPT:
+                        self._leads.clear()
+                    lead = self._leads[sender, frame.format] = _led(b"time", sender.encode(), frame.format.encode())
+                return _digest(lead + _led(b"%d" % observation.time_ns) + frame.payload)
+        fixed = (sender.encode(), frame.format.encode())
         packet = frame.packet.to_bytes(8, "big")
         if frame.dup and sender:
             # sent again, perhaps over a new connection: the same as the one of an earlier session
@@ -293,6 +299,13 @@ class Desk:
 
 
 def _hash(*parts: bytes) -> bytes:
+    return _digest(_led(*parts[:-1]) + parts[-1])
+
+
+def _led(*parts: bytes) -> bytes:
     # every part but the last is led by its length, so that no two lists of parts read alike
-    lead = b"".join([b"%d:%b" % (len(part), part) for part in parts[:-1]])
-    return hashlib.blake2b(lead + parts[-1], digest_size=16).digest()
+    return b"".join([b"%d:%b" % (len(part), part) for part in parts])
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
