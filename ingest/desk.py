@@ -87,6 +87,7 @@ class Desk:
         self._codecs: dict[str, codec.Codec] = {}
         self._decoders: OrderedDict[str, dict[str, codec.Decoder]] = OrderedDict()
         self._remembered: dict[str, str] = {}
+        self._batch = Batch()
         self._leads: dict[tuple[str, str], bytes] = {}
 
     def take(self, items: list[Item | Closed | Entries], now_ns: int) -> int:
@@ -107,7 +108,7 @@ class Desk:
             items: what ``Intake.take`` gave.
             now_ns: the wall clock; the journal's clock never runs backwards.
         """
-        batch = Batch()
+        batch = self._batch = Batch()
         drafts = batch.drafts
         if self._clock == "wall":
             self._now_ns = max(self._now_ns, now_ns)
@@ -277,11 +278,9 @@ class Desk:
         packet = frame.packet.to_bytes(8, "big")
         if frame.dup and sender:
             # sent again, perhaps over a new connection: the same as the one of an earlier session
-            earlier = [_hash(b"once", *fixed, packet, s.encode(), frame.payload) for s in self.journal.sessions(sender)]
-            held = self.journal.holds(earlier) if earlier else set()
-            for ident in earlier:
-                if ident in held:
-                    return ident
+            ident = self._earlier(sender, [*fixed, packet], frame.payload)
+            if ident is not None:
+                return ident
         pair = (sender, frame.session)
         if sender and frame.packet and self._remembered.get(sender) != frame.session and pair not in sessions:
             sessions.append(pair)
@@ -290,6 +289,14 @@ class Desk:
             self._count += 1
             packet = f"{self._now_ns}:{self._count}".encode()
         return _hash(b"once", *fixed, packet, frame.session.encode(), frame.payload)
+
+    def _earlier(self, sender: str, lead: list[bytes], payload: bytes) -> bytes | None:
+        """The ident under which an earlier session of this sender brought the same message, if one did."""
+        names = [session for device, session in self._batch.sessions if device == sender]
+        names += self.journal.sessions(sender)
+        idents = [_hash(b"once", *lead, name.encode(), payload) for name in dict.fromkeys(names)]
+        held = self.journal.holds(idents) | {draft.ident for draft in self._batch.drafts}
+        return next((ident for ident in idents if ident in held), None)
 
     def _stamp(self, draft: Draft, now_ns: int) -> Draft:
         """An operator's entry gets the journal's time; registers are known to the door from here on."""

@@ -145,6 +145,13 @@ def test_two_equal_door_opens_are_two_and_a_dup_of_one_is_one(tmp_path):
     assert source.outcomes() == ["stored", "stored"]
 
 
+def test_a_dup_is_known_within_the_batch_that_brings_the_first(tmp_path):
+    desk, source = make(tmp_path, exercise=True), Source()
+    desk.take([(source, [frame(packet=1), frame(packet=1, session="s2", dup=True), frame(packet=2, session="s2"),
+                         frame(packet=2, session="s3", dup=True)])], NOW)
+    assert source.outcomes() == ["stored", "duplicate", "stored", "duplicate"]
+
+
 def test_a_stream_without_times_keeps_every_delivery(tmp_path):
     desk, source = make(tmp_path, exercise=True), Source()
     desk.take([(source, [frame(packet=0), frame(packet=0)])], NOW)
