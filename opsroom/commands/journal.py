@@ -100,7 +100,7 @@ def _gist(entry: Any) -> str:
         return f"{body.sensor} {body.scene_name}: {len(body.sightings)} sightings"
     if isinstance(body, Tick):
         return ""
-    return " ".join(str(getattr(body, f)) for f in body.__struct_fields__[:2])
+    return " ".join(str(getattr(body, f))[:60] for f in body.__struct_fields__[:2])
 
 
 def _export(reader: Any, args: argparse.Namespace) -> int:
