@@ -228,9 +228,12 @@ export class Chart {
   centre(row, jump = false) {
     if (!this.map || !row || row.lat_deg === null) return;
     this.touched = true;
-    // the panel of what is selected covers the right side: the middle is that of what is left
-    const right = document.getElementById('detail').hidden || this.map.getCanvas().clientWidth < 800 ? 0 : 380;
-    const to = { center: [unroll(row.lon_deg, this.map.getCenter().lng), row.lat_deg], padding: { left: 0, top: 0, bottom: 0, right } };
+    // the panel of what is selected covers the right side, on a narrow page the lower one: the middle is that of what is left
+    const panel = document.getElementById('detail');
+    const below = innerWidth <= 820;
+    const right = panel.hidden || below ? 0 : 380;
+    const bottom = panel.hidden || !below ? 0 : panel.offsetHeight;
+    const to = { center: [unroll(row.lon_deg, this.map.getCenter().lng), row.lat_deg], padding: { left: 0, top: 0, bottom, right } };
     if (jump) this.map.jumpTo(to);
     else this.map.easeTo({ ...to, zoom: Math.max(this.map.getZoom(), 11), duration: matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 300 });
   }

@@ -61,7 +61,7 @@ export class Detail {
       ['state', `${t.status}${t.class ? `, ${plain(t.class)}` : ''}`],
       ['position', position(t.lat_deg, t.lon_deg)],
       ['as of', ago(t.time)],
-      ['95 % ellipse', e.minor_m > 0.97 * e.major_m ? `circle of ${metres(e.major_m)}`
+      ['95 % ellipse', e.minor_m > 0.97 * e.major_m ? `circle, radius ${metres(e.major_m)}`
         : `${metres(e.major_m)} × ${metres(e.minor_m)} (half axes), long axis ${String(Math.round(e.azimuth_deg)).padStart(3, '0')}°`],
       ['motion', motion(t.speed_mps, t.course_deg)],
       ['last contact', ago(t.last_contact)],
@@ -83,7 +83,7 @@ export class Detail {
       ['position', f.lat_deg === null ? 'not georeferenced' : position(f.lat_deg, f.lon_deg)],
       ['seen', stamp(f.time)],
       ['length', f.length_m === null ? '' : metres(f.length_m)],
-      ['score', `${f.score} (${plain(f.detector)}, false-alarm rate ${f.pfa})`],
+      ['score', `${Number(f.score.toPrecision(3))} (${plain(f.detector)}, false-alarm rate ${f.pfa})`],
       ['sensor', plain(f.sensor)],
       ['scene', plain(f.scene_name)],
       ['scene hash', f.scene_sha256.slice(0, 16)],

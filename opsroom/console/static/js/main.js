@@ -27,7 +27,7 @@ const live = new Live({ frame, state: lineState, token: () => $('token').showMod
 const tracks = new TrackList(room);
 const alerts = new AlertList(room);
 const flags = new MoreList('flags', (f) => ({ id: f.flag_id, shape: f.dark ? 'dark' : 'flag', words: [clock(f.time), f.dark ? 'DARK, no track near' : 'near a track',
-  f.length_m === null ? '' : metres(f.length_m), `score ${f.score}`] }), (id) => choose('flag', id));
+  f.length_m === null ? '' : metres(f.length_m), `score ${Number(f.score.toPrecision(3))}`] }), (id) => choose('flag', id));
 const refused = new MoreList('refused', (r) => ({ id: r.refused_id, words: [`${r.count} ×`, r.reason.replaceAll('_', ' '), plain(r.device || r.source),
   plain(r.format), `last ${clock(r.last)}`, plain(r.detail)] }));
 const detail = new Detail(room);
