@@ -11,7 +11,7 @@ ROLES: tuple[Role, ...] = ("ingest", "picture", "imagery", "console")
 
 def run_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``birddog run``."""
-    parser.add_argument("--config", metavar="FILE", help="a TOML file (birddog init writes one); without it the defaults hold")
+    parser.add_argument("--config", metavar="FILE", help="a TOML file (docs/configuration.md); without it the defaults hold")
     parser.add_argument("--exercise", action="store_true",
                         help="admit any device, on loopback only, and mark everything EXERCISE")
     parser.add_argument("--journal", metavar="URL", help="beats [journal] url")
