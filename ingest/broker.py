@@ -61,6 +61,8 @@ class Broker:
         self.counts = dict.fromkeys(("frames", "bytes", "rejects", "redelivered", "acknowledged", "stale_results", "connects",
                                      "connect_failures", "gaps", "pauses", "refused_subscriptions"), 0)
         self.connected = False
+        #: The broker has granted every subscription of ours on this connection: what is published now reaches us.
+        self.subscribed = False
         self.last_error = ""
         self._in_flight = 0
         self._stop = threading.Event()
@@ -91,7 +93,7 @@ class Broker:
                 self._failed(f"{type(error).__name__}: {error}")
             finally:
                 line.close()
-                self.connected = False
+                self.connected = self.subscribed = False
                 self._in_flight = 0
             self._stop.wait(backoff.next_s())
 
@@ -107,8 +109,9 @@ class Broker:
 
     def status(self) -> dict[str, Any]:
         """Counters; ``in_flight`` messages were received and are not acknowledged yet."""
-        return self.counts | {"connected": self.connected, "reconnects": max(self.counts["connects"] - 1, 0),
-                              "in_flight": self._in_flight, "last_error": self.last_error}
+        return self.counts | {"connected": self.connected, "subscribed": self.subscribed,
+                              "reconnects": max(self.counts["connects"] - 1, 0), "in_flight": self._in_flight,
+                              "last_error": self.last_error}
 
     def _wake(self) -> None:
         if self._wake_write is not None:
@@ -310,6 +313,7 @@ class _Line:
                 self.owner.counts["refused_subscriptions"] += 1
                 self.owner.last_error = f"the broker refuses the subscription to {topic.filter}: {reason}"
                 log.error("%s: %s", self.owner.name, self.owner.last_error)
+        self.owner.subscribed = not any(reason.is_failure for reason in reasons)
 
     def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         self._refused = self._refused or f"connection lost: {reason}"

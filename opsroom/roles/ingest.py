@@ -127,6 +127,8 @@ def _status(thread: WriterThread, intake: Intake, sources: list[Any]) -> dict[st
         said = source.status()
         if said.get("connected") is False:
             problems.append(f"{source.name} is not connected{': ' + said['last_error'] if said.get('last_error') else ''}")
+        elif said.get("subscribed") is False:
+            problems.append(f"{source.name} hears nothing yet{': ' + said['last_error'] if said.get('last_error') else ''}")
         for key, value in said.items():
             if isinstance(value, bool | int | float):
                 row[f"{source.name}_{key}"] = value

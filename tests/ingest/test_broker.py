@@ -112,7 +112,7 @@ def dots(*numbers):
 def test_a_message_is_acknowledged_after_the_commit_and_comes_again_if_it_was_not(mosquitto, hand_desk, protocol):
     first, second = hand_desk(), hand_desk()
     with running(client(mosquitto.port, protocol=protocol), first.intake) as source:
-        first.until(lambda: source.connected)
+        first.until(lambda: source.subscribed)
         mosquitto.publish([("owntracks/ann/phone7/event", b"{}"), *dots(1, 2)])
         first.until(lambda: len(first.frames) == 3, commit=False)
         assert source.status()["in_flight"] == 3 and source.status()["acknowledged"] == 0
@@ -128,7 +128,7 @@ def test_a_message_is_acknowledged_after_the_commit_and_comes_again_if_it_was_no
     assert sorted(second.payloads) == sorted(first.payloads)
     third = hand_desk()
     with running(client(mosquitto.port, protocol=protocol), third.intake) as source:
-        third.until(lambda: source.connected)
+        third.until(lambda: source.subscribed)
         mosquitto.publish(dots(9))
         third.until(lambda: third.frames)
     assert third.payloads == [b"9"]
@@ -136,7 +136,7 @@ def test_a_message_is_acknowledged_after_the_commit_and_comes_again_if_it_was_no
 
 def test_the_window_holds_two_batches_and_a_batch_does_not_stall(mosquitto, desk):
     with running(client(mosquitto.port, batch=100), desk.intake) as source:
-        desk.until(lambda: source.connected)
+        desk.until(lambda: source.subscribed)
         mosquitto.publish(dots(*range(500)))
         desk.until(lambda: len(desk.frames) == 200, commit=False)
         time.sleep(0.3)
@@ -161,7 +161,7 @@ def test_two_programs_with_one_client_id_are_told_so_and_do_not_race(mosquitto, 
 def test_results_in_any_order_are_acknowledged_in_the_order_of_receipt(mosquitto, desk):
     order = []
     with running(client(mosquitto.port), desk.intake) as source:
-        desk.until(lambda: source.connected)
+        desk.until(lambda: source.subscribed)
         mosquitto.publish(dots(*range(20)))
         desk.until(lambda: len(desk.frames) == 20, commit=False)
         line = desk.frames[0].receipt[0]
@@ -180,7 +180,7 @@ def test_results_in_any_order_are_acknowledged_in_the_order_of_receipt(mosquitto
 
 def test_a_restart_of_the_broker_is_waited_for_and_nothing_is_missed(mosquitto, desk):
     with running(client(mosquitto.port), desk.intake) as source:
-        desk.until(lambda: source.connected)
+        desk.until(lambda: source.subscribed)
         mosquitto.publish(dots(*range(10)))
         desk.until(lambda: len(desk.frames) == 10, commit=False)  # received, and not acknowledged when the broker goes
         mosquitto.stop()
@@ -188,7 +188,7 @@ def test_a_restart_of_the_broker_is_waited_for_and_nothing_is_missed(mosquitto, 
         desk.commit()
         assert source.status()["gaps"] == 1 and not source.connected
         mosquitto.start()
-        desk.until(lambda: source.connected)
+        desk.until(lambda: source.subscribed)
         mosquitto.publish(dots(*range(10, 20)))
         desk.until(lambda: {int(p) for p in desk.payloads} == set(range(20)) and source.status()["in_flight"] == 0)
         status = source.status()
@@ -198,7 +198,7 @@ def test_a_restart_of_the_broker_is_waited_for_and_nothing_is_missed(mosquitto, 
 
 def test_what_came_while_we_were_away_is_there_when_we_come_back(mosquitto, desk):
     with running(client(mosquitto.port), desk.intake) as source:
-        desk.until(lambda: source.connected)
+        desk.until(lambda: source.subscribed)
         mosquitto.publish(dots(1))
         desk.until(lambda: source.status()["acknowledged"] == 1)
     mosquitto.publish(dots(*range(2, 1502)))  # Mosquitto's default would drop all but 1,000: docs/transports.md
@@ -210,7 +210,7 @@ def test_what_came_while_we_were_away_is_there_when_we_come_back(mosquitto, desk
 def test_a_full_intake_waits_and_loses_nothing(mosquitto, hand_desk):
     desk = hand_desk(capacity=10)
     with running(client(mosquitto.port, batch=50), desk.intake) as source:
-        desk.until(lambda: source.connected)
+        desk.until(lambda: source.subscribed)
         mosquitto.publish(dots(*range(1000)))
         end = time.monotonic() + 10
         while source.status()["pauses"] == 0:
@@ -223,7 +223,7 @@ def test_a_full_intake_waits_and_loses_nothing(mosquitto, hand_desk):
 def test_stop_acknowledges_what_gets_on_disk_meanwhile(mosquitto, desk, hand_desk):
     source = client(mosquitto.port)
     with running(source, desk.intake):
-        desk.until(lambda: source.connected)
+        desk.until(lambda: source.subscribed)
         mosquitto.publish(dots(1, 2))
         desk.until(lambda: len(desk.frames) == 2, commit=False)
         source.stop()
@@ -231,7 +231,7 @@ def test_stop_acknowledges_what_gets_on_disk_meanwhile(mosquitto, desk, hand_des
     assert source.status()["acknowledged"] == 2
     later = hand_desk()
     with running(client(mosquitto.port), later.intake) as source:
-        later.until(lambda: source.connected)
+        later.until(lambda: source.subscribed)
         mosquitto.publish(dots(3))
         later.until(lambda: later.frames)
     assert later.payloads == [b"3"]
@@ -262,7 +262,7 @@ CONSUMER = textwrap.dedent("""
     threading.Thread(target=source.run, args=(intake,), daemon=True).start()
     while True:
         time.sleep(0.02)
-        print(source.status()["acknowledged"], source.status()["redelivered"], flush=True)
+        print(source.status()["acknowledged"], source.status()["redelivered"], source.subscribed, flush=True)
 """)
 
 
@@ -286,9 +286,8 @@ def test_kill_9_of_the_consumer_loses_nothing_that_the_broker_acknowledged(mosqu
 
     consumer = start()
     end = time.monotonic() + 60
-    while "0" != consumer.stdout.readline().split()[0]:  # up and running: connect so that the session exists
+    while "True" != consumer.stdout.readline().split()[2]:  # so that the session exists
         assert time.monotonic() < end
-    time.sleep(0.5)
     publisher = threading.Thread(target=mosquitto.publish, args=([
         (f"owntracks/ann/unit{n % 7}", json.dumps(message(n))) for n in range(total)],), daemon=True)
     publisher.start()
@@ -360,7 +359,7 @@ def test_a_line_that_is_reset_at_seeded_moments_loses_nothing(mosquitto, desk):
     proxy = Proxy(mosquitto.port, [dice.randint(200, 6000) for _ in range(8)])
     try:
         with running(client(proxy.port, batch=50), desk.intake) as source:
-            desk.until(lambda: source.connected)
+            desk.until(lambda: source.subscribed)
             mosquitto.publish(dots(*range(2000)))
             desk.until(lambda: {int(p) for p in desk.payloads} == set(range(2000)) and source.status()["in_flight"] == 0)
             status = source.status()
@@ -428,6 +427,17 @@ def test_the_word_of_a_broker_that_ends_the_line_is_kept(desk):
             assert "taken over" in source.status()["last_error"]
 
 
+def test_a_subscription_that_is_refused_is_not_called_subscribed(desk):
+    def talk(line):
+        subscribe = line.recv(4096)
+        line.sendall(b"\x90\x04" + subscribe[2:4] + b"\x01\x80")  # the first filter granted, the second refused
+        line.recv(4096)
+
+    with bad_broker(talk) as (port, _), running(client(port, protocol="3.1.1"), desk.intake) as source:
+        desk.until(lambda: source.status()["refused_subscriptions"] == 1)
+        assert source.connected and not source.subscribed and "owntracks/+/+/#" in source.last_error
+
+
 def test_a_line_that_died_silently_is_noticed(desk):
     with bad_broker(lambda line: time.sleep(5)) as (port, seen):
         with running(client(port, protocol="3.1.1", keepalive_s=1), desk.intake) as source:
@@ -463,7 +473,7 @@ def test_password_and_tls(tmp_path, desk, certificates):
     good = {"host": "localhost", "username": "desk", "password_file": str(secret)} | files
     try:
         with running(client(server.port, **good), desk.intake) as source:
-            desk.until(lambda: source.connected)
+            desk.until(lambda: source.subscribed)
             server.publish(dots(*range(100)), auth={"username": "desk", "password": "s3cret"},
                            tls={"ca_certs": files["ca"], "certfile": files["cert"], "keyfile": files["key"]})
             desk.until(lambda: source.status()["acknowledged"] == 100)
