@@ -185,23 +185,32 @@ class Desk:
         else:
             for observation in decoded.observations:
                 time_ns = received_ns if observation.time_ns is None else observation.time_ns
-                if time_ns > received_ns + SKEW_NS:
+                ahead = time_ns > received_ns + SKEW_NS
+                # the door first (a time that is not believed is not asked with): what is refused for who
+                # sent it leaves no position, whatever else is wrong with it
+                case, why = self.door.subject(observation.device, sender, received_ns if ahead else time_ns)
+                if why is not None:
+                    if why not in refusals:
+                        refusals.append(why)
+                elif ahead:
                     malformed.append(
                         Reject("clock", f"{(time_ns - received_ns) // NS} s ahead of the receiver", device=observation.device)
                     )
-                    continue
-                case, why = self.door.observation(observation, sender, time_ns)
-                if why is None:
+                else:
                     operation = operation or case
                     admitted.append(observation)
-                elif why not in refusals:
-                    refusals.append(why)
-        ident = self._ident(frame, decoded, sender, sessions)
+            # a message without observations, or with a broken part, may still name somebody
+            for name in dict.fromkeys([decoded.device, *(r.device for r in malformed)]):
+                if name and name != sender:
+                    _, why = self.door.subject(name, sender, received_ns)
+                    if why is not None and why not in refusals:
+                        refusals.append(why)
         observations = tuple(admitted)
         rejects = tuple(malformed + refusals)
+        reasons = [r.reason.encode() for r in rejects]
+        ident = self._ident(frame, decoded, sender, sessions, reasons)
         if rejects:
-            # sent again when it may come in (the device is attached, our clock is right), it is no duplicate
-            ident = _hash(b"rejected", *(r.reason.encode() for r in rejects), ident)
+            ident = _rejected(reasons, ident)
         body: FrameBody | RefusalBody
         if refusals:
             body = RefusalBody(
@@ -261,7 +270,8 @@ class Desk:
             return self._now_ns
         return self._now_ns if frame.received_ns > self._now_ns else max(frame.received_ns, 0)
 
-    def _ident(self, frame: Frame, decoded: Decoded, sender: str, sessions: list[tuple[str, str]]) -> bytes:
+    def _ident(self, frame: Frame, decoded: Decoded, sender: str, sessions: list[tuple[str, str]],
+               reasons: list[bytes]) -> bytes:
         """Who a message is (house.md, rule 4)."""
         if decoded.key is not None:
             return _hash(b"key", frame.format.encode(), decoded.key)
@@ -278,7 +288,7 @@ class Desk:
         packet = frame.packet.to_bytes(8, "big")
         if frame.dup and sender:
             # sent again, perhaps over a new connection: the same as the one of an earlier session
-            ident = self._earlier(sender, [*fixed, packet], frame.payload)
+            ident = self._earlier(sender, [*fixed, packet], frame.payload, reasons)
             if ident is not None:
                 return ident
         pair = (sender, frame.session)
@@ -290,19 +300,26 @@ class Desk:
             packet = f"{self._now_ns}:{self._count}".encode()
         return _hash(b"once", *fixed, packet, frame.session.encode(), frame.payload)
 
-    def _earlier(self, sender: str, lead: list[bytes], payload: bytes) -> bytes | None:
+    def _earlier(self, sender: str, lead: list[bytes], payload: bytes, reasons: list[bytes]) -> bytes | None:
         """The ident under which an earlier session of this sender brought the same message, if one did."""
         names = [session for device, session in self._batch.sessions if device == sender]
         names += self.journal.sessions(sender)
         idents = [_hash(b"once", *lead, name.encode(), payload) for name in dict.fromkeys(names)]
-        held = self.journal.holds(idents) | {draft.ident for draft in self._batch.drafts}
-        return next((ident for ident in idents if ident in held), None)
+        # as it would stand in the journal: for the same reasons if it is rejected, plain if it is not
+        stored = {(_rejected(reasons, ident) if reasons else ident): ident for ident in idents}
+        held = self.journal.holds(list(stored)) | {draft.ident for draft in self._batch.drafts}
+        return next((ident for row, ident in stored.items() if row in held), None)
 
     def _stamp(self, draft: Draft, now_ns: int) -> Draft:
         """An operator's entry gets the journal's time; registers are known to the door from here on."""
         body = msgspec.msgpack.decode(draft.body, type=ENTRY_BODIES[draft.kind])
         self.directory.apply(body)
         return msgspec.structs.replace(draft, received_ns=self._now_ns or now_ns)
+
+
+def _rejected(reasons: list[bytes], ident: bytes) -> bytes:
+    # sent again when it may come in (the device is attached, our clock is right), it is no duplicate
+    return _hash(b"rejected", *reasons, ident)
 
 
 def _hash(*parts: bytes) -> bytes:

@@ -10,7 +10,7 @@ it, known or not.  Nobody is admitted by default.
 from __future__ import annotations
 
 from birddog.directory import OPEN, Directory
-from birddog.model import Observation, Reject
+from birddog.model import Reject
 
 #: Bases that need no case.
 _CASELESS = frozenset({"open", "own_sensor", "partner"})
@@ -33,24 +33,25 @@ class Door:
             return None
         return self._device(device, time_ns)[1]
 
-    def observation(self, observation: Observation, sender: str, time_ns: int) -> tuple[str, Reject | None]:
-        """(operation, None) for an observation that is admitted, ("", why) for one that is not.
+    def subject(self, device: str, sender: str, time_ns: int) -> tuple[str, Reject | None]:
+        """(operation, None) where what a message says of a device is admitted, ("", why) where it is not.
 
         Args:
+            device: whom the message speaks of: an observation's device, or whom a broken message names.
             sender: the identity that the transport or the message's envelope vouches for.
             time_ns: when the observation was made, or received where it does not say.
         """
         directory = self.directory
-        attachment = directory.attachment(observation.device, time_ns)
+        attachment = directory.attachment(device, time_ns)
         if self.exercise:
             return (attachment.operation if attachment else OPEN), None
-        if sender and sender != observation.device:
+        if sender and sender != device:
             gateway = directory.device(sender)
             if gateway is None or gateway.basis not in _CASELESS:
                 return "", Reject("identity", "speaks for another device", device=sender)
             if gateway.basis == "open":
                 return (attachment.operation if attachment else OPEN), None
-        return self._device(observation.device, time_ns)
+        return self._device(device, time_ns)
 
     def _device(self, device: str, time_ns: int) -> tuple[str, Reject | None]:
         enrolled = self.directory.device(device)

@@ -46,6 +46,8 @@ class Toy:
                 said = json.loads(message.payload)
             except ValueError:
                 return codec.rejected("format", "no JSON")
+            if said.get("broken"):
+                return codec.rejected("value", "broken", device=said.get("id", ""))
             if said.get("crash"):
                 raise ZeroDivisionError(message.payload)
             time_ns = said["t"] * NS if "t" in said else message.received_ns
@@ -230,6 +232,40 @@ def test_live_receivers_and_gateways(tmp_path):
     desk.take([(source, [frame("gw", t=1795521601, id="tag"), frame("gw", t=1795521602, id="stranger", lat=LAT)])], NOW)
     good, bad = desk.journal.tail(2)
     assert good.operation == "OP" and unpack(bad).rejects[0].reason == "unknown_device"
+
+
+def test_live_a_clock_that_is_ahead_lets_nobody_in(tmp_path):
+    """Refused for who it is first: a stranger's message with a wrong clock leaves no position either."""
+    desk, source = make(tmp_path), Source()
+    enter(desk, Operation(operation="OP"), Device(device="gw", basis="own_sensor"), Device(device="tag"),
+          Attachment(device="tag", shipment="S", operation="OP", from_ns=0))
+    ahead = NOW // NS + 3600
+    desk.take([(source, [frame("gw", t=ahead, id="ghost", lat=LAT), frame("", t=ahead, id="ghost", lat=LAT)])], NOW)
+    assert [unpack(e).rejects[0].reason for e in desk.journal.tail(2)] == ["unknown_device"] * 2
+    assert all(isinstance(unpack(e), RefusalBody) for e in desk.journal.tail(2))
+    raw = (tmp_path / "j.db").read_bytes() + (tmp_path / "j.db-wal").read_bytes()
+    assert LAT.encode() not in raw
+    desk.take([(source, [frame("gw", t=ahead, id="tag", lat=LAT)])], NOW)
+    assert isinstance(last(desk), FrameBody) and last(desk).rejects[0].reason == "clock"
+
+
+def test_live_a_broken_message_that_names_a_stranger_leaves_nothing(tmp_path):
+    desk, source = make(tmp_path), Source()
+    enter(desk, Device(device="gw", basis="own_sensor"))
+    desk.take([(source, [frame("gw", broken=True, id="ghost", lat=LAT)])], NOW)
+    assert isinstance(last(desk), RefusalBody) and {r.reason for r in last(desk).rejects} == {"value", "unknown_device"}
+    raw = (tmp_path / "j.db").read_bytes() + (tmp_path / "j.db-wal").read_bytes()
+    assert LAT.encode() not in raw
+
+
+@pytest.mark.parametrize("exercise", [True, False])
+def test_a_dup_of_a_rejected_message_is_one(tmp_path, exercise):
+    """Malformed in an exercise, of a stranger in a live journal; over a new connection."""
+    desk, source = make(tmp_path, exercise=exercise), Source()
+    bad = frame(packet=4) if not exercise else msgspec.structs.replace(frame(packet=4), payload=b"no json")
+    desk.take([(source, [bad])], NOW)
+    desk.take([(source, [msgspec.structs.replace(bad, session="s2", dup=True)])], NOW)
+    assert source.outcomes() == ["refused", "duplicate"] and desk.journal.counts().frames == 1
 
 
 def test_a_time_ahead_of_ours_is_refused_but_kept(tmp_path):
