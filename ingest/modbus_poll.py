@@ -27,7 +27,7 @@ from birddog.errors import ConfigError
 from birddog.model import Frame
 from ingest.address import check_call
 from ingest.intake import Intake, Result
-from ingest.sessions import Backoff, new_session
+from ingest.sessions import GRACE_S, Backoff, new_session
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +147,8 @@ class ModbusPoll:
             ("frames", "bytes", "acknowledged", "polls", "no_answer", "exceptions", "opens", "open_failures", "gaps"), 0)
         self.connected = False
         self.last_error = ""
-        self._complaints: dict[int, str] = {}
+        self._complaints: dict[int, tuple[int, str]] = {}
+        self._warn_from_s = 0.0
         self._units = [_Polled(unit) for unit in settings.units]
         self._stop = threading.Event()
 
@@ -156,12 +157,15 @@ class ModbusPoll:
         # it says "no response" at each poll of a dead unit; ours is said once, with the unit's name
         logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
         backoff = Backoff(RETRY_FIRST_S, RETRY_MOST_S)
+        self._warn_from_s = time.monotonic() + GRACE_S
         while not self._stop.is_set():
             client = self._client()
             try:
                 if client.connect():
                     self.counts["opens"] += 1
                     self.connected = True
+                    self._complaints.pop(-1, None)
+                    log.info("%s: %s is open", self.name, self._where)
                     self._poll(client, intake, backoff)
                 else:
                     self.counts["open_failures"] += 1
@@ -307,9 +311,14 @@ class ModbusPoll:
 
     def _said(self, words: str, unit: int = -1) -> None:
         """Log what is wrong with a unit (or the line, -1) once, not at each poll."""
-        if self._complaints.get(unit) != words:
-            log.warning("%s: %s", self.name, words)
-        self._complaints[unit] = self.last_error = words
+        # what has never answered may be starting beside us
+        well = self.counts["opens"] if unit < 0 else self.counts["frames"]
+        waiting = not well and time.monotonic() < self._warn_from_s
+        level = logging.INFO if waiting else logging.WARNING
+        if self._complaints.get(unit) != (level, words):
+            log.log(level, "%s: %s%s", self.name, "waiting: " if waiting else "", words)
+        self._complaints[unit] = level, words
+        self.last_error = words
 
 
 def _reading(register: Register, words: list[int]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from devices.codec import Piece
 from ingest.address import check_format
 from ingest.cutter import Cutter
 from ingest.intake import Intake, Result
-from ingest.sessions import Backoff, new_session
+from ingest.sessions import GRACE_S, Backoff, new_session
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,8 @@ class SerialPort:
         self.connected = False
         self.last_error = ""
         self._heard_s = 0.0
+        self._warn_from_s = 0.0
+        self._said = (0, "")
         self._session = ""
         self._stop = threading.Event()
         self._replies: deque[tuple[str, bytes]] = deque()
@@ -83,6 +85,7 @@ class SerialPort:
     def run(self, intake: Intake) -> None:
         """Open, read until the port is lost, wait, open again; until ``stop``."""
         backoff = Backoff(RETRY_FIRST_S, RETRY_MOST_S)
+        self._warn_from_s = time.monotonic() + GRACE_S
         while not self._stop.is_set():
             try:
                 with self._open() as port:
@@ -177,6 +180,8 @@ class SerialPort:
         if not self.connected:
             self.counts["open_failures"] += 1
         said = str(error.args[-1] if error.args else error)  # pyserial repeats the number before its words
-        if said != self.last_error or self.connected:
-            log.warning("%s: %s", self.name, said)
-        self.last_error = said
+        waiting = not self.counts["opens"] and time.monotonic() < self._warn_from_s
+        level = logging.INFO if waiting else logging.WARNING
+        if self._said != (level, said) or self.connected:
+            log.log(level, "%s: %s%s", self.name, "waiting: " if waiting else "", said)
+        self._said, self.last_error = (level, said), said

@@ -10,6 +10,8 @@ import itertools
 import os
 import random
 
+#: What a source connects to may start together with it: so long it is waited for without a warning.
+GRACE_S = 5.0
 #: Differs for each start of the process, so that no session of an earlier run has the same name.
 _START = os.urandom(5).hex()
 _COUNTER = itertools.count(1)

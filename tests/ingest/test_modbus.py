@@ -314,6 +314,23 @@ def test_a_serial_port_that_is_not_there_is_waited_for(desk, tmp_path):
     assert "none" in source.status()["last_error"]
 
 
+@pytest.mark.parametrize(("grace_s", "level"), [(60.0, "INFO"), (0.0, "WARNING")])
+def test_a_bus_that_starts_beside_us_is_waited_for_and_said_to_be_open(desk, caplog, monkeypatch, grace_s, level):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(modbus_poll, "GRACE_S", grace_s)
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        where = {"host": "127.0.0.1", "port": s.getsockname()[1]}
+    source = ModbusPoll(Settings(name="yard", **where, timeout_s=0.3, units=(unit(1),)))
+    with running(source, desk.intake):
+        desk.until(lambda: source.status()["open_failures"] >= 2)
+        server = Bus(at=where["port"])
+        desk.until(lambda: len(of(desk, 1)) >= 1)
+        server.close()
+    said = [r for r in caplog.records if r.name == "ingest.modbus_poll"][:2]
+    assert [(r.levelname, "waiting" in r.message) for r in said] == [(level, level == "INFO"), ("INFO", False)]
+    assert said[1].message == f"modbus:yard: 127.0.0.1:{where['port']} is open"
+
+
 def test_spans_read_what_lies_side_by_side_and_nothing_else():
     def at(address, type="u16", table="holding"):
         return Register(address=address, type=type, table=table, quantity="q")

@@ -112,6 +112,24 @@ def test_a_port_that_is_not_there_at_the_start_is_waited_for(plug, desk):
     assert desk.frames[0].device == "receiver-7"
 
 
+@pytest.mark.parametrize(("grace_s", "level"), [(60.0, "INFO"), (0.0, "WARNING")])
+def test_what_starts_beside_us_is_waited_for_without_a_warning(plug, desk, caplog, monkeypatch, grace_s, level):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(serial_port, "GRACE_S", grace_s)
+    plug.pull()
+    source = port(plug)
+    with running(source, desk.intake):
+        desk.until(lambda: source.status()["open_failures"] >= 2)
+        plug.plug()
+        desk.until(lambda: source.connected)
+        said = [r for r in caplog.records if r.name == "ingest.serial_port"]
+        assert [(r.levelname, "waiting" in r.message) for r in said] == [(level, level == "INFO"), ("INFO", False)]
+        assert "is open" in said[1].message
+        plug.pull()  # once it was there, its going is a warning at once
+        desk.until(lambda: not source.connected)
+        desk.until(lambda: caplog.records[-1].levelname == "WARNING")
+
+
 def test_a_path_that_leads_to_another_device_is_opened_anew(plug, desk):
     source = port(plug)
     with running(source, desk.intake):
