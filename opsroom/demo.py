@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import shutil
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from birddog.errors import UsageError
 from birddog.journal import open_writer, path_of
 from ingest import control
 from opsroom.supervise import Child, Supervisor
@@ -34,17 +39,42 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
         return self.folder / "birddog.toml"
 
 
+def admit(url: str | None, http_port: int) -> None:
+    """Refuse what cannot become a demo, before anything is written or made.
+
+    Args:
+        url: a journal that the demo shall write to, or None for one of its own.
+
+    Raises:
+        UsageError: the port is taken, the journal's URL is wrong, or its folder is not there.
+        JournalError: the journal is a live one, or another process writes it.
+    """
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", http_port))
+        except OSError as error:
+            raise UsageError(f"cannot listen on 127.0.0.1:{http_port}: {error.strerror}", field="--port") from error
+    if url is None:
+        return
+    path = path_of(url)
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}", field="--journal")
+    if path.exists():
+        open_writer(url, mode="exercise").close()
+
+
 def prepare(folder: Path, url: str, http_port: int) -> Demo:
     """Make the folder, the configuration and the journal with everything enrolled."""
+    # the journal first: nothing of an exercise is written beside a live one
+    path = path_of(url)
+    open_writer(url, mode="exercise").close()
     scenario = scenarios.load(SCENARIO)
     used = {device.transport for device in scenario.devices()}
     ports = {transport: _free_port() for transport in ("mqtt", "tcp", "udp", "modbus") if transport in used}
     demo = Demo(folder=folder, url=url, http_port=http_port, ports=ports, scenario=scenario)
     (folder / "scenes").mkdir(exist_ok=True)
     demo.config_path.write_text(config_text(demo))
-    path = path_of(url)
-    if not path.exists():
-        open_writer(url, mode="exercise").close()
     control.enter(path, url, scenarios.registers(scenario, time.time_ns()), source="demo")
     return demo
 
@@ -91,6 +121,28 @@ def simulator_words(demo: Demo, speed: float) -> list[str]:
     if "scenes" in used:
         words += ["--to", str(demo.folder / "scenes")]
     return words
+
+
+def next_steps(demo: Demo) -> list[tuple[str, str]]:
+    """What to do with what the demo leaves behind: (command to copy, what it does)."""
+    program, journal = own_command(), shlex.quote(demo.url)
+    truth = shlex.quote(str(demo.folder / "truth.csv"))
+    return [
+        (f"{program} rebuild --journal {journal}", "make every track again and compare"),
+        (f"{program} sim score --truth {truth} --journal {journal}", "against where everything really was"),
+        (f"{program} replay --speed 10 --http-port {demo.http_port} --journal {journal}", "watch it again, faster"),
+    ]
+
+
+def own_command() -> str:
+    """How a person in this shell calls this program again."""
+    script = Path(sys.argv[0])
+    if script.name != "birddog" or not script.exists():
+        return f"{shlex.quote(sys.executable)} -m opsroom.cli"
+    found = shutil.which("birddog")
+    if found is not None and os.path.samefile(found, script):
+        return "birddog"
+    return shlex.quote(str(script))
 
 
 def new_folder() -> Path:

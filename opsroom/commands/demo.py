@@ -16,8 +16,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until interrupted."""
     from birddog.errors import UsageError
-    from birddog.journal import path_of
     from opsroom import demo
+    from opsroom.commands.common import say
 
     if not 0.0 < args.speed <= 1000.0:
         raise UsageError("wants a number above 0, at most 1000", field="--speed")
@@ -25,8 +25,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("wants seconds above 0", field="--for")
     if not 0 < args.port < 65536:
         raise UsageError("wants a port, 1 to 65535", field="--port")
-    if args.journal is not None and not path_of(args.journal).parent.is_dir():
-        raise UsageError(f"there is no folder {path_of(args.journal).parent}", field="--journal")
+    demo.admit(args.journal, args.port)
     folder = demo.new_folder().resolve()
     url = args.journal or f"sqlite:///{folder}/journal.db"
     made = demo.prepare(folder, url, args.port)
@@ -35,4 +34,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"{transport:<9} 127.0.0.1:{port}")
     print(f"journal   {url}")
     print(f"folder    {folder}  (configuration, scenes and truth; kept)", flush=True)
-    return demo.run(made, speed=args.speed, for_s=args.for_s)
+    status = demo.run(made, speed=args.speed, for_s=args.for_s)
+    if status == 0:
+        say("\nThe exercise has ended; what it wrote is kept. Go on with:")
+        for command, words in demo.next_steps(made):
+            say(f"  {command}\n      {words}")
+    return status

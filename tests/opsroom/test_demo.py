@@ -90,6 +90,52 @@ def birddog(*words: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-m", "opsroom.cli", *words], capture_output=True, text=True)
 
 
+def refused(folder: Path, *words: str) -> str:
+    """What a demo says that refuses to begin; nothing of it may be left."""
+    def there() -> list[Path]:
+        return sorted(p for p in folder.rglob("*") if not p.name.endswith(("-wal", "-shm")))  # SQLite's, of any reader
+
+    before = there()
+    answer = subprocess.run([sys.executable, "-m", "opsroom.cli", "demo", *words], capture_output=True, text=True, cwd=folder,
+                            timeout=60)
+    assert answer.returncode == 2 and answer.stdout == "" and len(answer.stderr.splitlines()) == 1, answer
+    assert there() == before
+    return answer.stderr
+
+
+def test_a_taken_port_is_refused_before_anything_is_said_or_made(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"--port: cannot listen on 127.0.0.1:{port}" in refused(tmp_path, "--port", str(port))
+
+
+def test_a_live_journal_is_refused_and_left_as_it_is(tmp_path):
+    from birddog.journal import open_writer
+
+    journal = tmp_path / "case.db"
+    open_writer(f"sqlite:///{journal}", mode="live").close()
+    before = journal.read_bytes()
+    words = refused(tmp_path, "--port", str(free_port()), "--journal", f"sqlite:///{journal}")
+    assert "is a live journal and refuses exercise data" in words
+    assert journal.read_bytes() == before
+    assert "there is no folder" in refused(tmp_path, "--port", str(free_port()), "--journal", "sqlite:///nowhere/case.db")
+    assert "is no journal URL" in refused(tmp_path, "--port", str(free_port()), "--journal", "case.db")
+
+
+def test_even_when_asked_directly_nothing_is_written_beside_a_live_journal(tmp_path):
+    from birddog.errors import JournalError
+    from birddog.journal import open_writer
+    from opsroom import demo
+
+    url = f"sqlite:///{tmp_path}/case.db"
+    open_writer(url, mode="live").close()
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    with pytest.raises(JournalError, match="refuses exercise data"):
+        demo.prepare(folder, url, 8080)
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_it_is_healthy_with_tracks_that_move(demo):
     health = wait_for(lambda: (h := demo.get("/healthz")) and h["ok"] and h, 60, "healthy")
@@ -171,6 +217,16 @@ def test_faster_than_life_every_source_arrives_and_it_ends_by_itself(tmp_path):
         assert alerts["dark_vessel"]["operation"] == "open" and alerts["silent"]["operation"] == "NIGHTJAR"
         assert any(flag["dark"] for flag in demo.get("/v1/flags")["flags"])
         assert demo.process.wait(80) == 0
+        said = demo.err.read_text()
+    # the sources that start beside the simulator are waited for and said to be there, without an alarm
+    opened = [re.search(pattern, said) for pattern in (r"modbus:yard: \S+ is open", r"serial:\S+: \S+ is open")]
+    assert all(opened), said
+    assert "WARNING" not in said[: max(found.end() for found in opened)]
+    # and it ends with lines that work when they are copied
+    for command in re.findall(r"^  (\S.*)$", said.partition("Go on with:")[2], re.M):
+        if " replay " not in command:
+            assert subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True).returncode == 0, command
+    assert len(re.findall(r" (rebuild|sim score|replay) ", said.partition("Go on with:")[2])) == 3
     assert missing(demo.url) == set()
     counted = json.loads(birddog("journal", "count", "--json", "--journal", demo.url).stdout)
     assert counted["rejects"].get("clock", 0) == 0
