@@ -61,6 +61,13 @@ class Batch:
         self.entries: list[tuple[Entries, int]] = []
 
 
+class _Admitted(msgspec.Struct, frozen=True):
+    operation: str
+    observations: tuple[Observation, ...]
+    rejects: tuple[Reject, ...]
+    refused: bool  # for who sent it
+
+
 class Desk:
     """Takes frames to the journal.
 
@@ -80,10 +87,12 @@ class Desk:
         self.door = Door(self.directory, exercise=exercise)
         self.crashes = 0
         self._count = 0
+        self._nobodys = OPEN if exercise else ""
         self._refusal_key = refusal_key
         self._clock = clock
         last = journal.tail(1)
         self._now_ns = last[0].received_ns if last else 0
+        self._wall_ns = self._now_ns
         self._codecs: dict[str, codec.Codec] = {}
         self._decoders: OrderedDict[str, dict[str, codec.Decoder]] = OrderedDict()
         self._remembered: dict[str, str] = {}
@@ -110,6 +119,7 @@ class Desk:
         """
         batch = self._batch = Batch()
         drafts = batch.drafts
+        self._wall_ns = now_ns
         if self._clock == "wall":
             self._now_ns = max(self._now_ns, now_ns)
         for item in items:
@@ -149,14 +159,22 @@ class Desk:
         return len(numbers) - numbers.count(0)
 
     def tick(self, now_ns: int) -> None:
-        """Append a tick: nothing arrived, and time went on."""
-        if self._clock != "wall":
+        """Append a tick: nothing arrived, and time went on.
+
+        While the wall clock is behind the journal's, time does not go on: no tick, see ``behind_s``.
+        """
+        self._wall_ns = now_ns
+        if self._clock != "wall" or now_ns <= self._now_ns:
             return
-        self._now_ns = max(self._now_ns, now_ns)
-        ident = _hash(b"tick", self._now_ns.to_bytes(12, "big"))
-        self.journal.append(
-            [Draft(kind="tick", received_ns=self._now_ns, source="desk", ident=ident, body=pack(Tick()))]
-        )
+        self._now_ns = now_ns
+        ident = _near(now_ns) + _hash(b"tick", b"%d" % now_ns)
+        self.journal.append([Draft(kind="tick", received_ns=now_ns, source="desk", ident=ident, body=pack(Tick()))])
+
+    @property
+    def behind_s(self) -> float:
+        """How far the machine's clock was behind the journal's when it was last asked: it was set back, or the journal came
+        from a machine whose clock is ahead.  Until it has caught up, silence is not noticed."""
+        return max(self._now_ns - self._wall_ns, 0) / NS if self._clock == "wall" else 0.0
 
     @property
     def now_ns(self) -> int:
@@ -173,22 +191,57 @@ class Desk:
             decoded, version = self._decode(frame)
         sender = frame.device or decoded.device
         received_ns = self._received(frame, decoded)
+        admitted = self._admit(decoded, sender, received_ns)
+        observations, rejects = admitted.observations, admitted.rejects
+        reasons = tuple([r.reason for r in rejects]) if rejects else ()
+        ident = self._ident(frame, decoded, sender, sessions, reasons)
+        kind: Literal["frame", "refusal"]
+        if admitted.refused:
+            kind = "refusal"
+            body = pack(RefusalBody(
+                format=frame.format, version=version, device=sender, channel=frame.channel,
+                rejects=rejects, observations=observations,
+                payload_hash=hmac.new(self._refusal_key, frame.payload, hashlib.sha256).digest(),
+            ))
+        else:
+            kind = "frame"
+            body = pack(FrameBody(
+                format=frame.format, version=version, payload=frame.payload, device=sender, channel=frame.channel,
+                session=frame.session, observations=observations, rejects=rejects,
+            ))
+        draft = Draft(
+            kind=kind, received_ns=received_ns, source=frame.source, ident=ident, body=body,
+            operation=admitted.operation or self._nobodys, observations=len(observations), reasons=reasons,
+        )
+        # the reply goes out also where the message was refused: the record is on disk, and a device
+        # that is never answered sends for ever (traccar/traccar#5574)
+        return draft, decoded.reply, rejects
+
+    def _admit(self, decoded: Decoded, sender: str, received_ns: int) -> _Admitted:
+        """What of a message comes in."""
+        subject = self.door.subject
         refusals: list[Reject] = []
         malformed: list[Reject] = []
         for reject in decoded.rejects:
             (malformed if reject.reason in MALFORMED_REASONS else refusals).append(reject)
         refused = self.door.sender(sender, received_ns)
-        admitted: list[Observation] = []
+        observations: tuple[Observation, ...] = ()
         operation = ""
         if refused is not None:
             refusals.append(refused)
         else:
+            kept: list[Observation] = []
+            asked: tuple[str, int] | None = None
+            case, why = "", None
             for observation in decoded.observations:
                 time_ns = received_ns if observation.time_ns is None else observation.time_ns
                 ahead = time_ns > received_ns + SKEW_NS
                 # the door first (a time that is not believed is not asked with): what is refused for who
                 # sent it leaves no position, whatever else is wrong with it
-                case, why = self.door.subject(observation.device, sender, received_ns if ahead else time_ns)
+                question = (observation.device, received_ns if ahead else time_ns)
+                if question != asked:
+                    asked = question
+                    case, why = subject(question[0], sender, question[1])
                 if why is not None:
                     if why not in refusals:
                         refusals.append(why)
@@ -198,39 +251,18 @@ class Desk:
                     )
                 else:
                     operation = operation or case
-                    admitted.append(observation)
+                    kept.append(observation)
+            observations = decoded.observations if len(kept) == len(decoded.observations) else tuple(kept)
             # a message without observations, or with a broken part, may still name somebody
-            for name in dict.fromkeys([decoded.device, *(r.device for r in malformed)]):
-                if name and name != sender:
-                    _, why = self.door.subject(name, sender, received_ns)
-                    if why is not None and why not in refusals:
-                        refusals.append(why)
-        observations = tuple(admitted)
-        rejects = tuple(malformed + refusals)
-        reasons = [r.reason.encode() for r in rejects]
-        ident = self._ident(frame, decoded, sender, sessions, reasons)
-        if rejects:
-            ident = _rejected(reasons, ident)
-        body: FrameBody | RefusalBody
-        if refusals:
-            body = RefusalBody(
-                format=frame.format, version=version, device=sender, channel=frame.channel,
-                rejects=rejects, observations=observations,
-                payload_hash=hmac.new(self._refusal_key, frame.payload, hashlib.sha256).digest(),
-            )
-        else:
-            body = FrameBody(
-                format=frame.format, version=version, payload=frame.payload, device=sender, channel=frame.channel,
-                session=frame.session, observations=observations, rejects=rejects,
-            )
-        draft = Draft(
-            kind="refusal" if refusals else "frame", received_ns=received_ns, source=frame.source, ident=ident,
-            body=pack(body), operation=operation or (OPEN if self.door.exercise else ""),
-            observations=len(observations), reasons=tuple(r.reason for r in rejects),
-        )
-        # the reply goes out also where the message was refused: the record is on disk, and a device
-        # that is never answered sends for ever (traccar/traccar#5574)
-        return draft, decoded.reply, rejects
+            if malformed or decoded.device != sender:
+                for name in dict.fromkeys([decoded.device, *(r.device for r in malformed)]):
+                    if name and name != sender:
+                        _, why = subject(name, sender, received_ns)
+                        if why is not None and why not in refusals:
+                            refusals.append(why)
+        if not refusals and not malformed:
+            return _Admitted(operation, observations, (), False)
+        return _Admitted(operation, observations, tuple(malformed + refusals), bool(refusals))
 
     def _decode(self, frame: Frame) -> tuple[Decoded, int]:
         try:
@@ -239,25 +271,30 @@ class Desk:
                 if not codec.known(frame.format):
                     return codec.rejected("format", f"no format {frame.format[:40]!r}", device=frame.device), 0
                 module = self._codecs[frame.format] = codec.load(frame.format)
-            session = self._decoders.get(frame.session)
-            if session is None:
-                session = self._decoders[frame.session] = {}
-                if len(self._decoders) > SESSIONS_KEPT:
-                    self._decoders.popitem(last=False)
-            else:
-                self._decoders.move_to_end(frame.session)
-            decoder = session.get(frame.format)
-            if decoder is None:
-                decoder = session[frame.format] = module.Decoder()
+            decoder = self._decoder(frame, module)
             received_ns = (self._now_ns or None) if self._clock == "messages" else frame.received_ns
             message = Message(payload=frame.payload, device=frame.device, topic=frame.channel, received_ns=received_ns)
-            return codec.decode_whole(module, decoder, message), module.VERSION
+            return (codec.decode_whole(module, decoder, message) if module.STREAM else decoder.decode(message)), module.VERSION
         except Exception as error:  # noqa: BLE001 - boundary: a codec's bug must not stop the writer; bytes kept, counted
             self.crashes += 1
             # where it failed, never with what words: an exception's text may hold what the device sent
             where = " < ".join(f"{f.name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)))
             log.error("the %s decoder crashed: %s at %s", frame.format, type(error).__name__, where)
             return codec.rejected("format", f"the decoder failed: {type(error).__name__}", device=frame.device), 0
+
+    def _decoder(self, frame: Frame, module: codec.Codec) -> codec.Decoder:
+        """The decoder of this frame's session and format."""
+        session = self._decoders.get(frame.session)
+        if session is None:
+            session = self._decoders[frame.session] = {}
+            if len(self._decoders) > SESSIONS_KEPT:
+                self._decoders.popitem(last=False)
+        else:
+            self._decoders.move_to_end(frame.session)
+        decoder = session.get(frame.format)
+        if decoder is None:
+            decoder = session[frame.format] = module.Decoder()
+        return decoder
 
     def _received(self, frame: Frame, decoded: Decoded) -> int:
         if self._clock == "frames":
@@ -271,10 +308,15 @@ class Desk:
         return self._now_ns if frame.received_ns > self._now_ns else max(frame.received_ns, 0)
 
     def _ident(self, frame: Frame, decoded: Decoded, sender: str, sessions: list[tuple[str, str]],
-               reasons: list[bytes]) -> bytes:
-        """Who a message is (house.md, rule 4)."""
+               reasons: tuple[str, ...]) -> bytes:
+        """Who a message is (house.md, rule 4), led by four bytes that keep neighbours in time together (``_near``)."""
+        ident = self._plain_ident(frame, decoded, sender, sessions, reasons)
+        return _rejected(reasons, ident) if reasons else ident
+
+    def _plain_ident(self, frame: Frame, decoded: Decoded, sender: str, sessions: list[tuple[str, str]],
+                     reasons: tuple[str, ...]) -> bytes:
         if decoded.key is not None:
-            return _hash(b"key", frame.format.encode(), decoded.key)
+            return _near(0) + _hash(b"key", frame.format.encode(), decoded.key)
         for observation in decoded.observations:
             if observation.time_source != "server" and observation.time_ns is not None:
                 # a time of day alone (GGA) repeats every day: the resolved time is part of it
@@ -283,28 +325,30 @@ class Desk:
                     if len(self._leads) >= SESSIONS_KEPT:
                         self._leads.clear()
                     lead = self._leads[sender, frame.format] = _led(b"time", sender.encode(), frame.format.encode())
-                return _digest(lead + _led(b"%d" % observation.time_ns) + frame.payload)
+                time_ns = observation.time_ns
+                return _near(time_ns) + _digest(lead + _led(b"%d" % time_ns) + frame.payload)
         fixed = (sender.encode(), frame.format.encode())
-        packet = frame.packet.to_bytes(8, "big")
-        if frame.dup and sender:
-            # sent again, perhaps over a new connection: the same as the one of an earlier session
-            ident = self._earlier(sender, [*fixed, packet], frame.payload, reasons)
-            if ident is not None:
-                return ident
-        pair = (sender, frame.session)
-        if sender and frame.packet and self._remembered.get(sender) != frame.session and pair not in sessions:
-            sessions.append(pair)
         if not frame.packet:
             # no packet number (a stream, QoS 0): every delivery is one of its own
             self._count += 1
             packet = f"{self._now_ns}:{self._count}".encode()
-        return _hash(b"once", *fixed, packet, frame.session.encode(), frame.payload)
+            return _near(self._now_ns) + _hash(b"once", *fixed, packet, frame.session.encode(), frame.payload)
+        lead_parts = [*fixed, frame.packet.to_bytes(8, "big")]
+        if frame.dup and sender:
+            # sent again, perhaps over a new connection: the same as the one of an earlier session
+            ident = self._earlier(sender, lead_parts, frame.payload, reasons)
+            if ident is not None:
+                return ident
+        pair = (sender, frame.session)
+        if sender and self._remembered.get(sender) != frame.session and pair not in sessions:
+            sessions.append(pair)
+        return _once(lead_parts, frame.session, frame.payload)
 
-    def _earlier(self, sender: str, lead: list[bytes], payload: bytes, reasons: list[bytes]) -> bytes | None:
+    def _earlier(self, sender: str, lead: list[bytes], payload: bytes, reasons: tuple[str, ...]) -> bytes | None:
         """The ident under which an earlier session of this sender brought the same message, if one did."""
         names = [session for device, session in self._batch.sessions if device == sender]
         names += self.journal.sessions(sender)
-        idents = [_hash(b"once", *lead, name.encode(), payload) for name in dict.fromkeys(names)]
+        idents = [_once(lead, name, payload) for name in dict.fromkeys(names)]
         # as it would stand in the journal: for the same reasons if it is rejected, plain if it is not
         stored = {(_rejected(reasons, ident) if reasons else ident): ident for ident in idents}
         held = self.journal.holds(list(stored)) | {draft.ident for draft in self._batch.drafts}
@@ -317,9 +361,24 @@ class Desk:
         return msgspec.structs.replace(draft, received_ns=self._now_ns or now_ns)
 
 
-def _rejected(reasons: list[bytes], ident: bytes) -> bytes:
+def _near(time_ns: int) -> bytes:
+    """Four bytes that sort idents by time: the index of idents grows at its end, not all over.
+
+    Measured (docs/decisions/0005): 500 random idents touch 500 pages of a long journal; at a million entries
+    one took 57 µs to commit, with these four bytes in front 18, as at the beginning.
+    """
+    return (time_ns // NS & 0xFFFFFFFF).to_bytes(4, "big")
+
+
+def _once(lead: list[bytes], session: str, payload: bytes) -> bytes:
+    # no time to go by that a second delivery would have, too: the messages of a session lie together
+    name = session.encode()
+    return _digest(name)[:4] + _hash(b"once", *lead, name, payload)
+
+
+def _rejected(reasons: tuple[str, ...], ident: bytes) -> bytes:
     # sent again when it may come in (the device is attached, our clock is right), it is no duplicate
-    return _hash(b"rejected", *reasons, ident)
+    return ident[:4] + _hash(b"rejected", *[reason.encode() for reason in reasons], ident)
 
 
 def _hash(*parts: bytes) -> bytes:

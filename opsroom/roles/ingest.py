@@ -121,6 +121,8 @@ async def _sources(plan: Plan, intake: Intake, desk: Desk, stack: contextlib.Asy
 
 def _status(thread: WriterThread, intake: Intake, sources: list[Any]) -> dict[str, Any]:
     problems = ["the disk is full: nothing is acknowledged"] if thread.full else []
+    if thread.desk.behind_s > 1.0:
+        problems.append(f"this machine's clock is {thread.desk.behind_s:.0f} s behind the journal's: silence is not noticed")
     row: dict[str, Any] = {"entries_total": thread.entries, "commits_total": thread.commits, "queued_frames": intake.held,
                            "decoder_crashes_total": thread.desk.crashes}
     for source in sources:

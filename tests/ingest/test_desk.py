@@ -283,7 +283,18 @@ def test_the_journals_clock_never_runs_backwards(tmp_path):
     desk.tick(NOW - 3600 * NS)
     desk.take([(source, [frame(t=1795521600)])], NOW - 3600 * NS)
     assert [e.received_ns for e in desk.journal.read(0)] == [NOW, NOW]
-    assert Desk(desk.journal, exercise=True, refusal_key=b"k").now_ns == NOW
+    assert desk.journal.counts().duplicates == 0 and desk.behind_s == 3600.0
+    desk.tick(NOW + NS)
+    assert desk.behind_s == 0.0 and len(desk.journal.read(0)) == 3
+    assert Desk(desk.journal, exercise=True, refusal_key=b"k").now_ns == NOW + NS
+
+
+def test_idents_of_one_time_lie_together(tmp_path):
+    """So that the index of a long journal grows at its end (docs/decisions/0005)."""
+    desk, source = make(tmp_path, exercise=True), Source()
+    desk.take([(source, [frame(device=f"d{n}", t=1_795_521_600 + n // 10) for n in range(40)])], NOW)
+    leads = [e.ident[:4] for e in desk.journal.read(0)]
+    assert leads == sorted(leads) and len(set(leads)) == 4 and len({e.ident for e in desk.journal.read(0)}) == 40
 
 
 def test_the_clock_of_the_messages(tmp_path):
