@@ -34,6 +34,11 @@ def valid_position(lat_deg: float, lon_deg: float) -> bool:
     return -90.0 <= lat_deg <= 90.0 and -180.0 <= lon_deg <= 180.0
 
 
+def null_island(lat_deg: float, lon_deg: float) -> bool:
+    """Whether a position is 0, 0 to within 1e-4° (11 m): what devices that have no fix write."""
+    return -1.001e-4 < lat_deg < 1.001e-4 and -1.001e-4 < lon_deg < 1.001e-4
+
+
 def radii_m(lat_deg: float) -> tuple[float, float]:
     """Radii of curvature (meridian M, prime vertical N) in metres."""
     s = math.sin(math.radians(lat_deg))

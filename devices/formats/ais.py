@@ -17,7 +17,8 @@ available), cog in 0.1 degree (3600), heading 511 = not available.  The MMSI is 
 
 Static data (name, call sign, type, destination, size) are readings: ship_name, callsign, ship_type, destination, imo,
 length, beam, draught.  Status 14 (an AIS-SART, man overboard) is the alarm sos.  A message in parts is put together
-whatever comes between them; a set that is not whole after ``STALE_AFTER`` sentences is a reject ``framing``.
+whatever comes between them; a set that is not whole after ``STALE_AFTER`` sentences, or whose number
+is used again, is a reject ``framing`` (what is not whole when the receiver's session ends stays raw, unsaid).
 Time: AIS reports carry only seconds; the tag block's ``c:`` is the receiver's clock (``gateway``), else the reception
 (``server``); a base station states its own.  Plain position reports are decoded here, because a busy coast sends thousands
 a second; pyais does what carries text and is, in the tests, the judge of the rest.
@@ -32,6 +33,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from birddog.errors import DeviceError
+from birddog.geo import null_island
 from birddog.model import Alarm, Fix, Observation, Reading, Reject
 from birddog.units import KNOT_MPS, NS, ns_from_datetime
 from devices import sentences
@@ -55,6 +57,7 @@ _FROM_BASE64 = bytes.maketrans(_BASE64, _ARMOUR)
 #: Bits that a message of a type must have at least.
 _BITS = {1: 168, 2: 168, 3: 168, 4: 168, 9: 168, 11: 168, 18: 168, 27: 96, 5: 420, 19: 312, 21: 272, 24: 160}
 _STATIC = frozenset({5, 19, 21, 24})
+_PARTS_LOST = "a message of several parts, of which some never came"
 
 
 class Decoder:
@@ -93,12 +96,15 @@ class Decoder:
             raise DeviceError("value", "part numbers that cannot be")
         key = (f[0], f[1], f[3][:4], f[4][:2])
         _, parts = self._sets.pop(key, (0, {}))
-        if f[2] in parts:
-            parts = {}  # the number has been used again: what was there belonged to another message
-        parts[f[2]] = (f[5], int(f[6][0]))
+        part = (f[5], int(f[6][0]))
+        lost: tuple[Reject, ...] = ()
+        if parts.get(f[2], part) != part:
+            # the number has been used again: what was there belonged to another message
+            parts, lost = {}, (Reject("framing", _PARTS_LOST),)
+        parts[f[2]] = part
         if len(parts) < int(f[1]):
             self._sets[key] = (self._count, parts)
-            return NOTHING
+            return Decoded(rejects=lost) if lost else NOTHING
         whole = [parts[number] for number in sorted(parts)]
         return report("".join(payload for payload, _ in whole), whole[-1][1], *context)
 
@@ -110,7 +116,7 @@ class Decoder:
             if len(self._sets) <= MOST_SETS and self._count - self._sets[key][0] < STALE_AFTER:
                 break
             del self._sets[key]
-            out.append(Reject("framing", "a message of several parts, of which some never came"))
+            out.append(Reject("framing", _PARTS_LOST))
         return tuple(out)
 
 
@@ -215,12 +221,12 @@ def _place(
     **more: Any,
 ) -> Observation:
     """A fix, or where the position is not available (or 0, 0) the reading that says so."""
-    if -90.0 <= lat <= 90.0 and -180.0 <= lon <= 180.0 and not (lat == 0.0 and lon == 0.0):
+    if -90.0 <= lat <= 90.0 and -180.0 <= lon <= 180.0 and not null_island(lat, lon):
         return Fix(
             device=mmsi, time_ns=time_ns, time_source=source, flags=flags, lat_deg=lat, lon_deg=lon,
             attributes=attributes, **more,
         )  # fmt: skip
-    if lat == 91.0 or lon == 181.0 or (lat == 0.0 and lon == 0.0):
+    if lat == 91.0 or lon == 181.0 or null_island(lat, lon):
         return Reading(device=mmsi, time_ns=time_ns, time_source=source, flags=("no_fix",), quantity="fix_valid", value=False)
     raise DeviceError("value", "latitude or longitude out of range")
 

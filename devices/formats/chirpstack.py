@@ -33,6 +33,7 @@ from typing import Any
 import msgspec
 
 from birddog.errors import DeviceError
+from birddog.geo import null_island
 from birddog.model import Fix, Observation, Reading
 from birddog.units import KMH_MPS, R68_PER_SIGMA, iso_from_ns, ns_from_text
 from devices.codec import MAX_FRAME, Decoded, Message, rejected
@@ -142,7 +143,7 @@ def _observations(o: dict[str, Any], event: str, device: str, time_ns: int | Non
                     out.append(reading("battery_voltage", volt, "V"))
                     break
         heard = o.get("rxInfo")
-        levels = [number(item.get("rssi", 0)) for item in heard[:100] if type(item) is dict] if type(heard) is list else []
+        levels = [number(item.get("rssi", 0)) for item in heard if type(item) is dict] if type(heard) is list else []
         levels = [level for level in levels if level is not None and -200.0 <= level <= 50.0]
         if levels:
             out.append(reading("rssi", max(levels), "dBm"))
@@ -155,14 +156,14 @@ def _find(o: dict[str, Any], depth: int) -> tuple[dict[str, Any], tuple[float, f
         if number(o.get(a)) is not None and number(o.get(b)) is not None:
             return o, _place(o[a], o[b])
     if depth > 1:
-        for value in list(o.values())[:50]:
+        for value in o.values():
             if type(value) is dict and (found := _find(value, depth - 1)) is not None:
                 return found
     return None
 
 
 def _place(lat: Any, lon: Any) -> tuple[float, float] | None:
-    """The position, None for 0, 0.
+    """The position, None at 0, 0.
 
     Raises:
         DeviceError: value.
@@ -172,7 +173,7 @@ def _place(lat: Any, lon: Any) -> tuple[float, float] | None:
         raise DeviceError("value", "latitude or longitude is no number")
     if not (-90.0 <= lat_deg <= 90.0 and -180.0 <= lon_deg <= 180.0):
         raise DeviceError("value", "latitude or longitude out of range")
-    return None if lat_deg == 0.0 and lon_deg == 0.0 else (lat_deg, lon_deg)
+    return None if null_island(lat_deg, lon_deg) else (lat_deg, lon_deg)
 
 
 def _fix(device: str, time_ns: int | None, source: Any, place: tuple[float, float], said: dict[str, Any], kind: Any) -> Fix:

@@ -40,7 +40,7 @@ from devices.strict_json import loads, number, text
 VERSION = 1
 STREAM = False
 
-#: Lines in one message; more are a reject ``size``.
+#: Lines in one message, and events in one list; more are a reject ``size``.
 MOST_LINES = 2000
 #: EPC memory has at most 496 bits.
 MAX_MEMORY = 62
@@ -69,9 +69,18 @@ class Decoder:
 def _line(line: bytes, message: Message) -> Decoded:
     try:
         value = loads(line)
-        if type(value) is list:
-            return join([_event(item, message) for item in value[:MOST_LINES]]) if value else NOTHING
-        return _event(value, message)
+        if type(value) is not list:
+            return _event(value, message)
+        if len(value) > MOST_LINES:
+            return rejected("size", f"a list of {len(value)} events", device=message.device)
+    except DeviceError as error:
+        return rejected(error.reason, error.detail, device=message.device)
+    return join([_each(item, message) for item in value]) if value else NOTHING
+
+
+def _each(item: Any, message: Message) -> Decoded:
+    try:
+        return _event(item, message)
     except DeviceError as error:
         return rejected(error.reason, error.detail, device=message.device)
 

@@ -33,6 +33,7 @@ from datetime import date
 from math import hypot, sqrt
 
 from birddog.errors import DeviceError
+from birddog.geo import null_island
 from birddog.model import Fix, Reading
 from birddog.units import KMH_MPS, KNOT_MPS, NS
 from devices import sentences
@@ -174,7 +175,7 @@ class Decoder:
 
     def _fix(self, message: Message, place: tuple[float, float] | None, low: bool = False) -> Decoded:
         """The fix of the present epoch with all that is known of it."""
-        if place is None or place == (0.0, 0.0):
+        if place is None or null_island(*place):
             return self._no_fix(message)
         self._void, self._place = False, place
         if low:

@@ -30,6 +30,7 @@ from typing import Any
 import msgspec
 
 from birddog.errors import DeviceError
+from birddog.geo import null_island
 from birddog.model import Fix, Observation, Reading
 from birddog.units import KMH_MPS, NS, R68_PER_SIGMA
 from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, join, rejected
@@ -130,7 +131,7 @@ def _one(o: dict[str, Any], device: str, received_ns: int | None) -> Decoded:
     observations: tuple[Observation, ...] = ()
     batt = o.get("batt")
     level = number(batt) if batt is not None else None
-    no_fix = lat == 0.0 and lon == 0.0
+    no_fix = null_island(lat, lon)
     if no_fix:
         flags = (*flags, "no_fix")
         observations = (

@@ -10,7 +10,8 @@ One header row, then one row a fix, columns by name in any order, unknown column
 Names that are understood: id (``device id track_id mmsi vessel``), time (``t time timestamp``), ``lat
 lat_deg latitude``, ``lon lon_deg longitude``, speed (``sog_kn sog`` in knots, ``speed_mps`` in m/s), course
 (``cog_deg cog course_deg``), ``sigma_m``, ``alt_m``, ``name``.  Without an id column the transport's device is
-meant.  A time with no zone is refused, as is a row whose required value is missing or not finite.
+meant.  The position 0, 0 is "no fix".  A time with no zone is refused, as is a row whose required value is missing or
+not finite.
 
 Source: RFC 4180 (quotes, line ends); the column names of data exported by AIS archives and of ours.
 """
@@ -21,7 +22,7 @@ import csv
 from math import isfinite
 
 from birddog.errors import DeviceError
-from birddog.geo import valid_position
+from birddog.geo import null_island, valid_position
 from birddog.model import Fix, Observation, Reading, Reject
 from birddog.units import KNOT_MPS, iso_from_ns, ns_from_text
 from devices.codec import Decoded, Message, Piece, rejected
@@ -126,8 +127,9 @@ class Decoder:
             raise DeviceError("value", "the position is missing")
         if not valid_position(lat, lon):
             raise DeviceError("value", "the position is not in degrees, -90 to 90 and -180 to 180")
-        if lat == 0.0 and lon == 0.0:
-            return Decoded(device=device)  # no fix: what devices write that have none
+        if null_island(lat, lon):
+            reading = Reading(device=device, time_ns=time_ns, flags=("no_fix",), quantity="fix_valid", value=False)
+            return Decoded(observations=(reading,), device=device if device != message.device else "")
         knots, mps, course, sigma = (_number(row, what) for what in ("knots", "mps", "course", "sigma"))
         speed = mps if mps is not None else None if knots is None else knots * KNOT_MPS
         fix = Fix(

@@ -32,6 +32,7 @@ import re
 from datetime import UTC, datetime
 
 from birddog.errors import DeviceError
+from birddog.geo import null_island
 from birddog.model import Alarm, Fix, Observation, Reading, Reject
 from birddog.units import KMH_MPS, NS, iso_from_ns, ns_from_datetime
 from devices.codec import NOTHING, Decoded, Message, Piece, rejected
@@ -157,7 +158,7 @@ def _observations(
         lat_deg, lon_deg = float(lat), float(lon)
         if not (-90.0 <= lat_deg <= 90.0 and -180.0 <= lon_deg <= 180.0):
             raise DeviceError("value", "latitude or longitude out of range")
-        if accuracy in ("", "0", "00") or time_ns is None or (lat_deg == 0.0 and lon_deg == 0.0):
+        if accuracy in ("", "0", "00") or time_ns is None or null_island(lat_deg, lon_deg):
             continue
         out.append(
             Fix(

@@ -39,6 +39,7 @@ from typing import Any
 import msgspec
 
 from birddog.errors import DeviceError
+from birddog.geo import null_island
 from birddog.model import Alarm, Fix, Observation, Reading, Reject
 from birddog.units import KMH_MPS, NS
 from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, Piece, rejected
@@ -205,9 +206,10 @@ def _tcp(b: bytes, device: str, received_ns: int | None) -> Decoded:
     # The sum is right, so this is what the device means to say: it is acknowledged whatever it makes of it.
     reply = data[1].to_bytes(4, "big")
     try:
-        return Decoded(observations=_records(data, device, received_ns), device=device, reply=reply)
+        observations, rejects = _records(data, device, received_ns)
     except DeviceError as error:
         return rejected(error.reason, error.detail, device=device, reply=reply)
+    return Decoded(observations=observations, rejects=rejects, device=device, reply=reply)
 
 
 def _udp(b: bytes, received_ns: int | None) -> Decoded:
@@ -221,14 +223,20 @@ def _udp(b: bytes, received_ns: int | None) -> Decoded:
         return rejected("value", "a datagram without an IMEI")
     reply = b"\0\5" + b[2:4] + b"\1" + b[5:6] + data[1:2]
     try:
-        observations = _records(data, imei, received_ns)
+        observations, rejects = _records(data, imei, received_ns)
     except DeviceError as error:
         return rejected(error.reason, error.detail, device=imei, reply=reply)
-    return Decoded(observations=observations, device=imei, reply=reply)
+    return Decoded(observations=observations, rejects=rejects, device=imei, reply=reply)
 
 
-def _records(data: bytes, device: str, received_ns: int | None) -> tuple[Observation, ...]:
-    """Observations of codec, count, records, count."""
+def _records(
+    data: bytes, device: str, received_ns: int | None
+) -> tuple[tuple[Observation, ...], tuple[Reject, ...]]:
+    """Observations of codec, count, records, count; a record whose values cannot be costs only itself.
+
+    Raises:
+        DeviceError: type or length: it cannot be told where the records begin and end.
+    """
     codec, count = data[0], data[1]
     read_io = {0x08: _io_8, 0x8E: _io_8e, 0x10: _io_16}.get(codec)
     if read_io is None:
@@ -236,18 +244,22 @@ def _records(data: bytes, device: str, received_ns: int | None) -> tuple[Observa
     if data[-1] != count:
         raise DeviceError("length", "the two counts of records differ")
     out: list[Observation] = []
+    rejects: list[Reject] = []
     at, end = 2, len(data) - 1
     body = data[:end]
     try:
-        for _ in range(count):
+        for k in range(1, count + 1):
             head = _HEAD.unpack_from(body, at)
             event, elements, at = read_io(body, at + 24)
-            _record(out, device, head, event, elements, received_ns)
+            try:
+                _record(out, device, head, event, elements, received_ns)
+            except DeviceError as error:
+                rejects.append(Reject(error.reason, f"record {k}: {error.detail}", device=device))
     except (struct.error, IndexError):
         raise DeviceError("length", "the records end before the packet says so") from None
     if at != end:
         raise DeviceError("length", f"{end - at} bytes after the last record")
-    return tuple(out)
+    return tuple(out), tuple(rejects)
 
 
 def _io_8(b: bytes, at: int) -> tuple[int, dict[int, int], int]:
@@ -306,7 +318,7 @@ def _record(
         time_ns, source, flags = received_ns, "server", ("no_fix_time",)
     elif received_ns is not None and received_ns - time_ns > _BACKLOG_NS:
         flags = ("backlog",)
-    if satellites == 0 or (lon == 0 and lat == 0):
+    if satellites == 0 or null_island(lat / 1e7, lon / 1e7):
         flags = (*flags, "no_fix")
         out.append(Reading(device=device, time_ns=time_ns, time_source=source, flags=flags, quantity="fix_valid", value=False))
     else:

@@ -32,7 +32,7 @@ from datetime import UTC, datetime
 from math import atan2, cos, degrees, hypot, sin, sqrt
 
 from birddog.errors import DeviceError
-from birddog.geo import A_M, B_M, E2
+from birddog.geo import A_M, B_M, E2, null_island
 from birddog.model import Alarm, Fix, Observation, Reading, Reject
 from birddog.units import NS, ns_from_datetime
 from devices import sentences
@@ -235,7 +235,7 @@ def _pvt(d: Decoder, b: bytes, message: Message) -> Decoded:
         years = year - 1970
         days = years * 365 + (years + 1) // 4 + _DAYS[month - 1] + day - 1 + (month > 2 and year % 4 == 0)
         time_ns, source = (days * 86_400 + hour * 3600 + minute * 60 + second) * NS + nano, "device"
-    if not (1 < kind < 5 or (kind == 1 and flags & 1)) or (lat == 0 and lon == 0):
+    if not (1 < kind < 5 or (kind == 1 and flags & 1)) or null_island(lat / 1e7, lon / 1e7):
         return d._no_fix(message, time_ns, source)
     if not (-900_000_000 <= lat <= 900_000_000 and -1_800_000_000 <= lon <= 1_800_000_000):
         raise DeviceError("value", "latitude or longitude out of range")
@@ -260,7 +260,7 @@ def _pvt(d: Decoder, b: bytes, message: Message) -> Decoded:
 def _posllh(d: Decoder, b: bytes, message: Message) -> Decoded:
     itow, lon, lat, _, msl, hacc, _ = struct.unpack_from("<IiiiiII", b, 6)
     d._at(itow)
-    if (lat or lon) and abs(lat) <= 900_000_000 and abs(lon) <= 1_800_000_000:
+    if not null_island(lat / 1e7, lon / 1e7) and abs(lat) <= 900_000_000 and abs(lon) <= 1_800_000_000:
         d._place = (lat / 1e7, lon / 1e7, msl / 1000.0, hacc / 1414.2 if 0 < hacc < 100_000_000 else None)
     return d._fix_of_epoch(message)
 

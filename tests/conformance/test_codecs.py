@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import devices.formats
-from birddog.geo import valid_position
+from birddog.geo import null_island, valid_position
 from birddog.model import REJECT_REASONS, Fix, FrameBody, Sighting, observation_json, pack
 from birddog.units import ns_from_text
 from devices import codec
@@ -84,7 +84,7 @@ def sound(decoded: Decoded, payload: bytes = b"") -> None:
     for o in decoded.observations:
         assert isinstance(o.device, str)
         if isinstance(o, Fix | Sighting):
-            assert valid_position(o.lat_deg, o.lon_deg) and not (o.lat_deg == 0.0 and o.lon_deg == 0.0)
+            assert valid_position(o.lat_deg, o.lon_deg) and not null_island(o.lat_deg, o.lon_deg)
         if isinstance(o, Fix):
             assert o.sigma_m is None or o.sigma_m > 0.0
             assert o.speed_mps is None or o.speed_mps >= 0.0
