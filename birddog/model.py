@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from birddog.errors import JournalError
 from birddog.units import iso_from_ns
 
 Struct = msgspec.Struct
@@ -344,7 +345,10 @@ class Draft(Struct, frozen=True, kw_only=True):
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """One row of the journal, in commit order: ``seq`` is dense and begins at 1."""
+    """One row of the journal, in commit order: ``seq`` is dense and begins at 1.
+
+    ``journal`` names the store that it was read from, for messages about it only.
+    """
 
     seq: int
     kind: EntryKind
@@ -353,6 +357,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     ident: bytes
     body: bytes
     operation: str = ""
+    journal: str = ""
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -368,9 +373,13 @@ def unpack(entry: Entry) -> Body:
     """The body of an entry, as the struct of its kind.
 
     Raises:
-        msgspec.ValidationError, msgspec.DecodeError: the stored bytes are damaged.
+        JournalError: the stored bytes are damaged; the message names journal and entry.
     """
-    return _DECODERS[entry.kind].decode(entry.body)
+    try:
+        return _DECODERS[entry.kind].decode(entry.body)
+    except (msgspec.DecodeError, KeyError, RecursionError) as error:
+        what = f"no entry is of kind {entry.kind!r}" if isinstance(error, KeyError) else str(error)
+        raise JournalError(f"{entry.journal or 'the journal'}: entry {entry.seq} is damaged: {what}") from error
 
 
 # --- as JSON, for people and programs outside ---------------------------------------------------

@@ -27,6 +27,8 @@ _REGISTERS = "('operation', 'device', 'attachment', 'placement')"
 #: How many sessions of one device are remembered.
 SESSIONS_KEPT = 8
 _CHUNK = 500
+#: What sqlite3 raises: its own, and, where it meets damaged or lone-surrogate text or a number too large, Python's.
+_TROUBLE = (sqlite3.Error, UnicodeError, OverflowError)
 _INSERTS = [
     (rows, "INSERT INTO entry (seq, kind, received_ns, operation, source, ident, body) VALUES "
            + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * rows))
@@ -42,42 +44,56 @@ class SqliteReader:
         if not path.is_file():
             raise UsageError(f"there is no journal at {path}")
         # autocommit: every read is its own short transaction, so that the WAL can be cut
-        self._db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None,
-                                   check_same_thread=False, timeout=5.0)
+        self._db = _open(f"file:{quote(str(path))}?mode=ro", path)
         try:
             self.mode = _check(self._db, path)
-        except (JournalError, sqlite3.Error):
+        except JournalError:
             self._db.close()
             raise
 
     def read(self, after: int, limit: int = 1000) -> list[Entry]:
         """Entries with ``seq > after`` in order, at most ``limit``."""
-        return _entries(self._db, f"SELECT {_COLUMNS} FROM entry WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
+        sql = f"SELECT {_COLUMNS} FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
+        return self._entries(sql, (after, limit), f" cannot be read after entry {after}:")
 
     def tail(self, count: int) -> list[Entry]:
         """The last ``count`` entries, in order."""
-        rows = _entries(self._db, f"SELECT {_COLUMNS} FROM entry ORDER BY seq DESC LIMIT ?", (count,))
-        return rows[::-1]
+        return self._entries(f"SELECT {_COLUMNS} FROM entry ORDER BY seq DESC LIMIT ?", (count,))[::-1]
 
     def last_seq(self) -> int:
         """The number of the newest entry, 0 when there is none."""
-        return _one(self._db, "SELECT coalesce(max(seq), 0) FROM entry")
+        return self._fetch("SELECT coalesce(max(seq), 0) FROM entry")[0][0]
 
     def counts(self) -> Counts:
         """The counters, as of one moment."""
-        rows = _fetch(self._db, "SELECT name, value FROM counter UNION ALL SELECT 'last_seq', coalesce(max(seq), 0) FROM entry")
-        values = dict(rows)
+        values = dict(self._fetch(
+            "SELECT name, value FROM counter UNION ALL SELECT 'last_seq', coalesce(max(seq), 0) FROM entry"
+        ))
         rejects = {name[len("reject:") :]: value for name, value in sorted(values.items()) if name.startswith("reject:")}
         return Counts(frames=values.get("frames", 0), observations=values.get("observations", 0), rejects=rejects,
                       duplicates=values.get("duplicates", 0), last_seq=values["last_seq"])
 
     def registers(self) -> list[Entry]:
         """Every entry of a register, in order."""
-        return _entries(self._db, f"SELECT {_COLUMNS} FROM entry WHERE kind IN {_REGISTERS} ORDER BY seq", ())
+        return self._entries(f"SELECT {_COLUMNS} FROM entry WHERE kind IN {_REGISTERS} ORDER BY seq")
 
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
+
+    def _fetch(self, sql: str, values: Sequence[int | str | bytes] = (), doing: str = " cannot be read:") -> list[tuple]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except _TROUBLE as error:
+            raise _failure(self.path, error, doing) from error
+
+    def _entries(self, sql: str, values: Sequence[int] = (), doing: str = " cannot be read:") -> list[Entry]:
+        name = str(self.path)
+        return [
+            Entry(seq=seq, kind=kind, received_ns=received_ns, source=source, ident=ident, body=body, operation=operation,
+                  journal=name)
+            for seq, kind, received_ns, source, ident, body, operation in self._fetch(sql, values, doing)
+        ]
 
 
 class SqliteWriter(SqliteReader):
@@ -89,12 +105,7 @@ class SqliteWriter(SqliteReader):
             raise UsageError(f"there is no journal at {path}")
         if not path.parent.is_dir():
             raise UsageError(f"there is no folder {path.parent} for the journal")
-        self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._lock)
-            raise JournalError(f"another process is writing {path}") from error
+        self._lock = _locked(path)
         try:
             if fresh:
                 _create(path, mode)
@@ -105,10 +116,14 @@ class SqliteWriter(SqliteReader):
                     f"{path} is {_A[self.mode]} journal and refuses {mode} data: give another --journal"
                     + (", or --exercise" if self.mode == "exercise" else "")
                 )
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-            _durable(self._db, path)
-            self._next = self.last_seq() + 1
-        except (JournalError, UsageError, sqlite3.Error):
+            self._db = _open(f"file:{quote(str(path))}?mode=rw", path)
+            try:
+                _durable(self._db, path)
+                self._next = self.last_seq() + 1
+            except BaseException:
+                self._db.close()
+                raise
+        except BaseException:  # whatever it was, the next one shall not be told that we are writing
             os.close(self._lock)
             raise
 
@@ -123,10 +138,8 @@ class SqliteWriter(SqliteReader):
                 answer = self._numbers(drafts)
                 fresh = [(seq, draft) for seq, draft in zip(answer, drafts, strict=True) if seq]
                 self._write([seq for seq, _ in fresh], [draft for _, draft in fresh], len(drafts) - len(fresh), sessions)
-        except sqlite3.Error as error:
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
-                raise JournalFull(f"{self.path}: the disk is full") from error
-            raise JournalError(f"{self.path}: {error}") from error
+        except _TROUBLE as error:
+            raise _failure(self.path, error) from error
         self._next += len(answer) - answer.count(0)
         return answer
 
@@ -187,13 +200,12 @@ class SqliteWriter(SqliteReader):
         for i in range(0, len(idents), _CHUNK):
             part = idents[i : i + _CHUNK]
             marks = ",".join("?" * len(part))
-            found.update(row[0] for row in self._db.execute(f"SELECT ident FROM entry WHERE ident IN ({marks})", part))
+            found.update(row[0] for row in self._fetch(f"SELECT ident FROM entry WHERE ident IN ({marks})", part))
         return found
 
     def sessions(self, device: str) -> list[str]:
         """The last sessions remembered of a device, newest first."""
-        rows = self._db.execute("SELECT session FROM session WHERE device = ? ORDER BY id DESC", (device,))
-        return [row[0] for row in rows]
+        return [row[0] for row in self._fetch("SELECT session FROM session WHERE device = ? ORDER BY id DESC", (device,))]
 
     def close(self) -> None:
         """Let go of the file and of the lock."""
@@ -215,32 +227,64 @@ def _counts(drafts: Sequence[Draft]) -> dict[str, int]:
     return counts
 
 
+def _locked(path: Path) -> int:
+    """The descriptor of ``PATH.lock``, held; by whatever link the journal is named, it is the same file."""
+    name = f"{path.resolve()}.lock"
+    try:
+        lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise JournalError(f"{name}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        if isinstance(error, BlockingIOError):
+            raise JournalError(f"another process is writing {path}") from error
+        raise JournalError(f"{name}: {error.strerror}") from error
+    return lock
+
+
 def _create(path: Path, mode: Mode) -> None:
     # made beside and renamed, so that a kill while creating leaves no half journal behind
     made = path.with_name(path.name + ".new")
-    for old in (made, Path(f"{made}-wal"), Path(f"{made}-shm")):
-        old.unlink(missing_ok=True)
-    os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    db = sqlite3.connect(made, isolation_level=None)
     try:
-        db.execute("PRAGMA synchronous = FULL")
-        db.executescript("BEGIN;" + resources.files("birddog.journal").joinpath("schema_v1.sql").read_text() + "COMMIT;")
-        db.execute("INSERT INTO meta VALUES ('mode', ?)", (mode,))
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    finally:
-        db.close()
-    os.rename(made, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
+        for old in (made, Path(f"{made}-wal"), Path(f"{made}-shm")):
+            old.unlink(missing_ok=True)
+        os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        db = sqlite3.connect(made, isolation_level=None)
+        try:
+            db.execute("PRAGMA synchronous = FULL")
+            db.executescript("BEGIN;" + resources.files("birddog.journal").joinpath("schema_v1.sql").read_text() + "COMMIT;")
+            db.execute("INSERT INTO meta VALUES ('mode', ?)", (mode,))
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        finally:
+            db.close()
+        os.rename(made, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+    except OSError as error:
+        raise JournalError(f"{path} cannot be made: {error.strerror}") from error
+    except _TROUBLE as error:
+        raise _failure(path, error, " cannot be made:") from error
+
+
+def _open(uri: str, path: Path) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
+    except _TROUBLE as error:
+        raise _failure(path, error, " cannot be opened:") from error
 
 
 def _durable(db: sqlite3.Connection, path: Path) -> None:
     # asserted, not assumed: a build or a file that answers otherwise would make PUBACK a lie
-    mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    db.execute("PRAGMA synchronous = FULL")
-    level = db.execute("PRAGMA synchronous").fetchone()[0]
+    try:
+        mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        db.execute("PRAGMA synchronous = FULL")
+        level = db.execute("PRAGMA synchronous").fetchone()[0]
+    except _TROUBLE as error:
+        raise _failure(path, error, " cannot be written:") from error
     if mode != "wal" or level != 2:
         raise JournalError(f"{path}: needs journal_mode=wal and synchronous=2, has {mode} and {level}")
 
@@ -249,28 +293,24 @@ def _check(db: sqlite3.Connection, path: Path) -> Mode:
     try:
         application = db.execute("PRAGMA application_id").fetchone()[0]
         version = db.execute("PRAGMA user_version").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        raise JournalError(f"{path} is not a journal: {error}") from error
+    except _TROUBLE as error:
+        raise _failure(path, error, " is not a journal that can be read:") from error
     if application != APPLICATION_ID:
         raise JournalError(f"{path} is not a Birddog journal")
     if version != SCHEMA_VERSION:
         raise JournalError(f"{path} is a journal of version {version}; this program reads version {SCHEMA_VERSION}")
-    return db.execute("SELECT value FROM meta WHERE key = 'mode'").fetchone()[0]
-
-
-def _fetch(db: sqlite3.Connection, sql: str, values: tuple = ()) -> list[tuple]:
     try:
-        return db.execute(sql, values).fetchall()
-    except sqlite3.Error as error:
-        raise JournalError(f"the journal cannot be read: {error}") from error
+        row = db.execute("SELECT value FROM meta WHERE key = 'mode'").fetchone()
+    except _TROUBLE as error:
+        raise _failure(path, error, " is damaged:") from error
+    if row is None or row[0] not in _A:
+        raise JournalError(f"{path} is damaged: it says no mode, live or exercise")
+    return row[0]
 
 
-def _one(db: sqlite3.Connection, sql: str) -> int:
-    return _fetch(db, sql)[0][0]
-
-
-def _entries(db: sqlite3.Connection, sql: str, values: tuple) -> list[Entry]:
-    return [
-        Entry(seq=seq, kind=kind, received_ns=received_ns, source=source, ident=ident, body=body, operation=operation)
-        for seq, kind, received_ns, source, ident, body, operation in _fetch(db, sql, values)
-    ]
+def _failure(path: Path, error: Exception, doing: str = ":") -> JournalError:
+    """SQLite's words as one of ours; no room (also for the shared memory beside the WAL) can be tried again."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
+        return JournalFull(f"{path}: the disk is full")
+    return JournalError(f"{path}{doing} {' '.join(str(error).split())}")
