@@ -9,6 +9,7 @@ was found bad, 2 usage or input error.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
@@ -35,6 +36,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+#: What a supervised process ends with when the machine or the program failed.
+FAULT = 70
+
+
 class _Parser(argparse.ArgumentParser):
     """One line on a usage error, exit 2."""
 
@@ -42,8 +47,13 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run one command line; returns the exit status."""
+def main(argv: list[str] | None = None, *, supervised: bool = False) -> int:
+    """Run one command line; returns the exit status.
+
+    Args:
+        supervised: a child of ``opsroom.supervise``: what is nobody's usage error (the machine's, ours) ends with
+            FAULT instead of 2, so that the parent starts it again.
+    """
     argv = sys.argv[1:] if argv is None else argv
     name = argv[0] if argv and argv[0] in COMMANDS else None
     parser = _Parser(
@@ -67,19 +77,91 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except BirddogError as error:
-        print(f"birddog {args.command}: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        # the reader (head, less) has left: not an error; keep the interpreter from complaining at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _said(args.command, str(error), error.exit_code)
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        refuses = _stdout_refuses()
+        if isinstance(error, BrokenPipeError) and refuses:
+            return 0  # the reader (head, less) has had enough
+        where = f"{error.filename}: " if error.filename else "standard output: " if refuses else ""
+        return _said(args.command, f"{where}{error.strerror or error}", FAULT if supervised else 2)
+    except Exception as error:  # boundary: a fault of ours is one line too; the variable shows all of it
+        if os.environ.get("BIRDDOG_TRACEBACK"):
+            raise
+        what = " ".join(str(error).split())[:300]
+        return _said(args.command, f"a fault of Birddog itself, please report it: {type(error).__name__}: {what} "
+                     f"({_place(error)}; BIRDDOG_TRACEBACK=1 shows more)", FAULT if supervised else 2)
+
+
+def _said(command: str, words: str, status: int) -> int:
+    # one line, whatever a file's name holds; a closed or full stderr changes nothing
+    with contextlib.suppress(OSError):
+        said = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+        print(f"{f'birddog {command}'.rstrip()}: {said}", file=sys.stderr, flush=True)
+    return status
+
+
+def _stdout_refuses() -> bool:
+    """Whether stdout takes nothing more; what waits for it is let go then, so that nobody complains of it at exit."""
+    import select
+
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    left = any(event & select.POLLERR for _, event in poll.poll(0))
+    try:
+        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), b"")
+    except OSError:
+        left = True
+    if left:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+    return left
+
+
+def _place(error: Exception) -> str:
+    """File and line of our code in which an unexpected error came up."""
+    found, trace = "?", error.__traceback__
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__", "?"))
+        if module.split(".")[0] in ("birddog", "devices", "ingest", "tracking", "imagery", "sim", "opsroom"):
+            found = f"{module}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return found
+
+
+def _occupy_standard_files() -> None:
+    """Make sure that 0, 1 and 2 are open, so that no file of ours (the journal!) gets such a number.
+
+    A missing stdout becomes one that refuses: results that go nowhere are an error, as for any other tool.
+    """
+    for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)  # takes the lowest free number, which is this one
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)
 
 
 def entry() -> None:
     """Console script."""
-    sys.exit(main())
+    _occupy_standard_files()
+    try:
+        status = main()
+    except KeyboardInterrupt:  # before the command had begun
+        status = 130
+    except SystemExit as ended:  # --help, --version and usage errors
+        status = ended.code if isinstance(ended.code, int) else 2
+        if _stdout_refuses() and status == 0:
+            status = _said("", "standard output: cannot be written", 2)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -142,4 +142,4 @@ if __name__ == "__main__":
     from opsroom.cli import main
 
     end_with_parent()
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], supervised=True))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TextIO
 
 from birddog.errors import UsageError
 
@@ -54,6 +55,26 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 def printable(text: str) -> str:
     """The text with everything that could move a terminal's cursor or forge a line escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@contextlib.contextmanager
+def result_file(name: str | None) -> Iterator[TextIO]:
+    """Where results go: ``--out FILE`` (UTF-8, lines end in LF), or stdout where none is named; flushed at the end.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    if name is None:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    try:
+        with open(name, "w", encoding="utf-8", newline="\n") as out:
+            yield out
+    except OSError as error:
+        if error.filename not in (None, name):
+            raise
+        raise UsageError(f"cannot be written: {error.strerror}", file=name) from error
 
 
 def say(text: str) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from opsroom.commands.common import journal_option, json_option, print_json, print_table, say
+from opsroom.commands.common import journal_option, json_option, print_json, print_table, result_file, say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,22 +57,24 @@ def _count(reader: Any, args: argparse.Namespace) -> int:
 def _tail(reader: Any, args: argparse.Namespace) -> int:
     from birddog.errors import UsageError
 
-    if args.n < 0:
-        raise UsageError("wants a number of entries, 0 or more", field="-n")
+    if not 0 <= args.n <= 1_000_000:
+        raise UsageError("wants a number of entries, 0 to 1000000", field="-n")
     rows = reader.tail(args.n)
     _print_tail(rows, args)
     if args.follow:
-        import time
+        import select
 
         after = rows[-1].seq if rows else reader.last_seq()
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
         while True:
+            sys.stdout.flush()
             rows = reader.read(after)
             if rows:
                 after = rows[-1].seq
                 _print_tail(rows, args)
-                sys.stdout.flush()
-            else:
-                time.sleep(0.2)
+            elif any(event & select.POLLERR for _, event in poll.poll(200)):
+                break  # the reader (head, less) has left
     return 0
 
 
@@ -104,15 +106,11 @@ def _gist(entry: Any) -> str:
 
 
 def _export(reader: Any, args: argparse.Namespace) -> int:
-    out = open(args.out, "w", encoding="utf-8") if args.out else sys.stdout
-    try:
-        number = 0
+    number = 0
+    with result_file(args.out) as out:
         for line in export_lines(reader, args.after):
             out.write(line + "\n")
             number += 1
-    finally:
-        if args.out:
-            out.close()
     say(f"{number} entries")
     return 0
 

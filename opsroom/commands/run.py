@@ -14,9 +14,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until a signal."""
+    import os
+
+    from birddog.errors import UsageError
     from opsroom.app import plan_of
 
     plan = plan_of(args)
+    folder = plan.journal_path.parent
+    if plan.roles != ("console",) and not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"nothing can be written in {folder}", field="journal.url")
     if len(args.only) == 1:
         from opsroom import roles
 
