@@ -1,4 +1,4 @@
-"""Mutual TLS for device endpoints: the server's context, and what its files say.
+"""Mutual TLS for whoever listens to devices: the server's context, and what its files say.
 
 A device's certificate must be signed by the CA that is named, must not be on its revocation list, and
 its one common name is the device's identity.  ``ssl`` of the standard library does the proving; it
@@ -26,35 +26,40 @@ _INTEGER, _SEQUENCE, _UTC_TIME, _GENERALIZED_TIME, _VERSION = 0x02, 0x30, 0x17, 
 
 
 class ServerTls:
-    """The endpoint's side of mutual TLS; ``context`` stays the same object when the files are read again.
+    """A listener's side of mutual TLS.
+
+    A server listens with ``context``, which stays the same object.  Each handshake is carried on with a second one,
+    made anew whenever the files are: a CA that was taken away is no longer believed (a context forgets no CA).
 
     Args:
         cert, key: PEM files of the server; ca: PEM of who signs the devices' certificates.
         crl: PEM of revoked certificates, or "".
+        field: leads the fields that errors name.
         greeted: called at the beginning of every handshake.
 
     Raises:
         UsageError: a file is missing, unreadable, or holds no such thing; one line names it.
     """
 
-    def __init__(self, cert: str, key: str, ca: str, crl: str = "", *, greeted: Callable[[], None] = lambda: None):
+    def __init__(
+        self, cert: str, key: str, ca: str, crl: str = "", *, field: str = "endpoint",
+        greeted: Callable[[], None] = lambda: None,
+    ):  # fmt: skip
         self._files = {"cert": cert, "key": key, "ca": ca, "crl": crl}
-        for field in ("cert", "key", "ca"):
-            if not self._files[field]:
-                raise UsageError("mutual TLS needs cert, key and ca", field=f"endpoint.{field}")
+        self._field, self._greeted = field, greeted
+        for name in ("cert", "key", "ca"):
+            if not self._files[name]:
+                raise UsageError("mutual TLS needs cert, key and ca", field=f"{field}.{name}")
         self.revoked: frozenset[int] = frozenset()
         self.expires_s = 0
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.context.verify_mode = ssl.CERT_REQUIRED
-        # a resumed session would not ask for the certificate again
-        self.context.options |= ssl.OP_NO_TICKET
-        self.context.num_tickets = 0
-        self.context.sni_callback = lambda connection, name, context: greeted()
-        if crl:
-            self.context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
         self._seen = self._state()
-        self._load()
+        self._present = self._load()
+        self.context = self._load()
+        self.context.sni_callback = self._greet
+
+    def _greet(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        self._greeted()
+        connection.context = self._present
 
     def changed(self) -> bool:
         """Read the files again if one of them is another than before; True where that was done.
@@ -71,7 +76,7 @@ class ServerTls:
         if state == self._seen:
             return False
         self._seen = state
-        self._load()
+        self._present = self._load()
         return True
 
     def _state(self) -> list[tuple[int, int, int]]:
@@ -81,36 +86,46 @@ class ServerTls:
                 try:
                     found = Path(file).stat()
                 except OSError as error:
-                    raise UsageError(f"cannot be read: {error.strerror}", file=file, field=f"endpoint.{field}") from None
+                    raise UsageError(f"cannot be read: {error.strerror}", file=file, field=f"{self._field}.{field}") from None
                 out.append((found.st_mtime_ns, found.st_size, found.st_ino))
         return out
 
-    def _load(self) -> None:
-        files = self._files
+    def _load(self) -> ssl.SSLContext:
+        """A context of what the files say now."""
+        files, context = self._files, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_mode = ssl.CERT_REQUIRED
+        # a resumed session would not ask for the certificate again
+        context.options |= ssl.OP_NO_TICKET
+        context.num_tickets = 0
+        if files["crl"]:
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
         ends: list[int] = []
         revoked: set[int] = set()
         for field in ("cert", "ca", "crl"):
             if not files[field]:
                 continue
-            blocks = _blocks(files[field], "X509 CRL" if field == "crl" else "CERTIFICATE", field)
+            blocks = _blocks(files[field], "X509 CRL" if field == "crl" else "CERTIFICATE", f"{self._field}.{field}")
             try:
                 for der in blocks:
                     ends.append(_crl(der, revoked) if field == "crl" else _not_after(der))
             except (ValueError, IndexError):
-                raise UsageError("holds a damaged block", file=files[field], field=f"endpoint.{field}") from None
+                raise UsageError("holds a damaged block", file=files[field], field=f"{self._field}.{field}") from None
         try:
             # a key with a pass phrase must not ask for it on the terminal
-            self.context.load_cert_chain(files["cert"], files["key"], password=lambda: "")
+            context.load_cert_chain(files["cert"], files["key"], password=lambda: "")
         except (OSError, ValueError) as error:
             raise UsageError(f"does not fit the certificate, or is no PEM without a pass phrase ({_said(error)})",
-                             file=files["key"], field="endpoint.key") from None
+                             file=files["key"], field=f"{self._field}.key") from None
         for field in ("ca", "crl"):
             if files[field]:
                 try:
-                    self.context.load_verify_locations(cafile=files[field])
+                    context.load_verify_locations(cafile=files[field])
                 except OSError as error:
-                    raise UsageError(f"cannot be used ({_said(error)})", file=files[field], field=f"endpoint.{field}") from None
+                    raise UsageError(f"cannot be used ({_said(error)})", file=files[field],
+                                     field=f"{self._field}.{field}") from None
         self.revoked, self.expires_s = frozenset(revoked), min(ends)
+        return context
 
 
 def common_name(certificate: dict | None) -> str:
@@ -132,14 +147,14 @@ def _blocks(file: str, kind: str, field: str) -> list[bytes]:
     try:
         data = Path(file).read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", file=file, field=f"endpoint.{field}") from None
+        raise UsageError(f"cannot be read: {error.strerror}", file=file, field=field) from None
     try:
         found = [base64.b64decode(b"".join(body.split()), validate=True) for name, body in _PEM.findall(data)
                  if name.decode() == kind]
     except binascii.Error:
         found = []
     if not found:
-        raise UsageError(f"holds no PEM block {kind}", file=file, field=f"endpoint.{field}")
+        raise UsageError(f"holds no PEM block {kind}", file=file, field=field)
     return found
 
 

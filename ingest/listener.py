@@ -14,11 +14,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 import time
 from collections import deque
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -28,7 +26,7 @@ from birddog.model import Frame
 from devices import codec
 from devices.codec import Piece
 from ingest.address import check_format, check_listen, is_loopback, written
-from ingest.certificates import common_name
+from ingest.certificates import ServerTls, common_name, serial
 from ingest.cutter import Cutter
 from ingest.datagrams import UdpListener, UdpSettings
 from ingest.intake import Intake, Result
@@ -41,6 +39,8 @@ log = logging.getLogger(__name__)
 #: How long ``stop`` waits for what was read to be on disk and answered.
 STOP_PATIENCE_S = 3.0
 HANDSHAKE_S = 10.0
+#: How often the files of TLS are looked at.
+TLS_LOOK_S = 2.0
 
 
 class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,7 +49,7 @@ class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     Args:
         format: a stream format: nmea, ais, teltonika …
         device: the identity of what calls here (a receiver, a gateway); "" where the payload says it.
-        cert, key, ca: PEM files; a caller must show a certificate signed by ``ca``.
+        cert, key, ca, crl: PEM files; a caller must show a certificate signed by ``ca`` and not on ``crl``.
         identity: whose word counts beside TLS: "certificate": its common name is the device,
             "payload": a caller with any certificate of ``ca`` may say who it is (or ``device`` does).
         idle_s: a connection with nothing to say for so long is closed.
@@ -64,6 +64,7 @@ class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     cert: str = ""
     key: str = ""
     ca: str = ""
+    crl: str = ""
     identity: Literal["certificate", "payload"] = "certificate"
     idle_s: float = 900.0
     max_connections: int = 2000
@@ -77,7 +78,7 @@ class TcpListener:
         check_listen(settings.host, settings.port, field=field, exercise=exercise)
         check_format(settings.format, field=f"{field}.format")
         files = (settings.cert, settings.key, settings.ca)
-        if any(files) and not all(files):
+        if (any(files) or settings.crl) and not all(files):
             raise ConfigError("TLS needs cert, key and ca", field=field)
         if not is_loopback(settings.host) and not all(files):
             raise UsageError(f"beyond loopback ({settings.host}) a listener needs cert, key and ca", field=field)
@@ -94,6 +95,9 @@ class TcpListener:
         self.last_error = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: asyncio.Server | None = None
+        self._tls: ServerTls | None = None
+        self._greetings = self._proven = 0
+        self._look: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Listen.
@@ -103,7 +107,10 @@ class TcpListener:
         """
         self._loop = asyncio.get_running_loop()
         field = f"tcp {self.settings.name!r}"
-        tls = self._tls()
+        own = self.settings
+        if own.cert:
+            self._tls = ServerTls(own.cert, own.key, own.ca, own.crl, field=field, greeted=self._greeted)
+        tls = self._tls.context if self._tls is not None else None
         try:
             self._server = await self._loop.create_server(
                 lambda: _Connection(self), self.settings.host, self.settings.port, backlog=512,
@@ -112,12 +119,16 @@ class TcpListener:
             raise UsageError(f"cannot listen on {self.settings.host}:{self.settings.port}: {error.strerror or error}",
                              field=field) from error
         self.ports = sorted({s.getsockname()[1] for s in self._server.sockets})
+        if self._tls is not None:
+            self._look = self._loop.call_later(TLS_LOOK_S, self._look_at_certificates)
 
     async def stop(self) -> None:
         """No new connection, no more reading; waits for what was read to be stored and answered, then closes."""
         if self._server is None:
             return
         self._server.close()
+        if self._look is not None:
+            self._look.cancel()
         for connection in list(self.connections):
             connection.hold()
         deadline = time.monotonic() + STOP_PATIENCE_S
@@ -142,34 +153,37 @@ class TcpListener:
                 self._loop.call_soon_threadsafe(self._acknowledged, results)
 
     def status(self) -> dict[str, Any]:
-        """Counters since the start, and what is open now."""
-        return self.counts | {"connected": len(self.connections), "last_error": self.last_error}
+        """Counters since the start, and what is open now; with TLS also ``tls_refused`` and when the first file expires."""
+        out = self.counts | {"connected": len(self.connections), "last_error": self.last_error}
+        if self._tls is not None:
+            # handshakes that came to nothing (or are not through yet)
+            out |= {"tls_refused": self._greetings - self._proven, "tls_expires_unix_s": self._tls.expires_s}
+        return out
 
     def _acknowledged(self, results: list[Result]) -> None:
         self.counts["acknowledged"] += len(results)
         for result in results:
             result.frame.receipt.acknowledged(result)
 
-    def _tls(self) -> ssl.SSLContext | None:
-        if not self.settings.cert:
-            return None
-        field = f"tcp {self.settings.name!r}"
-        for file in (self.settings.cert, self.settings.key, self.settings.ca):
-            if not Path(file).is_file():
-                raise ConfigError(f"there is no file {file}", field=field)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+    def _greeted(self) -> None:
+        self._greetings += 1
+
+    def _look_at_certificates(self) -> None:
+        """Take certificates and revocations that were replaced on disk; end who is revoked now."""
+        self._look = self._loop.call_later(TLS_LOOK_S, self._look_at_certificates)
         try:
-            # a key with a pass phrase must not ask for it on the terminal
-            context.load_cert_chain(self.settings.cert, self.settings.key, password=lambda: "")
-            context.load_verify_locations(self.settings.ca)
-        except (ssl.SSLError, OSError) as error:
-            raise ConfigError(f"cert, key and ca don't fit: {error}", field=field) from error
-        context.verify_mode = ssl.CERT_REQUIRED
-        # a resumed session would not ask for the certificate again
-        context.options |= ssl.OP_NO_TICKET
-        context.num_tickets = 0
-        return context
+            if not self._tls.changed():
+                return
+        except UsageError as error:
+            log.error("%s: what was read before stays in force: %s", self.name, error)
+            return
+        log.info("%s: certificates read again; %d are revoked", self.name, len(self._tls.revoked))
+        for connection in list(self.connections):
+            if connection.serial in self._tls.revoked:
+                log.warning("%s: the certificate of %s was revoked", self.name, connection.subject)
+                self.counts["refused"] += 1
+                self.last_error = f"the certificate of {connection.subject} was revoked"
+                connection.end()
 
 
 class _Connection(asyncio.Protocol):
@@ -181,6 +195,7 @@ class _Connection(asyncio.Protocol):
         self._session = new_session(listener.name)
         self._device = listener.settings.device
         self._peer = ""
+        self.subject, self.serial = "", -1  # of the caller's certificate
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[list[Frame]] = deque()
         self._outstanding = 0
@@ -195,12 +210,16 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         owner = self.listener
         self._transport = transport
+        if owner._tls is not None:
+            owner._proven += 1
+            shown = transport.get_extra_info("peercert")
+            self.subject, self.serial = common_name(shown), serial(shown)
         if len(owner.connections) >= owner.settings.max_connections:
             self._refuse(f"more than {owner.settings.max_connections} connections")
             return
         self._peer = written(transport.get_extra_info("peername"))
-        if owner.settings.ca and owner.settings.identity == "certificate":
-            self._device = common_name(transport.get_extra_info("peercert"))
+        if owner._tls is not None and owner.settings.identity == "certificate":
+            self._device = self.subject
             if not self._device:
                 self._refuse(f"{self._peer}: its certificate has no common name, or several")
                 return

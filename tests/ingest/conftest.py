@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -144,3 +147,76 @@ def certificates(tmp_path_factory):
         openssl("x509", "-req", "-in", f"{name}.csr", "-extfile", "names", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key",
                 "-CAcreateserial", "-days", "2", "-out", f"{name}.pem")
     return folder
+
+
+CONFIG = """
+[ca]
+default_ca = own
+[own]
+dir = {dir}
+database = $dir/index.txt
+serial = $dir/serial
+crlnumber = $dir/crlnumber
+new_certs_dir = $dir
+certificate = $dir/ca.pem
+private_key = $dir/ca.key
+default_md = sha256
+default_days = 30
+default_crl_days = 30
+unique_subject = no
+policy = any
+copy_extensions = copy
+[any]
+commonName = supplied
+[req]
+distinguished_name = name
+[name]
+"""
+
+
+class Authority:
+    """A CA in a folder."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir()
+        (folder / "index.txt").touch()
+        (folder / "serial").write_text("7F00\n")
+        (folder / "crlnumber").write_text("01\n")
+        (folder / "ca.cnf").write_text(CONFIG.format(dir=folder))
+        self._openssl("req", "-x509", *self._key("ca"), "-out", "ca.pem", "-subj", "/CN=Birddog test CA", "-days", "30",
+                      "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+
+    def issue(self, name: str, subject: str | None = None, *, server=False, dates=()) -> tuple[str, str]:
+        """Certificate and key of a name."""
+        extra = ["-addext", "subjectAltName=IP:127.0.0.1"] if server else []
+        self._openssl("req", "-new", *self._key(name), "-out", f"{name}.csr", "-subj", subject or f"/CN={name}", *extra)
+        self._openssl("ca", "-batch", "-notext", "-in", f"{name}.csr", "-out", f"{name}.pem", *dates)
+        return self.path(f"{name}.pem"), self.path(f"{name}.key")
+
+    def revoke(self, *names: str, made: str) -> str:
+        for name in names:
+            self._openssl("ca", "-revoke", f"{name}.pem")
+        self._openssl("ca", "-gencrl", "-crl_lastupdate", made, "-crl_nextupdate", "20991231235959Z", "-out", "new.crl")
+        os.replace(self.folder / "new.crl", self.folder / "crl.pem")
+        return self.path("crl.pem")
+
+    def path(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def _key(self, name: str) -> list[str]:
+        return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-config", "ca.cnf"]
+
+    def _openssl(self, *words: str) -> None:
+        if words[0] == "ca":
+            words = (*words, "-config", "ca.cnf")
+        done = subprocess.run(["openssl", *words], cwd=self.folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def make_authority():
+    """``make_authority(folder)``: a CA of its own that issues and revokes."""
+    if shutil.which("openssl") is None:
+        pytest.skip("the openssl command is absent")
+    return Authority

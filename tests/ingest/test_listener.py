@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from birddog.errors import ConfigError, UsageError
+from birddog.errors import UsageError
 from birddog.journal import open_writer
 from ingest.desk import Desk
 from ingest.intake import Intake
@@ -327,12 +327,52 @@ def test_mutual_tls_names_the_device_and_refuses_strangers(desk, certificates):
     assert [f.device for f in desk.frames] == ["unit7", ""]
 
 
+def test_a_revoked_caller_ends_at_once_and_does_not_come_back(desk, tmp_path, make_authority):
+    """The TCP listener's TLS takes a revocation list, and reads its files again without a restart (fault F09)."""
+    own = make_authority(tmp_path / "own")
+    own.issue("server", server=True)
+    for name in ("unit7", "unit8"):
+        own.issue(name)
+    crl = own.revoke(made="20260101000000Z")
+
+    async def call(port, name):
+        context = ssl.create_default_context(cafile=own.path("ca.pem"))
+        context.load_cert_chain(own.path(f"{name}.pem"), own.path(f"{name}.key"))
+        come_in, out = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="127.0.0.1")
+        out.write(b"$x 1\n")
+        await out.drain()
+        return come_in, out
+
+    async def main():
+        files = {"cert": own.path("server.pem"), "key": own.path("server.key"), "ca": own.path("ca.pem"), "crl": crl}
+        async with running(tcp(desk.intake, **files)) as listener:
+            bad, good = [await call(listener.ports[0], name) for name in ("unit7", "unit8")]
+            await pump(desk, lambda: len(desk.frames) == 2, reply=lambda frame: b"!")
+            assert [await come_in.readexactly(1) for come_in, _ in (bad, good)] == [b"!", b"!"]
+            assert listener.status()["tls_expires_unix_s"] > time.time()
+            await asyncio.to_thread(own.revoke, "unit7", made="20260102000000Z")
+            assert await asyncio.wait_for(bad[0].read(), 20) == b""
+            with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
+                again = await call(listener.ports[0], "unit7")
+                await again[0].readexactly(1)
+            await until(lambda: listener.status()["tls_refused"] == 1)
+            good[1].write(b"$x 2\n")
+            await pump(desk, lambda: len(desk.frames) == 3, reply=lambda frame: b"!")
+            assert await good[0].readexactly(1) == b"!"
+            assert listener.status()["connected"] == 1
+            good[1].close()
+            bad[1].close()
+
+    asyncio.run(main())
+    assert [f.device for f in desk.frames] == ["unit7", "unit8", "unit8"]
+
+
 def test_tls_files_that_are_absent_or_wrong_are_named(desk, certificates):
     async def main():
-        with pytest.raises(ConfigError, match="there is no file"):
+        with pytest.raises(UsageError, match=r"none.pem: tcp 't'.cert: cannot be read: No such file"):
             await tcp(desk.intake, cert="none.pem", key="none.key", ca="none.pem").start()
         wrong = {k: str(certificates / v) for k, v in {"cert": "server.pem", "key": "unit7.key", "ca": "ca.pem"}.items()}
-        with pytest.raises(ConfigError, match="don't fit"):
+        with pytest.raises(UsageError, match=r"unit7.key: tcp 't'.key: does not fit the certificate"):
             await tcp(desk.intake, **wrong).start()
 
     asyncio.run(main())

@@ -17,74 +17,10 @@ from ingest.certificates import ServerTls
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
 
-CONFIG = """
-[ca]
-default_ca = own
-[own]
-dir = {dir}
-database = $dir/index.txt
-serial = $dir/serial
-crlnumber = $dir/crlnumber
-new_certs_dir = $dir
-certificate = $dir/ca.pem
-private_key = $dir/ca.key
-default_md = sha256
-default_days = 30
-default_crl_days = 30
-unique_subject = no
-policy = any
-copy_extensions = copy
-[any]
-commonName = supplied
-[req]
-distinguished_name = name
-[name]
-"""
-
-
-class Authority:
-    """A CA in a folder."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        folder.mkdir()
-        (folder / "index.txt").touch()
-        (folder / "serial").write_text("7F00\n")
-        (folder / "crlnumber").write_text("01\n")
-        (folder / "ca.cnf").write_text(CONFIG.format(dir=folder))
-        self._openssl("req", "-x509", *self._key("ca"), "-out", "ca.pem", "-subj", "/CN=Birddog test CA", "-days", "30",
-                      "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
-
-    def issue(self, name: str, subject: str | None = None, *, server=False, dates=()) -> tuple[str, str]:
-        """Certificate and key of a name."""
-        extra = ["-addext", "subjectAltName=IP:127.0.0.1"] if server else []
-        self._openssl("req", "-new", *self._key(name), "-out", f"{name}.csr", "-subj", subject or f"/CN={name}", *extra)
-        self._openssl("ca", "-batch", "-notext", "-in", f"{name}.csr", "-out", f"{name}.pem", *dates)
-        return self.path(f"{name}.pem"), self.path(f"{name}.key")
-
-    def revoke(self, *names: str, made: str) -> str:
-        for name in names:
-            self._openssl("ca", "-revoke", f"{name}.pem")
-        self._openssl("ca", "-gencrl", "-crl_lastupdate", made, "-crl_nextupdate", "20991231235959Z", "-out", "new.crl")
-        os.replace(self.folder / "new.crl", self.folder / "crl.pem")
-        return self.path("crl.pem")
-
-    def path(self, name: str) -> str:
-        return str(self.folder / name)
-
-    def _key(self, name: str) -> list[str]:
-        return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-config", "ca.cnf"]
-
-    def _openssl(self, *words: str) -> None:
-        if words[0] == "ca":
-            words = (*words, "-config", "ca.cnf")
-        done = subprocess.run(["openssl", *words], cwd=self.folder, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-
 
 @pytest.fixture(scope="module")
-def pki(tmp_path_factory) -> Authority:
-    authority = Authority(tmp_path_factory.mktemp("pki") / "own")
+def pki(tmp_path_factory, make_authority):
+    authority = make_authority(tmp_path_factory.mktemp("pki") / "own")
     authority.issue("server", server=True)
     for name in ("devA", "devB"):
         authority.issue(name)
@@ -102,7 +38,7 @@ def files(pki):
 def shake(pki):
     """A wrapper that does the handshake with a device's certificate, or with none."""
 
-    def make(name: str | None, authority: Authority = pki, version=None):
+    def make(name: str | None, authority=pki, version=None):
         context = ssl.create_default_context(cafile=pki.path("ca.pem"))
         if version:
             context.maximum_version = version
@@ -184,8 +120,8 @@ def test_back_pressure_through_tls(serve, raw, wire, files, shake):
     assert served.desk.most_held < 200
 
 
-def test_who_is_not_let_in(serve, raw, wire, files, shake, tmp_path):
-    other = Authority(tmp_path / "other")
+def test_who_is_not_let_in(serve, raw, wire, files, shake, tmp_path, make_authority):
+    other = make_authority(tmp_path / "other")
     other.issue("devA")
     served = serve(exercise=False, plain=False, **files)
     (port,) = served.endpoint.ports
@@ -214,6 +150,20 @@ def test_revoked_at_the_next_connect_and_at_once(serve, raw, wire, pki, files, s
     with pytest.raises(UsageError, match="holds no PEM block X509 CRL"):
         ServerTls(files["cert"], files["key"], files["ca"], crl)
     assert refused(raw, tls_port(served), shake("devC"))
+
+
+def test_a_ca_that_was_replaced_is_no_longer_believed(serve, raw, wire, pki, files, shake, tmp_path, make_authority):
+    """Without a restart: who the old CA signed is refused, who the new one signed comes in."""
+    other = make_authority(tmp_path / "other")
+    other.issue("devA")
+    believed = tmp_path / "believed.pem"
+    shutil.copy(pki.path("ca.pem"), believed)
+    served = serve(exercise=False, **files | {"ca": str(believed)})
+    assert raw(tls_port(served), "devA", wrap=shake("devA")).connack == (0x20, b"\0\0")
+    shutil.copy(other.path("ca.pem"), tmp_path / "new.pem")
+    os.replace(tmp_path / "new.pem", believed)
+    wire.until(lambda: refused(raw, tls_port(served), shake("devA")))
+    assert raw(tls_port(served), "devA", wrap=shake("devA", other)).connack == (0x20, b"\0\0")
 
 
 def test_when_the_first_file_expires(serve, files, pki):
