@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 
@@ -25,17 +27,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """``[journal]``: where the journal is and how commits are grouped."""
 
     url: str = "sqlite:///birddog.db"
-    commit_rows: int = 500
-    commit_ms: float = 0.0
-    queue_frames: int = 20_000
+    commit_rows: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 500
+    commit_ms: Annotated[float, msgspec.Meta(ge=0.0, le=1000.0)] = 0.0
+    queue_frames: Annotated[int, msgspec.Meta(ge=1)] = 20_000
 
 
 class WriterThread(threading.Thread):
     """Runs until ``stop()``; then drains the intake, commits and ends.
 
     Args:
-        failed: called once, on this thread, when the journal failed for good; nothing is
-            acknowledged from then on, and the process shall end (a failed fsync is never retried).
+        failed: called once, on this thread, when the journal failed for good or this program did; nothing
+            is acknowledged from then on, and the process shall end (a failed fsync is never retried).
     """
 
     def __init__(self, desk: Desk, intake: Intake, settings: Settings, failed: Callable[[JournalError], None]):
@@ -67,14 +69,31 @@ class WriterThread(threading.Thread):
                     last_ns = now_ns
                     self._tick(now_ns)
         except JournalError as error:
-            log.error("the journal failed, nothing is acknowledged any more: %s", error)
-            self.intake.stop()
-            self._failed(error)
+            self._end(error)
+        except Exception as error:  # noqa: BLE001 - boundary: a fault of ours must not leave transports without a writer
+            where = " < ".join(f"{f.filename}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)))
+            log.error("the writer crashed: %s at %s", type(error).__name__, where)
+            self._end(JournalError(f"the writer crashed: {type(error).__name__}; the log says where"))
 
     def stop(self) -> None:
         """Ask the thread to end when the intake is empty."""
         self._stop_asked.set()
         self.intake.stop()
+
+    def _end(self, error: JournalError) -> None:
+        log.error("nothing is acknowledged any more: %s", error)
+        self.intake.stop()
+        self._failed(error)
+
+    def _no_room(self, error: JournalFull) -> None:
+        if not self.full:
+            log.error("%s; nothing is acknowledged until there is room", error)
+        self.full = True
+
+    def _room(self) -> None:
+        if self.full:
+            log.info("there is room on the disk again")
+        self.full = False
 
     def _commit(self, batch: Batch) -> int:
         pause_s = 0.2
@@ -82,14 +101,12 @@ class WriterThread(threading.Thread):
             try:
                 new = self.desk.commit(batch)
             except JournalFull as error:
-                if not self.full:
-                    log.error("%s; nothing is acknowledged until there is room", error)
-                self.full = True
+                self._no_room(error)
                 if self._stop_asked.wait(pause_s):
                     raise
                 pause_s = min(pause_s * 2, 5.0)
                 continue
-            self.full = False
+            self._room()
             self.commits += 1
             self.entries += new
             return new
@@ -97,10 +114,10 @@ class WriterThread(threading.Thread):
     def _tick(self, now_ns: int) -> None:
         try:
             self.desk.tick(now_ns)
-        except JournalFull:
-            self.full = True
+        except JournalFull as error:
+            self._no_room(error)
         else:
-            self.full = False
+            self._room()
 
 
 def _frames(items: list[Item | Closed | Entries]) -> int:
