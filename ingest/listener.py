@@ -52,7 +52,7 @@ class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         cert, key, ca, crl: PEM files; a caller must show a certificate signed by ``ca`` and not on ``crl``.
         identity: whose word counts beside TLS: "certificate": its common name is the device,
             "payload": a caller with any certificate of ``ca`` may say who it is (or ``device`` does).
-        idle_s: a connection with nothing to say for so long is closed.
+        idle_s: a connection that brings no whole message for so long is closed.
         max_connections: further callers are refused.
     """
 
@@ -238,9 +238,11 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        self._heard_s = self.listener._loop.time()
         self.listener.counts["bytes"] += len(data)
-        self._hand_over(self._cutter.feed(data))
+        pieces = self._cutter.feed(data)
+        if pieces:  # bytes that never become a message keep no connection open
+            self._heard_s = self.listener._loop.time()
+        self._hand_over(pieces)
 
     def eof_received(self) -> bool:
         """The caller has said all; the connection stays open until it got its answers (TLS can't do that)."""

@@ -292,6 +292,25 @@ def test_a_port_that_is_taken_is_said_in_one_line(desk):
     asyncio.run(main())
 
 
+def test_a_caller_that_drips_bytes_and_never_a_message_is_idle(desk):
+    async def main():
+        async with running(tcp(desk.intake, idle_s=0.4)) as listener:
+            come_in, out = await asyncio.open_connection("127.0.0.1", listener.ports[0])
+            out.write(b"$a 1")
+            ended = asyncio.create_task(come_in.read())
+            deadline = time.monotonic() + 20
+            while not ended.done():
+                assert time.monotonic() < deadline
+                out.write(b"1")
+                await asyncio.sleep(0.02)
+            assert listener.status()["idle_closed"] == 1
+            await pump(desk, lambda: len(desk.frames) == 1)
+            out.close()
+
+    asyncio.run(main())
+    assert desk.frames[0].payload.startswith(b"$a 11") and desk.frames[0].reject is not None
+
+
 def test_mutual_tls_names_the_device_and_refuses_strangers(desk, certificates):
     def client(name):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
