@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import io
 import os
 import sys
 from typing import NoReturn
@@ -132,7 +133,7 @@ def _place(error: Exception) -> str:
     return found
 
 
-def _occupy_standard_files() -> None:
+def _standard_files() -> None:
     """Make sure that 0, 1 and 2 are open, so that no file of ours (the journal!) gets such a number.
 
     A missing stdout becomes one that refuses: results that go nowhere are an error, as for any other tool.
@@ -148,11 +149,13 @@ def _occupy_standard_files() -> None:
         sys.stdout = open(1, "w", closefd=False)
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # what we print is UTF-8 whatever LANG says
 
 
 def entry() -> None:
     """Console script."""
-    _occupy_standard_files()
+    _standard_files()
     try:
         status = main()
     except KeyboardInterrupt:  # before the command had begun

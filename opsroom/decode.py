@@ -5,10 +5,12 @@ Every input line has exactly one answer, whatever is in it; a capture gives one 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from io import BufferedReader
+from typing import Any
 
 from birddog.errors import DeviceError, UsageError
 from birddog.model import observation_json, reject_json
@@ -32,7 +34,6 @@ class Answers:
 
     def answer(self, line: bytes | None) -> dict[str, Any]:
         """The public form of what one line holds; a broken line is a reject with reason ``format``."""
-
         try:
             if line is None:
                 raise DeviceError("size", f"the line is longer than {MAX_LINE} bytes")
@@ -46,10 +47,13 @@ class Answers:
         }
 
     def _decode(self, line: bytes) -> Any:
-
         o = strict_json.loads(line)
         if type(o) is not dict:
             raise DeviceError("format", "the line is no JSON object")
+        # null says as much as a key that is not there; a session may well be numbered
+        o = {key: value for key, value in o.items() if value is not None}
+        if type(o.get("session")) is int:
+            o["session"] = str(o["session"])
         name, session, topic = (_word(o, key) for key in ("format", "session", "topic"))
         if not codec.known(name):
             raise DeviceError("format", f"no format {name[:40]!r}")
@@ -63,17 +67,22 @@ class Answers:
             if len(self._decoders) > SESSIONS_KEPT:
                 self._decoders.popitem(last=False)
         message = codec.Message(payload=payload, device=_device(topic), topic=topic, received_ns=received_ns)
-        try:
+        with _boundary(name):
             return codec.decode_whole(module, decoder, message)
-        except Exception as error:  # boundary: a codec's bug is one line's reject, as at the desk
-            log.error("the %s decoder failed: %s: %s", name, type(error).__name__, error)
-            raise DeviceError("format", f"the decoder failed: {type(error).__name__}") from error
+
+
+@contextlib.contextmanager
+def _boundary(name: str) -> Iterator[None]:
+    """A codec's bug is one message's reject, as at the desk."""
+    try:
+        yield
+    except Exception as error:  # boundary: a bug of one format spoils one message
+        log.error("the %s decoder failed: %s: %s", name, type(error).__name__, error)
+        raise DeviceError("format", f"the decoder failed: {type(error).__name__}") from error
 
 
 def _word(o: dict[str, Any], key: str) -> str:
-    value = o.get(key)
-    if value is None:
-        return ""
+    value = o.get(key, "")
     if type(value) is not str:
         raise DeviceError("format", f"{key} is no text")
     return value
@@ -108,13 +117,14 @@ def _device(topic: str) -> str:
     return parts[2] if len(parts) >= 3 and parts[:2] == ["birddog", "v1"] else ""
 
 
-def stream_rows(name: str, source: BinaryIO, *, device: str = "") -> Iterator[dict[str, Any]]:
+def stream_rows(name: str, source: BufferedReader, *, device: str = "") -> Iterator[list[dict[str, Any]]]:
     """One public row an observation or reject, each with ``offset``, the byte where its frame began.
+
+    Comes in lists: what could be said after each reading of the source, which may be a pipe that goes on for ever.
 
     Raises:
         UsageError: no such format, or it is none that comes as a stream.
     """
-
     module = codec.load(name)
     if not module.STREAM:
         raise UsageError(f"{name} comes as whole messages, not as a stream: use --jsonl", field="--stream")
@@ -123,12 +133,16 @@ def stream_rows(name: str, source: BinaryIO, *, device: str = "") -> Iterator[di
 
     def rows(pieces: list[codec.Piece]) -> Iterator[dict[str, Any]]:
         for piece in pieces:
-            decoded = codec.decode_piece(decoder, message, piece)
+            try:
+                with _boundary(name):
+                    decoded = codec.decode_piece(decoder, message, piece)
+            except DeviceError as error:
+                decoded = codec.rejected(error.reason, error.detail)
             for observation in decoded.observations:
                 yield observation_json(observation) | {"offset": piece.offset}
             for reject in decoded.rejects:
                 yield reject_json(reject) | {"offset": piece.offset}
 
-    while chunk := source.read(_CHUNK):
-        yield from rows(framer.feed(chunk))
-    yield from rows(framer.finish())
+    while chunk := source.read1(_CHUNK):
+        yield list(rows(framer.feed(chunk)))
+    yield list(rows(framer.finish()))

@@ -9,7 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from io import BufferedReader
+from typing import Any
+
+from opsroom.commands.common import result_file
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
                       help='answer lines {"format", "hex"|"text", "topic", "session", "received"} of FILE or stdin, one each')
     what.add_argument("--stream", nargs=2, metavar=("NAME", "FILE"), help="a raw capture of format NAME; FILE may be -")
     what.add_argument("--list", action="store_true", help="print the names of the formats")
+    parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
     parser.add_argument("--device", default="", metavar="ID", help="with --stream: the device that the capture came from")
 
 
@@ -31,45 +35,48 @@ def run(args: argparse.Namespace) -> int:
     if args.device and not args.stream:
         raise UsageError("goes with --stream only; with --jsonl the topic names the device", field="--device")
     if args.list:
-        for name in codec.names():
-            print(name)
+        with result_file(args.out) as out:
+            out.writelines(name + "\n" for name in codec.names())
         return 0
-    out = sys.stdout.buffer
-    with _open(args.jsonl or args.stream[1]) as source:
+    with _open(args.jsonl or args.stream[1]) as source, result_file(args.out) as out:
         if args.jsonl:
             answers = Answers()
             for line in _lines(source):
                 out.write(_json(answers.answer(line)))
                 out.flush()
         else:
-            for row in stream_rows(args.stream[0], source, device=args.device):
-                out.write(_json(row))
-            out.flush()
+            for rows in stream_rows(args.stream[0], source, device=args.device):
+                out.writelines(_json(row) for row in rows)
+                out.flush()
     return 0
 
 
-def _open(name: str) -> BinaryIO:
+def _open(name: str) -> BufferedReader:
     from birddog.errors import UsageError
 
     if name == "-":
-        return sys.stdin.buffer
+        return sys.stdin.buffer  # type: ignore[return-value]
     try:
         return open(name, "rb")
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", file=name) from error
 
 
-def _json(row: dict[str, Any]) -> bytes:
+def _json(row: dict[str, Any]) -> str:
     import json
 
-    return json.dumps(row, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(row, allow_nan=False, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def _lines(source: BinaryIO) -> Iterator[bytes | None]:
-    """The lines of the input without their end; None for one that is longer than MAX_LINE."""
+def _lines(source: BufferedReader) -> Iterator[bytes | None]:
+    """The lines of the input without their end and the file's byte-order mark; None for one longer than MAX_LINE."""
     from opsroom.decode import MAX_LINE
 
+    mark = b"\xef\xbb\xbf"
     while line := source.readline(MAX_LINE):
+        line, mark = line.removeprefix(mark), b""
+        if not line:
+            return  # a mark and nothing else
         if line.endswith(b"\n"):
             yield line[:-1]
             continue

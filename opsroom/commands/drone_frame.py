@@ -8,14 +8,19 @@ import argparse
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("image", metavar="IMAGE", help="a JPEG with EXIF and XMP")
+    parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print one JSON object."""
+    import json
+
     import msgspec
 
     from imagery.drone import read_frame
-    from opsroom.commands.common import print_json
+    from opsroom.commands.common import result_file
 
-    print_json(msgspec.to_builtins(read_frame(args.image)))
+    said = json.dumps(msgspec.to_builtins(read_frame(args.image)), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    with result_file(args.out) as out:
+        out.write(said + "\n")
     return 0

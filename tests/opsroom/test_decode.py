@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from devices import codec
 from devices.formats import nmea, teltonika
-from opsroom.decode import Answers
+from opsroom.decode import Answers, stream_rows
 
 RMC = "$GPRMC,094000.00,A,5156.97793,N,00408.71978,E,19.438,271.00,011125,,,A*5E"
 IMEI = "356307042441013"
@@ -87,6 +87,10 @@ def test_offsets_across_chunks(tmp_path):
         (["--stream", "nope", __file__], "no format"),
         (["--stream", "owntracks", __file__], "not as a stream"),
         (["--jsonl", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["--jsonl", "/"], "/: cannot be read: Is a directory"),
+        (["--stream", "nmea", "/"], "/: cannot be read: Is a directory"),
+        (["--stream", "nmea"], "expected 2 arguments"),
+        ([], "--jsonl --stream --list"),
         (["--list", "--device", "x"], "--device"),
     ],
 )
@@ -124,6 +128,66 @@ def test_any_object_has_an_answer(o):
     answer = Answers().answer(line)
     json.dumps(answer, allow_nan=False)
     assert answer["observations"] or answer["rejects"] or codec.known(o["format"])
+
+
+ONE = {"format": "nmea", "text": RMC}
+
+
+def test_what_other_programs_write_is_read():
+    """A byte-order mark, CR LF, a session that is a number, null for what is not there, spaces in hexadecimal, more keys."""
+    stdin = b"\xef\xbb\xbf" + json.dumps(ONE).encode() + b"\r\n"
+    spaced = RMC.encode().hex(" ").upper()
+    rows = [ONE | {"session": 5}, ONE | {"hex": None, "session": None, "topic": None, "received": None},
+            {"format": "nmea", "hex": spaced, "seq": 3, "nested": {"a": [None]}}, ONE | {"received": 1761990001.5}]
+    answers = [json.loads(line) for line in birddog("--jsonl", stdin=stdin + lines(*rows)).splitlines()]
+    assert [len(answer["observations"]) for answer in answers] == [1] * 5
+
+
+@pytest.mark.parametrize("stdin,count", [
+    (b"", 0), (b"\xef\xbb\xbf", 0), (b"\n", 1), (b"\xef\xbb\xbf\n", 1), (b"\n\n x", 3), (b"\r\n\r\n", 2),
+    (b"a\rb\x0c\x85c\n", 1), ("a\u2028b\n".encode(), 1), (b"\x00\n\x00", 2),
+])
+def test_never_fewer_or_more_lines(stdin, count):
+    assert birddog("--jsonl", stdin=stdin).count("\n") == count
+
+
+def test_a_pipe_that_goes_on_is_answered_as_it_comes():
+    for words in (["--jsonl"], ["--stream", "nmea", "-"]):
+        process = subprocess.Popen([sys.executable, "-m", "opsroom.cli", "decode", *words], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE)
+        process.stdin.write(lines(ONE) if words == ["--jsonl"] else RMC.encode() + b"\r\n")
+        process.stdin.flush()
+        assert b'"fix"' in process.stdout.readline()  # while stdin is still open
+        process.stdin.close()
+        assert process.stdout.read() == b"" and process.wait(60) == 0
+        process.stdout.close()
+
+
+def test_results_in_a_file_are_utf_8_whatever_the_locale_says(tmp_path):
+    row = {"format": "owntracks", "topic": "birddog/v1/t\u00fcr/owntracks",
+           "text": json.dumps({"_type": "location", "lat": 51.9, "lon": 4.1, "tst": 1_700_000_000})}
+    out = tmp_path / "out.jsonl"
+    birddog("--jsonl", "--out", str(out), stdin=lines(row))
+    environment = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run([sys.executable, "-m", "opsroom.cli", "decode", "--jsonl"], input=lines(row), capture_output=True,
+                          env=environment, timeout=60)
+    assert done.stdout == out.read_bytes()
+    assert json.loads(done.stdout.decode())["observations"][0]["device"] == "t\u00fcr"
+
+
+def test_a_codec_that_crashes_is_one_reject(monkeypatch, tmp_path):
+    def crash(self, message):
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(nmea.Decoder, "decode", crash)
+    assert Answers().answer(json.dumps(ONE).encode())["rejects"] == [
+        {"reason": "format", "detail": "the decoder failed: KeyError"}
+    ]
+    log = tmp_path / "gps.log"
+    log.write_bytes(RMC.encode() + b"\r\n" + RMC.encode() + b"\r\n")
+    with log.open("rb") as source:
+        rows = [row for some in stream_rows("nmea", source) for row in some]
+    assert [(row["reason"], row["offset"]) for row in rows] == [("format", 0), ("format", len(RMC) + 2)]
 
 
 def test_a_line_too_long_is_one_answer():
