@@ -55,6 +55,10 @@ class JournalFull(JournalError):
     """No room on disk: the transaction was rolled back whole and may be tried again."""
 
 
+class JournalHeld(JournalError):
+    """Another process is writing the journal."""
+
+
 class VerificationError(BirddogError):
     """A proof does not hold."""
 

@@ -3,11 +3,12 @@
 ``PATH.sock`` beside the journal, mode 0600: who may open it may write the journal file anyway.  One
 request a connection: 4 bytes length (big endian), then MessagePack of a list of ``Wanted``; the
 answer, framed alike, is the list of numbers that the entries got (0 = its ``nonce`` was there
-before: asking again is safe) or a text that says why not.
+before: asking again is safe), a text that says why not, or nil: not on disk yet, ask again.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import struct
@@ -19,10 +20,12 @@ from pathlib import Path
 
 import msgspec
 
-from birddog.errors import BirddogError, JournalError, UsageError
+from birddog.errors import BirddogError, JournalError, JournalHeld, UsageError
 from birddog.journal import open_writer
 from birddog.model import ENTRY_BODIES, Body, Draft, EntryKind, pack
 from ingest.intake import Entries, Intake
+
+log = logging.getLogger(__name__)
 
 #: Scans carry thumbnails; nothing an operator sends comes near this.
 MAX_REQUEST = 64 * 1024 * 1024
@@ -42,6 +45,10 @@ class Wanted(msgspec.Struct, frozen=True):
 
 class NoWriter(BirddogError):
     """No process is writing this journal now."""
+
+
+class NoAnswer(JournalError):
+    """The writer took the request, perhaps, and did not answer; asking again with the same nonce is safe."""
 
 
 def wanted(body: Body, *, source: str, nonce: bytes | None = None) -> Wanted:
@@ -92,6 +99,7 @@ class ControlServer(threading.Thread):
         super().__init__(name="control", daemon=True)
         self.path = socket_path(journal)
         self._intake = intake
+        self._stopped = False
         # the journal's lock is held by this process, so a socket that is there is a dead one's
         self.path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -107,12 +115,17 @@ class ControlServer(threading.Thread):
         while True:
             try:
                 connection, _ = self._socket.accept()
-            except OSError:
-                return  # closed by stop()
+            except OSError as error:
+                if self._stopped:
+                    return
+                log.warning("the socket for entries: %s; going on", error.strerror)  # no file descriptor left, mostly
+                time.sleep(0.2)
+                continue
             threading.Thread(target=self._serve, args=(connection,), name="control-client", daemon=True).start()
 
     def stop(self) -> None:
         """Close and remove the socket."""
+        self._stopped = True
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self.path.unlink(missing_ok=True)
@@ -122,7 +135,7 @@ class ControlServer(threading.Thread):
             connection.settimeout(30.0)
             try:
                 requests = msgspec.msgpack.decode(_receive(connection), type=list[Wanted])
-                answer: list[int] | str = self._enter(drafts_of(requests))
+                answer: list[int] | str | None = self._enter(drafts_of(requests))
             except (msgspec.DecodeError, UsageError) as error:
                 answer = str(error)
             except OSError:
@@ -132,7 +145,7 @@ class ControlServer(threading.Thread):
             except OSError:
                 return  # it is on disk; the client will ask again with the same nonce
 
-    def _enter(self, drafts: list[Draft]) -> list[int] | str:
+    def _enter(self, drafts: list[Draft]) -> list[int] | None:
         answered = threading.Event()
         numbers: list[int] = []
 
@@ -141,7 +154,7 @@ class ControlServer(threading.Thread):
             answered.set()
 
         self._intake.enter(Entries(drafts, done))
-        return numbers if answered.wait(25.0) else "the journal does not answer: is the disk full?"
+        return numbers if answered.wait(25.0) else None
 
 
 def ask(journal: Path, requests: Sequence[Wanted]) -> list[int]:
@@ -149,19 +162,27 @@ def ask(journal: Path, requests: Sequence[Wanted]) -> list[int]:
 
     Raises:
         NoWriter: no process is writing this journal.
-        JournalError: the writer refused, with its words.
+        NoAnswer: it is not known whether they were written.
+        JournalError: the writer refused, with its words, or its socket is not ours to open.
     """
+    path = socket_path(journal)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(30.0)
         try:
-            connection.connect(str(socket_path(journal)))
+            connection.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NoWriter(f"nothing is writing {journal}") from error
+        except PermissionError as error:
+            raise JournalError(f"{path}: {error.strerror}; another user is writing {journal}") from error
+        except OSError as error:
+            raise NoAnswer(f"the writer of {journal} did not answer: {error}") from error
         try:
             _send(connection, msgspec.msgpack.encode(list(requests)))
-            answer = msgspec.msgpack.decode(_receive(connection), type=list[int] | str)
-        except OSError as error:
-            raise JournalError(f"the writer of {journal} did not answer: {error}") from error
+            answer = msgspec.msgpack.decode(_receive(connection), type=list[int] | str | None)
+        except (OSError, msgspec.DecodeError, UsageError) as error:
+            raise NoAnswer(f"the writer of {journal} did not answer: {error}") from error
+    if answer is None:
+        raise NoAnswer(f"the writer of {journal} did not answer in time: is the disk full?")
     if isinstance(answer, str):
         raise JournalError(answer)
     return answer
@@ -172,7 +193,8 @@ def enter(journal: Path, url: str, bodies: Sequence[Body], *, source: str) -> li
 
     Raises:
         UsageError: there is no journal.
-        JournalError: the writer refused or does not answer.
+        NoAnswer: it is not known whether they were written.
+        JournalError: the writer refused, or the journal cannot be written.
     """
     requests = [wanted(body, source=source) for body in bodies]
     deadline = time.monotonic() + 5.0
@@ -188,7 +210,7 @@ def enter(journal: Path, url: str, bodies: Sequence[Body], *, source: str) -> li
         reader.close()
         try:
             writer = open_writer(url, mode=mode, create=False)
-        except JournalError:
+        except JournalHeld:
             # a writer that is just starting or ending holds the lock: ask it again
             if time.monotonic() > deadline:
                 raise

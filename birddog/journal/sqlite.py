@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
-from birddog.errors import JournalError, JournalFull, UsageError
+from birddog.errors import JournalError, JournalFull, JournalHeld, UsageError
 from birddog.journal.store import Counts, Mode
 from birddog.model import Draft, Entry
 
@@ -239,7 +239,7 @@ def _locked(path: Path) -> int:
     except OSError as error:
         os.close(lock)
         if isinstance(error, BlockingIOError):
-            raise JournalError(f"another process is writing {path}") from error
+            raise JournalHeld(f"another process is writing {path}") from error
         raise JournalError(f"{name}: {error.strerror}") from error
     return lock
 

@@ -94,7 +94,9 @@ def open_writer(url: str, *, mode: Mode, create: bool = True) -> Writer:
 
     Raises:
         UsageError: the URL is wrong, or the journal is absent and ``create`` is False.
-        JournalError: another writer holds it, it is of the other mode, or of a newer version.
+        JournalHeld: another process is writing it.
+        JournalFull: no room to open it.
+        JournalError: it is of the other mode, of a newer version, or damaged.
     """
     from birddog.journal.sqlite import SqliteWriter
 
@@ -106,7 +108,7 @@ def open_reader(url: str) -> Reader:
 
     Raises:
         UsageError: the URL is wrong or there is no journal.
-        JournalError: it is not a journal, or of a newer version.
+        JournalError: it is not a journal, of a newer version, or damaged.
     """
     from birddog.journal.sqlite import SqliteReader
 

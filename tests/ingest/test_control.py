@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import stat
 import struct
+import subprocess
+import sys
 import threading
 
 import msgspec
@@ -118,3 +121,76 @@ def test_a_long_path_still_has_a_socket(tmp_path):
     deep.parent.mkdir()
     path = control.socket_path(deep)
     assert len(os.fsencode(path)) < 100 and path.parent.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not os.access("/usr/bin/setpriv", os.X_OK), reason="root may open every socket")
+def test_a_socket_of_somebody_else_is_one_line(running, tmp_path):
+    path, url = running
+    control.socket_path(path).chmod(0)
+    for name in path.parent.glob("j.db*"):
+        if not name.is_socket():
+            name.chmod(0o644)
+    for parent in list(tmp_path.parents)[:2] + [tmp_path]:
+        if parent.stat().st_uid == os.geteuid():
+            parent.chmod(0o755)
+    drop = ["/usr/bin/setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    words = [*drop, sys.executable, "-m", "opsroom.cli", "operation", "add", "X", "--journal", url]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "Permission denied" in done.stderr and ".sock" in done.stderr
+
+
+class Deaf(threading.Thread):
+    """Somebody at a writer's socket who answers rubbish, or hangs up."""
+
+    def __init__(self, path, answer: bytes):
+        super().__init__(daemon=True)
+        self.socket, self.answer = socket.socket(socket.AF_UNIX), answer
+        self.socket.bind(str(control.socket_path(path)))
+        self.socket.listen(1)
+
+    def run(self):
+        connection, _ = self.socket.accept()
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(self.answer)
+
+
+@pytest.mark.parametrize("answer", [b"", struct.pack(">I", 3) + b"\xc1\xc1\xc1", struct.pack(">I", 0xFFFFFFFF), b"\x00\x00"])
+def test_no_answer_can_be_told_from_a_refusal(tmp_path, answer):
+    deaf = Deaf(tmp_path / "j.db", answer)
+    deaf.start()
+    with pytest.raises(control.NoAnswer, match="did not answer"):
+        control.ask(tmp_path / "j.db", [control.wanted(Operation(operation="A"), source="t")])
+    deaf.join(10)
+    deaf.socket.close()
+
+
+def test_a_damaged_journal_is_said_at_once_not_waited_for(tmp_path, monkeypatch):
+    path = tmp_path / "j.db"
+    url = f"sqlite:///{path}"
+    open_writer(url, mode="live").close()
+    db = sqlite3.connect(path)
+    db.execute("DROP TABLE session")
+    db.execute("DROP TABLE counter")
+    db.commit()
+    db.close()
+    monkeypatch.setattr(control.time, "sleep", lambda s: pytest.fail("waited for a writer that is not there"))
+    with pytest.raises(JournalError, match="no such table: counter"):
+        control.enter(path, url, [Operation(operation="A")], source="t")
+
+
+def test_the_socket_outlives_a_moment_without_file_descriptors(running, monkeypatch):
+    path, _ = running
+    real, failures = socket.socket.accept, iter([OSError(24, "Too many open files")])
+
+    def accept(self):
+        for error in failures:
+            raise error
+        return real(self)
+
+    monkeypatch.setattr(socket.socket, "accept", accept)
+    ask = [control.wanted(Operation(operation=name), source="t") for name in "AB"]
+    # the first is taken by the accept that waits already
+    assert control.ask(path, ask[:1]) == [1] and control.ask(path, ask[1:]) == [2]
+    assert list(failures) == []
