@@ -281,6 +281,7 @@ class Endpoint:
             if before.tls and not connection.tls:
                 return False
             self.takeovers_total += 1
+            self.remember_epoch(before)  # now: what the device sends again comes before the old connection has quite ended
             before.close(mqtt.TAKEN_OVER)
         self._clients[client_id] = connection
         return True
@@ -298,8 +299,11 @@ class Endpoint:
         """How far a client's packet ids had come on its last connection: (epoch, last id)."""
         return self._epochs.get(client_id, (0, 0))
 
-    def remember_epoch(self, client_id: str, epoch: tuple[int, int]) -> None:
-        """The other side of ``epoch_of``."""
+    def remember_epoch(self, connection: Connection) -> None:
+        """The other side of ``epoch_of``; a connection that was taken over has nothing more to say."""
+        client_id, epoch = connection.identity, connection.epoch
+        if epoch == (0, 0) or self._clients.get(client_id) is not connection:
+            return
         self._epochs[client_id] = epoch
         self._epochs.move_to_end(client_id)
         if len(self._epochs) > _EPOCHS_KEPT:
@@ -359,9 +363,7 @@ class Endpoint:
             if connection.subscriptions and self._sweeps % 2:
                 topic = f"{ROOT}{connection.identity}/receipt"
                 if topic in connection.subscriptions:
-                    receipt = connection.receipt_due()
-                    if receipt is not None:
-                        connection.publish(topic, receipt)
+                    connection.say_receipt(topic)
 
     def _greeted(self) -> None:
         self._greetings += 1

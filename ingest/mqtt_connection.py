@@ -118,8 +118,7 @@ class Connection(asyncio.BufferedProtocol):
         will, self._will = self._will, None
         if will is not None and not endpoint.stopping:
             self._hand_over([Publish(will.topic, will.payload)])
-        if self._epoch:
-            endpoint.remember_epoch(self.identity, (self._epoch, self._last_id))
+        endpoint.remember_epoch(self)
         endpoint.disconnected(self, self.session if self._sent_frames else "")
         self._routes.clear()
         self.acks.clear()
@@ -130,6 +129,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self.release(SLOW)
+
+    @property
+    def epoch(self) -> tuple[int, int]:
+        """How far this client's packet ids have come on this connection: (epoch, last id)."""
+        return self._epoch, self._last_id
 
     # --- reading or not --------------------------------------------------------------------------
 
@@ -329,7 +333,7 @@ class Connection(asyncio.BufferedProtocol):
         refusal = None
         if mqtt.AUTH_METHOD in packet.properties:
             refusal = mqtt.BAD_AUTHENTICATION_METHOD, 5
-        elif not client_id or len(client_id) > 256:
+        elif not client_id or len(client_id) > 256 or not client_id.isprintable():
             refusal = mqtt.BAD_CLIENT_ID, 2
         elif self.tls and client_id != self.certificate:
             self._record(Reject("identity", "the client id is not the certificate's name", device=self.certificate),
@@ -383,6 +387,10 @@ class Connection(asyncio.BufferedProtocol):
                 codes.append(min(asked.qos, 1))
             elif self.level == 5 and not mqtt.filter_is_valid(asked.text):
                 codes.append(mqtt.BAD_FILTER)
+            elif self.level == 5 and asked.text.startswith("$share/"):
+                codes.append(mqtt.NO_SHARED)
+            elif self.level == 5 and ("+" in asked.text or "#" in asked.text):
+                codes.append(mqtt.NO_WILDCARDS)
             else:
                 codes.append(refused)
         self.transport.write(mqtt.suback(self.level, packet.packet_id, codes))
@@ -420,13 +428,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._held & OUTSTANDING and self.outstanding <= self._endpoint.settings.receive_maximum // 2:
             self.release(OUTSTANDING)
 
-    def receipt_due(self) -> bytes | None:
-        """What a receipt would say now, or None if nothing came since the last."""
+    def say_receipt(self, topic: str) -> None:
+        """Send a receipt, if something came since the last one that was sent."""
         settled = self.stored + self.refused
-        if settled == self._said:
-            return None
-        self._said = settled
-        return b'{"stored":%d,"refused":%d}' % (self.stored, self.refused)
+        if settled != self._said and self.publish(topic, b'{"stored":%d,"refused":%d}' % (self.stored, self.refused)):
+            self._said = settled
 
     def publish(self, topic: str, payload: bytes) -> bool:
         """Send a message with QoS 0 to this client; False where it has not subscribed, does not read, or takes no such size."""

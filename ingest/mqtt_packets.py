@@ -32,7 +32,7 @@ SUCCESS, DISCONNECT_WITH_WILL, NO_SUBSCRIPTION_EXISTED = 0x00, 0x04, 0x11
 MALFORMED, PROTOCOL, UNSUPPORTED_VERSION, BAD_CLIENT_ID, NOT_AUTHORIZED = 0x81, 0x82, 0x84, 0x85, 0x87
 SHUTTING_DOWN, BAD_AUTHENTICATION_METHOD, KEEP_ALIVE_TIMEOUT, TAKEN_OVER = 0x8B, 0x8C, 0x8D, 0x8E
 BAD_FILTER, BAD_TOPIC, RECEIVE_MAXIMUM_EXCEEDED, BAD_ALIAS, TOO_LARGE = 0x8F, 0x90, 0x93, 0x94, 0x95
-QUOTA_EXCEEDED, QOS_NOT_SUPPORTED, NO_IDENTIFIERS = 0x97, 0x9B, 0xA1
+QUOTA_EXCEEDED, QOS_NOT_SUPPORTED, NO_SHARED, NO_IDENTIFIERS, NO_WILDCARDS = 0x97, 0x9B, 0x9E, 0xA1, 0xA2
 
 _PUBACK_CODES = frozenset((SUCCESS, 0x10, 0x80, 0x83, NOT_AUTHORIZED, BAD_TOPIC, 0x91, QUOTA_EXCEEDED, 0x99))
 
@@ -165,7 +165,9 @@ class Parser:
         topics: checked topics by their bytes; connections may share one dict.
     """
 
-    __slots__ = ("_aliases", "_buffer", "_need", "_topics", "alias_maximum", "error", "fault", "level", "max_packet")
+    __slots__ = (
+        "_aliases", "_buffer", "_lasting", "_need", "_topics", "alias_maximum", "error", "fault", "level", "max_packet",
+    )  # fmt: skip
 
     def __init__(self, max_packet: int = 262_144, *, alias_maximum: int = 0, topics: dict[bytes, str] | None = None):
         self.max_packet, self.alias_maximum = max_packet, alias_maximum
@@ -176,6 +178,7 @@ class Parser:
         self._need = 2
         self._topics: dict[bytes, str] = {} if topics is None else topics
         self._aliases: dict[int, str] | None = None
+        self._lasting = False  # CONNECT asked for a session that outlives the connection
 
     def feed(self, data: bytes) -> list[Packet]:
         """The packets completed by these bytes, in order; never raises.
@@ -373,7 +376,9 @@ class Parser:
         code, at = data[at], at + 1
         if code not in (SUCCESS, DISCONNECT_WITH_WILL) and code < 0x80:
             raise ProtocolError(MALFORMED, f"DISCONNECT with reason {code:#x}")
-        _to_end(data, at, end, DISCONNECT)
+        if _to_end(data, at, end, DISCONNECT).get(SESSION_EXPIRY) and not self._lasting:
+            # 3.14.2.2.2
+            raise ProtocolError(PROTOCOL, "DISCONNECT asks for a session that CONNECT did not ask for")
         return Disconnect(code)
 
     def _connect(self, data: bytes, at: int, end: int) -> Connect:
@@ -394,7 +399,7 @@ class Parser:
             if level == 5:
                 error.connack = connack(5, error.code)
             raise
-        self.level = level
+        self.level, self._lasting = level, bool(found.properties.get(SESSION_EXPIRY))
         return found
 
     def _connect_rest(self, level: int, flags: int, keepalive_s: int, data: bytes, at: int, end: int) -> Connect:
@@ -494,12 +499,14 @@ def _check_topic(topic: str) -> None:
         raise ProtocolError(BAD_TOPIC if found.group() in "+#" else MALFORMED, f"{what} in the topic of a message")
 
 
-def _to_end(data: bytes, at: int, end: int, kind: int) -> None:
+def _to_end(data: bytes, at: int, end: int, kind: int) -> dict[int, Any]:
     """Optional properties that must be all that is left of a packet."""
-    if at < end:
-        _, at = _properties(data, at, end, kind)
-        if at != end:
-            raise ProtocolError(MALFORMED, "bytes left over behind the properties")
+    if at == end:
+        return {}
+    found, at = _properties(data, at, end, kind)
+    if at != end:
+        raise ProtocolError(MALFORMED, "bytes left over behind the properties")
+    return found
 
 
 def _properties(data: bytes, at: int, end: int, kind: int) -> tuple[dict[int, Any], int]:

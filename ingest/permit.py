@@ -116,6 +116,8 @@ def _phone(topic: str) -> str:
 
 
 def _known(formats: Collection[str], name: str, device: str) -> Route | Reject:
+    if not device.isprintable():
+        return Reject("identity", "a name with characters that cannot be seen")
     if name in formats:
         return name, device
     return Reject("format", f"no format {name[:40]!r}", device=device)

@@ -72,7 +72,7 @@ TOPIC = "birddog/v1/tag1/toy"
         (4, b"\xc0\0", Pingreq()),
         (4, b"\xe0\0", Disconnect()),
         (5, b"\xe0\1\4", Disconnect(4)),
-        (5, packet(0xE0, b"\x8e" + props(b"\x11\0\0\0\1", b"\x1f" + text("why"))), Disconnect(0x8E)),
+        (5, packet(0xE0, b"\x8e" + props(b"\x11\0\0\0\0", b"\x1f" + text("why"))), Disconnect(0x8E)),
     ],
 )
 def test_read(level, data, expected):
@@ -199,6 +199,7 @@ FAULTS = {
     "DISCONNECT flags": (0, b"\xe1\0", M),
     "DISCONNECT with content, 3.1.1": (4, b"\xe0\1\0", M),
     "DISCONNECT with an unknown reason": (5, b"\xe0\1\5", M),
+    "DISCONNECT that asks for a session which CONNECT did not": (5, packet(0xE0, b"\0" + props(b"\x11\0\0\0\1")), P),
     "DISCONNECT with bytes left over": (5, packet(0xE0, b"\0\0\0"), M),
     "PUBACK cut": (0, packet(0x40, b"\1"), M),
     "PUBACK packet id 0": (0, packet(0x40, b"\0\0"), P),

@@ -95,6 +95,40 @@ def test_a_packet_id_used_again_is_another_message(serve, raw, wire):
     assert all(n % 65_536 == 1 for n in numbers)
 
 
+def test_sent_again_after_a_half_open_link_keeps_its_number(serve, raw):
+    """The device's link died without a word: it comes back while we still hold the old connection (fault F02)."""
+    served = serve()
+    half_open = raw(served.port, "tag1")
+    for _ in range(3):
+        half_open.publish(OWN, b"door open", 1)
+        assert half_open.pubacks(1) == [1]
+    again = raw(served.port, "tag1")
+    again.publish(OWN, b"door open", 1, dup=True)
+    assert again.pubacks(1) == [1]
+    assert half_open.rest() == b""
+    third = raw(served.port, "tag1")
+    third.publish(OWN, b"door open", 1, dup=True)
+    assert third.pubacks(1) == [1]
+    numbers = [f.packet for f in served.frames]
+    assert len(set(numbers[:3])) == 3
+    assert numbers[3] == numbers[2]
+
+
+def test_sent_again_after_a_short_connection_that_came_after_a_long_one(serve, raw, wire):
+    served = serve()
+    for payloads in ((b"one", b"two", b"three"), (b"four",)):
+        client = raw(served.port, "tag1")
+        for payload in payloads:
+            client.publish(OWN, payload, 1)
+            assert client.pubacks(1) == [1]
+        client.close()
+        wire.until(lambda: served.status("connected") == 0)
+    last = raw(served.port, "tag1")
+    last.publish(OWN, b"four", 1, dup=True)
+    assert last.pubacks(1) == [1]
+    assert served.frames[3].packet == served.frames[4].packet
+
+
 def test_two_starts_never_share_a_session(serve, raw):
     sessions = set()
     for _ in range(2):
@@ -193,11 +227,11 @@ def test_subscribe_only_to_own_topics(serve, raw, wire):
     served = serve()
     asked = ["birddog/v1/tag1/command", "birddog/v1/tag1/receipt", "birddog/v1/tag2/command", "#", "birddog/v1/+/command",
              "$share/g/birddog/v1/tag1/command"]
-    for level, refused in ((4, 0x80), (5, 0x87)):
+    for level, refused in ((4, [0x80] * 4), (5, [0x87, 0xA2, 0xA2, 0x9E])):
         client = raw(served.port, "tag1", level=level)
         v5 = b"\0" if level == 5 else b""
         client.send(wire.packet(0x82, b"\0\x0a" + v5 + b"".join(wire.text(t) + b"\1" for t in asked)))
-        assert client.packet() == (0x90, b"\0\x0a" + v5 + bytes((1, 1, *[refused] * 4)))
+        assert client.packet() == (0x90, b"\0\x0a" + v5 + bytes((1, 1, *refused)))
         assert served.on_loop(lambda: served.endpoint.publish("tag1", "command", b"report"))
         first, body = client.packet()
         assert (first, body) == (0x30, wire.text("birddog/v1/tag1/command") + v5 + b"report")
@@ -220,6 +254,23 @@ def test_receipts_say_how_much_is_on_disk(serve, raw, wire):
         first, body = client.packet()
         assert first == 0x30
         said = json.loads(body[2 + len("birddog/v1/tag1/receipt") :])
+
+
+def test_the_last_receipt_is_not_lost_on_a_client_that_was_slow(serve, raw, wire):
+    served = serve()
+    client = raw(served.port, "tag1")
+    client.send(wire.packet(0x82, b"\0\1" + wire.text("birddog/v1/tag1/receipt") + b"\0"))
+    assert client.packet()[0] == 0x90
+    (connection,) = served.endpoint._connections
+    served.on_loop(connection.pause_writing)
+    client_sees = wire.publish(OWN, b"x", 1)
+    served.on_loop(lambda: connection._take(connection._parser.feed(client_sees)))
+    assert client.pubacks(1) == [1]
+    sweeps = served.endpoint._sweeps
+    wire.until(lambda: served.endpoint._sweeps > sweeps + 3, "two rounds of receipts")
+    served.on_loop(connection.resume_writing)
+    first, body = client.packet()
+    assert first == 0x30 and json.loads(body[2 + len("birddog/v1/tag1/receipt") :]) == {"stored": 1, "refused": 0}
 
 
 # --- connections that end ---------------------------------------------------------------------------

@@ -76,6 +76,21 @@ def test_strangers_leave_no_row(serve, raw, said, answer):
     assert served.frames == []
 
 
+@pytest.mark.parametrize("name", ["tag\u202e1", "tag\u200b1", "\u2066tag1", "tag1\ufeff", "tag\u20281"])
+def test_an_identity_that_a_person_cannot_read_is_none(serve, raw, name):
+    """Direction marks and characters of no width make one name look like another (fault F41)."""
+    served = serve()
+    assert raw(served.port, name).connack == (0x20, b"\0\2")
+    assert raw(served.port, name, level=5).connack == (0x20, b"\0\x85\0")
+    client = raw(served.port, "tag1")
+    client.publish(f"birddog/v1/{name}/toy", b"x", 1)
+    client.publish(f"owntracks/jan/{name}", b"x", 2)
+    client.publish("birddog/v1/größe-\U0001f69a/toy", b"x", 3)
+    assert client.pubacks(3) == [1, 2, 3]
+    assert [f.reject and f.reject.reason for f in served.frames] == ["identity", "identity", None]
+    assert served.status("connected") == 1
+
+
 def test_authentication_method_is_refused(serve, raw, wire):
     served = serve()
     client = raw(served.port, "tag1", level=5, properties=b"\x15" + wire.text("SCRAM-SHA-1"))
