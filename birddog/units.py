@@ -5,6 +5,7 @@ Inside Birddog: metres, metres per second, degrees, integer nanoseconds UTC, one
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 KNOT_MPS = 1852.0 / 3600.0
@@ -19,6 +20,7 @@ CEP50_PER_SIGMA = 1.1774
 #: The 95 % radius of a 2-D Gaussian in sigmas, squared: chi-square, 2 degrees of freedom.
 CHI2_95_2D = 5.991464547107979
 
+_SECONDS = re.compile(r"([+-]?)(\d{1,12})(?:\.(\d*))?\Z", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -45,9 +47,16 @@ def ns_from_text(text: str) -> int:
     """Nanoseconds UTC from ISO 8601 with an offset (``Z``, ``+02:00``) or POSIX seconds as text.
 
     Raises:
-        ValueError: neither form, a time with no zone, or not finite.
+        ValueError: neither form, a time with no zone, or one that 64 bits of nanoseconds do not hold (1678 to 2261).
     """
     text = text.strip()
+    time_ns = _ns_from_text(text)
+    if not -(2**63) <= time_ns < 2**63:
+        raise ValueError(f"{text!r} is beyond the years 1678 to 2261")
+    return time_ns
+
+
+def _ns_from_text(text: str) -> int:
     try:
         stamp = datetime.fromisoformat(text)
     except ValueError:
@@ -61,9 +70,8 @@ def ns_from_text(text: str) -> int:
 
 def ns_from_seconds_text(text: str) -> int:
     """Nanoseconds from decimal POSIX seconds, without a detour through a float (exact to 1 ns)."""
-    sign = -1 if text.startswith("-") else 1
-    whole, _, fraction = text.lstrip("+-").partition(".")
-    digits = whole + fraction
-    if not (whole and len(whole) <= 12 and digits.isascii() and digits.isdigit()):
-        raise ValueError(f"{text!r} is neither ISO 8601 with an offset nor POSIX seconds")
-    return sign * (int(whole) * NS + int((fraction + "000000000")[:9]))
+    found = _SECONDS.match(text)
+    if found is None:
+        raise ValueError(f"{text[:40]!r} is neither ISO 8601 with an offset nor POSIX seconds")
+    sign, whole, fraction = found[1], found[2], found[3] or ""
+    return (-1 if sign == "-" else 1) * (int(whole) * NS + int((fraction + "000000000")[:9]))

@@ -13,8 +13,9 @@ import contextlib
 import importlib
 import io
 import os
+import re
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from birddog import __version__
 from birddog.errors import BirddogError
@@ -42,7 +43,11 @@ FAULT = 70
 
 
 class _Parser(argparse.ArgumentParser):
-    """One line on a usage error, exit 2."""
+    """One line on a usage error, exit 2; a negative number with an exponent is a value and no option."""
+
+    def __init__(self, *args: Any, **words: Any):
+        super().__init__(*args, **words)
+        self._negative_number_matcher = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\Z|-(inf|nan)\Z")
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")

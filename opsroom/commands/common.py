@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
@@ -37,6 +38,52 @@ def time_ns(text: str, option: str) -> int:
         return ns_from_text(text)
     except ValueError as error:
         raise UsageError(str(error), field=option) from error
+
+
+def json_file(name: str) -> Any:
+    """What a JSON file of a person's says, read strictly (a byte-order mark is let pass).
+
+    Raises:
+        UsageError: it cannot be read, is no JSON (with line and column), or holds a key twice, NaN or a number beyond a float.
+    """
+
+    def finite(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value):
+            raise ValueError(f"{text} is no finite number")
+        return value
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError("a key stands twice in one object")
+        return found
+
+    try:
+        with open(name, encoding="utf-8-sig") as source:
+            text = source.read()
+        return json.loads(text, parse_constant=finite, parse_float=finite, object_pairs_hook=unique)
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", file=name) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"is no JSON: not UTF-8 at byte {error.start}", file=name) from error
+    except json.JSONDecodeError as error:
+        raise UsageError(f"is no JSON: {error.msg}, column {error.colno}", file=name, line=error.lineno) from error
+    except RecursionError as error:
+        raise UsageError("is no JSON that can be read: nested too deeply", file=name) from error
+    except ValueError as error:
+        raise UsageError(f"is no JSON: {error}", file=name) from error
+
+
+def name_of(text: str, field: str) -> str:
+    """A name or identity as given, checked: it is printed, exported and drawn later.
+
+    Raises:
+        UsageError: it holds a line break or another character that cannot be seen, or begins or ends in a space.
+    """
+    if not text.isprintable() or text != text.strip():
+        raise UsageError("wants printable characters, and none of them a space at either end", field=field)
+    return text
 
 
 def print_json(value: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from opsroom.commands.common import journal_option, json_option, print_json, print_table, say, time_ns
+from opsroom.commands.common import journal_option, json_option, name_of, print_json, print_table, printable, say, time_ns
 
 _CLASSES = ("walker", "van", "lorry", "vessel", "aircraft", "parcel")
 
@@ -52,8 +52,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it."""
+    from birddog.errors import UsageError
     from opsroom.registers import Registers
 
+    for field, option in (("device", "ID"), ("name", "--name"), ("owner", "--owner"), ("shipment", "--shipment")):
+        if getattr(args, field, None) is not None:
+            name_of(getattr(args, field), option)
+    if getattr(args, "device", None) == "":
+        raise UsageError("wants an identity", field="ID")
     registers = Registers(args.journal)
     return _ACTIONS[args.action](registers, args)
 
@@ -63,18 +69,21 @@ def _enrol(registers: Any, args: argparse.Namespace) -> int:
     from birddog.model import Device
     from devices import codec
 
-    if not args.device or not args.device.isprintable():
-        raise UsageError("wants a printable identity", field="ID")
     if registers.directory.device(args.device) is not None:
         raise UsageError(f"{args.device!r} is enrolled already", field="ID")
     if args.format:
         codec.load(args.format)
     if not 0.0 < args.interval < 1e9:
         raise UsageError("wants seconds above 0", field="--interval")
+    for topic in args.topic:
+        path = name_of(topic, "--topic").removesuffix("#").removesuffix("/")
+        if not path or "+" in path or "#" in path or "\0" in path or path.split("/")[:2] == ["birddog", "v1"]:
+            raise UsageError("wants the beginning of topics, without + or #, and not birddog/v1, which every device has",
+                             field="--topic")
     registers.enter(Device(device=args.device, name=args.name, owner=args.owner, format=args.format, basis=args.basis,
                            interval_s=args.interval, klass=args.klass, topics=tuple(args.topic)))
     need = "; next: birddog device attach" if args.basis == "warrant" else ""
-    say(f"{args.device} is enrolled{need}")
+    say(printable(f"{args.device} is enrolled{need}"))
     return 0
 
 
@@ -86,16 +95,19 @@ def _attach(registers: Any, args: argparse.Namespace) -> int:
     device = registers.directory.device(args.device)
     if device is None and not args.device.startswith("urn:epc:"):
         raise UsageError(f"{args.device!r} is not enrolled; birddog device enrol {args.device}", field="ID")
-    since = time_ns(args.since, "--from") if args.since else registers.now_ns
-    until = time_ns(args.until, "--to") if args.until else None
+    since = time_ns(args.since, "--from") if args.since is not None else registers.now_ns
+    until = time_ns(args.until, "--to") if args.until is not None else None
     if until is not None and until <= since:
         raise UsageError("must be later than --from", field="--to")
-    held = registers.directory.attachment(args.device, since)
-    if held is not None:
-        raise UsageError(f"is in {held.shipment!r} of {held.operation!r} then; birddog device detach {args.device}", field="ID")
+    for held in registers.directory.attachments.get(args.device, ()):
+        operation = registers.directory.operations.get(held.operation)
+        over = held.to_ns is not None and held.to_ns <= since or until is not None and until <= held.from_ns
+        if not over and not (operation is not None and operation.closed):
+            raise UsageError(f"is in {held.shipment!r} of {held.operation!r} then; birddog device detach {args.device}",
+                             field="ID")
     shipment = args.shipment or (device.name if device and device.name else args.device)
     registers.enter(Attachment(device=args.device, shipment=shipment, operation=args.operation, from_ns=since, to_ns=until))
-    say(f"{args.device} is in {shipment} of {args.operation}")
+    say(printable(f"{args.device} is in {shipment} of {args.operation}"))
     return 0
 
 
@@ -104,12 +116,12 @@ def _detach(registers: Any, args: argparse.Namespace) -> int:
 
     from birddog.errors import UsageError
 
-    at = time_ns(args.at, "--at") if args.at else registers.now_ns
+    at = time_ns(args.at, "--at") if args.at is not None else registers.now_ns
     held = registers.directory.attachment(args.device, at)
     if held is None:
         raise UsageError(f"{args.device!r} is attached to nothing then", field="ID")
     registers.enter(msgspec.structs.replace(held, to_ns=at))
-    say(f"{args.device} is out of {held.shipment}")
+    say(printable(f"{args.device} is out of {held.shipment}"))
     return 0
 
 
@@ -124,10 +136,10 @@ def _place(registers: Any, args: argparse.Namespace) -> int:
         raise UsageError("wants degrees: latitude -90 to 90, longitude -180 to 180", field="--lat, --lon")
     if not (math.isfinite(args.range_m) and args.range_m > 0.0):
         raise UsageError("wants metres above 0", field="--range")
-    since = time_ns(args.since, "--from") if args.since else 0
+    since = time_ns(args.since, "--from") if args.since is not None else 0
     registers.enter(Placement(device=args.device, lat_deg=args.lat, lon_deg=args.lon, range_m=args.range_m, name=args.name,
                               from_ns=since))
-    say(f"{args.device} is placed")
+    say(printable(f"{args.device} is placed"))
     return 0
 
 
@@ -185,7 +197,7 @@ def _retire(registers: Any, args: argparse.Namespace) -> int:
     if device is None:
         raise UsageError(f"{args.device!r} is not enrolled", field="ID")
     registers.enter(msgspec.structs.replace(device, retired=True))
-    say(f"{args.device} is retired")
+    say(printable(f"{args.device} is retired"))
     return 0
 
 

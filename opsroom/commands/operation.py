@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from opsroom.commands.common import journal_option, json_option, print_json, print_table, say
+from opsroom.commands.common import journal_option, json_file, json_option, name_of, print_json, print_table, printable, say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,15 +27,24 @@ def run(args: argparse.Namespace) -> int:
     """Do it."""
     import msgspec
 
+    from birddog.directory import OPEN
     from birddog.errors import UsageError
     from birddog.model import Operation
     from opsroom.registers import Registers
 
-    registers = Registers(args.journal, create=args.action == "add", exercise=getattr(args, "exercise", False))
+    adds = args.action == "add"
+    if adds:  # all of it is looked at first: a journal is not made for a typing error
+        name = name_of(args.operation, "ID")
+        if not name or any(c.isspace() for c in name) or name == OPEN:
+            raise UsageError(f"wants a name without spaces, and not {OPEN!r}", field="ID")
+        name_of(args.name, "--name")
+        area = _area(args.area) if args.area is not None else ()
+    registers = Registers(args.journal, create=adds, exercise=adds and args.exercise)
     operations = registers.directory.operations
     if args.action == "list":
         if args.json:
-            print_json([msgspec.to_builtins(row) | {"closed": row.closed} for row in operations.values()])
+            print_json([{"operation": o.operation, "name": o.name, "area": o.area, "closed": o.closed}
+                        for o in operations.values()])
         else:
             print_table(("operation", "name", "state"),
                         [(o.operation, o.name, "closed" if o.closed else "open") for o in operations.values()])
@@ -44,40 +53,41 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "close":
         registers.operation(args.operation)
         registers.enter(msgspec.structs.replace(old, closed=True))
-        say(f"{args.operation} is closed")
+        say(printable(f"{args.operation} is closed"))
         return 0
-    if not args.operation or not args.operation.isprintable() or " " in args.operation or args.operation == "open":
-        raise UsageError("wants a printable name without spaces, and not 'open'", field="ID")
-    if old is not None and not old.closed:
-        raise UsageError(f"{args.operation!r} is open already", field="ID")
     if registers.created:
         say(f"made a new {registers.mode} journal at {registers.path}")
-    registers.enter(Operation(operation=args.operation, name=args.name, area=_area(args.area) if args.area else ()))
-    say(f"{args.operation} is open; next: birddog device enrol, birddog device attach")
+    elif args.exercise and registers.mode != "exercise":
+        raise UsageError("is a live journal and refuses exercise data", field="--journal")
+    if old is not None and not old.closed:
+        raise UsageError(f"{args.operation!r} is open already", field="ID")
+    registers.enter(Operation(operation=args.operation, name=args.name, area=area))
+    say(printable(f"{args.operation} is open; next: birddog device enrol, birddog device attach"))
     return 0
 
 
 def _area(file: str) -> tuple[tuple[float, float], ...]:
-    import json
-
     from birddog.errors import UsageError
     from birddog.geo import valid_position
 
+    data = json_file(file)
     try:
-        with open(file, encoding="utf-8") as handle:
-            data = json.load(handle)
         geometry = data.get("geometry", data)
         if data.get("type") == "FeatureCollection":
-            geometry = data["features"][0]["geometry"]
+            [feature] = data["features"]
+            geometry = feature["geometry"]
         if geometry["type"] != "Polygon":
-            raise UsageError(f"wants a Polygon, is a {geometry['type']}", file=file)
-        ring = tuple((float(lon), float(lat)) for lon, lat, *_ in geometry["coordinates"][0])
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", file=file) from error
-    except json.JSONDecodeError as error:
-        raise UsageError(f"is no JSON: {error.msg}", file=file, line=error.lineno) from error
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise UsageError("is no GeoJSON polygon of longitude and latitude", file=file) from error
+            raise UsageError(f"wants a Polygon, is a {str(geometry['type'])[:40]}", file=file)
+        [outer] = geometry["coordinates"]
+        ring = tuple((_degrees(lon), _degrees(lat)) for lon, lat, *_ in outer)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError("is not one GeoJSON polygon of longitude and latitude, without holes", file=file) from error
     if len(ring) < 4 or ring[0] != ring[-1] or not all(valid_position(lat, lon) for lon, lat in ring):
         raise UsageError("wants a closed ring of at least four positions in degrees (lon, lat)", file=file)
     return ring
+
+
+def _degrees(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("no number")
+    return float(value)

@@ -1,0 +1,158 @@
+"""birddog operation and birddog device: what they enter, and what they refuse before anything is written."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from birddog.journal import open_reader
+from opsroom import cli
+
+TAG = "356307042441013"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs a command line on the journal of a folder of its own; (status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def one(*words: str) -> tuple[int, str, str]:
+        try:
+            status = cli.main([*words, "--journal", "sqlite:///c.db"])
+        except SystemExit as ended:
+            status = ended.code
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return one
+
+
+def entries() -> int:
+    reader = open_reader("sqlite:///c.db")
+    try:
+        return reader.last_seq()
+    finally:
+        reader.close()
+
+
+RING = '{"type":"Polygon","coordinates":[[[1,2],[3,4],[5,6],[1,2]]]}'
+
+
+@pytest.mark.parametrize("words,said", [
+    ([""], "ID: wants a name without spaces"), (["A B"], "ID: wants a name without spaces"), (["open"], "and not 'open'"),
+    (["A\tB"], "ID: wants printable"), ([" A"], "ID: wants printable"), (["A", "--name", "x\ny"], "--name: wants printable"),
+    (["A", "--area", "none.json"], "none.json: cannot be read"), (["A", "--area", "."], ".: cannot be read: Is a directory"),
+])
+def test_a_case_that_cannot_be_makes_no_journal(run, tmp_path, words, said):
+    status, out, err = run("operation", "add", *words)
+    assert (status, out, err.count("\n")) == (2, "", 1) and said in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text,said", [
+    (b"[1,\n2", "a.json:2: is no JSON: Expecting ',' delimiter, column 2"), (b"\xff\xfe", "a.json: is no JSON: not UTF-8"),
+    (RING.replace("1,2", "NaN,2").encode(), "NaN is no finite number"),
+    (RING.replace("1,2", "1e999,2").encode(), "1e999 is no finite number"),
+    (b"[" * 100_000, "nested too deeply"), (RING.replace("{", '{"type":"Point",', 1).encode(), "a key stands twice"),
+    (RING.replace("1,2", '"1","2"').encode(), "is not one GeoJSON polygon"), (b"null", "is not one GeoJSON polygon"),
+    (b'{"type":"Feature","geometry":null}', "is not one GeoJSON polygon"),
+    (b'{"type":"FeatureCollection","features":[]}', "is not one GeoJSON polygon"),
+    (RING.replace("]]]", "]],[[1,2],[3,4],[5,6],[1,2]]]").encode(), "without holes"),
+    (RING.replace("1,2", "1,95").encode(), "a closed ring"), (RING.replace(",[1,2]]", "]").encode(), "a closed ring"),
+    (RING.replace("Polygon", "MultiPolygon").encode(), "is a MultiPolygon"),
+])
+def test_an_area_that_is_none(run, tmp_path, text, said):
+    (tmp_path / "a.json").write_bytes(text)
+    status, _, err = run("operation", "add", "A", "--area", "a.json")
+    assert status == 2 and err.startswith("birddog operation: a.json") and said in err and err.count("\n") == 1
+
+
+def test_areas_of_all_three_forms_and_with_a_mark(run, tmp_path):
+    feature = '{"type":"Feature","geometry":' + RING + "}"
+    for name, text in (("A", RING), ("B", feature), ("C", '{"type":"FeatureCollection","features":[' + feature + "]}")):
+        (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + text.encode())
+        assert run("operation", "add", name, "--area", "a.json", "--name", "Größe")[0] == 0
+    rows = json.loads(run("operation", "list", "--json")[1])
+    assert rows == [{"operation": name, "name": "Größe", "area": [[1, 2], [3, 4], [5, 6], [1, 2]], "closed": False}
+                    for name in "ABC"]  # fmt: skip
+
+
+def test_a_case_opens_closes_and_opens_again(run):
+    assert "made a new live journal" in run("operation", "add", "A")[2]
+    assert "is open already" in run("operation", "add", "A")[2]
+    assert "refuses exercise data" in run("operation", "add", "B", "--exercise")[2]
+    assert run("operation", "close", "A")[0] == 0
+    assert "is closed" in run("operation", "close", "A")[2]
+    assert "no operation 'B'" in run("operation", "close", "B")[2]
+    assert run("operation", "list")[1].splitlines()[1].split() == ["A", "closed"]
+    assert run("operation", "add", "A")[0] == 0
+
+
+@pytest.mark.parametrize("words,said", [
+    (["enrol", ""], "ID: wants an identity"), (["enrol", "a\nb"], "ID: wants printable"),
+    (["enrol", " a"], "ID: wants printable"),
+    (["enrol", "a", "--name", "\x1b[31m"], "--name"), (["enrol", "a", "--owner", "x\u202ey"], "--owner"),
+    (["enrol", "a", "--format", "nope"], "no format 'nope'"), (["enrol", "a", "--class", "boat"], "--class"),
+    *((["enrol", "a", "--interval", value], "--interval") for value in ("nan", "inf", "-3", "0", "1e999", "-1e-3", "x")),
+    *((["enrol", "a", "--topic", value], "--topic")
+      for value in ("", "/", "#", "a/+/b", "a/#/b", "birddog/v1/b", "birddog/v1/#")),
+    (["attach", "none", "--operation", "A"], "is not enrolled"), (["attach", TAG, "--operation", "B"], "no operation 'B'"),
+    (["attach", TAG, "--operation", "A", "--shipment", "a\tb"], "--shipment"),
+    *((["attach", TAG, "--operation", "A", "--from", value], "--from")
+      for value in ("2026-01-01T00:00:00", "2026-01-01", "1e9", "now", "", "99999999999", "-62135596800",
+                    "0001-01-01T00:00:00Z")),
+    (["attach", TAG, "--operation", "A", "--from", "5", "--to", "5"], "--to: must be later than --from"),
+    (["detach", TAG], "is attached to nothing"), (["place", "", "--lat", "1", "--lon", "1", "--range", "1"], "ID"),
+    *((["place", "p", "--lat", lat, "--lon", lon, "--range", reach], said) for lat, lon, reach, said in (
+        ("91", "0", "5", "--lat"), ("nan", "0", "5", "--lat"), ("0", "-180.1", "5", "--lon"), ("0", "inf", "5", "--lon"),
+        ("0", "0", "0", "--range"), ("0", "0", "-1", "--range"), ("0", "0", "inf", "--range"), ("0,5", "0", "1", "--lat"))),
+    (["show", "none"], "nothing is known of 'none'"), (["retire", "none"], "is not enrolled"),
+])  # fmt: skip
+def test_what_a_register_refuses_writes_nothing(run, words, said):
+    run("operation", "add", "A")
+    run("device", "enrol", TAG)
+    before = entries()
+    status, out, err = run("device", *words)
+    assert (status, out, err.count("\n")) == (2, "", 1) and said in err
+    assert entries() == before
+
+
+def test_negative_numbers_as_programs_write_them(run):
+    run("operation", "add", "A")
+    assert run("device", "place", "p", "--lat", "-1e-05", "--lon", "-1.5E+1", "--range", "1e2", "--from", "-5")[0] == 0
+    [row] = json.loads(run("device", "list", "--json")[1])
+    assert row["placement"] == {"lat_deg": -1e-05, "lon_deg": -15.0, "range_m": 100.0}
+
+
+def test_a_device_is_in_one_place_at_a_time(run):
+    run("operation", "add", "A")
+    run("operation", "add", "B")
+    run("device", "enrol", TAG, "--topic", "owntracks/u/d", "--topic", "site/7/#")
+    attach = ["device", "attach", TAG, "--operation"]
+    assert run(*attach, "A", "--from", "2026-03-01T01:00:00+01:00", "--to", "2026-04-01T00:00:00Z")[0] == 0
+    for words in (["--from", "2026-02-01T00:00:00Z"], ["--from", "2026-03-31T23:59:59Z"],
+                  ["--from", "2026-01-01T00:00:00Z", "--to", "2026-03-01T00:00:01Z"]):  # fmt: skip
+        assert "birddog device detach" in run(*attach, "B", *words)[2]
+    assert run(*attach, "B", "--from", "2026-04-01T00:00:00Z")[0] == 0
+    assert run(*attach, "B", "--from", "2026-01-01T00:00:00Z", "--to", "2026-03-01T00:00:00Z")[0] == 0
+    row = json.loads(run("device", "show", TAG, "--json")[1])
+    assert (row["operation"], row["attached_from"], row["topics"]) == (
+        "B", "2026-04-01T00:00:00.000Z", ["owntracks/u/d", "site/7/#"],
+    )  # fmt: skip
+
+
+def test_nothing_of_a_name_moves_the_cursor(run):
+    """A journal made by others may hold any name: what is printed for people is escaped."""
+    from birddog.model import Attachment, Device
+    from ingest import control
+
+    run("operation", "add", "A")
+    reader = open_reader("sqlite:///c.db")
+    control.enter(reader.path, "sqlite:///c.db", [
+        Device(device="t", name="\x1b[2Jx"), Attachment(device="t", shipment="a\r\x1b[1Ab", operation="A", from_ns=0),
+    ], source="test")  # fmt: skip
+    reader.close()
+    for words in (["list"], ["show", "t"], ["detach", "t"]):
+        _, out, err = run("device", *words)
+        assert "\x1b" not in out + err and "\r" not in out + err
