@@ -6,6 +6,10 @@ import argparse
 
 from opsroom.commands.common import journal_option, json_option, print_json, print_table, say
 
+#: The longest play, 90 days; a folder would fill the disk otherwise.
+MOST_S = 90 * 86_400.0
+_Y2000_NS, _Y2080_NS = 946_684_800 * 10**9, 3_471_292_800 * 10**9
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
@@ -80,12 +84,11 @@ def _enrol(args: argparse.Namespace) -> int:
     import time
 
     from birddog.errors import UsageError
-    from opsroom.commands.common import time_ns
     from opsroom.registers import Registers
     from sim import scenario
 
     s = scenario.load(args.scenario)
-    start_ns = time_ns(args.start, "--start") if args.start else time.time_ns()
+    start_ns = _start(args.start) or time.time_ns()
     registers = Registers(args.journal, create=True, exercise=True)
     if registers.mode != "exercise":
         raise UsageError("is a live journal and refuses exercise data", field="--journal")
@@ -101,13 +104,14 @@ def _run(args: argparse.Namespace) -> int:
     import time
 
     from birddog.errors import UsageError
-    from opsroom.commands.common import time_ns
     from sim import emit
     from sim.run import play
 
-    if args.for_s is not None and not args.for_s > 0.0:
-        raise UsageError("wants seconds above 0", field="--for")
-    start_ns = time_ns(args.start, "--start") if args.start else None
+    if args.for_s is not None and not 0.0 < args.for_s <= MOST_S:
+        raise UsageError(f"wants seconds above 0, at most {MOST_S:.0f}", field="--for")
+    if "" in args.to:
+        raise UsageError("wants a target, or . for this folder", field="--to")
+    start_ns = _start(args.start)
     if start_ns is None and emit.is_live([emit.parse(t) for t in args.to]):
         start_ns = time.time_ns()
     stop = threading.Event()
@@ -120,6 +124,19 @@ def _run(args: argparse.Namespace) -> int:
     for remark in played.remarks:
         say(remark)
     return 1 if played.remarks else 0
+
+
+def _start(text: str | None) -> int | None:
+    from birddog.errors import UsageError
+    from opsroom.commands.common import time_ns
+
+    if text is None:
+        return None
+    start_ns = time_ns(text, "--start")
+    if not _Y2000_NS <= start_ns < _Y2080_NS:
+        # NMEA has two digits for the year, GPS weeks begin in 1980, AIS archives before 2000 do not exist
+        raise UsageError("wants a time of the years 2000 to 2079, which every simulated format can say", field="--start")
+    return start_ns
 
 
 def _load(args: argparse.Namespace) -> int:
