@@ -37,6 +37,7 @@ from birddog.geo import null_island
 from birddog.model import Fix, Reading
 from birddog.units import KMH_MPS, KNOT_MPS, NS
 from devices import sentences
+from devices.clock import rollover
 from devices.codec import NOTHING, Decoded, Message, rejected
 from devices.crc import xor8
 from devices.sentences import Framer
@@ -47,7 +48,6 @@ VERSION = 1
 STREAM = True
 
 DAY_NS = 86_400 * NS
-_ROLLOVER_NS = 1024 * 7 * DAY_NS
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _LATITUDE = re.compile(r"\d{4}(\.\d*)?\Z", re.ASCII)
 _LONGITUDE = re.compile(r"\d{5}(\.\d*)?\Z", re.ASCII)
@@ -168,9 +168,7 @@ class Decoder:
             if time_ns % DAY_NS != tod:
                 # the day that brings this time of day nearest to the last dated one: over midnight both ways
                 time_ns = self._last_ns = _nearest(time_ns, tod)
-            if received_ns is not None and abs(received_ns - time_ns - _ROLLOVER_NS) < 90 * DAY_NS:
-                return time_ns, "device", ("week_rollover_suspected",)
-            return time_ns, "device", ()
+            return time_ns, "device", rollover(time_ns, received_ns)
         return (None if received_ns is None else _nearest(received_ns, tod)), "server", ()
 
     def _fix(self, message: Message, place: tuple[float, float] | None, low: bool = False) -> Decoded:

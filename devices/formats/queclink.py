@@ -35,6 +35,7 @@ from birddog.errors import DeviceError
 from birddog.geo import null_island
 from birddog.model import Alarm, Fix, Observation, Reading, Reject
 from birddog.units import KMH_MPS, NS, iso_from_ns, ns_from_datetime
+from devices.clock import rollover
 from devices.codec import NOTHING, Decoded, Message, Piece, rejected
 
 VERSION = 1
@@ -164,7 +165,7 @@ def _observations(
             Fix(
                 device=device,
                 time_ns=time_ns,
-                flags=flags,
+                flags=flags + rollover(time_ns, received_ns),
                 lat_deg=lat_deg,
                 lon_deg=lon_deg,
                 alt_m=float(alt) if alt else None,

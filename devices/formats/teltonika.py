@@ -42,6 +42,7 @@ from birddog.errors import DeviceError
 from birddog.geo import null_island
 from birddog.model import Alarm, Fix, Observation, Reading, Reject
 from birddog.units import KMH_MPS, NS
+from devices.clock import rollover
 from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, Piece, rejected
 from devices.crc import crc16_ibm
 
@@ -317,7 +318,7 @@ def _record(
     if time_ms == 0:
         time_ns, source, flags = received_ns, "server", ("no_fix_time",)
     elif received_ns is not None and received_ns - time_ns > _BACKLOG_NS:
-        flags = ("backlog",)
+        flags = rollover(time_ns, received_ns) or ("backlog",)
     if satellites == 0 or null_island(lat / 1e7, lon / 1e7):
         flags = (*flags, "no_fix")
         out.append(Reading(device=device, time_ns=time_ns, time_source=source, flags=flags, quantity="fix_valid", value=False))

@@ -36,6 +36,7 @@ from birddog.geo import A_M, B_M, E2, null_island
 from birddog.model import Alarm, Fix, Observation, Reading, Reject
 from birddog.units import NS, ns_from_datetime
 from devices import sentences
+from devices.clock import rollover
 from devices.codec import NOTHING, Decoded, Message, Piece, rejected
 from devices.crc import fletcher8
 
@@ -53,6 +54,7 @@ _LEAPS = tuple(
     for y, m, n in ((2017, 1, 18), (2015, 7, 17), (2012, 7, 16), (2009, 1, 15), (2006, 1, 14), (1999, 1, 13), (1980, 1, 12))
 )  # fmt: skip
 _DAYS = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
+_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 class Framer:
@@ -221,11 +223,11 @@ def _pvt(d: Decoder, b: bytes, message: Message) -> Decoded:
     (_, year, month, day, hour, minute, second, valid, _, nano, kind, flags, _, satellites, lon, lat, height, msl,
      hacc, _, _, _, _, speed, course, _, _, pdop) = _PVT.unpack_from(b, 6)  # fmt: skip
     d._has_pvt = True
-    time_ns, source = message.received_ns, "server"
+    time_ns, source, late = message.received_ns, "server", ("no_fix_time",)
     if (
         valid & 3 == 3
         and 1 <= month <= 12
-        and 1 <= day <= 31
+        and 1 <= day <= _LENGTHS[month - 1] + (month == 2 and year % 4 == 0)
         and hour < 24
         and minute < 60
         and second <= 60
@@ -235,6 +237,7 @@ def _pvt(d: Decoder, b: bytes, message: Message) -> Decoded:
         years = year - 1970
         days = years * 365 + (years + 1) // 4 + _DAYS[month - 1] + day - 1 + (month > 2 and year % 4 == 0)
         time_ns, source = (days * 86_400 + hour * 3600 + minute * 60 + second) * NS + nano, "device"
+        late = rollover(time_ns, message.received_ns)
     if not (1 < kind < 5 or (kind == 1 and flags & 1)) or null_island(lat / 1e7, lon / 1e7):
         return d._no_fix(message, time_ns, source)
     if not (-900_000_000 <= lat <= 900_000_000 and -1_800_000_000 <= lon <= 1_800_000_000):
@@ -244,7 +247,7 @@ def _pvt(d: Decoder, b: bytes, message: Message) -> Decoded:
         device=message.device,
         time_ns=time_ns,
         time_source=source,
-        flags=("low_quality",) if kind == 1 or not flags & 1 else (),
+        flags=(*late, "low_quality") if kind == 1 or not flags & 1 else late,
         lat_deg=lat / 1e7,
         lon_deg=lon / 1e7,
         alt_m=msl / 1000.0,

@@ -29,6 +29,7 @@ from birddog.model import REJECT_REASONS, Fix, FrameBody, Sighting, observation_
 from birddog.units import ns_from_text
 from devices import codec
 from devices.codec import Decoded, Message
+from devices.crc import crc16_ibm, fletcher8, xor8
 
 FORMATS = codec.names()
 FOLDER = Path(next(iter(devices.formats.__path__)))
@@ -219,6 +220,51 @@ def test_no_single_flip_of_a_sample_raises_or_misplaces(name):
                 flipped[at] ^= 1 << bit
                 sound(codec.decode_whole(module, module.Decoder(), message_of(sample, bytes(flipped))))
             sound(codec.decode_whole(module, module.Decoder(), message_of(sample, payload[:at])))
+
+
+def _lines(b: bytes) -> bytes:
+    """Every sentence with the sum that its bytes have."""
+    return re.sub(rb"([$!])([^*\r\n$!]*)\*..", lambda m: m[1] + m[2] + b"*%02X" % xor8(m[2]), b)
+
+
+def _frames(b: bytes) -> bytes:
+    """Every UBX frame whose length fits, with the sum that its bytes have."""
+    out = bytearray(b)
+    for m in re.finditer(rb"\xb5\x62", b):
+        end = m.start() + 6 + int.from_bytes(b[m.start() + 4 : m.start() + 6], "little")
+        if end + 2 <= len(b):
+            out[end : end + 2] = fletcher8(bytes(out[m.start() + 2 : end]))
+    return bytes(out)
+
+
+def _packets(b: bytes) -> bytes:
+    """Every Teltonika packet whose length fits, with the sum that its bytes have."""
+    out = bytearray(b)
+    for m in re.finditer(rb"\0\0\0\0", b):
+        end = m.start() + 8 + int.from_bytes(b[m.start() + 4 : m.start() + 8], "big")
+        if m.start() + 8 < end <= len(b) - 4:
+            out[end : end + 4] = crc16_ibm(bytes(out[m.start() + 8 : end])).to_bytes(4, "big")
+    return bytes(out)
+
+
+#: Formats with a check sum: damage made whole again, so that what is behind the sum is reached.
+SEALS = {"nmea": _lines, "ais": _lines, "ubx": _frames, "teltonika": _packets}
+
+
+@pytest.mark.parametrize("name", SEALS)
+def test_damage_behind_a_right_check_sum_is_answered(name):
+    """Each byte of each sample changed, its sum made right again: sound answers, and whoever speaks is never lost."""
+    module, rng, seal = codec.load(name), random.Random(8), SEALS[name]
+    passed = 0
+    for sample in samples(name):
+        payload = payload_of(sample)
+        for at in range(len(payload)):
+            for byte in {payload[at] ^ 1 << rng.randrange(8), rng.choice((0, 0x2C, 0x2D, 0x30, 0x39, 0x7F, 0x80, 0xFF))}:
+                broken = seal(payload[:at] + bytes([byte]) + payload[at + 1 :])
+                decoded = codec.decode_whole(module, module.Decoder(), message_of(sample, broken))
+                sound(decoded, broken)
+                passed += not any(r.reason == "checksum" for r in decoded.rejects)
+    assert passed > 300
 
 
 def test_deep_and_long_input(name):
