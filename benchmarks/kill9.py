@@ -141,6 +141,18 @@ def wait_for_port(port: int, seconds: float) -> None:
     raise SystemExit(f"nothing listens on port {port} after {seconds:.0f} s")
 
 
+def wait_for_silence(port: int, seconds: float) -> None:
+    """Wait until nothing listens."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with socket.socket() as s:
+            s.settimeout(1)
+            if s.connect_ex(("127.0.0.1", port)) != 0:
+                return
+        time.sleep(0.005)
+    raise SystemExit(f"something still listens on port {port} after {seconds:.0f} s")
+
+
 def soak(folder: Path, kills: int, seed: int) -> dict:
     """Run it; what was found."""
     rng = random.Random(seed)
@@ -165,6 +177,7 @@ def soak(folder: Path, kills: int, seed: int) -> dict:
         else:
             process.kill()  # only the parent: its children must end by themselves
         process.wait()
+        wait_for_silence(mqtt, 5)  # an orphan that still listens would be taken for the new one
         began = time.monotonic()
         process = start(url, mqtt, http, log)
         wait_for_port(mqtt, 12)
