@@ -7,6 +7,7 @@ tests/conformance/test_journals.py judges every backend by one suite.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
@@ -86,7 +87,8 @@ def path_of(url: str) -> Path:
     prefix = "sqlite:///"
     if url.startswith(prefix) and len(url) > len(prefix) and "?" not in url and "#" not in url:
         return Path(url[len(prefix) :])
-    raise UsageError(f"{url!r} is no journal URL: write sqlite:///relative/path or sqlite:////absolute/path")
+    shown = re.sub(r"//[^/@]*@", "//…@", url)  # a password is not for a log
+    raise UsageError(f"{shown!r} is no journal URL: write sqlite:///relative/path or sqlite:////absolute/path")
 
 
 def open_writer(url: str, *, mode: Mode, create: bool = True) -> Writer:

@@ -17,12 +17,21 @@ def run(args: argparse.Namespace) -> int:
     import os
 
     from birddog.errors import UsageError
+    from birddog.journal import open_reader
     from opsroom.app import plan_of
 
     plan = plan_of(args)
     folder = plan.journal_path.parent
     if plan.roles != ("console",) and not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"nothing can be written in {folder}", field="journal.url")
+    if plan.journal_path.exists():
+        # said once and now, not by every process after its start
+        reader = open_reader(plan.config.journal.url)
+        mode, want = reader.mode, "exercise" if plan.exercise else "live"
+        reader.close()
+        if mode != want:
+            raise UsageError(f"{plan.journal_path} is for {mode} data and refuses {want} data: give another --journal"
+                             + ("" if plan.exercise else ", or --exercise"), field="journal.url")
     if len(args.only) == 1:
         from opsroom import roles
 

@@ -183,3 +183,27 @@ def test_interrupted(url):
                                   "share", "evidence"])
 def test_a_command_that_is_not_there_yet_is_absent(gone):
     assert gone in cli.COMMANDS or f"invalid choice: '{gone}'" in birddog(gone, "--journal", "x")
+
+
+@pytest.mark.parametrize("more", [(), ("--only", "console"), ("--only", "picture", "--only", "ingest")])
+def test_a_journal_of_the_other_mode_is_refused_once_and_at_once(url, more):
+    said = birddog("run", "--journal", url, "--mqtt-port", "0", "--http-port", "0", *more)
+    assert "is for exercise data and refuses live data: give another --journal, or --exercise" in said
+
+
+def test_what_is_no_journal_is_said_once(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "junk").write_text("junk")
+    for name in ("folder", "junk"):
+        assert name in birddog("run", "--journal", f"sqlite:///{name}", "--mqtt-port", "0", "--http-port", "0", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("given", ["postgresql://user:secret@host/db", "sqlite://x.db", "sqlite:///", "x.db", "sqlite:///x?mode=ro",
+                                   "sqlite:///x\0.db", "mysql://x", ""])
+def test_a_url_that_names_no_journal(given, capsys):
+    for words in (["journal", "count"], ["journal", "export"], ["device", "list"], ["operation", "add", "A"], ["rebuild"],
+                  ["run", "--mqtt-port", "0"], ["demo", "--for", "1"], ["sim", "enrol", "harbour"], ["replay"],
+                  ["replay", __file__, "--format", "nmea"]):  # fmt: skip
+        assert cli.main([*words, "--journal", given]) == 2, words
+        said = capsys.readouterr()
+        assert said.out == "" and said.err.count("\n") == 1 and "secret" not in said.err, (words, said)
