@@ -16,10 +16,11 @@ from typing import Annotated, Literal
 import msgspec
 
 from birddog import config
-from birddog.errors import ConfigError, UsageError
+from birddog.errors import UsageError
 from birddog.geo import LocalFrame
 from birddog.model import Attachment, Body, Device, Operation, Placement
 from birddog.units import NS, ns_from_text
+from sim.scenario_check import Checker
 from sim.world import Halt, Mover, Path, Thing, World, stream
 
 Transport = Literal["mqtt", "tcp", "udp", "pty", "modbus", "scenes"]
@@ -27,6 +28,7 @@ Point = tuple[float, float]
 Window = tuple[float, float]
 Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
+Interval = Annotated[float, msgspec.Meta(ge=0.01)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120, pattern=r"^[^\s/+#\x00]+$")]
 
@@ -107,7 +109,7 @@ class DeviceTable(Table, kw_only=True):
     owner: str = ""
     basis: Literal["warrant", "open", "partner", "own_sensor"] = "warrant"
     transport: Transport
-    interval_s: Positive = 10.0
+    interval_s: Interval = 10.0
     clock_error_s: float = 0.0
     faults: Faults = Faults()
 
@@ -142,7 +144,7 @@ class Ais(DeviceTable, kw_only=True):
     on: str
     receiver: Name
     ship_name: str
-    ship_type: int = 70
+    ship_type: Annotated[int, msgspec.Meta(ge=0, le=255)] = 70
     sigma_m: Positive = 5.0
     static_s: Positive = 60.0
 
@@ -248,7 +250,12 @@ def load(name: str) -> Scenario:
     if name.endswith(".toml"):
         if not path.is_file():
             raise UsageError("there is no such file", file=name)
-        text, file = path.read_text(encoding="utf-8", errors="replace"), name
+        try:
+            text, file = path.read_text(encoding="utf-8"), name
+        except OSError as error:
+            raise UsageError(f"cannot be read: {error.strerror}", file=name) from error
+        except UnicodeDecodeError as error:
+            raise UsageError("is not UTF-8", file=name) from error
     elif name in names():
         text = resources.files("sim").joinpath("scenarios", f"{name}.toml").read_text(encoding="utf-8")
         file = f"{name}.toml"
@@ -260,54 +267,8 @@ def load(name: str) -> Scenario:
 def loads(text: str, *, file: str) -> Scenario:
     """``load`` from text; ``file`` leads the messages."""
     scenario = config.loads(text, Scenario, file=file)
-    _check(scenario, text, file)
+    Checker(scenario, text, file).check()
     return scenario
-
-
-def _check(s: Scenario, text: str, file: str) -> None:
-    """What the types cannot say: names that are used exist, and none stands twice."""
-
-    def wrong(said: str, *path: str | int) -> ConfigError:
-        field = ".".join(f"[{part + 1}]" if isinstance(part, int) else part for part in path).replace(".[", "[")
-        return ConfigError(said, file=file, line=config.line_of(text, path), field=field)
-
-    def known(value: str, there: set[str], what: str, *path: str | int) -> None:
-        if value not in there:
-            raise wrong(f"there is no {what} {value!r}; there are: {', '.join(sorted(there))}", *path)
-
-    try:
-        ns_from_text(s.scenario.start)
-    except ValueError as error:
-        raise wrong(str(error), "scenario", "start") from error
-    if not (-90 <= s.scenario.origin[0] <= 90 and -180 <= s.scenario.origin[1] <= 180):
-        raise wrong("wants [latitude, longitude] in degrees", "scenario", "origin")
-    routes, things, operations = {r.name for r in s.route}, {t.name for t in s.thing}, {o.id for o in s.operation}
-    seen: set[str] = set()
-    for i, thing in enumerate(s.thing):
-        known(thing.route, routes, "route", "thing", i, "route")
-        if thing.aboard:
-            known(thing.aboard, seen, "earlier thing", "thing", i, "aboard")
-        if thing.name in seen:
-            raise wrong(f"a second thing {thing.name!r}", "thing", i, "name")
-        seen.add(thing.name)
-    ids: set[str] = set()
-    for kind in ("phone", "tracker", "gps", "ais", "epc", "portal", "sensor", "camera"):
-        for i, row in enumerate(getattr(s, kind)):
-            name, key = (row.uri, "uri") if kind == "epc" else (row.id, "id")
-            if name in ids:
-                raise wrong(f"a second device {name!r}", kind, i, key)
-            ids.add(name)
-            if hasattr(row, "on"):
-                known(row.on, things, "thing", kind, i, "on")
-    for i, row in enumerate(s.tracker):
-        if not (len(row.id) == 15 and row.id.isascii() and row.id.isdigit()):
-            raise wrong("wants an IMEI of 15 digits", "tracker", i, "id")
-    for i, row in enumerate(s.ais):
-        if not (len(row.id) == 9 and row.id.isascii() and row.id.isdigit()):
-            raise wrong("wants an MMSI of 9 digits", "ais", i, "id")
-    for i, row in enumerate(s.attach):
-        known(row.device, ids, "device or tag", "attach", i, "device")
-        known(row.operation, operations, "operation", "attach", i, "operation")
 
 
 def build(s: Scenario, seed: int) -> World:

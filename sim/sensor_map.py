@@ -16,11 +16,12 @@ The same map as ``[[modbus]]`` of the configuration wants it: ``as_settings``.
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sim.scenario import Scenario
+if TYPE_CHECKING:
+    from sim.scenario import Scenario
 
 
 class SensorValues(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ stands in its carrier's row.  For scoring only; never an input of anything.
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -107,11 +108,15 @@ def read(path: Path) -> list[TruthRow]:
                     )  # fmt: skip
                 except (ValueError, TypeError, AttributeError) as error:
                     raise UsageError(str(error), file=str(path), line=reader.line_num) from error
+                if not (math.isfinite(found.ve_mps) and math.isfinite(found.vn_mps)):
+                    raise UsageError("is no finite number", file=str(path), line=reader.line_num, field="ve_mps, vn_mps")
                 if not valid_position(found.lat_deg, found.lon_deg):
                     raise UsageError("is no position", file=str(path), line=reader.line_num, field="lat_deg")
                 out.append(found)
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", file=str(path)) from error
+    except csv.Error as error:
+        raise UsageError(f"is no CSV: {error}", file=str(path), line=reader.line_num) from error
     except UnicodeDecodeError as error:
         raise UsageError("is not UTF-8", file=str(path)) from error
     return out

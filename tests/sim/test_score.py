@@ -116,6 +116,8 @@ def test_nothing_at_all():
         ("t,truth_id,lat_deg,lon_deg,ve_mps\n", "truth.csv:1: there is no column 'vn_mps'"),
         ("t,truth_id,lat_deg,lon_deg,ve_mps,vn_mps\n0,a,north,4,0,0\n", "truth.csv:2: "),
         ("t,truth_id,lat_deg,lon_deg,ve_mps,vn_mps\n0,a,95,4,0,0\n", "truth.csv:2: lat_deg: is no position"),
+        ("t,truth_id,lat_deg,lon_deg,ve_mps,vn_mps\n0,a,1,1,nan,0\n", "truth.csv:2: ve_mps, vn_mps: is no finite number"),
+        ("t,truth_id,lat_deg,lon_deg,ve_mps,vn_mps\n0,a,1,1,0,0," + "x" * 200_000, "truth.csv:.: is no CSV"),
         ("t,truth_id,lat_deg,lon_deg,ve_mps,vn_mps\n2026-03-02T06:00:00,a,1,1,0,0\n", "truth.csv:2: .*offset"),
     ],
 )

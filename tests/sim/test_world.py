@@ -152,6 +152,15 @@ def test_in_harbour_two_objects_move_within_twenty_seconds_and_for_half_an_hour(
         ("06:00:00Z", "06:00:00", r"small\.toml:5: scenario\.start: .* has no offset"),
         ('transport = "mqtt"', 'transport = "mqt"', r"small\.toml:LINE: phone\[1\]\.transport: Invalid enum value 'mqt'"),
         ('title = "small"', 'title = "small', r"small\.toml:3: "),
+        ("speed_mps = 10.0", "speed_mps = inf", r"small\.toml:LINE: thing\[1\]\.speed_mps: wants a finite number"),
+        ("[[0, 0], [1000, 0]]", "[[0, 0], [nan, 0]]", r"small\.toml:LINE: route\[1\]\.points\[2\]\[1\]: wants a finite number"),
+        ("[[0, 0], [1000, 0]]", "[[5, 0], [5, 0]]", r"small\.toml:LINE: route\[1\]\.points: leads nowhere"),
+        ('aboard = "van"', "length_m = 1.0", r"thing\[2\]\.leaves_s: leaves what"),
+        ('transport = "mqtt"', 'transport = "tcp"', r"small\.toml:LINE: phone\[1\]\.transport: a phone speaks mqtt, not tcp"),
+        ('transport = "mqtt"', 'transport = "mqtt"\nfaults = { silent = [[9, 9]] }', r"phone\[1\]\.faults: the window 9 to 9"),
+        ('transport = "mqtt"', 'transport = "mqtt"\nfaults = { buffered = [[1, 9]], period_s = 5 }', r"longer than its period"),
+        ('transport = "mqtt"', 'transport = "mqtt"\nclock_error_s = nan', r"phone\[1\]\.clock_error_s: wants a finite number"),
+        ('transport = "mqtt"', 'transport = "mqtt"\ninterval_s = 1e-9', r"phone\[1\]\.interval_s: Expected `float` >= 0\.01"),
     ],
 )
 def test_a_wrong_scenario_is_refused_with_file_line_and_key(old, new, said):
@@ -159,6 +168,33 @@ def test_a_wrong_scenario_is_refused_with_file_line_and_key(old, new, said):
     line = SMALL[: SMALL.index(old)].count("\n") + 1
     with pytest.raises(ConfigError, match=said.replace("LINE", str(line))):
         scenarios.loads(SMALL.replace(old, new, 1), file="small.toml")
+
+
+AIS = '[[ais]]\nid = "244990001"\non = "van"\nship_name = "X"\nreceiver = "tag"\ntransport = "udp"\n'
+SENSOR = '[[sensor]]\nid = "s%d"\ntransport = "modbus"\nat = [0, 0]\nunit = %d\n'
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (SENSOR % (1, 4) + SENSOR % (2, 4), r"sensor\[2\]\.unit: a second unit 4"),
+        (SENSOR % (1, 4) + "door = [[5.0, 1.0]]\n", r"sensor\[1\]\.door: the window 5 to 1"),
+        ('[[epc]]\nuri = "urn:epc:tag:sgtin-96:1.06141.8.9"\non = "van"\n', r"epc\[1\]\.uri: cannot be written to a tag"),
+        ('[[portal]]\nid = "p"\ntransport = "mqtt"\nat = [0, 0]\ntopic = "a/#"\n', r"portal\[1\]\.topic: wants a topic"),
+        (AIS, r"ais\[1\]\.receiver: 'tag' is another device"),
+        ('[[operation]]\nid = "A"\n[[operation]]\nid = "A"\n', r"operation\[2\]\.id: a second operation 'A'"),
+        ('[[operation]]\nid = "A"\narea = [[0, 0], [1, 1]]\n', r"operation\[1\]\.area: wants three points"),
+    ],
+)
+def test_devices_and_cases_that_cannot_be(more, said):
+    with pytest.raises(ConfigError, match=rf"small\.toml:\d+: {said}"):
+        scenarios.loads(SMALL + more, file="small.toml")
+
+
+def test_a_file_that_is_no_text_is_one_line(tmp_path):
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match=r"bytes\.toml: is not UTF-8"):
+        scenarios.load(str(tmp_path / "bytes.toml"))
 
 
 def test_an_unknown_scenario_names_those_that_there_are(tmp_path):
