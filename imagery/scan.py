@@ -32,7 +32,7 @@ from imagery.settings import DEFAULT_TILE_PX
 from imagery.windows import Area, Source, core_size, hull, judged_corners, runs, same_ground, samples, side_of
 
 #: Changes whenever the same file and parameters would give other flags.
-VERSION = 1
+VERSION = 2
 #: Objects longer than this are no ships: a coast, a pier, a bank of ice.
 LONGEST_PX = 640
 LONGEST_M = 600.0
@@ -156,6 +156,8 @@ def scan(
     if not 64 <= tile <= 65_536:
         raise UsageError("wants 64 to 65536 px", field="--tile")
     files = [path] if before is None else [path, before]
+    for file in (mask, scores):
+        spare(file, [*files, *(f for f in (mask, scores) if f is not None and f is not file)])
     scene, earlier = open_scene(path), None if before is None else open_scene(before)
     if earlier is not None:
         same_ground(earlier, scene)
@@ -200,8 +202,21 @@ def scan(
 
 
 def _stamp(path: str | Path) -> tuple[int, int, int]:
-    found = os.stat(path)
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise SceneChanged(f"is gone while it is read: {error.strerror}", file=str(path)) from error
     return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def spare(out: str | Path | None, others: list[str | Path]) -> None:
+    """Raises UsageError where a file to be written is one that is read or written otherwise: scenes may be evidence."""
+    if out is None:
+        return
+    for other in others:
+        if os.path.realpath(out) == os.path.realpath(other) or (os.path.exists(out) and os.path.exists(other)
+                                                                and os.path.samefile(out, other)):
+            raise UsageError(f"would be written over {other}", file=str(out))
 
 
 def _sizes(scene: Scene, kernel: Any) -> tuple[int, float]:
@@ -209,8 +224,8 @@ def _sizes(scene: Scene, kernel: Any) -> tuple[int, float]:
     step = scene.placing.pixel_en_m(scene.width / 2.0, scene.height / 2.0) if scene.placing else None
     if step is None:
         return LEAST_PX, LONGEST_PX
-    area = abs(float(np.linalg.det(step)))
-    longest = LONGEST_PX if kernel.BANDS == "pair" else min(LONGEST_PX, max(64.0, LONGEST_M / math.sqrt(area)))
+    area, finest = abs(float(np.linalg.det(step))), float(np.hypot(*step).min())
+    longest = LONGEST_PX if kernel.BANDS == "pair" else min(LONGEST_PX, max(64.0, LONGEST_M / finest))
     return max(3, math.ceil(LEAST_M2 / area)), longest
 
 
@@ -238,7 +253,12 @@ def _scan_run(job: _Job, run: list[Area], mask: RasterOut | None, scores: Raster
     table = _Table([])
     with Source(job.scene, job.before, job.kernel) as source:
         for core in run:
-            response, origin, trusted = _look(job, source, core)
+            try:
+                response, origin, trusted = _look(job, source, core)
+            except Exception as error:
+                # a fault of ours: where it happened is half of its cure (a file's own faults name their window themselves)
+                error.add_note(f"{job.scene.path}: rows {core[0]} to {core[2]}, columns {core[1]} to {core[3]}")
+                raise
             inner = (slice(core[0] - origin[0], core[2] - origin[0]), slice(core[1] - origin[1], core[3] - origin[1]))
             over, judged = response.over[inner], None if response.judged is None else response.judged[inner]
             table.over_px += int(np.count_nonzero(over))
@@ -323,9 +343,7 @@ def _flags(found: list[objects.Found], scene: Scene, digest: str, name: str, pfa
     for o, (lat, lon, step) in zip(found, places, strict=True):
         length = width = heading = None
         if step is not None:
-            along, across = step @ np.array(o.axis), step @ np.array([-o.axis[1], o.axis[0]])
-            length, width = float(np.hypot(*along)) * o.length_px, float(np.hypot(*across)) * o.width_px
-            heading = round(math.degrees(math.atan2(along[0], along[1])) % 180.0, 1) % 180.0
+            length, width, heading = on_the_ground(o, step)
         said = f"{digest}|{params}|{o.first}|{o.bbox}"
         out.append(SceneFlag(
             flag_id=hashlib.sha256(said.encode()).hexdigest()[:32], detector=name, pfa=pfa, score=o.score,
@@ -334,6 +352,21 @@ def _flags(found: list[objects.Found], scene: Scene, digest: str, name: str, pfa
             truncated=o.truncated,
         ))
     return tuple(out)
+
+
+def on_the_ground(o: objects.Found, step: np.ndarray) -> tuple[float, float, float]:
+    """(length_m, width_m, heading_deg) of the rectangle with an object's second moments.
+
+    Args:
+        step: metres east/north of a step in column and in row; the axes of a shape in pixels are not those on the
+            ground where pixels are not square (degrees at a high latitude).
+    """
+    a, b = np.array(o.axis), np.array([-o.axis[1], o.axis[0]])
+    moments = step @ (np.outer(a, a) * o.length_px**2 + np.outer(b, b) * o.width_px**2) @ step.T
+    ee, en, nn = float(moments[0, 0]), float(moments[0, 1]), float(moments[1, 1])
+    mean, spread = (ee + nn) / 2.0, math.hypot((ee - nn) / 2.0, en)
+    heading = math.degrees(0.5 * math.atan2(2.0 * en, nn - ee))
+    return math.sqrt(mean + spread), math.sqrt(max(mean - spread, 0.0)), round(heading % 180.0, 1) % 180.0
 
 
 def _places(scene: Scene, col: np.ndarray, row: np.ndarray) -> list[tuple[float | None, float | None, np.ndarray | None]]:

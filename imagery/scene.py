@@ -65,6 +65,8 @@ _GDAL = {
     "CPL_CURL_ENABLE_VSIMEM": "NO",
     "GTIFF_IGNORE_READ_ERRORS": "NO",
 }
+#: GDAL's types that numpy does not know, and as what they are read.
+_READ_AS = {"complex_int16": "complex64", "complex_int32": "complex64"}
 _open_lock = threading.Lock()
 
 
@@ -159,8 +161,10 @@ def sha256_of(path: str | Path) -> str:
     digest, buffer = hashlib.sha256(), bytearray(1 << 20)
     view = memoryview(buffer)
     try:
-        with open(path, "rb", buffering=0) as f:
+        with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as f:
             before = os.fstat(f.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                raise SceneError("is no plain file", file=str(path))
             while n := f.readinto(buffer):
                 digest.update(view[:n])
             after = os.fstat(f.fileno())
@@ -179,7 +183,11 @@ def open_scene(path: str | Path) -> Scene:
     """
     with _dataset(path) as (dataset, driver):
         scene = _describe(str(path), driver, dataset)
-    _hold_against_caps(scene, os.stat(path).st_size)
+    try:
+        size = os.stat(path).st_size
+    except OSError as error:
+        raise SceneError(f"cannot be read: {error.strerror}", file=str(path)) from error
+    _hold_against_caps(scene, size)
     if driver == "PNG":
         _walk_png(path)
     return scene
@@ -247,7 +255,7 @@ class Reader:
         planes: list[np.ndarray] = []
         for i, band in enumerate(self.bands):
             # an environment for each read: two readers need not be closed in the order that a lasting one wants
-            with rasterio.Env(**_GDAL), _one_line(self.scene.path):
+            with rasterio.Env(**_GDAL), _one_line(self.scene.path, window):
                 raw = self._dataset.read(band, window=window)
                 mask = self._dataset.read_masks(band, window=window) != 0 if self._has_mask[i] else None
             values, good = _clean(raw, self.scene.nodata[band - 1], mask)
@@ -342,13 +350,15 @@ def _all_finite(values: np.ndarray) -> bool:
 
 
 @contextlib.contextmanager
-def _one_line(path: str) -> Iterator[None]:
-    """Whatever GDAL says becomes one line."""
+def _one_line(path: str, window: Window | None = None) -> Iterator[None]:
+    """Whatever GDAL says becomes one line, with the window that it was about."""
     try:
         yield
     except (RasterioError, CPLE_BaseError, OSError, MemoryError, ValueError, OverflowError) as error:
         said = " ".join(str(getattr(error, "__cause__", None) or error).split()).replace(os.path.abspath(path), "it")
-        raise SceneError(f"cannot be read: {said[:160] or type(error).__name__}", file=path) from error
+        where = "" if window is None else (f" at rows {window.row_off} to {window.row_off + window.height}, "
+                                           f"columns {window.col_off} to {window.col_off + window.width}")
+        raise SceneError(f"cannot be read{where}: {said[:160] or type(error).__name__}", file=path) from error
 
 
 @contextlib.contextmanager
@@ -357,7 +367,8 @@ def _dataset(path: str | Path) -> Iterator[tuple[rasterio.DatasetReader, str]]:
     if where.startswith("/vsi") or "://" in str(path):
         raise SceneError("is no plain local file", file=str(path))
     try:
-        with open(where, "rb") as f:
+        # without waiting: a pipe would hold us until somebody writes into it
+        with open(where, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as f:
             if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
                 raise SceneError("is no plain file", file=str(path))
             head = f.read(8)
@@ -386,7 +397,8 @@ def _describe(path: str, driver: str, dataset: rasterio.DatasetReader) -> Scene:
         kinds = dataset.colorinterp
         rgb = tuple(kinds.index(k) + 1 for k in (ColorInterp.red, ColorInterp.green, ColorInterp.blue) if k in kinds)
         return Scene(
-            path=path, driver=driver, width=dataset.width, height=dataset.height, dtypes=tuple(dataset.dtypes),
+            path=path, driver=driver, width=dataset.width, height=dataset.height,
+            dtypes=tuple(_READ_AS.get(d, d) for d in dataset.dtypes),
             nodata=tuple(None if v is None else float(v) for v in dataset.nodatavals), block=dataset.block_shapes[0],
             placing=placing, datetime_tag=dataset.tags().get("TIFFTAG_DATETIME"), colour=rgb if len(rgb) == 3 else (),
             data_bands=tuple(i for i, kind in enumerate(kinds, 1) if kind != ColorInterp.alpha),

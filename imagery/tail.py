@@ -21,6 +21,8 @@ LEAST_TAIL, MOST_TAIL = 0.002, 0.02
 LEAST_SAMPLES = 2500
 #: The cut is where this many pixels of the background are expected to lie beyond.
 BEYOND = 5.0
+#: The scale of a tail in which every score is the same.
+FLAT = 0.05
 _ROUNDS = 12
 _BINS = 400
 
@@ -44,8 +46,12 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
         return self.u + self.scale * math.expm1(-self.shape * math.log(ratio)) / self.shape
 
 
-def fit(scores: np.ndarray, pfa: float) -> Tail:
+def fit(scores: np.ndarray, pfa: float, resolution: float = 0.0) -> Tail:
     """The tail of a sample of scores (any shape; NaN left out) that may hold targets, to be asked at about ``pfa``.
+
+    Args:
+        resolution: the step in which the scores of whole-number data come; a tail that is all one value is given
+            half of it as its scale.
 
     Raises:
         ValueError: fewer than 1,000 scores.
@@ -71,6 +77,9 @@ def fit(scores: np.ndarray, pfa: float) -> Tail:
         k = min(max(int(want * background - BEYOND), 50), inside.size - 1)
         u = inside[-k - 1]
         excess = inside[-k:] - u
+        if not excess[-1] > 0.0:
+            # two grey levels, or a flat sea: nothing varies that a tail could be fitted to
+            return Tail(u=float(u), share=float(k / background), scale=max(resolution / 2.0, FLAT), shape=0.0, samples=n)
         scale, shape = _truncated(excess, cut - u, scale, shape)
         held = 1.0 - _survival(cut - u, scale, shape)
         share = float(k / max(held, 0.5) / background)
@@ -103,16 +112,17 @@ def _truncated(excess: np.ndarray, width: float, scale: float, shape: float) -> 
     edges = np.unique(np.concatenate(([0.0], inner, [width])))
     counts = np.histogram(excess, edges)[0]
 
+    start = np.array([math.log(max(scale, 1e-9)), shape])
+
     def cost(p: np.ndarray) -> float:
-        s, xi = math.exp(p[0]), p[1]
-        if xi < -0.5 or xi > 1.0:
+        if not -0.5 <= p[1] <= 1.0 or abs(p[0] - start[0]) > 30.0:
             return 1e12
+        s, xi = math.exp(p[0]), p[1]
         alive = _survival(edges, s, xi)
         mass = np.maximum(alive[:-1] - alive[1:], 1e-300)
         total = max(float(alive[0] - alive[-1]), 1e-300)
         # a weak prior keeps a small sample's shape sane: N(0.05, 0.2)
         return float(-(counts * np.log(mass / total)).sum() + 0.5 * ((xi - 0.05) / 0.2) ** 2)
 
-    start = np.array([math.log(max(scale, 1e-9)), shape])
     found = minimize(cost, start, method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-3, "maxiter": 400})
     return math.exp(found.x[0]), float(found.x[1])

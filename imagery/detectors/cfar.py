@@ -111,18 +111,20 @@ def fit(samples: list[Sample], pfa: float, quantum: float) -> Model:
     """
     offset, scale = _frame(samples)
     quantum /= scale
-    quiet, every = [], []
+    quiet, every, spreads = [], [], []
     for x, valid, inner in samples:
         x = _framed(x, offset, scale)
         about = local(x, valid, quantum=quantum, structure=True)
         z = z_image(x, valid, about)[inner]
         every.append(z[np.isfinite(z)])
+        if np.isfinite(about.spread).any():
+            spreads.append(float(np.nanmedian(about.spread)))
         quiet.append(z[np.isfinite(z) & ~_wide(about.structure, x.shape)[inner]])
     background = np.concatenate(quiet)
     if background.size < max(_LEAST_QUIET_PX, _LEAST_QUIET * sum(z.size for z in every)):
         # there is hardly a quiet place: better a tail that knows what is there than one of a few odd corners
         background = np.concatenate(every)
-    found = tail.fit(background, pfa)
+    found = tail.fit(background, pfa, quantum / min(spreads) if spreads else 0.0)
     return Model(tail=found, threshold=found.threshold(pfa), grow=found.threshold(max(pfa, GROW_PFA)), quantum=quantum,
                  offset=offset, scale=scale)
 

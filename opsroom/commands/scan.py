@@ -29,8 +29,8 @@ def run(args: argparse.Namespace) -> int:
     from birddog.errors import UsageError
     from imagery.geojson import collection
     from imagery.raster_out import write_text
-    from imagery.scan import DEFAULT_TILE_PX, ScanResult, scan
-    from imagery.scene import Reader, SceneError
+    from imagery.scan import DEFAULT_TILE_PX, ScanResult, scan, spare
+    from imagery.scene import Reader, SceneError, sha256_of
     from imagery.thumbnail import thumbnail
     from opsroom.commands.common import say
 
@@ -38,11 +38,15 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("goes with one IMAGE only", field="--mask" if args.mask else "--scores" if args.scores else "--before")
     if args.threads is not None and args.threads < 1:
         raise UsageError("wants 1 or more", field="--threads")
-    results: list[ScanResult] = []
+    spare(args.out, [*args.images, *(f for f in (args.before, args.mask, args.scores) if f is not None)])
+    results: dict[str, ScanResult] = {}
     pictures: dict[str, bytes] = {}
     bad: list[SceneError] = []
     for image in args.images:
         try:
+            if len(args.images) > 1 and (twin := results.get(sha256_of(image))) is not None:
+                say(f"birddog scan: {image}: is the same file as {twin.scene.path} (SHA-256); told once")
+                continue
             result = scan(image, detector=args.detector, pfa=args.pfa, before=args.before, threads=args.threads,
                           tile=DEFAULT_TILE_PX if args.tile is None else args.tile, mask=args.mask, scores=args.scores)
             if args.thumbnails:
@@ -53,12 +57,12 @@ def run(args: argparse.Namespace) -> int:
             if len(args.images) > 1:
                 say(f"birddog scan: {error}")
             continue
-        results.append(result)
+        results[result.sha256] = result
     if not results:
         if len(args.images) == 1:
             raise bad[0]
         return 2
-    text = json.dumps(collection(results, pictures), allow_nan=False, separators=(",", ":")) + "\n"
+    text = json.dumps(collection(list(results.values()), pictures), allow_nan=False, separators=(",", ":")) + "\n"
     if args.out is None:
         sys.stdout.write(text)
     else:
