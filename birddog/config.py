@@ -7,6 +7,7 @@ the sections (a struct, or a tuple of structs for ``[[name]]``), each the ``Sett
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import stat
 import tomllib
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from birddog.errors import ConfigError
+from birddog.errors import ConfigError, UsageError
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -29,13 +30,23 @@ def load(path: Path, whole: type[T]) -> T:
         ConfigError: the file cannot be read, is no TOML, or holds an unknown or wrong key; the
             message names file, line, key and what was expected.
     """
+    return loads(read(path), whole, file=str(path))
+
+
+def read(path: Path) -> str:
+    """The text of a TOML file, without a byte-order mark.
+
+    Raises:
+        ConfigError: it cannot be read, or is not UTF-8.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
+        return data.decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", file=str(path)) from error
     except UnicodeDecodeError as error:
-        raise ConfigError("is not UTF-8", file=str(path)) from error
-    return loads(text, whole, file=str(path))
+        line = data[: error.start].count(b"\n") + 1
+        raise ConfigError("is not UTF-8", file=str(path), line=line) from error
 
 
 def loads(text: str, whole: type[T], *, file: str) -> T:
@@ -43,17 +54,48 @@ def loads(text: str, whole: type[T], *, file: str) -> T:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        found = re.search(r"\(at line (\d+), column \d+\)", str(error))
+        found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         said = re.sub(r" \(at .*\)$", "", str(error))
-        raise ConfigError(said, file=file, line=int(found.group(1)) if found else None) from error
+        line = int(found[1]) if found else max(1, len(text.splitlines()))
+        raise ConfigError(f"{said}, {f'column {found[2]}' if found else 'at the end'}", file=file, line=line) from error
+    except RecursionError as error:
+        raise ConfigError("nested too deeply", file=file) from error
+    except ValueError as error:  # a number of more digits than the interpreter converts
+        raise ConfigError("holds a number that is too long", file=file) from error
     _refuse_unknown(data, whole, (), text, file)
+    _refuse_endless(data, (), text, file)
     try:
         return msgspec.convert(data, whole)
     except msgspec.ValidationError as error:
-        said, _, at = str(error).partition(" - at `$")
-        keys = re.findall(r"\.([A-Za-z_][\w-]*)|\[(\d+)\]", at.rstrip("`"))
-        path = tuple(name or int(index) for name, index in keys)
+        path, said = _wrong(data, whole, ()) or ((), str(error))
         raise ConfigError(said, file=file, line=line_of(text, path), field=_written(path)) from error
+
+
+def placed(error: UsageError, text: str, *, file: str) -> UsageError:
+    """What the owner of a section found wrong with a value, with the file and the line on which it stands.
+
+    Owners name what they mean as ``endpoint.port``, ``tcp 'trackers'.format`` (the row of that name) or
+    ``modbus 'yard'.units unit 3.poll_s`` (the row whose ``unit`` is 3).
+    """
+    found = re.match(r"(\w+)(?: '([^']*)')?(?:\.(\w+))?(?: unit (\d+))?(?:\.(\w+))?", error.field or "")
+    if error.file is not None or found is None:
+        return error
+    section, name, key, unit, inner = found.groups()
+    path: tuple[str | int, ...] = (section,)
+    rows = tomllib.loads(text).get(section)
+    if name is not None and isinstance(rows, list):
+        index = next((i for i, row in enumerate(rows) if row.get("name") == name), None)
+        if index is None:
+            return error
+        path += (index,)
+        if key == "units" and unit is not None:
+            units = [row.get("unit") for row in rows[index].get("units", ())]
+            path += (key, units.index(int(unit))) if int(unit) in units else ()
+            key = inner
+    if section not in tomllib.loads(text):
+        return error
+    line = line_of(text, (*path, key) if key else path)
+    return type(error)(error.message, file=file, line=line, field=error.field)
 
 
 def read_secret(path: Path, *, setting: str) -> str:
@@ -66,9 +108,11 @@ def read_secret(path: Path, *, setting: str) -> str:
         mode = path.stat().st_mode
         if stat.S_IMODE(mode) & 0o077:
             raise ConfigError(f"{path} can be read by others: chmod 600 {path}", field=setting)
-        return path.read_text(encoding="utf-8").rstrip("\n")
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", field=setting) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8", field=setting) from error
 
 
 def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
@@ -89,7 +133,7 @@ def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
             if header.group(1):
                 counts[here] = counts.get(here, 0) + 1
                 here = (*here, counts[here] - 1)
-            if here == path[: len(here)]:
+            if here == path[: len(here)] or (best is None and here[: len(path)] == path):
                 best = number
         else:
             key = re.match(r"\s*([\w.\"'-]+)\s*=", line)
@@ -102,39 +146,69 @@ def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
 
 
 def _refuse_unknown(data: Any, kind: Any, path: tuple[str | int, ...], text: str, file: str) -> None:
-    struct, many = _struct_of(kind)
-    if struct is None:
-        return
-    if many:
-        if isinstance(data, list):
-            for i, row in enumerate(data):
-                _refuse_unknown(row, struct, (*path, i), text, file)
-        return
-    if not isinstance(data, dict):
+    for key, value, inner in _inside(data, kind):
+        _refuse_unknown(value, inner, (*path, key), text, file)
+    struct = _struct_of(kind)
+    if struct is None or not isinstance(data, dict):
         return
     known = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
-    for key, value in data.items():
+    for key in data:
         here = (*path, key)
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known))}"
             raise ConfigError(f"no such key; {hint}", file=file, line=line_of(text, here), field=_written(here))
-        _refuse_unknown(value, known[key], here, text, file)
 
 
-def _struct_of(kind: Any) -> tuple[type[msgspec.Struct] | None, bool]:
-    """(the struct inside a type, whether it is a list of them)."""
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return kind, False
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (tuple, list) and inner:
-        return _struct_of(inner[0])[0], True
-    if origin in (typing.Union, types.UnionType):
-        for part in inner:
-            struct, many = _struct_of(part)
-            if struct is not None:
-                return struct, many
-    return None, False
+def _refuse_endless(data: Any, path: tuple[str | int, ...], text: str, file: str) -> None:
+    # TOML has nan and inf; nothing that we set is either, and JSON could not say it
+    if isinstance(data, dict | list):
+        for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+            _refuse_endless(value, (*path, key), text, file)
+    elif isinstance(data, float) and not math.isfinite(data) or isinstance(data, int) and not -(2**63) <= data < 2**63:
+        raise ConfigError("Expected a finite number of 64 bits", file=file, line=line_of(text, path), field=_written(path))
+
+
+def _wrong(data: Any, kind: Any, path: tuple[str | int, ...]) -> tuple[tuple[str | int, ...], str] | None:
+    """(path, words) of the innermost value that is not of its type; None where all are."""
+    try:
+        msgspec.convert(data, kind)
+        return None
+    except msgspec.ValidationError as error:
+        said = str(error).partition(" - at `$")[0]
+    for key, value, inner in _inside(data, kind):
+        found = _wrong(value, inner, (*path, key))
+        if found is not None:
+            return found
+    if said.startswith("Expected `array`") and isinstance(data, dict) and len(path) == 1:
+        said = f"Expected a list of tables: write [[{path[0]}]]"
+    elif said.startswith("Expected `object") and isinstance(data, list) and len(path) == 1:
+        said = f"Expected one table: write [{path[0]}]"
+    return path, said
+
+
+def _inside(data: Any, kind: Any) -> list[tuple[str | int, Any, Any]]:
+    """(key or index, value, its type) of what lies in a value of this type, as far as the value is of its form."""
+    struct = _struct_of(kind)
+    if struct is not None:
+        types_ = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
+        return [(k, v, types_[k]) for k, v in data.items() if k in types_] if isinstance(data, dict) else []
+    for part in (kind, *typing.get_args(kind)):
+        origin, inner = typing.get_origin(part), typing.get_args(part)
+        if origin is dict and isinstance(data, dict):
+            return [(k, v, inner[1]) for k, v in data.items()]
+        if origin in (tuple, list) and isinstance(data, list):
+            return [(i, v, inner[0]) for i, v in enumerate(data)]
+    return []
+
+
+def _struct_of(kind: Any) -> type[msgspec.Struct] | None:
+    """The struct that a type is, or that it may be (``Settings | None``)."""
+    union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    for part in typing.get_args(kind) if union else (kind,):
+        if isinstance(part, type) and issubclass(part, msgspec.Struct):
+            return part
+    return None
 
 
 def _written(path: tuple[str | int, ...]) -> str:

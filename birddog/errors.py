@@ -27,7 +27,7 @@ class UsageError(BirddogError):
         lead = f"{where}: " if where else ""
         what = f"{field}: " if field else ""
         super().__init__(f"{lead}{what}{message}")
-        self.file, self.line, self.field = file, line, field
+        self.message, self.file, self.line, self.field = message, file, line, field
 
 
 class ConfigError(UsageError):
