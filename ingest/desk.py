@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from birddog.directory import OPEN, Directory
+from birddog.errors import JournalError
 from birddog.journal import Writer
 from birddog.model import (
     ENTRY_BODIES,
@@ -47,6 +48,8 @@ LEAP_NS = 86_400 * NS
 #: Sessions whose decoders are kept; the one used longest ago goes first.
 SESSIONS_KEPT = 20_000
 TICK_NS = 5 * NS
+#: What 64 bits of nanoseconds hold: the journal's times.
+_LAST_NS = 2**63
 
 
 class Batch:
@@ -185,6 +188,14 @@ class Desk:
 
     def _draft(self, frame: Frame, sessions: list[tuple[str, str]]) -> tuple[Draft, bytes | None, tuple[Reject, ...]]:
         """The row of one frame, the reply its device waits for, and why it was refused, if it was."""
+        try:
+            return self._row(frame, sessions)
+        except JournalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - boundary: one message that nobody foresaw must not stop all the others
+            return self._crashed(frame, error, f"the {frame.format[:40]} message could not be taken in")
+
+    def _row(self, frame: Frame, sessions: list[tuple[str, str]]) -> tuple[Draft, bytes | None, tuple[Reject, ...]]:
         if frame.reject is not None:
             decoded, version = Decoded(rejects=(frame.reject,)), 0
         else:
@@ -201,7 +212,7 @@ class Desk:
             body = pack(RefusalBody(
                 format=frame.format, version=version, device=sender, channel=frame.channel,
                 rejects=rejects, observations=observations,
-                payload_hash=hmac.new(self._refusal_key, frame.payload, hashlib.sha256).digest(),
+                payload_hash=self._refused_hash(frame),
             ))
         else:
             kind = "frame"
@@ -216,6 +227,33 @@ class Desk:
         # the reply goes out also where the message was refused: the record is on disk, and a device
         # that is never answered sends for ever (traccar/traccar#5574)
         return draft, decoded.reply, rejects
+
+    def _crashed(self, frame: Frame, error: Exception, what: str) -> tuple[Draft, bytes | None, tuple[Reject, ...]]:
+        """The row of a frame at which this program failed: its bytes, if its sender is admitted, else their hash."""
+        self._log_crash(error, what)
+        rejects = (Reject("format", f"{what}: {type(error).__name__}", device=frame.device),)
+        self._count += 1
+        ident = _near(self._now_ns) + _hash(b"crashed", f"{self._now_ns}:{self._count}".encode(), frame.payload)
+        body: FrameBody | RefusalBody
+        if self.door.exercise or (frame.device and self.door.sender(frame.device, self._now_ns) is None):
+            body = FrameBody(format=frame.format, version=0, payload=frame.payload, device=frame.device, rejects=rejects)
+        else:
+            body = RefusalBody(format=frame.format, version=0, device=frame.device, rejects=rejects,
+                               payload_hash=self._refused_hash(frame))
+        draft = Draft(
+            kind="frame" if isinstance(body, FrameBody) else "refusal", received_ns=self._now_ns or max(frame.received_ns, 0),
+            source=frame.source, ident=ident, body=pack(body), operation=self._nobodys, reasons=("format",),
+        )
+        return draft, None, rejects
+
+    def _log_crash(self, error: Exception, what: str) -> None:
+        self.crashes += 1
+        # where it failed, never with what words: an exception's text may hold what the device sent
+        where = " < ".join(f"{f.name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)))
+        log.error("%s: %s at %s", what, type(error).__name__, where)
+
+    def _refused_hash(self, frame: Frame) -> bytes:
+        return hmac.new(self._refusal_key, frame.payload, hashlib.sha256).digest()
 
     def _admit(self, decoded: Decoded, sender: str, received_ns: int) -> _Admitted:
         """What of a message comes in."""
@@ -276,10 +314,7 @@ class Desk:
             message = Message(payload=frame.payload, device=frame.device, topic=frame.channel, received_ns=received_ns)
             return (codec.decode_whole(module, decoder, message) if module.STREAM else decoder.decode(message)), module.VERSION
         except Exception as error:  # noqa: BLE001 - boundary: a codec's bug must not stop the writer; bytes kept, counted
-            self.crashes += 1
-            # where it failed, never with what words: an exception's text may hold what the device sent
-            where = " < ".join(f"{f.name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)))
-            log.error("the %s decoder crashed: %s at %s", frame.format, type(error).__name__, where)
+            self._log_crash(error, f"the {frame.format} decoder crashed")
             return codec.rejected("format", f"the decoder failed: {type(error).__name__}", device=frame.device), 0
 
     def _decoder(self, frame: Frame, module: codec.Codec) -> codec.Decoder:
@@ -302,7 +337,7 @@ class Desk:
             return frame.received_ns
         if self._clock == "messages":
             newest = max((o.time_ns for o in decoded.observations if o.time_ns is not None), default=0)
-            if newest > self._now_ns and (self._now_ns == 0 or newest - self._now_ns <= LEAP_NS):
+            if self._now_ns < newest < _LAST_NS and (self._now_ns == 0 or newest - self._now_ns <= LEAP_NS):
                 self._now_ns = newest
             return self._now_ns
         return self._now_ns if frame.received_ns > self._now_ns else max(frame.received_ns, 0)

@@ -179,6 +179,33 @@ def test_malformed_bytes_stay_with_the_reason(tmp_path):
     assert desk.journal.counts().rejects == {"format": 2, "length": 1}
 
 
+@pytest.mark.parametrize("exercise", [True, False])
+def test_a_message_that_cannot_be_stored_as_it_is_stops_nobody(tmp_path, caplog, exercise):
+    """Sent again for ever it would end every start of the program: half a surrogate has no UTF-8."""
+    desk, source = make(tmp_path, exercise=exercise), Source()
+    if not exercise:
+        enter(desk, Device(device="gw", basis="own_sensor"), Device(device="d2", basis="own_sensor"))
+    bad = {"id": "\ud800", "t": 1795521600, "lat": LAT}
+    sender = "d1" if exercise else "gw"
+    desk.take([(source, [frame(sender, **bad), frame("stranger", **bad), frame("d2", t=1795521600)])], NOW)
+    assert source.outcomes()[-1] == "stored"
+    kept, stranger, _ = desk.journal.tail(3)
+    if exercise:
+        assert desk.crashes == 2 and json.loads(unpack(kept).payload)["lat"] == LAT
+        assert "UnicodeEncodeError" in unpack(kept).rejects[0].detail and unpack(stranger).rejects[0].reason == "format"
+    else:
+        assert isinstance(unpack(stranger), RefusalBody)
+        assert LAT.encode() not in stranger.body
+    desk.take([(source, [frame("d1", **bad)])], NOW)
+    assert source.outcomes() == ["refused"]
+
+
+def test_a_first_message_from_beyond_all_time_sets_no_clock(tmp_path):
+    desk, source = make(tmp_path, exercise=True, clock="messages"), Source()
+    desk.take([(source, [frame(t=10**12)])], NOW)
+    assert source.outcomes() == ["refused"] and desk.now_ns == 0
+
+
 def test_a_crashing_decoder_loses_nothing_and_stops_nobody(tmp_path, caplog):
     desk, source = make(tmp_path, exercise=True), Source()
     desk.take([(source, [frame(crash=True, lat=LAT), frame(packet=2, t=1795521600)])], NOW)
