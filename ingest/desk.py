@@ -35,6 +35,7 @@ from birddog.units import NS
 from devices import codec
 from devices.codec import Decoded, Message
 from ingest.door import Door
+from ingest.ident import digest, hashed, led, near, once, rejected
 from ingest.intake import Closed, Entries, Item, Result, Source
 
 Clock = Literal["wall", "messages", "frames"]
@@ -170,7 +171,7 @@ class Desk:
         if self._clock != "wall" or now_ns <= self._now_ns:
             return
         self._now_ns = now_ns
-        ident = _near(now_ns) + _hash(b"tick", b"%d" % now_ns)
+        ident = near(now_ns) + hashed(b"tick", b"%d" % now_ns)
         self.journal.append([Draft(kind="tick", received_ns=now_ns, source="desk", ident=ident, body=pack(Tick()))])
 
     @property
@@ -233,7 +234,7 @@ class Desk:
         self._log_crash(error, what)
         rejects = (Reject("format", f"{what}: {type(error).__name__}", device=frame.device),)
         self._count += 1
-        ident = _near(self._now_ns) + _hash(b"crashed", f"{self._now_ns}:{self._count}".encode(), frame.payload)
+        ident = near(self._now_ns) + hashed(b"crashed", f"{self._now_ns}:{self._count}".encode(), frame.payload)
         body: FrameBody | RefusalBody
         if self.door.exercise or (frame.device and self.door.sender(frame.device, self._now_ns) is None):
             body = FrameBody(format=frame.format, version=0, payload=frame.payload, device=frame.device, rejects=rejects)
@@ -344,14 +345,14 @@ class Desk:
 
     def _ident(self, frame: Frame, decoded: Decoded, sender: str, sessions: list[tuple[str, str]],
                reasons: tuple[str, ...]) -> bytes:
-        """Who a message is (house.md, rule 4), led by four bytes that keep neighbours in time together (``_near``)."""
+        """Who a message is (house.md, rule 4), led by four bytes that keep neighbours in time together (``near``)."""
         ident = self._plain_ident(frame, decoded, sender, sessions, reasons)
-        return _rejected(reasons, ident) if reasons else ident
+        return rejected(reasons, ident) if reasons else ident
 
     def _plain_ident(self, frame: Frame, decoded: Decoded, sender: str, sessions: list[tuple[str, str]],
                      reasons: tuple[str, ...]) -> bytes:
         if decoded.key is not None:
-            return _near(0) + _hash(b"key", frame.format.encode(), decoded.key)
+            return near(0) + hashed(b"key", frame.format.encode(), decoded.key)
         for observation in decoded.observations:
             if observation.time_source != "server" and observation.time_ns is not None:
                 # a time of day alone (GGA) repeats every day: the resolved time is part of it
@@ -359,15 +360,15 @@ class Desk:
                 if lead is None:
                     if len(self._leads) >= SESSIONS_KEPT:
                         self._leads.clear()
-                    lead = self._leads[sender, frame.format] = _led(b"time", sender.encode(), frame.format.encode())
+                    lead = self._leads[sender, frame.format] = led(b"time", sender.encode(), frame.format.encode())
                 time_ns = observation.time_ns
-                return _near(time_ns) + _digest(lead + _led(b"%d" % time_ns) + frame.payload)
+                return near(time_ns) + digest(lead + led(b"%d" % time_ns) + frame.payload)
         fixed = (sender.encode(), frame.format.encode())
         if not frame.packet:
             # no packet number (a stream, QoS 0): every delivery is one of its own
             self._count += 1
             packet = f"{self._now_ns}:{self._count}".encode()
-            return _near(self._now_ns) + _hash(b"once", *fixed, packet, frame.session.encode(), frame.payload)
+            return near(self._now_ns) + hashed(b"once", *fixed, packet, frame.session.encode(), frame.payload)
         lead_parts = [*fixed, frame.packet.to_bytes(8, "big")]
         if frame.dup and sender:
             # sent again, perhaps over a new connection: the same as the one of an earlier session
@@ -377,15 +378,15 @@ class Desk:
         pair = (sender, frame.session)
         if sender and self._remembered.get(sender) != frame.session and pair not in sessions:
             sessions.append(pair)
-        return _once(lead_parts, frame.session, frame.payload)
+        return once(lead_parts, frame.session, frame.payload)
 
     def _earlier(self, sender: str, lead: list[bytes], payload: bytes, reasons: tuple[str, ...]) -> bytes | None:
         """The ident under which an earlier session of this sender brought the same message, if one did."""
         names = [session for device, session in self._batch.sessions if device == sender]
         names += self.journal.sessions(sender)
-        idents = [_once(lead, name, payload) for name in dict.fromkeys(names)]
+        idents = [once(lead, name, payload) for name in dict.fromkeys(names)]
         # as it would stand in the journal: for the same reasons if it is rejected, plain if it is not
-        stored = {(_rejected(reasons, ident) if reasons else ident): ident for ident in idents}
+        stored = {(rejected(reasons, ident) if reasons else ident): ident for ident in idents}
         held = self.journal.holds(list(stored)) | {draft.ident for draft in self._batch.drafts}
         return next((ident for row, ident in stored.items() if row in held), None)
 
@@ -394,36 +395,3 @@ class Desk:
         body = msgspec.msgpack.decode(draft.body, type=ENTRY_BODIES[draft.kind])
         self.directory.apply(body)
         return msgspec.structs.replace(draft, received_ns=self._now_ns or now_ns)
-
-
-def _near(time_ns: int) -> bytes:
-    """Four bytes that sort idents by time: the index of idents grows at its end, not all over.
-
-    Measured (docs/decisions/0005): 500 random idents touch 500 pages of a long journal; at a million entries
-    one took 57 µs to commit, with these four bytes in front 18, as at the beginning.
-    """
-    return (time_ns // NS & 0xFFFFFFFF).to_bytes(4, "big")
-
-
-def _once(lead: list[bytes], session: str, payload: bytes) -> bytes:
-    # no time to go by that a second delivery would have, too: the messages of a session lie together
-    name = session.encode()
-    return _digest(name)[:4] + _hash(b"once", *lead, name, payload)
-
-
-def _rejected(reasons: tuple[str, ...], ident: bytes) -> bytes:
-    # sent again when it may come in (the device is attached, our clock is right), it is no duplicate
-    return ident[:4] + _hash(b"rejected", *[reason.encode() for reason in reasons], ident)
-
-
-def _hash(*parts: bytes) -> bytes:
-    return _digest(_led(*parts[:-1]) + parts[-1])
-
-
-def _led(*parts: bytes) -> bytes:
-    # every part but the last is led by its length, so that no two lists of parts read alike
-    return b"".join([b"%d:%b" % (len(part), part) for part in parts])
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()

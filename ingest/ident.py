@@ -1,0 +1,46 @@
+"""The parts of which an entry's ``ident`` is made: four bytes that keep neighbours together, and 16 of hash.
+
+What goes into it is the desk's to say (house.md, rule 4); outside the desk an ident is opaque.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from birddog.units import NS
+
+
+def near(time_ns: int) -> bytes:
+    """Four bytes that sort idents by time: the index of idents grows at its end, not all over.
+
+    Measured (docs/decisions/0005): 500 random idents touch 500 pages of a long journal; at a million entries
+    one took 57 µs to commit, with these four bytes in front 18, as at the beginning.
+    """
+    return (time_ns // NS & 0xFFFFFFFF).to_bytes(4, "big")
+
+
+def once(lead: Sequence[bytes], session: str, payload: bytes) -> bytes:
+    """A message that has no time which a second delivery would have, too: those of one session lie together."""
+    name = session.encode()
+    return digest(name)[:4] + hashed(b"once", *lead, name, payload)
+
+
+def rejected(reasons: Sequence[str], ident: bytes) -> bytes:
+    """A rejected message's: sent again when it may come in (it is attached now, our clock is right), it is no duplicate."""
+    return ident[:4] + hashed(b"rejected", *[reason.encode() for reason in reasons], ident)
+
+
+def hashed(*parts: bytes) -> bytes:
+    """16 bytes; no two lists of parts read alike."""
+    return digest(led(*parts[:-1]) + parts[-1])
+
+
+def led(*parts: bytes) -> bytes:
+    """Each part led by its length."""
+    return b"".join([b"%d:%b" % (len(part), part) for part in parts])
+
+
+def digest(data: bytes) -> bytes:
+    """16 bytes of BLAKE2b."""
+    return hashlib.blake2b(data, digest_size=16).digest()
