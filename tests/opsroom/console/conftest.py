@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -218,3 +220,103 @@ def make_stage(tmp_path):
 def makers():
     """What rows are made with: track, point, alert, flag."""
     return {"track": make_track, "point": make_point, "alert": make_alert, "flag": make_flag}
+
+
+# --- the page in a real Chromium ---
+
+ROOT = Path(__file__).resolve().parents[3]
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--headless=new", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+    "--disable-background-networking", "--no-first-run", "--disable-component-update", "--disable-sync",
+]
+#: A loaded machine with two cores and a software GPU: how long a wait may be before it is a failure.
+PATIENCE_MS = 60_000
+
+
+def _missing() -> str:
+    if not CHROMIUM.exists():
+        return "no Chromium at /usr/bin/chromium"
+    if importlib.util.find_spec("playwright") is None:
+        return "playwright is not installed"
+    if not (ROOT / "opsroom/console/static/vendor/maplibre-gl/maplibre-gl.mjs").exists():
+        return "browser libraries are not there: make assets"
+    return ""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """One browser for a module; not for longer: while it is there, asyncio.run refuses to work in this thread."""
+    if _missing():
+        pytest.skip(_missing())
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page that remembers every console error, every failure and every request."""
+
+    def __init__(self, browser, address: str, *, expect_outage: bool = False, **context):
+        self.context = browser.new_context(viewport={"width": 1280, "height": 800}, **context)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda m: self.errors.append(m.text) if m.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda e: self.errors.append(str(e)))
+        self.page.on("request", lambda r: self.requests.append(r.url))
+        self.page.on("dialog", lambda d: (self.errors.append(f"dialog: {d.message}"), d.dismiss()))
+        self.page.goto(address)
+        self.page.wait_for_selector('body[data-live="on"]')
+
+    def drawn(self, tracks: int) -> None:
+        """Wait until the map has drawn so many tracks."""
+        self.page.wait_for_selector(f'body[data-map="ready"][data-drawn="{tracks}"]')
+
+    def on_watch(self, name: str) -> None:
+        """Say who is on watch, so that nothing asks for it."""
+        self.page.fill("#watch", name)
+        self.page.locator("#watch").blur()
+
+    def acknowledged(self, alert_id: str) -> None:
+        """Wait until an alert has left the open ones for the fold below."""
+        self.page.wait_for_selector(f'#seen-list > [data-alert-id="{alert_id}"][data-state="acknowledged"]', state="attached")
+
+    def focused(self, attribute: str) -> str | None:
+        """An attribute of the element that has the focus."""
+        return self.page.evaluate("name => document.activeElement?.getAttribute(name)", attribute)
+
+    def clean(self) -> None:
+        """No error was said, and nothing was asked of any other machine."""
+        assert self.errors == []
+        elsewhere = [url for url in self.requests if urlsplit(url).scheme in ("http", "https", "ws", "wss")
+                     and urlsplit(url).hostname != "127.0.0.1"]
+        assert elsewhere == []
+        assert self.requests
+
+
+@pytest.fixture
+def watch(chromium):
+    """Open a watched page; closed after the test."""
+    made: list[Watched] = []
+
+    def open_page(address: str, **more) -> Watched:
+        made.append(Watched(chromium, address, **more))
+        return made[-1]
+
+    yield open_page
+    for one in made:
+        one.context.close()
+
+
+@pytest.fixture(scope="module")
+def looked(still, chromium):
+    """One page for the tests that only look."""
+    page = Watched(chromium, still.address)
+    page.drawn(2)
+    yield page
+    page.context.close()

@@ -3,12 +3,13 @@
 import * as maplibre from '/static/vendor/maplibre-gl/maplibre-gl.mjs';
 import { ring, unroll } from './ellipse.js';
 import { SHAPES, image } from './shapes.js';
-import { title } from './store.js';
+import { marks, title } from './store.js';
 import { plain, position } from './words.js';
 
 const FLUSH_MS = 500;
 const GAP = 4; // a step longer than so many usual ones is drawn as a guess
 const ALL_TRAILS = 200; // with more tracks than this only the selected one has a trail
+const ALL_NAMES = 100; // with more tracks than this a name without an alert gives way where there is no room for it
 const FONT = ['sans-serif'];
 const SOURCES = ['areas', 'grid', 'ellipses', 'trails', 'places', 'flags', 'tracks', 'chosen'];
 const COLOUR = ['match', ['get', 'shape'], ...Object.entries(SHAPES).flatMap(([k, v]) => [k, v.colour]), '#7ee2a8'];
@@ -16,12 +17,17 @@ const COLOUR = ['match', ['get', 'shape'], ...Object.entries(SHAPES).flatMap(([k
 maplibre.setWorkerUrl('/static/vendor/maplibre-gl/maplibre-gl-worker.mjs');
 maplibre.setWorkerCount(1);
 
-// the legend stands on the left
-const FIT = { padding: { top: 60, bottom: 60, left: innerWidth > 1000 ? 300 : 60, right: 80 }, maxZoom: 14, duration: 0 };
+// names stand beside the symbols, the tools in the upper left corner
+const FIT = { padding: innerWidth > 820 ? { top: 90, bottom: 60, left: 110, right: 110 } : { top: 70, bottom: 40, left: 60, right: 70 }, maxZoom: 14, duration: 0 };
 
 const FIT_M = 500;
 
 const nothing = () => ({ type: 'FeatureCollection', features: [] });
+
+// A name looks for room round its symbol: first behind what moves, clear of its chevron.
+const ROOM = { left: [1.1, 0], right: [-1.1, 0], top: [0, 1], bottom: [0, -1], 'top-left': [0.9, 0.7], 'bottom-left': [0.9, -0.7],
+  'top-right': [-0.9, 0.7], 'bottom-right': [-0.9, -0.7] };
+const anchors = (...order) => ['literal', [...order, ...Object.keys(ROOM).filter((k) => !order.includes(k))].flatMap((k) => [k, ROOM[k]])];
 
 function style() {
   const sources = {
@@ -30,6 +36,9 @@ function style() {
   };
   for (const name of SOURCES) sources[name] = { type: 'geojson', data: nothing(), promoteId: 'id', tolerance: 0 };
   const label = (more) => ({ 'text-font': FONT, 'text-size': 12, ...more });
+  const name = (overlap) => label({ 'text-overlap': overlap, 'symbol-sort-key': ['get', 'order'], 'text-justify': 'auto', 'text-padding': 1,
+    'text-variable-anchor-offset': ['case', ['get', 'east'], anchors('right', 'left'), anchors('left', 'right')],
+    'text-field': ['format', ['get', 'name'], {}, ['get', 'note'], { 'font-scale': 0.9, 'text-color': ['to-color', ['get', 'noteColour']] }] });
   const halo = { 'text-halo-color': '#070b10', 'text-halo-width': 1.6 };
   return {
     version: 8,
@@ -55,15 +64,19 @@ function style() {
       { id: 'places', type: 'symbol', source: 'places', layout: label({ 'icon-image': 'place', 'icon-size': 0.7, 'icon-allow-overlap': true,
         'text-field': ['get', 'name'], 'text-size': 11, 'text-offset': [0, 1.2], 'text-anchor': 'top', 'text-optional': true }),
       paint: { ...halo, 'text-color': '#9dc7ec' } },
-      { id: 'flags', type: 'symbol', source: 'flags', layout: { 'icon-image': ['get', 'shape'], 'icon-size': 0.7, 'icon-allow-overlap': true } },
+      { id: 'flags', type: 'symbol', source: 'flags', layout: { 'icon-image': ['get', 'shape'], 'icon-size': ['case', ['==', ['get', 'shape'], 'dark'], 0.8, 0.5],
+        'icon-allow-overlap': true }, paint: { 'icon-opacity': ['case', ['==', ['get', 'shape'], 'dark'], 1, 0.75] } },
+      // symbols above names: what is higher finds its room first, so that a name avoids every symbol
+      { id: 'names', type: 'symbol', source: 'tracks', filter: ['!', ['get', 'kept']], layout: name('never'), paint: { ...halo, 'text-color': '#eef4f9' } },
+      { id: 'names-kept', type: 'symbol', source: 'tracks', filter: ['get', 'kept'], layout: name('always'), paint: { ...halo, 'text-color': '#eef4f9' } },
+      { id: 'dark', type: 'symbol', source: 'tracks', filter: ['get', 'dark'], layout: { 'icon-image': 'darkring', 'icon-size': 1.15, 'icon-allow-overlap': true,
+        'icon-ignore-placement': true } },
       { id: 'chosen', type: 'circle', source: 'chosen', paint: { 'circle-radius': 17, 'circle-color': 'rgba(0,0,0,0)',
         'circle-stroke-color': '#5cc8ff', 'circle-stroke-width': 2.5 } },
       { id: 'heading', type: 'symbol', source: 'tracks', filter: ['==', ['get', 'moving'], true], layout: { 'icon-image': 'heading',
         'icon-rotate': ['get', 'course'], 'icon-rotation-alignment': 'map', 'icon-offset': [0, -29], 'icon-size': 0.62, 'icon-allow-overlap': true, 'icon-ignore-placement': true } },
-      { id: 'tracks', type: 'symbol', source: 'tracks', layout: label({ 'icon-image': ['get', 'shape'], 'icon-size': 0.75, 'icon-allow-overlap': true,
-        'text-field': ['get', 'name'], 'text-anchor': ['case', ['get', 'east'], 'right', 'left'],
-        'text-offset': ['case', ['get', 'east'], ['literal', [-1.1, 0]], ['literal', [1.1, 0]]], 'text-optional': true,
-        'symbol-sort-key': ['get', 'order'] }), paint: { ...halo, 'text-color': '#eef4f9' } },
+      { id: 'tracks', type: 'symbol', source: 'tracks', layout: { 'icon-image': ['get', 'shape'], 'icon-size': 0.75, 'icon-allow-overlap': true,
+        'symbol-sort-key': ['get', 'order'] } },
     ],
   };
 }
@@ -91,7 +104,7 @@ export class Chart {
       }
       this.map.on('style.load', () => {
         const ratio = Math.max(2, Math.ceil(devicePixelRatio));
-        for (const name of [...Object.keys(SHAPES), 'heading']) this.map.addImage(name, image(name, ratio), { pixelRatio: ratio });
+        for (const name of [...Object.keys(SHAPES), 'heading', 'darkring']) this.map.addImage(name, image(name, ratio), { pixelRatio: ratio });
       });
       this.map.once('load', () => resolve(this.map));
       // a broken context or worker is said on the page; the list goes on working without the map
@@ -149,14 +162,18 @@ export class Chart {
     const flags = [...this.dirty.flags];
     this.dirty.tracks.clear();
     this.dirty.flags.clear();
+    this.marks = marks(store);
+    this.keepAll = store.tracks.size <= ALL_NAMES;
+    // a look that found a track that was known is of interest as long as its trail
+    for (const id of this.drawn.flags) if (!flags.includes(id) && !this.recent(store.flags.get(id))) flags.push(id);
     const seen = tracks.filter((id) => this.visible(store.tracks.get(id)));
     const diffs = {
       tracks: this.diff('tracks', tracks, seen.map((id) => this.point(store.tracks.get(id)))),
       ellipses: this.diff('tracks', tracks, seen.map((id) => this.ellipse(store.tracks.get(id)))),
       trails: this.trailDiff(tracks, seen),
-      flags: this.diff('flags', flags, flags.map((id) => store.flags.get(id)).filter((f) => f && f.lat_deg !== null).map(flagPoint)),
+      flags: this.diff('flags', flags, flags.map((id) => store.flags.get(id)).filter((f) => this.recent(f)).map(flagPoint)),
     };
-    for (const [kind, ids, kept] of [['tracks', tracks, seen], ['flags', flags, flags.filter((id) => store.flags.has(id))]]) {
+    for (const [kind, ids, kept] of [['tracks', tracks, seen], ['flags', flags, flags.filter((id) => this.recent(store.flags.get(id)))]]) {
       for (const id of ids) this.drawn[kind].delete(id);
       for (const id of kept) this.drawn[kind].add(id);
     }
@@ -174,16 +191,27 @@ export class Chart {
     return Boolean(track) && (!this.operation || track.operation === this.operation) && !(track.lat_deg === 0 && track.lon_deg === 0);
   }
 
+  recent(flag) {
+    return Boolean(flag) && flag.lat_deg !== null && (flag.dark || flag.flag_id === this.chosen || Date.parse(flag.time) >= this.since());
+  }
+
   diff(kind, ids, features) {
     const kept = new Set(features.map((f) => f.properties.id));
     return { remove: ids.filter((id) => !kept.has(id) && this.drawn[kind].has(id)), add: features };
   }
 
   point(track) {
+    const mark = this.marks.get(track.track_id);
+    const silent = track.status === 'silent';
+    const words = [...new Set([...(silent ? ['silent'] : []), ...(mark?.open ? mark.kinds : mark?.dark ? ['dark vessel'] : [])])];
+    const moving = track.speed_mps >= 0.5 && track.status === 'confirmed';
     return feature({ type: 'Point', coordinates: [track.lon_deg, track.lat_deg] }, { id: track.track_id, shape: track.status,
-      name: plain(title(track)).slice(0, 40), course: track.course_deg, moving: track.speed_mps >= 0.5 && track.status === 'confirmed',
-      east: track.speed_mps >= 0.5 && track.course_deg < 180, // the name stands behind what moves, clear of its chevron
-      order: track.status === 'tentative' ? 1 : 0 });
+      name: plain(title(track)).slice(0, 40), note: words.length ? `\n${words.join(', ').toUpperCase()}` : '',
+      noteColour: words[0] === 'dark vessel' ? '#d9c2ff' : silent ? '#ffb08d' : '#ff8f85',
+      course: track.course_deg, moving, dark: Boolean(mark?.dark),
+      east: moving && track.course_deg < 180,
+      kept: this.keepAll || words.length > 0 || track.track_id === this.chosen,
+      order: track.track_id === this.chosen ? 0 : words.length ? 1 : track.status === 'tentative' ? 3 : 2 });
   }
 
   ellipse(track) {
@@ -211,7 +239,7 @@ export class Chart {
   /** The ring round what is selected. */
   mark() {
     const { store } = this.room;
-    const row = store.tracks.get(this.chosen) ?? store.flags.get(this.chosen);
+    const row = store.tracks.get(this.chosen) ?? store.flags.get(this.chosen) ?? store.alerts.get(this.chosen);
     const at = row && row.lat_deg !== null ? [feature({ type: 'Point', coordinates: [row.lon_deg, row.lat_deg] }, { id: 'chosen' })] : [];
     this.map.getSource('chosen')?.setData({ type: 'FeatureCollection', features: at });
   }
@@ -221,7 +249,8 @@ export class Chart {
     this.chosen = id;
     if (!this.map?.getSource('chosen')) return;
     this.mark();
-    this.change({ tracks: new Set([old, id].filter((x) => this.room.store.tracks.has(x))) });
+    const { tracks, flags } = this.room.store;
+    this.change({ tracks: new Set([old, id].filter((x) => tracks.has(x))), flags: new Set([old, id].filter((x) => flags.has(x))) });
   }
 
   /** Bring a row to the middle; closer, where the map is far out. */

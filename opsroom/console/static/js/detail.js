@@ -1,11 +1,11 @@
-// The panel of what is selected: a track, a flag or an alert.
+// The panel of what is selected: a track, a flag, or an alert that is about no track.
 
 import { make, write } from './rows.js';
-import { title } from './store.js';
+import { flagOf, marks, title } from './store.js';
 import { age, metres, motion, plain, position, stamp } from './words.js';
 
 export class Detail {
-  /** @param {{store: import('./store.js').Store, now: () => number|null}} room */
+  /** @param {{store: import('./store.js').Store, now: () => number|null, place: (device: string) => string}} room */
   constructor(room) {
     this.room = room;
     this.kind = '';
@@ -32,7 +32,7 @@ export class Detail {
 
   /** The row that is shown, or undefined. */
   row() {
-    return { track: this.room.store.tracks, flag: this.room.store.flags }[this.kind]?.get(this.id);
+    return { track: this.room.store.tracks, flag: this.room.store.flags, alert: this.room.store.alerts }[this.kind]?.get(this.id);
   }
 
   draw() {
@@ -47,18 +47,47 @@ export class Detail {
       return;
     }
     if (this.kind === 'track') this.track(row);
-    else this.flag(row);
+    else if (this.kind === 'flag') this.flag(row);
+    else this.alert(row);
+  }
+
+  ago(iso) {
+    const now = this.room.now();
+    return now === null ? stamp(iso) : `${stamp(iso)}, ${age((now - Date.parse(iso)) / 1000)} ago`;
+  }
+
+  alert(a) {
+    const kind = a.kind.replaceAll('_', ' ');
+    write(this.title, `${plain(this.room.place(a.device))} · ${kind}`);
+    const flag = flagOf(this.room.store, a);
+    this.picture(flag?.flag_id ?? '', flag?.thumbnail ?? '');
+    this.tell([
+      ['state', `${a.severity}, ${a.open ? 'waits for somebody to acknowledge it' : 'closed'}`],
+      ['raised', this.ago(a.raised)],
+      ['over since', a.cleared ? this.ago(a.cleared) : ''],
+      ['acknowledged', a.acknowledged ? `by ${plain(a.acknowledged_by)}, ${stamp(a.acknowledged)}` : ''],
+      ['what', a.text === kind ? '' : plain(a.text)],
+      ['position', a.lat_deg === null ? 'none' : position(a.lat_deg, a.lon_deg)],
+      ['operation', plain(a.operation)],
+      ['device', plain(a.device)],
+      ['alert id', plain(a.alert_id)],
+    ]);
   }
 
   track(t) {
-    const now = this.room.now() ?? Date.parse(t.time);
-    const ago = (iso) => (iso ? `${stamp(iso)}, ${age((now - Date.parse(iso)) / 1000)} ago` : 'never seen moving');
+    const ago = (iso) => (iso ? this.ago(iso) : 'never seen moving');
     const e = t.ellipse95;
     write(this.title, plain(title(t)));
-    this.picture('', '');
+    const { store } = this.room;
+    const mark = marks(store).get(t.track_id);
+    // a dark vessel is known by the image in which it was found
+    const found = mark?.dark ? [...store.alerts.values()].find((a) => a.kind === 'dark_vessel' && a.track_id === t.track_id) : null;
+    const flag = found && flagOf(store, found);
+    this.picture(flag?.flag_id ?? '', flag?.thumbnail ?? '');
     const more = Object.entries(t.attributes).map(([k, v]) => `${plain(k)} ${plain(v)}`).join(' · ');
     this.tell([
-      ['state', `${t.status}${t.class ? `, ${plain(t.class)}` : ''}`],
+      ['state', `${t.status === 'silent' ? 'SILENT' : t.status}${t.class ? `, ${plain(t.class)}` : ''}`],
+      ['alerts', mark ? mark.kinds.join(', ') + (mark.open ? '' : ' (seen)') : ''],
       ['position', position(t.lat_deg, t.lon_deg)],
       ['as of', ago(t.time)],
       ['95 % ellipse', e.minor_m > 0.97 * e.major_m ? `circle, radius ${metres(e.major_m)}`
@@ -81,7 +110,7 @@ export class Detail {
     this.picture(f.flag_id, f.thumbnail);
     this.tell([
       ['position', f.lat_deg === null ? 'not georeferenced' : position(f.lat_deg, f.lon_deg)],
-      ['seen', stamp(f.time)],
+      ['seen', this.ago(f.time)],
       ['length', f.length_m === null ? '' : metres(f.length_m)],
       ['score', `${Number(f.score.toPrecision(3))} (${plain(f.detector)}, false-alarm rate ${f.pfa})`],
       ['sensor', plain(f.sensor)],
@@ -108,8 +137,8 @@ export class Detail {
     this.image.hidden = true;
     this.image.removeAttribute('src');
     if (!id) return;
-    const answer = await fetch(url);
-    if (answer.status !== 200 || this.imageOf !== id) return; // 204: the scan made none
+    const answer = await fetch(url).catch(() => null); // the line is down: said above
+    if (answer?.status !== 200 || this.imageOf !== id) return; // 204: the scan made none
     this.image.src = URL.createObjectURL(await answer.blob());
     this.image.alt = 'The image where the object was seen';
     this.image.hidden = false;

@@ -1,24 +1,28 @@
 // The page: puts the live channel, the lists, the map and the keys together.
 
+import { AlertList } from './alerts.js';
 import { Detail } from './detail.js';
 import { Live } from './live.js';
-import { AlertList, MoreList, TrackList, legend, make, write } from './rows.js';
+import { MoreList, TrackList, legend, make, write } from './rows.js';
 import { Sound } from './sound.js';
 import { sample } from './shapes.js';
 import { Store, graver } from './store.js';
+import { Watch, rememberFolds } from './watch.js';
 import { age, clock, metres, plain, stamp } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 const store = new Store();
-const state = { following: false, chosenKind: '', chosenId: '', problems: [], lost: false, retryAt: 0, scenery: 0 };
+const state = { following: false, chosenKind: '', chosenId: '', problems: [], lost: false, retryAt: 0, scenery: 0, places: new Map() };
+const watch = new Watch((id) => (store.alerts.has(id) ? alerts.what(store.alerts.get(id)) : ''));
 
 const room = {
   store,
   now: () => live.now(),
   trailMinutes: () => Number($('trail-minutes').value),
   operation: () => $('operation').value,
+  place: (device) => state.places.get(device) || device,
   choose,
-  acknowledge,
+  acknowledge: (id) => watch.acknowledge(id),
   sound: (severity) => sound.play(severity),
   unfollow: () => follow(false),
 };
@@ -26,10 +30,21 @@ const room = {
 const live = new Live({ frame, state: lineState, token: () => $('token').showModal() });
 const tracks = new TrackList(room);
 const alerts = new AlertList(room);
-const flags = new MoreList('flags', (f) => ({ id: f.flag_id, shape: f.dark ? 'dark' : 'flag', words: [clock(f.time), f.dark ? 'DARK, no track near' : 'near a track',
-  f.length_m === null ? '' : metres(f.length_m), `score ${Number(f.score.toPrecision(3))}`] }), (id) => choose('flag', id));
-const refused = new MoreList('refused', (r) => ({ id: r.refused_id, words: [`${r.count} ×`, r.reason.replaceAll('_', ' '), plain(r.device || r.source),
-  plain(r.format), `last ${clock(r.last)}`, plain(r.detail)] }));
+const flags = new MoreList('flags', {
+  tell: (f) => ({ id: f.flag_id, shape: f.dark ? 'dark' : 'flag', image: f.dark ? f.thumbnail : '', words: [clock(f.time),
+    f.dark ? 'DARK, no track near' : 'near a track', f.length_m === null ? '' : metres(f.length_m), `score ${Number(f.score.toPrecision(3))}`] }),
+  last: (rows) => {
+    const dark = rows.filter((f) => f.dark);
+    return dark.length ? `${dark.length} dark, last ${ago(dark[0].time)}` : `last ${ago(rows[0].time)}`;
+  },
+  choose: (id) => choose('flag', id),
+});
+const refused = new MoreList('refused', {
+  tell: (r) => ({ id: r.refused_id, words: [`${r.count} ×`, r.reason.replaceAll('_', ' '), plain(r.device || r.source), plain(r.format),
+    `last ${clock(r.last)}`, plain(r.detail)] }),
+  count: (r) => r.count,
+  last: (rows) => `${rows[0].reason.replaceAll('_', ' ')}, ${plain(rows[0].device || rows[0].source)}, ${ago(rows[0].last)}`,
+});
 const detail = new Detail(room);
 const sound = new Sound();
 // the map comes after the lists: a megabyte of it, and it opens on what the first frame brought
@@ -37,6 +52,11 @@ let chart = null;
 let drawScenery = null;
 // for the tests and for a person at the browser's own console
 globalThis.birddog = { store, live, chart: null };
+
+function ago(iso) {
+  const now = live.now();
+  return now === null ? clock(iso) : `${age((now - Date.parse(iso)) / 1000)} ago`;
+}
 
 // --- what arrives ---
 
@@ -48,14 +68,17 @@ function frame(message, first) {
   problems(message.problems);
   if (changed.reset || changed.tracks.size || changed.alerts.size) tracks.update(changed);
   alerts.update(changed);
-  if (changed.reset || changed.flags.size) flags.update([...store.flags.values()].sort((a, b) => (a.time < b.time ? 1 : -1)));
+  if (changed.reset || changed.flags.size) flags.update([...store.flags.values()].sort((a, b) => (b.dark - a.dark) || (a.time < b.time ? 1 : -1)));
   if (changed.reset || changed.refused.size) refused.update([...store.refused.values()].sort((a, b) => (a.last < b.last ? 1 : -1)));
+  // a track is marked on the map with its alerts
+  for (const id of changed.alerts) if (store.tracks.has(store.alerts.get(id).track_id)) changed.tracks.add(store.alerts.get(id).track_id);
   if (changed.reset || changed.tracks.size || changed.flags.size) chart?.change(changed);
-  if (state.chosenId && (changed.reset || changed.tracks.has(state.chosenId) || changed.flags.has(state.chosenId))) {
+  if (state.chosenId && (changed.reset || changed.tracks.has(state.chosenId) || changed.flags.has(state.chosenId) || changed.alerts.has(state.chosenId))) {
     detail.draw();
     if (state.following) chart?.centre(store.tracks.get(state.chosenId), true);
   }
   if (first) {
+    watch.known();
     trails();
     scenery();
     if (document.body.dataset.map === 'starting') openMap();
@@ -84,6 +107,8 @@ async function scenery() {
     option.value = operation.operation;
     select.append(option);
   }
+  state.places = new Map(devices.devices.filter((d) => d.name).map((d) => [d.device, d.name]));
+  alerts.update({ reset: true, alerts: new Set() });
   drawScenery = () => chart?.scenery(operations.operations, devices.devices).catch(() => {});
   drawScenery();
 }
@@ -131,7 +156,7 @@ function problems(list) {
 
 function tick() {
   const now = live.now();
-  if (now !== null) write($('clock'), clock(new Date(now).toISOString()));
+  if (now !== null) write($('clock'), stamp(new Date(now).toISOString()).replace(/Z$/, ' UTC'));
   const bar = $('lost');
   bar.hidden = !state.lost;
   if (state.lost) {
@@ -139,8 +164,8 @@ function tick() {
     const wait = Math.max(0, Math.ceil((state.retryAt - performance.now()) / 1000));
     write(bar, `CONNECTION LOST. ${asOf} ${wait ? `Trying again in ${wait} s.` : 'Trying now.'}`);
   }
-  tracks.tick();
-  if (state.chosenKind === 'track') detail.draw();
+  for (const list of [tracks, alerts, flags, refused]) list.tick();
+  if (state.chosenKind) detail.draw();
   if (!state.lost && performance.now() - state.scenery > 60000) scenery();
 }
 setInterval(tick, 1000);
@@ -152,13 +177,10 @@ function choose(kind, id) {
   if (kind === 'alert') {
     row = store.alerts.get(id);
     if (row && store.tracks.has(row.track_id)) return choose('track', row.track_id);
-    chart?.centre(row);
-    return undefined;
-  }
+  } else row = (kind === 'track' ? store.tracks : store.flags).get(id);
   follow(false);
   state.chosenKind = kind;
   state.chosenId = id;
-  row = (kind === 'track' ? store.tracks : store.flags).get(id);
   tracks.select(kind === 'track' ? id : '');
   detail.show(kind, id);
   chart?.select(id);
@@ -186,29 +208,6 @@ function follow(on) {
   if (state.following) chart?.centre(store.tracks.get(state.chosenId));
 }
 
-async function acknowledge(id) {
-  const button = document.querySelector(`[data-acknowledge="${CSS.escape(id)}"]`);
-  if (button) button.disabled = false;
-  try {
-    const answer = await fetch(`/v1/alerts/${encodeURIComponent(id)}/acknowledge`, {
-      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ by: $('watch').value.trim() || 'operator' }),
-    });
-    if (!answer.ok) throw new TypeError((await answer.json()).error ?? answer.statusText);
-    write($('say-soon'), 'Acknowledged.');
-  } catch (error) {
-    if (!(error instanceof TypeError) && !(error instanceof SyntaxError)) throw error;
-    // it is not on disk: say so loudly, and the alert stays open
-    write($('say-now'), `The acknowledgement was not written: ${error.message}`);
-    toast(`The acknowledgement was not written: ${error.message}`);
-  }
-}
-
-function toast(words) {
-  const bar = make('p', 'toast', words);
-  document.body.append(bar);
-  setTimeout(() => bar.remove(), 8000);
-}
-
 // --- keys ---
 
 function typing(target) {
@@ -217,7 +216,7 @@ function typing(target) {
 
 function step(by) {
   const here = document.activeElement;
-  const list = here?.closest?.('#alerts-list, #flags-list, #tracks-list');
+  const list = here?.closest?.('#alerts-list, #seen-list, #flags-list, #tracks-list');
   if (list && list.id !== 'tracks-list') {
     const buttons = [...list.querySelectorAll('li > button:first-child')];
     const at = buttons.indexOf(here.closest('li').querySelector('button'));
@@ -253,7 +252,7 @@ document.addEventListener('keydown', (event) => {
     ArrowDown: onMap ? null : () => step(1),
     ArrowUp: onMap ? null : () => step(-1),
     f: () => follow(!state.following),
-    a: gravest,
+    a: () => event.repeat || gravest(),
     m: mute,
     '?': () => $('help').showModal(),
   };
@@ -272,7 +271,7 @@ function gravest() {
   const focused = document.activeElement?.closest?.('[data-alert-id]')?.dataset.alertId;
   const open = store.open().filter((a) => !room.operation() || a.operation === room.operation());
   const alert = open.find((a) => a.alert_id === focused) ?? open.find((a) => a.track_id === state.chosenId) ?? open.sort(graver)[0];
-  if (alert) acknowledge(alert.alert_id);
+  if (alert) watch.acknowledgeByKey(alert.alert_id);
 }
 
 function search() {
@@ -296,12 +295,7 @@ $('about-open').addEventListener('click', () => $('about').showModal());
 $('detail-close').addEventListener('click', unchoose);
 $('detail-follow').addEventListener('click', () => follow(!state.following));
 $('detail-centre').addEventListener('click', () => chart?.centre(detail.row()));
-try {
-  $('watch').value = localStorage.getItem('birddog-watch') ?? '';
-  $('watch').addEventListener('change', () => localStorage.setItem('birddog-watch', $('watch').value.trim()));
-} catch (error) {
-  if (!(error instanceof DOMException)) throw error; // storage is switched off: the name is asked for each time
-}
+rememberFolds('legend', 'seen-more', 'flags-more', 'refused-more');
 $('token-form').addEventListener('submit', async (event) => {
   event.preventDefault();
   const answer = await fetch('/v1/session', {

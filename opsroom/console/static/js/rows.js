@@ -1,8 +1,9 @@
-// The lists: the keyboard's twin of the map.  Each row is made once and then only its words change.
+// The lists of tracks, flags and refusals: the keyboard's twin of the map.  Each row is made once and then only its
+// words change.  The alerts' list is in alerts.js.
 
 import { icon, SHAPES } from './shapes.js';
-import { graver, title } from './store.js';
-import { age, clock, metres, plain, stamp } from './words.js';
+import { marks, title } from './store.js';
+import { age, metres, plain } from './words.js';
 
 /** @param {string} tag @param {string} [className] @param {string} [text] set as text, never as markup */
 export function make(tag, className = '', text = '') {
@@ -18,7 +19,7 @@ export function write(node, text) {
 }
 
 /** Put children in an order without taking the focus from one that has it. */
-function arrange(list, nodes) {
+export function arrange(list, nodes) {
   const focused = document.activeElement;
   let moved = false;
   nodes.forEach((node, i) => {
@@ -99,18 +100,18 @@ export class TrackList {
   /** Alarmed first, then by name; hidden rows stay in the list's memory. */
   order() {
     const { store } = this.room;
-    const alarmed = new Map();
-    for (const alert of store.open()) if (!alarmed.has(alert.track_id)) alarmed.set(alert.track_id, alert);
-    const tracks = [...store.tracks.values()].sort((a, b) => (alarmed.has(b.track_id) - alarmed.has(a.track_id)) ||
+    const marked = marks(store);
+    const waits = (track) => Number(marked.get(track.track_id)?.open ?? false);
+    const tracks = [...store.tracks.values()].sort((a, b) => (waits(b) - waits(a)) ||
       ((a.status === 'tentative') - (b.status === 'tentative')) ||
       natural.compare(title(a), title(b)) || (a.track_id < b.track_id ? -1 : 1));
     const shown = [];
     for (const track of tracks) {
       const row = this.rows.get(track.track_id);
       if (!row) continue;
-      const alert = alarmed.get(track.track_id);
-      write(row.alert, alert ? `! ${alert.kind.replaceAll('_', ' ')}` : '');
-      row.button.classList.toggle('alarmed', Boolean(alert));
+      const mark = marked.get(track.track_id);
+      write(row.alert, mark ? `${mark.open ? '! ' : ''}${mark.kinds.join(', ')}${mark.open ? '' : ' (seen)'}` : '');
+      row.button.classList.toggle('alarmed', Boolean(mark?.open));
       row.item.hidden = !this.matches(track);
       if (!row.item.hidden) shown.push(row);
     }
@@ -154,122 +155,34 @@ export class TrackList {
   }
 }
 
-const SEVERITY = { critical: '‼ critical', warning: '! warning', info: 'i info' };
-const SHOWN = 60;
-
-export class AlertList {
-  /** @param {{store: import('./store.js').Store, now: () => number|null, choose: (kind: string, id: string) => void,
-   *           acknowledge: (id: string) => void, sound: (severity: string) => void, operation: () => string}} room */
-  constructor(room) {
-    this.room = room;
-    this.rows = new Map();
-    this.known = null; // what was announced; null before the first snapshot
-    this.list = document.getElementById('alerts-list');
-    this.none = document.getElementById('alerts-none');
-    this.count = document.getElementById('alarm-count');
-    this.say = document.getElementById('say-now');
-  }
-
-  row(id) {
-    let row = this.rows.get(id);
-    if (row) return row;
-    const item = make('li', 'alert');
-    item.dataset.alertId = id;
-    const go = make('button', 'go');
-    go.type = 'button';
-    row = { item, go };
-    for (const name of ['severity', 'when', 'what', 'text', 'seen']) {
-      row[name] = make('span', name);
-      go.append(row[name], ' ');
-    }
-    row.ack = make('button', 'ack', 'Acknowledge');
-    row.ack.type = 'button';
-    row.ack.dataset.acknowledge = id;
-    go.addEventListener('click', () => this.room.choose('alert', id));
-    row.ack.addEventListener('click', () => this.room.acknowledge(id));
-    item.append(go, row.ack);
-    this.rows.set(id, row);
-    return row;
-  }
-
-  update(changed) {
-    if (!changed.reset && !changed.alerts.size && this.known !== null) return;
-    const { store } = this.room;
-    const operation = this.room.operation();
-    const alerts = [...store.alerts.values()].filter((a) => !operation || a.operation === operation).sort(graver).slice(0, SHOWN);
-    const open = alerts.filter((a) => a.open);
-    const kept = new Set(alerts.map((a) => a.alert_id));
-    for (const [id, row] of this.rows) {
-      if (!kept.has(id)) {
-        row.item.remove();
-        this.rows.delete(id);
-      }
-    }
-    for (const alert of alerts) this.draw(alert);
-    arrange(this.list, alerts.map((a) => this.rows.get(a.alert_id).item));
-    this.none.hidden = alerts.length > 0;
-    this.count.dataset.open = String(open.length);
-    this.count.classList.toggle('grave', open.some((a) => a.severity === 'critical'));
-    write(this.count, open.length ? `${open.length} open alert${open.length > 1 ? 's' : ''} !` : 'no open alerts');
-    document.title = `${open.length ? `(${open.length}) ` : ''}Birddog`;
-    this.announce(open);
-  }
-
-  draw(alert) {
-    const row = this.row(alert.alert_id);
-    const track = this.room.store.tracks.get(alert.track_id);
-    row.item.dataset.severity = alert.severity;
-    row.item.dataset.state = alert.open ? 'open' : alert.acknowledged ? 'acknowledged' : 'cleared';
-    write(row.severity, SEVERITY[alert.severity] ?? alert.severity);
-    write(row.when, clock(alert.raised));
-    row.when.title = stamp(alert.raised);
-    write(row.what, `${plain(track ? title(track) : alert.track_id || alert.device)} ${alert.kind.replaceAll('_', ' ')}`);
-    write(row.text, plain(alert.text));
-    const seen = [];
-    if (alert.acknowledged) seen.push(`acknowledged by ${plain(alert.acknowledged_by)} ${clock(alert.acknowledged)}`);
-    if (alert.cleared) seen.push(`over since ${clock(alert.cleared)}`);
-    write(row.seen, seen.join(' · '));
-    const done = !alert.open;
-    if (done && document.activeElement === row.ack) {
-      // the button goes away under the finger: on to the next open alert, so that the keyboard is not lost
-      const next = [...this.list.querySelectorAll('li[data-state="open"] > .ack')].find((b) => b !== row.ack);
-      (next ?? document.getElementById('alerts-title')).focus();
-    }
-    row.ack.hidden = done;
-    row.ack.setAttribute('aria-label', `Acknowledge ${row.what.textContent}`);
-  }
-
-  announce(open) {
-    const before = this.known;
-    this.known = new Set(open.map((a) => a.alert_id));
-    if (before === null) {
-      if (open.length) write(this.say, `${open.length} open alerts`);
-      return;
-    }
-    const fresh = open.filter((a) => !before.has(a.alert_id));
-    if (fresh.length) this.room.sound(fresh[0].severity); // sorted: the gravest of them
-    if (fresh.length) write(this.say, fresh.slice(0, 3).map((a) => `${a.severity} alert: ${this.rows.get(a.alert_id)?.what.textContent}. ${plain(a.text)}`).join(' '));
-  }
-}
-
 /** A plain list under a heading that opens: flags, refusals. */
 export class MoreList {
-  /** @param {string} name @param {(row: object) => {id: string, shape?: string, words: string[]}} tell @param {(id: string) => void} [choose] */
-  constructor(name, tell, choose) {
+  /**
+   * @param {string} name
+   * @param {{tell: (row: object) => {id: string, shape?: string, image?: string, words: string[]}, count?: (row: object) => number,
+   *          last: (rows: object[]) => string, choose?: (id: string) => void}} how `last` stands beside the count
+   */
+  constructor(name, { tell, count, last, choose }) {
     this.tell = tell;
     this.choose = choose;
+    this.sum = count ?? (() => 1);
+    this.lastWords = last;
+    this.rows = [];
+    this.last = document.getElementById(`${name}-last`);
     this.list = document.getElementById(`${name}-list`);
     this.count = document.getElementById(`${name}-count`);
     this.name = name;
   }
 
   update(rows) {
-    write(this.count, String(rows.length));
+    this.rows = rows;
+    write(this.count, String(rows.reduce((sum, row) => sum + this.sum(row), 0)));
+    this.tick();
     document.body.dataset[this.name] = String(rows.length);
     const old = new Map([...this.list.children].map((item) => [item.dataset.key, item]));
     const items = rows.slice(0, 200).map((row) => {
-      const { id, shape, words } = this.tell(row);
-      const item = old.get(id) ?? this.item(id);
+      const { id, shape, image, words } = this.tell(row);
+      const item = old.get(id) ?? this.item(id, image);
       const body = item.firstChild;
       if (shape && body.dataset.shape !== shape) {
         body.dataset.shape = shape;
@@ -283,7 +196,12 @@ export class MoreList {
     arrange(this.list, items);
   }
 
-  item(id) {
+  /** What stands beside the count may hold an age. */
+  tick() {
+    write(this.last, this.rows.length ? this.lastWords(this.rows) : '');
+  }
+
+  item(id, image) {
     const item = make('li');
     item.dataset.key = id;
     const body = make(this.choose ? 'button' : 'div', 'row small');
@@ -293,6 +211,14 @@ export class MoreList {
       body.addEventListener('click', () => this.choose(id));
     }
     body.append(make('span', 'shape-box'), ' ', make('span', 'words'));
+    if (image) {
+      const chip = make('img', 'chip');
+      chip.alt = '';
+      chip.loading = 'lazy'; // asked for when the list is opened
+      chip.addEventListener('error', () => chip.remove()); // 204: the scan made none
+      chip.src = image;
+      body.append(chip);
+    }
     item.append(body);
     return item;
   }

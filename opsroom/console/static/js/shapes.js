@@ -52,6 +52,11 @@ export function sample(kind) {
 }
 
 const SIZE = 24;
+/** Drawn on the map only: the course of what moves, the frame round a dark vessel's track. */
+const MARKS = {
+  heading: { d: 'M12 2L20 20L12 15.5L4 20z', colour: '#e8f1f8', fill: true, rim: 2 },
+  darkring: { d: 'M2.5 2.5H21.5V21.5H2.5z', colour: '#c9a6ff', fill: false, rim: 4, hollow: true },
+};
 
 /** @param {string} name @param {number} ratio device pixels per CSS pixel @returns {{width: number, height: number, data: Uint8ClampedArray}} */
 export function image(name, ratio) {
@@ -59,18 +64,18 @@ export function image(name, ratio) {
   const canvas = new OffscreenCanvas(px, px);
   const ctx = canvas.getContext('2d');
   ctx.scale(ratio, ratio);
-  const body = new Path2D(name === 'heading' ? 'M12 2L20 20L12 15.5L4 20z' : SHAPES[name].d);
-  const colour = name === 'heading' ? '#e8f1f8' : SHAPES[name].colour;
+  const { d, colour, fill, rim = 5, hollow } = SHAPES[name] ?? MARKS[name];
+  const body = new Path2D(d);
   ctx.lineJoin = 'round';
   // a dark rim first: readable over land, sea and other symbols
   ctx.strokeStyle = 'rgba(5,9,13,.95)';
-  ctx.lineWidth = name === 'heading' ? 2 : 5;
+  ctx.lineWidth = rim;
   ctx.stroke(body);
-  ctx.fillStyle = name === 'heading' || SHAPES[name].fill ? colour : 'rgba(10,16,22,.85)';
-  ctx.fill(body);
+  ctx.fillStyle = fill ? colour : 'rgba(10,16,22,.85)';
+  if (!hollow) ctx.fill(body);
   if (name !== 'heading') {
     ctx.strokeStyle = colour;
-    ctx.lineWidth = 2.4;
+    ctx.lineWidth = hollow ? 2 : 2.4;
     ctx.stroke(body);
   }
   return ctx.getImageData(0, 0, px, px);

@@ -72,6 +72,29 @@ function trailStep(p) {
   return { t: Date.parse(p.time), lat: p.lat_deg, lon: p.lon_deg, measured: p.origin !== 'coast' };
 }
 
+/**
+ * What each track is marked with: the alerts about it that wait for a person, or whose fact goes on.
+ * @returns {Map<string, {open: boolean, kinds: string[], dark: boolean}>}
+ */
+export function marks(store) {
+  const out = new Map();
+  for (const alert of [...store.alerts.values()].sort(graver)) {
+    if (!alert.track_id || !(alert.open || alert.cleared === null)) continue;
+    let mark = out.get(alert.track_id);
+    if (!mark) out.set(alert.track_id, mark = { open: false, kinds: [], dark: false });
+    mark.open ||= alert.open;
+    mark.dark ||= alert.kind === 'dark_vessel';
+    const kind = alert.kind.replaceAll('_', ' ');
+    if (!mark.kinds.includes(kind)) mark.kinds.push(kind);
+  }
+  return out;
+}
+
+/** The flag that began a dark vessel: seen at the alert's time, at its place. */
+export function flagOf(store, alert) {
+  return [...store.flags.values()].find((f) => f.dark && f.time === alert.raised && f.lat_deg === alert.lat_deg && f.lon_deg === alert.lon_deg);
+}
+
 /** What a track is called: its shipment's name, else its tag, else its number. */
 export function title(track) {
   return track.name || track.tag_id || track.track_id;

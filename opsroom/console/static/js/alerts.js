@@ -1,0 +1,143 @@
+// The alerts: what waits for a person, in full; below it, folded, what was seen or is over, one line each.
+
+import { arrange, make, write } from './rows.js';
+import { graver, title } from './store.js';
+import { age, clock, plain, stamp } from './words.js';
+
+const SHOWN = 60;
+
+export class AlertList {
+  /** @param {{store: import('./store.js').Store, now: () => number|null, choose: (kind: string, id: string) => void,
+   *           acknowledge: (id: string) => void, sound: (severity: string) => void, operation: () => string,
+   *           place: (device: string) => string}} room */
+  constructor(room) {
+    this.room = room;
+    this.rows = new Map();
+    this.known = null; // what was announced; null before the first snapshot
+    this.list = document.getElementById('alerts-list');
+    this.seen = document.getElementById('seen-list');
+    this.none = document.getElementById('alerts-none');
+    this.count = document.getElementById('alarm-count');
+    this.say = document.getElementById('say-now');
+  }
+
+  row(id) {
+    let row = this.rows.get(id);
+    if (row) return row;
+    const item = make('li', 'alert');
+    item.dataset.alertId = id;
+    const go = make('button', 'go');
+    go.type = 'button';
+    row = { item, go };
+    for (const name of ['what', 'severity', 'when', 'text', 'seen']) {
+      row[name] = make('span', name);
+      go.append(row[name], ' ');
+    }
+    row.ack = make('button', 'ack', 'Acknowledge');
+    row.ack.type = 'button';
+    row.ack.dataset.acknowledge = id;
+    go.addEventListener('click', () => this.room.choose('alert', id));
+    row.ack.addEventListener('click', () => this.room.acknowledge(id));
+    item.append(go, row.ack);
+    this.rows.set(id, row);
+    return row;
+  }
+
+  update(changed) {
+    if (!changed.reset && !changed.alerts.size && this.known !== null) return;
+    const { store } = this.room;
+    const operation = this.room.operation();
+    const all = [...store.alerts.values()].sort(graver);
+    const mine = all.filter((a) => !operation || a.operation === operation);
+    const open = mine.filter((a) => a.open);
+    const done = mine.filter((a) => !a.open).sort((a, b) => (doneAt(a) < doneAt(b) ? 1 : -1));
+    const alerts = [...open.slice(0, SHOWN), ...done.slice(0, SHOWN)];
+    const kept = new Set(alerts.map((a) => a.alert_id));
+    for (const [id, row] of this.rows) {
+      if (!kept.has(id)) {
+        row.item.remove();
+        this.rows.delete(id);
+      }
+    }
+    for (const alert of alerts) this.draw(alert);
+    arrange(this.list, open.slice(0, SHOWN).map((a) => this.rows.get(a.alert_id).item));
+    arrange(this.seen, done.slice(0, SHOWN).map((a) => this.rows.get(a.alert_id).item));
+    this.none.hidden = open.length > 0 && open.length <= SHOWN;
+    write(this.none, open.length ? `and ${open.length - SHOWN} more` : 'No open alerts.');
+    document.getElementById('seen-more').hidden = done.length === 0;
+    write(document.getElementById('seen-count'), String(done.length));
+    write(document.getElementById('seen-last'), done.length ? `${this.what(done[0])}, ${ended(done[0])}` : '');
+    // a filter must not hide that another case has an open alert
+    const elsewhere = all.filter((a) => a.open).length - open.length;
+    this.count.dataset.open = String(open.length);
+    this.count.classList.toggle('grave', open.some((a) => a.severity === 'critical'));
+    write(this.count, (open.length ? `${open.length} open alert${open.length > 1 ? 's' : ''} !` : 'no open alerts')
+      + (elsewhere ? ` (+${elsewhere} in other operations)` : ''));
+    document.title = `${open.length ? `(${open.length}) ` : ''}Birddog`;
+    this.announce(open);
+    this.tick();
+  }
+
+  /** Who or what, and what happened: "crate-17 parted". */
+  what(alert) {
+    const track = this.room.store.tracks.get(alert.track_id);
+    const kind = alert.kind.replaceAll('_', ' ');
+    return track || alert.track_id ? `${plain(track ? title(track) : alert.track_id)} ${kind}` : `${plain(this.room.place(alert.device))} · ${kind}`;
+  }
+
+  draw(alert) {
+    const row = this.row(alert.alert_id);
+    row.item.dataset.severity = alert.severity;
+    row.item.dataset.state = alert.open ? 'open' : alert.acknowledged ? 'acknowledged' : 'cleared';
+    write(row.severity, alert.severity);
+    row.when.title = stamp(alert.raised);
+    write(row.what, this.what(alert));
+    // "door opened" is not said twice
+    write(row.text, alert.text === alert.kind.replaceAll('_', ' ') ? '' : plain(alert.text));
+    write(row.seen, alert.open && !alert.cleared ? '' : ended(alert));
+    const done = !alert.open;
+    if (done && document.activeElement === row.ack) {
+      // the button goes away under the finger: on to the next open alert, so that the keyboard is not lost
+      const next = [...this.list.querySelectorAll('li[data-state="open"] > .ack')].find((b) => b !== row.ack);
+      (next ?? document.getElementById('alerts-title')).focus();
+    }
+    row.ack.hidden = done;
+    row.ack.setAttribute('aria-label', `Acknowledge ${row.what.textContent}`);
+  }
+
+  /** How long each has been open; the age of a silence goes on whatever its text said when it was raised. */
+  tick() {
+    const now = this.room.now();
+    if (now === null) return;
+    for (const [id, row] of this.rows) {
+      const alert = this.room.store.alerts.get(id);
+      if (!alert) continue;
+      write(row.when, alert.open ? `${age((now - Date.parse(alert.raised)) / 1000)} ago, ${clock(alert.raised)}` : clock(alert.raised));
+      const track = alert.kind === 'silent' && alert.open ? this.room.store.tracks.get(alert.track_id) : null;
+      if (track) write(row.seen, `last contact now ${age((now - Date.parse(track.last_contact)) / 1000)} ago`);
+    }
+  }
+
+  announce(open) {
+    const before = this.known;
+    this.known = new Set(open.map((a) => a.alert_id));
+    if (before === null) {
+      if (open.length) write(this.say, `${open.length} open alerts`);
+      return;
+    }
+    const fresh = open.filter((a) => !before.has(a.alert_id));
+    if (fresh.length) this.room.sound(fresh[0].severity); // sorted: the gravest of them
+    if (fresh.length) write(this.say, fresh.slice(0, 3).map((a) => `${a.severity} alert: ${this.what(a)}. ${plain(a.text)}`).join(' '));
+  }
+}
+
+function doneAt(alert) {
+  return alert.acknowledged ?? alert.cleared ?? alert.raised;
+}
+
+function ended(alert) {
+  const words = [];
+  if (alert.acknowledged) words.push(`acknowledged by ${plain(alert.acknowledged_by)} ${clock(alert.acknowledged)}`);
+  if (alert.cleared) words.push(`over since ${clock(alert.cleared)}`);
+  return words.join(', ');
+}

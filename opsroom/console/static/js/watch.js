@@ -1,0 +1,102 @@
+// Who is on watch, and what they acknowledge: each an entry of the journal with a name.
+
+import { make, write } from './rows.js';
+
+const KEY = 'birddog-watch';
+const PAUSE_MS = 1000; // a key pressed twice, or held, must not acknowledge the next alert unseen
+
+const $ = (id) => document.getElementById(id);
+
+export class Watch {
+  /** @param {(id: string) => string} tell what an alert says */
+  constructor(tell) {
+    this.tell = tell;
+    this.last = -Infinity; // performance.now() of the last acknowledgement
+    this.waiting = ''; // the alert for which the name is asked
+    $('watch').value = remembered(KEY) ?? '';
+    $('watch').addEventListener('change', () => remember(KEY, this.name()));
+    $('who-not').addEventListener('click', () => $('who').close());
+    $('who').addEventListener('close', () => { this.waiting = ''; });
+    $('who-form').addEventListener('submit', (event) => {
+      event.preventDefault();
+      const name = $('who-name').value.trim();
+      if (!name) return;
+      $('watch').value = name;
+      remember(KEY, name);
+      const id = this.waiting;
+      $('who').close();
+      this.acknowledge(id);
+    });
+  }
+
+  name() {
+    return $('watch').value.trim();
+  }
+
+  /** With tokens the server knows who it is, whatever this page says. */
+  async known() {
+    const answer = await fetch('/v1/session').catch(() => null);
+    const session = answer?.ok ? await answer.json() : null;
+    if (!session?.tokens || !session.name) return;
+    $('watch').value = session.name;
+    $('watch').readOnly = true;
+  }
+
+  /** By a key that is easily pressed twice: not within a second of the last one. */
+  acknowledgeByKey(id) {
+    if (performance.now() - this.last >= PAUSE_MS) this.acknowledge(id);
+  }
+
+  /** Ask for a name where there is none, then send it; what is not on disk is said loudly, and the alert stays open. */
+  async acknowledge(id) {
+    if (!this.name()) {
+      this.waiting = id;
+      $('who-name').value = '';
+      write($('who-what'), this.tell(id));
+      $('who').showModal();
+      return;
+    }
+    this.last = performance.now();
+    try {
+      const answer = await fetch(`/v1/alerts/${encodeURIComponent(id)}/acknowledge`, {
+        method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ by: this.name() }),
+      });
+      if (!answer.ok) throw new TypeError((await answer.json()).error ?? answer.statusText);
+      write($('say-soon'), 'Acknowledged.');
+    } catch (error) {
+      if (!(error instanceof TypeError) && !(error instanceof SyntaxError)) throw error;
+      const words = `The acknowledgement was not written: ${error.message}`;
+      write($('say-now'), words);
+      const bar = make('p', 'toast', words);
+      document.body.append(bar);
+      setTimeout(() => bar.remove(), 8000);
+    }
+  }
+}
+
+/** Folds that stay as this browser's person left them. */
+export function rememberFolds(...ids) {
+  for (const id of ids) {
+    const fold = $(id);
+    const was = remembered(`birddog-open-${id}`);
+    if (was !== null) fold.open = was === '1';
+    fold.addEventListener('toggle', () => remember(`birddog-open-${id}`, fold.open ? '1' : '0'));
+  }
+}
+
+function remembered(key) {
+  try {
+    return localStorage.getItem(key);
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
+    return null; // storage is switched off: it holds as long as the page
+  }
+}
+
+function remember(key, value) {
+  try {
+    localStorage.setItem(key, value);
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
+  }
+}
