@@ -3,20 +3,27 @@
 For each entry: tracker -> events -> alerts -> rows, a batch of entries one transaction.  Kill it at any
 time: the fold's state is stored now and then with the entry it stood at; on the next start the entries
 since are folded again in memory, without publishing what was published already.
+
+The store knows its journal: the ident of the first entry and of the entry that it stands at.  Where the
+journal says otherwise (another one, or an older copy, was put in its place) the store is made anew.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
+import traceback
 from pathlib import Path
 
 import msgspec
 
-from birddog.errors import JournalError, UsageError
+from birddog.errors import BirddogError, JournalError
 from birddog.journal import Reader
 from birddog.model import Alert, Decision, Entry, Event, FrameBody, RefusalBody, Scan, unpack
 from opsroom.alerts import Alerts
-from opsroom.picture_store import TABLES, FlagRow, PictureWriter, Refused
+from opsroom.picture_store import FlagRow, PictureError, PictureWriter, copy, differences, hold, remove
+from opsroom.refusals import Refusals
 from tracking.fold import Fold
 
 log = logging.getLogger(__name__)
@@ -30,7 +37,7 @@ class _State(msgspec.Struct):
     cursor: int
     fold: bytes
     alerts: list[Alert]
-    refused: list[Refused]
+    refusals: Refusals
 
 
 class Picture:
@@ -38,67 +45,116 @@ class Picture:
 
     Args:
         journal: the reader to fold.
-        path: the derived store; made where it is absent.
+        path: the derived store; made where it is absent, made anew where it is not this journal's.
+
+    Raises (also ``step`` and ``save``):
+        PictureError: the store cannot be written.
+        JournalError: an entry is damaged or cannot be folded; everything before it is published.
     """
 
     def __init__(self, journal: Reader, path: Path):
         self.journal = journal
         self.store = PictureWriter(path)
-        stored = self.store.meta("state")
-        state = _State(0, b"", [], [])
-        self.fold = Fold()
-        if stored:
-            try:
-                kept = msgspec.msgpack.decode(stored, type=_State)
-                self.fold = Fold.restore(kept.fold)
-                state = kept
-            except msgspec.DecodeError:
-                # stored by another version of the fold: fold from the beginning
-                log.warning("%s: the stored state is of another version; folding from the beginning", path)
+        if not is_of(journal, self.store):
+            log.warning("%s was made from another journal, or from one that was put back to an earlier time; "
+                        "it is made again", path)
+            self.store.remake()
+        state = self._stored() or _State(0, b"", [], Refusals())
+        self.fold = Fold.restore(state.fold) if state.fold else Fold()
         self.alerts = Alerts.restore(state.alerts)
-        self._refused = {row.refused_id: row for row in state.refused}
+        self.refusals = state.refusals
         self._snapshot_at = self.cursor = state.cursor
-        published = int(self.store.meta("cursor") or b"0")
-        if published > journal.last_seq():
-            raise UsageError(f"{path} is ahead of its journal: another journal's, or an older copy was put in its place")
-        while self.cursor < published:
-            for entry in journal.read(self.cursor, min(STEP_ENTRIES, published - self.cursor)):
-                self._apply(entry, publish=False)
+        #: Up to here the rows are in the store; a fold that stands before it publishes nothing.
+        self._published = int(self.store.meta("cursor") or b"0")
+
+    @property
+    def published(self) -> int:
+        """The entry that the store stands at."""
+        return max(self._published, self.cursor)
 
     def step(self, limit: int = STEP_ENTRIES) -> int:
         """Fold the next entries; how many there were (0 = up to date)."""
-        entries = self.journal.read(self.cursor, limit)
+        again = self._published - self.cursor
+        entries = self.journal.read(self.cursor, min(limit, again) if again > 0 else limit)
         if not entries:
             return 0
+        if again > 0:
+            for entry in entries:
+                self._apply(entry, publish=False)
+            return len(entries)
         self.store.begin()
-        for entry in entries:
-            self._apply(entry, publish=True)
+        if self.cursor == 0:
+            self.store.set_meta("journal", entries[0].ident)
+        ident = entries[0].ident
+        try:
+            for entry in entries:
+                self._apply(entry, publish=True)
+                ident = entry.ident
+        except JournalError:
+            if self.cursor >= entries[0].seq:
+                self._commit(ident)
+            raise
         if self.cursor - self._snapshot_at >= SNAPSHOT_ENTRIES:
-            self.save()
-        self.store.commit(self.cursor)
+            self._set_state()
+        self._commit(ident)
         return len(entries)
 
     def save(self) -> None:
-        """Store the fold's state within the step's transaction."""
-        state = _State(self.cursor, self.fold.snapshot(), self.alerts.snapshot(), list(self._refused.values()))
-        self.store.set_meta("state", msgspec.msgpack.encode(state))
-        self._snapshot_at = self.cursor
+        """Store the fold's state, so that the next start folds nothing again."""
+        if self.cursor > self._snapshot_at and self.cursor >= self._published:
+            self.store.begin()
+            self._set_state()
+            self.store.commit(self.cursor)
 
     def close(self) -> None:
         """Let go of the derived store (the journal's reader is the caller's)."""
         self.store.close()
 
+    def _stored(self) -> _State | None:
+        stored = self.store.meta("state")
+        if not stored:
+            return None
+        try:
+            state = msgspec.msgpack.decode(stored, type=_State)
+            Fold.restore(state.fold)
+        except msgspec.DecodeError:
+            # stored by another version of the fold
+            log.warning("%s: the stored state cannot be read; folding from the beginning", self.store.path)
+            return None
+        return state
+
+    def _set_state(self) -> None:
+        state = _State(self.cursor, self.fold.snapshot(), self.alerts.snapshot(), self.refusals)
+        self.store.set_meta("state", msgspec.msgpack.encode(state))
+        self._snapshot_at = self.cursor
+
+    def _commit(self, ident: bytes) -> None:
+        self.store.set_meta("at", ident)
+        self.store.commit(self.cursor)
+        self._published = self.cursor
+
     def _apply(self, entry: Entry, *, publish: bool) -> None:
         if entry.seq != self.cursor + 1:
-            raise JournalError(f"the journal has a hole: entry {entry.seq} follows {self.cursor}")
+            raise JournalError(f"{entry.journal}: the journal has a hole: entry {entry.seq} follows {self.cursor}")
+        try:
+            self._fold(entry, publish)
+        except BirddogError:
+            raise
+        except Exception as error:  # boundary: whatever an entry does to the fold, it is one line that names the entry
+            where = " < ".join(f"{f.filename}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)))
+            log.error("entry %d crashed the fold: %s at %s", entry.seq, type(error).__name__, where)
+            raise JournalError(f"{entry.journal}: entry {entry.seq} cannot be folded: {type(error).__name__}") from error
+        self.cursor = entry.seq
+
+    def _fold(self, entry: Entry, publish: bool) -> None:
         changes = self.fold.apply(entry)
         alerts = [alert for event in changes.events if (alert := self.alerts.event(event)) is not None]
         body = unpack(entry) if entry.kind in ("frame", "refusal", "scan", "decision") else None
         if isinstance(body, Decision):
             acknowledged = self.alerts.decision(body, entry.received_ns)
             alerts += [acknowledged] if acknowledged is not None else []
-        refused = self._count_refused(entry, body) if isinstance(body, FrameBody | RefusalBody) and body.rejects else []
-        self.cursor = entry.seq
+        rejected = isinstance(body, FrameBody | RefusalBody) and body.rejects
+        refused = self.refusals.count(entry, body) if rejected else {}
         if not publish:
             return
         store, seq = self.store, entry.seq
@@ -110,25 +166,13 @@ class Picture:
             store.put("event", event.event_id, seq, event)
         for alert in alerts:
             store.put("alert", alert.alert_id, seq, alert)
-        for row in refused:
-            store.put("refused", row.refused_id, seq, row)
+        for key, row in refused.items():
+            if row is None:
+                store.drop("refused", key)
+            else:
+                store.put("refused", key, seq, row)
         if isinstance(body, Scan):
             self._publish_flags(body, seq, changes.events)
-
-    def _count_refused(self, entry: Entry, body: FrameBody | RefusalBody) -> list[Refused]:
-        rows = []
-        for reject in body.rejects:
-            device = reject.device or body.device
-            key = "\x1f".join((entry.source, device, body.format, reject.reason))
-            old = self._refused.get(key)
-            row = Refused(
-                refused_id=key, source=entry.source, device=device, format=body.format, reason=reject.reason,
-                detail=reject.detail, count=old.count + 1 if old else 1, first_ns=old.first_ns if old else entry.received_ns,
-                last_ns=entry.received_ns,
-            )
-            self._refused[key] = row
-            rows.append(row)
-        return rows
 
     def _publish_flags(self, scan: Scan, seq: int, events: list[Event]) -> None:
         dark = {(e.lat_deg, e.lon_deg) for e in events if e.kind == "dark_vessel"}
@@ -142,33 +186,67 @@ class Picture:
             self.store.put_flag(row, seq, flag.thumbnail)
 
 
-def rebuild(journal: Reader, path: Path, fresh: Path) -> dict[str, tuple[int, int]]:
-    """Fold the whole journal again into ``fresh`` and compare it with the store at ``path``.
+def is_of(journal: Reader, store: PictureWriter) -> bool:
+    """Whether a store was folded from this journal, as far as it stands; an empty one is."""
+    cursor = int(store.meta("cursor") or b"0")
+    if cursor == 0:
+        return True
+    first, at = journal.read(0, 1), journal.read(cursor - 1, 1)
+    return (bool(first and at) and first[0].ident == store.meta("journal")
+            and at[0].seq == cursor and at[0].ident == store.meta("at"))
+
+
+def rebuild(journal: Reader, path: Path, folder: Path) -> dict[str, tuple[int, int]]:
+    """Fold the whole journal again and compare it with the store at ``path``, which may be being written.
 
     The comparison is at the entry that ``path`` stands at, row by row, byte by byte.
 
+    Args:
+        folder: an empty one for the copy of ``path`` and the fresh store.
+
     Returns:
         For each table (rows in the fresh store, rows that differ or stand in one store only).
+
+    Raises:
+        PictureError: ``path`` is damaged, of another version, or was not made from this journal.
+        JournalError: an entry is damaged.
     """
-    old = PictureWriter(path)
-    until = int(old.meta("cursor") or b"0")
-    old.close()
-    picture = Picture(journal, fresh)
-    while picture.cursor < until:
-        if not picture.step(min(STEP_ENTRIES, until - picture.cursor)):
-            break
-    picture.close()
-    compared = PictureWriter(fresh)
+    held, fresh = folder / "held", folder / "fresh"
+    copy(path, held)
+    old = PictureWriter(held, keep=True)
     try:
-        compared.db.execute("ATTACH DATABASE ? AS old", (str(path),))
-        found = {}
-        for table in TABLES:
-            rows = compared.db.execute(f"SELECT count(*) FROM main.{table}").fetchone()[0]
-            differ = 0
-            for a, b in (("main", "old"), ("old", "main")):
-                only_a = f"SELECT * FROM {a}.{table} EXCEPT SELECT * FROM {b}.{table}"
-                differ += compared.db.execute(f"SELECT count(*) FROM ({only_a})").fetchone()[0]
-            found[table] = (rows, differ)
-        return found
+        if not is_of(journal, old):
+            raise PictureError(f"{path} was not made from this journal, or the journal was put back to an earlier time")
+        until = int(old.meta("cursor") or b"0")
     finally:
-        compared.close()
+        old.close()
+    picture = Picture(journal, fresh)
+    try:
+        while picture.cursor < until and picture.step(min(STEP_ENTRIES, until - picture.cursor)):
+            pass
+    finally:
+        picture.close()
+    return differences(fresh, held)
+
+
+def make(journal: Reader, path: Path) -> int:
+    """Make a derived store where there is none, from the whole journal; the entry it stands at.
+
+    It is made beside and put in place when it is complete, unless a picture process has begun meanwhile:
+    that one makes its own.
+    """
+    with tempfile.TemporaryDirectory(prefix=path.name + ".made-", dir=path.parent) as folder:
+        picture = Picture(journal, Path(folder) / "picture")
+        try:
+            while picture.step():
+                pass
+            picture.save()
+        finally:
+            picture.close()
+        lock = hold(path)
+        if lock is not None:
+            if not path.exists():
+                remove(path)  # what may be left beside a file that was deleted alone
+                os.rename(Path(folder) / "picture", path)
+            os.close(lock)
+        return picture.cursor

@@ -6,7 +6,12 @@ so that "identical after a rebuild" is equality of bytes.
 
 from __future__ import annotations
 
+import fcntl
+import logging
+import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,11 +19,15 @@ from urllib.parse import quote
 
 import msgspec
 
+from birddog import __version__
 from birddog.errors import BirddogError
 from birddog.model import Alert, Event, Track, TrackPoint
 
-#: Raised with every change of what the tables hold: a store of another version is made anew.
-VERSION = "1"
+log = logging.getLogger(__name__)
+
+#: Raised with every change of what the tables hold.  A store of another version, or folded by another
+#: version of the program, is made anew: rows of two versions side by side are no rebuild's.
+VERSION = f"2 {__version__}".encode()
 TABLES = ("track", "point", "event", "alert", "flag", "refused")
 
 _pack = msgspec.msgpack.Encoder(order="deterministic").encode
@@ -27,6 +36,14 @@ Row = TypeVar("Row", Track, TrackPoint, Event, Alert)
 
 class NotReady(BirddogError):
     """There is no derived store yet, or it is being made."""
+
+
+class PictureError(BirddogError):
+    """The derived store cannot be read or written: no room, no permission, a failing disk, another writer."""
+
+
+class PictureDamaged(PictureError):
+    """The file is no derived store or is broken: delete it, it is made again from the journal."""
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,72 +84,178 @@ def picture_path(journal: Path) -> Path:
     return journal.with_name(journal.name + ".picture")
 
 
-class PictureWriter:
-    """The only writer of a derived store; one transaction a step."""
+def hold(path: Path) -> int | None:
+    """Become the one picture process of a store: the descriptor of its lock, or None while another holds it.
 
-    def __init__(self, path: Path):
+    Raises:
+        PictureError: the lock cannot be made.
+    """
+    try:
+        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise PictureError(f"{path}.lock: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def remove(path: Path) -> None:
+    """Delete a derived store with what SQLite keeps beside it (an old WAL would be played into a new file)."""
+    for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        name.unlink(missing_ok=True)
+
+
+def copy(path: Path, to: Path) -> None:
+    """A consistent copy of a store that its picture process may be writing; ``path`` is not changed.
+
+    Raises:
+        PictureError: it cannot be read, or there is no room.
+    """
+    with _said(path), closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10.0)) as source:
+        with closing(sqlite3.connect(to)) as target:
+            source.backup(target)  # in one step, so from one read transaction
+
+
+def differences(path: Path, other: Path) -> dict[str, tuple[int, int]]:
+    """For each table (rows of ``path``, rows that differ or stand in one of the two only), byte by byte."""
+    found = {}
+    with _said(other), closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("ATTACH DATABASE ? AS other", (str(other),))
+        for table in TABLES:
+            rows = db.execute(f"SELECT count(*) FROM main.{table}").fetchone()[0]
+            differ = 0
+            for a, b in (("main", "other"), ("other", "main")):
+                only_a = f"SELECT * FROM {a}.{table} EXCEPT SELECT * FROM {b}.{table}"
+                differ += db.execute(f"SELECT count(*) FROM ({only_a})").fetchone()[0]
+            found[table] = (rows, differ)
+    return found
+
+
+class PictureWriter:
+    """The only writer of a derived store; one transaction a step.
+
+    What is no store of this version is made anew, empty.
+
+    Args:
+        path: the file.
+        keep: what is no store of this version is refused instead.
+
+    Raises (also every method):
+        PictureError: no room, no permission, a failing disk.
+        PictureDamaged: the file is broken.
+    """
+
+    def __init__(self, path: Path, *, keep: bool = False):
         self.path = path
-        fresh = not path.exists()
-        self.db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
-        self.db.execute("PRAGMA journal_mode = WAL")
-        self.db.execute("PRAGMA synchronous = NORMAL")  # derived: what a power cut takes is folded again
-        if not fresh and self.meta("version") != VERSION.encode():
+        self._rows: dict[tuple[str, str], tuple[int, Any] | None] = {}
+        self.db: sqlite3.Connection
+        self._file = (0, 0)
+        if not path.exists():
+            self.remake()
+            return
+        try:
+            self._connect()
+            version = self.meta("version")
+        except PictureDamaged as error:
+            if keep:
+                raise
+            log.warning("%s; it is made again", error)
+            self.remake()
+            return
+        if version != VERSION:
+            if keep:
+                self.close()
+                raise PictureError(f"{path} was made by another version of the program")
+            log.warning("%s was made by another version of the program; it is made again", path)
+            self.remake()
+
+    def remake(self) -> None:
+        """Throw everything away and begin with an empty store."""
+        if hasattr(self, "db"):
             self.db.close()
-            _remove(path)
-            fresh = True
-            self.db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
-            self.db.execute("PRAGMA journal_mode = WAL")
-            self.db.execute("PRAGMA synchronous = NORMAL")
-        if fresh:
-            script = resources.files("opsroom").joinpath("schema_picture.sql").read_text()
-            version = f"INSERT INTO meta VALUES ('version', CAST('{VERSION}' AS BLOB));"
-            self.db.executescript(f"BEGIN IMMEDIATE;{script}{version}COMMIT;")
-        self._rows: dict[tuple[str, str], tuple[int, Any]] = {}
+        self._rows.clear()
+        with _said(self.path):
+            remove(self.path)
+        self._connect()
+        with _said(self.path):
+            self.db.executescript("BEGIN IMMEDIATE;" + resources.files("opsroom").joinpath("schema_picture.sql").read_text())
+            self.db.execute("INSERT INTO meta VALUES ('version', ?)", (VERSION,))
+            self.db.execute("COMMIT")
+
+    def gone(self) -> bool:
+        """Whether the file was deleted or another was put in its place."""
+        try:
+            return self._file != _identity(self.path)
+        except FileNotFoundError:
+            return True
 
     def meta(self, key: str) -> bytes | None:
         """A stored value, or None."""
         try:
             row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        except sqlite3.OperationalError:
-            return None  # no such table: a kill while the file was being made
+        except sqlite3.Error as error:
+            if "no such table" in str(error):
+                return None  # a kill while the file was being made
+            raise _failure(self.path, error) from error
         return None if row is None else row[0]
 
     def begin(self) -> None:
         """Start the step's transaction."""
-        self.db.execute("BEGIN IMMEDIATE")
+        self._do("BEGIN IMMEDIATE")
 
     def commit(self, cursor: int) -> None:
         """Publish the step: everything up to journal entry ``cursor`` is in the picture."""
-        for (table, key), (revision, row) in self._rows.items():
-            self.db.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", (key, revision, _pack(quantised(row))))
+        for (table, key), held in self._rows.items():
+            if held is None:
+                self._do(f"DELETE FROM {table} WHERE id = ?", key)
+            else:
+                self._do(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", key, held[0], _pack(quantised(held[1])))
         self._rows.clear()
         self.set_meta("cursor", str(cursor).encode())
-        self.db.execute("COMMIT")
+        self._do("COMMIT")
 
     def set_meta(self, key: str, value: bytes) -> None:
         """Store a value within the step."""
-        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        self._do("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
 
     def put(self, table: str, key: str, revision: int, row: Any) -> None:
         """Publish a row of ``track``, ``event``, ``alert`` or ``refused``; the last of a step is written."""
         assert table in TABLES
         self._rows[table, key] = (revision, row)
 
+    def drop(self, table: str, key: str) -> None:
+        """Take a published row away."""
+        assert table in TABLES
+        self._rows[table, key] = None
+
     def put_point(self, point: TrackPoint, part: int) -> None:
         """Publish one step of a track's history."""
-        self.db.execute(
-            "INSERT OR REPLACE INTO point VALUES (?, ?, ?, ?, ?)",
-            (point.track_id, point.time_ns, point.seq, part, _pack(quantised(point))),
-        )
+        self._do("INSERT OR REPLACE INTO point VALUES (?, ?, ?, ?, ?)",
+                 point.track_id, point.time_ns, point.seq, part, _pack(quantised(point)))
 
     def put_flag(self, flag: FlagRow, revision: int, thumbnail: bytes | None) -> None:
         """Publish an imagery flag."""
-        self.db.execute("INSERT OR REPLACE INTO flag VALUES (?, ?, ?, ?)",
-                        (flag.flag_id, revision, _pack(quantised(flag)), thumbnail))
+        self._do("INSERT OR REPLACE INTO flag VALUES (?, ?, ?, ?)", flag.flag_id, revision, _pack(quantised(flag)), thumbnail)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; what was not committed is not in it."""
         self.db.close()
+
+    def _connect(self) -> None:
+        with _said(self.path):
+            self.db = sqlite3.connect(self.path, isolation_level=None, timeout=10.0)
+            self._file = _identity(self.path)
+            self.db.execute("PRAGMA journal_mode = WAL")
+            self.db.execute("PRAGMA synchronous = NORMAL")  # derived: what a power cut takes is folded again
+
+    def _do(self, sql: str, *values: Any) -> None:
+        try:
+            self.db.execute(sql, values)
+        except (sqlite3.Error, OverflowError) as error:
+            raise _failure(self.path, error) from error
 
 
 class PictureReader:
@@ -246,6 +369,26 @@ def quantised(row: Row) -> Row:
     return msgspec.structs.replace(row, **changes) if changes else row
 
 
-def _remove(path: Path) -> None:
-    for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-        name.unlink(missing_ok=True)
+def _identity(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino
+
+
+@contextmanager
+def _said(path: Path) -> Iterator[None]:
+    """What the system or SQLite refuses, in one of our errors."""
+    try:
+        yield
+    except OSError as error:
+        raise PictureError(f"{path}: {error.strerror}") from error
+    except sqlite3.Error as error:
+        raise _failure(path, error) from error
+
+
+def _failure(path: Path, error: Exception) -> PictureError:
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
+        return PictureError(f"{path}: the disk is full")
+    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return PictureDamaged(f"{path} is damaged: {error}")
+    return PictureError(f"{path}: {error}")

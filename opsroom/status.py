@@ -1,15 +1,20 @@
 """The processes' status rows: one small file each beside the journal, renewed every second.
 
-``PATH.status/NAME.json`` is written beside and renamed, so that a reader never sees half of it.
+``PATH.status/NAME.json`` is written beside and renamed, so that a reader never sees half of it.  A row
+names its process: one that was killed is known to be gone at once, not when its row has grown old.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 import time
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 #: A process that has not written for this long is reported by /healthz.
 STALE_AFTER_S = 10.0
@@ -25,27 +30,66 @@ class Board:
 
     def __init__(self, journal: Path, name: str):
         self._folder = folder_of(journal)
-        self._folder.mkdir(mode=0o700, exist_ok=True)
         self._file = self._folder / f"{name}.json"
+        self._made = self._folder / f"{name}.new"
+        self._failed = False
 
     def write(self, row: dict[str, Any]) -> None:
-        """Publish the row with the present time; ``problem`` is "" or one line that says what is wrong."""
-        row = {"updated_ns": time.time_ns(), "stale_after_s": STALE_AFTER_S, "problem": "", "pid": os.getpid()} | row
-        made = self._file.with_suffix(f".{os.getpid()}.new")
-        made.write_text(json.dumps(row, allow_nan=False))
-        os.replace(made, self._file)
+        """Publish the row with the present time; ``problem`` is "" or one line that says what is wrong.
+
+        Where it cannot be written (a full disk) the process goes on; the row grows old, which is seen.
+        """
+        row = {"updated_ns": time.time_ns(), "stale_after_s": STALE_AFTER_S, "problem": "", "pid": os.getpid(),
+               "pid_space": _pid_space()} | row
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            self._made.write_text(json.dumps(row, allow_nan=False))
+            os.replace(self._made, self._file)
+        except OSError as error:
+            if not self._failed:
+                log.error("the status row %s cannot be written: %s", self._file, error.strerror)
+            self._failed = True
+        else:
+            self._failed = False
 
     def remove(self) -> None:
         """The process ends as it was asked to."""
-        self._file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._file.unlink(missing_ok=True)
 
 
 def read(journal: Path, expected: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Every row there is; a process that is expected and has none is reported as not started."""
-    rows: dict[str, dict[str, Any]] = {name: {"updated_ns": 0, "stale_after_s": STALE_AFTER_S} for name in expected}
-    folder = folder_of(journal)
-    if folder.is_dir():
-        for file in sorted(folder.glob("*.json")):
-            if file.stem in rows:
-                rows[file.stem] = json.loads(file.read_text())
-    return rows
+    return {name: _row(folder_of(journal) / f"{name}.json") for name in expected}
+
+
+def _row(file: Path) -> dict[str, Any]:
+    row: dict[str, Any] = {"updated_ns": 0, "stale_after_s": STALE_AFTER_S}
+    try:
+        row |= json.loads(file.read_text())
+        gone = row.get("pid_space") == _pid_space() and not _alive(int(row["pid"]))
+    except FileNotFoundError:
+        return row
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        return row | {"problem": f"the status row {file} cannot be read: {type(error).__name__}"}
+    if gone:
+        row["problem"] = "; ".join(filter(None, (row.get("problem"), "the process has ended and is not back yet")))
+    return row
+
+
+def _pid_space() -> str:
+    """Where the numbers of processes mean the same: one may run in a container of its own."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -14,33 +14,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit 1 where a table differs."""
-    import shutil
+    """Exit 1 where a table differs.  A run may go on beside; its store is read, never changed."""
     import tempfile
     from pathlib import Path
 
     from birddog.journal import open_reader, path_of
-    from opsroom.picture import Picture, rebuild
+    from opsroom.picture import make, rebuild
     from opsroom.picture_store import picture_path
 
-    journal = open_reader(args.journal)
     path = picture_path(path_of(args.journal))
-    if not path.exists():
-        picture = Picture(journal, path)
-        while picture.step():
-            pass
-        picture.close()
-        journal.close()
-        say(f"there was no derived store: made {path} from {picture.cursor} entries")
-        if args.json:
-            print_json({"made": True, "entries": picture.cursor})
-        return 0
-    folder = Path(tempfile.mkdtemp(prefix=path.name + ".rebuild-", dir=path.parent))
+    journal = open_reader(args.journal)
     try:
-        found = rebuild(journal, path, folder / "picture")
+        if not path.exists():
+            cursor = make(journal, path)
+            say(f"there was no derived store: made {path} from {cursor} entries")
+            if args.json:
+                print_json({"made": True, "entries": cursor})
+            return 0
+        with tempfile.TemporaryDirectory(prefix=path.name + ".rebuild-", dir=path.parent) as folder:
+            found = rebuild(journal, path, Path(folder))
     finally:
         journal.close()
-        shutil.rmtree(folder)
     same = all(differ == 0 for _, differ in found.values())
     if args.json:
         print_json({"identical": same, "tables": {t: {"rows": n, "differ": d} for t, (n, d) in found.items()}})

@@ -2,57 +2,88 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
 
-from birddog.journal import open_reader
+from birddog.errors import BirddogError
+from birddog.journal import Reader, open_reader
 from opsroom.app import Plan
 from opsroom.commands.common import say
 from opsroom.picture import Picture
-from opsroom.picture_store import picture_path
+from opsroom.picture_store import PictureDamaged, PictureError, hold, picture_path, remove
 from opsroom.status import Board
 
 #: How often the journal is asked for news.
 POLL_S = 0.1
+#: So many entries behind the journal (seconds, at full load) an operator is told.
+BEHIND = 20_000
+#: A killed process lets go of its lock at once; longer than ingest waits for its own, so that ingest says what both would.
+LOCK_PATIENCE_S = 15.0
 
 
 def run(plan: Plan) -> int:
-    """Fold until a signal; the fold's state is stored on the way out."""
+    """Fold until a signal; the fold's state is stored on the way out.
+
+    Whatever fails (a full disk, a damaged entry) is one line and exit 1: the store is derived, and ingest
+    goes on without it.
+    """
     asked = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: asked.set())
-    journal_path = plan.journal_path
-    path = picture_path(journal_path)
-    while not journal_path.exists():
+    while not plan.journal_path.exists():
         if asked.wait(POLL_S):
             return 0
-    journal = open_reader(plan.config.journal.url)
-    board = Board(journal_path, "picture")
-    board.write({"cursor": 0, "behind": journal.last_seq()})
+    path = picture_path(plan.journal_path)
+    lock = hold(path)
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    while lock is None:
+        if asked.wait(POLL_S):
+            return 0
+        if time.monotonic() > deadline:
+            raise PictureError(f"another process is writing {path}")
+        lock = hold(path)
+    board = Board(plan.journal_path, "picture")
+    board.write({"problem": "is starting"})
     try:
-        picture = Picture(journal, path)
-        say(f"picture: {path}, at entry {picture.cursor}")
+        journal = open_reader(plan.config.journal.url)
+        try:
+            _follow(journal, plan, asked, board)
+        finally:
+            journal.close()
+    except BirddogError as error:
+        if isinstance(error, PictureDamaged):
+            remove(path)  # derived: the next start makes it again
+        board.write({"problem": str(error)})
+        say(f"birddog picture: {error}")
+        return 1
+    finally:
+        os.close(lock)
+    board.remove()
+    return 0
+
+
+def _follow(journal: Reader, plan: Plan, asked: threading.Event, board: Board) -> None:
+    path = picture_path(plan.journal_path)
+    picture = Picture(journal, path)
+    try:
+        say(f"picture: {path}, at entry {picture.published}")
         written_at = 0.0
         while not asked.is_set():
-            if not path.exists():
+            if picture.store.gone():
                 # the derived store may be deleted at any time: make it again
                 picture.close()
                 picture = Picture(journal, path)
             done = picture.step()
             now = time.monotonic()
-            if now - written_at >= 1.0:
+            if now - written_at >= 1.0 or written_at == 0.0:
                 written_at = now
-                board.write({"cursor": picture.cursor, "behind": journal.last_seq() - picture.cursor})
+                behind = journal.last_seq() - picture.cursor
+                problem = f"the picture is {behind} entries behind the journal" if behind > BEHIND else ""
+                board.write({"cursor": picture.cursor, "behind": behind, "problem": problem})
             if not done:
                 asked.wait(POLL_S)
-        picture.store.begin()
         picture.save()
-        picture.store.commit(picture.cursor)
-        picture.close()
     finally:
-        journal.close()
-        board.remove()
-    return 0
-
-
+        picture.close()

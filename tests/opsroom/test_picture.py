@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import sqlite3
 
+import msgspec
 import pytest
 
-from birddog.errors import UsageError
+from birddog.errors import JournalError
 from birddog.journal import open_reader, open_writer
 from birddog.model import (
     Alarm,
@@ -28,8 +30,9 @@ from birddog.model import (
 )
 from birddog.units import NS
 from opsroom import picture as module
-from opsroom.picture import Picture, rebuild
-from opsroom.picture_store import TABLES, NotReady, PictureReader, picture_path, quantised
+from opsroom import refusals
+from opsroom.picture import Picture, make, rebuild
+from opsroom.picture_store import TABLES, NotReady, PictureDamaged, PictureError, PictureReader, hold, picture_path, quantised
 
 T0 = 1_795_521_600 * NS
 
@@ -90,11 +93,19 @@ def rows(path):
 def fold(journal, path, cuts=None, restarts=False):
     cuts = cuts or itertools.repeat(500)
     picture = Picture(journal, path)
+    before = 0
     while picture.step(next(cuts)):
-        if restarts:
+        if restarts and picture.published > before:
+            before = picture.published
             picture.close()
             picture = Picture(journal, path)
     picture.close()
+
+
+def folder(tmp_path, name):
+    made = tmp_path / name
+    made.mkdir()
+    return made
 
 
 def test_the_same_rows_however_it_was_cut(journal, tmp_path, monkeypatch):
@@ -112,13 +123,15 @@ def test_the_same_rows_however_it_was_cut(journal, tmp_path, monkeypatch):
 def test_rebuild_says_identical_and_finds_what_is_not(journal, tmp_path):
     path = tmp_path / "p"
     fold(journal, path)
-    found = rebuild(journal, path, tmp_path / "fresh")
+    before = path.read_bytes()
+    found = rebuild(journal, path, folder(tmp_path, "r1"))
+    assert path.read_bytes() == before
     assert all(differ == 0 for _, differ in found.values()) and found["point"][0] > 100
     db = sqlite3.connect(path)
     db.execute("DELETE FROM alert")
     db.commit()
     db.close()
-    assert rebuild(journal, path, tmp_path / "fresh2")["alert"][1] > 0
+    assert rebuild(journal, path, folder(tmp_path, "r2"))["alert"][1] > 0
 
 
 def test_an_alert_is_acknowledged_once_by_a_decision(journal, tmp_path):
@@ -174,14 +187,169 @@ def test_points_newest_first_when_limited_and_changes_since(journal, tmp_path):
     assert reader.tracks(since=top) == [] and reader.tracks(since=top - 1)
 
 
-def test_another_journals_store_is_refused(journal, tmp_path):
-    fold(journal, tmp_path / "p")
-    writer = open_writer(f"sqlite:///{tmp_path}/other.db", mode="exercise")
-    writer.append(drafts(count=3))
+def other_journal(tmp_path, rows):
+    """A reader of another journal, with these entries."""
+    url = f"sqlite:///{tmp_path}/other{len(list(tmp_path.glob('other*.db')))}.db"
+    writer = open_writer(url, mode="exercise")
+    writer.append(rows)
     writer.close()
-    other = open_reader(f"sqlite:///{tmp_path}/other.db")
-    with pytest.raises(UsageError, match="ahead of its journal"):
-        Picture(other, tmp_path / "p")
+    return open_reader(url)
+
+
+def test_a_store_of_another_journal_is_made_again(journal, tmp_path):
+    """Swapped or put back to an earlier time, shorter or longer: never a picture of two journals."""
+    whole = drafts()
+    strange = [msgspec.structs.replace(d, ident=b"other" + d.ident) for d in drafts(seed=2)]
+    fork = whole[:100] + strange[100:]
+    for name, rows in (("short", whole[:50]), ("other", strange), ("longer", strange + drafts(count=9)), ("fork", fork)):
+        store = tmp_path / name
+        fold(journal, store)
+        other = other_journal(tmp_path, rows)
+        with pytest.raises(PictureError, match="not made from this journal"):
+            rebuild(other, store, folder(tmp_path, f"r-{name}"))
+        fold(other, store)
+        assert all(differ == 0 for _, differ in rebuild(other, store, folder(tmp_path, f"s-{name}")).values()), name
+        assert PictureReader(store).cursor() == other.last_seq()
+        other.close()
+
+
+def test_a_rebuild_compares_with_a_store_that_is_being_written(journal, tmp_path, monkeypatch):
+    path = tmp_path / "p"
+    live = Picture(journal, path)
+    live.step(200)
+    real = Picture.step
+
+    def step(self, limit=500):
+        if self is not live:
+            real(live, 40)  # the live run goes on while the rebuild folds
+        return real(self, min(limit, 50))
+
+    monkeypatch.setattr(Picture, "step", step)
+    found = rebuild(journal, path, folder(tmp_path, "r"))
+    assert live.cursor > 200 and all(differ == 0 for _, differ in found.values())
+    live.close()
+
+
+def test_make_leaves_a_running_pictures_store_alone(journal, tmp_path):
+    assert make(journal, tmp_path / "made") == journal.last_seq()
+    assert all(differ == 0 for _, differ in rebuild(journal, tmp_path / "made", folder(tmp_path, "r")).values())
+    lock = hold(tmp_path / "held")
+    assert hold(tmp_path / "held") is None
+    make(journal, tmp_path / "held")
+    assert not (tmp_path / "held").exists()
+    os.close(lock)
+    assert sorted(p.name for p in tmp_path.glob("*.made-*")) == []
+
+
+def test_a_store_of_another_version_or_no_store_at_all_is_made_again_but_never_by_a_rebuild(journal, tmp_path):
+    path = tmp_path / "p"
+    fold(journal, path)
+    want = rows(path)
+    db = sqlite3.connect(path)
+    db.execute("UPDATE meta SET value = x'31' WHERE key = 'version'")
+    db.commit()
+    db.close()
+    with pytest.raises(PictureError, match="another version"):
+        rebuild(journal, path, folder(tmp_path, "r"))
+    fold(journal, path)
+    assert rows(path) == want
+    path.write_bytes(b"no database at all, but long enough to be looked at" * 100)
+    with pytest.raises(PictureDamaged):
+        rebuild(journal, path, folder(tmp_path, "r2"))
+    fold(journal, path)
+    assert rows(path) == want
+    # deleted alone: the WAL that was left beside it is not played into the new one
+    holder = Picture(journal, path)
+    holder.store.begin()
+    holder.store.put("track", "ghost", 1, next(iter(PictureReader(path).tracks()))[1])
+    holder.store.commit(holder.cursor)
+    wal = (tmp_path / "p-wal").read_bytes()
+    holder.close()
+    path.unlink()
+    (tmp_path / "p-wal").write_bytes(wal)
+    fold(journal, path)
+    assert rows(path) == want
+
+
+def test_a_locked_store_is_not_taken_for_one_of_another_version(journal, tmp_path, monkeypatch):
+    path = tmp_path / "p"
+    fold(journal, path)
+    real = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, **{**k, "timeout": 0.05}))
+    db = real(path, isolation_level=None)
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    db.execute("BEGIN EXCLUSIVE")
+    db.execute("UPDATE meta SET value = value")
+    with pytest.raises(PictureError, match="locked"):
+        Picture(journal, path)
+    db.execute("ROLLBACK")
+    db.close()
+    assert all(differ == 0 for _, differ in rebuild(journal, path, folder(tmp_path, "r")).values())
+
+
+def test_what_precedes_a_damaged_entry_is_published_and_the_entry_is_named(journal, tmp_path):
+    fold(journal, tmp_path / "want", iter([150, 0]))
+    db = sqlite3.connect(tmp_path / "j.db")
+    db.execute("UPDATE entry SET body = substr(body, 1, 5) WHERE seq = 151")
+    db.commit()
+    db.close()
+    picture = Picture(journal, tmp_path / "p")
+    with pytest.raises(JournalError, match=r"j\.db: entry 151 is damaged"):
+        while picture.step(40):
+            pass
+    picture.close()
+    assert rows(tmp_path / "p") == rows(tmp_path / "want") and PictureReader(tmp_path / "p").cursor() == 150
+
+
+def test_an_entry_that_crashes_the_fold_is_named_in_one_line(journal, tmp_path, monkeypatch, caplog):
+    picture = Picture(journal, tmp_path / "p")
+    real = picture.fold.apply
+    monkeypatch.setattr(picture.fold, "apply", lambda entry: real(entry) if entry.seq < 9 else 1 / 0)
+    with pytest.raises(JournalError, match=r"j\.db: entry 9 cannot be folded: ZeroDivisionError"):
+        picture.step()
+    picture.close()
+    assert all("\n" not in r.getMessage() and r.exc_info is None for r in caplog.records)
+
+
+def test_a_full_disk_is_one_line_and_nothing_half_is_published(journal, tmp_path):
+    path = tmp_path / "p"
+    picture = Picture(journal, path)
+    picture.step(60)
+    db = picture.store.db
+    # one page short of what is there: whatever grows is refused, as on a full disk
+    db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0]}")
+    with pytest.raises(PictureError, match="p: the disk is full"):
+        while picture.step(60):
+            pass
+    picture.close()
+    stood = PictureReader(path).cursor()
+    assert stood % 60 == 0
+    fold(journal, tmp_path / "want", iter([stood, 0]))
+    assert rows(path) == rows(tmp_path / "want")
+    fold(journal, path)
+    assert PictureReader(path).cursor() == journal.last_seq()
+
+
+def test_made_up_names_do_not_grow_the_table_of_refusals(tmp_path, monkeypatch):
+    monkeypatch.setattr(refusals, "ROWS_KEPT", 10)
+    spoofed = []
+    for i in range(120):
+        name = "regular" if i % 3 == 0 else f"spoof{i}" + "x" * 500
+        why = (Reject("unknown_device", "not enrolled", name),)
+        body = RefusalBody(format="owntracks", version=1, device=name, rejects=why, payload_hash=b"h")
+        spoofed.append(Draft(kind="refusal", received_ns=T0 + i * NS, source="mqtt", ident=b"%d" % i, body=pack(body)))
+    other = other_journal(tmp_path, spoofed)
+    fold(other, tmp_path / "whole")
+    found = {row.refused_id: row for _, row in PictureReader(tmp_path / "whole").refused()}
+    assert len(found) == 11 and sum(row.count for row in found.values()) == 120
+    regular = next(row for row in found.values() if row.device == "regular")
+    others = found["others"]
+    assert regular.count == 40 and others.count == 71 and "71 rows" in others.detail and others.reason == "others"
+    assert max(len(row.device) for row in found.values()) <= 120
+    # cut and killed between snapshots: the same
+    monkeypatch.setattr(module, "SNAPSHOT_ENTRIES", 7)
+    fold(other, tmp_path / "cut", itertools.cycle([1, 4, 2]), restarts=True)
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
     other.close()
 
 

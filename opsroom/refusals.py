@@ -1,0 +1,53 @@
+"""Who was refused, why and how often: what the operator sees of messages that did not come in.
+
+A part of the fold.  Names come from whoever sends, so they are bounded: the newest ``ROWS_KEPT`` are kept
+apart, the rest is counted together in the row ``others``.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from birddog.model import Entry, FrameBody, RefusalBody
+from opsroom.picture_store import Refused
+
+ROWS_KEPT = 1000
+#: A sender's name may be as long as a packet.
+NAME_CHARS = 120
+OTHERS = "others"
+
+
+class Refusals(msgspec.Struct):
+    """Every row, the one that grew last at the end; ``others`` counts what went."""
+
+    rows: dict[str, Refused] = {}
+    others: Refused | None = None
+    gone: int = 0
+
+    def count(self, entry: Entry, body: FrameBody | RefusalBody) -> dict[str, Refused | None]:
+        """Count a message's rejects: the rows that changed, by id; None for one that went to the others."""
+        changed: dict[str, Refused | None] = {}
+        for reject in body.rejects:
+            device = (reject.device or body.device)[:NAME_CHARS]
+            key = "\x1f".join((entry.source, device, body.format, reject.reason))
+            old = self.rows.pop(key, None)
+            self.rows[key] = changed[key] = Refused(
+                refused_id=key, source=entry.source, device=device, format=body.format, reason=reject.reason,
+                detail=reject.detail, count=old.count + 1 if old else 1, first_ns=old.first_ns if old else entry.received_ns,
+                last_ns=entry.received_ns,
+            )
+            if len(self.rows) > ROWS_KEPT:
+                oldest = next(iter(self.rows))
+                changed[oldest] = None
+                changed[OTHERS] = self.others = self._joined(self.rows.pop(oldest))
+        return changed
+
+    def _joined(self, row: Refused) -> Refused:
+        self.gone += 1
+        old = self.others
+        return Refused(
+            refused_id=OTHERS, source="", device="", format="", reason=OTHERS,
+            detail=f"counted together: {self.gone} rows older than the newest {ROWS_KEPT}",
+            count=(old.count if old else 0) + row.count, first_ns=min(old.first_ns, row.first_ns) if old else row.first_ns,
+            last_ns=max(old.last_ns, row.last_ns) if old else row.last_ns,
+        )
