@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 #: The side of a tile, pixels.
@@ -22,12 +24,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     folder: str
-    sensor: str = "imagery"
+    sensor: Annotated[str, msgspec.Meta(min_length=1)] = "imagery"
     detector: str = "cfar"
-    pfa: float | None = None
-    pd: float = 0.8
-    geolocation_sigma_m: float = 15.0
-    poll_s: float = 2.0
-    tile: int = DEFAULT_TILE_PX
-    threads: int = 1
+    pfa: Annotated[float, msgspec.Meta(ge=1e-12, le=0.01)] | None = None
+    pd: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.8
+    geolocation_sigma_m: Annotated[float, msgspec.Meta(gt=0.0, le=1e5)] = 15.0
+    poll_s: Annotated[float, msgspec.Meta(ge=0.05, le=3600.0)] = 2.0
+    tile: Annotated[int, msgspec.Meta(ge=64, le=65_536)] = DEFAULT_TILE_PX
+    threads: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     ledger: str | None = None

@@ -48,6 +48,10 @@ _STRUCTURE_SHARE = 0.15
 _LARGE_PX = 48
 #: Pixels, and share of all, that must be away from structures to learn the background from.
 _LEAST_QUIET_PX, _LEAST_QUIET = 4000, 0.05
+#: So many pixels of the sample must lie beyond a threshold for it to be seen in it rather than read off the fit.
+_SEEN_PX = 10.0
+#: Of the greatest value there must be so many for it to be a clip.
+_CLIPPED_PX = 10
 #: Rows or columns of cells that are summed together.
 _STRIP = 64
 _RING_PX = (2 * BACKGROUND_PX + CELL_PX) ** 2 - (2 * GUARD_PX + CELL_PX) ** 2
@@ -66,7 +70,11 @@ class Local(msgspec.Struct, frozen=True):
 
 
 class Model(msgspec.Struct, frozen=True):
-    """What the whole scene has in common: the tail of z on its background, and the threshold read off it."""
+    """What the whole scene has in common: the tail of z on its background, and the threshold read off it.
+
+    ``top`` is the value at which the data are clipped, None where they are not: such a pixel says "at least this", and
+    stands out from ``top_threshold`` on, where the rate is one that the sample shows and not one read off beyond it.
+    """
 
     tail: tail.Tail
     threshold: float
@@ -74,12 +82,15 @@ class Model(msgspec.Struct, frozen=True):
     quantum: float
     offset: float = 0.0
     scale: float = 1.0
+    top: float | None = None
+    top_threshold: float = math.inf
 
     def describe(self) -> dict[str, Any]:
         """For the record beside the flags."""
         tail_ = msgspec.to_builtins(self.tail)
         return {"threshold": self.threshold, "grow_threshold": self.grow, "quantum": self.quantum, "tail": tail_,
-                "offset": self.offset, "scale": self.scale}
+                "offset": self.offset, "scale": self.scale, "top": self.top,
+                "top_threshold": None if self.top is None else self.top_threshold}
 
 
 class Response(msgspec.Struct):
@@ -125,21 +136,24 @@ def fit(samples: list[Sample], pfa: float, quantum: float) -> Model:
         # there is hardly a quiet place: better a tail that knows what is there than one of a few odd corners
         background = np.concatenate(every)
     found = tail.fit(background, pfa, quantum / min(spreads) if spreads else 0.0)
-    return Model(tail=found, threshold=found.threshold(pfa), grow=found.threshold(max(pfa, GROW_PFA)), quantum=quantum,
-                 offset=offset, scale=scale)
+    threshold, seen = found.threshold(pfa), found.threshold(max(pfa, _SEEN_PX / found.samples))
+    return Model(tail=found, threshold=threshold, grow=found.threshold(max(pfa, GROW_PFA)), quantum=quantum,
+                 offset=offset, scale=scale, top=_top(samples, offset, scale, quantum), top_threshold=min(seen, threshold))
 
 
 def respond(x: np.ndarray, valid: np.ndarray | None, model: Model) -> Response:
     """The kernel on one window ``(h, w)`` float32 whose corner lies on the GRID_PX grid."""
     x = _framed(x, model.offset, model.scale)
     about = local(x, valid, quantum=model.quantum)
-    over = exceedances(x, valid, about, model.threshold)
+    over = exceedances(x, valid, about, model.threshold, top=model.top, top_threshold=model.top_threshold)
     judged = valid
     unknown = np.isnan(about.mean)
     if unknown.any():
         known = ~_wide(unknown, x.shape)
         judged = known if judged is None else judged & known
-    return Response(x, about, over, exceedances(x, valid, about, model.grow), judged)
+    # a clipped pixel that touches an object belongs to it
+    grown = exceedances(x, valid, about, model.grow, top=model.top, top_threshold=-math.inf)
+    return Response(x, about, over, grown, judged)
 
 
 def local(x: np.ndarray, valid: np.ndarray | None, *, quantum: float = 0.0, structure: bool = False) -> Local:
@@ -183,10 +197,14 @@ def local(x: np.ndarray, valid: np.ndarray | None, *, quantum: float = 0.0, stru
     return Local(mean.astype(np.float32), spread.astype(np.float32), near)
 
 
-def exceedances(x: np.ndarray, valid: np.ndarray | None, about: Local, threshold: float) -> np.ndarray:
-    """Where z is above the threshold, ``(h, w)`` bool."""
+def exceedances(x: np.ndarray, valid: np.ndarray | None, about: Local, threshold: float, *, top: float | None = None,
+                top_threshold: float = math.inf) -> np.ndarray:
+    """Where z is above the threshold, ``(h, w)`` bool; for pixels of the value ``top``, where it is above its own."""
     h, w = x.shape
     level = about.mean + np.float32(threshold) * about.spread
+    if top is not None:
+        below = np.nextafter(np.float32(top), np.float32(-np.inf))
+        level = np.minimum(level, np.maximum(about.mean + np.float32(top_threshold) * about.spread, below))
     out = np.empty((h, w), bool)
     for i in range(math.ceil(h / CELL_PX)):
         rows = slice(i * CELL_PX, (i + 1) * CELL_PX)
@@ -225,6 +243,24 @@ def _frame(samples: list[Sample]) -> tuple[float, float]:
     spread = (high - low) / 2.0 or abs(middle) or 1.0
     offset = middle if abs(middle) > 30.0 * spread else 0.0
     return offset, 1.0 if 1e-6 < spread < 1e6 else spread
+
+
+def _top(samples: list[Sample], offset: float, scale: float, quantum: float) -> float | None:
+    """The value at which the data are clipped, framed; None where nothing says so.
+
+    255 in whole-number data, else the greatest value where it is much more frequent than those next below.
+    """
+    values = [x.ravel() if valid is None else x[valid] for x, valid, _ in samples]
+    most = max((float(v.max()) for v in values if v.size), default=-math.inf)
+    if not math.isfinite(most):
+        return None
+    if not (quantum and most == 255.0):
+        # the next five values below, found in the uppermost thousandth of each window
+        upper = np.concatenate([np.partition(v, -max(v.size // 1000, 1))[-max(v.size // 1000, 1):] for v in values if v.size])
+        counts = np.unique(upper, return_counts=True)[1][::-1][:6]
+        if counts[0] < _CLIPPED_PX or (counts.size > 1 and counts[0] < 4.0 * counts[1:].mean()):
+            return None
+    return float(_framed(np.float32([most]), offset, scale)[0])
 
 
 def _framed(x: np.ndarray, offset: float, scale: float) -> np.ndarray:

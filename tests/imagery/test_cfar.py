@@ -185,3 +185,47 @@ def test_thresholds_rise_as_the_rate_falls():
     found = tail.fit(np.random.default_rng(22).gamma(4.0, 0.25, 200_000), 1e-4)
     levels = [found.threshold(p) for p in (1e-2, 1e-3, 1e-4, 1e-6, 1e-9)]
     assert levels == sorted(levels) and levels[0] < levels[-1]
+
+
+# --- clipped data ---------------------------------------------------------------------------------
+
+
+def chip(seed: int, *, spikes: int, gain: float = 14.0) -> np.ndarray:
+    """A 256 px picture of 8 bits, as ship chips are: sea with single bright pixels (sidelobes), three ships, all clipped."""
+    rng = np.random.default_rng(seed)
+    a = clutter(seed, "L4", (256, 256)) * gain
+    at = rng.integers(0, 256, (2, spikes))
+    a[at[0], at[1]] += rng.pareto(1.5, spikes) * 25.0
+    for r, c in ((60, 50), (130, 150), (200, 90)):
+        a[r : r + 8, c : c + 24] = rng.uniform(150.0, 600.0, (8, 24))
+    return np.clip(np.rint(a), 0, 255).astype(np.float32)
+
+
+def test_a_threshold_above_the_scale_of_the_picture_hides_no_ship():
+    """The tail says that 1e-6 lies beyond 255, which no pixel can reach; a clipped pixel is asked what the sample shows."""
+    a = chip(41, spikes=900)
+    model = cfar.fit([Sample(a, None, EVERYTHING)], 1e-7, 1.0)
+    z = cfar.z_image(a, None, cfar.local(a, None, quantum=1.0))
+    assert model.threshold > z.max(), "so that the test shows something"
+    assert model.top == 255.0 and model.top_threshold < model.threshold
+    response = cfar.respond(a, None, model)
+    for r, c in ((60, 50), (130, 150), (200, 90)):
+        assert response.over[r : r + 8, c : c + 24].mean() > 0.5 and response.grown[r : r + 8, c : c + 24].mean() > 0.7
+    assert not (response.over & (a < 255.0)).any() and not (response.over & ~response.grown).any()
+
+
+def test_a_clipped_sea_does_not_burst_into_alarms():
+    """2 in 10,000 pixels of the sea itself are clipped: they are as frequent as they are and stand out by no more."""
+    a = np.minimum(np.rint(clutter(42, "L4", (900, 900)) * 138.0), 255.0).astype(np.float32)
+    assert 1e-4 < (a == 255.0).mean() < 1e-3
+    over = cfar.respond(a, None, cfar.fit([Sample(a, None, EVERYTHING)], 1e-6, 1.0)).over
+    assert over.mean() < 20.0 / a.size
+
+
+@pytest.mark.parametrize("kind", ["float", "whole", "few"])
+def test_data_that_are_not_clipped_have_no_top(kind):
+    a = clutter(43, "K", (300, 300))
+    a = {"float": a, "whole": np.rint(a * 30.0), "few": np.minimum(a, np.sort(a.ravel())[-5])}[kind].astype(np.float32)
+    assert cfar.fit([Sample(a, None, EVERYTHING)], 1e-4, 0.0 if kind == "float" else 1.0).top is None
+    b = np.minimum(a, np.float32(np.quantile(a, 0.998)))
+    assert cfar.fit([Sample(b, None, EVERYTHING)], 1e-4, 0.0 if kind == "float" else 1.0).top == pytest.approx(float(b.max()))
