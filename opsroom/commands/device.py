@@ -69,8 +69,10 @@ def _enrol(registers: Any, args: argparse.Namespace) -> int:
     from birddog.model import Device
     from devices import codec
 
-    if registers.directory.device(args.device) is not None:
-        raise UsageError(f"{args.device!r} is enrolled already", field="ID")
+    known = registers.directory.devices.get(args.device)
+    if known is not None:
+        why = "was retired and is never admitted again" if known.retired else "is enrolled already"
+        raise UsageError(f"{args.device!r} {why}", field="ID")
     if args.format:
         codec.load(args.format)
     if not 0.0 < args.interval < 1e9:
@@ -92,7 +94,9 @@ def _attach(registers: Any, args: argparse.Namespace) -> int:
     from birddog.model import Attachment
 
     registers.operation(args.operation)
-    device = registers.directory.device(args.device)
+    device = registers.directory.devices.get(args.device)
+    if device is not None and device.retired:
+        raise UsageError(f"{args.device!r} was retired and is never admitted again", field="ID")
     if device is None and not args.device.startswith("urn:epc:"):
         raise UsageError(f"{args.device!r} is not enrolled; birddog device enrol {args.device}", field="ID")
     since = time_ns(args.since, "--from") if args.since is not None else registers.now_ns
@@ -193,9 +197,11 @@ def _retire(registers: Any, args: argparse.Namespace) -> int:
 
     from birddog.errors import UsageError
 
-    device = registers.directory.device(args.device)
+    device = registers.directory.devices.get(args.device)
     if device is None:
         raise UsageError(f"{args.device!r} is not enrolled", field="ID")
+    if device.retired:
+        raise UsageError(f"{args.device!r} is retired already", field="ID")
     registers.enter(msgspec.structs.replace(device, retired=True))
     say(printable(f"{args.device} is retired"))
     return 0
