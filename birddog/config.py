@@ -21,6 +21,8 @@ import msgspec
 from birddog.errors import ConfigError, UsageError
 
 T = TypeVar("T", bound=msgspec.Struct)
+#: The longest text that a value may be: no path, name or topic is longer.
+MOST_TEXT = 4096
 
 
 def load(path: Path, whole: type[T]) -> T:
@@ -62,8 +64,8 @@ def loads(text: str, whole: type[T], *, file: str) -> T:
         raise ConfigError("nested too deeply", file=file) from error
     except ValueError as error:  # a number of more digits than the interpreter converts
         raise ConfigError("holds a number that is too long", file=file) from error
-    _refuse_unknown(data, whole, (), text, file)
-    _refuse_endless(data, (), text, file)
+    _refuse_unknown(data, whole, (), text, file, _sections(whole))
+    _refuse_odd(data, (), text, file)
     try:
         return msgspec.convert(data, whole)
     except msgspec.ValidationError as error:
@@ -77,12 +79,15 @@ def placed(error: UsageError, text: str, *, file: str) -> UsageError:
     Owners name what they mean as ``endpoint.port``, ``tcp 'trackers'.format`` (the row of that name) or
     ``modbus 'yard'.units unit 3.poll_s`` (the row whose ``unit`` is 3).
     """
-    found = re.match(r"(\w+)(?: '([^']*)')?(?:\.(\w+))?(?: unit (\d+))?(?:\.(\w+))?", error.field or "")
+    found = re.match(r"(\w+)(?: '([^']*)')?(?:\.(\w+))?(?: unit (-?\d+))?(?:\.(\w+))?", error.field or "")
     if error.file is not None or found is None:
         return error
     section, name, key, unit, inner = found.groups()
     path: tuple[str | int, ...] = (section,)
-    rows = tomllib.loads(text).get(section)
+    try:
+        rows = tomllib.loads(text).get(section)
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
+        return error
     if name is not None and isinstance(rows, list):
         index = next((i for i, row in enumerate(rows) if row.get("name") == name), None)
         if index is None:
@@ -92,9 +97,10 @@ def placed(error: UsageError, text: str, *, file: str) -> UsageError:
             units = [row.get("unit") for row in rows[index].get("units", ())]
             path += (key, units.index(int(unit))) if int(unit) in units else ()
             key = inner
-    if section not in tomllib.loads(text):
+        inner = None
+    if rows is None:
         return error
-    line = line_of(text, (*path, key) if key else path)
+    line = line_of(text, (*path, *(part for part in (key, inner) if part)))
     return type(error)(error.message, file=file, line=line, field=error.field)
 
 
@@ -145,9 +151,22 @@ def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
     return best
 
 
-def _refuse_unknown(data: Any, kind: Any, path: tuple[str | int, ...], text: str, file: str) -> None:
+def _sections(whole: type[msgspec.Struct]) -> dict[str, set[str]]:
+    """``[name]`` or ``[[name]]`` -> the keys of the struct that it is."""
+    found = {}
+    for field in msgspec.structs.fields(whole):
+        many = typing.get_origin(field.type) in (tuple, list)
+        struct = _struct_of(typing.get_args(field.type)[0] if many else field.type)
+        if struct is not None:
+            keys = {inner.encode_name for inner in msgspec.structs.fields(struct)}
+            found[f"[[{field.encode_name}]]" if many else f"[{field.encode_name}]"] = keys
+    return found
+
+
+def _refuse_unknown(data: Any, kind: Any, path: tuple[str | int, ...], text: str, file: str,
+                    sections: dict[str, set[str]]) -> None:
     for key, value, inner in _inside(data, kind):
-        _refuse_unknown(value, inner, (*path, key), text, file)
+        _refuse_unknown(value, inner, (*path, key), text, file, sections)
     struct = _struct_of(kind)
     if struct is None or not isinstance(data, dict):
         return
@@ -156,15 +175,21 @@ def _refuse_unknown(data: Any, kind: Any, path: tuple[str | int, ...], text: str
         here = (*path, key)
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            homes = [name for name, keys in sections.items() if key in keys]
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known))}"
+            if homes and not difflib.get_close_matches(key, known, n=1, cutoff=0.75):
+                hint = f"it belongs in {' or '.join(homes)}"
             raise ConfigError(f"no such key; {hint}", file=file, line=line_of(text, here), field=_written(here))
 
 
-def _refuse_endless(data: Any, path: tuple[str | int, ...], text: str, file: str) -> None:
-    # TOML has nan and inf; nothing that we set is either, and JSON could not say it
+def _refuse_odd(data: Any, path: tuple[str | int, ...], text: str, file: str) -> None:
+    # TOML has nan, inf and every character; nothing that we set is any of those, and JSON and file names cannot say them
     if isinstance(data, dict | list):
         for key, value in data.items() if isinstance(data, dict) else enumerate(data):
-            _refuse_endless(value, (*path, key), text, file)
+            _refuse_odd(value, (*path, key), text, file)
+    elif isinstance(data, str) and (len(data) > MOST_TEXT or not data.isprintable()):
+        raise ConfigError(f"Expected printable text of at most {MOST_TEXT} characters", file=file, line=line_of(text, path),
+                          field=_written(path))
     elif isinstance(data, float) and not math.isfinite(data) or isinstance(data, int) and not -(2**63) <= data < 2**63:
         raise ConfigError("Expected a finite number of 64 bits", file=file, line=line_of(text, path), field=_written(path))
 

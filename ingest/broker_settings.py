@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import ssl
-from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -47,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     plain: bool = False
     batch: int = 500
     keepalive_s: int = 20
-    session_s: int = 604_800
+    session_s: Annotated[int, msgspec.Meta(ge=0, le=4_294_967_295)] = 604_800
 
 
 def context_of(settings: Settings) -> ssl.SSLContext | None:
@@ -60,7 +60,7 @@ def context_of(settings: Settings) -> ssl.SSLContext | None:
         return None
     field = f"broker {settings.name!r}"
     for file in filter(None, (settings.ca, settings.cert, settings.key)):
-        if not Path(file).is_file():
+        if not os.path.isfile(file):
             raise ConfigError(f"there is no file {file}", field=field)
     try:
         context = ssl.create_default_context(cafile=settings.ca)

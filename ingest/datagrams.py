@@ -16,7 +16,7 @@ import time
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -51,8 +51,8 @@ class UdpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     format: str
     host: str = "127.0.0.1"
     device: str = ""
-    receive_buffer_bytes: int = 4_194_304
-    idle_s: float = 900.0
+    receive_buffer_bytes: Annotated[int, msgspec.Meta(ge=4096, le=2**30)] = 4_194_304
+    idle_s: Annotated[float, msgspec.Meta(gt=0.0, le=1e7)] = 900.0
 
 
 class UdpListener:

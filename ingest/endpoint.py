@@ -17,22 +17,19 @@ import resource
 import secrets
 import ssl
 from collections import OrderedDict, deque
-from typing import Annotated
-
-import msgspec
 
 from birddog.errors import UsageError
 from birddog.model import Frame
 from ingest import mqtt_packets as mqtt
 from ingest.address import is_loopback
 from ingest.certificates import ServerTls
+from ingest.endpoint_settings import Settings, check
 from ingest.intake import Intake, Result
 from ingest.mqtt_connection import FULL, Connection
 from ingest.permit import ROOT, Permit
 
 log = logging.getLogger(__name__)
 
-Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 SWEEP_S = 0.5
 #: The certificates' files are looked at every so many sweeps.
 TLS_SWEEPS = 4
@@ -41,30 +38,6 @@ READ_BYTES = 65_536
 #: How long ``stop`` waits for what was handed over to be acknowledged.
 STOP_S = 3.0
 _EPOCHS_KEPT = 20_000
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[endpoint]``: where devices connect, and what they may send.
-
-    ``port`` is plain and always on loopback; with ``cert``, ``key`` and ``ca`` (PEM files) the
-    endpoint also listens on ``host:tls_port`` with mutual TLS.  Port 0 takes a free one.
-    """
-
-    host: str = "127.0.0.1"
-    port: Port = 1883
-    plain: bool = True
-    tls_port: Port = 8883
-    cert: str = ""
-    key: str = ""
-    ca: str = ""
-    crl: str = ""
-    max_packet: Annotated[int, msgspec.Meta(ge=1024, le=16_777_216)] = 262_144
-    keepalive_max_s: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 3600
-    connect_timeout_s: Annotated[float, msgspec.Meta(gt=0.0, le=600.0)] = 10.0
-    max_connections: Annotated[int, msgspec.Meta(ge=1)] = 10_000
-    receive_maximum: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 2048
-    topic_alias_maximum: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 16
-    held_bytes: Annotated[int, msgspec.Meta(ge=65_536)] = 67_108_864
 
 
 class Endpoint:
@@ -112,21 +85,15 @@ class Endpoint:
             UsageError: a port is taken, a certificate is wrong, or the host is one that these
                 settings do not allow; one line says which.
         """
-        settings, own = self.settings, is_loopback(self.settings.host)
-        tls = bool(settings.cert or settings.key or settings.ca or settings.crl)
-        if self.exercise and not own:
-            raise UsageError(f"an exercise listens on loopback only, not on {settings.host}", field="endpoint.host")
-        if not own and not tls:
-            raise UsageError(f"beyond loopback ({settings.host}) cert, key and ca are needed", field="endpoint.host")
-        if not tls and not settings.plain:
-            raise UsageError("nothing to listen on: plain is false and there is no cert", field="endpoint.plain")
+        settings = self.settings
+        tls = check(settings, exercise=self.exercise)
         if tls:
             self._tls = ServerTls(settings.cert, settings.key, settings.ca, settings.crl, greeted=self._greeted)
         self.loop = asyncio.get_running_loop()
         _raise_file_limit(settings.max_connections)
         try:
             if settings.plain:
-                await self._listen(settings.host if own else "127.0.0.1", settings.port, None, "port")
+                await self._listen(settings.host if is_loopback(settings.host) else "127.0.0.1", settings.port, None, "port")
             if self._tls is not None:
                 await self._listen(settings.host, settings.tls_port, self._tls.context, "tls_port")
         except BaseException:

@@ -17,7 +17,7 @@ import socket
 import time
 from collections import deque
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -66,8 +66,8 @@ class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ca: str = ""
     crl: str = ""
     identity: Literal["certificate", "payload"] = "certificate"
-    idle_s: float = 900.0
-    max_connections: int = 2000
+    idle_s: Annotated[float, msgspec.Meta(gt=0.0, le=1e7)] = 900.0
+    max_connections: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 2000
 
 
 class TcpListener:

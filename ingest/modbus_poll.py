@@ -19,7 +19,7 @@ import heapq
 import logging
 import threading
 import time
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -63,9 +63,9 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One unit on the bus and how often it is asked."""
 
     unit: int
-    device: str
+    device: Annotated[str, msgspec.Meta(min_length=1)]
     registers: tuple[Register, ...]
-    poll_s: float = 10.0
+    poll_s: Annotated[float, msgspec.Meta(gt=0.0, le=86_400.0)] = 10.0
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,11 +81,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     units: tuple[Unit, ...]
     host: str = ""
     port: int | str = 502
-    baud: int = 9600
+    baud: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 9600
     parity: Literal["N", "E", "O"] = "N"
     stopbits: Literal[1, 2] = 1
-    timeout_s: float = 1.0
-    backoff_s: float = 60.0
+    timeout_s: Annotated[float, msgspec.Meta(gt=0.0, le=600.0)] = 1.0
+    backoff_s: Annotated[float, msgspec.Meta(gt=0.0, le=86_400.0)] = 60.0
 
 
 class Span(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ import termios
 import threading
 import time
 from collections import deque
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import serial
@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: str
     port: str
     format: str
-    baud: int = 9600
+    baud: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 9600
     device: str = ""
     bytesize: Literal[7, 8] = 8
     parity: Literal["N", "E", "O"] = "N"

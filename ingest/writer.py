@@ -29,7 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     url: str = "sqlite:///birddog.db"
     commit_rows: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 500
     commit_ms: Annotated[float, msgspec.Meta(ge=0.0, le=1000.0)] = 0.0
-    queue_frames: Annotated[int, msgspec.Meta(ge=1)] = 20_000
+    queue_frames: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 20_000
 
 
 class WriterThread(threading.Thread):

@@ -7,8 +7,9 @@ The only module that knows every room's settings.  ``opsroom.roles`` holds the p
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -16,11 +17,16 @@ from birddog import config
 from birddog.errors import ConfigError, UsageError
 from birddog.journal import path_of
 from imagery.settings import Settings as ImagerySettings
+from ingest import endpoint_settings
+from ingest.broker import Broker
 from ingest.broker import Settings as BrokerSettings
-from ingest.datagrams import UdpSettings
-from ingest.endpoint import Settings as EndpointSettings
-from ingest.listener import TcpSettings
+from ingest.datagrams import UdpListener, UdpSettings
+from ingest.endpoint_settings import Settings as EndpointSettings
+from ingest.intake import Intake
+from ingest.listener import TcpListener, TcpSettings
+from ingest.modbus_poll import ModbusPoll
 from ingest.modbus_poll import Settings as ModbusSettings
+from ingest.serial_port import SerialPort
 from ingest.serial_port import Settings as SerialSettings
 from ingest.writer import Settings as JournalSettings
 from opsroom.console.settings import Settings as ConsoleServer
@@ -40,7 +46,7 @@ class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """
 
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8080
     hosts: tuple[str, ...] = ()
     tls_cert: str | None = None
     tls_key: str | None = None
@@ -98,10 +104,14 @@ def plan_of(args: argparse.Namespace) -> Plan:
     if args.http_port is not None:
         changes["console"] = msgspec.structs.replace(whole.console, port=_port(args.http_port, "--http-port"))
     whole = msgspec.structs.replace(whole, **changes)
+    try:
+        path_of(whole.journal.url)
+    except UsageError as error:
+        raise UsageError(error.message, field="journal.url") from error
     if args.clock == "messages" and not args.exercise:
         raise UsageError("messages needs --exercise: a live run keeps the wall's time", field="--clock")
     if args.exercise and not is_loopback(whole.console.host):
-        raise ConfigError("an exercise listens on loopback only", file=args.config, field="console.host")
+        raise ConfigError("an exercise listens on loopback only", field="console.host")
     roles = tuple(role for role in ROLES if role in args.only) if args.only else ROLES
     if whole.imagery is None:
         if "imagery" in args.only:
@@ -110,11 +120,41 @@ def plan_of(args: argparse.Namespace) -> Plan:
     plan = Plan(config=whole, exercise=args.exercise, messages_clock=args.clock == "messages", roles=roles)
     if not plan.journal_path.parent.is_dir():
         raise UsageError(f"there is no folder {plan.journal_path.parent}", field="journal.url")
-    names = [row.name for rows in (whole.broker, whole.tcp, whole.udp, whole.serial, whole.modbus) for row in rows]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"two sources are called {name!r}", file=args.config, field="name")
+    _check(plan)
     return plan
+
+
+def _check(plan: Plan) -> None:
+    """What each process would refuse of its settings, found before any is started.
+
+    Raises:
+        UsageError, ConfigError: the field names section and key, and the row by its name.
+    """
+    whole, names = plan.config, set()
+    for section in ("broker", "tcp", "udp", "serial", "modbus"):
+        for row in getattr(whole, section):
+            if not row.name or not row.name.isprintable() or "'" in row.name:
+                raise ConfigError("wants a printable name without quotation marks", field=f"{section} {row.name!r}.name")
+            if row.name in names:
+                raise ConfigError(f"two sources are called {row.name!r}", field=f"{section} {row.name!r}.name")
+            names.add(row.name)
+    if "ingest" in plan.roles:
+        endpoint_settings.check(whole.endpoint, exercise=plan.exercise)
+        nowhere = Intake(1)
+        for tcp in whole.tcp:
+            TcpListener(tcp, nowhere, exercise=plan.exercise)
+        for udp in whole.udp:
+            UdpListener(udp, nowhere, exercise=plan.exercise)
+        for serial in whole.serial:
+            SerialPort(serial)
+        for modbus in whole.modbus:
+            ModbusPoll(modbus, exercise=plan.exercise)
+        for broker in whole.broker:
+            Broker(broker, exercise=plan.exercise)
+    if "console" in plan.roles:
+        plan.console_server().check()
+    if "imagery" in plan.roles and whole.imagery is not None and not os.path.isdir(whole.imagery.folder):
+        raise ConfigError(f"there is no folder {whole.imagery.folder}", field="imagery.folder")
 
 
 def _port(value: int, option: str) -> int:

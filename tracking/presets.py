@@ -16,8 +16,8 @@ import msgspec
 
 from birddog.errors import UsageError
 
-Positive = Annotated[float, msgspec.Meta(gt=0.0)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
+Positive = Annotated[float, msgspec.Meta(gt=0.0, le=1e9)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
 
 
 class ClassPreset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,7 +109,7 @@ class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     new_per_km2: Positive = 0.05
     trigger_per_km2: Positive = 10.0
     confirm_hits: Annotated[int, msgspec.Meta(ge=1)] = 3
-    confirm_score: float = 6.0
+    confirm_score: Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)] = 6.0
     tentative_misses: Annotated[int, msgspec.Meta(ge=1)] = 2
     confirmed_misses: Annotated[int, msgspec.Meta(ge=1)] = 5
     tentative_s: Positive = 20.0

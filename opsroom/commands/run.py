@@ -14,6 +14,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until a signal."""
+    from pathlib import Path
+
+    from birddog import config
+    from birddog.errors import UsageError
+
+    try:
+        return _run(args)
+    except UsageError as error:
+        # the owners of the sections know the key that is wrong; here is known where it stands, unless a flag has beaten it
+        flags = {"journal.url": args.journal, "endpoint.port": args.mqtt_port, "console.port": args.http_port}
+        if args.config is None or flags.get(error.field or "") is not None:
+            raise
+        raise config.placed(error, config.read(Path(args.config)), file=args.config) from error
+
+
+def _run(args: argparse.Namespace) -> int:
     import os
 
     from birddog.errors import UsageError
