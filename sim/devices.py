@@ -70,7 +70,7 @@ def tracker(d: Tracker, s: Scenario, world: World, start_ns: int, rng: random.Ra
 
 
 def gps(d: Gps, s: Scenario, world: World, start_ns: int, rng: random.Random) -> Iterator[Emission]:
-    """NMEA 0183: RMC and GGA of a whole second, just after it."""
+    """NMEA 0183: RMC, GGA and GST of a whole second, just after it."""
     first_ns = (start_ns // NS + 1) * NS  # the next whole second of UTC
     k = 0
     while True:

@@ -132,7 +132,7 @@ class Tracker(DeviceTable, kw_only=True):
 
 
 class Gps(DeviceTable, kw_only=True):
-    """``[[gps]]``: an NMEA 0183 receiver (RMC and GGA of each second) on a serial line."""
+    """``[[gps]]``: an NMEA 0183 receiver (RMC, GGA and GST of a second) on a serial line."""
 
     on: str
     sigma_m: Positive = 3.0

@@ -6,9 +6,7 @@ Each fault is one line with file, line and key.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from birddog import config
 from birddog.errors import ConfigError
@@ -38,7 +36,6 @@ class Checker:
             ConfigError
         """
         s = self._s
-        self._finite(msgspec.to_builtins(s), ())
         try:
             ns_from_text(s.scenario.start)
         except ValueError as error:
@@ -132,17 +129,6 @@ class Checker:
                 raise self._wrong(f"a second {kind} {name!r}", kind, i, key)
             seen.add(name)
         return seen
-
-    def _finite(self, value: Any, path: tuple[str | int, ...]) -> None:
-        """TOML writes nan and inf; no figure of a scenario may be one."""
-        if isinstance(value, dict):
-            for key, item in value.items():
-                self._finite(item, (*path, key))
-        elif isinstance(value, list | tuple):
-            for i, item in enumerate(value):
-                self._finite(item, (*path, i))
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise self._wrong("wants a finite number", *path)
 
     def _known(self, value: str, there: set[str], what: str, *path: str | int) -> None:
         if value not in there:

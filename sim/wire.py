@@ -31,10 +31,10 @@ def load_payload(lat_deg: float, lon_deg: float, time_ns: int, number: int) -> b
 
 
 def nmea(*, time_ns: int, m: Measured, satellites: int) -> bytes:
-    """RMC and GGA of one second."""
+    """RMC, GGA and GST (how good the fix is) of one second."""
     return codec.load("nmea").encode(
         lat_deg=m.lat_deg, lon_deg=m.lon_deg, time_ns=time_ns, speed_mps=m.speed_mps, course_deg=m.course_deg, alt_m=2.0,
-        satellites=satellites, which="RMC+GGA",
+        satellites=satellites, sigma_m=m.sigma_m, which="RMC+GGA+GST",
     )  # fmt: skip
 
 

@@ -381,6 +381,7 @@ def encode(
     alt_m: float | None = None,
     satellites: int = 9,
     hdop: float = 0.9,
+    sigma_m: float = 3.0,
     talker: str = "GP",
     valid: bool = True,
     which: str = "RMC+GGA",
@@ -389,7 +390,8 @@ def encode(
 
     Args:
         valid: False: status V and quality 0, positions empty.
-        which: ``RMC``, ``GGA`` or both joined by ``+``, in that order.
+        sigma_m: one sigma per axis, as GST says it.
+        which: ``RMC``, ``GGA``, ``GST``, or some of them joined by ``+``, in that order.
     """
     from birddog.units import iso_from_ns
 
@@ -401,6 +403,9 @@ def encode(
         if kind == "RMC":
             motion = f"{speed_mps / KNOT_MPS:.3f},{course_deg % 360.0:.2f}" if valid else ","
             body = f"{talker}RMC,{clock},{'A' if valid else 'V'},{place},{motion},{day},,,{'A' if valid else 'N'}"
+        elif kind == "GST":
+            spread = ",".join([f"{sigma_m:.2f}"] * 3 + ["0.0"] + [f"{sigma_m:.2f}"] * 2 + [f"{sigma_m * 1.6:.2f}"])
+            body = f"{talker}GST,{clock},{spread if valid else ',' * 6}"
         else:
             height = f"{alt_m:.1f},M" if valid and alt_m is not None else ",M"
             body = f"{talker}GGA,{clock},{place},{int(valid)},{satellites if valid else 0:02d},{hdop:.1f},{height},,M,,"

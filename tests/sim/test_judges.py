@@ -79,7 +79,7 @@ def is_rayleigh(off: list[float], sigma_m: float) -> None:
 def test_nmea_by_pynmeagps(run, truth):
     from pynmeagps import NMEAMessageError, NMEAParseError, NMEAReader
 
-    off, broken, fixes = [], 0, {}
+    off, told, broken, fixes, away = [], [], 0, {}, {}
     for line in (run / "out" / "nmea-launch-gps.raw").read_bytes().split(b"\r\n"):
         if not line:
             continue
@@ -92,15 +92,21 @@ def test_nmea_by_pynmeagps(run, truth):
             time_ns = ns_from_datetime(datetime.combine(said.date, said.time, tzinfo=UTC))
             assert said.status == "A"
             off.append(truth.off_m("launch-gps", time_ns, said.lat, said.lon))
-            fixes[said.time] = (said.lat, said.lon)
+            fixes[said.time], away[said.time] = (said.lat, said.lon), off[-1]
             speed, (ve, vn) = said.spd * KNOT_MPS, truth.velocity("launch-gps", time_ns)
             assert speed == pytest.approx(math.hypot(ve, vn), abs=1.0)
             course = math.degrees(math.atan2(ve, vn))
             assert abs((said.cog - course + 180) % 360 - 180) < 15
         elif said.msgID == "GGA" and said.time in fixes:
             assert (said.lat, said.lon) == fixes[said.time] and said.quality == 1
+        elif said.msgID == "GST":
+            assert said.stdLat == said.stdLong and 1.0 < said.stdLat < 9.0
+            if said.time in fixes:
+                told.append((away[said.time] / said.stdLat) ** 2)
     assert len(off) > 180 and broken <= 6  # the scenario breaks a few sentences
     is_rayleigh(off, 3.0)
+    # what the receiver says of its fixes is what they are: the sum of both axes' squares is 2 sigma² on average
+    assert len(told) > 180 and 1.6 < sum(told) / len(told) < 2.4
 
 
 def crc16_ibm(data: bytes) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import getpass
 import hashlib
+import itertools
 import json
+import math
 import os
 import shutil
 import socket
@@ -21,9 +23,10 @@ import pytest
 from birddog.errors import UsageError
 from birddog.geo import LocalFrame, distance_m
 from birddog.units import NS, ns_from_text
-from sim import emit
+from sim import devices, emit
 from sim import scenario as scenarios
 from sim.run import play
+from sim.world import stream
 
 START_NS = ns_from_text("2026-03-02T06:00:00Z")
 
@@ -150,6 +153,24 @@ def test_owntracks_bytes_agree_with_the_truth_read_as_plain_json(folder):
         outliers = [d for d in off if d > 8 * sigma_m]
         assert len(outliers) <= 3 and all(1000 < d < 2000 for d in outliers)
         assert broken <= (3 if tag == "tag-17" else 0)  # the scenario cuts one in a hundred
+
+
+def test_the_accuracy_that_a_phone_states_is_that_of_its_noise():
+    """NEES of the bare fixes, read as plain JSON: 2 is right (the tracker's cannot be better than its input)."""
+    s = scenarios.load("harbour")
+    found = []
+    for seed in (1, 2, 3):
+        world = scenarios.build(s, seed)
+        for d in s.phone:
+            for emission in itertools.islice(devices.phone(d, s, world, s.start_ns, stream(seed, "device", d.id)), 200):
+                said = json.loads(emission.payload)
+                at = world.state(d.on, said["tst"] - s.start_ns / 1e9)
+                e, n = world.frame.en(lat_deg=said["lat"], lon_deg=said["lon"])
+                off_m = math.hypot(e - at.e_m, n - at.n_m)
+                if off_m < 500.0:  # tag-17 has outliers
+                    found.append((off_m / (said["acc"] / 1.51)) ** 2)
+    assert len(found) > 1750
+    assert 1.85 < sum(found) / len(found) < 2.15
 
 
 def test_a_silent_tag_says_nothing_and_a_buffered_one_comes_late(folder):
