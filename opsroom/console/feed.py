@@ -44,9 +44,10 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Subscriber:
-    """One tab's bounded queue.  ``gone`` is set when it lagged too far: it must resume."""
+    """One tab's bounded queue.  ``gone`` is set when it lagged too far: it must resume after ``taken``."""
 
     def __init__(self, limit: int):
+        self.taken = 0
         self._frames: asyncio.Queue[Frame] = asyncio.Queue(limit)
         self.gone = asyncio.Event()
 
@@ -128,8 +129,10 @@ class Feed:
             except BirddogError as error:
                 self._ready, self._reason, frame = False, str(error), None
             except Exception as error:  # boundary: a picture that cannot be shown is said on the page; the feed goes on
-                log.exception("the picture could not be sent")
-                self._ready, self._reason, frame = False, f"cannot be shown: {type(error).__name__}: {error}", None
+                words = f"cannot be shown: {type(error).__name__}: {error}"
+                if self._ready or words != self._reason:
+                    log.exception("the picture could not be sent")
+                self._ready, self._reason, frame = False, words, None
             if frame is None and loop.time() - last_sent >= self._settings.beat_s:
                 frame = await self._beat()
             if frame is not None:

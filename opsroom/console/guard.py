@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import secrets
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 import msgspec
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opsroom.console.settings import Settings
 
+log = logging.getLogger("birddog.console")
 CSP = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "
     "style-src 'self'; font-src 'self'; manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -63,11 +65,8 @@ class Sessions:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self.name_of_token(token.strip())
-        try:
-            morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            return None
-        return self._sessions.get(morsel.value) if morsel is not None else None
+        # cookies know no ports: those of every other program on this machine come along, some of them malformed
+        return self._sessions.get(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""))
 
 
 def host_name(value: str) -> str:
@@ -92,7 +91,10 @@ def same_origin(headers: Headers) -> bool:
     origin = headers.get("origin")
     if origin is None:
         return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
     return parts.scheme in ("http", "https") and parts.netloc.lower() == headers.get("host", "").lower()
 
 
@@ -130,9 +132,22 @@ class Guard:
                     out["Cache-Control"] = "no-cache" if scope["path"].startswith("/static/") else "no-store"
             await send(message)
 
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send_with_headers(message)
+
         if refusal is None:
-            await self._app(scope, receive, send_with_headers)
-            return
+            try:
+                await self._app(scope, receive, noted)
+                return
+            except Exception:  # boundary: a fault of ours is logged here and told to nobody else
+                if started:
+                    raise
+                log.exception("%s %s could not be answered", scope["method"], scope["path"])
+            refusal = 500, "this server has a fault; its log says more"
         status, words = refusal
         body = msgspec.json.encode({"error": words})
         head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
@@ -148,6 +163,8 @@ class Guard:
         if (scope["type"] == "websocket" or method not in ("GET", "HEAD")) and not same_origin(headers):
             return 403, "this request comes from another site"
         path = scope["path"]
+        if path not in _OPEN_EXACT and headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            return 403, "this request comes from another site's page"
         if self._sessions.needed and path not in _OPEN_EXACT and not path.startswith(_OPEN_PATHS):
             name = self._sessions.who(headers)
             if name is None:

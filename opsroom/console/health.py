@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -95,11 +96,15 @@ def prometheus(rows: dict[str, dict[str, Any]], gauges: dict[str, tuple[str, flo
         labelled: name -> (help, label, {label value: value}).
     """
     lines: list[str] = []
+    taken: set[str] = set()
 
     def put(name: str, help_text: str, samples: list[tuple[str, float]]) -> None:
-        lines.append(f"# HELP {name} {help_text}")
+        while name in taken:  # two sources whose names differ in what a metric's name may not hold
+            name += "_"
+        taken.add(name)
+        lines.append(f"# HELP {name} {_escaped(help_text, quotes=False)}")
         lines.append(f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}")
-        lines.extend(f"{name}{labels} {value:.17g}" for labels, value in samples)
+        lines.extend(f"{name}{labels} {_number(value)}" for labels, value in samples)
 
     for name, (help_text, value) in gauges.items():
         put(name, help_text, [("", value)])
@@ -112,10 +117,15 @@ def prometheus(rows: dict[str, dict[str, Any]], gauges: dict[str, tuple[str, flo
     for process in sorted(rows):
         for key, value in rows[process].items():
             if key not in _RESERVED and isinstance(value, (int, float)) and not isinstance(value, bool):
-                words = f"{key} as the process {process} reports it".replace("\n", " ")
+                words = f"{key} as the process {process} reports it"
                 put(_NOT_A_NAME.sub("_", f"birddog_{process}_{key}"), words, [("", float(value))])
     return "\n".join(lines) + "\n"
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def _escaped(text: str, *, quotes: bool = True) -> str:
+    text = text.replace("\\", "\\\\").replace("\n", "\\n")
+    return text.replace('"', '\\"') if quotes else text
+
+
+def _number(value: float) -> str:
+    return f"{value:.17g}" if math.isfinite(value) else {"inf": "+Inf", "-inf": "-Inf"}.get(str(value), "NaN")

@@ -195,6 +195,8 @@ def document() -> dict[str, Any]:
                     "default": {"description": "refused, or not possible; the words say why", "content": problem},
                 },
             }
+            if answer == "image":
+                item["responses"]["204"] = {"description": "the scan made none"}
             if answer is HealthView:
                 item["responses"]["503"] = {"description": "something is wrong", "content": {media: {"schema": schema}}}
             if body is not None:

@@ -5,38 +5,36 @@ from __future__ import annotations
 import asyncio
 import csv
 import functools
-import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from birddog import model
 from birddog.errors import BirddogError
 from birddog.units import NS, iso_from_ns
 from opsroom.console import openapi, views
 from opsroom.console.answers import body_of, bool_of, float_of, int_of, json_answer
+from opsroom.console.channel import EventStream, number_of, over_websocket
 from opsroom.console.feed import Feed
 from opsroom.console.guard import COOKIE, Sessions
 from opsroom.console.health import Health, HealthView, prometheus
 from opsroom.console.settings import Settings
 from opsroom.console.source import Source
 
-log = logging.getLogger("birddog.console")
 STATIC = Path(__file__).parent / "static"
-#: A tab that cannot take one frame within this time is dropped; it resumes by itself.
-SEND_TIMEOUT_S = 20.0
-CLOSE_TIMEOUT_S = 1.0
 TRAIL_MINUTES, TRAIL_LIMIT, TRAIL_MAX = 60.0, 300, 20_000
+#: So many points /v1/trails answers with at most, shared evenly by the tracks.
+TRAILS_TOTAL = 200_000
 _MEDIA = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 _TEXT = {".mjs": "text/javascript", ".js": "text/javascript", ".css": "text/css"}
 _encode = msgspec.json.Encoder().encode
@@ -122,9 +120,10 @@ class Console:
 
         def read() -> openapi.Trails:
             points, since_ns = self.source.reader.points, self._since_ns(minutes)
+            ids = [t.track_id for _, t in self.source.reader.tracks() if t.status != "deleted"]
+            most = min(limit, max(1, TRAILS_TOTAL // max(1, len(ids))))
             return openapi.Trails([
-                openapi.Trail(t.track_id, [views.point_view(p) for p in points(t.track_id, since_ns=since_ns, limit=limit)])
-                for _, t in self.source.reader.tracks() if t.status != "deleted"
+                openapi.Trail(name, [views.point_view(p) for p in points(name, since_ns=since_ns, limit=most)]) for name in ids
             ])
 
         return json_answer(await self.source.run(read))
@@ -202,6 +201,8 @@ class Console:
         alert_id = request.path_params["alert_id"]
         body = await body_of(request, openapi.AcknowledgeBody)
         by = getattr(request.state, "who", None) or body.by.strip()[:80] or "operator"
+        if not by.isprintable():
+            raise HTTPException(422, "by: a name of printable characters, on one line")
         known = await self.source.run(lambda: any(a.alert_id == alert_id for _, a in self.source.reader.alerts()))
         if not known:
             raise HTTPException(404, f"no alert {alert_id!r}")
@@ -226,60 +227,19 @@ class Console:
     # --- live ---
 
     async def live(self, socket: WebSocket) -> None:
-        """One WebSocket a tab: snapshot (or what was missed), then frames."""
-        try:
-            since = int(socket.query_params.get("since", "0"))
-        except ValueError:
-            await socket.close(1008, "since is no number")
-            return
-        await socket.accept()
-        subscriber, first = await self.feed.subscribe(since, socket.query_params.get("epoch", ""))
-        # three things end a tab: it closes, it lags too far behind, or one frame takes too long to go out
-        ends = {asyncio.create_task(_drain(socket)), asyncio.create_task(subscriber.gone.wait())}
-        seq, frame = since, first
-        try:
-            while await _before(ends, socket.send_text(frame.text), SEND_TIMEOUT_S):
-                self.feed.frames_sent += 1
-                seq = frame.seq
-                getting = asyncio.ensure_future(subscriber.get())
-                if not await _before(ends, getting, None):
-                    break
-                frame = getting.result()
-            if subscriber.lost:
-                async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await socket.close(4408, f"too slow: resume with since={seq}")
-        except (TimeoutError, WebSocketDisconnect, RuntimeError):
-            # gone, or it does not even take the closing frame; leaving this function cuts the line
-            log.info("a tab is gone at frame %d", seq)
-        finally:
-            for task in ends:
-                task.cancel()
-            self.feed.leave(subscriber)
+        """The live channel as a WebSocket."""
+        await over_websocket(self.feed, socket)
 
-    async def stream(self, request: Request) -> Response:
+    async def stream(self, request: Request) -> EventStream:
         """The same frames as server-sent events, for curl and other programs."""
-        since = int_of(request, "since", 0)
-        last = request.headers.get("last-event-id", "")
-        epoch = request.query_params.get("epoch", "")
-        if last:
-            # ours reads EPOCH:SEQ
-            before, _, number = last.rpartition(":")
-            if number.isdigit():
-                since, epoch = int(number), before
-        subscriber, first = await self.feed.subscribe(since, epoch)
-
-        async def events() -> AsyncIterator[str]:
-            try:
-                word = await self.source.run(self.source.epoch)
-                frame = first
-                while not subscriber.lost:
-                    yield f"event: {frame.kind}\nid: {word}:{frame.seq}\ndata: {frame.text}\n\n"
-                    self.feed.frames_sent += 1
-                    frame = await subscriber.get()
-            finally:
-                self.feed.leave(subscriber)
-
-        return StreamingResponse(events(), media_type="text/event-stream")
+        since, epoch = int_of(request, "since", 0), request.query_params.get("epoch", "")
+        # ours reads EPOCH:SEQ; one that is not ours begins anew
+        before, _, number = request.headers.get("last-event-id", "").rpartition(":")
+        last = number_of(number)
+        if last is not None:
+            since, epoch = last, before
+        word = await self.source.run(self.source.epoch)
+        return EventStream(self.feed, word, *await self.feed.subscribe(since, epoch))
 
     # --- for machines ---
 
@@ -345,27 +305,6 @@ class _Static(StaticFiles):
         if kind is not None:
             response.headers["content-type"] = f"{kind}; charset=utf-8"
         return response
-
-
-async def _before(ends: set[asyncio.Task[Any]], work: Awaitable[Any], timeout_s: float | None) -> bool:
-    """Whether the work was done before anything ended the tab; what was not done is cancelled.
-
-    Raises:
-        WebSocketDisconnect: the other side went away while it was sent something.
-    """
-    task = asyncio.ensure_future(work)
-    await asyncio.wait({task, *ends}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    if not task.done():
-        task.cancel()
-        return False
-    task.result()
-    return not any(end.done() for end in ends)
-
-
-async def _drain(socket: WebSocket) -> None:
-    # a tab says nothing; reading is how its going away is noticed
-    while (await socket.receive())["type"] != "websocket.disconnect":
-        pass
 
 
 @functools.cache

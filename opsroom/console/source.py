@@ -19,6 +19,8 @@ from opsroom.picture_store import PictureReader
 T = TypeVar("T")
 #: Of a track that got more new points than this between two frames, the newest are sent; /v1/trails has all.
 NEW_POINTS = 50
+#: Of alerts that nobody waits for, flags, events and refusals a snapshot has the newest so many of each.
+KEPT = 1000
 
 
 class JournalReader(Protocol):
@@ -46,6 +48,14 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
         return not (self.tracks or self.alerts or self.flags or self.events or self.refused)
 
 
+def _newest(rows: list[tuple[int, T]], when: Callable[[T], int],
+            always: Callable[[T], bool] = lambda row: False) -> list[tuple[int, T]]:
+    if len(rows) <= KEPT:
+        return rows
+    rest = sorted((row for row in rows if not always(row[1])), key=lambda row: when(row[1]))
+    return [row for row in rows if always(row[1])] + rest[-KEPT:]
+
+
 class Source:
     """Reads the picture and the journal; safe to call from any number of requests."""
 
@@ -71,19 +81,29 @@ class Source:
     def changes(self, since: int) -> Changes:
         """What changed after revision ``since``; without the points of trails (``steps`` has those).
 
+        Everything (``since`` 0) of a long case would be more than a page can hold: it has every track, every open
+        alert, and of the rest the newest.
+
         Raises:
             BirddogError: the picture is not there (yet); the words say why.
         """
         # the cursor first: rows written meanwhile come once too often, never once too few
         seq = self.reader.cursor()
         tracks = [views.track_view(r, t) for r, t in self.reader.tracks(since) if since or t.status != "deleted"]
+        alerts, flags = self.reader.alerts(since), self.reader.flags(since)
+        events, refused = self.reader.events(since), self.reader.refused(since)
+        if not since:
+            alerts = _newest(alerts, lambda a: a.raised_ns, always=lambda a: a.open)
+            dark = _newest([row for row in flags if row[1].dark], lambda f: f.time_ns)
+            flags = dark + _newest([row for row in flags if not row[1].dark], lambda f: f.time_ns)
+            events, refused = _newest(events, lambda e: e.start_ns), _newest(refused, lambda r: r.last_ns)
         return Changes(
             seq=seq,
             tracks=tracks,
-            alerts=[views.alert_view(r, a) for r, a in self.reader.alerts(since)],
-            flags=[views.flag_view(r, f) for r, f in self.reader.flags(since)],
-            events=[views.event_view(r, e) for r, e in self.reader.events(since)],
-            refused=[views.refused_view(r, row) for r, row in self.reader.refused(since)],
+            alerts=[views.alert_view(r, a) for r, a in alerts],
+            flags=[views.flag_view(r, f) for r, f in flags],
+            events=[views.event_view(r, e) for r, e in events],
+            refused=[views.refused_view(r, row) for r, row in refused],
             points=[],
         )
 

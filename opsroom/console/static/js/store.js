@@ -2,6 +2,7 @@
 
 const KINDS = { tracks: 'track_id', alerts: 'alert_id', flags: 'flag_id', events: 'event_id', refused: 'refused_id' };
 const TRAIL_POINTS = 1000;
+const KEPT = 2000;
 
 export class Store {
   constructor() {
@@ -30,7 +31,21 @@ export class Store {
       }
     }
     for (const point of frame.points ?? []) this.point(point);
+    this.trim('alerts', (a) => a.open);
+    this.trim('flags', (f) => f.dark);
+    this.trim('events', () => false);
+    this.trim('refused', () => false);
     return changed;
+  }
+
+  /** A page that is open for weeks keeps the newest rows (of a Map: those put in last), and those that matter. */
+  trim(kind, keep) {
+    const rows = this[kind];
+    if (rows.size <= 2 * KEPT) return;
+    for (const [id, row] of rows) {
+      if (rows.size <= KEPT) return;
+      if (!keep(row)) rows.delete(id);
+    }
   }
 
   track(row) {
