@@ -7,6 +7,7 @@ names its process: one that was killed is known to be gone at once, not when its
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -37,20 +38,33 @@ class Board:
     def write(self, row: dict[str, Any]) -> None:
         """Publish the row with the present time; ``problem`` is "" or one line that says what is wrong.
 
-        Where it cannot be written (a full disk) the process goes on; the row grows old, which is seen.
+        On a full disk it is written over the row before, in the block that it has.  Where that fails too the
+        process goes on; the row grows old, which is seen.
         """
         row = {"updated_ns": time.time_ns(), "stale_after_s": STALE_AFTER_S, "problem": "", "pid": os.getpid(),
                "pid_space": _pid_space()} | row
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            self._made.write_text(json.dumps(row, allow_nan=False))
-            os.replace(self._made, self._file)
+            self._put(json.dumps(row, allow_nan=False).encode())
         except OSError as error:
             if not self._failed:
                 log.error("the status row %s cannot be written: %s", self._file, error.strerror)
             self._failed = True
         else:
             self._failed = False
+
+    def _put(self, data: bytes) -> None:
+        try:
+            self._made.write_bytes(data)
+            os.replace(self._made, self._file)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._made.unlink(missing_ok=True)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._file.exists():
+                raise
+            with self._file.open("r+b") as file:
+                file.write(data)
+                file.truncate()
 
     def remove(self) -> None:
         """The process ends as it was asked to."""

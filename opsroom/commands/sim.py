@@ -165,7 +165,7 @@ def _score(args: argparse.Namespace) -> int:
 
     from birddog.errors import UsageError
     from birddog.journal import open_reader, path_of
-    from opsroom.picture import Picture
+    from opsroom.picture import make
     from opsroom.picture_store import PictureReader, picture_path
     from sim import truth
     from sim.score import score
@@ -178,10 +178,7 @@ def _score(args: argparse.Namespace) -> int:
     path = picture_path(path_of(args.journal))
     if not path.exists():
         journal = open_reader(args.journal)
-        picture = Picture(journal, path)
-        while picture.step():
-            pass
-        picture.close()
+        make(journal, path)
         journal.close()
     store = PictureReader(path)
     confirmed: dict[str, int] = {}

@@ -8,6 +8,7 @@ import time
 
 import msgspec
 
+from birddog.errors import JournalError
 from birddog.model import Scan
 from imagery.watch import Watch
 from ingest import control
@@ -37,9 +38,10 @@ def run(plan: Plan) -> int:
             try:
                 control.ask(journal, [request])
                 return
-            except control.NoWriter:
+            except (control.NoWriter, control.NoAnswer) as error:
+                # killed, starting again, or its disk is full: it is asked again, which enters it once
                 if asked.wait(0.5):
-                    raise
+                    raise _Ending from error
 
     watch = Watch(settings, send)
     say(f"imagery: watching {settings.folder}")
@@ -52,12 +54,22 @@ def run(plan: Plan) -> int:
     threading.Thread(target=tell, name="status", daemon=True).start()
     try:
         watch.run(asked)
-    except control.NoWriter:
-        return 0
+    except _Ending:
+        pass
+    except JournalError as error:
+        # a look that the writer refuses is no reason to end the run; the next start tries it again
+        asked.set()
+        board.write({"problem": str(error)})
+        say(f"birddog imagery: {error}")
+        return 1
     finally:
         asked.set()
-        board.remove()
+    board.remove()
     return 0
+
+
+class _Ending(Exception):
+    """Told to end while a look waits for the writer: the watch sends it at the next start."""
 
 
 def _is_hex(text: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from birddog import __version__
-from birddog.errors import JournalError
+from birddog.errors import JournalError, JournalFull, JournalHeld
 from birddog.journal import Writer, open_writer
 from birddog.model import Start
 from ingest import control
@@ -46,7 +46,11 @@ async def _run(plan: Plan) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     config, path = plan.config, plan.journal_path
-    writer = await _open(plan)
+    board = Board(path, "ingest")
+    writer = await _open(plan, stop, board)
+    if writer is None:
+        return 0
+    board.write({"problem": "is starting"})
     broken: list[JournalError] = []
 
     def failed(error: JournalError) -> None:
@@ -57,7 +61,6 @@ async def _run(plan: Plan) -> int:
     clock: Clock = "messages" if plan.messages_clock else "wall"
     desk = Desk(writer, exercise=plan.exercise, refusal_key=refusal_key(path), clock=clock)
     thread = WriterThread(desk, intake, config.journal, failed)
-    board = Board(path, "ingest")
     async with contextlib.AsyncExitStack() as stack:
         thread.start()
         stack.callback(thread.join)
@@ -80,15 +83,26 @@ async def _run(plan: Plan) -> int:
     return 0
 
 
-async def _open(plan: Plan) -> Writer:
+async def _open(plan: Plan, stop: asyncio.Event, board: Board) -> Writer | None:
+    """The journal's writer, when the one before has let go of it and there is room; None when told to stop before."""
     deadline = time.monotonic() + LOCK_PATIENCE_S
-    while True:
+    full = False
+    while not stop.is_set():
         try:
             return open_writer(plan.config.journal.url, mode="exercise" if plan.exercise else "live")
-        except JournalError as error:
-            if "another process" not in str(error) or time.monotonic() > deadline:
+        except JournalHeld:
+            if time.monotonic() > deadline:
                 raise
-        await asyncio.sleep(0.1)
+        except JournalFull as error:
+            if not plan.journal_path.exists():
+                raise  # nothing of this run is there yet: whoever starts it shall know
+            if not full:
+                say(f"birddog ingest: {error}; waiting for room")
+            full = True
+            board.write({"problem": str(error)})
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 1.0 if full else 0.1)
+    return None
 
 
 def _enter_start(plan: Plan, intake: Intake) -> None:

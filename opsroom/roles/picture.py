@@ -11,14 +11,14 @@ from birddog.errors import BirddogError
 from birddog.journal import Reader, open_reader
 from opsroom.app import Plan
 from opsroom.commands.common import say
-from opsroom.picture import Picture
+from opsroom.picture import STEP_ENTRIES, Picture
 from opsroom.picture_store import PictureDamaged, PictureError, hold, picture_path, remove
 from opsroom.status import Board
 
 #: How often the journal is asked for news.
 POLL_S = 0.1
-#: So many entries behind the journal (seconds, at full load) an operator is told.
-BEHIND = 20_000
+#: So long without having reached the journal's end, an operator is told.
+BEHIND_S = 10.0
 #: A killed process lets go of its lock at once; longer than ingest waits for its own, so that ingest says what both would.
 LOCK_PATIENCE_S = 15.0
 
@@ -69,7 +69,7 @@ def _follow(journal: Reader, plan: Plan, asked: threading.Event, board: Board) -
     picture = Picture(journal, path)
     try:
         say(f"picture: {path}, at entry {picture.published}")
-        written_at = 0.0
+        written_at, level_at = 0.0, time.monotonic()
         while not asked.is_set():
             if picture.store.gone():
                 # the derived store may be deleted at any time: make it again
@@ -77,10 +77,12 @@ def _follow(journal: Reader, plan: Plan, asked: threading.Event, board: Board) -
                 picture = Picture(journal, path)
             done = picture.step()
             now = time.monotonic()
+            if done < STEP_ENTRIES and picture.cursor >= picture.published:
+                level_at = now
             if now - written_at >= 1.0 or written_at == 0.0:
                 written_at = now
                 behind = journal.last_seq() - picture.cursor
-                problem = f"the picture is {behind} entries behind the journal" if behind > BEHIND else ""
+                problem = f"the picture is {behind} entries behind the journal" if now - level_at > BEHIND_S else ""
                 board.write({"cursor": picture.cursor, "behind": behind, "problem": problem})
             if not done:
                 asked.wait(POLL_S)
