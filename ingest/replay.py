@@ -180,7 +180,7 @@ class Replay:
                 wrong = Reject("size", f"line {number}: {size} bytes; the first {MAX_FRAME} are kept")
                 yield self._wrong(line[:MAX_FRAME], wrong, f"{base}/line{number}"), None
                 continue
-            line = line.rstrip(b"\r\n")
+            line = line.rstrip(b"\r\n").removeprefix(b"\xef\xbb\xbf" if number == 1 else b"")
             if not line.strip():
                 continue
             try:
@@ -196,6 +196,8 @@ class Replay:
         if type(said) is not dict:
             raise DeviceError("format", "no JSON object")
         said = {key: value for key, value in said.items() if value is not None}
+        if type(said.get("session")) is int:
+            said["session"] = str(said["session"])
         for key in ("format", "hex", "text", "topic", "session", "device"):
             if not isinstance(said.get(key, ""), str):
                 raise DeviceError("type", f"{key} is no text")

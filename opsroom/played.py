@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from birddog.errors import BirddogError
 from birddog.journal import Reader
 from opsroom.picture import STEP_ENTRIES, Picture
 
@@ -27,6 +28,8 @@ class Player(threading.Thread):
     def __init__(self, journal: Reader, path: Path, *, speed: float, since_ns: int | None = None):
         super().__init__(name="replay", daemon=True)
         self._journal, self._path, self._speed, self._since_ns = journal, path, speed, since_ns
+        #: Why the play ended before it was told to: the journal is damaged, the disk is full.
+        self.error: BirddogError | None = None
         self._asked = threading.Event()
         self._now_ns = since_ns or 0
         self._row: dict[str, Any] = {"updated_ns": time.time_ns()}
@@ -45,7 +48,13 @@ class Player(threading.Thread):
         self.join(10.0)
 
     def run(self) -> None:
-        """The loop."""
+        """The loop; an error ends it and is kept."""
+        try:
+            self._play()
+        except BirddogError as error:
+            self.error = error
+
+    def _play(self) -> None:
         picture = Picture(self._journal, self._path)
         first = self._journal.read(0, 1)
         begin_ns = self._since_ns if self._since_ns is not None else first[0].received_ns if first else 0

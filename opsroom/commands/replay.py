@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
+import shlex
+from typing import Any
 
-from opsroom.commands.common import journal_option, say, time_ns
+from opsroom.commands.common import journal_option, name_of, say, time_ns
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,14 +31,19 @@ def run(args: argparse.Namespace) -> int:
     from birddog.errors import UsageError
 
     if not 0.0 < args.speed <= 100_000.0:
-        raise UsageError("wants a number above 0", field="--speed")
+        raise UsageError("wants a number above 0, at most 100000", field="--speed")
+    if not 0 <= args.http_port <= 65535:
+        raise UsageError("wants a port, 0 to 65535", field="--http-port")
+    if not args.files and (args.format or args.device):
+        raise UsageError("goes with FILE: a journal knows its formats and devices",
+                         field="--format" if args.format else "--device")
     if args.files:
         if not args.format and not all(name.endswith(".jsonl") for name in args.files):
             raise UsageError("wants --format NAME with FILE", field="--format")
         return _take(args)
     import asyncio
 
-    since_ns = time_ns(args.since, "--from") if args.since else None
+    since_ns = time_ns(args.since, "--from") if args.since is not None else None
     return asyncio.run(_play(args, since_ns))
 
 
@@ -43,10 +52,28 @@ def _take(args: argparse.Namespace) -> int:
 
     from opsroom.capture import take
 
+    for name in args.files:
+        _readable(name)
+    if args.device:
+        name_of(args.device, "--device")
     counts = take([Path(name) for name in args.files], args.journal, format_name=args.format or "", device=args.device)
     say(f"{counts.frames} messages, {counts.observations} observations, {sum(counts.rejects.values())} rejects "
-        f"are in {args.journal}; next: birddog replay --journal {args.journal} --speed 60")
+        f"are in {args.journal}; next: birddog replay --journal {shlex.quote(args.journal)} --speed 60")
     return 0
+
+
+def _readable(name: str) -> None:
+    # before a journal is made for nothing
+    from birddog.errors import UsageError
+
+    try:
+        if os.path.isdir(name):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not os.access(name, os.R_OK):
+            os.stat(name)
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", file=name) from error
 
 
 async def _play(args: argparse.Namespace, since_ns: int | None) -> int:
@@ -77,11 +104,24 @@ async def _play(args: argparse.Namespace, since_ns: int | None) -> int:
         reader = PictureReader(path)
         settings = Settings(port=args.http_port, exercise=journal.mode == "exercise")
         app = make_app(settings, reader, journal, lambda: {"replay": player.status()}, act, now_ns=player.now_ns)
+        watcher = asyncio.ensure_future(_stop_with(player, stop))
         try:
             await serve(app, settings, stop=stop,
                         started=lambda port: print(f"replay of {args.journal} at http://127.0.0.1:{port}/", flush=True))
         finally:
+            watcher.cancel()
             player.stop()
             reader.close()
             journal.close()
+    if player.error is not None:
+        raise player.error
     return 0
+
+
+async def _stop_with(player: Any, stop: Any) -> None:
+    """Ask for the end when the play has failed."""
+    import asyncio
+
+    while player.error is None:
+        await asyncio.sleep(0.2)
+    stop.set()

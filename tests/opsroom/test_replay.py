@@ -12,6 +12,7 @@ import pytest
 
 from birddog.journal import open_reader
 from birddog.units import NS
+from opsroom import cli
 from opsroom.capture import take
 from opsroom.picture_store import NotReady, PictureReader
 from opsroom.played import Player
@@ -79,3 +80,45 @@ def test_the_command_serves_a_console(url):
         process.terminate()
         assert process.wait(20) == 0
         process.stdout.close()
+
+
+@pytest.mark.parametrize("words,said", [
+    (["none.raw", "--format", "ais"], "none.raw: cannot be read: No such file"),
+    ([".", "--format", "ais"], ".: cannot be read: Is a directory"),
+    (["c.raw", "none.raw", "--format", "ais"], "none.raw: cannot be read"), (["c.raw"], "--format: wants --format NAME"),
+    (["c.raw", "--format", "owntracks"], "owntracks is no stream format"), (["c.raw", "--format", "nope"], "no format 'nope'"),
+    (["c.raw", "--format", "nmea", "--device", "a\nb"], "--device"), (["--format", "ais"], "--format: goes with FILE"),
+    (["--device", "x"], "--device: goes with FILE"), *((["--http-port", port], "--http-port") for port in ("-1", "65536", "x")),
+    *((["--speed", speed], "--speed") for speed in ("0", "-1", "nan", "inf", "1e999")),
+    (["--from", "", "--http-port", "0"], "--from"),
+])  # fmt: skip
+def test_what_cannot_be_replayed_makes_no_journal(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.raw").write_bytes(b"!AIVDM\r\n")
+    try:
+        status = cli.main(["replay", *words, "--journal", "sqlite:///j.db"])
+    except SystemExit as ended:
+        status = ended.code
+    error = capsys.readouterr().err
+    assert status == 2 and error.count("\n") == 1 and said in error
+    assert [path.name for path in tmp_path.iterdir()] == ["c.raw"]
+
+
+def test_a_capture_of_lines_as_other_programs_write_them(tmp_path, capsys):
+    row = {"format": "nmea", "text": "$GPRMC,094000.00,A,5156.97793,N,00408.71978,E,19.438,271.00,011125,,,A*5E", "session": 5}
+    (tmp_path / "c.jsonl").write_bytes(b"\xef\xbb\xbf" + json.dumps(row).encode() + b"\r\n\r\n")
+    assert cli.main(["replay", str(tmp_path / "c.jsonl"), "--journal", f"sqlite:///{tmp_path}/a b.db"]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith("1 messages, 1 observations, 0 rejects") and f"--journal 'sqlite:///{tmp_path}/a b.db'" in said
+
+
+def test_a_damaged_journal_ends_the_play_with_one_line(url, tmp_path):
+    import sqlite3
+
+    db = sqlite3.connect(tmp_path / "j.db")
+    db.execute("UPDATE entry SET body = x'00' WHERE seq = 40")
+    db.commit()
+    db.close()
+    words = ["replay", "--journal", url, "--speed", "10000", "--http-port", "0"]
+    done = subprocess.run([sys.executable, "-m", "opsroom.cli", *words], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "entry 40 is damaged" in done.stderr and done.stderr.count("\n") == 1, done.stderr
