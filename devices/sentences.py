@@ -18,7 +18,7 @@ import re
 
 from birddog.errors import DeviceError
 from birddog.model import Reject
-from devices.codec import Piece
+from devices import framing
 from devices.crc import xor8
 
 #: The standard says 82; proprietary sentences are longer.
@@ -31,38 +31,7 @@ _BODY = re.compile(rb"[$!][\t\r\x20-\x23\x25-\x7e]*")
 _TAG = re.compile(rb"\\[\x20-\x5b\x5d-\x7e]*")
 
 
-class Framer:
-    """One stream's framer; see ``devices.codec`` for what it promises."""
-
-    __slots__ = ("_buffer", "_offset")
-
-    def __init__(self) -> None:
-        self._buffer = b""
-        self._offset = 0
-
-    def feed(self, data: bytes) -> list[Piece]:
-        """Whole sentences and runs of rubbish that have ended."""
-        self._buffer += data
-        return self._cut(last=False)
-
-    def finish(self) -> list[Piece]:
-        """What is left when the stream ends."""
-        return self._cut(last=True)
-
-    def _cut(self, *, last: bool) -> list[Piece]:
-        buffer, at, pieces = self._buffer, 0, []
-        while at < len(buffer):
-            end, reject = _frame(buffer, at, last)
-            if end == 0:
-                break
-            pieces.append(Piece(self._offset + at, buffer[at:end], reject))
-            at = end
-        self._buffer = buffer[at:]
-        self._offset += at
-        return pieces
-
-
-def _frame(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
+def cut(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
     """(end of the piece that begins here, why it is rubbish); end 0 = more bytes must come first."""
     body = at
     if buffer[at] not in b"$!\\":
@@ -86,6 +55,13 @@ def _frame(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
     if end == len(buffer):
         return (end, None) if last else (0, None)
     return (end + 1 if buffer[end] == 0x0A else end), None
+
+
+class Framer(framing.Framer):
+    """One stream's framer; see ``devices.codec`` for what it promises."""
+
+    __slots__ = ()
+    cut = staticmethod(cut)
 
 
 def fields(data: bytes) -> tuple[str, list[str], str]:

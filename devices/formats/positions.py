@@ -25,7 +25,8 @@ from birddog.errors import DeviceError
 from birddog.geo import null_island, valid_position
 from birddog.model import Fix, Observation, Reading, Reject
 from birddog.units import KNOT_MPS, iso_from_ns, ns_from_text
-from devices.codec import Decoded, Message, Piece, rejected
+from devices import framing
+from devices.codec import Decoded, Message, rejected
 
 VERSION = 1
 STREAM = True
@@ -47,38 +48,21 @@ _NAMES = {
 _REQUIRED = ("time", "lat", "lon")
 
 
-class Framer:
+def _row(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
     """Cuts at line ends; a quoted cell may not hold one (no exporter of positions writes any)."""
+    end = buffer.find(b"\n", at, at + MAX_ROW) + 1
+    if end:
+        return end, None
+    if len(buffer) - at >= MAX_ROW:
+        return at + MAX_ROW, Reject("size", f"a row longer than {MAX_ROW} bytes")
+    return (len(buffer), None) if last else (0, None)
 
-    __slots__ = ("_buffer", "_offset")
 
-    def __init__(self) -> None:
-        self._buffer = b""
-        self._offset = 0
+class Framer(framing.Framer):
+    """One file's framer: whole rows; a row that is too long in pieces, as rubbish."""
 
-    def feed(self, data: bytes) -> list[Piece]:
-        """Whole rows; a row that is too long in pieces, as rubbish."""
-        self._buffer += data
-        pieces, at = [], 0
-        while True:
-            end = self._buffer.find(b"\n", at, at + MAX_ROW) + 1
-            if end == 0:
-                if len(self._buffer) - at < MAX_ROW:
-                    break
-                end = at + MAX_ROW
-                why = Reject("size", f"a row longer than {MAX_ROW} bytes")
-                pieces.append(Piece(self._offset + at, self._buffer[at:end], why))
-            else:
-                pieces.append(Piece(self._offset + at, self._buffer[at:end]))
-            at = end
-        self._buffer = self._buffer[at:]
-        self._offset += at
-        return pieces
-
-    def finish(self) -> list[Piece]:
-        """The last row, where the file does not end with a line end."""
-        left, self._buffer = self._buffer, b""
-        return [Piece(self._offset, left)] if left else []
+    __slots__ = ()
+    cut = staticmethod(_row)
 
 
 class Decoder:

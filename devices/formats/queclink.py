@@ -35,8 +35,9 @@ from birddog.errors import DeviceError
 from birddog.geo import null_island
 from birddog.model import Alarm, Fix, Observation, Reading, Reject
 from birddog.units import KMH_MPS, NS, iso_from_ns, ns_from_datetime
+from devices import framing
 from devices.clock import rollover
-from devices.codec import NOTHING, Decoded, Message, Piece, rejected
+from devices.codec import NOTHING, Decoded, Message, rejected
 
 VERSION = 1
 STREAM = True
@@ -57,37 +58,6 @@ _ALARMS = {
     "SOS": "sos", "JDR": "jamming", "JDS": "jamming", "BPL": "low_battery", "MPF": "tamper", "DIS": "tamper", "TOW": "towing",
     "CRA": "crash", "TEM": "temperature",
 }  # fmt: skip
-
-
-class Framer:
-    """One connection's framer; also takes a datagram or a line."""
-
-    __slots__ = ("_buffer", "_offset")
-
-    def __init__(self) -> None:
-        self._buffer = b""
-        self._offset = 0
-
-    def feed(self, data: bytes) -> list[Piece]:
-        """Whole reports, and rubbish up to the next one."""
-        self._buffer += data
-        return self._cut(last=False)
-
-    def finish(self) -> list[Piece]:
-        """What is left when the stream ends."""
-        return self._cut(last=True)
-
-    def _cut(self, *, last: bool) -> list[Piece]:
-        buffer, at, pieces = self._buffer, 0, []
-        while at < len(buffer):
-            end, reject = _frame(buffer, at, last)
-            if end == 0:
-                break
-            pieces.append(Piece(self._offset + at, buffer[at:end], reject))
-            at = end
-        self._buffer = buffer[at:]
-        self._offset += at
-        return pieces
 
 
 def _frame(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
@@ -113,6 +83,13 @@ def _frame(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
     end = min(found.start() if found else limit, limit, len(buffer))
     run = buffer[at:end]
     return end, None if not run.strip(b"\r\n\t \0") else Reject("framing", f"{len(run)} bytes that belong to no report")
+
+
+class Framer(framing.Framer):
+    """One connection's framer; also takes a datagram or a line."""
+
+    __slots__ = ()
+    cut = staticmethod(_frame)
 
 
 class Decoder:

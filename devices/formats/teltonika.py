@@ -42,8 +42,9 @@ from birddog.errors import DeviceError
 from birddog.geo import null_island
 from birddog.model import Alarm, Fix, Observation, Reading, Reject
 from birddog.units import KMH_MPS, NS
+from devices import framing
 from devices.clock import rollover
-from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, Piece, rejected
+from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, rejected
 from devices.crc import crc16_ibm
 
 VERSION = 1
@@ -78,37 +79,6 @@ _ALARMS = {236: "sos", 246: "towing", 247: "crash", 249: "jamming", 252: "tamper
 # --- cutting the stream ----------------------------------------------------------------------------------
 
 
-class Framer:
-    """One connection's framer; also takes a datagram."""
-
-    __slots__ = ("_buffer", "_offset")
-
-    def __init__(self) -> None:
-        self._buffer = b""
-        self._offset = 0
-
-    def feed(self, data: bytes) -> list[Piece]:
-        """Logins, packets and pings that are whole; rubbish up to the next of them."""
-        self._buffer += data
-        return self._cut(last=False)
-
-    def finish(self) -> list[Piece]:
-        """What is left when the stream ends."""
-        return self._cut(last=True)
-
-    def _cut(self, *, last: bool) -> list[Piece]:
-        buffer, at, pieces = self._buffer, 0, []
-        while at < len(buffer):
-            end, reject = _frame(buffer, at, last)
-            if end == 0:
-                break
-            pieces.append(Piece(self._offset + at, buffer[at:end], reject))
-            at = end
-        self._buffer = buffer[at:]
-        self._offset += at
-        return pieces
-
-
 def _frame(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
     """(end of the piece that begins here, why it is rubbish); end 0 = more bytes must come first."""
     have = len(buffer) - at
@@ -132,6 +102,13 @@ def _frame(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
             return at + 2 + head[1], None
         return (len(buffer), Reject("length", "a login cut short")) if last else (0, None)
     return _rubbish(buffer, at, last)
+
+
+class Framer(framing.Framer):
+    """One connection's framer; also takes a datagram."""
+
+    __slots__ = ()
+    cut = staticmethod(_frame)
 
 
 def _packet(buffer: bytes, at: int, end: int, last: bool) -> tuple[int, Reject | None]:

@@ -35,9 +35,9 @@ from birddog.errors import DeviceError
 from birddog.geo import A_M, B_M, E2, null_island
 from birddog.model import Alarm, Fix, Observation, Reading, Reject
 from birddog.units import NS, ns_from_datetime
-from devices import sentences
+from devices import framing, sentences
 from devices.clock import rollover
-from devices.codec import NOTHING, Decoded, Message, Piece, rejected
+from devices.codec import NOTHING, Decoded, Message, rejected
 from devices.crc import fletcher8
 
 VERSION = 1
@@ -57,37 +57,6 @@ _DAYS = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 _LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
-class Framer:
-    """One line's framer: UBX frames, NMEA lines, and rubbish up to the next of them."""
-
-    __slots__ = ("_buffer", "_offset")
-
-    def __init__(self) -> None:
-        self._buffer = b""
-        self._offset = 0
-
-    def feed(self, data: bytes) -> list[Piece]:
-        """Whole frames and lines."""
-        self._buffer += data
-        return self._cut(last=False)
-
-    def finish(self) -> list[Piece]:
-        """What is left when the stream ends."""
-        return self._cut(last=True)
-
-    def _cut(self, *, last: bool) -> list[Piece]:
-        buffer, at, pieces = self._buffer, 0, []
-        while at < len(buffer):
-            end, reject = _frame(buffer, at, last)
-            if end == 0:
-                break
-            pieces.append(Piece(self._offset + at, buffer[at:end], reject))
-            at = end
-        self._buffer = buffer[at:]
-        self._offset += at
-        return pieces
-
-
 def _frame(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
     """(end of the piece that begins here, why it is rubbish); end 0 = more bytes must come first."""
     have = len(buffer) - at
@@ -102,7 +71,7 @@ def _frame(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
         if have < 3:
             return (len(buffer), Reject("framing", "a line cut short")) if last else (0, None)
         if _START.match(buffer, at):
-            return sentences._frame(buffer, at, last)
+            return sentences.cut(buffer, at, last)
     limit = at + MAX_RUBBISH
     found = _START.search(buffer, at + 1, limit + 3)
     if found is None and not last and len(buffer) < limit + 3:
@@ -110,6 +79,13 @@ def _frame(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
     end = min(found.start() if found else limit, limit, len(buffer))
     run = buffer[at:end]
     return end, None if run.isspace() else Reject("framing", f"{len(run)} bytes that belong to no frame")
+
+
+class Framer(framing.Framer):
+    """One line's framer: UBX frames, NMEA lines, and rubbish up to the next of them."""
+
+    __slots__ = ()
+    cut = staticmethod(_frame)
 
 
 def _ubx(buffer: bytes, at: int, end: int, last: bool) -> tuple[int, Reject | None]:
