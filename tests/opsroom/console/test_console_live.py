@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket as plain_socket
+import subprocess
+import sys
 import time
 
 import httpx
@@ -320,3 +323,57 @@ def test_health_names_a_dead_live_channel(stage):
         return feed.problems()
 
     assert any("live channel has stopped" in p for p in asyncio.run(main()))
+
+
+class Console:
+    """The console as a process of its own, over a stage's stores; always on the same port."""
+
+    def __init__(self, stage, folder):
+        self.stage, self.folder = stage, folder
+        with plain_socket.create_server(("127.0.0.1", 0)) as free:
+            stage.port = free.getsockname()[1]
+        self.start()
+
+    def start(self) -> None:
+        words = ["run", "--only", "console", "--exercise", "--journal", self.stage.url, "--http-port", str(self.stage.port)]
+        self.process = subprocess.Popen([sys.executable, "-m", "opsroom.cli", *words], cwd=self.folder, stderr=subprocess.PIPE)
+        end = time.monotonic() + 60
+        while True:
+            try:
+                httpx.get(f"http://127.0.0.1:{self.stage.port}/v1/tracks").raise_for_status()
+                return
+            except httpx.HTTPError:
+                assert time.monotonic() < end and self.process.poll() is None, "the console does not come up"
+                time.sleep(0.1)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(20)
+        self.process.stderr.close()
+
+
+@pytest.mark.slow
+def test_a_killed_console_is_resumed_where_it_was(stage, makers, tmp_path):
+    console = Console(stage, tmp_path)
+    try:
+        with live(stage) as socket:
+            first = json.loads(socket.recv(timeout=20))
+            revision = stage.publish(makers["track"](2))
+            seen = frames_until(socket, lambda f: f["type"] == "update", 20)[-1]
+            assert seen["seq"] == revision
+            console.kill()
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    socket.recv(timeout=20)
+        missed = stage.publish(makers["track"](3), makers["track"](1, status="silent"))
+        console.start()
+        with live(stage, f"?since={seen['seq']}&epoch={first['epoch']}") as socket:
+            frame = json.loads(socket.recv(timeout=20))
+            assert (frame["type"], frame["seq"], frame["epoch"]) == ("update", missed, first["epoch"])
+            assert {t["track_id"]: t["status"] for t in frame["tracks"]} == {"T3": "confirmed", "T1": "silent"}
+            assert frame["alerts"] == frame["flags"] == frame["events"] == []
+        last = {"Last-Event-ID": f"{first['epoch']}:{seen['seq']}"}
+        with httpx.stream("GET", f"http://127.0.0.1:{stage.port}/v1/stream", headers=last, timeout=20) as stream:
+            assert next(stream.iter_lines()) == "event: update"
+    finally:
+        console.kill()
