@@ -346,7 +346,7 @@ class Endpoint:
         log.info("%s: certificates read again; %d are revoked", self.name, len(tls.revoked))
         for connection in list(self._connections):
             if connection.tls and self.revoked(connection.serial):
-                log.warning("%s: the certificate of %s was revoked", self.name, connection.certificate)
+                log.warning("%s: the certificate of %r was revoked", self.name, connection.certificate)
                 self.refused_total += 1
                 connection.close(mqtt.NOT_AUTHORIZED)
 

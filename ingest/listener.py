@@ -180,9 +180,9 @@ class TcpListener:
         log.info("%s: certificates read again; %d are revoked", self.name, len(self._tls.revoked))
         for connection in list(self.connections):
             if connection.serial in self._tls.revoked:
-                log.warning("%s: the certificate of %s was revoked", self.name, connection.subject)
+                log.warning("%s: the certificate of %r was revoked", self.name, connection.subject)
                 self.counts["refused"] += 1
-                self.last_error = f"the certificate of {connection.subject} was revoked"
+                self.last_error = f"the certificate of {connection.subject!r} was revoked"
                 connection.end()
 
 
