@@ -25,7 +25,7 @@ MOST_SIGHTINGS = 2000
 MOST_THUMBNAILS = 200
 #: Points on each edge of the footprint: an edge straight in the scene is bent in longitude and latitude.
 _EDGE_POINTS = 4
-_STAMP = re.compile(r"(?<!\d)(\d{4})-?(\d\d)-?(\d\d)T(\d\d)[:-]?(\d\d)[:-]?(\d\d)(Z?)(?![\d:])")
+_STAMP = re.compile(r"(?<!\d)(\d{4})-?(\d\d)-?(\d\d)T(\d\d)[:-]?(\d\d)[:-]?(\d\d)(?:[.,]\d{1,9})?(Z?)(?![\d:])")
 _SENTINEL = re.compile(r"^S[123][A-D]_", re.IGNORECASE)
 
 
@@ -147,6 +147,8 @@ def clutter_per_km2(result: ScanResult) -> float:
 
 def _datetime(parts: tuple[str, ...]) -> datetime | None:
     try:
-        return datetime(*(int(p) for p in parts), tzinfo=UTC)  # type: ignore[arg-type, misc]
+        stamp = datetime(*(int(p) for p in parts), tzinfo=UTC)  # type: ignore[arg-type, misc]
     except ValueError:
         return None
+    # nothing looked down before, and what is later does not go into the journal's 64 bits
+    return stamp if 1957 <= stamp.year <= 2200 else None

@@ -32,7 +32,9 @@ class RasterOut:
     """
 
     def __init__(self, path: str | Path, scene: Scene, *, dtype: str, nodata: float, tile: tuple[int, int]):
-        self.path = Path(path)
+        self.path = Path(path).resolve()
+        if self.path.exists() and not self.path.is_file():
+            raise UsageError("is no regular file", file=str(path))
         self._lock = threading.Lock()
         self._made = self.path.with_name(f".{self.path.name}.{secrets.token_hex(6)}.tmp")
         side = math.gcd(*tile, 256)
@@ -93,11 +95,18 @@ def into_place(made: Path, path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text beside, sync it, and give it its name.
+    """Write UTF-8 text beside, sync it, and give it its name; straight into what is no regular file (a pipe, /dev/stdout).
 
     Raises:
         UsageError: it cannot be written.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"cannot be written: {error.strerror}", file=str(path)) from error
+        return
+    path = path.resolve()  # of a link, the file that it leads to
     made = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         try:

@@ -9,6 +9,7 @@ evidence.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import sqlite3
@@ -30,6 +31,11 @@ LEDGER_NAME = ".birddog-imagery.db"
 #: A scene whose scan was begun this often and never ended (it kills the process) is refused.
 MOST_ATTEMPTS = 25
 
+#: What is wrong with the machine and not with the file: it is tried again, after so many steps at most.
+_PASSING = frozenset({errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT, errno.EAGAIN,
+                      errno.EBUSY, errno.ENOTCONN, errno.EHOSTDOWN})
+LONGEST_REST = 64
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS scene (
     sha256 TEXT NOT NULL, params TEXT NOT NULL, scan_id TEXT NOT NULL, name TEXT NOT NULL,
@@ -43,6 +49,10 @@ CREATE TABLE IF NOT EXISTS file (
 ) WITHOUT ROWID;
 PRAGMA user_version = 1;
 """
+
+
+class _Later(Exception):
+    """This file cannot be dealt with now, through no fault of its own."""
 
 
 class Watch:
@@ -59,8 +69,12 @@ class Watch:
         _check(settings)
         self.settings, self._send = settings, send
         self.folder = Path(settings.folder)
-        if not self.folder.is_dir():
-            raise ConfigError(f"there is no folder {settings.folder}", field="imagery.folder")
+        try:
+            os.scandir(self.folder).close()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ConfigError(f"there is no folder {settings.folder}", field="imagery.folder") from error
+        except OSError as error:
+            raise ConfigError(f"{settings.folder} cannot be read: {error.strerror}", field="imagery.folder") from error
         kernel = contract.find(settings.detector)
         pfa = kernel.PFA if settings.pfa is None else settings.pfa
         said = (params_hash(settings.detector, pfa), settings.sensor, settings.pd, settings.geolocation_sigma_m)
@@ -70,14 +84,19 @@ class Watch:
         self._problem = ""
         self._waiting = 0
         self._now = ""
+        self._rests: dict[str, tuple[int, int]] = {}
+        self._last_refused = ""
         self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close the ledger."""
         self._ledger.close()
 
-    def step(self) -> int:
+    def step(self, stop: threading.Event | None = None) -> int:
         """One look into the folder: scans what is new and has come to rest; returns how many looks were sent.
+
+        Args:
+            stop: between two files it is asked whether to go on.
 
         Raises:
             whatever ``send`` raises: that look is sent again by a later step.
@@ -88,16 +107,26 @@ class Watch:
         except OSError as error:
             self._problem = f"{self.folder} cannot be read: {error.strerror}"
             return 0
-        self._problem = ""
+        self._problem, self._waiting = "", len(found)
+        self._rests = {name: rest for name, rest in self._rests.items() if name in found}
         for name in sorted(found):
-            if self._seen_before.get(name) != found[name]:
+            if stop is not None and stop.is_set():
+                return sent
+            if self._seen_before.get(name) != found[name] or self._resting(name):
                 waiting += 1
                 continue
             try:
                 sent += self._take(name, found[name])
+                self._rests.pop(name, None)
             except SceneChanged:
                 found.pop(name)
                 waiting += 1
+            except _Later as error:
+                steps = min(2 * self._rests.get(name, (0, 0))[1] + 1, LONGEST_REST)
+                self._rests[name] = steps, steps
+                self._problem = f"{error}; tried again"
+                waiting += 1
+            self._waiting -= 1
         self._seen_before, self._waiting = found, waiting
         return sent
 
@@ -105,26 +134,24 @@ class Watch:
         """Step until told to stop."""
         try:
             while not stop.is_set():
-                self.step()
+                self.step(stop)
                 stop.wait(self.settings.poll_s)
         finally:
             self.close()
 
     def status(self) -> dict[str, Any]:
         """For the health page; from any thread."""
-        counts: dict[str, int] = {}
-        last = None
-        with self._lock:
-            try:
-                rows = self._ledger.execute("SELECT state, count(*) FROM scene WHERE params = ? GROUP BY state", (self.params,))
-                counts = dict(rows.fetchall())
-                last = self._ledger.execute(
-                    "SELECT name, reason FROM scene WHERE params = ? AND state = 'refused' ORDER BY name DESC LIMIT 1",
-                    (self.params,)).fetchone()
-            except sqlite3.ProgrammingError:
-                pass  # closed: the process is ending
-        return {"sent": counts.get("sent", 0), "refused": counts.get("refused", 0), "waiting": self._waiting,
-                "scanning": self._now, "problem": self._problem, "last_refused": f"{last[0]}: {last[1]}" if last else ""}
+        sent, refused = 0, []
+        try:
+            with self._lock:
+                sent = self._ledger.execute("SELECT count(*) FROM scene WHERE params = ? AND state = 'sent'",
+                                            (self.params,)).fetchone()[0]
+            refused = self.refused()
+        except sqlite3.ProgrammingError:
+            pass  # closed: the process is ending
+        last = self._last_refused or (f"{refused[-1][0]}: {refused[-1][1]}" if refused else "")
+        return {"sent": sent, "refused": len(refused), "waiting": self._waiting, "scanning": self._now,
+                "problem": self._problem, "last_refused": last}
 
     def refused(self) -> list[tuple[str, str]]:
         """(name, reason) of every file that is no scene, in order of name."""
@@ -150,10 +177,20 @@ class Watch:
                     s = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
+                stamp = f"{s.st_size}:{s.st_mtime_ns}:{s.st_ctime_ns}"
                 name = entry.name.encode("utf-8", "backslashreplace").decode()
                 if name == entry.name:
-                    out.append((name, f"{s.st_size}:{s.st_mtime_ns}:{s.st_ctime_ns}"))
+                    out.append((name, stamp))
+                elif not self._known(name, stamp):
+                    self._settle(name, stamp, "its name is no UTF-8; rename it")
         return out
+
+    def _resting(self, name: str) -> bool:
+        """Whether a file that could not be dealt with shall wait for another step."""
+        left, steps = self._rests.get(name, (0, 0))
+        if left:
+            self._rests[name] = left - 1, steps
+        return left > 0
 
     def _known(self, name: str, stamp: str) -> bool:
         return self._one("SELECT 1 FROM file WHERE name = ? AND params = ? AND stamp = ?", name, self.params, stamp) is not None
@@ -166,6 +203,8 @@ class Watch:
         except SceneChanged:
             raise
         except SceneError as error:
+            if _passing(error):
+                raise _Later(str(error)) from error
             if path.exists():
                 self._settle(name, stamp, str(error))
             return 0
@@ -190,26 +229,36 @@ class Watch:
                 raise SceneChanged("is another file than a moment ago", file=str(path))
             seen = look(result, scan_id=scan_id, sensor=s.sensor, pd=s.pd, geolocation_sigma_m=s.geolocation_sigma_m)
         except SceneChanged:
+            self._ended(digest)
             raise
         except SceneError as error:
+            if _passing(error) or not _still(path, digest):
+                self._ended(digest)
+                raise _Later(str(error)) from error
             self._refuse(digest, str(error))
+            self._last_refused = f"{name}: {error}"
             self._settle(name, stamp)
             return 0
         finally:
             self._now = ""
-        # it ended, so it is no file that kills: what follows may be tried for ever
-        self._do("UPDATE scene SET attempts = 0 WHERE sha256 = ? AND params = ?", digest, self.params)
+        self._ended(digest)
         self._send(seen)
         self._do("UPDATE scene SET state = 'sent', flags = ? WHERE sha256 = ? AND params = ?",
                  len(seen.flags), digest, self.params)
         self._settle(name, stamp)
         return 1
 
+    def _ended(self, digest: str) -> None:
+        """It is no file that kills: what follows may be tried for ever."""
+        self._do("UPDATE scene SET attempts = 0 WHERE sha256 = ? AND params = ?", digest, self.params)
+
     def _refuse(self, digest: str, reason: str) -> None:
         self._do("UPDATE scene SET state = 'refused', reason = ? WHERE sha256 = ? AND params = ?", reason, digest, self.params)
 
     def _settle(self, name: str, stamp: str, reason: str = "") -> None:
         """This file needs no second look while it stays as it is."""
+        if reason:
+            self._last_refused = f"{name}: {reason}"
         self._do("INSERT INTO file (name, params, stamp, reason) VALUES (?, ?, ?, ?) "
                  "ON CONFLICT (name, params) DO UPDATE SET stamp = excluded.stamp, reason = excluded.reason",
                  name, self.params, stamp, reason)
@@ -221,6 +270,23 @@ class Watch:
     def _do(self, sql: str, *values: Any) -> None:
         with self._lock, self._ledger:
             self._ledger.execute(sql, values)
+
+
+def _passing(error: BaseException | None) -> bool:
+    """Whether the machine is at fault (no memory, no descriptor, a disk or share that does not answer)."""
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _PASSING):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _still(path: Path, digest: str) -> bool:
+    """Whether a file that GDAL could not read can be read to its end, as it was: then it is damaged, and not its disk."""
+    try:
+        return sha256_of(path) == digest
+    except SceneError:
+        return False
 
 
 def _check(s: Settings) -> None:

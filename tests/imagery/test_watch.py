@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -254,3 +255,131 @@ def test_killed_at_any_moment_every_scene_gives_one_look(tmp_path):
     watch.step(), watch.step()
     watch.close()
     assert {s.scan_id for s in fresh} == {scan_id for scan_id, _, _ in looks}
+
+
+# --- what is no fault of the file -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", ["EIO", "EMFILE", "ESTALE"])
+def test_a_disk_that_does_not_answer_is_asked_again_and_the_scene_is_not_refused(tmp_path, monkeypatch, number):
+    import errno
+
+    import imagery.watch as module
+    from imagery.scene import SceneError
+
+    write_scene(tmp_path / "a.tif")
+    write_scene(tmp_path / "b.tif", seed=2)
+    got: list[Scan] = []
+    real, left = module.sha256_of, [3]
+
+    def flaky(path):
+        if path.name == "a.tif" and left[0]:
+            left[0] -= 1
+            raise SceneError("cannot be read: broken", file=str(path)) from OSError(getattr(errno, number), "broken")
+        return real(path)
+
+    monkeypatch.setattr(module, "sha256_of", flaky)
+    watch = Watch(settings(tmp_path), got.append)
+    watch.step()
+    assert watch.step() == 1 and watch.refused() == [], "the other one is done"
+    assert "a.tif" in watch.status()["problem"] and "tried again" in watch.status()["problem"]
+    for _ in range(20):
+        watch.step()
+    assert len(got) == 2 and watch.refused() == [] and watch.status()["problem"] == ""
+    watch.close()
+
+
+def test_a_read_error_of_the_disk_while_it_is_scanned_is_no_damage(tmp_path, monkeypatch):
+    import errno
+
+    import imagery.watch as module
+    from imagery.scene import SceneError
+
+    write_scene(tmp_path / "a.tif")
+    real_hash, real_scan, broken = module.sha256_of, module.scan, [False]
+
+    def scan(path, **how):
+        if not broken[0] and len(calls) < 30:
+            calls.append(1)
+            broken[0] = True
+            raise SceneError("cannot be read: IReadBlock failed", file=str(path))
+        return real_scan(path, **how)
+
+    def sha(path):
+        if broken[0]:
+            broken[0] = False
+            raise SceneError("cannot be read", file=str(path)) from OSError(errno.EIO, "broken")
+        return real_hash(path)
+
+    calls: list[int] = []
+    monkeypatch.setattr(module, "scan", scan)
+    monkeypatch.setattr(module, "sha256_of", sha)
+    monkeypatch.setattr(module, "LONGEST_REST", 0)
+    got: list[Scan] = []
+    watch = Watch(settings(tmp_path), got.append)
+    for _ in range(40):
+        watch.step()
+    assert len(calls) == 30 and len(got) == 1 and watch.refused() == [], "30 failures are more than a killing file is allowed"
+    watch.close()
+
+
+def test_an_unreadable_file_and_a_name_that_is_no_text_are_told():
+    """As another user than root, whom no mode stops."""
+    program = ("import json, os, sys; from imagery.watch import Settings, Watch\n"
+               "import rasterio, dask, scipy.optimize, scipy.ndimage, PIL.Image; PIL.Image.init()\n"
+               "from birddog.errors import ConfigError\n"
+               "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
+               "got = []; w = Watch(Settings(folder=sys.argv[1], ledger=':memory:'), got.append)\n"
+               "w.step(); w.step(); w.step()\n"
+               "try: Watch(Settings(folder=sys.argv[1] + '/shut', ledger=':memory:'), got.append)\n"
+               "except ConfigError as error: said = str(error)\n"
+               "print(json.dumps([len(got), w.refused(), w.status(), said]))")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.chmod(folder, 0o755)
+        write_scene(folder / "good.tif")
+        write_scene(folder / "closed.tif", seed=2)
+        os.chmod(folder / "closed.tif", 0)
+        os.link(folder / "good.tif", os.fsencode(folder) + b"/bad\xff.tif")
+        (folder / "loop.tif").symlink_to("loop.tif")
+        os.mkfifo(folder / "pipe.tif")
+        (folder / "shut").mkdir(mode=0)
+        done = subprocess.run([sys.executable, "-c", program, name], capture_output=True, text=True, timeout=120, check=False,
+                              env=os.environ | {"PYTHONPATH": str(REPO)})
+    assert done.returncode == 0, done.stderr
+    sent, refused, status, said = json.loads(done.stdout)
+    assert sent == 1 and status["refused"] == 2 and status["waiting"] == 0
+    assert "UTF-8" in dict(refused)["bad\\udcff.tif"] and "Permission denied" in dict(refused)["closed.tif"]
+    assert "imagery.folder" in said and "cannot be read" in said
+
+
+def test_told_to_stop_it_stops_between_two_files(tmp_path):
+    import threading
+
+    for k in range(5):
+        write_scene(tmp_path / f"{k}.tif", seed=k)
+    stop, got = threading.Event(), []
+
+    def send(scan: Scan) -> None:
+        got.append(scan)
+        stop.set()
+
+    watch = Watch(settings(tmp_path), send)
+    watch.step(stop)
+    watch.step(stop)
+    assert len(got) == 1
+    again: list[Scan] = []
+    watch.close()
+    watch = Watch(settings(tmp_path), again.append)
+    watch.step(), watch.step()
+    assert len(again) == 4 and not {s.scan_id for s in got} & {s.scan_id for s in again}
+    watch.close()
+
+
+@pytest.mark.parametrize("name, year", [("a_99991231T235959Z.tif", None), ("a_00010101T000000Z.tif", None),
+                                        ("a_20261124T101500.25Z.tif", 2026), ("a_20261124T101500+0200.tif", None)])
+def test_a_time_that_cannot_be_is_none(tmp_path, name, year):
+    (tmp_path / name).write_bytes(b"")
+    os.utime(tmp_path / name, ns=(5, 5))
+    got, source = scene_time(str(tmp_path / name), "9999:12:31 23:59:59")
+    assert (source == "device") == (year is not None) and (year is not None or got == 5)
