@@ -36,9 +36,12 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         per_s: acknowledged messages a second.
         p50_ms, p99_ms: from sending to the PUBACK.
         lost_connections: clients whose connection ended early.
+        asked: messages that the asked rate wanted sent; what ``sent`` falls short of it found every device with
+            ``IN_FLIGHT`` under way, and its waiting is in no latency.  0: no rate was asked.
     """
 
     devices: int
+    asked: int
     sent: int
     acknowledged: int
     seconds: float
@@ -186,7 +189,7 @@ async def _run(target: Target, devices: int, rate: float, seconds: float, start_
     took = max(last[0] - begun, 1e-9) if waits else time.monotonic() - begun
     waits.sort()
     return Loaded(
-        devices=devices, sent=sent, acknowledged=len(waits), seconds=took, per_s=len(waits) / took, lost_connections=lost,
+        devices=devices, asked=int(rate * seconds), sent=sent, acknowledged=len(waits), seconds=took, per_s=len(waits) / took, lost_connections=lost,
         p50_ms=1000 * waits[len(waits) // 2] if waits else None,
         p99_ms=1000 * waits[min(int(len(waits) * 0.99), len(waits) - 1)] if waits else None,
     )  # fmt: skip

@@ -153,6 +153,9 @@ def _load(args: argparse.Namespace) -> int:
         print(f"{found.per_s:.0f} messages/s acknowledged: {found.acknowledged} of {found.sent} from {found.devices} devices "
               f"in {found.seconds:.1f} s"
               + (f", PUBACK after {found.p50_ms:.1f} ms (p50), {found.p99_ms:.1f} ms (p99)" if found.acknowledged else ""))
+    if found.sent < 0.99 * found.asked:
+        say(f"the asked rate was not reached: {found.asked - found.sent} of {found.asked} messages were never sent, "
+            "and their waiting is in none of these times")
     if found.lost_connections:
         say(f"{found.lost_connections} connections were lost")
     return 0 if found.acknowledged == found.sent and not found.lost_connections else 1

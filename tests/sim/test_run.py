@@ -336,6 +336,13 @@ def test_load_counts_what_the_broker_acknowledged():
     assert ran.stdout.count("\n") == 1
 
 
+def test_load_says_what_it_could_not_send():
+    """A rate that the other side does not take is no rate that it took."""
+    with mosquitto() as port:
+        done = birddog("sim", "load", "--devices", "2", "--rate", "400000", "--for", "1", "--to", f"mqtt://127.0.0.1:{port}")
+    assert "the asked rate was not reached: " in done.stderr and "of 400000 messages were never sent" in done.stderr
+
+
 def test_load_against_nobody_is_one_line():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
