@@ -189,7 +189,8 @@ async def _run(target: Target, devices: int, rate: float, seconds: float, start_
     took = max(last[0] - begun, 1e-9) if waits else time.monotonic() - begun
     waits.sort()
     return Loaded(
-        devices=devices, asked=int(rate * seconds), sent=sent, acknowledged=len(waits), seconds=took, per_s=len(waits) / took, lost_connections=lost,
+        devices=devices, asked=int(rate * seconds), sent=sent, acknowledged=len(waits), seconds=took, per_s=len(waits) / took,
+        lost_connections=lost,
         p50_ms=1000 * waits[len(waits) // 2] if waits else None,
         p99_ms=1000 * waits[min(int(len(waits) * 0.99), len(waits) - 1)] if waits else None,
     )  # fmt: skip
