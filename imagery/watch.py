@@ -101,6 +101,14 @@ class Watch:
         Raises:
             whatever ``send`` raises: that look is sent again by a later step.
         """
+        try:
+            return self._step(stop)
+        except sqlite3.OperationalError as error:
+            # a full disk, mostly: nothing is lost, for what the ledger does not know is done again as the same look
+            self._problem = f"the ledger cannot be used: {error}"
+            return 0
+
+    def _step(self, stop: threading.Event | None) -> int:
         sent, waiting = 0, 0
         try:
             found = {name: stamp for name, stamp in self._files() if not self._known(name, stamp)}
@@ -149,6 +157,8 @@ class Watch:
             refused = self.refused()
         except sqlite3.ProgrammingError:
             pass  # closed: the process is ending
+        except sqlite3.Error as error:
+            self._problem = f"the ledger cannot be used: {error}"
         last = self._last_refused or (f"{refused[-1][0]}: {refused[-1][1]}" if refused else "")
         return {"sent": sent, "refused": len(refused), "waiting": self._waiting, "scanning": self._now,
                 "problem": self._problem, "last_refused": last}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
 
 import msgspec
 
-from birddog.errors import JournalError
+from birddog.errors import ConfigError, JournalError
 from birddog.model import Scan
 from imagery.watch import Watch
 from ingest import control
@@ -43,7 +44,18 @@ def run(plan: Plan) -> int:
                 if asked.wait(0.5):
                     raise _Ending from error
 
-    watch = Watch(settings, send)
+    while True:
+        try:
+            watch = Watch(settings, send)
+            break
+        except ConfigError as error:
+            # at the first start it is a mistake of whoever wrote it; later, a share that is away for a while: the rest goes on
+            if error.field != "imagery.folder" or not os.path.exists(settings.ledger or ""):
+                raise
+            board.write({"problem": str(error)})
+            if asked.wait(2.0):
+                board.remove()
+                return 0
     say(f"imagery: watching {settings.folder}")
 
     def tell() -> None:

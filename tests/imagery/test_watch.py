@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -383,3 +384,58 @@ def test_a_time_that_cannot_be_is_none(tmp_path, name, year):
     os.utime(tmp_path / name, ns=(5, 5))
     got, source = scene_time(str(tmp_path / name), "9999:12:31 23:59:59")
     assert (source == "device") == (year is not None) and (year is not None or got == 5)
+
+
+def test_a_full_disk_under_the_ledger_is_said_and_costs_nothing(tmp_path, monkeypatch):
+    write_scene(tmp_path / "a.tif")
+    got: list[Scan] = []
+    watch = Watch(settings(tmp_path), got.append)
+    real, full = watch._do, [True]
+
+    def do(sql: str, *values) -> None:
+        if full[0] and "'sent'" in sql:
+            raise sqlite3.OperationalError("database or disk is full")
+        real(sql, *values)
+
+    monkeypatch.setattr(watch, "_do", do)
+    watch.step(), watch.step(), watch.step()
+    assert "disk is full" in watch.status()["problem"] and watch.status()["sent"] == 0
+    full[0] = False
+    watch.step(), watch.step()
+    assert watch.status()["sent"] == 1 and watch.status()["problem"] == ""
+    assert len(got) >= 2 and len({s.scan_id for s in got}) == 1 and got[0] == got[-1]
+    watch.close()
+
+
+def test_a_folder_that_is_away_does_not_end_the_run(tmp_path):
+    """At the first start a missing folder is a mistake; where looks were sent before, it is waited for and said."""
+    journal = tmp_path / "j.db"
+    program = ("import sys; from types import SimpleNamespace; from pathlib import Path; from opsroom.roles import imagery\n"
+               "from imagery.settings import Settings\n"
+               "config = SimpleNamespace(imagery=Settings(folder=sys.argv[2]))\n"
+               "sys.exit(imagery.run(SimpleNamespace(journal_path=Path(sys.argv[1]), config=config)))")
+    how = {"env": os.environ | {"PYTHONPATH": str(REPO)}, "text": True}
+    call = [sys.executable, "-c", program, str(journal), str(tmp_path / "share")]
+    first = subprocess.run(call, capture_output=True, timeout=60, check=False, **how)
+    assert first.returncode != 0 and "ConfigError: imagery.folder: there is no folder" in first.stderr
+    (tmp_path / "j.db.imagery").touch()
+    child = subprocess.Popen(call, stderr=subprocess.PIPE, **how)
+    row = tmp_path / "j.db.status" / "imagery.json"
+
+    def until(word: str) -> None:
+        deadline = time.monotonic() + 60.0
+        while not (row.exists() and word in row.read_text()):
+            assert child.poll() is None, child.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    try:
+        until("no folder")
+        (tmp_path / "share").mkdir()
+        until('"waiting": 0')
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(30) == 0
+    finally:
+        child.kill()
+        child.wait()
+        child.stderr.close()
