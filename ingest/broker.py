@@ -27,7 +27,6 @@ from typing import Any
 
 from birddog.config import read_secret
 from birddog.model import Frame, Reject
-from devices.codec import MAX_FRAME
 from ingest.address import check_call
 from ingest.broker_settings import Settings, Topic, check, context_of
 from ingest.intake import Intake, Result
@@ -42,6 +41,8 @@ CONNECT_S = 10.0
 LASTING_S = 5.0
 #: How long ``stop`` waits for what was received to be on disk and acknowledged.
 STOP_PATIENCE_S = 2.0
+#: A longer message is a reject; as large as the endpoint takes (a format may take less).
+MOST_PAYLOAD = 262_144
 #: Topics whose decoder's state is kept; the one heard longest ago goes first.
 TOPICS_KEPT = 10_000
 
@@ -328,9 +329,9 @@ class _Line:
         payload = message.payload
         if not format:
             reject = reject or Reject("format", "no filter of ours fits this topic")
-        elif len(payload) > MAX_FRAME:
-            reject = Reject("size", f"{len(payload)} bytes; the first {MAX_FRAME} are kept")
-            payload = payload[:MAX_FRAME]
+        elif len(payload) > MOST_PAYLOAD:
+            reject = Reject("size", f"{len(payload)} bytes; the first {MOST_PAYLOAD} are kept")
+            payload = payload[:MOST_PAYLOAD]
         mid = message.mid if message.qos else 0
         if mid:
             self._order.append(mid)

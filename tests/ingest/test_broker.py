@@ -158,6 +158,18 @@ def test_two_programs_with_one_client_id_are_told_so_and_do_not_race(mosquitto, 
         assert one.status()["connects"] + two.status()["connects"] - before <= 12
 
 
+def test_a_long_message_is_taken_and_a_longer_one_is_a_reject_with_its_head(mosquitto, desk):
+    """As large as the endpoint takes: a reader's batch of many tags has more than 64 KiB."""
+    sizes = (70_000, broker.MOST_PAYLOAD, broker.MOST_PAYLOAD + 1)
+    with running(client(mosquitto.port), desk.intake) as source:
+        desk.until(lambda: source.subscribed)
+        mosquitto.publish([("dots/1", b"x" * size) for size in sizes])
+        desk.until(lambda: source.status()["acknowledged"] == 3)
+    got = sorted(desk.frames, key=lambda f: (f.reject is not None, len(f.payload)))
+    assert [len(f.payload) for f in got] == [70_000, broker.MOST_PAYLOAD, broker.MOST_PAYLOAD]
+    assert [f.reject and f.reject.reason for f in got] == [None, None, "size"]
+
+
 def test_results_in_any_order_are_acknowledged_in_the_order_of_receipt(mosquitto, desk):
     order = []
     with running(client(mosquitto.port), desk.intake) as source:
