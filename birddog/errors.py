@@ -7,6 +7,8 @@ one line on stderr and an exit status; none of them ever reaches a user as a tra
 
 from __future__ import annotations
 
+import traceback
+
 
 class BirddogError(Exception):
     """Base of everything raised on purpose; ``exit_code`` is what the command line ends with."""
@@ -63,3 +65,10 @@ class VerificationError(BirddogError):
     """A proof does not hold."""
 
     exit_code = 1
+
+
+def place_of(error: BaseException) -> str:
+    """An unexpected error for the log, in one line and without its words (they may hold what a device sent):
+    its type, and file and line of each call, the innermost first."""
+    calls = reversed(traceback.extract_tb(error.__traceback__))
+    return f"{type(error).__name__} at " + " < ".join(f"{call.filename}:{call.lineno}" for call in calls)

@@ -13,12 +13,11 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-import traceback
 from pathlib import Path
 
 import msgspec
 
-from birddog.errors import BirddogError, JournalError
+from birddog.errors import BirddogError, JournalError, place_of
 from birddog.journal import Reader
 from birddog.model import Alert, Decision, Entry, Event, FrameBody, RefusalBody, Scan, unpack
 from opsroom.alerts import Alerts
@@ -141,8 +140,7 @@ class Picture:
         except BirddogError:
             raise
         except Exception as error:  # boundary: whatever an entry does to the fold, it is one line that names the entry
-            where = " < ".join(f"{f.filename}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)))
-            log.error("entry %d crashed the fold: %s at %s", entry.seq, type(error).__name__, where)
+            log.error("entry %d crashed the fold: %s", entry.seq, place_of(error))
             raise JournalError(f"{entry.journal}: entry {entry.seq} cannot be folded: {type(error).__name__}") from error
         self.cursor = entry.seq
 

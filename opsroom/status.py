@@ -81,12 +81,12 @@ def _row(file: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"updated_ns": 0, "stale_after_s": STALE_AFTER_S}
     try:
         row |= json.loads(file.read_text())
-        gone = row.get("pid_space") == _pid_space() and not _alive(int(row["pid"]))
+        pid = int(row["pid"])
     except FileNotFoundError:
         return row
     except (OSError, ValueError, TypeError, KeyError) as error:
         return row | {"problem": f"the status row {file} cannot be read: {type(error).__name__}"}
-    if gone:
+    if row.get("pid_space") == _pid_space() and not _alive(pid):
         row["problem"] = "; ".join(filter(None, (row.get("problem"), "the process has ended and is not back yet")))
     return row
 

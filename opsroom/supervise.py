@@ -18,7 +18,7 @@ from types import FrameType
 
 from opsroom.commands.common import say
 
-#: A process that ended by itself is started again after this, doubling up to a minute.
+#: A process that ended by itself is started again after this, doubling up to a minute, anew when it has lived a minute.
 PAUSE_S = 0.5
 #: Patience with those that read, and then with the writer, when a run ends.
 END_S = 2.0
@@ -87,7 +87,10 @@ class Supervisor:
             process = child.process
             if process is None:
                 if now >= child.again_at and child.when():
-                    child.start()
+                    try:
+                        child.start()
+                    except OSError as error:  # no memory or no process left: it is tried again
+                        self._again(child, now, error.strerror or str(error))
                 continue
             code = process.poll()
             if code is None:
@@ -98,10 +101,13 @@ class Supervisor:
                 process.stdin.close()
             if code == 2:
                 return 2  # a usage error: it has said so itself, and would say so again
-            say(f"birddog: {child.name} ended ({_why(code)}); starting it again in {child.pause_s:.1f} s")
-            child.process, child.again_at = None, now + child.pause_s
-            child.pause_s = min(child.pause_s * 2, 60.0)
+            self._again(child, now, _why(code))
         return 0
+
+    def _again(self, child: Child, now: float, why: str) -> None:
+        say(f"birddog: {child.name} ended ({why}); starting it again in {child.pause_s:.1f} s")
+        child.process, child.again_at = None, now + child.pause_s
+        child.pause_s = min(child.pause_s * 2, 60.0)
 
     def _end(self) -> None:
         for group in (self.children[1:], self.children[:1]):

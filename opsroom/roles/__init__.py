@@ -6,7 +6,10 @@ import importlib
 import logging
 import os
 import sys
+import threading
 from typing import Any
+
+from birddog.errors import place_of
 
 
 def run(role: str, plan: Any) -> int:
@@ -16,4 +19,11 @@ def run(role: str, plan: Any) -> int:
                         datefmt="%Y-%m-%dT%H:%M:%S%z")
     for noisy in ("pymodbus", "asyncio", "uvicorn.error", "websockets"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    threading.excepthook = _thread_crashed
     return importlib.import_module(f"opsroom.roles.{role}").run(plan)
+
+
+def _thread_crashed(crash: threading.ExceptHookArgs) -> None:
+    # instead of a traceback on the terminal of whoever started the run
+    name = crash.thread.name if crash.thread is not None else "?"
+    logging.getLogger(__name__).error("the thread %s crashed: %s", name, place_of(crash.exc_value or crash.exc_type()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 
 from birddog import __version__
-from birddog.errors import JournalError, JournalFull, JournalHeld
+from birddog.errors import JournalError, JournalFull, JournalHeld, place_of
 from birddog.journal import Writer, open_writer
 from birddog.model import Start
 from ingest import control
@@ -31,6 +32,10 @@ from opsroom.commands.common import say
 from opsroom.secret import refusal_key
 from opsroom.status import Board
 
+log = logging.getLogger(__name__)
+
+#: A transport that crashed is run again after this.
+AGAIN_S = 5.0
 #: After a kill the old writer's lock goes with it; a supervised one may take a moment to notice.
 LOCK_PATIENCE_S = 10.0
 
@@ -61,6 +66,8 @@ async def _run(plan: Plan) -> int:
     clock: Clock = "messages" if plan.messages_clock else "wall"
     desk = Desk(writer, exercise=plan.exercise, refusal_key=refusal_key(path), clock=clock)
     thread = WriterThread(desk, intake, config.journal, failed)
+    crashed: dict[str, str] = {}
+    loop.set_exception_handler(lambda _, context: _connection_crashed(context, crashed))
     async with contextlib.AsyncExitStack() as stack:
         thread.start()
         stack.callback(thread.join)
@@ -69,10 +76,10 @@ async def _run(plan: Plan) -> int:
         server.start()
         stack.callback(server.stop)
         _enter_start(plan, intake)
-        sources = await _sources(plan, intake, desk, stack)
+        sources = await _sources(plan, intake, desk, stack, crashed)
         say(f"journal: {config.journal.url}{' (EXERCISE)' if plan.exercise else ''}")
         while not stop.is_set():
-            board.write(_status(thread, intake, sources))
+            board.write(_status(thread, intake, sources, crashed))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 1.0)
     writer.close()
@@ -111,7 +118,8 @@ def _enter_start(plan: Plan, intake: Intake) -> None:
     intake.enter(Entries(control.drafts_of([control.wanted(start, source="run")]), lambda numbers: None))
 
 
-async def _sources(plan: Plan, intake: Intake, desk: Desk, stack: contextlib.AsyncExitStack) -> list[Any]:
+async def _sources(plan: Plan, intake: Intake, desk: Desk, stack: contextlib.AsyncExitStack,
+                   crashed: dict[str, str]) -> list[Any]:
     config, exercise = plan.config, plan.exercise
     permit = ExercisePermit() if exercise else DirectoryPermit(desk.directory)
     sources: list[Any] = [Endpoint("mqtt", config.endpoint, intake, exercise=exercise, who=permit)]
@@ -125,15 +133,38 @@ async def _sources(plan: Plan, intake: Intake, desk: Desk, stack: contextlib.Asy
     threads: list[Any] = [SerialPort(settings) for settings in config.serial]
     threads += [ModbusPoll(settings, exercise=exercise) for settings in config.modbus]
     threads += [Broker(settings, exercise=exercise) for settings in config.broker]
+    ending = threading.Event()
     for source in threads:
-        runner = threading.Thread(target=source.run, args=(intake,), name=source.name, daemon=True)
+        runner = threading.Thread(target=_kept_running, args=(source, intake, ending, crashed), name=source.name, daemon=True)
         runner.start()
         stack.callback(runner.join, 5.0)
         stack.callback(source.stop)
+        stack.callback(ending.set)
     return sources + threads
 
 
-def _status(thread: WriterThread, intake: Intake, sources: list[Any]) -> dict[str, Any]:
+def _kept_running(source: Any, intake: Intake, ending: threading.Event, crashed: dict[str, str]) -> None:
+    """Run a transport until it was told to stop; one that crashes is said on /healthz and run again."""
+    while not ending.is_set():
+        try:
+            return source.run(intake)
+        except Exception as error:  # noqa: BLE001 - boundary: one transport's fault must not end it for good, nor the others
+            log.error("%s crashed and is run again: %s", source.name, place_of(error))
+            crashed[source.name] = type(error).__name__
+            ending.wait(AGAIN_S)
+
+
+def _connection_crashed(context: dict[str, Any], crashed: dict[str, str]) -> None:
+    """A task of the event loop ended in a fault of ours: one line, and /healthz says it."""
+    error = context.get("exception")
+    if error is None:
+        log.warning("%s", context.get("message"))
+        return
+    log.error("a connection crashed: %s", place_of(error))
+    crashed["a connection"] = type(error).__name__
+
+
+def _status(thread: WriterThread, intake: Intake, sources: list[Any], crashed: dict[str, str]) -> dict[str, Any]:
     problems = ["the disk is full: nothing is acknowledged"] if thread.full else []
     if thread.desk.behind_s > 1.0:
         problems.append(f"this machine's clock is {thread.desk.behind_s:.0f} s behind the journal's: silence is not noticed")
@@ -150,4 +181,5 @@ def _status(thread: WriterThread, intake: Intake, sources: list[Any]) -> dict[st
                 row[f"{source.name}_{key}"] = value
     if thread.desk.crashes:
         problems.append(f"{thread.desk.crashes} messages crashed their decoder; their bytes are in the journal")
+    problems += [f"{name} crashed ({error}); the log says where" for name, error in crashed.items()]
     return row | {"problem": "; ".join(problems)}

@@ -1,0 +1,155 @@
+"""What the processes do with faults of ours: one line in the log, said on /healthz, and the rest goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from ingest.intake import Intake
+from opsroom import roles, status, supervise
+from opsroom.roles import ingest
+from opsroom.status import Board
+
+
+class Flaky:
+    """A transport that crashes before it runs."""
+
+    name = "serial:roof"
+
+    def __init__(self, crashes: int):
+        self.crashes, self.runs = crashes, 0
+
+    def run(self, intake):
+        self.runs += 1
+        if self.runs <= self.crashes:
+            raise KeyError("52.123456,4.987654")
+
+
+def test_a_transport_that_crashes_is_said_and_run_again(caplog, monkeypatch):
+    monkeypatch.setattr(ingest, "AGAIN_S", 0.0)
+    source, crashed = Flaky(2), {}
+    ingest._kept_running(source, Intake(), threading.Event(), crashed)
+    assert source.runs == 3 and crashed == {"serial:roof": "KeyError"}
+    said = [r.getMessage() for r in caplog.records]
+    assert len(said) == 2 and all("KeyError at" in line and "test_roles.py" in line and "\n" not in line for line in said)
+    assert "52.123456" not in "".join(said)  # what a device sent does not get into the log
+    told = threading.Event()
+    told.set()
+    ingest._kept_running(source, Intake(), told, crashed)
+    assert source.runs == 3
+
+
+def test_a_connection_that_crashes_is_one_line(caplog):
+    crashed: dict[str, str] = {}
+
+    async def connection():
+        raise ZeroDivisionError
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: ingest._connection_crashed(context, crashed))
+        task = asyncio.create_task(connection())
+        await asyncio.wait([task])
+        del task
+
+    asyncio.run(main())
+    assert crashed == {"a connection": "ZeroDivisionError"}
+    assert [r.exc_info for r in caplog.records] == [None] and "ZeroDivisionError at" in caplog.records[0].getMessage()
+
+
+def test_a_thread_that_crashes_is_one_line(caplog, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", roles._thread_crashed)
+    thread = threading.Thread(target=lambda: 1 / 0, name="status")
+    thread.start()
+    thread.join()
+    assert "the thread status crashed: ZeroDivisionError at" in caplog.records[0].getMessage()
+
+
+def test_a_row_says_at_once_that_its_process_was_killed(tmp_path):
+    journal = tmp_path / "j.db"
+    board = Board(journal, "picture")
+    board.write({"cursor": 7})
+    assert status.read(journal, ("picture", "ingest"))["picture"]["problem"] == ""
+    assert status.read(journal, ("ingest",))["ingest"]["updated_ns"] == 0
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    child.wait()
+    file = status.folder_of(journal) / "picture.json"
+    row = json.loads(file.read_text())
+    file.write_text(json.dumps(row | {"pid": child.pid, "problem": "the disk is full"}))
+    assert status.read(journal, ("picture",))["picture"]["problem"].startswith("the disk is full; the process has ended")
+    # in another container its number means another process, or none
+    file.write_text(json.dumps(row | {"pid": child.pid, "pid_space": "pid:[1]"}))
+    assert status.read(journal, ("picture",))["picture"]["problem"] == ""
+    for broken in (b"", b"[1]", b'{"pid": "x"}', b"\xff"):
+        file.write_bytes(broken)
+        assert "cannot be read" in status.read(journal, ("picture",))["picture"]["problem"]
+    board.remove()
+    board.remove()
+
+
+def test_a_row_that_cannot_be_written_is_said_once_and_ends_nobody(tmp_path, caplog, monkeypatch):
+    board = Board(tmp_path / "j.db", "ingest")
+    (tmp_path / "j.db.status").write_text("a file where the folder should be")
+    board.write({})
+    board.write({})
+    assert len([r for r in caplog.records if "cannot be written" in r.getMessage()]) == 1
+    (tmp_path / "j.db.status").unlink()
+    board.write({"note": "a row that is longer than the next one"})
+
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    board.write({"problem": "the disk is full"})
+    assert status.read(tmp_path / "j.db", ("ingest",))["ingest"]["problem"] == "the disk is full"
+    assert sorted(p.name for p in (tmp_path / "j.db.status").iterdir()) == ["ingest.json"]
+
+
+def test_a_child_that_cannot_be_started_is_tried_again(monkeypatch, capsys):
+    child = supervise.Child("picture", ["--version"])
+    real, failures = subprocess.Popen, iter([OSError(11, "Resource temporarily unavailable")])
+
+    def popen(*args, **more):
+        for error in failures:
+            raise error
+        return real(*args, **more)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    monkeypatch.setattr(supervise, "PAUSE_S", 0.0)
+    child.pause_s = 0.0
+    assert supervise.Supervisor([child]).run(for_s=3.0) == 0
+    assert "picture ended (Resource temporarily unavailable)" in capsys.readouterr().err
+    assert child.process is not None or child.again_at > 0
+
+
+@pytest.mark.slow
+def test_a_run_that_is_told_to_end_while_it_waits_for_the_journal_ends_at_once(tmp_path):
+    from birddog.journal import open_writer
+
+    url = f"sqlite:///{tmp_path}/j.db"
+    held = open_writer(url, mode="exercise")
+    words = [sys.executable, "-m", "opsroom.cli", "run", "--exercise", "--journal", url, "--only", "ingest", "--mqtt-port", "0"]
+    waiting = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 30
+        # it catches signals as soon as it waits
+        while not int(_of(waiting.pid, "SigCgt"), 16) & 1 << 14:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        waiting.terminate()
+        assert waiting.wait(5) == 0
+    finally:
+        waiting.kill()
+        waiting.stderr.close()
+        held.close()
+
+
+def _of(pid: int, field: str) -> str:
+    with open(f"/proc/{pid}/status") as file:
+        return next(line.split()[1] for line in file if line.startswith(field + ":"))
