@@ -329,6 +329,8 @@ class _Line:
         payload = message.payload
         if not format:
             reject = reject or Reject("format", "no filter of ours fits this topic")
+        elif not device.isprintable():
+            reject = reject or Reject("identity", "a name with characters that cannot be seen")
         elif len(payload) > MOST_PAYLOAD:
             reject = Reject("size", f"{len(payload)} bytes; the first {MOST_PAYLOAD} are kept")
             payload = payload[:MOST_PAYLOAD]

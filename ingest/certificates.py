@@ -129,9 +129,9 @@ class ServerTls:
 
 
 def common_name(certificate: dict | None) -> str:
-    """The one common name of a certificate as ``ssl`` gives it; "" where it has none or several."""
+    """The one common name of a certificate as ``ssl`` gives it; "" where it has none, several, or one that nobody can read."""
     names = [value for part in (certificate or {}).get("subject", ()) for key, value in part if key == "commonName"]
-    return names[0] if len(names) == 1 else ""
+    return names[0] if len(names) == 1 and names[0].isprintable() else ""
 
 
 def serial(certificate: dict | None) -> int:

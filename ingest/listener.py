@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 from collections import deque
 from contextlib import suppress
@@ -30,7 +29,7 @@ from ingest.certificates import ServerTls, common_name, serial
 from ingest.cutter import Cutter
 from ingest.datagrams import UdpListener, UdpSettings
 from ingest.intake import Intake, Result
-from ingest.sessions import new_session
+from ingest.sessions import find_dead_links, new_session
 
 __all__ = ["TcpListener", "TcpSettings", "UdpListener", "UdpSettings"]
 
@@ -221,13 +220,13 @@ class _Connection(asyncio.Protocol):
         if owner._tls is not None and owner.settings.identity == "certificate":
             self._device = self.subject
             if not self._device:
-                self._refuse(f"{self._peer}: its certificate has no common name, or several")
+                self._refuse(f"{self._peer}: its certificate has no common name that can be read, or several")
                 return
         owner.counts["accepted"] += 1
         owner.connections.add(self)
         sock = transport.get_extra_info("socket")
         if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            find_dead_links(sock)
         self._heard_s = owner._loop.time()
         self._timer = owner._loop.call_later(owner.settings.idle_s, self._idle)
 

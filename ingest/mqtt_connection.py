@@ -21,6 +21,7 @@ from ingest.certificates import common_name, serial
 from ingest.intake import Result
 from ingest.mqtt_packets import Connect, Publish
 from ingest.permit import may_subscribe
+from ingest.sessions import find_dead_links
 
 if TYPE_CHECKING:
     from ingest.endpoint import Endpoint
@@ -82,7 +83,7 @@ class Connection(asyncio.BufferedProtocol):
         raw = transport.get_extra_info("socket")
         if raw is not None:
             # a client without keep-alive whose link went dead is found by the kernel
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            find_dead_links(raw)
             # our answers are short; for a client that does not read them the kernel would hold megabytes
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WRITE_BUFFER)
         if self.tls:

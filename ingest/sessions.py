@@ -1,4 +1,4 @@
-"""What every transport needs: session names that never repeat, waiting longer after each failure, and topics' devices.
+"""What transports share: session names that never repeat, waits that grow with each failure, topics' devices, dead links.
 
 A session is one connection (or, where one connection carries many senders, one sender on it): the
 desk keeps one decoder's state for each, in order.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import socket
 
 #: What a source connects to may start together with it: so long it is waited for without a warning.
 GRACE_S = 5.0
@@ -31,6 +32,14 @@ def device_of_topic(format: str, topic: str) -> str:
         return ""
     # owntracks/USER/DEVICE, and owntracks/USER/DEVICE/event for what is no location
     return levels[2] if levels[0] == "owntracks" and len(levels) > 2 else levels[-1]
+
+
+def find_dead_links(sock: socket.socket) -> None:
+    """Let the kernel ask a silent peer whether it is still there: after two minutes, and give up after four (not two hours)."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 120), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 class Backoff:

@@ -158,6 +158,14 @@ def test_two_programs_with_one_client_id_are_told_so_and_do_not_race(mosquitto, 
         assert one.status()["connects"] + two.status()["connects"] - before <= 12
 
 
+def test_a_device_that_a_person_cannot_read_is_refused(mosquitto, desk):
+    with running(client(mosquitto.port), desk.intake) as source:
+        desk.until(lambda: source.subscribed)
+        mosquitto.publish([("owntracks/ann/tag\u202e1", b"{}"), ("owntracks/ann/tag1", b"{}")])
+        desk.until(lambda: source.status()["acknowledged"] == 2)
+    assert sorted(f.reject.reason if f.reject else "" for f in desk.frames) == ["", "identity"]
+
+
 def test_a_long_message_is_taken_and_a_longer_one_is_a_reject_with_its_head(mosquitto, desk):
     """As large as the endpoint takes: a reader's batch of many tags has more than 64 KiB."""
     sizes = (70_000, broker.MOST_PAYLOAD, broker.MOST_PAYLOAD + 1)

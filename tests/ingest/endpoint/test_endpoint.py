@@ -307,6 +307,18 @@ def test_keep_alive_ends_a_silent_client(serve, raw, wire, level):
     assert lively.packet() == (0xD0, b"")
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="the system has no such option")
+def test_a_client_without_keep_alive_is_asked_by_the_kernel_within_minutes(serve, raw):
+    served = serve()
+    raw(served.port, "tag1", keepalive=0)
+    (connection,) = served.endpoint._connections
+    sock = connection.transport.get_extra_info("socket")
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+    idle_s, every_s, count = (sock.getsockopt(socket.IPPROTO_TCP, option) for option in options)
+    assert idle_s + every_s * count <= 300
+
+
 def test_connect_must_come_in_time(serve, raw):
     served = serve(connect_timeout_s=0.3)
     client = raw(served.port)
