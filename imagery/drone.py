@@ -31,6 +31,8 @@ TILT_SIGMA_DEG = 1.0
 YAW_SIGMA_DEG = 5.0
 #: Beside the barometer's own metre, relative height is off by terrain.
 HEIGHT_SHARE = 0.03
+#: What no drone's picture has: a height above ground or a lens beyond these is a broken file's.
+MOST_HEIGHT_M, LEAST_FOCAL35_MM, MOST_ANGLE_DEG = 20_000.0, 4.0, 720.0
 #: A corner that looks less than this below the horizon is drawn there.
 LEAST_DEPRESSION_DEG = 5.0
 
@@ -42,10 +44,11 @@ _ANGLES = {"gimbal_yaw_deg": "GimbalYawDegree", "gimbal_pitch_deg": "GimbalPitch
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
     """What ``birddog drone-frame`` prints; None where the file does not say.
 
-    ``time`` is ISO 8601 UTC; None with ``time_local`` where the file names no zone.  ``footprint`` is a GeoJSON
-    polygon, closed, anticlockwise; ``sigma_m`` how well its middle is known, one sigma per axis.  ``notes`` says
-    what is not to be trusted: ``yaw_inconsistent`` (gimbal and flight yaw more than 90 degrees apart: the middle is
-    known no better than the footprint is large), ``footprint_cut`` (a corner looks at or above the horizon).
+    ``time`` is ISO 8601 UTC; None with ``time_local`` where the file names no zone.  ``footprint`` is a GeoJSON polygon,
+    closed, anticlockwise (two on the date line); ``sigma_m`` how well its middle is known, one sigma per axis.  ``notes``
+    says what is not to be trusted: ``yaw_inconsistent`` (gimbal and flight yaw more than 90 degrees apart: the middle is
+    known no better than the footprint is large), ``footprint_cut`` (a corner looks at or above the horizon),
+    ``unbelievable`` (a height, an angle or a focal length that no drone has: no footprint).
     """
 
     time: str | None
@@ -79,7 +82,7 @@ def read_frame(path: str | Path) -> Frame:
     main, camera, gps = exif
     lat, lon = _degrees(gps.get(2), gps.get(1), "NS"), _degrees(gps.get(4), gps.get(3), "EW")
     if lat is None or lon is None:
-        lat, lon = xmp.get("GpsLatitude"), xmp.get("GpsLongitude") or xmp.get("GpsLongtitude")
+        lat, lon = xmp.get("GpsLatitude"), xmp.get("GpsLongitude", xmp.get("GpsLongtitude"))
     if lat is None or lon is None or not valid_position(lat, lon) or (lat == 0.0 and lon == 0.0):
         raise UsageError("holds no position (EXIF GPS)", file=str(path))
     alt = _number(gps.get(6))
@@ -92,15 +95,19 @@ def read_frame(path: str | Path) -> Frame:
     notes: list[str] = []
     footprint = sigma = None
     yaw, pitch = angles["gimbal_yaw_deg"], angles["gimbal_pitch_deg"]
-    if relative is not None and relative > 0.0 and yaw is not None and pitch is not None and focal35 is not None:
+    known = relative is not None and relative > 0.0 and yaw is not None and pitch is not None and focal35 is not None
+    if known and not (relative <= MOST_HEIGHT_M and focal35 >= LEAST_FOCAL35_MM
+                      and all(v is None or abs(v) <= MOST_ANGLE_DEG for v in angles.values())):
+        notes.append("unbelievable")
+        known = False
+    if known:
         half = 18.0 / focal35
         corners, cut = ground_corners(relative, yaw, pitch, angles["gimbal_roll_deg"] or 0.0, half, half * height / width)
         if cut:
             notes.append("footprint_cut")
         frame = LocalFrame(lat_deg=lat, lon_deg=lon)
         ring = [frame.geodetic(e, n) for e, n in corners]
-        points = [[round(o, 8), round(a, 8)] for a, o in ring]
-        footprint = {"type": "Polygon", "coordinates": [[*points, points[0]]]}
+        footprint = _polygon([(o, a) for a, o in ring])
         flight = angles["flight_yaw_deg"]
         apart = abs((yaw - flight + 180.0) % 360.0 - 180.0) if flight is not None else 0.0
         if apart > 90.0:
@@ -142,6 +149,33 @@ def ground_corners(height_m: float, yaw_deg: float, pitch_deg: float, roll_deg: 
 
 
 # --- inside ---------------------------------------------------------------------------------------
+
+
+def _polygon(ring: list[tuple[float, float]]) -> dict[str, Any] | None:
+    """GeoJSON of a convex ring of (lon_deg, lat_deg): cut in two on the date line (RFC 7946, 3.1.9); None about a pole."""
+    unrolled = [ring[0]]
+    for lon, lat in ring[1:]:
+        before = unrolled[-1][0]
+        unrolled.append((before + (lon - before + 180.0) % 360.0 - 180.0, lat))
+    if abs(unrolled[-1][0] + (ring[0][0] - unrolled[-1][0] + 180.0) % 360.0 - 180.0 - ring[0][0]) > 180.0:
+        return None
+    line = 180.0 if max(o for o, _ in unrolled) > 180.0 else -180.0
+    parts = []
+    for side in (1.0, -1.0):
+        part: list[tuple[float, float]] = []
+        for (o0, a0), (o1, a1) in zip(unrolled, unrolled[1:] + unrolled[:1], strict=True):
+            d0, d1 = side * (o0 - line), side * (o1 - line)
+            if d0 >= 0.0:
+                part.append((o0, a0))
+            if d0 * d1 < 0.0:
+                part.append((line, a0 + (a1 - a0) * d0 / (d0 - d1)))
+        if len(part) > 2 and any(o != line for o, _ in part):
+            turn = -360.0 if min(o for o, _ in part) >= 180.0 else 360.0 if max(o for o, _ in part) <= -180.0 else 0.0
+            points = [[round(o + turn, 8), round(a, 8)] for o, a in part]
+            parts.append([[*points, points[0]]])
+    if len(parts) == 1:
+        return {"type": "Polygon", "coordinates": parts[0]}
+    return {"type": "MultiPolygon", "coordinates": parts}
 
 
 def _sigma(height_m: float, pitch_deg: float, corners: list[tuple[float, float]], *, trusted: bool) -> float:
@@ -224,7 +258,7 @@ def _times(main: dict[int, Any], camera: dict[int, Any], gps: dict[int, Any]) ->
     local = stamp.strftime("%Y-%m-%dT%H:%M:%S") if stamp else None
     offset = camera.get(36881) or camera.get(36880)
     zone = re.fullmatch(r"([+-])(\d\d):(\d\d)", offset.strip("\0 ")) if isinstance(offset, str) else None
-    if stamp and zone:
+    if stamp and zone and int(zone[2]) <= 14 and int(zone[3]) < 60:
         shift = timedelta(hours=int(zone[2]), minutes=int(zone[3])) * (1 if zone[1] == "+" else -1)
         return _iso((stamp - shift).replace(tzinfo=UTC)), local
     date, clock = gps.get(29), gps.get(7)

@@ -128,3 +128,41 @@ def test_real_frames():
         f = read_frame(DATA / t["file"])
         assert (f.lat_deg, f.lon_deg) == pytest.approx((t["lat"], t["lon"]), abs=1e-9)
         assert f.gimbal_yaw_deg == t["GimbalYawDegree"] and f.relative_alt_m == t["RelativeAltitude"] and f.time is None
+
+
+@pytest.mark.parametrize("wrong", [("RelativeAltitude", "+1e308"), ("RelativeAltitude", "8900000"),
+                                   ("GimbalYawDegree", "1e300"), ("GimbalPitchDegree", "-1e12")])
+def test_what_no_drone_has_gives_no_footprint_and_is_told(tmp_path, capsys, wrong):
+    import re
+
+    xmp = re.sub(rf'{wrong[0]}="[^"]*"', f'{wrong[0]}="{wrong[1]}"', DJI.format(yaw="88"))
+    assert cli.main(["drone-frame", str(picture(tmp_path / "a.jpg", gps=GPS, camera=CAMERA, xmp=xmp))]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["footprint"] is None and said["notes"] == ["unbelievable"] and said["lat_deg"] == pytest.approx(51.51)
+
+
+def test_an_offset_that_no_zone_has_is_none(tmp_path):
+    f = read_frame(picture(tmp_path / "a.jpg", gps=GPS, camera=CAMERA | {36881: "+99:99"}))
+    assert f.time is None and f.time_local == "2026-11-24T10:15:00"
+
+
+def test_a_position_in_xmp_on_the_meridian_of_greenwich(tmp_path):
+    f = read_frame(picture(tmp_path / "a.jpg", camera=CAMERA,
+                           xmp='<x drone-dji:GpsLatitude="51.5" drone-dji:GpsLongitude="0.0"/>'))
+    assert (f.lat_deg, f.lon_deg) == (51.5, 0.0)
+
+
+@pytest.mark.parametrize("lon, letter", [((179.0, 59.0, 59.99), "E"), ((180.0, 0.0, 0.0), "W"), ((179.0, 59.0, 59.99), "W")])
+def test_a_footprint_on_the_date_line_is_cut_in_two(tmp_path, lon, letter):
+    where = GPS | {3: letter, 4: lon}
+    f = read_frame(picture(tmp_path / "a.jpg", gps=where, camera=CAMERA, xmp=DJI.format(yaw="88")))
+    assert f.footprint["type"] == "MultiPolygon"
+    area = 0.0
+    for (ring,) in f.footprint["coordinates"]:
+        assert ring[0] == ring[-1] and all(-180.0 <= o <= 180.0 for o, _ in ring)
+        assert max(o for o, _ in ring) - min(o for o, _ in ring) < 0.01
+        part = sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(ring, ring[1:], strict=False)) / 2.0
+        assert part > 0.0
+        area += part
+    assert area * 111_250 * 69_400 == pytest.approx(75.0 * 56.25, rel=0.02)
+    assert {180.0, -180.0} <= {abs(o) * (1 if o > 0 else -1) for (ring,) in f.footprint["coordinates"] for o, _ in ring}
