@@ -7,6 +7,7 @@ whose required value is missing, no number or not finite is said on stderr and l
 from __future__ import annotations
 
 import csv
+import io
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,9 @@ from typing import Any
 
 from birddog.errors import UsageError
 from birddog.units import ns_from_text
+
+#: Characters of the longest value: a column that nobody asks for may hold a whole geometry.
+MOST_FIELD = 1 << 26
 
 
 def rows(
@@ -35,7 +39,8 @@ def rows(
         raise UsageError(error.strerror or str(error), file=path) from None
     except UnicodeDecodeError as error:
         raise UsageError(f"not UTF-8: {error.reason} at byte {error.start}", file=path) from None
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    csv.field_size_limit(MOST_FIELD)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         columns = next(reader)
     except (StopIteration, csv.Error):
@@ -43,6 +48,9 @@ def rows(
     for name in required:
         if name not in columns:
             raise UsageError(f"no such column; expected {', '.join(required)}", file=path, line=1, field=name)
+    for name in {*required, *(name for group in either for name in group)}:
+        if columns.count(name) > 1:
+            raise UsageError("two columns are called so", file=path, line=1, field=name)
     if either and not any(all(name in columns for name in group) for group in either):
         wanted = " or ".join(", ".join(group) for group in either)
         raise UsageError(f"columns missing: {wanted}", file=path, line=1)
@@ -71,9 +79,15 @@ def number(text: str | None) -> float:
     """
     if text is None or text.strip() == "":
         raise ValueError("missing")
-    value = float(text)
+    try:
+        # float() takes digits of every script and underscores too
+        value = float(text) if text.isascii() and "_" not in text else None
+    except ValueError:
+        value = None
+    if value is None:
+        raise ValueError(f"{text[:40]!r} is no number")
     if not math.isfinite(value):
-        raise ValueError(f"{text!r} is not finite")
+        raise ValueError(f"{text[:40]!r} is not finite")
     return value
 
 

@@ -19,6 +19,10 @@ from tracking.looks import CLUTTER_PER_M2, LATENCY_S, PD, Detection, Sensor, Sta
 __all__ = ["CLUTTER_PER_M2", "LATENCY_S", "PD", "Believed", "Detection", "Follower", "Sensor"]
 
 
+#: A time beyond this is no scenario's, whose clock begins at 0, but POSIX: a sensor's phase is then that of its first look.
+SCENARIO_S = 1e7
+
+
 class Believed(msgspec.Struct, frozen=True):
     """A confirmed track at a time."""
 
@@ -48,7 +52,8 @@ class Follower:
     """Feed it detections in order of arrival; ask it what is believed at a time."""
 
     def __init__(self, sensors: dict[str, Sensor]):
-        self.sensors = sensors
+        self.sensors = dict(sensors)
+        self._met: set[str] = set()
         self._looks: list[_Look] = []
         self._by_key: dict[tuple[float, str, bool], _Look] = {}
         self._states: list[State] = []
@@ -60,6 +65,10 @@ class Follower:
 
     def add(self, d: Detection) -> None:
         """One detection that has arrived."""
+        if abs(d.t_s) > SCENARIO_S and not d.tag_id and d.sensor in self._scheduled and d.sensor not in self._met:
+            self._met.add(d.sensor)
+            self.sensors[d.sensor] = msgspec.structs.replace(self.sensors[d.sensor], phase_s=d.t_s)
+            self._scheduled[d.sensor] = 0
         look = self._look((d.t_s, d.sensor, bool(d.tag_id)))
         self._dirty(look)
         look.detections.append(d)
@@ -100,6 +109,8 @@ class Follower:
         """Looks that must have taken place by now though nothing came of them, and looks whose reports are all in."""
         for name, done in self._scheduled.items():
             s = self.sensors[name]
+            if abs(tau_s) > SCENARIO_S and name not in self._met:
+                continue
             while (t := round(s.phase_s + done * s.period_s, 6)) + s.latency_s <= tau_s:
                 self._look((t, name, False))
                 done += 1

@@ -117,7 +117,7 @@ def _scenario(path: str | None) -> tuple[dict, tuple[float, float] | None, float
         raise ValueError(f"{constant} is no JSON number")
 
     try:
-        with open(path, encoding="utf-8") as source:
+        with open(path, encoding="utf-8-sig") as source:
             said = json.load(source, parse_constant=refuse)
     except OSError as error:
         raise UsageError(error.strerror or str(error), file=path) from None

@@ -51,6 +51,48 @@ def test_iso_times_come_back_as_iso(tmp_path, capsys):
     assert [r[0] for r in rows] == ["2026-11-24T12:00:20.000Z", "2026-11-24T12:00:40.000Z"] and rows[0][3:5] == ["", ""]
 
 
+def shifted(path, to, by_s: int, iso: bool = False):
+    """The same detections at another time of day, as POSIX seconds or as text of another zone."""
+    from datetime import UTC, datetime, timedelta, timezone
+
+    def form(text: str) -> str:
+        t = float(text) + by_s
+        return datetime.fromtimestamp(t, UTC).astimezone(timezone(timedelta(hours=2))).isoformat() if iso else repr(t)
+
+    head, *rows = (line.split(",") for line in path.read_text().splitlines())
+    at = [head.index("t"), head.index("t_arrival")]
+    lines = [",".join(head)] + [",".join(form(v) if i in at else v for i, v in enumerate(row)) for row in rows]
+    to.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    return to
+
+
+def test_a_scenario_at_todays_times_is_as_at_its_own(tmp_path, capsys):
+    """Times of a log are POSIX: a sensor's looks are not counted from 1970, and fall where its detections are."""
+    import numpy as np
+
+    rng = np.random.default_rng(3)
+    rows = ["t,t_arrival,sensor_id,sensor_type,tag_id,e_m,n_m,r_ee,r_en,r_nn"]
+    for k in range(40):
+        if rng.random() < 0.7:
+            e, n = rng.normal(size=2) * 5
+            rows.append(f"{4 * k + 1},{4 * k + 1.5},radar,radar,,{30 * k + e:.2f},{n:.2f},25,0,25")
+    (tmp_path / "d.csv").write_text("\n".join(rows) + "\n")
+    said = {"sensors": [{"id": "radar", "type": "radar", "kind": "xy", "pd": 0.7, "period": 4, "phase": 1,
+                         "clutter_per_scan": 0.1, "area_e0_e1_n0_n1": [-1000, 3000, -1000, 1000]}]}  # fmt: skip
+    (tmp_path / "s.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(said).encode())
+    tracks = []
+    for by_s, iso in ((0, False), (1_700_000_000, False), (1_700_000_000, True)):
+        file = shifted(tmp_path / "d.csv", tmp_path / "m.csv", by_s, iso)
+        assert run("--detections", file, "--sensors", tmp_path / "s.json", "--every", 20) == 0
+        tracks.append([line.split(",") for line in capsys.readouterr().out.splitlines()[1:]])
+    first, *others = tracks
+    assert len(first) >= 6
+    for rows in others:
+        assert [r[1:3] for r in rows] == [r[1:3] for r in first]
+        for row, want in zip(rows, first, strict=True):
+            assert [float(v) for v in row[5:]] == pytest.approx([float(v) for v in want[5:]], rel=0.02, abs=0.5)
+
+
 @pytest.mark.parametrize(
     "text, said", [("{", "not JSON"), ("[]", "sensors"), ('{"sensors": [{"id": "a", "pd": NaN}]}', "not JSON"),
                    ('{"sensors": [{"id": "a", "pd": "x"}]}', "sensors[0].pd")],

@@ -1,0 +1,62 @@
+"""CSV as other programs write it: columns by name, a bad row left out with its line, a bad file one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from birddog.errors import UsageError
+from opsroom import csv_rows
+
+GOOD = "id,t,x\na,1,2.5\n"
+
+
+def read(path, text: str | bytes, required=("t", "x"), either=()):
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    wanted = {"t": csv_rows.time_ns, "x": csv_rows.number}
+    columns, lines = csv_rows.rows(str(path), required, either=either)
+    return [got for line, row in lines if (got := csv_rows.taken(str(path), line, row, wanted))]
+
+
+@pytest.mark.parametrize("text", [
+    GOOD, GOOD.rstrip(), GOOD.replace("\n", "\r\n"), GOOD.replace("\n", "\r"),
+    b"\xef\xbb\xbf" + GOOD.encode(), "x,t,id\n2.5,1,a\n", "id,t,x\na\u2028b\x0cc\x85\x1cd,1,2.5\n",
+    '"id","t","x"\n"a, ""b""\n\r\n","1","2.5"\n',
+    "id,t,x,note,note\na,1,2.5,,\n", "id,t,x\na,1,2.5,more\n", "id,t,x\n\na,1,2.5\n\n",
+    "id,t,x\na, 1 , 2.5 \n", "id,t,x\na,1970-01-01T02:00:01+02:00,25e-1\n", "id,t,x,wkt\na,1,2.5," + "0 " * 200_000 + "\n",
+])  # fmt: skip
+def test_the_same_row_however_it_is_written(tmp_path, text):
+    assert read(tmp_path / "c.csv", text) == [{"t": 1_000_000_000, "x": 2.5}]
+
+
+@pytest.mark.parametrize("value,why", [
+    ("", "missing"), (" ", "missing"), ("nan", "not finite"), ("inf", "not finite"), ("-Infinity", "not finite"),
+    ("1e999", "not finite"), ("9" * 500, "not finite"), ("x", "is no number"), ("1_000", "is no number"),
+    ("\u0663", "is no number"), ("0x10", "is no number"), ("1,5", "is no number"),
+])  # fmt: skip
+def test_a_value_that_is_none_leaves_its_row_out(tmp_path, capsys, value, why):
+    assert len(read(tmp_path / "c.csv", f'id,t,x\na,1,"{value}"\na,2,3\n')) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"{tmp_path}/c.csv:2: x: ") and said.endswith(f"{why}; row left out\n") and len(said) < 200
+
+
+def test_a_row_that_is_cut_short_is_left_out(tmp_path, capsys):
+    assert len(read(tmp_path / "c.csv", "id,t,x\na,1\na,2,3\n")) == 1
+    assert "c.csv:2: x: missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text,said", [
+    ("", ":1: empty"), (b"\xef\xbb\xbf", ":1: empty"), ("id,x\n", ":1: t: no such column"),
+    ("id,t,x,t\n", ":1: t: two columns"),
+    ('id,t,x\na,1,"2', "not CSV"), (b"id,t,x\n\xff,1,2\n", "not UTF-8"),
+])  # fmt: skip
+def test_a_file_that_is_none_is_one_line(tmp_path, text, said):
+    with pytest.raises(UsageError) as caught:
+        read(tmp_path / "c.csv", text)
+    assert f"{tmp_path}/c.csv" in str(caught.value) and said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_one_group_of_columns_is_enough(tmp_path):
+    groups = (("lat", "lon"), ("e_m", "n_m"))
+    assert read(tmp_path / "c.csv", "t,x,e_m,n_m\n1,2,3,4\n", either=groups)
+    with pytest.raises(UsageError, match="lat, lon or e_m, n_m"):
+        read(tmp_path / "c.csv", "t,x,lat,n_m\n1,2,3,4\n", either=groups)
