@@ -246,6 +246,8 @@ class PictureWriter:
 
     def _connect(self) -> None:
         with _said(self.path):
+            # what it holds is for its owner only, also where a command line makes it; SQLite's own files follow
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self.db = sqlite3.connect(self.path, isolation_level=None, timeout=10.0)
             self._file = _identity(self.path)
             self.db.execute("PRAGMA journal_mode = WAL")

@@ -232,6 +232,7 @@ def test_a_rebuild_compares_with_a_store_that_is_being_written(journal, tmp_path
 
 def test_make_leaves_a_running_pictures_store_alone(journal, tmp_path):
     assert make(journal, tmp_path / "made") == journal.last_seq()
+    assert (tmp_path / "made").stat().st_mode & 0o077 == 0
     assert all(differ == 0 for _, differ in rebuild(journal, tmp_path / "made", folder(tmp_path, "r")).values())
     lock = hold(tmp_path / "held")
     assert hold(tmp_path / "held") is None
