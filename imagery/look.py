@@ -23,8 +23,11 @@ from imagery.thumbnail import thumbnail
 #: Flags beyond this many, the weakest, do not go into the journal; the same for thumbnails.
 MOST_SIGHTINGS = 2000
 MOST_THUMBNAILS = 200
-#: Points on each edge of the footprint: an edge straight in the scene is bent in longitude and latitude.
-_EDGE_POINTS = 4
+#: Points on each edge of the footprint, at least and at most: an edge straight in the scene is bent in longitude and latitude.
+_EDGE_POINTS, _MOST_EDGE_POINTS = 4, 64
+#: How far an edge may lie from the scene's, m.
+_EDGE_M = 25.0
+_DEGREE_M = 111_320.0
 _STAMP = re.compile(r"(?<!\d)(\d{4})-?(\d\d)-?(\d\d)T(\d\d)[:-]?(\d\d)[:-]?(\d\d)(?:[.,]\d{1,9})?(Z?)(?![\d:])")
 _SENTINEL = re.compile(r"^S[123][A-D]_", re.IGNORECASE)
 
@@ -68,12 +71,15 @@ def look(result: ScanResult, *, scan_id: str, sensor: str, pd: float, geolocatio
     """
     scene, path = result.scene, result.scene.path
     if scene.placing is None:
-        raise SceneError("does not say where it lies (no georeference): nothing for the map", file=path)
+        why = f"is placed by {scene.unplaced}, which are not understood here: warp it first" if scene.unplaced else (
+            "does not say where it lies (no georeference): nothing for the map")
+        raise SceneError(why, file=path)
     if len(result.outline) < 3:
         raise SceneError("has no valid pixels that could be judged", file=path)
     ring = footprint(scene.placing, result.outline)
     if ring is None:
-        raise SceneError("its georeference leads off the Earth", file=path)
+        raise SceneError("its georeference leads off the Earth, or about a pole, which a footprint in degrees cannot say",
+                         file=path)
     time_ns, source = scene_time(path, scene.datetime_tag)
     marks = () if source == "device" else ("no_scene_time",)
     strongest = sorted(result.flags, key=lambda f: (-f.score, f.flag_id))[:MOST_SIGHTINGS]
@@ -105,16 +111,32 @@ def look(result: ScanResult, *, scan_id: str, sensor: str, pd: float, geolocatio
 
 
 def footprint(placing: Placing, outline: tuple[tuple[int, int], ...]) -> tuple[tuple[float, float], ...] | None:
-    """A closed anticlockwise ring of (lon_deg, lat_deg) about a convex outline in pixels; None if it leaves the Earth."""
-    col, row = [], []
-    for (c0, r0), (c1, r1) in zip(outline, outline[1:] + outline[:1], strict=True):
-        for k in range(_EDGE_POINTS):
-            col.append(c0 + (c1 - c0) * k / _EDGE_POINTS)
-            row.append(r0 + (r1 - r0) * k / _EDGE_POINTS)
-    lon, lat = placing.lonlat(col, row)
-    if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
-        return None
-    unrolled = lon[0] + (lon - lon[0] + 180.0) % 360.0 - 180.0
+    """A closed anticlockwise ring of (lon_deg, lat_deg) about a convex outline in pixels; None if it leaves the Earth.
+
+    Also None about a pole or over half the Earth's round: such a ring has no inside.  Each edge has as many points
+    as it takes for the middles between them to lie on it within _EDGE_M or half a pixel.
+    """
+    step = placing.pixel_en_m(*(sum(p[k] for p in outline) / len(outline) for k in (0, 1)))
+    within = max(_EDGE_M, 0.0 if step is None else 0.5 * float(np.hypot(*step).max()))
+    count = _EDGE_POINTS
+    while True:
+        ends = list(zip(outline, outline[1:] + outline[:1], strict=True))
+        share = np.arange(2 * count) / (2 * count)
+        col, row = (np.concatenate([a[k] + (b[k] - a[k]) * share for a, b in ends]) for k in (0, 1))
+        lon, lat = placing.lonlat(col, row)
+        if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+            return None
+        turns = (np.diff(lon, append=lon[0]) + 180.0) % 360.0 - 180.0
+        unrolled = lon[0] + np.concatenate([[0.0], np.cumsum(turns)])
+        if abs(unrolled[-1] - unrolled[0]) > 180.0 or np.ptp(unrolled) >= 180.0:
+            return None
+        unrolled = unrolled[:-1]
+        east = np.cos(np.radians(lat[1::2])) * (unrolled[1::2] - (unrolled[::2] + np.roll(unrolled, -2)[::2]) / 2.0)
+        north = lat[1::2] - (lat[::2] + np.roll(lat, -2)[::2]) / 2.0
+        if count >= _MOST_EDGE_POINTS or float(np.hypot(east, north).max()) * _DEGREE_M <= within:
+            break
+        count *= 2
+    lon, lat, unrolled = lon[::2], lat[::2], unrolled[::2]
     area = float((unrolled * np.roll(lat, -1) - np.roll(unrolled, -1) * lat).sum())
     points = [(round(float(o), 7), round(float(a), 7)) for o, a in zip(lon, lat, strict=True)]
     if area < 0.0:

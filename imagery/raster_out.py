@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from affine import Affine
+from rasterio.control import GroundControlPoint
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
@@ -40,8 +41,11 @@ class RasterOut:
         side = math.gcd(*tile, 256)
         how = {"driver": "GTiff", "width": scene.width, "height": scene.height, "count": 1, "dtype": dtype, "nodata": nodata,
                "tiled": True, "blockxsize": side, "blockysize": side, "compress": "deflate", "zlevel": 1, "bigtiff": "if_safer"}
-        if scene.placing:
+        if scene.placing and scene.placing.affine:
             how |= {"crs": rasterio.CRS.from_wkt(scene.placing.crs_wkt), "transform": Affine(*scene.placing.affine)}
+        elif scene.placing:
+            how |= {"crs": rasterio.CRS.from_wkt(scene.placing.crs_wkt),
+                    "gcps": [GroundControlPoint(row=r, col=c, x=x, y=y) for c, r, x, y in scene.placing.gcps]}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)

@@ -45,6 +45,7 @@ MAX_SIDE_PX = 400_000
 MAX_PIXELS = 12_000_000_000
 MAX_BANDS = 64
 MAX_BLOCKS = 4_000_000
+MAX_GCPS = 1000
 #: One decoded block (all bands where they are interleaved): two readers and their tiles stay under 1 GB.
 MAX_BLOCK_BYTES = 200_000_000
 #: PNG and JPEG can only be read from the top, so they are decoded whole.
@@ -79,28 +80,45 @@ class SceneChanged(SceneError):
 
 
 class Placing(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the pixels lie: affine (a, b, c, d, e, f) from (col, row) to the CRS, and the CRS as WKT."""
+    """Where the pixels lie: affine (a, b, c, d, e, f) from (col, row) to the CRS, and the CRS as WKT.
 
-    affine: tuple[float, float, float, float, float, float]
+    A scene without an affine (Sentinel-1 as it is delivered) has ``gcps``, ground control points (col, row, x, y): a
+    thin-plate spline goes through all of them.  Their heights are left out: what is sought floats.
+    """
+
     crs_wkt: str
+    affine: tuple[float, float, float, float, float, float] | None
+    gcps: tuple[tuple[float, float, float, float], ...] = ()
 
     def lonlat(self, col: Sequence[float], row: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
         """(lon_deg, lat_deg) of pixel coordinates, each ``(N,)``; NaN where the CRS has no such place."""
         from rasterio.warp import transform
 
-        a, b, c, d, e, f = self.affine
         col_px, row_px = np.asarray(col, "float64"), np.asarray(row, "float64")
-        x, y = a * col_px + b * row_px + c, d * col_px + e * row_px + f
         if not col_px.size:
-            return x, y
+            return col_px, row_px
         try:
+            x, y = self._xy(col_px, row_px)
             lon, lat = transform(rasterio.CRS.from_wkt(self.crs_wkt), "EPSG:4326", x.tolist(), y.tolist())
         except (RasterioError, CPLE_BaseError):
-            return np.full(x.shape, np.nan), np.full(x.shape, np.nan)
+            return np.full(col_px.shape, np.nan), np.full(col_px.shape, np.nan)
         lon_deg, lat_deg = np.asarray(lon, "float64"), np.asarray(lat, "float64")
         lon_deg = np.where(np.abs(lon_deg) <= 180.0, lon_deg, (lon_deg + 180.0) % 360.0 - 180.0)
         good = np.isfinite(lon_deg) & np.isfinite(lat_deg) & (np.abs(lat_deg) <= 90.0)
         return np.where(good, lon_deg, np.nan), np.where(good, lat_deg, np.nan)
+
+    def _xy(self, col: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self.affine is not None:
+            a, b, c, d, e, f = self.affine
+            return a * col + b * row + c, d * col + e * row + f
+        from rasterio.control import GroundControlPoint
+        from rasterio.transform import GCPTransformer
+
+        points = [GroundControlPoint(row=r, col=c, x=x, y=y) for c, r, x, y in self.gcps]
+        with GCPTransformer(points, tps=True) as warp:
+            # rasterio rounds rows and columns where the offset is that of pixel centres
+            x, y = warp.xy(row.tolist(), col.tolist(), offset="ul")
+        return np.asarray(x, "float64"), np.asarray(y, "float64")
 
     def pixel_en_m(self, col: float, row: float) -> np.ndarray | None:
         """The 2 x 2 matrix whose columns are the east/north metres of one step in column and in row; None if unknown."""
@@ -116,6 +134,7 @@ class Placing(msgspec.Struct, frozen=True, kw_only=True):
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """What the header of an accepted file says; bands count from 1.
 
+    ``unplaced`` says by what a scene without ``placing`` would be placed that is not understood here, or nothing.
     ``colour`` are the red, green and blue band, or nothing; ``data_bands`` all but alpha.
     """
 
@@ -127,6 +146,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     nodata: tuple[float | None, ...]
     block: tuple[int, int]
     placing: Placing | None
+    unplaced: str
     datetime_tag: str | None
     colour: tuple[int, ...]
     data_bands: tuple[int, ...]
@@ -304,7 +324,8 @@ def read_array(path: str | Path, window: tuple[int, int, int, int] | None = None
         good = _clean(values[i], scene.nodata[i], None)[1]
         if good is not None:
             valid[i] &= good
-    a, b, c, d, e, f = scene.placing.affine if scene.placing else (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    affine = scene.placing.affine if scene.placing else None
+    a, b, c, d, e, f = affine or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
     at = (a, b, c + a * col + b * row, d, e, f + d * col + e * row)
     coords: dict[str, object] = {"band": np.arange(1, scene.bands + 1), "valid": (("band", "y", "x"), valid)}
     if b == 0.0 and d == 0.0:
@@ -313,7 +334,7 @@ def read_array(path: str | Path, window: tuple[int, int, int, int] | None = None
         cc, rr = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
         coords["xc"] = (("y", "x"), at[0] * cc + at[1] * rr + at[2])
         coords["yc"] = (("y", "x"), at[3] * cc + at[4] * rr + at[5])
-    attrs = {"crs": scene.placing.crs_wkt if scene.placing else "", "transform": at, "nodata": scene.nodata,
+    attrs = {"crs": scene.placing.crs_wkt if scene.placing and affine else "", "transform": at, "nodata": scene.nodata,
              "sha256": sha256_of(path)}
     return xr.DataArray(values, dims=("band", "y", "x"), coords=coords, attrs=attrs, name=scene.name)
 
@@ -394,15 +415,28 @@ def _describe(path: str, driver: str, dataset: rasterio.DatasetReader) -> Scene:
         numbers = tuple(float(v) for v in affine[:6])
         if crs and not affine.is_identity and all(math.isfinite(v) for v in numbers) and affine.determinant != 0.0:
             placing = Placing(affine=numbers, crs_wkt=crs.to_wkt())  # type: ignore[arg-type]
+        elif placing is None and 3 <= len(dataset.gcps[0]) <= MAX_GCPS and dataset.gcps[1]:
+            points = tuple((float(p.col), float(p.row), float(p.x), float(p.y)) for p in dataset.gcps[0])
+            if np.isfinite(points).all() and _spans(points):
+                placing = Placing(affine=None, crs_wkt=dataset.gcps[1].to_wkt(), gcps=points)
+        unplaced = "" if placing else "rational polynomials only (RPC)" if dataset.rpcs is not None else (
+            f"{len(dataset.gcps[0])} ground control points" if dataset.gcps[0] else "")
         kinds = dataset.colorinterp
         rgb = tuple(kinds.index(k) + 1 for k in (ColorInterp.red, ColorInterp.green, ColorInterp.blue) if k in kinds)
         return Scene(
             path=path, driver=driver, width=dataset.width, height=dataset.height,
             dtypes=tuple(_READ_AS.get(d, d) for d in dataset.dtypes),
             nodata=tuple(None if v is None else float(v) for v in dataset.nodatavals), block=dataset.block_shapes[0],
-            placing=placing, datetime_tag=dataset.tags().get("TIFFTAG_DATETIME"), colour=rgb if len(rgb) == 3 else (),
+            placing=placing, unplaced=unplaced,
+            datetime_tag=dataset.tags().get("TIFFTAG_DATETIME"), colour=rgb if len(rgb) == 3 else (),
             data_bands=tuple(i for i, kind in enumerate(kinds, 1) if kind != ColorInterp.alpha),
         )
+
+
+def _spans(points: tuple[tuple[float, float, float, float], ...]) -> bool:
+    """Whether control points lie neither on one spot nor on one line, in the picture and on the ground."""
+    parts = np.array(points)[:, :2], np.array(points)[:, 2:]
+    return all(np.linalg.svd(p - p.mean(axis=0), compute_uv=False)[1] > 1e-6 * np.ptp(p) > 0.0 for p in parts)
 
 
 def _hold_against_caps(scene: Scene, file_bytes: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from birddog.geo import LocalFrame
 from imagery import detector as contract
 from imagery.scene import Reader, Scene, SceneError
 
@@ -76,13 +77,17 @@ def same_ground(before: Scene, after: Scene) -> None:
     if (before.placing is None) != (after.placing is None):
         raise SceneError("of the two scenes only one says where it lies", file=before.path)
     if before.placing and after.placing:
-        corners = [0.0, after.width, 0.0, after.width], [0.0, 0.0, after.height, after.height]
-        lon0, lat0 = before.placing.lonlat(*corners)
-        lon1, lat1 = after.placing.lonlat(*corners)
-        a, _, _, _, _, _ = after.placing.affine
-        step = np.hypot(np.subtract(*after.placing.lonlat([0.0, 1.0], [0.0, 0.0])[0]),
-                        np.subtract(*after.placing.lonlat([0.0, 1.0], [0.0, 0.0])[1]))
-        if not (np.hypot(lon1 - lon0, lat1 - lat0) <= 0.5 * step).all():
+        w, h = after.width, after.height
+        col, row = [0.0, w, 0.0, w, w / 2.0], [0.0, 0.0, h, h, h / 2.0]
+        step = after.placing.pixel_en_m(col[4], row[4])
+        lon, lat = after.placing.lonlat(col, row)
+        apart = [math.inf] * 5
+        if step is not None and np.isfinite(lon).all():
+            # in metres: degrees jump on the date line and shrink towards the poles
+            frames = [LocalFrame(lat_deg=float(a), lon_deg=float(o)) for o, a in zip(lon, lat, strict=True)]
+            there = zip(frames, *before.placing.lonlat(col, row), strict=True)
+            apart = [math.hypot(*frame.en(lat_deg=float(a), lon_deg=float(o))) for frame, o, a in there]
+        if step is None or not max(apart) <= 0.5 * float(np.hypot(*step).min()):
             raise SceneError("does not lie upon the later scene, pixel for pixel: bring them onto one grid", file=before.path)
 
 

@@ -11,13 +11,18 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from rasterio.control import GroundControlPoint
+from rasterio.rpc import RPC
+from rasterio.warp import transform
 
 from birddog.errors import UsageError
-from birddog.geo import LocalFrame
+from birddog.geo import LocalFrame, ring_contains
 from imagery import scan as scans
 from imagery import tail
+from imagery.look import footprint
 from imagery.scan import scan
-from imagery.scene import SceneError, sha256_of
+from imagery.scene import Placing, SceneError, open_scene, read_array, sha256_of
+from imagery.watch import Settings, Watch
 from opsroom import cli
 
 # scenes without a georeference are written here on purpose
@@ -206,3 +211,102 @@ def test_a_pipe_is_refused_at_once_and_not_waited_for(tmp_path):
         scan(tmp_path / "a.tif")
     with pytest.raises(SceneError, match="no plain file"):
         sha256_of(tmp_path / "a.tif")
+
+
+# --- placed by ground control points, about poles -----------------------------------------------------
+
+
+def with_gcps(path: Path, a: np.ndarray, affine: Affine, *, crs: str = "EPSG:32631", across: int = 5, down: int = 4) -> Path:
+    """A scene as Sentinel-1 is delivered: no transform, a grid of ground control points."""
+    high, wide = a.shape
+    points = [GroundControlPoint(row=float(r), col=float(c), x=(affine @ (c, r))[0], y=(affine @ (c, r))[1], z=3.0)
+              for r in np.linspace(0, high, down) for c in np.linspace(0, wide, across)]
+    return write(path, a, gcps=points, crs=crs)
+
+
+def test_ground_control_points_place_a_scene_as_its_transform_would(tmp_path):
+    a = sea(20, (400, 500))
+    a[146:154, 130:170] = 6.0
+    affine = Affine(9.0, 2.0, 500_000.0, 2.0, -9.0, 6_050_000.0)
+    plain = scan(write(tmp_path / "a.tif", a, crs="EPSG:32631", transform=affine), pfa=1e-7)
+    by_points = scan(with_gcps(tmp_path / "b.tif", a, affine), pfa=1e-7, mask=tmp_path / "m.tif")
+    assert by_points.scene.placing.affine is None and len(by_points.flags) == len(plain.flags) == 1
+    (p,), (q,) = plain.flags, by_points.flags
+    assert (q.lat_deg, q.lon_deg) == pytest.approx((p.lat_deg, p.lon_deg), abs=2e-7)
+    assert (q.length_m, q.width_m, q.heading_deg) == pytest.approx((p.length_m, p.width_m, p.heading_deg), abs=0.11)
+    with rasterio.open(tmp_path / "m.tif") as m:
+        assert len(m.gcps[0]) == 20 and m.gcps[1] == rasterio.CRS.from_epsg(32631)
+    rings = [footprint(r.scene.placing, r.outline) for r in (plain, by_points)]
+    assert np.abs(np.subtract(*rings)).max() < 1e-6
+    assert read_array(tmp_path / "b.tif").attrs["crs"] == ""
+
+
+def test_ground_control_points_follow_a_bent_scene(tmp_path):
+    """Bent by 300 m in its middle: the points of the grid are met, and what lies between them to a few metres."""
+    bend = [(r, c, 500_000.0 + 10.0 * c + 300.0 * (1.0 - (r / 200.0 - 1.0) ** 2), 6_050_000.0 - 10.0 * r)
+            for r in np.linspace(0, 400, 9) for c in np.linspace(0, 500, 11)]
+    path = write(tmp_path / "a.tif", sea(21, (400, 500)), crs="EPSG:32631",
+                 gcps=[GroundControlPoint(row=r, col=c, x=x, y=y) for r, c, x, y in bend])
+    lon, lat = open_scene(path).placing.lonlat([250.0, 225.0], [200.0, 175.0])
+    x, y = transform("EPSG:4326", "EPSG:32631", lon.tolist(), lat.tolist())
+    assert (x[0], y[0]) == pytest.approx((502_800.0, 6_048_000.0), abs=0.1)
+    assert (x[1], y[1]) == pytest.approx((502_250.0 + 300.0 * (1.0 - 0.125**2), 6_048_250.0), abs=3.0)
+
+
+@pytest.mark.parametrize("points", [[(0, 0, 3.0, 54.0), (0, 300, 3.1, 54.0)], [(0, 0, math.nan, 54.0)] * 4,
+                                    [(5, 5, 3.0, 54.0)] * 4, [(0, 0, 3.0, 54.0), (0, 100, 3.0, 54.0), (0, 300, 3.0, 54.0)]])
+def test_points_that_place_nothing_are_one_line_in_the_watched_folder_and_no_geometry_in_a_scan(tmp_path, points):
+    a = sea(22)
+    a[146:154, 130:170] = 6.0
+    write(tmp_path / "a.tif", a, crs="EPSG:4326", gcps=[GroundControlPoint(row=r, col=c, x=x, y=y) for r, c, x, y in points])
+    assert all(f.lat_deg is None for f in scan(tmp_path / "a.tif", pfa=1e-7).flags)
+    watch = Watch(Settings(folder=str(tmp_path)), print)
+    watch.step(), watch.step()
+    ((_, why),) = watch.refused()
+    watch.close()
+    assert "\n" not in why and ("ground control points" in why or "georeference" in why)
+
+
+def test_rational_polynomials_are_named(tmp_path):
+    one, zero = [1.0] + [0.0] * 19, [0.0] * 17
+    path = write(tmp_path / "a.tif", sea(23))
+    with rasterio.open(path, "r+") as f:
+        f.rpcs = RPC(height_off=0, height_scale=100, lat_off=54, lat_scale=0.1,
+                     line_den_coeff=one,
+                     line_num_coeff=[0.0, 0.0, 1.0, *zero], line_off=150, line_scale=150, long_off=3, long_scale=0.1, samp_den_coeff=one,
+                     samp_num_coeff=[0.0, 1.0, 0.0, *zero], samp_off=150, samp_scale=150, err_bias=None, err_rand=None)
+    watch = Watch(Settings(folder=str(tmp_path)), print)
+    watch.step(), watch.step()
+    ((_, why),) = watch.refused()
+    watch.close()
+    assert "RPC" in why and "warp it first" in why
+
+
+@pytest.mark.parametrize("where, fits", [((0.0, 0.0), False), ((-300_000.0, 20_000.0), True), ((-1_500.0, 900_000.0), True)])
+def test_footprints_in_the_arctic(where, fits):
+    """Polar stereographic, 100 m pixels: about the pole there is none; beside it every point of the scene lies inside."""
+    x, y = where
+    placing = Placing(affine=(100.0, 0.0, x - 50_000.0, 0.0, -100.0, y + 50_000.0),
+                      crs_wkt=rasterio.CRS.from_epsg(3413).to_wkt())
+    ring = footprint(placing, ((0, 0), (1000, 0), (1000, 1000), (0, 1000)))
+    assert (ring is not None) == fits
+    if ring is not None:
+        col, row = np.meshgrid([2.0, 250.0, 500.0, 998.0], [2.0, 400.0, 998.0])
+        for lon, lat in zip(*placing.lonlat(col.ravel(), row.ravel()), strict=True):
+            assert ring_contains(ring, lat_deg=float(lat), lon_deg=float(lon))
+        for lon, lat in zip(*placing.lonlat([-2.0, 500.0, 1002.0, 500.0], [500.0, -2.0, 500.0, 1002.0]), strict=True):
+            assert not ring_contains(ring, lat_deg=float(lat), lon_deg=float(lon))
+
+
+def test_a_pair_on_the_date_line_and_near_the_pole_is_one_grid(tmp_path):
+    stack = np.random.default_rng(24).normal(100.0, 5.0, (4, 120, 120)).astype("float32")
+    for k, how in enumerate(({"crs": "EPSG:4326", "transform": Affine(5e-5, 0.0, 179.997, 0.0, -5e-5, 10.0)},
+                             {"crs": "EPSG:3413", "transform": Affine(10.0, 0.0, -600.0, 0.0, -10.0, 600.0)})):
+        before = write(tmp_path / f"{k}a.tif", stack, **how)
+        noise = np.random.default_rng(25).normal(0.0, 1.0, stack.shape).astype("float32")
+        after = write(tmp_path / f"{k}b.tif", stack + noise, **how)
+        scan(after, before=before, detector="ir-mad")
+        moved = write(tmp_path / f"{k}c.tif", stack, crs=how["crs"],
+                      transform=how["transform"] @ Affine.translation(1.0, 0.0))
+        with pytest.raises(SceneError, match="one grid"):
+            scan(after, before=moved, detector="ir-mad")
