@@ -271,10 +271,10 @@ def test_rational_polynomials_are_named(tmp_path):
     one, zero = [1.0] + [0.0] * 19, [0.0] * 17
     path = write(tmp_path / "a.tif", sea(23))
     with rasterio.open(path, "r+") as f:
-        f.rpcs = RPC(height_off=0, height_scale=100, lat_off=54, lat_scale=0.1,
-                     line_den_coeff=one,
-                     line_num_coeff=[0.0, 0.0, 1.0, *zero], line_off=150, line_scale=150, long_off=3, long_scale=0.1, samp_den_coeff=one,
-                     samp_num_coeff=[0.0, 1.0, 0.0, *zero], samp_off=150, samp_scale=150, err_bias=None, err_rand=None)
+        f.rpcs = RPC(height_off=0, height_scale=100, lat_off=54, lat_scale=0.1, long_off=3, long_scale=0.1,
+                     line_den_coeff=one, line_num_coeff=[0.0, 0.0, 1.0, *zero], line_off=150, line_scale=150,
+                     samp_den_coeff=one, samp_num_coeff=[0.0, 1.0, 0.0, *zero], samp_off=150, samp_scale=150,
+                     err_bias=None, err_rand=None)
     watch = Watch(Settings(folder=str(tmp_path)), print)
     watch.step(), watch.step()
     ((_, why),) = watch.refused()
