@@ -42,7 +42,7 @@ from devices.sentences import Framer
 
 __all__ = ["STREAM", "VERSION", "Decoder", "Framer", "encode"]
 
-VERSION = 1
+VERSION = 2
 STREAM = True
 
 #: Unfinished multi-part messages kept at once, and for how many sentences.
@@ -165,19 +165,20 @@ def report(payload: str, fill: int, time_ns: int | None, source: str) -> Decoded
     def bits(start: int, count: int) -> int:
         return n >> total - start - count & (1 << count) - 1
 
-    altitude = heading = status = None
+    altitude = heading = status = speed = None  # speed in 0.1 knot, course in 0.1 degree
     if kind <= 3 or kind == 18:
-        place, speed, course, heading = 61 if kind <= 3 else 57, bits(50 if kind <= 3 else 46, 10), None, 0
-        course, heading = bits(place + 55, 12), bits(place + 67, 9)
+        place = 61 if kind <= 3 else 57
+        speed, course, heading = bits(place - 11, 10), bits(place + 55, 12), bits(place + 67, 9)
+        speed = speed if speed < 1023 else None
         status = bits(38, 4) if kind <= 3 else None
     elif kind == 9:
         place, speed, course, altitude = 61, bits(50, 10), bits(116, 12), bits(38, 12)
-        speed = 1023 if speed == 1023 else speed * 10
+        speed = speed * 10 if speed < 1023 else None
     elif kind == 27:
-        place, speed, course, status = 44, bits(79, 6), bits(85, 9), bits(40, 4)
-        speed, course = 1023 if speed == 63 else speed * 10, course * 10
+        place, speed, course, status = 44, bits(79, 6), bits(85, 9) * 10, bits(40, 4)
+        speed = speed * 10 if speed < 63 else None
     else:
-        place, speed, course = 79, 1023, 3600
+        place, course = 79, 3600
         time_ns, source = _station_time(bits, time_ns, source)
     if kind == 27:
         lon, lat = _signed(bits(44, 18), 18) / 600.0, _signed(bits(62, 17), 17) / 600.0
@@ -196,7 +197,7 @@ def report(payload: str, fill: int, time_ns: int | None, source: str) -> Decoded
         lat,
         lon,
         attributes,
-        speed_mps=speed * 0.1 * KNOT_MPS if speed < 1023 else None,
+        speed_mps=None if speed is None else speed * 0.1 * KNOT_MPS,
         course_deg=course * 0.1 if course < 3600 else None,
         alt_m=float(altitude) if altitude is not None and altitude < 4095 else None,
     )

@@ -39,7 +39,7 @@ from birddog.units import KMH_MPS, R68_PER_SIGMA, iso_from_ns, ns_from_text
 from devices.codec import MAX_FRAME, Decoded, Message, rejected
 from devices.strict_json import loads, number, text
 
-VERSION = 1
+VERSION = 2
 STREAM = False
 
 _EVENTS = frozenset({"up", "status", "location", "join", "ack", "txack", "log", "integration"})

@@ -37,7 +37,7 @@ from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, join, rejected
 from devices.epc_uri import raw_uri, tag_bytes, tag_uri
 from devices.strict_json import loads, number, text
 
-VERSION = 1
+VERSION = 2
 STREAM = False
 
 #: Lines in one message, and events in one list; more are a reject ``size``.

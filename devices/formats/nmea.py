@@ -44,7 +44,7 @@ from devices.sentences import Framer
 
 __all__ = ["STREAM", "VERSION", "Decoder", "Framer", "encode"]
 
-VERSION = 1
+VERSION = 2
 STREAM = True
 
 DAY_NS = 86_400 * NS

@@ -36,7 +36,7 @@ from birddog.units import KMH_MPS, NS, R68_PER_SIGMA
 from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, join, rejected
 from devices.strict_json import loads, number, text
 
-VERSION = 1
+VERSION = 2
 STREAM = False
 
 #: Types of the booklet that say nothing about where the device is.

@@ -28,7 +28,7 @@ from birddog.units import KNOT_MPS, iso_from_ns, ns_from_text
 from devices import framing
 from devices.codec import Decoded, Message, rejected
 
-VERSION = 1
+VERSION = 2
 STREAM = True
 #: A longer row is no row.
 MAX_ROW = 4096

@@ -39,7 +39,7 @@ from devices import framing
 from devices.clock import rollover
 from devices.codec import NOTHING, Decoded, Message, rejected
 
-VERSION = 1
+VERSION = 2
 STREAM = True
 
 #: The longest report (CAN, OBD) has some 700 bytes.

@@ -47,7 +47,7 @@ from devices.clock import rollover
 from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, rejected
 from devices.crc import crc16_ibm
 
-VERSION = 1
+VERSION = 2
 STREAM = True
 
 #: A longer packet is no packet (the maker's limit is 1280 bytes; some firmware sends more).

@@ -40,7 +40,7 @@ from devices.clock import rollover
 from devices.codec import NOTHING, Decoded, Message, rejected
 from devices.crc import fletcher8
 
-VERSION = 1
+VERSION = 2
 STREAM = True
 
 MAX_PAYLOAD = 8192

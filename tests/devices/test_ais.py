@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 from pathlib import Path
 
 import pyais
@@ -79,6 +81,55 @@ def test_static_data_that_we_write(name, ship_type, length, beam):
     assert said.to_bow + said.to_stern == length and said.to_port + said.to_starboard == beam
     got = {o.quantity: o.value for o in decode(text).observations if isinstance(o, Reading)}
     assert got["ship_name"] == name
+
+
+@pytest.mark.parametrize("knots", [0, 1, 102, 103, 250, 1022, 1023])
+def test_a_rescue_aircraft_flies_faster_than_a_ship(knots):
+    said = {"type": 9, "mmsi": 111_244_001, "speed": knots, "alt": 300, "lat": 51.9, "lon": 4.1, "course": 90.0}
+    (fix,) = decode("".join(pyais.encode_dict(said)).encode()).observations
+    assert fix.alt_m == 300.0
+    if knots == 1023:
+        assert fix.speed_mps is None
+    else:
+        assert math.isclose(fix.speed_mps, knots * KNOT_MPS)
+
+
+def bits_of(kind: int, rng: random.Random) -> str:
+    """A message of a type with any bits, its position in seven of ten cases one on Earth."""
+    size = {27: 96, 19: 312, 21: 272}.get(kind, 168)
+    bits = f"{kind:06b}{rng.randrange(4):02b}{rng.randrange(10**9):030b}" + f"{rng.getrandbits(size - 38):0{size - 38}b}"
+    if rng.random() < 0.7:
+        at = {18: 57, 19: 57, 4: 79, 11: 79, 21: 164, 27: 44}.get(kind, 61)
+        unit, (wide, high) = (600, (18, 17)) if kind == 27 else (600_000, (28, 27))
+        lon, lat = rng.randrange(-180 * unit, 180 * unit), rng.randrange(-90 * unit, 90 * unit)
+        put = f"{lon & (1 << wide) - 1:0{wide}b}{lat & (1 << high) - 1:0{high}b}"
+        bits = bits[:at] + put + bits[at + len(put) :]
+    return bits
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3, 4, 9, 11, 18, 19, 21, 27])
+def test_any_bits_mean_what_pyais_says(kind):
+    """Speeds, courses and places from every bit pattern, the ones that mean "not available" among them."""
+    rng, places, none = random.Random(kind), 0, 0
+    for _ in range(600):
+        bits = bits_of(kind, rng)
+        fill = -len(bits) % 6
+        whole = bits + "0" * fill
+        codes = [int(whole[i : i + 6], 2) for i in range(0, len(whole), 6)]
+        line = seal("!", f"AIVDM,1,1,,A,{''.join(chr(c + 48 if c < 40 else c + 56) for c in codes)},{fill}")
+        ours, theirs = decode(line), pyais.decode(line).asdict()
+        there = -90 <= theirs["lat"] <= 90 and -180 <= theirs["lon"] <= 180
+        fixes = [o for o in ours.observations if isinstance(o, Fix)]
+        assert len(fixes) == there and {o.device for o in ours.observations} <= {f"{int(theirs['mmsi']):09d}"}
+        for fix in fixes:
+            places += 1
+            assert abs(fix.lat_deg - theirs["lat"]) < 1e-5 and abs(fix.lon_deg - theirs["lon"]) < 1e-5
+            if "speed" in theirs:
+                known = theirs["speed"] < {9: 1023, 27: 63}.get(kind, 102.3)
+                assert fix.speed_mps == (pytest.approx(theirs["speed"] * KNOT_MPS, abs=0.03) if known else None)
+                assert fix.course_deg == (pytest.approx(theirs["course"], abs=0.051) if theirs["course"] < 360 else None)
+        none += not fixes
+    assert places > 350 and none > 10
 
 
 def test_parts_of_two_messages_interleaved():
