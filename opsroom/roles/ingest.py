@@ -8,6 +8,7 @@ import logging
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -56,6 +57,7 @@ async def _run(plan: Plan) -> int:
     if writer is None:
         return 0
     board.write({"problem": "is starting"})
+    file = _identity(path)
     broken: list[JournalError] = []
 
     def failed(error: JournalError) -> None:
@@ -80,14 +82,33 @@ async def _run(plan: Plan) -> int:
         say(f"journal: {config.journal.url}{' (EXERCISE)' if plan.exercise else ''}")
         while not stop.is_set():
             board.write(_status(thread, intake, sources, crashed))
+            if _identity(path) != file:
+                # what is acknowledged from now on nobody would find again, and a start would begin an empty journal
+                broken.append(JournalGone(f"{path} was moved or deleted while it was being written; "
+                                          f"its newest entries are in {path}-wal: keep the two together"))
+                break
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 1.0)
     writer.close()
     if broken:
         board.write({"problem": str(broken[0])})
+        if isinstance(broken[0], JournalGone):
+            raise broken[0]
         return 1
     board.remove()
     return 0
+
+
+class JournalGone(JournalError):
+    """The journal's file is not in its place any more: ends the whole run."""
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0, 0
+    return stat.st_dev, stat.st_ino
 
 
 async def _open(plan: Plan, stop: asyncio.Event, board: Board) -> Writer | None:

@@ -169,3 +169,21 @@ def test_a_link_to_a_journal_is_the_same_journal(tmp_path):
     with pytest.raises(JournalError, match="another process is writing"):
         open_writer(f"sqlite:///{tmp_path}/link.db", mode="live")
     writer.close()
+
+
+def test_a_wal_that_lost_its_journal_is_not_played_into_a_new_one(tmp_path):
+    path, url = tmp_path / "j.db", f"sqlite:///{tmp_path}/j.db"
+    writer = open_writer(url, mode="live")
+    writer.append([Draft(kind="tick", received_ns=1, source="t", ident=b"%d" % i, body=pack(Tick())) for i in range(50)])
+    path.rename(tmp_path / "moved.db")
+    writer.close()
+    assert (tmp_path / "j.db-wal").stat().st_size > 0
+    with pytest.raises(JournalError, match="j.db-wal is there without its journal"):
+        open_writer(url, mode="live")
+    assert not path.exists()
+    # nothing is lost: both belong together
+    (tmp_path / "j.db-wal").rename(tmp_path / "moved.db-wal")
+    reader = open_reader(f"sqlite:///{tmp_path}/moved.db")
+    assert reader.last_seq() == 50
+    reader.close()
+    open_writer(url, mode="live").close()

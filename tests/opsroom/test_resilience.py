@@ -275,6 +275,26 @@ def _damage(run: Run, seq: int) -> None:
 
 
 @pytest.mark.slow
+def test_a_journal_that_is_moved_away_ends_the_run(tmp_path):
+    run = Run(tmp_path, publishers=1)
+    try:
+        moved = tmp_path / "moved.db"
+        run.path.rename(moved)
+        assert run.process.wait(30) == 2
+        assert f"{run.path} was moved or deleted" in run.log.read_text()
+        assert not run.path.exists()
+        # and a start in its place does not play its newest entries into another journal
+        again = birddog("run", "--exercise", "--journal", run.url, "--mqtt-port", "0", "--http-port", "0", "--only", "ingest")
+        assert again.returncode == 2 and f"{run.path}-wal is there without its journal" in again.stderr, again
+    finally:
+        run.stop()
+    Path(f"{run.path}-wal").rename(f"{moved}-wal")
+    reader = open_reader(f"sqlite:///{moved}")
+    assert reader.counts().frames >= run.acknowledged() > 0
+    reader.close()
+
+
+@pytest.mark.slow
 def test_flipped_bytes_are_one_line_whatever_reads_them(tmp_path):
     shutil.copy(Path(__file__).parents[1] / "journals" / "v1.db", tmp_path / "good.db")
     good, rng = (tmp_path / "good.db").read_bytes(), random.Random(9)
