@@ -150,6 +150,29 @@ def test_a_coasting_tracks_ellipse_grows_on_the_screen(stage, makers, watch):
         seen.page.wait_for_timeout(100)
 
 
+def test_what_is_being_drawn_is_not_asked_for_again(stage, makers, watch):
+    """On a slow machine half of the trails never came: each change asked anew for what was still on its way."""
+    seen = watch(stage.start())
+    page = seen.page
+    seen.drawn(1)
+    page.evaluate("""() => {
+      globalThis.calls = 0;
+      const tracks = birddog.chart.map.getSource('tracks');
+      const real = tracks.updateData.bind(tracks);
+      tracks.updateData = (diff) => { calls++; return real(diff); };
+      birddog.chart.map.areTilesLoaded = () => Boolean(globalThis.loaded);
+    }""")
+    stage.publish(makers["track"](2))
+    page.wait_for_function("() => calls === 1")
+    for number in (3, 4, 5):
+        stage.publish(makers["track"](number))
+        page.wait_for_selector(f'button[data-track-id="T{number}"]')
+    assert page.evaluate("() => calls") == 1
+    page.evaluate("() => { globalThis.loaded = true; }")
+    seen.drawn(5)
+    seen.clean()
+
+
 def test_the_legend_begins_folded_and_stays_as_it_was_left(stage, watch):
     seen = watch(stage.start())
     page = seen.page
@@ -200,10 +223,12 @@ def test_refused_messages_are_seen_without_opening_anything(stage, watch):
 def test_nothing_is_cut_off_at_any_size(stage, makers, chromium, width, height):
     stage.publish(makers["track"](2, name="A very long name of a shipment that goes on and on", status="silent"),
                   *(makers["alert"](n) for n in range(2, 9)))
+    stage.status["ingest"]["problem"] = "serial:gps is not connected: cannot open /dev/serial/by-id/a-long-name-of-a-receiver"
     page = chromium.new_page(viewport={"width": width, "height": height})
     try:
         page.goto(stage.start())
         page.wait_for_selector('body[data-live="on"][data-tracks="2"]', timeout=PATIENCE_MS)
+        page.wait_for_selector(".feeds.bad")
         assert page.evaluate("() => document.documentElement.scrollWidth") <= width
         out = page.evaluate("""() => [...document.querySelectorAll('header *, .side button, .legend *')]
           .filter(e => e.checkVisibility() && !e.closest('.unseen, .skip'))

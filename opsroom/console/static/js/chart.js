@@ -7,6 +7,7 @@ import { marks, title } from './store.js';
 import { plain, position } from './words.js';
 
 const FLUSH_MS = 500;
+const SETTLE_MS = 5000;
 const GAP = 4; // a step longer than so many usual ones is drawn as a guess
 const ALL_TRAILS = 200; // with more tracks than this only the selected one has a trail
 const ALL_NAMES = 100; // with more tracks than this a name without an alert gives way where there is no room for it
@@ -178,8 +179,10 @@ export class Chart {
       for (const id of kept) this.drawn[kind].add(id);
     }
     this.mark();
-    await Promise.all(Object.entries(diffs).map(([name, diff]) => this.map.getSource(name).updateData(diff)));
+    await Promise.all(Object.entries(diffs).filter(([, diff]) => diff.add.length || diff.remove.length)
+      .map(([name, diff]) => this.map.getSource(name).updateData(diff)));
     this.fit(false);
+    await this.settled();
     document.body.dataset.drawn = String(this.drawn.tracks.size);
     document.body.dataset.flush = String(Number(document.body.dataset.flush ?? 0) + 1);
     this.timer = 0;
@@ -189,6 +192,12 @@ export class Chart {
   visible(track) {
     // 0, 0 is where a broken receiver is, not a shipment
     return Boolean(track) && (!this.operation || track.operation === this.operation) && !(track.lat_deg === 0 && track.lon_deg === 0);
+  }
+
+  /** Until what changed is drawn: on a slow machine a tile that is asked for again before it came never comes. */
+  async settled() {
+    const end = performance.now() + SETTLE_MS;
+    while (!this.map.areTilesLoaded() && performance.now() < end) await new Promise((resolve) => { setTimeout(resolve, 50); });
   }
 
   recent(flag) {
