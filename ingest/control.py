@@ -68,11 +68,11 @@ def drafts_of(requests: Sequence[Wanted]) -> list[Draft]:
         if request.kind in _PRIVATE:
             raise UsageError(f"entries of kind {request.kind!r} are written by the desk only")
         try:
-            msgspec.msgpack.decode(request.body, type=ENTRY_BODIES[request.kind])
+            body = msgspec.msgpack.decode(request.body, type=ENTRY_BODIES[request.kind])
         except msgspec.DecodeError as error:
             raise UsageError(f"the body of this {request.kind!r} entry is wrong: {error}") from error
         out.append(Draft(kind=request.kind, received_ns=0, source=request.source, ident=request.nonce,
-                         body=request.body, operation=request.operation))
+                         body=request.body, operation=request.operation, observations=len(getattr(body, "sightings", ()))))
     return out
 
 

@@ -219,9 +219,9 @@ _A = {"live": "a live", "exercise": "an exercise"}
 def _counts(drafts: Sequence[Draft]) -> dict[str, int]:
     counts = {"frames": 0, "observations": 0}
     for draft in drafts:
+        counts["observations"] += draft.observations
         if draft.kind == "frame" or draft.kind == "refusal":
             counts["frames"] += 1
-            counts["observations"] += draft.observations
             for reason in draft.reasons:
                 counts["reject:" + reason] = counts.get("reject:" + reason, 0) + 1
     return counts

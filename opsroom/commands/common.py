@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import math
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
@@ -86,9 +87,19 @@ def name_of(text: str, field: str) -> str:
     return text
 
 
+#: What JSON lets stand in a text and some reader takes for the end of a line, a terminal for a command, UTF-8 for an error.
+_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def json_line(value: Any) -> str:
+    """One line of strict JSON, by whatever rule its reader ends lines."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text) if _ESCAPED.search(text) else text
+
+
 def print_json(value: Any) -> None:
     """One line of strict JSON."""
-    print(json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")))
+    print(json_line(value))
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

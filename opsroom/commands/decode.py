@@ -10,9 +10,8 @@ import argparse
 import sys
 from collections.abc import Iterator
 from io import BufferedReader
-from typing import Any
 
-from opsroom.commands.common import result_file
+from opsroom.commands.common import json_line, result_file
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,11 +41,11 @@ def run(args: argparse.Namespace) -> int:
         if args.jsonl:
             answers = Answers()
             for line in _lines(source):
-                out.write(_json(answers.answer(line)))
+                out.write(json_line(answers.answer(line)) + "\n")
                 out.flush()
         else:
             for rows in stream_rows(args.stream[0], source, device=args.device):
-                out.writelines(_json(row) for row in rows)
+                out.writelines(json_line(row) + "\n" for row in rows)
                 out.flush()
     return 0
 
@@ -60,12 +59,6 @@ def _open(name: str) -> BufferedReader:
         return open(name, "rb")
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", file=name) from error
-
-
-def _json(row: dict[str, Any]) -> str:
-    import json
-
-    return json.dumps(row, allow_nan=False, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def _lines(source: BufferedReader) -> Iterator[bytes | None]:

@@ -13,14 +13,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one JSON object."""
-    import json
-
     import msgspec
 
     from imagery.drone import read_frame
-    from opsroom.commands.common import result_file
+    from opsroom.commands.common import json_line, result_file
 
-    said = json.dumps(msgspec.to_builtins(read_frame(args.image)), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    said = json_line(msgspec.to_builtins(read_frame(args.image)))
     with result_file(args.out) as out:
         out.write(said + "\n")
     return 0

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from opsroom.commands.common import journal_option, json_option, print_json, print_table, result_file, say
+from opsroom.commands.common import journal_option, json_line, json_option, print_json, print_table, result_file, say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -117,8 +117,6 @@ def _export(reader: Any, args: argparse.Namespace) -> int:
 
 def export_lines(reader: Any, after: int = 0) -> Iterator[str]:
     """One strict JSON line an entry, in order, up to the entry that is newest when it begins."""
-    import json
-
     until = reader.last_seq()
     while after < until:
         rows = reader.read(after, min(1000, until - after))
@@ -126,32 +124,32 @@ def export_lines(reader: Any, after: int = 0) -> Iterator[str]:
             return
         after = rows[-1].seq
         for entry in rows:
-            yield json.dumps(entry_json(entry), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+            yield json_line(entry_json(entry))
 
 
 def entry_json(entry: Any) -> dict[str, Any]:
-    """An entry in the public form; an observation stands nowhere else in it."""
+    """An entry in the public form: the same keys for every kind, an observation stands nowhere else in it."""
     import msgspec
 
-    from birddog.model import FrameBody, RefusalBody, observation_json, reject_json, unpack
+    from birddog.model import FrameBody, RefusalBody, Scan, observation_json, reject_json, unpack
     from birddog.units import iso_from_ns
 
     body = unpack(entry)
     out: dict[str, Any] = {"seq": entry.seq, "kind": entry.kind, "received": iso_from_ns(entry.received_ns),
                            "received_ns": entry.received_ns, "source": entry.source, "operation": entry.operation,
-                           "ident": entry.ident.hex()}
-    if isinstance(body, FrameBody):
-        out |= {"device": body.device, "format": body.format, "version": body.version, "channel": body.channel,
-                "session": body.session, "payload_hex": body.payload.hex()}
-    elif isinstance(body, RefusalBody):
-        out |= {"device": body.device, "format": body.format, "version": body.version, "channel": body.channel,
-                "payload_hash": body.payload_hash.hex()}
-    else:
-        out["body"] = _plain(msgspec.to_builtins(body, enc_hook=None, builtin_types=(bytes,)))
-        return out
-    out["observations"] = [observation_json(o) for o in body.observations]
-    out["rejects"] = [reject_json(r) for r in body.rejects]
-    return out
+                           "ident": entry.ident.hex(), "device": getattr(body, "device", ""), "format": "", "payload_hex": "",
+                           "observations": [], "rejects": []}
+    if isinstance(body, FrameBody | RefusalBody):
+        out |= {"format": body.format, "version": body.version, "channel": body.channel,
+                "observations": [observation_json(o) for o in body.observations],
+                "rejects": [reject_json(r) for r in body.rejects]}
+        if isinstance(body, FrameBody):
+            return out | {"session": body.session, "payload_hex": body.payload.hex()}
+        return out | {"payload_hash": body.payload_hash.hex()}
+    if isinstance(body, Scan):
+        out |= {"device": body.sensor, "observations": [observation_json(o) for o in body.sightings]}
+        body = msgspec.structs.replace(body, sightings=())
+    return out | {"body": _plain(msgspec.to_builtins(body, enc_hook=None, builtin_types=(bytes,)))}
 
 
 def _plain(value: Any) -> Any:

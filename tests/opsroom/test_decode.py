@@ -151,6 +151,17 @@ def test_never_fewer_or_more_lines(stdin, count):
     assert birddog("--jsonl", stdin=stdin).count("\n") == count
 
 
+def test_a_line_is_one_line_for_every_reader():
+    """What Python's splitlines, a terminal or UTF-8 would stumble over is escaped in the answer."""
+    odd = "a\u2028b\u2029c\x85d\x9be\x7f"
+    rows = [{"format": "owntracks", "topic": f"birddog/v1/{odd}/owntracks", "text": json.dumps({"_type": "location", "lat": 1,
+             "lon": 2, "tst": 1_700_000_000})}, {"format": odd, "text": "x"}]  # fmt: skip
+    for text in (json.dumps(row, ensure_ascii=ascii) + "\n" for row in rows for ascii in (True, False)):
+        out = birddog("--jsonl", stdin=text.encode())
+        assert len(out.splitlines()) == 1 and json.loads(out) and not set(odd[1::2]) & set(out)
+    assert json.loads(birddog("--jsonl", stdin=lines(rows[0])))["observations"][0]["device"] == odd
+
+
 def test_a_pipe_that_goes_on_is_answered_as_it_comes():
     for words in (["--jsonl"], ["--stream", "nmea", "-"]):
         process = subprocess.Popen([sys.executable, "-m", "opsroom.cli", "decode", *words], stdin=subprocess.PIPE,
