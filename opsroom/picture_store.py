@@ -85,7 +85,7 @@ def picture_path(journal: Path) -> Path:
 
 
 def hold(path: Path) -> int | None:
-    """Become the one picture process of a store: the descriptor of its lock, or None while another holds it.
+    """Become the one process that writes a file: the descriptor of ``PATH.lock``, or None while another holds it.
 
     Raises:
         PictureError: the lock cannot be made.

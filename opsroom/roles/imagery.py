@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import msgspec
 
@@ -15,6 +16,7 @@ from imagery.watch import Watch
 from ingest import control
 from opsroom.app import Plan
 from opsroom.commands.common import say
+from opsroom.picture_store import hold
 from opsroom.status import Board
 
 
@@ -29,6 +31,10 @@ def run(plan: Plan) -> int:
     if settings.ledger is None:
         # what was sent was sent to this journal: another one shall get it too
         settings = msgspec.structs.replace(settings, ledger=f"{journal}.imagery")
+    while (lock := hold(Path(settings.ledger or f"{journal}.imagery"))) is None:
+        # a process that was killed lets go at once; another run's is waited for, ingest refuses the run
+        if asked.wait(0.5):
+            return 0
     board = Board(journal, "imagery")
 
     def send(scan: Scan) -> None:
@@ -76,6 +82,7 @@ def run(plan: Plan) -> int:
         return 1
     finally:
         asked.set()
+        os.close(lock)
     board.remove()
     return 0
 
