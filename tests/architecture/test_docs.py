@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
+import os
 import re
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import msgspec
@@ -22,66 +23,141 @@ def page(root, name: str) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
+def sections_of(commands: str) -> dict[str, str]:
+    """docs/commands.md: command -> its section."""
+    parts = re.split(r"^## `birddog ([a-z0-9-]+)`$", commands, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
 def test_every_command_has_its_section(root):
-    sections = re.findall(r"^## `birddog ([a-z0-9-]+)", page(root, "commands.md"), re.MULTILINE)
-    assert sorted(set(COMMANDS)) == sorted(sections), "docs/commands.md: one section `## `birddog NAME …`` a command"
+    # one section ## `birddog NAME` a command, in their order
+    assert list(sections_of(page(root, "commands.md"))) == list(COMMANDS)
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_every_option_is_in_its_section(root, command):
-    """What `birddog COMMAND --help` offers stands in the command's section."""
+def undocumented_options(command: str, section: str) -> list[str]:
+    """What `birddog COMMAND --help` offers (options, sub-commands, their options) and its section does not name."""
     import argparse
 
     parser = argparse.ArgumentParser(prog=f"birddog {command}")
     importlib.import_module(f"opsroom.commands.{COMMANDS[command][0]}").configure(parser)
-    found = re.search(rf"^## `birddog {command}\b.*?(?=^## |\Z)", page(root, "commands.md"), re.MULTILINE | re.DOTALL)
-    assert found, f"docs/commands.md has no section of birddog {command}"
-    missing = [word for word in options_of(parser) if word not in found[0]]
-    assert not missing, f"docs/commands.md, birddog {command}: {missing} not named"
+    usages = re.split(r"^(?=usage: )", section, flags=re.MULTILINE)
+    missing = []
+    for words, options in options_of(parser, f"birddog {command}"):
+        # a sub-command's options stand in its own usage, not in a neighbour's
+        text = next((usage for usage in usages if re.match(rf"usage: {words} \[", usage)), "")
+        missing += [f"{words} {o}" for o in options if not re.search(rf"(?<![\w-]){re.escape(o)}(?![\w-])", text)]
+    return missing
 
 
-def options_of(parser) -> list[str]:
-    """Every visible option and sub-command of a parser, deep."""
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_option_is_in_its_section(root, command):
+    missing = undocumented_options(command, sections_of(page(root, "commands.md")).get(command, ""))
+    assert not missing, f"docs/commands.md does not name {missing}: tools/commands_page.py writes the usage blocks"
+
+
+def options_of(parser, words: str) -> list[tuple[str, list[str]]]:
+    """(words of the command line, its visible options and sub-commands) of a parser, deep."""
     import argparse
 
-    words = []
+    own, below = [], []
     for action in parser._actions:
         if action.help == argparse.SUPPRESS or isinstance(action, argparse._HelpAction):
             continue
         if isinstance(action, argparse._SubParsersAction):
             for name, sub in action.choices.items():
-                words += [name, *options_of(sub)]
+                own.append(name)
+                below += options_of(sub, f"{words} {name}")
         elif action.option_strings:
-            words.append(action.option_strings[-1])
-    return words
+            own += action.option_strings
+        else:
+            own.append(str(action.metavar))
+    return [(words, own), *below]
+
+
+def test_the_usage_blocks_are_what_the_commands_print(root):
+    """Word for word, defaults and help lines too; argparse writes them otherwise from Python 3.12 on."""
+    if sys.version_info[:2] != (3, 11):
+        pytest.skip("the page shows what Python 3.11 prints")
+    program = (
+        "import commands_page as p, difflib, sys; from opsroom.cli import COMMANDS; text = p.PAGE.read_text(); "
+        "sys.stdout.writelines(difflib.unified_diff(text.splitlines(True), p.rewritten(text, COMMANDS).splitlines(True)))"
+    )
+    paths = f"{root / 'tools'}:{root}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "COLUMNS": "110", "PYTHONPATH": paths})
+    assert done.returncode == 0 and done.stdout == "", f"run tools/commands_page.py\n{done.stdout}{done.stderr}"
+
+
+def documented_formats(formats: str) -> set[str]:
+    """The names in the first column of docs/formats.md's table of formats."""
+    table = re.search(r"^\| name \|.*?(?=\n\n)", formats, re.MULTILINE | re.DOTALL)
+    return set(re.findall(r"^\| `([a-z0-9-]+)` \|", table[0], re.MULTILINE)) if table else set()
 
 
 def test_every_format_is_in_its_page(root):
-    named = set(re.findall(r"`([a-z0-9-]+)`", page(root, "formats.md")))
-    assert sorted(set(codec.names()) - named) == [], "docs/formats.md does not name them"
+    assert documented_formats(page(root, "formats.md")) == set(codec.names()), "docs/formats.md: one row a format"
 
 
-def settings_of(packages) -> dict[str, list[str]]:
-    """module.Class -> fields, of every Settings struct of the rooms (and of the whole TOML)."""
-    found = {}
-    for package in packages:
-        top = importlib.import_module(package)
-        for info in pkgutil.walk_packages(top.__path__, package + "."):
-            if ".commands." in info.name or ".formats." in info.name:
-                continue
-            module = importlib.import_module(info.name)
-            for name, value in vars(module).items():
-                own = isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__module__ == info.name
-                if own and (name.endswith("Settings") or (info.name, name) == ("tracking.presets", "Presets")):
-                    found[f"{info.name}.{name}"] = [field.encode_name for field in msgspec.structs.fields(value)]
-    return found
+def structs_of(kind) -> list[type[msgspec.Struct]]:
+    """The structs inside a type: itself, of a tuple, a dict or a union."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return [kind]
+    return [struct for part in typing.get_args(kind) for struct in structs_of(part)]
 
 
-def test_every_setting_is_documented(root, packages):
-    text = page(root, "configuration.md")
-    keys = set(re.findall(r"`([a-z0-9_]+)`", text)) | set(re.findall(r"^#?\s*([a-z0-9_]+)\s*=", text, re.MULTILINE))
-    missing = [f"{where}: {key}" for where, fields in settings_of(packages).items() for key in fields if key not in keys]
+def keys_of(struct: type[msgspec.Struct]) -> set[str]:
+    """Every key of a section, those of the tables inside it too."""
+    keys = set()
+    for field in msgspec.structs.fields(struct):
+        keys |= {field.encode_name, *(key for inner in structs_of(field.type) for key in keys_of(inner))}
+    return keys
+
+
+def undocumented_settings(configuration: str) -> list[str]:
+    """``[section] key`` of the whole TOML that neither the example nor a table of docs/configuration.md names *there*."""
+    from opsroom.app import Config
+
+    example = re.search(r"```toml\n(.*?)```", configuration, re.DOTALL)
+    blocks = re.split(r"^\[+(\w+)[^\]]*\]+.*$", example[1] if example else "", flags=re.MULTILINE)
+    named: dict[str, set[str]] = {}
+    for section, block in zip(blocks[1::2], blocks[2::2], strict=True):
+        named.setdefault(section, set()).update(re.findall(r"(?:^#? ?|[{,] )([a-z0-9_]+) =", block, re.MULTILINE))
+        named[section] |= set(re.findall(rf"^\[+{section}\.([a-z0-9_]+)", example[1], re.MULTILINE))
+    tables = r"^## Every key of `\[(\w+)\]`\n(.*?)(?=^## |\Z)"
+    for section, words in re.findall(tables, configuration, re.MULTILINE | re.DOTALL):
+        named.setdefault(section, set()).update(re.findall(r"`([a-z0-9_]+)`", words))
+    return [f"[{field.encode_name}] {key}" for field in msgspec.structs.fields(Config) for struct in structs_of(field.type)
+            for key in sorted(keys_of(struct) - named.get(field.encode_name, set()))]
+
+
+def test_every_setting_is_documented(root):
+    missing = undocumented_settings(page(root, "configuration.md"))
     assert not missing, "docs/configuration.md does not name\n" + "\n".join(missing)
+
+
+def test_no_setting_is_documented_that_is_not(root):
+    """What the tables name is a key; the example is read by the program itself (tests/opsroom/test_configuration.py)."""
+    from opsroom.app import Config
+
+    words = re.findall(r"^\| (`.*?`) \|", page(root, "configuration.md"), re.MULTILINE)
+    keys = {key for field in msgspec.structs.fields(Config) for struct in structs_of(field.type) for key in keys_of(struct)}
+    assert words and [word for cell in words for word in re.findall(r"`([a-z0-9_]+)`", cell) if word not in keys] == []
+
+
+def test_these_tests_can_fail(root):
+    """A page that has lost one line is found out, also where the same word stands somewhere else on it."""
+    configuration = page(root, "configuration.md")
+    for line, missing in (("idle_s = 900.0\nmax_connections = 2000", ["[tcp] idle_s", "[tcp] max_connections"]),
+                          ("word_order", ["[modbus] word_order"]), ("`silent_row_s`", ["[tracking] silent_row_s"]),
+                          ("# pfa = ", ["[imagery] pfa"]), ("[console]", None)):  # fmt: skip
+        assert line in configuration
+        found = undocumented_settings(configuration.replace(line, "nothing"))
+        assert found == missing or missing is None and len(found) >= 6, (line, found)
+    sections = sections_of(page(root, "commands.md"))
+    for command, option, words in (("sim", "--every", "birddog sim score"), ("journal", "--after", "birddog journal export")):
+        assert undocumented_options(command, sections[command].replace(option, "--nothing")) == [f"{words} {option}"]
+    formats = page(root, "formats.md")
+    assert documented_formats(formats.replace("| `ubx` |", "| ubx |")) == set(codec.names()) - {"ubx"}
 
 
 def test_make_targets_in_words_exist(root, tracked):
