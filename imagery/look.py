@@ -23,6 +23,8 @@ from imagery.thumbnail import thumbnail
 #: Flags beyond this many, the weakest, do not go into the journal; the same for thumbnails.
 MOST_SIGHTINGS = 2000
 MOST_THUMBNAILS = 200
+#: Of an object that the scene's edge cuts, the hull goes on by anything up to this, m.
+CUT_HULL_M = 150.0
 #: Points on each edge of the footprint, at least and at most: an edge straight in the scene is bent in longitude and latitude.
 _EDGE_POINTS, _MOST_EDGE_POINTS = 4, 64
 #: How far an edge may lie from the scene's, m.
@@ -155,6 +157,8 @@ def covariance(flag: SceneFlag, placing: Placing, geolocation_sigma_m: float) ->
         along, across = np.array([math.sin(t), math.cos(t)]), np.array([math.cos(t), -math.sin(t)])
         # an antenna stands anywhere along the hull: a uniform spread's variance is a twelfth of the length squared
         total = total + np.outer(along, along) * flag.length_m**2 / 12.0 + np.outer(across, across) * flag.width_m**2 / 12.0
+    if flag.truncated:
+        total = total + np.eye(2) * CUT_HULL_M**2 / 12.0
     return float(total[0, 0]), float(total[0, 1]), float(total[1, 1])
 
 

@@ -85,7 +85,7 @@ class Watch:
         self._waiting = 0
         self._now = ""
         self._rests: dict[str, tuple[int, int]] = {}
-        self._last_refused = ""
+        self._last_refused = self._left_out = ""
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -161,7 +161,7 @@ class Watch:
             self._problem = f"the ledger cannot be used: {error}"
         last = self._last_refused or (f"{refused[-1][0]}: {refused[-1][1]}" if refused else "")
         return {"sent": sent, "refused": len(refused), "waiting": self._waiting, "scanning": self._now,
-                "problem": self._problem, "last_refused": last}
+                "problem": self._problem, "last_refused": last, "left_out": self._left_out}
 
     def refused(self) -> list[tuple[str, str]]:
         """(name, reason) of every file that is no scene, in order of name."""
@@ -252,6 +252,9 @@ class Watch:
         finally:
             self._now = ""
         self._ended(digest)
+        every, told = len(result.flags), len(seen.flags)
+        if told < every:
+            self._left_out = f"{name}: {every - told} of {every} flags, the weakest or off the Earth"
         self._send(seen)
         self._do("UPDATE scene SET state = 'sent', flags = ? WHERE sha256 = ? AND params = ?",
                  len(seen.flags), digest, self.params)
