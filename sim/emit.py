@@ -72,7 +72,10 @@ def parse(text: str, certs: str = "") -> Target:
         return Target(text=text, kind="pty", path=link)
     if "://" not in text:
         return Target(text=text, kind="folder", path=text)
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r}: {error}", field="--to") from error
     kind = SCHEMES.get(parts.scheme)
     if kind is None:
         raise UsageError(f"{text!r}: there are {', '.join(f'{s}://' for s in SCHEMES if s != 'pty')}, pty:LINK and a folder",

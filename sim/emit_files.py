@@ -55,10 +55,23 @@ class FolderEmitter:
         for body in registers:
             kind = type(body).__name__.lower()
             lines.append(json.dumps({"kind": kind, **msgspec.to_builtins(body)}, separators=(",", ":"), allow_nan=False) + "\n")
-        self._whole("enrol.jsonl", "".join(lines).encode())
+        try:
+            self._whole("enrol.jsonl", "".join(lines).encode())
+        except OSError as error:
+            raise UsageError(f"cannot be written: {error.strerror}", file=str(self.folder)) from error
 
     def send(self, emission: Emission) -> None:
-        """Write one message, or a scene under its final name only when it is whole."""
+        """Write one message, or a scene under its final name only when it is whole.
+
+        Raises:
+            UsageError: the disk is full, or the folder has gone.
+        """
+        try:
+            self._send(emission)
+        except OSError as error:
+            raise UsageError(f"cannot be written: {error.strerror}", file=error.filename or str(self.folder)) from error
+
+    def _send(self, emission: Emission) -> None:
         if emission.transport == "scenes":
             (self.folder / self._scenes).mkdir(exist_ok=True)
             self._whole(f"{self._scenes}{emission.channel}", emission.payload)
@@ -80,10 +93,13 @@ class FolderEmitter:
             file.close()  # type: ignore[attr-defined]
         self._files.clear()
         sums = []
-        for name in sorted(self._written):
-            with (self.folder / name).open("rb") as file:
-                sums.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n")
-        (self.folder / SUMS).write_text("".join(sums), encoding="utf-8")
+        try:
+            for name in sorted(self._written):
+                with (self.folder / name).open("rb") as file:
+                    sums.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n")
+            (self.folder / SUMS).write_text("".join(sums), encoding="utf-8")
+        except OSError as error:
+            return [f"{self.folder}: {SUMS} cannot be written: {error.strerror}"]
         return []
 
     def _append(self, name: str, data: bytes) -> None:

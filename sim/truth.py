@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -71,7 +72,17 @@ class TruthWriter:
         self._next = 0
 
     def until(self, t_s: float) -> None:
-        """Write every second up to and with ``t_s``."""
+        """Write every second up to and with ``t_s``.
+
+        Raises:
+            UsageError: the disk is full.
+        """
+        try:
+            self._until(t_s)
+        except OSError as error:
+            raise UsageError(f"cannot be written: {error.strerror}", file=self._file.name) from error
+
+    def _until(self, t_s: float) -> None:
         while self._next <= t_s:
             for r in rows(*self._of, self._next):
                 self._csv.writerow(
@@ -83,7 +94,8 @@ class TruthWriter:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        with suppress(OSError):  # what is left in its buffer could not be written: ``until`` has said so
+            self._file.close()
 
 
 def read(path: Path) -> list[TruthRow]:

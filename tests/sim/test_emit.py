@@ -8,14 +8,17 @@ import struct
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import serial
 
 from birddog.errors import UsageError
 from sim import emit
+from sim import scenario as scenarios
 from sim.emission import Emission
 from sim.emit_files import FolderEmitter
+from sim.truth import TruthWriter
 
 MOSQUITTO = "/usr/sbin/mosquitto"
 
@@ -213,6 +216,24 @@ def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="cannot be written"):
         FolderEmitter(tmp_path / "file" / "out")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_said_in_one_line(tmp_path):
+    folder = tmp_path / "out"
+    emitter = FolderEmitter(folder)
+    emitter.begin(0, [])
+    (folder / "x-d.jsonl").symlink_to("/dev/full")
+    with pytest.raises(UsageError, match="cannot be written: No space left on device"):
+        emitter.send(message(0, "mqtt", b"x"))
+    (folder / "x-d.jsonl").unlink()  # that device reads as zeros without an end
+    assert emitter.close(0.0) == [f"{folder}: SHA256SUMS cannot be written: No such file or directory"]
+    (tmp_path / "truth.csv").symlink_to("/dev/full")
+    s = scenarios.load("harbour")
+    truth = TruthWriter(tmp_path / "truth.csv", s, scenarios.build(s, 1), s.start_ns)
+    with pytest.raises(UsageError, match=r"truth\.csv: cannot be written: No space left on device"):
+        truth.until(2.0)
+    truth.close()
 
 
 def test_streams_cannot_leave_the_folder(tmp_path):

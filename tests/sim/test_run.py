@@ -231,6 +231,7 @@ transport = "pty"
         (["mqtt://user@host"], "only host and port"),
         (["pty:"], "wants pty:LINK"),
         (["mqtt://a", "mqtt://b"], "one target a transport"),
+        (["mqtt://[::1"], "Invalid IPv6 URL"),
         (["a", "b"], "one folder"),
     ],
 )
