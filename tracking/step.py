@@ -7,6 +7,9 @@ are followed beside the track (``alt``) and take it over after ``reinit_count`` 
 harms, and a receiver that was wrong before, or a real jump, does not blind us for ever.  Where the class says so two
 models run beside each other, calm and agile, that differ in the acceleration noise; after each measurement they are
 one Gaussian again (first-order generalised pseudo-Bayes: Bar-Shalom, Li, Kirubarajan 2001, chapter 11.6).
+A device that does not state its sigma begins with that of the class; how far its fixes then lie from the track says
+what it really is, and so with every device's speed and course (residual-based adaptive filtering: Mehra 1972;
+Mohamed, Schwarz 1999).
 """
 
 from __future__ import annotations
@@ -25,6 +28,15 @@ from tracking.presets import ClassPreset, Presets
 
 Origin = Literal["fix", "tag_read", "trigger", "sighting"]
 Verdict = Literal["began", "used", "refused", "moved"]
+
+#: The class's sigma counts as so many fixes, and a learnt one is the mean of about so many.
+NOISE_PRIOR, NOISE_MEMORY = 2.0, 30.0
+#: A learnt sigma stays within these factors of the class's, and one fix counts for no more than so much of its variance.
+NOISE_LEAST, NOISE_MOST, NOISE_STEP = 0.25, 3.0, 9.0
+#: No velocity is believed to be better than this, one sigma per axis.
+VELOCITY_LEAST_MPS = 0.1
+#: So many devices of one track are learnt of.
+NOISE_DEVICES = 8
 
 
 class Measurement(msgspec.Struct, frozen=True, array_like=True):
@@ -67,6 +79,16 @@ def merged(old: Measurement, new: Measurement) -> Measurement:
     return msgspec.structs.replace(first, ve_mps=speed.ve_mps, vn_mps=speed.vn_mps, r_v=speed.r_v)
 
 
+class Noise(msgspec.Struct, frozen=True, array_like=True):
+    """What was learnt of a device: r m² and r_v (m/s)², variances per axis, the means of about so many fixes each."""
+
+    device: str
+    count: float
+    r: float
+    count_v: float
+    r_v: float
+
+
 class Core(msgspec.Struct, frozen=True, array_like=True):
     """The filter after a measurement.
 
@@ -79,6 +101,7 @@ class Core(msgspec.Struct, frozen=True, array_like=True):
         run: refused fixes in a row; 0 after a used measurement.
         agile: probability that it is turning, starting or stopping (``q_agile``).
         fixed: whether a device's own fix was ever used (not only reads and triggers at known places).
+        noise: what was learnt of devices' fixes, in the order of their first.
     """
 
     time_ns: int
@@ -98,6 +121,7 @@ class Core(msgspec.Struct, frozen=True, array_like=True):
     run: int = 0
     agile: float = 0.0
     fixed: bool = False
+    noise: tuple[Noise, ...] = ()
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -143,6 +167,8 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     if core is None:
         return _begin(m, model), "began", 0.0
     engine, preset, presets = model.engine, model.preset, model.presets
+    base = _class_variance(m, preset)
+    m = m if base is None else _believed(core, m)
     calm, agile, weight = _two(core, m.time_ns, model)
     x = calm if agile is None else engine.blended(calm, agile, weight)
     z = _in_frame(core, m)
@@ -151,10 +177,12 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     nis = math.inf if z is None else engine.innovation(wide, z[0], z[1], z[2], z[3], z[4])[0]
     if nis <= preset.gate:
         if agile is None:
-            return _settled(core, _measured(engine, x, z, m, preset.gate), m, 0.0), "used", nis
-        weight = _judged(engine, calm, agile, weight, z)
-        calm, agile = _measured(engine, calm, z, m, preset.gate), _measured(engine, agile, z, m, preset.gate)
-        return _settled(core, engine.blended(calm, agile, weight), m, weight), "used", nis
+            x, weight = _measured(engine, x, z, m, preset.gate), 0.0
+        else:
+            weight = _judged(engine, calm, agile, weight, z)
+            calm, agile = _measured(engine, calm, z, m, preset.gate), _measured(engine, agile, z, m, preset.gate)
+            x = engine.blended(calm, agile, weight)
+        return _settled(_learnt(core, x, z, m, base, preset), x, m, weight), "used", nis
     if z is not None and _plausible_jump(core, x, z, m, model):
         x = _fresh(engine, z, m, preset)
         return _settled(core, x, m, 0.0, moved=True), "moved", nis
@@ -257,8 +285,48 @@ def _settled(core: Core, x: State, m: Measurement, agile: float, *, moved: bool 
     return Core(
         time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
         hits=core.hits + 1, refused=core.refused, spot_e=spot_e, spot_n=spot_n, moved_ns=moved_ns,
-        agile=agile, fixed=core.fixed or m.origin == "fix",
+        agile=agile, fixed=core.fixed or m.origin == "fix", noise=core.noise,
     )  # fmt: skip
+
+
+def _class_variance(m: Measurement, preset: ClassPreset) -> float | None:
+    """The variance that the class gives a fix; None where the measurement is none or its noise is of another kind."""
+    r = max(preset.sigma_m, scalar_engine.SIGMA_FLOOR_M) ** 2
+    return r if m.origin == "fix" and (m.stated or m.r_ee == r) else None
+
+
+def _believed(core: Core, m: Measurement) -> Measurement:
+    """A fix with what was learnt of its device: its velocity's sigma, and its own where it states none."""
+    known = next((noise for noise in core.noise if noise.device == m.device), None)
+    if known is None:
+        return m
+    if m.stated:
+        return msgspec.structs.replace(m, r_v=known.r_v)
+    return msgspec.structs.replace(m, r_ee=known.r, r_en=0.0, r_nn=known.r, r_v=known.r_v)
+
+
+def _learnt(core: Core, x: State, z: tuple, m: Measurement, base: float | None, preset: ClassPreset) -> Core:
+    """What a used fix says of its device's noise: E[residual² + P after it] = R, per axis."""
+    at = next((i for i, noise in enumerate(core.noise) if noise.device == m.device), len(core.noise))
+    if base is None or at == NOISE_DEVICES:
+        return core
+    base_v = preset.velocity_sigma_mps**2
+    old = core.noise[at] if at < len(core.noise) else Noise(m.device, NOISE_PRIOR, base, NOISE_PRIOR, base_v)
+    count, r, count_v, r_v = old.count, old.r, old.count_v, old.r_v
+    count, r = _mean(count, r, ((z[0] - x[0]) ** 2 + (z[1] - x[2]) ** 2 + x[4] + x[11]) / 2.0, base)
+    r = max(r, scalar_engine.SIGMA_FLOOR_M**2)
+    if z[5] is not None:
+        count_v, r_v = _mean(count_v, r_v, ((z[5] - x[1]) ** 2 + (z[6] - x[3]) ** 2 + x[8] + x[13]) / 2.0, base_v)
+        r_v = max(r_v, VELOCITY_LEAST_MPS**2)
+    new = Noise(m.device, count, r, count_v, r_v)
+    return msgspec.structs.replace(core, noise=(*core.noise[:at], new, *core.noise[at + 1 :]))
+
+
+def _mean(count: float, r: float, found: float, base: float) -> tuple[float, float]:
+    """A running mean of variances and its weight, bounded about the class's."""
+    count = min(count + 1.0, NOISE_MEMORY)
+    r += (min(found, NOISE_STEP * r) - r) / count
+    return count, min(max(r, NOISE_LEAST**2 * base), NOISE_MOST**2 * base)
 
 
 def predicted(core: Core, time_ns: int, model: Model) -> State:
