@@ -377,7 +377,7 @@ def unpack(entry: Entry) -> Body:
     """
     try:
         return _DECODERS[entry.kind].decode(entry.body)
-    except (msgspec.DecodeError, KeyError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, RecursionError) as error:
         what = f"no entry is of kind {entry.kind!r}" if isinstance(error, KeyError) else str(error)
         raise JournalError(f"{entry.journal or 'the journal'}: entry {entry.seq} is damaged: {what}") from error
 

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 #: Scans carry thumbnails; nothing an operator sends comes near this.
 MAX_REQUEST = 64 * 1024 * 1024
 _KINDS = {body: kind for kind, body in ENTRY_BODIES.items()}
+#: What msgspec raises on bytes that are no MessagePack of ours: also Python's own on text that is no UTF-8.
+_DAMAGED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _PRIVATE = frozenset({"frame", "refusal", "tick"})
 
 
@@ -69,7 +71,7 @@ def drafts_of(requests: Sequence[Wanted]) -> list[Draft]:
             raise UsageError(f"entries of kind {request.kind!r} are written by the desk only")
         try:
             body = msgspec.msgpack.decode(request.body, type=ENTRY_BODIES[request.kind])
-        except msgspec.DecodeError as error:
+        except _DAMAGED as error:
             raise UsageError(f"the body of this {request.kind!r} entry is wrong: {error}") from error
         out.append(Draft(kind=request.kind, received_ns=0, source=request.source, ident=request.nonce,
                          body=request.body, operation=request.operation, observations=len(getattr(body, "sightings", ()))))
@@ -136,7 +138,7 @@ class ControlServer(threading.Thread):
             try:
                 requests = msgspec.msgpack.decode(_receive(connection), type=list[Wanted])
                 answer: list[int] | str | None = self._enter(drafts_of(requests))
-            except (msgspec.DecodeError, UsageError) as error:
+            except (*_DAMAGED, UsageError) as error:
                 answer = str(error)
             except OSError:
                 return  # the client went away before it had asked
@@ -179,7 +181,7 @@ def ask(journal: Path, requests: Sequence[Wanted]) -> list[int]:
         try:
             _send(connection, msgspec.msgpack.encode(list(requests)))
             answer = msgspec.msgpack.decode(_receive(connection), type=list[int] | str | None)
-        except (OSError, msgspec.DecodeError, UsageError) as error:
+        except (OSError, *_DAMAGED, UsageError) as error:
             raise NoAnswer(f"the writer of {journal} did not answer: {error}") from error
     if answer is None:
         raise NoAnswer(f"the writer of {journal} did not answer in time: is the disk full?")

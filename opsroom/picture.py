@@ -10,6 +10,7 @@ journal says otherwise (another one, or an older copy, was put in its place) the
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import tempfile
@@ -21,7 +22,8 @@ from birddog.errors import BirddogError, JournalError, place_of
 from birddog.journal import Reader
 from birddog.model import Alert, Decision, Entry, Event, FrameBody, RefusalBody, Scan, unpack
 from opsroom.alerts import Alerts
-from opsroom.picture_store import FlagRow, PictureError, PictureWriter, copy, differences, hold, remove
+from opsroom.picture_rows import FlagRow
+from opsroom.picture_store import PictureError, PictureWriter, copy, differences, hold, remove
 from opsroom.refusals import Refusals
 from tracking.fold import Fold
 
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 #: The fold's state is stored every so many entries.
 SNAPSHOT_ENTRIES = 5000
 STEP_ENTRIES = 500
+_DIGEST = 16
 
 
 class _State(msgspec.Struct):
@@ -114,17 +117,20 @@ class Picture:
         if not stored:
             return None
         try:
-            state = msgspec.msgpack.decode(stored, type=_State)
+            if _digest(stored[_DIGEST:]) != stored[:_DIGEST]:
+                raise ValueError("damaged")
+            state = msgspec.msgpack.decode(stored[_DIGEST:], type=_State)
             Fold.restore(state.fold)
-        except msgspec.DecodeError:
-            # stored by another version of the fold
+        except (msgspec.DecodeError, ValueError):
+            # damaged, or stored by another version of the fold
             log.warning("%s: the stored state cannot be read; folding from the beginning", self.store.path)
             return None
         return state
 
     def _set_state(self) -> None:
         state = _State(self.cursor, self.fold.snapshot(), self.alerts.snapshot(), self.refusals)
-        self.store.set_meta("state", msgspec.msgpack.encode(state))
+        packed = msgspec.msgpack.encode(state)
+        self.store.set_meta("state", _digest(packed) + packed)
         self._snapshot_at = self.cursor
 
     def _commit(self, ident: bytes) -> None:
@@ -184,6 +190,11 @@ class Picture:
             self.store.put_flag(row, seq, flag.thumbnail)
 
 
+def _digest(data: bytes) -> bytes:
+    # the stored state is believed for ever after: a flipped byte must not become a position
+    return hashlib.blake2b(data, digest_size=_DIGEST).digest()
+
+
 def is_of(journal: Reader, store: PictureWriter) -> bool:
     """Whether a store was folded from this journal, as far as it stands; an empty one is."""
     cursor = int(store.meta("cursor") or b"0")
@@ -211,20 +222,31 @@ def rebuild(journal: Reader, path: Path, folder: Path) -> dict[str, tuple[int, i
     """
     held, fresh = folder / "held", folder / "fresh"
     copy(path, held)
-    old = PictureWriter(held, keep=True)
     try:
-        if not is_of(journal, old):
+        _fold_to(journal, fresh, _stands_at(journal, held))
+        return differences(fresh, held)
+    except PictureError as error:
+        # what is wrong with the copy is wrong with the store
+        raise type(error)(str(error).replace(str(held), str(path))) from error
+
+
+def _stands_at(journal: Reader, path: Path) -> int:
+    store = PictureWriter(path, keep=True)
+    try:
+        if not is_of(journal, store):
             raise PictureError(f"{path} was not made from this journal, or the journal was put back to an earlier time")
-        until = int(old.meta("cursor") or b"0")
+        return int(store.meta("cursor") or b"0")
     finally:
-        old.close()
-    picture = Picture(journal, fresh)
+        store.close()
+
+
+def _fold_to(journal: Reader, path: Path, until: int) -> None:
+    picture = Picture(journal, path)
     try:
         while picture.cursor < until and picture.step(min(STEP_ENTRIES, until - picture.cursor)):
             pass
     finally:
         picture.close()
-    return differences(fresh, held)
 
 
 def make(journal: Reader, path: Path) -> int:

@@ -1,7 +1,7 @@
 """The derived store beside the journal: what the picture publishes and the console reads.
 
-Rows are quantised when they are published (1e-7 degrees, 1e-3 m, 1e-3 m/s, covariances to 6 digits),
-so that "identical after a rebuild" is equality of bytes.
+Rows are quantised when they are published (opsroom.picture_rows), so that "identical after a rebuild" is
+equality of bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -22,16 +22,18 @@ import msgspec
 from birddog import __version__
 from birddog.errors import BirddogError
 from birddog.model import Alert, Event, Track, TrackPoint
+from opsroom.picture_rows import FlagRow, Refused, quantised
 
 log = logging.getLogger(__name__)
 
 #: Raised with every change of what the tables hold.  A store of another version, or folded by another
 #: version of the program, is made anew: rows of two versions side by side are no rebuild's.
-VERSION = f"2 {__version__}".encode()
+VERSION = f"3 {__version__}".encode()
+#: What sqlite3 raises: its own, and, where it meets damaged text or a number too large, Python's.
+_TROUBLE = (sqlite3.Error, UnicodeError, OverflowError)
 TABLES = ("track", "point", "event", "alert", "flag", "refused")
 
 _pack = msgspec.msgpack.Encoder(order="deterministic").encode
-Row = TypeVar("Row", Track, TrackPoint, Event, Alert)
 
 
 class NotReady(BirddogError):
@@ -44,39 +46,6 @@ class PictureError(BirddogError):
 
 class PictureDamaged(PictureError):
     """The file is no derived store or is broken: delete it, it is made again from the journal."""
-
-
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """Messages of one sender refused for one reason, counted; never a position."""
-
-    refused_id: str
-    source: str
-    device: str
-    format: str
-    reason: str
-    detail: str
-    count: int
-    first_ns: int
-    last_ns: int
-
-
-class FlagRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An imagery flag as published; ``dark`` = near no reporting track when it was seen."""
-
-    flag_id: str
-    scan_id: str
-    scene_sha256: str
-    scene_name: str
-    sensor: str
-    time_ns: int
-    detector: str
-    score: float
-    pfa: float
-    lat_deg: float | None
-    lon_deg: float | None
-    length_m: float | None
-    truncated: bool
-    dark: bool
 
 
 def picture_path(journal: Path) -> Path:
@@ -196,7 +165,7 @@ class PictureWriter:
         """A stored value, or None."""
         try:
             row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        except sqlite3.Error as error:
+        except _TROUBLE as error:
             if "no such table" in str(error):
                 return None  # a kill while the file was being made
             raise _failure(self.path, error) from error
@@ -256,7 +225,7 @@ class PictureWriter:
     def _do(self, sql: str, *values: Any) -> None:
         try:
             self.db.execute(sql, values)
-        except (sqlite3.Error, OverflowError) as error:
+        except _TROUBLE as error:
             raise _failure(self.path, error) from error
 
 
@@ -283,7 +252,7 @@ class PictureReader:
     def track(self, track_id: str) -> Track | None:
         """One track, or None."""
         rows = self._rows("SELECT body FROM track WHERE id = ?", (track_id,))
-        return _TRACK.decode(rows[0][0]) if rows else None
+        return self._decoded(_TRACK, rows)[0] if rows else None
 
     def events(self, since: int = 0) -> list[tuple[int, Event]]:
         """(revision, event) changed after ``since``."""
@@ -313,8 +282,8 @@ class PictureReader:
         if limit is not None:
             backwards = sql.replace("ORDER BY track, time_ns, seq, part", "ORDER BY time_ns DESC, seq DESC, part DESC LIMIT ?")
             sql = f"SELECT * FROM ({backwards}) ORDER BY track, time_ns, seq, part"
-            return [_POINT.decode(row[0]) for row in self._rows(sql, (*values, since_ns, limit))]
-        return [_POINT.decode(row[0]) for row in self._rows(sql, (*values, since_ns))]
+            return self._decoded(_POINT, self._rows(sql, (*values, since_ns, limit)))
+        return self._decoded(_POINT, self._rows(sql, (*values, since_ns)))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -323,8 +292,14 @@ class PictureReader:
             self._db = None
 
     def _changed(self, table: str, since: int, decoder: msgspec.msgpack.Decoder) -> list:
-        rows = self._rows(f"SELECT revision, body FROM {table} WHERE revision > ? ORDER BY revision, id", (since,))
-        return [(revision, decoder.decode(body)) for revision, body in rows]
+        rows = self._rows(f"SELECT body, revision FROM {table} WHERE revision > ? ORDER BY revision, id", (since,))
+        return list(zip([row[1] for row in rows], self._decoded(decoder, rows), strict=True))
+
+    def _decoded(self, decoder: msgspec.msgpack.Decoder, rows: list[tuple]) -> list:
+        try:
+            return [decoder.decode(row[0]) for row in rows]
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise NotReady(f"{self.path} is damaged; delete it, it is made again: {error}") from error
 
     def _rows(self, sql: str, values: tuple = ()) -> list[tuple]:
         try:
@@ -337,14 +312,14 @@ class PictureReader:
             try:
                 self._db = sqlite3.connect(f"file:{quote(str(self.path))}?mode=ro", uri=True, isolation_level=None,
                                            check_same_thread=False, timeout=5.0)
-            except sqlite3.Error as error:
-                raise NotReady(f"{self.path}: {error}") from error
+            except _TROUBLE as error:
+                raise NotReady(f"{self.path}: {_line(error)}") from error
             self._file = (stat.st_dev, stat.st_ino)
         try:
             return self._db.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
+        except _TROUBLE as error:
             self.close()
-            raise NotReady(f"{self.path}: {error}") from error
+            raise NotReady(f"{self.path}: {_line(error)}") from error
 
 
 _TRACK = msgspec.msgpack.Decoder(Track)
@@ -353,22 +328,6 @@ _EVENT = msgspec.msgpack.Decoder(Event)
 _ALERT = msgspec.msgpack.Decoder(Alert)
 _FLAG = msgspec.msgpack.Decoder(FlagRow)
 _REFUSED = msgspec.msgpack.Decoder(Refused)
-
-
-def quantised(row: Row) -> Row:
-    """A row as it is published: positions to 1e-7 degrees, speeds to 1e-3 m/s, covariances to 6 digits."""
-    changes = {}
-    for field in row.__struct_fields__:
-        value = getattr(row, field)
-        if not isinstance(value, float):
-            continue
-        if field in ("lat_deg", "lon_deg"):
-            changes[field] = round(value, 7) + 0.0
-        elif field.startswith("p_") or field in ("nis", "score", "pfa"):
-            changes[field] = float(f"{value:.6g}")
-        else:
-            changes[field] = round(value, 3) + 0.0
-    return msgspec.structs.replace(row, **changes) if changes else row
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -383,14 +342,18 @@ def _said(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise PictureError(f"{path}: {error.strerror}") from error
-    except sqlite3.Error as error:
+    except _TROUBLE as error:
         raise _failure(path, error) from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _failure(path: Path, error: Exception) -> PictureError:
     code = getattr(error, "sqlite_errorcode", 0)
     if code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
         return PictureError(f"{path}: the disk is full")
-    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return PictureDamaged(f"{path} is damaged: {error}")
-    return PictureError(f"{path}: {error}")
+    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, UnicodeError):
+        return PictureDamaged(f"{path} is damaged: {_line(error)}")
+    return PictureError(f"{path}: {_line(error)}")

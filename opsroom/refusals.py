@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from birddog.model import Entry, FrameBody, RefusalBody
-from opsroom.picture_store import Refused
+from opsroom.picture_rows import Refused
 
 ROWS_KEPT = 1000
 #: A sender's name may be as long as a packet.

@@ -76,7 +76,9 @@ def test_many_at_once(running):
 
 
 @pytest.mark.parametrize("request_bytes,said", [
-    (b"\xc1", "malformed"), (msgspec.msgpack.encode([1]), "Expected"),
+    (b"\xc1", "malformed"), (b"\x91\x81\xa1x" + b"\x91" * 5000, "recursion"),
+    (msgspec.msgpack.encode([control.Wanted("operation", "t", b"n", b"\x81\xa9operation\xa2\xff\xff")]), "utf-8"),
+    (msgspec.msgpack.encode([1]), "Expected"),
     (msgspec.msgpack.encode([control.Wanted("tick", "t", b"n", pack(Tick()))]), "by the desk only"),
     (msgspec.msgpack.encode([control.Wanted("operation", "t", b"n", b"\x80")]), "body of this 'operation'"),
 ])
@@ -156,7 +158,8 @@ class Deaf(threading.Thread):
             connection.sendall(self.answer)
 
 
-@pytest.mark.parametrize("answer", [b"", struct.pack(">I", 3) + b"\xc1\xc1\xc1", struct.pack(">I", 0xFFFFFFFF), b"\x00\x00"])
+@pytest.mark.parametrize("answer", [b"", struct.pack(">I", 3) + b"\xc1\xc1\xc1", struct.pack(">I", 0xFFFFFFFF), b"\x00\x00",
+                                    struct.pack(">I", 3) + b"\xa2\xff\xff"])
 def test_no_answer_can_be_told_from_a_refusal(tmp_path, answer):
     deaf = Deaf(tmp_path / "j.db", answer)
     deaf.start()
