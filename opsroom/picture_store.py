@@ -299,7 +299,7 @@ class PictureReader:
         try:
             return [decoder.decode(row[0]) for row in rows]
         except (msgspec.DecodeError, UnicodeError) as error:
-            raise NotReady(f"{self.path} is damaged; delete it, it is made again: {error}") from error
+            raise NotReady(f"{self.path} is damaged and cannot be shown; delete it, it is made again ({error})") from error
 
     def _rows(self, sql: str, values: tuple = ()) -> list[tuple]:
         try:
