@@ -279,3 +279,27 @@ def test_memory_does_not_grow_with_the_scene(tmp_path):
                               env=os.environ | {"PYTHONPATH": str(REPO)}, timeout=120, check=True)
         peaks[n] = int(done.stdout) / 1024
     assert peaks[6] < peaks[3] + 60.0, f"four times the scene: {peaks} MiB (the scenes are 36 and 144 MiB)"
+
+
+@pytest.mark.slow
+def test_a_large_scene_in_the_largest_windows_stays_under_one_gigabyte_and_few_threads(tmp_path):
+    """67 Mpx (268 MB of pixels) with the tile, the threads and the outputs that cost most; measured from outside."""
+    block = sea(8, (1024, 1024))
+    block[500:508, 500:524] = 6.0
+    path = tmp_path / "big.tif"
+    with rasterio.open(path, "w", driver="GTiff", width=8192, height=8192, count=1, dtype="float32", tiled=True,
+                       blockxsize=512, blockysize=512, **PLACE) as f:
+        for r in range(8):
+            for c in range(8):
+                f.write(block, 1, window=rasterio.windows.Window(c * 1024, r * 1024, 1024, 1024))
+    program = ("import sys, threading; from imagery.scan import scan; import imagery.scan as s; most = []; real = s._scan_run\n"
+               "def run(*a): most.append(threading.active_count()); return real(*a)\n"
+               "s._scan_run = run\n"
+               "r = scan(sys.argv[1], tile=65536, threads=2, mask=sys.argv[1] + '.m', scores=sys.argv[1] + '.s')\n"
+               "peak = next(int(x.split()[1]) for x in open('/proc/self/status') if x.startswith('VmHWM'))\n"
+               "print(len(r.flags), peak, max(most))")
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True,
+                          env=os.environ | {"PYTHONPATH": str(REPO)}, timeout=240, check=True)
+    flags, peak_kb, most = (int(v) for v in done.stdout.split())
+    assert flags >= 64 and peak_kb < 1_000_000
+    assert most <= 1 + 2, "the main thread and two that work"
