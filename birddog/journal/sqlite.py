@@ -248,7 +248,7 @@ def _create(path: Path, mode: Mode) -> None:
     wal = path.with_name(path.name + "-wal")
     if wal.exists() and wal.stat().st_size:
         # SQLite would play it into the new file
-        raise JournalError(f"{wal} is there without its journal: put the journal back, or move the two together")
+        raise JournalError(f"{wal} is there without its journal: put the journal back beside it, or take it away")
     # made beside and renamed, so that a kill while creating leaves no half journal behind
     made = path.with_name(path.name + ".new")
     try:
