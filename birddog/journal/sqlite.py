@@ -100,14 +100,13 @@ class SqliteWriter(SqliteReader):
     """The one writer of a journal file; see ``birddog.journal.store.Writer``."""
 
     def __init__(self, path: Path, *, mode: Mode, create: bool = True):
-        fresh = not path.exists()
-        if fresh and not create:
+        if not create and not path.exists():
             raise UsageError(f"there is no journal at {path}")
         if not path.parent.is_dir():
             raise UsageError(f"there is no folder {path.parent} for the journal")
         self._lock = _locked(path)
         try:
-            if fresh:
+            if not path.exists():  # asked under the lock: somebody else may just have made it
                 _create(path, mode)
             super().__init__(path)
             self._db.close()

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from birddog.errors import BirddogError, JournalError, JournalFull, UsageError
-from birddog.journal import open_reader, open_writer
+from birddog.journal import open_reader, open_writer, sqlite
 from birddog.model import Draft, Operation, Tick, pack, unpack
 
 
@@ -170,6 +170,21 @@ def test_a_link_to_a_journal_is_the_same_journal(tmp_path):
     writer = open_writer(url, mode="live")
     with pytest.raises(JournalError, match="another process is writing"):
         open_writer(f"sqlite:///{tmp_path}/link.db", mode="live")
+    writer.close()
+
+
+def test_a_journal_that_another_process_has_just_made_is_not_made_over_it(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path}/j.db"
+    real = sqlite._locked
+
+    def locked(path):
+        monkeypatch.setattr(sqlite, "_locked", real)
+        made(tmp_path, 7)  # between our look and our lock
+        return real(path)
+
+    monkeypatch.setattr(sqlite, "_locked", locked)
+    writer = open_writer(url, mode="live")
+    assert writer.last_seq() == 7
     writer.close()
 
 
