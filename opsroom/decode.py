@@ -31,6 +31,7 @@ class Answers:
 
     def __init__(self) -> None:
         self._decoders: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self._modules: dict[str, Any] = {}
 
     def answer(self, line: bytes | None) -> dict[str, Any]:
         """The public form of what one line holds; a broken line is a reject with reason ``format``."""
@@ -55,10 +56,12 @@ class Answers:
         if type(o.get("session")) is int:
             o["session"] = str(o["session"])
         name, session, topic = (_word(o, key) for key in ("format", "session", "topic"))
-        if not codec.known(name):
-            raise DeviceError("format", f"no format {name[:40]!r}")
+        module = self._modules.get(name)
+        if module is None:
+            if not codec.known(name):
+                raise DeviceError("format", f"no format {name[:40]!r}")
+            module = self._modules[name] = codec.load(name)
         payload, received_ns = _payload(o), _received(o)
-        module = codec.load(name)
         key = (session, name)
         decoder = self._decoders.get(key) or module.Decoder()
         if session:

@@ -90,10 +90,12 @@ def name_of(text: str, field: str) -> str:
 #: What JSON lets stand in a text and some reader takes for the end of a line, a terminal for a command, UTF-8 for an error.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
+_ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
 
 def json_line(value: Any) -> str:
     """One line of strict JSON, by whatever rule its reader ends lines."""
-    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode(value)
     return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text) if _ESCAPED.search(text) else text
 
 
