@@ -127,7 +127,6 @@ class _Polled:
     def __init__(self, settings: Unit):
         self.settings, self.spans = settings, spans(settings.registers)
         self.failures = 0
-        self.polls = 0
 
     @property
     def dead(self) -> bool:
@@ -220,7 +219,6 @@ class ModbusPoll:
                 if self._stop.wait(max(at_s - time.monotonic(), 0.0)):
                     return
                 unit = self._units[i]
-                unit.polls += 1
                 self.counts["polls"] += 1
                 readings, answered = self._ask(client, unit)
                 if answered:

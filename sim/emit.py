@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -147,8 +146,3 @@ def open_all(assigned: dict[Transport, Target]) -> dict[Transport, Emitter]:
             emitter.close(0.0)
         raise
     return out
-
-
-def folder_of(target: Target) -> Path:
-    """The folder of a folder target."""
-    return Path(target.path)

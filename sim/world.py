@@ -117,7 +117,6 @@ class Mover:
         self._factor = 1.0
         self._wait_s = 0.0
         self._passed_m = start_m
-        self._standing_at: float | None = None
 
     def at(self, t_s: float) -> tuple[float, float, float, float]:
         """(east m, north m, east m/s, north m/s) at a time since the object began to move."""

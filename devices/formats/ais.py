@@ -53,7 +53,6 @@ _ARMOUR = bytes(range(48, 88)) + bytes(range(96, 120))
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 #: Armour characters to base64's; every other byte to one that base64 refuses.
 _TO_BASE64 = bytes(_BASE64[_ARMOUR.index(c)] if c in _ARMOUR else 0x2A for c in range(256))
-_FROM_BASE64 = bytes.maketrans(_BASE64, _ARMOUR)
 #: Bits that a message of a type must have at least.
 _BITS = {1: 168, 2: 168, 3: 168, 4: 168, 9: 168, 11: 168, 18: 168, 27: 96, 5: 420, 19: 312, 21: 272, 24: 160}
 _STATIC = frozenset({5, 19, 21, 24})

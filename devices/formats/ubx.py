@@ -105,7 +105,7 @@ def _ubx(buffer: bytes, at: int, end: int, last: bool) -> tuple[int, Reject | No
 class Decoder:
     """Decodes one receiver; remembers its week, and of the present iTOW what makes a fix."""
 
-    __slots__ = ("_alarms", "_has_pvt", "_itow", "_ok", "_place", "_said", "_sol", "_velocity", "_void", "_week")
+    __slots__ = ("_alarms", "_has_pvt", "_itow", "_ok", "_place", "_said", "_velocity", "_void", "_week")
 
     def __init__(self) -> None:
         self._has_pvt = self._void = False
@@ -139,7 +139,6 @@ class Decoder:
         self._itow = itow
         self._ok: int | None = None  # the epoch's gpsFix, 0 where there is none; None: nobody has said yet
         self._place: tuple[float, float, float | None, float | None] | None = None
-        self._sol: tuple[float, float, float | None] | None = None
         self._velocity: tuple[float, float] | None = None
         self._said = False
 
