@@ -1,4 +1,7 @@
-"""The watched folder: each scene once, whatever its name, whatever happens to the process."""
+"""The watched folder: each scene once, whatever its name, whatever happens to the process.
+
+Over 400 lines: every way in which a file may appear, change or go, on the same made scenes.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -225,7 +226,7 @@ def test_faster_than_life_every_source_arrives_and_it_ends_by_itself(tmp_path):
     # and it ends with lines that work when they are copied
     for command in re.findall(r"^  (\S.*)$", said.partition("Go on with:")[2], re.M):
         if " replay " not in command:
-            assert subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True).returncode == 0, command
+            assert subprocess.run(shlex.split(command), cwd=tmp_path, capture_output=True).returncode == 0, command
     assert len(re.findall(r" (rebuild|sim score|replay) ", said.partition("Go on with:")[2])) == 3
     assert missing(demo.url) == set()
     counted = json.loads(birddog("journal", "count", "--json", "--journal", demo.url).stdout)
