@@ -451,6 +451,9 @@ class Fold:
 
     def _sweep(self, book: Book) -> None:
         self._state.sweep_ns = book.now_ns
+        # an alarm that was last heard before the window is as good as never heard: not kept for ever
+        since_ns = book.now_ns - int(self._state.presets.alarm_window_s * NS)
+        self._state.alarms = {name: heard for name, heard in self._state.alarms.items() if heard > since_ns}
         for tracker in self._trackers.values():
             operation = self._directory.operations.get(tracker.operation)
             if operation is None or not operation.closed:

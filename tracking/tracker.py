@@ -8,6 +8,7 @@ identity never dies: it coasts, then is silent, with an ellipse that grows.
 
 from __future__ import annotations
 
+import bisect
 import math
 
 import msgspec
@@ -169,12 +170,17 @@ class Tracker:
 
     # --- anonymous ----------------------------------------------------------------------------
 
-    def _candidates(self, time_ns: int) -> tuple[list[LiveTrack], list[Candidate]]:
+    def _candidates(self, time_ns: int, spots: list[Spot]) -> tuple[list[LiveTrack], list[Candidate]]:
+        """The tracks at a time; identified ones that are surely beyond the gate of every spot are left out."""
         lives, candidates = [], []
+        lats = sorted(s.lat_deg for s in spots)
+        widest = max((s.r_ee + s.r_nn for s in spots), default=0.0)
         for live in self.tracks.values():
             model = self.model(live)
             core = live.core_at(time_ns, model)
             if core is None:
+                continue
+            if live.state.key and _beyond(core, time_ns, model, lats, widest):
                 continue
             x = predicted(core, time_ns, model)
             lat, lon, _ = placed(core, x)
@@ -188,7 +194,7 @@ class Tracker:
         Args:
             new_id: gives the next track id.
         """
-        lives, candidates = self._candidates(look.time_ns)
+        lives, candidates = self._candidates(look.time_ns, look.spots)
         possible = pairs(
             candidates, look.spots, gate=self.presets.sighting_gate, pd=look.pd, density_per_km2=look.density_per_km2
         )
@@ -261,8 +267,8 @@ class Tracker:
 
     def trigger(self, m: Measurement, book: Book) -> LiveTrack | None:
         """Weak evidence at a sensor's place: into the one track that it most likely was, if into any."""
-        lives, candidates = self._candidates(m.time_ns)
         spot = Spot(m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn)
+        lives, candidates = self._candidates(m.time_ns, [spot])
         possible = pairs(
             candidates, [spot], gate=self.presets.sighting_gate, pd=0.5, density_per_km2=self.presets.trigger_per_km2
         )
@@ -352,3 +358,25 @@ class Tracker:
         for kind in list(s.open_events):
             book.end(s.open_events.pop(kind), book.now_ns)
         self.tracks.pop(s.track_id, None)
+
+
+def _beyond(core: Core, time_ns: int, model: Model, lats: list[float], widest: float) -> bool:
+    """Whether a track is, by its latitude alone, out of the sighting gate of every spot: a cheap bound, never too small.
+
+    Args:
+        lats: the spots' latitudes, sorted; widest: the largest trace of their R, m².
+    """
+    if not lats:
+        return True
+    x = core.x
+    if abs(core.lat0_deg) > 85.0 or abs(x[0]) > 1e5 or abs(x[2]) > 1e5:
+        return False
+    dt, q = (time_ns - core.updated_ns) / NS, max(model.preset.q, model.preset.q_agile)
+    trace = (math.sqrt(x[4]) + dt * math.sqrt(x[8])) ** 2 + (math.sqrt(x[11]) + dt * math.sqrt(x[13])) ** 2
+    trace += 2.0 * q * dt * dt * dt / 3.0
+    reach_m = math.hypot(x[1], x[3]) * dt + math.sqrt(model.presets.sighting_gate * (trace + widest))
+    # the plane's north is not the latitude's: off by e² tan(lat) / 2R, and a degree is 110.5 to 111.7 km
+    reach_m += x[0] * x[0] * abs(math.tan(math.radians(core.lat0_deg))) / 12e6 + 0.02 * abs(x[2]) + 100.0
+    lat, reach_deg = core.lat0_deg + x[2] / 111_000.0, reach_m / 110_000.0
+    at = bisect.bisect_left(lats, lat - reach_deg)
+    return at == len(lats) or lats[at] > lat + reach_deg

@@ -1,0 +1,100 @@
+"""What many tracks and a long run cost: nothing is kept for ever, and far tracks are left out without a difference."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+
+from birddog.geo import LocalFrame
+from birddog.model import Alarm, Entry, Fix, FrameBody, Reading, Sighting, Start, Tick, pack
+from birddog.units import NS
+from tracking import tracker
+from tracking.fold import Fold
+
+T0 = 1_790_000_000 * NS
+
+
+class Told:
+    """A fold that is told things at seconds after T0."""
+
+    def __init__(self) -> None:
+        self.fold, self.seq = Fold(), 0
+        self.add(0, "start", Start(version="t", presets={}, exercise=True))
+
+    def add(self, at_s: float, kind: str, body):
+        self.seq += 1
+        now_ns, ident = T0 + round(at_s * NS), b"%d" % self.seq
+        return self.fold.apply(Entry(seq=self.seq, kind=kind, received_ns=now_ns, source="t", ident=ident, body=pack(body)))
+
+    def say(self, at_s: float, *observations):
+        body = FrameBody(format="x", version=1, payload=b"", device=observations[0].device, observations=observations)
+        return self.add(at_s, "frame", body)
+
+
+def spot(lat_deg: float, lon_deg: float, r: float) -> Sighting:
+    return Sighting(device="radar", time_ns=None, lat_deg=lat_deg, lon_deg=lon_deg, r_ee=r, r_en=0.0, r_nn=r)
+
+
+def story(lat0: float, seed: int) -> bytes:
+    """Sixty vessels about a place, sightings on and off them, a trigger, hours of silence in between: all that was told."""
+    rng, told, out = random.Random(seed), Told(), []
+    at = LocalFrame(lat_deg=lat0, lon_deg=179.9)
+    t = 0.0
+    for _ in range(4):
+        for k in range(60):
+            t += 0.5
+            e, n = 4000.0 * (k % 8) + 3.0 * t, 3000.0 * (k // 8) - 2.0 * t
+            lat, lon = at.geodetic(e, n)
+            out.append(told.say(t, Fix(device=f"v{k}", time_ns=T0 + round(t * NS), lat_deg=lat, lon_deg=lon, sigma_m=8.0)))
+            if k % 7 == 0:
+                lat, lon = at.geodetic(e + rng.gauss(0, 60), n + rng.gauss(0, 60))
+                out.append(told.say(t, spot(lat, lon, 900.0)))
+        t += rng.choice((60.0, 900.0, 4000.0))
+        lat, lon = at.geodetic(9000.0, 9000.0)
+        out.append(told.say(t, spot(lat, lon, 1e4)))
+    return msgspec.msgpack.encode(out)
+
+
+@pytest.mark.parametrize("lat0", [0.0, 51.0, -79.0, 88.0])
+def test_leaving_out_far_tracks_makes_no_difference(lat0, monkeypatch):
+    calls = {True: 0, False: 0}
+    real = tracker._beyond
+
+    def counted(*args):
+        answer = real(*args)
+        calls[answer] += 1
+        return answer
+
+    monkeypatch.setattr(tracker, "_beyond", counted)
+    quick = story(lat0, 3)
+    assert lat0 == 88.0 or calls[True] > calls[False], "it leaves most of them out"
+    monkeypatch.setattr(tracker, "_beyond", lambda *_: False)
+    assert quick == story(lat0, 3)
+
+
+def test_alarms_of_weeks_are_not_kept_for_ever():
+    told = Told()
+    for hour in range(500):
+        told.say(3600.0 * hour, Alarm(device=f"d{hour}", time_ns=None, alarm="sos"))
+        told.add(3600.0 * hour + 400.0, "tick", Tick())
+    assert not told.fold._state.alarms
+    begun = told.say(2e6, Alarm(device="d", time_ns=None, alarm="sos")).events
+    again = told.say(2e6 + 100.0, Alarm(device="d", time_ns=None, alarm="sos")).events
+    assert len(begun) == 1 and not again, "within the window it is the same alarm still"
+
+
+def test_a_run_of_weeks_does_not_grow():
+    """Contacts that come and go, one device that reports: the state after the tenth day is no larger than after the first."""
+    told, sizes = Told(), []
+    for day in range(10):
+        for k in range(60):
+            t = 86_400.0 * day + 60.0 * k
+            told.say(t, Fix(device="a", time_ns=T0 + round(t * NS), lat_deg=51.0, lon_deg=4.0 + 1e-4 * k, sigma_m=5.0))
+            told.say(t + 1, spot(51.0, 4.3 + 0.01 * (k % 9), 100.0))
+            told.say(t + 2, Reading(device="meter", time_ns=None, quantity="battery_voltage", value=3.0 + k, unit="V"))
+            told.add(t + 30, "tick", Tick())
+        told.add(86_400.0 * day + 80_000.0, "tick", Tick())
+        sizes.append(len(told.fold.snapshot()))
+    assert max(sizes[5:]) <= 1.1 * sizes[1]
