@@ -50,7 +50,7 @@ class RasterOut:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 self._file = rasterio.open(self._made, "w", **how)
-        except (RasterioError, OSError) as error:
+        except (RasterioError, OSError, UnicodeEncodeError) as error:
             raise UsageError("cannot be written", file=str(path)) from error
 
     def write(self, row: int, col: int, values: np.ndarray) -> None:
@@ -104,7 +104,9 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if path.is_dir():
+        raise UsageError("cannot be written: Is a directory", file=str(path))
+    if path.exists() and not path.is_file():
         try:
             path.write_text(text, encoding="utf-8")
         except OSError as error:

@@ -37,8 +37,8 @@ def run(args: argparse.Namespace) -> int:
         with result_file(args.out) as out:
             out.writelines(name + "\n" for name in codec.names())
         return 0
-    with _open(args.jsonl or args.stream[1]) as source, result_file(args.out) as out:
-        if args.jsonl:
+    with _open(args.stream[1] if args.jsonl is None else args.jsonl) as source, result_file(args.out) as out:
+        if args.jsonl is not None:
             answers = Answers()
             for line in _lines(source):
                 out.write(json_line(answers.answer(line)) + "\n")

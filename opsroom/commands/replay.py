@@ -67,6 +67,11 @@ def _readable(name: str) -> None:
     from birddog.errors import UsageError
 
     try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        # it would stand in every entry
+        raise UsageError("cannot be taken in: its name is not UTF-8", file=name) from error
+    try:
         if os.path.isdir(name):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not os.access(name, os.R_OK):

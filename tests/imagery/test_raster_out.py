@@ -38,7 +38,7 @@ def test_a_full_device_is_one_line(tmp_path):
     assert stat.S_ISCHR((tmp_path / "full").stat().st_mode)
 
 
-@pytest.mark.parametrize("name", [".", "none/x.json"])
+@pytest.mark.parametrize("name", [".", "/", "none/x.json"])
 def test_no_place_to_write(tmp_path, name):
     with pytest.raises(UsageError, match="cannot be written"):
         write_text(tmp_path / name, "flags\n")
