@@ -106,7 +106,7 @@ class SqliteWriter(SqliteReader):
             raise UsageError(f"there is no folder {path.parent} for the journal")
         self._lock = _locked(path)
         try:
-            if not path.exists():  # asked under the lock: somebody else may just have made it
+            if create and not path.exists():  # asked under the lock: somebody else may just have made it
                 _create(path, mode)
             super().__init__(path)
             self._db.close()
