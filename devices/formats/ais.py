@@ -48,6 +48,8 @@ STREAM = True
 #: Unfinished multi-part messages kept at once, and for how many sentences.
 MOST_SETS = 64
 STALE_AFTER = 500
+#: Of a whole message of 1064 bits, and so of any part.
+MOST_CHARACTERS = 178
 
 _ARMOUR = bytes(range(48, 88)) + bytes(range(96, 120))
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -93,7 +95,9 @@ class Decoder:
             return report(f[5], int(f[6][0]), *context)
         if not (f[1] in "23456789" and f[2] in "123456789" and len(f[1]) == len(f[2]) == 1 and f[2] <= f[1]):
             raise DeviceError("value", "part numbers that cannot be")
-        key = (f[0], f[1], f[3][:4], f[4][:2])
+        if len(f[5]) > MOST_CHARACTERS:
+            raise DeviceError("length", f"a part of {len(f[5])} characters")
+        key = (f[0][:8], f[1], f[3][:4], f[4][:2])
         _, parts = self._sets.pop(key, (0, {}))
         part = (f[5], int(f[6][0]))
         lost: tuple[Reject, ...] = ()

@@ -149,6 +149,15 @@ def test_a_part_that_never_comes_is_said():
     assert reasons == ["framing"]
 
 
+def test_parts_too_long_for_any_message_are_not_kept():
+    """Nobody fills our memory with halves: no message has more than 1064 bits, so no part has more than 178 characters."""
+    decoder = ais.Decoder()
+    for number in range(3):
+        said = decode(seal("!", f"AIVDM,9,{number + 1},4,A,{'0' * 179},0"), decoder)
+        assert [r.reason for r in said.rejects] == ["length"] and not decoder._sets
+    assert decode(seal("!", f"AIVDM,9,1,4,A,{'0' * 178},0"), decoder) == codec.NOTHING and len(decoder._sets) == 1
+
+
 def test_sequence_numbers_above_nine_and_none():
     for number in ("", "12"):
         parts = [p.decode().strip() for p in ais.encode(mmsi=111, name="ONE", sequence=0).splitlines()]
