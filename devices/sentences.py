@@ -7,7 +7,8 @@ A frame, drawn::
 
 A sentence ends with its line feed; one that is cut short by the next ``$``, by a byte that no sentence holds, or by the
 end of the stream is handed on without it and stands or falls by its check sum.  Whatever lies between sentences is
-rubbish (one reject a run); white space alone is a piece that says nothing.
+rubbish (one reject a run); white space alone is a piece that says nothing.  What some receivers write behind the check sum
+(their station and clock: ``*5C,r003669945,1241544035``) stays raw and is not read.
 
 Source: IEC 61162-1:2016, 7.3 (characters, sentence structure); IEC 61162-450, 7.2 (tag blocks).
 """

@@ -149,6 +149,12 @@ def test_a_part_that_never_comes_is_said():
     assert reasons == ["framing"]
 
 
+def test_what_a_receiver_writes_behind_the_sum_is_no_fault():
+    line = ais.encode(mmsi=244_990_001, lat_deg=51.9, lon_deg=4.1).rstrip() + b",r003669945,1241544035\r\n"
+    said = decode(line)
+    assert not said.rejects and [o.lat_deg for o in said.observations] == [51.9]
+
+
 def test_parts_too_long_for_any_message_are_not_kept():
     """Nobody fills our memory with halves: no message has more than 1064 bits, so no part has more than 178 characters."""
     decoder = ais.Decoder()
