@@ -36,15 +36,15 @@ class Mode(msgspec.Struct, frozen=True):
 
 #: Found by the likelihood of the visible fixes of the public real tracks, road and walk apart from water.
 MODES: tuple[Mode, ...] = (
-    Mode(0.0, 0.0, 0.13, 53.0, walk=0.003, family="land"),
-    Mode(0.004, 400.0, 0.035, 100.0, family="land"),
-    Mode(0.12, 1200.0, 0.12, 40.0, family="land"),
-    Mode(0.75, 40.0, 0.11, 79.0, family="land"),
-    Mode(4.0, 20.0, 0.11, 27.0, family="land"),
-    Mode(0.0, 0.0, 0.11, 1600.0, walk=0.00022, family="sea"),
-    Mode(0.00011, 7200.0, 0.035, 600.0, family="sea"),
-    Mode(0.012, 900.0, 0.22, 170.0, family="sea"),
-    Mode(0.39, 310.0, 0.14, 110.0, family="sea"),
+    Mode(0.0, 0.0, 0.13, 26.0, walk=0.003, family="land"),
+    Mode(0.008, 50.0, 0.035, 50.0, family="land"),
+    Mode(0.12, 4800.0, 0.06, 20.0, family="land"),
+    Mode(0.75, 40.0, 0.055, 79.0, family="land"),
+    Mode(4.0, 20.0, 0.055, 27.0, family="land"),
+    Mode(0.0, 0.0, 0.055, 1600.0, walk=0.0009, family="sea"),
+    Mode(0.000055, 14_400.0, 0.035, 600.0, family="sea"),
+    Mode(0.012, 1800.0, 0.44, 170.0, family="sea"),
+    Mode(0.2, 620.0, 0.07, 55.0, family="sea"),
 )
 #: How often an object turns out to be of the other family of motions after all.
 FAMILY_PER_S = 1.0 / 86_400.0
@@ -57,10 +57,12 @@ CLASS_WEIGHTS: dict[str, tuple[float, ...]] = {
     "aircraft": (0.05, 0.05, 1.0, 1.0, 3.0, 0.05, 0.05, 0.5, 1.0),
     "parcel": (1.0, 1.0, 1.0, 1.0, 1.0, 0.3, 0.3, 0.3, 0.3),
 }
+#: Where what came after is known too, a longer time than this is gone in equal parts, no more than so many.
+PART_S, PARTS = 10.0, 8
 #: The residual velocity of a parked mode, (m/s)².
 STILL = 1e-4
 #: The 95 % ellipse of a mixture is wider than the Gaussian's of the same covariance: so much on its covariance.
-TAILS = 1.06
+TAILS = 1.0
 #: Variance of the velocity of a new track, (m/s)².
 NEW_V = 64.0
 
@@ -82,7 +84,8 @@ class Bank(msgspec.Struct):
 
 
 def new_bank(z: np.ndarray, r: np.ndarray, modes: tuple[Mode, ...] = MODES, new_v: float = NEW_V) -> Bank:
-    """Banks of tracks that begin at z (B, 2) with R as in ``updated``; new_v: variance of an unknown velocity."""
+    """Banks of tracks that begin at z (B, 2) with R (B,) or (B, 2, 2) as in ``updated``; new_v: variance of an unknown
+    velocity."""
     b, m = len(z), len(modes)
     weight = np.array([mode.weight for mode in modes])
     x, p = np.zeros((b, m, 4)), np.zeros((b, m, 4, 4))
@@ -128,12 +131,14 @@ def propagated(bank: Bank, dt_s: np.ndarray, modes: tuple[Mode, ...]) -> Bank:
     b, m, d = bank.x.shape
     f, q = np.zeros((b, m, d, d)), np.zeros((b, m, d, d))
     f[:, :, range(d), range(d)] = 1.0
+    times, which = np.unique(dt_s, return_inverse=True)
     for j, mode in enumerate(modes):
         if mode.parked:
             zero = np.zeros(b)
             a, s, q11, q12, q22 = zero, zero, mode.walk * dt_s, zero, np.full(b, STILL)
         else:
-            a, s, q11, q12, q22 = np.array([coefficients(float(t), mode.q, mode.tau_s) for t in dt_s]).reshape(b, 5).T
+            some = np.array([coefficients(t, mode.q, mode.tau_s) for t in times.tolist()]).reshape(-1, 5)
+            a, s, q11, q12, q22 = some[which].T
         for k in (0, 2):
             f[:, j, k, k + 1], f[:, j, k + 1, k + 1] = s, a
             q[:, j, k, k], q[:, j, k, k + 1], q[:, j, k + 1, k], q[:, j, k + 1, k + 1] = q11, q12, q12, q22
@@ -141,10 +146,25 @@ def propagated(bank: Bank, dt_s: np.ndarray, modes: tuple[Mode, ...]) -> Bank:
     return Bank(bank.mu, x, f @ bank.p @ f.swapaxes(-1, -2) + q)
 
 
+def ahead(bank: Bank, dt_s: np.ndarray, modes: tuple[Mode, ...], *, parts: int = 1) -> Bank:
+    """Banks dt_s (B,) later: interaction and prediction, a long time in up to so many parts.
+
+    In parts the mode may change within a gap, which the fix at its end then judges.  With nothing known of the end (a
+    live answer) one part is better: each interaction makes Gaussians of mixtures, and the rare but far motion is lost.
+    """
+    parts = np.clip(np.ceil(dt_s / PART_S), 1, parts).astype(int)
+    now = propagated(mixed(bank, dt_s / parts, modes), dt_s / parts, modes)
+    for k in range(1, int(parts.max(initial=1))):
+        rows = np.flatnonzero(parts > k)
+        dt = dt_s[rows] / parts[rows]
+        now.put(rows, propagated(mixed(now.rows(rows), dt, modes), dt, modes))
+    return now
+
+
 def updated(bank: Bank, z: np.ndarray, r: np.ndarray, at: tuple[int, int] = (0, 2)) -> tuple[Bank, np.ndarray]:
     """(banks, NIS (B, M)) after measurements z (B, 2) of the components ``at``.
 
-    r is (B,), a variance per axis, or (B, 2, 2).
+    r is (B,), a variance per axis, or (B, 2, 2), or (B, M, 2, 2).
     """
     i = list(at)
     full = _matrix(r)
@@ -168,7 +188,9 @@ def updated(bank: Bank, z: np.ndarray, r: np.ndarray, at: tuple[int, int] = (0, 
 
 
 def _matrix(r: np.ndarray) -> np.ndarray:
-    """R as (B, 1, 2, 2), from variances per axis (B,) or matrices (B, 2, 2)."""
+    """R as (B, 1, 2, 2) or (B, M, 2, 2), from variances per axis (B,) or matrices (B, 2, 2) or (B, M, 2, 2)."""
+    if r.ndim == 4:
+        return r
     return r[:, None, None, None] * np.eye(2) if r.ndim == 1 else r[:, None]
 
 

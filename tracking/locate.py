@@ -1,9 +1,10 @@
 """Where was it at these times?  Recorded fixes in, positions with covariances out; the core of `birddog locate`.
 
 Live answers use the fixes of strictly earlier time, smoothed ones all.  The order of the rows plays no part.  All
-tracks run through one ``bank`` in step; a smoothed answer goes on from the last fix before it with the asked position
-remembered, through the next ``AHEAD`` fixes, so that gaps and changes of mode are handled by the same filter.
-No I/O.
+tracks run through one ``bank`` in step, once for each hypothesis of how good their fixes are (``noise``); an answer is
+the mixture of all, weighed by how well each foretold the fixes: those up to the question, or smoothed all.  A smoothed
+answer goes on from the last fix before it with the asked position remembered, through the next ``AHEAD`` fixes, so that
+gaps and changes of mode are handled by the same filter.  No I/O.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from birddog.units import NS
 from tracking import bank as banks
 from tracking.anchor import turn, turned
 from tracking.bank import CLASS_WEIGHTS, MODES, Bank, Mode
+from tracking.noise import LEAST_LOG, NOISES, covariance, resolution, shares
 
 #: Fixes after the question that a smoothed answer uses.
 AHEAD = 8
@@ -28,6 +30,10 @@ GATE = 60.0
 AGREE, AGREE_MPS, AGREE_M, GAP_S = 3, 100.0, 200.0, 1800.0
 #: One sigma of a fix that does not say, and of a stated velocity.
 SIGMA_M, VELOCITY_SIGMA_MPS = 8.0, 0.5
+#: No fix states less, and no hypothesis believes in less, one sigma.
+STATED_M, LEAST_M = 0.5, 0.2
+#: Of latitude; near enough for the size of a rounding error.
+METRES_PER_DEG = 111_320.0
 #: A track is cut where it has gone this far from its frame's origin; so many earlier fixes lead into the next piece.
 PIECE_M, LEAD_IN = 200_000.0, 20
 #: Fixes that run through the bank at once.
@@ -67,21 +73,75 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class _Piece:
-    """A run of one track's fixes in one frame, in order of time; questions are indices into the caller's list."""
+    """A run of one track's fixes in one frame, in order of time; questions are indices into the caller's list.
 
-    __slots__ = ("frame", "from_ns", "hist", "klass", "origin", "questions", "r", "t", "t0_ns", "used", "v", "z")
+    ``variance`` (N, 2) is what the fixes state, ``grid`` (N, 2) what the steps of their numbers add to it.
+    """
+
+    __slots__ = ("frame", "from_ns", "grid", "klass", "offset", "origin", "questions", "t", "t0_ns", "v", "variance", "z")
 
     def __init__(self, fixes: list[PastFix], frame: LocalFrame | None, origin: LocalFrame | None):
         self.frame, self.origin = frame, origin
-        self.t0_ns = fixes[0].time_ns
+        self.t0_ns = self.from_ns = fixes[0].time_ns
         self.t = np.array([(f.time_ns - self.t0_ns) / NS for f in fixes])
         self.z = np.array([_en(frame, f) for f in fixes])
-        self.r = np.array([max(f.sigma_m if f.sigma_m is not None else SIGMA_M, 0.5) ** 2 for f in fixes])
+        stated = np.array([max(f.sigma_m if f.sigma_m is not None else SIGMA_M, STATED_M) ** 2 for f in fixes])
+        self.variance = np.column_stack((stated, stated))
+        # a value rounded to steps of d is off by d/√12, one sigma
+        values = np.array([(f.x, f.y) for f in fixes])
+        step = np.column_stack([resolution(axis, geodetic=frame is not None) for axis in values.T])
+        metres = (1.0, 1.0) if frame is None else (METRES_PER_DEG * math.cos(math.radians(frame.lat_deg)), METRES_PER_DEG)
+        self.grid = (step * metres) ** 2 / 12.0
         self.v = np.array([(f.ve_mps, f.vn_mps) if f.ve_mps is not None else (math.nan, math.nan) for f in fixes], dtype=float)
         self.klass = next((f.klass for f in fixes if f.klass), "")
-        self.used = np.ones(len(fixes), dtype=bool)
-        self.hist: Bank | None = None
         self.questions: list[int] = []
+        self.offset = 0
+
+    def before(self, time_ns: int) -> int:
+        """The index of the last fix of an earlier time, or -1."""
+        return int(np.searchsorted(self.t, (time_ns - self.t0_ns) / NS, side="left")) - 1
+
+
+class _Group:
+    """Pieces that run through the bank in step, their fixes end to end (F in all), under each of H hypotheses.
+
+    variance (H, F, 2); used (H, F): not refused; evidence (H, F): log-likelihood of the piece's fixes up to each;
+    slots (F,): where ``kept`` (H, S, …) holds the bank after a fix that a question follows, or -1.
+    """
+
+    __slots__ = ("clock_s", "evidence", "kept", "lens", "modes", "offsets", "parts", "slots", "t", "used", "v", "variance", "z")
+
+    def __init__(self, pieces: list[_Piece], questions: list[Question], modes: tuple[Mode, ...], *, known_after: bool):
+        self.modes, self.parts = modes, banks.PARTS if known_after else 1
+        self.lens = np.array([len(p.t) for p in pieces])
+        self.offsets = np.concatenate(([0], np.cumsum(self.lens)[:-1]))
+        for piece, offset in zip(pieces, self.offsets.tolist(), strict=True):
+            piece.offset = offset
+        self.t, self.z, self.v = (np.concatenate([getattr(p, name) for p in pieces]) for name in ("t", "z", "v"))
+        stated = np.concatenate([p.variance for p in pieces])
+        grid = np.concatenate([np.broadcast_to(p.grid[-1], p.grid.shape) if known_after else p.grid for p in pieces])
+        self.variance = np.array([np.maximum(stated * noise.scale**2, LEAST_M**2) + grid for noise in NOISES])
+        self.clock_s = np.array([noise.clock_s for noise in NOISES])
+        self.used = np.ones((len(NOISES), len(self.t)), dtype=bool)
+        self.evidence = np.zeros((len(NOISES), len(self.t)))
+        self.slots = np.full(len(self.t), -1)
+        for piece in pieces:
+            for k in piece.questions:
+                i = piece.before(questions[k].time_ns)
+                if i >= 0:
+                    self.slots[piece.offset + i] = 0
+        some = np.flatnonzero(self.slots == 0)
+        self.slots[some] = np.arange(len(some))
+        h, n, m = len(NOISES), len(some), len(modes)
+        self.kept = Bank(np.empty((h, n, m)), np.empty((h, n, m, 4)), np.empty((h, n, m, 4, 4)))
+
+    def keep(self, h: np.ndarray, at: np.ndarray, bank: Bank) -> None:
+        """Remember the rows of a bank, after the fixes ``at`` under the hypotheses h, that a question needs."""
+        slot = self.slots[at]
+        rows = np.flatnonzero(slot >= 0)
+        if len(rows):
+            place = h[rows], slot[rows]
+            self.kept.mu[place], self.kept.x[place], self.kept.p[place] = bank.mu[rows], bank.x[rows], bank.p[rows]
 
 
 def _en(frame: LocalFrame | None, f: PastFix) -> tuple[float, float]:
@@ -120,20 +180,16 @@ def locate(
         pieces += [p for p in parts if p.questions]
     answers: list[Answer | None] = [None] * len(questions)
     for group in _chunks(pieces):
-        modes = _modes(group[0].klass)
-        _forward(group, modes)
-        _answer(group, questions, modes, mode, answers)
-        for piece in group:
-            piece.hist = None
+        g = _Group(group, questions, _modes(group[0].klass), known_after=mode == "smoothed")
+        _forward(g)
+        _answer(g, group, questions, mode, answers)
     return answers
 
 
 def _pieces(fixes: list[PastFix], geodetic: bool) -> list[_Piece]:
     """A track's fixes, cut where three in a row are far from the frame in use."""
     if not geodetic:
-        piece = _Piece(fixes, None, None)
-        piece.from_ns = fixes[0].time_ns
-        return [piece]
+        return [_Piece(fixes, None, None)]
     origin = LocalFrame(lat_deg=fixes[0].y, lon_deg=fixes[0].x)
     cuts, far, at = [0], 0, fixes[0]
     for i, f in enumerate(fixes):
@@ -146,7 +202,7 @@ def _pieces(fixes: list[PastFix], geodetic: bool) -> list[_Piece]:
     for begin, end in zip(cuts, [*cuts[1:], len(fixes)], strict=True):
         at = fixes[begin]
         piece = _Piece(fixes[max(0, begin - LEAD_IN) : end], LocalFrame(lat_deg=at.y, lon_deg=at.x), origin)
-        piece.from_ns = fixes[begin].time_ns if begin else fixes[0].time_ns
+        piece.from_ns = fixes[begin].time_ns
         parts.append(piece)
     return parts
 
@@ -172,27 +228,27 @@ def _modes(klass: str) -> tuple[Mode, ...]:
     return tuple(msgspec.structs.replace(m, weight=m.weight * w) for m, w in zip(MODES, weights, strict=True))
 
 
-def _forward(pieces: list[_Piece], modes: tuple[Mode, ...]) -> None:
-    """Run the bank over every piece; ``hist`` holds it after each fix."""
-    count, m = len(pieces), len(modes)
-    lens = np.array([len(p.t) for p in pieces])
+def _forward(g: _Group) -> None:
+    """Run the bank over every piece under every hypothesis: row = piece × H + hypothesis."""
+    h, modes = len(NOISES), g.modes
+    count = len(g.lens) * h
+    hypothesis, offsets, lens = np.tile(np.arange(h), len(g.lens)), np.repeat(g.offsets, h), np.repeat(g.lens, h)
     order = np.argsort(-lens, kind="stable")
-    current = banks.new_bank(np.array([p.z[0] for p in pieces]), np.array([p.r[0] for p in pieces]), modes)
-    _velocity(current, np.arange(count), np.array([p.v[0] for p in pieces]))
-    for i, p in enumerate(pieces):
-        n = len(p.t)
-        p.hist = Bank(np.empty((n, m)), np.empty((n, m, 4)), np.empty((n, m, 4, 4)))
-        _keep(p, 0, current, i)
-    used_t = np.array([p.t[0] for p in pieces])
+    current = banks.new_bank(g.z[offsets], g.variance[hypothesis, offsets][:, :, None] * np.eye(2), modes)
+    _velocity(current, np.arange(count), g.v[offsets])
+    g.keep(hypothesis, offsets, current)
+    used_t = g.t[offsets]
     run, last = np.zeros(count, dtype=int), np.zeros((count, 3))
     for k in range(1, int(lens.max())):
         index = order[: int((lens > k).sum())]
-        t = np.array([pieces[i].t[k] for i in index])
-        dt = t - np.array([pieces[i].t[k - 1] for i in index])
-        z, r = np.array([pieces[i].z[k] for i in index]), np.array([pieces[i].r[k] for i in index])
-        ahead = banks.propagated(banks.mixed(current.rows(index), dt, modes), dt, modes)
+        who, at = hypothesis[index], offsets[index] + k
+        t, z, variance = g.t[at], g.z[at], g.variance[who, at]
+        dt = t - g.t[at - 1]
+        ahead = banks.ahead(current.rows(index), dt, modes, parts=g.parts)
+        r = covariance(ahead, variance, g.clock_s[who])
         now, nis = banks.updated(ahead, z, r)
-        _velocity(now, np.arange(len(index)), np.array([pieces[i].v[k] for i in index]))
+        g.evidence[who, at] = g.evidence[who, at - 1] + np.maximum(banks.loglik(ahead, z, r), LEAST_LOG)
+        _velocity(now, np.arange(len(index)), g.v[at])
         out = nis.min(axis=1) > GATE
         if out.any():
             apart = np.hypot(z[:, 0] - last[index, 0], z[:, 1] - last[index, 1])
@@ -206,24 +262,16 @@ def _forward(pieces: list[_Piece], modes: tuple[Mode, ...]) -> None:
             now.put(refused, ahead.rows(refused))
             fresh = np.flatnonzero(anew)
             if len(fresh):
-                now.put(fresh, banks.new_bank(z[fresh], r[fresh], modes))
+                now.put(fresh, banks.new_bank(z[fresh], variance[fresh][:, :, None] * np.eye(2), modes))
                 run[index[fresh]] = 0
             last[index[out]] = np.column_stack((z, t))[out]
-            for j in refused:
-                pieces[index[j]].used[k] = False
+            g.used[who[refused], at[refused]] = False
             used_t[index[~out | anew]] = t[~out | anew]
         else:
             run[index] = 0
             used_t[index] = t
         current.put(index, now)
-        for j, i in enumerate(index):
-            _keep(pieces[i], k, now, j)
-
-
-def _keep(piece: _Piece, k: int, bank: Bank, j: int) -> None:
-    hist = piece.hist
-    assert hist is not None
-    hist.mu[k], hist.x[k], hist.p[k] = bank.mu[j], bank.x[j], bank.p[j]
+        g.keep(who, at, now)
 
 
 def _velocity(bank: Bank, rows: np.ndarray, v: np.ndarray) -> None:
@@ -236,68 +284,81 @@ def _velocity(bank: Bank, rows: np.ndarray, v: np.ndarray) -> None:
 
 
 def _answer(
-    pieces: list[_Piece], questions: list[Question], modes: tuple[Mode, ...], mode: str, answers: list[Answer | None]
+    g: _Group, pieces: list[_Piece], questions: list[Question], mode: str, answers: list[Answer | None]
 ) -> None:
-    starts, dts, futures, tags, backward = [], [], [], [], []
+    asked, backward = [], []
     for piece in pieces:
-        hist = piece.hist
-        assert hist is not None
-        good = np.flatnonzero(piece.used)
         for k in piece.questions:
-            t = (questions[k].time_ns - piece.t0_ns) / NS
-            i = int(np.searchsorted(piece.t, t, side="left")) - 1
-            if i < 0:
-                backward.append((piece, k))
-                continue
-            starts.append((hist.mu[i], hist.x[i], hist.p[i]))
-            dts.append(t - piece.t[i])
-            g = int(np.searchsorted(good, i, side="right"))
-            futures.append((piece, good[g : g + AHEAD], t))
-            tags.append((piece, k))
-    if starts:
-        bank = Bank(*(np.array(part) for part in zip(*starts, strict=True)))
-        dt = np.array(dts)
-        bank = banks.propagated(banks.mixed(bank, dt, modes), dt, modes)
-        at = (0, 2)
+            i = piece.before(questions[k].time_ns)
+            (asked if i >= 0 else backward).append((piece, k, i))
+    for begin in range(0, len(asked), CHUNK // 10):
+        some = asked[begin : begin + CHUNK // 10]
+        at = np.array([piece.offset + i for piece, _, i in some])
+        last = np.array([piece.offset + len(piece.t) - 1 for piece, _, _ in some])
+        share = shares(g.evidence[:, last if mode == "smoothed" else at].T)
+        q, who = np.nonzero(share)
+        slot = g.slots[at[q]]
+        bank = Bank(g.kept.mu[who, slot], g.kept.x[who, slot], g.kept.p[who, slot])
+        t = np.array([(questions[k].time_ns - piece.t0_ns) / NS for piece, k, _ in some])[q]
+        dt = t - g.t[at[q]]
+        bank, place = banks.ahead(bank, dt, g.modes, parts=g.parts), (0, 2)
         if mode == "smoothed":
-            bank, at = _through(banks.remembering(bank), futures, modes), (4, 5)
-        for (piece, k), point, p in zip(tags, *banks.combined(bank, at), strict=True):
+            bank, place = _through(g, banks.remembering(bank), t, who, at[q], last[q]), (4, 5)
+        whole = _together(bank, share, q, who)
+        for (piece, k, _), point, p in zip(some, *banks.combined(whole, place), strict=True):
             answers[k] = _placed(piece, float(point[0]), float(point[1]), p)
-    for piece, k in backward:
-        answers[k] = _before(piece, (questions[k].time_ns - piece.t0_ns) / NS, modes)
+    for piece, k, _ in backward:
+        answers[k] = _before(g, piece, (questions[k].time_ns - piece.t0_ns) / NS)
 
 
-def _through(bank: Bank, futures: list, modes: tuple[Mode, ...]) -> Bank:
-    """Run banks that remember a position on through the fixes after it; within the gap the mode goes on."""
-    now = np.array([t for _, _, t in futures])
+def _together(bank: Bank, share: np.ndarray, q: np.ndarray, who: np.ndarray) -> Bank:
+    """One mixture a question of the banks (R rows) of its hypotheses ``who``, weighed by share (Q, H)."""
+    (n, h), (_, m, d) = share.shape, bank.x.shape
+    mu, x, p = np.zeros((n, h, m)), np.zeros((n, h, m, d)), np.tile(np.eye(d), (n, h, m, 1, 1))
+    mu[q, who], x[q, who], p[q, who] = bank.mu * share[q, who][:, None], bank.x, bank.p
+    return Bank(mu.reshape(n, h * m), x.reshape(n, h * m, d), p.reshape(n, h * m, d, d))
+
+
+def _through(g: _Group, bank: Bank, now: np.ndarray, who: np.ndarray, at: np.ndarray, last: np.ndarray) -> Bank:
+    """Run banks that remember a position on through the used fixes after ``at``."""
+    now, ahead = now.copy(), np.full((len(at), AHEAD), -1)
+    for h in range(len(NOISES)):
+        good = np.flatnonzero(g.used[h])
+        rows = np.flatnonzero(who == h)
+        place = np.searchsorted(good, at[rows], side="right")[:, None] + np.arange(AHEAD)
+        fix = np.append(good, len(g.t))[np.minimum(place, len(good))]
+        ahead[rows] = np.where(fix <= last[rows, None], fix, -1)
     for a in range(AHEAD):
-        rows = np.array([b for b, (_, ahead, _) in enumerate(futures) if len(ahead) > a], dtype=int)
+        rows = np.flatnonzero(ahead[:, a] >= 0)
         if not len(rows):
             break
-        some = [(futures[b][0], futures[b][1][a]) for b in rows]
-        t = np.array([p.t[i] for p, i in some])
-        part, dt = bank.rows(rows), t - now[rows]
-        part = banks.propagated(part if a == 0 else banks.mixed(part, dt, modes), dt, modes)
-        after, nis = banks.updated(part, np.array([p.z[i] for p, i in some]), np.array([p.r[i] for p, i in some]))
-        _velocity(after, np.arange(len(rows)), np.array([p.v[i] for p, i in some]))
+        fix = ahead[rows, a]
+        part, dt = bank.rows(rows), g.t[fix] - now[rows]
+        part = banks.ahead(part, dt, g.modes, parts=g.parts)
+        after, nis = banks.updated(part, g.z[fix], covariance(part, g.variance[who[rows], fix], g.clock_s[who[rows]]))
+        _velocity(after, np.arange(len(rows)), g.v[fix])
         out = np.flatnonzero(nis.min(axis=1) > GATE)
         after.put(out, part.rows(out))
         bank.put(rows, after)
-        now[rows] = t
+        now[rows] = g.t[fix]
     return bank
 
 
-def _before(piece: _Piece, t: float, modes: tuple[Mode, ...]) -> Answer:
-    """Smoothed, before the first fix: the same motion backwards from the first fixes."""
-    first = np.flatnonzero(piece.used)[: AHEAD + 1][::-1]
-    bank, now = banks.new_bank(piece.z[first[:1]], piece.r[first[:1]], modes), piece.t[first[0]]
+def _before(g: _Group, piece: _Piece, t: float) -> Answer:
+    """Smoothed, before the first fix: the same motion backwards from the first fixes, under the likeliest hypothesis."""
+    modes, begin, end = g.modes, piece.offset, piece.offset + len(piece.t)
+    h = int(np.argmax(g.evidence[:, end - 1]))
+    first = begin + np.flatnonzero(g.used[h, begin:end])[: AHEAD + 1][::-1]
+    r = g.variance[h]
+    bank, now = banks.new_bank(g.z[first[:1]], r[first[:1], :, None] * np.eye(2), modes), g.t[first[0]]
     for i in first[1:]:
-        dt = np.array([now - piece.t[i]])
-        bank, _ = banks.updated(banks.propagated(banks.mixed(bank, dt, modes), dt, modes), piece.z[[i]], piece.r[[i]])
-        _velocity(bank, np.arange(1), -piece.v[[i]])
-        now = piece.t[i]
+        dt = np.array([now - g.t[i]])
+        ahead = banks.ahead(bank, dt, modes, parts=g.parts)
+        bank, _ = banks.updated(ahead, g.z[[i]], covariance(ahead, r[[i]], g.clock_s[[h]]))
+        _velocity(bank, np.arange(1), -g.v[[i]])
+        now = g.t[i]
     dt = np.array([now - t])
-    points, covariances = banks.combined(banks.propagated(banks.mixed(bank, dt, modes), dt, modes))
+    points, covariances = banks.combined(banks.ahead(bank, dt, modes, parts=g.parts))
     return _placed(piece, float(points[0, 0]), float(points[0, 1]), covariances[0])
 
 

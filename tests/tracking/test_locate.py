@@ -195,3 +195,18 @@ def test_p_stays_positive_definite_in_the_bank():
         bank, _ = banks.updated(bank, rng.normal(0, 50, (20, 2)), 10.0 ** rng.uniform(-0.5, 4, 20))
         assert np.linalg.eigvalsh(bank.p).min() > 0 and np.isfinite(bank.x).all()
     assert isinstance(bank, Bank)
+
+
+def test_a_gap_gone_in_parts_is_the_same_gap():
+    """One motion: eight parts are one. Many motions: a gap in parts knows that what was parked may have left and come back."""
+    rng = np.random.default_rng(5)
+    for mode in (Mode(0.5, 60.0, 1.0), Mode(0.01, 0.0, 1.0)):
+        bank = banks.new_bank(rng.normal(0, 100, (5, 2)), np.full(5, 25.0), (mode,))
+        bank.x[:, :, 1::2] = rng.normal(0, 8, (5, 1, 2))
+        dt = np.array([0.0, 3.0, 47.0, 130.0, 4000.0])
+        one, many = banks.ahead(bank, dt, (mode,)), banks.ahead(bank, dt, (mode,), parts=8)
+        assert np.allclose(one.x, many.x, rtol=1e-9, atol=1e-9) and np.allclose(one.p, many.p, rtol=1e-9, atol=1e-9)
+    still = banks.new_bank(np.zeros((1, 2)), np.array([25.0]))
+    still.mu[:] = np.eye(len(MODES))[0]
+    one, many = (banks.ahead(still, np.array([80.0]), MODES, parts=n) for n in (1, 8))
+    assert many.p[0, 0, 0, 0] > one.p[0, 0, 0, 0] and np.allclose(one.mu, many.mu, atol=1e-9)
