@@ -60,7 +60,16 @@ def main(argv: list[str] | None = None, *, supervised: bool = False) -> int:
         supervised: a child of ``opsroom.supervise``: what is nobody's usage error (the machine's, ours) ends with
             FAULT instead of 2, so that the parent starts it again.
     """
-    argv = sys.argv[1:] if argv is None else argv
+    try:
+        return _main(sys.argv[1:] if argv is None else argv, supervised)
+    finally:
+        try:
+            sys.stderr.flush()
+        except OSError:
+            _to_null(2)  # whoever read our words has left: that is no reason for another exit status
+
+
+def _main(argv: list[str], supervised: bool) -> int:
     name = argv[0] if argv and argv[0] in COMMANDS else None
     parser = _Parser(
         prog="birddog",
@@ -121,10 +130,14 @@ def _stdout_refuses() -> bool:
     except OSError:
         left = True
     if left:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
+        _to_null(sys.stdout.fileno())
     return left
+
+
+def _to_null(number: int) -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, number)
+    os.close(null)
 
 
 def _place(error: Exception) -> str:

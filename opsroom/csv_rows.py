@@ -15,6 +15,7 @@ from typing import Any
 
 from birddog.errors import UsageError
 from birddog.units import ns_from_text
+from opsroom.commands.common import printable, say
 
 #: Characters of the longest value: a column that nobody asks for may hold a whole geometry.
 MOST_FIELD = 1 << 26
@@ -68,7 +69,7 @@ def rows(
 
 def refused(path: str, line: int, field: str, why: str) -> None:
     """Say which row is left out, and why."""
-    print(f"{path}:{line}: {field}: {why}; row left out", file=sys.stderr)
+    say(printable(f"{path}:{line}: {field}: {why}; row left out"))
 
 
 def number(text: str | None) -> float:

@@ -138,5 +138,6 @@ def result_file(name: str | None) -> Iterator[TextIO]:
 
 
 def say(text: str) -> None:
-    """Words for the person: stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """Words for the person: stderr.  Where nobody reads them any more the work goes on: a run does not end with its log."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)

@@ -84,6 +84,16 @@ def test_a_closed_stderr_changes_nothing(url):
     assert (done.returncode, done.stdout) == (2, b"")
 
 
+def test_words_that_nobody_reads_end_nothing(url, tmp_path):
+    """A run does not end because its log's reader did."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([*COMMAND, "journal", "export", "--out", "o.jsonl", "--journal", url], stderr=write,
+                          env=ENV, cwd=tmp_path, timeout=60)
+    os.close(write)
+    assert done.returncode == 0 and (tmp_path / "o.jsonl").read_bytes().count(b"\n") == 3000
+
+
 @pytest.mark.parametrize("words", [("export",), ("tail", "-n", "3000"), ("tail", "-n", "3000", "--json")])
 def test_a_reader_that_leaves_is_no_error(url, words):
     process = subprocess.Popen([*COMMAND, "journal", *words, "--journal", url], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
