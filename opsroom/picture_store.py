@@ -83,7 +83,7 @@ def copy(path: Path, to: Path) -> None:
     Raises:
         PictureError: it cannot be read, or there is no room.
     """
-    with _said(path), closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10.0)) as source:
+    with _said(path), closing(sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=ro", uri=True, timeout=10.0)) as source:
         with closing(sqlite3.connect(to)) as target:
             source.backup(target)  # in one step, so from one read transaction
 
@@ -91,8 +91,8 @@ def copy(path: Path, to: Path) -> None:
 def differences(path: Path, other: Path) -> dict[str, tuple[int, int]]:
     """For each table (rows of ``path``, rows that differ or stand in one of the two only), byte by byte."""
     found = {}
-    with _said(other), closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("ATTACH DATABASE ? AS other", (str(other),))
+    with _said(other), closing(sqlite3.connect(path, isolation_level=None, uri=True)) as db:
+        db.execute("ATTACH DATABASE ? AS other", (f"file:{quote(os.fsencode(other))}",))
         for table in TABLES:
             rows = db.execute(f"SELECT count(*) FROM main.{table}").fetchone()[0]
             differ = 0
@@ -310,7 +310,7 @@ class PictureReader:
         if self._db is None or self._file != (stat.st_dev, stat.st_ino):
             self.close()
             try:
-                self._db = sqlite3.connect(f"file:{quote(str(self.path))}?mode=ro", uri=True, isolation_level=None,
+                self._db = sqlite3.connect(f"file:{quote(os.fsencode(self.path))}?mode=ro", uri=True, isolation_level=None,
                                            check_same_thread=False, timeout=5.0)
             except _TROUBLE as error:
                 raise NotReady(f"{self.path}: {_line(error)}") from error

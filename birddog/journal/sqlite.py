@@ -44,7 +44,7 @@ class SqliteReader:
         if not path.is_file():
             raise UsageError(f"there is no journal at {path}")
         # autocommit: every read is its own short transaction, so that the WAL can be cut
-        self._db = _open(f"file:{quote(str(path))}?mode=ro", path)
+        self._db = _open(f"file:{quote(os.fsencode(path))}?mode=ro", path)
         try:
             self.mode = _check(self._db, path)
         except JournalError:
@@ -115,7 +115,7 @@ class SqliteWriter(SqliteReader):
                     f"{path} is {_A[self.mode]} journal and refuses {mode} data: give another --journal"
                     + (", or --exercise" if self.mode == "exercise" else "")
                 )
-            self._db = _open(f"file:{quote(str(path))}?mode=rw", path)
+            self._db = _open(f"file:{quote(os.fsencode(path))}?mode=rw", path)
             try:
                 _durable(self._db, path)
                 self._next = self.last_seq() + 1

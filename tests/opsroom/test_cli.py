@@ -217,3 +217,15 @@ def test_a_url_that_names_no_journal(given, capsys):
         assert cli.main([*words, "--journal", given]) == 2, words
         said = capsys.readouterr()
         assert said.out == "" and said.err.count("\n") == 1 and "secret" not in said.err, (words, said)
+
+
+def test_a_journal_of_any_name_in_any_locale(tmp_path):
+    """A file's name is bytes: it need be neither UTF-8 nor what LANG says."""
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for name, environment in ((b"\xc3\xbc.db", plain), (b"\xff %41.db", {})):
+        url = b"sqlite:///" + name
+        for words in ("operation add A --exercise", "rebuild", "operation list", "rebuild", "journal count"):
+            done = subprocess.run([*COMMAND, *words.split(), "--journal", url], capture_output=True, env=ENV | environment,
+                                  cwd=tmp_path, timeout=60)
+            assert done.returncode == 0, done.stderr
+        assert os.fsencode(tmp_path) + b"/" + name in [os.fsencode(p) for p in tmp_path.iterdir()]
