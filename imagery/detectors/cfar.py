@@ -48,6 +48,7 @@ _STRUCTURE_SHARE = 0.15
 _LARGE_PX = 48
 #: Pixels, and share of all, that must be away from structures to learn the background from.
 _LEAST_QUIET_PX, _LEAST_QUIET = 4000, 0.05
+_LEAST_JUDGED_PX = 1000
 #: So many pixels of the sample must lie beyond a threshold for it to be seen in it rather than read off the fit.
 _SEEN_PX = 10.0
 #: Of the greatest value there must be so many for it to be a clip.
@@ -131,6 +132,8 @@ def fit(samples: list[Sample], pfa: float, quantum: float) -> Model:
         if np.isfinite(about.spread).any():
             spreads.append(float(np.nanmedian(about.spread)))
         quiet.append(z[np.isfinite(z) & ~_wide(about.structure, x.shape)[inner]])
+    if sum(z.size for z in every) < _LEAST_JUDGED_PX:
+        raise ValueError(f"fewer than 1,000 pixels have enough about them that varies ({BACKGROUND_PX} px each way)")
     background = np.concatenate(quiet)
     if background.size < max(_LEAST_QUIET_PX, _LEAST_QUIET * sum(z.size for z in every)):
         # there is hardly a quiet place: better a tail that knows what is there than one of a few odd corners
