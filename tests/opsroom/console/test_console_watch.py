@@ -173,6 +173,18 @@ def test_what_is_being_drawn_is_not_asked_for_again(stage, makers, watch):
     seen.clean()
 
 
+def test_after_a_sleep_nothing_looks_younger_than_it_is(stage, watch):
+    """A laptop that was closed: the steady clock stood still, the wall's went on."""
+    seen = watch(stage.start())
+    page = seen.page
+    page.wait_for_selector('[data-track-id="T1"]')
+    stage.stop()
+    page.wait_for_selector('body[data-live="off"]')
+    page.evaluate("() => { const real = Date.now; Date.now = () => real() + 3 * 3600e3; }")
+    page.wait_for_function("() => document.querySelector('[data-track-id] .ages').textContent.includes('contact 3 h')")
+    page.wait_for_function("() => document.getElementById('lost').textContent.includes('3 h 00 ago')")
+
+
 def test_the_legend_begins_folded_and_stays_as_it_was_left(stage, watch):
     seen = watch(stage.start())
     page = seen.page

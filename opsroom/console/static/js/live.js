@@ -14,7 +14,7 @@ export class Live {
     this.epoch = '';
     this.tries = 0;
     this.retryAt = 0;
-    this.last = null; // {time: ms of the server, at: performance.now()}
+    this.last = null; // {time: ms of the server, since: stopwatch()}
     this.socket = null;
     this.timer = 0;
     addEventListener('online', () => this.hurry());
@@ -22,9 +22,9 @@ export class Live {
     setInterval(() => this.watch(), 1000);
   }
 
-  /** Milliseconds UTC by the server's clock; null before the first frame. This machine's own clock is never used. */
+  /** Milliseconds UTC by the server's clock; null before the first frame. This machine's own clock only measures on from there. */
   now() {
-    return this.last && this.last.time + (performance.now() - this.last.at);
+    return this.last && this.last.time + this.last.since();
   }
 
   open() {
@@ -33,13 +33,13 @@ export class Live {
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
     const socket = new WebSocket(`${scheme}://${location.host}/v1/live?since=${this.seq}&epoch=${encodeURIComponent(this.epoch)}`);
     this.socket = socket;
-    this.heard = performance.now();
+    this.heard = stopwatch();
     let first = true;
     socket.onmessage = (event) => {
       if (socket !== this.socket) return;
       const frame = JSON.parse(event.data);
-      this.heard = performance.now();
-      this.last = { time: Date.parse(frame.time), at: this.heard, text: frame.time };
+      this.heard = stopwatch();
+      this.last = { time: Date.parse(frame.time), since: this.heard, text: frame.time };
       this.hear.frame(frame, first);
       if (frame.epoch !== undefined) this.epoch = frame.epoch;
       this.seq = frame.seq;
@@ -76,11 +76,21 @@ export class Live {
 
   /** A line can be dead without being closed. */
   watch() {
-    if (this.socket && performance.now() - this.heard > QUIET_MS) {
+    if (this.socket && this.heard() > QUIET_MS) {
       const dead = this.socket;
       this.socket = null;
       dead.close();
       this.later(1);
     }
   }
+}
+
+/**
+ * Milliseconds from now on. A machine that slept may have stopped one clock, and a person may have set the other: the
+ * larger counts, so that nothing looks younger than it is.
+ * @returns {() => number}
+ */
+function stopwatch() {
+  const [steady, wall] = [performance.now(), Date.now()];
+  return () => Math.max(performance.now() - steady, Date.now() - wall);
 }
