@@ -54,8 +54,8 @@ def covariance(bank: Bank, variance: np.ndarray, clock_s: np.ndarray) -> np.ndar
 
 
 def shares(evidence: np.ndarray) -> np.ndarray:
-    """The probabilities (Q, H) of hypotheses with the log-likelihoods (Q, H); under 1/1000 is none."""
+    """The probabilities (Q, H) of hypotheses with the log-likelihoods (Q, H); under 1/100 is none."""
     w = np.exp(evidence - evidence.max(axis=1, keepdims=True))
     w /= w.sum(axis=1, keepdims=True)
-    w[w < 1e-3] = 0.0
+    w[w < 1e-2] = 0.0
     return w / w.sum(axis=1, keepdims=True)

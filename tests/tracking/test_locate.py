@@ -210,3 +210,20 @@ def test_a_gap_gone_in_parts_is_the_same_gap():
     still.mu[:] = np.eye(len(MODES))[0]
     one, many = (banks.ahead(still, np.array([80.0]), MODES, parts=n) for n in (1, 8))
     assert many.p[0, 0, 0, 0] > one.p[0, 0, 0, 0] and np.allclose(one.mu, many.mu, atol=1e-9)
+
+
+def test_the_interaction_keeps_mean_and_covariance_of_the_mixture():
+    """Mixing only re-sorts what is believed: the moments of the whole stay, also 200 km from the frame's origin."""
+    rng = np.random.default_rng(8)
+    bank = banks.new_bank(np.array([[2e5, -2e5], [0.0, 0.0]]), np.array([25.0, 4.0]))
+    bank.x += rng.normal(0, 30, bank.x.shape)
+    after = banks.mixed(bank, np.array([7.0, 70.0]), MODES)
+
+    def moments(b: Bank) -> tuple[np.ndarray, np.ndarray]:
+        mean = np.einsum("bm,bmd->bd", b.mu, b.x)
+        d = b.x - mean[:, None]
+        return mean, np.einsum("bm,bmde->bde", b.mu, b.p + d[..., :, None] * d[..., None, :])
+
+    for one, two in zip(moments(bank), moments(after), strict=True):
+        assert np.allclose(one, two, rtol=1e-9, atol=1e-6)
+    assert np.linalg.eigvalsh(after.p).min() > 0.0
