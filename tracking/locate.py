@@ -144,6 +144,12 @@ class _Group:
             self.kept.mu[place], self.kept.x[place], self.kept.p[place] = bank.mu[rows], bank.x[rows], bank.p[rows]
 
 
+def _order(f: PastFix) -> tuple:
+    """A total order by time in which the rows' order plays no part; of the same fix again the better stated one first."""
+    sigma_m = f.sigma_m if f.sigma_m is not None else math.inf
+    return (f.time_ns, f.x, f.y, sigma_m, f.ve_mps is None, f.ve_mps or 0.0, f.vn_mps or 0.0, f.klass)
+
+
 def _en(frame: LocalFrame | None, f: PastFix) -> tuple[float, float]:
     if frame is None:
         return f.x, f.y
@@ -162,8 +168,15 @@ def locate(
         geodetic: the fixes' (x, y) are (lon_deg, lat_deg), else metres in a plane.
     """
     by_track: dict[str, list[PastFix]] = {}
-    for f in sorted(fixes, key=lambda f: (f.time_ns, f.x, f.y, f.sigma_m or 0.0)):
-        by_track.setdefault(f.track_id, []).append(f)
+    for f in sorted(fixes, key=_order):
+        some = by_track.setdefault(f.track_id, [])
+        twin = some[-1] if some and (some[-1].time_ns, some[-1].x, some[-1].y) == (f.time_ns, f.x, f.y) else None
+        if twin is None:
+            some.append(f)
+        else:
+            # the same fix again: once, with what either says
+            v = twin if twin.ve_mps is not None else f
+            some[-1] = msgspec.structs.replace(twin, ve_mps=v.ve_mps, vn_mps=v.vn_mps, klass=twin.klass or f.klass)
     asked: dict[str, list[int]] = {}
     for k, q in enumerate(questions):
         if q.track_id in by_track:

@@ -227,3 +227,21 @@ def test_the_interaction_keeps_mean_and_covariance_of_the_mixture():
     for one, two in zip(moments(bank), moments(after), strict=True):
         assert np.allclose(one, two, rtol=1e-9, atol=1e-6)
     assert np.linalg.eigvalsh(after.p).min() > 0.0
+
+
+def test_a_fix_that_is_in_the_file_twice_counts_once():
+    """Two logs of one device put together: the same fix again says nothing new, in whatever order, velocity or not."""
+    rows = walk(6, 30)
+    fixes = plane("a", rows)
+    full = [
+        PastFix(track_id="a", time_ns=f.time_ns, x=f.x, y=f.y, sigma_m=5.0, ve_mps=8.0, vn_mps=3.0) if k % 3 == 0 else f
+        for k, f in enumerate(fixes)
+    ]
+    bare = [PastFix(track_id="a", time_ns=f.time_ns, x=f.x, y=f.y) for f in fixes]
+    questions = ask("a", 42.0, 101.0, 144.0)
+    for mode in ("live", "smoothed"):
+        want = locate(full, questions, mode=mode, geodetic=False)
+        assert locate(full + full, questions, mode=mode, geodetic=False) == want
+        both = bare + full + fixes
+        random.Random(3).shuffle(both)
+        assert locate(both, questions, mode=mode, geodetic=False) == want
