@@ -173,6 +173,30 @@ def test_what_is_being_drawn_is_not_asked_for_again(stage, makers, watch):
     seen.clean()
 
 
+def test_a_trail_is_drawn_in_every_tile_that_it_crosses(stage, makers, watch):
+    seen = watch(stage.start())
+    page = seen.page
+    seen.drawn(1)
+    page.wait_for_selector("body[data-trails]")
+    page.evaluate("async () => (await birddog.chart.ready).jumpTo({center: [4.0869, 51.95], zoom: 13})")  # a tile's border
+    for step in range(8):  # from one tile into the next, as a lorry drives
+        track = makers["track"](1, lat_deg=51.95, lon_deg=4.075 + 0.003 * step)
+        at = makers["point"](track, 100 + step, 0)
+        stage.publish(track, at)
+        page.wait_for_selector(f'[data-track-id="T1"][data-lon="{round(track.lon_deg, 7)}"]')
+    shown = """() => {
+      const m = birddog.chart.map;
+      const at = (lon) => m.project([lon, 51.95]);
+      return [4.083, 4.0925].map(lon => m.queryRenderedFeatures(
+        [[at(lon).x - 3, at(lon).y - 3], [at(lon).x + 3, at(lon).y + 3]],
+        {layers: ['trails', 'trails-guess']}).length > 0);
+    }"""
+    end = time.monotonic() + 30
+    while page.evaluate(shown) != [True, True]:
+        assert time.monotonic() < end, page.evaluate(shown)
+        page.wait_for_timeout(100)
+
+
 def test_after_a_sleep_nothing_looks_younger_than_it_is(stage, watch):
     """A laptop that was closed: the steady clock stood still, the wall's went on."""
     seen = watch(stage.start())

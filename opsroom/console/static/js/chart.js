@@ -89,6 +89,7 @@ export class Chart {
     this.operation = '';
     this.chosen = '';
     this.dirty = { tracks: new Set(), flags: new Set(), all: false };
+    this.whole = { trails: new Map() };
     this.drawn = { tracks: new Set(), flags: new Set() };
     this.touched = false; // a person has moved the map: from then on it stays where they put it
     this.timer = 0;
@@ -180,7 +181,7 @@ export class Chart {
     }
     this.mark();
     await Promise.all(Object.entries(diffs).filter(([, diff]) => diff.add.length || diff.remove.length)
-      .map(([name, diff]) => this.map.getSource(name).updateData(diff)));
+      .map(([name, diff]) => this.put(name, diff)));
     this.fit(false);
     await this.settled();
     document.body.dataset.drawn = String(this.drawn.tracks.size);
@@ -194,10 +195,19 @@ export class Chart {
     return Boolean(track) && (!this.operation || track.operation === this.operation) && !(track.lat_deg === 0 && track.lon_deg === 0);
   }
 
+  /** updateData draws anew only the tiles that it thinks touched; of lines over several tiles it misses some (6.17): those whole. */
+  put(name, diff) {
+    const whole = this.whole[name];
+    if (!whole) return this.map.getSource(name).updateData(diff);
+    for (const id of diff.remove) whole.delete(id);
+    for (const one of diff.add) whole.set(one.properties.id, one);
+    return this.map.getSource(name).setData({ type: 'FeatureCollection', features: [...whole.values()] });
+  }
+
   /** Until what changed is drawn: on a slow machine a tile that is asked for again before it came never comes. */
   async settled() {
     const end = performance.now() + SETTLE_MS;
-    while (!this.map.areTilesLoaded() && performance.now() < end) await new Promise((resolve) => { setTimeout(resolve, 50); });
+    while (!(this.map.areTilesLoaded() && this.map.isSourceLoaded('trails')) && performance.now() < end) await new Promise((resolve) => { setTimeout(resolve, 50); });
   }
 
   recent(flag) {
