@@ -490,7 +490,7 @@ def test_password_and_tls(tmp_path, desk, certificates):
     secret.write_text("s3cret\n")
     secret.chmod(0o600)
     files = {k: str(certificates / v) for k, v in {"ca": "ca.pem", "cert": "unit7.pem", "key": "unit7.key"}.items()}
-    good = {"host": "localhost", "username": "desk", "password_file": str(secret)} | files
+    good = {"host": "127.0.0.1", "username": "desk", "password_file": str(secret)} | files
     try:
         with running(client(server.port, **good), desk.intake) as source:
             desk.until(lambda: source.subscribed)

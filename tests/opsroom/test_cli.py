@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 
@@ -16,8 +15,6 @@ from opsroom import cli
 # a person's shell has no such variable; with it Python keeps nothing back, and half of what is tested here cannot happen
 ENV = {key: value for key, value in os.environ.items() if key not in ("PYTHONUNBUFFERED", "BIRDDOG_TRACEBACK")}
 COMMAND = [sys.executable, "-m", "opsroom.cli"]
-#: The root of a container writes where nobody may: without these capabilities it is as others are.
-AS_OTHERS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 
 
 def birddog(*words: str, status: int = 2, lines: int = 1, before: list[str] | None = None, **how) -> str:
@@ -36,20 +33,6 @@ def url(tmp_path) -> str:
     writer.append([Draft(kind="tick", received_ns=k, source="desk", ident=b"%d" % k, body=pack(Tick())) for k in range(3000)])
     writer.close()
     return made
-
-
-@pytest.fixture
-def bounded(tmp_path) -> list[str]:
-    """Words before a command that make file modes hold for root too."""
-    if not AS_OTHERS:
-        return []
-    if shutil.which("setpriv") is None:
-        pytest.skip("root, and no setpriv: file modes do not hold")
-    probe = tmp_path / "probe"
-    probe.touch(0o000)
-    if subprocess.run([*AS_OTHERS, "cat", str(probe)], capture_output=True).returncode == 0:
-        pytest.skip("root keeps its capabilities here: file modes do not hold")
-    return AS_OTHERS
 
 
 @pytest.mark.parametrize("target,why", [("no/file", "No such file"), (".", "Is a directory"), ("/dev/full", "No space left")])
