@@ -4,6 +4,9 @@ For each entry: tracker -> events -> alerts -> rows, a batch of entries one tran
 time: the fold's state is stored now and then with the entry it stood at; on the next start the entries
 since are folded again in memory, without publishing what was published already.
 
+An entry at which the fold itself fails (a fault of ours) is left out, as if it were not there, and said: one
+message must not blind the whole house.  A rebuild fails at the same entry and leaves out the same.
+
 The store knows its journal: the ident of the first entry and of the entry that it stands at.  Where the
 journal says otherwise (another one, or an older copy, was put in its place) the store is made anew.
 """
@@ -42,6 +45,12 @@ class _State(msgspec.Struct):
     refusals: Refusals
 
 
+class _Crash(Exception):
+    def __init__(self, seq: int):
+        super().__init__(seq)
+        self.seq = seq
+
+
 class Picture:
     """Folds a journal into a derived store.
 
@@ -51,7 +60,7 @@ class Picture:
 
     Raises (also ``step`` and ``save``):
         PictureError: the store cannot be written.
-        JournalError: an entry is damaged or cannot be folded; everything before it is published.
+        JournalError: an entry is damaged; everything before it is published.
     """
 
     def __init__(self, journal: Reader, path: Path):
@@ -61,11 +70,17 @@ class Picture:
             log.warning("%s was made from another journal, or from one that was put back to an earlier time; "
                         "it is made again", path)
             self.store.remake()
+        self._load()
+
+    def _load(self) -> None:
+        self.left_out: list[int] = msgspec.msgpack.decode(self.store.meta("left_out") or b"\x90", type=list[int])
         state = self._stored() or _State(0, b"", [], Refusals())
         self.fold = Fold.restore(state.fold) if state.fold else Fold()
         self.alerts = Alerts.restore(state.alerts)
         self.refusals = state.refusals
         self._snapshot_at = self.cursor = state.cursor
+        #: After an entry was left out: the next one that is costs no long way back.
+        self._snapshot_due = False
         #: Up to here the rows are in the store; a fold that stands before it publishes nothing.
         self._published = int(self.store.meta("cursor") or b"0")
 
@@ -76,6 +91,17 @@ class Picture:
 
     def step(self, limit: int = STEP_ENTRIES) -> int:
         """Fold the next entries; how many there were (0 = up to date)."""
+        try:
+            return self._step(limit)
+        except _Crash as crash:
+            # back to the last stored state, and the same way again without this entry
+            self.store.rollback()
+            left_out = [*self.left_out, crash.seq]
+            self._load()
+            self.left_out, self._snapshot_due = left_out, True
+            return 1
+
+    def _step(self, limit: int) -> int:
         again = self._published - self.cursor
         entries = self.journal.read(self.cursor, min(limit, again) if again > 0 else limit)
         if not entries:
@@ -96,8 +122,9 @@ class Picture:
             if self.cursor >= entries[0].seq:
                 self._commit(ident)
             raise
-        if self.cursor - self._snapshot_at >= SNAPSHOT_ENTRIES:
+        if self.cursor - self._snapshot_at >= SNAPSHOT_ENTRIES or self._snapshot_due:
             self._set_state()
+            self._snapshot_due = False
         self._commit(ident)
         return len(entries)
 
@@ -134,6 +161,8 @@ class Picture:
         self._snapshot_at = self.cursor
 
     def _commit(self, ident: bytes) -> None:
+        if self.left_out:
+            self.store.set_meta("left_out", msgspec.msgpack.encode(self.left_out))
         self.store.set_meta("at", ident)
         self.store.commit(self.cursor)
         self._published = self.cursor
@@ -142,12 +171,13 @@ class Picture:
         if entry.seq != self.cursor + 1:
             raise JournalError(f"{entry.journal}: the journal has a hole: entry {entry.seq} follows {self.cursor}")
         try:
-            self._fold(entry, publish)
-        except BirddogError:
-            raise
+            if entry.seq not in self.left_out:
+                self._fold(entry, publish)
+        except (BirddogError, MemoryError):
+            raise  # MemoryError: the next attempt may succeed, and a rebuild would leave out others
         except Exception as error:  # boundary: whatever an entry does to the fold, it is one line that names the entry
-            log.error("entry %d crashed the fold: %s", entry.seq, place_of(error))
-            raise JournalError(f"{entry.journal}: entry {entry.seq} cannot be folded: {type(error).__name__}") from error
+            log.error("%s: entry %d cannot be folded and is left out: %s", entry.journal, entry.seq, place_of(error))
+            raise _Crash(entry.seq) from error
         self.cursor = entry.seq
 
     def _fold(self, entry: Entry, publish: bool) -> None:

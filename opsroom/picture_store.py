@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 #: Raised with every change of what the tables hold.  A store of another version, or folded by another
 #: version of the program, is made anew: rows of two versions side by side are no rebuild's.
-VERSION = f"3 {__version__}".encode()
+VERSION = f"4 {__version__}".encode()
 #: What sqlite3 raises: its own, and, where it meets damaged text or a number too large, Python's.
 _TROUBLE = (sqlite3.Error, UnicodeError, OverflowError)
 TABLES = ("track", "point", "event", "alert", "flag", "refused")
@@ -185,6 +185,12 @@ class PictureWriter:
         self._rows.clear()
         self.set_meta("cursor", str(cursor).encode())
         self._do("COMMIT")
+
+    def rollback(self) -> None:
+        """Forget the step's transaction, if there is one."""
+        self._rows.clear()
+        if self.db.in_transaction:
+            self._do("ROLLBACK")
 
     def set_meta(self, key: str, value: bytes) -> None:
         """Store a value within the step."""

@@ -82,8 +82,12 @@ def _follow(journal: Reader, plan: Plan, asked: threading.Event, board: Board) -
             if now - written_at >= 1.0 or written_at == 0.0:
                 written_at = now
                 behind = journal.last_seq() - picture.cursor
-                problem = f"the picture is {behind} entries behind the journal" if now - level_at > BEHIND_S else ""
-                board.write({"cursor": picture.cursor, "behind": behind, "problem": problem})
+                problems = [f"the picture is {behind} entries behind the journal"] if now - level_at > BEHIND_S else []
+                if picture.left_out:
+                    problems.append(f"entry {picture.left_out[-1]} could not be folded and is left out"
+                                    f" ({len(picture.left_out)} in all): the log says where")
+                board.write({"cursor": picture.cursor, "behind": behind, "left_out": len(picture.left_out),
+                             "problem": "; ".join(problems)})
             if not done:
                 asked.wait(POLL_S)
         picture.save()
