@@ -148,8 +148,10 @@ class Frame(Struct, kw_only=True):
             name); "" where only the payload knows.
         channel: topic, peer address or port.
         session: the connection; frames of one session share a decoder's state, in order.
-        packet: the transport's number for this message (MQTT packet id), 0 if it has none.
+        packet: the transport's number for this message (MQTT packet id), 0 if it has none; where ids begin anew
+            within a session it counts on: 65,536 times the lap, and the id.
         dup: the sender says that it may have sent this before (MQTT DUP).
+        lap_known: False where the lap in which a ``dup`` was first sent is not known (we were started again since).
         reject: the transport already found it broken; it is kept with this reason, not decoded.
         receipt: what the transport needs to acknowledge it; never read by the desk.
     """
@@ -163,6 +165,7 @@ class Frame(Struct, kw_only=True):
     session: str = ""
     packet: int = 0
     dup: bool = False
+    lap_known: bool = True
     reject: Reject | None = None
     receipt: Any = None
 

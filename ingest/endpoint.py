@@ -262,9 +262,9 @@ class Endpoint:
         self._count += 1
         return f"{self._start_mark}-{self._count}"
 
-    def epoch_of(self, client_id: str) -> tuple[int, int]:
-        """How far a client's packet ids had come on its last connection: (epoch, last id)."""
-        return self._epochs.get(client_id, (0, 0))
+    def epoch_of(self, client_id: str) -> tuple[int, int] | None:
+        """How far a client's packet ids had come on its last connection, (epoch, last id); None: not of this start."""
+        return self._epochs.get(client_id)
 
     def remember_epoch(self, connection: Connection) -> None:
         """The other side of ``epoch_of``; a connection that was taken over has nothing more to say."""

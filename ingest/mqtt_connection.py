@@ -68,7 +68,7 @@ class Connection(asyncio.BufferedProtocol):
         self._routes: dict[str, tuple[str, str, Reject | None]] = {}
         self._sent_frames = False
         self._epoch = self._last_id = 0
-        self._before = (0, 0)
+        self._before: tuple[int, int] | None = None
 
     # --- asyncio ---------------------------------------------------------------------------------
 
@@ -241,7 +241,7 @@ class Connection(asyncio.BufferedProtocol):
         frames: list[Frame] = []
         too_many = False
         for message in messages:
-            topic, number = message.topic, message.packet_id
+            topic, number, known = message.topic, message.packet_id, True
             if number:
                 if unacknowledged >= allowed:
                     too_many = True
@@ -251,7 +251,7 @@ class Connection(asyncio.BufferedProtocol):
                 # otherwise; clients that take the lowest free id use 1 for ever.  The desk tells equal
                 # messages apart by this number, so it counts on where the id begins anew.
                 if message.dup:
-                    number = self._again(number, epoch, last)
+                    number, known = self._again(number, epoch, last)
                 else:
                     if number <= last:
                         epoch += _EPOCH
@@ -261,7 +261,8 @@ class Connection(asyncio.BufferedProtocol):
             frames.append(
                 Frame(
                     source=source, format=route[0], payload=message.payload, received_ns=received_ns, device=route[1],
-                    channel=topic, session=session, packet=number, dup=message.dup, reject=route[2], receipt=self,
+                    channel=topic, session=session, packet=number, dup=message.dup, lap_known=known, reject=route[2],
+                    receipt=self,
                 )
             )
         self._epoch, self._last_id = epoch, last
@@ -283,15 +284,17 @@ class Connection(asyncio.BufferedProtocol):
         if endpoint.full:
             self.hold_full()
 
-    def _again(self, number: int, epoch: int, last: int) -> int:
-        """The number that a message sent again had the first time."""
+    def _again(self, number: int, epoch: int, last: int) -> tuple[int, bool]:
+        """The number that a message sent again had the first time; False where this start of the program cannot know."""
         if number > last:
             if epoch:
                 epoch -= _EPOCH
+            elif self._before is None:
+                return number, False
             else:
                 before, last_before = self._before
                 epoch = before if number <= last_before else max(before - _EPOCH, 0)
-        return number + epoch
+        return number + epoch, True
 
     def _route(self, topic: str) -> tuple[str, str, Reject | None]:
         answer = self._endpoint.who.permit(self.identity, topic)

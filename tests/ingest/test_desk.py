@@ -24,7 +24,7 @@ from birddog.model import (
 )
 from birddog.units import NS
 from devices import codec
-from ingest.desk import LEAP_NS, SKEW_NS, Desk
+from ingest.desk import LAP, LEAP_NS, SKEW_NS, Desk
 from ingest.intake import Closed, Entries
 
 NOW = 1_795_521_600 * NS
@@ -145,6 +145,30 @@ def test_two_equal_door_opens_are_two_and_a_dup_of_one_is_one(tmp_path):
     # a new message with the same number is a new one, and a DUP of what never arrived is stored
     again.take([(source, [frame(packet=1, session="s3"), frame(packet=7, session="s3", dup=True)])], NOW)
     assert source.outcomes() == ["stored", "stored"]
+
+
+def test_a_dup_after_a_restart_is_one_also_where_packet_ids_had_begun_anew(tmp_path):
+    """kill9 --kills 20: 20 of 328,400 stood twice, all sent in the second lap of their ids."""
+    desk, source = make(tmp_path, exercise=True), Source()
+    said = [frame(packet=p) for p in (5, 65_000, LAP + 5, LAP + 6)]
+    desk.take([(source, said[:3])], NOW)
+    desk.take([(source, said[3:])], NOW)
+    assert source.outcomes() == ["stored"] * 4
+    again = Desk(desk.journal, exercise=True, refusal_key=b"k")
+    lost = {"session": "s2", "dup": True}
+    for packet, outcome in ((5, "duplicate"), (6, "duplicate"), (65_000, "duplicate"), (7, "stored"), (64_999, "stored")):
+        again.take([(source, [msgspec.structs.replace(frame(packet=packet, **lost), lap_known=False)])], NOW)
+        assert source.outcomes() == [outcome], packet
+
+
+def test_a_client_that_always_takes_one_packet_id_loses_nothing_over_a_restart(tmp_path):
+    desk, source = make(tmp_path, exercise=True), Source()
+    desk.take([(source, [frame(packet=1, door="open"), frame(packet=LAP + 1, door="shut")])], NOW)
+    again = Desk(desk.journal, exercise=True, refusal_key=b"k")
+    lost = {"session": "s2", "dup": True}
+    again.take([(source, [msgspec.structs.replace(frame(packet=1, door="open", **lost), lap_known=False)])], NOW)
+    again.take([(source, [msgspec.structs.replace(frame(packet=1, door="shut", **lost), lap_known=False)])], NOW)
+    assert source.outcomes() == ["stored", "stored", "stored", "duplicate"]
 
 
 def test_a_dup_is_known_within_the_batch_that_brings_the_first(tmp_path):
