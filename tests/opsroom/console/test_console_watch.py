@@ -215,6 +215,8 @@ def test_the_legend_begins_folded_and_stays_as_it_was_left(stage, watch):
     assert page.locator("#legend-list").is_hidden()
     page.click("#legend summary")
     page.locator("#legend-list").wait_for()
+    # the browser says "toggle" a moment after it has unfolded it; a reload before would find nothing remembered
+    page.wait_for_function("() => localStorage.getItem('birddog-open-legend') === '1'")
     page.reload()
     page.wait_for_selector('body[data-live="on"]')
     page.locator("#legend-list").wait_for()
