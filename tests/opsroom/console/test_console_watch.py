@@ -69,6 +69,7 @@ def test_what_is_seen_or_over_is_folded_below_what_is_open(stage, makers, watch)
     assert page.locator("section.alerts").bounding_box()["height"] < 200
     page.click("#seen-more summary")
     assert page.locator("#seen-list > li").first.bounding_box()["height"] < 70
+    page.wait_for_function("() => localStorage.getItem('birddog-open-seen-more') === '1'")
     page.reload()  # and it stays as it was left
     page.wait_for_selector('#seen-list > [data-alert-id="A2"]')
 
