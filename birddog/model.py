@@ -136,6 +136,10 @@ class Reject(Struct, frozen=True, omit_defaults=True):
 # --- how it arrived ---------------------------------------------------------------------------
 
 
+#: Where a transport's numbers begin anew within a session it counts laps: ``Frame.packet`` = lap * LAP + number.
+LAP = 65_536
+
+
 class Frame(Struct, kw_only=True):
     """One message as a transport received it; the unit that is acknowledged.
 
@@ -149,7 +153,7 @@ class Frame(Struct, kw_only=True):
         channel: topic, peer address or port.
         session: the connection; frames of one session share a decoder's state, in order.
         packet: the transport's number for this message (MQTT packet id), 0 if it has none; where ids begin anew
-            within a session it counts on: 65,536 times the lap, and the id.
+            within a session it counts on (``LAP``).
         dup: the sender says that it may have sent this before (MQTT DUP).
         lap_known: False where the lap in which a ``dup`` was first sent is not known (we were started again since).
         reject: the transport already found it broken; it is kept with this reason, not decoded.

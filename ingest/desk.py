@@ -11,17 +11,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import traceback
 from collections import OrderedDict
 from typing import Literal
 
 import msgspec
 
 from birddog.directory import OPEN, Directory
-from birddog.errors import JournalError
+from birddog.errors import JournalError, place_of
 from birddog.journal import Writer
 from birddog.model import (
     ENTRY_BODIES,
+    LAP,
     MALFORMED_REASONS,
     Draft,
     Frame,
@@ -51,8 +51,6 @@ LEAP_NS = 86_400 * NS
 #: Sessions whose decoders are kept; the one used longest ago goes first.
 SESSIONS_KEPT = 20_000
 TICK_NS = 5 * NS
-#: Where a transport's numbers begin anew, it counts laps: Frame.packet = lap * LAP + number.
-LAP = 65_536
 #: What 64 bits of nanoseconds hold: the journal's times.
 _LAST_NS = 2**63
 
@@ -253,9 +251,7 @@ class Desk:
 
     def _log_crash(self, error: Exception, what: str) -> None:
         self.crashes += 1
-        # where it failed, never with what words: an exception's text may hold what the device sent
-        where = " < ".join(f"{f.name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)))
-        log.error("%s: %s at %s", what, type(error).__name__, where)
+        log.error("%s: %s", what, place_of(error))
 
     def _refused_hash(self, frame: Frame) -> bytes:
         return hmac.new(self._refusal_key, frame.payload, hashlib.sha256).digest()

@@ -15,7 +15,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from birddog.model import SENDER_REASONS, Frame, Reject
+from birddog.model import LAP, SENDER_REASONS, Frame, Reject
 from ingest import mqtt_packets as mqtt
 from ingest.certificates import common_name, serial
 from ingest.intake import Result
@@ -32,7 +32,6 @@ FULL, OUTSTANDING, SLOW = 1, 2, 4
 SLOW_S = 60.0
 CLOSING_S = 5.0
 WRITE_BUFFER = 65_536
-_EPOCH = 65_536
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -254,7 +253,7 @@ class Connection(asyncio.BufferedProtocol):
                     number, known = self._again(number, epoch, last)
                 else:
                     if number <= last:
-                        epoch += _EPOCH
+                        epoch += LAP
                     last = number
                     number += epoch
             route = routes.get(topic) or self._route(topic)
@@ -288,12 +287,12 @@ class Connection(asyncio.BufferedProtocol):
         """The number that a message sent again had the first time; False where this start of the program cannot know."""
         if number > last:
             if epoch:
-                epoch -= _EPOCH
+                epoch -= LAP
             elif self._before is None:
                 return number, False
             else:
                 before, last_before = self._before
-                epoch = before if number <= last_before else max(before - _EPOCH, 0)
+                epoch = before if number <= last_before else max(before - LAP, 0)
         return number + epoch, True
 
     def _route(self, topic: str) -> tuple[str, str, Reject | None]:
@@ -414,7 +413,7 @@ class Connection(asyncio.BufferedProtocol):
             self.refused += 1
         else:
             self.stored += 1
-        number = frame.packet % _EPOCH
+        number = frame.packet % LAP
         if number:
             self.unacknowledged -= 1
             if self.level == 5 and result.rejects and _sender_refused(result):

@@ -10,13 +10,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
 
-from birddog.errors import JournalError, JournalFull
+from birddog.errors import JournalError, JournalFull, place_of
 from ingest.desk import TICK_NS, Batch, Desk
 from ingest.intake import Closed, Entries, Intake, Item
 
@@ -71,8 +70,7 @@ class WriterThread(threading.Thread):
         except JournalError as error:
             self._end(error)
         except Exception as error:  # noqa: BLE001 - boundary: a fault of ours must not leave transports without a writer
-            where = " < ".join(f"{f.filename}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)))
-            log.error("the writer crashed: %s at %s", type(error).__name__, where)
+            log.error("the writer crashed: %s", place_of(error))
             self._end(JournalError(f"the writer crashed: {type(error).__name__}; the log says where"))
 
     def stop(self) -> None:

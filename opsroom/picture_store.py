@@ -6,7 +6,6 @@ equality of bytes.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sqlite3
@@ -19,7 +18,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from birddog import __version__
+from birddog import __version__, lock
 from birddog.errors import BirddogError
 from birddog.model import Alert, Event, Track, TrackPoint
 from opsroom.picture_rows import FlagRow, Refused, quantised
@@ -60,15 +59,9 @@ def hold(path: Path) -> int | None:
         PictureError: the lock cannot be made.
     """
     try:
-        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return lock.hold(f"{path}.lock")
     except OSError as error:
         raise PictureError(f"{path}.lock: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    return lock
 
 
 def remove(path: Path) -> None:

@@ -7,7 +7,6 @@ once (fixed in 3.51.3): so exactly one process opens the file for writing, held 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from urllib.parse import quote
 
 from birddog.errors import JournalError, JournalFull, JournalHeld, UsageError
 from birddog.journal.store import Counts, Mode
+from birddog.lock import hold
 from birddog.model import Draft, Entry
 
 SCHEMA_VERSION = 1
@@ -230,16 +230,11 @@ def _locked(path: Path) -> int:
     """The descriptor of ``PATH.lock``, held; by whatever link the journal is named, it is the same file."""
     name = f"{path.resolve()}.lock"
     try:
-        lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = hold(name)
     except OSError as error:
         raise JournalError(f"{name}: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        if isinstance(error, BlockingIOError):
-            raise JournalHeld(f"another process is writing {path}") from error
-        raise JournalError(f"{name}: {error.strerror}") from error
+    if lock is None:
+        raise JournalHeld(f"another process is writing {path}")
     return lock
 
 

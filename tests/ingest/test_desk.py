@@ -10,6 +10,7 @@ import pytest
 from birddog.errors import JournalError, JournalFull
 from birddog.journal import open_writer
 from birddog.model import (
+    LAP,
     Attachment,
     Device,
     Draft,
@@ -24,7 +25,7 @@ from birddog.model import (
 )
 from birddog.units import NS
 from devices import codec
-from ingest.desk import LAP, LEAP_NS, SKEW_NS, Desk
+from ingest.desk import LEAP_NS, SKEW_NS, Desk
 from ingest.intake import Closed, Entries
 
 NOW = 1_795_521_600 * NS
