@@ -156,6 +156,8 @@ class Frame(Struct, kw_only=True):
             within a session it counts on (``LAP``).
         dup: the sender says that it may have sent this before (MQTT DUP).
         lap_known: False where the lap in which a ``dup`` was first sent is not known (we were started again since).
+        mark: 20 bytes that are the same whenever this message is read again from where it lies (a file), and another
+            message's nowhere; neighbours share the first four.  b"" where a message passes once.
         reject: the transport already found it broken; it is kept with this reason, not decoded.
         receipt: what the transport needs to acknowledge it; never read by the desk.
     """
@@ -170,6 +172,7 @@ class Frame(Struct, kw_only=True):
     packet: int = 0
     dup: bool = False
     lap_known: bool = True
+    mark: bytes = b""
     reject: Reject | None = None
     receipt: Any = None
 

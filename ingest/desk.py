@@ -364,6 +364,8 @@ class Desk:
                 time_ns = observation.time_ns
                 return near(time_ns) + digest(lead + led(b"%d" % time_ns) + frame.payload)
         fixed = (sender.encode(), frame.format.encode())
+        if frame.mark:
+            return frame.mark[:4] + hashed(b"mark", *fixed, frame.mark)
         if not frame.packet:
             # no packet number (a stream, QoS 0): every delivery is one of its own
             self._count += 1

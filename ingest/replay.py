@@ -6,10 +6,14 @@ year comes in as of last year.  With ``speed`` 1 messages come as far apart as t
 as the desk takes them.
 
 A line that is wrong becomes a frame with a reject, so that its bytes are kept and counted.
+
+A file that is read again, or has grown since, brings only what is new, also of messages without a time of
+their own: such a message is known by what it says and by everything that stands before it in the file.
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import OrderedDict
@@ -154,7 +158,7 @@ class Replay:
     def _raw(self, file: BinaryIO) -> Iterator[tuple[Frame, int | None]]:
         own = self.capture
         module = codec.load(own.format)
-        cutter, clock = Cutter(module, self.name), _Peek()
+        cutter, clock, marks = Cutter(module, self.name), _Peek(), _Marks()
         session = new_session(self.name)
         self._sessions.add(session)
         more = True
@@ -163,14 +167,15 @@ class Replay:
             more = bool(block)
             for piece in cutter.feed(block) if more else cutter.finish():
                 frame = Frame(source=self.name, format=own.format, payload=piece.data, received_ns=0, device=own.device,
-                              channel=own.file, session=session, reject=piece.reject)
+                              channel=own.file, session=session, reject=piece.reject, mark=marks.next(piece.data))
                 yield frame, clock.time_of(frame)
 
     def _lines(self, file: BinaryIO) -> Iterator[tuple[Frame, int | None]]:
-        clock, base = _Peek(), new_session(self.name)
+        clock, base, marks = _Peek(), new_session(self.name), _Marks()
         number = 0
         while line := file.readline(MAX_LINE):
             number += 1
+            mark = marks.next(line.rstrip(b"\r\n"))
             if not line.endswith(b"\n") and len(line) == MAX_LINE:
                 size = len(line)
                 while rest := file.readline(BLOCK):
@@ -178,7 +183,7 @@ class Replay:
                     if rest.endswith(b"\n"):
                         break
                 wrong = Reject("size", f"line {number}: {size} bytes; the first {MAX_FRAME} are kept")
-                yield self._wrong(line[:MAX_FRAME], wrong, f"{base}/line{number}"), None
+                yield self._wrong(line[:MAX_FRAME], wrong, f"{base}/line{number}", mark), None
                 continue
             line = line.rstrip(b"\r\n").removeprefix(b"\xef\xbb\xbf" if number == 1 else b"")
             if not line.strip():
@@ -187,8 +192,9 @@ class Replay:
                 frame, time_ns = self._line(line, base, number)
             except DeviceError as error:
                 wrong = Reject(error.reason, f"line {number}: {error.detail}")
-                yield self._wrong(line, wrong, f"{base}/line{number}"), None
+                yield self._wrong(line, wrong, f"{base}/line{number}", mark), None
                 continue
+            frame.mark = mark
             yield frame, clock.time_of(frame) if time_ns is None else time_ns
 
     def _line(self, line: bytes, base: str, number: int) -> tuple[Frame, int | None]:
@@ -223,9 +229,28 @@ class Replay:
                       channel=topic or self.capture.file, session=session)
         return frame, time_ns
 
-    def _wrong(self, line: bytes, reject: Reject, session: str) -> Frame:
+    def _wrong(self, line: bytes, reject: Reject, session: str, mark: bytes) -> Frame:
         return Frame(source=self.name, format="jsonl", payload=line, received_ns=0, device=self.capture.device,
-                     channel=self.capture.file, session=session, reject=reject)
+                     channel=self.capture.file, session=session, reject=reject, mark=mark)
+
+
+class _Marks:
+    """What tells a message in a file from an equal one: see ``birddog.model.Frame.mark``."""
+
+    def __init__(self) -> None:
+        self._before = hashlib.blake2b(digest_size=16)
+        self._count = 0
+        self._lead = b""
+
+    def next(self, data: bytes) -> bytes:
+        """The mark of the message that stands next in the file."""
+        self._before.update(b"%d:" % len(data))
+        self._before.update(data)
+        mark = self._before.digest()
+        if self._count % BATCH == 0:
+            self._lead = mark[:4]
+        self._count += 1
+        return self._lead + mark
 
 
 class _Peek:

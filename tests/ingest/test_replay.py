@@ -193,3 +193,52 @@ def test_real_receiver_logs_go_to_a_journal_whole(tmp_path):
     reader = open_reader(f"sqlite:///{tmp_path}/j.db")
     assert reader.counts().observations > 10
     reader.close()
+
+
+@contextlib.contextmanager
+def to_journal(tmp_path):
+    """What plays a file into a real journal and gives (new entries, duplicates)."""
+    intake = Intake()
+    writer = open_writer(f"sqlite:///{tmp_path}/j.db", mode="exercise")
+    thread = WriterThread(Desk(writer, exercise=True, refusal_key=b"k" * 32, clock="frames"), intake, JournalSettings(),
+                          lambda error: None)
+    thread.start()
+
+    def played(name, data, **more):
+        path = tmp_path / name
+        path.write_bytes(data)
+        source = Replay(Capture(**{"file": str(path), "format": "toyline"} | more))
+        source.run(intake)
+        status = source.status()
+        assert status["acknowledged"] == status["frames"]
+        return status["stored"] + status["refused"], status["duplicates"]
+
+    try:
+        yield played
+    finally:
+        thread.stop()
+        thread.join()
+        writer.close()
+
+
+@pytest.mark.parametrize("data, more, kinds, timed", [
+    (b"$door open\n$door open\nrubbish\nrubbish\n$gps x 1700000000\n$door open\n", {}, 6, 1),
+    (b"".join(b'{"format": "toydot", "text": "open", "session": "a"}\n' for _ in range(3)) + b"no line\nno line\n",
+     {"form": "jsonl", "format": ""}, 5, 0),
+])
+def test_a_file_that_is_read_again_or_has_grown_brings_only_what_is_new(tmp_path, data, more, kinds, timed):
+    """Messages without a time of their own: two equal ones are two, and the same one read again is one."""
+    with to_journal(tmp_path) as played:
+        assert played("a.log", data, **more) == (kinds, 0)
+        assert played("moved.log", data, **more) == (0, kinds)
+        assert played("a.log", data + data, **more)[1] >= kinds
+        # equal messages that stand elsewhere are others (the one that states its time is the same)
+        assert played("other.log", b"other\n" + data, **more) == (kinds + 1 - timed, timed)
+
+
+def test_a_long_file_read_again_in_which_every_message_is_equal(tmp_path):
+    data = b"$door open\n" * 3000
+    with to_journal(tmp_path) as played:
+        assert played("a.log", data) == (3000, 0)
+        assert played("a.log", data) == (0, 3000)
+        assert played("a.log", data + b"$door open\n") == (1, 3000)
