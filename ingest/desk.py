@@ -34,6 +34,7 @@ from birddog.model import (
     unpack,
 )
 from birddog.units import NS
+from devices import clock as clocks
 from devices import codec
 from devices.codec import Decoded, Message
 from ingest.door import Door
@@ -99,6 +100,8 @@ class Desk:
         last = journal.tail(1)
         self._now_ns = last[0].received_ns if last else 0
         self._wall_ns = self._now_ns
+        self._shift_ns = 0  # from the machine's clock to the journal's, where the former was set
+        self._stepped_ns = 0  # the journal's time when that happened
         self._codecs: dict[str, codec.Codec] = {}
         self._decoders: OrderedDict[str, dict[str, codec.Decoder]] = OrderedDict()
         self._remembered: dict[str, str] = {}
@@ -127,7 +130,7 @@ class Desk:
         drafts = batch.drafts
         self._wall_ns = now_ns
         if self._clock == "wall":
-            self._now_ns = max(self._now_ns, now_ns)
+            self._now_ns = max(self._now_ns, now_ns + self._shift_ns)
         for item in items:
             if isinstance(item, Closed):
                 self._decoders.pop(item.session, None)
@@ -170,17 +173,51 @@ class Desk:
         While the wall clock is behind the journal's, time does not go on: no tick, see ``behind_s``.
         """
         self._wall_ns = now_ns
+        now_ns += self._shift_ns
         if self._clock != "wall" or now_ns <= self._now_ns:
             return
         self._now_ns = now_ns
         ident = near(now_ns) + hashed(b"tick", b"%d" % now_ns)
         self.journal.append([Draft(kind="tick", received_ns=now_ns, source="desk", ident=ident, body=pack(Tick()))])
 
+    def stepped(self, step_ns: int) -> None:
+        """The machine's clock was set ahead (or back: negative): no time has passed, the journal's goes on as it went.
+
+        Till the next start, or, where the clock was set ahead, till a device's own time agrees with it: a day that has
+        not passed must not end tracks, and a clock that was put right is believed when somebody else says the same.
+        """
+        if self._clock != "wall":
+            return
+        self._shift_ns -= step_ns
+        if abs(self._shift_ns) < NS:
+            self._shift_ns = 0  # it was set to where it had been
+        self._stepped_ns = self._now_ns
+        log.warning("the machine's clock was set %s by %d s; the journal's time goes on as it went",
+                    "ahead" if step_ns > 0 else "back", abs(step_ns) // NS)
+
+    def _confirmed(self, decoded: Decoded, sender: str) -> None:
+        """Believe a clock that was set ahead when an admitted device states the same time, which no old message can."""
+        wall_ns = self._wall_ns
+        for observation in decoded.observations:
+            time_ns = observation.time_ns
+            if (observation.time_source == "device" and time_ns is not None
+                    and abs(time_ns - wall_ns) <= SKEW_NS < time_ns - self._now_ns
+                    and self.door.sender(sender, self._now_ns) is None):
+                log.warning("a device's time agrees with the machine's clock, which was set: the journal takes it over")
+                self._shift_ns = self._stepped_ns = 0
+                self._now_ns = max(self._now_ns, wall_ns)
+                return
+
     @property
     def behind_s(self) -> float:
-        """How far the machine's clock was behind the journal's when it was last asked: it was set back, or the journal came
-        from a machine whose clock is ahead.  Until it has caught up, silence is not noticed."""
-        return max(self._now_ns - self._wall_ns, 0) / NS if self._clock == "wall" else 0.0
+        """How far the machine's clock was behind the journal's when it was last asked: the journal came from a machine
+        whose clock is ahead, or ours was set back while nothing ran.  Until it has caught up, silence is not noticed."""
+        return max(self._now_ns - self._wall_ns - self._shift_ns, 0) / NS if self._clock == "wall" else 0.0
+
+    @property
+    def not_believed_s(self) -> float:
+        """How far the machine's clock was set ahead (back: negative) while we ran, which the journal's did not follow."""
+        return -self._shift_ns / NS
 
     @property
     def now_ns(self) -> int:
@@ -204,7 +241,7 @@ class Desk:
         else:
             decoded, version = self._decode(frame)
         sender = frame.device or decoded.device
-        received_ns = self._received(frame, decoded)
+        received_ns = self._received(frame, decoded, sender)
         admitted = self._admit(decoded, sender, received_ns)
         observations, rejects = admitted.observations, admitted.rejects
         reasons = tuple([r.reason for r in rejects]) if rejects else ()
@@ -275,19 +312,19 @@ class Desk:
             for observation in decoded.observations:
                 time_ns = received_ns if observation.time_ns is None else observation.time_ns
                 ahead = time_ns > received_ns + SKEW_NS
+                astray = "" if observation.time_ns is None else clocks.astray(time_ns, received_ns)
                 # the door first (a time that is not believed is not asked with): what is refused for who
                 # sent it leaves no position, whatever else is wrong with it
-                question = (observation.device, received_ns if ahead else time_ns)
+                question = (observation.device, received_ns if ahead or astray else time_ns)
                 if question != asked:
                     asked = question
                     case, why = subject(question[0], sender, question[1])
                 if why is not None:
                     if why not in refusals:
                         refusals.append(why)
-                elif ahead:
-                    malformed.append(
-                        Reject("clock", f"{(time_ns - received_ns) // NS} s ahead of the receiver", device=observation.device)
-                    )
+                elif ahead or astray:
+                    detail = astray or f"{(time_ns - received_ns) // NS} s ahead of the receiver"
+                    malformed.append(Reject("clock", detail, device=observation.device))
                 else:
                     operation = operation or case
                     kept.append(observation)
@@ -311,7 +348,7 @@ class Desk:
                     return codec.rejected("format", f"no format {frame.format[:40]!r}", device=frame.device), 0
                 module = self._codecs[frame.format] = codec.load(frame.format)
             decoder = self._decoder(frame, module)
-            received_ns = (self._now_ns or None) if self._clock == "messages" else frame.received_ns
+            received_ns = (self._now_ns or None) if self._clock == "messages" else self._transported(frame)
             message = Message(payload=frame.payload, device=frame.device, topic=frame.channel, received_ns=received_ns)
             return (codec.decode_whole(module, decoder, message) if module.STREAM else decoder.decode(message)), module.VERSION
         except Exception as error:  # noqa: BLE001 - boundary: a codec's bug must not stop the writer; bytes kept, counted
@@ -332,7 +369,7 @@ class Desk:
             decoder = session[frame.format] = module.Decoder()
         return decoder
 
-    def _received(self, frame: Frame, decoded: Decoded) -> int:
+    def _received(self, frame: Frame, decoded: Decoded, sender: str) -> int:
         if self._clock == "frames":
             self._now_ns = max(self._now_ns, frame.received_ns)
             return frame.received_ns
@@ -341,7 +378,15 @@ class Desk:
             if self._now_ns < newest < _LAST_NS and (self._now_ns == 0 or newest - self._now_ns <= LEAP_NS):
                 self._now_ns = newest
             return self._now_ns
-        return self._now_ns if frame.received_ns > self._now_ns else max(frame.received_ns, 0)
+        if self._shift_ns < 0:
+            self._confirmed(decoded, sender)
+        return min(self._transported(frame), self._now_ns)
+
+    def _transported(self, frame: Frame) -> int:
+        """When a transport received it, by the journal's clock: what waited while the machine's was set came in just before."""
+        if not self._shift_ns:
+            return max(frame.received_ns, 0)
+        return max(frame.received_ns + self._shift_ns, self._stepped_ns)
 
     def _ident(self, frame: Frame, decoded: Decoded, sender: str, sessions: dict[tuple[str, str], None],
                reasons: tuple[str, ...]) -> bytes:

@@ -16,10 +16,14 @@ from typing import Annotated
 import msgspec
 
 from birddog.errors import JournalError, JournalFull, place_of
+from birddog.units import NS
 from ingest.desk import TICK_NS, Batch, Desk
 from ingest.intake import Closed, Entries, Intake, Item
 
 log = logging.getLogger(__name__)
+
+#: The machine's clock was set where it went by so much more or less than time did; smaller errors are slewed.
+STEP_NS = 10 * NS
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,10 +51,11 @@ class WriterThread(threading.Thread):
         self.entries = 0
         self._failed = failed
         self._stop_asked = threading.Event()
+        self._clocks = read_clocks()
 
     def run(self) -> None:
         """The loop; see the module's docstring."""
-        last_ns = time.time_ns()
+        last_ns = self._now()
         rows, wait_s = self.settings.commit_rows, self.settings.commit_ms / 1000.0
         try:
             while True:
@@ -58,7 +63,7 @@ class WriterThread(threading.Thread):
                 if items and _frames(items) < rows // 4 and wait_s > 0.0 and not self._stop_asked.is_set():
                     time.sleep(wait_s)
                     items += self.intake.take(rows, 0.0)
-                now_ns = time.time_ns()
+                now_ns = self._now()
                 if items:
                     if self._commit(self.desk.prepare(items, now_ns)):
                         last_ns = now_ns
@@ -77,6 +82,15 @@ class WriterThread(threading.Thread):
         """Ask the thread to end when the intake is empty."""
         self._stop_asked.set()
         self.intake.stop()
+
+    def _now(self) -> int:
+        """The machine's clock; when it was set, the desk is told."""
+        (wall_before, up_before), (wall, up) = self._clocks, read_clocks()
+        self._clocks = wall, up
+        step_ns = (wall - wall_before) - (up - up_before)
+        if abs(step_ns) > STEP_NS:
+            self.desk.stepped(step_ns)
+        return wall
 
     def _end(self, error: JournalError) -> None:
         log.error("nothing is acknowledged any more: %s", error)
@@ -120,3 +134,8 @@ class WriterThread(threading.Thread):
 
 def _frames(items: list[Item | Closed | Entries]) -> int:
     return sum(len(item[1]) for item in items if isinstance(item, tuple))
+
+
+def read_clocks() -> tuple[int, int]:
+    """The machine's clock, which may be set, and the time since it was started (asleep or not), which may not (ns)."""
+    return time.time_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME)

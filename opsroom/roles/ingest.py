@@ -189,6 +189,9 @@ def _status(thread: WriterThread, intake: Intake, sources: list[Any], crashed: d
     problems = ["the disk is full: nothing is acknowledged"] if thread.full else []
     if thread.desk.behind_s > 1.0:
         problems.append(f"this machine's clock is {thread.desk.behind_s:.0f} s behind the journal's: silence is not noticed")
+    if abs(off := thread.desk.not_believed_s) >= 1.0:
+        problems.append(f"this machine's clock was set {abs(off):.0f} s {'ahead' if off > 0 else 'back'} while we ran; the"
+                        " journal's time goes on as it went: put the clock right, or start again where it is right now")
     row: dict[str, Any] = {"entries_total": thread.entries, "commits_total": thread.commits, "queued_frames": intake.held,
                            "decoder_crashes_total": thread.desk.crashes}
     for source in sources:

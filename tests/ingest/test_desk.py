@@ -341,6 +341,65 @@ def test_the_journals_clock_never_runs_backwards(tmp_path):
     assert Desk(desk.journal, exercise=True, refusal_key=b"k").now_ns == NOW + NS
 
 
+def at(wall_ns, t, **said):
+    return msgspec.structs.replace(frame(t=t, **said), received_ns=wall_ns)
+
+
+@pytest.mark.parametrize("step_s", [-3600, 86_400])
+def test_a_clock_that_is_set_wrong_refuses_nobody_and_loses_no_time(tmp_path, step_s):
+    desk, source = make(tmp_path, exercise=True), Source()
+    t = NOW // NS
+    desk.take([(source, [at(NOW, t)])], NOW)
+    wall = NOW + step_s * NS
+    waited = at(NOW, t + 1)  # received before the clock was set, taken after it
+    desk.stepped(step_s * NS)
+    desk.take([(source, [waited, *(at(wall + n * NS, t + n) for n in range(2, 6))])], wall + 6 * NS)
+    desk.tick(wall + 12 * NS)
+    assert set(source.outcomes()) == {"stored"} and desk.not_believed_s == step_s and desk.behind_s == 0.0
+    assert [e.received_ns // NS - t for e in desk.journal.read(0)] == [0, *((0,) if step_s > 0 else (6,)), 2, 3, 4, 5, 12]
+
+
+def test_a_clock_that_is_put_right_is_believed_when_an_admitted_device_says_the_same(tmp_path):
+    desk, source = make(tmp_path), Source()
+    enter(desk, Operation(operation="OP"), Device(device="tag"), Device(device="gw", basis="own_sensor"),
+          Attachment(device="tag", shipment="S", operation="OP", from_ns=0))
+    desk.stepped(86_400 * NS)
+    right = NOW + 86_400 * NS
+    stranger = msgspec.structs.replace(at(right, right // NS), device="stranger")
+    late, agreed = at(right, NOW // NS - 500), at(right + NS, right // NS + 1)
+    desk.take([(source, [stranger, late])], right)
+    assert desk.not_believed_s == 86_400.0 and desk.now_ns == NOW
+    desk.take([(source, [agreed])], right + NS)
+    assert desk.not_believed_s == 0.0 and desk.now_ns == right + NS and desk.journal.tail(1)[0].received_ns == right + NS
+    assert source.outcomes() == ["refused", "stored", "stored"]
+
+
+def test_an_old_message_does_not_make_a_clock_believed_that_was_set_back(tmp_path):
+    desk, source = make(tmp_path, exercise=True), Source()
+    desk.take([(source, [frame(t=NOW // NS)])], NOW)
+    desk.stepped(-3600 * NS)
+    desk.take([(source, [at(NOW - 3600 * NS, NOW // NS - 3600)])], NOW - 3600 * NS)
+    assert desk.not_believed_s == -3600.0 and desk.now_ns == NOW
+
+
+@pytest.mark.parametrize("t, said", [
+    (NOW // NS - 1024 * 7 * 86_400, "7168 days behind the receiver: its GPS weeks began anew, 1024 weeks more would fit"),
+    (5, "its clock was never set: a time before 1990"),
+    (315_964_800, "its clock was never set: a time before 1990"),  # 1980-01-06, where GPS begins
+])
+def test_a_time_at_which_nothing_happened_is_kept_and_gives_no_fix(tmp_path, t, said):
+    """Week rollover, 1970, 1980: the bytes of an admitted device stay, a stranger's do not, nothing is corrected."""
+    desk, source = make(tmp_path), Source()
+    enter(desk, Operation(operation="OP"), Device(device="tag"), Device(device="gw", basis="own_sensor"),
+          Attachment(device="tag", shipment="S", operation="OP", from_ns=NOW - 3600 * NS))
+    desk.take([(source, [frame(t=t, lat=LAT)])], NOW)
+    body = last(desk)
+    assert isinstance(body, FrameBody) and body.payload and body.observations == ()
+    assert [(r.reason, r.detail) for r in body.rejects] == [("clock", said)]
+    desk.take([(source, [frame("gw", packet=2, t=t, id="ghost", lat=LAT)])], NOW)
+    assert isinstance(last(desk), RefusalBody) and last(desk).rejects[0].reason == "unknown_device"
+
+
 def test_idents_of_one_time_lie_together(tmp_path):
     """So that the index of a long journal grows at its end (docs/decisions/0005)."""
     desk, source = make(tmp_path, exercise=True), Source()
@@ -363,7 +422,8 @@ def test_the_clock_of_the_messages(tmp_path):
 
 def test_the_state_of_a_session_lives_until_it_ends(tmp_path):
     desk, source = make(tmp_path, exercise=True), Source()
-    desk.take([(source, [frame(t=1), frame(t=2)]), Closed("s1"), (source, [frame(t=3)])], NOW)
+    t = NOW // NS
+    desk.take([(source, [frame(t=t), frame(t=t + 1)]), Closed("s1"), (source, [frame(t=t + 2)])], NOW)
     assert [unpack(e).observations[0].attributes["seen"] for e in desk.journal.read(0)] == [1, 2, 1]
 
 

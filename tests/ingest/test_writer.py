@@ -133,10 +133,13 @@ def test_settings_that_would_stop_everything_are_refused(tmp_path, line, said):
     assert said in str(caught.value)
 
 
-def test_a_clock_that_steps_back_makes_no_tick_and_no_duplicate(running, monkeypatch):
+def test_a_clock_that_is_set_while_we_run_does_not_move_the_journals(running, monkeypatch):
+    """An hour back, to where it was, a day ahead: no time has passed each time."""
     second = 1_000_000_000
-    clock = {"now": 1_795_521_600 * second}
-    monkeypatch.setattr("ingest.writer.time.time_ns", lambda: clock["now"])
+    clock = {"wall": 1_795_521_600 * second, "up": 0}
+    monkeypatch.setattr("ingest.writer.read_clocks", lambda: (clock["wall"], clock["up"]))
+    began = clock["wall"]
+    running.thread = WriterThread(running.desk, running.intake, Settings(), running._failed)
     running.thread.start()
 
     def newest() -> int:
@@ -144,24 +147,24 @@ def test_a_clock_that_steps_back_makes_no_tick_and_no_duplicate(running, monkeyp
 
     def ticks_after(step_s: int) -> None:
         before = newest()
-        clock["now"] += step_s * second
+        clock.update(wall=clock["wall"] + step_s * second, up=clock["up"] + step_s * second)
         until(lambda: newest() > before)
 
+    def set_by(step_s: int, not_believed_s: float) -> None:
+        before = newest()
+        clock["wall"] += step_s * second
+        until(lambda: running.desk.not_believed_s == not_believed_s)
+        running.offer(step_s & 0xFFFF)
+        until(lambda: newest() > before)
+        ticks_after(6)
+        assert running.desk.behind_s == 0.0
+
     ticks_after(6)
-    ticks_after(6)
-    ahead = clock["now"]
-    clock["now"] -= 3600 * second
-    until(lambda: running.desk.behind_s > 3000)
-    # a message of this hour comes in all the same, and the journal's time stands still
-    before = newest()
-    running.offer(1)
-    until(lambda: newest() > before)
-    clock["now"] += 6 * second
-    until(lambda: running.desk.behind_s < 3600)
-    clock["now"] = ahead
-    ticks_after(6)
+    set_by(-3600, -3600.0)
+    set_by(3600, 0.0)
+    set_by(86_400, 86_400.0)
     running.thread.stop()
     running.thread.join(20)
-    ticks = [e.received_ns for e in running.journal.read(0) if e.kind == "tick"]
-    assert ticks == sorted(set(ticks)) and ticks[1] == ahead and ticks[2] == ahead + 6 * second and len(ticks) == 3
+    times = [e.received_ns for e in running.journal.read(0) if e.kind == "tick"]
+    assert times == sorted(times) and times[-1] == began + 24 * second
     assert running.journal.counts().duplicates == 0 and not running.failed
