@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from opsroom.commands.common import journal_option, json_option, name_of, print_json, print_table, printable, say, time_ns
+
+if TYPE_CHECKING:
+    from birddog.model import Attachment
 
 _CLASSES = ("walker", "van", "lorry", "vessel", "aircraft", "parcel")
 
@@ -27,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     attach.add_argument("device", metavar="ID")
     attach.add_argument("--operation", required=True, metavar="CASE")
     attach.add_argument("--shipment", metavar="NAME", help="default: the device's name")
-    attach.add_argument("--from", dest="since", metavar="TIME", help="default: now")
+    attach.add_argument("--from", dest="since", metavar="TIME", help="default: now, from the whole second on")
     attach.add_argument("--to", dest="until", metavar="TIME", help="default: open")
     detach = actions.add_parser("detach", help="end the attachment that holds now")
     detach.add_argument("device", metavar="ID")
@@ -99,11 +103,12 @@ def _attach(registers: Any, args: argparse.Namespace) -> int:
         raise UsageError(f"{args.device!r} was retired and is never admitted again", field="ID")
     if device is None and not args.device.startswith("urn:epc:"):
         raise UsageError(f"{args.device!r} is not enrolled; birddog device enrol {args.device}", field="ID")
-    since = time_ns(args.since, "--from") if args.since is not None else registers.now_ns
+    held_before = registers.directory.attachments.get(args.device, ())
+    since = time_ns(args.since, "--from") if args.since is not None else _begin(held_before, registers.now_ns)
     until = time_ns(args.until, "--to") if args.until is not None else None
     if until is not None and until <= since:
         raise UsageError("must be later than --from", field="--to")
-    for held in registers.directory.attachments.get(args.device, ()):
+    for held in held_before:
         operation = registers.directory.operations.get(held.operation)
         over = held.to_ns is not None and held.to_ns <= since or until is not None and until <= held.from_ns
         if not over and not (operation is not None and operation.closed):
@@ -113,6 +118,17 @@ def _attach(registers: Any, args: argparse.Namespace) -> int:
     registers.enter(Attachment(device=args.device, shipment=shipment, operation=args.operation, from_ns=since, to_ns=until))
     say(printable(f"{args.device} is in {shipment} of {args.operation}"))
     return 0
+
+
+def _begin(held: Sequence[Attachment], now_ns: int) -> int:
+    """When an attachment begins that is made now: with the whole second, which is all that most devices state of a time."""
+    from birddog.units import NS
+
+    since_ns = now_ns // NS * NS
+    ends = [row.to_ns for row in held if row.to_ns is not None and row.to_ns <= now_ns]
+    since_ns = max([since_ns, *ends])
+    # one that began in this second would be replaced by a row of the same beginning
+    return now_ns if any(since_ns <= row.from_ns <= now_ns for row in held) else since_ns
 
 
 def _detach(registers: Any, args: argparse.Namespace) -> int:

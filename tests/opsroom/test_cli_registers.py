@@ -156,3 +156,38 @@ def test_nothing_of_a_name_moves_the_cursor(run):
     for words in (["list"], ["show", "t"], ["detach", "t"]):
         _, out, err = run("device", *words)
         assert "\x1b" not in out + err and "\r" not in out + err
+
+
+def test_an_attachment_made_now_holds_from_the_whole_second(run, monkeypatch):
+    """A phone states whole seconds: its first message, sent at once, is not earlier than its attachment."""
+    from types import SimpleNamespace
+
+    from birddog.units import NS
+    from opsroom import registers
+
+    def now(ms: int) -> None:
+        monkeypatch.setattr(registers, "time", SimpleNamespace(time_ns=lambda: 1_772_431_200 * NS + ms * 1_000_000))
+
+    def attachments() -> list[tuple[str, int, int | None]]:
+        held = registers.Registers("sqlite:///c.db").directory.attachments[TAG]
+        return [(a.operation, *(None if t is None else (t - 1_772_431_200 * NS) // 1_000_000 for t in (a.from_ns, a.to_ns)))
+                for a in held]  # fmt: skip
+
+    for name in "ABC":
+        run("operation", "add", name)
+    run("device", "enrol", TAG)
+    steps = ((246, ["attach", TAG, "--operation", "A"]), (500, ["detach", TAG]), (700, ["attach", TAG, "--operation", "B"]))
+    for ms, words in steps:
+        now(ms)
+        assert run("device", *words)[0] == 0
+    assert attachments() == [("A", 0, 500), ("B", 500, None)]
+    now(800)
+    run("operation", "close", "B")
+    assert run("device", "attach", TAG, "--operation", "C")[0] == 0
+    assert attachments() == [("A", 0, 500), ("B", 500, None), ("C", 800, None)]
+    now(1900)
+    assert run("device", "show", TAG)[0] == 0
+    assert run("device", "detach", TAG)[0] == 0
+    now(60_100)
+    assert run("device", "attach", TAG, "--operation", "A")[0] == 0
+    assert attachments()[-2:] == [("C", 800, 1900), ("A", 60_000, None)]
