@@ -34,26 +34,19 @@ from birddog.model import (
     unpack,
 )
 from birddog.units import NS
-from devices import clock as clocks
 from devices import codec
+from devices.clock import astray as _astray
 from devices.codec import Decoded, Message
+from ingest.clock import SKEW_NS, Clock, Kind
 from ingest.door import Door
 from ingest.ident import digest, hashed, led, near, once, rejected
 from ingest.intake import Closed, Entries, Item, Result, Source
 
-Clock = Literal["wall", "messages", "frames"]
-
 log = logging.getLogger(__name__)
 
-#: A device time further ahead of ours than this is refused (reason clock).
-SKEW_NS = 600 * NS
-#: With the clock of the messages, one message may move time on by at most this.
-LEAP_NS = 86_400 * NS
 #: Sessions whose decoders are kept; the one used longest ago goes first.
 SESSIONS_KEPT = 20_000
 TICK_NS = 5 * NS
-#: What 64 bits of nanoseconds hold: the journal's times.
-_LAST_NS = 2**63
 
 
 class Batch:
@@ -82,11 +75,10 @@ class Desk:
         journal: the writer.
         exercise: admit everybody (the journal's mode says the same).
         refusal_key: secret key of the hashes that stand for refused payloads.
-        clock: where an entry's time comes from: the ``wall``; the newest of the ``messages`` (a scenario
-            played faster than life); the ``frames`` as their transport stamped them (a capture of old).
+        clock: where an entry's time comes from, see ``ingest.clock``.
     """
 
-    def __init__(self, journal: Writer, *, exercise: bool, refusal_key: bytes, clock: Clock = "wall"):
+    def __init__(self, journal: Writer, *, exercise: bool, refusal_key: bytes, clock: Kind = "wall"):
         self.journal = journal
         self.directory = Directory()
         for entry in journal.registers():
@@ -96,12 +88,8 @@ class Desk:
         self._count = 0
         self._nobodys = OPEN if exercise else ""
         self._refusal_key = refusal_key
-        self._clock = clock
         last = journal.tail(1)
-        self._now_ns = last[0].received_ns if last else 0
-        self._wall_ns = self._now_ns
-        self._shift_ns = 0  # from the machine's clock to the journal's, where the former was set
-        self._stepped_ns = 0  # the journal's time when that happened
+        self.clock = Clock(clock, last[0].received_ns if last else 0)
         self._codecs: dict[str, codec.Codec] = {}
         self._decoders: OrderedDict[str, dict[str, codec.Decoder]] = OrderedDict()
         self._remembered: dict[str, str] = {}
@@ -128,9 +116,7 @@ class Desk:
         """
         batch = self._batch = Batch()
         drafts = batch.drafts
-        self._wall_ns = now_ns
-        if self._clock == "wall":
-            self._now_ns = max(self._now_ns, now_ns + self._shift_ns)
+        self.clock.look(now_ns)
         for item in items:
             if isinstance(item, Closed):
                 self._decoders.pop(item.session, None)
@@ -170,59 +156,15 @@ class Desk:
     def tick(self, now_ns: int) -> None:
         """Append a tick: nothing arrived, and time went on.
 
-        While the wall clock is behind the journal's, time does not go on: no tick, see ``behind_s``.
+        While the wall clock is behind the journal's, time does not go on: no tick, see ``Clock.behind_s``.
         """
-        self._wall_ns = now_ns
-        now_ns += self._shift_ns
-        if self._clock != "wall" or now_ns <= self._now_ns:
+        before_ns = self.clock.now_ns
+        self.clock.look(now_ns)
+        now_ns = self.clock.now_ns
+        if now_ns <= before_ns:
             return
-        self._now_ns = now_ns
         ident = near(now_ns) + hashed(b"tick", b"%d" % now_ns)
         self.journal.append([Draft(kind="tick", received_ns=now_ns, source="desk", ident=ident, body=pack(Tick()))])
-
-    def stepped(self, step_ns: int) -> None:
-        """The machine's clock was set ahead (or back: negative): no time has passed, the journal's goes on as it went.
-
-        Till the next start, or, where the clock was set ahead, till a device's own time agrees with it: a day that has
-        not passed must not end tracks, and a clock that was put right is believed when somebody else says the same.
-        """
-        if self._clock != "wall":
-            return
-        self._shift_ns -= step_ns
-        if abs(self._shift_ns) < NS:
-            self._shift_ns = 0  # it was set to where it had been
-        self._stepped_ns = self._now_ns
-        log.warning("the machine's clock was set %s by %d s; the journal's time goes on as it went",
-                    "ahead" if step_ns > 0 else "back", abs(step_ns) // NS)
-
-    def _confirmed(self, decoded: Decoded, sender: str) -> None:
-        """Believe a clock that was set ahead when an admitted device states the same time, which no old message can."""
-        wall_ns = self._wall_ns
-        for observation in decoded.observations:
-            time_ns = observation.time_ns
-            if (observation.time_source == "device" and time_ns is not None
-                    and abs(time_ns - wall_ns) <= SKEW_NS < time_ns - self._now_ns
-                    and self.door.sender(sender, self._now_ns) is None):
-                log.warning("a device's time agrees with the machine's clock, which was set: the journal takes it over")
-                self._shift_ns = self._stepped_ns = 0
-                self._now_ns = max(self._now_ns, wall_ns)
-                return
-
-    @property
-    def behind_s(self) -> float:
-        """How far the machine's clock was behind the journal's when it was last asked: the journal came from a machine
-        whose clock is ahead, or ours was set back while nothing ran.  Until it has caught up, silence is not noticed."""
-        return max(self._now_ns - self._wall_ns - self._shift_ns, 0) / NS if self._clock == "wall" else 0.0
-
-    @property
-    def not_believed_s(self) -> float:
-        """How far the machine's clock was set ahead (back: negative) while we ran, which the journal's did not follow."""
-        return -self._shift_ns / NS
-
-    @property
-    def now_ns(self) -> int:
-        """The journal's clock."""
-        return self._now_ns
 
     # --- one frame -------------------------------------------------------------------------------
 
@@ -241,7 +183,9 @@ class Desk:
         else:
             decoded, version = self._decode(frame)
         sender = frame.device or decoded.device
-        received_ns = self._received(frame, decoded, sender)
+        received_ns = self.clock.received(
+            frame, decoded.observations, lambda: self.door.sender(sender, self.clock.now_ns) is None
+        )
         admitted = self._admit(decoded, sender, received_ns)
         observations, rejects = admitted.observations, admitted.rejects
         reasons = tuple([r.reason for r in rejects]) if rejects else ()
@@ -273,16 +217,16 @@ class Desk:
         self._log_crash(error, what)
         rejects = (Reject("format", f"{what}: {type(error).__name__}", device=frame.device),)
         self._count += 1
-        ident = near(self._now_ns) + hashed(b"crashed", f"{self._now_ns}:{self._count}".encode(), frame.payload)
+        ident = near(self.clock.now_ns) + hashed(b"crashed", f"{self.clock.now_ns}:{self._count}".encode(), frame.payload)
         body: FrameBody | RefusalBody
-        if self.door.exercise or (frame.device and self.door.sender(frame.device, self._now_ns) is None):
+        if self.door.exercise or (frame.device and self.door.sender(frame.device, self.clock.now_ns) is None):
             body = FrameBody(format=frame.format, version=0, payload=frame.payload, device=frame.device, rejects=rejects)
         else:
             body = RefusalBody(format=frame.format, version=0, device=frame.device, rejects=rejects,
                                payload_hash=self._refused_hash(frame))
         draft = Draft(
-            kind="frame" if isinstance(body, FrameBody) else "refusal", received_ns=self._now_ns or max(frame.received_ns, 0),
-            source=frame.source, ident=ident, body=pack(body), operation=self._nobodys, reasons=("format",),
+            kind="frame" if isinstance(body, FrameBody) else "refusal", source=frame.source, ident=ident, body=pack(body),
+            received_ns=self.clock.now_ns or max(frame.received_ns, 0), operation=self._nobodys, reasons=("format",),
         )
         return draft, None, rejects
 
@@ -312,7 +256,7 @@ class Desk:
             for observation in decoded.observations:
                 time_ns = received_ns if observation.time_ns is None else observation.time_ns
                 ahead = time_ns > received_ns + SKEW_NS
-                astray = "" if observation.time_ns is None else clocks.astray(time_ns, received_ns)
+                astray = "" if observation.time_ns is None else _astray(time_ns, received_ns)
                 # the door first (a time that is not believed is not asked with): what is refused for who
                 # sent it leaves no position, whatever else is wrong with it
                 question = (observation.device, received_ns if ahead or astray else time_ns)
@@ -348,7 +292,7 @@ class Desk:
                     return codec.rejected("format", f"no format {frame.format[:40]!r}", device=frame.device), 0
                 module = self._codecs[frame.format] = codec.load(frame.format)
             decoder = self._decoder(frame, module)
-            received_ns = (self._now_ns or None) if self._clock == "messages" else self._transported(frame)
+            received_ns = self.clock.arrived(frame)
             message = Message(payload=frame.payload, device=frame.device, topic=frame.channel, received_ns=received_ns)
             return (codec.decode_whole(module, decoder, message) if module.STREAM else decoder.decode(message)), module.VERSION
         except Exception as error:  # noqa: BLE001 - boundary: a codec's bug must not stop the writer; bytes kept, counted
@@ -368,25 +312,6 @@ class Desk:
         if decoder is None:
             decoder = session[frame.format] = module.Decoder()
         return decoder
-
-    def _received(self, frame: Frame, decoded: Decoded, sender: str) -> int:
-        if self._clock == "frames":
-            self._now_ns = max(self._now_ns, frame.received_ns)
-            return frame.received_ns
-        if self._clock == "messages":
-            newest = max((o.time_ns for o in decoded.observations if o.time_ns is not None), default=0)
-            if self._now_ns < newest < _LAST_NS and (self._now_ns == 0 or newest - self._now_ns <= LEAP_NS):
-                self._now_ns = newest
-            return self._now_ns
-        if self._shift_ns < 0:
-            self._confirmed(decoded, sender)
-        return min(self._transported(frame), self._now_ns)
-
-    def _transported(self, frame: Frame) -> int:
-        """When a transport received it, by the journal's clock: what waited while the machine's was set came in just before."""
-        if not self._shift_ns:
-            return max(frame.received_ns, 0)
-        return max(frame.received_ns + self._shift_ns, self._stepped_ns)
 
     def _ident(self, frame: Frame, decoded: Decoded, sender: str, sessions: dict[tuple[str, str], None],
                reasons: tuple[str, ...]) -> bytes:
@@ -414,8 +339,8 @@ class Desk:
         if not frame.packet:
             # no packet number (a stream, QoS 0): every delivery is one of its own
             self._count += 1
-            packet = f"{self._now_ns}:{self._count}".encode()
-            return near(self._now_ns) + hashed(b"once", *fixed, packet, frame.session.encode(), frame.payload)
+            packet = f"{self.clock.now_ns}:{self._count}".encode()
+            return near(self.clock.now_ns) + hashed(b"once", *fixed, packet, frame.session.encode(), frame.payload)
         lap, number = divmod(frame.packet, LAP)
         lead_parts = [*fixed, number.to_bytes(2, "big")]
         if frame.dup and sender:
@@ -452,4 +377,4 @@ class Desk:
         """An operator's entry gets the journal's time; registers are known to the door from here on."""
         body = msgspec.msgpack.decode(draft.body, type=ENTRY_BODIES[draft.kind])
         self.directory.apply(body)
-        return msgspec.structs.replace(draft, received_ns=self._now_ns or now_ns)
+        return msgspec.structs.replace(draft, received_ns=self.clock.now_ns or now_ns)

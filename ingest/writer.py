@@ -89,7 +89,7 @@ class WriterThread(threading.Thread):
         self._clocks = wall, up
         step_ns = (wall - wall_before) - (up - up_before)
         if abs(step_ns) > STEP_NS:
-            self.desk.stepped(step_ns)
+            self.desk.clock.stepped(step_ns)
         return wall
 
     def _end(self, error: JournalError) -> None:

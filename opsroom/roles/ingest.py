@@ -19,8 +19,9 @@ from birddog.journal import Writer, open_writer
 from birddog.model import Start
 from ingest import control
 from ingest.broker import Broker
+from ingest.clock import Kind
 from ingest.datagrams import UdpListener
-from ingest.desk import Clock, Desk
+from ingest.desk import Desk
 from ingest.endpoint import Endpoint
 from ingest.intake import Entries, Intake
 from ingest.listener import TcpListener
@@ -65,7 +66,7 @@ async def _run(plan: Plan) -> int:
         loop.call_soon_threadsafe(stop.set)
 
     intake = Intake(config.journal.queue_frames)
-    clock: Clock = "messages" if plan.messages_clock else "wall"
+    clock: Kind = "messages" if plan.messages_clock else "wall"
     desk = Desk(writer, exercise=plan.exercise, refusal_key=refusal_key(path), clock=clock)
     thread = WriterThread(desk, intake, config.journal, failed)
     crashed: dict[str, str] = {}
@@ -187,9 +188,10 @@ def _connection_crashed(context: dict[str, Any], crashed: dict[str, str]) -> Non
 
 def _status(thread: WriterThread, intake: Intake, sources: list[Any], crashed: dict[str, str]) -> dict[str, Any]:
     problems = ["the disk is full: nothing is acknowledged"] if thread.full else []
-    if thread.desk.behind_s > 1.0:
-        problems.append(f"this machine's clock is {thread.desk.behind_s:.0f} s behind the journal's: silence is not noticed")
-    if abs(off := thread.desk.not_believed_s) >= 1.0:
+    clock = thread.desk.clock
+    if clock.behind_s > 1.0:
+        problems.append(f"this machine's clock is {clock.behind_s:.0f} s behind the journal's: silence is not noticed")
+    if abs(off := clock.not_believed_s) >= 1.0:
         problems.append(f"this machine's clock was set {abs(off):.0f} s {'ahead' if off > 0 else 'back'} while we ran; the"
                         " journal's time goes on as it went: put the clock right, or start again where it is right now")
     row: dict[str, Any] = {"entries_total": thread.entries, "commits_total": thread.commits, "queued_frames": intake.held,

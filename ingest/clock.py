@@ -1,0 +1,113 @@
+"""The journal's clock: where the time of an entry comes from.  It never runs backwards; times are ns UTC.
+
+``wall``: the machine's.  ``messages``: the newest time that a message states (a scenario played faster than
+life).  ``frames``: as their transport stamped them (a capture of old).
+
+While we run the machine's clock may be set.  No time has passed then, so the journal's goes on as it
+went: a day that was not must not end tracks, an hour that comes again must not refuse everybody.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Literal
+
+from birddog.model import Frame, Observation
+from birddog.units import NS
+
+Kind = Literal["wall", "messages", "frames"]
+
+log = logging.getLogger(__name__)
+
+#: A device time further ahead of ours than this is refused (reason clock).
+SKEW_NS = 600 * NS
+#: With the clock of the messages, one message may move time on by at most this.
+LEAP_NS = 86_400 * NS
+#: What 64 bits of nanoseconds hold: the journal's times.
+_LAST_NS = 2**63
+
+
+class Clock:
+    """``now_ns`` is the journal's time: that of its newest entry, or what came after it.
+
+    Args:
+        last_ns: the time of the journal's last entry, 0 in an empty one.
+    """
+
+    __slots__ = ("_shift_ns", "_stepped_ns", "_wall_ns", "kind", "now_ns")
+
+    def __init__(self, kind: Kind, last_ns: int):
+        self.kind = kind
+        self.now_ns = self._wall_ns = last_ns
+        self._shift_ns = 0  # from the machine's clock to the journal's, where the former was set
+        self._stepped_ns = 0  # the journal's time when that happened
+
+    def look(self, wall_ns: int) -> None:
+        """The machine's clock, seen now."""
+        self._wall_ns = wall_ns
+        if self.kind == "wall":
+            self.now_ns = max(self.now_ns, wall_ns + self._shift_ns)
+
+    def stepped(self, step_ns: int) -> None:
+        """The machine's clock was set ahead by so much (back: negative).
+
+        The journal's does not follow till the next start, or, where it was set ahead, till a device says the same.
+        """
+        if self.kind != "wall":
+            return
+        self._shift_ns -= step_ns
+        if abs(self._shift_ns) < NS:
+            self._shift_ns = 0  # it was set to where it had been
+        self._stepped_ns = self.now_ns
+        log.warning("the machine's clock was set %s by %d s; the journal's time goes on as it went",
+                    "ahead" if step_ns > 0 else "back", abs(step_ns) // NS)
+
+    def arrived(self, frame: Frame) -> int | None:
+        """When a transport received a frame, for its decoder; what waited while the clock was set came just before."""
+        if self.kind == "messages":
+            return self.now_ns or None
+        if not self._shift_ns:
+            return frame.received_ns
+        return max(frame.received_ns + self._shift_ns, self._stepped_ns)
+
+    def received(self, frame: Frame, observations: tuple[Observation, ...], admitted: Callable[[], bool]) -> int:
+        """The time of a frame's entry.
+
+        Args:
+            admitted: asked, where it matters, whether the sender's own time may be believed.
+        """
+        if self.kind == "frames":
+            self.now_ns = max(self.now_ns, frame.received_ns)
+            return frame.received_ns
+        if self.kind == "messages":
+            newest = max((o.time_ns for o in observations if o.time_ns is not None), default=0)
+            if self.now_ns < newest < _LAST_NS and (self.now_ns == 0 or newest - self.now_ns <= LEAP_NS):
+                self.now_ns = newest
+            return self.now_ns
+        received_ns = frame.received_ns
+        if self._shift_ns:
+            # believed when a device says the same, which no old message can where the clock was set ahead
+            if self._shift_ns < 0 and any(map(self._confirms, observations)) and admitted():
+                log.warning("a device's time agrees with the machine's clock, which was set: the journal takes it over")
+                self._shift_ns = 0
+                self.now_ns = max(self.now_ns, self._wall_ns)
+            else:
+                received_ns = max(received_ns + self._shift_ns, self._stepped_ns)
+        return self.now_ns if received_ns > self.now_ns else max(received_ns, 0)
+
+    def _confirms(self, observation: Observation) -> bool:
+        time_ns = observation.time_ns
+        return (observation.time_source == "device" and time_ns is not None
+                and abs(time_ns - self._wall_ns) <= SKEW_NS < time_ns - self.now_ns)
+
+    @property
+    def behind_s(self) -> float:
+        """How far the machine's clock was behind the journal's when it was last seen: the journal came from a machine
+        whose clock is ahead, or ours was set back while nothing ran.  Until it has caught up, silence is not noticed."""
+        return max(self.now_ns - self._wall_ns - self._shift_ns, 0) / NS if self.kind == "wall" else 0.0
+
+    @property
+    def not_believed_s(self) -> float:
+        """How far the machine's clock was set ahead (back: negative) while we ran, which the journal's did not follow."""
+        return -self._shift_ns / NS
