@@ -25,19 +25,17 @@ def run(args: argparse.Namespace) -> int:
     path = picture_path(path_of(args.journal))
     journal = open_reader(args.journal)
     try:
+        made = {}
         if not path.exists():
-            cursor = make(journal, path)
-            say(f"there was no derived store: made {path} from {cursor} entries")
-            if args.json:
-                print_json({"made": True, "entries": cursor})
-            return 0
+            made = {"made": True, "entries": make(journal, path)}
+            say(f"there was no derived store: made {path} from {made['entries']} entries; compared with a second fold:")
         with tempfile.TemporaryDirectory(prefix=path.name + ".rebuild-", dir=path.parent) as folder:
             found = rebuild(journal, path, Path(folder))
     finally:
         journal.close()
     same = all(differ == 0 for _, differ in found.values())
     if args.json:
-        print_json({"identical": same, "tables": {t: {"rows": n, "differ": d} for t, (n, d) in found.items()}})
+        print_json({"identical": same, "tables": {t: {"rows": n, "differ": d} for t, (n, d) in found.items()}} | made)
     else:
         print_table(("table", "rows", "result"),
                     [(t, n, "identical" if d == 0 else f"{d} rows differ") for t, (n, d) in found.items()])

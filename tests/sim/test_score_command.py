@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from birddog.geo import LocalFrame
-from birddog.journal import open_writer
+from birddog.journal import open_reader, open_writer
 from birddog.model import Draft, Fix, FrameBody, Start, pack
 from birddog.units import NS, iso_from_ns
 
@@ -62,6 +62,58 @@ def test_score_rebuilds_what_is_missing_and_prints_the_four_figures(run):
     ran = birddog("sim", "score", "--truth", str(folder / "truth.csv"), "--journal", url)
     for words in ("GOSPA", "ID switches", "NEES", "inside 95 %", "van ", "ship "):
         assert words in ran.stdout
+
+
+def test_rebuild_says_of_a_store_that_it_had_to_make_too_whether_it_is_identical(run):
+    folder, url = run
+    first = birddog("rebuild", "--journal", url, "--json")
+    assert first.returncode == 0 and "there was no derived store" in first.stderr
+    found = json.loads(first.stdout)
+    assert (found["identical"], found["made"], found["entries"]) == (True, True, 26)
+    assert found["tables"]["track"] == {"rows": 1, "differ": 0}
+    again = json.loads(birddog("rebuild", "--journal", url, "--json").stdout)
+    assert again == {key: found[key] for key in ("identical", "tables")}
+    (folder / "j.db.picture").unlink()
+    assert birddog("rebuild", "--journal", url).stdout.splitlines()[-1] == "identical"
+
+
+def test_a_picture_that_lags_its_journal_or_is_of_another_is_not_what_is_scored(run):
+    folder, url = run
+    words = ("sim", "score", "--truth", str(folder / "truth.csv"), "--journal", url, "--json")
+    whole = birddog(*words)
+    assert whole.stderr == ""
+    picture, of_all = folder / "j.db.picture", json.loads(whole.stdout)
+
+    # the store of a shorter life of this journal
+    (folder / "j.db").rename(folder / "all.db")
+    writer = open_writer(url, mode="exercise")
+    reader = open_reader(f"sqlite:///{folder}/all.db")
+    entries = reader.read(0, 10)
+    reader.close()
+    writer.append([Draft(kind=e.kind, received_ns=e.received_ns, source=e.source, ident=e.ident, body=e.body) for e in entries])
+    writer.close()
+    picture.unlink()
+    assert birddog("rebuild", "--journal", url).returncode == 0
+    (folder / "all.db").replace(folder / "j.db")
+    kept = picture.read_bytes()
+    ran = birddog(*words)
+    assert "stands at entry 10 of 26" in ran.stderr and len(ran.stderr.splitlines()) == 1
+    assert json.loads(ran.stdout) == of_all and picture.read_bytes() == kept
+
+    # the store of another journal
+    other = f"sqlite:///{folder}/other.db"
+    writer = open_writer(other, mode="exercise")
+    writer.append([Draft(kind="start", received_ns=T0, source="test", ident=b"another",
+                         body=pack(Start(version="1", presets={}, exercise=True)))])
+    writer.close()
+    assert birddog("rebuild", "--journal", other).returncode == 0
+    (folder / "other.db.picture").replace(picture)
+    ran = birddog(*words)
+    assert "is not of this journal" in ran.stderr and len(ran.stderr.splitlines()) == 1
+    assert json.loads(ran.stdout) == of_all
+    picture.write_bytes(b"x" * 10_000)
+    ran = birddog(*words)
+    assert "is damaged" in ran.stderr and len(ran.stderr.splitlines()) == 1 and json.loads(ran.stdout) == of_all
 
 
 @pytest.mark.parametrize(
