@@ -17,6 +17,7 @@ SEVERITY: dict[str, str] = {
     "tamper": "critical",
     "alarm": "warning",
     "dark_vessel": "warning",
+    "clock": "warning",
 }
 
 

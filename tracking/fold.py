@@ -256,7 +256,8 @@ class Fold:
                     time_ns = book.now_ns if observation.time_ns is None else observation.time_ns
                     looks.setdefault((observation.device, time_ns), []).append(observation)
         for (device, time_ns), sightings in looks.items():
-            self._sightings(device, time_ns, sightings, book)
+            if not self._sensor_ahead(device, time_ns, book):
+                self._sightings(device, time_ns, sightings, book)
 
     def _fix(self, fix: Fix, via: str, fmt: str, book: Book) -> None:
         time_ns = book.now_ns if fix.time_ns is None else fix.time_ns
@@ -265,7 +266,8 @@ class Fold:
             return
         for name, value in fix.attributes.items():
             self._fact(fix.device, name, value)
-        if self._clock_ahead(fix.device, owner, time_ns, book):
+        if self._clock_ahead(fix.device, owner.operation, fix.time_ns, book, self._track_of(owner, fix.device)):
+            self._heard(owner, fix.device, book, reports=True)
             return
         live = self._track(owner, fix.device, book, make=True)
         assert live is not None
@@ -292,23 +294,48 @@ class Fold:
         if live.core(tracker.model(live)) is not None:
             tracker.show(live, self._attributes(live), book)
 
-    def _clock_ahead(self, device: str, owner: Owner, time_ns: int, book: Book) -> bool:
-        """Whether a device's time is too far ahead to be believed; one event for as long as it is."""
+    def _heard(self, owner: Owner, device: str, book: Book, *, reports: bool) -> None:
+        """A message without a position to use: the owner's track, if there is one, is not silent."""
+        live = self._tracker(owner.operation).by_key.get(owner.key)
+        if live is not None:
+            self._tracker(owner.operation).contact(live, device, book, reports=reports)
+            self._shown(self._tracker(owner.operation), live, book)
+
+    def _clock_ahead(
+        self, device: str, operation: str, time_ns: int | None, book: Book, live: LiveTrack | None = None
+    ) -> bool:
+        """Whether a device's time is too far ahead to be believed; one event for as long as it is.
+
+        Args:
+            time_ns: as the device says it; None: it says none, and so nothing of its clock.
+            live: the track that the event is told of.
+        """
         clocks = self._state.clocks
+        if time_ns is None:
+            return False
         if time_ns <= book.now_ns + int(self._state.presets.ahead_s * NS):
             going = clocks.pop(device, None)
             if going is not None:
                 book.end(going, book.now_ns)
             return False
         if device not in clocks:
-            text = f"the device's clock is {(time_ns - book.now_ns) / NS:.0f} s ahead: its fixes are not used"
-            clocks[device] = book.event("clock", owner.operation, book.now_ns, device=device, text=text)
+            text = f"its clock is {(time_ns - book.now_ns) / NS:.0f} s ahead: its positions are not used"
+            tracks = () if live is None else (live.state.track_id,)
+            clocks[device] = book.event("clock", operation, book.now_ns, device=device, track_ids=tracks, text=text)
         return True
+
+    def _sensor_ahead(self, sensor: str, time_ns: int | None, book: Book) -> bool:
+        """``_clock_ahead`` of what looks, hears or feels: told where it is attached, else in ``open``."""
+        attached = self._directory.attachment(sensor, book.now_ns)
+        return self._clock_ahead(sensor, OPEN if attached is None else attached.operation, time_ns, book)
 
     def _tag_read(self, read: TagRead, via: str, book: Book) -> None:
         time_ns = book.now_ns if read.time_ns is None else read.time_ns
         owner = self._owner(read.epc, time_ns, "")
-        if owner is None or self._clock_ahead(read.device, owner, time_ns, book):
+        if owner is None:
+            return
+        if self._clock_ahead(read.device, owner.operation, read.time_ns, book):
+            self._heard(owner, read.device, book, reports=False)
             return
         place = self._place(read.device, time_ns)
         live = self._track(owner, read.epc, book, make=place is not None)
@@ -332,9 +359,10 @@ class Fold:
         place = self._place(reading.device, time_ns)
         if reading.quantity == "door_open":
             self._door(reading.device, on, time_ns, place, via, book)
-        if reading.quantity in TRIGGERS and on and place is not None:
-            for tracker in self._touched_by(place.lat_deg, place.lon_deg):
-                live = tracker.trigger(_at_place(place, time_ns, reading.device, "trigger"), book)
+        trigger = place if reading.quantity in TRIGGERS and on else None
+        if trigger is not None and not self._sensor_ahead(reading.device, reading.time_ns, book):
+            for tracker in self._touched_by(trigger.lat_deg, trigger.lon_deg):
+                live = tracker.trigger(_at_place(trigger, time_ns, reading.device, "trigger"), book)
                 if live is not None:
                     self._shown(tracker, live, book)
         owner = self._owner(reading.device, time_ns, via)
@@ -427,6 +455,8 @@ class Fold:
             self._look(self._tracker(operation), look, book)
 
     def _scan(self, scan: Scan, book: Book) -> None:
+        if self._sensor_ahead(scan.sensor, scan.time_ns, book):
+            return
         sightings: list[Any] = list(scan.sightings) or [f for f in scan.flags if f.lat_deg is not None and f.r_ee is not None]
         look = Look(
             sensor=scan.sensor, time_ns=scan.time_ns, spots=_spots(sightings), pd=min(max(scan.pd, 0.01), 0.99),

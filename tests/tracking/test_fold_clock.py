@@ -1,0 +1,157 @@
+"""A time that is ahead of the journal: told once, no position believed, and whoever says it is not silent."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from birddog.directory import OPEN
+from birddog.geo import LocalFrame
+from birddog.model import (
+    Attachment,
+    Device,
+    Entry,
+    Fix,
+    Flag,
+    FrameBody,
+    Operation,
+    Placement,
+    Reading,
+    Scan,
+    Sighting,
+    Start,
+    TagRead,
+    Tick,
+    pack,
+)
+from birddog.units import NS
+from tracking.fold import Changes, Fold
+
+T0 = 1_790_000_000 * NS
+HOME = LocalFrame(lat_deg=50.9, lon_deg=-1.4)
+AREA = ((-1.5, 50.8), (-1.3, 50.8), (-1.3, 51.0), (-1.5, 51.0), (-1.5, 50.8))
+
+
+class Journal:
+    """Entries in order, and what the fold answered; every entry also goes through a restored fold."""
+
+    def __init__(self):
+        self.seq, self.fold, self.changes = 0, Fold(), []
+        self.add(0, Start(version="test", presets={}, exercise=True))
+
+    def add(self, at_s: float, body) -> Changes:
+        self.seq += 1
+        kind = type(body).__name__.removesuffix("Body").lower()
+        entry = Entry(seq=self.seq, kind=kind, received_ns=T0 + round(at_s * NS), source="t", ident=b"%d" % self.seq,
+                      body=pack(body))  # fmt: skip
+        other = Fold.restore(self.fold.snapshot())
+        changes = self.fold.apply(entry)
+        assert msgspec.msgpack.encode(other.apply(entry)) == msgspec.msgpack.encode(changes)
+        self.changes.append(changes)
+        return changes
+
+    def say(self, at_s: float, *observations, fmt: str = "owntracks") -> Changes:
+        return self.add(at_s, FrameBody(format=fmt, version=1, payload=b"", observations=observations))
+
+    def events(self, kind: str) -> list:
+        return [e for c in self.changes for e in c.events if e.kind == kind]
+
+
+def fix(device: str, t_s: float, e: float = 0.0, n: float = 0.0) -> Fix:
+    lat, lon = HOME.geodetic(e, n)
+    return Fix(device=device, time_ns=T0 + round(t_s * NS), lat_deg=lat, lon_deg=lon, sigma_m=5.0)
+
+
+def flag(e: float, n: float) -> Flag:
+    lat, lon = HOME.geodetic(e, n)
+    return Flag(flag_id="f", detector="cfar", score=9.0, pfa=1e-6, col=0.0, row=0.0, bbox_px=(0, 0, 1, 1), lat_deg=lat,
+                lon_deg=lon, r_ee=100.0, r_en=0.0, r_nn=100.0)  # fmt: skip
+
+
+def sighting(t_s: float, e: float, n: float) -> Sighting:
+    lat, lon = HOME.geodetic(e, n)
+    return Sighting(device="radar", time_ns=T0 + round(t_s * NS), lat_deg=lat, lon_deg=lon, r_ee=100.0, r_en=0.0, r_nn=100.0)
+
+
+@pytest.mark.parametrize("ahead_s", [3600, 86_400])
+@pytest.mark.parametrize("flagged", [True, False])
+def test_a_scan_ahead_of_its_time_makes_no_track_and_is_told_once(ahead_s, flagged):
+    j = Journal()
+    for t in range(1, 20):
+        j.say(t, fix("ship", t, 8.0 * t, 0.0))
+    seen = {"flags": (flag(160, 0),)} if flagged else {"sightings": (sighting(20 + ahead_s, 160, 0),)}
+    for t in (20, 21):
+        at_ns = T0 + (t + ahead_s) * NS
+        scan = Scan(scan_id=f"s{t}", sensor="sat", time_ns=at_ns, footprint=AREA, pd=0.9, clutter_per_km2=0.05, **seen)
+        changes = j.add(t, scan)
+        assert changes.tracks == [] and changes.points == []
+    (told,) = j.events("clock")
+    assert (told.device, told.operation, told.start_ns, told.end_ns) == ("sat", OPEN, T0 + 20 * NS, None)
+    assert j.events("dark_vessel") == []
+    assert [r.track_id for r in j.add(30, Tick()).tracks] == ["T1"]
+    j.add(40, Scan(scan_id="s3", sensor="sat", time_ns=T0 + 39 * NS, footprint=AREA, pd=0.9, clutter_per_km2=0.05))
+    assert j.events("clock")[-1].end_ns == T0 + 40 * NS
+
+
+def test_sightings_ahead_of_their_time_make_no_track():
+    j = Journal()
+    for t in range(1, 20):
+        j.say(t, fix("ship", t, 8.0 * t, 0.0))
+    for t in (20, 22):
+        assert j.say(t, sighting(t + 300, 160, 0), sighting(t + 300, 900, 0)).tracks == []
+    assert [e.device for e in j.events("clock")] == ["radar"]
+    assert len(j.say(24, sighting(24, 190, 0), sighting(24, 900, 0)).tracks) == 2
+    assert j.events("clock")[-1].end_ns == T0 + 24 * NS
+
+
+def test_a_trigger_ahead_of_its_time_moves_nothing():
+    j = Journal()
+    lat, lon = HOME.geodetic(0, 0)
+    j.add(0, Placement(device="geophone", lat_deg=lat, lon_deg=lon, range_m=50.0))
+    for t in range(1, 20):
+        j.say(t, fix("van", t))
+    motion = Reading(device="geophone", time_ns=T0 + 320 * NS, quantity="motion", value=True)
+    assert j.say(20, motion).points == []
+    assert [e.device for e in j.events("clock")] == ["geophone"]
+    assert j.say(21, msgspec.structs.replace(motion, time_ns=T0 + 21 * NS)).points[0].origin == "trigger"
+
+
+def test_a_device_whose_clock_is_ahead_is_told_of_and_never_silent():
+    j = Journal()
+    j.add(0, Operation(operation="op", area=AREA))
+    j.add(0, Device(device="tr", interval_s=10.0))
+    j.add(0, Attachment(device="tr", shipment="crate", operation="op", from_ns=T0))
+    for t in range(10, 60, 10):
+        j.say(t, fix("tr", t))
+    for t in range(60, 600, 10):
+        j.say(t, fix("tr", t + 300, 5000.0, 0.0))
+        j.add(t + 5, Tick())
+    assert j.events("silent") == []
+    (told,) = j.events("clock")
+    assert (told.device, told.operation, told.track_ids) == ("tr", "op", ("T1",))
+    row = j.add(596, Tick()).tracks or j.add(601, Tick()).tracks
+    assert row[0].status == "coasting" and row[0].contact_ns == T0 + 590 * NS and row[0].hits == 5
+    # silence is over with such a message, too
+    j.add(900, Tick())
+    assert len(j.events("silent")) == 1
+    assert j.say(901, fix("tr", 1201)).tracks[0].status == "coasting"
+    assert j.events("silent")[-1].end_ns == T0 + 901 * NS and len(j.events("clock")) == 1
+
+
+def test_a_message_without_a_time_of_its_own_says_nothing_of_the_clock():
+    j = Journal()
+    j.say(1, fix("tr", 1))
+    for t in range(10, 100, 10):
+        j.say(t, fix("tr", t + 300))
+        j.say(t + 1, Reading(device="tr", time_ns=None, quantity="battery_voltage", value=3.7))
+    assert len(j.events("clock")) == 1
+
+
+def test_a_reader_ahead_of_its_time_still_heard_the_tag():
+    j = Journal()
+    lat, lon = HOME.geodetic(0, 0)
+    j.add(0, Placement(device="portal", lat_deg=lat, lon_deg=lon, range_m=5.0))
+    j.say(1, TagRead(device="portal", time_ns=T0 + NS, epc="urn:epc:tag:1"))
+    changes = j.say(50, TagRead(device="portal", time_ns=T0 + 350 * NS, epc="urn:epc:tag:1"))
+    assert changes.points == [] and changes.tracks[0].contact_ns == T0 + 50 * NS
+    assert [e.device for e in j.events("clock")] == ["portal"]
