@@ -1,7 +1,8 @@
 """CSV files of people and programs: columns by name in any order, and a bad row refused with its line number.
 
 RFC 4180, UTF-8 (a byte-order mark is let pass).  A missing column is the caller's error and ends the command; a row
-whose required value is missing, no number or not finite is said on stderr and left out.
+whose required value is missing, no number or not finite is said on stderr and left out.  An optional value that
+cannot be read is taken as not given: the first few are said, then how many more there were.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from opsroom.commands.common import printable, say
 
 #: Characters of the longest value: a column that nobody asks for may hold a whole geometry.
 MOST_FIELD = 1 << 26
+#: Optional values of a column that are said one by one.
+MOST_SAID = 3
 
 
 def rows(
@@ -104,20 +107,41 @@ def time_ns(text: str | None) -> int:
 
 
 def taken(path: str, line: int, row: dict, wanted: dict[str, Callable[[str | None], Any]]) -> dict[str, Any] | None:
-    """The wanted values of a row by their readers; None, and a word on stderr, where one cannot be read."""
+    """The wanted values of a row by their readers; None, and a word on stderr, where a required one cannot be read."""
     out = {}
     for name, read in wanted.items():
         try:
             out[name] = read(row.get(name))
         except ValueError as error:
-            refused(path, line, name, str(error))
-            return None
+            if not isinstance(read, Optional):
+                refused(path, line, name, str(error))
+                return None
+            out[name] = None
+            read.bad += 1
+            if read.bad <= MOST_SAID:
+                say(printable(f"{path}:{line}: {name}: {error}; taken as not given"))
     return out
 
 
-def optional(read: Callable[[str | None], Any]) -> Callable[[str | None], Any]:
-    """The same reader, with None for an empty or absent value."""
-    return lambda text: None if text is None or text.strip() == "" else read(text)
+def told(path: str, wanted: dict[str, Callable[[str | None], Any]]) -> None:
+    """At the end of a file: how many more optional values of a column could not be read than were said."""
+    for name, read in wanted.items():
+        if isinstance(read, Optional) and read.bad > MOST_SAID:
+            say(printable(f"{path}: {name}: {read.bad - MOST_SAID} more such values taken as not given"))
+
+
+class Optional:
+    """The same reader for a value that need not be there: None for an empty or absent one.
+
+    ``taken`` takes one that cannot be read as not given, and counts it here: one for each column of a file.
+    """
+
+    def __init__(self, read: Callable[[str | None], Any]):
+        self._read = read
+        self.bad = 0
+
+    def __call__(self, text: str | None) -> Any:
+        return None if text is None or text.strip() == "" else self._read(text)
 
 
 def write(path: str | None, text: str) -> None:

@@ -11,7 +11,7 @@ Names that are understood: id (``device id track_id mmsi vessel``), time (``t ti
 lat_deg latitude``, ``lon lon_deg longitude``, speed (``sog_kn sog`` in knots, ``speed_mps`` in m/s), course
 (``cog_deg cog course_deg``), ``sigma_m``, ``alt_m``, ``name``.  Without an id column the transport's device is
 meant.  The position 0, 0 is "no fix".  A time with no zone is refused, as is a row whose required value is missing or
-not finite.
+not finite; any other value that is no finite number is taken as not given.
 
 Source: RFC 4180 (quotes, line ends); the column names of data exported by AIS archives and of ours.
 """
@@ -28,7 +28,7 @@ from birddog.units import KNOT_MPS, iso_from_ns, ns_from_text
 from devices import framing
 from devices.codec import Decoded, Message, rejected
 
-VERSION = 2
+VERSION = 3
 STREAM = True
 #: A longer row is no row.
 MAX_ROW = 4096
@@ -106,9 +106,7 @@ class Decoder:
             raise DeviceError("value", f"time: {error}"[:120]) from None
         if not 0 <= time_ns < 2**63:
             raise DeviceError("clock", "the time is before 1970 or beyond 2262")
-        lat, lon = _number(row, "lat"), _number(row, "lon")
-        if lat is None or lon is None:
-            raise DeviceError("value", "the position is missing")
+        lat, lon = _required(row, "lat"), _required(row, "lon")
         if not valid_position(lat, lon):
             raise DeviceError("value", "the position is not in degrees, -90 to 90 and -180 to 180")
         if null_island(lat, lon):
@@ -155,14 +153,20 @@ def _columns(cells: list[str]) -> dict[str, int]:
     return found
 
 
-def _number(row: dict[str, str], what: str) -> float | None:
-    text = row.get(what, "")
-    if not text:
-        return None
-    try:
-        value = float(text) if text.isascii() and "_" not in text else float("nan")
-    except ValueError:
-        value = float("nan")
-    if not isfinite(value):
+def _required(row: dict[str, str], what: str) -> float:
+    if not row.get(what, ""):
+        raise DeviceError("value", "the position is missing")
+    value = _number(row, what)
+    if value is None:
         raise DeviceError("value", f"{what} is no finite number")
     return value
+
+
+def _number(row: dict[str, str], what: str) -> float | None:
+    """A finite number; None where there is none."""
+    text = row.get(what, "")
+    try:
+        value = float(text) if text.isascii() and "_" not in text else None
+    except ValueError:
+        return None
+    return value if value is not None and isfinite(value) else None

@@ -18,15 +18,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer every question, in order; where nothing can be said the row's values are empty."""
-    from opsroom.csv_rows import number, optional, quoted, rows, taken, time_ns, write
+    from opsroom.csv_rows import Optional, number, quoted, rows, taken, time_ns, told, write
     from tracking.locate import PastFix, Question, locate
 
     columns, lines = rows(args.fixes, ("track_id", "t"), either=(("lat", "lon"), ("e_m", "n_m")))
     geodetic = "lat" in columns and "lon" in columns
+    if geodetic and "e_m" in columns and "n_m" in columns:
+        # both are there: degrees, unless no row gives any (a plane's file with the columns left empty)
+        lines = list(lines)
+        geodetic = any(_given(row, "lat", "lon") for _, row in lines) or not any(_given(row, "e_m", "n_m") for _, row in lines)
     x, y = ("lon", "lat") if geodetic else ("e_m", "n_m")
     wanted = {
         "track_id": _name, "t": time_ns, x: _longitude if geodetic else number, y: _latitude if geodetic else number,
-        "sigma_m": optional(_positive), "sog_mps": optional(number), "cog_deg": optional(number),
+        "sigma_m": Optional(_positive), "sog_mps": Optional(number), "cog_deg": Optional(number),
     }  # fmt: skip
     fixes = []
     for line, row in lines:
@@ -43,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
                 klass=(row.get("class") or "").strip(),
             )
         )  # fmt: skip
+    told(args.fixes, wanted)
     _, lines = rows(args.at, ("track_id", "t"))
     questions, said = [], []
     for line, row in lines:
@@ -66,6 +71,10 @@ def run(args: argparse.Namespace) -> int:
         text.append(f"{name},{t},{where},{answer.e_m:.4f},{answer.n_m:.4f},{p}")
     write(args.out, "\n".join(text) + "\n")
     return 0
+
+
+def _given(row: dict, *names: str) -> bool:
+    return all((row.get(name) or "").strip() for name in names)
 
 
 def _name(text: str | None) -> str:

@@ -8,6 +8,8 @@ import math
 from typing import Any
 
 HEAD = "t,track_id,tag_id,lat_deg,lon_deg,e_m,n_m,ve_mps,vn_mps,p_ee,p_en,p_nn"
+#: No sensor scans a place faster; each scan of a follower costs its time.
+LEAST_PERIOD_S = 0.1
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -70,13 +72,13 @@ def _row(t: str, b: Any, frame: Any) -> str:
 def _detections(path: str) -> tuple[list, bool, tuple[float, float] | None]:
     """(detections by arrival, whether times are ISO text, the plane's origin as the first row implies it)."""
     from birddog.geo import LocalFrame
-    from opsroom.csv_rows import number, optional, refused, rows, taken, time_ns
+    from opsroom.csv_rows import Optional, number, refused, rows, taken, time_ns, told
     from tracking.engine import floored
     from tracking.offline import Detection
 
     columns, lines = rows(path, ("t", "t_arrival", "sensor_id", "e_m", "n_m", "r_ee", "r_en", "r_nn"))
     wanted: dict[str, Any] = {name: number for name in ("e_m", "n_m", "r_ee", "r_en", "r_nn")}
-    wanted |= {"t": time_ns, "t_arrival": time_ns, "lat": optional(number), "lon": optional(number)}
+    wanted |= {"t": time_ns, "t_arrival": time_ns, "lat": Optional(number), "lon": Optional(number)}
     out, iso, origin = [], False, None
     for line, row in lines:
         got = taken(path, line, row, wanted)
@@ -99,6 +101,7 @@ def _detections(path: str) -> tuple[list, bool, tuple[float, float] | None]:
                 n_m=got["n_m"], r_ee=r[0], r_en=r[1], r_nn=r[2],
             )
         )  # fmt: skip
+    told(path, wanted)
     # the file is in order of arrival; a row that is not waits for its time
     return sorted(out, key=lambda d: d.arrival_s), iso, origin
 
@@ -129,7 +132,9 @@ def _scenario(path: str | None) -> tuple[dict, tuple[float, float] | None, float
         raise UsageError("an object with a list of sensors was expected", file=path, field="sensors")
 
     def value(of: dict, name: str, default: float, where: str) -> float:
-        found = of.get(name, default)
+        found = of.get(name)
+        if found is None:
+            return default
         if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
             raise UsageError("a finite number was expected", file=path, field=f"{where}{name}")
         return float(found)
@@ -141,7 +146,7 @@ def _scenario(path: str | None) -> tuple[dict, tuple[float, float] | None, float
             raise UsageError("a text was expected", file=path, field=where + "id")
         sensors[s["id"]] = _sensor(s, where, path, value)
     origin = None
-    if "origin_lat" in said and "origin_lon" in said:
+    if said.get("origin_lat") is not None and said.get("origin_lon") is not None:
         origin = value(said, "origin_lat", 0.0, ""), value(said, "origin_lon", 0.0, "")
         if not (abs(origin[0]) <= 90.0 and abs(origin[1]) <= 180.0):
             raise UsageError("degrees were expected", file=path, field="origin_lat")
@@ -158,15 +163,20 @@ def _sensor(s: dict, where: str, path: str, value: Any) -> Any:
             return None
         if not isinstance(found, list) or len(found) != count:
             raise UsageError(f"a list of {count} numbers was expected", file=path, field=where + name)
+        if None in found:
+            raise UsageError("a finite number was expected", file=path, field=f"{where}{name}.{found.index(None)}")
         return tuple(value({str(i): v}, str(i), 0.0, f"{where}{name}.") for i, v in enumerate(found))
 
     area, latency = four("area_e0_e1_n0_n1", 4), four("latency_s", 2)
     clutter = CLUTTER_PER_M2
-    if area is not None and "clutter_per_scan" in s and (area[1] - area[0]) * (area[3] - area[2]) > 0.0:
+    if area is not None and s.get("clutter_per_scan") is not None and (area[1] - area[0]) * (area[3] - area[2]) > 0.0:
         clutter = max(value(s, "clutter_per_scan", 0.0, where), 0.0) / ((area[1] - area[0]) * (area[3] - area[2]))
+    period_s = value(s, "period", 0.0, where)
+    if 0.0 < period_s < LEAST_PERIOD_S:
+        raise UsageError(f"0 or at least {LEAST_PERIOD_S:g} seconds were expected", file=path, field=where + "period")
     anonymous = s.get("kind") in ("xy", "rb") and s.get("type") != "gps_tag"
     return Sensor(
         name=s["id"], pd=min(max(value(s, "pd", PD, where), 0.05), 0.99), clutter_per_m2=clutter,
-        period_s=max(value(s, "period", 0.0, where), 0.0) if anonymous else 0.0, phase_s=value(s, "phase", 0.0, where),
+        period_s=max(period_s, 0.0) if anonymous else 0.0, phase_s=value(s, "phase", 0.0, where),
         latency_s=latency[1] if latency is not None else LATENCY_S, prompt=latency is None, area=area,
     )  # fmt: skip

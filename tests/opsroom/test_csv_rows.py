@@ -60,3 +60,19 @@ def test_one_group_of_columns_is_enough(tmp_path):
     assert read(tmp_path / "c.csv", "t,x,e_m,n_m\n1,2,3,4\n", either=groups)
     with pytest.raises(UsageError, match="lat, lon or e_m, n_m"):
         read(tmp_path / "c.csv", "t,x,lat,n_m\n1,2,3,4\n", either=groups)
+
+
+@pytest.mark.parametrize("value,why", [("nan", "'nan' is not finite"), ("x", "'x' is no number"),
+                                       ("1e999", "'1e999' is not finite")])
+def test_an_optional_value_that_is_none_is_not_given_and_said(tmp_path, capsys, value, why):
+    (tmp_path / "c.csv").write_text("x,y\n" + f"1,{value}\n" * 9 + "2,7\n3,\n4\n")
+    path = str(tmp_path / "c.csv")
+    wanted = {"x": csv_rows.number, "y": csv_rows.Optional(csv_rows.number)}
+    _, lines = csv_rows.rows(path, ("x",))
+    got = [csv_rows.taken(path, line, row, wanted) for line, row in lines]
+    csv_rows.told(path, wanted)
+    assert got == [{"x": 1.0, "y": None}] * 9 + [{"x": 2.0, "y": 7.0}, {"x": 3.0, "y": None}, {"x": 4.0, "y": None}]
+    said = capsys.readouterr().err.splitlines()
+    assert said == [f"{path}:{n}: y: {why}; taken as not given" for n in (2, 3, 4)] + [
+        f"{path}: y: 6 more such values taken as not given",
+    ]  # fmt: skip

@@ -60,3 +60,31 @@ def test_a_wrong_file_is_one_line(files, tmp_path, capsys, text, said):
     assert f"{wrong}:{said}" in err and len(err.splitlines()) == 1
     assert run("--fixes", tmp_path / "absent.csv", "--at", files[1], "--mode", "live") == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("column,value", [("sigma_m", "0"), ("sigma_m", "nan"), ("sog_mps", "nan"), ("cog_deg", "x")])
+def test_a_fix_is_not_lost_for_a_value_that_it_need_not_have(tmp_path, capsys, column, value):
+    (tmp_path / "q").write_text("track_id,t\na,29\n")
+    said = []
+    for name, last in (("with", value), ("without", "")):
+        rows = "".join(f"a,{k},{3 * k},{-k},{last if k == 29 else ''}\n" for k in range(30))
+        (tmp_path / name).write_text(f"track_id,t,e_m,n_m,{column}\n" + rows)
+        assert run("--fixes", tmp_path / name, "--at", tmp_path / "q", "--mode", "smoothed") == 0
+        said.append(capsys.readouterr())
+    assert said[0].out == said[1].out
+    assert f"with:31: {column}: " in said[0].err and len(said[0].err.splitlines()) == 1 and said[1].err == ""
+
+
+@pytest.mark.parametrize("rows,geodetic", [
+    ("a,{k},,,{e},{n}\n", False), ("a,{k}, , ,{e},{n}\n", False), ("a,{k},{lat},4.0,{e},{n}\n", True),
+    ("a,{k},{lat},4.0,,\n", True),
+])  # fmt: skip
+def test_of_two_forms_the_one_that_is_filled_in(tmp_path, capsys, rows, geodetic):
+    text = "".join(rows.format(k=k, e=3 * k, n=-k, lat=50 + k * 1e-4) for k in range(30))
+    (tmp_path / "f").write_text("track_id,t,lat,lon,e_m,n_m\n" + text)
+    (tmp_path / "q").write_text("track_id,t\na,14.5\n")
+    assert run("--fixes", tmp_path / "f", "--at", tmp_path / "q", "--mode", "smoothed") == 0
+    out, err = capsys.readouterr()
+    row = out.splitlines()[1].split(",")
+    assert err == "" and bool(row[2]) == geodetic and row[4]
+    assert geodetic or float(row[4]) == pytest.approx(43.5, abs=0.5)

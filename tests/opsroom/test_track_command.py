@@ -95,7 +95,9 @@ def test_a_scenario_at_todays_times_is_as_at_its_own(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "text, said", [("{", "not JSON"), ("[]", "sensors"), ('{"sensors": [{"id": "a", "pd": NaN}]}', "not JSON"),
-                   ('{"sensors": [{"id": "a", "pd": "x"}]}', "sensors[0].pd")],
+                   ('{"sensors": [{"id": "a", "pd": "x"}]}', "sensors[0].pd"),
+                   ('{"sensors": [{"id": "a", "kind": "xy", "period": 1e-9}]}', "sensors[0].period: 0 or at least 0.1 seconds"),
+                   ('{"sensors": [{"id": "a", "latency_s": [0, null]}]}', "sensors[0].latency_s.1")],
 )  # fmt: skip
 def test_a_wrong_scenario_is_one_line(files, tmp_path, capsys, text, said):
     (tmp_path / "w.json").write_text(text)
@@ -103,6 +105,22 @@ def test_a_wrong_scenario_is_one_line(files, tmp_path, capsys, text, said):
     err = capsys.readouterr().err
     assert said in err and len(err.splitlines()) == 1
     assert run("--detections", files[0], "--every", "0") == 2
+
+
+def test_null_in_a_scenario_is_as_if_not_given(files, tmp_path, capsys):
+    said = []
+    given = {"pd": None, "period": None, "phase": None, "clutter_per_scan": None, "area_e0_e1_n0_n1": None, "latency_s": None}
+    for more in ({}, given):
+        scenario = json.loads(files[1].read_text())
+        scenario["duration_s"] = scenario["origin_lat"] = scenario["origin_lon"] = None
+        if not more:
+            for key in ("duration_s", "origin_lat", "origin_lon"):
+                del scenario[key]
+        scenario["sensors"] = [{"id": s["id"], "kind": "xy", **more} for s in scenario["sensors"]]
+        (tmp_path / "n.json").write_text(json.dumps(scenario))
+        assert run("--detections", files[0], "--sensors", tmp_path / "n.json", "--every", 10) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] and len(said[0].splitlines()) > 1
 
 
 @pytest.mark.shared
