@@ -48,6 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     retire = actions.add_parser("retire", help="never admit it again")
     for sub in (show, retire):
         sub.add_argument("device", metavar="ID")
+    for sub in (enrol, place):
+        sub.add_argument("--exercise", action="store_true", help="if the journal is made now: make it an exercise journal")
     for sub in (enrol, attach, detach, place, listing, show, retire):
         journal_option(sub)
     for sub in (listing, show):
@@ -64,19 +66,23 @@ def run(args: argparse.Namespace) -> int:
             name_of(getattr(args, field), option)
     if getattr(args, "device", None) == "":
         raise UsageError("wants an identity", field="ID")
-    registers = Registers(args.journal)
+    check = _CHECKS.get(args.action)
+    if check is None:
+        registers = Registers(args.journal)
+    else:  # all of it is looked at first: a journal is not made for a typing error
+        check(args)
+        registers = Registers(args.journal, create=True, exercise=args.exercise)
+        if registers.created:
+            say(f"made a new {registers.mode} journal at {registers.path}")
+        elif args.exercise and registers.mode != "exercise":
+            raise UsageError("is a live journal and refuses exercise data", field="--journal")
     return _ACTIONS[args.action](registers, args)
 
 
-def _enrol(registers: Any, args: argparse.Namespace) -> int:
+def _check_enrol(args: argparse.Namespace) -> None:
     from birddog.errors import UsageError
-    from birddog.model import Device
     from devices import codec
 
-    known = registers.directory.devices.get(args.device)
-    if known is not None:
-        why = "was retired and is never admitted again" if known.retired else "is enrolled already"
-        raise UsageError(f"{args.device!r} {why}", field="ID")
     if args.format:
         codec.load(args.format)
     if not 0.0 < args.interval < 1e9:
@@ -86,6 +92,16 @@ def _enrol(registers: Any, args: argparse.Namespace) -> int:
         if not path or "+" in path or "#" in path or "\0" in path or path.split("/")[:2] == ["birddog", "v1"]:
             raise UsageError("wants the beginning of topics, without + or #, and not birddog/v1, which every device has",
                              field="--topic")
+
+
+def _enrol(registers: Any, args: argparse.Namespace) -> int:
+    from birddog.errors import UsageError
+    from birddog.model import Device
+
+    known = registers.directory.devices.get(args.device)
+    if known is not None:
+        why = "was retired and is never admitted again" if known.retired else "is enrolled already"
+        raise UsageError(f"{args.device!r} {why}", field="ID")
     registers.enter(Device(device=args.device, name=args.name, owner=args.owner, format=args.format, basis=args.basis,
                            interval_s=args.interval, klass=args.klass, topics=tuple(args.topic)))
     need = "; next: birddog device attach" if args.basis == "warrant" else ""
@@ -145,17 +161,23 @@ def _detach(registers: Any, args: argparse.Namespace) -> int:
     return 0
 
 
-def _place(registers: Any, args: argparse.Namespace) -> int:
+def _check_place(args: argparse.Namespace) -> None:
     import math
 
     from birddog.errors import UsageError
     from birddog.geo import valid_position
-    from birddog.model import Placement
 
     if not valid_position(args.lat, args.lon):
         raise UsageError("wants degrees: latitude -90 to 90, longitude -180 to 180", field="--lat, --lon")
     if not (math.isfinite(args.range_m) and args.range_m > 0.0):
         raise UsageError("wants metres above 0", field="--range")
+    if args.since is not None:
+        time_ns(args.since, "--from")
+
+
+def _place(registers: Any, args: argparse.Namespace) -> int:
+    from birddog.model import Placement
+
     since = time_ns(args.since, "--from") if args.since is not None else 0
     registers.enter(Placement(device=args.device, lat_deg=args.lat, lon_deg=args.lon, range_m=args.range_m, name=args.name,
                               from_ns=since))
@@ -223,5 +245,7 @@ def _retire(registers: Any, args: argparse.Namespace) -> int:
     return 0
 
 
+#: What is known of a line's words without a journal: these two may be the first of a new one.
+_CHECKS = {"enrol": _check_enrol, "place": _check_place}
 _ACTIONS = {"enrol": _enrol, "attach": _attach, "detach": _detach, "place": _place, "list": _list, "show": _show,
             "retire": _retire}

@@ -191,3 +191,25 @@ def test_an_attachment_made_now_holds_from_the_whole_second(run, monkeypatch):
     now(60_100)
     assert run("device", "attach", TAG, "--operation", "A")[0] == 0
     assert attachments()[-2:] == [("C", 800, 1900), ("A", 60_000, None)]
+
+
+@pytest.mark.parametrize("words", [["enrol", TAG], ["place", "mast", "--lat", "1", "--lon", "2", "--range", "50"]])
+@pytest.mark.parametrize("exercise", [False, True])
+def test_a_device_may_be_the_first_of_a_new_journal(run, tmp_path, words, exercise):
+    status, out, err = run("device", *words, *(["--exercise"] if exercise else []))
+    mode = "exercise" if exercise else "live"
+    assert (status, out) == (0, "") and err.startswith(f"made a new {mode} journal at c.db\n")
+    assert [row["device"] for row in json.loads(run("device", "list", "--json")[1])] == [words[1]]
+    if not exercise:
+        assert "refuses exercise data" in run("device", "enrol", "other", "--exercise")[2]
+
+
+@pytest.mark.parametrize("words", [
+    ["enrol", "a", "--interval", "0"], ["enrol", "a", "--format", "nope"], ["enrol", "a", "--topic", "#"],
+    ["place", "p", "--lat", "91", "--lon", "2", "--range", "50"], ["place", "p", "--lat", "1", "--lon", "2", "--range", "0"],
+    ["place", "p", "--lat", "1", "--lon", "2", "--range", "5", "--from", "x"],
+    ["attach", TAG, "--operation", "A"], ["detach", TAG], ["list"], ["show", TAG], ["retire", TAG],
+])  # fmt: skip
+def test_a_line_that_is_refused_makes_no_journal(run, tmp_path, words):
+    status, out, err = run("device", *words)
+    assert (status, out, err.count("\n")) == (2, "", 1) and list(tmp_path.iterdir()) == []
