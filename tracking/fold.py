@@ -5,9 +5,10 @@ time, in the order of ``seq``; how the entries were cut into batches, hash seeds
 ``snapshot`` is the whole state as MessagePack; ``restore`` goes on from it to the last digit.
 
 Whose an observation is: a device (or an EPC) that is attached to a shipment at the observation's time feeds that
-shipment's one track in that operation; else, in an exercise or where the device or its receiver is open or our own,
-it has a track in the operation ``open``; else it is nobody's and is left alone (the journal has it).  Scans, anonymous
-sightings and triggers go to every open operation whose area they touch, and to ``open``.
+shipment's one track in that operation; else, in an exercise or where the device is open, our own or a partner's, or
+its receiver open or our own, it has a track in the operation ``open``; else it is nobody's and is left alone (the
+journal has it).  Scans, anonymous sightings and triggers go to every open operation whose area they touch, and to
+``open``.
 
 Longer than 400 lines: one method for each kind of entry and observation, and all of them share one state.
 
@@ -59,6 +60,8 @@ __all__ = ["Changes", "Fold"]
 
 #: Quantities that say "something is here" at a placed sensor.
 TRIGGERS = ("seismic", "motion", "door_open", "light")
+#: Bases that need no case: the door admits these, so they have a track (a test holds both against each other).
+CASELESS = ("open", "own_sensor", "partner")
 #: Alarms that have a kind of event of their own; every other is an event ``alarm``.
 ALARM_EVENTS = {"door_open": "door_opened", "tamper": "tamper"}
 #: One sigma per axis of a fix that is not of a satellite receiver and does not say its own, m.
@@ -166,7 +169,8 @@ class Fold:
         if known is not None and known.retired:
             return None
         receiver = d.device(via)
-        open_to_us = any(x is not None and x.basis in ("open", "own_sensor") for x in (known, receiver))
+        open_to_us = known is not None and known.basis in CASELESS
+        open_to_us = open_to_us or (receiver is not None and receiver.basis in ("open", "own_sensor"))
         if not (self._state.exercise or open_to_us):
             return None
         return Owner(OPEN, "d:" + device, known.name if known is not None else "")

@@ -320,8 +320,10 @@ class Tracker:
             s.status = "silent"
             if "silent" not in s.open_events:
                 lat, lon, _ = placed(core, core.x)
+                # who reports by itself; a passive tag is only read, its reader stands in the sources
+                device = next((name for name in reversed(s.identities) if name in s.sources), s.tag_id)
                 s.open_events["silent"] = book.event(
-                    "silent", self.operation, s.contact_ns, track_ids=(s.track_id,), device=s.tag_id, lat_deg=lat, lon_deg=lon,
+                    "silent", self.operation, s.contact_ns, track_ids=(s.track_id,), device=device, lat_deg=lat, lon_deg=lon,
                     text=f"no message for {silent_s:.0f} s, expected every {expected_s:.3g} s",
                 )  # fmt: skip
         elif age_s > self.presets.coast_factor * expected_s:

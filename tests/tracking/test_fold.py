@@ -9,12 +9,13 @@ import math
 import random
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from birddog.directory import OPEN
+from birddog.directory import OPEN, Directory
 from birddog.geo import LocalFrame, distance_m
 from birddog.model import (
     Alarm,
@@ -35,6 +36,7 @@ from birddog.model import (
     pack,
 )
 from birddog.units import NS
+from ingest.door import Door
 from tracking.fold import Changes, Fold
 
 T0 = 1_790_000_000 * NS
@@ -131,6 +133,17 @@ def test_owner_is_decided_at_the_observations_time():
     assert j.say(27, fix("mmsi", 27, 0, 0)).tracks[0].operation == OPEN
     j.add(28, Device(device="receiver", basis="own_sensor"))
     assert j.say(29, fix("244", 29, 0, 0), fmt="ais", device="receiver").tracks[0].klass == "vessel"
+
+
+@pytest.mark.parametrize("basis", typing.get_args(typing.get_type_hints(Device)["basis"]))
+def test_whom_the_door_admits_without_a_case_has_a_track_in_open(basis):
+    j = Journal(exercise=False)
+    device = Device(device="tag", basis=basis)
+    j.add(0, device)
+    registers = Directory()
+    registers.apply(device)
+    operation, refused = Door(registers, exercise=False).subject("tag", "tag", T0 + NS)
+    assert [r.operation for r in j.say(1, fix("tag", 1, 0, 0)).tracks] == ([operation] if refused is None else [])
 
 
 def test_two_operations_have_tracks_of_their_own_with_unique_ids():
@@ -278,6 +291,21 @@ def test_other_peoples_messages_drive_time_too():
     for t in range(2, 80):
         j.say(t, fix("other", t, 5000, 0))
     assert [e.device for e in j.events("silent")] == ["tag"]
+
+
+@pytest.mark.parametrize("first", ["tag", "tracker"])
+def test_the_silent_device_is_the_one_that_reports_by_itself(first):
+    j = Journal(exercise=False)
+    j.add(0, Operation(operation="op", area=RECT))
+    j.add(0, Device(device="gps", interval_s=10))
+    for device in (EPC, "gps"):
+        j.add(0, Attachment(device=device, shipment="crate", operation="op", from_ns=T0))
+    j.add(0, place("portal", 0, 0, 15))
+    said = [read(1), fix("gps", 2, 0, 0)]
+    for t, one in enumerate(said if first == "tag" else said[::-1], start=1):
+        j.say(t, one)
+    assert j.add(100, Tick()).tracks[0].tag_id == (EPC if first == "tag" else "gps")
+    assert [e.device for e in j.events("silent")] == ["gps"]
 
 
 # --- portals, sensors ------------------------------------------------------------------------------
