@@ -281,6 +281,9 @@ def _durable(db: sqlite3.Connection, path: Path) -> None:
         mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         db.execute("PRAGMA synchronous = FULL")
         level = db.execute("PRAGMA synchronous").fetchone()[0]
+        # What an earlier process left in the WAL may be in the kernel's memory only, where its fsync failed: a message
+        # sent again would be called a duplicate of something that is not on disk.  Written and synced anew here.
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     except _TROUBLE as error:
         raise _failure(path, error, " cannot be written:") from error
     if mode != "wal" or level != 2:

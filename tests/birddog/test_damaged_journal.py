@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -155,6 +156,25 @@ def test_no_room_at_the_opening_is_said_as_such(tmp_path, monkeypatch):
         open_writer(url, mode="live")
     monkeypatch.undo()
     open_writer(url, mode="live").close()
+
+
+def test_what_a_killed_writer_left_in_the_wal_is_written_and_synced_before_anything_is_called_a_duplicate(tmp_path):
+    """Its fsync may have failed: then only the kernel's memory has it, and it reads as if it were there."""
+    made(tmp_path)
+    writer = open_writer(f"sqlite:///{tmp_path}/j.db", mode="live")
+    writer.append([Draft(kind="tick", received_ns=1, source="t", ident=b"last", body=pack(Tick()))])
+    killed, alone = tmp_path / "killed", tmp_path / "alone"
+    killed.mkdir()
+    alone.mkdir()
+    for name in ("j.db", "j.db-wal"):
+        shutil.copy(tmp_path / name, killed / name)
+    writer.close()
+    again = open_writer(f"sqlite:///{killed}/j.db", mode="live")
+    shutil.copy(killed / "j.db", alone / "j.db")  # without its WAL
+    again.close()
+    reader = open_reader(f"sqlite:///{alone}/j.db")
+    assert reader.tail(1)[0].ident == b"last"
+    reader.close()
 
 
 def test_a_link_to_a_journal_is_the_same_journal(tmp_path):
