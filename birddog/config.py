@@ -209,7 +209,16 @@ def _wrong(data: Any, kind: Any, path: tuple[str | int, ...]) -> tuple[tuple[str
         said = f"Expected a list of tables: write [[{path[0]}]]"
     elif said.startswith("Expected `object") and isinstance(data, list) and len(path) == 1:
         said = f"Expected one table: write [{path[0]}]"
+    elif choices := _choices(kind):
+        shown = repr(data[:40] + "…" if isinstance(data, str) and len(data) > 40 else data)[:60]
+        said = f"Expected {' or '.join(map(repr, choices))}, got {shown}"
     return path, said
+
+
+def _choices(kind: Any) -> list[Any]:
+    """The values of a Literal, or of one that may be left out."""
+    return [choice for part in (kind, *typing.get_args(kind)) if typing.get_origin(part) is typing.Literal
+            for choice in typing.get_args(part)]
 
 
 def _inside(data: Any, kind: Any) -> list[tuple[str | int, Any, Any]]:

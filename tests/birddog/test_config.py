@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import pytest
@@ -24,6 +24,8 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
     maybe: Port | None = None
     ports: dict[str, Port] = {}
     words: dict[str, str] = {}
+    engine: Literal["birddog", "filterpy"] = "birddog"
+    stops: Literal[1, 2] | None = None
     share: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.5
 
 
@@ -52,6 +54,10 @@ def test_good():
     ('[ports.a]\nname = "a"\n[ports.b]\nname = "b"\nprot = 1', "f.toml:5: ports.b.prot: no such key; did you mean port?"),
     ('[ports.a]\nname = "a"\n[ports.b]\nname = "b"\nport = 1.5', "f.toml:5: ports.b.port: Expected `int`, got `float`"),
     ('[words]\na = "x"\nb = true', "f.toml:3: words.b: Expected `str`, got `bool`"),
+    ("\nengine = 'kalman'", "f.toml:2: engine: Expected 'birddog' or 'filterpy', got 'kalman'"),
+    ("engine = 3", "f.toml:1: engine: Expected 'birddog' or 'filterpy', got 3"),
+    ("engine = '" + "x" * 100 + "'", "f.toml:1: engine: Expected 'birddog' or 'filterpy', got '" + "x" * 40 + "…'"),
+    ("stops = 3", "f.toml:1: stops: Expected 1 or 2, got 3"), ("stops = '1'", "f.toml:1: stops: Expected 1 or 2, got '1'"),
     ("share = 1", "f.toml:1: share: Expected `float` < 1.0"),
     ("share = 2024-01-01", "f.toml:1: share: Expected `float`, got `date`"),
     ("share = nan", "f.toml:1: share: Expected a finite number"),
