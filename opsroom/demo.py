@@ -14,14 +14,17 @@ from typing import Any
 
 import msgspec
 
-from birddog.errors import UsageError
-from birddog.journal import open_writer, path_of
+from birddog.errors import JournalError, UsageError
+from birddog.journal import open_reader, open_writer, path_of
+from birddog.units import NS, iso_from_ns
 from ingest import control
 from opsroom.supervise import Child, Supervisor
 from sim import scenario as scenarios
 from sim import sensor_map
 
 SCENARIO = "harbour"
+#: A journal further ahead of the machine's clock would hold back everything that is simulated now.
+MOST_AHEAD_NS = 5 * NS
 
 
 class Demo(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +50,7 @@ def admit(url: str | None, http_port: int) -> None:
 
     Raises:
         UsageError: the port is taken, the journal's URL is wrong, or its folder is not there.
-        JournalError: the journal is a live one, or another process writes it.
+        JournalError: the journal is a live one, ahead of the machine's clock, or another process writes it.
     """
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -62,6 +65,14 @@ def admit(url: str | None, http_port: int) -> None:
         raise UsageError(f"there is no folder {path.parent}", field="--journal")
     if path.exists():
         open_writer(url, mode="exercise").close()
+        journal = open_reader(url)
+        newest = journal.tail(1)
+        journal.close()
+        ahead_ns = newest[0].received_ns - time.time_ns() if newest else 0
+        if ahead_ns > MOST_AHEAD_NS:
+            at = iso_from_ns(newest[0].received_ns)
+            raise JournalError(f"{path} stands at {at}, {ahead_ns // NS} s ahead of this machine's clock (a demo with --speed "
+                               "made it?): a journal never runs backwards; give another")
 
 
 def prepare(folder: Path, url: str, http_port: int) -> Demo:

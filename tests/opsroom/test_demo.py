@@ -123,6 +123,21 @@ def test_a_live_journal_is_refused_and_left_as_it_is(tmp_path):
     assert "is no journal URL" in refused(tmp_path, "--port", str(free_port()), "--journal", "case.db")
 
 
+def test_a_journal_that_is_ahead_of_the_clock_is_refused_and_left_as_it_is(tmp_path):
+    from birddog.journal import open_writer
+    from birddog.model import Draft, Start, pack
+
+    journal = tmp_path / "fast.db"
+    writer = open_writer(f"sqlite:///{journal}", mode="exercise")
+    writer.append([Draft(kind="start", received_ns=time.time_ns() + 3600 * 10**9, source="test", ident=b"start",
+                         body=pack(Start(version="1", presets={}, exercise=True)))])
+    writer.close()
+    before = journal.read_bytes()
+    words = refused(tmp_path, "--port", str(free_port()), "--journal", f"sqlite:///{journal}")
+    assert f"{journal} stands at " in words and "ahead of this machine's clock" in words
+    assert journal.read_bytes() == before
+
+
 def test_even_when_asked_directly_nothing_is_written_beside_a_live_journal(tmp_path):
     from birddog.errors import JournalError
     from birddog.journal import open_writer
