@@ -1,7 +1,8 @@
 """The live channel's two ends: a WebSocket for a tab, server-sent events for curl and other programs.
 
-What a listener is fed is the same in both (opsroom/console/feed.py).  Three things end one: it closes, it
-lags too far behind, or one frame takes too long to go out.  None of them costs the others anything.
+What a listener is fed is the same in both (opsroom/console/feed.py).  Four things end one: it closes, it
+lags too far behind, one frame takes too long to go out (none of these costs the others anything), or the
+console ends.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from opsroom.console.feed import Feed, Frame, Subscriber
 log = logging.getLogger("birddog.console")
 #: A listener that cannot take one frame within this time is dropped; it resumes by itself.
 SEND_TIMEOUT_S = 20.0
-CLOSE_TIMEOUT_S = 1.0
+#: Less than the console waits for its connections when it ends (opsroom/console/listen.py).
+CLOSE_TIMEOUT_S = 0.5
 _DIGITS = 18
 
 
@@ -43,6 +45,9 @@ async def over_websocket(feed: Feed, socket: WebSocket) -> None:
         if subscriber.lost:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await socket.close(4408, f"too slow: resume with since={subscriber.taken}")
+        elif subscriber.over.is_set():
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await socket.close(1012, "the console ends")
     except (TimeoutError, WebSocketDisconnect, RuntimeError):
         # gone, or it does not even take the closing frame; leaving this function cuts the line
         log.info("a tab is gone at frame %d", subscriber.taken)
@@ -84,7 +89,7 @@ class EventStream:
 async def _hand_on(feed: Feed, subscriber: Subscriber, frame: Frame, send: Callable[[Frame], Awaitable[None]],
                    receive: Callable[[], Awaitable[Message]], farewell: str) -> None:
     """Send frames until something ends the listener; sets ``lost`` where it was too slow."""
-    ends = {asyncio.create_task(_until(receive, farewell)), asyncio.create_task(subscriber.gone.wait())}
+    ends = {asyncio.create_task(_until(receive, farewell)), asyncio.create_task(subscriber.over.wait())}
     try:
         while await _before(ends, send(frame), SEND_TIMEOUT_S):
             feed.frames_sent += 1
@@ -94,7 +99,7 @@ async def _hand_on(feed: Feed, subscriber: Subscriber, frame: Frame, send: Calla
                 return
             frame = getting.result()
         if not any(end.done() for end in ends):
-            subscriber.gone.set()
+            subscriber.lose()
     finally:
         for task in ends:
             task.cancel()

@@ -44,26 +44,30 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Subscriber:
-    """One tab's bounded queue.  ``gone`` is set when it lagged too far: it must resume after ``taken``."""
+    """One tab's bounded queue.  ``over`` is set when it gets no more: it lagged (``lost``), or the console ends.
+
+    It resumes after ``taken``.
+    """
 
     def __init__(self, limit: int):
         self.taken = 0
         self._frames: asyncio.Queue[Frame] = asyncio.Queue(limit)
-        self.gone = asyncio.Event()
+        self.over = asyncio.Event()
+        self.lost = False
 
-    @property
-    def lost(self) -> bool:
-        """Whether the tab lagged too far."""
-        return self.gone.is_set()
+    def lose(self) -> None:
+        """The tab lagged too far."""
+        self.lost = True
+        self.over.set()
 
     def put(self, frame: Frame) -> None:
         """Queue a frame; a full queue loses the tab, never the server's memory."""
-        if self.lost:
+        if self.over.is_set():
             return
         try:
             self._frames.put_nowait(frame)
         except asyncio.QueueFull:
-            self.gone.set()
+            self.lose()
 
     async def get(self) -> Frame:
         """The next frame; waits for it."""
@@ -81,6 +85,7 @@ class Feed:
         self._reason = "the picture has not been read yet"
         self._snapshot: Frame | None = None
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
         self.frames_sent = 0
         self.tabs_lost = 0
 
@@ -114,6 +119,12 @@ class Feed:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+
+    def close(self) -> None:
+        """The console ends: every tab gets what is under way and no more, also one that comes now."""
+        self._closed = True
+        for subscriber in self._subscribers:
+            subscriber.over.set()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -190,6 +201,8 @@ class Feed:
         subscriber = Subscriber(self._settings.queue_frames)
         # listening before reading: what changes in between comes twice, and never not at all
         self._subscribers.add(subscriber)
+        if self._closed:
+            subscriber.over.set()
         try:
             return subscriber, await self._first(since, epoch)
         except BaseException:

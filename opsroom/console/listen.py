@@ -29,6 +29,7 @@ async def serve(app: Starlette, settings: Settings, *, started: Callable[[int], 
     """Run the console until ``stop`` is set (or the task is cancelled).
 
     Args:
+        app: as ``make_app`` gives it: its ``state.feed`` is told when the console ends.
         started: called with the port when the console answers (port 0 in the settings takes a free one).
 
     Raises:
@@ -65,6 +66,7 @@ async def serve(app: Starlette, settings: Settings, *, started: Callable[[int], 
     async def watch() -> None:
         assert stop is not None
         await stop.wait()
+        app.state.feed.close()  # a stream has no end of its own: uvicorn would wait for it, cancel it and call that an error
         server.should_exit = True
 
     helpers = [asyncio.create_task(tell())] + ([asyncio.create_task(watch())] if stop is not None else [])

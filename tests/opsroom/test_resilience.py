@@ -311,3 +311,20 @@ def test_flipped_bytes_are_one_line_whatever_reads_them(tmp_path):
                 refused += 1
                 assert len(done.stderr.splitlines()) == 1 and str(path) in done.stderr, (trial, words, done.stderr)
     assert refused > 5
+
+
+@pytest.mark.slow
+def test_a_run_that_ends_while_a_stream_is_read_says_nothing_of_it(tmp_path):
+    made = Run(tmp_path, publishers=0)
+    try:
+        reading = urllib.request.urlopen(f"http://127.0.0.1:{made.http}/v1/stream", timeout=10)
+        with reading:
+            assert reading.readline() == b"event: snapshot\n"
+            made.process.terminate()
+            assert made.process.wait(30) == 0
+            while reading.readline():  # whole to its end, no broken chunk
+                pass
+    finally:
+        made.stop()
+    said = made.log.read_text()
+    assert "Traceback" not in said and "ERROR" not in said and "does not end" not in said, said
