@@ -38,6 +38,9 @@ READ_BYTES = 65_536
 #: How long ``stop`` waits for what was handed over to be acknowledged.
 STOP_S = 3.0
 _EPOCHS_KEPT = 20_000
+#: A client id that is taken over so often within so long is one that two devices have, or the link of one breaks.
+CONTESTS, CONTEST_S = 3, 60.0
+_CONTESTS_KEPT = 1_000
 
 
 class Endpoint:
@@ -64,6 +67,7 @@ class Endpoint:
         self._connections: set[Connection] = set()
         self._clients: dict[str, Connection] = {}
         self._epochs: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._contests: OrderedDict[str, deque[float]] = OrderedDict()
         self._pending: list[Frame] = []
         self._ended: list[str] = []
         self._flush_due = False
@@ -147,9 +151,13 @@ class Endpoint:
         """The ports that are listened on, the plain one first."""
         return [server.sockets[0].getsockname()[1] for server in self._servers if server.sockets]
 
-    def status(self) -> dict[str, int]:
-        """Counters since the start (``…_total``) and the present state."""
-        out = {
+    def status(self) -> dict[str, int | str]:
+        """Counters since the start (``…_total``) and the present state.
+
+        ``contested``: client ids that are taken over again and again; ``last_error`` names one of them.
+        """
+        contested = self._contested()
+        out: dict[str, int | str] = {
             "connected": len(self._clients),
             "connections_total": self.connections_total,
             "messages_total": self.messages_total,
@@ -165,6 +173,10 @@ class Endpoint:
             "held_bytes": self._held_bytes,
             "paused": sum(1 for c in self._connections if c.held),
         }
+        out["contested"] = len(contested)
+        if contested:
+            out["last_error"] = (f"the client id {contested[-1][:80]!r} was taken over {CONTESTS} times within "
+                                 f"{CONTEST_S:.0f} s: two devices have it, or its link breaks")
         if self._tls is not None:
             # handshakes that came to nothing (or are not through yet); when the first of the files expires
             out["tls_refused_total"] = self._greetings - self.tls_total
@@ -248,10 +260,25 @@ class Endpoint:
             if before.tls and not connection.tls:
                 return False
             self.takeovers_total += 1
+            self._note_contest(client_id)
             self.remember_epoch(before)  # now: what the device sends again comes before the old connection has quite ended
             before.close(mqtt.TAKEN_OVER)
         self._clients[client_id] = connection
         return True
+
+    def _note_contest(self, client_id: str) -> None:
+        times = self._contests.setdefault(client_id, deque(maxlen=CONTESTS))
+        times.append(self.loop.time())
+        self._contests.move_to_end(client_id)
+        if len(self._contests) > _CONTESTS_KEPT:
+            self._contests.popitem(last=False)
+
+    def _contested(self) -> list[str]:
+        """The client ids that are taken over again and again, the latest last."""
+        if not self._contests:
+            return []
+        since_s = self.loop.time() - CONTEST_S
+        return [name for name, times in self._contests.items() if len(times) == CONTESTS and times[0] > since_s]
 
     def revoked(self, serial: int) -> bool:
         """Whether a certificate is on the revocation list; also asked where TLS resumed a session without proving anew."""

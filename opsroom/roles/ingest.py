@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
 import signal
 import threading
 import time
@@ -40,6 +41,10 @@ log = logging.getLogger(__name__)
 AGAIN_S = 5.0
 #: After a kill the old writer's lock goes with it; a supervised one may take a moment to notice.
 LOCK_PATIENCE_S = 10.0
+#: A certificate that expires sooner is a problem: time enough to make another.
+CERTIFICATE_DAYS = 14
+#: The disk is nearly full where less than this share and less than so many bytes are free.
+FREE_SHARE, FREE_BYTES = 0.1, 2_000_000_000
 
 
 def run(plan: Plan) -> int:
@@ -82,7 +87,7 @@ async def _run(plan: Plan) -> int:
         sources = await _sources(plan, intake, desk, stack, crashed)
         say(f"journal: {config.journal.url}{' (EXERCISE)' if plan.exercise else ''}")
         while not stop.is_set():
-            board.write(_status(thread, intake, sources, crashed))
+            board.write(_status(thread, intake, sources, crashed, path.parent))
             if _identity(path) != file:
                 # what is acknowledged from now on nobody would find again, and a start would begin an empty journal
                 broken.append(JournalGone(f"{path} was moved or deleted while it was being written; "
@@ -186,8 +191,14 @@ def _connection_crashed(context: dict[str, Any], crashed: dict[str, str]) -> Non
     crashed["a connection"] = type(error).__name__
 
 
-def _status(thread: WriterThread, intake: Intake, sources: list[Any], crashed: dict[str, str]) -> dict[str, Any]:
+def _status(thread: WriterThread, intake: Intake, sources: list[Any], crashed: dict[str, str], folder: Path) -> dict[str, Any]:
     problems = ["the disk is full: nothing is acknowledged"] if thread.full else []
+    disk: dict[str, Any] = {}
+    with contextlib.suppress(OSError):  # a folder that is gone is said elsewhere
+        usage = shutil.disk_usage(folder)
+        disk = {"disk_free_bytes": usage.free, "disk_total_bytes": usage.total}
+        if not thread.full and usage.free < FREE_BYTES and usage.free < FREE_SHARE * usage.total:
+            problems.append(f"the journal's disk is nearly full: {usage.free / 1e6:.0f} MB are free")
     clock = thread.desk.clock
     if clock.behind_s > 1.0:
         problems.append(f"this machine's clock is {clock.behind_s:.0f} s behind the journal's: silence is not noticed")
@@ -195,13 +206,21 @@ def _status(thread: WriterThread, intake: Intake, sources: list[Any], crashed: d
         problems.append(f"this machine's clock was set {abs(off):.0f} s {'ahead' if off > 0 else 'back'} while we ran; the"
                         " journal's time goes on as it went: put the clock right, or start again where it is right now")
     row: dict[str, Any] = {"entries_total": thread.entries, "commits_total": thread.commits, "queued_frames": intake.held,
-                           "decoder_crashes_total": thread.desk.crashes}
+                           "decoder_crashes_total": thread.desk.crashes} | disk
     for source in sources:
         said = source.status()
         if said.get("connected") is False:
             problems.append(f"{source.name} is not connected{': ' + said['last_error'] if said.get('last_error') else ''}")
         elif said.get("subscribed") is False:
             problems.append(f"{source.name} hears nothing yet{': ' + said['last_error'] if said.get('last_error') else ''}")
+        if said.get("contested"):
+            problems.append(f"{source.name}: {said['last_error']}")
+        if expires := said.get("tls_expires_unix_s"):
+            days = (expires - time.time()) / 86_400
+            if days < 0:
+                problems.append(f"{source.name}: its certificate has expired")
+            elif days < CERTIFICATE_DAYS:
+                problems.append(f"{source.name}: its certificate expires in {int(days)} days")
         for key, value in said.items():
             if isinstance(value, bool | int | float):
                 row[f"{source.name}_{key}"] = value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -153,3 +154,44 @@ def test_a_run_that_is_told_to_end_while_it_waits_for_the_journal_ends_at_once(t
 def _of(pid: int, field: str) -> str:
     with open(f"/proc/{pid}/status") as file:
         return next(line.split()[1] for line in file if line.startswith(field + ":"))
+
+
+class Stub:
+    """Stands for the writer's thread and its desk, or for a source that says what it is told to."""
+
+    full, entries, commits, crashes, held, behind_s, not_believed_s = False, 0, 0, 0, 0, 0.0, 0.0
+
+    def __init__(self, name: str = "", **said):
+        self.name, self.said = name, said
+        self.desk = self.clock = self
+
+    def status(self):
+        return self.said
+
+
+def _row(folder, *sources) -> dict:
+    return ingest._status(Stub(), Stub(), list(sources), {}, folder)
+
+
+@pytest.mark.parametrize(("days", "said"), [(15, ""), (13.5, "mqtt: its certificate expires in 13 days"),
+                                            (-1, "mqtt: its certificate has expired")])
+def test_a_certificate_that_is_about_to_expire_is_said(tmp_path, days, said):
+    row = _row(tmp_path, Stub("mqtt", tls_expires_unix_s=int(time.time() + days * 86_400)))
+    assert row["problem"] == said and "mqtt_tls_expires_unix_s" in row
+
+
+@pytest.mark.parametrize(("total", "free", "said"), [
+    (10e12, 0.9e12, ""),  # nine per cent, and room for years
+    (8e9, 1.5e9, ""),  # a small machine with a fifth of its disk free
+    (20e9, 1.5e9, "the journal's disk is nearly full: 1500 MB are free"),
+])
+def test_a_disk_that_is_nearly_full_is_said(tmp_path, monkeypatch, total, free, said):
+    usage = shutil.disk_usage(tmp_path)._replace(total=int(total), free=int(free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    row = _row(tmp_path)
+    assert row["problem"] == said and row["disk_free_bytes"] == int(free)
+
+
+def test_a_client_id_that_two_devices_have_is_said(tmp_path):
+    source = Stub("mqtt", connected=1, contested=1, last_error="the client id 'tag1' was taken over")
+    assert _row(tmp_path, source)["problem"] == "mqtt: the client id 'tag1' was taken over"

@@ -530,3 +530,18 @@ def test_stop_waits_for_what_was_taken_in(serve, raw, wire):
 def _publish(number: int) -> bytes:
     body = struct.pack(">H", len(OWN)) + OWN.encode() + struct.pack(">H", number) + b"{}"
     return b"\x32" + bytes((len(body),)) + body
+
+
+def test_two_devices_that_take_one_client_id_from_each_other_are_named(serve, raw, monkeypatch):
+    served = serve()
+    for _ in range(3):
+        raw(served.port, "tag1")
+    assert served.status("takeovers_total") == 2 and not served.status("contested")
+    raw(served.port, "tag1")
+    assert served.status("contested") == 1 and "'tag1' was taken over 3 times" in served.status("last_error")
+    monkeypatch.setattr("ingest.endpoint.CONTEST_S", 0.0)  # as if a minute had passed
+    assert not served.status("contested") and "last_error" not in served.endpoint.status()
+    monkeypatch.setattr("ingest.endpoint._CONTESTS_KEPT", 1)
+    for _ in range(2):
+        raw(served.port, "tag2")
+    assert list(served.endpoint._contests) == ["tag2"]
