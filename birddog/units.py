@@ -20,7 +20,9 @@ CEP50_PER_SIGMA = 1.1774
 #: The 95 % radius of a 2-D Gaussian in sigmas, squared: chi-square, 2 degrees of freedom.
 CHI2_95_2D = 5.991464547107979
 
-_SECONDS = re.compile(r"([+-]?)(\d{1,12})(?:\.(\d*))?\Z", re.ASCII)
+_SECONDS = re.compile(r"([+-]?)(?:(\d{1,12})(?:\.(\d*))?|\.(\d+))(?:[eE]([+-]?\d{1,2}))?\Z", re.ASCII)
+#: Date, time to the second; what datetime cannot hold: second 60, and digits of a second beyond six.
+_ISO = re.compile(r"(\d{4}-?\d\d-?\d\d.\d\d:?\d\d:?)(\d\d)(?:[.,](\d+))?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -44,7 +46,9 @@ def ns_from_datetime(stamp: datetime) -> int:
 
 
 def ns_from_text(text: str) -> int:
-    """Nanoseconds UTC from ISO 8601 with an offset (``Z``, ``+02:00``) or POSIX seconds as text.
+    """Nanoseconds UTC from ISO 8601 with an offset (``Z``, ``+02:00``) or POSIX seconds as text; below 1 ns it is cut.
+
+    A leap second (``23:59:60Z``) is the first second of the next day, as in POSIX time.
 
     Raises:
         ValueError: neither form, a time with no zone, or one that 64 bits of nanoseconds do not hold (1678 to 2261).
@@ -57,21 +61,45 @@ def ns_from_text(text: str) -> int:
 
 
 def _ns_from_text(text: str) -> int:
+    if is_seconds(text):
+        return ns_from_seconds_text(text)
+    found = _ISO.match(text)
+    leap = found is not None and found[2] == "60"
+    plain = f"{found[1]}59{text[found.end(2):]}" if found is not None and leap else text
     try:
-        stamp = datetime.fromisoformat(text)
+        stamp = datetime.fromisoformat(plain[:-1] + "Z" if plain.endswith("z") else plain)
     except ValueError:
-        stamp = None
-    if stamp is not None and not text.replace(".", "", 1).lstrip("+-").isdigit():
-        if stamp.tzinfo is None:
-            raise ValueError(f"{text!r} has no offset: write Z or +hh:mm")
-        return ns_from_datetime(stamp)
-    return ns_from_seconds_text(text)
+        raise ValueError(f"{text[:40]!r} is neither ISO 8601 with an offset nor POSIX seconds") from None
+    if stamp.tzinfo is None:
+        raise ValueError(f"{text!r} has no offset: write Z or +hh:mm")
+    time_ns = ns_from_datetime(stamp)
+    if found is not None:
+        time_ns += int(((found[3] or "") + "000000000")[6:9])
+    if leap:
+        # POSIX time has no second 60: it is the first of the next day
+        time_ns += NS
+        if time_ns // NS % 86_400:
+            raise ValueError(f"{text[:40]!r}: a second 60 is only at the end of a day UTC")
+    return time_ns
+
+
+def is_seconds(text: str) -> bool:
+    """Whether a time is written as POSIX seconds; else it is ISO 8601, or no time."""
+    return _SECONDS.match(text.strip()) is not None
 
 
 def ns_from_seconds_text(text: str) -> int:
-    """Nanoseconds from decimal POSIX seconds, without a detour through a float (exact to 1 ns)."""
+    """Nanoseconds from decimal POSIX seconds, also ``1.4526e+09``, without a detour through a float (below 1 ns it is cut).
+
+    Raises:
+        ValueError: it is no such number.
+    """
     found = _SECONDS.match(text)
     if found is None:
         raise ValueError(f"{text[:40]!r} is neither ISO 8601 with an offset nor POSIX seconds")
-    sign, whole, fraction = found[1], found[2], found[3] or ""
-    return (-1 if sign == "-" else 1) * (int(whole) * NS + int((fraction + "000000000")[:9]))
+    sign, whole, fraction, power = found[1], found[2] or "0", found[3] or found[4] or "", int(found[5] or 0)
+    fraction = fraction[:120]  # no power makes more of them count
+    shift = 9 + power - len(fraction)
+    value = int(whole + fraction)
+    value = value * 10**shift if shift >= 0 else value // 10**-shift
+    return -value if sign == "-" else value

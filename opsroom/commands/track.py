@@ -72,6 +72,7 @@ def _row(t: str, b: Any, frame: Any) -> str:
 def _detections(path: str) -> tuple[list, bool, tuple[float, float] | None]:
     """(detections by arrival, whether times are ISO text, the plane's origin as the first row implies it)."""
     from birddog.geo import LocalFrame
+    from birddog.units import is_seconds
     from opsroom.csv_rows import Optional, number, refused, rows, taken, time_ns, told
     from tracking.engine import floored
     from tracking.offline import Detection
@@ -91,7 +92,7 @@ def _detections(path: str) -> tuple[list, bool, tuple[float, float] | None]:
         if got["t_arrival"] < got["t"]:
             refused(path, line, "t_arrival", "before t")
             continue
-        iso = iso or "T" in row["t"] or "-" in row["t"][1:]
+        iso = iso or not is_seconds(row["t"])
         if origin is None and got["lat"] is not None and got["lon"] is not None and abs(got["lat"]) <= 90.0:
             origin = LocalFrame(lat_deg=got["lat"], lon_deg=got["lon"]).geodetic(-got["e_m"], -got["n_m"])
         out.append(

@@ -100,7 +100,7 @@ def test_a_case_opens_closes_and_opens_again(run):
     (["attach", "none", "--operation", "A"], "is not enrolled"), (["attach", TAG, "--operation", "B"], "no operation 'B'"),
     (["attach", TAG, "--operation", "A", "--shipment", "a\tb"], "--shipment"),
     *((["attach", TAG, "--operation", "A", "--from", value], "--from")
-      for value in ("2026-01-01T00:00:00", "2026-01-01", "1e9", "now", "", "99999999999", "-62135596800",
+      for value in ("2026-01-01T00:00:00", "2026-01-01", "1e99", "now", "", "99999999999", "-62135596800",
                     "0001-01-01T00:00:00Z")),
     (["attach", TAG, "--operation", "A", "--from", "5", "--to", "5"], "--to: must be later than --from"),
     (["detach", TAG], "is attached to nothing"), (["place", "", "--lat", "1", "--lon", "1", "--range", "1"], "ID"),

@@ -51,6 +51,13 @@ def test_iso_times_come_back_as_iso(tmp_path, capsys):
     assert [r[0] for r in rows] == ["2026-11-24T12:00:20.000Z", "2026-11-24T12:00:40.000Z"] and rows[0][3:5] == ["", ""]
 
 
+def test_seconds_with_an_exponent_are_seconds(tmp_path, capsys):
+    rows = [f"{k}e-1,{k + 1}e-1,gps,A,{k},0,9,0,9" for k in range(0, 500, 50)]
+    (tmp_path / "d").write_text("t,t_arrival,sensor_id,tag_id,e_m,n_m,r_ee,r_en,r_nn\n" + "\n".join(rows) + "\n")
+    assert run("--detections", tmp_path / "d", "--every", 20) == 0
+    assert [line.split(",")[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["20", "40"]
+
+
 def shifted(path, to, by_s: int, iso: bool = False):
     """The same detections at another time of day, as POSIX seconds or as text of another zone."""
     from datetime import UTC, datetime, timedelta, timezone
