@@ -18,6 +18,7 @@ SEVERITY: dict[str, str] = {
     "alarm": "warning",
     "dark_vessel": "warning",
     "clock": "warning",
+    "conflict": "warning",
 }
 
 

@@ -20,6 +20,7 @@ from typing import Literal
 
 import msgspec
 
+from birddog.geo import distance_m
 from birddog.units import NS
 from tracking import engine as scalar_engine
 from tracking.anchor import REANCHOR_M, frame, near_en, turn, turned
@@ -35,6 +36,8 @@ NOISE_PRIOR, NOISE_MEMORY = 2.0, 30.0
 NOISE_LEAST, NOISE_MOST, NOISE_STEP = 0.25, 3.0, 9.0
 #: No velocity is believed to be better than this, one sigma per axis.
 VELOCITY_LEAST_MPS = 0.1
+#: Two fixes of one device and time that lie further apart than so many sigmas are no two views of one.
+TWIN_SIGMAS = 5.0
 #: So many devices of one track are learnt of.
 NOISE_DEVICES = 8
 
@@ -61,15 +64,23 @@ class Measurement(msgspec.Struct, frozen=True, array_like=True):
         return (self.time_ns, self.device, self.origin)
 
 
+def rank(m: Measurement) -> tuple:
+    """Which of two measurements with one key is taken for its position; a total order in which arrival plays no part."""
+    return (not m.stated, m.r_ee + m.r_nn, m.lat_deg, m.lon_deg, m.r_en, m.r_ee)
+
+
+def apart(a: Measurement, b: Measurement) -> bool:
+    """Whether two positions can't be one: further from one another than TWIN_SIGMAS of both together."""
+    away_m = distance_m(lat1_deg=a.lat_deg, lon1_deg=a.lon_deg, lat2_deg=b.lat_deg, lon2_deg=b.lon_deg)
+    return away_m**2 > TWIN_SIGMAS**2 * (max(a.r_ee, a.r_nn) + max(b.r_ee, b.r_nn))
+
+
 def merged(old: Measurement, new: Measurement) -> Measurement:
     """One measurement of two with the same key; the same whichever came first.
 
     The position is that with a stated sigma, then the smaller sigma, then the smaller coordinates; a velocity is taken from
     whichever has one.
     """
-
-    def rank(m: Measurement) -> tuple:
-        return (not m.stated, m.r_ee + m.r_nn, m.lat_deg, m.lon_deg, m.r_en, m.r_ee)
 
     def speed_rank(m: Measurement) -> tuple:
         return (m.ve_mps is None, m.r_v, m.ve_mps or 0.0, m.vn_mps or 0.0)

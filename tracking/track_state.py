@@ -15,7 +15,7 @@ import msgspec
 
 from birddog.model import Event, Track, TrackStatus, Value
 from birddog.units import NS
-from tracking.step import Core, Measurement, Model, Verdict, advance, merged, placed, predicted
+from tracking.step import Core, Measurement, Model, Verdict, advance, apart, merged, placed, predicted, rank
 
 #: More measurements than this are never kept, whatever ``late_s`` says.
 RING_MOST = 1024
@@ -34,6 +34,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         reports: whether a device of its own reports (a passive tag is only read, its silence means nothing).
         contact: made by a single look from above; dark: no reporting track was near (an event is due when confirmed).
         row_ns: when its row was last given out.
+        told: when something that is told once in a while was last so, by kind of event.
         open_events: events still going on, by kind.
     """
 
@@ -58,6 +59,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     contact: bool = False
     dark: bool = False
     row_ns: int = 0
+    told: dict[str, int] = {}
     open_events: dict[str, Event] = {}
 
 
@@ -90,11 +92,24 @@ class LiveTrack:
         base = self.state.base
         return base if base is not None and base.time_ns <= time_ns else None
 
+    def rival(self, m: Measurement) -> Measurement | None:
+        """A fix of the ring of the same device and time that lies where this one can't: one of the two is false."""
+        base, twin = self.state.base, _twin(self.state.ring, m)
+        if twin is None or m.origin != "fix" or (base is not None and m.time_ns <= base.time_ns):
+            return None
+        return self.state.ring[twin] if apart(self.state.ring[twin], m) else None
+
+    def _worse(self, twin: int, m: Measurement, model: Model) -> bool:
+        """Whether the measurement of the ring fits the track before it better than a rival; ``rank`` where both fit alike."""
+        before, old = (self.cores(model)[twin - 1] if twin else self.state.base), self.state.ring[twin]
+        return (advance(before, old, model)[2], rank(old)) <= (advance(before, m, model)[2], rank(m))
+
     def insert(self, m: Measurement, model: Model) -> tuple[Outcome, float, Core | None]:
         """Take in one measurement: (what became of it, NIS, the filter at it).
 
         ``same``: it says nothing that is not there already; ``merged``: it added to one that is there (rule 8);
-        ``old``: it is older than the ring.
+        ``old``: it is older than the ring.  Of two rivals (``rival``) the one that fits the track stays, the other is not
+        used at all: ``same`` where that is this one.
         """
         ring, base = self.state.ring, self.state.base
         cores = self.cores(model)
@@ -102,8 +117,11 @@ class LiveTrack:
             return "old", 0.0, None
         at = bisect.bisect_left(ring, _order(m), key=_order)
         twin = _twin(ring, m)
+        rival = self.rival(m)
         if twin is not None:
-            one = merged(ring[twin], m)
+            if rival is not None and self._worse(twin, m, model):
+                return "same", 0.0, cores[twin]
+            one = m if rival is not None else merged(ring[twin], m)
             if one == ring[twin]:
                 return "same", 0.0, cores[twin]
             ring[twin] = one
@@ -114,7 +132,7 @@ class LiveTrack:
             ring.insert(at, m)
         outcome, nis, core = self._run(at, model, m)
         self._prune(model)
-        return ("merged" if twin is not None else outcome), nis, core
+        return ("merged" if twin is not None and rival is None else outcome), nis, core
 
     def read_lately(self, m: Measurement, window_ns: int) -> bool:
         """Whether a measurement of the same source and origin lies within a time of this one."""

@@ -98,6 +98,7 @@ class Tracker:
         """An identified measurement into its track, with the points and events that follow."""
         model = self.model(live)
         s = live.state
+        rival = live.rival(m)
         outcome, nis, core = live.insert(m, model)
         if core is not None and outcome in ("began", "used", "moved"):
             self._point(live, core, m, nis, book)
@@ -113,6 +114,9 @@ class Tracker:
         assert newest is not None
         if outcome == "moved":
             self._told(live, "reacquired", m, book, f"position taken up again after {nis:.3g} of NIS")
+        if rival is not None:
+            away_m = distance_m(lat1_deg=rival.lat_deg, lon1_deg=rival.lon_deg, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
+            self._warned(live, "conflict", m, book, f"two fixes of one device and time, {away_m:.0f} m apart: one is false")
         self._outliers(live, m, outcome, nis, newest, model, book)
         if m.origin == "tag_read":
             self._parted(live, m, outcome, newest, model, book)
@@ -149,6 +153,13 @@ class Tracker:
             kind, self.operation, m.time_ns, track_ids=(s.track_id,), device=m.device, lat_deg=m.lat_deg, lon_deg=m.lon_deg,
             text=text,
         )  # fmt: skip
+
+    def _warned(self, live: LiveTrack, kind: str, m: Measurement, book: Book, text: str) -> None:
+        """An event that a person ends, by acknowledging its alert; once for as long as it goes on within ``alarm_window_s``."""
+        told = live.state.told
+        if kind not in told or book.now_ns - told[kind] >= int(self.presets.alarm_window_s * NS):
+            self._event(live, kind, m, book, text)
+        told[kind] = book.now_ns
 
     def _told(self, live: LiveTrack, kind: str, m: Measurement, book: Book, text: str) -> None:
         book.event(

@@ -13,7 +13,9 @@ def event(kind: str, end_ns: int | None = None) -> Event:
     return Event(event_id="E1", kind=kind, operation="OP", seq=1, start_ns=10, end_ns=end_ns, track_ids=("T1",), device="d")
 
 
-STAYS = [("silent", False), ("door_opened", True), ("parted", True), ("dark_vessel", False), ("clock", False)]
+STAYS = [
+    ("silent", False), ("door_opened", True), ("parted", True), ("dark_vessel", False), ("clock", False), ("conflict", False),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind,still_open", STAYS)

@@ -1,0 +1,101 @@
+"""Fixes that can't all be true: one time and two places; a track that is suddenly elsewhere, or in two places in turn."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from birddog.geo import LocalFrame
+from birddog.model import Device, Entry, Fix, FrameBody, Start, pack
+from birddog.units import NS
+from opsroom.alerts import SEVERITY
+from tracking.fold import Changes, Fold
+
+T0 = 1_790_000_000 * NS
+HOME = LocalFrame(lat_deg=50.9, lon_deg=-1.4)
+
+
+class Journal:
+    """Entries in order, and what the fold answered; every entry also goes through a restored fold."""
+
+    def __init__(self):
+        self.seq, self.fold, self.changes = 0, Fold(), []
+        self.add(0, Start(version="test", presets={}, exercise=True))
+        self.add(0, Device(device="tr", interval_s=10.0, klass="van"))
+
+    def add(self, at_s: float, body) -> Changes:
+        self.seq += 1
+        kind = type(body).__name__.removesuffix("Body").lower()
+        entry = Entry(seq=self.seq, kind=kind, received_ns=T0 + round(at_s * NS), source="t", ident=b"%d" % self.seq,
+                      body=pack(body))  # fmt: skip
+        other = Fold.restore(self.fold.snapshot())
+        changes = self.fold.apply(entry)
+        assert msgspec.msgpack.encode(other.apply(entry)) == msgspec.msgpack.encode(changes)
+        self.changes.append(changes)
+        return changes
+
+    def say(self, at_s: float, *observations) -> Changes:
+        return self.add(at_s, FrameBody(format="nmea", version=1, payload=b"", observations=observations))
+
+    def events(self, kind: str) -> list:
+        return [e for c in self.changes for e in c.events if e.kind == kind]
+
+
+def fix(t_s: float, e: float, n: float, **more) -> Fix:
+    lat, lon = HOME.geodetic(e, n)
+    return Fix(device="tr", time_ns=T0 + round(t_s * NS), lat_deg=lat, lon_deg=lon, **{"sigma_m": 5.0, **more})
+
+
+def run(forged: Fix | None, *, first: bool = False) -> Journal:
+    j = Journal()
+    for t in range(1, 31):
+        said = [fix(t, 10.0 * t, 0.0)]
+        if t == 20 and forged is not None:
+            said.insert(0 if first else 1, forged)
+        for one in said:
+            j.say(t, one)
+    return j
+
+
+# smaller coordinates, larger ones, a smaller sigma; in reach of the gate and far beyond
+FORGED = [fix(20, -900, -900), fix(20, 3000, 2000), fix(20, 200, -80, sigma_m=0.5), fix(20, 260, 40), fix(20, 900_000, 0)]
+
+
+@pytest.mark.parametrize("forged", FORGED)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_forged_fix_of_the_same_time_changes_nothing_and_is_told_once(forged, first):
+    j, good = run(forged, first=first), run(None)
+    assert j.changes[-1].tracks == good.changes[-1].tracks
+    assert [(e.device, e.end_ns, e.track_ids) for e in j.events("conflict")] == [("tr", None, ("T1",))]
+    assert SEVERITY["conflict"] == "warning"
+
+
+def test_of_two_first_fixes_the_same_one_stays_whichever_came_first():
+    rows = []
+    for pair in [(fix(1, 0, 0), fix(1, 900, 0)), (fix(1, 900, 0), fix(1, 0, 0))]:
+        j = Journal()
+        for one in pair:
+            j.say(1, one)
+        assert len(j.events("conflict")) == 1
+        rows.append(j.say(2, fix(2, 0, 0)).tracks)
+    assert rows[0] == rows[1]
+
+
+def test_a_forger_of_every_fix_is_one_alert_and_one_more_after_a_pause():
+    j = Journal()
+    for t in range(1, 60):
+        j.say(t, fix(t, 10.0 * t, 0.0))
+        j.say(t, fix(t, 10.0 * t, 5000.0))
+    assert len(j.events("conflict")) == 1
+    for t in (500, 501):
+        j.say(t, fix(t, 600.0, 0.0))
+    j.say(501, fix(501, 600.0, 5000.0))
+    assert len(j.events("conflict")) == 2
+
+
+def test_two_sentences_of_one_second_that_differ_by_their_noise_are_no_conflict():
+    j = Journal()
+    for t in range(1, 20):
+        j.say(t, fix(t, 10.0 * t, 0.0))
+        row = j.say(t, fix(t, 10.0 * t + 8.0, -6.0, speed_mps=10.0, course_deg=90.0)).tracks[0]
+    assert row.hits == 19 and j.events("conflict") == []
