@@ -88,6 +88,9 @@ def path_of(url: str) -> Path:
     if url.startswith(prefix) and len(url) > len(prefix) and "?" not in url and "#" not in url:
         return Path(url[len(prefix) :])
     shown = re.sub(r"//[^/@]*@", "//…@", url)  # a password is not for a log
+    if re.match(r"postgres(ql)?://", url):
+        raise UsageError(f"{shown!r}: this version has no PostgreSQL backend: write sqlite:///relative/path or "
+                         "sqlite:////absolute/path")
     raise UsageError(f"{shown!r} is no journal URL: write sqlite:///relative/path or sqlite:////absolute/path")
 
 

@@ -11,7 +11,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--before", metavar="IMAGE", help="the earlier scene on the same grid, for change")
     parser.add_argument("--detector", default="cfar", metavar="NAME",
                         help="cfar (bright objects), ir-mad (change), rx (optical anomaly); default cfar")
-    parser.add_argument("--pfa", type=float, metavar="P", help="false alarms a pixel that are accepted, 1e-12 to 0.01")
+    parser.add_argument("--pfa", type=float, metavar="P",
+                        help="false alarms a pixel that are accepted, 1e-12 to 0.01; ir-mad sets its own threshold")
     parser.add_argument("--tile", type=int, metavar="N", help="side of a window in px; changes speed and memory, never a flag")
     parser.add_argument("--threads", type=int, metavar="N", help="default: at most 2")
     parser.add_argument("--out", metavar="FILE", help="write the flags here instead of stdout")
@@ -27,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from birddog.errors import UsageError
+    from imagery import detector as contract
     from imagery.geojson import collection
     from imagery.raster_out import write_text
     from imagery.scan import DEFAULT_TILE_PX, ScanResult, scan, spare
@@ -36,6 +38,10 @@ def run(args: argparse.Namespace) -> int:
 
     if len(args.images) > 1 and (args.mask or args.scores or args.before):
         raise UsageError("goes with one IMAGE only", field="--mask" if args.mask else "--scores" if args.scores else "--before")
+    pfa = args.pfa
+    if pfa is not None and contract.find(args.detector).PFA is None:
+        say(f"birddog scan: --pfa is ignored: {args.detector} sets its own threshold")
+        pfa = None
     if args.threads is not None and args.threads < 1:
         raise UsageError("wants 1 or more", field="--threads")
     spare(args.out, [*args.images, *(f for f in (args.before, args.mask, args.scores) if f is not None)])
@@ -47,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
             if len(args.images) > 1 and (twin := results.get(sha256_of(image))) is not None:
                 say(f"birddog scan: {image}: is the same file as {twin.scene.path} (SHA-256); told once")
                 continue
-            result = scan(image, detector=args.detector, pfa=args.pfa, before=args.before, threads=args.threads,
+            result = scan(image, detector=args.detector, pfa=pfa, before=args.before, threads=args.threads,
                           tile=DEFAULT_TILE_PX if args.tile is None else args.tile, mask=args.mask, scores=args.scores)
             if args.thumbnails:
                 with Reader(result.scene) as reader:

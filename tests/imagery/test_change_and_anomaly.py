@@ -16,6 +16,7 @@ from imagery.detector import Sample
 from imagery.detectors import ir_mad, rx
 from imagery.scan import scan
 from imagery.scene import SceneError
+from opsroom import cli
 
 # scenes without a georeference are written here on purpose
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -70,6 +71,17 @@ def test_change_is_found_whatever_the_gains(tmp_path):
     assert any(abs(f.col - 155) < 5 and abs(f.row - 120) < 5 for f in flags) and flags[0].lat_deg is not None
     assert result.pfa is None and result.before_sha256 is not None
     assert "irmad" not in result.detector and scan(after, before=before, detector="irmad").flags == flags
+
+
+def test_the_command_takes_a_pfa_that_the_detector_has_no_use_for(tmp_path, capsys):
+    before, after, _ = pair(tmp_path)
+    words = ["scan", str(after), "--before", str(before), "--detector", "ir-mad"]
+    assert cli.main(words) == 0
+    without = capsys.readouterr()
+    assert cli.main([*words, "--pfa", "1e-4"]) == 0
+    said = capsys.readouterr()
+    assert said.out == without.out and without.err == ""
+    assert said.err == "birddog scan: --pfa is ignored: ir-mad sets its own threshold\n"
 
 
 def test_linear_mixtures_of_the_bands_change_nothing():

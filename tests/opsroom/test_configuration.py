@@ -132,7 +132,7 @@ def test_the_example_has_a_block_of_every_section():
     ("[console]\ntls_cert='x'\n", "b.toml:1: console: name both"),
     ("[console.tokens]\nann='none'\n", "b.toml:2: console.tokens.ann: none cannot be read"),
     ("[imagery]\nfolder='none'\n", "b.toml:2: imagery.folder: there is no folder none"),
-    ("[journal]\nurl='postgresql://a:b@c/d'\n", "b.toml:2: journal.url: 'postgresql://…@c/d' is no journal URL"),
+    ("[journal]\nurl='postgresql://a:b@c/d'\n", "b.toml:2: journal.url: 'postgresql://…@c/d': this version has no Postgre"),
     ("[tcp]\nname='a'\n", "b.toml:1: tcp: Expected a list of tables: write [[tcp]]"),
     ("[[endpoint]]\nport=1\n", "b.toml:1: endpoint: Expected one table: write [endpoint]"),
     ("port = 1883\n", "b.toml:1: port: no such key; it belongs in [endpoint] or [console] or [[broker]] or [[tcp]] or"),
