@@ -23,6 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     journal_option(parser)
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="times life when a journal is played (default 1)")
     parser.add_argument("--from", dest="since", metavar="TIME", help="begin the play here; what was before is folded at once")
+    parser.add_argument("--for", dest="for_s", type=float, metavar="SECONDS",
+                        help="end by itself after this time (default: when stopped)")
     parser.add_argument("--http-port", type=int, default=8080, metavar="N", help="the console's port (0: a free one)")
 
 
@@ -34,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("wants a number above 0, at most 100000", field="--speed")
     if not 0 <= args.http_port <= 65535:
         raise UsageError("wants a port, 0 to 65535", field="--http-port")
+    if args.for_s is not None and not 0.0 < args.for_s < 1e9:
+        raise UsageError("wants seconds above 0", field="--for")
     if not args.files and (args.format or args.device):
         raise UsageError("goes with FILE: a journal knows its formats and devices",
                          field="--format" if args.format else "--device")
@@ -102,6 +106,8 @@ async def _play(args: argparse.Namespace, since_ns: int | None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     journal = open_reader(args.journal)
+    if args.for_s is not None:
+        asyncio.get_running_loop().call_later(args.for_s, stop.set)
     with tempfile.TemporaryDirectory(prefix="birddog-replay-") as folder:
         path = Path(folder) / "replay.picture"
         player = Player(open_reader(args.journal), path, speed=args.speed, since_ns=since_ns)

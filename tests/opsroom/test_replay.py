@@ -82,6 +82,15 @@ def test_the_command_serves_a_console(url):
         process.stdout.close()
 
 
+def test_the_play_ends_by_itself_when_asked_to(url):
+    words = ["replay", "--journal", url, "--http-port", "0", "--for"]
+    ran = subprocess.run([sys.executable, "-m", "opsroom.cli", *words, "0.5"], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0 and ran.stdout.startswith(f"replay of {url} at http://127.0.0.1:") and ran.stderr == ""
+    for value in ("0", "-1", "nan", "inf"):
+        ran = subprocess.run([sys.executable, "-m", "opsroom.cli", *words, value], capture_output=True, text=True, timeout=60)
+        assert ran.returncode == 2 and "--for: wants seconds above 0" in ran.stderr and ran.stdout == ""
+
+
 @pytest.mark.parametrize("words,said", [
     (["none.raw", "--format", "ais"], "none.raw: cannot be read: No such file"),
     ([".", "--format", "ais"], ".: cannot be read: Is a directory"),
