@@ -250,12 +250,7 @@ def load(name: str) -> Scenario:
     if name.endswith(".toml"):
         if not path.is_file():
             raise UsageError("there is no such file", file=name)
-        try:
-            text, file = path.read_text(encoding="utf-8"), name
-        except OSError as error:
-            raise UsageError(f"cannot be read: {error.strerror}", file=name) from error
-        except UnicodeDecodeError as error:
-            raise UsageError("is not UTF-8", file=name) from error
+        text, file = config.read(path), name
     elif name in names():
         text = resources.files("sim").joinpath("scenarios", f"{name}.toml").read_text(encoding="utf-8")
         file = f"{name}.toml"

@@ -44,6 +44,9 @@ class Checker:
             raise self._wrong("wants [latitude, longitude] in degrees", "scenario", "origin")
         self._ways()
         self._things()
+        if not s.devices():
+            raise ConfigError("no device: a [[phone]], [[tracker]], [[gps]], [[ais]], [[portal]], [[sensor]] or [[camera]] was "
+                              "expected", file=self._file)
         ids = self._devices()
         operations = self._once("operation", "id")
         for i, row in enumerate(s.operation):

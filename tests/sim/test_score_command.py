@@ -13,6 +13,7 @@ from birddog.geo import LocalFrame
 from birddog.journal import open_reader, open_writer
 from birddog.model import Draft, Fix, FrameBody, Start, pack
 from birddog.units import NS, iso_from_ns
+from opsroom import cli
 
 FRAME = LocalFrame(lat_deg=51.95, lon_deg=4.05)
 T0 = 1_772_431_200 * NS
@@ -150,3 +151,32 @@ def test_list_and_check(tmp_path):
     ran = birddog("sim", "check", str(wrong))
     assert ran.returncode == 2 and f"{wrong}:4: scenario.starts: no such key; did you mean start?" in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
+
+
+def test_check_says_what_run_could_not_play_and_takes_a_byte_order_mark(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = """[scenario]
+title = "x"
+origin = [51.9, 4.0]
+start = "2026-03-02T06:00:00Z"
+[[route]]
+name = "r"
+points = [[0, 0], [100, 0]]
+[[thing]]
+name = "v"
+klass = "van"
+route = "r"
+speed_mps = 5.0
+"""
+    (tmp_path / "s.toml").write_text(text)
+    for words in (["check", "s.toml"], ["run", "s.toml", "--to", "out"]):
+        assert cli.main(["sim", *words]) == 2
+        said = capsys.readouterr()
+        assert said.out == "" and said.err.startswith("birddog sim: s.toml: no device: ") and said.err.count("\n") == 1
+    phone = '[[phone]]\nid = "p"\non = "v"\ntransport = "mqtt"\n'
+    (tmp_path / "s.toml").write_bytes(b"\xef\xbb\xbf" + (text + phone).encode())
+    assert cli.main(["sim", "check", "s.toml"]) == 0
+    assert capsys.readouterr().out == "mqtt: p\n"
+    (tmp_path / "s.toml").write_bytes(b"\n\xff")
+    assert cli.main(["sim", "check", "s.toml"]) == 2
+    assert "s.toml:2: is not UTF-8" in capsys.readouterr().err

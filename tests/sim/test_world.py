@@ -193,7 +193,7 @@ def test_devices_and_cases_that_cannot_be(more, said):
 
 def test_a_file_that_is_no_text_is_one_line(tmp_path):
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match=r"bytes\.toml: is not UTF-8"):
+    with pytest.raises(UsageError, match=r"bytes\.toml:1: is not UTF-8"):
         scenarios.load(str(tmp_path / "bytes.toml"))
 
 
