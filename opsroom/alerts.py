@@ -19,6 +19,8 @@ SEVERITY: dict[str, str] = {
     "dark_vessel": "warning",
     "clock": "warning",
     "conflict": "warning",
+    "jumped": "warning",
+    "two_places": "warning",
 }
 
 

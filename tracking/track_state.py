@@ -23,6 +23,15 @@ RING_MOST = 1024
 Outcome = Verdict | Literal["same", "merged", "old"]
 
 
+class Turns(msgspec.Struct, frozen=True, array_like=True):
+    """Runs of refused fixes one after the other at the same two places, too far apart to be driven: (lat, lon) of both."""
+
+    count: int
+    last_ns: int
+    here: tuple[float, float]
+    there: tuple[float, float]
+
+
 class TrackState(msgspec.Struct, kw_only=True):
     """All of a track that a snapshot keeps.
 
@@ -34,6 +43,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         reports: whether a device of its own reports (a passive tag is only read, its silence means nothing).
         contact: made by a single look from above; dark: no reporting track was near (an event is due when confirmed).
         row_ns: when its row was last given out.
+        turns: whether it is in two places in turn.
         told: when something that is told once in a while was last so, by kind of event.
         open_events: events still going on, by kind.
     """
@@ -60,6 +70,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     dark: bool = False
     row_ns: int = 0
     told: dict[str, int] = {}
+    turns: Turns | None = None
     open_events: dict[str, Event] = {}
 
 

@@ -4,6 +4,8 @@ An identified measurement belongs to the track of its key (a shipment, or a devi
 confirmed track.  The sightings of one look are assigned to all tracks at once (``assign``); what is left over
 begins tentative tracks.  An anonymous track is confirmed by its score and dies without sightings; a track with an
 identity never dies: it coasts, then is silent, with an ellipse that grows.
+
+Longer than 400 lines: identified, anonymous and time change the same tracks, and tell of them in the same events.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from birddog.units import NS
 from tracking.area import Ring
 from tracking.assign import Candidate, Pair, Spot, assign, pairs
 from tracking.book import Book
+from tracking.doubt import TURNS, beyond_reach_m, turned
 from tracking.presets import Presets
 from tracking.step import Core, Measurement, Model, placed, predicted
 from tracking.track_state import LiveTrack, Outcome, TrackState
@@ -98,7 +101,7 @@ class Tracker:
         """An identified measurement into its track, with the points and events that follow."""
         model = self.model(live)
         s = live.state
-        rival = live.rival(m)
+        rival, before = live.rival(m), live.core_at(m.time_ns, model)
         outcome, nis, core = live.insert(m, model)
         if core is not None and outcome in ("began", "used", "moved"):
             self._point(live, core, m, nis, book)
@@ -114,6 +117,10 @@ class Tracker:
         assert newest is not None
         if outcome == "moved":
             self._told(live, "reacquired", m, book, f"position taken up again after {nis:.3g} of NIS")
+            # a first fix or two that were false are no place to jump from
+            if before is not None and before.hits >= self.presets.reinit_count and beyond_reach_m(before, m, model):
+                text = f"{beyond_reach_m(before, m, model) / 1000:.1f} km in {(m.time_ns - before.updated_ns) / NS:.0f} s"
+                self._warned(live, "jumped", m, book, f"position jumped {text}: faster than its class can be")
         if rival is not None:
             away_m = distance_m(lat1_deg=rival.lat_deg, lon1_deg=rival.lon_deg, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
             self._warned(live, "conflict", m, book, f"two fixes of one device and time, {away_m:.0f} m apart: one is false")
@@ -131,10 +138,19 @@ class Tracker:
         if going is None and newest.run > 0 and outcome == "refused":
             text = f"fix refused: NIS {nis:.3g} > {model.preset.gate:g}"
             s.open_events["outlier"] = self._event(live, "outlier", m, book, text)
+            self._turned(live, m, newest, model, book)
         elif going is not None and newest.run == 0:
             book.end(s.open_events.pop("outlier"), newest.updated_ns)
         elif outcome == "refused" and m.origin == "fix" and newest.run == 0:
             self._told(live, "outlier", m, book, f"late fix refused: NIS {nis:.3g} > {model.preset.gate:g}")
+
+    def _turned(self, live: LiveTrack, m: Measurement, newest: Core, model: Model, book: Book) -> None:
+        """A run of refused fixes began: is it again between the same two places, beyond what the class can drive?"""
+        s, away_m = live.state, beyond_reach_m(newest, m, model)
+        if away_m > 0.0:
+            s.turns = turned(s.turns, newest, m, away_m, book.now_ns, int(self.presets.alarm_window_s * NS))
+            if s.turns.count >= TURNS:
+                self._warned(live, "two_places", m, book, f"in two places in turn, {away_m / 1000:.1f} km apart: one is false")
 
     def _parted(self, live: LiveTrack, m: Measurement, outcome: Outcome, newest: Core, model: Model, book: Book) -> None:
         """One event from the first read away from the track to the next that fits."""

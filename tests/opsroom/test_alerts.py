@@ -15,6 +15,7 @@ def event(kind: str, end_ns: int | None = None) -> Event:
 
 STAYS = [
     ("silent", False), ("door_opened", True), ("parted", True), ("dark_vessel", False), ("clock", False), ("conflict", False),
+    ("jumped", False), ("two_places", False),
 ]  # fmt: skip
 
 

@@ -99,3 +99,50 @@ def test_two_sentences_of_one_second_that_differ_by_their_noise_are_no_conflict(
         j.say(t, fix(t, 10.0 * t, 0.0))
         row = j.say(t, fix(t, 10.0 * t + 8.0, -6.0, speed_mps=10.0, course_deg=90.0)).tracks[0]
     assert row.hits == 19 and j.events("conflict") == []
+
+
+def told(said: list[tuple[float, float]]) -> dict[str, int]:
+    """Fixes (t, e) -> how many alerts of each kind."""
+    j = Journal()
+    for t, e in said:
+        j.say(t, fix(t, e, 0.0))
+    return {kind: len(j.events(kind)) for kind in ("jumped", "two_places")}
+
+
+STAY = [(10.0 * i, 0.0) for i in range(20)]
+FAR = 900_000.0
+
+
+def away(from_s: float, n: int, e: float = FAR, every_s: float = 10.0) -> list[tuple[float, float]]:
+    return [(from_s + every_s * i, e) for i in range(n)]
+
+
+def test_a_track_that_is_elsewhere_faster_than_it_can_drive_has_jumped():
+    assert told(STAY + away(200, 10)) == {"jumped": 1, "two_places": 0}
+    assert SEVERITY["jumped"] == SEVERITY["two_places"] == "warning"
+
+
+@pytest.mark.parametrize("said", [
+    STAY + away(200, 1) + away(210, 10, 0.0),  # one bad fix
+    STAY + away(200, 2) + away(220, 10, 0.0),  # two
+    away(0, 1) + away(10, 20, 0.0),  # a first one that was false
+    STAY + away(190 + 8 * 3600, 10),  # a long gap
+    STAY + away(200, 1) + away(210, 5, 0.0) + away(260, 1, -5e5) + away(270, 5, 0.0) + away(320, 1, 3e4) + away(330, 5, 0.0),
+    STAY + [one for k in range(4) for one in away(200 + 400 * k, 1) + away(210 + 400 * k, 39, 0.0)],  # now and then
+])  # fmt: skip
+def test_no_jump_and_no_two_places(said):
+    assert told(said) == {"jumped": 0, "two_places": 0}
+
+
+@pytest.mark.parametrize("far", [2000.0, FAR, 5_000_000.0])
+def test_a_track_in_two_places_in_turn_is_one_alert(far):
+    turns = [one for k in range(12) for one in away(200 + 20 * k, 1, far) + away(210 + 20 * k, 1, 0.0)]
+    assert told(STAY + turns[:4]) == {"jumped": 0, "two_places": 0}
+    assert told(STAY + turns[:5]) == {"jumped": 0, "two_places": 1}
+    assert told(STAY + turns) == {"jumped": 0, "two_places": 1}
+
+
+def test_three_here_and_three_there_is_one_alert_of_each():
+    assert told(STAY + [one for k in range(6) for one in away(200 + 60 * k, 3) + away(230 + 60 * k, 3, 0.0)]) == {
+        "jumped": 1, "two_places": 1,
+    }  # fmt: skip

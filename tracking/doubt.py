@@ -1,0 +1,43 @@
+"""Fixes that can't all be true: beyond what the class can cover, and in two places in turn. Pure functions."""
+
+from __future__ import annotations
+
+import math
+
+from birddog.geo import distance_m
+from birddog.units import NS
+from tracking.step import Core, Measurement, Model, placed
+from tracking.track_state import Turns
+
+#: So many runs of refused fixes between the same two places are no single faults any more.
+TURNS = 3
+
+
+def beyond_reach_m(core: Core, m: Measurement, model: Model) -> float:
+    """How far a fix lies from the last used position, m; 0 where the class can have covered it since, or it is no fix."""
+    if m.origin != "fix":
+        return 0.0
+    lat, lon, x = placed(core, core.x)
+    away_m, gap_s = _away_m((lat, lon), (m.lat_deg, m.lon_deg)), (m.time_ns - core.updated_ns) / NS
+    slack_m = 3.0 * (math.sqrt(m.r_ee + m.r_nn) + math.sqrt(x[4] + x[11]))
+    return away_m if away_m > model.preset.max_speed_mps * max(gap_s, 0.0) + slack_m else 0.0
+
+
+def turned(old: Turns | None, core: Core, m: Measurement, away_m: float, now_ns: int, window_ns: int) -> Turns:
+    """The runs so far and one more, of a fix ``away_m`` from the track; the first where it is not between the same two places.
+
+    Args:
+        window_ns: a run later than this after the last one is the first again.
+    """
+    lat, lon, _ = placed(core, core.x)
+    here, there = (lat, lon), (m.lat_deg, m.lon_deg)
+    if old is None or now_ns - old.last_ns >= window_ns:
+        return Turns(1, now_ns, here, there)
+    # so near to the two of before that it is neither chance nor a reflection here and there
+    before = ((old.here, old.there), (old.there, old.here))
+    again = any(max(_away_m(here, a), _away_m(there, b)) < away_m / 2.0 for a, b in before)
+    return Turns(old.count + 1 if again else 1, now_ns, here, there)
+
+
+def _away_m(a: tuple[float, float], b: tuple[float, float]) -> float:
+    return distance_m(lat1_deg=a[0], lon1_deg=a[1], lat2_deg=b[0], lon2_deg=b[1])
