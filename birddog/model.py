@@ -32,6 +32,8 @@ MALFORMED_REASONS = frozenset(
 #: Refused for who sent it: no position and no payload stays (house.md, rule 5).
 SENDER_REASONS = frozenset({"exercise", "identity", "unknown_device", "unauthorised"})
 REJECT_REASONS = MALFORMED_REASONS | SENDER_REASONS
+#: The MQTT user name by which exercise data says what it is: a live journal refuses it (reason ``exercise``).
+EXERCISE_USER = "EXERCISE"
 
 TimeSource = Literal["device", "gateway", "server"]
 AltRef = Literal["ellipsoid", "msl", "unknown"]

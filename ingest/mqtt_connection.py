@@ -15,7 +15,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from birddog.model import LAP, SENDER_REASONS, Frame, Reject
+from birddog.model import EXERCISE_USER, LAP, SENDER_REASONS, Frame, Reject
 from ingest import mqtt_packets as mqtt
 from ingest.certificates import common_name, serial
 from ingest.intake import Result
@@ -343,6 +343,9 @@ class Connection(asyncio.BufferedProtocol):
                          client_id.encode())
             refusal = mqtt.NOT_AUTHORIZED, 5
         elif self.tls and endpoint.revoked(self.serial):
+            refusal = mqtt.NOT_AUTHORIZED, 5
+        elif packet.username == EXERCISE_USER and not endpoint.exercise:
+            self._record(Reject("exercise", "exercise data for a live journal", device=client_id), client_id.encode())
             refusal = mqtt.NOT_AUTHORIZED, 5
         elif not endpoint.register(client_id, self):
             refusal = mqtt.NOT_AUTHORIZED, 5

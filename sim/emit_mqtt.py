@@ -1,7 +1,8 @@
 """MQTT as a target: one paho client a device, QoS 1, a bounded window of messages in flight.
 
 The client id is the device's identity, as on the plain port of the endpoint; with TLS each device shows its own
-certificate.  A lost connection is taken up again by paho, and what was not acknowledged is sent again.
+certificate.  Each says that it is an exercise (user name EXERCISE), so that a live journal refuses it.  A lost
+connection is taken up again by paho, and what was not acknowledged is sent again.
 PUBACKs are counted in paho's callback: its own ``is_published`` raises for a message that waits for the reconnect.
 """
 
@@ -13,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 from birddog.errors import UsageError
+from birddog.model import EXERCISE_USER
 from sim.emission import Emission
 from sim.emit import Target
 
@@ -29,6 +31,7 @@ class MqttEmitter:
         self._clients: dict[str, object] = {}
         self._sent: Counter[str] = Counter()
         self._answered: Counter[str] = Counter()
+        self._refused = ""
         try:  # fail at once, in words, where nobody listens
             socket.create_connection((target.host, target.port), timeout=CONNECT_S).close()
         except OSError as error:
@@ -40,7 +43,13 @@ class MqttEmitter:
         return self._answered.total()
 
     def send(self, emission: Emission) -> None:
-        """Publish with QoS 1; the answer is counted later."""
+        """Publish with QoS 1; the answer is counted later.
+
+        Raises:
+            UsageError: the other side has refused a connection.
+        """
+        if self._refused:
+            raise UsageError(f"{self._target.text}: {self._refused}", field="--to")
         self._client(emission.stream).publish(emission.channel, emission.payload, qos=1)  # type: ignore[attr-defined]
         self._sent[emission.stream] += 1
 
@@ -64,6 +73,8 @@ class MqttEmitter:
             from paho.mqtt.enums import CallbackAPIVersion
 
             client = Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=True)
+            client.username_pw_set(EXERCISE_USER)
+            client.on_connect = lambda *answer: self._judge(name, answer[3])
             client.max_inflight_messages_set(IN_FLIGHT)
             client.max_queued_messages_set(0)
             client.reconnect_delay_set(1, 5)
@@ -77,6 +88,10 @@ class MqttEmitter:
             client.loop_start()
             self._clients[name] = client
         return client
+
+    def _judge(self, name: str, code) -> None:
+        if code.is_failure:
+            self._refused = f"the connection of {name} was refused ({code}): a live journal refuses exercise data"
 
     def _prove(self, client, name: str) -> None:
         """Mutual TLS: the device shows the certificate of its name; without a folder only the server proves itself."""

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import msgspec
 
 from birddog.errors import UsageError
+from birddog.model import EXERCISE_USER
 from birddog.units import NS
 from sim import wire
 from sim.emit import Target
@@ -71,7 +72,9 @@ class Client(asyncio.Protocol):
         """Say CONNECT."""
         self._transport = transport
         name = self.name.encode()
-        body = struct.pack(">H4sBBH", 4, b"MQTT", 4, 2, KEEP_ALIVE_S) + struct.pack(">H", len(name)) + name
+        user = EXERCISE_USER.encode()
+        body = struct.pack(">H4sBBH", 4, b"MQTT", 4, 0x82, KEEP_ALIVE_S) + struct.pack(">H", len(name)) + name
+        body += struct.pack(">H", len(user)) + user
         transport.write(b"\x10" + _length(len(body)) + body)
 
     def pause_writing(self) -> None:
@@ -112,7 +115,8 @@ class Client(asyncio.Protocol):
             elif kind == 2 and not self.ready.done():
                 code = buffer[at + 3]
                 if code:
-                    self.ready.set_exception(UsageError(f"{self.name}: the connection was refused with code {code}"))
+                    why = ": a live journal refuses exercise data" if code == 5 else ""
+                    self.ready.set_exception(UsageError(f"{self.name}: the connection was refused with code {code}{why}"))
                 else:
                     self.ready.set_result(None)
             at += 2 + size

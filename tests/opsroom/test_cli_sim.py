@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import subprocess
+import sys
+import time
+
 import pytest
 
 from opsroom import cli
@@ -38,3 +44,30 @@ def test_a_truth_file_that_cannot_be_written_is_named(tmp_path, capsys):
     to = ["--to", str(tmp_path / "out"), "--for", "1"]
     assert cli.main(["sim", "run", "harbour", *to, "--truth", str(tmp_path / "no/t.csv")]) == 2
     assert f"{tmp_path}/no/t.csv: cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_live_journal_refuses_the_simulator_in_one_line(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words, url = [sys.executable, "-m", "opsroom.cli"], f"sqlite:///{tmp_path}/live.db"
+    live = subprocess.Popen([*words, "run", "--journal", url, "--only", "ingest", "--mqtt-port", str(port)],
+                            stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        with socket.socket() as client:
+            while client.connect_ex(("127.0.0.1", port)):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        to = ["--to", f"mqtt://127.0.0.1:{port}"]
+        for asked in (["run", "harbour", *to, "--to", str(tmp_path / "rest")], ["load", "--devices", "2", "--for", "1", *to]):
+            done = subprocess.run([*words, "sim", *asked], capture_output=True, text=True, timeout=60)
+            assert done.returncode == 2 and "a live journal refuses exercise data" in done.stderr, done.stderr
+            assert "Traceback" not in done.stderr
+    finally:
+        live.terminate()
+        live.wait(10)
+    count = [*words, "journal", "count", "--json", "--journal", url]
+    counted = json.loads(subprocess.run(count, capture_output=True, text=True, timeout=60).stdout)
+    assert counted["rejects"]["exercise"] >= 2 and counted["observations"] == 0

@@ -545,3 +545,18 @@ def test_two_devices_that_take_one_client_id_from_each_other_are_named(serve, ra
     for _ in range(2):
         raw(served.port, "tag2")
     assert list(served.endpoint._contests) == ["tag2"]
+
+
+@pytest.mark.parametrize(("level", "code"), [(4, 5), (5, 0x87)])
+def test_a_live_journal_refuses_a_client_that_says_exercise(serve, raw, wire, level, code):
+    live, exercise = _live(serve), serve()
+    how = {"level": level, "flags": 0x82, "rest": wire.text("EXERCISE")}
+    refused = raw(live.port, "tag1", **how)
+    assert refused.connack[1][1] == code
+    refused.socket.sendall(wire.publish("birddog/v1/tag1/toy", b"52.1,4.9", 1, level=level))
+    wire.until(lambda: live.frames, "the record")
+    [frame] = live.frames
+    assert (frame.reject.reason, frame.device, frame.payload) == ("exercise", "tag1", b"tag1")
+    assert live.status("refused_total") == 1 and live.status("connected") == 0
+    assert raw(exercise.port, "tag1", **how).connack[1][1] == 0
+    assert raw(live.port, "tag1", level=level, flags=0x82, rest=wire.text("somebody")).connack[1][1] == 0
