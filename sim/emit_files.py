@@ -25,6 +25,8 @@ SUMS = "SHA256SUMS"
 #: Formats whose messages are text.
 TEXT = frozenset({"owntracks", "nmea", "ais", "impinj", "modbus"})
 RAW = frozenset({"tcp", "udp", "pty"})
+#: Formats whose bytes name nobody: who it was, only the topic of the device's own can say.
+NAMELESS = frozenset({"nmea", "modbus"})
 
 
 class FolderEmitter:
@@ -82,6 +84,8 @@ class FolderEmitter:
         line |= {"text": text} if text is not None else {"hex": emission.payload.hex()}
         if emission.channel:
             line["topic"] = emission.channel
+        elif emission.format in NAMELESS:
+            line["topic"] = f"birddog/v1/{emission.device}/{emission.format}"
         line |= {"session": emission.stream, "received": iso_from_ns(self._start_ns + emission.at_ns)}
         self._append(f"{name}.jsonl", (json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n").encode())
         if emission.transport in RAW:

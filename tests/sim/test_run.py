@@ -369,3 +369,16 @@ def test_a_live_run_stops_when_asked(tmp_path):
         stop.set()
         thread.join(15)
     assert done and done[0].seconds < 15
+
+
+def test_a_folder_names_the_device_of_every_message(folder):
+    named = set()
+    for file in sorted((folder / "out").glob("*.jsonl")):
+        if file.name == "enrol.jsonl":
+            continue
+        read = birddog("decode", "--jsonl", str(file))
+        assert read.returncode == 0, read.stderr
+        said = [o for line in read.stdout.splitlines() for o in json.loads(line).get("observations", [])]
+        assert said and all(o["device"] for o in said), file.name
+        named |= {o["device"] for o in said}
+    assert {"launch-gps", "shed-sensor", "yard-sensor"} <= named
