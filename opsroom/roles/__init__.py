@@ -19,6 +19,7 @@ def run(role: str, plan: Any) -> int:
                         datefmt="%Y-%m-%dT%H:%M:%S%z")
     for noisy in ("pymodbus", "asyncio", "uvicorn.error", "websockets"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # GDAL's words on a broken scene; ours name the file
     threading.excepthook = _thread_crashed
     return importlib.import_module(f"opsroom.roles.{role}").run(plan)
 

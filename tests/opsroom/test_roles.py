@@ -195,3 +195,12 @@ def test_a_disk_that_is_nearly_full_is_said(tmp_path, monkeypatch, total, free, 
 def test_a_client_id_that_two_devices_have_is_said(tmp_path):
     source = Stub("mqtt", connected=1, contested=1, last_error="the client id 'tag1' was taken over")
     assert _row(tmp_path, source)["problem"] == "mqtt: the client id 'tag1' was taken over"
+
+
+def test_the_log_of_a_role_leaves_out_what_gdal_says_of_a_broken_scene():
+    told = ("import logging, sys, types; from opsroom import roles;"
+            "sys.modules['opsroom.roles.stub'] = types.SimpleNamespace(run=lambda plan:"
+            " logging.getLogger('rasterio._err').info('GDAL signalled an error') or logging.getLogger('ours').info('read'));"
+            "roles.run('stub', None)")
+    said = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=60)
+    assert said.returncode == 0 and "GDAL" not in said.stderr and "read" in said.stderr
