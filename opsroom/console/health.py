@@ -23,11 +23,11 @@ _NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
 
 
 class ProcessHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """One process: ``problem`` is "" when all is well."""
+    """One process: ``problem`` is "" when all is well, ``age_s`` null before it has started."""
 
     name: str
     updated: str
-    age_s: float
+    age_s: float | None
     problem: str
 
 
@@ -77,7 +77,8 @@ class Health:
             problem = str(row.get("problem") or "")
             if not problem and age_s > limit:
                 problem = f"no sign of life for {age_s:.0f} s (limit {limit:.0f} s)" if updated else "has not started"
-            out.append(ProcessHealth(name=name, updated=iso_from_ns(updated), age_s=round(age_s, 3), problem=problem))
+            out.append(ProcessHealth(name=name, updated=iso_from_ns(updated), age_s=round(age_s, 3) if updated else None,
+                                     problem=problem))
         return out
 
     def problems(self) -> list[str]:
@@ -113,7 +114,7 @@ def prometheus(rows: dict[str, dict[str, Any]], gauges: dict[str, tuple[str, flo
     put("birddog_process_up", "1 while the process shows signs of life and reports no problem",
         [(f'{{process="{_escaped(p.name)}"}}', 0.0 if p.problem else 1.0) for p in processes])
     put("birddog_process_age_seconds", "Seconds since the process last reported",
-        [(f'{{process="{_escaped(p.name)}"}}', p.age_s) for p in processes])
+        [(f'{{process="{_escaped(p.name)}"}}', p.age_s) for p in processes if p.age_s is not None])
     for process in sorted(rows):
         for key, value in rows[process].items():
             if key not in _RESERVED and isinstance(value, (int, float)) and not isinstance(value, bool):

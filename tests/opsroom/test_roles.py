@@ -15,6 +15,7 @@ import pytest
 
 from ingest.intake import Intake
 from opsroom import roles, status, supervise
+from opsroom.console.health import Health, prometheus
 from opsroom.roles import ingest
 from opsroom.status import Board
 
@@ -204,3 +205,11 @@ def test_the_log_of_a_role_leaves_out_what_gdal_says_of_a_broken_scene():
             "roles.run('stub', None)")
     said = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=60)
     assert said.returncode == 0 and "GDAL" not in said.stderr and "read" in said.stderr
+
+
+def test_a_process_that_has_not_started_has_no_age(tmp_path):
+    health = Health(lambda: status.read(tmp_path / "j.db", ("ingest",)), time.time_ns)
+    health.refresh()
+    [said] = health.processes()
+    assert said.age_s is None and said.problem == "has not started"
+    assert "process_age_seconds{" not in prometheus(health.rows, {}, {}, [said])
