@@ -178,8 +178,8 @@ class Feed:
     async def _head(self, kind: str, seq: int) -> dict[str, Any]:
         # the clock of the newest message is read from the journal: on the reading thread too
         now_ns = await self._source.run(self._source.now_ns)
-        return {"type": kind, "seq": seq, "time": iso_from_ns(now_ns),
-                "exercise": self._settings.exercise, "ready": self._ready, "problems": self.problems()}
+        return {"type": kind, "seq": seq, "time": iso_from_ns(now_ns), "exercise": self._settings.exercise,
+                "ready": self._ready, "problems": self.problems() + self._health.warnings()}
 
     async def _frame(self, kind: str, changes: Changes) -> Frame:
         body = (await self._head(kind, changes.seq)) | {"ready": True}

@@ -3,6 +3,7 @@
 ``status()`` gives, per process (ingest, picture, imagery …)::
 
     {"updated_ns": when it last said so, "stale_after_s": 15.0, "problem": "" or one line,
+     "warning": "" or one line: all is well as yet, and somebody should do something,
      any further number: becomes the metric birddog_PROCESS_NAME}
 """
 
@@ -18,7 +19,7 @@ import msgspec
 from birddog.units import NS, iso_from_ns
 
 STALE_AFTER_S = 15.0
-_RESERVED = frozenset({"updated_ns", "stale_after_s", "problem"})
+_RESERVED = frozenset({"updated_ns", "stale_after_s", "problem", "warning"})
 _NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
 
 
@@ -32,7 +33,7 @@ class ProcessHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of /healthz; ``problems`` is empty exactly when the status is 200."""
+    """The answer of /healthz; ``problems`` is empty exactly when the status is 200, ``warnings`` can wait a day."""
 
     ok: bool
     time: str
@@ -40,6 +41,7 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     tabs: int
     exercise: bool
     problems: list[str]
+    warnings: list[str]
     processes: list[ProcessHealth]
 
 
@@ -85,6 +87,10 @@ class Health:
         """One line per process that is not well."""
         fault = [f"status: {self._fault}"] if self._fault else []
         return fault + [f"{p.name}: {p.problem}" for p in self.processes() if p.problem]
+
+    def warnings(self) -> list[str]:
+        """One line per process that will not be well."""
+        return [f"{name}: {row['warning']}" for name, row in sorted(self._rows.items()) if row.get("warning")]
 
 
 def prometheus(rows: dict[str, dict[str, Any]], gauges: dict[str, tuple[str, float]],

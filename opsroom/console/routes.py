@@ -246,7 +246,8 @@ class Console:
     async def healthz(self, request: Request) -> Response:
         problems = await self._problems()
         body = HealthView(ok=not problems, time=iso_from_ns(time.time_ns()), seq=self.feed.seq, tabs=self.feed.tabs,
-                          exercise=self.settings.exercise, problems=problems, processes=self.health.processes())
+                          exercise=self.settings.exercise, problems=problems, warnings=self.health.warnings(),
+                          processes=self.health.processes())
         return json_answer(body, 503 if problems else 200)
 
     async def _problems(self) -> list[str]:

@@ -193,12 +193,13 @@ def _connection_crashed(context: dict[str, Any], crashed: dict[str, str]) -> Non
 
 def _status(thread: WriterThread, intake: Intake, sources: list[Any], crashed: dict[str, str], folder: Path) -> dict[str, Any]:
     problems = ["the disk is full: nothing is acknowledged"] if thread.full else []
+    warnings: list[str] = []
     disk: dict[str, Any] = {}
     with contextlib.suppress(OSError):  # a folder that is gone is said elsewhere
         usage = shutil.disk_usage(folder)
         disk = {"disk_free_bytes": usage.free, "disk_total_bytes": usage.total}
         if not thread.full and usage.free < FREE_BYTES and usage.free < FREE_SHARE * usage.total:
-            problems.append(f"the journal's disk is nearly full: {usage.free / 1e6:.0f} MB are free")
+            warnings.append(f"the journal's disk is nearly full: {usage.free / 1e6:.0f} MB are free")
     clock = thread.desk.clock
     if clock.behind_s > 1.0:
         problems.append(f"this machine's clock is {clock.behind_s:.0f} s behind the journal's: silence is not noticed")
@@ -214,17 +215,17 @@ def _status(thread: WriterThread, intake: Intake, sources: list[Any], crashed: d
         elif said.get("subscribed") is False:
             problems.append(f"{source.name} hears nothing yet{': ' + said['last_error'] if said.get('last_error') else ''}")
         if said.get("contested"):
-            problems.append(f"{source.name}: {said['last_error']}")
+            warnings.append(f"{source.name}: {said['last_error']}")
         if expires := said.get("tls_expires_unix_s"):
             days = (expires - time.time()) / 86_400
             if days < 0:
                 problems.append(f"{source.name}: its certificate has expired")
             elif days < CERTIFICATE_DAYS:
-                problems.append(f"{source.name}: its certificate expires in {int(days)} days")
+                warnings.append(f"{source.name}: its certificate expires in {int(days)} days")
         for key, value in said.items():
             if isinstance(value, bool | int | float):
                 row[f"{source.name}_{key}"] = value
     if thread.desk.crashes:
         problems.append(f"{thread.desk.crashes} messages crashed their decoder; their bytes are in the journal")
     problems += [f"{name} crashed ({error}); the log says where" for name, error in crashed.items()]
-    return row | {"problem": "; ".join(problems)}
+    return row | {"problem": "; ".join(problems), "warning": "; ".join(warnings)}

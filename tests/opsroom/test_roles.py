@@ -178,7 +178,8 @@ def _row(folder, *sources) -> dict:
                                             (-1, "mqtt: its certificate has expired")])
 def test_a_certificate_that_is_about_to_expire_is_said(tmp_path, days, said):
     row = _row(tmp_path, Stub("mqtt", tls_expires_unix_s=int(time.time() + days * 86_400)))
-    assert row["problem"] == said and "mqtt_tls_expires_unix_s" in row
+    assert row["problem" if days < 0 else "warning"] == said and "mqtt_tls_expires_unix_s" in row
+    assert row["warning" if days < 0 else "problem"] == ""
 
 
 @pytest.mark.parametrize(("total", "free", "said"), [
@@ -190,12 +191,12 @@ def test_a_disk_that_is_nearly_full_is_said(tmp_path, monkeypatch, total, free, 
     usage = shutil.disk_usage(tmp_path)._replace(total=int(total), free=int(free))
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     row = _row(tmp_path)
-    assert row["problem"] == said and row["disk_free_bytes"] == int(free)
+    assert row["warning"] == said and row["problem"] == "" and row["disk_free_bytes"] == int(free)
 
 
 def test_a_client_id_that_two_devices_have_is_said(tmp_path):
     source = Stub("mqtt", connected=1, contested=1, last_error="the client id 'tag1' was taken over")
-    assert _row(tmp_path, source)["problem"] == "mqtt: the client id 'tag1' was taken over"
+    assert _row(tmp_path, source)["warning"] == "mqtt: the client id 'tag1' was taken over"
 
 
 def test_the_log_of_a_role_leaves_out_what_gdal_says_of_a_broken_scene():

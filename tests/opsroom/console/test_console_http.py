@@ -211,6 +211,21 @@ def test_health_says_what_is_wrong(stage):
     assert "imagery: disk full" in answer.json()["problems"]
 
 
+def test_health_warns_of_what_can_wait_and_stays_well(stage):
+    address = stage.start()
+    stage.status["ingest"]["warning"] = "its certificate expires in 13 days"
+
+    def warned() -> bool:
+        answer = httpx.get(f"{address}/healthz")
+        return answer.status_code == 200 and answer.json()["warnings"] == ["ingest: its certificate expires in 13 days"]
+
+    assert wait_for(warned)
+    assert httpx.get(f"{address}/healthz").json()["problems"] == []
+    with httpx.stream("GET", f"{address}/v1/stream") as answer:  # the page is told with its frames
+        line = next(line for line in answer.iter_lines() if line.startswith("data:"))
+    assert json.loads(line[5:])["problems"] == ["ingest: its certificate expires in 13 days"]
+
+
 def test_without_a_picture_it_says_so_and_recovers(make_stage, makers):
     stage = make_stage()
     stage.store.close()
