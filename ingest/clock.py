@@ -67,8 +67,9 @@ class Clock:
         """When a transport received a frame, for its decoder; what waited while the clock was set came just before."""
         if self.kind == "messages":
             return self.now_ns or None
-        if not self._shift_ns:
-            return frame.received_ns
+        return self._by_ours(frame) if self._shift_ns else frame.received_ns
+
+    def _by_ours(self, frame: Frame) -> int:
         return max(frame.received_ns + self._shift_ns, self._stepped_ns)
 
     def received(self, frame: Frame, observations: tuple[Observation, ...], admitted: Callable[[], bool]) -> int:
@@ -93,7 +94,7 @@ class Clock:
                 self._shift_ns = 0
                 self.now_ns = max(self.now_ns, self._wall_ns)
             else:
-                received_ns = max(received_ns + self._shift_ns, self._stepped_ns)
+                received_ns = self._by_ours(frame)
         return self.now_ns if received_ns > self.now_ns else max(received_ns, 0)
 
     def _confirms(self, observation: Observation) -> bool:

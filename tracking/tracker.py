@@ -118,8 +118,9 @@ class Tracker:
         if outcome == "moved":
             self._told(live, "reacquired", m, book, f"position taken up again after {nis:.3g} of NIS")
             # a first fix or two that were false are no place to jump from
-            if before is not None and before.hits >= self.presets.reinit_count and beyond_reach_m(before, m, model):
-                text = f"{beyond_reach_m(before, m, model) / 1000:.1f} km in {(m.time_ns - before.updated_ns) / NS:.0f} s"
+            if (before is not None and before.hits >= self.presets.reinit_count
+                    and (away_m := beyond_reach_m(before, m, model)) > 0.0):
+                text = f"{away_m / 1000:.1f} km in {(m.time_ns - before.updated_ns) / NS:.0f} s"
                 self._warned(live, "jumped", m, book, f"position jumped {text}: faster than its class can be")
         if rival is not None:
             away_m = distance_m(lat1_deg=rival.lat_deg, lon1_deg=rival.lon_deg, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
