@@ -183,7 +183,10 @@ class Frame(Struct, kw_only=True):
 
 
 class FrameBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """kind ``frame``: a message that was admitted, or one that is malformed (kept raw)."""
+    """kind ``frame``: a message that was admitted, or one that is malformed (kept raw).
+
+    ``unread`` names the parts that the format did not understand (``devices.codec.Decoded``); never a value.
+    """
 
     format: str
     version: int
@@ -193,6 +196,7 @@ class FrameBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
     session: str = ""
     observations: tuple[Observation, ...] = ()
     rejects: tuple[Reject, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 class RefusalBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -342,8 +346,8 @@ Body = FrameBody | RefusalBody | Scan | Tick | Operation | Device | Attachment |
 class Draft(Struct, frozen=True, kw_only=True):
     """An entry before the journal gave it a number.
 
-    ``observations`` and ``reasons`` (one a reject) are counted by the journal when, and only when,
-    the row is new.
+    ``observations``, ``reasons`` (one a reject) and ``unread`` (one a part that was not understood) are counted
+    by the journal when, and only when, the row is new.
     """
 
     kind: EntryKind
@@ -354,6 +358,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     operation: str = ""
     observations: int = 0
     reasons: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 class Entry(Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ import importlib
 import importlib.util
 import pkgutil
 import re
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import msgspec
@@ -69,6 +70,9 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
         key: where the format has its own message identity (a deduplication id, a packet id with its
             sender), the bytes that make two deliveries one; None: the payload itself decides.
         device: the identity the message itself states, when it says one ("" otherwise).
+        unread: the parts of the message that were not understood, each once, by a short name of a closed form
+            (``unread``): what the part is called by the format, never a value, a text of the sender's or a position.
+            The rest of the message counts; these are counted by device and name where an operator sees it.
     """
 
     observations: tuple[Observation, ...] = ()
@@ -76,9 +80,28 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
     reply: bytes | None = None
     key: bytes | None = None
     device: str = ""
+    unread: tuple[str, ...] = ()
 
 
 NOTHING = Decoded()
+
+#: What the name of a part that was not understood looks like: ``object.position``, ``element_385``.
+UNREAD_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}\Z")
+#: So many of one message are named; a message of nothing but oddities must not fill the lists.
+UNREAD_MOST = 8
+
+
+def unread(names: Iterable[str]) -> tuple[str, ...]:
+    """Names for ``Decoded.unread``: each once, in order, the first ``UNREAD_MOST``.
+
+    Raises:
+        ValueError: a name is not of the closed form; the format has made it of what a sender wrote.
+    """
+    found = tuple(dict.fromkeys(names))[:UNREAD_MOST]
+    for name in found:
+        if not UNREAD_NAME.match(name):
+            raise ValueError(f"{name[:60]!r} is no name of a part")
+    return found
 
 
 def rejected(reason: str, detail: str, *, device: str = "", reply: bytes | None = None) -> Decoded:
@@ -169,4 +192,5 @@ def join(parts: list[Decoded]) -> Decoded:
         rejects=tuple(r for p in parts for r in p.rejects),
         reply=b"".join(replies) if replies else None,
         device=next((p.device for p in parts if p.device), ""),
+        unread=unread(name for p in parts for name in p.unread),
     )

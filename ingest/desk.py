@@ -202,11 +202,12 @@ class Desk:
             kind = "frame"
             body = pack(FrameBody(
                 format=frame.format, version=version, payload=frame.payload, device=sender, channel=frame.channel,
-                session=frame.session, observations=observations, rejects=rejects,
+                session=frame.session, observations=observations, rejects=rejects, unread=decoded.unread,
             ))
         draft = Draft(
             kind=kind, received_ns=received_ns, source=frame.source, ident=ident, body=body,
             operation=admitted.operation or self._nobodys, observations=len(observations), reasons=reasons,
+            unread=() if admitted.refused else decoded.unread,
         )
         # the reply goes out also where the message was refused: the record is on disk, and a device
         # that is never answered sends for ever (traccar/traccar#5574)

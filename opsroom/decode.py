@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from io import BufferedReader
 from typing import Any
@@ -41,11 +41,12 @@ class Answers:
             decoded = self._decode(line)
         except DeviceError as error:
             decoded = codec.rejected(error.reason, error.detail)
-        return {
+        answer = {
             "observations": [observation_json(o) for o in decoded.observations],
             "rejects": [reject_json(r) for r in decoded.rejects],
             "reply_hex": decoded.reply.hex() if decoded.reply else None,
         }
+        return answer | {"unread": list(decoded.unread)} if decoded.unread else answer
 
     def _decode(self, line: bytes) -> Any:
         o = strict_json.loads(line)
@@ -120,10 +121,13 @@ def _device(topic: str) -> str:
     return parts[2] if len(parts) >= 3 and parts[:2] == ["birddog", "v1"] else ""
 
 
-def stream_rows(name: str, source: BufferedReader, *, device: str = "") -> Iterator[list[dict[str, Any]]]:
+def stream_rows(
+    name: str, source: BufferedReader, *, device: str = "", unread: Counter[str] | None = None
+) -> Iterator[list[dict[str, Any]]]:
     """One public row an observation or reject, each with ``offset``, the byte where its frame began.
 
     Comes in lists: what could be said after each reading of the source, which may be a pipe that goes on for ever.
+    ``unread`` counts the parts that were not understood.
 
     Raises:
         UsageError: no such format, or it is none that comes as a stream.
@@ -141,6 +145,8 @@ def stream_rows(name: str, source: BufferedReader, *, device: str = "") -> Itera
                     decoded = codec.decode_piece(decoder, message, piece)
             except DeviceError as error:
                 decoded = codec.rejected(error.reason, error.detail)
+            if unread is not None:
+                unread.update(decoded.unread)
             for observation in decoded.observations:
                 yield observation_json(observation) | {"offset": piece.offset}
             for reject in decoded.rejects:

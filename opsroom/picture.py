@@ -187,8 +187,7 @@ class Picture:
         if isinstance(body, Decision):
             acknowledged = self.alerts.decision(body, entry.received_ns)
             alerts += [acknowledged] if acknowledged is not None else []
-        rejected = isinstance(body, FrameBody | RefusalBody) and body.rejects
-        refused = self.refusals.count(entry, body) if rejected else {}
+        refused = self.refusals.count(entry, body) if isinstance(body, FrameBody | RefusalBody) else {}
         if not publish:
             return
         store, seq = self.store, entry.seq

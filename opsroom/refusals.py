@@ -1,4 +1,7 @@
-"""Who was refused, why and how often: what the operator sees of messages that did not come in.
+"""Who was refused, why and how often: what the operator sees of messages that did not come in, whole or in part.
+
+A part of an admitted message that its format does not understand is a row of reason ``unread``, apart from the
+refusals: its detail is the part's name.
 
 A part of the fold.  Names come from whoever sends, so they are bounded: the newest ``ROWS_KEPT`` are kept
 apart, the rest is counted together in the row ``others``.
@@ -15,6 +18,8 @@ ROWS_KEPT = 1000
 #: A sender's name may be as long as a packet.
 NAME_CHARS = 120
 OTHERS = "others"
+#: The reason of a row that counts a part of admitted messages which their format does not understand.
+UNREAD = "unread"
 
 
 class Refusals(msgspec.Struct):
@@ -25,22 +30,30 @@ class Refusals(msgspec.Struct):
     gone: int = 0
 
     def count(self, entry: Entry, body: FrameBody | RefusalBody) -> dict[str, Refused | None]:
-        """Count a message's rejects: the rows that changed, by id; None for one that went to the others."""
+        """Count a message's rejects and unread parts: the rows that changed, by id; None for one that went to the others."""
         changed: dict[str, Refused | None] = {}
         for reject in body.rejects:
-            device = (reject.device or body.device)[:NAME_CHARS]
-            key = "\x1f".join((entry.source, device, body.format, reject.reason))
-            old = self.rows.pop(key, None)
-            self.rows[key] = changed[key] = Refused(
-                refused_id=key, source=entry.source, device=device, format=body.format, reason=reject.reason,
-                detail=reject.detail, count=old.count + 1 if old else 1, first_ns=old.first_ns if old else entry.received_ns,
-                last_ns=entry.received_ns,
-            )
-            if len(self.rows) > ROWS_KEPT:
-                oldest = next(iter(self.rows))
-                changed[oldest] = None
-                changed[OTHERS] = self.others = self._joined(self.rows.pop(oldest))
+            self._add(changed, entry, body, (reject.device or body.device)[:NAME_CHARS], reject.reason, reject.detail)
+        if isinstance(body, FrameBody) and body.unread:
+            # a gateway brings it, the device whose message it was is the one that speaks in it
+            device = next((o.device for o in body.observations), body.device)[:NAME_CHARS]
+            for name in body.unread:
+                self._add(changed, entry, body, device, UNREAD, name)
         return changed
+
+    def _add(self, changed: dict[str, Refused | None], entry: Entry, body: FrameBody | RefusalBody, device: str, reason: str,
+             detail: str) -> None:
+        parts = (entry.source, device, body.format, reason, *((detail,) if reason == UNREAD else ()))
+        key = "\x1f".join(parts)
+        old = self.rows.pop(key, None)
+        self.rows[key] = changed[key] = Refused(
+            refused_id=key, source=entry.source, device=device, format=body.format, reason=reason, detail=detail,
+            count=old.count + 1 if old else 1, first_ns=old.first_ns if old else entry.received_ns, last_ns=entry.received_ns,
+        )
+        if len(self.rows) > ROWS_KEPT:
+            oldest = next(iter(self.rows))
+            changed[oldest] = None
+            changed[OTHERS] = self.others = self._joined(self.rows.pop(oldest))
 
     def _joined(self, row: Refused) -> Refused:
         self.gone += 1

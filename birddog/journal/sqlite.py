@@ -69,9 +69,12 @@ class SqliteReader:
         values = dict(self._fetch(
             "SELECT name, value FROM counter UNION ALL SELECT 'last_seq', coalesce(max(seq), 0) FROM entry"
         ))
-        rejects = {name[len("reject:") :]: value for name, value in sorted(values.items()) if name.startswith("reject:")}
+        rejects, unread = (
+            {name[len(kind) :]: value for name, value in sorted(values.items()) if name.startswith(kind)}
+            for kind in ("reject:", "unread:")
+        )
         return Counts(frames=values.get("frames", 0), observations=values.get("observations", 0), rejects=rejects,
-                      duplicates=values.get("duplicates", 0), last_seq=values["last_seq"])
+                      duplicates=values.get("duplicates", 0), last_seq=values["last_seq"], unread=unread)
 
     def registers(self) -> list[Entry]:
         """Every entry of a register, in order."""
@@ -223,6 +226,8 @@ def _counts(drafts: Sequence[Draft]) -> dict[str, int]:
             counts["frames"] += 1
             for reason in draft.reasons:
                 counts["reject:" + reason] = counts.get("reject:" + reason, 0) + 1
+            for name in draft.unread:
+                counts["unread:" + name] = counts.get("unread:" + name, 0) + 1
     return counts
 
 

@@ -21,13 +21,17 @@ Mode = Literal["live", "exercise"]
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """What the journal has counted: ``frames`` are distinct messages, accepted or refused."""
+    """What the journal has counted: ``frames`` are distinct messages, accepted or refused.
+
+    ``unread`` counts parts of messages that were not understood, by their name.
+    """
 
     frames: int
     observations: int
     rejects: dict[str, int]
     duplicates: int
     last_seq: int
+    unread: dict[str, int] = {}
 
 
 class Reader(Protocol):

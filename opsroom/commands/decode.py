@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from io import BufferedReader
 
-from opsroom.commands.common import json_line, result_file
+from opsroom.commands.common import json_line, result_file, say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,9 +45,12 @@ def run(args: argparse.Namespace) -> int:
                 out.write(json_line(answers.answer(line)) + "\n")
                 out.flush()
         else:
-            for rows in stream_rows(args.stream[0], source, device=args.device):
+            unread: Counter[str] = Counter()
+            for rows in stream_rows(args.stream[0], source, device=args.device, unread=unread):
                 out.writelines(json_line(row) + "\n" for row in rows)
                 out.flush()
+            for part, count in sorted(unread.items()):
+                say(f"not understood: {part} ({count})")
     return 0
 
 

@@ -46,10 +46,11 @@ def _count(reader: Any, args: argparse.Namespace) -> int:
     counts = reader.counts()
     if args.json:
         print_json({"frames": counts.frames, "observations": counts.observations, "rejects": counts.rejects,
-                    "duplicates": counts.duplicates, "last_seq": counts.last_seq})
+                    "unread": counts.unread, "duplicates": counts.duplicates, "last_seq": counts.last_seq})
         return 0
     rows = [("frames", counts.frames), ("observations", counts.observations), ("duplicates", counts.duplicates)]
     rows += [(f"rejects: {reason}", n) for reason, n in counts.rejects.items()]
+    rows += [(f"not understood: {name}", n) for name, n in counts.unread.items()]
     print_table(("counted", "number"), [*rows, ("last_seq", counts.last_seq)])
     return 0
 
@@ -97,7 +98,9 @@ def _gist(entry: Any) -> str:
         seen = [o.__struct_config__.tag for o in body.observations]
         said = ", ".join(dict.fromkeys(seen)) + (f" ({len(seen)})" if len(seen) > 1 else "")
         why = "; ".join(f"{r.reason}: {r.detail}" for r in body.rejects)
-        return f"{entry.source} {body.device or '-'} {body.format}: {said}{' REFUSED ' + why if why else ''}"
+        left = ", ".join(body.unread) if isinstance(body, FrameBody) else ""
+        more = (" REFUSED " + why if why else "") + (" NOT UNDERSTOOD " + left if left else "")
+        return f"{entry.source} {body.device or '-'} {body.format}: {said}{more}"
     if isinstance(body, Scan):
         return f"{body.sensor} {body.scene_name}: {len(body.sightings)} sightings"
     if isinstance(body, Tick):
@@ -144,7 +147,7 @@ def entry_json(entry: Any) -> dict[str, Any]:
                 "observations": [observation_json(o) for o in body.observations],
                 "rejects": [reject_json(r) for r in body.rejects]}
         if isinstance(body, FrameBody):
-            return out | {"session": body.session, "payload_hex": body.payload.hex()}
+            return out | {"session": body.session, "payload_hex": body.payload.hex(), "unread": list(body.unread)}
         return out | {"payload_hash": body.payload_hash.hex()}
     if isinstance(body, Scan):
         out |= {"device": body.sensor, "observations": [observation_json(o) for o in body.sightings]}

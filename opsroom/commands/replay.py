@@ -61,7 +61,8 @@ def _take(args: argparse.Namespace) -> int:
     if args.device:
         name_of(args.device, "--device")
     counts = take([Path(name) for name in args.files], args.journal, format_name=args.format or "", device=args.device)
-    say(f"{counts.frames} messages, {counts.observations} observations, {sum(counts.rejects.values())} rejects "
+    left = "".join(f"; not understood: {name} ({n})" for name, n in counts.unread.items())
+    say(f"{counts.frames} messages, {counts.observations} observations, {sum(counts.rejects.values())} rejects{left} "
         f"are in {args.journal}; next: birddog replay --journal {shlex.quote(args.journal)} --speed 60")
     return 0
 

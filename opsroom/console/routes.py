@@ -282,6 +282,8 @@ class Console:
         gauges["birddog_observations_total"] = ("Observations in the journal", float(counts.observations))
         gauges["birddog_duplicates_total"] = ("Messages that were there before", float(counts.duplicates))
         labelled["birddog_rejects_total"] = ("Rejects by reason", "reason", {k: float(v) for k, v in counts.rejects.items()})
+        labelled["birddog_unread_total"] = ("Parts of messages that were not understood, by their name", "part",
+                                            {k: float(v) for k, v in counts.unread.items()})
         by_status: dict[str, float] = {}
         for _, track in self.source.reader.tracks():
             by_status[track.status] = by_status.get(track.status, 0.0) + 1.0

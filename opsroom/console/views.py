@@ -144,7 +144,10 @@ class FlagView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefusedView(msgspec.Struct, frozen=True, kw_only=True):
-    """Messages of one sender that were refused for one reason, counted; never a position."""
+    """Messages of one sender that were refused for one reason, counted; never a position.
+
+    Reason ``unread``: a part, named by ``detail``, of messages that were taken in and whose format does not know it.
+    """
 
     refused_id: str
     revision: int

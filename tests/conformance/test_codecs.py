@@ -4,7 +4,7 @@ A new format needs no line here.  Its samples are NAME.samples.toml beside it:
 
     [[sample]]  name, provenance, text or hex; optional topic, device, received, session (samples of one session
                 share a decoder, in order), observations (in order; the named fields must be so), rejects (reasons,
-                in order), absent (fields that must be null in every observation), reply_hex
+                in order), unread (names, in order), absent (fields that must be null in every observation), reply_hex
     [[encode]]  fields (arguments of ``encode``), optional topic, device, received, session, and observations that
                 decoding what was encoded must give
 """
@@ -73,6 +73,8 @@ def judge(decoded: Decoded, sample: dict) -> None:
     for field in sample.get("absent", []):
         assert all(g.get(field) is None for g in got), f"{sample.get('name')}: {field} is there"
     assert [r.reason for r in decoded.rejects] == sample.get("rejects", []), decoded.rejects
+    if "unread" in sample:
+        assert list(decoded.unread) == sample["unread"], f"{sample.get('name')}: {decoded.unread}"
     if "reply_hex" in sample:
         assert (decoded.reply or b"").hex() == sample["reply_hex"]
 
@@ -82,6 +84,7 @@ def sound(decoded: Decoded, payload: bytes = b"") -> None:
     assert isinstance(decoded, Decoded)
     for reject in decoded.rejects:
         assert reject.reason in REJECT_REASONS and isinstance(reject.detail, str) and len(reject.detail) <= 300
+    assert decoded.unread == codec.unread(decoded.unread), "names of a closed form, each once"
     for o in decoded.observations:
         assert isinstance(o.device, str)
         if isinstance(o, Fix | Sighting):
@@ -103,6 +106,19 @@ def pieces_of(module, cuts: list[bytes]) -> list[codec.Piece]:
 @pytest.fixture(params=FORMATS)
 def name(request) -> str:
     return request.param
+
+
+def test_names_of_what_was_not_understood_are_of_a_closed_form():
+    assert codec.unread(["b", "a.b-1_c", "b"]) == ("b", "a.b-1_c")
+    assert len(codec.unread(f"element_{i}" for i in range(100))) == codec.UNREAD_MOST
+    for name in ("", "51.95,4.05", "Anna's van", "x" * 41, "-1", "Äpfel", "a\n"):
+        with pytest.raises(ValueError):
+            codec.unread([name])
+
+
+def test_joined_answers_name_a_part_once():
+    parts = [Decoded(unread=("a", "b")), Decoded(), Decoded(unread=("b", "c"))]
+    assert codec.join(parts).unread == ("a", "b", "c")
 
 
 def test_there_are_formats():

@@ -52,6 +52,15 @@ def test_counts_only_what_is_new(url):
     writer.close()
 
 
+def test_parts_that_were_not_understood_are_counted_by_name_once_a_row(url):
+    writer = open_writer(url, mode="live")
+    one = draft("a", "frame", unread=("object.position", "element_7"))
+    writer.append([one, draft("b", "frame", unread=("element_7",)), one, draft("c", "frame")])
+    assert writer.counts().unread == {"element_7": 2, "object.position": 1}
+    assert writer.counts().rejects == {}
+    writer.close()
+
+
 def test_what_was_appended_is_read_by_another_after_the_writer_went(url):
     writer = open_writer(url, mode="exercise")
     writer.append([draft("a", "operation"), draft("b")])

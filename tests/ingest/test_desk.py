@@ -59,7 +59,8 @@ class Toy:
             fix = Fix(device=said.get("id", message.device), time_ns=time_ns, time_source="device" if "t" in said else "server",
                       lat_deg=float(said.get("lat", 0)), lon_deg=4.0, attributes={"seen": self.seen})
             key = said["key"].encode() if "key" in said else None
-            return codec.Decoded(observations=(fix,), reply=b"ok", key=key, device=said.get("id", ""))
+            unread = codec.unread(said.get("unread", ()))
+            return codec.Decoded(observations=(fix,), reply=b"ok", key=key, device=said.get("id", ""), unread=unread)
 
 
 class Source:
@@ -252,6 +253,18 @@ def test_live_refuses_by_default_and_keeps_no_position(tmp_path):
     assert isinstance(body, RefusalBody) and body.rejects[0].reason == "unknown_device" and body.observations == ()
     raw = (tmp_path / "j.db").read_bytes() + (tmp_path / "j.db-wal").read_bytes()
     assert LAT.encode() not in raw and b"\xcb\x40\x49\x8f\xcd" not in raw
+
+
+def test_what_was_not_understood_is_kept_and_counted_unless_a_stranger_sent_it(tmp_path):
+    desk, source = make(tmp_path), Source()
+    enter(desk, Operation(operation="OP"), Device(device="tag"),
+          Attachment(device="tag", shipment="S", operation="OP", from_ns=0))
+    said = {"t": 1795521600, "unread": ["element_7", "element_9"]}
+    desk.take([(source, [frame(**said), frame(**said), frame(device="nobody", **said)])], NOW)
+    assert desk.journal.counts().unread == {"element_7": 1, "element_9": 1}
+    kept = [unpack(entry) for entry in desk.journal.tail(2)]
+    assert kept[0].unread == ("element_7", "element_9") and isinstance(kept[1], RefusalBody)
+    assert b"element" not in pack(kept[1])
 
 
 def test_live_admits_what_is_attached_and_only_then(tmp_path):

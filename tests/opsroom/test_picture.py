@@ -24,6 +24,7 @@ from birddog.model import (
     Fix,
     FrameBody,
     Operation,
+    Reading,
     RefusalBody,
     Reject,
     Start,
@@ -172,6 +173,21 @@ def test_refusals_are_counted_for_the_operator(journal, tmp_path):
     fold(journal, tmp_path / "p")
     [(revision, row)] = PictureReader(tmp_path / "p").refused()
     assert (row.device, row.reason, row.count) == ("z", "unknown_device", 2) and revision > 60
+
+
+def test_parts_that_were_not_understood_are_counted_by_device_and_name(tmp_path):
+    reading = Reading(device="0102030405060708", time_ns=T0, quantity="rssi", value=-90.0, unit="dBm")
+    made = []
+    said = [("", ("object.position",)), ("gate", ("object.position", "a")), ("gate", ("a",)), ("", ())]
+    for i, (device, names) in enumerate(said):
+        body = FrameBody(format="chirpstack", version=1, payload=b"x", device=device, observations=(reading,), unread=names)
+        made.append(Draft(kind="frame", received_ns=T0 + i * NS, source="mqtt", ident=b"%d" % i, body=pack(body)))
+    other = other_journal(tmp_path, made)
+    fold(other, tmp_path / "p")
+    found = {(row.device, row.format, row.reason, row.detail): row.count for _, row in PictureReader(tmp_path / "p").refused()}
+    assert found == {("0102030405060708", "chirpstack", "unread", "object.position"): 2,
+                     ("0102030405060708", "chirpstack", "unread", "a"): 2}
+    other.close()
 
 
 def test_a_reader_survives_a_store_that_vanishes_and_comes_again(journal, tmp_path):

@@ -40,11 +40,14 @@ const flags = new MoreList('flags', {
   choose: (id) => choose('flag', id),
 });
 const refused = new MoreList('refused', {
-  tell: (r) => ({ id: r.refused_id, words: [`${r.count} ×`, r.reason.replaceAll('_', ' '), plain(r.device || r.source), plain(r.format),
+  tell: (r) => ({ id: r.refused_id, words: [`${r.count} ×`, reason(r), plain(r.device || r.source), plain(r.format),
     `last ${clock(r.last)}`, plain(r.detail)] }),
-  count: (r) => r.count,
-  last: (rows) => `${rows[0].reason.replaceAll('_', ' ')}, ${plain(rows[0].device || rows[0].source)}, ${ago(rows[0].last)}`,
+  count: (r) => (r.reason === 'unread' ? 0 : r.count), // a part that was not understood is no refused message
+  last: (rows) => `${reason(rows[0])}, ${plain(rows[0].device || rows[0].source)}, ${ago(rows[0].last)}`,
 });
+function reason(r) {
+  return r.reason === 'unread' ? 'part not understood' : r.reason.replaceAll('_', ' ');
+}
 const detail = new Detail(room);
 const sound = new Sound();
 // the map comes after the lists: a megabyte of it, and it opens on what the first frame brought
