@@ -1,14 +1,72 @@
-"""Device clocks: what can be told of a stated time without correcting it."""
+"""Device clocks: what can be told of a stated time without correcting it.  Every format asks here; nothing is corrected.
+
+A clock that was never set counts from where its makers, its chip or its standard begin.  Such a time is none: whoever meets it
+says so (``no_fix_time``, the time of the reception) or refuses it (reason ``clock``), as the desk does of all that gets there.
+"""
 
 from __future__ import annotations
 
-from birddog.units import NS
+from datetime import UTC, datetime
+from typing import NamedTuple
 
+from birddog.units import NS, ns_from_datetime
+
+DAY_NS = 86_400 * NS
 #: The week number of GPS has ten bits: a receiver whose program is too old is so far behind.
-ROLLOVER_NS = 1024 * 7 * 86_400 * NS
-_NEAR_NS = 90 * 86_400 * NS
-#: 1990: a clock that states an earlier time was never set (it counts from 1970, from 1980).
-_UNSET_NS = 631_152_000 * NS
+ROLLOVER_NS = 1024 * 7 * DAY_NS
+_NEAR_NS = 90 * DAY_NS
+
+
+def _ns(year: int, month: int, day: int) -> int:
+    return ns_from_datetime(datetime(year, month, day, tzinfo=UTC))
+
+
+class Beginning(NamedTuple):
+    """Where clocks that nobody has set begin: such a time may be stated until ``until_ns``, counted on without a fix."""
+
+    from_ns: int
+    until_ns: int
+    whose: str
+
+
+#: No device of ours was made before 1990, so no time before it was measured.
+_FIRST_NS = _ns(1990, 1, 1)
+#: One row a beginning.  A time within a day of it is no time by itself; one within ``until_ns`` only beside a reception that
+#: is years later, for a log may well be as old as that.
+BEGINNINGS = (
+    Beginning(-(2**63), _FIRST_NS, "POSIX 1970, FAT and GPS 1980 (IS-GPS-200, 20.3.3.3), two-digit years 80 to 89"),
+    Beginning(_ns(1999, 8, 22), _ns(2000, 8, 22), "GPS week 1024 (IS-GPS-200, 20.3.3.3.1.1)"),
+    Beginning(_ns(2000, 1, 1), _ns(2001, 1, 1), "real-time clocks after power-on (DS1307, STM32)"),
+    Beginning(_ns(2004, 1, 1), _ns(2005, 1, 1), "Teltonika and modems (filipkroca/teltonikaparser#3, AT+CCLK 04/01/01)"),
+    Beginning(_ns(2019, 4, 7), _ns(2019, 4, 8), "GPS week 2048"),
+)
+_YEARS_LATER_NS = 5 * 365 * DAY_NS
+
+
+def unset(time_ns: int, received_ns: int | None = None) -> bool:
+    """Whether a stated time is that of a clock which was never set.
+
+    Args:
+        received_ns: when it reached us; None where that is not known.
+    """
+    return _beginning(time_ns, received_ns) is not None
+
+
+def _beginning(time_ns: int, received_ns: int | None) -> Beginning | None:
+    """The last beginning from which such a clock may have counted."""
+    found = None
+    for row in BEGINNINGS:
+        if not row.from_ns <= time_ns < row.until_ns:
+            continue
+        if row is BEGINNINGS[0]:
+            known = received_ns is None or received_ns >= _FIRST_NS
+        elif received_ns is None:
+            known = time_ns < row.from_ns + DAY_NS
+        else:
+            known = received_ns - time_ns > _YEARS_LATER_NS and not rollover(time_ns, received_ns)
+        if known:
+            found = row
+    return found
 
 
 def rollover(time_ns: int, received_ns: int | None) -> tuple[str, ...]:
@@ -24,8 +82,11 @@ def astray(time_ns: int, received_ns: int) -> str:
     What to add is proposed in words; nothing is added.
     """
     if rollover(time_ns, received_ns):
-        days = (received_ns - time_ns) // (86_400 * NS)
+        days = (received_ns - time_ns) // DAY_NS
         return f"{days} days behind the receiver: its GPS weeks began anew, 1024 weeks more would fit"
-    if time_ns < _UNSET_NS <= received_ns - _NEAR_NS:
+    row = _beginning(time_ns, received_ns)
+    if row is None or time_ns > received_ns - _NEAR_NS:
+        return ""
+    if row is BEGINNINGS[0]:
         return "its clock was never set: a time before 1990"
-    return ""
+    return f"its clock was never set: it counts from {datetime.fromtimestamp(row.from_ns // NS, UTC).date()}"

@@ -32,6 +32,7 @@ import msgspec
 
 from birddog.errors import UsageError
 from birddog.model import Observation, Reject
+from devices import ranges
 
 #: No unfinished frame grows beyond this; a longer one is a reject with reason ``size``.
 MAX_FRAME = 65_536
@@ -167,10 +168,10 @@ def decode_whole(codec: Codec, decoder: Decoder, message: Message) -> Decoded:
     """Decode a message that carries whole frames (an MQTT payload, a datagram, a line of a file).
 
     For a stream format the payload is cut into frames first and what is left over is a reject; the
-    answers are joined in order.  For any other format this is ``decoder.decode``.
+    answers are joined in order.  Whatever the format, values that physics forbids are left out (``devices.ranges``).
     """
     if not codec.STREAM:
-        return decoder.decode(message)
+        return _possible(decoder.decode(message))
     framer = codec.Framer()
     return join([decode_piece(decoder, message, piece) for piece in framer.feed(message.payload) + framer.finish()])
 
@@ -179,7 +180,15 @@ def decode_piece(decoder: Decoder, message: Message, piece: Piece) -> Decoded:
     """Decode one piece of a stream with the message's context; rubbish is its reject."""
     if piece.reject is not None:
         return Decoded(rejects=(piece.reject,))
-    return decoder.decode(msgspec.structs.replace(message, payload=piece.data))
+    return _possible(decoder.decode(msgspec.structs.replace(message, payload=piece.data)))
+
+
+def _possible(decoded: Decoded) -> Decoded:
+    """The same answer without values that physics forbids."""
+    observations, rejects = ranges.checked(decoded.observations)
+    if observations is decoded.observations:
+        return decoded
+    return msgspec.structs.replace(decoded, observations=observations, rejects=decoded.rejects + rejects)
 
 
 def join(parts: list[Decoded]) -> Decoded:

@@ -295,7 +295,7 @@ class Desk:
             decoder = self._decoder(frame, module)
             received_ns = self.clock.arrived(frame)
             message = Message(payload=frame.payload, device=frame.device, topic=frame.channel, received_ns=received_ns)
-            return (codec.decode_whole(module, decoder, message) if module.STREAM else decoder.decode(message)), module.VERSION
+            return codec.decode_whole(module, decoder, message), module.VERSION
         except Exception as error:  # noqa: BLE001 - boundary: a codec's bug must not stop the writer; bytes kept, counted
             self._log_crash(error, f"the {frame.format} decoder crashed")
             return codec.rejected("format", f"the decoder failed: {type(error).__name__}", device=frame.device), 0

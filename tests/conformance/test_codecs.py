@@ -27,7 +27,7 @@ import devices.formats
 from birddog.geo import null_island, valid_position
 from birddog.model import REJECT_REASONS, Fix, FrameBody, Sighting, observation_json, pack
 from birddog.units import ns_from_text
-from devices import codec
+from devices import codec, ranges
 from devices.codec import Decoded, Message
 from devices.crc import crc16_ibm, fletcher8, xor8
 
@@ -79,9 +79,11 @@ def judge(decoded: Decoded, sample: dict) -> None:
         assert (decoded.reply or b"").hex() == sample["reply_hex"]
 
 
-def sound(decoded: Decoded, payload: bytes = b"") -> None:
-    """What must hold of any answer, whatever the bytes were."""
+def sound(decoded: Decoded, payload: bytes = b"", *, whole: bool = True) -> None:
+    """What must hold of any answer, whatever the bytes were; ``whole``: it came by ``decode_whole``, as in the desk."""
     assert isinstance(decoded, Decoded)
+    if whole:
+        assert ranges.checked(decoded.observations) == (decoded.observations, ()), "a value that physics forbids"
     for reject in decoded.rejects:
         assert reject.reason in REJECT_REASONS and isinstance(reject.detail, str) and len(reject.detail) <= 300
     assert decoded.unread == codec.unread(decoded.unread), "names of a closed form, each once"
@@ -223,7 +225,7 @@ def test_no_bytes_raise(name, data):
         received = data.draw(st.sampled_from([None, 0, 1_761_990_000_000_000_000]))
         message = Message(payload=payload, device=data.draw(st.sampled_from(["", "d1"])), received_ns=received)
         sound(codec.decode_whole(module, decoder, message), payload)
-        sound(decoder.decode(message), payload)  # a transport's own framing may hand over anything
+        sound(decoder.decode(message), payload, whole=False)  # a transport's own framing may hand over anything
 
 
 def test_no_single_flip_of_a_sample_raises_or_misplaces(name):

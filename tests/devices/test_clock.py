@@ -1,0 +1,39 @@
+"""Clocks that were never set are one kind: the table, beside times that somebody measured."""
+
+import pytest
+
+from birddog.units import ns_from_text
+from devices import clock
+
+NOW = ns_from_text("2026-11-24T10:00:00Z")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1970-01-01T00:00:07Z", "1980-01-01T00:01:00Z", "1980-01-06T00:00:13Z", "1987-11-30T10:00:00Z", "1999-08-22T00:00:05Z",
+        "2000-01-01T00:00:30Z", "2004-01-01T00:00:13Z", "2019-04-07T00:00:09Z",
+    ],
+)  # fmt: skip
+def test_a_clock_that_nobody_set(text):
+    time_ns = ns_from_text(text)
+    assert clock.unset(time_ns) and clock.unset(time_ns, NOW)
+    assert "never set" in clock.astray(time_ns, NOW)
+
+
+def test_it_may_have_counted_for_months():
+    time_ns = ns_from_text("2004-03-05T10:00:00Z")
+    assert clock.unset(time_ns, NOW) and not clock.unset(time_ns), "but a log may be of 2004"
+    assert not clock.unset(time_ns, ns_from_text("2004-03-05T12:00:00Z")), "and a capture may have been received then"
+
+
+@pytest.mark.parametrize("text", ["2006-06-01T00:00:00Z", "2011-01-01T00:00:00Z", "2020-01-01T00:00:10Z", "2026-11-24T09:59Z"])
+def test_an_old_time_is_no_unset_clock(text):
+    assert not clock.unset(ns_from_text(text), NOW) and not clock.unset(ns_from_text(text))
+
+
+def test_a_rollover_is_told_as_one():
+    received = ns_from_text("2019-08-20T10:00:00Z")
+    time_ns = received - clock.ROLLOVER_NS
+    assert clock.rollover(time_ns, received) and not clock.unset(time_ns, received)
+    assert "1024 weeks more" in clock.astray(time_ns, received)
