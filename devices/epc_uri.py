@@ -1,4 +1,4 @@
-"""EPC memory of an RFID tag to and from its tag URI (GS1 EPC Tag Data Standard): what formats epc and impinj share.
+"""EPC memory of an RFID tag to and from its tag URI (GS1 EPC Tag Data Standard): what the formats of RFID readers share.
 
 The two schemes of a pallet and of a logistic unit, drawn (96 bits, big-endian)::
 
@@ -9,7 +9,16 @@ The partition says where the company prefix ends: 0 to 6 for 12 to 6 digits in 4
 number that has more decimal digits than its place is refused, as is partition 7.  Further schemes with a table row each;
 ``urn:epc:raw`` names any memory that has none.
 
-Source: GS1 EPC Tag Data Standard 1.13 (November 2019), sections 12 (URI forms), 14.5 (binary encodings), 12.6 (raw).
+The schemes of TDS 2 ("+": SGTIN+ …) say their key in decimal digits, four bits each, and have no tag URI: such a tag is
+``urn:epc:raw:…`` with its scheme and key as attributes::
+
+    SGTIN+    0xF7 8 | AIDC data follow 1 | filter 3 | GTIN 14 × 4 | serial, of a length of its own
+    SSCC+     0xF9 8 | AIDC data follow 1 | filter 3 | SSCC 18 × 4
+
+The serial, the data that follow and the "++" schemes of TDS 2.3 (0xE6 to 0xEF, 0xFC, 0xFD) are left to the raw bits.
+
+Source: GS1 EPC Tag Data Standard 1.13 (November 2019), sections 12 (URI forms), 14.5 (binary encodings), 12.6 (raw); GDTI-113,
+which 1.9 and later only read, TDS 1.8, 14.5.8.  "+": TDS 2.3 (October 2025), table 14-1 and the examples of annex E.3.
 """
 
 from __future__ import annotations
@@ -38,12 +47,60 @@ _SCHEMES: dict[int, tuple[str, int, int, int, tuple[tuple, ...]]] = {
     0x2C: ("gdti-96", 96, 41, 12, (("n", 41),)),
     0x2D: ("gsrn-96", 96, 58, 17, (("0", 24),)),
     0x2E: ("gsrnp-96", 96, 58, 17, (("0", 24),)),
+    0x3A: ("gdti-113", 113, 41, 12, (("1", 58),)),
     0x3C: ("cpi-96", 96, 51, 0, (("n", 31),)),
     0x3E: ("gdti-174", 174, 41, 12, (("s", 119),)),
     0x3F: ("sgcn-96", 96, 41, 12, (("1", 41),)),
     0x40: ("itip-110", 110, 44, 13, (("p", 7, 2), ("p", 7, 2), ("n", 38))),
     0x41: ("itip-212", 212, 44, 13, (("p", 7, 2), ("p", 7, 2), ("s", 140))),
 }
+
+#: TDS 2, header: (scheme, what its digits are, the nibble where they begin, how many there are).  Without digits: their key has
+#: letters.
+_PLUS: dict[int, tuple[str, str, int, int]] = {
+    0xF0: ("cpi+", "", 0, 0),
+    0xF1: ("grai+", "grai", 3, 14),
+    0xF2: ("sgln+", "gln", 3, 13),
+    0xF3: ("itip+", "itip", 3, 18),
+    0xF4: ("gsrn+", "gsrn", 3, 18),
+    0xF5: ("gsrnp+", "gsrnp", 3, 18),
+    0xF6: ("gdti+", "gdti", 3, 13),
+    0xF7: ("sgtin+", "gtin", 3, 14),
+    0xF8: ("sgcn+", "gcn", 3, 13),
+    0xF9: ("sscc+", "sscc", 3, 18),
+    0xFA: ("giai+", "", 0, 0),
+    0xFB: ("dsgtin+", "gtin", 8, 14),  # 20 bits of a date stand before it
+    0xE6: ("cpi++", "", 0, 0), 0xE7: ("gsrn++", "gsrn", 3, 18), 0xE8: ("gsrnp++", "gsrnp", 3, 18),
+    0xE9: ("sgln++", "gln", 3, 13), 0xEA: ("gdti++", "gdti", 3, 13), 0xEB: ("grai++", "grai", 3, 14),
+    0xEC: ("sgcn++", "gcn", 3, 13), 0xED: ("itip++", "itip", 3, 18), 0xEE: ("giai++", "", 0, 0),
+    0xEF: ("sscc++", "sscc", 3, 18), 0xFC: ("dsgtin++", "gtin", 8, 14), 0xFD: ("sgtin++", "gtin", 3, 14),
+}  # fmt: skip
+
+
+def tag_name(memory: bytes) -> tuple[str, dict[str, str]]:
+    """(URI, attributes) of EPC memory: its tag URI; of a scheme of TDS 2 the raw URI, with ``scheme`` and its key's digits.
+
+    Raises:
+        DeviceError: as ``tag_uri``.
+    """
+    row = _PLUS.get(memory[0]) if memory else None
+    if row is None:
+        return tag_uri(memory), {}
+    scheme, key, at, count = row
+    if not count and len(memory) >= 8 and memory.hex()[3:7].isdigit():  # a company prefix begins its key
+        return raw_uri(memory), {"scheme": scheme}
+    digits = memory.hex()[at : at + count]
+    if len(digits) < count or len(memory) < 8:
+        raise DeviceError("length", f"{scheme} with {len(memory) * 8} bits")
+    # an ITIP is a GTIN with its check digit, and a piece and a total of two digits each
+    if not digits or not digits.isdigit() or not _checked(digits[: 14 if key == "itip" else count]):
+        raise DeviceError("value", f"{scheme}: {key or 'a key'} that cannot be")
+    return raw_uri(memory), {"scheme": scheme, key: digits}
+
+
+def _checked(digits: str) -> bool:
+    """Whether the last digit is the check digit of the others (GS1 General Specifications, 7.9.1)."""
+    return sum(int(d) * (3, 1)[k % 2] for k, d in enumerate(reversed(digits[:-1]))) % 10 == -int(digits[-1]) % 10
 
 
 def tag_uri(memory: bytes) -> str:
@@ -66,7 +123,8 @@ def tag_uri(memory: bytes) -> str:
         return _usdod_96(memory)
     row = _SCHEMES.get(header)
     if row is None:
-        raise DeviceError("type", f"EPC header 0x{header:02X}")
+        plus = f" ({_PLUS[header][0]} of TDS 2)" if header in _PLUS else ""
+        raise DeviceError("type", f"EPC header 0x{header:02X}{plus}")
     scheme, size, reference_bits, reference_digits, rest = row
     n = _number(memory, size, scheme)
     at = size - 14

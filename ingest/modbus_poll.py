@@ -19,12 +19,14 @@ import heapq
 import logging
 import threading
 import time
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from birddog.errors import ConfigError
 from birddog.model import Frame
+from devices.formats.modbus import MOST_SENTINELS
 from ingest.address import check_call
 from ingest.intake import Intake, Result
 from ingest.sessions import GRACE_S, Backoff, new_session
@@ -38,7 +40,7 @@ SILENT_REQUESTS = 8
 MAX_REGISTERS, MAX_BITS = 125, 2000
 #: Exceptions by which a gateway says that the unit behind it does not answer.
 _GATEWAY = frozenset({0x0A, 0x0B})
-_WORDS = {"u16": 1, "i16": 1, "bool": 1, "u32": 2, "i32": 2, "f32": 2}
+_WORDS = {"u16": 1, "i16": 1, "bool": 1, "u32": 2, "i32": 2, "f32": 2, "u64": 4, "i64": 4, "f64": 4}
 
 
 class Register(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,16 +48,23 @@ class Register(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Args:
         address: from 0, as on the wire (a manual's 40001 is holding register 0).
-        word_order: which half of a 32-bit value comes first: ``big`` is the high one.
+        word_order: which word of a longer value comes first: ``big`` is the high one.
+        byte_order: which byte of a register comes first: ``big`` is the high one, as the standard has it.
+        not_available: raw values that mean that the sensor has none; None: those of the type (0xFFFF, 0x8000, NaN …).
+        min, max: what ``value`` can be; beyond, it is refused.
     """
 
     address: int
     quantity: str
-    type: Literal["u16", "i16", "u32", "i32", "f32", "bool"] = "u16"
+    type: Literal["u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "bool"] = "u16"
     table: Literal["holding", "input", "coil", "discrete"] = "holding"
     word_order: Literal["big", "little"] = "big"
+    byte_order: Literal["big", "little"] = "big"
     scale: float = 1.0
     offset: float = 0.0
+    not_available: tuple[int | float, ...] | None = None
+    min: float | None = None
+    max: float | None = None
     unit: str = ""
 
 
@@ -324,6 +333,11 @@ def _reading(register: Register, words: list[int]) -> dict[str, Any]:
                            "scale": register.scale}
     if register.offset:
         out["offset"] = register.offset
+    if register.byte_order != "big":
+        out["byte_order"] = register.byte_order
+    for name in ("not_available", "min", "max"):
+        if (value := getattr(register, name)) is not None:
+            out[name] = value
     return out | {"unit": register.unit, "quantity": register.quantity, "registers": words[: _WORDS[register.type]]}
 
 
@@ -358,5 +372,12 @@ def _check(settings: Settings) -> None:
         for register in unit.registers:
             if not 0 <= register.address <= 65536 - _WORDS[register.type]:
                 raise ConfigError("an address is 0 to 65535", field=f"{here} address {register.address}")
+            if not all(isfinite(n) for n in (register.scale, register.offset, register.min or 0.0, register.max or 0.0)):
+                raise ConfigError("scale, offset, min and max are finite numbers", field=f"{here} address {register.address}")
+            if register.min is not None and register.max is not None and register.min > register.max:
+                raise ConfigError("min is above max", field=f"{here} address {register.address}")
+            if len(register.not_available or ()) > MOST_SENTINELS or not all(isfinite(n) for n in register.not_available or ()):
+                raise ConfigError(f"not_available is a list of at most {MOST_SENTINELS} finite numbers",
+                                  field=f"{here} address {register.address}")
             if register.table in ("coil", "discrete") and register.type != "bool":
                 raise ConfigError(f'a {register.table} is one bit: type = "bool"', field=f"{here} address {register.address}")

@@ -34,10 +34,10 @@ from birddog.errors import DeviceError
 from birddog.model import TagRead
 from birddog.units import iso_from_ns, ns_from_text
 from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, join, rejected
-from devices.epc_uri import raw_uri, tag_bytes, tag_uri
+from devices.epc_uri import raw_uri, tag_bytes, tag_name
 from devices.strict_json import loads, number, text
 
-VERSION = 2
+VERSION = 3
 STREAM = False
 
 #: Lines in one message, and events in one list; more are a reject ``size``.
@@ -98,13 +98,14 @@ def _event(o: Any, message: Message) -> Decoded:
         raise DeviceError("type", "no eventType")
     memory = _memory(said)
     flags: tuple[str, ...] = ()
+    attributes: dict[str, Any] = {}
     try:
-        uri = tag_uri(memory)
+        uri, named = tag_name(memory)
+        attributes |= named
     except DeviceError:
         uri, flags = raw_uri(memory), ("low_quality",)
     time_ns, source = _time(said.get("lastSeenTime"), o.get("timestamp"), message.received_ns)
     rssi, antenna = number(said.get("peakRssiCdbm")), number(said.get("antennaPort"))
-    attributes = {}
     for key in ("antennaName", "tidHex"):
         if word := text(said.get(key), 100):
             attributes[key] = word

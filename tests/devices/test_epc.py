@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import binascii
 import json
+import re
+import string
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from birddog.errors import DeviceError
-from devices.epc_uri import raw_uri, tag_bytes, tag_uri
+from devices.codec import Message
+from devices.epc_uri import raw_uri, tag_bytes, tag_name, tag_uri
+from devices.formats import epc
 
 VECTORS = Path(__file__).resolve().parents[3] / "shared" / "data" / "ingest" / "epc" / "epc_vectors.jsonl"
 
@@ -75,6 +80,74 @@ def test_raw():
 def test_what_cannot_be_written(uri):
     with pytest.raises(ValueError):
         tag_bytes(uri)
+
+
+def read(payload: bytes) -> tuple[list[str], list[str]]:
+    """(URIs, reasons) of one memory."""
+    said = epc.Decoder().decode(Message(payload=payload))
+    return [o.epc for o in said.observations], [r.reason for r in said.rejects]
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.one_of(st.text(string.digits, min_size=1, max_size=40), st.text("0123456789ABCDEFabcdef", min_size=1, max_size=40),
+                 st.text(string.printable[:95], min_size=1, max_size=40)))  # fmt: skip
+def test_printed_text_is_read_as_hexadecimal_or_refused(label):
+    """Of random labels of twelve digits 30 % were tags that do not exist: "0" is 0x30."""
+    uris, reasons = read(label.encode())
+    digits = re.sub(r"(?<=[0-9A-Fa-f])[ :-](?=[0-9A-Fa-f])", "", label.strip()).removeprefix("0x").removeprefix("0X")
+    if uris:
+        assert re.fullmatch("(?:[0-9A-Fa-f]{2})+", digits) and len(digits) >= 16
+        assert uris == read(bytes.fromhex(digits))[0]
+    else:
+        assert len(reasons) == 1 and reasons[0] in ("format", "type", "length", "value")
+
+
+@pytest.mark.parametrize("label", ["012345678905", "500000000001", "400638133393", "0128CAFE0001"])
+def test_labels_and_memories_of_48_bits_are_no_tags(label):
+    for payload in (label.encode(), bytes.fromhex(label)):
+        uris, reasons = read(payload)
+        assert not uris and reasons[0] in ("type", "length")
+
+
+@pytest.mark.parametrize("text", ["3036 142C 8C00 8F80 0005 3244", "30:36:14:2C:8C:00:8F:80:00:05:32:44",
+                                  "0x3036142c8c008f8000053244", " 30-36-14-2C-8C-00-8F-80-00-05-32-44\r\n"])  # fmt: skip
+def test_hexadecimal_text_in_groups(text):
+    assert read(text.encode()) == (["urn:epc:tag:sgtin-96:1.8719139.000574.340548"], [])
+
+
+@settings(max_examples=200, deadline=None)
+@given(uris(), st.sampled_from(["bare", "pc", "crc pc", "pc crc", "filled"]), st.integers(0, 255))
+def test_the_whole_bank_is_the_same_tag(uri, how, attributes):
+    memory = tag_bytes(uri)
+    pc = bytes([0x30 | attributes >> 6 & 4, attributes & 0x3F])
+    crc = (binascii.crc_hqx(pc + memory, 0xFFFF) ^ 0xFFFF).to_bytes(2, "big")
+    banks = {"bare": memory, "pc": pc + memory, "crc pc": crc + pc + memory, "pc crc": pc + memory + crc}
+    said = epc.Decoder().decode(Message(payload=banks.get(how, memory + bytes(4))))
+    assert [o.epc for o in said.observations] == [uri]
+    assert ("pc" in said.observations[0].attributes) == ("pc" in how)
+
+
+def test_tds_2_says_its_scheme_and_key():
+    """Examples of GS1 TDS 2.3, annex E.3; those of "++" with the headers of table 14-1."""
+    for memory, wanted in {
+        "F73795211411234538566CB0AFC4": {"scheme": "sgtin+", "gtin": "79521141123453"},
+        "FB342CDE795211411234538566CB0AFC40": {"scheme": "dsgtin+", "gtin": "79521141123453"},
+        "F900952012345678912350": {"scheme": "sscc+", "sscc": "095201234567891235"},
+        "F2395211411234548566CB0AFC40": {"scheme": "sgln+", "gln": "9521141123454"},
+        "F13095211411234548566CB0AFC4": {"scheme": "grai+", "grai": "09521141123454"},
+        "FA3952114132E83C2BF100": {"scheme": "giai+"},
+        "F439521141123456789060": {"scheme": "gsrn+", "gsrn": "952114112345678906"},
+        "F539521141123456789060": {"scheme": "gsrnp+", "gsrnp": "952114112345678906"},
+        "F6395211411234540458B8": {"scheme": "gdti+", "gdti": "9521141123454"},
+        "F0395211415E87A145BAFB4D19A8C0E4": {"scheme": "cpi+"},
+        "F839521141678909509338": {"scheme": "sgcn+", "gcn": "9521141678909"},
+        "F3309521141123454010266AE27FDF35": {"scheme": "itip+", "itip": "095211411234540102"},
+        "FD3795211411234538566CB0AFC525065F1876F0D996D800": {"scheme": "sgtin++", "gtin": "79521141123453"},
+        "EF009520123456789123592832F8C3B786CCB6C0": {"scheme": "sscc++", "sscc": "095201234567891235"},
+    }.items():
+        assert tag_name(bytes.fromhex(memory)) == (raw_uri(bytes.fromhex(memory)), wanted)
+    with pytest.raises(DeviceError, match="SGTIN|sgtin"):
+        tag_uri(bytes.fromhex("F73795211411234538566CB0AFC4"))
 
 
 @pytest.mark.shared

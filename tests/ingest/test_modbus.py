@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import random
 import select
@@ -20,6 +21,9 @@ from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from birddog.errors import ConfigError
+from devices import codec
+from devices.codec import Message
+from devices.formats import modbus
 from ingest import modbus_poll
 from ingest.modbus_poll import ModbusPoll, Register, Settings, Unit, spans
 
@@ -136,6 +140,24 @@ def test_the_payload_says_all_that_the_codec_needs(bus, desk):
     assert by_quantity["seismic"]["registers"] == [65535] and by_quantity["door_open"]["registers"] == [1]
     # voltage and level lie side by side: one request; the coil another
     assert [(code, address, count) for _, code, address, count, _ in bus.asked[:2]] == [(1, 3, 1), (3, 0, 3)]
+
+
+def test_what_a_map_says_of_none_reaches_the_codec(bus, desk):
+    """A register whose word means that the sensor has none is no reading, whatever the order of its bytes."""
+    registers = (
+        Register(address=0, type="f64", byte_order="little", word_order="little", quantity="odd"),  # 0400 FFFF 0000 C842
+        Register(address=2, type="i16", quantity="level", not_available=(-1, 7), min=-40, max=85),
+        Register(address=3, type="u16", quantity="few", min=5.0),
+        Register(address=2, type="i32", quantity="raw", not_available=()),
+    )
+    with running(poll(bus, [unit(1, *registers)]), desk.intake):
+        desk.until(lambda: desk.frames)
+    said = codec.decode_whole(modbus, modbus.Decoder(), Message(payload=desk.frames[0].payload, device="sensor-1"))
+    read = {o.quantity: o.value for o in said.observations}
+    wanted = struct.unpack(">d", bytes.fromhex("0400FFFF0000C842"))[0]
+    assert read.pop("odd") == pytest.approx(wanted, rel=1e-12) and read == {"raw": -65532.0}
+    assert sorted(r.detail.partition(": ")[2] for r in said.rejects) == [
+        "few: outside the min and max of its map", "level: not available (0xFFFF)"]
 
 
 def test_a_dead_unit_costs_one_time_out_and_is_asked_less_and_less(bus, desk):
@@ -355,6 +377,9 @@ def test_spans_read_what_lies_side_by_side_and_nothing_else():
     ({"units": (Unit(unit=1, device="d", registers=()),)}, "at least one register"),
     ({"units": (unit(1, Register(address=65535, type="u32", quantity="q")),)}, "0 to 65535"),
     ({"units": (unit(1, Register(address=1, table="coil", quantity="q")),)}, "is one bit"),
+    ({"units": (unit(1, Register(address=1, quantity="q", min=2.0, max=1.0)),)}, "min is above max"),
+    ({"units": (unit(1, Register(address=1, quantity="q", scale=math.inf)),)}, "finite"),
+    ({"units": (unit(1, Register(address=1, quantity="q", not_available=(math.nan,))),)}, "finite"),
     ({"timeout_s": 0.0}, "positive"),
 ])
 def test_settings_that_are_refused(more, said):
