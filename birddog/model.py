@@ -239,7 +239,8 @@ class Scan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """kind ``scan``: one look from above, or one sweep of a radar; perhaps it saw nothing.
 
     ``footprint`` is a closed anticlockwise ring of (lon_deg, lat_deg); ``pd`` the probability that
-    an object inside is detected; ``clutter_per_km2`` the density of false sightings.
+    an object inside is detected; ``clutter_per_km2`` the density of false sightings.  ``time_source`` is
+    ``server`` where the time is a guess, of which ``time_by`` says where it stands.
     """
 
     scan_id: str
@@ -252,6 +253,8 @@ class Scan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     flags: tuple[Flag, ...] = ()
     scene_sha256: str = ""
     scene_name: str = ""
+    time_source: TimeSource = "device"
+    time_by: str = ""
 
 
 class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):

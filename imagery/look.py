@@ -8,16 +8,13 @@ its antenna, not from its middle) and how well the product is placed on Earth.
 from __future__ import annotations
 
 import math
-import os
-import re
-from datetime import UTC, datetime
 
 import numpy as np
 
 from birddog.model import Flag, Scan, Sighting, TimeSource
-from birddog.units import ns_from_datetime
 from imagery.scan import ScanResult, SceneFlag
 from imagery.scene import Placing, Reader, SceneError
+from imagery.scene_time import Taken, taken
 from imagery.thumbnail import thumbnail
 
 #: Flags beyond this many, the weakest, do not go into the journal; the same for thumbnails.
@@ -30,32 +27,20 @@ _EDGE_POINTS, _MOST_EDGE_POINTS = 4, 64
 #: How far an edge may lie from the scene's, m.
 _EDGE_M = 25.0
 _DEGREE_M = 111_320.0
-_STAMP = re.compile(r"(?<!\d)(\d{4})-?(\d\d)-?(\d\d)T(\d\d)[:-]?(\d\d)[:-]?(\d\d)(?:[.,]\d{1,9})?(Z?)(?![\d:])")
-_SENTINEL = re.compile(r"^S[123][A-D]_", re.IGNORECASE)
 
 
-def scene_time(path: str, tag: str | None) -> tuple[int, TimeSource]:
-    """When a scene was taken, ns UTC, and who says so.
-
-    In this order: a time in the file's name in ISO 8601 with ``Z`` (``..._20261124T101500Z.tif``; Sentinel product
-    names are UTC without it); TIFFTAG_DATETIME, taken as UTC (the TIFF standard gives it no zone); the file's
-    modification time, which is then ``server`` and not the scene's own.
+def scene_time(path: str, tag: str | None, stated: str | None = None) -> tuple[int, TimeSource]:
+    """When a scene was taken, ns UTC, and who says so (``imagery.scene_time``); ``server`` is a guess.
 
     Raises:
         SceneError: the file is gone.
     """
-    name = os.path.basename(path)
-    for found in _STAMP.finditer(name):
-        if found.group(7) or _SENTINEL.match(name):
-            stamp = _datetime(found.groups()[:6])
-            if stamp is not None:
-                return ns_from_datetime(stamp), "device"
-    numbers = re.fullmatch(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)\D*", (tag or "").strip())
-    stamp = _datetime(numbers.groups()) if numbers else None
-    if stamp is not None:
-        return ns_from_datetime(stamp), "device"
+    return _taken(path, tag, stated)[:2]
+
+
+def _taken(path: str, tag: str | None, stated: str | None) -> Taken:
     try:
-        return os.stat(path).st_mtime_ns, "server"
+        return taken(path, datetime_tag=tag, stated=stated)
     except OSError as error:
         raise SceneError(f"cannot be read: {error.strerror}", file=path) from error
 
@@ -82,7 +67,7 @@ def look(result: ScanResult, *, scan_id: str, sensor: str, pd: float, geolocatio
     if ring is None:
         raise SceneError("its georeference leads off the Earth, or about a pole, which a footprint in degrees cannot say",
                          file=path)
-    time_ns, source = scene_time(path, scene.datetime_tag)
+    time_ns, source, by = _taken(path, scene.datetime_tag, scene.stated_time)
     marks = () if source == "device" else ("no_scene_time",)
     strongest = sorted(result.flags, key=lambda f: (-f.score, f.flag_id))[:MOST_SIGHTINGS]
     sightings, flags = [], []
@@ -108,7 +93,7 @@ def look(result: ScanResult, *, scan_id: str, sensor: str, pd: float, geolocatio
     return Scan(
         scan_id=scan_id, sensor=sensor, time_ns=time_ns, footprint=ring, pd=pd,
         clutter_per_km2=clutter_per_km2(result), sightings=tuple(sightings), flags=tuple(flags),
-        scene_sha256=result.sha256, scene_name=scene.name,
+        scene_sha256=result.sha256, scene_name=scene.name, time_source=source, time_by=by,
     )
 
 
@@ -169,12 +154,3 @@ def clutter_per_km2(result: ScanResult) -> float:
     if step is None or result.pfa is None:
         return 0.0
     return result.pfa * 1e6 / abs(float(np.linalg.det(step))) / result.least_px
-
-
-def _datetime(parts: tuple[str, ...]) -> datetime | None:
-    try:
-        stamp = datetime(*(int(p) for p in parts), tzinfo=UTC)  # type: ignore[arg-type, misc]
-    except ValueError:
-        return None
-    # nothing looked down before, and what is later does not go into the journal's 64 bits
-    return stamp if 1957 <= stamp.year <= 2200 else None

@@ -36,6 +36,7 @@ from rasterio.windows import Window
 
 from birddog.errors import UsageError
 from birddog.geo import LocalFrame, valid_position
+from imagery.scene_time import stated_in
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -135,6 +136,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """What the header of an accepted file says; bands count from 1.
 
     ``unplaced`` says by what a scene without ``placing`` would be placed that is not understood here, or nothing.
+    ``datetime_tag`` is TIFFTAG_DATETIME, ``stated_time`` what else the file says of when it was taken.
     ``colour`` are the red, green and blue band, or nothing; ``data_bands`` all but alpha.
     """
 
@@ -148,6 +150,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     placing: Placing | None
     unplaced: str
     datetime_tag: str | None
+    stated_time: str | None
     colour: tuple[int, ...]
     data_bands: tuple[int, ...]
 
@@ -421,14 +424,14 @@ def _describe(path: str, driver: str, dataset: rasterio.DatasetReader) -> Scene:
                 placing = Placing(affine=None, crs_wkt=dataset.gcps[1].to_wkt(), gcps=points)
         unplaced = "" if placing else "rational polynomials only (RPC)" if dataset.rpcs is not None else (
             f"{len(dataset.gcps[0])} ground control points" if dataset.gcps[0] else "")
-        kinds = dataset.colorinterp
+        kinds, tags = dataset.colorinterp, dataset.tags()
         rgb = tuple(kinds.index(k) + 1 for k in (ColorInterp.red, ColorInterp.green, ColorInterp.blue) if k in kinds)
         return Scene(
             path=path, driver=driver, width=dataset.width, height=dataset.height,
             dtypes=tuple(_READ_AS.get(d, d) for d in dataset.dtypes),
             nodata=tuple(None if v is None else float(v) for v in dataset.nodatavals), block=dataset.block_shapes[0],
             placing=placing, unplaced=unplaced,
-            datetime_tag=dataset.tags().get("TIFFTAG_DATETIME"), colour=rgb if len(rgb) == 3 else (),
+            datetime_tag=tags.get("TIFFTAG_DATETIME"), stated_time=stated_in(tags), colour=rgb if len(rgb) == 3 else (),
             data_bands=tuple(i for i, kind in enumerate(kinds, 1) if kind != ColorInterp.alpha),
         )
 
