@@ -510,10 +510,14 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     lat_deg: float | None = None
     lon_deg: float | None = None
     text: str = ""
+    time_source: TimeSource = "device"
 
 
 class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An event that a person must see, until it is not open any more."""
+    """An event that a person must see, until it is not open any more.
+
+    ``time_source`` says on whose word ``raised_ns`` stands: ``server`` is a guess.
+    """
 
     alert_id: str
     kind: str
@@ -528,6 +532,7 @@ class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
     lat_deg: float | None = None
     lon_deg: float | None = None
     text: str = ""
+    time_source: TimeSource = "device"
 
     @property
     def open(self) -> bool:

@@ -3,7 +3,7 @@
 A time counts as the scene's own (``device``) where somebody who knows says it with its zone: ISO 8601 with ``Z`` in
 the file's name, the name that a maker gives its product (``VENDORS``: all are UTC, each with its source and an
 example that a test reads), what the maker wrote into the file or beside it (``TAGS``, ``JSON_KEYS``, ``XML_KEYS``).
-TIFFTAG_DATETIME is none of these: TIFF 6.0 (p. 31) calls it the time of the image's *creation* and gives it no zone,
+TIFFTAG_DATETIME is none of these: TIFF 6.0 (section 8) calls it the time of the image's *creation* and gives it no zone,
 and processors write the present into it (opengeospatial/geotiff#108, ASFHyP3/burst2safe measurement.py, CNES S1Tiling).
 It is the scene's own only where the name says the same time; else it is a guess (``server``), as are a time in a name
 that says no zone, a day without a time of day (NAIP, Landsat), and the file's modification time.
@@ -55,11 +55,11 @@ _T = r"(\d{8}T\d{6})"
 VENDORS: tuple[Vendor, ...] = (
     Vendor("Sentinel-1", rf"s1[a-d][-_]+(?:iw|ew|wv|s\d|iw\d|ew\d|wv\d|en|n\d|is\d).*?(?<=[-_]){_T}(?=[-_.]|$)",
            "s1a-iw-grd-vv-20201004t055012-20201004t055037-034637-040882-001.tiff", "2020-10-04T05:50:12Z",
-           "ESA, Sentinel-1 Product Specification S1-RS-MDA-52-7441, 3.2 (product) and 3.4 (measurement data set: lower case)"),
+           "ESA, Sentinel-1 Product Specification S1-RS-MDA-52-7441: products, and measurement data sets in lower case"),
     Vendor("Sentinel-1 burst", rf"s1_\d+_(?:iw|ew)\d_{_T}_", "S1_136231_IW2_20200604T022312_VV_7C85-BURST.tiff",
            "2020-06-04T02:23:12Z", "ASF, burst product names (asf_search, burst2safe)"),
     Vendor("OPERA RTC", rf"opera_l[23]_[a-z0-9-]+_[a-z0-9-]+_{_T}Z_", "OPERA_L2_RTC-S1_T064-135518-IW1_20231015T013044Z_"
-           "20231015T080102Z_S1A_30_v1.0_VV.tif", "2023-10-15T01:30:44Z", "JPL D-108758, OPERA RTC-S1 Product Specification, 3.1"),
+           "20231015T080102Z_S1A_30_v1.0_VV.tif", "2023-10-15T01:30:44Z", "JPL D-108758, OPERA RTC-S1 Product Specification"),
     Vendor("S1Tiling", rf"s1[a-d]_\w+?_(?:asc|des)_\d{{3}}_{_T}(?=[_.])", "s1a_31TCH_vv_DES_110_20200108t055012.tif",
            "2020-01-08T05:50:12Z", "CNES S1Tiling, file names (20200108txxxxxx of several scenes is a day without a time)"),
     Vendor("Sentinel-2", rf"s2[a-d]_msil\d[a-c]_{_T}_", "S2A_MSIL1C_20170105T013442_N0204_R031_T53NMJ_20170105T013443.SAFE",
@@ -67,15 +67,17 @@ VENDORS: tuple[Vendor, ...] = (
     Vendor("Sentinel-2 before 2016-12", rf"s2[a-d]_\w+_v{_T}_\d{{8}}T\d{{6}}", "S2A_OPER_PRD_MSIL1C_PDMC_20160313T011256_R051_"
            "V20160312T105037_20160312T105037.SAFE", "2016-03-12T10:50:37Z",
            "ESA, S2-PDGS-TAS-DI-PSD, product names: V is the sensing time, the first stamp that of making"),
-    Vendor("Sentinel-2 granule", rf"(?:l[12][ac]_)?t\d{{2}}[a-z]{{3}}_(?:a\d{{6}}_)?{_T}(?=[_.]|$)", "T31UFU_20240101T105441_B02.jp2",
+    Vendor("Sentinel-2 granule", rf"(?:l[12][ac]_)?t\d{{2}}[a-z]{{3}}_(?:a\d{{6}}_)?{_T}(?=[_.]|$)",
+           "T31UFU_20240101T105441_B02.jp2",
            "2024-01-01T10:54:41Z", "ESA, Sentinel-2 naming convention, granules and their image files"),
-    Vendor("Sentinel-3", rf"s3[a-d]_[a-z0-9_]{{11}}_{_T}_", "S3A_OL_1_EFR____20200101T101517_20200101T101817_20200102T143055_0179_"
-           "053_179_2160_LN1_O_NT_002.SEN3", "2020-01-01T10:15:17Z", "ESA, Sentinel-3 PDGS File Naming Convention, 4.1"),
+    Vendor("Sentinel-3", rf"s3[a-d]_[a-z0-9_]{{11}}_{_T}_",
+           "S3A_OL_1_EFR____20200101T101517_20200101T101817_20200102T143055_0179_"
+           "053_179_2160_LN1_O_NT_002.SEN3", "2020-01-01T10:15:17Z", "ESA, Sentinel-3 PDGS File Naming Convention"),
     Vendor("TerraSAR-X, TanDEM-X, PAZ", rf"(?:ts|td|pa)(?:x|z)?\d?\w*_sar__\w+?_{_T}_\d{{8}}T\d{{6}}",
            "TSX1_SAR__MGD_SE___SM_S_SRA_20110823T173014_20110823T173022", "2011-08-23T17:30:14Z",
-           "DLR TX-GS-DD-3302, TerraSAR-X Basic Product Specification, 3.1 product folders"),
+           "DLR TX-GS-DD-3302, TerraSAR-X Basic Product Specification: product folders"),
     Vendor("COSMO-SkyMed", r"cs(?:ks\d|g|g_ssar\d)_\w+?_(\d{14})_\d{14}", "CSKS1_DGM_B_HI_16_HH_RA_SF_20110823053000_"
-           "20110823053007.tif", "2011-08-23T05:30:00Z", "ASI, COSMO-SkyMed SAR Products Handbook, 4.2 (CSG: the same order)"),
+           "20110823053007.tif", "2011-08-23T05:30:00Z", "ASI, COSMO-SkyMed SAR Products Handbook (CSG: the same order)"),
     Vendor("RADARSAT-2", r"rs2[-_]\w*?_(\d{8}_\d{6})(?=_)", "RS2_OK12345_PK123456_DK123456_F2_20080415_143807_HH_SGF.tif",
            "2008-04-15T14:38:07Z", "MDA RN-SP-51-2713, RADARSAT-2 Product Format Definition, names of products"),
     Vendor("RADARSAT Constellation", r"rcm\d_\w*?_(\d{8}_\d{6})(?=_)", "RCM1_OK1052770_PK1052775_1_SC30MCPA_20200219_123901_HH_"
@@ -83,16 +85,19 @@ VENDORS: tuple[Vendor, ...] = (
     Vendor("ICEYE", rf"iceye_\w*?_{_T}(?=Z?[_.]|Z?$)", "ICEYE_X6_GRD_SM_153426_20211026T060946.tif", "2021-10-26T06:09:46Z",
            "ICEYE product documentation, packaging.md, table 1: UTC start"),
     Vendor("Capella", r"capella_c\d+_\w+?_(\d{14})_\d{14}", "CAPELLA_C02_SM_GEO_HH_20201209213329_20201209213332.tif",
-           "2020-12-09T21:33:29Z", "Capella Space, SAR Products Format Specification, 2.2"),
-    Vendor("Umbra", r"(\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d)_umbra-\d+", "2023-08-11-02-07-52_UMBRA-04_GEC.tif", "2023-08-11T02:07:52Z",
+           "2020-12-09T21:33:29Z", "Capella Space, SAR Products Format Specification"),
+    Vendor("Umbra", r"(\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d)_umbra-\d+", "2023-08-11-02-07-52_UMBRA-04_GEC.tif",
+           "2023-08-11T02:07:52Z",
            "Umbra Open Data, product guide"),
-    Vendor("Planet", r"(\d{8}_\d{6})_(?:(\d\d)_)?(?:[0-9a-f]{4}|\d{7}_rapideye-\d)_(?:[13][ab]|basic|ortho|analytic|visual|udm)",
+    Vendor("Planet",
+           r"(\d{8}_\d{6})_(?:(\d\d)_)?(?:[0-9a-f]{4}|\d{7}_rapideye-\d)_(?:[13][ab]|basic|ortho|analytic|visual|udm)",
            "20220617_163123_97_2463_3B_AnalyticMS_SR_8b.tif", "2022-06-17T16:31:23.97Z",
            "Planet, PSScene item ids: acquisition day, time, hundredths (SuperDove), satellite; then the asset"),
     Vendor("Planet SkySat", r"(\d{8}_\d{6})_ssc?\d+[a-z0-9]*(?=[_.]|$)", "20191014_133536_ssc4d3_0006_analytic.tif",
            "2019-10-14T13:35:36Z", "Planet, SkySatScene and SkySatCollect item ids"),
-    Vendor("Pléiades, SPOT 6/7", r"(?:phr1[ab]|spot[67]|pneo\d)_\w*?_(\d{14})(\d)?(?=_)", "IMG_PHR1A_P_201202250025599_SEN_PRG_FC_"
-           "5852-001_R1C1.TIF", "2012-02-25T00:25:59.9Z", "Astrium, Pléiades User Guide, A.1.2: to the tenth of a second"),
+    Vendor("Pléiades, SPOT 6/7", r"(?:phr1[ab]|spot[67]|pneo\d)_\w*?_(\d{14})(\d)?(?=_)",
+           "IMG_PHR1A_P_201202250025599_SEN_PRG_FC_"
+           "5852-001_R1C1.TIF", "2012-02-25T00:25:59.9Z", "Astrium, Pléiades User Guide: to the tenth of a second"),
     Vendor("KOMPSAT", r"k[2-7]a?_(\d{14})_", "K3A_20200101041112_04455_00123456_L1G.tif", "2020-01-01T04:11:12Z",
            "SIIS, KOMPSAT-3A Image Data Manual, file names"),
 )
@@ -100,7 +105,8 @@ VENDORS: tuple[Vendor, ...] = (
 DAYS: tuple[Vendor, ...] = (
     Vendor("NAIP", r"m_\d{7}_[ns][ew]_\d{1,2}_(?:[hc\d]{1,3}_)?(\d{8})(?=[_.])", "m_4207122_ne_19_060_20181027_20190209.tif",
            "2018-10-27", "USDA/USGS, NAIP file names: the day of exposure, then that of the version"),
-    Vendor("Landsat", r"l[coetm]\d\d_l\w{3}_\d{6}_(\d{8})_\d{8}_", "LC08_L1TP_199024_20200101_20200113_01_T1_B4.TIF", "2020-01-01",
+    Vendor("Landsat", r"l[coetm]\d\d_l\w{3}_\d{6}_(\d{8})_\d{8}_", "LC08_L1TP_199024_20200101_20200113_01_T1_B4.TIF",
+           "2020-01-01",
            "USGS LSDS-1656, Landsat Collection 2: acquisition, then processing"),
     Vendor("Planet tile", r"(?:\d+_)?\d{7}_(\d{4}-\d\d-\d\d)_(?:re\d|[0-9a-f]{4})_", "2328007_2010-09-21_RE4_3A_Analytic.tif",
            "2010-09-21", "Planet, RapidEye and PlanetScope ortho tiles"),
@@ -108,14 +114,16 @@ DAYS: tuple[Vendor, ...] = (
            "2017-01-01", "CRESDA, Gaofen-3 product names"),
     Vendor("ALOS-2", r"alos\d{10}-(\d{6})-", "IMG-HH-ALOS2012345678-140801-WBDR1.5GUD.tif", "2014-08-01",
            "JAXA, ALOS-2 CEOS format description: scene id and yymmdd"),
-    Vendor("S1Tiling", r"s1[a-d]_\w+?_(?:asc|des)_\d{3}_(\d{8})txxxxxx", "s1a_31TCH_vv_DES_110_20200108txxxxxx.tif", "2020-01-08",
+    Vendor("S1Tiling", r"s1[a-d]_\w+?_(?:asc|des)_\d{3}_(\d{8})txxxxxx", "s1a_31TCH_vv_DES_110_20200108txxxxxx.tif",
+           "2020-01-08",
            "CNES S1Tiling: several scenes of one day"),
 )
 _MAXAR = re.compile(r"^(\d\d)(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)(\d{8})-[A-Z]\d[A-Z]{2}", re.IGNORECASE)
 _MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
 
 #: Metadata items inside a TIFF (GDAL_METADATA), by name without regard to case; UTC where no zone stands there.
-TAGS = ("ACQUISITION_START_UTC", "ACQUISITION_TIME", "ACQUISITIONDATETIME", "START_DATETIME", "SENSING_TIME", "PRODUCT_START_TIME",
+TAGS = ("ACQUISITION_START_UTC", "ACQUISITION_TIME", "ACQUISITIONDATETIME", "START_DATETIME", "SENSING_TIME",
+        "PRODUCT_START_TIME",
         "FIRST_LINE_TIME")
 #: Paths in a description in JSON: STAC 1.0 (start_datetime, datetime), Planet (acquired), Capella, Umbra, ICEYE.
 JSON_KEYS: tuple[tuple[str | int, ...], ...] = (
@@ -150,7 +158,8 @@ def taken(path: str, *, datetime_tag: str | None = None, stated: str | None = No
         OSError: the file is gone.
     """
     name = os.path.basename(path)
-    sure = _from_name(name) or _from_text(stated, "the file's metadata") or _from_beside(Path(path)) or _from_folders(Path(path))
+    sure = _from_name(name) or _from_text(stated, "the file's metadata")
+    sure = sure or _from_beside(Path(path)) or _from_folders(Path(path))
     if sure is not None:
         return sure
     tag = _TIFF.fullmatch((datetime_tag or "").strip())
@@ -210,7 +219,7 @@ def _from_name(name: str) -> Taken | None:
         return Taken(made[0], "device", f"the file's name ({made[1]})")
     maxar = _MAXAR.match(name)
     if maxar is not None:
-        # DigitalGlobe/Maxar, Imagery Support Data 1.1, product file names: YYMMMDDhhmmss of UTC
+        # DigitalGlobe/Maxar, product file names: YYMMMDDhhmmss of UTC
         month = _MONTHS.index(maxar[2].upper()) + 1
         ns = _digits(f"20{maxar[1]}{month:02d}{maxar[3]}", None)
         if ns is not None:

@@ -42,6 +42,7 @@ class Alerts:
             cleared_ns=event.end_ns, acknowledged_ns=old.acknowledged_ns if old else None,
             acknowledged_by=old.acknowledged_by if old else "", track_id=event.track_ids[0] if event.track_ids else "",
             device=event.device, lat_deg=event.lat_deg, lon_deg=event.lon_deg, text=event.text,
+            time_source=event.time_source,
         )
         self._rows[alert_id] = alert
         return alert

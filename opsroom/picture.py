@@ -214,7 +214,7 @@ class Picture:
                 flag_id=flag.flag_id, scan_id=scan.scan_id, scene_sha256=scan.scene_sha256, scene_name=scan.scene_name,
                 sensor=scan.sensor, time_ns=scan.time_ns, detector=flag.detector, score=flag.score, pfa=flag.pfa,
                 lat_deg=flag.lat_deg, lon_deg=flag.lon_deg, length_m=flag.length_m, truncated=flag.truncated,
-                dark=(flag.lat_deg, flag.lon_deg) in dark,
+                dark=(flag.lat_deg, flag.lon_deg) in dark, time_source=scan.time_source, time_by=scan.time_by,
             )
             self.store.put_flag(row, seq, flag.thumbnail)
 

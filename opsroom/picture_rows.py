@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import msgspec
 
+from birddog.model import TimeSource
+
 Row = TypeVar("Row", bound=msgspec.Struct)
 
 
@@ -28,7 +30,10 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FlagRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An imagery flag as published; ``dark`` = near no reporting track when it was seen."""
+    """An imagery flag as published; ``dark`` = near no reporting track when it was seen.
+
+    ``time_source`` is ``server`` where ``time_ns`` is a guess; ``time_by`` says where it stands.
+    """
 
     flag_id: str
     scan_id: str
@@ -44,6 +49,8 @@ class FlagRow(msgspec.Struct, frozen=True, kw_only=True):
     length_m: float | None
     truncated: bool
     dark: bool
+    time_source: TimeSource = "device"
+    time_by: str = ""
 
 
 def quantised(row: Row) -> Row:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from birddog.model import Event, Track, TrackPoint
+from birddog.model import Event, TimeSource, Track, TrackPoint
 
 
 class Changes(msgspec.Struct):
@@ -41,13 +41,14 @@ class Book:
     def event(
         self, kind: str, operation: str, start_ns: int, *, end_ns: int | None = None, track_ids: tuple[str, ...] = (),
         device: str = "", lat_deg: float | None = None, lon_deg: float | None = None, text: str = "",
+        time_source: TimeSource = "device",
     ) -> Event:  # fmt: skip
         """Begin (or with end_ns tell of a past) event; its id follows from the entry's number."""
         self._told += 1
         event = Event(
             event_id=f"E{self.seq}" if self._told == 1 else f"E{self.seq}-{self._told}",
             kind=kind, operation=operation, seq=self.seq, start_ns=start_ns, end_ns=end_ns, track_ids=track_ids,
-            device=device, lat_deg=lat_deg, lon_deg=lon_deg, text=text,
+            device=device, lat_deg=lat_deg, lon_deg=lon_deg, text=text, time_source=time_source,
         )  # fmt: skip
         self.events.append(event)
         return event

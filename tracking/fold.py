@@ -362,7 +362,7 @@ class Fold:
         )
         place = self._place(reading.device, time_ns)
         if reading.quantity == "door_open":
-            self._door(reading.device, on, time_ns, place, via, book)
+            self._door(reading, on, time_ns, place, via, book)
         trigger = place if reading.quantity in TRIGGERS and on else None
         if trigger is not None and not self._sensor_ahead(reading.device, reading.time_ns, book):
             for tracker in self._touched_by(trigger.lat_deg, trigger.lon_deg):
@@ -383,9 +383,9 @@ class Fold:
             live.state.identities.append(device)
         return live
 
-    def _door(self, device: str, on: bool, time_ns: int, place: Placement | None, via: str, book: Book) -> None:
+    def _door(self, door: Reading, on: bool, time_ns: int, place: Placement | None, via: str, book: Book) -> None:
         """One event in each operation concerned, from the door's opening to its closing."""
-        doors = self._state.doors
+        doors, device = self._state.doors, door.device
         going = doors.pop(device, None)
         if going is not None and on:
             doors[device] = going
@@ -397,6 +397,7 @@ class Fold:
                 book.event(
                     "door_opened", operation, time_ns, device=device, text="door opened", track_ids=tracks,
                     lat_deg=None if place is None else place.lat_deg, lon_deg=None if place is None else place.lon_deg,
+                    time_source="server" if door.time_ns is None else door.time_source,
                 )
                 for operation, tracks in self._concerned(device, time_ns, place, via)
             ]  # fmt: skip
@@ -433,6 +434,7 @@ class Fold:
                 ALARM_EVENTS.get(alarm.alarm, "alarm"), operation, time_ns, device=alarm.device, text=text,
                 track_ids=tracks, lat_deg=None if place is None else place.lat_deg,
                 lon_deg=None if place is None else place.lon_deg,
+                time_source="server" if alarm.time_ns is None else alarm.time_source,
             )  # fmt: skip
 
     # --- looks --------------------------------------------------------------------------------
@@ -465,7 +467,7 @@ class Fold:
         look = Look(
             sensor=scan.sensor, time_ns=scan.time_ns, spots=_spots(sightings), pd=min(max(scan.pd, 0.01), 0.99),
             density_per_km2=max(scan.clutter_per_km2, 0.0) + self._state.presets.new_per_km2, footprint=scan.footprint,
-            imagery=bool(scan.flags),
+            imagery=bool(scan.flags), time_source=scan.time_source,
         )  # fmt: skip
         names = [
             o.operation for o in self._directory.operations.values()

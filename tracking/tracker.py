@@ -17,7 +17,7 @@ import msgspec
 
 from birddog.directory import OPEN
 from birddog.geo import distance_m, ring_contains
-from birddog.model import Event, TrackPoint, Value
+from birddog.model import Event, TimeSource, TrackPoint, Value
 from birddog.units import NS
 from tracking.area import Ring
 from tracking.assign import Candidate, Pair, Spot, assign, pairs
@@ -34,6 +34,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         footprint: empty where it is not known; then nothing counts as missed.
         imagery: a single look from above, whose contacts live longer and are told of at once.
+        time_source: ``server`` where the time is a guess: who was near then is not known, so that nothing is called dark
+            by it and nothing counts as missed.
     """
 
     sensor: str
@@ -43,6 +45,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     density_per_km2: float
     footprint: Ring = ()
     imagery: bool = False
+    time_source: TimeSource = "device"
 
 
 class Tracker:
@@ -233,7 +236,7 @@ class Tracker:
             self._seen(live, pair, look, book)
             changed.append(live)
         for i, live in enumerate(lives):
-            if i not in seen and not live.state.key and self._inside(candidates[i], look):
+            if i not in seen and not live.state.key and look.time_source != "server" and self._inside(candidates[i], look):
                 self._missed(live, look, book)
                 changed.append(live)
         for i, spot in enumerate(look.spots):
@@ -267,7 +270,7 @@ class Tracker:
             if s.score >= self.presets.confirm_score:
                 s.status = "confirmed"
                 self._told(live, "confirmed", m, book, "an anonymous contact is confirmed")
-                if s.dark and "dark_vessel" not in s.open_events:
+                if s.dark and "dark_vessel" not in s.open_events and look.time_source != "server":
                     s.open_events["dark_vessel"] = self._event(live, "dark_vessel", m, book, "near no reporting track")
 
     def _missed(self, live: LiveTrack, look: Look, book: Book) -> None:
@@ -289,7 +292,7 @@ class Tracker:
         m = self._sighted(spot, look)
         self.contact(live, look.sensor, book, reports=False)
         self.measure(live, m, book)
-        if look.imagery and self.operation == OPEN:
+        if look.imagery and self.operation == OPEN and look.time_source != "server":
             live.state.open_events["dark_vessel"] = self._event(live, "dark_vessel", m, book, "near no reporting track")
         return live
 

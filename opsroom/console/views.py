@@ -101,6 +101,7 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     lat_deg: float | None
     lon_deg: float | None
     text: str
+    time_source: str
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +123,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
 class FlagView(msgspec.Struct, frozen=True, kw_only=True):
     """Something seen in an image.  ``dark``: it was near no reporting track when it was seen.
 
+    ``time_source`` is ``server`` where the scene's time is a guess; ``time_by`` says where it stands.
     ``thumbnail`` is where its image chip can be had (204 where the scan made none).
     """
 
@@ -141,6 +143,8 @@ class FlagView(msgspec.Struct, frozen=True, kw_only=True):
     length_m: float | None
     truncated: bool
     thumbnail: str
+    time_source: str
+    time_by: str
 
 
 class RefusedView(msgspec.Struct, frozen=True, kw_only=True):
@@ -255,7 +259,7 @@ def alert_view(revision: int, alert: model.Alert) -> AlertView:
         alert_id=alert.alert_id, revision=revision, kind=alert.kind, severity=alert.severity, operation=alert.operation,
         raised=iso_from_ns(alert.raised_ns), cleared=_iso(alert.cleared_ns), acknowledged=_iso(alert.acknowledged_ns),
         acknowledged_by=alert.acknowledged_by, open=alert.open, track_id=alert.track_id, device=alert.device,
-        lat_deg=alert.lat_deg, lon_deg=alert.lon_deg, text=alert.text,
+        lat_deg=alert.lat_deg, lon_deg=alert.lon_deg, text=alert.text, time_source=alert.time_source,
     )
 
 
@@ -275,7 +279,7 @@ def flag_view(revision: int, flag: FlagRow) -> FlagView:
         scene_sha256=flag.scene_sha256, sensor=flag.sensor, time=iso_from_ns(flag.time_ns), lat_deg=flag.lat_deg,
         lon_deg=flag.lon_deg, dark=flag.dark, detector=flag.detector, score=flag.score, pfa=flag.pfa,
         length_m=flag.length_m, truncated=flag.truncated,
-        thumbnail=f"/v1/flags/{quote(flag.flag_id, safe='')}/thumbnail",
+        thumbnail=f"/v1/flags/{quote(flag.flag_id, safe='')}/thumbnail", time_source=flag.time_source, time_by=flag.time_by,
     )
 
 

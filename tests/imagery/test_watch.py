@@ -197,9 +197,10 @@ def test_the_time_of_a_scene(tmp_path):
     plain = tmp_path / "x_20261124T101500.tif"
     plain.write_bytes(b"")
     os.utime(plain, ns=(7, 7))
-    assert scene_time(str(plain), None) == (7, "server"), "a time with no zone is none"
+    assert scene_time(str(plain), None) == (1_795_515_300 * 10**9, "server"), "a time with no zone is a guess"
     assert scene_time(str(plain), "2026:11:24 10:15:00") == (1_795_515_300 * 10**9, "device")
-    assert scene_time(str(plain), "2026:99:24 10:15:00") == (7, "server")
+    assert scene_time(str(plain), "2026:11:24 13:15:00") == (1_795_515_300 * 10**9, "server"), "written later"
+    assert scene_time(str(plain), "2026:99:24 10:15:00")[1] == "server"
 
 
 _CHILD = """
@@ -379,7 +380,7 @@ def test_told_to_stop_it_stops_between_two_files(tmp_path):
 
 
 @pytest.mark.parametrize("name, year", [("a_99991231T235959Z.tif", None), ("a_00010101T000000Z.tif", None),
-                                        ("a_20261124T101500.25Z.tif", 2026), ("a_20261124T101500+0200.tif", None)])
+                                        ("a_20261124T101500.25Z.tif", 2026), ("a_20261124T101500+0200.tif", 2026)])
 def test_a_time_that_cannot_be_is_none(tmp_path, name, year):
     (tmp_path / name).write_bytes(b"")
     os.utime(tmp_path / name, ns=(5, 5))
@@ -440,3 +441,19 @@ def test_a_folder_that_is_away_does_not_end_the_run(tmp_path):
         child.kill()
         child.wait()
         child.stderr.close()
+
+
+@pytest.mark.parametrize("name, tag, source", [
+    ("s1a-iw-grd-vv-20201004t055012-20201004t055037-034637-040882-001.tiff", "2020:10:04 08:52:16", "device"),
+    ("CAPELLA_C02_SM_GEO_HH_20201209213329_20201209213332.tif", None, "device"),
+    ("harbour.tif", "2020:10:04 08:52:16", "server"), ("harbour.tif", None, "server"),
+])
+def test_a_look_says_on_whose_word_its_time_stands(tmp_path, name, tag, source):
+    write_scene(tmp_path / name, tag=tag)
+    got: list[Scan] = []
+    watch = Watch(settings(tmp_path), got.append)
+    watch.step(), watch.step()
+    watch.close()
+    (scan,) = got
+    assert scan.time_source == source and scan.time_by
+    assert {(s.time_source, s.flags) for s in scan.sightings} == {(source, () if source == "device" else ("no_scene_time",))}

@@ -463,6 +463,29 @@ def test_a_look_over_a_reporting_vessel_is_no_dark_vessel_and_another_is():
     assert "radar" in vessel.sources and vessel.hits == 7
 
 
+def test_a_look_whose_time_is_a_guess_calls_nothing_dark_and_misses_nothing():
+    guess, sure = Journal(), Journal()
+    for j, source in ((guess, "server"), (sure, "device")):
+        for k in range(8):
+            j.add(k, msgspec.structs.replace(scan(k, sighting(k, 2000, 2000, 15), flags=1), time_source=source))
+    assert sure.events("dark_vessel") and guess.events("dark_vessel") == []
+    rows = guess.changes[-1].tracks
+    assert [r.status for r in rows] == ["confirmed"], "it is a contact all the same"
+    for k in range(8, 40):
+        guess.add(k, msgspec.structs.replace(scan(k, flags=0), time_source="server"))
+    assert not any(r.status == "deleted" for c in guess.changes for r in c.tracks)
+    # a look that knows its time, over the same contact, is what begins it
+    guess.add(40, scan(40, sighting(40, 2000, 2000, 15), sighting(40, -2000, 2000, 15), flags=2))
+    assert len(guess.events("dark_vessel")) == 1
+
+
+def test_an_alarm_says_on_whose_word_its_time_stands():
+    j = Journal()
+    j.say(0, Alarm(device="a", time_ns=T0, time_source="gateway", alarm="sos"))
+    j.say(1, Alarm(device="b", time_ns=None, alarm="sos"))
+    assert [e.time_source for e in j.events("alarm")] == ["gateway", "server"]
+
+
 def test_a_miss_counts_only_inside_the_footprint():
     def confirmed() -> Journal:
         j = Journal()

@@ -63,7 +63,7 @@ export class Detail {
     this.picture(flag?.flag_id ?? '', flag?.thumbnail ?? '');
     this.tell([
       ['state', `${a.severity}, ${a.open ? 'waits for somebody to acknowledge it' : 'closed'}`],
-      ['raised', this.ago(a.raised)],
+      ['raised', this.ago(a.raised) + (a.time_source === 'server' ? ' (our time: its own says none)' : '')],
       ['over since', a.cleared ? this.ago(a.cleared) : ''],
       ['acknowledged', a.acknowledged ? `by ${plain(a.acknowledged_by)}, ${stamp(a.acknowledged)}` : ''],
       ['what', a.text === kind ? '' : plain(a.text)],
@@ -110,7 +110,7 @@ export class Detail {
     this.picture(f.flag_id, f.thumbnail);
     this.tell([
       ['position', f.lat_deg === null ? 'not georeferenced' : position(f.lat_deg, f.lon_deg)],
-      ['seen', this.ago(f.time)],
+      ['seen', f.time_source === 'server' ? `not known; taken for ${stamp(f.time)} (${plain(f.time_by)})` : this.ago(f.time)],
       ['length', f.length_m === null ? '' : metres(f.length_m)],
       ['score', `${Number(f.score.toPrecision(3))} (${plain(f.detector)}, false-alarm rate ${f.pfa})`],
       ['sensor', plain(f.sensor)],

@@ -32,7 +32,7 @@ const tracks = new TrackList(room);
 const alerts = new AlertList(room);
 const flags = new MoreList('flags', {
   tell: (f) => ({ id: f.flag_id, shape: f.dark ? 'dark' : 'flag', image: f.dark ? f.thumbnail : '', words: [clock(f.time),
-    f.dark ? 'DARK, no track near' : 'near a track', f.length_m === null ? '' : metres(f.length_m), `score ${Number(f.score.toPrecision(3))}`] }),
+    f.dark ? 'DARK, no track near' : f.time_source === 'server' ? 'time is a guess' : 'near a track', f.length_m === null ? '' : metres(f.length_m), `score ${Number(f.score.toPrecision(3))}`] }),
   last: (rows) => {
     const dark = rows.filter((f) => f.dark);
     return dark.length ? `${dark.length} dark, last ${ago(dark[0].time)}` : `last ${ago(rows[0].time)}`;
