@@ -157,6 +157,8 @@ class Frame(Struct, kw_only=True):
         packet: the transport's number for this message (MQTT packet id), 0 if it has none; where ids begin anew
             within a session it counts on (``LAP``).
         dup: the sender says that it may have sent this before (MQTT DUP).
+        again: the sender does not say so, and yet may have sent this before: clients that never set DUP, after a cut.
+        assured: the sender waits for an acknowledgement in two steps (MQTT QoS 2); never read by the desk.
         lap_known: False where the lap in which a ``dup`` was first sent is not known (we were started again since).
         mark: 20 bytes that are the same whenever this message is read again from where it lies (a file), and another
             message's nowhere; neighbours share the first four.  b"" where a message passes once.
@@ -173,6 +175,8 @@ class Frame(Struct, kw_only=True):
     session: str = ""
     packet: int = 0
     dup: bool = False
+    again: bool = False
+    assured: bool = False
     lap_known: bool = True
     mark: bytes = b""
     reject: Reject | None = None

@@ -52,11 +52,12 @@ TICK_NS = 5 * NS
 class Batch:
     """What ``Desk.prepare`` made of a list of items; ``Desk.commit`` takes it, once or again."""
 
-    __slots__ = ("answers", "drafts", "entries", "sessions")
+    __slots__ = ("answers", "drafts", "entries", "finished", "sessions")
 
     def __init__(self) -> None:
         self.drafts: list[Draft] = []
         self.sessions: dict[tuple[str, str], None] = {}
+        self.finished: dict[str, None] = {}  # devices that have nothing to repeat of the sessions before these
         self.answers: list[tuple[Source, int, list[Result]]] = []
         self.entries: list[tuple[Entries, int]] = []
 
@@ -93,6 +94,7 @@ class Desk:
         self._codecs: dict[str, codec.Codec] = {}
         self._decoders: OrderedDict[str, dict[str, codec.Decoder]] = OrderedDict()
         self._remembered: dict[str, str] = {}
+        self._spoke: OrderedDict[str, dict[str, None]] = OrderedDict()  # whose messages a session brought, of those remembered
         self._batch = Batch()
         self._leads: dict[tuple[str, str], bytes] = {}
 
@@ -120,6 +122,9 @@ class Desk:
         for item in items:
             if isinstance(item, Closed):
                 self._decoders.pop(item.session, None)
+                devices = self._spoke.pop(item.session, {})
+                if item.finished:
+                    self._finish(batch, [item.finished, *devices])
             elif isinstance(item, Entries):
                 batch.entries.append((item, len(drafts)))
                 drafts.extend(self._stamp(draft, now_ns) for draft in item.drafts)
@@ -140,9 +145,10 @@ class Desk:
             JournalFull: nothing was written or acknowledged; call again with the same batch.
             JournalError: the store failed; nothing was acknowledged, and this journal is done for.
         """
-        if not batch.drafts:
+        if not batch.drafts and not batch.finished:
             return 0
-        numbers = self.journal.append(batch.drafts, list(batch.sessions))
+        forget = (list(batch.finished),) if batch.finished else ()
+        numbers = self.journal.append(batch.drafts, list(batch.sessions), *forget)
         self._remembered.update(list(batch.sessions))
         for source, first, results in batch.answers:
             for i, result in enumerate(results, first):
@@ -344,7 +350,7 @@ class Desk:
             return near(self.clock.now_ns) + hashed(b"once", *fixed, packet, frame.session.encode(), frame.payload)
         lap, number = divmod(frame.packet, LAP)
         lead_parts = [*fixed, number.to_bytes(2, "big")]
-        if frame.dup and sender:
+        if sender and (frame.dup or (frame.again and not self._spoke_in(frame.session, sender))):
             # sent again, perhaps over a new connection: the same as the one of an earlier session
             ident = self._earlier(frame, sender, lead_parts, reasons)
             if ident is not None:
@@ -352,13 +358,22 @@ class Desk:
         name = f"{frame.session}#{lap}"
         if sender and self._remembered.get(sender) != name:
             sessions[sender, name] = None
+            self._spoke.setdefault(frame.session, {})[sender] = None
+            if len(self._spoke) > SESSIONS_KEPT:
+                self._spoke.popitem(last=False)
         return once(lead_parts, name, frame.payload)
 
     def _earlier(self, frame: Frame, sender: str, lead: list[bytes], reasons: tuple[str, ...]) -> bytes | None:
         """The ident under which an earlier session of this sender brought the same message, if one did."""
         names = [session for device, session in reversed(self._batch.sessions) if device == sender]
-        names += self.journal.sessions(sender)
+        if sender not in self._batch.finished:
+            names += self.journal.sessions(sender)
+        if not frame.dup and names:
+            # who says nothing of it sends again what the connection before brought, and that first
+            latest = names[0].rpartition("#")[0]
+            names = [name for name in names if name.rpartition("#")[0] == latest]
         lap, number = divmod(frame.packet, LAP)
+        known = frame.dup and frame.lap_known
         laps: dict[str, int] = {}  # the newest of each session
         idents = []
         for name in dict.fromkeys(names):
@@ -367,12 +382,26 @@ class Desk:
             newest = laps.setdefault(session, there)
             # Not known in which lap it was first sent: the session's last one, or for a high number the one before;
             # a client that takes low numbers again and again has long had the answer to those of earlier laps.
-            if there == lap if frame.lap_known else there == newest or (there == newest - 1 and number > LAP // 2):
+            if there == lap if known else there == newest or (there == newest - 1 and number > LAP // 2):
                 idents.append(once(lead, name, frame.payload))
         # as it would stand in the journal: for the same reasons if it is rejected, plain if it is not
         stored = {(rejected(reasons, ident) if reasons else ident): ident for ident in idents}
         held = self.journal.holds(list(stored)) | {draft.ident for draft in self._batch.drafts}
         return next((ident for row, ident in stored.items() if row in held), None)
+
+    def _spoke_in(self, session: str, sender: str) -> bool:
+        """Whether a session has brought something new of this sender: what comes behind it is not sent again."""
+        return sender in self._spoke.get(session, ())
+
+    def _finish(self, batch: Batch, devices: list[str]) -> None:
+        """A session has ended with nothing unacknowledged: its devices have nothing to repeat, of it or of any before."""
+        for device in dict.fromkeys(devices):
+            self._remembered.pop(device, None)
+            here = [key for key in batch.sessions if key[0] == device]
+            for key in here:
+                del batch.sessions[key]
+            if here or self.journal.sessions(device):
+                batch.finished[device] = None
 
     def _stamp(self, draft: Draft, now_ns: int) -> Draft:
         """An operator's entry gets the journal's time; registers are known to the door from here on."""

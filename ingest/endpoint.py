@@ -1,4 +1,4 @@
-"""The device endpoint: an MQTT 3.1.1 and 5 server whose PUBACK means that the message is on disk.
+"""The device endpoint: an MQTT 3.1, 3.1.1 and 5 server whose PUBACK means that the message is on disk.
 
 It only takes in: there is no broker behind it, no retained message, no session kept over a
 disconnect.  A connection's bytes become frames (``ingest.mqtt_connection``), the frames of all
@@ -16,7 +16,7 @@ import logging
 import resource
 import secrets
 import ssl
-from collections import OrderedDict, deque
+from collections import deque
 
 from birddog.errors import UsageError
 from birddog.model import Frame
@@ -25,6 +25,7 @@ from ingest.address import is_loopback
 from ingest.certificates import ServerTls
 from ingest.endpoint_settings import Settings, check
 from ingest.intake import Intake, Result
+from ingest.mqtt_clients import CONTEST_S, CONTESTS, Clients
 from ingest.mqtt_connection import FULL, Connection
 from ingest.permit import ROOT, Permit
 
@@ -37,10 +38,6 @@ TLS_SWEEPS = 4
 READ_BYTES = 65_536
 #: How long ``stop`` waits for what was handed over to be acknowledged.
 STOP_S = 3.0
-_EPOCHS_KEPT = 20_000
-#: A client id that is taken over so often within so long is one that two devices have, or the link of one breaks.
-CONTESTS, CONTEST_S = 3, 60.0
-_CONTESTS_KEPT = 1_000
 
 
 class Endpoint:
@@ -66,10 +63,9 @@ class Endpoint:
         self._servers: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
         self._clients: dict[str, Connection] = {}
-        self._epochs: OrderedDict[str, tuple[int, int]] = OrderedDict()
-        self._contests: OrderedDict[str, deque[float]] = OrderedDict()
+        self.known = Clients()
         self._pending: list[Frame] = []
-        self._ended: list[str] = []
+        self._ended: list[tuple[str, str]] = []
         self._flush_due = False
         self._held_bytes = 0
         self._full_of_bytes = False
@@ -156,7 +152,7 @@ class Endpoint:
 
         ``contested``: client ids that are taken over again and again; ``last_error`` names one of them.
         """
-        contested = self._contested()
+        contested = self.known.contested(self.loop.time())
         out: dict[str, int | str] = {
             "connected": len(self._clients),
             "connections_total": self.connections_total,
@@ -243,12 +239,22 @@ class Endpoint:
     def disconnected(self, connection: Connection, session: str) -> None:
         """A connection has ended; ``session`` is "" where it never sent a message."""
         self._connections.discard(connection)
-        if self._clients.get(connection.identity) is connection:
-            del self._clients[connection.identity]
+        self.left(connection)
         if session:
             # behind its last frames, which may still wait here
-            self._ended.append(session)
+            self._ended.append((session, ""))
             self._flush_soon()
+
+    def left(self, connection: Connection) -> None:
+        """A connection of which nothing more is taken, though its socket may live on for a moment."""
+        self.remember(connection)
+        if self._clients.get(connection.identity) is connection:
+            del self._clients[connection.identity]
+
+    def finished(self, connection: Connection) -> None:
+        """A session has ended with nothing unacknowledged: what its client repeats later is of no session up to this one."""
+        self._ended.append((connection.session, connection.identity))
+        self._flush_soon()
 
     def register(self, client_id: str, connection: Connection) -> bool:
         """A CONNECT of this client id; the connection that had it before ends.
@@ -260,25 +266,11 @@ class Endpoint:
             if before.tls and not connection.tls:
                 return False
             self.takeovers_total += 1
-            self._note_contest(client_id)
-            self.remember_epoch(before)  # now: what the device sends again comes before the old connection has quite ended
+            self.known.taken_over(client_id, self.loop.time())
+            self.remember(before)  # now: what the device sends again comes before the old connection has quite ended
             before.close(mqtt.TAKEN_OVER)
         self._clients[client_id] = connection
         return True
-
-    def _note_contest(self, client_id: str) -> None:
-        times = self._contests.setdefault(client_id, deque(maxlen=CONTESTS))
-        times.append(self.loop.time())
-        self._contests.move_to_end(client_id)
-        if len(self._contests) > _CONTESTS_KEPT:
-            self._contests.popitem(last=False)
-
-    def _contested(self) -> list[str]:
-        """The client ids that are taken over again and again, the latest last."""
-        if not self._contests:
-            return []
-        since_s = self.loop.time() - CONTEST_S
-        return [name for name, times in self._contests.items() if len(times) == CONTESTS and times[0] > since_s]
 
     def revoked(self, serial: int) -> bool:
         """Whether a certificate is on the revocation list; also asked where TLS resumed a session without proving anew."""
@@ -289,19 +281,10 @@ class Endpoint:
         self._count += 1
         return f"{self._start_mark}-{self._count}"
 
-    def epoch_of(self, client_id: str) -> tuple[int, int] | None:
-        """How far a client's packet ids had come on its last connection, (epoch, last id); None: not of this start."""
-        return self._epochs.get(client_id)
-
-    def remember_epoch(self, connection: Connection) -> None:
-        """The other side of ``epoch_of``; a connection that was taken over has nothing more to say."""
-        client_id, epoch = connection.identity, connection.epoch
-        if epoch == (0, 0) or self._clients.get(client_id) is not connection:
-            return
-        self._epochs[client_id] = epoch
-        self._epochs.move_to_end(client_id)
-        if len(self._epochs) > _EPOCHS_KEPT:
-            self._epochs.popitem(last=False)
+    def remember(self, connection: Connection) -> None:
+        """What its client's next connection asks ``known`` for; one that was taken over has nothing more to say."""
+        if self._clients.get(connection.identity) is connection:
+            self.known.ended(connection.identity, connection.epoch, connection.unsure, self.loop.time())
 
     def take(self, frames: list[Frame]) -> None:
         """Frames of one connection; they go to the desk at the end of this turn of the loop."""
@@ -333,8 +316,8 @@ class Endpoint:
                 return
             self._held_bytes += sum([len(frame.payload) for frame in frames])
             self._pending = []
-        for session in self._ended:
-            self._intake.close_session(session)
+        for session, finished in self._ended:
+            self._intake.close_session(session, finished)
         self._ended.clear()
 
     def _room(self) -> None:

@@ -47,9 +47,15 @@ class Source(Protocol):
 
 
 class Closed(msgspec.Struct, frozen=True):
-    """Said in line with the frames: this session has ended, its decoder can go."""
+    """Said in line with the frames: this session has ended, its decoder can go.
+
+    Args:
+        finished: the identity whose session it was, where it ended with nothing unacknowledged (MQTT DISCONNECT): what is
+            sent again later is of no session up to this one.
+    """
 
     session: str
+    finished: str = ""
 
 
 class Entries(msgspec.Struct, frozen=True):
@@ -108,10 +114,10 @@ class Intake:
                 return
         call()
 
-    def close_session(self, session: str) -> None:
-        """Say that a session has ended; takes its place behind the frames handed over before."""
+    def close_session(self, session: str, finished: str = "") -> None:
+        """Say that a session has ended (see ``Closed``); takes its place behind the frames handed over before."""
         with self._lock:
-            self._items.append(Closed(session))
+            self._items.append(Closed(session, finished))
             self._filled.notify()
 
     def enter(self, entries: Entries) -> None:

@@ -3,15 +3,18 @@
 The parser (``ingest.mqtt_packets``) judges the protocol, the ``Endpoint`` owns what connections
 share: the way to the desk, who is connected, the counters.  All of this runs on the loop's thread.
 
-A little over 400 lines because a connection's state is one class with slots: a thousand idle devices
+Over 400 lines:  a connection's state is one class with slots: a thousand idle devices
 shall cost little, and a message shall cross few calls.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import secrets
 import socket
+import sys
+import termios
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +30,15 @@ if TYPE_CHECKING:
     from ingest.endpoint import Endpoint
 
 #: Why a connection is not being read.
-FULL, OUTSTANDING, SLOW = 1, 2, 4
+FULL, OUTSTANDING, SLOW, ENDING = 1, 2, 4, 8
 #: A client that has not read our answers for this long is cut off.
 SLOW_S = 60.0
 CLOSING_S = 5.0
+#: A client that counts its packet ids anew with each connection begins with one of these: an equal one is then no sign
+#: of a message that is sent again.  Others begin at random or go on (MQTT.js, esp-mqtt), and there it is one.
+FRESH_IDS = 16
+#: Among the first so many messages of a connection there may be some of the one before, sent again without DUP.
+FIRST_MESSAGES = 4096
 WRITE_BUFFER = 65_536
 
 
@@ -38,8 +46,9 @@ class Connection(asyncio.BufferedProtocol):
     """See the module's docstring.  ``identity`` is "" until CONNECT was accepted."""
 
     __slots__ = (
-        "_before", "_endpoint", "_epoch", "_held", "_largest", "_last_id", "_made", "_parser", "_routes", "_said",
-        "_sent_frames", "_since", "_will", "acks", "certificate", "closing", "identity", "keepalive_s", "last_seen", "level",
+        "_acknowledged", "_before", "_ended", "_ending", "_endpoint", "_epoch", "_first", "_fresh_open", "_fresh_tail", "_held",
+        "_largest", "_last_id", "_made", "_parser", "_routes", "_said", "_sent_frames", "_since", "_unreleased", "_unsure",
+        "_will", "acks", "certificate", "closing", "identity", "keepalive_s", "last_seen", "level",
         "outstanding", "refused", "serial", "session", "stored", "subscriptions", "tls", "transport", "unacknowledged",
     )
 
@@ -56,7 +65,7 @@ class Connection(asyncio.BufferedProtocol):
         self.last_seen = self._made = self._since = 0.0
         self.closing = False
         self.outstanding = 0  # frames handed over and not acknowledged by the desk
-        self.unacknowledged = 0  # of these, QoS 1
+        self.unacknowledged = 0  # of these, QoS 1 and 2
         self.stored = self.refused = 0
         self.acks: list[bytes] = []
         self.subscriptions: frozenset[str] = frozenset()
@@ -68,6 +77,14 @@ class Connection(asyncio.BufferedProtocol):
         self._sent_frames = False
         self._epoch = self._last_id = 0
         self._before: tuple[int, int] | None = None
+        self._unreleased: dict[int, None] = {}  # ids of QoS 2 whose PUBREL has not come, in order
+        self._ending = 0  # why it will end when everything is acknowledged
+        self._ended = False  # by DISCONNECT, with nothing unacknowledged, and the desk was told
+        self._acknowledged = False  # something of QoS 1 or 2 was
+        self._first = FIRST_MESSAGES
+        # of the ids up to FRESH_IDS, as bits: handed over and not acknowledged; acknowledged by the last thing written;
+        # either of the connection before, if that was cut just now
+        self._fresh_open = self._fresh_tail = self._unsure = 0
 
     # --- asyncio ---------------------------------------------------------------------------------
 
@@ -99,12 +116,12 @@ class Connection(asyncio.BufferedProtocol):
         data = bytes(endpoint.read_view[:nbytes])
         endpoint.bytes_total += nbytes
         self.last_seen = endpoint.loop.time()
-        if self.closing:
+        if self.closing or self._ending:
             return
         packets = self._parser.feed(data)
         if packets:
             self._take(packets)
-        if self._parser.error is not None and not self.closing:
+        if self._parser.error is not None and not self.closing and not self._ending:
             self._fault(self._parser.error)
 
     def eof_received(self) -> bool:
@@ -118,8 +135,7 @@ class Connection(asyncio.BufferedProtocol):
         will, self._will = self._will, None
         if will is not None and not endpoint.stopping:
             self._hand_over([Publish(will.topic, will.payload)])
-        endpoint.remember_epoch(self)
-        endpoint.disconnected(self, self.session if self._sent_frames else "")
+        endpoint.disconnected(self, self.session if self._sent_frames and not self._ended else "")
         self._routes.clear()
         self.acks.clear()
 
@@ -134,6 +150,11 @@ class Connection(asyncio.BufferedProtocol):
     def epoch(self) -> tuple[int, int]:
         """How far this client's packet ids have come on this connection: (epoch, last id)."""
         return self._epoch, self._last_id
+
+    @property
+    def unsure(self) -> int:
+        """Of the ids up to ``FRESH_IDS``, as bits: those whose acknowledgement this client may not have."""
+        return 0 if self._ended else self._fresh_open | self._fresh_tail
 
     # --- reading or not --------------------------------------------------------------------------
 
@@ -168,7 +189,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.closing:
             if now_s - self._since > CLOSING_S:
                 self.transport.abort()
-        elif self._held & SLOW:
+        elif self._held & (SLOW | ENDING):
             if now_s - self._since > SLOW_S:
                 self._endpoint.slow_total += 1
                 self.transport.abort()
@@ -190,7 +211,39 @@ class Connection(asyncio.BufferedProtocol):
         self._since = self._endpoint.loop.time()
         if self.identity and self.level == 5:
             self.transport.write(mqtt.disconnect(code))
+        if self._ending and self.identity:
+            self._endpoint.left(self)
+            if self._say_eof():
+                self.transport.resume_reading()
+                return
         self.transport.close()
+
+    def _say_eof(self) -> bool:
+        """End our direction only: what the client still sends is read and let go until it has seen that, or for ``CLOSING_S``.
+
+        Closed with bytes unread, TCP would reset the connection, and the acknowledgements just written would be lost on the
+        way.  False where that cannot be done: TLS, a client that is gone already or does not read.
+        """
+        if not self.transport.can_write_eof() or self.transport.get_write_buffer_size():
+            return False
+        try:
+            self.transport.write_eof()
+        except OSError:
+            return False
+        return True
+
+    def end(self, code: int) -> None:
+        """Read nothing more, and close when what was handed over before is acknowledged.
+
+        The client would send all of it again at its next connect, and behind it the packet at which we close.
+        """
+        if self.closing or self._ending:
+            return
+        self._ending = code
+        self._since = self._endpoint.loop.time()
+        self.hold(ENDING)
+        if not self.outstanding:
+            self.close(code)
 
     # --- packets ---------------------------------------------------------------------------------
 
@@ -208,7 +261,7 @@ class Connection(asyncio.BufferedProtocol):
             if messages:
                 self._hand_over(messages)
                 messages = []
-                if self.closing:
+                if self.closing or self._ending:
                     return
             if kind is Connect:
                 self._connect(packet)  # type: ignore[arg-type]
@@ -216,21 +269,45 @@ class Connection(asyncio.BufferedProtocol):
                 self._subscribe(packet)  # type: ignore[arg-type]
             elif kind is mqtt.Unsubscribe:
                 self._unsubscribe(packet)  # type: ignore[arg-type]
+            elif kind is mqtt.Pubrel:
+                # also for an id that we do not know: the PUBREL of an earlier connection, sent again
+                self._unreleased.pop(packet.packet_id, None)  # type: ignore[union-attr]
+                self._answer(mqtt.pubcomp(packet.packet_id))  # type: ignore[union-attr]
+            elif kind is mqtt.Oversized:
+                self._oversized(packet)  # type: ignore[arg-type]
             elif kind is mqtt.Disconnect:
-                if packet.code == mqtt.SUCCESS:  # type: ignore[union-attr]
-                    self._will = None
-                self.closing = True
-                self._since = self._endpoint.loop.time()
-                self.transport.close()
-            if self.closing:
+                self._disconnect(packet)  # type: ignore[arg-type]
+            if self.closing or self._ending:
                 return
         if messages:
             self._hand_over(messages)
         if pings and not self.closing:
-            self.transport.write(mqtt.PINGRESP_BYTES * pings)
+            self._answer(mqtt.PINGRESP_BYTES * pings)
 
-    def _hand_over(self, messages: list[Publish]) -> None:
-        """Make frames of messages and give them to the endpoint."""
+    def _answer(self, packet: bytes) -> None:
+        """Write something that is no acknowledgement of a message."""
+        self._fresh_tail = 0
+        self.transport.write(packet)
+
+    def _disconnect(self, packet: mqtt.Disconnect) -> None:
+        """A client that says DISCONNECT and has every acknowledgement has nothing of this session to repeat (4.4)."""
+        if packet.code == mqtt.SUCCESS:
+            self._will = None
+            if self._acknowledged and not self.unacknowledged and not self._unreleased and _was_read(self.transport):
+                self._ended = True
+                self._endpoint.finished(self)
+        self.closing = True
+        self._since = self._endpoint.loop.time()
+        self.transport.close()
+
+    def _oversized(self, message: mqtt.Oversized) -> None:
+        """A message of which nothing was kept: the record of that is what is acknowledged."""
+        largest = self._endpoint.settings.max_packet
+        reject = Reject("size", f"a packet of {message.size} bytes; at most {largest} are taken", device=self.identity)
+        self._hand_over([message], reject)
+
+    def _hand_over(self, messages: list[Publish], reject: Reject | None = None) -> None:
+        """Make frames of messages and give them to the endpoint; ``reject`` says why all of them are refused."""
         endpoint, routes, session = self._endpoint, self._routes, self.session
         received_ns = time.time_ns()
         source = endpoint.name
@@ -239,17 +316,25 @@ class Connection(asyncio.BufferedProtocol):
         unacknowledged = self.unacknowledged
         frames: list[Frame] = []
         too_many = False
+        may_repeat = self._first > 0
         for message in messages:
-            topic, number, known = message.topic, message.packet_id, True
+            topic, number, known, dup, assured, again = message.topic, message.packet_id, True, message.dup, False, False
             if number:
                 if unacknowledged >= allowed:
                     too_many = True
                     break
                 unacknowledged += 1
+                if message.qos == 2:
+                    assured, dup = True, self._take_assured(number, dup)
+                if number <= FRESH_IDS:
+                    again = may_repeat and self._unsure >> number & 1 == 1
+                    self._fresh_open |= 1 << number
+                else:
+                    again = may_repeat
                 # A packet id that was used before on this connection is another message unless DUP says
                 # otherwise; clients that take the lowest free id use 1 for ever.  The desk tells equal
                 # messages apart by this number, so it counts on where the id begins anew.
-                if message.dup:
+                if dup:
                     number, known = self._again(number, epoch, last)
                 else:
                     if number <= last:
@@ -260,16 +345,27 @@ class Connection(asyncio.BufferedProtocol):
             frames.append(
                 Frame(
                     source=source, format=route[0], payload=message.payload, received_ns=received_ns, device=route[1],
-                    channel=topic, session=session, packet=number, dup=message.dup, lap_known=known, reject=route[2],
-                    receipt=self,
+                    channel=topic, session=session, packet=number, dup=dup, lap_known=known, again=again and not dup,
+                    assured=assured, reject=reject or route[2], receipt=self,
                 )
             )
         self._epoch, self._last_id = epoch, last
+        self._first -= len(frames)
         self.unacknowledged = unacknowledged
         self._offer(frames)
         if too_many:
             endpoint.protocol_errors_total += 1
-            self.close(mqtt.RECEIVE_MAXIMUM_EXCEEDED)
+            self.end(mqtt.RECEIVE_MAXIMUM_EXCEEDED)
+
+    def _take_assured(self, number: int, dup: bool) -> bool:
+        """A message of QoS 2: whether it is one sent again.  Until PUBREL comes an equal id is (4.3.3), also without DUP."""
+        unreleased = self._unreleased
+        if number in unreleased:
+            return True
+        unreleased[number] = None
+        if len(unreleased) > self._endpoint.settings.receive_maximum:
+            del unreleased[next(iter(unreleased))]
+        return dup
 
     def _offer(self, frames: list[Frame]) -> None:
         endpoint = self._endpoint
@@ -315,7 +411,7 @@ class Connection(asyncio.BufferedProtocol):
             self._record(Reject(error.reason, error.detail, device=self.identity), self._parser.fault)
         elif error.connack:
             self.transport.write(error.connack)
-        self.close(error.code)
+        self.end(error.code)
 
     def _record(self, reject: Reject, payload: bytes) -> None:
         """Put a refusal that is not a message's into the journal."""
@@ -356,13 +452,14 @@ class Connection(asyncio.BufferedProtocol):
             return
         self.identity = client_id
         self._will = packet.will
-        self._before = endpoint.epoch_of(client_id)
+        self._before = endpoint.known.epoch(client_id)
+        self._unsure = endpoint.known.unsure(client_id, endpoint.loop.time())
         self.keepalive_s = float(packet.keepalive_s)
         values: dict[int, int | str] = {}
         if level == 5:
             settings = endpoint.settings
             values = {
-                mqtt.RECEIVE_MAXIMUM: settings.receive_maximum, mqtt.MAXIMUM_QOS: 1, mqtt.MAXIMUM_PACKET: settings.max_packet,
+                mqtt.RECEIVE_MAXIMUM: settings.receive_maximum, mqtt.MAXIMUM_PACKET: settings.max_packet,
                 mqtt.TOPIC_ALIAS_MAXIMUM: settings.topic_alias_maximum, mqtt.WILDCARDS_AVAILABLE: 0,
                 mqtt.IDENTIFIERS_AVAILABLE: 0, mqtt.SHARED_AVAILABLE: 0,
             }
@@ -385,7 +482,7 @@ class Connection(asyncio.BufferedProtocol):
         self.transport.write(answer)
 
     def _subscribe(self, packet: mqtt.Subscribe) -> None:
-        refused = mqtt.NOT_AUTHORIZED if self.level == 5 else 0x80
+        refused = {3: 0, 4: 0x80, 5: mqtt.NOT_AUTHORIZED}[self.level]  # MQTT 3.1 has no word for it: nothing is ever sent there
         codes: list[int] = []
         for asked in packet.filters:
             if may_subscribe(self.identity, asked.text):
@@ -399,12 +496,12 @@ class Connection(asyncio.BufferedProtocol):
                 codes.append(mqtt.NO_WILDCARDS)
             else:
                 codes.append(refused)
-        self.transport.write(mqtt.suback(self.level, packet.packet_id, codes))
+        self._answer(mqtt.suback(self.level, packet.packet_id, codes))
 
     def _unsubscribe(self, packet: mqtt.Unsubscribe) -> None:
         codes = [mqtt.SUCCESS if text in self.subscriptions else mqtt.NO_SUBSCRIPTION_EXISTED for text in packet.filters]
         self.subscriptions -= set(packet.filters)
-        self.transport.write(mqtt.unsuback(self.level, packet.packet_id, codes))
+        self._answer(mqtt.unsuback(self.level, packet.packet_id, codes))
 
     # --- after the commit --------------------------------------------------------------------------
 
@@ -419,10 +516,13 @@ class Connection(asyncio.BufferedProtocol):
         number = frame.packet % LAP
         if number:
             self.unacknowledged -= 1
-            if self.level == 5 and result.rejects and _sender_refused(result):
-                self.acks.append(mqtt.puback(number, mqtt.NOT_AUTHORIZED))
+            code = mqtt.NOT_AUTHORIZED if self.level == 5 and result.rejects and _sender_refused(result) else mqtt.SUCCESS
+            if frame.assured:
+                if code:  # 4.3.3: the id is free again, no PUBREL comes
+                    self._unreleased.pop(number, None)
+                self.acks.append(mqtt.pubrec(number, code))
             else:
-                self.acks.append(mqtt.puback(number))
+                self.acks.append(mqtt.puback(number, code))
 
     def send_acks(self) -> None:
         """Write what ``settled`` prepared, in one piece, and read on where there is room again."""
@@ -430,9 +530,24 @@ class Connection(asyncio.BufferedProtocol):
         if self.closing:
             return
         if acks:
+            self._acknowledged = True
             self.transport.write(b"".join(acks))
+            if self._fresh_open or self._fresh_tail:
+                self._note_fresh(acks)
+        if self._ending and not self.outstanding:
+            self.close(self._ending)
+            return
         if self._held & OUTSTANDING and self.outstanding <= self._endpoint.settings.receive_maximum // 2:
             self.release(OUTSTANDING)
+
+    def _note_fresh(self, acks: list[bytes]) -> None:
+        """Which of the ids up to ``FRESH_IDS`` were acknowledged just now."""
+        self._fresh_tail = 0
+        for ack in acks:
+            number = ack[2] << 8 | ack[3]
+            if number <= FRESH_IDS:
+                self._fresh_tail |= 1 << number
+        self._fresh_open &= ~self._fresh_tail
 
     def say_receipt(self, topic: str) -> None:
         """Send a receipt, if something came since the last one that was sent."""
@@ -455,3 +570,14 @@ def _sender_refused(result: Result) -> bool:
     """Whether the message was refused for who sent it, not only something a gateway passed on."""
     device = result.frame.device
     return any(r.reason in SENDER_REASONS and r.device in ("", device) for r in result.rejects)
+
+
+def _was_read(transport: Any) -> bool:
+    """Whether the client's machine has everything that we wrote: it spoke last, and with it came TCP's word of that."""
+    if transport.get_write_buffer_size():
+        return False
+    try:
+        left = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"\0" * 4)
+    except OSError:
+        return True  # a system that cannot say
+    return not int.from_bytes(left, sys.byteorder)

@@ -1,4 +1,4 @@
-"""MQTT 3.1.1 and 5 as a server sees them, sans I/O: bytes in, packets out, and the answers as bytes.
+"""MQTT 3.1, 3.1.1 and 5 as a server sees them, sans I/O: bytes in, packets out, and the answers as bytes.
 
 ``Parser`` takes what a client sends, cut anywhere, and gives whole packets; it knows of the protocol
 what can be judged without an application: framing, reserved bits, UTF-8, properties, topic aliases,
@@ -8,9 +8,16 @@ that CONNECT comes first and once.  The first fault ends it (``Parser.error``). 
     | type | flags | remaining length, 1 to 4 B | variable header, (properties), payload |
     +--------------+----------------------------+---------------------------------------+
 
-Sources: MQTT 3.1.1 and MQTT 5.0, OASIS standards (section numbers in the comments are of 5.0).
-Stricter than asked by 3.1.1 in two points: a remaining length must have its shortest form, and
-control characters in a topic or client id are refused.  QoS 2 is not offered.
+Sources: MQTT 3.1.1 and MQTT 5.0, OASIS standards (section numbers in the comments are of 5.0); MQTT V3.1
+Protocol Specification, IBM and Eurotech 2010.  Stricter than asked by 3.1.1 in two points: a remaining
+length must have its shortest form, and control characters in a topic or client id are refused.
+
+MQTT 3.1 (``MQIsdp``, level 3: OwnTracks for Android at its defaults, old bridges) differs here in CONNECT, and in
+that DUP is also a flag of SUBSCRIBE, UNSUBSCRIBE and PUBREL (its section 2.1).
+
+A PUBLISH that is too large ends a connection of MQTT 5, which was told Maximum Packet Size.  The older versions
+have no such word, and their client would send it again at each connect with all that stands behind it: there it
+is read to its end without being kept and comes out as ``Oversized``.
 
 Over 400 lines: this is the product's hot path (PUBLISH is parsed in line), which is why it is one file.
 """
@@ -31,9 +38,12 @@ SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT, AUTH = range(9, 16
 SUCCESS, DISCONNECT_WITH_WILL, NO_SUBSCRIPTION_EXISTED = 0x00, 0x04, 0x11
 MALFORMED, PROTOCOL, UNSUPPORTED_VERSION, BAD_CLIENT_ID, NOT_AUTHORIZED = 0x81, 0x82, 0x84, 0x85, 0x87
 SHUTTING_DOWN, BAD_AUTHENTICATION_METHOD, KEEP_ALIVE_TIMEOUT, TAKEN_OVER = 0x8B, 0x8C, 0x8D, 0x8E
-BAD_FILTER, BAD_TOPIC, RECEIVE_MAXIMUM_EXCEEDED, BAD_ALIAS, TOO_LARGE = 0x8F, 0x90, 0x93, 0x94, 0x95
-QUOTA_EXCEEDED, QOS_NOT_SUPPORTED, NO_SHARED, NO_IDENTIFIERS, NO_WILDCARDS = 0x97, 0x9B, 0x9E, 0xA1, 0xA2
+BAD_FILTER, BAD_TOPIC, PACKET_ID_NOT_FOUND = 0x8F, 0x90, 0x92
+RECEIVE_MAXIMUM_EXCEEDED, BAD_ALIAS, TOO_LARGE = 0x93, 0x94, 0x95
+QUOTA_EXCEEDED, NO_SHARED, NO_IDENTIFIERS, NO_WILDCARDS = 0x97, 0x9E, 0xA1, 0xA2
 
+#: Protocol names and the levels that go with them.
+_LEVELS = {b"MQIsdp": (3,), b"MQTT": (4, 5)}
 _PUBACK_CODES = frozenset((SUCCESS, 0x10, 0x80, 0x83, NOT_AUTHORIZED, BAD_TOPIC, 0x91, QUOTA_EXCEEDED, 0x99))
 
 #: How much of an offending packet is kept for the record.
@@ -66,6 +76,12 @@ class Publish(msgspec.Struct, gc=False):
     packet_id: int = 0
     dup: bool = False
     retain: bool = False
+
+
+class Oversized(Publish, gc=False):
+    """A message that was too large: of its payload nothing was kept.  ``size`` is that of the whole packet."""
+
+    size: int = 0
 
 
 class Will(msgspec.Struct, frozen=True):
@@ -112,6 +128,10 @@ class Puback(msgspec.Struct, frozen=True):
     code: int = SUCCESS
 
 
+class Pubrel(msgspec.Struct, frozen=True):
+    packet_id: int
+
+
 class Pingreq(msgspec.Struct, frozen=True):
     pass
 
@@ -120,7 +140,7 @@ class Disconnect(msgspec.Struct, frozen=True):
     code: int = SUCCESS
 
 
-Packet = Publish | Connect | Subscribe | Unsubscribe | Puback | Pingreq | Disconnect
+Packet = Publish | Connect | Subscribe | Unsubscribe | Puback | Pubrel | Pingreq | Disconnect
 
 # --- properties of MQTT 5 (section 2.2.2.2): number -> (how it is written, where a client may send it) ------
 
@@ -145,11 +165,11 @@ _PROPERTIES: dict[int, tuple[str, frozenset[int]]] = {
         (0x17, "flag", CONNECT),
         (0x18, "u32", _WILL),
         (0x19, "flag", CONNECT),
-        (REASON_STRING, "text", PUBACK, DISCONNECT),
+        (REASON_STRING, "text", PUBACK, PUBREL, DISCONNECT),
         (RECEIVE_MAXIMUM, "u16", CONNECT),
         (TOPIC_ALIAS_MAXIMUM, "u16", CONNECT),
         (TOPIC_ALIAS, "u16", PUBLISH),
-        (USER_PROPERTY, "pair", CONNECT, PUBLISH, _WILL, PUBACK, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT),
+        (USER_PROPERTY, "pair", CONNECT, PUBLISH, _WILL, PUBACK, PUBREL, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT),
         (MAXIMUM_PACKET, "u32", CONNECT),
     )
 }
@@ -166,7 +186,8 @@ class Parser:
     """
 
     __slots__ = (
-        "_aliases", "_buffer", "_lasting", "_need", "_topics", "alias_maximum", "error", "fault", "level", "max_packet",
+        "_aliases", "_buffer", "_lasting", "_need", "_passed_over", "_skip", "_topics",
+        "alias_maximum", "error", "fault", "level", "max_packet",
     )  # fmt: skip
 
     def __init__(self, max_packet: int = 262_144, *, alias_maximum: int = 0, topics: dict[bytes, str] | None = None):
@@ -178,6 +199,8 @@ class Parser:
         self._need = 2
         self._topics: dict[bytes, str] = {} if topics is None else topics
         self._aliases: dict[int, str] | None = None
+        self._passed_over: Oversized | None = None
+        self._skip = 0  # bytes of it that are still to come
         self._lasting = False  # CONNECT asked for a session that outlives the connection
 
     def feed(self, data: bytes) -> list[Packet]:
@@ -197,6 +220,10 @@ class Parser:
             self._buffer = None
         out: list[Packet] = []
         pos, size = 0, len(data)
+        if self._passed_over is not None:
+            pos = self._pass_over(size, out)
+            if self._passed_over is not None:
+                return out
         topics, level, largest = self._topics, self.level, self.max_packet
         try:
             if not level and size and data[0] != CONNECT << 4:
@@ -213,7 +240,14 @@ class Parser:
                         break
                 end = head + length
                 if end - pos > largest:
-                    raise ProtocolError(TOO_LARGE, f"a packet of {end - pos} bytes; at most {largest} are taken")
+                    if first & 0xF0 != 0x30 or not 0 < level < 5:
+                        raise ProtocolError(TOO_LARGE, f"a packet of {end - pos} bytes; at most {largest} are taken")
+                    if not self._too_large(first, data, pos, head, end):
+                        break
+                    pos += self._pass_over(size - pos, out)
+                    if self._passed_over is not None:
+                        return out
+                    continue
                 if end > size:
                     self._need = end - pos
                     break
@@ -224,8 +258,6 @@ class Parser:
                     at = head + 2 + (data[head] << 8 | data[head + 1])
                     packet_id = 0
                     if qos:
-                        if qos == 2:
-                            raise ProtocolError(QOS_NOT_SUPPORTED, "PUBLISH with QoS 2, which is not offered")
                         if qos == 3:
                             raise ProtocolError(MALFORMED, "PUBLISH with QoS 3")
                         raw = data[head + 2 : at]
@@ -267,7 +299,40 @@ class Parser:
     @property
     def unfinished(self) -> bool:
         """Whether a packet has begun that is not complete."""
-        return self._buffer is not None
+        return self._buffer is not None or self._passed_over is not None
+
+    def _too_large(self, first: int, data: bytes, pos: int, head: int, end: int) -> bool:
+        """Read the head of a message that will not be kept; False where more of the head must come first."""
+        qos, size = first >> 1 & 3, len(data)
+        if qos == 3:
+            raise ProtocolError(MALFORMED, "PUBLISH with QoS 3")
+        if not qos and first & 8:
+            raise ProtocolError(MALFORMED, "PUBLISH with DUP and QoS 0")
+        need = head + 2 if size < head + 2 else head + 2 + (data[head] << 8 | data[head + 1]) + (2 if qos else 0)
+        if need > end:
+            raise ProtocolError(MALFORMED, "PUBLISH ends within its header")
+        if size < need:
+            self._need = need - pos
+            return False
+        at = need - 2 if qos else need
+        packet_id = data[at] << 8 | data[at + 1] if qos else 0
+        if qos and not packet_id:
+            raise ProtocolError(PROTOCOL, "PUBLISH with packet id 0")
+        raw = data[head + 2 : at]
+        topic = self._topics.get(raw) or self._topic(raw)
+        self._passed_over = Oversized(topic, b"", qos, packet_id, first & 8 != 0, first & 1 != 0, end - pos)
+        self._skip = end - pos
+        return True
+
+    def _pass_over(self, available: int, out: list[Packet]) -> int:
+        """Let go of what has come of the oversized message; how many bytes these were."""
+        assert self._passed_over is not None
+        gone = min(available, self._skip)
+        self._skip -= gone
+        if not self._skip:
+            out.append(self._passed_over)
+            self._passed_over = None
+        return gone
 
     def _topic(self, raw: bytes) -> str:
         topic = _text(raw)
@@ -300,7 +365,8 @@ class Parser:
 
     def _other(self, first: int, data: bytes, at: int, end: int) -> Packet:
         kind, flags, level = first >> 4, first & 15, self.level
-        if flags != (2 if kind in (SUBSCRIBE, UNSUBSCRIBE, PUBREL) else 0):
+        acknowledged = kind in (SUBSCRIBE, UNSUBSCRIBE, PUBREL)
+        if flags & ~8 != 2 if acknowledged and level == 3 else flags != (2 if acknowledged else 0):
             raise ProtocolError(MALFORMED, f"reserved flags {flags:#x} in packet type {kind}")
         if kind == PINGREQ:
             if at != end:
@@ -312,7 +378,7 @@ class Parser:
             return self._connect(data, at, end)
         if kind == DISCONNECT:
             return self._disconnect(data, at, end)
-        if kind in (SUBSCRIBE, UNSUBSCRIBE, PUBACK):
+        if kind in (SUBSCRIBE, UNSUBSCRIBE, PUBACK, PUBREL):
             if end - at < 2:
                 raise ProtocolError(MALFORMED, "no packet id")
             packet_id = data[at] << 8 | data[at + 1]
@@ -321,6 +387,8 @@ class Parser:
             at += 2
             if kind == PUBACK:
                 return self._puback(packet_id, data, at, end)
+            if kind == PUBREL:
+                return self._pubrel(packet_id, data, at, end)
             if level == 5:
                 properties, at = _properties(data, at, end, kind)
                 if SUBSCRIPTION_ID in properties:
@@ -349,7 +417,7 @@ class Parser:
                     raise ProtocolError(PROTOCOL, f"subscription options {options:#x}")
             if _CONTROL.search(text):
                 raise ProtocolError(MALFORMED, "a control character in a topic filter")
-            if self.level == 4 and not filter_is_valid(text):
+            if self.level < 5 and not filter_is_valid(text):
                 # MQTT 5 has a reason code for this one filter (BAD_FILTER)
                 raise ProtocolError(BAD_FILTER, "a wildcard that does not stand alone in its level")
             filters.append(Filter(text, options & 3))
@@ -368,6 +436,15 @@ class Parser:
         _to_end(data, at, end, PUBACK)
         return Puback(packet_id, code)
 
+    def _pubrel(self, packet_id: int, data: bytes, at: int, end: int) -> Pubrel:
+        if at < end:
+            if self.level != 5:
+                raise ProtocolError(MALFORMED, "PUBREL of a wrong length")
+            if data[at] not in (SUCCESS, PACKET_ID_NOT_FOUND):
+                raise ProtocolError(PROTOCOL, f"PUBREL with reason {data[at]:#x}")
+            _to_end(data, at + 1, end, PUBREL)
+        return Pubrel(packet_id)
+
     def _disconnect(self, data: bytes, at: int, end: int) -> Disconnect:
         if at == end:
             return Disconnect()
@@ -383,16 +460,18 @@ class Parser:
 
     def _connect(self, data: bytes, at: int, end: int) -> Connect:
         name, at = _binary(data, at, end)
-        if name not in (b"MQTT", b"MQIsdp"):
+        if name not in _LEVELS:
             raise ProtocolError(UNSUPPORTED_VERSION, "the protocol's name is not MQTT")
         if end - at < 4:
             raise ProtocolError(MALFORMED, "CONNECT ends within its header")
         level, flags = data[at], data[at + 1]
         keepalive_s = data[at + 2] << 8 | data[at + 3]
         at += 4
-        if level not in (4, 5) or name != b"MQTT":
-            answer = connack(5, UNSUPPORTED_VERSION) if level > 5 else connack(4, 1)
-            raise ProtocolError(UNSUPPORTED_VERSION, f"protocol level {level}; 4 and 5 are spoken", connack=answer)
+        if level not in _LEVELS[name]:
+            # 3.1.1, 3.1.2.2: code 0x01, whatever the level: a Mosquitto bridge sets its high bit first (try_private)
+            # and connects without it when it is told so; that a level 6 would read an answer of MQTT 5 nobody knows
+            raise ProtocolError(UNSUPPORTED_VERSION, f"protocol level {level:#x} of {name.decode()}; MQTT 4 and 5 and MQIsdp 3 "
+                                "are spoken", connack=connack(4, 1))
         try:
             found = self._connect_rest(level, flags, keepalive_s, data, at, end)
         except ProtocolError as error:
@@ -413,7 +492,7 @@ class Parser:
             raise ProtocolError(MALFORMED, "the reserved flag of CONNECT is set")
         if will_qos == 3 or (not flags & 4 and flags & 0x38):
             raise ProtocolError(MALFORMED, "the will flags of CONNECT contradict each other")
-        if level == 4 and flags & 0x40 and not flags & 0x80:
+        if level < 5 and flags & 0x40 and not flags & 0x80:
             raise ProtocolError(MALFORMED, "a password without a user name")
         raw, at = _binary(data, at, end)
         client_id = _text(raw)
@@ -429,15 +508,14 @@ class Parser:
                 raise ProtocolError(BAD_TOPIC, "a will with an empty topic")
             _check_topic(topic)
             payload, at = _binary(data, at, end)
-            if level == 5 and will_qos == 2:
-                raise ProtocolError(QOS_NOT_SUPPORTED, "a will with QoS 2, which is not offered")
             will = Will(topic, payload, will_qos, flags & 0x20 != 0)
-        if flags & 0x80:
+        # MQTT 3.1, CONNECT: the remaining length has precedence over the flags, and either may be missing
+        if flags & 0x80 and (level > 3 or at < end):
             raw, at = _binary(data, at, end)
             username = _text(raw)
             if _CONTROL.search(username):
                 raise ProtocolError(MALFORMED, "a control character in the user name")
-        if flags & 0x40:
+        if flags & 0x40 and (level > 3 or at < end):
             password, at = _binary(data, at, end)
         if at != end:
             raise ProtocolError(MALFORMED, "CONNECT with bytes left over")
@@ -606,6 +684,18 @@ def puback(packet_id: int, code: int = SUCCESS) -> bytes:
     if code:
         return b"\x40\x03" + packet_id.to_bytes(2, "big") + bytes((code,))
     return b"\x40\x02" + packet_id.to_bytes(2, "big")
+
+
+def pubrec(packet_id: int, code: int = SUCCESS) -> bytes:
+    """PUBREC, the first answer to QoS 2; with a code of 0x80 or more (MQTT 5) also the last."""
+    if code:
+        return b"\x50\x03" + packet_id.to_bytes(2, "big") + bytes((code,))
+    return b"\x50\x02" + packet_id.to_bytes(2, "big")
+
+
+def pubcomp(packet_id: int) -> bytes:
+    """PUBCOMP, also for an id that we no longer know: the client then lets go of it."""
+    return b"\x70\x02" + packet_id.to_bytes(2, "big")
 
 
 def suback(level: int, packet_id: int, codes: list[int]) -> bytes:

@@ -129,17 +129,19 @@ class SqliteWriter(SqliteReader):
             os.close(self._lock)
             raise
 
-    def append(self, drafts: Sequence[Draft], sessions: Sequence[tuple[str, str]] = ()) -> list[int]:
+    def append(self, drafts: Sequence[Draft], sessions: Sequence[tuple[str, str]] = (),
+               finished: Sequence[str] = ()) -> list[int]:
         """Write drafts in one transaction; on disk when this returns."""
         try:
             try:
                 # as if none were there before, which is nearly always so: one look-up a row less
-                self._write(range(self._next, self._next + len(drafts)), drafts, 0, sessions)
+                self._write(range(self._next, self._next + len(drafts)), drafts, 0, sessions, finished)
                 answer = list(range(self._next, self._next + len(drafts)))
             except sqlite3.IntegrityError:
                 answer = self._numbers(drafts)
                 fresh = [(seq, draft) for seq, draft in zip(answer, drafts, strict=True) if seq]
-                self._write([seq for seq, _ in fresh], [draft for _, draft in fresh], len(drafts) - len(fresh), sessions)
+                self._write([seq for seq, _ in fresh], [draft for _, draft in fresh], len(drafts) - len(fresh), sessions,
+                            finished)
         except _TROUBLE as error:
             raise _failure(self.path, error) from error
         self._next += len(answer) - answer.count(0)
@@ -158,7 +160,7 @@ class SqliteWriter(SqliteReader):
         return answer
 
     def _write(self, numbers: Sequence[int], drafts: Sequence[Draft], duplicates: int,
-               sessions: Sequence[tuple[str, str]]) -> None:
+               sessions: Sequence[tuple[str, str]], finished: Sequence[str]) -> None:
         """One transaction, whole or not at all.
 
         Raises:
@@ -184,6 +186,7 @@ class SqliteWriter(SqliteReader):
                 "INSERT INTO counter VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
                 list(counts.items()),
             )
+            db.executemany("DELETE FROM session WHERE device = ?", [(device,) for device in finished])
             for device, session in sessions:
                 db.execute("INSERT INTO session (device, session) VALUES (?, ?)", (device, session))
                 db.execute(

@@ -60,12 +60,14 @@ class Reader(Protocol):
 class Writer(Reader, Protocol):
     """Appends to a journal."""
 
-    def append(self, drafts: Sequence[Draft], sessions: Sequence[tuple[str, str]] = ()) -> list[int]:
+    def append(self, drafts: Sequence[Draft], sessions: Sequence[tuple[str, str]] = (),
+               finished: Sequence[str] = ()) -> list[int]:
         """Write drafts in one transaction; on disk when this returns.
 
         Args:
             drafts: in the order in which they shall be numbered.
             sessions: (device, session) pairs to remember in the same transaction.
+            finished: devices that have nothing to repeat: their sessions up to now are forgotten, before these are remembered.
 
         Returns:
             For each draft its ``seq``, or 0 where its ``ident`` was there before (counted).

@@ -37,11 +37,12 @@ class Desk(threading.Thread):
 
     Args:
         judge: the rejects of a frame, as the real desk's door would find them.
+        journal: the real desk, which then takes everything to its journal.
     """
 
-    def __init__(self, intake: Intake, judge: Callable[[Frame], tuple[Reject, ...]] = lambda frame: ()):
+    def __init__(self, intake: Intake, judge: Callable[[Frame], tuple[Reject, ...]] = lambda frame: (), journal=None):
         super().__init__(name="desk")
-        self.intake, self.judge = intake, judge
+        self.intake, self.judge, self.journal = intake, judge, journal
         self.open = threading.Event()
         self.open.set()
         self.parked = threading.Event()
@@ -58,7 +59,11 @@ class Desk(threading.Thread):
                 self.parked.set()
                 self.open.wait()
                 self.parked.clear()
-            for item in self.intake.take(2000, 0.05):
+            items = self.intake.take(2000, 0.05)
+            if self.journal is not None:
+                self.journal.take(items, time.time_ns())
+                continue
+            for item in items:
                 if isinstance(item, Closed):
                     self.closed.append(item.session)
                     continue
@@ -85,9 +90,9 @@ class Desk(threading.Thread):
 class Served:
     """An endpoint on a loop in a thread of its own."""
 
-    def __init__(self, settings: Settings, permit, *, exercise: bool, capacity: int, judge):
+    def __init__(self, settings: Settings, permit, *, exercise: bool, capacity: int, judge, journal=None):
         self.intake = Intake(capacity)
-        self.desk = Desk(self.intake, judge)
+        self.desk = Desk(self.intake, judge, journal)
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, name="loop")
         self.thread.start()
@@ -133,13 +138,14 @@ class Served:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Served]]:
-    """``serve(permit=..., exercise=..., capacity=..., judge=..., **settings)``; all end with the test."""
+    """``serve(permit=..., exercise=..., capacity=..., judge=..., journal=..., **settings)``; all end with the test."""
     with contextlib.ExitStack() as stack:
 
-        def start(*, permit=None, exercise=True, capacity=10_000, judge=lambda frame: (), **settings) -> Served:
+        def start(*, permit=None, exercise=True, capacity=10_000, judge=lambda frame: (), journal=None, formats=FORMATS,
+                  **settings) -> Served:
             settings.setdefault("port", 0)
-            served = Served(Settings(**settings), permit or ExercisePermit(FORMATS), exercise=exercise, capacity=capacity,
-                            judge=judge)
+            served = Served(Settings(**settings), permit or ExercisePermit(formats), exercise=exercise, capacity=capacity,
+                            judge=judge, journal=journal)
             stack.callback(served.end)
             return served
 
@@ -162,11 +168,12 @@ def packet(first: int, body: bytes) -> bytes:
 
 def connect(client_id: str | bytes, *, level=4, keepalive=60, flags=2, properties=b"", rest=b"") -> bytes:
     v5 = bytes((len(properties),)) + properties if level == 5 else b""
-    return packet(0x10, text("MQTT") + bytes((level, flags)) + struct.pack(">H", keepalive) + v5 + text(client_id) + rest)
+    name = "MQIsdp" if level == 3 else "MQTT"
+    return packet(0x10, text(name) + bytes((level, flags)) + struct.pack(">H", keepalive) + v5 + text(client_id) + rest)
 
 
-def publish(topic: str | bytes, payload: bytes = b"{}", number: int = 0, *, level=4, dup=False, properties=b"") -> bytes:
-    first = 0x30 | (2 if number else 0) | (8 if dup else 0)
+def publish(topic: str | bytes, payload: bytes = b"{}", number: int = 0, *, level=4, dup=False, properties=b"", qos=1) -> bytes:
+    first = 0x30 | (qos << 1 if number else 0) | (8 if dup else 0)
     v5 = bytes((len(properties),)) + properties if level == 5 else b""
     return packet(first, text(topic) + (struct.pack(">H", number) if number else b"") + v5 + payload)
 

@@ -17,25 +17,22 @@ OWN = "birddog/v1/tag1/toy"
     [
         (b"\x30\x80\x80\x80\x80\x01", 0x81, "framing"),
         (b"\x36\x05\x00\x01a\x00\x01", 0x81, "framing"),
-        (b"\x34\x06\x00\x01a\x00\x01\x00", 0x9B, "framing"),
         (b"\x32\x06\x00\x01a\x00\x00\x00", 0x82, "framing"),
         (b"\x30\x05\x00\x02\xff\xfe\x00", 0x81, "framing"),
         (b"\x30\x06\x00\x03\xed\xa0\x80\x00", 0x81, "framing"),
         (b"\x30\x06\x00\x03a\x00b\x00", 0x81, "framing"),
         (b"\x30\x06\x00\x03a/#\x00", 0x90, "framing"),
         (b"\xc1\x00", 0x81, "framing"),
-        (b"\x30\xff\xff\x7f", 0x95, "size"),
-        (b"\x62\x02\x00\x01", 0x82, "framing"),
+        (b"\x82\xff\xff\x7f", 0x95, "size"),
+        (b"\x62\x02\x00\x00", 0x82, "framing"),
     ],
 )
 def test_a_fault_ends_the_connection_and_is_recorded(serve, raw, wire, level, data, code, reason):
     served = serve()
     client = raw(served.port, "tag1", level=level)
     client.send(wire.publish(OWN, b"good", 1, level=level) + data)
-    # the good message's PUBACK may or may not have got out before the connection ended; the record must be there
-    end = client.rest()
-    assert end.endswith(bytes((0xE0, 2, code, 0)) if level == 5 else b""), end
-    wire.until(lambda: len(served.frames) == 2, "the message and the record")
+    # what was stored is acknowledged before the end: else the client sends it again for ever, the fault behind it
+    assert client.rest() == b"\x40\x02\x00\x01" + (bytes((0xE0, 2, code, 0)) if level == 5 else b"")
     good, bad = served.frames
     assert (good.payload, good.reject) == (b"good", None)
     assert (bad.device, bad.format, bad.reject.reason, bad.packet) == ("tag1", "mqtt", reason, 0)
@@ -60,8 +57,10 @@ def test_second_connect(serve, raw, wire):
         (b"GET / HTTP/1.1\r\n", b""),
         (b"\x16\x03\x01", b""),
         (b"\xc0\x00", b""),
-        (b"\x10\x0c\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x00", b"\x20\x02\x00\x01"),
-        (b"\x10\x0c\x00\x04MQTT\x06\x02\x00\x3c\x00\x00", b"\x20\x03\x00\x84\x00"),
+        (b"\x10\x0c\x00\x06MQIsdp\x83\x02\x00\x3c\x00\x00", b"\x20\x02\x00\x01"),
+        (b"\x10\x0c\x00\x04MQTT\x06\x02\x00\x3c\x00\x00", b"\x20\x02\x00\x01"),
+        # a Mosquitto bridge at its defaults (mosquitto#2394): told 0x01 it connects without the high bit
+        (b"\x10\x16\x00\x04MQTT\x84\x00\x00\x3c\x00\x0avm.birddog", b"\x20\x02\x00\x01"),
         (b"\x10\x0c\x00\x04MQTT\x04\x03\x00\x3c\x00\x00", b""),
     ],
 )
