@@ -58,7 +58,7 @@ def look(result: ScanResult, *, scan_id: str, sensor: str, pd: float, geolocatio
     """
     scene, path = result.scene, result.scene.path
     if scene.placing is None:
-        why = f"is placed by {scene.unplaced}, which are not understood here: warp it first" if scene.unplaced else (
+        why = f"is placed by {scene.unplaced}, not understood here: warp it first" if scene.unplaced else (
             "does not say where it lies (no georeference): nothing for the map")
         raise SceneError(why, file=path)
     if len(result.outline) < 3:

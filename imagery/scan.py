@@ -32,7 +32,7 @@ from imagery.settings import DEFAULT_TILE_PX
 from imagery.windows import Area, Source, core_size, hull, judged_corners, runs, same_ground, samples, side_of
 
 #: Changes whenever the same file and parameters would give other flags.
-VERSION = 2
+VERSION = 3
 #: Objects longer than this are no ships: a coast, a pier, a bank of ice.
 LONGEST_PX = 640
 LONGEST_M = 600.0
@@ -163,7 +163,7 @@ def scan(
         same_ground(earlier, scene)
     stamps, digests = [_stamp(f) for f in files], [sha256_of(f) for f in files]
     workers = max(1, min(threads or min(2, os.cpu_count() or 1), 16))
-    if scene.driver != "GTiff" or max(s.block_bytes for s in (scene, earlier) if s is not None) * workers > SHARED_BLOCK_BYTES:
+    if scene.whole or max(s.block_bytes for s in (scene, earlier) if s is not None) * workers > SHARED_BLOCK_BYTES:
         workers = 1
     side = side_of(tile, scene, kernel, workers, scores is not None)
     quantum = 1.0 if kernel.BANDS == "grey" and np.dtype(scene.dtypes[0]).kind in "ui" else 0.0

@@ -1,8 +1,8 @@
 """Opens a scene safely, reads windows of it with a mask of what is valid, and knows where its pixels lie.
 
-Whatever the file says about itself is taken as hostile: only plain local files that begin as TIFF, PNG or
-JPEG are opened, by GDAL's GTiff, PNG and JPEG drivers alone (no VRT, no /vsi path, no URL, no sidecar
-file), and size, bands and blocks are held against caps before a pixel is decoded.  Every refusal is a
+Whatever the file says about itself is taken as hostile: only plain local files that begin as TIFF, PNG,
+JPEG or JPEG 2000 are opened, by GDAL's GTiff, PNG, JPEG and JP2OpenJPEG drivers alone (no VRT, no /vsi path, no URL,
+no sidecar file), and size, bands and blocks are held against caps before a pixel is decoded.  Every refusal is a
 ``SceneError`` of one line.  The only module, with ``imagery.raster_out``, that imports rasterio.
 
 (Longer than most files: it is one door, and what it lets in is decided in one place.)
@@ -36,7 +36,7 @@ from rasterio.windows import Window
 
 from birddog.errors import UsageError
 from birddog.geo import LocalFrame, valid_position
-from imagery.scene_time import stated_in
+from imagery.scene_time import made_by_radar, stated_in
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,7 +56,8 @@ MAX_EXPANSION = 1100
 GDAL_CACHE_BYTES = 64_000_000
 
 _MAGIC = {b"II*\0": "GTiff", b"MM\0*": "GTiff", b"II+\0": "GTiff", b"MM\0+": "GTiff",
-          b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG"}
+          b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"\xff\x4f\xff\x51": "JP2OpenJPEG",
+          b"\0\0\0\x0cjP  \r\n\x87\n": "JP2OpenJPEG"}
 _GDAL = {
     "GDAL_CACHEMAX": GDAL_CACHE_BYTES,
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -69,6 +70,13 @@ _GDAL = {
 }
 #: GDAL's types that numpy does not know, and as what they are read.
 _READ_AS = {"complex_int16": "complex64", "complex_int32": "complex64"}
+#: A band that says it is alpha is one where at least this share of it is closed or open; between lies a measurement.
+_ALPHA_SHARE = 0.75
+#: Control points contradict each other where one lies so many pixels, and so many times their usual distance, off a smooth
+#: surface through all.
+_GCP_OFF_PX, _GCP_OFF_TIMES = 25.0, 25.0
+#: Of pixels placed by control points the largest may cover so many times the ground of the smallest.
+_GCP_AREAS = 30.0
 _open_lock = threading.Lock()
 
 
@@ -84,7 +92,9 @@ class Placing(msgspec.Struct, frozen=True, kw_only=True):
     """Where the pixels lie: affine (a, b, c, d, e, f) from (col, row) to the CRS, and the CRS as WKT.
 
     A scene without an affine (Sentinel-1 as it is delivered) has ``gcps``, ground control points (col, row, x, y): a
-    thin-plate spline goes through all of them.  Their heights are left out: what is sought floats.
+    thin-plate spline goes through all of them.  Their heights are left out: what is sought floats.  Longitudes go on over
+    the date line (179.9, 180.1), for a spline through -180 leads round the Earth.  A place that the spline throws further
+    from the plane through all points than half of what they span is none.
     """
 
     crs_wkt: str
@@ -115,11 +125,17 @@ class Placing(msgspec.Struct, frozen=True, kw_only=True):
         from rasterio.control import GroundControlPoint
         from rasterio.transform import GCPTransformer
 
-        points = [GroundControlPoint(row=r, col=c, x=x, y=y) for c, r, x, y in self.gcps]
-        with GCPTransformer(points, tps=True) as warp:
+        marks = [GroundControlPoint(row=r, col=c, x=x, y=y) for c, r, x, y in self.gcps]
+        with GCPTransformer(marks, tps=True) as warp:
             # rasterio rounds rows and columns where the offset is that of pixel centres
             x, y = warp.xy(row.tolist(), col.tolist(), offset="ul")
-        return np.asarray(x, "float64"), np.asarray(y, "float64")
+        xy = np.stack([np.asarray(x, "float64"), np.asarray(y, "float64")], axis=1)
+        points = np.array(self.gcps)
+        plane = np.linalg.lstsq(_terms(points[:, 0], points[:, 1], 1), points[:, 2:], rcond=None)[0]
+        ground = _terms(points[:, 0], points[:, 1], 1) @ plane
+        most = 0.5 * np.hypot(*np.ptp(ground, axis=0)) + np.abs(points[:, 2:] - ground).max()
+        xy[~(np.abs(xy - _terms(col, row, 1) @ plane).max(axis=1) <= most)] = np.nan
+        return xy[:, 0], xy[:, 1]
 
     def pixel_en_m(self, col: float, row: float) -> np.ndarray | None:
         """The 2 x 2 matrix whose columns are the east/north metres of one step in column and in row; None if unknown."""
@@ -137,7 +153,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 
     ``unplaced`` says by what a scene without ``placing`` would be placed that is not understood here, or nothing.
     ``datetime_tag`` is TIFFTAG_DATETIME, ``stated_time`` what else the file says of when it was taken.
-    ``colour`` are the red, green and blue band, or nothing; ``data_bands`` all but alpha.
+    ``colour`` are the red, green and blue band, or nothing; ``data_bands`` all but ``alpha`` (0: there is none).
     """
 
     path: str
@@ -153,6 +169,12 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     stated_time: str | None
     colour: tuple[int, ...]
     data_bands: tuple[int, ...]
+    alpha: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether it can only be decoded from the top."""
+        return self.driver in ("PNG", "JPEG")
 
     @property
     def name(self) -> str:
@@ -172,7 +194,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def grey_bands(self) -> tuple[int, ...]:
         """The bands (from 1) whose mean is the picture's brightness: red, green, blue, or the first alone."""
-        return self.colour or (1,)
+        return self.colour or self.data_bands[:1] or (1,)
 
 
 def sha256_of(path: str | Path) -> str:
@@ -202,7 +224,7 @@ def open_scene(path: str | Path) -> Scene:
     """The header of a file, after the caps; no pixel is decoded.
 
     Raises:
-        SceneError: not a plain local TIFF, PNG or JPEG, too large, or damaged.
+        SceneError: not a plain local TIFF, PNG, JPEG or JPEG 2000, too large, or damaged.
     """
     with _dataset(path) as (dataset, driver):
         scene = _describe(str(path), driver, dataset)
@@ -211,6 +233,8 @@ def open_scene(path: str | Path) -> Scene:
     except OSError as error:
         raise SceneError(f"cannot be read: {error.strerror}", file=str(path)) from error
     _hold_against_caps(scene, size)
+    if driver == "JP2OpenJPEG":
+        _hold_tile_against_caps(scene)
     if driver == "PNG":
         _walk_png(path)
     return scene
@@ -241,11 +265,13 @@ class Reader:
                 raise SceneChanged("is another file than a moment ago", file=scene.path)
             with rasterio.Env(**_GDAL), _one_line(scene.path):
                 flags = self._dataset.mask_flag_enums
-                self._has_mask = [MaskFlags.per_dataset in flags[b - 1] or MaskFlags.alpha in flags[b - 1] for b in self.bands]
-                self._table = _colour_table(self._dataset) if scene.bands == 1 else None
+                # alpha is read by its colour interpretation: GDAL's mask knows it as the last of 2 or 4 bands of 8 or 16 bits
+                masked = [MaskFlags.per_dataset in f and MaskFlags.alpha not in f for f in flags]
+                self._has_mask = [masked[b - 1] for b in self.bands]
+                self._palette = _palette(self._dataset) if scene.data_bands == (1,) else None
             # PNG and JPEG decode from the top only
             whole = Window(0, 0, scene.width, scene.height)
-            self._whole = self._decode(whole) if scene.driver != "GTiff" else None
+            self._whole = self._decode(whole) if scene.whole else None
         except BaseException:
             self._stack.close()
             raise
@@ -263,7 +289,8 @@ class Reader:
     def read(self, col: int, row: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Pixels ``(band, y, x)`` float32 (``(y, x)`` where the mean is taken) and what is valid, ``(y, x)`` bool.
 
-        Valid is: the file's own mask, and finite, and not the nodata value of its band, in every band read.
+        Valid is: the file's own mask, alpha or opaque colour, and finite, and not the nodata value of its band, in every
+        band read.
         None instead of a mask means that all is valid.  What is not valid is 0.  The window lies inside the scene.
         """
         if self._whole is not None:
@@ -276,14 +303,20 @@ class Reader:
         total: np.ndarray | None = None
         valid: np.ndarray | None = None
         planes: list[np.ndarray] = []
+        if self.scene.alpha:
+            with rasterio.Env(**_GDAL), _one_line(self.scene.path, window):
+                valid = _open(self._dataset.read(self.scene.alpha, window=window))
         for i, band in enumerate(self.bands):
             # an environment for each read: two readers need not be closed in the order that a lasting one wants
             with rasterio.Env(**_GDAL), _one_line(self.scene.path, window):
                 raw = self._dataset.read(band, window=window)
                 mask = self._dataset.read_masks(band, window=window) != 0 if self._has_mask[i] else None
             values, good = _clean(raw, self.scene.nodata[band - 1], mask)
-            if self._table is not None:
-                values = self._table[np.clip(raw, 0, len(self._table) - 1)]
+            if self._palette is not None:
+                entry = np.clip(raw, 0, len(self._palette) - 1)
+                values, opaque = self._palette[entry, 0], self._palette[entry, 1] > 0.0
+                if not opaque.all():
+                    good = opaque if good is None else good & opaque
             if good is not None:
                 valid = good if valid is None else valid & good
             if self.mean:
@@ -322,7 +355,15 @@ def read_array(path: str | Path, window: tuple[int, int, int, int] | None = None
     with rasterio.Env(**_GDAL), _dataset(path) as (dataset, _), _one_line(str(path)):
         area = Window(col, row, width, height)
         values = dataset.read(window=area)
-        valid = dataset.read_masks(window=area) != 0
+        valid = np.ones(values.shape, bool)
+        for i, flags in enumerate(dataset.mask_flag_enums):
+            if MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
+                valid[i] = dataset.read_masks(i + 1, window=area) != 0
+        table = _palette(dataset) if scene.data_bands == (1,) else None
+    if scene.alpha:
+        valid &= _open(values[scene.alpha - 1])
+    if table is not None:
+        valid[0] &= table[np.clip(values[0], 0, len(table) - 1), 1] > 0.0
     for i in range(scene.bands):
         good = _clean(values[i], scene.nodata[i], None)[1]
         if good is not None:
@@ -395,12 +436,12 @@ def _dataset(path: str | Path) -> Iterator[tuple[rasterio.DatasetReader, str]]:
         with open(where, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as f:
             if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
                 raise SceneError("is no plain file", file=str(path))
-            head = f.read(8)
+            head = f.read(12)
     except OSError as error:
         raise SceneError(f"cannot be read: {error.strerror}", file=str(path)) from error
-    driver = _MAGIC.get(head[:4]) or _MAGIC.get(head[:3])
+    driver = _MAGIC.get(head[:4]) or _MAGIC.get(head[:3]) or _MAGIC.get(head)
     if driver is None:
-        raise SceneError("is no GeoTIFF, PNG or JPEG", file=str(path))
+        raise SceneError("is no GeoTIFF, PNG or JPEG, nor JPEG 2000", file=str(path))
     with rasterio.Env(**_GDAL), _open_lock, warnings.catch_warnings(), _one_line(str(path)):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         dataset = rasterio.open(Path(where), driver=driver, sharing=False)
@@ -414,31 +455,135 @@ def _describe(path: str, driver: str, dataset: rasterio.DatasetReader) -> Scene:
     with _one_line(path), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         affine, crs = dataset.transform, dataset.crs
-        placing = None
+        placing, unplaced = None, ""
         numbers = tuple(float(v) for v in affine[:6])
         if crs and not affine.is_identity and all(math.isfinite(v) for v in numbers) and affine.determinant != 0.0:
             placing = Placing(affine=numbers, crs_wkt=crs.to_wkt())  # type: ignore[arg-type]
-        elif placing is None and 3 <= len(dataset.gcps[0]) <= MAX_GCPS and dataset.gcps[1]:
-            points = tuple((float(p.col), float(p.row), float(p.x), float(p.y)) for p in dataset.gcps[0])
-            if np.isfinite(points).all() and _spans(points):
-                placing = Placing(affine=None, crs_wkt=dataset.gcps[1].to_wkt(), gcps=points)
-        unplaced = "" if placing else "rational polynomials only (RPC)" if dataset.rpcs is not None else (
-            f"{len(dataset.gcps[0])} ground control points" if dataset.gcps[0] else "")
+        else:
+            placing, unplaced = _by_gcps(dataset)
+        if placing is None and dataset.rpcs is not None and not dataset.gcps[0]:
+            unplaced = "rational polynomials only (RPC)"
         kinds, tags = dataset.colorinterp, dataset.tags()
         rgb = tuple(kinds.index(k) + 1 for k in (ColorInterp.red, ColorInterp.green, ColorInterp.blue) if k in kinds)
+        alpha = _alpha(dataset, driver)
+        nodata = tuple(None if v is None else float(v) for v in dataset.nodatavals)
+        if nodata.count(None) == len(nodata) and not alpha and _zero_is_nothing(path, tags, dataset.dtypes):
+            nodata = (0.0,) * len(nodata)
         return Scene(
             path=path, driver=driver, width=dataset.width, height=dataset.height,
             dtypes=tuple(_READ_AS.get(d, d) for d in dataset.dtypes),
-            nodata=tuple(None if v is None else float(v) for v in dataset.nodatavals), block=dataset.block_shapes[0],
-            placing=placing, unplaced=unplaced,
+            nodata=nodata, block=dataset.block_shapes[0], placing=placing, unplaced=unplaced,
             datetime_tag=tags.get("TIFFTAG_DATETIME"), stated_time=stated_in(tags), colour=rgb if len(rgb) == 3 else (),
-            data_bands=tuple(i for i, kind in enumerate(kinds, 1) if kind != ColorInterp.alpha),
+            data_bands=tuple(i for i in range(1, dataset.count + 1) if i != alpha), alpha=alpha,
         )
 
 
-def _spans(points: tuple[tuple[float, float, float, float], ...]) -> bool:
+def _zero_is_nothing(path: str, tags: dict[str, str], dtypes: tuple[str, ...]) -> bool:
+    """Whether 0 means "not imaged" though no tag says so: a radar's own product, which has no amplitude of 0.
+
+    Sentinel-1 measurement files carry no nodata tag and 0 outside the swath (microsoft/PlanetaryComputer#307,
+    senbox-org/esa-snappy#11, SAR-ARD/s1ard#76); the other makers' images on a map likewise.  8-bit pictures may have any 0.
+    """
+    said = f"{tags.get('TIFFTAG_IMAGEDESCRIPTION', '')} {tags.get('TIFFTAG_SOFTWARE', '')}"
+    return all(np.dtype(_READ_AS.get(d, d)).itemsize > 1 for d in dtypes) and ("Sentinel-1" in said or made_by_radar(path))
+
+
+def _alpha(dataset: rasterio.DatasetReader, driver: str) -> int:
+    """The band (from 1) that says which pixels count, by its colour interpretation; 0 where there is none.
+
+    Writers call the fourth band of any 8-bit picture alpha, as GDAL does by default, and in aerial pictures it is near
+    infrared, in which water is 0 (rasterio#1454; NAIP).  What is neither mostly closed nor open is a measurement.
+    """
+    if ColorInterp.alpha not in dataset.colorinterp or dataset.count == 1:
+        return 0
+    band = dataset.colorinterp.index(ColorInterp.alpha) + 1
+    said = (dataset.descriptions[band - 1] or "").lower()
+    if said and any(word in said.replace("-", " ").split() for word in ("nir", "infrared", "ir", "n", "b8", "b08", "b4")):
+        return 0
+    if driver != "GTiff":
+        return band
+    decided = total = 0
+    side = 64
+    with rasterio.Env(**_GDAL):
+        for row in sorted({0, max(dataset.height - side, 0) // 2, max(dataset.height - side, 0)}):
+            for col in sorted({0, max(dataset.width - side, 0) // 2, max(dataset.width - side, 0)}):
+                part = dataset.read(band, window=Window(col, row, min(side, dataset.width), min(side, dataset.height)))
+                top = np.iinfo(part.dtype).max if part.dtype.kind in "ui" else 1.0
+                # 255 in 16 bits and in floating point is an open alpha too
+                decided += int(np.count_nonzero(~_open(part) | (part == top) | (part == 255) | (part == 1)))
+                total += part.size
+    return band if decided >= _ALPHA_SHARE * total else 0
+
+
+def _open(alpha: np.ndarray) -> np.ndarray:
+    """Where alpha lets something through: not 0, and a number."""
+    seen = alpha != 0
+    return seen & np.isfinite(alpha) if alpha.dtype.kind in "fc" else seen
+
+
+def _by_gcps(dataset: rasterio.DatasetReader) -> tuple[Placing | None, str]:
+    """A placing by ground control points, or None and what is wrong with them."""
+    marks, crs = dataset.gcps
+    if not marks:
+        return None, ""
+    many = f"{len(marks)} ground control points"
+    if not 3 <= len(marks) <= MAX_GCPS or not crs:
+        return None, many
+    points = np.array([(p.col, p.row, p.x, p.y) for p in marks], "float64")
+    if not np.isfinite(points).all() or not _spans(points):
+        return None, f"{many} on one line or spot"
+    if crs.is_geographic:
+        turn = np.radians(points[:, 2])
+        middle = math.degrees(math.atan2(np.sin(turn).mean(), np.cos(turn).mean()))
+        points[:, 2] = middle + (points[:, 2] - middle + 180.0) % 360.0 - 180.0
+        if np.ptp(points[:, 2]) >= 180.0:
+            return None, f"{many} about a pole"
+    placing = Placing(affine=None, crs_wkt=crs.to_wkt(), gcps=tuple(map(tuple, points.tolist())))  # type: ignore[arg-type]
+    wrong = _contradiction(points, placing, dataset.width, dataset.height)
+    return (None, f"{many}, {wrong}") if wrong else (placing, "")
+
+
+def _terms(col: np.ndarray, row: np.ndarray, order: int) -> np.ndarray:
+    """(N, terms) of a polynomial in column and row."""
+    return np.stack([col**i * row**j for i in range(order + 1) for j in range(order + 1 - i)], axis=1)
+
+
+def _contradiction(points: np.ndarray, placing: Placing, width: int, height: int) -> str:
+    """What shows that control points cannot all be right, or nothing.
+
+    A spline goes through every one of them, also through a wrong one: a smooth surface through all does not, and where
+    it is bent about a wrong one the ground folds.
+    """
+    at = (points[:, :2] - points[:, :2].mean(axis=0)) / np.maximum(np.ptp(points[:, :2], axis=0), 1e-9)
+    ground = points[:, 2:] - points[:, 2:].mean(axis=0)
+    order = 3 if len(points) >= 20 else 2 if len(points) >= 12 else 1
+    if len(points) >= 8:
+        # degrees of longitude and latitude are one in pixels: a step in column and row says how long each is
+        plane = np.linalg.lstsq(_terms(points[:, 0], points[:, 1], 1), ground, rcond=None)[0]
+        steps = plane[[2, 1]].T
+        if abs(np.linalg.det(steps)) == 0.0:
+            return "which lie on one line"
+        terms = _terms(at[:, 0], at[:, 1], order)
+        left = ground - terms @ np.linalg.lstsq(terms, ground, rcond=None)[0]
+        off = np.hypot(*np.linalg.solve(steps, left.T))
+        if off.max() > max(_GCP_OFF_PX, _GCP_OFF_TIMES * float(np.median(off))):
+            return f"of which number {int(off.argmax()) + 1} lies {off.max():.0f} px off where the others put it"
+    cells = np.array([(width * (i + 0.5) / 8, height * (j + 0.5) / 8) for j in range(8) for i in range(8)])
+    dx, dy = width / 8 * 0.5, height / 8 * 0.5
+    col, row = cells[:, 0], cells[:, 1]
+    x, y = placing._xy(np.concatenate([col, col + dx, col]), np.concatenate([row, row, row + dy]))
+    n = len(col)
+    areas = (x[n : 2 * n] - x[:n]) * (y[2 * n :] - y[:n]) - (x[2 * n :] - x[:n]) * (y[n : 2 * n] - y[:n])
+    good = areas[np.isfinite(areas)]
+    turned = bool((good > 0.0).any() and (good < 0.0).any()) or not good.all()
+    if turned or good.size < n // 2 or np.ptp(np.log(np.abs(good))) > math.log(_GCP_AREAS):
+        return "between which the ground folds"
+    return ""
+
+
+def _spans(points: np.ndarray) -> bool:
     """Whether control points lie neither on one spot nor on one line, in the picture and on the ground."""
-    parts = np.array(points)[:, :2], np.array(points)[:, 2:]
+    parts = points[:, :2], points[:, 2:]
     return all(np.linalg.svd(p - p.mean(axis=0), compute_uv=False)[1] > 1e-6 * np.ptp(p) > 0.0 for p in parts)
 
 
@@ -456,7 +601,7 @@ def _hold_against_caps(scene: Scene, file_bytes: int) -> None:
             raise no(f"holds {dtype}; numbers were expected")
     item = sum(np.dtype(d).itemsize for d in scene.dtypes)
     decoded = w * h * item
-    if scene.driver != "GTiff" and max(decoded, w * h * 4 * bands) > MAX_WHOLE_BYTES:
+    if scene.whole and max(decoded, w * h * 4 * bands) > MAX_WHOLE_BYTES:
         raise no(f"{w} x {h} pixels of {scene.driver} can only be decoded whole, beyond the memory budget of 1 GB; "
                  "save it as a tiled GeoTIFF")
     bh, bw = scene.block
@@ -488,12 +633,27 @@ def _walk_png(path: str | Path) -> None:
         raise SceneError(f"cannot be read: {error.strerror}", file=str(path)) from error
 
 
-def _colour_table(dataset: rasterio.DatasetReader) -> np.ndarray | None:
-    """Brightness of each entry where the picture has a palette."""
+def _hold_tile_against_caps(scene: Scene) -> None:
+    """JPEG 2000 is decoded by its own tiles, whatever block GDAL offers: the SIZ marker (ISO 15444-1, A.5.1) says how large."""
+    with open(scene.path, "rb") as f:
+        head = f.read(1_000_000)
+    at = head.find(b"\xff\x4f\xff\x51")
+    if at < 0 or len(head) < at + 42:
+        raise SceneError("is no JPEG 2000 whose header can be found in its first MB", file=scene.path)
+    # SOC, SIZ, length, capabilities, then 32 bits each: size, offset, tile size, tile offset
+    width, height, left, top, tile_w, tile_h = (int.from_bytes(head[at + k : at + k + 4], "big") for k in range(8, 32, 4))
+    tile = min(tile_w, width - left) * min(tile_h, height - top)
+    if tile * 4 * scene.bands > MAX_BLOCK_BYTES:
+        raise SceneError(f"its tiles of {tile_w} x {tile_h} pixels cannot be read within the memory budget of 1 GB; "
+                         "save it as a tiled GeoTIFF", file=scene.path)
+
+
+def _palette(dataset: rasterio.DatasetReader) -> np.ndarray | None:
+    """(brightness, opacity) of each entry where the picture has a palette."""
     if dataset.colorinterp[0] != ColorInterp.palette or dataset.dtypes[0] not in ("uint8", "uint16"):
         return None
     table = dataset.colormap(1)
-    out = np.zeros(max(table) + 1, np.float32)
+    out = np.zeros((max(table) + 1, 2), np.float32)
     for index, rgba in table.items():
-        out[index] = sum(rgba[:3]) / 3.0
+        out[index] = sum(rgba[:3]) / 3.0, rgba[3]
     return out

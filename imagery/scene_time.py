@@ -118,6 +118,8 @@ DAYS: tuple[Vendor, ...] = (
            "2020-01-08",
            "CNES S1Tiling: several scenes of one day"),
 )
+RADARS = frozenset({"Sentinel-1", "Sentinel-1 burst", "OPERA RTC", "S1Tiling", "TerraSAR-X, TanDEM-X, PAZ", "COSMO-SkyMed",
+                    "RADARSAT-2", "RADARSAT Constellation", "ICEYE", "Capella", "Umbra"})
 _MAXAR = re.compile(r"^(\d\d)(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)(\d{8})-[A-Z]\d[A-Z]{2}", re.IGNORECASE)
 _MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
 
@@ -195,6 +197,12 @@ def stated_in(tags: Mapping[str, str]) -> str | None:
     if _TIFF.fullmatch(exposed.strip()) and re.fullmatch(r"Z|[+-]\d\d:\d\d", offset):
         return f"{exposed.strip()[:10].replace(':', '-')}T{exposed.strip()[11:19]}{offset}"
     return None
+
+
+def made_by_radar(path: str) -> bool:
+    """Whether a file, or the folder of its product, has the name of a radar satellite's product."""
+    names = [os.path.basename(path), *(folder.name for folder in list(Path(path).absolute().parents)[:_FOLDERS_UP])]
+    return any(made is not None and made[1] in RADARS for made in map(_from_vendor, names))
 
 
 # --- inside ---------------------------------------------------------------------------------------

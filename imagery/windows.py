@@ -141,7 +141,7 @@ def runs(scene: Scene, side: int, workers: int) -> list[list[Area]]:
     wide = min(wide, -(-scene.width // 64) * 64)
     columns = [[(r, c, min(r + high, scene.height), min(c + wide, scene.width)) for r in range(0, scene.height, high)]
                for c in range(0, scene.width, wide)]
-    if scene.driver != "GTiff":
+    if scene.whole:
         return [[core for column in columns for core in column]]
     pieces = math.ceil(workers / len(columns))
     length = math.ceil(len(columns[0]) / pieces)

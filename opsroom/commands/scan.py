@@ -63,6 +63,10 @@ def run(args: argparse.Namespace) -> int:
             if len(args.images) > 1:
                 say(f"birddog scan: {error}")
             continue
+        if result.scene.placing is None and result.scene.unplaced:
+            say(f"birddog scan: {image}: is placed by {result.scene.unplaced}, not understood here: its flags have no geometry")
+        elif result.scene.placing is not None and (lost := sum(flag.lat_deg is None for flag in result.flags)):
+            say(f"birddog scan: {image}: {lost} of {len(result.flags)} flags lie off the scene's ground: they have no geometry")
         results[result.sha256] = result
     if not results:
         if len(args.images) == 1:
