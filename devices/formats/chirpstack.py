@@ -1,54 +1,61 @@
-"""ChirpStack v4: what a LoRaWAN network server says of its devices, JSON over MQTT or HTTP.
+"""ChirpStack v4 and v3: what a LoRaWAN network server says of its devices, JSON over MQTT or HTTP.
 
 The topic names the event; the fields that are read, by event::
 
     application / APPLICATION / device / DEVEUI / event / up | status | location | join | ack | txack | log | integration
 
-    all        {"deduplicationId": "3ac7e3c4-…", "time": "2025-11-01T09:40:00.775023242+00:00",
-                "deviceInfo": {"devEui": "0101010101010101", …}, …}             devEui is the device
+    all        {"deduplicationId": "3ac7e3c4-...", "time": "2025-11-01T09:40:00.775023242+00:00",
+                "deviceInfo": {"devEui": "0101010101010101", ...}, ...}             devEui is the device
     up          "fCnt": 4, "fPort": 1, "data": base64,
-                "object": {…}                    what the device profile's codec made of the data: see below
-                "rxInfo": [{"gatewayId", "rssi": -36, "snr": 10.5}, …]}         -> reading rssi of the best gateway
+                "object": {...}                  what the device profile's codec made of the data: ``devices.lorawan``
+                "rxInfo": [{"gatewayId", "rssi": -36, "snr": 10.5}, ...]}       -> reading rssi of the best gateway
     status      "margin": 7, "externalPowerSource", "batteryLevelUnavailable", "batteryLevel": 75.5}    -> battery_level
     location    "location": {"latitude": 51.9, "longitude": 4.1, "altitude": 2, "source": "GEO_RESOLVER_TDOA", "accuracy": 80}}
 
-A key whose value is zero is absent (protobuf JSON).  In ``object`` a position is a pair of numbers under latitude and
-longitude, lat and lon or lng, in it or one level down (Cayenne's ``gpsLocation``: two); ``fixFailed`` true or ``valid`` false
-means that there is none.  Battery: batV, battery_voltage, batteryVoltage in V.  Accuracy is taken as a 68 % radius.
-``data`` without ``object`` stays raw: which bytes mean what is the device profile's knowledge.
+    v3          "devEUI": "0101010101010101", or its eight bytes in base64, in the object itself; "objectJSON": the object as
+                text; "publishedAt", else the earliest "time" in rxInfo, is the time
 
-Time is the network's, ``time_source`` gateway.  The deduplicationId makes two deliveries of one event one.  A devEui other
-than the topic's is a reject ``value``.
+A key whose value is zero is absent (protobuf JSON); the rssi of a gateway that states none is none.  ``rxInfo`` also holds
+the places of gateways: they are configured, and not where the device is.  A ``location`` whose source is CONFIG was typed in
+by a person and is no fix either.  Accuracy is taken as a 68 % radius; GEO_RESOLVER_TDOA and RSSI, and a source that is not
+stated, give the kind of fix ``gateway``.  ``data`` without an object stays raw and is named in ``unread``: which bytes mean
+what is the device profile's knowledge.
 
-Source: ChirpStack documentation, "Event types" (chirpstack.io/docs/chirpstack/integrations/events.html), read 2026-11; the
-absent zeros: chirpstack/chirpstack#43.
+Time is the network's, ``time_source`` gateway, unless the object states its own.  The deduplicationId and what was said make
+two deliveries of one event one; two solutions of one uplink are two.  A devEui other than the topic's is a reject ``value``.
+
+Source: ChirpStack documentation, "Event types" (chirpstack.io/docs/chirpstack/integrations/events.html), read 2026-11; v3:
+chirpstack.io/application-server/integrations/events, "JSON" and "JSON (v3)"; the absent zeros: chirpstack/chirpstack#43;
+LocationSource: api/proto/common/common.proto.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
 import re
 from typing import Any
 
 import msgspec
 
 from birddog.errors import DeviceError
-from birddog.geo import null_island
-from birddog.model import Fix, Observation, Reading
-from birddog.units import KMH_MPS, R68_PER_SIGMA, iso_from_ns, ns_from_text
-from devices.codec import MAX_FRAME, Decoded, Message, rejected
+from birddog.geo import null_island, valid_position
+from birddog.model import Fix, FixKind, Observation, Reading, Reject, TimeSource
+from birddog.units import iso_from_ns
+from devices import lorawan
+from devices.codec import MAX_FRAME, Decoded, Message, rejected, unread
 from devices.strict_json import loads, number, text
 
-VERSION = 2
+VERSION = 3
 STREAM = False
 
-_EVENTS = frozenset({"up", "status", "location", "join", "ack", "txack", "log", "integration"})
+_EVENTS = frozenset("up status location join ack txack log integration error".split())
 _DEV_EUI = re.compile(r"[0-9a-f]{16}\Z")
-_TIME = re.compile(r"(.{19})(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)\Z", re.ASCII)
-_PAIRS = (("latitude", "longitude"), ("lat", "lon"), ("lat", "lng"), ("Latitude", "Longitude"))
-_BATTERY = ("batV", "battery_voltage", "batteryVoltage")
 #: source of a location -> kind of fix
-_SOURCES = {"GEO_RESOLVER_GNSS": "gnss", "GPS": "gnss", "GEO_RESOLVER_WIFI": "wifi"}
+_SOURCES: dict[str, FixKind] = {
+    "GEO_RESOLVER_GNSS": "gnss", "GPS": "gnss", "GEO_RESOLVER_WIFI": "wifi", "GEO_RESOLVER_TDOA": "gateway",
+    "GEO_RESOLVER_RSSI": "gateway", "UNKNOWN": "gateway", "": "gateway",
+}  # fmt: skip
 
 
 class Decoder:
@@ -63,26 +70,55 @@ class Decoder:
         device = ""
         try:
             o = loads(message.payload)
-            info = o.get("deviceInfo") if type(o) is dict else None
-            if type(info) is not dict:
-                return rejected("type", "no deviceInfo", device=message.device)
-            device = text(info.get("devEui")).lower()
-            if not _DEV_EUI.match(device):
-                return rejected("value", "devEui is not eight bytes", device=message.device)
+            device = _device(o)
+            if not device:
+                return rejected("type", "no deviceInfo, and no devEUI", device=message.device)
             parts = message.topic.split("/")
             event = parts[-1] if len(parts) >= 2 and parts[-2] == "event" else _guess(o)
             if event not in _EVENTS:
                 return rejected("type", "an event that ChirpStack does not have", device=device)
             if "device" in parts[:-1] and parts[-2] == "event" and parts[parts.index("device") + 1].lower() != device:
                 return rejected("value", "devEui is not the one of the topic", device=device)
-            time_ns, source = _time(o.get("time"), message.received_ns)
-            observations = _observations(o, event, device, time_ns, source)
+            time_ns, source = lorawan.network_time(_stated(o), message.received_ns)
+            said = _said(o, event, device, time_ns, source)
         except DeviceError as error:
             return rejected(error.reason, error.detail, device=device or message.device)
-        unique = text(o.get("deduplicationId"), 100)
-        return Decoded(
-            observations=observations, device=device, key=f"{device}/{event}/{unique}".encode() if unique else None
-        )  # fmt: skip
+        unique, key = text(o.get("deduplicationId"), 100), None
+        if unique:
+            what = lorawan.content(*(o.get(name) for name in ("object", "objectJSON", "location", "data")))
+            key = f"{device}/{event}/{unique}/".encode() + what
+        return Decoded(observations=said.observations, rejects=said.rejects, device=device, key=key, unread=said.unread)
+
+
+def _device(o: Any) -> str:
+    """The devEui of v4 or v3 in hexadecimal; "" where none is stated.
+
+    Raises:
+        DeviceError: value.
+    """
+    if type(o) is not dict:
+        return ""
+    info = o.get("deviceInfo")
+    word = text(info.get("devEui")) if type(info) is dict else text(o.get("devEUI"))
+    if not word and type(info) is not dict:
+        return ""
+    if len(word) == 12:  # v3, as protobuf writes bytes
+        try:
+            word = base64.b64decode(word, validate=True).hex()
+        except (binascii.Error, ValueError):
+            word = ""
+    if not _DEV_EUI.match(word.lower()):
+        raise DeviceError("value", "devEui is not eight bytes")
+    return word.lower()
+
+
+def _stated(o: dict[str, Any]) -> Any:
+    """The event's time: ``time`` of v4; of v3 ``publishedAt``, else the earliest at which a gateway heard it."""
+    word = o.get("time", o.get("publishedAt"))
+    heard = o.get("rxInfo")
+    if word is not None or type(heard) is not list:
+        return word
+    return min((item["time"] for item in heard if type(item) is dict and type(item.get("time")) is str), default=None)
 
 
 def _guess(o: dict[str, Any]) -> str:
@@ -93,77 +129,60 @@ def _guess(o: dict[str, Any]) -> str:
         ("batteryLevel", "status"),
         ("rxInfo", "up"),
         ("data", "up"),
+        ("object", "up"),
     ):
         if key in o:
             return event
     return "join" if "devAddr" in o else "log"
 
 
-def _observations(o: dict[str, Any], event: str, device: str, time_ns: int | None, source: Any) -> tuple[Observation, ...]:
+def _said(o: dict[str, Any], event: str, device: str, time_ns: int | None, source: TimeSource) -> lorawan.Read:
     def reading(quantity: str, value: Any, unit: str = "", flags: tuple[str, ...] = ()) -> Reading:
         return Reading(
             device=device, time_ns=time_ns, time_source=source, flags=flags, quantity=quantity, value=value, unit=unit
         )
 
     out: list[Observation] = []
+    rejects: tuple[Reject, ...] = ()
+    names: list[str] = []
     if event == "location":
-        said = o.get("location")
-        if type(said) is not dict:
+        where = o.get("location")
+        if type(where) is not dict:
             raise DeviceError("format", "a location event without its location")
-        # a latitude of exactly 0 is absent
-        place = _place(said.get("latitude", 0), said.get("longitude", 0))
-        if place is None:
-            return (reading("fix_valid", False, flags=("no_fix",)),)
-        kind = _SOURCES.get(text(said.get("source")), "gateway")
-        out.append(_fix(device, time_ns, source, place, said, kind))
+        kind = _SOURCES.get(text(where.get("source")))
+        if kind is None:
+            names.append("location.configured" if where.get("source") == "CONFIG" else "location.source")
+        else:
+            # a latitude of exactly 0 is absent
+            fix = _fix(device, time_ns, source, where.get("latitude", 0), where.get("longitude", 0), where, kind)
+            out.append(reading("fix_valid", False, flags=("no_fix",)) if fix is None else fix)
     elif event == "status":
         level = number(o.get("batteryLevel", 0))
-        if (
-            not o.get("externalPowerSource")
-            and not o.get("batteryLevelUnavailable")
-            and level is not None
-            and 0.0 <= level <= 100.0
-        ):
+        known = not o.get("externalPowerSource") and not o.get("batteryLevelUnavailable")
+        if known and level is not None and 0.0 <= level <= 100.0:
             out.append(reading("battery_level", level, "%"))
     elif event == "up":
         said = o.get("object")
+        if said is None and type(o.get("objectJSON")) is str and o["objectJSON"]:
+            try:
+                said = loads(o["objectJSON"].encode())
+            except DeviceError as error:
+                rejects = (Reject(error.reason, f"objectJSON: {error.detail}", device=device),)
         if type(said) is dict:
-            found = _find(said, 3)
-            if found is not None:
-                holder, place = found
-                failed = any(said.get(key) is True or holder.get(key) is True for key in ("fixFailed", "fix_failed"))
-                failed |= said.get("valid") is False or holder.get("valid") is False
-                if failed or place is None:
-                    out.append(reading("fix_valid", False, flags=("no_fix",)))
-                else:
-                    out.append(_fix(device, time_ns, source, place, holder, "gnss"))
-            for key in _BATTERY:
-                volt = number(said.get(key))
-                if volt is not None and 0.0 < volt < 100.0:
-                    out.append(reading("battery_voltage", volt, "V"))
-                    break
-        heard = o.get("rxInfo")
-        levels = [number(item.get("rssi", 0)) for item in heard if type(item) is dict] if type(heard) is list else []
-        levels = [level for level in levels if level is not None and -200.0 <= level <= 50.0]
-        if levels:
-            out.append(reading("rssi", max(levels), "dBm"))
-    return tuple(out)
+            read = lorawan.read(said, device=device, time_ns=time_ns, source=source)
+            out, rejects, names = [*read.observations], read.rejects, [*read.unread]
+        elif o.get("data") and not rejects:
+            names.append("data")
+        level = lorawan.best_rssi(o.get("rxInfo"))
+        if level is not None:
+            out.append(reading("rssi", level, "dBm"))
+    return lorawan.Read(tuple(out), rejects, unread(names))
 
 
-def _find(o: dict[str, Any], depth: int) -> tuple[dict[str, Any], tuple[float, float] | None] | None:
-    """(the object that holds a position, the position or None where it cannot be one); None: there is none."""
-    for a, b in _PAIRS:
-        if number(o.get(a)) is not None and number(o.get(b)) is not None:
-            return o, _place(o[a], o[b])
-    if depth > 1:
-        for value in o.values():
-            if type(value) is dict and (found := _find(value, depth - 1)) is not None:
-                return found
-    return None
-
-
-def _place(lat: Any, lon: Any) -> tuple[float, float] | None:
-    """The position, None at 0, 0.
+def _fix(
+    device: str, time_ns: int | None, source: TimeSource, lat: Any, lon: Any, said: dict[str, Any], kind: FixKind
+) -> Fix | None:
+    """A location that the network worked out; None at 0, 0.
 
     Raises:
         DeviceError: value.
@@ -171,39 +190,17 @@ def _place(lat: Any, lon: Any) -> tuple[float, float] | None:
     lat_deg, lon_deg = number(lat), number(lon)
     if lat_deg is None or lon_deg is None:
         raise DeviceError("value", "latitude or longitude is no number")
-    if not (-90.0 <= lat_deg <= 90.0 and -180.0 <= lon_deg <= 180.0):
+    if not valid_position(lat_deg, lon_deg):
         raise DeviceError("value", "latitude or longitude out of range")
-    return None if null_island(lat_deg, lon_deg) else (lat_deg, lon_deg)
-
-
-def _fix(device: str, time_ns: int | None, source: Any, place: tuple[float, float], said: dict[str, Any], kind: Any) -> Fix:
-    alt, accuracy = number(said.get("altitude")), number(said.get("accuracy"))
-    speed, course = number(said.get("speedKmph")), number(said.get("headingDeg"))
+    if null_island(lat_deg, lon_deg):
+        return None
+    sigma_m, flags = lorawan.accuracy(said.get("accuracy"))
+    if lorawan.doubtful(lat_deg, lon_deg):
+        sigma_m, flags = None, ("low_quality",)
     return Fix(
-        device=device,
-        time_ns=time_ns,
-        time_source=source,
-        lat_deg=place[0],
-        lon_deg=place[1],
-        alt_m=alt,
-        sigma_m=accuracy / R68_PER_SIGMA if accuracy is not None and 0.0 < accuracy < 1e6 else None,
-        speed_mps=speed * KMH_MPS if speed is not None and speed >= 0.0 else None,
-        course_deg=course % 360.0 if course is not None and 0.0 <= course <= 360.0 else None,
-        fix=kind,
-    )
-
-
-def _time(word: Any, received_ns: int | None) -> tuple[int | None, str]:
-    if word is None:
-        return received_ns, "server"
-    found = _TIME.match(word) if type(word) is str else None
-    try:
-        whole_ns = ns_from_text(found[1] + found[3]) if found else -1
-    except (ValueError, OverflowError):
-        whole_ns = -1
-    if not 0 < whole_ns < 4_102_444_800_000_000_000:
-        raise DeviceError("value", "time is not RFC 3339")
-    return whole_ns + int((found[2] or "0").ljust(9, "0")), "gateway"
+        device=device, time_ns=time_ns, time_source=source, flags=flags, lat_deg=lat_deg, lon_deg=lon_deg,
+        alt_m=number(said.get("altitude")), sigma_m=sigma_m, fix=kind,
+    )  # fmt: skip
 
 
 def encode(

@@ -1,4 +1,4 @@
-"""chirpstack and impinj: documented examples, and what gateways do that one sample cannot show."""
+"""chirpstack, ttn and impinj: documented examples, and what gateways do that one sample cannot show."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from birddog.model import Fix, TagRead
 from birddog.units import ns_from_text
 from devices.codec import Message
-from devices.formats import chirpstack, impinj
+from devices.formats import chirpstack, impinj, ttn
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "shared" / "data" / "ingest" / "iot_json" / "examples.jsonl"
 UP = {"dev_eui": "a81758fffe0523db", "time_ns": 1_761_990_000_000_000_000, "lat_deg": 51.9, "lon_deg": 4.1, "event": "up"}
@@ -35,6 +35,23 @@ def test_the_event_is_known_without_a_topic():
     for event, kinds in (("location", ["fix"]), ("up", ["fix", "reading"])):
         decoded = chirpstack.Decoder().decode(Message(payload=chirpstack.encode(**{**UP, "event": event})))
         assert [o.__struct_config__.tag for o in decoded.observations] == kinds
+
+
+def test_ttn_two_deliveries_are_one_and_another_counter_or_content_is_another():
+    said = {"dev_eui": "a81758fffe0523db", "time_ns": UP["time_ns"], "lat_deg": 51.9, "lon_deg": 4.1, "session": "s"}
+    first, again, later, other = (
+        ttn.Decoder().decode(Message(payload=ttn.encode(**said | more)))
+        for more in ({}, {"rssi_dbm": -70}, {"count": 1}, {"lat_deg": 51.8})
+    )
+    assert first.key == again.key and len({first.key, later.key, other.key}) == 3 and first.key is not None
+    solved = [ttn.Decoder().decode(Message(payload=ttn.encode(**said | {"event": "location", "lat_deg": lat}))).key
+              for lat in (51.9, 51.8, 51.9)]  # fmt: skip
+    assert solved[0] == solved[2] != solved[1]
+
+
+def test_ttn_and_chirpstack_give_one_device_one_name():
+    names = {module.Decoder().decode(Message(payload=module.encode(**UP))).device for module in (chirpstack, ttn)}
+    assert names == {"a81758fffe0523db"}
 
 
 def test_impinj_reads_of_one_message_keep_their_order():
