@@ -6,31 +6,31 @@ TCP: the device says who it is and waits for ``01``; then it sends packets and w
     packet  00 00 00 00 | length u32 | data | CRC u32                     reply count of records u32
             data = codec u8 | count u8 | records | count u8               length, CRC-16/IBM: of data
     ping    FF                                                            no reply
-    UDP     length u16 | packet id u16 | 01 | AVL id u8 | 00 0F | IMEI | data     (length: of all after it)
-                                                                          reply 0005 | packet id | 01 | AVL id | count u8
+    UDP     length u16 | packet id u16 | any u8 | AVL packet id u8 | 00 0F | IMEI | data     (length: of all after it)
+                                                                          reply 0005 | packet id | 01 | AVL packet id | count u8
     record  time u64 ms | priority u8 | lon i32 1e-7° | lat i32 1e-7° | alt i16 m | course u16 ° | satellites u8 | km/h u16
             event id | total | for each size of 1, 2, 4, 8 bytes:  count | count × (id | value)
             codec 8: ids and counts of one byte.  8 Extended (8E): of two; at the end  count | count × (id | length | value).
             codec 16 (10): ids of two bytes, counts of one, a generation type u8 after the event id.
 
-All numbers big-endian.  A record without satellites repeats the last position (the maker says so): no fix, flag ``no_fix``.
-The reply is made here and is sent by the transport after the record is on disk.  A packet whose check sum is wrong gets no
-reply, the device sends it again; one whose sum is right and that still makes no sense is kept raw and acknowledged, as
-the device would send it for ever.  Codecs 12, 13 and 14 (answers to commands) have no position and give nothing; any
-other codec is a reject ``type``.
+All numbers big-endian.  What a record means, its elements and alarms, is ``devices.teltonika_record``, for this and the JSON
+that the same trackers publish in MQTT mode (``devices.teltonika_json``; a message that begins with ``{``).
 
-Readings by AVL id (FMB family): 66 supply_voltage and 67 battery_voltage V, 113 battery_level %, 240 movement, 239
-ignition, 21 gsm_signal, 72 temperature °C, 16 odometer m.  Alarms, where the id is the record's event: 236 and panic
-priority sos, 246 towing, 247 crash, 249 jamming, 252 tamper (its power was cut).
+The reply is made here and is sent by the transport after the record is on disk.  A packet whose check sum is wrong gets no
+reply, the device sends it again; one whose sum is right and that still makes no sense is kept raw and acknowledged, as the
+device would send it for ever.  A datagram's ids are the device's and come back in the reply, whatever they are (0xCAFE is only
+what the maker's examples have); sent again under other ids its records are the same message.  Codecs 12, 13 and 14 (answers to
+commands) have no position and give nothing; any other codec is a reject ``type``.
 
 Longer than 400 lines because three codecs, two transports and the framing that must survive cut packets are one format.
 
-Source: wiki.teltonika-gps.com, "Teltonika Data Sending Protocols" and "FMB120 Teltonika Data Sending Parameters ID",
-read 2026-11.  CRC: polynomial 0x8005 reflected (0xA001), start 0.
+Source: wiki.teltonika-gps.com, "Teltonika Data Sending Protocols", read 2026-11.  CRC: polynomial 0x8005 reflected (0xA001),
+start 0.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
 from collections.abc import Iterable, Mapping
@@ -39,15 +39,14 @@ from typing import Any
 import msgspec
 
 from birddog.errors import DeviceError
-from birddog.geo import null_island
-from birddog.model import Alarm, Fix, Observation, Reading, Reject
-from birddog.units import KMH_MPS, NS
-from devices import framing
-from devices.clock import rollover
-from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, rejected
+from birddog.model import Observation, Reject
+from birddog.units import KMH_MPS
+from devices import framing, teltonika_json
+from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, rejected, unread
 from devices.crc import crc16_ibm
+from devices.teltonika_record import Element, Family, Said, family_of, observations
 
-VERSION = 2
+VERSION = 3
 STREAM = True
 
 #: A longer packet is no packet (the maker's limit is 1280 bytes; some firmware sends more).
@@ -60,20 +59,11 @@ _PACKET = re.compile(rb"\x00{6}[\x00-\x1f].[\x08\x8e\x10][\x01-\xff]\x00\x00[\x0
 _PACKET_SIZE = 19
 _IMEI = re.compile(r"\d{8,20}\Z", re.ASCII)
 _HEAD = struct.Struct(">QBiihHBH")
-#: Backlog: a record this much older than its reception was stored first.
-_BACKLOG_NS = 120 * NS
-
-#: AVL id: (quantity, factor, unit)
-_READINGS: dict[int, tuple[str, float, str]] = {
-    66: ("supply_voltage", 0.001, "V"),
-    67: ("battery_voltage", 0.001, "V"),
-    113: ("battery_level", 1.0, "%"),
-    21: ("gsm_signal", 1.0, ""),
-    72: ("temperature", 0.1, "°C"),
-    16: ("odometer", 1.0, "m"),
-}
-_STATES = {239: "ignition", 240: "movement"}
-_ALARMS = {236: "sos", 246: "towing", 247: "crash", 249: "jamming", 252: "tamper"}
+#: A datagram of one record without elements, and the shortest IMEI.
+_LEAST_DATAGRAM = 16
+_JSON = re.compile(rb"\{\s*\"")
+#: Devices whose family of models is remembered.
+_MOST_FAMILIES = 1000
 
 
 # --- cutting the stream ----------------------------------------------------------------------------------
@@ -93,7 +83,9 @@ def _frame(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
         length = int.from_bytes(head[4:8], "big")
         if 3 <= length <= MAX_PACKET and head[8] in _CODECS:
             return _packet(buffer, at, at + length + 12, last)
-    elif head[2:4] == b"\xca\xfe" and 20 <= (size := int.from_bytes(head[:2], "big")) <= MAX_PACKET:
+    elif head[:1] == b"{":
+        return _json(buffer, at, last)
+    elif _LEAST_DATAGRAM < (size := int.from_bytes(head[:2], "big")) <= MAX_PACKET and (have < 8 or _addressed(buffer, at)):
         if at + 2 + size <= len(buffer):
             return at + 2 + size, None
         return (len(buffer), Reject("length", "a datagram cut short")) if last else (0, None)
@@ -104,8 +96,36 @@ def _frame(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
     return _rubbish(buffer, at, last)
 
 
+def _addressed(buffer: bytes, at: int) -> bool:
+    """Whether a datagram's address, the length of an IMEI and its digits, may stand here."""
+    width = buffer[at + 7]
+    return buffer[at + 6] == 0 and 8 <= width <= 20 and (buffer[at + 8 : at + 8 + width] or b"0").isdigit()
+
+
+def _json(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
+    """The end of the object that begins here: what is no JSON, or too long, is rubbish."""
+    depth, quoted, escaped = 0, False, False
+    for k in range(at, min(len(buffer), at + MAX_PACKET)):
+        byte = buffer[k]
+        if quoted:
+            quoted, escaped = byte != 0x22 or escaped, byte == 0x5C and not escaped
+        elif byte == 0x22:
+            quoted = True
+        elif byte in b"{[":
+            depth += 1
+        elif byte in b"}]":
+            depth -= 1
+            if depth == 0:
+                return k + 1, None
+        if byte < 0x20 and byte not in b"\t\r\n":
+            return _rubbish(buffer, at, last)
+    if last or len(buffer) - at >= MAX_PACKET:
+        return _rubbish(buffer, at, last)
+    return 0, None
+
+
 class Framer(framing.Framer):
-    """One connection's framer; also takes a datagram."""
+    """One connection's framer; also takes a datagram, or a message in JSON."""
 
     __slots__ = ()
     cut = staticmethod(_frame)
@@ -145,15 +165,16 @@ def _rubbish(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
 
 
 class Decoder:
-    """Decodes one connection; remembers the IMEI of its login."""
+    """Decodes one connection; remembers the IMEI of its login, and of which family of models a device is."""
 
-    __slots__ = ("_imei",)
+    __slots__ = ("_families", "_imei")
 
     def __init__(self) -> None:
         self._imei = ""
+        self._families: dict[str, Family] = {}
 
     def decode(self, message: Message) -> Decoded:
-        """Observations of one login, packet or datagram."""
+        """Observations of one login, packet, datagram or JSON object."""
         b = message.payload
         if not b or b == b"\xff":
             return NOTHING
@@ -162,188 +183,147 @@ class Decoder:
         if (login := _LOGIN.fullmatch(b)) and len(b) == b[1] + 2:
             self._imei = login[1].decode("ascii")
             return Decoded(device=self._imei, reply=b"\x01")
+        device = self._imei or message.device
         if b[:4] == b"\0\0\0\0":
-            device = self._imei or message.device
             try:
-                return _tcp(b, device, message.received_ns)
+                return self._tcp(b, device, message.received_ns)
             except DeviceError as error:
                 return rejected(error.reason, error.detail, device=device)
-        if b[2:4] == b"\xca\xfe":
-            return _udp(b, message.received_ns)
-        return rejected("framing", "neither a login nor a packet", device=self._imei or message.device)
+        if len(b) > 8 and b[6] == 0 and b[8:9].isdigit():
+            return self._udp(b, message.received_ns)
+        if _JSON.match(b):
+            device = teltonika_json.device_of(message.topic) or device
+            try:
+                return self._said(_json_records(b), device, message.received_ns)
+            except DeviceError as error:
+                return rejected(error.reason, error.detail, device=device)
+        return rejected("framing", "neither a login nor a packet", device=device)
+
+    def _tcp(self, b: bytes, device: str, received_ns: int | None) -> Decoded:
+        if len(b) < 15 or len(b) != int.from_bytes(b[4:8], "big") + 12:
+            raise DeviceError("length", "a packet cut short")
+        data = b[8:-4]
+        if crc16_ibm(data) != int.from_bytes(b[-4:], "big"):
+            raise DeviceError("checksum", "wrong CRC-16/IBM")
+        if data[0] in (0x0C, 0x0D, 0x0E, 0x0F):
+            return Decoded(device=device)
+        # The sum is right, so this is what the device means to say: it is acknowledged whatever it makes of it.
+        reply = data[1].to_bytes(4, "big")
+        try:
+            return self._said(_records(data), device, received_ns, reply=reply)
+        except DeviceError as error:
+            return rejected(error.reason, error.detail, device=device, reply=reply)
+
+    def _udp(self, b: bytes, received_ns: int | None) -> Decoded:
+        size = int.from_bytes(b[:2], "big")
+        width = int.from_bytes(b[6:8], "big")
+        imei = b[8 : 8 + width].decode("latin-1")
+        data = b[8 + width :]
+        if len(b) != size + 2 or len(data) < 3:
+            return rejected("length", "a datagram whose length is not as it says")
+        if not _IMEI.match(imei):
+            return rejected("value", "a datagram without an IMEI")
+        reply = b"\0\5" + b[2:4] + b"\1" + b[5:6] + data[1:2]
+        try:
+            said = self._said(_records(data), imei, received_ns, reply=reply)
+        except DeviceError as error:
+            return rejected(error.reason, error.detail, device=imei, reply=reply)
+        if any(o.time_source == "device" for o in said.observations):
+            # what was not acknowledged comes again, under ids that count on
+            key = hashlib.blake2b(imei.encode() + b"/" + data, digest_size=16).digest()
+            return msgspec.structs.replace(said, key=key)
+        return said
+
+    def _said(
+        self, records: list[Said | DeviceError], device: str, received_ns: int | None, *, reply: bytes | None = None
+    ) -> Decoded:
+        """What the records of one message say; one whose values cannot be costs only itself."""
+        family = family_of(r for r in records if isinstance(r, Said))
+        if family and self._families.get(device) != family:
+            if len(self._families) >= _MOST_FAMILIES:
+                self._families.clear()
+            self._families[device] = family
+        family = family or self._families.get(device, "")
+        out: list[Observation] = []
+        rejects: list[Reject] = []
+        parts: list[str] = []
+        for k, record in enumerate(records, 1):
+            try:
+                if isinstance(record, DeviceError):
+                    raise record
+                said, missed = observations(record, device=device, family=family, received_ns=received_ns)
+                out += said
+                parts += missed
+            except DeviceError as error:
+                rejects.append(Reject(error.reason, f"record {k}: {error.detail}", device=device))
+        return Decoded(observations=tuple(out), rejects=tuple(rejects), device=device, reply=reply, unread=unread(parts))
 
 
-def _tcp(b: bytes, device: str, received_ns: int | None) -> Decoded:
-    if len(b) < 15 or len(b) != int.from_bytes(b[4:8], "big") + 12:
-        raise DeviceError("length", "a packet cut short")
-    data = b[8:-4]
-    if crc16_ibm(data) != int.from_bytes(b[-4:], "big"):
-        raise DeviceError("checksum", "wrong CRC-16/IBM")
-    if data[0] in (0x0C, 0x0D, 0x0E, 0x0F):
-        return Decoded(device=device)
-    # The sum is right, so this is what the device means to say: it is acknowledged whatever it makes of it.
-    reply = data[1].to_bytes(4, "big")
-    try:
-        observations, rejects = _records(data, device, received_ns)
-    except DeviceError as error:
-        return rejected(error.reason, error.detail, device=device, reply=reply)
-    return Decoded(observations=observations, rejects=rejects, device=device, reply=reply)
+def _json_records(b: bytes) -> list[Said | DeviceError]:
+    out: list[Said | DeviceError] = []
+    for row in teltonika_json.records(b):
+        try:
+            out.append(teltonika_json.record(row))
+        except DeviceError as error:
+            out.append(error)
+    return out
 
 
-def _udp(b: bytes, received_ns: int | None) -> Decoded:
-    size = int.from_bytes(b[:2], "big")
-    width = int.from_bytes(b[6:8], "big")
-    imei = b[8 : 8 + width].decode("latin-1")
-    data = b[8 + width :]
-    if len(b) != size + 2 or len(data) < 3:
-        return rejected("length", "a datagram whose length is not as it says")
-    if not _IMEI.match(imei):
-        return rejected("value", "a datagram without an IMEI")
-    reply = b"\0\5" + b[2:4] + b"\1" + b[5:6] + data[1:2]
-    try:
-        observations, rejects = _records(data, imei, received_ns)
-    except DeviceError as error:
-        return rejected(error.reason, error.detail, device=imei, reply=reply)
-    return Decoded(observations=observations, rejects=rejects, device=imei, reply=reply)
-
-
-def _records(
-    data: bytes, device: str, received_ns: int | None
-) -> tuple[tuple[Observation, ...], tuple[Reject, ...]]:
-    """Observations of codec, count, records, count; a record whose values cannot be costs only itself.
+def _records(data: bytes) -> list[Said | DeviceError]:
+    """The records of codec, count, records, count.
 
     Raises:
         DeviceError: type or length: it cannot be told where the records begin and end.
     """
     codec, count = data[0], data[1]
-    read_io = {0x08: _io_8, 0x8E: _io_8e, 0x10: _io_16}.get(codec)
-    if read_io is None:
+    # codec: (bytes of an id, of a count, of the total before the groups, whether elements of other sizes follow)
+    form = {0x08: (1, 1, 1, False), 0x8E: (2, 2, 2, True), 0x10: (2, 1, 2, False)}.get(codec)
+    if form is None:
         raise DeviceError("type", f"codec 0x{codec:02X}")
     if data[-1] != count:
         raise DeviceError("length", "the two counts of records differ")
-    out: list[Observation] = []
-    rejects: list[Reject] = []
+    out: list[Said | DeviceError] = []
     at, end = 2, len(data) - 1
     body = data[:end]
     try:
-        for k in range(1, count + 1):
-            head = _HEAD.unpack_from(body, at)
-            event, elements, at = read_io(body, at + 24)
-            try:
-                _record(out, device, head, event, elements, received_ns)
-            except DeviceError as error:
-                rejects.append(Reject(error.reason, f"record {k}: {error.detail}", device=device))
+        for _ in range(count):
+            time_ms, priority, lon, lat, alt, course, satellites, speed = _HEAD.unpack_from(body, at)
+            event, elements, at = _elements(body, at + 24, *form)
+            out.append(
+                Said(
+                    time_ms=time_ms, priority=priority, lon_deg=lon / 1e7, lat_deg=lat / 1e7, alt_m=alt, course_deg=course,
+                    satellites=satellites, speed_kmh=speed, event=event, elements=elements,
+                )
+            )  # fmt: skip
     except (struct.error, IndexError):
         raise DeviceError("length", "the records end before the packet says so") from None
     if at != end:
         raise DeviceError("length", f"{end - at} bytes after the last record")
-    return tuple(out), tuple(rejects)
+    return out
 
 
-def _io_8(b: bytes, at: int) -> tuple[int, dict[int, int], int]:
-    """(event id, {id: value}, where the record ends)."""
-    event, at = b[at], at + 2
-    elements: dict[int, int] = {}
+def _elements(
+    b: bytes, at: int, wide: int, counted: int, skipped: int, others: bool
+) -> tuple[int, tuple[Element, ...], int]:
+    """(event id, elements, where the record ends)."""
+    event, at = int.from_bytes(b[at : at + wide], "big"), at + wide + skipped
+    elements: list[Element] = []
     for size in (1, 2, 4, 8):
-        count, at = b[at], at + 1
-        for _ in range(count):
-            elements[b[at]] = int.from_bytes(b[at + 1 : at + 1 + size], "big")
-            at += 1 + size
-    if at > len(b):
-        raise IndexError
-    return event, elements, at
-
-
-def _io_8e(b: bytes, at: int) -> tuple[int, dict[int, int], int]:
-    event, at = b[at] << 8 | b[at + 1], at + 4
-    elements: dict[int, int] = {}
-    for size in (1, 2, 4, 8):
-        count, at = b[at] << 8 | b[at + 1], at + 2
-        if at + count * (2 + size) > len(b):
+        count, at = int.from_bytes(b[at : at + counted], "big"), at + counted
+        if at + count * (wide + size) > len(b):
             raise IndexError
         for _ in range(count):
-            elements[b[at] << 8 | b[at + 1]] = int.from_bytes(b[at + 2 : at + 2 + size], "big")
-            at += 2 + size
-    count, at = b[at] << 8 | b[at + 1], at + 2
-    for _ in range(count):
-        at += 4 + (b[at + 2] << 8 | b[at + 3])
-    if at > len(b):
-        raise IndexError
-    return event, elements, at
-
-
-def _io_16(b: bytes, at: int) -> tuple[int, dict[int, int], int]:
-    event, at = b[at] << 8 | b[at + 1], at + 4
-    elements: dict[int, int] = {}
-    for size in (1, 2, 4, 8):
-        count, at = b[at], at + 1
+            value_at = at + wide
+            key = int.from_bytes(b[at:value_at], "big")
+            at = value_at + size
+            elements.append(Element(key, size, int.from_bytes(b[value_at:at], "big")))
+    if others:
+        count, at = int.from_bytes(b[at : at + 2], "big"), at + 2
         for _ in range(count):
-            elements[b[at] << 8 | b[at + 1]] = int.from_bytes(b[at + 2 : at + 2 + size], "big")
-            at += 2 + size
+            at += 4 + (b[at + 2] << 8 | b[at + 3])
     if at > len(b):
         raise IndexError
-    return event, elements, at
-
-
-def _record(
-    out: list[Observation], device: str, head: tuple, event: int, elements: dict[int, int], received_ns: int | None
-) -> None:
-    time_ms, priority, lon, lat, alt, course, satellites, speed = head
-    if time_ms >= 1 << 42:
-        raise DeviceError("value", "a time after the year 2100")
-    time_ns, source, flags = time_ms * 1_000_000, "device", ()
-    if time_ms == 0:
-        time_ns, source, flags = received_ns, "server", ("no_fix_time",)
-    elif received_ns is not None and received_ns - time_ns > _BACKLOG_NS:
-        flags = rollover(time_ns, received_ns) or ("backlog",)
-    if satellites == 0 or null_island(lat / 1e7, lon / 1e7):
-        flags = (*flags, "no_fix")
-        out.append(Reading(device=device, time_ns=time_ns, time_source=source, flags=flags, quantity="fix_valid", value=False))
-    else:
-        if not (-900_000_000 <= lat <= 900_000_000 and -1_800_000_000 <= lon <= 1_800_000_000):
-            raise DeviceError("value", "latitude or longitude out of range")
-        out.append(
-            Fix(
-                device=device,
-                time_ns=time_ns,
-                time_source=source,
-                flags=flags,
-                lat_deg=lat / 1e7,
-                lon_deg=lon / 1e7,
-                alt_m=float(alt),
-                alt_ref="msl",
-                speed_mps=speed * KMH_MPS,
-                course_deg=float(course % 360) if course <= 360 else None,
-                attributes={"satellites": satellites, "event": event, "priority": priority},
-            )
-        )
-    for key, value in elements.items():
-        if key in _READINGS:
-            quantity, factor, unit = _READINGS[key]
-            if key == 72 and value >= 0x8000:
-                value -= 0x10000 if value < 0x10000 else 0x100000000
-            out.append(
-                Reading(
-                    device=device, time_ns=time_ns, time_source=source, flags=flags, quantity=quantity,
-                    value=round(value * factor, 3), unit=unit,
-                )
-            )  # fmt: skip
-        elif key in _STATES:
-            out.append(
-                Reading(
-                    device=device, time_ns=time_ns, time_source=source, flags=flags, quantity=_STATES[key], value=value != 0
-                )
-            )
-    alarm = _ALARMS.get(event) if elements.get(event) else None
-    if alarm is None and priority == 2:
-        alarm = "sos"
-    if alarm is not None:
-        out.append(
-            Alarm(
-                device=device, time_ns=time_ns, time_source=source, flags=flags, alarm=alarm,
-                text=f"AVL event {event}" if event else "panic priority",
-            )
-        )  # fmt: skip
+    return event, tuple(elements), at
 
 
 # --- the other way -------------------------------------------------------------------------------------------
@@ -378,6 +358,7 @@ def encode(
     extended: bool = True,
     udp_imei: str = "",
     packet: int = 1,
+    datagram: int = 0xCAFE,
 ) -> bytes:
     """What a tracker sends: a login, a packet, or both one after the other.
 
@@ -385,7 +366,8 @@ def encode(
         login: IMEI; the login's bytes come first.
         records: up to 255.
         extended: codec 8 Extended, else codec 8.
-        udp_imei: a datagram of this device, numbered ``packet``, instead of a TCP packet.
+        udp_imei: a datagram of this device, instead of a TCP packet.
+        packet, datagram: its AVL packet id, 8 bits, and packet id, 16 bits.
     """
     out = b""
     if login:
@@ -398,8 +380,8 @@ def encode(
     if udp_imei:
         imei = udp_imei.encode("ascii")
         rest = packet.to_bytes(2, "big")[1:]
-        datagram = b"\xca\xfe\x01" + rest + len(imei).to_bytes(2, "big") + imei + data
-        return len(datagram).to_bytes(2, "big") + datagram
+        whole = datagram.to_bytes(2, "big") + b"\1" + rest + len(imei).to_bytes(2, "big") + imei + data
+        return len(whole).to_bytes(2, "big") + whole
     return out + b"\0\0\0\0" + len(data).to_bytes(4, "big") + data + crc16_ibm(data).to_bytes(4, "big")
 
 
