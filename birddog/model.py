@@ -190,6 +190,7 @@ class FrameBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """kind ``frame``: a message that was admitted, or one that is malformed (kept raw).
 
     ``unread`` names the parts that the format did not understand (``devices.codec.Decoded``); never a value.
+    ``count``: how many malformed messages this one stands for, where the same came again and again.
     """
 
     format: str
@@ -201,12 +202,14 @@ class FrameBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
     observations: tuple[Observation, ...] = ()
     rejects: tuple[Reject, ...] = ()
     unread: tuple[str, ...] = ()
+    count: int = 1
 
 
 class RefusalBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """kind ``refusal``: refused for who sent it; a keyed hash stands for the payload, no position.
 
     A gateway's message may hold observations of admitted devices beside refused ones: those are kept.
+    ``count``: how many refused messages this one stands for, where the same came again and again.
     """
 
     format: str
@@ -216,6 +219,7 @@ class RefusalBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rejects: tuple[Reject, ...]
     payload_hash: bytes
     observations: tuple[Observation, ...] = ()
+    count: int = 1
 
 
 class Flag(Struct, frozen=True, kw_only=True, omit_defaults=True):

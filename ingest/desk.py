@@ -41,6 +41,7 @@ from ingest.clock import SKEW_NS, Clock, Kind
 from ingest.door import Door
 from ingest.ident import digest, hashed, led, near, once, rejected
 from ingest.intake import Closed, Entries, Item, Result, Source
+from ingest.repeats import Repeats, key_of
 
 log = logging.getLogger(__name__)
 
@@ -52,13 +53,14 @@ TICK_NS = 5 * NS
 class Batch:
     """What ``Desk.prepare`` made of a list of items; ``Desk.commit`` takes it, once or again."""
 
-    __slots__ = ("answers", "drafts", "entries", "finished", "sessions")
+    __slots__ = ("answers", "counted", "drafts", "entries", "finished", "sessions")
 
     def __init__(self) -> None:
         self.drafts: list[Draft] = []
         self.sessions: dict[tuple[str, str], None] = {}
         self.finished: dict[str, None] = {}  # devices that have nothing to repeat of the sessions before these
-        self.answers: list[tuple[Source, int, list[Result]]] = []
+        self.answers: list[tuple[Source, int, list[Result], list[Result]]] = []  # …, those with a draft, all
+        self.counted: dict[str, int] = {}  # counters of refused messages without a row of their own
         self.entries: list[tuple[Entries, int]] = []
 
 
@@ -96,6 +98,7 @@ class Desk:
         self._remembered: dict[str, str] = {}
         self._spoke: OrderedDict[str, dict[str, None]] = OrderedDict()  # whose messages a session brought, of those remembered
         self._batch = Batch()
+        self._repeats = Repeats()
         self._leads: dict[tuple[str, str], bytes] = {}
 
     def take(self, items: list[Item | Closed | Entries], now_ns: int) -> int:
@@ -119,6 +122,7 @@ class Desk:
         batch = self._batch = Batch()
         drafts = batch.drafts
         self.clock.look(now_ns)
+        self._put_due(batch)
         for item in items:
             if isinstance(item, Closed):
                 self._decoders.pop(item.session, None)
@@ -131,12 +135,45 @@ class Desk:
             else:
                 source, frames = item
                 first, results = len(drafts), []
+                written = results  # the same list, until one has no row
                 for frame in frames:
                     draft, reply, rejects = self._draft(frame, batch.sessions)
+                    result = Result(frame, "refused" if rejects else "stored", reply, rejects)
+                    if rejects:
+                        row = self._refused_row(batch, frame, draft, rejects)
+                        if row is None:
+                            written = list(results) if written is results else written
+                            results.append(result)
+                            continue
+                        draft = row
                     drafts.append(draft)
-                    results.append(Result(frame, "refused" if rejects else "stored", reply, rejects))
-                batch.answers.append((source, first, results))
+                    results.append(result)
+                    if written is not results:
+                        written.append(result)
+                batch.answers.append((source, first, written, results))
         return batch
+
+    def rest(self, now_ns: int) -> Batch:
+        """What is left to write when no more will come: the rows that count what was refused again and again."""
+        batch = self._batch = Batch()
+        self.clock.look(now_ns)
+        self._put_due(batch, all=True)
+        return batch
+
+    def _refused_row(self, batch: Batch, frame: Frame, draft: Draft, rejects: tuple[Reject, ...]) -> Draft | None:
+        """The row for a refused message; None where it is only counted, see ``ingest.repeats``."""
+        if draft.observations:
+            return draft
+        row = self._repeats.take(key_of(frame, draft, rejects), draft, self.clock.now_ns,
+                                 known=lambda: bool(self.journal.holds([draft.ident])))
+        if row is None:
+            _count(batch.counted, draft, 1)
+        return row
+
+    def _put_due(self, batch: Batch, *, all: bool = False) -> None:
+        for draft in self._repeats.due(self.clock.now_ns, all=all):
+            batch.drafts.append(draft)
+            _count(batch.counted, draft, -1)  # each message it stands for was counted when it came
 
     def commit(self, batch: Batch) -> int:
         """Append a prepared batch in one transaction, then acknowledge it; how many entries are new.
@@ -145,13 +182,13 @@ class Desk:
             JournalFull: nothing was written or acknowledged; call again with the same batch.
             JournalError: the store failed; nothing was acknowledged, and this journal is done for.
         """
-        if not batch.drafts and not batch.finished:
+        if not (batch.drafts or batch.finished or batch.counted):
             return 0
-        forget = (list(batch.finished),) if batch.finished else ()
-        numbers = self.journal.append(batch.drafts, list(batch.sessions), *forget)
+        beside = (list(batch.finished), batch.counted) if batch.finished or batch.counted else ()
+        numbers = self.journal.append(batch.drafts, list(batch.sessions), *beside)
         self._remembered.update(list(batch.sessions))
-        for source, first, results in batch.answers:
-            for i, result in enumerate(results, first):
+        for source, first, written, results in batch.answers:
+            for i, result in enumerate(written, first):
                 if numbers[i] == 0:
                     result.outcome = "duplicate"
             source.acknowledge(results)
@@ -408,3 +445,8 @@ class Desk:
         body = msgspec.msgpack.decode(draft.body, type=ENTRY_BODIES[draft.kind])
         self.directory.apply(body)
         return msgspec.structs.replace(draft, received_ns=self.clock.now_ns or now_ns)
+
+
+def _count(counted: dict[str, int], draft: Draft, by: int) -> None:
+    for name in ("frames", *[f"reject:{reason}" for reason in draft.reasons]):
+        counted[name] = counted.get(name, 0) + by

@@ -17,6 +17,7 @@ import resource
 import secrets
 import ssl
 from collections import deque
+from typing import Any
 
 from birddog.errors import UsageError
 from birddog.model import Frame
@@ -25,7 +26,7 @@ from ingest.address import is_loopback
 from ingest.certificates import ServerTls
 from ingest.endpoint_settings import Settings, check
 from ingest.intake import Intake, Result
-from ingest.mqtt_clients import CONTEST_S, CONTESTS, Clients
+from ingest.mqtt_clients import CONTEST_S, CONTESTS, Clients, RefusedConnects
 from ingest.mqtt_connection import FULL, Connection
 from ingest.permit import ROOT, Permit
 
@@ -64,6 +65,7 @@ class Endpoint:
         self._connections: set[Connection] = set()
         self._clients: dict[str, Connection] = {}
         self.known = Clients()
+        self.refused = RefusedConnects(name)
         self._pending: list[Frame] = []
         self._ended: list[tuple[str, str]] = []
         self._flush_due = False
@@ -147,13 +149,13 @@ class Endpoint:
         """The ports that are listened on, the plain one first."""
         return [server.sockets[0].getsockname()[1] for server in self._servers if server.sockets]
 
-    def status(self) -> dict[str, int | str]:
-        """Counters since the start (``…_total``) and the present state.
+    def status(self) -> dict[str, Any]:
+        """Counters since the start (``…_total``) and the present state; ``refused_connects``: who did not get past CONNECT.
 
         ``contested``: client ids that are taken over again and again; ``last_error`` names one of them.
         """
         contested = self.known.contested(self.loop.time())
-        out: dict[str, int | str] = {
+        out: dict[str, Any] = {
             "connected": len(self._clients),
             "connections_total": self.connections_total,
             "messages_total": self.messages_total,
@@ -169,6 +171,7 @@ class Endpoint:
             "held_bytes": self._held_bytes,
             "paused": sum(1 for c in self._connections if c.held),
         }
+        out["refused_connects"] = self.refused.rows()
         out["contested"] = len(contested)
         if contested:
             out["last_error"] = (f"the client id {contested[-1][:80]!r} was taken over {CONTESTS} times within "
@@ -231,7 +234,8 @@ class Endpoint:
         self.connections_total += 1
         self.tls_total += connection.tls
         if self.stopping or len(self._connections) >= self.settings.max_connections:
-            self.refused_total += 1
+            if not self.stopping:
+                self.refuse(connection, "", f"there are {self.settings.max_connections} connections already")
             return False
         self._connections.add(connection)
         return True
@@ -255,6 +259,12 @@ class Endpoint:
         """A session has ended with nothing unacknowledged: what its client repeats later is of no session up to this one."""
         self._ended.append((connection.session, connection.identity))
         self._flush_soon()
+
+    def refuse(self, connection: Connection, client_id: str, reason: str) -> None:
+        """A connection does not get past CONNECT: counted, and kept where an operator sees it."""
+        self.refused_total += 1
+        peer = connection.transport.get_extra_info("peername")
+        self.refused.add(str(peer[0]) if peer else "", client_id, reason)
 
     def register(self, client_id: str, connection: Connection) -> bool:
         """A CONNECT of this client id; the connection that had it before ends.

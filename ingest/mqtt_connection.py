@@ -16,6 +16,7 @@ import socket
 import sys
 import termios
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from birddog.model import EXERCISE_USER, LAP, SENDER_REASONS, Frame, Reject
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
     from ingest.endpoint import Endpoint
 
 #: Why a connection is not being read.
-FULL, OUTSTANDING, SLOW, ENDING = 1, 2, 4, 8
+FULL, OUTSTANDING, SLOW, ENDING, WAITING = 1, 2, 4, 8, 16
+#: So many SUBACKs of one client may wait before it is not read any more.
+LATE_ANSWERS = 16
+#: Behind so many refused messages in a row a client is read later each time, in the end once a second.
+REFUSED_RUN = 20
 #: A client that has not read our answers for this long is cut off.
 SLOW_S = 60.0
 CLOSING_S = 5.0
@@ -47,8 +52,8 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_acknowledged", "_before", "_ended", "_ending", "_endpoint", "_epoch", "_first", "_fresh_open", "_fresh_tail", "_held",
-        "_largest", "_last_id", "_made", "_parser", "_routes", "_said", "_sent_frames", "_since", "_unreleased", "_unsure",
-        "_will", "acks", "certificate", "closing", "identity", "keepalive_s", "last_seen", "level",
+        "_largest", "_last_id", "_late", "_made", "_parser", "_refused_run", "_routes", "_said", "_sent_frames", "_since",
+        "_unreleased", "_unsure", "_will", "acks", "certificate", "closing", "identity", "keepalive_s", "last_seen", "level",
         "outstanding", "refused", "serial", "session", "stored", "subscriptions", "tls", "transport", "unacknowledged",
     )
 
@@ -82,6 +87,8 @@ class Connection(asyncio.BufferedProtocol):
         self._ended = False  # by DISCONNECT, with nothing unacknowledged, and the desk was told
         self._acknowledged = False  # something of QoS 1 or 2 was
         self._first = FIRST_MESSAGES
+        self._late: deque[bytes] = deque()  # SUBACKs that wait
+        self._refused_run = 0  # messages refused in a row
         # of the ids up to FRESH_IDS, as bits: handed over and not acknowledged; acknowledged by the last thing written;
         # either of the connection before, if that was cut just now
         self._fresh_open = self._fresh_tail = self._unsure = 0
@@ -197,7 +204,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         elif not self.identity:
             if now_s - self._made > connect_timeout_s:
-                self._endpoint.refused_total += 1
+                self._endpoint.refuse(self, "", f"no CONNECT within {connect_timeout_s:.0f} s")
                 self.close(mqtt.PROTOCOL)
         elif self.keepalive_s and now_s - self.last_seen > 1.5 * self.keepalive_s:
             self._endpoint.keepalive_timeouts_total += 1
@@ -409,8 +416,10 @@ class Connection(asyncio.BufferedProtocol):
         endpoint.protocol_errors_total += 1
         if self.identity:
             self._record(Reject(error.reason, error.detail, device=self.identity), self._parser.fault)
-        elif error.connack:
-            self.transport.write(error.connack)
+        else:
+            endpoint.refuse(self, error.client_id, error.detail)
+            if error.connack:
+                self.transport.write(error.connack)
         self.end(error.code)
 
     def _record(self, reject: Reject, payload: bytes) -> None:
@@ -431,22 +440,24 @@ class Connection(asyncio.BufferedProtocol):
         self.session = endpoint.new_session()
         refusal = None
         if mqtt.AUTH_METHOD in packet.properties:
-            refusal = mqtt.BAD_AUTHENTICATION_METHOD, 5
-        elif not client_id or len(client_id) > 256 or not client_id.isprintable():
-            refusal = mqtt.BAD_CLIENT_ID, 2
+            refusal = mqtt.BAD_AUTHENTICATION_METHOD, 5, "an authentication method, of which none is offered"
+        elif not client_id:
+            refusal = mqtt.BAD_CLIENT_ID, 2, "no client id"
+        elif len(client_id) > 256 or not client_id.isprintable():
+            refusal = mqtt.BAD_CLIENT_ID, 2, "a client id that a person cannot read"
         elif self.tls and client_id != self.certificate:
             self._record(Reject("identity", "the client id is not the certificate's name", device=self.certificate),
                          client_id.encode())
-            refusal = mqtt.NOT_AUTHORIZED, 5
+            refusal = mqtt.NOT_AUTHORIZED, 5, "the client id is not the certificate's name"
         elif self.tls and endpoint.revoked(self.serial):
-            refusal = mqtt.NOT_AUTHORIZED, 5
+            refusal = mqtt.NOT_AUTHORIZED, 5, "its certificate is revoked"
         elif packet.username == EXERCISE_USER and not endpoint.exercise:
             self._record(Reject("exercise", "exercise data for a live journal", device=client_id), client_id.encode())
-            refusal = mqtt.NOT_AUTHORIZED, 5
+            refusal = mqtt.NOT_AUTHORIZED, 5, "exercise data for a live journal"
         elif not endpoint.register(client_id, self):
-            refusal = mqtt.NOT_AUTHORIZED, 5
+            refusal = mqtt.NOT_AUTHORIZED, 5, "the name of a client that has shown a certificate"
         if refusal is not None:
-            endpoint.refused_total += 1
+            endpoint.refuse(self, client_id, refusal[2])
             self.transport.write(mqtt.connack(level, refusal[0] if level == 5 else refusal[1]))
             self.close(refusal[0])
             return
@@ -474,7 +485,7 @@ class Connection(asyncio.BufferedProtocol):
         answer = mqtt.connack(level, mqtt.SUCCESS, mqtt.properties(values))
         if len(answer) > self._largest:
             # a client that cannot even take this has nothing to do here, and must not be sent it
-            endpoint.refused_total += 1
+            endpoint.refuse(self, client_id, "it takes fewer bytes than our answer has")
             self.closing = True
             self._will = None
             self.transport.abort()
@@ -496,7 +507,25 @@ class Connection(asyncio.BufferedProtocol):
                 codes.append(mqtt.NO_WILDCARDS)
             else:
                 codes.append(refused)
-        self._answer(mqtt.suback(self.level, packet.packet_id, codes))
+        answer = mqtt.suback(self.level, packet.packet_id, codes)
+        wait_s = 0.0 if self.subscriptions.issuperset([asked.text for asked in packet.filters]) else self._patience_s()
+        if wait_s:
+            self._late.append(answer)
+            self._endpoint.loop.call_later(wait_s, self._answer_late)
+            if len(self._late) >= LATE_ANSWERS:
+                self.hold(WAITING)
+        else:
+            self._answer(answer)
+
+    def _patience_s(self) -> float:
+        return self._endpoint.known.wait_s(self.identity, self._endpoint.loop.time())
+
+    def _answer_late(self) -> None:
+        answer = self._late.popleft()
+        if not self.closing and not self._ending:
+            self._answer(answer)
+            if not self._late and self._held & WAITING:
+                self.release(WAITING)
 
     def _unsubscribe(self, packet: mqtt.Unsubscribe) -> None:
         codes = [mqtt.SUCCESS if text in self.subscriptions else mqtt.NO_SUBSCRIPTION_EXISTED for text in packet.filters]
@@ -511,8 +540,10 @@ class Connection(asyncio.BufferedProtocol):
         frame = result.frame
         if result.outcome == "refused":
             self.refused += 1
+            self._refused_run += 1
         else:
             self.stored += 1
+            self._refused_run = 0
         number = frame.packet % LAP
         if number:
             self.unacknowledged -= 1
@@ -537,8 +568,16 @@ class Connection(asyncio.BufferedProtocol):
         if self._ending and not self.outstanding:
             self.close(self._ending)
             return
+        if self._refused_run > REFUSED_RUN and not self._held & WAITING:
+            self.hold(WAITING)
+            wait_s = min(self._refused_run * 2e-5, 1.0)
+            self._endpoint.loop.call_later(wait_s, self._read_on)
         if self._held & OUTSTANDING and self.outstanding <= self._endpoint.settings.receive_maximum // 2:
             self.release(OUTSTANDING)
+
+    def _read_on(self) -> None:
+        if not self.closing and not self._ending and not self._late:
+            self.release(WAITING)
 
     def _note_fresh(self, acks: list[bytes]) -> None:
         """Which of the ids up to ``FRESH_IDS`` were acknowledged just now."""

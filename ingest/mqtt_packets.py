@@ -63,6 +63,7 @@ class ProtocolError(DeviceError):
     """
 
     def __init__(self, code: int, detail: str, *, connack: bytes = b""):
+        self.client_id = ""  # of a CONNECT, as far as it could be read
         super().__init__("size" if code == TOO_LARGE else "framing", detail)
         self.code, self.connack = code, connack
 
@@ -470,13 +471,16 @@ class Parser:
         if level not in _LEVELS[name]:
             # 3.1.1, 3.1.2.2: code 0x01, whatever the level: a Mosquitto bridge sets its high bit first (try_private)
             # and connects without it when it is told so; that a level 6 would read an answer of MQTT 5 nobody knows
-            raise ProtocolError(UNSUPPORTED_VERSION, f"protocol level {level:#x} of {name.decode()}; MQTT 4 and 5 and MQIsdp 3 "
-                                "are spoken", connack=connack(4, 1))
+            error = ProtocolError(UNSUPPORTED_VERSION, f"protocol level {level:#x} of {name.decode()}; MQTT 4 and 5 and "
+                                  "MQIsdp 3 are spoken", connack=connack(4, 1))
+            error.client_id = _glimpse(level & 0x7F, data, at, end)
+            raise error
         try:
             found = self._connect_rest(level, flags, keepalive_s, data, at, end)
         except ProtocolError as error:
             if level == 5:
                 error.connack = connack(5, error.code)
+            error.client_id = _glimpse(level, data, at, end)
             raise
         self.level, self._lasting = level, bool(found.properties.get(SESSION_EXPIRY))
         return found
@@ -530,6 +534,19 @@ def filter_is_valid(text: str) -> bool:
     *levels, last = text.split("/")
     alone = all(level == "+" or not ("+" in level or "#" in level) for level in levels)
     return alone and (last in ("+", "#") or not ("+" in last or "#" in last))
+
+
+def _glimpse(level: int, data: bytes, at: int, end: int) -> str:
+    """The client id of a CONNECT that is refused, for a person to see; "" where there is none to read."""
+    try:
+        if level >= 5:  # behind the properties; of a level that nobody knows it is a guess
+            length, at = _remaining(data, at, end)
+            if not at:
+                return ""
+            at += length
+        return _binary(data, at, end)[0].decode("utf-8", "replace")
+    except ProtocolError:
+        return ""
 
 
 def _remaining(data: bytes, at: int, size: int) -> tuple[int, int]:

@@ -68,10 +68,12 @@ class WriterThread(threading.Thread):
                     if self._commit(self.desk.prepare(items, now_ns)):
                         last_ns = now_ns
                 elif self._stop_asked.is_set():
+                    self._commit(self.desk.rest(now_ns))
                     return
                 if now_ns - last_ns >= TICK_NS or now_ns < last_ns:
                     last_ns = now_ns
                     self._tick(now_ns)
+                    self._commit(self.desk.prepare([], now_ns))  # what has only been counted
         except JournalError as error:
             self._end(error)
         except Exception as error:  # noqa: BLE001 - boundary: a fault of ours must not leave transports without a writer

@@ -48,7 +48,8 @@ class Refusals(msgspec.Struct):
         old = self.rows.pop(key, None)
         self.rows[key] = changed[key] = Refused(
             refused_id=key, source=entry.source, device=device, format=body.format, reason=reason, detail=detail,
-            count=old.count + 1 if old else 1, first_ns=old.first_ns if old else entry.received_ns, last_ns=entry.received_ns,
+            count=(old.count if old else 0) + body.count,
+            first_ns=old.first_ns if old else entry.received_ns, last_ns=entry.received_ns,
         )
         if len(self.rows) > ROWS_KEPT:
             oldest = next(iter(self.rows))

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
 from birddog.errors import JournalError, JournalFull, JournalHeld, UsageError
-from birddog.journal.store import Counts, Mode
+from birddog.journal.store import NOTHING, Counts, Mode
 from birddog.lock import hold
 from birddog.model import Draft, Entry
 
@@ -130,18 +130,18 @@ class SqliteWriter(SqliteReader):
             raise
 
     def append(self, drafts: Sequence[Draft], sessions: Sequence[tuple[str, str]] = (),
-               finished: Sequence[str] = ()) -> list[int]:
+               finished: Sequence[str] = (), counted: Mapping[str, int] = NOTHING) -> list[int]:
         """Write drafts in one transaction; on disk when this returns."""
         try:
             try:
                 # as if none were there before, which is nearly always so: one look-up a row less
-                self._write(range(self._next, self._next + len(drafts)), drafts, 0, sessions, finished)
+                self._write(range(self._next, self._next + len(drafts)), drafts, 0, sessions, finished, counted)
                 answer = list(range(self._next, self._next + len(drafts)))
             except sqlite3.IntegrityError:
                 answer = self._numbers(drafts)
                 fresh = [(seq, draft) for seq, draft in zip(answer, drafts, strict=True) if seq]
                 self._write([seq for seq, _ in fresh], [draft for _, draft in fresh], len(drafts) - len(fresh), sessions,
-                            finished)
+                            finished, counted)
         except _TROUBLE as error:
             raise _failure(self.path, error) from error
         self._next += len(answer) - answer.count(0)
@@ -160,7 +160,7 @@ class SqliteWriter(SqliteReader):
         return answer
 
     def _write(self, numbers: Sequence[int], drafts: Sequence[Draft], duplicates: int,
-               sessions: Sequence[tuple[str, str]], finished: Sequence[str]) -> None:
+               sessions: Sequence[tuple[str, str]], finished: Sequence[str], counted: Mapping[str, int]) -> None:
         """One transaction, whole or not at all.
 
         Raises:
@@ -168,6 +168,8 @@ class SqliteWriter(SqliteReader):
         """
         db = self._db
         counts = _counts(drafts)
+        for name, value in counted.items():
+            counts[name] = counts.get(name, 0) + value
         if duplicates:
             counts["duplicates"] = duplicates
         db.execute("BEGIN IMMEDIATE")

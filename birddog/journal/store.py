@@ -8,8 +8,9 @@ tests/conformance/test_journals.py judges every backend by one suite.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 import msgspec
@@ -18,6 +19,7 @@ from birddog.errors import UsageError
 from birddog.model import Draft, Entry
 
 Mode = Literal["live", "exercise"]
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -61,13 +63,15 @@ class Writer(Reader, Protocol):
     """Appends to a journal."""
 
     def append(self, drafts: Sequence[Draft], sessions: Sequence[tuple[str, str]] = (),
-               finished: Sequence[str] = ()) -> list[int]:
+               finished: Sequence[str] = (), counted: Mapping[str, int] = NOTHING) -> list[int]:
         """Write drafts in one transaction; on disk when this returns.
 
         Args:
             drafts: in the order in which they shall be numbered.
             sessions: (device, session) pairs to remember in the same transaction.
             finished: devices that have nothing to repeat: their sessions up to now are forgotten, before these are remembered.
+            counted: what is added to the counters beside what the drafts count: refused messages for which a row stands
+                already, and less for a row that stands for such as were counted.
 
         Returns:
             For each draft its ``seq``, or 0 where its ``ident`` was there before (counted).

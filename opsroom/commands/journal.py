@@ -146,6 +146,8 @@ def entry_json(entry: Any) -> dict[str, Any]:
         out |= {"format": body.format, "version": body.version, "channel": body.channel,
                 "observations": [observation_json(o) for o in body.observations],
                 "rejects": [reject_json(r) for r in body.rejects]}
+        if body.count > 1:
+            out["count"] = body.count
         if isinstance(body, FrameBody):
             return out | {"session": body.session, "payload_hex": body.payload.hex(), "unread": list(body.unread)}
         return out | {"payload_hash": body.payload_hash.hex()}

@@ -4,6 +4,7 @@
 
     {"updated_ns": when it last said so, "stale_after_s": 15.0, "problem": "" or one line,
      "warning": "" or one line: all is well as yet, and somebody should do something,
+     "refused_connects": who did not get past an endpoint's CONNECT, the newest first,
      any further number: becomes the metric birddog_PROCESS_NAME}
 """
 
@@ -32,6 +33,18 @@ class ProcessHealth(msgspec.Struct, frozen=True, kw_only=True):
     problem: str
 
 
+class RefusedConnect(msgspec.Struct, frozen=True, kw_only=True):
+    """CONNECTs that an endpoint refused: they are in no journal.  ``client_id`` is whatever was said, or ""."""
+
+    source: str
+    address: str
+    client_id: str
+    reason: str
+    count: int
+    first: str
+    last: str
+
+
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of /healthz; ``problems`` is empty exactly when the status is 200, ``warnings`` can wait a day."""
 
@@ -43,6 +56,7 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     problems: list[str]
     warnings: list[str]
     processes: list[ProcessHealth]
+    refused_connects: list[RefusedConnect]
 
 
 class Health:
@@ -87,6 +101,15 @@ class Health:
         """One line per process that is not well."""
         fault = [f"status: {self._fault}"] if self._fault else []
         return fault + [f"{p.name}: {p.problem}" for p in self.processes() if p.problem]
+
+    def refused_connects(self) -> list[RefusedConnect]:
+        """The last CONNECTs that were refused, the newest first."""
+        said = [one for row in self._rows.values() for one in row.get("refused_connects", ())]
+        return [
+            RefusedConnect(source=one["source"], address=one["address"], client_id=one["client_id"], reason=one["reason"],
+                           count=one["count"], first=iso_from_ns(one["first_ns"]), last=iso_from_ns(one["last_ns"]))
+            for one in sorted(said, key=lambda one: one["last_ns"], reverse=True)
+        ]
 
     def warnings(self) -> list[str]:
         """One line per process that will not be well."""

@@ -247,7 +247,7 @@ class Console:
         problems = await self._problems()
         body = HealthView(ok=not problems, time=iso_from_ns(time.time_ns()), seq=self.feed.seq, tabs=self.feed.tabs,
                           exercise=self.settings.exercise, problems=problems, warnings=self.health.warnings(),
-                          processes=self.health.processes())
+                          processes=self.health.processes(), refused_connects=self.health.refused_connects())
         return json_answer(body, 503 if problems else 200)
 
     async def _problems(self) -> list[str]:

@@ -222,6 +222,7 @@ def _status(thread: WriterThread, intake: Intake, sources: list[Any], crashed: d
                 problems.append(f"{source.name}: its certificate has expired")
             elif days < CERTIFICATE_DAYS:
                 warnings.append(f"{source.name}: its certificate expires in {int(days)} days")
+        row.setdefault("refused_connects", []).extend(said.get("refused_connects", ()))
         for key, value in said.items():
             if isinstance(value, bool | int | float):
                 row[f"{source.name}_{key}"] = value

@@ -221,6 +221,17 @@ def test_health_warns_of_what_can_wait_and_stays_well(stage):
 
     assert wait_for(warned)
     assert httpx.get(f"{address}/healthz").json()["problems"] == []
+    assert httpx.get(f"{address}/healthz").json()["refused_connects"] == []
+    refused = {"source": "mqtt", "address": "10.0.0.9", "client_id": "vm.bridge", "reason": "protocol level 0x84", "count": 3,
+               "first_ns": 0, "last_ns": 60 * NS}
+    stage.status["ingest"]["refused_connects"] = [refused]
+
+    def seen() -> list:
+        return httpx.get(f"{address}/healthz").json()["refused_connects"]
+
+    assert wait_for(lambda: seen() == [
+        {"source": "mqtt", "address": "10.0.0.9", "client_id": "vm.bridge", "reason": "protocol level 0x84", "count": 3,
+         "first": "1970-01-01T00:00:00.000Z", "last": "1970-01-01T00:01:00.000Z"}])
     with httpx.stream("GET", f"{address}/v1/stream") as answer:  # the page is told with its frames
         line = next(line for line in answer.iter_lines() if line.startswith("data:"))
     assert json.loads(line[5:])["problems"] == ["ingest: its certificate expires in 13 days"]

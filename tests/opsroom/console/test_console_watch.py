@@ -258,6 +258,22 @@ def test_refused_messages_are_seen_without_opening_anything(stage, watch):
     seen.clean()
 
 
+def test_a_refused_connect_stands_under_refused_messages(stage, watch):
+    """It is in no journal: the page asks /healthz for it.  A client id is text of a stranger."""
+    now = time.time_ns()
+    stage.status["ingest"]["refused_connects"] = [
+        {"source": "mqtt", "address": "10.0.0.9", "client_id": "<b>vm\u202e.bridge", "reason": "protocol level 0x84 of MQTT",
+         "count": 31, "first_ns": now, "last_ns": now}]
+    seen = watch(stage.start())
+    seen.page.wait_for_selector('body[data-refused="1"]')
+    assert "31" in seen.page.locator("#refused-more summary").inner_text()
+    seen.page.locator("#refused-more summary").click()
+    words = seen.page.locator("#refused-list").inner_text()
+    assert "31 ×" in words and "CONNECT refused" in words and "10.0.0.9" in words and "protocol level 0x84 of MQTT" in words
+    assert "<b>vm" in words and "\u202e" not in words
+    seen.clean()
+
+
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080), (390, 844)])
 def test_nothing_is_cut_off_at_any_size(stage, makers, chromium, width, height):
     stage.publish(makers["track"](2, name="A very long name of a shipment that goes on and on", status="silent"),

@@ -12,7 +12,7 @@ import { age, clock, metres, plain, stamp } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 const store = new Store();
-const state = { following: false, chosenKind: '', chosenId: '', problems: [], lost: false, retryAt: 0, scenery: 0, places: new Map() };
+const state = { connects: [], connectsAt: 0, following: false, chosenKind: '', chosenId: '', problems: [], lost: false, retryAt: 0, scenery: 0, places: new Map() };
 const watch = new Watch((id) => (store.alerts.has(id) ? alerts.what(store.alerts.get(id)) : ''));
 
 const room = {
@@ -72,7 +72,7 @@ function frame(message, first) {
   if (changed.reset || changed.tracks.size || changed.alerts.size) tracks.update(changed);
   alerts.update(changed);
   if (changed.reset || changed.flags.size) flags.update([...store.flags.values()].sort((a, b) => (b.dark - a.dark) || (a.time < b.time ? 1 : -1)));
-  if (changed.reset || changed.refused.size) refused.update([...store.refused.values()].sort((a, b) => (a.last < b.last ? 1 : -1)));
+  if (changed.reset || changed.refused.size) refusals();
   // a track is marked on the map with its alerts
   for (const id of changed.alerts) if (store.tracks.has(store.alerts.get(id).track_id)) changed.tracks.add(store.alerts.get(id).track_id);
   if (changed.reset || changed.tracks.size || changed.flags.size) chart?.change(changed);
@@ -82,10 +82,25 @@ function frame(message, first) {
   }
   if (first) {
     watch.known();
+    connects();
     trails();
     scenery();
     if (document.body.dataset.map === 'starting') openMap();
   }
+}
+
+function refusals() {
+  refused.update([...store.refused.values(), ...state.connects].sort((a, b) => (a.last < b.last ? 1 : -1)));
+}
+
+/** Who did not get past CONNECT stands in no journal: asked for beside it. */
+async function connects() {
+  state.connectsAt = performance.now();
+  const answer = await ask('/healthz', true);
+  if (!answer) return;
+  state.connects = answer.refused_connects.map((c) => ({ refused_id: `connect\u001f${c.source}\u001f${c.address}\u001f${c.client_id}\u001f${c.reason}`,
+    count: c.count, reason: 'CONNECT_refused', device: c.client_id, source: c.address, format: c.client_id ? c.address : c.source, detail: c.reason, last: c.last }));
+  refusals();
 }
 
 /** Trails come from the store once a connection; after that each track's own frames lengthen them. */
@@ -117,10 +132,10 @@ async function scenery() {
 }
 
 /** A GET that may fail: the line is down then, and the bar says so. */
-async function ask(url) {
+async function ask(url, evenUnwell = false) {
   try {
     const answer = await fetch(url, { headers: { Accept: 'application/json' } });
-    return answer.ok ? await answer.json() : null;
+    return answer.ok || (evenUnwell && answer.status === 503) ? await answer.json() : null;
   } catch (error) {
     if (error instanceof TypeError) return null;
     throw error;
@@ -170,6 +185,7 @@ function tick() {
   for (const list of [tracks, alerts, flags, refused]) list.tick();
   if (state.chosenKind) detail.draw();
   if (!state.lost && performance.now() - state.scenery > 60000) scenery();
+  if (!state.lost && performance.now() - state.connectsAt > 10000) connects();
 }
 setInterval(tick, 1000);
 
