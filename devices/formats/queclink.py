@@ -12,34 +12,50 @@ A frame; models and firmware differ in how many fields lie between, the blocks d
     block   accuracy , km/h , azimuth ° , altitude m , longitude , latitude , UTC yyyyMMddHHmmss
             0 … 50     n.n    0 … 359     -n.n         ±n.nnnnnn   ±n.nnnnnn
 
-Accuracy is the HDOP; 0 says that there was no fix and the block repeats the last position: no fix, flag ``no_fix``.  A report
-may hold several blocks.  The block is found by its form, six decimals and a time of fourteen digits beside it, not by
-counting fields: that is what all models have in common; what else a report of one model says is left to its raw bytes.
+Accuracy is the HDOP; 0 says that there was no fix and the block repeats the last position: no fix, flag ``no_fix``.  So says a
+block whose fields are all empty; a report that has no block (GTPDP, GTINF) says nothing of a fix.  Above 50, and with a
+coordinate that is 0 to the last decimal, a fix is ``low_quality``.  A report may hold several blocks.  The block is found by
+its form, six decimals and a time of fourteen digits beside it, not by counting fields: that is what all models have in
+common.
 
-Alarms by kind: SOS sos, JDR and JDS (status 2) jamming, BPL low_battery, MPF and DIS tamper (power or input lost), TOW towing,
-CRA crash, TEM temperature.  A heartbeat (ACK:GTHBD) is answered ``+SACK:GTHBD,version,count$`` once it is on disk.
+Beside it are read, where their place is the same in all models that have them::
+
+    ignition         IGN, VGN on; IGF, VGF off; IGL by the second digit of its type; the state of INF and of FRI and ERI (six
+                     hexadecimal digits behind the backup battery): 11 12 16 1A off, 21 22 on
+    battery_level    %: FRI and ERI of GV before that state; the last field of GL200, GL300 and their kin
+    battery_voltage  V: BPL, INF                        supply_voltage  V: INF; FRI and ERI of GV
+    input_N          DIS: type NS, input N is S (a digital input, whatever is wired to it: no alarm)
+
+Alarms by kind: SOS sos, JDR and JDS (status 2) jamming, BPL low_battery, MPF tamper (main power lost), TOW towing, CRA crash,
+TEM temperature.  A report of which nothing was understood is named (``unread``: ``report``); what else one model says is left
+to its raw bytes.
+
+**Replies**, once a message is on disk: to a heartbeat (ACK:GTHBD) ``+SACK:GTHBD,version,count$``, to every other message
+``+SACK:count$``.  A device that is set to wait for it (GTSRI, SACK enable) sends the same message for ever and nothing else
+(vitalidze/traccar-web#700); one that is not passes it over.
 
 The protocol has no check sum: a frame without its ``$`` counts only where it ends in time and count, as whole ones do.
 The binary variant (+RSP, +EVT with bytes) is another format: reject ``framing``.
 
-Source: Queclink, GL300 @Track Air Interface Protocol, TRACGL300AN; GV300 TRACGV300AN, 3.3 (report formats), read for the common
-blocks; checked on real messages of some forty models.
+Source: Queclink, GL300 @Track Air Interface Protocol, TRACGL300AN; GV300 TRACGV300AN, 3.3 (report formats), read for the
+common blocks; checked on real messages of some forty models.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from birddog.errors import DeviceError
 from birddog.geo import null_island
 from birddog.model import Alarm, Fix, Observation, Reading, Reject
 from birddog.units import KMH_MPS, NS, iso_from_ns, ns_from_datetime
 from devices import framing
-from devices.clock import rollover
-from devices.codec import NOTHING, Decoded, Message, rejected
+from devices.clock import rollover, unset
+from devices.codec import NOTHING, Decoded, Message, rejected, unread
 
-VERSION = 2
+VERSION = 3
 STREAM = True
 
 #: The longest report (CAN, OBD) has some 700 bytes.
@@ -55,9 +71,23 @@ _BLOCK = re.compile(
     re.ASCII,
 )
 _ALARMS = {
-    "SOS": "sos", "JDR": "jamming", "JDS": "jamming", "BPL": "low_battery", "MPF": "tamper", "DIS": "tamper", "TOW": "towing",
+    "SOS": "sos", "JDR": "jamming", "JDS": "jamming", "BPL": "low_battery", "MPF": "tamper", "TOW": "towing",
     "CRA": "crash", "TEM": "temperature",
 }  # fmt: skip
+#: The seven fields of a block, all empty.
+_EMPTY_BLOCK = ",,,,,,,,"
+#: Reports without a block: they say nothing of a fix, whatever they leave empty.
+_PLACELESS = frozenset(
+    {"INF", "PDP", "PNA", "PFA", "GSM", "GSV", "CID", "CSQ", "VER", "BAT", "TMZ", "ALC", "ALL", "ATI", "CVN", "CSN"}
+)
+_IGNITION = {"IGN": True, "VGN": True, "IGF": False, "VGF": False}
+_STATES = {"11": False, "12": False, "16": False, "1A": False, "21": True, "22": True}
+_STATUS = re.compile(r"(1[126A]|2[12])[0-9A-F]{4}\Z", re.ASCII)
+_PERCENT = re.compile(r"(?:[1-9]?\d|100)\Z", re.ASCII)
+_VOLTS = re.compile(r"\d\.\d{1,2}\Z", re.ASCII)
+_MILLIVOLTS = re.compile(r"\d{4,5}\Z", re.ASCII)
+#: Models (of the version) whose reports of a position end with the battery in %: GL200, GL300, GL300W, GL300VC, GL500.
+_BATTERY_LAST = ("02", "11", "1A", "21", "28", "2C", "30")
 
 
 def _frame(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
@@ -111,61 +141,138 @@ class Decoder:
         whole = text.endswith("$")
         body = text.removesuffix("$")
         tail = _TAIL.search(body)
-        status = next(iter(body[head.end() :].split(",", 2)[1:2]), "")  # what follows the name
         if not whole and (tail is None or any(b.end() > tail.start() for b in _BLOCK.finditer(body))):
             # the time in a block with the network's number behind it looks like an end, and is none
             return rejected("length", "a report cut short", device=device)
-        try:
-            observations = _observations(body, status, kind, report, device, tail, message.received_ns)
-        except DeviceError as error:
-            return rejected(error.reason, error.detail, device=device)
         reply = None
-        if kind == "ACK" and report == "HBD" and tail is not None:
-            reply = f"+SACK:GTHBD,{version or ''},{tail[2]}$".encode("ascii")
-        return Decoded(observations=observations, device=device, reply=reply)
+        if tail is not None:
+            heartbeat = kind == "ACK" and report == "HBD"
+            reply = (f"+SACK:GTHBD,{version or ''},{tail[2]}$" if heartbeat else f"+SACK:{tail[2]}$").encode("ascii")
+        said = _Report(kind, report, version or "", device, body[: tail.start()] if tail else body, head.end())
+        try:
+            observations = _observations(said, None if tail is None else tail[1], message.received_ns)
+        except DeviceError as error:
+            return rejected(error.reason, error.detail, device=device, reply=reply)
+        missed = () if observations or kind == "ACK" or report in _PLACELESS else ("report",)
+        return Decoded(observations=observations, device=device, reply=reply, unread=unread(missed))
 
 
-def _observations(
-    body: str, status: str, kind: str, report: str, device: str, tail: re.Match[str] | None, received_ns: int | None
-) -> tuple[Observation, ...]:
-    flags = ("backlog",) if kind == "BUFF" else ()
+class _Report(NamedTuple):
+    """One report: what its head says, and its text without send time and count; its fields begin behind the identity."""
+
+    kind: str
+    name: str
+    version: str
+    device: str
+    text: str
+    start: int
+
+    def fields(self) -> list[str]:
+        """What follows the identity: the device's name, then what the report says."""
+        return self.text[self.start :].split(",")
+
+
+def _observations(said: _Report, sent: str | None, received_ns: int | None) -> tuple[Observation, ...]:
+    flags = ("backlog",) if said.kind == "BUFF" else ()
     out: list[Observation] = []
-    sent_ns = None if tail is None else _time_ns(tail[1])
-    for accuracy, speed, course, alt, lon, lat, stamp in _BLOCK.findall(body):
+    no_fix, last = _EMPTY_BLOCK in said.text and said.name not in _PLACELESS, said.start
+    for found in _BLOCK.finditer(said.text):
+        accuracy, speed, course, alt, lon, lat, stamp = found.groups()
+        last = found.end()
         time_ns = _time_ns(stamp)
         lat_deg, lon_deg = float(lat), float(lon)
         if not (-90.0 <= lat_deg <= 90.0 and -180.0 <= lon_deg <= 180.0):
             raise DeviceError("value", "latitude or longitude out of range")
         if accuracy in ("", "0", "00") or time_ns is None or null_island(lat_deg, lon_deg):
+            no_fix = True
             continue
+        source, more = "device", rollover(time_ns, received_ns)
+        if unset(time_ns, received_ns):
+            time_ns, source, more = received_ns, "server", ("no_fix_time",)
+        if int(accuracy) > 50 or 0.0 in (lat_deg, lon_deg):
+            more = (*more, "low_quality")
         out.append(
             Fix(
-                device=device,
+                device=said.device,
                 time_ns=time_ns,
-                flags=flags + rollover(time_ns, received_ns),
+                time_source=source,
+                flags=flags + more,
                 lat_deg=lat_deg,
                 lon_deg=lon_deg,
                 alt_m=float(alt) if alt else None,
                 alt_ref="msl" if alt else "unknown",
                 speed_mps=float(speed) * KMH_MPS if speed else None,
                 course_deg=float(course) % 360.0 if course and float(course) <= 360.0 else None,
-                attributes={"report": report, "hdop": int(accuracy)},
+                attributes={"report": said.name, "hdop": int(accuracy)},
             )
         )
-    if kind == "ACK":
+    if said.kind == "ACK":
         return tuple(out)
-    source = "device" if sent_ns is not None else "server"
-    said_ns = sent_ns if sent_ns is not None else received_ns
-    if not out:
+    said_ns, source = None if sent is None else _time_ns(sent), "device"
+    if said_ns is not None and unset(said_ns, received_ns):
+        said_ns, flags = None, (*flags, "no_fix_time")
+    if said_ns is None:
+        said_ns, source = received_ns, "server"
+    if no_fix and not out:
         flags = (*flags, "no_fix")
-        out.append(Reading(device=device, time_ns=said_ns, time_source=source, flags=flags, quantity="fix_valid", value=False))
-    alarm = _ALARMS.get(report)
-    # a jamming report says when it begins (2) and when it is over (1)
-    if alarm and not (report == "JDS" and status != "2"):
         out.append(
-            Alarm(device=device, time_ns=said_ns, time_source=source, flags=flags, alarm=alarm, text=f"report GT{report}")
+            Reading(device=said.device, time_ns=said_ns, time_source=source, flags=flags, quantity="fix_valid", value=False)
+        )
+    for quantity, value, unit in _readings(said, last):
+        out.append(
+            Reading(
+                device=said.device, time_ns=said_ns, time_source=source, flags=flags, quantity=quantity, value=value, unit=unit
+            )
+        )
+    alarm = _ALARMS.get(said.name)
+    # a jamming report says when it begins (2) and when it is over (1)
+    if alarm and not (said.name == "JDS" and said.fields()[1:2] != ["2"]):
+        out.append(
+            Alarm(
+                device=said.device, time_ns=said_ns, time_source=source, flags=flags, alarm=alarm, text=f"report GT{said.name}"
+            )
         )
     return tuple(out)
+
+
+def _readings(said: _Report, last: int) -> list[tuple[str, float | bool, str]]:
+    """(quantity, value, unit) of what a report says beside its blocks; ``last``: where the last block ends."""
+    out: list[tuple[str, float | bool, str]] = []
+    fields, name = said.fields(), said.name
+    if name in _IGNITION:
+        out.append(("ignition", _IGNITION[name], ""))
+    elif name in ("IGL", "DIS"):
+        # the type of the report stands third, in two digits
+        kind = fields[2] if len(fields) > 2 and re.fullmatch(r"[0-9A-F][01]", fields[2]) else ""
+        if kind and name == "IGL":
+            out.append(("ignition", kind[1] == "1", ""))
+        elif kind and kind[0] != "0":
+            out.append((f"input_{int(kind[0], 16)}", kind[1] == "1", ""))
+    elif name == "BPL":
+        if len(fields) > 1 and _VOLTS.match(fields[1]):
+            out.append(("battery_voltage", float(fields[1]), "V"))
+    elif name == "INF" and len(fields) > 8 and re.fullmatch(r"[0-9A-F]{2}", fields[1]):
+        if fields[1] in _STATES:
+            out.append(("ignition", _STATES[fields[1]], ""))
+        if _MILLIVOLTS.match(fields[6]):
+            out.append(("supply_voltage", int(fields[6]) / 1000.0, "V"))
+        if _VOLTS.match(fields[8]):
+            out.append(("battery_voltage", float(fields[8]), "V"))
+    power = fields[1:2] if name == "FRI" else fields[2:3] if name == "ERI" else []
+    if power and _MILLIVOLTS.match(power[0]):
+        out.append(("supply_voltage", int(power[0]) / 1000.0, "V"))
+    if last > said.start:
+        # behind the block: country, network, area and cell, then what the model has
+        rest = said.text[last:].split(",")[5:]
+        if name in ("FRI", "ERI"):
+            at = next((k for k, field in enumerate(rest) if k and _STATUS.match(field)), 0)
+            if at and (not rest[at - 1] or _PERCENT.match(rest[at - 1])):
+                if rest[at - 1]:
+                    out.append(("battery_level", float(rest[at - 1]), "%"))
+                out.append(("ignition", _STATES[rest[at][:2]], ""))
+        if said.version[:2].upper() in _BATTERY_LAST and 1 < len(rest) <= 3 and _PERCENT.match(rest[-1]):
+            out.append(("battery_level", float(rest[-1]), "%"))
+    return out
 
 
 def _time_ns(stamp: str) -> int | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from birddog.model import Fix
+from birddog.model import Alarm, Fix, Reading
 from birddog.units import ns_from_text
 from devices import codec
 from devices.codec import Message
@@ -27,6 +27,67 @@ def test_a_report_cut_anywhere_gives_nothing():
     assert len(fixes(REPORT[:-1])) == 1  # only the $ is missing: time and count are there
     for cut in range(len(REPORT) - 1):
         assert not fixes(REPORT[:cut])
+
+
+def said(text: str, received_ns: int | None = None) -> codec.Decoded:
+    return codec.decode_whole(queclink, queclink.Decoder(), Message(payload=text.encode(), received_ns=received_ns))
+
+
+BLOCK = "1,4.3,92,70.0,4.050000,51.950000,20261101161100"
+NONE = "0,4.3,92,70.0,4.050000,51.950000,20261101161100"
+REPORTS = sorted(
+    {*queclink._ALARMS, *queclink._PLACELESS, *queclink._IGNITION, "FRI", "ERI", "DIS", "IGL", "RTL", "STT", "XYZ"}
+)
+
+
+@pytest.mark.parametrize("kind", ["RESP", "BUFF", "EVT", "ACK"])
+@pytest.mark.parametrize("report", [*REPORTS, "HBD"])
+def test_every_message_is_answered_with_its_own_count(kind, report):
+    """A tracker that waits for +SACK sends the same message for ever (vitalidze/traccar-web#700)."""
+    for middle in ("", f",,00,1,{BLOCK},0204,0008,0CEE,B951,00", ",,99,1,1,91,2,4.1,95.000000,95.000000,20261101161100,0204"):
+        text = f"+{kind}:GT{report},0E0502,135790246811220,{middle},20261101161101,00A2$"
+        wanted = b"+SACK:GTHBD,0E0502,00A2$" if (kind, report) == ("ACK", "HBD") else b"+SACK:00A2$"
+        assert said(text).reply == wanted
+    assert said(f"+{kind}:GT{report},0E0502,135790246811220,,00,1,{BLOCK},02").reply is None  # cut short: it comes again
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_only_a_message_that_speaks_of_a_fix_says_that_there_is_none(report):
+    def no_fix(middle: str) -> bool:
+        answer = said(f"+RESP:GT{report},0E0502,135790246811220,{middle},20261101161101,00A2$")
+        assert not [o for o in answer.observations if isinstance(o, Fix)]
+        return ("fix_valid", False) in [(o.quantity, o.value) for o in answer.observations if isinstance(o, Reading)]
+
+    assert not no_fix("") and not no_fix(",,1,2,3")
+    assert no_fix(f",,00,1,{NONE},0204,0008,0CEE,B951,00")
+    assert no_fix(",,00,1,,,,,,,,0204,0008,0CEE,B951,00") == (report not in queclink._PLACELESS)
+
+
+def test_an_input_is_an_input():
+    for kind, wanted in {"10": ("input_1", False), "21": ("input_2", True), "00": None, "": None, "2": None}.items():
+        answer = said(f"+RESP:GTDIS,060228,862894020178276,,,{kind},1,{BLOCK},0204,0008,0CEE,B951,00,20261101161101,00A2$")
+        assert not [o for o in answer.observations if isinstance(o, Alarm)]
+        readings = [(o.quantity, o.value) for o in answer.observations if isinstance(o, Reading)]
+        assert readings == ([wanted] if wanted else [])
+
+
+def test_doubtful_fixes_and_clocks():
+    def fix(old: str, new: str, received_ns: int | None = None) -> Fix:
+        block = BLOCK.replace(old, new, 1)
+        text = f"+RESP:GTFRI,0E0502,135790246811220,,,00,1,{block},0204,0008,0CEE,B951,00,20261101161101,00A2$"
+        answer = said(text, received_ns)
+        return next(o for o in answer.observations if isinstance(o, Fix))
+
+    assert fix("1,", "50,").flags == () and fix("1,", "51,").flags == ("low_quality",)
+    assert fix("4.050000", "0.000000").flags == ("low_quality",)
+    now_ns = ns_from_text("2026-11-01T16:12:00Z")
+    unset = fix("20261101161100", "20040101000013", now_ns)
+    assert (unset.time_ns, unset.time_source, unset.flags) == (now_ns, "server", ("no_fix_time",))
+
+
+def test_what_was_not_understood_is_named():
+    assert said("+RESP:GTXYZ,0E0502,135790246811220,,7,20261101161101,00A2$").unread == ("report",)
+    assert said("+RESP:GTPDP,0E0502,135790246811220,,20261101161101,00A2$").unread == ()
 
 
 def test_the_next_report_is_not_lost_with_a_cut_one():
