@@ -49,3 +49,24 @@ def fletcher8(data: bytes) -> bytes:
         a += byte
         b += a
     return bytes((a & 0xFF, b & 0xFF))
+
+
+def _table24() -> tuple[int, ...]:
+    rows = []
+    for byte in range(256):
+        crc = byte << 16
+        for _ in range(8):
+            crc = crc << 1 ^ 0x1864CFB if crc & 0x800000 else crc << 1
+        rows.append(crc)
+    return tuple(rows)
+
+
+_24Q = _table24()
+
+
+def crc24q(data: bytes) -> int:
+    """CRC-24Q of RTCM 10403: polynomial 0x1864CFB, start 0; check value of ``123456789`` is 0xCDE703."""
+    crc = 0
+    for byte in data:
+        crc = crc << 8 & 0xFFFFFF ^ _24Q[crc >> 16 ^ byte]
+    return crc

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from birddog.model import Fix, Reading
+from birddog.model import Alarm, Fix, Reading
 from birddog.units import KNOT_MPS
 from devices import codec
 from devices.codec import Message
@@ -191,3 +191,101 @@ def test_real_reports_as_pyais_and_gpsd_read_them():
         fix = fix_of(r["sentence"].encode())
         assert fix.device == f"{r['mmsi']:09d}"
         assert abs(fix.lat_deg - r["lat"]) < 1e-6 and abs(fix.lon_deg - r["lon"]) < 1e-6
+
+
+# --- issue 9: what is no message, no value, no call ---------------------------------------------------------
+
+
+def line_of(bits: str) -> bytes:
+    fill = -len(bits) % 6
+    whole = bits + "0" * fill
+    codes = [int(whole[i : i + 6], 2) for i in range(0, len(whole), 6)]
+    return seal("!", f"AIVDM,1,1,,A,{''.join(chr(c + 48 if c < 40 else c + 56) for c in codes)},{fill}")
+
+
+RIGHT = {1: (168,), 2: (168,), 3: (168,), 4: (168,), 5: (424,), 9: (168,), 11: (168,), 14: (64,), 18: (168,), 19: (312,),
+         21: (272, 360), 24: (160, 168), 27: (96, 168)}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", RIGHT)
+def test_lengths_are_exact(kind):
+    """Noise with a lucky first byte is no vessel: libais and gpsd take no other lengths either."""
+    for size in range(40, 1060, 7):
+        rejects = decode(line_of(f"{kind:06b}00{244060123:030b}" + "0" * (size - 38))).rejects
+        near = any(right <= size <= -(-right // 6) * 6 for right in RIGHT[kind])
+        if kind != 14 and not near and not (kind == 21 and 272 <= size <= 360) and not (kind == 5 and 420 <= size <= 426):
+            assert [r.reason for r in rejects] == ["length"], (kind, size)
+    for size in RIGHT[kind]:
+        assert not decode(line_of(f"{kind:06b}00{244060123:030b}" + "0" * (size - 38))).rejects, (kind, size)
+
+
+@pytest.mark.parametrize("line", [
+    b"!AIVDM,1,1,,A,Kuk?UdoRoruEj=FLmp0<aqjNscolfMckwP,4*06",
+    b"!AIVDM,1,1,6,B,KHahpMPDgI=Dk<gsaFEGKNDR1DpSQLOHqqS=oQfVbgk=bViwk?vvuh,4*0A",
+])  # fmt: skip
+def test_noise_of_type_27(line):
+    """schwehr/libais test/data/test.aivdm, lines 310 to 330."""
+    assert [r.reason for r in decode(line).rejects] == ["length"] and not decode(line).observations
+
+
+def report(kind: int = 1, *, mmsi: int = 244_060_123, lat: float = 51.95, lon: float = 4.05, **fields) -> bytes:
+    said = {"type": kind, "mmsi": mmsi, "lat": lat, "lon": lon, "course": 90, "speed": 5, "second": 11} | fields
+    return "\r\n".join(pyais.encode_dict(said, sentence_type="VDM")).encode() + b"\r\n"
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3, 9, 18, 19, 21])
+def test_the_accuracy_bit_is_believed(kind):
+    good, poor = fix_of(report(kind, accuracy=1)), fix_of(report(kind, accuracy=0))
+    assert good.sigma_m is None and poor.sigma_m > 10.0
+
+
+def test_a_long_range_report_is_as_coarse_as_its_steps():
+    good, poor = fix_of(report(27, accuracy=1)), fix_of(report(27, accuracy=0))
+    assert 185.2 / math.sqrt(12) < good.sigma_m < poor.sigma_m
+
+
+@pytest.mark.parametrize(("second", "flags"), [(0, ()), (59, ()), (60, ()), (61, ("low_quality",)), (62, ("low_quality",)),
+                                               (63, ("low_quality",))])  # fmt: skip
+def test_the_second_says_where_the_position_is_from(second, flags):
+    fix = fix_of(report(second=second))
+    assert fix.flags == flags and fix.attributes.get("utc_second") == (second if second < 60 else None)
+
+
+@pytest.mark.parametrize(("kind", "fields", "absent"), [
+    (1, {"speed": 102.3}, "speed_mps"), (18, {"speed": 102.3}, "speed_mps"), (27, {"speed": 63}, "speed_mps"),
+    (9, {"speed": 1023}, "speed_mps"), (1, {"course": 360.0}, "course_deg"), (27, {"course": 511}, "course_deg"),
+    (9, {"alt": 4095}, "alt_m"),
+])  # fmt: skip
+def test_not_available_is_no_value(kind, fields, absent):
+    assert getattr(fix_of(report(kind, **fields)), absent) is None
+
+
+def test_not_available_is_no_attribute():
+    assert fix_of(report(heading=511, status=15, second=60)).attributes == {"msg_type": 1}
+
+
+def alarms(data: bytes) -> list[str]:
+    return [o.text for o in decode(data).observations if isinstance(o, Alarm)]
+
+
+@pytest.mark.parametrize(("mmsi", "text"), [(970_012_345, "AIS-SART active"), (972_012_345, "man overboard active"),
+                                            (974_012_345, "EPIRB active"), (244_060_123, None), (970_00, None)])  # fmt: skip
+def test_only_who_may_call_for_help_does(mmsi, text):
+    assert alarms(report(mmsi=mmsi, status=14)) == ([text] if text else [])
+    assert alarms(report(mmsi=mmsi, status=15)) == []
+
+
+@pytest.mark.parametrize(("mmsi", "text", "called"), [
+    (970_012_345, "SART ACTIVE", ["AIS-SART: SART ACTIVE"]), (970_012_345, "SART TEST", []), (972_012_345, "MOB TEST", []),
+    (244_060_123, "SART ACTIVE", []),
+])  # fmt: skip
+def test_its_text_is_read(mmsi, text, called):
+    data = "\r\n".join(pyais.encode_dict({"type": 14, "mmsi": mmsi, "text": text}, sentence_type="VDM")).encode()
+    assert [o.value for o in decode(data).observations if isinstance(o, Reading)] == [text]
+    assert alarms(data) == called
+
+
+def test_an_auxiliary_craft_has_its_mother_ship_where_sizes_would_be():
+    said = {"type": 24, "mmsi": 982_441_234, "partno": 1, "ship_type": 36, "callsign": "PI5678", "mothership_mmsi": 244_060_123}
+    got = decode("\r\n".join(pyais.encode_dict(said, sentence_type="VDM")).encode()).observations
+    assert {o.quantity for o in got} == {"callsign", "ship_type"}

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pynmeagps import NMEAReader
 
 from birddog.model import Fix
-from devices import codec
+from devices import clock, codec, sentences
 from devices.codec import Message
+from devices.crc import crc24q
 from devices.formats import nmea
 
 LOGS = Path(__file__).resolve().parents[3] / "shared" / "data" / "ingest" / "gpsd"
@@ -28,7 +29,7 @@ def fixes(text: bytes, **context) -> list[Fix]:
 @given(
     lat=st.floats(-90, 90),
     lon=st.floats(-180, 180),
-    time_ms=st.integers(946_684_800_000, 3_124_000_000_000),
+    time_ms=st.integers(1_600_000_000_000, 3_124_000_000_000),
     speed=st.floats(0, 300),
     course=st.floats(0, 360),
 )
@@ -46,7 +47,7 @@ def test_what_encode_writes_pynmeagps_reads_alike(lat, lon, time_ms, speed, cour
         assert math.isclose(their.lat, our.lat_deg, abs_tol=2e-9) and math.isclose(their.lon, our.lon_deg, abs_tol=2e-9)
         assert our.time_ns == time_ns
     rmc = theirs[0]
-    assert (rmc.date.day, rmc.time.minute) == ((time_ns // nmea.DAY_NS - _first_of(rmc)) + 1, time_ns // 60_000_000_000 % 60)
+    assert (rmc.date.day, rmc.time.minute) == ((time_ns // clock.DAY_NS - _first_of(rmc)) + 1, time_ns // 60_000_000_000 % 60)
     assert math.isclose(rmc.spd * 1852 / 3600, ours[0].speed_mps, abs_tol=1e-9)
 
 
@@ -119,4 +120,91 @@ def test_the_fast_path_says_what_the_slow_one_says(lat, lon, seconds, kinds, val
             # text after the check sum is allowed, and sends a sentence the slow way
             other = line.rstrip() + b" x\r\n"
             assert fast.decode(Message(payload=line, device="d")) == slow.decode(Message(payload=other, device="d"))
-    assert fast._last_ns == slow._last_ns
+    assert fast._sentences._last_ns == slow._sentences._last_ns
+
+
+# --- issue 9: states, places and dates that were thrown away or made up --------------------------------------
+
+
+def said(*bodies: str, **context):
+    data = b"".join(sentences.seal("$", body) for body in bodies)
+    decoded = codec.decode_whole(nmea, nmea.Decoder(), Message(payload=data, **context))
+    assert not decoded.rejects, decoded.rejects
+    return list(decoded.observations)
+
+
+def test_status_d_of_an_rtk_receiver_is_a_fix():
+    """opengisch/QField#5151: Unicore UM960."""
+    (fix,) = said("GNRMC,144604.00,D,5157.0000,N,00403.0000,E,0.51,084.4,141123,3.3,E,R,V")
+    assert fix.time_source == "device" and fix.course_deg == 84.4 and fix.speed_mps == pytest.approx(0.51 * 1852 / 3600)
+
+
+def test_a_makers_own_sentence_is_no_talkers():
+    """Garmin's sensor configuration PGRMC is not RMC of the talker PG."""
+    assert said("PGRMC,A,218.8,100,6378137.000,298.257223563,0.0,0.0,0.0,A,3,1,1,4,30") == []
+    assert said("PZRMC,144604.00,A,5157.0000,N,00403.0000,E,0.51,084.4,141123,,,A") == []
+
+
+GGA_S = "GPGGA,144604.00,5157.0000,N,00403.0000,E,1,05,1.5,18.0,M,43.0,M,,"
+RMC_S = "GPRMC,144604.00,A,5157.0000,N,00403.0000,E,5.000,084.4,141123,,,A"
+
+
+@pytest.mark.parametrize(
+    ("vtg", "speed_mps", "course"),
+    [
+        ("GPVTG,271.0,T,,M,10.00,N,18.52,K,A", 5.1444, 271.0),
+        ("GPVTG,,T,,M,10.00,N,18.52,K,A", 5.1444, None),
+        ("GPVTG,271.0,T,,M,,N,18.00,K", 5.0, 271.0),
+        ("GPVTG,,,,,,,,,N", None, None),
+        ("GPVTG,,T,,M,,N,,K,N", None, None),
+    ],
+)
+def test_vtg_gives_the_speed_of_the_position_before_it(vtg, speed_mps, course):
+    last = said(GGA_S, vtg)[-1]
+    assert last.speed_mps == (None if speed_mps is None else pytest.approx(speed_mps, abs=1e-3)) and last.course_deg == course
+    assert said(RMC_S, vtg) == said(RMC_S), "RMC says it with its own time"
+    assert said(vtg) == []
+
+
+@pytest.mark.parametrize("date", ["060180", "010104", "220899", "010100", "070419"])
+def test_a_date_that_nobody_set_is_none(date):
+    now = 1_795_899_480_000_000_000
+    (fix,) = said(f"GPRMC,000013.00,A,5157.0000,N,00403.0000,E,0.0,0.0,{date},,,A", received_ns=now)
+    assert (fix.time_ns, fix.time_source, fix.flags) == (now, "server", ("no_fix_time",))
+    later = said(f"GPRMC,000013.00,A,5157.0000,N,00403.0000,E,0.0,0.0,{date},,,A", RMC_S, received_ns=now)[-1]
+    assert later.time_source == "device", "and it is set at last"
+
+
+@pytest.mark.parametrize(
+    ("lat", "lon", "least"),
+    [("5157.00000", "00403.00000", None), ("5157.000", "00403.000", None), ("5157.00", "00403.000", 11.0),
+     ("5157.0", "00403.0", 54.0), ("5157.", "00403.", 534.0), ("5157", "00403", 534.0)],
+)  # fmt: skip
+def test_sigma_is_never_below_the_resolution(lat, lon, least):
+    gga = f"GPGGA,144604,{lat},N,{lon},E,1,05,1.5,18.0,M,43.0,M,,"
+    for body in (f"GPRMC,144604.00,A,{lat},N,{lon},E,0.0,0.0,141123,,,A", gga):
+        (fix,) = said(body)
+        assert fix.sigma_m is None if least is None else fix.sigma_m > least
+    fixes_ = said(gga, "GPGST,144604,1.0,1.0,1.0,0.0,1.0,1.0,2.0")
+    assert fixes_[-1].sigma_m >= (1.0 if least is None else least / 3)
+
+
+def test_no_accuracy_is_no_good_accuracy():
+    (fix,) = said("PUBX,00,144604.00,5157.0000,N,00403.0000,E,18.0,G3,5303302,3750001,0.0,0.0,0.0,,9.99,9.99,9.99,0,0,0")
+    assert "low_quality" in fix.flags and fix.sigma_m > 1e6
+
+
+def test_what_says_nothing_of_a_fix_says_nothing():
+    assert said("GPGSA,A,1,,,,,,,,,,,,,99.99,99.99,99.99", "GPGSV,1,1,00", "GPTXT,01,01,02,ANTSTATUS=OK", "HEHDT,4.0,T") == []
+
+
+def test_ubx_frames_and_rtcm_between_sentences():
+    place = {"lat_deg": 51.9, "lon_deg": 4.1, "time_ns": 1_762_000_000_000_000_000}
+    rtcm = b"\xd3\x00\x04\x4c\xe0\x00\x80"
+    rtcm += crc24q(rtcm).to_bytes(3, "big")
+    frame = codec.load("ubx").encode(**place)
+    one = nmea.encode(which="RMC", **place)
+    decoded = codec.decode_whole(nmea, nmea.Decoder(), Message(payload=rtcm + frame + rtcm + one + rtcm))
+    assert not decoded.rejects and [f.sigma_m is None for f in decoded.observations] == [False], "UBX says it with its accuracy"
+    decoded = codec.decode_whole(nmea, nmea.Decoder(), Message(payload=one + rtcm[:-1] + b"\0" + one))
+    assert [r.reason for r in decoded.rejects] == ["framing"] and len(decoded.observations) == 2
