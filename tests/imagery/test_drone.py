@@ -42,9 +42,9 @@ def test_what_is_written_is_read(tmp_path):
     ring = f.footprint["coordinates"][0]
     assert ring[0] == ring[-1] and len(ring) == 5
     assert sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(ring, ring[1:], strict=False)) > 0.0
-    # looking down from 50 m, top of the picture to the east: 75 m north-south, 56.25 m east-west
-    assert (max(p[1] for p in ring) - min(p[1] for p in ring)) * 111_250 == pytest.approx(75.0, rel=0.01)
-    assert (max(p[0] for p in ring) - min(p[0] for p in ring)) * 69_400 == pytest.approx(56.25, rel=0.01)
+    # looking down from 50 m, top of the picture to the east; 24 mm over the diagonal: 72.1 m north-south, 54.1 m east-west
+    assert (max(p[1] for p in ring) - min(p[1] for p in ring)) * 111_250 == pytest.approx(72.11, rel=0.01)
+    assert (max(p[0] for p in ring) - min(p[0] for p in ring)) * 69_400 == pytest.approx(54.08, rel=0.01)
     assert 1.0 < f.sigma_m < 10.0 and f.notes == ()
 
 
@@ -164,5 +164,5 @@ def test_a_footprint_on_the_date_line_is_cut_in_two(tmp_path, lon, letter):
         part = sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(ring, ring[1:], strict=False)) / 2.0
         assert part > 0.0
         area += part
-    assert area * 111_250 * 69_400 == pytest.approx(75.0 * 56.25, rel=0.02)
+    assert area * 111_250 * 69_400 == pytest.approx(72.11 * 54.08, rel=0.02)
     assert {180.0, -180.0} <= {abs(o) * (1 if o > 0 else -1) for (ring,) in f.footprint["coordinates"] for o, _ in ring}
