@@ -31,9 +31,8 @@ read by them.  What looks like a position and is none of these is named in ``unr
   the present fix then has the network's time and the flag ``no_fix_time``, a stored one is left out and named.
 * Under history, log, stored, previous ..., and whatever is older than two minutes, is ``backlog``.
 * A place that was typed in (geofence, configuration, gateway, beacon) or is the last known one (``cached``) is no fix.
-* Accuracy is a 68 % radius in m.  0, less, text or beyond reason means that the device does not know: ``low_quality``.  So are
-  a coordinate of exactly 0 (lorawan-devices#331: longitude 0 for everybody in Kiel), two equal ones (dragino/LGT-92#26:
-  24.35, 24.35) and a fix of 0 satellites; they have no sigma, whatever is stated.
+* Accuracy is a 68 % radius in m.  0, less, text or beyond reason means that the device does not know: ``low_quality``
+  (``devices.places``).  So are a position that looks made and a fix of 0 satellites; they have no sigma, whatever is stated.
 * A speed without a unit in its name, and a battery of which nobody says whether it is V or %, are named, not read.
 
 Over 400 lines: one table of makers and the walk that it needs.
@@ -51,17 +50,16 @@ import msgspec
 from birddog.errors import DeviceError
 from birddog.geo import null_island, valid_position
 from birddog.model import Alarm, Fix, FixKind, Observation, Reading, Reject, TimeSource
-from birddog.units import KMH_MPS, KNOT_MPS, NS, R68_PER_SIGMA, is_seconds, ns_from_text
+from birddog.units import KMH_MPS, KNOT_MPS, NS, is_seconds, ns_from_text
 from devices import codec
 from devices.clock import rollover, unset
+from devices.places import LOW_QUALITY, accuracy, doubtful
 from devices.strict_json import number
 
 #: Objects and lists looked at in one message, and how deep.
 MOST_NODES, MOST_DEPTH = 2_000, 12
 #: Older than this when it reached the network: stored and sent later.
 BACKLOG_NS = 120 * NS
-#: An accuracy of more is none (a tenth of the Earth's girth).
-MOST_ACCURACY_M = 4_000_000.0
 #: Abeeway's age saturates: this or older.
 _MOST_AGE_S = 2040.0
 
@@ -162,21 +160,6 @@ def best_rssi(heard: Any) -> float | None:
 def content(*parts: Any) -> bytes:
     """A hash of what was said: an identity of the delivery is none of the content, of which one delivery may bring several."""
     return hashlib.blake2b(msgspec.json.encode(parts, order="deterministic"), digest_size=16).hexdigest().encode()
-
-
-def accuracy(value: Any) -> tuple[float | None, tuple[str, ...]]:
-    """(sigma, flags) of a stated accuracy, a 68 % radius in m; None means that nothing is stated."""
-    if value is None:
-        return None, ()
-    metres = number(value)
-    if metres is None or not 0.0 < metres <= MOST_ACCURACY_M:
-        return None, ("low_quality",)
-    return metres / R68_PER_SIGMA, ()
-
-
-def doubtful(lat_deg: float, lon_deg: float) -> bool:
-    """Whether a position looks made: one coordinate exactly 0, or both the same number."""
-    return lat_deg == 0.0 or lon_deg == 0.0 or lat_deg == lon_deg
 
 
 def stated_time(value: Any) -> int | None:
@@ -361,7 +344,7 @@ class _Walk:
         satellites, hdop = _first(names, _SATELLITES), number(names.get("hdop"))
         worse = _truth(names.get("gnsserror")) is True or _first(names, ("positionestimate",)) == 512.0
         if worse or satellites == 0.0 or doubtful(lat_deg, lon_deg):
-            sigma_m, flags = None, ("low_quality",)
+            sigma_m, flags = None, LOW_QUALITY
         own = at.time_ns is not None
         if at.stored or (at.time_ns is not None and self.time_ns is not None and self.time_ns - at.time_ns > BACKLOG_NS):
             flags = (*((at.time_ns is not None and rollover(at.time_ns, self.time_ns)) or ("backlog",)), *flags)

@@ -66,6 +66,8 @@ CASELESS = ("open", "own_sensor", "partner")
 ALARM_EVENTS = {"door_open": "door_opened", "tamper": "tamper"}
 #: One sigma per axis of a fix that is not of a satellite receiver and does not say its own, m.
 COARSE_SIGMA_M = {"wifi": 50.0, "cell": 500.0, "gateway": 2000.0}
+#: One sigma per axis of a fix that says of itself that it is doubtful, and not how much.
+DOUBTED_SIGMA_M = 500.0
 #: Facts kept of one device.
 FACTS_MOST = 64
 
@@ -280,7 +282,7 @@ class Fold:
         tracker.contact(live, fix.device, book, reports=True)
         preset = self._state.presets.of(live.state.klass)
         stated = fix.sigma_m is not None and 0.0 <= fix.sigma_m <= SIGMA_CEILING_M
-        sigma_m = fix.sigma_m if stated and fix.sigma_m is not None else COARSE_SIGMA_M.get(fix.fix, preset.sigma_m)
+        sigma_m = fix.sigma_m if stated and fix.sigma_m is not None else _unstated_sigma_m(fix, preset.sigma_m)
         r = max(sigma_m, SIGMA_FLOOR_M) ** 2
         ve, vn = _velocity(fix)
         m = Measurement(
@@ -507,6 +509,12 @@ class Fold:
             self._state.presets = presets
             for tracker in self._trackers.values():
                 tracker.set_presets(presets)
+
+
+def _unstated_sigma_m(fix: Fix, usual_m: float) -> float:
+    """One sigma per axis of a fix that does not say its own: its kind's or class's, never good where it is doubtful."""
+    sigma_m = COARSE_SIGMA_M.get(fix.fix, usual_m)
+    return max(sigma_m, DOUBTED_SIGMA_M) if "low_quality" in fix.flags else sigma_m
 
 
 def _velocity(fix: Fix) -> tuple[float | None, float | None]:

@@ -44,6 +44,7 @@ from birddog.model import Fix, FixKind, Observation, Reading, Reject, TimeSource
 from birddog.units import iso_from_ns
 from devices import lorawan
 from devices.codec import MAX_FRAME, Decoded, Message, rejected, unread
+from devices.places import LOW_QUALITY, accuracy, doubtful
 from devices.strict_json import loads, number, text
 
 VERSION = 3
@@ -194,9 +195,9 @@ def _fix(
         raise DeviceError("value", "latitude or longitude out of range")
     if null_island(lat_deg, lon_deg):
         return None
-    sigma_m, flags = lorawan.accuracy(said.get("accuracy"))
-    if lorawan.doubtful(lat_deg, lon_deg):
-        sigma_m, flags = None, ("low_quality",)
+    sigma_m, flags = accuracy(said.get("accuracy"))
+    if doubtful(lat_deg, lon_deg):
+        sigma_m, flags = None, LOW_QUALITY
     return Fix(
         device=device, time_ns=time_ns, time_source=source, flags=flags, lat_deg=lat_deg, lon_deg=lon_deg,
         alt_m=number(said.get("altitude")), sigma_m=sigma_m, fix=kind,

@@ -9,7 +9,7 @@ One object a message (the HTTP mode also sends a list of them); the topic names 
      "lat": 48.85833, "lon": 2.29513,    degrees WGS 84                                    required
      "tst": 1497349316,                  POSIX seconds of the fix                          required
      "acc": 5,                           radius in m that holds the truth with 68 %        -> sigma_m = acc / 1.51
-     "alt": 167, "vac": 21,              metres above sea level, its accuracy
+     "alt": 167, "vac": 21,              metres above sea level, its accuracy; vac -1: alt is none
      "vel": 61,                          km/h; -1 = unknown                                -> speed_mps
      "cog": 271,                         degrees; -1 = unknown                             -> course_deg
      "batt": 67,                         percent                                           -> reading battery_level
@@ -18,7 +18,10 @@ One object a message (the HTTP mode also sends a list of them); the topic names 
 ``transition`` (a region entered or left) carries the same position fields and gives a fix, too, where it has them.
 ``waypoint`` is a place that the user marked, not where the device is; ``lwt`` is said by the broker after the device
 has gone; cards, steps, commands, dumps and statuses have no position: none of these gives an observation.
-``encrypted`` is refused with that reason.  Numbers may come as text.  The position 0, 0 is "no fix".
+``encrypted`` is refused with that reason.  Numbers may come as text.  The position 0, 0 is "no fix".  So is one whose
+``acc`` is below 0: the apps hand on what the system says, and Apple's horizontalAccuracy and verticalAccuracy below 0 mean
+that the position, or the altitude, is invalid (owntracks/android#519, malcommac/SwiftLocation#340).  ``acc`` 0, beyond reason
+or no number is unknown: ``low_quality`` (owntracks/android#546, home-assistant/core#1957; ``devices.places``).
 
 Source: OwnTracks booklet, "JSON" (owntracks.org/booklet/tech/json), read 2026-11.
 """
@@ -34,9 +37,10 @@ from birddog.geo import null_island
 from birddog.model import Fix, Observation, Reading
 from birddog.units import KMH_MPS, NS, R68_PER_SIGMA
 from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, join, rejected
+from devices.places import LOW_QUALITY, accuracy, doubtful
 from devices.strict_json import loads, number, text
 
-VERSION = 2
+VERSION = 3
 STREAM = False
 
 #: Types of the booklet that say nothing about where the device is.
@@ -131,24 +135,30 @@ def _one(o: dict[str, Any], device: str, received_ns: int | None) -> Decoded:
     observations: tuple[Observation, ...] = ()
     batt = o.get("batt")
     level = number(batt) if batt is not None else None
-    no_fix = null_island(lat, lon)
+    get = o.get
+    acc, worse = get("acc"), flags
+    # the hot path: small integers, as the apps write them, need no look at all
+    if type(acc) is int and 0 < acc <= _SMALL:
+        no_fix, sigma_m = null_island(lat, lon), acc / R68_PER_SIGMA
+    else:
+        no_fix = null_island(lat, lon) or (number(acc) or 0.0) < 0.0
+        sigma_m, said = accuracy(acc)
+        worse += said
     if no_fix:
         flags = (*flags, "no_fix")
         observations = (
             Reading(device=device, time_ns=time_ns, time_source=source, flags=flags, quantity="fix_valid", value=False),
         )
     else:
-        get = o.get
-        acc, vel, cog, alt = get("acc"), get("vel"), get("cog"), get("alt")
-        # the hot path: small integers, as the apps write them, need no look at all
-        if type(acc) is not int or acc > _SMALL:
-            acc = number(acc)
+        if doubtful(lat, lon):
+            sigma_m, worse = None, (*flags, *LOW_QUALITY)
+        vel, cog, alt = get("vel"), get("cog"), get("alt")
         if type(vel) is not int or vel > _SMALL:
             vel = number(vel)
         if type(cog) is not int:
             cog = number(cog)
         if alt is not None:
-            alt = number(alt)
+            alt = number(alt) if (number(get("vac")) or 0.0) >= 0.0 else None
         trigger, tracker, connection = get("t"), get("tid"), get("conn")
         if type(trigger) is type(tracker) is type(connection) is str and kind == "location":
             attributes = {"t": trigger, "tid": tracker, "conn": connection}
@@ -159,12 +169,12 @@ def _one(o: dict[str, Any], device: str, received_ns: int | None) -> Decoded:
                 device=device,
                 time_ns=time_ns,
                 time_source=source,
-                flags=flags,
+                flags=worse,
                 lat_deg=lat,
                 lon_deg=lon,
                 alt_m=alt,
                 alt_ref="unknown" if alt is None else "msl",
-                sigma_m=acc / R68_PER_SIGMA if acc is not None and acc > 0.0 else None,
+                sigma_m=sigma_m,
                 speed_mps=vel * KMH_MPS if vel is not None and vel >= 0.0 else None,
                 course_deg=cog % 360.0 if cog is not None and 0.0 <= cog <= 360.0 else None,
                 attributes=attributes,

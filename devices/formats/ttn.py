@@ -44,6 +44,7 @@ from birddog.model import Fix, FixKind, Observation, Reading, Reject, TimeSource
 from birddog.units import iso_from_ns
 from devices import lorawan
 from devices.codec import MAX_FRAME, Decoded, Message, rejected, unread
+from devices.places import LOW_QUALITY, accuracy, doubtful
 from devices.strict_json import loads, number, text
 
 VERSION = 1
@@ -167,9 +168,9 @@ def _location(
     if null_island(lat_deg, lon_deg):
         none = Reading(device=device, time_ns=time_ns, time_source=source, flags=("no_fix",), quantity="fix_valid", value=False)
         return (none,), []
-    sigma_m, flags = lorawan.accuracy(where.get("accuracy"))
-    if lorawan.doubtful(lat_deg, lon_deg):
-        sigma_m, flags = None, ("low_quality",)
+    sigma_m, flags = accuracy(where.get("accuracy"))
+    if doubtful(lat_deg, lon_deg):
+        sigma_m, flags = None, LOW_QUALITY
     fix = Fix(
         device=device, time_ns=time_ns, time_source=source, flags=flags, lat_deg=lat_deg, lon_deg=lon_deg,
         alt_m=number(where.get("altitude")), sigma_m=sigma_m, fix=kind,

@@ -78,6 +78,30 @@ def test_fields_that_say_nothing(change, field):
     assert isinstance(fix, Fix) and getattr(fix, field) is None
 
 
+@pytest.mark.parametrize("acc", [-1, -2147473, -0.5, "-1"])
+def test_a_negative_accuracy_is_no_fix(acc):
+    (found,) = decode(GOOD | {"acc": acc}).observations
+    assert (found.quantity, found.value, found.flags) == ("fix_valid", False, ("no_fix",))
+
+
+@pytest.mark.parametrize("acc", [0, 0.0, "0", 10**9, 1e9, "far", 10**30, True])
+def test_an_unknown_accuracy_is_not_good_accuracy(acc):
+    (fix,) = decode(GOOD | {"acc": acc}).observations
+    assert (fix.sigma_m, fix.flags) == (None, ("low_quality",))
+
+
+@pytest.mark.parametrize("place", [{"lat": 0}, {"lon": 0.0}, {"lat": 4.1}])
+def test_a_position_that_looks_made_is_no_clean_fix(place):
+    (fix,) = decode(GOOD | {"acc": 5} | place).observations
+    assert (fix.sigma_m, fix.flags) == (None, ("low_quality",))
+
+
+def test_an_altitude_is_kept_unless_the_phone_says_that_it_is_none():
+    for change, alt_m in (({"vac": 3}, -1.0), ({}, -1.0), ({"vac": 0}, -1.0), ({"vac": -1}, None), ({"vac": "-1"}, None)):
+        (fix,) = decode(GOOD | {"alt": -1} | change).observations
+        assert (fix.alt_m, fix.alt_ref) == (alt_m, "unknown" if alt_m is None else "msl")
+
+
 def test_without_a_time_the_reception_stands_in():
     for change in ({"tst": 0}, {"tst": None}):
         (fix,) = decode(GOOD | change, received_ns=123).observations

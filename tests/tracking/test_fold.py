@@ -513,6 +513,13 @@ def test_looks_go_to_the_operations_whose_area_they_touch():
 # --- presets -----------------------------------------------------------------------------------------
 
 
+def test_a_fix_that_doubts_itself_never_counts_as_much_as_an_honest_one():
+    """owntracks/android#519: an accuracy below 0 counted more than one of 300 m (sigma 199 m)."""
+    for more, least in (({"sigma_m": None}, 500.0), ({"sigma_m": None, "fix": "gateway"}, 2000.0), ({"sigma_m": 40.0}, 40.0)):
+        row = Journal().say(1, fix("tag", 1, 0, 0, flags=("low_quality",), **more)).tracks[0]
+        assert row.p_ee == pytest.approx(least**2)
+
+
 def test_presets_come_from_the_start_entry_and_wrong_ones_are_told():
     j = Journal(presets={"classes": {"van": {"q": 3.0, "sigma_m": 33.0}}})
     j.add(0, Device(device="tag", klass="van"))
