@@ -61,6 +61,22 @@ class JournalHeld(JournalError):
     """Another process is writing the journal."""
 
 
+class JournalTrouble(JournalError):
+    """The disk or the file system refuses now; it may come back, in a process that opens the journal anew."""
+
+
+class JournalChanged(JournalError):
+    """Somebody else changed the journal's files while it was being written; nothing is acknowledged from then on."""
+
+
+class JournalGone(JournalChanged):
+    """The journal's file is not in its place any more."""
+
+
+class JournalDisagrees(JournalError):
+    """The journal is not the one, or does not hold all, that had been acknowledged; nothing was written to it."""
+
+
 class VerificationError(BirddogError):
     """A proof does not hold."""
 

@@ -331,12 +331,23 @@ class Start(Struct, frozen=True, kw_only=True, omit_defaults=True):
     exercise: bool = False
 
 
+class Loss(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``loss``: the journal had lost what was acknowledged, and somebody accepted that.
+
+    Entries with a number above ``after`` existed before under the same numbers; ``text`` says what is known of them.
+    """
+
+    after: int
+    text: str
+
+
 class Tick(Struct, frozen=True):
     """kind ``tick``: nothing arrived, and time went on."""
 
 
 EntryKind = Literal[
-    "frame", "refusal", "scan", "tick", "operation", "device", "attachment", "placement", "decision", "start"
+    "frame", "refusal", "scan", "tick", "operation", "device", "attachment", "placement", "decision", "start",
+    "loss",
 ]
 ENTRY_BODIES: dict[str, type] = {
     "frame": FrameBody,
@@ -349,9 +360,10 @@ ENTRY_BODIES: dict[str, type] = {
     "placement": Placement,
     "decision": Decision,
     "start": Start,
+    "loss": Loss,
 }
 
-Body = FrameBody | RefusalBody | Scan | Tick | Operation | Device | Attachment | Placement | Decision | Start
+Body = FrameBody | RefusalBody | Scan | Tick | Operation | Device | Attachment | Placement | Decision | Start | Loss
 
 
 class Draft(Struct, frozen=True, kw_only=True):

@@ -50,6 +50,7 @@ class WriterThread(threading.Thread):
         self.commits = 0
         self.entries = 0
         self._failed = failed
+        self._asked_at = 0.0  # the disk, for the commit that is going on
         self._stop_asked = threading.Event()
         self._clocks = read_clocks()
 
@@ -85,6 +86,12 @@ class WriterThread(threading.Thread):
         self._stop_asked.set()
         self.intake.stop()
 
+    @property
+    def stalled_s(self) -> float:
+        """For how long the disk has not answered a commit; 0 where it owes no answer."""
+        asked_at = self._asked_at
+        return time.monotonic() - asked_at if asked_at else 0.0
+
     def _now(self) -> int:
         """The machine's clock; when it was set, the desk is told."""
         (wall_before, up_before), (wall, up) = self._clocks, read_clocks()
@@ -113,6 +120,7 @@ class WriterThread(threading.Thread):
         pause_s = 0.2
         while True:
             try:
+                self._asked_at = time.monotonic()
                 new = self.desk.commit(batch)
             except JournalFull as error:
                 self._no_room(error)
@@ -120,6 +128,8 @@ class WriterThread(threading.Thread):
                     raise
                 pause_s = min(pause_s * 2, 5.0)
                 continue
+            finally:
+                self._asked_at = 0.0
             self._room()
             self.commits += 1
             self.entries += new
@@ -127,11 +137,14 @@ class WriterThread(threading.Thread):
 
     def _tick(self, now_ns: int) -> None:
         try:
+            self._asked_at = time.monotonic()
             self.desk.tick(now_ns)
         except JournalFull as error:
             self._no_room(error)
         else:
             self._room()
+        finally:
+            self._asked_at = 0.0
 
 
 def _frames(items: list[Item | Closed | Entries]) -> int:

@@ -87,6 +87,7 @@ def _main(argv: list[str], supervised: bool) -> int:
             module = importlib.import_module("opsroom.commands." + file)
             module.configure(sub)
     args = parser.parse_args(argv)
+    args.supervised = supervised
     try:
         status = module.run(args) if module else 2
         sys.stdout.flush()

@@ -64,6 +64,27 @@ def hold(path: Path) -> int | None:
         raise PictureError(f"{path}.lock: {error.strerror}") from error
 
 
+class Stood(msgspec.Struct, frozen=True):
+    """Where a derived store stands in its journal, and the idents of that entry and of the first."""
+
+    cursor: int
+    first: bytes
+    at: bytes
+
+
+def stood(path: Path) -> Stood | None:
+    """Where a derived store stands, of whatever version; None where it is absent, empty or cannot be read."""
+    if not path.is_file():
+        return None
+    try:
+        with closing(sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=ro", uri=True, timeout=5.0)) as db:
+            meta = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('cursor', 'journal', 'at')"))
+        return Stood(int(meta["cursor"]), meta["journal"], meta["at"])
+    except (*_TROUBLE, KeyError, ValueError, TypeError) as error:
+        log.info("%s does not say where it stands: %s", path, _line(error))
+        return None
+
+
 def remove(path: Path) -> None:
     """Delete a derived store with what SQLite keeps beside it (an old WAL would be played into a new file)."""
     for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):

@@ -19,5 +19,7 @@ def run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--http-port", type=int, metavar="N", help="beats [console] port; 0 takes a free one")
     parser.add_argument("--only", action="append", choices=ROLES, metavar="PROCESS", default=[],
                         help="start only this one of ingest, picture, imagery, console; may be repeated")
+    parser.add_argument("--accept-loss", action="store_true",
+                        help="go on with a journal that lost what had been acknowledged; an entry records it")
     parser.add_argument("--clock", choices=("wall", "messages"), default="wall",
                         help="messages: time is that of the newest message (needs --exercise)")

@@ -14,12 +14,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from types import FrameType
 
 from opsroom.commands.common import say
+from opsroom.signals import Stop
 
 #: A process that ended by itself is started again after this, doubling up to a minute, anew when it has lived a minute.
 PAUSE_S = 0.5
+#: What a terminal sends to everybody.
+TERMINALS = frozenset({signal.SIGINT, signal.SIGHUP})
 #: Patience with those that read, and then with the writer, when a run ends.
 END_S = 2.0
 
@@ -43,7 +45,13 @@ class Child:
     def start(self) -> None:
         """Start it, with the pipe that tells it when we are gone."""
         self.started_at = time.monotonic()
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE)
+        # a terminal's Ctrl-C goes to all processes in front of it: ours wait for our word.  Blocked, not ignored, so
+        # that one which comes just now is not lost for ourselves.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINALS)
+        try:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Supervisor:
@@ -58,27 +66,20 @@ class Supervisor:
 
     def __init__(self, children: Sequence[Child]):
         self.children = list(children)
-        self._asked = threading.Event()
 
     def run(self, for_s: float | None = None) -> int:
         """Start all, wait, end all; the exit status of the run."""
-
-        def asked(number: int, frame: FrameType | None) -> None:
-            self._asked.set()
-
-        before = {number: signal.signal(number, asked) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        asked = Stop()
         ends_at = None if for_s is None else time.monotonic() + for_s
         status = 0
         try:
-            while not self._asked.is_set() and (ends_at is None or time.monotonic() < ends_at):
+            while not asked.is_set() and (ends_at is None or time.monotonic() < ends_at):
                 status = self._look()
                 if status:
                     break
-                self._asked.wait(0.1)
+                asked.wait(0.1)
         finally:
             self._end()
-            for number, handler in before.items():
-                signal.signal(number, handler)
         return status
 
     def _look(self) -> int:

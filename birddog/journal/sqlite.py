@@ -3,10 +3,16 @@
 The stock SQLite of Debian 12 (3.40) can corrupt a WAL when two connections write or checkpoint at
 once (fixed in 3.51.3): so exactly one process opens the file for writing, held by a lock on
 ``PATH.lock``, and readers open it ``mode=ro``, which can neither write nor checkpoint.
+
+The writer knows its files (``journal.guard``) and writes down what it acknowledged (``journal.head``): what
+others do to them is noticed before the next acknowledgement, or at the next opening (docs/decisions/0006).
+
+Over 400 lines: reader and writer of one file, and all that may be wrong with it.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -14,10 +20,25 @@ from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
-from birddog.errors import JournalError, JournalFull, JournalHeld, UsageError
+import msgspec
+
+from birddog.errors import (
+    JournalChanged,
+    JournalDisagrees,
+    JournalError,
+    JournalFull,
+    JournalHeld,
+    JournalTrouble,
+    UsageError,
+)
+from birddog.journal.guard import Guard, stale_index
+from birddog.journal.head import Head, HeadFile, head_path, mixed
+from birddog.journal.head import read as read_head
 from birddog.journal.store import NOTHING, Counts, Mode
 from birddog.lock import hold
 from birddog.model import Draft, Entry
+
+log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 #: Recognised in the header's application_id: "Bird".
@@ -26,9 +47,13 @@ _COLUMNS = "seq, kind, received_ns, source, ident, body, operation"
 _REGISTERS = "('operation', 'device', 'attachment', 'placement')"
 #: How many sessions of one device are remembered.
 SESSIONS_KEPT = 8
+#: The write-ahead log is brought into the journal when it has so many pages (SQLite's own default).
+CHECKPOINT_FRAMES = 1000
 _CHUNK = 500
 #: What sqlite3 raises: its own, and, where it meets damaged or lone-surrogate text or a number too large, Python's.
 _TROUBLE = (sqlite3.Error, UnicodeError, OverflowError)
+#: A failing disk, a file system that is away, another program that has the file: a later opening may succeed.
+_MAY_COME_BACK = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY})
 _INSERTS = [
     (rows, "INSERT INTO entry (seq, kind, received_ns, operation, source, ident, body) VALUES "
            + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * rows))
@@ -50,6 +75,7 @@ class SqliteReader:
         except JournalError:
             self._db.close()
             raise
+        self._beside = self._places()
 
     def read(self, after: int, limit: int = 1000) -> list[Entry]:
         """Entries with ``seq > after`` in order, at most ``limit``."""
@@ -84,8 +110,23 @@ class SqliteReader:
         """Let go of the file."""
         self._db.close()
 
+    def _places(self) -> tuple[tuple[int, int], ...]:
+        """Which files lie beside the journal now: a connection goes on in those that it has opened, wherever they went."""
+        return tuple(_identity(f"{self.path}{suffix}") for suffix in ("", "-wal", "-shm"))
+
+    def _follow(self) -> None:
+        """Open the journal anew where its writer had to begin another write-ahead log or index beside it."""
+        places = self._places()
+        if places == self._beside or places[0] != self._beside[0]:
+            return
+        self._db.close()
+        self._db = _open(f"file:{quote(os.fsencode(self.path))}?mode=ro", self.path)
+        _check(self._db, self.path)
+        self._beside = self._places()
+
     def _fetch(self, sql: str, values: Sequence[int | str | bytes] = (), doing: str = " cannot be read:") -> list[tuple]:
         try:
+            self._follow()
             return self._db.execute(sql, values).fetchall()
         except _TROUBLE as error:
             raise _failure(self.path, error, doing) from error
@@ -100,52 +141,198 @@ class SqliteReader:
 
 
 class SqliteWriter(SqliteReader):
-    """The one writer of a journal file; see ``birddog.journal.store.Writer``."""
+    """The one writer of a journal file; see ``birddog.journal.store.Writer``.
 
-    def __init__(self, path: Path, *, mode: Mode, create: bool = True):
+    Args:
+        accept_loss: go on with a journal that lost what had been acknowledged; ``lost`` says what it was.
+    """
+
+    def __init__(self, path: Path, *, mode: Mode, create: bool = True, accept_loss: bool = False):
         if not create and not path.exists():
             raise UsageError(f"there is no journal at {path}")
         if not path.parent.is_dir():
             raise UsageError(f"there is no folder {path.parent} for the journal")
         self._lock = _locked(path)
+        self.lost = ""
+        self._broken: JournalError | None = None
+        self._opened: list[HeadFile | Guard | sqlite3.Connection] = []  # closed in reverse
         try:
+            head = self._held_against(path, accept_loss)
             if create and not path.exists():  # asked under the lock: somebody else may just have made it
                 _create(path, mode)
             super().__init__(path)
-            self._db.close()
+            self._opened.append(self._db)
             if self.mode != mode:
                 raise JournalError(
                     f"{path} is {_A[self.mode]} journal and refuses {mode} data: give another --journal"
                     + (", or --exercise" if self.mode == "exercise" else "")
                 )
-            self._db = _open(f"file:{quote(os.fsencode(path))}?mode=rw", path)
-            try:
-                _durable(self._db, path)
-                self._next = self.last_seq() + 1
-            except BaseException:
-                self._db.close()
-                raise
+            words = disagreement(self, head)
+            if words:
+                self._lose(words, head, self.last_seq(), accept_loss)
+            self._begin(path, head)
         except BaseException:  # whatever it was, the next one shall not be told that we are writing
-            os.close(self._lock)
+            self._let_go()
             raise
+
+    def _held_against(self, path: Path, accept_loss: bool) -> Head:
+        """The head file's word, after what can be seen before SQLite touches anything.
+
+        Raises:
+            JournalDisagrees: the files do not belong together, or the journal is not there.
+        """
+        head = read_head(head_path(path)) or Head()
+        if not path.exists():
+            if head.seq and not _left_alone(path):
+                self._lose(f"{path} is not there, and entry {head.seq} of it had been acknowledged", head, 0, accept_loss)
+            return Head(turn=head.turn)
+        real = path.resolve()
+        if stale_index(real):
+            # those who read notice that it is another one, and open the journal anew
+            Path(f"{real}-shm").unlink(missing_ok=True)
+        wrong = mixed(real, head)
+        if wrong:
+            self._lose(wrong, head, None, accept_loss)
+            aside = f"{real}-wal.aside-{os.urandom(4).hex()}"
+            try:
+                os.rename(f"{real}-wal", aside)
+                Path(f"{real}-shm").unlink(missing_ok=True)
+            except OSError as error:
+                raise JournalTrouble(f"{path}-wal: {error.strerror}") from error
+            self.lost += f"; the other write-ahead log is kept as {aside}"
+        return head
+
+    def _lose(self, words: str, head: Head, last: int | None, accept_loss: bool) -> None:
+        """Refuse, or note what is lost, which was accepted."""
+        if accept_loss:
+            self.lost = self.lost or words
+            return
+        stands = "what it holds" if last is None else f"entry {last}" if last else "an empty one"
+        raise JournalDisagrees(f"{words}: put the newer one, up to entry {head.seq}, back with its -wal; or "
+                               f"`birddog run --accept-loss` goes on after {stands} and records it")
+
+    def _begin(self, path: Path, head: Head) -> None:
+        """Open for writing.  The reading connection stays as long as this one may be broken: while it is there, SQLite
+        does not play the write-ahead log, on closing, into a file that may be another one by then."""
+        self._head_file = HeadFile(head_path(path))
+        self._opened.insert(0, self._head_file)
+        self._turn = head.turn
+        if head.seq and not self.lost:
+            # what an earlier process left in the log is brought into the file now
+            self._turn += 1
+            self._head_file.write(msgspec.structs.replace(head, turn=self._turn, moving=True))
+        reading, self._db = self._db, _open(f"file:{quote(os.fsencode(path))}?mode=rw", path)
+        self._opened.append(self._db)
+        page_bytes = _durable(self._db, path)
+        try:
+            reading.execute("SELECT count(*) FROM meta").fetchone()
+        except _TROUBLE as error:
+            raise _failure(path, error, " cannot be written:") from error
+        self._guard = Guard(path.resolve(), page_bytes)
+        self._opened.insert(1, self._guard)  # after both connections
+        self._guard.settle()
+        last = self.tail(1)
+        self._next, self._ident = (last[0].seq + 1, last[0].ident) if last else (1, b"")
+        self._noting = not self.lost  # what was lost is noted with the entry that records it
+        self._note()
+        self._head_file.sync()
+
+    def _follow(self) -> None:
+        """The writer's files are its guard's business."""
+
+    def _note(self, *, moving: bool = False) -> None:
+        """Write down what stands now; nobody has been told of it yet."""
+        if not self._noting:
+            return
+        self._turn += 1
+        guard = self._guard
+        self._head_file.write(Head(turn=self._turn, seq=self._next - 1, ident=self._ident, header=guard.header,
+                                   pages=guard.pages, moving=moving, salts=guard.salts))
+
+    def _checkpoint(self) -> None:
+        """Bring the write-ahead log into the journal, when it is long enough."""
+        if self._guard.frames < CHECKPOINT_FRAMES:
+            return
+        self._guard.before()
+        self._note(moving=True)
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.OperationalError as error:
+            trouble = _failure(self.path, error)
+            if not isinstance(trouble, JournalFull):
+                raise trouble from error
+            # no room for it yet: what was committed stands in the log, and the next commit tries it again
+        self._guard.settle()
+        self._note()
+        self._head_file.sync()
 
     def append(self, drafts: Sequence[Draft], sessions: Sequence[tuple[str, str]] = (),
                finished: Sequence[str] = (), counted: Mapping[str, int] = NOTHING) -> list[int]:
         """Write drafts in one transaction; on disk when this returns."""
+        if self._broken is not None:
+            raise self._broken
+        try:
+            self._guard.before()
+            answer = self._appended(drafts, sessions, finished, counted)
+            self._guard.after()
+            new = len(answer) - answer.count(0)
+            if new:
+                self._noting = True
+                self._next += new
+                self._ident = next(draft.ident for seq, draft in zip(reversed(answer), reversed(drafts), strict=True) if seq)
+            self._note()
+            self._checkpoint()
+        except JournalFull:
+            self._guard.after()  # what was rolled back may have lengthened the log
+            raise
+        except JournalChanged as error:
+            self._broken = error
+            self._save_what_is_open()
+            raise
+        except JournalError as error:
+            self._broken = self._why(error)
+            raise self._broken from error
+        return answer
+
+    def _appended(self, drafts: Sequence[Draft], sessions: Sequence[tuple[str, str]], finished: Sequence[str],
+                  counted: Mapping[str, int]) -> list[int]:
         try:
             try:
                 # as if none were there before, which is nearly always so: one look-up a row less
                 self._write(range(self._next, self._next + len(drafts)), drafts, 0, sessions, finished, counted)
-                answer = list(range(self._next, self._next + len(drafts)))
+                return list(range(self._next, self._next + len(drafts)))
             except sqlite3.IntegrityError:
                 answer = self._numbers(drafts)
                 fresh = [(seq, draft) for seq, draft in zip(answer, drafts, strict=True) if seq]
                 self._write([seq for seq, _ in fresh], [draft for _, draft in fresh], len(drafts) - len(fresh), sessions,
                             finished, counted)
+                return answer
         except _TROUBLE as error:
             raise _failure(self.path, error) from error
-        self._next += len(answer) - answer.count(0)
-        return answer
+
+    def _why(self, error: JournalError) -> JournalError:
+        """A store that fails because its files were changed under it says so."""
+        try:
+            self._guard.in_place()
+        except JournalChanged as changed:
+            return changed
+        except JournalError:
+            return error
+        return error
+
+    def _save_what_is_open(self) -> None:
+        """A write-ahead log that was taken away by its name is whole for us: everything in it into the journal."""
+        if not self._guard.log_is_whole():
+            return
+        try:
+            busy, frames, done = self._db.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+        except _TROUBLE as error:
+            log.error("%s: what the write-ahead log held could not be saved: %s", self.path, error)
+            return
+        if busy or frames != done:
+            log.error("%s: %d of %d pages of the write-ahead log could not be saved", self.path, frames - done, frames)
+        else:
+            log.warning("%s-wal was taken away; all that it held was saved into the journal", self.path)
 
     def _numbers(self, drafts: Sequence[Draft]) -> list[int]:
         """The number of each draft, 0 where its ident is there or stands twice."""
@@ -215,9 +402,54 @@ class SqliteWriter(SqliteReader):
         return [row[0] for row in self._fetch("SELECT session FROM session WHERE device = ? ORDER BY id DESC", (device,))]
 
     def close(self) -> None:
-        """Let go of the file and of the lock."""
-        super().close()
+        """Let go of the files and of the lock; what is well is left in one file, without a write-ahead log."""
+        if self._broken is None and self._well():
+            reading = self._opened.pop(-2)
+            assert isinstance(reading, sqlite3.Connection)
+            reading.close()
+            self._close_last()
+        self._let_go()
+
+    def _well(self) -> bool:
+        try:
+            self._guard.before()
+        except JournalError as error:
+            log.error("%s", error)
+            return False
+        return True
+
+    def _close_last(self) -> None:
+        """Close the writing connection, which empties the write-ahead log where nobody else reads, and note it."""
+        self._note(moving=True)
+        self._opened.pop()
+        self._db.close()
+        self._guard.end()
+        self._note()
+        self._head_file.sync()
+
+    def _let_go(self) -> None:
+        while self._opened:
+            self._opened.pop().close()
         os.close(self._lock)
+
+
+def disagreement(reader: SqliteReader, head: Head | None = None) -> str:
+    """Why a journal is not the one, or does not hold all, that was acknowledged; "" where it agrees with its head file.
+
+    Args:
+        head: as read before the reader looks, so that a writer beside is never taken for a fault.
+    """
+    head = head or read_head(head_path(reader.path)) or Head()
+    if head.seq == 0:
+        return ""
+    last = reader.last_seq()
+    if last < head.seq:
+        return (f"{reader.path} ends at entry {last}, and entry {head.seq} had been acknowledged: an older copy was put in its "
+                "place, or its newest part was lost")
+    at = reader.read(head.seq - 1, 1)
+    if not at or (at[0].seq, at[0].ident) != (head.seq, head.ident):
+        return f"{reader.path} is not the journal that was acknowledged up to entry {head.seq}: its entry {head.seq} is another"
+    return ""
 
 
 _A = {"live": "a live", "exercise": "an exercise"}
@@ -248,9 +480,15 @@ def _locked(path: Path) -> int:
     return lock
 
 
+def _left_alone(path: Path) -> bool:
+    """Whether the write-ahead log lies there, with something in it, without its journal."""
+    wal = path.with_name(path.name + "-wal")
+    return wal.exists() and wal.stat().st_size > 0
+
+
 def _create(path: Path, mode: Mode) -> None:
     wal = path.with_name(path.name + "-wal")
-    if wal.exists() and wal.stat().st_size:
+    if _left_alone(path):
         # SQLite would play it into the new file
         raise JournalError(f"{wal} is there without its journal: put the journal back beside it, or take it away")
     # made beside and renamed, so that a kill while creating leaves no half journal behind
@@ -285,7 +523,16 @@ def _open(uri: str, path: Path) -> sqlite3.Connection:
         raise _failure(path, error, " cannot be opened:") from error
 
 
-def _durable(db: sqlite3.Connection, path: Path) -> None:
+def _identity(name: str) -> tuple[int, int]:
+    try:
+        stat = os.stat(name)
+    except OSError:
+        return 0, 0
+    return stat.st_dev, stat.st_ino
+
+
+def _durable(db: sqlite3.Connection, path: Path) -> int:
+    """Make sure that a commit is on disk when it returns, and that the write-ahead log has begun; a page's bytes."""
     # asserted, not assumed: a build or a file that answers otherwise would make PUBACK a lie
     try:
         mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
@@ -294,10 +541,21 @@ def _durable(db: sqlite3.Connection, path: Path) -> None:
         # What an earlier process left in the WAL may be in the kernel's memory only, where its fsync failed: a message
         # sent again would be called a duplicate of something that is not on disk.  Written and synced anew here.
         db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        # only when we say so: between two steps of ours the file does not change, see ``journal.guard``
+        db.execute("PRAGMA wal_autocheckpoint = 0")
+        # a change that is none, so that the write-ahead log has its salts, which the head file then knows (an UPDATE to
+        # the same value is not written)
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("REPLACE INTO meta SELECT key, value FROM meta WHERE key = 'mode'")
+        db.execute("COMMIT")
+        page_bytes = db.execute("PRAGMA page_size").fetchone()[0]
     except _TROUBLE as error:
+        if db.in_transaction:
+            db.rollback()
         raise _failure(path, error, " cannot be written:") from error
     if mode != "wal" or level != 2:
         raise JournalError(f"{path}: needs journal_mode=wal and synchronous=2, has {mode} and {level}")
+    return page_bytes
 
 
 def _check(db: sqlite3.Connection, path: Path) -> Mode:
@@ -324,4 +582,6 @@ def _failure(path: Path, error: Exception, doing: str = ":") -> JournalError:
     code = getattr(error, "sqlite_errorcode", 0)
     if code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
         return JournalFull(f"{path}: the disk is full")
+    if code & 0xFF in _MAY_COME_BACK:
+        return JournalTrouble(f"{path}{doing} {' '.join(str(error).split())}")
     return JournalError(f"{path}{doing} {' '.join(str(error).split())}")

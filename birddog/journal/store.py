@@ -60,7 +60,9 @@ class Reader(Protocol):
 
 
 class Writer(Reader, Protocol):
-    """Appends to a journal."""
+    """Appends to a journal.  ``lost`` says what of the acknowledged it does not hold, which was accepted; "" else."""
+
+    lost: str
 
     def append(self, drafts: Sequence[Draft], sessions: Sequence[tuple[str, str]] = (),
                finished: Sequence[str] = (), counted: Mapping[str, int] = NOTHING) -> list[int]:
@@ -78,6 +80,7 @@ class Writer(Reader, Protocol):
 
         Raises:
             JournalFull: no room on disk; nothing of this call was written, it may be tried again.
+            JournalChanged: somebody else changed its files; what of this call stands in them nobody can say.
             JournalError: the store failed; it must not be tried again in this process.
         """
 
@@ -104,10 +107,16 @@ def path_of(url: str) -> Path:
     raise UsageError(f"{shown!r} is no journal URL: write sqlite:///relative/path or sqlite:////absolute/path")
 
 
-def open_writer(url: str, *, mode: Mode, create: bool = True) -> Writer:
+def open_writer(url: str, *, mode: Mode, create: bool = True, accept_loss: bool = False) -> Writer:
     """Open a journal for writing; creates it, with this mode, where it is absent.
 
+    Args:
+        accept_loss: go on with a journal that is not the one, or does not hold all, that had been acknowledged;
+            ``lost`` of the writer says what it was.
+
     Raises:
+        JournalDisagrees: it is not the one, or does not hold all, that had been acknowledged.
+        JournalTrouble: the disk refuses now; it may come back.
         UsageError: the URL is wrong, or the journal is absent and ``create`` is False.
         JournalHeld: another process is writing it.
         JournalFull: no room to open it.
@@ -115,7 +124,7 @@ def open_writer(url: str, *, mode: Mode, create: bool = True) -> Writer:
     """
     from birddog.journal.sqlite import SqliteWriter
 
-    return SqliteWriter(path_of(url), mode=mode, create=create)
+    return SqliteWriter(path_of(url), mode=mode, create=create, accept_loss=accept_loss)
 
 
 def open_reader(url: str) -> Reader:
@@ -128,3 +137,11 @@ def open_reader(url: str) -> Reader:
     from birddog.journal.sqlite import SqliteReader
 
     return SqliteReader(path_of(url))
+
+
+def disagreement(reader: Reader) -> str:
+    """Why a journal is not the one, or does not hold all, that was acknowledged; "" where all is well."""
+    from birddog.journal import sqlite
+
+    assert isinstance(reader, sqlite.SqliteReader)
+    return sqlite.disagreement(reader)

@@ -18,13 +18,15 @@ def run(args: argparse.Namespace) -> int:
     import tempfile
     from pathlib import Path
 
-    from birddog.journal import open_reader, path_of
+    from birddog.journal import disagreement, open_reader, path_of
     from opsroom.picture import make, rebuild
     from opsroom.picture_store import picture_path
 
     path = picture_path(path_of(args.journal))
     journal = open_reader(args.journal)
     try:
+        if words := disagreement(journal):
+            say(f"birddog rebuild: {words}")
         made = {}
         if not path.exists():
             made = {"made": True, "entries": make(journal, path)}

@@ -99,13 +99,12 @@ async def _play(args: argparse.Namespace, since_ns: int | None) -> int:
     from opsroom.console.settings import Settings
     from opsroom.picture_store import PictureReader
     from opsroom.played import Player
+    from opsroom.signals import Stop
 
     def act(decision: Decision) -> int:
         raise UsageError("a replay takes no decisions")
 
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = Stop((signal.SIGTERM, signal.SIGINT)).event()
     journal = open_reader(args.journal)
     if args.for_s is not None:
         asyncio.get_running_loop().call_later(args.for_s, stop.set)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from opsroom.app import Plan
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,21 +37,14 @@ def _run(args: argparse.Namespace) -> int:
     import os
 
     from birddog.errors import UsageError
-    from birddog.journal import open_reader
     from opsroom.app import plan_of
 
     plan = plan_of(args)
     folder = plan.journal_path.parent
     if plan.roles != ("console",) and not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"nothing can be written in {folder}", field="journal.url")
-    if plan.journal_path.exists():
-        # said once and now, not by every process after its start
-        reader = open_reader(plan.config.journal.url)
-        mode, want = reader.mode, "exercise" if plan.exercise else "live"
-        reader.close()
-        if mode != want:
-            raise UsageError(f"{plan.journal_path} is for {mode} data and refuses {want} data: give another --journal"
-                             + ("" if plan.exercise else ", or --exercise"), field="journal.url")
+    if not args.supervised:
+        _checked(plan, accept_loss=args.accept_loss)
     if len(args.only) == 1:
         from opsroom import roles
 
@@ -58,8 +55,24 @@ def _run(args: argparse.Namespace) -> int:
     return Supervisor([Child(role, [*words, "--only", role]) for role in plan.roles]).run()
 
 
+def _checked(plan: Plan, *, accept_loss: bool) -> None:
+    """What would stop the run is said once and now, not by every process after its start."""
+    from birddog.errors import UsageError
+    from birddog.journal import open_reader
+    from opsroom import agreement
+
+    if plan.journal_path.exists():
+        reader = open_reader(plan.config.journal.url)
+        mode, want = reader.mode, "exercise" if plan.exercise else "live"
+        reader.close()
+        if mode != want:
+            raise UsageError(f"{plan.journal_path} is for {mode} data and refuses {want} data: give another --journal"
+                             + ("" if plan.exercise else ", or --exercise"), field="journal.url")
+    agreement.check(plan, accept_loss=accept_loss)
+
+
 def words_of(args: argparse.Namespace) -> list[str]:
-    """The command line again, for a child, without --only."""
+    """The command line again, for a child, without --only, and without --accept-loss: what was accepted was that loss."""
     words = ["run", "--clock", args.clock]
     if args.exercise:
         words.append("--exercise")

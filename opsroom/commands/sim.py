@@ -106,10 +106,10 @@ def _enrol(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     import signal
-    import threading
     import time
 
     from birddog.errors import UsageError
+    from opsroom.signals import Stop
     from sim import emit
     from sim.run import play
 
@@ -120,9 +120,7 @@ def _run(args: argparse.Namespace) -> int:
     start_ns = _start(args.start)
     if start_ns is None and emit.is_live([emit.parse(t) for t in args.to]):
         start_ns = time.time_ns()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = Stop((signal.SIGINT, signal.SIGTERM))
     played = play(args.scenario, args.to, seed=args.seed, start_ns=start_ns, speed=args.speed, stop=stop,
                   truth_path=args.truth, for_s=args.for_s, say=say, certs=args.certs)
     counts = ", ".join(f"{n} {transport}" for transport, n in played.sent.items()) or "nothing"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 
 from birddog.journal import open_reader
@@ -14,18 +13,16 @@ from opsroom.app import Plan
 from opsroom.commands.common import say
 from opsroom.console.server import make_app, serve
 from opsroom.picture_store import PictureReader, picture_path
+from opsroom.signals import Stop
 
 
 def run(plan: Plan) -> int:
     """Serve until a signal."""
-    return asyncio.run(_run(plan))
+    return asyncio.run(_run(plan, Stop()))
 
 
-async def _run(plan: Plan) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
+async def _run(plan: Plan, asked: Stop) -> int:
+    stop = asked.event()
     path = plan.journal_path
     while not path.exists():
         if stop.is_set():

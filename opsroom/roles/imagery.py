@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from pathlib import Path
@@ -17,14 +16,13 @@ from ingest import control
 from opsroom.app import Plan
 from opsroom.commands.common import say
 from opsroom.picture_store import hold
+from opsroom.signals import Stop
 from opsroom.status import Board
 
 
 def run(plan: Plan) -> int:
     """Watch until a signal."""
-    asked = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: asked.set())
+    asked = Stop()
     journal = plan.journal_path
     settings = plan.config.imagery
     assert settings is not None

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import shutil
-import signal
 import threading
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import msgspec
 
 from birddog import __version__
-from birddog.errors import JournalError, JournalFull, JournalHeld, place_of
+from birddog.errors import JournalError, JournalFull, JournalGone, JournalHeld, place_of
 from birddog.journal import Writer, open_writer
 from birddog.model import Start
 from ingest import control
@@ -33,6 +32,7 @@ from ingest.writer import WriterThread
 from opsroom.app import Plan
 from opsroom.commands.common import say
 from opsroom.secret import refusal_key
+from opsroom.signals import Stop
 from opsroom.status import Board
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,10 @@ log = logging.getLogger(__name__)
 AGAIN_S = 5.0
 #: After a kill the old writer's lock goes with it; a supervised one may take a moment to notice.
 LOCK_PATIENCE_S = 10.0
+#: A commit that takes longer is said: milliseconds are usual.
+STALLED_S = 2.0
+#: A disk that answers nobody stops us too, before we can say so: then our silence does.
+SILENT_S = 4.5
 #: A certificate that expires sooner is a problem: time enough to make another.
 CERTIFICATE_DAYS = 14
 #: The disk is nearly full where less than this share and less than so many bytes are free.
@@ -49,21 +53,18 @@ FREE_SHARE, FREE_BYTES = 0.1, 2_000_000_000
 
 def run(plan: Plan) -> int:
     """Take in messages until a signal; everything that was taken in is on disk when this returns."""
-    return asyncio.run(_run(plan))
+    return asyncio.run(_run(plan, Stop()))
 
 
-async def _run(plan: Plan) -> int:
-    stop = asyncio.Event()
+async def _run(plan: Plan, asked: Stop) -> int:
+    stop = asked.event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
     config, path = plan.config, plan.journal_path
     board = Board(path, "ingest")
     writer = await _open(plan, stop, board)
     if writer is None:
         return 0
     board.write({"problem": "is starting"})
-    file = _identity(path)
     broken: list[JournalError] = []
 
     def failed(error: JournalError) -> None:
@@ -88,11 +89,6 @@ async def _run(plan: Plan) -> int:
         say(f"journal: {config.journal.url}{' (EXERCISE)' if plan.exercise else ''}")
         while not stop.is_set():
             board.write(_status(thread, intake, sources, crashed, path.parent))
-            if _identity(path) != file:
-                # what is acknowledged from now on nobody would find again, and a start would begin an empty journal
-                broken.append(JournalGone(f"{path} was moved or deleted while it was being written; "
-                                          f"its newest entries are in {path}-wal: keep the two together"))
-                break
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 1.0)
     writer.close()
@@ -105,37 +101,27 @@ async def _run(plan: Plan) -> int:
     return 0
 
 
-class JournalGone(JournalError):
-    """The journal's file is not in its place any more: ends the whole run."""
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    try:
-        stat = path.stat()
-    except OSError:
-        return 0, 0
-    return stat.st_dev, stat.st_ino
-
-
 async def _open(plan: Plan, stop: asyncio.Event, board: Board) -> Writer | None:
-    """The journal's writer, when the one before has let go of it and there is room; None when told to stop before."""
+    """The journal's writer, when the one before has let go of it and all is well; None when told to stop before.
+
+    The journal was there, and well, when the run began.  What is wrong with it now ends nobody: it is said, the console
+    stays, and it is tried again, for somebody may put it right.
+    """
     deadline = time.monotonic() + LOCK_PATIENCE_S
-    full = False
+    said = ""
     while not stop.is_set():
         try:
-            return open_writer(plan.config.journal.url, mode="exercise" if plan.exercise else "live")
+            return open_writer(plan.config.journal.url, mode="exercise" if plan.exercise else "live", create=False)
         except JournalHeld:
             if time.monotonic() > deadline:
                 raise
-        except JournalFull as error:
-            if not plan.journal_path.exists():
-                raise  # nothing of this run is there yet: whoever starts it shall know
-            if not full:
-                say(f"birddog ingest: {error}; waiting for room")
-            full = True
-            board.write({"problem": str(error)})
+        except JournalError as error:
+            if str(error) != said:
+                say(f"birddog ingest: {error}; waiting{' for room' if isinstance(error, JournalFull) else ''}")
+            said = str(error)
+            board.write({"problem": said})
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), 1.0 if full else 0.1)
+            await asyncio.wait_for(stop.wait(), 1.0 if said else 0.1)
     return None
 
 
@@ -200,6 +186,8 @@ def _status(thread: WriterThread, intake: Intake, sources: list[Any], crashed: d
         disk = {"disk_free_bytes": usage.free, "disk_total_bytes": usage.total}
         if not thread.full and usage.free < FREE_BYTES and usage.free < FREE_SHARE * usage.total:
             warnings.append(f"the journal's disk is nearly full: {usage.free / 1e6:.0f} MB are free")
+    if (stalled_s := thread.stalled_s) > STALLED_S:
+        problems.append(f"the journal's disk has not answered for {stalled_s:.0f} s: nothing is acknowledged")
     clock = thread.desk.clock
     if clock.behind_s > 1.0:
         problems.append(f"this machine's clock is {clock.behind_s:.0f} s behind the journal's: silence is not noticed")
@@ -229,4 +217,5 @@ def _status(thread: WriterThread, intake: Intake, sources: list[Any], crashed: d
     if thread.desk.crashes:
         problems.append(f"{thread.desk.crashes} messages crashed their decoder; their bytes are in the journal")
     problems += [f"{name} crashed ({error}); the log says where" for name, error in crashed.items()]
+    row["stale_after_s"] = SILENT_S
     return row | {"problem": "; ".join(problems), "warning": "; ".join(warnings)}

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 
 from birddog.errors import BirddogError
-from birddog.journal import Reader, open_reader
+from birddog.journal import Reader, disagreement, open_reader
 from opsroom.app import Plan
 from opsroom.commands.common import say
 from opsroom.picture import STEP_ENTRIES, Picture
 from opsroom.picture_store import PictureDamaged, PictureError, hold, picture_path, remove
+from opsroom.signals import Stop
 from opsroom.status import Board
 
 #: How often the journal is asked for news.
@@ -29,9 +28,7 @@ def run(plan: Plan) -> int:
     Whatever fails (a full disk, a damaged entry) is one line and exit 1: the store is derived, and ingest
     goes on without it.
     """
-    asked = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: asked.set())
+    asked = Stop()
     while not plan.journal_path.exists():
         if asked.wait(POLL_S):
             return 0
@@ -49,7 +46,12 @@ def run(plan: Plan) -> int:
     try:
         journal = open_reader(plan.config.journal.url)
         try:
-            _follow(journal, plan, asked, board)
+            while (words := disagreement(journal)) and not asked.is_set():
+                # what the picture has is newer than the journal: it is kept till that is put right, or the loss accepted
+                board.write({"problem": f"waits: {words}"})
+                asked.wait(1.0)
+            if not asked.is_set():
+                _follow(journal, plan, asked, board)
         finally:
             journal.close()
     except BirddogError as error:
@@ -64,7 +66,7 @@ def run(plan: Plan) -> int:
     return 0
 
 
-def _follow(journal: Reader, plan: Plan, asked: threading.Event, board: Board) -> None:
+def _follow(journal: Reader, plan: Plan, asked: Stop, board: Board) -> None:
     path = picture_path(plan.journal_path)
     picture = Picture(journal, path)
     try:

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from birddog.errors import BirddogError, JournalError, JournalFull, UsageError
+from birddog.errors import BirddogError, JournalDisagrees, JournalError, JournalFull, UsageError
 from birddog.journal import open_reader, open_writer, sqlite
 from birddog.model import Draft, Operation, Tick, pack, unpack
 
@@ -216,4 +216,9 @@ def test_a_wal_that_lost_its_journal_is_not_played_into_a_new_one(tmp_path):
     reader = open_reader(f"sqlite:///{tmp_path}/moved.db")
     assert reader.last_seq() == 50
     reader.close()
+    # what is left says that something is missing, and is moved with the rest
+    with pytest.raises(JournalDisagrees, match="entry 50 of it had been acknowledged"):
+        open_writer(url, mode="live")
+    (tmp_path / "j.db.head").rename(tmp_path / "moved.db.head")
     open_writer(url, mode="live").close()
+    open_writer(f"sqlite:///{tmp_path}/moved.db", mode="live").close()

@@ -160,7 +160,7 @@ def _of(pid: int, field: str) -> str:
 class Stub:
     """Stands for the writer's thread and its desk, or for a source that says what it is told to."""
 
-    full, entries, commits, crashes, held, behind_s, not_believed_s = False, 0, 0, 0, 0, 0.0, 0.0
+    full, entries, commits, crashes, held, behind_s, not_believed_s, stalled_s = False, 0, 0, 0, 0, 0.0, 0.0, 0.0
 
     def __init__(self, name: str = "", **said):
         self.name, self.said = name, said

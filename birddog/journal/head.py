@@ -1,0 +1,171 @@
+"""The head file, ``PATH.head``: which entry was acknowledged last, and which files it stands in.
+
+It is what a journal that was put back, cut or mixed with another one's write-ahead log is held against
+when it is opened (docs/decisions/0006): it may lag behind the journal, it never leads it, for it is
+written after the commit and before anybody is told of it.
+
+Two slots of ``SLOT`` bytes, written in turn, in place and without a sync of their own: a torn slot is
+known by its digest, and the other one is at most one commit older.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from pathlib import Path
+
+import msgspec
+
+from birddog.errors import JournalTrouble
+
+SLOT = 512
+_DIGEST = 16
+#: The SQLite file's header (sqlite.org/fileformat2.html, section 1.3); bytes 28 to 31: its size in pages.
+HEADER = 100
+#: The write-ahead log's header (section 4.1); bytes 16 to 23: the salts of its frames.
+WAL_HEADER = 32
+_WAL_MAGIC = (0x377F0682, 0x377F0683)
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What was acknowledged, as of one commit.
+
+    Args:
+        turn: counts what was written to the file: the greater one is the newer.
+        seq, ident: the last entry, 0 and b"" while there is none.
+        header: a digest of the journal file's header as the last checkpoint left it.
+        pages: the size that this header states.
+        moving: a checkpoint was going on: the header is that from before it.
+        salts: of the write-ahead log, b"" where it holds nothing.
+    """
+
+    turn: int = 0
+    seq: int = 0
+    ident: bytes = b""
+    header: bytes = b""
+    pages: int = 0
+    moving: bool = False
+    salts: bytes = b""
+
+
+class HeadFile:
+    """The head file of a journal, open for writing by the journal's one writer.
+
+    Raises (also ``write`` and ``sync``):
+        JournalTrouble: it cannot be written.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            missing = 2 * SLOT - os.fstat(self._fd).st_size
+            if missing > 0:  # its blocks are there from the beginning: a full disk does not stop it
+                os.pwrite(self._fd, b" " * missing, 2 * SLOT - missing)
+        except OSError as error:
+            raise JournalTrouble(f"{path}: {error.strerror}") from error
+
+    def write(self, head: Head) -> None:
+        """Put down the next state."""
+        body = msgspec.json.encode(head)
+        slot = (body + b" " + _digest(body).hex().encode()).ljust(SLOT - 1) + b"\n"
+        assert len(slot) == SLOT, "idents are short"
+        try:
+            os.pwrite(self._fd, slot, head.turn % 2 * SLOT)
+        except OSError as error:
+            raise JournalTrouble(f"{self.path}: {error.strerror}") from error
+
+    def sync(self) -> None:
+        """Bring it to disk: now and then, so that a power cut does not take it far back."""
+        try:
+            os.fdatasync(self._fd)
+        except OSError as error:
+            raise JournalTrouble(f"{self.path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._fd)
+
+
+def head_path(path: Path) -> Path:
+    """Where the head file of a journal lies; by whatever link the journal is named, it is the same."""
+    real = path.resolve()
+    return real.with_name(real.name + ".head")
+
+
+def read(path: Path) -> Head | None:
+    """The newest whole slot of the head file at ``path``; None where there is none.
+
+    Raises:
+        JournalTrouble: it is there and cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise JournalTrouble(f"{path}: {error.strerror}") from error
+    slots = [head for i in (0, SLOT) if (head := _slot(data[i : i + SLOT])) is not None]
+    return max(slots, key=lambda head: head.turn, default=None)
+
+
+def _slot(data: bytes) -> Head | None:
+    body, _, digest = data.strip().rpartition(b" ")
+    if not body or digest != _digest(body).hex().encode():
+        return None
+    try:
+        return msgspec.json.decode(body, type=Head)
+    except msgspec.DecodeError:
+        return None
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST).digest()
+
+
+def header_of(data: bytes) -> tuple[bytes, int]:
+    """The digest of a journal file's first bytes, and the size in pages that they state."""
+    header = data[:HEADER]
+    return _digest(header), struct.unpack(">I", header[28:32])[0] if len(header) == HEADER else 0
+
+
+def wal_salts(data: bytes) -> bytes:
+    """The salts in a write-ahead log's first bytes, b"" where they are no header."""
+    if len(data) < WAL_HEADER or struct.unpack(">I", data[:4])[0] not in _WAL_MAGIC:
+        return b""
+    return data[16:24]
+
+
+def mixed(path: Path, head: Head) -> str:
+    """What is wrong with the files of a journal that nobody has open, before SQLite plays one into the other.
+
+    A write-ahead log is played into the file that it finds, whichever that is: into an older copy of the
+    journal it makes a third thing that nobody wrote.  "" where the two belong together, as far as can be told.
+    """
+    try:
+        wal = _first(Path(f"{path}-wal"), WAL_HEADER + 1)
+        if len(wal) <= WAL_HEADER or not (salts := wal_salts(wal)):
+            return ""
+        header, pages = header_of(_first(path, HEADER))
+    except OSError as error:
+        raise JournalTrouble(f"{path}: {error.strerror}") from error
+    if head.header and header != head.header and not (head.moving and pages >= head.pages):
+        return f"{path} is not the file that {path}-wal was written for: another one, or an older copy, was put in its place"
+    if head.salts and salts != head.salts and not _follows(salts, head.salts):
+        return f"{path}-wal is not the one that {path} was acknowledged in: another one was put in its place"
+    return ""
+
+
+def _follows(salts: bytes, before: bytes) -> bool:
+    """Whether a log was begun anew once since: the first salt counts up by one (fileformat2, section 4.1)."""
+    one, other = struct.unpack(">I", salts[:4])[0], struct.unpack(">I", before[:4])[0]
+    return one == (other + 1) % 2**32
+
+
+def _first(path: Path, count: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(count)
+    except FileNotFoundError:
+        return b""
