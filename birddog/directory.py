@@ -20,6 +20,7 @@ class Directory:
         self.devices: dict[str, Device] = {}
         self.attachments: dict[str, list[Attachment]] = {}
         self.placements: dict[str, list[Placement]] = {}
+        self._by_topic: dict[str, list[str]] = {}
 
     def apply(self, body: Body) -> bool:
         """Take in one entry's body; True where it was one of the registers' kinds."""
@@ -28,6 +29,10 @@ class Directory:
                 self.operations[body.operation] = body
             case Device():
                 self.devices[body.device] = body
+                for topic in body.topics:
+                    names = self._by_topic.setdefault(plain_topic(topic), [])
+                    if body.device not in names:
+                        names.append(body.device)
             case Attachment():
                 _put(self.attachments.setdefault(body.device, []), body)
             case Placement():
@@ -53,6 +58,19 @@ class Directory:
         """The enrolment of a device, unless it was retired."""
         found = self.devices.get(device)
         return None if found is None or found.retired else found
+
+    def of_topic(self, topic: str) -> str:
+        """Who is enrolled with exactly this topic, the first where several are; "" where nobody is."""
+        for name in self._by_topic.get(topic, ()):
+            found = self.device(name)
+            if found is not None and any(plain_topic(listed) == topic for listed in found.topics):
+                return name
+        return ""
+
+
+def plain_topic(prefix: str) -> str:
+    """A topic or prefix as it was enrolled, in one form: ``a/b``, ``a/b/`` and ``a/b/#`` mean the same."""
+    return prefix.removesuffix("#").removesuffix("/")
 
 
 def _put(rows: list, row) -> None:

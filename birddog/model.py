@@ -150,8 +150,9 @@ class Frame(Struct, kw_only=True):
         format: the codec's name.
         payload: the bytes of one message, framed already.
         received_ns: when it reached us; set by the transport.
-        device: the identity that the transport vouches for (client id, certificate, configured
-            name); "" where only the payload knows.
+        device: the sender: the identity that the transport vouches for (client id, certificate,
+            configured name); "" where only the payload knows.
+        subject: whom the topic names, where that is another; the payload may name somebody else again.
         channel: topic, peer address or port.
         session: the connection; frames of one session share a decoder's state, in order.
         packet: the transport's number for this message (MQTT packet id), 0 if it has none; where ids begin anew
@@ -171,6 +172,7 @@ class Frame(Struct, kw_only=True):
     payload: bytes
     received_ns: int
     device: str = ""
+    subject: str = ""
     channel: str = ""
     session: str = ""
     packet: int = 0
@@ -187,7 +189,11 @@ class Frame(Struct, kw_only=True):
 
 
 class FrameBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """kind ``frame``: a message that was admitted, or one that is malformed (kept raw).
+    """kind ``frame``: a message that was admitted, or one of an admitted sender that is malformed (kept raw).
+
+    Who it is from and whom it speaks of stand apart (docs/device-endpoint.md).  ``device`` is whom the door
+    asked for: the sender, or where no transport vouches for one, whom the message names.  ``sender`` is None
+    where it is the same, "" where nobody vouches.  ``subject`` is "" where topic and payload name nobody else.
 
     ``unread`` names the parts that the format did not understand (``devices.codec.Decoded``); never a value.
     ``count``: how many malformed messages this one stands for, where the same came again and again.
@@ -203,11 +209,15 @@ class FrameBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rejects: tuple[Reject, ...] = ()
     unread: tuple[str, ...] = ()
     count: int = 1
+    sender: str | None = None
+    subject: str = ""
 
 
 class RefusalBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """kind ``refusal``: refused for who sent it; a keyed hash stands for the payload, no position.
+    """kind ``refusal``: refused for who sent it, or malformed and of nobody who is admitted.
 
+    A keyed hash stands for the payload; no text of the sender's that could hold a position stays
+    (``ingest.door.veiled``).  ``device``, ``sender`` and ``subject`` as in ``FrameBody``.
     A gateway's message may hold observations of admitted devices beside refused ones: those are kept.
     ``count``: how many refused messages this one stands for, where the same came again and again.
     """
@@ -220,6 +230,8 @@ class RefusalBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
     payload_hash: bytes
     observations: tuple[Observation, ...] = ()
     count: int = 1
+    sender: str | None = None
+    subject: str = ""
 
 
 class Flag(Struct, frozen=True, kw_only=True, omit_defaults=True):

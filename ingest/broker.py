@@ -26,11 +26,13 @@ from pathlib import Path
 from typing import Any
 
 from birddog.config import read_secret
+from birddog.directory import Directory
 from birddog.model import Frame, Reject
 from ingest.address import check_call
 from ingest.broker_settings import Settings, Topic, check, context_of
 from ingest.intake import Intake, Result
-from ingest.sessions import Backoff, device_of_topic, new_session
+from ingest.permit import named
+from ingest.sessions import Backoff, new_session
 
 __all__ = ["Broker", "Settings", "Topic"]
 
@@ -50,8 +52,9 @@ TOPICS_KEPT = 10_000
 class Broker:
     """``run`` is the thread's body; ``stop``, ``status`` and ``acknowledge`` may be called from any thread."""
 
-    def __init__(self, settings: Settings, *, exercise: bool = False):
+    def __init__(self, settings: Settings, *, exercise: bool = False, directory: Directory | None = None):
         check(settings)
+        self.directory = directory or Directory()
         check_call(settings.host, field=f"broker {settings.name!r}.host", exercise=exercise)
         self.settings = settings
         self.name = f"broker:{settings.name}"
@@ -139,7 +142,7 @@ class _Line:
         self._order: deque[int] = deque()
         self._done: set[int] = set()
         self._outstanding = 0
-        self._topics: OrderedDict[str, tuple[str, str, str]] = OrderedDict()
+        self._topics: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._refused = ""
         self._since_s = 0.0
         self._asked_room = False
@@ -235,7 +238,7 @@ class _Line:
             sock = self._client.socket()
             if sock is not None:
                 sock.close()
-        for _, session, _ in self._topics.values():
+        for _, session in self._topics.values():
             self.intake.close_session(session)
         self._topics.clear()
 
@@ -325,7 +328,8 @@ class _Line:
             channel, reject = message.topic, None
         except UnicodeDecodeError:
             channel, reject = "", Reject("format", "the topic is not UTF-8")
-        format, session, device = self._of(channel)
+        format, session = self._of(channel)
+        device = named(owner.directory, format, channel)
         payload = message.payload
         if not format:
             reject = reject or Reject("format", "no filter of ours fits this topic")
@@ -345,14 +349,14 @@ class _Line:
         owner.counts["redelivered"] += bool(message.dup)
         owner.counts["rejects"] += reject is not None
 
-    def _of(self, topic: str) -> tuple[str, str, str]:
-        """(format, session, device) of a topic; each topic has its own decoder's state."""
+    def _of(self, topic: str) -> tuple[str, str]:
+        """(format, session) of a topic; each topic has its own decoder's state."""
         known = self._topics.get(topic)
         if known is None:
             from paho.mqtt.client import topic_matches_sub
 
             format = next((t.format for t in self.owner.settings.topics if topic_matches_sub(_shared(t.filter), topic)), "")
-            known = self._topics[topic] = (format, new_session(self.owner.name), device_of_topic(format, topic))
+            known = self._topics[topic] = (format, new_session(self.owner.name))
             if len(self._topics) > TOPICS_KEPT:
                 self.intake.close_session(self._topics.popitem(last=False)[1][1])
         else:

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import logging
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -38,7 +39,7 @@ from devices import codec
 from devices.clock import astray as _astray
 from devices.codec import Decoded, Message
 from ingest.clock import SKEW_NS, Clock, Kind
-from ingest.door import Door
+from ingest.door import NOT_KEPT, Door, veiled
 from ingest.ident import digest, hashed, led, near, once, rejected
 from ingest.intake import Closed, Entries, Item, Result, Source
 from ingest.repeats import Repeats, key_of
@@ -68,7 +69,7 @@ class _Admitted(msgspec.Struct, frozen=True):
     operation: str
     observations: tuple[Observation, ...]
     rejects: tuple[Reject, ...]
-    refused: bool  # for who sent it
+    refused: bool  # for who sent it, or broken and of nobody who is admitted: no byte of it stays
 
 
 class Desk:
@@ -222,30 +223,32 @@ class Desk:
 
     def _row(self, frame: Frame, sessions: dict[tuple[str, str], None]) -> tuple[Draft, bytes | None, tuple[Reject, ...]]:
         if frame.reject is not None:
-            decoded, version = Decoded(rejects=(frame.reject,)), 0
+            decoded, version = Decoded(rejects=(frame.reject,), device=self._said_before(frame)), 0
         else:
             decoded, version = self._decode(frame)
-        sender = frame.device or decoded.device
+        # in an exercise whom a topic names stands for itself
+        device = (frame.subject if self.door.exercise else "") or frame.device or decoded.device
         received_ns = self.clock.received(
-            frame, decoded.observations, lambda: self.door.sender(sender, self.clock.now_ns) is None
+            frame, decoded.observations, lambda: self.door.sender(device, self.clock.now_ns) is None
         )
-        admitted = self._admit(decoded, sender, received_ns)
+        admitted = self._admit(frame, decoded, device, received_ns)
         observations, rejects = admitted.observations, admitted.rejects
         reasons = tuple([r.reason for r in rejects]) if rejects else ()
-        ident = self._ident(frame, decoded, sender, sessions, reasons)
+        ident = self._ident(frame, decoded, device, sessions, reasons)
+        sender = None if frame.device == device else frame.device
+        subject = decoded.device or frame.subject
+        if subject == device:
+            subject = ""
         kind: Literal["frame", "refusal"]
         if admitted.refused:
             kind = "refusal"
-            body = pack(RefusalBody(
-                format=frame.format, version=version, device=sender, channel=frame.channel,
-                rejects=rejects, observations=observations,
-                payload_hash=self._refused_hash(frame),
-            ))
+            body = pack(self._refusal(frame, version, device, sender, subject, rejects, observations))
         else:
             kind = "frame"
             body = pack(FrameBody(
-                format=frame.format, version=version, payload=frame.payload, device=sender, channel=frame.channel,
+                format=frame.format, version=version, payload=frame.payload, device=device, channel=frame.channel,
                 session=frame.session, observations=observations, rejects=rejects, unread=decoded.unread,
+                sender=sender, subject=subject,
             ))
         draft = Draft(
             kind=kind, received_ns=received_ns, source=frame.source, ident=ident, body=body,
@@ -256,6 +259,21 @@ class Desk:
         # that is never answered sends for ever (traccar/traccar#5574)
         return draft, decoded.reply, rejects
 
+    def _refusal(self, frame: Frame, version: int, device: str, sender: str | None, subject: str, rejects: tuple[Reject, ...],
+                 observations: tuple[Observation, ...]) -> RefusalBody:
+        """What stays of a message that does not come in: who, why, a keyed hash; of the sender's texts no coordinate."""
+        return RefusalBody(
+            format=veiled(frame.format), version=version, device=veiled(device), channel=veiled(frame.channel),
+            rejects=tuple([Reject(r.reason, r.detail, device=veiled(r.device), offset=r.offset) for r in rejects]),
+            observations=observations, payload_hash=self._refused_hash(frame),
+            sender=None if sender is None else veiled(sender), subject=veiled(subject),
+        )
+
+    def _said_before(self, frame: Frame) -> str:
+        """Who this session is, as its earlier messages said (a login), for bytes that cannot say it themselves."""
+        decoder = self._decoders.get(frame.session, {}).get(frame.format)
+        return getattr(decoder, "identity", "")
+
     def _crashed(self, frame: Frame, error: Exception, what: str) -> tuple[Draft, bytes | None, tuple[Reject, ...]]:
         """The row of a frame at which this program failed: its bytes, if its sender is admitted, else their hash."""
         self._log_crash(error, what)
@@ -263,11 +281,10 @@ class Desk:
         self._count += 1
         ident = near(self.clock.now_ns) + hashed(b"crashed", f"{self.clock.now_ns}:{self._count}".encode(), frame.payload)
         body: FrameBody | RefusalBody
-        if self.door.exercise or (frame.device and self.door.sender(frame.device, self.clock.now_ns) is None):
+        if self._may_keep(frame, frame.device, (frame.subject,), self.clock.now_ns):
             body = FrameBody(format=frame.format, version=0, payload=frame.payload, device=frame.device, rejects=rejects)
         else:
-            body = RefusalBody(format=frame.format, version=0, device=frame.device, rejects=rejects,
-                               payload_hash=self._refused_hash(frame))
+            body = self._refusal(frame, 0, frame.device, None, frame.subject, rejects, ())
         draft = Draft(
             kind="frame" if isinstance(body, FrameBody) else "refusal", source=frame.source, ident=ident, body=pack(body),
             received_ns=self.clock.now_ns or max(frame.received_ns, 0), operation=self._nobodys, reasons=("format",),
@@ -281,18 +298,23 @@ class Desk:
     def _refused_hash(self, frame: Frame) -> bytes:
         return hmac.new(self._refusal_key, frame.payload, hashlib.sha256).digest()
 
-    def _admit(self, decoded: Decoded, sender: str, received_ns: int) -> _Admitted:
-        """What of a message comes in."""
+    def _admit(self, frame: Frame, decoded: Decoded, device: str, received_ns: int) -> _Admitted:
+        """What of a message comes in.
+
+        Args:
+            device: the sender, or where no transport vouches for one, whom the message names.
+        """
         subject = self.door.subject
         refusals: list[Reject] = []
         malformed: list[Reject] = []
         for reject in decoded.rejects:
             (malformed if reject.reason in MALFORMED_REASONS else refusals).append(reject)
-        refused = self.door.sender(sender, received_ns)
+        named = decoded.device or frame.subject
+        refused = self.door.sender(device, received_ns)
         observations: tuple[Observation, ...] = ()
         operation = ""
         if refused is not None:
-            refusals.append(refused)
+            refusals.append(self.door.impostor(device, named) or refused)
         else:
             kept: list[Observation] = []
             asked: tuple[str, int] | None = None
@@ -306,7 +328,7 @@ class Desk:
                 question = (observation.device, received_ns if ahead or astray else time_ns)
                 if question != asked:
                     asked = question
-                    case, why = subject(question[0], sender, question[1])
+                    case, why = subject(question[0], device, question[1])
                 if why is not None:
                     if why not in refusals:
                         refusals.append(why)
@@ -318,15 +340,30 @@ class Desk:
                     kept.append(observation)
             observations = decoded.observations if len(kept) == len(decoded.observations) else tuple(kept)
             # a message without observations, or with a broken part, may still name somebody
-            if malformed or decoded.device != sender:
-                for name in dict.fromkeys([decoded.device, *(r.device for r in malformed)]):
-                    if name and name != sender:
-                        _, why = subject(name, sender, received_ns)
+            if malformed or named != device:
+                for name in dict.fromkeys([named, *(r.device for r in malformed)]):
+                    if name and name != device:
+                        _, why = subject(name, device, received_ns)
                         if why is not None and why not in refusals:
                             refusals.append(why)
-        if not refusals and not malformed:
+        if not refusals and observations and not malformed:
             return _Admitted(operation, observations, (), False)
-        return _Admitted(operation, observations, tuple(malformed + refusals), bool(refusals))
+        refused_whole = bool(refusals)
+        if not refused_whole:
+            parts = [r.device or named for r in malformed] or [named]
+            refused_whole = not self._may_keep(frame, device, parts, received_ns)
+            if refused_whole and not malformed:
+                refusals.append(Reject("unknown_device", "names nobody who is admitted"))
+        if refused_whole:
+            malformed = [Reject(r.reason, NOT_KEPT, device=r.device, offset=r.offset) for r in malformed]
+        return _Admitted(operation, observations, tuple(malformed + refusals), refused_whole)
+
+    def _may_keep(self, frame: Frame, device: str, named: Sequence[str], time_ns: int) -> bool:
+        """Whether the bytes stay of a message that is broken, or says nothing of which the door can be asked."""
+        if self.door.exercise or not frame.payload.strip(b"\r\n\t \0\xff"):
+            return True
+        names = getattr(self._codecs.get(frame.format), "NAMES_DEVICE", True)
+        return self.door.keeps(device, named, time_ns, gateway=bool(frame.device) and names)
 
     def _decode(self, frame: Frame) -> tuple[Decoded, int]:
         try:
@@ -337,7 +374,8 @@ class Desk:
                 module = self._codecs[frame.format] = codec.load(frame.format)
             decoder = self._decoder(frame, module)
             received_ns = self.clock.arrived(frame)
-            message = Message(payload=frame.payload, device=frame.device, topic=frame.channel, received_ns=received_ns)
+            message = Message(payload=frame.payload, device=frame.subject or frame.device, topic=frame.channel,
+                              received_ns=received_ns)
             return codec.decode_whole(module, decoder, message), module.VERSION
         except Exception as error:  # noqa: BLE001 - boundary: a codec's bug must not stop the writer; bytes kept, counted
             self._log_crash(error, f"the {frame.format} decoder crashed")
@@ -361,23 +399,24 @@ class Desk:
                reasons: tuple[str, ...]) -> bytes:
         """Who a message is (house.md, rule 4), led by four bytes that keep neighbours in time together (``near``)."""
         ident = self._plain_ident(frame, decoded, sender, sessions, reasons)
-        return rejected(reasons, ident) if reasons else ident
+        return rejected((*reasons, sender), ident, self._refusal_key) if reasons else ident
 
     def _plain_ident(self, frame: Frame, decoded: Decoded, sender: str, sessions: dict[tuple[str, str], None],
                      reasons: tuple[str, ...]) -> bytes:
         if decoded.key is not None:
             return near(0) + hashed(b"key", frame.format.encode(), decoded.key)
+        whose = frame.subject or sender  # a gateway's two phones may say the same words
         for observation in decoded.observations:
             if observation.time_source != "server" and observation.time_ns is not None:
                 # a time of day alone (GGA) repeats every day: the resolved time is part of it
-                lead = self._leads.get((sender, frame.format))
+                lead = self._leads.get((whose, frame.format))
                 if lead is None:
                     if len(self._leads) >= SESSIONS_KEPT:
                         self._leads.clear()
-                    lead = self._leads[sender, frame.format] = led(b"time", sender.encode(), frame.format.encode())
+                    lead = self._leads[whose, frame.format] = led(b"time", whose.encode(), frame.format.encode())
                 time_ns = observation.time_ns
                 return near(time_ns) + digest(lead + led(b"%d" % time_ns) + frame.payload)
-        fixed = (sender.encode(), frame.format.encode())
+        fixed = (whose.encode(), frame.format.encode())
         if frame.mark:
             return frame.mark[:4] + hashed(b"mark", *fixed, frame.mark)
         if not frame.packet:
@@ -422,7 +461,7 @@ class Desk:
             if there == lap if known else there == newest or (there == newest - 1 and number > LAP // 2):
                 idents.append(once(lead, name, frame.payload))
         # as it would stand in the journal: for the same reasons if it is rejected, plain if it is not
-        stored = {(rejected(reasons, ident) if reasons else ident): ident for ident in idents}
+        stored = {(rejected((*reasons, sender), ident, self._refusal_key) if reasons else ident): ident for ident in idents}
         held = self.journal.holds(list(stored)) | {draft.ident for draft in self._batch.drafts}
         return next((ident for row, ident in stored.items() if row in held), None)
 

@@ -5,15 +5,25 @@ to an operation that is open, or enrolled with a basis that needs no case (``ope
 ``partner``).  A message may speak for another device only where its sender is a gateway, that is,
 enrolled with such a basis; and what a receiver with the basis ``open`` hears (AIS) is admitted with
 it, known or not.  Nobody is admitted by default.
+
+What is broken cannot be judged by what it says: its bytes stay only where nobody's position can be in them
+but that of somebody admitted (``Door.keeps``).  Of everybody else who, why and when stay, and a keyed hash.
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterable
 
 from birddog.directory import OPEN, Directory
 from birddog.model import Reject
 
 #: Bases that need no case.
 _CASELESS = frozenset({"open", "own_sensor", "partner"})
+#: What may be a coordinate in a text that its sender chose: a number with a fraction; not the numbers of an IPv4 address.
+_FRACTION = re.compile(r"(?<![\d.])\d{1,6}[.,]\d{2,}(?![\d.]*\.\d)")
+#: Stands for the detail of a reject whose message is not kept.
+NOT_KEPT = "of nobody who is admitted: its bytes are not kept"
 
 
 class Door:
@@ -53,6 +63,32 @@ class Door:
                 return (attachment.operation if attachment else OPEN), None
         return self._device(device, time_ns)
 
+    def impostor(self, sender: str, named: str) -> Reject | None:
+        """Why a sender may not name somebody: it is enrolled, and no gateway; asked where it is refused anyway."""
+        known = self.directory.device(sender) if sender and named and named != sender else None
+        if known is None or known.basis in _CASELESS:
+            return None
+        return Reject("identity", "speaks for another device", device=sender)
+
+    def keeps(self, sender: str, named: Iterable[str], time_ns: int, *, gateway: bool) -> bool:
+        """Whether the bytes of a message may stay that is broken, or gives no observation to judge it by.
+
+        Args:
+            named: whom each part of it names, "" for a part that names nobody.
+            gateway: the sender is vouched for apart from what the bytes say, and their format names whom they speak of:
+                then they may be anybody's, and each part must name somebody admitted.
+        """
+        if self.exercise:
+            return True
+        if not sender or self._device(sender, time_ns)[1] is not None:
+            return False
+        if not gateway:
+            return True
+        basis = self.directory.devices[sender].basis
+        if basis in ("warrant", "open"):  # speaks for itself only; of everybody, as it is heard by all
+            return True
+        return all(name not in ("", sender) and self.subject(name, sender, time_ns)[1] is None for name in named)
+
     def _device(self, device: str, time_ns: int) -> tuple[str, Reject | None]:
         enrolled = self.directory.device(device)
         if enrolled is None:
@@ -63,3 +99,8 @@ class Door:
         if enrolled.basis in _CASELESS:
             return OPEN, None
         return "", Reject("unauthorised", "attached to no open operation at that time", device=device)
+
+
+def veiled(text: str) -> str:
+    """A sender's text (topic, name) as it may stand in a refusal: what could be a coordinate in it is left out."""
+    return _FRACTION.sub("…", text)

@@ -26,9 +26,15 @@ def once(lead: Sequence[bytes], session: str, payload: bytes) -> bytes:
     return digest(name)[:4] + hashed(b"once", *lead, name, payload)
 
 
-def rejected(reasons: Sequence[str], ident: bytes) -> bytes:
-    """A rejected message's: sent again when it may come in (it is attached now, our clock is right), it is no duplicate."""
-    return ident[:4] + hashed(b"rejected", *[reason.encode() for reason in reasons], ident)
+def rejected(words: Sequence[str], ident: bytes, key: bytes) -> bytes:
+    """A rejected message's: sent again when it may come in (it is attached now, our clock is right), it is no duplicate.
+
+    ``words`` are why, and who sent it.
+
+    Keyed: of a message whose payload may not stay, no hash may stay from which a position could be tried out.
+    """
+    parts = led(b"rejected", *[word.encode() for word in words]) + ident
+    return ident[:4] + hashlib.blake2b(parts, key=key[:64], digest_size=16).digest()
 
 
 def hashed(*parts: bytes) -> bytes:

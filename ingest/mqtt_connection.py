@@ -351,9 +351,9 @@ class Connection(asyncio.BufferedProtocol):
             route = routes.get(topic) or self._route(topic)
             frames.append(
                 Frame(
-                    source=source, format=route[0], payload=message.payload, received_ns=received_ns, device=route[1],
-                    channel=topic, session=session, packet=number, dup=dup, lap_known=known, again=again and not dup,
-                    assured=assured, reject=reject or route[2], receipt=self,
+                    source=source, format=route[0], payload=message.payload, received_ns=received_ns, device=self.identity,
+                    subject=route[1], channel=topic, session=session, packet=number, dup=dup, lap_known=known,
+                    again=again and not dup, assured=assured, reject=reject or route[2], receipt=self,
                 )
             )
         self._epoch, self._last_id = epoch, last
@@ -402,7 +402,7 @@ class Connection(asyncio.BufferedProtocol):
         answer = self._endpoint.who.permit(self.identity, topic)
         if isinstance(answer, Reject):
             # the last level is at best a format's name; the desk only keeps it
-            route = (topic.rpartition("/")[2][:40], self.identity, answer)
+            route = (topic.rpartition("/")[2][:40], "", answer)
         else:
             route = (*answer, None)
         if len(self._routes) >= 1000:

@@ -6,6 +6,10 @@ The endpoint asks before it makes a frame; whether the device may report at all 
     birddog/v1/<device>/<format>      a device of that name (and nobody its /command or /receipt)
     owntracks/<user>/<device>[/...]   a phone whose enrolment lists the topic
     PREFIX/...                        a gateway whose enrolment lists the prefix; its format decodes
+
+The identity that the transport vouches for is the *sender*, always.  Whom a topic names besides is the *subject*; it is handed
+on, and the door judges both.  A phone is named by its user and device, ``jane/phone7``, unless it is enrolled under another
+name: two users may each have a ``phone``.
 """
 
 from __future__ import annotations
@@ -14,9 +18,10 @@ import re
 from collections.abc import Collection
 from typing import Protocol
 
-from birddog.directory import Directory
+from birddog.directory import Directory, plain_topic
 from birddog.model import Reject
 from devices import codec
+from devices.formats import owntracks
 
 #: Leaves below birddog/v1/<device>/ that only Birddog publishes.
 OUTGOING = ("command", "receipt")
@@ -31,14 +36,19 @@ _GATEWAYS = (
     ("zebra", re.compile(r"(zebra/.+|.*/?DATA/clients/data\d?event/.+)\Z", re.IGNORECASE)),
 )
 
+#: (format, subject): whom the topic names, where that is another than the sender, else "".
 Route = tuple[str, str]
+#: A number that is nobody else's (IMEI, MMSI, EUI): as a phone's device it says who it is without its user.
+_UNMISTAKABLE = re.compile(r"(\d{9,20}|[0-9a-fA-F]{12,32})\Z", re.ASCII)
+#: Which level of a gateway's topic its device stands behind.
+_DEVICE_LEVEL = {"chirpstack": "device"}
 
 
 class Permit(Protocol):
     """Says what a topic means for an identity; called on the endpoint's loop, so it must not block."""
 
     def permit(self, identity: str, topic: str) -> Route | Reject:
-        """(format, device that the transport vouches for), or why this identity may not publish there."""
+        """(format, whom the topic names besides the identity), or why this identity may not publish there."""
 
 
 class ExercisePermit:
@@ -46,10 +56,12 @@ class ExercisePermit:
 
     Args:
         formats: names of the formats; those that there are unless given (tests).
+        directory: a phone that is enrolled with its topic has that name in an exercise, too.
     """
 
-    def __init__(self, formats: Collection[str] | None = None):
+    def __init__(self, formats: Collection[str] | None = None, directory: Directory | None = None):
         self._formats = frozenset(codec.names() if formats is None else formats)
+        self._directory = directory or Directory()
 
     def permit(self, identity: str, topic: str) -> Route | Reject:
         """See ``Permit``."""
@@ -57,13 +69,12 @@ class ExercisePermit:
             parts = topic.split("/")
             if len(parts) != 4 or not parts[2] or parts[3] in OUTGOING:
                 return _not_a_topic(identity)
-            return _known(self._formats, parts[3], parts[2])
-        phone = _phone(topic)
-        if phone:
-            return _known(self._formats, "owntracks", phone)
+            return _known(self._formats, parts[3], identity, parts[2])
+        if owntracks.phone_of(topic):
+            return _known(self._formats, "owntracks", identity, named(self._directory, "owntracks", topic))
         for name, form in _GATEWAYS:
             if form.match(topic):
-                return _known(self._formats, name, identity)
+                return _known(self._formats, name, identity, "")
         return Reject("format", "no format goes with this topic", device=identity)
 
 
@@ -84,23 +95,49 @@ class DirectoryPermit:
         if topic.startswith(ROOT):
             parts = topic.split("/")
             if len(parts) == 4 and parts[2] == identity and parts[3] not in OUTGOING:
-                return _known(self._formats, parts[3], identity)
+                return _known(self._formats, parts[3], identity, "")
             # no enrolment opens another device's topics
             return _not_a_topic(identity)
         enrolled = self._directory.device(identity)
-        if enrolled is None or not any(covers(prefix, topic) for prefix in enrolled.topics):
+        prefixes = [prefix for prefix in enrolled.topics if covers(prefix, topic)] if enrolled is not None else []
+        if enrolled is None or not prefixes:
             return _not_a_topic(identity)
-        phone = _phone(topic)
-        if phone and enrolled.format in ("", "owntracks"):
-            return _known(self._formats, "owntracks", phone)
+        if enrolled.format == "owntracks" or (not enrolled.format and owntracks.phone_of(topic)):
+            # enrolled with the topic of one phone: it is that phone, whatever the app calls itself (client id janephone7
+            # at owntracks/jane/phone7); enrolled with more, it is a gateway for whom the topic names
+            own = any(owntracks.phone_of(plain_topic(prefix)) or plain_topic(prefix) == topic for prefix in prefixes)
+            subject = "" if own or owntracks.is_own(identity, topic) else named(self._directory, "owntracks", topic)
+            return _known(self._formats, "owntracks", identity, subject)
         if not enrolled.format:
             return Reject("format", "enrolled with a topic, but without a format", device=identity)
-        return _known(self._formats, enrolled.format, identity)
+        return _known(self._formats, enrolled.format, identity, named(self._directory, enrolled.format, topic))
+
+
+def named(directory: Directory, format: str, topic: str) -> str:
+    """Whom a topic names: our own form's device, an OwnTracks phone, a network server's device; "" where the payload knows.
+
+    A phone's name is that of the enrolment which lists its topic, else USER/DEVICE; DEVICE alone only where that is the
+    number of a device which is enrolled (an IMEI), for ``phone`` is what many users call theirs.
+    """
+    levels = topic.split("/")
+    if topic.startswith(ROOT) and len(levels) > 2:
+        return levels[2]
+    if format == "owntracks":
+        name = owntracks.device_of(topic)
+        of_topic = directory.of_topic(owntracks.phone_topic(topic))
+        if of_topic or "/" not in name or directory.device(name) is not None:
+            return of_topic or name
+        last = name.rpartition("/")[2]
+        return last if _UNMISTAKABLE.match(last) and directory.device(last) is not None else name
+    behind = _DEVICE_LEVEL.get(format)
+    if behind in levels[:-1]:
+        return levels[levels.index(behind) + 1].lower()
+    return ""
 
 
 def covers(prefix: str, topic: str) -> bool:
     """Whether a topic is the prefix or lies below it; ``a/b``, ``a/b/`` and ``a/b/#`` mean the same."""
-    prefix = prefix.removesuffix("#").removesuffix("/")
+    prefix = plain_topic(prefix)
     return bool(prefix) and (topic == prefix or topic.startswith(prefix + "/"))
 
 
@@ -109,18 +146,12 @@ def may_subscribe(identity: str, text: str) -> bool:
     return any(text == f"{ROOT}{identity}/{leaf}" for leaf in OUTGOING)
 
 
-def _phone(topic: str) -> str:
-    """The device of ``owntracks/<user>/<device>`` and what OwnTracks puts below it, or ""."""
-    parts = topic.split("/", 3)
-    return parts[2] if len(parts) >= 3 and parts[0] == "owntracks" and parts[1] else ""
-
-
-def _known(formats: Collection[str], name: str, device: str) -> Route | Reject:
-    if not device.isprintable():
+def _known(formats: Collection[str], name: str, identity: str, subject: str) -> Route | Reject:
+    if not subject.isprintable():
         return Reject("identity", "a name with characters that cannot be seen")
     if name in formats:
-        return name, device
-    return Reject("format", f"no format {name[:40]!r}", device=device)
+        return name, "" if subject == identity else subject
+    return Reject("format", f"no format {name[:40]!r}", device=identity)
 
 
 def _not_a_topic(identity: str) -> Reject:

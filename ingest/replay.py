@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, Literal
 
 import msgspec
 
+from birddog.directory import Directory
 from birddog.errors import ConfigError, DeviceError, UsageError
 from birddog.model import Frame, Reject
 from birddog.units import NS, ns_from_text
@@ -31,7 +32,8 @@ from devices.codec import MAX_FRAME, Decoder, Message
 from ingest.address import check_format
 from ingest.cutter import Cutter
 from ingest.intake import Intake, Result
-from ingest.sessions import device_of_topic, new_session
+from ingest.permit import named
+from ingest.sessions import new_session
 
 BLOCK = 65_536
 #: A longer line is kept with its first MAX_FRAME bytes and the reason ``size``.
@@ -65,7 +67,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Replay:
     """``run`` returns when everything in the file is stored; ``stop`` and ``status`` may be called from any thread."""
 
-    def __init__(self, capture: Capture):
+    def __init__(self, capture: Capture, directory: Directory | None = None):
         field = f"replay of {capture.file}"
         if capture.form == "raw":
             check_format(capture.format, field=field)
@@ -73,7 +75,7 @@ class Replay:
                 raise ConfigError(f"{capture.format} is no stream format: a file of its messages is JSON lines", field=field)
         if not 0.0 <= capture.speed <= 1e9:
             raise ConfigError("wants a speed of 0 or more", field=field)
-        self.capture = capture
+        self.capture, self._directory = capture, directory or Directory()
         self.name = f"file:{capture.name or Path(capture.file).name}"
         self.counts = dict.fromkeys(("frames", "bytes", "rejects", "acknowledged", "stored", "duplicates", "refused"), 0)
         self.finished = False
@@ -220,7 +222,7 @@ class Replay:
             except (ValueError, OverflowError) as error:
                 raise DeviceError("value", f"received: {error}") from error
         topic = said.get("topic", "")
-        device = self.capture.device or said.get("device") or device_of_topic(said["format"], topic)
+        device = self.capture.device or said.get("device") or named(self._directory, said["format"], topic)
         session = f"{base}/line{number}"
         if said.get("session"):
             session = f"{base}/session {said['session']}"

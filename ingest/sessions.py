@@ -23,17 +23,6 @@ def new_session(source: str) -> str:
     return f"{source}/{_START}-{next(_COUNTER)}"
 
 
-def device_of_topic(format: str, topic: str) -> str:
-    """The identity that a topic states: our own form's, an OwnTracks phone's; "" where only the payload knows."""
-    levels = topic.split("/")
-    if levels[:2] == ["birddog", "v1"] and len(levels) > 2:
-        return levels[2]
-    if format != "owntracks":
-        return ""
-    # owntracks/USER/DEVICE, and owntracks/USER/DEVICE/event for what is no location
-    return levels[2] if levels[0] == "owntracks" and len(levels) > 2 else levels[-1]
-
-
 def find_dead_links(sock: socket.socket) -> None:
     """Let the kernel ask a silent peer whether it is still there: after two minutes, and give up after four (not two hours)."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -48,14 +48,17 @@ def take(files: list[Path], url: str, *, format_name: str, device: str) -> Count
 
 
 def _take(files: list[Path], url: str, format_name: str, device: str) -> Counts:
-    replays = []
+    captures = []
     for file in files:
         form = "jsonl" if file.suffix == ".jsonl" else "raw"
         name = device or (file.stem if form == "raw" and format_name in NAMELESS else "")
-        replays.append(Replay(Capture(file=str(file), form=form, format=format_name, device=name)))
+        captures.append(Capture(file=str(file), form=form, format=format_name, device=name))
+    for capture in captures:
+        Replay(capture)  # what is wrong with it, before a journal is made
     writer = open_writer(url, mode="exercise")
     try:
         desk = Desk(writer, exercise=True, refusal_key=refusal_key(path_of(url)), clock="frames")
+        replays = [Replay(capture, desk.directory) for capture in captures]
         streams = [_frames(replay) for replay in replays]
         merged = heapq.merge(*streams, key=lambda frame: frame.received_ns)
         source = _File()

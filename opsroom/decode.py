@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from io import BufferedReader
 from typing import Any
 
+from birddog.directory import Directory
 from birddog.errors import DeviceError, UsageError
 from birddog.model import observation_json, reject_json
 from birddog.units import ns_from_text
 from devices import codec, strict_json
+from ingest.permit import named
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +72,7 @@ class Answers:
             self._decoders.move_to_end(key)
             if len(self._decoders) > SESSIONS_KEPT:
                 self._decoders.popitem(last=False)
-        message = codec.Message(payload=payload, device=_device(topic), topic=topic, received_ns=received_ns)
+        message = codec.Message(payload=payload, device=named(Directory(), name, topic), topic=topic, received_ns=received_ns)
         with _boundary(name):
             return codec.decode_whole(module, decoder, message)
 
@@ -113,12 +115,6 @@ def _received(o: dict[str, Any]) -> int | None:
         return ns_from_text(value)
     except (ValueError, TypeError, AttributeError, OverflowError):
         raise DeviceError("format", "received is no time with an offset") from None
-
-
-def _device(topic: str) -> str:
-    """The identity that our own topics state: birddog/v1/DEVICE/FORMAT."""
-    parts = topic.split("/")
-    return parts[2] if len(parts) >= 3 and parts[:2] == ["birddog", "v1"] else ""
 
 
 def stream_rows(

@@ -40,6 +40,8 @@ from devices.epc_uri import tag_bytes, tag_name
 
 VERSION = 2
 STREAM = False
+#: The bytes name nobody: a message is its sender's.
+NAMES_DEVICE = False
 
 #: No tag has more EPC memory (496 bits), and four bytes before it.
 MAX_MEMORY = 66

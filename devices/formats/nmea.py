@@ -41,6 +41,8 @@ __all__ = ["STREAM", "VERSION", "Decoder", "Framer", "encode"]
 
 VERSION = 3
 STREAM = True
+#: The bytes name nobody: a message is its sender's.
+NAMES_DEVICE = False
 
 
 # --- the other way --------------------------------------------------------------------------------------

@@ -2,8 +2,12 @@
 
 One object a message (the HTTP mode also sends a list of them); the topic names the device::
 
-    owntracks / USER / DEVICE [/ event | waypoint | cmd | status …]
-                       ^^^^^^ the device's identity
+    [BASE /] owntracks / USER / DEVICE [/ event | waypoint | cmd | status …]
+                         ^^^^^^^^^^^^^ the device's identity, USER/DEVICE: two users may each have a "phone".
+                                       Without a user it is DEVICE; an enrolment may give another name (ingest/permit.py).
+
+The tracker id ``tid`` is two letters for the map that anybody may choose (owntracks/android#2299: "na" for everybody): it is
+an attribute, never an identity.
 
     {"_type": "location",
      "lat": 48.85833, "lon": 2.29513,    degrees WGS 84                                    required
@@ -42,9 +46,14 @@ from devices.strict_json import loads, number, text
 
 VERSION = 3
 STREAM = False
+#: A sender that is vouched for, or whom the topic names, cannot be another by what the payload says.
+NAMES_DEVICE = False
 
 #: Types of the booklet that say nothing about where the device is.
 _SILENT = frozenset("lwt waypoint waypoints card cmd configuration dump steps status beacon request tour tours".split())
+_LEVEL = "owntracks"
+#: What the apps put below a phone's topic (booklet, "Topics").
+_LEAVES = frozenset("event waypoint waypoints cmd info step steps dump status request beacon card".split())
 _ATTRIBUTES = ("t", "tid", "conn")
 _TRANSITION_ATTRIBUTES = ("event", "desc", *_ATTRIBUTES)
 #: Objects in one list; a longer one is refused with reason ``size``.
@@ -52,6 +61,39 @@ MOST_OBJECTS = 1000
 #: Years 1970 to 2105: what fits the 32-bit seconds that devices have.
 _LAST_S = 1 << 32
 _SMALL = 1_000_000
+
+
+def phone_topic(topic: str) -> str:
+    """The part of a topic that names one phone, ``[BASE/]owntracks/USER/DEVICE``; of any other topic all but such a leaf."""
+    levels = topic.split("/")
+    if phone_of(topic):
+        return "/".join(levels[: levels.index(_LEVEL) + 3])
+    return "/".join(levels[:-1]) if len(levels) > 2 and levels[-1] in _LEAVES else topic
+
+
+def phone_of(topic: str) -> str:
+    """The phone that a topic with a level ``owntracks`` names: USER/DEVICE, or DEVICE where the user is empty; else ""."""
+    levels = topic.split("/")
+    at = levels.index(_LEVEL) if _LEVEL in levels else len(levels)
+    if len(levels) < at + 3 or not levels[at + 2]:
+        return ""
+    user, device = levels[at + 1 : at + 3]
+    return f"{user}/{device}" if user else device
+
+
+def device_of(topic: str) -> str:
+    """The phone of any topic on which OwnTracks messages come: without a level ``owntracks`` its last two levels, of which an
+    own topic base (pubTopicBase) ends with user and device, too."""
+    phone = phone_of(topic)
+    if phone or not topic:
+        return phone
+    return "/".join([level for level in phone_topic(topic).split("/") if level][-2:])
+
+
+def is_own(identity: str, topic: str) -> bool:
+    """Whether a topic is the one that the apps make of a client id: the id is the device's name, or user and device in one."""
+    phone = phone_of(topic)
+    return identity in (phone, phone.replace("/", "", 1), phone.rpartition("/")[2])
 
 
 class Decoder:
@@ -81,12 +123,11 @@ class Decoder:
         return join([_each(item, device, message.received_ns) for item in value]) if value else NOTHING
 
     def _identity(self, message: Message) -> str:
-        topic = message.topic
-        if topic != self._topic:
-            parts = topic.split("/")
-            self._device = parts[2] if len(parts) >= 3 and parts[0] == "owntracks" else ""
-            self._topic = topic
-        return self._device or message.device
+        if message.device:
+            return message.device
+        if message.topic != self._topic:
+            self._topic, self._device = message.topic, phone_of(message.topic)
+        return self._device
 
 
 def _each(item: Any, device: str, received_ns: int | None) -> Decoded:
@@ -198,9 +239,9 @@ def _attributes(o: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _own_name(o: dict[str, Any]) -> str:
-    """The identity that the object itself states: its topic (HTTP mode), else its tracker id."""
-    parts = text(o.get("topic")).split("/")
-    return parts[2] if len(parts) >= 3 else text(o.get("tid"), 40)
+    """The identity that the object itself states: its topic (HTTP mode)."""
+    topic = text(o.get("topic"))
+    return device_of(topic) if "/" in topic else ""
 
 
 def encode(

@@ -173,6 +173,11 @@ class Decoder:
         self._imei = ""
         self._families: dict[str, Family] = {}
 
+    @property
+    def identity(self) -> str:
+        """The IMEI of the login, "" before it."""
+        return self._imei
+
     def decode(self, message: Message) -> Decoded:
         """Observations of one login, packet, datagram or JSON object."""
         b = message.payload

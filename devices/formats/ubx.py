@@ -54,6 +54,8 @@ __all__ = ["STREAM", "VERSION", "Decoder", "Framer", "encode", "frame"]
 
 VERSION = 3
 STREAM = True
+#: The bytes name nobody: a message is its sender's.
+NAMES_DEVICE = False
 
 _PVT = struct.Struct("<IHBBBBBBIiBBBBiiiiIIiiiiiIIH")
 _GPS_EPOCH_S = 315_964_800

@@ -102,7 +102,12 @@ def _gist(entry: Any) -> str:
         why = "; ".join(f"{r.reason}: {r.detail}" for r in body.rejects)
         left = ", ".join(body.unread) if isinstance(body, FrameBody) else ""
         more = (" REFUSED " + why if why else "") + (" NOT UNDERSTOOD " + left if left else "")
-        return f"{entry.source} {body.device or '-'} {body.format}: {said}{more}"
+        who = body.device or "-"
+        if body.sender:
+            who += f" from {body.sender}"
+        if body.subject:
+            who += f" for {body.subject}"
+        return f"{entry.source} {who} {body.format}: {said}{more}"
     if isinstance(body, Scan):
         return f"{body.sensor} {body.scene_name}: {len(body.sightings)} sightings"
     if isinstance(body, Tick):
@@ -145,7 +150,8 @@ def entry_json(entry: Any) -> dict[str, Any]:
                            "ident": entry.ident.hex(), "device": getattr(body, "device", ""), "format": "", "payload_hex": "",
                            "observations": [], "rejects": []}
     if isinstance(body, FrameBody | RefusalBody):
-        out |= {"format": body.format, "version": body.version, "channel": body.channel,
+        out |= {"sender": body.device if body.sender is None else body.sender, "subject": body.subject or body.device,
+                "format": body.format, "version": body.version, "channel": body.channel,
                 "observations": [observation_json(o) for o in body.observations],
                 "rejects": [reject_json(r) for r in body.rejects]}
         if body.count > 1:

@@ -134,7 +134,7 @@ def _enter_start(plan: Plan, intake: Intake) -> None:
 async def _sources(plan: Plan, intake: Intake, desk: Desk, stack: contextlib.AsyncExitStack,
                    crashed: dict[str, str]) -> list[Any]:
     config, exercise = plan.config, plan.exercise
-    permit = ExercisePermit() if exercise else DirectoryPermit(desk.directory)
+    permit = ExercisePermit(directory=desk.directory) if exercise else DirectoryPermit(desk.directory)
     sources: list[Any] = [Endpoint("mqtt", config.endpoint, intake, exercise=exercise, who=permit)]
     sources += [TcpListener(settings, intake, exercise=exercise) for settings in config.tcp]
     sources += [UdpListener(settings, intake, exercise=exercise) for settings in config.udp]
@@ -145,7 +145,7 @@ async def _sources(plan: Plan, intake: Intake, desk: Desk, stack: contextlib.Asy
             say(f"{source.name}: port {port}")
     threads: list[Any] = [SerialPort(settings) for settings in config.serial]
     threads += [ModbusPoll(settings, exercise=exercise) for settings in config.modbus]
-    threads += [Broker(settings, exercise=exercise) for settings in config.broker]
+    threads += [Broker(settings, exercise=exercise, directory=desk.directory) for settings in config.broker]
     ending = threading.Event()
     for source in threads:
         runner = threading.Thread(target=_kept_running, args=(source, intake, ending, crashed), name=source.name, daemon=True)

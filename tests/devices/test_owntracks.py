@@ -109,10 +109,29 @@ def test_without_a_time_the_reception_stands_in():
 
 
 def test_who_it_is():
-    assert decode(GOOD, topic="owntracks/team/eagle-3/event").observations[0].device == "eagle-3"
+    assert decode(GOOD, topic="owntracks/team/eagle-3/event").observations[0].device == "team/eagle-3"
     assert decode(GOOD, topic="birddog/v1/d7/owntracks", device="d7").observations[0].device == "d7"
-    assert decode(GOOD | {"topic": "owntracks/team/heron", "tid": "hn"}, topic="").observations[0].device == "heron"
-    assert decode(GOOD | {"tid": "hn"}, topic="").observations[0].device == "hn"
+    assert decode(GOOD, topic="owntracks/anna/phone", device="gw's").observations[0].device == "gw's"  # whom the transport says
+    assert decode(GOOD | {"topic": "owntracks/team/heron", "tid": "hn"}, topic="").observations[0].device == "team/heron"
+    assert decode(GOOD | {"topic": "owntracks/ann/x"}, device="d7", topic="").observations[0].device == "d7"
+    assert decode(GOOD | {"tid": "hn"}, topic="").observations[0].device == "", "two letters that anybody may choose"
+
+
+@pytest.mark.parametrize(("topic", "device", "part"), [
+    ("owntracks/anna/phone", "anna/phone", "owntracks/anna/phone"),
+    ("owntracks/ben/phone/event", "ben/phone", "owntracks/ben/phone"),
+    ("owntracks//phone", "phone", "owntracks//phone"),
+    ("company/owntracks/anna/van7/waypoint", "anna/van7", "company/owntracks/anna/van7"),
+    ("/owntracks/anna/van7", "anna/van7", "/owntracks/anna/van7"),
+    ("fleet/anna/van7/event", "anna/van7", "fleet/anna/van7"),
+    ("anna/van7", "anna/van7", "anna/van7"),
+    ("van7", "van7", "van7"),
+    ("owntracks/anna", "owntracks/anna", "owntracks/anna"),
+    ("", "", ""),
+])
+def test_a_phone_is_its_user_and_device_on_whatever_topic(topic, device, part):
+    """owntracks/booklet#104, owntracks/ios#265 and #465, home-assistant/core#37124: two phones under one name."""
+    assert owntracks.device_of(topic) == device and owntracks.phone_topic(topic) == part
 
 
 json_values = st.recursive(

@@ -118,7 +118,7 @@ def test_a_message_is_acknowledged_after_the_commit_and_comes_again_if_it_was_no
         assert source.status()["in_flight"] == 3 and source.status()["acknowledged"] == 0
         by_channel = {f.channel: f for f in first.frames}
         phone = by_channel["owntracks/ann/phone7/event"]
-        assert (phone.format, phone.device, phone.source) == ("owntracks", "phone7", "broker:b")
+        assert (phone.format, phone.device, phone.source) == ("owntracks", "ann/phone7", "broker:b")
         assert by_channel["dots/1"].format == "toydot" and by_channel["dots/1"].device == ""
         assert len({f.session for f in first.frames}) == 3 and all(f.packet for f in first.frames)
     # nothing was committed: a later connection, by its lasting session, gets all three again, marked so

@@ -100,7 +100,7 @@ def test_json_lines_with_topic_session_and_received(tmp_path, desk):
     ]
     play(desk, write(tmp_path, rows), form="jsonl", format="")
     assert seconds(desk) == [0, 6, 7, 8.25, 8.25, 8.25, 8.25]
-    assert [f.device for f in desk.frames] == ["", "", "", "", "phone7", "tag9", ""]
+    assert [f.device for f in desk.frames] == ["", "", "", "", "ann/phone7", "tag9", ""]
     assert desk.frames[1].channel == "x/y" and desk.frames[0].session == desk.frames[1].session
     assert len({f.session for f in desk.frames}) == 6 and set(desk.closed) == {f.session for f in desk.frames}
     assert not any(f.reject for f in desk.frames)  # an unknown format is the desk's to refuse

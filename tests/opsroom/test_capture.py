@@ -40,7 +40,7 @@ def test_old_messages_keep_their_time_and_make_tracks(tmp_path):
         pass
     picture.close()
     [(_, track)] = PictureReader(tmp_path / "p").tracks()
-    assert track.tag_id == "boat" and track.lat_deg == pytest.approx(51.9059, abs=2e-4)
+    assert track.tag_id == "u/boat" and track.lat_deg == pytest.approx(51.9059, abs=2e-4)
     assert iso_from_ns(track.updated_ns) == iso_from_ns((T0 + 590) * NS)
     journal.close()
 

@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 
+import msgspec
 import pytest
 
 from birddog.directory import Directory
@@ -198,10 +199,58 @@ def test_an_exercise_takes_every_known_topic_from_anyone(serve, raw):
     for number, topic in enumerate(topics, 1):
         client.publish(topic, b"x", number)
     assert client.pubacks(len(topics)) == list(range(1, len(topics) + 1))
-    assert [(f.format, f.device, f.reject and f.reject.reason) for f in served.frames] == [
-        ("toy", "tag9", None), ("owntracks", "phone7", None), ("chirpstack", "anyone", None), ("impinj", "anyone", None),
-        ("ttn", "anyone", None), ("command", "anyone", "identity"), ("ever", "anyone", "format"),
+    assert {f.device for f in served.frames} == {"anyone"}
+    assert [(f.format, f.subject, f.reject and f.reject.reason) for f in served.frames] == [
+        ("toy", "tag9", None), ("owntracks", "jan/phone7", None), ("chirpstack", "", None), ("impinj", "", None),
+        ("ttn", "", None), ("command", "", "identity"), ("ever", "", "format"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("client_id", "topic", "subject"),
+    [
+        ("janephone7", "owntracks/jane/phone7", ""),  # the apps' default client id, enrolled with the topic
+        ("janephone7", "owntracks/jane/phone7/event", ""),
+        ("loose", "owntracks/loose/356307042441013", "356307042441013"),  # its number is enrolled: whom it speaks for
+        ("loose", "owntracks/loose/loose", ""),
+        ("fleet", "owntracks/jane/phone7", "janephone7"),  # a bridge: the phone's own enrolment says who it is
+        ("fleet", "owntracks/ben/phone", "ben/phone"),
+        ("fleet", "owntracks/anna/phone", "anna/phone"),
+        ("fleet", "owntracks/x/tag1", "x/tag1"),  # a short name may be many users'
+        ("base", "company/owntracks/anna/van7", ""),
+        ("own", "yard/anna/van9", ""),
+        ("own", "yard/anna/van9/event", ""),
+        ("gw", "application/9/device/A84041/event/up", "a84041"),
+    ],
+)
+def test_the_sender_is_who_the_transport_vouches_for_and_the_topic_names_the_subject(serve, raw, client_id, topic, subject):
+    directory = Directory()
+    for device in (
+        Device(device="janephone7", format="owntracks", topics=("owntracks/jane/phone7",)),
+        Device(device="loose", topics=("owntracks/loose",)),
+        Device(device="fleet", basis="partner", topics=("owntracks/#",)),
+        Device(device="base", topics=("company/owntracks/anna/van7/",)),
+        Device(device="own", format="owntracks", topics=("yard/anna/van9",)),
+        Device(device="gw", format="chirpstack", basis="partner", topics=("application/9",)),
+        Device(device="356307042441013"), Device(device="tag1"), Device(device="phone"),
+    ):
+        directory.apply(device)
+    served = serve(exercise=False, permit=DirectoryPermit(directory, ("owntracks", "chirpstack")))
+    client = raw(served.port, client_id)
+    client.publish(topic, b"x", 1)
+    assert client.pubacks(1) == [1]
+    (frame,) = served.frames
+    assert (frame.reject, frame.device, frame.subject) == (None, client_id, subject)
+
+
+def test_a_topic_is_the_first_enrolments_that_lists_it_and_is_there():
+    directory = Directory()
+    first = Device(device="one", topics=("owntracks/u/d/#",))
+    directory.apply(first)
+    directory.apply(Device(device="two", topics=("owntracks/u/d",)))
+    assert directory.of_topic("owntracks/u/d") == "one"
+    directory.apply(msgspec.structs.replace(first, retired=True))
+    assert directory.of_topic("owntracks/u/d") == "two" and directory.of_topic("owntracks/u") == ""
 
 
 @pytest.mark.parametrize(

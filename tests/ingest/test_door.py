@@ -1,0 +1,293 @@
+"""Who a message is from, whom it speaks of, and what may be kept of it: a byte search over all that stays.
+
+A live journal; the messages are the formats' own samples, whole, cut and with wrong bytes, so that a new format is judged
+without a line here.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import devices.formats
+from birddog.journal import open_writer
+from birddog.model import Attachment, Device, Draft, Fix, Frame, FrameBody, Operation, RefusalBody, Reject, pack, unpack
+from birddog.units import NS, ns_from_text
+from devices import codec
+from ingest.cutter import Cutter
+from ingest.desk import Desk
+from ingest.door import veiled
+from ingest.intake import Entries
+
+NOW = ns_from_text("2026-11-01T10:00:00Z")
+FORMATS = codec.names()
+FOLDER = Path(next(iter(devices.formats.__path__)))
+IMEI = "356307042441013"
+SHORT = b"\x00\x0f" + IMEI.encode()
+
+
+class Source:
+    name = "t"
+
+    def acknowledge(self, results):
+        pass
+
+
+def samples(name):
+    return tomllib.loads((FOLDER / f"{name.replace('-', '_')}.samples.toml").read_text("utf-8")).get("sample", [])
+
+
+def payload_of(sample):
+    return bytes.fromhex(sample["hex"]) if "hex" in sample else sample["text"].encode()
+
+
+@pytest.fixture
+def desk(tmp_path):
+    writer = open_writer(f"sqlite:///{tmp_path}/j.db", mode="live")
+    yield Desk(writer, exercise=False, refusal_key=b"k" * 32)
+    writer.close()
+
+
+def enter(desk, *bodies):
+    kinds = {Operation: "operation", Device: "device", Attachment: "attachment"}
+    drafts = [Draft(kind=kinds[type(b)], received_ns=0, source="t", ident=repr(b).encode(), body=pack(b)) for b in bodies]
+    desk.take([Entries(drafts, lambda numbers: None)], NOW)
+
+
+def watched(desk, *names):
+    enter(desk, Operation(operation="OP"), *(Device(device=name) for name in names),
+          *(Attachment(device=name, shipment=name, operation="OP", from_ns=0) for name in names))
+
+
+def take(desk, *frames):
+    desk.take([(Source(), list(frames))], NOW)
+    return [unpack(entry) for entry in desk.journal.tail(len(frames))]
+
+
+def frame(format, payload, **more):
+    return Frame(**({"source": "t", "format": format, "payload": payload, "received_ns": NOW, "session": "s"} | more))
+
+
+def stays(tmp_path):
+    """Every byte of the data folder."""
+    return b"".join(file.read_bytes() for file in sorted(tmp_path.rglob("*")) if file.is_file())
+
+
+def traces(payload):
+    """What of a message may hold a position: runs with figures of a text, runs of many kinds of bytes of anything else."""
+    wide = [payload[at : at + 7] for at in range(len(payload) - 6)]
+    if payload.isascii():
+        return {run for run in wide if sum(48 <= byte <= 57 for byte in run) > 3}
+    return {run for run in wide if len(set(run)) > 5 and not run.isascii()}
+
+
+def harmed(payload, rng):
+    """A message cut, with a wrong byte, with what is not of it."""
+    for _ in range(4):
+        yield payload[: rng.randrange(1, len(payload))]
+    for _ in range(4):
+        wrong = bytearray(payload)
+        wrong[rng.randrange(len(payload))] ^= 1 << rng.randrange(8)
+        yield bytes(wrong)
+    yield payload[len(payload) // 2 :]
+    yield payload[:-1] + b"~~" + payload[-1:]
+
+
+#: How a message may come from somebody whom nobody admitted: what the transport says of it.
+WAYS = {
+    "nobody vouches (tcp, udp, serial)": {},
+    "a stranger's client id": {"device": "stranger"},
+    "a stranger's configured name": {"device": "stranger", "channel": "127.0.0.1:5027"},
+    "a partner's gateway": {"device": "gw"},
+    "our own gateway, the topic names a stranger": {"device": "own", "subject": "ghost", "channel": "owntracks/x/ghost"},
+    "a device that is enrolled only": {"device": "loose", "subject": "ghost"},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", FORMATS)
+def test_of_nobody_who_is_admitted_no_byte_stays(tmp_path, desk, name, way):
+    module, how, rng = codec.load(name), WAYS[way], random.Random(f"{name} {way}")
+    if how.get("device") in ("gw", "own") and not how.get("subject") and not getattr(module, "NAMES_DEVICE", True):
+        pytest.skip("bytes that name nobody are the gateway's own")
+    enter(desk, Device(device="gw", basis="partner"), Device(device="own", basis="own_sensor"), Device(device="loose"))
+    wanted = set()
+    for n, sample in enumerate(samples(name)[:12]):
+        whole = payload_of(sample)
+        if not whole or len(whole) > 4000:
+            continue
+        for k, payload in enumerate([whole, *harmed(whole, rng)]):
+            frames = [frame(name, payload, session=f"whole {n} {k}", **how)]
+            if module.STREAM:  # as a connection's bytes, which are cut into frames before the desk
+                cutter = Cutter(module, "t")
+                frames += [frame(name, piece.data, session=f"cut {n} {k}", reject=piece.reject, **how)
+                           for piece in cutter.feed(payload) + cutter.finish()]
+            take(desk, *frames)
+            wanted |= traces(payload)
+    bodies = [unpack(entry) for entry in desk.journal.read(0, 100_000) if entry.kind in ("frame", "refusal")]
+    kept = [body for body in bodies if isinstance(body, FrameBody) and body.payload.strip(b"\r\n\t \0\xff")]
+    # a message that names nobody is what the gateway says of itself
+    own = [body for body in kept if body.observations and {o.device for o in body.observations} == {how.get("device")}]
+    assert kept == own and bodies and not any(body.rejects for body in own), [body for body in kept if body not in own][:1]
+    said = {word for body in bodies for word in (body.device, body.subject, *(r.device for r in body.rejects)) if word}
+    for body in own:
+        wanted -= traces(body.payload) | traces(pack(body)) | traces(str(body).encode())
+    data = stays(tmp_path)
+    assert not [run for run in wanted if run in data and not any(run in word.encode() for word in said)]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_says_whether_its_bytes_name_a_device(name):
+    """``NAMES_DEVICE``: what comes through a gateway may be anybody's.  Said wrongly it would keep a stranger's position."""
+    module = codec.load(name)
+    found = set()
+    for sample in samples(name):
+        decoder = module.Decoder()
+        message = codec.Message(payload=payload_of(sample), device="sender", topic=sample.get("topic", ""), received_ns=NOW)
+        decoded = codec.decode_whole(module, decoder, message)
+        found |= {o.device for o in decoded.observations} | {decoded.device}
+    assert found <= {"sender", ""} or getattr(module, "NAMES_DEVICE", True)
+
+
+def test_a_cut_message_of_an_unknown_imei_and_of_an_admitted_one(tmp_path, desk):
+    """reliability/cut-message-of-unknown-imei: a login, then the radio link breaks within the packet."""
+    from devices.formats import teltonika
+
+    def talk(imei, session):
+        packet = teltonika.encode(login=imei, records=[{"time_ns": NOW - 5 * NS, "lat_deg": 33.3333333, "lon_deg": 44.4}])
+        cutter = Cutter(teltonika, "t")
+        pieces = cutter.feed(packet[:-6]) + cutter.finish()
+        assert pieces[-1].reject is not None
+        return take(desk, *[frame("teltonika", p.data, session=session, reject=p.reject) for p in pieces])[-1]
+
+    watched(desk, IMEI)
+    stranger = talk("490154203237518", "a")
+    assert isinstance(stranger, RefusalBody) and stranger.device == "490154203237518"
+    assert {r.reason for r in stranger.rejects} == {"length", "unknown_device"}
+    assert (333333333).to_bytes(4, "big") not in stays(tmp_path)
+    ours = talk(IMEI, "b")
+    assert isinstance(ours, FrameBody) and ours.device == IMEI and (333333333).to_bytes(4, "big") in ours.payload
+    assert (ours.sender, ours.rejects[0].reason) == ("", "length")
+
+
+def test_a_malformed_message_of_an_admitted_sender_keeps_its_bytes(desk):
+    watched(desk, "tag", IMEI)
+    enter(desk, Device(device="gps", basis="own_sensor"))
+    bad = b'{"_type":"location","lat":51.95,"lo'
+    report = b"+RESP:GTFRI,1A0200,356307042441013,GL300,0,0,1,1,36.0,271,-4.2,4.145330,51.94"
+    for said in (frame("owntracks", bad, device="tag"), frame("queclink", report), frame("queclink", report, device=IMEI),
+                 frame("nmea", b"$GPRMC,120000,A,3530.5050,N,04424.0000,E,0.0,0.0,281126,,,A*00\r\n", device="gps")):
+        (body,) = take(desk, said)
+        assert isinstance(body, FrameBody) and body.payload == said.payload and body.rejects
+
+
+def test_a_gateways_broken_message_stays_where_it_names_somebody_who_is_admitted(desk):
+    eui = "0102030405060708"
+    watched(desk, eui)
+    enter(desk, Device(device="gw", basis="partner", format="chirpstack"), Device(device="roof", basis="open"))
+    cut = b'{"deviceInfo":{"devEui":"0102030405060708"},"object":{"latitude":51.95'
+    topic = "application/1/device/{}/event/up"
+    ours, theirs, nobodys, open_ = take(
+        desk, frame("chirpstack", cut, device="gw", subject=eui, channel=topic.format(eui)),
+        frame("chirpstack", cut, device="gw", subject="ffff030405060708", channel=topic.format("ffff030405060708")),
+        frame("chirpstack", cut, device="gw"), frame("ais", b"!AIVDM,1,1,,A,broken*00\r\n", device="roof"))
+    assert isinstance(ours, FrameBody) and ours.payload == cut and (ours.device, ours.subject) == ("gw", eui)
+    assert isinstance(theirs, RefusalBody) and "unknown_device" in {r.reason for r in theirs.rejects}
+    assert isinstance(nobodys, RefusalBody) and isinstance(open_, FrameBody)
+
+
+def test_no_text_of_a_strangers_holds_a_position(tmp_path, desk):
+    """The topic, the last level of which is kept as the format, the client id, a reject's detail."""
+    said = frame("51.951234", b"x", device="4.051234", channel="car/51.951234/4.051234",
+                 reject=Reject("format", "no format '51.951234'", device="4.051234"))
+    (body,) = take(desk, said)
+    assert isinstance(body, RefusalBody) and body.channel == "car/…/…"
+    data = stays(tmp_path)
+    assert b"51.951234" not in data and b"4.051234" not in data
+
+
+@pytest.mark.parametrize(("text", "left"), [
+    ("owntracks/jane/phone7", "owntracks/jane/phone7"), ("127.0.0.1:50270", "127.0.0.1:50270"),
+    ("10.120.130.140:1", "10.120.130.140:1"), ("[::1]:5027", "[::1]:5027"), (IMEI, IMEI), ("tag-1.2", "tag-1.2"),
+    ("x/51.95,4.05", "x/…,…"), ("3530.5050", "…"), ("-33,92", "-…"),
+])  # fmt: skip
+def test_what_is_left_of_a_text(text, left):
+    assert veiled(text) == left
+
+
+def test_no_hash_stays_from_which_a_position_could_be_tried_out(tmp_path, desk):
+    """An ident is a plain hash of the payload; of a refused message it is keyed as the payload's hash is."""
+    payload = b'{"_type":"location","lat":51.95,"lon":4.05,"tst":1793527200}'
+    take(desk, frame("owntracks", payload, device="stranger"))
+    other = open_writer(f"sqlite:///{tmp_path}/other.db", mode="live")
+    second = Desk(other, exercise=False, refusal_key=b"another" * 5)
+    second.take([(Source(), [frame("owntracks", payload, device="stranger")])], NOW)
+    a, b = desk.journal.tail(1)[0], other.tail(1)[0]
+    other.close()
+    assert a.ident[:4] == b.ident[:4] and a.ident != b.ident and unpack(a).payload_hash != unpack(b).payload_hash
+
+
+# --- sender and subject ----------------------------------------------------------------------------
+
+
+def phone(lat=51.95, **more):
+    payload = json.dumps({"_type": "location", "lat": lat, "lon": 4.05, "tst": NOW // NS}).encode()
+    return frame("owntracks", payload, **more)
+
+
+def test_a_device_with_a_prefix_speaks_as_nobody_else(tmp_path, desk):
+    """mqtt/owntracks-prefix-spoof, with a device that is attached elsewhere, too."""
+    watched(desk, IMEI, "janetablet")
+    enter(desk, Device(device="loose"))
+    for sender in ("loose", "janetablet"):
+        (body,) = take(desk, phone(52.987654, device=sender, subject=IMEI, channel=f"owntracks/{sender}/{IMEI}"))
+        assert isinstance(body, RefusalBody) and [r.reason for r in body.rejects] == ["identity"]
+        assert (body.device, body.sender, body.subject) == (sender, None, IMEI)
+    assert b"52.987654" not in stays(tmp_path)
+
+
+@pytest.mark.parametrize("basis", ["partner", "own_sensor"])
+def test_a_gateway_speaks_for_who_is_admitted(desk, basis):
+    watched(desk, IMEI)
+    enter(desk, Device(device="gw", basis=basis))
+    good, bad = take(desk, phone(device="gw", subject=IMEI), phone(device="gw", subject="ben/phone"))
+    assert isinstance(good, FrameBody) and good.observations[0].device == IMEI
+    assert (good.device, good.sender, good.subject) == ("gw", None, IMEI)
+    assert isinstance(bad, RefusalBody) and bad.rejects[0].reason == "unknown_device" and bad.subject == "ben/phone"
+
+
+def test_two_phones_behind_one_gateway_that_say_the_same_are_two(desk):
+    watched(desk, "anna/phone", "ben/phone")
+    enter(desk, Device(device="gw", basis="partner"))
+    bodies = take(desk, phone(device="gw", subject="anna/phone"), phone(device="gw", subject="ben/phone"))
+    assert [body.observations[0].device for body in bodies] == ["anna/phone", "ben/phone"]
+    assert desk.journal.counts().duplicates == 0
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_whatever_the_format_a_watched_device_speaks_for_itself_alone(tmp_path, desk, name):
+    """A tracker's certificate, another's IMEI in its bytes: the identity is the certificate's name."""
+    watched(desk, "mine")
+    module = codec.load(name)
+    fixes = [o for sample in samples(name) for o in codec.decode_whole(module, module.Decoder(), codec.Message(
+        payload=payload_of(sample), topic=sample.get("topic", ""), received_ns=NOW)).observations if isinstance(o, Fix)]
+    others = sorted({o.device for o in fixes} - {"", "mine"})
+    watched(desk, *others)
+    for sample in samples(name):
+        (body,) = take(desk, frame(name, payload_of(sample), device="mine", channel=sample.get("topic", "")))
+        assert {o.device for o in body.observations} <= {"mine"}
+
+
+def test_in_an_exercise_whom_a_topic_names_stands_for_itself_and_the_entry_says_who_sent_it(tmp_path):
+    writer = open_writer(f"sqlite:///{tmp_path}/x.db", mode="exercise")
+    desk = Desk(writer, exercise=True, refusal_key=b"k" * 32)
+    (body,) = take(desk, phone(device="mosq-1", subject="van-1", channel="birddog/v1/van-1/owntracks"))
+    assert (body.device, body.sender, body.subject) == ("van-1", "mosq-1", "")
+    assert body.observations[0].device == "van-1"
+    (body,) = take(desk, frame("queclink", b"no report"))
+    assert body.payload == b"no report" and body.sender is None
+    writer.close()
