@@ -1,6 +1,6 @@
 """Impinj IoT device interface: what an R700-family reader says of the tags it sees, over MQTT or its HTTP stream.
 
-One JSON object a message, or several, one a line (the HTTP stream)::
+One JSON object a message, a list of them, or several, one a line (the HTTP stream)::
 
     {"timestamp": "2025-11-01T09:40:00.123456789Z",      the reader's clock                        -> time
      "hostname": "impinj-14-1a-2b",                      the reader; absent in some firmware       -> device, reader
@@ -10,16 +10,24 @@ One JSON object a message, or several, one a line (the HTTP stream)::
         "epcHex": "3074257BF7194E4000001A85",            the same, hexadecimal; one of the two      -> epc, a tag URI
         "antennaPort": 1, "antennaName": "gate",                                                  -> antenna
         "peakRssiCdbm": -5450,                           hundredths of a dBm                       -> rssi_dbm
-        "frequency": 866300, "transmitPowerCdbm": 3000, "pc": "MAA=", "tid": …, "tidHex": …,
+        "frequency": 866300, "transmitPowerCdbm": 3000, "tid": …, "tidHex": …,
+        "pc": "MAA=",                                    PC word, base64: whose numbering it is
         "lastSeenTime": "2025-11-01T09:40:00.120Z"}}     when this tag was read                    -> time, where there
 
-Both ``epc`` and ``epcHex`` and not the same: reject ``value``.  Memory that follows no EPC scheme is
-``urn:epc:raw:…`` with the flag ``low_quality``: a pallet's own numbering is still a sighting.  Other events
-(inventoryStatus, antennaConnected, gpi …) have no tag and give nothing; an object without an event is a reject ``type``.
-A name that the transport vouches for (an enrolled gateway) does not replace the reader's own name.
+    other events                                                                                  readings
+     gpiTransitionEvent        {"gpi": 1, "transition": "low-to-high"}                             input_1 true
+     antennaConnectedEvent     {"antennaPort": 2, "antennaName": "gate"}                           antenna_2_connected true
+     antennaDisconnectedEvent  the same                                                           antenna_2_connected false
+     inventoryStatusEvent      {"inventoryStatus": "running"}                                      inventory_status "running"
+     overflowEvent             {}: reads were lost, the reader's buffer was full                    reads_lost true
 
-Source: Impinj IoT Device Interface, REST API 1.7, schema "TagInventoryEvent"
-(platform.impinj.com/site/docs/reader_api), read 2026-11.
+Both ``epc`` and ``epcHex`` and not the same: reject ``value``.  Memory that follows no EPC scheme, or whose PC says that it is
+none, is ``urn:epc:raw:…`` with the flag ``low_quality`` (``devices.reader_events``).  Any other event is named as not
+understood (``unread``: ``event``); an object without an event is a reject ``type``.  A name that the transport vouches for (an
+enrolled gateway) does not replace the reader's own name.  A clock that was never set dates nothing: ``no_fix_time``.
+
+Source: Impinj IoT Device Interface, REST API 1.7, schemas "TagInventoryEvent", "GpiTransitionEvent", "AntennaConnectedEvent",
+"InventoryStatusEvent", "OverflowEvent" (platform.impinj.com/site/docs/reader_api), read 2026-11.
 """
 
 from __future__ import annotations
@@ -31,19 +39,18 @@ from typing import Any
 import msgspec
 
 from birddog.errors import DeviceError
-from birddog.model import TagRead
-from birddog.units import iso_from_ns, ns_from_text
-from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, join, rejected
-from devices.epc_uri import raw_uri, tag_bytes, tag_name
-from devices.strict_json import loads, number, text
+from birddog.model import Reading, TagRead
+from birddog.units import iso_from_ns
+from devices import reader_events
+from devices.codec import Decoded, Message, unread
+from devices.epc_uri import tag_bytes
+from devices.strict_json import number, text
 
-VERSION = 3
+VERSION = 4
 STREAM = False
 
-#: Lines in one message, and events in one list; more are a reject ``size``.
-MOST_LINES = 2000
-#: EPC memory has at most 496 bits.
-MAX_MEMORY = 62
+_TRANSITIONS = {"low-to-high": True, "high-to-low": False}
+_STATUSES = frozenset({"idle", "running", "armed"})
 
 
 class Decoder:
@@ -52,59 +59,21 @@ class Decoder:
     __slots__ = ()
 
     def decode(self, message: Message) -> Decoded:
-        """Tag reads of one message, or of each of its lines."""
-        payload = message.payload
-        if len(payload) > 8 * MAX_FRAME:
-            return rejected("size", f"{len(payload)} bytes", device=message.device)
-        lines = [line for line in payload.split(b"\n") if not line.isspace() and line] if b"\n" in payload else [payload]
-        if len(lines) > MOST_LINES:
-            return rejected("size", f"{len(lines)} lines", device=message.device)
-        # one object may be written over several lines: a first line that is no object alone is not cut
-        if len(lines) > 1 and not lines[0].rstrip().endswith(b"}"):
-            lines = [payload]
-        answers = [_line(line, message) for line in lines]
-        return join(answers) if answers else NOTHING
+        """Tag reads and readings of one message, or of each of its lines."""
+        return reader_events.each(message, _event)
 
 
-def _line(line: bytes, message: Message) -> Decoded:
-    try:
-        value = loads(line)
-        if type(value) is not list:
-            return _event(value, message)
-        if len(value) > MOST_LINES:
-            return rejected("size", f"a list of {len(value)} events", device=message.device)
-    except DeviceError as error:
-        return rejected(error.reason, error.detail, device=message.device)
-    return join([_each(item, message) for item in value]) if value else NOTHING
-
-
-def _each(item: Any, message: Message) -> Decoded:
-    try:
-        return _event(item, message)
-    except DeviceError as error:
-        return rejected(error.reason, error.detail, device=message.device)
-
-
-def _event(o: Any, message: Message) -> Decoded:
-    if type(o) is not dict:
-        raise DeviceError("format", "not a JSON object")
+def _event(o: dict[str, Any], message: Message) -> Decoded:
     said = o.get("tagInventoryEvent")
     reader = text(o.get("hostname"), 100) or message.device
     if type(said) is not dict:
         if o.get("eventType") == "tagInventory":
             raise DeviceError("format", "a tagInventory event without its tag")
         if text(o.get("eventType")) or any(type(key) is str and key.endswith("Event") for key in o):
-            return Decoded(device=reader)
+            return _other(o, reader, message.received_ns)
         raise DeviceError("type", "no eventType")
-    memory = _memory(said)
-    flags: tuple[str, ...] = ()
-    attributes: dict[str, Any] = {}
-    try:
-        uri, named = tag_name(memory)
-        attributes |= named
-    except DeviceError:
-        uri, flags = raw_uri(memory), ("low_quality",)
-    time_ns, source = _time(said.get("lastSeenTime"), o.get("timestamp"), message.received_ns)
+    uri, flags, attributes = reader_events.tag(_memory(said), _pc(said.get("pc")))
+    time_ns, source, more = reader_events.when((said.get("lastSeenTime"), o.get("timestamp")), message.received_ns)
     rssi, antenna = number(said.get("peakRssiCdbm")), number(said.get("antennaPort"))
     for key in ("antennaName", "tidHex"):
         if word := text(said.get(key), 100):
@@ -112,8 +81,8 @@ def _event(o: Any, message: Message) -> Decoded:
     read = TagRead(
         device=reader,
         time_ns=time_ns,
-        time_source=source,
-        flags=flags,
+        time_source=source,  # type: ignore[arg-type]
+        flags=flags + more,
         epc=uri,
         reader=reader,
         antenna=int(antenna) if antenna is not None and 0 <= antenna < 1000 else None,
@@ -123,40 +92,65 @@ def _event(o: Any, message: Message) -> Decoded:
     return Decoded(observations=(read,), device=reader)
 
 
+def _other(o: dict[str, Any], reader: str, received_ns: int | None) -> Decoded:
+    """An event that is no tag."""
+    time_ns, source, flags = reader_events.when((o.get("timestamp"),), received_ns)
+    quantity, value = _reading(o)
+    if not quantity:
+        return Decoded(device=reader, unread=unread(["event"]))
+    reading = Reading(device=reader, time_ns=time_ns, time_source=source, flags=flags, quantity=quantity, value=value)  # type: ignore[arg-type]
+    return Decoded(observations=(reading,), device=reader)
+
+
+def _reading(o: dict[str, Any]) -> tuple[str, bool | str]:
+    """(quantity, value) of an event that is no tag; "" where its name or content is not known."""
+    if type(said := o.get("gpiTransitionEvent")) is dict:
+        port, to = number(said.get("gpi")), said.get("transition")
+        if port is not None and 0 <= port < 100 and to in _TRANSITIONS:
+            return f"input_{int(port)}", _TRANSITIONS[to]
+    for key, connected in (("antennaConnectedEvent", True), ("antennaDisconnectedEvent", False)):
+        if type(said := o.get(key)) is dict:
+            port = number(said.get("antennaPort"))
+            if port is not None and 0 <= port < 1000:
+                return f"antenna_{int(port)}_connected", connected
+    if type(said := o.get("inventoryStatusEvent")) is dict and said.get("inventoryStatus") in _STATUSES:
+        return "inventory_status", said["inventoryStatus"]
+    if type(o.get("overflowEvent")) is dict or o.get("eventType") == "overflow":
+        return "reads_lost", True
+    return "", False
+
+
 def _memory(said: dict[str, Any]) -> bytes:
     """EPC memory from epcHex or epc."""
     found: list[bytes] = []
-    try:
-        if said.get("epcHex") is not None:
+    if said.get("epcHex") is not None:
+        try:
             found.append(bytes.fromhex(text(said["epcHex"])))
-        if said.get("epc") is not None:
-            word = text(said["epc"]).replace("-", "+").replace("_", "/")
-            found.append(base64.b64decode(word + "=" * (-len(word) % 4), validate=True))
-    except (ValueError, binascii.Error):
-        raise DeviceError("value", "epc is not base64, or epcHex not hexadecimal") from None
+        except ValueError:
+            raise DeviceError("value", "epcHex is not hexadecimal") from None
+    if said.get("epc") is not None:
+        found.append(_base64(said["epc"], "epc"))
     if not found or not found[0]:
         raise DeviceError("value", "no epc")
     if len(found) == 2 and found[0] != found[1]:
         raise DeviceError("value", "epc and epcHex differ")
-    if len(found[0]) > MAX_MEMORY:
-        raise DeviceError("size", f"an EPC of {len(found[0])} bytes")
     return found[0]
 
 
-def _time(seen: Any, stamp: Any, received_ns: int | None) -> tuple[int | None, str]:
-    """(time_ns, time_source): when the tag was read, else when the reader said so, else the reception."""
-    for word in (seen, stamp):
-        if type(word) is str and word:
-            whole, dot, rest = word.partition(".")
-            digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
-            try:
-                time_ns = ns_from_text(whole + rest[len(digits) :])
-            except (ValueError, OverflowError):
-                raise DeviceError("value", "a time that is not ISO 8601 with a zone") from None
-            if not 0 < time_ns < 4_102_444_800_000_000_000:
-                raise DeviceError("value", "a time out of range")
-            return time_ns + (int(digits[:9].ljust(9, "0")) if dot and digits else 0), "device"
-    return received_ns, "server"
+def _pc(value: Any) -> bytes:
+    """The PC word, or b"" where it cannot be read: it costs no tag."""
+    try:
+        return _base64(value, "pc")
+    except DeviceError:
+        return b""
+
+
+def _base64(value: Any, name: str) -> bytes:
+    word = text(value).replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(word + "=" * (-len(word) % 4), validate=True)
+    except (ValueError, binascii.Error):
+        raise DeviceError("value", f"{name} is not base64") from None
 
 
 def encode(
