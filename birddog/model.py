@@ -164,6 +164,7 @@ class Frame(Struct, kw_only=True):
         mark: 20 bytes that are the same whenever this message is read again from where it lies (a file), and another
             message's nowhere; neighbours share the first four.  b"" where a message passes once.
         reject: the transport already found it broken; it is kept with this reason, not decoded.
+        undated: ``received_ns`` is the time of an import: nothing in its file states another.
         receipt: what the transport needs to acknowledge it; never read by the desk.
     """
 
@@ -183,6 +184,7 @@ class Frame(Struct, kw_only=True):
     mark: bytes = b""
     reject: Reject | None = None
     receipt: Any = None
+    undated: bool = False
 
 
 # --- entries of the journal -------------------------------------------------------------------
@@ -197,6 +199,7 @@ class FrameBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``unread`` names the parts that the format did not understand (``devices.codec.Decoded``); never a value.
     ``count``: how many malformed messages this one stands for, where the same came again and again.
+    ``undated``: nothing in its file stated a time, so that it stands at that of its import.
     """
 
     format: str
@@ -211,6 +214,7 @@ class FrameBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
     count: int = 1
     sender: str | None = None
     subject: str = ""
+    undated: bool = False
 
 
 class RefusalBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -381,8 +385,8 @@ Body = FrameBody | RefusalBody | Scan | Tick | Operation | Device | Attachment |
 class Draft(Struct, frozen=True, kw_only=True):
     """An entry before the journal gave it a number.
 
-    ``observations``, ``reasons`` (one a reject) and ``unread`` (one a part that was not understood) are counted
-    by the journal when, and only when, the row is new.
+    ``observations``, ``reasons`` (one a reject), ``unread`` (one a part that was not understood) and ``undated`` are
+    counted by the journal when, and only when, the row is new.
     """
 
     kind: EntryKind
@@ -394,6 +398,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     observations: int = 0
     reasons: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    undated: bool = False
 
 
 class Entry(Struct, frozen=True, kw_only=True):

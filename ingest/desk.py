@@ -248,12 +248,12 @@ class Desk:
             body = pack(FrameBody(
                 format=frame.format, version=version, payload=frame.payload, device=device, channel=frame.channel,
                 session=frame.session, observations=observations, rejects=rejects, unread=decoded.unread,
-                sender=sender, subject=subject,
+                sender=sender, subject=subject, undated=frame.undated,
             ))
         draft = Draft(
             kind=kind, received_ns=received_ns, source=frame.source, ident=ident, body=body,
             operation=admitted.operation or self._nobodys, observations=len(observations), reasons=reasons,
-            unread=() if admitted.refused else decoded.unread,
+            unread=() if admitted.refused else decoded.unread, undated=frame.undated,
         )
         # the reply goes out also where the message was refused: the record is on disk, and a device
         # that is never answered sends for ever (traccar/traccar#5574)

@@ -2,8 +2,9 @@
 
 The file is read in blocks, never whole.  A frame's ``received_ns`` is that of the file (``received`` of a
 JSON line), else that of the newest message before it which states a time of its own; so a log of last
-year comes in as of last year.  With ``speed`` 1 messages come as far apart as they were then, with 0 as fast
-as the desk takes them.
+year comes in as of last year.  A time from where clocks begin that nobody has set is none.  In a file that
+states none at all every message stands at the time of its import, and says so (``Frame.undated``).  With
+``speed`` 1 messages come as far apart as they were then, with 0 as fast as the desk takes them.
 
 A line that is wrong becomes a frame with a reject, so that its bytes are kept and counted.
 
@@ -27,7 +28,7 @@ from birddog.directory import Directory
 from birddog.errors import ConfigError, DeviceError, UsageError
 from birddog.model import Frame, Reject
 from birddog.units import NS, ns_from_text
-from devices import codec, strict_json
+from devices import clock, codec, strict_json
 from devices.codec import MAX_FRAME, Decoder, Message
 from ingest.address import check_format
 from ingest.cutter import Cutter
@@ -137,7 +138,9 @@ class Replay:
                     batch = []
                     if self._stop.wait(wait_s):
                         return
-            frame.received_ns = time.time_ns() if time_ns is None else time_ns
+            if time_ns is None:
+                frame.undated, time_ns = True, time.time_ns()
+            frame.received_ns = time_ns
             batch.append(frame)
             if len(batch) >= BATCH:
                 self._put(batch, intake)
@@ -275,7 +278,8 @@ class _Peek:
             decoded = codec.decode_whole(module, decoder, message)
         except Exception:  # noqa: BLE001 - boundary: a codec's bug; the desk meets it again, keeps the bytes and logs it
             return None
-        return next((o.time_ns for o in decoded.observations if o.time_ns is not None and o.time_source != "server"), None)
+        stated = (o.time_ns for o in decoded.observations if o.time_ns is not None and o.time_source != "server")
+        return next((time_ns for time_ns in stated if not clock.unset(time_ns)), None)
 
 
 class _Stamper:

@@ -100,7 +100,8 @@ class SqliteReader:
             for kind in ("reject:", "unread:")
         )
         return Counts(frames=values.get("frames", 0), observations=values.get("observations", 0), rejects=rejects,
-                      duplicates=values.get("duplicates", 0), last_seq=values["last_seq"], unread=unread)
+                      duplicates=values.get("duplicates", 0), last_seq=values["last_seq"], unread=unread,
+                      undated=values.get("undated", 0))
 
     def registers(self) -> list[Entry]:
         """Every entry of a register, in order."""
@@ -461,6 +462,8 @@ def _counts(drafts: Sequence[Draft]) -> dict[str, int]:
         counts["observations"] += draft.observations
         if draft.kind == "frame" or draft.kind == "refusal":
             counts["frames"] += 1
+            if draft.undated:
+                counts["undated"] = counts.get("undated", 0) + 1
             for reason in draft.reasons:
                 counts["reject:" + reason] = counts.get("reject:" + reason, 0) + 1
             for name in draft.unread:

@@ -25,7 +25,8 @@ NOTHING: Mapping[str, int] = MappingProxyType({})
 class Counts(msgspec.Struct, frozen=True):
     """What the journal has counted: ``frames`` are distinct messages, accepted or refused.
 
-    ``unread`` counts parts of messages that were not understood, by their name.
+    ``unread`` counts parts of messages that were not understood, by their name; ``undated`` messages of files that
+    state no time, which stand at the time of their import.
     """
 
     frames: int
@@ -34,6 +35,7 @@ class Counts(msgspec.Struct, frozen=True):
     duplicates: int
     last_seq: int
     unread: dict[str, int] = {}
+    undated: int = 0
 
 
 class Reader(Protocol):

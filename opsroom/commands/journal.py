@@ -48,11 +48,13 @@ def _count(reader: Any, args: argparse.Namespace) -> int:
     counts = reader.counts()
     if args.json:
         print_json({"frames": counts.frames, "observations": counts.observations, "rejects": counts.rejects,
-                    "unread": counts.unread, "duplicates": counts.duplicates, "last_seq": counts.last_seq})
+                    "unread": counts.unread, "undated": counts.undated, "duplicates": counts.duplicates,
+                    "last_seq": counts.last_seq})
         return 0
     rows = [("frames", counts.frames), ("observations", counts.observations), ("duplicates", counts.duplicates)]
     rows += [(f"rejects: {reason}", n) for reason, n in counts.rejects.items()]
     rows += [(f"not understood: {name}", n) for name, n in counts.unread.items()]
+    rows += [("at the time of their import", counts.undated)] if counts.undated else []
     print_table(("counted", "number"), [*rows, ("last_seq", counts.last_seq)])
     return 0
 

@@ -62,8 +62,12 @@ def _take(args: argparse.Namespace) -> int:
         name_of(args.device, "--device")
     counts = take([Path(name) for name in args.files], args.journal, format_name=args.format or "", device=args.device)
     left = "".join(f"; not understood: {name} ({n})" for name, n in counts.unread.items())
+    # LIVE would be a lie over them
+    undated = "" if not counts.undated else (
+        f"; {'all' if counts.undated >= counts.frames else f'{counts.undated} messages'} stand at the time of their import, "
+        "for nothing in their file states another")
     say(f"{counts.frames} messages, {counts.observations} observations, {sum(counts.rejects.values())} rejects{left} "
-        f"are in {args.journal}; next: birddog replay --journal {shlex.quote(args.journal)} --speed 60")
+        f"are in {args.journal}{undated}; next: birddog replay --journal {shlex.quote(args.journal)} --speed 60")
     return 0
 
 
@@ -113,7 +117,7 @@ async def _play(args: argparse.Namespace, since_ns: int | None) -> int:
         player = Player(open_reader(args.journal), path, speed=args.speed, since_ns=since_ns)
         player.start()
         reader = PictureReader(path)
-        settings = Settings(port=args.http_port, exercise=journal.mode == "exercise")
+        settings = Settings(port=args.http_port, exercise=journal.mode == "exercise", played=True)
         app = make_app(settings, reader, journal, lambda: {"replay": player.status()}, act, now_ns=player.now_ns)
         watcher = asyncio.ensure_future(_stop_with(player, stop))
         try:

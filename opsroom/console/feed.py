@@ -7,8 +7,10 @@ A frame is one JSON object with ``type`` and ``seq`` (the journal's number up to
 - ``beat``: nothing changed; sent so that silence of the line differs from silence of the world
 
 Every frame holds ``time`` (the server's clock, against which ages are counted), ``problems`` (what
-/healthz would say), ``ready`` and ``exercise``.  The sequence number is the journal's own, so any tab
-can resume with ``since`` at any later process; nothing is kept for it here.
+/healthz would say), ``ready``, ``exercise``, ``played`` (a journal is played again) and ``undated`` (how many
+messages stand at the time of their import, for nothing in their file states another: over neither does the
+page say LIVE).  The sequence number is the journal's own, so any tab can resume with ``since`` at any later
+process; nothing is kept for it here.
 """
 
 from __future__ import annotations
@@ -155,6 +157,7 @@ class Feed:
     async def _ask_health(self) -> None:
         try:
             await self._source.run(self._health.refresh)
+            self._health.undated = (await self._source.run(self._source.journal.counts)).undated
         except BirddogError as error:
             self._health.failed(str(error))
 
@@ -179,6 +182,7 @@ class Feed:
         # the clock of the newest message is read from the journal: on the reading thread too
         now_ns = await self._source.run(self._source.now_ns)
         return {"type": kind, "seq": seq, "time": iso_from_ns(now_ns), "exercise": self._settings.exercise,
+                "played": self._settings.played, "undated": self._health.undated,
                 "ready": self._ready, "problems": self.problems() + self._health.warnings()}
 
     async def _frame(self, kind: str, changes: Changes) -> Frame:

@@ -66,6 +66,8 @@ class Health:
         self._status, self._wall_ns = status, wall_ns
         self._rows: dict[str, dict[str, Any]] = {}
         self._fault = ""
+        #: Messages of files in the journal that state no time.
+        self.undated = 0
 
     def refresh(self) -> None:
         """Take in the present status rows."""
@@ -112,8 +114,11 @@ class Health:
         ]
 
     def warnings(self) -> list[str]:
-        """One line per process that will not be well."""
-        return [f"{name}: {row['warning']}" for name, row in sorted(self._rows.items()) if row.get("warning")]
+        """One line per process that will not be well, and one where messages stand at a time that is none of theirs."""
+        out = [f"{name}: {row['warning']}" for name, row in sorted(self._rows.items()) if row.get("warning")]
+        if self.undated:
+            out.append(f"journal: {self.undated} messages stand at the time of their import, for want of another")
+        return out
 
 
 def prometheus(rows: dict[str, dict[str, Any]], gauges: dict[str, tuple[str, float]],

@@ -18,6 +18,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         host, port: where to listen; port 0 takes a free one.
         hosts: further names a browser may use for this server, without the port.
         exercise: everything shown is marked EXERCISE.
+        played: what is shown is a journal that is played again, and nothing is LIVE.
         tls_cert, tls_key: PEM files; with them the console speaks HTTPS only.
         tokens: who may look, name -> secret of at least 16 characters; needed beyond loopback.
         poll_ms: how often the derived store is asked for news: the batching of the live channel.
@@ -29,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8080
     hosts: tuple[str, ...] = ()
     exercise: bool = False
+    played: bool = False
     tls_cert: str | None = None
     tls_key: str | None = None
     tokens: dict[str, str] = {}

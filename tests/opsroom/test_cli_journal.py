@@ -103,7 +103,7 @@ def test_the_counters_are_those_of_the_lines(url, capsys):
     rows = lines(capsys, "export", "--journal", url)
     [counts] = lines(capsys, "count", "--json", "--journal", url)
     assert counts == {"frames": 3, "observations": sum(len(row["observations"]) for row in rows),
-                      "rejects": {"checksum": 1, "unknown_device": 1}, "unread": {}, "duplicates": 0,
+                      "rejects": {"checksum": 1, "unknown_device": 1}, "unread": {}, "undated": 0, "duplicates": 0,
                       "last_seq": 11}  # fmt: skip
 
 

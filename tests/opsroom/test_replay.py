@@ -11,7 +11,10 @@ import urllib.request
 import pytest
 
 from birddog.journal import open_reader
-from birddog.units import NS
+from birddog.model import unpack
+from birddog.units import NS, iso_from_ns
+from devices.formats import ais
+from devices.sentences import seal
 from opsroom import cli
 from opsroom.capture import take
 from opsroom.picture_store import NotReady, PictureReader
@@ -131,3 +134,66 @@ def test_a_damaged_journal_ends_the_play_with_one_line(url, tmp_path):
     words = ["replay", "--journal", url, "--speed", "10000", "--http-port", "0"]
     done = subprocess.run([sys.executable, "-m", "opsroom.cli", *words], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "entry 40 is damaged" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def report(second: int, north: float) -> bytes:
+    return ais.encode(mmsi=244_990_123, lat_deg=52.5 + north, lon_deg=3.5, time_ns=second * NS, speed_mps=5.0, course_deg=0.0)
+
+
+def test_gps_sentences_date_the_ais_reports_of_a_log(tmp_path, capsys):
+    """``../shared/cases/console/ais-with-rmc``; gpsd's test/daemon/ais-nmea.log came in at one instant, too."""
+    rmc = [seal("$", f"GPRMC,1200{s:02d}.00,A,5230.0000,N,00330.0000,E,0.0,,150621,,,A") for s in range(0, 60, 10)]
+    (tmp_path / "a.log").write_bytes(b"".join(rmc[i] + report(10 * i, i * 5e-4) for i in range(6)))
+    url = f"sqlite:///{tmp_path}/j.db"
+    assert cli.main(["replay", str(tmp_path / "a.log"), "--format", "ais", "--journal", url]) == 0
+    assert "import" not in capsys.readouterr().err
+    times = [iso_from_ns(o.time_ns)[:19] for o in observations(url)]
+    assert times == [f"2021-06-15T12:00:{s:02d}" for s in range(0, 60, 10)]
+    reader = open_reader(url)
+    frames = [e for e in reader.read(0) if e.kind == "frame"]
+    assert reader.counts().undated == 0 and {iso_from_ns(e.received_ns)[:16] for e in frames} == {"2021-06-15T12:00"}
+    reader.close()
+
+
+def observations(url: str):
+    reader = open_reader(url)
+    try:
+        return [o for e in reader.read(0) if e.kind == "frame" for o in unpack(e).observations]
+    finally:
+        reader.close()
+
+
+def test_where_nothing_dates_a_file_it_is_said(tmp_path, capsys):
+    (tmp_path / "a.log").write_bytes(b"".join(report(i, i * 1e-3) for i in range(5)))
+    url = f"sqlite:///{tmp_path}/j.db"
+    assert cli.main(["replay", str(tmp_path / "a.log"), "--format", "ais", "--journal", url]) == 0
+    assert "all stand at the time of their import" in capsys.readouterr().err
+    assert {o.time_source for o in observations(url)} == {"server"}
+    assert cli.main(["journal", "count", "--json", "--journal", url]) == 0
+    assert json.loads(capsys.readouterr().out)["undated"] == 5
+    words = ["replay", "--journal", url, "--speed", "100", "--http-port", "0"]
+    process = subprocess.Popen([sys.executable, "-m", "opsroom.cli", *words], stdout=subprocess.PIPE, text=True)
+    try:
+        address = process.stdout.readline().split(" at ")[1].strip()
+
+        def warned():
+            with urllib.request.urlopen(address + "healthz", timeout=10) as answer:
+                return [line for line in json.load(answer)["warnings"] if "5 messages stand at the time of their" in line]
+
+        assert wait_for(warned, "a warning")
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+        process.stdout.close()
+
+
+def test_a_clock_that_nobody_set_dates_no_file(tmp_path):
+    """A receiver that begins in 1980 and then has its satellites: the log is of the second time."""
+    lines = [seal("$", f"GPRMC,00000{i}.00,A,5230.0000,N,00330.0000,E,0.0,0.0,060180,,,A") for i in range(3)]
+    lines += [seal("$", f"GPRMC,12000{i}.00,A,5230.0000,N,00330.0000,E,0.0,0.0,150621,,,A") for i in range(3)]
+    (tmp_path / "a.log").write_bytes(b"".join(lines))
+    url = f"sqlite:///{tmp_path}/j.db"
+    take([tmp_path / "a.log"], url, format_name="nmea", device="d")
+    reader = open_reader(url)
+    assert {iso_from_ns(e.received_ns)[:16] for e in reader.read(0) if e.kind == "frame"} == {"2021-06-15T12:00"}
+    reader.close()

@@ -12,7 +12,7 @@ import { age, clock, metres, plain, stamp } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 const store = new Store();
-const state = { connects: [], connectsAt: 0, following: false, chosenKind: '', chosenId: '', problems: [], lost: false, retryAt: 0, scenery: 0, places: new Map() };
+const state = { connects: [], connectsAt: 0, following: false, chosenKind: '', chosenId: '', problems: [], lost: false, word: 'LIVE', retryAt: 0, scenery: 0, places: new Map() };
 const watch = new Watch((id) => (store.alerts.has(id) ? alerts.what(store.alerts.get(id)) : ''));
 
 const room = {
@@ -68,6 +68,9 @@ function frame(message, first) {
   document.body.dataset.seq = String(message.seq);
   document.body.dataset.ready = String(message.ready);
   $('exercise').hidden = !message.exercise;
+  // what stands at the time of its import, or is played again, does not happen now
+  state.word = message.undated ? 'UNDATED' : message.played ? 'REPLAY' : 'LIVE';
+  if (!state.lost) write($('live-word'), state.word);
   problems(message.problems);
   if (changed.reset || changed.tracks.size || changed.alerts.size) tracks.update(changed);
   alerts.update(changed);
@@ -147,7 +150,7 @@ async function ask(url, evenUnwell = false) {
 function lineState(word, retryAt) {
   const lost = word === 'off';
   document.body.dataset.live = word;
-  write($('live-word'), lost ? 'LOST' : 'LIVE');
+  write($('live-word'), lost ? 'LOST' : state.word);
   state.retryAt = retryAt;
   if (lost !== state.lost) {
     write($('say-soon'), lost ? 'The line to the server is lost. What is shown is getting old.' : 'The line to the server is back.');
