@@ -23,6 +23,9 @@ LEAST_SAMPLES = 2500
 BEYOND = 5.0
 #: The scale of a tail in which every score is the same.
 FLAT = 0.05
+#: The shape's prior, and the bounds within which it is sought: at a bound there is no fit.
+SHAPE, SHAPE_SIGMA = 0.05, 0.2
+LEAST_SHAPE, MOST_SHAPE = -0.5, 1.0
 _ROUNDS = 12
 _BINS = 400
 
@@ -46,12 +49,14 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
         return self.u + self.scale * math.expm1(-self.shape * math.log(ratio)) / self.shape
 
 
-def fit(scores: np.ndarray, pfa: float, resolution: float = 0.0) -> Tail:
+def fit(scores: np.ndarray, pfa: float, resolution: float = 0.0, shape_sigma: float = SHAPE_SIGMA) -> Tail:
     """The tail of a sample of scores (any shape; NaN left out) that may hold targets, to be asked at about ``pfa``.
 
     Args:
         resolution: the step in which the scores of whole-number data come; a tail that is all one value is given
             half of it as its scale.
+        shape_sigma: how far the shape may lie from SHAPE, one sigma, before the sample insists: less where the sample
+            holds little to tell it from.
 
     Raises:
         ValueError: fewer than 1,000 scores.
@@ -80,7 +85,7 @@ def fit(scores: np.ndarray, pfa: float, resolution: float = 0.0) -> Tail:
         if not excess[-1] > 0.0:
             # two grey levels, or a flat sea: nothing varies that a tail could be fitted to
             return Tail(u=float(u), share=float(k / background), scale=max(resolution / 2.0, FLAT), shape=0.0, samples=n)
-        scale, shape = _truncated(excess, cut - u, scale, shape)
+        scale, shape = _truncated(excess, cut - u, scale, shape, shape_sigma)
         held = 1.0 - _survival(cut - u, scale, shape)
         share = float(k / max(held, 0.5) / background)
         tail = Tail(u=float(u), share=share, scale=scale, shape=shape, samples=n)
@@ -103,7 +108,7 @@ def _survival(y: np.ndarray | float, scale: float, shape: float) -> np.ndarray |
     return np.maximum(1.0 + shape * np.asarray(y) / scale, 1e-12) ** (-1.0 / shape)
 
 
-def _truncated(excess: np.ndarray, width: float, scale: float, shape: float) -> tuple[float, float]:
+def _truncated(excess: np.ndarray, width: float, scale: float, shape: float, shape_sigma: float) -> tuple[float, float]:
     """Most likely (scale, shape) of a generalised Pareto cut off at ``width``, from counts in bins."""
     from scipy.optimize import minimize
 
@@ -115,14 +120,14 @@ def _truncated(excess: np.ndarray, width: float, scale: float, shape: float) -> 
     start = np.array([math.log(max(scale, 1e-9)), shape])
 
     def cost(p: np.ndarray) -> float:
-        if not -0.5 <= p[1] <= 1.0 or abs(p[0] - start[0]) > 30.0:
+        if not LEAST_SHAPE <= p[1] <= MOST_SHAPE or abs(p[0] - start[0]) > 30.0:
             return 1e12
         s, xi = math.exp(p[0]), p[1]
         alive = _survival(edges, s, xi)
         mass = np.maximum(alive[:-1] - alive[1:], 1e-300)
         total = max(float(alive[0] - alive[-1]), 1e-300)
-        # a weak prior keeps a small sample's shape sane: N(0.05, 0.2)
-        return float(-(counts * np.log(mass / total)).sum() + 0.5 * ((xi - 0.05) / 0.2) ** 2)
+        # a prior keeps a small sample's shape sane
+        return float(-(counts * np.log(mass / total)).sum() + 0.5 * ((xi - SHAPE) / shape_sigma) ** 2)
 
     found = minimize(cost, start, method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-3, "maxiter": 400})
     return math.exp(found.x[0]), float(found.x[1])

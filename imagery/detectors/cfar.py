@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from imagery import tail
+from imagery import grey_steps, tail, tail_check
 from imagery.detector import Sample
 
 BANDS = "grey"
@@ -53,6 +53,10 @@ _LEAST_JUDGED_PX = 1000
 _SEEN_PX = 10.0
 #: Of the greatest value there must be so many for it to be a clip.
 _CLIPPED_PX = 10
+#: Of a scene of few grey levels the tail's shape is hardly known: its prior's sigma.
+_FEW_SIGMA = 0.02
+#: A threshold so many spreads up is none.
+_BEYOND_BELIEF = 300.0
 #: Rows or columns of cells that are summed together.
 _STRIP = 64
 _RING_PX = (2 * BACKGROUND_PX + CELL_PX) ** 2 - (2 * GUARD_PX + CELL_PX) ** 2
@@ -73,7 +77,9 @@ class Local(msgspec.Struct, frozen=True):
 class Model(msgspec.Struct, frozen=True):
     """What the whole scene has in common: the tail of z on its background, and the threshold read off it.
 
-    ``top`` is the value at which the data are clipped, None where they are not: such a pixel says "at least this", and
+    ``steps`` are its grey levels where they are few; ``as_seen`` says that the fit was off and the tail is drawn through
+    what was seen.  ``top`` is the value at which the data are clipped, None where they are not: such a pixel says "at
+    least this", and
     stands out from ``top_threshold`` on, where the rate is one that the sample shows and not one read off beyond it.
     """
 
@@ -85,13 +91,15 @@ class Model(msgspec.Struct, frozen=True):
     scale: float = 1.0
     top: float | None = None
     top_threshold: float = math.inf
+    steps: grey_steps.Steps | None = None
+    as_seen: bool = False
 
     def describe(self) -> dict[str, Any]:
         """For the record beside the flags."""
-        tail_ = msgspec.to_builtins(self.tail)
-        return {"threshold": self.threshold, "grow_threshold": self.grow, "quantum": self.quantum, "tail": tail_,
-                "offset": self.offset, "scale": self.scale, "top": self.top,
-                "top_threshold": None if self.top is None else self.top_threshold}
+        return {"threshold": self.threshold, "grow_threshold": self.grow, "quantum": self.quantum,
+                "tail": msgspec.to_builtins(self.tail), "tail_as_seen": self.as_seen, "offset": self.offset,
+                "scale": self.scale, "grey_levels": None if self.steps is None else self.steps.values.size,
+                "top": self.top, "top_threshold": None if self.top is None else self.top_threshold}
 
 
 class Response(msgspec.Struct):
@@ -115,38 +123,54 @@ class Response(msgspec.Struct):
 def fit(samples: list[Sample], pfa: float, quantum: float) -> Model:
     """The scene's model from windows of it.
 
+    The tail's fit is held against the sample before it is used; where it is off, one is drawn through what was seen.
+
     Args:
         quantum: the step of whole-number data, else 0.
 
     Raises:
-        ValueError: too few valid pixels to know the background.
+        ValueError: too few valid pixels to know the background, or none that one threshold fits.
     """
     offset, scale = _frame(samples)
-    quantum /= scale
-    quiet, every, spreads = [], [], []
+    # as the pixels come: unframed
+    steps = grey_steps.find(samples, clip=lambda: _top(samples, 0.0, 1.0, quantum))
+    quantum = 0.0 if steps is not None else quantum / scale
+    quiet, every, lone, spreads = [], [], [], []
     for x, valid, inner in samples:
-        x = _framed(x, offset, scale)
+        x = _framed(grey_steps.spread_out(x, steps), offset, scale)
         about = local(x, valid, quantum=quantum, structure=True)
         z = z_image(x, valid, about)[inner]
         every.append(z[np.isfinite(z)])
         if np.isfinite(about.spread).any():
             spreads.append(float(np.nanmedian(about.spread)))
-        quiet.append(z[np.isfinite(z) & ~_wide(about.structure, x.shape)[inner]])
+        near = _wide(about.structure, x.shape)[inner]
+        quiet.append(z[np.isfinite(z) & ~near])
+        lone.append(tail_check.with_neighbours(z, near, few_levels=steps is not None))
     if sum(z.size for z in every) < _LEAST_JUDGED_PX:
         raise ValueError(f"fewer than 1,000 pixels have enough about them that varies ({BACKGROUND_PX} px each way)")
-    background = np.concatenate(quiet)
+    background, alone = np.concatenate(quiet), np.concatenate(lone)
     if background.size < max(_LEAST_QUIET_PX, _LEAST_QUIET * sum(z.size for z in every)):
         # there is hardly a quiet place: better a tail that knows what is there than one of a few odd corners
         background = np.concatenate(every)
-    found = tail.fit(background, pfa, quantum / min(spreads) if spreads else 0.0)
-    threshold, seen = found.threshold(pfa), found.threshold(max(pfa, _SEEN_PX / found.samples))
+    else:
+        alone = alone[alone[:, 2] == 0.0]
+    few = steps is not None and steps.in_tail < grey_steps.FEW_IN_TAIL
+    found = tail.fit(background, pfa, quantum / min(spreads) if spreads else 0.0,
+                     shape_sigma=_FEW_SIGMA if few else tail.SHAPE_SIGMA)
+    seen = tail_check.as_seen(found, alone, pfa, few)
+    found = seen or found
+    top = _top(samples, offset, scale, quantum)
+    if top is None and found.threshold(pfa) > _BEYOND_BELIEF:
+        raise ValueError(f"a threshold {found.threshold(pfa):.0f} spreads up: most of it hardly varies")
+    threshold, shown = found.threshold(pfa), found.threshold(max(pfa, _SEEN_PX / found.samples))
     return Model(tail=found, threshold=threshold, grow=found.threshold(max(pfa, GROW_PFA)), quantum=quantum,
-                 offset=offset, scale=scale, top=_top(samples, offset, scale, quantum), top_threshold=min(seen, threshold))
+                 offset=offset, scale=scale, top=top, top_threshold=min(shown, threshold),
+                 steps=steps, as_seen=seen is not None)
 
 
 def respond(x: np.ndarray, valid: np.ndarray | None, model: Model) -> Response:
     """The kernel on one window ``(h, w)`` float32 whose corner lies on the GRID_PX grid."""
-    x = _framed(x, model.offset, model.scale)
+    x = _framed(grey_steps.spread_out(x, model.steps), model.offset, model.scale)
     about = local(x, valid, quantum=model.quantum)
     over = exceedances(x, valid, about, model.threshold, top=model.top, top_threshold=model.top_threshold)
     judged = valid
