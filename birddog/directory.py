@@ -20,6 +20,8 @@ class Directory:
         self.devices: dict[str, Device] = {}
         self.attachments: dict[str, list[Attachment]] = {}
         self.placements: dict[str, list[Placement]] = {}
+        #: Whose clock is how many times 1024 weeks behind.
+        self.week_rollover: dict[str, int] = {}
         self._by_topic: dict[str, list[str]] = {}
 
     def apply(self, body: Body) -> bool:
@@ -29,6 +31,8 @@ class Directory:
                 self.operations[body.operation] = body
             case Device():
                 self.devices[body.device] = body
+                if body.week_rollover:
+                    self.week_rollover[body.device] = body.week_rollover
                 for topic in body.topics:
                     names = self._by_topic.setdefault(plain_topic(topic), [])
                     if body.device not in names:

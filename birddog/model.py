@@ -294,7 +294,8 @@ class Device(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """kind ``device``: enrolled or retired.  ``topics`` are prefixes a gateway or phone may use.
 
     ``basis`` says why we may listen: ``warrant``, ``open`` (broadcast, as AIS), ``partner``,
-    ``own_sensor`` (our receiver, reader or sensor).
+    ``own_sensor`` (our receiver, reader or sensor).  ``week_rollover``: how many times 1024 weeks the
+    device's clock is known to be behind; the door adds them and flags what it corrected.
     """
 
     device: str
@@ -306,6 +307,7 @@ class Device(Struct, frozen=True, kw_only=True, omit_defaults=True):
     klass: str = ""
     topics: tuple[str, ...] = ()
     retired: bool = False
+    week_rollover: int = 0
 
 
 class Attachment(Struct, frozen=True, kw_only=True, omit_defaults=True):

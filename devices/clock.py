@@ -9,6 +9,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import msgspec
+
+from birddog.model import Observation
 from birddog.units import NS, ns_from_datetime
 
 DAY_NS = 86_400 * NS
@@ -74,6 +77,19 @@ def rollover(time_ns: int, received_ns: int | None) -> tuple[str, ...]:
     if received_ns is not None and abs(received_ns - time_ns - ROLLOVER_NS) < _NEAR_NS:
         return ("week_rollover_suspected",)
     return ()
+
+
+def corrected(observation: Observation, times: int, latest_ns: int) -> Observation:
+    """An observation of a device whose clock is known to be so many times 1024 weeks behind, with its true time and a flag.
+
+    It stays as it is where the device did not state the time, or where the corrected one would be later than ``latest_ns``:
+    the receiver has got a new program meanwhile, and its time is right.
+    """
+    time_ns = observation.time_ns
+    if observation.time_source != "device" or time_ns is None or time_ns + times * ROLLOVER_NS > latest_ns:
+        return observation
+    flags = tuple([flag for flag in observation.flags if flag != "week_rollover_suspected"]) + ("week_rollover_corrected",)
+    return msgspec.structs.replace(observation, time_ns=time_ns + times * ROLLOVER_NS, flags=flags)
 
 
 def astray(time_ns: int, received_ns: int) -> str:

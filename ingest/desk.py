@@ -37,6 +37,7 @@ from birddog.model import (
 from birddog.units import NS
 from devices import codec
 from devices.clock import astray as _astray
+from devices.clock import corrected
 from devices.codec import Decoded, Message
 from ingest.clock import SKEW_NS, Clock, Kind
 from ingest.door import NOT_KEPT, Door, veiled
@@ -319,7 +320,11 @@ class Desk:
             kept: list[Observation] = []
             asked: tuple[str, int] | None = None
             case, why = "", None
+            rollovers, changed = self.directory.week_rollover, False
             for observation in decoded.observations:
+                if rollovers and (times := rollovers.get(observation.device)):
+                    observation = corrected(observation, times, received_ns + SKEW_NS)
+                    changed = True
                 time_ns = received_ns if observation.time_ns is None else observation.time_ns
                 ahead = time_ns > received_ns + SKEW_NS
                 astray = "" if observation.time_ns is None else _astray(time_ns, received_ns)
@@ -338,7 +343,7 @@ class Desk:
                 else:
                     operation = operation or case
                     kept.append(observation)
-            observations = decoded.observations if len(kept) == len(decoded.observations) else tuple(kept)
+            observations = decoded.observations if len(kept) == len(decoded.observations) and not changed else tuple(kept)
             # a message without observations, or with a broken part, may still name somebody
             if malformed or named != device:
                 for name in dict.fromkeys([named, *(r.device for r in malformed)]):

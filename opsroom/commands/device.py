@@ -27,6 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     enrol.add_argument("--interval", type=float, default=60.0, metavar="S", help="seconds between its messages (default 60)")
     enrol.add_argument("--class", dest="klass", choices=_CLASSES, default="", help="what carries it")
     enrol.add_argument("--topic", action="append", default=[], metavar="PREFIX", help="topics it may publish under (gateways)")
+    enrol.add_argument("--week-rollover", type=int, default=0, metavar="N",
+                       help="its clock is N times 1024 weeks behind (an old GPS receiver): add them, with a flag")
     attach = actions.add_parser("attach", help="hide a device (or an EPC) in a shipment of a case")
     attach.add_argument("device", metavar="ID")
     attach.add_argument("--operation", required=True, metavar="CASE")
@@ -87,6 +89,8 @@ def _check_enrol(args: argparse.Namespace) -> None:
         codec.load(args.format)
     if not 0.0 < args.interval < 1e9:
         raise UsageError("wants seconds above 0", field="--interval")
+    if not 0 <= args.week_rollover <= 3:
+        raise UsageError("wants a number of rollovers, 0 to 3", field="--week-rollover")
     for topic in args.topic:
         path = name_of(topic, "--topic").removesuffix("#").removesuffix("/")
         if not path or "+" in path or "#" in path or "\0" in path or path.split("/")[:2] == ["birddog", "v1"]:
@@ -95,15 +99,22 @@ def _check_enrol(args: argparse.Namespace) -> None:
 
 
 def _enrol(registers: Any, args: argparse.Namespace) -> int:
+    from birddog.directory import plain_topic
     from birddog.errors import UsageError
     from birddog.model import Device
+    from devices.formats import owntracks
 
     known = registers.directory.devices.get(args.device)
     if known is not None:
         why = "was retired and is never admitted again" if known.retired else "is enrolled already"
         raise UsageError(f"{args.device!r} {why}", field="ID")
+    for topic in args.topic:
+        holder = registers.directory.of_topic(plain_topic(topic))
+        if holder and owntracks.phone_of(plain_topic(topic)):
+            raise UsageError(f"{topic!r} is the topic of {holder!r}, and a phone is one device", field="--topic")
     registers.enter(Device(device=args.device, name=args.name, owner=args.owner, format=args.format, basis=args.basis,
-                           interval_s=args.interval, klass=args.klass, topics=tuple(args.topic)))
+                           interval_s=args.interval, klass=args.klass, topics=tuple(args.topic),
+                           week_rollover=args.week_rollover))
     need = "; next: birddog device attach" if args.basis == "warrant" else ""
     say(printable(f"{args.device} is enrolled{need}"))
     return 0
@@ -198,7 +209,7 @@ def _rows(registers: Any) -> list[dict[str, Any]]:
             "device": name, "name": device.name if device else "", "format": device.format if device else "",
             "owner": device.owner if device else "", "basis": device.basis if device else "",
             "interval_s": device.interval_s if device else None, "class": device.klass if device else "",
-            "topics": list(device.topics) if device else [],
+            "topics": list(device.topics) if device else [], "week_rollover": device.week_rollover if device else 0,
             "state": "not enrolled" if device is None else "retired" if device.retired else "enrolled",
             "operation": held.operation if held else "", "shipment": held.shipment if held else "",
             "attached_from": iso_from_ns(held.from_ns) if held else None,

@@ -291,3 +291,30 @@ def test_in_an_exercise_whom_a_topic_names_stands_for_itself_and_the_entry_says_
     (body,) = take(desk, frame("queclink", b"no report"))
     assert body.payload == b"no report" and body.sender is None
     writer.close()
+
+
+# --- a clock that is known to be behind ----------------------------------------------------------------
+
+WEEKS = 1024 * 7 * 86_400
+
+
+@pytest.mark.parametrize(("times", "behind_s", "late_s", "flags"), [
+    (1, WEEKS, 5, ("week_rollover_corrected",)),
+    (2, 2 * WEEKS, 5, ("week_rollover_corrected",)),
+    (1, WEEKS, 200 * 86_400, ("week_rollover_corrected",)),  # kept for half a year, then sent
+    (1, 0, 5, ()),  # the receiver has got a new program: its time is right
+])
+def test_a_week_rollover_is_corrected_as_it_was_enrolled_and_says_so(desk, times, behind_s, late_s, flags):
+    enter(desk, Operation(operation="OP"), Device(device="old", week_rollover=times),
+          Attachment(device="old", shipment="S", operation="OP", from_ns=NOW - 365 * 86_400 * NS))
+    tst = NOW // NS - late_s - behind_s
+    payload = json.dumps({"_type": "location", "lat": 51.95, "lon": 4.05, "tst": tst}).encode()
+    (body,) = take(desk, frame("owntracks", payload, device="old"))
+    assert not body.rejects and body.observations[0].time_ns == NOW - late_s * NS and body.observations[0].flags == flags
+
+
+def test_without_it_the_time_is_refused_and_nothing_is_added(desk):
+    watched(desk, "old")
+    payload = json.dumps({"_type": "location", "lat": 51.95, "lon": 4.05, "tst": NOW // NS - WEEKS}).encode()
+    (body,) = take(desk, frame("owntracks", payload, device="old"))
+    assert [r.reason for r in body.rejects] == ["clock"] and not body.observations and body.payload == payload

@@ -213,3 +213,15 @@ def test_a_device_may_be_the_first_of_a_new_journal(run, tmp_path, words, exerci
 def test_a_line_that_is_refused_makes_no_journal(run, tmp_path, words):
     status, out, err = run("device", *words)
     assert (status, out, err.count("\n")) == (2, "", 1) and list(tmp_path.iterdir()) == []
+
+
+def test_a_phones_topic_is_one_devices_and_a_rollover_is_recorded(run):
+    assert run("device", "enrol", "anna", "--topic", "owntracks/anna/phone", "--week-rollover", "1")[0] == 0
+    assert json.loads(run("device", "show", "anna", "--json")[1])["week_rollover"] == 1
+    code, _, err = run("device", "enrol", "other", "--topic", "owntracks/anna/phone/#")
+    assert code == 2 and "is the topic of 'anna'" in err
+    assert run("device", "enrol", "ben", "--topic", "owntracks/ben/phone")[0] == 0
+    assert run("device", "enrol", "bridge", "--basis", "partner", "--topic", "owntracks")[0] == 0
+    assert run("device", "enrol", "x", "--week-rollover", "-1")[0] == 2
+    assert run("device", "retire", "anna")[0] == 0
+    assert run("device", "enrol", "anna-2", "--topic", "owntracks/anna/phone")[0] == 0
