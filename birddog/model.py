@@ -359,13 +359,21 @@ class Loss(Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str
 
 
+class ClockSet(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``clock``: the journal's clock had been ahead of the truth and goes on at ``to_ns``; no other entry sets it back."""
+
+    from_ns: int
+    to_ns: int
+    text: str = ""
+
+
 class Tick(Struct, frozen=True):
     """kind ``tick``: nothing arrived, and time went on."""
 
 
 EntryKind = Literal[
     "frame", "refusal", "scan", "tick", "operation", "device", "attachment", "placement", "decision", "start",
-    "loss",
+    "loss", "clock",
 ]
 ENTRY_BODIES: dict[str, type] = {
     "frame": FrameBody,
@@ -379,9 +387,10 @@ ENTRY_BODIES: dict[str, type] = {
     "decision": Decision,
     "start": Start,
     "loss": Loss,
+    "clock": ClockSet,
 }
 
-Body = FrameBody | RefusalBody | Scan | Tick | Operation | Device | Attachment | Placement | Decision | Start | Loss
+Body = FrameBody | RefusalBody | Scan | Tick | Operation | Device | Attachment | Placement | Decision | Start | Loss | ClockSet
 
 
 class Draft(Struct, frozen=True, kw_only=True):

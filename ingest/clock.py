@@ -1,7 +1,11 @@
-"""The journal's clock: where the time of an entry comes from.  It never runs backwards; times are ns UTC.
+"""The journal's clock: where the time of an entry comes from.  Only an entry ``clock`` sets it back; times are ns UTC.
 
 ``wall``: the machine's.  ``messages``: the newest time that a message states (a scenario played faster than
 life).  ``frames``: as their transport stamped them (a capture of old).
+
+Where the devices' clocks agree on another time than the machine's, that is said (``ingest.consensus``).  Where they
+agree with it and the journal is ahead of both, it was wrong before and has been put right: the journal's clock is set
+back, by an entry of its own.
 
 While we run the machine's clock may be set.  No time has passed then, so the journal's goes on as it
 went: a day that was not must not end tracks, an hour that comes again must not refuse everybody.
@@ -15,6 +19,7 @@ from typing import Literal
 
 from birddog.model import Frame, Observation
 from birddog.units import NS
+from ingest.consensus import DEVICES, HELD_NS, TOGETHER_NS, WINDOW_NS, Agreement, Consensus, stated
 
 Kind = Literal["wall", "messages", "frames"]
 
@@ -24,6 +29,8 @@ log = logging.getLogger(__name__)
 SKEW_NS = 600 * NS
 #: With the clock of the messages, one message may move time on by at most this.
 LEAP_NS = 86_400 * NS
+#: A machine's clock that differs by less from what the devices agree on is good enough.
+WRONG_NS = 60 * NS
 #: What 64 bits of nanoseconds hold: the journal's times.
 _LAST_NS = 2**63
 
@@ -35,19 +42,50 @@ class Clock:
         last_ns: the time of the journal's last entry, 0 in an empty one.
     """
 
-    __slots__ = ("_shift_ns", "_stepped_ns", "_wall_ns", "kind", "now_ns")
+    __slots__ = ("_agreed", "_consensus", "_judged_ns", "_set_back", "_shift_ns", "_since_ns", "_stepped_ns", "_wall_ns",
+                 "kind", "now_ns")
 
     def __init__(self, kind: Kind, last_ns: int):
         self.kind = kind
         self.now_ns = self._wall_ns = last_ns
         self._shift_ns = 0  # from the machine's clock to the journal's, where the former was set
         self._stepped_ns = 0  # the journal's time when that happened
+        self._consensus = Consensus()
+        self._agreed: Agreement | None = None
+        self._judged_ns = self._since_ns = 0  # by the machine's clock: when the devices were asked, since when it was not set
+        self._set_back: tuple[int, int] | None = None
 
     def look(self, wall_ns: int) -> None:
         """The machine's clock, seen now."""
         self._wall_ns = wall_ns
         if self.kind == "wall":
+            self._since_ns = self._since_ns or wall_ns
+            if abs(wall_ns - self._judged_ns) >= NS:
+                self._judged_ns = wall_ns
+                self._agreed = self._consensus.judge(wall_ns)
+                self._believe(self._agreed)
             self.now_ns = max(self.now_ns, wall_ns + self._shift_ns)
+
+    def _believe(self, agreed: Agreement | None) -> None:
+        """Follow the machine's clock where the devices say the same: at once where they are several, in a minute where
+        those are all that there are."""
+        if agreed is None or abs(agreed.offset_ns) > TOGETHER_NS:
+            return
+        ahead_ns = self.now_ns - self._wall_ns
+        if self._shift_ns == 0 and ahead_ns <= WRONG_NS:
+            return
+        if agreed.devices < DEVICES and self._wall_ns - self._since_ns < WINDOW_NS:
+            return
+        log.warning("%d devices agree with the machine's clock: the journal takes it over", agreed.devices)
+        self._shift_ns = 0
+        if ahead_ns > WRONG_NS:
+            self._set_back = self.now_ns, self._wall_ns
+            self.now_ns = self._wall_ns
+
+    def was_set_back(self) -> tuple[int, int] | None:
+        """(from, to) when the journal's clock was set back since this was last asked: an entry has to say so first."""
+        told, self._set_back = self._set_back, None
+        return told
 
     def stepped(self, step_ns: int) -> None:
         """The machine's clock was set ahead by so much (back: negative).
@@ -60,6 +98,8 @@ class Clock:
         if abs(self._shift_ns) < NS:
             self._shift_ns = 0  # it was set to where it had been
         self._stepped_ns = self.now_ns
+        self._consensus.forget()
+        self._agreed, self._since_ns = None, self._wall_ns + step_ns
         log.warning("the machine's clock was set %s by %d s; the journal's time goes on as it went",
                     "ahead" if step_ns > 0 else "back", abs(step_ns) // NS)
 
@@ -87,6 +127,10 @@ class Clock:
                 self.now_ns = newest
             return self.now_ns
         received_ns = frame.received_ns
+        said = stated(observations)
+        if (said is not None and said.time_ns is not None and abs(received_ns - self._wall_ns) < TOGETHER_NS
+                and self._consensus.due(said.device, received_ns) and admitted()):
+            self._consensus.heard(said.device, received_ns, said.time_ns - received_ns)
         if self._shift_ns:
             # believed when a device says the same, which no old message can where the clock was set ahead
             if self._shift_ns < 0 and any(map(self._confirms, observations)) and admitted():
@@ -107,6 +151,14 @@ class Clock:
         """How far the machine's clock was behind the journal's when it was last seen: the journal came from a machine
         whose clock is ahead, or ours was set back while nothing ran.  Until it has caught up, silence is not noticed."""
         return max(self.now_ns - self._wall_ns - self._shift_ns, 0) / NS if self.kind == "wall" else 0.0
+
+    @property
+    def devices_say(self) -> Agreement | None:
+        """What several devices agree on that is far from the machine's clock; None where nothing is."""
+        agreed = self._agreed
+        if agreed is None or agreed.devices < DEVICES or agreed.held_ns < HELD_NS or abs(agreed.offset_ns) < WRONG_NS:
+            return None
+        return agreed
 
     @property
     def not_believed_s(self) -> float:

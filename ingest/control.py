@@ -32,7 +32,7 @@ MAX_REQUEST = 64 * 1024 * 1024
 _KINDS = {body: kind for kind, body in ENTRY_BODIES.items()}
 #: What msgspec raises on bytes that are no MessagePack of ours: also Python's own on text that is no UTF-8.
 _DAMAGED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_PRIVATE = frozenset({"frame", "refusal", "tick", "loss"})
+_PRIVATE = frozenset({"frame", "refusal", "tick", "loss", "clock"})
 
 
 class Wanted(msgspec.Struct, frozen=True):

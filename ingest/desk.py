@@ -24,6 +24,7 @@ from birddog.model import (
     ENTRY_BODIES,
     LAP,
     MALFORMED_REASONS,
+    ClockSet,
     Draft,
     Frame,
     FrameBody,
@@ -93,8 +94,7 @@ class Desk:
         self._count = 0
         self._nobodys = OPEN if exercise else ""
         self._refusal_key = refusal_key
-        last = journal.tail(1)
-        self.clock = Clock(clock, last[0].received_ns if last else 0)
+        self.clock = Clock(clock, journal.clock_ns())
         self._codecs: dict[str, codec.Codec] = {}
         self._decoders: OrderedDict[str, dict[str, codec.Decoder]] = OrderedDict()
         self._remembered: dict[str, str] = {}
@@ -124,6 +124,7 @@ class Desk:
         batch = self._batch = Batch()
         drafts = batch.drafts
         self.clock.look(now_ns)
+        self._put_clock(drafts)
         self._put_due(batch)
         for item in items:
             if isinstance(item, Closed):
@@ -159,6 +160,7 @@ class Desk:
         """What is left to write when no more will come: the rows that count what was refused again and again."""
         batch = self._batch = Batch()
         self.clock.look(now_ns)
+        self._put_clock(batch.drafts)
         self._put_due(batch, all=True)
         return batch
 
@@ -206,10 +208,20 @@ class Desk:
         before_ns = self.clock.now_ns
         self.clock.look(now_ns)
         now_ns = self.clock.now_ns
-        if now_ns <= before_ns:
+        drafts: list[Draft] = []
+        self._put_clock(drafts)
+        if now_ns <= before_ns and not drafts:
             return
         ident = near(now_ns) + hashed(b"tick", b"%d" % now_ns)
-        self.journal.append([Draft(kind="tick", received_ns=now_ns, source="desk", ident=ident, body=pack(Tick()))])
+        self.journal.append([*drafts, Draft(kind="tick", received_ns=now_ns, source="desk", ident=ident, body=pack(Tick()))])
+
+    def _put_clock(self, drafts: list[Draft]) -> None:
+        """Time goes back by an entry only: those after it are of the time that it says."""
+        told = self.clock.was_set_back()
+        if told is not None:
+            body = ClockSet(from_ns=told[0], to_ns=told[1], text="devices agree with the machine's clock, put right")
+            ident = near(told[1]) + hashed(b"clock", b"%d %d" % told)
+            drafts.append(Draft(kind="clock", received_ns=told[1], source="desk", ident=ident, body=pack(body)))
 
     # --- one frame -------------------------------------------------------------------------------
 

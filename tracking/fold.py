@@ -28,6 +28,7 @@ from birddog.geo import ring_contains, valid_position
 from birddog.model import (
     Alarm,
     Attachment,
+    ClockSet,
     Device,
     Entry,
     Event,
@@ -154,11 +155,22 @@ class Fold:
                 self._scan(body, book)
             case Start():
                 self._start(body, book)
+            case ClockSet():
+                book = self._set_back(entry)
             case _:
                 self._directory.apply(body)
         if isinstance(body, Tick) or s.now_ns - s.sweep_ns >= int(s.presets.sweep_s * NS):
             self._sweep(book)
         return book.changes()
+
+    def _set_back(self, entry: Entry) -> Book:
+        """The journal's clock had been ahead: nothing was heard, told or shown later than it is now."""
+        s = self._state
+        now_ns = s.now_ns = s.sweep_ns = entry.received_ns
+        s.alarms = {name: min(heard_ns, now_ns) for name, heard_ns in s.alarms.items()}
+        for tracker in self._trackers.values():
+            tracker.set_back(now_ns)
+        return Book(entry.seq, now_ns)
 
     # --- whose it is ------------------------------------------------------------------------------
 

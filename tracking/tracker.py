@@ -76,6 +76,13 @@ class Tracker:
             live.freeze(self.model(live))
         self.presets = presets
 
+    def set_back(self, now_ns: int) -> None:
+        """It is earlier than was thought."""
+        for live in self.tracks.values():
+            s = live.state
+            s.contact_ns, s.row_ns = min(s.contact_ns, now_ns), min(s.row_ns, now_ns)
+            s.told = {kind: min(told_ns, now_ns) for kind, told_ns in s.told.items()}
+
     def set_class(self, live: LiveTrack, klass: str) -> None:
         """Another class from now on."""
         if klass and klass != live.state.klass:

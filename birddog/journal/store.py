@@ -52,6 +52,9 @@ class Reader(Protocol):
     def last_seq(self) -> int:
         """The number of the newest entry, 0 when there is none."""
 
+    def clock_ns(self) -> int:
+        """The time that the journal stands at: the greatest since it was last set back, 0 in an empty one."""
+
     def counts(self) -> Counts:
         """The counters, as of one moment."""
 

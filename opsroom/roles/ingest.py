@@ -17,6 +17,7 @@ from birddog import __version__
 from birddog.errors import JournalError, JournalFull, JournalGone, JournalHeld, place_of
 from birddog.journal import Writer, open_writer
 from birddog.model import Start
+from birddog.units import NS
 from ingest import control
 from ingest.broker import Broker
 from ingest.clock import Kind
@@ -189,6 +190,11 @@ def _status(thread: WriterThread, intake: Intake, sources: list[Any], crashed: d
     if (stalled_s := thread.stalled_s) > STALLED_S:
         problems.append(f"the journal's disk has not answered for {stalled_s:.0f} s: nothing is acknowledged")
     clock = thread.desk.clock
+    if (agreed := clock.devices_say) is not None:
+        off_s = agreed.offset_ns / NS
+        which = "ahead of" if off_s > 0 else "behind"
+        problems.append(f"{agreed.devices} devices agree on a time {abs(off_s):.0f} s {which} this machine's:"
+                        " its clock is wrong; put it right")
     if clock.behind_s > 1.0:
         problems.append(f"this machine's clock is {clock.behind_s:.0f} s behind the journal's: silence is not noticed")
     if abs(off := clock.not_believed_s) >= 1.0:

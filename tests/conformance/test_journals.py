@@ -93,6 +93,21 @@ def test_no_journal_is_a_usage_error(url):
         open_writer(url, mode="live", create=False)
 
 
+def test_the_journals_time_is_the_greatest_since_it_was_set_back(url):
+    def at(seconds: int, kind: str) -> Draft:
+        return Draft(kind=kind, received_ns=seconds, source="t", ident=b"%d %s" % (seconds, kind.encode()), body=b"")
+
+    writer = open_writer(url, mode="live")
+    assert writer.clock_ns() == 0
+    writer.append([at(90, "start"), at(40, "frame")])
+    assert writer.clock_ns() == 90
+    writer.append([at(95, "tick"), at(41, "frame")])
+    assert writer.clock_ns() == 95
+    writer.append([at(42, "clock"), at(41, "refusal"), at(43, "frame")])
+    assert writer.clock_ns() == 43
+    writer.close()
+
+
 def test_the_last_sessions_of_a_device_are_remembered(url):
     writer = open_writer(url, mode="live")
     for i in range(12):

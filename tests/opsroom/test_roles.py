@@ -161,6 +161,7 @@ class Stub:
     """Stands for the writer's thread and its desk, or for a source that says what it is told to."""
 
     full, entries, commits, crashes, held, behind_s, not_believed_s, stalled_s = False, 0, 0, 0, 0, 0.0, 0.0, 0.0
+    devices_say = None
 
     def __init__(self, name: str = "", **said):
         self.name, self.said = name, said

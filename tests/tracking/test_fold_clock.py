@@ -9,6 +9,7 @@ from birddog.directory import OPEN
 from birddog.geo import LocalFrame
 from birddog.model import (
     Attachment,
+    ClockSet,
     Device,
     Entry,
     Fix,
@@ -41,7 +42,7 @@ class Journal:
 
     def add(self, at_s: float, body) -> Changes:
         self.seq += 1
-        kind = type(body).__name__.removesuffix("Body").lower()
+        kind = type(body).__name__.removesuffix("Body").removesuffix("Set").lower()
         entry = Entry(seq=self.seq, kind=kind, received_ns=T0 + round(at_s * NS), source="t", ident=b"%d" % self.seq,
                       body=pack(body))  # fmt: skip
         other = Fold.restore(self.fold.snapshot())
@@ -155,3 +156,23 @@ def test_a_reader_ahead_of_its_time_still_heard_the_tag():
     changes = j.say(50, TagRead(device="portal", time_ns=T0 + 350 * NS, epc="urn:epc:tag:1"))
     assert changes.points == [] and changes.tracks[0].contact_ns == T0 + 50 * NS
     assert [e.device for e in j.events("clock")] == ["portal"]
+
+
+def test_a_journal_whose_clock_is_set_back_follows_at_once():
+    """Our clock was an hour ahead: tracks coasted.  Put right, the next fix is of now, and nobody has been silent."""
+    journal = Journal()
+    for second in range(0, 60, 5):
+        journal.say(3600 + second, fix("van", second, n=10.0 * second), fix("car", second))
+    journal.add(3665, Tick())
+    rows = {t.tag_id: t for t in journal.changes[-1].tracks}
+    assert rows["van"].status == "coasting"
+    journal.add(65, ClockSet(from_ns=T0 + 3665 * NS, to_ns=T0 + 65 * NS))
+    changes = journal.say(66, fix("van", 65, n=650.0))
+    [row] = [t for t in changes.tracks if t.tag_id == "van"]
+    assert row.status == "confirmed" and abs(row.time_ns - (T0 + 66 * NS)) <= NS and row.p_nn < 100.0
+    for second in range(70, 400, 5):
+        journal.say(second, fix("van", second, n=10.0 * second))
+    assert not [e for e in journal.events("silent") if "van" in e.text or e.device == "van"]
+    # the car says nothing any more, and that is noticed from now on as ever
+    journal.add(3000, Tick())
+    assert any(e.device == "car" for e in journal.events("silent"))
