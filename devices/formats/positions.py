@@ -7,45 +7,36 @@ One header row, then one row a fix, columns by name in any order, unknown column
     ^id      ^ISO 8601 + offset     ^-- WGS 84 degrees --^  ^knots   ^true     ^1 sigma per axis
              or POSIX seconds
 
-Names that are understood: id (``device id track_id mmsi vessel``), time (``t time timestamp``), ``lat
-lat_deg latitude``, ``lon lon_deg longitude``, speed (``sog_kn sog`` in knots, ``speed_mps`` in m/s), course
-(``cog_deg cog course_deg``), ``sigma_m``, ``alt_m``, ``name``.  Without an id column the transport's device is
-meant.  The position 0, 0 is "no fix".  A time with no zone is refused, as is a row whose required value is missing or
-not finite; any other value that is no finite number is taken as not given.
+The names that are understood, and the archives (MarineCadastre, the Danish Maritime Authority, GPSLogger ...) whose times have
+no zone and are UTC by their own words, are in ``devices.archives``.  Without an id column the transport's device is meant.
+The position 0, 0 is "no fix".  A time with no zone is refused, as is a row whose required value is missing or not finite; any
+other value that is no finite number is taken as not given.  ``sigma_m`` of 0 or less, and an ``accuracy`` (a 68 % radius) that
+cannot be, mean that it is not known: ``low_quality``.
 
-Source: RFC 4180 (quotes, line ends); the column names of data exported by AIS archives and of ours.
+A header that is none is one reject; the rows behind it have no meaning, are not tried one by one, and are counted in ``unread``
+as ``row_without_header`` until a header comes.
+
+Source: RFC 4180 (quotes, line ends); of the columns: ``devices.archives``.
 """
 
 from __future__ import annotations
 
 import csv
-from math import isfinite
 
 from birddog.errors import DeviceError
 from birddog.geo import null_island, valid_position
 from birddog.model import Fix, Observation, Reading, Reject
-from birddog.units import KNOT_MPS, iso_from_ns, ns_from_text
-from devices import framing
+from birddog.units import iso_from_ns
+from devices import archives, framing
 from devices.codec import Decoded, Message, rejected
+from devices.places import LOW_QUALITY, accuracy, doubtful
 
-VERSION = 3
+VERSION = 4
 STREAM = True
 #: A longer row is no row.
 MAX_ROW = 4096
-
-_NAMES = {
-    "device": ("device", "id", "track_id", "mmsi", "vessel"),
-    "time": ("t", "time", "timestamp"),
-    "lat": ("lat", "lat_deg", "latitude"),
-    "lon": ("lon", "lon_deg", "longitude"),
-    "knots": ("sog_kn", "sog"),
-    "mps": ("speed_mps",),
-    "course": ("cog_deg", "cog", "course_deg"),
-    "sigma": ("sigma_m",),
-    "alt": ("alt_m",),
-    "name": ("name", "ship_name", "vessel_name"),
-}
-_REQUIRED = ("time", "lat", "lon")
+#: What AIS has for "not available", in an archive's units.
+_NO_SPEED_KN, _NO_COURSE, _NO_LAT, _NO_LON = 102.3, 360.0, 91.0, 181.0
 
 
 def _row(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
@@ -68,10 +59,12 @@ class Framer(framing.Framer):
 class Decoder:
     """Remembers which column is what, and which names were said."""
 
-    __slots__ = ("_columns", "_named", "_row")
+    __slots__ = ("_header", "_named", "_refused", "_row", "_table")
 
     def __init__(self) -> None:
-        self._columns: dict[str, int] | None = None
+        self._table: archives.Table | None = None
+        self._header = ""
+        self._refused = False
         self._named: dict[str, str] = {}
         self._row = 0
 
@@ -80,13 +73,11 @@ class Decoder:
         self._row += 1
         try:
             text = message.payload.decode("utf-8-sig").rstrip("\r\n")
-            if not text.strip():
-                return Decoded()
-            cells = next(csv.reader([text], strict=True))
-            if self._columns is None:
-                self._columns = _columns(cells)
-                return Decoded()
-            return self._fix(cells, message)
+            if not text.strip() or text == self._header:
+                return Decoded()  # two files in one: the header stands there again
+            if self._table is None:
+                return self._begin(text)
+            return self._fix(_cells(text, self._table.separator), message)
         except UnicodeDecodeError:
             return rejected("format", f"row {self._row}: not UTF-8", device=message.device)
         except csv.Error as error:
@@ -94,39 +85,68 @@ class Decoder:
         except DeviceError as error:
             return rejected(error.reason, f"row {self._row}: {error.detail}", device=message.device)
 
+    def _begin(self, text: str) -> Decoded:
+        self._table, missing = archives.table(lambda separator: _cells(text, separator))
+        if self._table is not None:
+            self._header = text
+            return Decoded(unread=self._table.unread)
+        if self._refused:
+            return Decoded(unread=("row_without_header",))
+        self._refused = True
+        raise DeviceError("format", f"the header has no column {missing}; no row is read until one has")
+
     def _fix(self, cells: list[str], message: Message) -> Decoded:
-        columns = self._columns or {}
-        row = {what: cells[i].strip() if i < len(cells) else "" for what, i in columns.items()}
+        table = self._table
+        assert table is not None
+        row = {what: cells[i].strip() if i < len(cells) else "" for what, i in table.places.items()}
         device = row.get("device") or message.device
         if len(device) > 100 or not device.isprintable():
             raise DeviceError("value", "the id is no printable text of at most 100 characters")
         try:
-            time_ns = ns_from_text(row["time"])
+            time_ns = table.time_ns(row["time"])
         except ValueError as error:
-            raise DeviceError("value", f"time: {error}"[:120]) from None
+            raise DeviceError("value", str(error)) from None
         if not 0 <= time_ns < 2**63:
             raise DeviceError("clock", "the time is before 1970 or beyond 2262")
-        lat, lon = _required(row, "lat"), _required(row, "lon")
+        lat, lon = _required(table, row, "lat"), _required(table, row, "lon")
+        stated = device if device != message.device else ""
+        if null_island(lat, lon) or (table.ais and (lat == _NO_LAT or lon == _NO_LON)):
+            reading = Reading(device=device, time_ns=time_ns, flags=("no_fix",), quantity="fix_valid", value=False)
+            return Decoded(observations=(reading,), device=stated)
         if not valid_position(lat, lon):
             raise DeviceError("value", "the position is not in degrees, -90 to 90 and -180 to 180")
-        if null_island(lat, lon):
-            reading = Reading(device=device, time_ns=time_ns, flags=("no_fix",), quantity="fix_valid", value=False)
-            return Decoded(observations=(reading,), device=device if device != message.device else "")
-        knots, mps, course, sigma = (_number(row, what) for what in ("knots", "mps", "course", "sigma"))
-        speed = mps if mps is not None else None if knots is None else knots * KNOT_MPS
+        numbers = {what: table.number(word) for what, word in row.items() if word and what in _NUMBERS}
+        if numbers.get("knots") == _NO_SPEED_KN:
+            numbers["knots"] = None
+        course = numbers.get("course")
+        if course is not None and (not 0.0 <= course <= 360.0 or (table.ais and course == _NO_COURSE)):
+            course = None
+        sigma, flags = accuracy(row.get("accuracy") or None)
+        if row.get("sigma"):
+            sigma = numbers["sigma"]
+            flags = () if sigma is not None and sigma > 0.0 else LOW_QUALITY
+            sigma = None if flags else sigma
+        if doubtful(lat, lon):
+            sigma, flags = None, LOW_QUALITY
         fix = Fix(
-            device=device, time_ns=time_ns, lat_deg=lat, lon_deg=lon, alt_m=_number(row, "alt"),
-            speed_mps=speed if speed is not None and speed >= 0.0 else None,
-            course_deg=course % 360.0 if course is not None and 0.0 <= course <= 360.0 else None,
-            sigma_m=sigma if sigma is not None and sigma > 0.0 else None,
-        )
+            device=device, time_ns=time_ns, flags=flags, lat_deg=lat, lon_deg=lon, alt_m=numbers.get("alt"),
+            speed_mps=archives.speed_mps(numbers), course_deg=None if course is None else course % 360.0, sigma_m=sigma,
+            fix="cell" if row.get("provider", "").lower() == "network" else "gnss",
+        )  # fmt: skip
         observations: list[Observation] = [fix]
         name = row.get("name", "")[:60]
-        if name and self._named.get(device) != name:
+        if name and not (table.ais and name.lower() == "unknown") and self._named.get(device) != name:
             if len(self._named) < 10_000:
                 self._named[device] = name
             observations.append(Reading(device=device, time_ns=time_ns, quantity="ship_name", value=name))
-        return Decoded(observations=tuple(observations), device=device if device != message.device else "")
+        return Decoded(observations=tuple(observations), device=stated)
+
+
+_NUMBERS = frozenset(("knots", "mps", "kmh", "course", "sigma", "alt"))
+
+
+def _cells(text: str, separator: str) -> list[str]:
+    return next(csv.reader([text], strict=True, delimiter=separator))
 
 
 def encode(
@@ -140,33 +160,10 @@ def encode(
     return head + f"{quoted},{iso_from_ns(time_ns)},{lat_deg:.7f},{lon_deg:.7f},{rest}\r\n".encode()
 
 
-def _columns(cells: list[str]) -> dict[str, int]:
-    names = [cell.strip().lower() for cell in cells]
-    found = {}
-    for what, known in _NAMES.items():
-        place = next((names.index(name) for name in known if name in names), None)
-        if place is not None:
-            found[what] = place
-    missing = [" or ".join(_NAMES[what]) for what in _REQUIRED if what not in found]
-    if missing:
-        raise DeviceError("format", f"the header has no column {missing[0]}")
-    return found
-
-
-def _required(row: dict[str, str], what: str) -> float:
+def _required(table: archives.Table, row: dict[str, str], what: str) -> float:
     if not row.get(what, ""):
         raise DeviceError("value", "the position is missing")
-    value = _number(row, what)
+    value = table.number(row[what])
     if value is None:
         raise DeviceError("value", f"{what} is no finite number")
     return value
-
-
-def _number(row: dict[str, str], what: str) -> float | None:
-    """A finite number; None where there is none."""
-    text = row.get(what, "")
-    try:
-        value = float(text) if text.isascii() and "_" not in text else None
-    except ValueError:
-        return None
-    return value if value is not None and isfinite(value) else None

@@ -1,0 +1,76 @@
+"""positions: headers of archives, their zones, and what a header that is none costs."""
+
+from __future__ import annotations
+
+import pytest
+
+from birddog.model import Fix
+from birddog.units import ns_from_text
+from devices import codec
+from devices.codec import Decoded, Message
+from devices.formats import positions
+
+UTC = "2024-01-02T03:04:05Z"
+
+
+def read(text: str) -> Decoded:
+    return codec.decode_whole(positions, positions.Decoder(), Message(payload=text.encode(), device="file"))
+
+
+@pytest.mark.parametrize("time, stamp", [
+    ("BaseDateTime", "2024-01-02T03:04:05"), ("base_date_time", "2024-01-02 03:04:05"),
+    ("date_time_utc", "2024-01-02 03:04:05"), ("timestamp", "2024-01-02 03:04:05 UTC"),
+    ("Time", "2024-01-02T03:04:05 GMT"), ("# Timestamp", "2024-01-02T03:04:05Z"),
+    ("UTC time", "2024-01-02T03:04:05"), ("msgtime", "2024-01-02T04:04:05+01:00"),
+    ("t", "1704164645"), ("DateTime", "1704164645"),
+])  # fmt: skip
+def test_a_time_whose_zone_is_known(time, stamp):
+    (fix,) = read(f"MMSI,{time},Latitude,LONGITUDE\n244060123,{stamp},51.95,4.05\n").observations
+    assert fix.time_ns == ns_from_text(UTC) and fix.device == "244060123"
+
+
+@pytest.mark.parametrize("time", ["t", "time", "timestamp", "# Timestamp", "DateTime", "gpstime"])
+@pytest.mark.parametrize("stamp", ["2024-01-02T03:04:05", "2024-01-02 03:04:05", "02/01/2024 03:04:05", "03:04:05"])
+def test_a_time_whose_zone_nobody_says_is_refused(time, stamp):
+    said = read(f"MMSI,{time},Latitude,LONGITUDE\n244060123,{stamp},51.95,4.05\n")
+    assert not said.observations and [r.reason for r in said.rejects] == ["value"] and stamp not in said.rejects[0].detail
+
+
+@pytest.mark.parametrize("stamp, right", [
+    ("02/01/2024 03:04:05", UTC), ("31/12/2024 03:04:05", "2024-12-31T03:04:05Z"), ("12/31/2024 03:04:05", None),
+    ("30/02/2024 03:04:05", None), ("2/1/2024 03:04:05", None), ("02/01/2024 24:00:00", None),
+])  # fmt: skip
+def test_danish_days_come_first(stamp, right):
+    said = read(f"# Timestamp,Type of mobile,MMSI,Latitude,Longitude\n{stamp},Class A,219000123,55.5,11.5\n")
+    assert [o.time_ns for o in said.observations] == ([ns_from_text(right)] if right else [])
+    assert [r.reason for r in said.rejects] == ([] if right else ["value"])
+
+
+def test_a_million_rows_behind_a_bad_header_are_one_reject_and_are_counted():
+    decoder, rejects, unread = positions.Decoder(), 0, 0
+    for row in ["x,y", *["1,2"] * 1000, "t,lat,lon", "1704164645,51.9,4.1"]:
+        said = decoder.decode(Message(payload=f"{row}\n".encode(), device="file"))
+        rejects, unread = rejects + len(said.rejects), unread + said.unread.count("row_without_header")
+    assert (rejects, unread) == (1, 1000)
+    assert isinstance(said.observations[0], Fix)  # a header that came at last
+
+
+@pytest.mark.parametrize("cell, flags", [("5", ()), ("0", ("low_quality",)), ("-1", ("low_quality",)), ("", ())])
+@pytest.mark.parametrize("column", ["sigma_m", "accuracy"])
+def test_unknown_accuracy_is_not_good_accuracy(column, cell, flags):
+    (fix,) = read(f"t,lat,lon,{column}\n1704164645,51.9,4.1,{cell}\n").observations
+    assert fix.flags == flags and (fix.sigma_m is None) == (cell != "5")
+
+
+def test_a_position_that_looks_made_is_no_clean_fix():
+    for lat, lon in ((0, 4.1), (51.9, 0), (24.35, 24.35)):
+        (fix,) = read(f"t,lat,lon,sigma_m\n1704164645,{lat},{lon},5\n").observations
+        assert (fix.sigma_m, fix.flags) == (None, ("low_quality",))
+
+
+def test_a_speed_without_a_unit_is_named_and_not_taken():
+    said = read("t,lat,lon,speed\n1704164645,51.9,4.1,12\n")
+    assert said.observations[0].speed_mps is None and said.unread == ("column.speed",)
+    for column, mps in (("sog", 12 * 1852 / 3600), ("speed_kmh", 12 / 3.6), ("speed_mps", 12.0)):
+        said = read(f"t,lat,lon,{column},speed\n1704164645,51.9,4.1,12,99\n")
+        assert said.observations[0].speed_mps == pytest.approx(mps) and not said.unread
