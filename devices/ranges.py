@@ -7,6 +7,7 @@ answer of every decoder, so a new format cannot escape; a format may ask itself 
 
 * A fix keeps its position and loses the field (speed, altitude, course, an attribute).  An accuracy of 0 or less, or of more
   than the Earth, is unknown: ``sigma_m`` is left out and the flag is joined by ``low_quality``.
+* A position that looks made (``devices.places.doubtful``: one coordinate is exactly 0) is ``low_quality``.
 * A reading is left out as a whole and is a reject ``value``, counted like any other; one in a unit that is not the table's is
   not asked.
 
@@ -20,6 +21,7 @@ from typing import NamedTuple
 import msgspec
 
 from birddog.model import Fix, Observation, Reading, Reject, TagRead
+from devices.places import doubtful
 
 replace = msgspec.structs.replace
 
@@ -83,7 +85,7 @@ def checked(observations: tuple[Observation, ...]) -> tuple[tuple[Observation, .
     for observation in observations:
         kind = type(observation)
         if kind is Fix:
-            if _odd_fields(observation):
+            if _odd_fields(observation) or _looks_made(observation):
                 break
         elif (kind is Reading and _odd_reading(observation)) or (kind is TagRead and _odd_tag(observation)):
             break
@@ -99,9 +101,9 @@ def _mended(observations: tuple[Observation, ...]) -> tuple[tuple[Observation, .
     out: list[Observation] = []
     rejects: dict[Reject, None] = {}
     for o in observations:
-        if isinstance(o, Fix) and (odd := _odd_fields(o)):
+        if isinstance(o, Fix) and ((odd := _odd_fields(o)) or _looks_made(o)):
             flags = (*o.flags, *(f"implausible_{name}" for name in odd))
-            if "accuracy" in odd and "low_quality" not in flags:
+            if ("accuracy" in odd or _looks_made(o)) and "low_quality" not in flags:
                 flags = (*flags, "low_quality")
             o = replace(
                 o, flags=flags,
@@ -150,6 +152,10 @@ def _odd_fields(fix: Fix) -> tuple[str, ...]:
         if wanted is not None and type(value) in (int, float) and not wanted[0] <= value <= wanted[1]:
             odd += (name,)
     return odd
+
+
+def _looks_made(fix: Fix) -> bool:
+    return doubtful(fix.lat_deg, fix.lon_deg) and "low_quality" not in fix.flags
 
 
 def _odd_reading(reading: Reading) -> bool:

@@ -293,8 +293,10 @@ class Fold:
         self._describe(live, owner, fix.device, fmt)
         tracker.contact(live, fix.device, book, reports=True)
         preset = self._state.presets.of(live.state.klass)
-        stated = fix.sigma_m is not None and 0.0 <= fix.sigma_m <= SIGMA_CEILING_M
-        sigma_m = fix.sigma_m if stated and fix.sigma_m is not None else _unstated_sigma_m(fix, preset.sigma_m)
+        stated = fix.sigma_m is not None and fix.sigma_m >= 0.0
+        # a receiver that says 3,000 km (u-blox, all ones) knows as little as there is to know, not what its class usually does
+        said_m = fix.sigma_m if stated else None
+        sigma_m = _unstated_sigma_m(fix, preset.sigma_m) if said_m is None else min(said_m, SIGMA_CEILING_M)
         r = max(sigma_m, SIGMA_FLOOR_M) ** 2
         ve, vn = _velocity(fix)
         m = Measurement(

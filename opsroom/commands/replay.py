@@ -64,7 +64,7 @@ def _take(args: argparse.Namespace) -> int:
     left = "".join(f"; not understood: {name} ({n})" for name, n in counts.unread.items())
     # LIVE would be a lie over them
     undated = "" if not counts.undated else (
-        f"; {'all' if counts.undated >= counts.frames else f'{counts.undated} messages'} stand at the time of their import, "
+        f"; {'all ' if counts.undated >= counts.frames else ''}{counts.undated} stand at the time of their import, "
         "for nothing in their file states another")
     say(f"{counts.frames} messages, {counts.observations} observations, {sum(counts.rejects.values())} rejects{left} "
         f"are in {args.journal}{undated}; next: birddog replay --journal {shlex.quote(args.journal)} --speed 60")

@@ -35,6 +35,14 @@ def test_a_fix_loses_the_field_and_says_so(field, value, flag):
     assert (got.alt_ref == "unknown") == (field == "alt_m")
 
 
+@pytest.mark.parametrize(
+    ("lat", "lon", "flags"), [(0.0, 4.0, ("low_quality",)), (52.0, 0.0, ("low_quality",)), (52.0, 1e-7, ())]
+)
+def test_a_coordinate_of_exactly_0_is_no_clean_fix(lat, lon, flags):
+    ((got,), rejects) = ranges.checked((fix(lat_deg=lat, lon_deg=lon),))
+    assert got.flags == flags and not rejects and ranges.checked((got,))[0] == (got,)
+
+
 def test_attributes_and_tags():
     (got, tag), _ = ranges.checked((
         fix(attributes={"hdop": 99.99, "satellites": 255, "quality": 1}),

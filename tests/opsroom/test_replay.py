@@ -167,7 +167,7 @@ def test_where_nothing_dates_a_file_it_is_said(tmp_path, capsys):
     (tmp_path / "a.log").write_bytes(b"".join(report(i, i * 1e-3) for i in range(5)))
     url = f"sqlite:///{tmp_path}/j.db"
     assert cli.main(["replay", str(tmp_path / "a.log"), "--format", "ais", "--journal", url]) == 0
-    assert "all stand at the time of their import" in capsys.readouterr().err
+    assert "all 5 stand at the time of their import" in capsys.readouterr().err
     assert {o.time_source for o in observations(url)} == {"server"}
     assert cli.main(["journal", "count", "--json", "--journal", url]) == 0
     assert json.loads(capsys.readouterr().out)["undated"] == 5

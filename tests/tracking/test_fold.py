@@ -664,3 +664,12 @@ def test_two_models_are_honest_about_one_that_now_and_then_turns():
     one = share_held(preset, bursts)
     # in silence the mixture has heavier tails than the Gaussian that stands for it
     assert 0.90 <= both[0] <= 0.98 and 0.86 <= both[1] <= 0.98 and one[0] < 0.80 and one[1] < 0.50
+
+
+def test_a_receiver_that_says_it_does_not_know_is_not_taken_for_a_good_one():
+    """u-blox says 4,294,967 m for an accuracy that it does not know (cases/formats/ubx-invalid-llh)."""
+    j = Journal()
+    j.say(1, fix("tag", 1, 0, 0, sigma_m=5.0))
+    before = where(j.say(2, fix("tag", 2, 0, 0, sigma_m=5.0)).tracks[0])
+    far = where(j.say(3, fix("tag", 3, 400, 0, sigma_m=3_037_029.6, flags=("low_quality",))).tracks[0])
+    assert abs(far[0] - before[0]) < 5.0 and abs(far[1] - before[1]) < 5.0
