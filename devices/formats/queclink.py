@@ -20,9 +20,11 @@ common.
 
 Beside it are read, where their place is the same in all models that have them::
 
-    ignition         IGN, VGN on; IGF, VGF off; IGL by the second digit of its type; the state of INF and of FRI and ERI (six
-                     hexadecimal digits behind the backup battery): 11 12 16 1A off, 21 22 on
-    battery_level    %: FRI and ERI of GV before that state; the last field of GL200, GL300 and their kin
+    ignition         IGN, VGN on; IGF, VGF off; IGL by the second digit of its type: 0 on, 1 off, as the IGN and IGF beside it
+                     say (traccar/traccar#4776); the state of INF and of FRI and ERI (six hexadecimal digits behind the backup
+                     battery): 11 12 16 1A off, 21 22 on
+    battery_level    %: FRI and ERI of GV before that state; the last field of GL200, GL300 and their kin, and behind the time
+                     of the last fix in their INF
     battery_voltage  V: BPL, INF                        supply_voltage  V: INF; FRI and ERI of GV
     input_N          DIS: type NS, input N is S (a digital input, whatever is wired to it: no alarm)
 
@@ -64,7 +66,8 @@ MAX_RUBBISH = 4096
 _START = re.compile(rb"\+(?:RESP|BUFF|ACK|EVT):GT")
 _START_SIZE = 8
 _HEAD = re.compile(r"\+(RESP|BUFF|ACK|EVT):GT([A-Z0-9]{3}),(?:([0-9A-Fa-f]{6,10}|),)?([0-9A-Fa-f]{14,16}),")
-_TAIL = re.compile(r",(\d{14}),([0-9A-Fa-f]{4})\Z", re.ASCII)
+#: Send time and count; the time is empty in what a GL300 sends before it has one (jaayesta/queclink-parser#3).
+_TAIL = re.compile(r",(\d{14}|),([0-9A-Fa-f]{4})\Z", re.ASCII)
 _BLOCK = re.compile(
     r"(?<=,)(\d{0,2}),(\d{1,3}(?:\.\d{1,2})?|),(\d{1,3}|),(-?\d{1,5}(?:\.\d{1,2})?|),"
     r"(-?\d{1,3}\.\d{5,7}),(-?\d{1,2}\.\d{5,7}),(\d{14})(?=,|\Z)",
@@ -141,7 +144,7 @@ class Decoder:
         whole = text.endswith("$")
         body = text.removesuffix("$")
         tail = _TAIL.search(body)
-        if not whole and (tail is None or any(b.end() > tail.start() for b in _BLOCK.finditer(body))):
+        if not whole and (tail is None or not tail[1] or any(b.end() > tail.start() for b in _BLOCK.finditer(body))):
             # the time in a block with the network's number behind it looks like an end, and is none
             return rejected("length", "a report cut short", device=device)
         reply = None
@@ -208,7 +211,7 @@ def _observations(said: _Report, sent: str | None, received_ns: int | None) -> t
         )
     if said.kind == "ACK":
         return tuple(out)
-    said_ns, source = None if sent is None else _time_ns(sent), "device"
+    said_ns, source = _time_ns(sent) if sent else None, "device"
     if said_ns is not None and unset(said_ns, received_ns):
         said_ns, flags = None, (*flags, "no_fix_time")
     if said_ns is None:
@@ -245,7 +248,7 @@ def _readings(said: _Report, last: int) -> list[tuple[str, float | bool, str]]:
         # the type of the report stands third, in two digits
         kind = fields[2] if len(fields) > 2 and re.fullmatch(r"[0-9A-F][01]", fields[2]) else ""
         if kind and name == "IGL":
-            out.append(("ignition", kind[1] == "1", ""))
+            out.append(("ignition", kind[1] == "0", ""))
         elif kind and kind[0] != "0":
             out.append((f"input_{int(kind[0], 16)}", kind[1] == "1", ""))
     elif name == "BPL":
@@ -258,6 +261,9 @@ def _readings(said: _Report, last: int) -> list[tuple[str, float | bool, str]]:
             out.append(("supply_voltage", int(fields[6]) / 1000.0, "V"))
         if _VOLTS.match(fields[8]):
             out.append(("battery_voltage", float(fields[8]), "V"))
+        if said.version[:2].upper() in _BATTERY_LAST and re.fullmatch(r"\d{14}", "".join(fields[14:15])):
+            if _PERCENT.match("".join(fields[15:16])):
+                out.append(("battery_level", float(fields[15]), "%"))
     power = fields[1:2] if name == "FRI" else fields[2:3] if name == "ERI" else []
     if power and _MILLIVOLTS.match(power[0]):
         out.append(("supply_voltage", int(power[0]) / 1000.0, "V"))

@@ -71,6 +71,34 @@ def test_an_input_is_an_input():
         assert readings == ([wanted] if wanted else [])
 
 
+def readings(text: str) -> dict:
+    return {o.quantity: o.value for o in said(text).observations if isinstance(o, Reading)}
+
+
+def test_igl_says_what_ign_and_igf_beside_it_say():
+    """A GV50M (traccar/traccar#4776): with IGN comes IGL of type 00, with IGF of type 01."""
+    tail = f"1,{BLOCK},0204,0008,0CEE,B951,00,20261101161101,00A2$"
+    for on, digits in ((True, "00"), (False, "01"), (True, "10"), (False, "11")):
+        assert readings(f"+RESP:GT{'IGN' if on else 'IGF'},FE1712,135790246811220,,142,{tail}") == {"ignition": on}
+        assert readings(f"+RESP:GTIGL,FE1712,135790246811220,,,{digits},1,{tail}") == {"ignition": on}
+
+
+def test_a_report_without_a_time_of_sending_is_whole_and_answered():
+    """A GL300 that has no fix yet (jaayesta/queclink-parser#3): ``…,43,,AC30$``."""
+    text = "+RESP:GTFRI,300301,135790246811220,GL300,0,0,1,0,,,,4.466820,50.020033,20160819054005,,,,,,43,,AC30$"
+    answer = said(text)
+    assert answer.reply == b"+SACK:AC30$" and readings(text) == {"fix_valid": False, "battery_level": 43.0}
+    assert {o.time_source for o in answer.observations} == {"server"}
+    assert [r.reason for r in said(text[:-1]).rejects] == ["length"]
+
+
+def test_inf_of_a_gl_carries_its_battery():
+    """traccar/traccar#6022: one that stands still sends only GTINF."""
+    text = "+RESP:GTINF,300301,135790246811220,GL300,41,8942031016172273736f,31,0,0,0.0,,3.74,0,0,0,0,0,20160819054005,43,,45.0"
+    assert readings(text + ",,,20160819133326,AC35$") == {"battery_voltage": 3.74, "battery_level": 43.0}
+    assert "battery_level" not in readings(text.replace("300301", "C20113") + ",,,20160819133326,AC35$")
+
+
 def test_doubtful_fixes_and_clocks():
     def fix(old: str, new: str, received_ns: int | None = None) -> Fix:
         block = BLOCK.replace(old, new, 1)
