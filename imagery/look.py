@@ -7,10 +7,13 @@ its antenna, not from its middle) and how well the product is placed on Earth.
 
 from __future__ import annotations
 
+import hashlib
 import math
 
+import msgspec
 import numpy as np
 
+from birddog.geo import LocalFrame
 from birddog.model import Flag, Scan, Sighting, TimeSource
 from imagery.scan import ScanResult, SceneFlag
 from imagery.scene import Placing, Reader, SceneError
@@ -22,6 +25,8 @@ MOST_SIGHTINGS = 2000
 MOST_THUMBNAILS = 200
 #: Of an object that the scene's edge cuts, the hull goes on by anything up to this, m.
 CUT_HULL_M = 150.0
+#: Two polarisations show one object within this and half its length, m.
+SAME_OBJECT_M = 40.0
 #: Points on each edge of the footprint, at least and at most: an edge straight in the scene is bent in longitude and latitude.
 _EDGE_POINTS, _MOST_EDGE_POINTS = 4, 64
 #: How far an edge may lie from the scene's, m.
@@ -94,6 +99,28 @@ def look(result: ScanResult, *, scan_id: str, sensor: str, pd: float, geolocatio
         scan_id=scan_id, sensor=sensor, time_ns=time_ns, footprint=ring, pd=pd,
         clutter_per_km2=clutter_per_km2(result), sightings=tuple(sightings), flags=tuple(flags),
         scene_sha256=result.sha256, scene_name=scene.name, time_source=source, time_by=by,
+    )
+
+
+def together(looks: list[Scan]) -> Scan:
+    """One look of the polarisations of one pass: what several of them show is one sighting, that of the highest score.
+
+    They saw the same water at the same moment, so that two looks would count a ship twice, and a miss too.
+    """
+    first = looks[0]
+    pairs = sorted(((f, s) for one in looks for f, s in zip(one.flags, one.sightings, strict=True)),
+                   key=lambda p: (-p[0].score, p[0].flag_id))
+    kept: list[tuple[Flag, Sighting]] = []
+    for flag, sighting in pairs:
+        frame = LocalFrame(lat_deg=sighting.lat_deg, lon_deg=sighting.lon_deg)
+        if not any(math.hypot(*frame.en(lat_deg=s.lat_deg, lon_deg=s.lon_deg))
+                   <= SAME_OBJECT_M + 0.5 * max(flag.length_m or 0.0, f.length_m or 0.0) for f, s in kept):
+            kept.append((flag, sighting))
+    scan_id = hashlib.sha256("|".join(sorted(one.scan_id for one in looks)).encode()).hexdigest()
+    return msgspec.structs.replace(
+        first, scan_id=scan_id, clutter_per_km2=sum(one.clutter_per_km2 for one in looks),
+        sightings=tuple(msgspec.structs.replace(s, scan=scan_id) for _, s in kept), flags=tuple(f for f, _ in kept),
+        scene_name=" + ".join(one.scene_name for one in looks),
     )
 
 

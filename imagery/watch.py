@@ -4,7 +4,10 @@ A file is opened when two steps in a row found it unchanged.  A ledger (SQLite, 
 and the parameters knows what was sent and what was refused, with the reason; neither is done again, also under
 another name.  What is sent has an id made from the same hashes, so that a look whose sending was cut off by a
 kill is sent again as the same look, and the journal keeps one.  Files are never moved or changed: they may be
-evidence.
+evidence.  The polarisations of one pass that lie there together are one look.  Of every file that is refused or passed
+over the status says the name and the reason for as long as it lies there, and the log says it once.
+
+Over 400 lines: what may happen to a file between two steps, and what the ledger says of it, is one promise.
 """
 
 from __future__ import annotations
@@ -15,21 +18,29 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from birddog.errors import ConfigError, UsageError
 from birddog.model import Scan
 from imagery import detector as contract
-from imagery.look import look
+from imagery.folder import SUFFIXES, look_into, pass_of, printable
+from imagery.look import look, together
 from imagery.scan import params_hash, scan
 from imagery.scene import SceneChanged, SceneError, sha256_of
 from imagery.settings import Settings
 
-SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg"})
+__all__ = ["LEDGER_NAME", "SUFFIXES", "Settings", "Watch"]
+
 LEDGER_NAME = ".birddog-imagery.db"
 #: A scene whose scan was begun this often and never ended (it kills the process) is refused.
 MOST_ATTEMPTS = 25
+
+#: So many lines about files stand in the status; the others are counted.
+MOST_TOLD = 40
+#: Begins the ledger's reason of a file that was passed over and is no refusal.
+_PASSED = "passed over: "
 
 #: What is wrong with the machine and not with the file: it is tried again, after so many steps at most.
 _PASSING = frozenset({errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT, errno.EAGAIN,
@@ -60,14 +71,15 @@ class Watch:
 
     Args:
         send: takes a look to the journal; when it returns, the look is on disk there.
+        tell: takes a line for the log.
 
     Raises:
         ConfigError: a setting is wrong, or the folder or ledger cannot be used.
     """
 
-    def __init__(self, settings: Settings, send: Callable[[Scan], None]):
+    def __init__(self, settings: Settings, send: Callable[[Scan], None], tell: Callable[[str], None] = lambda line: None):
         _check(settings)
-        self.settings, self._send = settings, send
+        self.settings, self._send, self._tell = settings, send, tell
         self.folder = Path(settings.folder)
         try:
             os.scandir(self.folder).close()
@@ -79,13 +91,18 @@ class Watch:
         pfa = kernel.PFA if settings.pfa is None else settings.pfa
         said = (params_hash(settings.detector, pfa), settings.sensor, settings.pd, settings.geolocation_sigma_m)
         self.params = hashlib.sha256(repr(said).encode()).hexdigest()
-        self._ledger = _open_ledger(Path(settings.ledger) if settings.ledger else self.folder / LEDGER_NAME)
+        ledger = Path(settings.ledger) if settings.ledger else self.folder / LEDGER_NAME
+        self._own = frozenset(ledger.name + end for end in ("", "-wal", "-shm", "-journal", ".lock"))
+        self._ledger = _open_ledger(ledger)
         self._seen_before: dict[str, str] = {}
         self._problem = ""
         self._waiting = 0
         self._now = ""
         self._rests: dict[str, tuple[int, int]] = {}
         self._last_refused = self._left_out = ""
+        self._here: frozenset[str] = frozenset()
+        self._passed: dict[str, str] = {}
+        self._told: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -117,24 +134,26 @@ class Watch:
             return 0
         self._problem, self._waiting = "", len(found)
         self._rests = {name: rest for name, rest in self._rests.items() if name in found}
-        for name in sorted(found):
+        for _, group in groupby(sorted(found, key=lambda name: (pass_of(name), name)), key=pass_of):
+            names = list(group)
             if stop is not None and stop.is_set():
                 return sent
-            if self._seen_before.get(name) != found[name] or self._resting(name):
-                waiting += 1
+            if any(self._seen_before.get(name) != found[name] for name in names) or self._resting(names[0]):
+                waiting += len(names)
                 continue
             try:
-                sent += self._take(name, found[name])
-                self._rests.pop(name, None)
+                sent += self._take(names, found)
+                self._rests.pop(names[0], None)
             except SceneChanged:
-                found.pop(name)
-                waiting += 1
+                for name in names:
+                    found.pop(name)
+                waiting += len(names)
             except _Later as error:
-                steps = min(2 * self._rests.get(name, (0, 0))[1] + 1, LONGEST_REST)
-                self._rests[name] = steps, steps
+                steps = min(2 * self._rests.get(names[0], (0, 0))[1] + 1, LONGEST_REST)
+                self._rests[names[0]] = steps, steps
                 self._problem = f"{error}; tried again"
-                waiting += 1
-            self._waiting -= 1
+                waiting += len(names)
+            self._waiting -= len(names)
         self._seen_before, self._waiting = found, waiting
         return sent
 
@@ -160,40 +179,54 @@ class Watch:
         except sqlite3.Error as error:
             self._problem = f"the ledger cannot be used: {error}"
         last = self._last_refused or (f"{refused[-1][0]}: {refused[-1][1]}" if refused else "")
-        return {"sent": sent, "refused": len(refused), "waiting": self._waiting, "scanning": self._now,
-                "problem": self._problem, "last_refused": last, "left_out": self._left_out}
+        here = [(name, f"refused: {reason}") for name, reason in refused if name in self._here]
+        here += [(name, f"passed over: {reason}") for name, reason in sorted(self.passed_over().items())]
+        lines = [printable(f"{name} {reason}") for name, reason in here[:MOST_TOLD]]
+        if len(here) > MOST_TOLD:
+            lines.append(f"and {len(here) - MOST_TOLD} more files refused or passed over")
+        if self._left_out:
+            lines.append(f"left out: {self._left_out}")
+        return {"sent": sent, "refused": len(refused), "passed_over": len(self.passed_over()), "waiting": self._waiting,
+                "scanning": self._now, "problem": self._problem, "last_refused": last, "left_out": self._left_out,
+                "warnings": lines}
+
+    def passed_over(self) -> dict[str, str]:
+        """Name and reason of every file in the folder that is not refused, and not scanned either."""
+        with self._lock:
+            rows = self._ledger.execute("SELECT name, reason FROM file WHERE params = ? AND reason LIKE ?",
+                                        (self.params, _PASSED + "%")).fetchall()
+        return self._passed | {name: reason[len(_PASSED):] for name, reason in rows if name in self._here}
 
     def refused(self) -> list[tuple[str, str]]:
         """(name, reason) of every file that is no scene, in order of name."""
         with self._lock:
             rows = self._ledger.execute(
                 "SELECT name, reason FROM scene WHERE params = ? AND state = 'refused' UNION "
-                "SELECT name, reason FROM file WHERE params = ? AND reason != '' ORDER BY 1",
-                (self.params, self.params)).fetchall()
+                "SELECT name, reason FROM file WHERE params = ? AND reason != '' AND reason NOT LIKE ? ORDER BY 1",
+                (self.params, self.params, _PASSED + "%")).fetchall()
         return [(name, reason) for name, reason in rows]
 
     # --- inside -----------------------------------------------------------------------------------
 
     def _files(self) -> list[tuple[str, str]]:
-        """(name, stamp) of each file that may be a scene; a link is none."""
+        """(name, stamp) of each file that may be a scene."""
         out = []
-        with os.scandir(self.folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
-                    continue
-                try:
-                    if not entry.is_file(follow_symlinks=False):
-                        continue
-                    s = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                stamp = f"{s.st_size}:{s.st_mtime_ns}:{s.st_ctime_ns}"
-                name = entry.name.encode("utf-8", "backslashreplace").decode()
-                if name == entry.name:
-                    out.append((name, stamp))
-                elif not self._known(name, stamp):
-                    self._settle(name, stamp, "its name is no UTF-8; rename it")
+        seen = look_into(self.folder, self._own)
+        for name, reason in seen.passed.items():
+            self._say_once(name, f"passed over: {reason}")
+        scenes = [(name.encode("utf-8", "backslashreplace").decode(), name, stamp) for name, stamp in seen.scenes]
+        self._passed, self._here = seen.passed, frozenset(shown for shown, _, _ in scenes)
+        for shown, name, stamp in scenes:
+            if shown == name:
+                out.append((name, stamp))
+            elif not self._known(shown, stamp):
+                self._settle(shown, stamp, "its name is no UTF-8; rename it")
         return out
+
+    def _say_once(self, name: str, words: str) -> None:
+        if (name, words) not in self._told:
+            self._told.add((name, words))
+            self._tell(printable(f"imagery: {name} {words}"))
 
     def _resting(self, name: str) -> bool:
         """Whether a file that could not be dealt with shall wait for another step."""
@@ -205,8 +238,47 @@ class Watch:
     def _known(self, name: str, stamp: str) -> bool:
         return self._one("SELECT 1 FROM file WHERE name = ? AND params = ? AND stamp = ?", name, self.params, stamp) is not None
 
-    def _take(self, name: str, stamp: str) -> int:
-        """Scan and send one file, unless its like was done before."""
+    def _take(self, names: list[str], stamps: dict[str, str]) -> int:
+        """Scan and send the files of one pass, unless their like was done before; returns how many looks were sent."""
+        todo: list[tuple[str, str]] = []
+        for name in names:
+            digest = self._new(name, stamps[name])
+            if digest is not None and digest not in [d for _, d in todo]:
+                todo.append((name, digest))
+        if not todo:
+            return 0
+        done = self._done_of_pass(todo[0][0])
+        if done:
+            for name, _ in todo:
+                why = f"is of the same pass as {printable(done)}, which was looked at before it came"
+                self._settle(name, stamps[name], _PASSED + why)
+            return 0
+        looks: list[tuple[str, str, Scan]] = []
+        every = 0
+        for name, digest in todo:
+            scan_id = hashlib.sha256(f"{digest}|{self.params}".encode()).hexdigest()
+            found = self._look(name, stamps[name], digest, scan_id)
+            if found is not None:
+                looks.append((name, digest, found[0]))
+                every += found[1]
+        if not looks:
+            return 0
+        seen = looks[0][2] if len(looks) == 1 else together([one for _, _, one in looks])
+        told = sum(len(one.flags) for _, _, one in looks)
+        if told < every:
+            self._left_out = f"{printable(looks[0][0])}: {every - told} of {every} flags, the weakest or off their scene"
+            self._say_once("left out of", self._left_out)
+        if seen.time_source == "server":
+            self._say_once(looks[0][0], f"does not say when it was taken; a guess stands for it: {seen.time_by}")
+        self._send(seen)
+        for name, digest, one in looks:
+            self._do("UPDATE scene SET state = 'sent', flags = ? WHERE sha256 = ? AND params = ?",
+                     len(one.flags), digest, self.params)
+            self._settle(name, stamps[name])
+        return 1
+
+    def _new(self, name: str, stamp: str) -> str | None:
+        """The hash of a file that is to be looked at; None where there is nothing to do about it."""
         path = self.folder / name
         try:
             digest = sha256_of(path)
@@ -216,18 +288,37 @@ class Watch:
             if _passing(error):
                 raise _Later(str(error)) from error
             if path.exists():
-                self._settle(name, stamp, str(error))
-            return 0
-        row = self._one("SELECT state, attempts FROM scene WHERE sha256 = ? AND params = ?", digest, self.params)
-        if row and row[0] in ("sent", "refused"):
-            self._settle(name, stamp)
-            return 0
-        scan_id = hashlib.sha256(f"{digest}|{self.params}".encode()).hexdigest()
-        attempts = row[1] + 1 if row else 1
-        if attempts > MOST_ATTEMPTS:
-            self._refuse(digest, f"its scan was begun {MOST_ATTEMPTS} times and never ended")
-            self._settle(name, stamp)
-            return 0
+                self._settle(name, stamp, str(error).removeprefix(f"{path}: "))
+            return None
+        row = self._one("SELECT state, attempts, name, reason FROM scene WHERE sha256 = ? AND params = ?", digest, self.params)
+        if row and row[0] == "sent":
+            same = row[2] == name
+            self._settle(name, stamp, "" if same else f"{_PASSED}is the same file as {printable(row[2])} (SHA-256)")
+            return None
+        if row and row[0] == "refused":
+            self._settle(name, stamp, row[3])
+            return None
+        if row and row[1] >= MOST_ATTEMPTS:
+            why = f"its scan was begun {MOST_ATTEMPTS} times and never ended"
+            self._refuse(digest, why)
+            self._settle(name, stamp, why)
+            return None
+        return digest
+
+    def _done_of_pass(self, name: str) -> str:
+        """The file of the same pass that was looked at before, if it still lies here."""
+        key = pass_of(name)
+        if key == name:
+            return ""
+        for other in sorted(self._here):
+            if other != name and pass_of(other) == key and self._one(
+                    "SELECT 1 FROM scene WHERE name = ? AND params = ? AND state = 'sent'", other, self.params):
+                return other
+        return ""
+
+    def _look(self, name: str, stamp: str, digest: str, scan_id: str) -> tuple[Scan, int] | None:
+        """(the look of one file, how many flags its scan had); None where it is refused."""
+        path = self.folder / name
         self._do("INSERT INTO scene (sha256, params, scan_id, name, state, attempts) VALUES (?, ?, ?, ?, 'begun', 1) "
                  "ON CONFLICT (sha256, params) DO UPDATE SET attempts = attempts + 1, name = excluded.name",
                  digest, self.params, scan_id, name)
@@ -245,21 +336,14 @@ class Watch:
             if _passing(error) or not _still(path, digest):
                 self._ended(digest)
                 raise _Later(str(error)) from error
-            self._refuse(digest, str(error))
-            self._last_refused = f"{name}: {error}"
-            self._settle(name, stamp)
-            return 0
+            why = str(error).removeprefix(f"{path}: ")
+            self._refuse(digest, why)
+            self._settle(name, stamp, why)
+            return None
         finally:
             self._now = ""
         self._ended(digest)
-        every, told = len(result.flags), len(seen.flags)
-        if told < every:
-            self._left_out = f"{name}: {every - told} of {every} flags, the weakest or off the Earth"
-        self._send(seen)
-        self._do("UPDATE scene SET state = 'sent', flags = ? WHERE sha256 = ? AND params = ?",
-                 len(seen.flags), digest, self.params)
-        self._settle(name, stamp)
-        return 1
+        return seen, len(result.flags)
 
     def _ended(self, digest: str) -> None:
         """It is no file that kills: what follows may be tried for ever."""
@@ -270,8 +354,11 @@ class Watch:
 
     def _settle(self, name: str, stamp: str, reason: str = "") -> None:
         """This file needs no second look while it stays as it is."""
-        if reason:
+        if reason.startswith(_PASSED):
+            self._say_once(name, reason)
+        elif reason:
             self._last_refused = f"{name}: {reason}"
+            self._say_once(name, f"refused: {reason}")
         self._do("INSERT INTO file (name, params, stamp, reason) VALUES (?, ?, ?, ?) "
                  "ON CONFLICT (name, params) DO UPDATE SET stamp = excluded.stamp, reason = excluded.reason",
                  name, self.params, stamp, reason)

@@ -4,6 +4,7 @@
 
     {"updated_ns": when it last said so, "stale_after_s": 15.0, "problem": "" or one line,
      "warning": "" or one line: all is well as yet, and somebody should do something,
+     "warnings": further such lines, a list,
      "refused_connects": who did not get past an endpoint's CONNECT, the newest first,
      any further number: becomes the metric birddog_PROCESS_NAME}
 """
@@ -20,7 +21,7 @@ import msgspec
 from birddog.units import NS, iso_from_ns
 
 STALE_AFTER_S = 15.0
-_RESERVED = frozenset({"updated_ns", "stale_after_s", "problem", "warning"})
+_RESERVED = frozenset({"updated_ns", "stale_after_s", "problem", "warning", "warnings"})
 _NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
 
 
@@ -114,8 +115,12 @@ class Health:
         ]
 
     def warnings(self) -> list[str]:
-        """One line per process that will not be well, and one where messages stand at a time that is none of theirs."""
-        out = [f"{name}: {row['warning']}" for name, row in sorted(self._rows.items()) if row.get("warning")]
+        """What each process says that somebody should do something about, and messages at a time that is none of theirs."""
+        out = []
+        for name, row in sorted(self._rows.items()):
+            more = row.get("warnings")
+            lines = [row.get("warning"), *(more if isinstance(more, list) else ())]
+            out += [f"{name}: {line}" for line in lines if line]
         if self.undated:
             out.append(f"journal: {self.undated} messages stand at the time of their import, for want of another")
         return out

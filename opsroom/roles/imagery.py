@@ -50,7 +50,7 @@ def run(plan: Plan) -> int:
 
     while True:
         try:
-            watch = Watch(settings, send)
+            watch = Watch(settings, send, say)
             break
         except ConfigError as error:
             # at the first start it is a mistake of whoever wrote it; later, a share that is away for a while: the rest goes on
