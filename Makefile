@@ -2,7 +2,7 @@
 # Each makes what it needs first (tools/setup.sh); a second call finds it in place.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint assets bench wheel upgrade clean
+.PHONY: help demo test lint assets bench peers wheel upgrade clean
 SETUP := sh tools/setup.sh
 BIN := .venv/bin
 # make test ARGS="tests/ingest -k kill"; make demo ARGS="--port 8090"
@@ -30,6 +30,10 @@ assets: ## fetch the console's browser libraries, checked by SHA-256
 bench: ## the benchmarks: ratios to a baseline run beside them, to benchmarks/trend.csv
 	@$(SETUP) test assets system
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+peers: ## other people's MQTT tests: make peers PAHO=checkout MOSQUITTO=checkout; docs/clients.md explains the differences
+	@$(SETUP) test
+	@$(BIN)/python tools/peers.py --paho "$(PAHO)" --mosquitto "$(MOSQUITTO)"
 
 wheel: ## dist/birddog-*.whl with every package and asset
 	@$(SETUP) test assets

@@ -327,7 +327,8 @@ class Connection(asyncio.BufferedProtocol):
         for message in messages:
             topic, number, known, dup, assured, again = message.topic, message.packet_id, True, message.dup, False, False
             if number:
-                if unacknowledged >= allowed:
+                # MQTT 5, 4.9: with QoS 2 a message counts until PUBREL
+                if unacknowledged >= allowed or (message.qos == 2 and self._unreleased_full(number, allowed)):
                     too_many = True
                     break
                 unacknowledged += 1
@@ -363,6 +364,9 @@ class Connection(asyncio.BufferedProtocol):
         if too_many:
             endpoint.protocol_errors_total += 1
             self.end(mqtt.RECEIVE_MAXIMUM_EXCEEDED)
+
+    def _unreleased_full(self, number: int, allowed: int) -> bool:
+        return len(self._unreleased) >= allowed and number not in self._unreleased
 
     def _take_assured(self, number: int, dup: bool) -> bool:
         """A message of QoS 2: whether it is one sent again.  Until PUBREL comes an equal id is (4.3.3), also without DUP."""
@@ -435,7 +439,7 @@ class Connection(asyncio.BufferedProtocol):
         endpoint, level = self._endpoint, packet.level
         self.level = level
         client_id, assigned = packet.client_id, ""
-        if not client_id and endpoint.exercise and not self.tls and (packet.clean or level == 5):
+        if not client_id and endpoint.exercise and not self.tls and (packet.clean or level == 5) and level > 3:
             client_id = assigned = f"guest-{secrets.token_hex(8)}"
         self.session = endpoint.new_session()
         refusal = None

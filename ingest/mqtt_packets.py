@@ -227,7 +227,7 @@ class Parser:
                 return out
         topics, level, largest = self._topics, self.level, self.max_packet
         try:
-            if not level and size and data[0] != CONNECT << 4:
+            if not level and size and (data[0] & 0xF0 != CONNECT << 4 or data[0] & 6 == 6):
                 # a TLS or HTTP client on the wrong port: say so before its "length" has come in
                 raise ProtocolError(PROTOCOL, "the first packet is not CONNECT")
             while size - pos >= 2:
@@ -366,6 +366,10 @@ class Parser:
 
     def _other(self, first: int, data: bytes, at: int, end: int) -> Packet:
         kind, flags, level = first >> 4, first & 15, self.level
+        if kind == CONNECT:
+            if level:
+                raise ProtocolError(PROTOCOL, "a second CONNECT")
+            return self._connect(flags, data, at, end)
         acknowledged = kind in (SUBSCRIBE, UNSUBSCRIBE, PUBREL)
         if flags & ~8 != 2 if acknowledged and level == 3 else flags != (2 if acknowledged else 0):
             raise ProtocolError(MALFORMED, f"reserved flags {flags:#x} in packet type {kind}")
@@ -373,10 +377,6 @@ class Parser:
             if at != end:
                 raise ProtocolError(MALFORMED, "PINGREQ with content")
             return Pingreq()
-        if kind == CONNECT:
-            if level:
-                raise ProtocolError(PROTOCOL, "a second CONNECT")
-            return self._connect(data, at, end)
         if kind == DISCONNECT:
             return self._disconnect(data, at, end)
         if kind in (SUBSCRIBE, UNSUBSCRIBE, PUBACK, PUBREL):
@@ -459,13 +459,17 @@ class Parser:
             raise ProtocolError(PROTOCOL, "DISCONNECT asks for a session that CONNECT did not ask for")
         return Disconnect(code)
 
-    def _connect(self, data: bytes, at: int, end: int) -> Connect:
+    def _connect(self, fixed: int, data: bytes, at: int, end: int) -> Connect:
         name, at = _binary(data, at, end)
         if name not in _LEVELS:
             raise ProtocolError(UNSUPPORTED_VERSION, "the protocol's name is not MQTT")
         if end - at < 4:
             raise ProtocolError(MALFORMED, "CONNECT ends within its header")
         level, flags = data[at], data[at + 1]
+        if level == 3:
+            flags &= 0xFE  # of MQTT 3.1 these bits are "not used", in CONNECT and before it
+        elif fixed:
+            raise ProtocolError(PROTOCOL, "reserved flags before CONNECT")
         keepalive_s = data[at + 2] << 8 | data[at + 3]
         at += 4
         if level not in _LEVELS[name]:

@@ -191,7 +191,8 @@ def test_what_is_wrong_with_an_oversized_packet_beside_its_size(data, code):
 def test_mqtt_31():
     """MQTT V3.1: DUP is a flag of SUBSCRIBE, UNSUBSCRIBE and PUBREL too, and CONNECT's length beats its flags."""
     parser = Parser()
-    (hello,) = parser.feed(connect(level=3, name="MQIsdp", flags=0xC2))
+    raw = connect(level=3, name="MQIsdp", flags=0xC3)  # bits that later versions reserve are not used
+    (hello,) = parser.feed(b"\x14" + raw[1:])
     assert hello == Connect(level=3, client_id="tag1", clean=True, keepalive_s=60)
     assert parser.feed(packet(0x8A, b"\0\7" + text("a") + b"\1") + packet(0xAA, b"\0\7" + text("a")) + packet(0x6A, b"\0\7")
                        + packet(0x32, text("a") + b"\0\1x")) == [

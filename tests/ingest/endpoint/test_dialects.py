@@ -212,6 +212,14 @@ def test_what_is_remembered_of_qos_2_is_bounded(serve, raw, wire):
         assert client.packet() == (0x50, struct.pack(">H", number))
     (connection,) = served.endpoint._connections
     assert len(connection._unreleased) == 50
+    told = raw(served.port, "tag2", level=5)  # 4.9: the receive maximum counts until PUBREL
+    for number in range(1, 51):
+        told.publish("birddog/v1/tag2/toy", b"x", number, qos=2)
+        assert told.packet() == (0x50, struct.pack(">H", number))
+    told.publish("birddog/v1/tag2/toy", b"x", 50, qos=2, dup=True)
+    assert told.packet() == (0x50, b"\0\x32")
+    told.publish("birddog/v1/tag2/toy", b"x", 51, qos=2)
+    assert told.rest() == b"\xe0\x02\x93\x00"
 
 
 def test_a_refused_message_of_qos_2(serve, raw, wire):

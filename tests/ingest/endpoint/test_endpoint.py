@@ -421,6 +421,7 @@ def test_empty_client_id(serve, raw, wire):
     assert raw(live.port, "", level=4).connack == (0x20, b"\0\2")
     assert raw(live.port, "", level=5).connack == (0x20, b"\0\x85\0")
     assert raw(exercise.port, "", level=4, flags=0).connack == (0x20, b"\0\2")
+    assert raw(exercise.port, "", level=3).connack == (0x20, b"\0\2")  # MQTT 3.1: 1 to 23 characters
     guest = raw(exercise.port, "", level=4)
     assert guest.connack == (0x20, b"\0\0")
     first, body = raw(exercise.port, "", level=5).connack
