@@ -27,7 +27,7 @@ from typing import Any
 
 from birddog.config import read_secret
 from birddog.directory import Directory
-from birddog.model import Frame, Reject
+from birddog.model import LAP, Frame, Reject
 from ingest.address import check_call
 from ingest.broker_settings import Settings, Topic, check, context_of
 from ingest.intake import Intake, Result
@@ -140,6 +140,7 @@ class _Line:
         self._client = self._make()
         self._got: list[Frame] = []
         self._order: deque[int] = deque()
+        self._lap = self._last_mid = 0
         self._done: set[int] = set()
         self._outstanding = 0
         self._topics: OrderedDict[str, tuple[str, str]] = OrderedDict()
@@ -233,13 +234,16 @@ class _Line:
     def close(self) -> None:
         """Say goodbye if there is still somebody to say it to, and end the sessions."""
         self._client.disconnect()  # leaves the session at the broker
+        finished = ""
         if self._client.socket() is not None:
+            if self.owner._stop.is_set() and not self._order and not self._got:
+                finished = self.owner.name  # the broker has our word for everything: it has nothing to repeat of these sessions
             self._client.loop_write()
             sock = self._client.socket()
             if sock is not None:
                 sock.close()
         for _, session in self._topics.values():
-            self.intake.close_session(session)
+            self.intake.close_session(session, finished)
         self._topics.clear()
 
     def _read(self) -> None:
@@ -343,11 +347,20 @@ class _Line:
             self._order.append(mid)
         self._got.append(Frame(
             source=owner.name, format=format, payload=bytes(payload), received_ns=time.time_ns(), device=device,
-            channel=channel, session=session, packet=mid, dup=bool(message.dup), reject=reject, receipt=(self, mid)))
+            channel=channel, session=session, packet=self._number(mid, message.dup), dup=bool(message.dup),
+            lap_known=not message.dup, reject=reject, receipt=(self, mid)))
         owner.counts["frames"] += 1
         owner.counts["bytes"] += len(payload)
         owner.counts["redelivered"] += bool(message.dup)
         owner.counts["rejects"] += reject is not None
+
+    def _number(self, mid: int, dup: bool) -> int:
+        """A packet id that comes again without DUP is another message (brokers that take the lowest free id): it counts on."""
+        if mid and not dup:
+            if mid <= self._last_mid:
+                self._lap += LAP
+            self._last_mid = mid
+        return mid + self._lap if mid else 0
 
     def _of(self, topic: str) -> tuple[str, str]:
         """(format, session) of a topic; each topic has its own decoder's state."""

@@ -142,7 +142,7 @@ class Connection(asyncio.BufferedProtocol):
         will, self._will = self._will, None
         if will is not None and not endpoint.stopping:
             self._hand_over([Publish(will.topic, will.payload)])
-        endpoint.disconnected(self, self.session if self._sent_frames and not self._ended else "")
+        endpoint.disconnected(self, self.session if self._sent_frames and (will or not self._ended) else "")
         self._routes.clear()
         self.acks.clear()
 
@@ -300,6 +300,7 @@ class Connection(asyncio.BufferedProtocol):
         """A client that says DISCONNECT and has every acknowledgement has nothing of this session to repeat (4.4)."""
         if packet.code == mqtt.SUCCESS:
             self._will = None
+        if packet.code in (mqtt.SUCCESS, mqtt.DISCONNECT_WITH_WILL):
             if self._acknowledged and not self.unacknowledged and not self._unreleased and _was_read(self.transport):
                 self._ended = True
                 self._endpoint.finished(self)

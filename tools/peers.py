@@ -319,8 +319,9 @@ class Adapter:
             for entry in journal.read(last):
                 last = entry.seq
                 body = unpack(entry)
-                if isinstance(body, FrameBody) and body.device.startswith(DEVICE):
-                    self._deliver(bytes.fromhex(body.device.removeprefix(DEVICE)).decode(), body.payload)
+                found = re.match(rf"birddog/v1/{DEVICE}([0-9a-f]+)/", body.channel) if isinstance(body, FrameBody) else None
+                if found:
+                    self._deliver(bytes.fromhex(found[1]).decode(), body.payload)
             await asyncio.sleep(0.05)
 
     def _deliver(self, topic: str, payload: bytes) -> None:

@@ -19,12 +19,16 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from birddog.errors import ConfigError, UsageError
+from birddog.journal import open_writer
 from ingest import broker
 from ingest.broker import Broker, Settings, Topic
+from ingest.desk import Desk
+from ingest.intake import Intake
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
@@ -438,6 +442,34 @@ def test_a_topic_that_is_no_text_is_a_reject_and_rubbish_is_a_lost_connection(de
     assert [(f.payload, f.reject.reason if f.reject else "") for f in first] == [(b"x", "format"), (b"y", "format"), (b"z", "")]
     # also what was refused is acknowledged, or it would come for ever
     assert b"\x40\x02\x00\x07\x40\x02\x00\x08\x40\x02\x00\x09" in b"".join(got)
+
+
+def test_a_broker_that_takes_the_lowest_free_packet_id_again_and_again_sends_other_messages(tmp_path):
+    """Two equal events without a time are two, also where each came with packet id 1; what comes with DUP is the last one."""
+    events = Desk(open_writer(f"sqlite:///{tmp_path}/j.db", mode="exercise"), exercise=True, refusal_key=b"k")
+    intake, got = Intake(), []
+
+    def talk(line):
+        for first in (0x32, 0x32, 0x32, 0x3A):
+            raw = publish_packet(b"birddog/v1/dock/epc", b"3034257BF7194E4000001A85", 1)
+            line.sendall(bytes((first,)) + raw[1:])
+            while line.recv(4) != b"\x40\x02\x00\x01":  # acknowledged, so the id is free
+                pass
+
+    def noted(source):
+        def acknowledge(results):
+            got.extend(result.outcome for result in results)
+            source.acknowledge(results)
+
+        return SimpleNamespace(acknowledge=acknowledge)
+
+    topics = (Topic(filter="birddog/#", format="epc"),)
+    with bad_broker(talk) as (port, _), running(client(port, protocol="3.1.1", topics=topics), intake):
+        deadline = time.monotonic() + 20
+        while len(got) < 4 and time.monotonic() < deadline:
+            items = [(noted(item[0]), item[1]) if isinstance(item, tuple) else item for item in intake.take(100, 0.05)]
+            events.take(items, time.time_ns())
+    assert got[:4] == ["stored", "stored", "stored", "duplicate"]
 
 
 def test_the_word_of_a_broker_that_ends_the_line_is_kept(desk):

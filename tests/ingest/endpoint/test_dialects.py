@@ -58,6 +58,18 @@ def test_a_session_that_ended_cleanly_has_nothing_to_repeat(served, raw, wire, h
     assert [f.payload for f in served.events()].count(EPC) == 2
 
 
+def test_a_goodbye_with_will_is_a_clean_end_too(served, raw, wire):
+    will = b"\0" + wire.text(OWN) + wire.text(b"3034257BF7194E4000001A86")
+    client = raw(served.port, "tag1", level=5, flags=2 | 4, rest=will)
+    client.publish(OWN, EPC, 1)
+    assert client.pubacks(1) == [1]
+    client.send(b"\xe0\x01\x04")
+    assert client.rest() == b""
+    wire.until(lambda: len(served.events()) == 2, "the will")
+    _session(raw, served, wire, dup=True)
+    assert len(served.events()) == 3
+
+
 def test_a_clean_end_is_remembered_over_a_restart(served, raw, wire, tmp_path):
     _session(raw, served, wire)
     wire.until(lambda: served.real.journal.sessions("tag1") == [], "the session forgotten on disk")
