@@ -41,6 +41,7 @@ BEGINNINGS = (
     Beginning(_ns(1999, 8, 22), _ns(2000, 8, 22), "GPS week 1024 (IS-GPS-200, 20.3.3.3.1.1)"),
     Beginning(_ns(2000, 1, 1), _ns(2001, 1, 1), "real-time clocks after power-on (DS1307, STM32)"),
     Beginning(_ns(2004, 1, 1), _ns(2005, 1, 1), "Teltonika and modems (filipkroca/teltonikaparser#3, AT+CCLK 04/01/01)"),
+    Beginning(_ns(2013, 9, 1), _ns(2013, 9, 2), "week base 1756 of u-blox 8 without its backup (mstrens/oXs_on_RP2040#71)"),
     Beginning(_ns(2019, 4, 7), _ns(2019, 4, 8), "GPS week 2048"),
 )
 _YEARS_LATER_NS = 5 * 365 * DAY_NS

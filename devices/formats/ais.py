@@ -88,6 +88,8 @@ _LENGTHS = {
     kind: frozenset(n for bits in range(least, most + 1, step) for n in range(bits, -(-bits // 6) * 6 + 1))
     for kind, (least, most, step) in _BITS.items()
 }
+# Orbcomm and rtl_ais write 24 with 2 or 4 fill bits too many or none (tbsalling/aismessages#11, #38, #47; schwehr/libais#177)
+_LENGTHS[24] = frozenset(range(158, 169))
 #: Types that say nothing here.
 _SILENT = frozenset(_BITS) - {1, 2, 3, 4, 5, 9, 11, 14, 18, 19, 21, 24, 27}
 #: Who may call for help (ITU-R M.585-9, annex 2): first digits of the MMSI.

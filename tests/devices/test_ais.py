@@ -213,6 +213,7 @@ def test_lengths_are_exact(kind):
     for size in range(40, 1060, 7):
         rejects = decode(line_of(f"{kind:06b}00{244060123:030b}" + "0" * (size - 38))).rejects
         near = any(right <= size <= -(-right // 6) * 6 for right in RIGHT[kind])
+        near = near or (kind == 24 and 158 <= size <= 168)  # fill bits of rtl_ais and Orbcomm
         if kind != 14 and not near and not (kind == 21 and 272 <= size <= 360) and not (kind == 5 and 420 <= size <= 426):
             assert [r.reason for r in rejects] == ["length"], (kind, size)
     for size in RIGHT[kind]:

@@ -166,7 +166,7 @@ def test_vtg_gives_the_speed_of_the_position_before_it(vtg, speed_mps, course):
     assert said(vtg) == []
 
 
-@pytest.mark.parametrize("date", ["060180", "010104", "220899", "010100", "070419"])
+@pytest.mark.parametrize("date", ["060180", "010104", "220899", "010100", "070419", "010913", "301187"])
 def test_a_date_that_nobody_set_is_none(date):
     now = 1_795_899_480_000_000_000
     (fix,) = said(f"GPRMC,000013.00,A,5157.0000,N,00403.0000,E,0.0,0.0,{date},,,A", received_ns=now)

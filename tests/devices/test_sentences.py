@@ -147,3 +147,26 @@ def test_a_time_between_two_sentences_is_cut_with_its_own():
     assert [(p.offset, p.data[:10], p.reject is not None) for p in pieces] == [
         (0, b"# a log\r\n", True), (9, b"1699113271", False), (9 + 11 + len(VDM), b"1699113281", False),
     ]  # fmt: skip
+
+
+REPORTED = {
+    rb"\s:r1ACE0JVF*27\\c:1628097600,s:AS-SAM-BWBANK,n:27493*24\!ANVDM,1,1,,B,15N7R>d000qh6tJC94n=7oJ00D02,0*3F":
+        "2021-08-04T17:20:00",
+    b"!SAVDM,1,1,0,B,15NdWlgP00rUvQhFa=F>4?v62<0H,0*1A,1630526405,1630526406": "2021-09-01T20:00:05",
+    rb"\g:1-1-21,s:47450,c:1699113260,i:<S>S</S><O>XSP</O><T>A:1699115144 I:1699115146 T:0 </T><Q>12</Q>*7C"
+    rb"\!AIVDM,1,1,,A,H7Oks<0hTtpE=<0000000000000,2*4C": "2023-11-04T15:54:20",
+    rb"\s:rORBCOMM010,q:u,c:1417910400,T:2014-12-07 00.00.00*50\!AIVDM,1,1,,B,19NWu:P0018Vg1H<rEt6=TQF0>@<,0*2F":
+        "2014-12-07T00:00:00",
+    rb"\s:rORBCOMM999,c:1665388207*26\!AIVDM,1,1,,,H8Ih`40l58hTr0AD622222222200,2*4E": "2022-10-10T07:50:07",
+    b"!AIVDM,1,1,,A,H7OfcLPt<D4r1L5HD0000000000,0*01": None,
+    b"!AIVDM,1,1,,B,H3m9T21HTe<H`u8B22222222220,0*0F": None,
+    b"!AIVDM,1,1,,A,H5NbKPQ8Dh5@UHUAW8000000000,0*0A": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", REPORTED)
+def test_lines_of_public_reports(line):
+    """docs/field-reports.md: libais#235, #82, #177, #150, pyais#139, AisLib#103 (shortened), aismessages#38, #47."""
+    decoded = codec.decode_whole(ais, ais.Decoder(), Message(payload=line + b"\r\n"))
+    (said,) = decoded.observations
+    assert not decoded.rejects and (None if said.time_ns is None else iso_from_ns(said.time_ns)[:19]) == REPORTED[line]

@@ -207,3 +207,18 @@ def test_sentences_between_frames_are_read_while_no_frame_has_a_position():
     decoder = ubx.Decoder()
     assert len(observed(ubx.encode(**place), line, line, decoder=decoder)) == 1
     assert observed(*[line] * 30, decoder=decoder), "and again when UBX has fallen silent"
+
+
+def test_a_receiver_that_says_1980_and_valid():
+    """arendst/Tasmota#17896: NEO-6 without a fix."""
+    where = message("NAV", "NAV-HPPOSLLH", version=0, iTOW=297531000, lon=4.3, lat=52.0, hMSL=5000, hAcc=140.0, vAcc=200.0)
+    first = message("NAV", "NAV-TIMEUTC", iTOW=297531000, year=1980, month=1, day=9, hour=10, min=38, sec=36, validUTC=1)
+    then = message("NAV", "NAV-TIMEUTC", iTOW=297531000, year=2025, month=10, day=29, hour=10, min=38, sec=33, validUTC=1)
+    assert [f.time_source for f in observed(first, where)] == ["server"]
+    assert [f.time_source for f in observed(first, then, where)] == ["device"]
+
+
+def test_satellites_with_a_bit_that_is_none():
+    """rtklibexplorer/RTKLIB#488: numSV with bit 7 set."""
+    (fix,) = observed(message("NAV", "NAV-PVT", **PVT | {"numSV": 0x88}))
+    assert "satellites" not in fix.attributes and fix.flags == ("implausible_satellites",)
