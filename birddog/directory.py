@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from birddog.model import Attachment, Body, Device, Operation, Placement
 
+#: Kinds of entries that say who is who; they say nothing of what time it is.
+REGISTERS = frozenset({"operation", "device", "attachment", "placement"})
 #: The operation of vessels and contacts that belong to no case.
 OPEN = "open"
 

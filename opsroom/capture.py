@@ -7,21 +7,23 @@ import itertools
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from birddog import __version__
+from birddog.directory import REGISTERS, Directory
 from birddog.errors import BirddogError, UsageError
-from birddog.journal import Counts, open_writer, path_of
-from birddog.model import Draft, Frame, Start, pack
+from birddog.journal import Counts, Reader, open_writer, path_of
+from birddog.model import Draft, Frame, Start, pack, unpack
 from devices.codec import Message
 from devices.formats import positions
 from ingest.desk import Desk
 from ingest.intake import Intake, Result
 from ingest.replay import Capture, Replay
 from opsroom.secret import refusal_key
+from opsroom.unfed import Account
 from tracking.presets import Presets
 
 #: Formats whose bytes name no device: the file's name stands for it.
@@ -30,12 +32,14 @@ NAMELESS = ("nmea", "ubx", "positions")
 ROWS = 5000
 
 
-def take(files: list[Path], url: str, *, format_name: str, device: str) -> Counts:
+def take(files: list[Path], url: str, *, format_name: str, device: str,
+         tell: Callable[[Account], None] | None = None) -> Counts:
     """Read files into a journal, merged in order of time; what the journal holds then.
 
     Args:
         files: captures of one format; ``.jsonl``: lines as `birddog decode --jsonl` takes them.
         url: an exercise journal; made where it is absent.
+        tell: called at the end with what the new messages fed.
 
     Raises:
         UsageError: a file or the format is wrong.
@@ -44,10 +48,10 @@ def take(files: list[Path], url: str, *, format_name: str, device: str) -> Count
     with tempfile.TemporaryDirectory(prefix="birddog-capture-") as folder:
         if format_name == "positions":
             files = [_in_time(file, Path(folder) / file.name) for file in files]
-        return _take(files, url, format_name, device)
+        return _take(files, url, format_name, device, tell)
 
 
-def _take(files: list[Path], url: str, format_name: str, device: str) -> Counts:
+def _take(files: list[Path], url: str, format_name: str, device: str, tell: Callable[[Account], None] | None) -> Counts:
     captures = []
     for file in files:
         form = "jsonl" if file.suffix == ".jsonl" else "raw"
@@ -62,13 +66,40 @@ def _take(files: list[Path], url: str, format_name: str, device: str) -> Counts:
         streams = [_frames(replay) for replay in replays]
         merged = heapq.merge(*streams, key=lambda frame: frame.received_ns)
         source = _File()
+        before, started = writer.last_seq(), _is_started(writer)
         while batch := list(itertools.islice(merged, ROWS)):
-            if writer.last_seq() == 0:
+            if not started:
+                # also where cases and devices were entered first: the fold must know that this is an exercise
                 _start(desk, batch[0].received_ns)
+                started = True
             desk.take([(source, batch)], time.time_ns())
+        if tell is not None:
+            tell(_account(writer, before, desk.directory))
         return writer.counts()
     finally:
         writer.close()
+
+
+def _is_started(journal: Reader) -> bool:
+    """Whether the fold's start stands before everything that is folded."""
+    after = 0
+    while rows := journal.read(after, 1000):
+        for entry in rows:
+            if entry.kind not in REGISTERS:
+                return entry.kind == "start"
+        after = rows[-1].seq
+    return False
+
+
+def _account(journal: Reader, after: int, directory: Directory) -> Account:
+    """What the messages behind an entry fed; the registers did not change meanwhile, we are the only writer."""
+    account = Account(directory, exercise=True)
+    while rows := journal.read(after, 1000):
+        for entry in rows:
+            if entry.kind in ("frame", "refusal"):
+                account.count(unpack(entry), entry.received_ns)
+        after = rows[-1].seq
+    return account
 
 
 class _File:

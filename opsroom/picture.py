@@ -25,9 +25,10 @@ from birddog.errors import BirddogError, JournalError, place_of
 from birddog.journal import Reader
 from birddog.model import Alert, Decision, Entry, Event, FrameBody, RefusalBody, Scan, unpack
 from opsroom.alerts import Alerts
-from opsroom.picture_rows import FlagRow
+from opsroom.picture_rows import FlagRow, Refused
 from opsroom.picture_store import PictureError, PictureWriter, copy, differences, hold, remove
 from opsroom.refusals import Refusals
+from opsroom.unfed import WORDS, unfed
 from tracking.fold import Fold
 
 log = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ class Picture:
         if isinstance(body, Decision):
             acknowledged = self.alerts.decision(body, entry.received_ns)
             alerts += [acknowledged] if acknowledged is not None else []
-        refused = self.refusals.count(entry, body) if isinstance(body, FrameBody | RefusalBody) else {}
+        refused = self._not_used(entry, body) if isinstance(body, FrameBody | RefusalBody) else {}
         if not publish:
             return
         store, seq = self.store, entry.seq
@@ -206,6 +207,14 @@ class Picture:
                 store.put("refused", key, seq, row)
         if isinstance(body, Scan):
             self._publish_flags(body, seq, changes.events)
+
+    def _not_used(self, entry: Entry, body: FrameBody | RefusalBody) -> dict[str, Refused | None]:
+        """Rows of what was refused, not understood, or fed no track and could have."""
+        changed = self.refusals.count(entry, body)
+        found = unfed(self.fold.directory, body, entry.received_ns, exercise=self.fold.exercise)
+        if found is not None and found[1] not in ("placeless", "elsewhen"):
+            changed |= self.refusals.unfed(entry, body, found[0], WORDS[found[1]])
+        return changed
 
     def _publish_flags(self, scan: Scan, seq: int, events: list[Event]) -> None:
         dark = {(e.lat_deg, e.lon_deg) for e in events if e.kind == "dark_vessel"}

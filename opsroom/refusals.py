@@ -1,7 +1,8 @@
 """Who was refused, why and how often: what the operator sees of messages that did not come in, whole or in part.
 
 A part of an admitted message that its format does not understand is a row of reason ``unread``, apart from the
-refusals: its detail is the part's name.
+refusals: its detail is the part's name.  A message that came in and fed no track is one of reason ``no_track``, see
+``opsroom.unfed``.
 
 A part of the fold.  Names come from whoever sends, so they are bounded: the newest ``ROWS_KEPT`` are kept
 apart, the rest is counted together in the row ``others``.
@@ -20,6 +21,8 @@ NAME_CHARS = 120
 OTHERS = "others"
 #: The reason of a row that counts a part of admitted messages which their format does not understand.
 UNREAD = "unread"
+#: The reason of a row that counts admitted messages which fed no track; its detail says why.
+NO_TRACK = "no_track"
 
 
 class Refusals(msgspec.Struct):
@@ -39,6 +42,12 @@ class Refusals(msgspec.Struct):
             device = next((o.device for o in body.observations), body.device)[:NAME_CHARS]
             for name in body.unread:
                 self._add(changed, entry, body, device, UNREAD, name)
+        return changed
+
+    def unfed(self, entry: Entry, body: FrameBody | RefusalBody, device: str, why: str) -> dict[str, Refused | None]:
+        """Count a message that fed no track: the rows that changed, as ``count``."""
+        changed: dict[str, Refused | None] = {}
+        self._add(changed, entry, body, device[:NAME_CHARS], NO_TRACK, why)
         return changed
 
     def _add(self, changed: dict[str, Refused | None], entry: Entry, body: FrameBody | RefusalBody, device: str, reason: str,

@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from birddog.directory import OPEN, Directory
+from birddog.directory import OPEN, REGISTERS, Directory
 from birddog.errors import UsageError
 from birddog.geo import ring_contains, valid_position
 from birddog.model import (
@@ -117,6 +117,16 @@ class Fold:
         self._directory = Directory()
         self._trackers: dict[str, Tracker] = {}
 
+    @property
+    def directory(self) -> Directory:
+        """The registers as of the newest entry; to read."""
+        return self._directory
+
+    @property
+    def exercise(self) -> bool:
+        """Whether everybody has a track, as the journal's newest start says."""
+        return self._state.exercise
+
     def snapshot(self) -> bytes:
         """The whole state; of equal folds equal bytes."""
         s, d = self._state, self._directory
@@ -146,7 +156,8 @@ class Fold:
         """
         body = unpack(entry)
         s = self._state
-        s.now_ns = max(s.now_ns, entry.received_ns)
+        if entry.kind not in REGISTERS:  # what is entered today of a capture of last year does not make it old
+            s.now_ns = max(s.now_ns, entry.received_ns)
         book = Book(entry.seq, s.now_ns)
         match body:
             case FrameBody() | RefusalBody():

@@ -143,7 +143,9 @@ def _attach(registers: Any, args: argparse.Namespace) -> int:
                              field="ID")
     shipment = args.shipment or (device.name if device and device.name else args.device)
     registers.enter(Attachment(device=args.device, shipment=shipment, operation=args.operation, from_ns=since, to_ns=until))
-    say(printable(f"{args.device} is in {shipment} of {args.operation}"))
+    past = args.since is not None and since < registers.now_ns
+    then = "; what came in before this entry stays as it was folded" if past else ""
+    say(printable(f"{args.device} is in {shipment} of {args.operation}{then}"))
     return 0
 
 

@@ -6,9 +6,12 @@ import argparse
 import errno
 import os
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from opsroom.commands.common import journal_option, name_of, say, time_ns
+from opsroom.commands.common import journal_option, name_of, printable, say, time_ns
+
+if TYPE_CHECKING:
+    from opsroom.unfed import Account
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +63,14 @@ def _take(args: argparse.Namespace) -> int:
         _readable(name)
     if args.device:
         name_of(args.device, "--device")
-    counts = take([Path(name) for name in args.files], args.journal, format_name=args.format or "", device=args.device)
+    told: list[str] = []
+    words = " ".join(shlex.quote(name) for name in args.files)
+    if args.format:
+        words += f" --format {args.format}"
+    if args.device:
+        words += f" --device {shlex.quote(args.device)}"
+    counts = take([Path(name) for name in args.files], args.journal, format_name=args.format or "", device=args.device,
+                  tell=lambda account: told.extend(_of(account, words)))
     left = "".join(f"; not understood: {name} ({n})" for name, n in counts.unread.items())
     # LIVE would be a lie over them
     undated = "" if not counts.undated else (
@@ -68,7 +78,15 @@ def _take(args: argparse.Namespace) -> int:
         "for nothing in their file states another")
     say(f"{counts.frames} messages, {counts.observations} observations, {sum(counts.rejects.values())} rejects{left} "
         f"are in {args.journal}{undated}; next: birddog replay --journal {shlex.quote(args.journal)} --speed 60")
+    for line in told:
+        say(printable(line))
     return 0
+
+
+def _of(account: Account, words: str) -> list[str]:
+    if not account.messages:
+        return ["no message was new: all of them were there before"]
+    return list(account.lines(words))
 
 
 def _readable(name: str) -> None:

@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     check.add_argument("scenario", metavar="SCENARIO", help="a name, or a .toml file")
     enrol = actions.add_parser("enrol", help="enter a scenario's operations, devices and places into an exercise journal")
     enrol.add_argument("scenario", metavar="SCENARIO", help="a name, or a .toml file")
-    enrol.add_argument("--start", metavar="TIME", help="attached from a minute before this time on (default now)")
+    enrol.add_argument("--start", metavar="TIME", help="attached from a minute before then on (default: the scenario's start)")
     run_ = actions.add_parser("run", help="play a scenario into files or against live targets")
     run_.add_argument("scenario", metavar="SCENARIO", help="a name, or a .toml file")
     run_.add_argument("--to", metavar="TARGET", action="append", required=True,
@@ -94,7 +94,8 @@ def _enrol(args: argparse.Namespace) -> int:
     from sim import scenario
 
     s = scenario.load(args.scenario)
-    start_ns = _start(args.start) or time.time_ns()
+    # from the fixed start that files have, so that a folder's messages are of attached devices, and so are those of now
+    start_ns = _start(args.start) or min(s.start_ns, time.time_ns())
     registers = Registers(args.journal, create=True, exercise=True)
     if registers.mode != "exercise":
         raise UsageError("is a live journal and refuses exercise data", field="--journal")

@@ -42,10 +42,12 @@ const flags = new MoreList('flags', {
 const refused = new MoreList('refused', {
   tell: (r) => ({ id: r.refused_id, words: [`${r.count} ×`, reason(r), plain(r.device || r.source), plain(r.format),
     `last ${clock(r.last)}`, plain(r.detail)] }),
-  count: (r) => (r.reason === 'unread' ? 0 : r.count), // a part that was not understood is no refused message
+  // a part that was not understood, a message that fed no track: no refused message
+  count: (r) => (r.reason === 'unread' || r.reason === 'no_track' ? 0 : r.count),
   last: (rows) => `${reason(rows[0])}, ${plain(rows[0].device || rows[0].source)}, ${ago(rows[0].last)}`,
 });
 function reason(r) {
+  if (r.reason === 'no_track') return 'fed no track';
   return r.reason === 'unread' ? 'part not understood' : r.reason.replaceAll('_', ' ');
 }
 const detail = new Detail(room);
