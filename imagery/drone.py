@@ -65,7 +65,8 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
                                 footprint is large
     footprint_cut               a corner looks at or above the horizon
     unbelievable                a height, an angle or a focal length that no drone has: no footprint
-    angles_all_zero             every angle is exactly 0, as where none was measured: no footprint
+    angles_all_zero             every angle of the gimbal is exactly 0, as where none was measured (MSDK-V5#772): no
+                                footprint
     missing_…                   what a footprint wants and the file does not say (relative_altitude, gimbal_yaw,
                                 gimbal_pitch, focal_length)
     relative_altitude_not_above_ground, about_a_pole   why there is no footprint
@@ -147,7 +148,7 @@ def read_frame(path: str | Path) -> Frame:
             notes.append("unbelievable")
         elif above <= 0.0:
             notes.append("relative_altitude_not_above_ground")
-        elif all(v == 0.0 for v in (yaw, pitch, roll or 0.0)) and all(not v for v in flight):
+        elif all(v == 0.0 for v in (yaw, pitch, roll or 0.0)):
             notes.append("angles_all_zero")
         else:
             footprint, sigma = _footprint(where, above, (yaw, pitch, roll or 0.0), flight[0], (width, height), focal_px, notes)
@@ -480,7 +481,8 @@ def _metadata(path: str | Path) -> tuple[int, int, tuple[dict[int, Any], dict[in
             with Image.open(file, formats=["JPEG"]) as picture:
                 exif = picture.getexif()
                 parts = dict(exif), dict(exif.get_ifd(34665)), dict(exif.get_ifd(34853))
-                raw = picture.info.get("xmp", b"")
+                # DJI's XMP stands in EXIF's tag 700 at times, in either directory (metadata-extractor-dotnet#298)
+                raw = picture.info.get("xmp") or parts[0].get(700) or parts[1].get(700) or b""
                 width, height = picture.size
     except UnidentifiedImageError as error:
         raise UsageError("is no JPEG", file=str(path)) from error

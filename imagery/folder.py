@@ -37,7 +37,7 @@ _THUMBNAIL = re.compile(r"(?:^|[-_. ])(?:quick-?looks?|ql|thumb(?:nail)?s?|previ
 #: A polarisation in a name: Sentinel-1 (-vv-), RADARSAT (imagery_VV), TerraSAR-X (IMAGE_VV_), SNAP (_VV.tif).
 _POLARISATION = re.compile(r"(?<![a-z0-9])(VV|VH|HV|HH)(?![a-z0-9])", re.IGNORECASE)
 #: The last number of a Sentinel-1 measurement file counts the polarisations of its product.
-_MEASUREMENT = re.compile(r"^(s1[a-d]-.*)-\d{3}$", re.IGNORECASE)
+_MEASUREMENT = re.compile(r"^(s1[a-d]-.*)-\d{3}(?:-cog)?$", re.IGNORECASE)
 #: Of the bands of a Sentinel-2 product: water is dark in near infrared, and a hull is not.
 _S2_BAND = re.compile(r"_B08(?:_10m)?\.jp2$", re.IGNORECASE)
 

@@ -143,7 +143,7 @@ _PRODUCT_FILES = ("manifest.safe", "MTD_MSIL1C.xml", "MTD_MSIL2A.xml", "product.
 _PRODUCTS = frozenset(os.path.basename(name) for name in _PRODUCT_FILES)
 
 _ISO_IN_NAME = re.compile(r"(?<!\d)(\d{4})-?(\d\d)-?(\d\d)T(\d\d)[:-]?(\d\d)[:-]?(\d\d)(?:[.,](\d{1,9}))?"
-                          r"(Z|\+(?:0\d|1[0-4]):?(?:00|30|45))?(?![\d:])")
+                          r"(Z|\+(?:0\d|1[0-4]):?(?:00|30|45)|-(?:0\d|1[0-2]):(?:00|30))?(?![\d:])")
 _PLAIN_IN_NAME = re.compile(r"(?<!\d)(\d{4})-?(\d\d)-?(\d\d)[T_ -]?(\d\d)[:-]?(\d\d)[:-]?(\d\d)(?!\d)")
 _STATED = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,12}))?\s*(Z|UTC|[+-]\d\d:?\d\d)?", re.IGNORECASE)
 _TIFF = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)\D*")
@@ -161,6 +161,9 @@ def taken(path: str, *, datetime_tag: str | None = None, stated: str | None = No
     """
     name = os.path.basename(path)
     sure = _from_name(name) or _from_text(stated, "the file's metadata")
+    if sure is not None and "Sentinel-2" in sure.by:
+        # an image's name says when the whole strip began; the tile's own time is minutes later (sentinelhub-py#1)
+        sure = _of_tile(Path(path)) or sure
     sure = sure or _from_beside(Path(path)) or _from_folders(Path(path))
     if sure is not None:
         return sure
@@ -236,6 +239,17 @@ def _from_name(name: str) -> Taken | None:
         ns = _ns(found.groups()[:6], found.group(7), found.group(8)) if found.group(8) else None
         if ns is not None:
             return Taken(ns, "device", "the file's name")
+    return None
+
+
+def _of_tile(path: Path) -> Taken | None:
+    """When a Sentinel-2 tile was sensed: MTD_TL.xml, else the granule's folder (L1C_T15RUQ_A009218_20170328T170619)."""
+    for folder in list(path.absolute().parents)[:3]:
+        said = _from_text(_xml_time(_text(folder / "MTD_TL.xml")), "MTD_TL.xml")
+        found = re.match(r"l[12][ac]_t\d{2}[a-z]{3}_a\d{6}_(\d{8}T\d{6})$", folder.name, re.IGNORECASE)
+        ns = _digits(found.group(1), None) if found else None
+        if said is not None or ns is not None:
+            return said or Taken(ns or 0, "device", "the name of its granule (Sentinel-2)")
     return None
 
 

@@ -130,6 +130,23 @@ def test_other_reasons_for_no_footprint(tmp_path):
     assert pole.footprint is None and pole.notes == ("about_a_pole",)
 
 
+def test_a_gimbal_that_measured_nothing_gives_no_footprint_though_the_drone_flew(tmp_path):
+    f = frame(tmp_path, GimbalYawDegree="0.00", GimbalPitchDegree="0.00", GimbalRollDegree="0.00")
+    assert f.footprint is None and f.notes == ("angles_all_zero",)
+    assert frame(tmp_path, GimbalYawDegree="0.00", GimbalRollDegree="0.00").footprint is not None, "looking down, to the north"
+
+
+@pytest.mark.parametrize("where", ["main", "camera"])
+def test_xmp_inside_exif_is_read(tmp_path, where):
+    exif = Image.Exif()
+    exif.get_ifd(34853).update(GPS)
+    exif.get_ifd(34665).update(CAMERA)
+    said = ("<x " + " ".join(f'drone-dji:{k}="{v}"' for k, v in DJI.items()) + "/>").encode()
+    (exif if where == "main" else exif.get_ifd(34665))[700] = said
+    Image.new("RGB", (400, 300)).save(tmp_path / "b.jpg", "JPEG", exif=exif)
+    assert read_frame(tmp_path / "b.jpg").footprint == frame(tmp_path).footprint
+
+
 # --- position -------------------------------------------------------------------------------------
 
 ZERO = {1: "N", 2: (0.0, 0.0, 0.0), 3: "E", 4: (0.0, 0.0, 0.0)}

@@ -126,6 +126,7 @@ def test_health_shows_each_line():
 
 @pytest.mark.parametrize("one, other, same", [
     (S1.format("vv", 1), S1.format("vh", 2), True),
+    (S1.format("vv", 1).replace(".tiff", "-cog.tiff"), S1.format("vh", 2).replace(".tiff", "-cog.tiff"), True),
     ("imagery_HH.tif", "imagery_HV.tif", True),
     ("IMAGE_HH_SRA_strip_007.tif", "IMAGE_VV_SRA_strip_007.tif", True),
     ("RCM1_OK1_PK2_1_SC30MCPA_20200219_123901_HH_GRD.tif", "RCM1_OK1_PK2_1_SC30MCPA_20200219_123901_HV_GRD.tif", True),

@@ -62,6 +62,8 @@ def test_a_day_without_a_time_is_a_guess_at_its_noon(vendor):
     ("sar1_20261124T101500Z.tif", "2026-11-24T10:15:00Z"),
     ("x_2026-11-24T10-15-00.25Z_y.tif", "2026-11-24T10:15:00.250Z"),
     ("x_20261124T101500+0200.tif", "2026-11-24T08:15:00Z"),
+    ("x_2026-11-24T10:15:00-04:00.tif", "2026-11-24T14:15:00Z"),
+    ("S1A_IW_GRDH_1SDV_20151021T063752_20151021T063817_008247_00B9CD_2770_COG.SAFE", "2015-10-21T06:37:52Z"),
     ("S1A_IW_GRDH_1SDV_20201004T055012_20201004T055037_034637_040882_ABCD.SAFE", "2020-10-04T05:50:12Z"),
     ("s1b-ew-grd-hh-20180101t101112-20180101t101212-009000-010100-001.tiff", "2018-01-01T10:11:12Z"),
     ("s1a-wv1-slc-vv-20180101t101112-20180101t101115-020000-022222-001.tiff", "2018-01-01T10:11:12Z"),
@@ -146,6 +148,18 @@ def test_a_products_folder_has_the_name_that_its_files_have_not(tmp_path):
     inner.mkdir(parents=True)
     (inner / "IMAGE_HH_SRA_strip_007.tif").write_bytes(b"")
     assert taken(str(inner / "IMAGE_HH_SRA_strip_007.tif"))[:2] == (ns_from_text("2011-08-23T17:30:14Z"), "device")
+
+
+def test_a_sentinel_2_tile_was_sensed_minutes_after_its_strip_began(tmp_path):
+    """sentinelhub-py#1: T15RUQ_20170328T170301 is the datatake, the tile was seen at 17:06:19."""
+    granule = tmp_path / "GRANULE" / "L1C_T15RUQ_A009218_20170328T170619"
+    image = granule / "IMG_DATA" / "T15RUQ_20170328T170301_B08.jp2"
+    image.parent.mkdir(parents=True)
+    image.write_bytes(b"")
+    assert taken(str(image))[:2] == (ns_from_text("2017-03-28T17:06:19Z"), "device")
+    (granule / "MTD_TL.xml").write_text('<SENSING_TIME metadataLevel="Standard">2017-03-28T17:06:19.461Z</SENSING_TIME>')
+    assert taken(str(image))[:2] == (ns_from_text("2017-03-28T17:06:19.461Z"), "device")
+    assert taken(image.name)[:2] == (ns_from_text("2017-03-28T17:03:01Z"), "device"), "alone it has no better"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"x"', '{"properties": []}', '{"properties": {"datetime": null}}',
