@@ -1,4 +1,4 @@
-"""chirpstack, ttn and impinj: documented examples, and what gateways do that one sample cannot show."""
+"""chirpstack, ttn, meshtastic and impinj: documented examples, and what gateways do that one sample cannot show."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from birddog.model import Fix, TagRead
 from birddog.units import ns_from_text
 from devices.codec import Message
-from devices.formats import chirpstack, impinj, ttn
+from devices.formats import chirpstack, impinj, meshtastic, ttn
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "shared" / "data" / "ingest" / "iot_json" / "examples.jsonl"
 UP = {"dev_eui": "a81758fffe0523db", "time_ns": 1_761_990_000_000_000_000, "lat_deg": 51.9, "lon_deg": 4.1, "event": "up"}
@@ -52,6 +52,28 @@ def test_ttn_two_deliveries_are_one_and_another_counter_or_content_is_another():
 def test_ttn_and_chirpstack_give_one_device_one_name():
     names = {module.Decoder().decode(Message(payload=module.encode(**UP))).device for module in (chirpstack, ttn)}
     assert names == {"a81758fffe0523db"}
+
+
+def test_meshtastic_a_packet_that_two_gateways_repeat_is_one():
+    said = {"node": 0x01020304, "time_ns": UP["time_ns"], "lat_deg": 51.9, "lon_deg": 4.1}
+    first, again, other = (meshtastic.Decoder().decode(Message(payload=meshtastic.encode(**said | more)))
+                           for more in ({}, {"rssi_dbm": -50.0, "gateway": 7}, {"packet": 2}))  # fmt: skip
+    assert first.key == again.key != other.key and first.device == "!01020304"
+
+
+@pytest.mark.parametrize("bits", [10, 13, 16, 24, 32])
+def test_meshtastic_sigma_is_that_of_the_cell(bits):
+    """A thousand places in a cell: their own spread about what is sent is the sigma that is stated."""
+    errors, sigmas = [], set()
+    for k in range(1000):
+        lat = 51.0 + k * 0.0137
+        said = {"node": 5, "time_ns": UP["time_ns"], "lat_deg": lat, "lon_deg": 4.1, "precision_bits": bits}
+        fix = meshtastic.Decoder().decode(Message(payload=meshtastic.encode(**said))).observations[0]
+        errors.append((fix.lat_deg - lat) * 111_320)
+        sigmas.add(fix.sigma_m)
+    (sigma_m,) = sigmas
+    spread = (sum(e * e for e in errors) / len(errors)) ** 0.5
+    assert spread < 0.01 if bits == 32 else spread == pytest.approx(sigma_m, rel=0.15)
 
 
 def test_impinj_reads_of_one_message_keep_their_order():
