@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from birddog.errors import JournalDisagrees, JournalFull, JournalHeld
-from birddog.journal import Reader, disagreement, open_reader, open_writer
+from birddog.journal import Reader, disagreement, left_alone, open_reader, open_writer
 from birddog.model import Draft, Loss, pack
 from opsroom.app import Plan
 from opsroom.commands.common import say
@@ -42,7 +42,7 @@ def _as_writer(plan: Plan, accept_loss: bool) -> None:
     picture = picture_path(path)
     pictured = stood(picture)
     words = ""
-    if not path.exists() and pictured is not None and pictured.cursor:
+    if not path.exists() and not left_alone(path) and pictured is not None and pictured.cursor:
         words = f"{path} is not there, and {picture} stands at entry {pictured.cursor} of it"
         if not accept_loss:
             raise _refused(words, "an empty one")

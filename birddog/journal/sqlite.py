@@ -34,7 +34,7 @@ from birddog.errors import (
 from birddog.journal.guard import Guard, stale_index
 from birddog.journal.head import Head, HeadFile, head_path, mixed
 from birddog.journal.head import read as read_head
-from birddog.journal.store import NOTHING, Counts, Mode
+from birddog.journal.store import NOTHING, Counts, Mode, left_alone
 from birddog.lock import hold
 from birddog.model import Draft, Entry
 
@@ -197,25 +197,30 @@ class SqliteWriter(SqliteReader):
             JournalDisagrees: the files do not belong together, or the journal is not there.
         """
         head = read_head(head_path(path)) or Head()
-        if not path.exists():
-            if head.seq and not _left_alone(path):
-                self._lose(f"{path} is not there, and entry {head.seq} of it had been acknowledged", head, 0, accept_loss)
-            return Head(turn=head.turn)
         real = path.resolve()
+        if not path.exists():
+            if head.seq and (accept_loss or not left_alone(path)):
+                self._lose(f"{path} is not there, and entry {head.seq} of it had been acknowledged", head, 0, accept_loss)
+            if accept_loss and left_alone(path):
+                self._put_aside(real)
+            return Head(turn=head.turn)
         if stale_index(real):
             # those who read notice that it is another one, and open the journal anew
             Path(f"{real}-shm").unlink(missing_ok=True)
         wrong = mixed(real, head)
         if wrong:
             self._lose(wrong, head, None, accept_loss)
-            aside = f"{real}-wal.aside-{os.urandom(4).hex()}"
-            try:
-                os.rename(f"{real}-wal", aside)
-                Path(f"{real}-shm").unlink(missing_ok=True)
-            except OSError as error:
-                raise JournalTrouble(f"{path}-wal: {error.strerror}") from error
-            self.lost += f"; the other write-ahead log is kept as {aside}"
+            self._put_aside(real)
         return head
+
+    def _put_aside(self, real: Path) -> None:
+        aside = f"{real}-wal.aside-{os.urandom(4).hex()}"
+        try:
+            os.rename(f"{real}-wal", aside)
+            Path(f"{real}-shm").unlink(missing_ok=True)
+        except OSError as error:
+            raise JournalTrouble(f"{real}-wal: {error.strerror}") from error
+        self.lost = f"{self.lost or f'{real} was not there'}; its write-ahead log is kept as {aside}"
 
     def _lose(self, words: str, head: Head, last: int | None, accept_loss: bool) -> None:
         """Refuse, or note what is lost, which was accepted."""
@@ -497,15 +502,9 @@ def _locked(path: Path) -> int:
     return lock
 
 
-def _left_alone(path: Path) -> bool:
-    """Whether the write-ahead log lies there, with something in it, without its journal."""
-    wal = path.with_name(path.name + "-wal")
-    return wal.exists() and wal.stat().st_size > 0
-
-
 def _create(path: Path, mode: Mode) -> None:
     wal = path.with_name(path.name + "-wal")
-    if _left_alone(path):
+    if left_alone(path):
         # SQLite would play it into the new file
         raise JournalError(f"{wal} is there without its journal: put the journal back beside it, or take it away")
     # made beside and renamed, so that a kill while creating leaves no half journal behind

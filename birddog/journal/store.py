@@ -112,6 +112,12 @@ def path_of(url: str) -> Path:
     raise UsageError(f"{shown!r} is no journal URL: write sqlite:///relative/path or sqlite:////absolute/path")
 
 
+def left_alone(path: Path) -> bool:
+    """Whether a write-ahead log lies there, with something in it, without its journal: the journal was moved away."""
+    wal = path.with_name(path.name + "-wal")
+    return not path.exists() and wal.exists() and wal.stat().st_size > 0
+
+
 def open_writer(url: str, *, mode: Mode, create: bool = True, accept_loss: bool = False) -> Writer:
     """Open a journal for writing; creates it, with this mode, where it is absent.
 

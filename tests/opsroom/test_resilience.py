@@ -328,3 +328,144 @@ def test_a_run_that_ends_while_a_stream_is_read_says_nothing_of_it(tmp_path):
         made.stop()
     said = made.log.read_text()
     assert "Traceback" not in said and "ERROR" not in said and "does not end" not in said, said
+
+
+# --- its files change under it, its disk fails ------------------------------------------------------
+
+#: Loaded into the run's processes: fsync of the write-ahead log fails, or does not return, while a file is there.
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static int is(const char *name) { const char *f = getenv(name); return f && access(f, F_OK) == 0; }
+static int ours(int fd) {
+    char link[64], path[512]; snprintf(link, 64, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, 511); if (n < 0) return 0;
+    path[n] = 0; return strstr(path, "journal.db-wal") != 0 && !strstr(path, "picture"); }
+static int now(int fd, const char *call) {
+    if (ours(fd)) { if (is("SHIM_EIO")) { errno = EIO; return -1; } while (is("SHIM_STALL")) usleep(50000); }
+    int (*real)(int) = dlsym(RTLD_NEXT, call); return real(fd); }
+int fsync(int fd) { return now(fd, "fsync"); }
+int fdatasync(int fd) { return now(fd, "fdatasync"); }
+"""
+
+
+@pytest.fixture
+def disk(tmp_path, monkeypatch):
+    """A folder: while EIO or STALL is in it, the journal's disk of a run that is started from now on does so."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc for a disk that fails")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    (folder / "shim.c").write_text(SHIM)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", folder / "shim.so", folder / "shim.c", "-ldl"], check=True)
+    for name in ("EIO", "STALL"):
+        monkeypatch.setenv(f"SHIM_{name}", str(folder / name))
+    monkeypatch.setenv("LD_PRELOAD", str(folder / "shim.so"))
+    yield folder
+
+
+@pytest.mark.slow
+def test_a_disk_that_fails_for_seconds_ends_ingest_alone_and_it_comes_back(disk, tmp_path):
+    run = Run(tmp_path)
+    try:
+        others = run.child("picture"), run.child("console")
+        (disk / "EIO").touch()
+        until(lambda: "disk I/O error" in run.problems(), "/healthz says it")
+        before = run.acknowledged()
+        time.sleep(3.0)
+        assert run.acknowledged() == before and run.process.poll() is None
+        (disk / "EIO").unlink()
+        run.goes_on()
+        until(lambda: run.health()["ok"], "healthy again")
+        assert (run.child("picture"), run.child("console")) == others
+    finally:
+        run.stop()
+    run.nothing_is_lost()
+
+
+@pytest.mark.slow
+def test_a_disk_that_does_not_answer_is_said_with_the_seconds(disk, tmp_path):
+    run = Run(tmp_path)
+    try:
+        (disk / "STALL").touch()
+        began = time.monotonic()
+        said = until(lambda: "has not answered for" in (words := run.problems()) and words, "/healthz says it", 20)
+        assert "s: nothing is acknowledged" in said and time.monotonic() - began < 10, said
+        before = run.acknowledged()
+        until(lambda: "has not answered for 6 s" in run.problems(), "the seconds go on")
+        assert run.acknowledged() == before and run.process.poll() is None
+        (disk / "STALL").unlink()
+        run.goes_on()
+        until(lambda: run.health()["ok"], "healthy again")
+    finally:
+        (disk / "STALL").unlink(missing_ok=True)
+        run.stop()
+    run.nothing_is_lost()
+
+
+def _older(run: Run) -> Path:
+    made = run.folder / "older.db"
+    with contextlib.closing(sqlite3.connect(f"file:{run.path}?mode=ro", uri=True)) as db:
+        with contextlib.closing(sqlite3.connect(made)) as copy:
+            db.backup(copy)
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accident", ["cp", "truncate"])
+def test_a_journal_that_is_overwritten_under_a_run_is_said_and_refused_until_that_is_accepted(tmp_path, accident):
+    run = Run(tmp_path)
+    try:
+        run.goes_on()
+        older = _older(run)
+        run.goes_on()
+        if accident == "cp":
+            subprocess.run(["cp", older, run.path], check=True)
+        else:
+            os.truncate(f"{run.path}-wal", 0)
+        said = until(lambda: "--accept-loss" in (words := run.problems()) and words, "/healthz says what to do")
+        assert "had been acknowledged" in said or "was written for" in said, said
+        before = run.acknowledged()
+        time.sleep(2.0)
+        assert run.acknowledged() == before and run.process.poll() is None
+    finally:
+        run.stop()
+    for publisher in run.publishers:
+        assert publisher.acknowledged
+    words = ["run", "--exercise", "--journal", run.url, "--mqtt-port", "0", "--http-port", "0"]
+    refused = birddog(*words)
+    assert refused.returncode == 2 and len(refused.stderr.splitlines()) == 1 and "--accept-loss" in refused.stderr, refused
+    with (tmp_path / "again.log").open("w+") as log:
+        again = subprocess.Popen([sys.executable, "-m", "opsroom.cli", *words, "--accept-loss"], stderr=log)
+        try:
+            until(lambda: "journal: sqlite" in (tmp_path / "again.log").read_text(), "it goes on")
+        finally:
+            again.terminate()
+            assert again.wait(30) == 0
+    told = birddog("journal", "export", "--journal", run.url)
+    kinds = [json.loads(line)["kind"] for line in told.stdout.splitlines()]
+    assert told.returncode == 0 and kinds.count("loss") == 1, told.stderr
+    assert birddog("rebuild", "--journal", run.url).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+def test_what_only_lost_its_name_is_saved_and_ingest_comes_back(tmp_path, suffix):
+    run = Run(tmp_path)
+    try:
+        run.goes_on()
+        ingest = run.child("ingest")
+        os.unlink(f"{run.path}{suffix}")
+        until(lambda: run.child("ingest") not in (0, ingest), "another ingest")
+        run.goes_on()
+        until(lambda: run.health()["ok"], "healthy again")
+        last = run.health()["seq"]
+        until(lambda: run.health()["seq"] > last, "the picture follows what is written now")
+    finally:
+        run.stop()
+    run.nothing_is_lost()
