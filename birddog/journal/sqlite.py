@@ -204,6 +204,9 @@ class SqliteWriter(SqliteReader):
             if accept_loss and left_alone(path):
                 self._put_aside(real)
             return Head(turn=head.turn)
+        hot = Path(f"{real}-journal")
+        if hot.exists() and hot.stat().st_size:
+            raise JournalError(f"{hot} is there, which no journal of ours has: SQLite would play it into {path}; take it away")
         if stale_index(real):
             # those who read notice that it is another one, and open the journal anew
             Path(f"{real}-shm").unlink(missing_ok=True)

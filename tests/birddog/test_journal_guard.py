@@ -257,6 +257,18 @@ def test_a_start_says_what_is_missing_and_goes_on_when_that_is_accepted(place, a
     again.close()
 
 
+def test_another_programs_rollback_journal_is_not_played_into_ours(place):
+    path = place.killed()
+    before = path.read_bytes()
+    Path(f"{path}-journal").write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + bytes(5000))
+    for accept_loss in (False, True):
+        with pytest.raises(JournalError, match="j.db-journal is there, which no journal of ours has"):
+            open_writer(f"sqlite:///{path}", mode="live", accept_loss=accept_loss)
+    assert path.read_bytes() == before
+    Path(f"{path}-journal").unlink()
+    open_writer(f"sqlite:///{path}", mode="live").close()
+
+
 def test_a_loss_that_was_accepted_and_not_recorded_is_refused_again(place):
     older = place.copy()
     place.append(440)

@@ -1,4 +1,7 @@
-"""A real `birddog run` that loses its processes, its store, its disk or bytes of its journal: what it says and keeps."""
+"""A real `birddog run` that loses its processes, its store, its disk or bytes of its journal: what it says and keeps.
+
+Over 400 lines: one harness, and every accident that is tried on it.
+"""
 
 from __future__ import annotations
 
