@@ -337,6 +337,8 @@ class Connection(asyncio.BufferedProtocol):
                     assured, dup = True, self._take_assured(number, dup)
                 if number <= FRESH_IDS:
                     again = may_repeat and self._unsure >> number & 1 == 1
+                    # who begins with a low id that is no repeated one counts anew: nothing behind it is sent again either
+                    may_repeat = may_repeat and (again or dup)
                     self._fresh_open |= 1 << number
                 else:
                     again = may_repeat
@@ -359,7 +361,7 @@ class Connection(asyncio.BufferedProtocol):
                 )
             )
         self._epoch, self._last_id = epoch, last
-        self._first -= len(frames)
+        self._first = self._first - len(frames) if may_repeat else 0
         self.unacknowledged = unacknowledged
         self._offer(frames)
         if too_many:

@@ -52,6 +52,8 @@ KNOWN_MOSQUITTO = {
     r"FORBIDDEN 0A with illegal length": "a type that does not exist is refused when the packet's length has come in",
 }
 DEVICE = "peer-"
+#: A test of Paho's takes less.
+PATIENCE_S = 90.0
 
 
 def main() -> int:
@@ -221,7 +223,16 @@ async def paho(checkout: Path, port: int, url: str) -> int:
             sys.executable, "-c", _DRIVER, name, str(ours), cwd=checkout / "interoperability",
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert process.stdout is not None
-        async for line in process.stdout:
+        while True:
+            try:
+                line = await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)
+            except TimeoutError:
+                print(f"paho: {name}: no answer for {PATIENCE_S:.0f} s; ended")
+                process.kill()
+                unexplained += 1
+                break
+            if not line:
+                break
             if not line.startswith(b"RESULT "):
                 continue
             suite, test, outcome, error = json.loads(line[7:])
@@ -268,6 +279,8 @@ class Adapter:
             writer.write(data)
         with contextlib.suppress(OSError):
             writer.write_eof()  # the client may still be sending; it shall see why it ends
+        await asyncio.sleep(1.0)
+        writer.close()
 
     def _said(self, packet: bytes, writer: asyncio.StreamWriter) -> bytes:
         """What goes on to the endpoint; SUBSCRIBE and UNSUBSCRIBE are answered here."""

@@ -161,6 +161,20 @@ def test_what_is_not_sent_again(served, raw, wire, number, end, again, payload):
     assert len(served.events()) == 2
 
 
+def test_a_device_that_counts_anew_each_time_repeats_nothing(served, raw, wire):
+    """It wakes, sends twenty fixes with their times and an event without one, from id 1, and loses its power."""
+    for day in range(2):
+        client = raw(served.port, "tag1")
+        for number in range(1, 21):
+            fix = b'{"_type":"location","lat":51.9,"lon":4.2,"acc":5,"tst":%d}' % (1_700_000_000 + day * 86_400 + number)
+            client.publish("birddog/v1/tag1/owntracks", fix, number)
+        client.publish(OWN, EPC, 21)
+        assert client.pubacks(21) == list(range(1, 22))
+        client.close()
+        wire.until(lambda: served.status("connected") == 0)
+    assert [f.payload for f in served.events()].count(EPC) == 2
+
+
 def test_a_low_id_is_a_new_message_when_some_time_has_passed(served, raw, wire, monkeypatch):
     """A sensor that loses its power after each event counts from 1 each time."""
     _session(raw, served, wire, 1, end=b"")
