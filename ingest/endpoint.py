@@ -255,10 +255,16 @@ class Endpoint:
         if self._clients.get(connection.identity) is connection:
             del self._clients[connection.identity]
 
-    def finished(self, connection: Connection) -> None:
-        """A session has ended with nothing unacknowledged: what its client repeats later is of no session up to this one."""
+    def finished(self, connection: Connection) -> bool:
+        """A session has ended with nothing unacknowledged: what its client repeats later is of no session up to this one.
+
+        False where the client has come back already: its new session is not to be forgotten with the old ones.
+        """
+        if self._clients.get(connection.identity) is not connection:
+            return False
         self._ended.append((connection.session, connection.identity))
         self._flush_soon()
+        return True
 
     def refuse(self, connection: Connection, client_id: str, reason: str) -> None:
         """A connection does not get past CONNECT: counted, and kept where an operator sees it."""

@@ -51,7 +51,8 @@ class Connection(asyncio.BufferedProtocol):
     """See the module's docstring.  ``identity`` is "" until CONNECT was accepted."""
 
     __slots__ = (
-        "_acknowledged", "_before", "_ended", "_ending", "_endpoint", "_epoch", "_first", "_fresh_open", "_fresh_tail", "_held",
+        "_acknowledged", "_at_least_once",
+        "_before", "_ended", "_ending", "_endpoint", "_epoch", "_first", "_fresh_open", "_fresh_tail", "_held",
         "_largest", "_last_id", "_late", "_made", "_parser", "_refused_run", "_routes", "_said", "_sent_frames", "_since",
         "_unreleased", "_unsure", "_will", "acks", "certificate", "closing", "identity", "keepalive_s", "last_seen", "level",
         "outstanding", "refused", "serial", "session", "stored", "subscriptions", "tls", "transport", "unacknowledged",
@@ -86,6 +87,7 @@ class Connection(asyncio.BufferedProtocol):
         self._ending = 0  # why it will end when everything is acknowledged
         self._ended = False  # by DISCONNECT, with nothing unacknowledged, and the desk was told
         self._acknowledged = False  # something of QoS 1 or 2 was
+        self._at_least_once = False  # something of QoS 1 came
         self._first = FIRST_MESSAGES
         self._late: deque[bytes] = deque()  # SUBACKs that wait
         self._refused_run = 0  # messages refused in a row
@@ -142,6 +144,8 @@ class Connection(asyncio.BufferedProtocol):
         will, self._will = self._will, None
         if will is not None and not endpoint.stopping:
             self._hand_over([Publish(will.topic, will.payload)])
+        if not self._at_least_once and not self._ended:
+            self._finish()  # who sent PUBREL does not send its PUBLISH again (4.3.3), so a cut leaves no doubt
         endpoint.disconnected(self, self.session if self._sent_frames and (will or not self._ended) else "")
         self._routes.clear()
         self.acks.clear()
@@ -301,12 +305,16 @@ class Connection(asyncio.BufferedProtocol):
         if packet.code == mqtt.SUCCESS:
             self._will = None
         if packet.code in (mqtt.SUCCESS, mqtt.DISCONNECT_WITH_WILL):
-            if self._acknowledged and not self.unacknowledged and not self._unreleased and _was_read(self.transport):
-                self._ended = True
-                self._endpoint.finished(self)
+            if _was_read(self.transport):
+                self._finish()
         self.closing = True
         self._since = self._endpoint.loop.time()
         self.transport.close()
+
+    def _finish(self) -> None:
+        """Tell the desk that nothing of this session can be sent again, if that is so."""
+        if self._acknowledged and not self.unacknowledged and not self._unreleased:
+            self._ended = self._endpoint.finished(self)
 
     def _oversized(self, message: mqtt.Oversized) -> None:
         """A message of which nothing was kept: the record of that is what is acknowledged."""
@@ -324,7 +332,7 @@ class Connection(asyncio.BufferedProtocol):
         unacknowledged = self.unacknowledged
         frames: list[Frame] = []
         too_many = False
-        may_repeat = self._first > 0
+        may_repeat, at_least_once = self._first > 0, self._at_least_once
         for message in messages:
             topic, number, known, dup, assured, again = message.topic, message.packet_id, True, message.dup, False, False
             if number:
@@ -333,7 +341,9 @@ class Connection(asyncio.BufferedProtocol):
                     too_many = True
                     break
                 unacknowledged += 1
-                if message.qos == 2:
+                if message.qos == 1:
+                    at_least_once = True
+                else:
                     assured, dup = True, self._take_assured(number, dup)
                 if number <= FRESH_IDS:
                     again = may_repeat and self._unsure >> number & 1 == 1
@@ -361,6 +371,7 @@ class Connection(asyncio.BufferedProtocol):
                 )
             )
         self._epoch, self._last_id = epoch, last
+        self._at_least_once = at_least_once
         self._first = self._first - len(frames) if may_repeat else 0
         self.unacknowledged = unacknowledged
         self._offer(frames)

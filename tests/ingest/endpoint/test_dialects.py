@@ -230,6 +230,22 @@ def test_qos_2_is_taken_once_until_it_is_released(served, raw, wire):
     assert len(served.events()) == 2
 
 
+@pytest.mark.parametrize("released", [True, False])
+def test_a_cut_after_pubrel_leaves_no_doubt(served, raw, wire, released):
+    client = raw(served.port, "tag1")
+    client.publish(OWN, EPC, 1, qos=2)
+    assert client.packet() == (0x50, b"\0\1")
+    if released:
+        client.send(wire.packet(0x62, b"\0\1"))
+        assert client.packet() == (0x70, b"\0\1")
+    client.close()
+    wire.until(lambda: served.status("connected") == 0)
+    again = raw(served.port, "tag1")
+    again.publish(OWN, EPC, 1, qos=2, dup=True)
+    assert again.packet() == (0x50, b"\0\1")
+    assert len(served.events()) == (2 if released else 1)
+
+
 def test_what_is_remembered_of_qos_2_is_bounded(serve, raw, wire):
     served = serve(receive_maximum=50)
     client = raw(served.port, "tag1")
