@@ -489,7 +489,8 @@ class Track(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``p_v_ee …`` that of the velocity in (m/s)².  ``tag_id`` is the identity that made the track, or "" for
     an anonymous one; ``identities`` holds every identity seen on it (device ids and EPC URIs).
     ``updated_ns`` is the time of the last accepted measurement of position, ``contact_ns`` of the last message,
-    ``moved_ns`` of the last significant move.
+    ``moved_ns`` of the last significant move.  ``rival_lat_deg``, ``rival_lon_deg`` is where it may be instead: the newest of
+    ``rival_hits`` fixes in a row that do not fit the track, of ``rival_device`` where they are one device's.
     """
 
     track_id: str
@@ -518,6 +519,10 @@ class Track(Struct, frozen=True, kw_only=True, omit_defaults=True):
     refused: int = 0
     sources: tuple[str, ...] = ()
     attributes: dict[str, Value] = {}
+    rival_lat_deg: float | None = None
+    rival_lon_deg: float | None = None
+    rival_hits: int = 0
+    rival_device: str = ""
 
 
 class TrackPoint(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -21,6 +21,7 @@ SEVERITY: dict[str, str] = {
     "conflict": "warning",
     "jumped": "warning",
     "two_places": "warning",
+    "contradicted": "warning",
 }
 
 

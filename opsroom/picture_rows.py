@@ -60,7 +60,7 @@ def quantised(row: Row) -> Row:
         value = getattr(row, field)
         if not isinstance(value, float):
             continue
-        if field in ("lat_deg", "lon_deg"):
+        if field.endswith(("lat_deg", "lon_deg")):
             changes[field] = round(value, 7) + 0.0
         elif field.startswith("p_") or field in ("nis", "score", "pfa"):
             changes[field] = float(f"{value:.6g}")

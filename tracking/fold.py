@@ -44,6 +44,7 @@ from birddog.model import (
     Start,
     TagRead,
     Tick,
+    Track,
     Value,
     unpack,
 )
@@ -182,6 +183,18 @@ class Fold:
         for tracker in self._trackers.values():
             tracker.set_back(now_ns)
         return Book(entry.seq, now_ns)
+
+    def believed(self, time_ns: int, operation: str | None = None) -> list[Track]:
+        """The tracks as they are believed to be at a time not before the newest entry; tentative ones are none yet."""
+        out = []
+        for name, tracker in self._trackers.items():
+            if operation is None or name == operation:
+                out += [
+                    live.row(time_ns, tracker.model(live), {})
+                    for live in tracker.tracks.values()
+                    if live.state.status not in ("tentative", "deleted") and live.core(tracker.model(live)) is not None
+                ]
+        return out
 
     # --- whose it is ------------------------------------------------------------------------------
 

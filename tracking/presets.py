@@ -1,11 +1,10 @@
 """What the tracker assumes of each class of object, and its few general settings, as typed structs.
 
 The values come from the journal's last ``start`` entry (rule 1 of the house: nothing outside the journal
-changes a track); what a ``start`` does not name has the default written here.  Motion: the velocity is a
-white-noise-driven process that decays with ``tau_s`` (0 = never: constant velocity); ``q`` is the spectral
-density of the acceleration noise in m²/s³.  Two models run beside each other: calm (``q``) and agile (``q_agile``).
-Van and vessel: so that error and ellipse are right on other people's tracks (docs/tracking.md, Measured); the others
-follow from the speeds and turns of their class.
+changes a track); what a ``start`` does not name has the default written here.  How things move stands in ``tracking.bank``
+(``MODES``: the same motions for every class, which only makes some of them likelier); here is what a class says of its
+receivers, and the one plain motion of the reference engines: a velocity driven by white noise of density ``q`` m²/s³ that
+decays with ``tau_s`` (0 = never: constant velocity).
 """
 
 from __future__ import annotations
@@ -24,21 +23,16 @@ class ClassPreset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """One class of object.
 
     Args:
-        q: acceleration noise while it holds its way, m²/s³.
-        q_agile: the same while it turns, starts or stops; 0: it never does (one model).
-        agile: how much of the time, and agile_s: for how long at a time.
-        tau_s: time constant with which the velocity decays; 0: constant velocity.
+        q, tau_s: acceleration noise, m²/s³, and time constant with which the velocity decays (0: constant velocity) of the
+            engines ``plain`` and ``filterpy``.
         sigma_m: one sigma per axis of a fix that does not say its own.
         velocity_sigma_mps: one sigma per axis of a velocity that a device states (speed and course).
         speed_sigma_mps: one sigma per axis of the unknown velocity of a new track.
-        max_speed_mps: faster than this it can't be.
-        gate: a position whose NIS (2 degrees of freedom) is larger is not used.
+        max_speed_mps: a class's own top speed: a track that moves faster is told of (``jumped``), and followed.
+        gate: a read, sighting or stated velocity whose NIS (2 degrees of freedom) is larger is not used.
     """
 
     q: Positive
-    q_agile: NotNegative = 0.0
-    agile: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.15
-    agile_s: Positive = 20.0
     tau_s: NotNegative = 0.0
     sigma_m: Positive = 10.0
     velocity_sigma_mps: Positive = 1.0
@@ -49,28 +43,29 @@ class ClassPreset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 DEFAULT_CLASSES: dict[str, ClassPreset] = {
     "walker": ClassPreset(
-        q=0.02, q_agile=1.0, agile=0.2, tau_s=60.0, sigma_m=8.0, velocity_sigma_mps=0.5, speed_sigma_mps=2.0, max_speed_mps=12.0
+        q=0.02, tau_s=60.0, sigma_m=8.0, velocity_sigma_mps=0.5, speed_sigma_mps=2.0, max_speed_mps=12.0
     ),
-    "van": ClassPreset(q=0.1, q_agile=6.0, agile=0.2, tau_s=40.0, sigma_m=8.0, speed_sigma_mps=8.0, max_speed_mps=60.0),
-    "lorry": ClassPreset(q=0.05, q_agile=3.0, agile=0.2, tau_s=120.0, sigma_m=8.0, speed_sigma_mps=10.0, max_speed_mps=45.0),
+    "van": ClassPreset(q=0.1, tau_s=40.0, sigma_m=8.0, speed_sigma_mps=8.0, max_speed_mps=60.0),
+    "lorry": ClassPreset(q=0.05, tau_s=120.0, sigma_m=8.0, speed_sigma_mps=10.0, max_speed_mps=45.0),
     "vessel": ClassPreset(
-        q=0.002, q_agile=0.3, agile=0.1, agile_s=60.0, tau_s=1800.0, sigma_m=10.0, velocity_sigma_mps=0.3, speed_sigma_mps=6.0,
+        q=0.002, tau_s=1800.0, sigma_m=10.0, velocity_sigma_mps=0.3, speed_sigma_mps=6.0,
         max_speed_mps=40.0,
     ),
     "aircraft": ClassPreset(
-        q=1.0, q_agile=25.0, tau_s=600.0, sigma_m=20.0, velocity_sigma_mps=2.0, speed_sigma_mps=80.0, max_speed_mps=350.0
+        q=1.0, tau_s=600.0, sigma_m=20.0, velocity_sigma_mps=2.0, speed_sigma_mps=80.0, max_speed_mps=350.0
     ),
-    "parcel": ClassPreset(q=0.1, q_agile=6.0, agile=0.2, tau_s=60.0, sigma_m=15.0, speed_sigma_mps=8.0, max_speed_mps=60.0),
+    "parcel": ClassPreset(q=0.1, tau_s=60.0, sigma_m=15.0, speed_sigma_mps=8.0, max_speed_mps=60.0),
 }  # fmt: skip
 #: An object of which nothing is said.
-UNKNOWN = ClassPreset(q=0.1, q_agile=6.0, agile=0.2, tau_s=60.0, sigma_m=10.0, speed_sigma_mps=10.0, max_speed_mps=80.0)
+UNKNOWN = ClassPreset(q=0.1, tau_s=60.0, sigma_m=10.0, speed_sigma_mps=10.0, max_speed_mps=80.0)
 
 
 class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that a ``start`` entry may set for the tracker.
 
     Args:
-        engine: ``birddog`` (own scalars) or ``filterpy`` (the reference, some twenty times slower).
+        engine: ``birddog`` (the bank of motions); ``plain``, one motion alone; ``filterpy``, the same by filterpy (the
+            reference, some twenty times slower).
         classes: class presets by name; a class named here replaces the default of that name.
         interval_s: how often a device is expected to report that is not enrolled.
         coast_factor, silent_factor: coasting without a position for factor × interval; silent without any message.
@@ -79,7 +74,7 @@ class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         late_s, late_count: measurements kept for late data: at least this long and at least so many.
         ahead_s: a device time further ahead of the arrival than this is not believed.
         reinit_count: so many refused fixes in a row that agree with each other mean that the track has moved.
-        reinit_s: after such a gap one fix at a speed that the class can reach is enough.
+        reinit_s: after such a gap one fix is enough that can have been travelled to by any means.
         sighting_gate: chi-square 0.999, 2 degrees of freedom.
         sighting_pd, clutter_per_km2, new_per_km2: of a sensor that says nothing of itself; density of new objects.
         trigger_per_km2: how many other things per km² set off a motion sensor.
@@ -91,7 +86,7 @@ class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         alarm_window_s: the same alarm of one device again within this time is no new event.
     """
 
-    engine: Literal["birddog", "filterpy"] = "birddog"
+    engine: Literal["birddog", "plain", "filterpy"] = "birddog"
     classes: dict[str, ClassPreset] = {}
     interval_s: Positive = 60.0
     coast_factor: Positive = 2.5
@@ -124,6 +119,22 @@ class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return found if found is not None else DEFAULT_CLASSES.get(klass, UNKNOWN)
 
 
+#: Keys of a class that an older journal's ``start`` may hold; they say nothing any more.
+RETIRED = frozenset({"q_agile", "agile", "agile_s"})
+
+
+def _present(values: dict[str, Any]) -> dict[str, Any]:
+    """The values without what older versions had."""
+    classes = values.get("classes")
+    if not isinstance(classes, dict):
+        return values
+    kept = {
+        name: {k: v for k, v in preset.items() if k not in RETIRED} if isinstance(preset, dict) else preset
+        for name, preset in classes.items()
+    }
+    return {**values, "classes": kept}
+
+
 def presets_from(values: dict[str, Any]) -> Presets:
     """Typed presets from what a configuration or a ``start`` entry holds.
 
@@ -131,6 +142,6 @@ def presets_from(values: dict[str, Any]) -> Presets:
         UsageError: an unknown key, or a value of the wrong type or range.
     """
     try:
-        return msgspec.convert(values, Presets)
+        return msgspec.convert(_present(values), Presets)
     except msgspec.ValidationError as error:
         raise UsageError(f"tracking presets: {error}") from None

@@ -1,21 +1,25 @@
-"""One measurement into one track's filter: gate, update, refuse, move; a pure function from Core to Core.
+"""One measurement into one track's filter: use it, refuse it, or let it take over; a pure function from Core to Core.
 
 A ``Core`` is all that the filter knows; ``advance(core, measurement)`` gives the next one.  Because nothing else
-goes in, a late measurement is handled by running the later ones again (``history``), to the same digits as if
-it had come in time.  A measurement that fails the gate is not used; refused fixes that agree with each other
-are followed beside the track (``alt``) and take it over after ``reinit_count`` in a row: one bad fix never
-harms, and a receiver that was wrong before, or a real jump, does not blind us for ever.  Where the class says so two
-models run beside each other, calm and agile, that differ in the acceleration noise; after each measurement they are
-one Gaussian again (first-order generalised pseudo-Bayes: Bar-Shalom, Li, Kirubarajan 2001, chapter 11.6).
+goes in, a late measurement is handled by running the later ones again (``track_state``), to the same digits as if
+it had come in time.
+
+The motion is a bank of modes (``tracking.motion``).  A device's own fixes decide where it is: one is refused only where a
+false fix is likelier than what the bank foretells (``_outlier_log``), never for being faster than a class.  A refused fix
+begins or feeds a *rival*, a second hypothesis of no class, anywhere on Earth; when ``reinit_count`` in a row agree, or one
+comes after a silence of ``reinit_s`` in which it could have been travelled by any means, the rival takes over.  So one bad
+fix never harms, and no track is lost to its own gate.
+
 A device that does not state its sigma begins with that of the class; how far its fixes then lie from the track says
 what it really is, and so with every device's speed and course (residual-based adaptive filtering: Mehra 1972;
-Mohamed, Schwarz 1999).
+Mohamed, Schwarz 1999).  The errors of a receiver last for minutes: however many of its fixes agree, the share
+``LASTING`` of their variance stays in what is said of the position (a bias that is considered, not estimated: Schmidt 1966;
+ublox and others give 5 to 10 minutes for its decay).
 """
 
 from __future__ import annotations
 
 import math
-from types import ModuleType
 from typing import Literal
 
 import msgspec
@@ -24,7 +28,24 @@ from birddog.geo import distance_m
 from birddog.units import NS
 from tracking import engine as scalar_engine
 from tracking.anchor import REANCHOR_M, frame, near_en, turn, turned
+from tracking.bank import NEW_V
 from tracking.engine import State
+from tracking.motion import (
+    SURPRISE,
+    Bank,
+    Fit,
+    Motion,
+    adopted,
+    ahead,
+    any_motion,
+    begun,
+    moments,
+    motion_of,
+    plain_motion,
+    shifted,
+    updated,
+    updated_velocity,
+)
 from tracking.presets import ClassPreset, Presets
 
 Origin = Literal["fix", "tag_read", "trigger", "sighting"]
@@ -34,6 +55,23 @@ Verdict = Literal["began", "used", "refused", "moved"]
 NOISE_PRIOR, NOISE_MEMORY = 2.0, 30.0
 #: A learnt sigma stays within these factors of the class's, and one fix counts for no more than so much of its variance.
 NOISE_LEAST, NOISE_MOST, NOISE_STEP = 0.25, 3.0, 9.0
+#: The share of a fix's variance that lasts for minutes: no number of fixes takes it away.
+LASTING = 0.7
+#: Of a fix that states no sigma that is at least this, one sigma: fixes that agree teach how far they differ, not how far
+#: all of them are off.
+LASTING_M = 4.0
+#: One fix in so many is false, and lies about so far off (m, heavy-tailed).
+FALSE, FALSE_SCALE_M = 1e-2, 500.0
+#: A rival of which nothing was heard for so long is forgotten.
+RIVAL_S = 7200
+#: One sigma per axis of the velocity of a rival, of which nothing is known.
+RIVAL_SPEED_MPS = 20.0
+#: A stated velocity whose NIS is larger in every mode of a rival is left out.
+VELOCITY_GATE = 25.0
+#: Nothing that carries a shipment is faster, m/s.
+ANY_MEANS_MPS = 340.0
+#: Two hypotheses no further apart than this are covered by one ellipse; of others the row shows a second symbol.
+BOTH_M = 50_000.0
 #: No velocity is believed to be better than this, one sigma per axis.
 VELOCITY_LEAST_MPS = 0.1
 #: Two fixes of one device and time that lie further apart than so many sigmas are no two views of one.
@@ -100,17 +138,42 @@ class Noise(msgspec.Struct, frozen=True, array_like=True):
     r_v: float
 
 
+class Rival(msgspec.Struct, frozen=True, array_like=True):
+    """What the refused fixes in a row say: a second hypothesis in a frame of its own.
+
+    Args:
+        time_ns: of its newest fix, the time of the bank; lat_deg, lon_deg: that fix; r: its variance per axis, m².
+        begun_ns: the time of its first fix.
+        device: whose fixes it is made of; "" of several devices'.
+        hits: fixes in a row that agree.
+    """
+
+    time_ns: int
+    lat0_deg: float
+    lon0_deg: float
+    bank: Bank
+    lat_deg: float
+    lon_deg: float
+    r: float
+    begun_ns: int
+    device: str
+    hits: int = 1
+
+
 class Core(msgspec.Struct, frozen=True, array_like=True):
     """The filter after a measurement.
 
     Args:
         time_ns: of the last measurement, used or not.
-        lat0_deg, lon0_deg: the anchor of x, alt and spot.
-        updated_ns: of the last measurement that was used: the time of x.
+        lat0_deg, lon0_deg: the anchor of bank, x and spot.
+        bank: the motions at updated_ns; x: their one Gaussian, without bias.
+        updated_ns: of the last measurement that was used.
+        bias: variance per axis, m², of the errors that last.
         spot_e, spot_n: where it last began to stay; moved_ns: when it last left such a spot.
-        alt, alt_hits: what the refused fixes in a row say, and how many agree.
-        run: refused fixes in a row; 0 after a used measurement.
-        agile: probability that it is turning, starting or stopping (``q_agile``).
+        rival: what the refused fixes say.  A used fix ends it, but not where it is of another device of the shipment: the
+            two have parted, and which of them is the goods is not the filter's to say.
+        device: whose fix was used last.
+        run: refused fixes in a row; 0 after a used measurement.  recent: the last eight fixes, a bit each, 1 = refused.
         fixed: whether a device's own fix was ever used (not only reads and triggers at known places).
         noise: what was learnt of devices' fixes, in the order of their first.
     """
@@ -118,21 +181,33 @@ class Core(msgspec.Struct, frozen=True, array_like=True):
     time_ns: int
     lat0_deg: float
     lon0_deg: float
+    bank: Bank
     x: State
     updated_ns: int
     first_ns: int
+    bias: float = 0.0
     hits: int = 1
     refused: int = 0
     spot_e: float = 0.0
     spot_n: float = 0.0
     moved_ns: int | None = None
-    alt: State | None = None
-    alt_ns: int = 0
-    alt_hits: int = 0
+    rival: Rival | None = None
     run: int = 0
-    agile: float = 0.0
+    recent: int = 0
     fixed: bool = False
+    device: str = ""
     noise: tuple[Noise, ...] = ()
+
+    @property
+    def parted(self) -> bool:
+        """Whether one device of the shipment goes one way and another one another."""
+        rival = self.rival
+        return rival is not None and rival.device != "" and rival.hits > 1 and self.updated_ns > rival.begun_ns
+
+    @property
+    def refused_lately(self) -> int:
+        """How many of the last five fixes were refused."""
+        return (self.recent & 0b11111).bit_count()
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -140,34 +215,61 @@ class Model(msgspec.Struct, frozen=True):
 
     preset: ClassPreset
     presets: Presets
+    klass: str = ""
 
     @property
-    def engine(self) -> ModuleType:
-        if self.presets.engine == "filterpy":
-            from tracking import engine_filterpy
+    def motion(self) -> Motion:
+        """The modes of the class; for the reference engine its one plain motion."""
+        if self.presets.engine == "birddog":
+            return motion_of(self.klass)
+        if self.presets.engine == "plain":
+            return plain_motion(self.preset.q, self.preset.tau_s, scalar_engine)
+        from tracking import engine_filterpy
 
-            return engine_filterpy
-        return scalar_engine
+        return plain_motion(self.preset.q, self.preset.tau_s, engine_filterpy)
 
 
 def _begin(m: Measurement, model: Model) -> Core:
-    engine, preset = model.engine, model.preset
-    x = engine.start(0.0, 0.0, m.r_ee, m.r_en, m.r_nn, preset.speed_sigma_mps)
-    if m.ve_mps is not None and m.vn_mps is not None:
-        x = engine.update_velocity(x, m.ve_mps, m.vn_mps, m.r_v)
+    bank = _fresh((0.0, 0.0, m.r_ee, m.r_en, m.r_nn, m.ve_mps, m.vn_mps), m, model.motion, model.preset.speed_sigma_mps)
     return Core(
-        time_ns=m.time_ns, lat0_deg=m.lat_deg, lon0_deg=m.lon_deg, x=x, updated_ns=m.time_ns, first_ns=m.time_ns,
-        fixed=m.origin == "fix",
+        time_ns=m.time_ns, lat0_deg=m.lat_deg, lon0_deg=m.lon_deg, bank=bank, x=moments(bank), updated_ns=m.time_ns,
+        first_ns=m.time_ns, bias=_lasting(m), fixed=m.origin == "fix", device=m.device,
     )  # fmt: skip
 
 
-def _measured(engine: ModuleType, x: State, z: tuple, m: Measurement, gate: float) -> State:
-    e, n, ree, ren, rnn, ve, vn = z
-    x = engine.update_position(x, e, n, ree, ren, rnn)
-    # a stated velocity that contradicts the positions is left out, the position stays
-    if ve is not None and engine.innovation_velocity(x, ve, vn, m.r_v)[0] <= gate:
-        x = engine.update_velocity(x, ve, vn, m.r_v)
-    return x
+def _fresh(z: tuple, m: Measurement, motion: Motion, speed_sigma_mps: float) -> Bank:
+    """A bank at one measurement (in its frame), with its velocity where it states one."""
+    bank = begun(z[0], z[1], z[2], z[3], z[4], motion, max(speed_sigma_mps**2, NEW_V))
+    return updated_velocity(bank, z[5], z[6], m.r_v, motion).bank if z[5] is not None else bank
+
+
+def _lasting(m: Measurement) -> float:
+    """The variance per axis of a measurement's error that the next one of the same source repeats."""
+    if m.origin == "sighting":
+        return 0.0
+    least = LASTING_M**2 if m.origin == "fix" and not m.stated else 0.0
+    return max(LASTING * (m.r_ee + m.r_nn) / 2.0, least)
+
+
+def _taken(prior: Bank, z: tuple, motion: Motion) -> Fit:
+    """The bank after a measured position."""
+    return updated(prior, z[0], z[1], z[2], z[3], z[4], motion)
+
+
+#: No false fix is denser anywhere.
+_OUTLIER_MOST = math.log(FALSE / (2.0 * math.pi)) - 2.0 * math.log(FALSE_SCALE_M)
+
+
+def _outlier_log(x: State, z: tuple) -> float:
+    """The log density, 1/m², of a false fix: heavy-tailed (bivariate Cauchy) about a truth that is itself no better known."""
+    away2 = (z[0] - x[0]) ** 2 + (z[1] - x[2]) ** 2
+    scale2 = FALSE_SCALE_M**2 + 9.0 * max(z[2], z[4]) + x[4] + x[11]
+    return math.log(FALSE / (2.0 * math.pi)) + 0.5 * math.log(scale2) - 1.5 * math.log(away2 + scale2)
+
+
+def _decides(core: Core, m: Measurement) -> bool:
+    """Whether a measurement is one of those that say where the track is: a device's own fix, or for what has none a read."""
+    return m.origin == "fix" or (m.origin == "tag_read" and not core.fixed)
 
 
 def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verdict, float]:
@@ -177,76 +279,97 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     """
     if core is None:
         return _begin(m, model), "began", 0.0
-    engine, preset, presets = model.engine, model.preset, model.presets
+    motion, preset = model.motion, model.preset
     base = _class_variance(m, preset)
     m = m if base is None else _believed(core, m)
-    calm, agile, weight = _two(core, m.time_ns, model)
-    x = calm if agile is None else engine.blended(calm, agile, weight)
-    z = _in_frame(core, m)
-    # the gate is that of the model that expects most; what is told of a refused one is the same number
-    wide = calm if agile is None else agile
-    nis = math.inf if z is None else engine.innovation(wide, z[0], z[1], z[2], z[3], z[4])[0]
-    if nis <= preset.gate:
-        if agile is None:
-            x, weight = _measured(engine, x, z, m, preset.gate), 0.0
+    z, nis = _in_frame(core, m), math.inf
+    if z is not None:
+        dt_s = max(0, m.time_ns - core.updated_ns) / NS
+        prior = ahead(core.bank, dt_s, motion)
+        fit = _taken(prior, z, motion)
+        if fit.nis > SURPRISE and None in prior.x and dt_s > 0.0:
+            prior = ahead(core.bank, dt_s, motion, all_awake=True)
+            fit = _taken(prior, z, motion)
+        nis = fit.nis
+        if _decides(core, m):
+            fits = fit.log >= _OUTLIER_MOST or fit.log >= _outlier_log(moments(prior), z)
         else:
-            weight = _judged(engine, calm, agile, weight, z)
-            calm, agile = _measured(engine, calm, z, m, preset.gate), _measured(engine, agile, z, m, preset.gate)
-            x = engine.blended(calm, agile, weight)
-        return _settled(_learnt(core, x, z, m, base, preset), x, m, weight), "used", nis
-    if z is not None and _plausible_jump(core, x, z, m, model):
-        x = _fresh(engine, z, m, preset)
-        return _settled(core, x, m, 0.0, moved=True), "moved", nis
-    refused = core.refused + 1
-    if m.origin != "fix" or z is None:
-        run = core.run + (m.origin == "fix")
-        core = msgspec.structs.replace(core, time_ns=m.time_ns, refused=refused, run=run)
+            fits = nis <= preset.gate
+        if fits:
+            bank = fit.bank
+            if z[5] is not None:
+                # a stated velocity that contradicts the positions is left out, the position stays
+                speed = updated_velocity(bank, z[5], z[6], m.r_v, motion)
+                bank = speed.bank if speed.nis <= preset.gate else bank
+            x = moments(bank)
+            return _settled(_learnt(core, x, z, m, base, preset), bank, x, m), "used", nis
+    return _refused(core, m, model, z, nis)
+
+
+def _refused(core: Core, m: Measurement, model: Model, z: tuple | None, nis: float) -> tuple[Core, Verdict, float]:
+    """A measurement that the track does not believe: the rival's, which may take over with it."""
+    decides = _decides(core, m)
+    gap_s = (m.time_ns - core.updated_ns) / NS
+    if (decides or m.origin == "tag_read") and gap_s >= model.presets.reinit_s and _reachable(core, m, gap_s):
+        return _moved(core, m, _rival(core, m), model), "moved", nis
+    is_fix = m.origin == "fix"
+    core = msgspec.structs.replace(
+        core, time_ns=m.time_ns, refused=core.refused + 1, run=core.run + is_fix,
+        recent=(core.recent << 1 | 1) & 0xFF if is_fix else core.recent,
+    )  # fmt: skip
+    if not decides:
         return core, "refused", nis
-    # a fix that the track does not believe: does it agree with the refused ones before it?
-    alt, hits = None, 1
-    if core.alt is not None:
-        alt = engine.predict(core.alt, (m.time_ns - core.alt_ns) / NS, preset.q, preset.tau_s)
-        if engine.innovation(alt, z[0], z[1], z[2], z[3], z[4])[0] <= preset.gate:
-            alt, hits = _measured(engine, alt, z, m, preset.gate), core.alt_hits + 1
-        else:
-            alt = None
-    if alt is None:
-        alt = _fresh(engine, z, m, preset)
-    if hits >= presets.reinit_count:
-        return _settled(core, alt, m, 0.0, moved=True), "moved", nis
-    return (
-        msgspec.structs.replace(
-            core, time_ns=m.time_ns, refused=refused, run=core.run + 1, alt=alt, alt_ns=m.time_ns, alt_hits=hits
-        ),
-        "refused",
-        nis,
-    )
+    rival = _rival(core, m)
+    if core.updated_ns > rival.begun_ns and rival.device and gap_s < model.presets.reinit_s:
+        return msgspec.structs.replace(core, rival=rival), "refused", nis
+    # of a track of one or two fixes it is as likely that those were false
+    if rival.hits >= min(model.presets.reinit_count, core.hits + 1):
+        return _moved(core, m, rival, model), "moved", nis
+    return msgspec.structs.replace(core, rival=rival), "refused", nis
 
 
-def _two(core: Core, time_ns: int, model: Model) -> tuple[State, State | None, float]:
-    """(calm prediction, agile one or None, probability of the agile one) at a time not before the Core's."""
-    preset, dt_s = model.preset, max(0, time_ns - core.updated_ns) / NS
-    calm = model.engine.predict(core.x, dt_s, preset.q, preset.tau_s)
-    if preset.q_agile == 0.0:
-        return calm, None, 0.0
-    weight = preset.agile + (core.agile - preset.agile) * math.exp(-dt_s / preset.agile_s)
-    return calm, model.engine.predict(core.x, dt_s, preset.q_agile, preset.tau_s), weight
+def _rival(core: Core, m: Measurement) -> Rival:
+    """The rival after one more refused fix: the old one with it, or a new one where they do not agree."""
+    motion, old = any_motion(), core.rival
+    if old is not None:
+        z = _in_frame(old, m)
+        if z is not None:
+            prior = ahead(old.bank, max(0, m.time_ns - old.time_ns) / NS, motion, all_awake=True)
+            fit = _taken(prior, z, motion)
+            if fit.log >= _outlier_log(moments(prior), z):
+                bank = fit.bank
+                if z[5] is not None:
+                    speed = updated_velocity(bank, z[5], z[6], m.r_v, motion)
+                    bank = speed.bank if speed.nis <= VELOCITY_GATE else bank
+                device = m.device if m.device == old.device else ""
+                return Rival(m.time_ns, old.lat0_deg, old.lon0_deg, bank, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn),
+                             old.begun_ns, device, old.hits + 1)  # fmt: skip
+    z = (0.0, 0.0, m.r_ee, m.r_en, m.r_nn, m.ve_mps, m.vn_mps)
+    bank = _fresh(z, m, motion, RIVAL_SPEED_MPS)
+    return Rival(m.time_ns, m.lat_deg, m.lon_deg, bank, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn), m.time_ns, m.device)
 
 
-def _judged(engine: ModuleType, calm: State, agile: State, weight: float, z: tuple) -> float:
-    """The probability of the agile model after a measured position."""
-    nis0, det0 = engine.innovation(calm, z[0], z[1], z[2], z[3], z[4])
-    nis1, det1 = engine.innovation(agile, z[0], z[1], z[2], z[3], z[4])
-    if weight <= 0.0:
-        return 0.0
-    # the ratio of the likelihoods, bounded so that the weight stays within (0, 1)
-    log = 0.5 * (nis0 - nis1 + math.log(det0) - math.log(det1))
-    ratio = weight / (1.0 - weight) * math.exp(min(max(log, -50.0), 50.0))
-    return min(max(ratio / (1.0 + ratio), 0.0), 1.0 - 1e-9)
+def _reachable(core: Core, m: Measurement, gap_s: float) -> bool:
+    """Whether a fix after a long silence can have been travelled to, by any means there is."""
+    lat, lon, x = placed(core, core.x)
+    away_m = distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
+    slack_m = 3.0 * (math.sqrt(m.r_ee + m.r_nn) + math.sqrt(x[4] + x[11] + 2.0 * core.bias))
+    return away_m <= ANY_MEANS_MPS * gap_s + slack_m
 
 
-def _in_frame(core: Core, m: Measurement) -> tuple | None:
-    """(e, n, r_ee, r_en, r_nn, ve, vn) in the Core's frame."""
+def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
+    """The Core that a rival takes over with its newest fix."""
+    bank = adopted(moments(rival.bank), model.motion)
+    x, lat0, lon0 = moments(bank), rival.lat0_deg, rival.lon0_deg
+    return Core(
+        time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, bank=bank, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
+        bias=_lasting(m), hits=core.hits + 1, refused=core.refused, spot_e=x[0], spot_n=x[2], moved_ns=m.time_ns,
+        fixed=core.fixed or m.origin == "fix", device=m.device, noise=core.noise,
+    )  # fmt: skip
+
+
+def _in_frame(core: Core | Rival, m: Measurement) -> tuple | None:
+    """(e, n, r_ee, r_en, r_nn, ve, vn) in the frame of a Core or Rival."""
     en = near_en(core.lat0_deg, core.lon0_deg, m.lat_deg, m.lon_deg)
     if en is None:
         return None
@@ -258,30 +381,13 @@ def _in_frame(core: Core, m: Measurement) -> tuple | None:
     return en[0], en[1], ree, ren, rnn, ve, vn
 
 
-def _fresh(engine: ModuleType, z: tuple, m: Measurement, preset: ClassPreset) -> State:
-    x = engine.start(z[0], z[1], z[2], z[3], z[4], preset.speed_sigma_mps)
-    return engine.update_velocity(x, z[5], z[6], m.r_v) if z[5] is not None else x
-
-
-def _plausible_jump(core: Core, x: State, z: tuple, m: Measurement, model: Model) -> bool:
-    """Whether one refused measurement may move the track: after a long gap, or a read of a tag that has no
-    receiver of its own, if the class can have covered the distance in the time."""
-    gap_s = (m.time_ns - core.updated_ns) / NS
-    if m.origin == "fix":
-        waited = gap_s >= model.presets.reinit_s
-    else:
-        waited = m.origin == "tag_read" and (not core.fixed or gap_s >= model.presets.reinit_s)
-    if not waited or gap_s <= 0.0:
-        return False
-    slack = 3.0 * (math.sqrt(z[2] + z[4]) + math.sqrt(core.x[4] + core.x[11]))
-    return math.hypot(z[0] - core.x[0], z[1] - core.x[2]) <= model.preset.max_speed_mps * gap_s + slack
-
-
-def _settled(core: Core, x: State, m: Measurement, agile: float, *, moved: bool = False) -> Core:
+def _settled(core: Core, bank: Bank, x: State, m: Measurement) -> Core:
     """The Core after a used measurement: movement noted, anchor moved where it is far."""
     spot_e, spot_n, moved_ns = core.spot_e, core.spot_n, core.moved_ns
-    away = max(30.0, 3.0 * math.sqrt(max(x[4], x[11])))
-    if moved or math.hypot(x[0] - spot_e, x[2] - spot_n) > away:
+    gain = min(1.0, (x[4] + x[11]) / (m.r_ee + m.r_nn))
+    bias = core.bias + gain * (_lasting(m) - core.bias)
+    away = max(30.0, 3.0 * math.sqrt(max(x[4], x[11]) + bias))
+    if math.hypot(x[0] - spot_e, x[2] - spot_n) > away:
         spot_e, spot_n, moved_ns = x[0], x[2], m.time_ns
     lat0, lon0 = core.lat0_deg, core.lon0_deg
     if abs(x[0]) > REANCHOR_M or abs(x[2]) > REANCHOR_M:
@@ -289,14 +395,19 @@ def _settled(core: Core, x: State, m: Measurement, agile: float, *, moved: bool 
         spot = old.geodetic(spot_e, spot_n)
         lat1, lon1 = old.geodetic(x[0], x[2])
         c, s = turn(lat0, lon0, lat1, lon1)
+        bank = shifted(bank, x[0], x[2], c, s)
         x = (0.0, *scalar_engine.rotated((0.0, x[1], 0.0, *x[3:]), c, s)[1:])
         lat0, lon0 = lat1, lon1
         near = near_en(lat0, lon0, *spot)
         spot_e, spot_n = near if near is not None else (0.0, 0.0)
+    recent = core.recent << 1 & 0xFF if m.origin == "fix" else core.recent
+    rival = core.rival
+    if rival is not None and (m.device == rival.device or not rival.device or m.time_ns - rival.time_ns > RIVAL_S * NS):
+        rival = None
     return Core(
-        time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
-        hits=core.hits + 1, refused=core.refused, spot_e=spot_e, spot_n=spot_n, moved_ns=moved_ns,
-        agile=agile, fixed=core.fixed or m.origin == "fix", noise=core.noise,
+        time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, bank=bank, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
+        bias=bias, hits=core.hits + 1, refused=core.refused, spot_e=spot_e, spot_n=spot_n, moved_ns=moved_ns,
+        rival=rival, recent=recent, fixed=core.fixed or m.origin == "fix", device=m.device, noise=core.noise,
     )  # fmt: skip
 
 
@@ -341,9 +452,25 @@ def _mean(count: float, r: float, found: float, base: float) -> tuple[float, flo
 
 
 def predicted(core: Core, time_ns: int, model: Model) -> State:
-    """x at a time not before the Core's, in the Core's frame."""
-    calm, agile, weight = _two(core, time_ns, model)
-    return calm if agile is None else model.engine.blended(calm, agile, weight)
+    """x at a time not before the Core's, in the Core's frame; no ellipse is smaller than the errors that last.
+
+    While a rival with two fixes or more lives, the ellipse covers both of them, if that says anything (``BOTH_M``) and it is
+    not another receiver that has parted from this one: that has a symbol of its own.
+    """
+    dt_s = max(0, time_ns - core.updated_ns) / NS
+    x = moments(ahead(core.bank, dt_s, model.motion)) if dt_s > 0.0 else core.x
+    # the smaller semi-axis is at least that of the errors that last
+    mean, spread = (x[4] + x[11]) / 2.0, math.hypot((x[4] - x[11]) / 2.0, x[6])
+    if mean - spread < core.bias:
+        lift = core.bias - (mean - spread)
+        x = (*x[:4], x[4] + lift, *x[5:11], x[11] + lift, *x[12:])
+    rival = core.rival
+    if rival is not None and rival.hits > 1 and not core.parted:
+        near = near_en(core.lat0_deg, core.lon0_deg, rival.lat_deg, rival.lon_deg)
+        if near is not None and math.hypot(near[0] - x[0], near[1] - x[2]) <= BOTH_M:
+            other = moments(ahead(rival.bank, max(0, time_ns - rival.time_ns) / NS, any_motion()))
+            x = scalar_engine.blended(x, (near[0], other[1], near[1], *other[3:]), 0.5)
+    return x
 
 
 def placed(core: Core, x: State) -> tuple[float, float, State]:

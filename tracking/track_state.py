@@ -9,7 +9,7 @@ before the ring and the ring; the filters in between are made again when first n
 from __future__ import annotations
 
 import bisect
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -190,12 +190,18 @@ class LiveTrack:
         assert core is not None
         time_ns = max(now_ns, core.time_ns)
         lat, lon, x = placed(core, predicted(core, time_ns, model))
+        rival: dict[str, Any] = {}
+        if core.rival is not None:
+            rival = dict(
+                rival_lat_deg=core.rival.lat_deg, rival_lon_deg=core.rival.lon_deg, rival_hits=core.rival.hits,
+                rival_device=core.rival.device,
+            )  # fmt: skip
         return Track(
             track_id=s.track_id, operation=s.operation, name=s.name, tag_id=s.tag_id, identities=tuple(s.identities),
             klass=s.klass, status=s.status, time_ns=time_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1], vn_mps=x[3],
             p_ee=x[4], p_en=x[6], p_nn=x[11], p_v_ee=x[8], p_v_en=x[10], p_v_nn=x[13], updated_ns=core.updated_ns,
             contact_ns=s.contact_ns, moved_ns=core.moved_ns, first_ns=core.first_ns, hits=core.hits, refused=core.refused,
-            sources=tuple(s.sources), attributes=attributes,
+            sources=tuple(s.sources), attributes=attributes, **rival,
         )  # fmt: skip
 
 

@@ -21,11 +21,17 @@ from birddog.model import Event, TimeSource, TrackPoint, Value
 from birddog.units import NS
 from tracking.area import Ring
 from tracking.assign import Candidate, Pair, Spot, assign, pairs
+from tracking.bank import MODES
 from tracking.book import Book
 from tracking.doubt import TURNS, beyond_reach_m, turned
 from tracking.presets import Presets
 from tracking.step import Core, Measurement, Model, placed, predicted
 from tracking.track_state import LiveTrack, Outcome, TrackState
+
+#: So many of the last five fixes refused: the track is contradicted.
+MOSTLY = 3
+#: The liveliest of the motions, m²/s³: nothing spreads faster.
+FASTEST_Q = max(mode.q for mode in MODES)
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +74,7 @@ class Tracker:
 
     def model(self, live: LiveTrack) -> Model:
         """The motion model of a track."""
-        return Model(preset=self.presets.of(live.state.klass), presets=self.presets)
+        return Model(preset=self.presets.of(live.state.klass), presets=self.presets, klass=live.state.klass)
 
     def set_presets(self, presets: Presets) -> None:
         """Other presets from now on; what came before is not run again with them."""
@@ -126,7 +132,8 @@ class Tracker:
         newest = live.core(model)
         assert newest is not None
         if outcome == "moved":
-            self._told(live, "reacquired", m, book, f"position taken up again after {nis:.3g} of NIS")
+            how_far = "" if before is None else f" {_away_km(before, m):.1f} km from where it was"
+            self._told(live, "reacquired", m, book, f"position taken up again{how_far}")
             # a first fix or two that were false are no place to jump from
             if (before is not None and before.hits >= self.presets.reinit_count
                     and (away_m := beyond_reach_m(before, m, model)) > 0.0):
@@ -136,6 +143,9 @@ class Tracker:
             away_m = distance_m(lat1_deg=rival.lat_deg, lon1_deg=rival.lon_deg, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
             self._warned(live, "conflict", m, book, f"two fixes of one device and time, {away_m:.0f} m apart: one is false")
         self._outliers(live, m, outcome, nis, newest, model, book)
+        if m.origin == "fix":
+            self._receivers_parted(live, m, newest, book)
+            self._contradicted(live, m, newest, book)
         if m.origin == "tag_read":
             self._parted(live, m, outcome, newest, model, book)
         return outcome
@@ -158,10 +168,31 @@ class Tracker:
     def _turned(self, live: LiveTrack, m: Measurement, newest: Core, model: Model, book: Book) -> None:
         """A run of refused fixes began: is it again between the same two places, beyond what the class can drive?"""
         s, away_m = live.state, beyond_reach_m(newest, m, model)
-        if away_m > 0.0:
+        if away_m > 0.0 and not newest.parted:
             s.turns = turned(s.turns, newest, m, away_m, book.now_ns, int(self.presets.alarm_window_s * NS))
             if s.turns.count >= TURNS:
                 self._warned(live, "two_places", m, book, f"in two places in turn, {away_m / 1000:.1f} km apart: one is false")
+
+    def _contradicted(self, live: LiveTrack, m: Measurement, newest: Core, book: Book) -> None:
+        """One event from when most of the last fixes are refused to when most are used again."""
+        s = live.state
+        parted = newest.parted or "parted" in s.open_events
+        if newest.refused_lately >= MOSTLY and not parted and "contradicted" not in s.open_events:
+            text = f"{newest.refused_lately} of its last 5 fixes do not fit it: where it is shown may be wrong"
+            s.open_events["contradicted"] = self._event(live, "contradicted", m, book, text)
+        elif newest.refused_lately <= 1 and "contradicted" in s.open_events:
+            book.end(s.open_events.pop("contradicted"), m.time_ns)
+
+    def _receivers_parted(self, live: LiveTrack, m: Measurement, newest: Core, book: Book) -> None:
+        """Two receivers of one shipment go different ways: critical, and told until they are together again."""
+        s, rival = live.state, newest.rival
+        if newest.parted and rival is not None and rival.hits >= self.presets.reinit_count:
+            if "parted" not in s.open_events:
+                away_km = _away_km(newest, m) if m.device == rival.device else 0.0
+                text = f"{rival.device} parted from {newest.device or 'the track'}: {away_km:.1f} km apart; which is the goods?"
+                s.open_events["parted"] = self._event(live, "parted", m, book, text)
+        elif rival is None and "parted" in s.open_events and s.open_events["parted"].device == m.device:
+            book.end(s.open_events.pop("parted"), m.time_ns)
 
     def _parted(self, live: LiveTrack, m: Measurement, outcome: Outcome, newest: Core, model: Model, book: Book) -> None:
         """One event from the first read away from the track to the next that fits."""
@@ -400,6 +431,11 @@ class Tracker:
         self.tracks.pop(s.track_id, None)
 
 
+def _away_km(core: Core, m: Measurement) -> float:
+    lat, lon, _ = placed(core, core.x)
+    return distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg) / 1000.0
+
+
 def _beyond(core: Core, time_ns: int, model: Model, lats: list[float], widest: float) -> bool:
     """Whether a track is, by its latitude alone, out of the sighting gate of every spot: a cheap bound, never too small.
 
@@ -411,7 +447,7 @@ def _beyond(core: Core, time_ns: int, model: Model, lats: list[float], widest: f
     x = core.x
     if abs(core.lat0_deg) > 85.0 or abs(x[0]) > 1e5 or abs(x[2]) > 1e5:
         return False
-    dt, q = (time_ns - core.updated_ns) / NS, max(model.preset.q, model.preset.q_agile)
+    dt, q = (time_ns - core.updated_ns) / NS, FASTEST_Q
     trace = (math.sqrt(x[4]) + dt * math.sqrt(x[8])) ** 2 + (math.sqrt(x[11]) + dt * math.sqrt(x[13])) ** 2
     trace += 2.0 * q * dt * dt * dt / 3.0
     reach_m = math.hypot(x[1], x[3]) * dt + math.sqrt(model.presets.sighting_gate * (trace + widest))

@@ -1,4 +1,4 @@
-"""``birddog track``: the confirmed tracks at regular times, from a file of detections in order of arrival."""
+"""``birddog track``: the confirmed tracks at regular times, from a file of detections or from a journal."""
 
 from __future__ import annotations
 
@@ -14,10 +14,19 @@ LEAST_PERIOD_S = 0.1
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("--detections", required=True, metavar="FILE", help="CSV t,t_arrival,sensor_id,e_m,n_m,r_ee,r_en,r_nn "
+    parser.add_argument("--detections", metavar="FILE", help="CSV t,t_arrival,sensor_id,e_m,n_m,r_ee,r_en,r_nn "
                         "and optional sensor_type,tag_id,lat,lon; rows in order of arrival")
     parser.add_argument("--sensors", metavar="FILE", help="JSON: origin, duration and what is known of each sensor")
     parser.add_argument("--every", required=True, type=float, metavar="S", help="seconds between the answers")
+    parser.add_argument("--journal", metavar="URL", help="instead of --detections: what the live picture of this journal "
+                        "believed at multiples of S of POSIX time, each time from the entries received by then")
+    parser.add_argument("--from", dest="begin", metavar="TIME", help="with --journal: not before this time")
+    parser.add_argument("--to", metavar="TIME", help="with --journal: not after this time")
+    parser.add_argument("--operation", metavar="ID", help="with --journal: of this operation only")
+    parser.add_argument("--without", action="append", default=[], metavar="SOURCE",
+                        help="with --journal: as if this transport, device or sensor had said nothing; repeats")
+    parser.add_argument("--late", action="append", default=[], metavar="SOURCE=SECONDS",
+                        help="with --journal: as if what this source said had come in so much later; repeats")
     parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
 
 
@@ -30,6 +39,14 @@ def run(args: argparse.Namespace) -> int:
 
     if not (math.isfinite(args.every) and args.every >= 1e-3):
         raise UsageError("a number of seconds, at least 0.001, was expected", field="--every")
+    if (args.detections is None) == (args.journal is None):
+        raise UsageError("one of --detections FILE and --journal URL was expected")
+    if args.journal is not None:
+        return _of_journal(args)
+    for name, given in (("--from", args.begin), ("--to", args.to), ("--operation", args.operation),
+                        ("--without", args.without), ("--late", args.late)):
+        if given:
+            raise UsageError(f"{name} goes with --journal")
     sensors, origin, duration_s = _scenario(args.sensors)
     detections, iso, guessed = _detections(args.detections)
     origin = origin or guessed
@@ -49,6 +66,39 @@ def run(args: argparse.Namespace) -> int:
             text += [_row(t, b, frame) for b in follower.believed(tau)]
             k += 1
     write(args.out, "\n".join(text) + "\n")
+    return 0
+
+
+def _of_journal(args: argparse.Namespace) -> int:
+    """The rows of a journal, as the live fold believed them."""
+    from birddog.errors import UsageError
+    from birddog.journal import open_reader
+    from birddog.units import iso_from_ns
+    from opsroom.believed import believed, seconds_of
+    from opsroom.commands.common import result_file, time_ns
+    from opsroom.csv_rows import quoted
+
+    if args.sensors is not None:
+        raise UsageError("--sensors goes with --detections")
+    late = dict(seconds_of(text) for text in args.late)
+    begin_ns = None if args.begin is None else time_ns(args.begin, "--from")
+    to_ns = None if args.to is None else time_ns(args.to, "--to")
+    journal = open_reader(args.journal)
+    try:
+        with result_file(args.out) as out:
+            out.write(HEAD + "\n")
+            for t_ns, tracks in believed(
+                journal, round(args.every * 1e9), from_ns=begin_ns, to_ns=to_ns, operation=args.operation,
+                leave_out=frozenset(args.without), late_ns=late,
+            ):  # fmt: skip
+                t = iso_from_ns(t_ns)
+                for b in tracks:
+                    out.write(
+                        f"{t},{b.track_id},{quoted(b.tag_id)},{b.lat_deg:.8f},{b.lon_deg:.8f},,,{b.ve_mps:.4f},{b.vn_mps:.4f},"
+                        f"{b.p_ee:.6g},{b.p_en:.6g},{b.p_nn:.6g}\n"
+                    )
+    finally:
+        journal.close()
     return 0
 
 

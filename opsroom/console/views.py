@@ -27,11 +27,21 @@ class Ellipse(msgspec.Struct, frozen=True, kw_only=True):
     azimuth_deg: float
 
 
+class RivalView(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a track may be instead: the newest of ``hits`` fixes in a row that do not fit it, ``device``'s if one device's."""
+
+    lat_deg: float
+    lon_deg: float
+    hits: int
+    device: str
+
+
 class TrackView(msgspec.Struct, frozen=True, kw_only=True):
     """A track as believed at ``time``.  ``revision`` is the live sequence number of its last change.
 
     ``last_fix`` is the last accepted measurement of position, ``last_contact`` the last message of any
-    kind, ``last_move`` the last significant move (null: never seen moving).
+    kind, ``last_move`` the last significant move (null: never seen moving).  ``rival`` is null but while fixes that do
+    not fit the track may be the true ones.
     """
 
     track_id: str
@@ -61,6 +71,7 @@ class TrackView(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     sources: tuple[str, ...]
     attributes: dict[str, Value]
+    rival: RivalView | None = None
 
 
 class PointView(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,6 +239,16 @@ def track_view(revision: int, track: model.Track) -> TrackView:
         last_fix=iso_from_ns(track.updated_ns), last_contact=iso_from_ns(track.contact_ns),
         last_move=_iso(track.moved_ns), first_seen=iso_from_ns(track.first_ns),
         hits=track.hits, refused=track.refused, sources=track.sources, attributes=track.attributes,
+        rival=_rival_view(track),
+    )
+
+
+def _rival_view(track: model.Track) -> RivalView | None:
+    if track.rival_lat_deg is None or track.rival_lon_deg is None:
+        return None
+    return RivalView(
+        lat_deg=round(track.rival_lat_deg, 7), lon_deg=round(track.rival_lon_deg, 7), hits=track.rival_hits,
+        device=track.rival_device,
     )
 
 

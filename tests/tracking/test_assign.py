@@ -107,7 +107,7 @@ def test_the_far_side_of_the_earth_is_no_place_near():
 @pytest.mark.parametrize("lat0, lon0", [(51.0, -1.0), (80.0, 20.0), (0.1, 179.8), (-33.0, -179.9)])
 def test_a_track_that_travels_keeps_its_speed_and_shape_over_new_anchors(lat0, lon0):
     """200 km with fixes each 10 s, over several anchors, the antimeridian and the equator."""
-    model = Model(preset=ClassPreset(q=0.1), presets=Presets())
+    model = Model(preset=ClassPreset(q=0.1), presets=Presets(engine="plain"))
     core = None
     road = LocalFrame(lat_deg=lat0, lon_deg=lon0)
     anchors, tops = set(), []

@@ -12,7 +12,7 @@ const GAP = 4; // a step longer than so many usual ones is drawn as a guess
 const ALL_TRAILS = 200; // with more tracks than this only the selected one has a trail
 const ALL_NAMES = 100; // with more tracks than this a name without an alert gives way where there is no room for it
 const FONT = ['sans-serif'];
-const SOURCES = ['areas', 'grid', 'ellipses', 'trails', 'places', 'flags', 'tracks', 'chosen'];
+const SOURCES = ['areas', 'grid', 'ellipses', 'trails', 'rivals', 'places', 'flags', 'tracks', 'chosen'];
 const COLOUR = ['match', ['get', 'shape'], ...Object.entries(SHAPES).flatMap(([k, v]) => [k, v.colour]), '#7ee2a8'];
 
 maplibre.setWorkerUrl('/static/vendor/maplibre-gl/maplibre-gl-worker.mjs');
@@ -62,6 +62,10 @@ function style() {
         paint: { 'line-color': '#ffc857', 'line-width': 1.6, 'line-dasharray': [2, 2], 'line-opacity': 0.9 } },
       { id: 'trails', type: 'line', source: 'trails', filter: ['==', ['get', 'measured'], true],
         layout: { 'line-join': 'round', 'line-cap': 'round' }, paint: { 'line-color': '#58b98a', 'line-width': 2, 'line-opacity': 0.9 } },
+      { id: 'rivals-line', type: 'line', source: 'rivals', paint: { 'line-color': '#ff8f85', 'line-width': 1.4, 'line-dasharray': [1, 3], 'line-opacity': 0.9 } },
+      { id: 'rivals', type: 'symbol', source: 'rivals', filter: ['==', ['geometry-type'], 'Point'], layout: label({ 'icon-image': 'rival',
+        'icon-size': 0.75, 'icon-allow-overlap': true, 'text-field': ['get', 'name'], 'text-size': 11, 'text-offset': [0, 1.3], 'text-anchor': 'top',
+        'text-optional': true }), paint: { ...halo, 'text-color': '#ffc9c4' } },
       { id: 'places', type: 'symbol', source: 'places', layout: label({ 'icon-image': 'place', 'icon-size': 0.7, 'icon-allow-overlap': true,
         'text-field': ['get', 'name'], 'text-size': 11, 'text-offset': [0, 1.2], 'text-anchor': 'top', 'text-optional': true }),
       paint: { ...halo, 'text-color': '#9dc7ec' } },
@@ -91,6 +95,7 @@ export class Chart {
     this.dirty = { tracks: new Set(), flags: new Set(), all: false };
     this.whole = { trails: new Map() };
     this.drawn = { tracks: new Set(), flags: new Set() };
+    this.rivals = new Set(); // features drawn of second places
     this.touched = false; // a person has moved the map: from then on it stays where they put it
     this.timer = 0;
     this.last = 0;
@@ -106,7 +111,7 @@ export class Chart {
       }
       this.map.on('style.load', () => {
         const ratio = Math.max(2, Math.ceil(devicePixelRatio));
-        for (const name of [...Object.keys(SHAPES), 'heading', 'darkring']) this.map.addImage(name, image(name, ratio), { pixelRatio: ratio });
+        for (const name of [...Object.keys(SHAPES), 'heading', 'darkring', 'rival']) this.map.addImage(name, image(name, ratio), { pixelRatio: ratio });
       });
       this.map.once('load', () => resolve(this.map));
       // a broken context or worker is said on the page; the list goes on working without the map
@@ -134,8 +139,8 @@ export class Chart {
 
   click(event) {
     const { x, y } = event.point;
-    const hits = this.map.queryRenderedFeatures([[x - 8, y - 8], [x + 8, y + 8]], { layers: ['tracks', 'flags'] });
-    if (hits.length) this.room.choose(hits[0].layer.id === 'flags' ? 'flag' : 'track', String(hits[0].properties.id));
+    const hits = this.map.queryRenderedFeatures([[x - 8, y - 8], [x + 8, y + 8]], { layers: ['tracks', 'rivals', 'flags'] });
+    if (hits.length) this.room.choose(hits[0].layer.id === 'flags' ? 'flag' : 'track', String(hits[0].properties.track ?? hits[0].properties.id));
   }
 
   /** Note what changed; drawn within half a second. */
@@ -173,6 +178,8 @@ export class Chart {
       tracks: this.diff('tracks', tracks, seen.map((id) => this.point(store.tracks.get(id)))),
       ellipses: this.diff('tracks', tracks, seen.map((id) => this.ellipse(store.tracks.get(id)))),
       trails: this.trailDiff(tracks, seen),
+      rivals: { remove: tracks.flatMap((id) => [`${id} r`, `${id} rl`]).filter((id) => this.rivals.delete(id)),
+        add: seen.filter((id) => store.tracks.get(id).rival).flatMap((id) => this.rival(store.tracks.get(id))) },
       flags: this.diff('flags', flags, flags.map((id) => store.flags.get(id)).filter((f) => this.recent(f)).map(flagPoint)),
     };
     for (const [kind, ids, kept] of [['tracks', tracks, seen], ['flags', flags, flags.filter((id) => this.recent(store.flags.get(id)))]]) {
@@ -231,6 +238,18 @@ export class Chart {
       east: moving && track.course_deg < 180,
       kept: this.keepAll || words.length > 0 || track.track_id === this.chosen,
       order: track.track_id === this.chosen ? 0 : words.length ? 1 : track.status === 'tentative' ? 3 : 2 });
+  }
+
+  /** Where a track may be instead: a symbol of its own, and a dotted line to it. */
+  rival(track) {
+    const { rival } = track;
+    const there = [unroll(rival.lon_deg, track.lon_deg), rival.lat_deg];
+    const name = `${plain(rival.device || title(track)).slice(0, 40)}: or here?`;
+    for (const id of [`${track.track_id} r`, `${track.track_id} rl`]) this.rivals.add(id);
+    return [
+      feature({ type: 'Point', coordinates: there }, { id: `${track.track_id} r`, track: track.track_id, name }),
+      feature({ type: 'LineString', coordinates: [[track.lon_deg, track.lat_deg], there] }, { id: `${track.track_id} rl`, track: track.track_id }),
+    ];
   }
 
   ellipse(track) {
@@ -306,6 +325,7 @@ export class Chart {
       const near = unroll(row.lon_deg, rows[0].lon_deg);
       const ellipse95 = { ...row.ellipse95, major_m: Math.min(row.ellipse95.major_m, FIT_M), minor_m: Math.min(row.ellipse95.minor_m, FIT_M) };
       for (const [lon, lat] of ring({ ...row, ellipse95 }, 8)) bounds.extend([unroll(lon, near), lat]);
+      if (row.rival) bounds.extend([unroll(row.rival.lon_deg, near), row.rival.lat_deg]);
     }
     return bounds;
   }

@@ -1,0 +1,136 @@
+"""What was believed when: the rows of ``birddog track --journal``, by the live fold itself.
+
+The journal's entries are folded in the order in which they were received; at each asked time the tracks are those that
+followed from the entries received by then.  ``without`` and ``late`` change what is folded, never how: the picture as it
+would have been without a source, or with one that reported later.  No row looks ahead.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+import msgspec
+
+from birddog.errors import JournalError, UsageError
+from birddog.journal import Reader
+from birddog.model import Entry, FrameBody, RefusalBody, Scan, Track, pack, unpack
+from birddog.units import NS
+from tracking.fold import Fold
+
+#: Entries read at once.
+STEP = 1000
+#: No more times than this are answered: more is a slip of the hand (a second's steps over years).
+TIMES_MOST = 20_000_000
+
+
+def entries(journal: Reader) -> Iterator[Entry]:
+    """Every entry of a journal, in order."""
+    after = 0
+    while batch := journal.read(after, STEP):
+        yield from batch
+        after = batch[-1].seq
+
+
+def without(entry: Entry, sources: frozenset[str]) -> Entry | None:
+    """The entry with nothing of the sources (a transport's name, a device, a sensor) in it; None where nothing is left."""
+    if entry.kind not in ("frame", "refusal", "scan"):
+        return entry
+    body = unpack(entry)
+    if isinstance(body, Scan):
+        return None if {entry.source, body.sensor} & sources else entry
+    assert isinstance(body, FrameBody | RefusalBody)
+    if {entry.source, body.device} & sources:
+        return None
+    kept = tuple(o for o in body.observations if o.device not in sources)
+    if len(kept) == len(body.observations):
+        return entry
+    return msgspec.structs.replace(entry, body=pack(msgspec.structs.replace(body, observations=kept)))
+
+
+def of_source(entry: Entry, name: str) -> bool:
+    """Whether an entry came from a source: its transport's name, its device or its sensor."""
+    if entry.kind not in ("frame", "refusal", "scan"):
+        return False
+    body = unpack(entry)
+    if isinstance(body, Scan):
+        return name in (entry.source, body.sensor)
+    assert isinstance(body, FrameBody | RefusalBody)
+    return name in (entry.source, body.device) or any(o.device == name for o in body.observations)
+
+
+def arrivals(journal: Reader, *, leave_out: frozenset[str], late_ns: dict[str, int]) -> Iterator[Entry]:
+    """The entries in the order in which they would have come in; numbers stay those of the journal."""
+    waiting: list[tuple[int, int, Entry]] = []
+    for entry in entries(journal):
+        kept = without(entry, leave_out) if leave_out else entry
+        if kept is None:
+            continue
+        delay_ns = max((ns for name, ns in late_ns.items() if of_source(kept, name)), default=0)
+        if delay_ns or waiting:
+            kept = msgspec.structs.replace(kept, received_ns=kept.received_ns + delay_ns)
+            heapq.heappush(waiting, (kept.received_ns, kept.seq, kept))
+            while waiting and waiting[0][0] <= entry.received_ns:
+                yield heapq.heappop(waiting)[2]
+        else:
+            yield kept
+    while waiting:
+        yield heapq.heappop(waiting)[2]
+
+
+def believed(
+    journal: Reader, every_ns: int, *, from_ns: int | None = None, to_ns: int | None = None, operation: str | None = None,
+    leave_out: frozenset[str] = frozenset(), late_ns: dict[str, int] | None = None,
+) -> Iterator[tuple[int, list[Track]]]:  # fmt: skip
+    """(time, tracks) at the multiples of a step of POSIX time, from the first entry to the last.
+
+    Args:
+        leave_out: sources of which nothing is folded.
+        late_ns: how much later what a source said comes in.
+
+    Raises:
+        JournalError: an entry is damaged.
+        UsageError: more than ``TIMES_MOST`` times.
+    """
+    fold = Fold()
+    due_ns: int | None = None
+    first = journal.read(0, 1)
+    last = journal.tail(1)
+    if not first or not last:
+        return
+    end_ns = last[0].received_ns + max((late_ns or {}).values(), default=0)
+    begin_ns = max(first[0].received_ns, from_ns if from_ns is not None else first[0].received_ns)
+    end_ns = min(end_ns, to_ns) if to_ns is not None else end_ns
+    if (end_ns - begin_ns) // every_ns > TIMES_MOST:
+        raise UsageError(f"more than {TIMES_MOST:,} answers: a longer step was expected", field="--every")
+    due_ns = -(-begin_ns // every_ns) * every_ns
+    now_ns = 0
+    for entry in arrivals(journal, leave_out=leave_out, late_ns=late_ns or {}):
+        now_ns = max(now_ns, entry.received_ns)
+        while due_ns < now_ns and due_ns <= end_ns:
+            yield due_ns, fold.believed(due_ns, operation)
+            due_ns += every_ns
+        if due_ns > end_ns:
+            return
+        try:
+            fold.apply(entry)
+        except msgspec.DecodeError as error:
+            raise JournalError(f"{entry.journal or 'the journal'}: entry {entry.seq} is damaged: {error}") from error
+    if due_ns <= min(now_ns, end_ns):
+        yield due_ns, fold.believed(due_ns, operation)
+
+
+def seconds_of(text: str) -> tuple[str, int]:
+    """``SOURCE=SECONDS`` of ``--late`` as (source, ns).
+
+    Raises:
+        UsageError: it has another form.
+    """
+    name, sign, number = text.rpartition("=")
+    try:
+        seconds = float(number)
+    except ValueError:
+        seconds = -1.0
+    if not sign or not name or not 0.0 <= seconds <= 1e9:
+        raise UsageError("SOURCE=SECONDS was expected, seconds not below 0", field="--late")
+    return name, int(seconds * NS)
