@@ -6,7 +6,8 @@ import math
 
 from birddog.geo import distance_m
 from birddog.units import NS
-from tracking.step import Core, Measurement, Model, placed
+from tracking.measurement import Measurement
+from tracking.step import Core, Model, placed
 from tracking.track_state import Turns
 
 #: So many runs of refused fixes between the same two places are no single faults any more.

@@ -53,8 +53,8 @@ from tracking.area import rings_touch
 from tracking.assign import Spot
 from tracking.book import Book, Changes
 from tracking.engine import SIGMA_CEILING_M, SIGMA_FLOOR_M, floored
+from tracking.measurement import Measurement
 from tracking.presets import Presets, presets_from
-from tracking.step import Measurement
 from tracking.track_state import LiveTrack, TrackState
 from tracking.tracker import Look, Tracker
 

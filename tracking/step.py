@@ -10,11 +10,8 @@ begins or feeds a *rival*, a second hypothesis of no class, anywhere on Earth; w
 comes after a silence of ``reinit_s`` in which it could have been travelled by any means, the rival takes over.  So one bad
 fix never harms, and no track is lost to its own gate.
 
-A device that does not state its sigma begins with that of the class; how far its fixes then lie from the track says
-what it really is, and so with every device's speed and course (residual-based adaptive filtering: Mehra 1972;
-Mohamed, Schwarz 1999).  The errors of a receiver last for minutes: however many of its fixes agree, the share
-``LASTING`` of their variance stays in what is said of the position (a bias that is considered, not estimated: Schmidt 1966;
-ublox and others give 5 to 10 minutes for its decay).
+The errors of a receiver last for minutes: however many of its fixes agree, the share
+``LASTING`` of their variance stays in what is said of the position (a bias that is considered, not estimated: Schmidt 1966).
 """
 
 from __future__ import annotations
@@ -30,6 +27,8 @@ from tracking import engine as scalar_engine
 from tracking.anchor import REANCHOR_M, frame, near_en, turn, turned
 from tracking.bank import NEW_V
 from tracking.engine import State
+from tracking.learnt import Noise, believed, class_variance, learnt
+from tracking.measurement import Measurement
 from tracking.motion import (
     SURPRISE,
     Bank,
@@ -48,13 +47,8 @@ from tracking.motion import (
 )
 from tracking.presets import ClassPreset, Presets
 
-Origin = Literal["fix", "tag_read", "trigger", "sighting"]
 Verdict = Literal["began", "used", "refused", "moved"]
 
-#: The class's sigma counts as so many fixes, and a learnt one is the mean of about so many.
-NOISE_PRIOR, NOISE_MEMORY = 2.0, 30.0
-#: A learnt sigma stays within these factors of the class's, and one fix counts for no more than so much of its variance.
-NOISE_LEAST, NOISE_MOST, NOISE_STEP = 0.25, 3.0, 9.0
 #: The share of a fix's variance that lasts for minutes: no number of fixes takes it away.
 LASTING = 0.7
 #: Of a fix that states no sigma that is at least this, one sigma: fixes that agree teach how far they differ, not how far
@@ -72,70 +66,6 @@ VELOCITY_GATE = 25.0
 ANY_MEANS_MPS = 340.0
 #: Two hypotheses no further apart than this are covered by one ellipse; of others the row shows a second symbol.
 BOTH_M = 50_000.0
-#: No velocity is believed to be better than this, one sigma per axis.
-VELOCITY_LEAST_MPS = 0.1
-#: Two fixes of one device and time that lie further apart than so many sigmas are no two views of one.
-TWIN_SIGMAS = 5.0
-#: So many devices of one track are learnt of.
-NOISE_DEVICES = 8
-
-
-class Measurement(msgspec.Struct, frozen=True, array_like=True):
-    """A position in WGS 84 with R (m², east/north there) and where stated a velocity (east, north, m/s)."""
-
-    time_ns: int
-    device: str
-    origin: Origin
-    lat_deg: float
-    lon_deg: float
-    r_ee: float
-    r_en: float
-    r_nn: float
-    ve_mps: float | None = None
-    vn_mps: float | None = None
-    r_v: float = 0.0
-    stated: bool = False
-
-    @property
-    def key(self) -> tuple[int, str, str]:
-        """Two of one key are one measurement (rule 8: RMC and GGA of one second)."""
-        return (self.time_ns, self.device, self.origin)
-
-
-def rank(m: Measurement) -> tuple:
-    """Which of two measurements with one key is taken for its position; a total order in which arrival plays no part."""
-    return (not m.stated, m.r_ee + m.r_nn, m.lat_deg, m.lon_deg, m.r_en, m.r_ee)
-
-
-def apart(a: Measurement, b: Measurement) -> bool:
-    """Whether two positions can't be one: further from one another than TWIN_SIGMAS of both together."""
-    away_m = distance_m(lat1_deg=a.lat_deg, lon1_deg=a.lon_deg, lat2_deg=b.lat_deg, lon2_deg=b.lon_deg)
-    return away_m**2 > TWIN_SIGMAS**2 * (max(a.r_ee, a.r_nn) + max(b.r_ee, b.r_nn))
-
-
-def merged(old: Measurement, new: Measurement) -> Measurement:
-    """One measurement of two with the same key; the same whichever came first.
-
-    The position is that with a stated sigma, then the smaller sigma, then the smaller coordinates; a velocity is taken from
-    whichever has one.
-    """
-
-    def speed_rank(m: Measurement) -> tuple:
-        return (m.ve_mps is None, m.r_v, m.ve_mps or 0.0, m.vn_mps or 0.0)
-
-    first = old if rank(old) <= rank(new) else new
-    speed = old if speed_rank(old) <= speed_rank(new) else new
-    return msgspec.structs.replace(first, ve_mps=speed.ve_mps, vn_mps=speed.vn_mps, r_v=speed.r_v)
-
-
-class Noise(msgspec.Struct, frozen=True, array_like=True):
-    """What was learnt of a device: r m² and r_v (m/s)², variances per axis, the means of about so many fixes each."""
-
-    device: str
-    count: float
-    r: float
-    count_v: float
-    r_v: float
 
 
 class Rival(msgspec.Struct, frozen=True, array_like=True):
@@ -280,8 +210,8 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     if core is None:
         return _begin(m, model), "began", 0.0
     motion, preset = model.motion, model.preset
-    base = _class_variance(m, preset)
-    m = m if base is None else _believed(core, m)
+    base = class_variance(m, preset)
+    m = m if base is None else believed(core.noise, m)
     z, nis = _in_frame(core, m), math.inf
     if z is not None:
         dt_s = max(0, m.time_ns - core.updated_ns) / NS
@@ -302,7 +232,8 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
                 speed = updated_velocity(bank, z[5], z[6], m.r_v, motion)
                 bank = speed.bank if speed.nis <= preset.gate else bank
             x = moments(bank)
-            return _settled(_learnt(core, x, z, m, base, preset), bank, x, m), "used", nis
+            noise = learnt(core.noise, x, z, m, base, preset)
+            return _settled(core, bank, x, m, noise), "used", nis
     return _refused(core, m, model, z, nis)
 
 
@@ -381,7 +312,7 @@ def _in_frame(core: Core | Rival, m: Measurement) -> tuple | None:
     return en[0], en[1], ree, ren, rnn, ve, vn
 
 
-def _settled(core: Core, bank: Bank, x: State, m: Measurement) -> Core:
+def _settled(core: Core, bank: Bank, x: State, m: Measurement, noise: tuple[Noise, ...]) -> Core:
     """The Core after a used measurement: movement noted, anchor moved where it is far."""
     spot_e, spot_n, moved_ns = core.spot_e, core.spot_n, core.moved_ns
     gain = min(1.0, (x[4] + x[11]) / (m.r_ee + m.r_nn))
@@ -407,48 +338,8 @@ def _settled(core: Core, bank: Bank, x: State, m: Measurement) -> Core:
     return Core(
         time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, bank=bank, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
         bias=bias, hits=core.hits + 1, refused=core.refused, spot_e=spot_e, spot_n=spot_n, moved_ns=moved_ns,
-        rival=rival, recent=recent, fixed=core.fixed or m.origin == "fix", device=m.device, noise=core.noise,
+        rival=rival, recent=recent, fixed=core.fixed or m.origin == "fix", device=m.device, noise=noise,
     )  # fmt: skip
-
-
-def _class_variance(m: Measurement, preset: ClassPreset) -> float | None:
-    """The variance that the class gives a fix; None where the measurement is none or its noise is of another kind."""
-    r = max(preset.sigma_m, scalar_engine.SIGMA_FLOOR_M) ** 2
-    return r if m.origin == "fix" and (m.stated or m.r_ee == r) else None
-
-
-def _believed(core: Core, m: Measurement) -> Measurement:
-    """A fix with what was learnt of its device: its velocity's sigma, and its own where it states none."""
-    known = next((noise for noise in core.noise if noise.device == m.device), None)
-    if known is None:
-        return m
-    if m.stated:
-        return msgspec.structs.replace(m, r_v=known.r_v)
-    return msgspec.structs.replace(m, r_ee=known.r, r_en=0.0, r_nn=known.r, r_v=known.r_v)
-
-
-def _learnt(core: Core, x: State, z: tuple, m: Measurement, base: float | None, preset: ClassPreset) -> Core:
-    """What a used fix says of its device's noise: E[residual² + P after it] = R, per axis."""
-    at = next((i for i, noise in enumerate(core.noise) if noise.device == m.device), len(core.noise))
-    if base is None or at == NOISE_DEVICES:
-        return core
-    base_v = preset.velocity_sigma_mps**2
-    old = core.noise[at] if at < len(core.noise) else Noise(m.device, NOISE_PRIOR, base, NOISE_PRIOR, base_v)
-    count, r, count_v, r_v = old.count, old.r, old.count_v, old.r_v
-    count, r = _mean(count, r, ((z[0] - x[0]) ** 2 + (z[1] - x[2]) ** 2 + x[4] + x[11]) / 2.0, base)
-    r = max(r, scalar_engine.SIGMA_FLOOR_M**2)
-    if z[5] is not None:
-        count_v, r_v = _mean(count_v, r_v, ((z[5] - x[1]) ** 2 + (z[6] - x[3]) ** 2 + x[8] + x[13]) / 2.0, base_v)
-        r_v = max(r_v, VELOCITY_LEAST_MPS**2)
-    new = Noise(m.device, count, r, count_v, r_v)
-    return msgspec.structs.replace(core, noise=(*core.noise[:at], new, *core.noise[at + 1 :]))
-
-
-def _mean(count: float, r: float, found: float, base: float) -> tuple[float, float]:
-    """A running mean of variances and its weight, bounded about the class's."""
-    count = min(count + 1.0, NOISE_MEMORY)
-    r += (min(found, NOISE_STEP * r) - r) / count
-    return count, min(max(r, NOISE_LEAST**2 * base), NOISE_MOST**2 * base)
 
 
 def predicted(core: Core, time_ns: int, model: Model) -> State:

@@ -15,7 +15,8 @@ import msgspec
 
 from birddog.model import Event, Track, TrackStatus, Value
 from birddog.units import NS
-from tracking.step import Core, Measurement, Model, Verdict, advance, apart, merged, placed, predicted, rank
+from tracking.measurement import Measurement, apart, merged, rank
+from tracking.step import Core, Model, Verdict, advance, placed, predicted
 
 #: More measurements than this are never kept, whatever ``late_s`` says.
 RING_MOST = 1024

@@ -24,8 +24,9 @@ from tracking.assign import Candidate, Pair, Spot, assign, pairs
 from tracking.bank import MODES
 from tracking.book import Book
 from tracking.doubt import TURNS, beyond_reach_m, turned
+from tracking.measurement import Measurement
 from tracking.presets import Presets
-from tracking.step import Core, Measurement, Model, placed, predicted
+from tracking.step import Core, Model, placed, predicted
 from tracking.track_state import LiveTrack, Outcome, TrackState
 
 #: So many of the last five fixes refused: the track is contradicted.

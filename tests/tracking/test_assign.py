@@ -16,8 +16,9 @@ from tracking import engine
 from tracking.anchor import near_en, turn
 from tracking.area import rings_touch
 from tracking.assign import Candidate, Spot, assign, pairs
+from tracking.measurement import Measurement
 from tracking.presets import ClassPreset, Presets
-from tracking.step import Measurement, Model, advance, placed
+from tracking.step import Model, advance, placed
 
 HOME = LocalFrame(lat_deg=50.9, lon_deg=-1.4)
 

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from birddog.geo import LocalFrame
 from birddog.units import NS
 from tracking.engine import positive
+from tracking.learnt import NOISE_DEVICES, NOISE_LEAST, NOISE_MOST
+from tracking.measurement import Measurement
 from tracking.presets import Presets
-from tracking.step import NOISE_DEVICES, NOISE_LEAST, NOISE_MOST, Core, Measurement, Model, advance
+from tracking.step import Core, Model, advance
 from tracking.track_state import LiveTrack, TrackState
 
 FRAME = LocalFrame(lat_deg=51.9, lon_deg=4.1)

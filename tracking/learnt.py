@@ -1,0 +1,77 @@
+"""What the live fold learns of each receiver of a track: how far its fixes and its speeds lie from the truth.
+
+A device that does not state its sigma begins with that of the class; how far its fixes then lie from the track says what it
+really is, and so with every device's speed and course (residual-based adaptive filtering: Mehra 1972; Mohamed, Schwarz 1999).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tracking import engine as scalar_engine
+from tracking.engine import State
+from tracking.measurement import Measurement
+from tracking.presets import ClassPreset
+
+#: The class's sigma counts as so many fixes, and a learnt one is the mean of about so many.
+NOISE_PRIOR, NOISE_MEMORY = 2.0, 30.0
+#: A learnt sigma stays within these factors of the class's, and one fix counts for no more than so much of its variance.
+NOISE_LEAST, NOISE_MOST, NOISE_STEP = 0.25, 3.0, 9.0
+#: No velocity is believed to be better than this, one sigma per axis.
+VELOCITY_LEAST_MPS = 0.1
+#: So many devices of one track are learnt of.
+NOISE_DEVICES = 8
+
+
+class Noise(msgspec.Struct, frozen=True, array_like=True):
+    """What was learnt of a device: r m² and r_v (m/s)², variances per axis, the means of about so many fixes each."""
+
+    device: str
+    count: float
+    r: float
+    count_v: float
+    r_v: float
+
+
+#: Of a track's devices, in the order of their first.
+Noises = tuple[Noise, ...]
+
+
+def class_variance(m: Measurement, preset: ClassPreset) -> float | None:
+    """The variance that the class gives a fix; None where the measurement is none or its noise is of another kind."""
+    r = max(preset.sigma_m, scalar_engine.SIGMA_FLOOR_M) ** 2
+    return r if m.origin == "fix" and (m.stated or m.r_ee == r) else None
+
+
+def believed(noise: Noises, m: Measurement) -> Measurement:
+    """A fix with what was learnt of its device: its velocity's sigma, and its own where it states none."""
+    known = next((one for one in noise if one.device == m.device), None)
+    if known is None:
+        return m
+    if m.stated:
+        return msgspec.structs.replace(m, r_v=known.r_v)
+    return msgspec.structs.replace(m, r_ee=known.r, r_en=0.0, r_nn=known.r, r_v=known.r_v)
+
+
+def learnt(noise: Noises, x: State, z: tuple, m: Measurement, base: float | None, preset: ClassPreset) -> Noises:
+    """What a used fix says of its device's noise: E[residual² + P after it] = R, per axis."""
+    at = next((i for i, one in enumerate(noise) if one.device == m.device), len(noise))
+    if base is None or at == NOISE_DEVICES:
+        return noise
+    base_v = preset.velocity_sigma_mps**2
+    old = noise[at] if at < len(noise) else Noise(m.device, NOISE_PRIOR, base, NOISE_PRIOR, base_v)
+    count, r, count_v, r_v = old.count, old.r, old.count_v, old.r_v
+    count, r = _mean(count, r, ((z[0] - x[0]) ** 2 + (z[1] - x[2]) ** 2 + x[4] + x[11]) / 2.0, base)
+    r = max(r, scalar_engine.SIGMA_FLOOR_M**2)
+    if z[5] is not None:
+        count_v, r_v = _mean(count_v, r_v, ((z[5] - x[1]) ** 2 + (z[6] - x[3]) ** 2 + x[8] + x[13]) / 2.0, base_v)
+        r_v = max(r_v, VELOCITY_LEAST_MPS**2)
+    new = Noise(m.device, count, r, count_v, r_v)
+    return (*noise[:at], new, *noise[at + 1 :])
+
+
+def _mean(count: float, r: float, found: float, base: float) -> tuple[float, float]:
+    """A running mean of variances and its weight, bounded about the class's."""
+    count = min(count + 1.0, NOISE_MEMORY)
+    r += (min(found, NOISE_STEP * r) - r) / count
+    return count, min(max(r, NOISE_LEAST**2 * base), NOISE_MOST**2 * base)

@@ -1,0 +1,62 @@
+"""A measured position on its way into a track, and when two of them are one."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from birddog.geo import distance_m
+
+Origin = Literal["fix", "tag_read", "trigger", "sighting"]
+
+#: Two fixes of one device and time that lie further apart than so many sigmas are no two views of one.
+TWIN_SIGMAS = 5.0
+
+
+class Measurement(msgspec.Struct, frozen=True, array_like=True):
+    """A position in WGS 84 with R (m², east/north there) and where stated a velocity (east, north, m/s)."""
+
+    time_ns: int
+    device: str
+    origin: Origin
+    lat_deg: float
+    lon_deg: float
+    r_ee: float
+    r_en: float
+    r_nn: float
+    ve_mps: float | None = None
+    vn_mps: float | None = None
+    r_v: float = 0.0
+    stated: bool = False
+
+    @property
+    def key(self) -> tuple[int, str, str]:
+        """Two of one key are one measurement (rule 8: RMC and GGA of one second)."""
+        return (self.time_ns, self.device, self.origin)
+
+
+def rank(m: Measurement) -> tuple:
+    """Which of two measurements with one key is taken for its position; a total order in which arrival plays no part."""
+    return (not m.stated, m.r_ee + m.r_nn, m.lat_deg, m.lon_deg, m.r_en, m.r_ee)
+
+
+def apart(a: Measurement, b: Measurement) -> bool:
+    """Whether two positions can't be one: further from one another than TWIN_SIGMAS of both together."""
+    away_m = distance_m(lat1_deg=a.lat_deg, lon1_deg=a.lon_deg, lat2_deg=b.lat_deg, lon2_deg=b.lon_deg)
+    return away_m**2 > TWIN_SIGMAS**2 * (max(a.r_ee, a.r_nn) + max(b.r_ee, b.r_nn))
+
+
+def merged(old: Measurement, new: Measurement) -> Measurement:
+    """One measurement of two with the same key; the same whichever came first.
+
+    The position is that with a stated sigma, then the smaller sigma, then the smaller coordinates; a velocity is taken from
+    whichever has one.
+    """
+
+    def speed_rank(m: Measurement) -> tuple:
+        return (m.ve_mps is None, m.r_v, m.ve_mps or 0.0, m.vn_mps or 0.0)
+
+    first = old if rank(old) <= rank(new) else new
+    speed = old if speed_rank(old) <= speed_rank(new) else new
+    return msgspec.structs.replace(first, ve_mps=speed.ve_mps, vn_mps=speed.vn_mps, r_v=speed.r_v)
