@@ -98,11 +98,13 @@ def astray(time_ns: int, received_ns: int) -> str:
 
     What to add is proposed in words; nothing is added.
     """
+    if time_ns > received_ns - _NEAR_NS:  # the hot path
+        return ""
     if rollover(time_ns, received_ns):
         days = (received_ns - time_ns) // DAY_NS
         return f"{days} days behind the receiver: its GPS weeks began anew, 1024 weeks more would fit"
     row = _beginning(time_ns, received_ns)
-    if row is None or time_ns > received_ns - _NEAR_NS:
+    if row is None:
         return ""
     if row is BEGINNINGS[0]:
         return "its clock was never set: a time before 1990"

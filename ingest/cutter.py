@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from birddog.errors import place_of
 from birddog.model import Reject
 from devices.codec import Codec, Piece
 
@@ -50,7 +51,8 @@ class Cutter:
         return pieces
 
     def _broken(self, error: Exception) -> list[Piece]:
-        log.error("%s: the framer failed: %s: %s", self._source, type(error).__name__, error)
+        # not what the error says: it may be made of the bytes, and those be of nobody who is admitted
+        log.error("%s: the framer failed: %s", self._source, place_of(error))
         data, self._kept = self._kept, b""
         lost = Piece(self._given, data, Reject("framing", f"the framer failed: {type(error).__name__}"))
         self._given += len(data)

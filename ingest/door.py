@@ -52,16 +52,16 @@ class Door:
             time_ns: when the observation was made, or received where it does not say.
         """
         directory = self.directory
-        attachment = directory.attachment(device, time_ns)
-        if self.exercise:
-            return (attachment.operation if attachment else OPEN), None
-        if sender and sender != device:
+        if not self.exercise:
+            if not sender or sender == device:
+                return self._device(device, time_ns)
             gateway = directory.device(sender)
             if gateway is None or gateway.basis not in _CASELESS:
                 return "", Reject("identity", "speaks for another device", device=sender)
-            if gateway.basis == "open":
-                return (attachment.operation if attachment else OPEN), None
-        return self._device(device, time_ns)
+            if gateway.basis != "open":
+                return self._device(device, time_ns)
+        attachment = directory.attachment(device, time_ns)
+        return (attachment.operation if attachment else OPEN), None
 
     def impostor(self, sender: str, named: str) -> Reject | None:
         """Why a sender may not name somebody: it is enrolled, and no gateway; asked where it is refused anyway."""
