@@ -22,7 +22,8 @@ says it once more).  A message that says ``simulated`` was typed in at the netwo
 data.  ``frm_payload`` without ``decoded_payload`` stays raw and is named in ``unread``, as are ``service_data`` and kinds of
 message that are not listed here.
 
-Two deliveries of one message are one by session, counter, time and what was said.  A device_id other than the topic's is a
+A message may come wrapped as the storage integration (``result``) and the console's live data (``data``) wrap it.  Two
+deliveries of one message are one by session, counter, time and what was said.  A device_id other than the topic's is a
 reject ``value``.
 
 Source: The Things Stack documentation, "Data Formats" (thethingsindustries.com/docs/integrations/data-formats) and "MQTT
@@ -75,7 +76,7 @@ class Decoder:
             return rejected("size", f"{len(message.payload)} bytes", device=message.device)
         device = ""
         try:
-            o = loads(message.payload)
+            o = _unwrapped(loads(message.payload))
             ids = o.get("end_device_ids") if type(o) is dict else None
             if type(ids) is not dict:
                 return rejected("type", "no end_device_ids", device=message.device)
@@ -88,6 +89,15 @@ class Decoder:
             return _decoded(o, device, message.received_ns)
         except DeviceError as error:
             return rejected(error.reason, error.detail, device=device or message.device)
+
+
+def _unwrapped(o: Any) -> Any:
+    """The message itself of what the storage integration (``result``) and the console's live data (``data``) wrap it in."""
+    for key in ("result", "data"):
+        inner = o.get(key) if type(o) is dict and "end_device_ids" not in o else None
+        if type(inner) is dict and "end_device_ids" in inner:
+            return inner
+    return o
 
 
 def _device(ids: dict[str, Any]) -> str:

@@ -49,6 +49,14 @@ def test_ttn_two_deliveries_are_one_and_another_counter_or_content_is_another():
     assert solved[0] == solved[2] != solved[1]
 
 
+def test_ttn_wrapped_as_the_console_and_the_storage_integration_do():
+    """home-assistant/core#121249: what people copy from the console."""
+    plain = ttn.encode(**UP)
+    wanted = ttn.Decoder().decode(Message(payload=plain)).observations
+    for wrapped in (b'{"name":"as.up.data.forward","data":%s}' % plain, b'{"result":%s}' % plain):
+        assert ttn.Decoder().decode(Message(payload=wrapped)).observations == wanted and wanted
+
+
 def test_ttn_and_chirpstack_give_one_device_one_name():
     names = {module.Decoder().decode(Message(payload=module.encode(**UP))).device for module in (chirpstack, ttn)}
     assert names == {"a81758fffe0523db"}
