@@ -23,12 +23,14 @@ from typing import Any
 
 from birddog.errors import DeviceError
 from devices.strict_json import loads, number
-from devices.teltonika_record import Element, Said
+from devices.teltonika_record import Said, code
 
 #: Records in one object; more are a reject ``size``.
 MOST_RECORDS = 255
 _TOPIC = re.compile(r"(\d{14,17})/data\Z", re.ASCII)
 _LATLNG = re.compile(r"\s*(-?\d{1,2}(?:\.\d{1,10})?)\s*,\s*(-?\d{1,3}(?:\.\d{1,10})?)\s*\Z", re.ASCII)
+#: HDOP is the same in every model.
+_SIZES = {"182": 2}
 _KEY = re.compile(r"\d{1,5}\Z", re.ASCII)
 
 
@@ -66,22 +68,15 @@ def record(row: dict[str, Any]) -> Said:
     place = _LATLNG.match(row["latlng"]) if type(row.get("latlng")) is str else None
     if place is None and row.get("latlng") is not None:
         raise DeviceError("value", "latlng is no latitude and longitude")
-    elements = []
-    for key, value in row.items():
-        if _KEY.match(key) and type(value) is int:
-            elements.append(Element(int(key), 0, value))
-    return Said(
-        time_ms=_whole(row, "ts", 0),
-        lat_deg=float(place[1]) if place else 0.0,
-        lon_deg=float(place[2]) if place else 0.0,
-        alt_m=_number(row, "alt", 0.0),
-        course_deg=_number(row, "ang", -1.0),
-        satellites=_whole(row, "sat", 0),
-        speed_kmh=_number(row, "sp", 65535.0),
-        priority=_whole(row, "pr", 0),
-        event=_whole(row, "evt", 0),
-        elements=tuple(elements),
-    )
+    elements = {
+        code(int(key), _SIZES.get(key, 0)): value for key, value in row.items() if _KEY.match(key) and type(value) is int
+    }
+    head = (
+        _whole(row, "ts", 0), _whole(row, "pr", 0),
+        round(float(place[2]) * 1e7) if place else 0, round(float(place[1]) * 1e7) if place else 0,
+        _number(row, "alt", 0.0), _number(row, "ang", -1.0), _whole(row, "sat", 0), _number(row, "sp", 65535.0),
+    )  # fmt: skip
+    return head, _whole(row, "evt", 0), elements
 
 
 def _number(row: dict[str, Any], key: str, absent: float) -> float:

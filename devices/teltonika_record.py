@@ -24,6 +24,8 @@ element, and where element 69 says: no fix.  The resolution is 1e-7° (0.01 m), 
 **A priority is no alarm**: none, low, high and panic (0, 1, 2, in newer programs 3) are set by the owner for each element and
 say how soon a record is sent.  It stands in the attributes.
 
+An element's *code* is ``id << 4 | size``, so that one look-up asks for both; size 0 where the dialect does not say it.
+
 Left out on purpose: inputs and outputs, counters, CAN, OBD and BLE sensors, geofences, green driving, trips, network cells.
 
 Source: wiki.teltonika-gps.com, "FMB120/FMB640/TAT100 Teltonika Data Sending Parameters ID" and "I/O settings" (priority),
@@ -36,42 +38,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-import msgspec
-
 from birddog.errors import DeviceError
-from birddog.geo import null_island
 from birddog.model import Alarm, Fix, Observation, Reading
 from birddog.units import KMH_MPS, NS
-from devices.clock import rollover, unset
+from devices.clock import BEGINNINGS, rollover, unset
 
 Family = Literal["FMB", "FMx6", ""]
+#: time ms, priority, longitude and latitude in 1e-7°, altitude m, course °, satellites, km/h: the first 24 bytes of a record.
+Head = tuple[int, int, int, int, float, float, int, float]
+#: What a record says, in whatever dialect: its head, its event's id, its elements by code.
+Said = tuple[Head, int, dict[int, int]]
+
 #: Backlog: a record this much older than its reception was stored first.
 _BACKLOG_NS = 120 * NS
-
-#: (id, size) -> the one family that has this element in this size.
-_TELLS: dict[tuple[int, int], Family] = {
-    (key, size): family
-    for key, fmb, fmx6 in (
-        (4, 4, 1), (5, 4, 8), (11, 8, 2), (14, 8, 4), (17, 2, 4), (69, 1, 2), (71, 8, 1), (72, 4, 2), (73, 4, 2), (74, 4, 2),
-        (75, 4, 2), (76, 8, 4), (80, 1, 4), (113, 1, 4), (205, 2, 4), (236, 1, 2), (237, 1, 2), (238, 8, 2),
-    )  # fmt: skip
-    for size, family in ((fmb, "FMB"), (fmx6, "FMx6"))
-}
-#: Ids that only one family has in any size: their sizes tell nothing, but that they are there does.
-_ONLY: dict[int, Family] = dict.fromkeys((116, 256, 262, 263, 264, 449, 622, 623, 636, 637, 662), "FMB") | dict.fromkeys(
-    (109, 244, 245, 299, 300, 301, 302), "FMx6"
-)
+#: No clock that was never set says a later time than this.
+_SET_NS = max(row.until_ns for row in BEGINNINGS)
 
 
-class Element(NamedTuple):
-    """One element; ``size`` in bytes, 0 where the dialect does not say it."""
-
-    key: int
-    size: int
-    value: int
+def code(key: int, size: int) -> int:
+    """An element's id and size as one number."""
+    return key << 4 | size
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     """What an element is: raw values from ``low`` to ``high`` are measurements, but for ``none``."""
 
     sizes: tuple[int, ...]
@@ -85,20 +74,20 @@ class _Row(NamedTuple):
 
 
 _DALLAS = frozenset({850, 2000, 3000, 4000, 5000})
-_READINGS: dict[int, _Row] = {
-    16: _Row((4,), "odometer", 1.0, "m", 0, 0xFFFFFFFE),
-    21: _Row((1,), "gsm_signal", 1.0, "", 0, 5),
-    66: _Row((2,), "supply_voltage", 0.001, "V", 0, 0xFFFE),
-    67: _Row((2,), "battery_voltage", 0.001, "V", 0, 0xFFFE),
-    72: _Row((4, 2), "temperature", 0.1, "°C", -550, 1250, _DALLAS),
-    73: _Row((4, 2), "temperature_2", 0.1, "°C", -550, 1250, _DALLAS),
-    74: _Row((4, 2), "temperature_3", 0.1, "°C", -550, 1250, _DALLAS),
-    75: _Row((4, 2), "temperature_4", 0.1, "°C", -550, 1250, _DALLAS),
-    113: _Row((1,), "battery_level", 1.0, "%", 0, 100, frozenset(), "FMB"),
+READINGS: dict[int, Row] = {
+    16: Row((4,), "odometer", 1.0, "m", 0, 0xFFFFFFFE),
+    21: Row((1,), "gsm_signal", 1.0, "", 0, 5),
+    66: Row((2,), "supply_voltage", 0.001, "V", 0, 0xFFFE),
+    67: Row((2,), "battery_voltage", 0.001, "V", 0, 0xFFFE),
+    72: Row((4, 2), "temperature", 0.1, "°C", -550, 1250, _DALLAS),
+    73: Row((4, 2), "temperature_2", 0.1, "°C", -550, 1250, _DALLAS),
+    74: Row((4, 2), "temperature_3", 0.1, "°C", -550, 1250, _DALLAS),
+    75: Row((4, 2), "temperature_4", 0.1, "°C", -550, 1250, _DALLAS),
+    113: Row((1,), "battery_level", 1.0, "%", 0, 100, frozenset(), "FMB"),
 }
 _STATES = {239: "ignition", 240: "movement"}
 #: id: (size, alarm, values that raise it, family)
-_ALARMS: dict[int, tuple[int, str, range, Family]] = {
+ALARMS: dict[int, tuple[int, str, range, Family]] = {
     236: (1, "sos", range(1, 2), "FMB"),
     246: (1, "towing", range(1, 2), ""),
     247: (1, "crash", range(1, 7), ""),
@@ -107,118 +96,122 @@ _ALARMS: dict[int, tuple[int, str, range, Family]] = {
     318: (1, "jamming", range(1, 3), "FMB"),  # of GNSS
     520: (1, "tamper", range(1, 2), "FMB"),  # TAT, TMT: opened
 }
+#: code -> the one family that has this element in this size.
+TELLS: dict[int, Family] = {
+    code(key, size): family  # type: ignore[misc]
+    for key, fmb, fmx6 in (
+        (4, 4, 1), (5, 4, 8), (11, 8, 2), (14, 8, 4), (17, 2, 4), (69, 1, 2), (71, 8, 1), (72, 4, 2), (73, 4, 2), (74, 4, 2),
+        (75, 4, 2), (76, 8, 4), (80, 1, 4), (113, 1, 4), (205, 2, 4), (236, 1, 2), (237, 1, 2), (238, 8, 2),
+    )  # fmt: skip
+    for size, family in ((fmb, "FMB"), (fmx6, "FMx6"))
+}
+# ids that only one family has in any size: that they are there tells
+TELLS |= {
+    code(key, size): "FMB" for key in (116, 256, 262, 263, 264, 449, 622, 623, 636, 637, 662) for size in (0, 1, 2, 4, 8)
+} | {code(key, size): "FMx6" for key in (109, 244, 245, 299, 300, 301, 302) for size in (0, 1, 2, 4, 8)}
 
-
-class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """What a record says, in whatever dialect: raw numbers, degrees for the position."""
-
-    time_ms: int
-    lat_deg: float
-    lon_deg: float
-    alt_m: float
-    course_deg: float
-    satellites: int
-    speed_kmh: float
-    priority: int
-    event: int
-    elements: tuple[Element, ...]
+#: What ``observations`` looks up: (quantity, factor, unit, low, high, none, size if signed, family if it must be known).
+_READINGS_BY_CODE = {
+    code(key, size): (
+        row.quantity, row.factor, row.unit, row.low, row.high, row.none, size if row.low < 0 else 0, "" if size else row.family
+    )
+    for key, row in READINGS.items()
+    for size in (0, *row.sizes)
+}  # fmt: skip
+_STATES_BY_CODE = {code(key, size): name for key, name in _STATES.items() for size in (0, 1)}
+_strange = TELLS.keys().isdisjoint
+#: Events whose meaning hangs on the family: it is asked for anew.
+ASK = frozenset(key for key, (*_, family) in ALARMS.items() if family)
+_HDOP, _GNSS = code(182, 2), code(69, 1)
 
 
 def family_of(records: Iterable[Said]) -> Family:
     """The family whose elements these records hold; "" where none tells, or two do."""
-    found = {
-        family
-        for record in records
-        for key, size, _ in record.elements
-        if (family := _ONLY.get(key) or (_TELLS.get((key, size)) if size else None))
-    }
+    found = {TELLS[key] for _, _, held in records if not _strange(held) for key in held if key in TELLS}
     return found.pop() if len(found) == 1 else ""
 
 
 def observations(
-    record: Said, *, device: str, family: Family, received_ns: int | None
-) -> tuple[list[Observation], list[str]]:
-    """(what a record says, names of the parts that were not understood).
+    out: list[Observation], record: Said, device: str, family: Family, received_ns: int | None
+) -> tuple[str, ...]:
+    """Add what a record says; gives the names of the parts that were not understood.
 
     Raises:
         DeviceError: a value that cannot be: the record is no record.
     """
-    if not 0 <= record.time_ms < 1 << 42:
+    (time_ms, priority, lon, lat, alt, course, satellites, speed), event, elements = record
+    if not 0 <= time_ms < 1 << 42:
         raise DeviceError("value", "a time after the year 2100")
-    time_ns, source, flags = record.time_ms * 1_000_000, "device", ()
-    if record.time_ms == 0 or unset(time_ns, received_ns):
+    time_ns: int | None = time_ms * 1_000_000
+    source, flags = "device", ()
+    if time_ms == 0 or (time_ns < _SET_NS and unset(time_ns, received_ns)):
         time_ns, source, flags = received_ns, "server", ("no_fix_time",)
     elif received_ns is not None and received_ns - time_ns > _BACKLOG_NS:
         flags = rollover(time_ns, received_ns) or ("backlog",)
-    common = {"device": device, "time_ns": time_ns, "time_source": source}
-    values = {key: (size, value) for key, size, value in record.elements}
-    out: list[Observation] = []
-    if record.satellites == 0 or null_island(record.lat_deg, record.lon_deg):
+    # birddog.geo.null_island, of whole 1e-7 degrees
+    if satellites == 0 or (-1001 < lat < 1001 and -1001 < lon < 1001):
         flags = (*flags, "no_fix")
-        out.append(Reading(**common, flags=flags, quantity="fix_valid", value=False))
+        out.append(
+            Reading(device=device, time_ns=time_ns, time_source=source, flags=flags, quantity="fix_valid", value=False)
+        )
     else:
-        out.append(_fix(record, values, common, flags, family))
-    for key, (size, value) in values.items():
-        if key in _READINGS:
-            measured = _measured(_READINGS[key], size, value, family)
-            if measured is not None:
-                row = _READINGS[key]
-                out.append(Reading(**common, flags=flags, quantity=row.quantity, value=measured, unit=row.unit))
-        elif key in _STATES and size in (0, 1) and value in (0, 1):
-            out.append(Reading(**common, flags=flags, quantity=_STATES[key], value=value == 1))
-    unread = []
-    size, value = values.get(record.event, (0, 0))
-    if record.event in _ALARMS:
-        wanted, alarm, raised, whose = _ALARMS[record.event]
-        if size in (0, wanted) and value in raised:
-            if not whose or family == whose or (not family and (record.event, size) in _TELLS):
-                out.append(Alarm(**common, flags=flags, alarm=alarm, text=f"AVL event {record.event}"))
-            elif not family:
-                unread.append(f"element_{record.event}")
-    return out, unread
-
-
-def _fix(
-    record: Said, values: dict[int, tuple[int, int]], common: dict[str, object], flags: tuple[str, ...], family: Family
-) -> Fix:
-    if not (-90.0 <= record.lat_deg <= 90.0 and -180.0 <= record.lon_deg <= 180.0):
-        raise DeviceError("value", "latitude or longitude out of range")
-    attributes: dict[str, float | int] = {
-        "satellites": record.satellites, "event": record.event, "priority": record.priority,
-    }  # fmt: skip
-    doubt = record.satellites < 3 or 0.0 in (record.lat_deg, record.lon_deg)
-    doubt |= family == "FMB" and values.get(69, (1, 1))[1] == 2
-    if 182 in values:
-        hdop = values[182][1]
-        if 0 < hdop < 500:
-            attributes["hdop"] = round(hdop * 0.1, 1)
-        else:
-            doubt = True
-    speed_kmh, course = record.speed_kmh, record.course_deg
-    return Fix(
-        **common,  # type: ignore[arg-type]
-        flags=(*flags, "low_quality") if doubt else flags,
-        lat_deg=record.lat_deg,
-        lon_deg=record.lon_deg,
-        alt_m=float(record.alt_m),
-        alt_ref="msl",
-        speed_mps=None if speed_kmh == 0xFFFF else speed_kmh * KMH_MPS,
-        course_deg=float(course % 360) if 0 <= course <= 360 else None,
-        attributes=attributes,
+        if not (-900_000_000 <= lat <= 900_000_000 and -1_800_000_000 <= lon <= 1_800_000_000):
+            raise DeviceError("value", "latitude or longitude out of range")
+        attributes: dict[str, float | int] = {"satellites": satellites, "event": event, "priority": priority}
+        doubt = satellites < 3 or not lat or not lon or (family == "FMB" and elements.get(_GNSS) == 2)
+        if _HDOP in elements:
+            if 0 < elements[_HDOP] < 500:
+                attributes["hdop"] = round(elements[_HDOP] * 0.1, 1)
+            else:
+                doubt = True
+        out.append(
+            Fix(
+                device=device,
+                time_ns=time_ns,
+                time_source=source,
+                flags=(*flags, "low_quality") if doubt else flags,
+                lat_deg=lat / 1e7,
+                lon_deg=lon / 1e7,
+                alt_m=float(alt),
+                alt_ref="msl",
+                speed_mps=speed * KMH_MPS if speed != 0xFFFF else None,
+                course_deg=float(course % 360) if 0 <= course <= 360 else None,
+                attributes=attributes,
+            )
+        )
+    for key, value in elements.items():
+        found = _READINGS_BY_CODE.get(key)
+        if found is not None:
+            quantity, factor, unit, low, high, none, signed, whose = found
+            if signed:
+                # some programs write 16 bits of a negative temperature into 4 bytes
+                width = 16 if 0x8000 <= value <= 0xFFFF else 8 * signed
+                value -= (value >> width - 1 & 1) << width
+            if low <= value <= high and value not in none and (not whose or family == whose):
+                out.append(
+                    Reading(
+                        device=device, time_ns=time_ns, time_source=source, flags=flags, quantity=quantity,
+                        value=round(value * factor, 3), unit=unit,
+                    )
+                )  # fmt: skip
+        elif key in _STATES_BY_CODE and 0 <= value <= 1:
+            out.append(
+                Reading(
+                    device=device, time_ns=time_ns, time_source=source, flags=flags, quantity=_STATES_BY_CODE[key],
+                    value=value == 1,
+                )
+            )  # fmt: skip
+    if event not in ALARMS:
+        return ()
+    size, alarm, raised, owner = ALARMS[event]
+    sized, unsized = code(event, size), code(event, 0)
+    if elements.get(sized, elements.get(unsized)) not in raised:
+        return ()
+    # a size that tells has told
+    if owner and family != owner and not (not family and sized in elements and sized in TELLS):
+        return () if family else (f"element_{event}",)
+    out.append(
+        Alarm(device=device, time_ns=time_ns, time_source=source, flags=flags, alarm=alarm, text=f"AVL event {event}")
     )
+    return ()
 
-
-def _measured(row: _Row, size: int, value: int, family: Family) -> float | None:
-    """The value of a reading, or None where the element is not this one, or says that it has none."""
-    if size not in row.sizes and size:
-        return None
-    # a size that tells has told; without one the family must be known where it matters
-    if row.family and not size and family != row.family:
-        return None
-    if row.low < 0 and size:
-        # some programs write 16 bits of a negative temperature into 4 bytes
-        width = 2 if size == 2 or 0x8000 <= value <= 0xFFFF else size
-        value -= (value >> 8 * width - 1 & 1) << 8 * width
-    if not row.low <= value <= row.high or value in row.none:
-        return None
-    return round(value * row.factor, 3)

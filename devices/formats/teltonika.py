@@ -44,7 +44,7 @@ from birddog.units import KMH_MPS
 from devices import framing, teltonika_json
 from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, rejected, unread
 from devices.crc import crc16_ibm
-from devices.teltonika_record import Element, Family, Said, family_of, observations
+from devices.teltonika_record import ASK, Family, Said, family_of, observations
 
 VERSION = 3
 STREAM = True
@@ -199,7 +199,8 @@ class Decoder:
         if _JSON.match(b):
             device = teltonika_json.device_of(message.topic) or device
             try:
-                return self._said(_json_records(b), device, message.received_ns)
+                records, rejects = _json_records(b, device)
+                return self._said(records, device, message.received_ns, rejects=rejects)
             except DeviceError as error:
                 return rejected(error.reason, error.detail, device=device)
         return rejected("framing", "neither a login nor a packet", device=device)
@@ -240,66 +241,62 @@ class Decoder:
         return said
 
     def _said(
-        self, records: list[Said | DeviceError], device: str, received_ns: int | None, *, reply: bytes | None = None
-    ) -> Decoded:
+        self, records: list[Said], device: str, received_ns: int | None, *, reply: bytes | None = None,
+        rejects: tuple[Reject, ...] = (),
+    ) -> Decoded:  # fmt: skip
         """What the records of one message say; one whose values cannot be costs only itself."""
-        family = family_of(r for r in records if isinstance(r, Said))
-        if family and self._families.get(device) != family:
-            if len(self._families) >= _MOST_FAMILIES:
-                self._families.clear()
-            self._families[device] = family
-        family = family or self._families.get(device, "")
+        known = self._families.get(device, "")
+        family = known
+        if not known or any(event in ASK for _, event, _ in records):
+            family = family_of(records) or known
+            if family != known:
+                if len(self._families) >= _MOST_FAMILIES:
+                    self._families.clear()
+                self._families[device] = family
         out: list[Observation] = []
-        rejects: list[Reject] = []
         parts: list[str] = []
         for k, record in enumerate(records, 1):
             try:
-                if isinstance(record, DeviceError):
-                    raise record
-                said, missed = observations(record, device=device, family=family, received_ns=received_ns)
-                out += said
-                parts += missed
+                if missed := observations(out, record, device, family, received_ns):
+                    parts += missed
             except DeviceError as error:
-                rejects.append(Reject(error.reason, f"record {k}: {error.detail}", device=device))
-        return Decoded(observations=tuple(out), rejects=tuple(rejects), device=device, reply=reply, unread=unread(parts))
+                rejects += (Reject(error.reason, f"record {k}: {error.detail}", device=device),)
+        return Decoded(
+            observations=tuple(out), rejects=rejects, device=device, reply=reply, unread=unread(parts) if parts else ()
+        )
 
 
-def _json_records(b: bytes) -> list[Said | DeviceError]:
-    out: list[Said | DeviceError] = []
-    for row in teltonika_json.records(b):
+def _json_records(b: bytes, device: str) -> tuple[list[Said], tuple[Reject, ...]]:
+    out: list[Said] = []
+    rejects: tuple[Reject, ...] = ()
+    for k, row in enumerate(teltonika_json.records(b), 1):
         try:
             out.append(teltonika_json.record(row))
         except DeviceError as error:
-            out.append(error)
-    return out
+            rejects += (Reject(error.reason, f"record {k}: {error.detail}", device=device),)
+    return out, rejects
 
 
-def _records(data: bytes) -> list[Said | DeviceError]:
+def _records(data: bytes) -> list[Said]:
     """The records of codec, count, records, count.
 
     Raises:
         DeviceError: type or length: it cannot be told where the records begin and end.
     """
     codec, count = data[0], data[1]
-    # codec: (bytes of an id, of a count, of the total before the groups, whether elements of other sizes follow)
-    form = {0x08: (1, 1, 1, False), 0x8E: (2, 2, 2, True), 0x10: (2, 1, 2, False)}.get(codec)
-    if form is None:
+    read_io = {0x08: _io_8, 0x8E: _io_8e, 0x10: _io_16}.get(codec)
+    if read_io is None:
         raise DeviceError("type", f"codec 0x{codec:02X}")
     if data[-1] != count:
         raise DeviceError("length", "the two counts of records differ")
-    out: list[Said | DeviceError] = []
+    out: list[Said] = []
     at, end = 2, len(data) - 1
     body = data[:end]
     try:
         for _ in range(count):
-            time_ms, priority, lon, lat, alt, course, satellites, speed = _HEAD.unpack_from(body, at)
-            event, elements, at = _elements(body, at + 24, *form)
-            out.append(
-                Said(
-                    time_ms=time_ms, priority=priority, lon_deg=lon / 1e7, lat_deg=lat / 1e7, alt_m=alt, course_deg=course,
-                    satellites=satellites, speed_kmh=speed, event=event, elements=elements,
-                )
-            )  # fmt: skip
+            head = _HEAD.unpack_from(body, at)
+            event, elements, at = read_io(body, at + 24)
+            out.append((head, event, elements))
     except (struct.error, IndexError):
         raise DeviceError("length", "the records end before the packet says so") from None
     if at != end:
@@ -307,28 +304,57 @@ def _records(data: bytes) -> list[Said | DeviceError]:
     return out
 
 
-def _elements(
-    b: bytes, at: int, wide: int, counted: int, skipped: int, others: bool
-) -> tuple[int, tuple[Element, ...], int]:
-    """(event id, elements, where the record ends)."""
-    event, at = int.from_bytes(b[at : at + wide], "big"), at + wide + skipped
-    elements: list[Element] = []
+def _io_8(b: bytes, at: int) -> tuple[int, dict[int, int], int]:
+    """(event id, elements by code, where the record ends)."""
+    event, at = b[at], at + 2
+    elements: dict[int, int] = {}
     for size in (1, 2, 4, 8):
-        count, at = int.from_bytes(b[at : at + counted], "big"), at + counted
-        if at + count * (wide + size) > len(b):
-            raise IndexError
+        count, at = b[at], at + 1
         for _ in range(count):
-            value_at = at + wide
-            key = int.from_bytes(b[at:value_at], "big")
-            at = value_at + size
-            elements.append(Element(key, size, int.from_bytes(b[value_at:at], "big")))
-    if others:
-        count, at = int.from_bytes(b[at : at + 2], "big"), at + 2
-        for _ in range(count):
-            at += 4 + (b[at + 2] << 8 | b[at + 3])
+            elements[b[at] << 4 | size] = int.from_bytes(b[at + 1 : at + 1 + size], "big")
+            at += 1 + size
     if at > len(b):
         raise IndexError
-    return event, tuple(elements), at
+    return event, elements, at
+
+
+def _io_8e(b: bytes, at: int) -> tuple[int, dict[int, int], int]:
+    event, at = b[at] << 8 | b[at + 1], at + 4
+    elements: dict[int, int] = {}
+    for size in (1, 2, 4, 8):
+        count, at = b[at] << 8 | b[at + 1], at + 2
+        if not count:
+            continue
+        step = 2 + size
+        end = at + count * step
+        if end > len(b):
+            raise IndexError
+        if size == 1:
+            for k in range(at, end, 3):
+                elements[b[k] << 12 | b[k + 1] << 4 | 1] = b[k + 2]
+        else:
+            for k in range(at, end, step):
+                elements[b[k] << 12 | b[k + 1] << 4 | size] = int.from_bytes(b[k + 2 : k + step], "big")
+        at = end
+    count, at = b[at] << 8 | b[at + 1], at + 2
+    for _ in range(count):
+        at += 4 + (b[at + 2] << 8 | b[at + 3])
+    if at > len(b):
+        raise IndexError
+    return event, elements, at
+
+
+def _io_16(b: bytes, at: int) -> tuple[int, dict[int, int], int]:
+    event, at = b[at] << 8 | b[at + 1], at + 4
+    elements: dict[int, int] = {}
+    for size in (1, 2, 4, 8):
+        count, at = b[at], at + 1
+        for _ in range(count):
+            elements[b[at] << 12 | b[at + 1] << 4 | size] = int.from_bytes(b[at + 2 : at + 2 + size], "big")
+            at += 2 + size
+    if at > len(b):
+        raise IndexError
+    return event, elements, at
 
 
 # --- the other way -------------------------------------------------------------------------------------------

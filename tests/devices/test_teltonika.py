@@ -121,19 +121,19 @@ def test_a_priority_is_no_alarm(event, priority):
     assert of(answer, Fix)[0].attributes["priority"] == priority
 
 
-@pytest.mark.parametrize("key", sorted(teltonika_record._READINGS))
+@pytest.mark.parametrize("key", sorted(teltonika_record.READINGS))
 @pytest.mark.parametrize("size", [1, 2, 4, 8])
 def test_an_element_counts_in_its_own_size_only(key, size):
     """The same id in another size is another family's element: 113 of four bytes is a distance, 72 of one is nothing."""
-    row = teltonika_record._READINGS[key]
+    row = teltonika_record.READINGS[key]
     answer = said(teltonika.encode(records=[record(**{f"_{key}": (size, 3)})]))
     assert bool(of(answer, Reading)) == (size in row.sizes)
 
 
-@pytest.mark.parametrize("key", sorted(teltonika_record._READINGS))
+@pytest.mark.parametrize("key", sorted(teltonika_record.READINGS))
 def test_no_element_of_all_ones_is_a_measurement(key):
     """0xFF, 0xFFFF, 0xFFFFFFFF by the field's own width; of a signed one that is -1, and the lowest is none."""
-    row = teltonika_record._READINGS[key]
+    row = teltonika_record.READINGS[key]
     for size in row.sizes:
         odd = 1 << 8 * size - 1 if row.low < 0 else (1 << 8 * size) - 1
         assert not of(said(teltonika.encode(records=[record(**{f"_{key}": (size, odd)})])), Reading)
@@ -142,12 +142,12 @@ def test_no_element_of_all_ones_is_a_measurement(key):
 
 
 @pytest.mark.parametrize(("event", "size", "value"), [
-    (event, size, value) for event in teltonika_record._ALARMS for size in (1, 2, 4, 8) for value in (0, 1, 2, 7, 255)
+    (event, size, value) for event in teltonika_record.ALARMS for size in (1, 2, 4, 8) for value in (0, 1, 2, 7, 255)
 ])  # fmt: skip
 def test_an_alarm_wants_id_size_value_and_family(event, size, value):
-    wanted, alarm, raised, family = teltonika_record._ALARMS[event]
+    wanted, alarm, raised, family = teltonika_record.ALARMS[event]
     for tell, of_family in (({"_80": (1, 1)}, "FMB"), ({"_80": (4, 1)}, "FMx6"), ({}, "")):
-        known = teltonika_record._TELLS.get((event, size), "")
+        known = teltonika_record.TELLS.get(teltonika_record.code(event, size), "")
         if known and of_family and known != of_family:
             continue  # such a record there is not
         answer = said(teltonika.encode(records=[record(event=event, **{f"_{event}": (size, value)}, **tell)]))
@@ -183,6 +183,14 @@ def test_a_clock_that_was_never_set_dates_nothing(year):
         assert len(answer.observations) == 6 and len(of(answer, Alarm)) == 2
         assert {(o.time_ns, o.time_source) for o in answer.observations} == {(received_ns, "server")}
         assert all("no_fix_time" in o.flags for o in answer.observations)
+
+
+@pytest.mark.parametrize("lat", [-1002, -1001, -1000, 0, 1000, 1001, 1002])
+@pytest.mark.parametrize("lon", [-1001, -1000, 1, 1000, 1001])
+def test_null_island_is_the_one_of_all_formats(lat, lon):
+    place = {"lat_deg": lat / 1e7, "lon_deg": lon / 1e7}
+    answer = said(teltonika.encode(records=[record() | place]))
+    assert (not of(answer, Fix)) == null_island(place["lat_deg"], place["lon_deg"])
 
 
 def test_unknown_accuracy_is_not_called_good():
