@@ -64,7 +64,8 @@ def look(result: ScanResult, *, scan_id: str, sensor: str, pd: float, geolocatio
     scene, path = result.scene, result.scene.path
     if scene.placing is None:
         why = f"is placed by {scene.unplaced}, not understood here: warp it first" if scene.unplaced else (
-            "does not say where it lies (no georeference): nothing for the map")
+            "does not say where it lies (no georeference): nothing for the map"
+            + ("; of a drone's picture birddog drone-frame tells the place" if scene.driver == "JPEG" else ""))
         raise SceneError(why, file=path)
     if len(result.outline) < 3:
         raise SceneError("has no valid pixels that could be judged", file=path)

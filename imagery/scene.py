@@ -36,7 +36,7 @@ from rasterio.windows import Window
 
 from birddog.errors import UsageError
 from birddog.geo import LocalFrame, valid_position
-from imagery.scene_time import made_by_radar, stated_in
+from imagery.scene_time import made_by_radar, stated_in, without_alpha
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -70,7 +70,7 @@ _GDAL = {
 }
 #: GDAL's types that numpy does not know, and as what they are read.
 _READ_AS = {"complex_int16": "complex64", "complex_int32": "complex64"}
-#: A band that says it is alpha is one where at least this share of it is closed or open; between lies a measurement.
+#: A band that says it is alpha is one where at least this share of what is not closed is wholly open.
 _ALPHA_SHARE = 0.75
 #: Control points contradict each other where one lies so many pixels, and so many times their usual distance, off a smooth
 #: surface through all.
@@ -465,7 +465,7 @@ def _describe(path: str, driver: str, dataset: rasterio.DatasetReader) -> Scene:
             unplaced = "rational polynomials only (RPC)"
         kinds, tags = dataset.colorinterp, dataset.tags()
         rgb = tuple(kinds.index(k) + 1 for k in (ColorInterp.red, ColorInterp.green, ColorInterp.blue) if k in kinds)
-        alpha = _alpha(dataset, driver)
+        alpha = _alpha(dataset, path, driver)
         nodata = tuple(None if v is None else float(v) for v in dataset.nodatavals)
         if nodata.count(None) == len(nodata) and not alpha and _zero_is_nothing(path, tags, dataset.dtypes):
             nodata = (0.0,) * len(nodata)
@@ -488,31 +488,33 @@ def _zero_is_nothing(path: str, tags: dict[str, str], dtypes: tuple[str, ...]) -
     return all(np.dtype(_READ_AS.get(d, d)).itemsize > 1 for d in dtypes) and ("Sentinel-1" in said or made_by_radar(path))
 
 
-def _alpha(dataset: rasterio.DatasetReader, driver: str) -> int:
+def _alpha(dataset: rasterio.DatasetReader, path: str, driver: str) -> int:
     """The band (from 1) that says which pixels count, by its colour interpretation; 0 where there is none.
 
     Writers call the fourth band of any 8-bit picture alpha, as GDAL does by default, and in aerial pictures it is near
-    infrared, in which water is 0 (rasterio#1454; NAIP).  What is neither mostly closed nor open is a measurement.
+    infrared, in which water is 0 (rasterio#1454; NAIP).  Alpha is open wherever it is not closed, but for some edge: a
+    band whose values lie between is a measurement.
     """
     if ColorInterp.alpha not in dataset.colorinterp or dataset.count == 1:
         return 0
     band = dataset.colorinterp.index(ColorInterp.alpha) + 1
-    said = (dataset.descriptions[band - 1] or "").lower()
-    if said and any(word in said.replace("-", " ").split() for word in ("nir", "infrared", "ir", "n", "b8", "b08", "b4")):
+    words = (dataset.descriptions[band - 1] or "").lower().replace("-", " ").split()
+    if without_alpha(path) or any(word in words for word in ("nir", "infrared", "ir", "n", "b8", "b08", "b4")):
         return 0
     if driver != "GTiff":
         return band
-    decided = total = 0
-    side = 64
+    parts, side = [], 64
     with rasterio.Env(**_GDAL):
         for row in sorted({0, max(dataset.height - side, 0) // 2, max(dataset.height - side, 0)}):
             for col in sorted({0, max(dataset.width - side, 0) // 2, max(dataset.width - side, 0)}):
-                part = dataset.read(band, window=Window(col, row, min(side, dataset.width), min(side, dataset.height)))
-                top = np.iinfo(part.dtype).max if part.dtype.kind in "ui" else 1.0
-                # 255 in 16 bits and in floating point is an open alpha too
-                decided += int(np.count_nonzero(~_open(part) | (part == top) | (part == 255) | (part == 1)))
-                total += part.size
-    return band if decided >= _ALPHA_SHARE * total else 0
+                window = Window(col, row, min(side, dataset.width), min(side, dataset.height))
+                parts.append(dataset.read(band, window=window).ravel())
+    seen = np.concatenate(parts)
+    seen = seen[_open(seen)]
+    most = seen.max(initial=0)
+    # of any type 255 is open too, and 1 where nothing is more
+    tops = {np.iinfo(seen.dtype).max if seen.dtype.kind in "ui" else 1.0, 255, most if most <= 1 else 255}
+    return band if np.isin(seen, list(tops)).sum() >= _ALPHA_SHARE * seen.size else 0
 
 
 def _open(alpha: np.ndarray) -> np.ndarray:

@@ -208,6 +208,11 @@ def made_by_radar(path: str) -> bool:
     return any(made is not None and made[1] in RADARS for made in map(_from_vendor, names))
 
 
+def without_alpha(path: str) -> bool:
+    """Whether a file has the name of NAIP, whose fourth band is near infrared, whatever its writer called it."""
+    return _search(DAYS[0], os.path.basename(path)) is not None
+
+
 # --- inside ---------------------------------------------------------------------------------------
 
 

@@ -85,7 +85,10 @@ def test_a_fourth_band_that_is_a_measurement_is_no_alpha(tmp_path, dtype):
     rng = np.random.default_rng(2)
     planes = rng.integers(20, 200, (4, 256, 256)).astype(dtype)
     planes[3, 100:] = rng.integers(0, 3, (156, 256))  # water: dark, and often 0
-    f = write(tmp_path / "m_4207122_ne_19_1_20100827.tif", planes, {4: ColorInterp.alpha}, photometric="RGB", **PLACE)
+    for name, dark in (("m_4207122_ne_19_1_20100827.tif", 1), ("aerial.tif", 1), ("lake.tif", 3)):
+        planes[3, 100:] = rng.integers(0, 3, (156, 256)) // dark * dark  # the darker the water the more of it is 0
+        f = write(tmp_path / name, planes, {4: ColorInterp.alpha}, photometric="RGB", **PLACE)
+        assert open_scene(f).alpha == 0 and seen(f).all()
     assert open_scene(f).alpha == 0 and open_scene(f).data_bands == (1, 2, 3, 4)
     assert open_scene(f).grey_bands == (1, 2, 3) and seen(f).all()
     f = write(tmp_path / "named.tif", np.where(planes > 0, 255, 0).astype(dtype), {4: ColorInterp.alpha}, **PLACE)

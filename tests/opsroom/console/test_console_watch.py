@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import httpx
 import pytest
 
 pytestmark = pytest.mark.browser
@@ -242,6 +243,22 @@ def test_a_dark_vessel_is_found_with_its_image(stage, makers, watch):
     note = page.evaluate("""async () => (await birddog.chart.map.getSource('tracks').getData()).features
       .find(f => f.properties.id === 'T8').properties""")
     assert note["note"] == "\nDARK VESSEL" and note["dark"] is True
+    seen.clean()
+
+
+def test_a_flag_and_an_alert_whose_time_is_a_guess_say_so(stage, makers, watch):
+    stage.publish(makers["flag"](2, dark=False, time_source="server", time_by="the file's modification time"),
+                  makers["alert"](3, kind="alarm", severity="warning", track_id="", time_source="server"))
+    seen = watch(stage.start())
+    page = seen.page
+    page.click("#flags-more summary")
+    page.wait_for_selector('#flags-list [data-flag-id="F2"]')
+    assert "time is a guess" in page.locator('#flags-list [data-flag-id="F2"]').inner_text()
+    page.click('#flags-list [data-flag-id="F2"]')
+    page.wait_for_selector("text=not known; taken for")
+    page.wait_for_selector("text=the file's modification time")
+    for kind in ("flags", "alerts"):
+        assert httpx.get(f"http://127.0.0.1:{stage.port}/v1/{kind}").json()[kind][0]["time_source"] == "server"
     seen.clean()
 
 
