@@ -25,10 +25,13 @@ import numpy as np
 from birddog.errors import UsageError
 from birddog.geo import LocalFrame
 from imagery import detector as contract
-from imagery import objects
+from imagery import objects, places
+from imagery.joint import Joint
+from imagery.only import Only
 from imagery.raster_out import RasterOut
 from imagery.scene import Scene, SceneChanged, SceneError, open_scene, sha256_of
 from imagery.settings import DEFAULT_TILE_PX
+from imagery.where import Where, where
 from imagery.windows import Area, Source, core_size, hull, judged_corners, runs, same_ground, samples, side_of
 
 #: Changes whenever the same file and parameters would give other flags.
@@ -45,10 +48,28 @@ SHARED_BLOCK_BYTES = 100_000_000
 MOST_FLAGS = 200_000
 
 
+#: Lone pixels above the threshold: so many times the rate asked, and a share of the scene, are doubtful and too much.
+_DOUBTFUL, _DOUBTFUL_SHARE, _LEAST_LONE_PX = 30.0, 1e-4, 30
+_UNFIT, _UNFIT_SHARE = 300.0, 3e-3
+#: A change detector that finds more than this share changed finds nothing.
+_MOST_CHANGED = 0.5
+
+
+class Unfit(SceneError):
+    """The scene was read, and no threshold is to be believed on it; ``record`` says so beside the flags of others."""
+
+    def __init__(self, message: str, scene: Scene, digest: str, detector: str, pfa: float | None):
+        super().__init__(message, file=scene.path)
+        self.record: dict[str, Any] = {
+            "scene": scene.name, "sha256": digest, "width": scene.width, "height": scene.height, "detector": detector,
+            "pfa": pfa, "unfit": message, "flags": 0}
+
+
 class SceneFlag(msgspec.Struct, frozen=True, kw_only=True):
     """One object that a detector found; pixel coordinates as in ``imagery.scene``.
 
-    Lengths and places in metres and degrees are None where the scene does not say where it lies;
+    Lengths and places in metres and degrees are None where the scene does not say where it lies, and so is ``on_land``,
+    which is what the coarse basemap makes of the place;
     ``heading_deg`` is the direction of the longer axis, clockwise from north, in [0, 180).
     """
 
@@ -69,13 +90,16 @@ class SceneFlag(msgspec.Struct, frozen=True, kw_only=True):
     lat_deg: float | None
     lon_deg: float | None
     truncated: bool
+    on_land: bool | None = None
 
 
 class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a scan found, and on what ground it says so.
 
     ``judged_px`` is how many pixels could be judged; ``over_px`` how many were above the threshold; ``outline`` the
-    convex hull (col, row) of the 64 px cells of which half or more could be judged, empty where none could.
+    convex hull (col, row) of the 64 px cells of which half or more could be judged, empty where none could.  ``doubts``
+    are sentences for a person: why the answer may not be what was meant.  ``left_out`` counts objects by why they are no
+    flags.
     """
 
     scene: Scene
@@ -91,6 +115,10 @@ class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     over_px: int
     outline: tuple[tuple[int, int], ...]
     flags: tuple[SceneFlag, ...]
+    bands: tuple[int, ...] = ()
+    only: dict[str, Any] = {}
+    left_out: dict[str, int] = {}
+    doubts: tuple[str, ...] = ()
 
 
 class _Job(msgspec.Struct, frozen=True):
@@ -103,6 +131,8 @@ class _Job(msgspec.Struct, frozen=True):
     tile: int
     least_px: int
     longest_px: float
+    bands: tuple[int, ...] = ()
+    where: Where | None = None
 
 
 class _Table(msgspec.Struct):
@@ -111,12 +141,13 @@ class _Table(msgspec.Struct):
     found: list[objects.Found]
     judged_px: int = 0
     over_px: int = 0
+    lone_px: int = 0
     outline: tuple[tuple[int, int], ...] = ()
 
 
-def params_hash(detector: str, pfa: float | None) -> str:
+def params_hash(detector: str, pfa: float | None, only: Only = Only()) -> str:  # noqa: B008  (it is frozen)
     """Hash of everything beside the pixels that decides the flags."""
-    said = (VERSION, detector, pfa, objects.CLOSE_PX, LEAST_PX, LEAST_M2, LONGEST_PX, LONGEST_M)
+    said = (VERSION, detector, pfa, objects.CLOSE_PX, LEAST_PX, LEAST_M2, LONGEST_PX, LONGEST_M, only.digest())
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
@@ -130,6 +161,7 @@ def scan(
     threads: int | None = None,
     mask: str | Path | None = None,
     scores: str | Path | None = None,
+    only: Only = Only(),  # noqa: B008  (it is frozen)
 ) -> ScanResult:
     """Scan one scene.
 
@@ -140,9 +172,11 @@ def scan(
         tile: a window's core holds tile² px, rounded to multiples of 64 and kept within the memory budget.
         threads: None takes at most 2.
         mask, scores: files to write; see docs/imagery.md.
+        only: what of the scene is asked, and what of it counts.
 
     Raises:
-        SceneError: a scene is unreadable, or the two do not lie upon each other; SceneChanged while it is written to.
+        SceneError: a scene is unreadable, or the two do not lie upon each other; SceneChanged while it is written to;
+            Unfit where no threshold is to be believed on it.
         UsageError: a parameter is out of range, or a file cannot be written.
     """
     kernel = contract.find(detector)
@@ -155,8 +189,11 @@ def scan(
         raise UsageError("wants a probability from 1e-12 to 0.01", field="--pfa")
     if not 64 <= tile <= 65_536:
         raise UsageError("wants 64 to 65536 px", field="--tile")
+    only.check()
     files = [path] if before is None else [path, before]
+    extra = [f for f in (only.land, only.aoi, only.fixed) if f is not None and f != places.BASEMAP_NAME]
     for file in (mask, scores):
+        spare(file, extra)
         spare(file, [*files, *(f for f in (mask, scores) if f is not None and f is not file)])
     scene, earlier = open_scene(path), None if before is None else open_scene(before)
     if earlier is not None:
@@ -165,15 +202,19 @@ def scan(
     workers = max(1, min(threads or min(2, os.cpu_count() or 1), 16))
     if scene.whole or max(s.block_bytes for s in (scene, earlier) if s is not None) * workers > SHARED_BLOCK_BYTES:
         workers = 1
-    side = side_of(tile, scene, kernel, workers, scores is not None)
-    quantum = 1.0 if kernel.BANDS == "grey" and np.dtype(scene.dtypes[0]).kind in "ui" else 0.0
-    with Source(scene, earlier, kernel) as source:
+    bands = bands_of(scene, kernel, only.bands)
+    quanta = [1.0 if np.dtype(d).kind in "ui" else 0.0 for d in scene.dtypes]
+    if kernel.BANDS == "grey" and bands:
+        kernel = Joint(kernel, bands, tuple(quanta[b - 1] for b in bands))
+    side = side_of(tile, scene, kernel, workers, scores is not None, bands)
+    seen = where(scene, land=only.land, shore_m=only.shore, aoi=only.aoi)
+    with Source(scene, earlier, kernel, bands, seen) as source:
         try:
-            model = kernel.fit(samples(scene, source, kernel), pfa, quantum)
+            model = kernel.fit(samples(scene, source, kernel), pfa, quanta[0] if kernel.BANDS == "grey" else 0.0)
         except ValueError as error:
-            raise SceneError(f"cannot be judged: {error}", file=str(path)) from error
-    least, longest = _sizes(scene, kernel)
-    job = _Job(scene, earlier, kernel, model, side, least, longest)
+            raise Unfit(f"cannot be judged: {error}", scene, digests[0], name, pfa) from error
+    least, longest = _sizes(scene, kernel, only)
+    job = _Job(scene, earlier, kernel, model, side, least, longest, bands, seen)
     outs: list[RasterOut] = []
     try:
         for file, dtype, nodata in ((mask, "uint8", 255), (scores, "float32", math.nan)):
@@ -183,19 +224,37 @@ def scan(
         for file, stamp in zip(files, stamps, strict=True):
             if _stamp(file) != stamp:
                 raise SceneChanged("changes while it is read", file=str(file))
+        doubts = _doubts(job, table, pfa, digests[0], name)
         for out in outs:
             out.finish()
     except BaseException:
         for out in outs:
             out.drop()
         raise
-    params = params_hash(name, pfa)
+    params = params_hash(name, pfa, only)
+    flags, left_out = _counted(_flags(table.found, scene, digests[0], name, pfa, params), only, scene, afloat=name == "cfar")
     return ScanResult(
         scene=scene, before=earlier, sha256=digests[0], before_sha256=digests[1] if earlier else None, detector=name, pfa=pfa,
         params=params, least_px=least, model=model.describe(), judged_px=table.judged_px, over_px=table.over_px,
-        outline=table.outline,
-        flags=_flags(table.found, scene, digests[0], name, pfa, params),
+        outline=table.outline, flags=flags, bands=bands or (scene.grey_bands if kernel.BANDS == "grey" else scene.data_bands),
+        only=only.record(), left_out=left_out, doubts=(*doubts, *_said_of(scene, bands, kernel, only, flags)),
     )
+
+
+def bands_of(scene: Scene, kernel: Any, asked: tuple[int, ...]) -> tuple[int, ...]:
+    """The bands that are read; empty where the detector's own are (all, or a picture's brightness).
+
+    Two bands that are no colours are the two polarisations of a pass, unless somebody says otherwise: each is asked.
+
+    Raises:
+        UsageError: the scene has no such band.
+    """
+    for band in asked:
+        if band not in scene.data_bands:
+            raise UsageError(f"wants one of the bands {', '.join(map(str, scene.data_bands))} of {scene.path}", field="--band")
+    if asked or kernel.BANDS != "grey" or scene.colour or len(scene.data_bands) != 2:
+        return asked
+    return scene.data_bands
 
 
 # --- windows --------------------------------------------------------------------------------------
@@ -219,13 +278,16 @@ def spare(out: str | Path | None, others: list[str | Path]) -> None:
             raise UsageError(f"would be written over {other}", file=str(out))
 
 
-def _sizes(scene: Scene, kernel: Any) -> tuple[int, float]:
+def _sizes(scene: Scene, kernel: Any, only: Only) -> tuple[int, float]:
     """(least size in px, greatest length in px) of an object, from metres where the scale is known."""
     step = scene.placing.pixel_en_m(scene.width / 2.0, scene.height / 2.0) if scene.placing else None
     if step is None:
+        if only.min_length_m is not None or only.max_length_m is not None:
+            raise SceneError("does not say how large its pixels are, and a length is in metres", file=scene.path)
         return LEAST_PX, LONGEST_PX
     area, finest = abs(float(np.linalg.det(step))), float(np.hypot(*step).min())
-    longest = LONGEST_PX if kernel.BANDS == "pair" else min(LONGEST_PX, max(64.0, LONGEST_M / finest))
+    most = max(LONGEST_M, only.max_length_m or 0.0)
+    longest = LONGEST_PX if kernel.BANDS == "pair" else min(LONGEST_PX, max(64.0, most / finest))
     return max(3, math.ceil(LEAST_M2 / area)), longest
 
 
@@ -242,6 +304,7 @@ def _run(job: _Job, workers: int, mask: RasterOut | None, scores: RasterOut | No
         whole.found += table.found
         whole.judged_px += table.judged_px
         whole.over_px += table.over_px
+        whole.lone_px += table.lone_px
         whole.outline = hull(whole.outline + table.outline)
     if len(whole.found) > MOST_FLAGS:
         raise SceneError(f"has more than {MOST_FLAGS} objects: ask for fewer false alarms", file=job.scene.path)
@@ -251,7 +314,7 @@ def _run(job: _Job, workers: int, mask: RasterOut | None, scores: RasterOut | No
 def _scan_run(job: _Job, run: list[Area], mask: RasterOut | None, scores: RasterOut | None) -> _Table:
     """One task: a run of neighbouring windows with one handle."""
     table = _Table([])
-    with Source(job.scene, job.before, job.kernel) as source:
+    with Source(job.scene, job.before, job.kernel, job.bands, job.where) as source:
         for core in run:
             try:
                 response, origin, trusted = _look(job, source, core)
@@ -262,6 +325,7 @@ def _scan_run(job: _Job, run: list[Area], mask: RasterOut | None, scores: Raster
             inner = (slice(core[0] - origin[0], core[2] - origin[0]), slice(core[1] - origin[1], core[3] - origin[1]))
             over, judged = response.over[inner], None if response.judged is None else response.judged[inner]
             table.over_px += int(np.count_nonzero(over))
+            table.lone_px += _lone(response.over, inner)
             table.judged_px += over.size if judged is None else int(np.count_nonzero(judged))
             table.outline = hull(table.outline + judged_corners(core, judged))
             if mask is not None:
@@ -327,8 +391,87 @@ def _whole(job: _Job, source: Source, seen: objects.Found) -> objects.Found | No
     return None
 
 
+def _lone(over: np.ndarray, inner: tuple[slice, slice]) -> int:
+    """How many pixels of a core are above the threshold without a neighbour that is, wherever the core ends."""
+    row, col = np.nonzero(over[inner])
+    row, col = row + inner[0].start, col + inner[1].start
+    height, width = over.shape
+    alone = np.ones(row.size, bool)
+    for dr, dc in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
+        r, c = row + dr, col + dc
+        inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
+        alone[inside] &= ~over[r[inside], c[inside]]
+    return int(np.count_nonzero(alone))
+
+
 def _side_px(bbox: Area) -> int:
     return max(bbox[2] - bbox[0], bbox[3] - bbox[1])
+
+
+# --- what is to be believed -------------------------------------------------------------------------
+
+
+def _doubts(job: _Job, table: _Table, pfa: float | None, digest: str, name: str) -> list[str]:
+    """Why a person should not trust the answer without a look.
+
+    Raises:
+        Unfit: it cannot be trusted at all.
+    """
+    out = []
+    judged = max(table.judged_px, 1)
+    share, lone = table.over_px / judged, table.lone_px / judged
+    if pfa is None:
+        if share > _MOST_CHANGED:
+            raise Unfit(f"{share:.0%} of it changed, which is no finding: the two scenes are of different things", job.scene,
+                        digest, name, pfa)
+        return out
+    # background stands out alone: what the scene shows must be about what was asked
+    if lone > max(_UNFIT * pfa, _UNFIT_SHARE) and table.lone_px > _LEAST_LONE_PX:
+        raise Unfit(f"{lone:.1%} of its pixels stand alone above a threshold for {pfa:g}: it has no background that one "
+                    "threshold fits (land, ice, or strips that hardly vary)", job.scene, digest, name, pfa)
+    if lone > max(_DOUBTFUL * pfa, _DOUBTFUL_SHARE) and table.lone_px > _LEAST_LONE_PX:
+        out.append(f"{table.lone_px} pixels stand alone above the threshold, {lone / pfa:.0f} times as many as asked: much "
+                   "of it is no sea, or its background is of several kinds")
+    unfit = getattr(job.model, "unfit", ())
+    out += [f"band {band} cannot be judged: {why}" for band, why in zip(job.bands, unfit, strict=False) if why]
+    if table.judged_px < 0.05 * job.scene.width * job.scene.height:
+        out.append(f"only {table.judged_px / (job.scene.width * job.scene.height):.1%} of it could be judged")
+    return out
+
+
+def _counted(flags: tuple[SceneFlag, ...], only: Only, scene: Scene, *, afloat: bool
+             ) -> tuple[tuple[SceneFlag, ...], dict[str, int]]:
+    """The flags that count, and how many do not, by why; where what is sought floats, marked by the coarse basemap."""
+    fixed = None if only.fixed is None else places.load(only.fixed)
+    if fixed is not None and scene.placing is None:
+        raise SceneError("does not say where it lies, so that no fixed object is known in it", file=scene.path)
+    kept, left_out = [], {"fixed": 0, "too_short": 0, "too_long": 0}
+    for flag in flags:
+        placed = flag.lat_deg is not None and flag.lon_deg is not None
+        if only.min_length_m is not None and (flag.length_m is None or flag.length_m < only.min_length_m):
+            left_out["too_short"] += 1
+        elif only.max_length_m is not None and (flag.length_m is None or flag.length_m > only.max_length_m):
+            left_out["too_long"] += 1
+        elif fixed is not None and placed and fixed.holds(lat_deg=flag.lat_deg, lon_deg=flag.lon_deg):  # type: ignore[arg-type]
+            left_out["fixed"] += 1
+        elif placed and afloat:
+            land = places.load(places.BASEMAP_NAME).holds(lat_deg=flag.lat_deg, lon_deg=flag.lon_deg)  # type: ignore[arg-type]
+            kept.append(msgspec.structs.replace(flag, on_land=land))
+        else:
+            kept.append(flag)
+    return tuple(kept), {why: n for why, n in left_out.items() if n}
+
+
+def _said_of(scene: Scene, bands: tuple[int, ...], kernel: Any, only: Only, flags: tuple[SceneFlag, ...]) -> list[str]:
+    """What a person should know beside the flags."""
+    out = []
+    if kernel.BANDS == "grey" and not scene.colour and len(scene.data_bands) > 1:
+        out.append(f"band {scene.grey_bands[0]} of {len(scene.data_bands)} alone was looked at; --band names others")
+    on_land = sum(flag.on_land is True for flag in flags)
+    if on_land and only.land is None:
+        out.append(f"{on_land} of {len(flags)} flags lie on land by {places.BASEMAP_SAID}: kept, and marked on_land; --land "
+                   "with a file of your own, or alone for the basemap, leaves land out")
+    return out
 
 
 # --- flags ----------------------------------------------------------------------------------------

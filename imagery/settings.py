@@ -21,6 +21,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         geolocation_sigma_m: how well the product is placed on Earth, one sigma per axis.
         poll_s: seconds between two looks into the folder; a file is opened at the second that finds it unchanged.
         tile, threads: speed and memory; no flag depends on them.
+        bands: from 1; empty takes the detector's own, and both of a stack of two.
+        land, shore_m: a file of land and how far out from it nothing is looked at; ``basemap`` is the shipped one, coarse.
+        aoi, fixed: files: an area of interest; what stands fixed and is no ship.
+        min_length_m, max_length_m: shorter and longer objects are left out.
     """
 
     folder: str
@@ -33,3 +37,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tile: Annotated[int, msgspec.Meta(ge=64, le=65_536)] = DEFAULT_TILE_PX
     threads: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     ledger: str | None = None
+    bands: tuple[Annotated[int, msgspec.Meta(ge=1, le=64)], ...] = ()
+    land: str | None = None
+    shore_m: Annotated[float, msgspec.Meta(ge=0.0, le=50_000.0)] | None = None
+    aoi: str | None = None
+    fixed: str | None = None
+    min_length_m: Annotated[float, msgspec.Meta(gt=0.0, le=100_000.0)] | None = None
+    max_length_m: Annotated[float, msgspec.Meta(gt=0.0, le=100_000.0)] | None = None

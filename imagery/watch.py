@@ -27,6 +27,7 @@ from birddog.model import Scan
 from imagery import detector as contract
 from imagery.folder import SUFFIXES, look_into, pass_of, printable
 from imagery.look import look, together
+from imagery.only import only_of
 from imagery.scan import params_hash, scan
 from imagery.scene import SceneChanged, SceneError, sha256_of
 from imagery.settings import Settings
@@ -89,7 +90,8 @@ class Watch:
             raise ConfigError(f"{settings.folder} cannot be read: {error.strerror}", field="imagery.folder") from error
         kernel = contract.find(settings.detector)
         pfa = kernel.PFA if settings.pfa is None else settings.pfa
-        said = (params_hash(settings.detector, pfa), settings.sensor, settings.pd, settings.geolocation_sigma_m)
+        self._only = only_of(settings)
+        said = (params_hash(settings.detector, pfa, self._only), settings.sensor, settings.pd, settings.geolocation_sigma_m)
         self.params = hashlib.sha256(repr(said).encode()).hexdigest()
         ledger = Path(settings.ledger) if settings.ledger else self.folder / LEDGER_NAME
         self._own = frozenset(ledger.name + end for end in ("", "-wal", "-shm", "-journal", ".lock"))
@@ -100,6 +102,7 @@ class Watch:
         self._now = ""
         self._rests: dict[str, tuple[int, int]] = {}
         self._last_refused = self._left_out = ""
+        self._doubts: dict[str, tuple[str, ...]] = {}
         self._here: frozenset[str] = frozenset()
         self._passed: dict[str, str] = {}
         self._told: set[tuple[str, str]] = set()
@@ -184,6 +187,8 @@ class Watch:
         lines = [printable(f"{name} {reason}") for name, reason in here[:MOST_TOLD]]
         if len(here) > MOST_TOLD:
             lines.append(f"and {len(here) - MOST_TOLD} more files refused or passed over")
+        doubtful = [printable(f"{name} {doubt}") for name, doubts in list(self._doubts.items()) for doubt in doubts]
+        lines += doubtful[-MOST_TOLD:]
         if self._left_out:
             lines.append(f"left out: {self._left_out}")
         return {"sent": sent, "refused": len(refused), "passed_over": len(self.passed_over()), "waiting": self._waiting,
@@ -325,7 +330,7 @@ class Watch:
         self._now = name
         try:
             s = self.settings
-            result = scan(path, detector=s.detector, pfa=s.pfa, tile=s.tile, threads=s.threads)
+            result = scan(path, detector=s.detector, pfa=s.pfa, tile=s.tile, threads=s.threads, only=self._only)
             if result.sha256 != digest:
                 raise SceneChanged("is another file than a moment ago", file=str(path))
             seen = look(result, scan_id=scan_id, sensor=s.sensor, pd=s.pd, geolocation_sigma_m=s.geolocation_sigma_m)
@@ -343,6 +348,10 @@ class Watch:
         finally:
             self._now = ""
         self._ended(digest)
+        for doubt in result.doubts:
+            self._say_once(name, doubt)
+        if result.doubts:
+            self._doubts = {k: v for k, v in self._doubts.items() if k in self._here and k != name} | {name: result.doubts}
         return seen, len(result.flags)
 
     def _ended(self, digest: str) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from birddog.geo import LocalFrame
 from imagery import detector as contract
 from imagery.scene import Reader, Scene, SceneError
+from imagery.where import Where
 
 #: What the windows of all threads together may take, beside libraries and GDAL's cache.
 WINDOW_BYTES = 560_000_000
@@ -31,13 +32,15 @@ Area = tuple[int, int, int, int]
 class Source:
     """The planes that a detector wants, from one handle on each scene."""
 
-    def __init__(self, scene: Scene, before: Scene | None, kernel: Any):
+    def __init__(self, scene: Scene, before: Scene | None, kernel: Any, bands: tuple[int, ...] = (),
+                 where: Where | None = None):
         grey = kernel.BANDS == "grey"
-        self.planes = planes_of(scene, kernel)
+        self.planes = planes_of(scene, kernel, bands)
+        self._where = where
         self._readers: list[Reader] = []
         try:
             for one in [scene] if before is None else [before, scene]:
-                self._readers.append(Reader(one) if grey else Reader(one, one.data_bands))
+                self._readers.append(Reader(one) if grey else Reader(one, bands or one.data_bands))
         except BaseException:
             self.close()
             raise
@@ -57,16 +60,20 @@ class Source:
         """Pixels, ``(h, w)`` or ``(band, h, w)`` as the detector wants them, and their mask (None = all valid)."""
         r0, c0, r1, c1 = area
         parts = [reader.read(c0, r0, c1 - c0, r1 - r0) for reader in self._readers]
-        if len(parts) == 1:
-            return parts[0]
         masks = [valid for _, valid in parts if valid is not None]
-        valid = None if not masks else masks[0] if len(masks) == 1 else masks[0] & masks[1]
-        return np.concatenate([x for x, _ in parts]), valid
+        x = parts[0][0] if len(parts) == 1 else np.concatenate([x for x, _ in parts])
+        if self._where is not None and (visible := self._where.visible(area)) is not None:
+            masks.append(visible)
+            x = np.where(visible, x, np.float32(0.0))
+        valid = masks[0] if masks else None
+        for mask in masks[1:]:
+            valid = valid & mask
+        return x, valid
 
 
-def planes_of(scene: Scene, kernel: Any) -> int:
+def planes_of(scene: Scene, kernel: Any, bands: tuple[int, ...] = ()) -> int:
     """How many planes the detector is given."""
-    return 1 if kernel.BANDS == "grey" else len(scene.data_bands) * (2 if kernel.BANDS == "pair" else 1)
+    return 1 if kernel.BANDS == "grey" else len(bands or scene.data_bands) * (2 if kernel.BANDS == "pair" else 1)
 
 
 def same_ground(before: Scene, after: Scene) -> None:
@@ -91,9 +98,9 @@ def same_ground(before: Scene, after: Scene) -> None:
             raise SceneError("does not lie upon the later scene, pixel for pixel: bring them onto one grid", file=before.path)
 
 
-def side_of(tile: int, scene: Scene, kernel: Any, workers: int, scores: bool) -> int:
+def side_of(tile: int, scene: Scene, kernel: Any, workers: int, scores: bool, bands: tuple[int, ...] = ()) -> int:
     """The core's side that is used: the tile asked for, as far as the windows of all threads fit the budget."""
-    planes = planes_of(scene, kernel)
+    planes = planes_of(scene, kernel, bands)
     each = 4 * planes * (1 if kernel.BANDS == "grey" else 3) + 8 + (12 if scores else 0)
     most = int(math.sqrt(WINDOW_BYTES / workers / each)) - 3 * kernel.HALO_PX
     return max(64, min(-(-tile // 64) * 64, most // 64 * 64))
