@@ -166,8 +166,8 @@ class Desk:
 
     def _refused_row(self, batch: Batch, frame: Frame, draft: Draft, rejects: tuple[Reject, ...]) -> Draft | None:
         """The row for a refused message; None where it is only counted, see ``ingest.repeats``."""
-        if draft.observations:
-            return draft
+        if draft.observations or frame.mark:
+            return draft  # what lies in a file comes once, and is known again when the file is played again
         row = self._repeats.take(key_of(frame, draft, rejects), draft, self.clock.now_ns,
                                  known=lambda: bool(self.journal.holds([draft.ident])))
         if row is None:

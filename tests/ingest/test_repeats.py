@@ -92,6 +92,15 @@ def test_a_run_that_ends_writes_what_it_has_only_counted(opened):
     assert counted(url) == 100 and desk.journal.counts().frames == 100
 
 
+def test_a_file_that_is_played_twice_is_known_again(opened):
+    url, desk = opened()
+    frames = [fix(n, mark=b"%020d" % n) for n in range(200)]
+    for _ in range(2):
+        desk.take([(Source(), frames)], NOW)
+    counts = desk.journal.counts()
+    assert (counts.frames, counts.duplicates, len(rows(url))) == (200, 200, 200)
+
+
 def test_a_slow_refusal_keeps_its_rows(opened):
     url, desk = opened()
     for n in range(100):
