@@ -6,6 +6,7 @@ without a line here.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import tomllib
@@ -318,3 +319,49 @@ def test_without_it_the_time_is_refused_and_nothing_is_added(desk):
     payload = json.dumps({"_type": "location", "lat": 51.95, "lon": 4.05, "tst": NOW // NS - WEEKS}).encode()
     (body,) = take(desk, frame("owntracks", payload, device="old"))
     assert [r.reason for r in body.rejects] == ["clock"] and not body.observations and body.payload == payload
+
+
+def rmc(time, date):
+    body = f"GPRMC,{time},A,5157.0000,N,00403.0000,E,0.0,0.0,{date},,,A"
+    return f"${body}*{functools.reduce(int.__xor__, body.encode()):02X}\r\n".encode()
+
+
+@pytest.mark.parametrize(("stated", "received", "true"), [
+    # openvehicles/Open-Vehicle-Monitoring-System-3#284: a SIM5360 from 2019-11-03 on
+    (rmc("202827.00", "220300"), "2019-11-06T20:28:30Z", "2019-11-06T20:28:27Z"),
+    # labexp/osmtracker-android#283: off by 7168 days, also of what was stored for a day
+    (rmc("101112.00", "060201"), "2020-09-23T10:11:12Z", "2020-09-22T10:11:12Z"),
+])
+def test_receivers_whose_weeks_began_anew(desk, stated, received, true):
+    enter(desk, Device(device="gps", basis="own_sensor", week_rollover=1))
+    at_ns = ns_from_text(received)
+    desk.clock.now_ns = 0
+    desk.take([(Source(), [frame("nmea", stated, device="gps", received_ns=at_ns)])], at_ns)
+    body = unpack(desk.journal.tail(1)[0])
+    assert [o.time_ns for o in body.observations] == [ns_from_text(true)], body.rejects
+    assert "week_rollover_corrected" in body.observations[0].flags
+
+
+def test_a_strangers_sentences_stay_in_no_log(tmp_path, desk, caplog):
+    """traccar/traccar#1246 and #140: the raw messages of an unknown device stand in the server's log, position and all."""
+    caplog.set_level(0)
+    said = bytes.fromhex("244750524d432c3231353635322e3030302c412c333133372e323631392c532c30353833302e333134322c572c302e3030"
+                         "2c302e30302c3232303631352c2c2a30390d0a")
+    hello = b"$QGID,357779053226898*07\r\n"
+    for body in take(desk, frame("nmea", hello), frame("nmea", said), frame("nmea", said[:40]),
+                     frame("nmea", said, device="357779053226898")):
+        assert isinstance(body, RefusalBody)
+    assert b"3137.2619" not in stays(tmp_path) and "3137.2619" not in caplog.text
+
+
+def test_one_certificate_on_two_phones_is_one_device_with_its_own_topic_alone():
+    """owntracks/android#932: every client of one certificate could publish as every other."""
+    from birddog.directory import Directory
+    from ingest.permit import DirectoryPermit
+
+    directory = Directory()
+    directory.apply(Device(device="fhDO2021", topics=("owntracks/fhDO/01",)))
+    permit = DirectoryPermit(directory)
+    assert permit.permit("fhDO2021", "owntracks/fhDO/01") == ("owntracks", "")
+    refused = permit.permit("fhDO2021", "owntracks/fhDO/02")
+    assert isinstance(refused, Reject) and refused.reason == "identity"
