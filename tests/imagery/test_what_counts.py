@@ -251,3 +251,9 @@ def test_jpeg_2000_cut_off_or_of_one_huge_tile_is_refused(tmp_path, monkeypatch)
     monkeypatch.setattr(scenes, "MAX_BLOCK_BYTES", 200_000)
     with pytest.raises(SceneError, match="tiles of 300 x 300"):
         open_scene(tmp_path / "a.jp2")
+
+
+def test_a_safe_folder_is_said_to_be_one(tmp_path, capsys):
+    (tmp_path / "S1A_X.SAFE").mkdir()
+    assert cli.main(["scan", str(tmp_path / "S1A_X.SAFE")]) == 2
+    assert "measurement/*.tiff" in capsys.readouterr().err
