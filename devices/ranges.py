@@ -7,7 +7,7 @@ answer of every decoder, so a new format cannot escape; a format may ask itself 
 
 * A fix keeps its position and loses the field (speed, altitude, course, an attribute).  An accuracy of 0 or less, or of more
   than the Earth, is unknown: ``sigma_m`` is left out and the flag is joined by ``low_quality``.
-* A position that looks made (``devices.places.doubtful``: one coordinate is exactly 0) is ``low_quality``.
+* A position of which one coordinate is exactly 0, as in a field that was never written, is ``low_quality``.
 * A reading is left out as a whole and is a reject ``value``, counted like any other; one in a unit that is not the table's is
   not asked.
 
@@ -21,7 +21,6 @@ from typing import NamedTuple
 import msgspec
 
 from birddog.model import Fix, Observation, Reading, Reject, TagRead
-from devices.places import doubtful
 
 replace = msgspec.structs.replace
 
@@ -155,7 +154,7 @@ def _odd_fields(fix: Fix) -> tuple[str, ...]:
 
 
 def _looks_made(fix: Fix) -> bool:
-    return doubtful(fix.lat_deg, fix.lon_deg) and "low_quality" not in fix.flags
+    return (fix.lat_deg == 0.0 or fix.lon_deg == 0.0) and "low_quality" not in fix.flags
 
 
 def _odd_reading(reading: Reading) -> bool:

@@ -13,8 +13,7 @@ IEC 61162-450.  A line of tag blocks alone is a piece of its own: it belongs to 
 The receiver's time (``Stamp``) stands, and is looked for, in this order:
 
 * in a tag block: ``c:`` POSIX seconds, with a fraction or an exponent, or in ms (12 to 14 digits), µs (15 to 17), ns;
-  ``g:n-of-id`` (or ``nGof:id``) makes sentences one group, whose first carries the time; a tag block whose check sum is wrong
-  is none;
+  ``g:n-of-id`` (or ``nGof:id``) makes one group, whose first carries the time; a wrong check sum makes it none;
 * before the sentence: ``1619000000.123 ``, ``(1619000000.123) can0 ``, ``2021-06-15T12:00:00.5Z,``; a time of day
   without a date is none.  One without a zone is taken for UTC and flagged ``zone_assumed``;
 * behind the check sum: ``*5C,r003669945,1241544035`` (US Coast Guard, Orbcomm), ``*5C 1241544035``, or a tag block.
@@ -61,6 +60,8 @@ _STATED = re.compile(r"(\d{9,20})(\.\d*)?\Z", re.ASCII)
 _POWER = re.compile(r"\d\.(\d+)[eE]\+?(\d{1,2})\Z", re.ASCII)
 _GROUP = re.compile(r"(?:g:(\d+)-(\d+)-(\w+)|(\d+)G(\d+):(\w+))\Z", re.ASCII)
 _DATAGRAM = b"UdPbC\0"
+#: A GPS sentence further ahead of its reception is not believed.
+_AHEAD_NS = 600 * NS
 #: Sentence groups remembered.
 _MOST_GROUPS = 64
 
@@ -269,13 +270,14 @@ class Clock:
     stop the clock of those that it hears.
     """
 
-    __slots__ = ("_at_ns", "_groups", "_pending", "time_ns")
+    __slots__ = ("_at_ns", "_groups", "_pending", "count", "time_ns")
 
     def __init__(self) -> None:
         self._groups: dict[str, Stamp] = {}
         self._pending: Stamp | None = None
         self.time_ns: int | None = None
         self._at_ns: int | None = None
+        self.count = 0  # of the GPS sentences that were believed
 
     def stamp(self, sentence: Sentence) -> Stamp | None:
         """The time stated beside a sentence, also by the first of its group or by the line of tag blocks before it."""
@@ -306,8 +308,11 @@ class Clock:
             time_ns = utc_of(fields)
         except (DeviceError, IndexError):
             return  # what is wrong with it is said by whoever reads the sentence itself
-        if time_ns is not None and not clock.unset(time_ns, received_ns):
-            self.time_ns, self._at_ns = time_ns, received_ns
+        if time_ns is None or clock.unset(time_ns, received_ns):
+            return
+        if received_ns is not None and (clock.rollover(time_ns, received_ns) or time_ns - received_ns > _AHEAD_NS):
+            return  # its own clock is astray: what it hears would be refused with it, and the reception is known
+        self.time_ns, self._at_ns, self.count = time_ns, received_ns, self.count + 1
 
     def now_ns(self, received_ns: int | None) -> int | None:
         """The time by the last GPS sentence, None where there was none."""

@@ -32,10 +32,10 @@ session ends stays raw, unsaid).
 
 Time: AIS reports carry only their second (attribute ``utc_second``).  What their receiver states beside the sentence
 (``devices.sentences``: tag block, group, leading and trailing times), or by the GPS sentences between the reports, is
-``gateway``; the latter is moved to the report's own second.  A base station states its own (``device``); where there is no time
-of reception it dates what follows, with the flag ``base_station_time``.  Else the reception's (``server``).
-Plain position reports are decoded here, because a busy coast sends thousands a second; pyais does what carries text and is, in
-the tests, the judge of the rest.
+``gateway``; the latter is moved to the report's own second, and flagged ``stale_time`` when the last one is far back in a log.
+A base station states its own (``device``); where there is no time of reception it dates what follows, with the flag
+``base_station_time``.  Else the reception's (``server``).  Plain position reports are decoded here, because a busy coast sends
+thousands a second; pyais does what carries text and is, in the tests, the judge of the rest.
 
 Over 400 lines: one message set, read and written.
 
@@ -107,12 +107,13 @@ _PARTS_LOST = "a message of several parts, of which some never came"
 class Decoder:
     """Decodes one receiver's sentences; holds the parts of messages that are not whole yet."""
 
-    __slots__ = ("_clock", "_count", "_sets", "_station_ns")
+    __slots__ = ("_clock", "_count", "_dated", "_sets", "_station_ns")
 
     def __init__(self) -> None:
         self._count = 0
         self._sets: dict[tuple, tuple[int, dict[str, tuple[str, int]], sentences.Stamp | None]] = {}
         self._clock = sentences.Clock()
+        self._dated = (0, 0)  # which GPS sentence dates what is heard, and at which report it came
         self._station_ns: int | None = None  # the time that a base station stated last
 
     def decode(self, message: Message) -> Decoded:
@@ -169,7 +170,11 @@ class Decoder:
             return report(payload, fill, stamp.time_ns, "gateway", stamp.flags)
         time_ns = self._clock.now_ns(message.received_ns)
         if time_ns is not None:
-            return report(payload, fill, time_ns, "gateway", exact=False)
+            if self._dated[0] != self._clock.count:
+                self._dated = (self._clock.count, self._count)
+            # in a log the clock stands still between GPS sentences
+            stale = message.received_ns is None and self._count - self._dated[1] > STALE_AFTER
+            return report(payload, fill, time_ns, "gateway", ("stale_time",) if stale else (), exact=False)
         if message.received_ns is None and self._station_ns is not None and payload[:1] != "4":
             return report(payload, fill, self._station_ns, "gateway", ("base_station_time",), exact=False)
         said = report(payload, fill, message.received_ns, "server")

@@ -170,3 +170,16 @@ def test_lines_of_public_reports(line):
     decoded = codec.decode_whole(ais, ais.Decoder(), Message(payload=line + b"\r\n"))
     (said,) = decoded.observations
     assert not decoded.rejects and (None if said.time_ns is None else iso_from_ns(said.time_ns)[:19]) == REPORTED[line]
+
+
+def test_gps_sentences_far_back_in_a_log_date_with_a_flag():
+    data = seal("$", RMC.format("120030.00")) + ais.encode(mmsi=1, lat_deg=1.0, lon_deg=1.0) * (ais.STALE_AFTER + 3)
+    got = [fix.flags for fix in fixes(ais, data)]
+    assert got[0] == got[ais.STALE_AFTER - 1] == () and got[-1] == ("stale_time",)
+
+
+@pytest.mark.parametrize("now", ["2041-01-29T12:00:31Z", "2021-06-15T11:00:00Z"])
+def test_a_receiver_whose_clock_is_astray_does_not_take_what_it_hears_with_it(now):
+    """1024 weeks behind, or an hour ahead of its reception."""
+    (fix,) = fixes(ais, seal("$", RMC.format("120030.00")) + VDM, received_ns=ns_from_text(now))
+    assert (fix.time_source, fix.time_ns) == ("server", ns_from_text(now))
