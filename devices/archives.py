@@ -32,6 +32,8 @@ from typing import NamedTuple
 
 from birddog.units import KMH_MPS, KNOT_MPS, ns_from_datetime, ns_from_text
 
+#: What AIS has for "not available", in an archive's units.
+NO_SPEED_KN, NO_COURSE_DEG, NO_LAT_DEG, NO_LON_DEG = 102.3, 360.0, 91.0, 181.0
 SEPARATORS = (",", ";", "\t")
 #: What a column says -> the names that it may have, the better first.
 NAMES: dict[str, tuple[str, ...]] = {

@@ -1,12 +1,15 @@
 """CSV files of people and programs: columns by name in any order, and a bad row refused with its line number.
 
-RFC 4180, UTF-8 (a byte-order mark is let pass).  A missing column is the caller's error and ends the command; a row
-whose required value is missing, no number or not finite is said on stderr and left out.  An optional value that
-cannot be read is taken as not given: the first few are said, then how many more there were.
+RFC 4180, UTF-8 (a byte-order mark is let pass).  A file whose header is that of an AIS archive (``devices.archives``:
+MarineCadastre, the Danish Maritime Authority ...) is read as if it had track_id, t, lat, lon, sog_mps, cog_deg, sigma_m; its
+times without a zone are UTC where the archive's own words say so.  A missing column is the caller's error and ends the
+command; a row whose required value is missing, no number or not finite is said on stderr and left out.  An optional value
+that cannot be read is taken as not given: the first few are said, then how many more there were.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
@@ -15,7 +18,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from birddog.errors import UsageError
-from birddog.units import ns_from_text
+from birddog.units import NS, ns_from_text
+from devices import archives
+from devices.places import accuracy
 from opsroom.commands.common import printable, say
 
 #: Characters of the longest value: a column that nobody asks for may hold a whole geometry.
@@ -49,6 +54,10 @@ def rows(
         columns = next(reader)
     except (StopIteration, csv.Error):
         raise UsageError("empty: a header row was expected", file=path, line=1) from None
+    if not set(required) <= set(columns) and set(required) <= set(_ARCHIVE):
+        table = _table(text)
+        if table is not None and (table.zone or table.ais) and "device" in table.places:
+            return list(_ARCHIVE), _archive_rows(text, table, path)
     for name in required:
         if name not in columns:
             raise UsageError(f"no such column; expected {', '.join(required)}", file=path, line=1, field=name)
@@ -68,6 +77,47 @@ def rows(
             raise UsageError(f"not CSV: {error}", file=path, line=reader.line_num) from None
 
     return columns, each()
+
+
+#: What a row of an archive has, under our names.
+_ARCHIVE = ("track_id", "t", "lat", "lon", "sog_mps", "cog_deg", "sigma_m")
+
+
+def _table(text: str) -> archives.Table | None:
+    """What the header of an archive means; None where it is none's."""
+    head = text.splitlines()[:1]
+    try:
+        return archives.table(lambda separator: next(csv.reader(head, delimiter=separator)))[0]
+    except csv.Error:
+        return None
+
+
+def _archive_rows(text: str, table: archives.Table, path: str) -> Iterator[tuple[int, dict]]:
+    """(line number, row under our names) of an archive; a value that cannot be read stays as it is, and is refused as any."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=table.separator)
+    try:
+        next(reader)
+        for values in reader:
+            if not values:
+                continue
+            said = {what: values[place].strip() for what, place in table.places.items() if place < len(values)}
+            numbers = {what: table.number(word) for what, word in said.items() if what not in ("device", "time", "name")}
+            row = {ours: said.get(what, "") for ours, what in zip(_ARCHIVE, ("device", "time", "lat", "lon"), strict=False)}
+            with contextlib.suppress(ValueError):
+                time_ns = table.time_ns(row["t"])
+                row["t"] = f"{time_ns // NS}.{time_ns % NS:09d}" if time_ns >= 0 else row["t"]
+            course = numbers.get("course")
+            sigma_m = numbers.get("sigma") if said.get("sigma") else accuracy(said.get("accuracy") or None)[0]
+            speed_mps = None if numbers.get("knots") == archives.NO_SPEED_KN else archives.speed_mps(numbers)
+            if table.ais and course == archives.NO_COURSE_DEG:
+                course = None
+            for name, value in (("lat", numbers.get("lat")), ("lon", numbers.get("lon")), ("sog_mps", speed_mps),
+                                ("cog_deg", course), ("sigma_m", sigma_m)):
+                if value is not None:
+                    row[name] = repr(value)
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise UsageError(f"not CSV: {error}", file=path, line=reader.line_num) from None
 
 
 def refused(path: str, line: int, field: str, why: str) -> None:

@@ -39,7 +39,7 @@ class Refusals(msgspec.Struct):
             self._add(changed, entry, body, (reject.device or body.device)[:NAME_CHARS], reject.reason, reject.detail)
         if isinstance(body, FrameBody) and body.unread:
             # a gateway brings it, the device whose message it was is the one that speaks in it
-            device = next((o.device for o in body.observations), body.device)[:NAME_CHARS]
+            device = next((o.device for o in body.observations), body.subject or body.device)[:NAME_CHARS]
             for name in body.unread:
                 self._add(changed, entry, body, device, UNREAD, name)
         return changed

@@ -35,8 +35,6 @@ VERSION = 4
 STREAM = True
 #: A longer row is no row.
 MAX_ROW = 4096
-#: What AIS has for "not available", in an archive's units.
-_NO_SPEED_KN, _NO_COURSE, _NO_LAT, _NO_LON = 102.3, 360.0, 91.0, 181.0
 
 
 def _row(buffer: bytes, at: int, last: bool) -> tuple[int, Reject | None]:
@@ -110,16 +108,16 @@ class Decoder:
             raise DeviceError("clock", "the time is before 1970 or beyond 2262")
         lat, lon = _required(table, row, "lat"), _required(table, row, "lon")
         stated = device if device != message.device else ""
-        if null_island(lat, lon) or (table.ais and (lat == _NO_LAT or lon == _NO_LON)):
+        if null_island(lat, lon) or (table.ais and (lat == archives.NO_LAT_DEG or lon == archives.NO_LON_DEG)):
             reading = Reading(device=device, time_ns=time_ns, flags=("no_fix",), quantity="fix_valid", value=False)
             return Decoded(observations=(reading,), device=stated)
         if not valid_position(lat, lon):
             raise DeviceError("value", "the position is not in degrees, -90 to 90 and -180 to 180")
         numbers = {what: table.number(word) for what, word in row.items() if word and what in _NUMBERS}
-        if numbers.get("knots") == _NO_SPEED_KN:
+        if numbers.get("knots") == archives.NO_SPEED_KN:
             numbers["knots"] = None
         course = numbers.get("course")
-        if course is not None and (not 0.0 <= course <= 360.0 or (table.ais and course == _NO_COURSE)):
+        if course is not None and (not 0.0 <= course <= 360.0 or (table.ais and course == archives.NO_COURSE_DEG)):
             course = None
         sigma, flags = accuracy(row.get("accuracy") or None)
         if row.get("sigma"):

@@ -26,6 +26,29 @@ def run(*args) -> int:
     return main(["locate", *map(str, args)])
 
 
+@pytest.mark.parametrize("head, row", [
+    ("MMSI,BaseDateTime,LAT,LON,SOG,COG,Heading", "244060123,2026-09-21T13:{m:02d}:00,{lat},-1.0,7.2,0.0,511"),
+    ("mmsi,base_date_time,longitude,latitude,sog,cog,status", "244060123,2026-09-21 13:{m:02d}:00,-1.0,{lat},102.3,360.0,0"),
+    ("# Timestamp,Type of mobile,MMSI,Latitude,Longitude,SOG", "21/09/2026 13:{m:02d}:00,Class A,244060123,{lat},-1.0,7.2"),
+    ("mmsi;lon;lat;date_time_utc;sog;cog;nav_status", "244060123;-1.0;{lat};2026-09-21 13:{m:02d}:00;7.2;0.0;0"),
+])  # fmt: skip
+def test_the_files_of_ais_archives_are_read_as_they_come(tmp_path, capsys, head, row):
+    fixes, at = tmp_path / "archive.csv", tmp_path / "at.csv"
+    fixes.write_text("\n".join([head, *(row.format(m=k, lat=50 + k * 2e-3) for k in range(30))]) + "\n", encoding="utf-8")
+    at.write_text("track_id,t\n244060123,2026-09-21T13:20:30Z\n", encoding="utf-8")
+    assert run("--fixes", fixes, "--at", at, "--mode", "smoothed") == 0
+    out, err = capsys.readouterr()
+    assert float(out.splitlines()[1].split(",")[2]) == pytest.approx(50 + 20.5 * 2e-3, abs=1e-4) and not err
+
+
+def test_a_table_of_somebodys_own_still_names_its_columns(tmp_path, capsys):
+    fixes, at = tmp_path / "own.csv", tmp_path / "at.csv"
+    fixes.write_text("vessel,t,lat,lon\na,1790000000,50,-1\n", encoding="utf-8")
+    at.write_text("track_id,t\na,1790000000\n", encoding="utf-8")
+    assert run("--fixes", fixes, "--at", at, "--mode", "live") == 2
+    assert "track_id" in capsys.readouterr().err
+
+
 def test_one_row_a_question_in_order(files, capsys):
     fixes, at = files
     assert run("--fixes", fixes, "--at", at, "--mode", "live") == 0

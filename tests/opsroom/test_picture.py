@@ -190,6 +190,15 @@ def test_parts_that_were_not_understood_are_counted_by_device_and_name(tmp_path)
     other.close()
 
 
+def test_a_part_of_a_message_that_said_nothing_else_is_counted_to_its_subject_not_to_the_gateway(tmp_path):
+    body = FrameBody(format="ttn", version=1, payload=b"x", device="gate", subject="0102030405060708", unread=("frm_payload",))
+    made = Draft(kind="frame", received_ns=T0, source="mqtt", ident=b"i", body=pack(body))
+    other = other_journal(tmp_path, [made])
+    fold(other, tmp_path / "p")
+    assert [row.device for _, row in PictureReader(tmp_path / "p").refused() if row.reason == "unread"] == ["0102030405060708"]
+    other.close()
+
+
 def test_a_reader_survives_a_store_that_vanishes_and_comes_again(journal, tmp_path):
     path = tmp_path / "p"
     reader = PictureReader(path)
