@@ -17,9 +17,9 @@ temperatures of Dallas sensors 850 (85.0 °C: the sensor's value before it has m
 connected), 4000 (wrong id), 5000 (not ready).  HDOP 0 and from 50.0 on is none.
 
 A position is a fix if the record has satellites.  Without, it repeats the last one (the maker says so): ``fix_valid`` false,
-``no_fix``.  A fix is ``low_quality`` (its accuracy is unknown, so it is not good) with fewer than three satellites, with a
-coordinate that is 0 to the seventh decimal (a field that was not filled), without a valid HDOP where the record has that
-element, and where element 69 says: no fix.  The resolution is 1e-7° (0.01 m), 1 m, 1 km/h, 1°.
+``no_fix``.  A fix is ``low_quality`` (its accuracy is unknown, so it is not good) with fewer than three satellites, without a
+valid HDOP where the record has that element, and where element 69 says: no fix.  The resolution is 1e-7° (0.01 m), 1 m,
+1 km/h, 1°.
 
 **A priority is no alarm**: none, low, high and panic (0, 1, 2, in newer programs 3) are set by the owner for each element and
 say how soon a record is sent.  It stands in the attributes.
@@ -158,7 +158,7 @@ def observations(
         if not (-900_000_000 <= lat <= 900_000_000 and -1_800_000_000 <= lon <= 1_800_000_000):
             raise DeviceError("value", "latitude or longitude out of range")
         attributes: dict[str, float | int] = {"satellites": satellites, "event": event, "priority": priority}
-        doubt = satellites < 3 or not lat or not lon or (family == "FMB" and elements.get(_GNSS) == 2)
+        doubt = satellites < 3 or (family == "FMB" and elements.get(_GNSS) == 2)
         if _HDOP in elements:
             if 0 < elements[_HDOP] < 500:
                 attributes["hdop"] = round(elements[_HDOP] * 0.1, 1)

@@ -13,10 +13,9 @@ A frame; models and firmware differ in how many fields lie between, the blocks d
             0 … 50     n.n    0 … 359     -n.n         ±n.nnnnnn   ±n.nnnnnn
 
 Accuracy is the HDOP; 0 says that there was no fix and the block repeats the last position: no fix, flag ``no_fix``.  So says a
-block whose fields are all empty; a report that has no block (GTPDP, GTINF) says nothing of a fix.  Above 50, and with a
-coordinate that is 0 to the last decimal, a fix is ``low_quality``.  A report may hold several blocks.  The block is found by
-its form, six decimals and a time of fourteen digits beside it, not by counting fields: that is what all models have in
-common.
+block whose fields are all empty; a report that has no block (GTPDP, GTINF) says nothing of a fix.  Above 50 a fix is
+``low_quality``.  A report may hold several blocks.  The block is found by its form, six decimals and a time of fourteen digits
+beside it, not by counting fields: that is what all models have in common.
 
 Beside it are read, where their place is the same in all models that have them::
 
@@ -192,7 +191,7 @@ def _observations(said: _Report, sent: str | None, received_ns: int | None) -> t
         source, more = "device", rollover(time_ns, received_ns)
         if unset(time_ns, received_ns):
             time_ns, source, more = received_ns, "server", ("no_fix_time",)
-        if int(accuracy) > 50 or 0.0 in (lat_deg, lon_deg):
+        if int(accuracy) > 50:
             more = (*more, "low_quality")
         out.append(
             Fix(
