@@ -64,7 +64,6 @@ def admit(url: str | None, http_port: int) -> None:
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}", field="--journal")
     if path.exists():
-        open_writer(url, mode="exercise").close()
         journal = open_reader(url)
         newest = journal.tail(1)
         journal.close()
@@ -73,6 +72,7 @@ def admit(url: str | None, http_port: int) -> None:
             at = iso_from_ns(newest[0].received_ns)
             raise JournalError(f"{path} stands at {at}, {ahead_ns // NS} s ahead of this machine's clock (a demo with --speed "
                                "made it?): a journal never runs backwards; give another")
+        open_writer(url, mode="exercise").close()
 
 
 def prepare(folder: Path, url: str, http_port: int) -> Demo:

@@ -9,7 +9,7 @@ journal, and only it checkpoints; so between two of its own steps nothing of wha
   before it, where the shared index says that it is (sqlite.org/walformat.html, sections 1.2 and 2.2);
 - the shared index itself, by which readers find what was committed.
 
-Costs 60 µs of CPU a commit, of the 5,000 and more that one takes.
+Costs 20 to 40 µs of CPU a commit, of which a message alone takes 33 in all of ingest.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Guard:
         self._header_as = b""
         self._index_as = self._place(self._index)
         self._wal_as = self._place(self._wal)
-        self._wal_stood: tuple[int, int] = (0, 0)
+        self._wal_stood = self._wal_now = (0, 0)
         self._index_stood = b""
         self.header, self.pages = b"", 0
         self.frames, self.salts = 0, b""
@@ -107,11 +107,8 @@ class Guard:
     @_said
     def before(self) -> None:
         """Before a step of ours: nothing has changed since the last one."""
-        self._main_is_ours()
-        stat = self._stat(self._wal)
-        if (stat.st_dev, stat.st_ino) != self._wal_as:
-            raise JournalChanged(f"{self._wal} was taken away, or another one put in its place, while it was being written")
-        if (stat.st_size, stat.st_mtime_ns) != self._wal_stood:
+        self.in_place()
+        if self._wal_now != self._wal_stood:
             raise JournalChanged(f"{self._wal} was changed while it was being written")
         if os.pread(self._index_fd, _INDEX_HEADER, 0) != self._index_stood:
             raise JournalChanged(f"another program wrote to {self.path} while it was being written")
@@ -119,19 +116,29 @@ class Guard:
     @_said
     def in_place(self) -> None:
         """At any moment, also within a step of ours: the files are those that we opened."""
-        self._main_is_ours()
-        if self._place(self._wal) != self._wal_as:
-            raise JournalChanged(f"{self._wal} was taken away, or another one put in its place, while it was being written")
+        self._main_is_ours(header=True)
+        self._wal_is_ours()
         if self._place(self._index) != self._index_as:
             raise JournalChanged(f"{self._index} was taken away while the journal was being written")
 
     @_said
     def after(self) -> None:
-        """After a commit: it stands in our files, where readers look for it."""
-        self.in_place()
-        self._log_is_ours()
+        """After a commit: it stands in our files, under their names; what can wait for the next step is looked at then."""
+        self._main_is_ours(header=False)
+        self._wal_is_ours()
+        self._log_is_whole()
+        self._wal_stood = self._wal_now
 
-    def _log_is_ours(self) -> None:
+    def _wal_is_ours(self) -> None:
+        try:
+            stat = os.stat(self._wal)
+        except FileNotFoundError:
+            stat = None
+        if stat is None or (stat.st_dev, stat.st_ino) != self._wal_as:
+            raise JournalChanged(f"{self._wal} was taken away, or another one put in its place, while it was being written")
+        self._wal_now = stat.st_size, stat.st_mtime_ns
+
+    def _log_is_whole(self) -> None:
         """What the index says was committed last stands in the log that we have open."""
         index = os.pread(self._index_fd, _INDEX_HEADER, 0)
         if len(index) < _INDEX_HEADER:
@@ -145,21 +152,20 @@ class Guard:
             frame = os.pread(self._wal_fd, _FRAME_HEADER, at)
             if frame[8:16] != self.salts or frame[16:24] != struct.pack(">II", one, two):
                 raise JournalChanged(f"{self._wal} was cut or changed while it was being written")
-        stat = os.fstat(self._wal_fd)
-        self._wal_stood, self._index_stood = (stat.st_size, stat.st_mtime_ns), index
+        self._index_stood = index
 
     def log_is_whole(self) -> bool:
         """Whether the write-ahead log was only taken away by its name: what we have open holds all of it still."""
         try:
-            self._main_is_ours()
-            self._log_is_ours()
+            self._main_is_ours(header=True)
+            self._log_is_whole()
         except (JournalChanged, OSError):
             return False
         return self._place(self._wal) != self._wal_as and self._place(self._index) == self._index_as
 
-    def _main_is_ours(self) -> None:
+    def _main_is_ours(self, *, header: bool) -> None:
         main = self._main()
-        if main == self._main_as and os.pread(self._main_fd, HEADER, 0) == self._header_as:
+        if main == self._main_as and (not header or os.pread(self._main_fd, HEADER, 0) == self._header_as):
             return
         if main[:2] != self._main_as[:2]:
             raise JournalGone(f"{self.path} was moved or deleted while it was being written; "
@@ -173,12 +179,6 @@ class Guard:
         except OSError:
             return (0, 0, 0, 0)
         return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
-
-    def _stat(self, name: str) -> os.stat_result:
-        try:
-            return os.stat(name)
-        except OSError as error:
-            raise JournalChanged(f"{name} was taken away while it was being written") from error
 
     def _place(self, name: str) -> tuple[int, int]:
         try:
