@@ -86,7 +86,8 @@ def test_a_picture_that_lags_its_journal_or_is_of_another_is_not_what_is_scored(
     picture, of_all = folder / "j.db.picture", json.loads(whole.stdout)
 
     # the store of a shorter life of this journal
-    (folder / "j.db").rename(folder / "all.db")
+    for suffix in ("", ".head"):
+        (folder / f"j.db{suffix}").rename(folder / f"all.db{suffix}")
     writer = open_writer(url, mode="exercise")
     reader = open_reader(f"sqlite:///{folder}/all.db")
     entries = reader.read(0, 10)
@@ -95,7 +96,8 @@ def test_a_picture_that_lags_its_journal_or_is_of_another_is_not_what_is_scored(
     writer.close()
     picture.unlink()
     assert birddog("rebuild", "--journal", url).returncode == 0
-    (folder / "all.db").replace(folder / "j.db")
+    for suffix in ("", ".head"):
+        (folder / f"all.db{suffix}").replace(folder / f"j.db{suffix}")
     kept = picture.read_bytes()
     ran = birddog(*words)
     assert "stands at entry 10 of 26" in ran.stderr and len(ran.stderr.splitlines()) == 1
