@@ -432,7 +432,7 @@ def _dataset(path: str | Path) -> Iterator[tuple[rasterio.DatasetReader, str]]:
     if where.startswith("/vsi") or "://" in str(path):
         raise SceneError("is no plain local file", file=str(path))
     if os.path.isdir(where):
-        raise SceneError("is no plain file but a folder: name the images in it (of a SAFE folder measurement/*.tiff, or "
+        raise SceneError("cannot be read: it is a folder; name the images in it (of a SAFE folder measurement/*.tiff, or "
                          "GRANULE/*/IMG_DATA/*.jp2)", file=str(path))
     try:
         # without waiting: a pipe would hold us until somebody writes into it
