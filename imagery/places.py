@@ -46,6 +46,13 @@ class Shapes(msgspec.Struct, frozen=True):
 
     polygons: tuple[tuple[Ring, ...], ...]
     points: tuple[Point, ...] = ()
+    boxes: np.ndarray = np.empty((0, 4))
+    """``(N, 4)`` west, south, east, north of each polygon: a world of coasts is asked of thousands of flags."""
+
+    def __post_init__(self) -> None:
+        outers = [rings[0] for rings in self.polygons]
+        boxes = np.array([(*outer.min(axis=0), *outer.max(axis=0)) for outer in outers]).reshape(-1, 4)
+        msgspec.structs.force_setattr(self, "boxes", boxes)
 
     def holds(self, *, lat_deg: float, lon_deg: float) -> bool:
         """Whether a place lies in a polygon or within the radius of a point."""
@@ -53,7 +60,10 @@ class Shapes(msgspec.Struct, frozen=True):
             frame = LocalFrame(lat_deg=point.lat_deg, lon_deg=point.lon_deg)
             if abs(point.lat_deg - lat_deg) < 1.0 and math.hypot(*frame.en(lat_deg=lat_deg, lon_deg=lon_deg)) <= point.radius_m:
                 return True
-        return any(_inside(rings, lon_deg + turn, lat_deg) for rings in self.polygons for turn in (-360.0, 0.0, 360.0))
+        west, south, east, north = self.boxes.T
+        high = (south <= lat_deg) & (lat_deg <= north)
+        return any(_inside(self.polygons[i], lon_deg + turn, lat_deg) for turn in (-360.0, 0.0, 360.0)
+                   for i in np.flatnonzero(high & (west <= lon_deg + turn) & (lon_deg + turn <= east)))
 
 
 def load(path: str | Path) -> Shapes:
@@ -185,9 +195,6 @@ def _csv(data: bytes, name: str) -> Shapes:
 
 def _inside(rings: tuple[Ring, ...], lon: float, lat: float) -> bool:
     """Even-odd rule."""
-    outer = rings[0]
-    if not (outer[:, 1].min() <= lat <= outer[:, 1].max() and outer[:, 0].min() <= lon <= outer[:, 0].max()):
-        return False
     crossings = 0
     for ring in rings:
         x, y = ring[:, 0], ring[:, 1]

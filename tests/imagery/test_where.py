@@ -183,6 +183,19 @@ def test_the_basemap_marks_and_is_said_to_be_coarse(tmp_path, capsys):
     assert len(result.flags) == 4 and "coarse" in result.only["land_is"] and result.only["shore_m"] == 1000.0
 
 
+def test_a_world_of_coasts_is_asked_of_many_flags():
+    """Only the polygons about a place are looked into: of the basemap's 1,400 a few, on both sides of the date line too."""
+    world = places.load("basemap")
+    asked = []
+    real = places._inside
+    places._inside = lambda *a: asked.append(a) or real(*a)
+    try:
+        on = [world.holds(lat_deg=lat, lon_deg=lon) for lat, lon in ((50.8, 4.8), (51.42, 3.0), (66.5, -173.0), (66.5, 177.0))]
+    finally:
+        places._inside = real
+    assert on == [True, False, True, True] and len(asked) < 40 < 1000 < len(world.polygons)
+
+
 # --- bands ----------------------------------------------------------------------------------------
 
 
