@@ -155,8 +155,11 @@ def _geometries(node: dict[str, Any]) -> Iterable[tuple[dict[str, Any], dict[str
 
 
 def _ring(points: list[list[float]]) -> Ring:
-    ring = np.array([(p[0], p[1]) for p in points], np.float64)
-    if len(ring) < 3 or not np.isfinite(ring).all() or np.abs(ring[:, 1]).max() > 90.0 or np.abs(ring[:, 0]).max() > 540.0:
+    ring = np.array(points, np.float64)
+    if ring.ndim != 2 or ring.shape[1] < 2 or len(ring) < 3:
+        raise ValueError("holds a polygon that is none: three places on Earth or more were expected")
+    ring = ring[:, :2]  # heights are left out
+    if not np.isfinite(ring).all() or np.abs(ring[:, 1]).max() > 90.0 or np.abs(ring[:, 0]).max() > 540.0:
         raise ValueError("holds a polygon that is none: three places on Earth or more were expected")
     # over the date line it goes on
     turns = np.diff(ring[:, 0])
