@@ -44,6 +44,7 @@ BEGINNINGS = (
     Beginning(_ns(2013, 9, 1), _ns(2013, 9, 2), "week base 1756 of u-blox 8 without its backup (mstrens/oXs_on_RP2040#71)"),
     Beginning(_ns(2019, 4, 7), _ns(2019, 4, 8), "GPS week 2048"),
 )
+_LAST_NS = max(row.until_ns for row in BEGINNINGS)
 _YEARS_LATER_NS = 5 * 365 * DAY_NS
 
 
@@ -53,7 +54,7 @@ def unset(time_ns: int, received_ns: int | None = None) -> bool:
     Args:
         received_ns: when it reached us; None where that is not known.
     """
-    return _beginning(time_ns, received_ns) is not None
+    return time_ns < _LAST_NS and _beginning(time_ns, received_ns) is not None
 
 
 def _beginning(time_ns: int, received_ns: int | None) -> Beginning | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from birddog.model import Fix, Reading, Reject
+from birddog.model import Alarm, Reject
 from devices import framing, gnss_sentences, sentences, ubx_frames
 from devices.codec import NOTHING, Decoded, Message
 from devices.crc import crc24q, fletcher8
@@ -116,7 +116,7 @@ class Decoder:
             return NOTHING
         if first == b"\xb5":
             decoded = self._frames.decode(message)
-            if any(isinstance(o, Fix | Reading) for o in decoded.observations):
+            if decoded.observations and type(decoded.observations[0]) is not Alarm:
                 self._quiet = _QUIET
             return decoded
         decoded = self._sentences.decode(message)

@@ -20,6 +20,8 @@ The receiver's time (``Stamp``) stands, and is looked for, in this order:
 
 A time from where clocks begin that nobody has set (``devices.clock``) is none.
 
+Over 400 lines: the forms in which a time stands beside a sentence are one subject with how the line is cut.
+
 Source: IEC 61162-1:2016, 7.3 (characters, sentence structure); IEC 61162-450:2018, 7.2.3 (tag blocks); the forms of real
 logs: schwehr/libais ais/tag_block.py, AIS-catcher#509, traccar AisProtocolDecoderTest, gpsd AIVDM.adoc "USCG metadata".
 """
@@ -161,24 +163,28 @@ def read(data: bytes) -> Sentence:
     Raises:
         DeviceError: framing (not printable ASCII, no sentence) or checksum (wrong, or there is none).
     """
-    tags, lead, alone = [], "", False
-    if data[:1] not in (b"$", b"!"):
-        found = _START.search(data)
-        if found is None and data.strip() == _DATAGRAM:
+    if data[:1] in (b"$", b"!"):
+        start, fields, behind = _body(data)
+        return Sentence(start, fields, *_context([], "", behind)) if behind else Sentence(start, fields)
+    found = _START.search(data)
+    if found is None:
+        if data.strip() == _DATAGRAM:
             return Sentence("", [])
-        if found is None:
-            raise DeviceError("framing", "does not begin with $ or !")
-        lead, data = data[: found.start()].removeprefix(_DATAGRAM).decode("latin-1"), data[found.start() :]
-        if lead and not lead.isspace() and not _LEAD.match(lead):
-            raise DeviceError("framing", "does not begin with $ or !")
-        while data[:1] == b"\\":
-            block, _, data = data[1:].partition(b"\\")
-            tags.append(_tag(block))
-        alone = not data.strip()
-    start, fields, behind = ("", [], "") if alone else _body(data)
-    if alone and not any(tags):
+        raise DeviceError("framing", "does not begin with $ or !")
+    lead, data = data[: found.start()].removeprefix(_DATAGRAM).decode("latin-1"), data[found.start() :]
+    if lead and not lead.isspace() and not _LEAD.match(lead):
+        raise DeviceError("framing", "does not begin with $ or !")
+    tags = []
+    while data[:1] == b"\\":
+        block, _, data = data[1:].partition(b"\\")
+        tags.append(_tag(block))
+    if data.strip():
+        start, fields, behind = _body(data)
+    elif any(tags):
+        start, fields, behind = "", [], ""
+    else:
         raise DeviceError("framing", "a tag block without its sentence")
-    return Sentence(start, fields, *_context(tags, lead, behind)) if tags or lead or behind else Sentence(start, fields)
+    return Sentence(start, fields, *_context(tags, lead, behind))
 
 
 def _body(data: bytes) -> tuple[str, list[str], str]:
@@ -282,6 +288,8 @@ class Clock:
     def stamp(self, sentence: Sentence) -> Stamp | None:
         """The time stated beside a sentence, also by the first of its group or by the line of tag blocks before it."""
         stamp, groups = sentence.stamp, self._groups
+        if stamp is None and self._pending is None and not sentence.group:
+            return None
         if sentence.group:
             if sentence.first:
                 groups.pop(sentence.group, None)

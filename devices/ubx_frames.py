@@ -6,9 +6,10 @@ What each message holds, and what is made of it, is drawn in ``devices/formats/u
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import atan2, cos, degrees, hypot, sin, sqrt
-from typing import Any, NamedTuple
+from typing import Any
 
 from birddog.errors import DeviceError
 from birddog.geo import A_M, B_M, E2, null_island, valid_position
@@ -70,7 +71,7 @@ class Decoder:
             reader = _READERS.get(kind)
             if reader is None or len(b) == 8:  # without a payload it is a poll, which asks and says nothing
                 return NOTHING
-            if len(b) - 8 not in _PAYLOADS.get(kind, (len(b) - 8,)):
+            if kind in _PAYLOADS and len(b) - 8 not in _PAYLOADS[kind]:
                 raise struct.error
             return reader(self, b, message)
         except (struct.error, IndexError):
@@ -148,41 +149,24 @@ class Decoder:
         return (Alarm(device=message.device, time_ns=time_ns, time_source=source, alarm=alarm, text=f"state {state}"),)
 
 
-class _Solution(NamedTuple):
-    """What NAV-PVT and its kin say of one epoch, in their units."""
-
-    date: tuple[int, int, int, int, int, int]
-    valid: int
-    nano: int
-    kind: int
-    flags: int
-    lon: int
-    lat: int
-    msl: int
-    hacc: int
-    vacc: int
-    speed: int
-    sacc: int
-    course: int
-    course_acc_deg: float
-    attributes: dict[str, Any]
-
-
-def _solved(d: Decoder, message: Message, s: _Solution, invalid: bool) -> Decoded:
-    """The fix of NAV-PVT, NAV-PVAT or HNR-PVT."""
+def _solved(
+    d: Decoder, message: Message, date: Sequence[int], valid: int, nano: int, kind: int, flags: int, lon: int, lat: int,
+    msl: int, hacc: int, vacc: int, speed: int, sacc: int, course: int, course_acc_deg: float, attributes: dict[str, Any],
+    invalid: bool = False,
+) -> Decoded:  # fmt: skip
+    """The fix of NAV-PVT, NAV-PVAT or HNR-PVT, of what they say in their units."""
     time_ns, source, late = message.received_ns, "server", ("no_fix_time",)
-    own_ns = _utc(*s.date) if s.valid & 3 == 3 else None
+    own_ns = _utc(*date) if valid & 3 == 3 else None
     if own_ns is not None and not clock.unset(own_ns, message.received_ns):
-        time_ns, source = own_ns + s.nano, "device"
+        time_ns, source = own_ns + nano, "device"
         late = rollover(time_ns, message.received_ns)
-    lon, lat, kind = s.lon, s.lat, s.kind
-    if invalid or not (1 < kind < 5 or (kind == 1 and s.flags & 1)) or null_island(lat / 1e7, lon / 1e7):
+    if invalid or not (1 < kind < 5 or (kind == 1 and flags & 1)) or null_island(lat / 1e7, lon / 1e7):
         return d._no_fix(message, time_ns, source)
     if not (-900_000_000 <= lat <= 900_000_000 and -1_800_000_000 <= lon <= 1_800_000_000):
         raise DeviceError("value", "latitude or longitude out of range")
     d._void = False
-    low = kind == 1 or not s.flags & 1 or not 0 < s.hacc < _UNKNOWN_MM
-    known_alt = s.vacc != _ALL_ONES
+    low = kind == 1 or not flags & 1 or not 0 < hacc < _UNKNOWN_MM
+    known_alt = vacc != _ALL_ONES
     fix = Fix(
         device=message.device,
         time_ns=time_ns,
@@ -190,12 +174,12 @@ def _solved(d: Decoder, message: Message, s: _Solution, invalid: bool) -> Decode
         flags=(*late, "low_quality") if low else late,
         lat_deg=lat / 1e7,
         lon_deg=lon / 1e7,
-        alt_m=s.msl / 1000.0 if known_alt else None,
+        alt_m=msl / 1000.0 if known_alt else None,
         alt_ref="msl" if known_alt else "unknown",
-        sigma_m=s.hacc / 1414.2 if s.hacc else None,
-        speed_mps=s.speed / 1000.0 if s.speed >= 0 and s.sacc != _ALL_ONES else None,
-        course_deg=s.course / 1e5 % 360.0 if s.course_acc_deg < 180.0 else None,
-        attributes=s.attributes,
+        sigma_m=hacc / 1414.2 if hacc else None,
+        speed_mps=speed / 1000.0 if speed >= 0 and sacc != _ALL_ONES else None,
+        course_deg=course / 1e5 % 360.0 if course_acc_deg < 180.0 else None,
+        attributes=attributes,
     )
     return Decoded(observations=(fix,))
 
@@ -223,9 +207,9 @@ def _pvt(d: Decoder, b: bytes, message: Message) -> Decoded:
     attributes: dict[str, Any] = {"satellites": satellites, "fix_type": kind}
     if pdop < 9999:
         attributes["pdop"] = pdop / 100.0
-    said = _Solution((year, month, day, hour, minute, second), valid, nano, kind, flags, lon, lat, msl, hacc, vacc, speed, sacc,
-                     course, course_acc / 1e5, attributes)  # fmt: skip
-    return _solved(d, message, said, bool(b[6 + 78] & 1))
+    date = (year, month, day, hour, minute, second)
+    return _solved(d, message, date, valid, nano, kind, flags, lon, lat, msl, hacc, vacc, speed, sacc, course, course_acc / 1e5,
+                   attributes, bool(b[6 + 78] & 1))  # fmt: skip
 
 
 def _pvat(d: Decoder, b: bytes, message: Message) -> Decoded:
@@ -234,9 +218,8 @@ def _pvat(d: Decoder, b: bytes, message: Message) -> Decoded:
     if itow == d._solved_itow:
         return NOTHING  # NAV-PVT has said it
     d._has_pvt, d._solved_itow = True, itow
-    said = _Solution(tuple(date), valid, nano, kind, flags, lon, lat, msl, hacc, vacc, speed, sacc, course, course_acc / 100.0,
-                     {"satellites": satellites, "fix_type": kind})  # fmt: skip
-    return _solved(d, message, said, False)
+    return _solved(d, message, date, valid, nano, kind, flags, lon, lat, msl, hacc, vacc, speed, sacc, course,
+                   course_acc / 100.0, {"satellites": satellites, "fix_type": kind})  # fmt: skip
 
 
 def _hnr_pvt(d: Decoder, b: bytes, message: Message) -> Decoded:
@@ -245,9 +228,8 @@ def _hnr_pvt(d: Decoder, b: bytes, message: Message) -> Decoded:
     )
     if itow == d._solved_itow:
         return NOTHING
-    said = _Solution(tuple(date), valid, nano, kind, flags, lon, lat, msl, hacc, vacc, speed, sacc, course, course_acc / 1e5,
-                     {"fix_type": kind})  # fmt: skip
-    return _solved(d, message, said, False)
+    return _solved(d, message, date, valid, nano, kind, flags, lon, lat, msl, hacc, vacc, speed, sacc, course, course_acc / 1e5,
+                   {"fix_type": kind})  # fmt: skip
 
 
 def _posllh(d: Decoder, b: bytes, message: Message) -> Decoded:

@@ -168,7 +168,7 @@ class Decoder:
         """One whole message at its time."""
         if stamp is not None:
             return report(payload, fill, stamp.time_ns, "gateway", stamp.flags)
-        time_ns = self._clock.now_ns(message.received_ns)
+        time_ns = None if self._clock.time_ns is None else self._clock.now_ns(message.received_ns)
         if time_ns is not None:
             if self._dated[0] != self._clock.count:
                 self._dated = (self._clock.count, self._count)
