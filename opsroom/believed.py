@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from birddog.directory import REGISTERS
 from birddog.errors import JournalError, UsageError
 from birddog.journal import Reader
 from birddog.model import Entry, FrameBody, RefusalBody, Scan, Track, pack, unpack
@@ -92,31 +93,26 @@ def believed(
         JournalError: an entry is damaged.
         UsageError: more than ``TIMES_MOST`` times.
     """
-    fold = Fold()
-    due_ns: int | None = None
-    first = journal.read(0, 1)
-    last = journal.tail(1)
-    if not first or not last:
-        return
-    end_ns = last[0].received_ns + max((late_ns or {}).values(), default=0)
-    begin_ns = max(first[0].received_ns, from_ns if from_ns is not None else first[0].received_ns)
-    end_ns = min(end_ns, to_ns) if to_ns is not None else end_ns
-    if (end_ns - begin_ns) // every_ns > TIMES_MOST:
-        raise UsageError(f"more than {TIMES_MOST:,} answers: a longer step was expected", field="--every")
-    due_ns = -(-begin_ns // every_ns) * every_ns
-    now_ns = 0
+    fold, now_ns, due_ns, count = Fold(), 0, None, 0
     for entry in arrivals(journal, leave_out=leave_out, late_ns=late_ns or {}):
-        now_ns = max(now_ns, entry.received_ns)
-        while due_ns < now_ns and due_ns <= end_ns:
-            yield due_ns, fold.believed(due_ns, operation)
-            due_ns += every_ns
-        if due_ns > end_ns:
-            return
+        if entry.kind not in REGISTERS:
+            now_ns = max(now_ns, entry.received_ns)
+            if due_ns is None:
+                begin_ns = now_ns if from_ns is None else max(now_ns, from_ns)
+                due_ns = -(-begin_ns // every_ns) * every_ns
+            while due_ns < now_ns and (to_ns is None or due_ns <= to_ns):
+                count += 1
+                if count > TIMES_MOST:
+                    raise UsageError(f"more than {TIMES_MOST:,} answers: a longer step was expected", field="--every")
+                yield due_ns, fold.believed(due_ns, operation)
+                due_ns += every_ns
+            if to_ns is not None and due_ns > to_ns:
+                return
         try:
             fold.apply(entry)
         except msgspec.DecodeError as error:
             raise JournalError(f"{entry.journal or 'the journal'}: entry {entry.seq} is damaged: {error}") from error
-    if due_ns <= min(now_ns, end_ns):
+    if due_ns is not None and due_ns <= now_ns:
         yield due_ns, fold.believed(due_ns, operation)
 
 

@@ -71,6 +71,8 @@ ANYTHING: tuple[Mode, ...] = (
     Mode(1.0, 600.0, 0.6, 300.0, kick=400.0),
     Mode(10.0, 3000.0, 0.1, 1800.0, kick=14_400.0, leap=True),
 )
+#: What stands where it is: a base station, a buoy on its chain.
+STANDING: tuple[Mode, ...] = (Mode(0.0, 0.0, 1.0, 1e9, walk=0.0005),)
 #: How often an object turns out to be of the other family of motions after all.
 FAMILY_PER_S = 1.0 / 86_400.0
 #: How much likelier than on average a class makes each mode.

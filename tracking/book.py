@@ -53,6 +53,12 @@ class Book:
         self.events.append(event)
         return event
 
+    def again(self, event: Event, text: str) -> Event:
+        """Tell that an event that was over goes on."""
+        event = msgspec.structs.replace(event, end_ns=None, text=text)
+        self.events.append(event)
+        return event
+
     def end(self, event: Event, end_ns: int) -> None:
         """Tell that an event is over."""
         self.events.append(msgspec.structs.replace(event, end_ns=max(end_ns, event.start_ns)))

@@ -53,6 +53,8 @@ from tracking.area import rings_touch
 from tracking.assign import Spot
 from tracking.book import Book, Changes
 from tracking.engine import SIGMA_CEILING_M, SIGMA_FLOOR_M, floored
+from tracking.lag import Lag
+from tracking.lag import heard as clock_heard
 from tracking.measurement import Measurement
 from tracking.presets import Presets, presets_from
 from tracking.track_state import LiveTrack, TrackState
@@ -64,6 +66,10 @@ __all__ = ["Changes", "Fold"]
 TRIGGERS = ("seismic", "motion", "door_open", "light")
 #: Bases that need no case: the door admits these, so they have a track (a test holds both against each other).
 CASELESS = ("open", "own_sensor", "partner")
+#: AIS messages of what stands where it is: base stations and aids to navigation (ITU-R M.1371-5, table 46).
+STATIONS = (4, 21)
+#: The interval of a device that was enrolled without one: it is learnt.
+UNSAID_S = Device(device="").interval_s
 #: Alarms that have a kind of event of their own; every other is an event ``alarm``.
 ALARM_EVENTS = {"door_open": "door_opened", "tamper": "tamper"}
 #: One sigma per axis of a fix that is not of a satellite receiver and does not say its own, m.
@@ -74,12 +80,23 @@ DOUBTED_SIGMA_M = 500.0
 FACTS_MOST = 64
 
 
+class Knock(msgspec.Struct, frozen=True):
+    """A door's last opening: its events, when it was, and how often it opened since they began."""
+
+    events: list[Event]
+    opened_ns: int
+    count: int
+
+
 class FoldState(msgspec.Struct, kw_only=True):
     """All of a fold that a snapshot keeps.
 
     Args:
         facts: the last value of each quantity that a device stated of itself.
+        fact_times: the observation times of those: what is newer stays, whatever comes in later.
         doors, clocks: events still going on of a sensor's door and of a device's clock.
+        knocks: of each door the events of its last opening, and how often it opened since they began.
+        lags: what is known of devices' clocks that are behind.
         alarms: when a device's alarm was last heard, by ``device/alarm``.
     """
 
@@ -94,7 +111,10 @@ class FoldState(msgspec.Struct, kw_only=True):
     placements: dict[str, list[Placement]] = {}
     trackers: dict[str, list[TrackState]] = {}
     facts: dict[str, dict[str, Value]] = {}
+    fact_times: dict[str, dict[str, int]] = {}
     doors: dict[str, list[Event]] = {}
+    knocks: dict[str, Knock] = {}
+    lags: dict[str, Lag] = {}
     clocks: dict[str, Event] = {}
     alarms: dict[str, int] = {}
 
@@ -157,12 +177,15 @@ class Fold:
         """
         body = unpack(entry)
         s = self._state
-        if entry.kind not in REGISTERS:  # what is entered today of a capture of last year does not make it old
-            s.now_ns = max(s.now_ns, entry.received_ns)
         book = Book(entry.seq, s.now_ns)
+        if entry.kind not in REGISTERS:  # what is entered today of a capture of last year does not make it old
+            self._pass_time(entry.received_ns, book)
         match body:
             case FrameBody() | RefusalBody():
                 self._frame(body.observations, body.device, body.format, book)
+                for reject in body.rejects:
+                    if reject.reason == "clock" and reject.device:
+                        self._clock_refused(reject.device, body.device, reject.detail, book)
             case Scan():
                 self._scan(body, book)
             case Start():
@@ -175,14 +198,33 @@ class Fold:
             self._sweep(book)
         return book.changes()
 
+    def _pass_time(self, to_ns: int, book: Book) -> None:
+        """Time goes on to an entry.  Where ticks are missing (a journal made from files) what fell silent meanwhile is told of
+        in its time, by sweeps that lie the further apart the longer nothing came.
+        """
+        s = self._state
+        sweep_ns, begin_ns = int(s.presets.sweep_s * NS), s.now_ns
+        while s.now_ns > 0 and to_ns - s.now_ns > 2 * sweep_ns:
+            s.now_ns += max(sweep_ns, (s.now_ns - begin_ns) // 8)
+            if s.now_ns >= to_ns:
+                break
+            book.now_ns = s.now_ns
+            self._sweep(book)
+        book.now_ns = s.now_ns = max(begin_ns, to_ns)
+
     def _set_back(self, entry: Entry) -> Book:
         """The journal's clock had been ahead: nothing was heard, told or shown later than it is now."""
         s = self._state
         now_ns = s.now_ns = s.sweep_ns = entry.received_ns
         s.alarms = {name: min(heard_ns, now_ns) for name, heard_ns in s.alarms.items()}
+        book = Book(entry.seq, now_ns)
+        for lag in s.lags.values():
+            if lag.event is not None:  # it was not theirs that was wrong
+                book.end(lag.event, now_ns)
+        s.lags.clear()
         for tracker in self._trackers.values():
             tracker.set_back(now_ns)
-        return Book(entry.seq, now_ns)
+        return book
 
     def believed(self, time_ns: int, operation: str | None = None) -> list[Track]:
         """The tracks as they are believed to be at a time not before the newest entry; tentative ones are none yet."""
@@ -238,7 +280,7 @@ class Fold:
             live.state.identities.append(device)
         return live
 
-    def _describe(self, live: LiveTrack, owner: Owner, device: str, fmt: str) -> None:
+    def _describe(self, live: LiveTrack, owner: Owner, device: str, fmt: str, msg_type: Value = None) -> None:
         """Name and class, as the registers and the device's own statements have them now."""
         s, facts = live.state, self._state.facts.get(device, {})
         stated = facts.get("ship_name")
@@ -246,7 +288,8 @@ class Fold:
         enrolled = self._directory.device(device)
         klass = enrolled.klass if enrolled is not None and enrolled.klass else ""
         if not klass and (fmt == "ais" or "ship_type" in facts):
-            klass = "vessel"
+            klass = "station" if msg_type in STATIONS else "vessel"
+            s.broadcast = enrolled is None or enrolled.basis == "open"
         self._tracker(owner.operation).set_class(live, klass)
 
     def _attributes(self, live: LiveTrack) -> dict[str, Value]:
@@ -263,15 +306,17 @@ class Fold:
             attached = attached or self._directory.attachment(device, self._state.now_ns) is not None
             known = self._directory.device(device)
             if known is not None and device in s.sources:
-                found.append(known.interval_s)
-        if not attached:
+                found.append(known.interval_s if known.interval_s != UNSAID_S else max(UNSAID_S, s.gap_s))
+        if not attached or s.broadcast:
             return None
-        return min(found) if found else max(self._state.presets.interval_s, min(s.gap_s, 600.0))
+        return min(found) if found else max(self._state.presets.interval_s, s.gap_s)
 
-    def _fact(self, device: str, name: str, value: Value) -> None:
+    def _fact(self, device: str, name: str, value: Value, time_ns: int) -> None:
+        """The newest observation of a quantity stays, whatever comes in later."""
         facts = self._state.facts.setdefault(device, {})
-        if name in facts or len(facts) < FACTS_MOST:
-            facts[name] = value
+        times = self._state.fact_times.setdefault(device, {})
+        if time_ns >= times.get(name, time_ns) and (name in facts or len(facts) < FACTS_MOST):
+            facts[name], times[name] = value, time_ns
 
     def _place(self, device: str, time_ns: int) -> Placement | None:
         """Where a reader or sensor stands at a time, if that is said in numbers that mean a place."""
@@ -307,15 +352,16 @@ class Fold:
         if owner is None or not valid_position(fix.lat_deg, fix.lon_deg):
             return
         for name, value in fix.attributes.items():
-            self._fact(fix.device, name, value)
+            self._fact(fix.device, name, value, time_ns)
         if self._clock_ahead(fix.device, owner.operation, fix.time_ns, book, self._track_of(owner, fix.device)):
             self._heard(owner, fix.device, book, reports=True)
             return
         live = self._track(owner, fix.device, book, make=True)
         assert live is not None
         tracker = self._tracker(owner.operation)
-        self._describe(live, owner, fix.device, fmt)
+        self._describe(live, owner, fix.device, fmt, fix.attributes.get("msg_type"))
         tracker.contact(live, fix.device, book, reports=True)
+        time_ns = self._clock_behind(owner, fix, live, book)
         preset = self._state.presets.of(live.state.klass)
         stated = fix.sigma_m is not None and fix.sigma_m >= 0.0
         # a receiver that says 3,000 km (u-blox, all ones) knows as little as there is to know, not what its class usually does
@@ -368,6 +414,38 @@ class Fold:
             clocks[device] = book.event("clock", operation, book.now_ns, device=device, track_ids=tracks, text=text)
         return True
 
+    def _clock_refused(self, device: str, via: str, detail: str, book: Book) -> None:
+        """The door refused a message for its time: whose track it is is not silent, and its clock is told of."""
+        owner = self._owner(device, book.now_ns, via)
+        live = None if owner is None else self._tracker(owner.operation).by_key.get(owner.key)
+        if owner is None or live is None:
+            return
+        if device not in self._state.clocks:
+            text = f"its clock: {detail}; its messages are not used"
+            self._state.clocks[device] = book.event("clock", owner.operation, book.now_ns, device=device,
+                                                    track_ids=(live.state.track_id,), text=text)  # fmt: skip
+        self._heard(owner, device, book, reports=True)
+
+    def _clock_behind(self, owner: Owner, fix: Fix, live: LiveTrack, book: Book) -> int:
+        """The time of a fix, ns: that of a clock that is steadily behind is put right, and told of."""
+        if fix.time_ns is None or fix.time_source != "device":
+            return book.now_ns if fix.time_ns is None else fix.time_ns
+        lags = self._state.lags
+        old = lags.get(fix.device)
+        lag = clock_heard(old, fix.time_ns, book.now_ns)
+        going = None if old is None else old.event
+        if going is not None and not lag.run:
+            book.end(going, book.now_ns)
+        elif lag.steady and going is None:
+            used = "taken at the time without it" if lag.correction_ns else "drawn as old: it may be the way that is so slow"
+            text = f"its clock is {lag.least_ns / NS:.0f} s behind, steadily: its fixes are {used}"
+            tracks = (live.state.track_id,)
+            event = book.event("clock", owner.operation, book.now_ns, device=fix.device, track_ids=tracks, text=text)
+            lag = msgspec.structs.replace(lag, event=event)
+        if lag.run or lag.right:
+            lags[fix.device] = lag
+        return fix.time_ns + lag.correction_ns
+
     def _sensor_ahead(self, sensor: str, time_ns: int | None, book: Book) -> bool:
         """``_clock_ahead`` of what looks, hears or feels: told where it is attached, else in ``open``."""
         attached = self._directory.attachment(sensor, book.now_ns)
@@ -389,14 +467,14 @@ class Fold:
         self._describe(live, owner, read.epc, "")
         tracker.contact(live, read.device, book, reports=False)
         if place is not None:
-            m = _at_place(place, time_ns, read.device, "tag_read")
-            if not live.read_lately(m, int(self._state.presets.read_window_s * NS)):
+            m = live.read_by_others(_at_place(place, time_ns, read.device, "tag_read"), read.rssi_dbm)
+            if m is not None and not live.read_lately(m, int(self._state.presets.read_window_s * NS)):
                 tracker.measure(live, m, book)
         self._shown(tracker, live, book)
 
     def _reading(self, reading: Reading, via: str, fmt: str, book: Book) -> None:
         time_ns = book.now_ns if reading.time_ns is None else reading.time_ns
-        self._fact(reading.device, reading.quantity, reading.value)
+        self._fact(reading.device, reading.quantity, reading.value, time_ns)
         on = reading.value is True or (
             isinstance(reading.value, int | float) and not isinstance(reading.value, bool) and reading.value >= 1
         )
@@ -433,7 +511,18 @@ class Fold:
             for event in going:
                 book.end(event, time_ns)
         elif on:
-            doors[device] = [
+            doors[device] = self._knocked(door, time_ns, place, via, book)
+
+    def _knocked(self, door: Reading, time_ns: int, place: Placement | None, via: str, book: Book) -> list[Event]:
+        """The events of a door that opened: those of its last opening with a count, where that is not long ago (it bounces)."""
+        knocks, device = self._state.knocks, door.device
+        last = knocks.get(device)
+        if last is not None and 0 <= time_ns - last.opened_ns < int(self._state.presets.alarm_window_s * NS):
+            count = last.count + 1
+            events = [book.again(event, f"door opened, {count} times so far") for event in last.events]
+        else:
+            count = 1
+            events = [
                 book.event(
                     "door_opened", operation, time_ns, device=device, text="door opened", track_ids=tracks,
                     lat_deg=None if place is None else place.lat_deg, lon_deg=None if place is None else place.lon_deg,
@@ -441,6 +530,8 @@ class Fold:
                 )
                 for operation, tracks in self._concerned(device, time_ns, place, via)
             ]  # fmt: skip
+        knocks[device] = Knock(events, time_ns, count)
+        return events
 
     def _concerned(self, device: str, time_ns: int, place: Placement | None, via: str) -> list[tuple[str, tuple[str, ...]]]:
         """(operation, its tracks) that a device's own event belongs to."""

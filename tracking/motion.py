@@ -23,9 +23,11 @@ import numpy as np
 
 from tracking import bank as banks
 from tracking import engine as scalar_engine
-from tracking.bank import ANYTHING, CLASS_WEIGHTS, MODES, NEW_V, RARE, STILL, Mode
+from tracking.bank import ANYTHING, CLASS_WEIGHTS, MODES, NEW_V, RARE, STANDING, STILL, Mode
 from tracking.engine import State
 
+#: The class of what stands where it is.
+STATION = "station"
 #: A mode's state is carried where its chance is at least this.
 AWAKE = 2e-3
 #: A measurement that no awake mode foretells better than this (NIS, 2 degrees of freedom) wakes every mode.
@@ -72,7 +74,9 @@ class Motion:
 
 @functools.cache
 def motion_of(klass: str) -> Motion:
-    """The motion of a class; of an unknown one, that of anything."""
+    """The motion of a class; of an unknown one, that of anything; of what stands where it is, none."""
+    if klass == STATION:
+        return Motion(STANDING)
     weights = CLASS_WEIGHTS.get(klass)
     if weights is None:
         return Motion(MODES)
@@ -114,7 +118,7 @@ def ahead(bank: Bank, dt_s: float, motion: Motion, *, all_awake: bool = False) -
     if len(modes) == 1:
         x = bank.x[0]
         assert x is not None
-        return Bank(bank.mu, (engine.predict(x, dt_s, modes[0].q, modes[0].tau_s),))
+        return Bank(bank.mu, (_moved_on(x, modes[0], dt_s, engine),))
     table, mu = motion.chances(dt_s), bank.mu
     chance = (table @ np.array(mu)).tolist()
     awake = [(i, x) for i, x in enumerate(bank.x) if x is not None]

@@ -56,6 +56,8 @@ DEFAULT_CLASSES: dict[str, ClassPreset] = {
     ),
     "parcel": ClassPreset(q=0.1, tau_s=60.0, sigma_m=15.0, speed_sigma_mps=8.0, max_speed_mps=60.0),
 }  # fmt: skip
+#: What stands where it is: a base station, a buoy.
+DEFAULT_CLASSES["station"] = ClassPreset(q=0.001, tau_s=60.0, sigma_m=10.0, speed_sigma_mps=1.0, max_speed_mps=5.0)
 #: An object of which nothing is said.
 UNKNOWN = ClassPreset(q=0.1, tau_s=60.0, sigma_m=10.0, speed_sigma_mps=10.0, max_speed_mps=80.0)
 
@@ -82,6 +84,8 @@ class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         tentative_misses, confirmed_misses: looks in a row inside the footprint that delete an anonymous track.
         tentative_s, anonymous_s, contact_s: without a sighting a tentative, a confirmed anonymous track and a contact of a
             single look from above are deleted.
+        broadcast_lost_s, broadcast_end_s: of what tells everybody where it is (AIS): not heard for so long it is lost (no
+            alert: it left the range), and its track ends.
         read_window_s: reads of one tag by one reader within such a window are one measurement.
         alarm_window_s: the same alarm of one device again within this time is no new event.
     """
@@ -110,6 +114,8 @@ class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tentative_s: Positive = 20.0
     anonymous_s: Positive = 60.0
     contact_s: Positive = 3600.0
+    broadcast_lost_s: Positive = 1200.0
+    broadcast_end_s: Positive = 86_400.0
     read_window_s: Positive = 5.0
     alarm_window_s: Positive = 300.0
 

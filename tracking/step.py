@@ -181,6 +181,11 @@ def _lasting(m: Measurement) -> float:
     return max(LASTING * (m.r_ee + m.r_nn) / 2.0, least)
 
 
+def _bank(core: Core, motion: Motion) -> Bank:
+    """The Core's bank; after another class or engine one of its modes that goes on from the same Gaussian."""
+    return core.bank if len(core.bank.mu) == len(motion.modes) else adopted(core.x, motion)
+
+
 def _taken(prior: Bank, z: tuple, motion: Motion) -> Fit:
     """The bank after a measured position."""
     return updated(prior, z[0], z[1], z[2], z[3], z[4], motion)
@@ -215,10 +220,11 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     z, nis = _in_frame(core, m), math.inf
     if z is not None:
         dt_s = max(0, m.time_ns - core.updated_ns) / NS
-        prior = ahead(core.bank, dt_s, motion)
+        bank = _bank(core, motion)
+        prior = ahead(bank, dt_s, motion)
         fit = _taken(prior, z, motion)
         if fit.nis > SURPRISE and None in prior.x and dt_s > 0.0:
-            prior = ahead(core.bank, dt_s, motion, all_awake=True)
+            prior = ahead(bank, dt_s, motion, all_awake=True)
             fit = _taken(prior, z, motion)
         nis = fit.nis
         if _decides(core, m):
@@ -277,7 +283,9 @@ def _rival(core: Core, m: Measurement) -> Rival:
                              old.begun_ns, device, old.hits + 1)  # fmt: skip
     z = (0.0, 0.0, m.r_ee, m.r_en, m.r_nn, m.ve_mps, m.vn_mps)
     bank = _fresh(z, m, motion, RIVAL_SPEED_MPS)
-    return Rival(m.time_ns, m.lat_deg, m.lon_deg, bank, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn), m.time_ns, m.device)
+    # a read is by a reader that stands somewhere, no receiver that travels with the goods
+    device = m.device if m.origin == "fix" else ""
+    return Rival(m.time_ns, m.lat_deg, m.lon_deg, bank, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn), m.time_ns, device)
 
 
 def _reachable(core: Core, m: Measurement, gap_s: float) -> bool:
@@ -349,7 +357,7 @@ def predicted(core: Core, time_ns: int, model: Model) -> State:
     not another receiver that has parted from this one: that has a symbol of its own.
     """
     dt_s = max(0, time_ns - core.updated_ns) / NS
-    x = moments(ahead(core.bank, dt_s, model.motion)) if dt_s > 0.0 else core.x
+    x = moments(ahead(_bank(core, model.motion), dt_s, model.motion)) if dt_s > 0.0 else core.x
     # the smaller semi-axis is at least that of the errors that last
     mean, spread = (x[4] + x[11]) / 2.0, math.hypot((x[4] - x[11]) / 2.0, x[6])
     if mean - spread < core.bias:

@@ -9,15 +9,20 @@ before the ring and the ring; the filters in between are made again when first n
 from __future__ import annotations
 
 import bisect
+import math
 from typing import Any, Literal
 
 import msgspec
 
+from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackStatus, Value
 from birddog.units import NS
 from tracking.measurement import Measurement, apart, merged, rank
 from tracking.step import Core, Model, Verdict, advance, placed, predicted
 
+#: So many readers are remembered of a tag; reads within so long are of readers that hear it at once; so much stronger is
+#: clearly so.
+READERS, TOGETHER_NS, CLEARLY_DB = 8, 30 * NS, 6.0
 #: More measurements than this are never kept, whatever ``late_s`` says.
 RING_MOST = 1024
 
@@ -33,6 +38,16 @@ class Turns(msgspec.Struct, frozen=True, array_like=True):
     there: tuple[float, float]
 
 
+class Read(msgspec.Struct, frozen=True, array_like=True):
+    """A reader's newest read of a tag."""
+
+    time_ns: int
+    rssi_dbm: float | None
+    lat_deg: float
+    lon_deg: float
+    r: float
+
+
 class TrackState(msgspec.Struct, kw_only=True):
     """All of a track that a snapshot keeps.
 
@@ -46,6 +61,8 @@ class TrackState(msgspec.Struct, kw_only=True):
         row_ns: when its row was last given out.
         turns: whether it is in two places in turn.
         told: when something that is told once in a while was last so, by kind of event.
+        broadcast: it tells everybody where it is (AIS) and is nobody's case: out of range is no silence.
+        reads: the newest read of each of the last readers.
         open_events: events still going on, by kind.
     """
 
@@ -70,6 +87,8 @@ class TrackState(msgspec.Struct, kw_only=True):
     contact: bool = False
     dark: bool = False
     row_ns: int = 0
+    broadcast: bool = False
+    reads: dict[str, Read] = {}
     told: dict[str, int] = {}
     turns: Turns | None = None
     open_events: dict[str, Event] = {}
@@ -145,6 +164,32 @@ class LiveTrack:
         outcome, nis, core = self._run(at, model, m)
         self._prune(model)
         return ("merged" if twin is not None and rival is None else outcome), nis, core
+
+    def read_by_others(self, m: Measurement, rssi_dbm: float | None) -> Measurement | None:
+        """A read as evidence of place beside what other readers heard at about the same time: None where one heard the tag
+        clearly better; where none is clearly the better one, a place between the two that covers both.
+        """
+        reads = self.state.reads
+        reads[m.device] = Read(m.time_ns, rssi_dbm, m.lat_deg, m.lon_deg, m.r_ee)
+        while len(reads) > READERS:
+            del reads[min(reads, key=lambda name: (reads[name].time_ns, name))]
+        for name in sorted(reads):
+            other = reads[name]
+            if name == m.device or abs(m.time_ns - other.time_ns) > TOGETHER_NS:
+                continue
+            apart_m = distance_m(lat1_deg=m.lat_deg, lon1_deg=m.lon_deg, lat2_deg=other.lat_deg, lon2_deg=other.lon_deg)
+            if apart_m <= 3.0 * math.sqrt(m.r_ee + other.r):
+                continue
+            if rssi_dbm is not None and other.rssi_dbm is not None and abs(rssi_dbm - other.rssi_dbm) >= CLEARLY_DB:
+                if rssi_dbm < other.rssi_dbm:
+                    return None
+                continue
+            lon = other.lon_deg + ((m.lon_deg - other.lon_deg + 180.0) % 360.0 - 180.0) / 2.0
+            r = max(m.r_ee, other.r) + (apart_m / 2.0) ** 2
+            return msgspec.structs.replace(
+                m, lat_deg=(m.lat_deg + other.lat_deg) / 2.0, lon_deg=(lon + 180.0) % 360.0 - 180.0, r_ee=r, r_en=0.0, r_nn=r
+            )
+        return m
 
     def read_lately(self, m: Measurement, window_ns: int) -> bool:
         """Whether a measurement of the same source and origin lies within a time of this one."""

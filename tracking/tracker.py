@@ -147,7 +147,7 @@ class Tracker:
         if m.origin == "fix":
             self._receivers_parted(live, m, newest, book)
             self._contradicted(live, m, newest, book)
-        if m.origin == "tag_read":
+        if m.origin == "tag_read" and newest.fixed:
             self._parted(live, m, outcome, newest, model, book)
         return outcome
 
@@ -250,7 +250,10 @@ class Tracker:
             core = live.core_at(time_ns, model)
             if core is None:
                 continue
-            if live.state.key and _beyond(core, time_ns, model, lats, widest):
+            # what has not said where it is keeps its growing ellipse: whoever is seen there may be anybody
+            if live.state.key and (
+                live.state.status in ("coasting", "silent") or _beyond(core, time_ns, model, lats, widest)
+            ):
                 continue
             x = predicted(core, time_ns, model)
             lat, lon, _ = placed(core, x)
@@ -386,6 +389,9 @@ class Tracker:
         expected_s = self.presets.interval_s if interval_s is None else interval_s
         before = s.status
         silent_s = (book.now_ns - s.contact_ns) / NS
+        if s.broadcast:
+            self._decide_broadcast(live, silent_s, book)
+            return
         if interval_s is not None and s.reports and silent_s > self.presets.silent_factor * expected_s:
             s.status = "silent"
             if "silent" not in s.open_events:
@@ -411,6 +417,17 @@ class Tracker:
                 )
             )  # fmt: skip
 
+    def _decide_broadcast(self, live: LiveTrack, silent_s: float, book: Book) -> None:
+        """What everybody may hear and is nobody's case: out of range it is lost, then forgotten, and no alert."""
+        s, p = live.state, self.presets
+        if s.klass == "station":
+            s.status = "confirmed"
+        elif silent_s > p.broadcast_end_s:
+            self._delete(live, book)
+        else:
+            late = "coasting" if silent_s > p.broadcast_lost_s / 4.0 else "confirmed"
+            s.status = "silent" if silent_s > p.broadcast_lost_s else late
+
     def _decide_anonymous(self, live: LiveTrack, age_s: float, book: Book) -> None:
         s, p = live.state, self.presets
         if s.contact:
@@ -430,6 +447,8 @@ class Tracker:
         for kind in list(s.open_events):
             book.end(s.open_events.pop(kind), book.now_ns)
         self.tracks.pop(s.track_id, None)
+        if self.by_key.get(s.key) is live:
+            del self.by_key[s.key]
 
 
 def _away_km(core: Core, m: Measurement) -> float:

@@ -165,8 +165,9 @@ def test_a_journal_whose_clock_is_set_back_follows_at_once():
         journal.say(3600 + second, fix("van", second, n=10.0 * second), fix("car", second))
     journal.add(3665, Tick())
     rows = {t.tag_id: t for t in journal.changes[-1].tracks}
-    assert rows["van"].status == "coasting"
+    assert rows["van"].status == "coasting" and "behind" in journal.events("clock")[0].text
     journal.add(65, ClockSet(from_ns=T0 + 3665 * NS, to_ns=T0 + 65 * NS))
+    assert all(e.end_ns is not None for e in journal.changes[-1].events)
     changes = journal.say(66, fix("van", 65, n=650.0))
     [row] = [t for t in changes.tracks if t.tag_id == "van"]
     assert row.status == "confirmed" and abs(row.time_ns - (T0 + 66 * NS)) <= NS and row.p_nn < 100.0

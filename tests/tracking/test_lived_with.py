@@ -1,0 +1,255 @@
+"""One alert for one thing that goes on, none for what merely left; time and attributes by when they were observed.
+
+Each is a public report or a case that went wrong: traccar#2189 (a door that bounces), #6015 (late attributes),
+freeboard-sk#91 (a ship out of range is no alarm), traccar-web#314 (an interval that nobody said), gpslogger#572 (a clock
+that falls back), and two trackers of one shipment that part.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from birddog.geo import LocalFrame
+from birddog.model import (
+    Attachment,
+    Device,
+    Entry,
+    Fix,
+    FrameBody,
+    Operation,
+    Placement,
+    Reading,
+    Reject,
+    Start,
+    TagRead,
+    Tick,
+    pack,
+)
+from birddog.units import NS
+from tracking.fold import Fold
+from tracking.lag import STEADY, Lag, heard
+
+T0 = 1_790_000_000 * NS
+HOME = LocalFrame(lat_deg=51.95, lon_deg=4.05)
+
+
+class Told:
+    def __init__(self):
+        self.fold, self.seq, self.events, self.rows = Fold(), 0, {}, {}
+        self.add(0, Start(version="t", presets={}, exercise=True))
+
+    def add(self, t, body):
+        self.seq += 1
+        kind = {FrameBody: "frame"}.get(type(body), type(body).__name__.lower())
+        changes = self.fold.apply(Entry(seq=self.seq, kind=kind, received_ns=T0 + round(t * NS), source="s",
+                                        ident=self.seq.to_bytes(8), body=pack(body)))  # fmt: skip
+        self.events |= {e.event_id: e for e in changes.events}
+        self.rows |= {row.track_id: row for row in changes.tracks}
+        return changes
+
+    def say(self, t, *observations, fmt="x", device="", rejects=()):
+        return self.add(t, FrameBody(format=fmt, version=1, payload=b"", device=device or (observations or rejects)[0].device,
+                                     observations=observations, rejects=tuple(rejects)))  # fmt: skip
+
+    def of(self, kind):
+        return [e for e in self.events.values() if e.kind == kind]
+
+    def now(self, t):
+        return self.fold.believed(T0 + round(t * NS))
+
+
+def fix(device, t, e=0.0, n=0.0, **more):
+    lat, lon = HOME.geodetic(e, n)
+    return Fix(device=device, time_ns=T0 + round(t * NS), lat_deg=lat, lon_deg=lon, **({"sigma_m": 5.0} | more))
+
+
+def test_two_receivers_that_part_are_critical_and_both_are_shown():
+    """A goes east, B north: one alert, the track goes on with the one it followed, the other is its rival all the way."""
+    j = Told()
+    j.add(0, Operation(operation="op"))
+    for device in ("a", "b"):
+        j.add(0, Device(device=device, klass="lorry", interval_s=10))
+        j.add(0, Attachment(device=device, shipment="goods", operation="op", from_ns=0))
+    for t in range(0, 900, 10):
+        gone = max(0, t - 300)
+        j.say(t, fix("a", t, 14.0 * gone))
+        j.say(t + 4, fix("b", t + 4, 0.0, 14.0 * (gone + 4 if gone else 0)))
+    [parted] = j.of("parted")
+    assert parted.end_ns is None and {"a", "b"} <= set(parted.text.replace(":", " ").split())
+    assert not j.of("contradicted") and not j.of("two_places")
+    [row] = j.now(894)
+    assert HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)[0] > 8000.0 and row.p_ee < 200.0
+    assert row.rival_device == "b" and HOME.en(lat_deg=row.rival_lat_deg, lon_deg=row.rival_lon_deg)[1] > 8000.0
+    # together again: it is over
+    for t in range(900, 1000, 10):
+        j.say(t, fix("a", t, 14.0 * (t - 300)))
+        j.say(t + 4, fix("b", t + 4, 14.0 * (t + 4 - 300)))
+    assert j.of("parted")[0].end_ns is not None and j.now(1000)[0].rival_hits == 0
+
+
+def test_fixes_that_are_mostly_refused_are_told_of_within_five():
+    j = Told()
+    for t in range(0, 600, 10):
+        j.say(t, fix("d", t))
+    far = [(90_000.0, 0.0), (-70_000.0, 50_000.0), (0.0, -120_000.0), (200_000.0, 10_000.0), (-9e4, -9e4)]
+    for k, (e, n) in enumerate(far):
+        j.say(600 + 10 * k, fix("d", 600 + 10 * k, e, n))
+    assert len(j.of("contradicted")) == 1 and abs(j.now(640)[0].lat_deg - 51.95) < 0.01
+    for t in range(650, 720, 10):
+        j.say(t, fix("d", t))
+    assert j.of("contradicted")[0].end_ns is not None
+
+
+def test_a_door_that_bounces_is_one_alert_with_a_count():
+    j = Told()
+    for t in range(0, 600, 4):
+        j.say(t, Reading(device="door", time_ns=T0 + t * NS, quantity="door_open", value=t % 8 == 0))
+    [event] = j.of("door_opened")
+    assert "75 times" in event.text
+
+
+def test_the_newest_observation_of_an_attribute_stays_whatever_comes_in_later():
+    j = Told()
+    j.say(0, fix("d", 0, attributes={"battery_level": 90.0}))
+    j.say(3600, fix("d", 3600, attributes={"battery_level": 80.0}))
+    row = j.say(3610, fix("d", 60, attributes={"battery_level": 20.0})).tracks[-1]
+    assert row.attributes["battery_level"] == 80.0
+
+
+def test_a_ship_out_of_range_is_lost_then_forgotten_and_no_alert():
+    j = Told()
+    j.say(0, fix("beat", 0))
+    for t in range(0, 2400, 60):
+        j.say(t, fix("244900001", t, 5.0 * t, attributes={"msg_type": 1}, sigma_m=None), fmt="ais")
+        j.say(t, fix("002442000", t, attributes={"msg_type": 4}, sigma_m=None), fmt="ais")
+    seen = []
+    for t in range(2400, 100_000, 60):
+        j.add(t, Tick())
+        ship = [r.status for r in j.now(t) if r.tag_id == "244900001"]
+        seen += [s for s in ship if not seen or s != seen[-1]]
+    assert seen == ["confirmed", "coasting", "silent"] and not [e for e in j.of("silent") if e.device != "beat"]
+    station = next(r for r in j.now(99_990) if r.tag_id == "002442000")
+    assert station.status == "confirmed" and station.klass == "station" and station.p_ee < 1e4
+    # it comes again: a track of its own
+    j.say(100_000, fix("244900001", 100_000, attributes={"msg_type": 1}, sigma_m=None), fmt="ais")
+    assert len([r for r in j.now(100_000) if r.tag_id == "244900001"]) == 1
+
+
+def test_an_interval_that_nobody_said_is_learnt():
+    j = Told()
+    j.add(0, Device(device="d", basis="own_sensor"))
+    for t in range(0, 86_400, 3600):
+        j.say(t, fix("d", t))
+        for k in range(60, 3600, 60):
+            j.add(t + k, Tick())
+    assert len(j.of("silent")) <= 1
+    j.add(0, Device(device="e", basis="own_sensor", interval_s=30.0))
+    j.say(86_400, fix("e", 86_400))
+    for k in range(5, 200, 5):
+        j.add(86_400 + k, Tick())
+    assert [e.device for e in j.of("silent")][-1] == "e"
+
+
+def test_a_journal_without_ticks_tells_of_a_silence_in_its_time():
+    j = Told()
+    j.add(0, Device(device="d", interval_s=30, basis="own_sensor"))
+    for t in (0, 30, 60):
+        j.say(t, fix("d", t))
+    changes = j.say(86_400, fix("d", 86_400))
+    [silent] = j.of("silent")
+    assert silent.start_ns == T0 + 60 * NS and silent.end_ns == T0 + 86_400 * NS
+    assert [p.origin for p in changes.points][:2] == ["coast", "coast"] and changes.points[0].time_ns < T0 + 300 * NS
+
+
+def test_a_clock_that_falls_back_is_told_and_followed():
+    j = Told()
+    for t in range(0, 1800, 10):
+        j.say(t, fix("d", t, 15.0 * t))
+    for t in range(1800, 3600, 10):
+        j.say(t, fix("d", t - 3600, 15.0 * t))
+    [clock] = j.of("clock")
+    assert "3600 s behind" in clock.text and not j.of("conflict")
+    [row] = j.now(3590)
+    assert HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)[0] == pytest.approx(15.0 * 3590, abs=30.0)
+    for t in range(3600, 3700, 10):
+        j.say(t, fix("d", t, 15.0 * t))
+    assert j.of("clock")[0].end_ns is not None
+
+
+def test_what_was_kept_and_comes_in_at_once_is_no_clock_that_is_behind():
+    j = Told()
+    for t in range(0, 600, 10):
+        j.say(t, fix("d", t))
+    for k in range(200):  # two hours later: what was kept in the cellar
+        j.say(7800 + k * 0.1, fix("d", 600 + 10 * k))
+    assert not j.of("clock")
+
+
+@pytest.mark.parametrize("step_ns", [1 * NS, 10 * NS, 300 * NS])
+def test_steadily_behind_is_a_clock_and_nothing_else(step_ns):
+    lag: Lag | None = None
+    for k in range(STEADY):
+        lag = heard(lag, k * step_ns, k * step_ns + 3600 * NS)
+        assert lag.steady == (k + 1 >= STEADY) and lag.correction_ns == 0
+    right = heard(None, 0, 0)
+    for k in range(1, 1 + STEADY):
+        right = heard(right, k * step_ns - 3600 * NS, k * step_ns)
+    assert right.correction_ns == 3600 * NS
+    assert heard(right, 10**15, 10**15).correction_ns == 0
+    fast = None
+    for k in range(50):
+        fast = heard(fast, k * 10 * NS, 10**13 + k * NS // 10)
+    assert not fast.steady
+
+
+def test_a_device_whose_clock_the_door_refuses_is_not_silent():
+    j = Told()
+    for t in range(0, 900, 10):
+        j.say(t, fix("d", t))
+    for t in range(900, 1800, 10):
+        j.say(t, rejects=[Reject("clock", "3600 s ahead of the receiver", device="d")])
+    assert not j.of("silent") and "3600 s ahead" in j.of("clock")[0].text
+    j.say(1800, fix("d", 1800))
+    assert j.of("clock")[0].end_ns is not None
+
+
+@pytest.mark.parametrize(("weak", "strong"), [(-60.0, -36.0), (None, None)])
+def test_two_readers_that_hear_a_tag_at_once_do_not_throw_it_about(weak, strong):
+    j = Told()
+    for name, e in (("pa", 0.0), ("pb", 40.0)):
+        lat, lon = HOME.geodetic(e, 0.0)
+        j.add(0, Placement(device=name, lat_deg=lat, lon_deg=lon, range_m=6.0))
+    for t in range(0, 600, 6):
+        reader, rssi = ("pa", strong) if t % 12 == 0 else ("pb", weak)
+        j.say(t, TagRead(device=reader, time_ns=T0 + t * NS, epc="urn:epc:id:sgtin:1.2.3", rssi_dbm=rssi))
+        [row] = j.now(t)
+        if t > 60:
+            e, n = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+            assert e * e / row.p_ee + n * n / row.p_nn <= 5.991  # it is at pa
+    assert not j.of("parted") and (strong is None or abs(e) < 1.0)
+
+
+def test_a_silent_tag_keeps_its_circle_and_the_ship_near_it_is_a_contact():
+    """cases/tracking/silent-tag-jumps-onto-ship: the crate was drawn on the ship, and the ship was no dark vessel."""
+    from birddog.model import Flag, Scan
+
+    j = Told()
+    j.add(0, Device(device="crate", interval_s=30, basis="own_sensor"))
+    for t in range(0, 300, 30):
+        j.say(t, fix("crate", t))
+    w, e = HOME.geodetic(-5000, -5000), HOME.geodetic(5000, 5000)
+    ring = ((w[1], w[0]), (e[1], w[0]), (e[1], e[0]), (w[1], e[0]), (w[1], w[0]))
+    lat, lon = HOME.geodetic(-490.0, 0.0)
+    for k in range(1, 8):
+        t = 300 + 300 * k
+        for tick in range(t - 300, t, 5):
+            j.add(tick, Tick())
+        flag = Flag(flag_id=f"f{k}", detector="cfar", score=9.0, pfa=1e-6, col=1, row=1, bbox_px=(0, 0, 2, 2), lat_deg=lat,
+                    lon_deg=lon, r_ee=225.0, r_en=0.0, r_nn=225.0)  # fmt: skip
+        j.add(t, Scan(scan_id=f"s{k}", sensor="sar", time_ns=T0 + t * NS, footprint=ring, pd=0.9, clutter_per_km2=0.01,
+                      flags=(flag,)))  # fmt: skip
+    rows = {r.tag_id: r for r in j.now(2400)}
+    crate = rows["crate"]
+    assert abs(HOME.en(lat_deg=crate.lat_deg, lon_deg=crate.lon_deg)[0]) < 60.0 and crate.sources == ("crate",)
+    # one ship, seen seven times: one contact and one alert
+    assert len(j.of("dark_vessel")) == 1 and len(rows) == 2 and rows[""].hits == 7
