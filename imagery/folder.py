@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from birddog.logs import printable
+
 #: Endings of files that are opened.
 SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".j2k"})
 _PICTURES = frozenset({".png", ".jpg", ".jpeg"})
@@ -99,12 +101,6 @@ def pass_of(name: str) -> str:
     folder, base = os.path.split(name)
     stem = _MEASUREMENT.sub(r"\1", os.path.splitext(base)[0])
     return os.path.join(folder, _POLARISATION.sub("*", stem).lower()) if _POLARISATION.search(stem) else name
-
-
-def printable(name: str) -> str:
-    """A name for a line that a person reads: whatever would break or colour the line is written as an escape."""
-    plain = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in plain)
 
 
 # --- inside ---------------------------------------------------------------------------------------

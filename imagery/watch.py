@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from birddog.errors import ConfigError, UsageError
+from birddog.logs import printable
 from birddog.model import Scan
 from imagery import detector as contract
-from imagery.folder import SUFFIXES, look_into, pass_of, printable
+from imagery.folder import SUFFIXES, look_into, pass_of
 from imagery.look import look, together
 from imagery.only import only_of
 from imagery.scan import params_hash, scan

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import resource
 import secrets
 import ssl
 from collections import deque
@@ -22,6 +21,7 @@ from typing import Any
 from birddog.errors import UsageError
 from birddog.model import Frame
 from ingest import mqtt_packets as mqtt
+from ingest.acceptor import Acceptor, listening_sockets, raise_file_limit
 from ingest.address import is_loopback
 from ingest.certificates import ServerTls
 from ingest.endpoint_settings import Settings, check
@@ -61,7 +61,9 @@ class Endpoint:
         self.protocol_errors_total = self.keepalive_timeouts_total = self.slow_total = self.truncated_total = 0
         self.acknowledged_total = self.pauses_total = self.tls_total = 0
         self._intake = intake
-        self._servers: list[asyncio.Server] = []
+        #: The ports that are listened on, the plain one first.
+        self.ports: list[int] = []
+        self._servers: list[Acceptor] = []
         self._connections: set[Connection] = set()
         self._clients: dict[str, Connection] = {}
         self.known = Clients()
@@ -92,7 +94,7 @@ class Endpoint:
         if tls:
             self._tls = ServerTls(settings.cert, settings.key, settings.ca, settings.crl, greeted=self._greeted)
         self.loop = asyncio.get_running_loop()
-        _raise_file_limit(settings.max_connections)
+        raise_file_limit(settings.max_connections)
         try:
             if settings.plain:
                 await self._listen(settings.host if is_loopback(settings.host) else "127.0.0.1", settings.port, None, "port")
@@ -108,16 +110,18 @@ class Endpoint:
     async def _listen(self, host: str, port: int, context: ssl.SSLContext | None, field: str) -> None:
         tls = context is not None
         try:
-            # reuse_address: the port of a process that was killed is free at once
-            server = await self.loop.create_server(
-                lambda: Connection(self, tls), host, port, ssl=context, backlog=1024, reuse_address=True,
-                ssl_handshake_timeout=self.settings.connect_timeout_s if tls else None,
-            )
+            sockets = listening_sockets(host, port)
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
             why = "another program has it" if taken else (error.strerror or str(error))
             raise UsageError(f"cannot listen on {host} port {port}: {why}", field=f"endpoint.{field}") from None
-        self._servers.append(server)
+        for sock in sockets:
+            self.ports.append(sock.getsockname()[1])
+            server = Acceptor(self.name, sock, lambda caller: Connection(self, tls, caller), most=self.settings.max_connections,
+                              per_address=self.settings.silent_per_address, tls=context,
+                              handshake_s=self.settings.connect_timeout_s, evicted=self._evicted)
+            self._servers.append(server)
+            server.start()
 
     async def stop(self) -> None:
         """Stop listening and reading, wait for what was taken in to be acknowledged, say goodbye."""
@@ -143,11 +147,6 @@ class Endpoint:
         if self._pending:
             # of these, QoS 1 comes again; the device was never told that we have it
             log.error("%s: %d messages did not fit into the queue at the stop", self.name, len(self._pending))
-
-    @property
-    def ports(self) -> list[int]:
-        """The ports that are listened on, the plain one first."""
-        return [server.sockets[0].getsockname()[1] for server in self._servers if server.sockets]
 
     def status(self) -> dict[str, Any]:
         """Counters since the start (``…_total``) and the present state; ``refused_connects``: who did not get past CONNECT.
@@ -243,6 +242,7 @@ class Endpoint:
     def disconnected(self, connection: Connection, session: str) -> None:
         """A connection has ended; ``session`` is "" where it never sent a message."""
         self._connections.discard(connection)
+        connection.caller.gone()
         self.left(connection)
         if session:
             # behind its last frames, which may still wait here
@@ -286,6 +286,7 @@ class Endpoint:
             self.remember(before)  # now: what the device sends again comes before the old connection has quite ended
             before.close(mqtt.TAKEN_OVER)
         self._clients[client_id] = connection
+        connection.caller.speaks()
         return True
 
     def revoked(self, serial: int) -> bool:
@@ -358,6 +359,11 @@ class Endpoint:
                 if topic in connection.subscriptions:
                     connection.say_receipt(topic)
 
+    def _evicted(self, address: str) -> None:
+        """A connection that had sent no CONNECT gave its place to another, or there was no place to give."""
+        self.refused_total += 1
+        self.refused.add(address, "", "no CONNECT yet, and others wanted its place")
+
     def _greeted(self) -> None:
         self._greetings += 1
 
@@ -376,14 +382,3 @@ class Endpoint:
                 self.refused_total += 1
                 connection.close(mqtt.NOT_AUTHORIZED)
 
-
-def _raise_file_limit(connections: int) -> None:
-    """Every connection is a file: ask for as many as the system lets us have."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + 512
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        ceiling = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        if ceiling > soft:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
-        if ceiling < wanted:
-            log.warning("the system allows %d open files, so no more than about %d devices at once", ceiling, ceiling - 512)

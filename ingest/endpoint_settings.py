@@ -17,6 +17,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     ``port`` is plain and always on loopback; with ``cert``, ``key`` and ``ca`` (PEM files) the
     endpoint also listens on ``host:tls_port`` with mutual TLS.  Port 0 takes a free one.
+    Of one address ``silent_per_address`` connections may stand that have sent no CONNECT: one more takes the
+    place of the oldest.
     """
 
     host: str = "127.0.0.1"
@@ -31,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     keepalive_max_s: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 3600
     connect_timeout_s: Annotated[float, msgspec.Meta(gt=0.0, le=600.0)] = 10.0
     max_connections: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
+    silent_per_address: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 512
     receive_maximum: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 2048
     topic_alias_maximum: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 16
     held_bytes: Annotated[int, msgspec.Meta(ge=65_536, le=2**40)] = 67_108_864

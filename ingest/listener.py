@@ -24,6 +24,7 @@ from birddog.errors import ConfigError, UsageError
 from birddog.model import Frame
 from devices import codec
 from devices.codec import Piece
+from ingest.acceptor import Acceptor, Caller, listening_sockets, raise_file_limit
 from ingest.address import check_format, check_listen, is_loopback, written
 from ingest.certificates import ServerTls, common_name, serial
 from ingest.cutter import Cutter
@@ -52,7 +53,8 @@ class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         identity: whose word counts beside TLS: "certificate": its common name is the device,
             "payload": a caller with any certificate of ``ca`` may say who it is (or ``device`` does).
         idle_s: a connection that brings no whole message for so long is closed.
-        max_connections: further callers are refused.
+        max_connections: further callers take the place of one that has brought no message yet, or are refused.
+        silent_per_address: of one address so many may have brought no message yet; one more takes the oldest's place.
     """
 
     name: str
@@ -67,6 +69,7 @@ class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     identity: Literal["certificate", "payload"] = "certificate"
     idle_s: Annotated[float, msgspec.Meta(gt=0.0, le=1e7)] = 900.0
     max_connections: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 2000
+    silent_per_address: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 256
 
 
 class TcpListener:
@@ -93,7 +96,7 @@ class TcpListener:
                                      "accepted", "refused", "idle_closed", "pauses"), 0)
         self.last_error = ""
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._server: asyncio.Server | None = None
+        self._servers: list[Acceptor] = []
         self._tls: ServerTls | None = None
         self._greetings = self._proven = 0
         self._look: asyncio.TimerHandle | None = None
@@ -111,21 +114,26 @@ class TcpListener:
             self._tls = ServerTls(own.cert, own.key, own.ca, own.crl, field=field, greeted=self._greeted)
         tls = self._tls.context if self._tls is not None else None
         try:
-            self._server = await self._loop.create_server(
-                lambda: _Connection(self), self.settings.host, self.settings.port, backlog=512,
-                ssl=tls, ssl_handshake_timeout=HANDSHAKE_S if tls else None)
+            sockets = listening_sockets(own.host, own.port)
         except OSError as error:
             raise UsageError(f"cannot listen on {self.settings.host}:{self.settings.port}: {error.strerror or error}",
                              field=field) from error
-        self.ports = sorted({s.getsockname()[1] for s in self._server.sockets})
+        self.ports = sorted({sock.getsockname()[1] for sock in sockets})
+        raise_file_limit(own.max_connections)
+        for sock in sockets:
+            acceptor = Acceptor(self.name, sock, lambda caller: _Connection(self, caller), most=own.max_connections,
+                                per_address=own.silent_per_address, tls=tls, handshake_s=HANDSHAKE_S, evicted=self._evicted)
+            self._servers.append(acceptor)
+            acceptor.start()
         if self._tls is not None:
             self._look = self._loop.call_later(TLS_LOOK_S, self._look_at_certificates)
 
     async def stop(self) -> None:
         """No new connection, no more reading; waits for what was read to be stored and answered, then closes."""
-        if self._server is None:
+        if not self._servers:
             return
-        self._server.close()
+        for server in self._servers:
+            server.close()
         if self._look is not None:
             self._look.cancel()
         for connection in list(self.connections):
@@ -164,6 +172,10 @@ class TcpListener:
         for result in results:
             result.frame.receipt.acknowledged(result)
 
+    def _evicted(self, address: str) -> None:
+        self.counts["refused"] += 1
+        self.last_error = f"a connection from {address} had brought no message yet, and others wanted its place"
+
     def _greeted(self) -> None:
         self._greetings += 1
 
@@ -188,8 +200,8 @@ class TcpListener:
 class _Connection(asyncio.Protocol):
     """One caller.  ``_waiting`` holds the frames of reads that the intake had no room for."""
 
-    def __init__(self, listener: TcpListener):
-        self.listener = listener
+    def __init__(self, listener: TcpListener, caller: Caller):
+        self.listener, self._caller = listener, caller
         self._cutter = Cutter(listener._codec, listener.name)
         self._session = new_session(listener.name)
         self._device = listener.settings.device
@@ -241,6 +253,8 @@ class _Connection(asyncio.Protocol):
         pieces = self._cutter.feed(data)
         if pieces:  # bytes that never become a message keep no connection open
             self._heard_s = self.listener._loop.time()
+        if any(piece.reject is None for piece in pieces):
+            self._caller.speaks()
         self._hand_over(pieces)
 
     def eof_received(self) -> bool:
@@ -251,6 +265,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
+        self._caller.gone()
         if exc is not None:
             self.listener.last_error = f"{self._peer}: {exc}"
         if self._timer is not None:

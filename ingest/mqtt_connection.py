@@ -28,6 +28,7 @@ from ingest.permit import may_subscribe
 from ingest.sessions import find_dead_links
 
 if TYPE_CHECKING:
+    from ingest.acceptor import Caller
     from ingest.endpoint import Endpoint
 
 #: Why a connection is not being read.
@@ -54,12 +55,12 @@ class Connection(asyncio.BufferedProtocol):
         "_acknowledged", "_at_least_once",
         "_before", "_ended", "_ending", "_endpoint", "_epoch", "_first", "_fresh_open", "_fresh_tail", "_held",
         "_largest", "_last_id", "_late", "_made", "_parser", "_refused_run", "_routes", "_said", "_sent_frames", "_since",
-        "_unreleased", "_unsure", "_will", "acks", "certificate", "closing", "identity", "keepalive_s", "last_seen", "level",
-        "outstanding", "refused", "serial", "session", "stored", "subscriptions", "tls", "transport", "unacknowledged",
+        "_unreleased", "_unsure", "_will", "acks", "caller", "certificate", "closing", "identity", "keepalive_s", "last_seen",
+        "level", "outstanding", "refused", "serial", "session", "stored", "subscriptions", "tls", "transport", "unacknowledged",
     )
 
-    def __init__(self, endpoint: Endpoint, tls: bool):
-        self._endpoint = endpoint
+    def __init__(self, endpoint: Endpoint, tls: bool, caller: Caller):
+        self._endpoint, self.caller = endpoint, caller
         self._parser = mqtt.Parser(
             endpoint.settings.max_packet, alias_maximum=endpoint.settings.topic_alias_maximum, topics=endpoint.topics
         )

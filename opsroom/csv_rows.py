@@ -21,7 +21,7 @@ from birddog.errors import UsageError
 from birddog.units import NS, ns_from_text
 from devices import archives
 from devices.places import accuracy
-from opsroom.commands.common import printable, say
+from opsroom.commands.common import say
 
 #: Characters of the longest value: a column that nobody asks for may hold a whole geometry.
 MOST_FIELD = 1 << 26
@@ -122,7 +122,7 @@ def _archive_rows(text: str, table: archives.Table, path: str) -> Iterator[tuple
 
 def refused(path: str, line: int, field: str, why: str) -> None:
     """Say which row is left out, and why."""
-    say(printable(f"{path}:{line}: {field}: {why}; row left out"))
+    say(f"{path}:{line}: {field}: {why}; row left out")
 
 
 def number(text: str | None) -> float:
@@ -169,7 +169,7 @@ def taken(path: str, line: int, row: dict, wanted: dict[str, Callable[[str | Non
             out[name] = None
             read.bad += 1
             if read.bad <= MOST_SAID:
-                say(printable(f"{path}:{line}: {name}: {error}; taken as not given"))
+                say(f"{path}:{line}: {name}: {error}; taken as not given")
     return out
 
 
@@ -177,7 +177,7 @@ def told(path: str, wanted: dict[str, Callable[[str | None], Any]]) -> None:
     """At the end of a file: how many more optional values of a column could not be read than were said."""
     for name, read in wanted.items():
         if isinstance(read, Optional) and read.bad > MOST_SAID:
-            say(printable(f"{path}: {name}: {read.bad - MOST_SAID} more such values taken as not given"))
+            say(f"{path}: {name}: {read.bad - MOST_SAID} more such values taken as not given")
 
 
 class Optional:

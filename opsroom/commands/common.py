@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 from birddog.errors import UsageError
+from birddog.logs import printable
 
 DEFAULT_JOURNAL = "sqlite:///birddog.db"
 
@@ -112,11 +113,6 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def printable(text: str) -> str:
-    """The text with everything that could move a terminal's cursor or forge a line escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 @contextlib.contextmanager
 def result_file(name: str | None) -> Iterator[TextIO]:
     """Where results go: ``--out FILE`` (UTF-8, lines end in LF), or stdout where none is named; flushed at the end.
@@ -138,6 +134,9 @@ def result_file(name: str | None) -> Iterator[TextIO]:
 
 
 def say(text: str) -> None:
-    """Words for the person: stderr.  Where nobody reads them any more the work goes on: a run does not end with its log."""
+    """Words for the person: stderr, one line, whatever is in them (a file's name, a device's).
+
+    Where nobody reads them any more the work goes on: a run does not end with its log.
+    """
     with contextlib.suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)

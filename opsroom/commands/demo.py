@@ -36,7 +36,9 @@ def run(args: argparse.Namespace) -> int:
     print(f"folder    {folder}  (configuration, scenes and truth; kept)", flush=True)
     status = demo.run(made, speed=args.speed, for_s=args.for_s)
     if status == 0:
-        say("\nThe exercise has ended; what it wrote is kept. Go on with:")
+        say("")
+        say("The exercise has ended; what it wrote is kept. Go on with:")
         for command, words in demo.next_steps(made):
-            say(f"  {command}\n      {words}")
+            say(f"  {command}")
+            say(f"      {words}")
     return status

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from opsroom.commands.common import journal_option, json_option, name_of, print_json, print_table, printable, say, time_ns
+from opsroom.commands.common import journal_option, json_option, name_of, print_json, print_table, say, time_ns
 
 if TYPE_CHECKING:
     from birddog.model import Attachment
@@ -116,7 +116,7 @@ def _enrol(registers: Any, args: argparse.Namespace) -> int:
                            interval_s=args.interval, klass=args.klass, topics=tuple(args.topic),
                            week_rollover=args.week_rollover))
     need = "; next: birddog device attach" if args.basis == "warrant" else ""
-    say(printable(f"{args.device} is enrolled{need}"))
+    say(f"{args.device} is enrolled{need}")
     return 0
 
 
@@ -145,7 +145,7 @@ def _attach(registers: Any, args: argparse.Namespace) -> int:
     registers.enter(Attachment(device=args.device, shipment=shipment, operation=args.operation, from_ns=since, to_ns=until))
     past = args.since is not None and since < registers.now_ns
     then = "; what came in before this entry stays as it was folded" if past else ""
-    say(printable(f"{args.device} is in {shipment} of {args.operation}{then}"))
+    say(f"{args.device} is in {shipment} of {args.operation}{then}")
     return 0
 
 
@@ -170,7 +170,7 @@ def _detach(registers: Any, args: argparse.Namespace) -> int:
     if held is None:
         raise UsageError(f"{args.device!r} is attached to nothing then", field="ID")
     registers.enter(msgspec.structs.replace(held, to_ns=at))
-    say(printable(f"{args.device} is out of {held.shipment}"))
+    say(f"{args.device} is out of {held.shipment}")
     return 0
 
 
@@ -194,7 +194,7 @@ def _place(registers: Any, args: argparse.Namespace) -> int:
     since = time_ns(args.since, "--from") if args.since is not None else 0
     registers.enter(Placement(device=args.device, lat_deg=args.lat, lon_deg=args.lon, range_m=args.range_m, name=args.name,
                               from_ns=since))
-    say(printable(f"{args.device} is placed"))
+    say(f"{args.device} is placed")
     return 0
 
 
@@ -254,7 +254,7 @@ def _retire(registers: Any, args: argparse.Namespace) -> int:
     if device.retired:
         raise UsageError(f"{args.device!r} is retired already", field="ID")
     registers.enter(msgspec.structs.replace(device, retired=True))
-    say(printable(f"{args.device} is retired"))
+    say(f"{args.device} is retired")
     return 0
 
 

@@ -84,8 +84,8 @@ def _tail(reader: Any, args: argparse.Namespace) -> int:
 
 
 def _print_tail(rows: list, args: argparse.Namespace) -> None:
+    from birddog.logs import printable
     from birddog.units import iso_from_ns
-    from opsroom.commands.common import printable
 
     for entry in rows:
         if args.json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from opsroom.commands.common import journal_option, json_file, json_option, name_of, print_json, print_table, printable, say
+from opsroom.commands.common import journal_option, json_file, json_option, name_of, print_json, print_table, say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "close":
         registers.operation(args.operation)
         registers.enter(msgspec.structs.replace(old, closed=True))
-        say(printable(f"{args.operation} is closed"))
+        say(f"{args.operation} is closed")
         return 0
     if registers.created:
         say(f"made a new {registers.mode} journal at {registers.path}")
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     if old is not None and not old.closed:
         raise UsageError(f"{args.operation!r} is open already", field="ID")
     registers.enter(Operation(operation=args.operation, name=args.name, area=area))
-    say(printable(f"{args.operation} is open; next: birddog device enrol, birddog device attach"))
+    say(f"{args.operation} is open; next: birddog device enrol, birddog device attach")
     return 0
 
 

@@ -8,7 +8,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from opsroom.commands.common import journal_option, name_of, printable, say, time_ns
+from opsroom.commands.common import journal_option, name_of, say, time_ns
 
 if TYPE_CHECKING:
     from opsroom.unfed import Account
@@ -79,7 +79,7 @@ def _take(args: argparse.Namespace) -> int:
     say(f"{counts.frames} messages, {counts.observations} observations, {sum(counts.rejects.values())} rejects{left} "
         f"are in {args.journal}{undated}; next: birddog replay --journal {shlex.quote(args.journal)} --speed 60")
     for line in told:
-        say(printable(line))
+        say(line)
     return 0
 
 

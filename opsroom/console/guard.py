@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import cookie_parser
+from starlette.requests import ClientDisconnect, cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
+from birddog.errors import place_of
 from opsroom.console.settings import Settings
 
 log = logging.getLogger("birddog.console")
@@ -143,10 +145,12 @@ class Guard:
             try:
                 await self._app(scope, receive, noted)
                 return
-            except Exception:  # boundary: a fault of ours is logged here and told to nobody else
+            except (ClientDisconnect, WebSocketDisconnect):
+                return  # nobody is there to be answered, and nothing of ours is wrong
+            except Exception as error:  # boundary: a fault of ours is logged here and told to nobody else
                 if started:
                     raise
-                log.exception("%s %s could not be answered", scope["method"], scope["path"])
+                log.error("%s %s could not be answered: %.200s: %s", scope["method"], scope["path"], error, place_of(error))
             refusal = 500, "this server has a fault; its log says more"
         status, words = refusal
         body = msgspec.json.encode({"error": words})

@@ -34,6 +34,7 @@ from opsroom.console.source import Source
 STATIC = Path(__file__).parent / "static"
 TRAIL_MINUTES, TRAIL_LIMIT, TRAIL_MAX = 60.0, 300, 20_000
 #: So many points /v1/trails answers with at most, shared evenly by the tracks.
+TOO_MANY = "too many live connections; try again later"
 TRAILS_TOTAL = 200_000
 _MEDIA = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 _TEXT = {".mjs": "text/javascript", ".js": "text/javascript", ".css": "text/css"}
@@ -228,10 +229,16 @@ class Console:
 
     async def live(self, socket: WebSocket) -> None:
         """The live channel as a WebSocket."""
+        if self.feed.tabs >= self.settings.max_listeners:
+            await socket.accept()  # or the page could not read the code
+            await socket.close(1013, TOO_MANY)
+            return
         await over_websocket(self.feed, socket)
 
     async def stream(self, request: Request) -> EventStream:
         """The same frames as server-sent events, for curl and other programs."""
+        if self.feed.tabs >= self.settings.max_listeners:
+            raise HTTPException(503, TOO_MANY)
         since, epoch = int_of(request, "since", 0), request.query_params.get("epoch", "")
         # ours reads EPOCH:SEQ; one that is not ours begins anew
         before, _, number = request.headers.get("last-event-id", "").rpartition(":")

@@ -24,6 +24,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         poll_ms: how often the derived store is asked for news: the batching of the live channel.
         beat_s: a frame is sent at least this often, so that a dead connection is noticed.
         queue_frames: a tab that lags this many frames behind is dropped and told where to resume.
+        max_connections: one more takes the place of the oldest that has not asked for anything (ingest/acceptor.py).
+        silent_per_address: of one address so many may have asked for nothing (yet, or any more).
+        max_listeners: live connections (tabs, streams); the next is told to try again later.
     """
 
     host: str = "127.0.0.1"
@@ -37,6 +40,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     poll_ms: int = 200
     beat_s: float = 2.0
     queue_frames: int = 100
+    max_connections: int = 512
+    silent_per_address: int = 128
+    max_listeners: int = 256
 
     def allowed_hosts(self) -> frozenset[str]:
         """What ``Host`` may say, lower case, without the port."""

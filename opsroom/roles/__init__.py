@@ -10,15 +10,16 @@ import threading
 from typing import Any
 
 from birddog.errors import place_of
+from birddog.logs import log_to
 
 
 def run(role: str, plan: Any) -> int:
     """Run one role in this process until a signal."""
     os.umask(0o077)  # what we write holds positions and cases
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"%(asctime)s {role} %(levelname)s %(message)s",
-                        datefmt="%Y-%m-%dT%H:%M:%S%z")
-    for noisy in ("pymodbus", "asyncio", "uvicorn.error", "websockets"):
+    log_to(sys.stderr, role)
+    for noisy in ("pymodbus", "asyncio", "websockets"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of each request that is no HTTP
     logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # GDAL's words on a broken scene; ours name the file
     threading.excepthook = _thread_crashed
     return importlib.import_module(f"opsroom.roles.{role}").run(plan)

@@ -21,7 +21,7 @@ DOORS = {
     "xarray": {"imagery/scene.py"},
     "dask": {"imagery/scan.py"},
     "PIL": {"imagery/thumbnail.py", "imagery/drone.py"},
-    "uvicorn": {"opsroom/console/listen.py"},
+    "uvicorn": {"opsroom/console/listen.py", "opsroom/console/line.py"},
     "starlette": {"opsroom/console/"},
     # the journal, the derived store, and the watched folder's ledger of what it has looked at
     "sqlite3": {"birddog/journal/sqlite.py", "opsroom/picture_store.py", "imagery/watch.py"},

@@ -184,7 +184,8 @@ def test_idle_connection_is_closed_and_further_callers_are_refused(desk):
     async def main():
         async with running(tcp(desk.intake, idle_s=0.3, max_connections=1)) as listener:
             come_in, out = await asyncio.open_connection("127.0.0.1", listener.ports[0])
-            await until(lambda: listener.status()["connected"] == 1)
+            out.write(b"$a 1 1\n")  # who has brought a message keeps the place
+            await until(lambda: listener.status()["frames"] == 1)
             second_in, second = await asyncio.open_connection("127.0.0.1", listener.ports[0])
             with contextlib.suppress(ConnectionResetError):
                 assert await asyncio.wait_for(second_in.read(), 10) == b""
@@ -197,7 +198,25 @@ def test_idle_connection_is_closed_and_further_callers_are_refused(desk):
             out.close()
 
     asyncio.run(main())
-    assert [(f.payload, f.reject.reason) for f in desk.frames] == [(b"$half", "framing")]
+    assert [(f.payload, f.reject and f.reject.reason) for f in desk.frames] == [(b"$a 1 1\n", None), (b"$half", "framing")]
+
+
+def test_a_silent_caller_gives_its_place_to_the_next(desk):
+    async def main():
+        async with running(tcp(desk.intake, max_connections=2, silent_per_address=100)) as listener:
+            lines = [await asyncio.open_connection("127.0.0.1", listener.ports[0]) for _ in range(5)]
+            for come_in, _ in lines[:3]:
+                with contextlib.suppress(ConnectionResetError):
+                    assert await asyncio.wait_for(come_in.read(), 10) == b""
+            lines[4][1].write(b"$a 1 1\n")
+            await until(lambda: listener.status()["frames"] == 1)
+            assert listener.status()["refused"] == 3
+            assert "127.0.0.1" in listener.status()["last_error"]
+            await pump(desk, lambda: desk.frames)
+            for _, out in lines:
+                out.close()
+
+    asyncio.run(main())
 
 
 def test_stop_waits_for_what_was_read_and_answers_it(desk):

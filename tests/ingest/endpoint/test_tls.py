@@ -193,8 +193,8 @@ def test_wrong_files_are_one_line(serve, files, pki, change, said):
 def test_beyond_loopback_the_plain_port_stays_on_loopback(serve, raw, files, shake):
     served = serve(exercise=False, host="0.0.0.0", **files)
     plain, tls = served.endpoint._servers
-    assert plain.sockets[0].getsockname()[0] == "127.0.0.1"
-    assert tls.sockets[0].getsockname()[0] == "0.0.0.0"
+    assert plain.address[0] == "127.0.0.1"
+    assert tls.address[0] == "0.0.0.0"
     with socket.create_connection(("127.0.0.1", served.endpoint.ports[1])):
         pass
     assert raw(tls_port(served), "devA", wrap=shake("devA")).connack == (0x20, b"\0\0")
