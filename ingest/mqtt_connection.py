@@ -80,7 +80,7 @@ class Connection(asyncio.BufferedProtocol):
         self._held = 0
         self._largest = 1 << 28
         self._will: mqtt.Will | None = None
-        self._routes: dict[str, tuple[str, str, Reject | None]] = {}
+        self._routes: dict[str, tuple[str, str, Reject | None, str]] = {}
         self._sent_frames = False
         self._epoch = self._last_id = 0
         self._before: tuple[int, int] | None = None
@@ -366,7 +366,7 @@ class Connection(asyncio.BufferedProtocol):
             route = routes.get(topic) or self._route(topic)
             frames.append(
                 Frame(
-                    source=source, format=route[0], payload=message.payload, received_ns=received_ns, device=self.identity,
+                    source=source, format=route[0], payload=message.payload, received_ns=received_ns, device=route[3],
                     subject=route[1], channel=topic, session=session, packet=number, dup=dup, lap_known=known,
                     again=again and not dup, assured=assured, reject=reject or route[2], receipt=self,
                 )
@@ -417,13 +417,17 @@ class Connection(asyncio.BufferedProtocol):
                 epoch = before if number <= last_before else max(before - LAP, 0)
         return number + epoch, True
 
-    def _route(self, topic: str) -> tuple[str, str, Reject | None]:
-        answer = self._endpoint.who.permit(self.identity, topic)
+    def _route(self, topic: str) -> tuple[str, str, Reject | None, str]:
+        """(format, subject, why it is refused, sender) of a topic."""
+        who, sender = self._endpoint.who, self.identity
+        if not self.tls:
+            sender = who.phone(sender, topic) or sender
+        answer = who.permit(sender, topic)
         if isinstance(answer, Reject):
             # the last level is at best a format's name; the desk only keeps it
-            route = (topic.rpartition("/")[2][:40], "", answer)
+            route = (topic.rpartition("/")[2][:40], "", answer, sender)
         else:
-            route = (*answer, None)
+            route = (*answer, None, sender)
         if len(self._routes) >= 1000:
             self._routes.clear()
         self._routes[topic] = route
@@ -456,6 +460,8 @@ class Connection(asyncio.BufferedProtocol):
         client_id, assigned = packet.client_id, ""
         if not client_id and endpoint.exercise and not self.tls and (packet.clean or level == 5) and level > 3:
             client_id = assigned = f"guest-{secrets.token_hex(8)}"
+        if self.tls and client_id != self.certificate and endpoint.who.wears(self.certificate, client_id):
+            client_id = self.certificate
         self.session = endpoint.new_session()
         refusal = None
         if mqtt.AUTH_METHOD in packet.properties:

@@ -9,7 +9,8 @@ The endpoint asks before it makes a frame; whether the device may report at all 
 
 The identity that the transport vouches for is the *sender*, always.  Whom a topic names besides is the *subject*; it is handed
 on, and the door judges both.  A phone is named by its user and device, ``jane/phone7``, unless it is enrolled under another
-name: two users may each have a ``phone``.
+name: two users may each have a ``phone``.  At its app's default it calls itself ``janephone7``; the enrolment of its topic says
+who that is, on the plain port; with TLS the certificate does.
 """
 
 from __future__ import annotations
@@ -50,6 +51,12 @@ class Permit(Protocol):
     def permit(self, identity: str, topic: str) -> Route | Reject:
         """(format, whom the topic names besides the identity), or why this identity may not publish there."""
 
+    def phone(self, client_id: str, topic: str) -> str:
+        """Under which name the phone is enrolled that calls itself ``client_id`` at its app's default and has this topic; else ""."""
+
+    def wears(self, certificate: str, client_id: str) -> bool:
+        """Whether a client id is the app's default of the phone whose certificate this is."""
+
 
 class ExercisePermit:
     """Accepts every known form of topic from anyone.
@@ -76,6 +83,14 @@ class ExercisePermit:
             if form.match(topic):
                 return _known(self._formats, name, identity, "")
         return Reject("format", "no format goes with this topic", device=identity)
+
+    def phone(self, client_id: str, topic: str) -> str:
+        """See ``Permit``: in an exercise whom a topic names stands for itself anyway."""
+        return ""
+
+    def wears(self, certificate: str, client_id: str) -> bool:
+        """See ``Permit``."""
+        return _wears(self._directory, certificate, client_id)
 
 
 class DirectoryPermit:
@@ -111,6 +126,21 @@ class DirectoryPermit:
         if not enrolled.format:
             return Reject("format", "enrolled with a topic, but without a format", device=identity)
         return _known(self._formats, enrolled.format, identity, named(self._directory, enrolled.format, topic))
+
+    def phone(self, client_id: str, topic: str) -> str:
+        """See ``Permit``: both apps make the client id of user and device, and a phone may be enrolled under another name."""
+        if topic.startswith(ROOT) or not owntracks.is_default_id(client_id, topic) or self._directory.device(client_id):
+            return ""
+        return self._directory.of_topic(owntracks.phone_topic(topic))
+
+    def wears(self, certificate: str, client_id: str) -> bool:
+        """See ``Permit``."""
+        return _wears(self._directory, certificate, client_id)
+
+
+def _wears(directory: Directory, certificate: str, client_id: str) -> bool:
+    enrolled = directory.device(certificate)
+    return enrolled is not None and any(owntracks.is_default_id(client_id, plain_topic(topic)) for topic in enrolled.topics)
 
 
 def named(directory: Directory, format: str, topic: str) -> str:

@@ -96,6 +96,12 @@ def is_own(identity: str, topic: str) -> bool:
     return identity in (phone, phone.replace("/", "", 1), phone.rpartition("/")[2])
 
 
+def is_default_id(client_id: str, topic: str) -> bool:
+    """Whether a client id is what the apps make of the user and device in a topic (DefaultsProvider.kt; Settings.m, theIdInMOC)."""
+    phone = phone_of(topic)
+    return bool(phone) and client_id == phone.replace("/", "", 1)
+
+
 class Decoder:
     """Decodes one phone's messages; keeps nothing but the last topic, to read it once."""
 

@@ -243,6 +243,36 @@ def test_the_sender_is_who_the_transport_vouches_for_and_the_topic_names_the_sub
     assert (frame.reject, frame.device, frame.subject) == (None, client_id, subject)
 
 
+@pytest.mark.parametrize(
+    ("client_id", "topic", "device", "refused"),
+    [
+        ("janephone", "owntracks/jane/phone", "van-2-phone", False),
+        ("janephone", "owntracks/jane/phone/event", "van-2-phone", False),
+        ("van-2-phone", "owntracks/jane/phone", "van-2-phone", False),
+        ("janephone", "owntracks/jane/tablet", "janephone", True),  # not the topic that its id is made of
+        ("janephone", "owntracks/ja/nephone", "janephone", True),  # nobody's topic
+        ("phone", "owntracks/jane/phone", "phone", True),  # many users' phones are called so
+        ("benphone", "owntracks/jane/phone", "benphone", True),
+        ("janephone", "birddog/v1/van-2-phone/owntracks", "janephone", True),
+        ("bentablet", "owntracks/ben/tablet", "bentablet", True),  # enrolled itself, with another topic: it is that one only
+    ],
+)
+def test_a_phone_at_its_apps_default_client_id_is_the_enrolled_one(serve, raw, client_id, topic, device, refused):
+    """shared/interfaces.md, "Device endpoint": its identity is the enrolled one, also at the app's default client id."""
+    directory = Directory()
+    for enrolled in (
+        Device(device="van-2-phone", topics=("owntracks/jane/phone",)), Device(device="other", topics=("owntracks/ben/tablet",)),
+        Device(device="bentablet", topics=("owntracks/ben/watch",)),
+    ):
+        directory.apply(enrolled)
+    served = serve(exercise=False, permit=DirectoryPermit(directory, ("owntracks",)))
+    client = raw(served.port, client_id)
+    client.publish(topic, b"x", 1)
+    assert client.pubacks(1) == [1]
+    (frame,) = served.frames
+    assert (frame.device, frame.subject, frame.reject is not None) == (device, "", refused)
+
+
 def test_a_topic_is_the_first_enrolments_that_lists_it_and_is_there():
     directory = Directory()
     first = Device(device="one", topics=("owntracks/u/d/#",))

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from birddog.directory import Directory
 from birddog.errors import UsageError
+from birddog.model import Device
 from ingest.certificates import ServerTls
+from ingest.permit import DirectoryPermit
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
 
@@ -87,6 +90,25 @@ def test_another_name_than_the_certificates(serve, raw, wire, files, shake):
     assert (first.device, first.reject.reason, first.payload) == ("devA", "identity", b"devB")
     assert (last.device, last.payload) == ("devB", b"still here")
     assert served.status("refused_total") == 2
+
+
+def test_a_phones_certificate_at_its_apps_default_client_id(serve, raw, files, shake):
+    """The app's client id is user + device; the identity is the certificate's name, and no other certificate has this phone's id."""
+    directory = Directory()
+    directory.apply(Device(device="devA", topics=("owntracks/jane/phone",)))
+    directory.apply(Device(device="devB"))
+    served = serve(exercise=False, permit=DirectoryPermit(directory, ("owntracks",)), **files)
+    phone = raw(tls_port(served), "janephone", wrap=shake("devA"))
+    assert phone.connack == (0x20, b"\0\0")
+    phone.publish("owntracks/jane/phone", b"x", 1)
+    assert phone.pubacks(1) == [1]
+    for name, client_id in (("devB", "janephone"), ("devA", "janetablet"), ("devA", "devB")):
+        assert raw(tls_port(served), client_id, wrap=shake(name)).connack == (0x20, b"\0\5")
+    thief = raw(tls_port(served), "devB", wrap=shake("devB"))
+    thief.publish("owntracks/jane/phone", b"x", 1)
+    assert thief.pubacks(1) == [1]
+    messages = [f for f in served.frames if f.channel == "owntracks/jane/phone"]
+    assert [(f.device, f.reject is not None) for f in messages] == [("devA", False), ("devB", True)]
 
 
 def test_a_plain_client_does_not_take_over_a_proven_one(serve, raw, files, shake):
