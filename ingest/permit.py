@@ -52,7 +52,7 @@ class Permit(Protocol):
         """(format, whom the topic names besides the identity), or why this identity may not publish there."""
 
     def phone(self, client_id: str, topic: str) -> str:
-        """Under which name the phone is enrolled that calls itself ``client_id`` at its app's default and has this topic; else ""."""
+        """Under which name the phone of this topic is enrolled whose app's default client id this is; else ""."""
 
     def wears(self, certificate: str, client_id: str) -> bool:
         """Whether a client id is the app's default of the phone whose certificate this is."""

@@ -97,7 +97,7 @@ def is_own(identity: str, topic: str) -> bool:
 
 
 def is_default_id(client_id: str, topic: str) -> bool:
-    """Whether a client id is what the apps make of the user and device in a topic (DefaultsProvider.kt; Settings.m, theIdInMOC)."""
+    """Whether a client id is what the apps make of a topic's user and device (DefaultsProvider.kt; Settings.m, theIdInMOC)."""
     phone = phone_of(topic)
     return bool(phone) and client_id == phone.replace("/", "", 1)
 

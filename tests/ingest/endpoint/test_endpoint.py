@@ -261,7 +261,8 @@ def test_a_phone_at_its_apps_default_client_id_is_the_enrolled_one(serve, raw, c
     """shared/interfaces.md, "Device endpoint": its identity is the enrolled one, also at the app's default client id."""
     directory = Directory()
     for enrolled in (
-        Device(device="van-2-phone", topics=("owntracks/jane/phone",)), Device(device="other", topics=("owntracks/ben/tablet",)),
+        Device(device="van-2-phone", topics=("owntracks/jane/phone",)),
+        Device(device="other", topics=("owntracks/ben/tablet",)),
         Device(device="bentablet", topics=("owntracks/ben/watch",)),
     ):
         directory.apply(enrolled)

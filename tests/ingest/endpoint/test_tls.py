@@ -93,7 +93,7 @@ def test_another_name_than_the_certificates(serve, raw, wire, files, shake):
 
 
 def test_a_phones_certificate_at_its_apps_default_client_id(serve, raw, files, shake):
-    """The app's client id is user + device; the identity is the certificate's name, and no other certificate has this phone's id."""
+    """The app's client id is user + device; the identity is the certificate's name, and no other may use that id."""
     directory = Directory()
     directory.apply(Device(device="devA", topics=("owntracks/jane/phone",)))
     directory.apply(Device(device="devB"))
