@@ -44,7 +44,7 @@ Value = float | int | str | bool | None
 # --- what a device says -----------------------------------------------------------------------
 
 
-class Fix(Struct, frozen=True, kw_only=True, tag_field="kind", tag="fix", omit_defaults=True):
+class Fix(Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="fix", omit_defaults=True):
     """A position with an identity: one measurement of one device.
 
     ``sigma_m`` None means the device did not say; the tracker then uses the class's default.
@@ -65,7 +65,7 @@ class Fix(Struct, frozen=True, kw_only=True, tag_field="kind", tag="fix", omit_d
     attributes: dict[str, Value] = {}
 
 
-class TagRead(Struct, frozen=True, kw_only=True, tag_field="kind", tag="tag_read", omit_defaults=True):
+class TagRead(Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="tag_read", omit_defaults=True):
     """A reader saw a tag: ``epc`` is the tag URI, ``device`` the reader's identity."""
 
     device: str
@@ -79,7 +79,7 @@ class TagRead(Struct, frozen=True, kw_only=True, tag_field="kind", tag="tag_read
     attributes: dict[str, Value] = {}
 
 
-class Reading(Struct, frozen=True, kw_only=True, tag_field="kind", tag="reading", omit_defaults=True):
+class Reading(Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="reading", omit_defaults=True):
     """One quantity that a sensor measured: ``("battery_voltage", 3.71, "V")``.
 
     Quantities the tracker knows as a trigger (weak position evidence at the sensor's place):
@@ -95,7 +95,7 @@ class Reading(Struct, frozen=True, kw_only=True, tag_field="kind", tag="reading"
     unit: str = ""
 
 
-class Alarm(Struct, frozen=True, kw_only=True, tag_field="kind", tag="alarm", omit_defaults=True):
+class Alarm(Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="alarm", omit_defaults=True):
     """The device calls for a person: ``tamper``, ``low_battery``, ``jamming``, ``sos``, ``door_open`` …"""
 
     device: str
@@ -106,7 +106,7 @@ class Alarm(Struct, frozen=True, kw_only=True, tag_field="kind", tag="alarm", om
     text: str = ""
 
 
-class Sighting(Struct, frozen=True, kw_only=True, tag_field="kind", tag="sighting", omit_defaults=True):
+class Sighting(Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="sighting", omit_defaults=True):
     """An anonymous contact: a position with covariance (m², east/north) and no identity."""
 
     device: str
@@ -126,7 +126,7 @@ class Sighting(Struct, frozen=True, kw_only=True, tag_field="kind", tag="sightin
 Observation = Fix | TagRead | Reading | Alarm | Sighting
 
 
-class Reject(Struct, frozen=True, omit_defaults=True):
+class Reject(Struct, frozen=True, gc=False, omit_defaults=True):
     """Why something was refused.  ``detail`` is for a person and never holds a position."""
 
     reason: RejectReason
@@ -190,7 +190,7 @@ class Frame(Struct, kw_only=True):
 # --- entries of the journal -------------------------------------------------------------------
 
 
-class FrameBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FrameBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """kind ``frame``: a message that was admitted, or one of an admitted sender that is malformed (kept raw).
 
     Who it is from and whom it speaks of stand apart (docs/device-endpoint.md).  ``device`` is whom the door
@@ -217,7 +217,7 @@ class FrameBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
     undated: bool = False
 
 
-class RefusalBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RefusalBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """kind ``refusal``: refused for who sent it, or malformed and of nobody who is admitted.
 
     A keyed hash stands for the payload; no text of the sender's that could hold a position stays
@@ -393,7 +393,7 @@ ENTRY_BODIES: dict[str, type] = {
 Body = FrameBody | RefusalBody | Scan | Tick | Operation | Device | Attachment | Placement | Decision | Start | Loss | ClockSet
 
 
-class Draft(Struct, frozen=True, kw_only=True):
+class Draft(Struct, frozen=True, gc=False, kw_only=True):
     """An entry before the journal gave it a number.
 
     ``observations``, ``reasons`` (one a reject), ``unread`` (one a part that was not understood) and ``undated`` are

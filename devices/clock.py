@@ -17,7 +17,8 @@ from birddog.units import NS, ns_from_datetime
 DAY_NS = 86_400 * NS
 #: The week number of GPS has ten bits: a receiver whose program is too old is so far behind.
 ROLLOVER_NS = 1024 * 7 * DAY_NS
-_NEAR_NS = 90 * DAY_NS
+#: A time no further behind its reception than this is asked nothing.
+NEAR_NS = 90 * DAY_NS
 
 
 def _ns(year: int, month: int, day: int) -> int:
@@ -44,7 +45,8 @@ BEGINNINGS = (
     Beginning(_ns(2013, 9, 1), _ns(2013, 9, 2), "week base 1756 of u-blox 8 without its backup (mstrens/oXs_on_RP2040#71)"),
     Beginning(_ns(2019, 4, 7), _ns(2019, 4, 8), "GPS week 2048"),
 )
-_LAST_NS = max(row.until_ns for row in BEGINNINGS)
+#: No clock that was never set says a later time than this.
+SET_NS = max(row.until_ns for row in BEGINNINGS)
 _YEARS_LATER_NS = 5 * 365 * DAY_NS
 
 
@@ -54,7 +56,7 @@ def unset(time_ns: int, received_ns: int | None = None) -> bool:
     Args:
         received_ns: when it reached us; None where that is not known.
     """
-    return time_ns < _LAST_NS and _beginning(time_ns, received_ns) is not None
+    return time_ns < SET_NS and _beginning(time_ns, received_ns) is not None
 
 
 def _beginning(time_ns: int, received_ns: int | None) -> Beginning | None:
@@ -76,7 +78,7 @@ def _beginning(time_ns: int, received_ns: int | None) -> Beginning | None:
 
 def rollover(time_ns: int, received_ns: int | None) -> tuple[str, ...]:
     """The flag ``week_rollover_suspected`` where a time is 1024 weeks (within 90 days) behind its reception; else none."""
-    if received_ns is not None and abs(received_ns - time_ns - ROLLOVER_NS) < _NEAR_NS:
+    if received_ns is not None and abs(received_ns - time_ns - ROLLOVER_NS) < NEAR_NS:
         return ("week_rollover_suspected",)
     return ()
 
@@ -99,7 +101,7 @@ def astray(time_ns: int, received_ns: int) -> str:
 
     What to add is proposed in words; nothing is added.
     """
-    if time_ns > received_ns - _NEAR_NS:  # the hot path
+    if time_ns > received_ns - NEAR_NS:  # the hot path
         return ""
     if rollover(time_ns, received_ns):
         days = (received_ns - time_ns) // DAY_NS

@@ -40,7 +40,7 @@ from devices import ranges
 MAX_FRAME = 65_536
 
 
-class Piece(msgspec.Struct, frozen=True):
+class Piece(msgspec.Struct, frozen=True, gc=False):
     """A run of bytes cut out of a stream: a whole frame, or rubbish when ``reject`` is set.
 
     ``offset`` counts from the first byte ever fed to this Framer.
@@ -51,7 +51,7 @@ class Piece(msgspec.Struct, frozen=True):
     reject: Reject | None = None
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a Decoder is given: one frame's bytes and what the transport knows.
 
     ``device`` is the identity that the transport vouches for, or "".  ``received_ns`` is None where
@@ -64,7 +64,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     received_ns: int | None = None
 
 
-class Decoded(msgspec.Struct, frozen=True, kw_only=True):
+class Decoded(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a Decoder answers.
 
     Args:
@@ -175,7 +175,11 @@ def decode_whole(codec: Codec, decoder: Decoder, message: Message) -> Decoded:
     if not codec.STREAM:
         return _possible(decoder.decode(message))
     framer = codec.Framer()
-    return join([decode_piece(decoder, message, piece) for piece in framer.feed(message.payload) + framer.finish()])
+    pieces = framer.feed(message.payload)
+    pieces += framer.finish()
+    if len(pieces) == 1 and pieces[0].reject is None:
+        return _possible(decoder.decode(message))  # the bytes of all pieces are the message's
+    return join([decode_piece(decoder, message, piece) for piece in pieces])
 
 
 def decode_piece(decoder: Decoder, message: Message, piece: Piece) -> Decoded:
@@ -187,9 +191,9 @@ def decode_piece(decoder: Decoder, message: Message, piece: Piece) -> Decoded:
 
 def _possible(decoded: Decoded) -> Decoded:
     """The same answer without values that physics forbids."""
-    observations, rejects = ranges.checked(decoded.observations)
-    if observations is decoded.observations:
+    if ranges.possible(decoded.observations):
         return decoded
+    observations, rejects = ranges.checked(decoded.observations)
     return msgspec.structs.replace(decoded, observations=observations, rejects=decoded.rejects + rejects)
 
 

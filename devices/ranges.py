@@ -16,11 +16,12 @@ A range is what physics and the instrument allow, wide on purpose: what is merel
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
-from birddog.model import Fix, Observation, Reading, Reject, TagRead
+from birddog.model import Fix, Observation, Reading, Reject, TagRead, Value
 
 replace = msgspec.structs.replace
 
@@ -73,6 +74,13 @@ def quantity_of(name: str) -> str | None:
     return name if name in RANGES else _ALIASES.get(name)
 
 
+@lru_cache(maxsize=1024)
+def _range_of(name: str) -> Range | None:
+    """The row of a reading's name; remembered for some, for senders may name them as they like."""
+    quantity = quantity_of(name)
+    return None if quantity is None else RANGES[quantity]
+
+
 def allows(quantity: str, value: float | None) -> bool:
     """Whether physics allows this value of a quantity of the table; None and what is not finite it does not."""
     low, high, _, _ = RANGES[quantity]
@@ -81,16 +89,33 @@ def allows(quantity: str, value: float | None) -> bool:
 
 def checked(observations: tuple[Observation, ...]) -> tuple[tuple[Observation, ...], tuple[Reject, ...]]:
     """A message's observations without what physics forbids, and a reject for each reading that is left out."""
-    for observation in observations:
-        kind = type(observation)
+    return (observations, ()) if possible(observations) else _mended(observations)
+
+
+def possible(observations: tuple[Observation, ...]) -> bool:
+    """Whether physics allows all of it.  Every message passes here, nearly every one as it came: a fix is compared in place."""
+    for o in observations:
+        kind = type(o)
         if kind is Fix:
-            if _odd_fields(observation) or _looks_made(observation):
-                break
-        elif (kind is Reading and _odd_reading(observation)) or (kind is TagRead and _odd_tag(observation)):
-            break
-    else:
-        return observations, ()
-    return _mended(observations)
+            speed, course, alt, sigma = o.speed_mps, o.course_deg, o.alt_m, o.sigma_m
+            if (
+                o.lat_deg != 0.0 != o.lon_deg
+                and (speed is None or 0.0 <= speed <= _MOST_SPEED)
+                and (course is None or 0.0 <= course <= 360.0)
+                and (alt is None or _LEAST_ALT <= alt <= _MOST_ALT)
+                and (sigma is None or _LEAST_SIGMA <= sigma <= _MOST_SIGMA)
+                and (_asked_of_none(o.attributes) or not _odd_attributes(o.attributes))
+            ):
+                continue
+            if _odd_fields(o) or _looks_made(o):
+                return False
+        elif kind is Reading:
+            value = o.value
+            if (type(value) is float or type(value) is int) and _odd_reading(o):
+                return False
+        elif kind is TagRead and _odd_tag(o):
+            return False
+    return True
 
 
 # --- the slow way: something is out of range ---------------------------------------------------------------
@@ -131,7 +156,7 @@ def _why(name: str) -> str:
 _SPEED, _ALTITUDE, _ACCURACY = RANGES["speed"], RANGES["altitude"], RANGES["accuracy"]
 _LEAST_ALT, _MOST_ALT, _MOST_SPEED = _ALTITUDE.low, _ALTITUDE.high, _SPEED.high
 _LEAST_SIGMA, _MOST_SIGMA = _ACCURACY.low, _ACCURACY.high
-_known = _BY_NAME.get
+_known, _asked_of_none = _BY_NAME.get, _BY_NAME.keys().isdisjoint
 
 
 def _odd_fields(fix: Fix) -> tuple[str, ...]:
@@ -146,9 +171,14 @@ def _odd_fields(fix: Fix) -> tuple[str, ...]:
         odd += ("altitude",)
     if sigma is not None and not _LEAST_SIGMA <= sigma <= _MOST_SIGMA:
         odd += ("accuracy",)
-    for name, value in fix.attributes.items():
+    return odd + _odd_attributes(fix.attributes)
+
+
+def _odd_attributes(attributes: dict[str, Value]) -> tuple[str, ...]:
+    odd: tuple[str, ...] = ()
+    for name, value in attributes.items():
         wanted = _known(name)
-        if wanted is not None and type(value) in (int, float) and not wanted[0] <= value <= wanted[1]:
+        if wanted is not None and (type(value) is int or type(value) is float) and not wanted.low <= value <= wanted.high:
             odd += (name,)
     return odd
 
@@ -161,13 +191,13 @@ def _odd_reading(reading: Reading) -> bool:
     value = reading.value
     if type(value) is not float and type(value) is not int:
         return False
-    quantity = quantity_of(reading.quantity)
-    if quantity is None:
+    wanted = _range_of(reading.quantity)
+    if wanted is None:
         return value != value or value in (float("inf"), float("-inf"))
-    low, high, unit, _ = RANGES[quantity]
-    if reading.unit and _UNITS.get(reading.unit, reading.unit) != unit:
+    low, high, unit, _ = wanted
+    if low <= value <= high:
         return False
-    return not low <= value <= high
+    return not reading.unit or _UNITS.get(reading.unit, reading.unit) == unit
 
 
 def _odd_tag(read: TagRead) -> bool:

@@ -41,7 +41,7 @@ from typing import Literal, NamedTuple
 from birddog.errors import DeviceError
 from birddog.model import Alarm, Fix, Observation, Reading
 from birddog.units import KMH_MPS, NS
-from devices.clock import BEGINNINGS, rollover, unset
+from devices.clock import SET_NS, rollover, unset
 
 Family = Literal["FMB", "FMx6", ""]
 #: time ms, priority, longitude and latitude in 1e-7°, altitude m, course °, satellites, km/h: the first 24 bytes of a record.
@@ -51,8 +51,6 @@ Said = tuple[Head, int, dict[int, int]]
 
 #: Backlog: a record this much older than its reception was stored first.
 _BACKLOG_NS = 120 * NS
-#: No clock that was never set says a later time than this.
-_SET_NS = max(row.until_ns for row in BEGINNINGS)
 
 
 def code(key: int, size: int) -> int:
@@ -144,7 +142,7 @@ def observations(
         raise DeviceError("value", "a time after the year 2100")
     time_ns: int | None = time_ms * 1_000_000
     source, flags = "device", ()
-    if time_ms == 0 or (time_ns < _SET_NS and unset(time_ns, received_ns)):
+    if time_ms == 0 or (time_ns < SET_NS and unset(time_ns, received_ns)):
         time_ns, source, flags = received_ns, "server", ("no_fix_time",)
     elif received_ns is not None and received_ns - time_ns > _BACKLOG_NS:
         flags = rollover(time_ns, received_ns) or ("backlog",)

@@ -29,6 +29,8 @@ TOGETHER_NS = 30 * NS
 HELD_NS = 10 * NS
 #: One sample a device and second, of so many devices; who was heard longest ago goes first.
 DEVICES_MOST, SAMPLES_MOST = 1000, 60
+#: Where there are more devices than that, each is heard the more seldom: a few say what time it is as well as all.
+SAMPLES_A_SECOND = 50
 
 
 class Agreement(msgspec.Struct, frozen=True):
@@ -42,15 +44,16 @@ class Agreement(msgspec.Struct, frozen=True):
 class Consensus:
     """Collects offsets of devices' clocks from this machine's."""
 
-    __slots__ = ("_heard",)
+    __slots__ = ("_heard", "_pause_ns")
 
     def __init__(self) -> None:
         self._heard: OrderedDict[str, deque[tuple[int, int]]] = OrderedDict()
+        self._pause_ns = NS
 
     def due(self, device: str, wall_ns: int) -> bool:
-        """Whether a sample of this device is wanted: one a second is enough."""
+        """Whether a sample of this device is wanted: one a second is enough, and of many devices not even that."""
         samples = self._heard.get(device)
-        return not samples or abs(wall_ns - samples[-1][0]) >= NS
+        return not samples or abs(wall_ns - samples[-1][0]) >= self._pause_ns
 
     def heard(self, device: str, wall_ns: int, offset_ns: int) -> None:
         """A message of an admitted device arrived at ``wall_ns`` of our clock, and its own said so much more."""
@@ -59,6 +62,7 @@ class Consensus:
             samples = self._heard[device] = deque(maxlen=SAMPLES_MOST)
             if len(self._heard) > DEVICES_MOST:
                 self._heard.popitem(last=False)
+            self._pause_ns = max(NS, len(self._heard) * NS // SAMPLES_A_SECOND)
         else:
             self._heard.move_to_end(device)
         samples.append((wall_ns, offset_ns))
@@ -66,6 +70,7 @@ class Consensus:
     def forget(self) -> None:
         """Our clock was set: what was heard before was measured against another one."""
         self._heard.clear()
+        self._pause_ns = NS
 
     def judge(self, wall_ns: int) -> Agreement | None:
         """What the devices heard lately agree on; None where they do not, or there are none."""

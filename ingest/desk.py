@@ -37,12 +37,11 @@ from birddog.model import (
 )
 from birddog.units import NS
 from devices import codec
-from devices.clock import astray as _astray
-from devices.clock import corrected
+from devices.clock import NEAR_NS, astray, corrected
 from devices.codec import Decoded, Message
 from ingest.clock import SKEW_NS, Clock, Kind
 from ingest.door import NOT_KEPT, Door, veiled
-from ingest.ident import digest, hashed, led, near, once, rejected
+from ingest.ident import dated, hashed, led, near, once, rejected
 from ingest.intake import Closed, Entries, Item, Result, Source
 from ingest.repeats import Repeats, key_of
 
@@ -67,7 +66,7 @@ class Batch:
         self.entries: list[tuple[Entries, int]] = []
 
 
-class _Admitted(msgspec.Struct, frozen=True):
+class _Admitted(msgspec.Struct, frozen=True, gc=False):
     operation: str
     observations: tuple[Observation, ...]
     rejects: tuple[Reject, ...]
@@ -330,34 +329,39 @@ class Desk:
             refusals.append(self.door.impostor(device, named) or refused)
         else:
             kept: list[Observation] = []
-            asked: tuple[str, int] | None = None
+            latest_ns, plain_ns = received_ns + SKEW_NS, received_ns - NEAR_NS
+            whom, when_ns = None, 0
             case, why = "", None
             rollovers, changed = self.directory.week_rollover, False
             for observation in decoded.observations:
                 if rollovers and (times := rollovers.get(observation.device)):
-                    observation = corrected(observation, times, received_ns + SKEW_NS)
+                    observation = corrected(observation, times, latest_ns)
                     changed = True
-                time_ns = received_ns if observation.time_ns is None else observation.time_ns
-                ahead = time_ns > received_ns + SKEW_NS
-                astray = "" if observation.time_ns is None else _astray(time_ns, received_ns)
+                time_ns, wrong = observation.time_ns, ""
+                if time_ns is None:
+                    time_ns = received_ns
+                elif not plain_ns < time_ns <= latest_ns:
+                    wrong = astray(time_ns, received_ns)
+                    if not wrong and time_ns > latest_ns:
+                        wrong = f"{(time_ns - received_ns) // NS} s ahead of the receiver"
+                    if wrong:
+                        time_ns = received_ns
                 # the door first (a time that is not believed is not asked with): what is refused for who
                 # sent it leaves no position, whatever else is wrong with it
-                question = (observation.device, received_ns if ahead or astray else time_ns)
-                if question != asked:
-                    asked = question
-                    case, why = subject(question[0], device, question[1])
+                if observation.device != whom or time_ns != when_ns:
+                    whom, when_ns = observation.device, time_ns
+                    case, why = subject(whom, device, when_ns)
                 if why is not None:
                     if why not in refusals:
                         refusals.append(why)
-                elif ahead or astray:
-                    detail = astray or f"{(time_ns - received_ns) // NS} s ahead of the receiver"
-                    malformed.append(Reject("clock", detail, device=observation.device))
+                elif wrong:
+                    malformed.append(Reject("clock", wrong, device=observation.device))
                 else:
                     operation = operation or case
                     kept.append(observation)
             observations = decoded.observations if len(kept) == len(decoded.observations) and not changed else tuple(kept)
             # a message without observations, or with a broken part, may still name somebody
-            if malformed or named != device:
+            if malformed or (named and named != device):
                 for name in dict.fromkeys([named, *(r.device for r in malformed)]):
                     if name and name != device:
                         _, why = subject(name, device, received_ns)
@@ -432,7 +436,7 @@ class Desk:
                         self._leads.clear()
                     lead = self._leads[whose, frame.format] = led(b"time", whose.encode(), frame.format.encode())
                 time_ns = observation.time_ns
-                return near(time_ns) + digest(lead + led(b"%d" % time_ns) + frame.payload)
+                return dated(lead, time_ns, frame.payload)
         fixed = (whose.encode(), frame.format.encode())
         if frame.mark:
             return frame.mark[:4] + hashed(b"mark", *fixed, frame.mark)
