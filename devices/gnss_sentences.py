@@ -34,6 +34,9 @@ _FAST_GGA = re.compile(
     rb"\$[A-OQ-Z][A-Z]GGA,(\d{6}(?:\.\d{1,9})?),(\d\d)([0-5]\d(?:\.\d{0,12})?),([NS]),(\d{3})([0-5]\d(?:\.\d{0,12})?),([EW]),"
     rb"([1-59]),(\d{1,2}),(\d{1,2}(?:\.\d{0,9})?),(-?\d{1,6}(?:\.\d{0,9})?),M,[-\d.]*,M?,[\d.]*,\d*\*([0-9A-Fa-f]{2})\r?\n?\Z"
 )
+#: AIS as it is heard: which part, the first characters of what it says; DSC: format, the caller's MMSI and a 0.
+_VDM = re.compile(rb"[A-Z]{2}VDM,\d?,(\d?),\d?,[^,]?,([0-W`-w]{7})")
+_DSC = re.compile(rb"[A-Z]{2}DSC,\d{0,3},(\d{9})")
 _DECIMAL = re.compile(r"-?(\d{1,9}(\.\d*)?|\.\d+)\Z", re.ASCII)
 
 
@@ -41,8 +44,8 @@ class Decoder:
     """Decodes one receiver's sentences; remembers its date and the fields of the present epoch."""
 
     __slots__ = (
-        "_alt", "_attributes", "_beside", "_clock", "_course", "_day", "_day_unset", "_days", "_flags", "_last_ns", "_place",
-        "_sigma", "_speed", "_stamp", "_step_m", "_tod", "_unset", "_void",
+        "_alt", "_attributes", "_beside", "_clock", "_course", "_day", "_day_unset", "_days", "_flags", "_heard", "_last_ns",
+        "_place", "_sigma", "_speed", "_stamp", "_step_m", "_tod", "_unset", "_void",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -51,6 +54,7 @@ class Decoder:
         self._beside = sentences.Clock()
         self._stamp: sentences.Stamp | None = None  # the time stated beside the present sentence
         self._tod: int | None = None
+        self._heard = ""  # of whom the AIS sentence before was
         self._void = False
         self._clock = self._day = b""  # the fields that _tod and _days were read from, by the fast path
         self._days: int | None = None
@@ -69,17 +73,34 @@ class Decoder:
                 return self._fast(fast, payload, message)
             sentence = sentences.read(payload)
             self._stamp = self._beside.stamp(sentence)
-            if sentence.start != "$":
-                return NOTHING
             f = sentence.fields
-            reader = _READERS.get(sentences.kind_of(f[0]))
+            reader = _READERS.get(sentences.kind_of(f[0])) if sentence.start == "$" else None
             if reader is None or (reader is _pubx and f[1:2] != ["00"]):
-                return NOTHING
+                return self._passed_over(payload, message)
             return reader(self, f, message)
         except DeviceError as error:
-            return rejected(error.reason, error.detail, device=message.device)
+            return rejected(error.reason, error.detail, device=self._passed_over(payload, message).device or message.device)
         except IndexError:
             return rejected("length", "a sentence with too few fields", device=message.device)
+
+    def _passed_over(self, payload: bytes, message: Message) -> Decoded:
+        """A sentence that says nothing here.  What AIS and DSC sentences say is of another ship: it is named, so that the
+        door can judge whether their bytes may stay beside a receiver's own."""
+        if b"VDM," not in payload and b"DSC," not in payload:
+            return NOTHING
+        if (heard := _VDM.search(payload)) is not None:
+            part, armour = heard.groups()
+            if part == b"1":
+                # type 6 bits, repeat 2, MMSI 30 (ITU-R M.1371-5), six bits a character (IEC 61162-1, 8.3.97)
+                bits = 0
+                for byte in armour:
+                    bits = bits << 6 | (byte - 48 if byte < 88 else byte - 56)
+                self._heard = f"{bits >> 4 & 0x3FFFFFFF:09d}"
+        elif (called := _DSC.search(payload)) is not None:
+            self._heard = called[1].decode("ascii")
+        else:
+            return NOTHING
+        return Decoded(device=self._heard if message.device else "")
 
     def _fast(self, fast: re.Match[bytes], payload: bytes, message: Message) -> Decoded:
         """RMC and GGA as nearly all are; what ``_rmc`` and ``_gga`` say of them, in a third of the time."""

@@ -41,7 +41,7 @@ __all__ = ["STREAM", "VERSION", "Decoder", "Framer", "encode"]
 
 VERSION = 3
 STREAM = True
-#: The bytes name nobody: a message is its sender's.
+#: The bytes name nobody, a message is its sender's; but AIS and DSC sentences, which say nothing here, name their ship.
 NAMES_DEVICE = False
 
 

@@ -365,3 +365,34 @@ def test_one_certificate_on_two_phones_is_one_device_with_its_own_topic_alone():
     assert permit.permit("fhDO2021", "owntracks/fhDO/01") == ("owntracks", "")
     refused = permit.permit("fhDO2021", "owntracks/fhDO/02")
     assert isinstance(refused, Reject) and refused.reason == "identity"
+
+
+@pytest.mark.parametrize("format", ["nmea", "ubx"])
+@pytest.mark.parametrize("harm", ["whole", "check sum", "part 2", "cut", "DSC"])
+@pytest.mark.parametrize("basis", ["own_sensor", "partner", "warrant", "open"])
+def test_what_a_receiver_hears_of_a_strangers_ship_does_not_stay(tmp_path, desk, format, harm, basis):
+    """A plotter's line carries AIS and DSC beside its own position; they are passed over, and their bytes do not stay."""
+    armour = b"13aDoVhP1s0BvM0MfLu:V`LIP000"
+    lines = {
+        "whole": [b"!AIVDM,1,1,,A," + armour + b",0*40\r\n"],
+        "check sum": [b"!AIVDM,1,1,,A," + armour + b",0*41\r\n"],
+        "part 2": [b"\\g:1-2-7*5E\\!AIVDM,2,1,7,A,13aDoVh,0*52\r\n", b"!AIVDM,2,2,7,A," + armour + b",0*76\r\n"],
+        "cut": [b"!AIVDM,1,1,,A," + armour],
+        "DSC": [b"$CDDSC,20,2440601230,00,21,26,1339204051,2021,,,B,E*00\r\n"],
+    }[harm]
+    enter(desk, Device(device="launch", basis=basis))
+    watched(desk, *["launch"] * (basis == "warrant"))
+    own = b"$GPRMC,094000.00,A,5156.97793,N,00408.71978,E,19.438,271.00,011126,,,A*5D\r\n"
+    bodies = take(desk, *(frame(format, line, device="launch") for line in [own, *lines]))
+    assert isinstance(bodies[0], FrameBody) and bodies[0].observations
+    heard = b"1339204051" if harm == "DSC" else armour
+    assert (heard in stays(tmp_path)) == (basis == "open")
+    if basis != "open":
+        assert all(isinstance(body, RefusalBody) for body in bodies[1 + (harm == "part 2"):])
+
+
+def test_of_a_ship_that_is_admitted_what_a_receiver_hears_stays(desk):
+    enter(desk, Device(device="launch", basis="own_sensor"))
+    watched(desk, "244660123")
+    (body,) = take(desk, frame("nmea", b"!AIVDM,1,1,,A,13aDoVhP1s0BvM0MfLu:V`LIP000,0*40\r\n", device="launch"))
+    assert isinstance(body, FrameBody) and not body.rejects and body.subject == "244660123"
