@@ -96,10 +96,14 @@ class Account:
         self.messages = 0
         self._rows: dict[tuple[str, Why], Unfed] = {}
         self._seen: set[str] = set()  # who said a place in some message
+        self._refused: dict[str, int] = {}  # messages of which nothing came in, by reason
 
     def count(self, body: FrameBody | RefusalBody, received_ns: int) -> None:
         """One message that is new in the journal."""
         self.messages += body.count
+        if body.rejects and not body.observations:
+            reason = body.rejects[0].reason
+            self._refused[reason] = self._refused.get(reason, 0) + body.count
         found = unfed(self._directory, body, received_ns, exercise=self._exercise)
         if found is None or found[1] != "placeless":
             self._seen.update(o.device for o in body.observations)
@@ -135,6 +139,10 @@ class Account:
         if silent:
             names = ", ".join(row.device or "nobody" for row in silent[:5]) + (", …" if len(silent) > 5 else "")
             yield f"{sum(row.count for row in silent)} messages fed no track: {WORDS['placeless']}, none of {names} did"
+        if self._refused:
+            most_first = sorted(self._refused.items(), key=lambda item: (-item[1], item[0]))
+            reasons = ", ".join(f"{reason} {count}" for reason, count in most_first)
+            yield f"{sum(self._refused.values())} messages fed no track: refused ({reasons})"
         wanted = list(dict.fromkeys(command for row in rows[:LINES] for command in self._commands(row)))
         if wanted:
             yield "they would in a new journal that is told so first (what is in a journal stays as it was folded):"
@@ -144,9 +152,11 @@ class Account:
         held = self._directory.attachments.get(row.device)
         if not held or row.why not in ("elsewhen", "unattached"):
             return WORDS[row.why]
-        spans = [f"{a.operation} from {iso_from_ns(a.from_ns)}" + (f" to {iso_from_ns(a.to_ns)}" if a.to_ns is not None else "")
-                 for a in held]
-        return f"{WORDS[row.why]}: attached in {', '.join(spans)}"
+        cases = self._directory.operations
+        closed = {a.operation for a in held if a.operation in cases and cases[a.operation].closed}
+        spans = [f"{a.operation}{' (closed)' if a.operation in closed else ''} from {iso_from_ns(a.from_ns)}"
+                 + (f" to {iso_from_ns(a.to_ns)}" if a.to_ns is not None else "") for a in held]
+        return f"{WORDS['unattached' if closed else row.why]}: attached in {', '.join(spans)}"
 
     def _commands(self, row: Unfed) -> list[str]:
         from shlex import quote

@@ -216,3 +216,22 @@ def test_a_scenario_is_enrolled_from_its_own_start_on(tmp_path):
     attached = [body for body in map(unpack, journal.registers()) if isinstance(body, Attachment)]
     journal.close()
     assert attached and {a.from_ns for a in attached} == {scenario.load("harbour").start_ns - 60 * NS}
+
+
+def test_a_closed_case_is_said_to_be_closed():
+    directory = Directory()
+    attached = Attachment(device="tag", shipment="s", operation="OP", from_ns=T0)
+    for body in (Device(device="tag"), Operation(operation="OP"), attached, Operation(operation="OP", closed=True)):
+        directory.apply(body)
+    account = Account(directory, exercise=True)
+    account.count(said(fix()), T0)
+    assert next(account.lines("f.jsonl")).endswith(
+        "in no shipment of an open case at that time: attached in OP (closed) from 2026-03-02T06:00:00.000Z")
+
+
+def test_refused_messages_are_told_with_their_reasons():
+    account = Account(Directory(), exercise=True)
+    for reason, count in (("checksum", 1), ("value", 3), ("checksum", 1)):
+        account.count(FrameBody(format="x", version=1, payload=b"x", rejects=(Reject(reason),), count=count), T0)
+    account.count(said(fix()), T0)
+    assert list(account.lines("f.nmea")) == ["5 messages fed no track: refused (value 3, checksum 2)"]
