@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from birddog.directory import OPEN, Directory
+from birddog.directory import OPEN, REGISTERS, Directory
 from birddog.errors import JournalError, place_of
 from birddog.journal import Writer
 from birddog.model import (
@@ -196,6 +196,11 @@ class Desk:
                     result.outcome = "duplicate"
             source.acknowledge(results)
         for entries, first in batch.entries:
+            for i in range(first, first + len(entries.drafts)):
+                # asked again it has no number: a repeated request changes nothing
+                if numbers[i] and batch.drafts[i].kind in REGISTERS:
+                    draft = batch.drafts[i]
+                    self.directory.apply(msgspec.msgpack.decode(draft.body, type=ENTRY_BODIES[draft.kind]))
             entries.done(numbers[first : first + len(entries.drafts)])
         return len(numbers) - numbers.count(0)
 
@@ -501,9 +506,7 @@ class Desk:
                 batch.finished[device] = None
 
     def _stamp(self, draft: Draft, now_ns: int) -> Draft:
-        """An operator's entry gets the journal's time; registers are known to the door from here on."""
-        body = msgspec.msgpack.decode(draft.body, type=ENTRY_BODIES[draft.kind])
-        self.directory.apply(body)
+        """An operator's entry gets the journal's time; a register is known to the door once the journal has numbered it."""
         return msgspec.structs.replace(draft, received_ns=self.clock.now_ns or now_ns)
 
 

@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 
 #: Raised with every change of what the tables hold.  A store of another version, or folded by another
 #: version of the program, is made anew: rows of two versions side by side are no rebuild's.
-VERSION = f"6 {__version__}".encode()
+VERSION = f"7 {__version__}".encode()
+
 #: What sqlite3 raises: its own, and, where it meets damaged text or a number too large, Python's.
 _TROUBLE = (sqlite3.Error, UnicodeError, OverflowError)
 TABLES = ("track", "point", "event", "alert", "flag", "refused")
@@ -166,6 +167,8 @@ class PictureWriter:
         with _said(self.path):
             self.db.executescript("BEGIN IMMEDIATE;" + resources.files("opsroom").joinpath("schema_picture.sql").read_text())
             self.db.execute("INSERT INTO meta VALUES ('version', ?)", (VERSION,))
+            # a tab that resumes must know another store from this one, however alike their numbers are
+            self.db.execute("INSERT INTO meta VALUES ('store', ?)", (os.urandom(8),))
             self.db.execute("COMMIT")
 
     def gone(self) -> bool:
@@ -259,6 +262,11 @@ class PictureReader:
         self.path = path
         self._db: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+
+    def store(self) -> bytes:
+        """A word of the store's own: another one's differs, also where it was made of the same journal."""
+        rows = self._rows("SELECT value FROM meta WHERE key = 'store'")
+        return bytes(rows[0][0]) if rows else b""
 
     def cursor(self) -> int:
         """The number of the last journal entry in the picture: the live sequence number."""

@@ -286,11 +286,28 @@ class Fold:
         stated = facts.get("ship_name")
         s.name = owner.name or (stated if isinstance(stated, str) else "") or s.name
         enrolled = self._directory.device(device)
-        klass = enrolled.klass if enrolled is not None and enrolled.klass else ""
+        klass = self._class_of(live, device)
         if not klass and (fmt == "ais" or "ship_type" in facts):
             klass = "station" if msg_type in STATIONS else "vessel"
             s.broadcast = enrolled is None or enrolled.basis == "open"
         self._tracker(owner.operation).set_class(live, klass)
+
+    def _class_of(self, live: LiveTrack, device: str) -> str:
+        """The class of a track: that of the first of its devices that gives fixes and has one, else of the first that has one.
+
+        So it is the shipment's, not that of whoever spoke last: a parcel's passive tag does not make a parcel of the van.
+        """
+        found = ""
+        for name in live.state.fixers or (device,):
+            known = self._directory.device(name)
+            if known is not None and known.klass:
+                return known.klass
+        for name in live.state.identities:
+            known = self._directory.device(name)
+            if known is not None and known.klass:
+                found = known.klass
+                break
+        return found if not live.state.fixers else live.state.klass or found
 
     def _attributes(self, live: LiveTrack) -> dict[str, Value]:
         out: dict[str, Value] = {}
@@ -347,10 +364,19 @@ class Fold:
                 self._sightings(device, time_ns, sightings, book)
 
     def _fix(self, fix: Fix, via: str, fmt: str, book: Book) -> None:
+        """A fix into its owner's track; what tells everybody where it is (AIS) has its track in ``open`` as well.
+
+        Whether a vessel is under surveillance changes nothing in the public picture: it would give the surveillance away.
+        """
         time_ns = book.now_ns if fix.time_ns is None else fix.time_ns
         owner = self._owner(fix.device, time_ns, via)
         if owner is None or not valid_position(fix.lat_deg, fix.lon_deg):
             return
+        self._fix_of(owner, fix, time_ns, via, fmt, book)
+        if fmt == "ais" and owner.operation != OPEN and via != fix.device:
+            self._fix_of(Owner(OPEN, "d:" + fix.device, ""), fix, time_ns, via, fmt, book)
+
+    def _fix_of(self, owner: Owner, fix: Fix, time_ns: int, via: str, fmt: str, book: Book) -> None:
         for name, value in fix.attributes.items():
             self._fact(fix.device, name, value, time_ns)
         if self._clock_ahead(fix.device, owner.operation, fix.time_ns, book, self._track_of(owner, fix.device)):
@@ -359,6 +385,8 @@ class Fold:
         live = self._track(owner, fix.device, book, make=True)
         assert live is not None
         tracker = self._tracker(owner.operation)
+        if fix.device not in live.state.fixers:
+            live.state.fixers.append(fix.device)
         self._describe(live, owner, fix.device, fmt, fix.attributes.get("msg_type"))
         tracker.contact(live, fix.device, book, reports=True)
         time_ns = self._clock_behind(owner, fix, live, book)

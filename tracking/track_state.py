@@ -54,6 +54,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     Args:
         key: what the track is to its operation: ``s:SHIPMENT``, ``d:DEVICE`` or "" for an anonymous one.
         base: the filter before the first measurement of ``ring``; None where that one begins the track.
+        fixers: the devices that gave fixes, in the order of their first.
         gap_s: a running mean of the time between messages (for a device that is not enrolled).
         score: log-likelihood ratio of an anonymous track; misses: looks in a row that did not see it.
         reports: whether a device of its own reports (a passive tag is only read, its silence means nothing).
@@ -73,6 +74,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     tag_id: str = ""
     identities: list[str] = []
     sources: list[str] = []
+    fixers: list[str] = []
     klass: str = ""
     status: TrackStatus = "tentative"
     base: Core | None = None

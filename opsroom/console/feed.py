@@ -83,6 +83,8 @@ class Feed:
         self._settings, self._source, self._health = settings, source, health
         self._subscribers: set[Subscriber] = set()
         self._seq = 0
+        self._store = b""
+        self._snapshot_of = ""
         self._ready = False
         self._reason = "the picture has not been read yet"
         self._snapshot: Frame | None = None
@@ -163,11 +165,12 @@ class Feed:
 
     async def _news(self) -> Frame | None:
         # one cheap question a poll, whatever the number of tabs
-        cursor = await self._source.run(self._source.reader.cursor)
-        if cursor == self._seq and self._ready:
+        cursor, store = await self._source.run(self._stands)
+        if cursor == self._seq and store == self._store and self._ready:
             return None
-        if cursor < self._seq or not self._ready:
+        if cursor < self._seq or store != self._store or not self._ready:
             # another store stands there (rebuilt, replaced), or it is the first one: begin again
+            self._store = store
             changes = await self._source.run(self._source.changes, 0)
             await self._source.run(self._source.steps_from_here, changes.tracks)
             self._seq, self._snapshot = changes.seq, None
@@ -177,6 +180,9 @@ class Feed:
         changes = msgspec.structs.replace(changes, points=points)
         self._seq, self._snapshot = changes.seq, None
         return None if changes.empty() else await self._frame("update", changes)
+
+    def _stands(self) -> tuple[int, bytes]:
+        return self._source.reader.cursor(), self._source.reader.store()
 
     async def _head(self, kind: str, seq: int) -> dict[str, Any]:
         # the clock of the newest message is read from the journal: on the reading thread too
@@ -218,7 +224,8 @@ class Feed:
             ours = await self._source.run(self._source.epoch)
             cursor = await self._source.run(self._source.reader.cursor)
             if since <= 0 or since > cursor or (epoch and epoch != ours):
-                if self._snapshot is None or self._snapshot.seq != cursor:
+                if self._snapshot is None or self._snapshot.seq != cursor or self._snapshot_of != ours:
+                    self._snapshot_of = ours
                     self._snapshot = await self._frame("snapshot", await self._source.run(self._source.changes, 0))
                 return self._snapshot
             return await self._frame("update", await self._source.run(self._source.changes, since))

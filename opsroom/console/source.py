@@ -65,7 +65,7 @@ class Source:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="console-read")
         self._directory = Directory()
         self._directory_seq = -1
-        self._epoch: str | None = None
+        self._journal: bytes | None = None
         self._steps: dict[str, int] = {}
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
@@ -137,12 +137,17 @@ class Source:
         return self._directory
 
     def epoch(self) -> str:
-        """A word that names this journal: a tab that resumes against another one gets a snapshot."""
-        if self._epoch is None:
+        """A word that names this journal and this store: a tab that resumes against other ones gets a snapshot.
+
+        Raises:
+            BirddogError: the picture is not there (yet).
+        """
+        if self._journal is None:
             try:
                 first = self.journal.read(0, 1)
             except BirddogError:
                 return ""
-            if first:
-                self._epoch = hashlib.sha256(first[0].ident).hexdigest()[:12]
-        return self._epoch or ""
+            if not first:
+                return ""
+            self._journal = first[0].ident
+        return hashlib.sha256(self._journal + self.reader.store()).hexdigest()[:12]

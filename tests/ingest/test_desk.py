@@ -103,6 +103,27 @@ def enter(desk, *bodies):
     assert all(got)
 
 
+def test_a_register_holds_from_its_number_on_and_asked_again_changes_nothing(tmp_path):
+    """Attach, detach, then the first request once more with its nonce: the door is what a restart would make it."""
+    desk, source = make(tmp_path), Source()
+    attach = Attachment(device="tag", shipment="crate", operation="op", from_ns=0)
+    enter(desk, Operation(operation="op"), Device(device="tag"), attach)
+    enter(desk, msgspec.structs.replace(attach, to_ns=NOW - 1))
+    draft = Draft(kind="attachment", received_ns=0, source="t", ident=repr(attach).encode(), body=pack(attach))
+    got = []
+    desk.take([Entries([draft], got.extend)], NOW)
+    assert got == [0]
+    desk.take([(source, [frame(t=1795521600, lat=51)])], NOW)
+    assert [r.reason for r in source.results[-1].rejects] == ["unauthorised"]
+    # what is not numbered yet does not admit: the message of the same batch was judged before
+    late = Attachment(device="tag", shipment="crate", operation="op", from_ns=1)
+    draft = Draft(kind="attachment", received_ns=0, source="t", ident=repr(late).encode(), body=pack(late))
+    desk.take([Entries([draft], got.extend), (source, [frame(packet=2, t=1795521601, lat=51)])], NOW)
+    assert [r.reason for r in source.results[-1].rejects] == ["unauthorised"]
+    desk.take([(source, [frame(packet=3, t=1795521602, lat=51)])], NOW)
+    assert source.results[-1].outcome == "stored"
+
+
 def last(desk):
     return unpack(desk.journal.tail(1)[0])
 

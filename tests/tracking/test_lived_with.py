@@ -253,3 +253,52 @@ def test_a_silent_tag_keeps_its_circle_and_the_ship_near_it_is_a_contact():
     assert abs(HOME.en(lat_deg=crate.lat_deg, lon_deg=crate.lon_deg)[0]) < 60.0 and crate.sources == ("crate",)
     # one ship, seen seven times: one contact and one alert
     assert len(j.of("dark_vessel")) == 1 and len(rows) == 2 and rows[""].hits == 7
+
+
+def test_surveillance_changes_nothing_in_the_public_picture():
+    """A watched vessel that reports was a dark vessel in everybody's picture: it has its track in ``open`` either way."""
+    from birddog.model import Flag, Scan
+
+    def public(watched: bool):
+        j = Told()
+        j.add(0, Operation(operation="nightjar"))
+        j.add(0, Device(device="rx", basis="own_sensor"))
+        if watched:
+            j.add(0, Device(device="244000001", basis="warrant"))
+            j.add(0, Attachment(device="244000001", shipment="coaster", operation="nightjar", from_ns=0))
+        for t in range(0, 60, 5):
+            j.say(t, fix("244000001", t, 5.0 * t, attributes={"msg_type": 1}), fmt="ais", device="rx")
+        lat, lon = HOME.geodetic(300.0, 0.0)
+        w, e = HOME.geodetic(-3000, -3000), HOME.geodetic(3000, 3000)
+        ring = ((w[1], w[0]), (e[1], w[0]), (e[1], e[0]), (w[1], e[0]), (w[1], w[0]))
+        flag = Flag(flag_id="f", detector="cfar", score=9.0, pfa=1e-6, col=1, row=1, bbox_px=(0, 0, 2, 2), lat_deg=lat,
+                    lon_deg=lon, r_ee=400.0, r_en=0.0, r_nn=400.0)  # fmt: skip
+        j.add(61, Scan(scan_id="s", sensor="sar", time_ns=T0 + 60 * NS, footprint=ring, pd=0.9, clutter_per_km2=0.001,
+                       flags=(flag,)))  # fmt: skip
+        rows = [r for r in j.now(61) if r.operation == "open"]
+        return [(r.tag_id, r.name, r.status, r.lat_deg, r.p_ee, r.hits) for r in rows], [e.kind for e in j.events.values()]
+
+    assert public(True) == public(False) and public(True)[1] == [] and len(public(True)[0]) == 1
+
+
+def test_the_class_is_the_shipments_not_that_of_whoever_spoke_last():
+    """A van with a parcel's passive tag stays a van: its class flickered, its ring was cleared, a good fix was refused."""
+    j = Told()
+    j.add(0, Operation(operation="op"))
+    for device, klass in (("gps", "van"), ("urn:epc:id:sgtin:1.2.3", "parcel"), ("phone", "walker")):
+        j.add(0, Device(device=device, klass=klass, interval_s=8))
+        j.add(0, Attachment(device=device, shipment="goods", operation="op", from_ns=0))
+    lat, lon = HOME.geodetic(0.0, 1000.0)
+    j.add(0, Placement(device="portal", lat_deg=lat, lon_deg=lon, range_m=10.0))
+    classes = set()
+    for t in range(0, 120, 8):
+        j.say(t, fix("gps", t, 0.0, 9.0 * t))
+        classes |= {row.klass for row in j.now(t)}
+        if 40 <= t < 60:
+            for k in range(1, 8):
+                j.say(t + k, TagRead(device="portal", time_ns=T0 + (t + k) * NS, epc="urn:epc:id:sgtin:1.2.3"))
+                classes |= {row.klass for row in j.now(t + k)}
+        j.say(t + 5, fix("phone", t + 5, 0.0, 9.0 * (t + 5)))
+    [row] = j.now(120)
+    assert classes == {"van"} and row.refused <= 21
+    assert HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)[1] == pytest.approx(1080.0, abs=40.0)

@@ -135,6 +135,25 @@ def test_a_rebuilt_store_gives_every_tab_a_snapshot(stage, makers):
         assert before["seq"] > 2
 
 
+def test_a_store_that_was_made_again_is_another_one_whatever_its_numbers(stage, makers):
+    """The fold of a new version made the same numbers of other tracks: running tabs and those that resume begin again."""
+    stage.start()
+    with live(stage) as socket:
+        before = json.loads(socket.recv(timeout=10))
+        stage.store.close()
+        for path in stage.picture.parent.glob("*.picture*"):
+            path.unlink()
+        stage.store = PictureWriter(stage.picture)
+        stage.store.begin()
+        stage.store.put("track", "T7", before["seq"], makers["track"](7))
+        stage.store.commit(before["seq"])
+        frames = frames_until(socket, lambda f: f["type"] == "snapshot" and f["epoch"] != before["epoch"])
+        assert frames[-1]["seq"] == before["seq"] and [t["track_id"] for t in frames[-1]["tracks"]] == ["T7"]
+    with live(stage, f"?since={before['seq']}&epoch={before['epoch']}") as socket:
+        again = json.loads(socket.recv(timeout=10))
+    assert again["type"] == "snapshot" and [t["track_id"] for t in again["tracks"]] == ["T7"]
+
+
 def test_eight_tabs_all_hear_everything(stage, makers):
     stage.start()
     with contextlib.ExitStack() as tabs:
