@@ -55,6 +55,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 REQUIRED = ("time", "lat", "lon")
 _DAY_FIRST = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (\d\d):(\d\d):(\d\d)\Z", re.ASCII)
 _NO_ZONE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?\Z", re.ASCII)
+_COUNT = re.compile(r"\d{12,19}\Z", re.ASCII)
 _SAYS_UTC = re.compile(r"\s*(UTC|GMT)\Z", re.IGNORECASE)
 
 
@@ -93,6 +94,8 @@ class Table(NamedTuple):
         if found is not None:
             day, month, year, hour, minute, second = (int(part) for part in found.groups())
             return ns_from_datetime(datetime(year, month, day, hour, minute, second, tzinfo=UTC))
+        if _COUNT.match(text) and (counted := _posix(text)):
+            return counted
         text, said = _SAYS_UTC.subn("", text)
         return ns_from_text(text + "Z" if (said or self.zone) and _NO_ZONE.match(text) else text)
 
@@ -105,6 +108,11 @@ class Table(NamedTuple):
         except ValueError:
             return None
         return value if value is not None and isfinite(value) else None
+
+
+def _posix(digits: str) -> int:
+    """ns of POSIX time in ms, µs or ns, as exporters in JavaScript and Java write it: the count of digits says which."""
+    return int(digits) * 10 ** (6 if len(digits) <= 14 else 3 if len(digits) <= 17 else 0)
 
 
 def plain(name: str) -> str:

@@ -23,6 +23,8 @@ from devices.sentences import VALID, nearest
 _USUAL_M = 10.0
 #: An accuracy of this and more is how a receiver says that it has none.
 _UNKNOWN_M = 1e6
+#: A dilution of this and more is how a receiver says that it has none (99.99): nothing is known of how good the position is.
+_NO_DOP = 99.0
 _LATITUDE = re.compile(r"\d{4}(\.\d*)?\Z", re.ASCII)
 _LONGITUDE = re.compile(r"\d{5}(\.\d*)?\Z", re.ASCII)
 #: The usual RMC and GGA, whole: what the fast path takes apart at one stroke.
@@ -45,7 +47,7 @@ class Decoder:
 
     __slots__ = (
         "_alt", "_attributes", "_beside", "_clock", "_course", "_day", "_day_unset", "_days", "_flags", "_heard", "_last_ns",
-        "_place", "_sigma", "_speed", "_stamp", "_step_m", "_tod", "_unset", "_void",
+        "_near", "_place", "_sigma", "_speed", "_stamp", "_stamped", "_step_m", "_tod", "_unset", "_void",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -53,6 +55,8 @@ class Decoder:
         self._unset = False  # the receiver gave a date that is none
         self._beside = sentences.Clock()
         self._stamp: sentences.Stamp | None = None  # the time stated beside the present sentence
+        self._stamped: sentences.Stamp | None = None  # the same of an earlier sentence of the present epoch
+        self._near: sentences.Stamp | None = None  # the last time that was stated beside a sentence, or counted on from there
         self._tod: int | None = None
         self._heard = ""  # of whom the AIS sentence before was
         self._void = False
@@ -136,8 +140,9 @@ class Decoder:
             self._alt = float(alt)
             low = quality == b"6"
             self._attributes = {"quality": int(quality), "satellites": int(satellites)}
-            if 0.0 < (value := float(hdop)) < 99.0:
+            if 0.0 < (value := float(hdop)) < _NO_DOP:
                 self._attributes["hdop"] = value
+            low = low or value >= _NO_DOP
         a, o = int(lat) + float(lat_min) / 60.0, int(lon) + float(lon_min) / 60.0
         if a > 90.0 or o > 180.0:
             raise DeviceError("value", "latitude or longitude out of range")
@@ -151,7 +156,7 @@ class Decoder:
     def _reset(self, tod: int | None) -> None:
         self._tod = tod
         self._clock = b""
-        self._alt = self._speed = self._course = self._sigma = self._place = None
+        self._alt = self._speed = self._course = self._sigma = self._place = self._stamped = None
         self._step_m = 0.0
         self._flags: tuple[str, ...] = ()
         self._attributes: dict[str, float | int] = {}  # never changed in place: observations hold it
@@ -169,7 +174,8 @@ class Decoder:
             self._last_ns = None if self._unset else days * DAY_NS + self._tod
 
     def _time(self, received_ns: int | None) -> tuple[int | None, str, tuple[str, ...]]:
-        tod, stamp = self._tod, self._stamp
+        tod, stamp = self._tod, self._stamp or self._stamped
+        self._stamped = stamp
         if self._last_ns is not None and tod is not None:
             time_ns = self._last_ns
             if time_ns % DAY_NS != tod:
@@ -178,8 +184,11 @@ class Decoder:
             return time_ns, "device", rollover(time_ns, received_ns)
         if tod is None or self._unset:
             return (received_ns, "server", ("no_fix_time",)) if stamp is None else (stamp.time_ns, "gateway", stamp.flags)
+        if stamp is None and received_ns is None:
+            stamp = self._near  # a log whose receiver states the time now and then
         if stamp is not None:
-            return nearest(stamp.time_ns, tod), "gateway", stamp.flags
+            self._near = sentences.Stamp(nearest(stamp.time_ns, tod), stamp.flags)
+            return self._near.time_ns, "gateway", stamp.flags
         return (None if received_ns is None else nearest(received_ns, tod)), "server", ()
 
     def _fix(self, message: Message, place: tuple[float, float] | None, low: bool = False) -> Decoded:
@@ -257,7 +266,7 @@ def _gga(d: Decoder, f: list[str], message: Message) -> Decoded:
     if alt is not None and f[10] in ("M", ""):
         d._alt = alt
     d._attributes = {"quality": int(quality), **_satellites(f[7], f[8])}
-    return d._fix(message, place, quality == "6")
+    return d._fix(message, place, quality == "6" or _no_dop(f[8]))
 
 
 def _gll(d: Decoder, f: list[str], message: Message) -> Decoded:
@@ -278,7 +287,7 @@ def _gns(d: Decoder, f: list[str], message: Message) -> Decoded:
     if alt is not None:
         d._alt = alt
     d._attributes = _satellites(f[7], f[8])
-    return d._fix(message, place, not set(f[6]) & set("ADPRF"))
+    return d._fix(message, place, not set(f[6]) & set("ADPRF") or _no_dop(f[8]))
 
 
 def _gst(d: Decoder, f: list[str], message: Message) -> Decoded:
@@ -362,6 +371,10 @@ def _satellites(used: str, hdop: str) -> dict[str, float | int]:
     if used.isascii() and used.isdigit() and len(used) <= 3:
         out["satellites"] = int(used)
     value = _decimal(hdop)
-    if value is not None and 0.0 < value < 99.0:
+    if value is not None and 0.0 < value < _NO_DOP:
         out["hdop"] = value
     return out
+
+
+def _no_dop(hdop: str) -> bool:
+    return (_decimal(hdop) or 0.0) >= _NO_DOP

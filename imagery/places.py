@@ -11,6 +11,7 @@ import functools
 import hashlib
 import math
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,11 @@ class Shapes(msgspec.Struct, frozen=True):
     """``(N, 4)`` west, south, east, north of each polygon: a world of coasts is asked of thousands of flags."""
 
     def __post_init__(self) -> None:
+        if not self.polygons:
+            return
         outers = [rings[0] for rings in self.polygons]
-        boxes = np.array([(*outer.min(axis=0), *outer.max(axis=0)) for outer in outers]).reshape(-1, 4)
+        at, begins = np.concatenate(outers), np.cumsum([0, *map(len, outers)])[:-1]
+        boxes = np.hstack((np.minimum.reduceat(at, begins), np.maximum.reduceat(at, begins)))
         msgspec.structs.force_setattr(self, "boxes", boxes)
 
     def holds(self, *, lat_deg: float, lon_deg: float) -> bool:
@@ -116,25 +120,26 @@ def _geojson(data: bytes, name: str) -> Shapes:
     crs = str(whole.get("crs") or "")
     if crs and not any(word in crs for word in ("CRS84", "4326")):
         raise no("has a crs of its own; GeoJSON is longitude and latitude on WGS 84 (RFC 7946)")
-    polygons: list[tuple[Ring, ...]] = []
+    raw: list[list[list[list[float]]]] = []
     points: list[Point] = []
     try:
         for geometry, properties in _geometries(whole):
             kind, at = geometry.get("type"), geometry.get("coordinates")
             if kind in ("Polygon", "MultiPolygon"):
-                polygons += [tuple(_ring(ring) for ring in rings) for rings in ([at] if kind == "Polygon" else at)]
+                raw += [at] if kind == "Polygon" else at
             elif kind in ("Point", "MultiPoint"):
                 radius = properties.get("radius_m")
                 points += [_point(p[1], p[0], FIXED_M if radius is None else radius) for p in ([at] if kind == "Point" else at)]
             else:
                 raise ValueError(f"holds a {kind}; polygons and points are understood")
+        polygons = _polygons(raw)
     except (TypeError, IndexError, KeyError, AttributeError) as error:
         raise no("is no GeoJSON: a geometry is not as RFC 7946 has it") from error
     except ValueError as error:
         raise no(str(error)) from error
     if not polygons and not points:
         raise no("holds no polygon and no point")
-    return Shapes(tuple(polygons), tuple(points))
+    return Shapes(polygons, tuple(points))
 
 
 def _geometries(node: dict[str, Any]) -> Iterable[tuple[dict[str, Any], dict[str, Any]]]:
@@ -152,6 +157,28 @@ def _geometries(node: dict[str, Any]) -> Iterable[tuple[dict[str, Any], dict[str
             yield from _geometries(one)
     else:
         yield node, {}
+
+
+def _polygons(raw: list[list[list[list[float]]]]) -> tuple[tuple[Ring, ...], ...]:
+    """The rings of each polygon, all of them taken in at one stroke: a world of coasts is loaded for a single flag."""
+    rings = [ring for polygon in raw for ring in polygon]
+    counts = [len(ring) for ring in rings]
+    places = list(chain.from_iterable(rings))
+    if not all(map(len, raw)):
+        raise ValueError("holds a polygon that is none: three places on Earth or more were expected")
+    if min(counts, default=0) < 3 or set(map(len, places)) != {2}:
+        # heights, or something that is wrong and is said ring by ring
+        return tuple(tuple(_ring(ring) for ring in polygon) for polygon in raw)
+    at = np.fromiter(chain.from_iterable(places), np.float64, 2 * len(places)).reshape(-1, 2)
+    turns, begins = np.diff(at[:, 0]), np.cumsum([0, *counts])
+    far = np.zeros(len(at), bool)
+    far[1:] = (turns < -180.0) | (turns >= 180.0)
+    far[begins[:-1]] = False
+    # where one goes over the date line, or is not on Earth, it is looked at by itself
+    far |= ~(np.isfinite(at).all(axis=1) & (np.abs(at[:, 1]) <= 90.0) & (np.abs(at[:, 0]) <= 540.0))
+    odd = np.logical_or.reduceat(far, begins[:-1])
+    each = iter([_ring(rings[i]) if odd[i] else at[begins[i] : begins[i + 1]] for i in range(len(rings))])
+    return tuple(tuple(next(each) for _ in polygon) for polygon in raw)
 
 
 def _ring(points: list[list[float]]) -> Ring:

@@ -21,7 +21,8 @@ lon, lat are in 1/600000 degree (27: 1/600), sog in 0.1 knot (9 and 27: knots), 
 is the device, as nine digits.
 
 How good: 27 is in steps of 0.1 minute, cut off: ``sigma_m`` is step / √3 = 107 m; accuracy 0 (worse than 10 m) is 15 m per
-axis, 1 (better) is not said.  Second 61 (typed in), 62 (dead reckoning) and 63 (no position system) are ``low_quality``.
+axis, 1 (better) is not said.  Second 61 (typed in), 62 (dead reckoning) and 63 (no position system) are ``low_quality``, but
+of a buoy (21) whose place was surveyed.
 
 Static data (name, call sign, type, destination, size) are readings: ship_name, callsign, ship_type, destination, imo,
 length, beam, draught.  Distress: status 14 from an MMSI that begins with 970 (AIS-SART), 972 (man overboard), 974 (EPIRB) is
@@ -59,7 +60,7 @@ from devices.sentences import Framer
 
 __all__ = ["STREAM", "VERSION", "Decoder", "Framer", "encode"]
 
-VERSION = 3
+VERSION = 4
 STREAM = True
 
 #: Unfinished multi-part messages kept at once, and for how many sentences.
@@ -100,6 +101,8 @@ _POOR_M = 15.0
 _LONG_RANGE_M = 185.2 / 3**0.5
 #: GPS sentences and a report's own second are believed to belong together when they are no farther apart.
 _SECOND_NS = 15 * NS
+#: Of type 21, what kind of position system (table 74): the place was surveyed.
+_SURVEYED = 7
 _STATIC = frozenset({5, 19, 21, 24})
 _PARTS_LOST = "a message of several parts, of which some never came"
 
@@ -226,7 +229,7 @@ def report(
     if kind in _SILENT:
         return Decoded(device="")
     if kind in _STATIC:
-        return _static(payload, fill, kind, mmsi, time_ns, source, flags)
+        return _static(payload, fill, kind, mmsi, time_ns, source, flags, exact)
 
     def bits(start: int, count: int) -> int:
         return n >> total - start - count & (1 << count) - 1
@@ -263,9 +266,7 @@ def report(
     if second is not None and second < 60:
         attributes["utc_second"] = second
         if not exact and time_ns is not None:
-            # half a minute either way: which minute it was is said by the time near it
-            off_ns = (second * NS - time_ns % _MINUTE_NS + _MINUTE_NS // 2) % _MINUTE_NS - _MINUTE_NS // 2
-            time_ns += off_ns if abs(off_ns) <= _SECOND_NS else 0
+            time_ns = _at_second(time_ns, second)
     elif second is not None and second > 60:
         flags = (*flags, "low_quality")
     observation = _place(
@@ -298,6 +299,12 @@ def _safety(text: str, mmsi: str, time_ns: int | None, source: Any, flags: tuple
         said = f"{_DISTRESS[mmsi[:3]]}: {text}"
         out += (Alarm(device=mmsi, time_ns=time_ns, time_source=source, flags=flags, alarm="sos", text=said),)
     return Decoded(observations=out)
+
+
+def _at_second(time_ns: int, second: int) -> int:
+    """The time near a report, moved to the report's own second: the former says which minute it was, within half of one."""
+    off_ns = (second * NS - time_ns % _MINUTE_NS + _MINUTE_NS // 2) % _MINUTE_NS - _MINUTE_NS // 2
+    return time_ns + (off_ns if abs(off_ns) <= _SECOND_NS else 0)
 
 
 def _signed(value: int, count: int) -> int:
@@ -338,7 +345,9 @@ def _station_time(
     return (own_ns, "device", ()) if stamp.year < 2100 and not clock.unset(own_ns, time_ns) else (time_ns, source, flags)
 
 
-def _static(payload: str, fill: int, kind: int, mmsi: str, time_ns: int | None, source: Any, flags: tuple[str, ...]) -> Decoded:
+def _static(
+    payload: str, fill: int, kind: int, mmsi: str, time_ns: int | None, source: Any, flags: tuple[str, ...], exact: bool
+) -> Decoded:
     """Types 5, 19, 21 and 24 through pyais."""
     import pyais
 
@@ -352,10 +361,22 @@ def _static(payload: str, fill: int, kind: int, mmsi: str, time_ns: int | None, 
         if type(lat) is not float or type(lon) is not float:
             raise DeviceError("length", f"a message of type {kind} without its position")
         speed, course = said.get("speed"), said.get("course")
-        virtual = kind == 21 and bool(said.get("virtual_aid"))
+        attributes: dict[str, Any] = {"msg_type": kind}
+        heading, second = said.get("heading"), said.get("second")
+        if kind == 19 and type(heading) is int and heading < 360:
+            attributes["heading_deg"] = heading
+        if type(second) is int and second < 60:
+            attributes["utc_second"] = second
+            time_ns = time_ns if exact or time_ns is None else _at_second(time_ns, second)
+        place_flags = flags
+        # the place of a buoy that was surveyed is typed in, and good
+        if type(second) is int and second > 60 and not (kind == 21 and said.get("epfd") == _SURVEYED):
+            place_flags = (*place_flags, "low_quality")
+        if kind == 21 and said.get("virtual_aid"):
+            place_flags = (*place_flags, "virtual")
         out.append(
             _place(
-                mmsi, time_ns, source, lat, lon, {"msg_type": kind}, (*flags, "virtual") if virtual else flags,
+                mmsi, time_ns, source, lat, lon, attributes, place_flags,
                 sigma_m=None if said.get("accuracy") else _POOR_M,
                 speed_mps=speed * KNOT_MPS if kind == 19 and type(speed) is float and speed < 102.25 else None,
                 course_deg=course if kind == 19 and type(course) is float and 0.0 <= course < 360.0 else None,

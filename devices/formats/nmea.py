@@ -19,12 +19,13 @@ newest has them all.  VTG has no time: it is of the position before it.
   Quality 6 or mode E (dead reckoning): flag ``low_quality``.
 * The date comes from RMC or ZDA; until one has come, from what a tag block or the log states beside the sentence
   (``devices.sentences``: ``time_source`` ``gateway``), else from the day of reception, the nearest to the time of day
-  (``server``).  Two-digit years: 80 to 99 are 19xx.  A date from where clocks begin that nobody has set is none
+  (``server``).  What is stated beside one sentence counts for all of its time of day and, in a log without times of reception,
+  until the next.  Two-digit years: 80 to 99 are 19xx.  A date from where clocks begin that nobody has set is none
   (``no_fix_time``).  A time that is 1024 weeks behind its reception gets the flag ``week_rollover_suspected`` and stays.
-* Not available is no value: an empty field, HDOP 99 and above, satellites above 999; PUBX accuracies of 1,000 km and more say
-  ``low_quality``.  HDOP is an attribute; only GST and PUBX state an accuracy, so only they give ``sigma_m``; and where a minute
-  has fewer than three decimals, which is the resolution: ``sigma_m`` is never below its step / √12, nor 10 m where nothing else
-  is stated.
+* Not available is no value: an empty field, HDOP 99 and above, satellites above 999.  Such an HDOP (99.99 is what a receiver
+  writes that cannot tell) and PUBX accuracies of 1,000 km and more say ``low_quality``.  HDOP is an attribute; only GST and
+  PUBX state an accuracy, so only they give ``sigma_m``; and where a minute has fewer than three decimals, which is the
+  resolution: ``sigma_m`` is never below its step / √12, nor 10 m where nothing else is stated.
 
 Source: IEC 61162-1:2016, clause 8.3; NMEA Revealed (gpsd.gitlab.io/gpsd/NMEA.html); u-blox M8 Receiver Description
 UBX-13003221, 31.3.2 (PUBX,00).
@@ -39,7 +40,7 @@ from devices.gnss_line import SentenceFramer as Framer
 
 __all__ = ["STREAM", "VERSION", "Decoder", "Framer", "encode"]
 
-VERSION = 3
+VERSION = 4
 STREAM = True
 #: The bytes name nobody, a message is its sender's; but AIS and DSC sentences, which say nothing here, name their ship.
 NAMES_DEVICE = False

@@ -5,7 +5,7 @@ One header row, then one row a fix, columns by name in any order, unknown column
     device , t                    , lat       , lon      , sog_kn , cog_deg , sigma_m LF
     244123 , 2026-11-24T10:00:00Z , 51.951234 , 4.051234 , 7.2    , 271.0   , 10      LF
     ^id      ^ISO 8601 + offset     ^-- WGS 84 degrees --^  ^knots   ^true     ^1 sigma per axis
-             or POSIX seconds
+             or POSIX seconds, ms, µs
 
 The names that are understood, and the archives (MarineCadastre, the Danish Maritime Authority, GPSLogger ...) whose times have
 no zone and are UTC by their own words, are in ``devices.archives``.  Without an id column the transport's device is meant.
@@ -31,7 +31,7 @@ from devices import archives, framing
 from devices.codec import Decoded, Message, rejected
 from devices.places import LOW_QUALITY, accuracy, doubtful
 
-VERSION = 4
+VERSION = 5
 STREAM = True
 #: A longer row is no row.
 MAX_ROW = 4096
@@ -84,13 +84,24 @@ class Decoder:
             return rejected(error.reason, f"row {self._row}: {error.detail}", device=message.device)
 
     def _begin(self, text: str) -> Decoded:
-        self._table, missing = archives.table(lambda separator: _cells(text, separator))
+        wrong: list[csv.Error] = []
+
+        def split(separator: str) -> list[str]:
+            try:
+                return _cells(text, separator)
+            except csv.Error as error:  # quoted names between tabs are no CSV between commas
+                wrong.append(error)
+                return []
+
+        self._table, missing = archives.table(split)
         if self._table is not None:
             self._header = text
             return Decoded(unread=self._table.unread)
         if self._refused:
             return Decoded(unread=("row_without_header",))
         self._refused = True
+        if wrong:
+            raise wrong[0]
         raise DeviceError("format", f"the header has no column {missing}; no row is read until one has")
 
     def _fix(self, cells: list[str], message: Message) -> Decoded:

@@ -245,6 +245,17 @@ def test_a_long_range_report_is_as_coarse_as_its_steps():
     assert 185.2 / math.sqrt(12) < good.sigma_m < poor.sigma_m
 
 
+@pytest.mark.parametrize("kind", [1, 2, 3, 9, 18, 19, 21])
+@pytest.mark.parametrize("second", [0, 59, 60, 61, 62, 63])
+def test_the_second_of_every_type_that_has_one(kind, second):
+    said = {"type": kind, "mmsi": 244_060_123, "lat": 51.9, "lon": 4.1, "second": second, "heading": 90, "accuracy": 1}
+    surveyed = kind == 21 and second == 61
+    fix = decode("\r\n".join(pyais.encode_dict(said | {"epfd": 7 if surveyed else 1})).encode() + b"\r\n").observations[0]
+    assert fix.attributes.get("utc_second") == (second if second < 60 else None)
+    assert ("low_quality" in fix.flags) == (second > 60 and not surveyed)
+    assert fix.attributes.get("heading_deg") == (90 if kind not in (9, 21) else None)
+
+
 @pytest.mark.parametrize(("second", "flags"), [(0, ()), (59, ()), (60, ()), (61, ("low_quality",)), (62, ("low_quality",)),
                                                (63, ("low_quality",))])  # fmt: skip
 def test_the_second_says_where_the_position_is_from(second, flags):

@@ -194,6 +194,29 @@ def test_no_accuracy_is_no_good_accuracy():
     assert "low_quality" in fix.flags and fix.sigma_m > 1e6
 
 
+@pytest.mark.parametrize("body", [
+    "GPGGA,144604.00,5157.0000,N,00403.0000,E,1,05,99.99,18.0,M,,M,,", "GPGGA,144604.00,5157.0000,N,00403.0000,E,1,5,99,,,,M,,",
+    "GNGNS,144604.00,5157.0000,N,00403.0000,E,AN,05,99.99,18.0,M,,M,,"])  # fmt: skip
+def test_no_dilution_is_no_clean_fix(body):
+    (fix,) = said(body)
+    assert fix.flags == ("low_quality",) and "hdop" not in fix.attributes
+
+
+def test_a_time_stated_beside_one_sentence_is_that_of_its_epoch():
+    """A multiplexer writes its tag block before the first sentence of an epoch, or now and then in a log."""
+    gga, later = (f"GPGGA,{clock},5157.0000,N,00403.0000,E,1,05,1.5,18.0,M,,M,," for clock in ("235959.00", "000001.00"))
+    tag = b"\\" + sentences.seal("", "c:1699919999.25")[:-2] + b"\\"
+    lines = [sentences.seal("$", body) for body in (
+        gga, "GPVTG,84.4,T,,M,5.0,N,9.26,K,A", "GPGST,235959.00,,,,,2.0,2.0,3.0",
+        "GPGLL,5157.0000,N,00403.0000,E,235959.00,A,A", later, later.replace("000001", "000002"))]  # fmt: skip
+    times = [(fix.time_ns, fix.time_source) for fix in fixes(tag + b"".join(lines))]
+    assert times == [((1_699_919_999 + s) * 10**9, "gateway") for s in (0, 0, 0, 0, 2, 3)]
+    # where the reception is known, it dates what nothing else does
+    heard = 1_795_899_480_000_000_000
+    times = [fix.time_source for fix in fixes(tag + b"".join(lines), received_ns=heard)]
+    assert times == ["gateway"] * 4 + ["server"] * 2
+
+
 def test_what_says_nothing_of_a_fix_says_nothing():
     assert said("GPGSA,A,1,,,,,,,,,,,,,99.99,99.99,99.99", "GPGSV,1,1,00", "GPTXT,01,01,02,ANTSTATUS=OK", "HEHDT,4.0,T") == []
 

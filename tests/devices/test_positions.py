@@ -23,10 +23,18 @@ def read(text: str) -> Decoded:
     ("Time", "2024-01-02T03:04:05 GMT"), ("# Timestamp", "2024-01-02T03:04:05Z"),
     ("UTC time", "2024-01-02T03:04:05"), ("msgtime", "2024-01-02T04:04:05+01:00"),
     ("t", "1704164645"), ("DateTime", "1704164645"),
+    ("timestamp", "1704164645000"), ("t", "1704164645000000"), ("time", "1704164645000000000"),
 ])  # fmt: skip
 def test_a_time_whose_zone_is_known(time, stamp):
     (fix,) = read(f"MMSI,{time},Latitude,LONGITUDE\n244060123,{stamp},51.95,4.05\n").observations
     assert fix.time_ns == ns_from_text(UTC) and fix.device == "244060123"
+
+
+def test_quoted_names_between_tabs():
+    (fix,) = read('"id"\t"time"\t"lat"\t"lon"\n"a b"\t"2024-01-02T03:04:05Z"\t"51.95"\t"4.05"\n').observations
+    assert fix.time_ns == ns_from_text(UTC) and fix.device == "a b"
+    (reject,) = read('"id\n').rejects
+    assert reject.reason == "format" and "CSV" in reject.detail
 
 
 @pytest.mark.parametrize("time", ["t", "time", "timestamp", "# Timestamp", "DateTime", "gpstime"])

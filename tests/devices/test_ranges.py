@@ -48,7 +48,9 @@ def test_attributes_and_tags():
         fix(attributes={"hdop": 99.99, "satellites": 255, "quality": 1}),
         TagRead(device="r", time_ns=1, epc="urn:x", rssi_dbm=655.35),
     ))  # fmt: skip
-    assert got.attributes == {"quality": 1} and got.flags == ("implausible_hdop", "implausible_satellites")
+    assert got.attributes == {"quality": 1} and got.flags == ("implausible_hdop", "implausible_satellites", "low_quality")
+    ((stated,), _) = ranges.checked((fix(sigma_m=3.0, attributes={"hdop": 99.99}),))
+    assert stated.flags == ("implausible_hdop",) and stated.sigma_m == 3.0, "what is stated of it is known"
     assert tag.rssi_dbm is None and tag.flags == ("implausible_rssi",)
 
 

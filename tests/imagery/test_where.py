@@ -196,6 +196,19 @@ def test_a_world_of_coasts_is_asked_of_many_flags():
     assert on == [True, False, True, True] and len(asked) < 40 < 1000 < len(world.polygons)
 
 
+def test_rings_taken_in_at_one_stroke_are_those_taken_one_by_one():
+    """A scan that has one flag at sea loads the whole basemap; what crosses the date line there goes on over it."""
+    square = [[10.0, 50.0], [11.0, 50.0], [11.0, 51.0], [10.0, 50.0]]
+    over = [[179.0, 10.0], [-179.0, 10.0], [-179.0, 11.0], [180.0, 11.5], [179.0, 10.0]]
+    high = [[lon, lat, 5.0] for lon, lat in over]
+    for raw in ([[square]], [[over]], [[square, over], [square]], [[over], [square, square, over]], [[high, square]]):
+        whole = places._polygons(raw)
+        assert [[ring.tolist() for ring in polygon] for polygon in whole] == [
+            [places._ring(ring).tolist() for ring in polygon] for polygon in raw]
+    shapes = places.Shapes(places._polygons([[over], [square]]))
+    assert shapes.boxes.tolist() == [[179.0, 10.0, 181.0, 11.5], [10.0, 50.0, 11.0, 51.0]]
+
+
 # --- bands ----------------------------------------------------------------------------------------
 
 
@@ -284,7 +297,9 @@ def test_the_table_beside_the_geojson(tmp_path, capsys):
 @pytest.mark.parametrize("text", [
     "", "{", "[]", "lat,lon\n", "name\nx\n", "lat,lon\n95,3\n", '{"type":"Point","coordinates":[3]}',
     '{"type":"FeatureCollection","features":[]}', '{"type":"Polygon","coordinates":[[[0,0],[1,1]]]}',
-    '{"type":"LineString","coordinates":[[0,0],[1,1]]}', '{"type":"Polygon","coordinates":5}',
+    '{"type":"LineString","coordinates":[[0,0],[1,1]]}', '{"type":"Polygon","coordinates":[]}',
+    '{"type":"Polygon","coordinates":[[[0,0],[1,95],[2,0]]]}', '{"type":"Polygon","coordinates":[[[0,0],[1,null],[2,0]]]}',
+    '{"type":"Polygon","coordinates":5}',
     '{"type":"Polygon","crs":{"properties":{"name":"EPSG:32631"}},"coordinates":[[[0,0],[1,1],[2,0]]]}'])
 def test_files_that_are_none(tmp_path, text):
     (tmp_path / "x").write_text(text)
