@@ -78,7 +78,7 @@ VENDORS: tuple[Vendor, ...] = (
            "DLR TX-GS-DD-3302, TerraSAR-X Basic Product Specification: product folders"),
     Vendor("COSMO-SkyMed", r"cs(?:ks\d|g|g_ssar\d)_\w+?_(\d{14})_\d{14}", "CSKS1_DGM_B_HI_16_HH_RA_SF_20110823053000_"
            "20110823053007.tif", "2011-08-23T05:30:00Z", "ASI, COSMO-SkyMed SAR Products Handbook (CSG: the same order)"),
-    Vendor("RADARSAT-2", r"rs2[-_]\w*?_(\d{8}_\d{6})(?=_)", "RS2_OK12345_PK123456_DK123456_F2_20080415_143807_HH_SGF.tif",
+    Vendor("RADARSAT-2", r"rs2[-_](?:\w*?_)?(\d{8}_\d{6})(?=_)", "RS2_OK12345_PK123456_DK123456_F2_20080415_143807_HH_SGF.tif",
            "2008-04-15T14:38:07Z", "MDA RN-SP-51-2713, RADARSAT-2 Product Format Definition, names of products"),
     Vendor("RADARSAT Constellation", r"rcm\d_\w*?_(\d{8}_\d{6})(?=_)", "RCM1_OK1052770_PK1052775_1_SC30MCPA_20200219_123901_HH_"
            "HV_GRD.tif", "2020-02-19T12:39:01Z", "CSA, RCM Image Product Format Definition, product names"),
@@ -89,6 +89,8 @@ VENDORS: tuple[Vendor, ...] = (
     Vendor("Umbra", r"(\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d)_umbra-\d+", "2023-08-11-02-07-52_UMBRA-04_GEC.tif",
            "2023-08-11T02:07:52Z",
            "Umbra Open Data, product guide"),
+    Vendor("Umbra", r"umbra-\d+_(\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d)(?=[_.])", "UMBRA-06_2024-02-11-22-07-52_GEC.tif",
+           "2024-02-11T22:07:52Z", "the same, satellite first"),
     Vendor("Planet",
            r"(\d{8}_\d{6})_(?:(\d\d)_)?(?:[0-9a-f]{4}|\d{7}_rapideye-\d)_(?:[13][ab]|basic|ortho|analytic|visual|udm)",
            "20220617_163123_97_2463_3B_AnalyticMS_SR_8b.tif", "2022-06-17T16:31:23.97Z",
@@ -108,6 +110,8 @@ DAYS: tuple[Vendor, ...] = (
     Vendor("Landsat", r"l[coetm]\d\d_l\w{3}_\d{6}_(\d{8})_\d{8}_", "LC08_L1TP_199024_20200101_20200113_01_T1_B4.TIF",
            "2020-01-01",
            "USGS LSDS-1656, Landsat Collection 2: acquisition, then processing"),
+    Vendor("Sentinel-2 COG", r"s2[a-d]_\d{1,2}[a-z]{3}_(\d{8})_\d+_l[12][ac]", "S2A_31UFU_20201004_0_L2A.tif", "2020-10-04",
+           "Element 84, sentinel-2-l2a-cogs: tile and day of the datatake"),
     Vendor("Planet tile", r"(?:\d+_)?\d{7}_(\d{4}-\d\d-\d\d)_(?:re\d|[0-9a-f]{4})_", "2328007_2010-09-21_RE4_3A_Analytic.tif",
            "2010-09-21", "Planet, RapidEye and PlanetScope ortho tiles"),
     Vendor("Gaofen-3", r"gf3[bc]?_\w+?_\d+_e[\d.]+_n[\d.]+_(\d{8})_", "GF3_KAS_FSI_001234_E122.3_N30.1_20170101_L1A_HH.tiff",
@@ -120,7 +124,8 @@ DAYS: tuple[Vendor, ...] = (
 )
 RADARS = frozenset({"Sentinel-1", "Sentinel-1 burst", "OPERA RTC", "S1Tiling", "TerraSAR-X, TanDEM-X, PAZ", "COSMO-SkyMed",
                     "RADARSAT-2", "RADARSAT Constellation", "ICEYE", "Capella", "Umbra"})
-_MAXAR = re.compile(r"^(\d\d)(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)(\d{8})-[A-Z]\d[A-Z]{2}", re.IGNORECASE)
+_MAXAR = re.compile(r"(?<![A-Za-z0-9])(\d\d)(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)(\d{8})-[A-Z]\d[A-Z]{2}",
+                    re.IGNORECASE)
 _MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
 
 #: Metadata items inside a TIFF (GDAL_METADATA), by name without regard to case; UTC where no zone stands there.
@@ -233,7 +238,7 @@ def _from_name(name: str) -> Taken | None:
     made = _from_vendor(name)
     if made is not None:
         return Taken(made[0], "device", f"the file's name ({made[1]})")
-    maxar = _MAXAR.match(name)
+    maxar = _MAXAR.search(name)
     if maxar is not None:
         # DigitalGlobe/Maxar, product file names: YYMMMDDhhmmss of UTC
         month = _MONTHS.index(maxar[2].upper()) + 1

@@ -40,11 +40,12 @@ from birddog.errors import DeviceError
 from birddog.geo import null_island
 from birddog.model import Fix, Observation, Reading
 from birddog.units import KMH_MPS, NS, R68_PER_SIGMA
+from devices.clock import unset
 from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, join, rejected
 from devices.places import LOW_QUALITY, accuracy, doubtful
 from devices.strict_json import loads, number, text
 
-VERSION = 3
+VERSION = 4
 STREAM = False
 #: A sender that is vouched for, or whom the topic names, cannot be another by what the payload says.
 NAMES_DEVICE = False
@@ -161,7 +162,11 @@ def _one(o: dict[str, Any], device: str, received_ns: int | None) -> Decoded:
     tst = o.get("tst")
     seconds = tst if type(tst) is int else number(tst)
     if seconds is not None and 0 < seconds < _LAST_S:
-        time_ns, source = (seconds * NS if type(seconds) is int else round(seconds * 1e6) * 1000), "device"
+        stated_ns = seconds * NS if type(seconds) is int else round(seconds * 1e6) * 1000
+        if unset(stated_ns, received_ns):
+            flags = ("no_fix_time",)
+        else:
+            time_ns, source = stated_ns, "device"
     elif tst is None or seconds == 0:
         flags = ("no_fix_time",)
     else:

@@ -56,7 +56,7 @@ from devices import framing
 from devices.clock import rollover, unset
 from devices.codec import NOTHING, Decoded, Message, rejected, unread
 
-VERSION = 3
+VERSION = 4
 STREAM = True
 
 #: The longest report (CAN, OBD) has some 700 bytes.
@@ -68,7 +68,7 @@ _HEAD = re.compile(r"\+(RESP|BUFF|ACK|EVT):GT([A-Z0-9]{3}),(?:([0-9A-Fa-f]{6,10}
 #: Send time and count; the time is empty in what a GL300 sends before it has one (jaayesta/queclink-parser#3).
 _TAIL = re.compile(r",(\d{14}|),([0-9A-Fa-f]{4})\Z", re.ASCII)
 _BLOCK = re.compile(
-    r"(?<=,)(\d{0,2}),(\d{1,3}(?:\.\d{1,2})?|),(\d{1,3}|),(-?\d{1,5}(?:\.\d{1,2})?|),"
+    r"(?<=,)(\d{0,2}),(\d{1,7}(?:\.\d{1,2})?|),(\d{1,5}|),(-?\d{1,7}(?:\.\d{1,2})?|),"
     r"(-?\d{1,3}\.\d{5,7}),(-?\d{1,2}\.\d{5,7}),(\d{14})(?=,|\Z)",
     re.ASCII,
 )
@@ -281,14 +281,14 @@ def _readings(said: _Report, last: int) -> list[tuple[str, float | bool, str]]:
 
 
 def _time_ns(stamp: str) -> int | None:
-    """Of yyyyMMddHHmmss; None where the device has no clock (year 0000, or before 1990)."""
+    """Of yyyyMMddHHmmss; None where the device has no time (year 0000)."""
     try:
         time = datetime(
             int(stamp[:4]), int(stamp[4:6]), int(stamp[6:8]), int(stamp[8:10]), int(stamp[10:12]), int(stamp[12:]), tzinfo=UTC
         )
     except ValueError:
         return None
-    return ns_from_datetime(time) if 1990 <= time.year < 2100 else None
+    return ns_from_datetime(time) if 1970 <= time.year < 2100 else None
 
 
 def encode(

@@ -8,10 +8,10 @@ import pytest
 
 from birddog.geo import null_island
 from birddog.model import Fix, Reading, TagRead
-from devices import codec
+from devices import codec, reader_events
 from devices.codec import Message
 from devices.crc import crc16_ibm
-from devices.formats import ais, chirpstack, impinj, positions, teltonika
+from devices.formats import ais, chirpstack, positions, teltonika
 
 T_NS = 1_761_990_000_000_000_000
 EVENT = {"eventType": "tagInventory", "tagInventoryEvent": {"epcHex": "3074257BF7194E4000001A85"}}
@@ -45,7 +45,7 @@ def test_an_impinj_list_too_long_is_refused_and_a_wrong_event_in_it_costs_only_i
     few = decoded("impinj", json.dumps([EVENT, {"no": "event"}, 7, EVENT]).encode())
     assert len([o for o in few.observations if isinstance(o, TagRead)]) == 2
     assert [r.reason for r in few.rejects] == ["type", "format"]
-    many = decoded("impinj", json.dumps([EVENT] * (impinj.MOST_LINES + 1)).encode())
+    many = decoded("impinj", json.dumps([EVENT] * (reader_events.MOST_EVENTS + 1)).encode())
     assert not many.observations and [r.reason for r in many.rejects] == ["size"]
 
 

@@ -108,6 +108,13 @@ def test_without_a_time_the_reception_stands_in():
         assert (fix.time_ns, fix.time_source, fix.flags) == (123, "server", ("no_fix_time",))
 
 
+@pytest.mark.parametrize("tst", [13, 315_964_813, 1_072_915_213])
+def test_a_clock_that_was_never_set_dates_nothing(tst):
+    now_ns = 1_795_899_480_000_000_000
+    (fix,) = decode(GOOD | {"tst": tst}, received_ns=now_ns).observations
+    assert (fix.time_ns, fix.time_source, fix.flags) == (now_ns, "server", ("no_fix_time",))
+
+
 def test_who_it_is():
     assert decode(GOOD, topic="owntracks/team/eagle-3/event").observations[0].device == "team/eagle-3"
     assert decode(GOOD, topic="birddog/v1/d7/owntracks", device="d7").observations[0].device == "d7"

@@ -109,8 +109,9 @@ def test_doubtful_fixes_and_clocks():
     assert fix("1,", "50,").flags == () and fix("1,", "51,").flags == ("low_quality",)
     assert fix("4.050000", "0.000000").flags == ("low_quality",)
     now_ns = ns_from_text("2026-11-01T16:12:00Z")
-    unset = fix("20261101161100", "20040101000013", now_ns)
-    assert (unset.time_ns, unset.time_source, unset.flags) == (now_ns, "server", ("no_fix_time",))
+    for never in ("20040101000013", "19800106000013", "19700101000013"):
+        unset = fix("20261101161100", never, now_ns)
+        assert (unset.time_ns, unset.time_source, unset.flags) == (now_ns, "server", ("no_fix_time",))
 
 
 def test_what_was_not_understood_is_named():
@@ -142,3 +143,12 @@ def test_real_messages_as_traccar_reads_them():
             assert got == [(x["lat"], x["lon"], ns_from_text(x["fix_time"])) for x in want], row["seq"]
         seen += len(want)
     assert seen > 25
+
+
+def test_a_value_that_cannot_be_costs_no_position():
+    for old, new, flag in ((",4.3,", ",65535.0,", "implausible_speed"), (",70.0,", ",-1308000.0,", "implausible_altitude")):
+        assert old in BLOCK
+        block = BLOCK.replace(old, new, 1)
+        text = f"+RESP:GTFRI,0E0502,135790246811220,,,00,1,{block},0204,0008,0CEE,B951,00,20261101161101,00A2$"
+        (fix,) = fixes(text.encode())
+        assert fix.flags == (flag,)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from birddog.units import ns_from_text
@@ -35,6 +35,7 @@ def test_what_the_file_was_written_at_does_not_beat_the_name(vendor):
 
 
 @EVERY
+@settings(deadline=None)
 @given(when=st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31)))
 def test_any_time_at_its_place_is_read_back(vendor, when):
     """The digits of the example are exchanged for those of another moment, in the form that they have there."""
