@@ -313,6 +313,29 @@ class PictureReader:
             return self._decoded(_POINT, self._rows(sql, (*values, since_ns, limit)))
         return self._decoded(_POINT, self._rows(sql, (*values, since_ns)))
 
+    def trail(self, track_id: str, *, since_ns: int, limit: int) -> tuple[list[TrackPoint], int]:
+        """Steps of one track over the whole time since ``since_ns``, at most ``limit``, the oldest and the newest among them.
+
+        The second value is 0 where these are all, else the least time between two of them (the rest lies between): each
+        is the newest that is at least so much older than the one after it.  One seek in the index a step.
+        """
+        points = self.points(track_id, since_ns=since_ns, limit=limit + 1)
+        if len(points) <= limit or limit < 2:
+            return points[-limit:] if limit else [], 0
+        newest_ns = points[-1].time_ns
+        ((oldest_ns,),) = self._rows("SELECT min(time_ns) FROM point WHERE track = ? AND time_ns >= ?", (track_id, since_ns))
+        step_ns = max(1, -((oldest_ns - newest_ns) // (limit - 1)))
+        rows = self._rows("""
+            WITH RECURSIVE hop(t) AS (
+                VALUES (?) UNION ALL
+                SELECT (SELECT max(time_ns) FROM point WHERE track = ? AND time_ns <= hop.t - ? AND time_ns >= ?)
+                FROM hop WHERE hop.t IS NOT NULL
+            ), chosen(t) AS (SELECT t FROM hop WHERE t IS NOT NULL UNION SELECT ?)
+            SELECT (SELECT body FROM point WHERE track = ? AND time_ns = chosen.t ORDER BY seq DESC, part DESC LIMIT 1)
+            FROM chosen ORDER BY t DESC LIMIT ?""",
+            (newest_ns, track_id, step_ns, since_ns, oldest_ns, track_id, limit))
+        return self._decoded(_POINT, rows[::-1]), step_ns
+
     def close(self) -> None:
         """Let go of the file."""
         if self._db is not None:

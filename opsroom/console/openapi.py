@@ -28,10 +28,14 @@ class TrackDetail(msgspec.Struct, frozen=True):
 
 
 class Trail(msgspec.Struct, frozen=True):
-    """The newest points of one track, in order of time."""
+    """Points of one track over the whole time that was asked for, the newest among them, in order of time.
+
+    ``step_s``: where there were more than ``limit``, the least time between two of those that stand for all; else 0.
+    """
 
     track_id: str
     points: list[views.PointView]
+    step_s: float = 0.0
 
 
 class Trails(msgspec.Struct, frozen=True):
@@ -96,6 +100,27 @@ class Acknowledged(msgspec.Struct, frozen=True):
     seq: int
 
 
+class AcknowledgeGroupBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Every open alert of a kind, of one operation where that is named ("" is the alerts of none), that the person has seen.
+
+    ``seq``: of the frame or the answer that was looked at; what was raised later stays open.  0: whatever is open now.
+    """
+
+    kind: str
+    operation: str | None = None
+    severity: str | None = None
+    seq: int = 0
+    by: str = ""
+    note: str = ""
+
+
+class AcknowledgedGroup(msgspec.Struct, frozen=True):
+    """How many were acknowledged; ``seq`` is the entry of the last of these decisions (0: there was none to take)."""
+
+    acknowledged: int
+    seq: int
+
+
 class SessionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A token, to be changed into a cookie."""
 
@@ -118,6 +143,8 @@ class LiveFrame(msgspec.Struct, frozen=True, omit_defaults=True):
     exercise: bool
     ready: bool
     problems: list[str]
+    played: bool = False
+    undated: int = 0
     epoch: str = ""
     tracks: list[views.TrackView] = []
     alerts: list[views.AlertView] = []
@@ -133,7 +160,7 @@ _Q = {
     "all": ("boolean", "1: deleted tracks too"),
     "operation": ("string", "only this operation"),
     "minutes": ("number", "how far back, of the server's time"),
-    "limit": ("integer", "at most so many points, the newest"),
+    "limit": ("integer", "at most so many points: of one track the newest, of trails over the whole time"),
     "open": ("boolean", "1: only those that wait for a person"),
 }
 #: path -> method -> (what it does, answer, query names, body).  A test holds it against the app's routes.
@@ -147,6 +174,8 @@ OPERATIONS: dict[str, dict[str, tuple[str, Any, tuple[str, ...], Any]]] = {
     "/v1/alerts": {"get": ("Alerts", Alerts, ("since", "open", "operation"), None)},
     "/v1/alerts/{alert_id}/acknowledge": {"post": ("A person has seen it: a new entry of the journal", Acknowledged, (),
                                                    AcknowledgeBody)},
+    "/v1/alerts/acknowledge": {"post": ("A person has seen all open alerts of a kind: a new entry for each", AcknowledgedGroup,
+                                        (), AcknowledgeGroupBody)},
     "/v1/events": {"get": ("Events", Events, ("since", "operation"), None)},
     "/v1/refused": {"get": ("Who was refused, why and how often", RefusedMessages, ("since",), None)},
     "/v1/operations": {"get": ("Operations", Operations, (), None)},

@@ -44,8 +44,10 @@ _encode = msgspec.json.Encoder().encode
 class Console:
     """The endpoints, over one Source and one Feed."""
 
-    def __init__(self, settings: Settings, source: Source, feed: Feed, health: Health, act: Callable[[model.Decision], int]):
-        self.settings, self.source, self.feed, self.health, self.act = settings, source, feed, health, act
+    def __init__(self, settings: Settings, source: Source, feed: Feed, health: Health, act: Callable[[model.Decision], int],
+                 act_all: Callable[[list[model.Decision]], list[int]]):
+        self.settings, self.source, self.feed, self.health = settings, source, feed, health
+        self.act, self.act_all = act, act_all
         self.sessions = Sessions(settings.tokens)
 
     def routes(self) -> list[BaseRoute]:
@@ -59,6 +61,7 @@ class Console:
             Route("/v1/flags", self.flags),
             Route("/v1/flags/{flag_id}/thumbnail", self.thumbnail),
             Route("/v1/alerts", self.alerts),
+            Route("/v1/alerts/acknowledge", self.acknowledge_group, methods=["POST"]),
             Route("/v1/alerts/{alert_id}/acknowledge", self.acknowledge, methods=["POST"]),
             Route("/v1/events", self.events),
             Route("/v1/refused", self.refused),
@@ -120,12 +123,12 @@ class Console:
         minutes, limit = self._window(request)
 
         def read() -> openapi.Trails:
-            points, since_ns = self.source.reader.points, self._since_ns(minutes)
+            since_ns = self._since_ns(minutes)
             ids = [t.track_id for _, t in self.source.reader.tracks() if t.status != "deleted"]
             most = min(limit, max(1, TRAILS_TOTAL // max(1, len(ids))))
-            return openapi.Trails([
-                openapi.Trail(name, [views.point_view(p) for p in points(name, since_ns=since_ns, limit=most)]) for name in ids
-            ])
+            found = [(name, *self.source.reader.trail(name, since_ns=since_ns, limit=most)) for name in ids]
+            return openapi.Trails([openapi.Trail(name, [views.point_view(p) for p in points], step_ns / NS)
+                                   for name, points, step_ns in found])
 
         return json_answer(await self.source.run(read))
 
@@ -201,9 +204,7 @@ class Console:
     async def acknowledge(self, request: Request) -> Response:
         alert_id = request.path_params["alert_id"]
         body = await body_of(request, openapi.AcknowledgeBody)
-        by = getattr(request.state, "who", None) or body.by.strip()[:80] or "operator"
-        if not by.isprintable():
-            raise HTTPException(422, "by: a name of printable characters, on one line")
+        by = self._by(request, body.by)
         known = await self.source.run(lambda: any(a.alert_id == alert_id for _, a in self.source.reader.alerts()))
         if not known:
             raise HTTPException(404, f"no alert {alert_id!r}")
@@ -211,6 +212,29 @@ class Console:
         # not on the reading thread: the writer answers when the entry is on disk
         seq = await asyncio.get_running_loop().run_in_executor(None, self.act, decision)
         return json_answer(openapi.Acknowledged(alert_id, seq))
+
+    async def acknowledge_group(self, request: Request) -> Response:
+        """Thousands of alerts of one kind (a link that was down, a harbour gone silent) are one decision of a person."""
+        body = await body_of(request, openapi.AcknowledgeGroupBody)
+        by = self._by(request, body.by)
+
+        def read() -> list[str]:
+            return [a.alert_id for revision, a in self.source.reader.alerts()
+                    if a.open and a.kind == body.kind and body.operation in (None, a.operation)
+                    and body.severity in (None, a.severity) and (not body.seq or revision <= body.seq)]
+
+        subjects = await self.source.run(read)
+        note = body.note[:2000]
+        decisions = [model.Decision(action="acknowledge", subject=subject, by=by, note=note) for subject in subjects]
+        numbers = await asyncio.get_running_loop().run_in_executor(None, self.act_all, decisions) if decisions else [0]
+        return json_answer(openapi.AcknowledgedGroup(len(decisions), numbers[-1]))
+
+    @staticmethod
+    def _by(request: Request, said: str) -> str:
+        by = getattr(request.state, "who", None) or said.strip()[:80] or "operator"
+        if not by.isprintable():
+            raise HTTPException(422, "by: a name of printable characters, on one line")
+        return by
 
     async def session(self, request: Request) -> Response:
         if request.method == "POST":

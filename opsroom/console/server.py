@@ -40,7 +40,8 @@ class GZipBeyond(GZipMiddleware):
 
 
 def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, status: Callable[[], dict[str, dict[str, Any]]],
-             act: Callable[[model.Decision], int], *, now_ns: Callable[[], int] = time.time_ns) -> Starlette:
+             act: Callable[[model.Decision], int], *, now_ns: Callable[[], int] = time.time_ns,
+             act_all: Callable[[list[model.Decision]], list[int]] | None = None) -> Starlette:
     """The console as an ASGI application.
 
     Args:
@@ -49,6 +50,7 @@ def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, 
         status: the processes' status rows (opsroom/console/health.py says their form); may block.
         act: sends an operator's decision to the journal's writer and returns its entry's number; may
             block; raises BirddogError where it could not be written.
+        act_all: the same for many at once; one by one where it is not given.
         now_ns: the clock that ages are counted against: wall time, or that of the newest message.
 
     Raises:
@@ -58,7 +60,7 @@ def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, 
     source = Source(reader, journal, now_ns)
     health = Health(status, time.time_ns)
     feed = Feed(settings, source, health)
-    console = Console(settings, source, feed, health, act)
+    console = Console(settings, source, feed, health, act, act_all or (lambda decisions: [act(one) for one in decisions]))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -15,6 +15,9 @@ from opsroom.console.server import make_app, serve
 from opsroom.picture_store import PictureReader, picture_path
 from opsroom.signals import Stop
 
+#: Decisions asked for in one request to the writer: one commit.
+AT_ONCE = 1000
+
 
 def run(plan: Plan) -> int:
     """Serve until a signal."""
@@ -36,11 +39,15 @@ async def _run(plan: Plan, asked: Stop) -> int:
     def act(decision: Decision) -> int:
         return control.ask(path, [control.wanted(decision, source="console")])[0]
 
+    def act_all(decisions: list[Decision]) -> list[int]:
+        return [number for first in range(0, len(decisions), AT_ONCE) for number in
+                control.ask(path, [control.wanted(one, source="console") for one in decisions[first:first + AT_ONCE]])]
+
     def now_ns() -> int:
         newest = journal.tail(1)
         return newest[0].received_ns if newest else 0
 
-    app = make_app(settings, reader, journal, lambda: status.read(path, expected), act,
+    app = make_app(settings, reader, journal, lambda: status.read(path, expected), act, act_all=act_all,
                    now_ns=now_ns if plan.messages_clock else time.time_ns)
     scheme = "https" if settings.tls_cert else "http"
     await serve(app, settings, started=lambda port: say(f"console: {scheme}://{settings.host}:{port}/"), stop=stop)

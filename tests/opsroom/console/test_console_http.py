@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from birddog.errors import UsageError
+from birddog.units import ns_from_text
 from opsroom.console.guard import SECURITY_HEADERS, host_name
 from opsroom.console.server import Settings, make_app
 from opsroom.picture_store import Refused
@@ -348,3 +349,43 @@ def test_a_certificate_that_cannot_be_read_is_one_line(make_stage):
     stage = make_stage(tls_cert="/nonexistent/c.pem", tls_key="/nonexistent/k.pem")
     with pytest.raises(UsageError, match="cannot use the certificate"):
         stage.start()
+
+
+def test_a_trail_spans_the_time_that_was_asked_for(stage, makers):
+    """12 h of a fix each 5 s: the newest 400 points were the last 33 minutes."""
+    now = time.time_ns()
+    track = makers["track"](1, time_ns=now)
+    stage.publish(track, *(makers["point"](track, n, 5.0 * (8639 - n)) for n in range(8640)))
+    address = stage.start()
+    for minutes in (10, 30, 120, 720):
+        trail = httpx.get(f"{address}/v1/trails?minutes={minutes}&limit=400").json()["trails"][0]
+        at = [ns_from_text(p["time"]) for p in trail["points"]]
+        assert at == sorted(set(at)) and len(at) <= 400 and abs(at[-1] - now) < NS // 100
+        assert abs(now - at[0] - minutes * 60 * NS) < 2 * 60 * NS, minutes
+        wanted_s = minutes * 60 / 400
+        assert len(at) > 300 or minutes == 10
+        if minutes == 10:
+            assert trail["step_s"] == 0.0 and len(at) >= 119
+        elif minutes > 30:
+            assert wanted_s < trail["step_s"] < wanted_s + 5
+            assert max(b - a for a, b in zip(at, at[1:], strict=False)) < (trail["step_s"] + 10) * NS
+    assert len(httpx.get(f"{address}/v1/trails?minutes=720&limit=20000").json()["trails"][0]["points"]) >= 8600
+    for limit in (0, 1, 2, 3):
+        assert len(httpx.get(f"{address}/v1/trails?minutes=720&limit={limit}").json()["trails"][0]["points"]) == limit
+
+
+def test_all_open_alerts_of_a_kind_are_acknowledged_at_once(stage, makers):
+    silent = dict(kind="silent", severity="warning")
+    seq = stage.publish(*(makers["alert"](n, **silent) for n in range(2, 30)), makers["alert"](30, **silent, operation="other"),
+                        makers["alert"](31, **silent, acknowledged_ns=1, acknowledged_by="ben"))
+    address = stage.start()
+    stage.publish(makers["alert"](32, **silent))  # nobody has seen this one
+    where, json = f"{address}/v1/alerts/acknowledge", {"kind": "silent", "operation": "nightjar", "seq": seq, "by": "anna"}
+    answer = httpx.post(where, json=json).json()
+    assert answer["acknowledged"] == 28 and answer["seq"] == stage.seq
+    assert sorted(d.subject for d in stage.decisions) == sorted(f"A{n}" for n in range(2, 30))
+    assert httpx.post(where, json=json).json() == {"acknowledged": 0, "seq": 0}
+    assert httpx.post(where, json={"kind": "silent", "by": "anna"}).json()["acknowledged"] == 2
+    assert {a["kind"] for a in httpx.get(f"{address}/v1/alerts?open=1").json()["alerts"]} == {"parted"}
+    assert httpx.post(where, json={"by": "anna"}).status_code == 422
+    assert httpx.post(where, json=json | {"by": "a\nb"}).status_code == 422

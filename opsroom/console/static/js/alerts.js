@@ -5,10 +5,11 @@ import { graver, title } from './store.js';
 import { age, clock, plain, stamp } from './words.js';
 
 const SHOWN = 60;
+const GROUP = 10; // so many open alerts of one kind are one row, that is acknowledged at once
 
 export class AlertList {
   /** @param {{store: import('./store.js').Store, now: () => number|null, choose: (kind: string, id: string) => void,
-   *           acknowledge: (id: string) => void, sound: (severity: string) => void, operation: () => string,
+   *           acknowledge: (id: string) => void, acknowledgeGroup: (group: object) => void, sound: (severity: string) => void, operation: () => string,
    *           place: (device: string) => string}} room */
   constructor(room) {
     this.room = room;
@@ -16,7 +17,10 @@ export class AlertList {
     this.known = null; // what was announced; null before the first snapshot
     this.list = document.getElementById('alerts-list');
     this.seen = document.getElementById('seen-list');
+    this.groups = new Map(); // open alerts of one kind, severity and operation, where they are many
+    this.opened = new Set(); // the groups whose alerts are shown each
     this.none = document.getElementById('alerts-none');
+    this.more = document.getElementById('alerts-more');
     this.count = document.getElementById('alarm-count');
     this.say = document.getElementById('say-now');
   }
@@ -51,7 +55,8 @@ export class AlertList {
     const mine = all.filter((a) => !operation || a.operation === operation);
     const open = mine.filter((a) => a.open);
     const done = mine.filter((a) => !a.open).sort((a, b) => (doneAt(a) < doneAt(b) ? 1 : -1));
-    const alerts = [...open.slice(0, SHOWN), ...done.slice(0, SHOWN)];
+    const [shown, left] = this.arranged(open);
+    const alerts = [...shown.filter((one) => one.alert_id), ...done.slice(0, SHOWN)];
     const kept = new Set(alerts.map((a) => a.alert_id));
     for (const [id, row] of this.rows) {
       if (!kept.has(id)) {
@@ -60,10 +65,20 @@ export class AlertList {
       }
     }
     for (const alert of alerts) this.draw(alert);
-    arrange(this.list, open.slice(0, SHOWN).map((a) => this.rows.get(a.alert_id).item));
+    for (const one of shown) if (one.alerts) this.drawGroup(one);
+    const names = new Set(shown.map((one) => one.name));
+    for (const [name, group] of this.groups) {
+      if (names.has(name)) continue;
+      if (group.item.contains(document.activeElement)) document.getElementById('alerts-title').focus();
+      group.item.remove();
+      this.groups.delete(name);
+      this.opened.delete(name);
+    }
+    arrange(this.list, shown.map((one) => (one.alerts ? this.groups.get(one.name) : this.rows.get(one.alert_id)).item));
     arrange(this.seen, done.slice(0, SHOWN).map((a) => this.rows.get(a.alert_id).item));
-    this.none.hidden = open.length > 0 && open.length <= SHOWN;
-    write(this.none, open.length ? `and ${open.length - SHOWN} more` : 'No open alerts.');
+    this.none.hidden = open.length > 0;
+    this.more.hidden = left === 0;
+    write(this.more, `and ${left} more`);
     document.getElementById('seen-more').hidden = done.length === 0;
     write(document.getElementById('seen-count'), String(done.length));
     write(document.getElementById('seen-last'), done.length ? `${this.what(done[0])}, ${ended(done[0])}` : '');
@@ -78,16 +93,87 @@ export class AlertList {
     this.tick();
   }
 
+  /**
+   * What the list shows of the open alerts, in order: alerts, and groups where many are of one kind.
+   * @returns {[object[], number]} the rows, and how many alerts are in none of them
+   */
+  arranged(open) {
+    const groups = new Map();
+    const name = (a) => [a.kind, a.severity, a.operation].join('\u001f');
+    for (const alert of open) {
+      if (!groups.has(name(alert))) groups.set(name(alert), []);
+      groups.get(name(alert)).push(alert);
+    }
+    const shown = [];
+    let left = 0;
+    for (const alert of open) {
+      const alerts = groups.get(name(alert));
+      if (alerts.length < GROUP) {
+        if (shown.length < SHOWN) shown.push(alert);
+        else left += 1;
+      } else if (alerts[0] === alert) {
+        shown.push({ name: name(alert), alerts });
+        if (this.opened.has(name(alert))) {
+          shown.push(...alerts.slice(0, SHOWN));
+          left += Math.max(0, alerts.length - SHOWN);
+        }
+      }
+    }
+    return [shown, left];
+  }
+
+  drawGroup({ name, alerts }) {
+    let group = this.groups.get(name);
+    if (!group) {
+      const item = make('li', 'alert group');
+      item.dataset.group = alerts[0].kind;
+      item.dataset.state = 'open';
+      const go = make('button', 'go');
+      go.type = 'button';
+      group = { item, go };
+      for (const part of ['what', 'severity', 'when', 'text']) {
+        group[part] = make('span', part);
+        go.append(group[part], ' ');
+      }
+      group.ack = make('button', 'ack', 'Acknowledge all');
+      group.ack.type = 'button';
+      go.addEventListener('click', () => {
+        if (!this.opened.delete(name)) this.opened.add(name);
+        this.update({ reset: true, alerts: new Set() });
+      });
+      group.ack.addEventListener('click', () => this.room.acknowledgeGroup(this.groups.get(name).wanted));
+      item.append(go, group.ack);
+      this.groups.set(name, group);
+    }
+    const [{ kind, severity, operation }] = alerts;
+    const words = kind.replaceAll('_', ' ');
+    const who = alerts.slice(0, 3).map((a) => this.who(a)).join(', ');
+    group.alerts = alerts;
+    group.wanted = { kind, severity, operation, words: `all ${alerts.length} alerts “${words}”${operation ? ` of ${plain(operation)}` : ''}: ${who} and ${alerts.length - 3} more` };
+    group.item.dataset.severity = severity;
+    group.go.setAttribute('aria-expanded', String(this.opened.has(name)));
+    group.ack.setAttribute('aria-label', `Acknowledge ${group.wanted.words}`);
+    write(group.what, `${alerts.length} × ${words}`);
+    write(group.severity, severity);
+    write(group.text, `${who} and ${alerts.length - 3} more`);
+  }
+
+  /** Who or what an alert is about. */
+  who(alert) {
+    const track = this.room.store.tracks.get(alert.track_id);
+    return plain(track ? title(track) : alert.track_id || this.room.place(alert.device));
+  }
+
   /** Who or what, and what happened: "crate-17 parted". */
   what(alert) {
-    const track = this.room.store.tracks.get(alert.track_id);
     const kind = alert.kind.replaceAll('_', ' ');
-    return track || alert.track_id ? `${plain(track ? title(track) : alert.track_id)} ${kind}` : `${plain(this.room.place(alert.device))} · ${kind}`;
+    return alert.track_id ? `${this.who(alert)} ${kind}` : `${this.who(alert)} · ${kind}`;
   }
 
   draw(alert) {
     const row = this.row(alert.alert_id);
     row.item.dataset.severity = alert.severity;
+    row.item.classList.toggle('member', alert.open && this.opened.has([alert.kind, alert.severity, alert.operation].join('\u001f')));
     row.item.dataset.state = alert.open ? 'open' : alert.acknowledged ? 'acknowledged' : 'cleared';
     write(row.severity, alert.severity);
     row.when.title = stamp(alert.raised);
@@ -109,6 +195,11 @@ export class AlertList {
   tick() {
     const now = this.room.now();
     if (now === null) return;
+    for (const group of this.groups.values()) {
+      const raised = group.alerts.map((a) => Date.parse(a.raised));
+      const ago = (t) => age((now - t) / 1000);
+      write(group.when, `newest ${ago(Math.max(...raised))}, oldest ${ago(Math.min(...raised))} ago`);
+    }
     for (const [id, row] of this.rows) {
       const alert = this.room.store.alerts.get(id);
       if (!alert) continue;

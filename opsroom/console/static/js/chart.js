@@ -171,6 +171,8 @@ export class Chart {
     this.dirty.flags.clear();
     this.marks = marks(store);
     this.keepAll = store.tracks.size <= ALL_NAMES;
+    // where alarms are that many, only the critical ones keep their names: of hundreds over each other none can be read
+    this.keepAlarmed = [...this.marks.values()].filter((mark) => mark.open).length <= ALL_NAMES;
     // a look that found a track that was known is of interest as long as its trail
     for (const id of this.drawn.flags) if (!flags.includes(id) && !this.recent(store.flags.get(id))) flags.push(id);
     const seen = tracks.filter((id) => this.visible(store.tracks.get(id)));
@@ -236,7 +238,7 @@ export class Chart {
       noteColour: words[0] === 'dark vessel' ? '#d9c2ff' : silent ? '#ffb08d' : '#ff8f85',
       course: track.course_deg, moving, dark: Boolean(mark?.dark),
       east: moving && track.course_deg < 180,
-      kept: this.keepAll || words.length > 0 || track.track_id === this.chosen,
+      kept: this.keepAll || (words.length > 0 && (this.keepAlarmed || Boolean(mark?.grave))) || track.track_id === this.chosen,
       order: track.track_id === this.chosen ? 0 : words.length ? 1 : track.status === 'tentative' ? 3 : 2 });
   }
 
@@ -316,18 +318,34 @@ export class Chart {
     this.map.fitBounds(bounds, FIT);
   }
 
-  /** What holds every visible track with its ellipse, or null; a lost track's ellipse is not let grow without end. */
+  /**
+   * What holds every visible track with its ellipse, every open alert's place and every dark flag; or null.  A lost track's
+   * ellipse is not let grow without end.
+   */
   bounds() {
-    const rows = [...this.room.store.tracks.values()].filter((t) => this.visible(t));
-    if (!rows.length) return null;
-    const bounds = new maplibre.LngLatBounds();
-    for (const row of rows) {
-      const near = unroll(row.lon_deg, rows[0].lon_deg);
+    const places = [];
+    const { store } = this.room;
+    for (const row of store.tracks.values()) {
+      if (!this.visible(row)) continue;
       const ellipse95 = { ...row.ellipse95, major_m: Math.min(row.ellipse95.major_m, FIT_M), minor_m: Math.min(row.ellipse95.minor_m, FIT_M) };
-      for (const [lon, lat] of ring({ ...row, ellipse95 }, 8)) bounds.extend([unroll(lon, near), lat]);
-      if (row.rival) bounds.extend([unroll(row.rival.lon_deg, near), row.rival.lat_deg]);
+      for (const [lon, lat] of ring({ ...row, ellipse95 }, 8)) places.push([unroll(lon, 0), lat]);
+      if (row.rival) places.push([unroll(row.rival.lon_deg, 0), row.rival.lat_deg]);
     }
-    return bounds;
+    const shown = (row) => (!this.operation || row.operation === undefined || row.operation === this.operation)
+      && row.lat_deg !== null && !(row.lat_deg === 0 && row.lon_deg === 0);
+    for (const alert of store.alerts.values()) if (alert.open && shown(alert)) places.push([unroll(alert.lon_deg, 0), alert.lat_deg]);
+    for (const flag of store.flags.values()) if (flag.dark && shown(flag)) places.push([unroll(flag.lon_deg, 0), flag.lat_deg]);
+    if (!places.length) return null;
+    // the widest stretch of the globe without anything is what is left out: it may lie on either side
+    places.sort((a, b) => a[0] - b[0]);
+    let [west, widest] = [places[0][0], places[0][0] + 360 - places.at(-1)[0]];
+    for (let i = 1; i < places.length; i++) {
+      const gap = places[i][0] - places[i - 1][0];
+      if (gap > widest) [west, widest] = [places[i][0], gap];
+    }
+    const lats = places.map(([, lat]) => Math.max(-85, Math.min(85, lat)));
+    const [south, north] = lats.reduce(([low, high], lat) => [Math.min(low, lat), Math.max(high, lat)], [90, -90]);
+    return new maplibre.LngLatBounds([west, south], [west + 360 - widest, north]);
   }
 
   filter(operation) {
@@ -388,7 +406,7 @@ function lines(trail, track, since) {
     const [a, b] = [points[i - 1], points[i]];
     const from = lon;
     lon = unroll(b.lon, from);
-    const side = a.measured && b.measured && b.t - a.t <= GAP * usual ? 0 : 1;
+    const side = a.measured && b.measured && b.t - a.t <= GAP * Math.max(usual, b.step ?? 0) ? 0 : 1;
     if (side !== which) out[side].push([[from, a.lat]]);
     which = side;
     out[side].at(-1).push([lon, b.lat]);

@@ -23,6 +23,7 @@ const room = {
   place: (device) => state.places.get(device) || device,
   choose,
   acknowledge: (id) => watch.acknowledge(id),
+  acknowledgeGroup: (group) => watch.acknowledgeGroup({ ...group, seq: live.seq }),
   sound: (severity) => sound.play(severity),
   unfollow: () => follow(false),
 };
@@ -79,7 +80,10 @@ function frame(message, first) {
   if (changed.reset || changed.flags.size) flags.update([...store.flags.values()].sort((a, b) => (b.dark - a.dark) || (a.time < b.time ? 1 : -1)));
   if (changed.reset || changed.refused.size) refusals();
   // a track is marked on the map with its alerts
-  for (const id of changed.alerts) if (store.tracks.has(store.alerts.get(id).track_id)) changed.tracks.add(store.alerts.get(id).track_id);
+  for (const id of changed.alerts) {
+    const about = store.alerts.get(id)?.track_id; // an alert may be seen, and let go of, in one frame
+    if (store.tracks.has(about)) changed.tracks.add(about);
+  }
   if (changed.reset || changed.tracks.size || changed.flags.size) chart?.change(changed);
   if (state.chosenId && (changed.reset || changed.tracks.has(state.chosenId) || changed.flags.has(state.chosenId) || changed.alerts.has(state.chosenId))) {
     detail.draw();
@@ -112,7 +116,7 @@ async function connects() {
 async function trails() {
   const answer = await ask(`/v1/trails?minutes=${room.trailMinutes()}&limit=400`);
   if (!answer) return;
-  for (const trail of answer.trails) store.history(trail.track_id, trail.points);
+  for (const trail of answer.trails) store.history(trail.track_id, trail.points, trail.step_s);
   chart?.change({ reset: true });
   document.body.dataset.trails = String(answer.trails.length);
 }
@@ -292,6 +296,11 @@ async function mute() {
 }
 
 function gravest() {
+  const group = document.activeElement?.closest?.('[data-group]');
+  if (group) {
+    group.querySelector('.ack').click();
+    return;
+  }
   const focused = document.activeElement?.closest?.('[data-alert-id]')?.dataset.alertId;
   const open = store.open().filter((a) => !room.operation() || a.operation === room.operation());
   const alert = open.find((a) => a.alert_id === focused) ?? open.find((a) => a.track_id === state.chosenId) ?? open.sort(graver)[0];

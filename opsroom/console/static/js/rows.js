@@ -31,6 +31,9 @@ export function arrange(list, nodes) {
   if (moved && focused !== document.activeElement && list.contains(focused)) focused.focus({ preventScroll: true });
 }
 
+const SHOWN = 200; // rows of a list; beyond them the search finds what is wanted
+/** What a track's place in the list depends on, beside its alerts. */
+const key = (track) => `${track.status === 'tentative'} ${title(track)}`;
 const WORDS = { confirmed: 'confirmed', tentative: 'tentative', coasting: 'coasting', silent: 'SILENT' };
 const natural = new Intl.Collator('en', { numeric: true });
 
@@ -44,6 +47,11 @@ export class TrackList {
     this.list = document.getElementById('tracks-list');
     this.count = document.getElementById('tracks-count');
     this.none = document.getElementById('tracks-none');
+    this.more = document.getElementById('tracks-more');
+    this.chosen = '';
+    this.sorted = null; // ids of all tracks in order; null when that has to be found again
+    this.keys = new Map();
+    this.marked = new Map();
   }
 
   row(id) {
@@ -65,20 +73,19 @@ export class TrackList {
     return row;
   }
 
-  /** Make, change and remove rows after a frame. */
+  /** Take in a frame; only the rows that are shown are made. */
   update(changed) {
     const { store } = this.room;
-    for (const [id, row] of this.rows) {
-      if (!store.tracks.has(id)) {
-        const focused = document.activeElement === row.button;
-        const next = focused ? this.near(row.button, 1) ?? this.near(row.button, -1) : null;
-        row.item.remove();
-        this.rows.delete(id);
-        if (focused) (next ?? document.getElementById('alerts-title')).focus();
-      }
+    let again = changed.reset || changed.alerts.size > 0;
+    for (const id of changed.reset ? store.tracks.keys() : changed.tracks) {
+      const track = store.tracks.get(id);
+      again ||= this.keys.get(id) !== (track && key(track));
+      if (track && this.rows.has(id)) this.draw(track);
     }
-    for (const id of changed.reset ? store.tracks.keys() : changed.tracks) if (store.tracks.has(id)) this.draw(store.tracks.get(id));
-    if (changed.reset || changed.tracks.size || changed.alerts.size) this.order();
+    if (again) {
+      this.sorted = null;
+      this.order();
+    }
     this.tick();
   }
 
@@ -97,29 +104,49 @@ export class TrackList {
     row.plus.title = 'half the longest axis of the 95 % ellipse';
   }
 
-  /** Alarmed first, then by name; hidden rows stay in the list's memory. */
+  /** Every track, gravely alarmed ones first, then alarmed ones, then by name; sorted anew only when a name or an alarm has changed. */
+  all() {
+    if (this.sorted) return this.sorted;
+    const { store } = this.room;
+    this.marked = marks(store);
+    const waits = (track) => Number(this.marked.get(track.track_id)?.open ?? false) + Number(this.marked.get(track.track_id)?.grave ?? false);
+    this.keys = new Map([...store.tracks.values()].map((track) => [track.track_id, key(track)]));
+    this.sorted = [...store.tracks.values()].map((track) => [waits(track), track.status === 'tentative', title(track), track.track_id])
+      .sort((a, b) => (b[0] - a[0]) || (a[1] - b[1]) || natural.compare(a[2], b[2]) || (a[3] < b[3] ? -1 : 1)).map((row) => row[3]);
+    return this.sorted;
+  }
+
+  /** Show the first rows that fit the search; the page stays quick however many there are, and says how many more. */
   order() {
     const { store } = this.room;
-    const marked = marks(store);
-    const waits = (track) => Number(marked.get(track.track_id)?.open ?? false);
-    const tracks = [...store.tracks.values()].sort((a, b) => (waits(b) - waits(a)) ||
-      ((a.status === 'tentative') - (b.status === 'tentative')) ||
-      natural.compare(title(a), title(b)) || (a.track_id < b.track_id ? -1 : 1));
-    const shown = [];
-    for (const track of tracks) {
-      const row = this.rows.get(track.track_id);
-      if (!row) continue;
-      const mark = marked.get(track.track_id);
+    const all = this.all();
+    const fit = all.filter((id) => this.matches(store.tracks.get(id)));
+    const ids = fit.slice(0, SHOWN);
+    if (this.chosen && !ids.includes(this.chosen) && fit.includes(this.chosen)) ids.push(this.chosen);
+    const kept = new Set(ids);
+    for (const [id, row] of this.rows) {
+      if (kept.has(id)) continue;
+      const focused = document.activeElement === row.button;
+      const next = focused ? this.near(row.button, 1) ?? this.near(row.button, -1) : null;
+      row.item.remove();
+      this.rows.delete(id);
+      if (focused) (next ?? document.getElementById('alerts-title')).focus();
+    }
+    for (const id of ids) {
+      if (!this.rows.has(id)) this.draw(store.tracks.get(id));
+      const row = this.rows.get(id);
+      const mark = this.marked.get(id);
       write(row.alert, mark ? `${mark.open ? '! ' : ''}${mark.kinds.join(', ')}${mark.open ? '' : ' (seen)'}` : '');
       row.button.classList.toggle('alarmed', Boolean(mark?.open));
-      row.item.hidden = !this.matches(track);
-      if (!row.item.hidden) shown.push(row);
+      row.button.setAttribute('aria-pressed', String(id === this.chosen));
     }
-    arrange(this.list, tracks.map((t) => this.rows.get(t.track_id)?.item).filter(Boolean));
-    document.body.dataset.tracks = String(shown.length);
-    write(this.count, shown.length === tracks.length ? `${tracks.length}` : `${shown.length} of ${tracks.length}`);
-    this.none.hidden = shown.length > 0;
-    write(this.none, tracks.length ? 'No track fits the search.' : 'No tracks yet.');
+    arrange(this.list, ids.map((id) => this.rows.get(id).item));
+    document.body.dataset.tracks = String(fit.length);
+    write(this.count, fit.length === all.length ? `${all.length}` : `${fit.length} of ${all.length}`);
+    this.none.hidden = fit.length > 0;
+    write(this.none, all.length ? 'No track fits the search.' : 'No tracks yet.');
+    this.more.hidden = fit.length <= ids.length;
+    write(this.more, `and ${fit.length - ids.length} more; search to see them`);
   }
 
   matches(track) {
@@ -142,6 +169,8 @@ export class TrackList {
   }
 
   select(id) {
+    this.chosen = id;
+    if (id && !this.rows.has(id)) this.order();
     for (const [other, row] of this.rows) row.button.setAttribute('aria-pressed', String(other === id));
     this.rows.get(id)?.item.scrollIntoView({ block: 'nearest' });
   }
@@ -180,7 +209,7 @@ export class MoreList {
     this.tick();
     document.body.dataset[this.name] = String(rows.length);
     const old = new Map([...this.list.children].map((item) => [item.dataset.key, item]));
-    const items = rows.slice(0, 200).map((row) => {
+    const items = rows.slice(0, SHOWN).map((row) => {
       const { id, shape, image, words } = this.tell(row);
       const item = old.get(id) ?? this.item(id, image);
       const body = item.firstChild;
@@ -193,6 +222,7 @@ export class MoreList {
       return item;
     });
     for (const item of old.values()) item.remove();
+    if (rows.length > SHOWN) items.push(make('li', 'none', `and ${rows.length - SHOWN} more`));
     arrange(this.list, items);
   }
 

@@ -2,6 +2,7 @@
 
 const KINDS = { tracks: 'track_id', alerts: 'alert_id', flags: 'flag_id', events: 'event_id', refused: 'refused_id' };
 const TRAIL_POINTS = 1000;
+const LONGEST_MS = 720 * 60000; // the longest that the page offers
 const KEPT = 2000;
 
 export class Store {
@@ -66,13 +67,13 @@ export class Store {
     let i = trail.length;
     while (i > 0 && trail[i - 1].t >= step.t) i--;
     trail.splice(i, trail[i]?.t === step.t ? 1 : 0, step);
-    if (trail.length > TRAIL_POINTS) trail.splice(0, trail.length - TRAIL_POINTS);
+    if (trail.length > TRAIL_POINTS) this.trails.set(p.track_id, thinned(trail));
   }
 
   /** The trail of a track as the server has it, and after it what arrived meanwhile. */
-  history(trackId, points) {
+  history(trackId, points, stepS = 0) {
     if (!this.tracks.has(trackId)) return;
-    const trail = points.map(trailStep);
+    const trail = points.map((p) => ({ ...trailStep(p), step: stepS * 1000 }));
     const end = trail.length ? trail.at(-1).t : -Infinity;
     this.trails.set(trackId, trail.concat((this.trails.get(trackId) ?? []).filter((p) => p.t > end)));
   }
@@ -83,21 +84,35 @@ export class Store {
   }
 }
 
+/**
+ * A page that stays open keeps the whole time that can be asked for, not the newest points of it: of the older ones those
+ * stay that are a step apart (as the server thins, opsroom/picture_store.py).  `step` tells a thinned trail from a gap.
+ */
+function thinned(trail) {
+  const end = trail.at(-1).t;
+  const kept = trail.filter((p) => p.t >= end - LONGEST_MS);
+  const step = (end - kept[0].t) / (TRAIL_POINTS / 2);
+  const out = [kept[0]];
+  for (const p of kept.slice(1)) if (p.t - out.at(-1).t >= step || p === kept.at(-1)) out.push({ ...p, step: Math.max(step, p.step ?? 0) });
+  return out;
+}
+
 function trailStep(p) {
   return { t: Date.parse(p.time), lat: p.lat_deg, lon: p.lon_deg, measured: p.origin !== 'coast' };
 }
 
 /**
  * What each track is marked with: the alerts about it that wait for a person, or whose fact goes on.
- * @returns {Map<string, {open: boolean, kinds: string[], dark: boolean}>}
+ * @returns {Map<string, {open: boolean, grave: boolean, kinds: string[], dark: boolean}>}
  */
 export function marks(store) {
   const out = new Map();
   for (const alert of [...store.alerts.values()].sort(graver)) {
     if (!alert.track_id || !(alert.open || alert.cleared === null)) continue;
     let mark = out.get(alert.track_id);
-    if (!mark) out.set(alert.track_id, mark = { open: false, kinds: [], dark: false });
+    if (!mark) out.set(alert.track_id, mark = { open: false, grave: false, kinds: [], dark: false });
     mark.open ||= alert.open;
+    mark.grave ||= alert.open && alert.severity === 'critical';
     mark.dark ||= alert.kind === 'dark_vessel';
     const kind = alert.kind.replaceAll('_', ' ');
     if (!mark.kinds.includes(kind)) mark.kinds.push(kind);

@@ -23,9 +23,10 @@ export class Watch {
       if (!name) return;
       $('watch').value = name;
       remember(KEY, name);
-      const id = this.waiting;
+      const what = this.waiting;
       $('who').close();
-      this.acknowledge(id);
+      if (typeof what === 'string') this.acknowledge(what);
+      else this.sendGroup(what);
     });
   }
 
@@ -50,19 +51,38 @@ export class Watch {
   /** Ask for a name where there is none, then send it; what is not on disk is said loudly, and the alert stays open. */
   async acknowledge(id) {
     if (!this.name()) {
-      this.waiting = id;
-      $('who-name').value = '';
-      write($('who-what'), this.tell(id));
-      $('who').showModal();
+      this.ask(id, this.tell(id));
       return;
     }
+    await this.send(`/v1/alerts/${encodeURIComponent(id)}/acknowledge`, {}, () => 'Acknowledged.');
+  }
+
+  /** Many alerts of one kind: what they are is always said first, and confirmed. @param {object} group as the server wants it, and `words` */
+  acknowledgeGroup(group) {
+    this.ask(group, group.words);
+  }
+
+  async sendGroup({ words, ...group }) {
+    await this.send('/v1/alerts/acknowledge', group, (answer) => `${answer.acknowledged} acknowledged.`);
+  }
+
+  ask(what, words) {
+    this.waiting = what;
+    $('who-name').value = this.name();
+    $('who-name').readOnly = $('watch').readOnly;
+    write($('who-title'), typeof what === 'string' ? 'Who is on watch?' : 'Acknowledge all of these?');
+    write($('who-what'), words);
+    $('who').showModal();
+  }
+
+  async send(path, body, told) {
     this.last = performance.now();
     try {
-      const answer = await fetch(`/v1/alerts/${encodeURIComponent(id)}/acknowledge`, {
-        method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ by: this.name() }),
+      const answer = await fetch(path, {
+        method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ ...body, by: this.name() }),
       });
       if (!answer.ok) throw new TypeError((await answer.json()).error ?? answer.statusText);
-      write($('say-soon'), 'Acknowledged.');
+      write($('say-soon'), told(await answer.json()));
     } catch (error) {
       if (!(error instanceof TypeError) && !(error instanceof SyntaxError)) throw error;
       const words = `The acknowledgement was not written: ${error.message}`;
