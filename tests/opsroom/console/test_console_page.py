@@ -349,6 +349,12 @@ def test_a_person_without_a_token_is_asked_for_one(make_stage, makers, watch, ch
         context.close()
 
 
+def test_the_legend_explains_every_symbol(looked):
+    words = looked.page.locator("#legend-list").text_content()
+    for word in ("confirmed", "silent", "image flag", "or here?", "trail, measured"):
+        assert word in words
+
+
 def test_words(looked):
     told = looked.page.evaluate("""async () => {
       const w = await import('/static/js/words.js');

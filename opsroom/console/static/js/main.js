@@ -5,7 +5,7 @@ import { Detail } from './detail.js';
 import { Live } from './live.js';
 import { MoreList, TrackList, legend, make, write } from './rows.js';
 import { Sound } from './sound.js';
-import { sample } from './shapes.js';
+import { icon, sample } from './shapes.js';
 import { Store, graver } from './store.js';
 import { Watch, rememberFolds } from './watch.js';
 import { age, clock, metres, plain, stamp } from './words.js';
@@ -342,6 +342,7 @@ $('token-form').addEventListener('submit', async (event) => {
 });
 
 legend($('legend-list'), [
+  [icon('rival'), 'or here? its receivers part'],
   [sample('ellipse'), '95 % ellipse'],
   [sample('solid'), 'trail, measured'],
   [sample('dashed'), 'trail, predicted or a gap'],

@@ -16,7 +16,7 @@ const SVG = 'http://www.w3.org/2000/svg';
 
 /** @param {string} name @returns {SVGSVGElement} */
 export function icon(name) {
-  const shape = SHAPES[name] ?? SHAPES.tentative;
+  const shape = SHAPES[name] ?? MARKS[name] ?? SHAPES.tentative;
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('viewBox', '0 0 24 24');
   svg.setAttribute('class', 'shape');
