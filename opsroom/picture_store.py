@@ -325,13 +325,11 @@ class PictureReader:
         newest_ns = points[-1].time_ns
         ((oldest_ns,),) = self._rows("SELECT min(time_ns) FROM point WHERE track = ? AND time_ns >= ?", (track_id, since_ns))
         step_ns = max(1, -((oldest_ns - newest_ns) // (limit - 1)))
-        rows = self._rows("""
-            WITH RECURSIVE hop(t) AS (
-                VALUES (?) UNION ALL
-                SELECT (SELECT max(time_ns) FROM point WHERE track = ? AND time_ns <= hop.t - ? AND time_ns >= ?)
-                FROM hop WHERE hop.t IS NOT NULL
+        rows = self._rows("""WITH RECURSIVE hop(t) AS (VALUES (?) UNION ALL
+              SELECT (SELECT max(time_ns) FROM point WHERE track = ? AND time_ns <= hop.t - ? AND time_ns >= ?)
+              FROM hop WHERE hop.t IS NOT NULL
             ), chosen(t) AS (SELECT t FROM hop WHERE t IS NOT NULL UNION SELECT ?)
-            SELECT (SELECT body FROM point WHERE track = ? AND time_ns = chosen.t ORDER BY seq DESC, part DESC LIMIT 1)
+            SELECT (SELECT body FROM point WHERE track = ? AND time_ns = t ORDER BY seq DESC, part DESC LIMIT 1)
             FROM chosen ORDER BY t DESC LIMIT ?""",
             (newest_ns, track_id, step_ns, since_ns, oldest_ns, track_id, limit))
         return self._decoded(_POINT, rows[::-1]), step_ns

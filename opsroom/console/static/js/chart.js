@@ -4,6 +4,7 @@ import * as maplibre from '/static/vendor/maplibre-gl/maplibre-gl.mjs';
 import { ring, unroll } from './ellipse.js';
 import { SHAPES, image } from './shapes.js';
 import { marks, title } from './store.js';
+import { around } from './view.js';
 import { plain, position } from './words.js';
 
 const FLUSH_MS = 500;
@@ -20,8 +21,6 @@ maplibre.setWorkerCount(1);
 
 // names stand beside the symbols, the tools in the upper left corner
 const FIT = { padding: innerWidth > 820 ? { top: 90, bottom: 60, left: 110, right: 110 } : { top: 70, bottom: 40, left: 60, right: 70 }, maxZoom: 14, duration: 0 };
-
-const FIT_M = 500;
 
 const nothing = () => ({ type: 'FeatureCollection', features: [] });
 
@@ -318,34 +317,10 @@ export class Chart {
     this.map.fitBounds(bounds, FIT);
   }
 
-  /**
-   * What holds every visible track with its ellipse, every open alert's place and every dark flag; or null.  A lost track's
-   * ellipse is not let grow without end.
-   */
+  /** What holds all that is of interest, or null. */
   bounds() {
-    const places = [];
-    const { store } = this.room;
-    for (const row of store.tracks.values()) {
-      if (!this.visible(row)) continue;
-      const ellipse95 = { ...row.ellipse95, major_m: Math.min(row.ellipse95.major_m, FIT_M), minor_m: Math.min(row.ellipse95.minor_m, FIT_M) };
-      for (const [lon, lat] of ring({ ...row, ellipse95 }, 8)) places.push([unroll(lon, 0), lat]);
-      if (row.rival) places.push([unroll(row.rival.lon_deg, 0), row.rival.lat_deg]);
-    }
-    const shown = (row) => (!this.operation || row.operation === undefined || row.operation === this.operation)
-      && row.lat_deg !== null && !(row.lat_deg === 0 && row.lon_deg === 0);
-    for (const alert of store.alerts.values()) if (alert.open && shown(alert)) places.push([unroll(alert.lon_deg, 0), alert.lat_deg]);
-    for (const flag of store.flags.values()) if (flag.dark && shown(flag)) places.push([unroll(flag.lon_deg, 0), flag.lat_deg]);
-    if (!places.length) return null;
-    // the widest stretch of the globe without anything is what is left out: it may lie on either side
-    places.sort((a, b) => a[0] - b[0]);
-    let [west, widest] = [places[0][0], places[0][0] + 360 - places.at(-1)[0]];
-    for (let i = 1; i < places.length; i++) {
-      const gap = places[i][0] - places[i - 1][0];
-      if (gap > widest) [west, widest] = [places[i][0], gap];
-    }
-    const lats = places.map(([, lat]) => Math.max(-85, Math.min(85, lat)));
-    const [south, north] = lats.reduce(([low, high], lat) => [Math.min(low, lat), Math.max(high, lat)], [90, -90]);
-    return new maplibre.LngLatBounds([west, south], [west + 360 - widest, north]);
+    const corners = around(this.room.store, (track) => this.visible(track), this.operation);
+    return corners && new maplibre.LngLatBounds(...corners);
   }
 
   filter(operation) {
