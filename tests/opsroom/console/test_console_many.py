@@ -79,7 +79,7 @@ def test_a_search_among_5000_tracks_is_quick(stage, makers, watch):
     }""")
     assert page.get_attribute("body", "data-tracks") == "1"
     assert page.locator("#tracks-list > li").inner_text().startswith("S-4999")
-    assert slowest_ms < 2000, slowest_ms  # 50 ms on a machine of its own
+    assert slowest_ms < 2000, slowest_ms  # a letter; all seven took 0.5 s beside eight busy programs
     # a track beyond the first rows has its row when it is selected
     page.click("#tracks-list > li > button")
     page.fill("#search", "")
