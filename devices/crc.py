@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import accumulate
+
 
 def xor8(data: bytes) -> int:
     """Exclusive or of all bytes (NMEA 0183): the sum as one long integer, folded in halves."""
@@ -34,6 +37,8 @@ def _table(polynomial: int) -> tuple[int, ...]:
 _IBM = _table(0xA001)
 
 
+# a stream's framer and then its decoder ask of the same bytes
+@lru_cache(maxsize=4)
 def crc16_ibm(data: bytes) -> int:
     """CRC-16/ARC (IBM): polynomial 0x8005 reflected, start 0; check value of ``123456789`` is 0xBB3D."""
     crc, table = 0, _IBM
@@ -42,12 +47,10 @@ def crc16_ibm(data: bytes) -> int:
     return crc
 
 
+@lru_cache(maxsize=4)
 def fletcher8(data: bytes) -> bytes:
     """The two check bytes of u-blox (RFC 1145, modulo 256) over class, id, length and payload."""
-    a = b = 0
-    for byte in data:
-        a += byte
-        b += a
+    a, b = sum(data), sum(accumulate(data))
     return bytes((a & 0xFF, b & 0xFF))
 
 

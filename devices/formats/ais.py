@@ -236,12 +236,15 @@ def report(
 
     if kind == 14:
         return _safety("".join(_SIX[bits(at, 6)] for at in range(40, size - 5, 6)), mmsi, time_ns, source, flags)
-    altitude = heading = status = speed = second = None  # speed in 0.1 knot, course in 0.1 degree
+    place, altitude = 0, None
+    heading = status = speed = second = None  # speed in 0.1 knot, course in 0.1 degree
     if kind <= 3 or kind == 18:
-        place = 61 if kind <= 3 else 57
-        speed, course, heading, second = bits(place - 11, 10), bits(place + 55, 12), bits(place + 67, 9), bits(place + 76, 6)
+        # nearly all: taken apart in place; of class B the fields come four bits earlier
+        m = n >> total - (168 if kind <= 3 else 164)
+        status, speed, accurate = (m >> 126 & 15 if kind <= 3 else None), m >> 108 & 1023, m >> 107 & 1
+        lon, lat = _signed(m >> 79 & 0xFFFFFFF, 28) / 600_000.0, _signed(m >> 52 & 0x7FFFFFF, 27) / 600_000.0
+        course, heading, second = m >> 40 & 4095, m >> 31 & 511, m >> 25 & 63
         speed = speed if speed < 1023 else None
-        status = bits(38, 4) if kind <= 3 else None
     elif kind == 9:
         place, speed, course, altitude, second = 61, bits(50, 10), bits(116, 12), bits(38, 12), bits(128, 6)
         speed = speed * 10 if speed < 1023 else None
@@ -255,8 +258,10 @@ def report(
         lon, lat = _signed(bits(44, 18), 18) / 600.0, _signed(bits(62, 17), 17) / 600.0
         sigma = _LONG_RANGE_M if bits(38, 1) else (_LONG_RANGE_M**2 + _POOR_M**2) ** 0.5
     else:
-        lon, lat = _signed(bits(place, 28), 28) / 600_000.0, _signed(bits(place + 28, 27), 27) / 600_000.0
-        sigma = None if bits(place - 1, 1) else _POOR_M
+        if place:
+            lon, lat = _signed(bits(place, 28), 28) / 600_000.0, _signed(bits(place + 28, 27), 27) / 600_000.0
+            accurate = bits(place - 1, 1)
+        sigma = None if accurate else _POOR_M
 
     attributes: dict[str, Any] = {"msg_type": kind}
     if status is not None and status != 15:
@@ -319,13 +324,17 @@ def _place(
     lon: float,
     attributes: dict[str, Any],
     flags: tuple[str, ...] = (),
-    **more: Any,
+    *,
+    sigma_m: float | None = None,
+    speed_mps: float | None = None,
+    course_deg: float | None = None,
+    alt_m: float | None = None,
 ) -> Observation:
     """A fix, or where the position is not available (or 0, 0) the reading that says so."""
     if -90.0 <= lat <= 90.0 and -180.0 <= lon <= 180.0 and not null_island(lat, lon):
         return Fix(
             device=mmsi, time_ns=time_ns, time_source=source, flags=flags, lat_deg=lat, lon_deg=lon,
-            attributes=attributes, **more,
+            alt_m=alt_m, sigma_m=sigma_m, speed_mps=speed_mps, course_deg=course_deg, attributes=attributes,
         )  # fmt: skip
     if lat == 91.0 or lon == 181.0 or null_island(lat, lon):
         return Reading(
