@@ -33,7 +33,6 @@ from ingest.desk import Desk
 
 START_NS = 1_761_990_000 * NS
 BATCH = 500
-PLACE = {"lat_deg": 51.9, "lon_deg": 4.1, "speed_mps": 5.0, "course_deg": 90.0}
 
 
 class Source:
@@ -48,13 +47,14 @@ class Source:
 def payload(format: str, k: int) -> bytes:
     """The k-th message of a fleet of BATCH devices that report once a second."""
     time_ns = START_NS + k // BATCH * NS
+    place = {"lat_deg": 51.9 + k % BATCH * 1e-4, "lon_deg": 4.1, "speed_mps": 5.0, "course_deg": 90.0}
     if format == "owntracks":
-        return owntracks.encode(time_ns=time_ns, accuracy_m=12, alt_m=4, battery_percent=71, user_device="eagle-3", **PLACE)
+        return owntracks.encode(time_ns=time_ns, accuracy_m=12, alt_m=4, battery_percent=71, user_device="eagle-3", **place)
     if format == "nmea":
-        return nmea.encode(time_ns=time_ns, alt_m=4.0, which="RMC", **PLACE)
+        return nmea.encode(time_ns=time_ns, alt_m=4.0, which="RMC", **place)
     if format == "ais":
-        return ais.encode(mmsi=244_000_000 + k % BATCH, time_ns=time_ns, heading_deg=90, **PLACE)
-    rows = [{"time_ns": time_ns - i * NS // 4, "battery_volt": 3.9, "moving": True, **PLACE} for i in range(4)]
+        return ais.encode(mmsi=244_000_000 + k % BATCH, time_ns=time_ns, heading_deg=90, **place)
+    rows = [{"time_ns": time_ns - i * NS // 4, "battery_volt": 3.9, "moving": True, **place} for i in range(4)]
     return teltonika.encode(records=rows)
 
 

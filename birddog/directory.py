@@ -18,6 +18,8 @@ class Directory:
     """The present state of the registers; ``apply`` it to every entry in order."""
 
     def __init__(self) -> None:
+        #: Goes up with every entry taken in: what was found out before no longer need hold.
+        self.version = 0
         self.operations: dict[str, Operation] = {}
         self.devices: dict[str, Device] = {}
         self.attachments: dict[str, list[Attachment]] = {}
@@ -45,6 +47,7 @@ class Directory:
                 _put(self.placements.setdefault(body.device, []), body)
             case _:
                 return False
+        self.version += 1
         return True
 
     def attachment(self, device: str, time_ns: int) -> Attachment | None:

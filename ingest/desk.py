@@ -252,6 +252,8 @@ class Desk:
         observations, rejects = admitted.observations, admitted.rejects
         reasons = tuple([r.reason for r in rejects]) if rejects else ()
         ident = self._ident(frame, decoded, device, sessions, reasons)
+        if reasons:
+            ident = rejected((*reasons, device), ident, self._refusal_key)
         sender = None if frame.device == device else frame.device
         subject = decoded.device or frame.subject
         if subject == device:
@@ -423,12 +425,11 @@ class Desk:
 
     def _ident(self, frame: Frame, decoded: Decoded, sender: str, sessions: dict[tuple[str, str], None],
                reasons: tuple[str, ...]) -> bytes:
-        """Who a message is (house.md, rule 4), led by four bytes that keep neighbours in time together (``near``)."""
-        ident = self._plain_ident(frame, decoded, sender, sessions, reasons)
-        return rejected((*reasons, sender), ident, self._refusal_key) if reasons else ident
+        """Who a message is (house.md, rule 4), led by four bytes that keep neighbours in time together (``near``).
 
-    def _plain_ident(self, frame: Frame, decoded: Decoded, sender: str, sessions: dict[tuple[str, str], None],
-                     reasons: tuple[str, ...]) -> bytes:
+        Args:
+            reasons: why it is rejected, if it is: its ident is then made another (``rejected``).
+        """
         if decoded.key is not None:
             return near(0) + hashed(b"key", frame.format.encode(), decoded.key)
         whose = frame.subject or sender  # a gateway's two phones may say the same words

@@ -22,6 +22,7 @@ from birddog.model import Reject
 _CASELESS = frozenset({"open", "own_sensor", "partner"})
 #: What may be a coordinate in a text that its sender chose: a number with a fraction; not the numbers of an IPv4 address.
 _FRACTION = re.compile(r"(?<![\d.])\d{1,6}[.,]\d{2,}(?![\d.]*\.\d)")
+_FOR_EVER = 2**63
 #: Stands for the detail of a reject whose message is not kept.
 NOT_KEPT = "of nobody who is admitted: its bytes are not kept"
 
@@ -36,6 +37,9 @@ class Door:
 
     def __init__(self, directory: Directory, *, exercise: bool):
         self.directory, self.exercise = directory, exercise
+        # who is admitted, from when, until when and to which operation; holds for one version of the directory
+        self._admitted: dict[str, tuple[int, int, tuple[str, None]]] = {}
+        self._version = directory.version
 
     def sender(self, device: str, time_ns: int) -> Reject | None:
         """Why a message of this sender is refused as a whole, or None; "" = nobody claims it."""
@@ -90,12 +94,22 @@ class Door:
         return all(name not in ("", sender) and self.subject(name, sender, time_ns)[1] is None for name in named)
 
     def _device(self, device: str, time_ns: int) -> tuple[str, Reject | None]:
+        if self._version != self.directory.version:
+            self._version = self.directory.version
+            self._admitted.clear()
+        known = self._admitted.get(device)
+        if known is not None and known[0] <= time_ns < known[1]:
+            return known[2]
         enrolled = self.directory.device(device)
         if enrolled is None:
             return "", Reject("unknown_device", "not enrolled", device=device)
         attachment = self.directory.attachment(device, time_ns)
         if attachment is not None:
-            return attachment.operation, None
+            verdict = attachment.operation, None
+            if attachment is self.directory.attachments[device][-1]:  # no other attachment comes before this one in its time
+                until_ns = _FOR_EVER if attachment.to_ns is None else attachment.to_ns
+                self._admitted[device] = attachment.from_ns, until_ns, verdict
+            return verdict
         if enrolled.basis in _CASELESS:
             return OPEN, None
         return "", Reject("unauthorised", "attached to no open operation at that time", device=device)

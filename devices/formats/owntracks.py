@@ -186,7 +186,7 @@ def _one(o: dict[str, Any], device: str, received_ns: int | None) -> Decoded:
 
     observations: tuple[Observation, ...] = ()
     batt = o.get("batt")
-    level = number(batt) if batt is not None else None
+    level = None if batt is None else float(batt) if type(batt) is int and 0 <= batt <= 100 else number(batt)
     get = o.get
     acc, worse = get("acc"), flags
     # the hot path: small integers, as the apps write them, need no look at all
@@ -210,7 +210,8 @@ def _one(o: dict[str, Any], device: str, received_ns: int | None) -> Decoded:
         if type(cog) is not int:
             cog = number(cog)
         if alt is not None:
-            alt = number(alt) if (number(get("vac")) or 0.0) >= 0.0 else None
+            vac = get("vac")
+            alt = number(alt) if vac is None or (number(vac) or 0.0) >= 0.0 else None
         trigger, tracker, connection = get("t"), get("tid"), get("conn")
         if type(trigger) is type(tracker) is type(connection) is str and kind == "location":
             attributes = {"t": trigger, "tid": tracker, "conn": connection}
