@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import gc
 import hashlib
 import math
 from collections.abc import Iterable
@@ -104,7 +105,14 @@ def sha256(path: str | Path) -> str:
 
 @functools.cache
 def _basemap() -> Shapes:
-    return _geojson(BASEMAP.read_bytes(), str(BASEMAP))
+    # half of the time went into looking for cycles among the hundred thousand lists of a JSON that has none
+    looked = gc.isenabled()
+    gc.disable()
+    try:
+        return _geojson(BASEMAP.read_bytes(), str(BASEMAP))
+    finally:
+        if looked:
+            gc.enable()
 
 
 def _geojson(data: bytes, name: str) -> Shapes:

@@ -515,8 +515,8 @@ def _alpha(dataset: rasterio.DatasetReader, path: str, driver: str) -> int:
     seen = np.concatenate(parts)
     seen = seen[_open(seen)]
     most = seen.max(initial=0)
-    # of any type 255 is open too, and 1 where nothing is more
-    tops = {np.iinfo(seen.dtype).max if seen.dtype.kind in "ui" else 1.0, 255, most if most <= 1 else 255}
+    # of any type 255 is open too, and whatever is the highest value of one that has no other to speak of
+    tops = {np.iinfo(seen.dtype).max if seen.dtype.kind in "ui" else 1.0, 255, most}
     return band if np.isin(seen, list(tops)).sum() >= _ALPHA_SHARE * seen.size else 0
 
 

@@ -148,6 +148,8 @@ def fit(samples: list[Sample], pfa: float, quantum: float) -> Model:
         lone.append(tail_check.with_neighbours(z, near, few_levels=steps is not None))
     if sum(z.size for z in every) < _LEAST_JUDGED_PX:
         raise ValueError(f"fewer than 1,000 pixels have enough about them that varies ({BACKGROUND_PX} px each way)")
+    if all(z.size == 0 or z.min() == z.max() == 0.0 for z in every):
+        raise ValueError("every pixel that was sampled has the same value: nothing can stand out in it, or everything")
     background, alone = np.concatenate(quiet), np.concatenate(lone)
     if background.size < max(_LEAST_QUIET_PX, _LEAST_QUIET * sum(z.size for z in every)):
         # there is hardly a quiet place: better a tail that knows what is there than one of a few odd corners

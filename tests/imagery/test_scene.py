@@ -10,6 +10,7 @@ import pytest
 import rasterio
 from affine import Affine
 from PIL import Image
+from rasterio.enums import ColorInterp
 from rasterio.warp import transform
 
 from imagery import scene as scenes
@@ -325,3 +326,19 @@ def test_the_hash_is_that_of_the_file(tmp_path):
 
     (tmp_path / "a").write_bytes(b"x" * 3_000_001)
     assert sha256_of(tmp_path / "a") == hashlib.sha256(b"x" * 3_000_001).hexdigest()
+
+
+@pytest.mark.parametrize("kind, top", [
+    ("uint16", 10_000), ("float32", 65_535.0), ("int16", 32_640), ("uint16", 65_535), ("int16", 255)])
+@pytest.mark.parametrize("place", [1, 2])
+def test_alpha_of_any_type_is_open_at_its_highest_value(tmp_path, kind, top, place):
+    """Writers scale alpha with the bands beside it (Sentinel-2: 10,000); what has no other value is no measurement."""
+    alpha = np.full((32, 32), top, kind)
+    alpha[:, :10] = 0
+    bands = [np.full((32, 32), 50, kind)]
+    bands.insert(place - 1, alpha)
+    path = tmp_path / "a.tif"
+    with rasterio.open(path, "w", driver="GTiff", width=32, height=32, count=2, dtype=kind) as f:
+        f.colorinterp = [ColorInterp.alpha if i == place - 1 else ColorInterp.gray for i in range(2)]
+        f.write(np.stack(bands))
+    assert open_scene(path).alpha == place

@@ -338,3 +338,11 @@ def test_case_c07():
         pytest.skip(f"{CASES} is absent")
     result = scan(CASES / "c07_vv_vh_stack.tif")
     assert len(result.flags) == 5 and result.bands == (1, 2)
+
+
+@pytest.mark.parametrize("value", [0, 7])
+def test_a_scene_of_one_value_is_said_to_be_unfit(tmp_path, value, capsys):
+    """Nothing can stand out in it, and 0 flags without a word would say that nothing was there."""
+    scene = write(tmp_path / "s.tif", np.full((256, 256), value))
+    assert cli.main(["scan", str(scene)]) == 2
+    assert "the same value" in capsys.readouterr().err
