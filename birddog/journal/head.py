@@ -59,6 +59,10 @@ class HeadFile:
 
     def __init__(self, path: Path):
         self.path = path
+        self._open()
+
+    def _open(self) -> None:
+        path = self.path
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             missing = 2 * SLOT - os.fstat(self._fd).st_size
@@ -78,11 +82,25 @@ class HeadFile:
         self._slots[at : at + SLOT] = slot
 
     def sync(self) -> None:
-        """Bring it to disk: now and then, so that a power cut does not take it far back."""
+        """Bring it to disk: now and then, so that a power cut does not take it far back; put it back if it was taken away."""
         try:
+            if not self._in_place():
+                slots = bytes(self._slots)
+                self.close()
+                self.path.unlink(missing_ok=True)
+                self._open()
+                self._slots[:] = slots
             os.fdatasync(self._fd)
         except OSError as error:
             raise JournalTrouble(f"{self.path}: {error.strerror}") from error
+
+    def _in_place(self) -> bool:
+        try:
+            there = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        ours = os.fstat(self._fd)
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
 
     def close(self) -> None:
         """Let go of the file."""
