@@ -65,6 +65,11 @@ MODES: tuple[Mode, ...] = (
     Mode(0.05, 20_000.0, 0.001, 1200.0, family="air", kick=14_400.0, leap=True),
     Mode(10.0, 3000.0, 0.001, 120.0, family="air", kick=14_400.0, leap=True),
 )
+#: What the live fold has beside them, for reports that are minutes apart: a round that goes now here, now there between two of
+#: them.  Those tracks do not show it either (their gaps are a minute), and it would cost ``locate`` 1 % of its error.
+ROUND = Mode(1.5, 300.0, 0.02, 1800.0, family="land", kick=225.0)
+#: How much likelier than on average a class makes it; of a class that is not named, 1.
+ROUND_WEIGHTS = {"walker": 0.3, "vessel": 0.02}
 #: What a second hypothesis may do, of which nothing is known but a few positions: stand, go at any speed, fly.
 ANYTHING: tuple[Mode, ...] = (
     Mode(0.0, 0.0, 0.3, 300.0, walk=0.003),

@@ -9,6 +9,7 @@ Source: Bar-Shalom, Li, Kirubarajan 2001, chapters 5.2 and 6.2 (white-noise acce
 
 from __future__ import annotations
 
+import functools
 import math
 
 State = tuple[float, ...]
@@ -19,6 +20,7 @@ SIGMA_FLOOR_M = 0.5
 SIGMA_CEILING_M = 1e6
 
 
+@functools.lru_cache(maxsize=4096)
 def coefficients(dt_s: float, q: float, tau_s: float) -> tuple[float, float, float, float, float]:
     """(a, b, q11, q12, q22) of one axis: F = [[1, b], [0, a]], Q = [[q11, q12], [q12, q22]].
 

@@ -288,7 +288,8 @@ class Fold:
         enrolled = self._directory.device(device)
         klass = self._class_of(live, device)
         if not klass and (fmt == "ais" or "ship_type" in facts):
-            klass = "station" if msg_type in STATIONS else "vessel"
+            # of one message the fix says its type, a name or a voltage beside it does not
+            klass = "station" if (msg_type or facts.get("msg_type")) in STATIONS else "vessel"
             s.broadcast = enrolled is None or enrolled.basis == "open"
         self._tracker(owner.operation).set_class(live, klass)
 

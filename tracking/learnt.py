@@ -19,6 +19,8 @@ NOISE_PRIOR, NOISE_MEMORY = 2.0, 30.0
 NOISE_LEAST, NOISE_MOST, NOISE_STEP = 0.25, 3.0, 9.0
 #: No velocity is believed to be better than this, one sigma per axis.
 VELOCITY_LEAST_MPS = 0.1
+#: Nor, as a share of the speed, than a course in whole degrees: half a degree / √3.  An aeroplane's is off by more than 1 m/s.
+VELOCITY_SHARE = 0.005
 #: So many devices of one track are learnt of.
 NOISE_DEVICES = 8
 
@@ -65,7 +67,7 @@ def learnt(noise: Noises, x: State, z: tuple, m: Measurement, base: float | None
     r = max(r, scalar_engine.SIGMA_FLOOR_M**2)
     if z[5] is not None:
         count_v, r_v = _mean(count_v, r_v, ((z[5] - x[1]) ** 2 + (z[6] - x[3]) ** 2 + x[8] + x[13]) / 2.0, base_v)
-        r_v = max(r_v, VELOCITY_LEAST_MPS**2)
+        r_v = max(r_v, VELOCITY_LEAST_MPS**2, VELOCITY_SHARE**2 * (z[5] * z[5] + z[6] * z[6]))
     new = Noise(m.device, count, r, count_v, r_v)
     return (*noise[:at], new, *noise[at + 1 :])
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from tracking import bank as banks
 from tracking import engine as scalar_engine
-from tracking.bank import ANYTHING, CLASS_WEIGHTS, MODES, NEW_V, RARE, STANDING, STILL, Mode
+from tracking.bank import ANYTHING, CLASS_WEIGHTS, MODES, NEW_V, RARE, ROUND, ROUND_WEIGHTS, STANDING, STILL, Mode
 from tracking.engine import State
 
 #: The class of what stands where it is.
@@ -79,8 +79,9 @@ def motion_of(klass: str) -> Motion:
         return Motion(STANDING)
     weights = CLASS_WEIGHTS.get(klass)
     if weights is None:
-        return Motion(MODES)
-    return Motion(tuple(msgspec.structs.replace(m, weight=m.weight * w) for m, w in zip(MODES, weights, strict=True)))
+        return Motion((ROUND, *MODES))
+    weighed = zip((ROUND, *MODES), (ROUND_WEIGHTS.get(klass, 1.0), *weights), strict=True)
+    return Motion(tuple(msgspec.structs.replace(m, weight=m.weight * w) for m, w in weighed))
 
 
 @functools.cache
@@ -157,7 +158,7 @@ def ahead(bank: Bank, dt_s: float, motion: Motion, *, all_awake: bool = False) -
 
 def _moved_on(x: State, mode: Mode, dt_s: float, engine: ModuleType) -> State:
     """One mode's prediction."""
-    if not mode.parked:
+    if mode.walk == 0.0:
         return engine.predict(x, dt_s, mode.q, mode.tau_s)
     walk = mode.walk * dt_s
     return (x[0], 0.0, x[2], 0.0, x[4] + walk, 0.0, x[6], 0.0, STILL, 0.0, 0.0, x[11] + walk, 0.0, STILL)

@@ -157,14 +157,14 @@ class Tracker:
         """One event for each run of refused fixes; it ends with the next fix that is used."""
         s = live.state
         going = s.open_events.get("outlier")
-        if going is None and newest.run > 0 and outcome == "refused":
-            text = f"fix refused: NIS {nis:.3g} > {model.preset.gate:g}"
+        if going is None and newest.run > 0 and outcome == "refused" and "parted" not in s.open_events:
+            text = _refused_text(m, nis, newest, model)
             s.open_events["outlier"] = self._event(live, "outlier", m, book, text)
             self._turned(live, m, newest, model, book)
         elif going is not None and newest.run == 0:
             book.end(s.open_events.pop("outlier"), newest.updated_ns)
         elif outcome == "refused" and m.origin == "fix" and newest.run == 0:
-            self._told(live, "outlier", m, book, f"late fix refused: NIS {nis:.3g} > {model.preset.gate:g}")
+            self._told(live, "outlier", m, book, "late " + _refused_text(m, nis, newest, model))
 
     def _turned(self, live: LiveTrack, m: Measurement, newest: Core, model: Model, book: Book) -> None:
         """A run of refused fixes began: is it again between the same two places, beyond what the class can drive?"""
@@ -449,6 +449,13 @@ class Tracker:
         self.tracks.pop(s.track_id, None)
         if self.by_key.get(s.key) is live:
             del self.by_key[s.key]
+
+
+def _refused_text(m: Measurement, nis: float, core: Core, model: Model) -> str:
+    """Why a measurement was refused: a device's own fix for being likelier false than true, another for its NIS."""
+    if m.origin != "fix":
+        return f"{m.origin} refused: NIS {nis:.3g} > {model.preset.gate:g}"
+    return f"fix refused: {_away_km(core, m):.1f} km from the last place, where a false one is likelier than what it does"
 
 
 def _away_km(core: Core, m: Measurement) -> float:

@@ -302,3 +302,27 @@ def test_the_class_is_the_shipments_not_that_of_whoever_spoke_last():
     [row] = j.now(120)
     assert classes == {"van"} and row.refused <= 21
     assert HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)[1] == pytest.approx(1080.0, abs=40.0)
+
+
+def test_a_buoy_that_says_its_name_is_a_buoy_still():
+    """Message 21 has a name and a place: the name made it a vessel, lost after 20 minutes with an ellipse of a mile."""
+    j = Told()
+    for t in range(0, 1800, 180):
+        named = Reading(device="992442000", time_ns=T0 + t * NS, quantity="ship_name", value="BUOY 7")
+        j.say(t, fix("992442000", t, attributes={"msg_type": 21}, sigma_m=None), named, fmt="ais")
+    j.add(6000, Tick())
+    [row] = [r for r in j.now(6000) if r.tag_id == "992442000"]
+    assert (row.klass, row.status, row.name) == ("station", "confirmed", "BUOY 7") and row.p_ee < 1e4
+
+
+def test_a_refusal_says_why_and_a_parting_is_told_once():
+    j = Told()
+    j.add(0, Operation(operation="op"))
+    for device in ("a", "b"):
+        j.add(0, Device(device=device, klass="lorry", interval_s=10.0, basis="warrant"))
+        j.add(0, Attachment(device=device, operation="op", shipment="s", from_ns=T0 - NS))
+    for t in range(0, 1200, 10):
+        j.say(t, fix("a", t, 14.0 * t))
+        j.say(t + 5, fix("b", t + 5, 14.0 * (t + 5) - 20.0 * max(0, t - 600)))
+    assert len(j.of("parted")) == 1 and len(j.of("outlier")) <= 4
+    assert all("km from the last place" in e.text and "NIS" not in e.text for e in j.of("outlier"))

@@ -59,7 +59,7 @@ def test_what_sleeps_changes_little_and_a_surprise_is_seen_by_all():
         every = updated(ahead(every, 5.0, m, all_awake=True), e, n, 25.0, 0.0, 25.0, m).bank
         if k > 20:
             a, b = moments(some), moments(every)
-            assert math.hypot(a[0] - b[0], a[2] - b[2]) < 0.5 * math.sqrt(b[4])
+            assert math.hypot(a[0] - b[0], a[2] - b[2]) < 0.6 * math.sqrt(b[4])
     assert sum(x is not None for x in some.x) <= 8 < sum(x is not None for x in every.x)
     flown = updated(ahead(some, 60.0, m, all_awake=True), 14.0 * 1000 + 9000.0, 4000.0, 25.0, 0.0, 25.0, m)
     assert flown.nis < 9.0 and flown.bank.mu[-1] + flown.bank.mu[-2] > 0.5
@@ -86,7 +86,8 @@ def test_the_point_of_a_mixture_is_where_something_is():
     states[0], states[2] = here, (2000.0, 10.0, 0.0, 0.0, 900.0, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0, 900.0, 0.0, 4.0)
     x = moments(motion.Bank(tuple(0.6 if i == 0 else 0.4 if i == 2 else 0.0 for i in range(len(MODES))), tuple(states)))
     assert abs(x[0]) < 20.0 and x[4] > 0.3 * 2000.0**2 and positive(x)
-    assert m.start == pytest.approx([mode.weight / sum(mode.weight for mode in MODES) for mode in MODES])
+    assert m.start == pytest.approx([mode.weight / sum(mode.weight for mode in m.modes) for mode in m.modes])
+    assert m.modes[1:] == MODES
 
 
 def test_a_class_never_forbids_a_motion():

@@ -104,6 +104,11 @@ def followed(klass, path, every, rng, *, begin, sigma=5.0, stated=5.0, speed=Fal
     return near / asked, inside / asked
 
 
+def rounds(r):
+    """A courier: each few minutes another street, at another speed."""
+    return driven(*((r.randrange(100, 500), r.uniform(5, 20), r.uniform(0, 360)) for _ in range(24)))
+
+
 SITUATIONS = {
     "motorway, seldom": lambda r: ("van", driven((1800, 0, 0), (5400, r.uniform(28, 38), r.uniform(0, 360))), 300,
                                    {"begin": 2700}),
@@ -196,3 +201,39 @@ def test_one_bad_fix_harms_nobody(away_m, every):
         row = said.row(k * every)
         assert math.hypot(*HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)) < 12.0 and row.refused == 1
         said.fix(61 * every, *HOME.geodetic(0, 0), 4.0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_round_that_turns_between_two_reports_is_followed(seed):
+    """A courier's reports are two minutes apart, and it turns as often: right fixes were refused one after the other."""
+    rng, asked, inside, refused = random.Random(seed), 0, 0, 0
+    path, said = rounds(rng), Said("van", 120)
+    for t, (e, n, _, _) in enumerate(path):
+        if t % 120 == 0:
+            said.fix(t, *HOME.geodetic(e + rng.gauss(0, 5), n + rng.gauss(0, 5)), 5.0)
+            refused = max(refused, said.row(t).rival_hits)
+        if t >= 900 and t % 15 == 0:
+            row = said.row(t)
+            at = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+            de, dn, det = at[0] - e, at[1] - n, row.p_ee * row.p_nn - row.p_en**2
+            inside += (row.p_nn * de * de - 2 * row.p_en * de * dn + row.p_ee * dn * dn) / det <= INSIDE
+            asked += 1
+    assert inside / asked > 0.8 and said.events.count("outlier") <= 4 and refused <= 2
+
+
+def test_a_course_in_whole_degrees_is_no_better_than_that():
+    """An aeroplane's course of 90.4 degrees that is said to be 90: 1.7 m/s across, which was held to be 0.1."""
+    rng, said, outside, asked, course = random.Random(4), Said("parcel", 10), 0, 0, math.radians(90.4)
+    for t in range(0, 1500, 10):
+        at, then = (HOME.geodetic(k * math.sin(course), k * math.cos(course)) for k in (250.0 * t, 250.0 * t + 250.0))
+        local = LocalFrame(lat_deg=at[0], lon_deg=at[1])
+        told = math.radians(round(math.degrees(math.atan2(*local.en(**degrees(then))))))
+        velocity = 250.0 * math.sin(told), 250.0 * math.cos(told)
+        said.fix(t, *local.geodetic(rng.gauss(0, 5), rng.gauss(0, 5)), 5.0, velocity)
+        if t > 300:
+            row = said.row(t)
+            de, dn = local.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+            det = row.p_ee * row.p_nn - row.p_en**2
+            outside += (row.p_nn * de * de - 2 * row.p_en * de * dn + row.p_ee * dn * dn) / det > INSIDE
+            asked += 1
+    assert outside / asked < 0.1
