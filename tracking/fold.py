@@ -321,7 +321,8 @@ class Fold:
         s, found = live.state, []
         attached = not s.key.startswith("s:")
         for device in s.identities:
-            attached = attached or self._directory.attachment(device, self._state.now_ns) is not None
+            on = self._directory.attachment(device, self._state.now_ns)
+            attached = attached or (on is not None and (on.operation, "s:" + on.shipment) == (s.operation, s.key))
             known = self._directory.device(device)
             if known is not None and device in s.sources:
                 found.append(known.interval_s if known.interval_s != UNSAID_S else max(UNSAID_S, s.gap_s))

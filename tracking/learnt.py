@@ -67,7 +67,7 @@ def learnt(noise: Noises, x: State, z: tuple, m: Measurement, base: float | None
     r = max(r, scalar_engine.SIGMA_FLOOR_M**2)
     if z[5] is not None:
         count_v, r_v = _mean(count_v, r_v, ((z[5] - x[1]) ** 2 + (z[6] - x[3]) ** 2 + x[8] + x[13]) / 2.0, base_v)
-        r_v = max(r_v, VELOCITY_LEAST_MPS**2, VELOCITY_SHARE**2 * (z[5] * z[5] + z[6] * z[6]))
+        r_v = max(r_v, VELOCITY_LEAST_MPS**2, VELOCITY_SHARE**2 * (x[1] * x[1] + x[3] * x[3]))
     new = Noise(m.device, count, r, count_v, r_v)
     return (*noise[:at], new, *noise[at + 1 :])
 

@@ -326,3 +326,15 @@ def test_a_refusal_says_why_and_a_parting_is_told_once():
         j.say(t + 5, fix("b", t + 5, 14.0 * (t + 5) - 20.0 * max(0, t - 600)))
     assert len(j.of("parted")) == 1 and len(j.of("outlier")) <= 4
     assert all("km from the last place" in e.text and "NIS" not in e.text for e in j.of("outlier"))
+
+
+def test_a_shipment_whose_device_went_on_to_another_is_not_silent():
+    j = Told()
+    j.add(0, Operation(operation="op"))
+    j.add(0, Device(device="d", klass="parcel", interval_s=60.0, basis="warrant"))
+    j.add(0, Attachment(device="d", operation="op", shipment="a", from_ns=T0))
+    j.say(0, fix("d", 0))
+    j.add(30, Attachment(device="d", operation="op", shipment="b", from_ns=T0 + 30 * NS))
+    for t in range(60, 1800, 60):
+        j.say(t, fix("d", t))
+    assert not j.of("silent")
