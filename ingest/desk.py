@@ -130,7 +130,7 @@ class Desk:
                 self._decoders.pop(item.session, None)
                 devices = self._spoke.pop(item.session, {})
                 if item.finished:
-                    self._finish(batch, [item.finished, *devices])
+                    self._finish(batch, [veiled(item.finished), *devices])
             elif isinstance(item, Entries):
                 batch.entries.append((item, len(drafts)))
                 drafts.extend(self._stamp(draft, now_ns) for draft in item.drafts)
@@ -459,18 +459,20 @@ class Desk:
             if ident is not None:
                 return ident
         name = f"{frame.session}#{lap}"
-        if sender and self._remembered.get(sender) != name:
-            sessions[sender, name] = None
-            self._spoke.setdefault(frame.session, {})[sender] = None
+        known_as = veiled(sender)
+        if sender and self._remembered.get(known_as) != name:
+            sessions[known_as, name] = None
+            self._spoke.setdefault(frame.session, {})[known_as] = None
             if len(self._spoke) > SESSIONS_KEPT:
                 self._spoke.popitem(last=False)
         return once(lead_parts, name, frame.payload)
 
     def _earlier(self, frame: Frame, sender: str, lead: list[bytes], reasons: tuple[str, ...]) -> bytes | None:
         """The ident under which an earlier session of this sender brought the same message, if one did."""
-        names = [session for device, session in reversed(self._batch.sessions) if device == sender]
-        if sender not in self._batch.finished:
-            names += self.journal.sessions(sender)
+        known_as = veiled(sender)
+        names = [session for device, session in reversed(self._batch.sessions) if device == known_as]
+        if known_as not in self._batch.finished:
+            names += self.journal.sessions(known_as)
         if not frame.dup and names:
             # who says nothing of it sends again what the connection before brought, and that first
             latest = names[0].rpartition("#")[0]
@@ -494,7 +496,7 @@ class Desk:
 
     def _spoke_in(self, session: str, sender: str) -> bool:
         """Whether a session has brought something new of this sender: what comes behind it is not sent again."""
-        return sender in self._spoke.get(session, ())
+        return veiled(sender) in self._spoke.get(session, ())
 
     def _finish(self, batch: Batch, devices: list[str]) -> None:
         """A session has ended with nothing unacknowledged: its devices have nothing to repeat, of it or of any before."""

@@ -116,5 +116,5 @@ class Door:
 
 
 def veiled(text: str) -> str:
-    """A sender's text (topic, name) as it may stand in a refusal: what could be a coordinate in it is left out."""
-    return _FRACTION.sub("…", text)
+    """A sender's text (topic, name) as it may stay: what could be a coordinate in it is left out."""
+    return _FRACTION.sub("…", text) if "." in text or "," in text else text

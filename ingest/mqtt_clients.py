@@ -7,6 +7,8 @@ import time
 from collections import OrderedDict, deque
 from typing import Any
 
+from ingest.door import veiled
+
 log = logging.getLogger(__name__)
 
 #: A client id that is taken over so often within so long is one that two devices have, or the link of one breaks.
@@ -84,7 +86,7 @@ class RefusedConnects:
 
     def add(self, address: str, client_id: str, reason: str) -> None:
         """One more.  ``client_id`` may be any text; it is shown with escapes, and never begins a line of its own."""
-        key = (address, client_id[:80], reason)
+        key = (address, veiled(client_id[:80]), reason)
         now_ns = time.time_ns()
         row = self._rows.setdefault(key, [0, now_ns, now_ns])
         row[0], row[2] = row[0] + 1, now_ns

@@ -116,6 +116,9 @@ def test_who_did_not_get_past_connect_is_seen(serve, raw, wire, caplog):
 
 def test_lines_about_refused_connects_are_few_and_cannot_be_forged(caplog):
     refused = RefusedConnects("mqtt")
+    refused.add("127.0.0.1", "car 51.951234,4.051234", "no client id")
+    assert refused.rows()[0]["client_id"] == "car …,…"
+    refused, _ = RefusedConnects("mqtt"), caplog.clear()
     with caplog.at_level(logging.WARNING):
         for _ in range(1000):
             refused.add("127.0.0.1", "loop", "no")
