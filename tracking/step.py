@@ -107,7 +107,8 @@ class Core(msgspec.Struct, frozen=True, array_like=True):
         spot_e, spot_n: where it last began to stay; moved_ns: when it last left such a spot.
         rival: what the refused fixes say.  A used fix ends it, but not where it is of another device of the shipment: the
             two have parted, and which of them is the goods is not the filter's to say.
-        device: whose fix was used last.
+        device: whose fix was used last, and fix_ns: its time.
+        lent: whether what was used last was anonymous evidence (a trigger, a sighting): a device's own fixes outweigh it.
         run: refused fixes in a row; 0 after a used measurement.  recent: the last eight fixes, a bit each, 1 = refused.
         fixed: whether a device's own fix was ever used (not only reads and triggers at known places).
         noise: what was learnt of devices' fixes, in the order of their first.
@@ -131,13 +132,15 @@ class Core(msgspec.Struct, frozen=True, array_like=True):
     recent: int = 0
     fixed: bool = False
     device: str = ""
+    fix_ns: int = 0
+    lent: bool = False
     noise: tuple[Noise, ...] = ()
 
     @property
     def parted(self) -> bool:
         """Whether one device of the shipment goes one way and another one another."""
         rival = self.rival
-        return rival is not None and rival.device != "" and rival.hits > 1 and self.updated_ns > rival.begun_ns
+        return rival is not None and rival.device != "" and rival.hits > 1 and self.fix_ns > rival.begun_ns
 
     @property
     def refused_lately(self) -> int:
@@ -168,7 +171,8 @@ def _begin(m: Measurement, model: Model) -> Core:
     bank = _fresh((0.0, 0.0, m.r_ee, m.r_en, m.r_nn, m.ve_mps, m.vn_mps), m, model.motion, model.preset.speed_sigma_mps)
     return Core(
         time_ns=m.time_ns, lat0_deg=m.lat_deg, lon0_deg=m.lon_deg, bank=bank, x=moments(bank), updated_ns=m.time_ns,
-        first_ns=m.time_ns, bias=_lasting(m), fixed=m.origin == "fix", device=m.device,
+        first_ns=m.time_ns, bias=_lasting(m), fixed=m.origin == "fix",
+        device=m.device if m.origin == "fix" else "", fix_ns=m.time_ns if m.origin == "fix" else 0,
     )  # fmt: skip
 
 
@@ -291,10 +295,10 @@ def _refused(core: Core, m: Measurement, model: Model, z: tuple | None, nis: flo
     if not decides:
         return core, "refused", nis
     rival = _rival(core, m)
-    if core.updated_ns > rival.begun_ns and rival.device and gap_s < model.presets.reinit_s:
+    if core.fix_ns > rival.begun_ns and rival.device and gap_s < model.presets.reinit_s:
         return msgspec.structs.replace(core, rival=rival), "refused", nis
-    # of a track of one or two fixes it is as likely that those were false
-    if rival.hits >= min(model.presets.reinit_count, core.hits + 1):
+    # of a track of one or two fixes it is as likely that those were false; what anonymous evidence moved is moved back sooner
+    if rival.hits >= min(model.presets.reinit_count, core.hits + 1, 2 if core.lent else core.hits + 1):
         return _moved(core, m, rival, model), "moved", nis
     return msgspec.structs.replace(core, rival=rival), "refused", nis
 
@@ -337,7 +341,9 @@ def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
     return Core(
         time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, bank=bank, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
         bias=_lasting(m), hits=core.hits + 1, refused=core.refused, spot_e=x[0], spot_n=x[2], moved_ns=m.time_ns,
-        fixed=core.fixed or m.origin == "fix", device=m.device, noise=core.noise,
+        fixed=core.fixed or m.origin == "fix",
+        device=m.device if m.origin == "fix" else core.device, fix_ns=m.time_ns if m.origin == "fix" else core.fix_ns,
+        noise=core.noise,
     )  # fmt: skip
 
 
@@ -375,12 +381,17 @@ def _settled(core: Core, bank: Bank, x: State, m: Measurement, noise: tuple[Nois
         spot_e, spot_n = near if near is not None else (0.0, 0.0)
     recent = core.recent << 1 & 0xFF if m.origin == "fix" else core.recent
     rival = core.rival
-    if rival is not None and (m.device == rival.device or not rival.device or m.time_ns - rival.time_ns > RIVAL_S * NS):
+    decides = _decides(core, m)
+    if rival is not None and m.time_ns - rival.time_ns > RIVAL_S * NS:
+        rival = None
+    elif rival is not None and decides and (m.device == rival.device or not rival.device):
         rival = None
     return Core(
         time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, bank=bank, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
         bias=bias, hits=core.hits + 1, refused=core.refused, spot_e=spot_e, spot_n=spot_n, moved_ns=moved_ns,
-        rival=rival, recent=recent, fixed=core.fixed or m.origin == "fix", device=m.device, noise=noise,
+        rival=rival, recent=recent, fixed=core.fixed or m.origin == "fix",
+        device=m.device if m.origin == "fix" else core.device, fix_ns=m.time_ns if m.origin == "fix" else core.fix_ns,
+        lent=m.origin in ("trigger", "sighting"), noise=noise,
     )  # fmt: skip
 
 

@@ -338,3 +338,32 @@ def test_a_shipment_whose_device_went_on_to_another_is_not_silent():
     for t in range(60, 1800, 60):
         j.say(t, fix("d", t))
     assert not j.of("silent")
+
+
+def test_a_devices_own_fixes_outweigh_what_a_ground_sensor_lent_it():
+    """Seen in the demo: a shed's sensor drew a van over while it was out of range, and its own ten fixes were refused, told
+    as two receivers that part."""
+    j = Told()
+    j.add(0, Operation(operation="op"))
+    j.add(0, Device(device="gps", klass="van", interval_s=60))
+    j.add(0, Attachment(device="gps", shipment="crate", operation="op", from_ns=0))
+    lat, lon = HOME.geodetic(0.0, 700.0)
+    j.add(0, Placement(device="shed", lat_deg=lat, lon_deg=lon, range_m=40.0))
+    for t in range(0, 600, 10):
+        j.say(t, fix("gps", t, 10.0 * t))
+    # it turned off; the track was last seen under way, the sensor near where it may be now
+    core = next(iter(j.fold._trackers["op"].tracks.values())).core(None)
+    from tracking.measurement import Measurement
+    from tracking.presets import Presets
+    from tracking.step import Model, advance
+
+    presets = Presets()
+    model = Model(preset=presets.of("van"), presets=presets, klass="van")
+    at = HOME.geodetic(6400.0, 300.0)
+    core, verdict, _ = advance(core, Measurement(T0 + 640 * NS, "shed", "trigger", *at, 400.0, 0.0, 400.0), model)
+    assert verdict == "used" and core.lent and core.device == "gps"
+    for k in (1, 2):
+        at = HOME.geodetic(6500.0 + 100.0 * k, -2500.0)
+        core, verdict, _ = advance(core, Measurement(T0 + (640 + 10 * k) * NS, "gps", "fix", *at, 25.0, 0.0, 25.0), model)
+        assert not core.parted
+    assert verdict in ("used", "moved") and not core.lent
