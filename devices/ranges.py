@@ -50,6 +50,7 @@ RANGES = {
     "humidity": Range(0.0, 110.0, "%", "saturation, with a sensor's own error"),
     "pressure": Range(0.0, 1_200.0, "hPa", "at the surface 870 to 1085"),
     "rssi": Range(-200.0, 50.0, "dBm", "the noise of 1 Hz at 290 K is -174 dBm; transmitters end at some 30"),
+    "tag_rssi": Range(-127.0, -1.0, "dBm", "readers hear tags at -20 to -95; 0, 127 and -128 are a byte without a level"),
     "snr": Range(-50.0, 100.0, "dB", "LoRa hears down to -25"),
     "distance": Range(0.0, 1e10, "m", "an odometer of 32 bits in m, and of a lorry's life in any unit"),
 }  # fmt: skip
@@ -157,6 +158,7 @@ def _why(name: str) -> str:
 
 _SPEED, _ALTITUDE, _ACCURACY = RANGES["speed"], RANGES["altitude"], RANGES["accuracy"]
 _LEAST_ALT, _MOST_ALT, _MOST_SPEED = _ALTITUDE.low, _ALTITUDE.high, _SPEED.high
+_TAG_RSSI = RANGES["tag_rssi"]
 _LEAST_SIGMA, _MOST_SIGMA = _ACCURACY.low, _ACCURACY.high
 _known, _asked_of_none = _BY_NAME.get, _BY_NAME.keys().isdisjoint
 
@@ -203,4 +205,4 @@ def _odd_reading(reading: Reading) -> bool:
 
 
 def _odd_tag(read: TagRead) -> bool:
-    return read.rssi_dbm is not None and not _BY_NAME["rssi"][0] <= read.rssi_dbm <= _BY_NAME["rssi"][1]
+    return read.rssi_dbm is not None and not _TAG_RSSI.low <= read.rssi_dbm <= _TAG_RSSI.high

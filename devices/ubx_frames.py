@@ -233,21 +233,23 @@ def _hnr_pvt(d: Decoder, b: bytes, message: Message) -> Decoded:
 
 
 def _posllh(d: Decoder, b: bytes, message: Message) -> Decoded:
-    itow, lon, lat, _, msl, hacc, _ = struct.unpack_from("<IiiiiII", b, 6)
+    itow, lon, lat, _, msl, hacc, vacc = struct.unpack_from("<IiiiiII", b, 6)
     d._at(itow)
     if not null_island(lat / 1e7, lon / 1e7) and abs(lat) <= 900_000_000 and abs(lon) <= 1_800_000_000:
-        d._place = (lat / 1e7, lon / 1e7, msl / 1000.0, hacc / 1414.2 if hacc else None)
+        alt = msl / 1000.0 if vacc != _ALL_ONES else None
+        d._place = (lat / 1e7, lon / 1e7, alt, hacc / 1414.2 if hacc else None)
     return d._fix_of_epoch(message)
 
 
 def _hpposllh(d: Decoder, b: bytes, message: Message) -> Decoded:
-    _, invalid, itow, lon, lat, _, msl, lon_hp, lat_hp, _, msl_hp, hacc, _ = struct.unpack_from("<B2xBIiiiibbbbII", b, 6)
+    _, invalid, itow, lon, lat, _, msl, lon_hp, lat_hp, _, msl_hp, hacc, vacc = struct.unpack_from("<B2xBIiiiibbbbII", b, 6)
     d._at(itow)
     place = (lat / 1e7 + lat_hp / 1e9, lon / 1e7 + lon_hp / 1e9)
     if invalid & 1:
         d._ok = 0
     elif valid_position(*place) and not null_island(*place):
-        d._place = (*place, msl / 1000.0 + msl_hp / 1e4, hacc / 14142.0 if hacc else None)
+        alt = msl / 1000.0 + msl_hp / 1e4 if vacc != _ALL_ONES else None
+        d._place = (*place, alt, hacc / 14142.0 if hacc else None)
         d._ok = 3 if d._ok is None else d._ok
     return d._fix_of_epoch(message)
 

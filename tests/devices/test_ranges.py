@@ -54,6 +54,13 @@ def test_attributes_and_tags():
     assert tag.rssi_dbm is None and tag.flags == ("implausible_rssi",)
 
 
+@pytest.mark.parametrize("rssi", [0.0, 1.27, 127.0, -128.0])
+def test_a_level_that_no_tag_has_is_none(rssi):
+    reads = tuple(TagRead(device="r", time_ns=1, epc="urn:x", rssi_dbm=r) for r in (rssi, -41.5))
+    ((tag, good), rejects) = ranges.checked(reads)
+    assert tag.rssi_dbm is None and tag.flags == ("implausible_rssi",) and good.rssi_dbm == -41.5 and not rejects
+
+
 @pytest.mark.parametrize(
     ("quantity", "value", "unit", "kept"),
     [

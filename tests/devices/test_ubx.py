@@ -171,6 +171,17 @@ def test_hpposllh_says_itself_whether_it_is_a_fix(dated):
     assert none.quantity == "fix_valid"
 
 
+@pytest.mark.parametrize("name, more", [("NAV-POSLLH", {}), ("NAV-HPPOSLLH", {"version": 0, "invalidLlh": 0})])
+def test_a_height_whose_accuracy_is_not_known_is_none(name, more):
+    """vAcc all ones, as NAV-PVT has it; hAcc is stated and stands."""
+    status = message("NAV", "NAV-STATUS", iTOW=1000, gpsFix=3, gpsFixOk=1)
+    for vacc, alt_m, ref in ((5000, 5.0, "msl"), (0xFFFF_FFFF, None, "unknown")):
+        unit = 0.1 if more else 1  # pyubx2 scales HPPOSLLH's
+        where = message("NAV", name, iTOW=1000, lon=4.3, lat=52.0, hMSL=5000, hAcc=3000 * unit, vAcc=vacc * unit, **more)
+        (fix,) = observed(where, status)
+        assert (fix.alt_m, fix.alt_ref, "low_quality" in fix.flags) == (alt_m, ref, False)
+
+
 def sec_sig(version: int, jamming: int, spoofing: int) -> bytes:
     if version == 1:
         return ubx.frame(0x2709, bytes((1, 0, 0, 0, jamming << 1 | 1, 0, 0, 0, spoofing << 1 | 1, 0, 0, 0)))
