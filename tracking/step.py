@@ -268,7 +268,9 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
                 if turned is not None and turned.log >= false_log:
                     fit, nis, fits = turned, turned.nis, True
         else:
-            fits = nis <= preset.gate
+            # a read or a trigger is a place, no receiver: one that only an aeroplane explains is another tag's, or parted
+            likely = m.origin == "sighting" or fit.log >= _OUTLIER_MOST or fit.log >= _outlier_log(moments(prior), z)
+            fits = nis <= preset.gate and likely
         if fits:
             bank = fit.bank
             if z[5] is not None:

@@ -359,7 +359,7 @@ def test_a_devices_own_fixes_outweigh_what_a_ground_sensor_lent_it():
 
     presets = Presets()
     model = Model(preset=presets.of("van"), presets=presets, klass="van")
-    at = HOME.geodetic(6400.0, 300.0)
+    at = HOME.geodetic(6400.0, 60.0)
     core, verdict, _ = advance(core, Measurement(T0 + 640 * NS, "shed", "trigger", *at, 400.0, 0.0, 400.0), model)
     assert verdict == "used" and core.lent and core.device == "gps"
     for k in (1, 2):
@@ -367,3 +367,23 @@ def test_a_devices_own_fixes_outweigh_what_a_ground_sensor_lent_it():
         core, verdict, _ = advance(core, Measurement(T0 + (640 + 10 * k) * NS, "gps", "fix", *at, 25.0, 0.0, 25.0), model)
         assert not core.parted
     assert verdict in ("used", "moved") and not core.lent
+
+
+def test_a_read_a_kilometre_away_is_parted_and_never_a_teleport():
+    """Seen in the demo by its score (NEES 199): a runner carried the tag to the shed, and each read there drew the van over."""
+    j = Told()
+    j.add(0, Operation(operation="op"))
+    epc = "urn:epc:id:sgtin:1.2.3"
+    j.add(0, Device(device="gps", klass="van", interval_s=8))
+    for device in ("gps", epc):
+        j.add(0, Attachment(device=device, shipment="crate", operation="op", from_ns=0))
+    lat, lon = HOME.geodetic(0.0, 0.0)
+    j.add(0, Placement(device="portal", lat_deg=lat, lon_deg=lon, range_m=15.0))
+    for t in range(0, 160, 8):
+        j.say(t, fix("gps", t, 9.0 * t))
+    for t in range(160, 220, 8):
+        j.say(t, fix("gps", t, 9.0 * t))
+        j.say(t + 3, TagRead(device="portal", time_ns=T0 + (t + 3) * NS, epc=epc))
+        [row] = j.now(t + 3)
+        assert HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)[0] == pytest.approx(9.0 * (t + 3), abs=25.0)
+    assert [e.device for e in j.of("parted")] == ["portal"] and row.hits == 28
