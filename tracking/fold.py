@@ -18,6 +18,7 @@ A snapshot that this class cannot read raises ``msgspec.ValidationError``: the c
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -56,7 +57,7 @@ from tracking.engine import SIGMA_CEILING_M, SIGMA_FLOOR_M, floored
 from tracking.lag import Lag
 from tracking.lag import heard as clock_heard
 from tracking.measurement import Measurement
-from tracking.presets import Presets, presets_from
+from tracking.presets import STATION, Presets, presets_from
 from tracking.track_state import LiveTrack, TrackState
 from tracking.tracker import Look, Tracker
 
@@ -289,7 +290,7 @@ class Fold:
         klass = self._class_of(live, device)
         if not klass and (fmt == "ais" or "ship_type" in facts):
             # of one message the fix says its type, a name or a voltage beside it does not
-            klass = "station" if (msg_type or facts.get("msg_type")) in STATIONS else "vessel"
+            klass = STATION if (msg_type or facts.get("msg_type")) in STATIONS else "vessel"
             s.broadcast = enrolled is None or enrolled.basis == "open"
         self._tracker(owner.operation).set_class(live, klass)
 
@@ -298,17 +299,17 @@ class Fold:
 
         So it is the shipment's, not that of whoever spoke last: a parcel's passive tag does not make a parcel of the van.
         """
-        found = ""
-        for name in live.state.fixers or (device,):
-            known = self._directory.device(name)
-            if known is not None and known.klass:
-                return known.klass
-        for name in live.state.identities:
-            known = self._directory.device(name)
-            if known is not None and known.klass:
-                found = known.klass
-                break
-        return found if not live.state.fixers else live.state.klass or found
+        s = live.state
+        klass = self._enrolled_class(s.fixers or (device,))
+        if klass:
+            return klass
+        # receivers without one keep what the track has (AIS made it a vessel)
+        return (s.klass if s.fixers else "") or self._enrolled_class(s.identities)
+
+    def _enrolled_class(self, devices: Iterable[str]) -> str:
+        """The class of the first of these devices that was enrolled with one, or ""."""
+        known = (self._directory.device(device) for device in devices)
+        return next((device.klass for device in known if device is not None and device.klass), "")
 
     def _attributes(self, live: LiveTrack) -> dict[str, Value]:
         out: dict[str, Value] = {}

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from types import ModuleType
 
 import msgspec
@@ -25,9 +26,8 @@ from tracking import bank as banks
 from tracking import engine as scalar_engine
 from tracking.bank import ANYTHING, CLASS_WEIGHTS, MODES, NEW_V, RARE, ROUND, ROUND_WEIGHTS, STANDING, STILL, Mode
 from tracking.engine import State
+from tracking.presets import STATION
 
-#: The class of what stands where it is.
-STATION = "station"
 #: A mode's state is carried where its chance is at least this.
 AWAKE = 2e-3
 #: A measurement that no awake mode foretells better than this (NIS, 2 degrees of freedom) wakes every mode.
@@ -175,33 +175,27 @@ class Fit(msgspec.Struct, frozen=True, array_like=True):
 def updated(bank: Bank, e_m: float, n_m: float, r_ee: float, r_en: float, r_nn: float, motion: Motion) -> Fit:
     """The awake modes after a measured position; what sleeps has no say and keeps its chance against them."""
     engine = motion.engine
-    logs, states, least = [], [], math.inf
-    for m, x in zip(bank.mu, bank.x, strict=True):
-        if x is None:
-            states.append(None)
-            logs.append(None)
-            continue
-        nis, det = engine.innovation(x, e_m, n_m, r_ee, r_en, r_nn)
-        least = min(least, nis)
-        logs.append(-0.5 * (nis + math.log(det)) + math.log(max(m, 1e-300)))
-        states.append(engine.update_position(x, e_m, n_m, r_ee, r_en, r_nn))
-    mu, log = _weighed(bank.mu, logs)
-    return Fit(Bank(mu, tuple(states)), least, log - _LOG_2PI)
+    return _fitted(bank, engine.innovation, engine.update_position, (e_m, n_m, r_ee, r_en, r_nn))
 
 
 def updated_velocity(bank: Bank, ve_mps: float, vn_mps: float, r: float, motion: Motion) -> Fit:
     """The awake modes after a measured velocity of variance r (m/s)² per axis."""
     engine = motion.engine
+    return _fitted(bank, engine.innovation_velocity, engine.update_velocity, (ve_mps, vn_mps, r))
+
+
+def _fitted(bank: Bank, innovation: Callable, update: Callable, z: tuple[float, ...]) -> Fit:
+    """The awake modes after a measurement z, as an engine's two functions take it."""
     logs, states, least = [], [], math.inf
     for m, x in zip(bank.mu, bank.x, strict=True):
         if x is None:
             states.append(None)
             logs.append(None)
             continue
-        nis, det = engine.innovation_velocity(x, ve_mps, vn_mps, r)
+        nis, det = innovation(x, *z)
         least = min(least, nis)
         logs.append(-0.5 * (nis + math.log(det)) + math.log(max(m, 1e-300)))
-        states.append(engine.update_velocity(x, ve_mps, vn_mps, r))
+        states.append(update(x, *z))
     mu, log = _weighed(bank.mu, logs)
     return Fit(Bank(mu, tuple(states)), least, log - _LOG_2PI)
 

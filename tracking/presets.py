@@ -41,6 +41,8 @@ class ClassPreset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     gate: Positive = 25.0
 
 
+#: The class of what stands where it is: a base station, a buoy.
+STATION = "station"
 DEFAULT_CLASSES: dict[str, ClassPreset] = {
     "walker": ClassPreset(
         q=0.02, tau_s=60.0, sigma_m=8.0, velocity_sigma_mps=0.5, speed_sigma_mps=2.0, max_speed_mps=12.0
@@ -55,9 +57,8 @@ DEFAULT_CLASSES: dict[str, ClassPreset] = {
         q=1.0, tau_s=600.0, sigma_m=20.0, velocity_sigma_mps=2.0, speed_sigma_mps=80.0, max_speed_mps=350.0
     ),
     "parcel": ClassPreset(q=0.1, tau_s=60.0, sigma_m=15.0, speed_sigma_mps=8.0, max_speed_mps=60.0),
+    STATION: ClassPreset(q=0.001, tau_s=60.0, sigma_m=10.0, speed_sigma_mps=1.0, max_speed_mps=5.0),
 }  # fmt: skip
-#: What stands where it is: a base station, a buoy.
-DEFAULT_CLASSES["station"] = ClassPreset(q=0.001, tau_s=60.0, sigma_m=10.0, speed_sigma_mps=1.0, max_speed_mps=5.0)
 #: An object of which nothing is said.
 UNKNOWN = ClassPreset(q=0.1, tau_s=60.0, sigma_m=10.0, speed_sigma_mps=10.0, max_speed_mps=80.0)
 

@@ -200,6 +200,14 @@ def _taken(prior: Bank, z: tuple, motion: Motion) -> Fit:
     return updated(prior, z[0], z[1], z[2], z[3], z[4], motion)
 
 
+def _with_velocity(bank: Bank, z: tuple, m: Measurement, motion: Motion, gate: float) -> Bank:
+    """The bank after a stated velocity; one that contradicts the positions is left out, the position stays."""
+    if z[5] is None:
+        return bank
+    speed = updated_velocity(bank, z[5], z[6], m.r_v, motion)
+    return speed.bank if speed.nis <= gate else bank
+
+
 #: No false fix is denser anywhere.
 _OUTLIER_MOST = math.log(FALSE / (2.0 * math.pi)) - 2.0 * math.log(FALSE_SCALE_M)
 
@@ -272,11 +280,7 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
             likely = m.origin == "sighting" or fit.log >= _OUTLIER_MOST or fit.log >= _outlier_log(moments(prior), z)
             fits = nis <= preset.gate and likely
         if fits:
-            bank = fit.bank
-            if z[5] is not None:
-                # a stated velocity that contradicts the positions is left out, the position stays
-                speed = updated_velocity(bank, z[5], z[6], m.r_v, motion)
-                bank = speed.bank if speed.nis <= preset.gate else bank
+            bank = _with_velocity(fit.bank, z, m, motion, preset.gate)
             x = moments(bank)
             noise = learnt(core.noise, x, z, m, base, preset)
             return _settled(core, bank, x, m, noise), "used", nis
@@ -314,10 +318,7 @@ def _rival(core: Core, m: Measurement) -> Rival:
             prior = ahead(old.bank, max(0, m.time_ns - old.time_ns) / NS, motion, all_awake=True)
             fit = _taken(prior, z, motion)
             if fit.log >= _outlier_log(moments(prior), z):
-                bank = fit.bank
-                if z[5] is not None:
-                    speed = updated_velocity(bank, z[5], z[6], m.r_v, motion)
-                    bank = speed.bank if speed.nis <= VELOCITY_GATE else bank
+                bank = _with_velocity(fit.bank, z, m, motion, VELOCITY_GATE)
                 device = m.device if m.device == old.device else ""
                 return Rival(m.time_ns, old.lat0_deg, old.lon0_deg, bank, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn),
                              old.begun_ns, device, old.hits + 1)  # fmt: skip
@@ -383,11 +384,10 @@ def _settled(core: Core, bank: Bank, x: State, m: Measurement, noise: tuple[Nois
         spot_e, spot_n = near if near is not None else (0.0, 0.0)
     recent = core.recent << 1 & 0xFF if m.origin == "fix" else core.recent
     rival = core.rival
-    decides = _decides(core, m)
-    if rival is not None and m.time_ns - rival.time_ns > RIVAL_S * NS:
-        rival = None
-    elif rival is not None and decides and (m.device == rival.device or not rival.device):
-        rival = None
+    if rival is not None:
+        forgotten = m.time_ns - rival.time_ns > RIVAL_S * NS
+        if forgotten or (_decides(core, m) and rival.device in (m.device, "")):
+            rival = None
     return Core(
         time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, bank=bank, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
         bias=bias, hits=core.hits + 1, refused=core.refused, spot_e=spot_e, spot_n=spot_n, moved_ns=moved_ns,

@@ -25,7 +25,7 @@ from tracking.bank import MODES
 from tracking.book import Book
 from tracking.doubt import TURNS, beyond_reach_m, turned
 from tracking.measurement import Measurement
-from tracking.presets import Presets
+from tracking.presets import STATION, Presets
 from tracking.step import Core, Model, placed, predicted
 from tracking.track_state import LiveTrack, Outcome, TrackState
 
@@ -420,7 +420,7 @@ class Tracker:
     def _decide_broadcast(self, live: LiveTrack, silent_s: float, book: Book) -> None:
         """What everybody may hear and is nobody's case: out of range it is lost, then forgotten, and no alert."""
         s, p = live.state, self.presets
-        if s.klass == "station":
+        if s.klass == STATION:
             s.status = "confirmed"
         elif silent_s > p.broadcast_end_s:
             self._delete(live, book)
