@@ -13,24 +13,14 @@ from collections.abc import Iterator
 import msgspec
 
 from birddog.directory import REGISTERS
-from birddog.errors import JournalError, UsageError
-from birddog.journal import Reader
+from birddog.errors import UsageError
+from birddog.journal import Reader, entries
 from birddog.model import Entry, FrameBody, RefusalBody, Scan, Track, pack, unpack
 from birddog.units import NS
 from tracking.fold import Fold
 
-#: Entries read at once.
-STEP = 1000
 #: No more times than this are answered: more is a slip of the hand (a second's steps over years).
 TIMES_MOST = 20_000_000
-
-
-def entries(journal: Reader) -> Iterator[Entry]:
-    """Every entry of a journal, in order."""
-    after = 0
-    while batch := journal.read(after, STEP):
-        yield from batch
-        after = batch[-1].seq
 
 
 def without(entry: Entry, sources: frozenset[str]) -> Entry | None:
@@ -108,10 +98,7 @@ def believed(
                 due_ns += every_ns
             if to_ns is not None and due_ns > to_ns:
                 return
-        try:
-            fold.apply(entry)
-        except msgspec.DecodeError as error:
-            raise JournalError(f"{entry.journal or 'the journal'}: entry {entry.seq} is damaged: {error}") from error
+        fold.apply(entry)
     if due_ns is not None and due_ns <= now_ns:
         yield due_ns, fold.believed(due_ns, operation)
 

@@ -15,7 +15,7 @@ import msgspec
 from birddog import __version__
 from birddog.directory import REGISTERS, Directory
 from birddog.errors import BirddogError, UsageError
-from birddog.journal import Counts, Reader, open_writer, path_of
+from birddog.journal import Counts, Reader, entries, open_writer, path_of
 from birddog.model import Draft, Frame, Start, pack, unpack
 from devices.codec import Message
 from devices.formats import positions
@@ -82,23 +82,15 @@ def _take(files: list[Path], url: str, format_name: str, device: str, tell: Call
 
 def _is_started(journal: Reader) -> bool:
     """Whether the fold's start stands before everything that is folded."""
-    after = 0
-    while rows := journal.read(after, 1000):
-        for entry in rows:
-            if entry.kind not in REGISTERS:
-                return entry.kind == "start"
-        after = rows[-1].seq
-    return False
+    return next((entry.kind == "start" for entry in entries(journal) if entry.kind not in REGISTERS), False)
 
 
 def _account(journal: Reader, after: int, directory: Directory) -> Account:
     """What the messages behind an entry fed; the registers did not change meanwhile, we are the only writer."""
     account = Account(directory, exercise=True)
-    while rows := journal.read(after, 1000):
-        for entry in rows:
-            if entry.kind in ("frame", "refusal"):
-                account.count(unpack(entry), entry.received_ns)
-        after = rows[-1].seq
+    for entry in entries(journal, after):
+        if entry.kind in ("frame", "refusal"):
+            account.count(unpack(entry), entry.received_ns)
     return account
 
 

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from birddog.journal import open_reader
 from birddog.model import FrameBody, unpack
+from ingest.mqtt_packets import packet as packet_of
 
 NO_BROKER = "no broker: nothing is retained, queued, shared or sent on, and the journal keeps topic and payload only"
 #: Paho: name of the test -> why it differs.  Mosquitto: pattern of the sequence's name -> why.
@@ -296,11 +297,11 @@ class Adapter:
                 at = _field(packet, at)
                 at += 1 + packet[at] if level == 5 else 0
                 ends = _field(packet, at)
-                return _framed(packet[0], packet[_body(packet) : at] + _named(packet[at + 2 : ends]) + packet[ends:])
+                return packet_of(packet[0], packet[_body(packet) : at] + _named(packet[at + 2 : ends]) + packet[ends:])
         elif kind == 3:
             ends = _field(packet, at)
             if ends > at + 2:  # else an alias says which
-                return _framed(packet[0], _named(packet[at + 2 : ends]) + packet[ends:])
+                return packet_of(packet[0], _named(packet[at + 2 : ends]) + packet[ends:])
         elif kind in (8, 10):
             number, codes = packet[at : at + 2], b""
             at += 2
@@ -320,7 +321,7 @@ class Adapter:
                     codes += b"\0" if text in filters else b"\x11"
                     filters.discard(text)
             v5 = b"\0" if level == 5 else b""
-            writer.write(_framed(0x90 if kind == 8 else 0xB0, number + v5 + (codes if kind == 8 or level == 5 else b"")))
+            writer.write(packet_of(0x90 if kind == 8 else 0xB0, number + v5 + (codes if kind == 8 or level == 5 else b"")))
             return b""
         return packet
 
@@ -341,7 +342,7 @@ class Adapter:
         for writer, (level, filters) in self.clients.items():
             if any(matches(text, topic) for text in filters):
                 raw = topic.encode()
-                writer.write(_framed(0x30, len(raw).to_bytes(2, "big") + raw + (b"\0" if level == 5 else b"") + payload))
+                writer.write(packet_of(0x30, len(raw).to_bytes(2, "big") + raw + (b"\0" if level == 5 else b"") + payload))
 
 
 def matches(text: str, topic: str) -> bool:
@@ -378,15 +379,6 @@ def _named(topic: bytes) -> bytes:
     """A topic of the suite as a device's own topic, with its length."""
     name = f"birddog/v1/{DEVICE}{topic.hex()}/owntracks".encode()
     return len(name).to_bytes(2, "big") + name
-
-
-def _framed(first: int, body: bytes) -> bytes:
-    size, length = bytearray(), len(body)
-    while True:
-        length, digit = length // 128, length % 128
-        size.append(digit | (128 if length else 0))
-        if not length:
-            return bytes((first,)) + bytes(size) + body
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ class Fold:
         """Fold one entry; entries come in the order of ``seq``.
 
         Raises:
-            msgspec.ValidationError, msgspec.DecodeError: the entry's stored bytes are damaged.
+            JournalError: the entry's stored bytes are damaged.
         """
         body = unpack(entry)
         s = self._state

@@ -8,7 +8,7 @@ tests/conformance/test_journals.py judges every backend by one suite.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Protocol
@@ -94,6 +94,13 @@ class Writer(Reader, Protocol):
 
     def sessions(self, device: str) -> list[str]:
         """The last sessions remembered of a device, newest first."""
+
+
+def entries(reader: Reader, after: int = 0) -> Iterator[Entry]:
+    """The entries behind one, in order, some read at a time."""
+    while rows := reader.read(after):
+        yield from rows
+        after = rows[-1].seq
 
 
 def path_of(url: str) -> Path:
