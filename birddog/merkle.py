@@ -83,25 +83,49 @@ def root(leaf_hashes: Iterable[bytes]) -> bytes:
     return tree.root()
 
 
-def inclusion_proof(index: int, leaf_hashes: Sequence[bytes]) -> list[bytes]:
-    """The audit path of one record: what ``verify_inclusion`` asks beside it, from the leaf upwards.
+def inclusion_path(index: int, size: int) -> list[tuple[int, int]]:
+    """The subtrees, as [begin, end) of records, whose hashes are the proof that one record is in a log; from the leaf upwards.
 
     Raises:
         ValueError: there is no such record.
     """
-    if not 0 <= index < len(leaf_hashes):
-        raise ValueError(f"no record {index} in a log of {len(leaf_hashes)}")
+    if not 0 <= index < size:
+        raise ValueError(f"no record {index} in a log of {size}")
     path = []
-    begin, end = 0, len(leaf_hashes)
+    begin, end = 0, size
     while end - begin > 1:
         middle = begin + _split(end - begin)
-        if index < middle:
-            path.append(root(leaf_hashes[middle:end]))
-            end = middle
-        else:
-            path.append(root(leaf_hashes[begin:middle]))
-            begin = middle
+        path.append((middle, end) if index < middle else (begin, middle))
+        begin, end = (begin, middle) if index < middle else (middle, end)
     return path[::-1]
+
+
+def consistency_path(size1: int, size2: int) -> list[tuple[int, int]]:
+    """The subtrees, as [begin, end) of records, whose hashes are the proof that one log is the beginning of another.
+
+    Raises:
+        ValueError: a log of no record, or a longer one.
+    """
+    if not 0 < size1 <= size2:
+        raise ValueError(f"a log of {size1} records is no beginning of one of {size2}")
+    path = []
+    begin, end = 0, size2
+    while size1 != end:
+        middle = begin + _split(end - begin)
+        path.append((middle, end) if size1 <= middle else (begin, middle))
+        begin, end = (begin, middle) if size1 <= middle else (middle, end)
+    if begin:
+        path.append((begin, end))
+    return path[::-1]
+
+
+def inclusion_proof(index: int, leaf_hashes: Sequence[bytes]) -> list[bytes]:
+    """What ``verify_inclusion`` asks beside the record, of a log that is at hand whole.
+
+    Raises:
+        ValueError: there is no such record.
+    """
+    return [root(leaf_hashes[begin:end]) for begin, end in inclusion_path(index, len(leaf_hashes))]
 
 
 def consistency_proof(size1: int, leaf_hashes: Sequence[bytes]) -> list[bytes]:
@@ -110,21 +134,7 @@ def consistency_proof(size1: int, leaf_hashes: Sequence[bytes]) -> list[bytes]:
     Raises:
         ValueError: a log of no record, or a longer one.
     """
-    if not 0 < size1 <= len(leaf_hashes):
-        raise ValueError(f"a log of {size1} records is no beginning of one of {len(leaf_hashes)}")
-    path: list[bytes] = []
-    begin, end, whole = 0, len(leaf_hashes), True
-    while size1 != end:
-        middle = begin + _split(end - begin)
-        if size1 <= middle:
-            path.append(root(leaf_hashes[middle:end]))
-            end = middle
-        else:
-            path.append(root(leaf_hashes[begin:middle]))
-            begin, whole = middle, False
-    if not whole:
-        path.append(root(leaf_hashes[begin:end]))
-    return path[::-1]
+    return [root(leaf_hashes[begin:end]) for begin, end in consistency_path(size1, len(leaf_hashes))]
 
 
 def verify_inclusion(index: int, size: int, leaf_hash: bytes, proof: Sequence[bytes], root: bytes) -> None:

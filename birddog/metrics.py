@@ -83,7 +83,6 @@ def gospa(truth: Sequence[Place], tracks: Sequence[Place], *, c_m: float = CUTOF
 def ospa(truth: Sequence[Place], tracks: Sequence[Place], *, c_m: float = CUTOFF_M, p: float = 2.0) -> float:
     """OSPA, metres: the mean over the larger set of the distance of each pair, at most c, and of c for whom none is left.
 
-
     0 for two empty sets, c where one of them is empty.
 
     Raises:
