@@ -126,13 +126,34 @@ class Sighting(Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", ta
 Observation = Fix | TagRead | Reading | Alarm | Sighting
 
 
+class Verdict(Struct, frozen=True, gc=False, array_like=True):
+    """Whose an observation is, by what basis and in what state it came in; ``birddog.judge`` has the rule.
+
+    A verdict is decided once, at the door, and stands in the entry beside its observation.
+
+    ``operation`` and ``shipment`` name the case and what its device is hidden in; ``open`` and "" where it belongs to
+    no case, "" and "" where it is nobody's, and an operation without a shipment where a case's own reader saw what is
+    nobody's: neither has a track.  ``basis`` is that of ``Device.basis``, or ``exercise``.  ``state`` ``open``: everybody
+    may hear it, so that it feeds the picture of ``open`` whatever case it is in as well.
+    """
+
+    operation: str = ""
+    shipment: str = ""
+    basis: Literal["", "warrant", "open", "partner", "own_sensor", "exercise"] = ""
+    state: Literal["admitted", "sealed", "refused", "open"] = "admitted"
+
+
 class Reject(Struct, frozen=True, gc=False, omit_defaults=True):
-    """Why something was refused.  ``detail`` is for a person and never holds a position."""
+    """Why something was refused.  ``detail`` is for a person and never holds a position.
+
+    ``verdict`` says whose it was, where a device that is admitted was refused for its clock only (its track is not silent).
+    """
 
     reason: RejectReason
     detail: str = ""
     device: str = ""
     offset: int | None = None
+    verdict: Verdict | None = None
 
 
 # --- how it arrived ---------------------------------------------------------------------------
@@ -200,6 +221,8 @@ class FrameBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True)
     ``unread`` names the parts that the format did not understand (``devices.codec.Decoded``); never a value.
     ``count``: how many malformed messages this one stands for, where the same came again and again.
     ``undated``: nothing in its file stated a time, so that it stands at that of its import.
+    ``verdicts`` says of each observation whose it is, in their order; () in an entry of before there were any.  Packed, one
+    may stand for all (``unpack`` gives each its own).
     """
 
     format: str
@@ -215,13 +238,14 @@ class FrameBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True)
     sender: str | None = None
     subject: str = ""
     undated: bool = False
+    verdicts: tuple[Verdict, ...] = ()
 
 
 class RefusalBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """kind ``refusal``: refused for who sent it, or malformed and of nobody who is admitted.
 
     A keyed hash stands for the payload; no text of the sender's that could hold a position stays
-    (``ingest.door.veiled``).  ``device``, ``sender`` and ``subject`` as in ``FrameBody``.
+    (``ingest.door.veiled``).  ``device``, ``sender``, ``subject`` and ``verdicts`` as in ``FrameBody``.
     A gateway's message may hold observations of admitted devices beside refused ones: those are kept.
     ``count``: how many refused messages this one stands for, where the same came again and again.
     """
@@ -236,6 +260,7 @@ class RefusalBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
     count: int = 1
     sender: str | None = None
     subject: str = ""
+    verdicts: tuple[Verdict, ...] = ()
 
 
 class Flag(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -444,10 +469,13 @@ def unpack(entry: Entry) -> Body:
         JournalError: the stored bytes are damaged; the message names journal and entry.
     """
     try:
-        return _DECODERS[entry.kind].decode(entry.body)
+        body = _DECODERS[entry.kind].decode(entry.body)
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, RecursionError) as error:
         what = f"no entry is of kind {entry.kind!r}" if isinstance(error, KeyError) else str(error)
         raise JournalError(f"{entry.journal or 'the journal'}: entry {entry.seq} is damaged: {what}") from error
+    if isinstance(body, FrameBody | RefusalBody) and len(body.verdicts) == 1 < len(body.observations):
+        return msgspec.structs.replace(body, verdicts=body.verdicts * len(body.observations))
+    return body
 
 
 # --- as JSON, for people and programs outside ---------------------------------------------------

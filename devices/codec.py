@@ -13,6 +13,7 @@ suite in tests/conformance finds it in the folder.  A module offers::
         def decode(self, message: Message) -> Decoded
         identity: str              optional: who this session is, by its earlier messages (a login)
     NAMES_DEVICE: bool                 optional, True unless said: bytes may name a device other than Message.device
+    BROADCAST: bool                    optional, False unless said: everybody may hear what it carries
     def encode(...) -> bytes           keyword-only; what a device would send; the simulator uses it
 
 A codec does no I/O and reads no clock; its state is an unfinished frame (Framer) or what earlier

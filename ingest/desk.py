@@ -20,6 +20,7 @@ import msgspec
 from birddog.directory import OPEN, REGISTERS, Directory
 from birddog.errors import JournalError, place_of
 from birddog.journal import Writer
+from birddog.judge import NOBODYS, Judge
 from birddog.model import (
     ENTRY_BODIES,
     LAP,
@@ -31,7 +32,9 @@ from birddog.model import (
     Observation,
     RefusalBody,
     Reject,
+    TagRead,
     Tick,
+    Verdict,
     pack,
     unpack,
 )
@@ -40,7 +43,7 @@ from devices import codec
 from devices.clock import NEAR_NS, astray, corrected
 from devices.codec import Decoded, Message
 from ingest.clock import SKEW_NS, Clock, Kind
-from ingest.door import NOT_KEPT, Door, veiled
+from ingest.door import NOT_KEPT, veiled
 from ingest.ident import dated, hashed, led, near, once, rejected
 from ingest.intake import Closed, Entries, Item, Result, Source
 from ingest.repeats import Repeats, key_of
@@ -69,6 +72,7 @@ class Batch:
 class _Admitted(msgspec.Struct, frozen=True, gc=False):
     operation: str
     observations: tuple[Observation, ...]
+    verdicts: tuple[Verdict, ...]
     rejects: tuple[Reject, ...]
     refused: bool  # for who sent it, or broken and of nobody who is admitted: no byte of it stays
 
@@ -88,13 +92,14 @@ class Desk:
         self.directory = Directory()
         for entry in journal.registers():
             self.directory.apply(unpack(entry))
-        self.door = Door(self.directory, exercise=exercise)
+        self.door = Judge(self.directory, exercise=exercise)
         self.crashes = 0
         self._count = 0
         self._nobodys = OPEN if exercise else ""
         self._refusal_key = refusal_key
         self.clock = Clock(clock, journal.clock_ns())
         self._codecs: dict[str, codec.Codec] = {}
+        self._broadcast: set[str] = set()
         self._decoders: OrderedDict[str, dict[str, codec.Decoder]] = OrderedDict()
         self._remembered: dict[str, str] = {}
         self._spoke: OrderedDict[str, dict[str, None]] = OrderedDict()  # whose messages a session brought, of those remembered
@@ -261,30 +266,30 @@ class Desk:
         kind: Literal["frame", "refusal"]
         if admitted.refused:
             kind = "refusal"
-            body = pack(self._refusal(frame, version, device, sender, subject, rejects, observations))
+            body = pack(self._refusal(frame, version, device, sender, subject, admitted))
         else:
             kind = "frame"
             body = pack(FrameBody(
                 format=frame.format, version=version, payload=frame.payload, device=device, channel=frame.channel,
                 session=frame.session, observations=observations, rejects=rejects, unread=decoded.unread,
-                sender=sender, subject=subject, undated=frame.undated,
+                sender=sender, subject=subject, undated=frame.undated, verdicts=admitted.verdicts,
             ))
         draft = Draft(
             kind=kind, received_ns=received_ns, source=frame.source, ident=ident, body=body,
-            operation=admitted.operation or self._nobodys, observations=len(observations), reasons=reasons,
-            unread=() if admitted.refused else decoded.unread, undated=frame.undated,
+            operation=admitted.operation or ("" if observations else self._nobodys), observations=len(observations),
+            reasons=reasons, unread=() if admitted.refused else decoded.unread, undated=frame.undated,
         )
         # the reply goes out also where the message was refused: the record is on disk, and a device
         # that is never answered sends for ever (traccar/traccar#5574)
         return draft, decoded.reply, rejects
 
-    def _refusal(self, frame: Frame, version: int, device: str, sender: str | None, subject: str, rejects: tuple[Reject, ...],
-                 observations: tuple[Observation, ...]) -> RefusalBody:
+    def _refusal(self, frame: Frame, version: int, device: str, sender: str | None, subject: str,
+                 admitted: _Admitted) -> RefusalBody:
         """What stays of a message that does not come in: who, why, a keyed hash; of the sender's texts no coordinate."""
         return RefusalBody(
             format=veiled(frame.format), version=version, device=veiled(device), channel=veiled(frame.channel),
-            rejects=tuple([Reject(r.reason, r.detail, device=veiled(r.device), offset=r.offset) for r in rejects]),
-            observations=observations, payload_hash=self._refused_hash(frame),
+            rejects=tuple([msgspec.structs.replace(r, device=veiled(r.device)) for r in admitted.rejects]),
+            observations=admitted.observations, verdicts=admitted.verdicts, payload_hash=self._refused_hash(frame),
             sender=None if sender is None else veiled(sender), subject=veiled(subject),
         )
 
@@ -303,7 +308,7 @@ class Desk:
         if self._may_keep(frame, frame.device, (frame.subject,), self.clock.now_ns):
             body = FrameBody(format=frame.format, version=0, payload=frame.payload, device=frame.device, rejects=rejects)
         else:
-            body = self._refusal(frame, 0, frame.device, None, frame.subject, rejects, ())
+            body = self._refusal(frame, 0, frame.device, None, frame.subject, _Admitted("", (), (), rejects, True))
         draft = Draft(
             kind="frame" if isinstance(body, FrameBody) else "refusal", source=frame.source, ident=ident, body=pack(body),
             received_ns=self.clock.now_ns or max(frame.received_ns, 0), operation=self._nobodys, reasons=("format",),
@@ -323,22 +328,22 @@ class Desk:
         Args:
             device: the sender, or where no transport vouches for one, whom the message names.
         """
-        subject = self.door.subject
+        door, broadcast = self.door, frame.format in self._broadcast
         refusals: list[Reject] = []
         malformed: list[Reject] = []
         for reject in decoded.rejects:
             (malformed if reject.reason in MALFORMED_REASONS else refusals).append(reject)
         named = decoded.device or frame.subject
-        refused = self.door.sender(device, received_ns)
+        refused = door.sender(device, received_ns)
         observations: tuple[Observation, ...] = ()
+        verdicts: list[Verdict] = []
         operation = ""
         if refused is not None:
-            refusals.append(self.door.impostor(device, named) or refused)
+            refusals.append(door.impostor(device, named) or refused)
         else:
             kept: list[Observation] = []
             latest_ns, plain_ns = received_ns + SKEW_NS, received_ns - NEAR_NS
-            whom, when_ns = None, 0
-            case, why = "", None
+            whom, when_ns, verdict, same = None, 0, NOBODYS, True
             rollovers, changed = self.directory.week_rollover, False
             for observation in decoded.observations:
                 if rollovers and (times := rollovers.get(observation.device)):
@@ -355,36 +360,46 @@ class Desk:
                         time_ns = received_ns
                 # the door first (a time that is not believed is not asked with): what is refused for who
                 # sent it leaves no position, whatever else is wrong with it
-                if observation.device != whom or time_ns != when_ns:
+                if observation.device != whom or time_ns != when_ns or type(observation) is TagRead:
                     whom, when_ns = observation.device, time_ns
-                    case, why = subject(whom, device, when_ns)
-                if why is not None:
-                    if why not in refusals:
+                    verdict = door.judge(observation, device, received_ns, time_ns, broadcast)
+                if verdict.state == "refused":
+                    why = door.why(observation.device, device, time_ns)
+                    if why is not None and why not in refusals:
                         refusals.append(why)
                 elif wrong:
-                    malformed.append(Reject("clock", wrong, device=observation.device))
+                    malformed.append(Reject("clock", wrong, device=observation.device, verdict=verdict))
                 else:
-                    operation = operation or case
                     kept.append(observation)
+                    verdicts.append(verdict)
+                    operation = operation or verdict.operation
+                    same = same and verdict is verdicts[0]
+            if same:  # one stands for all: equal verdicts are one object
+                del verdicts[1:]
             observations = decoded.observations if len(kept) == len(decoded.observations) and not changed else tuple(kept)
             # a message without observations, or with a broken part, may still name somebody
             if malformed or (named and named != device):
                 for name in dict.fromkeys([named, *(r.device for r in malformed)]):
-                    if name and name != device:
-                        _, why = subject(name, device, received_ns)
-                        if why is not None and why not in refusals:
-                            refusals.append(why)
+                    why = door.why(name, device, received_ns) if name and name != device else None
+                    if why is not None and why not in refusals:
+                        refusals.append(why)
         if not refusals and observations and not malformed:
-            return _Admitted(operation, observations, (), False)
+            return _Admitted(operation, observations, tuple(verdicts), (), False)
         refused_whole = bool(refusals)
         if not refused_whole:
             parts = [r.device or named for r in malformed] or [named]
             refused_whole = not self._may_keep(frame, device, parts, received_ns)
             if refused_whole and not malformed:
                 refusals.append(Reject("unknown_device", "names nobody who is admitted"))
-        if refused_whole:
-            malformed = [Reject(r.reason, NOT_KEPT, device=r.device, offset=r.offset) for r in malformed]
-        return _Admitted(operation, observations, tuple(malformed + refusals), refused_whole)
+        for i, r in enumerate(malformed):
+            whose = r.verdict
+            if whose is None and r.reason == "clock" and r.device and refused is None:
+                whose = door.of(r.device, device, received_ns, broadcast)  # whose clock it is: that one is not silent
+            if whose is not r.verdict or refused_whole:
+                malformed[i] = msgspec.structs.replace(r, detail=NOT_KEPT if refused_whole else r.detail, verdict=whose)
+        if not observations and device and refused is None:
+            operation = door.of(device, device, received_ns).operation  # its own device said nothing: that is its case's too
+        return _Admitted(operation, observations, tuple(verdicts), tuple(malformed + refusals), refused_whole)
 
     def _may_keep(self, frame: Frame, device: str, named: Sequence[str], time_ns: int) -> bool:
         """Whether the bytes stay of a message that is broken, or says nothing of which the door can be asked."""
@@ -400,6 +415,8 @@ class Desk:
                 if not codec.known(frame.format):
                     return codec.rejected("format", f"no format {frame.format[:40]!r}", device=frame.device), 0
                 module = self._codecs[frame.format] = codec.load(frame.format)
+                if getattr(module, "BROADCAST", False):
+                    self._broadcast.add(frame.format)
             decoder = self._decoder(frame, module)
             received_ns = self.clock.arrived(frame)
             message = Message(payload=frame.payload, device=frame.subject or frame.device, topic=frame.channel,

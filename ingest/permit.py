@@ -1,7 +1,7 @@
 """Which topics an identity may publish to, and what a message on one of them is.
 
 The endpoint asks before it makes a frame; whether the device may report at all is the door's question
-(``ingest.door``).  A refusal is a value, so that its record reaches the disk before the PUBACK::
+(``birddog.judge``).  A refusal is a value, so that its record reaches the disk before the PUBACK::
 
     birddog/v1/<device>/<format>      a device of that name (and nobody its /command or /receipt)
     owntracks/<user>/<device>[/...]   a phone whose enrolment lists the topic

@@ -14,9 +14,10 @@ import msgspec
 
 from birddog.directory import Directory
 from birddog.geo import valid_position
+from birddog.judge import CASELESS
 from birddog.model import Fix, FrameBody, Reading, RefusalBody, Sighting, TagRead
 from birddog.units import iso_from_ns
-from tracking.fold import CASELESS, TRIGGERS
+from tracking.fold import TRIGGERS
 
 #: ``elsewhen`` feeds a track in ``open``, and none of the case that its device is attached to at another time.
 Why = Literal["unplaced", "unattached", "retired", "elsewhen", "placeless"]

@@ -62,6 +62,7 @@ __all__ = ["STREAM", "VERSION", "Decoder", "Framer", "encode"]
 
 VERSION = 4
 STREAM = True
+BROADCAST = True
 
 #: Unfinished multi-part messages kept at once, and for how many sentences.
 MOST_SETS = 64

@@ -18,13 +18,14 @@ def run(args: argparse.Namespace) -> int:
     import tempfile
     from pathlib import Path
 
-    from birddog.journal import home, open_reader
+    from birddog.journal import disagreement, open_reader, path_of
     from opsroom.picture import make, rebuild
+    from opsroom.picture_store import picture_path
 
-    path = home(args.journal).picture
+    path = picture_path(path_of(args.journal))
     journal = open_reader(args.journal)
     try:
-        if words := journal.disagreement():
+        if words := disagreement(journal):
             say(f"birddog rebuild: {words}")
         made = {}
         if not path.exists():

@@ -17,6 +17,7 @@ import pytest
 
 from birddog.directory import OPEN, Directory
 from birddog.geo import LocalFrame, distance_m
+from birddog.judge import Judge
 from birddog.model import (
     Alarm,
     Attachment,
@@ -36,7 +37,6 @@ from birddog.model import (
     pack,
 )
 from birddog.units import NS
-from ingest.door import Door
 from tracking.fold import Changes, Fold
 
 T0 = 1_790_000_000 * NS
@@ -142,8 +142,9 @@ def test_whom_the_door_admits_without_a_case_has_a_track_in_open(basis):
     j.add(0, device)
     registers = Directory()
     registers.apply(device)
-    operation, refused = Door(registers, exercise=False).subject("tag", "tag", T0 + NS)
-    assert [r.operation for r in j.say(1, fix("tag", 1, 0, 0)).tracks] == ([operation] if refused is None else [])
+    verdict = Judge(registers, exercise=False).judge(fix("tag", 1, 0, 0), "tag", T0 + NS)
+    wanted = [] if verdict.state == "refused" else [verdict.operation]
+    assert [r.operation for r in j.say(1, fix("tag", 1, 0, 0)).tracks] == wanted
 
 
 def test_two_operations_have_tracks_of_their_own_with_unique_ids():

@@ -1,0 +1,153 @@
+"""The verdict stands in the entry beside the observation, as the door gave it, and nothing later changes it."""
+
+from __future__ import annotations
+
+import pytest
+
+from birddog.journal import open_writer
+from birddog.model import (
+    Attachment,
+    Device,
+    Fix,
+    Frame,
+    Operation,
+    Reading,
+    TagRead,
+    Verdict,
+    unpack,
+)
+from birddog.units import NS
+from devices import codec
+from ingest.control import drafts_of, wanted
+from ingest.desk import Desk
+from ingest.intake import Entries
+
+T0 = 1_790_000_000 * NS
+EPC = "urn:epc:tag:sgtin-96:1.0614141.112345.400"
+SAID: dict[bytes, codec.Decoded] = {}
+
+
+class Parrot:
+    """A format that says what the test gave it for these bytes."""
+
+    VERSION, STREAM = 1, False
+
+    class Decoder:
+        def decode(self, message):
+            return SAID[message.payload]
+
+
+class Source:
+    name = "parrot"
+
+    def __init__(self):
+        self.results = []
+
+    def acknowledge(self, results):
+        self.results += results
+
+
+@pytest.fixture(autouse=True)
+def parrot(monkeypatch):
+    known, load = codec.known, codec.load
+    monkeypatch.setattr(codec, "known", lambda name: name == "parrot" or known(name))
+    monkeypatch.setattr(codec, "load", lambda name: Parrot if name == "parrot" else load(name))
+
+
+@pytest.fixture
+def desk(tmp_path):
+    desk = Desk(open_writer(f"sqlite:///{tmp_path}/j.db", mode="live"), exercise=False, refusal_key=b"k" * 32)
+    enter(desk, Operation(operation="A"), Operation(operation="B"), Device(device="gw", basis="own_sensor"),
+          Device(device="roof", basis="open"), Device(device="one"), Device(device="two"),
+          Attachment(device="one", shipment="crate", operation="A", from_ns=0),
+          Attachment(device="two", shipment="barrel", operation="B", from_ns=0))
+    return desk
+
+
+def requests(*bodies):
+    return Entries(drafts_of([wanted(body, source="op") for body in bodies]), lambda numbers: None)
+
+
+def enter(desk, *bodies):
+    desk.take([requests(*bodies)], T0)
+
+
+def message(*said, device="gw", rejects=(), payload=None, format="parrot"):
+    payload = payload or b"%d" % len(SAID)
+    SAID[payload] = codec.Decoded(observations=said, rejects=rejects)
+    return Frame(source="mqtt", format=format, payload=payload, received_ns=T0, device=device, session="s", packet=len(SAID))
+
+
+def fix(device, time_ns=T0):
+    return Fix(device=device, time_ns=time_ns, lat_deg=51.9, lon_deg=4.0)
+
+
+def bodies_of(desk, *frames):
+    before = desk.journal.last_seq()
+    desk.take([(Source(), list(frames))], T0)
+    return [unpack(entry) for entry in desk.journal.read(before)]
+
+
+def test_each_observation_of_a_gateways_message_goes_to_its_own_case(desk):
+    battery = Reading(device="one", time_ns=T0, quantity="battery_voltage", value=3.7)
+    read = TagRead(device="gw", time_ns=T0, epc=EPC)
+    found = [
+        (o, verdict) for body in bodies_of(desk, message(fix("one"), battery, fix("two"), read))
+        for o, verdict in zip(body.observations, body.verdicts, strict=True)
+    ]  # fmt: skip
+    assert sorted(found, key=lambda row: str(row)) == sorted([
+        (fix("one"), Verdict("A", "crate", "warrant")), (battery, Verdict("A", "crate", "warrant")),
+        (fix("two"), Verdict("B", "barrel", "warrant")), (read, Verdict()),
+    ], key=lambda row: str(row))  # fmt: skip
+
+
+def test_one_verdict_stands_for_all_and_is_read_as_one_each(desk):
+    (body,) = bodies_of(desk, message(fix("one"), fix("one", T0 - NS), fix("one", T0 - 2 * NS), device="one"))
+    assert body.verdicts == (Verdict("A", "crate", "warrant"),) * 3
+
+
+def test_what_everybody_may_hear_is_open_and_names_the_case_beside(desk):
+    (body,) = bodies_of(desk, message(fix("244999999"), device="roof"))
+    assert body.verdicts == (Verdict("open", "", "open", "open"),)
+    (body,) = bodies_of(desk, Frame(source="tcp", format="ais", received_ns=T0, device="roof", session="t", payload=codec.load(
+        "ais").encode(mmsi=244999999, lat_deg=51.9, lon_deg=4.0, time_ns=T0, speed_mps=1.0, course_deg=0.0)))  # fmt: skip
+    assert {verdict.state for verdict in body.verdicts} == {"open"}
+
+
+def test_a_refused_part_leaves_those_beside_it_their_verdicts(desk):
+    (body,) = bodies_of(desk, message(fix("stranger"), fix("two")))
+    assert body.observations == (fix("two"),) and body.verdicts == (Verdict("B", "barrel", "warrant"),)
+
+
+def test_a_message_refused_for_its_clock_says_whose_it_was(desk):
+    ahead = T0 + 86_400 * NS
+    first, second = bodies_of(desk, message(fix("one", ahead), device="one"), message(fix("stranger", ahead)))
+    assert [(r.reason, r.verdict) for r in first.rejects] == [("clock", Verdict("A", "crate", "warrant"))]
+    assert [(r.reason, r.verdict) for r in second.rejects] == [("unknown_device", None)]
+    told = codec.rejected("clock", "never set", device="one").rejects
+    (third,) = bodies_of(desk, message(device="one", rejects=told))
+    assert third.rejects[0].verdict == Verdict("A", "crate", "warrant")
+
+
+def test_a_message_that_says_nothing_is_of_its_senders_case(desk):
+    """So that its raw bytes are sealed and erased with the rest of the case."""
+    broken = codec.rejected("checksum", "wrong").rejects
+    bodies_of(desk, message(device="one", rejects=broken), message(device="two"))
+    assert [entry.operation for entry in desk.journal.tail(2)] == ["A", "B"]
+
+
+def test_a_register_holds_for_what_is_taken_after_it_was_numbered(desk):
+    """The same batch is judged before its registers have a number; the fold reads what the door said."""
+    attach = Attachment(device="one", shipment="second", operation="B", from_ns=T0 - NS)
+    before = desk.journal.last_seq()
+    desk.take([requests(attach), (Source(), [message(fix("one"), device="one")])], T0)
+    register, body = (unpack(entry) for entry in desk.journal.read(before))
+    assert register == attach and body.verdicts == (Verdict("A", "crate", "warrant"),)
+    (body,) = bodies_of(desk, message(fix("one"), device="one"))
+    assert body.verdicts == (Verdict("B", "second", "warrant"),)
+
+
+def test_a_rebuilt_door_gives_the_same_verdict(desk):
+    again = Desk(desk.journal, exercise=False, refusal_key=b"k" * 32)
+    rows = [(fix("one"), "one"), (fix("two"), "gw"), (fix("x"), "roof"), (fix("one"), "two")]
+    assert [desk.door.judge(o, by, T0) for o, by in rows] == [again.door.judge(o, by, T0) for o, by in rows]
