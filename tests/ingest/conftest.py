@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -113,6 +114,29 @@ def toys(monkeypatch):
     monkeypatch.setattr(codec, "known", lambda name: name in mine or known(name))
     monkeypatch.setattr(codec, "load", lambda name: mine.get(name) or load(name))
     return mine
+
+
+class WatchedEvent(threading.Event):
+    """An event that remembers for how long it was waited for: what a transport does between two attempts."""
+
+    def __init__(self):
+        super().__init__()
+        self.waits: list[float] = []
+
+    def wait(self, timeout=None):
+        self.waits.append(timeout)
+        return super().wait(timeout)
+
+
+@pytest.fixture
+def watched():
+    """``watched(source)``: the waits of a transport that is not running yet, as they come."""
+
+    def watch(source) -> list[float]:
+        source._stop = WatchedEvent()
+        return source._stop.waits
+
+    return watch
 
 
 @pytest.fixture

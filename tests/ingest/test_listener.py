@@ -127,7 +127,8 @@ def test_full_intake_stops_the_reading_and_nothing_is_lost(hand_desk):
             out.write(stream)
             await until(lambda: listener.status()["pauses"] > 0)
             held = listener.status()["bytes"]
-            await asyncio.sleep(0.2)
+            for _ in range(20):  # what the loop would read, it reads in one of its next turns
+                await asyncio.sleep(0)
             assert listener.status()["bytes"] == held < len(stream), "it read on although the intake was full"
             await pump(desk, lambda: len(desk.frames) == total)
             out.close()
@@ -227,7 +228,7 @@ def test_stop_waits_for_what_was_read_and_answers_it(desk):
         out.write(b"$a 1\n")
         await pump(desk, lambda: len(desk.frames) == 1, commit=False)
         stopping = asyncio.create_task(listener.stop())
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0)  # it has begun, and waits for us
         desk.commit(lambda frame: b"late but stored")
         assert await asyncio.wait_for(come_in.read(), 10) == b"late but stored"
         await stopping

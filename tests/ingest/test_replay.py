@@ -130,16 +130,17 @@ def test_a_wrong_line_is_a_reject_with_its_bytes_and_the_rest_goes_on(tmp_path, 
     assert right.payload == b"1" and right.reject is None
 
 
-def test_speed_waits_as_the_messages_were_apart_and_stop_ends_it(tmp_path, desk):
+def test_speed_waits_as_the_messages_were_apart_and_stop_ends_it(tmp_path, desk, watched):
     path = write(tmp_path, b"".join(b"$a 1 %d\n" % (T + t) for t in (0, 1, 1000)))
     source = Replay(Capture(file=str(path), format="toyline", speed=20.0))
-    begun = time.monotonic()
+    waits, begun = watched(source), time.monotonic()
     with running(source, desk.intake):
         desk.until(lambda: len(desk.frames) == 2)
         assert time.monotonic() - begun >= 1 / 20
-        desk.take(0.2)
-        assert len(desk.frames) == 2 and not source.finished
-    assert not source.finished and time.monotonic() - begun < 30
+        # it waits for the third, 999 s behind the second
+        desk.until(lambda: waits and waits[-1] > 1.0)
+        assert waits[-1] <= 999 / 20 and len(desk.frames) == 2 and not source.finished
+    assert not source.finished
 
 
 def test_memory_is_bounded_while_the_desk_is_slow(tmp_path, hand_desk):
@@ -151,7 +152,10 @@ def test_memory_is_bounded_while_the_desk_is_slow(tmp_path, hand_desk):
         with running(source, desk.intake):
             desk.until(lambda: source.status()["frames"] >= 1000)
             desk.frames.clear()
-            time.sleep(0.2)
+            end = time.monotonic() + 20
+            while desk.intake.held < 500:
+                assert time.monotonic() < end, "it does not fill the queue"
+                time.sleep(0.01)
             assert tracemalloc.get_traced_memory()[1] < 8_000_000
     finally:
         tracemalloc.stop()

@@ -9,6 +9,7 @@ import time
 import tty
 
 import pytest
+import serial
 
 from birddog.errors import ConfigError
 from ingest import serial_port
@@ -143,18 +144,28 @@ def test_a_path_that_leads_to_another_device_is_opened_anew(plug, desk):
     assert source.status()["gaps"] == 1
 
 
-def test_it_waits_in_the_kernel_and_does_not_spin(plug, desk):
+def test_it_waits_in_the_kernel_and_does_not_spin(plug, desk, watched, monkeypatch):
+    """Every read that brings nothing has waited its time, and every attempt to open is followed by a wait that grows."""
+    empty: list[float] = []
+    real = serial.Serial.read
+
+    def read(line, size=1):
+        begun = time.monotonic()
+        data = real(line, size)
+        if not data:
+            empty.append(time.monotonic() - begun)
+        return data
+
+    monkeypatch.setattr(serial.Serial, "read", read)
     source = port(plug)
+    waits = watched(source)
     with running(source, desk.intake):
-        desk.until(lambda: source.connected)
-        for pulled in (False, True):
-            if pulled:
-                plug.pull()
-                desk.until(lambda: not source.connected)
-            before, begun = time.process_time(), time.monotonic()
-            time.sleep(1.0)
-            share = (time.process_time() - before) / (time.monotonic() - begun)
-            assert share < 0.5, "a busy loop"
+        desk.until(lambda: len(empty) >= 3)
+        assert min(empty[:3]) > 0.9 * serial_port.READ_S and not waits
+        plug.pull()
+        desk.until(lambda: source.status()["open_failures"] >= 2 and len(waits) >= 3)
+    least_s = serial_port.RETRY_FIRST_S / 2
+    assert all(wait >= min(least_s * 2**i, serial_port.RETRY_MOST_S / 2) for i, wait in enumerate(waits))
 
 
 def test_noise_between_frames_is_kept_and_the_stream_goes_on(plug, desk):

@@ -230,12 +230,14 @@ class Raw:
             ids.append(struct.unpack(">H", body[:2])[0])
         return ids
 
-    def nothing(self, seconds: float = 0.2) -> bool:
-        """Whether nothing comes for that long (used only where nothing may come at all)."""
-        self.socket.settimeout(seconds)
+    def nothing(self, served: Served) -> bool:
+        """Whether nothing has come, when the loop has gone round once more: what it had to write would be here."""
+        for _ in range(3):
+            served.on_loop(lambda: None)
+        self.socket.setblocking(False)
         try:
             self._got += self.socket.recv(65536)
-        except TimeoutError:
+        except BlockingIOError:
             return True
         finally:
             self.socket.settimeout(DEADLINE_S)

@@ -202,7 +202,7 @@ def test_qos_2_is_acknowledged_after_the_commit(served, raw, wire, level):
     client.publish(OWN, EPC, 7, qos=2)
     client.publish(OWN, EPC, 8)
     wire.until(lambda: served.intake.held == 2)
-    assert client.nothing()
+    assert client.nothing(served)
     served.desk.open.set()
     assert [client.packet(), client.packet()] == [(0x50, b"\0\7"), (0x40, b"\0\x08")]
     client.send(wire.packet(0x62, b"\0\7"))
@@ -326,7 +326,7 @@ def test_what_was_stored_before_a_fault_is_acknowledged(served, raw, wire, fault
     client = raw(served.port, "tag1")
     client.send(wire.publish(OWN, EPC, 1) + wire.publish(OWN, EPC, 2) + bad + wire.publish(OWN, EPC, 4))
     wire.until(lambda: served.intake.held == 3, "two messages and the record")
-    assert client.nothing()
+    assert client.nothing(served)
     served.desk.open.set()
     assert client.rest() == b"\x40\x02\x00\x01\x40\x02\x00\x02"
     assert [bool(f.rejects) for f in served.events()] == [False, False, True]

@@ -32,12 +32,14 @@ def test_who_subscribes_again_at_once_waits_and_messages_do_not(serve, raw, wire
     served = serve()
     client = raw(served.port, "tag1", level=level)
     v5 = b"\0" if level == 5 else b""
-    began, number = time.monotonic(), 0
-    while time.monotonic() - began < 2.0:
-        number += 1
+    real, waits = served.endpoint.known.wait_s, []
+    served.endpoint.known.wait_s = lambda *who: waits.append(real(*who)) or waits[-1]
+    began = time.monotonic()
+    for number in range(1, 7):
         client.send(wire.packet(0x82, bytes((0, number)) + v5 + wire.text("application/+/device/+/command/+") + b"\0"))
         assert client.packet() == (0x90, bytes((0, number)) + v5 + (b"\xa2" if level == 5 else b"\x80"))
-    assert 2 < number < 15
+    assert waits == pytest.approx([0.02 * n * n for n in range(6)]), "each waits longer than the one before"
+    assert time.monotonic() - began >= sum(waits)
     client.send(wire.packet(0x82, b"\0\x63" + v5 + wire.text("a") + b"\0"))
     client.publish(OWN, b"x", 1)  # is not held up by the answer that waits
     assert client.pubacks(1) == [1]

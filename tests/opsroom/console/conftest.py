@@ -277,6 +277,12 @@ class Watched:
         """Wait until the map has drawn so many tracks."""
         self.page.wait_for_selector(f'body[data-map="ready"][data-drawn="{tracks}"]')
 
+    def row_says(self, selector: str, *words: str) -> None:
+        """Wait until a row shows words: it is laid out some frames after it came into sight (content-visibility)."""
+        self.page.wait_for_function(
+            "([selector, words]) => words.every(word => document.querySelector(selector)?.innerText.includes(word))",
+            arg=[selector, list(words)])
+
     def on_watch(self, name: str) -> None:
         """Say who is on watch, so that nothing asks for it."""
         self.page.fill("#watch", name)
