@@ -1,9 +1,11 @@
-"""How good tracks are against the truth: GOSPA, identity switches, NEES, coverage of the 95 % ellipse.
+"""How good tracks are against the truth: GOSPA, OSPA, identity switches, NEES and NIS with their bounds, coverage of ellipses.
 
 Positions are (n, 2) metres east and north in one local frame; covariances (n, 2, 2) in m².  Definitions:
 GOSPA: Rahmathullah, Garcia-Fernandez, Svensson, "Generalized optimal sub-pattern assignment metric" (Fusion 2017),
-with alpha = 2; identity switches: Bernardin, Stiefelhagen, "The CLEAR MOT metrics" (2008); NEES: Bar-Shalom, Li,
-Kirubarajan, "Estimation with applications to tracking and navigation" (2001), section 5.4.
+with alpha = 2; OSPA: Schuhmacher, Vo, Vo, "A consistent metric for performance evaluation of multi-object filters"
+(IEEE TSP 2008); identity switches: Bernardin, Stiefelhagen, "The CLEAR MOT metrics" (2008); NEES: Bar-Shalom, Li,
+Kirubarajan, "Estimation with applications to tracking and navigation" (2001), section 5.4.  Held against Stone Soup's values
+in the tests.
 NumPy and SciPy are imported when a figure is asked for.
 """
 
@@ -76,6 +78,20 @@ def gospa(truth: Sequence[Place], tracks: Sequence[Place], *, c_m: float = CUTOF
         value=(localisation + half * (missed + false)) ** (1.0 / p), localisation=localisation, missed_cost=half * missed,
         false_cost=half * false, missed=missed, false=false, pairs=tuple(pairs),
     )  # fmt: skip
+
+
+def ospa(truth: Sequence[Place], tracks: Sequence[Place], *, c_m: float = CUTOFF_M, p: float = 2.0) -> float:
+    """OSPA, metres: the mean over the larger set of the distance of each pair, at most c, and of c for whom none is left.
+
+    0 for two empty sets, c where one of them is empty.
+
+    Raises:
+        ValueError: a position is not finite or of another shape, or c or p is not positive.
+    """
+    found = gospa(truth, tracks, c_m=c_m, p=p)
+    most = max(len(truth), len(tracks))
+    unpaired = most - len(found.pairs)
+    return ((found.localisation + c_m**p * unpaired) / most) ** (1.0 / p) if most else 0.0
 
 
 class IdSwitches:
@@ -165,6 +181,68 @@ def nees(error: Sequence[Place], covariance: Sequence) -> np.ndarray:
                 out[k] += y * y / value
             elif abs(y) > NO_ERROR_M:
                 out[k] = math.inf
+    return out
+
+
+def nis(innovation: Sequence[float], covariance: Sequence) -> float:
+    """Normalised innovation squared, v' S⁻¹ v, of one measurement of any dimension; that dimension in the mean.
+
+    Args:
+        innovation: (k,) measured less predicted.
+        covariance: (k, k) of the innovation, positive definite.
+
+    Raises:
+        ValueError: shapes differ, a value is not finite, or S is not positive definite.
+    """
+    import numpy as np
+
+    v, s = np.asarray(innovation, dtype=float), np.asarray(covariance, dtype=float)
+    if v.ndim != 1 or s.shape != (len(v), len(v)):
+        raise ValueError(f"an innovation of shape {v.shape} and a covariance of {s.shape}")
+    if not (np.isfinite(v).all() and np.isfinite(s).all()):
+        raise ValueError("a value is not finite")
+    try:
+        half = np.linalg.solve(np.linalg.cholesky(s), v)
+    except np.linalg.LinAlgError:
+        raise ValueError("the covariance is not positive definite") from None
+    return float(half @ half)
+
+
+def mean_bounds(count: int, *, dimension: int = 2, level: float = 0.95) -> tuple[float, float]:
+    """Between what the mean of so many independent NEES or NIS lies with this probability, where the covariances are right.
+
+    Source: Bar-Shalom, Li, Kirubarajan, section 5.4.2: count x mean is chi-squared of count x dimension.
+
+    Raises:
+        ValueError: no values, no dimension, or a level that is no probability.
+    """
+    from scipy.stats import chi2
+
+    if count < 1 or dimension < 1 or not 0.0 < level < 1.0:
+        raise ValueError("wants count and dimension of at least 1 and a level between 0 and 1")
+    tail = (1.0 - level) / 2.0
+    low, high = chi2.ppf([tail, 1.0 - tail], count * dimension)
+    return float(low) / count, float(high) / count
+
+
+def coverage(error: Sequence[Place], covariance: Sequence, moving: Sequence[bool]) -> dict[str, tuple[int, float | None]]:
+    """How many, and the share inside their own 95 % ellipse: of ``all``, of what was ``moving``, of what was ``parked``.
+
+    Args:
+        error: (n, 2) metres.
+        covariance: (n, 2, 2) m².
+        moving: whether the truth moved, of each.
+
+    Raises:
+        ValueError: as of ``nees``, or another number of ``moving``.
+    """
+    if len(moving) != len(error):
+        raise ValueError(f"{len(error)} errors and {len(moving)} words on whether it moved")
+    inside = [bool(value <= CHI2_95_2D) for value in nees(error, covariance)]
+    out: dict[str, tuple[int, float | None]] = {}
+    for name, wanted in (("all", (True, False)), ("moving", (True,)), ("parked", (False,))):
+        some = [one for one, moves in zip(inside, moving, strict=True) if bool(moves) in wanted]
+        out[name] = len(some), (sum(some) / len(some) if some else None)
     return out
 
 

@@ -12,16 +12,14 @@ import logging
 import os
 import socket
 import struct
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
 from birddog.errors import BirddogError, JournalError, JournalHeld, UsageError
-from birddog.journal import open_writer
+from birddog.journal import Home, home, open_reader, open_writer
 from birddog.model import ENTRY_BODIES, Body, Draft, EntryKind, pack
 from ingest.intake import Entries, Intake
 
@@ -78,28 +76,12 @@ def drafts_of(requests: Sequence[Wanted]) -> list[Draft]:
     return out
 
 
-def socket_path(journal: Path) -> Path:
-    """Where the writer of a journal file listens."""
-    path = journal.resolve()
-    own = path.with_name(path.name + ".sock")
-    if len(os.fsencode(own)) < 100:
-        return own
-    # a Unix socket's address holds 107 bytes: a long path gets a name in a private folder
-    import hashlib
-
-    folder = Path(tempfile.gettempdir()) / f"birddog-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
-        raise UsageError(f"{folder} must belong to you alone (mode 0700)")
-    return folder / (hashlib.blake2b(os.fsencode(path), digest_size=12).hexdigest() + ".sock")
-
-
 class ControlServer(threading.Thread):
     """Listens on the socket and hands requests to the intake; a connection a thread."""
 
-    def __init__(self, journal: Path, intake: Intake):
+    def __init__(self, journal: Home, intake: Intake):
         super().__init__(name="control", daemon=True)
-        self.path = socket_path(journal)
+        self.path = journal.socket
         self._intake = intake
         self._stopped = False
         # the journal's lock is held by this process, so a socket that is there is a dead one's
@@ -159,7 +141,7 @@ class ControlServer(threading.Thread):
         return numbers if answered.wait(25.0) else None
 
 
-def ask(journal: Path, requests: Sequence[Wanted]) -> list[int]:
+def ask(journal: Home, requests: Sequence[Wanted]) -> list[int]:
     """Have the running writer append entries; returns their numbers.
 
     Raises:
@@ -167,30 +149,30 @@ def ask(journal: Path, requests: Sequence[Wanted]) -> list[int]:
         NoAnswer: it is not known whether they were written.
         JournalError: the writer refused, with its words, or its socket is not ours to open.
     """
-    path = socket_path(journal)
+    path = journal.socket
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(30.0)
         try:
             connection.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise NoWriter(f"nothing is writing {journal}") from error
+            raise NoWriter(f"nothing is writing {journal.base}") from error
         except PermissionError as error:
-            raise JournalError(f"{path}: {error.strerror}; another user is writing {journal}") from error
+            raise JournalError(f"{path}: {error.strerror}; another user is writing {journal.base}") from error
         except OSError as error:
-            raise NoAnswer(f"the writer of {journal} did not answer: {error}") from error
+            raise NoAnswer(f"the writer of {journal.base} did not answer: {error}") from error
         try:
             _send(connection, msgspec.msgpack.encode(list(requests)))
             answer = msgspec.msgpack.decode(_receive(connection), type=list[int] | str | None)
         except (OSError, *_DAMAGED, UsageError) as error:
-            raise NoAnswer(f"the writer of {journal} did not answer: {error}") from error
+            raise NoAnswer(f"the writer of {journal.base} did not answer: {error}") from error
     if answer is None:
-        raise NoAnswer(f"the writer of {journal} did not answer in time: is the disk full?")
+        raise NoAnswer(f"the writer of {journal.base} did not answer in time: is the disk full?")
     if isinstance(answer, str):
         raise JournalError(answer)
     return answer
 
 
-def enter(journal: Path, url: str, bodies: Sequence[Body], *, source: str) -> list[int]:
+def enter(url: str, bodies: Sequence[Body], *, source: str) -> list[int]:
     """Append entries: by the running writer, or, where there is none, by ourselves.
 
     Raises:
@@ -198,15 +180,13 @@ def enter(journal: Path, url: str, bodies: Sequence[Body], *, source: str) -> li
         NoAnswer: it is not known whether they were written.
         JournalError: the writer refused, or the journal cannot be written.
     """
-    requests = [wanted(body, source=source) for body in bodies]
+    requests, journal = [wanted(body, source=source) for body in bodies], home(url)
     deadline = time.monotonic() + 5.0
     while True:
         try:
             return ask(journal, requests)
         except NoWriter:
             pass
-        from birddog.journal import open_reader
-
         reader = open_reader(url)
         mode, last = reader.mode, reader.tail(1)
         reader.close()

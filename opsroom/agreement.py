@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 
 from birddog.errors import JournalDisagrees, JournalFull, JournalHeld
-from birddog.journal import Reader, disagreement, left_alone, open_reader, open_writer
+from birddog.journal import Reader, exists, open_reader, open_writer, presence
 from birddog.model import Draft, Loss, pack
 from opsroom.app import Plan
 from opsroom.commands.common import say
-from opsroom.picture_store import Stood, picture_path, stood
+from opsroom.picture_store import Stood, stood
 
 
 def check(plan: Plan, *, accept_loss: bool) -> None:
@@ -27,10 +27,10 @@ def check(plan: Plan, *, accept_loss: bool) -> None:
     """
     if "ingest" in plan.roles:
         _as_writer(plan, accept_loss)
-    elif "picture" in plan.roles and plan.journal_path.exists():
+    elif "picture" in plan.roles and exists(plan.config.journal.url):
         reader = open_reader(plan.config.journal.url)
         try:
-            words = disagreement(reader) or _against_picture(reader, plan.journal_path, stood(picture_path(plan.journal_path)))
+            words = reader.disagreement() or _against_picture(reader, plan.home.base, stood(plan.home.picture))
         finally:
             reader.close()
         if words:
@@ -38,11 +38,10 @@ def check(plan: Plan, *, accept_loss: bool) -> None:
 
 
 def _as_writer(plan: Plan, accept_loss: bool) -> None:
-    path, url = plan.journal_path, plan.config.journal.url
-    picture = picture_path(path)
+    path, picture, url = plan.home.base, plan.home.picture, plan.config.journal.url
     pictured = stood(picture)
     words = ""
-    if not path.exists() and not left_alone(path) and pictured is not None and pictured.cursor:
+    if presence(url) == "absent" and pictured is not None and pictured.cursor:
         words = f"{path} is not there, and {picture} stands at entry {pictured.cursor} of it"
         if not accept_loss:
             raise _refused(words, "an empty one")
@@ -51,7 +50,7 @@ def _as_writer(plan: Plan, accept_loss: bool) -> None:
     except JournalHeld:
         return  # the ingest process says so, when it has waited for its forerunner to end
     except JournalFull:
-        if not path.exists():
+        if not exists(url):
             raise
         return  # waited for
     try:

@@ -15,7 +15,7 @@ import msgspec
 
 from birddog import config
 from birddog.errors import ConfigError, UsageError
-from birddog.journal import path_of
+from birddog.journal import Home, home
 from imagery.settings import Settings as ImagerySettings
 from ingest import endpoint_settings
 from ingest.broker import Broker
@@ -77,9 +77,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[Role, ...]
 
     @property
-    def journal_path(self) -> Path:
-        """The journal's file."""
-        return path_of(self.config.journal.url)
+    def home(self) -> Home:
+        """Where everything lies that stands beside the journal."""
+        return home(self.config.journal.url)
 
     def console_server(self) -> ConsoleServer:
         """The console's own settings, with the secrets read."""
@@ -105,7 +105,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
         changes["console"] = msgspec.structs.replace(whole.console, port=_port(args.http_port, "--http-port"))
     whole = msgspec.structs.replace(whole, **changes)
     try:
-        path_of(whole.journal.url)
+        folder = home(whole.journal.url).folder
     except UsageError as error:
         raise UsageError(error.message, field="journal.url") from error
     if args.clock == "messages" and not args.exercise:
@@ -118,8 +118,8 @@ def plan_of(args: argparse.Namespace) -> Plan:
             raise UsageError("imagery needs a section [imagery] that names a folder", field="--only")
         roles = tuple(role for role in roles if role != "imagery")
     plan = Plan(config=whole, exercise=args.exercise, messages_clock=args.clock == "messages", roles=roles)
-    if not plan.journal_path.parent.is_dir():
-        raise UsageError(f"there is no folder {plan.journal_path.parent}", field="journal.url")
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}", field="journal.url")
     _check(plan)
     return plan
 

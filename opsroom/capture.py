@@ -15,7 +15,7 @@ import msgspec
 from birddog import __version__
 from birddog.directory import REGISTERS, Directory
 from birddog.errors import BirddogError, UsageError
-from birddog.journal import Counts, Reader, entries, open_writer, path_of
+from birddog.journal import Counts, Reader, entries, home, open_writer
 from birddog.model import Draft, Frame, Start, pack, unpack
 from devices.codec import Message
 from devices.formats import positions
@@ -61,7 +61,7 @@ def _take(files: list[Path], url: str, format_name: str, device: str, tell: Call
         Replay(capture)  # what is wrong with it, before a journal is made
     writer = open_writer(url, mode="exercise")
     try:
-        desk = Desk(writer, exercise=True, refusal_key=refusal_key(path_of(url)), clock="frames")
+        desk = Desk(writer, exercise=True, refusal_key=refusal_key(home(url)), clock="frames")
         replays = [Replay(capture, desk.directory) for capture in captures]
         streams = [_frames(replay) for replay in replays]
         merged = heapq.merge(*streams, key=lambda frame: frame.received_ns)

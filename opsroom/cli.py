@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "locate": ("locate", "where tracks were at asked times, from a file of their fixes"),
     "scan": ("scan", "what stands out in a scene seen from above"),
     "drone-frame": ("drone_frame", "what a drone's picture says of itself, and the ground it shows"),
+    "authority": ("authority", "what the warrants of a file say of each position of another"),
     "sim": ("sim", "the simulator: scenarios in real wire formats, load, and scores against the truth"),
 }
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from birddog.errors import JournalError, UsageError
-from birddog.journal import open_reader, open_writer, path_of
+from birddog.journal import exists, home, open_reader, open_writer
 from birddog.units import NS, iso_from_ns
 from ingest import control
 from opsroom.supervise import Child, Supervisor
@@ -60,25 +60,24 @@ def admit(url: str | None, http_port: int) -> None:
             raise UsageError(f"cannot listen on 127.0.0.1:{http_port}: {error.strerror}", field="--port") from error
     if url is None:
         return
-    path = path_of(url)
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}", field="--journal")
-    if path.exists():
+    place = home(url)
+    if not place.folder.is_dir():
+        raise UsageError(f"there is no folder {place.folder}", field="--journal")
+    if exists(url):
         journal = open_reader(url)
         newest = journal.tail(1)
         journal.close()
         ahead_ns = newest[0].received_ns - time.time_ns() if newest else 0
         if ahead_ns > MOST_AHEAD_NS:
             at = iso_from_ns(newest[0].received_ns)
-            raise JournalError(f"{path} stands at {at}, {ahead_ns // NS} s ahead of this machine's clock (a demo with --speed "
-                               "made it?): a journal never runs backwards; give another")
+            raise JournalError(f"{place.base} stands at {at}, {ahead_ns // NS} s ahead of this machine's clock (a demo with "
+                               "--speed made it?): a journal never runs backwards; give another")
         open_writer(url, mode="exercise").close()
 
 
 def prepare(folder: Path, url: str, http_port: int) -> Demo:
     """Make the folder, the configuration and the journal with everything enrolled."""
     # the journal first: nothing of an exercise is written beside a live one
-    path = path_of(url)
     open_writer(url, mode="exercise").close()
     scenario = scenarios.load(SCENARIO)
     used = {device.transport for device in scenario.devices()}
@@ -86,7 +85,7 @@ def prepare(folder: Path, url: str, http_port: int) -> Demo:
     demo = Demo(folder=folder, url=url, http_port=http_port, ports=ports, scenario=scenario)
     (folder / "scenes").mkdir(exist_ok=True)
     demo.config_path.write_text(config_text(demo))
-    control.enter(path, url, scenarios.registers(scenario, time.time_ns()), source="demo")
+    control.enter(url, scenarios.registers(scenario, time.time_ns()), source="demo")
     return demo
 
 

@@ -50,11 +50,6 @@ class PictureDamaged(PictureError):
     """The file is no derived store or is broken: delete it, it is made again from the journal."""
 
 
-def picture_path(journal: Path) -> Path:
-    """Where the derived store of a journal file lies."""
-    return journal.with_name(journal.name + ".picture")
-
-
 def hold(path: Path) -> int | None:
     """Become the one process that writes a file: the descriptor of ``PATH.lock``, or None while another holds it.
 

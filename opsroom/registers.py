@@ -6,7 +6,7 @@ import time
 
 from birddog.directory import Directory
 from birddog.errors import UsageError
-from birddog.journal import open_reader, open_writer, path_of
+from birddog.journal import exists, home, open_reader, open_writer
 from birddog.model import Body, unpack
 from ingest import control
 
@@ -21,9 +21,9 @@ class Registers:
     """
 
     def __init__(self, url: str, *, create: bool = False, exercise: bool = False):
-        self.url, self.path = url, path_of(url)
+        self.url, self.path = url, home(url).base
         self.created = False
-        if create and not self.path.exists():
+        if create and not exists(url):
             open_writer(url, mode="exercise" if exercise else "live").close()
             self.created = True
         reader = open_reader(url)
@@ -36,7 +36,7 @@ class Registers:
 
     def enter(self, *bodies: Body) -> list[int]:
         """Append entries, by the running writer or by ourselves; returns their numbers."""
-        return control.enter(self.path, self.url, bodies, source="operator")
+        return control.enter(self.url, bodies, source="operator")
 
     def operation(self, name: str) -> None:
         """Raises:

@@ -7,18 +7,19 @@ import secrets
 from pathlib import Path
 
 from birddog.errors import ConfigError
+from birddog.journal import Home
 
 KEY_BYTES = 32
 
 
-def refusal_key(journal: Path) -> bytes:
+def refusal_key(journal: Home) -> bytes:
     """The secret of the hashes that stand for refused payloads; made once, mode 0600.
 
     Raises:
         ConfigError: others can read it, or it holds something else.
         OSError: the folder cannot be written.
     """
-    path = journal.with_name(journal.name + ".refusal-key")
+    path = journal.refusal_key
     if not path.exists():
         _make(path)
     if path.stat().st_mode & 0o077:

@@ -15,22 +15,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+from birddog.journal import Home
+
 log = logging.getLogger(__name__)
 
 #: A process that has not written for this long is reported by /healthz.
 STALE_AFTER_S = 10.0
 
 
-def folder_of(journal: Path) -> Path:
-    """Where the status rows of a journal's processes lie."""
-    return journal.with_name(journal.name + ".status")
-
-
 class Board:
     """One process's own row."""
 
-    def __init__(self, journal: Path, name: str):
-        self._folder = folder_of(journal)
+    def __init__(self, journal: Home, name: str):
+        self._folder = journal.status
         self._file = self._folder / f"{name}.json"
         self._made = self._folder / f"{name}.new"
         self._failed = False
@@ -72,9 +69,9 @@ class Board:
             self._file.unlink(missing_ok=True)
 
 
-def read(journal: Path, expected: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def read(journal: Home, expected: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Every row there is; a process that is expected and has none is reported as not started."""
-    return {name: _row(folder_of(journal) / f"{name}.json") for name in expected}
+    return {name: _row(journal.status / f"{name}.json") for name in expected}
 
 
 def _row(file: Path) -> dict[str, Any]:

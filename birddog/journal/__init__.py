@@ -1,5 +1,6 @@
 """The journal: the truth and the clock.  One row an entry, dense in commit order, never changed."""
 
-from birddog.journal.store import Counts, Reader, Writer, disagreement, entries, left_alone, open_reader, open_writer, path_of
+from birddog.journal.opening import Home, exists, home, open_reader, open_writer, presence
+from birddog.journal.store import Counts, Reader, Writer, entries
 
-__all__ = ["Counts", "Reader", "Writer", "disagreement", "entries", "left_alone", "open_reader", "open_writer", "path_of"]
+__all__ = ["Counts", "Home", "Reader", "Writer", "entries", "exists", "home", "open_reader", "open_writer", "presence"]

@@ -108,12 +108,6 @@ class HeadFile:
         os.close(self._fd)
 
 
-def head_path(path: Path) -> Path:
-    """Where the head file of a journal lies; by whatever link the journal is named, it is the same."""
-    real = path.resolve()
-    return real.with_name(real.name + ".head")
-
-
 def read(path: Path) -> Head | None:
     """The newest whole slot of the head file at ``path``; None where there is none.
 

@@ -18,6 +18,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 import msgspec
@@ -31,10 +32,11 @@ from birddog.errors import (
     JournalTrouble,
     UsageError,
 )
+from birddog.journal.beside import Home
 from birddog.journal.guard import Guard, stale_index
-from birddog.journal.head import Head, HeadFile, head_path, mixed
+from birddog.journal.head import Head, HeadFile, mixed
 from birddog.journal.head import read as read_head
-from birddog.journal.store import NOTHING, Counts, Mode, left_alone
+from birddog.journal.store import NOTHING, Counts, Mode
 from birddog.lock import hold
 from birddog.model import Draft, Entry
 
@@ -61,6 +63,30 @@ _INSERTS = [
            + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * rows))
     for rows in (128, 16, 1)
 ]
+
+
+def home(url: str) -> Home:
+    """Where the things beside the journal lie: its own file is their base."""
+    prefix = "sqlite:///"
+    if not url.startswith(prefix) or len(url) == len(prefix) or "?" in url or "#" in url:
+        raise UsageError(f"{url!r} is no journal URL: write sqlite:///relative/path or sqlite:////absolute/path")
+    return Home(Path(url[len(prefix) :]))
+
+
+def presence(url: str) -> Literal["there", "moved", "absent"]:
+    """Whether the journal's file is there; "moved" where a write-ahead log with something in it lies there without it."""
+    path = home(url).base
+    return "there" if path.exists() else "moved" if _left_alone(path) else "absent"
+
+
+def open_writer(url: str, *, mode: Mode, create: bool = True, accept_loss: bool = False) -> SqliteWriter:
+    """See ``birddog.journal.open_writer``."""
+    return SqliteWriter(home(url).base, mode=mode, create=create, accept_loss=accept_loss)
+
+
+def open_reader(url: str) -> SqliteReader:
+    """See ``birddog.journal.open_reader``."""
+    return SqliteReader(home(url).base)
 
 
 class SqliteReader:
@@ -120,6 +146,24 @@ class SqliteReader:
     def registers(self) -> list[Entry]:
         """Every entry of a register, in order."""
         return self._entries(f"SELECT {_COLUMNS} FROM entry WHERE kind IN {_REGISTERS} ORDER BY seq")
+
+    def disagreement(self) -> str:
+        """Why it is not the journal, or does not hold all, that was acknowledged; "" where it agrees with its head file."""
+        return self._against(read_head(Home(self.path).head) or Head())
+
+    def _against(self, head: Head) -> str:
+        """``disagreement`` with a head as read before we look, so that a writer beside is never taken for a fault."""
+        if head.seq == 0:
+            return ""
+        last = self.last_seq()
+        if last < head.seq:
+            return (f"{self.path} ends at entry {last}, and entry {head.seq} had been acknowledged: an older copy was put in "
+                    "its place, or its newest part was lost")
+        at = self.read(head.seq - 1, 1)
+        if not at or (at[0].seq, at[0].ident) != (head.seq, head.ident):
+            return (f"{self.path} is not the journal that was acknowledged up to entry {head.seq}: its entry {head.seq} is "
+                    "another")
+        return ""
 
     def close(self) -> None:
         """Let go of the file."""
@@ -182,7 +226,7 @@ class SqliteWriter(SqliteReader):
                     f"{path} is {_A[self.mode]} journal and refuses {mode} data: give another --journal"
                     + (", or --exercise" if self.mode == "exercise" else "")
                 )
-            words = disagreement(self, head)
+            words = self._against(head)
             if words:
                 self._lose(words, head, self.last_seq(), accept_loss)
             self._begin(path, head)
@@ -196,12 +240,12 @@ class SqliteWriter(SqliteReader):
         Raises:
             JournalDisagrees: the files do not belong together, or the journal is not there.
         """
-        head = read_head(head_path(path)) or Head()
+        head = read_head(Home(path).head) or Head()
         real = path.resolve()
         if not path.exists():
-            if head.seq and (accept_loss or not left_alone(path)):
+            if head.seq and (accept_loss or not _left_alone(path)):
                 self._lose(f"{path} is not there, and entry {head.seq} of it had been acknowledged", head, 0, accept_loss)
-            if accept_loss and left_alone(path):
+            if accept_loss and _left_alone(path):
                 self._put_aside(real)
             return Head(turn=head.turn)
         hot = Path(f"{real}-journal")
@@ -237,7 +281,7 @@ class SqliteWriter(SqliteReader):
     def _begin(self, path: Path, head: Head) -> None:
         """Open for writing.  The reading connection stays as long as this one may be broken: while it is there, SQLite
         does not play the write-ahead log, on closing, into a file that may be another one by then."""
-        self._head_file = HeadFile(head_path(path))
+        self._head_file = HeadFile(Home(path).head)
         self._opened.insert(0, self._head_file)
         self._turn = head.turn
         if head.seq and not self.lost:
@@ -456,25 +500,6 @@ class SqliteWriter(SqliteReader):
         os.close(self._lock)
 
 
-def disagreement(reader: SqliteReader, head: Head | None = None) -> str:
-    """Why a journal is not the one, or does not hold all, that was acknowledged; "" where it agrees with its head file.
-
-    Args:
-        head: as read before the reader looks, so that a writer beside is never taken for a fault.
-    """
-    head = head or read_head(head_path(reader.path)) or Head()
-    if head.seq == 0:
-        return ""
-    last = reader.last_seq()
-    if last < head.seq:
-        return (f"{reader.path} ends at entry {last}, and entry {head.seq} had been acknowledged: an older copy was put in its "
-                "place, or its newest part was lost")
-    at = reader.read(head.seq - 1, 1)
-    if not at or (at[0].seq, at[0].ident) != (head.seq, head.ident):
-        return f"{reader.path} is not the journal that was acknowledged up to entry {head.seq}: its entry {head.seq} is another"
-    return ""
-
-
 _A = {"live": "a live", "exercise": "an exercise"}
 
 
@@ -495,7 +520,7 @@ def _counts(drafts: Sequence[Draft]) -> dict[str, int]:
 
 def _locked(path: Path) -> int:
     """The descriptor of ``PATH.lock``, held; by whatever link the journal is named, it is the same file."""
-    name = f"{path.resolve()}.lock"
+    name = str(Home(path).lock)
     try:
         lock = hold(name)
     except OSError as error:
@@ -505,9 +530,15 @@ def _locked(path: Path) -> int:
     return lock
 
 
+def _left_alone(path: Path) -> bool:
+    """Whether a write-ahead log lies there, with something in it, without its journal: the journal was moved away."""
+    wal = path.with_name(path.name + "-wal")
+    return not path.exists() and wal.exists() and wal.stat().st_size > 0
+
+
 def _create(path: Path, mode: Mode) -> None:
     wal = path.with_name(path.name + "-wal")
-    if left_alone(path):
+    if _left_alone(path):
         # SQLite would play it into the new file
         raise JournalError(f"{wal} is there without its journal: put the journal back beside it, or take it away")
     # made beside and renamed, so that a kill while creating leaves no half journal behind

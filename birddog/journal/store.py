@@ -1,4 +1,4 @@
-"""What every journal backend does, and how a URL finds its backend.
+"""What every journal backend does; ``birddog.journal.opening`` finds the backend of a URL.
 
 A *writer* is the only one of its kind on a journal (a second one is refused at once) and returns
 from ``append`` when the rows are on disk.  A *reader* works beside a live writer and after a kill.
@@ -7,15 +7,12 @@ tests/conformance/test_journals.py judges every backend by one suite.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Protocol
 
 import msgspec
 
-from birddog.errors import UsageError
 from birddog.model import Draft, Entry
 
 Mode = Literal["live", "exercise"]
@@ -61,7 +58,11 @@ class Reader(Protocol):
     def registers(self) -> list[Entry]:
         """Every entry of a register (operations, devices, attachments, placements), in order."""
 
-    def close(self) -> None: ...
+    def disagreement(self) -> str:
+        """Why it is not the journal, or does not hold all, that was acknowledged; "" where all is well."""
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
 class Writer(Reader, Protocol):
@@ -101,65 +102,3 @@ def entries(reader: Reader, after: int = 0) -> Iterator[Entry]:
     while rows := reader.read(after):
         yield from rows
         after = rows[-1].seq
-
-
-def path_of(url: str) -> Path:
-    """The file of a ``sqlite:`` journal URL.
-
-    Raises:
-        UsageError: another scheme, or no path.
-    """
-    prefix = "sqlite:///"
-    if url.startswith(prefix) and len(url) > len(prefix) and "?" not in url and "#" not in url:
-        return Path(url[len(prefix) :])
-    shown = re.sub(r"//[^/@]*@", "//…@", url)  # a password is not for a log
-    if re.match(r"postgres(ql)?://", url):
-        raise UsageError(f"{shown!r}: this version has no PostgreSQL backend: write sqlite:///relative/path or "
-                         "sqlite:////absolute/path")
-    raise UsageError(f"{shown!r} is no journal URL: write sqlite:///relative/path or sqlite:////absolute/path")
-
-
-def left_alone(path: Path) -> bool:
-    """Whether a write-ahead log lies there, with something in it, without its journal: the journal was moved away."""
-    wal = path.with_name(path.name + "-wal")
-    return not path.exists() and wal.exists() and wal.stat().st_size > 0
-
-
-def open_writer(url: str, *, mode: Mode, create: bool = True, accept_loss: bool = False) -> Writer:
-    """Open a journal for writing; creates it, with this mode, where it is absent.
-
-    Args:
-        accept_loss: go on with a journal that is not the one, or does not hold all, that had been acknowledged;
-            ``lost`` of the writer says what it was.
-
-    Raises:
-        JournalDisagrees: it is not the one, or does not hold all, that had been acknowledged.
-        JournalTrouble: the disk refuses now; it may come back.
-        UsageError: the URL is wrong, or the journal is absent and ``create`` is False.
-        JournalHeld: another process is writing it.
-        JournalFull: no room to open it.
-        JournalError: it is of the other mode, of a newer version, or damaged.
-    """
-    from birddog.journal.sqlite import SqliteWriter
-
-    return SqliteWriter(path_of(url), mode=mode, create=create, accept_loss=accept_loss)
-
-
-def open_reader(url: str) -> Reader:
-    """Open a journal for reading.
-
-    Raises:
-        UsageError: the URL is wrong or there is no journal.
-        JournalError: it is not a journal, of a newer version, or damaged.
-    """
-    from birddog.journal.sqlite import SqliteReader
-
-    return SqliteReader(path_of(url))
-
-
-def disagreement(reader: Reader) -> str:
-    """Why a journal is not the one, or does not hold all, that was acknowledged; "" where all is well."""
-    from birddog.journal import sqlite
-
-    assert isinstance(reader, sqlite.SqliteReader)
-    return sqlite.disagreement(reader)

@@ -77,6 +77,29 @@ def json_file(name: str) -> Any:
         raise UsageError(f"is no JSON: {error}", file=name) from error
 
 
+def json_lines_of(name: str) -> dict[int, int]:
+    """The line on which each value of a JSON file's outermost list begins, by its place; ``json_file`` has read the file."""
+    with open(name, encoding="utf-8-sig") as source:
+        text = source.read()
+    decoder, found = json.JSONDecoder(), {}
+    at = _past_space(text, 0)
+    if text[at : at + 1] != "[":
+        return {}
+    at = _past_space(text, at + 1)
+    while text[at : at + 1] not in ("]", ""):
+        found[len(found)] = text.count("\n", 0, at) + 1
+        at = _past_space(text, decoder.raw_decode(text, at)[1])
+        if text[at : at + 1] == ",":
+            at = _past_space(text, at + 1)
+    return found
+
+
+def _past_space(text: str, at: int) -> int:
+    while text[at : at + 1] in (" ", "\t", "\r", "\n") and at < len(text):
+        at += 1
+    return at
+
+
 def name_of(text: str, field: str) -> str:
     """A name or identity as given, checked: it is printed, exported and drawn later.
 

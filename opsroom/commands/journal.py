@@ -29,11 +29,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it."""
-    from birddog.journal import disagreement, open_reader
+    from birddog.journal import open_reader
 
     reader = open_reader(args.journal)
     try:
-        if words := disagreement(reader):
+        if words := reader.disagreement():
             say(f"birddog journal: {words}")
         if args.action == "count":
             return _count(reader, args)

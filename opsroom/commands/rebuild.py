@@ -18,14 +18,13 @@ def run(args: argparse.Namespace) -> int:
     import tempfile
     from pathlib import Path
 
-    from birddog.journal import disagreement, open_reader, path_of
+    from birddog.journal import home, open_reader
     from opsroom.picture import make, rebuild
-    from opsroom.picture_store import picture_path
 
-    path = picture_path(path_of(args.journal))
+    path = home(args.journal).picture
     journal = open_reader(args.journal)
     try:
-        if words := disagreement(journal):
+        if words := journal.disagreement():
             say(f"birddog rebuild: {words}")
         made = {}
         if not path.exists():

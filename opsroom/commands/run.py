@@ -40,7 +40,7 @@ def _run(args: argparse.Namespace) -> int:
     from opsroom.app import plan_of
 
     plan = plan_of(args)
-    folder = plan.journal_path.parent
+    folder = plan.home.folder
     if plan.roles != ("console",) and not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"nothing can be written in {folder}", field="journal.url")
     if not args.supervised:
@@ -58,15 +58,15 @@ def _run(args: argparse.Namespace) -> int:
 def _checked(plan: Plan, *, accept_loss: bool) -> None:
     """What would stop the run is said once and now, not by every process after its start."""
     from birddog.errors import UsageError
-    from birddog.journal import open_reader
+    from birddog.journal import exists, open_reader
     from opsroom import agreement
 
-    if plan.journal_path.exists():
+    if exists(plan.config.journal.url):
         reader = open_reader(plan.config.journal.url)
         mode, want = reader.mode, "exercise" if plan.exercise else "live"
         reader.close()
         if mode != want:
-            raise UsageError(f"{plan.journal_path} is for {mode} data and refuses {want} data: give another --journal"
+            raise UsageError(f"{plan.home.base} is for {mode} data and refuses {want} data: give another --journal"
                              + ("" if plan.exercise else ", or --exercise"), field="journal.url")
     agreement.check(plan, accept_loss=accept_loss)
 

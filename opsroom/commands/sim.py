@@ -205,9 +205,9 @@ def _score(args: argparse.Namespace) -> int:
     import msgspec
 
     from birddog.errors import UsageError
-    from birddog.journal import open_reader, path_of
+    from birddog.journal import home, open_reader
     from opsroom.picture import make
-    from opsroom.picture_store import PictureReader, picture_path
+    from opsroom.picture_store import PictureReader
     from sim import truth
     from sim.score import score
 
@@ -216,7 +216,7 @@ def _score(args: argparse.Namespace) -> int:
     rows = truth.read(Path(args.truth))
     if not rows:
         raise UsageError("holds no row", file=args.truth)
-    path = picture_path(path_of(args.journal))
+    path = home(args.journal).picture
     journal = open_reader(args.journal)
     try:
         if not path.exists():

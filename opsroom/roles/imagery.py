@@ -23,13 +23,13 @@ from opsroom.status import Board
 def run(plan: Plan) -> int:
     """Watch until a signal."""
     asked = Stop()
-    journal = plan.journal_path
+    journal = plan.home
     settings = plan.config.imagery
     assert settings is not None
     if settings.ledger is None:
         # what was sent was sent to this journal: another one shall get it too
-        settings = msgspec.structs.replace(settings, ledger=f"{journal}.imagery")
-    while (lock := hold(Path(settings.ledger or f"{journal}.imagery"))) is None:
+        settings = msgspec.structs.replace(settings, ledger=str(journal.imagery))
+    while (lock := hold(Path(settings.ledger or journal.imagery))) is None:
         # a process that was killed lets go at once; another run's is waited for, ingest refuses the run
         if asked.wait(0.5):
             return 0

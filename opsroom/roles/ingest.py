@@ -60,8 +60,8 @@ def run(plan: Plan) -> int:
 async def _run(plan: Plan, asked: Stop) -> int:
     stop = asked.event()
     loop = asyncio.get_running_loop()
-    config, path = plan.config, plan.journal_path
-    board = Board(path, "ingest")
+    config, place = plan.config, plan.home
+    board = Board(place, "ingest")
     writer = await _open(plan, stop, board)
     if writer is None:
         return 0
@@ -74,7 +74,7 @@ async def _run(plan: Plan, asked: Stop) -> int:
 
     intake = Intake(config.journal.queue_frames)
     clock: Kind = "messages" if plan.messages_clock else "wall"
-    desk = Desk(writer, exercise=plan.exercise, refusal_key=refusal_key(path), clock=clock)
+    desk = Desk(writer, exercise=plan.exercise, refusal_key=refusal_key(place), clock=clock)
     thread = WriterThread(desk, intake, config.journal, failed)
     crashed: dict[str, str] = {}
     loop.set_exception_handler(lambda _, context: _connection_crashed(context, crashed))
@@ -82,14 +82,14 @@ async def _run(plan: Plan, asked: Stop) -> int:
         thread.start()
         stack.callback(thread.join)
         stack.callback(thread.stop)
-        server = control.ControlServer(path, intake)
+        server = control.ControlServer(place, intake)
         server.start()
         stack.callback(server.stop)
         _enter_start(plan, intake)
         sources = await _sources(plan, intake, desk, stack, crashed)
         say(f"journal: {config.journal.url}{' (EXERCISE)' if plan.exercise else ''}")
         while not stop.is_set():
-            board.write(_status(thread, intake, sources, crashed, path.parent))
+            board.write(_status(thread, intake, sources, crashed, place.folder))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 1.0)
     writer.close()

@@ -6,11 +6,11 @@ import os
 import time
 
 from birddog.errors import BirddogError
-from birddog.journal import Reader, disagreement, open_reader
+from birddog.journal import Reader, exists, open_reader
 from opsroom.app import Plan
 from opsroom.commands.common import say
 from opsroom.picture import STEP_ENTRIES, Picture
-from opsroom.picture_store import PictureDamaged, PictureError, hold, picture_path, remove
+from opsroom.picture_store import PictureDamaged, PictureError, hold, remove
 from opsroom.signals import Stop
 from opsroom.status import Board
 
@@ -29,10 +29,10 @@ def run(plan: Plan) -> int:
     goes on without it.
     """
     asked = Stop()
-    while not plan.journal_path.exists():
+    while not exists(plan.config.journal.url):
         if asked.wait(POLL_S):
             return 0
-    path = picture_path(plan.journal_path)
+    path = plan.home.picture
     lock = hold(path)
     deadline = time.monotonic() + LOCK_PATIENCE_S
     while lock is None:
@@ -41,12 +41,12 @@ def run(plan: Plan) -> int:
         if time.monotonic() > deadline:
             raise PictureError(f"another process is writing {path}")
         lock = hold(path)
-    board = Board(plan.journal_path, "picture")
+    board = Board(plan.home, "picture")
     board.write({"problem": "is starting"})
     try:
         journal = open_reader(plan.config.journal.url)
         try:
-            while (words := disagreement(journal)) and not asked.is_set():
+            while (words := journal.disagreement()) and not asked.is_set():
                 # what the picture has is newer than the journal: it is kept till that is put right, or the loss accepted
                 board.write({"problem": f"waits: {words}"})
                 asked.wait(1.0)
@@ -67,7 +67,7 @@ def run(plan: Plan) -> int:
 
 
 def _follow(journal: Reader, plan: Plan, asked: Stop, board: Board) -> None:
-    path = picture_path(plan.journal_path)
+    path = plan.home.picture
     picture = Picture(journal, path)
     try:
         say(f"picture: {path}, at entry {picture.published}")

@@ -131,6 +131,19 @@ def test_clocks(shipped):
     assert not wrong, "\n".join(wrong)
 
 
+def test_what_lies_beside_a_journal_is_named_in_one_place(shipped):
+    """A journal need not be a file: the names beside it are made behind ``birddog.journal`` only."""
+    endings = {".picture", ".sock", ".status", ".refusal-key", ".imagery", ".head"}
+    wrong = [
+        f"{path}:{node.lineno}: {node.value!r}: ask birddog.journal.home(url)"
+        for path, tree in shipped.items()
+        if path.parts[:2] != ("birddog", "journal")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value in endings
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_no_files_or_terminal_in_devices_and_tracking(shipped):
     wrong = [
         f"{path}:{node.lineno}: {name}(…)"

@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 
 from birddog.errors import JournalChanged, JournalDisagrees, JournalError, JournalGone
-from birddog.journal import head, open_reader, open_writer
-from birddog.journal import sqlite as backend
+from birddog.journal import Home, head, open_reader, open_writer
 from birddog.model import Draft, Tick, pack
 
 
@@ -180,7 +179,7 @@ def test_what_is_nobodys_business_is_let_pass(place):
 def test_the_log_is_brought_into_the_journal_as_it_grows(place):
     place.append(20_000)
     assert Path(f"{place.path}-wal").stat().st_size < 2 * 1000 * 4200 and place.path.stat().st_size > 8_000_000
-    state = head.read(head.head_path(place.path))
+    state = head.read(Home(place.path).head)
     assert (state.seq, state.ident, state.moving) == (20_200, b"entry 20199", False)
 
 
@@ -286,12 +285,12 @@ def test_a_loss_that_was_accepted_and_not_recorded_is_refused_again(place):
 def test_an_older_journal_with_its_older_head_does_not_take_a_newer_log(place):
     older, older_head = place.copy(), place.folder / "older.head"
     place.append(6000)  # a checkpoint or more: the log has begun anew since
-    shutil.copy(head.head_path(place.path), older_head)
+    shutil.copy(Home(place.path).head, older_head)
     at = place.count
     place.append(12_000)
     path = place.killed()
     shutil.copy(older, path)
-    shutil.copy(older_head, head.head_path(path))
+    shutil.copy(older_head, Home(path).head)
     with pytest.raises(JournalDisagrees, match=f"up to entry {at}"):
         open_writer(f"sqlite:///{path}", mode="live")
 
@@ -320,7 +319,7 @@ def test_a_head_that_lags_is_no_fault(place):
         shutil.copy(file, place.folder / "lagging")
     place.append(60)
     path = place.killed()
-    shutil.copy(place.folder / "lagging", head.head_path(path))
+    shutil.copy(place.folder / "lagging", Home(path).head)
     writer = open_writer(f"sqlite:///{path}", mode="live")
     assert writer.last_seq() == 260
     writer.close()
@@ -330,7 +329,7 @@ def test_a_torn_or_missing_head_is_made_anew(place):
     for name, damage in (("torn", lambda b: b[:700] + b"\0" * 324), ("other", lambda b: b"\0" * 100 + b[100:]),
                          ("gone", None), ("empty", lambda b: b"")):
         path = place.killed(name)
-        file = head.head_path(path)
+        file = Home(path).head
         if damage is None:
             file.unlink()
         else:
@@ -344,7 +343,7 @@ def test_a_torn_or_missing_head_is_made_anew(place):
 @pytest.mark.parametrize("older", [False, True])
 def test_a_head_that_was_taken_away_from_under_its_writer_is_put_back(place, older):
     """Without it a start could not know of what an older copy lacks, where the picture is gone as well."""
-    copy, file = place.copy(), head.head_path(place.path)
+    copy, file = place.copy(), Home(place.path).head
     stood = file.read_bytes()
     place.append()
     file.unlink()
@@ -380,10 +379,10 @@ def test_disagreement_is_seen_by_those_who_only_read(place):
     path = place.killed()
     older_alone(path, older)
     reader = open_reader(f"sqlite:///{path}")
-    assert "ends at entry 200, and entry 260 had been acknowledged" in backend.disagreement(reader)
+    assert "ends at entry 200, and entry 260 had been acknowledged" in reader.disagreement()
     reader.close()
     reader = open_reader(place.url)
-    assert backend.disagreement(reader) == ""
+    assert reader.disagreement() == ""
     reader.close()
 
 
@@ -416,5 +415,5 @@ def test_kill_9_at_any_moment_never_makes_head_and_journal_disagree(tmp_path):
         child.stdout.close()
         state = head.read(tmp_path / "j.db.head")
         reader = open_reader(url)
-        assert reported <= state.seq <= reader.last_seq() and backend.disagreement(reader) == ""
+        assert reported <= state.seq <= reader.last_seq() and reader.disagreement() == ""
         reader.close()

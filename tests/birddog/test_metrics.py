@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from birddog.metrics import IdSwitches, gospa, id_switches, inside_95, nees, rmse_m
+from birddog.metrics import IdSwitches, coverage, gospa, id_switches, inside_95, mean_bounds, nees, nis, ospa, rmse_m
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "tracking" / "scenarios"
 
@@ -184,3 +184,64 @@ def test_gospa_equals_the_definition_on_real_scenarios(name):
         # at most 25 m² a pair and 5000 for the one that is missed; the optimum may be lower, never higher
         assert g.value**2 <= 25.0 * len(found) + 5000.0 + 1e-6
         assert g.missed >= 1 and g.false == g.missed - 1
+
+
+#: Stone Soup 1.9.1, OSPAMetric and GOSPAMetric with Euclidean(): truths, tracks, and by (c m, p) the (OSPA, GOSPA) of both.
+STONE_SOUP = [
+    ([(186.9, 222.5), (238.6, 282.7), (222.0, 276.7)],
+     [(8.7, 139.7), (283.0, 194.7), (270.3, 34.0)],
+     {(100.0, 2.0): (99.524469, 172.381438), (100.0, 1.0): (99.522175, 298.566526), (50.0, 2.0): (50.0, 86.60254)}),
+    ([(140.7, 74.0), (163.1, 172.2), (3.9, 65.0)],
+     [(83.8, 274.9), (229.7, 47.9), (239.1, 41.6), (185.2, 38.0), (0.5, 261.4)],
+     {(100.0, 2.0): (93.033596, 182.41779), (100.0, 1.0): (91.447707, 357.238536), (50.0, 2.0): (50.0, 100.0)}),
+    ([(62.8, 64.6), (294.7, 261.7), (86.8, 288.4), (161.8, 203.3), (61.4, 282.3), (207.2, 290.0)],
+     [(268.1, 89.6), (108.4, 49.8)],
+     {(100.0, 2.0): (93.361662, 179.717556), (100.0, 1.0): (91.323605, 347.941631), (50.0, 2.0): (49.662863, 98.986868)}),
+    ([(43.7, 19.5)],
+     [(90.4, 180.9), (1.0, 203.4), (101.4, 93.0), (245.6, 144.2)],
+     {(100.0, 2.0): (98.401651, 154.050446), (100.0, 1.0): (98.360677, 243.44271), (50.0, 2.0): (50.0, 79.056942)}),
+    ([(94.7, 144.4), (211.4, 17.1), (292.5, 6.9), (224.9, 253.5)],
+     [(79.7, 119.4), (202.4, 36.1), (296.5, 31.9), (229.9, 280.5)],
+     {(100.0, 2.0): (25.91814, 51.836281), (100.0, 1.0): (25.738898, 102.955594), (50.0, 2.0): (25.91814, 51.836281)}),
+]
+
+
+@pytest.mark.parametrize("truth, tracks, said", STONE_SOUP)
+def test_ospa_and_gospa_are_stone_soups(truth, tracks, said):
+    for (c_m, p), (ospa_m, gospa_m) in said.items():
+        assert ospa(truth, tracks, c_m=c_m, p=p) == pytest.approx(ospa_m, abs=1e-5)
+        assert gospa(truth, tracks, c_m=c_m, p=p).value == pytest.approx(gospa_m, abs=1e-5)
+
+
+def test_ospa_of_nothing():
+    assert ospa([], []) == 0.0
+    assert ospa([(0, 0)], []) == 100.0
+    assert ospa([(0, 0)], [(3, 4), (1000, 0)], c_m=10.0, p=1.0) == pytest.approx(7.5)  # (5 + 10) / 2
+
+
+def test_nis_of_hand():
+    assert nis([3.0, 4.0], [[9.0, 0.0], [0.0, 4.0]]) == pytest.approx(5.0)  # 1 + 4
+    assert nis([2.0], [[4.0]]) == 1.0
+    for v, s in (([1.0], [[0.0]]), ([1.0, 2.0], [[1.0]]), ([math.nan], [[1.0]]), ([1.0, 0.0], [[1.0, 2.0], [2.0, 1.0]])):
+        with pytest.raises(ValueError, match=r"definite|shape|finite"):
+            nis(v, s)
+
+
+def test_bounds_of_a_mean():
+    """Bar-Shalom, Li, Kirubarajan, section 5.4.2: of 50 runs of dimension 2, chi-squared of 100 between 74.2 and 129.6."""
+    low, high = mean_bounds(50)
+    assert (50 * low, 50 * high) == pytest.approx((74.222, 129.561), abs=1e-3)
+    rng = random.Random(3)
+    means = [sum(rng.gauss(0, 1) ** 2 + rng.gauss(0, 1) ** 2 for _ in range(50)) / 50 for _ in range(2000)]
+    assert 0.93 < sum(low <= mean <= high for mean in means) / 2000 < 0.97
+    with pytest.raises(ValueError, match="at least 1"):
+        mean_bounds(0)
+
+
+def test_coverage_by_moving_and_parked():
+    unit = [np.eye(2)] * 4
+    said = coverage([(0, 0), (3, 0), (1, 1), (0, 2)], unit, [True, True, False, False])
+    assert said == {"all": (4, 0.75), "moving": (2, 0.5), "parked": (2, 1.0)}
+    assert coverage([(0, 0)], unit[:1], [True])["parked"] == (0, None)
+    with pytest.raises(ValueError, match="2 errors and 1"):
+        coverage([(0, 0), (1, 1)], unit[:2], [True])

@@ -32,4 +32,4 @@ def test_it_is_read_appended_to_and_counted(tmp_path, name):
     assert counts.frames == len(frames) > 50
     assert counts.observations == 0 or counts.observations == sum(len(unpack(e).observations) for e in frames)
     reader.close()
-    assert control.enter(path, url, [Operation(operation="NEW")], source="test") == [counts.last_seq + 1]
+    assert control.enter(url, [Operation(operation="NEW")], source="test") == [counts.last_seq + 1]

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import textwrap
+import types
 
 import pytest
 
-from birddog.errors import JournalError, JournalFull, UsageError
-from birddog.journal import open_reader, open_writer
+from birddog.errors import JournalError, UsageError
+from birddog.journal import Home, exists, home, open_reader, open_writer, opening, presence
 from birddog.model import Draft, Operation, Tick, pack, unpack
 
 MAKERS = {"sqlite": lambda folder: f"sqlite:///{folder}/journal.db"}
+
+
+def test_every_backend_is_judged():
+    assert sorted(MAKERS) == sorted(opening.BACKENDS)
 
 
 @pytest.fixture(params=sorted(MAKERS))
@@ -26,6 +30,17 @@ def url(request, tmp_path):
 def draft(ident: str, kind: str = "tick", **fields) -> Draft:
     body = Tick() if kind in ("tick", "frame", "refusal") else Operation(operation="A")
     return Draft(kind=kind, received_ns=5, source="test", ident=ident.encode(), body=pack(body), **fields)
+
+
+def test_a_url_says_whether_the_journal_is_there_and_where_its_things_lie(url, tmp_path):
+    place = home(url)
+    assert presence(url) == "absent" and not exists(url) and not list(tmp_path.iterdir()), "asking makes nothing"
+    writer = open_writer(url, mode="live")
+    assert exists(url) and writer.disagreement() == "" and place == home(url)
+    names = [place.lock, place.head, place.socket, place.status, place.picture, place.refusal_key, place.imagery]
+    assert len(set(names)) == len(names) and place.folder.is_dir() and place.base not in names
+    assert {name.parent for name in names} == {place.folder.resolve()}
+    writer.close()
 
 
 def test_numbers_are_dense_and_in_order_and_a_known_ident_gets_none(url):
@@ -117,49 +132,24 @@ def test_the_last_sessions_of_a_device_are_remembered(url):
     writer.close()
 
 
-def test_a_full_disk_rolls_back_whole_and_recovers(tmp_path):
-    writer = open_writer(f"sqlite:///{tmp_path}/j.db", mode="live")
-    writer.append([draft("first")])
-    pages = writer._db.execute("PRAGMA page_count").fetchone()[0]
-    writer._db.execute(f"PRAGMA max_page_count = {pages + 2}")
-    big = [Draft(kind="tick", received_ns=1, source="t", ident=str(i).encode(), body=b"x" * 2000) for i in range(50)]
-    with pytest.raises(JournalFull):
-        writer.append(big)
-    assert writer.last_seq() == 1
-    writer._db.execute("PRAGMA max_page_count = 1073741823")
-    assert writer.append(big) == list(range(2, 52))
-    writer.close()
-
-
-def test_full_durability_is_asserted_not_assumed(tmp_path):
-    writer = open_writer(f"sqlite:///{tmp_path}/j.db", mode="live")
-    assert writer._db.execute("PRAGMA synchronous").fetchone()[0] == 2
-    assert writer._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-    writer.close()
-
-
-@pytest.mark.parametrize("content", [b"", b"not a database at all, but long enough to look at" * 50])
-def test_another_file_is_not_taken_for_a_journal(tmp_path, content):
-    (tmp_path / "j.db").write_bytes(content)
-    for opening in (lambda u: open_reader(u), lambda u: open_writer(u, mode="live")):
-        with pytest.raises(JournalError, match="not a"):
-            opening(f"sqlite:///{tmp_path}/j.db")
-
-
-def test_a_newer_version_is_refused(tmp_path):
-    url = f"sqlite:///{tmp_path}/j.db"
-    open_writer(url, mode="live").close()
-    db = sqlite3.connect(tmp_path / "j.db")
-    db.execute("PRAGMA user_version = 99")
-    db.close()
-    with pytest.raises(JournalError, match="version 99"):
-        open_reader(url)
-
-
 @pytest.mark.parametrize("bad", ["", "x.db", "sqlite://x", "sqlite:///", "mysql:///x", "sqlite:///a?mode=memory"])
 def test_a_wrong_url_says_what_is_right(bad):
     with pytest.raises(UsageError, match="sqlite:///relative/path"):
         open_reader(bad)
+
+
+def test_a_backend_joins_by_its_module_and_one_line(monkeypatch, tmp_path):
+    """The module has the four functions of ``opening.Backend``; nobody else knows the scheme."""
+    module = types.ModuleType("toy_journal")
+    module.home = lambda url: Home(tmp_path / url.partition(":")[2])
+    module.presence = lambda url: "there"
+    module.open_reader = lambda url: ("reader", url)
+    module.open_writer = lambda url, **how: ("writer", url, how)
+    monkeypatch.setitem(sys.modules, "toy_journal", module)
+    monkeypatch.setitem(opening.BACKENDS, "toy", "toy_journal")
+    assert home("toy:case").picture == tmp_path / "case.picture" and exists("toy:case")
+    assert open_reader("toy:case") == ("reader", "toy:case")
+    assert open_writer("toy:case", mode="live")[2] == {"mode": "live", "create": True, "accept_loss": False}
 
 
 WRITE_FOR_EVER = """

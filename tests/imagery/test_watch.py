@@ -413,9 +413,10 @@ def test_a_folder_that_is_away_does_not_end_the_run(tmp_path):
     """At the first start a missing folder is a mistake; where looks were sent before, it is waited for and said."""
     journal = tmp_path / "j.db"
     program = ("import sys; from types import SimpleNamespace; from pathlib import Path; from opsroom.roles import imagery\n"
+               "from birddog.journal import Home\n"
                "from imagery.settings import Settings\n"
                "config = SimpleNamespace(imagery=Settings(folder=sys.argv[2]))\n"
-               "sys.exit(imagery.run(SimpleNamespace(journal_path=Path(sys.argv[1]), config=config)))")
+               "sys.exit(imagery.run(SimpleNamespace(home=Home(Path(sys.argv[1])), config=config)))")
     how = {"env": os.environ | {"PYTHONPATH": str(REPO)}, "text": True}
     call = [sys.executable, "-c", program, str(journal), str(tmp_path / "share")]
     first = subprocess.run(call, capture_output=True, timeout=60, check=False, **how)

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from birddog.errors import JournalError, UsageError
-from birddog.journal import open_reader, open_writer
+from birddog.journal import Home, open_reader, open_writer
 from birddog.model import Device, Operation, Tick, pack, unpack
 from ingest import control
 from ingest.desk import Desk
@@ -33,7 +33,7 @@ def running(tmp_path):
     desk = Desk(open_writer(url, mode="live"), exercise=False, refusal_key=b"k")
     thread = WriterThread(desk, intake, Settings(), failures.append)
     thread.start()
-    server = control.ControlServer(path, intake)
+    server = control.ControlServer(Home(path), intake)
     server.start()
     yield path, url
     server.stop()
@@ -46,9 +46,9 @@ def running(tmp_path):
 def test_entries_reach_a_running_writer_once(running):
     path, url = running
     wanted = [control.wanted(Operation(operation="A"), source="t"), control.wanted(Device(device="d"), source="t")]
-    assert control.ask(path, wanted) == [1, 2]
-    assert control.ask(path, wanted) == [0, 0]
-    assert control.enter(path, url, [Operation(operation="B")], source="t") == [3]
+    assert control.ask(Home(path), wanted) == [1, 2]
+    assert control.ask(Home(path), wanted) == [0, 0]
+    assert control.enter(url, [Operation(operation="B")], source="t") == [3]
     reader = open_reader(url)
     assert [unpack(e).__class__.__name__ for e in reader.read(0)] == ["Operation", "Device", "Operation"]
     assert all(e.received_ns > 0 for e in reader.read(0))
@@ -57,7 +57,7 @@ def test_entries_reach_a_running_writer_once(running):
 
 def test_only_the_owner_may_open_the_socket(running):
     path, _ = running
-    assert stat.S_IMODE(os.stat(control.socket_path(path)).st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(Home(path).socket).st_mode) == 0o600
 
 
 def test_many_at_once(running):
@@ -65,7 +65,7 @@ def test_many_at_once(running):
     got: list[int] = []
 
     def one(i: int) -> None:
-        got.extend(control.ask(path, [control.wanted(Operation(operation=f"O{i}"), source="t")]))
+        got.extend(control.ask(Home(path), [control.wanted(Operation(operation=f"O{i}"), source="t")]))
 
     threads = [threading.Thread(target=one, args=(i,)) for i in range(20)]
     for t in threads:
@@ -85,25 +85,25 @@ def test_many_at_once(running):
 def test_a_wrong_request_is_answered_and_writes_nothing(running, request_bytes, said):
     path, url = running
     with socket.socket(socket.AF_UNIX) as s:
-        s.connect(str(control.socket_path(path)))
+        s.connect(str(Home(path).socket))
         s.sendall(struct.pack(">I", len(request_bytes)) + request_bytes)
         (length,) = struct.unpack(">I", s.recv(4))
         assert said in msgspec.msgpack.decode(s.recv(length), type=str)
     with socket.socket(socket.AF_UNIX) as s:
-        s.connect(str(control.socket_path(path)))
+        s.connect(str(Home(path).socket))
         s.sendall(b"\x00\x00")
-    assert control.ask(path, [control.wanted(Operation(operation="still up"), source="t")]) == [1]
+    assert control.ask(Home(path), [control.wanted(Operation(operation="still up"), source="t")]) == [1]
 
 
 def test_where_nobody_writes_we_write_ourselves(tmp_path):
     path = tmp_path / "j.db"
     url = f"sqlite:///{path}"
     with pytest.raises(UsageError, match="no journal"):
-        control.enter(path, url, [Operation(operation="A")], source="t")
+        control.enter(url, [Operation(operation="A")], source="t")
     open_writer(url, mode="exercise").close()
     with pytest.raises(control.NoWriter):
-        control.ask(path, [])
-    assert control.enter(path, url, [Operation(operation="A")], source="t") == [1]
+        control.ask(Home(path), [])
+    assert control.enter(url, [Operation(operation="A")], source="t") == [1]
 
 
 def test_a_writer_that_never_answers_is_an_error_not_a_second_writer(tmp_path, monkeypatch):
@@ -114,20 +114,20 @@ def test_a_writer_that_never_answers_is_an_error_not_a_second_writer(tmp_path, m
     monkeypatch.setattr(control.time, "monotonic", lambda: float(next(times)))
     monkeypatch.setattr(control.time, "sleep", lambda s: None)
     with pytest.raises(JournalError, match="another process"):
-        control.enter(path, url, [Operation(operation="A")], source="t")
+        control.enter(url, [Operation(operation="A")], source="t")
     writer.close()
 
 
 def test_a_long_path_still_has_a_socket(tmp_path):
     deep = tmp_path / ("d" * 90) / "j.db"
     deep.parent.mkdir()
-    path = control.socket_path(deep)
+    path = Home(deep).socket
     assert len(os.fsencode(path)) < 100 and path.parent.stat().st_mode & 0o077 == 0
 
 
 def test_a_socket_of_somebody_else_is_one_line(running, bounded):
     path, url = running
-    control.socket_path(path).chmod(0)
+    Home(path).socket.chmod(0)
     words = [*bounded, sys.executable, "-m", "opsroom.cli", "operation", "add", "X", "--journal", url]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
@@ -140,7 +140,7 @@ class Deaf(threading.Thread):
     def __init__(self, path, answer: bytes):
         super().__init__(daemon=True)
         self.socket, self.answer = socket.socket(socket.AF_UNIX), answer
-        self.socket.bind(str(control.socket_path(path)))
+        self.socket.bind(str(Home(path).socket))
         self.socket.listen(1)
 
     def run(self):
@@ -156,7 +156,7 @@ def test_no_answer_can_be_told_from_a_refusal(tmp_path, answer):
     deaf = Deaf(tmp_path / "j.db", answer)
     deaf.start()
     with pytest.raises(control.NoAnswer, match="did not answer"):
-        control.ask(tmp_path / "j.db", [control.wanted(Operation(operation="A"), source="t")])
+        control.ask(Home(tmp_path / "j.db"), [control.wanted(Operation(operation="A"), source="t")])
     deaf.join(10)
     deaf.socket.close()
 
@@ -172,7 +172,7 @@ def test_a_damaged_journal_is_said_at_once_not_waited_for(tmp_path, monkeypatch)
     db.close()
     monkeypatch.setattr(control.time, "sleep", lambda s: pytest.fail("waited for a writer that is not there"))
     with pytest.raises(JournalError, match="no such table: counter"):
-        control.enter(path, url, [Operation(operation="A")], source="t")
+        control.enter(url, [Operation(operation="A")], source="t")
 
 
 def test_the_socket_outlives_a_moment_without_file_descriptors(running, monkeypatch):
@@ -187,5 +187,5 @@ def test_the_socket_outlives_a_moment_without_file_descriptors(running, monkeypa
     monkeypatch.setattr(socket.socket, "accept", accept)
     ask = [control.wanted(Operation(operation=name), source="t") for name in "AB"]
     # the first is taken by the accept that waits already
-    assert control.ask(path, ask[:1]) == [1] and control.ask(path, ask[1:]) == [2]
+    assert control.ask(Home(path), ask[:1]) == [1] and control.ask(Home(path), ask[1:]) == [2]
     assert list(failures) == []

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from birddog.errors import JournalDisagrees
-from birddog.journal import open_reader, open_writer
+from birddog.journal import Home, open_reader, open_writer
 from birddog.model import Draft, Loss, Tick, pack, unpack
 from ingest.writer import Settings
 from opsroom import agreement
 from opsroom.app import Config, Plan
 from opsroom.commands.run import words_of
 from opsroom.picture import Picture, rebuild
-from opsroom.picture_store import PictureReader, picture_path, stood
+from opsroom.picture_store import PictureReader, stood
 
 
 def plan(url: str, *roles: str) -> Plan:
@@ -40,7 +40,7 @@ def folded(tmp_path):
     writer.append(ticks(11, 20))
     writer.close()
     reader = open_reader(url)
-    picture = Picture(reader, picture_path(tmp_path / "j.db"))
+    picture = Picture(reader, Home(tmp_path / "j.db").picture)
     while picture.step():
         pass
     picture.close()
@@ -89,7 +89,7 @@ def test_what_the_picture_remembers_and_the_journal_does_not_hold_is_refused(fol
         assert said in words and "entry 30" in words and "--accept-loss" in words and "\n" not in words
         path.with_name("j.db.head").unlink(missing_ok=True)
     assert path.exists() == (accident is not gone), "nothing is made"
-    assert stood(picture_path(path)).cursor == 30
+    assert stood(Home(path).picture).cursor == 30
     if accident is not gone:
         with pytest.raises(JournalDisagrees):
             agreement.check(plan(url, "picture"), accept_loss=False)
@@ -103,13 +103,13 @@ def test_what_the_picture_remembers_and_the_journal_does_not_hold_is_refused(fol
     assert isinstance(body, Loss) and body.after == after == entry.seq - 1 and said in body.text
     # the newer picture is kept, and another is made of what there is
     assert [stood(file).cursor for file in path.parent.glob("j.db.picture.aside-????????")] == [30]
-    assert not picture_path(path).exists()
-    picture = Picture(reader, picture_path(path))
+    assert not Home(path).picture.exists()
+    picture = Picture(reader, Home(path).picture)
     while picture.step():
         pass
     picture.close()
     (path.parent / "rebuild").mkdir()
-    assert all(differ == 0 for _, differ in rebuild(reader, picture_path(path), path.parent / "rebuild").values())
+    assert all(differ == 0 for _, differ in rebuild(reader, Home(path).picture, path.parent / "rebuild").values())
     reader.close()
     # it held for that start, and the next needs no word
     agreement.check(plan(url), accept_loss=False)
@@ -126,10 +126,10 @@ def test_a_picture_that_lags_or_says_nothing_is_no_fault(folded):
     writer.close()
     agreement.check(plan(url), accept_loss=False)
     for damage in (b"", b"no store at all" * 1000):
-        picture_path(path).write_bytes(damage)
-        assert stood(picture_path(path)) is None
+        Home(path).picture.write_bytes(damage)
+        assert stood(Home(path).picture) is None
         agreement.check(plan(url), accept_loss=False)
-    assert PictureReader(picture_path(path)).path.exists()
+    assert PictureReader(Home(path).picture).path.exists()
 
 
 def test_a_child_is_not_told_to_accept_the_next_loss_too():

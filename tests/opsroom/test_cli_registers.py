@@ -149,7 +149,7 @@ def test_nothing_of_a_name_moves_the_cursor(run):
 
     run("operation", "add", "A")
     reader = open_reader("sqlite:///c.db")
-    control.enter(reader.path, "sqlite:///c.db", [
+    control.enter("sqlite:///c.db", [
         Device(device="t", name="\x1b[2Jx"), Attachment(device="t", shipment="a\r\x1b[1Ab", operation="A", from_ns=0),
     ], source="test")  # fmt: skip
     reader.close()

@@ -46,7 +46,7 @@ def test_flags_beat_the_file(tmp_path):
     file.write_text(f'[journal]\nurl = "sqlite:///{tmp_path}/a.db"\n[endpoint]\nport = 1\n[console]\nport = 2\n')
     assert (plan("--config", str(file)).config.endpoint.port, plan("--config", str(file)).config.console.port) == (1, 2)
     made = plan("--config", str(file), "--mqtt-port", "0", "--http-port", "99", "--journal", f"sqlite:///{tmp_path}/b.db")
-    assert (made.config.endpoint.port, made.config.console.port, made.journal_path.name) == (0, 99, "b.db")
+    assert (made.config.endpoint.port, made.config.console.port, made.home.base.name) == (0, 99, "b.db")
 
 
 @pytest.mark.parametrize("text,words,said", [

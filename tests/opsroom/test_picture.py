@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from birddog.errors import JournalError
-from birddog.journal import open_reader, open_writer
+from birddog.journal import Home, open_reader, open_writer
 from birddog.model import (
     Alarm,
     Attachment,
@@ -43,7 +43,6 @@ from opsroom.picture_store import (
     PictureError,
     PictureReader,
     hold,
-    picture_path,
     quantised,
     remove,
 )
@@ -460,4 +459,4 @@ def test_quantised(tmp_path):
     q = quantised(point)
     assert (q.lat_deg, str(q.lon_deg), q.ve_mps, str(q.vn_mps)) == (51.1234568, "0.0", 1.235, "0.0")
     assert (q.p_ee, q.p_en) == (1234.57, 0.000123457)
-    assert picture_path(tmp_path / "j.db").name == "j.db.picture"
+    assert Home(tmp_path / "j.db").picture.name == "j.db.picture"

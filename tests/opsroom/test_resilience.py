@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from birddog.journal import open_reader
+from birddog.journal import Home, open_reader
 from opsroom import status
 
 _spec = importlib.util.spec_from_file_location("kill9", Path(__file__).parents[2] / "benchmarks" / "kill9.py")
@@ -155,14 +155,14 @@ def test_a_killed_console_comes_back_and_nobody_else_notices(run):
 def test_a_second_run_on_the_journal_is_refused_in_one_line_and_harms_nothing(run):
     until(lambda: run.health()["ok"], "healthy before")
     roles = [run.child(role) for role in ("ingest", "picture", "console")]
-    rows = status.read(run.path, ("ingest", "picture"))
+    rows = status.read(Home(run.path), ("ingest", "picture"))
     second = subprocess.run([sys.executable, "-m", "opsroom.cli", "run", "--exercise", "--journal", run.url, "--mqtt-port", "0",
                              "--http-port", "0"], capture_output=True, text=True, timeout=60)
     assert second.returncode == 2 and second.stdout == ""
     refusals = [line for line in second.stderr.splitlines() if not line.startswith("console: ")]
     assert len(refusals) == 1 and f"another process is writing {run.path}" in refusals[0], second.stderr
     assert [run.child(role) for role in ("ingest", "picture", "console")] == roles
-    assert {name: row["pid"] for name, row in status.read(run.path, tuple(rows)).items()} == {
+    assert {name: row["pid"] for name, row in status.read(Home(run.path), tuple(rows)).items()} == {
         name: row["pid"] for name, row in rows.items()}
     assert run.health()["ok"]
     run.goes_on()

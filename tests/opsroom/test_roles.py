@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from birddog.journal import Home
 from ingest.intake import Intake
 from opsroom import roles, status, supervise
 from opsroom.console.health import Health, prometheus
@@ -74,14 +75,14 @@ def test_a_thread_that_crashes_is_one_line(caplog, monkeypatch):
 
 
 def test_a_row_says_at_once_that_its_process_was_killed(tmp_path):
-    journal = tmp_path / "j.db"
+    journal = Home(tmp_path / "j.db")
     board = Board(journal, "picture")
     board.write({"cursor": 7})
     assert status.read(journal, ("picture", "ingest"))["picture"]["problem"] == ""
     assert status.read(journal, ("ingest",))["ingest"]["updated_ns"] == 0
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
-    file = status.folder_of(journal) / "picture.json"
+    file = journal.status / "picture.json"
     row = json.loads(file.read_text())
     file.write_text(json.dumps(row | {"pid": child.pid, "problem": "the disk is full"}))
     assert status.read(journal, ("picture",))["picture"]["problem"].startswith("the disk is full; the process has ended")
@@ -96,7 +97,7 @@ def test_a_row_says_at_once_that_its_process_was_killed(tmp_path):
 
 
 def test_a_row_that_cannot_be_written_is_said_once_and_ends_nobody(tmp_path, caplog, monkeypatch):
-    board = Board(tmp_path / "j.db", "ingest")
+    board = Board(Home(tmp_path / "j.db"), "ingest")
     (tmp_path / "j.db.status").write_text("a file where the folder should be")
     board.write({})
     board.write({})
@@ -109,7 +110,7 @@ def test_a_row_that_cannot_be_written_is_said_once_and_ends_nobody(tmp_path, cap
 
     monkeypatch.setattr(os, "replace", full)
     board.write({"problem": "the disk is full"})
-    assert status.read(tmp_path / "j.db", ("ingest",))["ingest"]["problem"] == "the disk is full"
+    assert status.read(Home(tmp_path / "j.db"), ("ingest",))["ingest"]["problem"] == "the disk is full"
     assert sorted(p.name for p in (tmp_path / "j.db.status").iterdir()) == ["ingest.json"]
 
 
@@ -210,7 +211,7 @@ def test_the_log_of_a_role_leaves_out_what_gdal_says_of_a_broken_scene():
 
 
 def test_a_process_that_has_not_started_has_no_age(tmp_path):
-    health = Health(lambda: status.read(tmp_path / "j.db", ("ingest",)), time.time_ns)
+    health = Health(lambda: status.read(Home(tmp_path / "j.db"), ("ingest",)), time.time_ns)
     health.refresh()
     [said] = health.processes()
     assert said.age_s is None and said.problem == "has not started"

@@ -8,12 +8,13 @@ import threading
 import pytest
 
 from birddog.errors import ConfigError
+from birddog.journal import Home
 from opsroom import secret
 
 
 def test_made_once_and_for_its_owner_only(tmp_path):
-    key = secret.refusal_key(tmp_path / "j.db")
-    assert len(key) == 32 and secret.refusal_key(tmp_path / "j.db") == key
+    key = secret.refusal_key(Home(tmp_path / "j.db"))
+    assert len(key) == 32 and secret.refusal_key(Home(tmp_path / "j.db")) == key
     [path] = tmp_path.iterdir()
     assert (path.name, path.stat().st_mode & 0o777) == ("j.db.refusal-key", 0o600)
 
@@ -24,10 +25,10 @@ def test_an_end_at_the_worst_moment_leaves_no_half_key(tmp_path, monkeypatch):
 
     monkeypatch.setattr(secret.os, "fsync", killed)
     with pytest.raises(KeyboardInterrupt):
-        secret.refusal_key(tmp_path / "j.db")
+        secret.refusal_key(Home(tmp_path / "j.db"))
     monkeypatch.undo()
     assert not (tmp_path / "j.db.refusal-key").exists()
-    assert len(secret.refusal_key(tmp_path / "j.db")) == 32
+    assert len(secret.refusal_key(Home(tmp_path / "j.db"))) == 32
 
 
 def test_two_that_make_it_at_once_have_one(tmp_path):
@@ -35,7 +36,7 @@ def test_two_that_make_it_at_once_have_one(tmp_path):
 
     def ask() -> None:
         start.wait(30)
-        keys.append(secret.refusal_key(tmp_path / "j.db"))
+        keys.append(secret.refusal_key(Home(tmp_path / "j.db")))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
@@ -50,7 +51,7 @@ def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(secret.os, "link", refuses)
-    assert secret.refusal_key(tmp_path / "j.db") == secret.refusal_key(tmp_path / "j.db")
+    assert secret.refusal_key(Home(tmp_path / "j.db")) == secret.refusal_key(Home(tmp_path / "j.db"))
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -60,11 +61,11 @@ def test_what_is_no_key(tmp_path, text):
     path.write_text(text, encoding="latin-1")
     path.chmod(0o600)
     with pytest.raises(ConfigError, match="holds no key of 32 bytes"):
-        secret.refusal_key(tmp_path / "j.db")
+        secret.refusal_key(Home(tmp_path / "j.db"))
 
 
 def test_what_others_can_read_is_refused(tmp_path):
-    secret.refusal_key(tmp_path / "j.db")
+    secret.refusal_key(Home(tmp_path / "j.db"))
     os.chmod(tmp_path / "j.db.refusal-key", 0o644)
     with pytest.raises(ConfigError, match="chmod 600"):
-        secret.refusal_key(tmp_path / "j.db")
+        secret.refusal_key(Home(tmp_path / "j.db"))

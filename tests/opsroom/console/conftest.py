@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from birddog import model
-from birddog.journal import open_reader, open_writer
+from birddog.journal import Home, open_reader, open_writer
 from opsroom.console.server import Settings, make_app, serve
-from opsroom.picture_store import FlagRow, PictureReader, PictureWriter, Refused, picture_path
+from opsroom.picture_store import FlagRow, PictureReader, PictureWriter, Refused
 
 NS = 1_000_000_000
 T0 = 1_795_520_000 * NS
@@ -72,7 +72,7 @@ class Stage:
 
     def __init__(self, folder: Path, **settings):
         self.url = f"sqlite:///{folder}/case.db"
-        self.picture = picture_path(folder / "case.db")
+        self.picture = Home(folder / "case.db").picture
         self.writer = open_writer(self.url, mode="exercise")
         self.store = PictureWriter(self.picture)
         self.settings = Settings(**({"port": 0, "exercise": True, "poll_ms": 50, "beat_s": 0.5} | settings))
