@@ -55,7 +55,9 @@ def believed(noise: Noises, m: Measurement) -> Measurement:
     return msgspec.structs.replace(m, r_ee=known.r, r_en=0.0, r_nn=known.r, r_v=known.r_v)
 
 
-def learnt(noise: Noises, x: State, z: tuple, m: Measurement, base: float | None, preset: ClassPreset) -> Noises:
+def learnt(
+    noise: Noises, x: State, z: tuple, v: tuple | None, m: Measurement, base: float | None, preset: ClassPreset
+) -> Noises:
     """What a used fix says of its device's noise: E[residual² + P after it] = R, per axis."""
     at = next((i for i, one in enumerate(noise) if one.device == m.device), len(noise))
     if base is None or at == NOISE_DEVICES:
@@ -65,8 +67,8 @@ def learnt(noise: Noises, x: State, z: tuple, m: Measurement, base: float | None
     count, r, count_v, r_v = old.count, old.r, old.count_v, old.r_v
     count, r = _mean(count, r, ((z[0] - x[0]) ** 2 + (z[1] - x[2]) ** 2 + x[4] + x[11]) / 2.0, base)
     r = max(r, scalar_engine.SIGMA_FLOOR_M**2)
-    if z[5] is not None:
-        count_v, r_v = _mean(count_v, r_v, ((z[5] - x[1]) ** 2 + (z[6] - x[3]) ** 2 + x[8] + x[13]) / 2.0, base_v)
+    if v is not None:
+        count_v, r_v = _mean(count_v, r_v, ((v[0] - x[1]) ** 2 + (v[1] - x[3]) ** 2 + x[8] + x[13]) / 2.0, base_v)
         r_v = max(r_v, VELOCITY_LEAST_MPS**2, VELOCITY_SHARE**2 * (x[1] * x[1] + x[3] * x[3]))
     new = Noise(m.device, count, r, count_v, r_v)
     return (*noise[:at], new, *noise[at + 1 :])

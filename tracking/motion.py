@@ -1,13 +1,10 @@
-"""The bank of motions of one moving object in plain scalars: the estimator of the live fold.
+"""The bank of motions of one moving object, a message at a time: the estimator of the live fold.
 
 The same motions, chances and sums as ``tracking.bank`` has for many tracks in NumPy (a test holds both to each other to
 1e-9): parked, slow, steady, lively and airborne Kalman filters run beside each other, how well each foretells the next
 measurement says which holds (interacting multiple models: Blom, Bar-Shalom 1988).  What is parked may go off at any
 speed, what flies keeps on, what drove on may have stopped: the mixture holds them all, so no gate on a class's top speed
-is needed.  For one message at a time this is ten times faster than NumPy.
-
-A bank carries the states of its *awake* modes only, those with a chance of at least ``AWAKE``; the chances of the others
-go on as the Markov chain says, and a measurement that none of the awake ones explains (NIS over ``SURPRISE``) wakes all.
+is needed.  The sums of one message are one call of ``tracking.kernel``.
 
 A ``State`` is the flat tuple of ``tracking.engine``: e, ve, n, vn and the upper triangle of P.
 """
@@ -16,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from types import ModuleType
 
 import msgspec
@@ -24,22 +20,44 @@ import numpy as np
 
 from tracking import bank as banks
 from tracking import engine as scalar_engine
-from tracking.bank import ANYTHING, CLASS_WEIGHTS, MODES, NEW_V, RARE, ROUND, ROUND_WEIGHTS, STANDING, STILL, Mode
+from tracking.bank import ANYTHING, CLASS_WEIGHTS, MODES, NEW_V, ROUND, ROUND_WEIGHTS, STANDING, STILL, Mode
 from tracking.engine import State
+from tracking.kernel import AHEAD, ASLEEP, AWAKE, POSITION, VELOCITY, WIDTH, stepper
 from tracking.presets import STATION
 
-#: A mode's state is carried where its chance is at least this.
-AWAKE = 2e-3
-#: A measurement that no awake mode foretells better than this (NIS, 2 degrees of freedom) wakes every mode.
-SURPRISE = 9.0
 _LOG_2PI = math.log(2.0 * math.pi)
 
 
 class Bank(msgspec.Struct, frozen=True, array_like=True):
-    """Chances of all M modes (they sum to 1) and the states of the awake ones; a sleeping mode's state is None."""
+    """Chance and state of each motion: 15 numbers each, the chance and a ``State``, as the machine's own floats in a row."""
 
-    mu: tuple[float, ...]
-    x: tuple[State | None, ...]
+    data: bytes
+
+    @property
+    def rows(self) -> list[list[float]]:
+        """The 15 numbers of each motion."""
+        return np.frombuffer(self.data).reshape(-1, WIDTH).tolist()
+
+    @property
+    def mu(self) -> tuple[float, ...]:
+        """The chances; they sum to 1."""
+        return tuple([row[0] for row in self.rows])
+
+    @property
+    def x(self) -> tuple[State | None, ...]:
+        """The states; of a sleeping motion None."""
+        return tuple([tuple(row[1:]) if row[5] >= 0.0 else None for row in self.rows])
+
+    def __len__(self) -> int:
+        return len(self.data) // (8 * WIDTH)
+
+
+def bank_of(mu: tuple[float, ...], x: tuple[State | None, ...]) -> Bank:
+    """A bank of chances and states; of a sleeping motion None."""
+    return Bank(np.array([(m, *(_SLEEPING if state is None else state)) for m, state in zip(mu, x, strict=True)]).tobytes())
+
+
+_SLEEPING: State = (0.0, 0.0, 0.0, 0.0, ASLEEP, *[0.0] * 9)
 
 
 class Motion:
@@ -47,17 +65,17 @@ class Motion:
 
     Args:
         modes: the motions, most of them with a common ``family``.
-        engine: ``tracking.engine`` or ``tracking.engine_filterpy``.
+        engine: ``tracking.engine`` or ``tracking.engine_filterpy`` of a single motion that is gone by it; None: the kernel.
     """
 
-    __slots__ = ("_chances", "brought", "brought_to", "engine", "modes", "start")
+    __slots__ = ("_chances", "awake_from", "brought", "engine", "kinds", "modes", "start", "step")
 
-    def __init__(self, modes: tuple[Mode, ...], engine: ModuleType = scalar_engine):
-        self.modes, self.engine = modes, engine
+    def __init__(self, modes: tuple[Mode, ...], engine: ModuleType | None = None):
+        self.modes, self.engine, self.step, self.awake_from = modes, engine, stepper(), AWAKE
         total = sum(mode.weight for mode in modes)
         self.start = tuple(mode.weight / total for mode in modes)
-        self.brought = banks.kicks(modes)
-        self.brought_to = np.array(self.brought).T
+        self.brought = _kept(np.array(banks.kicks(modes)).T)
+        self.kinds = _kept(np.array([(mode.q, mode.tau_s, mode.walk) for mode in modes]))
         self._chances: dict[float, np.ndarray] = {}
 
     def chances(self, dt_s: float) -> np.ndarray:
@@ -68,8 +86,15 @@ class Motion:
         if found is None:
             if len(self._chances) > 4096:
                 self._chances.clear()
-            found = self._chances[key] = np.ascontiguousarray(banks.transitions(np.array([key]), self.modes)[0].T)
+            found = self._chances[key] = _kept(banks.transitions(np.array([key]), self.modes)[0].T)
         return found
+
+
+def _kept(table: np.ndarray) -> np.ndarray:
+    """An array as the kernel takes it: in a row and never written again."""
+    out = np.ascontiguousarray(table, np.float64)
+    out.setflags(write=False)
+    return out
 
 
 @functools.cache
@@ -102,160 +127,89 @@ def begun(e_m: float, n_m: float, r_ee: float, r_en: float, r_nn: float, motion:
     for mode in motion.modes:
         v = banks.new_velocity(mode, new_v)
         out.append((e_m, 0.0, n_m, 0.0, r_ee, 0.0, r_en, 0.0, v, 0.0, 0.0, r_nn, 0.0, v))
-    return Bank(motion.start, tuple(out))
+    return bank_of(motion.start, tuple(out))
 
 
 def adopted(x: State, motion: Motion) -> Bank:
     """A bank that goes on from one Gaussian: each mode may be the one that holds."""
     parked = (x[0], 0.0, x[2], 0.0, x[4], 0.0, x[6], 0.0, STILL, 0.0, 0.0, x[11], 0.0, STILL)
-    return Bank(motion.start, tuple(parked if mode.parked else x for mode in motion.modes))
-
-
-def ahead(bank: Bank, dt_s: float, motion: Motion, *, all_awake: bool = False) -> Bank:
-    """The bank dt_s later: exchange between the modes, then each one's prediction."""
-    if dt_s <= 0.0:
-        return bank
-    modes, engine = motion.modes, motion.engine
-    if len(modes) == 1:
-        x = bank.x[0]
-        assert x is not None
-        return Bank(bank.mu, (_moved_on(x, modes[0], dt_s, engine),))
-    table, mu = motion.chances(dt_s), bank.mu
-    chance = (table @ np.array(mu)).tolist()
-    awake = [(i, x) for i, x in enumerate(bank.x) if x is not None]
-    wanted = [j for j, c in enumerate(chance) if c >= AWAKE or all_awake]
-    states: list[State | None] = [None] * len(modes)
-    if len(awake) == 1:
-        i, x = awake[0]
-        for j in wanted:
-            kick = motion.brought[i][j]
-            mixed = (*x[:8], x[8] + kick, *x[9:13], x[13] + kick) if kick else x
-            states[j] = _moved_on(mixed, modes[j], dt_s, engine)
-    else:
-        # moments of the awake modes about the likeliest, so that no digits are lost to the frame's far origin
-        m0, m1, m2, m3 = max(awake, key=lambda pair: mu[pair[0]])[1][:4]
-        raised = []
-        for _, x in awake:
-            a, b, c, d = x[0] - m0, x[1] - m1, x[2] - m2, x[3] - m3
-            raised.append((
-                a, b, c, d, x[4] + a * a, x[5] + a * b, x[6] + a * c, x[7] + a * d, x[8] + b * b, x[9] + b * c, x[10] + b * d,
-                x[11] + c * c, x[12] + c * d, x[13] + d * d,
-            ))  # fmt: skip
-        at = [i for i, _ in awake]
-        weights = table[wanted][:, at] * [mu[i] for i in at]
-        total = weights.sum(axis=1)
-        kicks = ((weights * motion.brought_to[wanted][:, at]).sum(axis=1) / total).tolist()
-        rows = (weights @ np.array(raised) / total[:, None]).tolist()
-        for j, kick, (e, ve, n, vn, p00, p01, p02, p03, p11, p12, p13, p22, p23, p33) in zip(wanted, kicks, rows, strict=True):
-            x = (
-                m0 + e, m1 + ve, m2 + n, m3 + vn, p00 - e * e, p01 - e * ve, p02 - e * n, p03 - e * vn,
-                p11 - ve * ve + kick, p12 - ve * n, p13 - ve * vn, p22 - n * n, p23 - n * vn, p33 - vn * vn + kick,
-            )  # fmt: skip
-            states[j] = _moved_on(x, modes[j], dt_s, engine)
-    total_chance = sum(chance)
-    return Bank(tuple([c / total_chance for c in chance]), tuple(states))
-
-
-def _moved_on(x: State, mode: Mode, dt_s: float, engine: ModuleType) -> State:
-    """One mode's prediction."""
-    if mode.walk == 0.0:
-        return engine.predict(x, dt_s, mode.q, mode.tau_s)
-    walk = mode.walk * dt_s
-    return (x[0], 0.0, x[2], 0.0, x[4] + walk, 0.0, x[6], 0.0, STILL, 0.0, 0.0, x[11] + walk, 0.0, STILL)
+    return bank_of(motion.start, tuple(parked if mode.parked else x for mode in motion.modes))
 
 
 class Fit(msgspec.Struct, frozen=True, array_like=True):
-    """A bank after a measurement, its smallest NIS, and the log density of the measurement under the mixture before it."""
+    """A bank after a time and a measurement.
+
+    Args:
+        bank: the motions; x: their one Gaussian, about its likely point.
+        nis: the smallest among the awake motions; 0 where no position was measured.
+        log: the log density of the measured position under the mixture before it.
+        nis_v: that of the velocity.
+    """
 
     bank: Bank
+    x: State
     nis: float
     log: float
+    nis_v: float
 
 
-def updated(bank: Bank, e_m: float, n_m: float, r_ee: float, r_en: float, r_nn: float, motion: Motion) -> Fit:
-    """The awake modes after a measured position; what sleeps has no say and keeps its chance against them."""
-    engine = motion.engine
-    return _fitted(bank, engine.innovation, engine.update_position, (e_m, n_m, r_ee, r_en, r_nn))
+#: What a measurement says: e, n, r_ee, r_en, r_nn; and of a velocity: ve, vn, its variance per axis, the largest NIS believed.
+Position = tuple[float, float, float, float, float]
+Velocity = tuple[float, float, float, float]
 
 
-def updated_velocity(bank: Bank, ve_mps: float, vn_mps: float, r: float, motion: Motion) -> Fit:
-    """The awake modes after a measured velocity of variance r (m/s)² per axis."""
-    engine = motion.engine
-    return _fitted(bank, engine.innovation_velocity, engine.update_velocity, (ve_mps, vn_mps, r))
+def stepped(bank: Bank, dt_s: float, motion: Motion, z: Position | None = None, v: Velocity | None = None) -> Fit:
+    """The bank dt_s later (exchange between the modes, then each one's prediction), after a measured position and velocity."""
+    if motion.engine is not None:
+        return _alone(bank, dt_s, motion, motion.engine, z, v)
+    what = (AHEAD if dt_s > 0.0 else 0) | (POSITION if z is not None else 0) | (VELOCITY if v is not None else 0)
+    table = motion.chances(dt_s) if dt_s > 0.0 else motion.brought
+    out = motion.step(
+        np.frombuffer(bank.data),
+        what,
+        dt_s,
+        motion.awake_from,
+        table,
+        motion.brought,
+        motion.kinds,
+        *(z or _NOWHERE),
+        *(v or _NOWHERE[:4]),
+    )
+    at = len(bank.data) // 8
+    *x, nis, log, nis_v = out[at:].tolist()
+    return Fit(Bank(out[:at].tobytes()), tuple(x), nis, log, nis_v)
 
 
-def _fitted(bank: Bank, innovation: Callable, update: Callable, z: tuple[float, ...]) -> Fit:
-    """The awake modes after a measurement z, as an engine's two functions take it."""
-    logs, states, least = [], [], math.inf
-    for m, x in zip(bank.mu, bank.x, strict=True):
-        if x is None:
-            states.append(None)
-            logs.append(None)
-            continue
-        nis, det = innovation(x, *z)
-        least = min(least, nis)
-        logs.append(-0.5 * (nis + math.log(det)) + math.log(max(m, 1e-300)))
-        states.append(update(x, *z))
-    mu, log = _weighed(bank.mu, logs)
-    return Fit(Bank(mu, tuple(states)), least, log - _LOG_2PI)
+_NOWHERE = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-def _weighed(before: tuple[float, ...], logs: list[float | None]) -> tuple[tuple[float, ...], float]:
-    """(chances after, log of the mixture's density without the constant): sleeping modes keep theirs."""
-    known = [log for log in logs if log is not None]
-    top = max(known)
-    parts = [None if log is None else math.exp(log - top) for log in logs]
-    total = sum(part for part in parts if part is not None)
-    asleep = sum(m for m, log in zip(before, logs, strict=True) if log is None)
-    scale = (1.0 - asleep) / total
-    mu = tuple([m if part is None else part * scale for m, part in zip(before, parts, strict=True)])
-    return mu, top + math.log(total)
+def _alone(bank: Bank, dt_s: float, motion: Motion, engine: ModuleType, z: Position | None, v: Velocity | None) -> Fit:
+    """``stepped`` of one motion by an engine."""
+    x, mode, nis, log, nis_v = bank.x[0], motion.modes[0], 0.0, 0.0, 0.0
+    assert x is not None
+    if dt_s > 0.0:
+        x = engine.predict(x, dt_s, mode.q, mode.tau_s)
+    if z is not None:
+        nis, det = engine.innovation(x, *z)
+        log = -0.5 * (nis + math.log(det)) - _LOG_2PI
+        x = engine.update_position(x, *z)
+    if v is not None:
+        nis_v, _ = engine.innovation_velocity(x, *v[:3])
+        x = engine.update_velocity(x, *v[:3]) if nis_v <= v[3] else x
+    return Fit(bank_of((1.0,), (x,)), x, nis, log, nis_v)
 
 
-def moments(bank: Bank) -> State:
-    """One Gaussian of the bank's mixture, about its likely point; modes rarer than ``RARE`` are left out.
+def moments(bank: Bank, dt_s: float, motion: Motion) -> State:
+    """One Gaussian of the bank's mixture dt_s later, about its likely point; modes rarer than ``bank.RARE`` are left out.
 
     The point is that of ``bank.combined``: the mean would lie between "still parked" and "under way", where it is not.
     """
-    awake = [(m, x) for m, x in zip(bank.mu, bank.x, strict=True) if x is not None and m >= RARE]
-    if not awake:
-        awake = [max(((m, x) for m, x in zip(bank.mu, bank.x, strict=True) if x is not None), key=lambda pair: pair[0])]
-    if len(awake) == 1:
-        return awake[0][1]
-    total = 0.0
-    for m, _ in awake:
-        total += m
-    awake = [(m / total, x) for m, x in awake]
-    e = n = ve = vn = 0.0
-    least = math.inf
-    for m, x in awake:
-        e, ve, n, vn = e + m * x[0], ve + m * x[1], n + m * x[2], vn + m * x[3]
-        least = min(least, x[4] + x[11])
-    # where the modes agree the mean is the point: nothing to search for
-    if max([(x[0] - e) ** 2 + (x[2] - n) ** 2 for _, x in awake]) > 1e-2 * least:
-        near = 1e-2 * math.sqrt(least)
-        for _ in range(20):
-            total, se, sn = 0.0, 0.0, 0.0
-            for m, x in awake:
-                w = m / ((x[0] - e) ** 2 + (x[2] - n) ** 2 + x[4] + x[11]) ** 0.75
-                total, se, sn = total + w, se + w * x[0], sn + w * x[2]
-            se, sn = se / total, sn / total
-            moved = abs(se - e) + abs(sn - n)
-            e, n = se, sn
-            if moved < near:
-                break
-    p00 = p01 = p02 = p03 = p11 = p12 = p13 = p22 = p23 = p33 = 0.0
-    for m, x in awake:
-        a, b, c, d = x[0] - e, x[1] - ve, x[2] - n, x[3] - vn
-        p00, p01 = p00 + m * (x[4] + a * a), p01 + m * (x[5] + a * b)
-        p02, p03 = p02 + m * (x[6] + a * c), p03 + m * (x[7] + a * d)
-        p11, p12, p13 = p11 + m * (x[8] + b * b), p12 + m * (x[9] + b * c), p13 + m * (x[10] + b * d)
-        p22, p23, p33 = p22 + m * (x[11] + c * c), p23 + m * (x[12] + c * d), p33 + m * (x[13] + d * d)
-    return (e, ve, n, vn, p00, p01, p02, p03, p11, p12, p13, p22, p23, p33)
+    return stepped(bank, dt_s, motion).x
 
 
 def shifted(bank: Bank, e_m: float, n_m: float, c: float, s: float) -> Bank:
     """The bank in the frame of a new anchor: moved so that (e_m, n_m) is the origin, then turned."""
-    return Bank(bank.mu, tuple(
-        None if x is None else scalar_engine.rotated((x[0] - e_m, x[1], x[2] - n_m, *x[3:]), c, s) for x in bank.x
-    ))
+    return bank_of(
+        bank.mu,
+        tuple(None if x is None else scalar_engine.rotated((x[0] - e_m, x[1], x[2] - n_m, *x[3:]), c, s) for x in bank.x),
+    )

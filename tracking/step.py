@@ -32,20 +32,19 @@ from tracking.engine import State
 from tracking.learnt import Noise, believed, class_variance, learnt
 from tracking.measurement import Measurement
 from tracking.motion import (
-    SURPRISE,
     Bank,
     Fit,
     Motion,
+    Position,
+    Velocity,
     adopted,
-    ahead,
     any_motion,
     begun,
     moments,
     motion_of,
     plain_motion,
     shifted,
-    updated,
-    updated_velocity,
+    stepped,
 )
 from tracking.presets import ClassPreset, Presets
 
@@ -70,7 +69,6 @@ ANY_MEANS_MPS = 340.0
 BOTH_M = 50_000.0
 #: What goes faster than this, m/s, turns or brakes once in so many seconds.
 TURN_MPS, TURN_S = 3.0, 600.0
-_TURNING = plain_motion(1.0, 0.0, scalar_engine)
 
 
 class Rival(msgspec.Struct, frozen=True, array_like=True):
@@ -168,18 +166,19 @@ class Model(msgspec.Struct, frozen=True):
 
 
 def _begin(m: Measurement, model: Model) -> Core:
-    bank = _fresh((0.0, 0.0, m.r_ee, m.r_en, m.r_nn, m.ve_mps, m.vn_mps), m, model.motion, model.preset.speed_sigma_mps)
+    fit = _fresh(m, model.motion, model.preset.speed_sigma_mps)
     return Core(
-        time_ns=m.time_ns, lat0_deg=m.lat_deg, lon0_deg=m.lon_deg, bank=bank, x=moments(bank), updated_ns=m.time_ns,
+        time_ns=m.time_ns, lat0_deg=m.lat_deg, lon0_deg=m.lon_deg, bank=fit.bank, x=fit.x, updated_ns=m.time_ns,
         first_ns=m.time_ns, bias=_lasting(m), fixed=m.origin == "fix",
         device=m.device if m.origin == "fix" else "", fix_ns=m.time_ns if m.origin == "fix" else 0,
     )  # fmt: skip
 
 
-def _fresh(z: tuple, m: Measurement, motion: Motion, speed_sigma_mps: float) -> Bank:
-    """A bank at one measurement (in its frame), with its velocity where it states one."""
-    bank = begun(z[0], z[1], z[2], z[3], z[4], motion, max(speed_sigma_mps**2, NEW_V))
-    return updated_velocity(bank, z[5], z[6], m.r_v, motion).bank if z[5] is not None else bank
+def _fresh(m: Measurement, motion: Motion, speed_sigma_mps: float) -> Fit:
+    """A bank at one measurement, in its frame, with its velocity where it states one."""
+    bank = begun(0.0, 0.0, m.r_ee, m.r_en, m.r_nn, motion, max(speed_sigma_mps**2, NEW_V))
+    v = (m.ve_mps, m.vn_mps, m.r_v, math.inf) if m.ve_mps is not None and m.vn_mps is not None else None
+    return stepped(bank, 0.0, motion, None, v)
 
 
 def _lasting(m: Measurement) -> float:
@@ -192,34 +191,21 @@ def _lasting(m: Measurement) -> float:
 
 def _bank(core: Core, motion: Motion) -> Bank:
     """The Core's bank; after another class or engine one of its modes that goes on from the same Gaussian."""
-    return core.bank if len(core.bank.mu) == len(motion.modes) else adopted(core.x, motion)
-
-
-def _taken(prior: Bank, z: tuple, motion: Motion) -> Fit:
-    """The bank after a measured position."""
-    return updated(prior, z[0], z[1], z[2], z[3], z[4], motion)
-
-
-def _with_velocity(bank: Bank, z: tuple, m: Measurement, motion: Motion, gate: float) -> Bank:
-    """The bank after a stated velocity; one that contradicts the positions is left out, the position stays."""
-    if z[5] is None:
-        return bank
-    speed = updated_velocity(bank, z[5], z[6], m.r_v, motion)
-    return speed.bank if speed.nis <= gate else bank
+    return core.bank if len(core.bank) == len(motion.modes) else adopted(core.x, motion)
 
 
 #: No false fix is denser anywhere.
 _OUTLIER_MOST = math.log(FALSE / (2.0 * math.pi)) - 2.0 * math.log(FALSE_SCALE_M)
 
 
-def _outlier_log(x: State, z: tuple) -> float:
+def _outlier_log(x: State, z: Position) -> float:
     """The log density, 1/m², of a false fix: heavy-tailed (bivariate Cauchy) about a truth that is itself no better known."""
     away2 = (z[0] - x[0]) ** 2 + (z[1] - x[2]) ** 2
     scale2 = FALSE_SCALE_M**2 + 9.0 * max(z[2], z[4]) + x[4] + x[11]
     return math.log(FALSE / (2.0 * math.pi)) + 0.5 * math.log(scale2) - 1.5 * math.log(away2 + scale2)
 
 
-def _turned(core: Core, m: Measurement, z: tuple, dt_s: float, motion: Motion) -> Fit | None:
+def _turned(core: Core, m: Measurement, z: Position, dt_s: float, motion: Motion) -> Fit | None:
     """The bank of what was under way and turned, braked or went on faster since its last fix; None where that can't be asked.
 
     A motion of the bank goes on from the velocity that it had, or stands.  Here the velocity is any of that size since a
@@ -236,10 +222,10 @@ def _turned(core: Core, m: Measurement, z: tuple, dt_s: float, motion: Motion) -
         x[0] + half * x[1], x[1] / 2.0, x[2] + half * x[3], x[3] / 2.0,
         x[4] + place, cross, x[6], 0.0, speed, 0.0, 0.0, x[11] + place, cross, speed,
     )  # fmt: skip
-    fit = _taken(Bank((1.0,), (state,)), z, _TURNING)
-    after = fit.bank.x[0]
-    assert after is not None
-    return Fit(adopted(after, motion), fit.nis, fit.log + math.log(-math.expm1(-dt_s / TURN_S)))
+    nis, det = scalar_engine.innovation(state, *z)
+    log = -0.5 * (nis + math.log(det)) - math.log(2.0 * math.pi) + math.log(-math.expm1(-dt_s / TURN_S))
+    after = scalar_engine.update_position(state, *z)
+    return Fit(adopted(after, motion), after, nis, log, 0.0)
 
 
 def _decides(core: Core, m: Measurement) -> bool:
@@ -257,37 +243,33 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     motion, preset = model.motion, model.preset
     base = class_variance(m, preset)
     m = m if base is None else believed(core.noise, m)
-    z, nis = _in_frame(core, m), math.inf
-    if z is not None:
+    seen, nis = _in_frame(core, m), math.inf
+    if seen is not None:
+        z, v = seen
+        if v is not None:
+            v = (*v[:3], preset.gate)
         dt_s = max(0, m.time_ns - core.updated_ns) / NS
         bank = _bank(core, motion)
-        prior = ahead(bank, dt_s, motion)
-        fit = _taken(prior, z, motion)
-        if fit.nis > SURPRISE and None in prior.x and dt_s > 0.0:
-            prior = ahead(bank, dt_s, motion, all_awake=True)
-            fit = _taken(prior, z, motion)
+        fit = stepped(bank, dt_s, motion, z, v)
         nis = fit.nis
-        if _decides(core, m):
-            fits = fit.log >= _OUTLIER_MOST
-            if not fits:
-                false_log = _outlier_log(moments(prior), z)
-                fits = fit.log >= false_log
-                turned = None if fits else _turned(core, m, z, dt_s, motion)
+        fits = fit.log >= _OUTLIER_MOST
+        if not fits:
+            false_log = _outlier_log(moments(bank, dt_s, motion), z)
+            fits = fit.log >= false_log
+            if not fits and _decides(core, m):
+                turned = _turned(core, m, z, dt_s, motion)
                 if turned is not None and turned.log >= false_log:
-                    fit, nis, fits = turned, turned.nis, True
-        else:
+                    fit, nis, fits = stepped(turned.bank, 0.0, motion, None, v), turned.nis, True
+        if not _decides(core, m):
             # a read or a trigger is a place, no receiver: one that only an aeroplane explains is another tag's, or parted
-            likely = m.origin == "sighting" or fit.log >= _OUTLIER_MOST or fit.log >= _outlier_log(moments(prior), z)
-            fits = nis <= preset.gate and likely
+            fits = nis <= preset.gate and (fits or m.origin == "sighting")
         if fits:
-            bank = _with_velocity(fit.bank, z, m, motion, preset.gate)
-            x = moments(bank)
-            noise = learnt(core.noise, x, z, m, base, preset)
-            return _settled(core, bank, x, m, noise), "used", nis
-    return _refused(core, m, model, z, nis)
+            noise = learnt(core.noise, fit.x, z, v, m, base, preset)
+            return _settled(core, fit.bank, fit.x, m, noise), "used", nis
+    return _refused(core, m, model, nis)
 
 
-def _refused(core: Core, m: Measurement, model: Model, z: tuple | None, nis: float) -> tuple[Core, Verdict, float]:
+def _refused(core: Core, m: Measurement, model: Model, nis: float) -> tuple[Core, Verdict, float]:
     """A measurement that the track does not believe: the rival's, which may take over with it."""
     decides = _decides(core, m)
     gap_s = (m.time_ns - core.updated_ns) / NS
@@ -312,18 +294,16 @@ def _refused(core: Core, m: Measurement, model: Model, z: tuple | None, nis: flo
 def _rival(core: Core, m: Measurement) -> Rival:
     """The rival after one more refused fix: the old one with it, or a new one where they do not agree."""
     motion, old = any_motion(), core.rival
-    if old is not None:
-        z = _in_frame(old, m)
-        if z is not None:
-            prior = ahead(old.bank, max(0, m.time_ns - old.time_ns) / NS, motion, all_awake=True)
-            fit = _taken(prior, z, motion)
-            if fit.log >= _outlier_log(moments(prior), z):
-                bank = _with_velocity(fit.bank, z, m, motion, VELOCITY_GATE)
-                device = m.device if m.device == old.device else ""
-                return Rival(m.time_ns, old.lat0_deg, old.lon0_deg, bank, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn),
-                             old.begun_ns, device, old.hits + 1)  # fmt: skip
-    z = (0.0, 0.0, m.r_ee, m.r_en, m.r_nn, m.ve_mps, m.vn_mps)
-    bank = _fresh(z, m, motion, RIVAL_SPEED_MPS)
+    seen = None if old is None else _in_frame(old, m)
+    if old is not None and seen is not None:
+        z, v = seen
+        dt_s = max(0, m.time_ns - old.time_ns) / NS
+        fit = stepped(old.bank, dt_s, motion, z, None if v is None else (*v[:3], VELOCITY_GATE))
+        if fit.log >= _outlier_log(moments(old.bank, dt_s, motion), z):
+            device = m.device if m.device == old.device else ""
+            return Rival(m.time_ns, old.lat0_deg, old.lon0_deg, fit.bank, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn),
+                         old.begun_ns, device, old.hits + 1)  # fmt: skip
+    bank = _fresh(m, motion, RIVAL_SPEED_MPS).bank
     # a read is by a reader that stands somewhere, no receiver that travels with the goods
     device = m.device if m.origin == "fix" else ""
     return Rival(m.time_ns, m.lat_deg, m.lon_deg, bank, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn), m.time_ns, device)
@@ -339,8 +319,8 @@ def _reachable(core: Core, m: Measurement, gap_s: float) -> bool:
 
 def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
     """The Core that a rival takes over with its newest fix."""
-    bank = adopted(moments(rival.bank), model.motion)
-    x, lat0, lon0 = moments(bank), rival.lat0_deg, rival.lon0_deg
+    bank = adopted(moments(rival.bank, 0.0, any_motion()), model.motion)
+    x, lat0, lon0 = moments(bank, 0.0, model.motion), rival.lat0_deg, rival.lon0_deg
     return Core(
         time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, bank=bank, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
         bias=_lasting(m), hits=core.hits + 1, refused=core.refused, spot_e=x[0], spot_n=x[2], moved_ns=m.time_ns,
@@ -350,17 +330,18 @@ def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
     )  # fmt: skip
 
 
-def _in_frame(core: Core | Rival, m: Measurement) -> tuple | None:
-    """(e, n, r_ee, r_en, r_nn, ve, vn) in the frame of a Core or Rival."""
+def _in_frame(core: Core | Rival, m: Measurement) -> tuple[Position, Velocity | None] | None:
+    """What is measured in the frame of a Core or Rival; a velocity is believed whatever its NIS."""
     en = near_en(core.lat0_deg, core.lon0_deg, m.lat_deg, m.lon_deg)
     if en is None:
         return None
-    c, s = turn(m.lat_deg, m.lon_deg, core.lat0_deg, core.lon0_deg)
-    ree, ren, rnn = turned(m.r_ee, m.r_en, m.r_nn, c, s)
     ve, vn = m.ve_mps, m.vn_mps
-    if ve is not None and vn is not None:
-        ve, vn = c * ve + s * vn, -s * ve + c * vn
-    return en[0], en[1], ree, ren, rnn, ve, vn
+    moving = ve is not None and vn is not None and (ve or vn)
+    if not moving and m.r_en == 0.0 and m.r_ee == m.r_nn:  # the same in any axes
+        return (*en, m.r_ee, 0.0, m.r_nn), None if ve is None else (0.0, 0.0, m.r_v, math.inf)
+    c, s = turn(m.lat_deg, m.lon_deg, core.lat0_deg, core.lon0_deg)
+    z = (*en, *turned(m.r_ee, m.r_en, m.r_nn, c, s))
+    return z, None if ve is None or vn is None else (c * ve + s * vn, -s * ve + c * vn, m.r_v, math.inf)
 
 
 def _settled(core: Core, bank: Bank, x: State, m: Measurement, noise: tuple[Noise, ...]) -> Core:
@@ -404,7 +385,7 @@ def predicted(core: Core, time_ns: int, model: Model) -> State:
     not another receiver that has parted from this one: that has a symbol of its own.
     """
     dt_s = max(0, time_ns - core.updated_ns) / NS
-    x = moments(ahead(_bank(core, model.motion), dt_s, model.motion)) if dt_s > 0.0 else core.x
+    x = moments(_bank(core, model.motion), dt_s, model.motion) if dt_s > 0.0 else core.x
     # the smaller semi-axis is at least that of the errors that last
     mean, spread = (x[4] + x[11]) / 2.0, math.hypot((x[4] - x[11]) / 2.0, x[6])
     if mean - spread < core.bias:
@@ -414,7 +395,7 @@ def predicted(core: Core, time_ns: int, model: Model) -> State:
     if rival is not None and rival.hits > 1 and not core.parted:
         near = near_en(core.lat0_deg, core.lon0_deg, rival.lat_deg, rival.lon_deg)
         if near is not None and math.hypot(near[0] - x[0], near[1] - x[2]) <= BOTH_M:
-            other = moments(ahead(rival.bank, max(0, time_ns - rival.time_ns) / NS, any_motion()))
+            other = moments(rival.bank, max(0, time_ns - rival.time_ns) / NS, any_motion())
             x = scalar_engine.blended(x, (near[0], other[1], near[1], *other[3:]), 0.5)
     return x
 

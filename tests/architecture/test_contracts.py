@@ -13,6 +13,7 @@ import pytest
 #: A package whose releases break its users has one door each side: (modules that may import it).
 DOORS = {
     "filterpy": {"tracking/engine_filterpy.py"},
+    "numba": {"tracking/kernel.py"},
     "paho": {"ingest/broker.py", "sim/emit_mqtt.py"},
     "pymodbus": {"ingest/modbus_poll.py", "sim/emit_modbus.py"},
     "serial": {"ingest/serial_port.py"},

@@ -13,8 +13,8 @@ from opsroom.cli import COMMANDS
 
 #: Each of these costs tens of milliseconds or more; none is needed to print a usage.
 HEAVY = {
-    "PIL", "asyncio", "dask", "filterpy", "http", "httpx", "matplotlib", "numpy", "paho", "pandas", "pyais", "pymodbus",
-    "rasterio", "scipy", "serial", "sqlite3", "ssl", "starlette", "uvicorn", "websockets", "xarray",
+    "PIL", "asyncio", "dask", "filterpy", "http", "httpx", "matplotlib", "numba", "numpy", "paho", "pandas", "pyais",
+    "pymodbus", "rasterio", "scipy", "serial", "sqlite3", "ssl", "starlette", "uvicorn", "websockets", "xarray",
 }  # fmt: skip
 
 
