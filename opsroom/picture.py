@@ -194,8 +194,8 @@ class Picture:
         store, seq = self.store, entry.seq
         for track in changes.tracks:
             store.put("track", track.track_id, seq, track)
-        for part, point in enumerate(changes.points):
-            store.put_point(point, part)
+        for point in changes.points:
+            store.put_point(point, 0)  # a track numbers its own; what stands beside it in an entry plays no part
         for event in changes.events:
             store.put("event", event.event_id, seq, event)
         for alert in alerts:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 #: Raised with every change of what the tables hold.  A store of another version, or folded by another
 #: version of the program, is made anew: rows of two versions side by side are no rebuild's.
-VERSION = f"7 {__version__}".encode()
+VERSION = f"8 {__version__}".encode()
 
 #: What sqlite3 raises: its own, and, where it meets damaged text or a number too large, Python's.
 _TROUBLE = (sqlite3.Error, UnicodeError, OverflowError)

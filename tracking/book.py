@@ -1,9 +1,18 @@
-"""What one entry changes, collected while it is folded: tracks, points and events in a fixed order."""
+"""What one entry changes, collected while it is folded: tracks, points and events in a fixed order, and their ids.
+
+An id follows from the number of the entry, and from nothing that another operation does.  ``T12`` is the track that entry
+12 began, ``T12.2`` that of its second fix or read, and what looks begin is numbered on behind those.  A case has its own view
+of what is public (a vessel, a contact): there the number of the entry that named the case first comes behind, ``T12-5``.
+An event's id is made in the same way, ``E17``, ``E17.2``; outside ``open`` always with the case's number: ``E17-5``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
+from birddog.directory import OPEN
 from birddog.model import Event, TimeSource, Track, TrackPoint
 
 
@@ -11,42 +20,78 @@ class Changes(msgspec.Struct):
     """What one entry changed.
 
     Args:
-        tracks: the newest row of each track that the entry touched, in the order of first touch.
+        tracks: the newest row of each track that the entry touched, in the order of first touch; behind them the rows of
+            tracks that wait.
         points: steps of their histories, in order.
         events: begun (an alarm stays so: only a person's acknowledgement ends it), momentary (``end_ns`` =
             ``start_ns``) and ended ones; an ended event comes again whole, under the id that it had.
+        ended: the ids of tracks that are no more.
     """
 
     tracks: list[Track] = []
     points: list[TrackPoint] = []
     events: list[Event] = []
+    ended: list[str] = []
 
 
 class Book:
-    """Collects the changes of the entry ``seq``; ``now_ns`` is the fold's time at it."""
+    """Collects the changes of the entry ``seq``; ``now_ns`` is the fold's time at it.
 
-    __slots__ = ("_rows", "_told", "events", "now_ns", "points", "seq")
+    Args:
+        numbers: of each case the number of the entry that named it first.
+    """
 
-    def __init__(self, seq: int, now_ns: int):
+    __slots__ = (
+        "_begun", "_numbers", "_rows", "_told", "_waits", "ended", "events", "now_ns", "part", "parts", "points", "seq",
+    )  # fmt: skip
+
+    def __init__(self, seq: int, now_ns: int, numbers: dict[str, int] | None = None):
         self.seq, self.now_ns = seq, now_ns
-        self._rows: dict[str, Track] = {}
+        #: Which of the entry's ``parts`` fixes and reads is being folded, from 1.
+        self.part, self.parts = 1, 0
+        self._numbers = numbers or {}
+        self._rows: dict[str, Callable[[], Track]] = {}
+        self._waits: dict[str, Callable[[], Track]] = {}
         self.points: list[TrackPoint] = []
         self.events: list[Event] = []
-        self._told = 0
+        self.ended: list[str] = []
+        self._told: dict[str, int] = {}
+        self._begun: dict[str, int] = {}
 
-    def row(self, track: Track) -> None:
-        """The newest row of a track replaces an earlier one of the same entry."""
-        self._rows[track.track_id] = track
+    def track_id(self, view: str = OPEN) -> str:
+        """The id of the track that the present fix or read begins.
+
+        Args:
+            view: the case whose view of a public thing it is.
+        """
+        return self._id("T", self.part, view)
+
+    def contact_id(self, operation: str) -> str:
+        """The id of the next track that a look of this entry begins in an operation."""
+        nth = self._begun[operation] = self._begun.get(operation, 0) + 1
+        return self._id("T", self.parts + nth, operation)
+
+    def _id(self, letter: str, nth: int, operation: str) -> str:
+        which = f"{letter}{self.seq}" if nth == 1 else f"{letter}{self.seq}.{nth}"
+        return which if operation == OPEN else f"{which}-{self._numbers.get(operation, 0)}"
+
+    def row(self, track_id: str, make: Callable[[], Track]) -> None:
+        """A track's row is due; it is made when the entry is folded, once, by the last of ``make``."""
+        self._rows[track_id] = make
+
+    def waited(self) -> None:
+        """What was told so far is what time did up to the entry; what the entry itself says comes from now on."""
+        self._waits, self._rows = self._rows, {}
 
     def event(
         self, kind: str, operation: str, start_ns: int, *, end_ns: int | None = None, track_ids: tuple[str, ...] = (),
         device: str = "", lat_deg: float | None = None, lon_deg: float | None = None, text: str = "",
         time_source: TimeSource = "device",
     ) -> Event:  # fmt: skip
-        """Begin (or with end_ns tell of a past) event; its id follows from the entry's number."""
-        self._told += 1
+        """Begin (or with end_ns tell of a past) event."""
+        nth = self._told[operation] = self._told.get(operation, 0) + 1
         event = Event(
-            event_id=f"E{self.seq}" if self._told == 1 else f"E{self.seq}-{self._told}",
+            event_id=self._id("E", nth, operation),
             kind=kind, operation=operation, seq=self.seq, start_ns=start_ns, end_ns=end_ns, track_ids=track_ids,
             device=device, lat_deg=lat_deg, lon_deg=lon_deg, text=text, time_source=time_source,
         )  # fmt: skip
@@ -65,4 +110,6 @@ class Book:
 
     def changes(self) -> Changes:
         """Everything collected."""
-        return Changes(tracks=list(self._rows.values()), points=self.points, events=self.events)
+        waits = {name: make for name, make in self._waits.items() if name not in self._rows}
+        tracks = [make() for make in (*self._rows.values(), *waits.values())]
+        return Changes(tracks=tracks, points=self.points, events=self.events, ended=self.ended)

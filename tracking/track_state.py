@@ -59,7 +59,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         score: log-likelihood ratio of an anonymous track; misses: looks in a row that did not see it.
         reports: whether a device of its own reports (a passive tag is only read, its silence means nothing).
         contact: made by a single look from above; dark: no reporting track was near (an event is due when confirmed).
-        row_ns: when its row was last given out.
+        row_ns: when its row was last given out; due_ns: when time alone next changes something (``lifetime``).
         turns: whether it is in two places in turn.
         told: when something that is told once in a while was last so, by kind of event.
         broadcast: it tells everybody where it is (AIS) and is nobody's case: out of range is no silence.
@@ -89,6 +89,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     contact: bool = False
     dark: bool = False
     row_ns: int = 0
+    due_ns: int = 0
     broadcast: bool = False
     reads: dict[str, Read] = {}
     told: dict[str, int] = {}

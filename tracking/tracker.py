@@ -2,16 +2,17 @@
 
 An identified measurement belongs to the track of its key (a shipment, or a device of none); the first one makes a
 confirmed track.  The sightings of one look are assigned to all tracks at once (``assign``); what is left over
-begins tentative tracks.  An anonymous track is confirmed by its score and dies without sightings; a track with an
-identity never dies: it coasts, then is silent, with an ellipse that grows.
+begins tentative tracks.  An anonymous track is confirmed by its score and dies without sightings; what time does
+to a track stands in ``lifetime``.
 
-Longer than 400 lines: identified, anonymous and time change the same tracks, and tell of them in the same events.
+Longer than 400 lines: identified and anonymous change the same tracks, and tell of them in the same events.
 """
 
 from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Callable
 
 import msgspec
 
@@ -25,7 +26,7 @@ from tracking.bank import MODES
 from tracking.book import Book
 from tracking.doubt import TURNS, beyond_reach_m, turned
 from tracking.measurement import Measurement
-from tracking.presets import STATION, Presets
+from tracking.presets import Presets
 from tracking.step import Core, Model, placed, predicted
 from tracking.track_state import LiveTrack, Outcome, TrackState
 
@@ -89,6 +90,7 @@ class Tracker:
             s = live.state
             s.contact_ns, s.row_ns = min(s.contact_ns, now_ns), min(s.row_ns, now_ns)
             s.told = {kind: min(told_ns, now_ns) for kind, told_ns in s.told.items()}
+            s.due_ns = min(s.due_ns, now_ns)
 
     def set_class(self, live: LiveTrack, klass: str) -> None:
         """Another class from now on."""
@@ -321,7 +323,7 @@ class Tracker:
         s.score += math.log(1.0 - look.pd)
         limit = self.presets.tentative_misses if s.status == "tentative" else self.presets.confirmed_misses
         if s.misses >= limit:
-            self._delete(live, book)
+            self.delete(live, book)
 
     def _begun(self, spot: Spot, look: Look, track_id: str, book: Book) -> LiveTrack:
         klass = "vessel" if look.imagery else ""
@@ -356,92 +358,14 @@ class Tracker:
 
     # --- time ---------------------------------------------------------------------------------
 
-    def sweep(self, interval_of, attributes_of, book: Book) -> None:
-        """What time alone changes: statuses, deletions, and the rows of tracks that wait.
+    def show(self, live: LiveTrack, attributes_of: Callable[[LiveTrack], dict[str, Value]], book: Book) -> None:
+        """The track's row as of the book's time is due; it is made once, when the entry is folded (``lifetime`` has when)."""
+        now_ns = live.state.row_ns = book.now_ns
+        attributes = attributes_of(live)
+        book.row(live.state.track_id, lambda: live.row(now_ns, self.model(live), attributes))
 
-        Args:
-            interval_of: LiveTrack -> expected seconds between messages, None: its silence means nothing.
-            attributes_of: LiveTrack -> the attributes of its row.
-        """
-        row_ns, silent_row_ns = int(self.presets.sweep_s * NS), int(self.presets.silent_row_s * NS)
-        for live in list(self.tracks.values()):
-            s, before = live.state, live.state.status
-            self.decide(live, interval_of(live), book)
-            due = silent_row_ns if s.status == "silent" else row_ns
-            if s.status != before or book.now_ns - s.row_ns >= due:
-                self.show(live, attributes_of(live), book)
-
-    def show(self, live: LiveTrack, attributes: dict[str, Value], book: Book) -> None:
-        """Give out the track's row."""
-        live.state.row_ns = book.now_ns
-        book.row(live.row(book.now_ns, self.model(live), attributes))
-
-    def decide(self, live: LiveTrack, interval_s: float | None, book: Book) -> None:
-        """The track's status at the book's time."""
-        s, model = live.state, self.model(live)
-        core = live.core(model)
-        if core is None or s.status == "deleted":
-            return
-        age_s = (book.now_ns - core.updated_ns) / NS
-        if not s.key:
-            self._decide_anonymous(live, age_s, book)
-            return
-        expected_s = self.presets.interval_s if interval_s is None else interval_s
-        before = s.status
-        silent_s = (book.now_ns - s.contact_ns) / NS
-        if s.broadcast:
-            self._decide_broadcast(live, silent_s, book)
-            return
-        if interval_s is not None and s.reports and silent_s > self.presets.silent_factor * expected_s:
-            s.status = "silent"
-            if "silent" not in s.open_events:
-                lat, lon, _ = placed(core, core.x)
-                # who reports by itself; a passive tag is only read, its reader stands in the sources
-                device = next((name for name in reversed(s.identities) if name in s.sources), s.tag_id)
-                s.open_events["silent"] = book.event(
-                    "silent", self.operation, s.contact_ns, track_ids=(s.track_id,), device=device, lat_deg=lat, lon_deg=lon,
-                    text=f"no message for {silent_s:.0f} s, expected every {expected_s:.3g} s",
-                )  # fmt: skip
-        elif age_s > self.presets.coast_factor * expected_s:
-            s.status = "coasting"
-        else:
-            s.status = "confirmed"
-        if s.status != before and s.status in ("coasting", "silent"):
-            x = predicted(core, book.now_ns, model)
-            lat, lon, x = placed(core, x)
-            s.points += 1
-            book.points.append(
-                TrackPoint(
-                    track_id=s.track_id, seq=s.points, time_ns=max(book.now_ns, core.time_ns), lat_deg=lat, lon_deg=lon,
-                    ve_mps=x[1], vn_mps=x[3], p_ee=x[4], p_en=x[6], p_nn=x[11], origin="coast",
-                )
-            )  # fmt: skip
-
-    def _decide_broadcast(self, live: LiveTrack, silent_s: float, book: Book) -> None:
-        """What everybody may hear and is nobody's case: out of range it is lost, then forgotten, and no alert."""
-        s, p = live.state, self.presets
-        if s.klass == STATION:
-            s.status = "confirmed"
-        elif silent_s > p.broadcast_end_s:
-            self._delete(live, book)
-        else:
-            late = "coasting" if silent_s > p.broadcast_lost_s / 4.0 else "confirmed"
-            s.status = "silent" if silent_s > p.broadcast_lost_s else late
-
-    def _decide_anonymous(self, live: LiveTrack, age_s: float, book: Book) -> None:
-        s, p = live.state, self.presets
-        if s.contact:
-            limit_s = p.contact_s
-        elif s.status == "tentative":
-            limit_s = max(p.tentative_s, p.coast_factor * s.gap_s)
-        else:
-            limit_s = max(p.anonymous_s, p.silent_factor * s.gap_s)
-        if age_s > limit_s:
-            self._delete(live, book)
-        elif s.status != "tentative":
-            s.status = "coasting" if age_s > limit_s / 2.0 else "confirmed"
-
-    def _delete(self, live: LiveTrack, book: Book) -> None:
+    def delete(self, live: LiveTrack, book: Book) -> None:
+        """The track is no more; what was going on with it is over."""
         s = live.state
         s.status = "deleted"
         for kind in list(s.open_events):
@@ -449,6 +373,7 @@ class Tracker:
         self.tracks.pop(s.track_id, None)
         if self.by_key.get(s.key) is live:
             del self.by_key[s.key]
+        book.ended.append(s.track_id)
 
 
 def _refused_text(m: Measurement, nis: float, core: Core, model: Model) -> str:

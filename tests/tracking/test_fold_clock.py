@@ -89,7 +89,7 @@ def test_a_scan_ahead_of_its_time_makes_no_track_and_is_told_once(ahead_s, flagg
     (told,) = j.events("clock")
     assert (told.device, told.operation, told.start_ns, told.end_ns) == ("sat", OPEN, T0 + 20 * NS, None)
     assert j.events("dark_vessel") == []
-    assert [r.track_id for r in j.add(30, Tick()).tracks] == ["T1"]
+    assert [r.track_id for r in j.add(30, Tick()).tracks] == ["T2"]
     j.add(40, Scan(scan_id="s3", sensor="sat", time_ns=T0 + 39 * NS, footprint=AREA, pd=0.9, clutter_per_km2=0.05))
     assert j.events("clock")[-1].end_ns == T0 + 40 * NS
 
@@ -129,7 +129,7 @@ def test_a_device_whose_clock_is_ahead_is_told_of_and_never_silent():
         j.add(t + 5, Tick())
     assert j.events("silent") == []
     (told,) = j.events("clock")
-    assert (told.device, told.operation, told.track_ids) == ("tr", "op", ("T1",))
+    assert (told.device, told.operation, told.track_ids) == ("tr", "op", ("T5",))
     row = j.add(596, Tick()).tracks or j.add(601, Tick()).tracks
     assert row[0].status == "coasting" and row[0].contact_ns == T0 + 590 * NS and row[0].hits == 5
     # silence is over with such a message, too

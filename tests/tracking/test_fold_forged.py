@@ -66,7 +66,7 @@ FORGED = [fix(20, -900, -900), fix(20, 3000, 2000), fix(20, 200, -80, sigma_m=0.
 def test_a_forged_fix_of_the_same_time_changes_nothing_and_is_told_once(forged, first):
     j, good = run(forged, first=first), run(None)
     assert j.changes[-1].tracks == good.changes[-1].tracks
-    assert [(e.device, e.end_ns, e.track_ids) for e in j.events("conflict")] == [("tr", None, ("T1",))]
+    assert [(e.device, e.end_ns, e.track_ids) for e in j.events("conflict")] == [("tr", None, ("T3",))]
     assert SEVERITY["conflict"] == "warning"
 
 

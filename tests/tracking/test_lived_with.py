@@ -352,7 +352,7 @@ def test_a_devices_own_fixes_outweigh_what_a_ground_sensor_lent_it():
     for t in range(0, 600, 10):
         j.say(t, fix("gps", t, 10.0 * t))
     # it turned off; the track was last seen under way, the sensor near where it may be now
-    core = next(iter(j.fold._trackers["op"].tracks.values())).core(None)
+    core = next(iter(j.fold._folds["op"].tracker.tracks.values())).core(None)
     from tracking.measurement import Measurement
     from tracking.presets import Presets
     from tracking.step import Model, advance

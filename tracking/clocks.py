@@ -1,0 +1,105 @@
+"""Devices whose clock is ahead or behind, as one operation hears them: told once, and what is believed of their times.
+
+``lag`` tells a clock that is behind from a message that was kept; here stand the events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from birddog.model import Event, Fix
+from birddog.units import NS
+from tracking.book import Book
+from tracking.lag import Lag
+from tracking.lag import heard as lag_heard
+
+
+class Ahead(msgspec.Struct, frozen=True, array_like=True):
+    """A clock that is ahead: the event that goes on, and when it was last heard."""
+
+    event: Event
+    heard_ns: int
+
+
+class Clocks(msgspec.Struct):
+    """What is known of devices' clocks; of those that are ahead in the order in which they were last heard."""
+
+    ahead: dict[str, Ahead] = {}
+    lags: dict[str, Lag] = {}
+
+    def is_ahead(
+        self, device: str, operation: str, time_ns: int | None, tracks: tuple[str, ...], ahead_s: float, book: Book
+    ) -> bool:
+        """Whether a device's time is too far ahead to be believed; one event for as long as it is.
+
+        Args:
+            time_ns: as the device says it; None: it says none, and so nothing of its clock.
+            tracks: whose track the event is told of.
+        """
+        if time_ns is None:
+            return False
+        if time_ns <= book.now_ns + int(ahead_s * NS):
+            going = self.ahead.pop(device, None)
+            if going is not None:
+                book.end(going.event, book.now_ns)
+            return False
+        text = f"its clock is {(time_ns - book.now_ns) / NS:.0f} s ahead: its positions are not used"
+        self._told(device, operation, text, tracks, book)
+        return True
+
+    def refused(self, device: str, operation: str, detail: str, tracks: tuple[str, ...], book: Book) -> None:
+        """The door refused a message for its time."""
+        self._told(device, operation, f"its clock: {detail}; its messages are not used", tracks, book)
+
+    def _told(self, device: str, operation: str, text: str, tracks: tuple[str, ...], book: Book) -> None:
+        going = self.ahead.pop(device, None)
+        if going is not None:
+            event = going.event
+        else:
+            event = book.event("clock", operation, book.now_ns, device=device, track_ids=tracks, text=text)
+        self.ahead[device] = Ahead(event, book.now_ns)
+
+    def taken_at(self, fix: Fix, operation: str, track_id: str, book: Book) -> int:
+        """The time of a fix, ns: that of a clock that is steadily behind is put right, and told of."""
+        if fix.time_ns is None or fix.time_source != "device":
+            return book.now_ns if fix.time_ns is None else fix.time_ns
+        old = self.lags.get(fix.device)
+        lag = lag_heard(old, fix.time_ns, book.now_ns)
+        going = None if old is None else old.event
+        if going is not None and not lag.run:
+            book.end(going, book.now_ns)
+        elif lag.steady and going is None:
+            used = "taken at the time without it" if lag.correction_ns else "drawn as old: it may be the way that is so slow"
+            text = f"its clock is {lag.least_ns / NS:.0f} s behind, steadily: its fixes are {used}"
+            event = book.event("clock", operation, book.now_ns, device=fix.device, track_ids=(track_id,), text=text)
+            lag = msgspec.structs.replace(lag, event=event)
+        if lag.run or lag.right:
+            self.lags[fix.device] = lag
+        return fix.time_ns + lag.correction_ns
+
+    def set_back(self, book: Book) -> None:
+        """The journal's clock had been ahead: it was not theirs that was behind."""
+        for lag in self.lags.values():
+            if lag.event is not None:
+                book.end(lag.event, book.now_ns)
+        self.lags.clear()
+        self.ahead = {name: Ahead(one.event, min(one.heard_ns, book.now_ns)) for name, one in self.ahead.items()}
+
+    def forget(self, devices: Iterable[str], book: Book) -> None:
+        """A track of these devices has ended."""
+        for device in devices:
+            lag, ahead = self.lags.pop(device, None), self.ahead.pop(device, None)
+            for event in (lag.event if lag is not None else None, ahead.event if ahead is not None else None):
+                if event is not None:
+                    book.end(event, book.now_ns)
+
+    def prune(self, before_ns: int, book: Book) -> None:
+        """What was last heard before a time is forgotten; costs nothing where there is nothing."""
+        while self.ahead:
+            device, one = next(iter(self.ahead.items()))
+            if one.heard_ns >= before_ns:
+                return
+            del self.ahead[device]
+            book.end(one.event, book.now_ns)

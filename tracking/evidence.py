@@ -1,0 +1,98 @@
+"""From what a device says to what a track can use: measurements of fixes, reads and triggers, looks of scans and sightings."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from birddog.geo import valid_position
+from birddog.model import Fix, Placement, Reading, Scan, Sighting
+from tracking.assign import Spot
+from tracking.engine import SIGMA_CEILING_M, SIGMA_FLOOR_M, floored
+from tracking.measurement import Measurement
+from tracking.presets import ClassPreset, Presets
+from tracking.tracker import Look
+
+#: Quantities that say "something is here" at a placed sensor.
+TRIGGERS = ("seismic", "motion", "door_open", "light")
+#: One sigma per axis of a fix that is not of a satellite receiver and does not say its own, m.
+COARSE_SIGMA_M = {"wifi": 50.0, "cell": 500.0, "gateway": 2000.0}
+#: One sigma per axis of a fix that says of itself that it is doubtful, and not how much.
+DOUBTED_SIGMA_M = 500.0
+
+
+def of_fix(fix: Fix, time_ns: int, preset: ClassPreset) -> Measurement:
+    """The position and velocity of a fix, as its class of object has them where it does not say how good it is."""
+    stated = fix.sigma_m is not None and fix.sigma_m >= 0.0
+    # a receiver that says 3,000 km (u-blox, all ones) knows as little as there is to know, not what its class usually does
+    said_m = fix.sigma_m if stated else None
+    sigma_m = _unstated_sigma_m(fix, preset.sigma_m) if said_m is None else min(said_m, SIGMA_CEILING_M)
+    r = max(sigma_m, SIGMA_FLOOR_M) ** 2
+    ve, vn = _velocity(fix)
+    return Measurement(
+        time_ns, fix.device, "fix", fix.lat_deg, fix.lon_deg, r, 0.0, r, ve, vn, preset.velocity_sigma_mps**2, stated
+    )
+
+
+def _unstated_sigma_m(fix: Fix, usual_m: float) -> float:
+    """One sigma per axis of a fix that does not say its own: its kind's or class's, never good where it is doubtful."""
+    sigma_m = COARSE_SIGMA_M.get(fix.fix, usual_m)
+    return max(sigma_m, DOUBTED_SIGMA_M) if "low_quality" in fix.flags else sigma_m
+
+
+def _velocity(fix: Fix) -> tuple[float | None, float | None]:
+    """(east, north) m/s of a stated speed and course; a stop needs no course."""
+    speed = fix.speed_mps
+    if speed is None or not 0.0 <= speed < 1e4:
+        return None, None
+    if fix.course_deg is None or not math.isfinite(fix.course_deg):
+        return (0.0, 0.0) if speed < 0.3 else (None, None)
+    course = math.radians(fix.course_deg)
+    return speed * math.sin(course), speed * math.cos(course)
+
+
+def placed_well(place: Placement | None) -> Placement | None:
+    """A placement, if it is said in numbers that mean a place."""
+    if place is None or not valid_position(place.lat_deg, place.lon_deg):
+        return None
+    return place if 0.0 < place.range_m <= SIGMA_CEILING_M else None
+
+
+def at_place(place: Placement, time_ns: int, device: str, origin: Any) -> Measurement:
+    """Position evidence at a reader or sensor: one sigma = range / 2."""
+    r = max(place.range_m / 2.0, SIGMA_FLOOR_M) ** 2
+    return Measurement(time_ns, device, origin, place.lat_deg, place.lon_deg, r, 0.0, r, stated=True)
+
+
+def is_on(reading: Reading) -> bool:
+    """Whether a reading of a trigger says yes: true, or 1 and more."""
+    value = reading.value
+    return value is True or (isinstance(value, int | float) and not isinstance(value, bool) and value >= 1)
+
+
+def look_of_sightings(device: str, time_ns: int, sightings: list[Sighting], presets: Presets) -> Look:
+    """The sightings that one sensor reported for one time."""
+    return Look(
+        sensor=device, time_ns=time_ns, spots=_spots(sightings), pd=presets.sighting_pd,
+        density_per_km2=presets.clutter_per_km2 + presets.new_per_km2,
+    )  # fmt: skip
+
+
+def look_of_scan(scan: Scan, presets: Presets) -> Look:
+    """One look from above, or one sweep of a radar."""
+    sightings: list[Any] = list(scan.sightings) or [f for f in scan.flags if f.lat_deg is not None and f.r_ee is not None]
+    return Look(
+        sensor=scan.sensor, time_ns=scan.time_ns, spots=_spots(sightings), pd=min(max(scan.pd, 0.01), 0.99),
+        density_per_km2=max(scan.clutter_per_km2, 0.0) + presets.new_per_km2, footprint=scan.footprint,
+        imagery=bool(scan.flags), time_source=scan.time_source,
+    )  # fmt: skip
+
+
+def _spots(sightings: list[Any]) -> list[Spot]:
+    """Sightings (or flags with a position) with a usable covariance; others can't be placed."""
+    out = []
+    for s in sightings:
+        r = floored(s.r_ee, s.r_en or 0.0, s.r_nn if s.r_nn is not None else s.r_ee)
+        if r is not None and valid_position(s.lat_deg, s.lon_deg):
+            out.append(Spot(s.lat_deg, s.lon_deg, *r))
+    return out

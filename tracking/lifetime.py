@@ -1,0 +1,176 @@
+"""What time alone does to a track: what it is called while it waits, when that changes, and when it ends.
+
+Nothing is asked before it is due: ``due_ns`` is the next time at which a track's status or row may change, so that what a tick
+costs does not grow with everything that was ever heard.  A status changes at its time, not at the first entry after it.
+
+In a case a track with an identity waits for ever.  In ``open`` what nobody enrolled ends: it is *lost* (``silent``) when it
+has not been heard for ``broadcast_lost_s`` and forgotten after ``broadcast_end_s``; no alert, for it merely left.  Of a device
+that does not broadcast the silence is told all the same, once it was heard ``REGULAR`` times, so that its interval is known.
+Stations (a buoy) stand where they are.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from birddog.model import TrackPoint
+from birddog.units import NS
+from tracking.book import Book
+from tracking.presets import STATION, Presets
+from tracking.step import placed, predicted
+from tracking.track_state import LiveTrack, TrackState
+from tracking.tracker import Tracker
+
+#: A device that nobody enrolled is expected to go on reporting when it was heard so often.
+REGULAR = 5
+#: A row that waits is renewed when its age has grown by this part (those that end: when it has doubled).
+ROW_GROWS = 8
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """What is expected of a track.
+
+    Args:
+        interval_s: seconds between messages; None: its silence means nothing.
+        ends: nobody enrolled it and it is nobody's case: it is forgotten when it has not been heard for long.
+    """
+
+    interval_s: float | None
+    ends: bool = False
+
+
+def decide(tracker: Tracker, live: LiveTrack, expected: Expected, book: Book) -> None:
+    """The track's status at the book's time."""
+    s, model, p = live.state, tracker.model(live), tracker.presets
+    core = live.core(model)
+    if core is None or s.status == "deleted":
+        return
+    age_s = (book.now_ns - core.updated_ns) / NS
+    if not s.key:
+        _decide_anonymous(tracker, live, age_s, book)
+        return
+    silent_s = (book.now_ns - s.contact_ns) / NS
+    if expected.ends and not s.broadcast and silent_s > p.broadcast_end_s:
+        tracker.delete(live, book)
+        return
+    if s.broadcast:
+        _decide_broadcast(tracker, live, silent_s, book)
+        return
+    expected_s, before = _expected_s(expected, p), s.status
+    if _may_be_silent(s, expected) and silent_s > p.silent_factor * expected_s:
+        s.status = "silent"
+        if "silent" not in s.open_events and (not expected.ends or s.contacts >= REGULAR):
+            lat, lon, _ = placed(core, core.x)
+            # who reports by itself; a passive tag is only read, its reader stands in the sources
+            device = next((name for name in reversed(s.identities) if name in s.sources), s.tag_id)
+            s.open_events["silent"] = book.event(
+                "silent", tracker.operation, s.contact_ns, track_ids=(s.track_id,), device=device, lat_deg=lat, lon_deg=lon,
+                text=f"no message for {silent_s:.0f} s, expected every {expected_s:.3g} s",
+            )  # fmt: skip
+    elif age_s > p.coast_factor * expected_s:
+        s.status = "coasting"
+    else:
+        s.status = "confirmed"
+    if s.status != before and s.status in ("coasting", "silent"):
+        x = predicted(core, book.now_ns, model)
+        lat, lon, x = placed(core, x)
+        s.points += 1
+        book.points.append(
+            TrackPoint(
+                track_id=s.track_id, seq=s.points, time_ns=max(book.now_ns, core.time_ns), lat_deg=lat, lon_deg=lon,
+                ve_mps=x[1], vn_mps=x[3], p_ee=x[4], p_en=x[6], p_nn=x[11], origin="coast",
+            )
+        )  # fmt: skip
+
+
+def _expected_s(expected: Expected, presets: Presets) -> float:
+    return presets.interval_s if expected.interval_s is None else expected.interval_s
+
+
+def _may_be_silent(s: TrackState, expected: Expected) -> bool:
+    """Whether not being heard says something: of a device that reports by itself, and of whatever is forgotten in the end."""
+    return expected.interval_s is not None and s.reports
+
+
+def _decide_broadcast(tracker: Tracker, live: LiveTrack, silent_s: float, book: Book) -> None:
+    """What everybody may hear and is nobody's case: out of range it is lost, then forgotten, and no alert."""
+    s, p = live.state, tracker.presets
+    if s.klass == STATION:
+        s.status = "confirmed"
+    elif silent_s > p.broadcast_end_s:
+        tracker.delete(live, book)
+    else:
+        late = "coasting" if silent_s > p.broadcast_lost_s / 4.0 else "confirmed"
+        s.status = "silent" if silent_s > p.broadcast_lost_s else late
+
+
+def _decide_anonymous(tracker: Tracker, live: LiveTrack, age_s: float, book: Book) -> None:
+    s = live.state
+    limit_s = _limit_s(s, tracker.presets)
+    if age_s > limit_s:
+        tracker.delete(live, book)
+    elif s.status != "tentative":
+        s.status = "coasting" if age_s > limit_s / 2.0 else "confirmed"
+
+
+def _limit_s(s: TrackState, p: Presets) -> float:
+    """How long an anonymous track lives without a sighting."""
+    if s.contact:
+        return p.contact_s
+    if s.status == "tentative":
+        return max(p.tentative_s, p.coast_factor * s.gap_s)
+    return max(p.anonymous_s, p.silent_factor * s.gap_s)
+
+
+def row_due_ns(s: TrackState, expected: Expected, p: Presets) -> int:
+    """When the row of a track that waits is to be renewed: the later the longer it has waited.
+
+    What is lost, and forgotten soon, keeps its row: it says at which time it was believed.
+    """
+    waited_ns = max(0, s.row_ns - s.contact_ns)
+    if s.key and (s.broadcast or expected.ends):
+        if s.status == "silent" and s.klass != STATION:
+            return s.contact_ns + int(p.broadcast_end_s * NS) + 1
+        return s.row_ns + max(int(p.sweep_s * NS), waited_ns)
+    least_s = p.silent_row_s if s.status == "silent" else p.sweep_s
+    return s.row_ns + max(int(least_s * NS), waited_ns // ROW_GROWS)
+
+
+def due_ns(tracker: Tracker, live: LiveTrack, expected: Expected, now_ns: int) -> int:
+    """The next time after now at which time alone changes the track's status or row."""
+    s, p = live.state, tracker.presets
+    core = live.core(tracker.model(live))
+    if core is None:
+        return now_ns + int(p.sweep_s * NS)
+    if not s.key:
+        limit_s = _limit_s(s, p)
+        waits = [(core.updated_ns, limit_s / 2.0), (core.updated_ns, limit_s)]
+    elif s.broadcast:
+        waits = [] if s.klass == STATION else [
+            (s.contact_ns, p.broadcast_lost_s / 4.0), (s.contact_ns, p.broadcast_lost_s), (s.contact_ns, p.broadcast_end_s)
+        ]  # fmt: skip
+    else:
+        expected_s = _expected_s(expected, p)
+        waits = [(core.updated_ns, p.coast_factor * expected_s)]
+        if _may_be_silent(s, expected):
+            waits.append((s.contact_ns, p.silent_factor * expected_s))
+        if expected.ends:
+            waits.append((s.contact_ns, p.broadcast_end_s))
+    times = [from_ns + int(wait_s * NS) + 1 for from_ns, wait_s in waits]
+    return max(now_ns + 1, min([row_due_ns(s, expected, p), *(t for t in times if t > now_ns)]))
+
+
+def wait(tracker: Tracker, live: LiveTrack, expected_of, attributes_of, to_ns: int, book: Book) -> None:
+    """Everything that time alone does to a track up to a time; its row is that of the last moment at which one was due.
+
+    Args:
+        expected_of: what is expected of a track at the book's time; attributes_of: the attributes of its row.
+    """
+    s = live.state
+    while s.status != "deleted" and s.due_ns <= to_ns:
+        book.now_ns = s.due_ns
+        expected, before = expected_of(live, book.now_ns), s.status
+        decide(tracker, live, expected, book)
+        if s.status != before or book.now_ns >= row_due_ns(s, expected, tracker.presets):
+            tracker.show(live, attributes_of, book)
+        s.due_ns = due_ns(tracker, live, expected, book.now_ns)

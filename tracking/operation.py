@@ -1,0 +1,368 @@
+"""The fold of one operation: its tracks, clocks, doors and what its devices said of themselves; nothing of any other.
+
+``tracking.fold.Fold`` says which observations are this operation's.  Beside them it reads the registers (who is enrolled,
+attached and placed) and the presets, and nothing else: what happens in another operation changes no row, id or event here.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+
+import msgspec
+
+from birddog.directory import OPEN, Directory
+from birddog.model import Alarm, Device, Fix, Placement, Reading, TagRead, Track, Value
+from birddog.units import NS
+from tracking import lifetime
+from tracking.book import Book
+from tracking.clocks import Clocks
+from tracking.doors import Doors
+from tracking.evidence import at_place, of_fix
+from tracking.lifetime import Expected
+from tracking.presets import STATION, Presets
+from tracking.track_state import LiveTrack, TrackState
+from tracking.tracker import Look, Tracker
+
+#: AIS messages of what stands where it is: base stations and aids to navigation (ITU-R M.1371-5, table 46).
+STATIONS = (4, 21)
+#: The interval of a device that was enrolled without one: it is learnt.
+UNSAID_S = Device(device="").interval_s
+#: Facts kept of one device.
+FACTS_MOST = 64
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """Whose track an observation is for: its key in its operation, and a name for it.
+
+    ``view``: a public thing, which has its track in ``open``; this is the view that a case has of it.
+    """
+
+    operation: str
+    key: str
+    name: str
+    view: bool = False
+
+
+class Facts(msgspec.Struct):
+    """The last value of each quantity that a device stated of itself.
+
+    Args:
+        times: the observation times of those: what is newer stays, whatever comes in later.
+        heard_ns: when the device last stated one.
+    """
+
+    values: dict[str, Value] = {}
+    times: dict[str, int] = {}
+    heard_ns: int = 0
+
+
+class OperationState(msgspec.Struct, kw_only=True):
+    """All of one operation's fold that a snapshot keeps; ``facts`` in the order in which the devices last stated one."""
+
+    operation: str
+    tracks: list[TrackState] = []
+    clocks: Clocks = msgspec.field(default_factory=Clocks)
+    doors: Doors = msgspec.field(default_factory=Doors)
+    facts: dict[str, Facts] = {}
+
+
+class OperationFold:
+    """One operation's part of the picture.
+
+    Args:
+        directory: the registers; to read.
+        state: of a snapshot.
+    """
+
+    def __init__(self, operation: str, directory: Directory, presets: Presets, state: OperationState | None = None):
+        self.operation = operation
+        self._directory = directory
+        s = self._state = state or OperationState(operation=operation)
+        self.tracker = Tracker(operation, presets, s.tracks)
+        #: When each track's turn comes: (ns, id), and the earliest of each; a later one of the same track says nothing.
+        self._queue = [(live.state.due_ns, name) for name, live in self.tracker.tracks.items()]
+        heapq.heapify(self._queue)
+        self._queued = {name: due_ns for due_ns, name in self._queue}
+
+    @property
+    def presets(self) -> Presets:
+        """Those of the newest start."""
+        return self.tracker.presets
+
+    def state(self) -> OperationState:
+        """All that a snapshot keeps."""
+        self._state.tracks = [live.state for live in self.tracker.tracks.values()]
+        return self._state
+
+    def believed(self, time_ns: int) -> list[Track]:
+        """The tracks as they are believed to be at a time not before the newest entry; tentative ones are none yet."""
+        return [
+            live.row(time_ns, self.tracker.model(live), {})
+            for live in self.tracker.tracks.values()
+            if live.state.status not in ("tentative", "deleted") and live.core(self.tracker.model(live)) is not None
+        ]
+
+    # --- time and presets ---------------------------------------------------------------------
+
+    def wait(self, to_ns: int, book: Book) -> None:
+        """What time alone changes up to an entry, each in its time; costs what is due, not what is there."""
+        while self._queue and self._queue[0][0] <= to_ns:
+            at_ns, name = heapq.heappop(self._queue)
+            live = self.tracker.tracks.get(name)
+            if live is None or self._queued.get(name) != at_ns:
+                continue
+            del self._queued[name]
+            if live.state.due_ns <= at_ns:
+                lifetime.wait(self.tracker, live, self._expected, self._attributes, to_ns, book)
+            self._settled(live, book)
+        book.now_ns = to_ns
+        presets = self.presets
+        self._state.doors.prune(to_ns - int(presets.alarm_window_s * NS))
+        if self.operation == OPEN:
+            since_ns = to_ns - int(presets.broadcast_end_s * NS)
+            self._state.clocks.prune(since_ns, book)
+            self._prune_facts(since_ns, to_ns)
+
+    def _settled(self, live: LiveTrack, book: Book) -> None:
+        """The track waits for its next turn, or has ended."""
+        s = live.state
+        if s.status == "deleted":
+            self._queued.pop(s.track_id, None)
+            self._state.clocks.forget(s.identities, book)
+            for device in s.identities:
+                self._state.facts.pop(device, None)
+        elif s.due_ns < self._queued.get(s.track_id, s.due_ns + 1):
+            self._queued[s.track_id] = s.due_ns
+            heapq.heappush(self._queue, (s.due_ns, s.track_id))
+
+    def registered(self, devices: Iterable[str] | None, now_ns: int) -> None:
+        """The registers say something else of these devices (None: of all): what is expected of their tracks is asked again."""
+        names = None if devices is None else set(devices)
+        if names is not None and self.operation == OPEN:
+            lives = [self.tracker.by_key[key] for key in sorted("d:" + name for name in names) if key in self.tracker.by_key]
+        else:
+            lives = [
+                live for live in self.tracker.tracks.values() if names is None or not names.isdisjoint(live.state.identities)
+            ]
+        for live in lives:
+            live.state.due_ns = min(live.state.due_ns, now_ns)
+            self._settled(live, Book(0, now_ns))
+
+    def set_presets(self, presets: Presets, now_ns: int) -> None:
+        """Other presets from now on."""
+        self.tracker.set_presets(presets)
+        self.registered(None, now_ns)
+
+    def set_back(self, book: Book) -> None:
+        """It is earlier than was thought: nothing was heard, told or shown later than it is now."""
+        self._state.clocks.set_back(book)
+        self._state.doors.set_back(book.now_ns)
+        for facts in self._state.facts.values():
+            facts.heard_ns = min(facts.heard_ns, book.now_ns)
+        self.tracker.set_back(book.now_ns)
+        self.registered(None, book.now_ns)
+
+    def _expected(self, live: LiveTrack, now_ns: int) -> Expected:
+        """What is expected of a track; no interval where no device is attached (any more) that reports."""
+        s, found, enrolled = live.state, [], False
+        attached = not s.key.startswith("s:")
+        for device in s.identities:
+            on = self._directory.attachment(device, now_ns) if not attached else None
+            attached = attached or (on is not None and (on.operation, "s:" + on.shipment) == (s.operation, s.key))
+            known = self._directory.device(device)
+            enrolled = enrolled or known is not None
+            if known is not None and device in s.sources:
+                found.append(known.interval_s if known.interval_s != UNSAID_S else max(UNSAID_S, s.gap_s))
+        ends = self.operation == OPEN and not enrolled
+        if not attached or s.broadcast:
+            return Expected(None, ends)
+        return Expected(min(found) if found else max(self.presets.interval_s, s.gap_s), ends)
+
+    def _shown(self, live: LiveTrack, book: Book) -> None:
+        """Something was heard of a track: its status and row."""
+        expected = self._expected(live, book.now_ns)
+        lifetime.decide(self.tracker, live, expected, book)
+        if live.core(self.tracker.model(live)) is not None:
+            self.tracker.show(live, self._attributes, book)
+        live.state.due_ns = lifetime.due_ns(self.tracker, live, expected, book.now_ns)
+        self._settled(live, book)
+
+    # --- who a track is -----------------------------------------------------------------------
+
+    def _track(self, owner: Owner, device: str, book: Book, *, make: bool) -> LiveTrack | None:
+        """The owner's track, with the device among its identities; a new one only where asked."""
+        live = self.tracker.by_key.get(owner.key)
+        if live is None:
+            if not make:
+                return None
+            name = book.track_id(self.operation if owner.view else OPEN)
+            live = self.tracker.add(
+                TrackState(track_id=name, operation=self.operation, key=owner.key, tag_id=device, status="confirmed")
+            )
+        if device not in live.state.identities:
+            live.state.identities.append(device)
+        return live
+
+    def _track_ids(self, key: str) -> tuple[str, ...]:
+        live = self.tracker.by_key.get(key)
+        return () if live is None else (live.state.track_id,)
+
+    def _describe(self, live: LiveTrack, owner: Owner, device: str, fmt: str, msg_type: Value = None) -> None:
+        """Name and class, as the registers and the device's own statements have them now."""
+        s, known = live.state, self._state.facts.get(device)
+        facts = known.values if known is not None else {}
+        stated = facts.get("ship_name")
+        s.name = owner.name or (stated if isinstance(stated, str) else "") or s.name
+        enrolled = self._directory.device(device)
+        klass = self._class_of(live, device)
+        if not klass and (fmt == "ais" or "ship_type" in facts):
+            # of one message the fix says its type, a name or a voltage beside it does not
+            klass = STATION if (msg_type or facts.get("msg_type")) in STATIONS else "vessel"
+            s.broadcast = self.operation == OPEN and (enrolled is None or enrolled.basis == "open")
+        self.tracker.set_class(live, klass)
+
+    def _class_of(self, live: LiveTrack, device: str) -> str:
+        """The class of a track: that of the first of its devices that gives fixes and has one, else of the first that has one.
+
+        So it is the shipment's, not that of whoever spoke last: a parcel's passive tag does not make a parcel of the van.
+        """
+        s = live.state
+        klass = self._enrolled_class(s.fixers or (device,))
+        if klass:
+            return klass
+        # receivers without one keep what the track has (AIS made it a vessel)
+        return (s.klass if s.fixers else "") or self._enrolled_class(s.identities)
+
+    def _enrolled_class(self, devices: Iterable[str]) -> str:
+        """The class of the first of these devices that was enrolled with one, or ""."""
+        known = (self._directory.device(device) for device in devices)
+        return next((device.klass for device in known if device is not None and device.klass), "")
+
+    def _attributes(self, live: LiveTrack) -> dict[str, Value]:
+        out: dict[str, Value] = {}
+        for device in live.state.identities:
+            known = self._state.facts.get(device)
+            if known is not None:
+                out.update(known.values)
+        return out
+
+    def fact(self, device: str, name: str, value: Value, time_ns: int, book: Book) -> None:
+        """A device stated something of itself: the newest observation of a quantity stays, whatever comes in later."""
+        facts = self._state.facts.pop(device, None) or Facts()
+        self._state.facts[device] = facts
+        facts.heard_ns = book.now_ns
+        if time_ns >= facts.times.get(name, time_ns) and (name in facts.values or len(facts.values) < FACTS_MOST):
+            facts.values[name], facts.times[name] = value, time_ns
+
+    def _prune_facts(self, before_ns: int, now_ns: int) -> None:
+        """Of whoever has no track and said nothing for long nothing is kept."""
+        facts = self._state.facts
+        while facts:
+            device, known = next(iter(facts.items()))
+            if known.heard_ns >= before_ns:
+                return
+            del facts[device]
+            if "d:" + device in self.tracker.by_key:  # it is asked again in a while, when its track may have ended
+                facts[device], known.heard_ns = known, now_ns
+
+    # --- what is heard ------------------------------------------------------------------------
+
+    def fix(self, owner: Owner, fix: Fix, time_ns: int, fmt: str, book: Book) -> None:
+        """A fix into its owner's track."""
+        for name, value in fix.attributes.items():
+            self.fact(fix.device, name, value, time_ns, book)
+        if self.clock_ahead(fix.device, fix.time_ns, book, owner.key):
+            self._track(owner, fix.device, book, make=False)
+            self.heard(owner, fix.device, book, reports=True)
+            return
+        live = self._track(owner, fix.device, book, make=True)
+        assert live is not None
+        s = live.state
+        if fix.device not in s.fixers:
+            s.fixers.append(fix.device)
+        self._describe(live, owner, fix.device, fmt, fix.attributes.get("msg_type"))
+        self.tracker.contact(live, fix.device, book, reports=True)
+        time_ns = self._state.clocks.taken_at(fix, self.operation, s.track_id, book)
+        self.tracker.measure(live, of_fix(fix, time_ns, self.presets.of(s.klass)), book)
+        self._shown(live, book)
+
+    def tag_read(self, owner: Owner, read: TagRead, time_ns: int, place: Placement | None, book: Book) -> None:
+        """A tag that a reader saw: its owner's track was at the reader."""
+        if self.clock_ahead(read.device, read.time_ns, book, None):
+            self.heard(owner, read.device, book, reports=False)
+            return
+        live = self._track(owner, read.epc, book, make=place is not None)
+        if live is None:
+            return
+        self._describe(live, owner, read.epc, "")
+        self.tracker.contact(live, read.device, book, reports=False)
+        if place is not None:
+            m = live.read_by_others(at_place(place, time_ns, read.device, "tag_read"), read.rssi_dbm)
+            if m is not None and not live.read_lately(m, int(self.presets.read_window_s * NS)):
+                self.tracker.measure(live, m, book)
+        self._shown(live, book)
+
+    def reading(self, owner: Owner, reading: Reading, time_ns: int, fmt: str, book: Book) -> None:
+        """What a device of this operation measured: a fact of its track, which is not silent."""
+        self.fact(reading.device, reading.quantity, reading.value, time_ns, book)
+        live = self._track(owner, reading.device, book, make=False)
+        if live is not None:
+            self._describe(live, owner, reading.device, fmt)
+            self.tracker.contact(live, reading.device, book, reports=True)
+            self._shown(live, book)
+
+    def heard(self, owner: Owner, device: str, book: Book, *, reports: bool) -> None:
+        """A message without a position to use: the owner's track, if there is one, is not silent."""
+        live = self.tracker.by_key.get(owner.key)
+        if live is not None:
+            self.tracker.contact(live, device, book, reports=reports)
+            self._shown(live, book)
+
+    def clock_ahead(self, device: str, time_ns: int | None, book: Book, key: str | None) -> bool:
+        """Whether a device's time is too far ahead to be believed, told of the track of ``key``."""
+        tracks = () if key is None else self._track_ids(key)
+        return self._state.clocks.is_ahead(device, self.operation, time_ns, tracks, self.presets.ahead_s, book)
+
+    def clock_refused(self, owner: Owner, device: str, detail: str, book: Book) -> None:
+        """The door refused a message for its time: whose track it is is not silent, and its clock is told of."""
+        if owner.key in self.tracker.by_key:
+            self._state.clocks.refused(device, self.operation, detail, self._track_ids(owner.key), book)
+            self.heard(owner, device, book, reports=True)
+
+    # --- doors, alarms, triggers, looks -------------------------------------------------------
+
+    def stands_open(self, device: str) -> bool:
+        """Whether a door that this operation was told of has not been shut."""
+        return device in self._state.doors.standing
+
+    def door(self, door: Reading, on: bool, time_ns: int, place: Placement | None, key: str, book: Book) -> None:
+        """A door opened or was shut; ``key`` says of which track."""
+        window_s = self.presets.alarm_window_s
+        self._state.doors.door(door, on, time_ns, place, self.operation, self._track_ids(key), window_s, book)
+
+    def alarm_contact(self, owner: Owner, alarm: Alarm, book: Book) -> None:
+        """A device of this operation called: its track is not silent."""
+        live = self._track(owner, alarm.device, book, make=False)
+        if live is not None:
+            self.heard(owner, alarm.device, book, reports=True)
+
+    def alarm(self, alarm: Alarm, time_ns: int, place: Placement | None, key: str, book: Book) -> None:
+        """An alarm; ``key`` says of which track."""
+        window_s = self.presets.alarm_window_s
+        self._state.doors.alarm(alarm, time_ns, place, self.operation, self._track_ids(key), window_s, book)
+
+    def trigger(self, sensor: str, place: Placement, time_ns: int, book: Book) -> None:
+        """A placed sensor felt something."""
+        live = self.tracker.trigger(at_place(place, time_ns, sensor, "trigger"), book)
+        if live is not None:
+            self._shown(live, book)
+
+    def look(self, look: Look, book: Book) -> None:
+        """The sightings of one look."""
+        for live in self.tracker.look(look, lambda: book.contact_id(self.operation), book):
+            if live.state.status == "deleted":
+                self.tracker.show(live, self._attributes, book)
+                self._settled(live, book)
+            else:
+                self._shown(live, book)
