@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rebuild": ("rebuild", "make every derived table again from the journal and compare"),
     "track": ("track", "confirmed tracks at regular times, from a file of detections"),
     "locate": ("locate", "where tracks were at asked times, from a file of their fixes"),
+    "events": ("events", "stops, encounters, loitering, gaps, co-travel of a file of tracks"),
+    "deconflict": ("deconflict", "planned operations of different agencies that would meet"),
     "scan": ("scan", "what stands out in a scene seen from above"),
     "drone-frame": ("drone_frame", "what a drone's picture says of itself, and the ground it shows"),
     "authority": ("authority", "what the warrants of a file say of each position of another"),

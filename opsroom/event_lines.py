@@ -1,0 +1,78 @@
+"""Events as JSON lines (interfaces.md, ``birddog events``): each with its measures and the rule by which it is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+import msgspec
+import numpy as np
+
+from birddog.units import NS
+from opsroom.commands.common import say
+from opsroom.track_file import TrackRows
+from tracking.events.model import GRID_S, HOLE_S, Event, Rules
+from tracking.events.tracks import Tracks, jumps
+
+#: Lines that are made at once.
+LOT = 4096
+_DAY_NS = 86_400 * NS
+
+
+def lines(events: Iterable[Event], rules: Rules) -> Iterator[str]:
+    """The lines, some at a time."""
+    encoder, rule = msgspec.json.Encoder(), {}
+    for kind in Rules.__struct_fields__:
+        of = getattr(rules, kind)
+        if isinstance(of, msgspec.Struct):
+            said = msgspec.to_builtins(of)
+            if kind not in ("stop", "gap"):
+                said |= {"grid_s": GRID_S, "hole_s": HOLE_S}
+            rule[kind] = msgspec.Raw(encoder.encode(said))
+    lot: list[bytes] = []
+    for event in events:
+        lot.append(encoder.encode(document(event, rule.get(event.kind))))
+        if len(lot) == LOT:
+            yield b"\n".join(lot).decode() + "\n"
+            lot.clear()
+    if lot:
+        yield b"\n".join(lot).decode() + "\n"
+
+
+def document(event: Event, rule: object) -> dict:
+    """One event as it is printed; lengths to the centimetre."""
+    return {
+        "kind": event.kind, "ids": event.ids, "start": iso(event.start_ns),
+        "end": None if event.end_ns is None else iso(event.end_ns), "lat_deg": event.lat_deg, "lon_deg": event.lon_deg,
+        **{name: round(value, 3) if type(value) is float else value for name, value in event.measures.items()},
+        "seen_until": iso(event.last_ns), "confidence": round(event.confidence, 3), "rule": rule,
+    }  # fmt: skip
+
+
+_days: dict[int, str] = {}
+
+
+def iso(time_ns: int) -> str:
+    """As ``birddog.units.iso_from_ns``, at a fifth of its cost: a day's date is made once."""
+    day, ns = divmod(time_ns, _DAY_NS)
+    date = _days.get(day)
+    if date is None:
+        if len(_days) > 4000:
+            _days.clear()
+        date = _days[day] = datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%dT")
+    ms = ns // 1_000_000
+    return f"{date}{ms // 3_600_000:02d}:{ms // 60_000 % 60:02d}:{ms // 1000 % 60:02d}.{ms % 1000:03d}Z"
+
+
+def said(path: str, rows: TrackRows, fixes: Tracks, rules: Rules) -> None:
+    """Say what of the file was not used, and which identity looks like two."""
+    if len(fixes.same_time):
+        say(f"{path}: {len(fixes.same_time)} rows left out: the same id and time as another row, first at line "
+            f"{int(rows.line[fixes.same_time].min())}")
+    vessel = rows.vessel[fixes.beyond_reach]
+    for v in np.unique(vessel).tolist():
+        first = int(rows.line[fixes.beyond_reach[vessel == v]].min())
+        say(f"{path}:{first}: id {rows.ids[v]}: lat, lon: {int((vessel == v).sum())} rows left out from here on: out and back "
+            f"faster than {rules.reach_mps:g} m/s (a bad fix, or two under one identity)")
+    for v, count in jumps(fixes, rules.reach_mps):
+        say(f"{path}: id {rows.ids[v]}: jumps {count} times, faster than {rules.reach_mps:g} m/s: two under one identity?")

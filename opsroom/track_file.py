@@ -1,0 +1,330 @@
+"""A file of tracks as arrays: CSV ``id,t,lat,lon`` in any order of columns and rows, a million rows in half a second.
+
+Rows that are written as programs write them (plain numbers, ISO 8601 with an offset or POSIX seconds, no quotes) are read a
+block at a time by numpy, digit by digit: the mantissa is exact below 2^53 and divided once, so that a number is the one that
+``float`` reads.  Every other row goes through ``opsroom.csv_rows``, which says what is wrong with it, where, and goes on.
+So does a whole file with quotes in it, or one of an AIS archive.
+
+``_Block`` is what the bytes of some lines say.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from birddog.errors import UsageError
+from opsroom.csv_rows import number, rows, taken, time_ns
+
+COLUMNS = ("id", "t", "lat", "lon")
+#: Bytes that are read at once, to the next end of a line.
+BLOCK = 1 << 20
+_COMMA, _LINE, _RETURN, _DOT, _MINUS, _PLUS, _ZERO = (ord(c) for c in ",\n\r.-+0")
+#: Longest number and identity that are read as arrays.
+_NUMBER, _NAME = 18, 16
+_DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365])
+
+
+class TrackRows(msgspec.Struct):
+    """Rows in the order of the file; ``vessel`` is a place in ``ids``, which is sorted."""
+
+    ids: list[str]
+    vessel: np.ndarray
+    time_ns: np.ndarray
+    lat_deg: np.ndarray
+    lon_deg: np.ndarray
+    line: np.ndarray
+
+
+def read_tracks(path: str) -> TrackRows:
+    """All rows of a file that can be used; the others are named on stderr.
+
+    Raises:
+        UsageError: the file cannot be read, is no CSV, not UTF-8, or lacks a column.
+    """
+    parts: list[tuple[np.ndarray, ...]] = []
+    names: dict[str, int] = {}
+    try:
+        with open(path, "rb") as source:
+            plain = _plain(source, path, names, parts)
+    except OSError as error:
+        raise UsageError(error.strerror or str(error), file=path) from None
+    if not plain:
+        names.clear()
+        parts = [_one_by_one(path, *_any_form(path), names)]
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else []
+    if not columns:
+        columns = [np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros(0, np.int64)]
+    ids = sorted(names)
+    rank = np.zeros(len(ids), np.int64)
+    rank[[names[name] for name in ids]] = np.arange(len(ids))
+    vessel = rank[columns[0]] if len(ids) else columns[0]
+    return TrackRows(ids, vessel, *columns[1:])
+
+
+def _plain(source: Any, path: str, names: dict[str, int], parts: list) -> bool:
+    """Read block by block; False where the file as a whole is for the other reader."""
+    head = source.readline().removeprefix(b"\xef\xbb\xbf")
+    if b'"' in head or b"\r" in head.rstrip(b"\r\n"):
+        return False
+    columns = head.rstrip(b"\r\n").split(b",")
+    wanted = [name.encode() for name in COLUMNS]
+    if any(columns.count(name) != 1 for name in wanted):
+        return False
+    order = [columns.index(name) for name in wanted]
+    line = 2
+    while block := source.read(BLOCK):
+        block += source.readline()
+        if b'"' in block or b"\0" in block or block.count(b"\r") != block.count(b"\r\n"):
+            return False
+        if not block.isascii():
+            try:
+                block.decode()
+            except UnicodeDecodeError:
+                return False  # the other reader says so
+        if not block.endswith(b"\n"):
+            block += b"\n"
+        read = _Block(np.frombuffer(block, np.uint8), len(columns), order, line)
+        parts.append(read.rows(path, block, [c.decode() for c in columns], names))
+        line += read.lines
+    return True
+
+
+def _any_form(path: str) -> tuple[dict[str, str], Iterator[tuple[int, dict]]]:
+    """What the columns are called, and the rows, of any file that ``csv_rows`` reads (quotes, AIS archives)."""
+    try:
+        columns, lines = rows(path, ("track_id", "t", "lat", "lon"))
+    except UsageError as error:
+        if error.line != 1:
+            raise
+        columns, lines = rows(path, COLUMNS)
+    return {"id": "id" if "id" in columns else "track_id"}, lines
+
+
+def _one_by_one(path: str, called: dict[str, str], lines: Iterator[tuple[int, dict]], names: dict[str, int]) -> tuple:
+    out: list[tuple] = []
+    for line, row in lines:
+        row["id"] = row.get(called["id"])
+        got = taken(path, line, row, _WANTED)
+        if got is not None:
+            out.append((names.setdefault(got["id"], len(names)), got["t"], got["lat"], got["lon"], line))
+    columns = list(zip(*out, strict=True)) or [()] * 5
+    return tuple(np.array(c, float if k in (2, 3) else np.int64) for k, c in enumerate(columns))
+
+
+def name(text: str | None) -> str:
+    """An identity: anything but blank.
+
+    Raises:
+        ValueError: it is blank.
+    """
+    if text is None or text.strip() == "":
+        raise ValueError("missing")
+    return text
+
+
+def latitude(text: str | None) -> float:
+    """Degrees within 90 of 0.
+
+    Raises:
+        ValueError: no number, not finite or beyond.
+    """
+    return _within(text, 90.0)
+
+
+def longitude(text: str | None) -> float:
+    """Degrees within 180 of 0.
+
+    Raises:
+        ValueError: no number, not finite or beyond.
+    """
+    return _within(text, 180.0)
+
+
+def _within(text: str | None, most: float) -> float:
+    value = number(text)
+    if not -most <= value <= most:
+        raise ValueError(f"{text} is beyond {most:g}")
+    return value
+
+
+_WANTED: dict[str, Callable[[str | None], Any]] = {"id": name, "t": time_ns, "lat": latitude, "lon": longitude}
+
+
+class _Block:
+    """Whole lines of a file as bytes."""
+
+    def __init__(self, b: np.ndarray, columns: int, order: list[int], line: int):
+        self.b, self.line = b, line
+        ends = np.flatnonzero(b == _LINE)
+        self.lines = len(ends)
+        starts = np.concatenate(([0], ends[:-1] + 1))
+        ends = ends - ((ends > starts) & (b[np.maximum(ends - 1, 0)] == _RETURN))
+        commas = np.flatnonzero(b == _COMMA)
+        first = np.searchsorted(commas, starts)
+        count = np.searchsorted(commas, ends) - first
+        self.starts, self.ends = starts, ends
+        self.full = np.flatnonzero(count == columns - 1)
+        self.odd = np.flatnonzero((count != columns - 1) & (ends > starts))
+        first = first[self.full]
+        self.fields = []
+        for place in order:
+            begin = starts[self.full] if place == 0 else commas[first + place - 1] + 1
+            end = ends[self.full] if place == columns - 1 else commas[np.minimum(first + place, len(commas) - 1)]
+            self.fields.append((begin, end - begin))
+
+    def rows(self, path: str, block: bytes, columns: list[str], names: dict[str, int]) -> tuple[np.ndarray, ...]:
+        """(vessel, time, latitude, longitude, line) of the block's rows, in order; bad ones are said."""
+        who, t, lat, lon = self.fields
+        when, good = self._times(*t)
+        values = []
+        for field, most in ((lat, 90.0), (lon, 180.0)):
+            value, fine = self._numbers(*field)
+            values.append(value)
+            good &= fine & (np.abs(value) <= most)
+        vessel, fine = self._names(block, *who, good, names)
+        good &= fine
+        line = self.full + self.line
+        out = [vessel, when, *values, line]
+        bad = np.sort(np.concatenate((self.full[~good], self.odd)))
+        if not len(bad):
+            return tuple(out)
+        lines = ((int(k) + self.line, dict(zip(columns, self._values(block, k), strict=False))) for k in bad)
+        other = _one_by_one(path, {"id": "id"}, lines, names)
+        both = [np.concatenate((mine[good], theirs)) for mine, theirs in zip(out, other, strict=True)]
+        order = np.argsort(both[4], kind="stable")
+        return tuple(column[order] for column in both)
+
+    def _values(self, block: bytes, k: int) -> list[str]:
+        text = block[self.starts[k] : self.ends[k]].decode()
+        return next(csv.reader(io.StringIO(text, newline="")), [])
+
+    def _numbers(self, begin: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mantissa, decimals, negative, good = self._digits(begin, width)
+        value = mantissa / 10.0 ** np.arange(_NUMBER + 1)[decimals]
+        return np.where(negative, -value, value), good & (mantissa < 1 << 53)
+
+    def _digits(self, begin: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(digits as an integer, how many after the point, whether there is a minus, whether it is such a number)."""
+        n = len(begin)
+        mantissa, decimals, digits = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int8)
+        negative, point, good = np.zeros(n, bool), np.zeros(n, bool), (width > 0) & (width <= _NUMBER)
+        last = len(self.b) - 1
+        for k in range(min(int(width.max(initial=0)), _NUMBER)):
+            c = self.b[np.minimum(begin + k, last)]
+            digit = c - _ZERO
+            here = width > k
+            is_digit = (digit < 10) & here
+            np.copyto(mantissa, mantissa * 10 + digit, where=is_digit)
+            decimals += is_digit & point
+            digits += is_digit
+            other = here & ~is_digit
+            if other.any():
+                dot = other & (c == _DOT) & ~point
+                point |= dot
+                sign = other & ((c == _MINUS) | (c == _PLUS)) if k == 0 else False
+                if k == 0:
+                    negative = sign & (c == _MINUS)
+                good &= ~other | dot | sign
+        return mantissa, decimals, negative, good & (digits > 0)
+
+    def _times(self, begin: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        when, good = np.zeros(len(begin), np.int64), np.zeros(len(begin), bool)
+        for w in np.unique(width).tolist():
+            at = np.flatnonzero(width == w)
+            if 20 <= w <= 35:
+                when[at], good[at] = self._iso(begin[at], w)
+            elif 0 < w <= _NUMBER:
+                mantissa, decimals, negative, fine = self._digits(begin[at], width[at])
+                fine &= (decimals <= 9) & (mantissa // 10**9 < 9)
+                fine &= mantissa < 9 * 10 ** np.minimum(9 + decimals, 17)
+                when[at] = np.where(negative, -mantissa, mantissa) * 10 ** np.where(fine, 9 - decimals, 0)
+                good[at] = fine
+        return when, good
+
+    def _iso(self, begin: np.ndarray, w: int) -> tuple[np.ndarray, np.ndarray]:
+        """Times of one width, as ``2021-03-20T05:50:00.000Z`` or with an offset ``+00:00``."""
+        b = self.b
+        good = np.ones(len(begin), bool)
+
+        def digits(first: int, count: int) -> np.ndarray:
+            total = np.zeros(len(begin), np.int64)
+            for k in range(first, first + count):
+                d = b[begin + k] - _ZERO
+                np.logical_and(good, d < 10, out=good)
+                total = total * 10 + d
+            return total
+
+        for place, allowed in ((4, "-"), (7, "-"), (10, "T "), (13, ":"), (16, ":")):
+            c = b[begin + place]
+            good &= (c == ord(allowed[0])) | (c == ord(allowed[-1]))
+        year, month, day = digits(0, 4), digits(5, 2), digits(8, 2)
+        hour, minute, second = digits(11, 2), digits(14, 2), digits(17, 2)
+        zulu = b[begin + w - 1] == ord("Z")
+        offset_s = np.zeros(len(begin), np.int64)
+        tail = 1
+        if not zulu.any():
+            tail = 6
+            if w < 25:
+                return offset_s, np.zeros(len(begin), bool)
+            sign = b[begin + w - 6]
+            away = digits(w - 5, 2) * 3600 + digits(w - 2, 2) * 60
+            good &= ((sign == _PLUS) | (sign == _MINUS)) & (b[begin + w - 3] == ord(":")) & (away < 86_400)
+            offset_s = np.where(sign == _MINUS, -away, away)
+        else:
+            good &= zulu
+        nanos = np.zeros(len(begin), np.int64)
+        decimals = w - tail - 20
+        if decimals > 0:
+            good &= b[begin + 19] == _DOT
+            nanos = digits(20, decimals) * 10 ** (9 - decimals) if decimals <= 9 else nanos
+        good &= (decimals <= 9) & (decimals != 0)
+        leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+        good &= (year >= 1700) & (year < 2250) & (month >= 1) & (month <= 12) & (day >= 1)
+        good &= (hour < 24) & (minute < 60) & (second < 60)
+        month = np.clip(month, 1, 12)
+        length = _DAYS_BEFORE[month] - _DAYS_BEFORE[month - 1] + ((month == 2) & leap)
+        good &= day <= length
+        y = year - 1
+        days = y * 365 + y // 4 - y // 100 + y // 400 + _DAYS_BEFORE[month - 1] + ((month > 2) & leap) + day - 1 - 719_162
+        return (days * 86_400 + hour * 3600 + minute * 60 + second - offset_s) * 1_000_000_000 + nanos, good
+
+    def _names(
+        self, block: bytes, begin: np.ndarray, width: np.ndarray, wanted: np.ndarray, names: dict[str, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The vessels of the rows that are wanted; the others' are 0."""
+        good = wanted & (width > 0) & (width <= _NAME)
+        words = [np.zeros(len(begin), np.uint64) for _ in range(2)]
+        last = len(self.b) - 1
+        for k in range(min(int(width.max(initial=0)), _NAME)):
+            c = np.where(width > k, self.b[np.minimum(begin + k, last)], 0).astype(np.uint64)
+            words[k // 8] |= c << np.uint64(8 * (k % 8))
+        vessel = np.zeros(len(begin), np.int64)
+        at = np.flatnonzero(good)
+        if not len(at):
+            return vessel, good
+        low, high = words[0][at], words[1][at]
+        new = np.ones(len(at), bool)
+        new[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
+        begins = np.flatnonzero(new)
+        if len(begins) * 4 > len(at):
+            # interleaved: each identity once, by sorting
+            _, group = np.unique(low, return_inverse=True)
+            if high.any():
+                group = group * len(at) + np.unique(high, return_inverse=True)[1]
+            _, begins, of = np.unique(group, return_index=True, return_inverse=True)
+        else:
+            of = np.cumsum(new) - 1
+        # no order of sorting: identities are numbered as the file names them, and sorted at the end
+        number_of = np.empty(len(begins), np.int64)
+        for k, row in enumerate(at[begins].tolist()):
+            text = block[begin[row] : begin[row] + width[row]].decode()
+            number_of[k] = names.setdefault(text, len(names)) if text.strip() else -1
+        vessel[at] = number_of[of]
+        good &= vessel >= 0
+        return np.maximum(vessel, 0), good

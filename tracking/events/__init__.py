@@ -1,0 +1,1 @@
+"""What tracks mean: stops, encounters, loitering, gaps, company; no I/O, no clock.  Start at ``model``."""

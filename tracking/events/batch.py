@@ -1,0 +1,99 @@
+"""All events of a file's tracks at once: the rules of ``engine.Events`` as arrays, with the same answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from birddog.units import NS
+from tracking.events import gaps, grid, loiter, pairs, stops, tell
+from tracking.events.model import GRID_NS, HOLE_S, KINDS, Event, Rules
+from tracking.events.tracks import Tracks
+
+_NEVER = 1 << 62
+
+
+def events(fixes: Tracks, rules: Rules, kinds: tuple[str, ...] = KINDS, now_ns: int | None = None) -> Iterator[Event]:
+    """Every event of these kinds, by kind, vessel and time.
+
+    Args:
+        now_ns: until when nothing more had come; the time of the last fix of all unless given.
+    """
+    if not len(fixes.time_ns):
+        return
+    now = int(fixes.time_ns.max()) if now_ns is None else now_ns
+    if "stop" in kinds:
+        yield from _stops(fixes, rules, now)
+    if "gap" in kinds:
+        yield from _gaps(fixes, rules, now)
+    if not {"encounter", "loiter", "cotravel"}.isdisjoint(kinds):
+        samples = grid.samples(fixes)
+        if "encounter" in kinds:
+            points = pairs.meetings(samples, rules.encounter)
+            for a, b, run, ended in _pairs(fixes, points, pairs.Meeting(rules.encounter), now):
+                yield tell.encounter(a, b, run, ended=ended)
+        if "loiter" in kinds:
+            yield from _loitering(fixes, samples, rules, now)
+        if "cotravel" in kinds:
+            points = pairs.company(samples, rules.cotravel)
+            for a, b, run, ended in _pairs(fixes, points, pairs.Company(rules.cotravel), now):
+                yield tell.cotravel(a, b, run, ended=ended)
+
+
+def _stops(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
+    hole = int(rules.stop.hole_s * NS)
+    for run in stops.stops(fixes, rules.stop):
+        first, last = int(fixes.time_ns[run.first]), int(fixes.time_ns[run.last])
+        name = fixes.ids[fixes.vessel[run.first]]
+        yield tell.stop(name, first, last, run.n, run.x, run.y, run.z, ended=run.broken or now - last > hole)
+
+
+def _gaps(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
+    found = gaps.gaps(fixes, rules.gap, now)
+    t, before, after = fixes.time_ns, found.before, found.after
+    d = [p[after] - p[before] for p in (fixes.x, fixes.y, fixes.z)]
+    moved = np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
+    columns = (fixes.vessel[before], after, t[before], np.where(after < 0, now, t[after]), found.habit_ns, found.known,
+               found.heard, fixes.lat_deg[before], fixes.lon_deg[before], moved)  # fmt: skip
+    for vessel, j, start, end, habit, known, heard, lat, lon, way in zip(*(c.tolist() for c in columns), strict=True):
+        yield tell.gap(
+            fixes.ids[vessel], rules.gap, start, end, habit, known, None if heard < 0 else heard, ended=j >= 0,
+            lat_deg=lat, lon_deg=lon, moved_m=way if j >= 0 else None,
+        )  # fmt: skip
+
+
+def _loitering(fixes: Tracks, s: grid.Samples, rules: Rules, now: int) -> Iterator[Event]:
+    end = np.searchsorted(s.vessel, np.arange(len(fixes.ids) + 1))[1:].tolist()
+    for last, run in loiter.loitering(s, rules.loiter):
+        vessel = int(s.vessel[last])
+        final_ns = int(fixes.time_ns[fixes.first[vessel + 1] - 1])
+        lasts = last == end[vessel] - 1 and final_ns // GRID_NS == run.last_g and now - final_ns <= HOLE_S * NS
+        yield tell.loiter(fixes.ids[vessel], run, ended=not lasts)
+
+
+def _pairs(
+    fixes: Tracks, points: pairs.Points, fold: pairs.Meeting | pairs.Company, now: int
+) -> Iterator[tuple[str, str, pairs.PairRun, bool]]:
+    """(a, b, run, ended) of every run of a pair's good points."""
+    settled = _settled(fixes, now)
+    for begin, end in points.lots(fold.farthest, fold.least):
+        a, b = int(points.a[begin]), int(points.b[begin])
+        for point in points.points(begin, end):
+            ended = fold.add(point)
+            if ended is not None:
+                yield fixes.ids[a], fixes.ids[b], ended, True
+        ended = fold.settle(min(settled[a], settled[b]))
+        if ended is not None:
+            yield fixes.ids[a], fixes.ids[b], ended, True
+        elif fold.lasting is not None:
+            # points after this lot would have broken it: what lasts is the pair's last lot
+            more = end < len(points.g) and points.a[end] == a and points.b[end] == b
+            yield fixes.ids[a], fixes.ids[b], fold.lasting, bool(more)
+        fold.settle(_NEVER)
+
+
+def _settled(fixes: Tracks, now: int) -> list[int]:
+    """Of each vessel the point of the grid up to which everything is known."""
+    last = fixes.time_ns[np.maximum(fixes.first[1:] - 1, 0)]
+    return np.where(now - last > HOLE_S * NS, _NEVER, last // GRID_NS).tolist()

@@ -1,0 +1,135 @@
+"""Gaps: a silence longer than an hour, and whether it looks as if something was switched off (``model.Gap``).
+
+A silence that others share is bad reception; one that only this vessel keeps, though it used to report, is not.  How many
+were heard near by is counted in cubes of ``near_m`` and steps of the grid: in the 27 cubes around the last fix and the five
+whole steps of the hour after it.  The vessel itself is silent then, so that what is counted is others.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import msgspec
+import numpy as np
+
+from birddog.geo import R_MEAN_M
+from birddog.units import NS
+from tracking.events.model import GRID_NS, Gap
+from tracking.events.tracks import Tracks
+
+#: Whole steps of the grid within the first hour of a silence.
+_STEPS = 5
+#: A cube and those that touch it.
+_AROUND = tuple(itertools.product((-1, 0, 1), repeat=3))
+
+
+class Gaps(msgspec.Struct):
+    """Places of the last fix before and the first after (-1: none yet), the usual interval and how many make it, ``heard``
+    (-1: not asked, the silence is not unusual)."""
+
+    before: np.ndarray
+    after: np.ndarray
+    habit_ns: np.ndarray
+    known: np.ndarray
+    heard: np.ndarray
+
+
+def gaps(fixes: Tracks, rule: Gap, now_ns: int) -> Gaps:
+    """All gaps of many tracks, by vessel and time.
+
+    Args:
+        now_ns: the time of the data's end; a silence that lasts then is a gap with no end.
+    """
+    t, n = fixes.time_ns, len(fixes.time_ns)
+    last = np.zeros(n, bool)
+    last[fixes.first[1:][np.diff(fixes.first) > 0] - 1] = True
+    silence = np.empty(n, np.int64)
+    silence[:-1] = t[1:] - t[:-1]
+    silence[last] = now_ns - t[last]
+    before = np.flatnonzero(silence > int(rule.least_s * NS))
+    # the intervals before each, those that are not there sorted to the end
+    place = before[:, None] - np.arange(1, rule.intervals + 1)
+    there = place >= fixes.first[fixes.vessel[before]][:, None]
+    own = np.sort(np.where(there, silence[np.maximum(place, 0)], np.iinfo(np.int64).max), axis=1)
+    known = there.sum(axis=1)
+    row = np.arange(len(before))
+    low, high = np.maximum(known - 1, 0) // 2, np.minimum(known // 2, rule.intervals - 1)
+    habit = np.where(known > 0, (own[row, low] + own[row, high]) / 2, 0.0)
+    odd = np.flatnonzero((known >= rule.habit) & (silence[before] > rule.times * habit))
+    heard = np.full(len(before), -1)
+    if len(odd):
+        heard[odd] = Heard(fixes, rule).near(*(p[before[odd]] for p in (t, fixes.x, fixes.y, fixes.z)))
+    return Gaps(before, np.where(last[before], -1, before + 1), habit, known, heard)
+
+
+def unusual(silence_ns: int, habit_ns: float, known: int, rule: Gap) -> bool:
+    """Whether a silence is long beside the own last intervals."""
+    return known >= rule.habit and silence_ns > rule.times * habit_ns
+
+
+def median(values: list[int]) -> float:
+    """The middle one, or the mean of two; 0 of none."""
+    ordered = sorted(values)
+    n = len(ordered)
+    return (ordered[(n - 1) // 2] + ordered[n // 2]) / 2 if n else 0.0
+
+
+def _cells(p: np.ndarray, size_m: float) -> np.ndarray:
+    return np.floor((p + R_MEAN_M) / size_m).astype(np.int64) + 1
+
+
+class Heard:
+    """The fixes of all, sorted by cell and step of the grid."""
+
+    def __init__(self, fixes: Tracks, rule: Gap):
+        self._size_m, self._side = rule.near_m, int(2.0 * R_MEAN_M / rule.near_m) + 4
+        step = fixes.time_ns // GRID_NS
+        self._first = int(step.min())
+        self._steps = int(step.max()) - self._first + _STEPS + 2
+        self._keys = np.sort(self._key(*(_cells(p, self._size_m) for p in (fixes.x, fixes.y, fixes.z)), step))
+
+    def _key(self, i: np.ndarray, j: np.ndarray, k: np.ndarray, step: np.ndarray) -> np.ndarray:
+        return ((i * self._side + j) * self._side + k) * self._steps + (step - self._first)
+
+    def near(self, time_ns: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Fixes heard in the hour after each time around each point."""
+        i, j, k = (_cells(p, self._size_m) for p in (x, y, z))
+        step = time_ns // GRID_NS
+        total = np.zeros(len(time_ns), np.int64)
+        for di, dj, dk in _AROUND:
+            key = self._key(i + di, j + dj, k + dk, step)
+            total += np.searchsorted(self._keys, key + _STEPS, "right") - np.searchsorted(self._keys, key, "right")
+        return total
+
+
+class Hearing(msgspec.Struct):
+    """The same while fixes come in: counts by step and cell, forgotten after ``keep`` steps."""
+
+    rule: Gap
+    keep: int = 72
+    steps: dict[int, dict[tuple[int, int, int], int]] = {}
+
+    def add(self, fix: tuple) -> None:
+        """One fix (ns, x, y, z) of anybody."""
+        step = fix[0] // GRID_NS
+        counts = self.steps.get(step)
+        if counts is None:
+            counts = self.steps[step] = {}
+            for old in [s for s in self.steps if s < step - self.keep]:
+                del self.steps[old]
+        cell = self._cell(fix)
+        counts[cell] = counts.get(cell, 0) + 1
+
+    def _cell(self, fix: tuple) -> tuple[int, int, int]:
+        i, j, k = (math.floor((p + R_MEAN_M) / self.rule.near_m) + 1 for p in fix[1:4])
+        return i, j, k
+
+    def near(self, fix: tuple) -> int:
+        """Fixes heard in the hour after a fix around it."""
+        (i, j, k), step, total = self._cell(fix), fix[0] // GRID_NS, 0
+        for later in range(1, _STEPS + 1):
+            counts = self.steps.get(step + later)
+            if counts:
+                total += sum(counts.get((i + di, j + dj, k + dk), 0) for di, dj, dk in _AROUND)
+        return total

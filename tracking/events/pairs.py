@@ -1,0 +1,316 @@
+"""Events of two: encounters and co-travel, from samples of both at the same points of the grid (``model.GRID_S``).
+
+Each rule has two halves: what makes a point good (``meetings``, ``company`` for arrays through the spatial index; ``meets``,
+``follows`` for two samples), and a fold over a pair's good points in order of time (``Meeting``, ``Company``), which both
+forms share.  A point is *settled* for a pair when both vessels have a fix at or after it, or have been silent for longer
+than is interpolated over; until the points after the last good one are settled, the event lasts.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+
+from tracking.events.grid import SEEN_S, Sample, Samples
+from tracking.events.model import GRID_S, SLACK, Cotravel, Encounter
+from tracking.events.near import Near
+
+
+class Point(msgspec.Struct, frozen=True):
+    """One good point of a pair: how far apart, how much later the second is (co-travel), where, how well both were seen."""
+
+    g: int
+    distance_m: float
+    lag_s: float
+    x: float
+    y: float
+    z: float
+    seen: float
+
+
+class Points(msgspec.Struct):
+    """Good points of many pairs, sorted by pair and time; ``a < b`` are vessels."""
+
+    a: np.ndarray
+    b: np.ndarray
+    g: np.ndarray
+    distance_m: np.ndarray
+    lag_s: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    z: np.ndarray
+    seen: np.ndarray
+
+    def lots(self, farthest: int, least: int) -> list[tuple[int, int]]:
+        """(begin, end) of points of one pair with no more than ``farthest`` steps between two, of at least ``least``."""
+        if not len(self.g):
+            return []
+        new = np.ones(len(self.g), bool)
+        new[1:] = (self.a[1:] != self.a[:-1]) | (self.b[1:] != self.b[:-1]) | (self.g[1:] - self.g[:-1] > farthest)
+        begin = np.flatnonzero(new)
+        end = np.append(begin[1:], len(self.g))
+        long = end - begin >= least
+        return list(zip(begin[long].tolist(), end[long].tolist(), strict=True))
+
+    def points(self, begin: int, end: int) -> list[Point]:
+        """Some of them, one by one."""
+        rows = (self.g, self.distance_m, self.lag_s, self.x, self.y, self.z, self.seen)
+        return [Point(*row) for row in zip(*(column[begin:end].tolist() for column in rows), strict=True)]
+
+
+def _latlon(s: Samples, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    x, y, z = s.x[at], s.y[at], s.z[at]
+    return np.degrees(np.arctan2(z, np.hypot(x, y))), np.degrees(np.arctan2(y, x))
+
+
+def _points(s: Samples, i: np.ndarray, j: np.ndarray, d: np.ndarray, lag_s: np.ndarray) -> Points:
+    """Of samples i and j of two vessels each; of one pair at one time the nearest alone."""
+    turn = s.vessel[i] > s.vessel[j]
+    i, j, lag_s = np.where(turn, j, i), np.where(turn, i, j), np.where(turn, -lag_s, lag_s)
+    order = np.lexsort((lag_s, d, s.g[i], s.vessel[j], s.vessel[i]))
+    i, j, d, lag_s = i[order], j[order], d[order], lag_s[order]
+    keep = np.ones(len(i), bool)
+    keep[1:] = (i[1:] != i[:-1]) | (j[1:] != j[:-1])
+    i, j, d, lag_s = i[keep], j[keep], d[keep], lag_s[keep]
+    middle = [(p[i] + p[j]) / 2.0 for p in (s.x, s.y, s.z)]
+    wide = np.maximum(np.maximum(s.wide_s[i], s.wide_s[j]), SEEN_S)
+    seen = SEEN_S / wide
+    return Points(s.vessel[i], s.vessel[j], s.g[i], d, lag_s, *middle, seen)
+
+
+def meetings(s: Samples, rule: Encounter) -> Points:
+    """Every point at which two are slow and near."""
+    with np.errstate(invalid="ignore"):
+        slow = np.flatnonzero(s.speed_mps < rule.speed_mps)
+    # nobody meets who is not slow for the whole of it: steps in a row of one vessel
+    slow = slow[_in_a_row(s, slow, int(rule.least_s // GRID_S))]
+    reach = rule.radius_m * SLACK
+    g, (lat, lon) = s.g[slow], _latlon(s, slow)
+    index = Near(g, lat, lon, reach)
+    first, second, apart = [], [], []
+    for q, p in index.own_pairs(g, lat, lon):
+        i, j = slow[q], slow[p]
+        dx, dy, dz = s.x[i] - s.x[j], s.y[i] - s.y[j], s.z[i] - s.z[j]
+        d = np.sqrt(dx * dx + dy * dy + dz * dz)
+        near = d <= reach
+        first.append(i[near])
+        second.append(j[near])
+        apart.append(d[near])
+    i, j, d = _joined(first, np.int64), _joined(second, np.int64), _joined(apart, float)
+    return _points(s, i, j, d, np.zeros(len(i)))
+
+
+def _in_a_row(s: Samples, some: np.ndarray, least: int) -> np.ndarray:
+    """Which of some samples are in a row of at least ``least + 1`` of one vessel without a step missing."""
+    if not len(some):
+        return np.zeros(0, bool)
+    new = np.ones(len(some), bool)
+    new[1:] = (some[1:] != some[:-1] + 1) | ~s.before[some[1:]]
+    number = np.cumsum(new) - 1
+    return np.bincount(number)[number] > least
+
+
+def _joined(parts: list[np.ndarray], kind: type) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.zeros(0, kind)
+
+
+def meets(a: Sample, b: Sample, rule: Encounter) -> Point | None:
+    """The point of two samples at one time, if it is good; the vessels in their order."""
+    if not (a.speed_mps < rule.speed_mps and b.speed_mps < rule.speed_mps):
+        return None
+    dx, dy, dz = a.x - b.x, a.y - b.y, a.z - b.z
+    d = math.sqrt(dx * dx + dy * dy + dz * dz)
+    return _point(a, b, d, 0.0) if d <= rule.radius_m * SLACK else None
+
+
+def _point(a: Sample, b: Sample, d: float, lag_s: float) -> Point:
+    middle = ((a.x + b.x) / 2.0, (a.y + b.y) / 2.0, (a.z + b.z) / 2.0)
+    return Point(a.g, d, lag_s, *middle, SEEN_S / max(a.wide_s, b.wide_s, SEEN_S))
+
+
+def company(s: Samples, rule: Cotravel) -> Points:
+    """Every point at which two move and one is near where the other has just come along."""
+    with np.errstate(invalid="ignore"):
+        moving = np.flatnonzero(s.speed_mps > rule.speed_mps)
+    reach = rule.radius_m
+    first, second, apart, lags = [], [], [], []
+    if len(moving):
+        g, (lat, lon) = s.g[moving], _latlon(s, moving)
+        step = s.speed_mps[moving] * GRID_S
+        # the middle of the leader's last step is within half of it and the radius: leaders by lengths of step, doubling
+        size = np.maximum(0, np.ceil(np.log2(np.maximum(step, 1.0) / (4.0 * reach)))).astype(int)
+        for k in np.unique(size).tolist():
+            of = np.flatnonzero(size == k)
+            a = moving[of]
+            mx, my, mz = ((p[a] + p[a - 1]) / 2.0 for p in (s.x, s.y, s.z))
+            mlat, mlon = np.degrees(np.arctan2(mz, np.hypot(mx, my))), np.degrees(np.arctan2(my, mx))
+            index = Near(g, lat, lon, reach + 2.0 * reach * 2.0**k)
+            for q, p in index.pairs(g[of], mlat, mlon):
+                i, j = a[q], moving[p]
+                other = s.vessel[i] != s.vessel[j]
+                i, j = i[other], j[other]
+                d, back = _to_step(s, i, j)
+                near = d <= reach
+                first.append(i[near])
+                second.append(j[near])
+                apart.append(d[near])
+                lags.append(back[near] * GRID_S)
+    i, j = _joined(first, np.int64), _joined(second, np.int64)
+    return _points(s, i, j, _joined(apart, float), _joined(lags, float))
+
+
+def _to_step(s: Samples, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(distance of j from the last step of i, how far back along it: 0 at i, 1 a step ago)."""
+    ux, uy, uz = s.x[i - 1] - s.x[i], s.y[i - 1] - s.y[i], s.z[i - 1] - s.z[i]
+    px, py, pz = s.x[j] - s.x[i], s.y[j] - s.y[i], s.z[j] - s.z[i]
+    length2 = ux * ux + uy * uy + uz * uz
+    back = np.minimum(np.maximum((px * ux + py * uy + pz * uz) / length2, 0.0), 1.0)
+    dx, dy, dz = px - back * ux, py - back * uy, pz - back * uz
+    return np.sqrt(dx * dx + dy * dy + dz * dz), back
+
+
+def follows(a: Sample, before_a: Sample, b: Sample, before_b: Sample, rule: Cotravel) -> Point | None:
+    """The point of two moving samples and those before them, if it is good; a positive lag: b comes behind a."""
+    if not (a.speed_mps > rule.speed_mps and b.speed_mps > rule.speed_mps):
+        return None
+    ab, lag_ab = _to_one(a, before_a, b)
+    ba, lag_ba = _to_one(b, before_b, a)
+    found = [(d, lag) for d, lag in ((ab, lag_ab * GRID_S), (ba, -(lag_ba * GRID_S))) if d <= rule.radius_m]
+    return _point(a, b, *min(found)) if found else None
+
+
+def _to_one(a: Sample, before: Sample, b: Sample) -> tuple[float, float]:
+    ux, uy, uz = before.x - a.x, before.y - a.y, before.z - a.z
+    px, py, pz = b.x - a.x, b.y - a.y, b.z - a.z
+    length2 = ux * ux + uy * uy + uz * uz
+    back = min(max((px * ux + py * uy + pz * uz) / length2, 0.0), 1.0)
+    dx, dy, dz = px - back * ux, py - back * uy, pz - back * uz
+    return math.sqrt(dx * dx + dy * dy + dz * dz), back
+
+
+class PairRun(msgspec.Struct):
+    """Good points that belong together: the first and last, how many, sums over them."""
+
+    first_g: int
+    last_g: int
+    n: int = 0
+    x: float = 0.0
+    y: float = 0.0
+    z: float = 0.0
+    distance_m: float = 0.0
+    least_m: float = math.inf
+    lag_s: float = 0.0
+    seen: float = 0.0
+
+    def take(self, p: Point) -> None:
+        """One point more."""
+        self.last_g = p.g
+        self.n += 1
+        self.x += p.x
+        self.y += p.y
+        self.z += p.z
+        self.distance_m += p.distance_m
+        self.least_m = min(self.least_m, p.distance_m)
+        self.lag_s += p.lag_s
+        self.seen += p.seen
+
+
+class Meeting(msgspec.Struct):
+    """The encounters of a pair: runs of good points without one missing, long enough from the first to the last."""
+
+    rule: Encounter
+    run: PairRun | None = None
+
+    @property
+    def farthest(self) -> int:
+        """Steps from one good point to the next of a run."""
+        return 1
+
+    @property
+    def least(self) -> int:
+        """Points of the shortest."""
+        return int(self.rule.least_s // GRID_S) + 1
+
+    def add(self, p: Point) -> PairRun | None:
+        """Take the next good point; the encounter that had ended before it."""
+        ended = self.settle(p.g - 1)
+        if self.run is None:
+            self.run = PairRun(p.g, p.g)
+        self.run.take(p)
+        return ended
+
+    def settle(self, g: int) -> PairRun | None:
+        """No good point up to g follows: the encounter that has ended by that."""
+        if self.run is None or g < self.run.last_g + self.farthest:
+            return None
+        ended, self.run = self.lasting, None
+        return ended
+
+    @property
+    def lasting(self) -> PairRun | None:
+        """The encounter under way."""
+        run = self.run
+        return run if run is not None and (run.last_g - run.first_g) * GRID_S >= self.rule.least_s else None
+
+
+class Company(msgspec.Struct):
+    """The co-travel of a pair: runs of good points at one lag.
+
+    As with a stop, each point's lag is within the tolerance of the mean of those before it, and what breaks a run before it
+    was long enough makes it begin anew at its second point: at most ``least`` points are kept for that.
+    """
+
+    rule: Cotravel
+    run: PairRun | None = None
+    waiting: list[Point] = []
+
+    @property
+    def farthest(self) -> int:
+        """Steps from one good point to the next of a run."""
+        return int(self.rule.missing_s // GRID_S)
+
+    @property
+    def least(self) -> int:
+        """Points of the shortest: each stands for a step of moving."""
+        return max(1, math.ceil(self.rule.least_s / GRID_S))
+
+    def add(self, p: Point) -> PairRun | None:
+        """Take the next good point; the co-travel that had ended before it."""
+        ended = self.settle(p.g - 1)
+        if self.run is not None:
+            if abs(p.lag_s - self.run.lag_s / self.run.n) <= self.rule.lag_tolerance_s:
+                self.run.take(p)
+                return ended
+            ended, self.run = self.run, None
+        self.waiting.append(p)
+        while not self._at_one_lag():
+            del self.waiting[0]
+        if len(self.waiting) >= self.least:
+            self.run = PairRun(self.waiting[0].g, p.g)
+            for earlier in self.waiting:
+                self.run.take(earlier)
+            self.waiting = []
+        return ended
+
+    def _at_one_lag(self) -> bool:
+        total = self.waiting[0].lag_s
+        for n, p in enumerate(self.waiting[1:], 1):
+            if not abs(p.lag_s - total / n) <= self.rule.lag_tolerance_s:
+                return False
+            total += p.lag_s
+        return True
+
+    def settle(self, g: int) -> PairRun | None:
+        """No good point up to g follows: the co-travel that has ended by that."""
+        last = self.run.last_g if self.run is not None else self.waiting[-1].g if self.waiting else None
+        if last is None or g < last + self.farthest:
+            return None
+        ended, self.run, self.waiting = self.run, None, []
+        return ended
+
+    @property
+    def lasting(self) -> PairRun | None:
+        """The co-travel under way."""
+        return self.run

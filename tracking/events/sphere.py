@@ -1,0 +1,26 @@
+"""Positions as points in space (metres, mean sphere): the date line and the poles are no special places.
+
+A distance is the chord, which for a limit of kilometres is the great circle to a millionth; a mean of near positions is the
+mean of their points.  One by one and as arrays the same numpy functions are used, so that both give the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from birddog.geo import R_MEAN_M
+
+
+def points(lat_deg: np.ndarray, lon_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(x, y, z) metres of positions."""
+    p, l = np.radians(lat_deg), np.radians(lon_deg)
+    c = np.cos(p) * R_MEAN_M
+    return c * np.cos(l), c * np.sin(l), np.sin(p) * R_MEAN_M
+
+
+def place(x: float, y: float, z: float) -> tuple[float, float]:
+    """(lat_deg, lon_deg) of the direction of a point, to 1e-7 of a degree; the date line is 180."""
+    lat, lon = math.degrees(math.atan2(z, math.hypot(x, y))), round(math.degrees(math.atan2(y, x)), 7)
+    return round(lat, 7) + 0.0, (lon if lon > -180.0 else 180.0) + 0.0

@@ -1,0 +1,253 @@
+"""Stops: greedy maximal runs of fixes near their own mean (``model.Stop``), as shared data/predict/README.md defines them.
+
+A run begins at a fix; the next one belongs to it while it lies within the radius of the mean of those before it and not
+beyond a hole.  When one does not, a run that was long enough is a stop and the search goes on after it; else it begins anew
+at the second fix of the run.  Whether a stop begins at a fix depends on the hour after it alone, which is what both forms
+use: ``Stops`` keeps a running sum for each fix of the last hour that may still become one, ``stops`` rules most fixes out
+by prefix sums and walks only from the others.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from birddog.units import NS
+from tracking.events.model import Stop
+from tracking.events.tracks import Tracks
+
+#: What rounding of prefix sums may make of a distance.
+_ROUND_M = 1.0
+#: Units that have walked so far, or are so few, walk alone.
+_STEPS, _ALONE = 256, 16
+
+
+class Run(msgspec.Struct):
+    """A stop: places of its first and last fix, whether a later one of its vessel is not of it; its mean is ``sum / n``."""
+
+    first: int
+    last: int
+    broken: bool
+    n: int
+    x: float
+    y: float
+    z: float
+
+
+def stops(fixes: Tracks, rule: Stop) -> list[Run]:
+    """All stops of many tracks, by vessel and time; ``broken`` is false where the vessel's fixes end in the run."""
+    if len(fixes.time_ns) < rule.least_fixes:
+        return []
+    begins = np.flatnonzero(_may_begin(fixes, rule))
+    if not len(begins):
+        return []
+    units = _Units(fixes, rule, begins)
+    units.abreast()
+    return units.found()
+
+
+class _Units:
+    """Stretches of one vessel that no run leaves, walked abreast: one step of all of them is one step of arrays.
+
+    A run cannot hold two fixes in a row that are further apart than two radii: the one is within a radius of the mean
+    before it, the other of the mean with it.  What walks for long, or almost alone, is left to ``_walk``.
+    """
+
+    def __init__(self, fixes: Tracks, rule: Stop, begins: np.ndarray):
+        self.fixes, self.rule = fixes, rule
+        self.t, self.x, self.y, self.z = fixes.time_ns, fixes.x, fixes.y, fixes.z
+        n = len(self.t)
+        d = [np.diff(p) for p in (self.x, self.y, self.z)]
+        apart = d[0] * d[0] + d[1] * d[1] + d[2] * d[2] > (2.0 * rule.radius_m + _ROUND_M) ** 2
+        cut = np.concatenate((np.flatnonzero(apart) + 1, fixes.first[1:]))
+        self.cuts = np.unique(cut)
+        #: the first fix from each on at which a run may begin; n where none does
+        self.next = np.full(n + 1, n)
+        self.next[begins] = begins
+        self.next = np.minimum.accumulate(self.next[::-1])[::-1]
+        unit = np.searchsorted(self.cuts, begins, "right")
+        first = np.ones(len(begins), bool)
+        first[1:] = unit[1:] != unit[:-1]
+        self.i = begins[first]
+        self.end = self.cuts[unit[first]]
+        self.runs: list[tuple[np.ndarray, ...]] = []
+        self.single: list[Run] = []
+
+    def abreast(self) -> None:
+        """Walk all."""
+        r2, hole = self.rule.radius_m * self.rule.radius_m, int(self.rule.hole_s * NS)
+        t, x, y, z = self.t, self.x, self.y, self.z
+        i, end = self.i, self.end
+        j, c = i + 1, np.ones(len(i), np.int64)
+        sx, sy, sz = x[i], y[i], z[i]
+        while len(i) >= _ALONE:
+            at = np.minimum(j, end - 1)
+            px, py, pz = x[at], y[at], z[at]
+            dx, dy, dz = px - sx / c, py - sy / c, pz - sz / c
+            on = (j < end) & (dx * dx + dy * dy + dz * dz <= r2) & (t[at] - t[at - 1] <= hole)
+            if on.all():
+                sx, sy, sz, c, j = sx + px, sy + py, sz + pz, c + 1, j + 1
+            else:
+                off = np.flatnonzero(~on)
+                sx, sy, sz = sx + np.where(on, px, 0.0), sy + np.where(on, py, 0.0), sz + np.where(on, pz, 0.0)
+                c, j = c + on, j + on
+                stopped = (t[j[off] - 1] - t[i[off]] >= self.rule.least_s * NS) & (c[off] >= self.rule.least_fixes)
+                told = off[stopped]
+                self.runs.append((i[told], j[told] - 1, c[told], sx[told], sy[told], sz[told]))
+                i[off] = self.next[np.where(stopped, j[off], i[off] + 1)]
+                again = i[off]
+                j[off], c[off] = again + 1, 1
+                again = np.minimum(again, len(x) - 1)
+                sx[off], sy[off], sz[off] = x[again], y[again], z[again]
+            far = c >= _STEPS
+            keep = (i < end) & ~far
+            if not keep.all():
+                for k in np.flatnonzero(far).tolist():
+                    self._alone(int(i[k]), int(end[k]))
+                i, end, j, c, sx, sy, sz = (a[keep] for a in (i, end, j, c, sx, sy, sz))
+        for first, last in zip(i.tolist(), end.tolist(), strict=True):
+            self._alone(first, last)
+
+    def _alone(self, i: int, end: int) -> None:
+        """Walk one unit from a beginning on."""
+        while i < end:
+            run = _walk(self.fixes, i, end, self.rule)
+            if self.t[run.last] - self.t[i] >= self.rule.least_s * NS and run.n >= self.rule.least_fixes:
+                self.single.append(run)
+                i = int(self.next[run.last + 1])
+            else:
+                i = int(self.next[i + 1])
+
+    def found(self) -> list[Run]:
+        """The stops, in order."""
+        ends = self.fixes.first[self.fixes.vessel + 1]
+        columns = [np.concatenate(column).tolist() for column in zip(*self.runs, strict=True)] if self.runs else [[]] * 6
+        out = [Run(i, last, False, n, x, y, z) for i, last, n, x, y, z in zip(*columns, strict=True)] + self.single
+        out.sort(key=lambda run: run.first)
+        for run, end in zip(out, ends[[run.first for run in out]].tolist(), strict=True):
+            run.broken = run.last + 1 < end
+        return out
+
+
+def _may_begin(fixes: Tracks, rule: Stop) -> np.ndarray:
+    """Fixes at which a run of the least length may begin: none that does is ruled out."""
+    t, x, y, z = fixes.time_ns, fixes.x, fixes.y, fixes.z
+    n, r2 = len(t), (rule.radius_m + _ROUND_M) ** 2
+    end = fixes.first[fixes.vessel + 1]
+    at = np.arange(n)
+    hole = int(rule.hole_s * NS)
+    may = at + max(rule.least_fixes - 1, 1) < end
+    sx, sy, sz = x, y, z
+    for k in range(1, rule.least_fixes):
+        i = at[: n - k]
+        dx, dy, dz = x[k:] - sx[: n - k] / k, y[k:] - sy[: n - k] / k, z[k:] - sz[: n - k] / k
+        may[: n - k] &= (dx * dx + dy * dy + dz * dz <= r2) & (t[i + k] - t[i + k - 1] <= hole)
+        sx, sy, sz = sx[: n - k] + x[k:], sy[: n - k] + y[k:], sz[: n - k] + z[k:]
+    # at the end of the least duration, and half of it and a sixth: the mean so far by prefix sums
+    some = np.flatnonzero(may)
+    seconds = (t - t.min()) // NS
+    key = seconds + fixes.vessel.astype(np.int64) * (int(seconds.max()) + int(rule.least_s) + 2)
+    sums = [np.concatenate(([0.0], np.cumsum(p - p[0]))) for p in (x, y, z)]
+    for part in (6, 2, 1):
+        # the first fix that is at least so much later, to the second
+        k = np.searchsorted(key, key[some] + int(rule.least_s // part) + (1 if part > 1 else 0), "left")
+        within = k < end[some]
+        if part == 1:
+            some, k = some[within], k[within]
+        else:
+            k = np.where(within, k, some + 1)
+        c = k - some
+        d2 = np.zeros(len(some))
+        for p, s in zip((x, y, z), sums, strict=True):
+            d = (p[k] - p[0]) - (s[k] - s[some]) / c
+            d2 += d * d
+        some = some[d2 <= r2]
+    out = np.zeros(n, bool)
+    out[some] = True
+    return out
+
+
+def _walk(fixes: Tracks, i: int, end: int, rule: Stop) -> Run:
+    """The run that begins at fix i, in blocks that double."""
+    r2, hole = rule.radius_m * rule.radius_m, int(rule.hole_s * NS)
+    sx, sy, sz, c, j = float(fixes.x[i]), float(fixes.y[i]), float(fixes.z[i]), 1, i + 1
+    block = 32
+    while j < end:
+        k = min(end, j + block)
+        # cumsum adds one after the other, as one by one
+        ax, ay, az = (np.cumsum(np.concatenate(([s], p[j:k]))) for s, p in ((sx, fixes.x), (sy, fixes.y), (sz, fixes.z)))
+        m = np.arange(c, c + k - j)
+        dx, dy, dz = fixes.x[j:k] - ax[:-1] / m, fixes.y[j:k] - ay[:-1] / m, fixes.z[j:k] - az[:-1] / m
+        far = (dx * dx + dy * dy + dz * dz > r2) | (np.diff(fixes.time_ns[j - 1 : k]) > hole)
+        at = int(np.argmax(far)) if far.any() else k - j
+        sx, sy, sz, c, j = float(ax[at]), float(ay[at]), float(az[at]), c + at, j + at
+        if j < k:
+            break
+        block *= 2
+    return Run(i, j - 1, j < end, c, sx, sy, sz)
+
+
+class Begun(msgspec.Struct):
+    """A run under way: its first and last time, how many fixes, their sums."""
+
+    first_ns: int
+    last_ns: int
+    n: int
+    x: float
+    y: float
+    z: float
+
+
+class Stops(msgspec.Struct):
+    """The same for one vessel, fix by fix.  ``runs[0]`` is the run that counts, the others begin at later fixes of it.
+
+    Once the first is a stop the others are of no use; so there are at most as many as there are fixes in ``least_s``.
+    """
+
+    rule: Stop
+    runs: list[Begun] = []
+    stopped: bool = False
+
+    def add(self, fix: tuple) -> Begun | None:
+        """Take the next fix (ns, x, y, z); the stop that it ended, if it did."""
+        t, x, y, z = fix[0], fix[1], fix[2], fix[3]
+        r2 = self.rule.radius_m * self.rule.radius_m
+        ended = None
+        if self.runs and t - self.runs[0].last_ns > int(self.rule.hole_s * NS):
+            ended = self.end()
+        kept = []
+        for number, run in enumerate(self.runs):
+            dx, dy, dz = x - run.x / run.n, y - run.y / run.n, z - run.z / run.n
+            if dx * dx + dy * dy + dz * dz > r2:
+                if number == 0 and self.stopped:
+                    ended, self.stopped = run, False
+                    break
+                continue
+            run.x += x
+            run.y += y
+            run.z += z
+            run.n += 1
+            run.last_ns = t
+            kept.append(run)
+        if not self.stopped:
+            kept.append(Begun(t, t, 1, x, y, z))
+        self.runs = kept
+        self._qualify()
+        return ended
+
+    def _qualify(self) -> None:
+        first = self.runs[0]
+        if not self.stopped and first.last_ns - first.first_ns >= self.rule.least_s * NS and first.n >= self.rule.least_fixes:
+            self.stopped = True
+            del self.runs[1:]
+
+    def end(self) -> Begun | None:
+        """No fix came within ``hole_s``: what lasted has ended."""
+        ended = self.runs[0] if self.stopped else None
+        self.runs, self.stopped = [], False
+        return ended
+
+    @property
+    def lasting(self) -> Begun | None:
+        """The stop under way."""
+        return self.runs[0] if self.stopped else None

@@ -1,0 +1,77 @@
+"""From runs of fixes and points to events: one place for both forms, so that they say the same."""
+
+from __future__ import annotations
+
+from birddog.units import NS
+from tracking.events.gaps import unusual
+from tracking.events.loiter import Run as LoiterRun
+from tracking.events.model import GRID_NS, GRID_S, HOLE_S, Event, Gap
+from tracking.events.pairs import PairRun
+from tracking.events.sphere import place
+
+#: A fix vouches for no more than this time of a stop.
+VOUCH_S = HOLE_S / 3
+
+
+def stop(name: str, first_ns: int, last_ns: int, n: int, x: float, y: float, z: float, *, ended: bool) -> Event:
+    """A stop of n fixes with the sums of their points."""
+    lat, lon = place(x, y, z)
+    lasted_s = (last_ns - first_ns) / NS
+    return Event(
+        "stop", (name,), first_ns, last_ns if ended else None, last_ns, lat, lon, min(1.0, (n - 1) * VOUCH_S / lasted_s),
+        {"duration_s": lasted_s, "fixes": n},
+    )  # fmt: skip
+
+
+def gap(
+    name: str, rule: Gap, first_ns: int, now_ns: int, habit_ns: float, known: int, heard: int | None, *, ended: bool,
+    lat_deg: float, lon_deg: float, moved_m: float | None,
+) -> Event:  # fmt: skip
+    """A gap after the fix at ``first_ns``; ``habit_ns`` is the median of ``known`` intervals, ``heard`` counted near by."""
+    silence_ns = now_ns - first_ns
+    odd = unusual(silence_ns, habit_ns, known, rule)
+    return Event(
+        "gap", (name,), first_ns, now_ns if ended else None, now_ns, round(lat_deg, 7), round(lon_deg, 7),
+        1.0 - min(1.0, habit_ns / silence_ns),
+        {
+            "duration_s": silence_ns / NS, "usual_interval_s": habit_ns / NS if known else None,
+            "switched_off": odd and heard is not None and heard >= rule.heard, "heard_near": heard if odd else None,
+            "moved_m": moved_m,
+        },
+    )  # fmt: skip
+
+
+def loiter(name: str, run: LoiterRun, *, ended: bool) -> Event:
+    """Loitering."""
+    lat, lon = place(run.x, run.y, run.z)
+    first_ns, last_ns = run.first_g * GRID_NS, run.last_g * GRID_NS
+    return Event(
+        "loiter", (name,), first_ns, last_ns if ended else None, last_ns, lat, lon, run.seen / run.n,
+        {"duration_s": (last_ns - first_ns) / NS, "drift_m": run.drift_m, "mean_speed_mps": run.speed_mps / run.n,
+         "points": run.n},
+    )  # fmt: skip
+
+
+def encounter(a: str, b: str, run: PairRun, *, ended: bool) -> Event:
+    """An encounter."""
+    lat, lon = place(run.x, run.y, run.z)
+    first_ns, last_ns = run.first_g * GRID_NS, run.last_g * GRID_NS
+    return Event(
+        "encounter", (a, b), first_ns, last_ns if ended else None, last_ns, lat, lon, run.seen / run.n,
+        {"duration_s": (last_ns - first_ns) / NS, "mean_distance_m": run.distance_m / run.n,
+         "least_distance_m": run.least_m, "points": run.n},
+    )  # fmt: skip
+
+
+def cotravel(a: str, b: str, run: PairRun, *, ended: bool) -> Event:
+    """Co-travel; the one behind stands second."""
+    lat, lon = place(run.x, run.y, run.z)
+    lag_s = run.lag_s / run.n
+    if lag_s < 0.0:
+        a, b, lag_s = b, a, -lag_s
+    first_ns, last_ns = (run.first_g - 1) * GRID_NS, run.last_g * GRID_NS
+    return Event(
+        "cotravel", (a, b), first_ns, last_ns if ended else None, last_ns, lat, lon, run.seen / run.n,
+        {"duration_s": (last_ns - first_ns) / NS, "lag_s": lag_s, "mean_distance_m": run.distance_m / run.n,
+         "moving_s": run.n * GRID_S, "points": run.n},
+    )  # fmt: skip

@@ -1,0 +1,128 @@
+"""Many tracks as arrays, in order of identity and time, without what cannot be: the form in which files are judged.
+
+Two fixes of one identity at one time are one (the first of the file).  A fix is left out where no craft could have been:
+it is beyond ``reach_mps`` from the fix before and from the one after it, and these two are within reach of each other.  A
+jump that is not taken back stays.  ``Cleaner`` is the rule one fix at a time.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+
+from birddog.units import NS
+from tracking.events.sphere import points
+
+
+class Tracks(msgspec.Struct):
+    """Fixes sorted by vessel and time; ``x y z`` are ``sphere.points``, ``line`` where each stood in what was given.
+
+    ``first`` has one more place than there are vessels: the fixes of vessel v are ``first[v]:first[v + 1]``.
+    """
+
+    ids: list[str]
+    vessel: np.ndarray
+    time_ns: np.ndarray
+    lat_deg: np.ndarray
+    lon_deg: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    z: np.ndarray
+    line: np.ndarray
+    first: np.ndarray
+    same_time: np.ndarray
+    beyond_reach: np.ndarray
+
+
+def tracks(
+    ids: list[str], vessel: np.ndarray, time_ns: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, reach_mps: float
+) -> Tracks:
+    """The tracks of fixes in any order.
+
+    Args:
+        ids: the vessels' names, in the order in which they are to be told.
+        vessel: of each fix the place of its vessel in ``ids``.
+    """
+    line = np.arange(len(vessel))
+    if len(vessel) > 1 and not ((np.diff(vessel) > 0) | ((np.diff(vessel) == 0) & (np.diff(time_ns) > 0))).all():
+        line = np.lexsort((time_ns, vessel))
+    vessel, time_ns, lat_deg, lon_deg = vessel[line], time_ns[line], lat_deg[line], lon_deg[line]
+    again = np.zeros(len(vessel), bool)
+    again[1:] = (vessel[1:] == vessel[:-1]) & (time_ns[1:] == time_ns[:-1])
+    x, y, z = points(lat_deg, lon_deg)
+    out = again.copy()
+    for v in np.unique(vessel[_fast(vessel, time_ns, x, y, z, again, reach_mps)]).tolist():
+        at = np.arange(*np.searchsorted(vessel, (v, v + 1)))
+        at = at[~again[at]]
+        keep = _possible(time_ns[at].tolist(), x[at].tolist(), y[at].tolist(), z[at].tolist(), reach_mps)
+        out[np.delete(at, keep)] = True
+    same, beyond = line[again], line[out & ~again]
+    if out.any():
+        vessel, time_ns, lat_deg, lon_deg, line, x, y, z = (
+            a[~out] for a in (vessel, time_ns, lat_deg, lon_deg, line, x, y, z)
+        )
+    first = np.searchsorted(vessel, np.arange(len(ids) + 1))
+    return Tracks(ids, vessel, time_ns, lat_deg, lon_deg, x, y, z, line, first, same, beyond)
+
+
+def _fast(vessel, time_ns, x, y, z, again, reach_mps: float) -> np.ndarray:
+    """Places of fixes that are beyond reach of the one before."""
+    kept = np.flatnonzero(~again)
+    a, b = kept[:-1], kept[1:]
+    dx, dy, dz = x[b] - x[a], y[b] - y[a], z[b] - z[a]
+    dt_s = (time_ns[b] - time_ns[a]) / NS
+    with np.errstate(invalid="ignore", over="ignore"):
+        far = (vessel[a] == vessel[b]) & (np.sqrt(dx * dx + dy * dy + dz * dz) > reach_mps * dt_s)
+    return b[far]
+
+
+def _possible(t: list[int], x: list[float], y: list[float], z: list[float], reach_mps: float) -> list[int]:
+    """Of one vessel's fixes in order of time, the places of those that stay."""
+    cleaner, keep = Cleaner(reach_mps=reach_mps), []
+    for fix in zip(t, x, y, z, range(len(t)), strict=True):
+        keep += [f[4] for f in cleaner.add(fix)]
+    return keep + [f[4] for f in cleaner.end()]
+
+
+class Cleaner(msgspec.Struct):
+    """The rule for one vessel: what is beyond reach of the fix before waits for the next.  Fixes are (ns, x, y, z, ...)."""
+
+    reach_mps: float
+    last: tuple | None = None
+    held: tuple | None = None
+
+    def add(self, fix: tuple) -> list[tuple]:
+        """What is now known to stay, in order."""
+        if self.last is None:
+            self.last = fix
+            return [fix]
+        if self.held is None:
+            if self._reached(self.last, fix):
+                self.last = fix
+                return [fix]
+            self.held = fix
+            return []
+        held, self.held = self.held, None
+        if not self._reached(held, fix) and self._reached(self.last, fix):
+            self.last = fix
+            return [fix]
+        self.last = held
+        return [held, *self.add(fix)]
+
+    def end(self) -> list[tuple]:
+        """What waits at the end of the data is no more to be believed than the fix before it: it does not stay."""
+        return []
+
+    def _reached(self, a: tuple, b: tuple) -> bool:
+        dx, dy, dz = b[1] - a[1], b[2] - a[2], b[3] - a[3]
+        return not math.sqrt(dx * dx + dy * dy + dz * dz) > self.reach_mps * ((b[0] - a[0]) / NS)
+
+
+def jumps(fixes: Tracks, reach_mps: float, least: int = 3) -> list[tuple[int, int]]:
+    """(vessel, how often) of those that jump again and again: as two do that report under one identity."""
+    none = np.zeros(len(fixes.time_ns), bool)
+    far = _fast(fixes.vessel, fixes.time_ns, fixes.x, fixes.y, fixes.z, none, reach_mps)
+    vessels, counts = np.unique(fixes.vessel[far], return_counts=True)
+    return [(v, n) for v, n in zip(vessels.tolist(), counts.tolist(), strict=True) if n >= least]
