@@ -306,13 +306,27 @@ class Scan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     time_by: str = ""
 
 
+class Zone(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An area or a corridor that a case watches: who arrives there, who leaves (``tracking.zones``).
+
+    ``points`` are (lon_deg, lat_deg): a closed ring, or the line of a corridor that is ``half_width_m`` wide to each side.
+    ``dwell_s``: so long a track must be on the other side before it is told of.
+    """
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    half_width_m: float = 0.0
+    dwell_s: float = 60.0
+
+
 class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """kind ``operation``: a case.  ``area`` is a closed ring of (lon_deg, lat_deg), or empty."""
+    """kind ``operation``: a case.  ``area`` is a closed ring of (lon_deg, lat_deg), or empty; ``zones`` are what it watches."""
 
     operation: str
     name: str = ""
     area: tuple[tuple[float, float], ...] = ()
     closed: bool = False
+    zones: tuple[Zone, ...] = ()
 
 
 class Device(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -22,6 +22,9 @@ SEVERITY: dict[str, str] = {
     "jumped": "warning",
     "two_places": "warning",
     "contradicted": "warning",
+    "arrived": "warning",
+    "left": "warning",
+    "inside": "info",
 }
 
 

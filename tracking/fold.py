@@ -66,7 +66,7 @@ class FoldState(msgspec.Struct, kw_only=True):
         numbers: of each case the number of the entry that named it first.
     """
 
-    form: Literal[2]
+    form: Literal[3]
     now_ns: int = 0
     exercise: bool = False
     presets: Presets = Presets()
@@ -85,7 +85,7 @@ class Fold:
     """One fold over one journal; see the module's docstring."""
 
     def __init__(self) -> None:
-        self._state = FoldState(form=2)
+        self._state = FoldState(form=3)
         self._directory = Directory()
         self._folds: dict[str, OperationFold] = {}
 
@@ -148,7 +148,7 @@ class Fold:
                 for fold in self._folds.values():
                     fold.set_back(book)
             case _:
-                self._register(body, entry.seq)
+                self._register(body, book)
         return book.changes()
 
     def _pass_time(self, to_ns: int, book: Book) -> None:
@@ -168,17 +168,18 @@ class Fold:
             for track in fold.believed(time_ns)
         ]  # fmt: skip
 
-    def _register(self, body: Body, seq: int) -> None:
+    def _register(self, body: Body, book: Book) -> None:
         """Who is who from now on; of the tracks that this is about is asked again what is expected."""
         self._directory.apply(body)
         now_ns, folds = self._state.now_ns, self._folds
         match body:
             case Operation():
-                self._state.numbers.setdefault(body.operation, seq)
+                self._state.numbers.setdefault(body.operation, book.seq)
                 if body.operation in folds:
                     folds[body.operation].registered(None, now_ns)
+                    folds[body.operation].watch(body.zones, book)
             case Attachment():
-                self._state.numbers.setdefault(body.operation, seq)
+                self._state.numbers.setdefault(body.operation, book.seq)
                 for fold in folds.values():
                     fold.registered((body.device,), now_ns)
             case Device():
@@ -191,6 +192,9 @@ class Fold:
         found = self._folds.get(operation)
         if found is None:
             found = self._folds[operation] = OperationFold(operation, self._directory, self._state.presets)
+            known = self._directory.operations.get(operation)
+            if known is not None:
+                found.watch(known.zones, Book(0, self._state.now_ns))
         return found
 
     def _owner(self, device: str, time_ns: int, via: str) -> Owner | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import msgspec
 
 from birddog.directory import OPEN, Directory
-from birddog.model import Alarm, Device, Fix, Placement, Reading, TagRead, Track, Value
+from birddog.model import Alarm, Device, Fix, Placement, Reading, TagRead, Track, Value, Zone
 from birddog.units import NS
 from tracking import lifetime
 from tracking.book import Book
@@ -23,6 +23,7 @@ from tracking.lifetime import Expected
 from tracking.presets import STATION, Presets
 from tracking.track_state import LiveTrack, TrackState
 from tracking.tracker import Look, Tracker
+from tracking.zones import Visits
 
 #: AIS messages of what stands where it is: base stations and aids to navigation (ITU-R M.1371-5, table 46).
 STATIONS = (4, 21)
@@ -65,6 +66,7 @@ class OperationState(msgspec.Struct, kw_only=True):
     clocks: Clocks = msgspec.field(default_factory=Clocks)
     doors: Doors = msgspec.field(default_factory=Doors)
     facts: dict[str, Facts] = {}
+    visits: Visits = msgspec.field(default_factory=Visits)
 
 
 class OperationFold:
@@ -130,6 +132,7 @@ class OperationFold:
         if s.status == "deleted":
             self._queued.pop(s.track_id, None)
             self._state.clocks.forget(s.identities, book)
+            self._state.visits.forget(s.track_id, book)
             for device in s.identities:
                 self._state.facts.pop(device, None)
         elif s.due_ns < self._queued.get(s.track_id, s.due_ns + 1):
@@ -148,6 +151,17 @@ class OperationFold:
         for live in lives:
             live.state.due_ns = min(live.state.due_ns, now_ns)
             self._settled(live, Book(0, now_ns))
+
+    def watch(self, zones: tuple[Zone, ...], book: Book) -> None:
+        """The places that this operation watches from now on."""
+        self._state.visits.watched(zones, book)
+
+    def _visited(self, live: LiveTrack, time_ns: int, book: Book) -> None:
+        """A track was measured: where it arrived and what it left, by its newest measurement."""
+        model = self.tracker.model(live)
+        core = live.core(model)
+        if self._state.visits.zones and core is not None and core.time_ns == time_ns and live.state.status == "confirmed":
+            self._state.visits.seen(live.row(time_ns, model, {}), time_ns, book)
 
     def set_presets(self, presets: Presets, now_ns: int) -> None:
         """Other presets from now on."""
@@ -286,6 +300,7 @@ class OperationFold:
         time_ns = self._state.clocks.taken_at(fix, self.operation, s.track_id, book)
         self.tracker.measure(live, of_fix(fix, time_ns, self.presets.of(s.klass)), book)
         self._shown(live, book)
+        self._visited(live, time_ns, book)
 
     def tag_read(self, owner: Owner, read: TagRead, time_ns: int, place: Placement | None, book: Book) -> None:
         """A tag that a reader saw: its owner's track was at the reader."""
@@ -302,6 +317,7 @@ class OperationFold:
             if m is not None and not live.read_lately(m, int(self.presets.read_window_s * NS)):
                 self.tracker.measure(live, m, book)
         self._shown(live, book)
+        self._visited(live, time_ns, book)
 
     def reading(self, owner: Owner, reading: Reading, time_ns: int, fmt: str, book: Book) -> None:
         """What a device of this operation measured: a fact of its track, which is not silent."""

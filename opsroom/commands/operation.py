@@ -1,10 +1,14 @@
-"""``birddog operation add|list|close``: cases, as entries of the journal."""
+"""``birddog operation add|list|close|watch|unwatch``: cases and the places that they watch, as entries of the journal."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from opsroom.commands.common import journal_option, json_file, json_option, name_of, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from birddog.model import Zone
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +22,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("list", help="all cases")
     close = actions.add_parser("close", help="close a case: its devices are not admitted any more")
     close.add_argument("operation", metavar="ID")
-    for sub in (add, listing, close):
+    watch = actions.add_parser("watch", help="tell who of a case arrives at an area or in a corridor, and who leaves it")
+    watch.add_argument("operation", metavar="ID")
+    watch.add_argument("zone", metavar="NAME", help="what the place is called in events and alerts")
+    where = watch.add_mutually_exclusive_group(required=True)
+    where.add_argument("--area", metavar="FILE", help="GeoJSON polygon")
+    where.add_argument("--corridor", metavar="FILE", help="GeoJSON line: a road, a channel")
+    watch.add_argument("--width", type=float, metavar="M", help="of a corridor, from side to side (400)")
+    watch.add_argument("--dwell", type=float, default=60.0, metavar="S",
+                       help="so long on the other side until it is told (60)")
+    unwatch = actions.add_parser("unwatch", help="watch a place no longer")
+    unwatch.add_argument("operation", metavar="ID")
+    unwatch.add_argument("zone", metavar="NAME")
+    for sub in (add, listing, close, watch, unwatch):
         journal_option(sub)
     json_option(listing)
 
@@ -39,21 +55,31 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"wants a name without spaces, and not {OPEN!r}", field="ID")
         name_of(args.name, "--name")
         area = _area(args.area) if args.area is not None else ()
+    zone = _zone(args) if args.action == "watch" else None
     registers = Registers(args.journal, create=adds, exercise=adds and args.exercise)
     operations = registers.directory.operations
     if args.action == "list":
         if args.json:
-            print_json([{"operation": o.operation, "name": o.name, "area": o.area, "closed": o.closed}
-                        for o in operations.values()])
+            print_json([{"operation": o.operation, "name": o.name, "area": o.area, "closed": o.closed,
+                         "zones": msgspec.to_builtins(o.zones)} for o in operations.values()])
         else:
-            print_table(("operation", "name", "state"),
-                        [(o.operation, o.name, "closed" if o.closed else "open") for o in operations.values()])
+            print_table(("operation", "name", "state", "watches"),
+                        [(o.operation, o.name, "closed" if o.closed else "open", ", ".join(z.name for z in o.zones))
+                         for o in operations.values()])
         return 0
     old = operations.get(args.operation)
     if args.action == "close":
         registers.operation(args.operation)
         registers.enter(msgspec.structs.replace(old, closed=True))
         say(f"{args.operation} is closed")
+        return 0
+    if args.action in ("watch", "unwatch"):
+        registers.operation(args.operation)
+        kept = tuple(z for z in old.zones if z.name != args.zone)
+        if zone is None and kept == old.zones:
+            raise UsageError(f"{args.operation} watches no {args.zone!r}", field="NAME")
+        registers.enter(msgspec.structs.replace(old, zones=kept if zone is None else (*kept, zone)))
+        say(f"{args.operation} watches {args.zone}" + (" no longer" if zone is None else ""))
         return 0
     if registers.created:
         say(f"made a new {registers.mode} journal at {registers.path}")
@@ -66,7 +92,43 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _zone(args: argparse.Namespace) -> Zone:
+    from birddog.errors import UsageError
+    from birddog.model import Zone
+
+    name_of(args.zone, "NAME")
+    if args.area is not None and args.width is not None:
+        raise UsageError("is of a corridor, not of an area", field="--width")
+    width_m = 400.0 if args.width is None else args.width
+    if not 1.0 <= width_m <= 100_000.0:
+        raise UsageError("wants metres from 1 to 100000", field="--width")
+    if not 0.0 <= args.dwell <= 86_400.0:
+        raise UsageError("wants seconds from 0 to 86400", field="--dwell")
+    if args.area is not None:
+        return Zone(name=args.zone, points=_area(args.area), dwell_s=args.dwell)
+    return Zone(name=args.zone, points=_line(args.corridor), half_width_m=width_m / 2.0, dwell_s=args.dwell)
+
+
+def _line(file: str) -> tuple[tuple[float, float], ...]:
+    from birddog.errors import UsageError
+
+    line = _positions(file, "LineString")
+    if len(line) < 2:
+        raise UsageError("wants a line of at least two positions in degrees (lon, lat)", file=file)
+    return line
+
+
 def _area(file: str) -> tuple[tuple[float, float], ...]:
+    from birddog.errors import UsageError
+
+    ring = _positions(file, "Polygon")
+    if len(ring) < 4 or ring[0] != ring[-1]:
+        raise UsageError("wants a closed ring of at least four positions in degrees (lon, lat)", file=file)
+    return ring
+
+
+def _positions(file: str, kind: str) -> tuple[tuple[float, float], ...]:
+    """The positions of the one GeoJSON polygon (its ring) or line of a file."""
     from birddog.errors import UsageError
     from birddog.geo import valid_position
 
@@ -76,15 +138,18 @@ def _area(file: str) -> tuple[tuple[float, float], ...]:
         if data.get("type") == "FeatureCollection":
             [feature] = data["features"]
             geometry = feature["geometry"]
-        if geometry["type"] != "Polygon":
-            raise UsageError(f"wants a Polygon, is a {str(geometry['type'])[:40]}", file=file)
-        [outer] = geometry["coordinates"]
-        ring = tuple((_degrees(lon), _degrees(lat)) for lon, lat, *_ in outer)
+        if geometry["type"] != kind:
+            raise UsageError(f"wants a {kind}, is a {str(geometry['type'])[:40]}", file=file)
+        found = geometry["coordinates"]
+        if kind == "Polygon":
+            [found] = found
+        positions = tuple((_degrees(lon), _degrees(lat)) for lon, lat, *_ in found)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError("is not one GeoJSON polygon of longitude and latitude, without holes", file=file) from error
-    if len(ring) < 4 or ring[0] != ring[-1] or not all(valid_position(lat, lon) for lon, lat in ring):
-        raise UsageError("wants a closed ring of at least four positions in degrees (lon, lat)", file=file)
-    return ring
+        shape = "polygon of longitude and latitude, without holes" if kind == "Polygon" else "line of longitude and latitude"
+        raise UsageError(f"is not one GeoJSON {shape}", file=file) from error
+    if not all(valid_position(lat, lon) for lon, lat in positions):
+        raise UsageError("holds a position that is none on Earth: degrees, (lon, lat)", file=file)
+    return positions
 
 
 def _degrees(value: object) -> float:

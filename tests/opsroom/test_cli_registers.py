@@ -59,7 +59,7 @@ def test_a_case_that_cannot_be_makes_no_journal(run, tmp_path, words, said):
     (b'{"type":"Feature","geometry":null}', "is not one GeoJSON polygon"),
     (b'{"type":"FeatureCollection","features":[]}', "is not one GeoJSON polygon"),
     (RING.replace("]]]", "]],[[1,2],[3,4],[5,6],[1,2]]]").encode(), "without holes"),
-    (RING.replace("1,2", "1,95").encode(), "a closed ring"), (RING.replace(",[1,2]]", "]").encode(), "a closed ring"),
+    (RING.replace("1,2", "1,95").encode(), "none on Earth"), (RING.replace(",[1,2]]", "]").encode(), "a closed ring"),
     (RING.replace("Polygon", "MultiPolygon").encode(), "is a MultiPolygon"),
 ])
 def test_an_area_that_is_none(run, tmp_path, text, said):
@@ -74,8 +74,34 @@ def test_areas_of_all_three_forms_and_with_a_mark(run, tmp_path):
         (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + text.encode())
         assert run("operation", "add", name, "--area", "a.json", "--name", "Größe")[0] == 0
     rows = json.loads(run("operation", "list", "--json")[1])
-    assert rows == [{"operation": name, "name": "Größe", "area": [[1, 2], [3, 4], [5, 6], [1, 2]], "closed": False}
+    assert rows == [{"operation": name, "name": "Größe", "area": [[1, 2], [3, 4], [5, 6], [1, 2]], "closed": False, "zones": []}
                     for name in "ABC"]  # fmt: skip
+
+
+def test_a_case_watches_places(run, tmp_path):
+    (tmp_path / "a.json").write_text(RING)
+    (tmp_path / "l.json").write_text('{"type":"LineString","coordinates":[[4,52],[4.1,52.1]]}')
+    assert run("operation", "add", "A")[0] == 0
+    assert run("operation", "watch", "A", "the yard", "--area", "a.json", "--dwell", "0")[0] == 0
+    assert run("operation", "watch", "A", "A13", "--corridor", "l.json", "--width", "600")[0] == 0
+    assert run("operation", "watch", "A", "the yard", "--area", "a.json")[0] == 0  # again: another dwell time
+    [row] = json.loads(run("operation", "list", "--json")[1])
+    assert row["zones"] == [
+        {"name": "A13", "points": [[4.0, 52.0], [4.1, 52.1]], "half_width_m": 300.0, "dwell_s": 60.0},
+        {"name": "the yard", "points": [[1, 2], [3, 4], [5, 6], [1, 2]], "dwell_s": 60.0},
+    ]
+    assert "A13, the yard" in run("operation", "list")[1]
+    assert run("operation", "unwatch", "A", "A13")[0] == 0
+    assert [zone["name"] for zone in json.loads(run("operation", "list", "--json")[1])[0]["zones"]] == ["the yard"]
+    for words, said in ((["unwatch", "A", "A13"], "watches no 'A13'"),
+                        (["watch", "B", "x", "--area", "a.json"], "no operation 'B'"),
+                        (["watch", "A", "x", "--area", "a.json", "--width", "3"], "--width"), (["watch", "A", "x"], "--area"),
+                        (["watch", "A", "x", "--corridor", "l.json", "--width", "nan"], "--width"),
+                        (["watch", "A", "x", "--area", "a.json", "--dwell", "-1"], "--dwell"),
+                        (["watch", "A", "x", "--corridor", "a.json"], "wants a LineString"),
+                        (["watch", "A", "x\n", "--area", "a.json"], "NAME")):  # fmt: skip
+        status, _, err = run("operation", *words)
+        assert status == 2 and said in err and err.count("\n") == 1, words
 
 
 def test_a_case_opens_closes_and_opens_again(run):

@@ -1,0 +1,166 @@
+"""Who is in a zone, with what noise, and what is told of it: once, and never because a receiver shivers beside an edge."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from birddog.geo import LocalFrame
+from birddog.model import (
+    ENTRY_BODIES,
+    Attachment,
+    Device,
+    Entry,
+    Event,
+    Fix,
+    FrameBody,
+    Operation,
+    Start,
+    Tick,
+    Zone,
+    pack,
+)
+from birddog.units import NS
+from tracking.fold import Fold
+from tracking.zones import Presence, depth_m, seen
+
+T0 = 1_790_000_000 * NS
+KIND = {body: kind for kind, body in ENTRY_BODIES.items()}
+
+
+def square(lat_deg: float = 52.0, lon_deg: float = 4.0, side_m: float = 400.0, **words) -> Zone:
+    frame, r = LocalFrame(lat_deg=lat_deg, lon_deg=lon_deg), side_m / 2
+    places = [frame.geodetic(e, n) for e, n in ((-r, -r), (r, -r), (r, r), (-r, r), (-r, -r))]
+    return Zone(name="yard", points=tuple((lon, lat) for lat, lon in places), **words)
+
+
+def line(lat_deg: float = 52.0, lon_deg: float = 4.0, **words) -> Zone:
+    frame = LocalFrame(lat_deg=lat_deg, lon_deg=lon_deg)
+    places = [frame.geodetic(e, n) for e, n in ((-5000, 0), (0, 0), (0, 5000))]
+    return Zone(name="road", points=tuple((lon, lat) for lat, lon in places), half_width_m=200.0, **words)
+
+
+def told(zone: Zone, path, sigma_m: float = 5.0, lat_deg: float = 52.0, lon_deg: float = 4.0) -> list[tuple[float, str]]:
+    """What is told of a path of (t s, east m, north m) about the zone's middle."""
+    frame, held, out = LocalFrame(lat_deg=lat_deg, lon_deg=lon_deg), Presence(), []
+    for t, e, n in path:
+        lat, lon = frame.geodetic(e, n)
+        held, word = seen(zone, held, int(t * NS), lat_deg=lat, lon_deg=lon, p_ee=sigma_m**2, p_en=0.0, p_nn=sigma_m**2)
+        if word:
+            out.append((t, word))
+    return out
+
+
+@pytest.mark.parametrize("where", [(52.0, 4.0), (0.0, 180.0), (-33.0, -179.9999), (78.0, 15.0)])
+def test_how_deep_a_position_lies(where):
+    zone, frame = square(*where), LocalFrame(lat_deg=where[0], lon_deg=where[1])
+    for e, n, deep in ((0, 0, 200.0), (150, 0, 50.0), (250, 0, -50.0), (300, 400, -((100**2 + 200**2) ** 0.5)), (-199, 0, 1.0)):
+        lat, lon = frame.geodetic(e, n)
+        assert depth_m(zone, lat_deg=lat, lon_deg=lon)[0] == pytest.approx(deep, abs=0.2)
+
+
+def test_how_far_inside_a_corridor():
+    frame = LocalFrame(lat_deg=52.0, lon_deg=4.0)
+    for e, n, deep in ((-2000, 150, 50.0), (-2000, 0, 200.0), (100, 2000, 100.0), (300, -400, -300.0), (0, 5300, -100.0)):
+        lat, lon = frame.geodetic(e, n)
+        assert depth_m(line(), lat_deg=lat, lon_deg=lon)[0] == pytest.approx(deep, abs=0.5)
+
+
+def test_arrived_and_left_after_the_dwell_time():
+    there = [(t, -600 + 10 * t, 0) for t in range(0, 130, 10)]  # 10 m/s across: inside from 40 s to 80 s
+    assert told(square(dwell_s=0.0), there) == [(50, "arrived"), (90, "left")]
+    assert told(square(), there) == []  # passed through in 40 s
+    stays = [(t, min(-600 + 10 * t, 0), 0) for t in range(0, 300, 10)] + [(t, 10 * (t - 300), 0) for t in range(300, 420, 10)]
+    assert told(square(), stays) == [(110, "arrived"), (390, "left")]
+
+
+def test_what_was_inside_already_did_not_arrive():
+    assert told(square(), [(t, 0, 0) for t in range(0, 600, 10)]) == [(60, "inside")]
+    assert told(square(), [(t, 900, 0) for t in range(0, 600, 10)]) == []
+
+
+def test_one_who_stands_beside_the_edge_neither_comes_nor_goes():
+    rng = random.Random(7)
+    outside = [(0, -900, 0), (70, -900, 0)]
+    noise = [(80 + 5 * k, -200 + rng.gauss(0, 5), rng.gauss(0, 5)) for k in range(2000)]
+    assert told(square(), outside + noise) == []
+
+
+def test_a_wide_ellipse_decides_nothing():
+    path = [(0, -900, 0), (70, -900, 0), (100, 0, 0), (400, 0, 0), (700, 0, 0)]
+    assert told(square(), path, sigma_m=150.0) == []
+    assert told(square(), path, sigma_m=100.0) == [(400, "arrived")]
+
+
+def test_seldom_reports_need_no_more_than_two():
+    assert told(square(), [(0, -9000, 0), (300, -4000, 0), (600, 0, 0), (900, 0, 0), (1200, 4000, 0), (1500, 9000, 0)]) == [
+        (900, "arrived"), (1500, "left"),
+    ]  # fmt: skip
+
+
+def test_a_van_that_leaves_its_corridor():
+    along = [(t, -4000 + 20 * t, 0) for t in range(0, 150, 10)]
+    off = [(150 + t, -1000, 10 * t) for t in range(0, 120, 10)]
+    assert told(line(), along + off) == [(60, "inside"), (240, "left")]
+
+
+def journal(bodies) -> list[Event]:
+    """The events of a journal of (t s, body), folded, with a snapshot and a restart at every entry."""
+    fold, out = Fold(), []
+    for seq, (t, body) in enumerate(bodies, start=1):
+        at_ns, kind = T0 + int(t * NS), KIND[type(body)]
+        entry = Entry(seq=seq, kind=kind, received_ns=at_ns, ident=b"", source="", operation="", body=pack(body))
+        out += fold.apply(entry).events
+        fold = Fold.restore(fold.snapshot())
+    return out
+
+
+def story(*zones: Zone, path) -> list:
+    bodies: list = [
+        (0, Start(version="x", presets={}, exercise=True)),
+        (0, Operation(operation="A", zones=zones)),
+        (0, Device(device="gps", interval_s=10.0)),
+        (0, Attachment(device="gps", shipment="S", operation="A", from_ns=T0)),
+    ]
+    frame = LocalFrame(lat_deg=52.0, lon_deg=4.0)
+    for t, e, n in path:
+        lat, lon = frame.geodetic(e, n)
+        fix = Fix(device="gps", time_ns=T0 + int(t * NS), lat_deg=lat, lon_deg=lon, sigma_m=5.0)
+        bodies.append((t + 1, FrameBody(format="x", version=1, payload=b"", device="gps", observations=(fix,))))
+    return bodies
+
+
+THERE = [(10 * k, min(-900 + 10 * 10 * k, 0), 0) for k in range(1, 40)]
+AWAY = [(400 + 10 * k, 10 * 10 * k, 0) for k in range(1, 40)]
+
+
+def test_the_fold_tells_who_arrives_and_leaves():
+    events = [e for e in journal(story(square(), path=THERE + AWAY)) if e.kind in ("arrived", "left", "inside")]
+    [begun, ended, left] = events
+    assert (begun.kind, begun.text, begun.operation, begun.end_ns) == ("arrived", "arrived yard", "A", None)
+    assert ended.event_id == begun.event_id and ended.end_ns == left.start_ns
+    assert left.kind == "left" and left.end_ns is None and left.track_ids == begun.track_ids
+    # at 70 s it is 200 m from the middle, and a minute inside at 140 s at the latest; it leaves at 420 s
+    assert 130 <= (begun.start_ns - T0) / NS <= 150 and 480 <= (left.start_ns - T0) / NS <= 500
+
+
+def test_a_place_that_is_watched_from_now_on_was_not_arrived_at():
+    bodies = story(path=THERE)
+    frame = LocalFrame(lat_deg=52.0, lon_deg=4.0)
+    lat, lon = frame.geodetic(0, 0)
+    bodies.append((500, Operation(operation="A", zones=(square(),))))
+    for t in (510, 520, 580, 590):
+        fix = Fix(device="gps", time_ns=T0 + t * NS, lat_deg=lat, lon_deg=lon, sigma_m=5.0)
+        bodies.append((t + 1, FrameBody(format="x", version=1, payload=b"", device="gps", observations=(fix,))))
+    bodies.append((700, Operation(operation="A")))
+    events = [e for e in journal(bodies) if e.kind in ("arrived", "left", "inside")]
+    assert [(e.kind, e.end_ns is None) for e in events] == [("inside", True), ("inside", False)]  # over when nobody watches
+    assert events[0].text == "inside yard already when it was first looked at"
+
+
+def test_of_nobody_elses_zone_and_not_in_silence():
+    bodies = story(path=THERE[:5])  # it is underway to the yard and falls silent
+    bodies.insert(2, (0, Operation(operation="B", zones=(square(),))))
+    bodies += [(100 + 60 * k, Tick()) for k in range(60)]
+    assert not [e for e in journal(bodies) if e.kind in ("arrived", "left", "inside")]

@@ -1,0 +1,154 @@
+"""Areas and corridors that a case watches: a shipment arrived, left, or was inside already when the watching began.
+
+Decided on the track's own estimate at a fix, never on what it is only thought to do in silence: with d the distance to the
+edge (positive inside) and sigma the track's standard deviation towards it, a fix says *inside* from d = 1.645 sigma (95 %
+on one side), *outside* from -1.645, and nothing between: so that one who stands beside the edge with a receiver's noise
+neither arrives nor leaves (hysteresis), and a wide ellipse decides nothing.  What a fix says holds once every fix has said it
+for the zone's dwell time.  The first state is told as ``inside`` where it is inside (ATAK-CIV 200: an alert
+for what was there already is no arrival), and not at all where it is outside.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from birddog.geo import LocalFrame, ring_contains
+from birddog.model import Event, Track, Zone
+from tracking.book import Book
+
+#: Standard deviations beyond an edge from which a side is believed: 95 % on one side of a normal distribution.
+SURE = 1.645
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """What is held of one track and one zone.
+
+    Args:
+        inside: None = not decided yet.
+        turning: the other state, as fixes have it since ``since_ns``; None = nothing contradicts.
+        since_ns: the first fix that said so.
+    """
+
+    inside: bool | None = None
+    turning: bool | None = None
+    since_ns: int = 0
+
+
+def depth_m(zone: Zone, *, lat_deg: float, lon_deg: float) -> tuple[float, float, float]:
+    """(metres inside the nearest edge, negative outside; east and north of the unit vector across that edge).
+
+    A corridor is everything within its half width of its line.
+    """
+    frame = LocalFrame(lat_deg=lat_deg, lon_deg=lon_deg)
+    least, towards = math.inf, (1.0, 0.0)
+    before = None
+    for lon, lat in zone.points:
+        here = frame.en(lat_deg=lat, lon_deg=lon)
+        if before is not None:
+            e, n = _nearest(before, here)
+            away = math.hypot(e, n)
+            if away < least:
+                least = away
+                towards = (e / away, n / away) if away > 1e-9 else _across(before, here)
+        before = here
+    if zone.half_width_m > 0.0:
+        return zone.half_width_m - least, *towards
+    inside = ring_contains(zone.points, lat_deg=lat_deg, lon_deg=lon_deg)
+    return (least if inside else -least), *towards
+
+
+def _nearest(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+    """The point of a segment that is nearest to the origin."""
+    de, dn = b[0] - a[0], b[1] - a[1]
+    length2 = de * de + dn * dn
+    share = 0.0 if length2 == 0.0 else min(max(-(a[0] * de + a[1] * dn) / length2, 0.0), 1.0)
+    return a[0] + share * de, a[1] + share * dn
+
+
+def _across(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+    length = math.hypot(b[0] - a[0], b[1] - a[1])
+    return (1.0, 0.0) if length == 0.0 else ((a[1] - b[1]) / length, (b[0] - a[0]) / length)
+
+
+def seen(
+    zone: Zone, held: Presence, time_ns: int, *, lat_deg: float, lon_deg: float, p_ee: float, p_en: float, p_nn: float
+) -> tuple[Presence, str]:
+    """What is held after a fix, and what is to be told: ``arrived``, ``left``, ``inside`` or nothing ("").
+
+    Args:
+        held: of this track and zone until now.
+        time_ns: of the fix.
+        p_ee, p_en, p_nn: covariance of the track's position, m².
+    """
+    depth, e, n = depth_m(zone, lat_deg=lat_deg, lon_deg=lon_deg)
+    margin = SURE * math.sqrt(max(e * e * p_ee + 2.0 * e * n * p_en + n * n * p_nn, 0.0))
+    says = True if depth >= margin else False if depth <= -margin else None
+    if says is None or says == held.inside:  # on the edge it is not said any more that it is on the other side
+        return (held if held.turning is None else Presence(held.inside)), ""
+    if held.inside is None and not says:
+        return Presence(False), ""
+    if held.turning != says:
+        held = Presence(held.inside, says, time_ns)
+    if time_ns - held.since_ns < int(zone.dwell_s * 1e9):
+        return held, ""
+    told = ("arrived" if says else "left") if held.inside is not None else ("inside" if says else "")
+    return Presence(says), told
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """Of one track and one zone: what is held, and the event that goes on (inside, since it arrived; gone, since it left)."""
+
+    held: Presence
+    event: Event | None = None
+
+
+class Visits(msgspec.Struct):
+    """Who is in which zone of one operation.
+
+    Args:
+        of: track id -> zone name -> visit.
+        zones: as they were when the visits were decided; another one of the same name is decided anew.
+    """
+
+    of: dict[str, dict[str, Visit]] = {}
+    zones: tuple[Zone, ...] = ()
+
+    def watched(self, zones: tuple[Zone, ...], book: Book) -> None:
+        """These zones are watched from now on."""
+        gone = {zone.name for zone in self.zones} - {zone.name for zone in zones if zone in self.zones}
+        self.zones = zones
+        for visits in self.of.values():
+            for name in sorted(gone & set(visits)):
+                self._over(visits.pop(name), book.now_ns, book)
+
+    def seen(self, track: Track, time_ns: int, book: Book) -> None:
+        """A track was measured; ``track`` is its row at that time."""
+        visits = self.of.setdefault(track.track_id, {})
+        for zone in self.zones:
+            visit = visits.get(zone.name) or Visit(Presence())
+            held, word = seen(
+                zone, visit.held, time_ns, lat_deg=track.lat_deg, lon_deg=track.lon_deg,
+                p_ee=track.p_ee, p_en=track.p_en, p_nn=track.p_nn,
+            )  # fmt: skip
+            if word:
+                self._over(visit, time_ns, book)
+                text = f"{word} {zone.name}" if word != "inside" else f"inside {zone.name} already when it was first looked at"
+                event = book.event(
+                    word, track.operation, time_ns, track_ids=(track.track_id,), lat_deg=track.lat_deg, lon_deg=track.lon_deg,
+                    text=text,
+                )  # fmt: skip
+                visits[zone.name] = Visit(held, event)
+            elif held is not visit.held:
+                visits[zone.name] = Visit(held, visit.event)
+
+    def forget(self, track_id: str, book: Book) -> None:
+        """A track has ended."""
+        for visit in self.of.pop(track_id, {}).values():
+            self._over(visit, book.now_ns, book)
+
+    @staticmethod
+    def _over(visit: Visit, time_ns: int, book: Book) -> None:
+        if visit.event is not None:
+            book.end(visit.event, time_ns)
