@@ -163,19 +163,16 @@ def floored(r_ee: float, r_en: float, r_nn: float) -> tuple[float, float, float]
 def rotated(x: State, c: float, s: float) -> State:
     """The state in axes turned by an angle: new east = c·e + s·n, new north = -s·e + c·n."""
     e, ve, n, vn, p00, p01, p02, p03, p11, p12, p13, p22, p23, p33 = x
-
-    def turn(ee: float, en: float, ne: float, nn: float) -> tuple[float, float, float, float]:
-        # T [[ee, en], [ne, nn]] Tᵀ
-        a, b, d, f = c * ee + s * ne, c * en + s * nn, -s * ee + c * ne, -s * en + c * nn
-        return c * a + s * b, -s * a + c * b, c * d + s * f, -s * d + c * f
-
-    qee, qen, _, qnn = turn(p00, p02, p02, p22)
-    wee, wen, _, wnn = turn(p11, p13, p13, p33)
-    # cross block: rows position (e, n), columns velocity (ve, vn)
-    cee, cen, cne, cnn = turn(p01, p03, p12, p23)
+    cc, cs, ss = c * c, c * s, s * s
+    # T [[ee, en], [ne, nn]] Tᵀ of the blocks of position, velocity, and (rows position, columns velocity) both
     return (
         c * e + s * n, c * ve + s * vn, -s * e + c * n, -s * ve + c * vn,
-        qee, cee, qen, cen, wee, cne, wen, qnn, cnn, wnn,
+        cc * p00 + 2.0 * cs * p02 + ss * p22, cc * p01 + cs * (p03 + p12) + ss * p23,
+        cs * (p22 - p00) + (cc - ss) * p02, cc * p03 + cs * (p23 - p01) - ss * p12,
+        cc * p11 + 2.0 * cs * p13 + ss * p33, cc * p12 + cs * (p23 - p01) - ss * p03,
+        cs * (p33 - p11) + (cc - ss) * p13,
+        cc * p22 - 2.0 * cs * p02 + ss * p00, cc * p23 - cs * (p03 + p12) + ss * p01,
+        cc * p33 - 2.0 * cs * p13 + ss * p11,
     )  # fmt: skip
 
 

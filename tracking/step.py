@@ -385,12 +385,7 @@ def predicted(core: Core, time_ns: int, model: Model) -> State:
     not another receiver that has parted from this one: that has a symbol of its own.
     """
     dt_s = max(0, time_ns - core.updated_ns) / NS
-    x = moments(_bank(core, model.motion), dt_s, model.motion) if dt_s > 0.0 else core.x
-    # the smaller semi-axis is at least that of the errors that last
-    mean, spread = (x[4] + x[11]) / 2.0, math.hypot((x[4] - x[11]) / 2.0, x[6])
-    if mean - spread < core.bias:
-        lift = core.bias - (mean - spread)
-        x = (*x[:4], x[4] + lift, *x[5:11], x[11] + lift, *x[12:])
+    x = lasting(core, moments(_bank(core, model.motion), dt_s, model.motion) if dt_s > 0.0 else core.x)
     rival = core.rival
     if rival is not None and rival.hits > 1 and not core.parted:
         near = near_en(core.lat0_deg, core.lon0_deg, rival.lat_deg, rival.lon_deg)
@@ -398,6 +393,15 @@ def predicted(core: Core, time_ns: int, model: Model) -> State:
             other = moments(rival.bank, max(0, time_ns - rival.time_ns) / NS, any_motion())
             x = scalar_engine.blended(x, (near[0], other[1], near[1], *other[3:]), 0.5)
     return x
+
+
+def lasting(core: Core, x: State) -> State:
+    """The state, in any axes, with its smaller semi-axis at least that of the errors that last."""
+    least = (x[4] + x[11]) / 2.0 - math.hypot((x[4] - x[11]) / 2.0, x[6])
+    if least >= core.bias:
+        return x
+    lift = core.bias - least
+    return (*x[:4], x[4] + lift, *x[5:11], x[11] + lift, *x[12:])
 
 
 def placed(core: Core, x: State) -> tuple[float, float, State]:

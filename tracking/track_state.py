@@ -17,8 +17,9 @@ import msgspec
 from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackStatus, Value
 from birddog.units import NS
+from tracking.engine import State
 from tracking.measurement import Measurement, apart, merged, rank
-from tracking.step import Core, Model, Verdict, advance, placed, predicted
+from tracking.step import Core, Model, Verdict, advance, lasting, placed, predicted
 
 #: So many readers are remembered of a tag; reads within so long are of readers that hear it at once; so much stronger is
 #: clearly so.
@@ -100,11 +101,18 @@ class TrackState(msgspec.Struct, kw_only=True):
 class LiveTrack:
     """A TrackState with the filters after each measurement of its ring."""
 
-    __slots__ = ("_cores", "state")
+    __slots__ = ("_cores", "_place", "state")
 
     def __init__(self, state: TrackState):
         self.state = state
         self._cores: list[Core] | None = None
+        self._place: tuple[Core, float, float, State] | None = None
+
+    def place(self, core: Core) -> tuple[float, float, State]:
+        """``placed`` of a filter's own state: asked for once for its point and once for the row."""
+        if self._place is None or self._place[0] is not core:
+            self._place = (core, *placed(core, core.x))
+        return self._place[1:]
 
     def cores(self, model: Model) -> list[Core]:
         """The filter after each measurement of the ring."""
@@ -120,7 +128,10 @@ class LiveTrack:
 
     def core_at(self, time_ns: int, model: Model) -> Core | None:
         """The filter after the last measurement not later than a time; None where the ring begins later."""
-        i = bisect.bisect_right(self.state.ring, time_ns, key=lambda m: m.time_ns)
+        ring = self.state.ring
+        i = len(ring)
+        if i and ring[-1].time_ns > time_ns:
+            i = bisect.bisect_right(ring, time_ns, key=lambda m: m.time_ns)
         if i > 0:
             return self.cores(model)[i - 1]
         base = self.state.base
@@ -128,7 +139,10 @@ class LiveTrack:
 
     def rival(self, m: Measurement) -> Measurement | None:
         """A fix of the ring of the same device and time that lies where this one can't: one of the two is false."""
-        base, twin = self.state.base, _twin(self.state.ring, m)
+        ring = self.state.ring
+        if not ring or m.time_ns > ring[-1].time_ns:
+            return None
+        base, twin = self.state.base, _twin(ring, m)
         if twin is None or m.origin != "fix" or (base is not None and m.time_ns <= base.time_ns):
             return None
         return self.state.ring[twin] if apart(self.state.ring[twin], m) else None
@@ -149,6 +163,13 @@ class LiveTrack:
         cores = self.cores(model)
         if base is not None and m.time_ns <= base.time_ns:
             return "old", 0.0, None
+        if not ring or m.time_ns > ring[-1].time_ns:
+            # in time, as nearly all are
+            core, outcome, nis = advance(cores[-1] if cores else base, m, model)
+            ring.append(m)
+            cores.append(core)
+            self._prune(model)
+            return outcome, nis, core
         at = bisect.bisect_left(ring, _order(m), key=_order)
         twin = _twin(ring, m)
         rival = self.rival(m)
@@ -238,7 +259,11 @@ class LiveTrack:
         s, core = self.state, self.core(model)
         assert core is not None
         time_ns = max(now_ns, core.time_ns)
-        lat, lon, x = placed(core, predicted(core, time_ns, model))
+        if time_ns == core.updated_ns and core.rival is None:
+            lat, lon, x = self.place(core)
+            x = lasting(core, x)
+        else:
+            lat, lon, x = placed(core, predicted(core, time_ns, model))
         rival: dict[str, Any] = {}
         if core.rival is not None:
             rival = dict(

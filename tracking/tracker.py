@@ -61,6 +61,7 @@ class Tracker:
 
     def __init__(self, operation: str, presets: Presets, states: list[TrackState] | None = None):
         self.operation, self.presets = operation, presets
+        self._models: dict[str, Model] = {}
         self.tracks: dict[str, LiveTrack] = {}
         self.by_key: dict[str, LiveTrack] = {}
         for state in states or []:
@@ -76,13 +77,18 @@ class Tracker:
 
     def model(self, live: LiveTrack) -> Model:
         """The motion model of a track."""
-        return Model(preset=self.presets.of(live.state.klass), presets=self.presets, klass=live.state.klass)
+        klass = live.state.klass
+        found = self._models.get(klass)
+        if found is None:
+            found = self._models[klass] = Model(preset=self.presets.of(klass), presets=self.presets, klass=klass)
+        return found
 
     def set_presets(self, presets: Presets) -> None:
         """Other presets from now on; what came before is not run again with them."""
         for live in self.tracks.values():
             live.freeze(self.model(live))
         self.presets = presets
+        self._models.clear()
 
     def set_back(self, now_ns: int) -> None:
         """It is earlier than was thought."""
@@ -231,7 +237,7 @@ class Tracker:
     def _point(self, live: LiveTrack, core: Core, m: Measurement, nis: float, book: Book) -> None:
         s = live.state
         s.points += 1
-        lat, lon, x = placed(core, core.x)
+        lat, lon, x = live.place(core)
         book.points.append(
             TrackPoint(
                 track_id=s.track_id, seq=s.points, time_ns=core.time_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1], vn_mps=x[3],
