@@ -47,19 +47,21 @@ def class_variance(m: Measurement, preset: ClassPreset) -> float | None:
 
 def believed(noise: Noises, m: Measurement) -> Measurement:
     """A fix with what was learnt of its device: its velocity's sigma, and its own where it states none."""
-    known = next((one for one in noise if one.device == m.device), None)
-    if known is None:
-        return m
-    if m.stated:
-        return msgspec.structs.replace(m, r_v=known.r_v)
-    return msgspec.structs.replace(m, r_ee=known.r, r_en=0.0, r_nn=known.r, r_v=known.r_v)
+    for known in noise:
+        if known.device == m.device:
+            if not m.stated:
+                return msgspec.structs.replace(m, r_ee=known.r, r_en=0.0, r_nn=known.r, r_v=known.r_v)
+            return m if m.ve_mps is None else msgspec.structs.replace(m, r_v=known.r_v)
+    return m
 
 
 def learnt(
     noise: Noises, x: State, z: tuple, v: tuple | None, m: Measurement, base: float | None, preset: ClassPreset
 ) -> Noises:
     """What a used fix says of its device's noise: E[residual² + P after it] = R, per axis."""
-    at = next((i for i, one in enumerate(noise) if one.device == m.device), len(noise))
+    at = 0
+    while at < len(noise) and noise[at].device != m.device:
+        at += 1
     if base is None or at == NOISE_DEVICES:
         return noise
     base_v = preset.velocity_sigma_mps**2

@@ -80,13 +80,18 @@ class Motion:
 
     def chances(self, dt_s: float) -> np.ndarray:
         """(M, M): row j holds the chances of going to mode j within dt_s from each mode."""
+        found = self._chances.get(dt_s)
+        if found is not None:
+            return found
         mantissa, exponent = math.frexp(dt_s)
         key = math.ldexp(round(mantissa * 128.0) / 128.0, exponent)
+        if len(self._chances) > 8192:
+            self._chances.clear()
         found = self._chances.get(key)
         if found is None:
-            if len(self._chances) > 4096:
-                self._chances.clear()
             found = self._chances[key] = _kept(banks.transitions(np.array([key]), self.modes)[0].T)
+        # the exact time finds it too: most devices report at an even pace
+        self._chances[dt_s] = found
         return found
 
 
@@ -164,23 +169,17 @@ def stepped(bank: Bank, dt_s: float, motion: Motion, z: Position | None = None, 
         return _alone(bank, dt_s, motion, motion.engine, z, v)
     what = (AHEAD if dt_s > 0.0 else 0) | (POSITION if z is not None else 0) | (VELOCITY if v is not None else 0)
     table = motion.chances(dt_s) if dt_s > 0.0 else motion.brought
+    data, (z0, z1, r00, r01, r11), (v0, v1, r_v, gate) = bank.data, z or _NOWHERE, v or _STILL
     out = motion.step(
-        np.frombuffer(bank.data),
-        what,
-        dt_s,
-        motion.awake_from,
-        table,
-        motion.brought,
-        motion.kinds,
-        *(z or _NOWHERE),
-        *(v or _NOWHERE[:4]),
-    )
-    at = len(bank.data) // 8
-    *x, nis, log, nis_v = out[at:].tolist()
-    return Fit(Bank(out[:at].tobytes()), tuple(x), nis, log, nis_v)
+        np.frombuffer(data), what, dt_s, motion.awake_from, table, motion.brought, motion.kinds,
+        z0, z1, r00, r01, r11, v0, v1, r_v, gate,
+    )  # fmt: skip
+    at = len(data) // 8
+    tail = out[at:].tolist()
+    return Fit(Bank(out[:at].tobytes()), tuple(tail[:14]), tail[14], tail[15], tail[16])
 
 
-_NOWHERE = (0.0, 0.0, 0.0, 0.0, 0.0)
+_NOWHERE, _STILL = (0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0)
 
 
 def _alone(bank: Bank, dt_s: float, motion: Motion, engine: ModuleType, z: Position | None, v: Velocity | None) -> Fit:

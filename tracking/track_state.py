@@ -236,6 +236,8 @@ class LiveTrack:
 
     def _prune(self, model: Model) -> None:
         ring, cores = self.state.ring, self.cores(model)
+        if len(ring) <= model.presets.late_count:
+            return
         keep_ns = int(model.presets.late_s * NS)
         drop = 0
         while len(ring) - drop > model.presets.late_count and (
