@@ -169,8 +169,10 @@ def wait(tracker: Tracker, live: LiveTrack, expected_of, attributes_of, to_ns: i
     s = live.state
     while s.status != "deleted" and s.due_ns <= to_ns:
         book.now_ns = s.due_ns
+        late = bool(s.waiting)
+        tracker.catch_up(live, book)
         expected, before = expected_of(live, book.now_ns), s.status
         decide(tracker, live, expected, book)
-        if s.status != before or book.now_ns >= row_due_ns(s, expected, tracker.presets):
+        if late or s.status != before or book.now_ns >= row_due_ns(s, expected, tracker.presets):
             tracker.show(live, attributes_of, book)
         s.due_ns = due_ns(tracker, live, expected, book.now_ns)

@@ -298,9 +298,12 @@ class OperationFold:
         self._describe(live, owner, fix.device, fmt, fix.attributes.get("msg_type"))
         self.tracker.contact(live, fix.device, book, reports=True)
         time_ns = self._state.clocks.taken_at(fix, self.operation, s.track_id, book)
-        self.tracker.measure(live, of_fix(fix, time_ns, self.presets.of(s.klass)), book)
-        self._shown(live, book)
-        self._visited(live, time_ns, book)
+        if self.tracker.measure(live, of_fix(fix, time_ns, self.presets.of(s.klass)), book) == "waits":
+            s.due_ns = min(s.due_ns, book.now_ns + int(self.presets.sweep_s * NS))
+            self._settled(live, book)
+        else:
+            self._shown(live, book)
+            self._visited(live, time_ns, book)
 
     def tag_read(self, owner: Owner, read: TagRead, time_ns: int, place: Placement | None, book: Book) -> None:
         """A tag that a reader saw: its owner's track was at the reader."""

@@ -4,6 +4,7 @@ Late data: a measurement older than the newest is put in its place and the later
 so the result is to the last digit that of arrival in order.  The ring reaches back ``late_s`` and holds at least
 ``late_count``; what is older than the ring is not used (``insert`` answers ``old``).  The snapshot holds the filter
 before the ring and the ring; the filters in between are made again when first needed, which is the same sum.
+A late one that would run much of the ring again is told of later, with others that wait (``put_off``).
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from tracking.step import Core, Model, Verdict, advance, lasting, placed, predic
 #: So many readers are remembered of a tag; reads within so long are of readers that hear it at once; so much stronger is
 #: clearly so.
 READERS, TOGETHER_NS, CLEARLY_DB = 8, 30 * NS, 6.0
+#: Late data: so many steps of the ring are run again for a message, on average; what was not used is kept, up to so many.
+LATE_STEPS, LATE_MOST = 3, 256
 #: More measurements than this are never kept, whatever ``late_s`` says.
 RING_MOST = 1024
 
-Outcome = Verdict | Literal["same", "merged", "old"]
+Outcome = Verdict | Literal["same", "merged", "old", "waits"]
 
 
 class Turns(msgspec.Struct, frozen=True, array_like=True):
@@ -63,6 +66,8 @@ class TrackState(msgspec.Struct, kw_only=True):
         row_ns: when its row was last given out; due_ns: when time alone next changes something (``lifetime``).
         turns: whether it is in two places in turn.
         told: when something that is told once in a while was last so, by kind of event.
+        credit: so many measurements may be run again for late ones at once.
+        waiting: late ones that are in the ring and not yet told of.
         broadcast: it tells everybody where it is (AIS) and is nobody's case: out of range is no silence.
         reads: the newest read of each of the last readers.
         open_events: events still going on, by kind.
@@ -96,16 +101,20 @@ class TrackState(msgspec.Struct, kw_only=True):
     told: dict[str, int] = {}
     turns: Turns | None = None
     open_events: dict[str, Event] = {}
+    credit: int = LATE_MOST
+    waiting: list[Measurement] = []
 
 
 class LiveTrack:
     """A TrackState with the filters after each measurement of its ring."""
 
-    __slots__ = ("_cores", "_place", "state")
+    __slots__ = ("_cores", "_place", "_verdicts", "state")
 
     def __init__(self, state: TrackState):
         self.state = state
-        self._cores: list[Core] | None = None
+        #: of the first measurements of the ring: the later ones are run when they are asked for
+        self._cores: list[Core] = []
+        self._verdicts: list[tuple[Verdict, float]] = []
         self._place: tuple[Core, float, float, State] | None = None
 
     def place(self, core: Core) -> tuple[float, float, State]:
@@ -116,10 +125,14 @@ class LiveTrack:
 
     def cores(self, model: Model) -> list[Core]:
         """The filter after each measurement of the ring."""
-        if self._cores is None:
-            self._cores = []
-            self._run(0, model)
-        return self._cores
+        cores, ring = self._cores, self.state.ring
+        if len(cores) < len(ring):
+            core = cores[-1] if cores else self.state.base
+            for m in ring[len(cores) :]:
+                core, verdict, nis = advance(core, m, model)
+                cores.append(core)
+                self._verdicts.append((verdict, nis))
+        return cores
 
     def core(self, model: Model) -> Core | None:
         """The newest filter; None before the first measurement."""
@@ -168,6 +181,7 @@ class LiveTrack:
             core, outcome, nis = advance(cores[-1] if cores else base, m, model)
             ring.append(m)
             cores.append(core)
+            self._verdicts.append((outcome, nis))
             self._prune(model)
             return outcome, nis, core
         at = bisect.bisect_left(ring, _order(m), key=_order)
@@ -185,7 +199,9 @@ class LiveTrack:
             m = one
         else:
             ring.insert(at, m)
-        outcome, nis, core = self._run(at, model, m)
+        self._forget(at)
+        at = next(i for i in range(at, len(ring)) if ring[i] is m)
+        core, (outcome, nis) = self.cores(model)[at], self._verdicts[at]
         self._prune(model)
         return ("merged" if twin is not None and rival is None else outcome), nis, core
 
@@ -220,19 +236,49 @@ class LiveTrack:
         near = reversed(self.state.ring)
         return any(r.device == m.device and r.origin == m.origin and abs(r.time_ns - m.time_ns) < window_ns for r in near)
 
-    def _run(self, start: int, model: Model, watch: Measurement | None = None) -> tuple[Outcome, float, Core | None]:
-        """Run the ring again from an index; what became of ``watch``."""
-        cores = self._cores
-        assert cores is not None
-        del cores[start:]
-        core = cores[-1] if cores else self.state.base
-        found: tuple[Outcome, float, Core | None] = ("same", 0.0, core)
-        for m in self.state.ring[start:]:
-            core, verdict, nis = advance(core, m, model)
-            cores.append(core)
-            if m is watch:
-                found = (verdict, nis, core)
-        return found
+    def _forget(self, at: int) -> None:
+        """The filters from an index on are to be run again."""
+        del self._cores[at:], self._verdicts[at:]
+
+    def put_off(self, m: Measurement, now: bool) -> bool:
+        """Whether a late measurement is only put in its place, and told of when the ring has been run again (``caught_up``).
+
+        Each message pays for ``LATE_STEPS`` of the ring; a late one that needs more, with those that wait already, waits.  So
+        a device whose reports come in disorder does not run its ring for each, and what is believed at any time is the same.
+
+        Args:
+            now: no later than now.
+        """
+        s = self.state
+        s.credit = min(s.credit + LATE_STEPS, LATE_MOST)
+        ring, base = s.ring, s.base
+        if not ring or m.time_ns > ring[-1].time_ns or (base is not None and m.time_ns <= base.time_ns):
+            return False
+        first = min([m, *s.waiting], key=_order)
+        steps = len(ring) + 1 - bisect.bisect_left(ring, _order(first), key=_order)
+        if now or steps <= s.credit or _twin(ring, m) is not None:
+            s.credit = max(0, s.credit - steps)
+            return False
+        at = bisect.bisect_left(ring, _order(m), key=_order)
+        ring.insert(at, m)
+        self._forget(at)
+        s.waiting.append(m)
+        return True
+
+    def caught_up(self, model: Model) -> list[tuple[Measurement, Outcome, float, Core | None, Core | None]]:
+        """What became of the late measurements that waited: (measurement, outcome, NIS, the filter before and at it)."""
+        s, out = self.state, []
+        waiting, s.waiting = s.waiting, []
+        cores = self.cores(model)
+        for m in waiting:
+            at = bisect.bisect_left(s.ring, _order(m), key=_order)
+            if at < len(s.ring) and s.ring[at] == m:
+                verdict, nis = self._verdicts[at]
+                out.append((m, verdict, nis, cores[at - 1] if at else s.base, cores[at]))
+            else:  # the ring began anew meanwhile
+                out.append((m, "old", 0.0, None, None))
+        self._prune(model)
+        return out
 
     def _prune(self, model: Model) -> None:
         ring, cores = self.state.ring, self.cores(model)
@@ -246,7 +292,7 @@ class LiveTrack:
             drop += 1
         if drop:
             self.state.base = cores[drop - 1]
-            del ring[:drop], cores[:drop]
+            del ring[:drop], cores[:drop], self._verdicts[:drop]
 
     def freeze(self, model: Model) -> None:
         """Forget how the present filter came about: what is older is never run again (the model changes)."""
@@ -255,6 +301,7 @@ class LiveTrack:
             self.state.base = cores[-1]
         self.state.ring.clear()
         cores.clear()
+        self._verdicts.clear()
 
     def row(self, now_ns: int, model: Model, attributes: dict[str, Value]) -> Track:
         """The track as it is believed to be now: position, velocity and covariance predicted to ``time_ns``."""

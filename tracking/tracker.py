@@ -124,10 +124,28 @@ class Tracker:
 
     def measure(self, live: LiveTrack, m: Measurement, book: Book) -> Outcome:
         """An identified measurement into its track, with the points and events that follow."""
-        model = self.model(live)
-        s = live.state
+        model, s = self.model(live), live.state
+        # what just fell silent or coasts is shown at once
+        if live.put_off(m, s.status != "confirmed" or not s.key):
+            return "waits"
+        self.catch_up(live, book)
         rival, before = live.rival(m), live.core_at(m.time_ns, model)
         outcome, nis, core = live.insert(m, model)
+        self._measured(live, m, rival, before, outcome, nis, core, book)
+        return outcome
+
+    def catch_up(self, live: LiveTrack, book: Book) -> None:
+        """Tell of the late measurements that waited."""
+        if live.state.waiting:
+            for m, outcome, nis, before, core in live.caught_up(self.model(live)):
+                self._measured(live, m, None, before, outcome, nis, core, book)
+
+    def _measured(
+        self, live: LiveTrack, m: Measurement, rival: Measurement | None, before: Core | None, outcome: Outcome, nis: float,
+        core: Core | None, book: Book,
+    ) -> None:  # fmt: skip
+        """The points and events that follow from a measurement."""
+        model, s = self.model(live), live.state
         if core is not None and outcome in ("began", "used", "moved"):
             self._point(live, core, m, nis, book)
         elif outcome == "old":
@@ -157,7 +175,6 @@ class Tracker:
             self._contradicted(live, m, newest, book)
         if m.origin == "tag_read" and newest.fixed:
             self._parted(live, m, outcome, newest, model, book)
-        return outcome
 
     def _outliers(
         self, live: LiveTrack, m: Measurement, outcome: Outcome, nis: float, newest: Core, model: Model, book: Book
