@@ -108,7 +108,7 @@ class Hearing(msgspec.Struct):
 
     rule: Gap
     keep: int = 72
-    steps: dict[int, dict[tuple[int, int, int], int]] = {}
+    steps: dict[int, dict[str, int]] = {}
 
     def add(self, fix: tuple) -> None:
         """One fix (ns, x, y, z) of anybody."""
@@ -118,12 +118,11 @@ class Hearing(msgspec.Struct):
             counts = self.steps[step] = {}
             for old in [s for s in self.steps if s < step - self.keep]:
                 del self.steps[old]
-        cell = self._cell(fix)
+        cell = ",".join(map(str, self._cell(fix)))
         counts[cell] = counts.get(cell, 0) + 1
 
-    def _cell(self, fix: tuple) -> tuple[int, int, int]:
-        i, j, k = (math.floor((p + R_MEAN_M) / self.rule.near_m) + 1 for p in fix[1:4])
-        return i, j, k
+    def _cell(self, fix: tuple) -> tuple[int, ...]:
+        return tuple(math.floor((p + R_MEAN_M) / self.rule.near_m) + 1 for p in fix[1:4])
 
     def near(self, fix: tuple) -> int:
         """Fixes heard in the hour after a fix around it."""
@@ -131,5 +130,5 @@ class Hearing(msgspec.Struct):
         for later in range(1, _STEPS + 1):
             counts = self.steps.get(step + later)
             if counts:
-                total += sum(counts.get((i + di, j + dj, k + dk), 0) for di, dj, dk in _AROUND)
+                total += sum(counts.get(f"{i + di},{j + dj},{k + dk}", 0) for di, dj, dk in _AROUND)
         return total

@@ -217,7 +217,7 @@ class PairRun(msgspec.Struct):
         self.seen += p.seen
 
 
-class Meeting(msgspec.Struct):
+class Meeting(msgspec.Struct, tag="encounter"):
     """The encounters of a pair: runs of good points without one missing, long enough from the first to the last."""
 
     rule: Encounter
@@ -249,13 +249,18 @@ class Meeting(msgspec.Struct):
         return ended
 
     @property
+    def idle(self) -> bool:
+        """Nothing is under way."""
+        return self.run is None
+
+    @property
     def lasting(self) -> PairRun | None:
         """The encounter under way."""
         run = self.run
         return run if run is not None and (run.last_g - run.first_g) * GRID_S >= self.rule.least_s else None
 
 
-class Company(msgspec.Struct):
+class Company(msgspec.Struct, tag="cotravel"):
     """The co-travel of a pair: runs of good points at one lag.
 
     As with a stop, each point's lag is within the tolerance of the mean of those before it, and what breaks a run before it
@@ -309,6 +314,11 @@ class Company(msgspec.Struct):
             return None
         ended, self.run, self.waiting = self.run, None, []
         return ended
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is under way."""
+        return self.run is None and not self.waiting
 
     @property
     def lasting(self) -> PairRun | None:

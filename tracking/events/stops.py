@@ -3,8 +3,8 @@
 A run begins at a fix; the next one belongs to it while it lies within the radius of the mean of those before it and not
 beyond a hole.  When one does not, a run that was long enough is a stop and the search goes on after it; else it begins anew
 at the second fix of the run.  Whether a stop begins at a fix depends on the hour after it alone, which is what both forms
-use: ``Stops`` keeps a running sum for each fix of the last hour that may still become one, ``stops`` rules most fixes out
-by prefix sums and walks only from the others.
+use: ``Stops`` keeps running sums for each fix of the last hour that may still become one, ``stops`` rules most fixes out by
+prefix sums and walks only from the others.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def _walk(fixes: Tracks, i: int, end: int, rule: Stop) -> Run:
 
 
 class Begun(msgspec.Struct):
-    """A run under way: its first and last time, how many fixes, their sums."""
+    """A stop under way: its first and last time, how many fixes, their sums."""
 
     first_ns: int
     last_ns: int
@@ -198,56 +198,53 @@ class Begun(msgspec.Struct):
     z: float
 
 
-class Stops(msgspec.Struct):
-    """The same for one vessel, fix by fix.  ``runs[0]`` is the run that counts, the others begin at later fixes of it.
+def _none() -> np.ndarray:
+    return np.zeros((4, 0))
 
-    Once the first is a stop the others are of no use; so there are at most as many as there are fixes in ``least_s``.
+
+def _no_times() -> np.ndarray:
+    return np.zeros(0, np.int64)
+
+
+class Stops(msgspec.Struct):
+    """The same for one vessel, fix by fix.
+
+    While no stop is under way, ``runs`` are those that begin at each fix of the last hour and hold until now, the first of
+    them first: columns of (number of fixes, sums of x, y, z).  Once that one is a stop the others are of no use.
     """
 
     rule: Stop
-    runs: list[Begun] = []
-    stopped: bool = False
+    lasting: Begun | None = None
+    last_ns: int | None = None
+    runs: np.ndarray = msgspec.field(default_factory=_none)
+    first_ns: np.ndarray = msgspec.field(default_factory=_no_times)
 
     def add(self, fix: tuple) -> Begun | None:
-        """Take the next fix (ns, x, y, z); the stop that it ended, if it did."""
+        """Take the next fix (ns, x, y, z, ...); the stop that it ended, if it did."""
         t, x, y, z = fix[0], fix[1], fix[2], fix[3]
         r2 = self.rule.radius_m * self.rule.radius_m
-        ended = None
-        if self.runs and t - self.runs[0].last_ns > int(self.rule.hole_s * NS):
-            ended = self.end()
-        kept = []
-        for number, run in enumerate(self.runs):
-            dx, dy, dz = x - run.x / run.n, y - run.y / run.n, z - run.z / run.n
-            if dx * dx + dy * dy + dz * dz > r2:
-                if number == 0 and self.stopped:
-                    ended, self.stopped = run, False
-                    break
-                continue
-            run.x += x
-            run.y += y
-            run.z += z
-            run.n += 1
-            run.last_ns = t
-            kept.append(run)
-        if not self.stopped:
-            kept.append(Begun(t, t, 1, x, y, z))
-        self.runs = kept
-        self._qualify()
+        ended = self.end() if self.last_ns is not None and t - self.last_ns > int(self.rule.hole_s * NS) else None
+        self.last_ns = t
+        stop = self.lasting
+        if stop is not None:
+            dx, dy, dz = x - stop.x / stop.n, y - stop.y / stop.n, z - stop.z / stop.n
+            if dx * dx + dy * dy + dz * dz <= r2:
+                self.lasting = Begun(stop.first_ns, t, stop.n + 1, stop.x + x, stop.y + y, stop.z + z)
+                return ended
+            ended, self.lasting = stop, None
+        n, sx, sy, sz = self.runs
+        dx, dy, dz = x - sx / n, y - sy / n, z - sz / n
+        hold = dx * dx + dy * dy + dz * dz <= r2
+        runs, first = (self.runs, self.first_ns) if hold.all() else (self.runs[:, hold], self.first_ns[hold])
+        fix_of = np.array(((1.0,), (x,), (y,), (z,)))
+        self.runs, self.first_ns = np.concatenate((runs + fix_of, fix_of), axis=1), np.append(first, t)
+        if t - int(self.first_ns[0]) >= self.rule.least_s * NS and self.runs[0, 0] >= self.rule.least_fixes:
+            self.lasting = Begun(int(self.first_ns[0]), t, int(self.runs[0, 0]), *self.runs[1:, 0].tolist())
+            self.runs, self.first_ns = _none(), _no_times()
         return ended
-
-    def _qualify(self) -> None:
-        first = self.runs[0]
-        if not self.stopped and first.last_ns - first.first_ns >= self.rule.least_s * NS and first.n >= self.rule.least_fixes:
-            self.stopped = True
-            del self.runs[1:]
 
     def end(self) -> Begun | None:
         """No fix came within ``hole_s``: what lasted has ended."""
-        ended = self.runs[0] if self.stopped else None
-        self.runs, self.stopped = [], False
+        ended, self.lasting = self.lasting, None
+        self.runs, self.first_ns = _none(), _no_times()
         return ended
-
-    @property
-    def lasting(self) -> Begun | None:
-        """The stop under way."""
-        return self.runs[0] if self.stopped else None

@@ -1,0 +1,173 @@
+"""Events while fixes come in: the same as of the whole file, told at once, corrected when something comes late."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from birddog.units import NS
+from tracking.events import batch
+from tracking.events.engine import Events
+from tracking.events.model import KINDS, Rules
+
+_spec = importlib.util.spec_from_file_location("events_of_files", Path(__file__).with_name("test_events.py"))
+files = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(files)
+T0, PLACES, SUEZ = files.T0, files.PLACES, files.SUEZ
+
+
+def fleet(seed, home=SUEZ):
+    """Vessels of every habit in a small place, one that follows another, one bad fix, one that reports twice."""
+    rows = files.random_tracks(seed, home, vessels=10, most=160, spread_m=400.0, speeds=(0.0, 0.0, 0.02, 0.4, 5.0))
+    lead = files.sailing("leader", home, T0, T0 + 4 * 3600, 6.0, 720.0)
+    rows += lead + files.follower(lead, 200, 150, 500, seed)
+    for k in range(3):
+        spot = files.beside(home, 9000.0 + 200 * k, 0)
+        rows += files.standing(f"m{k}", spot, T0, T0 + 20_000 + 4000 * k, 500.0 + 90 * k, 80.0, seed + k)
+    rows += [("v0", T0 + 7777.0, 10.0, 10.0), rows[5]]
+    return rows
+
+
+class Listener:
+    """What somebody believes who hears only what is told."""
+
+    def __init__(self):
+        self.believed, self.order = {}, []
+
+    def hear(self, told):
+        for t in told:
+            self.order.append(t)
+            if t.was is not None:
+                self.believed.pop((t.was.kind, t.was.ids, t.was.start_ns), None)
+            if t.event is not None:
+                self.believed[t.event.key] = t.event
+
+
+def run(rows, engine=None):
+    """(engine, listener) after rows in the order in which they come."""
+    engine, listener = engine or Events(), Listener()
+    for name, t, lat, lon in rows:
+        listener.hear(engine.fix(name, round(t * 1000) * 1_000_000, lat, lon))
+    return engine, listener
+
+
+def known(engine, listener):
+    """Everything that has ended as it was told, and what lasts as it stands."""
+    ended = {e.key: e for e in listener.believed.values() if e.end_ns is not None}
+    lasting = {e.key: e for e in engine.lasting()}
+    assert {k for k, e in listener.believed.items() if e.end_ns is None} == set(lasting)
+    return ended | lasting
+
+
+def whole(rows, engine):
+    return {e.key: e for e in batch.events(files.fixes(rows), Rules(), KINDS, engine.now_ns)}
+
+
+@pytest.mark.parametrize("home", PLACES)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_one_by_one_is_the_same_as_the_file(seed, home):
+    rows = sorted(fleet(seed, home), key=lambda r: r[1])
+    engine, listener = run(rows)
+    assert known(engine, listener) == whole(rows, engine)
+    assert {e.kind for e in known(engine, listener).values()} >= {"stop", "gap", "encounter", "cotravel"}
+    assert {t.what for t in listener.order} == {"began", "ended"}
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_the_data_cut_anywhere_is_the_same_as_the_shorter_file(seed):
+    rows = sorted(fleet(seed), key=lambda r: r[1])
+    engine, listener = Events(), Listener()
+    for k, (name, t, lat, lon) in enumerate(rows):
+        listener.hear(engine.fix(name, round(t * 1000) * 1_000_000, lat, lon))
+        if k % 97 == 0:
+            assert known(engine, listener) == whole(rows[: k + 1], engine)
+
+
+def without_hearing(events):
+    # who was heard near by is counted when the gap is told; what comes later does not change it
+    out = {}
+    for key, e in events.items():
+        measures = {n: v for n, v in e.measures.items() if n not in ("heard_near", "switched_off")}
+        out[key] = (e.start_ns, e.end_ns, e.last_ns, e.lat_deg, e.lon_deg, e.confidence, measures)
+    return out
+
+
+@pytest.mark.parametrize("late_s", [600.0, 5 * 3600.0])
+@pytest.mark.parametrize("seed", [6, 7, 8])
+def test_whatever_comes_late_the_end_is_the_same(seed, late_s):
+    rng = np.random.default_rng(seed)
+    rows = fleet(seed)
+    # what the order of two rows of one time would decide is not asked here
+    rows = list({(r[0], r[1]): r for r in rows if r[1] != T0 + 7777.0}.values())
+    arrival = [r[1] + (rng.uniform(0, late_s) if rng.random() < 0.1 else 0.0) for r in rows]
+    rows = [rows[k] for k in np.argsort(arrival, kind="stable")]
+    engine, listener = run(rows)
+    assert without_hearing(known(engine, listener)) == without_hearing(whole(rows, engine))
+    corrections = [t for t in listener.order if t.what in ("corrected", "withdrawn")]
+    assert (corrections or late_s < 3600.0) and all(t.was is not None and t.because is not None for t in corrections)
+    assert not any(t.what == "too_late" for t in listener.order)
+
+
+def test_a_whole_vessel_that_comes_an_hour_behind_the_others_is_as_if_it_had_not():
+    rows = fleet(9)
+    rows = sorted(rows, key=lambda r: r[1] + (4000.0 if r[0] in ("v1", "follower") else 0.0))
+    engine, listener = run(rows)
+    assert without_hearing(known(engine, listener)) == without_hearing(whole(rows, engine))
+
+
+def test_what_is_too_late_is_told_and_changes_nothing():
+    rows = files.standing("a", SUEZ, T0, T0 + 36_000)
+    engine, listener = run(rows)
+    before = engine.packed()
+    (told,) = engine.fix("a", (T0 + 60) * NS, *SUEZ)
+    assert (told.what, told.because, engine.packed()) == ("too_late", ("a", (T0 + 60) * NS), before)
+
+
+def test_a_stop_is_told_while_it_lasts_with_the_fix_that_makes_it_one():
+    engine = Events(kinds=("stop",))
+    rows = files.standing("a", SUEZ, T0, T0 + 7200)
+    told = {r[1] - T0: engine.fix(r[0], int(r[1]) * NS, r[2], r[3]) for r in rows}
+    ((when, (began,)),) = [(t, x) for t, x in told.items() if x]
+    assert (when, began.what, began.event.start_ns, began.event.end_ns) == (3600, "began", T0 * NS, None)
+    (ended,) = engine.fix("a", (T0 + 7800) * NS, *files.beside(SUEZ, 3000, 0))
+    assert (ended.what, ended.event.end_ns) == ("ended", (T0 + 7200) * NS)
+
+
+def test_a_silence_is_told_by_the_time_alone_and_taken_back_by_what_was_under_way():
+    engine, listener = run(files.standing("a", SUEZ, T0, T0 + 7200))
+    listener.hear(engine.pass_time((T0 + 7200 + 3600) * NS))
+    assert [t.event.kind for t in listener.order] == ["stop"]
+    listener.hear(engine.pass_time((T0 + 7201 + 3600) * NS))
+    assert [(t.what, t.event.kind) for t in listener.order[1:]] == [("began", "gap")]
+    listener.hear(engine.fix("a", (T0 + 10_000) * NS, *SUEZ))
+    assert [(t.what, t.was.kind) for t in listener.order[2:]] == [("withdrawn", "gap")]
+    assert listener.order[2].because == ("a", (T0 + 10_000) * NS)
+    listener.hear(engine.pass_time((T0 + 10_001 + 6 * 3600) * NS))
+    assert [(t.what, t.event.kind) for t in listener.order[3:]] == [("began", "gap"), ("ended", "stop")]
+
+
+@pytest.mark.parametrize("cut", [0.2, 0.6])
+def test_packed_and_taken_up_again_it_goes_on_as_if_nothing_had_been(cut):
+    rows = sorted(fleet(12), key=lambda r: r[1] + (3000.0 if hash(r[1]) % 11 == 0 else 0.0))
+    straight, heard = run(rows)
+    half = int(cut * len(rows))
+    engine, first = run(rows[:half])
+    engine, second = run(rows[half:], Events.of(engine.packed()))
+    assert first.order + second.order == heard.order
+    assert {e.key: e for e in engine.lasting()} == {e.key: e for e in straight.lasting()}
+
+
+def test_what_is_kept_does_not_grow_with_time():
+    def size(days):
+        rows = [
+            r
+            for d in range(days)
+            for k in range(3)
+            for r in files.standing(f"v{k}", SUEZ, T0 + d * 86_400, T0 + d * 86_400 + 85_800)
+        ]
+        return len(run(sorted(rows, key=lambda r: r[1]))[0].packed())
+
+    assert size(4) < 1.1 * size(2)

@@ -1,0 +1,503 @@
+"""Events while fixes come in: the same answers as ``batch.events``, told as soon as the fix is there that decides them.
+
+``Events.fix`` takes a fix, ``Events.pass_time`` says what time it is; both return what is to be told: an event that has
+begun, one that has ended, corrections.  What lasts is ``Events.lasting``.
+
+A late fix (older than another of its vessel) takes its place: the vessel's fixes of the last ``late_s`` are run again from
+the state that was kept of before, the samples that changed are judged again with those of the others, and what had been
+told and is no more so is told as corrected or withdrawn, with the time of the fix that made it so.  A fix older than what
+is kept is not taken, and that is told.
+
+``Events.packed`` and ``Events.of`` keep an engine beyond a process.  Over 400 lines: one engine; a vessel's rules and a
+pair's are in their own files.
+"""
+
+from __future__ import annotations
+
+import bisect
+import copy
+import heapq
+import math
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from birddog.units import NS
+from tracking.events import tell
+from tracking.events.cells import Cells
+from tracking.events.gaps import Hearing, median
+from tracking.events.grid import HOLE_NS, Sample, Sampler
+from tracking.events.loiter import Loitering
+from tracking.events.model import GRID_NS, GRID_S, KINDS, Event, Rules
+from tracking.events.pairs import Company, Meeting, PairRun, Point, follows, meets
+from tracking.events.sphere import points
+from tracking.events.stops import Begun, Stops
+from tracking.events.tracks import Cleaner
+
+#: How late a fix may come and still be taken in.
+LATE_S = 6 * 3600
+_NEVER = 1 << 62
+_PAIRS = {"encounter": Meeting, "cotravel": Company}
+
+#: A fix as the rules take it: time in ns, x, y, z, latitude, longitude.
+Fix = tuple[int, float, float, float, float, float]
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What is said of an event.
+
+    Args:
+        what: ``began`` and ``ended`` in the course of things; ``corrected`` and ``withdrawn`` where a late fix changed what
+            had been told; ``too_late`` of a fix that is not taken.
+        event: as it is now; None where it is withdrawn.
+        was: as it had been told.
+        because: vessel and time of the late fix.
+    """
+
+    what: Literal["began", "ended", "corrected", "withdrawn", "too_late"]
+    event: Event | None
+    was: Event | None = None
+    because: tuple[str, int] | None = None
+
+
+class _State(msgspec.Struct):
+    """What one vessel's fixes so far come to."""
+
+    cleaner: Cleaner
+    stops: Stops
+    loitering: Loitering
+    sampler: Sampler
+    last: Fix | None = None
+    own_ns: list[int] = []
+    #: others' fixes in the first hour of its silence, counted when the gap is told
+    heard: int | None = None
+
+
+class _Vessel(msgspec.Struct):
+    """One vessel: its state now, that of ``late_s`` ago, and what came and was told since then."""
+
+    now: _State
+    then: _State
+    recent: list[Fix] = []
+    told: dict[str, Event] = {}
+    samples: dict[int, Sample] = {}
+    #: what its silence had decided by the time alone is to be undone by a fix from before
+    silent: bool = False
+
+
+class _Pair(msgspec.Struct):
+    """The good points of a pair since ``late_s`` ago, what those before came to, and what was told since."""
+
+    now: Meeting | Company
+    then: Meeting | Company
+    recent: dict[int, Point] = {}
+    told: dict[str, Event] = {}
+
+
+class _Packed(msgspec.Struct):
+    """An engine on disk."""
+
+    rules: Rules
+    kinds: list[str]
+    late_s: int
+    now_ns: int
+    vessels: dict[str, _Vessel]
+    pairs: list[tuple[tuple[str, str, str], _Pair]]
+    hearing: Hearing
+    due: list[tuple[int, str]]
+
+
+class Events:
+    """Feed it fixes, and the time when nothing comes."""
+
+    def __init__(self, rules: Rules | None = None, kinds: Iterable[str] = KINDS, late_s: int = LATE_S):
+        self.rules, self.kinds = rules or Rules(), tuple(kinds)
+        self.late_s = late_s
+        self.now_ns = -_NEVER
+        self._vessels: dict[str, _Vessel] = {}
+        self._hearing = Hearing(self.rules.gap, keep=late_s // GRID_S + 36)
+        self._cells = Cells(self.rules)
+        self._pairs: dict[tuple[str, str, str], _Pair] = {}
+        self._of: dict[str, list[tuple[str, str, str]]] = {}
+        self._due: list[tuple[int, str]] = []
+        self._forgotten_g = -_NEVER
+        gap_ns, stop_ns = int(self.rules.gap.least_s * NS), int(self.rules.stop.hole_s * NS)
+        #: silences after which something is decided
+        self._silences_ns = sorted({HOLE_NS, gap_ns, stop_ns})
+        self._least_ns = self._silences_ns[0]
+
+    # --- what comes in ---------------------------------------------------------------------------
+
+    def fix(self, name: str, time_ns: int, lat_deg: float, lon_deg: float) -> list[Told]:
+        """Take one fix; two of one vessel at one time are one, the first."""
+        out = self.pass_time(time_ns)
+        vessel = self._vessels.get(name)
+        if vessel is None:
+            vessel = self._vessels[name] = _Vessel(self._state(), self._state())
+        x, y, z = (float(p) for p in points(lat_deg, lon_deg))
+        fix = (time_ns, x, y, z, lat_deg, lon_deg)
+        kept = vessel.then.cleaner.held or vessel.then.cleaner.last
+        if kept is not None and time_ns <= kept[0]:
+            return out if time_ns == kept[0] else [*out, Told("too_late", None, because=(name, time_ns))]
+        at = bisect.bisect_left(vessel.recent, (time_ns,))
+        if at < len(vessel.recent) and vessel.recent[at][0] == time_ns:
+            return out
+        vessel.recent.insert(at, fix)
+        newest = at == len(vessel.recent) - 1 and not (vessel.silent and time_ns < self.now_ns)
+        out += self._take(name, vessel, fix) if newest else self._again(name, vessel, fix)
+        self._forget(vessel)
+        return out
+
+    def pass_time(self, time_ns: int) -> list[Told]:
+        """It is this time: what a silence decides is told.  Time does not go back."""
+        out: list[Told] = []
+        self.now_ns = max(self.now_ns, time_ns)
+        while self._due and self._due[0][0] < self.now_ns:
+            name = heapq.heappop(self._due)[1]
+            vessel = self._vessels[name]
+            if vessel.now.last is not None and self.now_ns - vessel.now.last[0] > self._least_ns:
+                vessel.silent = True
+                out += _course(vessel.told, self._silence(vessel.now, name, self.now_ns, None))
+                out += self._settle(name)
+        return out
+
+    def lasting(self) -> list[Event]:
+        """Every event that is open now, as it stands."""
+        out: list[Event] = []
+        for name, vessel in self._vessels.items():
+            found = self._standing(vessel.now, name)
+            last = vessel.now.last
+            if last is not None and self.now_ns - last[0] > int(self.rules.gap.least_s * NS):
+                found.append(self._gap(vessel.now, name, self.now_ns, None))
+            out += [e for e in found if e.kind in self.kinds]
+        for key, pair in self._pairs.items():
+            if pair.now.lasting is not None:
+                out.append(_of_pair(key, pair.now.lasting, ended=False))
+        return out
+
+    # --- one vessel ------------------------------------------------------------------------------
+
+    def _state(self) -> _State:
+        return _State(Cleaner(self.rules.reach_mps), Stops(self.rules.stop), Loitering(self.rules.loiter), Sampler())
+
+    def _take(self, name: str, vessel: _Vessel, fix: Fix) -> list[Told]:
+        """A fix after all others of its vessel."""
+        vessel.silent = False
+        events, samples, kept = self._step(vessel.now, name, fix)
+        for one in kept:
+            self._hearing.add(one)
+        out = _course(vessel.told, events)
+        for sample in samples:
+            vessel.samples[sample.g] = sample
+            self._judge(name, vessel, sample.g, out)
+        out += self._settle(name)
+        self._wait(name, vessel)
+        return out
+
+    def _step(self, state: _State, name: str, fix: Fix) -> tuple[list[Event], list[Sample], list[Fix]]:
+        """(what ended or lasts, samples, what of the fixes stays) with the next fix of a state."""
+        out: list[Event] = []
+        samples: list[Sample] = []
+        kept = state.cleaner.add(fix)
+        for one in kept:
+            out += self._silence(state, name, one[0], one)
+            if state.last is not None:
+                state.own_ns.append(one[0] - state.last[0])
+                del state.own_ns[: -self.rules.gap.intervals]
+            state.last, state.heard = one, None
+            stop = state.stops.add(one)
+            if stop is not None:
+                out.append(_stop(name, stop, ended=True))
+            for sample in state.sampler.add(one):
+                loiter = state.loitering.add(sample)
+                if loiter is not None:
+                    out.append(tell.loiter(name, loiter, ended=True))
+                samples.append(sample)
+            out += self._standing(state, name)
+        return [e for e in out if e.kind in self.kinds], samples, kept
+
+    def _standing(self, state: _State, name: str) -> list[Event]:
+        out = []
+        if state.stops.lasting is not None:
+            out.append(_stop(name, state.stops.lasting, ended=False))
+        if state.loitering.lasting is not None:
+            out.append(tell.loiter(name, state.loitering.lasting, ended=False))
+        return out
+
+    def _silence(self, state: _State, name: str, now_ns: int, coming: Fix | None) -> list[Event]:
+        """What the silence from the last fix to now comes to, by the time or by the fix that ends it."""
+        out: list[Event] = []
+        if state.last is None:
+            return out
+        silence_ns = now_ns - state.last[0]
+        if silence_ns > int(self.rules.gap.least_s * NS):
+            out.append(self._gap(state, name, now_ns, coming))
+        loiter = state.loitering.end() if silence_ns > HOLE_NS else None
+        if loiter is not None:
+            out.append(tell.loiter(name, loiter, ended=True))
+        stop = state.stops.end() if silence_ns > int(self.rules.stop.hole_s * NS) else None
+        if stop is not None:
+            out.append(_stop(name, stop, ended=True))
+        return [e for e in out if e.kind in self.kinds]
+
+    def _gap(self, state: _State, name: str, now_ns: int, coming: Fix | None) -> Event:
+        last, rule = state.last, self.rules.gap
+        assert last is not None
+        habit_ns, known = median(state.own_ns), len(state.own_ns)
+        if state.heard is None:
+            state.heard = self._hearing.near(last)
+        moved = None
+        if coming is not None:
+            dx, dy, dz = (coming[i] - last[i] for i in (1, 2, 3))
+            moved = math.sqrt(dx * dx + dy * dy + dz * dz)
+        return tell.gap(
+            name, rule, last[0], now_ns, habit_ns, known, state.heard, ended=coming is not None,
+            lat_deg=last[4], lon_deg=last[5], moved_m=moved,
+        )  # fmt: skip
+
+    def _wait(self, name: str, vessel: _Vessel) -> None:
+        last = vessel.now.last
+        if last is not None:
+            for silence_ns in self._silences_ns:
+                heapq.heappush(self._due, (last[0] + silence_ns, name))
+
+    def _again(self, name: str, vessel: _Vessel, late: Fix) -> list[Told]:
+        """A late fix is in its place among ``recent``: all since ``then`` once more."""
+        self._hearing.add(late)
+        state, events, samples = copy.deepcopy(vessel.then), {}, {}
+        base = -_NEVER if state.sampler.last is None else state.sampler.last.g
+        for fix in vessel.recent:
+            found, more, _ = self._step(state, name, fix)
+            events |= {_key(e): e for e in found}
+            samples |= {s.g: s for s in more}
+        events |= {_key(e): e for e in self._silence(state, name, self.now_ns, None)}
+        vessel.now = state
+        vessel.silent = state.last is not None and self.now_ns - state.last[0] > self._least_ns
+        because = (name, late[0])
+        out = _corrections(vessel.told, events, because)
+        old = vessel.samples
+        vessel.samples = {g: s for g, s in old.items() if g <= base} | samples
+        changed = sorted(g for g in {*old, *samples} if g > base and old.get(g) != samples.get(g))
+        for g in changed:
+            if g in old:
+                self._cells.put(name, old[g], old.get(g - 1), away=True)
+        again = set(self._of.get(name, ()))
+        for key in again:
+            for g in changed:
+                self._pairs[key].recent.pop(g, None)
+        for g in changed:
+            if g in samples:
+                again |= self._judge(name, vessel, g, None)
+        for key in sorted(again):
+            out += self._pair_again(key, because)
+        self._wait(name, vessel)
+        return out
+
+    def _forget(self, vessel: _Vessel) -> None:
+        """Let ``then`` take in what is too old to be changed."""
+        horizon = self.now_ns - self.late_s * NS
+        at = 0
+        while at < len(vessel.recent) and vessel.recent[at][0] < horizon:
+            for event in self._step(vessel.then, "", vessel.recent[at])[0]:
+                if event.end_ns is not None:
+                    vessel.told.pop(_key(event), None)
+            at += 1
+        if at:
+            del vessel.recent[:at]
+        oldest = self._horizon_g() - 1
+        while vessel.samples and (first := next(iter(vessel.samples))) < oldest:
+            del vessel.samples[first]
+        if oldest >= self._forgotten_g + 6:
+            self._forgotten_g = oldest
+            self._cells.forget(oldest)
+
+    def _horizon_g(self) -> int:
+        """Points of the grid before this one do not change any more."""
+        return (self.now_ns - self.late_s * NS - HOLE_NS) // GRID_NS - 1
+
+    # --- pairs -----------------------------------------------------------------------------------
+
+    def _judge(self, name: str, vessel: _Vessel, g: int, out: list[Told] | None) -> set[tuple[str, str, str]]:
+        """Hold the sample at g against those of the others there, and let it stand; the pairs that got a point.
+
+        Args:
+            out: where what this decides is told; None where the pairs are run again anyway.
+        """
+        mine, before = vessel.samples[g], vessel.samples.get(g - 1)
+        if not mine.before:
+            before = None
+        meet, along = self._cells.near(name, mine, before)
+        self._cells.put(name, mine, before)
+        got = set()
+        for kind, others in (("encounter", meet), ("cotravel", along)):
+            if kind not in self.kinds:
+                continue
+            for other in others:
+                a, b = min(name, other), max(name, other)
+                one, two = self._vessels[a].samples, self._vessels[b].samples
+                if not (g in one and g in two):
+                    continue  # forgotten there
+                if kind == "encounter":
+                    point = meets(one[g], two[g], self.rules.encounter)
+                elif g - 1 in one and g - 1 in two:
+                    point = follows(one[g], one[g - 1], two[g], two[g - 1], self.rules.cotravel)
+                else:
+                    point = None
+                if point is not None:
+                    got.add((kind, a, b))
+                    self._good((kind, a, b), point, out)
+        return got
+
+    def _good(self, key: tuple[str, str, str], point: Point, out: list[Told] | None) -> None:
+        pair = self._pairs.get(key)
+        if pair is None:
+            rule = getattr(self.rules, key[0])
+            pair = self._pairs[key] = _Pair(_PAIRS[key[0]](rule), _PAIRS[key[0]](rule))
+            for name in key[1:]:
+                self._of.setdefault(name, []).append(key)
+        in_order = not pair.recent or point.g > next(reversed(pair.recent))
+        pair.recent[point.g] = point
+        if out is None:
+            return
+        if in_order:
+            out += _course(pair.told, self._of_fold(key, pair.now, pair.now.add(point)))
+        else:
+            out += self._pair_again(key, None)
+
+    def _of_fold(self, key: tuple[str, str, str], fold: Meeting | Company, ended: PairRun | None) -> list[Event]:
+        out = [_of_pair(key, ended, ended=True)] if ended is not None else []
+        return out + ([_of_pair(key, fold.lasting, ended=False)] if fold.lasting is not None else [])
+
+    def _settle(self, name: str) -> list[Told]:
+        """Time has passed for the pairs of a vessel: what is decided by that."""
+        out: list[Told] = []
+        for key in list(self._of.get(name, ())):
+            pair = self._pairs[key]
+            ended = pair.now.settle(self._settled(key))
+            if ended is not None:
+                out += _course(pair.told, [_of_pair(key, ended, ended=True)])
+            self._forget_pair(key, pair)
+        return out
+
+    def _settled(self, key: tuple[str, str, str]) -> int:
+        """Up to which point of the grid everything is known of both."""
+        out = _NEVER
+        for name in key[1:]:
+            last = self._vessels[name].now.last
+            if last is not None and self.now_ns - last[0] <= HOLE_NS:
+                out = min(out, last[0] // GRID_NS)
+        return out
+
+    def _pair_again(self, key: tuple[str, str, str], because: tuple[str, int] | None) -> list[Told]:
+        pair = self._pairs[key]
+        fold, events = copy.deepcopy(pair.then), {}
+        pair.recent = {g: pair.recent[g] for g in sorted(pair.recent)}
+        for point in pair.recent.values():
+            events |= {_key(e): e for e in self._of_fold(key, fold, fold.add(point))}
+        ended = fold.settle(self._settled(key))
+        events |= {_key(e): e for e in self._of_fold(key, fold, ended)}
+        pair.now = fold
+        return _corrections(pair.told, events, because)
+
+    def _forget_pair(self, key: tuple[str, str, str], pair: _Pair) -> None:
+        horizon = self._horizon_g()
+        while pair.recent and (g := next(iter(pair.recent))) < horizon:
+            ended = pair.then.add(pair.recent.pop(g))
+            if ended is not None:
+                pair.told.pop(_key(_of_pair(key, ended, ended=True)), None)
+        if pair.recent:
+            return
+        ended = pair.then.settle(min(horizon - 1, self._settled(key)))
+        if ended is not None:
+            pair.told.pop(_key(_of_pair(key, ended, ended=True)), None)
+        if pair.then.idle and pair.now.idle:
+            del self._pairs[key]
+            for name in key[1:]:
+                self._of[name].remove(key)
+
+    # --- beyond a process ------------------------------------------------------------------------
+
+    def packed(self) -> bytes:
+        """The whole engine, for ``Events.of``."""
+        pairs = list(self._pairs.items())
+        state = _Packed(
+            self.rules, list(self.kinds), self.late_s, self.now_ns, self._vessels, pairs, self._hearing, self._due
+        )
+        return msgspec.msgpack.encode(state, enc_hook=_plain)
+
+    @classmethod
+    def of(cls, packed: bytes) -> Events:
+        """An engine as it was."""
+        state = msgspec.msgpack.decode(packed, type=_Packed, dec_hook=_array)
+        self = cls(state.rules, state.kinds, state.late_s)
+        self.now_ns, self._vessels, self._hearing, self._due = state.now_ns, state.vessels, state.hearing, state.due
+        for key, pair in state.pairs:
+            self._pairs[key] = pair
+            for name in key[1:]:
+                self._of.setdefault(name, []).append(key)
+        for name, vessel in self._vessels.items():
+            for g, sample in vessel.samples.items():
+                self._cells.put(name, sample, vessel.samples.get(g - 1) if sample.before else None)
+        return self
+
+
+def _plain(value: Any) -> Any:
+    return [str(value.dtype), list(value.shape), value.tobytes()]
+
+
+def _array(kind: type, value: Any) -> Any:
+    return np.frombuffer(value[2], value[0]).reshape(value[1]).copy()
+
+
+def _key(event: Event) -> str:
+    return f"{event.kind}:{event.start_ns}"
+
+
+def _stop(name: str, stop: Begun, *, ended: bool) -> Event:
+    return tell.stop(name, stop.first_ns, stop.last_ns, stop.n, stop.x, stop.y, stop.z, ended=ended)
+
+
+def _of_pair(key: tuple[str, str, str], run: PairRun, *, ended: bool) -> Event:
+    return (tell.encounter if key[0] == "encounter" else tell.cotravel)(key[1], key[2], run, ended=ended)
+
+
+def _course(told: dict[str, Event], events: list[Event]) -> list[Told]:
+    """What is to be told of events in the course of things."""
+    out = []
+    for event in events:
+        key = _key(event)
+        was = told.get(key)
+        told[key] = event
+        if was is None and event.end_ns is None:
+            out.append(Told("began", event))
+        elif event.end_ns is not None and (was is None or was.end_ns is None):
+            out.append(Told("ended", event, was))
+    return out
+
+
+def _corrections(told: dict[str, Event], events: dict[str, Event], because: tuple[str, int] | None) -> list[Told]:
+    """What is to be told when ``events`` take the place of what had been told; ``told`` becomes them."""
+    out, gone, new = [], [], []
+    for key, was in told.items():
+        now = events.get(key)
+        if now is None:
+            gone.append(was)
+        elif was.end_ns is None and now.end_ns is not None:
+            out.append(Told("ended", now, was, because))
+        elif was.end_ns is not None and was != now:
+            out.append(Told("corrected", now, was, because))
+    new = [e for key, e in events.items() if key not in told]
+    for was in gone:
+        # an event that only begins elsewhere now is the same, corrected
+        heir = next((e for e in new if e.kind == was.kind and e.start_ns <= was.last_ns and was.start_ns <= e.last_ns), None)
+        if heir is not None:
+            new.remove(heir)
+            out.append(Told("corrected", heir, was, because))
+        else:
+            out.append(Told("withdrawn", None, was, because))
+    out += [Told("began" if e.end_ns is None else "ended", e, None, because) for e in new]
+    told.clear()
+    told.update(events)
+    return out
