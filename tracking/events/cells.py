@@ -33,6 +33,7 @@ class Cells:
         self._slow: dict[int, dict[Cube, set[str]]] = {}
         self._moving: dict[int, dict[Cube, set[str]]] = {}
         self._ways: dict[int, dict[Cube, set[str]]] = {}
+        self._last: tuple[Sample, list[Cube]] | None = None
 
     def near(self, name: str, s: Sample, before: Sample | None) -> tuple[list[str], list[str]]:
         """(who may meet it, who may travel with it) of those that stand at this point of the grid."""
@@ -50,18 +51,24 @@ class Cells:
                 along |= there.get(cube, set())
         return sorted(meet - {name}), sorted(along - {name})
 
-    def _way(self, s: Sample, before: Sample) -> set[Cube]:
+    def _way(self, s: Sample, before: Sample) -> list[Cube]:
+        if self._last is not None and self._last[0] is s:
+            return self._last[1]  # asked, and then put
         reach = self._rules.cotravel.radius_m
         length = math.dist((s.x, s.y, s.z), (before.x, before.y, before.z))
         parts = max(1, math.ceil(length / (_SIDE_M / 2.0)))
         # a place on the way is within a quarter of a side of one of these
         reach += length / parts / 2.0
-        out = set()
+        way: dict[Cube, None] = {}
         for k in range(parts + 1):
             w = k / parts
-            p = [a + w * (b - a) for a, b in ((s.x, before.x), (s.y, before.y), (s.z, before.z))]
-            out |= {_cube(*(c + d * reach for c, d in zip(p, corner, strict=True)), _SIDE_M) for corner in _AROUND}
-        return out
+            spans = []
+            for a, b in ((s.x, before.x), (s.y, before.y), (s.z, before.z)):
+                p = a + w * (b - a)
+                spans.append(range(math.floor((p - reach) / _SIDE_M), math.floor((p + reach) / _SIDE_M) + 1))
+            way |= dict.fromkeys(itertools.product(*spans))
+        self._last = (s, list(way))
+        return self._last[1]
 
     def put(self, name: str, s: Sample, before: Sample | None, *, away: bool = False) -> None:
         """Let a vessel stand at a sample, or take it away."""
