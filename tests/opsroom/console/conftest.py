@@ -257,11 +257,31 @@ def chromium():
         browser.close()
 
 
-class Watched:
-    """A page that remembers every console error, every failure and every request."""
+#: In place of chart.js where a test does not look at the map: a software GPU costs more than all the rest of a page.
+NO_MAP = """export class Chart {
+  constructor() {
+    this.ready = new Promise(() => {});
+    return new Proxy(this, { get: (own, name) => name in own || name === 'then' ? own[name] : () => Promise.resolve() });
+  }
+}"""
 
-    def __init__(self, browser, address: str, *, expect_outage: bool = False, **context):
+
+def without_map(context) -> None:
+    """Pages of this browser context never get their map."""
+    context.route("**/static/js/chart.js", lambda route: route.fulfill(body=NO_MAP, content_type="text/javascript"))
+
+
+class Watched:
+    """A page that remembers every console error, every failure and every request.
+
+    Args:
+        map: whether the map is drawn, too.
+    """
+
+    def __init__(self, browser, address: str, *, map: bool = True, **context):
         self.context = browser.new_context(viewport={"width": 1280, "height": 800}, **context)
+        if not map:
+            without_map(self.context)
         self.page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE_MS)
         self.errors: list[str] = []

@@ -15,7 +15,7 @@ def test_many_alerts_of_one_kind_are_one_row_that_is_acknowledged_at_once(stage,
     now = time.time_ns()
     silent = {"kind": "silent", "severity": "warning"}
     stage.publish(*(makers["alert"](n, **silent, track_id=f"T{n}", raised_ns=now - n) for n in range(2, 42)))
-    seen = watch(stage.start())
+    seen = watch(stage.start(), map=False)
     page = seen.page
     page.wait_for_selector('#alarm-count[data-open="41"]')
     rows = page.locator("#alerts-list > li")
@@ -38,7 +38,7 @@ def test_many_alerts_of_one_kind_are_one_row_that_is_acknowledged_at_once(stage,
 
 def test_how_many_more_stands_below_the_list(stage, makers, watch):
     stage.publish(*(makers["alert"](n, kind=f"kind_{n}") for n in range(2, 72)))
-    seen = watch(stage.start())
+    seen = watch(stage.start(), map=False)
     page = seen.page
     page.wait_for_selector('#alarm-count[data-open="71"]')
     assert page.locator("#alerts-more").inner_text() == "and 11 more"
@@ -50,7 +50,7 @@ def test_how_many_more_stands_below_the_list(stage, makers, watch):
 def test_an_acknowledgement_among_thousands_of_alerts_does_not_throw(stage, makers, watch):
     """The row that was acknowledged is let go of in the same frame (store.trim), and the page asked for it."""
     stage.publish(*(makers["alert"](n, kind="silent", severity="warning") for n in range(2, 4101)))
-    seen = watch(stage.start())
+    seen = watch(stage.start(), map=False)
     page = seen.page
     page.wait_for_selector('#alarm-count[data-open="4100"]')
     seen.on_watch("anna")
@@ -62,7 +62,7 @@ def test_an_acknowledgement_among_thousands_of_alerts_does_not_throw(stage, make
 def test_a_search_among_5000_tracks_is_quick(stage, makers, watch):
     """Nine letters took 7.7 to 26 s: every row was in the page, and all of them were put in order for each letter."""
     stage.publish(*(makers["track"](n) for n in range(2, 5001)))
-    seen = watch(stage.start())
+    seen = watch(stage.start(), map=False)
     page = seen.page
     page.wait_for_selector('body[data-tracks="5000"]')
     assert page.locator("#tracks-list > li").count() == 200

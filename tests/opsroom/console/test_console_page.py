@@ -129,7 +129,7 @@ def test_every_row_is_reached_by_keyboard_and_an_alert_acknowledged(stage, maker
 
 
 def test_a_new_alert_is_said_aloud_and_its_button_works(stage, makers, watch):
-    seen = watch(stage.start())
+    seen = watch(stage.start(), map=False)
     page = seen.page
     assert page.get_attribute("#say-now", "aria-live") == "assertive"
     page.wait_for_selector('#alarm-count[data-open="1"]')
@@ -153,7 +153,7 @@ def test_a_failed_acknowledgement_is_said_and_the_alert_stays(stage, watch):
         raise JournalError("the writer is not there")
 
     stage.act = broken
-    seen = watch(stage.start())
+    seen = watch(stage.start(), map=False)
     seen.on_watch("anna")
     seen.page.click('[data-acknowledge="A1"]')
     seen.page.wait_for_selector(".toast")
@@ -172,22 +172,19 @@ def test_flags_open_with_their_thumbnail(looked):
 
 
 @pytest.mark.slow
-def test_eight_tabs_are_all_live(stage, makers, chromium):
+def test_eight_tabs_are_all_live(stage, makers, watch):
     address = stage.start()
-    context = chromium.new_context(viewport={"width": 480, "height": 320})
-    context.set_default_timeout(PATIENCE_MS)
-    try:
-        pages = [context.new_page() for _ in range(8)]
-        for page in pages:
-            page.goto(address)
-        for page in pages:
-            page.wait_for_selector('body[data-live="on"][data-tracks="1"]')
-        revision = stage.publish(makers["track"](2))
-        for page in pages:
-            page.wait_for_selector('button[data-track-id="T2"]', state="attached")
-            assert int(page.get_attribute("body", "data-seq")) >= revision
-    finally:
-        context.close()
+    seen = watch(address, map=False)
+    pages = [seen.page, *(seen.context.new_page() for _ in range(7))]
+    for page in pages[1:]:
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(address)
+    for page in pages:
+        page.wait_for_selector('body[data-live="on"][data-tracks="1"]')
+    revision = stage.publish(makers["track"](2))
+    for page in pages:
+        page.wait_for_selector('button[data-track-id="T2"]', state="attached")
+        assert int(page.get_attribute("body", "data-seq")) >= revision
 
 
 def test_a_lost_line_is_said_ages_go_on_and_it_resumes(stage, makers, watch):

@@ -14,7 +14,7 @@ PATIENCE_MS = 60_000
 
 def test_the_name_is_asked_for_once_and_remembered(stage, makers, watch):
     stage.publish(makers["alert"](2, kind="silent", severity="warning"))
-    seen = watch(stage.start())
+    seen = watch(stage.start(), map=False)
     page = seen.page
     page.wait_for_selector('[data-alert-id="A1"]')
     page.keyboard.press("a")
@@ -40,7 +40,7 @@ def test_the_name_is_asked_for_once_and_remembered(stage, makers, watch):
 
 def test_a_key_pressed_twice_acknowledges_one_alert(stage, makers, watch):
     stage.publish(makers["alert"](2), makers["alert"](3))
-    seen = watch(stage.start())
+    seen = watch(stage.start(), map=False)
     page = seen.page
     page.wait_for_selector('#alarm-count[data-open="3"]')
     seen.on_watch("anna")
@@ -61,7 +61,7 @@ def test_what_is_seen_or_over_is_folded_below_what_is_open(stage, makers, watch)
     now = time.time_ns()
     stage.publish(*(makers["alert"](n, acknowledged_ns=now, acknowledged_by="ben") for n in range(2, 9)),
                   makers["alert"](9, kind="silent", severity="warning", cleared_ns=now))
-    seen = watch(stage.start())
+    seen = watch(stage.start(), map=False)
     page = seen.page
     page.wait_for_selector('#alarm-count[data-open="1"]')
     assert page.locator("#alerts-list > li").count() == 1
@@ -77,7 +77,7 @@ def test_what_is_seen_or_over_is_folded_below_what_is_open(stage, makers, watch)
 
 def test_a_filter_does_not_hide_that_another_case_has_an_alert(stage, makers, watch):
     stage.publish(makers["track"](2, operation="open"))
-    seen = watch(stage.start())
+    seen = watch(stage.start(), map=False)
     seen.page.wait_for_selector('#operation option[value="open"]', state="attached")
     seen.page.select_option("#operation", "open")
     seen.page.wait_for_selector('#alarm-count[data-open="0"]')
@@ -86,7 +86,7 @@ def test_a_filter_does_not_hide_that_another_case_has_an_alert(stage, makers, wa
 
 def test_words_are_not_said_twice_and_a_sensor_is_called_by_its_name(stage, makers, watch):
     stage.publish(makers["alert"](2, kind="door_opened", text="door opened", track_id="", device="gate-a"))
-    seen = watch(stage.start())
+    seen = watch(stage.start(), map=False)
     page = seen.page
     page.wait_for_function("() => document.querySelector('[data-alert-id=\"A2\"] .what')?.textContent.includes('Gate A')")
     assert page.locator('[data-alert-id="A2"]').inner_text().count("door opened") == 1
@@ -201,7 +201,7 @@ def test_a_trail_is_drawn_in_every_tile_that_it_crosses(stage, makers, watch):
 
 def test_after_a_sleep_nothing_looks_younger_than_it_is(stage, watch):
     """A laptop that was closed: the steady clock stood still, the wall's went on."""
-    seen = watch(stage.start())
+    seen = watch(stage.start(), map=False)
     page = seen.page
     page.wait_for_selector('[data-track-id="T1"]')
     stage.stop()
@@ -212,7 +212,7 @@ def test_after_a_sleep_nothing_looks_younger_than_it_is(stage, watch):
 
 
 def test_the_legend_begins_folded_and_stays_as_it_was_left(stage, watch):
-    seen = watch(stage.start())
+    seen = watch(stage.start(), map=False)
     page = seen.page
     assert page.locator("#legend-list").is_hidden()
     page.click("#legend summary")
@@ -249,7 +249,7 @@ def test_a_dark_vessel_is_found_with_its_image(stage, makers, watch):
 def test_a_flag_and_an_alert_whose_time_is_a_guess_say_so(stage, makers, watch):
     stage.publish(makers["flag"](2, dark=False, time_source="server", time_by="the file's modification time"),
                   makers["alert"](3, kind="alarm", severity="warning", track_id="", time_source="server"))
-    seen = watch(stage.start())
+    seen = watch(stage.start(), map=False)
     page = seen.page
     page.click("#flags-more summary")
     page.wait_for_selector('#flags-list [data-flag-id="F2"]')
@@ -265,7 +265,7 @@ def test_a_flag_and_an_alert_whose_time_is_a_guess_say_so(stage, makers, watch):
 def test_refused_messages_are_seen_without_opening_anything(stage, watch):
     from opsroom.picture_store import Refused
 
-    seen = watch(stage.start())
+    seen = watch(stage.start(), map=False)
     now = time.time_ns()
     stage.publish(Refused(refused_id="R1", source="mqtt", device="stranger", format="owntracks", reason="unknown_device",
                           detail="", count=4, first_ns=now, last_ns=now))
@@ -281,7 +281,7 @@ def test_a_refused_connect_stands_under_refused_messages(stage, watch):
     stage.status["ingest"]["refused_connects"] = [
         {"source": "mqtt", "address": "10.0.0.9", "client_id": "<b>vm\u202e.bridge", "reason": "protocol level 0x84 of MQTT",
          "count": 31, "first_ns": now, "last_ns": now}]
-    seen = watch(stage.start())
+    seen = watch(stage.start(), map=False)
     seen.page.wait_for_selector('body[data-refused="1"]')
     assert "31" in seen.page.locator("#refused-more summary").inner_text()
     seen.page.locator("#refused-more summary").click()
