@@ -28,11 +28,11 @@ from typing import Any
 from birddog.config import read_secret
 from birddog.directory import Directory
 from birddog.model import LAP, Frame, Reject
-from ingest.address import check_call
 from ingest.broker_settings import Settings, Topic, check, context_of
 from ingest.intake import Intake, Result
 from ingest.permit import named
 from ingest.sessions import Backoff, new_session
+from ingest.transport import Kind, Threaded
 
 __all__ = ["Broker", "Settings", "Topic"]
 
@@ -53,9 +53,8 @@ class Broker:
     """``run`` is the thread's body; ``stop``, ``status`` and ``acknowledge`` may be called from any thread."""
 
     def __init__(self, settings: Settings, *, exercise: bool = False, directory: Directory | None = None):
-        check(settings)
+        check(settings, exercise)
         self.directory = directory or Directory()
-        check_call(settings.host, field=f"broker {settings.name!r}.host", exercise=exercise)
         self.settings = settings
         self.name = f"broker:{settings.name}"
         self.client_id = settings.client_id or f"birddog-{settings.name}"
@@ -380,3 +379,7 @@ class _Line:
 def _shared(filter: str) -> str:
     """The filter inside ``$share/GROUP/FILTER``."""
     return filter.split("/", 2)[2] if filter.startswith("$share/") else filter
+
+
+KIND = Kind("broker", Settings, check, lambda settings, room: Threaded(
+    Broker(settings, exercise=room.exercise, directory=room.directory), room))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import ssl
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
+from birddog.config import read_secret
 from birddog.errors import ConfigError
-from ingest.address import check_format, is_loopback
+from ingest.address import check_call, check_format, is_loopback
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,11 +74,11 @@ def context_of(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def check(settings: Settings) -> None:
+def check(settings: Settings, exercise: bool = False) -> None:
     """Refuse what can't work, or would send a password in plain over a network.
 
     Raises:
-        ConfigError
+        ConfigError, UsageError
     """
     field = f"broker {settings.name!r}"
     if not settings.host:
@@ -102,3 +104,7 @@ def check(settings: Settings) -> None:
         raise ConfigError("wants 1 to 30000", field=f"{field}.batch")
     if not 1 <= settings.keepalive_s <= 65_535:
         raise ConfigError("wants 1 to 65535", field=f"{field}.keepalive_s")
+    check_call(settings.host, field=f"{field}.host", exercise=exercise)
+    if settings.password_file:
+        read_secret(Path(settings.password_file), setting=f"{field}.password_file")
+    context_of(settings)

@@ -25,6 +25,7 @@ from birddog.model import Frame
 from ingest.address import check_format, check_listen, is_loopback, written
 from ingest.intake import Intake, Result
 from ingest.sessions import new_session
+from ingest.transport import Kind
 
 log = logging.getLogger(__name__)
 
@@ -55,16 +56,25 @@ class UdpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     idle_s: Annotated[float, msgspec.Meta(gt=0.0, le=1e7)] = 900.0
 
 
+def check(settings: UdpSettings, exercise: bool) -> None:
+    """Refuse what can't work, or would let strangers in.
+
+    Raises:
+        ConfigError, UsageError
+    """
+    field = f"udp {settings.name!r}"
+    check_listen(settings.host, settings.port, field=field, exercise=exercise)
+    check_format(settings.format, field=f"{field}.format")
+    if not is_loopback(settings.host):
+        raise UsageError(f"beyond loopback ({settings.host}) anybody could write, UDP has no TLS: "
+                         "use a [[tcp]] with cert, key and ca", field=f"{field}.host")
+
+
 class UdpListener:
     """One socket; everything but ``acknowledge`` runs on one event loop."""
 
     def __init__(self, settings: UdpSettings, intake: Intake, *, exercise: bool = False):
-        field = f"udp {settings.name!r}"
-        check_listen(settings.host, settings.port, field=field, exercise=exercise)
-        check_format(settings.format, field=f"{field}.format")
-        if not is_loopback(settings.host):
-            raise UsageError(f"beyond loopback ({settings.host}) anybody could write, UDP has no TLS: "
-                             "use a [[tcp]] with cert, key and ca", field=f"{field}.host")
+        check(settings, exercise)
         self.settings, self.intake = settings, intake
         self.name = f"udp:{settings.name}"
         self.ports: list[int] = []
@@ -215,3 +225,6 @@ class UdpListener:
                 if columns[9] == str(self._inode):
                     return int(columns[-1])
         return 0
+
+
+KIND = Kind("udp", UdpSettings, check, lambda settings, room: UdpListener(settings, room.intake, exercise=room.exercise))

@@ -28,7 +28,8 @@ from ingest.endpoint_settings import Settings, check
 from ingest.intake import Intake, Result
 from ingest.mqtt_clients import CONTEST_S, CONTESTS, Clients, RefusedConnects
 from ingest.mqtt_connection import FULL, Connection
-from ingest.permit import ROOT, Permit
+from ingest.permit import ROOT, DirectoryPermit, ExercisePermit, Permit
+from ingest.transport import Kind, Room
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +154,7 @@ class Endpoint:
 
         ``contested``: client ids that are taken over again and again; ``last_error`` names one of them.
         """
-        contested = self.known.contested(self.loop.time())
+        contested = self.known.contested(self.loop.time()) if self.ports else []
         out: dict[str, Any] = {
             "connected": len(self._clients),
             "connections_total": self.connections_total,
@@ -382,3 +383,10 @@ class Endpoint:
                 self.refused_total += 1
                 connection.close(mqtt.NOT_AUTHORIZED)
 
+
+def _made(settings: Settings, room: Room) -> Endpoint:
+    who: Permit = ExercisePermit(directory=room.directory) if room.exercise else DirectoryPermit(room.directory)
+    return Endpoint("mqtt", settings, room.intake, exercise=room.exercise, who=who)
+
+
+KIND = Kind("endpoint", Settings, lambda settings, exercise: check(settings, exercise=exercise), _made, many=False)

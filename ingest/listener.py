@@ -31,6 +31,7 @@ from ingest.cutter import Cutter
 from ingest.datagrams import UdpListener, UdpSettings
 from ingest.intake import Intake, Result
 from ingest.sessions import find_dead_links, new_session
+from ingest.transport import Kind
 
 __all__ = ["TcpListener", "TcpSettings", "UdpListener", "UdpSettings"]
 
@@ -72,22 +73,31 @@ class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     silent_per_address: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 256
 
 
+def check(settings: TcpSettings, exercise: bool) -> None:
+    """Refuse what can't work, or would let strangers in.
+
+    Raises:
+        ConfigError, UsageError
+    """
+    field = f"tcp {settings.name!r}"
+    check_listen(settings.host, settings.port, field=field, exercise=exercise)
+    check_format(settings.format, field=f"{field}.format")
+    files = (settings.cert, settings.key, settings.ca)
+    if (any(files) or settings.crl) and not all(files):
+        raise ConfigError("TLS needs cert, key and ca", field=field)
+    if not is_loopback(settings.host) and not all(files):
+        raise UsageError(f"beyond loopback ({settings.host}) a listener needs cert, key and ca", field=field)
+    if not codec.load(settings.format).STREAM:
+        raise ConfigError(f"{settings.format} is no stream format: it can't be cut out of a TCP connection",
+                          field=f"{field}.format")
+
+
 class TcpListener:
     """One listening socket and its connections; everything but ``acknowledge`` runs on one event loop."""
 
     def __init__(self, settings: TcpSettings, intake: Intake, *, exercise: bool = False):
-        field = f"tcp {settings.name!r}"
-        check_listen(settings.host, settings.port, field=field, exercise=exercise)
-        check_format(settings.format, field=f"{field}.format")
-        files = (settings.cert, settings.key, settings.ca)
-        if (any(files) or settings.crl) and not all(files):
-            raise ConfigError("TLS needs cert, key and ca", field=field)
-        if not is_loopback(settings.host) and not all(files):
-            raise UsageError(f"beyond loopback ({settings.host}) a listener needs cert, key and ca", field=field)
+        check(settings, exercise)
         self._codec = codec.load(settings.format)
-        if not self._codec.STREAM:
-            raise ConfigError(f"{settings.format} is no stream format: it can't be cut out of a TCP connection",
-                              field=f"{field}.format")
         self.settings, self.intake = settings, intake
         self.name = f"tcp:{settings.name}"
         self.ports: list[int] = []
@@ -391,3 +401,6 @@ class _Connection(asyncio.Protocol):
         """Close at once."""
         if not self._lost:
             self._transport.abort()
+
+
+KIND = Kind("tcp", TcpSettings, check, lambda settings, room: TcpListener(settings, room.intake, exercise=room.exercise))

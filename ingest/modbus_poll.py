@@ -30,6 +30,7 @@ from devices.formats.modbus import MOST_SENTINELS
 from ingest.address import check_call
 from ingest.intake import Intake, Result
 from ingest.sessions import GRACE_S, Backoff, new_session
+from ingest.transport import Kind, Threaded
 
 log = logging.getLogger(__name__)
 
@@ -146,9 +147,7 @@ class ModbusPoll:
     """``run`` is the thread's body; ``stop`` and ``status`` may be called from any thread."""
 
     def __init__(self, settings: Settings, *, exercise: bool = False):
-        _check(settings)
-        if settings.host:
-            check_call(settings.host, field=f"modbus {settings.name!r}.host", exercise=exercise)
+        check(settings, exercise)
         self.settings = settings
         self.name = f"modbus:{settings.name}"
         self.counts = dict.fromkeys(
@@ -346,7 +345,12 @@ def _words(error: Exception) -> str:
     return "no answer in time" if words.startswith("No response received") else words
 
 
-def _check(settings: Settings) -> None:
+def check(settings: Settings, exercise: bool) -> None:
+    """Refuse what can't work; a line that is not there now may come.
+
+    Raises:
+        ConfigError, UsageError
+    """
     field = f"modbus {settings.name!r}"
     if settings.host and not (isinstance(settings.port, int) and 0 < settings.port <= 65535):
         raise ConfigError("with a host, wants a port number", field=f"{field}.port")
@@ -381,3 +385,9 @@ def _check(settings: Settings) -> None:
                                   field=f"{here} address {register.address}")
             if register.table in ("coil", "discrete") and register.type != "bool":
                 raise ConfigError(f'a {register.table} is one bit: type = "bool"', field=f"{here} address {register.address}")
+    if settings.host:
+        check_call(settings.host, field=f"{field}.host", exercise=exercise)
+
+
+KIND = Kind("modbus", Settings, check,
+            lambda settings, room: Threaded(ModbusPoll(settings, exercise=room.exercise), room))

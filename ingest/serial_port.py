@@ -27,6 +27,7 @@ from ingest.address import check_format
 from ingest.cutter import Cutter
 from ingest.intake import Intake, Result
 from ingest.sessions import GRACE_S, Backoff, new_session
+from ingest.transport import Kind, Threaded
 
 log = logging.getLogger(__name__)
 
@@ -56,19 +57,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stopbits: Literal[1, 2] = 1
 
 
+def check(settings: Settings, exercise: bool = False) -> None:
+    """Refuse what can't work; a port that is not there now may come.
+
+    Raises:
+        ConfigError
+    """
+    field = f"serial {settings.name!r}"
+    check_format(settings.format, field=f"{field}.format")
+    if not codec.load(settings.format).STREAM:
+        raise ConfigError(f"{settings.format} is no stream format", field=f"{field}.format")
+    if not settings.port:
+        raise ConfigError("wants the path of a serial port", field=f"{field}.port")
+    if settings.baud <= 0:
+        raise ConfigError(f"wants a positive number, not {settings.baud}", field=f"{field}.baud")
+
+
 class SerialPort:
     """``run`` is the thread's body; ``stop`` and ``status`` may be called from any thread."""
 
     def __init__(self, settings: Settings):
-        field = f"serial {settings.name!r}"
-        check_format(settings.format, field=f"{field}.format")
+        check(settings)
         self._codec = codec.load(settings.format)
-        if not self._codec.STREAM:
-            raise ConfigError(f"{settings.format} is no stream format", field=f"{field}.format")
-        if not settings.port:
-            raise ConfigError("wants the path of a serial port", field=f"{field}.port")
-        if settings.baud <= 0:
-            raise ConfigError(f"wants a positive number, not {settings.baud}", field=f"{field}.baud")
         self.settings = settings
         self.name = f"serial:{settings.name}"
         self.counts = dict.fromkeys(
@@ -185,3 +195,6 @@ class SerialPort:
         if self._said != (level, said) or self.connected:
             log.log(level, "%s: %s%s", self.name, "waiting: " if waiting else "", said)
         self._said, self.last_error = (level, said), said
+
+
+KIND = Kind("serial", Settings, check, lambda settings, room: Threaded(SerialPort(settings), room))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -17,17 +18,8 @@ from birddog import config
 from birddog.errors import ConfigError, UsageError
 from birddog.journal import Home, home
 from imagery.settings import Settings as ImagerySettings
-from ingest import endpoint_settings
-from ingest.broker import Broker
-from ingest.broker import Settings as BrokerSettings
-from ingest.datagrams import UdpListener, UdpSettings
-from ingest.endpoint_settings import Settings as EndpointSettings
-from ingest.intake import Intake
-from ingest.listener import TcpListener, TcpSettings
-from ingest.modbus_poll import ModbusPoll
-from ingest.modbus_poll import Settings as ModbusSettings
-from ingest.serial_port import SerialPort
-from ingest.serial_port import Settings as SerialSettings
+from ingest import transports
+from ingest.transport import Kind
 from ingest.writer import Settings as JournalSettings
 from opsroom.console.settings import Settings as ConsoleServer
 from opsroom.console.settings import is_loopback
@@ -53,19 +45,36 @@ class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     tokens: dict[str, str] = {}
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+def _section(kind: Kind) -> tuple[str, Any, Any]:
+    """The field of a kind of transport; of which there may be many, a list that is empty where it is absent."""
+    return (kind.section, tuple[kind.settings, ...], ()) if kind.many else (kind.section, kind.settings, kind.settings())
+
+
+if TYPE_CHECKING:
+    from ingest.endpoint_settings import Settings as EndpointSettings
+
+    class Transports(msgspec.Struct, frozen=True, kw_only=True):
+        """What a checker of types sees of the struct below."""
+
+        endpoint: EndpointSettings = EndpointSettings()
+else:
+    #: The sections of the transports, as ``ingest.transports`` knows them.
+    Transports = msgspec.defstruct("Transports", [_section(kind) for kind in transports.kinds()], frozen=True, kw_only=True)
+
+
+class Config(Transports, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole TOML; a section that is absent has its defaults, a list that is absent is empty."""
 
     journal: JournalSettings = JournalSettings()
-    endpoint: EndpointSettings = EndpointSettings()
     console: ConsoleSettings = ConsoleSettings()
-    broker: tuple[BrokerSettings, ...] = ()
-    tcp: tuple[TcpSettings, ...] = ()
-    udp: tuple[UdpSettings, ...] = ()
-    serial: tuple[SerialSettings, ...] = ()
-    modbus: tuple[ModbusSettings, ...] = ()
     imagery: ImagerySettings | None = None
     tracking: Presets = Presets()
+
+    def transports(self) -> Iterator[tuple[Kind, Any]]:
+        """Each kind with its settings, a row at a time, in the order in which they are started."""
+        for kind in transports.kinds():
+            found = getattr(self, kind.section)
+            yield from ((kind, settings) for settings in (found if kind.many else (found,)))
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,26 +140,16 @@ def _check(plan: Plan) -> None:
         UsageError, ConfigError: the field names section and key, and the row by its name.
     """
     whole, names = plan.config, set()
-    for section in ("broker", "tcp", "udp", "serial", "modbus"):
-        for row in getattr(whole, section):
+    for kind, row in whole.transports():
+        if kind.many:
             if not row.name or not row.name.isprintable() or "'" in row.name:
-                raise ConfigError("wants a printable name without quotation marks", field=f"{section} {row.name!r}.name")
+                raise ConfigError("wants a printable name without quotation marks", field=f"{kind.section} {row.name!r}.name")
             if row.name in names:
-                raise ConfigError(f"two sources are called {row.name!r}", field=f"{section} {row.name!r}.name")
+                raise ConfigError(f"two sources are called {row.name!r}", field=f"{kind.section} {row.name!r}.name")
             names.add(row.name)
     if "ingest" in plan.roles:
-        endpoint_settings.check(whole.endpoint, exercise=plan.exercise)
-        nowhere = Intake(1)
-        for tcp in whole.tcp:
-            TcpListener(tcp, nowhere, exercise=plan.exercise)
-        for udp in whole.udp:
-            UdpListener(udp, nowhere, exercise=plan.exercise)
-        for serial in whole.serial:
-            SerialPort(serial)
-        for modbus in whole.modbus:
-            ModbusPoll(modbus, exercise=plan.exercise)
-        for broker in whole.broker:
-            Broker(broker, exercise=plan.exercise)
+        for kind, row in whole.transports():
+            kind.check(row, plan.exercise)
     if "console" in plan.roles:
         plan.console_server().check()
     if "imagery" in plan.roles and whole.imagery is not None and not os.path.isdir(whole.imagery.folder):

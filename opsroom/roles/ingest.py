@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import shutil
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,10 @@ from birddog.journal import Writer, open_writer
 from birddog.model import Start
 from birddog.units import NS
 from ingest import control
-from ingest.broker import Broker
 from ingest.clock import Kind
-from ingest.datagrams import UdpListener
 from ingest.desk import Desk
-from ingest.endpoint import Endpoint
 from ingest.intake import Entries, Intake
-from ingest.listener import TcpListener
-from ingest.modbus_poll import ModbusPoll
-from ingest.permit import DirectoryPermit, ExercisePermit
-from ingest.serial_port import SerialPort
+from ingest.transport import Room, Transport
 from ingest.writer import WriterThread
 from opsroom.app import Plan
 from opsroom.commands.common import say
@@ -38,8 +31,6 @@ from opsroom.status import Board
 
 log = logging.getLogger(__name__)
 
-#: A transport that crashed is run again after this.
-AGAIN_S = 5.0
 #: After a kill the old writer's lock goes with it; a supervised one may take a moment to notice.
 LOCK_PATIENCE_S = 10.0
 #: A commit that takes longer is said: milliseconds are usual.
@@ -133,39 +124,22 @@ def _enter_start(plan: Plan, intake: Intake) -> None:
 
 
 async def _sources(plan: Plan, intake: Intake, desk: Desk, stack: contextlib.AsyncExitStack,
-                   crashed: dict[str, str]) -> list[Any]:
-    config, exercise = plan.config, plan.exercise
-    permit = ExercisePermit(directory=desk.directory) if exercise else DirectoryPermit(desk.directory)
-    sources: list[Any] = [Endpoint("mqtt", config.endpoint, intake, exercise=exercise, who=permit)]
-    sources += [TcpListener(settings, intake, exercise=exercise) for settings in config.tcp]
-    sources += [UdpListener(settings, intake, exercise=exercise) for settings in config.udp]
-    for source in sources:
+                   crashed: dict[str, str]) -> list[Transport]:
+    """Every transport of the plan, started; stopped in the other order at the end."""
+
+    def fault(name: str, error: Exception) -> None:
+        crashed[name] = type(error).__name__
+
+    room = Room(intake, plan.exercise, desk.directory, fault)
+    sources = []
+    for kind, settings in plan.config.transports():
+        source = kind.make(settings, room)
         await source.start()
         stack.push_async_callback(source.stop)
+        sources.append(source)
         for port in source.ports:
             say(f"{source.name}: port {port}")
-    threads: list[Any] = [SerialPort(settings) for settings in config.serial]
-    threads += [ModbusPoll(settings, exercise=exercise) for settings in config.modbus]
-    threads += [Broker(settings, exercise=exercise, directory=desk.directory) for settings in config.broker]
-    ending = threading.Event()
-    for source in threads:
-        runner = threading.Thread(target=_kept_running, args=(source, intake, ending, crashed), name=source.name, daemon=True)
-        runner.start()
-        stack.callback(runner.join, 5.0)
-        stack.callback(source.stop)
-        stack.callback(ending.set)
-    return sources + threads
-
-
-def _kept_running(source: Any, intake: Intake, ending: threading.Event, crashed: dict[str, str]) -> None:
-    """Run a transport until it was told to stop; one that crashes is said on /healthz and run again."""
-    while not ending.is_set():
-        try:
-            return source.run(intake)
-        except Exception as error:  # noqa: BLE001 - boundary: one transport's fault must not end it for good, nor the others
-            log.error("%s crashed and is run again: %s", source.name, place_of(error))
-            crashed[source.name] = type(error).__name__
-            ending.wait(AGAIN_S)
+    return sources
 
 
 def _connection_crashed(context: dict[str, Any], crashed: dict[str, str]) -> None:
@@ -178,7 +152,8 @@ def _connection_crashed(context: dict[str, Any], crashed: dict[str, str]) -> Non
     crashed["a connection"] = type(error).__name__
 
 
-def _status(thread: WriterThread, intake: Intake, sources: list[Any], crashed: dict[str, str], folder: Path) -> dict[str, Any]:
+def _status(thread: WriterThread, intake: Intake, sources: list[Transport], crashed: dict[str, str],
+            folder: Path) -> dict[str, Any]:
     problems = ["the disk is full: nothing is acknowledged"] if thread.full else []
     warnings: list[str] = []
     disk: dict[str, Any] = {}

@@ -135,7 +135,7 @@ def test_the_example_has_a_block_of_every_section():
     ("[journal]\nurl='postgresql://a:b@c/d'\n", "b.toml:2: journal.url: 'postgresql://…@c/d': this version has no Postgre"),
     ("[tcp]\nname='a'\n", "b.toml:1: tcp: Expected a list of tables: write [[tcp]]"),
     ("[[endpoint]]\nport=1\n", "b.toml:1: endpoint: Expected one table: write [endpoint]"),
-    ("port = 1883\n", "b.toml:1: port: no such key; it belongs in [endpoint] or [console] or [[broker]] or [[tcp]] or"),
+    ("port = 1883\n", "b.toml:1: port: no such key; it belongs in [endpoint] or [[tcp]] or [[udp]] or [[serial]] or"),
     ("[endpoint]\nurl = 'x'\n", "b.toml:2: endpoint.url: no such key; it belongs in [journal]"),
     ("[tracking.classes.lorry]\nq=1\nsigma=2\n",
      "b.toml:3: tracking.classes.lorry.sigma: no such key; did you mean sigma_m?"),

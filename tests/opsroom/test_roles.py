@@ -13,7 +13,9 @@ import time
 
 import pytest
 
+from birddog.directory import Directory
 from birddog.journal import Home
+from ingest import transport
 from ingest.intake import Intake
 from opsroom import roles, status, supervise
 from opsroom.console.health import Health, prometheus
@@ -27,26 +29,34 @@ class Flaky:
     name = "serial:roof"
 
     def __init__(self, crashes: int):
-        self.crashes, self.runs = crashes, 0
+        self.crashes, self.runs, self.ended = crashes, 0, threading.Event()
 
     def run(self, intake):
         self.runs += 1
         if self.runs <= self.crashes:
             raise KeyError("52.123456,4.987654")
+        self.ended.set()
+
+    def stop(self):
+        """It has ended by itself."""
 
 
 def test_a_transport_that_crashes_is_said_and_run_again(caplog, monkeypatch):
-    monkeypatch.setattr(ingest, "AGAIN_S", 0.0)
+    monkeypatch.setattr(transport, "AGAIN_S", 0.0)
     source, crashed = Flaky(2), {}
-    ingest._kept_running(source, Intake(), threading.Event(), crashed)
+
+    async def main():
+        room = transport.Room(Intake(), True, Directory(), lambda name, error: crashed.update({name: type(error).__name__}))
+        made = transport.Threaded(source, room)
+        await made.start()
+        await asyncio.to_thread(source.ended.wait, 20)
+        await made.stop()
+
+    asyncio.run(main())
     assert source.runs == 3 and crashed == {"serial:roof": "KeyError"}
     said = [r.getMessage() for r in caplog.records]
     assert len(said) == 2 and all("KeyError at" in line and "test_roles.py" in line and "\n" not in line for line in said)
     assert "52.123456" not in "".join(said)  # what a device sent does not get into the log
-    told = threading.Event()
-    told.set()
-    ingest._kept_running(source, Intake(), told, crashed)
-    assert source.runs == 3
 
 
 def test_a_connection_that_crashes_is_one_line(caplog):
