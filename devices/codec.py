@@ -14,6 +14,10 @@ suite in tests/conformance finds it in the folder.  A module offers::
         identity: str              optional: who this session is, by its earlier messages (a login)
     NAMES_DEVICE: bool                 optional, True unless said: bytes may name a device other than Message.device
     BROADCAST: bool                    optional, False unless said: everybody may hear what it carries
+    TEXT: bool                         optional, False unless said: its messages are UTF-8 text
+    NAMELESS: bool                     optional, False unless said: its bytes name nobody; who it was, the transport says
+    GATEWAY_TOPIC: re.Pattern          optional: the topics at which gateways of this maker publish, as documented
+    DEVICE_LEVEL: str                  optional: the level of such a topic behind which the device's name stands
     def encode(...) -> bytes           keyword-only; what a device would send; the simulator uses it
 
 A codec does no I/O and reads no clock; its state is an unfinished frame (Framer) or what earlier
@@ -24,6 +28,7 @@ exactly the bytes that were fed.  A Decoder never raises on bad input: it answer
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import pkgutil
@@ -165,6 +170,28 @@ def load(name: str) -> Codec:
     if not known(name):
         raise UsageError(f"no format {name!r}; there are: {', '.join(names())}")
     return importlib.import_module("devices.formats." + name.replace("-", "_"))  # type: ignore[return-value]
+
+
+def is_text(name: str) -> bool:
+    """Whether the messages of a format are UTF-8 text."""
+    return known(name) and getattr(load(name), "TEXT", False)
+
+
+def is_nameless(name: str) -> bool:
+    """Whether the bytes of a format name nobody: who it was, only the transport, a topic or a file's name can say."""
+    return known(name) and getattr(load(name), "NAMELESS", False)
+
+
+@functools.cache
+def gateway_topics() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """(format, the topics of its gateways) of every format that has such; imports them all, once."""
+    found = ((name, getattr(load(name), "GATEWAY_TOPIC", None)) for name in names())
+    return tuple((name, form) for name, form in found if form is not None)
+
+
+def device_level(name: str) -> str:
+    """The level of a gateway's topic behind which the device's name stands; "" where the format has none."""
+    return getattr(load(name), "DEVICE_LEVEL", "") if known(name) else ""
 
 
 def decode_whole(codec: Codec, decoder: Decoder, message: Message) -> Decoded:

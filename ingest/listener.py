@@ -7,6 +7,8 @@ full, or a device doesn't read what we answer, its socket is not read: TCP holds
 
 Beyond loopback a listener needs mutual TLS: anybody who knows an IMEI could write otherwise
 (traccar/traccar#732).
+
+Over 400 lines: the settings, the listener and its connections are one machine.
 """
 
 from __future__ import annotations

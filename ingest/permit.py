@@ -28,21 +28,10 @@ from devices.formats import owntracks
 OUTGOING = ("command", "receipt")
 ROOT = "birddog/v1/"
 
-#: Topics of gateways as their makers document them; an exercise knows them without an enrolment.
-_GATEWAYS = (
-    ("chirpstack", re.compile(r"application/[^/]+/device/[^/]+/event/[a-z]+\Z")),
-    ("ttn", re.compile(r"v3/[^/]+/devices/[^/]+/[a-z/]+\Z")),
-    ("meshtastic", re.compile(r"msh/.+/(json|c|e)/.+\Z")),
-    ("impinj", re.compile(r"impinj/.+\Z")),
-    ("zebra", re.compile(r"(zebra/.+|.*/?DATA/clients/data\d?event/.+)\Z", re.IGNORECASE)),
-)
-
 #: (format, subject): whom the topic names, where that is another than the sender, else "".
 Route = tuple[str, str]
 #: A number that is nobody else's (IMEI, MMSI, EUI): as a phone's device it says who it is without its user.
 _UNMISTAKABLE = re.compile(r"(\d{9,20}|[0-9a-fA-F]{12,32})\Z", re.ASCII)
-#: Which level of a gateway's topic its device stands behind.
-_DEVICE_LEVEL = {"chirpstack": "device"}
 
 
 class Permit(Protocol):
@@ -79,7 +68,7 @@ class ExercisePermit:
             return _known(self._formats, parts[3], identity, parts[2])
         if owntracks.phone_of(topic):
             return _known(self._formats, "owntracks", identity, named(self._directory, "owntracks", topic))
-        for name, form in _GATEWAYS:
+        for name, form in codec.gateway_topics():
             if form.match(topic):
                 return _known(self._formats, name, identity, "")
         return Reject("format", "no format goes with this topic", device=identity)
@@ -159,7 +148,7 @@ def named(directory: Directory, format: str, topic: str) -> str:
             return of_topic or name
         last = name.rpartition("/")[2]
         return last if _UNMISTAKABLE.match(last) and directory.device(last) is not None else name
-    behind = _DEVICE_LEVEL.get(format)
+    behind = codec.device_level(format)
     if behind in levels[:-1]:
         return levels[levels.index(behind) + 1].lower()
     return ""

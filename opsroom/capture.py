@@ -17,6 +17,7 @@ from birddog.directory import REGISTERS, Directory
 from birddog.errors import BirddogError, UsageError
 from birddog.journal import Counts, Reader, entries, home, open_writer
 from birddog.model import Draft, Frame, Start, pack, unpack
+from devices import codec
 from devices.codec import Message
 from devices.formats import positions
 from ingest.desk import Desk
@@ -26,8 +27,6 @@ from opsroom.secret import refusal_key
 from opsroom.unfed import Account
 from tracking.presets import Presets
 
-#: Formats whose bytes name no device: the file's name stands for it.
-NAMELESS = ("nmea", "ubx", "positions")
 #: Entries a commit.
 ROWS = 5000
 
@@ -55,7 +54,7 @@ def _take(files: list[Path], url: str, format_name: str, device: str, tell: Call
     captures = []
     for file in files:
         form = "jsonl" if file.suffix == ".jsonl" else "raw"
-        name = device or (file.stem if form == "raw" and format_name in NAMELESS else "")
+        name = device or (file.stem if form == "raw" and codec.is_nameless(format_name) else "")
         captures.append(Capture(file=str(file), form=form, format=format_name, device=name))
     for capture in captures:
         Replay(capture)  # what is wrong with it, before a journal is made

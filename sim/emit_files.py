@@ -18,15 +18,12 @@ import msgspec
 from birddog.errors import UsageError
 from birddog.model import Body
 from birddog.units import iso_from_ns
+from devices import codec
 from sim.emission import Emission
 from sim.emit import Target
 
 SUMS = "SHA256SUMS"
-#: Formats whose messages are text.
-TEXT = frozenset({"owntracks", "nmea", "ais", "impinj", "modbus"})
 RAW = frozenset({"tcp", "udp", "pty"})
-#: Formats whose bytes name nobody: who it was, only the topic of the device's own can say.
-NAMELESS = frozenset({"nmea", "modbus"})
 
 
 class FolderEmitter:
@@ -84,7 +81,7 @@ class FolderEmitter:
         line |= {"text": text} if text is not None else {"hex": emission.payload.hex()}
         if emission.channel:
             line["topic"] = emission.channel
-        elif emission.format in NAMELESS:
+        elif codec.is_nameless(emission.format):
             line["topic"] = f"birddog/v1/{emission.device}/{emission.format}"
         line |= {"session": emission.stream, "received": iso_from_ns(self._start_ns + emission.at_ns)}
         self._append(f"{name}.jsonl", (json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n").encode())
@@ -134,7 +131,7 @@ class FolderEmitter:
 
 
 def _text(emission: Emission) -> str | None:
-    if emission.format not in TEXT:
+    if not codec.is_text(emission.format):
         return None
     try:
         return emission.payload.decode("utf-8")

@@ -62,6 +62,7 @@ __all__ = ["STREAM", "VERSION", "Decoder", "Framer", "encode"]
 
 VERSION = 4
 STREAM = True
+TEXT = True
 BROADCAST = True
 
 #: Unfinished multi-part messages kept at once, and for how many sentences.

@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Any
 
 import msgspec
@@ -48,6 +49,9 @@ from devices.strict_json import number, text
 
 VERSION = 4
 STREAM = False
+TEXT = True
+#: As its maker documents them; an exercise knows them without an enrolment.
+GATEWAY_TOPIC = re.compile(r"impinj/.+\Z")
 
 _TRANSITIONS = {"low-to-high": True, "high-to-low": False}
 _STATUSES = frozenset({"idle", "running", "armed"})

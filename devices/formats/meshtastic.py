@@ -31,6 +31,7 @@ Precision".
 
 from __future__ import annotations
 
+import re
 from math import sqrt
 from typing import Any
 
@@ -48,6 +49,8 @@ from devices.strict_json import loads, number, text
 
 VERSION = 1
 STREAM = False
+#: As its maker documents them; an exercise knows them without an enrolment.
+GATEWAY_TOPIC = re.compile(r"msh/.+/(json|c|e)/.+\Z")
 
 #: Kinds of message that say nothing of a node's place or state.
 _SILENT = frozenset("text nodeinfo traceroute neighborinfo waypoint remotehw paxcounter sendtext sendposition".split())

@@ -49,6 +49,8 @@ from devices.strict_json import loads, number, text
 
 VERSION = 2
 STREAM = False
+TEXT = True
+NAMELESS = True
 #: The bytes name nobody: a message is its sender's.
 NAMES_DEVICE = False
 

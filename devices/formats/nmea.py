@@ -42,6 +42,8 @@ __all__ = ["STREAM", "VERSION", "Decoder", "Framer", "encode"]
 
 VERSION = 4
 STREAM = True
+TEXT = True
+NAMELESS = True
 #: The bytes name nobody, a message is its sender's; but AIS and DSC sentences, which say nothing here, name their ship.
 NAMES_DEVICE = False
 

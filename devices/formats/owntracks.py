@@ -47,6 +47,7 @@ from devices.strict_json import loads, number, text
 
 VERSION = 4
 STREAM = False
+TEXT = True
 #: A sender that is vouched for, or whom the topic names, cannot be another by what the payload says.
 NAMES_DEVICE = False
 

@@ -33,6 +33,8 @@ from devices.places import LOW_QUALITY, accuracy, doubtful
 
 VERSION = 5
 STREAM = True
+TEXT = True
+NAMELESS = True
 #: A longer row is no row.
 MAX_ROW = 4096
 

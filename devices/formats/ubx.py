@@ -54,6 +54,7 @@ __all__ = ["STREAM", "VERSION", "Decoder", "Framer", "encode", "frame"]
 
 VERSION = 4
 STREAM = True
+NAMELESS = True
 #: The bytes name nobody: a message is its sender's.
 NAMES_DEVICE = False
 

@@ -27,6 +27,7 @@ how readers string events together: reelyactive/barnowl-zebra, lib/zebradecoder.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -41,6 +42,9 @@ from devices.strict_json import number, text
 
 VERSION = 1
 STREAM = False
+TEXT = True
+#: As its maker documents them; an exercise knows them without an enrolment.
+GATEWAY_TOPIC = re.compile(r"(zebra/.+|.*/?DATA/clients/data\d?event/.+)\Z", re.IGNORECASE)
 
 #: Types of events that say nothing of tags, inputs or trouble.
 _SILENT = frozenset({"heartbeat", "firmwareUpdateProgress", "userapp"})

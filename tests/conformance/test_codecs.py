@@ -38,7 +38,8 @@ MOST_STATE = 2_000_000
 
 
 def samples(name: str, table: str = "sample") -> list[dict]:
-    return tomllib.loads((FOLDER / f"{name.replace('-', '_')}.samples.toml").read_text("utf-8")).get(table, [])
+    beside = Path(codec.load(name).__file__).with_suffix(".samples.toml")
+    return tomllib.loads(beside.read_text("utf-8")).get(table, [])
 
 
 def payload_of(sample: dict) -> bytes:
@@ -137,6 +138,23 @@ def test_form(name):
     assert len(text) > 400 and "Source" in text and "::\n" in text, "the docstring draws the layout and names its source"
     code = module.encode.__code__
     assert code.co_argcount == 0 and code.co_kwonlyargcount > 0, "encode takes keywords only"
+
+
+def test_facts(name):
+    """What others ask of a format stands in its own file, and its samples bear it out."""
+    module = codec.load(name)
+    assert all(isinstance(getattr(module, fact, False), bool) for fact in ("TEXT", "NAMELESS", "BROADCAST", "NAMES_DEVICE"))
+    topic, level = getattr(module, "GATEWAY_TOPIC", None), codec.device_level(name)
+    assert topic is None or topic.pattern.endswith(r"\Z")
+    assert not level or topic.match(f"application/1/{level}/0101/event/up")
+    assert dict(codec.gateway_topics()).get(name) == topic
+    good = [sample for sample in samples(name) if not sample.get("rejects")]
+    if codec.is_text(name):  # what is text may be told a person so: no sample of it has to be given as bytes
+        assert any("text" in sample for sample in good)
+    if codec.is_nameless(name):
+        said = [codec.decode_whole(module, module.Decoder(), msgspec.structs.replace(message_of(sample, payload_of(sample)),
+                                                                                     device="whoever")) for sample in good]
+        assert {o.device for decoded in said for o in decoded.observations} >= {"whoever"}
 
 
 def test_samples(name):
