@@ -22,6 +22,7 @@ SEVERITY: dict[str, str] = {
     "jumped": "warning",
     "two_places": "warning",
     "contradicted": "warning",
+    "never_heard": "warning",
     "arrived": "warning",
     "left": "warning",
     "inside": "info",

@@ -66,7 +66,7 @@ class FoldState(msgspec.Struct, kw_only=True):
         numbers: of each case the number of the entry that named it first.
     """
 
-    form: Literal[3]
+    form: Literal[4]
     now_ns: int = 0
     exercise: bool = False
     presets: Presets = Presets()
@@ -85,7 +85,7 @@ class Fold:
     """One fold over one journal; see the module's docstring."""
 
     def __init__(self) -> None:
-        self._state = FoldState(form=3)
+        self._state = FoldState(form=4)
         self._directory = Directory()
         self._folds: dict[str, OperationFold] = {}
 
@@ -180,10 +180,12 @@ class Fold:
                     folds[body.operation].watch(body.zones, book)
             case Attachment():
                 self._state.numbers.setdefault(body.operation, book.seq)
+                self._of(body.operation).attached(body, now_ns, book)
                 for fold in folds.values():
                     fold.registered((body.device,), now_ns)
             case Device():
                 for fold in folds.values():
+                    fold.enrolled(body.device, book)
                     fold.registered((body.device,), now_ns)
 
     # --- whose it is ------------------------------------------------------------------------------

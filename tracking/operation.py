@@ -2,6 +2,8 @@
 
 ``tracking.fold.Fold`` says which observations are this operation's.  Beside them it reads the registers (who is enrolled,
 attached and placed) and the presets, and nothing else: what happens in another operation changes no row, id or event here.
+
+Longer than 400 lines: a method for each thing that can be heard, and all of them share one state.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ from collections.abc import Iterable
 import msgspec
 
 from birddog.directory import OPEN, Directory
-from birddog.model import Alarm, Device, Fix, Placement, Reading, TagRead, Track, Value, Zone
+from birddog.model import Alarm, Attachment, Device, Fix, Placement, Reading, TagRead, Track, Value, Zone
 from birddog.units import NS
 from tracking import lifetime
+from tracking.awaited import Awaited
 from tracking.book import Book
 from tracking.clocks import Clocks
 from tracking.doors import Doors
@@ -67,6 +70,7 @@ class OperationState(msgspec.Struct, kw_only=True):
     doors: Doors = msgspec.field(default_factory=Doors)
     facts: dict[str, Facts] = {}
     visits: Visits = msgspec.field(default_factory=Visits)
+    awaited: Awaited = msgspec.field(default_factory=Awaited)
 
 
 class OperationFold:
@@ -120,6 +124,8 @@ class OperationFold:
             self._settled(live, book)
         book.now_ns = to_ns
         presets = self.presets
+        if self._state.awaited.due_ns <= to_ns:
+            self._state.awaited.wait(to_ns, presets.silent_factor, self.operation, self._track_ids, book)
         self._state.doors.prune(to_ns - int(presets.alarm_window_s * NS))
         if self.operation == OPEN:
             since_ns = to_ns - int(presets.broadcast_end_s * NS)
@@ -151,6 +157,19 @@ class OperationFold:
         for live in lives:
             live.state.due_ns = min(live.state.due_ns, now_ns)
             self._settled(live, Book(0, now_ns))
+
+    def attached(self, attachment: Attachment, now_ns: int, book: Book) -> None:
+        """A device was attached here, or is no longer: it is waited for until it is heard."""
+        live = self.tracker.by_key.get("s:" + attachment.shipment)
+        if live is None or attachment.device not in live.state.identities or attachment.to_ns is not None:
+            known = self._directory.devices.get(attachment.device)
+            self._state.awaited.attached(attachment, known, now_ns, self.presets.silent_factor, book)
+
+    def enrolled(self, device: str, book: Book) -> None:
+        """What is known of a device has changed: how often it reports, that it is retired."""
+        awaited, known = self._state.awaited, self._directory.devices.get(device)
+        if known is not None and device in awaited.of:
+            awaited.enrolled(known, self.presets.silent_factor, book)
 
     def watch(self, zones: tuple[Zone, ...], book: Book) -> None:
         """The places that this operation watches from now on."""
@@ -206,6 +225,7 @@ class OperationFold:
 
     def _track(self, owner: Owner, device: str, book: Book, *, make: bool) -> LiveTrack | None:
         """The owner's track, with the device among its identities; a new one only where asked."""
+        self._state.awaited.over(device, book)
         live = self.tracker.by_key.get(owner.key)
         if live is None:
             if not make:
@@ -333,6 +353,7 @@ class OperationFold:
 
     def heard(self, owner: Owner, device: str, book: Book, *, reports: bool) -> None:
         """A message without a position to use: the owner's track, if there is one, is not silent."""
+        self._state.awaited.over(device, book)
         live = self.tracker.by_key.get(owner.key)
         if live is not None:
             self.tracker.contact(live, device, book, reports=reports)
