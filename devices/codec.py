@@ -201,7 +201,8 @@ def decode_whole(codec: Codec, decoder: Decoder, message: Message) -> Decoded:
     answers are joined in order.  Whatever the format, values that physics forbids are left out (``devices.ranges``).
     """
     if not codec.STREAM:
-        return _possible(decoder.decode(message))
+        decoded = decoder.decode(message)
+        return decoded if ranges.possible(decoded.observations) else _possible(decoded)
     framer = codec.Framer()
     pieces = framer.feed(message.payload)
     pieces += framer.finish()

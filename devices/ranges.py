@@ -113,8 +113,10 @@ def possible(observations: tuple[Observation, ...]) -> bool:
                 return False
         elif kind is Reading:
             value = o.value
-            if (type(value) is float or type(value) is int) and _odd_reading(o):
-                return False
+            if type(value) is float or type(value) is int:
+                wanted = _known(o.quantity)
+                if (wanted is None or not wanted[0] <= value <= wanted[1]) and _odd_reading(o):
+                    return False
         elif kind is TagRead and _odd_tag(o):
             return False
     return True

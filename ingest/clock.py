@@ -31,6 +31,8 @@ SKEW_NS = 600 * NS
 LEAP_NS = 86_400 * NS
 #: A machine's clock that differs by less from what the devices agree on is good enough.
 WRONG_NS = 60 * NS
+#: The devices are asked so often while nothing is wrong, and every second while something may be (500 of them: 1 ms).
+ASKED_NS = 5 * NS
 #: What 64 bits of nanoseconds hold: the journal's times.
 _LAST_NS = 2**63
 
@@ -60,11 +62,17 @@ class Clock:
         self._wall_ns = wall_ns
         if self.kind == "wall":
             self._since_ns = self._since_ns or wall_ns
-            if abs(wall_ns - self._judged_ns) >= NS:
+            if abs(wall_ns - self._judged_ns) >= (ASKED_NS if self._well() else NS):
                 self._judged_ns = wall_ns
                 self._agreed = self._consensus.judge(wall_ns)
                 self._believe(self._agreed)
             self.now_ns = max(self.now_ns, wall_ns + self._shift_ns)
+
+    def _well(self) -> bool:
+        """The journal goes by the machine's clock, and when the devices were last asked they agreed with it."""
+        agreed = self._agreed
+        return (agreed is not None and -TOGETHER_NS < agreed.offset_ns < TOGETHER_NS
+                and self._shift_ns == 0 and self.now_ns - self._wall_ns < NS)
 
     def _believe(self, agreed: Agreement | None) -> None:
         """Follow the machine's clock where the devices say the same: at once where they are several, in a minute where
