@@ -7,8 +7,6 @@ one line on stderr and an exit status; none of them ever reaches a user as a tra
 
 from __future__ import annotations
 
-import traceback
-
 
 class BirddogError(Exception):
     """Base of everything raised on purpose; ``exit_code`` is what the command line ends with."""
@@ -83,8 +81,17 @@ class VerificationError(BirddogError):
     exit_code = 1
 
 
+def printable(text: str) -> str:
+    """The text with everything that could move a terminal's cursor or forge a line escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def place_of(error: BaseException) -> str:
     """An unexpected error for the log, in one line and without its words (they may hold what a device sent):
     its type, and file and line of each call, the innermost first."""
+    import traceback  # a third of what a command's help takes, and seldom wanted
+
     calls = reversed(traceback.extract_tb(error.__traceback__))
     return f"{type(error).__name__} at " + " < ".join(f"{call.filename}:{call.lineno}" for call in calls)

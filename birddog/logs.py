@@ -13,18 +13,11 @@ import logging
 import sys
 from typing import TextIO
 
-from birddog.errors import place_of
+from birddog.errors import place_of, printable
 
 #: Lines of one kind written within so many seconds; those left out are counted in the next one.
 MOST, WINDOW_S = 20, 10.0
 LONGEST = 4000
-
-
-def printable(text: str) -> str:
-    """The text with everything that could move a terminal's cursor or forge a line escaped."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class OneLine(logging.Formatter):

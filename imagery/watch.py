@@ -22,8 +22,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from birddog.errors import ConfigError, UsageError
-from birddog.logs import printable
+from birddog.errors import ConfigError, UsageError, printable
 from birddog.model import Scan
 from imagery import detector as contract
 from imagery.folder import SUFFIXES, look_into, pass_of

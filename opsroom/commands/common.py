@@ -11,8 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
-from birddog.errors import UsageError
-from birddog.logs import printable
+from birddog.errors import UsageError, printable
 
 DEFAULT_JOURNAL = "sqlite:///birddog.db"
 

@@ -84,7 +84,7 @@ def _tail(reader: Any, args: argparse.Namespace) -> int:
 
 
 def _print_tail(rows: list, args: argparse.Namespace) -> None:
-    from birddog.logs import printable
+    from birddog.errors import printable
     from birddog.units import iso_from_ns
 
     for entry in rows:

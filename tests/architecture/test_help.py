@@ -40,6 +40,11 @@ def test_help_of_a_command_is_light(command):
     assert imported(command, "--help") & (HEAVY - {"asyncio", "http", "sqlite3", "ssl"}) == set()
 
 
+def test_help_of_the_journal_reads_no_log():
+    """Errors are raised by every command, and logs are written by few: a help wants neither logging nor traceback."""
+    assert imported("journal", "--help") & {"logging", "traceback"} == set()
+
+
 def test_version():
     done = subprocess.run([sys.executable, "-m", "opsroom.cli", "--version"], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, f"birddog {__version__}\n")

@@ -10,7 +10,7 @@ import pytest
 import rasterio
 from affine import Affine
 
-from birddog.logs import printable
+from birddog.errors import printable
 from birddog.model import Scan
 from imagery.folder import _BESIDE, _OTHERS, _UNFINISHED, SUFFIXES, look_into, pass_of
 from imagery.watch import Settings, Watch
