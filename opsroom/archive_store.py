@@ -1,0 +1,103 @@
+"""An archive of tracks on disk: a folder of numpy columns that are memory-mapped, and ``archive.json`` that says what they are.
+
+The columns are those of ``tracking.forecast.past.Past`` (.npy, no pickles) and the calibration that was made with
+them.  A folder is written beside its place and renamed, so that it is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from birddog import __version__
+from birddog.errors import UsageError
+from tracking.forecast import calibration as cal
+from tracking.forecast.past import Past, Scale
+
+#: The form of the folder; another one is refused.
+FORM = 1
+COLUMNS = ("begin", "t_s", "lat", "lon", "place_key", "place_begin", "p_row", "p_t_s", "p_lat", "p_lon", "p_ve", "p_vn",
+           "s_row", "s_end", "s_key", "s_lat", "s_lon")  # fmt: skip
+
+
+def save(calibration: cal.Calibration, path: str, about: dict[str, Any]) -> None:
+    """Write an archive; what stands at the path is replaced only where it is an archive.
+
+    Raises:
+        UsageError: the path cannot be written, or holds something else.
+    """
+    past, place = calibration.past, Path(path)
+    if place.exists() and not is_archive(path):
+        raise UsageError("stands there already and is no archive of Birddog", file=path)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", file=path) from error
+    try:
+        for name in COLUMNS:
+            np.save(folder / f"{name}.npy", getattr(past, name), allow_pickle=False)
+        scores = []
+        for k, ((minutes, moving, ended), kept) in enumerate(sorted(calibration.known.items())):
+            np.save(folder / f"scores{k}.npy", np.stack([kept.miss_m, kept.odd]), allow_pickle=False)
+            scores.append({"horizon_min": minutes, "moving": moving, "ended": ended})
+        assert calibration.windows is not None
+        for moving, of in calibration.windows.items():
+            np.save(folder / f"windows{int(moving)}.npy", np.stack([of.row, of.t_s, of.share, of.apart]), allow_pickle=False)
+        (folder / "names.json").write_text(json.dumps(list(past.names)), encoding="utf-8")
+        s = past.scale
+        said = {
+            "birddog_archive": FORM, "version": __version__, "fixes": len(past), "first_s": past.first_s, "last_s": past.last_s,
+            "scale": {"interval_s": s.interval_s, "window_s": s.window_s, "hole_s": s.hole_s, "reach_m": s.reach_m},
+            "scores": scores, **about,
+        }  # fmt: skip
+        (folder / "archive.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        os.chmod(folder, 0o755)
+        if place.exists():
+            shutil.rmtree(place)
+        folder.rename(place)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise UsageError(f"cannot be written: {error.strerror}", file=path) from error
+
+
+def is_archive(path: str) -> bool:
+    """Whether a path is a folder that ``save`` wrote."""
+    return (Path(path) / "archive.json").is_file()
+
+
+def load(path: str) -> cal.Calibration:
+    """Open an archive; columns are read as they are asked for.
+
+    Raises:
+        UsageError: it is no archive, of another form, or a part is missing or does not fit.
+    """
+    folder = Path(path)
+    try:
+        said = json.loads((folder / "archive.json").read_text(encoding="utf-8"))
+        if not isinstance(said, dict) or said.get("birddog_archive") != FORM:
+            raise UsageError(f"is no archive of form {FORM}: build it anew with birddog archive build", file=path)
+        columns = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in COLUMNS}
+        names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+        past = Past(names=names, scale=Scale(**said["scale"]), first_s=said["first_s"], last_s=said["last_s"], **columns)
+        if len(past) != said["fixes"] or len(past.begin) != len(names) + 1 or len(past.p_row) != len(past):
+            raise UsageError("its parts do not fit each other: build it anew with birddog archive build", file=path)
+        windows = {}
+        for moving in (False, True):
+            row, t_s, share, apart = np.load(folder / f"windows{int(moving)}.npy", allow_pickle=False)
+            windows[moving] = cal.Windows(row.astype(np.int64), t_s, share, apart > 0.0)
+        known = {}
+        for k, of in enumerate(said["scores"]):
+            miss, odd = np.load(folder / f"scores{k}.npy", allow_pickle=False)
+            known[of["horizon_min"], of["moving"], of["ended"]] = cal.Scores(miss, odd)
+    except OSError as error:
+        raise UsageError(f"is no archive of Birddog: {error.strerror}", file=error.filename or path) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"is no archive of Birddog that can be read: {error}", file=path) from error
+    return cal.Calibration(past, windows=windows, known=known)

@@ -1,0 +1,60 @@
+"""``birddog eta``: when things will be at a place: 10, 50 and 90 in a hundred arrive by then."""
+
+from __future__ import annotations
+
+import argparse
+
+HEAD = "id,t0,eta_p10,eta_p50,eta_p90"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument("--archive", required=True, metavar="PATH",
+                        help="an archive (birddog archive build), or CSV id,t,lat,lon")
+    parser.add_argument("--tracks", required=True, metavar="FILE", help="CSV id,t,lat,lon: the fixes of what is asked for")
+    parser.add_argument("--at", required=True, metavar="FILE", help="CSV id,t0,dest_lat,dest_lon,radius_m: one row a question")
+    parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer every question, in order; where nothing can be said the row's values are empty."""
+    from birddog.units import NS, iso_from_ns
+    from opsroom.commands.common import result_file
+    from opsroom.csv_rows import quoted, time_ns
+    from opsroom.forecasting import Asked, open_archive, questions, told_once
+    from opsroom.track_file import latitude, longitude, name
+    from tracking.forecast.arrival import Arrivals, Place
+
+    calibration = open_archive(args.archive)
+    assert calibration.windows is not None
+    arrivals = Arrivals(calibration.past, windows=calibration.windows[True])
+    asked = Asked(args.tracks, hole_s=4.0 * calibration.past.scale.hole_s)
+    tell = told_once(args.at)
+    readers = {"id": name, "t0": time_ns, "dest_lat": latitude, "dest_lon": longitude, "radius_m": _radius}
+    with result_file(args.out) as out:
+        out.write(HEAD + "\n")
+        for line, row, got in questions(args.at, tuple(readers), readers):
+            t0_s = got["t0"] / NS
+            track = asked.track(got["id"], t0_s)
+            place = Place(got["dest_lat"], got["dest_lon"], got["radius_m"])
+            a = None if track is None else arrivals.arrival(track, t0_s, place)
+            said = f"{quoted(got['id'])},{row['t0'].strip()}"
+            if a is None:
+                tell(line, "no fix of this id before t0; its values are empty" if asked.known(got["id"]) else
+                     "no such id in --tracks; its values are empty")
+                out.write(said + ",,,\n")
+                continue
+            if not a.used:
+                tell(line, "nobody in the archive went there from here: the straight way at the own speed, with a wide guess")
+            out.write(said + "".join(f",{iso_from_ns(round(t * NS))}" for t in (a.p10_s, a.p50_s, a.p90_s)) + "\n")
+    tell(0, "")
+    return 0
+
+
+def _radius(text: str | None) -> float:
+    from opsroom.csv_rows import number
+
+    value = number(text)
+    if not 0.0 < value <= 1_000_000.0:
+        raise ValueError(f"{text} is no radius over 0 and up to 1000 km")
+    return value

@@ -1,0 +1,233 @@
+"""`birddog archive`, `forecast`, `eta`: the promised forms, and a clear line for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+
+from birddog.units import NS, iso_from_ns
+from opsroom.cli import main
+
+BEGIN_S = 1_780_000_000.0
+HEAD = "id,t0,horizon_min,lat_deg,lon_deg,r50_m,r90_m,area90_km2"
+
+
+def leg(begin_s: float, speed_mps: float, n: int = 24, every_s: float = 300.0) -> list[tuple[float, float, float]]:
+    """East along 30 N from 32 E for half the time, then north."""
+    out = []
+    for k in range(n):
+        s = speed_mps * every_s * k
+        out.append((begin_s + every_s * k, 30.0 + max(s - 20_000.0, 0.0) / 111_195.0, 32.0 + min(s, 20_000.0) / 96_300.0))
+    return out
+
+
+def write(path, tracks: dict, stamp=lambda t: iso_from_ns(round(t * NS)), more: str = ""):
+    rows = "".join(f"{i},{stamp(t)},{la:.6f},{lo:.6f}\n" for i, v in tracks.items() for t, la, lo in v)
+    path.write_text("id,t,lat,lon\n" + rows + more, encoding="utf-8")
+    return path
+
+
+def fleet(n: int = 16) -> dict:
+    rng = np.random.default_rng(4)
+    return {f"v{k}": leg(BEGIN_S + 3600.0 * k, float(rng.uniform(5.0, 7.0))) for k in range(n)}
+
+
+QUESTION_S = BEGIN_S + 20 * 86_400.0
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("forecast")
+    write(folder / "archive.csv", fleet())
+    write(folder / "tracks.csv", {"a": leg(QUESTION_S, 6.0), "b": [(QUESTION_S + 300.0 * k, 30.0, 32.0) for k in range(8)]})
+    return folder
+
+
+def ask(folder, rows: list[str], *more, archive="archive.csv", tracks="tracks.csv", command="forecast",
+        head="id,t0,horizon_min") -> int:
+    (folder / "at.csv").write_text(head + "\n" + "".join(row + "\n" for row in rows), encoding="utf-8")
+    return main([command, "--archive", str(folder / archive), "--tracks", str(folder / tracks), "--at", str(folder / "at.csv"),
+                 *map(str, more)])
+
+
+def at(seconds: float) -> str:
+    return iso_from_ns(round((QUESTION_S + seconds) * NS))
+
+
+def test_one_row_a_question_in_order_with_regions_and_a_report(files, tmp_path, capsys):
+    regions, report = tmp_path / "regions.geojson", tmp_path / "report.html"
+    rows = [f"a,{at(1800)},30", f"b,{at(2100)},30", f"a,{at(1800)},60"]
+    assert ask(files, rows, "--regions", regions, "--report", report) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0] == HEAD and [line.split(",")[:3] for line in lines[1:]] == [row.split(",") for row in rows] and not err
+    values = [list(map(float, line.split(",")[3:])) for line in lines[1:]]
+    assert values[0][0] == pytest.approx(30.0 + (6.0 * 3600.0 - 20_000.0) / 111_195.0, abs=0.02)
+    assert values[1][:2] == [30.0, 32.0]
+    for _, _, r50, r90, area in values:
+        assert 0.0 < r50 <= r90 and 0.0 < area <= math.pi * (r90 / 1000.0) ** 2 * 1.05
+    said = json.loads(regions.read_text())
+    assert [(f["properties"]["id"], f["properties"]["horizon_min"], f["properties"]["level"]) for f in said["features"]] == [
+        ("a", 30.0, 0.5), ("a", 30.0, 0.9), ("b", 30.0, 0.5), ("b", 30.0, 0.9), ("a", 60.0, 0.5), ("a", 60.0, 0.9)]
+    for feature in said["features"]:
+        assert feature["geometry"]["type"] in ("Polygon", "MultiPolygon") and feature["properties"]["area_km2"] > 0.0
+    page = report.read_text()
+    assert "<svg" in page and "outcomes" in page and not re.search(r"(src|href)=|https?://|<script", page)
+
+
+def test_a_built_archive_answers_as_its_file_does(files, tmp_path, capsys):
+    rows = [f"a,{at(1800)},60", f"b,{at(2100)},15"]
+    assert ask(files, rows) == 0
+    by_file = capsys.readouterr().out
+    assert main(["archive", "build", str(files / "archive.csv"), "--to", str(tmp_path / "arch"), "--horizons", "60"]) == 0
+    assert "16 vessels, 384 fixes" in capsys.readouterr().out
+    assert ask(files, rows, archive=tmp_path / "arch") == 0
+    assert capsys.readouterr().out == by_file
+    assert main(["archive", "show", str(tmp_path / "arch"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["fixes"] == 384
+    assert main(["archive", "build", str(files / "archive.csv"), "--to", str(tmp_path / "arch"), "--horizons", ""]) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["arch"]
+
+
+def test_the_order_of_an_archives_rows_changes_nothing(files, tmp_path, capsys):
+    head, *rows = (files / "archive.csv").read_text().splitlines()
+    (tmp_path / "mixed.csv").write_text("\n".join([head, *np.random.default_rng(0).permutation(rows)]) + "\n")
+    answers = []
+    for archive in ("archive.csv", tmp_path / "mixed.csv"):
+        assert ask(files, [f"a,{at(1800)},60"], archive=archive) == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("row, said", [
+    ("nobody,{t},60", "2: no such id in --tracks"),
+    ("a,{before},60", "2: no fix of this id before t0"),
+])  # fmt: skip
+def test_what_cannot_be_answered_is_an_empty_row_and_a_line(files, capsys, row, said):
+    row = row.format(t=at(1800), before=at(-1))
+    assert ask(files, [row, f"a,{at(1800)},60"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1] == row + ",,,,," and len(out.splitlines()) == 3 and said in err and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("horizon", ["-1", "nan", "", "600000", "soon"])
+def test_a_horizon_that_is_none_is_refused_by_line(files, capsys, horizon):
+    assert ask(files, [f"a,{at(1800)},{horizon}", f"a,{at(1800)},60"]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2 and "at.csv:2: horizon_min: " in err
+
+
+def test_a_horizon_of_nothing_and_one_of_a_month(files, capsys):
+    assert ask(files, [f"a,{at(1800)},0", f"a,{at(1800)},43200"]) == 0
+    out, err = capsys.readouterr()
+    now, month = (list(map(float, line.split(",")[3:])) for line in out.splitlines()[1:])
+    assert now[3] <= 50.0 and month[3] > 100_000.0
+    assert "at.csv:3: the archive knows no outcome so far ahead" in err and "at.csv:2" not in err
+
+
+def test_an_empty_archive_says_so_and_answers_with_a_guess(files, tmp_path, capsys):
+    (tmp_path / "none.csv").write_text("id,t,lat,lon\n")
+    assert ask(files, [f"a,{at(1800)},60"], archive=tmp_path / "none.csv") == 0
+    out, err = capsys.readouterr()
+    assert "the archive is empty" in err and "a guess" in err and len(out.splitlines()) == 2
+    assert main(["archive", "build", str(tmp_path / "none.csv"), "--to", str(tmp_path / "arch")]) == 2
+    assert "no fix that can be used" in capsys.readouterr().err and not (tmp_path / "arch").exists()
+
+
+def test_a_time_without_a_zone_is_refused_and_one_with_an_offset_is_read(files, tmp_path, capsys):
+    plain = write(tmp_path / "plain.csv", fleet(2), stamp=lambda t: iso_from_ns(round(t * NS))[:-1])
+    assert main(["archive", "build", str(plain), "--to", str(tmp_path / "a")]) == 2
+    assert f"{plain}:2: t: " in capsys.readouterr().err
+    east = write(tmp_path / "east.csv", fleet(), stamp=lambda t: iso_from_ns(round((t + 7200) * NS))[:-1] + "+02:00")
+    answers = []
+    for archive in (files / "archive.csv", east):
+        assert ask(files, [f"a,{at(1800)},60"], archive=archive) == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1]
+
+
+def test_a_bad_fix_and_two_vessels_under_one_identity(files, tmp_path, capsys):
+    tracks = fleet()
+    tracks["v3"][9] = (tracks["v3"][9][0], 31.9, 32.0)
+    tracks["v5"] = sorted(tracks["v5"] + [(t + 60.0, la + 2.0, lo) for t, la, lo in leg(tracks["v5"][0][0], 6.0)])
+    bad = write(tmp_path / "bad.csv", tracks)
+    assert main(["archive", "build", str(bad), "--to", str(tmp_path / "a"), "--horizons", "", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["refused"] == {"a jump that nothing travels": 1} and json.loads(out)["vessels"] == 17
+    assert "v3 at " in err and "v5: 2 things report under this identity" in err
+
+
+def test_an_asked_vessel_with_a_jump_at_its_end_is_forecast_from_where_it_was(files, tmp_path, capsys):
+    good = leg(QUESTION_S, 6.0)[:8]
+    bad = [*good, (good[-1][0] + 60.0, 39.0, 32.0)]
+    answers = []
+    for name, rows in (("good", good), ("bad", bad)):
+        write(tmp_path / name, {"a": rows})
+        assert ask(files, [f"a,{at(2170)},60"], tracks=tmp_path / name) == 0
+        answers.append(float(capsys.readouterr().out.splitlines()[1].split(",")[3]))
+    assert answers[0] == pytest.approx(answers[1], abs=1e-6)
+
+
+def test_an_ais_log_and_a_journal_are_read(tmp_path, capsys):
+    from birddog.journal import open_writer
+    from birddog.model import Draft, Fix, FrameBody, pack
+    from devices.formats import ais
+
+    log = tmp_path / "ais.log"
+    log.write_bytes(b"".join(
+        ais.encode(mmsi=244060123, lat_deg=30.0, lon_deg=32.5 + 0.01 * k, time_ns=int(BEGIN_S + 60 * k) * NS, station="s")
+        for k in range(5)))  # fmt: skip
+    url = f"sqlite:///{tmp_path}/j.db"
+    writer = open_writer(url, mode="exercise")
+    drafts = []
+    for k in range(6):
+        fix = Fix(device="van", time_ns=int(BEGIN_S + 60 * k) * NS, lat_deg=51.0, lon_deg=1.0 + k * 0.01)
+        body = FrameBody(format="owntracks", version=1, payload=b"x", device="van", observations=(fix,))
+        drafts.append(Draft(kind="frame", received_ns=fix.time_ns, operation="open", source="test", ident=bytes([k]) * 16,
+                            body=pack(body)))
+    writer.append(drafts)
+    writer.close()
+    assert main(["archive", "build", str(log), url, "--to", str(tmp_path / "a"), "--horizons", "", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["vessels"] == 2 and said["fixes"] == 11
+
+
+@pytest.mark.parametrize("make, said", [
+    (lambda p: None, "No such file"),
+    (lambda p: p.write_bytes(b"PAR1\0\0"), "Parquet is not read"),
+    (lambda p: p.write_text("vessel,when\n1,2\n"), "no such column"),
+    (lambda p: (p.mkdir(), (p / "archive.json").write_text("{}")), "no archive of form"),
+    (lambda p: (p.mkdir(), (p / "archive.json").write_text('{"birddog_archive":1}')), "is no archive of Birddog"),
+])  # fmt: skip
+def test_an_archive_that_is_none_is_one_line(files, tmp_path, capsys, make, said):
+    make(tmp_path / "x")
+    assert ask(files, [f"a,{at(1800)},60"], archive=tmp_path / "x") == 2
+    out, err = capsys.readouterr()
+    assert said in err and len(err.splitlines()) == 1 and str(tmp_path / "x") in err
+
+
+def test_an_archive_never_replaces_what_is_none(files, tmp_path, capsys):
+    (tmp_path / "thesis").write_text("mine")
+    assert main(["archive", "build", str(files / "archive.csv"), "--to", str(tmp_path / "thesis"), "--horizons", ""]) == 2
+    assert "is no archive" in capsys.readouterr().err and (tmp_path / "thesis").read_text() == "mine"
+
+
+def test_eta_on_a_used_way_where_one_is_and_where_nobody_went(files, capsys):
+    head = "id,t0,dest_lat,dest_lon,radius_m"
+    rows = [f"a,{at(1800)},30.05,32.2077,400", f"a,{at(1800)},30.0,{32.0 + 6.0 * 1800 / 96_300},400", f"a,{at(1800)},10,10,400",
+            f"nobody,{at(1800)},30.05,32.2077,400", f"a,{at(-5)},30.05,32.2077,400", f"a,{at(1800)},30.05,32.2077,0"]
+    assert ask(files, rows, command="eta", head=head) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0] == "id,t0,eta_p10,eta_p50,eta_p90" and len(lines) == 6
+    p10, p50, p90 = lines[1].split(",")[2:]
+    assert p10 <= p50 <= p90 and at(3700) < p50 < at(4900)
+    assert lines[2].split(",")[2:] == [at(1800)] * 3
+    assert lines[4:] == [f"nobody,{at(1800)},,,", f"a,{at(-5)},,,"]
+    for words in ("at.csv:4: nobody in the archive went there", "at.csv:5: no such id", "at.csv:6: no fix of this id before t0",
+                  "at.csv:7: radius_m"):
+        assert words in err

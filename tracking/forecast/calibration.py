@@ -1,0 +1,227 @@
+"""How wide a forecast has to be: the archive's own past is asked, and quantiles of how wrong the answers were are the widths.
+
+This is split conformal prediction (Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005; Lei et al.,
+"Distribution-free predictive inference for regression", JASA 2018): of n scores the one of rank ceil((n + 1) p) holds a new
+one with probability p, whatever the forecaster, where the new one is like the old.  Scores are taken for each horizon, apart
+for what moves and what stands: the distance to the point gives the discs, the oddness (``regions``) the regions.
+
+Two regimes.  An archive that goes on until the question (or holds it) is asked as it was: each window of the past with what
+was known *then*; windows count whose outcome was known at t0, of the later half of what had gone before.  An archive that
+ended a day or more before knows whole days: each window is asked with all the other tracks (leave one out).
+
+Which windows are asked is decided by a hash of track and time, so that the same ones are asked whatever else the archive holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tracking.forecast import futures as fut
+from tracking.forecast import regions
+from tracking.forecast.past import DEG, STOOD_MPS, Past
+
+#: Horizons at which an archive is calibrated, minutes; between two of them widths are interpolated.
+GRID_MIN = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 360, 480, 720, 1440, 2880, 5760, 10_080, 20_160, 43_200)
+#: Windows of a kind that are asked at a horizon (up to twice as many), and the fewest that say something.
+ENOUGH, FEWEST = 200, 20
+#: An archive that ended so long before the question is one of whole days.
+ENDED_S = 86_400.0
+#: Candidates for windows that are kept of a large archive, of each kind.
+MOST_WINDOWS = 6000
+#: Where nothing is known: half and nine tenths of the way that the speed makes, and of a walk for what stands.
+GUESS = {0.5: 0.25, 0.9: 0.7}
+LEVELS = (0.5, 0.9)
+
+
+@dataclass(frozen=True)
+class Widths:
+    """What holds a level of the outcomes: a disc's radius, the region's oddness (None where too little is known).
+
+    ``windows`` is how many outcomes stand behind it.
+    """
+
+    radius_m: float
+    oddness: float | None
+    windows: int
+
+
+@dataclass
+class Scores:
+    """Scores at one horizon of one regime, window by window; NaN before it is asked, infinite where there is no outcome."""
+
+    miss_m: np.ndarray
+    odd: np.ndarray
+
+
+@dataclass
+class Windows:
+    """The windows of one kind, by time: their rows in track order, times, hashes in [0, 1), and whether they are apart.
+
+    Windows of a track that are apart begin in slots of two velocity windows: overlapping ones say the same twice, and each
+    moment counts the same however often it was reported.  The others are for archives that have none to spare.
+    """
+
+    row: np.ndarray
+    t_s: np.ndarray
+    share: np.ndarray
+    apart: np.ndarray
+
+
+@dataclass
+class Calibration:
+    """The calibration of one archive; answers are computed once and kept.
+
+    Args:
+        known: scores of an earlier run, by (horizon in minutes, moving, ended).
+    """
+
+    past: Past
+    like: fut.Likeness = fut.LIKENESS
+    shape: regions.Shape = regions.SHAPE
+    windows: dict[bool, Windows] | None = None
+    known: dict[tuple[int, bool, bool], Scores] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.windows is None:
+            self.windows = windows_of(self.past)
+
+    def ended(self, t0_s: float) -> bool:
+        return t0_s - self.past.last_s >= ENDED_S
+
+    def widths(self, after_s: float, moving: bool, speed_mps: float, t0_s: float, level: float) -> Widths:
+        """The widths ``after_s`` behind the last fix: between those of the horizons of the grid about it."""
+        after_min = after_s / 60.0
+        k = int(np.searchsorted(GRID_MIN, after_min - 1e-9))
+        lower, upper = GRID_MIN[max(k - 1, 0)], GRID_MIN[min(k, len(GRID_MIN) - 1)]
+        high = self._at(upper, moving, speed_mps, t0_s, level)
+        if upper <= after_min + 1e-9:
+            return high
+        if k == 0:
+            # before the first horizon: from a fix's own error on
+            share = after_min / upper
+            return Widths(_LEAST_M[level] + share * max(high.radius_m - _LEAST_M[level], 0.0), high.oddness, high.windows)
+        low = self._at(lower, moving, speed_mps, t0_s, level)
+        w = math.log(after_min / lower) / math.log(upper / lower)
+        odd = None if low.oddness is None or high.oddness is None else (1.0 - w) * low.oddness + w * high.oddness
+        radius_m = math.exp((1.0 - w) * math.log(low.radius_m) + w * math.log(high.radius_m))
+        return Widths(radius_m, odd, min(low.windows, high.windows))
+
+    def _at(self, minutes: int, moving: bool, speed_mps: float, t0_s: float, level: float) -> Widths:
+        miss, odd = self.scores(minutes, moving, t0_s)
+        if len(miss) < FEWEST:
+            # too few of this kind say nothing of it: both kinds together
+            others = self.scores(minutes, not moving, t0_s)
+            miss, odd = np.r_[miss, others[0]], np.r_[odd, others[1]]
+        n = len(miss)
+        if n < FEWEST:
+            way = (speed_mps if moving else STOOD_MPS) * minutes * 60.0
+            return Widths(max(GUESS[level] * way, _LEAST_M[level]), None, n)
+        rank = min(math.ceil((n + 1) * level), n) - 1
+        return Widths(max(float(np.partition(miss, rank)[rank]), _LEAST_M[level]), float(np.partition(odd, rank)[rank]), n)
+
+    def scores(self, minutes: int, moving: bool, t0_s: float) -> tuple[np.ndarray, np.ndarray]:
+        """(miss in metres, oddness) of the windows that count for a question at t0."""
+        assert self.windows is not None
+        of, ended = self.windows[moving], self.ended(t0_s)
+        blank = np.full(len(of.row), np.nan)
+        kept = self.known.setdefault((minutes, moving, ended), Scores(blank, blank.copy()))
+        if ended:
+            among = np.arange(len(of.row))
+        else:
+            until = t0_s - minutes * 60.0
+            b = int(np.searchsorted(of.t_s, until, side="right"))
+            a = int(np.searchsorted(of.t_s, until - 0.5 * (until - self.past.first_s)))
+            among = np.arange(a, b)
+        if np.count_nonzero(of.apart[among]) >= ENOUGH // 2:
+            among = among[of.apart[among]]
+        halvings = max(0, math.floor(math.log2(len(among) / ENOUGH))) if len(among) else 0
+        among = among[of.share[among] < 0.5**halvings]
+        for k in among[np.isnan(kept.miss_m[among])]:
+            kept.miss_m[k], kept.odd[k] = self._ask(int(of.row[k]), float(of.t_s[k]), minutes * 60.0, ended)
+        good = among[np.isfinite(kept.miss_m[among])]
+        return kept.miss_m[good], kept.odd[good]
+
+    def _ask(self, row: int, t_s: float, after_s: float, ended: bool) -> tuple[float, float]:
+        """(miss, oddness) of one window; infinite where what came is not known."""
+        came = self.past.at(row, t_s + after_s, math.inf)
+        if came is None:
+            return math.inf, math.inf
+        state = state_of(self.past, row)
+        own = int(np.searchsorted(self.past.begin, row, side="right")) - 1
+        seen = fut.View(until_s=math.inf if ended else t_s, own=own, own_until_s=t_s - fut.OWN_OLDER_S)
+        found = fut.passes(self.past, state, seen, self.like) if state.moving else None
+        f = fut.futures_of(self.past, state, after_s, seen, found, self.like)
+        e, n = (float(v) for v in f.plane.en_array(came[1], came[2]))
+        b = regions.bells(f, state.speed_mps, after_s, self.shape)
+        return math.hypot(e - f.point[0], n - f.point[1]), regions.oddness(b, e, n)
+
+
+#: No radius is smaller: a fix's own error.
+_LEAST_M = {0.5: 10.0, 0.9: 25.0}
+
+
+def state_of(past: Past, row: int) -> fut.State:
+    """The state of a track of the archive at one of its rows."""
+    begin = int(past.begin[int(np.searchsorted(past.begin, row, side="right")) - 1])
+    a = max(begin, row + 1 - fut.MOST_LOOKED_BACK)
+    lat, lon = past.lat[a : row + 1] * DEG, past.lon[a : row + 1] * DEG
+    state = fut.state_at(past.t_s[a : row + 1], lat, lon, float(past.t_s[row]), past.scale.window_s)
+    assert state is not None
+    return state
+
+
+def windows_of(past: Past, most: int = MOST_WINDOWS) -> dict[bool, Windows]:
+    """The windows of what moves and of what stands, at most so many of each: those with the least hashes.
+
+    None is in a track's first slot: questions are asked of what is known already.
+    """
+    rows, apart = _candidates(past, most)
+    share = np.array([_share(past.names[int(past.track_of(r))], float(past.t_s[r])) for r in rows])
+    picked: dict[bool, list[int]] = {True: [], False: []}
+    for k in np.argsort(share, kind="stable"):
+        kind = math.hypot(*past.velocity(int(rows[k]))) > STOOD_MPS
+        if len(picked[kind]) < most:
+            picked[kind].append(int(k))
+        elif len(picked[not kind]) >= most:
+            break
+    out = {}
+    for kind, chosen in picked.items():
+        k = np.array(chosen, dtype=np.int64)
+        t = past.t_s[rows[k]].astype(np.float64) if len(k) else np.zeros(0)
+        by_time = np.lexsort((share[k], t)) if len(k) else k
+        k, t = k[by_time], t[by_time]
+        # shares are spread over [0, 1) again where only the least were kept
+        spread = share[k] / float(share[k].max()) * (1.0 - 1e-9) if len(k) == most else share[k] if len(k) else np.zeros(0)
+        out[kind] = Windows(rows[k] if len(k) else k, t, spread, apart[k] if len(k) else np.zeros(0, dtype=bool))
+    return out
+
+
+def _candidates(past: Past, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """(rows that may be windows, whether they are apart): of a large archive only such as are, of every so-manieth block."""
+    slot_s, found, first, block = 2.0 * past.scale.window_s, [], [], 1 << 20
+    blocks = range(0, len(past.t_s), block)
+    for a in blocks[:: max(1, len(blocks) // 64)]:
+        rows = np.arange(a, min(a + block, len(past.t_s)))
+        track = past.track_of(rows)
+        slot = np.floor((past.t_s[rows] - past.t_s[past.begin[track]]) / slot_s).astype(np.int64)
+        new = np.ones(len(rows), dtype=bool)
+        new[1:] = (np.diff(slot) != 0) | (np.diff(track) != 0)
+        keep = (slot > 0) & (new | (len(past.t_s) <= 4 * most))
+        found.append(rows[keep])
+        first.append(new[keep])
+    if not found:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool)
+    rows, apart = np.concatenate(found), np.concatenate(first)
+    step = len(rows) // (30 * most) if len(rows) > 60 * most else 1
+    return rows[::step], apart[::step]
+
+
+def _share(name: str, t_s: float) -> float:
+    digest = hashlib.blake2b(f"{name}@{t_s:.3f}".encode(), digest_size=7).digest()
+    return int.from_bytes(digest, "big") / float(1 << 56)
+
+

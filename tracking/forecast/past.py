@@ -1,0 +1,308 @@
+"""The archive as a forecast looks at it: tracks by time, and the same fixes again by place, course and time.
+
+``track order``: rows sorted by track, then time; what came after a fix is the rows behind it.
+``place order``: rows sorted by (cell, sector, time), so that what passed near a place on a course before a moment is a few
+contiguous slices: with memory-mapped columns a question touches some hundred kilobytes of an archive of any size.
+A sector is 0 for what stood, 1 to 8 for an eighth of the circle of courses.
+
+Lengths and times follow from the archive itself, so that the same code serves a bus that reports each 20 s and ships that
+report each 12 min: the window of a velocity is three intervals between fixes (2 to 30 min), a hole is longer than four, and
+the reach of a neighbour is what the quicker quarter of what moves travels in one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from birddog.geo import R_MEAN_M
+
+#: Below this something stands (1 knot).
+STOOD_MPS = 0.514444
+#: Fixes of a slice that are looked at, evenly over its time; and of all slices together those that are judged one by one.
+MOST_A_SLICE, MOST_JUDGED = 400, 400
+#: Degrees are kept as int32 of 1e-7 (11 mm).
+DEG = 1e-7
+#: Metres of a degree of latitude on the mean sphere.
+DEGREE_M = math.radians(1.0) * R_MEAN_M
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The lengths and times of an archive.
+
+    Attributes:
+        interval_s: median time between two fixes of a track.
+        window_s: over which a velocity is taken.
+        hole_s: a longer silence is no track.
+        reach_m: how far a neighbour may pass; also the cell's side.
+    """
+
+    interval_s: float
+    window_s: float
+    hole_s: float
+    reach_m: float
+
+
+@dataclass
+class Past:
+    """An archive; columns may be memory-mapped.
+
+    Attributes:
+        names: id of each track; begin: its first row, and one more behind the last.
+        t_s, lat, lon: fixes in track order (POSIX seconds; int32 of 1e-7 degrees).
+        place_key: (cell, sector) of each slice, ascending; place_begin: its first row in place order, and one more.
+        p_row, p_t_s, p_lat, p_lon, p_ve, p_vn: place order; the row in track order, time, position, velocity m/s.
+        s_row, s_end, s_key, s_lat, s_lon: stops (first row, last row, cell, mean position), sorted by cell.
+        first_s, last_s: the span of the fixes.
+    """
+
+    names: Any
+    scale: Scale
+    first_s: float
+    last_s: float
+    begin: np.ndarray
+    t_s: np.ndarray
+    lat: np.ndarray
+    lon: np.ndarray
+    place_key: np.ndarray
+    place_begin: np.ndarray
+    p_row: np.ndarray
+    p_t_s: np.ndarray
+    p_lat: np.ndarray
+    p_lon: np.ndarray
+    p_ve: np.ndarray
+    p_vn: np.ndarray
+    s_row: np.ndarray
+    s_end: np.ndarray
+    s_key: np.ndarray
+    s_lat: np.ndarray
+    s_lon: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.t_s)
+
+    def track_of(self, rows: np.ndarray) -> np.ndarray:
+        """The track of rows of track order."""
+        return np.searchsorted(self.begin, rows, side="right") - 1
+
+    def number_of(self, name: str) -> int:
+        """The number of a track; -1 where the archive has none of that name."""
+        if not hasattr(self, "_number"):
+            self._number = {n: k for k, n in enumerate(self.names)}
+        return self._number.get(name, -1)
+
+    def slices(self, lat_deg: float, lon_deg: float, sectors: tuple[int, ...], until_s: float) -> np.ndarray:
+        """Rows of place order in the nine cells about a position, of these sectors, not after a moment."""
+        found = []
+        for key in cells_about(lat_deg, lon_deg, self.scale.reach_m):
+            for sector in sectors:
+                k = int(np.searchsorted(self.place_key, key * 9 + sector))
+                if k == len(self.place_key) or self.place_key[k] != key * 9 + sector:
+                    continue
+                a, b = int(self.place_begin[k]), int(self.place_begin[k + 1])
+                b = a + int(np.searchsorted(self.p_t_s[a:b], until_s, side="right"))
+                if b - a > MOST_A_SLICE:
+                    found.append(a + (np.arange(MOST_A_SLICE) * (b - a)) // MOST_A_SLICE)
+                elif b > a:
+                    found.append(np.arange(a, b))
+        return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+
+    def stops(self, lat_deg: float, lon_deg: float) -> np.ndarray:
+        """Stops in the nine cells about a position."""
+        found = []
+        for key in cells_about(lat_deg, lon_deg, self.scale.reach_m):
+            a, b = np.searchsorted(self.s_key, (key, key + 1))
+            found.append(a + (np.arange(MOST_A_SLICE) * (b - a)) // MOST_A_SLICE if b - a > MOST_A_SLICE else np.arange(a, b))
+        return np.concatenate(found)
+
+    def at(self, row: int, t_s: float, until_s: float) -> tuple[int, float, float] | None:
+        """(row before, latitude, longitude in degrees) of the track of ``row`` at a time not before it.
+
+        None where the archive does not know it: in a hole, after the track's end, or after ``until_s``.
+        """
+        end = int(self.begin[int(np.searchsorted(self.begin, row, side="right"))])
+        # a track is read from here on in blocks: the columns are memory-mapped, and long
+        a, width = row, 64
+        while True:
+            b = min(a + width, end)
+            if b == end or self.t_s[b - 1] >= t_s:
+                break
+            a, width = b - 1, width * 4
+        j = a + int(np.searchsorted(self.t_s[a:b], t_s))
+        if j == end or self.t_s[j] > until_s:
+            return None
+        if self.t_s[j] == t_s:
+            return j, float(self.lat[j]) * DEG, float(self.lon[j]) * DEG
+        if j == row:
+            return None
+        dt = float(self.t_s[j] - self.t_s[j - 1])
+        if dt > self.scale.hole_s:
+            return None
+        w = (t_s - float(self.t_s[j - 1])) / dt
+        lat0, lon0 = float(self.lat[j - 1]) * DEG, float(self.lon[j - 1]) * DEG
+        dlon = (float(self.lon[j]) * DEG - lon0 + 180.0) % 360.0 - 180.0
+        return j - 1, lat0 + w * (float(self.lat[j]) * DEG - lat0), lon0 + w * dlon
+
+    def end_of(self, row: int, until_s: float, within_s: float) -> int:
+        """The last row that the track of ``row`` reaches without a hole, not after a moment and not longer than asked."""
+        end = int(self.begin[int(np.searchsorted(self.begin, row, side="right"))])
+        t = self.t_s[row : min(end, row + 4096)]
+        t = t[: int(np.searchsorted(t, min(until_s, float(t[0]) + within_s), side="right"))]
+        holes = np.flatnonzero(np.diff(t) > self.scale.hole_s)
+        return row + (int(holes[0]) if len(holes) else max(len(t) - 1, 0))
+
+    def velocity(self, row: int) -> tuple[float, float]:
+        """East, north m/s at a row, by the rule of ``velocity_of``."""
+        track = int(np.searchsorted(self.begin, row, side="right")) - 1
+        a = max(int(self.begin[track]), row - 256)
+        return velocity_of(self.t_s[a : row + 1], self.lat[a : row + 1] * DEG, self.lon[a : row + 1] * DEG, self.scale.window_s)
+
+
+def velocity_of(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, window_s: float) -> tuple[float, float]:
+    """East, north m/s at the last of some fixes: from the first within the window, or the one before, to it."""
+    k = len(t_s) - 1
+    if k < 1:
+        return 0.0, 0.0
+    h = min(int(np.searchsorted(t_s, t_s[k] - window_s)), k - 1)
+    dt = float(t_s[k] - t_s[h])
+    if dt <= 0.0:
+        return 0.0, 0.0
+    lat = float(lat_deg[k])
+    dlon = (float(lon_deg[k]) - float(lon_deg[h]) + 180.0) % 360.0 - 180.0
+    return dlon * DEGREE_M * math.cos(math.radians(lat)) / dt, (lat - float(lat_deg[h])) * DEGREE_M / dt
+
+
+def velocities_of(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, window_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """``velocity_of`` at every fix of one track."""
+    rows = np.arange(len(t_s))
+    h = np.maximum(np.minimum(np.searchsorted(t_s, t_s - window_s), rows - 1), 0)
+    dt = t_s - t_s[h]
+    known = dt > 0.0
+    dt = np.where(known, dt, 1.0)
+    dlon = (lon_deg - lon_deg[h] + 180.0) % 360.0 - 180.0
+    ve, vn = dlon * DEGREE_M * np.cos(np.radians(lat_deg)) / dt, (lat_deg - lat_deg[h]) * DEGREE_M / dt
+    return np.where(known, ve, 0.0), np.where(known, vn, 0.0)
+
+
+def sector_of(ve_mps: np.ndarray, vn_mps: np.ndarray) -> np.ndarray:
+    """0 for what stands, else 1 to 8: the eighth of the circle in which the course lies."""
+    course = np.degrees(np.arctan2(ve_mps, vn_mps)) % 360.0
+    return np.where(np.hypot(ve_mps, vn_mps) <= STOOD_MPS, 0, 1 + np.floor(course / 45.0).astype(np.int64) % 8)
+
+
+#: Cells are squares of ``reach_m`` on the mean sphere, in rows of latitude, each with its own number of columns.
+_ROW = 1 << 31
+
+
+def cell_of(lat_deg: np.ndarray, lon_deg: np.ndarray, reach_m: float) -> np.ndarray:
+    """The number of the cell that holds a position."""
+    step = math.degrees(reach_m / R_MEAN_M)
+    row = np.floor((np.asarray(lat_deg) + 90.0) / step).astype(np.int64)
+    column = np.floor((np.asarray(lon_deg) + 180.0) % 360.0 / (360.0 / _columns(row, step))).astype(np.int64)
+    return row * _ROW + np.minimum(column, _columns(row, step) - 1)
+
+
+def _columns(row: np.ndarray, step_deg: float) -> np.ndarray:
+    """How many columns a row has: as many as there are sides of a cell along its middle parallel."""
+    middle = np.radians(np.clip((np.asarray(row) + 0.5) * step_deg - 90.0, -90.0, 90.0))
+    return np.maximum(1, np.floor(360.0 * np.cos(middle) / step_deg)).astype(np.int64)
+
+
+def cells_about(lat_deg: float, lon_deg: float, reach_m: float) -> list[int]:
+    """The cells that hold a position, its neighbours at the sides and above and below, each once, ascending."""
+    step = math.degrees(reach_m / R_MEAN_M)
+    row0 = math.floor((lat_deg + 90.0) / step)
+    found = set()
+    for row in (row0 - 1, row0, row0 + 1):
+        if row < 0 or (row - 1) * step > 180.0:
+            continue
+        columns = int(_columns(np.int64(row), step))
+        column = min(int((lon_deg + 180.0) % 360.0 / (360.0 / columns)), columns - 1)
+        found |= {row * _ROW + (column + d) % columns for d in (-1, 0, 1)}
+    return sorted(found)
+
+
+def build(names: list[str], track: np.ndarray, t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray) -> Past:
+    """An archive of fixes in any order; of one track and time the first row counts.
+
+    Args:
+        names: of the tracks; track: for each fix the number of its name.
+    """
+    order = np.lexsort((t_s, track))  # stable: the first of two of one time comes first
+    track, t_s = track[order], t_s[order]
+    twice = np.zeros(len(t_s), dtype=bool)
+    twice[1:] = (track[1:] == track[:-1]) & (t_s[1:] == t_s[:-1])
+    order, track, t_s = order[~twice], track[~twice], t_s[~twice].astype(np.float64)
+    lat = np.round(lat_deg[order] / DEG).astype(np.int32)
+    lon = np.round(((lon_deg[order] + 180.0) % 360.0 - 180.0) / DEG).astype(np.int32)
+    begin = np.searchsorted(track, np.arange(len(names) + 1)).astype(np.int64)
+    window_s, interval_s = _window(track, t_s)
+    ve, vn = _velocities(begin, track, t_s, lat, lon, window_s)
+    speed = np.hypot(ve, vn)
+    moved = speed[speed > STOOD_MPS]
+    reach_m = round_figure(float(np.clip(np.percentile(moved, 75) * interval_s, 200.0, 10_000.0))) if len(moved) else 1000.0
+    scale = Scale(interval_s=interval_s, window_s=window_s, hole_s=max(4.0 * interval_s, 180.0), reach_m=reach_m)
+    key = cell_of(lat * DEG, lon * DEG, reach_m)
+    sector = sector_of(ve, vn)
+    by_place = np.lexsort((t_s, key * 9 + sector))
+    ordered = (key * 9 + sector)[by_place]
+    place_key, first = np.unique(ordered, return_index=True)
+    stop = _stops(track, t_s, lat, lon, sector == 0, scale)
+    return Past(
+        names=names, scale=scale, first_s=float(t_s.min()) if len(t_s) else 0.0, last_s=float(t_s.max()) if len(t_s) else 0.0,
+        begin=begin, t_s=t_s, lat=lat, lon=lon, place_key=place_key, place_begin=np.r_[first, len(ordered)].astype(np.int64),
+        p_row=by_place.astype(np.int64), p_t_s=t_s[by_place], p_lat=lat[by_place], p_lon=lon[by_place],
+        p_ve=ve[by_place].astype(np.float32), p_vn=vn[by_place].astype(np.float32), **stop,
+    )  # fmt: skip
+
+
+def round_figure(value: float) -> float:
+    """The nearest of eight figures a decade (1, 1.33, 1.78 ...): an archive that grows by a day keeps its lengths."""
+    return 10.0 ** (round(8.0 * math.log10(value)) / 8.0)
+
+
+def _window(track: np.ndarray, t_s: np.ndarray) -> tuple[float, float]:
+    """(window of a velocity, interval between fixes), seconds."""
+    steps = np.diff(t_s)[track[1:] == track[:-1]]
+    interval_s = round_figure(max(float(np.median(steps)), 1.0)) if len(steps) else 60.0
+    return float(np.clip(3.0 * interval_s, 120.0, 1800.0)), interval_s
+
+
+def _velocities(
+    begin: np.ndarray, track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray, window_s: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """``velocity_of`` for every row."""
+    if not len(t_s):
+        return np.zeros(0), np.zeros(0)
+    # one ascending key for all tracks, so that one search finds every window's beginning
+    span = float(t_s.max() - t_s.min()) + window_s + 1.0
+    key = track * span + (t_s - t_s.min())
+    rows = np.arange(len(t_s))
+    h = np.maximum(np.minimum(np.searchsorted(key, key - window_s), rows - 1), begin[track])
+    dt = t_s - t_s[h]
+    known = (h < rows) & (dt > 0.0)
+    dt = np.where(known, dt, 1.0)
+    dlon = ((lon - lon[h].astype(np.int64)) * DEG + 180.0) % 360.0 - 180.0
+    ve = dlon * DEGREE_M * np.cos(np.radians(lat * DEG)) / dt
+    vn = (lat - lat[h].astype(np.int64)) * DEG * DEGREE_M / dt
+    return np.where(known, ve, 0.0), np.where(known, vn, 0.0)
+
+
+def _stops(
+    track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray, stood: np.ndarray, scale: Scale
+) -> dict[str, Any]:
+    """Runs of rows that stood, as columns sorted by cell."""
+    change = np.ones(len(t_s), dtype=bool)
+    change[1:] = (track[1:] != track[:-1]) | (stood[1:] != stood[:-1]) | (np.diff(t_s) > 6 * 3600.0)
+    first = np.flatnonzero(change)
+    last = np.r_[first[1:] - 1, len(t_s) - 1] if len(first) else first
+    keep = stood[first] if len(first) else np.zeros(0, dtype=bool)
+    first, last = first[keep], last[keep]
+    middle = (first + last) // 2
+    key = cell_of(lat[middle] * DEG, lon[middle] * DEG, scale.reach_m)
+    o = np.argsort(key, kind="stable")
+    return {"s_row": first[o], "s_end": last[o], "s_key": key[o], "s_lat": lat[middle][o], "s_lon": lon[middle][o]}

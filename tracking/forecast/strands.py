@@ -1,0 +1,72 @@
+"""One identity, perhaps several things: the fixes of an identity parted into strands that something could have travelled.
+
+A bad fix (a jump and back) becomes a strand of its own; two vessels under one MMSI become two.  Each fix joins the strand
+whose last fix it could have come from at the least speed, so that how a fix is parted depends on nothing after it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from birddog.geo import Plane, distance_m
+
+#: What a thing may always travel between two fixes, metres: errors of the fixes.
+SLACK_M = 1000.0
+#: Strands that are kept open; with fewer fixes than this a strand of an archive is taken for bad fixes.
+MOST_STRANDS, FEWEST_FIXES = 8, 3
+
+
+def impossible(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_mps: float) -> np.ndarray:
+    """Whether each fix (ascending times) cannot have been reached from the one before."""
+    out = np.zeros(len(t_s), dtype=bool)
+    if len(t_s) > 1:
+        dlon = (np.diff(lon_deg) + 180.0) % 360.0 - 180.0
+        e, n = Plane(lat_deg=0.0, lon_deg=0.0).en_array(dlon * np.cos(np.radians(lat_deg[1:])), np.diff(lat_deg))
+        out[1:] = np.hypot(e, n) > SLACK_M + most_mps * np.maximum(np.diff(t_s), 0.0)
+    return out
+
+
+def strands(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_mps: float) -> np.ndarray:
+    """The number of each fix's strand, 0 first."""
+    label = np.zeros(len(t_s), dtype=np.int64)
+    if not impossible(t_s, lat_deg, lon_deg, most_mps).any():
+        return label
+    last: list[tuple[float, float, float, int]] = []  # newest fix of each open strand, and its number
+    total = 0
+    for k in range(len(t_s)):
+        t, lat, lon = float(t_s[k]), float(lat_deg[k]), float(lon_deg[k])
+        best, least = -1, 1.0 + 1e-9
+        for i, (t1, lat1, lon1, _) in enumerate(last):
+            far_m = distance_m(lat1_deg=lat1, lon1_deg=lon1, lat2_deg=lat, lon2_deg=lon)
+            need = max(far_m - SLACK_M, 0.0) / max(most_mps * (t - t1), 1e-6)
+            # of two that are within the slack the nearer one
+            need += 1e-9 * far_m
+            if need < least:
+                best, least = i, need
+        if best < 0:
+            number = total
+            total += 1
+            if len(last) == MOST_STRANDS:
+                last.remove(min(last))
+            last.append((t, lat, lon, number))
+        else:
+            number = last[best][3]
+            last[best] = (t, lat, lon, number)
+        label[k] = number
+    return label
+
+
+def followed(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_mps: float, hole_s: float) -> np.ndarray:
+    """Which fixes (all not after the question) are those of the thing that is asked for: the strand of the newest fix.
+
+    Where that is a single fix (a jump), and another strand is not older than a hole, it is that one.
+    """
+    label = strands(t_s, lat_deg, lon_deg, most_mps)
+    if not label.any():
+        return np.ones(len(t_s), dtype=bool)
+    newest = int(label[-1])
+    if np.count_nonzero(label == newest) < 2:
+        others = np.flatnonzero(label != newest)
+        if len(others) and t_s[-1] - t_s[others[-1]] <= hole_s and np.count_nonzero(label == label[others[-1]]) >= 2:
+            newest = int(label[others[-1]])
+    return label == newest

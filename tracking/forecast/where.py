@@ -1,0 +1,131 @@
+"""Where something will be: the point, the discs and the regions that hold it, for one id, one moment and one horizon."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from birddog.geo import Plane
+from tracking.forecast import futures as fut
+from tracking.forecast import regions
+from tracking.forecast.calibration import LEVELS, Calibration
+from tracking.forecast.past import Past
+
+
+@dataclass(frozen=True)
+class Track:
+    """The fixes of one id, ascending in time."""
+
+    name: str
+    t_s: np.ndarray
+    lat_deg: np.ndarray
+    lon_deg: np.ndarray
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """An answer.
+
+    Attributes:
+        lat_deg, lon_deg: the point with the least mean distance to what may come.
+        radius_m: of the discs about it, by level.
+        area_m2: of the regions, by level.
+        moving: whether it moved at t0; after_s: how long after its last fix the answer is.
+        neighbours: how much likeness there was in the archive, about the number of perfect neighbours.
+        windows: how many outcomes of the past stand behind the widths; 0 is a guess.
+        bells, oddness: what the regions are made of; a level without an oddness is the disc.
+    """
+
+    lat_deg: float
+    lon_deg: float
+    radius_m: dict[float, float]
+    area_m2: dict[float, float]
+    moving: bool
+    after_s: float
+    neighbours: float
+    windows: int
+    futures: fut.Futures
+    bells: regions.Bells
+    oddness: dict[float, float | None]
+
+    def rings(self, level: float) -> list[list[list[tuple[float, float]]]]:
+        """The region of a level as polygons of (lon_deg, lat_deg) rings, the outer ring anticlockwise, its holes clockwise."""
+        odd = self.oddness[level]
+        if odd is None:
+            about = Plane(lat_deg=self.lat_deg, lon_deg=self.lon_deg)
+            angle = np.linspace(0.0, 2.0 * math.pi, 73)[:-1]
+            ring = [(self.radius_m[level] * math.cos(a), self.radius_m[level] * math.sin(a)) for a in angle]
+            return [[_degrees(about, [*ring, ring[0]])]]
+        return [
+            [_degrees(self.futures.plane, ring) for ring in polygon]
+            for part in regions.parts(self.bells, odd)
+            for polygon in regions.outlines(part)
+        ]
+
+
+def _degrees(plane: Plane, ring: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    out: list[tuple[float, float]] = []
+    for e, n in ring:
+        lat, lon = plane.geodetic(e, n)
+        # a ring over the antimeridian goes on past 180, as RFC 7946 lets readers unroll it
+        lon += 360.0 * round((plane.lon_deg - lon) / 360.0)
+        out.append((lon, lat))
+    return out
+
+
+@dataclass
+class Forecaster:
+    """Answers questions about where, from one archive.
+
+    Nothing of an answer depends on a fix of the asked id after t0, nor on a fix of the archive after t0.
+    """
+
+    past: Past
+    like: fut.Likeness = fut.LIKENESS
+    shape: regions.Shape = regions.SHAPE
+    calibration: Calibration | None = None
+    _last: tuple | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.calibration is None:
+            self.calibration = Calibration(self.past, self.like, self.shape)
+
+    def state(self, track: Track, t0_s: float) -> tuple[fut.State, fut.View, fut.Passes | None] | None:
+        """What is known of a track at t0 and who passed as it does; None before its first fix."""
+        if self._last is not None and self._last[0] is track and self._last[1] == t0_s:
+            return self._last[2]
+        state = fut.state_at(track.t_s, track.lat_deg, track.lon_deg, t0_s, self.past.scale.window_s)
+        got = None
+        if state is not None:
+            seen = fut.view(self.past, track.name, t0_s)
+            got = state, seen, fut.passes(self.past, state, seen, self.like) if state.moving else None
+        self._last = (track, t0_s, got)
+        return got
+
+    def forecast(self, track: Track, t0_s: float, horizon_s: float) -> Forecast | None:
+        """Where a track will be ``horizon_s`` after t0, by its fixes not after t0; None before its first fix."""
+        got = self.state(track, t0_s)
+        if got is None:
+            return None
+        state, seen, found = got
+        after_s = t0_s + horizon_s - state.t_s
+        f = fut.futures_of(self.past, state, after_s, seen, found, self.like)
+        b = regions.bells(f, state.speed_mps, after_s, self.shape)
+        radius, area, odd, windows = {}, {}, {}, 0
+        assert self.calibration is not None
+        for level in LEVELS:
+            w = self.calibration.widths(after_s, state.moving, state.speed_mps, t0_s, level)
+            radius[level] = min(max(w.radius_m, radius.get(0.5, 0.0)), _FARTHEST_M)
+            disc, windows = math.pi * radius[level] ** 2, w.windows
+            area[level] = regions.area_m2(b, w.oddness) if w.oddness is not None else disc
+            # a region that is larger than the disc, or nothing, is the disc
+            odd[level] = w.oddness if 0.0 < area[level] < disc else None
+            area[level] = disc if odd[level] is None else area[level]
+        lat, lon = f.plane.geodetic(*f.point)
+        return Forecast(lat, lon, radius, area, state.moving, after_s, f.mass, windows, f, b, odd)
+
+
+#: Nothing is farther away: half the Earth's circumference.
+_FARTHEST_M = 20_037_508.0
