@@ -1,7 +1,7 @@
 """Which messages fed no track, why, and what would make them: told to whoever brings in data, and shown while a run goes on.
 
 A message that says where something is (a fix, a tag that was read, a sensor that felt something) feeds the track of the
-shipment that its device is attached to at its time, or one in ``open``; ``tracking.fold`` has the rule, and a test holds both
+shipment that its device is attached to at its time, or one in ``open``, as the verdict on it says (``birddog.judge``); a test holds this and what the fold does
 against each other.  A message that says nothing of a place (a battery, a heartbeat) is none that failed to.
 """
 
@@ -12,12 +12,12 @@ from typing import Literal
 
 import msgspec
 
-from birddog.directory import Directory
+from birddog.directory import OPEN, Directory
 from birddog.geo import valid_position
-from birddog.judge import CASELESS
-from birddog.model import Fix, FrameBody, Reading, RefusalBody, Sighting, TagRead
+from birddog.judge import Judge, judged
+from birddog.model import Fix, FrameBody, Reading, RefusalBody, Sighting, TagRead, Verdict
 from birddog.units import iso_from_ns
-from tracking.fold import TRIGGERS
+from tracking.evidence import TRIGGERS
 
 #: ``elsewhen`` feeds a track in ``open``, and none of the case that its device is attached to at another time.
 Why = Literal["unplaced", "unattached", "retired", "elsewhen", "placeless"]
@@ -46,17 +46,18 @@ def unfed(directory: Directory, body: FrameBody | RefusalBody, now_ns: int, *, e
     """(device, why, time) of an admitted message that fed no track; None where it fed one, or was refused for all it said."""
     if not body.observations:
         return None if body.rejects else (body.subject or body.device, "placeless", now_ns)
+    body = judged(body, Judge(directory, exercise=exercise), now_ns)
     found: tuple[str, Why, int] | None = None
-    for o in body.observations:
+    for o, verdict in zip(body.observations, body.verdicts, strict=True):
         time_ns = now_ns if o.time_ns is None else o.time_ns
         match o:
             case Sighting():
                 return None
             case Fix():
-                why = _not_owned(directory, o.device, time_ns, body.device, exercise)
+                why = _not_owned(directory, o.device, verdict)
                 device = o.device
             case TagRead():
-                why, device = _not_owned(directory, o.epc, time_ns, "", exercise), o.epc
+                why, device = _not_owned(directory, o.epc, verdict), o.epc
                 if (why is None or why == "elsewhen") and not _placed(directory, o.device, time_ns):
                     why, device = "unplaced", o.device
             case Reading() if o.quantity in TRIGGERS and isinstance(o.value, int | float) and o.value >= 1:
@@ -69,19 +70,14 @@ def unfed(directory: Directory, body: FrameBody | RefusalBody, now_ns: int, *, e
     return found or (body.observations[0].device, "placeless", now_ns)
 
 
-def _not_owned(directory: Directory, device: str, time_ns: int, via: str, exercise: bool) -> Why | None:
-    """Why an observation has no track, as ``Fold._owner`` decides it; ``elsewhen``: it has one in ``open`` only."""
-    if directory.attachment(device, time_ns) is not None:
+def _not_owned(directory: Directory, device: str, verdict: Verdict) -> Why | None:
+    """Why an observation has no track, by the verdict on it; ``elsewhen``: it has one in ``open`` only."""
+    if verdict.shipment:
         return None
+    if verdict.operation == OPEN:
+        return "elsewhen" if device in directory.attachments else None
     known = directory.devices.get(device)
-    if known is not None and known.retired:
-        return "retired"
-    receiver = directory.device(via)
-    open_to_us = (known is not None and known.basis in CASELESS) or (
-        receiver is not None and receiver.basis in ("open", "own_sensor"))
-    if not (exercise or open_to_us):
-        return "unattached"
-    return "elsewhen" if device in directory.attachments else None
+    return "retired" if known is not None and known.retired else "unattached"
 
 
 def _placed(directory: Directory, device: str, time_ns: int) -> bool:

@@ -7,10 +7,9 @@ time, in the order of ``seq``; how the entries were cut into batches, hash seeds
 Here stand the registers, the time and the presets, and whose an observation is; each operation has a fold of its own
 (``tracking.operation``), and what happens in one changes nothing in another.
 
-Whose an observation is: a device (or an EPC) that is attached to a shipment at the observation's time feeds that
-shipment's one track in that operation; else, in an exercise or where the device is open, our own or a partner's, or
-its receiver open or our own, it has a track in the operation ``open``; else it is nobody's and is left alone (the
-journal has it).  What tells everybody where it is (AIS) has its track in ``open`` as well.  Scans, anonymous sightings,
+Whose an observation is was judged at the door (``birddog.judge``) and stands beside it in the entry; here nobody asks again.
+A verdict that names a shipment feeds that shipment's one track in its operation; one whose state is ``open`` (what everybody
+may hear) has a track in ``open`` always, and a case has its own view of it; nobody's has none.  Scans, anonymous sightings,
 triggers, and doors and alarms at a place that nobody's device gave go to ``open`` and to every case whose area they touch.
 
 A snapshot that this class cannot read raises ``msgspec.ValidationError``: the caller then folds from the beginning.
@@ -25,6 +24,7 @@ import msgspec
 from birddog.directory import OPEN, REGISTERS, Directory
 from birddog.errors import UsageError
 from birddog.geo import ring_contains, valid_position
+from birddog.judge import Judge, judged
 from birddog.model import (
     Alarm,
     Attachment,
@@ -34,7 +34,6 @@ from birddog.model import (
     Entry,
     Fix,
     FrameBody,
-    Observation,
     Operation,
     Placement,
     Reading,
@@ -44,6 +43,7 @@ from birddog.model import (
     Start,
     TagRead,
     Track,
+    Verdict,
     unpack,
 )
 from tracking.area import rings_touch
@@ -52,10 +52,7 @@ from tracking.evidence import TRIGGERS, is_on, look_of_scan, look_of_sightings, 
 from tracking.operation import OperationFold, OperationState, Owner
 from tracking.presets import Presets, presets_from
 
-__all__ = ["TRIGGERS", "Changes", "Fold"]
-
-#: Bases that need no case: the door admits these, so they have a track (a test holds both against each other).
-CASELESS = ("open", "own_sensor", "partner")
+__all__ = ["Changes", "Fold"]
 
 
 class FoldState(msgspec.Struct, kw_only=True):
@@ -87,6 +84,8 @@ class Fold:
     def __init__(self) -> None:
         self._state = FoldState(form=4)
         self._directory = Directory()
+        #: Of entries that were written before verdicts stood in them.
+        self._judge = Judge(self._directory, exercise=False)
         self._folds: dict[str, OperationFold] = {}
 
     @property
@@ -115,6 +114,7 @@ class Fold:
         """
         fold = cls()
         s = fold._state = _DECODER.decode(data)
+        fold._judge.exercise = s.exercise
         d = fold._directory
         d.operations, d.devices, d.attachments, d.placements = s.operations, s.devices, s.attachments, s.placements
         fold._folds = {one.operation: OperationFold(one.operation, d, s.presets, one) for one in s.folds}
@@ -133,11 +133,11 @@ class Fold:
             self._pass_time(entry.received_ns, book)
         match body:
             case FrameBody() | RefusalBody():
-                self._frame(body.observations, body.device, body.format, book)
+                body = judged(body, self._judge, book.now_ns)
+                self._frame(body, book)
                 for reject in body.rejects:
-                    if reject.reason == "clock" and reject.device:
-                        owner = self._owner(reject.device, book.now_ns, body.device)
-                        if owner is not None:
+                    if reject.reason == "clock" and reject.device and reject.verdict is not None:
+                        for owner in self._owners(reject.verdict, reject.device):
                             self._of(owner.operation).clock_refused(owner, reject.device, reject.detail, book)
             case Scan():
                 self._scan(body, book)
@@ -199,33 +199,20 @@ class Fold:
                 found.watch(known.zones, Book(0, self._state.now_ns))
         return found
 
-    def _owner(self, device: str, time_ns: int, via: str) -> Owner | None:
-        d = self._directory
-        attached = d.attachment(device, time_ns)
-        if attached is not None:
-            return Owner(attached.operation, "s:" + attached.shipment, attached.shipment)
-        known = d.devices.get(device)
-        if known is not None and known.retired:
-            return None
-        receiver = d.device(via)
-        open_to_us = known is not None and known.basis in CASELESS
-        open_to_us = open_to_us or (receiver is not None and receiver.basis in ("open", "own_sensor"))
-        if not (self._state.exercise or open_to_us):
-            return None
-        return Owner(OPEN, "d:" + device, known.name if known is not None else "")
+    def _owners(self, verdict: Verdict, subject: str) -> list[Owner]:
+        """Every operation in which an observation of a device (or a tag) has a track.
 
-    def _owners(self, device: str, time_ns: int, via: str, fmt: str) -> list[Owner]:
-        """Every operation that an observation has a track in.
-
-        What tells everybody where it is (AIS) has one in ``open`` always: whether a vessel is watched changes nothing in the
-        public picture, or it would give the surveillance away.
+        What everybody may hear has one in ``open`` always: whether a vessel is watched changes nothing in the public picture,
+        or it would give the surveillance away.
         """
-        owner = self._owner(device, time_ns, via)
-        if owner is None:
-            return []
-        if fmt != "ais" or owner.operation == OPEN or via == device:
-            return [owner]
-        return [msgspec.structs.replace(owner, view=True), Owner(OPEN, "d:" + device, "")]
+        found, public = [], verdict.state == "open"
+        if verdict.state not in ("admitted", "open"):
+            return found
+        if verdict.operation not in ("", OPEN) and verdict.shipment:
+            found.append(Owner(verdict.operation, "s:" + verdict.shipment, verdict.shipment, public=public))
+        if public or verdict.operation == OPEN:
+            found.append(Owner(OPEN, "d:" + subject, "", public=public))
+        return found
 
     def _touched_by(self, lat_deg: float, lon_deg: float) -> list[str]:
         """The cases whose ground a place is on, and ``open``."""
@@ -241,32 +228,32 @@ class Fold:
 
     # --- frames -------------------------------------------------------------------------------
 
-    def _frame(self, observations: tuple[Observation, ...], via: str, fmt: str, book: Book) -> None:
+    def _frame(self, body: FrameBody | RefusalBody, book: Book) -> None:
         looks: dict[tuple[str, int], list[Sighting]] = {}
-        for observation in observations:
+        for observation, verdict in zip(body.observations, body.verdicts, strict=True):
             time_ns = book.now_ns if observation.time_ns is None else observation.time_ns
             match observation:
                 case Fix():
                     book.part = book.parts = book.parts + 1
                     if valid_position(observation.lat_deg, observation.lon_deg):
-                        for owner in self._owners(observation.device, time_ns, via, fmt):
-                            self._of(owner.operation).fix(owner, observation, time_ns, fmt, book)
+                        for owner in self._owners(verdict, observation.device):
+                            self._of(owner.operation).fix(owner, observation, time_ns, body.format, book)
                 case TagRead():
                     book.part = book.parts = book.parts + 1
                     place = self._place(observation.device, time_ns)
-                    for owner in self._owners(observation.epc, time_ns, "", ""):
+                    for owner in self._owners(verdict, observation.epc):
                         self._of(owner.operation).tag_read(owner, observation, time_ns, place, book)
                 case Reading():
-                    self._reading(observation, time_ns, via, fmt, book)
+                    self._reading(observation, verdict, time_ns, body.format, book)
                 case Alarm():
-                    self._alarm(observation, time_ns, via, fmt, book)
+                    self._alarm(observation, verdict, time_ns, book)
                 case Sighting():
                     looks.setdefault((observation.device, time_ns), []).append(observation)
         for (device, time_ns), sightings in looks.items():
             self._sightings(device, time_ns, sightings, book)
 
-    def _reading(self, reading: Reading, time_ns: int, via: str, fmt: str, book: Book) -> None:
-        owners = self._owners(reading.device, time_ns, via, fmt)
+    def _reading(self, reading: Reading, verdict: Verdict, time_ns: int, fmt: str, book: Book) -> None:
+        owners = self._owners(verdict, reading.device)
         place, on = self._place(reading.device, time_ns), is_on(reading)
         if reading.quantity == "door_open":
             concerned = self._concerned(owners, place)
@@ -283,8 +270,8 @@ class Fold:
         for owner in owners:
             self._of(owner.operation).reading(owner, reading, time_ns, fmt, book)
 
-    def _alarm(self, alarm: Alarm, time_ns: int, via: str, fmt: str, book: Book) -> None:
-        owners, place = self._owners(alarm.device, time_ns, via, fmt), self._place(alarm.device, time_ns)
+    def _alarm(self, alarm: Alarm, verdict: Verdict, time_ns: int, book: Book) -> None:
+        owners, place = self._owners(verdict, alarm.device), self._place(alarm.device, time_ns)
         for owner in owners:
             self._of(owner.operation).alarm_contact(owner, alarm, book)
         for name, key in self._concerned(owners, place).items():
@@ -329,7 +316,7 @@ class Fold:
     # --- presets ------------------------------------------------------------------------------
 
     def _start(self, start: Start, book: Book) -> None:
-        self._state.exercise = start.exercise
+        self._state.exercise = self._judge.exercise = start.exercise
         try:
             presets = presets_from(start.presets)
         except UsageError as error:

@@ -39,13 +39,14 @@ FACTS_MOST = 64
 class Owner(msgspec.Struct, frozen=True):
     """Whose track an observation is for: its key in its operation, and a name for it.
 
-    ``view``: a public thing, which has its track in ``open``; this is the view that a case has of it.
+    ``public``: everybody may hear it, so that it has its track in ``open``.  In another operation this is the view that a case
+    has of it.
     """
 
     operation: str
     key: str
     name: str
-    view: bool = False
+    public: bool = False
 
 
 class Facts(msgspec.Struct):
@@ -203,7 +204,7 @@ class OperationFold:
         for device in s.identities:
             on = self._directory.attachment(device, now_ns) if not attached else None
             attached = attached or (on is not None and (on.operation, "s:" + on.shipment) == (s.operation, s.key))
-            known = self._directory.device(device)
+            known = self._known(s, device)
             enrolled = enrolled or known is not None
             if known is not None and device in s.sources:
                 found.append(known.interval_s if known.interval_s != UNSAID_S else max(UNSAID_S, s.gap_s))
@@ -230,7 +231,7 @@ class OperationFold:
         if live is None:
             if not make:
                 return None
-            name = book.track_id(self.operation if owner.view else OPEN)
+            name = book.track_id(self.operation if owner.public else OPEN)
             live = self.tracker.add(
                 TrackState(track_id=name, operation=self.operation, key=owner.key, tag_id=device, status="confirmed")
             )
@@ -245,15 +246,16 @@ class OperationFold:
     def _describe(self, live: LiveTrack, owner: Owner, device: str, fmt: str, msg_type: Value = None) -> None:
         """Name and class, as the registers and the device's own statements have them now."""
         s, known = live.state, self._state.facts.get(device)
+        s.public = owner.public
         facts = known.values if known is not None else {}
-        stated = facts.get("ship_name")
-        s.name = owner.name or (stated if isinstance(stated, str) else "") or s.name
-        enrolled = self._directory.device(device)
+        stated, enrolled = facts.get("ship_name"), self._known(s, device)
+        given = owner.name or (enrolled.name if enrolled is not None and self.operation == OPEN else "")
+        s.name = given or (stated if isinstance(stated, str) else "") or s.name
         klass = self._class_of(live, device)
-        if not klass and (fmt == "ais" or "ship_type" in facts):
-            # of one message the fix says its type, a name or a voltage beside it does not
-            klass = STATION if (msg_type or facts.get("msg_type")) in STATIONS else "vessel"
+        if fmt == "ais" or "ship_type" in facts:
             s.broadcast = self.operation == OPEN and (enrolled is None or enrolled.basis == "open")
+            # of one message the fix says its type, a name or a voltage beside it does not
+            klass = klass or (STATION if (msg_type or facts.get("msg_type")) in STATIONS else "vessel")
         self.tracker.set_class(live, klass)
 
     def _class_of(self, live: LiveTrack, device: str) -> str:
@@ -262,15 +264,23 @@ class OperationFold:
         So it is the shipment's, not that of whoever spoke last: a parcel's passive tag does not make a parcel of the van.
         """
         s = live.state
-        klass = self._enrolled_class(s.fixers or (device,))
+        klass = self._enrolled_class(s, s.fixers or (device,))
         if klass:
             return klass
         # receivers without one keep what the track has (AIS made it a vessel)
-        return (s.klass if s.fixers else "") or self._enrolled_class(s.identities)
+        return (s.klass if s.fixers else "") or self._enrolled_class(s, s.identities)
 
-    def _enrolled_class(self, devices: Iterable[str]) -> str:
+    def _known(self, s: TrackState, device: str) -> Device | None:
+        """The enrolment of a track's device; of a public thing in ``open`` none that a warrant was the reason of.
+
+        It would tell everybody who is watched.
+        """
+        known = self._directory.device(device)
+        return None if known is not None and known.basis == "warrant" and s.public and self.operation == OPEN else known
+
+    def _enrolled_class(self, s: TrackState, devices: Iterable[str]) -> str:
         """The class of the first of these devices that was enrolled with one, or ""."""
-        known = (self._directory.device(device) for device in devices)
+        known = (self._known(s, device) for device in devices)
         return next((device.klass for device in known if device is not None and device.klass), "")
 
     def _attributes(self, live: LiveTrack) -> dict[str, Value]:

@@ -69,6 +69,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         credit: so many measurements may be run again for late ones at once.
         waiting: late ones that are in the ring and not yet told of.
         broadcast: it tells everybody where it is (AIS) and is nobody's case: out of range is no silence.
+        public: everybody may hear it.
         reads: the newest read of each of the last readers.
         open_events: events still going on, by kind.
     """
@@ -97,6 +98,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     row_ns: int = 0
     due_ns: int = 0
     broadcast: bool = False
+    public: bool = False
     reads: dict[str, Read] = {}
     told: dict[str, int] = {}
     turns: Turns | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -175,24 +176,38 @@ def test_a_message_of_several_begins_tracks_whose_ids_do_not_depend_on_one_anoth
     assert found == {"A": "T9", "B": "T9.2"}
 
 
-def test_whether_a_vessel_is_watched_changes_nothing_in_open():
-    def told(attached: bool) -> list[bytes]:
-        rows = [(0, "", Start(version="x", presets={})), (0, "", Device(device="rx", basis="own_sensor", format="ais"))]
-        rows += [(0, "", Operation(operation="A", area=square(0, 0, 9000))), (0, "", Device(device="244000001", basis="open"))]
-        if attached:
-            rows.append((0, "", Attachment(device="244000001", shipment="coaster", operation="A", from_ns=T0)))
-        else:
-            rows.append((0, "", Attachment(device="another", shipment="coaster", operation="A", from_ns=T0)))
-        name = Reading(device="244000001", time_ns=None, quantity="ship_name", value="COASTER")
-        rows += [(t, "", said("ais", fix("244000001", t, 5.0 * t, 0), name, device="rx")) for t in range(1, 60, 5)]
-        seen = Sighting(device="sar", time_ns=T0 + 60 * NS, r_ee=400.0, r_en=0.0, r_nn=400.0, **at(300, 0))
-        rows.append((62, "", Scan(scan_id="s", sensor="sar", time_ns=T0 + 60 * NS, footprint=square(0, 0, 4000), pd=0.9,
-                                  clutter_per_km2=0.001, sightings=(seen,))))
-        rows += [(62 + 60 * k, "", Tick()) for k in range(1, 1500)]
-        changes = folded(rows)
-        assert not [e for c in changes for e in c.events if e.operation == OPEN]
-        cases = [t for c in changes for t in c.tracks if t.operation == "A" and t.tag_id]
-        assert bool(cases) == attached and all(t.track_id == "T6-3" for t in cases)
-        return of(changes, OPEN)
+@pytest.mark.parametrize("basis", ["warrant", "open"])
+def test_whether_a_vessel_is_watched_changes_nothing_in_open(basis):
+    """Registers of the case, its enrolment by warrant among them, say who is watched: nobody sees them in ``open``."""
+    area = square(0, 0, 9000)
+    enrolled = Device(device="244000001", name="the coaster", klass="lorry", interval_s=5.0, basis=basis)
+    rows = [(0, "", Start(version="x", presets={})), (0, "", Device(device="rx", basis="own_sensor", format="ais"))]
+    rows += [(0, "A", Operation(operation="A", area=area)), (0, "A" if basis == "warrant" else "", enrolled),
+             (0, "A", Attachment(device="244000001", shipment="coaster", operation="A", from_ns=T0))]
+    name = Reading(device="244000001", time_ns=None, quantity="ship_name", value="COASTER")
+    rows += [(t, "", said("ais", fix("244000001", t, 5.0 * t, 0), name, device="rx")) for t in range(1, 60, 5)]
+    seen = Sighting(device="sar", time_ns=T0 + 60 * NS, r_ee=400.0, r_en=0.0, r_nn=400.0, **at(300, 0))
+    rows.append((62, "", Scan(scan_id="s", sensor="sar", time_ns=T0 + 60 * NS, footprint=square(0, 0, 4000), pd=0.9,
+                              clutter_per_km2=0.001, sightings=(seen,))))
+    rows += [(62 + 60 * k, "", Tick()) for k in range(1, 1500)]
+    watched, not_watched = folded(rows), folded(rows, "A")
+    assert of(watched, OPEN) == of(not_watched, OPEN)
+    assert not [e for c in watched for e in c.events if e.operation == OPEN]
+    view = [t for c in watched for t in c.tracks if t.operation == "A" and t.tag_id]
+    assert {(t.track_id, t.name) for t in view} == {("T6-3", "coaster")} and view[-1].status == "silent"
+    shown = [t for c in watched for t in c.tracks if t.operation == OPEN]
+    names = {t.name for t in shown if t.track_id == "T6"}
+    assert names == ({"the coaster"} if basis == "open" else {"COASTER"}) and len({t.track_id for t in shown}) == 1
+    assert [e.kind for c in watched for e in c.events if e.operation == "A"] == ["silent"], "the case is told"
+    assert shown[-1].status == "deleted", "in open it has left"
 
-    assert told(True) == told(False)
+
+def test_nothing_in_tracking_asks_whose_an_observation_is():
+    """House rule 9: the verdict stands in the entry.  One place reads it, and one has old entries judged by the one judge."""
+    import tracking
+
+    for file in Path(tracking.__file__).parent.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        calls = re.findall(r"\.attachment\(|\bJudge\(|\bjudged\(|CASELESS", text)
+        allowed = {"fold.py": ["Judge(", "judged("], "operation.py": [".attachment("]}.get(file.name, [])
+        assert sorted(calls) == sorted(allowed), file.name
