@@ -1,8 +1,9 @@
 """Which messages fed no track, why, and what would make them: told to whoever brings in data, and shown while a run goes on.
 
 A message that says where something is (a fix, a tag that was read, a sensor that felt something) feeds the track of the
-shipment that its device is attached to at its time, or one in ``open``, as the verdict on it says (``birddog.judge``); a test holds this and what the fold does
-against each other.  A message that says nothing of a place (a battery, a heartbeat) is none that failed to.
+shipment that its device is attached to at its time, or one in ``open``, as the verdict on it says (``birddog.judge``); a test
+holds this and what the fold does against each other.  A message that says nothing of a place (a battery, a heartbeat) is none
+that failed to.
 """
 
 from __future__ import annotations
