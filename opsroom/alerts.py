@@ -5,9 +5,13 @@ A part of the fold: its state is in the picture's snapshot, its rows are rebuilt
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterable
+
 import msgspec
 
 from birddog.model import Alert, Decision, Event
+from birddog.units import NS
 
 #: Event kind -> severity.  An event of another kind makes no alert.
 SEVERITY: dict[str, str] = {
@@ -29,11 +33,30 @@ SEVERITY: dict[str, str] = {
 }
 
 
-class Alerts:
-    """Every alert by id; one event makes at most one, and changes it when the event changes."""
+#: An alert that nobody waits for any more is kept for so long: a door that bounces is the same alert again.
+KEPT_NS = 86_400 * NS
 
-    def __init__(self, rows: dict[str, Alert] | None = None):
-        self._rows: dict[str, Alert] = rows or {}
+
+class Alerts:
+    """Every alert that may still change, by id; one event makes at most one, and changes it when the event changes.
+
+    What nobody waits for is forgotten with its track, or after a day: its row stays published as it is.
+    """
+
+    def __init__(self, rows: list[Alert] | None = None):
+        self._rows = {row.alert_id: row for row in rows or []}
+        self._of_track: dict[str, dict[str, None]] = {}
+        #: Those that nobody waits for: (since when, id); one that is open again stands here as well, and says nothing.
+        self._over: list[tuple[int, str]] = []
+        for row in self._rows.values():
+            self._put(row)
+
+    def _put(self, alert: Alert) -> Alert:
+        self._rows[alert.alert_id] = alert
+        self._of_track.setdefault(alert.track_id, {})[alert.alert_id] = None
+        if not alert.open:
+            heapq.heappush(self._over, (_over_ns(alert), alert.alert_id))
+        return alert
 
     def event(self, event: Event) -> Alert | None:
         """The alert that an event raises, changes or clears, or None."""
@@ -42,24 +65,42 @@ class Alerts:
             return None
         alert_id = "A" + event.event_id
         old = self._rows.get(alert_id)
-        alert = Alert(
+        return self._put(Alert(
             alert_id=alert_id, kind=event.kind, severity=severity, operation=event.operation, raised_ns=event.start_ns,
             cleared_ns=event.end_ns, acknowledged_ns=old.acknowledged_ns if old else None,
             acknowledged_by=old.acknowledged_by if old else "", track_id=event.track_ids[0] if event.track_ids else "",
             device=event.device, lat_deg=event.lat_deg, lon_deg=event.lon_deg, text=event.text,
             time_source=event.time_source,
-        )
-        self._rows[alert_id] = alert
-        return alert
+        ))  # fmt: skip
 
     def decision(self, decision: Decision, time_ns: int) -> Alert | None:
         """The alert that a decision acknowledges; the first acknowledgement stays."""
         old = self._rows.get(decision.subject)
         if old is None or decision.action != "acknowledge" or old.acknowledged_ns is not None:
             return None
-        alert = msgspec.structs.replace(old, acknowledged_ns=time_ns, acknowledged_by=decision.by)
-        self._rows[alert.alert_id] = alert
-        return alert
+        return self._put(msgspec.structs.replace(old, acknowledged_ns=time_ns, acknowledged_by=decision.by))
+
+    def ended(self, track_ids: Iterable[str]) -> None:
+        """These tracks are no more: their alerts are forgotten, but those that somebody still waits for."""
+        for track_id in track_ids:
+            for alert_id in list(self._of_track.get(track_id, ())):
+                if not self._rows[alert_id].open:
+                    self._forget(alert_id)
+
+    def prune(self, now_ns: int) -> None:
+        """Forget what has been over for long; costs nothing where there is nothing."""
+        while self._over and self._over[0][0] < now_ns - KEPT_NS:
+            _, alert_id = heapq.heappop(self._over)
+            row = self._rows.get(alert_id)
+            if row is not None and not row.open and _over_ns(row) < now_ns - KEPT_NS:
+                self._forget(alert_id)
+
+    def _forget(self, alert_id: str) -> None:
+        track_id = self._rows.pop(alert_id).track_id
+        of_track = self._of_track[track_id]
+        del of_track[alert_id]
+        if not of_track:
+            del self._of_track[track_id]
 
     def snapshot(self) -> list[Alert]:
         """The state, in the order in which the alerts were raised."""
@@ -68,4 +109,9 @@ class Alerts:
     @classmethod
     def restore(cls, rows: list[Alert]) -> Alerts:
         """From ``snapshot``."""
-        return cls({row.alert_id: row for row in rows})
+        return cls(rows)
+
+
+def _over_ns(alert: Alert) -> int:
+    """Since when nobody waits for it."""
+    return max(alert.cleared_ns or 0, alert.acknowledged_ns or 0)

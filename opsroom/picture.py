@@ -21,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from birddog.directory import OPEN
 from birddog.errors import BirddogError, JournalError, place_of
 from birddog.journal import Reader
 from birddog.model import Alert, Decision, Entry, Event, FrameBody, RefusalBody, Scan, unpack
@@ -188,6 +189,8 @@ class Picture:
         if isinstance(body, Decision):
             acknowledged = self.alerts.decision(body, entry.received_ns)
             alerts += [acknowledged] if acknowledged is not None else []
+        self.alerts.ended(changes.ended)
+        self.alerts.prune(entry.received_ns)
         refused = self._not_used(entry, body) if isinstance(body, FrameBody | RefusalBody) else {}
         if not publish:
             return
@@ -206,7 +209,7 @@ class Picture:
             else:
                 store.put("refused", key, seq, row)
         if isinstance(body, Scan):
-            self._publish_flags(body, seq, changes.events)
+            self._publish_flags(body, entry, changes.events)
 
     def _not_used(self, entry: Entry, body: FrameBody | RefusalBody) -> dict[str, Refused | None]:
         """Rows of what was refused, not understood, or fed no track and could have."""
@@ -216,7 +219,7 @@ class Picture:
             changed |= self.refusals.unfed(entry, body, found[0], WORDS[found[1]])
         return changed
 
-    def _publish_flags(self, scan: Scan, seq: int, events: list[Event]) -> None:
+    def _publish_flags(self, scan: Scan, entry: Entry, events: list[Event]) -> None:
         dark = {(e.lat_deg, e.lon_deg) for e in events if e.kind == "dark_vessel"}
         for flag in scan.flags:
             row = FlagRow(
@@ -224,8 +227,9 @@ class Picture:
                 sensor=scan.sensor, time_ns=scan.time_ns, detector=flag.detector, score=flag.score, pfa=flag.pfa,
                 lat_deg=flag.lat_deg, lon_deg=flag.lon_deg, length_m=flag.length_m, truncated=flag.truncated,
                 dark=(flag.lat_deg, flag.lon_deg) in dark, time_source=scan.time_source, time_by=scan.time_by,
+                operation=entry.operation or OPEN,
             )
-            self.store.put_flag(row, seq, flag.thumbnail)
+            self.store.put_flag(row, entry.seq, flag.thumbnail)
 
 
 def _digest(data: bytes) -> bytes:

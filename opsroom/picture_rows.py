@@ -10,13 +10,14 @@ from typing import TypeVar
 
 import msgspec
 
+from birddog.directory import OPEN
 from birddog.model import TimeSource
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """Messages of one sender refused for one reason, counted; never a position."""
+    """Messages of one sender refused for one reason, counted; never a position.  ``operation`` "": nobody's."""
 
     refused_id: str
     source: str
@@ -27,6 +28,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     first_ns: int
     last_ns: int
+    operation: str = ""
 
 
 class FlagRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +53,7 @@ class FlagRow(msgspec.Struct, frozen=True, kw_only=True):
     dark: bool
     time_source: TimeSource = "device"
     time_by: str = ""
+    operation: str = OPEN
 
 
 def quantised(row: Row) -> Row:

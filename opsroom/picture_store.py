@@ -1,9 +1,7 @@
 """The derived store beside the journal: what the picture publishes and the console reads.
 
 Rows are quantised when they are published (opsroom.picture_rows), so that "identical after a rebuild" is
-equality of bytes.
-
-Over 400 lines: writer and reader of one schema stand together.
+equality of bytes.  Here is its one writer; everybody reads through a ``picture_view.View``.
 """
 
 from __future__ import annotations
@@ -22,24 +20,24 @@ import msgspec
 
 from birddog import __version__, lock
 from birddog.errors import BirddogError
-from birddog.model import Alert, Event, Track, TrackPoint
+from birddog.model import Alert, Track, TrackPoint
 from opsroom.picture_rows import FlagRow, Refused, quantised
+from opsroom.picture_view import TROUBLE, NotReady, PictureReader, line
+
+__all__ = [
+    "FlagRow", "NotReady", "PictureDamaged", "PictureError", "PictureReader", "PictureWriter", "Refused", "Stood", "copy",
+    "differences", "hold", "remove", "stood",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
 #: Raised with every change of what the tables hold.  A store of another version, or folded by another
 #: version of the program, is made anew: rows of two versions side by side are no rebuild's.
-VERSION = f"8 {__version__}".encode()
+VERSION = f"9 {__version__}".encode()
 
-#: What sqlite3 raises: its own, and, where it meets damaged text or a number too large, Python's.
-_TROUBLE = (sqlite3.Error, UnicodeError, OverflowError)
 TABLES = ("track", "point", "event", "alert", "flag", "refused")
 
 _pack = msgspec.msgpack.Encoder(order="deterministic").encode
-
-
-class NotReady(BirddogError):
-    """There is no derived store yet, or it is being made."""
 
 
 class PictureError(BirddogError):
@@ -78,8 +76,8 @@ def stood(path: Path) -> Stood | None:
         with closing(sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=ro", uri=True, timeout=5.0)) as db:
             meta = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('cursor', 'journal', 'at')"))
         return Stood(int(meta["cursor"]), meta["journal"], meta["at"])
-    except (*_TROUBLE, KeyError, ValueError, TypeError) as error:
-        log.info("%s does not say where it stands: %s", path, _line(error))
+    except (*TROUBLE, KeyError, ValueError, TypeError) as error:
+        log.info("%s does not say where it stands: %s", path, line(error))
         return None
 
 
@@ -179,7 +177,7 @@ class PictureWriter:
         """A stored value, or None."""
         try:
             row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        except _TROUBLE as error:
+        except TROUBLE as error:
             if "no such table" in str(error):
                 return None  # a kill while the file was being made
             raise _failure(self.path, error) from error
@@ -195,10 +193,21 @@ class PictureWriter:
             if held is None:
                 self._do(f"DELETE FROM {table} WHERE id = ?", key)
             else:
-                self._do(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", key, held[0], _pack(quantised(held[1])))
+                self._put(table, key, *held)
         self._rows.clear()
         self.set_meta("cursor", str(cursor).encode())
         self._do("COMMIT")
+
+    def _put(self, table: str, key: str, revision: int, row: Any) -> None:
+        body = _pack(quantised(row))
+        match row:
+            case Track():
+                values: tuple = (key, revision, row.operation, row.status, body)
+            case Alert():
+                values = (key, revision, row.operation, "open" if row.open else "", row.track_id, body)
+            case _:
+                values = (key, revision, row.operation, body)
+        self._do(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(values))})", *values)
 
     def rollback(self) -> None:
         """Forget the step's transaction, if there is one."""
@@ -227,7 +236,8 @@ class PictureWriter:
 
     def put_flag(self, flag: FlagRow, revision: int, thumbnail: bytes | None) -> None:
         """Publish an imagery flag."""
-        self._do("INSERT OR REPLACE INTO flag VALUES (?, ?, ?, ?)", flag.flag_id, revision, _pack(quantised(flag)), thumbnail)
+        self._do("INSERT OR REPLACE INTO flag VALUES (?, ?, ?, ?, ?)",
+                 flag.flag_id, revision, flag.operation, _pack(quantised(flag)), thumbnail)
 
     def close(self) -> None:
         """Let go of the file; what was not committed is not in it."""
@@ -245,135 +255,8 @@ class PictureWriter:
     def _do(self, sql: str, *values: Any) -> None:
         try:
             self.db.execute(sql, values)
-        except _TROUBLE as error:
+        except TROUBLE as error:
             raise _failure(self.path, error) from error
-
-
-class PictureReader:
-    """Reads a derived store: ``mode=ro``, short transactions; finds it again after it was replaced.
-
-    Every method raises NotReady where there is no store yet.
-    """
-
-    def __init__(self, path: Path):
-        self.path = path
-        self._db: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
-
-    def store(self) -> bytes:
-        """A word of the store's own: another one's differs, also where it was made of the same journal."""
-        rows = self._rows("SELECT value FROM meta WHERE key = 'store'")
-        return bytes(rows[0][0]) if rows else b""
-
-    def cursor(self) -> int:
-        """The number of the last journal entry in the picture: the live sequence number."""
-        rows = self._rows("SELECT value FROM meta WHERE key = 'cursor'")
-        return int(rows[0][0]) if rows else 0
-
-    def tracks(self, since: int = 0) -> list[tuple[int, Track]]:
-        """(revision, track) of every track changed after ``since``, deleted ones included, by id."""
-        return self._changed("track", since, _TRACK)
-
-    def track(self, track_id: str) -> Track | None:
-        """One track, or None."""
-        rows = self._rows("SELECT body FROM track WHERE id = ?", (track_id,))
-        return self._decoded(_TRACK, rows)[0] if rows else None
-
-    def events(self, since: int = 0) -> list[tuple[int, Event]]:
-        """(revision, event) changed after ``since``."""
-        return self._changed("event", since, _EVENT)
-
-    def alerts(self, since: int = 0) -> list[tuple[int, Alert]]:
-        """(revision, alert) changed after ``since``."""
-        return self._changed("alert", since, _ALERT)
-
-    def flags(self, since: int = 0) -> list[tuple[int, FlagRow]]:
-        """(revision, flag) changed after ``since``."""
-        return self._changed("flag", since, _FLAG)
-
-    def refused(self, since: int = 0) -> list[tuple[int, Refused]]:
-        """(revision, refusal count) changed after ``since``."""
-        return self._changed("refused", since, _REFUSED)
-
-    def thumbnail(self, flag_id: str) -> bytes | None:
-        """PNG bytes of a flag's thumbnail, or None."""
-        rows = self._rows("SELECT thumbnail FROM flag WHERE id = ?", (flag_id,))
-        return rows[0][0] if rows else None
-
-    def points(self, track_id: str | None = None, *, since_ns: int = 0, limit: int | None = None) -> list[TrackPoint]:
-        """Steps of one track (or all) from a time on, in order of (track, time); the newest ``limit``."""
-        where, values = ("track = ? AND ", [track_id]) if track_id is not None else ("", [])
-        sql = f"SELECT body, track, time_ns, seq, part FROM point WHERE {where}time_ns >= ? ORDER BY track, time_ns, seq, part"
-        if limit is not None:
-            backwards = sql.replace("ORDER BY track, time_ns, seq, part", "ORDER BY time_ns DESC, seq DESC, part DESC LIMIT ?")
-            sql = f"SELECT * FROM ({backwards}) ORDER BY track, time_ns, seq, part"
-            return self._decoded(_POINT, self._rows(sql, (*values, since_ns, limit)))
-        return self._decoded(_POINT, self._rows(sql, (*values, since_ns)))
-
-    def trail(self, track_id: str, *, since_ns: int, limit: int) -> tuple[list[TrackPoint], int]:
-        """Steps of one track over the whole time since ``since_ns``, at most ``limit``, the oldest and the newest among them.
-
-        The second value is 0 where these are all, else the least time between two of them (the rest lies between): each
-        is the newest that is at least so much older than the one after it.  One seek in the index a step.
-        """
-        points = self.points(track_id, since_ns=since_ns, limit=limit + 1)
-        if len(points) <= limit or limit < 2:
-            return points[-limit:] if limit else [], 0
-        newest_ns = points[-1].time_ns
-        ((oldest_ns,),) = self._rows("SELECT min(time_ns) FROM point WHERE track = ? AND time_ns >= ?", (track_id, since_ns))
-        step_ns = max(1, -((oldest_ns - newest_ns) // (limit - 1)))
-        rows = self._rows("""WITH RECURSIVE hop(t) AS (VALUES (?) UNION ALL
-              SELECT (SELECT max(time_ns) FROM point WHERE track = ? AND time_ns <= hop.t - ? AND time_ns >= ?)
-              FROM hop WHERE hop.t IS NOT NULL
-            ), chosen(t) AS (SELECT t FROM hop WHERE t IS NOT NULL UNION SELECT ?)
-            SELECT (SELECT body FROM point WHERE track = ? AND time_ns = t ORDER BY seq DESC, part DESC LIMIT 1)
-            FROM chosen ORDER BY t DESC LIMIT ?""",
-            (newest_ns, track_id, step_ns, since_ns, oldest_ns, track_id, limit))
-        return self._decoded(_POINT, rows[::-1]), step_ns
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-
-    def _changed(self, table: str, since: int, decoder: msgspec.msgpack.Decoder) -> list:
-        rows = self._rows(f"SELECT body, revision FROM {table} WHERE revision > ? ORDER BY revision, id", (since,))
-        return list(zip([row[1] for row in rows], self._decoded(decoder, rows), strict=True))
-
-    def _decoded(self, decoder: msgspec.msgpack.Decoder, rows: list[tuple]) -> list:
-        try:
-            return [decoder.decode(row[0]) for row in rows]
-        except (msgspec.DecodeError, UnicodeError) as error:
-            raise NotReady(f"{self.path} is damaged and cannot be shown; delete it, it is made again ({error})") from error
-
-    def _rows(self, sql: str, values: tuple = ()) -> list[tuple]:
-        try:
-            stat = self.path.stat()
-        except FileNotFoundError as error:
-            self.close()
-            raise NotReady(f"there is no picture at {self.path} yet") from error
-        if self._db is None or self._file != (stat.st_dev, stat.st_ino):
-            self.close()
-            try:
-                self._db = sqlite3.connect(f"file:{quote(os.fsencode(self.path))}?mode=ro", uri=True, isolation_level=None,
-                                           check_same_thread=False, timeout=5.0)
-            except _TROUBLE as error:
-                raise NotReady(f"{self.path}: {_line(error)}") from error
-            self._file = (stat.st_dev, stat.st_ino)
-        try:
-            return self._db.execute(sql, values).fetchall()
-        except _TROUBLE as error:
-            self.close()
-            raise NotReady(f"{self.path}: {_line(error)}") from error
-
-
-_TRACK = msgspec.msgpack.Decoder(Track)
-_POINT = msgspec.msgpack.Decoder(TrackPoint)
-_EVENT = msgspec.msgpack.Decoder(Event)
-_ALERT = msgspec.msgpack.Decoder(Alert)
-_FLAG = msgspec.msgpack.Decoder(FlagRow)
-_REFUSED = msgspec.msgpack.Decoder(Refused)
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -388,12 +271,8 @@ def _said(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise PictureError(f"{path}: {error.strerror}") from error
-    except _TROUBLE as error:
+    except TROUBLE as error:
         raise _failure(path, error) from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _failure(path: Path, error: Exception) -> PictureError:
@@ -401,5 +280,5 @@ def _failure(path: Path, error: Exception) -> PictureError:
     if code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
         return PictureError(f"{path}: the disk is full")
     if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, UnicodeError):
-        return PictureDamaged(f"{path} is damaged: {_line(error)}")
-    return PictureError(f"{path}: {_line(error)}")
+        return PictureDamaged(f"{path} is damaged: {line(error)}")
+    return PictureError(f"{path}: {line(error)}")

@@ -52,13 +52,14 @@ class Refusals(msgspec.Struct):
 
     def _add(self, changed: dict[str, Refused | None], entry: Entry, body: FrameBody | RefusalBody, device: str, reason: str,
              detail: str) -> None:
-        parts = (entry.source, device, body.format, reason, *((detail,) if reason == UNREAD else ()))
+        parts = (entry.source, device, body.format, reason, *((detail,) if reason == UNREAD else ()),
+                 *((entry.operation,) if entry.operation else ()))
         key = "\x1f".join(parts)
         old = self.rows.pop(key, None)
         self.rows[key] = changed[key] = Refused(
             refused_id=key, source=entry.source, device=device, format=body.format, reason=reason, detail=detail,
             count=(old.count if old else 0) + body.count,
-            first_ns=old.first_ns if old else entry.received_ns, last_ns=entry.received_ns,
+            first_ns=old.first_ns if old else entry.received_ns, last_ns=entry.received_ns, operation=entry.operation,
         )
         if len(self.rows) > ROWS_KEPT:
             oldest = next(iter(self.rows))

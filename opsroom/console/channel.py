@@ -17,6 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from opsroom.console.feed import Feed, Frame, Subscriber
+from opsroom.picture_view import ALL, Rights
 
 log = logging.getLogger("birddog.console")
 #: A listener that cannot take one frame within this time is dropped; it resumes by itself.
@@ -31,14 +32,14 @@ def number_of(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
 
 
-async def over_websocket(feed: Feed, socket: WebSocket) -> None:
+async def over_websocket(feed: Feed, socket: WebSocket, rights: Rights = ALL) -> None:
     """One WebSocket a tab: snapshot (or what was missed), then frames."""
     since = number_of(socket.query_params.get("since", "0"))
     if since is None:
         await socket.close(1008, "since is no number")
         return
     await socket.accept()
-    subscriber, first = await feed.subscribe(since, socket.query_params.get("epoch", ""))
+    subscriber, first = await feed.subscribe(since, socket.query_params.get("epoch", ""), rights)
     try:
         await _hand_on(feed, subscriber, first, lambda frame: socket.send_text(frame.text), socket.receive,
                        "websocket.disconnect")

@@ -1,4 +1,4 @@
-"""The live channel: one reader of the derived store for all tabs, one encoding for all tabs.
+"""The live channel: one reader of the derived store for all tabs, one encoding for all tabs of equal rights.
 
 A frame is one JSON object with ``type`` and ``seq`` (the journal's number up to which it is complete):
 
@@ -28,6 +28,7 @@ from birddog.units import iso_from_ns
 from opsroom.console.health import Health
 from opsroom.console.settings import Settings
 from opsroom.console.source import Changes, Source
+from opsroom.picture_view import ALL, Rights
 
 log = logging.getLogger("birddog.console")
 #: The lists of rows in a frame.
@@ -51,7 +52,8 @@ class Subscriber:
     It resumes after ``taken``.
     """
 
-    def __init__(self, limit: int):
+    def __init__(self, limit: int, rights: Rights = ALL):
+        self.rights = rights
         self.taken = 0
         self._frames: asyncio.Queue[Frame] = asyncio.Queue(limit)
         self.over = asyncio.Event()
@@ -76,18 +78,27 @@ class Subscriber:
         return await self._frames.get()
 
 
+class _Group:
+    """The tabs of equal rights: what they were sent, and up to where."""
+
+    def __init__(self, rights: Rights):
+        self.rights = rights
+        self.subscribers: set[Subscriber] = set()
+        self.seq = 0
+        self.store = b""
+        self.snapshot: Frame | None = None
+        self.snapshot_of = ""
+
+
 class Feed:
-    """Asks the store every ``poll_ms`` and hands each change to every tab."""
+    """Asks the store every ``poll_ms`` and hands each change to every tab that may see it."""
 
     def __init__(self, settings: Settings, source: Source, health: Health):
         self._settings, self._source, self._health = settings, source, health
-        self._subscribers: set[Subscriber] = set()
-        self._seq = 0
-        self._store = b""
-        self._snapshot_of = ""
+        self._all = _Group(ALL)
+        self._groups = {ALL: self._all}
         self._ready = False
         self._reason = "the picture has not been read yet"
-        self._snapshot: Frame | None = None
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self.frames_sent = 0
@@ -96,12 +107,12 @@ class Feed:
     @property
     def seq(self) -> int:
         """The sequence number of the newest frame."""
-        return self._seq
+        return self._all.seq
 
     @property
     def tabs(self) -> int:
         """How many tabs are connected."""
-        return len(self._subscribers)
+        return sum(len(group.subscribers) for group in self._groups.values())
 
     def problems(self) -> list[str]:
         """One line for each process that is not well, this one included; what /healthz says."""
@@ -127,8 +138,9 @@ class Feed:
     def close(self) -> None:
         """The console ends: every tab gets what is under way and no more, also one that comes now."""
         self._closed = True
-        for subscriber in self._subscribers:
-            subscriber.over.set()
+        for group in self._groups.values():
+            for subscriber in group.subscribers:
+                subscriber.over.set()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -138,21 +150,27 @@ class Feed:
             if loop.time() - asked >= self._settings.beat_s:
                 asked = loop.time()
                 await self._ask_health()
+            frames: list[tuple[_Group, Frame]] = []
             try:
-                frame = await self._news()
+                stands = await self._source.run(self._stands)
+                for group in list(self._groups.values()):
+                    frame = await self._news(group, stands)
+                    frames += [(group, frame)] if frame is not None else []
                 self._ready = True
             except BirddogError as error:
-                self._ready, self._reason, frame = False, str(error), None
+                self._ready, self._reason = False, str(error)
             except Exception as error:  # boundary: a picture that cannot be shown is said on the page; the feed goes on
                 words = f"cannot be shown: {type(error).__name__}: {error}"
                 if self._ready or words != self._reason:
                     log.exception("the picture could not be sent")
-                self._ready, self._reason, frame = False, words, None
-            if frame is None and loop.time() - last_sent >= self._settings.beat_s:
-                frame = await self._beat()
-            if frame is not None:
+                self._ready, self._reason = False, words
+            if not frames and loop.time() - last_sent >= self._settings.beat_s:
+                beat = await self._beat()
+                frames = [(group, beat) for group in self._groups.values()]
+            if frames:
                 last_sent = loop.time()
-                for subscriber in list(self._subscribers):
+            for group, frame in frames:
+                for subscriber in list(group.subscribers):
                     subscriber.put(frame)
             await asyncio.sleep(self._settings.poll_ms / 1000 if self._ready else min(_RETRY_S, self._settings.beat_s))
 
@@ -163,26 +181,28 @@ class Feed:
         except BirddogError as error:
             self._health.failed(str(error))
 
-    async def _news(self) -> Frame | None:
+    async def _news(self, group: _Group | None = None, stands: tuple[int, bytes] | None = None) -> Frame | None:
         # one cheap question a poll, whatever the number of tabs
-        cursor, store = await self._source.run(self._stands)
-        if cursor == self._seq and store == self._store and self._ready:
+        group = group or self._all
+        cursor, store = stands or await self._source.run(self._stands)
+        if cursor == group.seq and store == group.store and self._ready:
             return None
-        if cursor < self._seq or store != self._store or not self._ready:
+        if cursor < group.seq or store != group.store or not self._ready:
             # another store stands there (rebuilt, replaced), or it is the first one: begin again
-            self._store = store
-            changes = await self._source.run(self._source.changes, 0)
-            await self._source.run(self._source.steps_from_here, changes.tracks)
-            self._seq, self._snapshot = changes.seq, None
+            group.store = store
+            changes = await self._source.run(self._source.changes, 0, group.rights)
+            await self._source.run(self._source.steps_from_here, changes.tracks, group.rights)
+            group.seq, group.snapshot = changes.seq, None
             return await self._frame("snapshot", changes)
-        changes = await self._source.run(self._source.changes, self._seq)
-        points = await self._source.run(self._source.steps, changes.tracks)
+        changes = await self._source.run(self._source.changes, group.seq, group.rights)
+        points = await self._source.run(self._source.steps, changes.tracks, group.rights)
         changes = msgspec.structs.replace(changes, points=points)
-        self._seq, self._snapshot = changes.seq, None
+        group.seq, group.snapshot = changes.seq, None
         return None if changes.empty() else await self._frame("update", changes)
 
     def _stands(self) -> tuple[int, bytes]:
-        return self._source.reader.cursor(), self._source.reader.store()
+        view = self._source.view()
+        return view.cursor(), view.store()
 
     async def _head(self, kind: str, seq: int) -> dict[str, Any]:
         # the clock of the newest message is read from the journal: on the reading thread too
@@ -199,36 +219,41 @@ class Feed:
         return Frame(kind, changes.seq, _ENCODER.encode(body).decode())
 
     async def _beat(self) -> Frame:
-        return Frame("beat", self._seq, _ENCODER.encode(await self._head("beat", self._seq)).decode())
+        return Frame("beat", self.seq, _ENCODER.encode(await self._head("beat", self.seq)).decode())
 
-    async def subscribe(self, since: int, epoch: str) -> tuple[Subscriber, Frame]:
+    async def subscribe(self, since: int, epoch: str, rights: Rights = ALL) -> tuple[Subscriber, Frame]:
         """A new tab: its queue, and the frame that it is sent first (snapshot, or what it missed).
 
         Args:
             since: the last sequence number that the tab has; 0 for none.
             epoch: the journal's word that the tab was told, or "" to trust ``since``.
+            rights: whose rows it may be sent.
         """
-        subscriber = Subscriber(self._settings.queue_frames)
+        subscriber = Subscriber(self._settings.queue_frames, rights)
+        group = self._groups.get(rights)
+        if group is None:
+            group = self._groups[rights] = _Group(rights)
         # listening before reading: what changes in between comes twice, and never not at all
-        self._subscribers.add(subscriber)
+        group.subscribers.add(subscriber)
         if self._closed:
             subscriber.over.set()
         try:
-            return subscriber, await self._first(since, epoch)
+            return subscriber, await self._first(group, since, epoch)
         except BaseException:
-            self._subscribers.discard(subscriber)
+            self._part(subscriber)
             raise
 
-    async def _first(self, since: int, epoch: str) -> Frame:
+    async def _first(self, group: _Group, since: int, epoch: str) -> Frame:
         try:
             ours = await self._source.run(self._source.epoch)
-            cursor = await self._source.run(self._source.reader.cursor)
+            cursor = await self._source.run(self._source.view().cursor)
             if since <= 0 or since > cursor or (epoch and epoch != ours):
-                if self._snapshot is None or self._snapshot.seq != cursor or self._snapshot_of != ours:
-                    self._snapshot_of = ours
-                    self._snapshot = await self._frame("snapshot", await self._source.run(self._source.changes, 0))
-                return self._snapshot
-            return await self._frame("update", await self._source.run(self._source.changes, since))
+                if group.snapshot is None or group.snapshot.seq != cursor or group.snapshot_of != ours:
+                    group.snapshot_of = ours
+                    changes = await self._source.run(self._source.changes, 0, group.rights)
+                    group.snapshot = await self._frame("snapshot", changes)
+                return group.snapshot
+            return await self._frame("update", await self._source.run(self._source.changes, since, group.rights))
         except BirddogError as error:
             # no picture yet: the tab waits with us, and is told so
             self._reason = str(error)
@@ -240,8 +265,15 @@ class Feed:
 
     def leave(self, subscriber: Subscriber) -> None:
         """A tab has gone."""
-        self._subscribers.discard(subscriber)
+        self._part(subscriber)
         self.tabs_lost += subscriber.lost
+
+    def _part(self, subscriber: Subscriber) -> None:
+        group = self._groups.get(subscriber.rights)
+        if group is not None:
+            group.subscribers.discard(subscriber)
+            if not group.subscribers and group is not self._all:
+                del self._groups[subscriber.rights]
 
 
 def _complain(task: asyncio.Task[None]) -> None:

@@ -30,6 +30,7 @@ from opsroom.console.guard import COOKIE, Sessions
 from opsroom.console.health import Health, HealthView, prometheus
 from opsroom.console.settings import Settings
 from opsroom.console.source import Source
+from opsroom.picture_view import ALL, Rights, View
 
 STATIC = Path(__file__).parent / "static"
 TRAIL_MINUTES, TRAIL_LIMIT, TRAIL_MAX = 60.0, 300, 20_000
@@ -90,12 +91,12 @@ class Console:
 
     async def tracks(self, request: Request) -> Response:
         since, operation = int_of(request, "since", 0), request.query_params.get("operation")
-        everything = bool_of(request, "all")
+        everything, view = bool_of(request, "all"), self._view(request)
 
         def read() -> openapi.Tracks:
-            seq = self.source.reader.cursor()
+            seq = view.cursor()
             rows = [
-                views.track_view(r, t) for r, t in self.source.reader.tracks(since)
+                views.track_view(r, t) for r, t in view.tracks(since)
                 if (everything or since or t.status != "deleted") and operation in (None, t.operation)
             ]
             return openapi.Tracks(seq=seq, time=iso_from_ns(self.source.now_ns()), exercise=self.settings.exercise, tracks=rows)
@@ -104,13 +105,13 @@ class Console:
 
     async def track(self, request: Request) -> Response:
         track_id = request.path_params["track_id"]
-        minutes, limit = self._window(request)
+        (minutes, limit), view = self._window(request), self._view(request)
 
         def read() -> openapi.TrackDetail | None:
-            found = self.source.reader.track(track_id)
+            found = view.track(track_id)
             if found is None:
                 return None
-            points = self.source.reader.points(track_id, since_ns=self._since_ns(minutes), limit=limit)
+            points = view.points(track_id, since_ns=self._since_ns(minutes), limit=limit)
             # a row read alone does not know its revision: 0 never beats the one of the live channel
             return openapi.TrackDetail(views.track_view(0, found), [views.point_view(p) for p in points])
 
@@ -120,17 +121,25 @@ class Console:
         return json_answer(detail)
 
     async def trails(self, request: Request) -> Response:
-        minutes, limit = self._window(request)
+        (minutes, limit), view = self._window(request), self._view(request)
 
         def read() -> openapi.Trails:
             since_ns = self._since_ns(minutes)
-            ids = [t.track_id for _, t in self.source.reader.tracks() if t.status != "deleted"]
+            ids = sorted(t.track_id for _, t in view.present())
             most = min(limit, max(1, TRAILS_TOTAL // max(1, len(ids))))
-            found = [(name, *self.source.reader.trail(name, since_ns=since_ns, limit=most)) for name in ids]
+            found = [(name, *view.trail(name, since_ns=since_ns, limit=most)) for name in ids]
             return openapi.Trails([openapi.Trail(name, [views.point_view(p) for p in points], step_ns / NS)
                                    for name, points, step_ns in found])
 
         return json_answer(await self.source.run(read))
+
+    def _view(self, request: Request) -> View:
+        """The picture as whoever asks may see it."""
+        return self.source.view(self._rights(request))
+
+    @staticmethod
+    def _rights(request: Request | WebSocket) -> Rights:
+        return ALL  # people and logins come later: then what their session says
 
     def _window(self, request: Request) -> tuple[float, int]:
         return float_of(request, "minutes", TRAIL_MINUTES), min(int_of(request, "limit", TRAIL_LIMIT), TRAIL_MAX)
@@ -140,30 +149,33 @@ class Console:
         return max(0, self.source.now_ns() - int(minutes * 60 * NS))
 
     async def devices(self, request: Request) -> Response:
+        view = self._view(request)
+
         def read() -> openapi.Devices:
-            tracks = self.source.reader.tracks()
-            return openapi.Devices(views.device_views(self.source.directory(), tracks, self.source.now_ns()))
+            found = views.device_views(self.source.directory(), view.tracks(), self.source.now_ns())
+            return openapi.Devices([device for device in found if view.rights.may(device.operation) or device.track_ids])
 
         return json_answer(await self.source.run(read))
 
     async def operations(self, request: Request) -> Response:
+        view = self._view(request)
+
         def read() -> openapi.Operations:
-            seen = {t.operation for _, t in self.source.reader.tracks() if t.operation}
-            return openapi.Operations(views.operation_views(self.source.directory().operations, seen))
+            named = {name: one for name, one in self.source.directory().operations.items() if view.rights.may(name)}
+            return openapi.Operations(views.operation_views(named, view.operations() - {""}))
 
         return json_answer(await self.source.run(read))
 
     async def flags(self, request: Request) -> Response:
-        since = int_of(request, "since", 0)
-        rows = await self.source.run(lambda: [views.flag_view(r, f) for r, f in self.source.reader.flags(since)])
+        since, view = int_of(request, "since", 0), self._view(request)
+        rows = await self.source.run(lambda: [views.flag_view(r, f) for r, f in view.flags(since)])
         return json_answer(openapi.Flags(sorted(rows, key=lambda f: (f.time, f.flag_id), reverse=True)))
 
     async def thumbnail(self, request: Request) -> Response:
-        flag_id = request.path_params["flag_id"]
-        data = await self.source.run(self.source.reader.thumbnail, flag_id)
+        flag_id, view = request.path_params["flag_id"], self._view(request)
+        data = await self.source.run(view.thumbnail, flag_id)
         if data is None:
-            known = await self.source.run(lambda: any(f.flag_id == flag_id for _, f in self.source.reader.flags()))
-            if not known:
+            if await self.source.run(view.flag, flag_id) is None:
                 raise HTTPException(404, f"no flag {flag_id!r}")
             return Response(status_code=204)
         media = next((name for magic, name in _MEDIA.items() if data.startswith(magic)), None)
@@ -173,30 +185,29 @@ class Console:
         return Response(data, media_type=media)
 
     async def alerts(self, request: Request) -> Response:
-        since, only_open = int_of(request, "since", 0), bool_of(request, "open")
+        since, only_open, view = int_of(request, "since", 0), bool_of(request, "open"), self._view(request)
         operation = request.query_params.get("operation")
 
         def read() -> openapi.Alerts:
-            rows = [
-                views.alert_view(r, a) for r, a in self.source.reader.alerts(since)
-                if operation in (None, a.operation) and (a.open or not only_open)
-            ]
+            asked = view.open_alerts() if only_open else view.alerts(since)
+            rows = [views.alert_view(r, a) for r, a in asked if operation in (None, a.operation) and r > since]
             return openapi.Alerts(sorted(rows, key=lambda a: (a.raised, a.alert_id), reverse=True))
 
         return json_answer(await self.source.run(read))
 
     async def events(self, request: Request) -> Response:
         since, operation = int_of(request, "since", 0), request.query_params.get("operation")
+        view = self._view(request)
 
         def read() -> openapi.Events:
-            rows = [views.event_view(r, e) for r, e in self.source.reader.events(since) if operation in (None, e.operation)]
+            rows = [views.event_view(r, e) for r, e in view.events(since) if operation in (None, e.operation)]
             return openapi.Events(sorted(rows, key=lambda e: (e.start, e.event_id), reverse=True))
 
         return json_answer(await self.source.run(read))
 
     async def refused(self, request: Request) -> Response:
-        since = int_of(request, "since", 0)
-        rows = await self.source.run(lambda: [views.refused_view(r, row) for r, row in self.source.reader.refused(since)])
+        since, view = int_of(request, "since", 0), self._view(request)
+        rows = await self.source.run(lambda: [views.refused_view(r, row) for r, row in view.refused(since)])
         return json_answer(openapi.RefusedMessages(sorted(rows, key=lambda r: (r.last, r.refused_id), reverse=True)))
 
     # --- what a person does ---
@@ -205,8 +216,7 @@ class Console:
         alert_id = request.path_params["alert_id"]
         body = await body_of(request, openapi.AcknowledgeBody)
         by = self._by(request, body.by)
-        known = await self.source.run(lambda: any(a.alert_id == alert_id for _, a in self.source.reader.alerts()))
-        if not known:
+        if await self.source.run(self._view(request).alert, alert_id) is None:
             raise HTTPException(404, f"no alert {alert_id!r}")
         decision = model.Decision(action="acknowledge", subject=alert_id, by=by, note=body.note[:2000])
         # not on the reading thread: the writer answers when the entry is on disk
@@ -216,11 +226,11 @@ class Console:
     async def acknowledge_group(self, request: Request) -> Response:
         """Thousands of alerts of one kind (a link that was down, a harbour gone silent) are one decision of a person."""
         body = await body_of(request, openapi.AcknowledgeGroupBody)
-        by = self._by(request, body.by)
+        by, view = self._by(request, body.by), self._view(request)
 
         def read() -> list[str]:
-            return [a.alert_id for revision, a in self.source.reader.alerts()
-                    if a.open and a.kind == body.kind and body.operation in (None, a.operation)
+            return [a.alert_id for revision, a in view.open_alerts()
+                    if a.kind == body.kind and body.operation in (None, a.operation)
                     and body.severity in (None, a.severity) and (not body.seq or revision <= body.seq)]
 
         subjects = await self.source.run(read)
@@ -257,7 +267,7 @@ class Console:
             await socket.accept()  # or the page could not read the code
             await socket.close(1013, TOO_MANY)
             return
-        await over_websocket(self.feed, socket)
+        await over_websocket(self.feed, socket, self._rights(socket))
 
     async def stream(self, request: Request) -> EventStream:
         """The same frames as server-sent events, for curl and other programs."""
@@ -270,7 +280,7 @@ class Console:
         if last is not None:
             since, epoch = last, before
         word = await self.source.run(self.source.epoch)
-        return EventStream(self.feed, word, *await self.feed.subscribe(since, epoch))
+        return EventStream(self.feed, word, *await self.feed.subscribe(since, epoch, self._rights(request)))
 
     # --- for machines ---
 
@@ -315,14 +325,12 @@ class Console:
         labelled["birddog_rejects_total"] = ("Rejects by reason", "reason", {k: float(v) for k, v in counts.rejects.items()})
         labelled["birddog_unread_total"] = ("Parts of messages that were not understood, by their name", "part",
                                             {k: float(v) for k, v in counts.unread.items()})
-        by_status: dict[str, float] = {}
-        for _, track in self.source.reader.tracks():
-            by_status[track.status] = by_status.get(track.status, 0.0) + 1.0
+        view = self.source.view()  # numbers of rows only, for machines
+        by_status = {status: float(count) for status, count in view.statuses().items()}
         labelled["birddog_tracks"] = ("Tracks by status", "status", by_status)
         unseen: dict[str, float] = {}
-        for _, alert in self.source.reader.alerts():
-            if alert.open:
-                unseen[alert.severity] = unseen.get(alert.severity, 0.0) + 1.0
+        for _, alert in view.open_alerts():
+            unseen[alert.severity] = unseen.get(alert.severity, 0.0) + 1.0
         labelled["birddog_alerts_open"] = ("Alerts that wait for a person", "severity", unseen)
         gauges["birddog_picture_ready"] = ("1 while the picture can be read", 1.0)
 

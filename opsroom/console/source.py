@@ -14,7 +14,7 @@ from birddog import model
 from birddog.directory import Directory
 from birddog.errors import BirddogError
 from opsroom.console import views
-from opsroom.picture_store import PictureReader
+from opsroom.picture_view import ALL, PictureReader, Rights, View
 
 T = TypeVar("T")
 #: Of a track that got more new points than this between two frames, the newest are sent; /v1/trails has all.
@@ -48,16 +48,15 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
         return not (self.tracks or self.alerts or self.flags or self.events or self.refused)
 
 
-def _newest(rows: list[tuple[int, T]], when: Callable[[T], int],
-            always: Callable[[T], bool] = lambda row: False) -> list[tuple[int, T]]:
-    if len(rows) <= KEPT:
-        return rows
-    rest = sorted((row for row in rows if not always(row[1])), key=lambda row: when(row[1]))
-    return [row for row in rows if always(row[1])] + rest[-KEPT:]
+def _newest(rows: list[tuple[int, T]], when: Callable[[T], int]) -> list[tuple[int, T]]:
+    return rows if len(rows) <= KEPT else sorted(rows, key=lambda row: when(row[1]))[-KEPT:]
 
 
 class Source:
-    """Reads the picture and the journal; safe to call from any number of requests."""
+    """Reads the picture and the journal; safe to call from any number of requests.
+
+    Rows are read through the ``view`` of whoever asks.
+    """
 
     def __init__(self, reader: PictureReader, journal: JournalReader, now_ns: Callable[[], int]):
         self.reader, self.journal, self.now_ns = reader, journal, now_ns
@@ -66,7 +65,7 @@ class Source:
         self._directory = Directory()
         self._directory_seq = -1
         self._journal: bytes | None = None
-        self._steps: dict[str, int] = {}
+        self._steps: dict[Rights, dict[str, int]] = {}
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Call a blocking function on the reading thread."""
@@ -78,25 +77,31 @@ class Source:
 
     # --- on the reading thread ---
 
-    def changes(self, since: int) -> Changes:
+    def view(self, rights: Rights = ALL) -> View:
+        """The picture as somebody may see it."""
+        return self.reader.view(rights)
+
+    def changes(self, since: int, rights: Rights = ALL) -> Changes:
         """What changed after revision ``since``; without the points of trails (``steps`` has those).
 
-        Everything (``since`` 0) of a long case would be more than a page can hold: it has every track, every open
-        alert, and of the rest the newest.
+        Everything (``since`` 0) of a long case would be more than a page can hold: it has every track that is there (of what
+        is lost in ``open`` the newest), every open alert, and of the rest the newest.
 
         Raises:
             BirddogError: the picture is not there (yet); the words say why.
         """
         # the cursor first: rows written meanwhile come once too often, never once too few
-        seq = self.reader.cursor()
-        tracks = [views.track_view(r, t) for r, t in self.reader.tracks(since) if since or t.status != "deleted"]
-        alerts, flags = self.reader.alerts(since), self.reader.flags(since)
-        events, refused = self.reader.events(since), self.reader.refused(since)
-        if not since:
-            alerts = _newest(alerts, lambda a: a.raised_ns, always=lambda a: a.open)
+        view = self.view(rights)
+        seq = view.cursor()
+        tracks = [views.track_view(r, t) for r, t in (view.tracks(since) if since else view.present())]
+        flags, refused = view.flags(since), view.refused(since)
+        if since:
+            alerts, events = view.alerts(since), view.events(since)
+        else:
+            alerts, events = view.open_alerts() + view.closed_alerts(KEPT), view.events(newest=KEPT)
             dark = _newest([row for row in flags if row[1].dark], lambda f: f.time_ns)
             flags = dark + _newest([row for row in flags if not row[1].dark], lambda f: f.time_ns)
-            events, refused = _newest(events, lambda e: e.start_ns), _newest(refused, lambda r: r.last_ns)
+            refused = _newest(refused, lambda r: r.last_ns)
         return Changes(
             seq=seq,
             tracks=tracks,
@@ -107,24 +112,24 @@ class Source:
             points=[],
         )
 
-    def steps(self, tracks: list[views.TrackView]) -> list[views.LivePoint]:
-        """The steps of these tracks' trails that were not given before; each track numbers its own."""
-        out = []
+    def steps(self, tracks: list[views.TrackView], rights: Rights = ALL) -> list[views.LivePoint]:
+        """The steps of these tracks' trails that were not given to these rights before; each track numbers its own."""
+        out, view, given = [], self.view(rights), self._steps.setdefault(rights, {})
         for track in tracks:
             if track.status == "deleted":
-                self._steps.pop(track.track_id, None)
+                given.pop(track.track_id, None)
                 continue
-            last = self._steps.get(track.track_id, -1)
-            for point in self.reader.points(track.track_id, limit=NEW_POINTS):
+            last = given.get(track.track_id, -1)
+            for point in view.points(track.track_id, limit=NEW_POINTS):
                 if point.seq > last:
                     out.append(views.live_point(point))
-                    self._steps[track.track_id] = max(point.seq, self._steps.get(track.track_id, -1))
+                    given[track.track_id] = max(point.seq, given.get(track.track_id, -1))
         return out
 
-    def steps_from_here(self, tracks: list[views.TrackView]) -> None:
+    def steps_from_here(self, tracks: list[views.TrackView], rights: Rights = ALL) -> None:
         """Another picture, or the first: what its trails hold now counts as given (tabs ask /v1/trails for it)."""
-        self._steps.clear()
-        self.steps(tracks)
+        self._steps.pop(rights, None)
+        self.steps(tracks, rights)
 
     def directory(self) -> Directory:
         """The registers as of now; read again only when the journal has grown."""

@@ -92,7 +92,7 @@ def test_a_row_that_cannot_be_shown_is_said_and_the_channel_goes_on(stage, maker
         socket.recv(timeout=10)
         revision = stage.entry(model.Tick(), "tick")
         stage.store.begin()
-        stage.store.db.execute("INSERT OR REPLACE INTO track VALUES ('T2', ?, x'c1')", (revision,))
+        stage.store.db.execute("INSERT OR REPLACE INTO track VALUES ('T2', ?, 'nightjar', 'confirmed', x'c1')", (revision,))
         stage.store.commit(revision)
         frames_until(socket, lambda f: any("cannot be shown" in p for p in f["problems"]))
         stage.publish(makers["track"](2))
@@ -279,7 +279,7 @@ def test_nothing_is_missed_between_the_snapshot_and_the_first_update(stage, make
             while feed.seq == 0:
                 assert time.monotonic() < end
                 await asyncio.sleep(0.02)
-            feed._snapshot = None
+            feed._all.snapshot = None
             source.changes = slow
             subscriber, first = await feed.subscribe(0, "")
             seen = {t["track_id"] for t in json.loads(first.text)["tracks"]}
