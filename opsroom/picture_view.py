@@ -2,7 +2,7 @@
 
 A ``View`` is made of a store and of rights, and every question of it is about rows of those operations alone; whoever asks
 for another's is answered as if there were none.  The console's frames, trails and lists, exports and scores all read through
-one.  Today everybody has the one right ``ALL``; people and logins come later (docs/decisions/0013).
+one.  Today everybody has the one right ``ALL``; people and logins come later (docs/decisions/0010).
 """
 
 from __future__ import annotations
@@ -265,7 +265,7 @@ class PictureReader(View):
 
     def view(self, rights: Rights) -> View:
         """The same store as somebody else may see it."""
-        return View(self._file, rights)
+        return self if rights == self.rights else View(self._file, rights)
 
     def close(self) -> None:
         """Let go of the file."""

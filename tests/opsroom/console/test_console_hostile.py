@@ -113,7 +113,7 @@ def test_a_host_said_twice_is_refused(still):
 def test_a_fault_of_ours_is_one_line_with_all_headers(stage, monkeypatch, caplog):
     address = stage.start()
 
-    def broken(*_):
+    def broken(*_, **__):
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(stage.reader, "events", broken)
@@ -214,7 +214,7 @@ def test_a_fault_that_lasts_is_logged_once(make_stage, makers, caplog, monkeypat
     stage.publish(makers["track"](1))
     address = stage.start()
 
-    def broken(*_):
+    def broken(*_, **__):
         raise RuntimeError("a bug of ours")
 
     monkeypatch.setattr(stage.reader, "events", broken)

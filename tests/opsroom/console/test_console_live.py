@@ -266,13 +266,13 @@ def test_nothing_is_missed_between_the_snapshot_and_the_first_update(stage, make
         real = source.changes
         store = PictureWriter(stage.picture)
 
-        def slow(since: int):
+        def slow(since: int, *rights):
             if since == 0:
                 # the worst moment: after the cursor was asked for, before the rows are read
-                found = real(since)
+                found = real(since, *rights)
                 stage_publish(store, makers["track"](77), found.seq + 1)
                 return found
-            return real(since)
+            return real(since, *rights)
 
         async with feed.running():
             end = time.monotonic() + 10
@@ -308,7 +308,7 @@ def test_the_store_is_asked_once_for_all_tabs(stage, makers):
         asked = []
         source = Source(reader, stage.writer, time.time_ns)
         real = source.changes
-        source.changes = lambda since: (asked.append(since), real(since))[1]
+        source.changes = lambda since, *rights: (asked.append(since), real(since, *rights))[1]
         feed = Feed(stage.settings, source, Health(lambda: {}, time.time_ns))
         async with feed.running():
             end = time.monotonic() + 10
