@@ -253,13 +253,18 @@ def test_every_transport_has_its_rig():
     assert sorted(kind.section for kind in transports.kinds()) == sorted(RIGS)
 
 
-@pytest.fixture(autouse=True)
-def lines(monkeypatch):
+def add_lines(monkeypatch) -> None:
     """The format ``lines`` is there."""
     known, load, names = codec.known, codec.load, codec.names
     monkeypatch.setattr(codec, "known", lambda name: name == "lines" or known(name))
     monkeypatch.setattr(codec, "load", lambda name: Lines if name == "lines" else load(name))
     monkeypatch.setattr(codec, "names", lambda: [*names(), "lines"])
+
+
+@pytest.fixture(autouse=True)
+def lines(monkeypatch):
+    """What the rigs send can be decoded."""
+    add_lines(monkeypatch)
 
 
 @pytest.fixture(params=sorted(RIGS))
