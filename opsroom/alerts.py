@@ -27,6 +27,7 @@ SEVERITY: dict[str, str] = {
     "two_places": "warning",
     "contradicted": "warning",
     "never_heard": "warning",
+    "low_battery": "warning",
     "arrived": "warning",
     "left": "warning",
     "inside": "info",

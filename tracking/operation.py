@@ -18,6 +18,7 @@ from birddog.model import Alarm, Attachment, Device, Fix, Placement, Reading, Ta
 from birddog.units import NS
 from tracking import lifetime
 from tracking.awaited import Awaited
+from tracking.battery import Batteries
 from tracking.book import Book
 from tracking.clocks import Clocks
 from tracking.doors import Doors
@@ -72,6 +73,7 @@ class OperationState(msgspec.Struct, kw_only=True):
     facts: dict[str, Facts] = {}
     visits: Visits = msgspec.field(default_factory=Visits)
     awaited: Awaited = msgspec.field(default_factory=Awaited)
+    batteries: Batteries = msgspec.field(default_factory=Batteries)
 
 
 class OperationFold:
@@ -140,6 +142,7 @@ class OperationFold:
             self._queued.pop(s.track_id, None)
             self._state.clocks.forget(s.identities, book)
             self._state.visits.forget(s.track_id, book)
+            self._state.batteries.forget(s.identities, book)
             for device in s.identities:
                 self._state.facts.pop(device, None)
         elif s.due_ns < self._queued.get(s.track_id, s.due_ns + 1):
@@ -299,6 +302,12 @@ class OperationFold:
         if time_ns >= facts.times.get(name, time_ns) and (name in facts.values or len(facts.values) < FACTS_MOST):
             facts.values[name], facts.times[name] = value, time_ns
 
+    def _battery(self, live: LiveTrack, device: str, book: Book) -> None:
+        known = self._state.facts.get(device)
+        if known is not None and "battery_level" in known.values:
+            level, time_ns = known.values["battery_level"], known.times["battery_level"]
+            self._state.batteries.stated(device, level, time_ns, self.operation, (live.state.track_id,), book)
+
     def _prune_facts(self, before_ns: int, now_ns: int) -> None:
         """Of whoever has no track and said nothing for long nothing is kept."""
         facts = self._state.facts
@@ -327,6 +336,7 @@ class OperationFold:
             s.fixers.append(fix.device)
         self._describe(live, owner, fix.device, fmt, fix.attributes.get("msg_type"))
         self.tracker.contact(live, fix.device, book, reports=True)
+        self._battery(live, fix.device, book)
         time_ns = self._state.clocks.taken_at(fix, self.operation, s.track_id, book)
         if self.tracker.measure(live, of_fix(fix, time_ns, self.presets.of(s.klass)), book) == "waits":
             s.due_ns = min(s.due_ns, book.now_ns + int(self.presets.sweep_s * NS))
@@ -359,6 +369,7 @@ class OperationFold:
         if live is not None:
             self._describe(live, owner, reading.device, fmt)
             self.tracker.contact(live, reading.device, book, reports=True)
+            self._battery(live, reading.device, book)
             self._shown(live, book)
 
     def heard(self, owner: Owner, device: str, book: Book, *, reports: bool) -> None:

@@ -1,0 +1,54 @@
+"""A battery that runs low is told of once, by the newest level, and not again while it shivers about the limit."""
+
+from __future__ import annotations
+
+import pytest
+
+from birddog.model import ENTRY_BODIES, Attachment, Device, Entry, Event, Fix, FrameBody, Operation, Reading, Start, pack
+from birddog.units import NS
+from tracking.fold import Fold
+
+T0 = 1_790_000_000 * NS
+KIND = {body: kind for kind, body in ENTRY_BODIES.items()}
+
+
+def told(levels, *, as_reading: bool) -> list[tuple[str, bool]]:
+    """(text, whether it goes on) of a tag that states (t s, level)."""
+    bodies: list = [
+        (0, Start(version="x", presets={}, exercise=False)),
+        (0, Operation(operation="A")),
+        (0, Device(device="tag", interval_s=60.0)),
+        (0, Attachment(device="tag", shipment="S", operation="A", from_ns=T0)),
+    ]
+    for n, (t, level) in enumerate(levels):
+        said = {} if as_reading else {"battery_level": level}
+        fix = Fix(device="tag", time_ns=T0 + t * NS, lat_deg=52.0, lon_deg=4.0, sigma_m=5.0, attributes=said)
+        reading = Reading(device="tag", time_ns=T0 + t * NS, quantity="battery_level", value=level, unit="%")
+        some = (fix, reading) if as_reading else (fix,)
+        bodies.append((60 * n + 1, FrameBody(format="x", version=1, payload=b"", device="tag", observations=some)))
+    fold, events = Fold(), list[Event]()
+    for seq, (t, body) in enumerate(bodies, start=1):
+        kind = KIND[type(body)]
+        entry = Entry(seq=seq, kind=kind, received_ns=T0 + t * NS, ident=b"", source="", operation="", body=pack(body))
+        events += [event for event in fold.apply(entry).events if event.kind == "low_battery"]
+        fold = Fold.restore(fold.snapshot())
+    assert all(event.operation == "A" and event.device == "tag" and event.track_ids for event in events)
+    return [(event.text, event.end_ns is None) for event in events]
+
+
+@pytest.mark.parametrize("as_reading", [True, False])
+@pytest.mark.parametrize(
+    "levels, said",
+    [
+        ([(0, 50), (60, 16), (120, 15), (180, 14), (240, 24), (300, 15)], [("battery at 15 %", True)]),
+        (
+            [(0, 9.5), (60, 25), (120, 20), (180, 15)],
+            [("battery at 9.5 %", True), ("battery at 9.5 %", False), ("battery at 15 %", True)],
+        ),
+        ([(600, 80), (0, 5)], []),  # an old message says nothing of now
+        ([(0, True), (60, "low"), (120, -1), (180, 255)], []),
+    ],
+    ids=["once", "again", "late", "no level"],
+)
+def test_told_once(levels, said, as_reading):
+    assert told(levels, as_reading=as_reading) == said
