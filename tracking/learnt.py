@@ -25,14 +25,28 @@ VELOCITY_SHARE = 0.005
 NOISE_DEVICES = 8
 
 
+#: Errors last for about so long, s: fixes within it are one witness of how far they carry.
+LASTING_S = 300.0
+#: What is taken of an unstated error's variance to last before it was seen counts as so many witnesses; no more than so many
+#: are remembered.
+LASTING_PRIOR, LASTING_MEMORY = 2.0, 60.0
+#: Of a fix that states no sigma so much, one sigma, lasts at least: fixes that agree teach how far they differ, not how far
+#: all of them are off.  Until it stood somewhere for a while it is taken to be this share of the class's variance.
+LASTING_M, LASTING_SHARE = 4.0, 0.7
+
+
 class Noise(msgspec.Struct, frozen=True, array_like=True):
-    """What was learnt of a device: r m² and r_v (m/s)², variances per axis, the means of about so many fixes each."""
+    """What was learnt of a device: r m² and r_v (m/s)², variances per axis, the means of about so many fixes each; and of the
+    errors that last r_l m² per axis, of about so many times that they took another value.
+    """
 
     device: str
     count: float
     r: float
     count_v: float
     r_v: float
+    count_l: float = 0.0
+    r_l: float = 0.0
 
 
 #: Of a track's devices, in the order of their first.
@@ -72,7 +86,7 @@ def learnt(
     if v is not None:
         count_v, r_v = _mean(count_v, r_v, ((v[0] - x[1]) ** 2 + (v[1] - x[3]) ** 2 + x[8] + x[13]) / 2.0, base_v)
         r_v = max(r_v, VELOCITY_LEAST_MPS**2, VELOCITY_SHARE**2 * (x[1] * x[1] + x[3] * x[3]))
-    new = Noise(m.device, count, r, count_v, r_v)
+    new = Noise(m.device, count, r, count_v, r_v, old.count_l, old.r_l)
     return (*noise[:at], new, *noise[at + 1 :])
 
 
@@ -81,3 +95,32 @@ def _mean(count: float, r: float, found: float, base: float) -> tuple[float, flo
     count = min(count + 1.0, NOISE_MEMORY)
     r += (min(found, NOISE_STEP * r) - r) / count
     return count, min(max(r, NOISE_LEAST**2 * base), NOISE_MOST**2 * base)
+
+
+def lasting(noise: Noises, device: str, base: float) -> float:
+    """The variance per axis of what lasts of the errors of a device that states none, m²; base: its class's variance."""
+    r = max(LASTING_M**2, LASTING_SHARE * base)
+    for known in noise:
+        if known.device == device and known.count_l > 0.0:
+            r = (LASTING_PRIOR * r + known.count_l * known.r_l) / (LASTING_PRIOR + known.count_l)
+            return min(max(r, LASTING_M**2), NOISE_MOST**2 * base)
+    return r
+
+
+def wandered(noise: Noises, device: str, dt_s: float, stood_s: float, away2: float) -> Noises:
+    """What a fix of a device that stays where it is says of its errors that last.
+
+    Args:
+        dt_s: since the fix before; stood_s: since it stands here.
+        away2: the square of how far it lies from where it stood on average, m², per axis.
+    """
+    n = stood_s / LASTING_S
+    dn = min(dt_s, LASTING_S) / LASTING_S
+    for i, old in enumerate(noise):
+        if old.device == device:
+            # the mean of n values is itself off by a part of what one of them is
+            weight = dn * n / (n + 1.0)
+            count = min(old.count_l + weight, LASTING_MEMORY)
+            r_l = old.r_l + (dn * away2 - weight * old.r_l) / count if count > 0.0 else 0.0
+            return (*noise[:i], msgspec.structs.replace(old, count_l=count, r_l=r_l), *noise[i + 1 :])
+    return noise

@@ -22,6 +22,7 @@ import math
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from birddog.geo import distance_m
 from birddog.units import NS
@@ -29,7 +30,8 @@ from tracking import engine as scalar_engine
 from tracking.anchor import REANCHOR_M, frame, near_en, turn, turned
 from tracking.bank import NEW_V
 from tracking.engine import State
-from tracking.learnt import Noise, believed, class_variance, learnt
+from tracking.learnt import LASTING_S, Noise, Noises, believed, class_variance, learnt, wandered
+from tracking.learnt import lasting as lasting_of
 from tracking.measurement import Measurement
 from tracking.motion import (
     Bank,
@@ -47,14 +49,15 @@ from tracking.motion import (
     stepped,
 )
 from tracking.presets import ClassPreset, Presets
+from tracking.sides import Sides
+from tracking.sides import after as sides_after
 
 Verdict = Literal["began", "used", "refused", "moved"]
 
 #: The share of a fix's variance that lasts for minutes: no number of fixes takes it away.
-LASTING = 0.7
-#: Of a fix that states no sigma that is at least this, one sigma: fixes that agree teach how far they differ, not how far
-#: all of them are off.
-LASTING_M = 4.0
+LASTING = 1.0
+#: Where something stays is the mean of about so long, s.
+STAY_S = 14_400.0
 #: One fix in so many is false, and lies about so far off (m, heavy-tailed).
 FALSE, FALSE_SCALE_M = 1e-2, 500.0
 #: A rival of which nothing was heard for so long is forgotten.
@@ -110,6 +113,8 @@ class Core(msgspec.Struct, frozen=True, array_like=True):
         run: refused fixes in a row; 0 after a used measurement.  recent: the last eight fixes, a bit each, 1 = refused.
         fixed: whether a device's own fix was ever used (not only reads and triggers at known places).
         noise: what was learnt of devices' fixes, in the order of their first.
+        stay_e, stay_n: where it was on average since it stays, stay_s long.
+        sides: whether its fixes are from the same two places in turn.
     """
 
     time_ns: int
@@ -133,6 +138,10 @@ class Core(msgspec.Struct, frozen=True, array_like=True):
     fix_ns: int = 0
     lent: bool = False
     noise: tuple[Noise, ...] = ()
+    stay_e: float = 0.0
+    stay_n: float = 0.0
+    stay_s: float = 0.0
+    sides: Sides | None = None
 
     @property
     def parted(self) -> bool:
@@ -169,7 +178,7 @@ def _begin(m: Measurement, model: Model) -> Core:
     fit = _fresh(m, model.motion, model.preset.speed_sigma_mps)
     return Core(
         time_ns=m.time_ns, lat0_deg=m.lat_deg, lon0_deg=m.lon_deg, bank=fit.bank, x=fit.x, updated_ns=m.time_ns,
-        first_ns=m.time_ns, bias=_lasting(m), fixed=m.origin == "fix",
+        first_ns=m.time_ns, bias=_lasting(m, (), class_variance(m, model.preset)), fixed=m.origin == "fix",
         device=m.device if m.origin == "fix" else "", fix_ns=m.time_ns if m.origin == "fix" else 0,
     )  # fmt: skip
 
@@ -181,12 +190,12 @@ def _fresh(m: Measurement, motion: Motion, speed_sigma_mps: float) -> Fit:
     return stepped(bank, 0.0, motion, None, v)
 
 
-def _lasting(m: Measurement) -> float:
+def _lasting(m: Measurement, noise: Noises, base: float | None) -> float:
     """The variance per axis of a measurement's error that the next one of the same source repeats."""
     if m.origin == "sighting":
         return 0.0
-    least = LASTING_M**2 if m.origin == "fix" and not m.stated else 0.0
-    return max(LASTING * (m.r_ee + m.r_nn) / 2.0, least)
+    said = LASTING * (m.r_ee + m.r_nn) / 2.0
+    return said if m.stated or base is None else max(said, lasting_of(noise, m.device, base))
 
 
 def _bank(core: Core, motion: Motion) -> Bank:
@@ -246,6 +255,11 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     seen, nis = _in_frame(core, m), math.inf
     if seen is not None:
         z, v = seen
+        if m.origin == "fix":
+            sides = sides_after(core.sides, m.time_ns, z[0], z[1], max(z[2], z[4]))
+            core = replace(core, sides=sides)
+            if sides.torn:
+                return _between(core, m, sides, model), "used", 0.0
         if v is not None:
             v = (*v[:3], preset.gate)
         dt_s = max(0, m.time_ns - core.updated_ns) / NS
@@ -265,8 +279,19 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
             fits = nis <= preset.gate and (fits or m.origin == "sighting")
         if fits:
             noise = learnt(core.noise, fit.x, z, v, m, base, preset)
-            return _settled(core, fit.bank, fit.x, m, noise), "used", nis
+            return _settled(core, fit.bank, fit.x, m, noise, base), "used", nis
     return _refused(core, m, model, nis)
+
+
+def _between(core: Core, m: Measurement, sides: Sides, model: Model) -> Core:
+    """The Core of what two sources steadily hold to be in two places: it stands between them, and may be at either."""
+    e, n, r = sides.middle
+    still = replace(m, r_ee=r, r_en=0.0, r_nn=r, ve_mps=0.0, vn_mps=0.0, r_v=model.preset.velocity_sigma_mps**2, stated=True)
+    fit = _fresh(still, model.motion, model.preset.speed_sigma_mps)
+    bank = shifted(fit.bank, -e, -n, 1.0, 0.0)
+    x = (e, 0.0, n, 0.0, *fit.x[4:])
+    core = replace(core, bias=r, rival=None, recent=0)
+    return _settled(core, bank, x, still, core.noise, None)
 
 
 def _refused(core: Core, m: Measurement, model: Model, nis: float) -> tuple[Core, Verdict, float]:
@@ -276,7 +301,7 @@ def _refused(core: Core, m: Measurement, model: Model, nis: float) -> tuple[Core
     if (decides or m.origin == "tag_read") and gap_s >= model.presets.reinit_s and _reachable(core, m, gap_s):
         return _moved(core, m, _rival(core, m), model), "moved", nis
     is_fix = m.origin == "fix"
-    core = msgspec.structs.replace(
+    core = replace(
         core, time_ns=m.time_ns, refused=core.refused + 1, run=core.run + is_fix,
         recent=(core.recent << 1 | 1) & 0xFF if is_fix else core.recent,
     )  # fmt: skip
@@ -284,11 +309,11 @@ def _refused(core: Core, m: Measurement, model: Model, nis: float) -> tuple[Core
         return core, "refused", nis
     rival = _rival(core, m)
     if core.fix_ns > rival.begun_ns and rival.device and gap_s < model.presets.reinit_s:
-        return msgspec.structs.replace(core, rival=rival), "refused", nis
+        return replace(core, rival=rival), "refused", nis
     # of a track of one or two fixes it is as likely that those were false; what anonymous evidence moved is moved back sooner
     if rival.hits >= min(model.presets.reinit_count, core.hits + 1, 2 if core.lent else core.hits + 1):
         return _moved(core, m, rival, model), "moved", nis
-    return msgspec.structs.replace(core, rival=rival), "refused", nis
+    return replace(core, rival=rival), "refused", nis
 
 
 def _rival(core: Core, m: Measurement) -> Rival:
@@ -323,7 +348,8 @@ def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
     x, lat0, lon0 = moments(bank, 0.0, model.motion), rival.lat0_deg, rival.lon0_deg
     return Core(
         time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, bank=bank, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
-        bias=_lasting(m), hits=core.hits + 1, refused=core.refused, spot_e=x[0], spot_n=x[2], moved_ns=m.time_ns,
+        bias=_lasting(m, core.noise, class_variance(m, model.preset)), hits=core.hits + 1, refused=core.refused,
+        spot_e=x[0], spot_n=x[2], moved_ns=m.time_ns, stay_e=x[0], stay_n=x[2],
         fixed=core.fixed or m.origin == "fix",
         device=m.device if m.origin == "fix" else core.device, fix_ns=m.time_ns if m.origin == "fix" else core.fix_ns,
         noise=core.noise,
@@ -344,14 +370,23 @@ def _in_frame(core: Core | Rival, m: Measurement) -> tuple[Position, Velocity | 
     return z, None if ve is None or vn is None else (c * ve + s * vn, -s * ve + c * vn, m.r_v, math.inf)
 
 
-def _settled(core: Core, bank: Bank, x: State, m: Measurement, noise: tuple[Noise, ...]) -> Core:
+def _settled(core: Core, bank: Bank, x: State, m: Measurement, noise: Noises, base: float | None) -> Core:
     """The Core after a used measurement: movement noted, anchor moved where it is far."""
     spot_e, spot_n, moved_ns = core.spot_e, core.spot_n, core.moved_ns
     gain = min(1.0, (x[4] + x[11]) / (m.r_ee + m.r_nn))
-    bias = core.bias + gain * (_lasting(m) - core.bias)
+    bias = core.bias + gain * (_lasting(m, noise, base) - core.bias)
     away = max(30.0, 3.0 * math.sqrt(max(x[4], x[11]) + bias))
+    stay_e, stay_n, stay_s = core.stay_e, core.stay_n, core.stay_s
     if math.hypot(x[0] - spot_e, x[2] - spot_n) > away:
         spot_e, spot_n, moved_ns = x[0], x[2], m.time_ns
+        stay_e, stay_n, stay_s = x[0], x[2], 0.0
+    elif m.time_ns > core.updated_ns:
+        dt_s = min((m.time_ns - core.updated_ns) / NS, LASTING_S)
+        stay_s = min(stay_s + dt_s, STAY_S)
+        de, dn, share = x[0] - stay_e, x[2] - stay_n, dt_s / (stay_s + LASTING_S)
+        if base is not None and not m.stated:
+            noise = wandered(noise, m.device, dt_s, stay_s, (de * de + dn * dn) / 2.0)
+        stay_e, stay_n = stay_e + share * de, stay_n + share * dn
     lat0, lon0 = core.lat0_deg, core.lon0_deg
     if abs(x[0]) > REANCHOR_M or abs(x[2]) > REANCHOR_M:
         old = frame(lat0, lon0)
@@ -363,6 +398,7 @@ def _settled(core: Core, bank: Bank, x: State, m: Measurement, noise: tuple[Nois
         lat0, lon0 = lat1, lon1
         near = near_en(lat0, lon0, *spot)
         spot_e, spot_n = near if near is not None else (0.0, 0.0)
+        stay_e, stay_n, stay_s = 0.0, 0.0, 0.0
     recent = core.recent << 1 & 0xFF if m.origin == "fix" else core.recent
     rival = core.rival
     if rival is not None:
@@ -374,7 +410,8 @@ def _settled(core: Core, bank: Bank, x: State, m: Measurement, noise: tuple[Nois
         bias=bias, hits=core.hits + 1, refused=core.refused, spot_e=spot_e, spot_n=spot_n, moved_ns=moved_ns,
         rival=rival, recent=recent, fixed=core.fixed or m.origin == "fix",
         device=m.device if m.origin == "fix" else core.device, fix_ns=m.time_ns if m.origin == "fix" else core.fix_ns,
-        lent=m.origin in ("trigger", "sighting"), noise=noise,
+        lent=m.origin in ("trigger", "sighting"), noise=noise, stay_e=stay_e, stay_n=stay_n, stay_s=stay_s,
+        sides=core.sides if lat0 == core.lat0_deg and lon0 == core.lon0_deg else None,
     )  # fmt: skip
 
 

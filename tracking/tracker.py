@@ -158,6 +158,11 @@ class Tracker:
             )  # fmt: skip
         newest = live.core(model)
         assert newest is not None
+        gap_s = 0.0 if before is None else (m.time_ns - before.updated_ns) / NS
+        if outcome == "used" and before is not None and gap_s >= self.presets.reinit_s and s.gap_s < 0.4 * gap_s:
+            away_km = _away_km(before, m)  # long off, by its own measure, and somewhere else: nothing had to be refused for it
+            if away_km > 1.0:
+                self._told(live, "reacquired", m, book, f"position taken up again {away_km:.1f} km from where it was")
         if outcome == "moved":
             how_far = "" if before is None else f" {_away_km(before, m):.1f} km from where it was"
             self._told(live, "reacquired", m, book, f"position taken up again{how_far}")
@@ -170,6 +175,10 @@ class Tracker:
             away_m = distance_m(lat1_deg=rival.lat_deg, lon1_deg=rival.lon_deg, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
             self._warned(live, "conflict", m, book, f"two fixes of one device and time, {away_m:.0f} m apart: one is false")
         self._outliers(live, m, outcome, nis, newest, model, book)
+        if m.origin == "fix" and newest.sides is not None and newest.sides.torn:
+            who = " and ".join(s.fixers) if len(s.fixers) == 2 else "its sources"
+            text = f"{who} are {newest.sides.apart_m:.0f} m apart, in turn and steadily: shown between them"
+            self._warned(live, "two_places", m, book, text)
         if m.origin == "fix":
             self._receivers_parted(live, m, newest, book)
             self._contradicted(live, m, newest, book)

@@ -1,0 +1,73 @@
+"""Fixes that come from the same two places in turn: two sources that steadily disagree, and no motion.
+
+A phone indoors has a Wi-Fi position 250 m off and a satellite fix in turn; a train has a receiver at its front and one at its
+rear; two devices report under one identity.  Each hop could have been driven, so no gate sees it; that the same two places
+come again and again, and nothing between them, is what no journey does.  Reports: home-assistant/core#175663,
+owntracks/talk#144, mendhak/gpslogger#562, gcobb321/icloud3_v3#336, pnbruckner/ha-composite-tracker#32.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from birddog.units import NS
+
+#: So many changes of side: it is no journey.
+TURNS = 3
+#: Two places nearer to each other than this are one, m; further than this apart somebody has to decide which is right.
+LEAST_M, MOST_M = 40.0, 1000.0
+#: A fix is of a place where it lies within so many sigmas of it and of itself, and this, m.
+SIGMAS, SLACK_M = 4.0, 10.0
+#: On one side for longer than this it is a stay, and what comes after it another matter, s.
+PAUSE_S = 600.0
+
+
+class Sides(msgspec.Struct, frozen=True, array_like=True):
+    """The place of the newest fix and the one before it, in the track's frame (m, variance m² per axis), how often it went from
+    one to the other, and when it last did.
+    """
+
+    changed_ns: int
+    e: float
+    n: float
+    r: float
+    other_e: float
+    other_n: float
+    other_r: float
+    count: int = 0
+
+    @property
+    def apart_m(self) -> float:
+        """How far the two places are apart."""
+        return math.hypot(self.e - self.other_e, self.n - self.other_n)
+
+    @property
+    def torn(self) -> bool:
+        """Whether it is two sources that disagree."""
+        return self.count >= TURNS and LEAST_M < self.apart_m <= MOST_M
+
+    @property
+    def middle(self) -> tuple[float, float, float]:
+        """(e, n, variance per axis) of a place between the two that covers both."""
+        return (
+            (self.e + self.other_e) / 2.0, (self.n + self.other_n) / 2.0, self.apart_m**2 / 12.0 + max(self.r, self.other_r)
+        )  # fmt: skip
+
+
+def after(old: Sides | None, time_ns: int, e_m: float, n_m: float, r: float) -> Sides:
+    """The sides after one more fix."""
+    if old is None:
+        return Sides(time_ns, e_m, n_m, r, e_m, n_m, r)
+    reach = SLACK_M + SIGMAS * math.sqrt(r + old.r)
+    here = math.hypot(e_m - old.e, n_m - old.n)
+    there = math.hypot(e_m - old.other_e, n_m - old.other_n)
+    stayed = time_ns - old.changed_ns > PAUSE_S * NS
+    if here <= reach:
+        share = 0.3  # a place is the mean of its last fixes
+        e, n = old.e + share * (e_m - old.e), old.n + share * (n_m - old.n)
+        return Sides(old.changed_ns, e, n, r, old.other_e, old.other_n, old.other_r, 0 if stayed else old.count)
+    if there <= SLACK_M + SIGMAS * math.sqrt(r + old.other_r):
+        return Sides(time_ns, e_m, n_m, r, old.e, old.n, old.r, 1 if stayed else old.count + 1)
+    return Sides(time_ns, e_m, n_m, r, old.e, old.n, old.r)
