@@ -16,7 +16,6 @@ from tracking.events.tracks import Tracks, jumps
 
 #: Lines that are made at once.
 LOT = 4096
-_DAY_NS = 86_400 * NS
 
 
 def lines(events: Iterable[Event], rules: Rules) -> Iterator[str]:
@@ -49,19 +48,18 @@ def document(event: Event, rule: object) -> dict:
     }  # fmt: skip
 
 
-_days: dict[int, str] = {}
+_minutes: dict[int, str] = {}
 
 
 def iso(time_ns: int) -> str:
-    """As ``birddog.units.iso_from_ns``, at a fifth of its cost: a day's date is made once."""
-    day, ns = divmod(time_ns, _DAY_NS)
-    date = _days.get(day)
-    if date is None:
-        if len(_days) > 4000:
-            _days.clear()
-        date = _days[day] = datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%dT")
-    ms = ns // 1_000_000
-    return f"{date}{ms // 3_600_000:02d}:{ms // 60_000 % 60:02d}:{ms // 1000 % 60:02d}.{ms % 1000:03d}Z"
+    """As ``birddog.units.iso_from_ns``, at a fifth of its cost: what a minute is called is made once."""
+    minute, ns = divmod(time_ns, 60 * NS)
+    text = _minutes.get(minute)
+    if text is None:
+        if len(_minutes) > 100_000:
+            _minutes.clear()
+        text = _minutes[minute] = datetime.fromtimestamp(minute * 60, UTC).strftime("%Y-%m-%dT%H:%M:")
+    return f"{text}{ns // NS:02d}.{ns // 1_000_000 % 1000:03d}Z" if ns else f"{text}00.000Z"
 
 
 def said(path: str, rows: TrackRows, fixes: Tracks, rules: Rules) -> None:

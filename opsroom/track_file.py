@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from birddog.errors import UsageError
 from opsroom.csv_rows import number, rows, taken, time_ns
@@ -27,6 +28,9 @@ BLOCK = 1 << 20
 _COMMA, _LINE, _RETURN, _DOT, _MINUS, _PLUS, _ZERO = (ord(c) for c in ",\n\r.-+0")
 #: Longest number and identity that are read as arrays.
 _NUMBER, _NAME = 18, 16
+_TENS = 10.0 ** np.arange(_NUMBER + 1)
+#: Of two words, the bits within so many bytes.
+_WITHIN = [np.array([(1 << 8 * min(max(n - k, 0), 8)) - 1 for n in range(_NAME + 1)], np.uint64) for k in (0, 8)]
 _DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365])
 
 
@@ -80,7 +84,7 @@ def _plain(source: Any, path: str, names: dict[str, int], parts: list) -> bool:
     line = 2
     while block := source.read(BLOCK):
         block += source.readline()
-        if b'"' in block or b"\0" in block or block.count(b"\r") != block.count(b"\r\n"):
+        if b'"' in block or b"\0" in block or (b"\r" in block and block.count(b"\r") != block.count(b"\r\n")):
             return False
         if not block.isascii():
             try:
@@ -89,7 +93,8 @@ def _plain(source: Any, path: str, names: dict[str, int], parts: list) -> bool:
                 return False  # the other reader says so
         if not block.endswith(b"\n"):
             block += b"\n"
-        read = _Block(np.frombuffer(block, np.uint8), len(columns), order, line)
+        # beyond the last line are zeros, for the windows
+        read = _Block(np.frombuffer(block + bytes(_NUMBER), np.uint8), len(columns), order, line)
         parts.append(read.rows(path, block, [c.decode() for c in columns], names))
         line += read.lines
     return True
@@ -156,6 +161,33 @@ def _within(text: str | None, most: float) -> float:
 _WANTED: dict[str, Callable[[str | None], Any]] = {"id": name, "t": time_ns, "lat": latitude, "lon": longitude}
 
 
+def _two() -> np.ndarray:
+    """Of each two bytes, little-endian, the number that they write; -1 where they write none."""
+    out = np.full(1 << 16, -1, np.int64)
+    for k in range(100):
+        out[(48 + k // 10) | (48 + k % 10) << 8] = k
+    return out
+
+
+_TWO = _two()
+
+
+def _whole(text: np.ndarray, columns: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """(the whole number that some columns of rows of bytes write, whether all of these are digits); no more than 18 columns."""
+    value, good = np.zeros(len(text), np.int64), np.ones(len(text), bool)
+    for k in columns:
+        digit = text[:, k] - _ZERO
+        good &= digit < 10
+        value *= 10
+        value += digit
+    return value, good
+
+
+def _widths(width: np.ndarray) -> list[int]:
+    """The widths that there are, up to 63; longer fields are no numbers and no times."""
+    return np.flatnonzero(np.bincount(np.clip(width, 0, 64), minlength=65)[:64]).tolist()
+
+
 class _Block:
     """Whole lines of a file as bytes."""
 
@@ -205,93 +237,92 @@ class _Block:
         return next(csv.reader(io.StringIO(text, newline="")), [])
 
     def _numbers(self, begin: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mantissa, decimals, negative, good = self._digits(begin, width)
-        value = mantissa / 10.0 ** np.arange(_NUMBER + 1)[decimals]
-        return np.where(negative, -value, value), good & (mantissa < 1 << 53)
+        """(values, whether each is such a number)."""
+        mantissa, decimals, good = self._digits(begin, width)
+        return mantissa / _TENS[decimals], good & (np.abs(mantissa) < 1 << 53)
 
-    def _digits(self, begin: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """(digits as an integer, how many after the point, whether there is a minus, whether it is such a number)."""
+    def _digits(self, begin: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(digits as a whole number with its sign, how many after the point, whether it is a plain number)."""
         n = len(begin)
-        mantissa, decimals, digits = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int8)
-        negative, point, good = np.zeros(n, bool), np.zeros(n, bool), (width > 0) & (width <= _NUMBER)
-        last = len(self.b) - 1
-        for k in range(min(int(width.max(initial=0)), _NUMBER)):
-            c = self.b[np.minimum(begin + k, last)]
-            digit = c - _ZERO
-            here = width > k
-            is_digit = (digit < 10) & here
-            np.copyto(mantissa, mantissa * 10 + digit, where=is_digit)
-            decimals += is_digit & point
-            digits += is_digit
-            other = here & ~is_digit
-            if other.any():
-                dot = other & (c == _DOT) & ~point
-                point |= dot
-                sign = other & ((c == _MINUS) | (c == _PLUS)) if k == 0 else False
-                if k == 0:
-                    negative = sign & (c == _MINUS)
-                good &= ~other | dot | sign
-        return mantissa, decimals, negative, good & (digits > 0)
+        mantissa, decimals, good = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, bool)
+        for w in _widths(width):
+            left = np.flatnonzero(width == w) if 0 < w <= _NUMBER else np.zeros(0, np.int64)
+            # numbers of one width with the sign and the point of the first of them; then those that are written otherwise
+            for _ in range(6):
+                if not len(left):
+                    break
+                text = sliding_window_view(self.b, w)[begin[left]]
+                first = text[0]
+                signed = int(first[0] in (_MINUS, _PLUS))
+                point = np.flatnonzero(first == _DOT)
+                at = int(point[0]) if len(point) else w
+                columns = [k for k in range(signed, w) if k != at]
+                alike = np.ones(len(left), bool) if signed == 0 else text[:, 0] == first[0]
+                if at < w:
+                    alike &= text[:, at] == _DOT
+                value, fine = _whole(text, columns)
+                fine &= alike & (len(columns) > 0)
+                which = left[fine]
+                mantissa[which] = -value[fine] if first[0] == _MINUS else value[fine]
+                decimals[which], good[which] = max(0, w - 1 - at), True
+                if fine.any():
+                    left = left[~fine]
+                else:
+                    left = left[~alike] if not alike.all() else left[:0]
+        return mantissa, decimals, good
 
     def _times(self, begin: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         when, good = np.zeros(len(begin), np.int64), np.zeros(len(begin), bool)
-        for w in np.unique(width).tolist():
+        for w in _widths(width):
             at = np.flatnonzero(width == w)
             if 20 <= w <= 35:
                 when[at], good[at] = self._iso(begin[at], w)
             elif 0 < w <= _NUMBER:
-                mantissa, decimals, negative, fine = self._digits(begin[at], width[at])
-                fine &= (decimals <= 9) & (mantissa // 10**9 < 9)
-                fine &= mantissa < 9 * 10 ** np.minimum(9 + decimals, 17)
-                when[at] = np.where(negative, -mantissa, mantissa) * 10 ** np.where(fine, 9 - decimals, 0)
+                mantissa, decimals, fine = self._digits(begin[at], width[at])
+                fine &= (decimals <= 9) & (np.abs(mantissa) / _TENS[decimals] < 9e9)
+                when[at] = np.where(fine, mantissa, 0) * 10 ** np.where(fine, 9 - decimals, 0)
                 good[at] = fine
         return when, good
 
     def _iso(self, begin: np.ndarray, w: int) -> tuple[np.ndarray, np.ndarray]:
         """Times of one width, as ``2021-03-20T05:50:00.000Z`` or with an offset ``+00:00``."""
-        b = self.b
-        good = np.ones(len(begin), bool)
-
-        def digits(first: int, count: int) -> np.ndarray:
-            total = np.zeros(len(begin), np.int64)
-            for k in range(first, first + count):
-                d = b[begin + k] - _ZERO
-                np.logical_and(good, d < 10, out=good)
-                total = total * 10 + d
-            return total
-
-        for place, allowed in ((4, "-"), (7, "-"), (10, "T "), (13, ":"), (16, ":")):
-            c = b[begin + place]
-            good &= (c == ord(allowed[0])) | (c == ord(allowed[-1]))
-        year, month, day = digits(0, 4), digits(5, 2), digits(8, 2)
-        hour, minute, second = digits(11, 2), digits(14, 2), digits(17, 2)
-        zulu = b[begin + w - 1] == ord("Z")
+        text = sliding_window_view(self.b, w + w % 2)[begin]
+        zulu = bool((text[:, w - 1] == ord("Z")).any())
+        tail = w - (1 if zulu else 6)
+        decimals = tail - 20
+        if not (tail == 19 or 1 <= decimals <= 9):
+            return np.zeros(len(begin), np.int64), np.zeros(len(begin), bool)
+        good = (text[:, 10] == ord("T")) | (text[:, 10] == ord(" "))
+        for place, expected in ((4, "-"), (7, "-"), (13, ":"), (16, ":")):
+            good &= text[:, place] == ord(expected)
+        even, odd = text.view("<u2"), np.ascontiguousarray(text[:, 1:-1]).view("<u2")
+        century, year, day, minute = (_TWO[even[:, k]] for k in (0, 1, 4, 7))
+        month, hour, second = (_TWO[odd[:, k]] for k in (2, 5, 8))
+        good &= (century >= 0) & (year >= 0)
+        year = century * 100 + year
+        fraction = np.zeros(len(begin), np.int64)
+        if tail > 19:
+            fraction, fine = _whole(text, list(range(20, tail)))
+            good &= fine & (text[:, 19] == _DOT)
         offset_s = np.zeros(len(begin), np.int64)
-        tail = 1
-        if not zulu.any():
-            tail = 6
-            if w < 25:
-                return offset_s, np.zeros(len(begin), bool)
-            sign = b[begin + w - 6]
-            away = digits(w - 5, 2) * 3600 + digits(w - 2, 2) * 60
-            good &= ((sign == _PLUS) | (sign == _MINUS)) & (b[begin + w - 3] == ord(":")) & (away < 86_400)
-            offset_s = np.where(sign == _MINUS, -away, away)
+        if zulu:
+            good &= text[:, w - 1] == ord("Z")
         else:
-            good &= zulu
-        nanos = np.zeros(len(begin), np.int64)
-        decimals = w - tail - 20
-        if decimals > 0:
-            good &= b[begin + 19] == _DOT
-            nanos = digits(20, decimals) * 10 ** (9 - decimals) if decimals <= 9 else nanos
-        good &= (decimals <= 9) & (decimals != 0)
+            away_h, fine_h = _whole(text, [w - 5, w - 4])
+            away_min, fine_min = _whole(text, [w - 2, w - 1])
+            good &= fine_h & fine_min & (away_h < 24) & (away_min < 60) & (text[:, w - 3] == ord(":"))
+            good &= (text[:, w - 6] == _PLUS) | (text[:, w - 6] == _MINUS)
+            away = away_h * 3600 + away_min * 60
+            offset_s = np.where(text[:, w - 6] == _MINUS, -away, away)
         leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
         good &= (year >= 1700) & (year < 2250) & (month >= 1) & (month <= 12) & (day >= 1)
-        good &= (hour < 24) & (minute < 60) & (second < 60)
+        good &= (hour >= 0) & (hour < 24) & (minute >= 0) & (minute < 60) & (second >= 0) & (second < 60)
         month = np.clip(month, 1, 12)
-        length = _DAYS_BEFORE[month] - _DAYS_BEFORE[month - 1] + ((month == 2) & leap)
-        good &= day <= length
+        february = leap & (month == 2)
+        good &= day <= _DAYS_BEFORE[month] - _DAYS_BEFORE[month - 1] + february
         y = year - 1
-        days = y * 365 + y // 4 - y // 100 + y // 400 + _DAYS_BEFORE[month - 1] + ((month > 2) & leap) + day - 1 - 719_162
+        days = y * 365 + y // 4 - y // 100 + y // 400 + _DAYS_BEFORE[month - 1] + (leap & (month > 2)) + day - 719_163
+        nanos = fraction * 10 ** (9 - max(decimals, 0))
         return (days * 86_400 + hour * 3600 + minute * 60 + second - offset_s) * 1_000_000_000 + nanos, good
 
     def _names(
@@ -299,16 +330,13 @@ class _Block:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The vessels of the rows that are wanted; the others' are 0."""
         good = wanted & (width > 0) & (width <= _NAME)
-        words = [np.zeros(len(begin), np.uint64) for _ in range(2)]
-        last = len(self.b) - 1
-        for k in range(min(int(width.max(initial=0)), _NAME)):
-            c = np.where(width > k, self.b[np.minimum(begin + k, last)], 0).astype(np.uint64)
-            words[k // 8] |= c << np.uint64(8 * (k % 8))
         vessel = np.zeros(len(begin), np.int64)
         at = np.flatnonzero(good)
         if not len(at):
             return vessel, good
-        low, high = words[0][at], words[1][at]
+        # the bytes of each as two words, zero beyond its end
+        low, high = sliding_window_view(self.b, _NAME)[begin[at]].view("<u8").T
+        low, high = low & _WITHIN[0][width[at]], high & _WITHIN[1][width[at]]
         new = np.ones(len(at), bool)
         new[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
         begins = np.flatnonzero(new)

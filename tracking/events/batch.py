@@ -28,7 +28,7 @@ def events(fixes: Tracks, rules: Rules, kinds: tuple[str, ...] = KINDS, now_ns: 
     if "gap" in kinds:
         yield from _gaps(fixes, rules, now)
     if not {"encounter", "loiter", "cotravel"}.isdisjoint(kinds):
-        samples = grid.samples(fixes)
+        samples = grid.joined([grid.samples(lot) for lot in fixes.lots()])
         if "encounter" in kinds:
             points = pairs.meetings(samples, rules.encounter)
             for a, b, run, ended in _pairs(fixes, points, pairs.Meeting(rules.encounter), now):
@@ -43,10 +43,11 @@ def events(fixes: Tracks, rules: Rules, kinds: tuple[str, ...] = KINDS, now_ns: 
 
 def _stops(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
     hole = int(rules.stop.hole_s * NS)
-    for run in stops.stops(fixes, rules.stop):
-        first, last = int(fixes.time_ns[run.first]), int(fixes.time_ns[run.last])
-        name = fixes.ids[fixes.vessel[run.first]]
-        yield tell.stop(name, first, last, run.n, run.x, run.y, run.z, ended=run.broken or now - last > hole)
+    for lot in fixes.lots():
+        for run in stops.stops(lot, rules.stop):
+            first, last = int(lot.time_ns[run.first]), int(lot.time_ns[run.last])
+            name = lot.ids[lot.vessel[run.first]]
+            yield tell.stop(name, first, last, run.n, run.x, run.y, run.z, ended=run.broken or now - last > hole)
 
 
 def _gaps(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:

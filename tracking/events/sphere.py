@@ -12,9 +12,19 @@ import numpy as np
 
 from birddog.geo import R_MEAN_M
 
+#: Positions that are worked on at once: what fits a processor's cache.
+BLOCK = 1 << 15
+
 
 def points(lat_deg: np.ndarray, lon_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(x, y, z) metres of positions."""
+    n = np.size(lat_deg)
+    if n > BLOCK:
+        out = tuple(np.empty(n) for _ in range(3))
+        for k in range(0, n, BLOCK):
+            for whole, part in zip(out, points(lat_deg[k : k + BLOCK], lon_deg[k : k + BLOCK]), strict=True):
+                whole[k : k + BLOCK] = part
+        return out
     p, l = np.radians(lat_deg), np.radians(lon_deg)
     c = np.cos(p) * R_MEAN_M
     return c * np.cos(l), c * np.sin(l), np.sin(p) * R_MEAN_M

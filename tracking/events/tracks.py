@@ -8,12 +8,13 @@ jump that is not taken back stays.  ``Cleaner`` is the rule one fix at a time.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
 
 from birddog.units import NS
-from tracking.events.sphere import points
+from tracking.events.sphere import BLOCK, points
 
 
 class Tracks(msgspec.Struct):
@@ -35,6 +36,22 @@ class Tracks(msgspec.Struct):
     same_time: np.ndarray
     beyond_reach: np.ndarray
 
+    def lots(self, most: int = 2 * BLOCK) -> Iterator[Tracks]:
+        """The same in lots of whole vessels, of about ``most`` fixes where no vessel has more."""
+        begin, n = 0, len(self.time_ns)
+        while begin < n:
+            end = n
+            if begin + most < n:
+                vessel = int(self.vessel[begin + most])
+                end = int(self.first[vessel])
+                if end <= begin:
+                    end = int(self.first[vessel + 1])
+            part = slice(begin, end)
+            rows = (self.vessel, self.time_ns, self.lat_deg, self.lon_deg, self.x, self.y, self.z, self.line)
+            first = np.clip(self.first - begin, 0, end - begin)
+            yield Tracks(self.ids, *(column[part] for column in rows), first, self.same_time, self.beyond_reach)
+            begin = end
+
 
 def tracks(
     ids: list[str], vessel: np.ndarray, time_ns: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, reach_mps: float
@@ -45,10 +62,11 @@ def tracks(
         ids: the vessels' names, in the order in which they are to be told.
         vessel: of each fix the place of its vessel in ``ids``.
     """
-    line = np.arange(len(vessel))
-    if len(vessel) > 1 and not ((np.diff(vessel) > 0) | ((np.diff(vessel) == 0) & (np.diff(time_ns) > 0))).all():
-        line = np.lexsort((time_ns, vessel))
-    vessel, time_ns, lat_deg, lon_deg = vessel[line], time_ns[line], lat_deg[line], lon_deg[line]
+    line = _order(vessel, time_ns)
+    if line is None:
+        line = np.arange(len(vessel))
+    else:
+        vessel, time_ns, lat_deg, lon_deg = vessel[line], time_ns[line], lat_deg[line], lon_deg[line]
     again = np.zeros(len(vessel), bool)
     again[1:] = (vessel[1:] == vessel[:-1]) & (time_ns[1:] == time_ns[:-1])
     x, y, z = points(lat_deg, lon_deg)
@@ -67,15 +85,32 @@ def tracks(
     return Tracks(ids, vessel, time_ns, lat_deg, lon_deg, x, y, z, line, first, same, beyond)
 
 
+def _order(vessel: np.ndarray, time_ns: np.ndarray) -> np.ndarray | None:
+    """The order by vessel and time, what is equal as it stands; None where it is so already."""
+    same = np.diff(vessel)
+    later = np.diff(time_ns) >= 0
+    if ((same > 0) | ((same == 0) & later)).all():
+        return None
+    line = np.argsort(vessel, kind="stable")
+    v, t = vessel[line], time_ns[line]
+    if ((v[1:] != v[:-1]) | (t[1:] >= t[:-1])).all():
+        return line
+    return np.lexsort((time_ns, vessel))
+
+
 def _fast(vessel, time_ns, x, y, z, again, reach_mps: float) -> np.ndarray:
     """Places of fixes that are beyond reach of the one before."""
-    kept = np.flatnonzero(~again)
-    a, b = kept[:-1], kept[1:]
-    dx, dy, dz = x[b] - x[a], y[b] - y[a], z[b] - z[a]
-    dt_s = (time_ns[b] - time_ns[a]) / NS
-    with np.errstate(invalid="ignore", over="ignore"):
-        far = (vessel[a] == vessel[b]) & (np.sqrt(dx * dx + dy * dy + dz * dz) > reach_mps * dt_s)
-    return b[far]
+    kept = np.flatnonzero(~again) if again.any() else None
+    n = len(again) if kept is None else len(kept)
+    found = []
+    for k in range(0, n - 1, BLOCK):
+        end = min(n, k + BLOCK + 1)
+        at = slice(k, end) if kept is None else kept[k:end]
+        v, t, d = vessel[at], time_ns[at], [np.diff(p[at]) for p in (x, y, z)]
+        far = (v[1:] == v[:-1]) & (np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]) > reach_mps * (np.diff(t) / NS))
+        place = np.flatnonzero(far) + k + 1
+        found.append(place if kept is None else kept[place])
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
 def _possible(t: list[int], x: list[float], y: list[float], z: list[float], reach_mps: float) -> list[int]:

@@ -1,0 +1,105 @@
+"""What all events of a million fixes cost: CPU of ``birddog events`` over that of pandas reading the same file.
+
+    python benchmarks/events_rate.py [--fixes 1000000] [--rounds 3] [--no-record]
+
+A made fleet: 500 fixes a vessel every 12 min or so, at anchor, drifting and under way in 40 places, with silences.  The
+command's CPU is that of its whole process, imports and printing too; pandas' is that of ``read_csv`` alone.  The least of
+the rounds, each with both; ``engine`` is one fix through ``events.Events`` over one row of pandas, on 20,000 fixes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from trend import record
+
+from birddog.units import NS
+from opsroom.event_lines import iso
+from opsroom.track_file import read_tracks
+from tracking.events.engine import Events
+
+T0 = 1_790_000_000
+
+
+def made(path: Path, fixes: int, seed: int = 1) -> None:
+    """Write the fleet."""
+    rng = np.random.default_rng(seed)
+    with path.open("w", encoding="ascii") as out:
+        out.write("id,t,lat,lon\n")
+        for vessel in range(fixes // 500):
+            dt = rng.uniform(300, 1100, 500)
+            dt[rng.random(500) < 0.03] = rng.uniform(4000, 20_000)
+            t = T0 + np.floor(np.cumsum(dt))
+            speed = np.repeat(rng.choice([0.0, 0.0, 0.0, 0.3, 5.0, 8.0], 10), 50) * dt
+            course = np.repeat(rng.uniform(0, 6.28, 10), 50)
+            place = vessel % 40
+            lat = place - 20 + rng.normal(0, 0.05) + np.cumsum(speed * np.cos(course)) / 111_195 + rng.normal(0, 2e-4, 500)
+            lon = 3 * place + rng.normal(0, 0.05) + np.cumsum(speed * np.sin(course)) / 111_195 + rng.normal(0, 2e-4, 500)
+            rows = zip(t.tolist(), lat.tolist(), lon.tolist(), strict=True)
+            out.writelines(f"{230_000_000 + vessel},{iso(int(s) * NS)},{a:.6f},{o:.6f}\n" for s, a, o in rows)
+
+
+def command_s(path: Path) -> float:
+    """CPU of the command."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    words = [sys.executable, "-m", "opsroom.cli", "events", "--tracks", str(path)]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def pandas_s(path: Path) -> float:
+    """CPU of the peer."""
+    before = time.process_time()
+    pd.read_csv(path)
+    return time.process_time() - before
+
+
+def engine_s(path: Path, fixes: int = 20_000) -> float:
+    """CPU of one fix, in order of time."""
+    rows = read_tracks(str(path))
+    some = np.flatnonzero(rows.vessel < fixes // 500)
+    order = some[np.argsort(rows.time_ns[some], kind="stable")]
+    columns = [c[order].tolist() for c in (rows.vessel, rows.time_ns, rows.lat_deg, rows.lon_deg)]
+    engine = Events()
+    before = time.process_time()
+    for vessel, t, lat, lon in zip(*columns, strict=True):
+        engine.fix(rows.ids[vessel], t, lat, lon)
+    return (time.process_time() - before) / len(order)
+
+
+def main() -> int:
+    """Print and record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fixes", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--file", type=Path, help="this file instead of a made one")
+    parser.add_argument("--no-record", action="store_true")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = args.file or Path(folder) / "tracks.csv"
+        if args.file is None:
+            made(path, args.fixes)
+        ours, theirs = zip(*((command_s(path), pandas_s(path)) for _ in range(args.rounds)), strict=True)
+        each = engine_s(path)
+        rows = sum(1 for _ in path.open("rb")) - 1
+    figures = {"file": min(ours) / min(theirs), "engine": each / (min(theirs) / rows)}
+    print(f"birddog events {min(ours):.2f} s, pandas read_csv {min(theirs):.2f} s of CPU, {rows} fixes; "
+          f"engine {each * 1e6:.0f} us a fix")  # fmt: skip
+    for name, ratio in figures.items():
+        print(f"{name:8s}{ratio:8.1f} x pandas.read_csv")
+        if not args.no_record:
+            record("events_rate", name, ratio)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
