@@ -6,8 +6,8 @@ gpsd's test logs hold speeds of 1,392 km/s and heights of -1,308 km behind right
 answer of every decoder, so a new format cannot escape; a format may ask itself with ``allows``.
 
 * A fix keeps its position and loses the field (speed, altitude, course, an attribute).  An accuracy of 0 or less, or of more
-  than the Earth, is unknown: ``sigma_m`` is left out and the flag is joined by ``low_quality``; so it is by an HDOP that is
-  none, where nothing else says how good the position is.
+  than the Earth, is unknown: ``sigma_m`` is left out and the flag is joined by ``low_quality``; so it is by an HDOP (or, where
+  there is none, a PDOP) that is none, where nothing else says how good the position is.
 * A position of which one coordinate is exactly 0, as in a field that was never written, is ``low_quality``.
 * A reading is left out as a whole and is a reject ``value``, counted like any other; one in a unit that is not the table's is
   not asked.
@@ -131,7 +131,8 @@ def _mended(observations: tuple[Observation, ...]) -> tuple[tuple[Observation, .
     for o in observations:
         if isinstance(o, Fix) and ((odd := _odd_fields(o)) or _looks_made(o)):
             flags = (*o.flags, *(f"implausible_{name}" for name in odd))
-            unknown = "accuracy" in odd or ("hdop" in odd and o.sigma_m is None)
+            dilution = "hdop" in odd or ("pdop" in odd and "hdop" not in o.attributes)
+            unknown = "accuracy" in odd or (dilution and o.sigma_m is None)
             if (unknown or _looks_made(o)) and "low_quality" not in flags:
                 flags = (*flags, "low_quality")
             o = replace(

@@ -77,6 +77,8 @@ _ALPHA_SHARE = 0.75
 _GCP_OFF_PX, _GCP_OFF_TIMES = 25.0, 25.0
 #: Of pixels placed by control points the largest may cover so many times the ground of the smallest.
 _GCP_AREAS = 30.0
+#: A corner of so many pixels a side that holds nothing but 0 was never imaged.
+_CORNER_PX = 32
 _open_lock = threading.Lock()
 
 
@@ -470,7 +472,7 @@ def _describe(path: str, driver: str, dataset: rasterio.DatasetReader) -> Scene:
         rgb = tuple(kinds.index(k) + 1 for k in (ColorInterp.red, ColorInterp.green, ColorInterp.blue) if k in kinds)
         alpha = _alpha(dataset, path, driver)
         nodata = tuple(None if v is None else float(v) for v in dataset.nodatavals)
-        if nodata.count(None) == len(nodata) and not alpha and _zero_is_nothing(path, tags, dataset.dtypes):
+        if nodata.count(None) == len(nodata) and not alpha and _zero_is_nothing(path, tags, dataset):
             nodata = (0.0,) * len(nodata)
         return Scene(
             path=path, driver=driver, width=dataset.width, height=dataset.height,
@@ -481,14 +483,30 @@ def _describe(path: str, driver: str, dataset: rasterio.DatasetReader) -> Scene:
         )
 
 
-def _zero_is_nothing(path: str, tags: dict[str, str], dtypes: tuple[str, ...]) -> bool:
-    """Whether 0 means "not imaged" though no tag says so: a radar's own product, which has no amplitude of 0.
+def _zero_is_nothing(path: str, tags: dict[str, str], dataset: rasterio.DatasetReader) -> bool:
+    """Whether 0 means "not imaged" though no tag says so: a radar's own product, which has no amplitude of 0, or a corner of
+    nothing but 0, whoever made it and whatever it is called now.
 
     Sentinel-1 measurement files carry no nodata tag and 0 outside the swath (microsoft/PlanetaryComputer#307,
     senbox-org/esa-snappy#11, SAR-ARD/s1ard#76); the other makers' images on a map likewise.  8-bit pictures may have any 0.
     """
+    if any(np.dtype(_READ_AS.get(d, d)).itemsize == 1 for d in dataset.dtypes):
+        return False
     said = f"{tags.get('TIFFTAG_IMAGEDESCRIPTION', '')} {tags.get('TIFFTAG_SOFTWARE', '')}"
-    return all(np.dtype(_READ_AS.get(d, d)).itemsize > 1 for d in dtypes) and ("Sentinel-1" in said or made_by_radar(path))
+    return "Sentinel-1" in said or made_by_radar(path) or _has_empty_corner(dataset)
+
+
+def _has_empty_corner(dataset: rasterio.DatasetReader) -> bool:
+    """Whether all bands are exactly 0 in a corner of 32 x 32 pixels: what measures has noise in every one of them."""
+    rows, cols = dataset.height - _CORNER_PX, dataset.width - _CORNER_PX
+    if dataset.driver == "PNG" or min(rows, cols) < 4 * _CORNER_PX:  # a PNG is read from its beginning, whatever is asked
+        return False
+    try:
+        return any(
+            not dataset.read(window=Window(col, row, _CORNER_PX, _CORNER_PX)).any() for row in (0, rows) for col in (0, cols)
+        )
+    except RasterioError:  # damaged: whoever reads all of it says where
+        return False
 
 
 def _alpha(dataset: rasterio.DatasetReader, path: str, driver: str) -> int:

@@ -11,7 +11,7 @@ The topic names the region, the channel and the gateway; the node that speaks st
      "payload": {"latitude_i": 519496321, "longitude_i": 41453297,     1e-7 degrees
                  "altitude": 3,                     m above the sea
                  "time": 1761989990, "timestamp": 1761989990,          POSIX s: of the clock, of the fix (better)
-                 "sats_in_view": 7, "PDOP": 190, "HDOP": 120,          hundredths
+                 "sats_in_view": 7, "PDOP": 190, "HDOP": 120,          hundredths; 9999 = none
                  "precision_bits": 32}}             so many leading bits of a coordinate are true
     telemetry   "payload": {"battery_level": 93, "voltage": 4.05, ...}                      -> battery_level, battery_voltage
 
@@ -47,7 +47,7 @@ from devices.codec import MAX_FRAME, Decoded, Message, rejected, unread
 from devices.places import LOW_QUALITY, doubtful
 from devices.strict_json import loads, number, text
 
-VERSION = 1
+VERSION = 2
 STREAM = False
 #: As its maker documents them; an exercise knows them without an enrolment.
 GATEWAY_TOPIC = re.compile(r"msh/.+/(json|c|e)/.+\Z")
@@ -140,11 +140,13 @@ def _position(
     if own_ns is not None and time_ns is not None and time_ns - own_ns > lorawan.BACKLOG_NS:
         flags = ("backlog", *flags)
     attributes: dict[str, Any] = {}
-    satellites, hdop = number(said.get("sats_in_view")), number(said.get("HDOP"))
+    satellites, hdop, pdop = number(said.get("sats_in_view")), number(said.get("HDOP")), number(said.get("PDOP"))
     if satellites:
         attributes["satellites"] = satellites
     if hdop:
         attributes["hdop"] = hdop / 100.0
+    if pdop:
+        attributes["pdop"] = pdop / 100.0
     alt = number(said.get("altitude"))
     if own_ns is not None:
         time_ns, source = own_ns, "device"

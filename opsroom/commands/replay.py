@@ -45,6 +45,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("goes with FILE: a journal knows its formats and devices",
                          field="--format" if args.format else "--device")
     if args.files:
+        for name in args.files:
+            if os.path.isdir(name):
+                raise UsageError("is a folder: name the files in it", file=name)
         if not args.format and not all(name.endswith(".jsonl") for name in args.files):
             raise UsageError("wants --format NAME with FILE", field="--format")
         return _take(args)
@@ -99,8 +102,6 @@ def _readable(name: str) -> None:
         # it would stand in every entry
         raise UsageError("cannot be taken in: its name is not UTF-8", file=name) from error
     try:
-        if os.path.isdir(name):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not os.access(name, os.R_OK):
             os.stat(name)
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

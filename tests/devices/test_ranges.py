@@ -49,6 +49,10 @@ def test_attributes_and_tags():
         TagRead(device="r", time_ns=1, epc="urn:x", rssi_dbm=655.35),
     ))  # fmt: skip
     assert got.attributes == {"quality": 1} and got.flags == ("implausible_hdop", "implausible_satellites", "low_quality")
+    ((got,), _) = ranges.checked((fix(attributes={"pdop": 99.99}),))
+    assert got.attributes == {} and got.flags == ("implausible_pdop", "low_quality")
+    ((got,), _) = ranges.checked((fix(attributes={"pdop": 99.99, "hdop": 1.2}),))
+    assert got.flags == ("implausible_pdop",), "across, it is known how good it is"
     ((stated,), _) = ranges.checked((fix(sigma_m=3.0, attributes={"hdop": 99.99}),))
     assert stated.flags == ("implausible_hdop",) and stated.sigma_m == 3.0, "what is stated of it is known"
     assert tag.rssi_dbm is None and tag.flags == ("implausible_rssi",)

@@ -132,11 +132,24 @@ def test_zero_in_a_radars_product_is_not_imaged(tmp_path, vendor, dtype):
     assert {round(flag.col) for flag in result.flags} == {130, 150, 210, 215}
 
 
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+@pytest.mark.parametrize("turns", range(4))
+def test_a_corner_of_nothing_but_zero_was_not_imaged_whatever_the_name(tmp_path, dtype, turns):
+    """A wedge outside the swath, as an orthorectified scene has it under any name, without a nodata tag."""
+    a = sea().astype(dtype)
+    a[np.add.outer(np.arange(256), np.arange(256)) < 80] = 0
+    a = np.rot90(a, turns)
+    assert np.array_equal(seen(write(tmp_path / "harbour.tif", np.stack([a, a]), **PLACE)), a != 0)
+    a[a == 0] = 1  # what was measured there
+    a[100:140, 100:140] = 0
+    assert seen(write(tmp_path / "black.tif", a, **PLACE)).all(), "0 amid the picture alone says nothing"
+
+
 def test_zero_by_the_tags_of_sentinel_1_and_elsewhere_as_it_is_written(tmp_path):
     a = sea().astype("uint16")
-    a[:, :100] = 0
+    a[40:200, :100] = 0
     tags = {"TIFFTAG_IMAGEDESCRIPTION": "Sentinel-1A IW GRD HR L1"}
-    assert not seen(write(tmp_path / "renamed.tif", a, tags=tags))[:, :100].any()
+    assert not seen(write(tmp_path / "renamed.tif", a, tags=tags))[40:200, :100].any()
     assert seen(write(tmp_path / "other.tif", a)).all(), "an unknown picture may have any 0"
     assert seen(write(tmp_path / "own.tif", a, tags=tags, nodata=7)).all(), "what the file says of itself stands"
     assert seen(write(tmp_path / "S1A_IW_20200101T101112_quicklook.tif", np.minimum(a, 255).astype("uint8"))).all()

@@ -96,7 +96,7 @@ def test_the_play_ends_by_itself_when_asked_to(url):
 
 @pytest.mark.parametrize("words,said", [
     (["none.raw", "--format", "ais"], "none.raw: cannot be read: No such file"),
-    ([".", "--format", "ais"], ".: cannot be read: Is a directory"),
+    ([".", "--format", "ais"], ".: is a folder: name the files in it"), (["."], ".: is a folder: name the files in it"),
     (["c.raw", "none.raw", "--format", "ais"], "none.raw: cannot be read"), (["c.raw"], "--format: wants --format NAME"),
     (["c.raw", "--format", "owntracks"], "owntracks is no stream format"), (["c.raw", "--format", "nope"], "no format 'nope'"),
     (["c.raw", "--format", "nmea", "--device", "a\nb"], "--device"), (["--format", "ais"], "--format: goes with FILE"),
