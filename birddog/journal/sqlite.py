@@ -97,7 +97,7 @@ class SqliteReader:
         if not path.is_file():
             raise UsageError(f"there is no journal at {path}")
         # autocommit: every read is its own short transaction, so that the WAL can be cut
-        self._db = _open(f"file:{quote(os.fsencode(path))}?mode=ro", path)
+        self._db = _open_reading(path)
         try:
             self.mode = _check(self._db, path)
         except JournalError:
@@ -179,7 +179,7 @@ class SqliteReader:
         if places == self._beside or places[0] != self._beside[0]:
             return
         self._db.close()
-        self._db = _open(f"file:{quote(os.fsencode(self.path))}?mode=ro", self.path)
+        self._db = _open_reading(self.path)
         _check(self._db, self.path)
         self._beside = self._places()
 
@@ -571,6 +571,29 @@ def _open(uri: str, path: Path) -> sqlite3.Connection:
         return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
     except _TROUBLE as error:
         raise _failure(path, error, " cannot be opened:") from error
+
+
+def _open_reading(path: Path) -> sqlite3.Connection:
+    """A connection that can neither write nor checkpoint.
+
+    SQLite wants to make a shared index beside a journal even to read it.  Where nothing can be written (a disc, a folder of
+    evidence), what was closed is read as it lies: nobody else writes it there (sqlite.org/wal.html, "Read-Only Databases").
+    """
+    real = path.resolve()
+    uri = f"file:{quote(os.fsencode(path))}?mode=ro"
+    if not os.access(real.parent, os.W_OK) and not os.path.exists(f"{real}-shm"):
+        if _bytes_of(f"{real}-wal"):
+            raise JournalError(f"{path}: its newest entries are in {real}-wal, which is read only where something can be "
+                               "written beside it: copy the two to another folder")
+        uri += "&immutable=1"
+    return _open(uri, path)
+
+
+def _bytes_of(name: str) -> int:
+    try:
+        return os.stat(name).st_size
+    except OSError:
+        return 0
 
 
 def _identity(name: str) -> tuple[int, int]:
