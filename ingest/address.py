@@ -10,11 +10,11 @@ from devices import codec
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address reaches this machine only; of names only ``localhost`` counts."""
-    if host == "localhost":
+    """Whether an address reaches this machine only; of names only ``localhost`` counts.  ``[::1]`` is ``::1``, as in a URL."""
+    if host.lower() == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
 

@@ -2,11 +2,7 @@
 
 A device's certificate must be signed by the CA that is named, must not be on its revocation list, and
 its one common name is the device's identity.  ``ssl`` of the standard library does the proving; it
-cannot list a CRL's serial numbers or tell when a file expires, so that the few fields of X.509
-(RFC 5280, sections 4.1 and 5.1) that are needed for this are read here::
-
-    Certificate     SEQ { tbs SEQ { [0] version, INT serial, SEQ, SEQ issuer, SEQ { notBefore, notAfter } ...
-    CertificateList SEQ { tbs SEQ { INT version, SEQ, SEQ issuer, thisUpdate, nextUpdate, SEQ { SEQ { INT serial ...
+cannot list a CRL's serial numbers or tell when a file expires: those ``cryptography`` reads.
 """
 
 from __future__ import annotations
@@ -16,13 +12,11 @@ import binascii
 import re
 import ssl
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from birddog.errors import UsageError
 
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----([A-Za-z0-9+/=\s]+)-----END \1-----")
-_INTEGER, _SEQUENCE, _UTC_TIME, _GENERALIZED_TIME, _VERSION = 0x02, 0x30, 0x17, 0x18, 0xA0
 
 
 class ServerTls:
@@ -158,57 +152,17 @@ def _blocks(file: str, kind: str, field: str) -> list[bytes]:
     return found
 
 
-def _element(der: bytes, at: int) -> tuple[int, int, int]:
-    """The element at ``at``: its tag, where its content begins and ends."""
-    tag, length = der[at], der[at + 1]
-    at += 2
-    if length >= 0x80:
-        width = length & 0x7F
-        length = int.from_bytes(der[at : at + width], "big")
-        at += width
-    if at + length > len(der):
-        raise ValueError("cut")
-    return tag, at, at + length
-
-
-def _inside(der: bytes, begin: int, end: int) -> list[tuple[int, int, int]]:
-    """The elements between two offsets."""
-    out = []
-    while begin < end:
-        out.append(_element(der, begin))
-        begin = out[-1][2]
-    return out
-
-
-def _signed(der: bytes) -> list[tuple[int, int, int]]:
-    """The fields of what is signed: of the first element in the outermost sequence."""
-    _, begin, _ = _element(der, 0)
-    _, begin, end = _element(der, begin)
-    return _inside(der, begin, end)
-
-
 def _not_after(der: bytes) -> int:
-    fields = [f for f in _signed(der) if f[0] != _VERSION]
-    _, begin, end = fields[3]
-    return _time(der, _inside(der, begin, end)[1])
+    """When a certificate expires, POSIX seconds."""
+    from cryptography import x509
+
+    return int(x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp())
 
 
 def _crl(der: bytes, revoked: set[int]) -> int:
-    fields = _signed(der)
-    if fields[0][0] == _INTEGER:
-        fields = fields[1:]
-    times = [f for f in fields if f[0] in (_UTC_TIME, _GENERALIZED_TIME)]
-    lists = [f for f in fields[2:] if f[0] == _SEQUENCE]
-    if lists:
-        for _, begin, _ in _inside(der, *lists[0][1:]):
-            _, begin, end = _element(der, begin)
-            revoked.add(int.from_bytes(der[begin:end], "big"))
-    return _time(der, times[-1])
+    """Adds the serial numbers that a list revokes; when the next is due (or this one was made), POSIX seconds."""
+    from cryptography import x509
 
-
-def _time(der: bytes, element: tuple[int, int, int]) -> int:
-    tag, begin, end = element
-    text = der[begin:end].decode("ascii")
-    if tag == _UTC_TIME:
-        text = ("19" if text[:2] >= "50" else "20") + text
-    return int(datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp())
+    found = x509.load_der_x509_crl(der)
+    revoked.update(one.serial_number for one in found)
+    return int((found.next_update_utc or found.last_update_utc).timestamp())

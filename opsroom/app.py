@@ -19,10 +19,10 @@ from birddog.errors import ConfigError, UsageError
 from birddog.journal import Home, home
 from imagery.settings import Settings as ImagerySettings
 from ingest import transports
+from ingest.address import is_loopback
 from ingest.transport import Kind
 from ingest.writer import Settings as JournalSettings
 from opsroom.console.settings import Settings as ConsoleServer
-from opsroom.console.settings import is_loopback
 from opsroom.run_options import ROLES, Role
 from tracking.presets import Presets
 

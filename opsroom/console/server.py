@@ -15,13 +15,14 @@ from starlette.types import Receive, Scope, Send
 
 from birddog import model
 from birddog.errors import BirddogError
+from ingest.address import is_loopback
 from opsroom.console.answers import birddog_error, http_error
 from opsroom.console.feed import Feed
 from opsroom.console.guard import Guard
 from opsroom.console.health import Health
 from opsroom.console.listen import serve
 from opsroom.console.routes import Console
-from opsroom.console.settings import Settings, is_loopback
+from opsroom.console.settings import Settings
 from opsroom.console.source import JournalReader, Source
 from opsroom.picture_store import PictureReader
 

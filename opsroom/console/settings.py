@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 import msgspec
 
 from birddog.errors import UsageError
+from ingest.address import is_loopback
 
 #: Names a browser on this machine may use for us.  Anything else in ``Host`` is refused (DNS rebinding).
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -65,13 +64,3 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if not (self.tls_cert and self.tokens):
             raise UsageError(f"listening on {self.host!r}, beyond this machine, needs tls_cert, tls_key and tokens",
                              field="console.host")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a listening address reaches this machine only."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
