@@ -219,7 +219,9 @@ class FrameBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True)
     where it is the same, "" where nobody vouches.  ``subject`` is "" where topic and payload name nobody else.
 
     ``unread`` names the parts that the format did not understand (``devices.codec.Decoded``); never a value.
-    ``count``: how many malformed messages this one stands for, where the same came again and again.
+    ``count``: how many malformed messages this one stands for, where the same came again and again; 0 where it is what
+    another operation has of the message whose first entry stands before it (``ingest.parts``).
+    ``payload_hash`` stands for bytes that speak of another operation as well, and so stay in no entry.
     ``undated``: nothing in its file stated a time, so that it stands at that of its import.
     ``verdicts`` says of each observation whose it is, in their order; () in an entry of before there were any.  Packed, one
     may stand for all (``unpack`` gives each its own).
@@ -239,6 +241,7 @@ class FrameBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True)
     subject: str = ""
     undated: bool = False
     verdicts: tuple[Verdict, ...] = ()
+    payload_hash: bytes = b""
 
 
 class RefusalBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -436,7 +439,9 @@ class Draft(Struct, frozen=True, gc=False, kw_only=True):
     """An entry before the journal gave it a number.
 
     ``observations``, ``reasons`` (one a reject), ``unread`` (one a part that was not understood) and ``undated`` are
-    counted by the journal when, and only when, the row is new.
+    counted by the journal when, and only when, the row is new.  ``part_of`` is the ident of the message's first row, where
+    this is a further one: it is new when that one is, and counts as no message.
+    ``actor`` is the person who asked for it, "" where none did.
     """
 
     kind: EntryKind
@@ -449,6 +454,8 @@ class Draft(Struct, frozen=True, gc=False, kw_only=True):
     reasons: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     undated: bool = False
+    part_of: bytes = b""
+    actor: str = ""
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -464,6 +471,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     ident: bytes
     body: bytes
     operation: str = ""
+    actor: str = ""
     journal: str = ""
 
 

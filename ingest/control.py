@@ -34,13 +34,14 @@ _PRIVATE = frozenset({"frame", "refusal", "tick", "loss", "clock"})
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """One entry that somebody wants written."""
+    """One entry that somebody wants written; ``actor`` is the person, "" where a program asks for itself."""
 
     kind: EntryKind
     source: str
     nonce: bytes
     body: bytes
     operation: str = ""
+    actor: str = ""
 
 
 class NoWriter(BirddogError):
@@ -51,10 +52,14 @@ class NoAnswer(JournalError):
     """The writer took the request, perhaps, and did not answer; asking again with the same nonce is safe."""
 
 
-def wanted(body: Body, *, source: str, nonce: bytes | None = None) -> Wanted:
-    """An entry to ask for; a nonce of its own makes asking twice the same as once."""
-    operation = getattr(body, "operation", "")
-    return Wanted(kind=_KINDS[type(body)], source=source, nonce=nonce or os.urandom(16), body=pack(body), operation=operation)
+def wanted(body: Body, *, source: str, nonce: bytes | None = None, actor: str = "") -> Wanted:
+    """An entry to ask for; a nonce of its own makes asking twice the same as once.
+
+    Args:
+        actor: the person who wants it; a decision says itself whose it is.
+    """
+    return Wanted(kind=_KINDS[type(body)], source=source, nonce=nonce or os.urandom(16), body=pack(body),
+                  operation=getattr(body, "operation", ""), actor=actor or getattr(body, "by", ""))
 
 
 def drafts_of(requests: Sequence[Wanted]) -> list[Draft]:
@@ -72,7 +77,8 @@ def drafts_of(requests: Sequence[Wanted]) -> list[Draft]:
         except _DAMAGED as error:
             raise UsageError(f"the body of this {request.kind!r} entry is wrong: {error}") from error
         out.append(Draft(kind=request.kind, received_ns=0, source=request.source, ident=request.nonce,
-                         body=request.body, operation=request.operation, observations=len(getattr(body, "sightings", ()))))
+                         body=request.body, operation=request.operation, actor=request.actor,
+                         observations=len(getattr(body, "sightings", ()))))
     return out
 
 
@@ -172,15 +178,18 @@ def ask(journal: Home, requests: Sequence[Wanted]) -> list[int]:
     return answer
 
 
-def enter(url: str, bodies: Sequence[Body], *, source: str) -> list[int]:
+def enter(url: str, bodies: Sequence[Body], *, source: str, actor: str = "") -> list[int]:
     """Append entries: by the running writer, or, where there is none, by ourselves.
+
+    Args:
+        actor: the person who wants them.
 
     Raises:
         UsageError: there is no journal.
         NoAnswer: it is not known whether they were written.
         JournalError: the writer refused, or the journal cannot be written.
     """
-    requests, journal = [wanted(body, source=source) for body in bodies], home(url)
+    requests, journal = [wanted(body, source=source, actor=actor) for body in bodies], home(url)
     deadline = time.monotonic() + 5.0
     while True:
         try:

@@ -13,7 +13,6 @@ import hmac
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
@@ -46,6 +45,7 @@ from ingest.clock import SKEW_NS, Clock, Kind
 from ingest.door import NOT_KEPT, veiled
 from ingest.ident import dated, hashed, led, near, once, rejected
 from ingest.intake import Closed, Entries, Item, Result, Source
+from ingest.parts import counted, is_one, parted
 from ingest.repeats import Repeats, key_of
 
 log = logging.getLogger(__name__)
@@ -75,6 +75,10 @@ class _Admitted(msgspec.Struct, frozen=True, gc=False):
     verdicts: tuple[Verdict, ...]
     rejects: tuple[Reject, ...]
     refused: bool  # for who sent it, or broken and of nobody who is admitted: no byte of it stays
+
+
+#: The rows of a frame, the reply its device waits for, and why it was refused, if it was.
+_Rows = tuple[list[Draft], bytes | None, tuple[Reject, ...]]
 
 
 class Desk:
@@ -144,8 +148,15 @@ class Desk:
                 first, results = len(drafts), []
                 written = results  # the same list, until one has no row
                 for frame in frames:
-                    draft, reply, rejects = self._draft(frame, batch.sessions)
+                    made, reply, rejects = self._drafts(frame, batch.sessions)
                     result = Result(frame, "refused" if rejects else "stored", reply, rejects)
+                    draft = made[0]
+                    if len(made) > 1:  # of several operations: each of its rows answers for it
+                        written = list(results) if written is results else written
+                        drafts.extend(made)
+                        results.append(result)
+                        written.extend([result] * len(made))
+                        continue
                     if rejects:
                         row = self._refused_row(batch, frame, draft, rejects)
                         if row is None:
@@ -234,16 +245,16 @@ class Desk:
 
     # --- one frame -------------------------------------------------------------------------------
 
-    def _draft(self, frame: Frame, sessions: dict[tuple[str, str], None]) -> tuple[Draft, bytes | None, tuple[Reject, ...]]:
-        """The row of one frame, the reply its device waits for, and why it was refused, if it was."""
+    def _drafts(self, frame: Frame, sessions: dict[tuple[str, str], None]) -> _Rows:
+        """The rows of one frame, one for each operation that it speaks of."""
         try:
-            return self._row(frame, sessions)
+            return self._rows(frame, sessions)
         except JournalError:
             raise
         except Exception as error:  # noqa: BLE001 - boundary: one message that nobody foresaw must not stop all the others
             return self._crashed(frame, error, f"the {frame.format[:40]} message could not be taken in")
 
-    def _row(self, frame: Frame, sessions: dict[tuple[str, str], None]) -> tuple[Draft, bytes | None, tuple[Reject, ...]]:
+    def _rows(self, frame: Frame, sessions: dict[tuple[str, str], None]) -> _Rows:
         if frame.reject is not None:
             decoded, version = Decoded(rejects=(frame.reject,), device=self._said_before(frame)), 0
         else:
@@ -254,7 +265,7 @@ class Desk:
             frame, decoded.observations, lambda: self.door.sender(device, self.clock.now_ns) is None
         )
         admitted = self._admit(frame, decoded, device, received_ns)
-        observations, rejects = admitted.observations, admitted.rejects
+        observations, rejects, refused = admitted.observations, admitted.rejects, admitted.refused
         reasons = tuple([r.reason for r in rejects]) if rejects else ()
         ident = self._ident(frame, decoded, device, sessions, reasons)
         if reasons:
@@ -263,25 +274,50 @@ class Desk:
         subject = decoded.device or frame.subject
         if subject == device:
             subject = ""
-        kind: Literal["frame", "refusal"]
-        if admitted.refused:
-            kind = "refusal"
-            body = pack(self._refusal(frame, version, device, sender, subject, admitted))
+        unread = () if refused else decoded.unread
+        body: FrameBody | RefusalBody
+        if refused:
+            body = self._refusal(frame, version, device, sender, subject, admitted)
         else:
-            kind = "frame"
-            body = pack(FrameBody(
+            body = FrameBody(
                 format=frame.format, version=version, payload=frame.payload, device=device, channel=frame.channel,
-                session=frame.session, observations=observations, rejects=rejects, unread=decoded.unread,
+                session=frame.session, observations=observations, rejects=rejects, unread=unread,
                 sender=sender, subject=subject, undated=frame.undated, verdicts=admitted.verdicts,
-            ))
-        draft = Draft(
-            kind=kind, received_ns=received_ns, source=frame.source, ident=ident, body=body,
-            operation=admitted.operation or ("" if observations else self._nobodys), observations=len(observations),
-            reasons=reasons, unread=() if admitted.refused else decoded.unread, undated=frame.undated,
-        )
+            )
         # the reply goes out also where the message was refused: the record is on disk, and a device
         # that is never answered sends for ever (traccar/traccar#5574)
-        return draft, decoded.reply, rejects
+        if is_one(admitted.verdicts, rejects):
+            draft = Draft(
+                kind="refusal" if refused else "frame", received_ns=received_ns, source=frame.source, ident=ident,
+                body=pack(body), operation=admitted.operation or ("" if observations else self._nobodys),
+                observations=len(observations), reasons=reasons, unread=unread, undated=frame.undated,
+            )
+            return [draft], decoded.reply, rejects
+        return self._parted(frame, body, ident, received_ns), decoded.reply, rejects
+
+    def _parted(self, frame: Frame, body: FrameBody | RefusalBody, ident: bytes, received_ns: int) -> list[Draft]:
+        """The rows of a message of several operations, see ``ingest.parts``."""
+        parts = parted(body.observations, body.verdicts, body.rejects)
+        out = []
+        for number, (part, observations) in enumerate(zip(parts, counted(parts), strict=True)):
+            own: FrameBody | RefusalBody = msgspec.structs.replace(
+                body, observations=tuple(part.observations), verdicts=tuple(part.verdicts), rejects=tuple(part.rejects),
+                count=1 if number == 0 else 0)
+            if isinstance(own, FrameBody):
+                unread = own.unread if number == 0 else ()
+                own = msgspec.structs.replace(own, unread=unread)
+                if not part.whole:
+                    own = msgspec.structs.replace(own, payload=b"", payload_hash=self._refused_hash(frame))
+            else:
+                unread = ()
+            out.append(Draft(
+                kind="refusal" if isinstance(own, RefusalBody) else "frame", received_ns=received_ns, source=frame.source,
+                ident=ident if number == 0 else near(received_ns) + hashed(b"part", ident, part.operation.encode()),
+                body=pack(own), operation=part.operation, observations=observations,
+                reasons=tuple([r.reason for r in part.rejects]), unread=unread, undated=frame.undated and number == 0,
+                part_of=b"" if number == 0 else ident,
+            ))
+        return out
 
     def _refusal(self, frame: Frame, version: int, device: str, sender: str | None, subject: str,
                  admitted: _Admitted) -> RefusalBody:
@@ -298,7 +334,7 @@ class Desk:
         decoder = self._decoders.get(frame.session, {}).get(frame.format)
         return getattr(decoder, "identity", "")
 
-    def _crashed(self, frame: Frame, error: Exception, what: str) -> tuple[Draft, bytes | None, tuple[Reject, ...]]:
+    def _crashed(self, frame: Frame, error: Exception, what: str) -> _Rows:
         """The row of a frame at which this program failed: its bytes, if its sender is admitted, else their hash."""
         self._log_crash(error, what)
         rejects = (Reject("format", f"{what}: {type(error).__name__}", device=frame.device),)
@@ -313,7 +349,7 @@ class Desk:
             kind="frame" if isinstance(body, FrameBody) else "refusal", source=frame.source, ident=ident, body=pack(body),
             received_ns=self.clock.now_ns or max(frame.received_ns, 0), operation=self._nobodys, reasons=("format",),
         )
-        return draft, None, rejects
+        return [draft], None, rejects
 
     def _log_crash(self, error: Exception, what: str) -> None:
         self.crashes += 1
@@ -397,8 +433,11 @@ class Desk:
                 whose = door.of(r.device, device, received_ns, broadcast)  # whose clock it is: that one is not silent
             if whose is not r.verdict or refused_whole:
                 malformed[i] = msgspec.structs.replace(r, detail=NOT_KEPT if refused_whole else r.detail, verdict=whose)
-        if not observations and device and refused is None:
-            operation = door.of(device, device, received_ns).operation  # its own device said nothing: that is its case's too
+        if not observations and refused is None:
+            # nothing came in that has a verdict: it is of the case of whom its clock, or else its sender, was
+            operation = next((r.verdict.operation for r in malformed if r.verdict is not None), "")
+            if not operation and device:
+                operation = door.of(device, device, received_ns).operation
         return _Admitted(operation, observations, tuple(verdicts), tuple(malformed + refusals), refused_whole)
 
     def _may_keep(self, frame: Frame, device: str, named: Sequence[str], time_ns: int) -> bool:

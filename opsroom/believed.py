@@ -33,10 +33,12 @@ def without(entry: Entry, sources: frozenset[str]) -> Entry | None:
     assert isinstance(body, FrameBody | RefusalBody)
     if {entry.source, body.device} & sources:
         return None
-    kept = tuple(o for o in body.observations if o.device not in sources)
+    kept = [i for i, o in enumerate(body.observations) if o.device not in sources]
     if len(kept) == len(body.observations):
         return entry
-    return msgspec.structs.replace(entry, body=pack(msgspec.structs.replace(body, observations=kept)))
+    said = tuple(body.observations[i] for i in kept)
+    verdicts = tuple(body.verdicts[i] for i in kept) if body.verdicts else ()
+    return msgspec.structs.replace(entry, body=pack(msgspec.structs.replace(body, observations=said, verdicts=verdicts)))
 
 
 def of_source(entry: Entry, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from birddog.directory import Directory
@@ -18,10 +19,12 @@ class Registers:
         url: the journal.
         create: make the journal where it is absent (a case is opened before the first message).
         exercise: the mode of a journal that is made.
+        actor: the person who enters something; this system's user where none is named.
     """
 
-    def __init__(self, url: str, *, create: bool = False, exercise: bool = False):
+    def __init__(self, url: str, *, create: bool = False, exercise: bool = False, actor: str = ""):
         self.url, self.path = url, home(url).base
+        self.actor = actor or user_name()
         self.created = False
         if create and not exists(url):
             open_writer(url, mode="exercise" if exercise else "live").close()
@@ -36,7 +39,7 @@ class Registers:
 
     def enter(self, *bodies: Body) -> list[int]:
         """Append entries, by the running writer or by ourselves; returns their numbers."""
-        return control.enter(self.url, bodies, source="operator")
+        return control.enter(self.url, bodies, source="operator", actor=self.actor)
 
     def operation(self, name: str) -> None:
         """Raises:
@@ -47,3 +50,13 @@ class Registers:
             raise UsageError(f"no operation {name!r}; birddog operation add {name}", field="operation")
         if operation.closed:
             raise UsageError(f"operation {name!r} is closed", field="operation")
+
+
+def user_name() -> str:
+    """The name of the user whose process this is, as the system has it; a number where it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())

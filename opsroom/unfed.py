@@ -45,6 +45,8 @@ class Unfed(msgspec.Struct):
 
 def unfed(directory: Directory, body: FrameBody | RefusalBody, now_ns: int, *, exercise: bool) -> tuple[str, Why, int] | None:
     """(device, why, time) of an admitted message that fed no track; None where it fed one, or was refused for all it said."""
+    if not body.count:
+        return None  # what another operation has of a message that was counted already
     if not body.observations:
         return None if body.rejects else (body.subject or body.device, "placeless", now_ns)
     body = judged(body, Judge(directory, exercise=exercise), now_ns)

@@ -1,6 +1,8 @@
 """The journal: the truth and the clock.  One row an entry, dense in commit order, never changed."""
 
-from birddog.journal.opening import Home, exists, home, open_reader, open_writer, presence
+from birddog.journal.opening import Home, exists, home, migrate, open_reader, open_writer, presence
 from birddog.journal.store import Counts, Reader, Writer, entries
 
-__all__ = ["Counts", "Home", "Reader", "Writer", "entries", "exists", "home", "open_reader", "open_writer", "presence"]
+__all__ = [
+    "Counts", "Home", "Reader", "Writer", "entries", "exists", "home", "migrate", "open_reader", "open_writer", "presence",
+]

@@ -13,6 +13,7 @@ from typing import Literal, Protocol, cast
 from birddog.errors import UsageError
 from birddog.journal.beside import Home
 from birddog.journal.store import Mode, Reader, Writer
+from birddog.journal.upgrade import Migrated
 
 #: Scheme -> the module that reads and writes such a journal; imported when one is opened.
 BACKENDS = {"sqlite": "birddog.journal.sqlite"}
@@ -38,8 +39,11 @@ class Backend(Protocol):
     def open_writer(self, url: str, *, mode: Mode, create: bool, accept_loss: bool) -> Writer:
         """See ``open_writer`` below."""
 
-    def open_reader(self, url: str) -> Reader:
+    def open_reader(self, url: str, *, older: bool) -> Reader:
         """See ``open_reader`` below."""
+
+    def migrate(self, url: str) -> Migrated:
+        """See ``migrate`` below."""
 
 
 def _backend(url: str) -> Backend:
@@ -97,11 +101,23 @@ def open_writer(url: str, *, mode: Mode, create: bool = True, accept_loss: bool 
     return _backend(url).open_writer(url, mode=mode, create=create, accept_loss=accept_loss)
 
 
-def open_reader(url: str) -> Reader:
+def open_reader(url: str, *, older: bool = False) -> Reader:
     """Open a journal for reading.
+
+    Args:
+        older: read one of an older version as it is, without what it did not write down (whose an observation is).
 
     Raises:
         UsageError: the URL is wrong or there is no journal.
-        JournalError: it is not a journal, of a newer version, or damaged.
+        JournalError: it is not a journal, of another version, or damaged.
     """
-    return _backend(url).open_reader(url)
+    return _backend(url).open_reader(url, older=older)
+
+
+def migrate(url: str) -> Migrated:
+    """Bring a journal of an older version to the present one, in one transaction; one of the present version stays.
+
+    Raises:
+        UsageError, JournalHeld, JournalFull, JournalError: as ``open_writer``; nothing was changed.
+    """
+    return _backend(url).migrate(url)

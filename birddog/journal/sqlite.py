@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from birddog.directory import REGISTERS
 from birddog.errors import (
     JournalChanged,
     JournalDisagrees,
@@ -37,16 +38,19 @@ from birddog.journal.guard import Guard, stale_index
 from birddog.journal.head import Head, HeadFile, mixed
 from birddog.journal.head import read as read_head
 from birddog.journal.store import NOTHING, Counts, Mode
+from birddog.journal.upgrade import Migrated, Upgrade
 from birddog.lock import hold
 from birddog.model import Draft, Entry
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 #: Recognised in the header's application_id: "Bird".
 APPLICATION_ID = 0x42697264
-_COLUMNS = "seq, kind, received_ns, source, ident, body, operation"
-_REGISTERS = "('operation', 'device', 'attachment', 'placement')"
+#: The oldest version that ``migrate`` brings to the present one, and that is read as it is where asked for.
+OLDEST_VERSION = 1
+#: Rows asked for at once while a journal is migrated.
+_ROWS = 1000
 #: How many sessions of one device are remembered.
 SESSIONS_KEPT = 8
 #: The write-ahead log is brought into the journal when it has so many pages (SQLite's own default).
@@ -58,9 +62,13 @@ _CHUNK = 500
 _TROUBLE = (sqlite3.Error, UnicodeError, OverflowError)
 #: A failing disk, a file system that is away, another program that has the file: a later opening may succeed.
 _MAY_COME_BACK = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY})
+#: Kinds without the many: what people and the program said.  The words of the index ``entry_said``, or it is not used.
+_SAID = "kind NOT IN ('frame', 'refusal', 'tick')"
+_REWRITE = "UPDATE entry SET body = ?, operation = ? WHERE seq = ?"
+_ACTOR = "ALTER TABLE entry ADD COLUMN actor TEXT NOT NULL DEFAULT ''"
 _INSERTS = [
-    (rows, "INSERT INTO entry (seq, kind, received_ns, operation, source, ident, body) VALUES "
-           + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * rows))
+    (rows, "INSERT INTO entry (seq, kind, received_ns, operation, source, ident, body, actor) VALUES "
+           + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * rows))
     for rows in (128, 16, 1)
 ]
 
@@ -84,35 +92,55 @@ def open_writer(url: str, *, mode: Mode, create: bool = True, accept_loss: bool 
     return SqliteWriter(home(url).base, mode=mode, create=create, accept_loss=accept_loss)
 
 
-def open_reader(url: str) -> SqliteReader:
+def open_reader(url: str, *, older: bool = False) -> SqliteReader:
     """See ``birddog.journal.open_reader``."""
-    return SqliteReader(home(url).base)
+    return SqliteReader(home(url).base, oldest=OLDEST_VERSION if older else SCHEMA_VERSION)
+
+
+def migrate(url: str) -> Migrated:
+    """See ``birddog.journal.migrate``."""
+    path = home(url).base
+    reader = SqliteReader(path, oldest=OLDEST_VERSION)
+    version, mode, last = reader.version, reader.mode, reader.last_seq()
+    reader.close()
+    if version == SCHEMA_VERSION:
+        return Migrated(version, version, last, 0)
+    writer = SqliteWriter(path, mode=mode, create=False, oldest=OLDEST_VERSION)
+    try:
+        return writer.migrate()
+    finally:
+        writer.close()
 
 
 class SqliteReader:
-    """Reads a journal file, beside a live writer or after a kill."""
+    """Reads a journal file, beside a live writer or after a kill.
 
-    def __init__(self, path: Path):
-        self.path = path
+    Args:
+        oldest: the oldest version that is read.
+    """
+
+    def __init__(self, path: Path, *, oldest: int = SCHEMA_VERSION):
+        self.path, self._oldest = path, oldest
         if not path.is_file():
             raise UsageError(f"there is no journal at {path}")
         # autocommit: every read is its own short transaction, so that the WAL can be cut
         self._db = _open_reading(path)
         try:
-            self.mode = _check(self._db, path)
+            self.mode, self.version = _check(self._db, path, oldest)
         except JournalError:
             self._db.close()
             raise
+        self._columns = "seq, kind, received_ns, source, ident, body, operation, " + ("actor" if self.version > 1 else "''")
         self._beside = self._places()
 
     def read(self, after: int, limit: int = 1000) -> list[Entry]:
         """Entries with ``seq > after`` in order, at most ``limit``."""
-        sql = f"SELECT {_COLUMNS} FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
+        sql = f"SELECT {self._columns} FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
         return self._entries(sql, (after, limit), f" cannot be read after entry {after}:")
 
     def tail(self, count: int) -> list[Entry]:
         """The last ``count`` entries, in order."""
-        return self._entries(f"SELECT {_COLUMNS} FROM entry ORDER BY seq DESC LIMIT ?", (count,))[::-1]
+        return self._entries(f"SELECT {self._columns} FROM entry ORDER BY seq DESC LIMIT ?", (count,))[::-1]
 
     def last_seq(self) -> int:
         """The number of the newest entry, 0 when there is none."""
@@ -145,7 +173,9 @@ class SqliteReader:
 
     def registers(self) -> list[Entry]:
         """Every entry of a register, in order."""
-        return self._entries(f"SELECT {_COLUMNS} FROM entry WHERE kind IN {_REGISTERS} ORDER BY seq")
+        kinds = ", ".join(f"'{kind}'" for kind in sorted(REGISTERS))
+        said = "" if self.version == 1 else f" AND {_SAID}"  # the index that holds what was said, and no message
+        return self._entries(f"SELECT {self._columns} FROM entry WHERE kind IN ({kinds}){said} ORDER BY seq")
 
     def disagreement(self) -> str:
         """Why it is not the journal, or does not hold all, that was acknowledged; "" where it agrees with its head file."""
@@ -180,7 +210,7 @@ class SqliteReader:
             return
         self._db.close()
         self._db = _open_reading(self.path)
-        _check(self._db, self.path)
+        _check(self._db, self.path, self._oldest)
         self._beside = self._places()
 
     def _fetch(self, sql: str, values: Sequence[int | str | bytes] = (), doing: str = " cannot be read:") -> list[tuple]:
@@ -194,8 +224,8 @@ class SqliteReader:
         name = str(self.path)
         return [
             Entry(seq=seq, kind=kind, received_ns=received_ns, source=source, ident=ident, body=body, operation=operation,
-                  journal=name)
-            for seq, kind, received_ns, source, ident, body, operation in self._fetch(sql, values, doing)
+                  actor=actor, journal=name)
+            for seq, kind, received_ns, source, ident, body, operation, actor in self._fetch(sql, values, doing)
         ]
 
 
@@ -206,7 +236,8 @@ class SqliteWriter(SqliteReader):
         accept_loss: go on with a journal that lost what had been acknowledged; ``lost`` says what it was.
     """
 
-    def __init__(self, path: Path, *, mode: Mode, create: bool = True, accept_loss: bool = False):
+    def __init__(self, path: Path, *, mode: Mode, create: bool = True, accept_loss: bool = False,
+                 oldest: int = SCHEMA_VERSION):
         if not create and not path.exists():
             raise UsageError(f"there is no journal at {path}")
         if not path.parent.is_dir():
@@ -219,7 +250,7 @@ class SqliteWriter(SqliteReader):
             head = self._held_against(path, accept_loss)
             if create and not path.exists():  # asked under the lock: somebody else may just have made it
                 _create(path, mode)
-            super().__init__(path)
+            super().__init__(path, oldest=oldest)
             self._opened.append(self._db)
             if self.mode != mode:
                 raise JournalError(
@@ -361,6 +392,43 @@ class SqliteWriter(SqliteReader):
             raise self._broken from error
         return answer
 
+    def migrate(self) -> Migrated:
+        """Bring an older journal to the present version, in one transaction: a kill leaves it as it was.
+
+        Raises:
+            JournalFull, JournalError: nothing was changed.
+        """
+        upgrade, db = Upgrade(exercise=self.mode == "exercise"), self._db
+        actors: list[tuple[str, int]] = []
+        self._guard.before()
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                after = 0
+                while rows := self.read(after, _ROWS):
+                    after = rows[-1].seq
+                    for old, new in ((row, upgrade.entry(row)) for row in rows):
+                        if new is not old:
+                            db.execute(_REWRITE, (new.body, new.operation, new.seq))
+                            if new.actor:
+                                actors.append((new.actor, new.seq))
+                db.execute(_ACTOR)
+                db.executemany("UPDATE entry SET actor = ? WHERE seq = ?", actors)
+                db.execute("DROP INDEX entry_register")
+                db.execute(f"CREATE INDEX entry_said ON entry (seq) WHERE {_SAID}")
+                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                db.execute("COMMIT")
+            finally:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+        except _TROUBLE as error:
+            raise _failure(self.path, error, " cannot be migrated:") from error
+        finally:
+            self._guard.after()  # what was rolled back may have lengthened the log
+        self._note()
+        self._checkpoint()
+        return Migrated(self.version, SCHEMA_VERSION, upgrade.entries, upgrade.damaged)
+
     def _appended(self, drafts: Sequence[Draft], sessions: Sequence[tuple[str, str]], finished: Sequence[str],
                   counted: Mapping[str, int]) -> list[int]:
         try:
@@ -371,8 +439,8 @@ class SqliteWriter(SqliteReader):
             except sqlite3.IntegrityError:
                 answer = self._numbers(drafts)
                 fresh = [(seq, draft) for seq, draft in zip(answer, drafts, strict=True) if seq]
-                self._write([seq for seq, _ in fresh], [draft for _, draft in fresh], len(drafts) - len(fresh), sessions,
-                            finished, counted)
+                again = sum(seq == 0 and not draft.part_of for seq, draft in zip(answer, drafts, strict=True))
+                self._write([seq for seq, _ in fresh], [draft for _, draft in fresh], again, sessions, finished, counted)
                 return answer
         except _TROUBLE as error:
             raise _failure(self.path, error) from error
@@ -404,13 +472,16 @@ class SqliteWriter(SqliteReader):
     def _numbers(self, drafts: Sequence[Draft]) -> list[int]:
         """The number of each draft, 0 where its ident is there or stands twice."""
         seen, seq, answer = self.holds([draft.ident for draft in drafts]), self._next, []
+        stands = False  # the message whose further rows follow
         for draft in drafts:
-            if draft.ident in seen:
+            if draft.ident in seen or (draft.part_of and stands):
                 answer.append(0)
             else:
                 seen.add(draft.ident)
                 answer.append(seq)
                 seq += 1
+            if not draft.part_of:
+                stands = answer[-1] == 0
         return answer
 
     def _write(self, numbers: Sequence[int], drafts: Sequence[Draft], duplicates: int,
@@ -435,7 +506,7 @@ class SqliteWriter(SqliteReader):
                 while len(drafts) - done >= rows:
                     values: list[int | str | bytes] = []
                     for n, d in zip(numbers[done : done + rows], drafts[done : done + rows], strict=True):
-                        values += (n, d.kind, d.received_ns, d.operation, d.source, d.ident, d.body)
+                        values += (n, d.kind, d.received_ns, d.operation, d.source, d.ident, d.body, d.actor)
                     db.execute(sql, values)
                     done += rows
             db.executemany(
@@ -508,7 +579,7 @@ def _counts(drafts: Sequence[Draft]) -> dict[str, int]:
     for draft in drafts:
         counts["observations"] += draft.observations
         if draft.kind == "frame" or draft.kind == "refusal":
-            counts["frames"] += 1
+            counts["frames"] += not draft.part_of
             if draft.undated:
                 counts["undated"] = counts.get("undated", 0) + 1
             for reason in draft.reasons:
@@ -550,7 +621,8 @@ def _create(path: Path, mode: Mode) -> None:
         db = sqlite3.connect(made, isolation_level=None)
         try:
             db.execute("PRAGMA synchronous = FULL")
-            db.executescript("BEGIN;" + resources.files("birddog.journal").joinpath("schema_v1.sql").read_text() + "COMMIT;")
+            schema = resources.files("birddog.journal").joinpath(f"schema_v{SCHEMA_VERSION}.sql").read_text()
+            db.executescript("BEGIN;" + schema + "COMMIT;")
             db.execute("INSERT INTO meta VALUES ('mode', ?)", (mode,))
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -631,7 +703,8 @@ def _durable(db: sqlite3.Connection, path: Path) -> int:
     return page_bytes
 
 
-def _check(db: sqlite3.Connection, path: Path) -> Mode:
+def _check(db: sqlite3.Connection, path: Path, oldest: int) -> tuple[Mode, int]:
+    """The journal's mode and version."""
     try:
         application = db.execute("PRAGMA application_id").fetchone()[0]
         version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -639,7 +712,10 @@ def _check(db: sqlite3.Connection, path: Path) -> Mode:
         raise _failure(path, error, " is not a journal that can be read:") from error
     if application != APPLICATION_ID:
         raise JournalError(f"{path} is not a Birddog journal")
-    if version != SCHEMA_VERSION:
+    if OLDEST_VERSION <= version < oldest:
+        raise JournalError(f"{path} is a journal of version {version}; this program works on version {SCHEMA_VERSION}: "
+                           f"birddog journal migrate --journal sqlite:///{path}")
+    if not oldest <= version <= SCHEMA_VERSION:
         raise JournalError(f"{path} is a journal of version {version}; this program reads version {SCHEMA_VERSION}")
     try:
         row = db.execute("SELECT value FROM meta WHERE key = 'mode'").fetchone()
@@ -647,7 +723,7 @@ def _check(db: sqlite3.Connection, path: Path) -> Mode:
         raise _failure(path, error, " is damaged:") from error
     if row is None or row[0] not in _A:
         raise JournalError(f"{path} is damaged: it says no mode, live or exercise")
-    return row[0]
+    return row[0], version
 
 
 def _failure(path: Path, error: Exception, doing: str = ":") -> JournalError:

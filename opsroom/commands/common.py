@@ -22,6 +22,11 @@ def journal_option(parser: argparse.ArgumentParser) -> None:
                         help=f"sqlite:///relative or sqlite:////absolute path (default {DEFAULT_JOURNAL})")
 
 
+def actor_option(parser: argparse.ArgumentParser) -> None:
+    """``--actor NAME``."""
+    parser.add_argument("--actor", metavar="NAME", default="", help="who enters this (default: this system's user)")
+
+
 def json_option(parser: argparse.ArgumentParser) -> None:
     """``--json``."""
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")

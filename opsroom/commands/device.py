@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from opsroom.commands.common import journal_option, json_option, name_of, print_json, print_table, say, time_ns
+from opsroom.commands.common import actor_option, journal_option, json_option, name_of, print_json, print_table, say, time_ns
 
 if TYPE_CHECKING:
     from birddog.model import Attachment
@@ -54,6 +54,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--exercise", action="store_true", help="if the journal is made now: make it an exercise journal")
     for sub in (enrol, attach, detach, place, listing, show, retire):
         journal_option(sub)
+    for sub in (enrol, attach, detach, place, retire):
+        actor_option(sub)
     for sub in (listing, show):
         json_option(sub)
 
@@ -63,17 +65,18 @@ def run(args: argparse.Namespace) -> int:
     from birddog.errors import UsageError
     from opsroom.registers import Registers
 
-    for field, option in (("device", "ID"), ("name", "--name"), ("owner", "--owner"), ("shipment", "--shipment")):
+    for field, option in (("device", "ID"), ("name", "--name"), ("owner", "--owner"), ("shipment", "--shipment"),
+                          ("actor", "--actor")):
         if getattr(args, field, None) is not None:
             name_of(getattr(args, field), option)
     if getattr(args, "device", None) == "":
         raise UsageError("wants an identity", field="ID")
     check = _CHECKS.get(args.action)
     if check is None:
-        registers = Registers(args.journal)
+        registers = Registers(args.journal, actor=getattr(args, "actor", ""))
     else:  # all of it is looked at first: a journal is not made for a typing error
         check(args)
-        registers = Registers(args.journal, create=True, exercise=args.exercise)
+        registers = Registers(args.journal, create=True, exercise=args.exercise, actor=args.actor)
         if registers.created:
             say(f"made a new {registers.mode} journal at {registers.path}")
         elif args.exercise and registers.mode != "exercise":

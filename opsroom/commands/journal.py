@@ -1,4 +1,4 @@
-"""``birddog journal count|tail|export``: look into a journal, beside a live writer or after a kill."""
+"""``birddog journal count|tail|export``: look into a journal, also beside a live writer or after a kill; and ``migrate``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     export = actions.add_parser("export", help="every entry as one JSON line")
     export.add_argument("--out", metavar="FILE", help="write here instead of stdout")
     export.add_argument("--after", type=int, default=0, metavar="SEQ", help="only entries after this number")
-    for sub in (count, tail, export):
+    migrate = actions.add_parser("migrate", help="bring a journal of an older version to the present one, in one transaction")
+    for sub in (count, tail, export, migrate):
         journal_option(sub)
     json_option(count)
     json_option(tail)
@@ -31,7 +32,9 @@ def run(args: argparse.Namespace) -> int:
     """Do it."""
     from birddog.journal import open_reader
 
-    reader = open_reader(args.journal)
+    if args.action == "migrate":
+        return _migrate(args)
+    reader = open_reader(args.journal, older=True)
     try:
         if words := reader.disagreement():
             say(f"birddog journal: {words}")
@@ -42,6 +45,19 @@ def run(args: argparse.Namespace) -> int:
         return _export(reader, args)
     finally:
         reader.close()
+
+
+def _migrate(args: argparse.Namespace) -> int:
+    from birddog.journal import migrate
+
+    done = migrate(args.journal)
+    if done.version == done.now:
+        say(f"{args.journal} is of version {done.version} already; nothing was changed")
+        return 0
+    say(f"{args.journal}: version {done.version} is now version {done.now}, {done.entries} entries")
+    if done.damaged:
+        say(f"{done.damaged} damaged entries stayed as they were; `birddog rebuild` names the first")
+    return 0
 
 
 def _count(reader: Any, args: argparse.Namespace) -> int:
@@ -91,7 +107,8 @@ def _print_tail(rows: list, args: argparse.Namespace) -> None:
         if args.json:
             print_json(entry_json(entry))
         else:
-            print(printable(f"{entry.seq:>9}  {iso_from_ns(entry.received_ns)}  {entry.kind:<10}  {_gist(entry)}"))
+            by = f" BY {entry.actor}" if entry.actor else ""
+            print(printable(f"{entry.seq:>9}  {iso_from_ns(entry.received_ns)}  {entry.kind:<10}  {_gist(entry)}{by}"))
 
 
 def _gist(entry: Any) -> str:
@@ -149,17 +166,20 @@ def entry_json(entry: Any) -> dict[str, Any]:
     body = unpack(entry)
     out: dict[str, Any] = {"seq": entry.seq, "kind": entry.kind, "received": iso_from_ns(entry.received_ns),
                            "received_ns": entry.received_ns, "source": entry.source, "operation": entry.operation,
+                           "actor": entry.actor,
                            "ident": entry.ident.hex(), "device": getattr(body, "device", ""), "format": "", "payload_hex": "",
                            "observations": [], "rejects": []}
     if isinstance(body, FrameBody | RefusalBody):
         out |= {"sender": body.device if body.sender is None else body.sender, "subject": body.subject or body.device,
                 "format": body.format, "version": body.version, "channel": body.channel,
                 "observations": [observation_json(o) for o in body.observations],
+                "verdicts": [msgspec.structs.asdict(verdict) for verdict in body.verdicts],
                 "rejects": [reject_json(r) for r in body.rejects]}
-        if body.count > 1:
+        if body.count != 1:
             out["count"] = body.count
         if isinstance(body, FrameBody):
-            return out | {"session": body.session, "payload_hex": body.payload.hex(), "unread": list(body.unread)}
+            out |= {"session": body.session, "payload_hex": body.payload.hex(), "unread": list(body.unread)}
+            return out | ({"payload_hash": body.payload_hash.hex()} if body.payload_hash else {})
         return out | {"payload_hash": body.payload_hash.hex()}
     if isinstance(body, Scan):
         out |= {"device": body.sensor, "observations": [observation_json(o) for o in body.sightings]}

@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from opsroom.commands.common import journal_option, json_file, json_option, name_of, print_json, print_table, say
+from opsroom.commands.common import (
+    actor_option,
+    journal_option,
+    json_file,
+    json_option,
+    name_of,
+    print_json,
+    print_table,
+    say,
+)
 
 if TYPE_CHECKING:
     from birddog.model import Zone
@@ -36,6 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     unwatch.add_argument("zone", metavar="NAME")
     for sub in (add, listing, close, watch, unwatch):
         journal_option(sub)
+    for sub in (add, close, watch, unwatch):
+        actor_option(sub)
     json_option(listing)
 
 
@@ -56,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
         name_of(args.name, "--name")
         area = _area(args.area) if args.area is not None else ()
     zone = _zone(args) if args.action == "watch" else None
-    registers = Registers(args.journal, create=adds, exercise=adds and args.exercise)
+    actor = "" if args.action == "list" else name_of(args.actor, "--actor")
+    registers = Registers(args.journal, create=adds, exercise=adds and args.exercise, actor=actor)
     operations = registers.directory.operations
     if args.action == "list":
         if args.json:

@@ -211,7 +211,7 @@ def another_journal(path, older):
     db.execute("UPDATE entry SET ident = CAST('other ' || seq AS BLOB)")
     for n in range(201, 1000):
         db.execute("INSERT INTO entry SELECT ?, kind, received_ns, operation, source, CAST('other ' || ? AS BLOB), body,"
-                   " NULL, NULL FROM entry WHERE seq = 1", (n, n))
+                   " NULL, NULL, '' FROM entry WHERE seq = 1", (n, n))
     db.commit()
     db.close()
     older_alone(path, other.path)

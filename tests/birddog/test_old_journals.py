@@ -1,4 +1,4 @@
-"""Journals of every schema version ever released are still read, and fold."""
+"""Journals of every schema version ever released are still read, and, brought to the present one, appended to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from birddog.journal import open_reader
+from birddog.journal import migrate, open_reader
 from birddog.journal.sqlite import SCHEMA_VERSION
 from birddog.model import Operation, unpack
 from ingest import control
@@ -24,7 +24,7 @@ def test_it_is_read_appended_to_and_counted(tmp_path, name):
     path = tmp_path / name
     shutil.copy(OLD / name, path)
     url = f"sqlite:///{path}"
-    reader = open_reader(url)
+    reader = open_reader(url, older=True)
     entries = reader.read(0)
     counts = reader.counts()
     assert [e.seq for e in entries] == list(range(1, counts.last_seq + 1))
@@ -32,4 +32,5 @@ def test_it_is_read_appended_to_and_counted(tmp_path, name):
     assert counts.frames == len(frames) > 50
     assert counts.observations == 0 or counts.observations == sum(len(unpack(e).observations) for e in frames)
     reader.close()
+    migrate(url)
     assert control.enter(url, [Operation(operation="NEW")], source="test") == [counts.last_seq + 1]

@@ -12,7 +12,7 @@ import types
 import pytest
 
 from birddog.errors import JournalError, UsageError
-from birddog.journal import Home, exists, home, open_reader, open_writer, opening, presence
+from birddog.journal import Home, exists, home, migrate, open_reader, open_writer, opening, presence
 from birddog.model import Draft, Operation, Tick, pack, unpack
 
 MAKERS = {"sqlite": lambda folder: f"sqlite:///{folder}/journal.db"}
@@ -139,16 +139,17 @@ def test_a_wrong_url_says_what_is_right(bad):
 
 
 def test_a_backend_joins_by_its_module_and_one_line(monkeypatch, tmp_path):
-    """The module has the four functions of ``opening.Backend``; nobody else knows the scheme."""
+    """The module has the five functions of ``opening.Backend``; nobody else knows the scheme."""
     module = types.ModuleType("toy_journal")
     module.home = lambda url: Home(tmp_path / url.partition(":")[2])
     module.presence = lambda url: "there"
-    module.open_reader = lambda url: ("reader", url)
+    module.open_reader = lambda url, **how: ("reader", url)
+    module.migrate = lambda url: ("migrated", url)
     module.open_writer = lambda url, **how: ("writer", url, how)
     monkeypatch.setitem(sys.modules, "toy_journal", module)
     monkeypatch.setitem(opening.BACKENDS, "toy", "toy_journal")
     assert home("toy:case").picture == tmp_path / "case.picture" and exists("toy:case")
-    assert open_reader("toy:case") == ("reader", "toy:case")
+    assert open_reader("toy:case") == ("reader", "toy:case") and migrate("toy:case") == ("migrated", "toy:case")
     assert open_writer("toy:case", mode="live")[2] == {"mode": "live", "create": True, "accept_loss": False}
 
 

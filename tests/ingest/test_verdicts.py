@@ -151,3 +151,71 @@ def test_a_rebuilt_door_gives_the_same_verdict(desk):
     again = Desk(desk.journal, exercise=False, refusal_key=b"k" * 32)
     rows = [(fix("one"), "one"), (fix("two"), "gw"), (fix("x"), "roof"), (fix("one"), "two")]
     assert [desk.door.judge(o, by, T0) for o, by in rows] == [again.door.judge(o, by, T0) for o, by in rows]
+
+
+# --- one message of several operations -----------------------------------------------------------
+
+
+def parts_of(desk, *frames):
+    before = desk.journal.last_seq()
+    source = Source()
+    desk.take([(source, list(frames))], T0)
+    return [(entry, unpack(entry)) for entry in desk.journal.read(before)], [r.outcome for r in source.results]
+
+
+def test_a_message_of_several_operations_is_an_entry_for_each(desk):
+    said = message(fix("one"), fix("two"), TagRead(device="gw", time_ns=T0, epc=EPC), fix("one", T0 - NS))
+    rows, outcomes = parts_of(desk, said)
+    assert outcomes == ["stored"]
+    assert [(e.operation, [o.device for o in b.observations], b.count) for e, b in rows] == [
+        ("A", ["one", "one"], 1), ("B", ["two"], 0), ("", ["gw"], 0)]  # fmt: skip
+    assert all(b.payload == b"" and len(b.payload_hash) == 32 for _, b in rows)  # its bytes speak of all of them
+    assert {b.payload_hash for _, b in rows} == {rows[0][1].payload_hash}
+    counts = desk.journal.counts()
+    assert (counts.frames, counts.observations, counts.duplicates) == (1, 4, 0)
+
+
+def test_a_duplicate_of_it_is_one_duplicate_whatever_its_devices_are_attached_to_now(desk):
+    said, other = message(fix("one"), fix("two")), message(fix("one", T0 - NS), device="one")
+    parts_of(desk, said)
+    enter(desk, Attachment(device="two", shipment="barrel", operation="B", from_ns=0, to_ns=T0 - NS),
+          Attachment(device="two", shipment="third", operation="A", from_ns=T0 - NS))  # fmt: skip
+    rows, outcomes = parts_of(desk, said, other, said)
+    assert outcomes == ["duplicate", "stored", "duplicate"]
+    assert [(e.operation, len(b.observations)) for e, b in rows] == [("A", 1)]
+    enter(desk, Attachment(device="two", shipment="back", operation="B", from_ns=T0 - NS // 2))
+    rows, outcomes = parts_of(desk, said)
+    assert (rows, outcomes, desk.journal.counts().duplicates) == ([], ["duplicate"], 3)
+
+
+def test_what_everybody_may_hear_stands_in_open_with_its_bytes_and_in_the_case_that_watches_it(desk):
+    ais = codec.load("ais")
+
+    def heard(*names):
+        place = {"lat_deg": 51.9, "lon_deg": 4.0, "time_ns": T0, "speed_mps": 1.0, "course_deg": 0.0}
+        payload = b"".join(ais.encode(mmsi=int(n), **place) for n in names)
+        return Frame(source="tcp", format="ais", received_ns=T0, device="roof", session="t", payload=payload,
+                     packet=int(names[0]))
+
+    for name, operation in (("244000001", "A"), ("244000002", "B")):
+        enter(desk, Attachment(device=name, shipment="hull", operation=operation, from_ns=0))
+    rows, _ = parts_of(desk, heard("244000001"))
+    assert [(e.operation, {v for v in b.verdicts}, bool(b.payload)) for e, b in rows] == [
+        ("open", {Verdict("open", "", "open", "open")}, True), ("A", {Verdict("A", "hull", "open")}, True)]  # fmt: skip
+    rows, _ = parts_of(desk, heard("244000002", "244000001", "244000003"))
+    assert [(e.operation, bool(b.payload)) for e, b in rows] == [("open", True), ("B", False), ("A", False)]
+    assert {o.device for o in rows[0][1].observations} == {"244000001", "244000002", "244000003"}
+    assert desk.journal.counts().observations == sum(len(b.observations) for e, b in rows if e.operation == "open") + len(
+        parts_of(desk, heard("244000004"))[0][0][1].observations)  # fmt: skip
+
+
+def test_what_is_refused_of_it_goes_with_whom_it_is_of(desk):
+    ahead = T0 + 86_400 * NS
+    rows, outcomes = parts_of(desk, message(fix("one"), fix("two", ahead)))
+    assert outcomes == ["refused"]
+    assert [(e.operation, len(b.observations), [r.reason for r in b.rejects]) for e, b in rows] == [
+        ("A", 1, []), ("B", 0, ["clock"])]  # fmt: skip
+    assert desk.journal.counts().rejects == {"clock": 1} and desk.journal.counts().frames == 1
+    rows, outcomes = parts_of(desk, message(fix("one", T0 - NS), fix("stranger"), fix("two")))
+    assert [(e.kind, e.operation, [r.reason for r in b.rejects]) for e, b in rows] == [
+        ("refusal", "A", ["unknown_device"]), ("refusal", "B", [])]  # fmt: skip

@@ -251,3 +251,19 @@ def test_a_phones_topic_is_one_devices_and_a_rollover_is_recorded(run):
     assert run("device", "enrol", "x", "--week-rollover", "-1")[0] == 2
     assert run("device", "retire", "anna")[0] == 0
     assert run("device", "enrol", "anna-2", "--topic", "owntracks/anna/phone")[0] == 0
+
+
+def test_who_entered_it_stands_in_the_entry(run):
+    """The person named, or the system's user; a list asks for nobody."""
+    from opsroom.registers import user_name
+
+    assert run("operation", "add", "NIGHTJAR", "--actor", "Noor")[0] == 0
+    assert run("device", "enrol", TAG)[0] == 0
+    assert run("device", "attach", TAG, "--operation", "NIGHTJAR", "--actor", "Ada")[0] == 0
+    assert run("operation", "close", "NIGHTJAR", "--actor", " x")[0] == 2
+    reader = open_reader("sqlite:///c.db")
+    found = [(e.kind, e.actor, e.operation) for e in reader.read(0)]
+    reader.close()
+    assert found == [("operation", "Noor", "NIGHTJAR"), ("device", user_name(), ""), ("attachment", "Ada", "NIGHTJAR")]
+    assert json.loads(run("journal", "export")[1].splitlines()[0])["actor"] == "Noor"
+    assert "BY Ada" in run("journal", "tail")[1]
