@@ -209,7 +209,7 @@ class Fold:
         if verdict.state not in ("admitted", "open"):
             return found
         if verdict.operation not in ("", OPEN) and verdict.shipment:
-            found.append(Owner(verdict.operation, "s:" + verdict.shipment, verdict.shipment, public=public))
+            found.append(Owner(verdict.operation, "s:" + verdict.shipment, verdict.shipment, public=verdict.basis == "open"))
         if public or verdict.operation == OPEN:
             found.append(Owner(OPEN, "d:" + subject, "", public=public))
         return found

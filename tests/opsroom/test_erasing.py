@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from birddog.directory import REGISTERS
@@ -19,6 +20,7 @@ from devices import codec
 from ingest.control import drafts_of, wanted
 from ingest.desk import Desk
 from ingest.intake import Entries
+from tracking.fold import Fold
 
 T0 = 1_790_000_000 * NS
 
@@ -60,6 +62,26 @@ def journal(tmp_path):
         desk.tick(at + 1)
     yield writer
     writer.close()
+
+
+def rows_of(journal, *, without):
+    """The picture's rows of the other operations, as they are published."""
+    fold, out = Fold(), []
+    for entry in entries(journal):
+        if entry.operation == without and entry.kind not in REGISTERS:
+            continue  # its number, time and kind stay, its body is gone
+        changes = fold.apply(entry)
+        for row in (*changes.tracks, *changes.points, *changes.events):
+            out.append((entry.seq, getattr(row, "operation", None), msgspec.json.encode(row)))
+    return out
+
+
+@pytest.mark.parametrize("erased", ["A", "B"])
+def test_erasing_the_bodies_of_one_operation_leaves_every_row_of_the_others(journal, erased):
+    whole, left = rows_of(journal, without=None), rows_of(journal, without=erased)
+    others = {row for row in whole if row[1] is not None and row[1] != erased}
+    assert {row for row in left if row[1] is not None} == others
+    assert {row[1] for row in others} == {"A", "B", "open"} - {erased}
 
 
 @pytest.mark.parametrize("name", ["A", "B"])
