@@ -120,6 +120,14 @@ class View:
         """(revision, track) of every track changed after ``since``, deleted ones included, by id."""
         return self._changed("track", since, _TRACK)
 
+    def standing(self) -> list[tuple[int, Track]]:
+        """(revision, track) of every track that has not ended."""
+        mine, names = self.rights.clause()
+        rows = self._file.rows(
+            f"""SELECT body, revision FROM track WHERE state IN ('tentative', 'confirmed', 'coasting', 'silent') AND {mine}
+            ORDER BY revision, id""", names)  # fmt: skip
+        return list(zip([row[1] for row in rows], self._decoded(_TRACK, rows), strict=True))
+
     def present(self) -> list[tuple[int, Track]]:
         """(revision, track) of what is there now: nothing that has ended; of what is lost in ``open`` and has no open alert the
         newest ``LOST_MOST``.

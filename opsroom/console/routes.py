@@ -96,8 +96,8 @@ class Console:
         def read() -> openapi.Tracks:
             seq = view.cursor()
             rows = [
-                views.track_view(r, t) for r, t in view.tracks(since)
-                if (everything or since or t.status != "deleted") and operation in (None, t.operation)
+                views.track_view(r, t) for r, t in (view.tracks(since) if everything or since else view.standing())
+                if operation in (None, t.operation)
             ]
             return openapi.Tracks(seq=seq, time=iso_from_ns(self.source.now_ns()), exercise=self.settings.exercise, tracks=rows)
 
@@ -152,7 +152,7 @@ class Console:
         view = self._view(request)
 
         def read() -> openapi.Devices:
-            found = views.device_views(self.source.directory(), view.tracks(), self.source.now_ns())
+            found = views.device_views(self.source.directory(), view.standing(), self.source.now_ns())
             return openapi.Devices([device for device in found if view.rights.may(device.operation) or device.track_ids])
 
         return json_answer(await self.source.run(read))

@@ -92,6 +92,7 @@ def test_every_question_of_a_view_is_about_its_own_operations(kept):
         view = reader.view(rights)
         assert [t.track_id for _, t in view.tracks()] == [f"T{n}" for n in numbers]
         assert [t.track_id for _, t in view.present()] == [f"T{n}" for n in numbers]
+        assert [t.track_id for _, t in view.standing()] == [f"T{n}" for n in numbers]
         assert [p.track_id for p in view.points()] == [f"T{n}" for n in numbers]
         assert [e.event_id for _, e in view.events()] == [f"E{n}" for n in numbers]
         assert [e.event_id for _, e in view.events(newest=9)] == [f"E{n}" for n in numbers]
@@ -174,5 +175,5 @@ def test_of_what_is_lost_in_open_a_present_picture_has_the_newest_and_those_with
     reader = PictureReader(kept.path)
     present = {t.track_id for _, t in reader.present()}
     assert present == {*(f"T{n}" for n in range(51, LOST_MOST + 51)), "T7", "T900"}
-    assert len(reader.tracks()) == LOST_MOST + 52, "the list itself is whole"
+    assert len(reader.tracks()) == LOST_MOST + 52 and len(reader.standing()) == LOST_MOST + 51, "the list itself is whole"
     reader.close()
