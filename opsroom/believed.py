@@ -8,13 +8,12 @@ would have been without a source, or with one that reported later.  No row looks
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from birddog.directory import REGISTERS
 from birddog.errors import UsageError
-from birddog.journal import Reader, entries
 from birddog.model import Entry, FrameBody, RefusalBody, Scan, Track, pack, unpack
 from birddog.units import NS
 from tracking.fold import Fold
@@ -52,10 +51,10 @@ def of_source(entry: Entry, name: str) -> bool:
     return name in (entry.source, body.device) or any(o.device == name for o in body.observations)
 
 
-def arrivals(journal: Reader, *, leave_out: frozenset[str], late_ns: dict[str, int]) -> Iterator[Entry]:
+def arrivals(journal: Iterable[Entry], *, leave_out: frozenset[str], late_ns: dict[str, int]) -> Iterator[Entry]:
     """The entries in the order in which they would have come in; numbers stay those of the journal."""
     waiting: list[tuple[int, int, Entry]] = []
-    for entry in entries(journal):
+    for entry in journal:
         kept = without(entry, leave_out) if leave_out else entry
         if kept is None:
             continue
@@ -72,12 +71,14 @@ def arrivals(journal: Reader, *, leave_out: frozenset[str], late_ns: dict[str, i
 
 
 def believed(
-    journal: Reader, every_ns: int, *, from_ns: int | None = None, to_ns: int | None = None, operation: str | None = None,
-    leave_out: frozenset[str] = frozenset(), late_ns: dict[str, int] | None = None,
+    journal: Iterable[Entry], every_ns: int, *, origin_ns: int = 0, from_ns: int | None = None, to_ns: int | None = None,
+    operation: str | None = None, leave_out: frozenset[str] = frozenset(), late_ns: dict[str, int] | None = None,
 ) -> Iterator[tuple[int, list[Track]]]:  # fmt: skip
-    """(time, tracks) at the multiples of a step of POSIX time, from the first entry to the last.
+    """(time, tracks) at the multiples of a step, from the first entry to the last.
 
     Args:
+        journal: the entries, in order.
+        origin_ns: what the multiples are counted from.
         leave_out: sources of which nothing is folded.
         late_ns: how much later what a source said comes in.
 
@@ -91,7 +92,7 @@ def believed(
             now_ns = max(now_ns, entry.received_ns)
             if due_ns is None:
                 begin_ns = now_ns if from_ns is None else max(now_ns, from_ns)
-                due_ns = -(-begin_ns // every_ns) * every_ns
+                due_ns = origin_ns - (origin_ns - begin_ns) // every_ns * every_ns
             while due_ns < now_ns and (to_ns is None or due_ns <= to_ns):
                 count += 1
                 if count > TIMES_MOST:

@@ -76,6 +76,16 @@ ANYTHING: tuple[Mode, ...] = (
     Mode(1.0, 600.0, 0.6, 300.0, kick=400.0),
     Mode(10.0, 3000.0, 0.1, 1800.0, kick=14_400.0, leap=True),
 )
+#: What an anonymous contact may do, which is seen every few seconds by a sensor that looks (or twice a day by one from above):
+#: stop, go straight, bend, turn hard, lie at its berth for hours.  Chosen on made-up worlds (other seeds, numbers, noise,
+#: clutter, latencies) beside the public ones.
+CONTACT: tuple[Mode, ...] = (
+    Mode(0.0, 0.0, 0.05, 40.0, walk=0.01),
+    Mode(0.005, 0.0, 0.5, 300.0),
+    Mode(1.0, 0.0, 0.15, 20.0),
+    Mode(10.0, 0.0, 0.15, 8.0),
+    Mode(0.0, 0.0, 0.002, 7200.0, walk=0.001),
+)
 #: What stands where it is: a base station, a buoy on its chain.
 STANDING: tuple[Mode, ...] = (Mode(0.0, 0.0, 1.0, 1e9, walk=0.0005),)
 #: How often an object turns out to be of the other family of motions after all.

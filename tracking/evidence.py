@@ -8,10 +8,10 @@ from typing import Any
 from birddog.geo import valid_position
 from birddog.model import Fix, Placement, Reading, Scan, Sighting
 from tracking.assign import Spot
+from tracking.contacts import Look
 from tracking.engine import SIGMA_CEILING_M, SIGMA_FLOOR_M, floored
 from tracking.measurement import Measurement
 from tracking.presets import ClassPreset, Presets
-from tracking.tracker import Look
 
 #: Quantities that say "something is here" at a placed sensor.
 TRIGGERS = ("seismic", "motion", "door_open", "light")
@@ -82,7 +82,8 @@ def look_of_scan(scan: Scan, presets: Presets) -> Look:
     """One look from above, or one sweep of a radar."""
     sightings: list[Any] = list(scan.sightings) or [f for f in scan.flags if f.lat_deg is not None and f.r_ee is not None]
     return Look(
-        sensor=scan.sensor, time_ns=scan.time_ns, spots=_spots(sightings), pd=min(max(scan.pd, 0.01), 0.99),
+        sensor=scan.sensor, time_ns=scan.time_ns, scan=scan.scan_id, spots=_spots(sightings),
+        pd=min(max(scan.pd, 0.05), 0.99),
         density_per_km2=max(scan.clutter_per_km2, 0.0) + presets.new_per_km2, footprint=scan.footprint,
         imagery=bool(scan.flags), time_source=scan.time_source,
     )  # fmt: skip

@@ -46,7 +46,7 @@ from birddog.model import (
     Verdict,
     unpack,
 )
-from tracking.area import rings_touch
+from tracking.area import Ring, rings_touch
 from tracking.book import Book, Changes
 from tracking.evidence import TRIGGERS, is_on, look_of_scan, look_of_sightings, placed_well
 from tracking.operation import OperationFold, OperationState, Owner
@@ -63,7 +63,7 @@ class FoldState(msgspec.Struct, kw_only=True):
         numbers: of each case the number of the entry that named it first.
     """
 
-    form: Literal[5]
+    form: Literal[6]
     now_ns: int = 0
     exercise: bool = False
     presets: Presets = Presets()
@@ -82,7 +82,7 @@ class Fold:
     """One fold over one journal; see the module's docstring."""
 
     def __init__(self) -> None:
-        self._state = FoldState(form=5)
+        self._state = FoldState(form=6)
         self._directory = Directory()
         #: Of entries that were written before verdicts stood in them.
         self._judge = Judge(self._directory, exercise=False)
@@ -306,7 +306,7 @@ class Fold:
         look = look_of_scan(scan, self._state.presets)
         names = [
             o.operation for o in self._directory.operations.values()
-            if not o.closed and o.operation != OPEN and rings_touch(o.area, scan.footprint)
+            if not o.closed and o.operation != OPEN and (rings_touch(o.area, scan.footprint) or _seen_in(o.area, scan))
         ]  # fmt: skip
         for name in (*names, OPEN):
             fold = self._of(name)
@@ -327,3 +327,8 @@ class Fold:
             self._state.presets = presets
             for fold in self._folds.values():
                 fold.set_presets(presets, book.now_ns)
+
+
+def _seen_in(area: Ring, scan: Scan) -> bool:
+    """Whether a part of a look, which has no footprint, shows something in an area."""
+    return not scan.footprint and any(ring_contains(area, lat_deg=s.lat_deg, lon_deg=s.lon_deg) for s in scan.sightings)

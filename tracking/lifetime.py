@@ -46,9 +46,6 @@ def decide(tracker: Tracker, live: LiveTrack, expected: Expected, book: Book) ->
     if core is None or s.status == "deleted":
         return
     age_s = (book.now_ns - core.updated_ns) / NS
-    if not s.key:
-        _decide_anonymous(tracker, live, age_s, book)
-        return
     silent_s = (book.now_ns - s.contact_ns) / NS
     if expected.ends and not s.broadcast and silent_s > p.broadcast_end_s:
         tracker.delete(live, book)
@@ -104,31 +101,13 @@ def _decide_broadcast(tracker: Tracker, live: LiveTrack, silent_s: float, book: 
         s.status = "silent" if silent_s > p.broadcast_lost_s else late
 
 
-def _decide_anonymous(tracker: Tracker, live: LiveTrack, age_s: float, book: Book) -> None:
-    s = live.state
-    limit_s = _limit_s(s, tracker.presets)
-    if age_s > limit_s:
-        tracker.delete(live, book)
-    elif s.status != "tentative":
-        s.status = "coasting" if age_s > limit_s / 2.0 else "confirmed"
-
-
-def _limit_s(s: TrackState, p: Presets) -> float:
-    """How long an anonymous track lives without a sighting."""
-    if s.contact:
-        return p.contact_s
-    if s.status == "tentative":
-        return max(p.tentative_s, p.coast_factor * s.gap_s)
-    return max(p.anonymous_s, p.silent_factor * s.gap_s)
-
-
 def row_due_ns(s: TrackState, expected: Expected, p: Presets) -> int:
     """When the row of a track that waits is to be renewed: the later the longer it has waited.
 
     What is lost, and forgotten soon, keeps its row: it says at which time it was believed.
     """
     waited_ns = max(0, s.row_ns - s.contact_ns)
-    if s.key and (s.broadcast or expected.ends):
+    if s.broadcast or expected.ends:
         if s.status == "silent" and s.klass != STATION:
             return s.contact_ns + int(p.broadcast_end_s * NS) + 1
         return s.row_ns + max(int(p.sweep_s * NS), waited_ns)
@@ -142,10 +121,7 @@ def due_ns(tracker: Tracker, live: LiveTrack, expected: Expected, now_ns: int) -
     core = live.core(tracker.model(live))
     if core is None:
         return now_ns + int(p.sweep_s * NS)
-    if not s.key:
-        limit_s = _limit_s(s, p)
-        waits = [(core.updated_ns, limit_s / 2.0), (core.updated_ns, limit_s)]
-    elif s.broadcast:
+    if s.broadcast:
         waits = [] if s.klass == STATION else [
             (s.contact_ns, p.broadcast_lost_s / 4.0), (s.contact_ns, p.broadcast_lost_s), (s.contact_ns, p.broadcast_end_s)
         ]  # fmt: skip

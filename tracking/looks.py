@@ -1,299 +1,570 @@
-"""One look (one sensor, one time) into all tracks: association, identity, birth and death; pure functions.
+"""The looks of one operation in order of time, and what followed from each: late ones are exact.
 
-Each track is a small ``bank`` of motions: parked, steady, bending, turning.  One setting for every scenario.  The
-state before is left as it was, so that a late detection can be run in from any look.
+Beside the rings of the identified tracks (``track_state``) stands the list of the last looks, each with the contacts
+(``contacts.Crowd``) as they were before it.  A look that comes in late, a further part of one, or a late fix that may have
+had a say takes its place and the looks after it are run again, associations included: what is believed then is what would
+be, had it come in time.  Sightings that the old run had lent to identified tracks are taken out of their rings first.
+
+A contact has no track id of its own until it is shown; a second run that begins it with another sighting keeps the id of
+the one that stood there.
+
+Over 400 lines: what a look did, what a second run takes back, and what is told of both are one list.
 """
 
 from __future__ import annotations
 
+import bisect
 import math
 
 import msgspec
 import numpy as np
 
-from tracking import bank as banks
-from tracking.assign import Pair, assign
-from tracking.bank import Bank, Mode
+from birddog.directory import OPEN
+from birddog.geo import distance_m, ring_contains
+from birddog.model import Event, Track, TrackPoint, TrackStatus
+from birddog.units import NS
+from tracking.anchor import near_en, turn, turned
+from tracking.assign import Spot
+from tracking.bank import MODES, Bank
+from tracking.book import Book
+from tracking.contacts import CONTACT, Contact, Crowd, Look, Rider, ahead, empty, limit_s, moments, state_of, step
+from tracking.measurement import Measurement
+from tracking.motion import Bank as Motions
+from tracking.motion import adopted, stepped
+from tracking.motion import moments as moments_of
+from tracking.presets import Presets
+from tracking.step import Core, Model, placed
+from tracking.track_state import LiveTrack
 
-MODES: tuple[Mode, ...] = (
-    Mode(0.0, 0.0, 0.05, 40.0, walk=0.01),
-    Mode(0.005, 0.0, 0.5, 300.0),
-    Mode(1.0, 0.0, 0.15, 20.0),
-    Mode(10.0, 0.0, 0.15, 8.0),
-)
-NEW_V = 150.0
-#: Chi-square, 2 degrees of freedom: 0.999 for anonymous detections; a tag's own report is let wander further.
-GATE, TAG_GATE = 13.8, 25.0
-#: New objects per m² and look; detections of clutter per m² of a sensor that does not say.
-NEW_PER_M2, CLUTTER_PER_M2 = 2e-8, 1e-7
-PD = 0.9
-#: A track is confirmed at this log-likelihood ratio (and two detections), gains no more than MOST, dies under DEAD.
-CONFIRM, MOST, DEAD = 5.0, 8.0, -2.0
-#: An anonymous track this vague (one sigma, m) is lost.
-LOST_M = 200.0
-#: Without an anonymous sensor's period: reports of a look come in within this time.
-LATENCY_S = 1.0
-#: So many refused reports of a tag in a row, and its track seen by nobody else for so long, and the track goes to the tag.
-TAG_REFUSED, TAG_ALONE_S = 3, 30.0
-#: An anonymous track this close to a tagged one (Mahalanobis², position and velocity) for so many looks is the same object.
-TWIN_D2, TWIN_LOOKS = 9.0, 4
-#: A track confirmed this near (m, and m/s of the time between) to where one was last seen is that one, found again.
-AGAIN_M, AGAIN_MPS = 40.0, 20.0
-
-
-class Sensor(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a sensor; period 0: not known, an empty look goes unnoticed."""
-
-    name: str
-    pd: float = PD
-    clutter_per_m2: float = CLUTTER_PER_M2
-    period_s: float = 0.0
-    phase_s: float = 0.0
-    latency_s: float = LATENCY_S
-    prompt: bool = True
-    area: tuple[float, float, float, float] | None = None
+NOTHING = Motions(b"")
+#: A row that waits is renewed when its age has grown by this part.
+ROW_GROWS = 8
+#: Time alone changes nothing.
+NEVER_NS = 2**63 - 1
+#: The liveliest of the motions, m²/s³: nothing spreads faster.
+FASTEST_Q = max(mode.q for mode in MODES)
+#: Looks that are kept: those of the last ``late_s``, at least and at most so many.
+LEAST_LOOKS, MOST_LOOKS = 8, 64
+#: A new contact this near to one that a second run did away with is that one.
+SAME_M = 60.0
+#: One track in so many goes where no look sees it (a shed, a tunnel, under a roof) before looks miss it; the log of the
+#: chance that those looks were bad luck is never taken to be less.
+HIDES, MISSED_LEAST = 1e-2, -30.0
+#: A track that no device of its own speaks for is asked only while it is known this well (one sigma, m).
+CARRIED_M = 200.0
 
 
-class Detection(msgspec.Struct, frozen=True, kw_only=True):
-    """One row: observed at t_s, known from arrival_s on; metres in the scenario's plane."""
+class Shown(msgspec.Struct, array_like=True):
+    """What was said of a contact: its track, its rows and points, its event that goes on (or could again)."""
 
-    number: int
-    t_s: float
-    arrival_s: float
-    sensor: str
-    kind: str
-    tag_id: str
-    e_m: float
-    n_m: float
-    r_ee: float
-    r_en: float
-    r_nn: float
+    track_id: str
+    status: TrackStatus = "tentative"
+    row_ns: int = 0
+    points: int = 0
+    dark: Event | None = None
+    lat_deg: float = 0.0
+    lon_deg: float = 0.0
 
 
-class Followed(msgspec.Struct, frozen=True):
-    """What a track is beside its bank.  ``name`` follows from its first detection, so a rerun gives the same."""
-
-    name: str
-    score: float
-    hits: int
-    confirmed: bool
-    tags: tuple[tuple[str, str], ...] = ()
-    seen_s: float = 0.0
-    last_but_one_s: float = 0.0
-    seen_at: tuple[float, float] = (0.0, 0.0)
-    other_s: float = -math.inf
-    refused: int = 0
-    twin: int = 0
-
-
-class State(msgspec.Struct, frozen=True):
-    """All tracks at a time; row i of the bank is track i."""
-
-    t_s: float
-    tracks: tuple[Followed, ...]
-    bank: Bank
-
-
-def empty(t_s: float) -> State:
-    """No tracks."""
-    m = len(MODES)
-    return State(t_s, (), Bank(np.empty((0, m)), np.empty((0, m, 4)), np.empty((0, m, 4, 4))))
-
-
-def ahead(bank: Bank, dt_s: float) -> Bank:
-    """Every track dt_s later."""
-    if dt_s <= 0.0 or not len(bank.mu):
-        return bank
-    dt = np.full(len(bank.mu), dt_s)
-    return banks.propagated(banks.mixed(bank, dt, MODES), dt, MODES)
-
-
-def step(state: State, t_s: float, sensor: Sensor, detections: list[Detection], *, tagged: bool, complete: bool) -> State:
-    """The tracks after a look.
+class Item(msgspec.Struct):
+    """A look, or (``of``) the beginning of an identified track, with the contacts before it.
 
     Args:
-        tagged: the detections have identities; then ``complete`` plays no part.
-        complete: every report of the look has come in, so what is missing was missed.
+        given: sightings that went to identified tracks, by track.
+        of, first: the track that began, and its first measurement.
     """
-    now = State(t_s, state.tracks, ahead(state.bank, t_s - state.t_s))
-    if tagged:
-        for d in detections:
-            now = _tagged(now, d)
-        return now
-    return _anonymous(now, sensor, detections, complete)
+
+    key: tuple[int, str, str]
+    before: Crowd
+    look: Look | None = None
+    given: list[tuple[str, Measurement]] = []
+    of: str = ""
+    first: Measurement | None = None
 
 
-def moments(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (T, 4) and covariance (T, 4, 4) of each track."""
-    mean = np.einsum("bm,bmd->bd", bank.mu, bank.x)
-    d = bank.x - mean[:, None, :]
-    return mean, np.einsum("bm,bmde->bde", bank.mu, bank.p) + np.einsum("bm,bmd,bme->bde", bank.mu, d, d)
+class _PackedCrowd(msgspec.Struct, array_like=True):
+    """A ``Crowd`` with its arrays as bytes."""
+
+    t_ns: int
+    contacts: tuple[Contact, ...]
+    mu: bytes
+    x: bytes
+    p: bytes
+    remembered: tuple[Contact, ...]
+    looked: dict[str, tuple[int, float]]
+    seen: dict[str, int]
 
 
-def _zr(detections: list[Detection]) -> tuple[np.ndarray, np.ndarray]:
-    z = np.array([(d.e_m, d.n_m) for d in detections])
-    return z, np.array([((d.r_ee, d.r_en), (d.r_en, d.r_nn)) for d in detections])
+class LookState(msgspec.Struct, array_like=True):
+    """All of a ``LookLog`` that a snapshot keeps."""
+
+    items: list[tuple[tuple[int, str, str], _PackedCrowd, Look | None, list[tuple[str, Measurement]], str, Measurement | None]]
+    crowd: _PackedCrowd
+    shown: dict[str, Shown]
+    due_ns: int
 
 
-def _likelihoods(bank: Bank, z: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(log p, smallest NIS of any mode), both (T, N)."""
-    i = [0, 2]
-    y = z[None, :, None, :] - bank.x[:, None, :, i]
-    s = bank.p[:, :, i][:, :, :, i][:, None] + r[None, :, None]
-    det = s[..., 0, 0] * s[..., 1, 1] - s[..., 0, 1] * s[..., 1, 0]
-    nis = (
-        s[..., 1, 1] * y[..., 0] ** 2 - (s[..., 0, 1] + s[..., 1, 0]) * y[..., 0] * y[..., 1] + s[..., 0, 0] * y[..., 1] ** 2
-    ) / det
-    log = np.log(np.maximum(bank.mu, 1e-300))[:, None, :] - 0.5 * (nis + np.log(det)) - math.log(2 * math.pi)
-    top = log.max(axis=2)
-    return top + np.log(np.exp(log - top[..., None]).sum(axis=2)), nis.min(axis=2)
+class LookLog:
+    """One operation's looks and contacts; ``Tracker`` holds it and asks it."""
 
+    def __init__(self, operation: str, state: LookState | None = None):
+        self.operation = operation
+        self.items: list[Item] = []
+        self.crowd: Crowd = empty()
+        self.shown: dict[str, Shown] = {}
+        #: When time alone next changes a row.
+        self.due_ns = NEVER_NS
+        if state is not None:
+            self.crowd, self.shown, self.due_ns = _unpacked(state.crowd), state.shown, state.due_ns
+            self.items = [Item(i[0], _unpacked(i[1]), i[2], i[3], i[4], i[5]) for i in state.items]
 
-def _updated(bank: Bank, rows: list[int], z: np.ndarray, r: np.ndarray) -> Bank:
-    index = np.array(rows, dtype=int)
-    part, _ = banks.updated(bank.rows(index), z, r)
-    out = Bank(bank.mu.copy(), bank.x.copy(), bank.p.copy())
-    out.put(index, part)
-    return out
+    def state(self) -> LookState | None:
+        """Everything; None where there is nothing."""
+        if not self.items and not self.shown and not self.crowd.t_ns:
+            return None
+        items = [(i.key, _packed(i.before), i.look, i.given, i.of, i.first) for i in self.items]
+        return LookState(items, _packed(self.crowd), self.shown, self.due_ns)
 
+    # --- what comes in ----------------------------------------------------------------------------
 
-def _grown(bank: Bank, z: np.ndarray, r: np.ndarray) -> Bank:
-    new = banks.new_bank(z, r, MODES, NEW_V)
-    return Bank(*(np.concatenate(pair) for pair in ((bank.mu, new.mu), (bank.x, new.x), (bank.p, new.p))))
+    def busy(self, time_ns: int) -> bool:
+        """Whether there is a contact, or a look at or after a time: whether an identified measurement concerns them."""
+        return bool(self.crowd.contacts) or bool(self.items and self.items[-1].key[0] >= time_ns)
 
+    def look(self, tracker, look: Look, book: Book) -> list[LiveTrack]:
+        """A look, or a part of one, at its place in time, and everything after it again; the identified tracks it changed."""
+        keys = [item.key for item in self.items]
+        at = bisect.bisect_left(keys, look.key)
+        if at < len(self.items) and keys[at] == look.key:
+            old = self.items[at].look
+            assert old is not None
+            self.items[at].look = _joined(old, look)
+        elif at == 0 and len(self.items) >= LEAST_LOOKS and look.time_ns < self.items[0].before.t_ns:
+            return self._too_old(tracker, look, book)
+        else:
+            before = self.items[at].before if at < len(self.items) else self.crowd
+            self.items.insert(at, Item(look.key, before, look))
+        return self._run(tracker, at, book, new=look.key)
 
-def _anonymous(state: State, s: Sensor, detections: list[Detection], complete: bool) -> State:
-    tracks, bank, t = list(state.tracks), state.bank, state.t_s
-    z, r = _zr(detections) if detections else (np.empty((0, 2)), np.empty((0, 2, 2)))
-    density = s.clutter_per_m2 + NEW_PER_M2
-    chosen: list[Pair] = []
-    if tracks and len(z):
-        log, nis = _likelihoods(bank, z, r)
-        worth = log + math.log(s.pd / (1.0 - s.pd)) - math.log(density)
-        possible = [
-            Pair(int(i), int(j), float(nis[i, j]), float(worth[i, j])) for i, j in np.argwhere((nis <= GATE) & (worth > 0.0))
-        ]
-        chosen = assign(possible)
-    if chosen:
-        pick = [p.spot for p in chosen]
-        bank = _updated(bank, [p.track for p in chosen], z[pick], r[pick])
-    hit = {p.track: p for p in chosen}
-    before = [track.confirmed for track in tracks]
-    mean, cov = moments(bank) if tracks else (np.empty((0, 4)), np.empty((0, 4, 4)))
-    missed = math.log(1.0 - s.pd)
-    keep = []
-    for i, track in enumerate(tracks):
-        pair = hit.get(i)
-        score, hits, seen, other, at = track.score, track.hits, track.seen_s, track.other_s, track.seen_at
-        if pair is not None:
-            gain = pair.worth + missed
-            score, hits, seen, other = min(MOST, score + min(gain, 8.0)), hits + 1, t, t
-            at = float(mean[i, 0]), float(mean[i, 2])
-        elif complete and _covers(s, mean[i]):
-            score += missed
-        confirmed = track.confirmed or (score >= CONFIRM and hits >= 2)
-        last_but_one = track.seen_s if pair is not None else track.last_but_one_s
-        tracks[i] = msgspec.structs.replace(
-            track, score=score, hits=hits, confirmed=confirmed, seen_s=seen, last_but_one_s=last_but_one, other_s=other,
-            seen_at=at,
-        )  # fmt: skip
-        vague = math.sqrt(max(cov[i, 0, 0], cov[i, 2, 2])) > LOST_M
-        if track.tags or (score > DEAD and not vague):
-            keep.append(i)
-    keep = _found_again(tracks, keep, before, t)
-    keep = _without_twins(tracks, keep, mean, cov)
-    tracks = [tracks[i] for i in keep]
-    bank = Bank(bank.mu[keep], bank.x[keep], bank.p[keep])
-    left = [j for j in range(len(z)) if j not in {p.spot for p in chosen}]
-    if left:
-        start = math.log(NEW_PER_M2 / density)
-        bank = _grown(bank, z[left], r[left])
-        tracks += [
-            Followed(
-                f"{detections[j].number}", max(start, -1.5), 1, False, seen_s=t, last_but_one_s=t, other_s=t,
-                seen_at=(float(z[j, 0]), float(z[j, 1])),
-            )
-            for j in left
+    def begun(self, tracker, live: LiveTrack, m: Measurement, book: Book) -> None:
+        """An identified track begins: with what a contact at its place has told so far, if there is one."""
+        item = Item((m.time_ns, "", live.state.track_id), self.crowd, None, [], live.state.track_id, m)
+        at = bisect.bisect_left([i.key for i in self.items], item.key)
+        if at < len(self.items):
+            item.before = self.items[at].before
+        self.items.insert(at, item)
+        self._run(tracker, at, book)
+
+    def disturbed(self, tracker, live: LiveTrack, time_ns: int, book: Book) -> None:
+        """A late measurement changed an identified track: the looks after it that it has a say in are run again."""
+        for at in range(bisect.bisect_left([i.key[0] for i in self.items], time_ns), len(self.items)):
+            item = self.items[at]
+            if item.look is None:
+                continue
+            lent = any(track_id == live.state.track_id for track_id, _ in item.given)
+            if lent or self._rider(tracker, live, item.look, at) is not None:
+                self._run(tracker, at, book)
+                return
+
+    def _run(self, tracker, at: int, book: Book, new: tuple[int, str, str] | None = None) -> list[LiveTrack]:
+        """Everything from an item on (again); the identified tracks that changed."""
+        before = {(track_id, m): None for item in self.items[at:] for track_id, m in item.given}
+        for track_id, m in before:
+            live = tracker.tracks.get(track_id)
+            if live is not None:
+                live.remove(m)
+        was, nis_of, changed = self.crowd, {}, {track_id: None for track_id, _ in before}
+        crowd = self.items[at].before
+        for k in range(at, len(self.items)):
+            item = self.items[k]
+            item.before, item.given = crowd, []
+            if item.look is None:
+                crowd = self._begin(tracker, item, crowd)
+                continue
+            look = item.look
+            riders = self.riders(tracker, look, k)
+            crowd, out = step(crowd, look, riders, tracker.presets)
+            for track_id, spot, _ in out.riders:
+                live, m = tracker.tracks[track_id], sighted(look.spots[spot], look)
+                verdict, nis, core = live.insert(m, tracker.model(live))
+                item.given.append((track_id, m))
+                if look.sensor not in live.state.sources:
+                    live.state.sources.append(look.sensor)
+                changed[track_id] = None
+                if (track_id, m) not in before and core is not None and verdict == "used":
+                    tracker.point(live, core, m, nis, book)
+            if look.key == new:
+                nis_of = dict(out.contacts)
+        self.crowd = crowd
+        self._named(was, book)
+        self._told(tracker, was, new, nis_of, book)
+        self._pruned(tracker)
+        return [tracker.tracks[track_id] for track_id in changed if track_id in tracker.tracks]
+
+    def _pruned(self, tracker) -> None:
+        drop, items = 0, self.items
+        oldest_ns = max(self.crowd.t_ns, items[-1].key[0] if items else 0) - int(tracker.presets.late_s * NS)
+        while len(items) - drop > LEAST_LOOKS and (items[drop].key[0] < oldest_ns or len(items) - drop > MOST_LOOKS):
+            drop += 1
+        del items[:drop]
+
+    def _too_old(self, tracker, look: Look, book: Book) -> list[LiveTrack]:
+        """A look from before everything that is kept: whom nobody explains begins a contact, nothing else changes."""
+        riders = self.riders(tracker, look, 0)
+        known = {i for rider in riders for i, _, _ in rider.logs}
+        crowd, _ = step(self.crowd, msgspec.structs.replace(look, time_ns=self.crowd.t_ns, footprint=()), [], tracker.presets,
+                        begins=False)  # fmt: skip
+        seen = {(c.name, c.hits) for c in self.crowd.contacts}
+        there = [(c.lat_deg, c.lon_deg) for c in crowd.contacts if (c.name, c.hits) not in seen]
+        left = [
+            s for i, s in enumerate(look.spots)
+            if i not in known and not any(_away_m(s.lat_deg, s.lon_deg, *place) <= 3.0 * math.sqrt(s.r_ee + s.r_nn) + SAME_M
+                                          for place in there)
         ]  # fmt: skip
-    return State(t, tuple(tracks), bank)
+        made, _ = step(empty(look.time_ns), msgspec.structs.replace(look, spots=left), [], tracker.presets)
+        was, bank = self.crowd, ahead(made.bank, (self.crowd.t_ns - look.time_ns) / NS)
+        both = Bank(*(np.concatenate(two) for two in ((was.bank.mu, bank.mu), (was.bank.x, bank.x), (was.bank.p, bank.p))))
+        self.crowd = msgspec.structs.replace(was, contacts=(*was.contacts, *made.contacts), bank=both)
+        self._named(was, book)
+        self._told(tracker, was, None, {}, book)
+        return []
 
+    # --- identified tracks ------------------------------------------------------------------------
 
-def _covers(s: Sensor, mean: np.ndarray) -> bool:
-    return s.area is None or (s.area[0] <= mean[0] <= s.area[1] and s.area[2] <= mean[2] <= s.area[3])
+    def riders(self, tracker, look: Look, at: int | None) -> list[Rider]:
+        """The identified tracks that a look may have seen; ``at``: which of the items it is, None: none of them."""
+        lats = sorted(s.lat_deg for s in look.spots)
+        widest = max((s.r_ee + s.r_nn for s in look.spots), default=0.0)
+        found = []
+        for live in tracker.tracks.values():
+            model = tracker.model(live)
+            core = live.core_at(look.time_ns, model)
+            if core is not None and not _beyond(core, look.time_ns, model, lats, widest):
+                rider = self._rider(tracker, live, look, at)
+                if rider is not None:
+                    found.append(rider)
+        return found
 
+    def _rider(self, tracker, live: LiveTrack, look: Look, at: int | None) -> Rider | None:
+        """An identified track as one that a look may have seen; None where it is not to be asked.
 
-def _found_again(tracks: list[Followed], keep: list[int], before: list[bool], t: float) -> list[int]:
-    """A track that is confirmed now takes over from the one that was lost near where it is: one object, one id.
+        What has not said where it is keeps its growing ellipse: whoever is seen there may be anybody.
+        """
+        model = tracker.model(live)
+        core = live.core_at(look.time_ns, model)
+        if core is None or not look.spots:
+            return None
+        dt_s = (look.time_ns - core.updated_ns) / NS
+        if dt_s > tracker.coasting_s(live):
+            return None
+        motion = model.motion
+        bank = core.bank if len(core.bank) == len(motion.modes) else adopted(core.x, motion)
+        x = moments_of(bank, dt_s, motion)
+        if not live.state.reports and max(x[4], x[11]) > CARRIED_M**2:
+            return None
+        reach2 = model.presets.sighting_gate * 2.0
+        logs = []
+        for i, spot in enumerate(look.spots):
+            en = near_en(core.lat0_deg, core.lon0_deg, spot.lat_deg, spot.lon_deg)
+            away2 = math.inf if en is None else (en[0] - x[0]) ** 2 + (en[1] - x[2]) ** 2
+            if en is None or away2 > reach2 * (x[4] + x[11] + core.bias + spot.r_ee + spot.r_nn):
+                continue
+            c, s = turn(spot.lat_deg, spot.lon_deg, core.lat0_deg, core.lon0_deg)
+            ree, ren, rnn = turned(spot.r_ee, spot.r_en, spot.r_nn, c, s)
+            fit = stepped(bank, dt_s, motion, (en[0], en[1], ree + core.bias, ren, rnn + core.bias))
+            if fit.nis <= model.presets.sighting_gate:
+                logs.append((i, fit.nis, fit.log))
+        visible = 0.0 if at is None else self._visible(live, core, at)
+        return Rider(live.state.track_id, core.lat0_deg, core.lon0_deg, x, logs, visible)
 
-    Lost: not seen since the sighting before the last of the new one.
-    """
-    for i in list(keep):
-        if before[i] or not tracks[i].confirmed or tracks[i].tags:
-            continue
-        lost = []
-        for j in keep:
-            old = tracks[j]
-            if j != i and before[j] and old.seen_s < tracks[i].last_but_one_s:
-                gap_m = math.hypot(old.seen_at[0] - tracks[i].seen_at[0], old.seen_at[1] - tracks[i].seen_at[1])
-                reach_m = AGAIN_M + AGAIN_MPS * (t - old.seen_s)
-                if gap_m <= reach_m:
-                    lost.append((gap_m, j))
-        if lost:
-            j = min(lost)[1]
-            tracks[i] = msgspec.structs.replace(tracks[i], name=tracks[j].name, tags=tracks[j].tags)
-            keep = [k for k in keep if k != j]
-    return keep
-
-
-def _without_twins(tracks: list[Followed], keep: list[int], mean: np.ndarray, cov: np.ndarray) -> list[int]:
-    """Anonymous tracks that go along with a tagged one for some looks are the same object: dropped."""
-    tagged = [i for i in keep if tracks[i].tags]
-    if not tagged:
-        return keep
-    out = []
-    for i in keep:
-        if tracks[i].tags:
-            out.append(i)
-            continue
-        close = False
-        for j in tagged:
-            d = mean[i] - mean[j]
-            if abs(d[0]) < 100.0 and abs(d[2]) < 100.0 and float(d @ np.linalg.solve(cov[i] + cov[j], d)) <= TWIN_D2:
-                close = True
+    def _visible(self, live: LiveTrack, core: Core, at: int) -> float:
+        """The log of the chance that looks can see it now, from those that missed it since one saw it last."""
+        seen_ns = self.items[at].before.seen.get(live.state.track_id, core.first_ns)
+        log, place = 0.0, None
+        for item in reversed(self.items[:at]):
+            if item.key[0] <= seen_ns or log <= MISSED_LEAST:
                 break
-        count = tracks[i].twin + 1 if close else 0
-        tracks[i] = msgspec.structs.replace(tracks[i], twin=count)
-        if count < TWIN_LOOKS:
-            out.append(i)
-    return out
+            if item.look is not None and item.look.complete:
+                if place is None:
+                    place = placed(core, core.x)
+                if ring_contains(item.look.footprint, lat_deg=place[0], lon_deg=place[1]):
+                    log += math.log(1.0 - item.look.pd)
+        return log - math.log(math.exp(log) + HIDES)
+
+    def _begin(self, tracker, item: Item, crowd: Crowd) -> Crowd:
+        """An identified track's beginning: it goes on from the contact that its first measurement fits, which is no more."""
+        live, m = tracker.tracks.get(item.of), item.first
+        if live is None or m is None:
+            return crowd
+        row = carried(crowd, m, tracker.presets)
+        live.rebase(None if row is None else _core(crowd, row, min(crowd.t_ns, m.time_ns - 1), tracker.model(live)))
+        if row is None:
+            return crowd
+        keep = [i for i in range(len(crowd.contacts)) if i != row]
+        seen = {**crowd.seen, item.of: crowd.contacts[row].seen_ns}
+        contacts = tuple(crowd.contacts[i] for i in keep)
+        return msgspec.structs.replace(crowd, contacts=contacts, bank=crowd.bank.rows(np.array(keep, dtype=int)), seen=seen)
+
+    def fitting(self, m: Measurement, presets: Presets) -> Contact | None:
+        """The contact that an identified track's first measurement fits."""
+        crowd = self.crowd
+        at = bisect.bisect_right([i.key[0] for i in self.items], m.time_ns)
+        if at < len(self.items):
+            crowd = self.items[at].before
+        row = carried(crowd, m, presets)
+        return None if row is None else crowd.contacts[row]
+
+    # --- what is told -----------------------------------------------------------------------------
+
+    def _named(self, was: Crowd, book: Book) -> None:
+        """Who is to be shown has a track id: a new name that stands where one was that a second run did away with takes its."""
+        now = {c.name for c in self.crowd.contacts}
+        free = {c.name: c for c in was.contacts if c.name not in now and c.name in self.shown
+                and self.shown[c.name].status != "deleted"}  # fmt: skip
+        for c in self.crowd.contacts:
+            if c.name in self.shown or not (c.confirmed or c.imagery):
+                continue
+            near = [(_away_m(c.lat_deg, c.lon_deg, o.lat_deg, o.lon_deg), name) for name, o in free.items()]
+            best = min(near, default=(math.inf, ""))
+            if best[0] <= SAME_M:
+                del free[best[1]]
+                self.shown[c.name] = self.shown.pop(best[1])
+            else:
+                self.shown[c.name] = Shown(book.contact_id(self.operation))
+
+    def _told(self, tracker, was: Crowd, new: tuple[int, str, str] | None, nis_of: dict[str, float], book: Book) -> None:
+        """Rows, points and events of the contacts that changed."""
+        old = {c.name: c for c in was.contacts}
+        changed = [i for i, c in enumerate(self.crowd.contacts) if c.name in self.shown and old.get(c.name) is not c]
+        mean, cov = moments(self.crowd.bank.rows(np.array(changed, dtype=int)))
+        for k, i in enumerate(changed):
+            c, shown = self.crowd.contacts[i], self.shown[self.crowd.contacts[i].name]
+            if c.name in nis_of or (new is not None and c.seen_ns == new[0] and c.hits == 1):
+                shown.points += 1
+                lat, lon, x = placed(_framed(c, mean[k], cov[k], self.crowd.t_ns), state_of(mean[k], cov[k]))
+                book.points.append(
+                    TrackPoint(
+                        track_id=shown.track_id, seq=shown.points, time_ns=self.crowd.t_ns, lat_deg=lat, lon_deg=lon,
+                        ve_mps=x[1], vn_mps=x[3], p_ee=x[4], p_en=x[6], p_nn=x[11], origin="sighting", device=c.sensors[-1],
+                        nis=nis_of.get(c.name),
+                    )
+                )  # fmt: skip
+            self._events(c, shown, book)
+        self._rows(tracker, changed, book)
+        here = {c.name for c in self.crowd.contacts}
+        for name in [n for n, s in self.shown.items() if n not in here and s.status != "deleted"]:
+            self._gone(old.get(name), name, book)
+        self._settled(tracker, book.now_ns)
+
+    def _events(self, c: Contact, shown: Shown, book: Book) -> None:
+        """A contact that is confirmed, and one near which nothing reports."""
+        place = dict(device=c.sensors[0], lat_deg=c.lat_deg, lon_deg=c.lon_deg)
+        if shown.status == "deleted":
+            shown.status = "tentative"
+            if shown.dark is not None:
+                shown.dark = book.again(shown.dark, f"near no reporting track, seen {c.hits} times")
+        elif shown.status == "tentative" and c.confirmed:
+            book.event("confirmed", self.operation, c.seen_ns, end_ns=c.seen_ns, track_ids=(shown.track_id,),
+                       text="an anonymous contact is confirmed", **place)  # fmt: skip
+        if c.dark and self.operation == OPEN and shown.dark is None and (c.imagery or c.confirmed):
+            shown.dark = book.event("dark_vessel", self.operation, c.seen_ns, track_ids=(shown.track_id,),
+                                    text="near no reporting track", **place)  # fmt: skip
+
+    def _status(self, c: Contact, presets: Presets, now_ns: int) -> TrackStatus:
+        age_s, limit = (now_ns - c.seen_ns) / NS, limit_s(c, presets)
+        if age_s > limit:
+            return "deleted"
+        if not c.confirmed:
+            return "tentative"
+        return "coasting" if age_s > limit / 2.0 else "confirmed"
+
+    def _rows(self, tracker, some: list[int], book: Book) -> None:
+        for c, row in self.rows(tracker, book.now_ns, some):
+            shown = self.shown[c.name]
+            if row.status == "deleted":
+                self._gone(c, c.name, book)
+                continue
+            shown.status, shown.row_ns, shown.lat_deg, shown.lon_deg = row.status, book.now_ns, c.lat_deg, c.lon_deg
+            book.row(row.track_id, lambda row=row: row)
+
+    def rows(self, tracker, time_ns: int, some: list[int] | None = None) -> list[tuple[Contact, Track]]:
+        """The contacts that are shown as they are believed to be at a time (all, or some rows of the crowd)."""
+        crowd = self.crowd
+        some = list(range(len(crowd.contacts))) if some is None else some
+        some = [i for i in some if crowd.contacts[i].name in self.shown]
+        if not some:
+            return []
+        at_ns = max(time_ns, crowd.t_ns)
+        mean, cov = moments(ahead(crowd.bank.rows(np.array(some, dtype=int)), (at_ns - crowd.t_ns) / NS))
+        out = []
+        for k, i in enumerate(some):
+            c = crowd.contacts[i]
+            x = state_of(mean[k], cov[k])
+            lat, lon, x = placed(_framed(c, mean[k], cov[k], at_ns), x)
+            out.append((c, Track(
+                track_id=self.shown[c.name].track_id, operation=self.operation, klass="vessel" if c.imagery else "",
+                status=self._status(c, tracker.presets, time_ns), time_ns=at_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1],
+                vn_mps=x[3], p_ee=x[4], p_en=x[6], p_nn=x[11], p_v_ee=x[8], p_v_en=x[10], p_v_nn=x[13], updated_ns=c.seen_ns,
+                contact_ns=c.seen_ns, first_ns=c.first_ns, hits=c.hits, sources=c.sensors,
+            )))  # fmt: skip
+        return out
+
+    def wait(self, tracker, to_ns: int, book: Book) -> None:
+        """What time alone changes up to a time, each in its time: rows of contacts that wait, the end of those not seen."""
+        while self.due_ns <= to_ns:
+            book.now_ns = self.due_ns
+            self._rows(tracker, [i for i, at_ns in self._due(tracker) if at_ns <= book.now_ns], book)
+            self._settled(tracker, book.now_ns)
+        kept = {c.name for c in (*self.crowd.contacts, *self.crowd.remembered)}
+        kept |= {c.name for item in self.items for c in item.before.contacts}
+        for name in [n for n, s in self.shown.items() if s.status == "deleted" and n not in kept]:
+            del self.shown[name]
+
+    def _due(self, tracker) -> list[tuple[int, int]]:
+        """(row of the crowd, when its row is due) of the contacts that are shown."""
+        out, least_ns = [], int(tracker.presets.sweep_s * NS)
+        for i, c in enumerate(self.crowd.contacts):
+            shown = self.shown.get(c.name)
+            if shown is not None and shown.status != "deleted":
+                limit_ns = int(limit_s(c, tracker.presets) * NS)
+                row_ns = shown.row_ns + max(least_ns, (shown.row_ns - c.seen_ns) // ROW_GROWS)
+                changes = [t for t in (c.seen_ns + limit_ns // 2 + 1, c.seen_ns + limit_ns + 1) if t > shown.row_ns]
+                out.append((i, min([row_ns, *changes])))
+        return out
+
+    def _settled(self, tracker, now_ns: int) -> None:
+        self.due_ns = max(now_ns + 1, min((at_ns for _, at_ns in self._due(tracker)), default=NEVER_NS))
+
+    def _gone(self, c: Contact | None, name: str, book: Book) -> None:
+        """A contact is shown no more."""
+        shown = self.shown[name]
+        shown.status = "deleted"
+        if shown.dark is not None:
+            book.end(shown.dark, book.now_ns)
+        if c is None:
+            c = next((o for item in reversed(self.items) for o in item.before.contacts if o.name == name), None)
+        lat, lon = (shown.lat_deg, shown.lon_deg) if c is None else (c.lat_deg, c.lon_deg)
+        seen_ns, r = (book.now_ns, 0.0) if c is None else (c.seen_ns, c.r)
+        row = Track(
+            track_id=shown.track_id, operation=self.operation, klass="vessel" if c is not None and c.imagery else "",
+            status="deleted", time_ns=max(book.now_ns, seen_ns), lat_deg=lat, lon_deg=lon, ve_mps=0.0, vn_mps=0.0, p_ee=r,
+            p_en=0.0, p_nn=r, p_v_ee=0.0, p_v_en=0.0, p_v_nn=0.0, updated_ns=seen_ns, contact_ns=seen_ns,
+            first_ns=seen_ns if c is None else c.first_ns, hits=0 if c is None else c.hits,
+            sources=() if c is None else c.sensors,
+        )  # fmt: skip
+        book.row(row.track_id, lambda: row)
+        book.ended.append(row.track_id)
 
 
-def _tagged(state: State, d: Detection) -> State:
-    """A report with an identity: into the track that has it, or one that it may be on, or a new one."""
-    z, r = _zr([d])
-    tracks, t = list(state.tracks), state.t_s
-    log, nis = _likelihoods(state.bank, z, r) if tracks else (np.empty((0, 1)), np.empty((0, 1)))
-    own = next((i for i, track in enumerate(tracks) if (d.kind, d.tag_id) in track.tags), None)
-    if own is None:
-        free = [i for i, track in enumerate(tracks) if all(kind != d.kind for kind, _ in track.tags)]
-        fit = [(float(log[i, 0]), -i) for i in free if nis[i, 0] <= GATE and log[i, 0] > math.log(NEW_PER_M2)]
-        if not fit:
-            name = f"{d.kind}/{d.tag_id}"
-            track = Followed(name, MOST, 1, True, ((d.kind, d.tag_id),), t, t, (d.e_m, d.n_m))
-            return State(t, (*tracks, track), _grown(state.bank, z, r))
-        own = -max(fit)[1]
-        tracks[own] = msgspec.structs.replace(tracks[own], tags=(*tracks[own].tags, (d.kind, d.tag_id)), confirmed=True)
-    track = tracks[own]
-    if nis[own, 0] > TAG_GATE:
-        alone = t - track.other_s > TAG_ALONE_S
-        if not (alone and track.refused + 1 >= TAG_REFUSED):
-            tracks[own] = msgspec.structs.replace(track, refused=track.refused + 1)
-            return State(t, tuple(tracks), state.bank)
-        bank = Bank(state.bank.mu.copy(), state.bank.x.copy(), state.bank.p.copy())
-        bank.put(np.array([own]), banks.new_bank(z, r, MODES, NEW_V))
-    else:
-        bank = _updated(state.bank, [own], z, r)
-    tracks[own] = msgspec.structs.replace(
-        track, score=MOST, hits=track.hits + 1, confirmed=True, seen_s=t, refused=0, seen_at=(d.e_m, d.n_m)
+def sighted(spot: Spot, look: Look) -> Measurement:
+    """A sighting as a measurement of the track that it is of."""
+    return Measurement(
+        look.time_ns, look.sensor, "sighting", spot.lat_deg, spot.lon_deg, spot.r_ee, spot.r_en, spot.r_nn, stated=True
     )
-    return State(t, tuple(tracks), bank)
+
+
+def carried(crowd: Crowd, m: Measurement, presets: Presets) -> int | None:
+    """The row of the contact that an identified measurement most likely is of; None where it is somebody new."""
+    if not crowd.contacts:
+        return None
+    bank = ahead(crowd.bank, (m.time_ns - crowd.t_ns) / NS)
+    mean, cov = moments(bank)
+    best = None
+    for i, c in enumerate(crowd.contacts):
+        en = near_en(c.lat0_deg, c.lon0_deg, m.lat_deg, m.lon_deg) if abs(c.lat0_deg - m.lat_deg) < 1.0 else None
+        if en is None:
+            continue
+        away2 = (en[0] - mean[i, 0]) ** 2 + (en[1] - mean[i, 2]) ** 2
+        if away2 > 4.0 * presets.sighting_gate * (cov[i, 0, 0] + cov[i, 2, 2] + m.r_ee + m.r_nn):
+            continue
+        core = _framed(c, mean[i], cov[i], m.time_ns)
+        cos, sin = turn(m.lat_deg, m.lon_deg, core.lat0_deg, core.lon0_deg)
+        fit = _fit(bank, i, en, turned(m.r_ee, m.r_en, m.r_nn, cos, sin))
+        if fit[0] <= presets.sighting_gate and fit[1] > math.log(presets.new_per_km2 * 1e-6):
+            if best is None or fit[1] > best[0]:
+                best = (fit[1], i)
+    return None if best is None else best[1]
+
+
+def _fit(bank: Bank, i: int, en: tuple[float, float], r: tuple[float, float, float]) -> tuple[float, float]:
+    """(smallest NIS, log density) of a position under one contact's mixture."""
+    least, logs = math.inf, []
+    for mu, x, p in zip(bank.mu[i].tolist(), bank.x[i], bank.p[i], strict=True):
+        s00, s01, s11 = p[0, 0] + r[0], p[0, 2] + r[1], p[2, 2] + r[2]
+        a, b, det = en[0] - x[0], en[1] - x[2], s00 * s11 - s01 * s01
+        nis = float((s11 * a * a - 2.0 * s01 * a * b + s00 * b * b) / det)
+        least = min(least, nis)
+        logs.append(math.log(max(mu, 1e-300)) - 0.5 * (nis + math.log(det)) - math.log(2.0 * math.pi))
+    top = max(logs)
+    return least, top + math.log(sum(math.exp(log - top) for log in logs))
+
+
+def _core(crowd: Crowd, row: int, time_ns: int, model: Model) -> Core:
+    """The filter of an identified track that goes on from a contact."""
+    c = crowd.contacts[row]
+    mean, cov = moments(crowd.bank.rows(np.array([row])))
+    bank = adopted(state_of(mean[0], cov[0]), model.motion)
+    return Core(
+        time_ns=time_ns, lat0_deg=c.lat0_deg, lon0_deg=c.lon0_deg, bank=bank, x=moments_of(bank, 0.0, model.motion),
+        updated_ns=crowd.t_ns,
+        first_ns=c.first_ns, hits=c.hits, spot_e=float(mean[0, 0]), spot_n=float(mean[0, 2]), lent=True,
+    )  # fmt: skip
+
+
+def _framed(c: Contact, mean: np.ndarray, cov: np.ndarray, time_ns: int) -> Core:
+    """A contact in the form that ``placed`` takes."""
+    x = state_of(mean, cov)
+    return Core(time_ns=time_ns, lat0_deg=c.lat0_deg, lon0_deg=c.lon0_deg, bank=NOTHING, x=x, updated_ns=time_ns,
+                first_ns=c.first_ns)  # fmt: skip
+
+
+def _beyond(core: Core, time_ns: int, model: Model, lats: list[float], widest: float) -> bool:
+    """Whether a track is, by its latitude alone, out of the sighting gate of every spot: a cheap bound, never too small.
+
+    Args:
+        lats: the spots' latitudes, sorted; widest: the largest trace of their R, m².
+    """
+    if not lats:
+        return True
+    x = core.x
+    if abs(core.lat0_deg) > 85.0 or abs(x[0]) > 1e5 or abs(x[2]) > 1e5:
+        return False
+    dt, q = (time_ns - core.updated_ns) / NS, FASTEST_Q
+    trace = (math.sqrt(x[4]) + dt * math.sqrt(x[8])) ** 2 + (math.sqrt(x[11]) + dt * math.sqrt(x[13])) ** 2
+    trace += 2.0 * q * dt * dt * dt / 3.0
+    reach_m = math.hypot(x[1], x[3]) * dt + math.sqrt(model.presets.sighting_gate * (trace + widest))
+    # the plane's north is not the latitude's: off by e² tan(lat) / 2R, and a degree is 110.5 to 111.7 km
+    reach_m += x[0] * x[0] * abs(math.tan(math.radians(core.lat0_deg))) / 12e6 + 0.02 * abs(x[2]) + 100.0
+    lat, reach_deg = core.lat0_deg + x[2] / 111_000.0, reach_m / 110_000.0
+    at = bisect.bisect_left(lats, lat - reach_deg)
+    return at == len(lats) or lats[at] > lat + reach_deg
+
+
+def _joined(a: Look, b: Look) -> Look:
+    """Two parts of one look: every sighting once, in an order in which arrival plays no part."""
+    whole, part = (a, b) if a.footprint else (b, a)
+    spots = sorted({*whole.spots, *part.spots}, key=lambda s: (s.lat_deg, s.lon_deg, s.r_ee, s.r_en, s.r_nn))
+    return msgspec.structs.replace(whole, spots=spots, imagery=a.imagery or b.imagery)
+
+
+def _away_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
+    return distance_m(lat1_deg=lat1, lon1_deg=lon1, lat2_deg=lat2, lon2_deg=lon2)
+
+
+def _packed(crowd: Crowd) -> _PackedCrowd:
+    b = crowd.bank
+    return _PackedCrowd(
+        crowd.t_ns, crowd.contacts, b.mu.tobytes(), b.x.tobytes(), b.p.tobytes(), crowd.remembered, crowd.looked, crowd.seen
+    )
+
+
+def _unpacked(c: _PackedCrowd) -> Crowd:
+    n, m = len(c.contacts), len(CONTACT)
+    try:
+        bank = Bank(*(
+            np.frombuffer(data).reshape(shape).copy()
+            for data, shape in ((c.mu, (n, m)), (c.x, (n, m, 4)), (c.p, (n, m, 4, 4)))
+        ))  # fmt: skip
+    except ValueError as error:
+        raise msgspec.ValidationError(f"contacts: {error}") from None
+    return Crowd(c.t_ns, c.contacts, bank, c.remembered, c.looked, c.seen)

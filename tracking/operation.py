@@ -21,12 +21,14 @@ from tracking.awaited import Awaited
 from tracking.battery import Batteries
 from tracking.book import Book
 from tracking.clocks import Clocks
+from tracking.contacts import Look
 from tracking.doors import Doors
 from tracking.evidence import at_place, of_fix
 from tracking.lifetime import Expected
+from tracking.looks import LookLog, LookState
 from tracking.presets import STATION, Presets
 from tracking.track_state import LiveTrack, TrackState
-from tracking.tracker import Look, Tracker
+from tracking.tracker import Tracker
 from tracking.zones import Visits
 
 #: AIS messages of what stands where it is: base stations and aids to navigation (ITU-R M.1371-5, table 46).
@@ -74,6 +76,7 @@ class OperationState(msgspec.Struct, kw_only=True):
     visits: Visits = msgspec.field(default_factory=Visits)
     awaited: Awaited = msgspec.field(default_factory=Awaited)
     batteries: Batteries = msgspec.field(default_factory=Batteries)
+    looks: LookState | None = None
 
 
 class OperationFold:
@@ -88,7 +91,7 @@ class OperationFold:
         self.operation = operation
         self._directory = directory
         s = self._state = state or OperationState(operation=operation)
-        self.tracker = Tracker(operation, presets, s.tracks)
+        self.tracker = Tracker(operation, presets, self._interval_s, s.tracks, LookLog(operation, s.looks))
         #: When each track's turn comes: (ns, id), and the earliest of each; a later one of the same track says nothing.
         self._queue = [(live.state.due_ns, name) for name, live in self.tracker.tracks.items()]
         heapq.heapify(self._queue)
@@ -102,15 +105,15 @@ class OperationFold:
     def state(self) -> OperationState:
         """All that a snapshot keeps."""
         self._state.tracks = [live.state for live in self.tracker.tracks.values()]
+        self._state.looks = self.tracker.log.state()
         return self._state
 
     def believed(self, time_ns: int) -> list[Track]:
         """The tracks as they are believed to be at a time not before the newest entry; tentative ones are none yet."""
-        return [
-            live.row(time_ns, self.tracker.model(live), {})
-            for live in self.tracker.tracks.values()
-            if live.state.status not in ("tentative", "deleted") and live.core(self.tracker.model(live)) is not None
-        ]
+        lives = [(live, self.tracker.model(live)) for live in self.tracker.tracks.values()]
+        rows = [live.row(time_ns, model, {}) for live, model in lives if live.core(model) is not None]
+        rows += [row for _, row in self.tracker.log.rows(self.tracker, time_ns)]
+        return [row for row in rows if row.status not in ("tentative", "deleted")]
 
     # --- time and presets ---------------------------------------------------------------------
 
@@ -125,6 +128,7 @@ class OperationFold:
             if live.state.due_ns <= at_ns:
                 lifetime.wait(self.tracker, live, self._expected, self._attributes, to_ns, book)
             self._settled(live, book)
+        self.tracker.log.wait(self.tracker, to_ns, book)
         book.now_ns = to_ns
         presets = self.presets
         if self._state.awaited.due_ns <= to_ns:
@@ -215,6 +219,10 @@ class OperationFold:
         if not attached or s.broadcast:
             return Expected(None, ends)
         return Expected(min(found) if found else max(self.presets.interval_s, s.gap_s), ends)
+
+    def _interval_s(self, live: LiveTrack) -> float | None:
+        """Expected seconds between a track's messages, as of its last one."""
+        return self._expected(live, live.state.contact_ns).interval_s
 
     def _shown(self, live: LiveTrack, book: Book) -> None:
         """Something was heard of a track: its status and row."""
@@ -350,6 +358,8 @@ class OperationFold:
         if self.clock_ahead(read.device, read.time_ns, book, None):
             self.heard(owner, read.device, book, reports=False)
             return
+        if place is not None and owner.key.startswith("d:"):
+            self.tracker.rides(owner.key, at_place(place, time_ns, read.device, "tag_read"))
         live = self._track(owner, read.epc, book, make=place is not None)
         if live is None:
             return
@@ -421,9 +431,5 @@ class OperationFold:
 
     def look(self, look: Look, book: Book) -> None:
         """The sightings of one look."""
-        for live in self.tracker.look(look, lambda: book.contact_id(self.operation), book):
-            if live.state.status == "deleted":
-                self.tracker.show(live, self._attributes, book)
-                self._settled(live, book)
-            else:
-                self._shown(live, book)
+        for live in self.tracker.look(look, book):
+            self._shown(live, book)

@@ -82,7 +82,6 @@ class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         sighting_pd, clutter_per_km2, new_per_km2: of a sensor that says nothing of itself; density of new objects.
         trigger_per_km2: how many other things per km² set off a motion sensor.
         confirm_hits, confirm_score: an anonymous track is confirmed with so many sightings and such a log-likelihood ratio.
-        tentative_misses, confirmed_misses: looks in a row inside the footprint that delete an anonymous track.
         tentative_s, anonymous_s, contact_s: without a sighting a tentative, a confirmed anonymous track and a contact of a
             single look from above are deleted.
         broadcast_lost_s, broadcast_end_s: of what tells everybody where it is (AIS): not heard for so long it is lost (no
@@ -106,12 +105,10 @@ class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     sighting_gate: Positive = 13.815510557964274
     sighting_pd: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.9
     clutter_per_km2: Positive = 0.1
-    new_per_km2: Positive = 0.05
+    new_per_km2: Positive = 0.02
     trigger_per_km2: Positive = 10.0
-    confirm_hits: Annotated[int, msgspec.Meta(ge=1)] = 3
-    confirm_score: Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)] = 6.0
-    tentative_misses: Annotated[int, msgspec.Meta(ge=1)] = 2
-    confirmed_misses: Annotated[int, msgspec.Meta(ge=1)] = 5
+    confirm_hits: Annotated[int, msgspec.Meta(ge=1)] = 2
+    confirm_score: Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)] = 5.0
     tentative_s: Positive = 20.0
     anonymous_s: Positive = 60.0
     contact_s: Positive = 3600.0
@@ -128,10 +125,13 @@ class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 #: Keys of a class that an older journal's ``start`` may hold; they say nothing any more.
 RETIRED = frozenset({"q_agile", "agile", "agile_s"})
+#: The same of the general settings.
+RETIRED_SETTINGS = frozenset({"tentative_misses", "confirmed_misses"})
 
 
 def _present(values: dict[str, Any]) -> dict[str, Any]:
     """The values without what older versions had."""
+    values = {name: value for name, value in values.items() if name not in RETIRED_SETTINGS}
     classes = values.get("classes")
     if not isinstance(classes, dict):
         return values

@@ -56,13 +56,12 @@ class TrackState(msgspec.Struct, kw_only=True):
     """All of a track that a snapshot keeps.
 
     Args:
-        key: what the track is to its operation: ``s:SHIPMENT``, ``d:DEVICE`` or "" for an anonymous one.
+        key: what the track is to its operation: ``s:SHIPMENT`` or ``d:DEVICE``.
+        riding: keys of passive tags of no shipment that go with it.
         base: the filter before the first measurement of ``ring``; None where that one begins the track.
         fixers: the devices that gave fixes, in the order of their first.
         gap_s: a running mean of the time between messages (for a device that is not enrolled).
-        score: log-likelihood ratio of an anonymous track; misses: looks in a row that did not see it.
         reports: whether a device of its own reports (a passive tag is only read, its silence means nothing).
-        contact: made by a single look from above; dark: no reporting track was near (an event is due when confirmed).
         row_ns: when its row was last given out; due_ns: when time alone next changes something (``lifetime``).
         turns: whether it is in two places in turn.
         told: when something that is told once in a while was last so, by kind of event.
@@ -77,24 +76,21 @@ class TrackState(msgspec.Struct, kw_only=True):
     track_id: str
     operation: str
     key: str = ""
+    riding: list[str] = []
     name: str = ""
     tag_id: str = ""
     identities: list[str] = []
     sources: list[str] = []
     fixers: list[str] = []
     klass: str = ""
-    status: TrackStatus = "tentative"
+    status: TrackStatus = "confirmed"
     base: Core | None = None
     ring: list[Measurement] = []
     points: int = 0
     contact_ns: int = 0
     contacts: int = 0
     gap_s: float = 0.0
-    score: float = 0.0
-    misses: int = 0
     reports: bool = False
-    contact: bool = False
-    dark: bool = False
     row_ns: int = 0
     due_ns: int = 0
     broadcast: bool = False
@@ -206,6 +202,21 @@ class LiveTrack:
         core, (outcome, nis) = self.cores(model)[at], self._verdicts[at]
         self._prune(model)
         return ("merged" if twin is not None and rival is None else outcome), nis, core
+
+    def remove(self, m: Measurement) -> None:
+        """Take a measurement out again (a sighting that was another's); one that is older than the ring stays."""
+        ring = self.state.ring
+        at = bisect.bisect_left(ring, _order(m), key=_order)
+        if at < len(ring) and ring[at] == m:
+            del ring[at]
+            self._forget(at)
+
+    def rebase(self, base: Core | None) -> None:
+        """Begin from another filter; what is older than it is not used."""
+        self.state.base = base
+        self._forget(0)
+        if base is not None:
+            self.state.ring[:] = [m for m in self.state.ring if m.time_ns > base.time_ns]
 
     def read_by_others(self, m: Measurement, rssi_dbm: float | None) -> Measurement | None:
         """A read as evidence of place beside what other readers heard at about the same time: None where one heard the tag

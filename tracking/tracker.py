@@ -1,30 +1,24 @@
-"""The tracks of one operation: identified measurements, looks, triggers, and what time does to them.
+"""The identified tracks of one operation: measurements, triggers, and what of looks is theirs.
 
 An identified measurement belongs to the track of its key (a shipment, or a device of none); the first one makes a
-confirmed track.  The sightings of one look are assigned to all tracks at once (``assign``); what is left over
-begins tentative tracks.  An anonymous track is confirmed by its score and dies without sightings; what time does
-to a track stands in ``lifetime``.
-
-Longer than 400 lines: identified and anonymous change the same tracks, and tell of them in the same events.
+confirmed track, out of the contact that it fits where there is one.  A track with an identity never dies: it coasts, then
+is silent, with an ellipse that grows; what time does to it stands in ``lifetime``.  The looks and the anonymous contacts are
+``looks`` and ``contacts``.
 """
 
 from __future__ import annotations
 
-import bisect
 import math
 from collections.abc import Callable
 
-import msgspec
-
-from birddog.directory import OPEN
-from birddog.geo import distance_m, ring_contains
-from birddog.model import Event, TimeSource, TrackPoint, Value
+from birddog.geo import distance_m
+from birddog.model import Event, TrackPoint, Value
 from birddog.units import NS
-from tracking.area import Ring
-from tracking.assign import Candidate, Pair, Spot, assign, pairs
-from tracking.bank import MODES
+from tracking.assign import Spot
 from tracking.book import Book
+from tracking.contacts import Look, Rider
 from tracking.doubt import TURNS, beyond_reach_m, turned
+from tracking.looks import LookLog
 from tracking.measurement import Measurement
 from tracking.presets import Presets
 from tracking.step import Core, Model, placed, predicted
@@ -32,35 +26,21 @@ from tracking.track_state import LiveTrack, Outcome, TrackState
 
 #: So many of the last five fixes refused: the track is contradicted.
 MOSTLY = 3
-#: The liveliest of the motions, m²/s³: nothing spreads faster.
-FASTEST_Q = max(mode.q for mode in MODES)
-
-
-class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """One sensor at one time: what it saw, and where it could have seen something.
-
-    Args:
-        footprint: empty where it is not known; then nothing counts as missed.
-        imagery: a single look from above, whose contacts live longer and are told of at once.
-        time_source: ``server`` where the time is a guess: who was near then is not known, so that nothing is called dark
-            by it and nothing counts as missed.
-    """
-
-    sensor: str
-    time_ns: int
-    spots: list[Spot]
-    pd: float
-    density_per_km2: float
-    footprint: Ring = ()
-    imagery: bool = False
-    time_source: TimeSource = "device"
 
 
 class Tracker:
-    """One operation's tracks, in the order in which they began."""
+    """One operation's tracks, in the order in which they began.
 
-    def __init__(self, operation: str, presets: Presets, states: list[TrackState] | None = None):
-        self.operation, self.presets = operation, presets
+    Args:
+        interval_of: LiveTrack -> expected seconds between its messages, None: its silence means nothing.
+    """
+
+    def __init__(
+        self, operation: str, presets: Presets, interval_of: Callable[[LiveTrack], float | None],
+        states: list[TrackState] | None = None, log: LookLog | None = None,
+    ):  # fmt: skip
+        self.operation, self.presets, self.interval_of = operation, presets, interval_of
+        self.log = LookLog(operation) if log is None else log
         self._models: dict[str, Model] = {}
         self.tracks: dict[str, LiveTrack] = {}
         self.by_key: dict[str, LiveTrack] = {}
@@ -71,8 +51,8 @@ class Tracker:
         """A new (or restored) track."""
         live = LiveTrack(state)
         self.tracks[state.track_id] = live
-        if state.key:
-            self.by_key[state.key] = live
+        for key in (state.key, *state.riding):
+            self.by_key[key] = live
         return live
 
     def model(self, live: LiveTrack) -> Model:
@@ -106,6 +86,32 @@ class Tracker:
 
     # --- identified ---------------------------------------------------------------------------
 
+    def rides(self, key: str, m: Measurement) -> None:
+        """A passive tag of no shipment goes with the one identified track that passes its reader, until it is read elsewhere.
+
+        A tag says nothing of itself between two readers: what it is on is known from who was there, as long as only one was.
+        """
+        live = self.by_key.get(key)
+        if live is not None and live.state.key == key:
+            return
+        there = [rider.track_id for rider in self._near(m) if rider.logs]
+        if live is not None:
+            if live.state.track_id not in there:
+                del self.by_key[key]
+                live.state.riding.remove(key)
+            return
+        lives = [self.tracks[track_id] for track_id in there]
+        free = [one for one in lives if one.state.key.startswith("d:") and one.state.reports and not one.state.riding]
+        if len(free) == 1 and self.log.fitting(m, self.presets) is None:
+            free[0].state.riding.append(key)
+            self.by_key[key] = free[0]
+
+    def _near(self, m: Measurement) -> list[Rider]:
+        """The identified tracks that a measurement at a place may be of."""
+        spot = Spot(m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn)
+        look = Look(sensor=m.device, time_ns=m.time_ns, spots=[spot], pd=0.5, density_per_km2=self.presets.trigger_per_km2)
+        return self.log.riders(self, look, None)
+
     def contact(self, live: LiveTrack, device: str, book: Book, *, reports: bool) -> None:
         """A message of this track's came in: its silence, if any, is over."""
         s = live.state
@@ -126,11 +132,21 @@ class Tracker:
         """An identified measurement into its track, with the points and events that follow."""
         model, s = self.model(live), live.state
         # what just fell silent or coasts is shown at once
-        if live.put_off(m, s.status != "confirmed" or not s.key):
+        if live.put_off(m, s.status != "confirmed"):
+            if self.log.busy(m.time_ns):
+                self.log.disturbed(self, live, m.time_ns, book)
             return "waits"
         self.catch_up(live, book)
+        begins = self.log.busy(m.time_ns) and live.core(model) is None
+        if begins:
+            self._goes_on(live, m)
         rival, before = live.rival(m), live.core_at(m.time_ns, model)
         outcome, nis, core = live.insert(m, model)
+        if begins:
+            self.log.begun(self, live, m, book)
+            core = live.core_at(m.time_ns, model)
+        elif outcome not in ("same", "old") and self.log.busy(m.time_ns):
+            self.log.disturbed(self, live, m.time_ns, book)
         self._measured(live, m, rival, before, outcome, nis, core, book)
         return outcome
 
@@ -140,6 +156,20 @@ class Tracker:
             for m, outcome, nis, before, core in live.caught_up(self.model(live)):
                 self._measured(live, m, None, before, outcome, nis, core, book)
 
+    def _goes_on(self, live: LiveTrack, m: Measurement) -> None:
+        """A track begins at a contact that it fits: it is shown under that one's id, as one thing."""
+        contact = self.log.fitting(m, self.presets)
+        shown = None if contact is None else self.log.shown.pop(contact.name, None)
+        if contact is None or shown is None or shown.status == "deleted":
+            return
+        s = live.state
+        del self.tracks[s.track_id]
+        s.track_id, s.points = shown.track_id, shown.points
+        s.sources += [sensor for sensor in contact.sensors if sensor not in s.sources]
+        if shown.dark is not None:
+            s.open_events["dark_vessel"] = shown.dark
+        self.tracks[s.track_id] = live
+
     def _measured(
         self, live: LiveTrack, m: Measurement, rival: Measurement | None, before: Core | None, outcome: Outcome, nis: float,
         core: Core | None, book: Book,
@@ -147,7 +177,7 @@ class Tracker:
         """The points and events that follow from a measurement."""
         model, s = self.model(live), live.state
         if core is not None and outcome in ("began", "used", "moved"):
-            self._point(live, core, m, nis, book)
+            self.point(live, core, m, nis, book)
         elif outcome == "old":
             s.points += 1
             book.points.append(
@@ -260,7 +290,7 @@ class Tracker:
             lat_deg=m.lat_deg, lon_deg=m.lon_deg, text=text,
         )  # fmt: skip
 
-    def _point(self, live: LiveTrack, core: Core, m: Measurement, nis: float, book: Book) -> None:
+    def point(self, live: LiveTrack, core: Core, m: Measurement, nis: float, book: Book) -> None:
         s = live.state
         s.points += 1
         lat, lon, x = live.place(core)
@@ -272,121 +302,30 @@ class Tracker:
             )
         )  # fmt: skip
 
-    # --- anonymous ----------------------------------------------------------------------------
+    # --- looks --------------------------------------------------------------------------------
 
-    def _candidates(self, time_ns: int, spots: list[Spot]) -> tuple[list[LiveTrack], list[Candidate]]:
-        """The tracks at a time; identified ones that are surely beyond the gate of every spot are left out."""
-        lives, candidates = [], []
-        lats = sorted(s.lat_deg for s in spots)
-        widest = max((s.r_ee + s.r_nn for s in spots), default=0.0)
-        for live in self.tracks.values():
-            model = self.model(live)
-            core = live.core_at(time_ns, model)
-            if core is None:
-                continue
-            # what has not said where it is keeps its growing ellipse: whoever is seen there may be anybody
-            if live.state.key and (
-                live.state.status in ("coasting", "silent") or _beyond(core, time_ns, model, lats, widest)
-            ):
-                continue
-            x = predicted(core, time_ns, model)
-            lat, lon, _ = placed(core, x)
-            lives.append(live)
-            candidates.append(Candidate(lat0_deg=core.lat0_deg, lon0_deg=core.lon0_deg, lat_deg=lat, lon_deg=lon, x=x))
-        return lives, candidates
-
-    def look(self, look: Look, new_id, book: Book) -> list[LiveTrack]:
-        """The sightings of one look into the tracks; returns the tracks that changed.
-
-        Args:
-            new_id: gives the next track id.
-        """
-        lives, candidates = self._candidates(look.time_ns, look.spots)
-        possible = pairs(
-            candidates, look.spots, gate=self.presets.sighting_gate, pd=look.pd, density_per_km2=look.density_per_km2
-        )
-        chosen = assign(possible)
-        changed, seen, taken = [], {p.track for p in chosen}, {p.spot for p in chosen}
-        for pair in chosen:
-            live = lives[pair.track]
-            self._seen(live, pair, look, book)
-            changed.append(live)
-        for i, live in enumerate(lives):
-            if i not in seen and not live.state.key and look.time_source != "server" and self._inside(candidates[i], look):
-                self._missed(live, look, book)
-                changed.append(live)
-        for i, spot in enumerate(look.spots):
-            if i not in taken:
-                changed.append(self._begun(spot, look, new_id(), book))
-        return changed
-
-    @staticmethod
-    def _inside(candidate: Candidate, look: Look) -> bool:
-        return bool(look.footprint) and ring_contains(look.footprint, lat_deg=candidate.lat_deg, lon_deg=candidate.lon_deg)
-
-    @staticmethod
-    def _sighted(spot: Spot, look: Look) -> Measurement:
-        return Measurement(
-            look.time_ns, look.sensor, "sighting", spot.lat_deg, spot.lon_deg, spot.r_ee, spot.r_en, spot.r_nn, stated=True
-        )
-
-    def _seen(self, live: LiveTrack, pair: Pair, look: Look, book: Book) -> None:
-        s = live.state
-        if s.key:
-            if look.sensor not in s.sources:
-                s.sources.append(look.sensor)
-        else:
-            self.contact(live, look.sensor, book, reports=False)
-            s.score += max(-5.0, min(pair.worth, 5.0))
-            s.misses = 0
-        m = self._sighted(look.spots[pair.spot], look)
-        self.measure(live, m, book)
-        core = live.core(self.model(live))
-        if s.status == "tentative" and core is not None and core.hits >= self.presets.confirm_hits:
-            if s.score >= self.presets.confirm_score:
-                s.status = "confirmed"
-                self._told(live, "confirmed", m, book, "an anonymous contact is confirmed")
-                if s.dark and "dark_vessel" not in s.open_events and look.time_source != "server":
-                    s.open_events["dark_vessel"] = self._event(live, "dark_vessel", m, book, "near no reporting track")
-
-    def _missed(self, live: LiveTrack, look: Look, book: Book) -> None:
-        s = live.state
-        s.misses += 1
-        s.score += math.log(1.0 - look.pd)
-        limit = self.presets.tentative_misses if s.status == "tentative" else self.presets.confirmed_misses
-        if s.misses >= limit:
-            self.delete(live, book)
-
-    def _begun(self, spot: Spot, look: Look, track_id: str, book: Book) -> LiveTrack:
-        klass = "vessel" if look.imagery else ""
-        live = self.add(
-            TrackState(
-                track_id=track_id, operation=self.operation, klass=klass, contact=look.imagery,
-                dark=bool(look.footprint) and self.operation == OPEN,
-            )  # fmt: skip
-        )
-        m = self._sighted(spot, look)
-        self.contact(live, look.sensor, book, reports=False)
-        self.measure(live, m, book)
-        if look.imagery and self.operation == OPEN and look.time_source != "server":
-            live.state.open_events["dark_vessel"] = self._event(live, "dark_vessel", m, book, "near no reporting track")
-        return live
+    def look(self, look: Look, book: Book) -> list[LiveTrack]:
+        """The sightings of one look; returns the identified tracks that changed."""
+        return self.log.look(self, look, book)
 
     def trigger(self, m: Measurement, book: Book) -> LiveTrack | None:
-        """Weak evidence at a sensor's place: into the one track that it most likely was, if into any."""
-        spot = Spot(m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn)
-        lives, candidates = self._candidates(m.time_ns, [spot])
-        possible = pairs(
-            candidates, [spot], gate=self.presets.sighting_gate, pd=0.5, density_per_km2=self.presets.trigger_per_km2
-        )
-        best = max(possible, key=lambda p: (p.worth, -p.track), default=None)
-        if best is None or best.worth <= 0.0:
+        """Weak evidence at a sensor's place: into the one identified track that it most likely was, if into any."""
+        least = math.log(self.presets.trigger_per_km2 * 1e-6)
+        likely = [(log, -k, rider.track_id) for k, rider in enumerate(self._near(m)) for _, _, log in rider.logs if log > least]
+        if not likely:
             return None
-        live = lives[best.track]
+        live = self.tracks[max(likely)[2]]
         if live.read_lately(m, int(self.presets.read_window_s * NS)):
             return None
         self.measure(live, m, book)
         return live
+
+    def coasting_s(self, live: LiveTrack) -> float:
+        """Without a position for so long it is not said any more where a track is."""
+        if live.state.broadcast:
+            return self.presets.broadcast_lost_s / 4.0
+        interval_s = self.interval_of(live)
+        return self.presets.coast_factor * (self.presets.interval_s if interval_s is None else interval_s)
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -403,8 +342,9 @@ class Tracker:
         for kind in list(s.open_events):
             book.end(s.open_events.pop(kind), book.now_ns)
         self.tracks.pop(s.track_id, None)
-        if self.by_key.get(s.key) is live:
-            del self.by_key[s.key]
+        for key in (s.key, *s.riding):
+            if self.by_key.get(key) is live:
+                del self.by_key[key]
         book.ended.append(s.track_id)
 
 
@@ -418,25 +358,3 @@ def _refused_text(m: Measurement, nis: float, core: Core, model: Model) -> str:
 def _away_km(core: Core, m: Measurement) -> float:
     lat, lon, _ = placed(core, core.x)
     return distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg) / 1000.0
-
-
-def _beyond(core: Core, time_ns: int, model: Model, lats: list[float], widest: float) -> bool:
-    """Whether a track is, by its latitude alone, out of the sighting gate of every spot: a cheap bound, never too small.
-
-    Args:
-        lats: the spots' latitudes, sorted; widest: the largest trace of their R, m².
-    """
-    if not lats:
-        return True
-    x = core.x
-    if abs(core.lat0_deg) > 85.0 or abs(x[0]) > 1e5 or abs(x[2]) > 1e5:
-        return False
-    dt, q = (time_ns - core.updated_ns) / NS, FASTEST_Q
-    trace = (math.sqrt(x[4]) + dt * math.sqrt(x[8])) ** 2 + (math.sqrt(x[11]) + dt * math.sqrt(x[13])) ** 2
-    trace += 2.0 * q * dt * dt * dt / 3.0
-    reach_m = math.hypot(x[1], x[3]) * dt + math.sqrt(model.presets.sighting_gate * (trace + widest))
-    # the plane's north is not the latitude's: off by e² tan(lat) / 2R, and a degree is 110.5 to 111.7 km
-    reach_m += x[0] * x[0] * abs(math.tan(math.radians(core.lat0_deg))) / 12e6 + 0.02 * abs(x[2]) + 100.0
-    lat, reach_deg = core.lat0_deg + x[2] / 111_000.0, reach_m / 110_000.0
-    at = bisect.bisect_left(lats, lat - reach_deg)
-    return at == len(lats) or lats[at] > lat + reach_deg

@@ -211,3 +211,25 @@ def test_clock_reads_are_seen(source):
 def test_other_names_are_no_clock():
     source = "import datetime\nself.now()\nbook.now\ndatetime.datetime.fromtimestamp(0, datetime.UTC)\nfix.time"
     assert list(clock_reads(ast.parse(source))) == []
+
+
+#: What carries a state of motion on in time, and who may call it: the algebra, and the bank of motions in scalars and in NumPy.
+#: Who follows something (the fold's filter, its contacts, `birddog locate`) asks the bank.
+PREDICTS = {
+    "coefficients": {"tracking/bank.py", "tracking/engine.py", "tracking/engine_filterpy.py", "tracking/motion.py"},
+    "predict": {"tracking/engine_filterpy.py", "tracking/motion.py"},
+    "propagated": {"tracking/bank.py", "tracking/contacts.py"},
+    "transitions": {"tracking/bank.py", "tracking/motion.py"},
+}
+
+
+def test_nothing_in_the_tree_predicts_a_track_but_the_one_estimator(shipped):
+    """The fold, `track` and `locate` are one estimator; a second Kalman filter begins with a prediction of its own."""
+    found: dict[str, set[str]] = {name: set() for name in PREDICTS}
+    for path, tree in shipped.items():
+        for _, called in calls(tree):
+            name = called.rpartition(".")[2]
+            if name in found:
+                found[name].add(path.as_posix())
+    assert {name: where - PREDICTS[name] for name, where in found.items()} == dict.fromkeys(PREDICTS, set())
+    assert all(found.values()), "what is asked about is there"

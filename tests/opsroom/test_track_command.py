@@ -37,7 +37,7 @@ def test_rows_at_every_s_up_to_the_duration(files, capsys):
     assert lines[0] == HEAD
     rows = [line.split(",") for line in lines[1:]]
     assert [r[0] for r in rows] == [str(t) for t in range(10, 121, 10)]
-    assert {r[1] for r in rows} == {"T1"} and {r[2] for r in rows} == {"TAG"}
+    assert len({r[1] for r in rows}) == 1 and {r[2] for r in rows} == {"TAG"}
     assert float(rows[8][5]) == pytest.approx(900, abs=20) and float(rows[8][7]) == pytest.approx(10, abs=2)
     assert float(rows[-1][9]) > 4 * float(rows[8][9])  # silent since 96 s
     assert err.count("row left out") == 3
@@ -142,3 +142,78 @@ def test_the_public_scenarios_run_and_tags_are_never_lost(capsys):
             if r[2]:
                 tags.setdefault(r[2], set()).add(r[1])
         assert rows and all(len(ids) == 1 for ids in tags.values())
+
+
+def mixed(folder, seed: int = 1):
+    """A radar, a late drone, a tag and a portal that see two things that cross, as a scenario's files."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    rows = []
+    for t in range(0, 120, 2):
+        for e, n in ((10 * t, 0), (600 - 5 * t, 300 - 5 * t)):
+            x, y = rng.normal(size=2) * 10
+            rows.append((t + 0.2, f"{t},{t + 0.2},radar,radar,,{e + x:.2f},{n + y:.2f},100,0,100"))
+            if t % 8 == 0:
+                x, y = rng.normal(size=2) * 5
+                late = rng.uniform(5, 15)
+                rows.append((t + late, f"{t},{t + late:.3f},drone,drone_image,,{e + x:.2f},{n + y:.2f},25,0,25"))
+        if t % 10 == 0:
+            x, y = rng.normal(size=2) * 8
+            rows.append((t + 1, f"{t},{t + 1},gps,gps_tag,TAG-A,{10 * t + x:.2f},{y:.2f},64,0,64"))
+    rows.append((60.5, "60,60.5,gate,rfid_portal,RFID-1,300,0,56.25,0,56.25"))
+    (folder / "d.csv").write_text("\n".join(["t,t_arrival,sensor_id,sensor_type,tag_id,e_m,n_m,r_ee,r_en,r_nn",
+                                             *(row for _, row in sorted(rows))]) + "\n")  # fmt: skip
+    area = [-2000, 2000, -2000, 2000]
+    said = {"duration_s": 130, "origin_lat": 51.5, "origin_lon": -1.0, "sensors": [
+        {"id": "radar", "type": "radar", "kind": "xy", "pd": 0.95, "period": 2, "area_e0_e1_n0_n1": area,
+         "clutter_per_scan": 1},
+        {"id": "drone", "type": "drone_image", "kind": "xy", "pd": 0.95, "period": 8, "area_e0_e1_n0_n1": area,
+         "clutter_per_scan": 1, "latency_s": [5, 15]},
+        {"id": "gps", "type": "gps_tag", "kind": "xy", "period": 10}, {"id": "gate", "type": "rfid_portal", "kind": "portal"},
+    ]}  # fmt: skip
+    (folder / "s.json").write_text(json.dumps(said))
+    return ["--detections", folder / "d.csv", "--sensors", folder / "s.json"]
+
+
+def test_what_is_folded_is_kept_and_the_journal_gives_the_same_rows(tmp_path, capsys):
+    """issue 11, how it is judged, 3: one fold, whether it runs over a file, a journal or in the picture."""
+    from birddog.journal import open_reader
+    from birddog.units import iso_from_ns
+    from opsroom.picture import Picture
+
+    files, url = mixed(tmp_path), f"sqlite:///{tmp_path / 'j.db'}"
+    assert run(*files, "--every", 10) == 0
+    alone = capsys.readouterr().out
+    for _ in range(2):  # the second time everything stands there
+        assert run(*files, "--every", 10, "--journal", url) == 0
+        assert capsys.readouterr().out == alone
+    assert run("--journal", url, "--every", 10) == 0
+    kept = [line.split(",") for line in capsys.readouterr().out.splitlines()[1:]]
+    rows = [line.split(",") for line in alone.splitlines()[1:]]
+    assert {row[2] for row in rows} == {"TAG-A", "RFID-1", ""} and len(rows) > 20, "the second thing passes the gate"
+    start_ns = 1_767_225_600 * 10**9
+    want = [[iso_from_ns(start_ns + int(row[0]) * 10**9), *row[1:5], "", "", *row[7:]] for row in rows]
+    assert kept == want
+    assert main(["rebuild", "--journal", url]) == 0
+    assert "identical" in "".join(capsys.readouterr())
+    reader = open_reader(url)
+    picture = Picture(reader, tmp_path / "p.picture")
+    while picture.step():
+        pass
+    shown = {t.track_id: t for t in picture.fold.believed(start_ns + 130 * 10**9)}
+    assert {row[1] for row in kept if row[0] == want[-1][0]} == set(shown)
+    picture.close()
+    reader.close()
+
+
+def test_a_journal_that_holds_something_else_is_left_alone(tmp_path, capsys):
+    files, url = mixed(tmp_path), f"sqlite:///{tmp_path / 'j.db'}"
+    assert run(*files, "--every", 60, "--journal", url) == 0
+    assert run(*files, "--every", 60, "--journal", url, "--start", "2026-02-01T00:00:00Z") == 2
+    assert "a new journal was expected" in capsys.readouterr().err
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "d.csv").write_text("t,t_arrival,sensor_id,e_m,n_m,r_ee,r_en,r_nn\n1,2,radar,0,0,9,0,9\n")
+    assert run("--detections", bare / "d.csv", "--every", 1, "--journal", f"sqlite:///{tmp_path / 'k.db'}") == 2
+    assert "an origin" in capsys.readouterr().err and not (tmp_path / "k.db").exists()

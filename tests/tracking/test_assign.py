@@ -6,66 +6,72 @@ import itertools
 import math
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from birddog.geo import LocalFrame
 from birddog.units import NS
-from tracking import engine
-from tracking.anchor import near_en, turn
+from tracking import contacts, looks
+from tracking.anchor import near_en, turn, turned
 from tracking.area import rings_touch
-from tracking.assign import Candidate, Spot, assign, pairs
+from tracking.assign import Pair, Spot, assign
+from tracking.contacts import Look, ahead, empty, step
 from tracking.measurement import Measurement
 from tracking.presets import ClassPreset, Presets
 from tracking.step import Model, advance, placed
 
-HOME = LocalFrame(lat_deg=50.9, lon_deg=-1.4)
 
-
-def candidate(e: float, n: float, sigma: float) -> Candidate:
-    lat, lon = HOME.geodetic(e, n)
-    x = engine.start(e, n, sigma**2, 0.0, sigma**2, 5.0)
-    return Candidate(lat0_deg=50.9, lon0_deg=-1.4, lat_deg=lat, lon_deg=lon, x=x)
-
-
-def spot(e: float, n: float, sigma: float = 10.0) -> Spot:
-    lat, lon = HOME.geodetic(e, n)
-    return Spot(lat, lon, sigma**2, 0.0, sigma**2)
+def possible_of(rng: random.Random) -> list[Pair]:
+    """Pairs of some tracks and sightings, each worth something or less than nothing."""
+    tracks, spots = rng.randrange(5), rng.randrange(5)
+    every = [Pair(t, s, 1.0, rng.uniform(-3, 10)) for t in range(tracks) for s in range(spots)]
+    return [pair for pair in every if rng.random() < 0.7]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6))
 def test_the_choice_is_the_best_there_is(seed):
-    rng = random.Random(seed)
-    tracks = [candidate(rng.uniform(-80, 80), rng.uniform(-80, 80), rng.uniform(5, 40)) for _ in range(rng.randrange(5))]
-    spots = [spot(rng.uniform(-80, 80), rng.uniform(-80, 80)) for _ in range(rng.randrange(5))]
-    possible = pairs(tracks, spots, gate=13.8, pd=0.9, density_per_km2=1.0)
+    possible = possible_of(random.Random(seed))
     chosen = assign(possible)
     assert len({p.track for p in chosen}) == len({p.spot for p in chosen}) == len(chosen)
     worth = {(p.track, p.spot): p.worth for p in possible}
     best = 0.0
-    columns = [*range(len(spots)), *[None] * len(tracks)]
-    for order in itertools.permutations(columns, len(tracks)):
+    for order in itertools.permutations([0, 1, 2, 3, None, None, None, None], 4):
         best = max(best, sum(worth.get((t, s), -math.inf if s is not None else 0.0) for t, s in enumerate(order)))
     assert sum(p.worth for p in chosen) == pytest.approx(best, abs=1e-9)
 
 
-def test_the_window_by_latitude_loses_no_pair():
-    rng = random.Random(1)
-    tracks = [candidate(rng.uniform(-3000, 3000), rng.uniform(-3000, 3000), rng.uniform(5, 300)) for _ in range(60)]
-    spots = [spot(rng.uniform(-3000, 3000), rng.uniform(-3000, 3000), rng.uniform(5, 50)) for _ in range(60)]
-    found = {(p.track, p.spot) for p in pairs(tracks, spots, gate=13.8, pd=0.9, density_per_km2=1.0)}
-    from tracking.assign import distance
+@pytest.mark.parametrize("lat0, lon0", [(51.0, -1.0), (88.9, 20.0), (0.0, 179.99), (-70.0, -179.99)])
+def test_the_gate_by_place_loses_no_pair(lat0, lon0):
+    """The tree of sightings and the batch in NumPy against the same in scalars, pair by pair; also near the pole and the
+    antimeridian."""
+    rng, home = random.Random(1), LocalFrame(lat_deg=lat0, lon_deg=lon0)
 
-    want = {(i, j) for i, t in enumerate(tracks) for j, s in enumerate(spots) if distance(t, s)[0] <= 13.8}
-    assert found == want and len(want) > 50
+    def spots(count: int, least: float, most: float) -> list[Spot]:
+        places = [home.geodetic(rng.uniform(-3000, 3000), rng.uniform(-3000, 3000)) for _ in range(count)]
+        return [Spot(lat, lon, rng.uniform(least, most) ** 2, 20.0, rng.uniform(least, most) ** 2) for lat, lon in places]
 
-
-def test_a_vague_track_does_not_grab_a_far_sighting():
-    """A silent van whose ellipse covers a county is not "seen" by any motion sensor inside it."""
-    assert assign(pairs([candidate(0, 0, 5000)], [spot(3000, 0, 20)], gate=13.8, pd=0.5, density_per_km2=10.0)) == []
-    assert len(assign(pairs([candidate(0, 0, 30)], [spot(30, 0, 20)], gate=13.8, pd=0.5, density_per_km2=10.0))) == 1
+    sea = Look(sensor="radar", time_ns=0, spots=spots(60, 10, 100), pd=0.9, density_per_km2=0.1)
+    crowd, _ = step(empty(), sea, [], Presets())
+    later = ahead(crowd.bank, 5.0)
+    seen = spots(60, 10, 50)
+    lat, lon = np.array([s.lat_deg for s in seen]), np.array([s.lon_deg for s in seen])
+    r = np.array([((s.r_ee, s.r_en), (s.r_en, s.r_nn)) for s in seen])
+    base = math.log(9.0) - math.log(1e-7)
+    found = {(p.track, p.spot): p for p in contacts._gated(list(crowd.contacts), later, lat, lon, r, base, 13.8)[0]}
+    want = {}
+    for i, c in enumerate(crowd.contacts):
+        for j, s in enumerate(seen):
+            en = near_en(c.lat0_deg, c.lon0_deg, s.lat_deg, s.lon_deg)
+            cos, sin = turn(s.lat_deg, s.lon_deg, c.lat0_deg, c.lon0_deg)
+            nis, log = looks._fit(later, i, en, turned(s.r_ee, s.r_en, s.r_nn, cos, sin))
+            if nis <= 13.8 and log + base > 0.0:
+                want[i, j] = (nis, log + base)
+    assert found.keys() == want.keys() and len(want) > 30
+    for key, (nis, worth) in want.items():
+        assert (found[key].nis, found[key].worth) == (pytest.approx(nis, rel=1e-6), pytest.approx(worth, rel=1e-6))
 
 
 def ring(lon: float, lat: float, half: float) -> tuple:

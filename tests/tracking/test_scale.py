@@ -10,7 +10,7 @@ import pytest
 from birddog.geo import LocalFrame
 from birddog.model import Alarm, Entry, Fix, FrameBody, Reading, Sighting, Start, Tick, pack
 from birddog.units import NS
-from tracking import tracker
+from tracking import looks
 from tracking.fold import Fold
 
 T0 = 1_790_000_000 * NS
@@ -60,17 +60,17 @@ def story(lat0: float, seed: int) -> bytes:
 @pytest.mark.parametrize("lat0", [0.0, 51.0, -79.0, 88.0])
 def test_leaving_out_far_tracks_makes_no_difference(lat0, monkeypatch):
     calls = {True: 0, False: 0}
-    real = tracker._beyond
+    real = looks._beyond
 
     def counted(*args):
         answer = real(*args)
         calls[answer] += 1
         return answer
 
-    monkeypatch.setattr(tracker, "_beyond", counted)
+    monkeypatch.setattr(looks, "_beyond", counted)
     quick = story(lat0, 3)
     assert lat0 == 88.0 or calls[True] > calls[False], "it leaves most of them out"
-    monkeypatch.setattr(tracker, "_beyond", lambda *_: False)
+    monkeypatch.setattr(looks, "_beyond", lambda *_: False)
     assert quick == story(lat0, 3)
 
 

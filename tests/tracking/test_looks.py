@@ -1,0 +1,310 @@
+"""Looks and contacts in the fold: late ones exact, order, no peeking, identity, crossing, silence. Truth has seeds."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import msgspec
+import pytest
+
+from birddog.geo import LocalFrame
+from birddog.model import Device, Entry, Fix, FrameBody, Scan, Sighting, Start, Track, pack
+from birddog.units import NS
+from tracking.fold import Fold
+
+T0 = 1_790_000_000
+HOME = LocalFrame(lat_deg=51.5, lon_deg=-1.0)
+AREA = (-2000.0, 2000.0, -2000.0, 2000.0)
+
+
+def ring(e0: float, e1: float, n0: float, n1: float) -> tuple:
+    corners = [HOME.geodetic(e, n) for e, n in ((e0, n0), (e1, n0), (e1, n1), (e0, n1), (e0, n0))]
+    return tuple((lon, lat) for lat, lon in corners)
+
+
+class World:
+    """What sensors say, as (arrival, body); folded in order of arrival."""
+
+    def __init__(self, seed: int):
+        self.rng, self.made = random.Random(seed), []
+        self.looks: dict[tuple[float, str], list[tuple[float, float, float]]] = {}
+
+    def sighting(self, t: float, e: float, n: float, sigma: float, sensor: str) -> Sighting:
+        lat, lon = HOME.geodetic(e, n)
+        return Sighting(device=sensor, time_ns=round((T0 + t) * NS), lat_deg=lat, lon_deg=lon, r_ee=sigma**2, r_en=0.0,
+                        r_nn=sigma**2)  # fmt: skip
+
+    def see(self, t: float, e: float, n: float, sigma: float = 10.0, sensor: str = "radar") -> None:
+        """A sighting with noise, of the look at t."""
+        spot = (e + self.rng.gauss(0, sigma), n + self.rng.gauss(0, sigma), sigma)
+        self.looks.setdefault((t, sensor), []).append(spot)
+
+    def clutter(self, t: float, count: int = 2, sensor: str = "radar") -> None:
+        for _ in range(count):
+            self.see(t, self.rng.uniform(-2000, 2000), self.rng.uniform(-2000, 2000), sensor=sensor)
+
+    def end(self, sensor: str = "radar", *, times=(), late=0.2, pd=0.9, clutter=0.125, area=AREA, flags=False) -> None:
+        """All looks of a sensor as scans; of ``times`` also those that saw nothing."""
+        for t in sorted({t for t, s in self.looks if s == sensor} | set(times)):
+            spots = tuple(self.sighting(t, *spot, sensor) for spot in self.looks.get((t, sensor), []))
+            self.made.append((t + late, Scan(
+                scan_id=f"{sensor}@{t}", sensor=sensor, time_ns=round((T0 + t) * NS), footprint=ring(*area), pd=pd,
+                clutter_per_km2=clutter, sightings=spots,
+            )))  # fmt: skip
+
+    def fix(self, t: float, e: float, n: float, tag: str = "TAG", sigma: float = 8.0, late: float = 0.5) -> None:
+        lat, lon = HOME.geodetic(e + self.rng.gauss(0, sigma), n + self.rng.gauss(0, sigma))
+        said = Fix(device=tag, time_ns=round((T0 + t) * NS), lat_deg=lat, lon_deg=lon, sigma_m=sigma)
+        self.made.append((t + late, FrameBody(format="f", version=1, payload=b"", device=tag, observations=(said,))))
+
+
+class Told:
+    """A fold, with what it told."""
+
+    def __init__(self, *devices: Device):
+        self.fold, self.seq, self.changes = Fold(), 0, []
+        self.add(0.0, "start", Start(version="x", presets={}, exercise=True))
+        for device in devices:
+            self.add(0.0, "device", device)
+
+    def add(self, t: float, kind: str, body):
+        self.seq += 1
+        entry = Entry(
+            seq=self.seq, kind=kind, received_ns=round((T0 + t) * NS), source="s", ident=b"%d" % self.seq, body=pack(body)
+        )
+        self.changes.append(self.fold.apply(entry))
+        return self.changes[-1]
+
+    def take(self, made, until: float = math.inf) -> Told:
+        for t, body in sorted(made, key=lambda pair: pair[0]):
+            if t <= until:
+                self.add(t, "scan" if isinstance(body, Scan) else "frame", body)
+        return self
+
+    def at(self, t: float) -> list[Track]:
+        return self.fold.believed(round((T0 + t) * NS))
+
+    def events(self, kind: str) -> list:
+        return [e for c in self.changes for e in c.events if e.kind == kind]
+
+
+def follow(made, taus, *devices: Device) -> dict[float, list[Track]]:
+    told, out, waiting = Told(*devices), {}, sorted(made, key=lambda pair: pair[0])
+    for tau in taus:
+        while waiting and waiting[0][0] <= tau:
+            told.take([waiting.pop(0)])
+        out[tau] = told.at(tau)
+    return out
+
+
+def where(row: Track) -> tuple[float, float]:
+    return HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+
+
+def near(rows: list[Track], e: float, n: float, within: float = 40.0) -> list[Track]:
+    return [b for b in rows if math.hypot(where(b)[0] - e, where(b)[1] - n) < within]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_that_cross_in_clutter_keep_their_ids(seed):
+    w, taus = World(seed), [2.0 * k + 0.2 for k in range(1, 61)]
+    for k in range(61):
+        t = 2.0 * k
+        for sign in (1, -1):
+            if w.rng.random() < 0.9:
+                w.see(t, -900 + 15 * t, sign * (300 - 5 * t))
+        w.clutter(t)
+    w.end()
+    found = follow(w.made, taus)
+    ids = {1: set(), -1: set()}
+    extra = held = asked = 0
+    for t in taus[10:]:
+        for sign in (1, -1):
+            there = near(found[t], -900 + 15 * t, sign * (300 - 5 * t))
+            if abs(300 - 5 * t) > 60:
+                held, asked = held + (len(there) == 1), asked + 1
+                ids[sign] |= {b.track_id for b in there}
+        extra += max(0, len(found[t]) - 2)
+    assert len(ids[1]) == len(ids[-1]) == 1 and ids[1] != ids[-1]
+    assert held / asked > 0.95 and extra <= 4
+
+
+def late_world(seed: int) -> list:
+    """Radar in time; a drone whose reports come in one by one, 5 to 20 s late, and whose looks end after that; a late tag."""
+    w = World(seed)
+    for k in range(30):
+        t = 4.0 * k
+        w.see(t, 10.0 * t, 0, 30.0)
+        w.see(t, 400 - 6.0 * t, 300 - 5.0 * t, 30.0)
+        w.clutter(t, 1)
+        if k % 3 == 0:
+            w.fix(t + 0.5, 10.0 * t + 5, 0, late=w.rng.uniform(0.5, 12))
+        for e, n in ((10.0 * (t + 2), 0), (400 - 6.0 * (t + 2), 300 - 5.0 * (t + 2))):
+            spot = w.sighting(t + 2, e + w.rng.gauss(0, 5), n + w.rng.gauss(0, 5), 5.0, "drone")
+            part = Scan(scan_id=f"drone@{t + 2}", sensor="drone", time_ns=spot.time_ns, footprint=(), pd=0.9,
+                        clutter_per_km2=0.1, sightings=(spot,))  # fmt: skip
+            w.made.append((t + 2 + w.rng.uniform(5, 20), part))
+        whole = msgspec.structs.replace(part, footprint=ring(*AREA), sightings=())
+        w.made.append((t + 22, whole))
+    w.end()
+    return w.made
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_late_and_shuffled_looks_end_as_in_order_and_nothing_peeks(seed):
+    """Equal to what would be, had everything come in at its own time: within the window a late look is exact."""
+    made = late_world(seed)
+
+    def own_time(body) -> float:
+        of = body.time_ns if isinstance(body, Scan) else body.observations[0].time_ns
+        return of / NS - T0
+
+    # in order of their own time, the parts of a look as they came
+    in_order = sorted(made, key=lambda pair: (own_time(pair[1]), pair[0]))
+    late = Told(Device(device="TAG", interval_s=12.0)).take(made)
+    prompt = Told(Device(device="TAG", interval_s=12.0)).take([(140.0, body) for _, body in in_order])
+    assert len(late.at(140)) == len(prompt.at(140)) >= 2
+    for a in late.at(140):
+        [b] = near(prompt.at(140), *where(a), within=1.0)
+        assert where(a) == pytest.approx(where(b), abs=1e-6) and a.p_ee == pytest.approx(b.p_ee, rel=1e-9)
+        assert a.hits == b.hits and a.tag_id == b.tag_id
+    rows, cut = follow(made, [60.0, 80.0]), follow([m for m in made if m[0] <= 60], [60.0])
+    assert rows[60.0] == cut[60.0]
+
+
+def test_a_fold_that_is_stored_between_two_parts_of_a_look_goes_on_to_the_last_digit():
+    made = sorted(late_world(2), key=lambda pair: pair[0])
+    whole, cut = Told().take(made), Told()
+    for i, one in enumerate(made):
+        if i % 5 == 0:
+            cut.fold = Fold.restore(cut.fold.snapshot())
+        cut.take([one])
+    assert msgspec.msgpack.encode(cut.changes) == msgspec.msgpack.encode(whole.changes)
+    assert cut.fold.snapshot() == whole.fold.snapshot()
+
+
+def test_a_tag_and_a_radar_see_one_object_and_the_tag_outlives_the_radar():
+    w, taus = World(4), [2.0 * k + 0.6 for k in range(1, 80)]
+    for k in range(40):
+        t = 2.0 * k
+        w.see(t, 8 * t - 300, 100)
+        if k % 5 == 0:
+            w.fix(t + 0.1, 8 * (t + 0.1) - 300, 100, late=0.5)
+    w.end(times=[2.0 * k for k in range(80)])
+    found = follow(w.made, taus, Device(device="TAG", interval_s=10.0))
+    for t in taus[12:38]:
+        assert [b.tag_id for b in found[t]] == ["TAG"]
+    silent = [b for t in taus[45:] for b in found[t] if b.tag_id == "TAG"]
+    assert len(silent) == len(taus[45:]) and len({b.track_id for b in silent}) == 1
+    sizes = [b.p_ee for b in silent]
+    assert sizes == sorted(sizes) and sizes[-1] > 4 * sizes[0]
+
+
+def test_a_tag_that_begins_to_speak_on_a_contact_goes_on_under_its_id():
+    w = World(9)
+    for k in range(40):
+        w.see(2.0 * k, 10.0 * k, 0)
+    w.end()
+    for k in range(10):
+        w.fix(40.5 + 4 * k, 202.5 + 20 * k, 0)
+    found = follow(w.made, [30.0, 42.0, 79.0])
+    assert [[b.track_id for b in found[t]] for t in (30.0, 42.0, 79.0)] == [[found[30.0][0].track_id]] * 3
+    assert found[30.0][0].tag_id == "" and found[79.0][0].tag_id == "TAG" and found[79.0][0].hits > 40
+
+
+def test_two_tags_of_one_kind_are_two_objects():
+    w = World(6)
+    for k in range(20):
+        for tag in ("A", "B"):
+            w.fix(2.0 * k, 10.0 * k, 0, tag)
+        w.see(2.0 * k + 1, 10.0 * k + 5, 0)
+    w.end()
+    assert {b.tag_id for b in follow(w.made, [39.5])[39.5]} >= {"A", "B"}
+
+
+def test_clutter_alone_is_no_track():
+    w = World(7)
+    for k in range(100):
+        w.clutter(2.0 * k, 3)
+    w.end(clutter=3 / 16)
+    found = follow(w.made, [2.0 * k for k in range(1, 101)])
+    assert sum(len(v) for v in found.values()) <= 5
+
+
+def test_an_empty_look_counts_only_where_the_sensor_looks():
+    ends = []
+    for area in (AREA, (5000, 6000, 5000, 6000)):
+        w = World(8)
+        for k in range(10):
+            w.see(2.0 * k, 0, 0)
+        w.end(times=[2.0 * k for k in range(18)], area=area)
+        ends.append(len(follow(w.made, [20.0, 36.0])[36.0]))
+    assert ends == [0, 1]
+
+
+# --- whose sighting is it? -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("away", [50, 150, 300, 600])
+def test_a_silent_tag_does_not_move_onto_a_passing_car(away, seed):
+    """Parked, then in a shed: silent and unseen from 120 s on.  The car is a track of its own, and the tag keeps its circle."""
+    w = World(100 + away + seed)
+    for k in range(250):
+        t = 2.0 * k
+        if t < 120 and w.rng.random() < 0.9:
+            w.see(t, 0, 0)
+        if t >= 240 and w.rng.random() < 0.9:
+            w.see(t, -1800 + 14 * (t - 240), away)
+    w.end(times=[2.0 * k for k in range(250)], clutter=0.0)
+    for k in range(12):
+        w.fix(10.0 * k, 0, 0)
+    found = follow(w.made, [118.0, 300.0, 360.0, 400.0, 480.0])
+    for t in (300.0, 360.0, 400.0, 480.0):
+        [tag] = [b for b in found[t] if b.tag_id == "TAG"]
+        assert math.hypot(*where(tag)) < 60
+        assert [b.tag_id for b in near(found[t], -1800 + 14 * (t - 240), away)] == [""]
+
+
+@pytest.mark.parametrize("clutter", [2, 8])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_silent_tag_is_not_dragged_through_clutter(seed, clutter):
+    w = World(200 + seed)
+    for k in range(300):
+        t = 2.0 * k
+        if t < 100 and w.rng.random() < 0.9:
+            w.see(t, 3 * t, 0)
+        w.clutter(t, clutter)
+    w.end(clutter=clutter / 16)
+    for k in range(10):
+        w.fix(10.0 * k, 30.0 * k, 0)
+    found = follow(w.made, [99.0, 200.0, 300.0, 500.0])
+    for t in (200.0, 300.0, 500.0):
+        [tag] = [b for b in found[t] if b.tag_id == "TAG"]
+        e, n = where(tag)
+        d2 = (e - 300) ** 2 / tag.p_ee + n**2 / tag.p_nn
+        assert d2 < 9 and tag.updated_ns <= (T0 + 105) * NS, "no false point is taken for it"
+
+
+@pytest.mark.parametrize("apart", [20, 40, 80])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_tag_that_changes_lorries_goes_with_its_own_reports(apart, seed):
+    w = World(300 + apart + seed)
+    for k in range(300):
+        t = 2.0 * k
+        for y, way in ((0, -1), (apart, 1)):
+            e = min(0.0, -1500 + 15 * t) if t < 200 else way * 12.0 * (t - 200)
+            if w.rng.random() < 0.9:
+                w.see(t, e, y)
+        w.clutter(t, 2)
+    w.end(area=(-6000, 6000, -2000, 2000), clutter=2 / 48)
+    for k in range(58):
+        t = 10.0 * k + 1
+        e = min(0.0, -1500 + 15 * t) if t < 200 else 12.0 * (t - 200)
+        w.fix(t, e, 0 if t < 150 else apart, sigma=5)
+    found = follow(w.made, [80.0, 300.0, 400.0, 560.0])
+    for t in (300.0, 400.0, 560.0):
+        [tag] = [b for b in found[t] if b.tag_id == "TAG"]
+        assert math.hypot(where(tag)[0] - 12 * (t - 200), where(tag)[1] - apart) < 60, t
+        assert len(near(found[t], -12.0 * (t - 200), 0, 60)) == 1, "the empty lorry is a track of its own"
