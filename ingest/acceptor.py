@@ -83,14 +83,17 @@ class Acceptor:
         per_address: silent callers of one address.
         tls, handshake_s: the context, and how long a handshake may take.
         evicted: told the address of each silent caller that was closed, and of each that was refused.
+        untrusted: told the address and the reason of each handshake that one of the two sides would not go on with; where
+            it is not given, the log says it.
     """
 
     def __init__(self, name: str, sock: socket.socket, protocol: Callable[[Caller], asyncio.BaseProtocol], *, most: int,
                  per_address: int, tls: ssl.SSLContext | None = None, handshake_s: float = 10.0,
-                 evicted: Callable[[str], None] = lambda address: None):
+                 evicted: Callable[[str], None] = lambda address: None,
+                 untrusted: Callable[[str, str], None] | None = None):
         self.name, self.evicted_total, self.refused_total = name, 0, 0
         self._sock, self._protocol, self._most, self._per_address = sock, protocol, most, per_address
-        self._tls, self._handshake_s, self._evicted = tls, handshake_s, evicted
+        self._tls, self._handshake_s, self._evicted, self._untrusted = tls, handshake_s, evicted, untrusted
         self._callers: set[Caller] = set()
         self._silent: dict[str, dict[Caller, None]] = {}  # address -> the oldest first
         self._loop: asyncio.AbstractEventLoop
@@ -175,12 +178,20 @@ class Acceptor:
             caller.transport, _ = await self._loop.connect_accepted_socket(
                 lambda: self._protocol(caller), sock, ssl=self._tls,
                 ssl_handshake_timeout=self._handshake_s if self._tls is not None else None)
-        except OSError:
+        except OSError as error:
             # a handshake that failed or took too long: no connection was made, so no protocol says that it is gone
             caller.gone()
+            if isinstance(error, ssl.SSLError):
+                self._not_trusted(caller.address, _why(error))
         except asyncio.CancelledError:
             caller.gone()
             raise
+
+    def _not_trusted(self, address: str, why: str) -> None:
+        if self._untrusted is not None:
+            self._untrusted(address, why)
+        else:
+            self._say(f"no TLS connection with {address}: {why}")
 
     def _make_room(self) -> bool:
         """Close the oldest silent caller of the address that has most of them here; False where nobody is silent."""
@@ -270,3 +281,17 @@ def raise_file_limit(connections: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
         if ceiling < wanted:
             log.warning("the system allows %d open files, so no more than about %d callers at once", ceiling, ceiling - 512)
+
+
+def _why(error: ssl.SSLError) -> str:
+    """Why a handshake came to nothing, in words of ours or OpenSSL's own (``openssl errstr``), never a caller's."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS: its certificate is not accepted: {error.verify_message}"
+    reason = error.reason or ""
+    if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+        return "TLS: it showed no certificate"
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
+        return "TLS: what it said is no TLS"
+    if "ALERT" in reason and any(word in reason for word in ("UNKNOWN_CA", "CERTIFICATE")):
+        return f"TLS: it does not accept our certificate ({reason.lower()[:60]})"
+    return f"TLS: {reason.lower().replace('_', ' ')[:60] or 'the handshake failed'}"

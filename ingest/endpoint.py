@@ -120,7 +120,8 @@ class Endpoint:
             self.ports.append(sock.getsockname()[1])
             server = Acceptor(self.name, sock, lambda caller: Connection(self, tls, caller), most=self.settings.max_connections,
                               per_address=self.settings.silent_per_address, tls=context,
-                              handshake_s=self.settings.connect_timeout_s, evicted=self._evicted)
+                              handshake_s=self.settings.connect_timeout_s, evicted=self._evicted,
+                              untrusted=lambda address, why: self.refused.add(address, "", why))
             self._servers.append(server)
             server.start()
 

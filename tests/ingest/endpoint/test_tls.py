@@ -77,6 +77,30 @@ def test_own_certificate(serve, raw, files, shake, version, level):
     assert {f.device for f in served.frames} == {"devA"}
 
 
+def test_who_is_not_let_through_is_seen_with_the_reason(serve, raw, wire, files, shake, make_authority, tmp_path):
+    """A device whose certificate has expired looks like one that is switched off, unless somebody says so."""
+    served = serve(exercise=False, **files)
+    other = make_authority(tmp_path / "other")
+    other.issue("devA")
+    for name, authority in (("expired", None), (None, None), ("devA", other)):
+        assert refused(raw, tls_port(served), shake(name, authority) if authority else shake(name))
+    with socket.create_connection(("127.0.0.1", tls_port(served))) as plain:
+        plain.sendall(b"\x10\x11\0\4MQTT\4\2\0\x3c\0\5devA5" + b"x" * 20)
+        plain.settimeout(10)
+        assert not plain.recv(100).startswith(b"\x20")
+    with pytest.raises(ssl.SSLError):  # ours is not the one that it knows
+        raw(tls_port(served), "devA", wrap=lambda plain: ssl.create_default_context().wrap_socket(plain, server_hostname="127.0.0.1"))
+
+    def reasons() -> list[str]:
+        return [row["reason"] for row in served.endpoint.status()["refused_connects"]]
+
+    wire.until(lambda: len(reasons()) == 5)
+    (theirs, no_tls, unknown, none, old) = reasons()
+    assert "certificate has expired" in old and none == "TLS: it showed no certificate" and no_tls == "TLS: what it said is no TLS"
+    assert unknown.startswith("TLS: its certificate is not accepted: ") and theirs.startswith("TLS: it does not accept our certificate")
+    assert {row["address"] for row in served.endpoint.status()["refused_connects"]} == {"127.0.0.1"}
+
+
 def test_another_name_than_the_certificates(serve, raw, wire, files, shake):
     served = serve(exercise=False, **files)
     victim = raw(tls_port(served), "devB", wrap=shake("devB"))
