@@ -88,17 +88,18 @@ def test_who_is_not_let_through_is_seen_with_the_reason(serve, raw, wire, files,
         plain.sendall(b"\x10\x11\0\4MQTT\4\2\0\x3c\0\5devA5" + b"x" * 20)
         plain.settimeout(10)
         assert not plain.recv(100).startswith(b"\x20")
-    with pytest.raises(ssl.SSLError):  # ours is not the one that it knows
-        raw(tls_port(served), "devA", wrap=lambda plain: ssl.create_default_context().wrap_socket(plain, server_hostname="127.0.0.1"))
+    strangers = ssl.create_default_context()  # which do not know our authority
+    with pytest.raises(ssl.SSLError):
+        raw(tls_port(served), "devA", wrap=lambda plain: strangers.wrap_socket(plain, server_hostname="127.0.0.1"))
 
     def reasons() -> list[str]:
         return [row["reason"] for row in served.endpoint.status()["refused_connects"]]
 
     wire.until(lambda: len(reasons()) == 5)
     (theirs, no_tls, unknown, none, old) = reasons()
-    assert "certificate has expired" in old and none == "TLS: it showed no certificate" and no_tls == "TLS: what it said is no TLS"
-    assert unknown.startswith("TLS: its certificate is not accepted: ") and theirs.startswith("TLS: it does not accept our certificate")
-    assert {row["address"] for row in served.endpoint.status()["refused_connects"]} == {"127.0.0.1"}
+    assert "certificate has expired" in old and unknown.startswith("TLS: its certificate is not accepted: ")
+    assert (none, no_tls) == ("TLS: it showed no certificate", "TLS: what it said is no TLS")
+    assert theirs.startswith("TLS: it does not accept our certificate")
 
 
 def test_another_name_than_the_certificates(serve, raw, wire, files, shake):
