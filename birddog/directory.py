@@ -6,10 +6,10 @@ both build it from entries only, in order, so that a rebuild answers as the live
 
 from __future__ import annotations
 
-from birddog.model import Attachment, Body, Device, Operation, Placement
+from birddog.model import REGISTERS, Attachment, Body, Device, Operation, Placement
 
-#: Kinds of entries that say who is who; they say nothing of what time it is.
-REGISTERS = frozenset({"operation", "device", "attachment", "placement"})
+__all__ = ["OPEN", "REGISTERS", "Directory", "plain_topic"]
+
 #: The operation of vessels and contacts that belong to no case.
 OPEN = "open"
 

@@ -375,12 +375,16 @@ class Placement(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """kind ``decision``: what an operator decided: ``acknowledge`` an alert, and later more."""
+    """kind ``decision``: what an operator decided: ``acknowledge`` an alert, and later more.
+
+    ``operation`` is that of what it is about.
+    """
 
     action: Literal["acknowledge"]
     subject: str
     by: str
     note: str = ""
+    operation: str = ""
 
 
 class Start(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -413,26 +417,56 @@ class Tick(Struct, frozen=True):
     """kind ``tick``: nothing arrived, and time went on."""
 
 
-EntryKind = Literal[
-    "frame", "refusal", "scan", "tick", "operation", "device", "attachment", "placement", "decision", "start",
-    "loss", "clock",
-]
-ENTRY_BODIES: dict[str, type] = {
-    "frame": FrameBody,
-    "refusal": RefusalBody,
-    "scan": Scan,
-    "tick": Tick,
-    "operation": Operation,
-    "device": Device,
-    "attachment": Attachment,
-    "placement": Placement,
-    "decision": Decision,
-    "start": Start,
-    "loss": Loss,
-    "clock": ClockSet,
-}
+class Denial(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``denial``: what somebody asked for and was refused; its entry names actor and operation, nothing of the body stays.
 
-Body = FrameBody | RefusalBody | Scan | Tick | Operation | Device | Attachment | Placement | Decision | Start | Loss | ClockSet
+    ``wanted`` is the kind that was asked for: ``kind`` where nobody may ask for such, ``body`` where its body was wrong.
+    """
+
+    wanted: str
+    reason: Literal["kind", "body"]
+
+
+class KindOfEntry(Struct, frozen=True):
+    """What is said once of a kind of entry; the table ``KINDS`` has a row for each.
+
+    Args:
+        name: as it stands in the journal; never renamed.
+        body: the struct of its body, whose docstring says what it is.
+        register: it says who is who (``birddog.directory``): not what time it is, and the door knows it from its number on.
+        asked: a person or a program may ask the writer for one (``ingest.control``); others are written by ourselves only.
+        folds: the picture takes it in; of others only their time.
+    """
+
+    name: str
+    body: type[Struct]
+    register: bool = False
+    asked: bool = False
+    folds: bool = True
+
+
+#: Every kind of entry.  To add one: its struct above, and its row here (docs/architecture.md, "To add something").
+KINDS = (
+    KindOfEntry("frame", FrameBody),
+    KindOfEntry("refusal", RefusalBody),
+    KindOfEntry("scan", Scan, asked=True),
+    KindOfEntry("tick", Tick),
+    KindOfEntry("operation", Operation, register=True, asked=True),
+    KindOfEntry("device", Device, register=True, asked=True),
+    KindOfEntry("attachment", Attachment, register=True, asked=True),
+    KindOfEntry("placement", Placement, register=True, asked=True),
+    KindOfEntry("decision", Decision, asked=True),
+    KindOfEntry("start", Start),
+    KindOfEntry("loss", Loss, folds=False),
+    KindOfEntry("clock", ClockSet),
+    KindOfEntry("denial", Denial, folds=False),
+)
+EntryKind = str
+ENTRY_BODIES: dict[str, type[Struct]] = {kind.name: kind.body for kind in KINDS}
+#: Kinds that say who is who; they say nothing of what time it is.
+REGISTERS = frozenset(kind.name for kind in KINDS if kind.register)
+
+Body = Struct
 
 
 class Draft(Struct, frozen=True, gc=False, kw_only=True):

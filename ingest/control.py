@@ -15,22 +15,24 @@ import struct
 import threading
 import time
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
 from birddog.errors import BirddogError, JournalError, JournalHeld, UsageError
 from birddog.journal import Home, home, open_reader, open_writer
-from birddog.model import ENTRY_BODIES, Body, Draft, EntryKind, pack
+from birddog.model import KINDS, Body, Denial, Draft, EntryKind, pack
 from ingest.intake import Entries, Intake
 
 log = logging.getLogger(__name__)
 
 #: Scans carry thumbnails; nothing an operator sends comes near this.
 MAX_REQUEST = 64 * 1024 * 1024
-_KINDS = {body: kind for kind, body in ENTRY_BODIES.items()}
+_NAMES = {kind.body: kind.name for kind in KINDS}
+#: What may be asked for; everything else is written by ourselves.
+_ALLOWED = {kind.name: kind.body for kind in KINDS if kind.asked}
 #: What msgspec raises on bytes that are no MessagePack of ours: also Python's own on text that is no UTF-8.
 _DAMAGED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_PRIVATE = frozenset({"frame", "refusal", "tick", "loss", "clock"})
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -42,6 +44,16 @@ class Wanted(msgspec.Struct, frozen=True):
     body: bytes
     operation: str = ""
     actor: str = ""
+
+
+class Denied(UsageError):
+    """Somebody asked for what is not written; ``entry`` is the record of that."""
+
+    def __init__(self, words: str, request: Wanted, reason: Literal["kind", "body"]):
+        super().__init__(words)
+        body = Denial(wanted=request.kind if request.kind in _NAMES.values() else "", reason=reason)
+        self.entry = Draft(kind="denial", received_ns=0, source="control", ident=os.urandom(16), body=pack(body),
+                           operation=_name(request.operation), actor=_name(request.actor))
 
 
 class NoWriter(BirddogError):
@@ -58,7 +70,7 @@ def wanted(body: Body, *, source: str, nonce: bytes | None = None, actor: str = 
     Args:
         actor: the person who wants it; a decision says itself whose it is.
     """
-    return Wanted(kind=_KINDS[type(body)], source=source, nonce=nonce or os.urandom(16), body=pack(body),
+    return Wanted(kind=_NAMES[type(body)], source=source, nonce=nonce or os.urandom(16), body=pack(body),
                   operation=getattr(body, "operation", ""), actor=actor or getattr(body, "by", ""))
 
 
@@ -66,20 +78,28 @@ def drafts_of(requests: Sequence[Wanted]) -> list[Draft]:
     """The drafts of a request, checked.
 
     Raises:
-        UsageError: a body that is not of its kind, or a kind that only the desk may write.
+        Denied: a body that is not of its kind, or a kind that nobody may ask for.
     """
     out = []
     for request in requests:
-        if request.kind in _PRIVATE:
-            raise UsageError(f"entries of kind {request.kind!r} are written by the desk only")
+        if request.kind not in _ALLOWED:
+            raise Denied(f"entries of kind {request.kind[:40]!r} are written by the desk only", request, "kind")
         try:
-            body = msgspec.msgpack.decode(request.body, type=ENTRY_BODIES[request.kind])
+            body = msgspec.msgpack.decode(request.body, type=_ALLOWED[request.kind])
         except _DAMAGED as error:
-            raise UsageError(f"the body of this {request.kind!r} entry is wrong: {error}") from error
-        out.append(Draft(kind=request.kind, received_ns=0, source=request.source, ident=request.nonce,
-                         body=request.body, operation=request.operation, actor=request.actor,
-                         observations=len(getattr(body, "sightings", ()))))
+            raise Denied(f"the body of this {request.kind!r} entry is wrong: {error}", request, "body") from error
+        out.append(_draft(request, body))
     return out
+
+
+def own(body: Body, *, source: str) -> Draft:
+    """The draft of an entry that the program itself writes, which nobody may ask for."""
+    return _draft(wanted(body, source=source), body)
+
+
+def _draft(request: Wanted, body: Body) -> Draft:
+    return Draft(kind=request.kind, received_ns=0, source=request.source, ident=request.nonce, body=request.body,
+                 operation=request.operation, actor=request.actor, observations=len(getattr(body, "sightings", ())))
 
 
 class ControlServer(threading.Thread):
@@ -126,6 +146,8 @@ class ControlServer(threading.Thread):
             try:
                 requests = msgspec.msgpack.decode(_receive(connection), type=list[Wanted])
                 answer: list[int] | str | None = self._enter(drafts_of(requests))
+            except Denied as error:
+                answer = None if self._enter([error.entry]) is None else str(error)
             except (*_DAMAGED, UsageError) as error:
                 answer = str(error)
             except OSError:
@@ -213,6 +235,11 @@ def enter(url: str, bodies: Sequence[Body], *, source: str, actor: str = "") -> 
             return writer.append(stamped)
         finally:
             writer.close()
+
+
+def _name(text: str) -> str:
+    """A name as it may stand beside what was refused: short, and of characters that can be seen."""
+    return text[:80] if text.isprintable() else ""
 
 
 def _receive(connection: socket.socket) -> bytes:

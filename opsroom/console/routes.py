@@ -216,9 +216,11 @@ class Console:
         alert_id = request.path_params["alert_id"]
         body = await body_of(request, openapi.AcknowledgeBody)
         by = self._by(request, body.by)
-        if await self.source.run(self._view(request).alert, alert_id) is None:
+        alert = await self.source.run(self._view(request).alert, alert_id)
+        if alert is None:
             raise HTTPException(404, f"no alert {alert_id!r}")
-        decision = model.Decision(action="acknowledge", subject=alert_id, by=by, note=body.note[:2000])
+        decision = model.Decision(action="acknowledge", subject=alert_id, by=by, note=body.note[:2000],
+                                  operation=alert.operation)
         # not on the reading thread: the writer answers when the entry is on disk
         seq = await asyncio.get_running_loop().run_in_executor(None, self.act, decision)
         return json_answer(openapi.Acknowledged(alert_id, seq))
@@ -228,14 +230,15 @@ class Console:
         body = await body_of(request, openapi.AcknowledgeGroupBody)
         by, view = self._by(request, body.by), self._view(request)
 
-        def read() -> list[str]:
-            return [a.alert_id for revision, a in view.open_alerts()
+        def read() -> list[tuple[str, str]]:
+            return [(a.alert_id, a.operation) for revision, a in view.open_alerts()
                     if a.kind == body.kind and body.operation in (None, a.operation)
                     and body.severity in (None, a.severity) and (not body.seq or revision <= body.seq)]
 
         subjects = await self.source.run(read)
         note = body.note[:2000]
-        decisions = [model.Decision(action="acknowledge", subject=subject, by=by, note=note) for subject in subjects]
+        decisions = [model.Decision(action="acknowledge", subject=subject, by=by, note=note, operation=operation)
+                     for subject, operation in subjects]
         numbers = await asyncio.get_running_loop().run_in_executor(None, self.act_all, decisions) if decisions else [0]
         return json_answer(openapi.AcknowledgedGroup(len(decisions), numbers[-1]))
 

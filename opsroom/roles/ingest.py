@@ -120,7 +120,7 @@ async def _open(plan: Plan, stop: asyncio.Event, board: Board) -> Writer | None:
 def _enter_start(plan: Plan, intake: Intake) -> None:
     presets: dict[str, Any] = msgspec.to_builtins(plan.config.tracking)
     start = Start(version=__version__, presets=presets, exercise=plan.exercise)
-    intake.enter(Entries(control.drafts_of([control.wanted(start, source="run")]), lambda numbers: None))
+    intake.enter(Entries([control.own(start, source="run")], lambda numbers: None))
 
 
 async def _sources(plan: Plan, intake: Intake, desk: Desk, stack: contextlib.AsyncExitStack,

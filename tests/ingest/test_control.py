@@ -16,7 +16,7 @@ import pytest
 
 from birddog.errors import JournalError, UsageError
 from birddog.journal import Home, open_reader, open_writer
-from birddog.model import Device, Operation, Tick, pack, unpack
+from birddog.model import Denial, Device, Operation, Tick, pack, unpack
 from ingest import control
 from ingest.desk import Desk
 from ingest.intake import Intake
@@ -82,7 +82,7 @@ def test_many_at_once(running):
     (msgspec.msgpack.encode([control.Wanted("tick", "t", b"n", pack(Tick()))]), "by the desk only"),
     (msgspec.msgpack.encode([control.Wanted("operation", "t", b"n", b"\x80")]), "body of this 'operation'"),
 ])
-def test_a_wrong_request_is_answered_and_writes_nothing(running, request_bytes, said):
+def test_a_wrong_request_is_answered_and_writes_nothing_of_it(running, request_bytes, said):
     path, url = running
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(str(Home(path).socket))
@@ -92,7 +92,27 @@ def test_a_wrong_request_is_answered_and_writes_nothing(running, request_bytes, 
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(str(Home(path).socket))
         s.sendall(b"\x00\x00")
-    assert control.ask(Home(path), [control.wanted(Operation(operation="still up"), source="t")]) == [1]
+    assert control.ask(Home(path), [control.wanted(Operation(operation="still up"), source="t")])
+    reader = open_reader(url)
+    entries = reader.read(0)
+    reader.close()
+    assert entries[-1].kind == "operation"
+    assert [unpack(e) for e in entries[:-1]] == ([] if said in ("malformed", "recursion", "Expected") else [
+        Denial(wanted="tick", reason="kind") if said == "by the desk only" else Denial(wanted="operation", reason="body")])
+
+
+def test_what_was_asked_for_and_refused_names_who_asked_and_for_what(running):
+    path, url = running
+    for kind, operation in (("start", "NIGHTJAR"), ("51.5, 4.2", "a\nb")):
+        asked = control.Wanted(kind, "console", b"n", pack(Tick()), operation, "Noor")
+        with pytest.raises(JournalError, match="by the desk only"):
+            control.ask(Home(path), [asked])
+    reader = open_reader(url)
+    found = [(e.kind, e.actor, e.operation, unpack(e)) for e in reader.read(0)]
+    assert reader.counts().frames == 0
+    reader.close()
+    assert found == [("denial", "Noor", "NIGHTJAR", Denial(wanted="start", reason="kind")),
+                     ("denial", "Noor", "", Denial(wanted="", reason="kind"))]
 
 
 def test_where_nobody_writes_we_write_ourselves(tmp_path):

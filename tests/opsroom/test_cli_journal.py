@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from birddog.journal import open_writer
@@ -63,8 +64,11 @@ def url(tmp_path):
         scan, Operation(operation="A"), Device(device="tag", name="a\nb"),
         Attachment(device="tag", shipment="s", operation="A", from_ns=0),
         Placement(device="p", lat_deg=1.0, lon_deg=2.0, range_m=3.0), Decision(action="acknowledge", subject="a1", by="ann"),
-        Start(version="1", presets={}, exercise=True),
     ], source="operator")  # fmt: skip
+    writer = open_writer(made, mode="exercise")
+    start = control.own(Start(version="1", presets={}, exercise=True), source="run")
+    writer.append([msgspec.structs.replace(start, received_ns=T0 + 5 * NS)])
+    writer.close()
     return made
 
 

@@ -17,7 +17,7 @@ from birddog.model import (
 )
 from birddog.units import NS
 from devices import codec
-from ingest.control import drafts_of, wanted
+from ingest.control import own
 from ingest.desk import Desk
 from ingest.intake import Entries
 from tracking.fold import Fold
@@ -47,7 +47,7 @@ def journal(tmp_path):
         Attachment(device="phone-a", shipment="van", operation="A", from_ns=0),
         Attachment(device="phone-b", shipment="car", operation="B", from_ns=0),
     ]  # fmt: skip
-    desk.take([Entries(drafts_of([wanted(body, source="op") for body in said]), lambda numbers: None)], T0)
+    desk.take([Entries([own(body, source="op") for body in said], lambda numbers: None)], T0)
     ais, phone = codec.load("ais"), codec.load("owntracks")
     for k in range(1, 20):
         at = T0 + k * 10 * NS
