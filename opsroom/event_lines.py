@@ -28,24 +28,27 @@ def lines(events: Iterable[Event], rules: Rules) -> Iterator[str]:
             if kind not in ("stop", "gap"):
                 said |= {"grid_s": GRID_S, "hole_s": HOLE_S}
             rule[kind] = msgspec.Raw(encoder.encode(said))
-    lot: list[bytes] = []
+    lot: list[dict] = []
     for event in events:
-        lot.append(encoder.encode(document(event, rule.get(event.kind))))
+        lot.append(document(event, rule.get(event.kind)))
         if len(lot) == LOT:
-            yield b"\n".join(lot).decode() + "\n"
+            yield encoder.encode_lines(lot).decode()
             lot.clear()
     if lot:
-        yield b"\n".join(lot).decode() + "\n"
+        yield encoder.encode_lines(lot).decode()
 
 
 def document(event: Event, rule: object) -> dict:
-    """One event as it is printed; lengths to the centimetre."""
-    return {
-        "kind": event.kind, "ids": event.ids, "start": iso(event.start_ns),
-        "end": None if event.end_ns is None else iso(event.end_ns), "lat_deg": event.lat_deg, "lon_deg": event.lon_deg,
-        **{name: round(value, 3) if type(value) is float else value for name, value in event.measures.items()},
-        "seen_until": iso(event.last_ns), "confidence": round(event.confidence, 3), "rule": rule,
+    """One event as it is printed; lengths to the millimetre."""
+    start, last = iso(event.start_ns), iso(event.last_ns)
+    out = {
+        "kind": event.kind, "ids": event.ids, "start": start, "end": None if event.end_ns is None else last,
+        "lat_deg": event.lat_deg, "lon_deg": event.lon_deg,
     }  # fmt: skip
+    for name, value in event.measures.items():
+        out[name] = round(value, 3) if type(value) is float else value
+    out["seen_until"], out["confidence"], out["rule"] = last, round(event.confidence, 3), rule
+    return out
 
 
 _minutes: dict[int, str] = {}

@@ -24,7 +24,7 @@ from opsroom.csv_rows import number, rows, taken, time_ns
 
 COLUMNS = ("id", "t", "lat", "lon")
 #: Bytes that are read at once, to the next end of a line.
-BLOCK = 1 << 20
+BLOCK = 1 << 22
 _COMMA, _LINE, _RETURN, _DOT, _MINUS, _PLUS, _ZERO = (ord(c) for c in ",\n\r.-+0")
 #: Longest number and identity that are read as arrays.
 _NUMBER, _NAME = 18, 16

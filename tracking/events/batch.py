@@ -28,15 +28,16 @@ def events(fixes: Tracks, rules: Rules, kinds: tuple[str, ...] = KINDS, now_ns: 
     if "gap" in kinds:
         yield from _gaps(fixes, rules, now)
     if not {"encounter", "loiter", "cotravel"}.isdisjoint(kinds):
-        samples = grid.joined([grid.samples(lot) for lot in fixes.lots()])
+        lots = [grid.samples(lot) for lot in fixes.lots()]
         if "encounter" in kinds:
-            points = pairs.meetings(samples, rules.encounter)
+            points = pairs.meetings(lots, rules.encounter)
             for a, b, run, ended in _pairs(fixes, points, pairs.Meeting(rules.encounter), now):
                 yield tell.encounter(a, b, run, ended=ended)
         if "loiter" in kinds:
-            yield from _loitering(fixes, samples, rules, now)
+            for lot in lots:
+                yield from _loitering(fixes, lot, rules, now)
         if "cotravel" in kinds:
-            points = pairs.company(samples, rules.cotravel)
+            points = pairs.company(lots, rules.cotravel)
             for a, b, run, ended in _pairs(fixes, points, pairs.Company(rules.cotravel), now):
                 yield tell.cotravel(a, b, run, ended=ended)
 
@@ -65,11 +66,11 @@ def _gaps(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
 
 
 def _loitering(fixes: Tracks, s: grid.Samples, rules: Rules, now: int) -> Iterator[Event]:
-    end = np.searchsorted(s.vessel, np.arange(len(fixes.ids) + 1))[1:].tolist()
     for last, run in loiter.loitering(s, rules.loiter):
         vessel = int(s.vessel[last])
         final_ns = int(fixes.time_ns[fixes.first[vessel + 1] - 1])
-        lasts = last == end[vessel] - 1 and final_ns // GRID_NS == run.last_g and now - final_ns <= HOLE_S * NS
+        at_end = last + 1 == len(s.vessel) or s.vessel[last + 1] != vessel
+        lasts = at_end and final_ns // GRID_NS == run.last_g and now - final_ns <= HOLE_S * NS
         yield tell.loiter(fixes.ids[vessel], run, ended=not lasts)
 
 

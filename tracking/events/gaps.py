@@ -99,7 +99,9 @@ class Heard:
         total = np.zeros(len(time_ns), np.int64)
         for di, dj, dk in _AROUND:
             key = self._key(i + di, j + dj, k + dk, step)
-            total += np.searchsorted(self._keys, key + _STEPS, "right") - np.searchsorted(self._keys, key, "right")
+            first = np.searchsorted(self._keys, key, "right")
+            some = np.flatnonzero(self._keys[np.minimum(first, len(self._keys) - 1)] <= key + _STEPS)
+            total[some] += np.maximum(np.searchsorted(self._keys, key[some] + _STEPS, "right") - first[some], 0)
         return total
 
 

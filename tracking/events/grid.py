@@ -65,11 +65,6 @@ def samples(fixes: Tracks) -> Samples:
     return Samples(vessel, at, *place, speed, joined, np.repeat(np.where(inside, dt / NS, 0.0), count))
 
 
-def joined(parts: list[Samples]) -> Samples:
-    """The samples of lots, as of the whole."""
-    return Samples(*(np.concatenate([getattr(part, name) for part in parts]) for name in Samples.__struct_fields__))
-
-
 class Sample(msgspec.Struct, frozen=True):
     """One point of one vessel."""
 

@@ -73,8 +73,10 @@ def loitering(s: Samples, rule: Loiter) -> list[tuple[int, Run]]:
     out = []
     for a, b in zip(*(x.tolist() for x in _ever_away(s, starts, ends, rule)), strict=True):
         run = Run(int(s.g[a - HOUR]), int(s.g[a - HOUR]), float(s.x[a]), float(s.y[a]), float(s.z[a]))
-        for k in range(a - HOUR, b + 1):
-            run.take(sample(s, k), rule)
+        part = slice(a - HOUR, b + 1)
+        columns = (s.g, s.x, s.y, s.z, s.speed_mps, s.before, s.wide_s)
+        for one in zip(*(column[part].tolist() for column in columns), strict=True):
+            run.take(Sample(*one), rule)
         if run.is_one:
             out.append((b, run))
     return out
@@ -95,13 +97,6 @@ def _ever_away(s: Samples, starts: np.ndarray, ends: np.ndarray, rule: Loiter) -
     total[np.arange(len(total)) - np.repeat(begin, count) < HOUR] = -1
     ever = np.maximum.reduceat(total, begin) > 0
     return starts[ever], ends[ever]
-
-
-def sample(s: Samples, k: int) -> Sample:
-    """One sample of many."""
-    return Sample(
-        int(s.g[k]), float(s.x[k]), float(s.y[k]), float(s.z[k]), float(s.speed_mps[k]), bool(s.before[k]), float(s.wide_s[k])
-    )
 
 
 class Loitering(msgspec.Struct):

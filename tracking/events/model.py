@@ -91,7 +91,7 @@ class Rules(Struct, frozen=True):
     reach_mps: float = 60.0
 
 
-class Event(Struct, frozen=True, omit_defaults=False):
+class Event(Struct, frozen=True, gc=False):
     """Something that happened or is happening.
 
     Args:

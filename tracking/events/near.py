@@ -46,9 +46,11 @@ class Near:
         The questions' times must lie within the points'.
         """
         low, high, key = self._window(g, lat_deg, lon_deg)
-        every = np.arange(len(g))
+        # in the order of the points: each search is near the one before
+        order = np.argsort(key)
+        low, high, key = low[order], high[order], key[order]
         for step in (-1, 0, 1):
-            yield from self._across(every, low, high, key + step * _TURN)
+            yield from self._across(order, low, high, key + step * _TURN)
 
     def own_pairs(self, g: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The same where the questions are the points: each pair at least once, in either order."""
@@ -90,11 +92,12 @@ class Near:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Points with keys from low to high; with ``after`` those from a place on."""
         first = np.searchsorted(self._keys, low, "left") if after is None else after
-        count = np.searchsorted(self._keys, high, "right") - first
-        some = np.flatnonzero(count > 0)
+        # most find nobody: whether there is one is seen at its place, before the other end is looked for
+        some = np.flatnonzero(self._keys[np.minimum(first, len(self._keys) - 1)] <= np.where(first < len(self._keys), high, -1))
         if not len(some):
             return
-        which, first, count = which[some], first[some], count[some]
+        which, first = which[some], first[some]
+        count = np.searchsorted(self._keys, high[some], "right") - first
         total = np.cumsum(count)
         begin = 0
         while begin < len(count):

@@ -60,12 +60,37 @@ class Points(msgspec.Struct):
         return [Point(*row) for row in zip(*(column[begin:end].tolist() for column in rows), strict=True)]
 
 
-def _latlon(s: Samples, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+class _Some(msgspec.Struct):
+    """Some samples of all, with where they are and where each was a step before."""
+
+    vessel: np.ndarray
+    g: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    z: np.ndarray
+    wide_s: np.ndarray
+    bx: np.ndarray
+    by: np.ndarray
+    bz: np.ndarray
+    lat_deg: np.ndarray
+    lon_deg: np.ndarray
+
+
+def _some(s: Samples, at: np.ndarray) -> _Some:
     x, y, z = s.x[at], s.y[at], s.z[at]
+    lat, lon = _latlon(x, y, z)
+    return _Some(s.vessel[at], s.g[at], x, y, z, s.wide_s[at], s.x[at - 1], s.y[at - 1], s.z[at - 1], lat, lon)
+
+
+def _latlon(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.degrees(np.arctan2(z, np.hypot(x, y))), np.degrees(np.arctan2(y, x))
 
 
-def _points(s: Samples, i: np.ndarray, j: np.ndarray, d: np.ndarray, lag_s: np.ndarray) -> Points:
+def _all(parts: list[_Some]) -> _Some:
+    return _Some(*(np.concatenate([getattr(part, name) for part in parts]) for name in _Some.__struct_fields__))
+
+
+def _points(s: _Some, i: np.ndarray, j: np.ndarray, d: np.ndarray, lag_s: np.ndarray) -> Points:
     """Of samples i and j of two vessels each; of one pair at one time the nearest alone."""
     turn = s.vessel[i] > s.vessel[j]
     i, j, lag_s = np.where(turn, j, i), np.where(turn, i, j), np.where(turn, -lag_s, lag_s)
@@ -80,18 +105,19 @@ def _points(s: Samples, i: np.ndarray, j: np.ndarray, d: np.ndarray, lag_s: np.n
     return Points(s.vessel[i], s.vessel[j], s.g[i], d, lag_s, *middle, seen)
 
 
-def meetings(s: Samples, rule: Encounter) -> Points:
+def meetings(lots: list[Samples], rule: Encounter) -> Points:
     """Every point at which two are slow and near."""
-    with np.errstate(invalid="ignore"):
-        slow = np.flatnonzero(s.speed_mps < rule.speed_mps)
-    # nobody meets who is not slow for the whole of it: steps in a row of one vessel
-    slow = slow[_in_a_row(s, slow, int(rule.least_s // GRID_S))]
     reach = rule.radius_m * SLACK
-    g, (lat, lon) = s.g[slow], _latlon(s, slow)
-    index = Near(g, lat, lon, reach)
+    parts = []
+    for s in lots:
+        with np.errstate(invalid="ignore"):
+            slow = np.flatnonzero(s.speed_mps < rule.speed_mps)
+        # nobody meets who is not slow for the whole of it: steps in a row of one vessel
+        parts.append(_some(s, slow[_in_a_row(s, slow, int(rule.least_s // GRID_S))]))
+    s = _all(parts)
+    index = Near(s.g, s.lat_deg, s.lon_deg, reach)
     first, second, apart = [], [], []
-    for q, p in index.own_pairs(g, lat, lon):
-        i, j = slow[q], slow[p]
+    for i, j in index.own_pairs(s.g, s.lat_deg, s.lon_deg):
         dx, dy, dz = s.x[i] - s.x[j], s.y[i] - s.y[j], s.z[i] - s.z[j]
         d = np.sqrt(dx * dx + dy * dy + dz * dz)
         near = d <= reach
@@ -130,40 +156,40 @@ def _point(a: Sample, b: Sample, d: float, lag_s: float) -> Point:
     return Point(a.g, d, lag_s, *middle, SEEN_S / max(a.wide_s, b.wide_s, SEEN_S))
 
 
-def company(s: Samples, rule: Cotravel) -> Points:
+def company(lots: list[Samples], rule: Cotravel) -> Points:
     """Every point at which two move and one is near where the other has just come along."""
-    with np.errstate(invalid="ignore"):
-        moving = np.flatnonzero(s.speed_mps > rule.speed_mps)
     reach = rule.radius_m
+    parts = []
+    for s in lots:
+        with np.errstate(invalid="ignore"):
+            parts.append(_some(s, np.flatnonzero(s.speed_mps > rule.speed_mps)))
+    s = _all(parts)
     first, second, apart, lags = [], [], [], []
-    if len(moving):
-        g, (lat, lon) = s.g[moving], _latlon(s, moving)
-        step = s.speed_mps[moving] * GRID_S
-        # the middle of the leader's last step is within half of it and the radius: leaders by lengths of step, doubling
-        size = np.maximum(0, np.ceil(np.log2(np.maximum(step, 1.0) / (4.0 * reach)))).astype(int)
-        for k in np.unique(size).tolist():
-            of = np.flatnonzero(size == k)
-            a = moving[of]
-            mx, my, mz = ((p[a] + p[a - 1]) / 2.0 for p in (s.x, s.y, s.z))
-            mlat, mlon = np.degrees(np.arctan2(mz, np.hypot(mx, my))), np.degrees(np.arctan2(my, mx))
-            index = Near(g, lat, lon, reach + 2.0 * reach * 2.0**k)
-            for q, p in index.pairs(g[of], mlat, mlon):
-                i, j = a[q], moving[p]
-                other = s.vessel[i] != s.vessel[j]
-                i, j = i[other], j[other]
-                d, back = _to_step(s, i, j)
-                near = d <= reach
-                first.append(i[near])
-                second.append(j[near])
-                apart.append(d[near])
-                lags.append(back[near] * GRID_S)
+    ux, uy, uz = s.bx - s.x, s.by - s.y, s.bz - s.z
+    step = np.sqrt(ux * ux + uy * uy + uz * uz)
+    # the middle of the leader's last step is within half of it and the radius: leaders by lengths of step, doubling
+    size = np.maximum(0, np.ceil(np.log2(np.maximum(step, 1.0) / (4.0 * reach)))).astype(int)
+    for k in np.unique(size).tolist():
+        a = np.flatnonzero(size == k)
+        lat, lon = _latlon(*((p[a] + b[a]) / 2.0 for p, b in ((s.x, s.bx), (s.y, s.by), (s.z, s.bz))))
+        index = Near(s.g, s.lat_deg, s.lon_deg, reach + 2.0 * reach * 2.0**k)
+        for q, j in index.pairs(s.g[a], lat, lon):
+            i = a[q]
+            other = s.vessel[i] != s.vessel[j]
+            i, j = i[other], j[other]
+            d, back = _to_step(s, i, j)
+            near = d <= reach
+            first.append(i[near])
+            second.append(j[near])
+            apart.append(d[near])
+            lags.append(back[near] * GRID_S)
     i, j = _joined(first, np.int64), _joined(second, np.int64)
     return _points(s, i, j, _joined(apart, float), _joined(lags, float))
 
 
-def _to_step(s: Samples, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _to_step(s: _Some, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(distance of j from the last step of i, how far back along it: 0 at i, 1 a step ago)."""
-    ux, uy, uz = s.x[i - 1] - s.x[i], s.y[i - 1] - s.y[i], s.z[i - 1] - s.z[i]
+    ux, uy, uz = s.bx[i] - s.x[i], s.by[i] - s.y[i], s.bz[i] - s.z[i]
     px, py, pz = s.x[j] - s.x[i], s.y[j] - s.y[i], s.z[j] - s.z[i]
     length2 = ux * ux + uy * uy + uz * uz
     back = np.minimum(np.maximum((px * ux + py * uy + pz * uz) / length2, 0.0), 1.0)

@@ -59,8 +59,10 @@ class _Units:
         n = len(self.t)
         d = [np.diff(p) for p in (self.x, self.y, self.z)]
         apart = d[0] * d[0] + d[1] * d[1] + d[2] * d[2] > (2.0 * rule.radius_m + _ROUND_M) ** 2
-        cut = np.concatenate((np.flatnonzero(apart) + 1, fixes.first[1:]))
-        self.cuts = np.unique(cut)
+        cut = np.zeros(n + 1, bool)
+        cut[fixes.first[1:]] = True
+        cut[1:n] |= apart
+        self.cuts = np.flatnonzero(cut)
         #: the first fix from each on at which a run may begin; n where none does
         self.next = np.full(n + 1, n)
         self.next[begins] = begins
