@@ -11,6 +11,7 @@ import msgspec
 from birddog.model import Attachment, Device, Event
 from birddog.units import NS
 from tracking.book import Book
+from tracking.presets import interval_of
 
 _NEVER = 2**63 - 1
 #: A device that does not report by itself (GS1 tag URI).
@@ -40,7 +41,7 @@ class Awaited(msgspec.Struct):
             return
         known = device or Device(device="")
         self.of[attachment.device] = Waiting(
-            attachment.shipment, max(attachment.from_ns, now_ns), known.interval_s, None if old is None else old.event
+            attachment.shipment, max(attachment.from_ns, now_ns), interval_of(known), None if old is None else old.event
         )
         self._due(factor)
 
@@ -49,7 +50,7 @@ class Awaited(msgspec.Struct):
         if device.retired:
             self.over(device.device, book)
         else:
-            self.of[device.device].interval_s = device.interval_s
+            self.of[device.device].interval_s = interval_of(device)
             self._due(factor)
 
     def over(self, device: str, book: Book) -> None:
@@ -77,4 +78,4 @@ class Awaited(msgspec.Struct):
 
     def _due(self, factor: float) -> None:
         waits = (w.since_ns + int(factor * w.interval_s * NS) for w in self.of.values() if w.event is None)
-        self.due_ns = min(waits, default=_NEVER)
+        self.due_ns = min([_NEVER, *waits])

@@ -26,15 +26,13 @@ from tracking.doors import Doors
 from tracking.evidence import at_place, of_fix
 from tracking.lifetime import Expected
 from tracking.looks import LookLog, LookState
-from tracking.presets import STATION, Presets
+from tracking.presets import STATION, UNSAID_S, Presets, interval_of
 from tracking.track_state import LiveTrack, TrackState
 from tracking.tracker import Tracker
 from tracking.zones import Visits
 
 #: AIS messages of what stands where it is: base stations and aids to navigation (ITU-R M.1371-5, table 46).
 STATIONS = (4, 21)
-#: The interval of a device that was enrolled without one: it is learnt.
-UNSAID_S = Device(device="").interval_s
 #: Facts kept of one device.
 FACTS_MOST = 64
 
@@ -214,7 +212,8 @@ class OperationFold:
             known = self._known(s, device)
             enrolled = enrolled or known is not None
             if known is not None and device in s.sources:
-                found.append(known.interval_s if known.interval_s != UNSAID_S else max(UNSAID_S, s.gap_s))
+                said_s = interval_of(known)
+                found.append(said_s if said_s != UNSAID_S else max(UNSAID_S, s.gap_s))  # one that was not said is learnt
         ends = self.operation == OPEN and not enrolled
         if not attached or s.broadcast:
             return Expected(None, ends)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from birddog.errors import UsageError
+from birddog.model import Device
 
 Positive = Annotated[float, msgspec.Meta(gt=0.0, le=1e9)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
@@ -61,6 +62,17 @@ DEFAULT_CLASSES: dict[str, ClassPreset] = {
 }  # fmt: skip
 #: An object of which nothing is said.
 UNKNOWN = ClassPreset(q=0.1, tau_s=60.0, sigma_m=10.0, speed_sigma_mps=10.0, max_speed_mps=80.0)
+
+
+#: The interval of a device that was enrolled without one.
+UNSAID_S = Device(device="").interval_s
+#: No device reports seldomer than this (30 years): what is entered beyond is no interval.
+SELDOMEST_S = 1e9
+
+
+def interval_of(device: Device) -> float:
+    """How often an enrolled device should report, s: as if nothing were said where that is no time between two messages."""
+    return device.interval_s if 0.0 < device.interval_s <= SELDOMEST_S else UNSAID_S
 
 
 class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
