@@ -211,3 +211,16 @@ def test_nothing_in_tracking_asks_whose_an_observation_is():
         calls = re.findall(r"\.attachment\(|\bJudge\(|\bjudged\(|CASELESS", text)
         allowed = {"fold.py": ["Judge(", "judged("], "operation.py": [".attachment("]}.get(file.name, [])
         assert sorted(calls) == sorted(allowed), file.name
+
+
+@pytest.mark.parametrize("interval_s", [float("nan"), float("inf"), -float("inf"), -3e9, 1e300, 0.0])
+def test_an_interval_that_is_none_is_as_if_nothing_were_said(interval_s):
+    def told(interval_s: float) -> list[bytes]:
+        rows = [(0, "", Start(version="x", presets={})), (0, "", Operation(operation="A"))]
+        for device in ("heard", "never"):
+            rows += [(0, "", Device(device=device, interval_s=interval_s)),
+                     (0, "", Attachment(device=device, shipment=device, operation="A", from_ns=T0))]
+        rows += [(t, "", said("owntracks", fix("heard", t, 0, 0))) for t in (1, 2, 3)]
+        return of(folded([*rows, *((60.0 * k, "", Tick()) for k in range(1, 40))]), "A")
+
+    assert told(interval_s) == told(60.0)
