@@ -28,8 +28,8 @@ Beside it are read, where their place is the same in all models that have them::
     input_N          DIS: type NS, input N is S (a digital input, whatever is wired to it: no alarm)
 
 Alarms by kind: SOS sos, JDR and JDS (status 2) jamming, BPL low_battery, MPF tamper (main power lost), TOW towing, CRA crash,
-TEM temperature.  A report of which nothing was understood is named (``unread``: ``report``); what else one model says is left
-to its raw bytes.
+TEM temperature.  A report of which nothing was understood is named (``unread``: ``report``), and so is each block that the
+mask of an ERI announces (``eri_mask_bit_2``: CAN; traccar/traccar#5964); what else one model says is left to its raw bytes.
 
 **Replies**, once a message is on disk: to a heartbeat (ACK:GTHBD) ``+SACK:GTHBD,version,count$``, to every other message
 ``+SACK:count$``.  A device that is set to wait for it (GTSRI, SACK enable) sends the same message for ever and nothing else
@@ -56,7 +56,7 @@ from devices import framing
 from devices.clock import rollover, unset
 from devices.codec import NOTHING, Decoded, Message, rejected, unread
 
-VERSION = 4
+VERSION = 5
 STREAM = True
 
 #: The longest report (CAN, OBD) has some 700 bytes.
@@ -156,6 +156,8 @@ class Decoder:
         except DeviceError as error:
             return rejected(error.reason, error.detail, device=device, reply=reply)
         missed = () if observations or kind == "ACK" or report in _PLACELESS else ("report",)
+        if report == "ERI" and observations:
+            missed = said.extensions()
         return Decoded(observations=observations, device=device, reply=reply, unread=unread(missed))
 
 
@@ -168,6 +170,12 @@ class _Report(NamedTuple):
     device: str
     text: str
     start: int
+
+    def extensions(self) -> tuple[str, ...]:
+        """What an ERI holds behind its state by its mask, one name a bit (sensors on its bus, CAN): none is read."""
+        mask = "".join(self.fields()[1:2])
+        bits = int(mask, 16) if re.fullmatch(r"[0-9A-Fa-f]{8}", mask) else 0
+        return tuple([f"eri_mask_bit_{bit}" for bit in range(32) if bits >> bit & 1])
 
     def fields(self) -> list[str]:
         """What follows the identity: the device's name, then what the report says."""
