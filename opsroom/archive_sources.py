@@ -179,7 +179,10 @@ def build(gathered: Gathered) -> arch.Past:
                 track[at] = len(names) - 1
         if named > 1:
             say(f"{names[k]}: {named} things report under this identity; each is a track of its own")
-    return arch.build(names, track[keep], t_s[keep], lat[keep], lon[keep])
+    rank = np.empty(len(names), dtype=np.int64)
+    by_name = sorted(range(len(names)), key=lambda k: names[k].encode())
+    rank[by_name] = np.arange(len(names))
+    return arch.build([names[k] for k in by_name], rank[track[keep]], t_s[keep], lat[keep], lon[keep])
 
 
 def _iso(t_s: float) -> str:

@@ -7,9 +7,11 @@ them.  A folder is written beside its place and renamed, so that it is there who
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,12 @@ from tracking.forecast.past import Past, Scale
 
 #: The form of the folder; another one is refused.
 FORM = 1
-COLUMNS = ("begin", "t_s", "lat", "lon", "place_key", "place_begin", "p_row", "p_t_s", "p_lat", "p_lon", "p_ve", "p_vn",
-           "s_row", "s_end", "s_key", "s_lat", "s_lon")  # fmt: skip
+COLUMNS = ("begin", "place_key", "place_begin", "s_row", "s_end", "s_key", "s_lat", "s_lon")
+#: Columns that are looked up together are records: a place in them is one page of the map and not one a column.
+RECORDS = {
+    "fixes": {"t_s": "<f8", "lat": "<i4", "lon": "<i4"},
+    "places": {"p_row": "<i8", "p_t_s": "<f8", "p_lat": "<i4", "p_lon": "<i4", "p_ve": "<f4", "p_vn": "<f4"},
+}
 
 
 def save(calibration: cal.Calibration, path: str, about: dict[str, Any]) -> None:
@@ -43,6 +49,13 @@ def save(calibration: cal.Calibration, path: str, about: dict[str, Any]) -> None
     try:
         for name in COLUMNS:
             np.save(folder / f"{name}.npy", getattr(past, name), allow_pickle=False)
+        for name, fields in RECORDS.items():
+            form = {"dtype": list(fields.items()), "shape": (len(past),)}
+            records = np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", **form)
+            for column in fields:
+                records[column] = getattr(past, column)
+            records.flush()
+            del records
         scores = []
         for k, ((minutes, moving, ended), kept) in enumerate(sorted(calibration.known.items())):
             np.save(folder / f"scores{k}.npy", np.stack([kept.miss_m, kept.odd]), allow_pickle=False)
@@ -50,7 +63,8 @@ def save(calibration: cal.Calibration, path: str, about: dict[str, Any]) -> None
         assert calibration.windows is not None
         for moving, of in calibration.windows.items():
             np.save(folder / f"windows{int(moving)}.npy", np.stack([of.row, of.t_s, of.share, of.apart]), allow_pickle=False)
-        (folder / "names.json").write_text(json.dumps(list(past.names)), encoding="utf-8")
+        np.save(folder / "names.npy", np.array([past.name(k).encode() for k in range(len(past.names))], dtype="S"),
+                allow_pickle=False)
         s = past.scale
         said = {
             "birddog_archive": FORM, "version": __version__, "fixes": len(past), "first_s": past.first_s, "last_s": past.last_s,
@@ -72,6 +86,17 @@ def is_archive(path: str) -> bool:
     return (Path(path) / "archive.json").is_file()
 
 
+def _released(maps: list[Any]) -> Callable[[], None]:
+    """Lets the pages of some maps go: they stay in the system's cache, and are no memory of this process."""
+
+    def release() -> None:
+        for one in maps:
+            if isinstance(one, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                one.madvise(mmap.MADV_DONTNEED)
+
+    return release
+
+
 def load(path: str) -> cal.Calibration:
     """Open an archive; columns are read as they are asked for.
 
@@ -83,9 +108,13 @@ def load(path: str) -> cal.Calibration:
         said = json.loads((folder / "archive.json").read_text(encoding="utf-8"))
         if not isinstance(said, dict) or said.get("birddog_archive") != FORM:
             raise UsageError(f"is no archive of form {FORM}: build it anew with birddog archive build", file=path)
-        columns = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in COLUMNS}
-        names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
-        past = Past(names=names, scale=Scale(**said["scale"]), first_s=said["first_s"], last_s=said["last_s"], **columns)
+        mapped = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in (*COLUMNS, *RECORDS)}
+        # plain arrays over the maps: a slice of numpy's memmap class costs ten times as much
+        columns = {name: np.asarray(mapped[name]) for name in COLUMNS}
+        columns |= {column: np.asarray(mapped[name])[column] for name, fields in RECORDS.items() for column in fields}
+        names = np.asarray(np.load(folder / "names.npy", mmap_mode="r", allow_pickle=False))
+        past = Past(names=names, scale=Scale(**said["scale"]), first_s=said["first_s"], last_s=said["last_s"], **columns,
+                    release=_released([column.base for column in mapped.values()]))
         if len(past) != said["fixes"] or len(past.begin) != len(names) + 1 or len(past.p_row) != len(past):
             raise UsageError("its parts do not fit each other: build it anew with birddog archive build", file=path)
         windows = {}

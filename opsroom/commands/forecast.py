@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     readers = {"id": name, "t0": time_ns, "horizon_min": _horizon}
     horizons: set[float] = set()
     regions = None
-    features = 0
+    features = answered = 0
     with result_file(args.out) as out:
         out.write(HEAD + "\n")
         try:
@@ -57,6 +57,9 @@ def run(args: argparse.Namespace) -> int:
                 if got["horizon_min"] > MONTH_MIN or not f.windows:
                     tell(line, "the archive knows no outcome so far ahead: the widths are a guess")
                 horizons.add(got["horizon_min"])
+                answered += 1
+                if answered % 16 == 0:
+                    calibration.past.release()
                 out.write(f"{said},{f.lat_deg:.7f},{f.lon_deg:.7f},{f.radius_m[0.5]:.1f},{f.radius_m[0.9]:.1f},"
                           f"{max(f.area_m2[0.9] / 1e6, 1e-6):.6f}\n")
                 if regions is not None:

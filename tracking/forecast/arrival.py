@@ -21,8 +21,10 @@ from tracking.forecast.calibration import ENDED_S, Windows, state_of, windows_of
 from tracking.forecast.past import DEG, STOOD_MPS, Past, velocities_of
 from tracking.forecast.where import Track
 
-#: How alike passes have to be for a time to a place: who is slow at this moment (a stop, a light) is no slower for long.
-LIKENESS = fut.Likeness(place=0.5, speed_mps=4.0, speed_share=1.0, hour=2.0, pace=0.0, carried=1.0)
+#: How alike passes have to be for a time to a place: who is slow at this moment (a stop, a light) is not slower for long.
+LIKENESS = fut.Likeness(place=0.5, speed_mps=1.0, speed_share=0.3, hour=2.0, pace=0.0, carried=1.0)
+#: The pace is that since so many velocity windows ago, and is kept by this power (1: wholly, 0: not at all).
+PACE_WINDOWS, KEEPS_PACE = 6.0, 0.3
 #: A pass is followed so long, over silences of up to so long.
 MOST_AHEAD_S, MOST_SILENT_S = 14 * 86_400.0, 6 * 3600.0
 #: Who stands is likened to passes on the course of its last way, where that ended so short a time ago (velocity windows).
@@ -90,9 +92,14 @@ def _first_within(t: np.ndarray, e: np.ndarray, n: np.ndarray, radius_m: float) 
     return float(t[first]) if first < len(t) else None
 
 
-def took(past: Past, state: fut.State, place: Place, seen: fut.View, like: fut.Likeness = LIKENESS, depth: int = 1
-         ) -> tuple[np.ndarray, np.ndarray]:
-    """(seconds to the place, weight) of each pass near a state that went there."""
+def took(past: Past, state: fut.State, place: Place, seen: fut.View, like: fut.Likeness = LIKENESS, depth: int = 1,
+         before: tuple[float, float, float] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """(seconds to the place, weight) of each pass near a state that went there.
+
+    Args:
+        before: (latitude, longitude, seconds ago) of an earlier place: a pass is taken at the pace that the asked thing had
+            from there to here, by the power ``KEEPS_PACE``.
+    """
     found = fut.passes(past, state, seen, like) if state.moving else None
     seconds: list[float] = []
     cost: list[float] = []
@@ -104,7 +111,7 @@ def took(past: Past, state: fut.State, place: Place, seen: fut.View, like: fut.L
         at = arrives(past, row, place, seen.until_s)
         if at is not None:
             if at > begun:
-                seconds.append(at - begun)
+                seconds.append((at - begun) * _pace(past, row, begun, before))
                 cost.append(float(found.cost[k]))
             continue
         if depth == 0 or carried == fut.MOST_CARRIED:
@@ -120,12 +127,38 @@ def took(past: Past, state: fut.State, place: Place, seen: fut.View, like: fut.L
         barred = replace(seen, barred=int(np.searchsorted(past.begin, end, side="right")) - 1)
         more, weight = took(past, there, place, barred, like, depth - 1)
         if len(more):
-            seconds.append(gone_s + _median(more, weight))
+            seconds.append((gone_s + _median(more, weight)) * _pace(past, row, begun, before))
             cost.append(float(found.cost[k]) + like.carried)
     if not seconds:
         return np.zeros(0), np.zeros(0)
     likeness = np.exp(-np.minimum(np.array(cost) - min(cost), 30.0))
     return np.array(seconds), likeness / likeness.sum()
+
+
+def _pace(past: Past, row: int, begun_s: float, before: tuple[float, float, float] | None) -> float:
+    """How much longer than a pass the asked thing took from a place before to here, by the power ``KEEPS_PACE``."""
+    if before is None or KEEPS_PACE == 0.0:
+        return 1.0
+    lat, lon, ago_s = before
+    a = int(past.begin[int(past.begin.searchsorted(row, side="right")) - 1])
+    a = max(a, row - 512, a + int(past.t_s[a : row + 1].searchsorted(begun_s - 4.0 * ago_s)))
+    if row - a < 1:
+        return 1.0
+    e, n = Plane(lat_deg=lat, lon_deg=lon).en_array(past.lat[a : row + 1] * DEG, past.lon[a : row + 1] * DEG)
+    d = np.hypot(e, n)
+    k = int(np.argmin(d))
+    theirs_s = begun_s - float(past.t_s[a + k])
+    if d[k] > past.scale.reach_m or theirs_s < 0.2 * ago_s:
+        return 1.0
+    return min(2.0, max(0.5, ago_s / theirs_s)) ** KEEPS_PACE
+
+
+def _before(past: Past, state: fut.State, t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray
+            ) -> tuple[float, float, float] | None:
+    """Where it was some velocity windows ago: (latitude, longitude, seconds ago); None where that is not known."""
+    k = int(t_s.searchsorted(state.t_s - PACE_WINDOWS * past.scale.window_s))
+    ago_s = state.t_s - float(t_s[min(k, len(t_s) - 1)])
+    return (float(lat_deg[k]), float(lon_deg[k]), ago_s) if ago_s >= past.scale.window_s else None
 
 
 def _goes(past: Past, row: int, t_s: float) -> fut.State | None:
@@ -191,7 +224,8 @@ class Arrivals:
         """(seconds to go from the last fix, whether on a used route)."""
         goes = on_its_way(self.past, state, *(c[-fut.MOST_LOOKED_BACK :] for c in fixes))
         if goes is not None:
-            seconds, weight = took(self.past, goes, place, seen, self.like)
+            before = _before(self.past, state, *(c[-fut.MOST_LOOKED_BACK :] for c in fixes))
+            seconds, weight = took(self.past, goes, place, seen, self.like, before=before)
             if len(seconds):
                 return max(_median(seconds, weight), 1.0), True
         speed = math.hypot(goes.ve_mps, goes.vn_mps) if goes is not None else STOOD_MPS

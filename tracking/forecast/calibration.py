@@ -180,7 +180,7 @@ def windows_of(past: Past, most: int = MOST_WINDOWS) -> dict[bool, Windows]:
     None is in a track's first slot: questions are asked of what is known already.
     """
     rows, apart = _candidates(past, most)
-    share = np.array([_share(past.names[int(past.track_of(r))], float(past.t_s[r])) for r in rows])
+    share = np.array([_share(past.name(int(past.track_of(r))), float(past.t_s[r])) for r in rows])
     picked: dict[bool, list[int]] = {True: [], False: []}
     for k in np.argsort(share, kind="stable"):
         kind = math.hypot(*past.velocity(int(rows[k]))) > STOOD_MPS

@@ -32,8 +32,10 @@ OWN_OLDER_S = _DAY_S
 APART_S = 3600.0
 #: Fixes of the asked track that are looked at, the newest: what stands longer than they tell has stood that long.
 MOST_LOOKED_BACK = 2048
-#: Passes that are kept, and of those that break off, how many are carried on.
-MOST_PASSES, MOST_CARRIED = 60, 6
+#: Passes that are kept; of those that break off, how many are carried on, and by how many passes each.
+MOST_PASSES, MOST_CARRIED, MOST_OF_CARRIED = 60, 6, 24
+#: So much likeness (about as many perfect neighbours) needs none that is carried on.
+ENOUGH_MASS = 4.0
 #: A weight below this share of the strongest is nothing.
 LEAST_WEIGHT = 1e-4
 
@@ -188,26 +190,29 @@ def passes(past: Past, state: State, seen: View, like: Likeness = LIKENESS) -> P
     hours = ((t - state.t_s) / 3600.0 + 12.0) % 24.0 - 12.0
     cost += np.minimum(0.5 * (hours / like.hour) ** 2, like.hour_most)
     near = np.flatnonzero(keep)
-    if len(near) > MOST_JUDGED:
-        rough = cost[near] + 0.5 * (d[near] / reach) ** 2
-        near = np.sort(near[np.argsort(rough, kind="stable")[:MOST_JUDGED]])
     if not len(near):
         return None
-    e, n, t, row, track, cost, their = e[near], n[near], t[near], row[near], track[near], cost[near], their[near]
+    rough = cost[near] + 0.5 * (d[near] / reach) ** 2
+    near = near[_best_of_each_pass(track[near], t[near], row[near], rough, max(APART_S, 4.0 * past.scale.hole_s))[:MOST_JUDGED]]
+    e, n, t, row, cost, their = e[near], n[near], t[near], row[near], cost[near], their[near]
     row, t, e, n = _nearest_on_the_way(past, plane, row, t, e, n, seen.until_s)
     cost = cost + 0.5 * (np.hypot(e, n) / (like.place * reach)) ** 2
-    # of each pass the best row
+    best = np.argsort(cost, kind="stable")[:MOST_PASSES]
+    return Passes(row[best], t[best], e[best], n[best], their[best], cost[best])
+
+
+def _best_of_each_pass(track: np.ndarray, t: np.ndarray, row: np.ndarray, cost: np.ndarray, apart_s: float) -> np.ndarray:
+    """Of each pass (rows of one track, none long after the one before) the row of least cost; the least of all first."""
     order = np.lexsort((t, track))
     new = np.ones(len(order), dtype=bool)
-    new[1:] = (np.diff(track[order]) != 0) | (np.diff(t[order]) > max(APART_S, 4.0 * past.scale.hole_s))
+    new[1:] = (np.diff(track[order]) != 0) | (np.diff(t[order]) > apart_s)
     label = np.empty(len(order), dtype=np.int64)
     label[order] = np.cumsum(new)
     order = np.lexsort((row, cost, label))
     first = np.ones(len(order), dtype=bool)
     first[1:] = np.diff(label[order]) != 0
     best = order[first]
-    best = best[np.argsort(cost[best], kind="stable")][:MOST_PASSES]
-    return Passes(row[best], t[best], e[best], n[best], their[best], cost[best])
+    return best[np.argsort(cost[best], kind="stable")]
 
 
 def _nearest_on_the_way(past: Past, plane: Plane, row: np.ndarray, t: np.ndarray, e: np.ndarray, n: np.ndarray, until_s: float
@@ -248,24 +253,29 @@ def of_mover(past: Past, state: State, after_s: float, seen: View, found: Passes
     """
     plane = Plane(lat_deg=state.lat_deg, lon_deg=state.lon_deg)
     e, n, ve, vn, cost = [], [], [], [], []
-    carried = 0
-    for k in range(len(found.row) if found is not None else 0):
-        if e and found.cost[k] > cost[0] - math.log(LEAST_WEIGHT):
-            break
-        got = _continued(past, plane, found, k, state.speed_mps, after_s, seen.until_s, like)
-        more = 0.0
-        if got is None:
-            if depth == 0 or carried == MOST_CARRIED:
-                continue
-            got = _carried(past, plane, found, k, state, after_s, seen, like, depth)
-            if got is None:
-                continue
-            carried, more = carried + 1, like.carried
+
+    def take(k: int, got: tuple[float, float, float, float], more: float) -> None:
         e.append(got[0] - found.e_m[k])
         n.append(got[1] - found.n_m[k])
         ve.append(got[2])
         vn.append(got[3])
-        cost.append(found.cost[k] + more)
+        cost.append(float(found.cost[k]) + more)
+
+    broke, near = [], [] if found is None else found.cost[found.cost <= found.cost[0] - math.log(LEAST_WEIGHT)]
+    for k in range(min(len(near), MOST_PASSES if depth else MOST_OF_CARRIED)):
+        got = _continued(past, plane, found, k, state.speed_mps, after_s, seen.until_s, like)
+        if got is None:
+            broke.append(k)
+        else:
+            take(k, got, 0.0)
+    mass = float(np.exp(-np.array(cost)).sum())
+    for k in broke[:MOST_CARRIED] if depth else ():
+        # those that break off are needed where few go on, or where they are the likest
+        if mass > ENOUGH_MASS and found.cost[k] + like.carried > cost[0]:
+            break
+        got = _carried(past, plane, found, k, state, after_s, seen, like, depth)
+        if got is not None:
+            take(k, got, like.carried)
     likeness = np.exp(-np.minimum(np.array(cost), 30.0))
     mass = float(likeness.sum())
     s_e, s_n = steady(state, after_s, like)

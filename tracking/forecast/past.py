@@ -12,7 +12,9 @@ the reach of a neighbour is what the quicker quarter of what moves travels in on
 
 from __future__ import annotations
 
+import bisect
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +24,8 @@ from birddog.geo import R_MEAN_M
 
 #: Below this something stands (1 knot).
 STOOD_MPS = 0.514444
-#: Fixes of a slice that are looked at, evenly over its time; and of all slices together those that are judged one by one.
-MOST_A_SLICE, MOST_JUDGED = 400, 400
+#: Fixes (or stops) that are looked at, in blocks of neighbours; and passes that are measured on their lines.
+MOST_LOOKED_AT, BLOCK, MOST_JUDGED = 4000, 32, 120
 #: Degrees are kept as int32 of 1e-7 (11 mm).
 DEG = 1e-7
 #: Metres of a degree of latitude on the mean sphere.
@@ -52,12 +54,13 @@ class Past:
     """An archive; columns may be memory-mapped.
 
     Attributes:
-        names: id of each track; begin: its first row, and one more behind the last.
+        names: id of each track, a list or an array of sorted UTF-8; begin: its first row, and one more behind the last.
         t_s, lat, lon: fixes in track order (POSIX seconds; int32 of 1e-7 degrees).
         place_key: (cell, sector) of each slice, ascending; place_begin: its first row in place order, and one more.
         p_row, p_t_s, p_lat, p_lon, p_ve, p_vn: place order; the row in track order, time, position, velocity m/s.
         s_row, s_end, s_key, s_lat, s_lon: stops (first row, last row, cell, mean position), sorted by cell.
         first_s, last_s: the span of the fixes.
+        release: lets go of the pages of memory-mapped columns that were looked at.
     """
 
     names: Any
@@ -81,6 +84,7 @@ class Past:
     s_key: np.ndarray
     s_lat: np.ndarray
     s_lon: np.ndarray
+    release: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
         return len(self.t_s)
@@ -91,40 +95,45 @@ class Past:
 
     def number_of(self, name: str) -> int:
         """The number of a track; -1 where the archive has none of that name."""
+        if isinstance(self.names, np.ndarray):  # sorted UTF-8, memory-mapped
+            said = np.array(name.encode())
+            k = int(self.names.searchsorted(said)) if said.dtype.itemsize <= self.names.dtype.itemsize else len(self.names)
+            return k if k < len(self.names) and self.names[k] == said else -1
         if not hasattr(self, "_number"):
             self._number = {n: k for k, n in enumerate(self.names)}
         return self._number.get(name, -1)
 
+    def name(self, number: int) -> str:
+        """The id of a track."""
+        name = self.names[number]
+        return name.decode() if isinstance(name, bytes) else name
+
     def slices(self, lat_deg: float, lon_deg: float, sectors: tuple[int, ...], until_s: float) -> np.ndarray:
         """Rows of place order in the nine cells about a position, of these sectors, not after a moment."""
-        found = []
+        runs = []
         for key in cells_about(lat_deg, lon_deg, self.scale.reach_m):
             for sector in sectors:
-                k = int(np.searchsorted(self.place_key, key * 9 + sector))
+                k = int(self.place_key.searchsorted(key * 9 + sector))
                 if k == len(self.place_key) or self.place_key[k] != key * 9 + sector:
                     continue
                 a, b = int(self.place_begin[k]), int(self.place_begin[k + 1])
-                b = a + int(np.searchsorted(self.p_t_s[a:b], until_s, side="right"))
-                if b - a > MOST_A_SLICE:
-                    found.append(a + (np.arange(MOST_A_SLICE) * (b - a)) // MOST_A_SLICE)
-                elif b > a:
-                    found.append(np.arange(a, b))
-        return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+                # not searchsorted: of columns that are fields of records it would copy the whole slice
+                runs.append((a, bisect.bisect_right(self.p_t_s, until_s, a, b)))
+        return _some(runs)
 
     def stops(self, lat_deg: float, lon_deg: float) -> np.ndarray:
         """Stops in the nine cells about a position."""
-        found = []
-        for key in cells_about(lat_deg, lon_deg, self.scale.reach_m):
-            a, b = np.searchsorted(self.s_key, (key, key + 1))
-            found.append(a + (np.arange(MOST_A_SLICE) * (b - a)) // MOST_A_SLICE if b - a > MOST_A_SLICE else np.arange(a, b))
-        return np.concatenate(found)
+        return _some([
+            tuple(int(x) for x in self.s_key.searchsorted((key, key + 1)))
+            for key in cells_about(lat_deg, lon_deg, self.scale.reach_m)
+        ])  # fmt: skip
 
     def at(self, row: int, t_s: float, until_s: float) -> tuple[int, float, float] | None:
         """(row before, latitude, longitude in degrees) of the track of ``row`` at a time not before it.
 
         None where the archive does not know it: in a hole, after the track's end, or after ``until_s``.
         """
-        end = int(self.begin[int(np.searchsorted(self.begin, row, side="right"))])
+        end = int(self.begin[int(self.begin.searchsorted(row, side="right"))])
         # a track is read from here on in blocks: the columns are memory-mapped, and long
         a, width = row, 64
         while True:
@@ -132,7 +141,7 @@ class Past:
             if b == end or self.t_s[b - 1] >= t_s:
                 break
             a, width = b - 1, width * 4
-        j = a + int(np.searchsorted(self.t_s[a:b], t_s))
+        j = a + int(self.t_s[a:b].searchsorted(t_s))
         if j == end or self.t_s[j] > until_s:
             return None
         if self.t_s[j] == t_s:
@@ -149,7 +158,7 @@ class Past:
 
     def end_of(self, row: int, until_s: float, within_s: float) -> int:
         """The last row that the track of ``row`` reaches without a hole, not after a moment and not longer than asked."""
-        end = int(self.begin[int(np.searchsorted(self.begin, row, side="right"))])
+        end = int(self.begin[int(self.begin.searchsorted(row, side="right"))])
         t = self.t_s[row : min(end, row + 4096)]
         t = t[: int(np.searchsorted(t, min(until_s, float(t[0]) + within_s), side="right"))]
         holes = np.flatnonzero(np.diff(t) > self.scale.hole_s)
@@ -157,9 +166,24 @@ class Past:
 
     def velocity(self, row: int) -> tuple[float, float]:
         """East, north m/s at a row, by the rule of ``velocity_of``."""
-        track = int(np.searchsorted(self.begin, row, side="right")) - 1
+        track = int(self.begin.searchsorted(row, side="right")) - 1
         a = max(int(self.begin[track]), row - 256)
         return velocity_of(self.t_s[a : row + 1], self.lat[a : row + 1] * DEG, self.lon[a : row + 1] * DEG, self.scale.window_s)
+
+
+def _some(runs: list[tuple[int, int]]) -> np.ndarray:
+    """All rows of some runs; of more than ``MOST_LOOKED_AT`` blocks of neighbours, evenly over each run: few pages of a map."""
+    total = sum(b - a for a, b in runs)
+    if total <= MOST_LOOKED_AT:
+        found = [np.arange(a, b) for a, b in runs]
+    else:
+        found = []
+        for a, b in runs:
+            blocks = max(1, (b - a) * MOST_LOOKED_AT // total // BLOCK)
+            starts = a + (np.arange(blocks) * max(b - a - BLOCK, 0)) // max(blocks - 1, 1) if b - a > BLOCK else np.array([a])
+            rows = (starts[:, None] + np.arange(BLOCK)).ravel()
+            found.append(np.unique(rows[rows < b]))
+    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
 
 
 def velocity_of(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, window_s: float) -> tuple[float, float]:
@@ -167,7 +191,7 @@ def velocity_of(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, windo
     k = len(t_s) - 1
     if k < 1:
         return 0.0, 0.0
-    h = min(int(np.searchsorted(t_s, t_s[k] - window_s)), k - 1)
+    h = min(int(t_s.searchsorted(t_s[k] - window_s)), k - 1)
     dt = float(t_s[k] - t_s[h])
     if dt <= 0.0:
         return 0.0, 0.0
