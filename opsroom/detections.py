@@ -52,8 +52,8 @@ SCENARIO_NS = 10**7 * NS
 PD, CLUTTER_PER_M2, LATENCY_S = 0.9, 1e-7, 1.0
 #: Where a sensor looks that does not say it: so far about the origin, m.
 FAR_M = 200_000.0
-#: Where nothing comes in time goes on by ticks so far apart, at most so many in one gap.
-TICK_NS, TICKS = 5 * NS, 60
+#: Where nothing comes in time goes on by ticks so far apart, or by this part of the time that nothing came.
+TICK_NS, TICKS_GROW = 5 * NS, 8
 
 
 class Sensor(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,17 +147,15 @@ def _bodies(file: Detections) -> Iterator[tuple[int, EntryKind, bytes, int]]:
     """(received, kind, packed body, observations)."""
     begin_ns = min([file.end_ns, *(d.arrival_ns for d in file.rows[:1])])
     begin_ns = min(begin_ns, file.start_ns) if file.start_ns else begin_ns
-    directory = Directory()
-    for kind, body in _registers(file, begin_ns):
-        directory.apply(body)
-        yield begin_ns, kind, pack(body), 0
-    judge = Judge(directory, exercise=True)
+    yield begin_ns, "start", pack(Start(version=__version__, presets=msgspec.to_builtins(Presets()), exercise=True)), 0
     last_ns = begin_ns
     end = (file.end_ns, 2, 0, Tick())
-    for at_ns, _, _, body in heapq.merge(_reports(file, judge), _due(file), [end]):
-        step_ns = max(TICK_NS, (at_ns - last_ns) // TICKS)
-        for tick_ns in range(last_ns + step_ns, at_ns, step_ns):
+    for at_ns, _, _, body in heapq.merge(_reports(file, begin_ns), _due(file), [end]):
+        # how far apart they are follows from what was, not from when the next report comes
+        tick_ns = last_ns + TICK_NS
+        while tick_ns < at_ns:
             yield tick_ns, "tick", pack(Tick()), 0
+            tick_ns += max(TICK_NS, (tick_ns - last_ns) // TICKS_GROW)
         last_ns = max(last_ns, at_ns)
         kind, count = _kind(body)
         yield at_ns, kind, pack(body), count
@@ -169,31 +167,29 @@ def _kind(body: Body) -> tuple[EntryKind, int]:
             return "scan", 0
         case FrameBody():
             return "frame", len(body.observations)
+        case Device():
+            return "device", 0
+        case Placement():
+            return "placement", 0
         case _:
             return "tick", 0
 
 
-def _registers(file: Detections, begin_ns: int) -> Iterator[tuple[EntryKind, Body]]:
-    """The start, the tags and sensors as devices, and where the portals stand."""
-    yield "start", Start(version=__version__, presets=msgspec.to_builtins(Presets()), exercise=True)
-    devices: dict[str, Device] = {}
-    places: dict[str, Detection] = {}
-    for d in file.rows:
-        sensor = file.sensors.get(d.sensor, Sensor(name=d.sensor))
-        portal = _is_portal(d, sensor)
-        if d.tag_id and not portal and d.tag_id not in devices:
-            every = {"interval_s": sensor.reports_s} if sensor.reports_s > 0.0 else {}
-            devices[d.tag_id] = Device(device=d.tag_id, basis="own_sensor", **every)
+def _registers(file: Detections, d: Detection, known: set[str], begin_ns: int) -> Iterator[Body]:
+    """Whom a row speaks of and who made it, as devices, and where a portal stands; each once, with its first row."""
+    sensor = file.sensors.get(d.sensor, Sensor(name=d.sensor))
+    portal = _is_portal(d, sensor)
+    if d.tag_id and not portal and d.tag_id not in known:
+        known.add(d.tag_id)
+        every = {"interval_s": sensor.reports_s} if sensor.reports_s > 0.0 else {}
+        yield Device(device=d.tag_id, basis="own_sensor", **every)
+    if d.sensor not in known:
+        known.add(d.sensor)
+        yield Device(device=d.sensor, basis="own_sensor")
         if portal:
-            places.setdefault(d.sensor, d)
-    for name in {**dict.fromkeys(file.sensors), **dict.fromkeys(d.sensor for d in file.rows)}:
-        devices.setdefault(name, Device(device=name, basis="own_sensor"))
-    for device in devices.values():
-        yield "device", device
-    for name, d in places.items():
-        lat, lon = file.frame.geodetic(d.e_m, d.n_m)
-        range_m = 2.0 * math.sqrt((d.r_ee + d.r_nn) / 2.0)
-        yield "placement", Placement(device=name, lat_deg=lat, lon_deg=lon, range_m=range_m, from_ns=min(begin_ns, d.t_ns))
+            lat, lon = file.frame.geodetic(d.e_m, d.n_m)
+            range_m = 2.0 * math.sqrt((d.r_ee + d.r_nn) / 2.0)
+            yield Placement(device=d.sensor, lat_deg=lat, lon_deg=lon, range_m=range_m, from_ns=min(begin_ns, d.t_ns))
 
 
 def _is_portal(d: Detection, sensor: Sensor) -> bool:
@@ -203,9 +199,11 @@ def _is_portal(d: Detection, sensor: Sensor) -> bool:
 Timed = tuple[int, int, int, Any]
 
 
-def _reports(file: Detections, judge: Judge) -> Iterator[Timed]:
-    """What comes in, in order: (time, 0, number, body)."""
+def _reports(file: Detections, begin_ns: int) -> Iterator[Timed]:
+    """What comes in, in order: (time, 0, number, body); before the first row of somebody, who it is."""
     frame, n = file.frame, 0
+    directory, known = Directory(), set[str]()
+    judge = Judge(directory, exercise=True)
     waiting: list[Detection] = []
     for d in [*file.rows, None]:
         if waiting and (d is None or d.tag_id or _look_of(d) != _look_of(waiting[0])
@@ -214,6 +212,10 @@ def _reports(file: Detections, judge: Judge) -> Iterator[Timed]:
             waiting, n = [], n + 1
         if d is None:
             return
+        for body in _registers(file, d, known, begin_ns):
+            directory.apply(body)
+            yield d.arrival_ns, 0, n, body
+            n += 1
         if d.tag_id:
             yield d.arrival_ns, 0, n, _frame(file, frame, d, judge)
             n += 1

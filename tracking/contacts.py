@@ -185,8 +185,11 @@ def moments(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
 
 def state_of(mean: np.ndarray, cov: np.ndarray) -> State:
     """One contact's moments as the flat tuple of ``tracking.engine``."""
-    rows, columns = np.triu_indices(4)
-    return (*mean.tolist(), *cov[rows, columns].tolist())
+    return (*mean.tolist(), *cov[_UPPER].tolist())
+
+
+#: The upper triangle of P, row by row.
+_UPPER = np.triu_indices(4)
 
 
 # --- places ---------------------------------------------------------------------------------------
@@ -393,13 +396,13 @@ def _found_again(contacts: list[Contact], keep: list[int], was: list[bool], t: i
 
     Lost: not seen since the sighting before the last of the new one.
     """
-    for i in list(keep):
-        if was[i] or not contacts[i].confirmed:
-            continue
+    born = [i for i in keep if contacts[i].confirmed and not was[i]]
+    missing = [j for j in keep if was[j] and contacts[j].seen_ns < t] if born else []
+    for i in born:
         new, lost = contacts[i], []
-        for j in keep:
+        for j in missing:
             old = contacts[j]
-            if j != i and was[j] and old.seen_ns < new.before_ns:
+            if old.seen_ns < new.before_ns and j in keep:
                 gap_m = distance_m(lat1_deg=old.lat_deg, lon1_deg=old.lon_deg, lat2_deg=new.lat_deg, lon2_deg=new.lon_deg)
                 if gap_m <= AGAIN_M + AGAIN_MPS * (t - old.seen_ns) / NS:
                     lost.append((gap_m, j))
@@ -452,7 +455,7 @@ def _one(c: Contact, mean: np.ndarray, cov: np.ndarray, rider: Rider) -> bool:
     x = rider.x
     d = mean - np.array([en[0], cos * x[1] + sin * x[3], en[1], -sin * x[1] + cos * x[3]])
     other = np.empty((4, 4))
-    other[np.triu_indices(4)] = x[4:]
+    other[_UPPER] = x[4:]
     other = np.triu(other) + np.triu(other, 1).T
     return float(d @ np.linalg.solve(cov + other, d)) <= TWIN_D2
 

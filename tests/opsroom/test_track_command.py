@@ -217,3 +217,16 @@ def test_a_journal_that_holds_something_else_is_left_alone(tmp_path, capsys):
     (bare / "d.csv").write_text("t,t_arrival,sensor_id,e_m,n_m,r_ee,r_en,r_nn\n1,2,radar,0,0,9,0,9\n")
     assert run("--detections", bare / "d.csv", "--every", 1, "--journal", f"sqlite:///{tmp_path / 'k.db'}") == 2
     assert "an origin" in capsys.readouterr().err and not (tmp_path / "k.db").exists()
+
+
+def test_no_row_looks_ahead(tmp_path, capsys):
+    """What arrives later changes nothing of what was said before, ids included: who speaks later is enrolled later."""
+    files = mixed(tmp_path)
+    assert run(*files, "--every", 5) == 0
+    whole = capsys.readouterr().out.splitlines()
+    head, *rows = (tmp_path / "d.csv").read_text().splitlines()
+    (tmp_path / "d.csv").write_text("\n".join([head, *(row for row in rows if float(row.split(",")[1]) <= 55)]) + "\n")
+    assert run(*files, "--every", 5) == 0
+    cut = capsys.readouterr().out.splitlines()
+    early = [line for line in whole[1:] if float(line.split(",")[0]) <= 55]
+    assert [line for line in cut[1:] if float(line.split(",")[0]) <= 55] == early and len(early) > 15
