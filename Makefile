@@ -15,13 +15,16 @@ demo: ## everything on this machine with simulated devices, marked EXERCISE
 	@$(SETUP) run assets
 	@$(BIN)/birddog demo $(ARGS)
 
-test: ## every test there is; what this machine lacks is named and skipped
+test: ## make lint, then every test there is; what this machine lacks is named and skipped
 	@$(SETUP) test assets system
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy
 	@$(BIN)/python -m pytest $(ARGS) || { s=$$?; [ $$s -ne 5 ] || echo "make test: no test was found" >&2; exit $$s; }
 
-lint: ## ruff and the import contracts
+lint: ## ruff, the types (mypy) and the import contracts
 	@$(SETUP) test
 	@$(BIN)/ruff check .
+	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
 assets: ## fetch the console's browser libraries, checked by SHA-256
@@ -43,5 +46,5 @@ upgrade: ## newest versions that pyproject.toml allows into constraints.txt; the
 	@sh tools/upgrade.sh
 
 clean: ## removes everything that make made
-	rm -rf .venv dist build .pytest_cache .hypothesis .ruff_cache .import_linter_cache opsroom/console/static/vendor
+	rm -rf .venv dist build .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache opsroom/console/static/vendor
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -6,6 +6,8 @@ both build it from entries only, in order, so that a rebuild answers as the live
 
 from __future__ import annotations
 
+from typing import Any
+
 from birddog.model import REGISTERS, Attachment, Body, Device, Operation, Placement
 
 __all__ = ["OPEN", "REGISTERS", "Directory", "plain_topic"]
@@ -82,7 +84,7 @@ def plain_topic(prefix: str) -> str:
     return prefix.removesuffix("#").removesuffix("/")
 
 
-def _put(rows: list, row) -> None:
+def _put(rows: list[Any], row: Any) -> None:
     # the same beginning again is a correction (an end was set): it replaces
     for i, old in enumerate(rows):
         if old.from_ns == row.from_ns:
@@ -91,7 +93,7 @@ def _put(rows: list, row) -> None:
     rows.append(row)
 
 
-def _at(rows: list | None, time_ns: int):
+def _at(rows: list[Any] | None, time_ns: int) -> Any:
     if rows:
         for row in reversed(rows):
             if row.from_ns <= time_ns and (row.to_ns is None or time_ns < row.to_ns):

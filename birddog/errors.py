@@ -7,6 +7,14 @@ one line on stderr and an exit status; none of them ever reaches a user as a tra
 
 from __future__ import annotations
 
+from typing import Literal
+
+#: Why something that a device sent is refused.
+RejectReason = Literal[
+    "framing", "format", "size", "length", "checksum", "type", "value", "clock", "replayed", "encrypted",
+    "exercise", "identity", "unknown_device", "unauthorised",
+]
+
 
 class BirddogError(Exception):
     """Base of everything raised on purpose; ``exit_code`` is what the command line ends with."""
@@ -42,9 +50,10 @@ class DeviceError(BirddogError):
         detail: words for the operator, without any position.
     """
 
-    def __init__(self, reason: str, detail: str):
+    def __init__(self, reason: RejectReason, detail: str):
         super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail = reason, detail
+        self.reason: RejectReason = reason
+        self.detail = detail
 
 
 class JournalError(BirddogError):

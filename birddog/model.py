@@ -17,14 +17,11 @@ from typing import Any, Literal
 import msgspec
 
 from birddog.errors import JournalError
+from birddog.errors import RejectReason as RejectReason
 from birddog.units import iso_from_ns
 
 Struct = msgspec.Struct
 
-RejectReason = Literal[
-    "framing", "format", "size", "length", "checksum", "type", "value", "clock", "replayed", "encrypted",
-    "exercise", "identity", "unknown_device", "unauthorised",
-]
 #: Refused for what it is: the raw bytes stay in the journal.
 MALFORMED_REASONS = frozenset(
     {"framing", "format", "size", "length", "checksum", "type", "value", "clock", "replayed", "encrypted"}

@@ -39,7 +39,7 @@ from typing import Any, Protocol
 import msgspec
 
 from birddog.errors import UsageError
-from birddog.model import Observation, Reject
+from birddog.model import Observation, Reject, RejectReason
 from devices import ranges
 
 #: No unfinished frame grows beyond this; a longer one is a reject with reason ``size``.
@@ -113,7 +113,7 @@ def unread(names: Iterable[str]) -> tuple[str, ...]:
     return found
 
 
-def rejected(reason: str, detail: str, *, device: str = "", reply: bytes | None = None) -> Decoded:
+def rejected(reason: RejectReason, detail: str, *, device: str = "", reply: bytes | None = None) -> Decoded:
     """A Decoded that holds one reject."""
     return Decoded(rejects=(Reject(reason=reason, detail=detail, device=device),), device=device, reply=reply)
 
@@ -169,7 +169,7 @@ def load(name: str) -> Codec:
     """
     if not known(name):
         raise UsageError(f"no format {name!r}; there are: {', '.join(names())}")
-    return importlib.import_module("devices.formats." + name.replace("-", "_"))  # type: ignore[return-value]
+    return importlib.import_module("devices.formats." + name.replace("-", "_"))
 
 
 def is_text(name: str) -> bool:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
-
 from birddog.model import Reject
 from devices.codec import Piece
-
-#: (buffer, where a piece begins, whether the stream has ended) -> (where it ends, why it is rubbish); end 0: more bytes must
-#: come before this can be told.
-Cut = Callable[[bytes, int, bool], tuple[int, Reject | None]]
 
 
 class Framer:
     """One stream's framer; see ``devices.codec`` for what it promises.  A format sets ``cut``, which bounds the buffer."""
 
     __slots__ = ("_buffer", "_offset")
-    cut: ClassVar[Cut]
+
+    @staticmethod
+    def cut(buffer: bytes, at: int, last: bool, /) -> tuple[int, Reject | None]:
+        """(Where a piece ends that begins at ``at``, why it is rubbish); end 0: more bytes must come before it can be told.
+
+        Args:
+            last: the stream has ended.
+        """
+        raise NotImplementedError
 
     def __init__(self) -> None:
         self._buffer = b""

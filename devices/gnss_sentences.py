@@ -11,7 +11,7 @@ from math import hypot, sqrt
 
 from birddog.errors import DeviceError
 from birddog.geo import null_island
-from birddog.model import Fix, Reading
+from birddog.model import Fix, Reading, TimeSource
 from birddog.units import KMH_MPS, KNOT_MPS, NS
 from devices import sentences
 from devices.clock import DAY_NS, rollover, unset
@@ -173,7 +173,7 @@ class Decoder:
             self._unset = unset(days * DAY_NS, received_ns)
             self._last_ns = None if self._unset else days * DAY_NS + self._tod
 
-    def _time(self, received_ns: int | None) -> tuple[int | None, str, tuple[str, ...]]:
+    def _time(self, received_ns: int | None) -> tuple[int | None, TimeSource, tuple[str, ...]]:
         tod, stamp = self._tod, self._stamp or self._stamped
         self._stamped = stamp
         if self._last_ns is not None and tod is not None:

@@ -18,7 +18,7 @@ A range is what physics and the instrument allow, wide on purpose: what is merel
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -96,6 +96,7 @@ def checked(observations: tuple[Observation, ...]) -> tuple[tuple[Observation, .
 
 def possible(observations: tuple[Observation, ...]) -> bool:
     """Whether physics allows all of it.  Every message passes here, nearly every one as it came: a fix is compared in place."""
+    o: Any  # its kind says what it has; no isinstance on the way of every message
     for o in observations:
         kind = type(o)
         if kind is Fix:

@@ -13,7 +13,7 @@ from typing import Any
 
 from birddog.errors import DeviceError
 from birddog.geo import A_M, B_M, E2, null_island, valid_position
-from birddog.model import Alarm, Fix, Observation, Reading
+from birddog.model import Alarm, Fix, Observation, Reading, TimeSource
 from birddog.units import NS, ns_from_datetime
 from devices import clock
 from devices.clock import rollover
@@ -100,7 +100,7 @@ class Decoder:
         )  # fmt: skip
         return Decoded(observations=(reading,))
 
-    def _gps_time(self, message: Message) -> tuple[int | None, str]:
+    def _gps_time(self, message: Message) -> tuple[int | None, TimeSource]:
         """UTC of the present iTOW: on from NAV-TIMEUTC, in the week of NAV-SOL or NAV-TIMEGPS, or in that of the reception."""
         itow, received_ns = self._itow, message.received_ns
         if itow is not None and self._utc is not None:

@@ -197,7 +197,8 @@ class Acceptor:
         """Close the oldest silent caller of the address that has most of them here; False where nobody is silent."""
         if not self._silent:
             return False
-        self._evict(next(iter(max(self._silent.values(), key=len))))
+        most: dict[Caller, None] = max(self._silent.values(), key=len)
+        self._evict(next(iter(most)))
         return True
 
     def _make_room_in_process(self) -> bool:

@@ -149,11 +149,13 @@ class _Line:
 
     def _make(self) -> Any:
         import paho.mqtt.client as mqtt
+        from paho.mqtt.enums import CallbackAPIVersion
 
         own = self.owner.settings
         five = own.protocol == "5"
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=self.owner.client_id, manual_ack=True,
-                             protocol=mqtt.MQTTv5 if five else mqtt.MQTTv311, **({} if five else {"clean_session": False}))
+        session: dict[str, Any] = {} if five else {"clean_session": False}
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=self.owner.client_id, manual_ack=True,
+                             protocol=mqtt.MQTTv5 if five else mqtt.MQTTv311, **session)
         client.connect_timeout = CONNECT_S
         if own.username:
             client.username_pw_set(own.username, self.owner._password)
@@ -177,7 +179,7 @@ class _Line:
             from paho.mqtt.packettypes import PacketTypes
             from paho.mqtt.properties import Properties
 
-            asks = Properties(PacketTypes.CONNECT)
+            asks = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho states no type there
             asks.SessionExpiryInterval = own.session_s
             asks.ReceiveMaximum = min(max(2 * own.batch, 20), 65_535)
             more = {"clean_start": False, "properties": asks}
@@ -190,6 +192,7 @@ class _Line:
             OSError: the connection was lost or refused.
         """
         owner, sock = self.owner, self._client.socket()
+        assert owner._wake_read is not None and sock is not None
         give_up_s = time.monotonic() + CONNECT_S
         with selectors.DefaultSelector() as selector:
             selector.register(owner._wake_read, selectors.EVENT_READ)

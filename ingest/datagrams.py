@@ -81,7 +81,7 @@ class UdpListener:
         self.counts = dict.fromkeys(
             ("frames", "bytes", "acknowledged", "replies", "unsent_replies", "pauses", "dropped_full"), 0)
         self.last_error = ""
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: asyncio.AbstractEventLoop  # since ``start``
         self._socket: socket.socket | None = None
         self._inode = 0
         self._held: list[Frame] = []
@@ -129,7 +129,7 @@ class UdpListener:
 
     def acknowledge(self, results: list[Result]) -> None:
         """Called on the writer's thread: the replies go out on the loop."""
-        if self._loop is not None:
+        if self.ports:
             with suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._acknowledged, results)
 
@@ -140,7 +140,8 @@ class UdpListener:
                               "dropped_kernel": self._dropped_kernel(), "last_error": self.last_error}
 
     def _readable(self) -> None:
-        frames = []
+        assert self._socket is not None
+        frames: list[Frame] = []
         while len(frames) < UDP_BATCH:
             try:
                 data, peer = self._socket.recvfrom(65_536)
@@ -163,7 +164,8 @@ class UdpListener:
         if not self.intake.offer(self, self._held):
             self.counts["pauses"] += 1
             self._dropped_before = self._dropped_kernel()
-            self._loop.remove_reader(self._socket)
+            if self._socket is not None:
+                self._loop.remove_reader(self._socket)
             self.intake.when_room(self._room)
             return
         self._held = []

@@ -145,7 +145,8 @@ class Desk:
                 drafts.extend(self._stamp(draft, now_ns) for draft in item.drafts)
             else:
                 source, frames = item
-                first, results = len(drafts), []
+                first = len(drafts)
+                results: list[Result] = []
                 written = results  # the same list, until one has no row
                 for frame in frames:
                     made, reply, rejects = self._drafts(frame, batch.sessions)

@@ -16,6 +16,7 @@ import logging
 import secrets
 import ssl
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from birddog.errors import UsageError
@@ -200,7 +201,7 @@ class Endpoint:
             self._wake_due = True
             self._call(self._settle)
 
-    def _call(self, what) -> None:
+    def _call(self, what: Callable[[], None]) -> None:
         try:
             self.loop.call_soon_threadsafe(what)
         except RuntimeError:

@@ -107,7 +107,7 @@ class TcpListener:
         self.counts = dict.fromkeys(("frames", "bytes", "rejects", "acknowledged", "replies", "unsent_replies",
                                      "accepted", "refused", "idle_closed", "pauses"), 0)
         self.last_error = ""
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: asyncio.AbstractEventLoop  # since ``start``
         self._servers: list[Acceptor] = []
         self._tls: ServerTls | None = None
         self._greetings = self._proven = 0
@@ -167,7 +167,7 @@ class TcpListener:
 
     def acknowledge(self, results: list[Result]) -> None:
         """Called on the writer's thread: the replies go out on the loop, in this order."""
-        if self._loop is not None:
+        if self.ports:
             with suppress(RuntimeError):  # the loop has ended: nobody is connected any more
                 self._loop.call_soon_threadsafe(self._acknowledged, results)
 
@@ -193,6 +193,7 @@ class TcpListener:
 
     def _look_at_certificates(self) -> None:
         """Take certificates and revocations that were replaced on disk; end who is revoked now."""
+        assert self._tls is not None
         self._look = self._loop.call_later(TLS_LOOK_S, self._look_at_certificates)
         try:
             if not self._tls.changed():
@@ -219,7 +220,7 @@ class _Connection(asyncio.Protocol):
         self._device = listener.settings.device
         self._peer = ""
         self.subject, self.serial = "", -1  # of the caller's certificate
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.Transport  # since ``connection_made``
         self._waiting: deque[list[Frame]] = deque()
         self._outstanding = 0
         self._asked_room = False

@@ -211,9 +211,9 @@ class ModbusPoll:
         own = self.settings
         # one attempt a request: when a unit is asked again is decided here
         if own.host:
-            return ModbusTcpClient(own.host, port=own.port, timeout=own.timeout_s, retries=0)
-        return ModbusSerialClient(own.port, baudrate=own.baud, parity=own.parity, stopbits=own.stopbits, timeout=own.timeout_s,
-                                  retries=0)
+            return ModbusTcpClient(own.host, port=int(own.port), timeout=own.timeout_s, retries=0)
+        return ModbusSerialClient(str(own.port), baudrate=own.baud, parity=own.parity, stopbits=own.stopbits,
+                                  timeout=own.timeout_s, retries=0)
 
     def _poll(self, client: Any, intake: Intake, backoff: Backoff) -> None:
         """Ask each unit when its time has come, the most overdue first."""

@@ -425,9 +425,9 @@ class Connection(asyncio.BufferedProtocol):
         answer = who.permit(sender, topic)
         if isinstance(answer, Reject):
             # the last level is at best a format's name; the desk only keeps it
-            route = (topic.rpartition("/")[2][:40], "", answer, sender)
+            route: tuple[str, str, Reject | None, str] = (topic.rpartition("/")[2][:40], "", answer, sender)
         else:
-            route = (*answer, None, sender)
+            route = (answer[0], answer[1], None, sender)
         if len(self._routes) >= 1000:
             self._routes.clear()
         self._routes[topic] = route

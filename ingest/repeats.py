@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -93,7 +94,7 @@ class Repeats:
         run.draft, run.pending = None, 0
         if count == 1:
             return draft
-        body = msgspec.msgpack.decode(draft.body, type=ENTRY_BODIES[draft.kind])
+        body: Any = msgspec.msgpack.decode(draft.body, type=ENTRY_BODIES[draft.kind])
         return msgspec.structs.replace(draft, body=pack(msgspec.structs.replace(body, count=count)))
 
 

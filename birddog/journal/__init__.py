@@ -1,6 +1,7 @@
 """The journal: the truth and the clock.  One row an entry, dense in commit order, never changed."""
 
-from birddog.journal.opening import Home, exists, home, migrate, open_reader, open_writer, presence
+from birddog.journal.beside import Home
+from birddog.journal.opening import exists, home, migrate, open_reader, open_writer, presence
 from birddog.journal.store import Counts, Reader, Writer, entries
 
 __all__ = [

@@ -400,7 +400,7 @@ def _static(
             out.append(_reading(mmsi, time_ns, source, flags, quantity, word.strip(" @"), ""))
     numbers = {"ship_type": (said.get("ship_type"), ""), "imo": (said.get("imo"), ""), "draught": (said.get("draught"), "m")}
     # of an auxiliary craft (98…) the mother ship's MMSI stands where sizes would (table 84)
-    sides = [
+    sides: list[Any] = [
         None if kind == 24 and mmsi[:2] == "98" else said.get(f"to_{side}") for side in ("bow", "stern", "port", "starboard")
     ]
     if all(isinstance(side, int) for side in sides):
