@@ -44,7 +44,7 @@ _NEVER, _FOR_EVER = -(2**63), 2**63
 
 REFUSED = Verdict(state="refused")
 NOBODYS = Verdict()
-_Judged = TypeVar("_Judged", FrameBody, RefusalBody)
+_Judged = TypeVar("_Judged", bound=FrameBody | RefusalBody)
 
 
 class Judge:
