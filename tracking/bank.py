@@ -188,6 +188,8 @@ def transitions(dt_s: np.ndarray, modes: tuple[Mode, ...]) -> np.ndarray:
 
 def mixed(bank: Bank, dt_s: np.ndarray, modes: tuple[Mode, ...]) -> Bank:
     """The interaction before a prediction over dt_s (B,)."""
+    if len(modes) == 1:  # a plain Kalman filter
+        return bank
     joint = bank.mu[:, :, None] * transitions(coarse(dt_s), modes)
     mu = np.maximum(joint.sum(axis=1), 1e-300)
     w = (joint / mu[:, None, :]).swapaxes(1, 2)

@@ -1,0 +1,102 @@
+"""Late data is exact and paid for: whatever the order of arrival, one picture; and the ring is not run again for each."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+
+from birddog.geo import LocalFrame
+from birddog.model import Entry, Fix, FrameBody, Start, Tick, pack
+from birddog.units import NS
+from tracking import track_state
+from tracking.fold import Fold
+
+T0 = 1_790_000_000 * NS
+HOME = LocalFrame(lat_deg=51.95, lon_deg=4.05)
+
+
+def fixes(n: int, every_s: float, seed: int = 1) -> list[Fix]:
+    rng, out = random.Random(seed), []
+    for k in range(n):
+        lat, lon = HOME.geodetic(9.0 * k * every_s + rng.gauss(0, 5), rng.gauss(0, 5))
+        out.append(Fix(device="d", time_ns=T0 + round(k * every_s * NS), lat_deg=lat, lon_deg=lon, sigma_m=5.0))
+    return out
+
+
+def arriving(some: list[Fix], late_s: float, seed: int = 2) -> list[Entry]:
+    """The fixes as entries in order of arrival, each up to so late, with a tick each 5 s and at the end."""
+    rng = random.Random(seed)
+    rows = [(fix.time_ns + round(rng.uniform(0.0, late_s) * NS), fix) for fix in some]
+    end_ns = max(at for at, _ in rows) + 60 * NS
+    rows += [(t, None) for t in range(T0, end_ns, 5 * NS)]
+    rows.sort(key=lambda row: row[0])
+    start = pack(Start(version="t", presets={}, exercise=True))
+    out = [Entry(seq=1, kind="start", received_ns=T0, source="s", ident=b"0", body=start)]
+    for at, fix in rows:
+        body = Tick() if fix is None else FrameBody(format="x", version=1, payload=b"", device="d", observations=(fix,))
+        seq, kind = len(out) + 1, "tick" if fix is None else "frame"
+        out.append(Entry(seq=seq, kind=kind, received_ns=at, source="s", ident=b"%d" % seq, body=pack(body)))
+    return out
+
+
+def folded(entries: list[Entry], cut: int = 0) -> tuple[Fold, list]:
+    """The fold and all that was given out; ``cut``: put down and taken up again after each so many entries."""
+    fold, out = Fold(), []
+    for i, entry in enumerate(entries):
+        if cut and i % cut == 0:
+            fold = Fold.restore(fold.snapshot())
+        out.append(fold.apply(entry))
+    return fold, out
+
+
+@pytest.mark.parametrize(("n", "every_s", "late_s"), [(300, 0.1, 15.0), (200, 1.0, 60.0), (120, 10.0, 100.0)])
+def test_any_order_of_arrival_gives_the_same(n, every_s, late_s):
+    some, at_ns = fixes(n, every_s), T0 + round((n * every_s + 200) * NS)
+    want, _ = folded(arriving(some, 0.0))
+    got, told = folded(arriving(some, late_s))
+    [a], [b] = want.believed(at_ns), got.believed(at_ns)
+    same = ("lat_deg", "lon_deg", "ve_mps", "vn_mps", "p_ee", "p_en", "p_nn", "hits", "refused", "updated_ns")
+    assert [getattr(a, name) for name in same] == [getattr(b, name) for name in same]
+    # each fix has its point, once
+    points = [point.time_ns for changes in told for point in changes.points if point.origin == "fix"]
+    assert sorted(points) == [fix.time_ns for fix in some]
+
+
+def test_asked_or_put_down_at_any_time_it_tells_the_same():
+    """What is asked in between (``believed``) and where a run is cut play no part in what waits and when it is told."""
+    entries = arriving(fixes(300, 0.1), 15.0)
+    want = msgspec.msgpack.encode(folded(entries)[1])
+    assert msgspec.msgpack.encode(folded(entries, 7)[1]) == want
+    fold, out = Fold(), []
+    for entry in entries:
+        out.append(fold.apply(entry))
+        fold.believed(entry.received_ns)
+    assert msgspec.msgpack.encode(out) == want
+
+
+def test_the_ring_is_not_run_again_for_each(monkeypatch):
+    """A device at 10 Hz, each fix up to 20 s late: some steps a message, not the two hundred that its disorder is long."""
+    steps, real = [0], track_state.advance
+
+    def counted(*args):
+        steps[0] += 1
+        return real(*args)
+
+    monkeypatch.setattr(track_state, "advance", counted)
+    entries = arriving(fixes(900, 0.1), 20.0)
+    folded(entries)
+    assert steps[0] < 12 * 900
+
+
+def test_one_late_fix_is_told_of_at_once():
+    entries = arriving(fixes(100, 1.0), 0.0)
+    fold, _ = folded(entries)
+    [*_, last] = [entry for entry in entries if entry.kind == "frame"]
+    late = Fix(device="d", time_ns=T0 + 50 * NS + NS // 2, lat_deg=HOME.geodetic(454.0, 0.0)[0],
+               lon_deg=HOME.geodetic(454.0, 0.0)[1], sigma_m=5.0)  # fmt: skip
+    body = FrameBody(format="x", version=1, payload=b"", device="d", observations=(late,))
+    changes = fold.apply(Entry(seq=len(entries) + 1, kind="frame", received_ns=last.received_ns + 60 * NS, source="s",
+                               ident=b"late", body=pack(body)))  # fmt: skip
+    assert [point.time_ns for point in changes.points if point.origin == "fix"] == [late.time_ns]
