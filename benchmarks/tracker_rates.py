@@ -3,18 +3,22 @@
     python benchmarks/tracker_rates.py [--rounds 5] [--no-record]
 
 ``update``: predict + Joseph update + NIS of one track, our scalars over filterpy (one KalmanFilter object that
-is kept, F, H, Q, R set by hand).  ``fold``: one whole journal entry (unpack, whose it is, gate, update, row, point)
-over the same filterpy step.  ``late``: the same with fixes shuffled within 20 s.
-``look``: sightings a second with 100 tracks and 100 sightings a scan over filterpy steps.  Medians of interleaved
-rounds; the rates on stdout, the ratios also to trend.csv.
+is kept, F, H, Q, R set by hand).  ``bank``: one message through the fifteen motions of the live fold.  ``batch``: 1,000
+tracks of one motion in NumPy (``tracking.bank``).  ``fold N``: one whole journal entry (unpack, whose it is, gate, update, row,
+point) of N tracks in turn over the same filterpy step.  ``late``: one device at 10 Hz, each fix up to 20 s late, over
+the same in order.  ``look``: sightings a second with 100 tracks and 100 sightings a scan over filterpy steps.
+``memory``: kB a track of ``fold 1000`` with full rings.  Medians of interleaved rounds, CPU time; the rates on stdout, the
+ratios also to trend.csv.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import random
 import statistics
 import time
+import tracemalloc
 
 import numpy as np
 from filterpy.kalman import KalmanFilter
@@ -23,7 +27,8 @@ from trend import record
 from birddog.geo import LocalFrame
 from birddog.model import Device, Entry, Fix, FrameBody, Scan, Sighting, Start, pack
 from birddog.units import NS
-from tracking import engine
+from tracking import bank as banks
+from tracking import engine, motion
 from tracking.fold import Fold
 
 T0 = 1_790_000_000 * NS
@@ -39,51 +44,83 @@ def filterpy_rate(n: int = 3000) -> float:
     axis_f, axis_q = np.array([[1.0, dt], [0, 1.0]]), q * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
     kf.F, kf.Q, kf.P = np.kron(np.eye(2), axis_f), np.kron(np.eye(2), axis_q), np.eye(4) * 100.0
     z = np.array([[1.0], [2.0]])
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(n):
         kf.predict()
         kf.update(z)
         _ = kf.mahalanobis
-    return n / (time.perf_counter() - began)
+    return n / (time.process_time() - began)
 
 
 def update_rate(n: int = 30_000) -> float:
     """The same by our scalars."""
     x = engine.start(0.0, 0.0, 100.0, 0.0, 100.0, 10.0)
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(n):
         x = engine.predict(x, 1.0, 0.5, 0.0)
         engine.innovation(x, 1.0, 2.0, 100.0, 0.0, 100.0)
         x = engine.update_position(x, 1.0, 2.0, 100.0, 0.0, 100.0)
-    return n / (time.perf_counter() - began)
+    return n / (time.process_time() - began)
 
 
 def _entry(seq: int, kind, t_s: float, body) -> Entry:
     return Entry(seq=seq, kind=kind, received_ns=T0 + int(t_s * NS), source="b", ident=seq.to_bytes(8), body=pack(body))
 
 
-def _fixes(n: int, devices: int = 50, late: int = 1) -> list[Entry]:
+def _fixes(n: int, devices: int = 50, *, every_s: float = 1.0, late_s: float = 0.0) -> list[Entry]:
     rng, out = random.Random(1), [_entry(1, "start", 0, Start(version="b", presets={}, exercise=True))]
-    order = list(range(n))
-    for i in range(0, n, late * devices):
-        part = order[i : i + late * devices]
-        rng.shuffle(part) if late > 1 else None
-        order[i : i + late * devices] = part
-    for i in order:
-        t = float(i // devices)
-        lat, lon = HOME.geodetic(8.0 * t + rng.gauss(0, 5), 500.0 * (i % devices))
+    rows = []
+    for i in range(n):
+        t = every_s * (i // devices)
+        lat, lon = HOME.geodetic(8.0 * t + rng.gauss(0, 5), 50.0 * (i % devices))
         fix = Fix(device=f"d{i % devices}", time_ns=T0 + int(t * NS), lat_deg=lat, lon_deg=lon, sigma_m=5.0)
-        out.append(_entry(len(out) + 1, "frame", t, FrameBody(format="x", version=1, payload=b"", observations=(fix,))))
+        rows.append((t + rng.uniform(0.0, late_s), fix))
+    rows.sort(key=lambda row: row[0])
+    for at_s, fix in rows:
+        out.append(_entry(len(out) + 1, "frame", at_s, FrameBody(format="x", version=1, payload=b"", observations=(fix,))))
     return out
+
+
+def bank_rate(n: int = 10_000) -> float:
+    """Messages a second through the motions of the live fold."""
+    of, bank = motion.motion_of("van"), motion.begun(0.0, 0.0, 100.0, 0.0, 100.0, motion.motion_of("van"))
+    began = time.process_time()
+    for _ in range(n):
+        bank = motion.stepped(bank, 1.0, of, (1.0, 2.0, 100.0, 0.0, 100.0)).bank
+    return n / (time.process_time() - began)
+
+
+def batch_rate(tracks: int = 1000, n: int = 20) -> float:
+    """Tracks a second, all at once."""
+    modes, z, r, dt = (banks.Mode(0.5, 0.0, 1.0),), np.zeros((tracks, 2)), np.full(tracks, 100.0), np.ones(tracks)
+    bank = banks.new_bank(z, r, modes)
+    began = time.process_time()
+    for _ in range(n):
+        bank, _ = banks.updated(banks.ahead(bank, dt, modes), z, r)
+    return tracks * n / (time.process_time() - began)
+
+
+def memory_kb(tracks: int = 200) -> float:
+    """kB a track, its ring full."""
+    entries = _fixes(70 * tracks, tracks)
+    gc.collect()
+    tracemalloc.start()
+    fold = Fold()
+    for entry in entries:
+        fold.apply(entry)
+    gc.collect()
+    now, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return now / tracks / 1000.0
 
 
 def fold_rate(entries: list[Entry]) -> float:
     """Entries a second."""
     fold = Fold()
-    began = time.perf_counter()
+    began = time.process_time()
     for entry in entries:
         fold.apply(entry)
-    return len(entries) / (time.perf_counter() - began)
+    return len(entries) / (time.process_time() - began)
 
 
 def look_rate(tracks: int = 100, scans: int = 20) -> float:
@@ -109,10 +146,10 @@ def look_rate(tracks: int = 100, scans: int = 20) -> float:
     fold = Fold()
     for entry in entries[:7]:
         fold.apply(entry)
-    began = time.perf_counter()
+    began = time.process_time()
     for entry in entries[7:]:
         fold.apply(entry)
-    return tracks * scans / (time.perf_counter() - began)
+    return tracks * scans / (time.process_time() - began)
 
 
 def main() -> None:
@@ -120,25 +157,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--no-record", action="store_true")
     args = parser.parse_args()
-    in_order, late = _fixes(3000), _fixes(3000, late=20)
+    fixes = {"fold 1": _fixes(3000, 1), "fold 1000": _fixes(10_000, 1000), "fold 10000": _fixes(30_000, 10_000)}
+    in_order, late = _fixes(3000, 1, every_s=0.1), _fixes(3000, 1, every_s=0.1, late_s=20.0)
+    fold_rate(in_order[:100])  # the kernel is compiled, or fetched, once
+    gc.collect()
+    gc.freeze()
     found: dict[str, list[float]] = {}
     for _ in range(args.rounds):
-        base = filterpy_rate()
-        order = fold_rate(in_order)
-        round_ = {
-            "filterpy": base,
-            "update": update_rate(),
-            "fold": order,
-            "late": fold_rate(late),
-            "look": look_rate(),
-        }
+        round_ = {"filterpy": filterpy_rate(), "update": update_rate(), "bank": bank_rate(), "batch": batch_rate()}
+        round_ |= {name: fold_rate(entries) for name, entries in fixes.items()}
+        round_ |= {"in order": fold_rate(in_order), "late": fold_rate(late), "look": look_rate()}
         for name, rate in round_.items():
             found.setdefault(name, []).append(rate)
     for name, rates in found.items():
-        ratio = statistics.median(r / b for r, b in zip(rates, found["filterpy"], strict=True))
-        print(f"{name:9s} {statistics.median(rates):10,.0f} /s   {ratio:6.2f} x filterpy predict + update + NIS")
-        if name != "filterpy" and not args.no_record:
-            record("tracker_rates", f"{name} over filterpy predict+update", ratio)
+        against = "in order" if name == "late" else "filterpy"
+        ratio = statistics.median(r / b for r, b in zip(rates, found[against], strict=True))
+        over = "the same in order" if name == "late" else "filterpy predict + update + NIS"
+        print(f"{name:10s} {statistics.median(rates):10,.0f} /s   {ratio:6.2f} x {over}")
+        if name not in ("filterpy", "in order") and not args.no_record:
+            record("tracker_rates", f"{name} over {'in order' if name == 'late' else 'filterpy predict+update'}", ratio)
+    print(f"memory     {memory_kb():10,.0f} kB a track")
 
 
 if __name__ == "__main__":
