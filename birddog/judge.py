@@ -1,7 +1,7 @@
 """The one judge: whose an observation is, by what basis, and whether it may come in.
 
 The desk asks it at the door, once for each observation, and writes the verdict into the entry beside the
-observation; the fold reads it there and never asks again (house.md, rule 9).  It knows the registers as the journal
+observation; the fold reads it there and never asks again (docs/architecture.md, rule 8).  It knows the registers as the journal
 has numbered them, so that a register which comes later never changes what was judged before.
 
 **Whom a message speaks of.**  The subject of a tag that was read is the tag (its EPC): the reader only saw it.  The

@@ -26,7 +26,7 @@ Struct = msgspec.Struct
 MALFORMED_REASONS = frozenset(
     {"framing", "format", "size", "length", "checksum", "type", "value", "clock", "replayed", "encrypted"}
 )
-#: Refused for who sent it: no position and no payload stays (house.md, rule 5).
+#: Refused for who sent it: no position and no payload stays (docs/architecture.md, rule 5).
 SENDER_REASONS = frozenset({"exercise", "identity", "unknown_device", "unauthorised"})
 REJECT_REASONS = MALFORMED_REASONS | SENDER_REASONS
 #: The MQTT user name by which exercise data says what it is: a live journal refuses it (reason ``exercise``).

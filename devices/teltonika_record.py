@@ -29,8 +29,8 @@ An element's *code* is ``id << 4 | size``, so that one look-up asks for both; si
 Left out on purpose: inputs and outputs, counters, CAN, OBD and BLE sensors, geofences, green driving, trips, network cells.
 
 Source: wiki.teltonika-gps.com, "FMB120/FMB640/TAT100 Teltonika Data Sending Parameters ID" and "I/O settings" (priority),
-read 2026-11; the table of 66 models in alim-zanibekov/teltonika, tools/io_elements_dump.csv (MIT), for sizes and ranges by
-model.
+read 2026-11; the table of 66 models in alim-zanibekov/teltonika, io_elements_dump.csv of its tools (MIT), for sizes and
+ranges by model.
 """
 
 from __future__ import annotations

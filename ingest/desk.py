@@ -482,7 +482,7 @@ class Desk:
 
     def _ident(self, frame: Frame, decoded: Decoded, sender: str, sessions: dict[tuple[str, str], None],
                reasons: tuple[str, ...]) -> bytes:
-        """Who a message is (house.md, rule 4), led by four bytes that keep neighbours in time together (``near``).
+        """Who a message is (docs/architecture.md, rule 4), led by four bytes that keep neighbours in time together (``near``).
 
         Args:
             reasons: why it is rejected, if it is: its ident is then made another (``rejected``).

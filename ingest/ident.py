@@ -1,6 +1,6 @@
 """The parts of which an entry's ``ident`` is made: four bytes that keep neighbours together, and 16 of hash.
 
-What goes into it is the desk's to say (house.md, rule 4); outside the desk an ident is opaque.
+What goes into it is the desk's to say (docs/architecture.md, rule 4); outside the desk an ident is opaque.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Events as JSON lines (interfaces.md, ``birddog events``): each with its measures and the rule by which it is one."""
+"""Events as JSON lines (docs/events.md, ``birddog events``): each with its measures and the rule by which it is one."""
 
 from __future__ import annotations
 

@@ -221,3 +221,34 @@ def test_help_of_every_command(command):
     done = subprocess.run([sys.executable, "-m", "opsroom.cli", command, "--help"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stdout.startswith(f"usage: birddog {command}"), done.stderr
     assert done.stderr == ""
+
+
+#: A file of ours as a docstring or a page names it.  ``NAME`` stands for whatever one adds.
+NAMED = re.compile(r"(?<![\w/.:-])((?:birddog|devices|ingest|tracking|imagery|sim|opsroom|tests|tools|docs|benchmarks)/"
+                   r"[\w./-]*[\w-]\.(?:py|md|toml|sql|js|csv|sh|html|css))\b")
+#: Papers of the founders that lie beside the repository: nobody who joins has them.
+ELSEWHERE = re.compile(r"\b(?:house|interfaces|style|BRIEF)\.md\b|/work/|\bissue-\d")
+
+
+def names_nothing(text: str, there: set[str]) -> list[str]:
+    """The files that a text names and that are not there."""
+    missing = [name for name in NAMED.findall(text) if name not in there and "NAME" not in name
+               and not name.endswith("__init__.py")]
+    return missing + ELSEWHERE.findall(text)
+
+
+def test_docstrings_and_pages_name_only_files_that_are_there(root, tracked):
+    there = {str(path) for path in tracked}
+    wrong = []
+    for path in tracked:
+        if path.suffix not in (".py", ".md", ".toml") or path == Path(__file__).relative_to(root):
+            continue
+        for number, line in enumerate((root / path).read_text("utf-8").splitlines(), 1):
+            wrong += [f"{path}:{number}: {name} is not in the repository" for name in names_nothing(line, there)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_file_that_is_gone_is_found():
+    there = {"docs/architecture.md"}
+    assert names_nothing("see docs/architecture.md and devices/formats/NAME.py", there) == []
+    assert names_nothing("docs/gone.md, (house.md, rule 5)", there) == ["docs/gone.md", "house.md"]

@@ -258,7 +258,7 @@ def test_the_sender_is_who_the_transport_vouches_for_and_the_topic_names_the_sub
     ],
 )
 def test_a_phone_at_its_apps_default_client_id_is_the_enrolled_one(serve, raw, client_id, topic, device, refused):
-    """shared/interfaces.md, "Device endpoint": its identity is the enrolled one, also at the app's default client id."""
+    """docs/device-endpoint.md: its identity is the enrolled one, also at the app's default client id."""
     directory = Directory()
     for enrolled in (
         Device(device="van-2-phone", topics=("owntracks/jane/phone",)),
