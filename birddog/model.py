@@ -372,16 +372,20 @@ class Placement(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """kind ``decision``: what an operator decided: ``acknowledge`` an alert, and later more.
+    """kind ``decision``: what an operator decided.
 
-    ``operation`` is that of what it is about.
+    ``acknowledge`` an alert (``subject``); of a track (``subject``) ``false_fix``: the fix of ``device`` ("": of whichever)
+    made at ``time_ns`` is false; ``take_over``: it is where its refused fixes say; ``undo`` the decision whose entry's number
+    stands behind a ``D`` (``subject``).  ``operation`` is that of what it is about.
     """
 
-    action: Literal["acknowledge"]
+    action: Literal["acknowledge", "false_fix", "take_over", "undo"]
     subject: str
     by: str
     note: str = ""
     operation: str = ""
+    device: str = ""
+    time_ns: int | None = None
 
 
 class Start(Struct, frozen=True, kw_only=True, omit_defaults=True):

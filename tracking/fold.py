@@ -30,6 +30,7 @@ from birddog.model import (
     Attachment,
     Body,
     ClockSet,
+    Decision,
     Device,
     Entry,
     Fix,
@@ -63,7 +64,7 @@ class FoldState(msgspec.Struct, kw_only=True):
         numbers: of each case the number of the entry that named it first.
     """
 
-    form: Literal[6]
+    form: Literal[7]
     now_ns: int = 0
     exercise: bool = False
     presets: Presets = Presets()
@@ -82,7 +83,7 @@ class Fold:
     """One fold over one journal; see the module's docstring."""
 
     def __init__(self) -> None:
-        self._state = FoldState(form=6)
+        self._state = FoldState(form=7)
         self._directory = Directory()
         #: Of entries that were written before verdicts stood in them.
         self._judge = Judge(self._directory, exercise=False)
@@ -143,6 +144,8 @@ class Fold:
                 self._scan(body, book)
             case Start():
                 self._start(body, book)
+            case Decision():
+                self._decision(body, book)
             case ClockSet():
                 s.now_ns = book.now_ns = entry.received_ns
                 for fold in self._folds.values():
@@ -312,6 +315,13 @@ class Fold:
             fold = self._of(name)
             if not fold.clock_ahead(scan.sensor, scan.time_ns, book, None):
                 fold.look(look, book)
+
+    def _decision(self, decision: Decision, book: Book) -> None:
+        """What an operator decided of a track; acknowledging is the alerts' own."""
+        if decision.action == "acknowledge" or any(fold.decided(decision, book.seq, book) for fold in self._folds.values()):
+            return
+        text = f"{decision.by}: {decision.action} of {decision.subject}: there is no such track, or it is undone already"
+        book.event("decided_nothing", OPEN, book.now_ns, end_ns=book.now_ns, text=text, time_source="server")
 
     # --- presets ------------------------------------------------------------------------------
 

@@ -15,7 +15,10 @@ TWIN_SIGMAS = 5.0
 
 
 class Measurement(msgspec.Struct, frozen=True, array_like=True):
-    """A position in WGS 84 with R (m², east/north there) and where stated a velocity (east, north, m/s)."""
+    """A position in WGS 84 with R (m², east/north there) and where stated a velocity (east, north, m/s).
+
+    ``here``: an operator vouches for it: the track is there, whatever else fits.
+    """
 
     time_ns: int
     device: str
@@ -29,6 +32,7 @@ class Measurement(msgspec.Struct, frozen=True, array_like=True):
     vn_mps: float | None = None
     r_v: float = 0.0
     stated: bool = False
+    here: bool = False
 
     @property
     def key(self) -> tuple[int, str, str]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import msgspec
 
 from birddog.directory import OPEN, Directory
-from birddog.model import Alarm, Attachment, Device, Fix, Placement, Reading, TagRead, Track, Value, Zone
+from birddog.model import Alarm, Attachment, Decision, Device, Fix, Placement, Reading, TagRead, Track, Value, Zone
 from birddog.units import NS
 from tracking import lifetime
 from tracking.awaited import Awaited
@@ -22,6 +22,7 @@ from tracking.battery import Batteries
 from tracking.book import Book
 from tracking.clocks import Clocks
 from tracking.contacts import Look
+from tracking.decided import decide, is_false
 from tracking.doors import Doors
 from tracking.evidence import at_place, of_fix
 from tracking.lifetime import Expected
@@ -188,6 +189,20 @@ class OperationFold:
         if self._state.visits.zones and core is not None and core.time_ns == time_ns and live.state.status == "confirmed":
             self._state.visits.seen(live.row(time_ns, model, {}), time_ns, book)
 
+    def decided(self, decision: Decision, number: int, book: Book) -> bool:
+        """An operator decided something of one of this operation's tracks; whether it is one of them."""
+        lives = self.tracker.tracks
+        if decision.action == "undo":
+            of = (one for one in lives.values() if any(f"D{d.number}" == decision.subject for d in one.state.decided))
+            live = next(of, None)
+        else:
+            live = lives.get(decision.subject)
+        if live is None:
+            return False
+        decide(self.tracker, live, decision, number, book)
+        self._shown(live, book)
+        return True
+
     def set_presets(self, presets: Presets, now_ns: int) -> None:
         """Other presets from now on."""
         self.tracker.set_presets(presets)
@@ -345,7 +360,8 @@ class OperationFold:
         self.tracker.contact(live, fix.device, book, reports=True)
         self._battery(live, fix.device, book)
         time_ns = self._state.clocks.taken_at(fix, self.operation, s.track_id, book)
-        if self.tracker.measure(live, of_fix(fix, time_ns, self.presets.of(s.klass)), book) == "waits":
+        m = of_fix(fix, time_ns, self.presets.of(s.klass))
+        if not is_false(live, m) and self.tracker.measure(live, m, book) == "waits":
             s.due_ns = min(s.due_ns, book.now_ns + int(self.presets.sweep_s * NS))
             self._settled(live, book)
         else:

@@ -249,6 +249,8 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     """
     if core is None:
         return _begin(m, model), "began", 0.0
+    if m.here:
+        return _moved(core, m, _rival(core, m), model), "moved", math.inf
     motion, preset = model.motion, model.preset
     base = class_variance(m, preset)
     m = m if base is None else believed(core.noise, m)

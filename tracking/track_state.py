@@ -52,6 +52,14 @@ class Read(msgspec.Struct, frozen=True, array_like=True):
     r: float
 
 
+class Decided(msgspec.Struct, frozen=True):
+    """What an operator decided of a measurement, until it is undone: the entry's number, and the measurement as it came."""
+
+    number: int
+    action: Literal["false_fix", "take_over"]
+    m: Measurement
+
+
 class TrackState(msgspec.Struct, kw_only=True):
     """All of a track that a snapshot keeps.
 
@@ -67,6 +75,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         told: when something that is told once in a while was last so, by kind of event.
         credit: so many measurements may be run again for late ones at once.
         waiting: late ones that are in the ring and not yet told of.
+        decided: what operators decided of its measurements, the newest last.
         broadcast: it tells everybody where it is (AIS) and is nobody's case: out of range is no silence.
         public: everybody may hear it.
         reads: the newest read of each of the last readers.
@@ -101,6 +110,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     open_events: dict[str, Event] = {}
     credit: int = LATE_MOST
     waiting: list[Measurement] = []
+    decided: list[Decided] = []
 
 
 class LiveTrack:
@@ -210,6 +220,18 @@ class LiveTrack:
         if at < len(ring) and ring[at] == m:
             del ring[at]
             self._forget(at)
+
+    def fix_at(self, device: str, time_ns: int) -> Measurement | None:
+        """The fix of the ring that a device ("": whichever) made at a time, to the millisecond in which times are shown."""
+        ms = 1_000_000
+        return next((m for m in self.state.ring
+                     if m.origin == "fix" and device in (m.device, "") and m.time_ns // ms == time_ns // ms), None)  # fmt: skip
+
+    def replace(self, old: Measurement, new: Measurement) -> None:
+        """Another measurement of the same time in the place of one of the ring."""
+        at = self.state.ring.index(old)
+        self.state.ring[at] = new
+        self._forget(at)
 
     def rebase(self, base: Core | None) -> None:
         """Begin from another filter; what is older than it is not used."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -100,6 +100,28 @@ class Acknowledged(msgspec.Struct, frozen=True):
     seq: int
 
 
+class DecisionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a person decides of a track (docs/http-api.md).
+
+    ``false_fix``: the fix of ``device`` ("": of whichever) made at ``time`` is false; ``take_over``: the track is where its
+    refused fixes say; ``undo``: ``subject`` is the decision_id.  For the others it is the track_id.
+    """
+
+    action: Literal["false_fix", "take_over", "undo"]
+    subject: str
+    device: str = ""
+    time: str = ""
+    by: str = ""
+    note: str = ""
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """The decision is on disk, as entry ``seq`` of the journal; what it did is an event ``decided`` or ``decided_nothing``."""
+
+    decision_id: str
+    seq: int
+
+
 class AcknowledgeGroupBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Every open alert of a kind, of one operation where that is named ("" is the alerts of none), that the person has seen.
 
@@ -176,6 +198,7 @@ OPERATIONS: dict[str, dict[str, tuple[str, Any, tuple[str, ...], Any]]] = {
                                                    AcknowledgeBody)},
     "/v1/alerts/acknowledge": {"post": ("A person has seen all open alerts of a kind: a new entry for each", AcknowledgedGroup,
                                         (), AcknowledgeGroupBody)},
+    "/v1/decisions": {"post": ("What a person decides of a track: a new entry of the journal", Decided, (), DecisionBody)},
     "/v1/events": {"get": ("Events", Events, ("since", "operation"), None)},
     "/v1/refused": {"get": ("Who was refused, why and how often", RefusedMessages, ("since",), None)},
     "/v1/operations": {"get": ("Operations", Operations, (), None)},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import functools
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from starlette.websockets import WebSocket
 
 from birddog import model
 from birddog.errors import BirddogError
-from birddog.units import NS, iso_from_ns
+from birddog.units import NS, iso_from_ns, ns_from_text
 from opsroom.console import openapi, views
 from opsroom.console.answers import body_of, bool_of, float_of, int_of, json_answer
 from opsroom.console.channel import EventStream, number_of, over_websocket
@@ -64,6 +65,7 @@ class Console:
             Route("/v1/alerts", self.alerts),
             Route("/v1/alerts/acknowledge", self.acknowledge_group, methods=["POST"]),
             Route("/v1/alerts/{alert_id}/acknowledge", self.acknowledge, methods=["POST"]),
+            Route("/v1/decisions", self.decide, methods=["POST"]),
             Route("/v1/events", self.events),
             Route("/v1/refused", self.refused),
             Route("/v1/operations", self.operations),
@@ -241,6 +243,34 @@ class Console:
                      for subject, operation in subjects]
         numbers = await asyncio.get_running_loop().run_in_executor(None, self.act_all, decisions) if decisions else [0]
         return json_answer(openapi.AcknowledgedGroup(len(decisions), numbers[-1]))
+
+    async def decide(self, request: Request) -> Response:
+        """A person decides something of a track; the fold obeys it when it comes to the entry."""
+        body = await body_of(request, openapi.DecisionBody)
+        by, time_ns = self._by(request, body.by), None
+        operation = await self.source.run(self._operation_of, self._view(request), body)
+        if operation is None:
+            raise HTTPException(404, f"no {'decision' if body.action == 'undo' else 'track'} {body.subject!r}")
+        if body.action == "false_fix":
+            try:
+                time_ns = ns_from_text(body.time)
+            except ValueError as error:
+                raise HTTPException(422, f"time: {error}") from error
+        decision = model.Decision(action=body.action, subject=body.subject, by=by, note=body.note[:2000],
+                                  device=body.device[:200], time_ns=time_ns, operation=operation)  # fmt: skip
+        seq = await asyncio.get_running_loop().run_in_executor(None, self.act, decision)
+        return json_answer(openapi.Decided(f"D{seq}", seq))
+
+    def _operation_of(self, view: View, body: openapi.DecisionBody) -> str | None:
+        """The operation of what a decision is about; None: there is no such thing."""
+        if body.action != "undo":
+            track = view.track(body.subject)
+            return None if track is None else track.operation
+        if re.fullmatch("D[1-9][0-9]{0,15}", body.subject) is None:
+            return None
+        number = int(body.subject[1:])
+        found = [one for one in self.source.journal.read(number - 1, 1) if one.seq == number and one.kind == "decision"]
+        return model.unpack(found[0]).operation if found else None
 
     @staticmethod
     def _by(request: Request, said: str) -> str:

@@ -118,6 +118,8 @@ class Stage:
         """What the writer and the fold would do with a decision."""
         self.decisions.append(decision)
         seq = self.entry(decision, "decision")
+        if decision.action != "acknowledge":
+            return seq
         reader = PictureReader(self.picture)
         found = {a.alert_id: a for _, a in reader.alerts()}[decision.subject]
         reader.close()

@@ -5,7 +5,7 @@ import { flagOf, marks, title } from './store.js';
 import { age, metres, motion, plain, position, stamp } from './words.js';
 
 export class Detail {
-  /** @param {{store: import('./store.js').Store, now: () => number|null, place: (device: string) => string}} room */
+  /** @param {{store: import('./store.js').Store, now: () => number|null, place: (device: string) => string, decide: (what: object) => void}} room */
   constructor(room) {
     this.room = room;
     this.kind = '';
@@ -16,6 +16,25 @@ export class Detail {
     this.image = document.getElementById('detail-image');
     this.follow = document.getElementById('detail-follow');
     this.imageOf = '';
+    this.decide = document.getElementById('detail-decide');
+    this.decided = new Map(); // track id -> what this page's person decided last: {id, words}
+    const on = (id, what) => document.getElementById(id).addEventListener('click', () => this.kind === 'track' && this.row() && what(this.row()));
+    on('detail-false', (t) => this.ask(t, 'Is this fix false?', `the fix at ${stamp(t.last_fix)} of ${title(t)} never was`, { action: 'false_fix', time: t.last_fix }));
+    on('detail-here', (t) => this.ask(t, 'Is it there?', `${title(t)} is where its refused fixes say, ${position(t.rival.lat_deg, t.rival.lon_deg)}`, { action: 'take_over' }));
+    on('detail-undo', (t) => this.ask(t, 'Undo this?', `no longer: ${this.decided.get(t.track_id).words}`, { action: 'undo', subject: this.decided.get(t.track_id).id }));
+  }
+
+  ask(t, heading, words, decision) {
+    this.room.decide({
+      title: heading,
+      words: plain(words),
+      decision: { subject: t.track_id, ...decision },
+      told: (id) => {
+        if (decision.action === 'undo') this.decided.delete(t.track_id);
+        else this.decided.set(t.track_id, { id, words });
+        this.draw();
+      },
+    });
   }
 
   show(kind, id) {
@@ -42,6 +61,11 @@ export class Detail {
     this.panel.dataset.kind = this.kind;
     this.panel.dataset.id = this.id;
     this.follow.hidden = this.kind !== 'track';
+    this.decide.hidden = this.kind !== 'track' || !row;
+    if (this.kind === 'track' && row) {
+      document.getElementById('detail-here').hidden = !row.rival;
+      document.getElementById('detail-undo').hidden = !this.decided.has(row.track_id);
+    }
     if (!row) {
       this.tell([['state', 'no longer in the picture']]);
       return;

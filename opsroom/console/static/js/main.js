@@ -23,6 +23,7 @@ const room = {
   place: (device) => state.places.get(device) || device,
   choose,
   acknowledge: (id) => watch.acknowledge(id),
+  decide: (what) => watch.decide(what),
   acknowledgeGroup: (group) => watch.acknowledgeGroup({ ...group, seq: live.seq }),
   sound: (severity) => sound.play(severity),
   unfollow: () => follow(false),

@@ -26,6 +26,7 @@ export class Watch {
       const what = this.waiting;
       $('who').close();
       if (typeof what === 'string') this.acknowledge(what);
+      else if (what.decision) this.sendDecision(what);
       else this.sendGroup(what);
     });
   }
@@ -66,16 +67,30 @@ export class Watch {
     await this.send('/v1/alerts/acknowledge', group, (answer) => `${answer.acknowledged} acknowledged.`);
   }
 
+  /** A decision about a track: what it means is always said first, and confirmed. @param {object} what `decision` as the server wants it, `title`, `words`, `told` */
+  decide(what) {
+    this.ask(what, what.words);
+  }
+
+  async sendDecision({ decision, told }) {
+    await this.send('/v1/decisions', decision, (answer) => {
+      told(answer.decision_id);
+      return `Decided, ${answer.decision_id}.`;
+    }, 'The decision');
+  }
+
   ask(what, words) {
     this.waiting = what;
     $('who-name').value = this.name();
     $('who-name').readOnly = $('watch').readOnly;
-    write($('who-title'), typeof what === 'string' ? 'Who is on watch?' : 'Acknowledge all of these?');
+    write($('who-title'), typeof what === 'string' ? 'Who is on watch?' : what.title ?? 'Acknowledge all of these?');
+    write($('who-verb'), what.title ? 'You decide:' : 'You acknowledge:');
+    write($('who-send'), what.title ? 'Decide' : 'Acknowledge');
     write($('who-what'), words);
     $('who').showModal();
   }
 
-  async send(path, body, told) {
+  async send(path, body, told, what = 'The acknowledgement') {
     this.last = performance.now();
     try {
       const answer = await fetch(path, {
@@ -85,7 +100,7 @@ export class Watch {
       write($('say-soon'), told(await answer.json()));
     } catch (error) {
       if (!(error instanceof TypeError) && !(error instanceof SyntaxError)) throw error;
-      const words = `The acknowledgement was not written: ${error.message}`;
+      const words = `${what} was not written: ${error.message}`;
       write($('say-now'), words);
       const bar = make('p', 'toast', words);
       document.body.append(bar);

@@ -1,0 +1,69 @@
+"""What a person decides of a track: the request, the entry that it becomes, and the panel that asks before it sends."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+
+def test_a_decision_about_a_track_becomes_an_entry(stage):
+    address = stage.start()
+    said = {"action": "false_fix", "subject": "T1", "device": "gps", "time": "2026-11-29T12:00:00.500Z", "by": "anna",
+            "note": "tunnel"}  # fmt: skip
+    answer = httpx.post(f"{address}/v1/decisions", json=said)
+    assert answer.status_code == 200 and answer.json() == {"decision_id": f"D{stage.seq}", "seq": stage.seq}
+    first = f"D{stage.seq}"
+    for more in ({"action": "take_over", "subject": "T1"}, {"action": "undo", "subject": first}):
+        assert httpx.post(f"{address}/v1/decisions", json=more).status_code == 200
+    got = [(d.action, d.subject, d.by, d.device, d.time_ns, d.note) for d in stage.decisions]
+    assert got == [("false_fix", "T1", "anna", "gps", 1_795_953_600_500_000_000, "tunnel"),
+                   ("take_over", "T1", "operator", "", None, ""), ("undo", first, "operator", "", None, "")]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"action": "take_over", "subject": "T99"}, 404),
+        ({"action": "undo", "subject": "T1"}, 404),
+        ({"action": "undo", "subject": "D0"}, 404),
+        ({"action": "undo", "subject": "D1"}, 404),
+        ({"action": "undo", "subject": "D999999"}, 404),
+        ({"action": "false_fix", "subject": "T1"}, 422),
+        ({"action": "false_fix", "subject": "T1", "time": "2026-11-29T12:00:00"}, 422),
+        ({"action": "acknowledge", "subject": "A1"}, 422),
+        ({"action": "take_over"}, 422),
+        ({"action": "take_over", "subject": "T1", "by": "a\nb"}, 422),
+    ],
+)
+def test_what_is_no_decision_is_refused(stage, body, status):
+    address = stage.start()
+    assert httpx.post(f"{address}/v1/decisions", json=body).status_code == status
+    assert stage.decisions == []
+
+
+@pytest.mark.browser
+def test_a_person_decides_where_a_track_is_and_takes_it_back(stage, makers, watch):
+    stage.publish(makers["track"](2, rival_lat_deg=52.4, rival_lon_deg=4.4, rival_hits=2, rival_device="phone"))
+    seen = watch(stage.start())
+    page = seen.page
+    page.click('[data-track-id="T1"]')
+    page.wait_for_selector("#detail-false")
+    assert not page.is_visible("#detail-here") and not page.is_visible("#detail-undo")  # nothing says another place
+    page.click("#detail-false")
+    page.wait_for_selector("#who[open]")
+    assert page.text_content("#who-title") == "Is this fix false?" and "S-1 never was" in page.inner_text("#who-what")
+    page.click("#who-not")
+    page.wait_for_selector("#who:not([open])", state="attached")
+    assert stage.decisions == []
+    page.click('[data-track-id="T2"]')
+    page.click("#detail-here")
+    page.wait_for_selector("#who[open]")
+    page.fill("#who-name", "anna")
+    page.keyboard.press("Enter")
+    page.click("#detail-undo")
+    page.wait_for_selector("#who[open]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#detail-undo", state="hidden")
+    assert [(d.action, d.by) for d in stage.decisions] == [("take_over", "anna"), ("undo", "anna")]
+    assert stage.decisions[0].subject == "T2" and stage.decisions[1].subject.startswith("D")
+    seen.clean()
