@@ -29,12 +29,12 @@ PACE_WINDOWS, KEEPS_PACE = 6.0, 0.3
 MOST_AHEAD_S, MOST_SILENT_S = 14 * 86_400.0, 6 * 3600.0
 #: Who stands is likened to passes on the course of its last way, where that ended so short a time ago (velocity windows).
 PAUSE_WINDOWS = 10.0
-#: Outcomes near the told time that give the interval, and the fewest that do.
+#: Outcomes near the told time that give the interval (a third of those that there are, at most so many), and the fewest.
 NEAREST, FEWEST = 80, 20
 #: p10 and p90 over p50 where too few outcomes are known: along used routes, and by the straight way.
 GUESS_USED, GUESS_STRAIGHT = (0.8, 1.35), (0.5, 4.0)
 #: Outcomes that are asked for.
-_ASKED = 240
+_ASKED = 400
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,8 @@ class Arrivals:
             return *GUESS_STRAIGHT, 0
         ratio, told, known_s = self._asked(radius_m, t0_s - self.past.last_s >= ENDED_S)
         good = np.flatnonzero(known_s <= t0_s)
-        near = good[np.argsort(np.abs(np.log(told[good] / told_s)), kind="stable")[:NEAREST]]
+        most = min(NEAREST, max(FEWEST, len(good) // 3))
+        near = good[np.argsort(np.abs(np.log(told[good] / told_s)), kind="stable")[:most]]
         n = len(near)
         if n < FEWEST:
             return *GUESS_USED, n
@@ -266,7 +267,7 @@ class Arrivals:
             if true_at is None or true_at <= t:
                 continue
             own = int(np.searchsorted(self.past.begin, row, side="right")) - 1
-            seen = fut.View(until_s=math.inf if ended else t, own=own, own_until_s=t - fut.OWN_OLDER_S)
+            seen = fut.View(until_s=math.inf if ended else t, own=own)
             told_s, used = self._told(state_of(self.past, row), _columns(self.past, row), place, seen, 0.0)
             if used:
                 out.append(((true_at - t) / told_s, told_s, true_at))

@@ -152,7 +152,7 @@ class Calibration:
             return math.inf, math.inf
         state = state_of(self.past, row)
         own = int(np.searchsorted(self.past.begin, row, side="right")) - 1
-        seen = fut.View(until_s=math.inf if ended else t_s, own=own, own_until_s=t_s - fut.OWN_OLDER_S)
+        seen = fut.View(until_s=math.inf if ended else t_s, own=own)
         found = fut.passes(self.past, state, seen, self.like) if state.moving else None
         f = fut.futures_of(self.past, state, after_s, seen, found, self.like)
         e, n = (float(v) for v in f.plane.en_array(came[1], came[2]))

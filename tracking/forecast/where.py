@@ -120,8 +120,8 @@ class Forecaster:
             radius[level] = min(max(w.radius_m, radius.get(0.5, 0.0)), _FARTHEST_M)
             disc, windows = math.pi * radius[level] ** 2, w.windows
             area[level] = regions.area_m2(b, w.oddness) if w.oddness is not None else disc
-            # a region that is larger than the disc, or nothing, is the disc
-            odd[level] = w.oddness if 0.0 < area[level] < disc else None
+            # a region that is nothing is the disc, and one of nine tenths that is larger; of half it would hold too little so
+            odd[level] = w.oddness if 0.0 < area[level] < (disc if level > 0.5 else math.inf) else None
             area[level] = disc if odd[level] is None else area[level]
         lat, lon = f.plane.geodetic(*f.point)
         return Forecast(lat, lon, radius, area, state.moving, after_s, f.mass, windows, f, b, odd)
