@@ -153,6 +153,25 @@ def test_a_backend_joins_by_its_module_and_one_line(monkeypatch, tmp_path):
     assert open_writer("toy:case", mode="live")[2] == {"mode": "live", "create": True, "accept_loss": False}
 
 
+def test_the_further_rows_of_a_message_stand_or_fall_with_its_first(url):
+    """One message of several operations is one frame, and one duplicate, whatever its rows were cut into."""
+    def rows(message: bytes, *operations: str) -> list[Draft]:
+        return [Draft(kind="frame", received_ns=5, source="t", ident=message + (b"/" + o.encode() if n else b""), body=b"b",
+                      operation=o, observations=1, part_of=message if n else b"")
+                for n, o in enumerate(operations)]  # fmt: skip
+
+    writer = open_writer(url, mode="live")
+    assert writer.append([*rows(b"one", "A", "B"), *rows(b"two", "A")]) == [1, 2, 3]
+    # sent again it is cut another way: nothing of it is new, and what comes behind it is
+    again = [*rows(b"one", "A", "C", "D"), *rows(b"three", "B", "C"), *rows(b"two", "A", "B")]
+    assert writer.append(again) == [0, 0, 0, 4, 5, 0, 0]
+    assert writer.append([*rows(b"four", "A", "B"), *rows(b"four", "A", "B")]) == [6, 7, 0, 0]
+    counts = writer.counts()
+    assert (counts.frames, counts.observations, counts.duplicates, counts.last_seq) == (4, 7, 3, 7)
+    assert [e.operation for e in writer.read(0)] == ["A", "B", "A", "B", "C", "A", "B"]
+    writer.close()
+
+
 WRITE_FOR_EVER = """
     import sys
     from birddog.journal import open_writer
