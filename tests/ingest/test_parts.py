@@ -10,7 +10,8 @@ from ingest.parts import counted, is_one, parted
 
 VERDICTS = (
     Verdict("A", "one", "warrant"), Verdict("A", "two", "warrant"), Verdict("B", "three", "warrant"),
-    Verdict("A", "", "own_sensor"), Verdict(OPEN, "", "own_sensor"), Verdict(OPEN, "", "open", "open"), Verdict("A", "hull", "open", "open"),
+    Verdict("A", "", "own_sensor"), Verdict(OPEN, "", "own_sensor"),
+    Verdict(OPEN, "", "open", "open"), Verdict("A", "hull", "open", "open"),
     Verdict("B", "hull", "open", "open"), Verdict(),
 )  # fmt: skip
 
