@@ -84,7 +84,7 @@ CONTACT: tuple[Mode, ...] = (
     Mode(0.005, 0.0, 0.5, 300.0),
     Mode(1.0, 0.0, 0.15, 20.0),
     Mode(10.0, 0.0, 0.15, 8.0),
-    Mode(0.0, 0.0, 0.002, 7200.0, walk=0.001),
+    Mode(0.0, 0.0, 0.002, 86_400.0, walk=0.001),
 )
 #: What stands where it is: a base station, a buoy on its chain.
 STANDING: tuple[Mode, ...] = (Mode(0.0, 0.0, 1.0, 1e9, walk=0.0005),)

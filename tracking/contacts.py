@@ -259,6 +259,13 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
         Pair(count + k, i, nis, log + base + rider.visible)
         for k, rider in enumerate(riders) for i, nis, log in rider.logs if nis <= p.sighting_gate
     ]  # fmt: skip
+    if look.imagery and remembered:
+        # what lies where an image saw something before is that, and nobody who came from elsewhere
+        known = {i for i, spot in enumerate(spots) if any(_same_place(c, spot) for c in remembered)}
+        possible = [
+            pair for pair in possible
+            if pair.spot not in known or pair.track >= count or _same_place(contacts[pair.track], spots[pair.spot])
+        ]  # fmt: skip
     chosen = assign(possible)
     hit = {pair.track: pair for pair in chosen}
     rows = [pair.track for pair in chosen if pair.track < count]
@@ -484,11 +491,7 @@ def _begun(look: Look, spot: Spot, score: float, interval_s: float, remembered: 
     r, t = max(spot.r_ee, spot.r_nn), look.time_ns
     name, first_ns, hits, confirmed = f"{t}/{look.sensor}/{spot.lat_deg:.7f}/{spot.lon_deg:.7f}", t, 1, False
     if look.imagery:
-        near = []
-        for i, old in enumerate(remembered):
-            away_m = distance_m(lat1_deg=old.lat_deg, lon1_deg=old.lon_deg, lat2_deg=spot.lat_deg, lon2_deg=spot.lon_deg)
-            if away_m <= 3.0 * math.sqrt(r + old.r) + SWING_M:
-                near.append((away_m, i))
+        near = [(_away_m(old, spot), i) for i, old in enumerate(remembered) if _same_place(old, spot)]
         if near:
             old = remembered.pop(min(near)[1])
             name, first_ns, hits, confirmed = old.name, old.first_ns, old.hits + 1, True
@@ -496,3 +499,12 @@ def _begun(look: Look, spot: Spot, score: float, interval_s: float, remembered: 
         name, spot.lat_deg, spot.lon_deg, score, hits, confirmed, first_ns, t, t, spot.lat_deg, spot.lon_deg, r,
         (look.sensor,), look.imagery, look.time_source != "server" and (look.imagery or bool(look.footprint)), interval_s,
     )  # fmt: skip
+
+
+def _away_m(c: Contact, spot: Spot) -> float:
+    return distance_m(lat1_deg=c.lat_deg, lon1_deg=c.lon_deg, lat2_deg=spot.lat_deg, lon2_deg=spot.lon_deg)
+
+
+def _same_place(c: Contact, spot: Spot) -> bool:
+    """Whether a sighting is where a contact was last seen, as far as a berth or an anchor lets it swing."""
+    return _away_m(c, spot) <= 3.0 * math.sqrt(max(spot.r_ee, spot.r_nn) + c.r) + SWING_M

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
+
 from birddog.geo import valid_position
 from birddog.model import Fix, Placement, Reading, Scan, Sighting
+from birddog.units import NS
 from tracking.assign import Spot
 from tracking.contacts import Look
 from tracking.engine import SIGMA_CEILING_M, SIGMA_FLOOR_M, floored
@@ -19,6 +22,8 @@ TRIGGERS = ("seismic", "motion", "door_open", "light")
 COARSE_SIGMA_M = {"wifi": 50.0, "cell": 500.0, "gateway": 2000.0}
 #: One sigma per axis of a fix that says of itself that it is doubtful, and not how much.
 DOUBTED_SIGMA_M = 500.0
+#: A report's own second of the minute is believed to be so old at most when it is heard.
+LATE_NS = 45 * NS
 
 
 def of_fix(fix: Fix, time_ns: int, preset: ClassPreset) -> Measurement:
@@ -49,6 +54,20 @@ def _velocity(fix: Fix) -> tuple[float | None, float | None]:
         return (0.0, 0.0) if speed < 0.3 else (None, None)
     course = math.radians(fix.course_deg)
     return speed * math.sin(course), speed * math.cos(course)
+
+
+def dated(fix: Fix, now_ns: int) -> Fix:
+    """A report that says its second of the minute and whose receiver says no time, at that second (ITU-R M.1371-5, table 48).
+
+    So the same report heard by two receivers, one over a slow link, is one.  A second that is up to 15 s ahead of its arrival
+    says that our clock is behind, and nothing else.
+    """
+    second = fix.attributes.get("utc_second")
+    if fix.time_source != "server" or type(second) is not int or not 0 <= second < 60:
+        return fix
+    heard_ns = now_ns if fix.time_ns is None else fix.time_ns
+    late_ns = (heard_ns - second * NS) % (60 * NS)
+    return msgspec.structs.replace(fix, time_ns=heard_ns - late_ns) if late_ns <= LATE_NS else fix
 
 
 def placed_well(place: Placement | None) -> Placement | None:

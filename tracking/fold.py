@@ -49,7 +49,7 @@ from birddog.model import (
 )
 from tracking.area import Ring, rings_touch
 from tracking.book import Book, Changes
-from tracking.evidence import TRIGGERS, is_on, look_of_scan, look_of_sightings, placed_well
+from tracking.evidence import TRIGGERS, dated, is_on, look_of_scan, look_of_sightings, placed_well
 from tracking.operation import OperationFold, OperationState, Owner
 from tracking.presets import Presets, presets_from
 
@@ -239,6 +239,9 @@ class Fold:
                 case Fix():
                     book.part = book.parts = book.parts + 1
                     if valid_position(observation.lat_deg, observation.lon_deg):
+                        if body.format == "ais" and not getattr(body, "undated", False):
+                            observation = dated(observation, book.now_ns)
+                            time_ns = book.now_ns if observation.time_ns is None else observation.time_ns
                         for owner in self._owners(verdict, observation.device):
                             self._of(owner.operation).fix(owner, observation, time_ns, body.format, book)
                 case TagRead():

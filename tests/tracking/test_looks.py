@@ -308,3 +308,49 @@ def test_a_tag_that_changes_lorries_goes_with_its_own_reports(apart, seed):
         [tag] = [b for b in found[t] if b.tag_id == "TAG"]
         assert math.hypot(where(tag)[0] - 12 * (t - 200), where(tag)[1] - apart) < 60, t
         assert len(near(found[t], -12.0 * (t - 200), 0, 60)) == 1, "the empty lorry is a track of its own"
+
+
+@pytest.mark.parametrize("every_s", [300, 1200, 4 * 3600])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_moored_ship_that_scenes_show_again_and_again_is_one_contact_and_one_alert(every_s, seed):
+    """Case dark-vessel-revisit: eleven alerts for one moored ship, 176 for twenty in ten passes."""
+    from birddog.model import Flag
+
+    rng, told = random.Random(seed), Told()
+    berths = [(400.0 * (k % 5) - 1000 + rng.uniform(-30, 30), 400.0 * (k // 5) - 1000) for k in range(20)]
+    for k in range(10):
+        t, flags = 30.0 + every_s * k, []
+        for i, (e, n) in enumerate(berths):
+            if rng.random() < 0.9:
+                lat, lon = HOME.geodetic(e + rng.gauss(0, 10), n + rng.gauss(0, 10))
+                flags.append(Flag(flag_id=f"{k}-{i}", detector="cfar", score=9, pfa=1e-6, col=0, row=0, bbox_px=(0, 0, 1, 1),
+                                  lat_deg=lat, lon_deg=lon, r_ee=225.0, r_en=0.0, r_nn=225.0))  # fmt: skip
+        told.add(t, "scan", Scan(scan_id=f"s{k}", sensor="sar", time_ns=round((T0 + t) * NS), footprint=ring(*AREA), pd=0.9,
+                                 clutter_per_km2=0.01, flags=tuple(flags)))  # fmt: skip
+    assert len({e.event_id for e in told.events("dark_vessel")}) == 20
+    rows = [r for r in told.at(t + 1) if r.hits > 1]
+    assert len(rows) >= 17 and all(r.hits >= 5 for r in rows)
+
+
+@pytest.mark.parametrize("lag_s", [1.0, 3.4, 20.0])
+def test_one_ais_message_that_two_receivers_hear_is_one(lag_s):
+    """Case ais-second-receiver-late: each message was used twice, at two times; the report's own second dates it."""
+    told, heard = Told(), []
+    for k in range(30):
+        t = 6.0 * k + 40
+        lat, lon = HOME.geodetic(0.0, 9.0 * t)
+        fix = Fix(device="244", time_ns=None, time_source="server", lat_deg=lat, lon_deg=lon, sigma_m=15.0, speed_mps=9.0,
+                  course_deg=0.0, attributes={"msg_type": 1, "utc_second": int(T0 + t) % 60})  # fmt: skip
+        heard += [(t + 0.2, fix, "rx1"), (t + 0.2 + lag_s, fix, "rx2")]
+    for t, fix, receiver in sorted(heard, key=lambda one: one[0]):
+        told.add(t, "frame", FrameBody(format="ais", version=1, payload=b"", device=receiver, observations=(fix,)))
+        [row] = told.at(t)
+        error = where(row)[1] - 9.0 * t
+        if t > 60:
+            assert abs(error) < 3 and error**2 / row.p_nn < 5.991, (t, error)
+    assert row.hits == 30
+    # a report that seems to come from the future says nothing of its age: our clock is behind
+    lat, lon = HOME.geodetic(0.0, 9.0 * 300)
+    late = msgspec.structs.replace(heard[0][1], lat_deg=lat, lon_deg=lon, attributes={"utc_second": int(T0 + 304) % 60})
+    told.add(300.0, "frame", FrameBody(format="ais", version=1, payload=b"", device="rx1", observations=(late,)))
+    assert told.at(300.0)[0].updated_ns == (T0 + 300) * NS
