@@ -1,4 +1,7 @@
-"""Events of files: definitions held to oracles that are written out here, everywhere on Earth, at any cadence."""
+"""Events of files: definitions held to oracles that are written out here, everywhere on Earth, at any cadence.
+
+Over 400 lines: one fleet of made tracks serves every kind, and test_events_engine.py borrows it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from birddog.geo import distance_m
 from birddog.units import KNOT_MPS, NS, ns_from_text
 from tracking.events import batch, grid, stops
 from tracking.events.deconflict import Planned, conflicts
-from tracking.events.model import Gap, Rules, Stop
+from tracking.events.model import Encounter, Gap, Rules, Stop
 from tracking.events.near import Near
 from tracking.events.sphere import points
 from tracking.events.tracks import tracks
@@ -259,6 +262,15 @@ def test_an_encounter_lasts_while_neither_has_left():
     rows += standing("a", SUEZ, T0 + 11_400, T0 + 12_000)
     (meeting,) = events(rows, "encounter")
     assert meeting.end_ns == (T0 + 10_200) * NS
+
+
+def test_no_limit_is_broken_whatever_it_is():
+    rows = standing("a", SUEZ, T0, T0 + 20_000) + standing("b", beside(SUEZ, 200, 0), T0, T0 + 7800, seed=2)
+    many = fixes(rows)
+    for least_s in (3000.0, 7199.0, 7200.0, 7201.0, 7300.0):
+        rules = Rules(encounter=Encounter(least_s=least_s))
+        found = list(batch.events(many, rules, ("encounter",)))
+        assert len(found) == (least_s <= 7200.0) and all(e.measures["duration_s"] >= least_s for e in found)
 
 
 def test_three_together_are_three_encounters_and_moored_ones_alone_are_none():

@@ -31,8 +31,7 @@ def events(fixes: Tracks, rules: Rules, kinds: tuple[str, ...] = KINDS, now_ns: 
         lots = [grid.samples(lot) for lot in fixes.lots()]
         if "encounter" in kinds:
             points = pairs.meetings(lots, rules.encounter)
-            for a, b, run, ended in _pairs(fixes, points, pairs.Meeting(rules.encounter), now):
-                yield tell.encounter(a, b, run, ended=ended)
+            yield from _meetings(fixes, points, pairs.Meeting(rules.encounter), now)
         if "loiter" in kinds:
             for lot in lots:
                 yield from _loitering(fixes, lot, rules, now)
@@ -74,8 +73,20 @@ def _loitering(fixes: Tracks, s: grid.Samples, rules: Rules, now: int) -> Iterat
         yield tell.loiter(fixes.ids[vessel], run, ended=not lasts)
 
 
+def _meetings(fixes: Tracks, points: pairs.Points, fold: pairs.Meeting, now: int) -> Iterator[Event]:
+    """Every lot of points without one missing is an encounter where it is long enough."""
+    settled = _settled(fixes, now)
+    for begin, end in points.lots(fold.farthest, fold.least):
+        a, b = int(points.a[begin]), int(points.b[begin])
+        run = points.run(begin, end)
+        # a later good point of the pair says that the one after this lot was none
+        more = end < len(points.g) and points.a[end] == a and points.b[end] == b
+        ended = bool(more) or min(settled[a], settled[b]) >= run.last_g + fold.farthest
+        yield tell.encounter(fixes.ids[a], fixes.ids[b], run, ended=ended)
+
+
 def _pairs(
-    fixes: Tracks, points: pairs.Points, fold: pairs.Meeting | pairs.Company, now: int
+    fixes: Tracks, points: pairs.Points, fold: pairs.Company, now: int
 ) -> Iterator[tuple[str, str, pairs.PairRun, bool]]:
     """(a, b, run, ended) of every run of a pair's good points."""
     settled = _settled(fixes, now)

@@ -54,6 +54,13 @@ class Points(msgspec.Struct):
         long = end - begin >= least
         return list(zip(begin[long].tolist(), end[long].tolist(), strict=True))
 
+    def run(self, begin: int, end: int) -> PairRun:
+        """Some of them as one run: what ``PairRun.take`` makes of one after the other (cumsum adds in that order)."""
+        part = slice(begin, end)
+        x, y, z, d, seen = (float(np.cumsum(c[part])[-1]) for c in (self.x, self.y, self.z, self.distance_m, self.seen))
+        first, last, least = int(self.g[begin]), int(self.g[end - 1]), float(self.distance_m[part].min())
+        return PairRun(first, last, end - begin, x, y, z, d, least, 0.0, seen)
+
     def points(self, begin: int, end: int) -> list[Point]:
         """Some of them, one by one."""
         rows = (self.g, self.distance_m, self.lag_s, self.x, self.y, self.z, self.seen)
@@ -94,7 +101,8 @@ def _points(s: _Some, i: np.ndarray, j: np.ndarray, d: np.ndarray, lag_s: np.nda
     """Of samples i and j of two vessels each; of one pair at one time the nearest alone."""
     turn = s.vessel[i] > s.vessel[j]
     i, j, lag_s = np.where(turn, j, i), np.where(turn, i, j), np.where(turn, -lag_s, lag_s)
-    order = np.lexsort((lag_s, d, s.g[i], s.vessel[j], s.vessel[i]))
+    a, b, g = s.vessel[i], s.vessel[j], s.g[i]
+    order = np.lexsort((lag_s, d, g, b, a)) if lag_s.any() else np.lexsort((g, b, a))
     i, j, d, lag_s = i[order], j[order], d[order], lag_s[order]
     keep = np.ones(len(i), bool)
     keep[1:] = (i[1:] != i[:-1]) | (j[1:] != j[:-1])
@@ -257,7 +265,7 @@ class Meeting(msgspec.Struct, tag="encounter"):
     @property
     def least(self) -> int:
         """Points of the shortest."""
-        return int(self.rule.least_s // GRID_S) + 1
+        return math.ceil(self.rule.least_s / GRID_S) + 1
 
     def add(self, p: Point) -> PairRun | None:
         """Take the next good point; the encounter that had ended before it."""
