@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Iterable
 
 import msgspec
 import numpy as np
@@ -231,12 +232,12 @@ class LookLog:
 
     # --- identified tracks ------------------------------------------------------------------------
 
-    def riders(self, tracker, look: Look, at: int | None) -> list[Rider]:
-        """The identified tracks that a look may have seen; ``at``: which of the items it is, None: none of them."""
+    def riders(self, tracker, look: Look, at: int | None, among: Iterable[LiveTrack] | None = None) -> list[Rider]:
+        """The identified tracks (of these, if given) that a look may have seen; ``at``: which item it is, None: none."""
         lats = sorted(s.lat_deg for s in look.spots)
         widest = max((s.r_ee + s.r_nn for s in look.spots), default=0.0)
         found = []
-        for live in tracker.tracks.values():
+        for live in tracker.tracks.values() if among is None else among:
             model = tracker.model(live)
             core = live.core_at(look.time_ns, model)
             if core is not None and not _beyond(core, look.time_ns, model, lats, widest):

@@ -9,7 +9,7 @@ is silent, with an ellipse that grows; what time does to it stands in ``lifetime
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from birddog.geo import distance_m
 from birddog.model import Event, TrackPoint, Value
@@ -94,7 +94,9 @@ class Tracker:
         live = self.by_key.get(key)
         if live is not None and live.state.key == key:
             return
-        there = [rider.track_id for rider in self._near(m) if rider.logs]
+        # what does not report by itself carries nobody: thousands of tags at one reader are not asked about each other
+        asked = [one for one in self.tracks.values() if one.state.reports]
+        there = [rider.track_id for rider in self._near(m, asked) if rider.logs]
         if live is not None:
             if live.state.track_id not in there:
                 del self.by_key[key]
@@ -106,11 +108,11 @@ class Tracker:
             free[0].state.riding.append(key)
             self.by_key[key] = free[0]
 
-    def _near(self, m: Measurement) -> list[Rider]:
-        """The identified tracks that a measurement at a place may be of."""
+    def _near(self, m: Measurement, among: Iterable[LiveTrack] | None = None) -> list[Rider]:
+        """The identified tracks (of these, if given) that a measurement at a place may be of."""
         spot = Spot(m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn)
         look = Look(sensor=m.device, time_ns=m.time_ns, spots=[spot], pd=0.5, density_per_km2=self.presets.trigger_per_km2)
-        return self.log.riders(self, look, None)
+        return self.log.riders(self, look, None, among)
 
     def contact(self, live: LiveTrack, device: str, book: Book, *, reports: bool) -> None:
         """A message of this track's came in: its silence, if any, is over."""
