@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 HEAD = "t,track_id,tag_id,lat_deg,lon_deg,e_m,n_m,ve_mps,vn_mps,p_ee,p_en,p_nn"
@@ -102,27 +103,38 @@ def _of_journal(args: argparse.Namespace) -> int:
     """The rows of a journal, as the live fold believed them."""
     from birddog.errors import UsageError
     from birddog.journal import entries, open_reader
+    from birddog.model import Entry
     from birddog.units import iso_from_ns
-    from opsroom.believed import believed, seconds_of
-    from opsroom.commands.common import result_file, time_ns
+    from opsroom.believed import believed, of_source, seconds_of
+    from opsroom.commands.common import result_file, say, time_ns
 
     if args.sensors is not None:
         raise UsageError("--sensors goes with --detections")
     late = dict(seconds_of(text) for text in args.late)
     begin_ns = None if args.begin is None else time_ns(args.begin, "--from")
     to_ns = None if args.to is None else time_ns(args.to, "--to")
+    unheard = {*args.without, *late}
+
+    def heard(of: Iterable[Entry]) -> Iterator[Entry]:
+        for entry in of:
+            if unheard:
+                unheard.difference_update([name for name in unheard if of_source(entry, name)])
+            yield entry
+
     journal = open_reader(args.journal)
     try:
         with result_file(args.out) as out:
             out.write(HEAD + "\n")
             for t_ns, tracks in believed(
-                entries(journal), round(args.every * 1e9), from_ns=begin_ns, to_ns=to_ns, operation=args.operation,
+                heard(entries(journal)), round(args.every * 1e9), from_ns=begin_ns, to_ns=to_ns, operation=args.operation,
                 leave_out=frozenset(args.without), late_ns=late,
             ):  # fmt: skip
                 for b in tracks:
                     out.write(_row(iso_from_ns(t_ns), b, f"{b.lat_deg:.8f},{b.lon_deg:.8f}", ","))
     finally:
         journal.close()
+    for name in sorted(unheard):
+        say(f"{name}: nothing in this journal is from such a transport, device or sensor; the rows are as without this option")
     return 0
 
 

@@ -230,3 +230,15 @@ def test_no_row_looks_ahead(tmp_path, capsys):
     cut = capsys.readouterr().out.splitlines()
     early = [line for line in whole[1:] if float(line.split(",")[0]) <= 55]
     assert [line for line in cut[1:] if float(line.split(",")[0]) <= 55] == early and len(early) > 15
+
+
+def test_without_somebody_who_said_nothing_says_so(tmp_path, capsys):
+    files, url = mixed(tmp_path), f"sqlite:///{tmp_path / 'j.db'}"
+    assert run(*files, "--every", 60, "--journal", url) == 0
+    whole = capsys.readouterr().out
+    assert run("--journal", url, "--every", 60, "--without", "nobody", "--late", "radar=5") == 0
+    out, err = capsys.readouterr()
+    assert err.count("nothing in this journal") == 1 and "nobody" in err
+    assert run("--journal", url, "--every", 60, "--without", "radar", "--without", "drone") == 0
+    out, err = capsys.readouterr()
+    assert err == "" and len(out.splitlines()) < len(whole.splitlines()), "without the radar only the tag is known"
