@@ -252,3 +252,16 @@ def test_a_file_that_is_gone_is_found():
     there = {"docs/architecture.md"}
     assert names_nothing("see docs/architecture.md and devices/formats/NAME.py", there) == []
     assert names_nothing("docs/gone.md, (house.md, rule 5)", there) == ["docs/gone.md", "house.md"]
+
+
+def test_every_decision_has_a_number_of_its_own_and_stands_in_the_list(root):
+    """A page is named by its number everywhere: two alike name neither; the list is in the order of the numbers."""
+    folder = root / "docs" / "decisions"
+    names = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    numbers = [name[:4] for name in names]
+    assert numbers == sorted(set(numbers)), "two decisions have one number"
+    listed = re.findall(r"^\| \[(\d{4})\]\((\S+)\) \|", (folder / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert listed == [(name[:4], name) for name in names]
+    for name in names:
+        title = (folder / name).read_text(encoding="utf-8").partition("\n")[0]
+        assert title.startswith(f"# {name[:4]} "), f"{name} calls itself {title!r}"
