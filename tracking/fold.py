@@ -321,10 +321,15 @@ class Fold:
 
     def _decision(self, decision: Decision, book: Book) -> None:
         """What an operator decided of a track; acknowledging is the alerts' own."""
-        if decision.action == "acknowledge" or any(fold.decided(decision, book.seq, book) for fold in self._folds.values()):
+        if decision.action == "acknowledge":
+            return
+        named = decision.operation
+        # one that names no operation (journals of version 1 held such) is that of its track
+        if any(fold.decided(decision, book.seq, book) for name, fold in self._folds.items() if named in ("", name)):
             return
         text = f"{decision.by}: {decision.action} of {decision.subject}: there is no such track, or it is undone already"
-        book.event("decided_nothing", OPEN, book.now_ns, end_ns=book.now_ns, text=text, time_source="server")
+        told_in = named if named in self._state.numbers else OPEN  # an id of a case is made of its number
+        book.event("decided_nothing", told_in, book.now_ns, end_ns=book.now_ns, text=text, time_source="server")
 
     # --- presets ------------------------------------------------------------------------------
 

@@ -103,6 +103,24 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(decision, words):
     assert events[-1].kind == "decided_nothing" and words in events[-1].text
 
 
+@pytest.mark.parametrize("action, subject", [("take_over", "T99"), ("false_fix", "T99"), ("undo", "D1")])
+def test_what_could_not_be_decided_of_a_case_is_told_in_that_case(action, subject):
+    """It names the case's track and its operator: in ``open`` it would stand in everybody's picture."""
+    decision = (61, Decision(action=action, subject=subject, by="anna", operation="A", time_ns=T0))
+    _, events = folded([*CASE, *DRIVE, decision])
+    assert (events[-1].kind, events[-1].operation) == ("decided_nothing", "A")
+    assert events[-1].event_id.endswith("-2"), "by the case's number, as every event of it"
+
+
+def test_a_decision_of_one_case_does_nothing_in_another():
+    other = [(0, Operation(operation="B"))]
+    decision = (61, Decision(action="false_fix", subject="T5", by="anna", operation="B", device="gps", time_ns=T0 + 60 * NS))
+    said, events = folded([*CASE, *DRIVE, *other, decision])
+    plain, _ = folded([*CASE, *DRIVE, *other])
+    assert rows(said, 65) == rows(plain, 65)
+    assert (events[-1].kind, events[-1].operation) == ("decided_nothing", "B")
+
+
 def test_the_only_fix_of_a_track_stays():
     _, events = folded([*CASE, DRIVE[0], false_fix(11, 10)])
     assert "is all that is known" in events[-1].text
