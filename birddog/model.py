@@ -160,7 +160,7 @@ class Reject(Struct, frozen=True, gc=False, omit_defaults=True):
 LAP = 65_536
 
 
-class Frame(Struct, kw_only=True):
+class Frame(Struct, gc=False, kw_only=True):
     """One message as a transport received it; the unit that is acknowledged.
 
     Args:

@@ -83,6 +83,12 @@ def rollover(time_ns: int, received_ns: int | None) -> tuple[str, ...]:
     return ()
 
 
+def undoubted(time_ns: int, received_ns: int) -> bool:
+    """Whether ``astray`` has nothing to ask of a stated time, as of nearly every one: near its reception, or of a year in
+    which no clock that was never set and no rollover can be."""
+    return time_ns > received_ns - NEAR_NS or (time_ns > SET_NS and received_ns - time_ns < ROLLOVER_NS - NEAR_NS)
+
+
 def corrected(observation: Observation, times: int, latest_ns: int) -> Observation:
     """An observation of a device whose clock is known to be so many times 1024 weeks behind, with its true time and a flag.
 
@@ -101,7 +107,7 @@ def astray(time_ns: int, received_ns: int) -> str:
 
     What to add is proposed in words; nothing is added.
     """
-    if time_ns > received_ns - NEAR_NS:  # the hot path
+    if undoubted(time_ns, received_ns):
         return ""
     if rollover(time_ns, received_ns):
         days = (received_ns - time_ns) // DAY_NS

@@ -164,7 +164,7 @@ _SPEED, _ALTITUDE, _ACCURACY = RANGES["speed"], RANGES["altitude"], RANGES["accu
 _LEAST_ALT, _MOST_ALT, _MOST_SPEED = _ALTITUDE.low, _ALTITUDE.high, _SPEED.high
 _TAG_RSSI = RANGES["tag_rssi"]
 _LEAST_SIGMA, _MOST_SIGMA = _ACCURACY.low, _ACCURACY.high
-_known, _asked_of_none = _BY_NAME.get, _BY_NAME.keys().isdisjoint
+_known, _asked_of_none = _BY_NAME.get, frozenset(_BY_NAME).isdisjoint
 
 
 def _odd_fields(fix: Fix) -> tuple[str, ...]:

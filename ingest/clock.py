@@ -120,6 +120,18 @@ class Clock:
     def _by_ours(self, frame: Frame) -> int:
         return max(frame.received_ns + self._shift_ns, self._stepped_ns)
 
+    def at_once(self, frame: Frame, observations: tuple[Observation, ...]) -> int | None:
+        """What ``received`` answers where nothing has to be asked for it, as of nearly every message; else None."""
+        received_ns = frame.received_ns
+        if self.kind != "wall" or self._shift_ns:
+            return None
+        if observations:  # in place, what ``due`` says
+            consensus = self._consensus
+            heard_ns = consensus.last_ns.get(observations[0].device)
+            if heard_ns is None or not -consensus.pause_ns < received_ns - heard_ns < consensus.pause_ns:
+                return None
+        return self.now_ns if received_ns > self.now_ns else max(received_ns, 0)
+
     def received(self, frame: Frame, observations: tuple[Observation, ...], admitted: Callable[[], bool]) -> int:
         """The time of a frame's entry.
 
@@ -136,11 +148,12 @@ class Clock:
             return self.now_ns
         received_ns = frame.received_ns
         # most messages are of one device: whoever was heard a moment ago is not looked into
-        if observations and self._consensus.due(first := observations[0].device, received_ns):
+        consensus = self._consensus
+        if observations and consensus.due(first := observations[0].device, received_ns):
             said = stated(observations)
             if (said is not None and said.time_ns is not None and abs(received_ns - self._wall_ns) < TOGETHER_NS
-                    and (said.device == first or self._consensus.due(said.device, received_ns)) and admitted()):
-                self._consensus.heard(said.device, received_ns, said.time_ns - received_ns)
+                    and (said.device == first or consensus.due(said.device, received_ns)) and admitted()):
+                consensus.heard(said.device, received_ns, said.time_ns - received_ns)
         if self._shift_ns:
             # believed when a device says the same, which no old message can where the clock was set ahead
             if self._shift_ns < 0 and any(map(self._confirms, observations)) and admitted():

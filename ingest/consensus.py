@@ -44,17 +44,17 @@ class Agreement(msgspec.Struct, frozen=True):
 class Consensus:
     """Collects offsets of devices' clocks from this machine's."""
 
-    __slots__ = ("_heard", "_last_ns", "_pause_ns")
+    __slots__ = ("_heard", "last_ns", "pause_ns")
 
     def __init__(self) -> None:
         self._heard: OrderedDict[str, deque[tuple[int, int]]] = OrderedDict()
-        self._last_ns: dict[str, int] = {}  # when each of them was heard last: asked of every message
-        self._pause_ns = NS
+        self.last_ns: dict[str, int] = {}  # when each of them was heard last: asked of every message
+        self.pause_ns = NS
 
     def due(self, device: str, wall_ns: int) -> bool:
         """Whether a sample of this device is wanted: one a second is enough, and of many devices not even that."""
-        last_ns = self._last_ns.get(device)
-        return last_ns is None or not -self._pause_ns < wall_ns - last_ns < self._pause_ns
+        last_ns = self.last_ns.get(device)
+        return last_ns is None or not -self.pause_ns < wall_ns - last_ns < self.pause_ns
 
     def heard(self, device: str, wall_ns: int, offset_ns: int) -> None:
         """A message of an admitted device arrived at ``wall_ns`` of our clock, and its own said so much more."""
@@ -63,18 +63,18 @@ class Consensus:
             samples = self._heard[device] = deque(maxlen=SAMPLES_MOST)
             if len(self._heard) > DEVICES_MOST:
                 gone, _ = self._heard.popitem(last=False)
-                del self._last_ns[gone]
-            self._pause_ns = max(NS, len(self._heard) * NS // SAMPLES_A_SECOND)
+                del self.last_ns[gone]
+            self.pause_ns = max(NS, len(self._heard) * NS // SAMPLES_A_SECOND)
         else:
             self._heard.move_to_end(device)
         samples.append((wall_ns, offset_ns))
-        self._last_ns[device] = wall_ns
+        self.last_ns[device] = wall_ns
 
     def forget(self) -> None:
         """Our clock was set: what was heard before was measured against another one."""
         self._heard.clear()
-        self._last_ns.clear()
-        self._pause_ns = NS
+        self.last_ns.clear()
+        self.pause_ns = NS
 
     def judge(self, wall_ns: int) -> Agreement | None:
         """What the devices heard lately agree on; None where they do not, or there are none."""

@@ -39,7 +39,7 @@ from birddog.model import (
 )
 from birddog.units import NS
 from devices import codec
-from devices.clock import NEAR_NS, astray, corrected
+from devices.clock import NEAR_NS, astray, corrected, undoubted
 from devices.codec import Decoded, Message
 from ingest.clock import SKEW_NS, Clock, Kind
 from ingest.door import NOT_KEPT, veiled
@@ -149,7 +149,13 @@ class Desk:
                 results: list[Result] = []
                 written = results  # the same list, until one has no row
                 for frame in frames:
-                    made, reply, rejects = self._drafts(frame, batch.sessions)
+                    try:
+                        made, reply, rejects = self._rows(frame, batch.sessions)
+                    except JournalError:
+                        raise
+                    except Exception as error:  # noqa: BLE001 - boundary: a message nobody foresaw must not stop all the others
+                        what = f"the {frame.format[:40]} message could not be taken in"
+                        made, reply, rejects = self._crashed(frame, error, what)
                     result = Result(frame, "refused" if rejects else "stored", reply, rejects)
                     draft = made[0]
                     if len(made) > 1:  # of several operations: each of its rows answers for it
@@ -207,10 +213,12 @@ class Desk:
         beside = (list(batch.finished), batch.counted) if batch.finished or batch.counted else ()
         numbers = self.journal.append(batch.drafts, list(batch.sessions), *beside)
         self._remembered.update(list(batch.sessions))
+        known = numbers.count(0)
         for source, first, written, results in batch.answers:
-            for i, result in enumerate(written, first):
-                if numbers[i] == 0:
-                    result.outcome = "duplicate"
+            if known:
+                for i, result in enumerate(written, first):
+                    if numbers[i] == 0:
+                        result.outcome = "duplicate"
             source.acknowledge(results)
         for entries, first in batch.entries:
             for i in range(first, first + len(entries.drafts)):
@@ -219,7 +227,7 @@ class Desk:
                     draft = batch.drafts[i]
                     self.directory.apply(msgspec.msgpack.decode(draft.body, type=ENTRY_BODIES[draft.kind]))
             entries.done(numbers[first : first + len(entries.drafts)])
-        return len(numbers) - numbers.count(0)
+        return len(numbers) - known
 
     def tick(self, now_ns: int) -> None:
         """Append a tick: nothing arrived, and time went on.
@@ -246,25 +254,17 @@ class Desk:
 
     # --- one frame -------------------------------------------------------------------------------
 
-    def _drafts(self, frame: Frame, sessions: dict[tuple[str, str], None]) -> _Rows:
-        """The rows of one frame, one for each operation that it speaks of."""
-        try:
-            return self._rows(frame, sessions)
-        except JournalError:
-            raise
-        except Exception as error:  # noqa: BLE001 - boundary: one message that nobody foresaw must not stop all the others
-            return self._crashed(frame, error, f"the {frame.format[:40]} message could not be taken in")
-
     def _rows(self, frame: Frame, sessions: dict[tuple[str, str], None]) -> _Rows:
+        """The rows of one frame, one for each operation that it speaks of."""
         if frame.reject is not None:
             decoded, version = Decoded(rejects=(frame.reject,), device=self._said_before(frame)), 0
         else:
             decoded, version = self._decode(frame)
         # in an exercise whom a topic names stands for itself
         device = (frame.subject if self.door.exercise else "") or frame.device or decoded.device
-        received_ns = self.clock.received(
-            frame, decoded.observations, lambda: self.door.sender(device, self.clock.now_ns) is None
-        )
+        received_ns = self.clock.at_once(frame, decoded.observations)
+        if received_ns is None:
+            received_ns = self._received(frame, decoded.observations, device)
         admitted = self._admit(frame, decoded, device, received_ns)
         observations, rejects, refused = admitted.observations, admitted.rejects, admitted.refused
         reasons = tuple([r.reason for r in rejects]) if rejects else ()
@@ -277,7 +277,19 @@ class Desk:
             subject = ""
         unread = () if refused else decoded.unread
         body: FrameBody | RefusalBody
-        if refused:
+        if sender is None and not (rejects or subject or unread or frame.undated):
+            # nearly every message: each field that is given costs, and these stand at what they are without
+            body = FrameBody(
+                format=frame.format, version=version, payload=frame.payload, device=device, channel=frame.channel,
+                session=frame.session, observations=observations, verdicts=admitted.verdicts,
+            )
+            if is_one(admitted.verdicts, rejects):
+                draft = Draft(
+                    kind="frame", received_ns=received_ns, source=frame.source, ident=ident, body=pack(body),
+                    operation=admitted.operation or ("" if observations else self._nobodys), observations=len(observations),
+                )
+                return [draft], decoded.reply, rejects
+        elif refused:
             body = self._refusal(frame, version, device, sender, subject, admitted)
         else:
             body = FrameBody(
@@ -295,6 +307,9 @@ class Desk:
             )
             return [draft], decoded.reply, rejects
         return self._parted(frame, body, ident, received_ns), decoded.reply, rejects
+
+    def _received(self, frame: Frame, observations: tuple[Observation, ...], device: str) -> int:
+        return self.clock.received(frame, observations, lambda: self.door.sender(device, self.clock.now_ns) is None)
 
     def _parted(self, frame: Frame, body: FrameBody | RefusalBody, ident: bytes, received_ns: int) -> list[Draft]:
         """The rows of a message of several operations, see ``ingest.parts``."""
@@ -366,12 +381,16 @@ class Desk:
             device: the sender, or where no transport vouches for one, whom the message names.
         """
         door, broadcast = self.door, frame.format in self._broadcast
+        named = decoded.device or frame.subject
+        refused = door.sender(device, received_ns)
+        if refused is None and not decoded.rejects and decoded.observations:
+            plain = self._admit_plain(decoded.observations, device, named, received_ns, broadcast)
+            if plain is not None:
+                return plain
         refusals: list[Reject] = []
         malformed: list[Reject] = []
         for reject in decoded.rejects:
             (malformed if reject.reason in MALFORMED_REASONS else refusals).append(reject)
-        named = decoded.device or frame.subject
-        refused = door.sender(device, received_ns)
         observations: tuple[Observation, ...] = ()
         verdicts: list[Verdict] = []
         operation = ""
@@ -441,6 +460,36 @@ class Desk:
                 operation = door.of(device, device, received_ns).operation
         return _Admitted(operation, observations, tuple(verdicts), tuple(malformed + refusals), refused_whole)
 
+    def _admit_plain(self, observations: tuple[Observation, ...], device: str, named: str, received_ns: int,
+                     broadcast: bool) -> _Admitted | None:
+        """``_admit`` of what nearly every message is: of one device at one time that nobody doubts, and it may come in.
+
+        None where it is anything else.
+        """
+        door, first = self.door, observations[0]
+        whom, stated_ns = first.device, first.time_ns
+        if len(observations) > 1:
+            for observation in observations:
+                if observation.time_ns != stated_ns or observation.device != whom or type(observation) is TagRead:
+                    return None
+        elif type(first) is TagRead:
+            return None
+        if whom in self.directory.week_rollover:
+            return None
+        if stated_ns is None:
+            time_ns = received_ns
+        elif stated_ns <= received_ns + SKEW_NS and undoubted(stated_ns, received_ns):
+            time_ns = stated_ns
+        else:
+            return None
+        verdict = door.of(whom, device, time_ns, broadcast)
+        if verdict.state == "refused":
+            return None
+        if named and named != device and not door.exercise:
+            if door.of(named, device, received_ns, broadcast).state == "refused":
+                return None
+        return _Admitted(verdict.operation, observations, (verdict,), (), False)
+
     def _may_keep(self, frame: Frame, device: str, named: Sequence[str], time_ns: int) -> bool:
         """Whether the bytes stay of a message that is broken, or says nothing of which the door can be asked."""
         if self.door.exercise or not frame.payload.strip(b"\r\n\t \0\xff"):
@@ -457,7 +506,12 @@ class Desk:
                 module = self._codecs[frame.format] = codec.load(frame.format)
                 if getattr(module, "BROADCAST", False):
                     self._broadcast.add(frame.format)
-            decoder = self._decoder(frame, module)
+            session = self._decoders.get(frame.session)
+            decoder = None if session is None else session.get(frame.format)
+            if decoder is None:
+                decoder = self._decoder(frame, module)
+            else:
+                self._decoders.move_to_end(frame.session)
             received_ns = self.clock.arrived(frame)
             message = Message(payload=frame.payload, device=frame.subject or frame.device, topic=frame.channel,
                               received_ns=received_ns)

@@ -5,8 +5,8 @@ What goes into it is the desk's to say (docs/architecture.md, rule 4); outside t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+from hashlib import blake2b
 
 from birddog.units import NS
 
@@ -24,7 +24,7 @@ def dated(lead: bytes, time_ns: int, payload: bytes) -> bytes:
     """A message that states its time; ``lead`` is already ``led``.  In one piece, for nearly every message comes by here."""
     digits = b"%d" % time_ns
     parts = lead + b"%d:%b" % (len(digits), digits) + payload
-    return (time_ns // NS & 0xFFFFFFFF).to_bytes(4, "big") + hashlib.blake2b(parts, digest_size=16).digest()
+    return (time_ns // NS & 0xFFFFFFFF).to_bytes(4, "big") + blake2b(parts, digest_size=16).digest()
 
 
 def once(lead: Sequence[bytes], session: str, payload: bytes) -> bytes:
@@ -41,7 +41,7 @@ def rejected(words: Sequence[str], ident: bytes, key: bytes) -> bytes:
     Keyed: of a message whose payload may not stay, no hash may stay from which a position could be tried out.
     """
     parts = led(b"rejected", *[word.encode() for word in words]) + ident
-    return ident[:4] + hashlib.blake2b(parts, key=key[:64], digest_size=16).digest()
+    return ident[:4] + blake2b(parts, key=key[:64], digest_size=16).digest()
 
 
 def hashed(*parts: bytes) -> bytes:
@@ -56,4 +56,4 @@ def led(*parts: bytes) -> bytes:
 
 def digest(data: bytes) -> bytes:
     """16 bytes of BLAKE2b."""
-    return hashlib.blake2b(data, digest_size=16).digest()
+    return blake2b(data, digest_size=16).digest()

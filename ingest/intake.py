@@ -17,7 +17,7 @@ import msgspec
 from birddog.model import Draft, Frame, Reject
 
 
-class Result(msgspec.Struct):
+class Result(msgspec.Struct, gc=False):
     """What became of one frame; it is on disk when a transport sees this.
 
     Args:

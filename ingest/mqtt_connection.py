@@ -364,13 +364,15 @@ class Connection(asyncio.BufferedProtocol):
                     last = number
                     number += epoch
             route = routes.get(topic) or self._route(topic)
-            frames.append(
-                Frame(
-                    source=source, format=route[0], payload=message.payload, received_ns=received_ns, device=route[3],
-                    subject=route[1], channel=topic, session=session, packet=number, dup=dup, lap_known=known,
-                    again=again and not dup, assured=assured, reject=reject or route[2], receipt=self,
-                )
-            )
+            frame = Frame(
+                source=source, format=route[0], payload=message.payload, received_ns=received_ns, device=route[3],
+                subject=route[1], channel=topic, session=session, packet=number, receipt=self,
+            )  # as nearly every message is
+            if dup or again or assured:
+                frame.dup, frame.lap_known, frame.again, frame.assured = dup, known, again and not dup, assured
+            if reject is not None or route[2] is not None:
+                frame.reject = reject or route[2]
+            frames.append(frame)
         self._epoch, self._last_id = epoch, last
         self._at_least_once = at_least_once
         self._first = self._first - len(frames) if may_repeat else 0

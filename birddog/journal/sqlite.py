@@ -580,6 +580,8 @@ def _counts(drafts: Sequence[Draft]) -> dict[str, int]:
         counts["observations"] += draft.observations
         if draft.kind == "frame" or draft.kind == "refusal":
             counts["frames"] += not draft.part_of
+            if not (draft.reasons or draft.unread or draft.undated):
+                continue
             if draft.undated:
                 counts["undated"] = counts.get("undated", 0) + 1
             for reason in draft.reasons:

@@ -40,7 +40,7 @@ from birddog.errors import DeviceError
 from birddog.geo import null_island
 from birddog.model import Fix, Observation, Reading
 from birddog.units import KMH_MPS, NS, R68_PER_SIGMA
-from devices.clock import unset
+from devices.clock import SET_NS, unset
 from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, join, rejected
 from devices.places import LOW_QUALITY, accuracy, doubtful
 from devices.strict_json import loads, number, text
@@ -114,7 +114,7 @@ class Decoder:
 
     def decode(self, message: Message) -> Decoded:
         """Observations of one JSON message."""
-        device = self._identity(message)
+        device = message.device or self._named(message.topic)
         payload = message.payload
         if len(payload) > MAX_FRAME:
             return rejected("size", f"{len(payload)} bytes", device=device)
@@ -130,11 +130,9 @@ class Decoder:
             return rejected(error.reason, error.detail, device=device)
         return join([_each(item, device, message.received_ns) for item in value]) if value else NOTHING
 
-    def _identity(self, message: Message) -> str:
-        if message.device:
-            return message.device
-        if message.topic != self._topic:
-            self._topic, self._device = message.topic, phone_of(message.topic)
+    def _named(self, topic: str) -> str:
+        if topic != self._topic:
+            self._topic, self._device = topic, phone_of(topic)
         return self._device
 
 
@@ -164,7 +162,7 @@ def _one(o: dict[str, Any], device: str, received_ns: int | None) -> Decoded:
     seconds = tst if type(tst) is int else number(tst)
     if seconds is not None and 0 < seconds < _LAST_S:
         stated_ns = seconds * NS if type(seconds) is int else round(seconds * 1e6) * 1000
-        if unset(stated_ns, received_ns):
+        if stated_ns < SET_NS and unset(stated_ns, received_ns):
             flags = ("no_fix_time",)
         else:
             time_ns, source = stated_ns, "device"

@@ -37,3 +37,20 @@ def test_a_rollover_is_told_as_one():
     time_ns = received - clock.ROLLOVER_NS
     assert clock.rollover(time_ns, received) and not clock.unset(time_ns, received)
     assert "1024 weeks more" in clock.astray(time_ns, received)
+
+
+@pytest.mark.parametrize("received", ["1995-06-01T00:00Z", "2010-01-01T00:00Z", "2019-05-01T00:00Z", "2026-11-24T10:00Z",
+                                      "2038-12-01T00:00Z", "2045-03-01T00:00Z"])  # fmt: skip
+def test_the_short_way_doubts_what_the_long_way_doubts(received):
+    """Whatever ``undoubted`` lets pass has neither a rollover nor the beginning of a clock in it."""
+    received_ns = ns_from_text(received)
+    edges = [0, received_ns, received_ns - clock.NEAR_NS, received_ns - clock.ROLLOVER_NS, clock.SET_NS,
+             received_ns - clock.ROLLOVER_NS - clock.NEAR_NS, received_ns - clock.ROLLOVER_NS + clock.NEAR_NS]
+    edges += [ns for row in clock.BEGINNINGS for ns in (row.from_ns, row.until_ns)]
+    edges += range(0, received_ns, 97 * clock.DAY_NS)
+    short = 0
+    for time_ns in [edge + by for edge in edges for by in (-clock.DAY_NS, -1, 0, 1, clock.DAY_NS)]:
+        if time_ns <= received_ns - clock.NEAR_NS and clock.undoubted(time_ns, received_ns):
+            short += 1
+            assert not clock.rollover(time_ns, received_ns) and clock._beginning(time_ns, received_ns) is None, time_ns
+    assert short > 50 or received_ns < clock.SET_NS + clock.NEAR_NS + clock.DAY_NS

@@ -219,3 +219,60 @@ def test_what_is_refused_of_it_goes_with_whom_it_is_of(desk):
     rows, outcomes = parts_of(desk, message(fix("one", T0 - NS), fix("stranger"), fix("two")))
     assert [(e.kind, e.operation, [r.reason for r in b.rejects]) for e, b in rows] == [
         ("refusal", "A", ["unknown_device"]), ("refusal", "B", [])]  # fmt: skip
+
+
+def says(device, ago_s=0, **more):
+    return Fix(device=device, time_ns=None if ago_s is None else T0 - ago_s * NS, lat_deg=50.0, lon_deg=1.0, **more)
+
+
+#: What a message may be, one after another: sender, subject, what its payload says, and of whom it is.
+MESSAGES = [
+    (sender, named, said)
+    for sender in ("one", "gw", "roof", "nobody", "")
+    for named in ("", "one", "two", "nobody")
+    for said in (
+        (), (says("one"),), (says("two"),), (says("one"), says("two")), (says("one"), says("one")), (says("one", None),),
+        (says("one"), says("one", 7)), (says("one", -3600),), (says("one", 10**9),), (says("one", 2 * 10**7),),
+        (says("nobody"),), (says("late", 619_315_200),), (TagRead(device="gw", time_ns=T0, epc=EPC),),
+        (says("gw"), TagRead(device="gw", time_ns=T0, epc=EPC)),
+    )
+]
+
+
+@pytest.mark.parametrize("mode", ["live", "exercise"])
+def test_the_short_way_at_the_door_says_what_the_long_way_says(tmp_path, monkeypatch, mode):
+    """``_admit_plain`` and ``at_once`` only save work: without them the journal is the same, row for row."""
+    rows, short = [], []
+    frames = []
+    for sender, named, said in MESSAGES:
+        for subject in dict.fromkeys(["", named]):
+            frame = message(*said, device=sender)
+            frame.subject = subject
+            SAID[frame.payload] = codec.Decoded(observations=said, device=named)
+            frames.append(frame)
+    plain = Desk._admit_plain
+    for way in ("short", "long"):
+        journal = open_writer(f"sqlite:///{tmp_path}/{way}.db", mode=mode)
+        desk = Desk(journal, exercise=mode == "exercise", refusal_key=b"k" * 32)
+        enter(desk, Operation(operation="A"), Operation(operation="B"), Device(device="gw", basis="own_sensor"),
+              Device(device="roof", basis="open"), Device(device="one"), Device(device="two"),
+              Device(device="late", basis="partner", week_rollover=1),
+              Attachment(device="one", shipment="crate", operation="A", from_ns=0, to_ns=T0 - NS),
+              Attachment(device="one", shipment="crate", operation="B", from_ns=T0 - NS),
+              Attachment(device="two", shipment="barrel", operation="B", from_ns=0))
+        if way == "long":
+            monkeypatch.setattr(desk, "_admit_plain", lambda *asked: None)
+            monkeypatch.setattr(type(desk.clock), "at_once", lambda clock, frame, observations: None)
+        else:
+            def counting(*asked, plain=plain, desk=desk):
+                short.append(plain(desk, *asked))
+                return short[-1]
+
+            monkeypatch.setattr(desk, "_admit_plain", counting)
+        desk.take([(Source(), frames)], T0)
+        rows.append([(e.kind, e.received_ns, e.operation, e.ident, e.body) for e in journal.read(0, 10_000)
+                     if e.kind in ("frame", "refusal")])
+        journal.close()
+    assert rows[0] == rows[1]
+    assert sum(admitted is not None for admitted in short) > 50, "the short way is walked"
+    assert any(admitted is None for admitted in short)
