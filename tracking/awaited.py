@@ -19,12 +19,16 @@ _PASSIVE = "urn:epc:"
 
 
 class Waiting(msgspec.Struct):
-    """Of one device: what it was attached to, since when it is waited for, how often it should report, and what was told."""
+    """Of one device: what it was attached to, since when it is waited for, how often it should report, and what was told.
+
+    ``until_ns``: when its attachment ends, where that was said beforehand.
+    """
 
     shipment: str
     since_ns: int
     interval_s: float
     event: Event | None = None
+    until_ns: int | None = None
 
 
 class Awaited(msgspec.Struct):
@@ -33,15 +37,24 @@ class Awaited(msgspec.Struct):
     of: dict[str, Waiting] = {}
     due_ns: int = _NEVER
 
-    def attached(self, attachment: Attachment, device: Device | None, now_ns: int, factor: float, book: Book) -> None:
-        """A device was attached, or is attached no longer."""
-        old = self.of.get(attachment.device)
-        if attachment.to_ns is not None or attachment.device.startswith(_PASSIVE):
+    def attached(
+        self, attachment: Attachment, device: Device | None, now_ns: int, factor: float, book: Book, *, heard: bool = False
+    ) -> None:  # fmt: skip
+        """A device was attached, or is attached no longer, or until when it is was said.
+
+        Args:
+            heard: its shipment's track has heard it already.
+        """
+        old, until_ns = self.of.get(attachment.device), attachment.to_ns
+        if attachment.device.startswith(_PASSIVE) or (until_ns is not None and until_ns <= max(attachment.from_ns, now_ns)):
             self.over(attachment.device, book)
             return
-        known = device or Device(device="")
+        if heard:
+            return
+        same = old is not None and old.shipment == attachment.shipment
+        since_ns = max(attachment.from_ns, old.since_ns if old is not None and same else now_ns)
         self.of[attachment.device] = Waiting(
-            attachment.shipment, max(attachment.from_ns, now_ns), interval_of(known), None if old is None else old.event
+            attachment.shipment, since_ns, interval_of(device or Device(device="")), None if old is None else old.event, until_ns
         )
         self._due(factor)
 
@@ -65,17 +78,22 @@ class Awaited(msgspec.Struct):
         Args:
             track_ids_of: the tracks of a shipment, of its key.
         """
-        for device, waiting in self.of.items():
-            at_ns = waiting.since_ns + int(factor * waiting.interval_s * NS)
-            if waiting.event is None and at_ns <= to_ns:
+        for device, waiting in list(self.of.items()):
+            at_ns, until_ns = waiting.since_ns + int(factor * waiting.interval_s * NS), waiting.until_ns
+            if waiting.event is None and at_ns <= to_ns and (until_ns is None or at_ns < until_ns):
                 text = (
                     f"{waiting.shipment}: {device} was never heard, attached {factor * waiting.interval_s:.0f} s ago, "
                     f"expected every {waiting.interval_s:.3g} s"
                 )
                 tracks = track_ids_of("s:" + waiting.shipment)
                 waiting.event = book.event("never_heard", operation, at_ns, device=device, track_ids=tracks, text=text)
+            if until_ns is not None and until_ns <= to_ns:
+                del self.of[device]
+                if waiting.event is not None:
+                    book.end(waiting.event, until_ns)
         self._due(factor)
 
     def _due(self, factor: float) -> None:
         waits = (w.since_ns + int(factor * w.interval_s * NS) for w in self.of.values() if w.event is None)
-        self.due_ns = min([_NEVER, *waits])
+        ends = (w.until_ns for w in self.of.values() if w.until_ns is not None)
+        self.due_ns = min([_NEVER, *waits, *ends])

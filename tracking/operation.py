@@ -168,9 +168,9 @@ class OperationFold:
     def attached(self, attachment: Attachment, now_ns: int, book: Book) -> None:
         """A device was attached here, or is no longer: it is waited for until it is heard."""
         live = self.tracker.by_key.get("s:" + attachment.shipment)
-        if live is None or attachment.device not in live.state.identities or attachment.to_ns is not None:
-            known = self._directory.devices.get(attachment.device)
-            self._state.awaited.attached(attachment, known, now_ns, self.presets.silent_factor, book)
+        heard = live is not None and attachment.device in live.state.identities
+        known = self._directory.devices.get(attachment.device)
+        self._state.awaited.attached(attachment, known, now_ns, self.presets.silent_factor, book, heard=heard)
 
     def enrolled(self, device: str, book: Book) -> None:
         """What is known of a device has changed: how often it reports, that it is retired."""

@@ -66,6 +66,26 @@ def test_nobody_is_waited_for_in_vain(bodies):
     assert journal([*CASE, *ticks(0, 10), *bodies]) == []
 
 
+def until(t: float) -> Attachment:
+    return msgspec.structs.replace(ATTACHED, to_ns=T0 + int(t * NS))
+
+
+def test_an_attachment_whose_end_is_known_beforehand_is_waited_for_until_then():
+    plain = journal([*CASE, *ticks(0, 15), (12, ATTACHED), *ticks(15, 120)])
+    [(begun, event), (ended, over)] = journal([*CASE, *ticks(0, 15), (12, until(80)), *ticks(15, 120)])
+    assert [(begun, event)] == plain and event.start_ns == T0 + 35 * NS
+    assert (ended, over.event_id, over.end_ns) == (80, event.event_id, T0 + 80 * NS)
+    # an end that is set while it is waited for, and lies ahead, postpones nothing
+    again = journal([*CASE, *ticks(0, 15), (12, ATTACHED), *ticks(15, 30), (27, until(80)), *ticks(30, 120)])
+    assert [(t, e.start_ns, e.end_ns) for t, e in again] == [(35, T0 + 35 * NS, None), (80, T0 + 35 * NS, T0 + 80 * NS)]
+
+
+def test_an_attachment_that_ends_before_anything_was_expected_is_waited_for_in_vain():
+    assert journal([*CASE, *ticks(0, 15), (12, until(30)), *ticks(15, 120)]) == []
+    # nor one whose end is set after it was heard
+    assert journal([*CASE, *ticks(0, 15), (12, ATTACHED), fix(20), (22, until(80)), *ticks(25, 120)]) == []
+
+
 def test_a_reading_is_a_sign_of_life():
     said = FrameBody(format="x", version=1, payload=b"", device="tag", observations=(
         Reading(device="tag", time_ns=T0 + 20 * NS, quantity="battery_voltage", value=3.7, unit="V"),))  # fmt: skip
