@@ -53,9 +53,8 @@ class Awaited(msgspec.Struct):
             return
         same = old is not None and old.shipment == attachment.shipment
         since_ns = max(attachment.from_ns, old.since_ns if old is not None and same else now_ns)
-        self.of[attachment.device] = Waiting(
-            attachment.shipment, since_ns, interval_of(device or Device(device="")), None if old is None else old.event, until_ns
-        )
+        interval_s, told = interval_of(device or Device(device="")), None if old is None else old.event
+        self.of[attachment.device] = Waiting(attachment.shipment, since_ns, interval_s, told, until_ns)
         self._due(factor)
 
     def enrolled(self, device: Device, factor: float, book: Book) -> None:

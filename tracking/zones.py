@@ -14,7 +14,7 @@ import math
 
 import msgspec
 
-from birddog.geo import LocalFrame, ring_contains
+from birddog.geo import radii_m, ring_contains, wrap_lon
 from birddog.model import Event, Track, Zone
 from tracking.book import Book
 
@@ -39,13 +39,16 @@ class Presence(msgspec.Struct, frozen=True):
 def depth_m(zone: Zone, *, lat_deg: float, lon_deg: float) -> tuple[float, float, float]:
     """(metres inside the nearest edge, negative outside; east and north of the unit vector across that edge).
 
-    A corridor is everything within its half width of its line.
+    A corridor is everything within its half width of its line.  Edges are straight in longitude and latitude (RFC 7946,
+    section 3.1.1), as ``ring_contains`` has them; metres are those at the position.
     """
-    frame = LocalFrame(lat_deg=lat_deg, lon_deg=lon_deg)
+    meridian_m, vertical_m = radii_m(lat_deg)
+    north_m, east_m = math.radians(meridian_m), math.radians(vertical_m) * math.cos(math.radians(lat_deg))  # of a degree
     least, towards = math.inf, (1.0, 0.0)
-    before = None
+    before, unrolled = None, lon_deg
     for lon, lat in zone.points:
-        here = frame.en(lat_deg=lat, lon_deg=lon)
+        unrolled += wrap_lon(lon - unrolled)  # the short way from the point before, also over the antimeridian
+        here = (unrolled - lon_deg) * east_m, (lat - lat_deg) * north_m
         if before is not None:
             e, n = _nearest(before, here)
             away = math.hypot(e, n)

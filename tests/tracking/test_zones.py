@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from birddog.geo import LocalFrame
+from birddog.geo import LocalFrame, wrap_lon
 from birddog.model import (
     ENTRY_BODIES,
     Attachment,
@@ -64,7 +64,7 @@ def test_how_far_inside_a_corridor():
     frame = LocalFrame(lat_deg=52.0, lon_deg=4.0)
     for e, n, deep in ((-2000, 150, 50.0), (-2000, 0, 200.0), (100, 2000, 100.0), (300, -400, -300.0), (0, 5300, -100.0)):
         lat, lon = frame.geodetic(e, n)
-        assert depth_m(line(), lat_deg=lat, lon_deg=lon)[0] == pytest.approx(deep, abs=0.5)
+        assert depth_m(line(), lat_deg=lat, lon_deg=lon)[0] == pytest.approx(deep, abs=1.0)
 
 
 def test_arrived_and_left_after_the_dwell_time():
@@ -164,3 +164,17 @@ def test_of_nobody_elses_zone_and_not_in_silence():
     bodies.insert(2, (0, Operation(operation="B", zones=(square(),))))
     bodies += [(100 + 60 * k, Tick()) for k in range(60)]
     assert not [e for e in journal(bodies) if e.kind in ("arrived", "left", "inside")]
+
+
+@pytest.mark.parametrize("lat_deg, lon_deg", [(60.0, 4.0), (60.0, 179.8), (-60.0, 10.0), (0.0, 0.0), (75.0, 15.0)])
+def test_a_long_edge_is_straight_in_degrees_as_its_geojson_is(lat_deg, lon_deg):
+    """RFC 7946, section 3.1.1: a straight line in longitude and latitude, no great circle: 85 m apart on 0.9° at 60°."""
+    south, north, east = lat_deg, lat_deg + 0.5, wrap_lon(lon_deg + 0.9)
+    ring = ((lon_deg, south), (east, south), (east, north), (lon_deg, north), (lon_deg, south))
+    area, leg = Zone(name="a", points=ring), Zone(name="c", points=ring[:2], half_width_m=200.0)
+    middle = wrap_lon(lon_deg + 0.45)
+    here = LocalFrame(lat_deg=lat_deg, lon_deg=middle)
+    for deep in (150.0, 20.0, -20.0, -150.0):
+        lat, lon = here.geodetic(0.0, deep)
+        assert depth_m(area, lat_deg=lat, lon_deg=lon)[0] == pytest.approx(deep, abs=2.0)
+        assert depth_m(leg, lat_deg=lat, lon_deg=lon)[0] == pytest.approx(200.0 - abs(deep), abs=2.0)
