@@ -73,6 +73,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         row_ns: when its row was last given out; due_ns: when time alone next changes something (``lifetime``).
         turns: whether it is in two places in turn.
         told: when something that is told once in a while was last so, by kind of event.
+        taken: the times of the ring's measurements with which a rival took over and was told of.
         credit: so many measurements may be run again for late ones at once.
         waiting: late ones that are in the ring and not yet told of.
         decided: what operators decided of its measurements, the newest last.
@@ -106,6 +107,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     public: bool = False
     reads: dict[str, Read] = {}
     told: dict[str, int] = {}
+    taken: list[int] = []
     turns: Turns | None = None
     open_events: dict[str, Event] = {}
     credit: int = LATE_MOST
@@ -314,6 +316,17 @@ class LiveTrack:
                 out.append((m, "old", 0.0, None, None))
         self._prune(model)
         return out
+
+    def taken_over(self, after_ns: int, window_ns: int, model: Model) -> list[tuple[Measurement, Core, Core]]:
+        """(measurement, the filter before and at it) of rivals that took over after a time, none told of near it: a late
+        measurement in its place makes three that agree of those that came before it.
+        """
+        s, cores = self.state, self.cores(model)
+        return [
+            (s.ring[i], cores[i - 1], cores[i]) for i, (verdict, _) in enumerate(self._verdicts)
+            if i and verdict == "moved" and s.ring[i].time_ns > after_ns
+            and all(abs(s.ring[i].time_ns - told_ns) >= window_ns for told_ns in s.taken)
+        ]  # fmt: skip
 
     def _prune(self, model: Model) -> None:
         ring, cores = self.state.ring, self.cores(model)

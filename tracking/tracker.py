@@ -149,14 +149,25 @@ class Tracker:
             core = live.core_at(m.time_ns, model)
         elif outcome not in ("same", "old") and self.log.busy(m.time_ns):
             self.log.disturbed(self, live, m.time_ns, book)
+        late = m.time_ns < live.state.ring[-1].time_ns
         self._measured(live, m, rival, before, outcome, nis, core, book)
+        if late:
+            self._taken_over(live, m.time_ns, book)
         return outcome
 
     def catch_up(self, live: LiveTrack, book: Book) -> None:
         """Tell of the late measurements that waited."""
         if live.state.waiting:
+            first_ns = min(m.time_ns for m in live.state.waiting)
             for m, outcome, nis, before, core in live.caught_up(self.model(live)):
                 self._measured(live, m, None, before, outcome, nis, core, book)
+            self._taken_over(live, first_ns, book)
+
+    def _taken_over(self, live: LiveTrack, after_ns: int, book: Book) -> None:
+        """Tell of what took over once a late measurement was in its place: none of those that came in before it did."""
+        model = self.model(live)
+        for m, before, _ in live.taken_over(after_ns, int(self.presets.alarm_window_s * NS), model):
+            self._moved(live, m, before, model, book)
 
     def _goes_on(self, live: LiveTrack, m: Measurement) -> None:
         """A track begins at a contact that it fits: it is shown under that one's id, as one thing."""
@@ -196,13 +207,7 @@ class Tracker:
             if away_km > 1.0:
                 self._told(live, "reacquired", m, book, f"position taken up again {away_km:.1f} km from where it was")
         if outcome == "moved":
-            how_far = "" if before is None else f" {_away_km(before, m):.1f} km from where it was"
-            self._told(live, "reacquired", m, book, f"position taken up again{how_far}")
-            # a first fix or two that were false are no place to jump from
-            if (before is not None and before.hits >= self.presets.reinit_count
-                    and (away_m := beyond_reach_m(before, m, model)) > 0.0):
-                text = f"{away_m / 1000:.1f} km in {(m.time_ns - before.updated_ns) / NS:.0f} s"
-                self._warned(live, "jumped", m, book, f"position jumped {text}: faster than its class can be")
+            self._moved(live, m, before, model, book)
         if rival is not None:
             away_m = distance_m(lat1_deg=rival.lat_deg, lon1_deg=rival.lon_deg, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
             self._warned(live, "conflict", m, book, f"two fixes of one device and time, {away_m:.0f} m apart: one is false")
@@ -216,6 +221,18 @@ class Tracker:
             self._contradicted(live, m, newest, book)
         if m.origin == "tag_read" and newest.fixed:
             self._parted(live, m, outcome, newest, model, book)
+
+    def _moved(self, live: LiveTrack, m: Measurement, before: Core | None, model: Model, book: Book) -> None:
+        """A rival took over with a measurement: how far, and whether its class can be so fast."""
+        base = live.state.base
+        live.state.taken = [t for t in live.state.taken if base is None or t > base.time_ns] + [m.time_ns]
+        how_far = "" if before is None else f" {_away_km(before, m):.1f} km from where it was"
+        self._told(live, "reacquired", m, book, f"position taken up again{how_far}")
+        # a first fix or two that were false are no place to jump from
+        if (before is not None and before.hits >= self.presets.reinit_count
+                and (away_m := beyond_reach_m(before, m, model)) > 0.0):
+            text = f"{away_m / 1000:.1f} km in {(m.time_ns - before.updated_ns) / NS:.0f} s"
+            self._warned(live, "jumped", m, book, f"position jumped {text}: faster than its class can be")
 
     def _outliers(
         self, live: LiveTrack, m: Measurement, outcome: Outcome, nis: float, newest: Core, model: Model, book: Book

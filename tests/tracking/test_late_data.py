@@ -100,3 +100,18 @@ def test_one_late_fix_is_told_of_at_once():
     changes = fold.apply(Entry(seq=len(entries) + 1, kind="frame", received_ns=last.received_ns + 60 * NS, source="s",
                                ident=b"late", body=pack(body)))  # fmt: skip
     assert [point.time_ns for point in changes.points if point.origin == "fix"] == [late.time_ns]
+
+
+def test_a_jump_is_told_of_in_whatever_order_its_fixes_come():
+    """It is the late one of three that makes them agree: those that came before it had been refused."""
+    some = fixes(60, 10.0)
+    some[30:] = [msgspec.structs.replace(fix, lat_deg=fix.lat_deg + 1.5) for fix in some[30:]]
+    in_order = {event.kind for changes in folded(arriving(some, 0.0))[1] for event in changes.events}
+    assert in_order >= {"reacquired", "jumped"}
+    for seed in range(6):
+        entries = arriving(some, 30.0, seed)
+        _, told = folded(entries)
+        events = [event for changes in told for event in changes.events]
+        assert {"reacquired", "jumped"} <= {event.kind for event in events}, seed
+        assert sum(event.kind == "reacquired" for event in events) == 1
+        assert msgspec.msgpack.encode(folded(entries, 7)[1]) == msgspec.msgpack.encode(told)
