@@ -421,11 +421,12 @@ class Tick(Struct, frozen=True):
 class Denial(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """kind ``denial``: what somebody asked for and was refused; its entry names actor and operation, nothing of the body stays.
 
-    ``wanted`` is the kind that was asked for: ``kind`` where nobody may ask for such, ``body`` where its body was wrong.
+    ``wanted`` is the kind that was asked for: ``kind`` where nobody may ask for such, ``body`` where its body was wrong,
+    ``nonce`` where it was empty or too long to be an entry's ident.
     """
 
     wanted: str
-    reason: Literal["kind", "body"]
+    reason: Literal["kind", "body", "nonce"]
 
 
 class KindOfEntry(Struct, frozen=True):

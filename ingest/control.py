@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 #: Scans carry thumbnails; nothing an operator sends comes near this.
 MAX_REQUEST = 64 * 1024 * 1024
+#: A nonce is the entry's ident: bytes, some, but not more than the head file has room for (``birddog.journal.head``).
+MAX_NONCE = 32
 _NAMES = {kind.body: kind.name for kind in KINDS}
 #: What may be asked for; everything else is written by ourselves.
 _ALLOWED = {kind.name: kind.body for kind in KINDS if kind.asked}
@@ -49,7 +51,7 @@ class Wanted(msgspec.Struct, frozen=True):
 class Denied(UsageError):
     """Somebody asked for what is not written; ``entry`` is the record of that."""
 
-    def __init__(self, words: str, request: Wanted, reason: Literal["kind", "body"]):
+    def __init__(self, words: str, request: Wanted, reason: Literal["kind", "body", "nonce"]):
         super().__init__(words)
         body = Denial(wanted=request.kind if request.kind in _NAMES.values() else "", reason=reason)
         self.entry = Draft(kind="denial", received_ns=0, source="control", ident=os.urandom(16), body=pack(body),
@@ -78,7 +80,7 @@ def drafts_of(requests: Sequence[Wanted]) -> list[Draft]:
     """The drafts of a request, checked.
 
     Raises:
-        Denied: a body that is not of its kind, or a kind that nobody may ask for.
+        Denied: a body that is not of its kind, a kind that nobody may ask for, or a nonce that cannot be an ident.
     """
     out = []
     for request in requests:
@@ -88,6 +90,8 @@ def drafts_of(requests: Sequence[Wanted]) -> list[Draft]:
             body = msgspec.msgpack.decode(request.body, type=_ALLOWED[request.kind])
         except _DAMAGED as error:
             raise Denied(f"the body of this {request.kind!r} entry is wrong: {error}", request, "body") from error
+        if not 0 < len(request.nonce) <= MAX_NONCE:
+            raise Denied(f"a nonce has 1 to {MAX_NONCE} bytes, this one {len(request.nonce)}", request, "nonce")
         out.append(_draft(request, body))
     return out
 
@@ -165,6 +169,8 @@ class ControlServer(threading.Thread):
             numbers.extend(got)
             answered.set()
 
+        if not drafts:
+            return numbers
         self._intake.enter(Entries(drafts, done))
         return numbers if answered.wait(25.0) else None
 

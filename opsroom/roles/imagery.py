@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
@@ -38,6 +39,8 @@ def run(plan: Plan) -> int:
     def send(scan: Scan) -> None:
         # the scan's own id is the nonce: the same look is never entered twice
         nonce = bytes.fromhex(scan.scan_id)[:16] if _is_hex(scan.scan_id) else scan.scan_id.encode()
+        if not 0 < len(nonce) <= control.MAX_NONCE:
+            nonce = hashlib.sha256(nonce).digest()[:16]
         request = control.wanted(scan, source=f"imagery:{settings.sensor}", nonce=nonce)
         while True:
             try:

@@ -115,6 +115,26 @@ def test_what_was_asked_for_and_refused_names_who_asked_and_for_what(running):
                      ("denial", "Noor", "", Denial(wanted="", reason="kind"))]
 
 
+@pytest.mark.parametrize("nonce", [b"", b"x" * 33, b"x" * 100_000], ids=["none", "33", "100000"])
+def test_a_nonce_that_names_nothing_or_is_too_long_is_refused_before_it_is_written(running, nonce):
+    """A long one was committed, and the writer fell over it after the commit, for ever; two empty ones were one request."""
+    path, url = running
+    asked = control.Wanted("operation", "t", nonce, pack(Operation(operation="X")), "X", "Noor")
+    with pytest.raises(JournalError, match="nonce"):
+        control.ask(Home(path), [asked])
+    assert control.ask(Home(path), [control.wanted(Operation(operation="still up"), source="t", nonce=b"x" * 32)]) == [2]
+    reader = open_reader(url)
+    entries = reader.read(0)
+    reader.close()
+    assert [(e.kind, e.actor) for e in entries] == [("denial", "Noor"), ("operation", "")]
+    assert unpack(entries[0]) == Denial(wanted="operation", reason="nonce")
+
+
+def test_who_asks_for_nothing_is_answered_at_once(running):
+    path, _ = running
+    assert control.ask(Home(path), []) == []
+
+
 def test_where_nobody_writes_we_write_ourselves(tmp_path):
     path = tmp_path / "j.db"
     url = f"sqlite:///{path}"
