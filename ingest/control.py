@@ -102,8 +102,10 @@ def own(body: Body, *, source: str) -> Draft:
 
 
 def _draft(request: Wanted, body: Body) -> Draft:
+    # whose an entry is says its body: the columns by which it is found may say nothing else
+    operation, actor = getattr(body, "operation", ""), getattr(body, "by", "") or request.actor
     return Draft(kind=request.kind, received_ns=0, source=request.source, ident=request.nonce, body=request.body,
-                 operation=request.operation, actor=request.actor, observations=len(getattr(body, "sightings", ())))
+                 operation=operation, actor=actor, observations=len(getattr(body, "sightings", ())))
 
 
 class ControlServer(threading.Thread):

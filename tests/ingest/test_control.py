@@ -16,7 +16,7 @@ import pytest
 
 from birddog.errors import JournalError, UsageError
 from birddog.journal import Home, open_reader, open_writer
-from birddog.model import Denial, Device, Operation, Tick, pack, unpack
+from birddog.model import Attachment, Decision, Denial, Device, Operation, Tick, pack, unpack
 from ingest import control
 from ingest.desk import Desk
 from ingest.intake import Intake
@@ -128,6 +128,20 @@ def test_a_nonce_that_names_nothing_or_is_too_long_is_refused_before_it_is_writt
     reader.close()
     assert [(e.kind, e.actor) for e in entries] == [("denial", "Noor"), ("operation", "")]
     assert unpack(entries[0]) == Denial(wanted="operation", reason="nonce")
+
+
+def test_an_entry_stands_under_the_operation_and_the_person_of_its_body(running):
+    """Whoever erases or seals an operation finds its entries by that column, whatever the request called itself."""
+    path, url = running
+    attached = pack(Attachment(device="d", shipment="s", operation="HERON", from_ns=0))
+    decided = pack(Decision(action="take_over", subject="T1", by="Noor", operation="HERON"))
+    control.ask(Home(path), [control.Wanted("attachment", "t", b"1", attached, "NIGHTJAR", "Ann"),
+                             control.Wanted("decision", "t", b"2", decided, "", "Ann"),
+                             control.Wanted("device", "t", b"3", pack(Device(device="d")), "NIGHTJAR", "Ann")])
+    reader = open_reader(url)
+    found = [(e.kind, e.operation, e.actor) for e in reader.read(0)]
+    reader.close()
+    assert found == [("attachment", "HERON", "Ann"), ("decision", "HERON", "Noor"), ("device", "", "Ann")]
 
 
 def test_who_asks_for_nothing_is_answered_at_once(running):
