@@ -207,7 +207,8 @@ def decode_whole(codec: Codec, decoder: Decoder, message: Message) -> Decoded:
     pieces = framer.feed(message.payload)
     pieces += framer.finish()
     if len(pieces) == 1 and pieces[0].reject is None:
-        return _possible(decoder.decode(message))  # the bytes of all pieces are the message's
+        decoded = decoder.decode(message)  # the bytes of all pieces are the message's
+        return decoded if ranges.possible(decoded.observations) else _possible(decoded)
     return join([decode_piece(decoder, message, piece) for piece in pieces])
 
 

@@ -184,10 +184,11 @@ def _odd_fields(fix: Fix) -> tuple[str, ...]:
 
 def _odd_attributes(attributes: dict[str, Value]) -> tuple[str, ...]:
     odd: tuple[str, ...] = ()
-    for name, value in attributes.items():
-        wanted = _known(name)
-        if wanted is not None and (type(value) is int or type(value) is float) and not wanted.low <= value <= wanted.high:
-            odd += (name,)
+    for name in attributes:
+        if name in _BY_NAME:
+            value, wanted = attributes[name], _BY_NAME[name]
+            if (type(value) is int or type(value) is float) and not wanted[0] <= value <= wanted[1]:
+                odd += (name,)
     return odd
 
 

@@ -32,6 +32,8 @@ import re
 from datetime import date
 from typing import NamedTuple
 
+import msgspec
+
 from birddog.errors import DeviceError
 from birddog.model import Reject
 from birddog.units import NS, ns_from_seconds_text, ns_from_text
@@ -75,7 +77,7 @@ class Stamp(NamedTuple):
     flags: tuple[str, ...] = ()
 
 
-class Sentence(NamedTuple):
+class Sentence(msgspec.Struct, frozen=True, gc=False):
     """One sentence with a right check sum, or tag blocks that stand alone.
 
     Args:
@@ -197,13 +199,15 @@ def _body(data: bytes) -> tuple[str, list[str], str]:
         raise DeviceError("checksum", "no check sum")
     body = data[1:star]
     try:
-        given = int(data[star + 1 : star + 3].decode("ascii"), 16) if data[star + 1 : star + 3].isalnum() else -1
+        digits = data[star + 1 : star + 3]
+        given = int(digits, 16) if digits.isalnum() else -1
         text = body.decode("ascii")
     except ValueError:
         given, text = -1, ""
     if given < 0 or len(data) < star + 3 or xor8(body) != given:
         raise DeviceError("checksum", "wrong check sum")
-    return "$" if start == b"$" else "!", text.split(","), data[star + 3 :].strip().decode("latin-1")
+    behind = data[star + 3 :]
+    return "$" if start == b"$" else "!", text.split(","), "" if behind == b"\r\n" else behind.strip().decode("latin-1")
 
 
 def _tag(block: bytes) -> str:

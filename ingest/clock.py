@@ -127,8 +127,10 @@ class Clock:
             return None
         if observations:  # in place, what ``due`` says
             consensus = self._consensus
-            heard_ns = consensus.last_ns.get(observations[0].device)
-            if heard_ns is None or not -consensus.pause_ns < received_ns - heard_ns < consensus.pause_ns:
+            first = observations[0]
+            heard_ns = consensus.last_ns.get(first.device)
+            if ((heard_ns is None or not -consensus.pause_ns < received_ns - heard_ns < consensus.pause_ns)
+                    and (first.time_source == "device" or len(observations) > 1)):
                 return None
         return self.now_ns if received_ns > self.now_ns else max(received_ns, 0)
 

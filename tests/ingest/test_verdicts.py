@@ -242,7 +242,7 @@ MESSAGES = [
 @pytest.mark.parametrize("mode", ["live", "exercise"])
 def test_the_short_way_at_the_door_says_what_the_long_way_says(tmp_path, monkeypatch, mode):
     """``_admit_plain`` and ``at_once`` only save work: without them the journal is the same, row for row."""
-    rows, short = [], []
+    rows, heard, short = [], [], []
     frames = []
     for sender, named, said in MESSAGES:
         for subject in dict.fromkeys(["", named]):
@@ -272,7 +272,10 @@ def test_the_short_way_at_the_door_says_what_the_long_way_says(tmp_path, monkeyp
         desk.take([(Source(), frames)], T0)
         rows.append([(e.kind, e.received_ns, e.operation, e.ident, e.body) for e in journal.read(0, 10_000)
                      if e.kind in ("frame", "refusal")])
+        heard.append({device: list(samples) for device, samples in desk.clock._consensus._heard.items()})
         journal.close()
     assert rows[0] == rows[1]
+    assert heard[0] == heard[1], "and the clock has heard the same devices"
+    assert heard[0]
     assert sum(admitted is not None for admitted in short) > 50, "the short way is walked"
     assert any(admitted is None for admitted in short)
