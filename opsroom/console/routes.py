@@ -270,7 +270,8 @@ class Console:
             return None
         number = int(body.subject[1:])
         found = [one for one in self.source.journal.read(number - 1, 1) if one.seq == number and one.kind == "decision"]
-        return model.unpack(found[0]).operation if found else None
+        operation = model.unpack(found[0]).operation if found else None
+        return operation if operation is not None and view.rights.may(operation) else None
 
     @staticmethod
     def _by(request: Request, said: str) -> str:

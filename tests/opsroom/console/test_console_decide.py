@@ -5,6 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from opsroom.console.routes import Console
+from opsroom.picture_view import Rights
+
 
 def test_a_decision_about_a_track_becomes_an_entry(stage):
     address = stage.start()
@@ -39,6 +42,16 @@ def test_what_is_no_decision_is_refused(stage, body, status):
     address = stage.start()
     assert httpx.post(f"{address}/v1/decisions", json=body).status_code == status
     assert stage.decisions == []
+
+
+def test_a_decision_of_a_case_that_one_may_not_see_is_none(stage, monkeypatch):
+    address = stage.start()
+    assert httpx.post(f"{address}/v1/decisions", json={"action": "take_over", "subject": "T1"}).status_code == 200
+    undo = {"action": "undo", "subject": f"D{stage.seq}"}
+    monkeypatch.setattr(Console, "_rights", staticmethod(lambda request: Rights(frozenset({"another"}))))
+    assert httpx.post(f"{address}/v1/decisions", json=undo).status_code == 404
+    monkeypatch.undo()
+    assert httpx.post(f"{address}/v1/decisions", json=undo).status_code == 200
 
 
 @pytest.mark.browser
