@@ -171,12 +171,16 @@ class OperationFold:
         heard = live is not None and attachment.device in live.state.identities
         known = self._directory.devices.get(attachment.device)
         self._state.awaited.attached(attachment, known, now_ns, self.presets.silent_factor, book, heard=heard)
+        if attachment.to_ns is not None and attachment.to_ns <= now_ns:
+            self._state.batteries.forget([attachment.device], book)
 
     def enrolled(self, device: str, book: Book) -> None:
         """What is known of a device has changed: how often it reports, that it is retired."""
         awaited, known = self._state.awaited, self._directory.devices.get(device)
         if known is not None and device in awaited.of:
             awaited.enrolled(known, self.presets.silent_factor, book)
+        if known is not None and known.retired and (self.operation != OPEN or known.basis != "warrant"):  # not who was watched
+            self._state.batteries.forget([device], book)
 
     def watch(self, zones: tuple[Zone, ...], book: Book) -> None:
         """The places that this operation watches from now on."""
