@@ -69,7 +69,7 @@ def decide(tracker: Tracker, live: LiveTrack, expected: Expected, book: Book) ->
     else:
         s.status = "confirmed"
     if s.status != before and s.status in ("coasting", "silent"):
-        x = predicted(core, book.now_ns, model)
+        x = predicted(core, book.now_ns, model, p.coast_factor * expected_s)
         lat, lon, x = placed(core, x)
         s.points += 1
         book.points.append(

@@ -110,7 +110,8 @@ class OperationFold:
     def believed(self, time_ns: int) -> list[Track]:
         """The tracks as they are believed to be at a time not before the newest entry; tentative ones are none yet."""
         lives = [(live, self.tracker.model(live)) for live in self.tracker.tracks.values()]
-        rows = [live.row(time_ns, model, {}) for live, model in lives if live.core(model) is not None]
+        quiet_s = self.tracker.quiet_s
+        rows = [live.row(time_ns, model, {}, quiet_s) for live, model in lives if live.core(model) is not None]
         rows += [row for _, row in self.tracker.log.rows(self.tracker, time_ns)]
         return [row for row in rows if row.status not in ("tentative", "deleted")]
 
@@ -191,7 +192,7 @@ class OperationFold:
         model = self.tracker.model(live)
         core = live.core(model)
         if self._state.visits.zones and core is not None and core.time_ns == time_ns and live.state.status == "confirmed":
-            self._state.visits.seen(live.row(time_ns, model, {}), time_ns, book)
+            self._state.visits.seen(live.row(time_ns, model, {}, self.tracker.quiet_s), time_ns, book)
 
     def decided(self, decision: Decision, number: int, book: Book) -> bool:
         """An operator decided something of one of this operation's tracks; whether it is one of them."""

@@ -70,6 +70,8 @@ VELOCITY_GATE = 25.0
 ANY_MEANS_MPS = 340.0
 #: Two hypotheses no further apart than this are covered by one ellipse; of others the row shows a second symbol.
 BOTH_M = 50_000.0
+#: The squared distance, of P, within which the place of the last fix of what is silent lies: that of the 90 % ellipse.
+STAYED_NIS = 4.605
 #: What goes faster than this, m/s, turns or brakes once in so many seconds.
 TURN_MPS, TURN_S = 3.0, 600.0
 
@@ -417,14 +419,18 @@ def _settled(core: Core, bank: Bank, x: State, m: Measurement, noise: Noises, ba
     )  # fmt: skip
 
 
-def predicted(core: Core, time_ns: int, model: Model) -> State:
+def predicted(core: Core, time_ns: int, model: Model, quiet_s: float = math.inf) -> State:
     """x at a time not before the Core's, in the Core's frame; no ellipse is smaller than the errors that last.
+
+    What has not been heard for longer than ``quiet_s`` may have stopped where it was: the ellipse holds that place too.
 
     While a rival with two fixes or more lives, the ellipse covers both of them, if that says anything (``BOTH_M``) and it is
     not another receiver that has parted from this one: that has a symbol of its own.
     """
     dt_s = max(0, time_ns - core.updated_ns) / NS
     x = lasting(core, moments(_bank(core, model.motion), dt_s, model.motion) if dt_s > 0.0 else core.x)
+    if dt_s > quiet_s and len(model.motion.modes) > 1:  # the reference engines stay the textbook's
+        x = stayed(core, x)
     rival = core.rival
     if rival is not None and rival.hits > 1 and not core.parted:
         near = near_en(core.lat0_deg, core.lon0_deg, rival.lat_deg, rival.lon_deg)
@@ -432,6 +438,22 @@ def predicted(core: Core, time_ns: int, model: Model) -> State:
             other = moments(rival.bank, max(0, time_ns - rival.time_ns) / NS, any_motion())
             x = scalar_engine.blended(x, (near[0], other[1], near[1], *other[3:]), 0.5)
     return x
+
+
+def stayed(core: Core, x: State) -> State:
+    """The state with so much more variance towards where it was last that the 90 % ellipse holds that place.
+
+    What nobody hears may stand in a shed: silence and a stop have one cause (a tunnel with a queue in it, a tag put away), of
+    which the bank, whose modes change at the pace of ordinary traffic, knows nothing.  dᵀ (P + a d dᵀ)⁻¹ d = q / (1 + a q),
+    where q = dᵀ P⁻¹ d (Sherman, Morrison 1950).
+    """
+    e, n = core.x[0] - x[0], core.x[2] - x[2]
+    det = x[4] * x[11] - x[6] * x[6]
+    q = (x[11] * e * e - 2.0 * x[6] * e * n + x[4] * n * n) / det
+    if q <= STAYED_NIS:
+        return x
+    a = 1.0 / STAYED_NIS - 1.0 / q
+    return (*x[:4], x[4] + a * e * e, x[5], x[6] + a * e * n, *x[7:11], x[11] + a * n * n, *x[12:])
 
 
 def lasting(core: Core, x: State) -> State:

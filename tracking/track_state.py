@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -351,8 +352,12 @@ class LiveTrack:
         cores.clear()
         self._verdicts.clear()
 
-    def row(self, now_ns: int, model: Model, attributes: dict[str, Value]) -> Track:
-        """The track as it is believed to be now: position, velocity and covariance predicted to ``time_ns``."""
+    def row(self, now_ns: int, model: Model, attributes: dict[str, Value], quiet_s: Callable[[LiveTrack], float]) -> Track:
+        """The track as it is believed to be now: position, velocity and covariance predicted to ``time_ns``.
+
+        Args:
+            quiet_s: not heard for longer than this, it may have stopped where it was; asked only between measurements.
+        """
         s, core = self.state, self.core(model)
         assert core is not None
         time_ns = max(now_ns, core.time_ns)
@@ -360,7 +365,7 @@ class LiveTrack:
             lat, lon, x = self.place(core)
             x = lasting(core, x)
         else:
-            lat, lon, x = placed(core, predicted(core, time_ns, model))
+            lat, lon, x = placed(core, predicted(core, time_ns, model, quiet_s(self)))
         rival: dict[str, Any] = {}
         if core.rival is not None:
             rival = dict(

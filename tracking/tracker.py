@@ -20,12 +20,14 @@ from tracking.contacts import Look, Rider
 from tracking.doubt import TURNS, beyond_reach_m, turned
 from tracking.looks import LookLog
 from tracking.measurement import Measurement
-from tracking.presets import Presets
+from tracking.presets import UNSAID_S, Presets
 from tracking.step import Core, Model, placed, predicted
 from tracking.track_state import LiveTrack, Outcome, TrackState
 
 #: So many of the last five fixes refused: the track is contradicted.
 MOSTLY = 3
+#: Messages after which it is known how often a device reports.
+LEARNT = 5
 
 
 class Tracker:
@@ -346,13 +348,22 @@ class Tracker:
         interval_s = self.interval_of(live)
         return self.presets.coast_factor * (self.presets.interval_s if interval_s is None else interval_s)
 
+    def quiet_s(self, live: LiveTrack) -> float:
+        """Not heard for longer, a track may have stopped where it was: sooner than it coasts where nobody said how often its
+        device reports and that was learnt.
+        """
+        s, coasting_s = live.state, self.coasting_s(live)
+        if s.broadcast or s.gap_s == 0.0 or s.contacts <= LEARNT or self.interval_of(live) not in (None, UNSAID_S):
+            return coasting_s
+        return min(coasting_s, self.presets.coast_factor * s.gap_s)
+
     # --- time ---------------------------------------------------------------------------------
 
     def show(self, live: LiveTrack, attributes_of: Callable[[LiveTrack], dict[str, Value]], book: Book) -> None:
         """The track's row as of the book's time is due; it is made once, when the entry is folded (``lifetime`` has when)."""
         now_ns = live.state.row_ns = book.now_ns
         attributes = attributes_of(live)
-        book.row(live.state.track_id, lambda: live.row(now_ns, self.model(live), attributes))
+        book.row(live.state.track_id, lambda: live.row(now_ns, self.model(live), attributes, self.quiet_s))
 
     def delete(self, live: LiveTrack, book: Book) -> None:
         """The track is no more; what was going on with it is over."""

@@ -281,3 +281,24 @@ def test_one_that_reports_once_in_an_hour_is_not_reacquired_each_time():
     for k in range(24):
         said.fix(3600 * k, *HOME.geodetic(20_000.0 * k, 0), 5.0)
     assert said.events.count("reacquired") <= 1
+
+
+@pytest.mark.parametrize("klass", ["van", "vessel", "walker", ""])
+@pytest.mark.parametrize(("speed", "every"), [(3, 5), (10, 10), (25, 30)])
+def test_what_fell_silent_under_way_may_stand_where_it_was_or_go_on(klass, speed, every):
+    """A tag put into a shed, a lorry in a tunnel: from the third report that is missing the ellipse holds both."""
+    rng, fold = random.Random(every), Fold()
+    bodies = [("start", Start(version="t", presets={}, exercise=True), 0)]
+    bodies += [("device", Device(device="d", basis="own_sensor", interval_s=every, klass=klass), 0)]
+    for t in range(0, 601, every):
+        lat, lon = HOME.geodetic(speed * t + rng.gauss(0, 4), rng.gauss(0, 4))
+        fix = Fix(device="d", time_ns=(T0 + t) * NS, lat_deg=lat, lon_deg=lon, sigma_m=4.0)
+        bodies.append(("frame", FrameBody(format="x", version=1, payload=b"", device="d", observations=(fix,)), t))
+    for seq, (kind, body, t) in enumerate(bodies, 1):
+        fold.apply(Entry(seq=seq, kind=kind, received_ns=(T0 + t) * NS, source="s", ident=b"%d" % seq, body=pack(body)))
+    for gap in (3 * every, 100, 200, 400, 900):
+        [row] = fold.believed((T0 + 600 + gap) * NS)
+        e, n = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+        for truth in (speed * 600, speed * (600 + gap)):
+            a, b, c, x = row.p_ee, row.p_en, row.p_nn, e - truth
+            assert (c * x * x - 2 * b * x * n + a * n * n) / (a * c - b * b) <= INSIDE, (gap, truth)
