@@ -189,8 +189,9 @@ def _one(o: dict[str, Any], device: str, received_ns: int | None) -> Decoded:
     get = o.get
     acc, worse = get("acc"), flags
     # the hot path: small integers, as the apps write them, need no look at all
+    odd = -1.0 < lat < 1.0 or lat == lon or lon == 0.0  # or else it is neither 0, 0 nor looks made
     if type(acc) is int and 0 < acc <= _SMALL:
-        no_fix, sigma_m = null_island(lat, lon), acc / R68_PER_SIGMA
+        no_fix, sigma_m = odd and null_island(lat, lon), acc / R68_PER_SIGMA
     else:
         no_fix = null_island(lat, lon) or (number(acc) or 0.0) < 0.0
         sigma_m, said = accuracy(acc)
@@ -201,7 +202,7 @@ def _one(o: dict[str, Any], device: str, received_ns: int | None) -> Decoded:
             Reading(device=device, time_ns=time_ns, time_source=source, flags=flags, quantity="fix_valid", value=False),
         )
     else:
-        if doubtful(lat, lon):
+        if odd and doubtful(lat, lon):
             sigma_m, worse = None, (*flags, *LOW_QUALITY)
         vel, cog, alt = get("vel"), get("cog"), get("alt")
         if type(vel) is not int or vel > _SMALL:
