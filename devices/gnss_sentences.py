@@ -14,7 +14,7 @@ from birddog.geo import null_island
 from birddog.model import Fix, Reading, TimeSource
 from birddog.units import KMH_MPS, KNOT_MPS, NS
 from devices import sentences
-from devices.clock import DAY_NS, rollover, unset
+from devices.clock import DAY_NS, NEAR_NS, ROLLOVER_NS, rollover, unset
 from devices.codec import NOTHING, Decoded, Message, rejected
 from devices.crc import xor8
 from devices.sentences import VALID, nearest
@@ -71,7 +71,7 @@ class Decoder:
         if not payload or payload.isspace():
             return NOTHING
         try:
-            fast = None if self._beside.waits else _FAST_RMC.match(payload) or _FAST_GGA.match(payload)
+            fast = None if self._beside.pending is not None else _FAST_RMC.match(payload) or _FAST_GGA.match(payload)
             if fast is not None:
                 self._stamp = None
                 return self._fast(fast, payload, message)
@@ -181,6 +181,8 @@ class Decoder:
             if time_ns % DAY_NS != tod:
                 # the day that brings this time of day nearest to the last dated one: over midnight both ways
                 time_ns = self._last_ns = nearest(time_ns, tod)
+            if received_ns is None or received_ns - time_ns <= ROLLOVER_NS - NEAR_NS:
+                return time_ns, "device", ()  # nearly always; what ``rollover`` says of it
             return time_ns, "device", rollover(time_ns, received_ns)
         if tod is None or self._unset:
             return (received_ns, "server", ("no_fix_time",)) if stamp is None else (stamp.time_ns, "gateway", stamp.flags)

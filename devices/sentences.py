@@ -280,11 +280,11 @@ class Clock:
     stop the clock of those that it hears.
     """
 
-    __slots__ = ("_at_ns", "_groups", "_pending", "count", "time_ns")
+    __slots__ = ("_at_ns", "_groups", "count", "pending", "time_ns")
 
     def __init__(self) -> None:
         self._groups: dict[str, Stamp] = {}
-        self._pending: Stamp | None = None
+        self.pending: Stamp | None = None  # of a line of tag blocks that waits for its sentence
         self.time_ns: int | None = None
         self._at_ns: int | None = None
         self.count = 0  # of the GPS sentences that were believed
@@ -292,7 +292,7 @@ class Clock:
     def stamp(self, sentence: Sentence) -> Stamp | None:
         """The time stated beside a sentence, also by the first of its group or by the line of tag blocks before it."""
         stamp, groups = sentence.stamp, self._groups
-        if stamp is None and self._pending is None and not sentence.group:
+        if stamp is None and self.pending is None and not sentence.group:
             return None
         if sentence.group:
             if sentence.first:
@@ -304,15 +304,10 @@ class Clock:
                     del groups[next(iter(groups))]
                 groups[sentence.group] = stamp
         if not sentence.start:
-            self._pending = stamp
-        elif self._pending is not None:
-            stamp, self._pending = stamp or self._pending, None
+            self.pending = stamp
+        elif self.pending is not None:
+            stamp, self.pending = stamp or self.pending, None
         return stamp
-
-    @property
-    def waits(self) -> bool:
-        """Whether a line of tag blocks waits for its sentence."""
-        return self._pending is not None
 
     def hear(self, fields: list[str], received_ns: int | None) -> None:
         """A ``$`` sentence: RMC with a fix, ZDA and Gatehouse's PGHP state date and time."""
