@@ -123,3 +123,20 @@ def test_on_a_phone_the_map_stays_in_reach_of_a_long_list(stage, makers, chromiu
         assert page.locator("#tracks-list > li").nth(60).bounding_box()["y"] < 844  # and it did scroll
     finally:
         page.close()
+
+
+def test_no_word_of_an_alert_lies_under_its_button(stage, makers, watch):
+    """At 3 a.m. "4 min ago · tag parted" with half of it behind Acknowledge."""
+    stage.publish(makers["alert"](2, text="tag parted from its track: read by portal-shed, 1022 m from it, again"))
+    seen = watch(stage.start(), map=False)
+    seen.page.wait_for_selector('[data-alert-id="A2"][data-state="open"]')
+    under = seen.page.evaluate("""() => [...document.querySelectorAll('#alerts-list > li')].flatMap(li => {
+      const b = li.querySelector('.ack').getBoundingClientRect();
+      return [...li.querySelectorAll('.go > span')].flatMap(span => {
+        const range = document.createRange();
+        range.selectNodeContents(span);
+        return [...range.getClientRects()].filter(r => r.width && r.right > b.left && r.left < b.right
+          && r.bottom > b.top && r.top < b.bottom).map(() => li.dataset.alertId + ' ' + span.className);
+      });
+    })""")
+    assert under == []
