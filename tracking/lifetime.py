@@ -68,6 +68,8 @@ def decide(tracker: Tracker, live: LiveTrack, expected: Expected, book: Book) ->
         s.status = "coasting"
     else:
         s.status = "confirmed"
+    if expected.interval_s is None and "silent" in s.open_events:  # it is attached no longer
+        book.end(s.open_events.pop("silent"), book.now_ns)
     if s.status != before and s.status in ("coasting", "silent"):
         x = predicted(core, book.now_ns, model, p.coast_factor * expected_s)
         lat, lon, x = placed(core, x)

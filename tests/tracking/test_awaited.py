@@ -103,3 +103,17 @@ def test_a_second_attachment_of_who_was_told_of_is_one_event():
     bodies = [*CASE, *ticks(0, 15), (12, ATTACHED), *ticks(15, 60), (60, again), *ticks(60, 200), fix(200)]
     events = [event for _, event in journal(bodies)]
     assert [event.end_ns is None for event in events] == [True, False] and events[0].event_id == events[1].event_id
+
+
+def test_of_whom_nobody_waits_for_any_more_the_silence_is_over():
+    """It was told of while the device was attached; detached, nothing of it comes that could end the alert."""
+    fold, told = Fold(), []
+    over = (100, msgspec.structs.replace(ATTACHED, to_ns=T0 + 100 * NS))
+    bodies = [*CASE, *ticks(0, 10), (10, ATTACHED), fix(12), fix(17), *ticks(20, 100), over, *ticks(105, 200)]
+    for seq, (t, body) in enumerate(bodies, start=1):
+        at_ns, kind = T0 + int(t * NS), KIND[type(body)]
+        entry = Entry(seq=seq, kind=kind, received_ns=at_ns, ident=b"", source="", operation="", body=pack(body))
+        told += [event.end_ns for event in fold.apply(entry).events if event.kind == "silent"]
+        fold = Fold.restore(fold.snapshot())
+    assert len(told) == 2 and told[0] is None
+    assert T0 + 100 * NS <= told[1] <= T0 + 105 * NS, "at the first time after it at which the track was due"
