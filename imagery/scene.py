@@ -506,6 +506,8 @@ def _has_empty_corner(dataset: rasterio.DatasetReader) -> bool:
             not dataset.read(window=Window(col, row, _CORNER_PX, _CORNER_PX)).any() for row in (0, rows) for col in (0, cols)
         )
     except RasterioError:  # damaged: whoever reads all of it says where
+        with contextlib.suppress(CPLE_BaseError):
+            _ = dataset.colorinterp  # GDAL tells its last error again to whoever asks next
         return False
 
 

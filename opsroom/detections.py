@@ -137,7 +137,7 @@ def drafts(file: Detections) -> list[Draft]:
     return [
         Draft(
             kind=kind, received_ns=received_ns, source="detections", body=body, observations=count,
-            ident=(received_ns // NS).to_bytes(4, "big", signed=False) + hashlib.sha256(b"%d %s" % (i, body)).digest()[:12],
+            ident=(received_ns // NS & 0xFFFFFFFF).to_bytes(4, "big") + hashlib.sha256(b"%d %s" % (i, body)).digest()[:12],
         )
         for i, (received_ns, kind, body, count) in enumerate(_bodies(file))
     ]  # fmt: skip

@@ -147,7 +147,8 @@ def fit(samples: list[Sample], pfa: float, quantum: float) -> Model:
         quiet.append(z[np.isfinite(z) & ~near])
         lone.append(tail_check.with_neighbours(z, near, few_levels=steps is not None))
     if sum(z.size for z in every) < _LEAST_JUDGED_PX:
-        raise ValueError(f"fewer than 1,000 pixels have enough about them that varies ({BACKGROUND_PX} px each way)")
+        raise ValueError("fewer than 1,000 pixels were imaged and have enough about them that varies "
+                         f"({BACKGROUND_PX} px each way)")
     if all(z.size == 0 or z.min() == z.max() == 0.0 for z in every):
         raise ValueError("every pixel that was sampled has the same value: nothing can stand out in it, or everything")
     background, alone = np.concatenate(quiet), np.concatenate(lone)

@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+#: Where a scenario's seconds may count from, ns: before 2100.
+LAST_START_NS = 4_102_444_800 * 10**9
 HEAD = "t,track_id,tag_id,lat_deg,lon_deg,e_m,n_m,ve_mps,vn_mps,p_ee,p_en,p_nn"
 
 
@@ -57,6 +59,8 @@ def _of_file(args: argparse.Namespace) -> int:
     from opsroom.detections import drafts, read
 
     start_ns = time_ns(args.start, "--start")
+    if not 0 <= start_ns < LAST_START_NS:
+        raise UsageError("wants a time from 1970 to 2100", field="--start")
     file = read(args.detections, args.sensors, start_ns)
     made = drafts(file)
     if args.journal is not None:
