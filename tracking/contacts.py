@@ -306,8 +306,10 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
     if left:
         start = max(math.log(new / density), LEAST)
         bank = _grown(bank, r[left])
+        names = {c.name for c in contacts}
         for i in left:
-            contacts.append(_begun(look, spots[i], start, interval_s, remembered))
+            contacts.append(_begun(look, spots[i], start, interval_s, remembered, names))
+            names.add(contacts[-1].name)
             out.born.append(contacts[-1].name)
     seen = {track_id: ns for track_id, ns in crowd.seen.items() if t - ns < SEEN_NS}
     seen |= {track_id: t for track_id, _, _ in out.riders} | {track_id: t for _, track_id in out.gone}
@@ -486,10 +488,17 @@ def _grown(bank: Bank, r: np.ndarray) -> Bank:
     return Bank(*(np.concatenate(pair) for pair in ((bank.mu, new.mu), (bank.x, new.x), (bank.p, new.p))))
 
 
-def _begun(look: Look, spot: Spot, score: float, interval_s: float, remembered: list[Contact]) -> Contact:
-    """A new contact; where an image saw one here before, that one."""
+def _begun(look: Look, spot: Spot, score: float, interval_s: float, remembered: list[Contact], names: set[str]) -> Contact:
+    """A new contact; where an image saw one here before, that one.
+
+    Args:
+        names: of the contacts that there are; two sightings of one time at one place are two contacts.
+    """
     r, t = max(spot.r_ee, spot.r_nn), look.time_ns
-    name, first_ns, hits, confirmed = f"{t}/{look.sensor}/{spot.lat_deg:.7f}/{spot.lon_deg:.7f}", t, 1, False
+    place = f"{t}/{look.sensor}/{spot.lat_deg:.7f}/{spot.lon_deg:.7f}"
+    name, first_ns, hits, confirmed = place, t, 1, False
+    while name in names:
+        name = f"{place}/{len(names)}" if name == place else f"{name}+"
     if look.imagery:
         near = [(_away_m(old, spot), i) for i, old in enumerate(remembered) if _same_place(old, spot)]
         if near:

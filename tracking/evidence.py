@@ -16,6 +16,8 @@ from tracking.engine import SIGMA_CEILING_M, SIGMA_FLOOR_M, floored
 from tracking.measurement import Measurement
 from tracking.presets import ClassPreset, Presets
 
+#: One false sighting a square metre: no sensor has more, whatever a scan says.
+CLUTTER_MOST_PER_KM2 = 1e6
 #: Quantities that say "something is here" at a placed sensor.
 TRIGGERS = ("seismic", "motion", "door_open", "light")
 #: One sigma per axis of a fix that is not of a satellite receiver and does not say its own, m.
@@ -102,8 +104,9 @@ def look_of_scan(scan: Scan, presets: Presets) -> Look:
     sightings: list[Any] = list(scan.sightings) or [f for f in scan.flags if f.lat_deg is not None and f.r_ee is not None]
     return Look(
         sensor=scan.sensor, time_ns=scan.time_ns, scan=scan.scan_id, spots=_spots(sightings),
-        pd=min(max(scan.pd, 0.05), 0.99),
-        density_per_km2=max(scan.clutter_per_km2, 0.0) + presets.new_per_km2, footprint=scan.footprint,
+        pd=min(0.99, max(0.05, scan.pd)),  # in this order NaN is the least
+        density_per_km2=min(CLUTTER_MOST_PER_KM2, max(0.0, scan.clutter_per_km2)) + presets.new_per_km2,
+        footprint=scan.footprint,
         imagery=bool(scan.flags), time_source=scan.time_source,
     )  # fmt: skip
 

@@ -298,7 +298,9 @@ class LookLog:
         if live is None or m is None:
             return crowd
         row = carried(crowd, m, tracker.presets)
-        live.rebase(None if row is None else _core(crowd, row, min(crowd.t_ns, m.time_ns - 1), tracker.model(live)))
+        base = live.state.base
+        if base is None or base.time_ns < m.time_ns:  # else its beginning has left its ring, and what follows stands
+            live.rebase(None if row is None else _core(crowd, row, min(crowd.t_ns, m.time_ns - 1), tracker.model(live)))
         if row is None:
             return crowd
         keep = [i for i in range(len(crowd.contacts)) if i != row]
@@ -336,7 +338,7 @@ class LookLog:
     def _told(self, tracker, was: Crowd, new: tuple[int, str, str] | None, nis_of: dict[str, float], book: Book) -> None:
         """Rows, points and events of the contacts that changed."""
         old = {c.name: c for c in was.contacts}
-        changed = [i for i, c in enumerate(self.crowd.contacts) if c.name in self.shown and old.get(c.name) is not c]
+        changed = [i for i, c in enumerate(self.crowd.contacts) if c.name in self.shown and old.get(c.name) != c]
         mean, cov = moments(self.crowd.bank.rows(np.array(changed, dtype=int)))
         for k, i in enumerate(changed):
             c, shown = self.crowd.contacts[i], self.shown[self.crowd.contacts[i].name]

@@ -151,7 +151,7 @@ class Tracker:
             core = live.core_at(m.time_ns, model)
         elif outcome not in ("same", "old") and self.log.busy(m.time_ns):
             self.log.disturbed(self, live, m.time_ns, book)
-        late = m.time_ns < live.state.ring[-1].time_ns
+        late = bool(s.ring) and m.time_ns < s.ring[-1].time_ns
         self._measured(live, m, rival, before, outcome, nis, core, book)
         if late:
             self._taken_over(live, m.time_ns, book)

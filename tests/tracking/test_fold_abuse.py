@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -132,3 +133,23 @@ def test_nothing_said_breaks_the_fold(said, cut):
         for event in changes.events:
             assert finite(event.lat_deg) and finite(event.lon_deg)
             assert event.end_ns is None or event.end_ns >= event.start_ns
+
+
+@pytest.mark.parametrize("said", [dict(clutter_per_km2=math.inf), dict(clutter_per_km2=math.nan), dict(pd=math.nan)], ids=str)
+def test_a_look_twice_at_one_place_is_two_contacts_whatever_its_clutter(said):
+    """Two contacts under one name were one row, of whichever a restart left the later one (found by the test above)."""
+    seen = Sighting(device="radar", time_ns=T0, lat_deg=51.0, lon_deg=4.0, r_ee=100.0, r_en=0.0, r_nn=100.0)
+    wide = Sighting(device="radar", time_ns=T0, lat_deg=51.0, lon_deg=4.0, r_ee=9000.0, r_en=0.0, r_nn=8000.0)
+    words = dict(pd=0.9, clutter_per_km2=0.1) | said
+    flag = Flag(flag_id="f", detector="x", score=1.0, pfa=1e-6, col=0.0, row=0.0, bbox_px=(0, 0, 1, 1))
+    bodies: list = [Start(version="x", presets={}, exercise=True)]
+    bodies += [Scan(scan_id=str(n), sensor="radar", time_ns=T0 + n * NS, footprint=(), sightings=(seen, seen, wide),
+                    flags=(flag,), **words) for n in range(3)]  # fmt: skip
+    fold = Fold()
+    for i, what in enumerate(bodies):
+        other = Fold.restore(fold.snapshot())
+        entry = Entry(seq=i + 1, kind=KINDS[type(what)], received_ns=T0 + i * NS, source="t", ident=b"%d" % i, body=pack(what))
+        changes = fold.apply(entry)
+        assert msgspec.msgpack.encode(other.apply(entry)) == msgspec.msgpack.encode(changes)
+        names = [row.track_id for row in changes.tracks]
+        assert len(names) == len(set(names))
