@@ -154,20 +154,8 @@ def verify_inclusion(index: int, size: int, leaf_hash: bytes, proof: Sequence[by
     if index >= size:
         raise VerificationError(f"no record {index} in a log of {size}")
     found = _hash(leaf_hash, "leaf_hash")
-    steps = _hashes(proof)
-    node, last = index, size - 1
-    for step in steps:
-        if last == 0:
-            raise VerificationError("the proof goes on above the root")
-        if node & 1 or node == last:
-            found = node_hash(step, found)
-            while not node & 1 and node:
-                node, last = node >> 1, last >> 1
-        else:
-            found = node_hash(found, step)
-        node, last = node >> 1, last >> 1
-    if last != 0:
-        raise VerificationError("the proof ends below the root")
+    for step, left in _climb(index, size - 1, _hashes(proof)):
+        found = node_hash(step, found) if left else node_hash(found, step)
     if not compare_digest(found, _hash(root, "root")):
         raise VerificationError(f"record {index} is not in the log of {size} records with this root")
 
@@ -200,22 +188,36 @@ def verify_consistency(size1: int, size2: int, proof: Sequence[bytes], root1: by
         old = new = steps.pop(0)
     else:
         old = new = first
-    for step in steps:
-        if last == 0:
-            raise VerificationError("the proof goes on above the root")
-        if node & 1 or node == last:
+    for step, left in _climb(node, last, steps):
+        if left:
             old, new = node_hash(step, old), node_hash(step, new)
-            while not node & 1 and node:
-                node, last = node >> 1, last >> 1
         else:
             new = node_hash(new, step)
-        node, last = node >> 1, last >> 1
-    if last != 0:
-        raise VerificationError("the proof ends below the root")
     if not compare_digest(old, first):
         raise VerificationError(f"the first {size1} records have another root: the log was rewritten or forked")
     if not compare_digest(new, second):
         raise VerificationError(f"the {size2} records have another root: the log was rewritten or forked")
+
+
+def _climb(node: int, last: int, steps: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each step of a proof and whether its hash stands on the left, from a node up to the root.
+
+    Args:
+        node, last: the number of the node, and of the last one, on their level.
+
+    Raises:
+        VerificationError: there are more steps than levels, or fewer.
+    """
+    for step in steps:
+        if last == 0:
+            raise VerificationError("the proof goes on above the root")
+        left = bool(node & 1) or node == last
+        yield step, left
+        while left and not node & 1 and node:
+            node, last = node >> 1, last >> 1
+        node, last = node >> 1, last >> 1
+    if last != 0:
+        raise VerificationError("the proof ends below the root")
 
 
 def _split(size: int) -> int:

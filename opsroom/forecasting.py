@@ -54,8 +54,10 @@ class Asked:
         self._last: tuple[str, float, Track | None] = ("", 0.0, None)
         self._jumps: dict[str, bool] = {}
 
-    def known(self, name: str) -> bool:
-        return name in self._number
+    def why_not(self, name: str) -> str:
+        """Why nothing can be said of an id, for whoever asked."""
+        why = "no fix of this id before t0" if name in self._number else "no such id in --tracks"
+        return f"{why}; its values are empty"
 
     def track(self, name: str, t0_s: float) -> Track | None:
         """The fixes of an id that are not after a moment; of one identity that jumps, those of the thing that reported last."""

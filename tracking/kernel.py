@@ -40,7 +40,7 @@ _LOG_2PI = math.log(2.0 * math.pi)
 
 
 def _coefficients(dt_s, q, tau_s):
-    """As ``engine.coefficients``."""
+    """As ``engine.coefficients``; a copy, for what Numba keeps is made anew when this file changes, and no other."""
     if tau_s == 0.0:
         return 1.0, dt_s, q * dt_s * dt_s * dt_s / 3.0, q * dt_s * dt_s / 2.0, q * dt_s
     u = dt_s / tau_s

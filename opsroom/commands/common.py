@@ -27,6 +27,15 @@ def actor_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--actor", metavar="NAME", default="", help="who enters this (default: this system's user)")
 
 
+def asking_options(parser: argparse.ArgumentParser, columns: str) -> None:
+    """What every question about the future is asked with; ``columns`` are those of its ``--at``."""
+    parser.add_argument("--archive", required=True, metavar="PATH",
+                        help="an archive (birddog archive build), or CSV id,t,lat,lon")
+    parser.add_argument("--tracks", required=True, metavar="FILE", help="CSV id,t,lat,lon: the fixes of what is asked for")
+    parser.add_argument("--at", required=True, metavar="FILE", help=f"CSV {columns}: one row a question")
+    parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
+
+
 def json_option(parser: argparse.ArgumentParser) -> None:
     """``--json``."""
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 
+from opsroom.commands.common import asking_options
+
 HEAD = "id,t0,eta_p10,eta_p50,eta_p90"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("--archive", required=True, metavar="PATH",
-                        help="an archive (birddog archive build), or CSV id,t,lat,lon")
-    parser.add_argument("--tracks", required=True, metavar="FILE", help="CSV id,t,lat,lon: the fixes of what is asked for")
-    parser.add_argument("--at", required=True, metavar="FILE", help="CSV id,t0,dest_lat,dest_lon,radius_m: one row a question")
-    parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
+    asking_options(parser, "id,t0,dest_lat,dest_lon,radius_m")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,8 +38,7 @@ def run(args: argparse.Namespace) -> int:
             a = None if track is None else arrivals.arrival(track, t0_s, place)
             said = f"{quoted(got['id'])},{row['t0'].strip()}"
             if a is None:
-                tell(line, "no fix of this id before t0; its values are empty" if asked.known(got["id"]) else
-                     "no such id in --tracks; its values are empty")
+                tell(line, asked.why_not(got["id"]))
                 out.write(said + ",,,\n")
                 continue
             if not a.used:

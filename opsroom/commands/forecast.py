@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from opsroom.commands.common import asking_options
+
 HEAD = "id,t0,horizon_min,lat_deg,lon_deg,r50_m,r90_m,area90_km2"
 #: A longer horizon is no question, minutes (a year); beyond a month the widths are no more than guesses.
 MOST_MIN, MONTH_MIN = 527_040.0, 44_640.0
@@ -12,11 +14,7 @@ MOST_MIN, MONTH_MIN = 527_040.0, 44_640.0
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("--archive", required=True, metavar="PATH",
-                        help="an archive (birddog archive build), or CSV id,t,lat,lon")
-    parser.add_argument("--tracks", required=True, metavar="FILE", help="CSV id,t,lat,lon: the fixes of what is asked for")
-    parser.add_argument("--at", required=True, metavar="FILE", help="CSV id,t0,horizon_min: one row a question")
-    parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
+    asking_options(parser, "id,t0,horizon_min")
     parser.add_argument("--regions", metavar="FILE", help="write the 50 %% and 90 %% regions as GeoJSON")
     parser.add_argument("--report", metavar="FILE.html",
                         help="write how good such forecasts were: calibration and error by horizon")
@@ -50,8 +48,7 @@ def run(args: argparse.Namespace) -> int:
                 f = None if track is None else forecaster.forecast(track, t0_s, got["horizon_min"] * 60.0)
                 said = f"{quoted(got['id'])},{row['t0'].strip()},{row['horizon_min'].strip()}"
                 if f is None:
-                    tell(line, "no fix of this id before t0; its values are empty" if asked.known(got["id"]) else
-                         "no such id in --tracks; its values are empty")
+                    tell(line, asked.why_not(got["id"]))
                     out.write(said + ",,,,,\n")
                     continue
                 if got["horizon_min"] > MONTH_MIN or not f.windows:
