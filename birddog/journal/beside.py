@@ -65,6 +65,21 @@ class Home(msgspec.Struct, frozen=True):
         return self._beside(".refusal-key")
 
     @property
+    def keys(self) -> Path:
+        """The keys of operations, each wrapped by the master key (``birddog.keyring``)."""
+        return self._beside_real(".keys")
+
+    @property
+    def master_key(self) -> Path:
+        """The master key, where the setting ``[journal] master_key`` names no other place."""
+        return self._beside_real(".master-key")
+
+    @property
+    def log(self) -> Path:
+        """The folder of the evidence log: its tiles, its checkpoints, its keys' public halves."""
+        return self._beside_real(".log")
+
+    @property
     def imagery(self) -> Path:
         """The ledger of the scenes whose looks were sent to this journal."""
         return self._beside(".imagery")

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from birddog import keyfile
 from birddog.errors import ConfigError
 from birddog.journal import Home
 from opsroom import secret
@@ -23,7 +24,7 @@ def test_an_end_at_the_worst_moment_leaves_no_half_key(tmp_path, monkeypatch):
     def killed(handle: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(secret.os, "fsync", killed)
+    monkeypatch.setattr(keyfile.os, "fsync", killed)
     with pytest.raises(KeyboardInterrupt):
         secret.refusal_key(Home(tmp_path / "j.db"))
     monkeypatch.undo()
@@ -50,7 +51,7 @@ def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
     def refuses(*names: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(secret.os, "link", refuses)
+    monkeypatch.setattr(keyfile.os, "link", refuses)
     assert secret.refusal_key(Home(tmp_path / "j.db")) == secret.refusal_key(Home(tmp_path / "j.db"))
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -1,0 +1,59 @@
+"""Secrets of 32 bytes that lie in a file beside the journal: made once, whole or not there, for their owner alone."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from birddog.errors import ConfigError
+
+KEY_BYTES = 32
+
+
+def key_file(path: Path, *, make: bool = True) -> bytes:
+    """The secret that a file holds, in hexadecimal; made, mode 0600, where it is not there.
+
+    Raises:
+        ConfigError: others can read it, it holds something else, or it is not there and ``make`` is False.
+        OSError: the folder cannot be written.
+    """
+    if not path.exists():
+        if not make:
+            raise ConfigError("the key is not there", file=str(path))
+        _make(path)
+    if path.stat().st_mode & 0o077:
+        raise ConfigError(f"can be read by others: chmod 600 {path}", file=str(path))
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ConfigError(f"holds no key of {KEY_BYTES} bytes in hexadecimal", file=str(path))
+    return key
+
+
+def _make(path: Path) -> None:
+    # written beside and linked into place: a kill at any moment leaves a whole key or none, and of two that make one
+    # at the same time the second takes the first's
+    made = path.with_name(f"{path.name}.{secrets.token_hex(6)}.new")
+    with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_bytes(KEY_BYTES).hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        pass
+    except OSError:
+        os.replace(made, path)  # a file system without hard links
+    finally:
+        made.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's names to disk."""
+    opened = os.open(folder, os.O_RDONLY)
+    os.fsync(opened)
+    os.close(opened)

@@ -1,0 +1,379 @@
+"""Keys by operation: what is sealed under one can be read as long as its key is there, and never again after ``destroy``.
+
+A data key is 32 random bytes of AES-256-GCM (NIST SP 800-38D) and lies in ``PATH.keys`` beside the journal, wrapped by the
+master key (AES-256-GCM too, its name as associated data).  The master key is a file of mode 0600; where it lies is written
+in ``PATH.keys`` when that is made, so that whoever reads the journal finds it.
+
+A key's name is ``OPERATION/NUMBER`` or ``OPERATION/PURPOSE/NUMBER``, numbers from 1; the operation "" is the journal's own.
+Names are never used again: after ``destroy`` a new key of the operation has the next number.  Sealed bytes::
+
+    1 form (1) | 2 number, big endian | 12 nonce | ciphertext | 16 tag
+
+and the key's name, a NUL and the caller's ``aad`` are authenticated with them.  Nonces are random: 2^32 of one key collide
+with a probability below 2^-32 (SP 800-38D, section 8.3).
+
+What ``destroy`` cannot reach: a copy of both ``PATH.keys`` and the master key that somebody took before.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import fcntl
+import hmac
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from birddog.errors import BirddogError, ConfigError
+from birddog.journal.beside import Home
+from birddog.keyfile import KEY_BYTES, key_file, sync_folder
+
+NONCE_BYTES, TAG_BYTES = 12, 16
+_FORM = 1
+_LEAD = struct.Struct(">BH")
+#: Bytes that sealing adds.
+OVERHEAD = _LEAD.size + NONCE_BYTES + TAG_BYTES
+_MOST_NUMBER = 0xFFFF
+
+
+class KeyringError(BirddogError):
+    """The keys cannot be read or written: a wrong master key, a damaged file."""
+
+
+class KeyDestroyed(KeyringError):
+    """What is asked for was sealed under a key that was destroyed: nobody can read it any more."""
+
+
+class SealBroken(KeyringError):
+    """Sealed bytes were changed, or are another place's."""
+
+
+class Master(Protocol):
+    """What wraps the data keys."""
+
+    def wrap(self, key: bytes, name: bytes) -> bytes:
+        """A data key so that only this master key reads it."""
+
+    def unwrap(self, wrapped: bytes, name: bytes) -> bytes:
+        """The data key.
+
+        Raises:
+            KeyringError: another master key wrapped it, or it was changed.
+        """
+
+
+class FileMaster:
+    """A master key in a file of mode 0600, 64 hexadecimal digits.
+
+    Args:
+        make: whether it is made where it is not there.
+
+    Raises:
+        KeyringError: it is not there, can be read by others, or is none.
+    """
+
+    def __init__(self, path: Path, *, make: bool):
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        try:
+            self._aes = AESGCM(key_file(path, make=make))
+        except (ConfigError, OSError) as error:
+            raise KeyringError(f"the master key: {error}") from error
+        self.path = path
+
+    def wrap(self, key: bytes, name: bytes) -> bytes:
+        """See ``Master``."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._aes.encrypt(nonce, key, name)
+
+    def unwrap(self, wrapped: bytes, name: bytes) -> bytes:
+        """See ``Master``."""
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            return self._aes.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], name)
+        except (InvalidTag, ValueError):
+            raise KeyringError(f"{self.path} is not the master key of the key {name.decode()!r}, or that was changed") from None
+
+
+class _Row(msgspec.Struct, omit_defaults=True):
+    """One key: ``wrapped`` in base64, "" where it was destroyed."""
+
+    operation: str
+    number: int
+    purpose: str = ""
+    wrapped: str = ""
+
+    @property
+    def name(self) -> str:
+        return key_name(self.operation, self.purpose, self.number)
+
+
+class _File(msgspec.Struct):
+    form: int
+    master: str  # "" = beside the journal; else a file's path
+    keys: list[_Row]
+
+
+def key_name(operation: str, purpose: str, number: int) -> str:
+    """A key's name, as it stands in an entry's ``key_id``."""
+    return f"{operation}/{purpose}/{number}" if purpose else f"{operation}/{number}"
+
+
+class Keyring:
+    """The keys of one journal.
+
+    Args:
+        journal: where it lies.
+        master: where the master key is kept, where the keys are made now: "" beside the journal, or a file's path.
+        make: whether keys are made where there are none (a reader makes none).
+
+    Raises (also every method):
+        KeyringError: the keys cannot be read, or ``master`` names another place than that which they were made with.
+    """
+
+    def __init__(self, journal: Home, *, master: str = "", make: bool = True):
+        self._path, self._make = journal.keys, make
+        self._asked, self._journal = master, journal
+        self._master: Master | None = None
+        self._rows: dict[str, _Row] = {}
+        self._newest: dict[tuple[str, str], int] = {}
+        self._aes: dict[str, object] = {}
+        self._derived: dict[tuple[str, str], bytes] = {}
+        self._where = master
+        self._stood: tuple[int, int, int] | None = None
+        self._read()
+        if master and self._stood is not None and self._where != master:
+            where = self._where or "beside the journal"
+            raise KeyringError(f"{self._path} was made with the master key {where}, not {master}")
+
+    # --- sealing ---------------------------------------------------------------------------------
+
+    def seal(self, operation: str, plaintext: bytes, aad: bytes = b"", *, purpose: str = "") -> bytes:
+        """Encrypt under the present key of an operation, which is made where there is none.
+
+        Args:
+            aad: what is not hidden and must be the same to open it: where it stands.
+            purpose: "" is the records' own key; others (``sealed``) are kept apart, and destroyed together.
+        """
+        return self.sealer(operation, purpose)(plaintext, aad)
+
+    def sealer(self, operation: str, purpose: str = "") -> Sealer:
+        """``seal`` of one operation's present key, for many."""
+        if self._stand() != self._stood:  # another process made or destroyed keys
+            self._read()
+        number = self._newest.get((operation, purpose)) or self._made(operation, purpose)
+        name = key_name(operation, purpose, number)
+        return Sealer(self._cipher(name), name, number)
+
+    def open(self, operation: str, sealed: bytes, aad: bytes = b"", *, purpose: str = "") -> bytes:
+        """Decrypt what ``seal`` of the same operation, purpose and ``aad`` gave.
+
+        Raises:
+            KeyDestroyed: its key was destroyed.
+            SealBroken: it was changed, or belongs to another place.
+        """
+        from cryptography.exceptions import InvalidTag
+
+        if len(sealed) < OVERHEAD or sealed[0] != _FORM:
+            raise SealBroken(f"these {len(sealed)} bytes were not sealed by us")
+        name = key_name(operation, purpose, _LEAD.unpack(sealed[: _LEAD.size])[1])
+        at = _LEAD.size + NONCE_BYTES
+        try:
+            return self._cipher(name).decrypt(sealed[_LEAD.size : at], sealed[at:], name.encode() + b"\0" + aad)
+        except InvalidTag:
+            raise SealBroken(f"what was sealed under {name} was changed, or belongs elsewhere") from None
+
+    def derived(self, name: str, label: str) -> bytes:
+        """A secret of 32 bytes that goes with a key and is gone with it (HMAC-SHA-256 of the label).
+
+        Raises:
+            KeyDestroyed: it is gone.
+        """
+        found = self._derived.get((name, label))
+        if found is None:
+            found = self._derived[name, label] = hmac.digest(self._unwrapped(name), label.encode(), "sha256")
+        return found
+
+    def key_id(self, operation: str, *, purpose: str = "") -> str:
+        """The name of the present key of an operation, which is made where there is none."""
+        return key_name(operation, purpose, self._newest.get((operation, purpose)) or self._made(operation, purpose))
+
+    def destroyed(self, name: str) -> bool:
+        """Whether a key of this name was there and was destroyed."""
+        row = self._row(name)
+        return row is not None and not row.wrapped
+
+    def destroy(self, operation: str) -> int:
+        """Destroy every key of an operation, whatever its purpose; how many there were.
+
+        On disk when it returns: what stood in the file before is overwritten.
+        """
+        if not operation:
+            raise KeyringError("the journal's own keys are not an operation's: nothing was destroyed")
+        with self._locked():
+            gone = [row for row in self._rows.values() if row.operation == operation and row.wrapped]
+            for row in gone:
+                row.wrapped = ""
+            if gone:
+                self._write()
+        for row in gone:
+            self._aes.pop(row.name, None)
+            for key in [key for key in self._derived if key[0] == row.name]:
+                del self._derived[key]
+        for pair in [pair for pair in self._newest if pair[0] == operation]:
+            del self._newest[pair]
+        return len(gone)
+
+    # --- the file ----------------------------------------------------------------------------------
+
+    def _cipher(self, name: str):  # type: ignore[no-untyped-def]  # AESGCM, which is imported late
+        found = self._aes.get(name)
+        if found is None:
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+            found = self._aes[name] = AESGCM(self._unwrapped(name))
+        return found
+
+    def _unwrapped(self, name: str) -> bytes:
+        row = self._row(name)
+        if row is None:
+            raise KeyringError(f"{self._path} has no key {name!r}")
+        if not row.wrapped:
+            raise KeyDestroyed(f"the key {name!r} was destroyed")
+        try:
+            wrapped = base64.b64decode(row.wrapped, validate=True)
+        except (binascii.Error, ValueError):
+            raise KeyringError(f"{self._path} is damaged: the key {name!r}") from None
+        return self._masters().unwrap(wrapped, name.encode())
+
+    def _row(self, name: str) -> _Row | None:
+        row = self._rows.get(name)
+        if row is None and self._stand() != self._stood:  # made since by the writer
+            self._read()
+            row = self._rows.get(name)
+        return row
+
+    def _masters(self) -> Master:
+        if self._master is None:
+            path = Path(self._where) if self._where else self._journal.master_key
+            # where keys are there already, a master key that is missing is never made anew: it would read none of them
+            self._master = FileMaster(path, make=self._make and not self._rows)
+        return self._master
+
+    def _made(self, operation: str, purpose: str) -> int:
+        if not self._make:
+            raise KeyringError(f"there is no key of {operation!r} in {self._path}")
+        if "/" in purpose:
+            raise ValueError(f"{purpose!r} is no purpose")
+        with self._locked():
+            number = max((row.number for row in self._rows.values()
+                          if (row.operation, row.purpose) == (operation, purpose)), default=0)
+            held = self._rows.get(key_name(operation, purpose, number))
+            if held is None or not held.wrapped:  # nobody else made one meanwhile
+                number += 1
+                if number > _MOST_NUMBER:
+                    raise KeyringError(f"{operation!r} has had {_MOST_NUMBER} keys")
+                row = _Row(operation, number, purpose)
+                row.wrapped = base64.b64encode(self._masters().wrap(os.urandom(KEY_BYTES), row.name.encode())).decode()
+                self._rows[row.name] = row
+                self._write()
+            self._newest[operation, purpose] = number
+        return number
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Alone with the file, and with what stands in it now."""
+        path = f"{self._path}.lock"
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise KeyringError(f"{path}: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self._stand() != self._stood:
+                self._read()
+            yield
+        finally:
+            os.close(lock)
+
+    def _stand(self) -> tuple[int, int, int] | None:
+        try:
+            stat = os.stat(self._path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise KeyringError(f"{self._path}: {error.strerror}") from error
+        return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+    def _read(self) -> None:
+        stood = self._stand()
+        if stood is None:
+            self._rows, self._newest, self._stood = {}, {}, None
+            return
+        try:
+            held = msgspec.json.decode(self._path.read_bytes(), type=_File)
+        except OSError as error:
+            raise KeyringError(f"{self._path}: {error.strerror}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise KeyringError(f"{self._path} is damaged: {error}") from error
+        if held.form != _FORM:
+            raise KeyringError(f"{self._path} is of form {held.form}; this program reads form {_FORM}")
+        self._where, self._stood = held.master, stood
+        self._rows = {row.name: row for row in held.keys}
+        self._newest = {}
+        for row in held.keys:  # numbers go up
+            if row.wrapped:
+                self._newest[row.operation, row.purpose] = row.number
+            else:
+                self._newest.pop((row.operation, row.purpose), None)
+                self._aes.pop(row.name, None)
+
+    def _write(self) -> None:
+        data = msgspec.json.format(msgspec.json.encode(_File(_FORM, self._where, list(self._rows.values()))))
+        made = self._path.with_name(f"{self._path.name}.new")
+        try:
+            made.unlink(missing_ok=True)
+            self._put(made, os.O_CREAT | os.O_EXCL, data)
+            before = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC) if self._stood is not None else None
+            os.rename(made, self._path)
+            sync_folder(self._path.parent)
+            if before is not None:  # what a destroyed key was wrapped as shall not lie in free blocks
+                try:
+                    os.pwrite(before, b"\0" * os.fstat(before).st_size, 0)
+                    os.fsync(before)
+                finally:
+                    os.close(before)
+        except OSError as error:
+            raise KeyringError(f"{self._path}: {error.strerror}") from error
+        self._stood = self._stand()
+
+    @staticmethod
+    def _put(path: Path, flags: int, data: bytes) -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o600)
+        try:
+            os.write(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+class Sealer:
+    """Seals many under one key; ``name`` is that key's."""
+
+    __slots__ = ("_aes", "_lead", "_named", "name")
+
+    def __init__(self, aes: object, name: str, number: int):
+        self._aes, self.name = aes, name
+        self._lead, self._named = _LEAD.pack(_FORM, number), name.encode() + b"\0"
+
+    def __call__(self, plaintext: bytes, aad: bytes = b"") -> bytes:
+        """As ``Keyring.seal``."""
+        nonce = os.urandom(NONCE_BYTES)
+        return self._lead + nonce + self._aes.encrypt(nonce, plaintext, self._named + aad)  # type: ignore[attr-defined]  # AESGCM
