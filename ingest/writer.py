@@ -17,7 +17,8 @@ import msgspec
 
 from birddog.errors import JournalError, JournalFull, place_of
 from birddog.units import NS
-from ingest.desk import TICK_NS, Batch, Desk
+from ingest.batch import Batch
+from ingest.desk import TICK_NS, Desk
 from ingest.intake import Closed, Entries, Intake, Item
 
 log = logging.getLogger(__name__)

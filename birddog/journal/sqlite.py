@@ -7,7 +7,8 @@ once (fixed in 3.51.3): so exactly one process opens the file for writing, held 
 The writer knows its files (``journal.guard``) and writes down what it acknowledged (``journal.head``): what
 others do to them is noticed before the next acknowledgement, or at the next opening (docs/decisions/0006).
 
-Over 400 lines: reader and writer of one file, and all that may be wrong with it.
+Over 400 lines: the writer, with all that may be wrong with its files; the reader is ``sqlite_reader``, the file itself
+``sqlite_file``.
 """
 
 from __future__ import annotations
@@ -16,14 +17,12 @@ import logging
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
 import msgspec
 
-from birddog.directory import REGISTERS
 from birddog.errors import (
     JournalChanged,
     JournalDisagrees,
@@ -37,33 +36,32 @@ from birddog.journal.beside import Home
 from birddog.journal.guard import Guard, stale_index
 from birddog.journal.head import Head, HeadFile, mixed
 from birddog.journal.head import read as read_head
-from birddog.journal.store import NOTHING, Counts, Mode
+from birddog.journal.sqlite_file import (
+    A_KIND,
+    OLDEST_VERSION,
+    SCHEMA_VERSION,
+    TROUBLE,
+    create_file,
+    durable,
+    failure,
+    left_alone,
+    open_at,
+)
+from birddog.journal.sqlite_reader import SAID, SqliteReader
+from birddog.journal.store import NOTHING, Mode
 from birddog.journal.upgrade import Migrated, Upgrade
 from birddog.lock import hold
-from birddog.model import Draft, Entry
+from birddog.model import Draft
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 2
-#: Recognised in the header's application_id: "Bird".
-APPLICATION_ID = 0x42697264
-#: The oldest version that ``migrate`` brings to the present one, and that is read as it is where asked for.
-OLDEST_VERSION = 1
 #: Rows asked for at once while a journal is migrated.
 _ROWS = 1000
 #: How many sessions of one device are remembered.
 SESSIONS_KEPT = 8
 #: The write-ahead log is brought into the journal when it has so many pages (SQLite's own default).
 CHECKPOINT_FRAMES = 1000
-#: So many entries are asked for the journal's time (0.2 s); within a longer run each was the newest of its moment.
-CLOCK_ROWS = 200_000
 _CHUNK = 500
-#: What sqlite3 raises: its own, and, where it meets damaged or lone-surrogate text or a number too large, Python's.
-_TROUBLE = (sqlite3.Error, UnicodeError, OverflowError)
-#: A failing disk, a file system that is away, another program that has the file: a later opening may succeed.
-_MAY_COME_BACK = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY})
-#: Kinds without the many: what people and the program said.  The words of the index ``entry_said``, or it is not used.
-_SAID = "kind NOT IN ('frame', 'refusal', 'tick')"
 _REWRITE = "UPDATE entry SET body = ?, operation = ? WHERE seq = ?"
 _ACTOR = "ALTER TABLE entry ADD COLUMN actor TEXT NOT NULL DEFAULT ''"
 _INSERTS = [
@@ -84,7 +82,7 @@ def home(url: str) -> Home:
 def presence(url: str) -> Literal["there", "moved", "absent"]:
     """Whether the journal's file is there; "moved" where a write-ahead log with something in it lies there without it."""
     path = home(url).base
-    return "there" if path.exists() else "moved" if _left_alone(path) else "absent"
+    return "there" if path.exists() else "moved" if left_alone(path) else "absent"
 
 
 def open_writer(url: str, *, mode: Mode, create: bool = True, accept_loss: bool = False) -> SqliteWriter:
@@ -112,123 +110,6 @@ def migrate(url: str) -> Migrated:
         writer.close()
 
 
-class SqliteReader:
-    """Reads a journal file, beside a live writer or after a kill.
-
-    Args:
-        oldest: the oldest version that is read.
-    """
-
-    def __init__(self, path: Path, *, oldest: int = SCHEMA_VERSION):
-        self.path, self._oldest = path, oldest
-        if not path.is_file():
-            raise UsageError(f"there is no journal at {path}")
-        # autocommit: every read is its own short transaction, so that the WAL can be cut
-        self._db = _open_reading(path)
-        try:
-            self.mode, self.version = _check(self._db, path, oldest)
-        except JournalError:
-            self._db.close()
-            raise
-        self._columns = "seq, kind, received_ns, source, ident, body, operation, " + ("actor" if self.version > 1 else "''")
-        self._beside = self._places()
-
-    def read(self, after: int, limit: int = 1000) -> list[Entry]:
-        """Entries with ``seq > after`` in order, at most ``limit``."""
-        sql = f"SELECT {self._columns} FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
-        return self._entries(sql, (after, limit), f" cannot be read after entry {after}:")
-
-    def tail(self, count: int) -> list[Entry]:
-        """The last ``count`` entries, in order."""
-        return self._entries(f"SELECT {self._columns} FROM entry ORDER BY seq DESC LIMIT ?", (count,))[::-1]
-
-    def last_seq(self) -> int:
-        """The number of the newest entry, 0 when there is none."""
-        return self._fetch("SELECT coalesce(max(seq), 0) FROM entry")[0][0]
-
-    def clock_ns(self) -> int:
-        """The time that the journal stands at: the greatest since it was last set back, 0 in an empty one.
-
-        Looks back to the newest start: that entry is stamped with what was the greatest then.
-        """
-        newest_ns = 0
-        for kind, received_ns in self._fetch("SELECT kind, received_ns FROM entry ORDER BY seq DESC LIMIT ?", (CLOCK_ROWS,)):
-            newest_ns = max(newest_ns, received_ns)
-            if kind in ("start", "clock"):
-                break
-        return newest_ns
-
-    def counts(self) -> Counts:
-        """The counters, as of one moment."""
-        values = dict(self._fetch(
-            "SELECT name, value FROM counter UNION ALL SELECT 'last_seq', coalesce(max(seq), 0) FROM entry"
-        ))
-        rejects, unread = (
-            {name[len(kind) :]: value for name, value in sorted(values.items()) if name.startswith(kind)}
-            for kind in ("reject:", "unread:")
-        )
-        return Counts(frames=values.get("frames", 0), observations=values.get("observations", 0), rejects=rejects,
-                      duplicates=values.get("duplicates", 0), last_seq=values["last_seq"], unread=unread,
-                      undated=values.get("undated", 0))
-
-    def registers(self) -> list[Entry]:
-        """Every entry of a register, in order."""
-        kinds = ", ".join(f"'{kind}'" for kind in sorted(REGISTERS))
-        said = "" if self.version == 1 else f" AND {_SAID}"  # the index that holds what was said, and no message
-        return self._entries(f"SELECT {self._columns} FROM entry WHERE kind IN ({kinds}){said} ORDER BY seq")
-
-    def disagreement(self) -> str:
-        """Why it is not the journal, or does not hold all, that was acknowledged; "" where it agrees with its head file."""
-        return self._against(read_head(Home(self.path).head) or Head())
-
-    def _against(self, head: Head) -> str:
-        """``disagreement`` with a head as read before we look, so that a writer beside is never taken for a fault."""
-        if head.seq == 0:
-            return ""
-        last = self.last_seq()
-        if last < head.seq:
-            return (f"{self.path} ends at entry {last}, and entry {head.seq} had been acknowledged: an older copy was put in "
-                    "its place, or its newest part was lost")
-        at = self.read(head.seq - 1, 1)
-        if not at or (at[0].seq, at[0].ident) != (head.seq, head.ident):
-            return (f"{self.path} is not the journal that was acknowledged up to entry {head.seq}: its entry {head.seq} is "
-                    "another")
-        return ""
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._db.close()
-
-    def _places(self) -> tuple[tuple[int, int], ...]:
-        """Which files lie beside the journal now: a connection goes on in those that it has opened, wherever they went."""
-        return tuple(_identity(f"{self.path}{suffix}") for suffix in ("", "-wal", "-shm"))
-
-    def _follow(self) -> None:
-        """Open the journal anew where its writer had to begin another write-ahead log or index beside it."""
-        places = self._places()
-        if places == self._beside or places[0] != self._beside[0]:
-            return
-        self._db.close()
-        self._db = _open_reading(self.path)
-        _check(self._db, self.path, self._oldest)
-        self._beside = self._places()
-
-    def _fetch(self, sql: str, values: Sequence[int | str | bytes] = (), doing: str = " cannot be read:") -> list[tuple]:
-        try:
-            self._follow()
-            return self._db.execute(sql, values).fetchall()
-        except _TROUBLE as error:
-            raise _failure(self.path, error, doing) from error
-
-    def _entries(self, sql: str, values: Sequence[int] = (), doing: str = " cannot be read:") -> list[Entry]:
-        name = str(self.path)
-        return [
-            Entry(seq=seq, kind=kind, received_ns=received_ns, source=source, ident=ident, body=body, operation=operation,
-                  actor=actor, journal=name)
-            for seq, kind, received_ns, source, ident, body, operation, actor in self._fetch(sql, values, doing)
-        ]
-
-
 class SqliteWriter(SqliteReader):
     """The one writer of a journal file; see ``birddog.journal.store.Writer``.
 
@@ -249,12 +130,12 @@ class SqliteWriter(SqliteReader):
         try:
             head = self._held_against(path, accept_loss)
             if create and not path.exists():  # asked under the lock: somebody else may just have made it
-                _create(path, mode)
+                create_file(path, mode)
             super().__init__(path, oldest=oldest)
             self._opened.append(self._db)
             if self.mode != mode:
                 raise JournalError(
-                    f"{path} is {_A[self.mode]} journal and refuses {mode} data: give another --journal"
+                    f"{path} is {A_KIND[self.mode]} journal and refuses {mode} data: give another --journal"
                     + (", or --exercise" if self.mode == "exercise" else "")
                 )
             words = self._against(head)
@@ -274,9 +155,9 @@ class SqliteWriter(SqliteReader):
         head = read_head(Home(path).head) or Head()
         real = path.resolve()
         if not path.exists():
-            if head.seq and (accept_loss or not _left_alone(path)):
+            if head.seq and (accept_loss or not left_alone(path)):
                 self._lose(f"{path} is not there, and entry {head.seq} of it had been acknowledged", head, 0, accept_loss)
-            if accept_loss and _left_alone(path):
+            if accept_loss and left_alone(path):
                 self._put_aside(real)
             return Head(turn=head.turn)
         hot = Path(f"{real}-journal")
@@ -319,13 +200,13 @@ class SqliteWriter(SqliteReader):
             # what an earlier process left in the log is brought into the file now
             self._turn += 1
             self._head_file.write(msgspec.structs.replace(head, turn=self._turn, moving=True))
-        reading, self._db = self._db, _open(f"file:{quote(os.fsencode(path))}?mode=rw", path)
+        reading, self._db = self._db, open_at(f"file:{quote(os.fsencode(path))}?mode=rw", path)
         self._opened.append(self._db)
-        page_bytes = _durable(self._db, path)
+        page_bytes = durable(self._db, path)
         try:
             reading.execute("SELECT count(*) FROM meta").fetchone()
-        except _TROUBLE as error:
-            raise _failure(path, error, " cannot be written:") from error
+        except TROUBLE as error:
+            raise failure(path, error, " cannot be written:") from error
         self._guard = Guard(path.resolve(), page_bytes)
         self._opened.insert(1, self._guard)  # after both connections
         self._guard.settle()
@@ -356,7 +237,7 @@ class SqliteWriter(SqliteReader):
         try:
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.OperationalError as error:
-            trouble = _failure(self.path, error)
+            trouble = failure(self.path, error)
             if not isinstance(trouble, JournalFull):
                 raise trouble from error
             # no room for it yet: what was committed stands in the log, and the next commit tries it again
@@ -415,14 +296,14 @@ class SqliteWriter(SqliteReader):
                 db.execute(_ACTOR)
                 db.executemany("UPDATE entry SET actor = ? WHERE seq = ?", actors)
                 db.execute("DROP INDEX entry_register")
-                db.execute(f"CREATE INDEX entry_said ON entry (seq) WHERE {_SAID}")
+                db.execute(f"CREATE INDEX entry_said ON entry (seq) WHERE {SAID}")
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 db.execute("COMMIT")
             finally:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
-        except _TROUBLE as error:
-            raise _failure(self.path, error, " cannot be migrated:") from error
+        except TROUBLE as error:
+            raise failure(self.path, error, " cannot be migrated:") from error
         finally:
             self._guard.after()  # what was rolled back may have lengthened the log
         self._note()
@@ -442,8 +323,8 @@ class SqliteWriter(SqliteReader):
                 again = sum(seq == 0 and not draft.part_of for seq, draft in zip(answer, drafts, strict=True))
                 self._write([seq for seq, _ in fresh], [draft for _, draft in fresh], again, sessions, finished, counted)
                 return answer
-        except _TROUBLE as error:
-            raise _failure(self.path, error) from error
+        except TROUBLE as error:
+            raise failure(self.path, error) from error
 
     def _why(self, error: JournalError) -> JournalError:
         """A store that fails because its files were changed under it says so."""
@@ -461,7 +342,7 @@ class SqliteWriter(SqliteReader):
             return
         try:
             busy, frames, done = self._db.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
-        except _TROUBLE as error:
+        except TROUBLE as error:
             log.error("%s: what the write-ahead log held could not be saved: %s", self.path, error)
             return
         if busy or frames != done:
@@ -571,9 +452,6 @@ class SqliteWriter(SqliteReader):
         os.close(self._lock)
 
 
-_A = {"live": "a live", "exercise": "an exercise"}
-
-
 def _counts(drafts: Sequence[Draft]) -> dict[str, int]:
     counts = {"frames": 0, "observations": 0}
     for draft in drafts:
@@ -603,136 +481,3 @@ def _locked(path: Path) -> int:
     return lock
 
 
-def _left_alone(path: Path) -> bool:
-    """Whether a write-ahead log lies there, with something in it, without its journal: the journal was moved away."""
-    wal = path.with_name(path.name + "-wal")
-    return not path.exists() and wal.exists() and wal.stat().st_size > 0
-
-
-def _create(path: Path, mode: Mode) -> None:
-    wal = path.with_name(path.name + "-wal")
-    if _left_alone(path):
-        # SQLite would play it into the new file
-        raise JournalError(f"{wal} is there without its journal: put the journal back beside it, or take it away")
-    # made beside and renamed, so that a kill while creating leaves no half journal behind
-    made = path.with_name(path.name + ".new")
-    try:
-        for old in (made, Path(f"{made}-wal"), Path(f"{made}-shm")):
-            old.unlink(missing_ok=True)
-        os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        db = sqlite3.connect(made, isolation_level=None)
-        try:
-            db.execute("PRAGMA synchronous = FULL")
-            schema = resources.files("birddog.journal").joinpath(f"schema_v{SCHEMA_VERSION}.sql").read_text()
-            db.executescript("BEGIN;" + schema + "COMMIT;")
-            db.execute("INSERT INTO meta VALUES ('mode', ?)", (mode,))
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        finally:
-            db.close()
-        os.rename(made, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
-    except OSError as error:
-        raise JournalError(f"{path} cannot be made: {error.strerror}") from error
-    except _TROUBLE as error:
-        raise _failure(path, error, " cannot be made:") from error
-
-
-def _open(uri: str, path: Path) -> sqlite3.Connection:
-    try:
-        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
-    except _TROUBLE as error:
-        raise _failure(path, error, " cannot be opened:") from error
-
-
-def _open_reading(path: Path) -> sqlite3.Connection:
-    """A connection that can neither write nor checkpoint.
-
-    SQLite wants to make a shared index beside a journal even to read it.  Where nothing can be written (a disc, a folder of
-    evidence), what was closed is read as it lies: nobody else writes it there (sqlite.org/wal.html, "Read-Only Databases").
-    """
-    real = path.resolve()
-    uri = f"file:{quote(os.fsencode(path))}?mode=ro"
-    if not os.access(real.parent, os.W_OK) and not os.path.exists(f"{real}-shm"):
-        if _bytes_of(f"{real}-wal"):
-            raise JournalError(f"{path}: its newest entries are in {real}-wal, which is read only where something can be "
-                               "written beside it: copy the two to another folder")
-        uri += "&immutable=1"
-    return _open(uri, path)
-
-
-def _bytes_of(name: str) -> int:
-    try:
-        return os.stat(name).st_size
-    except OSError:
-        return 0
-
-
-def _identity(name: str) -> tuple[int, int]:
-    try:
-        stat = os.stat(name)
-    except OSError:
-        return 0, 0
-    return stat.st_dev, stat.st_ino
-
-
-def _durable(db: sqlite3.Connection, path: Path) -> int:
-    """Make sure that a commit is on disk when it returns, and that the write-ahead log has begun; a page's bytes."""
-    # asserted, not assumed: a build or a file that answers otherwise would make PUBACK a lie
-    try:
-        mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        db.execute("PRAGMA synchronous = FULL")
-        level = db.execute("PRAGMA synchronous").fetchone()[0]
-        # What an earlier process left in the WAL may be in the kernel's memory only, where its fsync failed: a message
-        # sent again would be called a duplicate of something that is not on disk.  Written and synced anew here.
-        db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        # only when we say so: between two steps of ours the file does not change, see ``journal.guard``
-        db.execute("PRAGMA wal_autocheckpoint = 0")
-        # a change that is none, so that the write-ahead log has its salts, which the head file then knows (an UPDATE to
-        # the same value is not written)
-        db.execute("BEGIN IMMEDIATE")
-        db.execute("REPLACE INTO meta SELECT key, value FROM meta WHERE key = 'mode'")
-        db.execute("COMMIT")
-        page_bytes = db.execute("PRAGMA page_size").fetchone()[0]
-    except _TROUBLE as error:
-        if db.in_transaction:
-            db.rollback()
-        raise _failure(path, error, " cannot be written:") from error
-    if mode != "wal" or level != 2:
-        raise JournalError(f"{path}: needs journal_mode=wal and synchronous=2, has {mode} and {level}")
-    return page_bytes
-
-
-def _check(db: sqlite3.Connection, path: Path, oldest: int) -> tuple[Mode, int]:
-    """The journal's mode and version."""
-    try:
-        application = db.execute("PRAGMA application_id").fetchone()[0]
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-    except _TROUBLE as error:
-        raise _failure(path, error, " is not a journal that can be read:") from error
-    if application != APPLICATION_ID:
-        raise JournalError(f"{path} is not a Birddog journal")
-    if OLDEST_VERSION <= version < oldest:
-        raise JournalError(f"{path} is a journal of version {version}; this program works on version {SCHEMA_VERSION}: "
-                           f"birddog journal migrate --journal sqlite:///{path}")
-    if not oldest <= version <= SCHEMA_VERSION:
-        raise JournalError(f"{path} is a journal of version {version}; this program reads version {SCHEMA_VERSION}")
-    try:
-        row = db.execute("SELECT value FROM meta WHERE key = 'mode'").fetchone()
-    except _TROUBLE as error:
-        raise _failure(path, error, " is damaged:") from error
-    if row is None or row[0] not in _A:
-        raise JournalError(f"{path} is damaged: it says no mode, live or exercise")
-    return row[0], version
-
-
-def _failure(path: Path, error: Exception, doing: str = ":") -> JournalError:
-    """SQLite's words as one of ours; no room (also for the shared memory beside the WAL) can be tried again."""
-    code = getattr(error, "sqlite_errorcode", 0)
-    if code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
-        return JournalFull(f"{path}: the disk is full")
-    if code & 0xFF in _MAY_COME_BACK:
-        return JournalTrouble(f"{path}{doing} {' '.join(str(error).split())}")
-    return JournalError(f"{path}{doing} {' '.join(str(error).split())}")

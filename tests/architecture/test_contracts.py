@@ -25,7 +25,8 @@ DOORS = {
     "uvicorn": {"opsroom/console/listen.py", "opsroom/console/line.py"},
     "starlette": {"opsroom/console/"},
     # the journal, the derived store, and the watched folder's ledger of what it has looked at
-    "sqlite3": {"birddog/journal/sqlite.py", "opsroom/picture_store.py", "opsroom/picture_view.py", "imagery/watch.py"},
+    "sqlite3": {"birddog/journal/sqlite.py", "birddog/journal/sqlite_file.py",
+                "opsroom/picture_store.py", "opsroom/picture_view.py", "imagery/watch.py"},
 }
 
 #: Rooms, and single files of other rooms, that may read the wall clock: everybody else is told the time.

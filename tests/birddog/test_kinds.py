@@ -14,7 +14,7 @@ import pytest
 
 from birddog.directory import Directory
 from birddog.journal import open_reader, open_writer
-from birddog.journal.sqlite import _SAID
+from birddog.journal.sqlite_reader import SAID
 from birddog.model import ENTRY_BODIES, KINDS, REGISTERS, Draft, Entry, pack, unpack
 from ingest import control
 from tracking.fold import Fold
@@ -80,7 +80,7 @@ def test_what_may_be_asked_for_is_what_the_table_says(kind):
 def test_names_and_bodies_stand_once():
     assert len({kind.name for kind in KINDS}) == len({kind.body for kind in KINDS}) == len(KINDS) == len(ENTRY_BODIES)
     # the index of what was said holds every register
-    assert not any(f"'{name}'" in _SAID for name in REGISTERS)
+    assert not any(f"'{name}'" in SAID for name in REGISTERS)
 
 
 def test_the_table_in_the_docs_is_this_one():

@@ -16,7 +16,7 @@ from birddog.directory import OPEN
 from birddog.errors import JournalError, JournalHeld
 from birddog.geo import distance_m
 from birddog.journal import entries, home, migrate, open_reader, open_writer
-from birddog.journal.sqlite import SCHEMA_VERSION
+from birddog.journal.sqlite_file import SCHEMA_VERSION
 from birddog.model import FrameBody, RefusalBody, Verdict, unpack
 from birddog.units import NS
 from tracking.fold import Fold

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from birddog.journal import migrate, open_reader
-from birddog.journal.sqlite import SCHEMA_VERSION
+from birddog.journal.sqlite_file import SCHEMA_VERSION
 from birddog.model import Operation, unpack
 from ingest import control
 

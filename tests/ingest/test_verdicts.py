@@ -18,6 +18,7 @@ from birddog.model import (
 )
 from birddog.units import NS
 from devices import codec
+from ingest.admission import Admission
 from ingest.control import drafts_of, wanted
 from ingest.desk import Desk
 from ingest.intake import Entries
@@ -241,7 +242,7 @@ MESSAGES = [
 
 @pytest.mark.parametrize("mode", ["live", "exercise"])
 def test_the_short_way_at_the_door_says_what_the_long_way_says(tmp_path, monkeypatch, mode):
-    """``_admit_plain`` and ``at_once`` only save work: without them the journal is the same, row for row."""
+    """``Admission.plain`` and ``at_once`` only save work: without them the journal is the same, row for row."""
     rows, heard, short = [], [], []
     frames = []
     for sender, named, said in MESSAGES:
@@ -250,7 +251,7 @@ def test_the_short_way_at_the_door_says_what_the_long_way_says(tmp_path, monkeyp
             frame.subject = subject
             SAID[frame.payload] = codec.Decoded(observations=said, device=named)
             frames.append(frame)
-    plain = Desk._admit_plain
+    plain = Admission.plain
     for way in ("short", "long"):
         journal = open_writer(f"sqlite:///{tmp_path}/{way}.db", mode=mode)
         desk = Desk(journal, exercise=mode == "exercise", refusal_key=b"k" * 32)
@@ -261,14 +262,14 @@ def test_the_short_way_at_the_door_says_what_the_long_way_says(tmp_path, monkeyp
               Attachment(device="one", shipment="crate", operation="B", from_ns=T0 - NS),
               Attachment(device="two", shipment="barrel", operation="B", from_ns=0))
         if way == "long":
-            monkeypatch.setattr(desk, "_admit_plain", lambda *asked: None)
+            monkeypatch.setattr(desk._admission, "plain", lambda *asked: None)
             monkeypatch.setattr(type(desk.clock), "at_once", lambda clock, frame, observations: None)
         else:
             def counting(*asked, plain=plain, desk=desk):
-                short.append(plain(desk, *asked))
+                short.append(plain(desk._admission, *asked))
                 return short[-1]
 
-            monkeypatch.setattr(desk, "_admit_plain", counting)
+            monkeypatch.setattr(desk._admission, "plain", counting)
         desk.take([(Source(), frames)], T0)
         rows.append([(e.kind, e.received_ns, e.operation, e.ident, e.body) for e in journal.read(0, 10_000)
                      if e.kind in ("frame", "refusal")])

@@ -1,0 +1,140 @@
+"""Reads a SQLite journal: beside a live writer, after a kill, or from where nothing can be written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from birddog.directory import REGISTERS
+from birddog.errors import (
+    JournalError,
+    UsageError,
+)
+from birddog.journal.beside import Home
+from birddog.journal.head import Head
+from birddog.journal.head import read as read_head
+from birddog.journal.sqlite_file import SCHEMA_VERSION, TROUBLE, checked, failure, identity, open_reading
+from birddog.journal.store import Counts
+from birddog.model import Entry
+
+#: So many entries are asked for the journal's time (0.2 s); within a longer run each was the newest of its moment.
+CLOCK_ROWS = 200_000
+#: Kinds without the many: what people and the program said.  The words of the index ``entry_said``, or it is not used.
+SAID = "kind NOT IN ('frame', 'refusal', 'tick')"
+
+
+class SqliteReader:
+    """Reads a journal file, beside a live writer or after a kill.
+
+    Args:
+        oldest: the oldest version that is read.
+    """
+
+    def __init__(self, path: Path, *, oldest: int = SCHEMA_VERSION):
+        self.path, self._oldest = path, oldest
+        if not path.is_file():
+            raise UsageError(f"there is no journal at {path}")
+        # autocommit: every read is its own short transaction, so that the WAL can be cut
+        self._db = open_reading(path)
+        try:
+            self.mode, self.version = checked(self._db, path, oldest)
+        except JournalError:
+            self._db.close()
+            raise
+        self._columns = "seq, kind, received_ns, source, ident, body, operation, " + ("actor" if self.version > 1 else "''")
+        self._beside = self._places()
+
+    def read(self, after: int, limit: int = 1000) -> list[Entry]:
+        """Entries with ``seq > after`` in order, at most ``limit``."""
+        sql = f"SELECT {self._columns} FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
+        return self._entries(sql, (after, limit), f" cannot be read after entry {after}:")
+
+    def tail(self, count: int) -> list[Entry]:
+        """The last ``count`` entries, in order."""
+        return self._entries(f"SELECT {self._columns} FROM entry ORDER BY seq DESC LIMIT ?", (count,))[::-1]
+
+    def last_seq(self) -> int:
+        """The number of the newest entry, 0 when there is none."""
+        return self._fetch("SELECT coalesce(max(seq), 0) FROM entry")[0][0]
+
+    def clock_ns(self) -> int:
+        """The time that the journal stands at: the greatest since it was last set back, 0 in an empty one.
+
+        Looks back to the newest start: that entry is stamped with what was the greatest then.
+        """
+        newest_ns = 0
+        for kind, received_ns in self._fetch("SELECT kind, received_ns FROM entry ORDER BY seq DESC LIMIT ?", (CLOCK_ROWS,)):
+            newest_ns = max(newest_ns, received_ns)
+            if kind in ("start", "clock"):
+                break
+        return newest_ns
+
+    def counts(self) -> Counts:
+        """The counters, as of one moment."""
+        values = dict(self._fetch(
+            "SELECT name, value FROM counter UNION ALL SELECT 'last_seq', coalesce(max(seq), 0) FROM entry"
+        ))
+        rejects, unread = (
+            {name[len(kind) :]: value for name, value in sorted(values.items()) if name.startswith(kind)}
+            for kind in ("reject:", "unread:")
+        )
+        return Counts(frames=values.get("frames", 0), observations=values.get("observations", 0), rejects=rejects,
+                      duplicates=values.get("duplicates", 0), last_seq=values["last_seq"], unread=unread,
+                      undated=values.get("undated", 0))
+
+    def registers(self) -> list[Entry]:
+        """Every entry of a register, in order."""
+        kinds = ", ".join(f"'{kind}'" for kind in sorted(REGISTERS))
+        said = "" if self.version == 1 else f" AND {SAID}"  # the index that holds what was said, and no message
+        return self._entries(f"SELECT {self._columns} FROM entry WHERE kind IN ({kinds}){said} ORDER BY seq")
+
+    def disagreement(self) -> str:
+        """Why it is not the journal, or does not hold all, that was acknowledged; "" where it agrees with its head file."""
+        return self._against(read_head(Home(self.path).head) or Head())
+
+    def _against(self, head: Head) -> str:
+        """``disagreement`` with a head as read before we look, so that a writer beside is never taken for a fault."""
+        if head.seq == 0:
+            return ""
+        last = self.last_seq()
+        if last < head.seq:
+            return (f"{self.path} ends at entry {last}, and entry {head.seq} had been acknowledged: an older copy was put in "
+                    "its place, or its newest part was lost")
+        at = self.read(head.seq - 1, 1)
+        if not at or (at[0].seq, at[0].ident) != (head.seq, head.ident):
+            return (f"{self.path} is not the journal that was acknowledged up to entry {head.seq}: its entry {head.seq} is "
+                    "another")
+        return ""
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def _places(self) -> tuple[tuple[int, int], ...]:
+        """Which files lie beside the journal now: a connection goes on in those that it has opened, wherever they went."""
+        return tuple(identity(f"{self.path}{suffix}") for suffix in ("", "-wal", "-shm"))
+
+    def _follow(self) -> None:
+        """Open the journal anew where its writer had to begin another write-ahead log or index beside it."""
+        places = self._places()
+        if places == self._beside or places[0] != self._beside[0]:
+            return
+        self._db.close()
+        self._db = open_reading(self.path)
+        checked(self._db, self.path, self._oldest)
+        self._beside = self._places()
+
+    def _fetch(self, sql: str, values: Sequence[int | str | bytes] = (), doing: str = " cannot be read:") -> list[tuple]:
+        try:
+            self._follow()
+            return self._db.execute(sql, values).fetchall()
+        except TROUBLE as error:
+            raise failure(self.path, error, doing) from error
+
+    def _entries(self, sql: str, values: Sequence[int] = (), doing: str = " cannot be read:") -> list[Entry]:
+        name = str(self.path)
+        return [
+            Entry(seq=seq, kind=kind, received_ns=received_ns, source=source, ident=ident, body=body, operation=operation,
+                  actor=actor, journal=name)
+            for seq, kind, received_ns, source, ident, body, operation, actor in self._fetch(sql, values, doing)
+        ]

@@ -1,0 +1,174 @@
+"""Admission: what of a decoded message comes in, the second of the desk's four steps.
+
+The judge is asked for each observation, with the time that it states; what is refused leaves a reason, and where
+nothing of a message may stay, not one byte of it (docs/architecture.md, rules 5 and 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from birddog.judge import NOBODYS, Judge
+from birddog.model import MALFORMED_REASONS, Frame, Observation, Reject, TagRead, Verdict
+from birddog.units import NS
+from devices.clock import NEAR_NS, astray, corrected, undoubted
+from devices.codec import Codec, Decoded
+from ingest.clock import SKEW_NS
+from ingest.door import NOT_KEPT
+
+
+class Admitted(msgspec.Struct, frozen=True, gc=False):
+    """What of one message comes in, and why the rest does not."""
+
+    operation: str
+    observations: tuple[Observation, ...]
+    verdicts: tuple[Verdict, ...]
+    rejects: tuple[Reject, ...]
+    refused: bool  # for who sent it, or broken and of nobody who is admitted: no byte of it stays
+
+
+
+
+class Admission:
+    """Asks the door for each observation of a message.
+
+    Args:
+        door: the judge; its directory holds who is who.
+    """
+
+    def __init__(self, door: Judge):
+        self.door, self.directory = door, door.directory
+        self._broadcast: set[str] = set()  # formats whose messages everybody may hear (AIS)
+        self._names_nobody: set[str] = set()  # formats in which a message cannot say whom it is about
+
+    def learn(self, name: str, module: Codec) -> None:
+        """Note the facts of a format that is used for the first time."""
+        if getattr(module, "BROADCAST", False):
+            self._broadcast.add(name)
+        if not getattr(module, "NAMES_DEVICE", True):
+            self._names_nobody.add(name)
+
+    def admit(self, frame: Frame, decoded: Decoded, device: str, received_ns: int) -> Admitted:
+        """What of a message comes in.
+
+        Args:
+            device: the sender, or where no transport vouches for one, whom the message names.
+        """
+        door, broadcast = self.door, frame.format in self._broadcast
+        named = decoded.device or frame.subject
+        refused = door.sender(device, received_ns)
+        if refused is None and not decoded.rejects and decoded.observations:
+            plain = self.plain(decoded.observations, device, named, received_ns, broadcast)
+            if plain is not None:
+                return plain
+        refusals: list[Reject] = []
+        malformed: list[Reject] = []
+        for reject in decoded.rejects:
+            (malformed if reject.reason in MALFORMED_REASONS else refusals).append(reject)
+        observations: tuple[Observation, ...] = ()
+        verdicts: list[Verdict] = []
+        operation = ""
+        if refused is not None:
+            refusals.append(door.impostor(device, named) or refused)
+        else:
+            kept: list[Observation] = []
+            latest_ns, plain_ns = received_ns + SKEW_NS, received_ns - NEAR_NS
+            whom, when_ns, verdict, same = None, 0, NOBODYS, True
+            rollovers, changed = self.directory.week_rollover, False
+            for observation in decoded.observations:
+                if rollovers and (times := rollovers.get(observation.device)):
+                    observation = corrected(observation, times, latest_ns)
+                    changed = True
+                time_ns, wrong = observation.time_ns, ""
+                if time_ns is None:
+                    time_ns = received_ns
+                elif not plain_ns < time_ns <= latest_ns:
+                    wrong = astray(time_ns, received_ns)
+                    if not wrong and time_ns > latest_ns:
+                        wrong = f"{(time_ns - received_ns) // NS} s ahead of the receiver"
+                    if wrong:
+                        time_ns = received_ns
+                # the door first (a time that is not believed is not asked with): what is refused for who
+                # sent it leaves no position, whatever else is wrong with it
+                if observation.device != whom or time_ns != when_ns or type(observation) is TagRead:
+                    whom, when_ns = observation.device, time_ns
+                    verdict = door.judge(observation, device, received_ns, time_ns, broadcast)
+                if verdict.state == "refused":
+                    why = door.why(observation.device, device, time_ns)
+                    if why is not None and why not in refusals:
+                        refusals.append(why)
+                elif wrong:
+                    malformed.append(Reject("clock", wrong, device=observation.device, verdict=verdict))
+                else:
+                    kept.append(observation)
+                    verdicts.append(verdict)
+                    operation = operation or verdict.operation
+                    same = same and verdict is verdicts[0]
+            if same:  # one stands for all: equal verdicts are one object
+                del verdicts[1:]
+            observations = decoded.observations if len(kept) == len(decoded.observations) and not changed else tuple(kept)
+            # a message without observations, or with a broken part, may still name somebody
+            if malformed or (named and named != device):
+                for name in dict.fromkeys([named, *(r.device for r in malformed)]):
+                    why = door.why(name, device, received_ns) if name and name != device else None
+                    if why is not None and why not in refusals:
+                        refusals.append(why)
+        if not refusals and observations and not malformed:
+            return Admitted(operation, observations, tuple(verdicts), (), False)
+        refused_whole = bool(refusals)
+        if not refused_whole:
+            parts = [r.device or named for r in malformed] or [named]
+            refused_whole = not self.may_keep(frame, device, parts, received_ns)
+            if refused_whole and not malformed:
+                refusals.append(Reject("unknown_device", "names nobody who is admitted"))
+        for i, r in enumerate(malformed):
+            whose = r.verdict
+            if whose is None and r.reason == "clock" and r.device and refused is None:
+                whose = door.of(r.device, device, received_ns, broadcast)  # whose clock it is: that one is not silent
+            if whose is not r.verdict or refused_whole:
+                malformed[i] = msgspec.structs.replace(r, detail=NOT_KEPT if refused_whole else r.detail, verdict=whose)
+        if not observations and refused is None:
+            # nothing came in that has a verdict: it is of the case of whom its clock, or else its sender, was
+            operation = next((r.verdict.operation for r in malformed if r.verdict is not None), "")
+            if not operation and device:
+                operation = door.of(device, device, received_ns).operation
+        return Admitted(operation, observations, tuple(verdicts), tuple(malformed + refusals), refused_whole)
+
+    def plain(self, observations: tuple[Observation, ...], device: str, named: str, received_ns: int,
+                     broadcast: bool) -> Admitted | None:
+        """``admit`` of what nearly every message is: of one device at one time that nobody doubts, and it may come in.
+
+        None where it is anything else.
+        """
+        door, first = self.door, observations[0]
+        whom, stated_ns = first.device, first.time_ns
+        if len(observations) > 1:
+            for observation in observations:
+                if observation.time_ns != stated_ns or observation.device != whom or type(observation) is TagRead:
+                    return None
+        elif type(first) is TagRead:
+            return None
+        if whom in self.directory.week_rollover:
+            return None
+        if stated_ns is None:
+            time_ns = received_ns
+        elif stated_ns <= received_ns + SKEW_NS and undoubted(stated_ns, received_ns):
+            time_ns = stated_ns
+        else:
+            return None
+        verdict = door.of(whom, device, time_ns, broadcast)
+        if verdict.state == "refused":
+            return None
+        if named and named != device and not door.exercise:
+            if door.of(named, device, received_ns, broadcast).state == "refused":
+                return None
+        return Admitted(verdict.operation, observations, (verdict,), (), False)
+
+    def may_keep(self, frame: Frame, device: str, named: Sequence[str], time_ns: int) -> bool:
+        """Whether the bytes stay of a message that is broken, or says nothing of which the door can be asked."""
+        if self.door.exercise or not frame.payload.strip(b"\r\n\t \0\xff"):
+            return True
+        names = frame.format not in self._names_nobody
+        return self.door.keeps(device, named, time_ns, gateway=bool(frame.device) and names)
