@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("replay", "play a journal again, or take a capture into one"),
     "rebuild": ("rebuild", "make every derived table again from the journal and compare"),
     "track": ("track", "confirmed tracks at regular times, from a file of detections"),
+    "explain": ("explain", "why a track was shown where it was at a time: what was used, refused and believed"),
     "locate": ("locate", "where tracks were at asked times, from a file of their fixes"),
     "events": ("events", "stops, encounters, loitering, gaps, co-travel of a file of tracks"),
     "deconflict": ("deconflict", "planned operations of different agencies that would meet"),

@@ -52,6 +52,8 @@ from tracking.book import Book, Changes
 from tracking.evidence import TRIGGERS, dated, is_on, look_of_scan, look_of_sightings, placed_well
 from tracking.operation import OperationFold, OperationState, Owner
 from tracking.presets import Presets, presets_from
+from tracking.step import Model
+from tracking.track_state import LiveTrack
 
 __all__ = ["Changes", "Fold"]
 
@@ -170,6 +172,20 @@ class Fold:
             track for name, fold in self._folds.items() if operation is None or name == operation
             for track in fold.believed(time_ns)
         ]  # fmt: skip
+
+    def live(self, track_id: str) -> LiveTrack | None:
+        """The identified track of this id; to read (``tracking.explain``)."""
+        found = (fold.tracker.tracks.get(track_id) for fold in self._folds.values())
+        return next((live for live in found if live is not None), None)
+
+    def model(self, live: LiveTrack) -> Model:
+        """The motion model of a track; to read."""
+        return self._folds[live.state.operation].tracker.model(live)
+
+    @property
+    def presets(self) -> Presets:
+        """Those of the newest start; to read."""
+        return self._state.presets
 
     def _register(self, body: Body, book: Book) -> None:
         """Who is who from now on; of the tracks that this is about is asked again what is expected."""

@@ -150,6 +150,10 @@ class LiveTrack:
         cores = self.cores(model)
         return cores[-1] if cores else self.state.base
 
+    def verdicts(self, model: Model) -> list[tuple[Measurement, Core, tuple[Verdict, float]]]:
+        """Each measurement of the ring with the filter after it, what became of it and its NIS."""
+        return list(zip(self.state.ring, self.cores(model), self._verdicts, strict=True))
+
     def core_at(self, time_ns: int, model: Model) -> Core | None:
         """The filter after the last measurement not later than a time; None where the ring begins later."""
         ring = self.state.ring

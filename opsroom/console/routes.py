@@ -31,6 +31,7 @@ from opsroom.console.guard import COOKIE, Sessions
 from opsroom.console.health import Health, HealthView, prometheus
 from opsroom.console.settings import Settings
 from opsroom.console.source import Source
+from opsroom.console.why import Why
 from opsroom.picture_view import ALL, Rights, View
 
 STATIC = Path(__file__).parent / "static"
@@ -47,9 +48,11 @@ class Console:
     """The endpoints, over one Source and one Feed."""
 
     def __init__(self, settings: Settings, source: Source, feed: Feed, health: Health, act: Callable[[model.Decision], int],
-                 act_all: Callable[[list[model.Decision]], list[int]]):
+                 act_all: Callable[[list[model.Decision]], list[int]],
+                 explain: Callable[[str, int], dict[str, Any] | None] | None = None):
         self.settings, self.source, self.feed, self.health = settings, source, feed, health
         self.act, self.act_all = act, act_all
+        self.why = Why(source, explain, self._view)
         self.sessions = Sessions(settings.tokens)
 
     def routes(self) -> list[BaseRoute]:
@@ -58,6 +61,7 @@ class Console:
             Route("/", self.page),
             Route("/v1/tracks", self.tracks),
             Route("/v1/tracks/{track_id}", self.track),
+            Route("/v1/tracks/{track_id}/explain", self.why.answer),
             Route("/v1/trails", self.trails),
             Route("/v1/devices", self.devices),
             Route("/v1/flags", self.flags),

@@ -42,7 +42,8 @@ class GZipBeyond(GZipMiddleware):
 
 def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, status: Callable[[], dict[str, dict[str, Any]]],
              act: Callable[[model.Decision], int], *, now_ns: Callable[[], int] = time.time_ns,
-             act_all: Callable[[list[model.Decision]], list[int]] | None = None) -> Starlette:
+             act_all: Callable[[list[model.Decision]], list[int]] | None = None,
+             explain: Callable[[str, int], dict[str, Any] | None] | None = None) -> Starlette:
     """The console as an ASGI application.
 
     Args:
@@ -52,6 +53,7 @@ def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, 
         act: sends an operator's decision to the journal's writer and returns its entry's number; may
             block; raises BirddogError where it could not be written.
         act_all: the same for many at once; one by one where it is not given.
+        explain: why a track was where it was at a time (``opsroom.explained``); may block.
         now_ns: the clock that ages are counted against: wall time, or that of the newest message.
 
     Raises:
@@ -61,7 +63,8 @@ def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, 
     source = Source(reader, journal, now_ns)
     health = Health(status, time.time_ns)
     feed = Feed(settings, source, health)
-    console = Console(settings, source, feed, health, act, act_all or (lambda decisions: [act(one) for one in decisions]))
+    console = Console(settings, source, feed, health, act, act_all or (lambda decisions: [act(one) for one in decisions]),
+                      explain)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

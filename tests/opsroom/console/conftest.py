@@ -134,7 +134,8 @@ class Stage:
     def app(self):
         """The console over this stage."""
         self.reader, self.journal = PictureReader(self.picture), open_reader(self.url)
-        return make_app(self.settings, self.reader, self.journal, lambda: self.status, self.act)
+        return make_app(self.settings, self.reader, self.journal, lambda: self.status, self.act,
+                        explain=lambda track_id, at_ns: {"track_id": track_id})
 
     def start(self) -> str:
         """Serve in a thread; returns the address.  A second start after ``stop`` takes the same port."""

@@ -1,0 +1,46 @@
+"""``/v1/tracks/{id}/explain``: why a track was shown where it was, as `birddog explain` has it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from birddog.units import iso_from_ns, ns_from_text
+from opsroom.console.answers import json_answer
+from opsroom.console.source import Source
+from opsroom.picture_view import View
+
+
+class Why:
+    """The endpoint.
+
+    Args:
+        explain: (track_id, time) -> what ``opsroom.explained`` has of it; may block.  None: this console explains nothing.
+        view: the picture as whoever asks may see it.
+    """
+
+    def __init__(
+        self, source: Source, explain: Callable[[str, int], dict[str, Any] | None] | None, view: Callable[[Request], View]
+    ):
+        self.source, self.explain, self.view = source, explain, view
+
+    async def answer(self, request: Request) -> Response:
+        """Of a track that whoever asks may see."""
+        track_id, at = request.path_params["track_id"], request.query_params.get("at", "")
+        try:
+            at_ns = ns_from_text(at) if at else await self.source.run(self.source.now_ns)
+        except ValueError as error:
+            raise HTTPException(422, f"at: {error}") from error
+        if self.explain is None:
+            raise HTTPException(503, "this console explains nothing: birddog explain does")
+        found = await self.source.run(self.view(request).track, track_id)
+        # not on the reading thread: the journal is folded again
+        why = None if found is None else await asyncio.get_running_loop().run_in_executor(None, self.explain, track_id, at_ns)
+        if why is None:
+            raise HTTPException(404, f"no track {track_id!r}" + (f" was shown at {iso_from_ns(at_ns)}" if found else ""))
+        return json_answer(why)

@@ -1,0 +1,121 @@
+"""Why a track is where it is: what was used, refused and left out, what else may be true, which motions hold."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from birddog.geo import LocalFrame
+from birddog.model import (
+    ENTRY_BODIES,
+    Attachment,
+    Decision,
+    Device,
+    Entry,
+    Fix,
+    FrameBody,
+    Operation,
+    Scan,
+    Sighting,
+    Start,
+    pack,
+)  # fmt: skip
+from birddog.units import NS
+from tracking.bank import MODES
+from tracking.explain import NAMES, Watch
+from tracking.fold import Fold
+
+T0 = 1_790_000_000 * NS
+KIND = {body: kind for kind, body in ENTRY_BODIES.items()}
+HOME = LocalFrame(lat_deg=52.0, lon_deg=4.0)
+CASE = [
+    (0, Start(version="9.9", presets={"late_s": 90.0})),
+    (0, Operation(operation="A")),
+    (0, Device(device="gps", klass="van", interval_s=10.0)),
+    (0, Attachment(device="gps", shipment="S", operation="A", from_ns=T0)),
+]
+
+
+def fix(t: float, e: float, n: float = 0.0, came: float | None = None, device: str = "gps") -> tuple:
+    lat, lon = HOME.geodetic(e, n)
+    one = Fix(device=device, time_ns=T0 + int(t * NS), lat_deg=lat, lon_deg=lon, sigma_m=5.0)
+    return t + 0.5 if came is None else came, FrameBody(format="x", version=1, payload=b"", device=device, observations=(one,))
+
+
+def explained(bodies, track_id: str, t: float) -> dict | None:
+    fold = Fold()
+    watch = Watch(fold, track_id)
+    for seq, (at, body) in enumerate(bodies, start=1):
+        entry = Entry(seq=seq, kind=KIND[type(body)], received_ns=T0 + int(at * NS), ident=b"", source="", operation="",
+                      body=pack(body))  # fmt: skip
+        watch.after(entry, body, fold.apply(entry))
+    return watch.answer(T0 + int(t * NS))
+
+
+DRIVE = [fix(t, 15.0 * t) for t in range(10, 110, 10)]
+
+
+def test_what_was_used_and_what_was_refused_and_why():
+    false = fix(65, 15.0 * 65, 9_000.0)
+    said = explained([*CASE, *DRIVE[:6], false, *DRIVE[6:]], "T5-2", 105)
+    assert said is None  # a view of a case is only of what is public
+    said = explained([*CASE, *DRIVE[:6], false, *DRIVE[6:]], "T5", 105)
+    json.dumps(said, allow_nan=False)
+    assert said["version"] == "9.9" and said["presets"]["late_s"] == 90.0 and said["presets"]["entry"] == 1
+    assert said["presets"]["class"]["name"] == "van" and said["operation"] == "A" and said["name"] == "S"
+    assert [one["entry"] for one in said["used"]] == [5, 6, 7, 8, 9, 10, 12, 13, 14, 15]
+    assert said["used"][0]["outcome"] == "began" and all(one["nis"] < 20 for one in said["used"][3:])
+    [refused] = said["refused"]
+    assert refused["entry"] == 11 and refused["nis"] > 100 and refused["log_odds_false"] > 0
+    assert "8994 m from where it was expected" in refused["reason"]
+    weights = [one["weight"] for one in said["models"]]
+    assert sum(weights) == pytest.approx(1.0, abs=1e-4) and weights == sorted(weights, reverse=True)
+    assert [one["what"] for one in said["hypotheses"]] == ["the track"]
+
+
+def test_a_second_hypothesis_and_how_near_it_is_to_take_over():
+    away = [fix(105, 1_575.0, 9_000.0), fix(110, 1_650.0, 9_010.0)]
+    said = explained([*CASE, *DRIVE, *away], "T5", 111)
+    main, rival = said["hypotheses"]
+    assert main["refused_of_last_5"] == 2 and rival["hits"] == 2 and rival["takes_over_at"] == 3
+    assert rival["device"] == "gps" and rival["away_m"] == pytest.approx(9_000, rel=0.05)
+
+
+def test_a_late_fix_changes_what_became_of_those_after_it():
+    """A fix that comes late makes three that agree: the refusals of the other two stay, itself took over."""
+    away = [fix(105, 1_575.0, 9_000.0), fix(115, 1_725.0, 9_000.0), fix(110, 1_650.0, 9_000.0, came=116)]
+    said = explained([*CASE, *DRIVE, *away], "T5", 117)
+    assert [(one["entry"], one["outcome"]) for one in said["refused"]] == [(15, "refused"), (17, "refused")]
+    assert said["used"][-1]["entry"] == 16 and said["used"][-1]["outcome"] == "moved"
+
+
+def test_what_is_not_in_the_window_is_told_of_too():
+    long = [fix(t, 15.0 * t) for t in range(10, 1_010, 10)]
+    false = Decision(action="false_fix", subject="T5", by="anna", device="gps", time_ns=T0 + 995 * NS, operation="A")
+    odd = fix(995, 15.0 * 995, 60.0)
+    more = [fix(100, 3_000.0, came=1_001), odd, (1_002, false), odd, fix(2_000, 0.0, came=1_003)]
+    said = explained([*CASE, *long, *more], "T5", 1_004)
+    assert len(said["used"]) == 100  # also those that have left the ring
+    reasons = {one["entry"]: one["reason"] for one in said["refused"]}
+    assert "decision D107" in reasons[106]
+    assert "older than the window" in reasons[105] and "decision D107" in reasons[108] and "clock is ahead" in reasons[109]
+    assert said["decisions"] == [{"decision": "D107", "action": "false_fix"}]
+
+
+def test_an_anonymous_contact():
+    ring = tuple((4.0 + dx, 52.0 + dy) for dx, dy in ((-.1, -.1), (.1, -.1), (.1, .1), (-.1, .1), (-.1, -.1)))  # fmt: skip
+
+    def scan(t: float) -> tuple:
+        lat, lon = HOME.geodetic(3.0 * t, 0.0)
+        seen = Sighting(device="radar", time_ns=T0 + int(t * NS), lat_deg=lat, lon_deg=lon, r_ee=100.0, r_en=0.0, r_nn=100.0)
+        return t, Scan(scan_id=f"s{t}", sensor="radar", time_ns=T0 + int(t * NS), footprint=ring, pd=0.9, clutter_per_km2=0.1,
+                       sightings=(seen,))  # fmt: skip
+
+    said = explained([(0, Start(version="x", presets={})), *[scan(t) for t in range(5, 50, 5)]], "T4", 46)
+    assert said["hypotheses"][0]["what"] == "an anonymous contact" and said["models"] == []
+    assert {one["device"] for one in said["used"]} == {"radar"}
+
+
+def test_every_motion_has_a_name():
+    assert len(NAMES) == len(MODES) + 1 == len(set(NAMES))

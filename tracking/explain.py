@@ -1,0 +1,302 @@
+"""Why a track is where it is: what was measured, what became of it and why, which hypotheses live, which motions hold.
+
+A ``Watch`` goes along with a fold and notes of one track what each entry brought it.  What a measurement was worth is read from
+the track's own ring, where the filter's verdict stands beside it, as long as it is there; a late one may change the verdict of
+those after it, so the last one read before it leaves the ring holds.  Nothing is decided here, and nothing changes the fold.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from birddog.geo import distance_m, ellipse
+from birddog.model import Entry, Fix, FrameBody, RefusalBody, Track
+from birddog.units import CHI2_95_2D, NS, iso_from_ns
+from tracking.book import Changes
+from tracking.fold import Fold
+from tracking.measurement import Measurement
+from tracking.motion import Bank, Motion
+from tracking.presets import Presets
+from tracking.step import Core, Model, judged, placed
+from tracking.track_state import LiveTrack
+
+#: The motions of a live track, in the order of ``motion.motion_of``: ``bank.ROUND``, then ``bank.MODES``.
+NAMES = (
+    "a round, now here, now there", "stopped at a light", "strolling", "steady", "stop and go", "lively", "town traffic",
+    "moored", "cruising", "bending", "manoeuvring on water", "parked for hours", "motorway", "level flight",
+    "climbing and turning",
+)  # fmt: skip
+#: Of a plain track's one motion, and of what stands where it is.
+ONE = ("the one motion of the reference engine",)
+#: What became of a measurement that moved the track.
+USED = ("began", "used", "moved", "merged")
+
+
+class _Seen(msgspec.Struct):
+    """A measurement that reached the track, and what was last read of it.
+
+    Args:
+        nis: the smallest among the motions, as the points of the history have it; whole: that of the bank's one Gaussian.
+        odds: how much likelier a false measurement is than what the track does, a logarithm.
+    """
+
+    m: Measurement
+    number: int
+    received_ns: int
+    outcome: str
+    nis: float
+    whole: float | None = None
+    reason: str = ""
+    odds: float | None = None
+
+
+class Watch:
+    """Goes along with a fold: ``after`` each of its entries; ``answer`` says all that is known of the track then.
+
+    Args:
+        track_id: as ``/v1/tracks`` has it.
+    """
+
+    def __init__(self, fold: Fold, track_id: str):
+        self.fold, self.track_id = fold, track_id
+        self._seen: dict[Measurement, _Seen] = {}
+        self._window: dict[Measurement, None] = {}
+        self._aside: list[dict[str, Any]] = []
+        self._points: list[dict[str, Any]] = []
+        self.version, self.start = "", 0
+        self.last: Entry | None = None
+
+    def after(self, entry: Entry, body: msgspec.Struct, changes: Changes) -> None:
+        """The fold has just taken in this entry."""
+        self.last = entry
+        if entry.kind == "start":
+            self.version, self.start = str(getattr(body, "version", "")), entry.seq
+        live = self.fold.live(self.track_id)
+        if live is not None:
+            ours = isinstance(body, FrameBody | RefusalBody) and any(
+                o.device in live.state.identities for o in body.observations
+            )
+            if ours or any(row.track_id == self.track_id for row in changes.tracks):
+                self._read(live, entry)
+            if ours:
+                self._left_out(live, entry, body)
+        for point in changes.points:
+            if point.track_id == self.track_id and point.origin == "sighting" and live is None:
+                self._points.append(
+                    {"time": iso_from_ns(point.time_ns), "origin": point.origin, "device": point.device, "entry": entry.seq,
+                     "outcome": "used", "nis": point.nis, "nis_least": point.nis,
+                     "lat_deg": round(point.lat_deg, 7), "lon_deg": round(point.lon_deg, 7)}
+                )  # fmt: skip
+
+    def _read(self, live: LiveTrack, entry: Entry) -> None:
+        """What the ring says now of its measurements; of those that are as they were, nothing new."""
+        model = self.fold.model(live)
+        before = base = live.state.base
+        window: dict[Measurement, None] = {}
+        for m, core, (verdict, nis) in live.verdicts(model):
+            window[m] = None
+            seen = self._seen.get(m)
+            if seen is None:
+                seen = self._seen[m] = _Seen(m, entry.seq, entry.received_ns, "", 0.0)
+            if (seen.outcome, seen.nis) != (verdict, nis):
+                seen.outcome, seen.nis = verdict, nis
+                _weigh(seen, before, model)
+            before = core
+        for m in self._window:
+            if m not in window and (base is None or m.time_ns > base.time_ns):
+                self._seen[m].outcome, self._seen[m].reason = "left out", self._taken_out(live, m)
+        self._window = window
+
+    def _taken_out(self, live: LiveTrack, m: Measurement) -> str:
+        """Why a measurement that was in the ring is there no more."""
+        if m.origin == "sighting":
+            return "a later look says that it was another's"
+        if msgspec.structs.replace(m, here=not m.here) in [one.m for one in live.state.decided] or m.here:
+            return "an operator's decision stands for it"
+        return self._said_false(live, m.device, m.time_ns) or "another measurement of the same device and time stands for both"
+
+    @staticmethod
+    def _said_false(live: LiveTrack, device: str, time_ns: int) -> str:
+        of = (d for d in live.state.decided if d.action == "false_fix" and (d.m.device, d.m.time_ns) == (device, time_ns))
+        return next((f"said to be false by decision D{one.number}" for one in of), "")
+
+    def _left_out(self, live: LiveTrack, entry: Entry, body: FrameBody | RefusalBody) -> None:
+        """Fixes of this entry that are not in the track's ring, and why."""
+        s = live.state
+        for observation in body.observations:
+            if not isinstance(observation, Fix) or observation.device not in s.identities:
+                continue
+            time_ns = entry.received_ns if observation.time_ns is None else observation.time_ns
+            if any(_of(m, observation) and (m.time_ns == time_ns or self._seen[m].number == entry.seq) for m in self._window):
+                continue
+            self._aside.append(
+                {"time": iso_from_ns(time_ns), "origin": "fix", "device": observation.device, "entry": entry.seq,
+                 "outcome": "left out", "nis": None, "nis_least": None, "lat_deg": round(observation.lat_deg, 7),
+                 "lon_deg": round(observation.lon_deg, 7), "reason": self._aside_for(live, observation, time_ns, entry)}
+            )  # fmt: skip
+
+    def _aside_for(self, live: LiveTrack, fix: Fix, time_ns: int, entry: Entry) -> str:
+        s, presets = live.state, self.fold.presets
+        if false := self._said_false(live, fix.device, time_ns):
+            return false
+        if time_ns > entry.received_ns + presets.ahead_s * NS:
+            return "its clock is ahead: no time is believed that has not come yet"
+        if s.base is not None and time_ns <= s.base.time_ns:
+            window = f"{presets.late_s:g} s, {presets.late_count} measurements"
+            return f"older than the window of late data ({window}): a point of the history"
+        return "another measurement of the same device and time stands for both"
+
+    # --- the answer -------------------------------------------------------------------------------
+
+    def answer(self, at_ns: int) -> dict[str, Any] | None:
+        """All of it, at a time not before the newest entry; None: there is no such track."""
+        row = next((t for t in self.fold.believed(at_ns) if t.track_id == self.track_id), None)
+        if row is None:
+            return None
+        live, presets = self.fold.live(self.track_id), self.fold.presets
+        found = [_seen_json(one) for one in self._seen.values()] + self._aside + self._points
+        found.sort(key=lambda one: (one["time"], one["entry"]))
+        models, hypotheses = _contact(row) if live is None else self._beliefs(live, at_ns, row)
+        used = [one for one in found if one["outcome"] in USED]
+        return {
+            "track_id": self.track_id,
+            "at": iso_from_ns(at_ns),
+            "operation": row.operation,
+            "name": row.name,
+            "class": row.klass,
+            "status": row.status,
+            "identities": list(row.identities),
+            "version": self.version,
+            "entries": 0 if self.last is None else self.last.seq,
+            "used": used,
+            "refused": [one for one in found if one["outcome"] not in USED],
+            "hypotheses": hypotheses,
+            "models": models,
+            "learnt": [] if live is None else _learnt(live, self.fold.model(live)),
+            "decisions": [] if live is None else [
+                {"decision": f"D{one.number}", "action": one.action} for one in live.state.decided
+            ],
+            "presets": _presets(presets, row.klass, self.start),
+        }  # fmt: skip
+
+    def _beliefs(self, live: LiveTrack, at_ns: int, row: Track) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        model = self.fold.model(live)
+        core = live.core(model)
+        assert core is not None
+        motion = model.motion
+        models = _weights(core.bank, motion, max(0, at_ns - core.updated_ns) / NS)
+        main = {
+            "what": "the track", "lat_deg": round(row.lat_deg, 7), "lon_deg": round(row.lon_deg, 7),
+            "ellipse95": _ellipse(row.p_ee, row.p_en, row.p_nn), "speed_mps": round(math.hypot(row.ve_mps, row.vn_mps), 3),
+            "hits": core.hits, "refused_of_last_5": core.refused_lately, "updated": iso_from_ns(core.updated_ns),
+        }  # fmt: skip
+        hypotheses = [main]
+        rival = core.rival
+        if rival is not None:
+            lat, lon, _ = placed(core, core.x)
+            away_m = distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=rival.lat_deg, lon2_deg=rival.lon_deg)
+            hypotheses.append({
+                "what": "another receiver of the shipment, which has parted" if core.parted else "where the refused fixes say",
+                "lat_deg": round(rival.lat_deg, 7), "lon_deg": round(rival.lon_deg, 7), "away_m": round(away_m, 1),
+                "hits": rival.hits, "takes_over_at": model.presets.reinit_count, "device": rival.device,
+                "since": iso_from_ns(rival.begun_ns), "updated": iso_from_ns(rival.time_ns),
+            })  # fmt: skip
+        if core.sides is not None and core.sides.torn:
+            hypotheses.append({"what": "two sources that steadily disagree: it is shown between them",
+                               "apart_m": round(core.sides.apart_m, 1), "changes": core.sides.count})  # fmt: skip
+        return models, hypotheses
+
+
+def _of(m: Measurement, fix: Fix) -> bool:
+    """Whether a measurement is a fix's, whatever time a clock that is behind is taken to mean."""
+    same = abs(m.lat_deg - fix.lat_deg) < 1e-9 and abs(m.lon_deg - fix.lon_deg) < 1e-9
+    return same and m.device == fix.device and m.origin == "fix"
+
+
+def _seen_json(one: _Seen) -> dict[str, Any]:
+    m = one.m
+    out: dict[str, Any] = {
+        "time": iso_from_ns(m.time_ns), "received": iso_from_ns(one.received_ns), "entry": one.number, "origin": m.origin,
+        "device": m.device, "lat_deg": round(m.lat_deg, 7), "lon_deg": round(m.lon_deg, 7), "r_ee": m.r_ee, "r_en": m.r_en,
+        "r_nn": m.r_nn, "sigma_stated": m.stated, "outcome": one.outcome, "nis": one.whole,
+        "nis_least": one.nis if math.isfinite(one.nis) else None,
+    }  # fmt: skip
+    if m.ve_mps is not None:
+        out |= {"ve_mps": m.ve_mps, "vn_mps": m.vn_mps}
+    if one.reason:
+        out["reason"] = one.reason
+    if one.odds is not None:
+        out["log_odds_false"] = round(one.odds, 2)
+    return out
+
+
+def _weigh(seen: _Seen, before: Core | None, model: Model) -> None:
+    """What the filter before a measurement made of it: its NIS, and why it was refused."""
+    m = seen.m
+    seen.whole, seen.reason, seen.odds = None, "", None
+    found = None if before is None else judged(before, m, model)
+    if before is None or found is None:
+        seen.reason = "" if before is None or seen.outcome != "refused" else "more than 2,000 km from where it is"
+        return
+    seen.whole = found.nis
+    if seen.outcome != "refused":
+        return
+    seen.odds = odds = found.false_log - found.log
+    lat, lon, _ = placed(before, found.expected)
+    where = f"{distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg):.0f} m from where it was expected"
+    if m.origin != "fix" and seen.nis > model.preset.gate:
+        seen.reason = f"{where}: NIS {seen.nis:.4g} is over the gate of {model.preset.gate:g}"
+    elif odds > 0.0:
+        seen.reason = f"{where}: a false {m.origin} is likelier (by e^{odds:.1f}) than anything that the track does"
+    else:
+        seen.reason = f"{where}: another receiver of the shipment leads"
+
+
+def _weights(bank: Bank, motion: Motion, dt_s: float) -> list[dict[str, Any]]:
+    """The chance of each motion: at the last measurement, and after the time since."""
+    mu = np.array(bank.mu)
+    later = motion.chances(dt_s) @ mu if dt_s > 0.0 and len(mu) == len(motion.modes) and len(mu) > 1 else mu
+    names = NAMES if len(mu) == len(NAMES) else ONE if len(mu) == 1 else tuple(f"motion {k + 1}" for k in range(len(mu)))
+    rows = [
+        {"model": name, "weight": round(float(now), 6), "weight_at_last_measurement": round(float(then), 6),
+         "q_m2ps3": mode.q, "tau_s": mode.tau_s, "parked": mode.parked}
+        for name, now, then, mode in zip(names, later, mu, motion.modes, strict=True)
+    ]  # fmt: skip
+    return sorted(rows, key=lambda one: -one["weight"])
+
+
+def _contact(row: Track) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What is believed of an anonymous contact."""
+    main = {
+        "what": "an anonymous contact", "lat_deg": round(row.lat_deg, 7), "lon_deg": round(row.lon_deg, 7),
+        "ellipse95": _ellipse(row.p_ee, row.p_en, row.p_nn), "speed_mps": round(math.hypot(row.ve_mps, row.vn_mps), 3),
+        "hits": row.hits, "updated": iso_from_ns(row.updated_ns),
+    }  # fmt: skip
+    return [], [main]
+
+
+def _ellipse(p_ee: float, p_en: float, p_nn: float) -> dict[str, float]:
+    major, minor, azimuth = ellipse(p_ee, p_en, p_nn, CHI2_95_2D)
+    return {"major_m": round(major, 2), "minor_m": round(minor, 2), "azimuth_deg": round(azimuth, 1)}
+
+
+def _learnt(live: LiveTrack, model: Model) -> list[dict[str, Any]]:
+    """What was learnt of its receivers: one sigma per axis of a fix, of a velocity."""
+    core = live.core(model)
+    return [] if core is None else [
+        {"device": one.device, "sigma_m": round(math.sqrt(one.r), 3), "fixes": round(one.count, 1),
+         "velocity_sigma_mps": round(math.sqrt(one.r_v), 3)}
+        for one in core.noise
+    ]  # fmt: skip
+
+
+def _presets(presets: Presets, klass: str, start: int) -> dict[str, Any]:
+    """What holds: every general setting, and that of the track's class; the entry that said so (0: defaults)."""
+    said = msgspec.to_builtins(presets)
+    said.pop("classes")
+    return {"entry": start, **said, "class": {"name": klass, **msgspec.to_builtins(presets.of(klass))}}
+
