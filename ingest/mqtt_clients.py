@@ -31,6 +31,15 @@ class Clients:
         self._unsure: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._contests: OrderedDict[str, deque[float]] = OrderedDict()
         self._refused: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._heedless: OrderedDict[str, None] = OrderedDict()
+
+    def heedless(self, client_id: str) -> bool:
+        """Whether a client was told Maximum Packet Size and sent a larger message all the same."""
+        return client_id in self._heedless
+
+    def heeds_nothing(self, client_id: str) -> None:
+        """The other side of ``heedless``."""
+        _keep(self._heedless, client_id, None, _CLIENTS_KEPT)
 
     def epoch(self, client_id: str) -> tuple[int, int] | None:
         """How far a client's packet ids had come on its last connection, (epoch, last id); None: not of this start."""

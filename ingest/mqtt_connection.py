@@ -440,6 +440,8 @@ class Connection(asyncio.BufferedProtocol):
         endpoint = self._endpoint
         endpoint.protocol_errors_total += 1
         if self.identity:
+            if error.code == mqtt.TOO_LARGE and self.level == 5:
+                endpoint.known.heeds_nothing(self.identity)
             self._record(Reject(error.reason, error.detail, device=self.identity), self._parser.fault)
         else:
             endpoint.refuse(self, error.client_id, error.detail)
@@ -501,6 +503,11 @@ class Connection(asyncio.BufferedProtocol):
                 mqtt.TOPIC_ALIAS_MAXIMUM: settings.topic_alias_maximum, mqtt.WILDCARDS_AVAILABLE: 0,
                 mqtt.IDENTIFIERS_AVAILABLE: 0, mqtt.SHARED_AVAILABLE: 0,
             }
+            if endpoint.known.heedless(client_id):
+                # paho, gmqtt and others send what is too large again at each connect, and all that is behind it waits.  With
+                # no limit stated (3.2.2.3.6) such a message may be answered, with 0x97, like any other
+                del values[mqtt.MAXIMUM_PACKET]
+                self._parser.told = False
             self._largest = packet.properties.get(mqtt.MAXIMUM_PACKET, self._largest)
             if packet.properties.get(mqtt.SESSION_EXPIRY):
                 values[mqtt.SESSION_EXPIRY] = 0
@@ -574,7 +581,7 @@ class Connection(asyncio.BufferedProtocol):
         number = frame.packet % LAP
         if number:
             self.unacknowledged -= 1
-            code = mqtt.NOT_AUTHORIZED if self.level == 5 and result.rejects and _sender_refused(result) else mqtt.SUCCESS
+            code = _code(result) if self.level == 5 and result.rejects else mqtt.SUCCESS
             if frame.assured:
                 if code:  # 4.3.3: the id is free again, no PUBREL comes
                     self._unreleased.pop(number, None)
@@ -632,10 +639,12 @@ class Connection(asyncio.BufferedProtocol):
         return True
 
 
-def _sender_refused(result: Result) -> bool:
-    """Whether the message was refused for who sent it, not only something a gateway passed on."""
-    device = result.frame.device
-    return any(r.reason in SENDER_REASONS and r.device in ("", device) for r in result.rejects)
+def _code(result: Result) -> int:
+    """What a client of MQTT 5 is told of a message that was refused: of who sent it, not only something a gateway passed on."""
+    device, reject = result.frame.device, result.frame.reject
+    if any(r.reason in SENDER_REASONS and r.device in ("", device) for r in result.rejects):
+        return mqtt.NOT_AUTHORIZED
+    return mqtt.QUOTA_EXCEEDED if reject is not None and reject.reason == "size" else mqtt.SUCCESS
 
 
 def _was_read(transport: Any) -> bool:

@@ -15,9 +15,9 @@ length must have its shortest form, and control characters in a topic or client 
 MQTT 3.1 (``MQIsdp``, level 3: OwnTracks for Android at its defaults, old bridges) differs here in CONNECT, and in
 that DUP is also a flag of SUBSCRIBE, UNSUBSCRIBE and PUBREL (its section 2.1).
 
-A PUBLISH that is too large ends a connection of MQTT 5, which was told Maximum Packet Size.  The older versions
-have no such word, and their client would send it again at each connect with all that stands behind it: there it
-is read to its end without being kept and comes out as ``Oversized``.
+A PUBLISH that is too large ends a connection that was told Maximum Packet Size (MQTT 5).  A client that was not told,
+for the older versions have no such word, would send it again at each connect with all that stands behind it: from it
+the message is read to its end without being kept and comes out as ``Oversized``.
 
 Over 400 lines: this is the product's hot path (PUBLISH is parsed in line), which is why it is one file.
 """
@@ -184,16 +184,19 @@ class Parser:
         max_packet: bytes of the largest packet taken, its header included.
         alias_maximum: topic aliases offered to an MQTT 5 client; 0 = none.
         topics: checked topics by their bytes; connections may share one dict.
+
+    ``told`` says whether a client of MQTT 5 was told ``max_packet``; whoever answers its CONNECT may unset it.
     """
 
     __slots__ = (
         "_aliases", "_buffer", "_lasting", "_need", "_passed_over", "_skip", "_topics",
-        "alias_maximum", "error", "fault", "level", "max_packet",
+        "alias_maximum", "error", "fault", "level", "max_packet", "told",
     )  # fmt: skip
 
     def __init__(self, max_packet: int = 262_144, *, alias_maximum: int = 0, topics: dict[bytes, str] | None = None):
         self.max_packet, self.alias_maximum = max_packet, alias_maximum
         self.level = 0
+        self.told = True
         self.error: ProtocolError | None = None
         self.fault = b""
         self._buffer: bytearray | None = None
@@ -241,7 +244,7 @@ class Parser:
                         break
                 end = head + length
                 if end - pos > largest:
-                    if first & 0xF0 != 0x30 or not 0 < level < 5:
+                    if first & 0xF0 != 0x30 or not level or (level == 5 and self.told):
                         raise ProtocolError(TOO_LARGE, f"a packet of {end - pos} bytes; at most {largest} are taken")
                     if not self._too_large(first, data, pos, head, end):
                         break
@@ -321,6 +324,17 @@ class Parser:
             raise ProtocolError(PROTOCOL, "PUBLISH with packet id 0")
         raw = data[head + 2 : at]
         topic = self._topics.get(raw) or self._topic(raw)
+        if self.level == 5:
+            # they may make the message so large themselves: then it is not known which topic an alias stands for
+            length, start = _remaining(data, need, min(size, end))
+            if start and start + length - pos > self.max_packet:
+                raise ProtocolError(TOO_LARGE, f"properties of {length} bytes; a packet has at most {self.max_packet}")
+            if start and start + length > end:
+                raise ProtocolError(MALFORMED, "the packet ends within its properties")
+            if not start or start + length > size:
+                self._need = (start + length if start else size + 1) - pos
+                return False
+            topic, _ = self._publish_properties(topic, data, need, end)
         self._passed_over = Oversized(topic, b"", qos, packet_id, first & 8 != 0, first & 1 != 0, end - pos)
         self._skip = end - pos
         return True

@@ -172,6 +172,41 @@ def test_an_oversized_message_is_read_to_its_end_and_not_kept(level, first, behi
         assert held < 400 + step
 
 
+@pytest.mark.parametrize("alias", [False, True])
+@pytest.mark.parametrize("step", [1, 7, 311, 4096, 1_000_000])
+def test_an_oversized_message_of_a_client_that_was_told_no_limit(alias, step):
+    """MQTT 5: its properties say which topic, and come with the head."""
+    more = props(b"\x23\0\1" + b"\x26" + text("k") + text("v" * 100))
+    short = packet(0x30, text("t" * 20) + more + b"x")
+    whole = packet(0x32, text("" if alias else "t" * 20) + b"\0\5" + more + bytes(100_000))
+    parser = Parser(max_packet=200, alias_maximum=1)
+    parser.feed(connect(level=5))
+    parser.told = False
+    stream, found = short + whole + b"\xc0\0" + whole + short, []
+    for at in range(0, len(stream), step):
+        found += parser.feed(stream[at : at + step])
+        assert len(parser._buffer or b"") < 400 + step
+    large = Oversized("t" * 20, b"", 1, 5, False, False, len(whole))
+    assert found == [Publish("t" * 20, b"x"), large, Pingreq(), large, Publish("t" * 20, b"x")] and parser.error is None
+
+
+@pytest.mark.parametrize(
+    ("behind", "code"),
+    [
+        (b"\xff\xff\x03" + bytes(70_000), mqtt.TOO_LARGE),  # properties that are larger than any packet
+        (b"\xff\xff\xff\xff\x01" + bytes(300), mqtt.MALFORMED),
+        (b"\x02\x23\0" + bytes(300), mqtt.MALFORMED),
+        (b"\xc8\x01" + bytes(150), mqtt.TOO_LARGE),
+    ],
+)
+def test_an_oversized_message_with_wrong_properties(behind, code):
+    parser = Parser(max_packet=100)
+    parser.feed(connect(level=5))
+    parser.told = False
+    assert parser.feed(packet(0x30, text("a") + behind)) == []
+    assert parser.error is not None and parser.error.code == code
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [

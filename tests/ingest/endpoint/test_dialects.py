@@ -310,6 +310,27 @@ def test_a_message_that_is_too_large_ends_a_client_that_was_told(served, raw, wi
     wire.until(lambda: not served.endpoint._connections)
 
 
+@pytest.mark.parametrize(("qos", "answer"), [(1, (0x40, b"\0\2\x97")), (2, (0x50, b"\0\2\x97"))])
+def test_a_client_that_does_not_heed_the_limit_is_not_blocked(served, raw, wire, qos, answer):
+    """paho with MQTT 5 sends what is too large again at each connect: the second time it is told of no limit, and 0x97."""
+    large = wire.publish(OWN, b"A" * 300_000, 2, qos=qos, level=5)
+    first = raw(served.port, "tag1", level=5)
+    first.send(large)
+    assert first.rest() == b"\xe0\x02\x95\x00"
+    other = raw(served.port, "tag2", level=5)
+    assert b"\x27\x00\x04\x00\x00" in other.connack[1]
+    other.close()
+    again = raw(served.port, "tag1", level=5)
+    assert b"\x27" not in again.connack[1]
+    again.send(large + wire.publish(OWN, EPC, 3, level=5))
+    assert again.packet() == answer
+    assert again.pubacks(1) == [3]
+    again.publish(OWN, EPC, 2, qos=qos)  # the id is free again
+    assert again.packet()[1][:2] == b"\0\2"
+    assert [(f.payload[:24], [r.reason for r in f.rejects]) for f in served.events()][-3:] == [
+        (b"", ["size"]), (EPC, []), (EPC, [])]
+
+
 def test_a_broken_off_message_that_was_too_large(served, raw, wire):
     client = raw(served.port, "tag1")
     client.send(wire.publish(OWN, b"A" * 300_000, 2)[:-5])
