@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from birddog.model import ENTRY_BODIES, Attachment, Device, Entry, Event, Fix, FrameBody, Operation, Reading, Start, Tick, pack
+from birddog.model import Attachment, Device, Fix, FrameBody, Operation, Reading, Start, Tick
 from birddog.units import NS
-from tracking.fold import Fold
 
 T0 = 1_790_000_000 * NS
-KIND = {body: kind for kind, body in ENTRY_BODIES.items()}
 
 
-def told(levels, *, as_reading: bool) -> list[tuple[str, bool]]:
+def told(journal, levels, *, as_reading: bool) -> list[tuple[str, bool]]:
     """(text, whether it goes on) of a tag that states (t s, level)."""
     bodies: list = [
         (0, Start(version="x", presets={}, exercise=False)),
@@ -26,12 +24,7 @@ def told(levels, *, as_reading: bool) -> list[tuple[str, bool]]:
         reading = Reading(device="tag", time_ns=T0 + t * NS, quantity="battery_level", value=level, unit="%")
         some = (fix, reading) if as_reading else (fix,)
         bodies.append((60 * n + 1, FrameBody(format="x", version=1, payload=b"", device="tag", observations=some)))
-    fold, events = Fold(), list[Event]()
-    for seq, (t, body) in enumerate(bodies, start=1):
-        kind = KIND[type(body)]
-        entry = Entry(seq=seq, kind=kind, received_ns=T0 + t * NS, ident=b"", source="", operation="", body=pack(body))
-        events += [event for event in fold.apply(entry).events if event.kind == "low_battery"]
-        fold = Fold.restore(fold.snapshot())
+    events = journal(begun=False, restart=True).take(bodies).events("low_battery")
     assert all(event.operation == "A" and event.device == "tag" and event.track_ids for event in events)
     return [(event.text, event.end_ns is None) for event in events]
 
@@ -50,24 +43,19 @@ def told(levels, *, as_reading: bool) -> list[tuple[str, bool]]:
     ],
     ids=["once", "again", "late", "no level"],
 )
-def test_told_once(levels, said, as_reading):
-    assert told(levels, as_reading=as_reading) == said
+def test_told_once(journal, levels, said, as_reading):
+    assert told(journal, levels, as_reading=as_reading) == said
 
 
 @pytest.mark.parametrize("over", [
     Attachment(device="tag", shipment="S", operation="A", from_ns=T0, to_ns=T0 + 60 * NS),
     Device(device="tag", interval_s=60.0, retired=True),
 ], ids=["detached", "retired"])  # fmt: skip
-def test_of_a_device_that_is_in_the_case_no_longer_nobody_waits_to_hear_that_it_is_well(over):
+def test_of_a_device_that_is_in_the_case_no_longer_nobody_waits_to_hear_that_it_is_well(journal, over):
     fix = Fix(device="tag", time_ns=T0, lat_deg=52.0, lon_deg=4.0, sigma_m=5.0, attributes={"battery_level": 5})
-    fold, events = Fold(), list[Event]()
-    for seq, (t, body) in enumerate([
+    told = journal(begun=False, restart=True).take([
         (0, Start(version="x", presets={}, exercise=False)), (0, Operation(operation="A")), (0, Device(device="tag")),
         (0, Attachment(device="tag", shipment="S", operation="A", from_ns=T0)),
         (1, FrameBody(format="x", version=1, payload=b"", device="tag", observations=(fix,))), (60, Tick()), (60, over),
-    ], start=1):  # fmt: skip
-        kind = KIND[type(body)]
-        entry = Entry(seq=seq, kind=kind, received_ns=T0 + t * NS, source="", ident=b"", operation="", body=pack(body))
-        events += [event for event in fold.apply(entry).events if event.kind == "low_battery"]
-        fold = Fold.restore(fold.snapshot())
-    assert [event.end_ns for event in events] == [None, T0 + 60 * NS]
+    ]).events("low_battery")  # fmt: skip
+    assert [event.end_ns for event in told] == [None, T0 + 60 * NS]

@@ -6,12 +6,11 @@ import msgspec
 import pytest
 
 from birddog.geo import LocalFrame, distance_m
-from birddog.model import ENTRY_BODIES, Attachment, Decision, Device, Entry, Event, Fix, FrameBody, Operation, Start, pack
+from birddog.model import Attachment, Decision, Device, Event, Fix, FrameBody, Operation, Start
 from birddog.units import NS
 from tracking.fold import Fold
 
 T0 = 1_790_000_000 * NS
-KIND = {body: kind for kind, body in ENTRY_BODIES.items()}
 HOME = LocalFrame(lat_deg=52.0, lon_deg=4.0)
 CASE = [
     (0, Start(version="x", presets={}, exercise=False)),
@@ -27,16 +26,14 @@ def fix(t: float, e: float, n: float = 0.0, came: float | None = None) -> tuple:
     return t + 0.5 if came is None else came, FrameBody(format="x", version=1, payload=b"", device="gps", observations=(one,))
 
 
-def folded(bodies, *, restart: bool = True) -> tuple[Fold, list[Event]]:
-    """The fold of (t s, body), with a restart from its snapshot at every entry."""
-    fold, events = Fold(), []
-    for seq, (t, body) in enumerate(bodies, start=1):
-        at_ns, kind = T0 + int(t * NS), KIND[type(body)]
-        entry = Entry(seq=seq, kind=kind, received_ns=at_ns, ident=b"", source="", operation="", body=pack(body))
-        events += fold.apply(entry).events
-        if restart:
-            fold = Fold.restore(fold.snapshot())
-    return fold, events
+@pytest.fixture
+def folded(journal):
+    """``folded(bodies)``: the fold of (t s, body), and the events that were told."""
+    def those(bodies) -> tuple[Fold, list[Event]]:
+        said = journal(begun=False, restart=True).take(bodies)
+        return said.fold, said.events()
+
+    return those
 
 
 def rows(fold: Fold, t: float) -> list:
@@ -57,7 +54,7 @@ def false_fix(t: float, at: float, **words) -> tuple:
 DRIVE = [fix(t, 15.0 * t, 90.0 if t == 60 else 0.0) for t in range(10, 70, 10)]
 
 
-def test_a_fix_that_is_false_has_never_been():
+def test_a_fix_that_is_false_has_never_been(folded):
     said, events = folded([*CASE, *DRIVE, false_fix(61, 60, note="tunnel")])
     without, _ = folded([*CASE, *DRIVE[:-1]])
     assert rows(said, 65) == rows(without, 65)
@@ -67,7 +64,7 @@ def test_a_fix_that_is_false_has_never_been():
     assert away_m(said, 65, 975.0) < away_m(folded([*CASE, *DRIVE])[0], 65, 975.0)
 
 
-def test_nor_does_a_copy_of_it_count_and_what_comes_late_is_put_in_its_place():
+def test_nor_does_a_copy_of_it_count_and_what_comes_late_is_put_in_its_place(folded):
     more = [DRIVE[-1], *(fix(t, 15.0 * t) for t in (70, 80)), fix(65, 975.0, came=81)]
     more[0] = (62, more[0][1])
     said, _ = folded([*CASE, *DRIVE, false_fix(61, 60), *more])
@@ -75,7 +72,7 @@ def test_nor_does_a_copy_of_it_count_and_what_comes_late_is_put_in_its_place():
     assert rows(said, 85) == rows(plain, 85)
 
 
-def test_undone_it_counts_again():
+def test_undone_it_counts_again(folded):
     number = len(CASE) + len(DRIVE) + 1
     undo = (62, Decision(action="undo", subject=f"D{number}", by="ben"))
     said, events = folded([*CASE, *DRIVE, false_fix(61, 60), undo])
@@ -96,7 +93,7 @@ def test_undone_it_counts_again():
         ((61, Decision(action="undo", subject="D1", by="anna")), "no such track"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_changes_nothing(decision, words):
+def test_what_cannot_be_done_is_said_and_changes_nothing(decision, words, folded):
     said, events = folded([*CASE, *DRIVE, decision])
     plain, _ = folded([*CASE, *DRIVE])
     assert rows(said, 65) == rows(plain, 65)
@@ -104,7 +101,7 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(decision, words):
 
 
 @pytest.mark.parametrize("action, subject", [("take_over", "T99"), ("false_fix", "T99"), ("undo", "D1")])
-def test_what_could_not_be_decided_of_a_case_is_told_in_that_case(action, subject):
+def test_what_could_not_be_decided_of_a_case_is_told_in_that_case(action, subject, folded):
     """It names the case's track and its operator: in ``open`` it would stand in everybody's picture."""
     decision = (61, Decision(action=action, subject=subject, by="anna", operation="A", time_ns=T0))
     _, events = folded([*CASE, *DRIVE, decision])
@@ -112,7 +109,7 @@ def test_what_could_not_be_decided_of_a_case_is_told_in_that_case(action, subjec
     assert events[-1].event_id.endswith("-2"), "by the case's number, as every event of it"
 
 
-def test_a_decision_of_one_case_does_nothing_in_another():
+def test_a_decision_of_one_case_does_nothing_in_another(folded):
     other = [(0, Operation(operation="B"))]
     decision = (61, Decision(action="false_fix", subject="T5", by="anna", operation="B", device="gps", time_ns=T0 + 60 * NS))
     said, events = folded([*CASE, *DRIVE, *other, decision])
@@ -121,7 +118,7 @@ def test_a_decision_of_one_case_does_nothing_in_another():
     assert (events[-1].kind, events[-1].operation) == ("decided_nothing", "B")
 
 
-def test_the_only_fix_of_a_track_stays():
+def test_the_only_fix_of_a_track_stays(folded):
     _, events = folded([*CASE, DRIVE[0], false_fix(11, 10)])
     assert "is all that is known" in events[-1].text
 
@@ -131,18 +128,13 @@ STANDS = [fix(t, 0.0) for t in range(10, 1800, 60)]
 FAR = fix(1810, 40_000.0)
 
 
-def test_an_operator_lets_the_other_place_take_over():
-    before, _ = folded([*CASE, *STANDS, FAR], restart=False)
+def test_an_operator_lets_the_other_place_take_over(folded):
+    before, _ = folded([*CASE, *STANDS, FAR])
     assert away_m(before, 1812, 0.0) < 50
     decision = (1811, Decision(action="take_over", subject="T5", by="anna"))
-    after, events = folded([*CASE, *STANDS, FAR, decision])
-    assert away_m(after, 1812, 40_000.0) < 50
+    after, events = folded([*CASE, *STANDS, FAR, decision, fix(1820, 40_100.0)])
+    assert away_m(after, 1821, 40_100.0) < 50
     assert [event.kind for event in events if event.kind.startswith("decided")] == ["decided"]
     undo = (1812, Decision(action="undo", subject=f"D{len(CASE) + len(STANDS) + 2}", by="anna"))
     undone, _ = folded([*CASE, *STANDS, FAR, decision, undo])
     assert rows(undone, 1813) == rows(before, 1813)
-
-
-def test_what_was_decided_is_the_same_without_a_restart():
-    bodies = [*CASE, *STANDS, FAR, (1811, Decision(action="take_over", subject="T5", by="anna")), fix(1820, 40_100.0)]
-    assert rows(folded(bodies)[0], 1821) == rows(folded(bodies, restart=False)[0], 1821)

@@ -11,51 +11,21 @@ from birddog.model import (
     Attachment,
     ClockSet,
     Device,
-    Entry,
     Fix,
     Flag,
-    FrameBody,
     Operation,
     Placement,
     Reading,
     Scan,
     Sighting,
-    Start,
     TagRead,
     Tick,
-    pack,
 )
 from birddog.units import NS
-from tracking.fold import Changes, Fold
 
 T0 = 1_790_000_000 * NS
 HOME = LocalFrame(lat_deg=50.9, lon_deg=-1.4)
 AREA = ((-1.5, 50.8), (-1.3, 50.8), (-1.3, 51.0), (-1.5, 51.0), (-1.5, 50.8))
-
-
-class Journal:
-    """Entries in order, and what the fold answered; every entry also goes through a restored fold."""
-
-    def __init__(self):
-        self.seq, self.fold, self.changes = 0, Fold(), []
-        self.add(0, Start(version="test", presets={}, exercise=True))
-
-    def add(self, at_s: float, body) -> Changes:
-        self.seq += 1
-        kind = type(body).__name__.removesuffix("Body").removesuffix("Set").lower()
-        entry = Entry(seq=self.seq, kind=kind, received_ns=T0 + round(at_s * NS), source="t", ident=b"%d" % self.seq,
-                      body=pack(body))  # fmt: skip
-        other = Fold.restore(self.fold.snapshot())
-        changes = self.fold.apply(entry)
-        assert msgspec.msgpack.encode(other.apply(entry)) == msgspec.msgpack.encode(changes)
-        self.changes.append(changes)
-        return changes
-
-    def say(self, at_s: float, *observations, fmt: str = "owntracks") -> Changes:
-        return self.add(at_s, FrameBody(format=fmt, version=1, payload=b"", observations=observations))
-
-    def events(self, kind: str) -> list:
-        return [e for c in self.changes for e in c.events if e.kind == kind]
 
 
 def fix(device: str, t_s: float, e: float = 0.0, n: float = 0.0) -> Fix:
@@ -76,8 +46,8 @@ def sighting(t_s: float, e: float, n: float) -> Sighting:
 
 @pytest.mark.parametrize("ahead_s", [3600, 86_400])
 @pytest.mark.parametrize("flagged", [True, False])
-def test_a_scan_ahead_of_its_time_makes_no_track_and_is_told_once(ahead_s, flagged):
-    j = Journal()
+def test_a_scan_ahead_of_its_time_makes_no_track_and_is_told_once(ahead_s, flagged, journal):
+    j = journal(restart=True)
     for t in range(1, 20):
         j.say(t, fix("ship", t, 8.0 * t, 0.0))
     seen = {"flags": (flag(160, 0),)} if flagged else {"sightings": (sighting(20 + ahead_s, 160, 0),)}
@@ -94,8 +64,8 @@ def test_a_scan_ahead_of_its_time_makes_no_track_and_is_told_once(ahead_s, flagg
     assert j.events("clock")[-1].end_ns == T0 + 40 * NS
 
 
-def test_sightings_ahead_of_their_time_make_no_track():
-    j = Journal()
+def test_sightings_ahead_of_their_time_make_no_track(journal):
+    j = journal(restart=True)
     for t in range(1, 20):
         j.say(t, fix("ship", t, 8.0 * t, 0.0))
     for t in (20, 22):
@@ -106,8 +76,8 @@ def test_sightings_ahead_of_their_time_make_no_track():
     assert j.events("clock")[-1].end_ns == T0 + 24 * NS
 
 
-def test_a_trigger_ahead_of_its_time_moves_nothing():
-    j = Journal()
+def test_a_trigger_ahead_of_its_time_moves_nothing(journal):
+    j = journal(restart=True)
     lat, lon = HOME.geodetic(0, 0)
     j.add(0, Placement(device="geophone", lat_deg=lat, lon_deg=lon, range_m=50.0))
     for t in range(1, 20):
@@ -118,8 +88,8 @@ def test_a_trigger_ahead_of_its_time_moves_nothing():
     assert j.say(21, msgspec.structs.replace(motion, time_ns=T0 + 21 * NS)).points[0].origin == "trigger"
 
 
-def test_a_device_whose_clock_is_ahead_is_told_of_and_never_silent():
-    j = Journal()
+def test_a_device_whose_clock_is_ahead_is_told_of_and_never_silent(journal):
+    j = journal(restart=True)
     j.add(0, Operation(operation="op", area=AREA))
     j.add(0, Device(device="tr", interval_s=10.0))
     j.add(0, Attachment(device="tr", shipment="crate", operation="op", from_ns=T0))
@@ -140,8 +110,8 @@ def test_a_device_whose_clock_is_ahead_is_told_of_and_never_silent():
     assert j.events("silent")[-1].end_ns == T0 + 901 * NS and len(j.events("clock")) == 1
 
 
-def test_a_message_without_a_time_of_its_own_says_nothing_of_the_clock():
-    j = Journal()
+def test_a_message_without_a_time_of_its_own_says_nothing_of_the_clock(journal):
+    j = journal(restart=True)
     j.say(1, fix("tr", 1))
     for t in range(10, 100, 10):
         j.say(t, fix("tr", t + 300))
@@ -149,8 +119,8 @@ def test_a_message_without_a_time_of_its_own_says_nothing_of_the_clock():
     assert len(j.events("clock")) == 1
 
 
-def test_a_reader_ahead_of_its_time_still_heard_the_tag():
-    j = Journal()
+def test_a_reader_ahead_of_its_time_still_heard_the_tag(journal):
+    j = journal(restart=True)
     lat, lon = HOME.geodetic(0, 0)
     j.add(0, Placement(device="portal", lat_deg=lat, lon_deg=lon, range_m=5.0))
     j.say(1, TagRead(device="portal", time_ns=T0 + NS, epc="urn:epc:tag:1"))
@@ -159,22 +129,22 @@ def test_a_reader_ahead_of_its_time_still_heard_the_tag():
     assert [e.device for e in j.events("clock")] == ["portal"]
 
 
-def test_a_journal_whose_clock_is_set_back_follows_at_once():
+def test_a_journal_whose_clock_is_set_back_follows_at_once(journal):
     """Our clock was an hour ahead: tracks coasted.  Put right, the next fix is of now, and nobody has been silent."""
-    journal = Journal()
+    j = journal(restart=True)
     for second in range(0, 60, 5):
-        journal.say(3600 + second, fix("van", second, n=10.0 * second), fix("car", second))
-    journal.add(3665, Tick())
-    rows = {t.tag_id: t for t in journal.changes[-1].tracks}
-    assert rows["van"].status == "coasting" and "behind" in journal.events("clock")[0].text
-    journal.add(65, ClockSet(from_ns=T0 + 3665 * NS, to_ns=T0 + 65 * NS))
-    assert all(e.end_ns is not None for e in journal.changes[-1].events)
-    changes = journal.say(66, fix("van", 65, n=650.0))
+        j.say(3600 + second, fix("van", second, n=10.0 * second), fix("car", second))
+    j.add(3665, Tick())
+    rows = {t.tag_id: t for t in j.changes[-1].tracks}
+    assert rows["van"].status == "coasting" and "behind" in j.events("clock")[0].text
+    j.add(65, ClockSet(from_ns=T0 + 3665 * NS, to_ns=T0 + 65 * NS))
+    assert all(e.end_ns is not None for e in j.changes[-1].events)
+    changes = j.say(66, fix("van", 65, n=650.0))
     [row] = [t for t in changes.tracks if t.tag_id == "van"]
     assert row.status == "confirmed" and abs(row.time_ns - (T0 + 66 * NS)) <= NS and row.p_nn < 100.0
     for second in range(70, 400, 5):
-        journal.say(second, fix("van", second, n=10.0 * second))
-    assert not [e for e in journal.events("silent") if "van" in e.text or e.device == "van"]
+        j.say(second, fix("van", second, n=10.0 * second))
+    assert not [e for e in j.events("silent") if "van" in e.text or e.device == "van"]
     # the car says nothing any more, and that is noticed from now on as ever
-    journal.add(3000, Tick())
-    assert any(e.device == "car" for e in journal.events("silent"))
+    j.add(3000, Tick())
+    assert any(e.device == "car" for e in j.events("silent"))

@@ -8,38 +8,20 @@ import msgspec
 import pytest
 
 from birddog.geo import LocalFrame
-from birddog.model import Alarm, Entry, Fix, FrameBody, Reading, Sighting, Start, Tick, pack
+from birddog.model import Alarm, Fix, Reading, Sighting, Tick
 from birddog.units import NS
 from tracking import looks
-from tracking.fold import Fold
 
 T0 = 1_790_000_000 * NS
-
-
-class Told:
-    """A fold that is told things at seconds after T0."""
-
-    def __init__(self) -> None:
-        self.fold, self.seq = Fold(), 0
-        self.add(0, "start", Start(version="t", presets={}, exercise=True))
-
-    def add(self, at_s: float, kind: str, body):
-        self.seq += 1
-        now_ns, ident = T0 + round(at_s * NS), b"%d" % self.seq
-        return self.fold.apply(Entry(seq=self.seq, kind=kind, received_ns=now_ns, source="t", ident=ident, body=pack(body)))
-
-    def say(self, at_s: float, *observations):
-        body = FrameBody(format="x", version=1, payload=b"", device=observations[0].device, observations=observations)
-        return self.add(at_s, "frame", body)
 
 
 def spot(lat_deg: float, lon_deg: float, r: float) -> Sighting:
     return Sighting(device="radar", time_ns=None, lat_deg=lat_deg, lon_deg=lon_deg, r_ee=r, r_en=0.0, r_nn=r)
 
 
-def story(lat0: float, seed: int) -> bytes:
+def story(journal, lat0: float, seed: int) -> bytes:
     """Sixty vessels about a place, sightings on and off them, a trigger, hours of silence in between: all that was told."""
-    rng, told, out = random.Random(seed), Told(), []
+    rng, told, out = random.Random(seed), journal(), []
     at = LocalFrame(lat_deg=lat0, lon_deg=179.9)
     t = 0.0
     for _ in range(4):
@@ -58,7 +40,7 @@ def story(lat0: float, seed: int) -> bytes:
 
 
 @pytest.mark.parametrize("lat0", [0.0, 51.0, -79.0, 88.0])
-def test_leaving_out_far_tracks_makes_no_difference(lat0, monkeypatch):
+def test_leaving_out_far_tracks_makes_no_difference(lat0, monkeypatch, journal):
     calls = {True: 0, False: 0}
     real = looks._beyond
 
@@ -68,33 +50,33 @@ def test_leaving_out_far_tracks_makes_no_difference(lat0, monkeypatch):
         return answer
 
     monkeypatch.setattr(looks, "_beyond", counted)
-    quick = story(lat0, 3)
+    quick = story(journal, lat0, 3)
     assert lat0 == 88.0 or calls[True] > calls[False], "it leaves most of them out"
     monkeypatch.setattr(looks, "_beyond", lambda *_: False)
-    assert quick == story(lat0, 3)
+    assert quick == story(journal, lat0, 3)
 
 
-def test_alarms_of_weeks_are_not_kept_for_ever():
-    told = Told()
+def test_alarms_of_weeks_are_not_kept_for_ever(journal):
+    told = journal()
     for hour in range(500):
         told.say(3600.0 * hour, Alarm(device=f"d{hour}", time_ns=None, alarm="sos"))
-        told.add(3600.0 * hour + 400.0, "tick", Tick())
+        told.add(3600.0 * hour + 400.0, Tick())
     assert len(told.fold._folds["open"].state().doors.alarms) <= 1
     begun = told.say(2e6, Alarm(device="d", time_ns=None, alarm="sos")).events
     again = told.say(2e6 + 100.0, Alarm(device="d", time_ns=None, alarm="sos")).events
     assert len(begun) == 1 and not again, "within the window it is the same alarm still"
 
 
-def test_a_run_of_weeks_does_not_grow():
+def test_a_run_of_weeks_does_not_grow(journal):
     """Contacts that come and go, one device that reports: the state after the tenth day is no larger than after the first."""
-    told, sizes = Told(), []
+    told, sizes = journal(), []
     for day in range(10):
         for k in range(60):
             t = 86_400.0 * day + 60.0 * k
             told.say(t, Fix(device="a", time_ns=T0 + round(t * NS), lat_deg=51.0, lon_deg=4.0 + 1e-4 * k, sigma_m=5.0))
             told.say(t + 1, spot(51.0, 4.3 + 0.01 * (k % 9), 100.0))
             told.say(t + 2, Reading(device="meter", time_ns=None, quantity="battery_voltage", value=3.0 + k, unit="V"))
-            told.add(t + 30, "tick", Tick())
-        told.add(86_400.0 * day + 80_000.0, "tick", Tick())
+            told.add(t + 30, Tick())
+        told.add(86_400.0 * day + 80_000.0, Tick())
         sizes.append(len(told.fold.snapshot()))
     assert max(sizes[5:]) <= 1.1 * sizes[1]

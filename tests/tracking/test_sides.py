@@ -8,39 +8,13 @@ import random
 import pytest
 
 from birddog.geo import LocalFrame
-from birddog.model import Attachment, Device, Entry, Fix, FrameBody, Operation, Start, pack
+from birddog.model import Attachment, Device, Fix, Operation
 from birddog.units import NS
-from tracking.fold import Fold
 from tracking.sides import Sides, after
 
 T0 = 1_790_000_000 * NS
 HOME = LocalFrame(lat_deg=51.95, lon_deg=4.05)
 INSIDE = 5.991
-
-
-class Told:
-    """A fold that is told things at seconds after T0."""
-
-    def __init__(self):
-        self.fold, self.seq, self.events = Fold(), 0, []
-        self.add(0, Start(version="t", presets={}, exercise=True))
-
-    def add(self, t, body):
-        self.seq += 1
-        kind = {FrameBody: "frame"}.get(type(body), type(body).__name__.lower())
-        entry = Entry(
-            seq=self.seq, kind=kind, received_ns=T0 + t * NS, source="s", ident=self.seq.to_bytes(8), body=pack(body)
-        )
-        self.events += self.fold.apply(entry).events
-
-    def say(self, t, fix):
-        self.add(t, FrameBody(format="x", version=1, payload=b"", device=fix.device, observations=(fix,)))
-
-    def of(self, kind):
-        return [e for e in self.events if e.kind == kind]
-
-    def now(self, t):
-        return self.fold.believed(T0 + t * NS)
 
 
 def fix(device, t, e, n, sigma_m):
@@ -55,7 +29,7 @@ def holds(row, e: float, n: float) -> bool:
     return (row.p_nn * de * de - 2 * row.p_en * de * dn + row.p_ee * dn * dn) / det <= INSIDE
 
 
-def in_turn(places, every: int, seconds: int, rng, told: Told, *, speed=None):
+def in_turn(places, every: int, seconds: int, rng, told, *, speed=None):
     """Fixes of one source after the other at its place; the share of seconds late on at which the row stands and holds all."""
     good = asked = 0
     for k, t in enumerate(range(0, seconds, every)):
@@ -69,29 +43,29 @@ def in_turn(places, every: int, seconds: int, rng, told: Told, *, speed=None):
 
 
 @pytest.mark.parametrize("every", [10, 30, 60, 300])
-def test_a_phone_indoors_is_parked(every):
+def test_a_phone_indoors_is_parked(every, journal):
     """cases/tracking/wifi-and-gnss-in-turn: it was shown moving at 11 m/s, `confirmed`, the truth inside half the time."""
-    told = Told()
+    told = journal()
     told.add(0, Device(device="d", klass="parcel", interval_s=every, basis="own_sensor"))
     share = in_turn([("d", 250.0, 0.0, 13.0), ("d", 0.0, 0.0, 5.0)], every, 90 * every, random.Random(every), told)
-    assert share > 0.95 and len(told.of("two_places")) >= 1 and not told.of("jumped")
+    assert share > 0.95 and len(told.events("two_places")) >= 1 and not told.events("jumped")
 
 
 @pytest.mark.parametrize(("apart_m", "every"), [(300.0, 10), (300.0, 30), (120.0, 30), (700.0, 60)])
-def test_front_and_rear_of_a_train_are_no_motion(apart_m, every):
+def test_front_and_rear_of_a_train_are_no_motion(apart_m, every, journal):
     """cases/tracking/two-honest-tags-300m: one track ran to and fro at 18 m/s, without a word."""
-    told = Told()
+    told = journal()
     told.add(0, Operation(operation="op"))
     for device in ("a", "b"):
         told.add(0, Device(device=device, klass="lorry", interval_s=2 * every))
         told.add(0, Attachment(device=device, shipment="goods", operation="op", from_ns=0))
     share = in_turn([("a", 0.0, 0.0, 5.0), ("b", 0.0, apart_m, 5.0)], every, 90 * every, random.Random(1), told)
-    found = told.of("two_places")
+    found = told.events("two_places")
     assert share > 0.95 and found and "a and b are" in found[0].text
 
 
-def test_one_that_drives_off_is_followed_again():
-    told, rng = Told(), random.Random(2)
+def test_one_that_drives_off_is_followed_again(journal):
+    told, rng = journal(), random.Random(2)
     told.add(0, Device(device="d", klass="van", interval_s=30, basis="own_sensor"))
     in_turn([("d", 250.0, 0.0, 8.0), ("d", 0.0, 0.0, 5.0)], 30, 1800, rng, told)
     for t in range(1800, 2400, 30):
@@ -102,13 +76,13 @@ def test_one_that_drives_off_is_followed_again():
     assert abs(e - 12.0 * 570) < 40.0 and abs(n) < 40.0 and row.ve_mps == pytest.approx(12.0, abs=2.0)
 
 
-def test_a_shuttle_that_is_seen_on_its_way_is_no_disagreement():
-    told, rng = Told(), random.Random(3)
+def test_a_shuttle_that_is_seen_on_its_way_is_no_disagreement(journal):
+    told, rng = journal(), random.Random(3)
     told.add(0, Device(device="d", klass="van", interval_s=10, basis="own_sensor"))
     for t in range(0, 3600, 10):
         e = 300.0 * (0.5 - 0.5 * math.cos(2 * math.pi * t / 240.0))
         told.say(t, fix("d", t, e + rng.gauss(0, 5), rng.gauss(0, 5), sigma_m=5.0))
-    assert not told.of("two_places")
+    assert not told.events("two_places")
 
 
 def test_jitter_and_one_reflection_are_none():

@@ -8,25 +8,19 @@ import pytest
 
 from birddog.geo import LocalFrame, wrap_lon
 from birddog.model import (
-    ENTRY_BODIES,
     Attachment,
     Device,
-    Entry,
-    Event,
     Fix,
     FrameBody,
     Operation,
     Start,
     Tick,
     Zone,
-    pack,
 )
 from birddog.units import NS
-from tracking.fold import Fold
 from tracking.zones import Presence, depth_m, seen
 
 T0 = 1_790_000_000 * NS
-KIND = {body: kind for kind, body in ENTRY_BODIES.items()}
 
 
 def square(lat_deg: float = 52.0, lon_deg: float = 4.0, side_m: float = 400.0, **words) -> Zone:
@@ -105,17 +99,6 @@ def test_a_van_that_leaves_its_corridor():
     assert told(line(), along + off) == [(60, "inside"), (240, "left")]
 
 
-def journal(bodies) -> list[Event]:
-    """The events of a journal of (t s, body), folded, with a snapshot and a restart at every entry."""
-    fold, out = Fold(), []
-    for seq, (t, body) in enumerate(bodies, start=1):
-        at_ns, kind = T0 + int(t * NS), KIND[type(body)]
-        entry = Entry(seq=seq, kind=kind, received_ns=at_ns, ident=b"", source="", operation="", body=pack(body))
-        out += fold.apply(entry).events
-        fold = Fold.restore(fold.snapshot())
-    return out
-
-
 def story(*zones: Zone, path) -> list:
     bodies: list = [
         (0, Start(version="x", presets={}, exercise=True)),
@@ -135,8 +118,8 @@ THERE = [(10 * k, min(-900 + 10 * 10 * k, 0), 0) for k in range(1, 40)]
 AWAY = [(400 + 10 * k, 10 * 10 * k, 0) for k in range(1, 40)]
 
 
-def test_the_fold_tells_who_arrives_and_leaves():
-    events = [e for e in journal(story(square(), path=THERE + AWAY)) if e.kind in ("arrived", "left", "inside")]
+def test_the_fold_tells_who_arrives_and_leaves(journal):
+    events = journal(begun=False, restart=True).take(story(square(), path=THERE + AWAY)).events("arrived", "left", "inside")
     [begun, ended, left] = events
     assert (begun.kind, begun.text, begun.operation, begun.end_ns) == ("arrived", "arrived yard", "A", None)
     assert ended.event_id == begun.event_id and ended.end_ns == left.start_ns
@@ -145,7 +128,7 @@ def test_the_fold_tells_who_arrives_and_leaves():
     assert 130 <= (begun.start_ns - T0) / NS <= 150 and 480 <= (left.start_ns - T0) / NS <= 500
 
 
-def test_a_place_that_is_watched_from_now_on_was_not_arrived_at():
+def test_a_place_that_is_watched_from_now_on_was_not_arrived_at(journal):
     bodies = story(path=THERE)
     frame = LocalFrame(lat_deg=52.0, lon_deg=4.0)
     lat, lon = frame.geodetic(0, 0)
@@ -154,16 +137,16 @@ def test_a_place_that_is_watched_from_now_on_was_not_arrived_at():
         fix = Fix(device="gps", time_ns=T0 + t * NS, lat_deg=lat, lon_deg=lon, sigma_m=5.0)
         bodies.append((t + 1, FrameBody(format="x", version=1, payload=b"", device="gps", observations=(fix,))))
     bodies.append((700, Operation(operation="A")))
-    events = [e for e in journal(bodies) if e.kind in ("arrived", "left", "inside")]
+    events = journal(begun=False, restart=True).take(bodies).events("arrived", "left", "inside")
     assert [(e.kind, e.end_ns is None) for e in events] == [("inside", True), ("inside", False)]  # over when nobody watches
     assert events[0].text == "inside yard already when it was first looked at"
 
 
-def test_of_nobody_elses_zone_and_not_in_silence():
+def test_of_nobody_elses_zone_and_not_in_silence(journal):
     bodies = story(path=THERE[:5])  # it is underway to the yard and falls silent
     bodies.insert(2, (0, Operation(operation="B", zones=(square(),))))
     bodies += [(100 + 60 * k, Tick()) for k in range(60)]
-    assert not [e for e in journal(bodies) if e.kind in ("arrived", "left", "inside")]
+    assert not journal(begun=False, restart=True).take(bodies).events("arrived", "left", "inside")
 
 
 @pytest.mark.parametrize("lat_deg, lon_deg", [(60.0, 4.0), (60.0, 179.8), (-60.0, 10.0), (0.0, 0.0), (75.0, 15.0)])
