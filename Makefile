@@ -7,6 +7,8 @@ SETUP := sh tools/setup.sh
 BIN := .venv/bin
 # make test ARGS="tests/ingest -k kill"; make demo ARGS="--port 8090"
 ARGS ?=
+# Two workers, a whole file each; without a worker (and with --pdb, or -s): make test WORKERS=
+WORKERS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -19,7 +21,7 @@ test: ## make lint, then every test there is; what this machine lacks is named a
 	@$(SETUP) test assets system
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest $(ARGS) || { s=$$?; [ $$s -ne 5 ] || echo "make test: no test was found" >&2; exit $$s; }
+	@$(BIN)/python -m pytest $(WORKERS) $(ARGS) || { s=$$?; [ $$s -ne 5 ] || echo "make test: no test was found" >&2; exit $$s; }
 
 lint: ## ruff, the types (mypy) and the import contracts
 	@$(SETUP) test

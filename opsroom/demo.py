@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -81,7 +82,7 @@ def prepare(folder: Path, url: str, http_port: int) -> Demo:
     open_writer(url, mode="exercise").close()
     scenario = scenarios.load(SCENARIO)
     used = {device.transport for device in scenario.devices()}
-    ports = {transport: _free_port() for transport in ("mqtt", "tcp", "udp", "modbus") if transport in used}
+    ports = _free_ports([transport for transport in ("mqtt", "tcp", "udp", "modbus") if transport in used])
     demo = Demo(folder=folder, url=url, http_port=http_port, ports=ports, scenario=scenario)
     (folder / "scenes").mkdir(exist_ok=True)
     demo.config_path.write_text(config_text(demo))
@@ -180,10 +181,13 @@ def _toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def _free_ports(transports: list[str]) -> dict[str, int]:
+    """A port that is free now for each transport, no two the same: they are held until all are found."""
+    with contextlib.ExitStack() as held:
+        found = {transport: held.enter_context(socket.socket()) for transport in transports}
+        for s in found.values():
+            s.bind(("127.0.0.1", 0))
+        return {transport: s.getsockname()[1] for transport, s in found.items()}
 
 
 def _listens(port: int) -> bool:

@@ -1,15 +1,43 @@
-"""What the tests of several rooms share."""
+"""What the tests of several rooms share: the order of the files, ports, and how Hypothesis looks."""
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import shutil
+import socket
 import subprocess
+from collections.abc import Callable
 
+import hypothesis
 import pytest
 
 #: The root of a container writes where nobody may: without these capabilities it is as others are.
 AS_OTHERS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+
+# A test that fails says so at once: shrinking what made it fail took 313 s of a run once.  For a small example:
+# BIRDDOG_SHRINK=1 pytest tests/…; BIRDDOG_EXAMPLES=5000 looks longer where a test reads `examples`.
+SHRINK = bool(os.environ.get("BIRDDOG_SHRINK"))
+hypothesis.settings.register_profile(
+    "birddog",
+    hypothesis.settings.get_profile("ci" if "CI" in os.environ else "default"),
+    phases=[phase for phase in hypothesis.Phase if SHRINK or phase not in (hypothesis.Phase.shrink, hypothesis.Phase.explain)],
+    deadline=None,  # no example fails because a machine is busy
+    report_multiple_bugs=SHRINK,
+    print_blob=True,
+)
+hypothesis.settings.load_profile("birddog")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of two workers (pytest -n 2 --dist loadfile) none is left alone with the longest file: those with slow tests begin."""
+    if hasattr(config, "workerinput"):
+        slow: dict[str, int] = {}
+        for item in items:
+            weight = 1 if item.get_closest_marker("slow") or item.get_closest_marker("browser") else 0
+            slow[item.location[0]] = slow.get(item.location[0], 0) + weight
+        items.sort(key=lambda item: -slow[item.location[0]])  # stable: the rest is as it was
 
 
 @pytest.fixture
@@ -24,3 +52,28 @@ def bounded(tmp_path) -> list[str]:
     if subprocess.run([*AS_OTHERS, "cat", str(probe)], capture_output=True).returncode == 0:
         pytest.skip("root keeps its capabilities here: file modes do not hold")
     return AS_OTHERS
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """``free_port()``: a port for a program that is told one; no two calls of a run get the same.
+
+    It lies below those that a system gives to who asks for port 0 (IANA: 49152 and up, Linux: 32768 and up), so that
+    nobody else takes it between here and the program's start; each worker and each run begins elsewhere.
+    """
+    first, last = 12_000, 32_000
+    numbers = itertools.count(random.Random(f"{os.getpid()} {os.environ.get('PYTEST_XDIST_WORKER')}").randrange(first, last))
+
+    def port() -> int:
+        for number in itertools.islice(numbers, last - first):
+            found = first + number % (last - first)
+            with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+                try:
+                    tcp.bind(("127.0.0.1", found))
+                    udp.bind(("127.0.0.1", found))
+                except OSError:
+                    continue
+                return found
+        raise AssertionError("no port is free")
+
+    return port

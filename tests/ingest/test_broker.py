@@ -36,16 +36,11 @@ pytestmark = [pytest.mark.broker, pytest.mark.usefixtures("toys")]
 ROOT = Path(__file__).parents[2]
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 class Mosquitto:
     """A broker of our own on a free port, whose state survives ``restart``."""
 
-    def __init__(self, folder, *lines):
-        self.folder, self.port = folder, free_port()
+    def __init__(self, folder, port, *lines):
+        self.folder, self.port = folder, port
         self.file = folder / "mosquitto.conf"
         self.file.write_text("\n".join([
             "user root", f"listener {self.port} 127.0.0.1", "persistence true", f"persistence_location {folder}/",
@@ -77,10 +72,10 @@ class Mosquitto:
 
 
 @pytest.fixture
-def mosquitto(tmp_path):
+def mosquitto(tmp_path, free_port):
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed")
-    server = Mosquitto(tmp_path)
+    server = Mosquitto(tmp_path, free_port())
     yield server
     server.stop()
 
@@ -497,7 +492,7 @@ def test_a_line_that_died_silently_is_noticed(desk):
             desk.until(lambda: source.status()["gaps"] >= 1)
 
 
-def test_a_broker_that_is_not_there_is_asked_again_without_spinning(desk, watched):
+def test_a_broker_that_is_not_there_is_asked_again_without_spinning(desk, watched, free_port):
     source = client(free_port())
     waits = watched(source)
     with running(source, desk.intake):
@@ -510,12 +505,12 @@ def test_a_broker_that_is_not_there_is_asked_again_without_spinning(desk, watche
 
 
 @needs_mosquitto
-def test_password_and_tls(tmp_path, desk, certificates):
+def test_password_and_tls(tmp_path, desk, certificates, free_port):
     words = tmp_path / "words"
     tool = shutil.which("mosquitto_passwd") or "/usr/bin/mosquitto_passwd"
     subprocess.run([tool, "-b", "-c", str(words), "desk", "s3cret"], check=True, capture_output=True)
     words.chmod(0o644)
-    server = Mosquitto(tmp_path, f"cafile {certificates}/ca.pem", f"certfile {certificates}/server.pem",
+    server = Mosquitto(tmp_path, free_port(), f"cafile {certificates}/ca.pem", f"certfile {certificates}/server.pem",
                        f"keyfile {certificates}/server.key", "require_certificate true", "allow_anonymous false",
                        f"password_file {words}")
     secret = tmp_path / "secret"

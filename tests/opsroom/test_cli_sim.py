@@ -47,10 +47,8 @@ def test_a_truth_file_that_cannot_be_written_is_named(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_live_journal_refuses_the_simulator_in_one_line(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def test_a_live_journal_refuses_the_simulator_in_one_line(tmp_path, free_port):
+    port = free_port()
     words, url = [sys.executable, "-m", "opsroom.cli"], f"sqlite:///{tmp_path}/live.db"
     live = subprocess.Popen([*words, "run", "--journal", url, "--only", "ingest", "--mqtt-port", str(port)],
                             stderr=subprocess.DEVNULL)

@@ -254,10 +254,8 @@ def listens(port: int) -> bool:
 
 @pytest.mark.broker
 @pytest.mark.skipif(not os.path.exists(MOSQUITTO), reason="needs Mosquitto")
-def test_mqtt_goes_on_when_the_other_side_was_killed_and_came_back(tmp_path):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+def test_mqtt_goes_on_when_the_other_side_was_killed_and_came_back(tmp_path, free_port):
+    port = free_port()
     (tmp_path / "m.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
 
     def broker() -> subprocess.Popen:

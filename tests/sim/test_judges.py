@@ -10,7 +10,6 @@ import bisect
 import csv
 import json
 import math
-import socket
 import struct
 from datetime import UTC, datetime
 from pathlib import Path
@@ -231,7 +230,7 @@ def test_impinj_reads_by_epcpy(run, truth):
         assert all(b - a > 0.4 * every_s * NS for a, b in zip(times, times[1:], strict=False))
 
 
-def test_modbus_by_a_pymodbus_client():
+def test_modbus_by_a_pymodbus_client(free_port):
     """The live server, asked by another's client, which also puts the words together."""
     import threading
     import time
@@ -244,9 +243,7 @@ def test_modbus_by_a_pymodbus_client():
 
     s = scenarios.load("harbour")
     only = msgspec.structs.replace(s, phone=(), tracker=(), gps=(), ais=(), epc=(), portal=(), camera=(), attach=())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     stop = threading.Event()
     thread = threading.Thread(target=play, args=(only, [f"modbus://127.0.0.1:{port}"]),
                               kwargs={"seed": 7, "start_ns": START_NS, "speed": 20.0, "stop": stop})  # fmt: skip

@@ -37,13 +37,10 @@ def birddog(*args: str, seed: str = "0", **more) -> subprocess.CompletedProcess:
 
 
 @contextmanager
-def mosquitto(config: str = ""):
-    """A broker on a free port; ``config``: a file for it, with PORT where the port belongs."""
+def _mosquitto(port: int, config: str = ""):
+    """A broker on a port; ``config``: a file for it, with PORT where the port belongs."""
     if shutil.which("mosquitto") is None and not Path("/usr/sbin/mosquitto").exists():
         pytest.skip("Mosquitto is not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     words = ["-p", str(port)]
     if config:
         Path(config).write_text(Path(config).read_text().replace("PORT", str(port)))
@@ -63,6 +60,12 @@ def mosquitto(config: str = ""):
     finally:
         broker.terminate()
         broker.wait(10)
+
+
+@pytest.fixture
+def mosquitto(free_port):
+    """``mosquitto()``: a broker on a free port while the with block lasts."""
+    return lambda config="": _mosquitto(free_port(), config)
 
 
 def wait_for(condition, said: str, seconds: float = 20.0):
@@ -240,10 +243,8 @@ def test_wrong_targets_are_refused_in_one_line(targets, said):
         emit.assign(scenarios.load("harbour"), [emit.parse(t) for t in targets])
 
 
-def test_a_target_that_does_not_answer_is_said_in_one_line(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def test_a_target_that_does_not_answer_is_said_in_one_line(tmp_path, free_port):
+    port = free_port()
     ran = birddog("sim", "run", "harbour", "--to", f"mqtt://127.0.0.1:{port}", "--to", str(tmp_path / "rest"))
     assert ran.returncode == 2
     assert "cannot connect" in ran.stderr and "Traceback" not in ran.stderr and len(ran.stderr.splitlines()) == 1
@@ -258,7 +259,7 @@ def only_phones() -> scenarios.Scenario:
 
 
 @pytest.mark.broker
-def test_mqtt_carries_what_the_files_hold(tmp_path):
+def test_mqtt_carries_what_the_files_hold(tmp_path, mosquitto):
     """A real broker, a real subscriber: topics and payloads are those of a run into files, byte for byte."""
     from paho.mqtt.client import Client
     from paho.mqtt.enums import CallbackAPIVersion
@@ -307,7 +308,7 @@ def certificates(tmp_path_factory):
 
 
 @pytest.mark.broker
-def test_mqtts_shows_each_devices_certificate(certificates, tmp_path):
+def test_mqtts_shows_each_devices_certificate(certificates, tmp_path, mosquitto):
     """The broker lets a device publish only to topics with the name in its certificate, so a swap would be lost."""
     (tmp_path / "acl").write_text("pattern write birddog/v1/%u/owntracks\npattern write owntracks/+/%u\n")
     (tmp_path / "conf").write_text(
@@ -327,7 +328,7 @@ def test_mqtts_shows_each_devices_certificate(certificates, tmp_path):
 
 
 @pytest.mark.broker
-def test_load_counts_what_the_broker_acknowledged():
+def test_load_counts_what_the_broker_acknowledged(mosquitto):
     with mosquitto() as port:
         to = f"mqtt://127.0.0.1:{port}"
         ran = birddog("sim", "load", "--devices", "20", "--rate", "400", "--for", "1", "--to", to, "--json")
@@ -337,23 +338,21 @@ def test_load_counts_what_the_broker_acknowledged():
     assert ran.stdout.count("\n") == 1
 
 
-def test_load_says_what_it_could_not_send():
+def test_load_says_what_it_could_not_send(mosquitto):
     """A rate that the other side does not take is no rate that it took."""
     with mosquitto() as port:
         done = birddog("sim", "load", "--devices", "2", "--rate", "400000", "--for", "1", "--to", f"mqtt://127.0.0.1:{port}")
     assert "the asked rate was not reached: " in done.stderr and "of 400000 messages were never sent" in done.stderr
 
 
-def test_load_against_nobody_is_one_line():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def test_load_against_nobody_is_one_line(free_port):
+    port = free_port()
     ran = birddog("sim", "load", "--devices", "2", "--to", f"mqtt://127.0.0.1:{port}")
     assert ran.returncode == 2 and "cannot connect" in ran.stderr and "Traceback" not in ran.stderr
 
 
 @pytest.mark.broker
-def test_a_live_run_stops_when_asked(tmp_path):
+def test_a_live_run_stops_when_asked(tmp_path, mosquitto):
     stop = threading.Event()
     done: list = []
     file = tmp_path / "truth.csv"
