@@ -155,6 +155,11 @@ def ring_contains(ring: tuple[tuple[float, float], ...], *, lat_deg: float, lon_
     return inside
 
 
+def speed_course(ve_mps: float, vn_mps: float) -> tuple[float, float]:
+    """(speed m/s, course in degrees clockwise from north) of a velocity."""
+    return round(math.hypot(ve_mps, vn_mps), 3), round(math.degrees(math.atan2(ve_mps, vn_mps)) % 360.0, 1) % 360.0
+
+
 def ellipse(p_ee: float, p_en: float, p_nn: float, chi2: float) -> tuple[float, float, float]:
     """(semi-major m, semi-minor m, azimuth of the major axis in degrees clockwise from north).
 

@@ -41,6 +41,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scan": ("scan", "what stands out in a scene seen from above"),
     "drone-frame": ("drone_frame", "what a drone's picture says of itself, and the ground it shows"),
     "authority": ("authority", "what the warrants of a file say of each position of another"),
+    "export": ("export", "the tracks in other people's formats: GeoJSON, GPX, KML, CSV, NMEA, CoT, EPCIS, MF-JSON"),
+    "share": ("share", "send the present picture to a partner, and go on sending it"),
+    "epcis": ("epcis", "whether files are valid EPCIS 2.0"),
     "sim": ("sim", "the simulator: scenarios in real wire formats, load, and scores against the truth"),
 }
 

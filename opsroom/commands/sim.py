@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from opsroom.commands.common import journal_option, json_option, print_json, print_table, say
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from birddog.journal import Reader
 
 #: The longest play, 90 days; a folder would fill the disk otherwise.
 MOST_S = 90 * 86_400.0
@@ -166,48 +160,13 @@ def _load(args: argparse.Namespace) -> int:
     return 0 if found.acknowledged == found.sent and not found.lost_connections else 1
 
 
-def _up_to_date(journal: Reader, path: Path, folder: Path) -> Path:
-    """A copy of a derived store that has all of the journal; what it lacks is folded here, the store stays as it is."""
-    from opsroom.picture import Picture, is_of
-    from opsroom.picture_store import PictureDamaged, PictureError, PictureWriter, copy
-
-    held, last = folder / "held", journal.last_seq()
-    try:
-        copy(path, held)
-        store = PictureWriter(held, keep=True)
-        try:
-            cursor = int(store.meta("cursor") or b"0") if is_of(journal, store) else None
-        finally:
-            store.close()
-        why = f"stands at entry {cursor} of {last}" if cursor is not None else "is not of this journal"
-    except PictureDamaged:
-        cursor, why = None, "is damaged"
-    except PictureError as error:
-        if not held.exists():
-            raise
-        cursor, why = None, str(error).partition(f"{held} ")[2] or str(error)
-    if cursor is not None and cursor >= last:
-        return held
-    say(f"{path} {why}: the journal is folded to its end for this score, the store is left as it is")
-    picture = Picture(journal, held if cursor is not None else folder / "fresh")
-    try:
-        while picture.step():
-            pass
-    finally:
-        picture.close()
-    return picture.store.path
-
-
 def _score(args: argparse.Namespace) -> int:
-    import tempfile
     from pathlib import Path
 
     import msgspec
 
     from birddog.errors import UsageError
-    from birddog.journal import home, open_reader
-    from opsroom.picture import make
-    from opsroom.picture_store import PictureReader
+    from opsroom.derived import derived
     from sim import truth
     from sim.score import score
 
@@ -216,22 +175,13 @@ def _score(args: argparse.Namespace) -> int:
     rows = truth.read(Path(args.truth))
     if not rows:
         raise UsageError("holds no row", file=args.truth)
-    path = home(args.journal).picture
-    journal = open_reader(args.journal)
-    try:
-        if not path.exists():
-            make(journal, path)
-        with tempfile.TemporaryDirectory(prefix="birddog-score-") as folder:
-            store = PictureReader(_up_to_date(journal, path, Path(folder)))
-            confirmed: dict[str, int] = {}
-            for _, event in store.events():
-                if event.kind == "confirmed":
-                    for track_id in event.track_ids:
-                        confirmed.setdefault(track_id, event.start_ns)
-            found = score(rows, store.points(), [track for _, track in store.tracks()], args.every, confirmed)
-            store.close()
-    finally:
-        journal.close()
+    with derived(args.journal) as picture:
+        confirmed: dict[str, int] = {}
+        for _, event in picture.view.events():
+            if event.kind == "confirmed":
+                for track_id in event.track_ids:
+                    confirmed.setdefault(track_id, event.start_ns)
+        found = score(rows, picture.view.points(), [track for _, track in picture.view.tracks()], args.every, confirmed)
     if args.json:
         print_json(msgspec.to_builtins(found))
         return 0

@@ -7,7 +7,6 @@ a number that is not finite as null, so the JSON is strict.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 from urllib.parse import quote
 
@@ -229,7 +228,7 @@ def ellipse95(p_ee: float, p_en: float, p_nn: float) -> Ellipse:
 
 def track_view(revision: int, track: model.Track) -> TrackView:
     """A track in its public form."""
-    speed, course = speed_course(track.ve_mps, track.vn_mps)
+    speed, course = geo.speed_course(track.ve_mps, track.vn_mps)
     return TrackView(
         track_id=track.track_id, revision=revision, operation=track.operation, name=track.name, tag_id=track.tag_id,
         identities=track.identities, klass=track.klass, status=track.status, time=iso_from_ns(track.time_ns),
@@ -250,11 +249,6 @@ def _rival_view(track: model.Track) -> RivalView | None:
         lat_deg=round(track.rival_lat_deg, 7), lon_deg=round(track.rival_lon_deg, 7), hits=track.rival_hits,
         device=track.rival_device,
     )
-
-
-def speed_course(ve_mps: float, vn_mps: float) -> tuple[float, float]:
-    """(speed m/s, course in degrees clockwise from north) of a velocity."""
-    return round(math.hypot(ve_mps, vn_mps), 3), round(math.degrees(math.atan2(ve_mps, vn_mps)) % 360.0, 1) % 360.0
 
 
 def point_view(point: model.TrackPoint) -> PointView:

@@ -1,0 +1,107 @@
+"""The derived store as it must be at the journal's end, for a command that reads it once: exports, shares, scores.
+
+Where there is none it is made; where it lags, is damaged or of another journal, the journal is folded to its end in a
+temporary folder and the store is left as it is (a picture process may be at work on it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from birddog.directory import OPEN
+from birddog.journal import Reader, home, open_reader
+from opsroom.commands.common import say
+from opsroom.exports import Sheet
+from opsroom.picture import Picture, is_of, make
+from opsroom.picture_store import PictureDamaged, PictureError, PictureReader, PictureWriter, copy
+
+
+class Derived(msgspec.Struct, frozen=True):
+    """A journal and its picture at its end.
+
+    Args:
+        name: of the journal, short, and another for each journal: the ident of its first entry.
+    """
+
+    view: PictureReader
+    name: str
+    made_ns: int
+    exercise: bool
+    operations: frozenset[str]
+
+    def sheet(self, **asked: object) -> Sheet:
+        """What is exported of it; ``asked`` as ``Sheet`` takes it."""
+        return Sheet(self.view, self.name, made_ns=self.made_ns, exercise=self.exercise, **asked)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def derived(url: str) -> Iterator[Derived]:
+    """The picture of a journal, with all of its entries.
+
+    Raises:
+        JournalError: the journal cannot be read.
+        PictureError: the store cannot be read or made.
+    """
+    path, journal = home(url).picture, open_reader(url)
+    try:
+        with tempfile.TemporaryDirectory(prefix="birddog-derived-") as folder:
+            if not path.exists():
+                with contextlib.suppress(PermissionError):  # a journal on a stick that cannot be written is folded elsewhere
+                    make(journal, path)
+            view = PictureReader(_up_to_date(journal, path, Path(folder)))
+            try:
+                cases = {e.operation for e in journal.registers() if e.kind == "operation"}
+                yield Derived(view, name_of(journal), journal.clock_ns(), journal.mode == "exercise",
+                              frozenset({OPEN, *cases, *view.operations()}))
+            finally:
+                view.close()
+    finally:
+        journal.close()
+
+
+def name_of(journal: Reader) -> str:
+    """A short name that no other journal has: of its first entry's ident."""
+    first = journal.read(0, 1)
+    return hashlib.sha256(first[0].ident).hexdigest()[:12] if first else "empty"
+
+
+def _up_to_date(journal: Reader, path: Path, folder: Path) -> Path:
+    """A copy of a derived store that has all of the journal; what it lacks is folded here, the store stays as it is."""
+    held, last = folder / "held", journal.last_seq()
+    if not path.exists():
+        return _folded(journal, folder / "fresh")
+    try:
+        copy(path, held)
+        store = PictureWriter(held, keep=True)
+        try:
+            cursor = int(store.meta("cursor") or b"0") if is_of(journal, store) else None
+        finally:
+            store.close()
+        why = f"stands at entry {cursor} of {last}" if cursor is not None else "is not of this journal"
+    except PictureDamaged:
+        cursor, why = None, "is damaged"
+    except PictureError as error:
+        if not held.exists():
+            raise
+        cursor, why = None, str(error).partition(f"{held} ")[2] or str(error)
+    if cursor is not None and cursor >= last:
+        return held
+    say(f"{path} {why}: the journal is folded to its end for this, the store is left as it is")
+    return _folded(journal, held if cursor is not None else folder / "fresh")
+
+
+def _folded(journal: Reader, path: Path) -> Path:
+    """A derived store folded to the journal's end."""
+    picture = Picture(journal, path)
+    try:
+        while picture.step():
+            pass
+    finally:
+        picture.close()
+    return picture.store.path
