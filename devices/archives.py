@@ -12,13 +12,17 @@ for those archives whose own words fix it, by this table::
                                                                                           which keeps UTC (ITU-R M.1371-5,
                                                                                           annex 2, 3.1.1)
     Statsat, Kystverket              date_time_utc                 as the name says       zenodo.org/records/7415840
+    AISHub (CSV of its API)          TSTAMP, MMSI, NAVSTAT         2023-01-01 00:00:00 GMT, as it says
+    MarineTraffic (PS07 exports)     MMSI, SHIP_ID or DSRC,        2017-05-19T09:39:57    "TIMESTAMP: date and time (in UTC)",
+                                       TIMESTAMP                   UTC                    "SPEED: in knots x10"
     any                              a name with utc in it, or a   as it says
                                        time that ends in UTC, GMT
     GPSLogger (mendhak, Android)     elevation, bearing,           2019-09-14T11:32:04Z   its CSV files; speed in m/s,
                                        provider                                           accuracy: Android's 68 % radius in m
 
 Values that are none, by the same archives: speed 102.3 kn and course 360.0 of AIS (ITU-R M.1371-5, table 48: 1023, 3600),
-latitude 91 and longitude 181 (no fix), a name of "Unknown" (Denmark), a speed below 0.  ``speed`` without a unit in its name is
+latitude 91 and longitude 181 (no fix), a name of "Unknown" (Denmark), a speed below 0; a row that says itself that it is not
+valid (traccar's reports: ``Valid`` FALSE; ``fix`` 0) is no fix.  ``speed`` without a unit in its name is
 taken only from those above whose unit is known; else it is named in ``unread``, as is ``date`` beside a ``time`` of day.
 """
 
@@ -38,8 +42,8 @@ SEPARATORS = (",", ";", "\t")
 #: What a column says -> the names that it may have, the better first.
 NAMES: dict[str, tuple[str, ...]] = {
     "device": ("device", "deviceid", "id", "trackid", "mmsi", "sourcemmsi", "vessel", "vesselid", "imei"),
-    "time": ("t", "time", "timestamp", "basedatetime", "datetimeutc", "timeutc", "timestamputc", "utctime", "utc", "datetime",
-             "msgtime", "gpstime", "fixtime"),
+    "time": ("t", "time", "timestamp", "basedatetime", "tstamp", "datetimeutc", "timeutc", "timestamputc", "utctime", "utc",
+             "datetime", "msgtime", "gpstime", "fixtime"),
     "lat": ("lat", "latdeg", "latitude"),
     "lon": ("lon", "londeg", "longitude", "lng", "long"),
     "knots": ("sogkn", "sog", "speedkn", "speedknots", "speedoverground"),
@@ -50,6 +54,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     "accuracy": ("accuracy", "accuracym", "hacc", "horizontalaccuracy"),
     "alt": ("altm", "alt", "altitude", "altitudem", "elevation", "ele"),
     "name": ("name", "shipname", "vesselname"),
+    "valid": ("valid", "isvalid", "fixvalid", "gpsvalid", "positionvalid", "fix"),
+    "hdop": ("hdop",),
+    "satellites": ("satellites", "sats", "numsats", "satellitesused"),
     "provider": ("provider",),
 }
 REQUIRED = ("time", "lat", "lon")
@@ -146,22 +153,31 @@ def _meant(names: list[str], places: dict[str, int], separator: str) -> Table:
     time = names[places["time"]]
     danish = {"timestamp", "typeofmobile", "mmsi"} <= there
     logger = {"elevation", "bearing", "provider"} <= there
-    ais = danish or time == "basedatetime" or ("mmsi" in there and bool({"navstatus", "navigationalstatus", "status"} & there))
+    traffic = {"mmsi", "timestamp", "speed"} <= there and bool({"shipid", "dsrc"} & there)
+    said = {"navstatus", "navigationalstatus", "status", "navstat"} & there
+    ais = danish or traffic or time == "basedatetime" or ("mmsi" in there and bool(said))
     unread = []
     if "speed" in there and not {"knots", "mps", "kmh"} & places.keys():
         if logger:
             places["mps"] = names.index("speed")
+        elif traffic:
+            places["decikn"] = names.index("speed")
         else:
             unread.append("column.speed")
     if "date" in there:
         unread.append("column.date")
-    zone = "UTC" if danish or time == "basedatetime" or "utc" in time else ""
+    zone = "UTC" if danish or traffic or time == "basedatetime" or "utc" in time else ""
     return Table(places, separator, zone, danish, ais, tuple(unread))
+
+
+def says_invalid(word: str) -> bool:
+    """Whether a row says of itself that it holds no fix; an empty or another word says nothing."""
+    return word.strip().lower() in ("0", "false", "no", "invalid", "none", "v", "nofix", "no fix")
 
 
 def speed_mps(row: dict[str, float | None]) -> float | None:
     """The speed of a row's numbers, whichever unit they are in; None where it is below 0."""
-    for what, factor in (("mps", 1.0), ("knots", KNOT_MPS), ("kmh", KMH_MPS)):
+    for what, factor in (("mps", 1.0), ("knots", KNOT_MPS), ("kmh", KMH_MPS), ("decikn", KNOT_MPS / 10.0)):
         value = row.get(what)
         if value is not None:
             return value * factor if value >= 0.0 else None

@@ -139,10 +139,12 @@ class Decoder:
             quality, satellites, hdop, alt = rest
             self._alt = float(alt)
             low = quality == b"6"
-            self._attributes = {"quality": int(quality), "satellites": int(satellites)}
+            self._attributes = {"quality": int(quality), "satellites": (used := int(satellites))}
             if 0.0 < (value := float(hdop)) < _NO_DOP:
                 self._attributes["hdop"] = value
-            low = low or value >= _NO_DOP
+                low = low or not used
+            else:
+                low = True
         a, o = int(lat) + float(lat_min) / 60.0, int(lon) + float(lon_min) / 60.0
         if a > 90.0 or o > 180.0:
             raise DeviceError("value", "latitude or longitude out of range")
@@ -268,7 +270,7 @@ def _gga(d: Decoder, f: list[str], message: Message) -> Decoded:
     if alt is not None and f[10] in ("M", ""):
         d._alt = alt
     d._attributes = {"quality": int(quality), **_satellites(f[7], f[8])}
-    return d._fix(message, place, quality == "6" or _no_dop(f[8]))
+    return d._fix(message, place, quality == "6" or _unsure(f[7], f[8]))
 
 
 def _gll(d: Decoder, f: list[str], message: Message) -> Decoded:
@@ -289,7 +291,7 @@ def _gns(d: Decoder, f: list[str], message: Message) -> Decoded:
     if alt is not None:
         d._alt = alt
     d._attributes = _satellites(f[7], f[8])
-    return d._fix(message, place, not set(f[6]) & set("ADPRF") or _no_dop(f[8]))
+    return d._fix(message, place, not set(f[6]) & set("ADPRF") or _unsure(f[7], f[8]))
 
 
 def _gst(d: Decoder, f: list[str], message: Message) -> Decoded:
@@ -378,5 +380,7 @@ def _satellites(used: str, hdop: str) -> dict[str, float | int]:
     return out
 
 
-def _no_dop(hdop: str) -> bool:
-    return (_decimal(hdop) or 0.0) >= _NO_DOP
+def _unsure(used: str, hdop: str) -> bool:
+    """Whether a fix of no satellites is stated, or an HDOP of 99 and more or of 0, which none can have."""
+    value = _decimal(hdop)
+    return (value is not None and not 0.0 < value < _NO_DOP) or used.strip("0") == "" != used

@@ -21,8 +21,11 @@ numbers is a position only where its names are a pair of the table, its values a
     Milesight AT101           latitude longitude,             history[].timestamp in s; battery in %,    at101.js
                               history[] of the same           tamper_status uninstall
     Cayenne LPP, TTN Mapper   gps_1 {latitude, longitude}     altitude, hdop, accuracy, sats             (their pages)
+    MOKO LW001, LW004         lat lon                         age in s, batterylevle "86%"               lw004.js
+    RAKwireless RUI           latitude "46.9442°" ...         altitude "554.1m", battery "3.91V"         (devices.amounts)
     anybody                   lat lon, lat lng, latitude      timestamp, time ... in s, ms or ISO 8601
-                              long, a GeoJSON Point
+                              long, a GeoJSON Point, text
+                              "lat,lon" (location, gps)
 
 (files: TheThingsNetwork/lorawan-devices, vendor/MAKER; read 2026-11.)  LandAirSea and others whose scripts use these names are
 read by them.  What looks like a position and is none of these is named in ``unread``.
@@ -52,12 +55,15 @@ from birddog.geo import null_island, valid_position
 from birddog.model import Alarm, Fix, FixKind, Observation, Reading, Reject, TimeSource
 from birddog.units import KMH_MPS, KNOT_MPS, NS, is_seconds, ns_from_text
 from devices import codec
+from devices.amounts import settled
 from devices.clock import rollover, unset
 from devices.places import LOW_QUALITY, accuracy, doubtful
 from devices.strict_json import number
 
 #: Objects and lists looked at in one message, and how deep.
 MOST_NODES, MOST_DEPTH = 2_000, 12
+#: Beside one of these ``age`` is that of the position in s: Abeeway, MOKO (lw004.js).
+_AGED = frozenset(("rawpositiontype", "packtype"))
 #: Older than this when it reached the network: stored and sent later.
 BACKLOG_NS = 120 * NS
 #: Abeeway's age saturates: this or older.
@@ -79,7 +85,8 @@ _KIND_WORDS: dict[str, FixKind] = {
     "gsm": "cell", "lte": "cell", "ble": "gateway", "beacon": "gateway", "lora": "gateway", "tdoa": "gateway",
 }  # fmt: skip
 #: True, or a number other than 0: there is no fix.
-_FAILED = "fixfailed nognssfix nogpsfix nofix gpsfixfailed gnssfixfailed positionfailed gpstimeout".split()
+_FAILED = """fixfailed nognssfix nogpsfix nofix gpsfixfailed gnssfixfailed positionfailed gpstimeout
+             lastknown islastknown lastknownposition cached iscached stale""".split()
 #: False, or 0: there is none.  Those of the second row say so only of coordinates that stand there.
 _GOOD = """gpsvalid gnssvalid fixvalid positionvalid locationvalid validfix validgps hasfix gpsfix gpscurrent gpsfixok
            gnssfixok""".split()
@@ -87,7 +94,10 @@ _GOOD_OF_COORDINATES = "valid isvalid fix gnssfix".split()
 #: Words that say how it went.
 _STATUS_NAMES = """rawpositiontype positiontype positionstatus fixstatus fixquality gpsstatus gnssstatus fixtype gpsfixstatus
                    fixmode""".split()
-_FAILURE = re.compile(r"timeout|fail|no_?fix|not_?fixed|invalid|searching", re.IGNORECASE)
+_FAILURE = re.compile(
+    r"timeout|fail|no[ _-]?(fix|signal|position)|not[ _-]?(fix|valid|locat|avail)|unavail|invalid|searching|locating",
+    re.IGNORECASE,
+)
 _TIMES = """timestamp time datetime gpstime gnsstime fixtime utctime gpstimestamp gnsstimestamp positiontime positiontimestamp
             locationtime timeutc datetimeutc utc ts epoch unixtime unixtimestamp timestampms timestamputc collecttime recordedat
             measuredat""".split()
@@ -99,7 +109,7 @@ _COURSES = "headingdeg coursedeg heading course bearing cog".split()
 _ALTITUDES = "altitude altitudem alt gpsaltitude elevation".split()
 _SATELLITES = "satellites sats numbersatellitesused numsats satelliteused".split()
 _VOLTS = "batv batteryvoltage batteryv vbat batvoltage".split()
-_PERCENT = "batterylevel batterypercent batterypercentage batterypct batlevel".split()
+_PERCENT = "batterylevel batterypercent batterypercentage batterypct batlevel batterylevle".split()
 #: ``battery`` alone is V beside these (Browan), and % beside those (Milesight).
 _BATTERY_IS_V = frozenset(("nognssfix", "positionestimate"))
 _BATTERY_IS_PERCENT = frozenset(("history", "motionstatus", "geofencestatus", "tamperstatus", "wifiscanresult", "ipsoversion"))
@@ -109,9 +119,12 @@ _HISTORY = re.compile(r"histor|backlog|datalog|gpslog|stored|previous|\Apast|rec
 _ELSEWHERE = re.compile(r"geofence|geozone|config|setting|gateway|beacon|anchor|basestation|cached|lastknown|lastvalid|home"
                         r"|cent(er|re)\Z|target|destination|waypoint|reference|rxinfo|rxmetadata")
 _LOOKS_LIKE_PLACE = re.compile(r"latit|longit|coordinates\Z")
+#: Under these a position may stand as text, latitude first.
+_TEXT_NAMES = "location position gps gnss latlng latlon latlong coordinates gpslocation gpsposition gpscoordinates".split()
 _TEXT_PLACE = re.compile(r"\s*([+-]?\d{1,3}\.\d+)\s*,\s*([+-]?\d{1,3}\.\d+)\s*\Z", re.ASCII)
 _FIRST_S, _LAST_S = 946_684_800, 4_102_444_800  # the years 2000 to 2099
 _SENSECAP_SOS = 7
+_TAMPERS = ("tamper", "tamperalarm", "tamperdetected")
 
 
 class Read(NamedTuple):
@@ -260,12 +273,13 @@ class _Walk:
         names: dict[str, Any] = {}
         for key, value in o.items():
             names.setdefault(_plain(key), value)
+        names = settled(names)
         at = self.dated(names, at)
         coordinates = self.coordinates(names)
         status = names.get("status") if any(name in names for name in _KIND_NAMES[:2]) else None
         failed = any(_truth(names.get(name)) is True for name in _FAILED)
         failed |= any(_truth(names.get(name)) is False for name in _GOOD)
-        words = [*(names.get(name) for name in _STATUS_NAMES), *_beside(names, "quality").values(), status]
+        words = [*(names.get(name) for name in (*_STATUS_NAMES, *_GOOD)), *_beside(names, "quality").values(), status]
         failed |= any(_FAILURE.search(word) is not None for word in words if type(word) is str)
         if failed and not at.stored:
             self.none = True
@@ -299,7 +313,7 @@ class _Walk:
                     return at._replace(time_ns=None, undated=True)
                 return at._replace(time_ns=time_ns, undated=False, many=False)
         age_s = number(names.get("age"))
-        if age_s is not None and self.time_ns is not None and 0.0 < age_s < 1e7 and ("rawpositiontype" in names or at.stored):
+        if age_s is not None and self.time_ns is not None and 0.0 < age_s < 1e7 and (_AGED & names.keys() or at.stored):
             if age_s >= _MOST_AGE_S and "rawpositiontype" in names:
                 return at._replace(time_ns=None, stored=True)
             return at._replace(time_ns=self.time_ns - round(age_s * NS), undated=False, many=False)  # by the network's clock
@@ -318,6 +332,10 @@ class _Walk:
                     return kind, names[name], names[lon]
                 if pair is not None and number(names[name]) == float(pair[1]):  # Dragino, port 4
                     return kind, pair[1], pair[2]
+        for name in _TEXT_NAMES:
+            pair = _TEXT_PLACE.match(text) if type(text := names.get(name)) is str else None
+            if pair is not None:
+                return "gnss", pair[1], pair[2]
         where = names.get("coordinates")
         if names.get("type") == "Point" and type(where) is list and 2 <= len(where) <= 3:  # GeoJSON, RFC 7946, section 3.1.2
             return "gnss", where[1], where[0]
@@ -398,7 +416,7 @@ class _Walk:
             return
         if any(_truth(names.get(name)) is True for name in ("sos", "sosflag", "alarmstatus")):
             self.alarm("sos", None)
-        if names.get("tamperstatus") == "uninstall":
+        if names.get("tamperstatus") == "uninstall" or any(_truth(names.get(name)) is True for name in _TAMPERS):
             self.alarm("tamper", None)
         if _truth(names.get("mandown")) is True:
             self.unread["object.man_down"] = None

@@ -47,7 +47,7 @@ from devices.codec import MAX_FRAME, Decoded, Message, rejected, unread
 from devices.places import LOW_QUALITY, accuracy, doubtful
 from devices.strict_json import loads, number, text
 
-VERSION = 3
+VERSION = 4
 STREAM = False
 #: As its maker documents them; an exercise knows them without an enrolment.
 GATEWAY_TOPIC = re.compile(r"application/[^/]+/device/[^/]+/event/[a-z]+\Z")

@@ -22,10 +22,10 @@ newest has them all.  VTG has no time: it is of the position before it.
   (``server``).  What is stated beside one sentence counts for all of its time of day and, in a log without times of reception,
   until the next.  Two-digit years: 80 to 99 are 19xx.  A date from where clocks begin that nobody has set is none
   (``no_fix_time``).  A time that is 1024 weeks behind its reception gets the flag ``week_rollover_suspected`` and stays.
-* Not available is no value: an empty field, HDOP 99 and above, satellites above 999.  Such an HDOP (99.99 is what a receiver
-  writes that cannot tell) and PUBX accuracies of 1,000 km and more say ``low_quality``.  HDOP is an attribute; only GST and
-  PUBX state an accuracy, so only they give ``sigma_m``; and where a minute has fewer than three decimals, which is the
-  resolution: ``sigma_m`` is never below its step / √12, nor 10 m where nothing else is stated.
+* Not available is no value: an empty field, HDOP 99 and above or 0, satellites above 999.  Such an HDOP (99.99 is what a
+  receiver writes that cannot tell), a fix of 0 satellites and PUBX accuracies of 1,000 km and more say ``low_quality``.
+  HDOP is an attribute; only GST and PUBX state an accuracy, so only they give ``sigma_m``; and where a minute has fewer than
+  three decimals, which is the resolution: ``sigma_m`` is never below its step / √12, nor 10 m where nothing else is stated.
 
 Source: IEC 61162-1:2016, clause 8.3; NMEA Revealed (gpsd.gitlab.io/gpsd/NMEA.html); u-blox M8 Receiver Description
 UBX-13003221, 31.3.2 (PUBX,00).
@@ -40,7 +40,7 @@ from devices.gnss_line import SentenceFramer as Framer
 
 __all__ = ["STREAM", "VERSION", "Decoder", "Framer", "encode"]
 
-VERSION = 4
+VERSION = 5
 STREAM = True
 TEXT = True
 NAMELESS = True

@@ -22,6 +22,7 @@ Source: RFC 4180 (quotes, line ends); of the columns: ``devices.archives``.
 from __future__ import annotations
 
 import csv
+from typing import Any
 
 from birddog.errors import DeviceError
 from birddog.geo import null_island, valid_position
@@ -31,7 +32,7 @@ from devices import archives, framing
 from devices.codec import Decoded, Message, rejected
 from devices.places import LOW_QUALITY, accuracy, doubtful
 
-VERSION = 5
+VERSION = 6
 STREAM = True
 TEXT = True
 NAMELESS = True
@@ -121,7 +122,8 @@ class Decoder:
             raise DeviceError("clock", "the time is before 1970 or beyond 2262")
         lat, lon = _required(table, row, "lat"), _required(table, row, "lon")
         stated = device if device != message.device else ""
-        if null_island(lat, lon) or (table.ais and (lat == archives.NO_LAT_DEG or lon == archives.NO_LON_DEG)):
+        none = table.ais and (lat == archives.NO_LAT_DEG or lon == archives.NO_LON_DEG)
+        if none or null_island(lat, lon) or archives.says_invalid(row.get("valid", "")):
             reading = Reading(device=device, time_ns=time_ns, flags=("no_fix",), quantity="fix_valid", value=False)
             return Decoded(observations=(reading,), device=stated)
         if not valid_position(lat, lon):
@@ -137,12 +139,16 @@ class Decoder:
             sigma = numbers["sigma"]
             flags = () if sigma is not None and sigma > 0.0 else LOW_QUALITY
             sigma = None if flags else sigma
+        hdop, satellites = numbers.get("hdop"), numbers.get("satellites")
+        attributes: dict[str, Any] = {} if hdop is None else {"hdop": hdop}
+        if satellites is not None and satellites > 0.0:
+            attributes["satellites"] = satellites
         if doubtful(lat, lon):
             sigma, flags = None, LOW_QUALITY
         fix = Fix(
             device=device, time_ns=time_ns, flags=flags, lat_deg=lat, lon_deg=lon, alt_m=numbers.get("alt"),
             speed_mps=archives.speed_mps(numbers), course_deg=None if course is None else course % 360.0, sigma_m=sigma,
-            fix="cell" if row.get("provider", "").lower() == "network" else "gnss",
+            attributes=attributes, fix="cell" if row.get("provider", "").lower() == "network" else "gnss",
         )  # fmt: skip
         observations: list[Observation] = [fix]
         name = row.get("name", "")[:60]
@@ -153,7 +159,7 @@ class Decoder:
         return Decoded(observations=tuple(observations), device=stated)
 
 
-_NUMBERS = frozenset(("knots", "mps", "kmh", "course", "sigma", "alt"))
+_NUMBERS = frozenset(("knots", "mps", "kmh", "decikn", "course", "sigma", "alt", "hdop", "satellites"))
 
 
 def _cells(text: str, separator: str) -> list[str]:

@@ -48,7 +48,7 @@ from devices.codec import MAX_FRAME, Decoded, Message, rejected, unread
 from devices.places import LOW_QUALITY, accuracy, doubtful
 from devices.strict_json import loads, number, text
 
-VERSION = 1
+VERSION = 2
 STREAM = False
 TEXT = True
 #: As its maker documents them; an exercise knows them without an enrolment.

@@ -59,6 +59,26 @@ MAKERS = [
      {"sigma_m": None, "flags": ("low_quality",)}),
     ("Dragino TrackerD", {"Latitude": 22.7, "Longitud": 114.2, "BatV": 4.03, "ALARM_status": "FALSE", "LON": "ON"},
      {"lat_deg": 22.7, "lon_deg": 114.2, "flags": ()}),
+    ("RAKwireless RUI (RUI_LoRa_node_payload_decoder#1)",
+     {"altitude": "554.1m", "battery": "3.91V", "latitude": "46.9442°", "longitude": "-7.4363°"},
+     {"lat_deg": 46.9442, "lon_deg": -7.4363, "alt_m": 554.1, "flags": ()}),
+    ("MOKO LW001", {"battery voltage": "3.4V", "fix_tech": "gps", "lat": "30.458075", "lon": "114.4692816",
+                    "pack_type": "fix_success"},
+     {"lat_deg": 30.458075, "lon_deg": 114.4692816}),
+    ("MOKO LW004", {"pack_type": "work_gps_fix_success", "batterylevle": "86%", "age": 40, "lat": 30.5, "lon": 114.4},
+     {"lat_deg": 30.5, "time_ns": NETWORK - 40 * NS, "time_source": "device", "flags": ()}),
+    ("Adeunis, Watteco: value and unit", {"position": {
+        "latitude": {"value": 45.25, "unit": "°"}, "longitude": {"value": 5.75, "unit": "deg"},
+        "speed": {"value": 36, "unit": "km/h"}, "accuracy": {"value": 12, "unit": "m"}}},
+     {"lat_deg": 45.25, "lon_deg": 5.75, "sigma_m": pytest.approx(12 / 1.5096), "speed_mps": pytest.approx(10.0)}),
+    ("letters of the side", {"latitude": "45.25 S", "longitude": "W 5.75°"}, {"lat_deg": -45.25, "lon_deg": -5.75}),
+    ("letters beside", {"latitude": 45.25, "latitudeRef": "S", "longitude": 5.75, "longitudeRef": "E"},
+     {"lat_deg": -45.25, "lon_deg": 5.75}),
+    ("letters beside, GPS_", {"gps_lat": 45.25, "gps_lat_dir": "n", "gps_lng": "5.75", "gps_lng_dir": "West"},
+     {"lat_deg": 45.25, "lon_deg": -5.75}),
+    ("a letter beside a number that has its sign", {"lat": -45.25, "ns": "S", "lon": -5.75, "ew": "W"},
+     {"lat_deg": -45.25, "lon_deg": -5.75}),
+    ("text of both", {"gps": "45.25, -5.75", "hdop": 0.9}, {"lat_deg": 45.25, "lon_deg": -5.75}),
     ("Dragino TrackerD, text", {"Location": "22.7,114.2", "Latitude": 22.7, "LON": "OFF"}, {"lat_deg": 22.7, "lon_deg": 114.2}),
     ("Dragino LGT-92", {"latitude": 22.7, "longitude": 114.2, "hdop": 1.2, "altitude": 13.5, "LON": "ON", "BatV": 3.9},
      {"lat_deg": 22.7, "alt_m": 13.5, "attributes": {"hdop": 1.2}}),
@@ -100,6 +120,12 @@ def test_a_fix_under_each_makers_names(who, said, wanted):
     {"position": {"status": "SUCCESS", "gnssFix": {"latitude": 1.5, "longitude": 2.5, "quality": {"fixQuality": "NO_FIX"}}}},
     {"valid": False, "gps": {"lat": 52.0, "lon": 4.3}},
     {"Latitude": 0, "Longitud": 0, "Location": 0},
+    {"latitude": 52.0, "longitude": 4.3, "gps_fix": "No fix"},
+    {"latitude": 52.0, "longitude": 4.3, "gnssStatus": "no signal"},
+    {"latitude": 52.0, "longitude": 4.3, "lastKnown": True},
+    {"latitude": 52.0, "longitude": 4.3, "cached": "true"},
+    # disk91/WioLoRaWANFieldTester#69
+    {"accuracy": 0.5, "altitude": -1000, "hdop": 0, "latitude": 0.0000053, "longitude": 0.0000107, "sats": 0},
     {"latitude": None, "longitude": None},
     {"gps": {"lat": 52.0, "lon": 4.3, "fix": "no fix", "fixStatus": "NO_FIX"}},
 ], ids=str)  # fmt: skip
@@ -117,6 +143,11 @@ def test_no_fix_is_no_fix(said):
     ({"lat": 52.0, "lon": "ON"}, ["object"]),
     ({"Latitude": 52.0, "LON": "ON"}, ["object.position"]),
     ({"latitude": "N52 00.1", "longitude": 4.3}, ["object.position"]),
+    ({"latitude": "45°15'00\" N", "longitude": "5°45'00\" E"}, ["object.position"]),
+    ({"latitude": "45.25 rad", "longitude": "5.75 rad"}, ["object.position"]),
+    ({"latitude": {"value": 2715, "unit": "min"}, "longitude": {"value": 345, "unit": "min"}}, ["object.position"]),
+    ({"latitude": "45.25 E", "longitude": "5.75 N"}, ["object.position"]),
+    ({"latitude": "-45.25 S", "longitude": "5.75 E"}, ["object.position"]),
     ({"coordinates": [4.3, 52.0]}, ["object.position"]),
     ({"history": [{"latitude": 52.0, "longitude": 4.3}]}, ["object.undated_position"]),
     ({"log": [{"time": "09:40:00", "lat": 52.0, "lon": 4.3}]}, ["object.time", "object.undated_position"]),
@@ -289,3 +320,39 @@ def test_chirpstack_3(eui):
     broken = json.dumps(said | {"objectJSON": "{"}).encode()
     decoded = chirpstack.Decoder().decode(Message(payload=broken, topic=TOPIC + "up"))
     assert [r.reason for r in decoded.rejects] == ["format"] and [o.quantity for o in decoded.observations] == ["rssi"]
+
+
+@pytest.mark.parametrize(
+    ("said", "quantity", "value"),
+    [
+        ({"battery": "3.91V"}, "battery_voltage", 3.91),
+        ({"battery": "3910 mV"}, "battery_voltage", 3.91),
+        ({"battery voltage": "3.4V"}, "battery_voltage", 3.4),
+        ({"batteryVoltage": {"value": 3710, "unit": "mV"}}, "battery_voltage", 3.71),
+        ({"battery": "86%"}, "battery_level", 86.0),
+        ({"batterylevle": "86%"}, "battery_level", 86.0),
+        ({"battery": {"value": 86, "unit": "%"}}, "battery_level", 86.0),
+        ({"battery_level": "86 percent"}, "battery_level", 86.0),
+    ],
+)
+def test_a_battery_with_its_unit(said, quantity, value):
+    [reading] = read(said).observations
+    assert (reading.quantity, reading.value) == (quantity, value)
+
+
+def test_a_tamper_that_a_codec_names():
+    assert [o.alarm for o in read({"tamper": True}).observations if isinstance(o, Alarm)] == ["tamper"]
+    assert read({"tamper": False, "batV": 3.6}).observations[0].quantity == "battery_voltage"
+
+
+@given(st.dictionaries(
+    st.sampled_from("latitude longitude lat lon ns ew latitude_ref battery speed altitude accuracy age".split()),
+    st.one_of(st.text(max_size=12), st.floats(), st.integers(-200, 200),
+              st.sampled_from(["45.25 N", "5.75°", "S", "w", "3.4V", "12 km/h", "7e3", "1m"]),
+              st.fixed_dictionaries({"value": st.one_of(st.floats(), st.text(max_size=3)),
+                                     "unit": st.sampled_from(["°", "", "V", "x"])})),
+    max_size=6))  # fmt: skip
+def test_amounts_in_any_mixture_give_positions_on_the_earth(said):
+    for o in read(said).observations:
+        if isinstance(o, Fix):
+            assert -90.0 <= o.lat_deg <= 90.0 and -180.0 <= o.lon_deg <= 180.0

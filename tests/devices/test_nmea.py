@@ -196,10 +196,18 @@ def test_no_accuracy_is_no_good_accuracy():
 
 @pytest.mark.parametrize("body", [
     "GPGGA,144604.00,5157.0000,N,00403.0000,E,1,05,99.99,18.0,M,,M,,", "GPGGA,144604.00,5157.0000,N,00403.0000,E,1,5,99,,,,M,,",
-    "GNGNS,144604.00,5157.0000,N,00403.0000,E,AN,05,99.99,18.0,M,,M,,"])  # fmt: skip
+    "GNGNS,144604.00,5157.0000,N,00403.0000,E,AN,05,99.99,18.0,M,,M,,",
+    "GPGGA,144604.00,5157.0000,N,00403.0000,E,1,05,0.0,18.0,M,,M,,",
+    "GNGNS,144604.00,5157.0000,N,00403.0000,E,AN,00,,18.0,,,,"])  # fmt: skip
 def test_no_dilution_is_no_clean_fix(body):
     (fix,) = said(body)
     assert fix.flags == ("low_quality",) and "hdop" not in fix.attributes
+
+
+@pytest.mark.parametrize("quality", "14")
+def test_a_fix_of_no_satellites_is_no_clean_fix(quality):
+    (fix,) = said(f"GPGGA,144604.00,5157.0000,N,00403.0000,E,{quality},00,0.9,18.0,M,,M,,")
+    assert fix.flags == ("low_quality",) and fix.attributes["hdop"] == 0.9
 
 
 def test_a_time_stated_beside_one_sentence_is_that_of_its_epoch():

@@ -82,3 +82,28 @@ def test_a_speed_without_a_unit_is_named_and_not_taken():
     for column, mps in (("sog", 12 * 1852 / 3600), ("speed_kmh", 12 / 3.6), ("speed_mps", 12.0)):
         said = read(f"t,lat,lon,{column},speed\n1704164645,51.9,4.1,12,99\n")
         assert said.observations[0].speed_mps == pytest.approx(mps) and not said.unread
+
+
+@pytest.mark.parametrize("column", ["valid", "Valid", "fix", "gps_valid"])
+@pytest.mark.parametrize("cell, fix", [("FALSE", False), ("0", False), ("no fix", False), ("V", False),
+                                       ("TRUE", True), ("1", True), ("3d", True), ("", True), ("gps", True)])  # fmt: skip
+def test_a_row_that_says_it_is_not_valid_is_no_fix(column, cell, fix):
+    """traccar's reports have such a column: the position in an invalid row is the last one known."""
+    (said,) = read(f"t,lat,lon,{column}\n1704164645,51.9,4.1,{cell}\n").observations
+    assert isinstance(said, Fix) == fix and (fix or (said.quantity, said.value) == ("fix_valid", False))
+
+
+@pytest.mark.parametrize("hdop, flags", [("0.9", ()), ("99.99", ("implausible_hdop", "low_quality")),
+                                         ("0", ("implausible_hdop", "low_quality"))])  # fmt: skip
+def test_a_dilution_that_is_none(hdop, flags):
+    (fix,) = read(f"t,lat,lon,hdop,satellites\n1704164645,51.9,4.1,{hdop},7\n").observations
+    assert fix.flags == flags and fix.attributes.get("satellites") == 7.0 and ("hdop" in fix.attributes) == (not flags)
+
+
+def test_archives_of_aishub_and_marinetraffic():
+    (fix, _) = read("MMSI,TSTAMP,LATITUDE,LONGITUDE,COG,SOG,NAVSTAT,NAME\n"
+                    "244060123,2024-01-02 03:04:05 GMT,51.9,4.1,360.0,102.3,0,X\n").observations  # fmt: skip
+    assert (fix.device, fix.time_ns, fix.speed_mps, fix.course_deg) == ("244060123", ns_from_text(UTC), None, None)
+    (fix,) = read("MMSI,STATUS,SPEED,LON,LAT,COURSE,TIMESTAMP,SHIP_ID\n"
+                  "244060123,0,125,4.1,51.9,120,2024-01-02T03:04:05,1\n").observations  # fmt: skip
+    assert (fix.time_ns, fix.course_deg) == (ns_from_text(UTC), 120.0) and fix.speed_mps == pytest.approx(12.5 * 1852 / 3600)
