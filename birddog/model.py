@@ -616,6 +616,14 @@ class TrackPoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``origin`` says what made it: ``fix``, ``tag_read``, ``trigger``, ``sighting`` (measured) or
     ``coast`` (a prediction on a tick).  ``device`` is the source of the measurement.
+
+    A step has versions.  What comes in late, or is decided, tells the steps after it anew; each version is believed from
+    the entry ``believed_at`` on, until the next one of the same track, time, origin and device.
+
+    Args:
+        seq: numbers what is told of a track, versions included, in order.
+        withdrawn: from this entry on there is no such step: its measurement is another's, false, or refused.
+        alone: it is older than all that is run again: the measurement by itself, no estimate.
     """
 
     track_id: str
@@ -631,6 +639,14 @@ class TrackPoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     origin: Literal["fix", "tag_read", "trigger", "sighting", "coast"]
     device: str = ""
     nis: float | None = None
+    believed_at: int = 0
+    withdrawn: bool = False
+    alone: bool = False
+
+    @property
+    def step(self) -> str:
+        """Which step of its track and time it is a version of; what stands alone replaces nothing."""
+        return f"{self.origin}:{self.device}:{self.seq}" if self.alone else f"{self.origin}:{self.device}"
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):

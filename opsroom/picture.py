@@ -198,7 +198,7 @@ class Picture:
         for track in changes.tracks:
             store.put("track", track.track_id, seq, track)
         for point in changes.points:
-            store.put_point(point, 0)  # a track numbers its own; what stands beside it in an entry plays no part
+            store.put_point(point)
         for event in changes.events:
             store.put("event", event.event_id, seq, event)
         for alert in alerts:

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 #: Raised with every change of what the tables hold.  A store of another version, or folded by another
 #: version of the program, is made anew: rows of two versions side by side are no rebuild's.
-VERSION = f"10 {__version__}".encode()
+VERSION = f"11 {__version__}".encode()
 
 TABLES = ("track", "point", "event", "alert", "flag", "refused")
 
@@ -229,10 +229,16 @@ class PictureWriter:
         assert table in TABLES
         self._rows[table, key] = None
 
-    def put_point(self, point: TrackPoint, part: int) -> None:
-        """Publish one step of a track's history."""
-        self._do("INSERT OR REPLACE INTO point VALUES (?, ?, ?, ?, ?)",
-                 point.track_id, point.time_ns, point.seq, part, _pack(quantised(point)))
+    def put_point(self, point: TrackPoint) -> None:
+        """Publish a version of a step of a track's history; the one before is believed no longer."""
+        which, now = (point.track_id, point.time_ns, point.step), point.believed_at
+        self._do("UPDATE point SET until = ? WHERE track = ? AND time_ns = ? AND step = ? AND until IS NULL AND believed < ?",
+                 now, *which, now)
+        if point.withdrawn:
+            self._do("DELETE FROM point WHERE track = ? AND time_ns = ? AND step = ? AND believed = ?", *which, now)
+        else:
+            self._do("INSERT OR REPLACE INTO point VALUES (?, ?, ?, ?, NULL, ?, ?)", *which, now, point.seq,
+                     _pack(quantised(point)))
 
     def put_flag(self, flag: FlagRow, revision: int, thumbnail: bytes | None) -> None:
         """Publish an imagery flag."""

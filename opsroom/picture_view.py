@@ -197,38 +197,48 @@ class View:
         rows = self._file.rows(f"SELECT thumbnail FROM flag WHERE id = ? AND {mine}", (flag_id, *names))
         return rows[0][0] if rows else None
 
-    def points(self, track_id: str | None = None, *, since_ns: int = 0, limit: int | None = None) -> list[TrackPoint]:
-        """Steps of one track (or all) from a time on, in order of (track, time); the newest ``limit``."""
+    def points(
+        self, track_id: str | None = None, *, since_ns: int = 0, limit: int | None = None, believed_at: int | None = None
+    ) -> list[TrackPoint]:
+        """Steps of one track (or all) from a time on, in order of (track, time); the newest ``limit``.
+
+        Args:
+            believed_at: as they were believed when this entry of the journal had been folded; None: as they are now.
+        """
         mine, names = self._of_tracks()
         where, values = ("track = ? AND ", [track_id]) if track_id is not None else ("", [])
-        sql = f"""SELECT body, track, time_ns, seq, part FROM point WHERE {where}{mine} AND time_ns >= ?
-                  ORDER BY track, time_ns, seq, part"""
+        version, at = _version(believed_at)
+        sql = f"""SELECT body, track, time_ns, seq FROM point WHERE {where}{mine} AND time_ns >= ? AND {version}
+                  ORDER BY track, time_ns, seq"""
         if limit is not None:
-            backwards = sql.replace("ORDER BY track, time_ns, seq, part", "ORDER BY time_ns DESC, seq DESC, part DESC LIMIT ?")
-            sql = f"SELECT * FROM ({backwards}) ORDER BY track, time_ns, seq, part"
-            return self._decoded(_POINT, self._file.rows(sql, (*values, *names, since_ns, limit)))
-        return self._decoded(_POINT, self._file.rows(sql, (*values, *names, since_ns)))
+            backwards = sql.replace("ORDER BY track, time_ns, seq", "ORDER BY time_ns DESC, seq DESC LIMIT ?")
+            sql = f"SELECT * FROM ({backwards}) ORDER BY track, time_ns, seq"
+            return self._decoded(_POINT, self._file.rows(sql, (*values, *names, since_ns, *at, limit)))
+        return self._decoded(_POINT, self._file.rows(sql, (*values, *names, since_ns, *at)))
 
-    def trail(self, track_id: str, *, since_ns: int, limit: int) -> tuple[list[TrackPoint], int]:
+    def trail(
+        self, track_id: str, *, since_ns: int, limit: int, believed_at: int | None = None
+    ) -> tuple[list[TrackPoint], int]:
         """Steps of one track over the whole time since ``since_ns``, at most ``limit``, the oldest and the newest among them.
 
         The second value is 0 where these are all, else the least time between two of them (the rest lies between): each
         is the newest that is at least so much older than the one after it.  One seek in the index a step.
         """
-        points = self.points(track_id, since_ns=since_ns, limit=limit + 1)
+        points = self.points(track_id, since_ns=since_ns, limit=limit + 1, believed_at=believed_at)
         if len(points) <= limit or limit < 2:
             return points[-limit:] if limit else [], 0
         newest_ns = points[-1].time_ns
-        asked = "SELECT min(time_ns) FROM point WHERE track = ? AND time_ns >= ?"
-        ((oldest_ns,),) = self._file.rows(asked, (track_id, since_ns))
+        version, at = _version(believed_at)
+        asked = f"SELECT min(time_ns) FROM point WHERE track = ? AND time_ns >= ? AND {version}"
+        ((oldest_ns,),) = self._file.rows(asked, (track_id, since_ns, *at))
         step_ns = max(1, -((oldest_ns - newest_ns) // (limit - 1)))
-        rows = self._file.rows("""WITH RECURSIVE hop(t) AS (VALUES (?) UNION ALL
-              SELECT (SELECT max(time_ns) FROM point WHERE track = ? AND time_ns <= hop.t - ? AND time_ns >= ?)
+        rows = self._file.rows(f"""WITH RECURSIVE hop(t) AS (VALUES (?) UNION ALL
+              SELECT (SELECT max(time_ns) FROM point WHERE track = ? AND time_ns <= hop.t - ? AND time_ns >= ? AND {version})
               FROM hop WHERE hop.t IS NOT NULL
             ), chosen(t) AS (SELECT t FROM hop WHERE t IS NOT NULL UNION SELECT ?)
-            SELECT (SELECT body FROM point WHERE track = ? AND time_ns = t ORDER BY seq DESC, part DESC LIMIT 1)
+            SELECT (SELECT body FROM point WHERE track = ? AND time_ns = t AND {version} ORDER BY seq DESC LIMIT 1)
             FROM chosen ORDER BY t DESC LIMIT ?""",
-            (newest_ns, track_id, step_ns, since_ns, oldest_ns, track_id, limit))
+            (newest_ns, track_id, step_ns, since_ns, *at, oldest_ns, track_id, *at, limit))
         return self._decoded(_POINT, rows[::-1]), step_ns
 
     def _of_tracks(self) -> tuple[str, tuple[str, ...]]:
@@ -278,6 +288,13 @@ class PictureReader(View):
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+
+def _version(believed_at: int | None) -> tuple[str, tuple[int, ...]]:
+    """(SQL that holds for the versions of steps that were believed at an entry, its values)."""
+    if believed_at is None:
+        return "until IS NULL", ()
+    return "believed <= ? AND (until IS NULL OR until > ?)", (believed_at, believed_at)
 
 
 def line(error: Exception) -> str:

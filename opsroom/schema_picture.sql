@@ -12,13 +12,17 @@ CREATE TABLE track (
 ) STRICT;
 CREATE INDEX track_revision ON track (revision);
 CREATE INDEX track_state ON track (state, operation, revision);
+-- A step of a trail (model.TrackPoint.step) has versions: each is believed from one journal entry on, and no longer from the
+-- entry `until` on (NULL: it is believed now).
 CREATE TABLE point (
-    track   TEXT    NOT NULL,
-    time_ns INTEGER NOT NULL,
-    seq     INTEGER NOT NULL,
-    part    INTEGER NOT NULL,
-    body    BLOB    NOT NULL,
-    PRIMARY KEY (track, time_ns, seq, part)
+    track    TEXT    NOT NULL,
+    time_ns  INTEGER NOT NULL,
+    step     TEXT    NOT NULL,
+    believed INTEGER NOT NULL,
+    until    INTEGER,
+    seq      INTEGER NOT NULL,
+    body     BLOB    NOT NULL,
+    PRIMARY KEY (track, time_ns, step, believed)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE event (
     id        TEXT PRIMARY KEY,

@@ -33,6 +33,10 @@ def decide(tracker: Tracker, live: LiveTrack, decision: Decision, number: int, b
         done, m, text = _false(tracker, live, decision, number)
     else:
         done, m, text = _here(tracker, live, number)
+    if m is not None and done:
+        if decision.action == "false_fix":
+            tracker.withdraw(live, m, book)
+        tracker.retell(live, m.time_ns, book)
     if m is not None and done and tracker.log.busy(m.time_ns):
         tracker.log.disturbed(tracker, live, m.time_ns, book)
     why = f": {decision.note}" if decision.note else ""

@@ -78,6 +78,7 @@ def decide(tracker: Tracker, live: LiveTrack, expected: Expected, book: Book) ->
             TrackPoint(
                 track_id=s.track_id, seq=s.points, time_ns=max(book.now_ns, core.time_ns), lat_deg=lat, lon_deg=lon,
                 ve_mps=x[1], vn_mps=x[3], p_ee=x[4], p_en=x[6], p_nn=x[11], origin="coast",
+                believed_at=book.seq,
             )
         )  # fmt: skip
 

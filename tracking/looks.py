@@ -140,6 +140,7 @@ class LookLog:
             old = self.items[at].look
             assert old is not None
             self.items[at].look = _joined(old, look)
+            return self._run(tracker, at, book, new=look.key, again=True)
         elif at == 0 and len(self.items) >= LEAST_LOOKS and look.time_ns < self.items[0].before.t_ns:
             return self._too_old(tracker, look, book)
         else:
@@ -167,18 +168,24 @@ class LookLog:
                 self._run(tracker, at, book)
                 return
 
-    def _run(self, tracker, at: int, book: Book, new: tuple[int, str, str] | None = None) -> list[LiveTrack]:
+    def _run(
+        self, tracker, at: int, book: Book, new: tuple[int, str, str] | None = None, again: bool = False
+    ) -> list[LiveTrack]:
         """Everything from an item on (again); the identified tracks that changed."""
+        again = again or at < len(self.items) - 1  # what was told of this look and those after it is told anew
+        old = self._steps(at) if again else {}
         before = {(track_id, m): None for item in self.items[at:] for track_id, m in item.given}
         for track_id, m in before:
             live = tracker.tracks.get(track_id)
             if live is not None:
                 live.remove(m)
         was, nis_of, changed = self.crowd, {}, {track_id: None for track_id, _ in before}
+        fits: list[dict[str, float]] = []  # of each item, the NIS of the contacts that it saw
         crowd = self.items[at].before
         for k in range(at, len(self.items)):
             item = self.items[k]
             item.before, item.given = crowd, []
+            fits.append({})
             if item.look is None:
                 crowd = self._begin(tracker, item, crowd)
                 continue
@@ -192,15 +199,79 @@ class LookLog:
                 if look.sensor not in live.state.sources:
                     live.state.sources.append(look.sensor)
                 changed[track_id] = None
-                if (track_id, m) not in before and core is not None and verdict == "used":
+                if not again and core is not None and verdict == "used":
                     tracker.point(live, core, m, nis, book)
-            if look.key == new:
-                nis_of = dict(out.contacts)
+            fits[-1] = nis_of = dict(out.contacts)
         self.crowd = crowd
         self._named(was, book)
-        self._told(tracker, was, new, nis_of, book)
+        if again:
+            self._retold(tracker, at, old, list(before), fits, book)
+        self._told(tracker, was, None if again else new, {} if again else nis_of, book)
         self._pruned(tracker)
         return [tracker.tracks[track_id] for track_id in changed if track_id in tracker.tracks]
+
+    def _steps(self, at: int) -> dict[tuple[str, int, str], tuple[int, Crowd, int]]:
+        """The steps of contacts that looks from an item on made: (track, time, sensor) -> (item, the crowd after it, row)."""
+        found = {}
+        for k in range(at, len(self.items)):
+            item, after = self.items[k], self.items[k + 1].before if k + 1 < len(self.items) else self.crowd
+            if item.look is None or after is item.before:
+                continue
+            hits = {c.name: c.hits for c in item.before.contacts}
+            for row, c in enumerate(after.contacts):
+                shown = self.shown.get(c.name) if c.confirmed or c.imagery else None
+                if shown is not None and c.seen_ns == item.look.time_ns and hits.get(c.name) != c.hits:
+                    found[shown.track_id, c.seen_ns, item.look.sensor] = (k, after, row)
+        return found
+
+    def _retold(
+        self, tracker, at: int, old: dict[tuple[str, int, str], tuple[int, Crowd, int]], lent: list[tuple[str, Measurement]],
+        fits: list[dict[str, float]], book: Book,
+    ) -> None:  # fmt: skip
+        """What a second run makes of the steps from an item on: those that it took back, and every one that there is now.
+
+        Args:
+            old, lent: the steps of contacts, and the sightings of identified tracks, of the run before.
+            fits: of each item, the NIS of the contacts that it saw.
+        """
+        now = self._steps(at)
+        points = {one.track_id: one for one in self.shown.values()}
+        for (track_id, time_ns, sensor), (_, after, row) in old.items():
+            if (track_id, time_ns, sensor) not in now and track_id in points:
+                self._points(after, {row: points[track_id]}, sensor, {}, book, withdrawn=True)
+        seen: dict[int, tuple[Crowd, str, dict[int, Shown]]] = {}
+        for (track_id, _, sensor), (k, after, row) in now.items():
+            seen.setdefault(k, (after, sensor, {}))[2][row] = points[track_id]
+        for k, (after, sensor, rows) in seen.items():
+            self._points(after, rows, sensor, fits[k - at], book)
+        given = [one for item in self.items[at:] for one in item.given]
+        begun = {item.of for item in self.items[at:] if item.of}
+        for track_id in dict.fromkeys(name for name, _ in (*lent, *given)) | dict.fromkeys(sorted(begun)):
+            live = tracker.tracks.get(track_id)
+            was, has = ([m for name, m in some if name == track_id] for some in (lent, given))
+            if live is None or (was == has and track_id not in begun):
+                continue
+            for m in was:
+                if m not in has:
+                    tracker.withdraw(live, m, book)
+            tracker.retell(live, self.items[at].key[0], book)
+
+    def _points(
+        self, crowd: Crowd, rows: dict[int, Shown], sensor: str, nis_of: dict[str, float], book: Book, *, withdrawn: bool = False
+    ) -> None:
+        """A step of each of these contacts' trails: where they were, as believed at the look that the crowd stands at."""
+        mean, cov = moments(crowd.bank.rows(np.array(list(rows), dtype=int)))
+        for k, (row, shown) in enumerate(rows.items()):
+            c = crowd.contacts[row]
+            lat, lon, x = placed(_framed(c, mean[k], cov[k], crowd.t_ns), state_of(mean[k], cov[k]))
+            shown.points += 1
+            book.points.append(
+                TrackPoint(
+                    track_id=shown.track_id, seq=shown.points, time_ns=c.seen_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1],
+                    vn_mps=x[3], p_ee=x[4], p_en=x[6], p_nn=x[11], origin="sighting", device=sensor, nis=nis_of.get(c.name),
+                    believed_at=book.seq, withdrawn=withdrawn,
+                )
+            )  # fmt: skip
 
     def _pruned(self, tracker) -> None:
         drop, items = 0, self.items
@@ -339,20 +410,12 @@ class LookLog:
         """Rows, points and events of the contacts that changed."""
         old = {c.name: c for c in was.contacts}
         changed = [i for i, c in enumerate(self.crowd.contacts) if c.name in self.shown and old.get(c.name) != c]
-        mean, cov = moments(self.crowd.bank.rows(np.array(changed, dtype=int)))
-        for k, i in enumerate(changed):
-            c, shown = self.crowd.contacts[i], self.shown[self.crowd.contacts[i].name]
-            if c.name in nis_of or (new is not None and c.seen_ns == new[0] and c.hits == 1):
-                shown.points += 1
-                lat, lon, x = placed(_framed(c, mean[k], cov[k], self.crowd.t_ns), state_of(mean[k], cov[k]))
-                book.points.append(
-                    TrackPoint(
-                        track_id=shown.track_id, seq=shown.points, time_ns=self.crowd.t_ns, lat_deg=lat, lon_deg=lon,
-                        ve_mps=x[1], vn_mps=x[3], p_ee=x[4], p_en=x[6], p_nn=x[11], origin="sighting", device=c.sensors[-1],
-                        nis=nis_of.get(c.name),
-                    )
-                )  # fmt: skip
-            self._events(c, shown, book)
+        some = [(i, self.crowd.contacts[i]) for i in changed]
+        if new is not None:
+            seen = {i: self.shown[c.name] for i, c in some if c.name in nis_of or (c.seen_ns == new[0] and c.hits == 1)}
+            self._points(self.crowd, seen, new[1], nis_of, book)
+        for _, c in some:
+            self._events(c, self.shown[c.name], book)
         self._rows(tracker, changed, book)
         here = {c.name for c in self.crowd.contacts}
         for name in [n for n, s in self.shown.items() if n not in here and s.status != "deleted"]:

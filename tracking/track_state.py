@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -144,6 +144,12 @@ class LiveTrack:
                 cores.append(core)
                 self._verdicts.append((verdict, nis))
         return cores
+
+    def since(self, from_ns: int, model: Model) -> Iterator[tuple[Measurement, Core, Verdict, float]]:
+        """(measurement, the filter after it, its verdict, NIS) of everything in the ring from a time on."""
+        cores, ring = self.cores(model), self.state.ring
+        for i in range(bisect.bisect_left(ring, from_ns, key=lambda m: m.time_ns), len(ring)):
+            yield ring[i], cores[i], *self._verdicts[i]
 
     def core(self, model: Model) -> Core | None:
         """The newest filter; None before the first measurement."""

@@ -152,6 +152,10 @@ class Tracker:
         elif outcome not in ("same", "old") and self.log.busy(m.time_ns):
             self.log.disturbed(self, live, m.time_ns, book)
         late = bool(s.ring) and m.time_ns < s.ring[-1].time_ns
+        if outcome == "merged" or (late and outcome not in ("same", "old")):
+            self.retell(live, m.time_ns, book)
+        elif core is not None and outcome in ("began", "used", "moved"):
+            self.point(live, core, m, nis, book)
         self._measured(live, m, rival, before, outcome, nis, core, book)
         if late:
             self._taken_over(live, m.time_ns, book)
@@ -161,7 +165,9 @@ class Tracker:
         """Tell of the late measurements that waited."""
         if live.state.waiting:
             first_ns = min(m.time_ns for m in live.state.waiting)
-            for m, outcome, nis, before, core in live.caught_up(self.model(live)):
+            caught_up = live.caught_up(self.model(live))
+            self.retell(live, first_ns, book)
+            for m, outcome, nis, before, core in caught_up:
                 self._measured(live, m, None, before, outcome, nis, core, book)
             self._taken_over(live, first_ns, book)
 
@@ -189,16 +195,15 @@ class Tracker:
         self, live: LiveTrack, m: Measurement, rival: Measurement | None, before: Core | None, outcome: Outcome, nis: float,
         core: Core | None, book: Book,
     ) -> None:  # fmt: skip
-        """The points and events that follow from a measurement."""
+        """The events that follow from a measurement, and the point of one that is too old for a filter."""
         model, s = self.model(live), live.state
-        if core is not None and outcome in ("began", "used", "moved"):
-            self.point(live, core, m, nis, book)
-        elif outcome == "old":
+        if outcome == "old":
             s.points += 1
             book.points.append(
                 TrackPoint(
                     track_id=s.track_id, seq=s.points, time_ns=m.time_ns, lat_deg=m.lat_deg, lon_deg=m.lon_deg,
                     ve_mps=0.0, vn_mps=0.0, p_ee=m.r_ee, p_en=m.r_en, p_nn=m.r_nn, origin=m.origin, device=m.device,
+                    believed_at=book.seq, alone=True,
                 )
             )  # fmt: skip
         newest = live.core(model)
@@ -311,7 +316,32 @@ class Tracker:
             lat_deg=m.lat_deg, lon_deg=m.lon_deg, text=text,
         )  # fmt: skip
 
+    def retell(self, live: LiveTrack, from_ns: int, book: Book) -> None:
+        """The steps of a track from a time on, told anew: something before them came late, or was decided.
+
+        Every one, also what is nearly the same: what was told before is not remembered, so that a fold that was restored in
+        between tells the same.
+        """
+        for m, core, verdict, nis in live.since(from_ns, self.model(live)):
+            if verdict == "refused":
+                self.withdraw(live, m, book)
+            else:
+                self.point(live, core, m, nis, book)
+
+    def withdraw(self, live: LiveTrack, m: Measurement, book: Book) -> None:
+        """No step of this track is a measurement's, if one was."""
+        s = live.state
+        s.points += 1
+        book.points.append(
+            TrackPoint(
+                track_id=s.track_id, seq=s.points, time_ns=m.time_ns, lat_deg=m.lat_deg, lon_deg=m.lon_deg, ve_mps=0.0,
+                vn_mps=0.0, p_ee=m.r_ee, p_en=m.r_en, p_nn=m.r_nn, origin=m.origin, device=m.device, believed_at=book.seq,
+                withdrawn=True,
+            )
+        )  # fmt: skip
+
     def point(self, live: LiveTrack, core: Core, m: Measurement, nis: float, book: Book) -> None:
+        """The step that a measurement made."""
         s = live.state
         s.points += 1
         lat, lon, x = live.place(core)
@@ -319,7 +349,7 @@ class Tracker:
             TrackPoint(
                 track_id=s.track_id, seq=s.points, time_ns=core.time_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1], vn_mps=x[3],
                 p_ee=x[4], p_en=x[6], p_nn=x[11], origin=m.origin, device=m.device,
-                nis=nis if math.isfinite(nis) else None,
+                nis=nis if math.isfinite(nis) else None, believed_at=book.seq,
             )
         )  # fmt: skip
 

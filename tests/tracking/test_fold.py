@@ -137,7 +137,8 @@ def test_the_two_sentences_of_one_second_are_one_measurement(journal):
         j.say(1, fix("gps", 1, 0, 0))
         j.say(2, order[0])
         last = j.say(2.2, order[1])
-        assert last.points == [] and last.tracks[0].hits == 2
+        assert [p.time_ns for p in last.points] == [T0 + 2 * NS], "the same step, with what both say"
+        assert last.tracks[0].hits == 2
         assert last.tracks[0].ve_mps == pytest.approx(10.0, abs=1.0)
     assert one.changes[-1].tracks == two.changes[-1].tracks
 
