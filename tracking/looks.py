@@ -257,8 +257,9 @@ class LookLog:
             tracker.retell(live, self.items[at].key[0], book)
 
     def _points(
-        self, crowd: Crowd, rows: dict[int, Shown], sensor: str, nis_of: dict[str, float], book: Book, *, withdrawn: bool = False
-    ) -> None:
+        self, crowd: Crowd, rows: dict[int, Shown], sensor: str, nis_of: dict[str, float], book: Book, *,
+        withdrawn: bool = False,
+    ) -> None:  # fmt: skip
         """A step of each of these contacts' trails: where they were, as believed at the look that the crowd stands at."""
         mean, cov = moments(crowd.bank.rows(np.array(list(rows), dtype=int)))
         for k, (row, shown) in enumerate(rows.items()):

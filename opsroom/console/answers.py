@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -13,6 +13,7 @@ from opsroom.console import openapi
 
 MAX_BODY = 16_384
 _encode = msgspec.json.Encoder().encode
+Whole = TypeVar("Whole", int, None)
 
 
 def json_answer(value: Any, status: int = 200) -> Response:
@@ -49,7 +50,7 @@ async def body_of(request: Request, kind: type) -> Any:
         raise HTTPException(422, str(error)) from error
 
 
-def int_of(request: Request, name: str, default: int) -> int:
+def int_of(request: Request, name: str, default: Whole) -> int | Whole:
     """A whole number of the query."""
     text = request.query_params.get(name)
     if text is None:

@@ -182,6 +182,7 @@ _Q = {
     "all": ("boolean", "1: deleted tracks too"),
     "operation": ("string", "only this operation"),
     "minutes": ("number", "how far back, of the server's time"),
+    "believed_at": ("integer", "the trail as it was believed when this entry of the journal had come in"),
     "limit": ("integer", "at most so many points: of one track the newest, of trails over the whole time"),
     "at": ("string", "as it was believed then: ISO 8601 with an offset, or POSIX seconds; now unless given"),
     "open": ("boolean", "1: only those that wait for a person"),
@@ -189,10 +190,10 @@ _Q = {
 #: path -> method -> (what it does, answer, query names, body).  A test holds it against the app's routes.
 OPERATIONS: dict[str, dict[str, tuple[str, Any, tuple[str, ...], Any]]] = {
     "/v1/tracks": {"get": ("Tracks as believed now", Tracks, ("since", "all", "operation"), None)},
-    "/v1/tracks/{track_id}": {"get": ("One track and its trail", TrackDetail, ("minutes", "limit"), None)},
+    "/v1/tracks/{track_id}": {"get": ("One track and its trail", TrackDetail, ("minutes", "limit", "believed_at"), None)},
     "/v1/tracks/{track_id}/explain": {"get": ("Why it is where it is: measurements, hypotheses, motions, presets",
                                               "json", ("at",), None)},
-    "/v1/trails": {"get": ("Trails of all tracks", Trails, ("minutes", "limit"), None)},
+    "/v1/trails": {"get": ("Trails of all tracks", Trails, ("minutes", "limit", "believed_at"), None)},
     "/v1/devices": {"get": ("Devices enrolled, placed or heard", Devices, (), None)},
     "/v1/flags": {"get": ("What images showed", Flags, ("since",), None)},
     "/v1/flags/{flag_id}/thumbnail": {"get": ("The image chip of a flag", "image", (), None)},

@@ -112,12 +112,13 @@ class Console:
     async def track(self, request: Request) -> Response:
         track_id = request.path_params["track_id"]
         (minutes, limit), view = self._window(request), self._view(request)
+        believed_at = int_of(request, "believed_at", None)
 
         def read() -> openapi.TrackDetail | None:
             found = view.track(track_id)
             if found is None:
                 return None
-            points = view.points(track_id, since_ns=self._since_ns(minutes), limit=limit)
+            points = view.points(track_id, since_ns=self._since_ns(minutes), limit=limit, believed_at=believed_at)
             # a row read alone does not know its revision: 0 never beats the one of the live channel
             return openapi.TrackDetail(views.track_view(0, found), [views.point_view(p) for p in points])
 
@@ -128,12 +129,13 @@ class Console:
 
     async def trails(self, request: Request) -> Response:
         (minutes, limit), view = self._window(request), self._view(request)
+        believed_at = int_of(request, "believed_at", None)
 
         def read() -> openapi.Trails:
             since_ns = self._since_ns(minutes)
             ids = sorted(t.track_id for _, t in view.present())
             most = min(limit, max(1, TRAILS_TOTAL // max(1, len(ids))))
-            found = [(name, *view.trail(name, since_ns=since_ns, limit=most)) for name in ids]
+            found = [(name, *view.trail(name, since_ns=since_ns, limit=most, believed_at=believed_at)) for name in ids]
             return openapi.Trails([openapi.Trail(name, [views.point_view(p) for p in points], step_ns / NS)
                                    for name, points, step_ns in found])
 

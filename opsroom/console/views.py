@@ -74,7 +74,11 @@ class TrackView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PointView(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a track's history; ``origin`` ``coast`` is a prediction, every other one was measured."""
+    """One step of a track's history; ``origin`` ``coast`` is a prediction, every other one was measured.
+
+    ``believed_at`` is the journal's entry from which on this version of it is believed; ``alone``: it came in so late that
+    it is the measurement itself, no estimate.
+    """
 
     time: str
     lat_deg: float
@@ -85,6 +89,8 @@ class PointView(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     device: str
     nis: float | None
+    believed_at: int = 0
+    alone: bool = False
 
 
 class LivePoint(PointView, frozen=True, kw_only=True):
@@ -265,6 +271,7 @@ def _point_fields(point: model.TrackPoint) -> dict[str, Any]:
     return dict(
         time=iso_from_ns(point.time_ns), lat_deg=round(point.lat_deg, 7), lon_deg=round(point.lon_deg, 7),
         p_ee=point.p_ee, p_en=point.p_en, p_nn=point.p_nn, origin=point.origin, device=point.device, nis=point.nis,
+        believed_at=point.believed_at, alone=point.alone,
     )
 
 

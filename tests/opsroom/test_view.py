@@ -67,7 +67,7 @@ class Kept:
         for row in rows:
             match row:
                 case TrackPoint():
-                    self.store.put_point(row, 0)
+                    self.store.put_point(row)
                 case FlagRow():
                     self.store.put_flag(row, self.seq, b"chip")
                 case _:
@@ -176,4 +176,23 @@ def test_of_what_is_lost_in_open_a_present_picture_has_the_newest_and_those_with
     present = {t.track_id for _, t in reader.present()}
     assert present == {*(f"T{n}" for n in range(51, LOST_MOST + 51)), "T7", "T900"}
     assert len(reader.tracks()) == LOST_MOST + 52 and len(reader.standing()) == LOST_MOST + 51, "the list itself is whole"
+    reader.close()
+
+
+def test_a_step_of_a_trail_is_asked_for_as_it_is_believed_now_and_as_it_was(kept):
+    def step(second: int, believed_at: int, lat_deg: float, **more) -> TrackPoint:
+        return TrackPoint(track_id="T1", seq=believed_at, time_ns=T0 + second, lat_deg=lat_deg, lon_deg=4.0, ve_mps=0.0,
+                          vn_mps=0.0, p_ee=1.0, p_en=0.0, p_nn=1.0, origin="fix", device="d", believed_at=believed_at, **more)
+
+    kept.publish(track("T1", "A"), step(1, 2, 51.1), step(2, 2, 51.2), step(3, 2, 51.3))
+    kept.publish(step(2, 3, 51.25), step(3, 3, 51.35), step(3, 3, 51.36))  # the last word of an entry holds
+    kept.publish(step(3, 4, 0.0, withdrawn=True))
+    kept.publish(step(3, 5, 51.5, alone=True), step(1, 5, 51.9, alone=True))
+    reader = PictureReader(kept.path)
+    for at, lats in ((None, [51.1, 51.9, 51.25, 51.5]), (1, []), (2, [51.1, 51.2, 51.3]), (3, [51.1, 51.25, 51.36]),
+                     (4, [51.1, 51.25]), (5, [51.1, 51.9, 51.25, 51.5])):  # fmt: skip
+        assert [p.lat_deg for p in reader.points("T1", believed_at=at)] == lats
+        assert [p.lat_deg for p in reader.points("T1", limit=2, believed_at=at)] == lats[-2:]
+        assert [p.lat_deg for p in reader.trail("T1", since_ns=0, limit=9, believed_at=at)[0]] == lats
+    assert [p.lat_deg for p in reader.trail("T1", since_ns=0, limit=2, believed_at=3)[0]] == [51.1, 51.36]
     reader.close()

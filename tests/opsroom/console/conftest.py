@@ -110,7 +110,7 @@ class Stage:
                 case FlagRow():
                     self.store.put_flag(row, revision, PNG)
                 case model.TrackPoint():
-                    self.store.put_point(row, 0)
+                    self.store.put_point(row)
         self.store.commit(revision)
         return revision
 

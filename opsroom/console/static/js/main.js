@@ -80,6 +80,8 @@ function frame(message, first) {
   alerts.update(changed);
   if (changed.reset || changed.flags.size) flags.update([...store.flags.values()].sort((a, b) => (b.dark - a.dark) || (a.time < b.time ? 1 : -1)));
   if (changed.reset || changed.refused.size) refusals();
+  // what was decided of a track may have taken steps out of its trail
+  if ([...changed.events].some((id) => store.events.get(id)?.kind === 'decided')) trails();
   // a track is marked on the map with its alerts
   for (const id of changed.alerts) {
     const about = store.alerts.get(id)?.track_id; // an alert may be seen, and let go of, in one frame
