@@ -5,6 +5,8 @@ so the result is to the last digit that of arrival in order.  The ring reaches b
 ``late_count``; what is older than the ring is not used (``insert`` answers ``old``).  The snapshot holds the filter
 before the ring and the ring; the filters in between are made again when first needed, which is the same sum.
 A late one that would run much of the ring again is told of later, with others that wait (``put_off``).
+
+Over 400 lines: one ring, every way into and out of it, and what it says.
 """
 
 from __future__ import annotations
