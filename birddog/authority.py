@@ -1,18 +1,21 @@
 """Under what authority may a position be known?  Warrants as data, and the one verdict on a position of a device.
 
-A warrant is read strictly: an unknown member, an impossible time or an area without an inside refuses it whole, by its line
-and member.  A position is judged by the time at which it was *made*, in this order, and the first that holds is the verdict:
+``birddog.warrant_json`` reads them.  A position is judged by the time at which it was *made*, in this order, and the first
+that holds is the verdict:
 
 1. ``no_authority``: nobody may know where this device is;
-2. ``installed_late``: the device was installed after the last day for it, so that nothing of it may be used;
+2. ``installed_late``: the device was installed after the last day for it (or outside the hours that its rules allow), so that
+   nothing of it may be used;
 3. ``before_start``: t < use_from;
-4. ``expired``: t >= use_until (half-open: the last moment is no more covered);
+4. ``expired``: t >= use_until (half-open: the last moment is no more covered), and no extension covers it;
 5. ``revoked``: t >= revoked_at;
-6. ``outside_jurisdiction``: outside the area, whose edges are inside (``birddog.areas``);
-7. ``accept``.
+6. ``outside_hours``: not within the hours of the day that the warrant names, if it names any;
+7. ``no_consent``: in a country on the way that has not consented;
+8. ``outside_jurisdiction``: outside the area, whose edges are inside (``birddog.areas``);
+9. ``accept``.
 
 Where several warrants name a device, one that accepts is enough; where none does, the verdict is that of the warrant that
-came furthest in this order.
+came furthest in this order.  What says nothing of a place (a battery) is judged by all but 7 and 8.
 """
 
 from __future__ import annotations
@@ -22,28 +25,59 @@ from typing import Any
 
 import msgspec
 
-from birddog.areas import Area, area_of
-from birddog.errors import UsageError
-from birddog.units import ns_from_text
+from birddog import rules
+from birddog.areas import Area
 
 #: In the order in which they are asked.
 VERDICTS = ("no_authority", "installed_late", "before_start", "expired", "revoked", "outside_jurisdiction", "accept")
-_RANK = {verdict: n for n, verdict in enumerate(VERDICTS)}
+#: With those of members that the least of warrants does not have: hours, and countries on the way.
+ALL_VERDICTS = (*VERDICTS[:5], "outside_hours", "no_consent", *VERDICTS[5:])
+_RANK = {verdict: n for n, verdict in enumerate(ALL_VERDICTS)}
 
-_REQUIRED = ("id", "device", "issued", "install_by", "use_from", "use_until", "jurisdiction")
-_OPTIONAL = ("installed", "revoked_at")
+
+class Consent(msgspec.Struct, frozen=True, kw_only=True):
+    """One country's word on a route: ``order`` is its reference; it holds in [from, until)."""
+
+    order: str
+    given_by: str
+    from_ns: int
+    until_ns: int
+
+
+class Leg(msgspec.Struct, frozen=True, kw_only=True):
+    """One country on the way: where, whether it has consented, who takes over there and by when."""
+
+    country: str
+    area: Area
+    consent: Consent | None = None
+    takes_over: str = ""
+    hand_over_by_ns: int | None = None
+
+
+class Hours(msgspec.Struct, frozen=True):
+    """The hours of a day in which use is covered: minutes [begins, ends) of a zone's day, also over midnight."""
+
+    begins: int
+    ends: int
+    zone: str
 
 
 class Warrant(msgspec.Struct, frozen=True, kw_only=True):
-    """One authority to know where one device is; times are ns UTC.
+    """One authority to know where one device is (or the devices of a class); times are ns UTC.
 
     Args:
         warrant: its id at the issuing authority.
+        device: "" where it names a class.
         issued_ns, install_by_ns: when it was issued, and the last moment at which the device may be installed.
         installed_ns: when it was; None where it was not (yet).
         from_ns, until_ns: use is covered in [from, until).
+        extended: by further orders, in their order: each covers [first, second).
         area: where; None = everywhere, which the warrant must say by ``"jurisdiction": null``.
         revoked_ns: from when it holds no more.
+        legs: the countries on the way.
+        sealed: the verdicts that do not refuse a position but seal it, as its rules say.
+        install_hours: outside them nothing may be installed.
+        said: all of its other members, as they were read.
     """
 
     warrant: str
@@ -53,22 +87,64 @@ class Warrant(msgspec.Struct, frozen=True, kw_only=True):
     installed_ns: int | None = None
     from_ns: int
     until_ns: int
+    extended: tuple[tuple[int, int], ...] = ()
     area: Area | None
     revoked_ns: int | None = None
+    hours: Hours | None = None
+    legs: tuple[Leg, ...] = ()
+    sealed: frozenset[str] = frozenset()
+    install_hours: tuple[Hours, ...] = ()
+    said: dict[str, Any] = {}
 
-    def verdict(self, time_ns: int, *, lat_deg: float, lon_deg: float) -> str:
-        """One of ``VERDICTS`` but the first, on a position made at a time."""
-        if self.installed_ns is not None and self.installed_ns > self.install_by_ns:
+    @property
+    def kind(self) -> str:
+        """Of which kind its authority calls it, "" where it does not say."""
+        return str(self.said.get("kind", ""))
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it was given in urgency."""
+        return self.said.get("urgent") is True
+
+    @property
+    def ends_ns(self) -> int:
+        """When use ends, as it stands."""
+        last_ns = max([self.until_ns, *[until_ns for _, until_ns in self.extended]])
+        return last_ns if self.revoked_ns is None else min(last_ns, max(self.revoked_ns, self.from_ns))
+
+    def verdict(self, time_ns: int, *, lat_deg: float | None, lon_deg: float | None) -> str:
+        """One of ``ALL_VERDICTS`` but the first, on a position made at a time (None, None: on what says of none)."""
+        at_ns = self.installed_ns
+        if at_ns is not None and (
+            at_ns > self.install_by_ns
+            or (self.install_hours and not all(rules.in_hours(at_ns, h.begins, h.ends, h.zone) for h in self.install_hours))
+        ):
             return "installed_late"
         if time_ns < self.from_ns:
             return "before_start"
-        if time_ns >= self.until_ns:
+        if time_ns >= self.until_ns and not any(begin <= time_ns < end for begin, end in self.extended):
             return "expired"
         if self.revoked_ns is not None and time_ns >= self.revoked_ns:
             return "revoked"
+        if self.hours is not None and not rules.in_hours(time_ns, self.hours.begins, self.hours.ends, self.hours.zone):
+            return "outside_hours"
+        if lat_deg is None or lon_deg is None:
+            return "accept"
+        if self.legs:
+            legs = [leg for leg in self.legs if leg.area.contains(lat_deg=lat_deg, lon_deg=lon_deg)]
+            if legs:
+                if any(leg.consent is not None and leg.consent.from_ns <= time_ns < leg.consent.until_ns for leg in legs):
+                    return "accept"
+                at_home = self.area is not None and self.area.contains(lat_deg=lat_deg, lon_deg=lon_deg)
+                return "accept" if at_home else "no_consent"
         if self.area is not None and not self.area.contains(lat_deg=lat_deg, lon_deg=lon_deg):
             return "outside_jurisdiction"
         return "accept"
+
+
+def further(verdict: str, other: str) -> bool:
+    """Whether a verdict comes after another in their order."""
+    return _RANK[verdict] > _RANK[other]
 
 
 class Authority:
@@ -84,76 +160,6 @@ class Authority:
         best = VERDICTS[0]
         for warrant in self._of.get(device, ()):
             found = warrant.verdict(time_ns, lat_deg=lat_deg, lon_deg=lon_deg)
-            if _RANK[found] > _RANK[best]:
+            if further(found, best):
                 best = found
         return best
-
-
-def warrant_of(said: Any) -> Warrant:
-    """A warrant of its JSON object.
-
-    Raises:
-        UsageError: a member is missing, unknown or impossible; ``field`` names it.
-    """
-    if not isinstance(said, dict):
-        raise UsageError("an object was expected")
-    for name in _REQUIRED:
-        if name not in said:
-            raise UsageError("missing", field=name)
-    for name in said:
-        if name not in _REQUIRED and name not in _OPTIONAL:
-            raise UsageError("not known; nothing that a warrant says is passed over", field=str(name)[:60])
-    for name in ("id", "device"):
-        if not isinstance(said[name], str) or not said[name].strip() or not said[name].isprintable():
-            raise UsageError("a text of printable characters was expected", field=name)
-    times = {name: _time(said, name) for name in ("issued", "install_by", "use_from", "use_until")}
-    for first, then in (("issued", "install_by"), ("use_from", "use_until")):
-        if times[then] < times[first] or (times[then] == times[first] and then == "use_until"):
-            raise UsageError(f"not after {first}", field=then)
-    try:
-        area = None if said["jurisdiction"] is None else area_of(said["jurisdiction"])
-    except ValueError as error:
-        raise UsageError(str(error), field="jurisdiction") from error
-    return Warrant(
-        warrant=said["id"], device=said["device"], issued_ns=times["issued"], install_by_ns=times["install_by"],
-        installed_ns=_time(said, "installed") if said.get("installed") is not None else None,
-        from_ns=times["use_from"], until_ns=times["use_until"], area=area,
-        revoked_ns=_time(said, "revoked_at") if said.get("revoked_at") is not None else None,
-    )  # fmt: skip
-
-
-def _time(said: dict[str, Any], name: str) -> int:
-    value = said[name]
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise UsageError("a time was expected: ISO 8601 with an offset, or POSIX seconds", field=name)
-    try:
-        return ns_from_text(str(value))
-    except ValueError as error:
-        raise UsageError(str(error), field=name) from error
-
-
-def warrants_of(said: Any, *, file: str, lines: dict[int, int]) -> list[Warrant]:
-    """The warrants of a file's list, all or none.
-
-    Args:
-        said: what the JSON says.
-        file: its name, for the words of an error.
-        lines: the line on which each of the list's objects begins, by its place.
-
-    Raises:
-        UsageError: one of them cannot stand, or two have one id; names file, line and member.
-    """
-    if not isinstance(said, list):
-        raise UsageError("a list of warrants was expected", file=file, line=1)
-    out: list[Warrant] = []
-    ids: set[str] = set()
-    for n, one in enumerate(said):
-        try:
-            warrant = warrant_of(one)
-            if warrant.warrant in ids:
-                raise UsageError(f"{warrant.warrant!r} stands twice in this file", field="id")
-        except UsageError as error:
-            raise UsageError(error.message, file=file, line=lines.get(n), field=error.field) from error
-        ids.add(warrant.warrant)
-        out.append(warrant)
-    return out

@@ -1,4 +1,4 @@
-"""Who is who at a time: operations, devices, attachments and placements, as the journal's entries say.
+"""Who is who at a time: operations, devices, attachments, placements and warrants, as the journal's entries say.
 
 Both the door (may this message come in?) and the fold (whose track is it?) ask this one class, and
 both build it from entries only, in order, so that a rebuild answers as the live run did.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from birddog.model import REGISTERS, Attachment, Body, Device, Operation, Placement
+from birddog.model import REGISTERS, Attachment, Body, Device, Operation, Placement, WarrantAct
+from birddog.warrants import Warrants
 
 __all__ = ["OPEN", "REGISTERS", "Directory", "plain_topic"]
 
@@ -28,6 +29,9 @@ class Directory:
         self.placements: dict[str, list[Placement]] = {}
         #: Whose clock is how many times 1024 weeks behind.
         self.week_rollover: dict[str, int] = {}
+        self.warrants = Warrants()
+        #: Whether a warrant may be asked for at all: one was entered, or an operation requires one.
+        self.ruling = False
         self._by_topic: dict[str, list[str]] = {}
 
     def apply(self, body: Body) -> bool:
@@ -35,6 +39,7 @@ class Directory:
         match body:
             case Operation():
                 self.operations[body.operation] = body
+                self.ruling = self.ruling or body.requires_warrant
             case Device():
                 self.devices[body.device] = body
                 if body.week_rollover:
@@ -47,6 +52,8 @@ class Directory:
                 _put(self.attachments.setdefault(body.device, []), body)
             case Placement():
                 _put(self.placements.setdefault(body.device, []), body)
+            case WarrantAct():
+                self.ruling = self.warrants.apply(body) or self.ruling
             case _:
                 return False
         self.version += 1
@@ -64,6 +71,12 @@ class Directory:
     def placement(self, device: str, time_ns: int) -> Placement | None:
         """Where a fixed reader or sensor stands at a time."""
         return _at(self.placements.get(device), time_ns)
+
+    def under_warrant(self, device: str, operation: str) -> bool:
+        """Whether what is in an operation by basis ``warrant`` needs a warrant in force (``birddog.warrants``)."""
+        warrants, known = self.warrants, self.operations.get(operation)
+        return (operation in warrants.operations or "" in warrants.operations or device in warrants.devices
+                or (known is not None and known.requires_warrant))
 
     def device(self, device: str) -> Device | None:
         """The enrolment of a device, unless it was retired."""

@@ -12,6 +12,11 @@ to an operation that is open, or enrolled with a basis that needs no case (``CAS
 another device only where its sender is a gateway, that is, enrolled with such a basis; what a receiver with the
 basis ``open`` hears is admitted with it, known or not.  Nobody is admitted by default.
 
+**Under what authority?**  What is in an operation by basis ``warrant`` needs, where warrants rule
+(``birddog.warrants``), one in force: of a position at its place and at the time at which it was made (where only we say
+that, at no earlier time than the journal ever stood at: a clock that is set back revives nothing).  What a warrant does
+not cover is refused, in an exercise too, or sealed where its rules say so.
+
 **Whose is it?**  The shipment's that its subject is attached to at its time, in that operation.  Without one it is of
 the operation ``open`` where it is public, our own sensor's, a partner's, or an exercise's.  Everything else is
 nobody's: it stands in the journal and has no track (a bystander's tag).
@@ -26,13 +31,13 @@ Example: a receiver hears a vessel that is attached to operation NIGHTJAR; the v
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
 
 from birddog.directory import OPEN, Directory
-from birddog.model import Attachment, FrameBody, Observation, RefusalBody, Reject, TagRead, Verdict
+from birddog.model import Attachment, Fix, FrameBody, Observation, RefusalBody, Reject, Sighting, TagRead, Verdict
 
 #: Bases that need no case.
 CASELESS = frozenset({"open", "own_sensor", "partner"})
@@ -64,6 +69,10 @@ class Judge:
         self._known: dict[tuple[str, str, bool], tuple[int, int, Verdict]] = {}
         self._equal: dict[tuple[str, str, str, str], Verdict] = {}
         self._version = directory.version
+        #: The latest time that the journal ever stood at, also before its clock was set back.
+        self.high_ns = 0
+        #: Whether what is to be sealed can be; else it is refused.
+        self.seals = False
 
     def judge(self, observation: Observation, sender: str, arrival_ns: int, made_ns: int | None = None,
               broadcast: bool = False) -> Verdict:
@@ -82,6 +91,8 @@ class Judge:
             verdict = known[2]  # as ``of`` would find it, a call less
         else:
             verdict = self.of(observation.device, sender, made_ns, broadcast)
+        if self.directory.ruling:
+            return self._ruled(observation, verdict, made_ns)
         if type(observation) is TagRead and verdict.state != "refused":
             return self._of_tag(observation.epc, verdict, made_ns)
         return verdict
@@ -145,6 +156,78 @@ class Judge:
             return self._in(None, heard)
         return self._in(None, said or "exercise") if self.exercise else NOBODYS
 
+    # --- under what authority -----------------------------------------------------------------------
+
+    def _ruled(self, observation: Observation, verdict: Verdict, made_ns: int) -> Verdict:
+        """The verdict where warrants rule: on whoever says it, and on the tag that it read."""
+        verdict = self._under(observation.device, observation, verdict, made_ns)
+        if type(observation) is TagRead and verdict.state not in ("refused", "sealed"):
+            verdict = self._of_tag(observation.epc, verdict, made_ns)
+            if verdict.shipment:
+                verdict = self._under(observation.epc, observation, verdict, made_ns)
+        return verdict
+
+    def _under(self, subject: str, observation: Observation, verdict: Verdict, made_ns: int) -> Verdict:
+        if verdict.state != "admitted" or verdict.basis != "warrant":
+            return verdict
+        said, sealed = self._said(subject, observation, verdict.operation, made_ns)
+        if said == "accept":
+            return verdict
+        return self._one(verdict.operation, verdict.shipment, "warrant", "sealed" if sealed and self.seals else "refused")
+
+    def _said(self, subject: str, observation: Observation | None, operation: str, made_ns: int) -> tuple[str, bool]:
+        if not self.directory.under_warrant(subject, operation):
+            return "accept", False
+        lat_deg = lon_deg = None
+        if observation is None or observation.time_ns is None or observation.time_source == "server":
+            made_ns = max(made_ns, self.high_ns)
+        if isinstance(observation, Fix | Sighting):
+            lat_deg, lon_deg = observation.lat_deg, observation.lon_deg
+        elif observation is not None:
+            place = self.directory.placement(observation.device, made_ns)
+            if place is not None:
+                lat_deg, lon_deg = place.lat_deg, place.lon_deg
+        known = self.directory.device(subject)
+        return self.directory.warrants.verdict(subject, operation, "" if known is None else known.klass, made_ns,
+                                               lat_deg=lat_deg, lon_deg=lon_deg)
+
+    def no_warrant(self, observation: Observation, verdict: Verdict, made_ns: int) -> Reject:
+        """Why an observation was refused that an operation would have: the verdict of the warrants on it, and no word more."""
+        subject, said = observation.device, "accept"
+        known = self.directory.device(subject)
+        if not isinstance(observation, TagRead) or (known is not None and known.basis == "warrant"):
+            said, _ = self._said(subject, observation, verdict.operation, made_ns)
+        if said == "accept" and isinstance(observation, TagRead):
+            subject = observation.epc
+            said, _ = self._said(subject, observation, verdict.operation, made_ns)
+        return Reject("unauthorised", said, device=subject, verdict=verdict)
+
+    def ruled(self, subject: str, time_ns: int) -> bool:
+        """Whether what a device says at a time needs a warrant: then nothing of it stays that cannot be judged."""
+        directory = self.directory
+        if not directory.ruling:
+            return False
+        attached = directory.attachment(subject, time_ns)
+        known = directory.device(subject)
+        if known is not None and known.basis != "warrant":
+            return False
+        return subject in directory.warrants.devices or (attached is not None
+                                                         and directory.under_warrant(subject, attached.operation))
+
+    def silent(self, subject: str, sender: str, time_ns: int) -> Verdict | Reject | None:
+        """On a message of a device under a warrant that says nothing of which the warrant could be asked: whose it is, or why
+        not even that it was heard may stay; None where no warrant is asked for."""
+        if not self.ruled(subject, time_ns):
+            return None
+        verdict = self.of(subject, sender, time_ns)
+        if verdict.state != "admitted" or verdict.basis != "warrant":
+            return None
+        said, _ = self._said(subject, None, verdict.operation, time_ns)
+        if said == "accept":
+            return verdict
+        refused = self._one(verdict.operation, verdict.shipment, "warrant", "refused")
+        return Reject("unauthorised", said, device=subject, verdict=refused)
+
     def _of_tag(self, epc: str, reader: Verdict, time_ns: int) -> Verdict:
         """The verdict on a tag that was read: its own, whoever read it; nobody's tag is a matter of its reader's case."""
         verdict = self.owner(epc, "", time_ns)
@@ -179,17 +262,19 @@ class Judge:
             return None
         return Reject("identity", "speaks for another device", device=sender)
 
-    def keeps(self, sender: str, named: Iterable[str], time_ns: int, *, gateway: bool) -> bool:
+    def keeps(self, sender: str, named: Sequence[str], time_ns: int, *, gateway: bool) -> bool:
         """Whether the bytes of a message may stay that is broken, or gives no observation to judge it by.
 
         What is broken cannot be judged by what it says: its bytes stay only where nobody's position can be in them
-        but that of somebody admitted.
+        but that of somebody admitted, of whom no warrant is asked for.
 
         Args:
             named: whom each part of it names, "" for a part that names nobody.
             gateway: the sender is vouched for apart from what the bytes say, and their format names whom they speak of:
                 then they may be anybody's, and each part must name somebody admitted.
         """
+        if self.directory.ruling and any(self.ruled(name, time_ns) for name in (sender, *named) if name):
+            return False
         if self.exercise:
             return True
         if not sender or self.sender(sender, time_ns) is not None:

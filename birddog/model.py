@@ -143,7 +143,9 @@ class Verdict(Struct, frozen=True, gc=False, array_like=True):
 class Reject(Struct, frozen=True, gc=False, omit_defaults=True):
     """Why something was refused.  ``detail`` is for a person and never holds a position.
 
-    ``verdict`` says whose it was, where a device that is admitted was refused for its clock only (its track is not silent).
+    ``verdict`` says whose it was, where a device that is admitted was refused for its clock only (its track is not silent), or
+    for want of a warrant in force: its ``detail`` is then the warrant's verdict (``birddog.authority``).  ``count``: for how
+    many observations of its message it stands.
     """
 
     reason: RejectReason
@@ -151,6 +153,7 @@ class Reject(Struct, frozen=True, gc=False, omit_defaults=True):
     device: str = ""
     offset: int | None = None
     verdict: Verdict | None = None
+    count: int = 1
 
 
 # --- how it arrived ---------------------------------------------------------------------------
@@ -320,13 +323,18 @@ class Zone(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """kind ``operation``: a case.  ``area`` is a closed ring of (lon_deg, lat_deg), or empty; ``zones`` are what it watches."""
+    """kind ``operation``: a case.  ``area`` is a closed ring of (lon_deg, lat_deg), or empty; ``zones`` are what it watches.
+
+    ``requires_warrant``: of a device that is in it by a warrant nothing comes in but what a warrant in force covers
+    (``birddog.warrants``), also before the first warrant is entered.
+    """
 
     operation: str
     name: str = ""
     area: tuple[tuple[float, float], ...] = ()
     closed: bool = False
     zones: tuple[Zone, ...] = ()
+    requires_warrant: bool = False
 
 
 class Device(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -386,6 +394,37 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     operation: str = ""
     device: str = ""
     time_ns: int | None = None
+
+
+class WarrantAct(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``warrant``: one act upon one warrant; what stands follows from the acts in order (``birddog.warrants``).
+
+    Args:
+        warrant: its id at the issuing authority.
+        by: the person whose act it is, who stands in the entry's column ``actor`` too.
+        operation: the case that it is for; "" where it covers its device in whatever case that is.
+        said: ``add``: the warrant as JSON (docs/authority.md); ``consent``: the leg of a route as JSON.
+        pack: ``add``: the rules that it is under, as their TOML stood then, so that a later change of them changes nothing.
+        order: the order on which an ``extend`` or an ``open`` rests; ``approve``: of which of them, "" for the warrant itself.
+        at_ns: when it took effect, as said: granted, installed, retrieved, revoked, notified.
+        until_ns: ``extend``: until when use is covered; ``open``: before when what was sealed was made.
+        from_ns: ``open``: from when.
+        device: ``install``, ``retrieve``: which.
+        note: words for people.
+    """
+
+    warrant: str
+    action: Literal["add", "approve", "extend", "revoke", "install", "retrieve", "consent", "notify", "open"]
+    by: str
+    operation: str = ""
+    said: str = ""
+    pack: str = ""
+    order: str = ""
+    at_ns: int | None = None
+    from_ns: int | None = None
+    until_ns: int | None = None
+    device: str = ""
+    note: str = ""
 
 
 class Start(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -457,6 +496,7 @@ KINDS = (
     KindOfEntry("device", Device, register=True, asked=True),
     KindOfEntry("attachment", Attachment, register=True, asked=True),
     KindOfEntry("placement", Placement, register=True, asked=True),
+    KindOfEntry("warrant", WarrantAct, register=True, asked=True),
     KindOfEntry("decision", Decision, asked=True),
     KindOfEntry("start", Start),
     KindOfEntry("loss", Loss, folds=False),

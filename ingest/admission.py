@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from birddog.judge import NOBODYS, Judge
-from birddog.model import MALFORMED_REASONS, Frame, Observation, Reject, TagRead, Verdict
+from birddog.model import MALFORMED_REASONS, Fix, Frame, Observation, Reject, TagRead, Verdict
 from birddog.units import NS
 from devices.clock import NEAR_NS, astray, corrected, undoubted
 from devices.codec import Codec, Decoded
@@ -27,6 +27,7 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
     verdicts: tuple[Verdict, ...]
     rejects: tuple[Reject, ...]
     refused: bool  # for who sent it, or broken and of nobody who is admitted: no byte of it stays
+    bare: bool = False  # its observations stay, its bytes do not: they may hold what no warrant was asked about
 
 
 
@@ -74,9 +75,10 @@ class Admission:
             refusals.append(door.impostor(device, named) or refused)
         else:
             kept: list[Observation] = []
+            hidden: set[tuple[str, int | None]] = set()
             latest_ns, plain_ns = received_ns + SKEW_NS, received_ns - NEAR_NS
             whom, when_ns, verdict, same = None, 0, NOBODYS, True
-            rollovers, changed = self.directory.week_rollover, False
+            rollovers, changed, ruling = self.directory.week_rollover, False, self.directory.ruling
             for observation in decoded.observations:
                 if rollovers and (times := rollovers.get(observation.device)):
                     observation = corrected(observation, times, latest_ns)
@@ -92,12 +94,15 @@ class Admission:
                         time_ns = received_ns
                 # the door first (a time that is not believed is not asked with): what is refused for who
                 # sent it leaves no position, whatever else is wrong with it
-                if observation.device != whom or time_ns != when_ns or type(observation) is TagRead:
+                if observation.device != whom or time_ns != when_ns or type(observation) is TagRead or ruling:
                     whom, when_ns = observation.device, time_ns
                     verdict = door.judge(observation, device, received_ns, time_ns, broadcast)
                 if verdict.state == "refused":
                     why = door.why(observation.device, device, time_ns)
-                    if why is not None and why not in refusals:
+                    if why is None:
+                        hidden.add((observation.device, observation.time_ns))
+                        _refuse(refusals, door.no_warrant(observation, verdict, time_ns))
+                    elif why not in refusals:
                         refusals.append(why)
                 elif wrong:
                     malformed.append(Reject("clock", wrong, device=observation.device, verdict=verdict))
@@ -106,6 +111,9 @@ class Admission:
                     verdicts.append(verdict)
                     operation = operation or verdict.operation
                     same = same and verdict is verdicts[0]
+            if hidden:
+                same = _together(hidden, kept, verdicts)
+                operation = next((verdict.operation for verdict in verdicts), "")
             if same:  # one stands for all: equal verdicts are one object
                 del verdicts[1:]
             observations = decoded.observations if len(kept) == len(decoded.observations) and not changed else tuple(kept)
@@ -116,7 +124,13 @@ class Admission:
                     if why is not None and why not in refusals:
                         refusals.append(why)
         if not refusals and observations and not malformed:
-            return Admitted(operation, observations, tuple(verdicts), (), False)
+            return Admitted(operation, observations, tuple(verdicts), (), False, self._bare(observations, received_ns))
+        if not refusals and not malformed and self.directory.ruling:
+            heard = door.silent(named or device, device, received_ns)
+            if isinstance(heard, Verdict):
+                return Admitted(heard.operation, (), (), (), False, True)
+            if heard is not None:
+                refusals.append(heard)
         refused_whole = bool(refusals)
         if not refused_whole:
             parts = [r.device or named for r in malformed] or [named]
@@ -131,7 +145,7 @@ class Admission:
                 malformed[i] = msgspec.structs.replace(r, detail=NOT_KEPT if refused_whole else r.detail, verdict=whose)
         if not observations and refused is None:
             # nothing came in that has a verdict: it is of the case of whom its clock, or else its sender, was
-            operation = next((r.verdict.operation for r in malformed if r.verdict is not None), "")
+            operation = next((r.verdict.operation for r in (*malformed, *refusals) if r.verdict is not None), "")
             if not operation and device:
                 operation = door.of(device, device, received_ns).operation
         return Admitted(operation, observations, tuple(verdicts), tuple(malformed + refusals), refused_whole)
@@ -158,17 +172,47 @@ class Admission:
             time_ns = stated_ns
         else:
             return None
-        verdict = door.of(whom, device, time_ns, broadcast)
-        if verdict.state == "refused":
+        if self.directory.ruling:
+            verdict = door.judge(first, device, received_ns, time_ns, broadcast)
+            if verdict.basis == "warrant" and (type(first) is not Fix or not all(
+                    door.judge(other, device, received_ns, time_ns, broadcast) is verdict for other in observations[1:])):
+                return None
+        else:
+            verdict = door.of(whom, device, time_ns, broadcast)
+        if verdict.state in ("refused", "sealed"):
             return None
         if named and named != device and not door.exercise:
             if door.of(named, device, received_ns, broadcast).state == "refused":
                 return None
         return Admitted(verdict.operation, observations, (verdict,), (), False)
 
+    def _bare(self, observations: tuple[Observation, ...], time_ns: int) -> bool:
+        """Whether a message's bytes may hold a position that no warrant was asked about: of a device that is under one and
+        whose position is not among what it says (a tracker without a fix sends its last one)."""
+        if not self.directory.ruling:
+            return False
+        told = {o.device for o in observations if type(o) is Fix}
+        return any(self.door.ruled(device, time_ns) for device in {o.device for o in observations} - told)
+
     def may_keep(self, frame: Frame, device: str, named: Sequence[str], time_ns: int) -> bool:
         """Whether the bytes stay of a message that is broken, or says nothing of which the door can be asked."""
-        if self.door.exercise or not frame.payload.strip(b"\r\n\t \0\xff"):
+        if not frame.payload.strip(b"\r\n\t \0\xff") or (self.door.exercise and not self.directory.ruling):
             return True
         names = frame.format not in self._names_nobody
         return self.door.keeps(device, named, time_ns, gateway=bool(frame.device) and names)
+
+
+def _together(hidden: set[tuple[str, int | None]], kept: list[Observation], verdicts: list[Verdict]) -> bool:
+    """What a device said beside a position that no warrant covers goes with it; whether one verdict stands for the rest."""
+    stay = [n for n, o in enumerate(kept) if (o.device, o.time_ns) not in hidden]
+    kept[:], verdicts[:] = [kept[n] for n in stay], [verdicts[n] for n in stay]
+    return all(verdict is verdicts[0] for verdict in verdicts)
+
+
+def _refuse(refusals: list[Reject], why: Reject) -> None:
+    """One reject for a device and a verdict, that says for how many observations it stands."""
+    for n, old in enumerate(refusals):
+        if (old.reason, old.detail, old.device, old.verdict) == (why.reason, why.detail, why.device, why.verdict):
+            refusals[n] = msgspec.structs.replace(old, count=old.count + 1)
+            return
+    refusals.append(why)

@@ -70,6 +70,7 @@ class Desk:
         for entry in journal.registers():
             self.directory.apply(unpack(entry))
         self.door = Judge(self.directory, exercise=exercise)
+        self.door.high_ns = journal.greatest_ns()
         self.crashes = 0
         self._nobodys = OPEN if exercise else ""
         self._refusal_key = refusal_key
@@ -101,6 +102,7 @@ class Desk:
         batch = Batch()
         drafts = batch.drafts
         self.clock.look(now_ns)
+        self.door.high_ns = max(self.door.high_ns, self.clock.now_ns)
         self._put_clock(drafts)
         self._put_due(batch)
         for item in items:
@@ -235,14 +237,15 @@ class Desk:
         admitted = self._admission.admit(frame, decoded, device, received_ns)
         observations, rejects, refused = admitted.observations, admitted.rejects, admitted.refused
         reasons = tuple([r.reason for r in rejects]) if rejects else ()
-        ident = self._idents.of(frame, decoded, device, reasons, batch)
+        marks = ("bare",) if admitted.bare else reasons  # of what may not stay no hash may stay that has no key
+        ident = self._idents.of(frame, decoded, device, marks, batch)
         sender = None if frame.device == device else frame.device
         subject = decoded.device or frame.subject
         if subject == device:
             subject = ""
         unread = () if refused else decoded.unread
         body: FrameBody | RefusalBody
-        if sender is None and not (rejects or subject or unread or frame.undated):
+        if sender is None and not (rejects or subject or unread or frame.undated or admitted.bare):
             # nearly every message: each field that is given costs, and these stand at what they are without
             body = FrameBody(
                 format=frame.format, version=version, payload=frame.payload, device=device, channel=frame.channel,
@@ -262,6 +265,9 @@ class Desk:
                 session=frame.session, observations=observations, rejects=rejects, unread=unread,
                 sender=sender, subject=subject, undated=frame.undated, verdicts=admitted.verdicts,
             )
+            if admitted.bare:
+                body = msgspec.structs.replace(body, payload=b"", payload_hash=self._refused_hash(frame),
+                                               channel=veiled(frame.channel))
         # the reply goes out also where the message was refused: the record is on disk, and a device
         # that is never answered sends for ever (traccar/traccar#5574)
         if is_one(admitted.verdicts, rejects):
@@ -321,7 +327,7 @@ class Desk:
         rejects = (Reject("format", f"{what}: {type(error).__name__}", device=frame.device),)
         ident = self._idents.crashed(frame.payload)
         body: FrameBody | RefusalBody
-        if self._admission.may_keep(frame, frame.device, (frame.subject,), self.clock.now_ns):
+        if self._admission.may_keep(frame, frame.device or self._said_before(frame), (frame.subject,), self.clock.now_ns):
             body = FrameBody(format=frame.format, version=0, payload=frame.payload, device=frame.device, rejects=rejects)
         else:
             body = self._refusal(frame, 0, frame.device, None, frame.subject, Admitted("", (), (), rejects, True))

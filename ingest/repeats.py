@@ -104,4 +104,8 @@ def key_of(frame: Frame, draft: Draft, rejects: tuple[Reject, ...]) -> Key:
     Bytes that no decoder was asked about (the topic goes with no format, the packet is broken) make no difference.
     """
     kept = digest(frame.payload).hex() if draft.kind == "frame" and frame.reject is None else ""
-    return (frame.source, frame.device, kept, *[word for reject in rejects for word in (reject.reason, reject.device)])
+    words = [word for reject in rejects for word in (reject.reason, reject.device)]
+    for reject in rejects:
+        if reject.reason == "unauthorised" and reject.verdict is not None:  # a warrant's verdict, and on how many observations
+            words += [reject.detail, str(reject.count), reject.verdict.operation]
+    return (frame.source, frame.device, kept, *words)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
+from birddog.authority import ALL_VERDICTS
 from birddog.model import Entry, FrameBody, RefusalBody
 from opsroom.picture_rows import Refused
 
@@ -36,7 +37,8 @@ class Refusals(msgspec.Struct):
         """Count a message's rejects and unread parts: the rows that changed, by id; None for one that went to the others."""
         changed: dict[str, Refused | None] = {}
         for reject in body.rejects:
-            self._add(changed, entry, body, (reject.device or body.device)[:NAME_CHARS], reject.reason, reject.detail)
+            self._add(changed, entry, body, (reject.device or body.device)[:NAME_CHARS], reject.reason, reject.detail,
+                      reject.count)
         if isinstance(body, FrameBody) and body.unread:
             # a gateway brings it, the device whose message it was is the one that speaks in it
             device = next((o.device for o in body.observations), body.subject or body.device)[:NAME_CHARS]
@@ -51,14 +53,15 @@ class Refusals(msgspec.Struct):
         return changed
 
     def _add(self, changed: dict[str, Refused | None], entry: Entry, body: FrameBody | RefusalBody, device: str, reason: str,
-             detail: str) -> None:
-        parts = (entry.source, device, body.format, reason, *((detail,) if reason == UNREAD else ()),
+             detail: str, count: int = 1) -> None:
+        apart = reason == UNREAD or (reason == "unauthorised" and detail in ALL_VERDICTS)  # a warrant's verdict
+        parts = (entry.source, device, body.format, reason, *((detail,) if apart else ()),
                  *((entry.operation,) if entry.operation else ()))
         key = "\x1f".join(parts)
         old = self.rows.pop(key, None)
         self.rows[key] = changed[key] = Refused(
             refused_id=key, source=entry.source, device=device, format=body.format, reason=reason, detail=detail,
-            count=(old.count if old else 0) + body.count,
+            count=(old.count if old else 0) + body.count * count,
             first_ns=old.first_ns if old else entry.received_ns, last_ns=entry.received_ns, operation=entry.operation,
         )
         if len(self.rows) > ROWS_KEPT:

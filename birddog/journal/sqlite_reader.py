@@ -15,7 +15,7 @@ from birddog.journal.head import Head
 from birddog.journal.head import read as read_head
 from birddog.journal.sqlite_file import SCHEMA_VERSION, TROUBLE, checked, failure, identity, open_reading
 from birddog.journal.store import Counts
-from birddog.model import Entry
+from birddog.model import ClockSet, Entry, unpack
 
 #: So many entries are asked for the journal's time (0.2 s); within a longer run each was the newest of its moment.
 CLOCK_ROWS = 200_000
@@ -68,6 +68,12 @@ class SqliteReader:
             if kind in ("start", "clock"):
                 break
         return newest_ns
+
+    def greatest_ns(self) -> int:
+        """The latest time that it ever stood at, also before its clock was set back."""
+        said = "" if self.version == 1 else f" AND {SAID}"
+        set_back = self._entries(f"SELECT {self._columns} FROM entry WHERE kind = 'clock'{said} ORDER BY seq")
+        return max([self.clock_ns(), *[body.from_ns for body in map(unpack, set_back) if isinstance(body, ClockSet)]])
 
     def counts(self) -> Counts:
         """The counters, as of one moment."""

@@ -52,6 +52,9 @@ class Reader(Protocol):
     def clock_ns(self) -> int:
         """The time that the journal stands at: the greatest since it was last set back, 0 in an empty one."""
 
+    def greatest_ns(self) -> int:
+        """The latest time that it ever stood at, also before its clock was set back."""
+
     def counts(self) -> Counts:
         """The counters, as of one moment."""
 

@@ -16,9 +16,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print ``device,t,verdict``, one row for each row that could be read."""
-    from birddog.authority import Authority, warrants_of
+    from birddog.authority import Authority
     from birddog.geo import valid_position
     from birddog.units import iso_from_ns
+    from birddog.warrant_json import warrants_of
     from opsroom import csv_rows
     from opsroom.commands.common import json_file, json_lines_of
 

@@ -28,6 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--name", default="", help="words for people")
     add.add_argument("--area", metavar="FILE", help="GeoJSON polygon: anonymous contacts inside it belong to the case too")
     add.add_argument("--exercise", action="store_true", help="if the journal is made now: make it an exercise journal")
+    add.add_argument("--requires-warrant", action="store_true",
+                     help="nothing of its devices comes in but what a warrant in force covers, from the beginning")
     listing = actions.add_parser("list", help="all cases")
     close = actions.add_parser("close", help="close a case: its devices are not admitted any more")
     close.add_argument("operation", metavar="ID")
@@ -73,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "list":
         if args.json:
             print_json([{"operation": o.operation, "name": o.name, "area": o.area, "closed": o.closed,
+                         "requires_warrant": o.requires_warrant,
                          "zones": msgspec.to_builtins(o.zones)} for o in operations.values()])
         else:
             print_table(("operation", "name", "state", "watches"),
@@ -99,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("is a live journal and refuses exercise data", field="--journal")
     if old is not None and not old.closed:
         raise UsageError(f"{args.operation!r} is open already", field="ID")
-    registers.enter(Operation(operation=args.operation, name=args.name, area=area))
+    registers.enter(Operation(operation=args.operation, name=args.name, area=area, requires_warrant=args.requires_warrant))
     say(f"{args.operation} is open; next: birddog device enrol, birddog device attach")
     return 0
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from birddog.areas import area_of
-from birddog.authority import VERDICTS, Authority, warrant_of, warrants_of
+from birddog.authority import VERDICTS, Authority
 from birddog.errors import UsageError
 from birddog.units import NS, ns_from_text
+from birddog.warrant_json import warrant_of, warrants_of
 from opsroom import cli
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "predict" / "authority"

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 #: A value for each type of a field that has no default.
 SAMPLE = {str: "x", int: 1, float: 1.0, bytes: b"x", dict: {}, tuple: ()}
 #: Kinds whose word is not the struct's.
-NAMES = {"frame": "FrameBody", "refusal": "RefusalBody", "clock": "ClockSet"}
+NAMES = {"frame": "FrameBody", "refusal": "RefusalBody", "clock": "ClockSet", "warrant": "WarrantAct"}
 T0 = 1_790_000_000 * 10**9
 
 

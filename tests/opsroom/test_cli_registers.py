@@ -74,7 +74,8 @@ def test_areas_of_all_three_forms_and_with_a_mark(run, tmp_path):
         (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + text.encode())
         assert run("operation", "add", name, "--area", "a.json", "--name", "Größe")[0] == 0
     rows = json.loads(run("operation", "list", "--json")[1])
-    assert rows == [{"operation": name, "name": "Größe", "area": [[1, 2], [3, 4], [5, 6], [1, 2]], "closed": False, "zones": []}
+    assert rows == [{"operation": name, "name": "Größe", "area": [[1, 2], [3, 4], [5, 6], [1, 2]], "closed": False,
+                     "requires_warrant": False, "zones": []}
                     for name in "ABC"]  # fmt: skip
 
 

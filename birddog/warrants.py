@@ -1,0 +1,385 @@
+"""The register of warrants: what stands of each, as the acts upon it say, in the order in which the journal has numbered them.
+
+**Two persons.**  A warrant, an extension, a country's consent and an order to open what was sealed have no effect until
+another person than the one who entered it has approved it.  A revocation has effect at once.
+
+**Who is under it.**  A warrant covers the device that it names (or the devices enrolled with the class that it names) in
+its operation; in whatever operation, where it names none.  From the entry of the first warrant of an operation on, approved
+or not, and where the operation says ``requires_warrant``, everything that is in it by basis ``warrant`` needs one in force; so
+does, wherever it is, a device that a warrant names.  A warrant of no operation puts every operation under warrants.  What is
+there by another basis is not asked for one.
+
+An act that cannot stand (``Warrants.check``) has no effect: the command line refuses it with these words before it becomes an
+entry, and one that comes by another way changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from birddog import rules
+from birddog.authority import Leg, Warrant, further
+from birddog.errors import UsageError
+from birddog.model import WarrantAct
+from birddog.rules import Pack
+from birddog.units import NS, iso_from_ns, ns_from_text
+from birddog.warrant_json import consent_of, leg_of, warrant_of
+
+#: What counts only when a second person has approved it.
+APPROVED = frozenset({"add", "extend", "consent", "open"})
+
+
+class Order(msgspec.Struct):
+    """An extension, a consent or an opening of one warrant: what was asked for, and who approved it ("" nobody yet)."""
+
+    act: WarrantAct
+    approved_by: str = ""
+
+
+class Held(msgspec.Struct):
+    """What stands of one warrant.
+
+    Args:
+        warrant: as it stands: installed, extended, revoked, consented to.
+        operation, by: the case, and who entered it.
+        orders: by their ids.
+        placed, retrieved: when each of its devices was installed and recovered.
+        done: when a duty was done, by the id of its rule.
+        acts: all that had an effect.
+    """
+
+    warrant: Warrant
+    pack: Pack
+    operation: str
+    by: str
+    approved_by: str = ""
+    orders: dict[str, Order] = {}
+    placed: dict[str, int] = {}
+    retrieved: dict[str, int] = {}
+    done: dict[str, int] = {}
+    acts: list[WarrantAct] = []
+
+    @property
+    def state(self) -> str:
+        """``revoked``, ``entered`` (nobody approved it) or ``approved``; whether it is in force is a matter of the time."""
+        return "revoked" if self.warrant.revoked_ns is not None else "approved" if self.approved_by else "entered"
+
+
+class Warrants:
+    """All warrants of one journal; ``apply`` an act of each entry in order."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Held] = {}
+        #: Named by a warrant, approved or not: devices, and operations.
+        self.devices: set[str] = set()
+        self.operations: set[str] = set()
+        self._of_device: dict[str, list[str]] = {}
+        self._of_class: dict[tuple[str, str], list[str]] = {}
+
+    def acts(self) -> list[WarrantAct]:
+        """The acts from which all of this follows, of each warrant in their order."""
+        return [act for held in self.held.values() for act in held.acts]
+
+    # --- what it says ----------------------------------------------------------------------------
+
+    def verdict(self, device: str, operation: str, klass: str, time_ns: int, *, lat_deg: float | None,
+                lon_deg: float | None) -> tuple[str, bool]:
+        """The verdict on a position of a device in an operation (``birddog.authority``), and whether it is to be sealed."""
+        best, sealed = "no_authority", False
+        for held in self.covering(device, operation, klass):
+            warrant = held.warrant
+            if not warrant.device and device in held.placed:
+                warrant = msgspec.structs.replace(warrant, installed_ns=held.placed[device])
+            found = warrant.verdict(time_ns, lat_deg=lat_deg, lon_deg=lon_deg)
+            if found == "accept":
+                return found, False
+            if further(found, best):
+                best, sealed = found, found in warrant.sealed
+        return best, sealed
+
+    def covering(self, device: str, operation: str, klass: str = "") -> list[Held]:
+        """The approved warrants that name a device, or its class, in an operation."""
+        names = self._of_device.get(device, ())
+        if klass and self._of_class:
+            names = [*names, *self._of_class.get((operation, klass), ())]
+        found = [self.held[name] for name in names]
+        return [held for held in found if held.approved_by and held.operation in ("", operation)]
+
+    # --- acts ------------------------------------------------------------------------------------
+
+    def apply(self, act: WarrantAct) -> bool:
+        """Take in one act; False where it has no effect."""
+        try:
+            self.check(act)
+        except UsageError:
+            return False
+        if act.action == "add":
+            self._add(act)
+        else:
+            self._act(self.held[act.warrant], act)
+        self.held[act.warrant].acts.append(act)
+        return True
+
+    def check(self, act: WarrantAct) -> None:
+        """Raises:
+            UsageError: the act cannot stand; ``field`` names what is wrong with it.
+        """
+        held = self.held.get(act.warrant)
+        if not act.by.strip():
+            raise UsageError("wants a person", field="by")
+        if act.action == "add":
+            if held is not None and (held.approved_by or held.state == "revoked"):
+                raise UsageError(f"{act.warrant!r} stands already", field="id")
+            said = _json(act.said)
+            if warrant_of(said, rules.pack_of(act.pack)).warrant != act.warrant:
+                raise UsageError(f"is not {act.warrant!r}", field="id")
+            if "class" in said and "device" not in said and not act.operation:
+                raise UsageError("wants an operation: a class is that of its devices", field="class")
+            return
+        if held is None:
+            raise UsageError(f"no warrant {act.warrant!r}", field="warrant")
+        _CHECKS[act.action](held, act)
+
+    def _add(self, act: WarrantAct) -> None:
+        pack = rules.pack_of(act.pack)
+        warrant = warrant_of(_json(act.said), pack)
+        old = self.held.get(act.warrant)
+        if old is not None:
+            for names in (*self._of_device.values(), *self._of_class.values()):
+                if act.warrant in names:
+                    names.remove(act.warrant)
+        self.held[act.warrant] = Held(warrant, pack, act.operation, act.by)
+        if warrant.device:
+            self.devices.add(warrant.device)
+            self._of_device.setdefault(warrant.device, []).append(act.warrant)
+            if warrant.installed_ns is not None:
+                self.held[act.warrant].placed[warrant.device] = warrant.installed_ns
+        else:
+            self._of_class.setdefault((act.operation, warrant.said["class"]), []).append(act.warrant)
+        self.operations.add(act.operation)
+
+    def _act(self, held: Held, act: WarrantAct) -> None:
+        warrant, at_ns = held.warrant, act.at_ns or 0
+        match act.action:
+            case "approve" if not act.order:
+                held.approved_by = act.by
+            case "approve":
+                order = held.orders[act.order]
+                order.approved_by = act.by
+                _obey(held, order.act)
+            case "extend" | "consent" | "open":
+                held.orders[act.order] = Order(act)
+            case "revoke":
+                held.warrant = msgspec.structs.replace(
+                    warrant, revoked_ns=at_ns if warrant.revoked_ns is None else min(at_ns, warrant.revoked_ns))
+            case "install":
+                held.placed[act.device] = at_ns
+                if warrant.device:
+                    held.warrant = msgspec.structs.replace(warrant, installed_ns=at_ns)
+            case "retrieve":
+                held.retrieved[act.device] = at_ns
+            case "notify":
+                held.done[act.order] = at_ns
+
+
+def _obey(held: Held, act: WarrantAct) -> None:
+    """An order was approved: it is part of the warrant now."""
+    warrant = held.warrant
+    if act.action == "extend":
+        assert act.at_ns is not None and act.until_ns is not None
+        held.warrant = msgspec.structs.replace(
+            warrant, extended=(*warrant.extended, (max(act.at_ns, warrant.from_ns), act.until_ns)))
+    elif act.action == "consent":
+        country, consent, leg = _consent(held, act)
+        legs = tuple(msgspec.structs.replace(one, consent=consent) if one.country == country else one for one in warrant.legs)
+        held.warrant = msgspec.structs.replace(warrant, legs=legs if leg is None else (*legs, leg))
+
+
+def _consent(held: Held, act: WarrantAct) -> tuple[str, Any, Leg | None]:
+    """(country, its consent, the leg where the country is a new one on the way)."""
+    said = _json(act.said)
+    if not isinstance(said, dict) or "country" not in said or "consent" not in said:
+        raise UsageError("country and consent were expected", field="consent")
+    known = any(leg.country == said["country"] for leg in held.warrant.legs)
+    if known:
+        extra = set(said) - {"country", "consent"}
+        if extra:
+            raise UsageError(f"{said['country']!r} stands on the route already", field=sorted(extra)[0])
+        return said["country"], consent_of(said["consent"]), None
+    leg = leg_of(said, "consent")
+    if leg.consent is None:
+        raise UsageError("missing", field="consent")
+    return leg.country, leg.consent, leg
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"is no JSON: {error}", field="said") from error
+
+
+# --- what each act wants ---------------------------------------------------------------------------
+
+
+def _same(one: str, other: str) -> bool:
+    return one.strip().casefold() == other.strip().casefold()
+
+
+def _check_approve(held: Held, act: WarrantAct) -> None:
+    if held.state == "revoked":
+        raise UsageError("is revoked", field="warrant")
+    if act.order:
+        order = held.orders.get(act.order)
+        if order is None:
+            raise UsageError(f"{held.warrant.warrant!r} has no order {act.order!r}", field="order")
+        by, approved_by = order.act.by, order.approved_by
+        if not held.approved_by:
+            raise UsageError(f"{held.warrant.warrant!r} itself is not approved yet", field="order")
+    else:
+        by, approved_by = held.by, held.approved_by
+    if approved_by:
+        raise UsageError(f"was approved by {approved_by}", field="order" if act.order else "warrant")
+    if _same(by, act.by):
+        raise UsageError(f"{act.by} entered it: another person approves", field="by")
+
+
+def _check_order(held: Held, act: WarrantAct) -> None:
+    """An order has an id of its own: one that was used already extends nothing."""
+    if held.state == "revoked":
+        raise UsageError("is revoked", field="warrant")
+    if not act.order.strip() or not act.order.isprintable():
+        raise UsageError("wants an order of its own", field="order")
+    old = held.orders.get(act.order)
+    if act.order == held.warrant.warrant or (old is not None and (old.approved_by or old.act.action != act.action)):
+        raise UsageError(f"{act.order!r} is an order already: wants a new one", field="order")
+
+
+def _check_extend(held: Held, act: WarrantAct) -> None:
+    _check_order(held, act)
+    warrant = held.warrant
+    if act.at_ns is None:
+        raise UsageError("wants the time at which it was granted", field="granted")
+    if act.until_ns is None or act.until_ns <= max(warrant.ends_ns, act.at_ns):
+        raise UsageError(f"not after the end as it stands, {iso_from_ns(warrant.ends_ns)}", field="until")
+    # counted from where the last term ends, or from the grant where that is later
+    since_ns = max(warrant.ends_ns, act.at_ns)
+    found = held.pack.rules("extension_at_most", warrant.kind, warrant.urgent)
+    rules.most(found, since_ns, act.until_ns, held.pack.zone, "until")
+
+
+def _check_consent(held: Held, act: WarrantAct) -> None:
+    _check_order(held, act)
+    _, consent, _ = _consent(held, act)
+    if consent.order != act.order:
+        raise UsageError(f"is not {act.order!r}", field="consent.order")
+
+
+def _check_open(held: Held, act: WarrantAct) -> None:
+    if not act.order.strip() or not act.order.isprintable() or act.order == held.warrant.warrant or act.order in held.orders:
+        raise UsageError("wants an order of its own", field="order")
+    if act.from_ns is None or act.until_ns is None or act.until_ns <= act.from_ns:
+        raise UsageError("wants a time from which and a later one until which", field="until")
+
+
+def _check_revoke(held: Held, act: WarrantAct) -> None:
+    if act.at_ns is None:
+        raise UsageError("wants a time", field="at")
+    if held.warrant.revoked_ns is not None and act.at_ns >= held.warrant.revoked_ns:
+        raise UsageError(f"is revoked from {iso_from_ns(held.warrant.revoked_ns)} on", field="warrant")
+
+
+def _check_install(held: Held, act: WarrantAct) -> None:
+    if act.at_ns is None:
+        raise UsageError("wants a time", field="at")
+    if not act.device or held.warrant.device not in ("", act.device):
+        raise UsageError(f"{held.warrant.warrant!r} is for {held.warrant.device!r}", field="device")
+    if act.device in held.placed:
+        raise UsageError(f"{act.device!r} is installed since {iso_from_ns(held.placed[act.device])}", field="device")
+    if not held.approved_by:
+        raise UsageError("is not approved yet", field="warrant")
+
+
+def _check_retrieve(held: Held, act: WarrantAct) -> None:
+    if act.at_ns is None:
+        raise UsageError("wants a time", field="at")
+    if act.device in held.retrieved:
+        raise UsageError(f"{act.device!r} was recovered {iso_from_ns(held.retrieved[act.device])}", field="device")
+    if not act.device or held.warrant.device not in ("", act.device):
+        raise UsageError(f"{held.warrant.warrant!r} is for {held.warrant.device!r}", field="device")
+    if not held.warrant.device and act.device not in held.placed:
+        raise UsageError(f"{act.device!r} was never installed", field="device")
+
+
+def _check_notify(held: Held, act: WarrantAct) -> None:
+    if act.at_ns is None:
+        raise UsageError("wants a time", field="at")
+    duties = [rule.id for rule in held.pack.rule if rule.check in ("notice", "report", "review")]
+    if act.order not in duties:
+        raise UsageError(f"one of {', '.join(duties) or 'no duties'} was expected", field="duty")
+
+
+_CHECKS: dict[str, Any] = {
+    "approve": _check_approve, "extend": _check_extend, "consent": _check_consent, "open": _check_open, "revoke": _check_revoke,
+    "install": _check_install, "retrieve": _check_retrieve, "notify": _check_notify,
+}  # fmt: skip
+
+
+# --- the calendar ----------------------------------------------------------------------------------
+
+
+class Deadline(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a warrant is due, and when; from ``lead_ns`` on it is told of.  ``over``: done, or of no account any more."""
+
+    warrant: str
+    what: str
+    due_ns: int
+    lead_ns: int
+    text: str
+    over: bool = False
+
+
+#: How long before something is due it is told of, if the warrant lasts long enough: not more than a quarter of it.
+_LEADS_S = {"installation": 172_800, "extension": 604_800, "expiry": 86_400}
+_LEAD_S = 259_200
+
+
+def deadlines(held: Held) -> list[Deadline]:
+    """The calendar of one warrant, as it stands; of one that nobody approved there is none."""
+    warrant, pack = held.warrant, held.pack
+    if not held.approved_by:
+        return []
+    name, ends_ns, revoked = warrant.warrant, warrant.ends_ns, warrant.revoked_ns is not None
+    most_ns = max((ends_ns - warrant.from_ns) // 4, 0)
+
+    def one(what: str, due_ns: int, text: str, over: bool, lead_s: int = _LEAD_S) -> Deadline:
+        lead_ns = due_ns - min(lead_s * NS, most_ns)
+        return Deadline(warrant=name, what=what, due_ns=due_ns, lead_ns=lead_ns, text=text, over=over)
+
+    out = [
+        one("installation", warrant.install_by_ns, "install the device, or give the warrant back", bool(held.placed) or revoked,
+            _LEADS_S["installation"]),
+        one("extension", ends_ns, "ask for an extension, if use shall go on", revoked, _LEADS_S["extension"]),
+        one("expiry", ends_ns, "use ends; the device is told to sleep", revoked, _LEADS_S["expiry"]),
+    ]  # fmt: skip
+    checks: tuple[rules.Check, ...] = ("notice", "report", "retrieve")
+    for check in checks:
+        for rule in pack.rules(check, warrant.kind, warrant.urgent):
+            due_ns = rule.after(ends_ns, pack.zone)
+            if check == "notice" and isinstance(warrant.said.get("notice_delayed_until"), str):
+                due_ns = max(due_ns, ns_from_text(warrant.said["notice_delayed_until"]))
+            over = not open_devices(held) if check == "retrieve" else rule.id in held.done
+            out.append(one(rule.id if check != "retrieve" else "retrieval", due_ns, rule.text, over))
+    for rule in pack.rules("review", warrant.kind, warrant.urgent):
+        due_ns = rule.after(max(warrant.from_ns, held.done.get(rule.id, 0)), pack.zone)
+        if due_ns < ends_ns:
+            out.append(one(rule.id, due_ns, rule.text, revoked))
+    return out
+
+
+def open_devices(held: Held) -> list[str]:
+    """Its devices that were installed and not recovered: the retrieval debt."""
+    return [device for device in held.placed if device not in held.retrieved]

@@ -1,0 +1,309 @@
+"""No warrant, no data: each observation is judged by the warrants at the door, and of what is refused nothing is kept."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from birddog.journal import open_writer
+from birddog.model import (
+    Attachment,
+    Device,
+    Fix,
+    Frame,
+    FrameBody,
+    Operation,
+    Placement,
+    Reading,
+    RefusalBody,
+    Reject,
+    TagRead,
+    WarrantAct,
+    unpack,
+)
+from birddog.units import NS, iso_from_ns
+from devices import codec
+from ingest.control import drafts_of, wanted
+from ingest.desk import Desk
+from ingest.intake import Entries
+
+T0 = 1_790_000_000 * NS
+H = 3600 * NS
+BOX = {"type": "Polygon", "coordinates": [[[3, 51], [5, 51], [5, 53], [3, 53], [3, 51]]]}
+EPC = "urn:epc:tag:sgtin-96:1.0614141.112345.400"
+SAID: dict[bytes, codec.Decoded] = {}
+
+
+class Parrot:
+    """A format that says what the test gave it for these bytes."""
+
+    VERSION, STREAM = 1, False
+
+    class Decoder:
+        def decode(self, message):
+            return SAID[message.payload]
+
+
+class Source:
+    name = "parrot"
+
+    def __init__(self):
+        self.results = []
+
+    def acknowledge(self, results):
+        self.results += results
+
+
+@pytest.fixture(autouse=True)
+def parrot(monkeypatch):
+    known, load = codec.known, codec.load
+    monkeypatch.setattr(codec, "known", lambda name: name == "parrot" or known(name))
+    monkeypatch.setattr(codec, "load", lambda name: Parrot if name == "parrot" else load(name))
+
+
+@pytest.fixture(params=["live", "exercise"])
+def desk(request, tmp_path):
+    desk = open_desk(tmp_path, request.param)
+    enter(desk, Operation(operation="A"), Operation(operation="B"), Device(device="tag"), Device(device="bare"),
+          Device(device="free"), Device(device="gw", basis="own_sensor"), Device(device="reader", basis="own_sensor"),
+          Placement(device="reader", lat_deg=52.0, lon_deg=4.0, range_m=5.0),
+          Attachment(device="tag", shipment="crate", operation="A", from_ns=0),
+          Attachment(device="bare", shipment="sack", operation="A", from_ns=0),
+          Attachment(device=EPC, shipment="box", operation="A", from_ns=0),
+          Attachment(device="free", shipment="barrel", operation="B", from_ns=0))
+    yield desk
+    desk.journal.close()
+
+
+def open_desk(folder, mode="live"):
+    return Desk(open_writer(f"sqlite:///{folder}/j.db", mode=mode), exercise=mode == "exercise", refusal_key=b"k" * 32)
+
+
+def warrant(device="tag", **changed):
+    return {"id": "W-" + device[-3:], "device": device, "issued": iso_from_ns(T0 - 48 * H), "install_by": iso_from_ns(T0),
+            "installed": iso_from_ns(T0 - 47 * H), "use_from": iso_from_ns(T0 - H), "use_until": iso_from_ns(T0 + H),
+            "jurisdiction": BOX} | changed  # fmt: skip
+
+
+def act(action, warrant="W-tag", by="bea", **words):
+    return WarrantAct(warrant=warrant, action=action, by=by, operation="A", **words)
+
+
+def added(said, *, by="ann", approved_by="bea"):
+    acts = [act("add", said["id"], by, said=json.dumps(said))]
+    return [*acts, act("approve", said["id"], approved_by)] if approved_by else acts
+
+
+def enter(desk, *bodies, at_ns=T0):
+    got = []
+    desk.take([Entries(drafts_of([wanted(body, source="op") for body in bodies]), got.extend)], at_ns)
+    assert all(got)
+
+
+def message(*said, device="tag", rejects=(), named="", payload=None):
+    payload = payload or b"position-%d" % len(SAID)
+    SAID[payload] = codec.Decoded(observations=said, rejects=rejects, device=named)
+    return Frame(source="mqtt", format="parrot", payload=payload, received_ns=T0, device=device, session="s", packet=len(SAID))
+
+
+def fix(device="tag", time_ns=T0, lat_deg=51.9, lon_deg=4.0, **words):
+    return Fix(device=device, time_ns=time_ns, lat_deg=lat_deg, lon_deg=lon_deg, **words)
+
+
+def bodies_of(desk, *frames, at_ns=T0):
+    before = desk.journal.last_seq()
+    desk.take([(Source(), [msgspec.structs.replace(frame, received_ns=at_ns) for frame in frames])], at_ns)
+    return [unpack(entry) for entry in desk.journal.read(before) if entry.kind in ("frame", "refusal")]
+
+
+def said_of(desk, *observations, at_ns=T0, **words):
+    """The verdict on a message of one device: what was refused of it, by its word, or "accept"."""
+    (body,) = bodies_of(desk, message(*observations, **words), at_ns=at_ns)
+    found = [r.detail for r in body.rejects]
+    assert (not found) == isinstance(body, FrameBody)
+    return found[0] if found else "accept"
+
+
+def test_without_a_warrant_a_journal_is_as_it_was(desk):
+    assert said_of(desk, fix()) == "accept" and not desk.directory.ruling
+
+
+def test_each_verdict_by_the_time_of_the_fix_however_late_it_arrives(desk):
+    enter(desk, *added(warrant()))
+    for at_ns in (T0, T0 + 30 * 24 * H):
+        asked = [said_of(desk, fix(time_ns=t), at_ns=at_ns) for t in (T0 - H - 1, T0 - H)]
+        assert asked == ["before_start", "accept"]
+        assert said_of(desk, fix(lat_deg=53.0, time_ns=T0 - 1), at_ns=at_ns) == "accept"
+        assert said_of(desk, fix(lat_deg=53.000000001), at_ns=at_ns) == "outside_jurisdiction"
+    late = T0 + 30 * 24 * H
+    assert said_of(desk, fix(time_ns=T0 + H - 1), at_ns=late) == "accept"
+    assert said_of(desk, fix(time_ns=T0 + H), at_ns=late) == "expired"
+    enter(desk, act("revoke", at_ns=T0 + H // 2))
+    assert said_of(desk, fix(time_ns=T0 + H // 2 - 1), at_ns=late) == "accept"
+    assert said_of(desk, fix(time_ns=T0 + H // 2), at_ns=late) == "revoked"
+    enter(desk, *added(warrant("bare", installed=iso_from_ns(T0 + 1000 * NS), install_by=iso_from_ns(T0))))
+    assert said_of(desk, fix("bare"), device="bare") == "installed_late"
+
+
+def test_a_second_person_approves_and_nothing_comes_in_before(desk):
+    enter(desk, *added(warrant(), approved_by=""))
+    assert said_of(desk, fix()) == "no_authority"
+    enter(desk, act("approve", by="Ann "))  # who entered it
+    assert said_of(desk, fix(time_ns=T0 + 1)) == "no_authority"
+    enter(desk, act("approve", by="bea"))
+    assert said_of(desk, fix(time_ns=T0 + 2)) == "accept"
+
+
+def test_a_register_made_later_admits_nothing_that_was_refused(desk):
+    enter(desk, Operation(operation="A", requires_warrant=True))
+    frame = message(fix())
+    (first,) = bodies_of(desk, frame)
+    assert isinstance(first, RefusalBody) and first.rejects[0].detail == "no_authority"
+    enter(desk, *added(warrant()))
+    assert [unpack(e) for e in desk.journal.read(0) if e.kind == "refusal"] == [first]
+
+
+def test_the_others_of_an_operation_need_one_from_its_first_on_and_other_operations_do_not(desk):
+    enter(desk, *added(warrant(), approved_by=""))
+    assert said_of(desk, fix("bare"), device="bare") == "no_authority"
+    assert said_of(desk, fix("free"), device="free") == "accept"
+    enter(desk, Operation(operation="B", requires_warrant=True))
+    assert said_of(desk, fix("free", T0 + 1), device="free") == "no_authority"
+
+
+def test_an_extension_counts_when_approved_and_from_when_it_was_granted(desk):
+    enter(desk, *added(warrant()))
+    late = T0 + 30 * 24 * H
+    enter(desk, act("extend", by="ann", order="X1", at_ns=T0 + 2 * H, until_ns=T0 + 4 * H))
+    assert said_of(desk, fix(time_ns=T0 + 3 * H), at_ns=late) == "expired"
+    enter(desk, act("approve", by="bea", order="X1"))
+    asked = {h: said_of(desk, fix(time_ns=T0 + int(h * H)), at_ns=late) for h in (0.5, 1.5, 2, 3.5, 4)}
+    assert asked == {0.5: "accept", 1.5: "expired", 2: "accept", 3.5: "accept", 4: "expired"}
+    enter(desk, act("extend", by="ann", order="X1", at_ns=T0 + 2 * H, until_ns=T0 + 9 * H), act("approve", order="X1"))
+    assert said_of(desk, fix(time_ns=T0 + 5 * H), at_ns=late) == "expired"  # an order extends once
+
+
+def test_a_clock_set_back_revives_nothing(tmp_path):
+    desk = open_desk(tmp_path)
+    enter(desk, Operation(operation="A"), Device(device="tag"),
+          Attachment(device="tag", shipment="crate", operation="A", from_ns=0), *added(warrant()))
+    untimed = fix(time_ns=None)
+    assert said_of(desk, untimed) == "accept"
+    assert said_of(desk, untimed, at_ns=T0 + 2 * H) == "expired"
+    desk.clock._set_back, desk.clock.now_ns = (T0 + 2 * H, T0), T0
+    desk.clock._wall_ns = T0
+    assert said_of(desk, untimed, at_ns=T0) == "expired"
+    assert any(e.kind == "clock" for e in desk.journal.read(0))
+    desk.journal.close()
+    again = open_desk(tmp_path)
+    assert again.clock.now_ns < T0 + H and said_of(again, untimed, at_ns=T0 + 1) == "expired"
+    again.journal.close()
+
+
+def test_what_goes_with_a_refused_position_goes_with_it_and_the_rest_of_its_message_stays(desk):
+    enter(desk, *added(warrant()))
+    out, later = fix(lat_deg=10.0), fix(time_ns=T0 + 1)
+    height = Reading(device="tag", time_ns=T0, quantity="gnss_height", value=17.25)
+    (body,) = bodies_of(desk, message(height, out, later))
+    assert body.observations == (later,) and isinstance(body, RefusalBody)
+    (reject,) = body.rejects
+    assert (reject.reason, reject.detail, reject.device, reject.count) == ("unauthorised", "outside_jurisdiction", "tag", 1)
+    (body,) = bodies_of(desk, message(out, fix(lat_deg=10.0, time_ns=T0 + 2), fix(time_ns=T0 - 2 * H)))
+    assert [(r.detail, r.count) for r in body.rejects] == [("outside_jurisdiction", 2), ("before_start", 1)]
+    assert not body.observations
+
+
+def test_of_a_message_without_a_position_the_words_stay_and_the_bytes_do_not(desk):
+    """A tracker without a fix sends its last one: the bytes hold a position that no warrant was asked about."""
+    enter(desk, *added(warrant()))
+    battery = Reading(device="tag", time_ns=T0, quantity="battery_voltage", value=3.7)
+    (body,) = bodies_of(desk, message(battery, payload=b"battery at LAST-KNOWN-PLACE"))
+    assert body.observations == (battery,) and body.payload == b"" and body.payload_hash
+    (body,) = bodies_of(desk, message(payload=b"hello from LAST-KNOWN-PLACE"))
+    assert isinstance(body, FrameBody) and body.payload == b"" and not body.rejects
+    late = T0 + 2 * H
+    (body,) = bodies_of(desk, message(payload=b"hello again"), at_ns=late)
+    assert isinstance(body, RefusalBody) and [r.detail for r in body.rejects] == ["expired"]
+    (body,) = bodies_of(desk, message(Reading(device="tag", time_ns=late, quantity="battery_voltage", value=3.6)), at_ns=late)
+    assert isinstance(body, RefusalBody) and not body.observations
+
+
+def test_what_is_broken_cannot_be_judged_and_its_bytes_do_not_stay(desk):
+    enter(desk, *added(warrant()))
+    broken = Reject("value", "latitude 51.923456 is odd", device="tag")
+    (body,) = bodies_of(desk, message(rejects=(broken,), payload=b"51.923456"))
+    assert isinstance(body, RefusalBody) and b"51.923456" not in body.payload_hash and "51.9" not in str(body)
+    (body,) = bodies_of(desk, message(fix(), rejects=(broken,), payload=b"51.923456 and a good one"))
+    assert isinstance(body, RefusalBody) and body.observations == (fix(),) and "51.923456" not in str(body)
+
+
+def test_a_gateways_message_is_judged_device_by_device(desk):
+    enter(desk, *added(warrant()))
+    (body, *more) = bodies_of(desk, message(fix(), fix("bare"), fix("free"), device="gw"))
+    kept = {o.device for b in (body, *more) for o in b.observations}
+    refused = {(r.device, r.detail) for b in (body, *more) for r in b.rejects}
+    assert kept == {"tag", "free"} and refused == {("bare", "no_authority")}
+
+
+def test_a_tag_that_was_read_is_where_its_reader_stands(desk):
+    enter(desk, *added(warrant(EPC, id="W-epc")))
+    read = TagRead(device="reader", time_ns=T0, epc=EPC)
+    assert said_of(desk, read, device="reader") == "accept"
+    enter(desk, Placement(device="reader", lat_deg=10.0, lon_deg=4.0, range_m=5.0))
+    (body,) = bodies_of(desk, message(TagRead(device="reader", time_ns=T0 + 1, epc=EPC), device="reader"))
+    assert [(r.device, r.detail) for r in body.rejects] == [(EPC, "outside_jurisdiction")] and not body.observations
+
+
+def test_what_is_public_or_our_own_is_not_asked_for_a_warrant(desk):
+    enter(desk, Operation(operation="A", requires_warrant=True), Device(device="buoy", basis="open"),
+          Attachment(device="buoy", shipment="ship", operation="A", from_ns=0),
+          Attachment(device="gw", shipment="van", operation="A", from_ns=0))
+    found = bodies_of(desk, message(fix("buoy"), device="buoy"), message(fix("gw"), device="gw"))
+    assert len(found) == 3 and not any(body.rejects for body in found) and all(body.observations for body in found)
+
+
+def test_a_class_covers_the_devices_enrolled_with_it(desk):
+    said = {k: v for k, v in warrant().items() if k not in ("device", "installed")} | {"class": "parcel", "id": "W-class"}
+    enter(desk, Device(device="p1", klass="parcel"),
+          Attachment(device="p1", shipment="p1", operation="A", from_ns=0), *added(said))
+    assert said_of(desk, fix("p1"), device="p1") == "accept"
+    assert said_of(desk, fix("bare"), device="bare") == "no_authority"
+    enter(desk, act("install", "W-class", device="p1", at_ns=T0 + 1))
+    assert said_of(desk, fix("p1", T0 + 1), device="p1") == "installed_late"
+
+
+def test_refused_again_and_again_each_verdict_is_counted_apart(desk):
+    enter(desk, *added(warrant()))
+    frames = [message(fix(time_ns=T0 - 2 * H + n * NS)) for n in range(200)]
+    frames += [message(fix(lat_deg=10.0, time_ns=T0 + n)) for n in range(100)]
+    desk.take([(Source(), frames)], T0)
+    desk.commit(desk.rest(T0))
+    found: dict[str, int] = {}
+    for entry in desk.journal.read(0, 100_000):
+        if entry.kind == "refusal":
+            body = unpack(entry)
+            for r in body.rejects:
+                found[r.detail] = found.get(r.detail, 0) + body.count * r.count
+    assert found == {"before_start": 200, "outside_jurisdiction": 100}
+    assert desk.journal.counts().rejects == {"unauthorised": 300}
+
+
+def test_of_a_refused_position_no_byte_is_in_the_folder(desk, tmp_path):
+    enter(desk, *added(warrant()))
+    lat_deg, lon_deg = 12.3456789, 98.7654321
+    words = [b"12.3456789", b"98.7654321", *[struct.pack(form, value) for form in ("<d", ">d", "<f", ">f")
+                                             for value in (lat_deg, lon_deg)]]
+    words += [struct.pack(order + "i", int(value * 1e7)) for order in "<>" for value in (lat_deg, lon_deg)]
+    payload = b"%b " % b" ".join(words)
+    frames = [message(fix(lat_deg=lat_deg, lon_deg=lon_deg), payload=payload + b"%d" % n) for n in range(30)]
+    frames += [message(fix(lat_deg=lat_deg, lon_deg=lon_deg), rejects=(Reject("checksum", f"at {lat_deg}"),), payload=payload)]
+    frames += [message(rejects=(Reject("value", f"{lat_deg} {lon_deg}"),), payload=payload + b"x")]
+    desk.take([(Source(), [*frames, *frames])], T0)
+    assert desk.journal.counts().frames >= 32
+    for path in Path(tmp_path).rglob("*"):
+        data = path.read_bytes() if path.is_file() else b""
+        assert not [word for word in words if word in data], path

@@ -1,0 +1,149 @@
+"""``birddog warrant``: every change an entry with its actor, a second person approves, bad input refused whole by member."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from birddog.journal import open_reader
+from birddog.model import unpack
+from opsroom import cli
+
+BOX = {"type": "Polygon", "coordinates": [[[10, 50], [12, 50], [12, 52], [10, 52], [10, 50]]]}
+SAID = {"id": "W1", "device": "D1", "issued": "2026-03-01T00:00:00Z", "install_by": "2026-03-11T00:00:00Z",
+        "use_from": "2026-03-05T13:00:00Z", "use_until": "2026-03-20T00:00:00Z", "jurisdiction": BOX}  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    journal = f"sqlite:///{tmp_path}/j.db"
+    assert cli.main(["operation", "add", "OP", "--journal", journal]) == 0
+
+    def run(*words, by="ann"):
+        actor = [] if words[1] in ("list", "show") else ["--actor", by]
+        capsys.readouterr()
+        status = cli.main([*words, "--journal", journal, *actor])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    run.journal, run.folder = journal, tmp_path
+    return run
+
+
+def write(run, said, name="w.json"):
+    (run.folder / name).write_text(json.dumps(said))
+    return name
+
+
+def listed(run):
+    return {row["warrant"]: row for row in json.loads(run("warrant", "list", "--json")[1])}
+
+
+def test_a_warrant_goes_its_way_and_each_act_is_an_entry_with_its_actor(run):
+    write(run, [SAID, SAID | {"id": "W2", "device": "D2"}])
+    assert run("warrant", "add", "w.json", "--operation", "OP")[0] == 0
+    assert {w: row["state"] for w, row in listed(run).items()} == {"W1": "entered", "W2": "entered"}
+    assert run("warrant", "approve", "W1")[::2] == (2, "birddog warrant: by: ann entered it: another person approves\n")
+    assert run("warrant", "approve", "W1", by="bea")[0] == 0
+    row = listed(run)["W1"]
+    assert row | {"approved_by": "bea", "entered_by": "ann", "operation": "OP", "state": "expired"} == row
+    assert run("warrant", "install", "W1", "--at", "2026-03-04T00:00:00Z")[0] == 0
+    term = ("--granted", "2026-03-19T00:00:00Z", "--until", "2100-01-01T00:00:00Z")
+    assert run("warrant", "extend", "W1", "--order", "X", *term)[0] == 0
+    assert listed(run)["W1"]["state"] == "expired"
+    assert run("warrant", "approve", "W1", "--order", "X")[0] == 2
+    assert run("warrant", "approve", "W1", "--order", "X", by="cy")[0] == 0
+    assert listed(run)["W1"]["state"] == "in force"
+    assert run("warrant", "revoke", "W1", by="cy")[0] == 0 and listed(run)["W1"]["state"] == "revoked"
+    shown = json.loads(run("warrant", "show", "W1", "--json")[1])
+    assert [(act["action"], act["by"]) for act in shown["acts"]] == [
+        ("add", "ann"), ("approve", "bea"), ("install", "ann"), ("extend", "ann"), ("approve", "cy"), ("revoke", "cy")]
+    assert "W1" in run("warrant", "show", "W1")[1]
+    reader = open_reader(run.journal)
+    acts = [(e.actor, e.operation, unpack(e).action) for e in reader.registers() if e.kind == "warrant"]
+    reader.close()
+    assert acts[:3] == [("ann", "OP", "add"), ("ann", "OP", "add"), ("bea", "OP", "approve")]
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (dict(use_until="2026-03-05T13:00:00Z"), "w.json:2: use_until: not after use_from"),
+        (dict(hours={"from": "25:00", "to": "10:00", "zone": "UTC"}), "w.json:2: hours.from: a time of day"),
+        (dict(hours={"from": "06:00", "to": "06:00", "zone": "UTC"}), "w.json:2: hours: hours that are none"),
+        (dict(hours={"from": "06:00", "to": "10:00", "zone": "Europe/Lundon"}), "w.json:2: hours.zone: no zone"),
+        (dict(premises=[{"kind": "castle", "place": "x"}]), "w.json:2: premises[0].kind: one of dwelling"),
+        (dict(urgent=1), "w.json:2: urgent"),
+        (dict(route=[{"country": "NL"}]), "w.json:2: route[0].area: missing"),
+        (dict(route=[{"country": "NL", "area": BOX, "consent": {"order": "1"}}]), "route[0].consent.given_by: missing"),
+        (dict(prior_approval="yes"), "w.json:2: prior_approval"),
+        (dict(pack="us-rule-42"), "w.json:2: pack: no pack 'us-rule-42'"),
+        (dict(pack="us-rule-41"), "w.json:2: authority: missing; named"),
+        (dict(conditions="be kind"), "w.json:2: conditions"),
+        (dict(offence=""), "w.json:2: offence"),
+        (dict(id="W0"), "w.json:2: id: 'W0' stands twice"),
+    ],
+)
+def test_what_cannot_stand_is_refused_whole_and_those_in_force_stay(change, words, run):
+    write(run, SAID)
+    assert run("warrant", "add", "w.json")[0] == 0 and run("warrant", "approve", "W1", by="bea")[0] == 0
+    before = listed(run)
+    text = json.dumps([SAID | {"id": "W0"}])[:-1] + ",\n" + json.dumps(SAID | {"id": "W3"} | change) + "]"
+    (run.folder / "w.json").write_text(text)
+    status, _, err = run("warrant", "add", "w.json")
+    assert status == 2 and words in err and err.count("\n") == 1 and listed(run) == before
+    assert run("warrant", "add", write(run, SAID))[::2] == (2, "birddog warrant: w.json: id: 'W1' stands already\n")
+    assert run("warrant", "add", write(run, SAID | {"id": "W9"}), "--operation", "NONE")[0] == 2 and listed(run) == before
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (("approve", "W1"), "was approved by bea"),
+        (("approve", "W1", "--order", "X"), "has no order 'X'"),
+        (("approve", "W7"), "no warrant 'W7'"),
+        (("extend", "W1", "--order", "X", "--until", "2026-03-20T00:00:00Z"), "until: not after the end"),
+        (("extend", "W1", "--order", "W1", "--until", "2027-03-20T00:00:00Z"), "order: 'W1' is an order already"),
+        (("extend", "W1", "--order", "X", "--until", "2026-13-20T00:00:00Z"), "--until: "),
+        (("install", "W1", "--device", "D2"), "device: 'W1' is for 'D1'"),
+        (("notify", "W1", "--duty", "tea"), "duty: one of no duties"),
+        (("open", "W1", "--order", "O", "--from", "2026-03-06T00:00:00Z", "--until", "2026-03-05T00:00:00Z"),
+         "until: wants a time"),
+        (("revoke", "W1", "--at", "soon"), "--at: "),
+    ],
+)
+def test_an_act_that_cannot_stand_becomes_no_entry(words, said, run):
+    run("warrant", "add", write(run, SAID))
+    run("warrant", "approve", "W1", by="bea")
+    before = open_reader(run.journal)
+    seq = before.last_seq()
+    before.close()
+    status, _, err = run("warrant", *words)
+    assert status == 2 and said in err and err.count("\n") == 1
+    after = open_reader(run.journal)
+    assert after.last_seq() == seq
+    after.close()
+
+
+def test_what_another_system_wrote_is_mapped(run):
+    """In the manner of ETSI TS 103 120: an authorisation, and the task that names its target."""
+    said = {"Payload": {"Request": [
+        {"@xsi:type": "auth:AuthorisationObject", "ObjectIdentifier": "a-1", "CountryCode": "NL",
+         "AuthorisationReference": "W5", "AuthorisationLegalType": "directed_surveillance", "AuthorisationPriority": "Urgent",
+         "AuthorisationTimespan": {"StartTime": "2026-03-05T13:00:00Z", "EndTime": "2026-03-20T00:00:00Z"},
+         "AuthorisationApprovalDetails": {"ApprovalTimestamp": "2026-03-01T00:00:00Z",
+                                          "ApproverDetails": {"ApproverName": "R. Chter"}},
+         "NationalAuthorisationParameters": {"jurisdiction": BOX, "install_by": "2026-03-11T00:00:00Z"}},
+        {"@xsi:type": "task:LITaskObject", "ObjectIdentifier": "t-1", "AssociatedObjects": ["a-1"],
+         "TargetIdentifier": {"TargetIdentifierValues": [{"FormatType": "IMEI", "Value": "356307042441013"}]}},
+    ]}}  # fmt: skip
+    assert run("warrant", "import", write(run, said), "--operation", "OP")[0] == 0
+    shown = json.loads(run("warrant", "show", "W5", "--json")[1])
+    assert shown["device"] == "356307042441013" and shown["warrant_said"]["authority"] == "R. Chter"
+    assert shown["warrant_said"]["urgent"] is True and shown["until"] == "2026-03-20T00:00:00.000Z"
+    said["Payload"]["Request"][0]["Colour"] = "red"
+    status, _, err = run("warrant", "import", write(run, said))
+    assert status == 2 and "Colour: not known" in err
+    assert run("warrant", "import", write(run, [SAID]))[0] == 0  # ours as well
