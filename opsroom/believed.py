@@ -8,13 +8,14 @@ would have been without a source, or with one that reported later.  No row looks
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from birddog.directory import REGISTERS
 from birddog.errors import UsageError
-from birddog.model import Entry, FrameBody, RefusalBody, Scan, Track, pack, unpack
+from birddog.model import Entry, Fix, FrameBody, RefusalBody, Scan, TagRead, Track, pack, unpack
 from birddog.units import NS
 from tracking.fold import Fold
 
@@ -22,52 +23,79 @@ from tracking.fold import Fold
 TIMES_MOST = 20_000_000
 
 
+#: Stands for a fix or a read that is left out: the entry's others keep their place in it, and so their tracks' ids.
+_NOTHING = Fix(device="", time_ns=None, lat_deg=math.nan, lon_deg=math.nan)
+
+
 def without(entry: Entry, sources: frozenset[str]) -> Entry | None:
-    """The entry with nothing of the sources (a transport's name, a device, a sensor) in it; None where nothing is left."""
-    if entry.kind not in ("frame", "refusal", "scan"):
-        return entry
-    body = unpack(entry)
-    if isinstance(body, Scan):
-        return None if {entry.source, body.sensor} & sources else entry
-    assert isinstance(body, FrameBody | RefusalBody)
-    if {entry.source, body.device} & sources:
-        return None
-    kept = [i for i, o in enumerate(body.observations) if o.device not in sources]
-    if len(kept) == len(body.observations):
-        return entry
-    said = tuple(body.observations[i] for i in kept)
-    verdicts = tuple(body.verdicts[i] for i in kept) if body.verdicts else ()
-    return msgspec.structs.replace(entry, body=pack(msgspec.structs.replace(body, observations=said, verdicts=verdicts)))
+    """The entry with nothing of the sources in it; None where nothing is left.
+
+    A source is a transport's name, a device (also one that speaks through a gateway, or that only sent what it heard of
+    others), a sensor, a reader, or a tag (its EPC).
+    """
+    return parted(entry, sources)[0]
 
 
 def of_source(entry: Entry, name: str) -> bool:
-    """Whether an entry came from a source: its transport's name, its device or its sensor."""
+    """Whether something in an entry is of a source."""
+    return parted(entry, frozenset((name,)))[1] is not None
+
+
+def parted(entry: Entry, sources: frozenset[str]) -> tuple[Entry | None, Entry | None]:
+    """(the entry without what the sources said, the entry with nothing else in it); None where nothing is left of it."""
     if entry.kind not in ("frame", "refusal", "scan"):
-        return False
+        return entry, None
     body = unpack(entry)
     if isinstance(body, Scan):
-        return name in (entry.source, body.sensor)
+        return (None, entry) if {entry.source, body.sensor} & sources else (entry, None)
     assert isinstance(body, FrameBody | RefusalBody)
-    return name in (entry.source, body.device) or any(o.device == name for o in body.observations)
+    if {entry.source, body.device, body.sender} & sources:
+        return None, entry
+    theirs = [bool({o.device, o.epc if isinstance(o, TagRead) else ""} & sources) for o in body.observations]
+    refused = [r.device in sources for r in body.rejects]
+    if not any(theirs) and not any(refused):
+        return entry, None
+    if all(theirs) and all(refused):
+        return None, entry
+    return _part(entry, body, theirs, refused, False), _part(entry, body, theirs, refused, True)
+
+
+def _part(entry: Entry, body: FrameBody | RefusalBody, theirs: list[bool], refused: list[bool], part: bool) -> Entry:
+    """The entry with those of its observations and rejects that are of the sources, or with the others."""
+    said, verdicts = [], []
+    for i, observation in enumerate(body.observations):
+        ours = theirs[i] == part
+        if ours or isinstance(observation, Fix | TagRead):
+            said.append(observation if ours else _NOTHING)
+            verdicts += body.verdicts[i : i + 1]
+    rejects = tuple(r for r, of in zip(body.rejects, refused, strict=True) if of == part)
+    changed = msgspec.structs.replace(body, observations=tuple(said), verdicts=tuple(verdicts), rejects=rejects)
+    return msgspec.structs.replace(entry, body=pack(changed))
 
 
 def arrivals(journal: Iterable[Entry], *, leave_out: frozenset[str], late_ns: dict[str, int]) -> Iterator[Entry]:
-    """The entries in the order in which they would have come in; numbers stay those of the journal."""
-    waiting: list[tuple[int, int, Entry]] = []
+    """The entries in the order in which they would have come in; numbers stay those of the journal.
+
+    Of an entry in which several speak only what the late ones said comes later.
+    """
+    waiting: list[tuple[int, int, int, Entry]] = []
+    order = sorted(late_ns, key=lambda name: (-late_ns[name], name))  # what two names fit is as late as the later of them
     for entry in journal:
-        kept = without(entry, leave_out) if leave_out else entry
-        if kept is None:
-            continue
-        delay_ns = max((ns for name, ns in late_ns.items() if of_source(kept, name)), default=0)
-        if delay_ns or waiting:
-            kept = msgspec.structs.replace(kept, received_ns=kept.received_ns + delay_ns)
-            heapq.heappush(waiting, (kept.received_ns, kept.seq, kept))
-            while waiting and waiting[0][0] <= entry.received_ns:
-                yield heapq.heappop(waiting)[2]
-        else:
-            yield kept
+        now = without(entry, leave_out) if leave_out else entry
+        for nth, name in enumerate(order):
+            if now is None:
+                break
+            now, then = parted(now, frozenset((name,)))
+            if then is not None:
+                received_ns = then.received_ns + late_ns[name]
+                later = msgspec.structs.replace(then, received_ns=received_ns)
+                heapq.heappush(waiting, (received_ns, then.seq, nth, later))
+        while waiting and waiting[0][0] <= entry.received_ns:
+            yield heapq.heappop(waiting)[3]
+        if now is not None:
+            yield now
     while waiting:
-        yield heapq.heappop(waiting)[2]
+        yield heapq.heappop(waiting)[3]
 
 
 def believed(
