@@ -383,16 +383,21 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """kind ``decision``: what an operator decided.
 
     ``acknowledge`` an alert (``subject``); of a track (``subject``) ``false_fix``: the fix of ``device`` ("": of whichever)
-    made at ``time_ns`` is false; ``take_over``: it is where its refused fixes say; ``undo`` the decision whose entry's number
-    stands behind a ``D`` (``subject``).  ``operation`` is that of what it is about.
+    made at ``time_ns`` is false; ``take_over``: it is where its refused fixes say; ``merge``: the track ``other`` is this one;
+    ``split``: its receiver ``device`` goes a way of its own.  Of a contact (``subject``) ``identify``: it is the track
+    ``other``; ``confirm_dark``, ``dismiss_dark``: it is a dark vessel, or none.  ``undo`` the decision whose entry's number
+    stands behind a ``D`` (``subject``); ``reopen`` an alert that was acknowledged.  ``operation`` is that of what it is about.
     """
 
-    action: Literal["acknowledge", "false_fix", "take_over", "undo"]
+    action: Literal[
+        "acknowledge", "false_fix", "take_over", "merge", "split", "identify", "confirm_dark", "dismiss_dark", "undo", "reopen"
+    ]
     subject: str
     by: str
     note: str = ""
     operation: str = ""
     device: str = ""
+    other: str = ""
     time_ns: int | None = None
 
 

@@ -74,12 +74,22 @@ class Alerts:
             time_source=event.time_source,
         ))  # fmt: skip
 
-    def decision(self, decision: Decision, time_ns: int) -> Alert | None:
-        """The alert that a decision acknowledges; the first acknowledgement stays."""
-        old = self._rows.get(decision.subject)
-        if old is None or decision.action != "acknowledge" or old.acknowledged_ns is not None:
-            return None
-        return self._put(msgspec.structs.replace(old, acknowledged_ns=time_ns, acknowledged_by=decision.by))
+    def decision(self, decision: Decision, time_ns: int) -> list[Alert]:
+        """The alerts that a decision acknowledges, or opens again; the first acknowledgement stays.
+
+        Who confirms a dark vessel has seen its alert.
+        """
+        if decision.action == "confirm_dark":
+            names = [name for name in self._of_track.get(decision.subject, ()) if self._rows[name].kind == "dark_vessel"]
+        else:
+            ours = decision.action in ("acknowledge", "reopen") and decision.subject in self._rows
+            names = [decision.subject] if ours else []
+        seen = {} if decision.action == "reopen" else {"acknowledged_ns": time_ns, "acknowledged_by": decision.by}
+        blank = {"acknowledged_ns": None, "acknowledged_by": ""}
+        return [
+            self._put(msgspec.structs.replace(self._rows[name], **(blank | seen)))
+            for name in names if (self._rows[name].acknowledged_ns is None) == bool(seen)
+        ]  # fmt: skip
 
     def ended(self, track_ids: Iterable[str]) -> None:
         """These tracks are no more: their alerts are forgotten, but those that somebody still waits for."""

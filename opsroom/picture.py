@@ -187,8 +187,7 @@ class Picture:
         alerts = [alert for event in changes.events if (alert := self.alerts.event(event)) is not None]
         body = unpack(entry) if entry.kind in ("frame", "refusal", "scan", "decision") else None
         if isinstance(body, Decision):
-            acknowledged = self.alerts.decision(body, entry.received_ns)
-            alerts += [acknowledged] if acknowledged is not None else []
+            alerts += self.alerts.decision(body, entry.received_ns)
         self.alerts.ended(changes.ended)
         self.alerts.prune(entry.received_ns)
         refused = self._not_used(entry, body) if isinstance(body, FrameBody | RefusalBody) else {}

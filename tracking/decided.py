@@ -1,16 +1,20 @@
 """What an operator decides of a track, obeyed from then on and repeated by every rebuild.
 
 ``false_fix`` takes a fix out as if it had never come (nor does a copy of it that comes later count); ``take_over`` vouches for
-the newest of the refused fixes: the track is there; ``undo`` takes either back.  Each is exact for what lies within the window
-of late data, for which the filters are run again; of what is older the words say that it cannot be done any more.
+the newest of the refused fixes: the track is there; ``merge`` and ``split`` say which receivers are one thing (``regrouped``),
+``identify``, ``confirm_dark`` and ``dismiss_dark`` what a contact is (``vouched``); ``undo`` takes each back.  Each is exact
+for what lies within the window of late data, for which the filters are run again; of what is older the words say that it cannot
+be done any more.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from birddog.directory import OPEN
 from birddog.model import Decision
 from birddog.units import iso_from_ns
+from tracking import regrouped, vouched
 from tracking.book import Book
 from tracking.measurement import Measurement
 from tracking.track_state import Decided, LiveTrack
@@ -20,36 +24,101 @@ from tracking.tracker import Tracker
 MOST = 100
 
 
-def decide(tracker: Tracker, live: LiveTrack, decision: Decision, number: int, book: Book) -> None:
-    """Obey one decision about a track, and tell of it: an event ``decided``, or ``decided_nothing`` with the reason.
+def decide(tracker: Tracker, decision: Decision, number: int, book: Book) -> list[LiveTrack] | None:
+    """Obey one decision, and tell of it: an event ``decided``, or ``decided_nothing`` with the reason.
 
     Args:
         number: of its entry.
+
+    Returns:
+        The identified tracks that changed; None: it is about nothing of this operation.
     """
-    tracker.catch_up(live, book)
     if decision.action == "undo":
-        done, m, text = _undone(tracker, live, decision)
+        return _undo(tracker, decision, book)
+    if decision.action in ("identify", "confirm_dark", "dismiss_dark"):
+        if tracker.log.name_of(decision.subject) is None:
+            return None
+        if decision.action == "identify":
+            done, text, one = vouched.identify(tracker, decision, number, book)
+        else:
+            (done, text), one = vouched.dark(tracker.log, decision, number, book), None
+            tracker.log.show(tracker, decision.subject, book)
+        _tell(tracker, decision, number, decision.subject, None, done, text, book)
+        return [one] if one is not None and done else []
+    live = tracker.tracks.get(decision.subject)
+    if live is None:
+        return None
+    tracker.catch_up(live, book)
+    m, made = None, None
+    if decision.action == "merge":
+        done, text = regrouped.merge(tracker, live, decision, number, book)
+    elif decision.action == "split":
+        name = book.track_id(tracker.operation if live.state.public else OPEN)
+        done, text, made = regrouped.split(tracker, live, decision, number, name, book)
     elif decision.action == "false_fix":
         done, m, text = _false(tracker, live, decision, number)
+        if m is not None and done:
+            tracker.withdraw(live, m, book)
     else:
         done, m, text = _here(tracker, live, number)
+    _again(tracker, live, m, done, book)
+    _tell(tracker, decision, number, live.state.track_id, m, done, text, book)
+    return [live] if made is None else [live, made]
+
+
+def _undo(tracker: Tracker, decision: Decision, book: Book) -> list[LiveTrack] | None:
+    """Take a decision back."""
+    number = int(decision.subject[1:]) if decision.subject[1:].isdecimal() else 0
+    of = ((live, one) for live in tracker.tracks.values() for one in live.state.decided if one.number == number)
+    live, one = next(of, (None, None))
+    if live is None or one is None:
+        said = vouched.undone(tracker.log, decision.subject, number, book)
+        if said is None:
+            return None
+        done, text, track_id = said
+        tracker.log.show(tracker, track_id, book)
+        _tell(tracker, decision, 0, track_id, None, done, text, book)
+        return []
+    tracker.catch_up(live, book)
+    m, other = None, None
+    if one.action == "merge":
+        done, text, other = regrouped.unmerged(tracker, live, one, book)
+    elif one.action == "split":
+        done, text = regrouped.unsplit(tracker, live, one, book)
+    elif one.action == "identify":
+        done, text = vouched.taken_back(tracker, live, one, book)
+    else:
+        done, m, text = _undone(tracker, live, decision, one)
+    if one.action in ("merge", "split"):
+        text = f"{decision.subject} is undone: {text}" if done else f"{decision.subject} cannot be undone: {text}"
+    _again(tracker, live, m, done, book)
+    _tell(tracker, decision, 0, live.state.track_id, m, done, text, book)
+    return [live] if other is None else [live, other]
+
+
+def _again(tracker: Tracker, live: LiveTrack, m: Measurement | None, done: bool, book: Book) -> None:
+    """What was told since a measurement that changed is told anew, and the looks in which it had a say are run again."""
     if m is not None and done:
-        if decision.action == "false_fix":
-            tracker.withdraw(live, m, book)
         tracker.retell(live, m.time_ns, book)
     if m is not None and done and tracker.log.busy(m.time_ns):
         tracker.log.disturbed(tracker, live, m.time_ns, book)
+
+
+def _tell(
+    tracker: Tracker, decision: Decision, number: int, track_id: str, m: Measurement | None, done: bool, text: str, book: Book
+) -> None:
     why = f": {decision.note}" if decision.note else ""
+    which = f" (D{number or book.seq})"
     book.event(
         "decided" if done else "decided_nothing", tracker.operation, book.now_ns, end_ns=book.now_ns,
-        track_ids=(live.state.track_id,), device="" if m is None else m.device, lat_deg=None if m is None else m.lat_deg,
-        lon_deg=None if m is None else m.lon_deg, text=f"{decision.by}: {text} (D{number}){why}", time_source="server",
+        track_ids=(track_id,), device=decision.device if m is None else m.device, lat_deg=None if m is None else m.lat_deg,
+        lon_deg=None if m is None else m.lon_deg, text=f"{decision.by}: {text}{which}{why}", time_source="server",
     )  # fmt: skip
 
 
 def is_false(live: LiveTrack, m: Measurement) -> bool:
     """Whether this measurement was said to be false."""
-    return any(one.action == "false_fix" and one.m.key == m.key for one in live.state.decided)
+    return any(one.action == "false_fix" and one.m is not None and one.m.key == m.key for one in live.state.decided)
 
 
 _Answer = tuple[bool, Measurement | None, str]
@@ -82,8 +151,8 @@ def _here(tracker: Tracker, live: LiveTrack, number: int) -> _Answer:
     return True, found, f"it is where {found.device} said at {iso_from_ns(found.time_ns)}"
 
 
-def _undone(tracker: Tracker, live: LiveTrack, decision: Decision) -> _Answer:
-    old = next(one for one in live.state.decided if f"D{one.number}" == decision.subject)
+def _undone(tracker: Tracker, live: LiveTrack, decision: Decision, old: Decided) -> _Answer:
+    assert old.m is not None
     if old.action == "false_fix":
         outcome, _, _ = live.insert(old.m, tracker.model(live))
         if outcome != "old":
@@ -91,14 +160,17 @@ def _undone(tracker: Tracker, live: LiveTrack, decision: Decision) -> _Answer:
             what = f"the fix of {old.m.device} at {iso_from_ns(old.m.time_ns)} counts"
             return True, old.m, f"{decision.subject} is undone: {what}"
     else:
-        vouched = msgspec.structs.replace(old.m, here=True)
-        if vouched in live.state.ring:
-            live.replace(vouched, old.m)
+        here = msgspec.structs.replace(old.m, here=True)
+        if here in live.state.ring:
+            live.replace(here, old.m)
             live.state.decided.remove(old)
             return True, old.m, f"{decision.subject} is undone: the fixes say again where it is"
     return False, old.m, f"{decision.subject} is too long ago to be undone: what came after rests on it"
 
 
 def _kept(live: LiveTrack, one: Decided) -> None:
-    live.state.decided.append(one)
-    del live.state.decided[:-MOST]
+    """The decision may be undone; of the oldest ones only those that are still obeyed for what comes."""
+    decided = live.state.decided
+    decided.append(one)
+    old = [d for d in decided[:-MOST] if d.action in ("merge", "split")]
+    decided[: max(0, len(decided) - MOST)] = old

@@ -66,7 +66,7 @@ class FoldState(msgspec.Struct, kw_only=True):
         numbers: of each case the number of the entry that named it first.
     """
 
-    form: Literal[10]
+    form: Literal[11]
     now_ns: int = 0
     exercise: bool = False
     presets: Presets = Presets()
@@ -85,7 +85,7 @@ class Fold:
     """One fold over one journal; see the module's docstring."""
 
     def __init__(self) -> None:
-        self._state = FoldState(form=10)
+        self._state = FoldState(form=11)
         self._directory = Directory()
         #: Of entries that were written before verdicts stood in them.
         self._judge = Judge(self._directory, exercise=False)
@@ -336,8 +336,8 @@ class Fold:
                 fold.look(look, book)
 
     def _decision(self, decision: Decision, book: Book) -> None:
-        """What an operator decided of a track; acknowledging is the alerts' own."""
-        if decision.action == "acknowledge":
+        """What an operator decided of a track; acknowledging and its undoing are the alerts' own."""
+        if decision.action in ("acknowledge", "reopen"):
             return
         named = decision.operation
         # one that names no operation (journals of version 1 held such) is that of its track

@@ -22,7 +22,7 @@ import numpy as np
 
 from birddog.directory import OPEN
 from birddog.geo import distance_m, ring_contains
-from birddog.model import Event, Track, TrackPoint, TrackStatus
+from birddog.model import Event, Track, TrackPoint, TrackStatus, Value
 from birddog.units import NS
 from tracking.anchor import near_en, turn, turned
 from tracking.assign import Spot
@@ -44,6 +44,8 @@ ROW_GROWS = 8
 NEVER_NS = 2**63 - 1
 #: The liveliest of the motions, m²/s³: nothing spreads faster.
 FASTEST_Q = max(mode.q for mode in MODES)
+#: Stands behind every sensor's name: what is decided of a contact holds after the look that showed it.
+LAST = "\U0010ffff"
 #: Looks that are kept: those of the last ``late_s``, at least and at most so many.
 LEAST_LOOKS, MOST_LOOKS = 8, 64
 #: A new contact this near to one that a second run did away with is that one.
@@ -65,14 +67,19 @@ class Shown(msgspec.Struct, array_like=True):
     dark: Event | None = None
     lat_deg: float = 0.0
     lon_deg: float = 0.0
+    #: What an operator said of its darkness (``vouched``), and in which entry.
+    judged: str = ""
+    judged_by: int = 0
 
 
 class Item(msgspec.Struct):
-    """A look, or (``of``) the beginning of an identified track, with the contacts before it.
+    """A look, or (``of``) the beginning of an identified track, or (``taken``) the end of a contact that is one, with the
+    contacts before it.
 
     Args:
         given: sightings that went to identified tracks, by track.
-        of, first: the track that began, and its first measurement.
+        of, first: the track that began, and its first measurement; or which the contact is, and where it was seen last.
+        taken: the contact that an operator knew for that track.
     """
 
     key: tuple[int, str, str]
@@ -81,6 +88,7 @@ class Item(msgspec.Struct):
     given: list[tuple[str, Measurement]] = []
     of: str = ""
     first: Measurement | None = None
+    taken: str = ""
 
 
 class _PackedCrowd(msgspec.Struct, array_like=True):
@@ -99,7 +107,9 @@ class _PackedCrowd(msgspec.Struct, array_like=True):
 class LookState(msgspec.Struct, array_like=True):
     """All of a ``LookLog`` that a snapshot keeps."""
 
-    items: list[tuple[tuple[int, str, str], _PackedCrowd, Look | None, list[tuple[str, Measurement]], str, Measurement | None]]
+    items: list[
+        tuple[tuple[int, str, str], _PackedCrowd, Look | None, list[tuple[str, Measurement]], str, Measurement | None, str]
+    ]
     crowd: _PackedCrowd
     shown: dict[str, Shown]
     due_ns: int
@@ -117,13 +127,13 @@ class LookLog:
         self.due_ns = NEVER_NS
         if state is not None:
             self.crowd, self.shown, self.due_ns = _unpacked(state.crowd), state.shown, state.due_ns
-            self.items = [Item(i[0], _unpacked(i[1]), i[2], i[3], i[4], i[5]) for i in state.items]
+            self.items = [Item(i[0], _unpacked(i[1]), *i[2:]) for i in state.items]
 
     def state(self) -> LookState | None:
         """Everything; None where there is nothing."""
         if not self.items and not self.shown and not self.crowd.t_ns:
             return None
-        items = [(i.key, _packed(i.before), i.look, i.given, i.of, i.first) for i in self.items]
+        items = [(i.key, _packed(i.before), i.look, i.given, i.of, i.first, i.taken) for i in self.items]
         return LookState(items, _packed(self.crowd), self.shown, self.due_ns)
 
     # --- what comes in ----------------------------------------------------------------------------
@@ -169,9 +179,14 @@ class LookLog:
                 return
 
     def _run(
-        self, tracker, at: int, book: Book, new: tuple[int, str, str] | None = None, again: bool = False
-    ) -> list[LiveTrack]:
-        """Everything from an item on (again); the identified tracks that changed."""
+        self, tracker, at: int, book: Book, new: tuple[int, str, str] | None = None, again: bool = False,
+        start: Crowd | None = None,
+    ) -> list[LiveTrack]:  # fmt: skip
+        """Everything from an item on (again); the identified tracks that changed.
+
+        Args:
+            start: the contacts before it, where the item that had them is gone.
+        """
         again = again or at < len(self.items) - 1  # what was told of this look and those after it is told anew
         old = self._steps(at) if again else {}
         before = {(track_id, m): None for item in self.items[at:] for track_id, m in item.given}
@@ -181,13 +196,13 @@ class LookLog:
                 live.remove(m)
         was, nis_of, changed = self.crowd, {}, {track_id: None for track_id, _ in before}
         fits: list[dict[str, float]] = []  # of each item, the NIS of the contacts that it saw
-        crowd = self.items[at].before
+        crowd = self.items[at].before if start is None else start
         for k in range(at, len(self.items)):
             item = self.items[k]
             item.before, item.given = crowd, []
             fits.append({})
             if item.look is None:
-                crowd = self._begin(tracker, item, crowd)
+                crowd = _without(item, crowd) if item.taken else self._begin(tracker, item, crowd)
                 continue
             look = item.look
             riders = self.riders(tracker, look, k)
@@ -389,6 +404,45 @@ class LookLog:
         row = carried(crowd, m, presets)
         return None if row is None else crowd.contacts[row]
 
+    # --- what operators say of contacts (``vouched``) ---------------------------------------------
+
+    def name_of(self, track_id: str) -> str | None:
+        """The contact that is shown under an id now."""
+        return next((name for name, s in self.shown.items() if s.track_id == track_id and s.status != "deleted"), None)
+
+    def given(self, tracker, live: LiveTrack, name: str, why: str, book: Book) -> Measurement | None:
+        """A contact is an identified track from now on: the measurement of it; None: all that is kept of that is newer."""
+        crowd = self.crowd
+        row = next(i for i, c in enumerate(crowd.contacts) if c.name == name)
+        c = crowd.contacts[row]
+        mean, cov = moments(crowd.bank.rows(np.array([row])))
+        lat, lon, x = placed(_framed(c, mean[0], cov[0], crowd.t_ns), state_of(mean[0], cov[0]))
+        m = Measurement(crowd.t_ns, why, "sighting", lat, lon, x[4], x[6], x[11], x[1], x[3], (x[8] + x[13]) / 2.0, True, True)
+        outcome, nis, core = live.insert(m, tracker.model(live))
+        if outcome == "old" or core is None:
+            return None
+        tracker.point(live, core, m, nis, book)
+        item = Item((crowd.t_ns, LAST, why), crowd, None, [], live.state.track_id, m, name)
+        at = bisect.bisect_left([i.key for i in self.items], item.key)
+        self.items.insert(at, item)
+        self._run(tracker, at, book)
+        return m
+
+    def ungiven(self, tracker, live: LiveTrack, m: Measurement, why: str, book: Book) -> bool:
+        """It is a contact again; False where that is older than the looks that are kept."""
+        at = next((k for k, item in enumerate(self.items) if item.key == (m.time_ns, LAST, why)), None)
+        if at is None or m not in live.state.ring:
+            return False
+        start = self.items.pop(at).before
+        live.remove(m)
+        self._run(tracker, at, book, start=start)
+        return True
+
+    def show(self, tracker, track_id: str, book: Book) -> None:
+        """The row of a contact, now."""
+        self._rows(tracker, [i for i, c in enumerate(self.crowd.contacts)
+                             if c.name in self.shown and self.shown[c.name].track_id == track_id], book)  # fmt: skip
+
     # --- what is told -----------------------------------------------------------------------------
 
     def _named(self, was: Crowd, book: Book) -> None:
@@ -428,7 +482,7 @@ class LookLog:
         place = dict(device=c.sensors[0], lat_deg=c.lat_deg, lon_deg=c.lon_deg)
         if shown.status == "deleted":
             shown.status = "tentative"
-            if shown.dark is not None:
+            if shown.dark is not None and shown.judged != "dismiss_dark":
                 shown.dark = book.again(shown.dark, f"near no reporting track, seen {c.hits} times")
         elif shown.status == "tentative" and c.confirmed:
             book.event("confirmed", self.operation, c.seen_ns, end_ns=c.seen_ns, track_ids=(shown.track_id,),
@@ -473,6 +527,7 @@ class LookLog:
                 status=self._status(c, tracker.presets, time_ns), time_ns=at_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1],
                 vn_mps=x[3], p_ee=x[4], p_en=x[6], p_nn=x[11], p_v_ee=x[8], p_v_en=x[10], p_v_nn=x[13], updated_ns=c.seen_ns,
                 contact_ns=c.seen_ns, first_ns=c.first_ns, hits=c.hits, sources=c.sensors,
+                attributes=_said_dark(self.shown[c.name]),
             )))  # fmt: skip
         return out
 
@@ -506,7 +561,7 @@ class LookLog:
         """A contact is shown no more."""
         shown = self.shown[name]
         shown.status = "deleted"
-        if shown.dark is not None:
+        if shown.dark is not None and shown.judged != "dismiss_dark":
             book.end(shown.dark, book.now_ns)
         if c is None:
             c = next((o for item in reversed(self.items) for o in item.before.contacts if o.name == name), None)
@@ -521,6 +576,25 @@ class LookLog:
         )  # fmt: skip
         book.row(row.track_id, lambda: row)
         book.ended.append(row.track_id)
+
+
+def _said_dark(shown: Shown) -> dict[str, Value]:
+    """What an operator said of a contact's darkness, as an attribute of its row."""
+    said: dict[str, Value] = {"confirm_dark": "confirmed", "dismiss_dark": "dismissed"}
+    return {"dark": said[shown.judged]} if shown.judged else {}
+
+
+def _without(item: Item, crowd: Crowd) -> Crowd:
+    """The contacts without the one that an operator knew for a track; a second run may have given it another name."""
+    m = item.first
+    assert m is not None
+    near = [(c.name != item.taken, _away_m(c.lat_deg, c.lon_deg, m.lat_deg, m.lon_deg), i)
+            for i, c in enumerate(crowd.contacts)]  # fmt: skip
+    best = min(((other, away_m, i) for other, away_m, i in near if not other or away_m <= SAME_M), default=None)
+    keep = [i for i in range(len(crowd.contacts)) if best is None or i != best[2]]
+    contacts = tuple(crowd.contacts[i] for i in keep)
+    seen = {**crowd.seen, item.of: m.time_ns}
+    return msgspec.structs.replace(crowd, contacts=contacts, bank=crowd.bank.rows(np.array(keep, dtype=int)), seen=seen)
 
 
 def sighted(spot: Spot, look: Look) -> Measurement:

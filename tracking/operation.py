@@ -168,7 +168,7 @@ class OperationFold:
 
     def attached(self, attachment: Attachment, now_ns: int, book: Book) -> None:
         """A device was attached here, or is no longer: it is waited for until it is heard."""
-        live = self.tracker.by_key.get("s:" + attachment.shipment)
+        live = self.tracker.whose("s:" + attachment.shipment, attachment.device)
         heard = live is not None and attachment.device in live.state.identities
         known = self._directory.devices.get(attachment.device)
         self._state.awaited.attached(attachment, known, now_ns, self.presets.silent_factor, book, heard=heard)
@@ -195,18 +195,16 @@ class OperationFold:
             self._state.visits.seen(live.row(time_ns, model, {}, self.tracker.quiet_s), time_ns, book)
 
     def decided(self, decision: Decision, number: int, book: Book) -> bool:
-        """An operator decided something of one of this operation's tracks; whether it is one of them."""
-        lives = self.tracker.tracks
-        if decision.action == "undo":
-            of = (one for one in lives.values() if any(f"D{d.number}" == decision.subject for d in one.state.decided))
-            live = next(of, None)
-        else:
-            live = lives.get(decision.subject)
-        if live is None:
-            return False
-        decide(self.tracker, live, decision, number, book)
-        self._shown(live, book)
-        return True
+        """An operator decided something of this operation's tracks; whether it is about one of them."""
+        there = list(self.tracker.tracks)
+        changed = decide(self.tracker, decision, number, book)
+        for name in there:
+            if name not in self.tracker.tracks:  # merged into another
+                self._queued.pop(name, None)
+                self._state.visits.forget(name, book)
+        for live in changed or ():
+            self._shown(live, book)
+        return changed is not None
 
     def set_presets(self, presets: Presets, now_ns: int) -> None:
         """Other presets from now on."""
@@ -225,10 +223,11 @@ class OperationFold:
     def _expected(self, live: LiveTrack, now_ns: int) -> Expected:
         """What is expected of a track; no interval where no device is attached (any more) that reports."""
         s, found, enrolled = live.state, [], False
-        attached = not s.key.startswith("s:")
+        key = s.of or s.key
+        attached = not key.startswith("s:")
         for device in s.identities:
             on = self._directory.attachment(device, now_ns) if not attached else None
-            attached = attached or (on is not None and (on.operation, "s:" + on.shipment) == (s.operation, s.key))
+            attached = attached or (on is not None and (on.operation, "s:" + on.shipment) == (s.operation, key))
             known = self._known(s, device)
             enrolled = enrolled or known is not None
             if known is not None and device in s.sources:
@@ -257,7 +256,7 @@ class OperationFold:
     def _track(self, owner: Owner, device: str, book: Book, *, make: bool) -> LiveTrack | None:
         """The owner's track, with the device among its identities; a new one only where asked."""
         self._state.awaited.over(device, book)
-        live = self.tracker.by_key.get(owner.key)
+        live = self.tracker.whose(owner.key, device)
         if live is None:
             if not make:
                 return None
@@ -279,7 +278,8 @@ class OperationFold:
         s.public = owner.public
         facts = known.values if known is not None else {}
         stated, enrolled = facts.get("ship_name"), self._known(s, device)
-        given = owner.name or (enrolled.name if enrolled is not None and self.operation == OPEN else "")
+        own = owner.key == s.key  # what was merged into another, or split off, keeps the name
+        given = "" if not own else owner.name or (enrolled.name if enrolled is not None and self.operation == OPEN else "")
         s.name = given or (stated if isinstance(stated, str) else "") or s.name
         klass = self._class_of(live, device)
         if fmt == "ais" or "ship_type" in facts:
@@ -405,7 +405,7 @@ class OperationFold:
     def heard(self, owner: Owner, device: str, book: Book, *, reports: bool) -> None:
         """A message without a position to use: the owner's track, if there is one, is not silent."""
         self._state.awaited.over(device, book)
-        live = self.tracker.by_key.get(owner.key)
+        live = self.tracker.whose(owner.key, device)
         if live is not None:
             self.tracker.contact(live, device, book, reports=reports)
             self._shown(live, book)

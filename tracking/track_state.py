@@ -56,18 +56,30 @@ class Read(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """What an operator decided of a measurement, until it is undone: the entry's number, and the measurement as it came."""
+    """What an operator decided of a track, until it is undone.
+
+    Args:
+        number: of the decision's entry.
+        m: the measurement that it is about, as it came.
+        keys: of a merge those that feed this track since; of a split that of the new track.
+        devices: the identities that came with a merge, or went with a split.
+        state: the packed ``TrackState`` of what was merged into this one.
+    """
 
     number: int
-    action: Literal["false_fix", "take_over"]
-    m: Measurement
+    action: Literal["false_fix", "take_over", "merge", "split", "identify"]
+    m: Measurement | None = None
+    keys: list[str] = []
+    devices: list[str] = []
+    state: bytes = b""
 
 
 class TrackState(msgspec.Struct, kw_only=True):
     """All of a track that a snapshot keeps.
 
     Args:
-        key: what the track is to its operation: ``s:SHIPMENT`` or ``d:DEVICE``.
+        key: what the track is to its operation: ``s:SHIPMENT`` or ``d:DEVICE``; behind it ``/DEVICE`` of a receiver that an
+            operator split off, ``of`` that of the track which it was.
         riding: keys of passive tags of no shipment that go with it.
         base: the filter before the first measurement of ``ring``; None where that one begins the track.
         fixers: the devices that gave fixes, in the order of their first.
@@ -89,6 +101,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     track_id: str
     operation: str
     key: str = ""
+    of: str = ""
     riding: list[str] = []
     name: str = ""
     tag_id: str = ""
@@ -116,6 +129,11 @@ class TrackState(msgspec.Struct, kw_only=True):
     credit: int = LATE_MOST
     waiting: list[Measurement] = []
     decided: list[Decided] = []
+
+    @property
+    def merged(self) -> list[str]:
+        """The keys of what an operator merged into it."""
+        return [key for one in self.decided if one.action == "merge" for key in one.keys]
 
 
 class LiveTrack:

@@ -50,6 +50,7 @@ class Tracker:
         self.by_key: dict[str, LiveTrack] = {}
         for state in states or []:
             self.add(state)
+        self.by_key.update({key: live for live in self.tracks.values() for key in live.state.merged})
 
     def add(self, state: TrackState) -> LiveTrack:
         """A new (or restored) track."""
@@ -58,6 +59,13 @@ class Tracker:
         for key in (state.key, *state.riding):
             self.by_key[key] = live
         return live
+
+    def whose(self, key: str, device: str) -> LiveTrack | None:
+        """The track that a device of an owner's key feeds: its own, where an operator split it off."""
+        live = self.by_key.get(key)
+        if live is None or not live.state.decided:
+            return live
+        return self.by_key.get(f"{live.state.of or live.state.key}/{device}", live)
 
     def model(self, live: LiveTrack) -> Model:
         """The motion model of a track."""
@@ -96,7 +104,7 @@ class Tracker:
         A tag says nothing of itself between two readers: what it is on is known from who was there, as long as only one was.
         """
         live = self.by_key.get(key)
-        if live is not None and live.state.key == key:
+        if live is not None and key not in live.state.riding:
             return
         # what does not report by itself carries nobody: thousands of tags at one reader are not asked about each other
         asked = [one for one in self.tracks.values() if one.state.reports]
@@ -404,7 +412,7 @@ class Tracker:
         for kind in list(s.open_events):
             book.end(s.open_events.pop(kind), book.now_ns)
         self.tracks.pop(s.track_id, None)
-        for key in (s.key, *s.riding):
+        for key in (s.key, *s.riding, *s.merged):
             if self.by_key.get(key) is live:
                 del self.by_key[key]
         book.ended.append(s.track_id)

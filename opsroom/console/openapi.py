@@ -104,12 +104,15 @@ class DecisionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a person decides of a track (docs/http-api.md).
 
     ``false_fix``: the fix of ``device`` ("": of whichever) made at ``time`` is false; ``take_over``: the track is where its
-    refused fixes say; ``undo``: ``subject`` is the decision_id.  For the others it is the track_id.
+    refused fixes say; ``merge``: the track ``other`` is this one; ``split``: its receiver ``device`` goes a way of its own;
+    ``identify``: this contact is the track ``other``; ``confirm_dark``, ``dismiss_dark``: it is a dark vessel, or none;
+    ``undo``: ``subject`` is the decision_id.  For the others it is the track_id.
     """
 
-    action: Literal["false_fix", "take_over", "undo"]
+    action: Literal["false_fix", "take_over", "merge", "split", "identify", "confirm_dark", "dismiss_dark", "undo"]
     subject: str
     device: str = ""
+    other: str = ""
     time: str = ""
     by: str = ""
     note: str = ""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import functools
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,13 +20,14 @@ from starlette.websockets import WebSocket
 
 from birddog import model
 from birddog.errors import BirddogError
-from birddog.units import NS, iso_from_ns, ns_from_text
+from birddog.units import NS, iso_from_ns
 from opsroom.console import openapi, views
 from opsroom.console.answers import body_of, bool_of, float_of, int_of, json_answer
 from opsroom.console.channel import EventStream, number_of, over_websocket
 from opsroom.console.feed import Feed
 from opsroom.console.guard import COOKIE, Sessions
 from opsroom.console.health import Health, HealthView, prometheus
+from opsroom.console.person import Person
 from opsroom.console.settings import Settings
 from opsroom.console.source import Source
 from opsroom.console.why import Why
@@ -51,7 +50,7 @@ class Console:
                  act_all: Callable[[list[model.Decision]], list[int]],
                  explain: Callable[[str, int], dict[str, Any] | None] | None = None):
         self.settings, self.source, self.feed, self.health = settings, source, feed, health
-        self.act, self.act_all = act, act_all
+        self.person = Person(source, act, act_all, self._view)
         self.why = Why(source, explain, self._view)
         self.sessions = Sessions(settings.tokens)
 
@@ -67,9 +66,9 @@ class Console:
             Route("/v1/flags", self.flags),
             Route("/v1/flags/{flag_id}/thumbnail", self.thumbnail),
             Route("/v1/alerts", self.alerts),
-            Route("/v1/alerts/acknowledge", self.acknowledge_group, methods=["POST"]),
-            Route("/v1/alerts/{alert_id}/acknowledge", self.acknowledge, methods=["POST"]),
-            Route("/v1/decisions", self.decide, methods=["POST"]),
+            Route("/v1/alerts/acknowledge", self.person.acknowledge_group, methods=["POST"]),
+            Route("/v1/alerts/{alert_id}/acknowledge", self.person.acknowledge, methods=["POST"]),
+            Route("/v1/decisions", self.person.decide, methods=["POST"]),
             Route("/v1/events", self.events),
             Route("/v1/refused", self.refused),
             Route("/v1/operations", self.operations),
@@ -218,73 +217,7 @@ class Console:
         rows = await self.source.run(lambda: [views.refused_view(r, row) for r, row in view.refused(since)])
         return json_answer(openapi.RefusedMessages(sorted(rows, key=lambda r: (r.last, r.refused_id), reverse=True)))
 
-    # --- what a person does ---
-
-    async def acknowledge(self, request: Request) -> Response:
-        alert_id = request.path_params["alert_id"]
-        body = await body_of(request, openapi.AcknowledgeBody)
-        by = self._by(request, body.by)
-        alert = await self.source.run(self._view(request).alert, alert_id)
-        if alert is None:
-            raise HTTPException(404, f"no alert {alert_id!r}")
-        decision = model.Decision(action="acknowledge", subject=alert_id, by=by, note=body.note[:2000],
-                                  operation=alert.operation)
-        # not on the reading thread: the writer answers when the entry is on disk
-        seq = await asyncio.get_running_loop().run_in_executor(None, self.act, decision)
-        return json_answer(openapi.Acknowledged(alert_id, seq))
-
-    async def acknowledge_group(self, request: Request) -> Response:
-        """Thousands of alerts of one kind (a link that was down, a harbour gone silent) are one decision of a person."""
-        body = await body_of(request, openapi.AcknowledgeGroupBody)
-        by, view = self._by(request, body.by), self._view(request)
-
-        def read() -> list[tuple[str, str]]:
-            return [(a.alert_id, a.operation) for revision, a in view.open_alerts()
-                    if a.kind == body.kind and body.operation in (None, a.operation)
-                    and body.severity in (None, a.severity) and (not body.seq or revision <= body.seq)]
-
-        subjects = await self.source.run(read)
-        note = body.note[:2000]
-        decisions = [model.Decision(action="acknowledge", subject=subject, by=by, note=note, operation=operation)
-                     for subject, operation in subjects]
-        numbers = await asyncio.get_running_loop().run_in_executor(None, self.act_all, decisions) if decisions else [0]
-        return json_answer(openapi.AcknowledgedGroup(len(decisions), numbers[-1]))
-
-    async def decide(self, request: Request) -> Response:
-        """A person decides something of a track; the fold obeys it when it comes to the entry."""
-        body = await body_of(request, openapi.DecisionBody)
-        by, time_ns = self._by(request, body.by), None
-        operation = await self.source.run(self._operation_of, self._view(request), body)
-        if operation is None:
-            raise HTTPException(404, f"no {'decision' if body.action == 'undo' else 'track'} {body.subject!r}")
-        if body.action == "false_fix":
-            try:
-                time_ns = ns_from_text(body.time)
-            except ValueError as error:
-                raise HTTPException(422, f"time: {error}") from error
-        decision = model.Decision(action=body.action, subject=body.subject, by=by, note=body.note[:2000],
-                                  device=body.device[:200], time_ns=time_ns, operation=operation)  # fmt: skip
-        seq = await asyncio.get_running_loop().run_in_executor(None, self.act, decision)
-        return json_answer(openapi.Decided(f"D{seq}", seq))
-
-    def _operation_of(self, view: View, body: openapi.DecisionBody) -> str | None:
-        """The operation of what a decision is about; None: there is no such thing."""
-        if body.action != "undo":
-            track = view.track(body.subject)
-            return None if track is None else track.operation
-        if re.fullmatch("D[1-9][0-9]{0,15}", body.subject) is None:
-            return None
-        number = int(body.subject[1:])
-        found = [one for one in self.source.journal.read(number - 1, 1) if one.seq == number and one.kind == "decision"]
-        operation = model.unpack(found[0]).operation if found else None
-        return operation if operation is not None and view.rights.may(operation) else None
-
-    @staticmethod
-    def _by(request: Request, said: str) -> str:
-        by = getattr(request.state, "who", None) or said.strip()[:80] or "operator"
-        if not by.isprintable():
-            raise HTTPException(422, "by: a name of printable characters, on one line")
-        return by
+    # --- who asks ---
 
     async def session(self, request: Request) -> Response:
         if request.method == "POST":

@@ -26,8 +26,19 @@ def test_a_critical_alert_stays_open_when_it_is_over(kind, still_open):
     assert raised.open and raised.severity == SEVERITY[kind] and raised.track_id == "T1"
     over = alerts.event(event(kind, end_ns=20))
     assert over.cleared_ns == 20 and over.open is still_open
-    seen = alerts.decision(Decision(action="acknowledge", subject=over.alert_id, by="A"), 30)
-    assert not seen.open and alerts.decision(Decision(action="acknowledge", subject=over.alert_id, by="B"), 40) is None
+    [seen] = alerts.decision(Decision(action="acknowledge", subject=over.alert_id, by="A"), 30)
+    assert not seen.open and alerts.decision(Decision(action="acknowledge", subject=over.alert_id, by="B"), 40) == []
+    [again] = alerts.decision(Decision(action="reopen", subject=over.alert_id, by="B"), 50)
+    assert again.open is still_open and again.acknowledged_by == ""
+    assert alerts.decision(Decision(action="reopen", subject=over.alert_id, by="B"), 60) == []
+
+
+def test_who_confirms_a_dark_vessel_has_seen_its_alert():
+    alerts = Alerts()
+    alerts.event(event("silent"))
+    alerts.event(msgspec.structs.replace(event("dark_vessel"), event_id="E2"))
+    seen = alerts.decision(Decision(action="confirm_dark", subject="T1", by="A"), 30)
+    assert [(a.alert_id, a.acknowledged_by) for a in seen] == [("AE2", "A")]
 
 
 def test_the_acknowledgement_outlives_a_change_of_the_event_and_a_restart():

@@ -24,6 +24,13 @@ PNG = bytes.fromhex(  # one violet pixel
     "1f15c4890000000d49444154789c6360f8cfc0f01f0005050201c2b7b9a50000000049454e44ae426082"
 )
 
+#: What the stage's console answers to why a track is where it is.
+EXPLAINED = {
+    "used": [{"device": "gps"}], "hypotheses": [{"what": "the track"}, {"what": "elsewhere", "hits": 2, "takes_over_at": 3}],
+    "refused": [{"time": "2026-11-29T12:00:00.000Z", "device": "gps", "outcome": "refused", "reason": "far off", "nis": 99.5}],
+    "models": [{"model": "steady", "weight": 0.9}], "version": "0.1.0", "entries": 7,
+}  # fmt: skip
+
 
 def make_track(number: int = 1, **changes) -> model.Track:
     """A confirmed track off Rotterdam, a little east of the last one."""
@@ -135,7 +142,7 @@ class Stage:
         """The console over this stage."""
         self.reader, self.journal = PictureReader(self.picture), open_reader(self.url)
         return make_app(self.settings, self.reader, self.journal, lambda: self.status, self.act,
-                        explain=lambda track_id, at_ns: {"track_id": track_id})
+                        explain=lambda track_id, at_ns: EXPLAINED | {"track_id": track_id})
 
     def start(self) -> str:
         """Serve in a thread; returns the address.  A second start after ``stop`` takes the same port."""

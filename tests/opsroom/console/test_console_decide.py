@@ -44,6 +44,25 @@ def test_what_is_no_decision_is_refused(stage, body, status):
     assert stage.decisions == []
 
 
+def test_who_is_who_is_decided_and_an_acknowledgement_is_taken_back(stage, makers):
+    stage.publish(makers["track"](2), makers["track"](3, tag_id="", identities=()))
+    address = stage.start()
+    for body in ({"action": "merge", "subject": "T1", "other": "T2"}, {"action": "split", "subject": "T1", "device": "bd-0001"},
+                 {"action": "identify", "subject": "T3", "other": "T1"}, {"action": "confirm_dark", "subject": "T3"},
+                 {"action": "dismiss_dark", "subject": "T3"}):  # fmt: skip
+        assert httpx.post(f"{address}/v1/decisions", json=body).status_code == 200
+    got = [(d.action, d.subject, d.other, d.device, d.operation) for d in stage.decisions]
+    assert got == [("merge", "T1", "T2", "", "nightjar"), ("split", "T1", "", "bd-0001", "nightjar"),
+                   ("identify", "T3", "T1", "", "nightjar"), ("confirm_dark", "T3", "", "", "nightjar"),
+                   ("dismiss_dark", "T3", "", "", "nightjar")]  # fmt: skip
+    for action in ("merge", "identify"):
+        body = {"action": action, "subject": "T1", "other": "T99"}
+        assert httpx.post(f"{address}/v1/decisions", json=body).status_code == 404
+    assert httpx.post(f"{address}/v1/alerts/A1/acknowledge", json={"by": "anna"}).status_code == 200
+    assert httpx.post(f"{address}/v1/decisions", json={"action": "undo", "subject": f"D{stage.seq}"}).status_code == 200
+    assert [(d.action, d.subject) for d in stage.decisions[-2:]] == [("acknowledge", "A1"), ("reopen", "A1")]
+
+
 def test_a_decision_of_a_case_that_one_may_not_see_is_none(stage, monkeypatch):
     address = stage.start()
     assert httpx.post(f"{address}/v1/decisions", json={"action": "take_over", "subject": "T1"}).status_code == 200
@@ -52,6 +71,43 @@ def test_a_decision_of_a_case_that_one_may_not_see_is_none(stage, monkeypatch):
     assert httpx.post(f"{address}/v1/decisions", json=undo).status_code == 404
     monkeypatch.undo()
     assert httpx.post(f"{address}/v1/decisions", json=undo).status_code == 200
+
+
+@pytest.mark.browser
+def test_a_person_says_who_is_who_and_asks_why(stage, makers, watch):
+    stage.publish(makers["track"](1, identities=("bd-0001", "phone")), makers["track"](2),
+                  makers["track"](3, tag_id="", identities=(), name=""),
+                  makers["alert"](3, kind="dark_vessel", severity="warning", track_id="T3"))  # fmt: skip
+    seen = watch(stage.start())
+    page = seen.page
+
+    def confirmed(heading: str, words: str) -> None:
+        page.wait_for_selector("#who[open]")
+        assert page.text_content("#who-title") == heading and words in page.inner_text("#who-what")
+        page.fill("#who-name", "anna")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#who:not([open])", state="attached")
+
+    page.click('[data-track-id="T1"]')
+    page.select_option("#detail-device", "phone")
+    confirmed("Does it go its own way?", "phone is not with S-1")
+    page.select_option("#detail-other", "T2")
+    confirmed("Are these one?", "S-2 is S-1")
+    page.click("#detail-why")
+    page.wait_for_selector("#detail-reasons:not([hidden])")
+    page.click('[data-track-id="T3"]')
+    page.wait_for_selector("#detail-reasons", state="hidden")
+    assert not page.is_visible("#detail-false") and not page.is_visible("#detail-part")
+    page.select_option("#detail-other", "T1")
+    confirmed("Is this that shipment?", "the contact T3 is S-1")
+    page.click("#detail-light")
+    confirmed("Is it none?", "T3 is no dark vessel")
+    while len(stage.decisions) < 4:  # the test's own time limit ends it
+        page.wait_for_timeout(20)
+    assert [(d.action, d.subject, d.other, d.device) for d in stage.decisions] == [
+        ("split", "T1", "", "phone"), ("merge", "T1", "T2", ""), ("identify", "T3", "T1", ""), ("dismiss_dark", "T3", "", ""),
+    ]  # fmt: skip
+    seen.clean()
 
 
 @pytest.mark.browser

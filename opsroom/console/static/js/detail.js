@@ -4,6 +4,9 @@ import { make, write } from './rows.js';
 import { flagOf, marks, title } from './store.js';
 import { age, metres, motion, plain, position, stamp } from './words.js';
 
+/** So many tracks are offered as the same thing. */
+const CHOICES = 40;
+
 export class Detail {
   /** @param {{store: import('./store.js').Store, now: () => number|null, place: (device: string) => string, decide: (what: object) => void}} room */
   constructor(room) {
@@ -16,11 +19,26 @@ export class Detail {
     this.image = document.getElementById('detail-image');
     this.follow = document.getElementById('detail-follow');
     this.imageOf = '';
+    this.whyOf = '';
     this.decide = document.getElementById('detail-decide');
     this.decided = new Map(); // track id -> what this page's person decided last: {id, words}
     const on = (id, what) => document.getElementById(id).addEventListener('click', () => this.kind === 'track' && this.row() && what(this.row()));
     on('detail-false', (t) => this.ask(t, 'Is this fix false?', `the fix at ${stamp(t.last_fix)} of ${title(t)} never was`, { action: 'false_fix', time: t.last_fix }));
     on('detail-here', (t) => this.ask(t, 'Is it there?', `${title(t)} is where its refused fixes say, ${position(t.rival.lat_deg, t.rival.lon_deg)}`, { action: 'take_over' }));
+    on('detail-dark', (t) => this.ask(t, 'Is it a dark vessel?', `${title(t)} is a dark vessel`, { action: 'confirm_dark' }));
+    on('detail-light', (t) => this.ask(t, 'Is it none?', `${title(t)} is no dark vessel, and is not told of again`, { action: 'dismiss_dark' }));
+    on('detail-why', (t) => this.why(t));
+    const choose = (id, what) => document.getElementById(id).addEventListener('change', (event) => {
+      const [t, value] = [this.kind === 'track' && this.row(), event.target.value];
+      event.target.value = '';
+      if (t && value) what(t, value);
+    });
+    choose('detail-other', (t, other) => {
+      const it = title(this.room.store.tracks.get(other) ?? { track_id: other });
+      if (t.tag_id) this.ask(t, 'Are these one?', `${it} is ${title(t)}: what feeds it feeds this track from now on`, { action: 'merge', other });
+      else this.ask(t, 'Is this that shipment?', `the contact ${title(t)} is ${it}`, { action: 'identify', other });
+    });
+    choose('detail-device', (t, device) => this.ask(t, 'Does it go its own way?', `${device} is not with ${title(t)} any more`, { action: 'split', device }));
     on('detail-undo', (t) => this.ask(t, 'Undo this?', `no longer: ${this.decided.get(t.track_id).words}`, { action: 'undo', subject: this.decided.get(t.track_id).id }));
   }
 
@@ -38,6 +56,7 @@ export class Detail {
   }
 
   show(kind, id) {
+    if (id !== this.id) this.unexplain();
     this.kind = kind;
     this.id = id;
     this.draw();
@@ -45,6 +64,7 @@ export class Detail {
 
   hide() {
     this.kind = this.id = '';
+    this.unexplain();
     this.panel.hidden = true;
     this.picture('', '');
   }
@@ -65,6 +85,7 @@ export class Detail {
     if (this.kind === 'track' && row) {
       document.getElementById('detail-here').hidden = !row.rival;
       document.getElementById('detail-undo').hidden = !this.decided.has(row.track_id);
+      this.choices(row);
     }
     if (!row) {
       this.tell([['state', 'no longer in the picture']]);
@@ -73,6 +94,69 @@ export class Detail {
     if (this.kind === 'track') this.track(row);
     else if (this.kind === 'flag') this.flag(row);
     else this.alert(row);
+  }
+
+  /** What may be decided of whose measurements these are. */
+  choices(t) {
+    const dark = !t.tag_id && [...this.room.store.alerts.values()].some((a) => a.kind === 'dark_vessel' && a.track_id === t.track_id);
+    document.getElementById('detail-false').hidden = !t.tag_id;
+    document.getElementById('detail-dark').hidden = !dark || t.attributes.dark === 'confirmed';
+    document.getElementById('detail-light').hidden = !dark || t.attributes.dark === 'dismissed';
+    const away = (o) => Math.hypot(o.lat_deg - t.lat_deg, (o.lon_deg - t.lon_deg) * Math.cos((t.lat_deg * Math.PI) / 180));
+    const others = [...this.room.store.tracks.values()].filter(
+      (o) => o.tag_id && o.track_id !== t.track_id && o.operation === t.operation && o.status !== 'deleted');
+    // the nearest ones; a list that is open is left alone
+    const near = others.map((o) => [away(o), o]).sort((a, b) => a[0] - b[0]).slice(0, CHOICES).map(([, o]) => [o.track_id, plain(title(o))]);
+    this.choice('detail-same', 'detail-other', t.status === 'deleted' ? [] : near);
+    this.choice('detail-part', 'detail-device', t.identities.length > 1 ? t.identities.map((name) => [name, plain(name)]) : []);
+  }
+
+  choice(label, id, options) {
+    const list = document.getElementById(id);
+    document.getElementById(label).hidden = options.length === 0;
+    const key = JSON.stringify(options);
+    if (list.dataset.key === key || document.activeElement === list) return;
+    list.dataset.key = key;
+    list.replaceChildren(...[['', '…'], ...options].map(([value, words]) => {
+      const one = make('option', '', words);
+      one.value = value;
+      return one;
+    }));
+  }
+
+  /** The reasons for where a track is, as the journal has them now; asked for once a click. */
+  async why(t) {
+    const button = document.getElementById('detail-why');
+    const list = document.getElementById('detail-reasons');
+    if (this.whyOf === t.track_id) {
+      this.unexplain();
+      return;
+    }
+    this.whyOf = t.track_id;
+    button.setAttribute('aria-expanded', 'true');
+    list.hidden = false;
+    const say = (facts) => this.whyOf === t.track_id && list.replaceChildren(...facts.flatMap(([name, value]) => [make('dt', '', name), make('dd', '', plain(value))]));
+    say([['why', 'reading the journal …']]);
+    const answer = await fetch(`/v1/tracks/${encodeURIComponent(t.track_id)}/explain`).catch(() => null);
+    const found = answer && (await answer.json().catch(() => null));
+    if (!answer?.ok || !found) {
+      say([['why', `not explained: ${found?.error ?? 'the line is down'}`]]);
+      return;
+    }
+    const times = (n) => `${n} time${n === 1 ? '' : 's'}`;
+    say([
+      ['used', `${times(found.used.length)}, of ${[...new Set(found.used.map((m) => m.device))].join(', ')}`],
+      ...found.refused.slice(-5).reverse().map((m) => ['not used', `${stamp(m.time)} ${m.device}: ${m.reason ?? m.outcome}${m.nis === null ? '' : ` (NIS ${Number(m.nis.toPrecision(3))})`}`]),
+      ...found.hypotheses.slice(1).map((h) => ['or', `${h.what}${h.away_m === undefined ? '' : `, ${metres(h.away_m)} off`}${h.hits === undefined ? '' : `, ${times(h.hits)} of ${h.takes_over_at}`}`]),
+      ['it moves like', found.models.slice(0, 3).map((m) => `${m.model} ${Math.round(100 * m.weight)} %`).join(' · ')],
+      ['program', `${found.version}, entry ${found.entries}`],
+    ].filter(([, value]) => value));
+  }
+
+  unexplain() {
+    this.whyOf = '';
+    document.getElementById('detail-why').setAttribute('aria-expanded', 'false');
+    document.getElementById('detail-reasons').hidden = true;
   }
 
   ago(iso) {

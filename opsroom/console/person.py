@@ -1,0 +1,121 @@
+"""What a person does at the console: acknowledge an alert, decide something of a track; each is an entry of the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from birddog import model
+from birddog.units import ns_from_text
+from opsroom.console import openapi
+from opsroom.console.answers import body_of, json_answer
+from opsroom.console.source import Source
+from opsroom.picture_view import View
+
+
+class Person:
+    """The endpoints.
+
+    Args:
+        act, act_all: as in ``server.make_app``.
+        view: the picture as whoever asks may see it.
+    """
+
+    def __init__(
+        self, source: Source, act: Callable[[model.Decision], int], act_all: Callable[[list[model.Decision]], list[int]],
+        view: Callable[[Request], View],
+    ):  # fmt: skip
+        self.source, self.act, self.act_all, self.view = source, act, act_all, view
+
+    async def acknowledge(self, request: Request) -> Response:
+        alert_id = request.path_params["alert_id"]
+        body = await body_of(request, openapi.AcknowledgeBody)
+        by = self._by(request, body.by)
+        alert = await self.source.run(self.view(request).alert, alert_id)
+        if alert is None:
+            raise HTTPException(404, f"no alert {alert_id!r}")
+        decision = model.Decision(action="acknowledge", subject=alert_id, by=by, note=body.note[:2000],
+                                  operation=alert.operation)
+        # not on the reading thread: the writer answers when the entry is on disk
+        seq = await asyncio.get_running_loop().run_in_executor(None, self.act, decision)
+        return json_answer(openapi.Acknowledged(alert_id, seq))
+
+    async def acknowledge_group(self, request: Request) -> Response:
+        """Thousands of alerts of one kind (a link that was down, a harbour gone silent) are one decision of a person."""
+        body = await body_of(request, openapi.AcknowledgeGroupBody)
+        by, view = self._by(request, body.by), self.view(request)
+
+        def read() -> list[tuple[str, str]]:
+            return [(a.alert_id, a.operation) for revision, a in view.open_alerts()
+                    if a.kind == body.kind and body.operation in (None, a.operation)
+                    and body.severity in (None, a.severity) and (not body.seq or revision <= body.seq)]
+
+        subjects = await self.source.run(read)
+        note = body.note[:2000]
+        decisions = [model.Decision(action="acknowledge", subject=subject, by=by, note=note, operation=operation)
+                     for subject, operation in subjects]
+        numbers = await asyncio.get_running_loop().run_in_executor(None, self.act_all, decisions) if decisions else [0]
+        return json_answer(openapi.AcknowledgedGroup(len(decisions), numbers[-1]))
+
+    async def decide(self, request: Request) -> Response:
+        """A person decides something of a track; the fold obeys it when it comes to the entry."""
+        body = await body_of(request, openapi.DecisionBody)
+        by, time_ns = self._by(request, body.by), None
+        operation = await self.source.run(self._operation_of, self.view(request), body)
+        if operation is None:
+            raise HTTPException(404, f"no {'decision' if body.action == 'undo' else 'track'} {body.subject!r}")
+        if body.action == "false_fix":
+            try:
+                time_ns = ns_from_text(body.time)
+            except ValueError as error:
+                raise HTTPException(422, f"time: {error}") from error
+        if body.action in ("merge", "identify") and not await self.source.run(self._may_see, self.view(request), body.other):
+            raise HTTPException(404, f"other: no track {body.other!r}")
+        decision = model.Decision(
+            action=body.action, subject=body.subject, by=by, note=body.note[:2000], device=body.device[:200],
+            other=body.other[:200], time_ns=time_ns, operation=operation,
+        )  # fmt: skip
+        if body.action == "undo":
+            decision = await self.source.run(self._reopening, decision)
+        seq = await asyncio.get_running_loop().run_in_executor(None, self.act, decision)
+        return json_answer(openapi.Decided(f"D{seq}", seq))
+
+    @staticmethod
+    def _may_see(view: View, track_id: str) -> bool:
+        return view.track(track_id) is not None
+
+    def _decision(self, number: int) -> model.Decision | None:
+        """The decision that an entry of the journal holds."""
+        found = [one for one in self.source.journal.read(number - 1, 1) if one.seq == number and one.kind == "decision"]
+        body = model.unpack(found[0]) if found else None
+        return body if isinstance(body, model.Decision) else None
+
+    def _reopening(self, undo: model.Decision) -> model.Decision:
+        """The undoing of an acknowledgement is the alert's, not the fold's."""
+        old = self._decision(int(undo.subject[1:]))
+        if old is None or old.action != "acknowledge":
+            return undo
+        return msgspec.structs.replace(undo, action="reopen", subject=old.subject)
+
+    def _operation_of(self, view: View, body: openapi.DecisionBody) -> str | None:
+        """The operation of what a decision is about; None: there is no such thing."""
+        if body.action != "undo":
+            track = view.track(body.subject)
+            return None if track is None else track.operation
+        if re.fullmatch("D[1-9][0-9]{0,15}", body.subject) is None:
+            return None
+        old = self._decision(int(body.subject[1:]))
+        return old.operation if old is not None and view.rights.may(old.operation) else None
+
+    @staticmethod
+    def _by(request: Request, said: str) -> str:
+        by = getattr(request.state, "who", None) or said.strip()[:80] or "operator"
+        if not by.isprintable():
+            raise HTTPException(422, "by: a name of printable characters, on one line")
+        return by

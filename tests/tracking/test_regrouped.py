@@ -1,0 +1,321 @@
+"""Which receivers are one thing, and what a contact is, as an operator decides it: obeyed from then on, taken back by undo."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from birddog.geo import LocalFrame, distance_m
+from birddog.model import Attachment, Decision, Device, Fix, Flag, Operation, Scan, Sighting, Track
+from birddog.units import NS
+
+T0 = 1_790_000_000 * NS
+HOME = LocalFrame(lat_deg=52.0, lon_deg=4.0)
+RING = tuple((4.0 + dx, 52.0 + dy) for dx, dy in ((-.2, -.1), (.2, -.1), (.2, .1), (-.2, .1), (-.2, -.1)))  # fmt: skip
+
+
+def fix(device: str, t: float, e: float, n: float = 0.0) -> Fix:
+    lat, lon = HOME.geodetic(e, n)
+    return Fix(device=device, time_ns=T0 + round(t * NS), lat_deg=lat, lon_deg=lon, sigma_m=5.0)
+
+
+def scan(t: float, *places: tuple[float, float], flags: bool = False) -> Scan:
+    at_ns, seen = T0 + round(t * NS), []
+    for k, (e, n) in enumerate(places):
+        lat, lon = HOME.geodetic(e, n)
+        if flags:
+            seen.append(Flag(flag_id=f"f{t}.{k}", detector="cfar", score=9.0, pfa=1e-6, col=0, row=0, bbox_px=(0, 0, 1, 1),
+                             length_px=9.0, lat_deg=lat, lon_deg=lon, r_ee=100.0, r_en=0.0, r_nn=100.0))  # fmt: skip
+        else:
+            seen.append(Sighting(device="radar", time_ns=at_ns, lat_deg=lat, lon_deg=lon, r_ee=100.0, r_en=0.0, r_nn=100.0))
+    return Scan(scan_id=f"s{t}", sensor="sat" if flags else "radar", time_ns=at_ns, footprint=RING, pd=0.9,
+                clutter_per_km2=0.01, **{"flags" if flags else "sightings": tuple(seen)})  # fmt: skip
+
+
+def away_m(row: Track, e: float, n: float = 0.0) -> float:
+    lat, lon = HOME.geodetic(e, n)
+    return distance_m(lat1_deg=row.lat_deg, lon1_deg=row.lon_deg, lat2_deg=lat, lon2_deg=lon)
+
+
+def decide(action: str, subject: str, **words) -> Decision:
+    return Decision(action=action, subject=subject, by="anna", **words)
+
+
+def plain(rows) -> list[Track]:
+    return [msgspec.structs.replace(row, track_id="", name="", contact_ns=0, attributes={}) for row in rows]
+
+
+def told(said) -> list[tuple[str, str]]:
+    return [(e.kind, e.text) for e in said.events("decided", "decided_nothing")]
+
+
+# --- merge --------------------------------------------------------------------------------------------------------------
+
+
+def case(journal, *devices: tuple[str, str], **words):
+    """A case with devices attached to shipments."""
+    said = journal(exercise=False, restart=True, **words)
+    said.add(0, Operation(operation="A", area=RING))
+    for device, shipment in devices:
+        said.add(0, Device(device=device, klass="van", interval_s=10.0))
+        said.add(0, Attachment(device=device, shipment=shipment, operation="A", from_ns=T0))
+    return said
+
+
+def test_two_tracks_are_one_and_two_again(journal):
+    """One pallet was entered as two shipments: merged it is as if it had had two receivers from the first."""
+    said, as_one = case(journal, ("a", "S1"), ("b", "S2")), case(journal, ("a", "S1"), ("b", "S1"))
+    for t in range(10, 70, 10):
+        for one in (said, as_one):
+            one.say(t, fix("a", t, 10.0 * t))
+            one.say(t + 4, fix("b", t + 4, 10.0 * (t + 4)))
+    first, second = (row.track_id for row in said.now(65))
+    said.add(66, decide("merge", first, other=second))
+    [row] = said.now(67)
+    assert row.track_id == first and row.identities == ("a", "b") and row.name == "S1"
+    assert said.rows()[second].status == "deleted" and second in said.changes[-1].ended
+    for one in (said, as_one):
+        one.say(70, fix("a", 70, 700.0))
+        one.say(74, fix("b", 74, 740.0))
+    assert plain(said.now(75)) == plain(as_one.now(75))
+    assert [row.name for row in said.now(75)] == ["S1"], "what b says does not rename it"
+    said.add(76, decide("undo", f"D{said.seq - 2}"))
+    apart = case(journal, ("a", "S1"), ("b", "S2"))
+    for t in range(10, 80, 10):
+        apart.say(t, fix("a", t, 10.0 * t))
+        apart.say(t + 4, fix("b", t + 4, 10.0 * (t + 4)))
+    assert plain(said.now(77)) == plain(apart.now(77)) and [row.track_id for row in said.now(77)] == [first, second]
+    assert [kind for kind, _ in told(said)] == ["decided", "decided"]
+    said.say(80, fix("b", 80, 800.0))
+    assert [row.updated_ns for row in said.now(81)] == [T0 + 70 * NS, T0 + 80 * NS]
+
+
+def test_what_was_merged_falls_silent_as_one(journal):
+    said = case(journal, ("a", "S1"), ("b", "S2"))
+    for t in range(10, 70, 10):
+        said.say(t, fix("a", t, 0.0))
+        said.say(t, fix("b", t, 0.0))
+    first, second = (row.track_id for row in said.now(65))
+    said.add(66, decide("merge", first, other=second))
+    for t in range(70, 300, 10):
+        said.say(t, fix("b", t, 0.0))
+    assert not said.happened("silent"), "one of its receivers speaks"
+    for t in range(300, 500, 10):
+        said.say(t, fix("stranger", t, 9.0))
+    assert [e.track_ids for e in said.happened("silent")] == [(first,)]
+
+
+@pytest.mark.parametrize("other", ["", "T99", "T1", "self"])
+def test_what_cannot_be_merged_is_told(journal, other):
+    said = case(journal, ("a", "S1"))
+    said.say(10, fix("a", 10, 0.0))
+    [row] = said.now(10)
+    said.add(11, decide("merge", row.track_id, other=row.track_id if other == "self" else other))
+    assert [kind for kind, _ in told(said)] == ["decided_nothing"] and said.now(12)[0].track_id == row.track_id
+
+
+def test_a_merged_track_is_merged_again_and_all_is_taken_back(journal):
+    said = case(journal, ("a", "S1"), ("b", "S2"), ("c", "S3"))
+
+    def speak(t: float) -> None:
+        for device in "abc":
+            said.say(t, fix(device, t, 5.0 * t))
+
+    for t in range(10, 50, 10):
+        speak(t)
+    one, two, three = (row.track_id for row in said.now(45))
+    said.add(46, decide("merge", two, other=three))
+    said.add(47, decide("merge", one, other=two))
+    speak(50)
+    [row] = said.now(51)
+    assert row.track_id == one and row.updated_ns == T0 + 50 * NS and row.identities == ("a", "b", "c")
+    said.add(52, decide("undo", f"D{said.seq - 3}"))
+    assert {row.track_id for row in said.now(53)} == {one, two}
+    said.add(54, decide("undo", f"D{said.seq - 5}"))
+    speak(60)
+    rows = said.now(61)
+    assert {row.track_id for row in rows} == {one, two, three} and {row.updated_ns for row in rows} == {T0 + 60 * NS}
+    assert sorted(row.identities for row in rows) == [("a",), ("b",), ("c",)]
+
+
+# --- split --------------------------------------------------------------------------------------------------------------
+
+
+def parted(journal):
+    """Two receivers of one shipment, of which one stays behind from 60 s on."""
+    said = case(journal, ("a", "S"), ("b", "S"))
+    for t in range(10, 130, 10):
+        said.say(t, fix("a", t, 10.0 * t))
+        said.say(t + 4, fix("b", t + 4, 10.0 * min(t + 4, 60), 30.0))
+    return said
+
+
+def test_a_receiver_that_parted_goes_its_own_way_and_comes_back(journal):
+    said = parted(journal)
+    [row] = said.now(125)
+    assert said.happened("parted")[-1].end_ns is None
+    said.add(126, decide("split", row.track_id, device="b"))
+    goods, tag = said.now(127)
+    assert goods.track_id == row.track_id and goods.identities == ("a",) and away_m(goods, 1_270.0) < 20.0
+    assert tag.track_id == f"T{said.seq}" and tag.identities == ("b",) and tag.name == "S (b)"
+    assert away_m(tag, 600.0, 30.0) < 20.0 and goods.rival_hits == 0
+    assert said.happened("parted")[-1].end_ns is not None
+    alone = case(journal, ("a", "S"))
+    for t in range(10, 130, 10):
+        alone.say(t, fix("a", t, 10.0 * t))
+    assert plain([goods]) == plain(alone.now(127)), "as if the other had never been on it"
+    said.say(130, fix("a", 130, 1_300.0))
+    said.say(134, fix("b", 134, 600.0, 30.0))
+    assert [row.updated_ns for row in said.now(135)] == [T0 + 130 * NS, T0 + 134 * NS]
+    assert [row.name for row in said.now(135)] == ["S", "S (b)"]
+    whole = parted(journal)
+    for one in (said, whole):
+        one.say(140, fix("a", 140, 1_400.0))
+    said.add(141, decide("undo", f"D{int(tag.track_id[1:])}"))
+    [row] = said.now(142)
+    assert row.identities == ("a", "b") and said.rows()[tag.track_id].status == "deleted"
+    whole = parted(journal)
+    for device, t, e, n in (("a", 130, 1_300.0, 0.0), ("b", 134, 600.0, 30.0), ("a", 140, 1_400.0, 0.0)):
+        whole.say(t, fix(device, t, e, n))
+    assert plain([row]) == plain(whole.now(142))
+
+
+def test_the_tag_that_was_split_off_falls_silent_by_itself(journal):
+    said = parted(journal)
+    [row] = said.now(125)
+    said.add(126, decide("split", row.track_id, device="b"))
+    for t in range(130, 400, 10):
+        said.say(t, fix("a", t, 10.0 * t))
+    assert [(e.device, e.track_ids != (row.track_id,)) for e in said.happened("silent")] == [("b", True)]
+
+
+@pytest.mark.parametrize(("device", "why"), [("", "no device is no receiver"), ("c", "is no receiver"), ("a", "only receiver")])
+def test_what_cannot_be_split_is_told(journal, device, why):
+    said = case(journal, ("a", "S"))
+    said.say(10, fix("a", 10, 0.0))
+    [row] = said.now(10)
+    said.add(11, decide("split", row.track_id, device=device))
+    [(kind, text)] = told(said)
+    assert kind == "decided_nothing" and why in text and len(said.now(12)) == 1
+
+
+# --- this contact is that shipment --------------------------------------------------------------------------------------
+
+
+def crate(journal):
+    """A crate whose tag was switched off at 60 s, and a lorry that a radar sees pull away from there at 100 s."""
+    said = case(journal, ("tag", "crate"))
+    for t in range(0, 60, 10):
+        said.say(t, fix("tag", t, 0.0))
+    for t in range(100, 160, 5):
+        said.add(t, scan(t, (8.0 * (t - 100), 40.0)))
+    return said
+
+
+def of_case(rows) -> dict[str, Track]:
+    return {row.track_id: row for row in rows if row.operation == "A"}
+
+
+def test_this_contact_is_that_shipment(journal):
+    said = crate(journal)
+    tag, contact = of_case(said.now(156)).values()
+    assert tag.tag_id == "tag" and contact.tag_id == "" and away_m(tag, 0.0) < 20.0
+    said.add(156, decide("identify", contact.track_id, other=tag.track_id, operation="A"))
+    [row] = of_case(said.now(157)).values()
+    assert row.track_id == tag.track_id and away_m(row, 440.0, 40.0) < 40.0
+    assert said.rows()[contact.track_id].status == "deleted"
+    for t in range(160, 200, 5):
+        said.add(t, scan(t, (8.0 * (t - 100), 40.0)))
+    [row] = of_case(said.now(196)).values()
+    assert row.track_id == tag.track_id and away_m(row, 760.0, 40.0) < 30.0, "the radar carries it on"
+    said.say(198, fix("tag", 198, 8.0 * 98, 42.0))
+    assert [kind for kind, _ in told(said)] == ["decided"] and not said.happened("jumped")
+    assert away_m(of_case(said.now(199))[tag.track_id], 790.0, 42.0) < 20.0
+
+
+def test_that_contact_was_not_that_shipment(journal):
+    said = crate(journal)
+    tag, contact = of_case(said.now(156)).values()
+    said.add(156, decide("identify", contact.track_id, other=tag.track_id, operation="A"))
+    decision = said.seq
+    for t in range(160, 180, 5):
+        said.add(t, scan(t, (8.0 * (t - 100), 40.0)))
+    said.add(181, decide("undo", f"D{decision}", operation="A"))
+    rows = of_case(said.now(182))
+    assert set(rows) == {tag.track_id, contact.track_id}
+    whole = crate(journal)
+    whole.add(156, decide("take_over", "T99"))
+    for t in range(160, 180, 5):
+        whole.add(t, scan(t, (8.0 * (t - 100), 40.0)))
+    assert rows[tag.track_id].lat_deg == of_case(whole.now(182))[tag.track_id].lat_deg
+    assert rows[tag.track_id].p_ee == of_case(whole.now(182))[tag.track_id].p_ee
+    assert away_m(rows[contact.track_id], 620.0, 40.0) < 60.0
+
+
+def test_a_wrong_word_about_a_contact_is_refuted_by_the_shipments_own_device(journal):
+    said = crate(journal)
+    tag, contact = of_case(said.now(156)).values()
+    said.add(156, decide("identify", contact.track_id, other=tag.track_id, operation="A"))
+    for t in (160, 170, 180):
+        said.say(t, fix("tag", t, 0.0))
+    assert away_m(of_case(said.now(181))[tag.track_id], 0.0) < 30.0
+
+
+def test_long_after_it_cannot_be_taken_back_and_that_is_said(journal):
+    said = crate(journal)
+    tag, contact = of_case(said.now(156)).values()
+    said.add(156, decide("identify", contact.track_id, other=tag.track_id, operation="A"))
+    decision = said.seq
+    for t in range(160, 700, 5):
+        said.add(t, scan(t, (8.0 * (t - 100), 40.0)))
+    said.add(701, decide("undo", f"D{decision}", operation="A"))
+    assert told(said)[-1][0] == "decided_nothing" and "too long ago" in told(said)[-1][1]
+
+
+@pytest.mark.parametrize("other", ["", "T99"])
+def test_a_contact_is_nobody_that_is_not_there(journal, other):
+    said = crate(journal)
+    contact = list(of_case(said.now(156)).values())[1]
+    said.add(156, decide("identify", contact.track_id, other=other, operation="A"))
+    assert told(said)[-1][0] == "decided_nothing" and contact.track_id in of_case(said.now(157))
+
+
+# --- dark vessels -------------------------------------------------------------------------------------------------------
+
+
+def dark(journal):
+    said = journal(restart=True)
+    said.add(10, scan(10, (500.0, 0.0), flags=True))
+    return said
+
+
+def test_a_dark_vessel_is_none_and_stays_none(journal):
+    said = dark(journal)
+    [event] = said.happened("dark_vessel")
+    [name] = event.track_ids
+    said.add(20, decide("dismiss_dark", name, note="a buoy"))
+    [event] = said.happened("dark_vessel")
+    assert event.end_ns == T0 + 20 * NS and said.rows()[name].attributes == {"dark": "dismissed"}
+    assert told(said) == [("decided", f"anna: {name} is no dark vessel (D{said.seq}): a buoy")]
+    decision = said.seq
+    for hours in (3, 6, 30):
+        said.add(hours * 3600, scan(hours * 3600, (510.0, 5.0), flags=True))
+    assert len(said.happened("dark_vessel")) == 1 and said.happened("dark_vessel")[0].end_ns == T0 + 20 * NS
+    said.add(30 * 3600 + 60, decide("undo", f"D{decision}"))
+    assert [e.end_ns is None for e in said.happened("dark_vessel")] == [False, True] and told(said)[-1][0] == "decided"
+
+
+def test_a_dark_vessel_is_confirmed(journal):
+    said = dark(journal)
+    [name] = said.happened("dark_vessel")[0].track_ids
+    said.add(20, decide("confirm_dark", name))
+    [event] = said.happened("dark_vessel")
+    assert event.end_ns is None and event.text == "anna says: a dark vessel"
+    assert said.rows()[name].attributes == {"dark": "confirmed"}
+    said.add(30, decide("undo", f"D{said.seq}"))
+    first, second = said.happened("dark_vessel")
+    assert first.end_ns is not None and second.end_ns is None and second.track_ids == (name,)
+    assert said.rows()[name].attributes == {}
+    said.add(40, decide("confirm_dark", "T99"))
+    said.add(41, decide("undo", "Dx"))
+    assert [kind for kind, _ in told(said)] == ["decided", "decided", "decided_nothing", "decided_nothing"]

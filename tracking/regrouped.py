@@ -1,0 +1,155 @@
+"""Whose measurements are whose, as an operator decides it: two tracks are one (``merge``), a receiver goes a way of its own
+(``split``); each taken back by ``undo``.
+
+What is decided is obeyed from then on, and for what lies in the window of late data as if it had been so before: those
+measurements change their track, and the filters are run again.  A track that was merged into another is kept as it was with the
+decision, so that its undoing gives back what it knew, with what has come of its receivers since.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from birddog.model import Decision
+from tracking.book import Book
+from tracking.measurement import Measurement
+from tracking.track_state import Decided, LiveTrack, TrackState
+from tracking.tracker import Tracker
+
+_DECODER = msgspec.msgpack.Decoder(TrackState)
+
+
+def merge(tracker: Tracker, live: LiveTrack, decision: Decision, number: int, book: Book) -> tuple[bool, str]:
+    """All that feeds the track ``decision.other`` feeds this one from now on, and that one is no more."""
+    other = tracker.tracks.get(decision.other)
+    if other is None or other is live:
+        return False, f"{decision.other or 'nothing'} is no other track with an identity of this operation"
+    s, o = live.state, other.state
+    tracker.catch_up(other, book)
+    keys = sorted(key for key, whose in tracker.by_key.items() if whose is other)
+    known = [name for name in o.identities if name not in s.identities]
+    one = Decided(number, "merge", None, keys, known, msgspec.msgpack.encode(o))
+    _end(tracker, other, book)
+    for key in keys:
+        tracker.by_key[key] = live
+    s.decided.append(one)
+    _take(live, o)
+    _give(tracker, list(o.ring), live)
+    _retold(tracker, o.ring, book, live)
+    return True, f"{o.track_id} is {s.track_id}: {', '.join(o.identities)} feed it from now on"
+
+
+def split(
+    tracker: Tracker, live: LiveTrack, decision: Decision, number: int, name: str, book: Book
+) -> tuple[bool, str, LiveTrack | None]:
+    """The receiver ``decision.device`` has a track of its own from now on.
+
+    Args:
+        name: the new track's id.
+    """
+    s, device = live.state, decision.device
+    others = [one for one in s.fixers if one != device]
+    if device not in s.fixers or not others:
+        why = "is no receiver of it" if device not in s.fixers else "is its only receiver"
+        return False, f"{device or 'no device'} {why}", None
+    theirs = [m for m in s.ring if m.device == device and m.origin == "fix"]
+    if not theirs:
+        return False, f"{device} has said nothing lately that could begin a track", None
+    key = s.of or s.key
+    state = TrackState(
+        track_id=name, operation=s.operation, key=f"{key}/{device}", of=key, name=f"{s.name or key} ({device})", tag_id=device,
+        identities=[device], sources=[device], fixers=[device], klass=s.klass, contact_ns=s.contact_ns, contacts=s.contacts,
+        gap_s=s.gap_s, reports=True, broadcast=s.broadcast, public=s.public,
+    )  # fmt: skip
+    made = tracker.add(state)
+    _move(tracker, theirs, live, made)
+    for names in (s.identities, s.sources, s.fixers):
+        if device in names:
+            names.remove(device)
+    for kind in ("parted", "two_places", "contradicted"):
+        if kind in s.open_events:
+            book.end(s.open_events.pop(kind), book.now_ns)
+    s.decided.append(Decided(number, "split", None, [state.key], [device]))
+    _withdrawn(tracker, live, theirs, book)
+    _retold(tracker, theirs, book, live, made)
+    return True, f"{device} goes its own way as {name}", made
+
+
+def unmerged(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tuple[bool, str, LiveTrack | None]:
+    """The track that was merged is there again, with what its receivers have said since."""
+    s = live.state
+    state = _DECODER.decode(one.state)
+    if state.track_id in tracker.tracks:
+        return False, f"{state.track_id} is there already", None
+    state.open_events, state.waiting = {}, []
+    state.contact_ns = max(state.contact_ns, s.contact_ns)
+    for names in (s.identities, s.sources, s.fixers):
+        names[:] = [name for name in names if name not in one.devices]
+    s.decided.remove(one)
+    back = tracker.add(state)
+    for key in one.keys:
+        tracker.by_key[key] = back
+    theirs = [m for m in s.ring if m.device in one.devices or m in state.ring]
+    _move(tracker, theirs, live, back)
+    _withdrawn(tracker, live, theirs, book)
+    _retold(tracker, theirs, book, live, back)
+    return True, f"{state.track_id} is a track of its own again", back
+
+
+def unsplit(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tuple[bool, str]:
+    """The receiver's own track is no more; it feeds the shipment's again."""
+    other = tracker.by_key.get(one.keys[0])
+    if other is None or other is live:
+        return False, "its own track is no more"
+    tracker.catch_up(other, book)
+    _end(tracker, other, book)
+    _take(live, other.state)
+    _give(tracker, list(other.state.ring), live)
+    _retold(tracker, other.state.ring, book, live)
+    live.state.decided.remove(one)
+    return True, f"{', '.join(one.devices)} feeds it again"
+
+
+def _take(live: LiveTrack, o: TrackState) -> None:
+    """The names of one track are also those of another."""
+    s = live.state
+    for mine, theirs in ((s.identities, o.identities), (s.sources, o.sources), (s.fixers, o.fixers)):
+        mine += [name for name in theirs if name not in mine]
+    s.reports = s.reports or o.reports
+    s.contact_ns = max(s.contact_ns, o.contact_ns)
+
+
+def _move(tracker: Tracker, some: list[Measurement], old: LiveTrack, new: LiveTrack) -> None:
+    """Measurements of one track's ring go to another's."""
+    for m in some:
+        old.remove(m)
+    _give(tracker, some, new)
+
+
+def _give(tracker: Tracker, some: list[Measurement], live: LiveTrack) -> None:
+    model = tracker.model(live)
+    for m in some:
+        if m not in live.state.ring:
+            live.insert(m, model)
+
+
+def _withdrawn(tracker: Tracker, live: LiveTrack, some: list[Measurement], book: Book) -> None:
+    """No step of a track is these measurements' any more."""
+    for m in some:
+        tracker.withdraw(live, m, book)
+
+
+def _retold(tracker: Tracker, some: list[Measurement], book: Book, *lives: LiveTrack) -> None:
+    """The steps of tracks since the first of these measurements, told anew."""
+    for live in lives if some else ():
+        tracker.retell(live, min(m.time_ns for m in some), book)
+
+
+def _end(tracker: Tracker, live: LiveTrack, book: Book) -> None:
+    """A track is no more; its row says so."""
+    model = tracker.model(live)
+    row = None if live.core(model) is None else live.row(book.now_ns, model, {}, tracker.quiet_s)
+    tracker.delete(live, book)
+    if row is not None:
+        gone = msgspec.structs.replace(row, status="deleted")
+        book.row(row.track_id, lambda: gone)
