@@ -17,7 +17,8 @@ from birddog.units import iso_from_ns
 from tracking import regrouped, vouched
 from tracking.book import Book
 from tracking.measurement import Measurement
-from tracking.track_state import Decided, LiveTrack
+from tracking.obeyed import Decided
+from tracking.track_state import LiveTrack
 from tracking.tracker import Tracker
 
 #: Decisions of one track that can be undone.

@@ -21,7 +21,7 @@ from tracking.fold import Fold
 from tracking.measurement import Measurement
 from tracking.motion import Bank, Motion
 from tracking.presets import Presets
-from tracking.step import Core, Model, judged, placed
+from tracking.step import Core, Model, placed, weighed
 from tracking.track_state import LiveTrack
 
 #: The motions of a live track, in the order of ``motion.motion_of``: ``bank.ROUND``, then ``bank.MODES``.
@@ -238,7 +238,7 @@ def _weigh(seen: _Seen, before: Core | None, model: Model) -> None:
     """What the filter before a measurement made of it: its NIS, and why it was refused."""
     m = seen.m
     seen.whole, seen.reason, seen.odds = None, "", None
-    found = None if before is None else judged(before, m, model)
+    found = None if before is None else weighed(before, m, model)
     if before is None or found is None:
         seen.reason = "" if before is None or seen.outcome != "refused" else "more than 2,000 km from where it is"
         return

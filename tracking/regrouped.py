@@ -13,7 +13,8 @@ import msgspec
 from birddog.model import Decision
 from tracking.book import Book
 from tracking.measurement import Measurement
-from tracking.track_state import Decided, LiveTrack, TrackState
+from tracking.obeyed import Decided
+from tracking.track_state import LiveTrack, TrackState
 from tracking.tracker import Tracker
 
 _DECODER = msgspec.msgpack.Decoder(TrackState)

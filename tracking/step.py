@@ -360,7 +360,7 @@ def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
     )  # fmt: skip
 
 
-class Judged(msgspec.Struct, frozen=True):
+class Weighed(msgspec.Struct, frozen=True):
     """What ``advance`` weighs of a measurement: its log density under the bank and as a false one, where it was expected, and
     its NIS about that.
     """
@@ -371,7 +371,7 @@ class Judged(msgspec.Struct, frozen=True):
     nis: float
 
 
-def judged(core: Core, m: Measurement, model: Model) -> Judged | None:
+def weighed(core: Core, m: Measurement, model: Model) -> Weighed | None:
     """What a measurement is worth to a filter, to be read by people; None where it lies too far away to be asked."""
     base = class_variance(m, model.preset)
     m = m if base is None else believed(core.noise, m)
@@ -381,7 +381,7 @@ def judged(core: Core, m: Measurement, model: Model) -> Judged | None:
     z, dt_s, bank = seen[0], max(0, m.time_ns - core.updated_ns) / NS, _bank(core, model.motion)
     x = moments(bank, dt_s, model.motion)
     log = stepped(bank, dt_s, model.motion, z).log
-    return Judged(log, _outlier_log(x, z), x, scalar_engine.innovation(x, *z)[0])
+    return Weighed(log, _outlier_log(x, z), x, scalar_engine.innovation(x, *z)[0])
 
 
 def _in_frame(core: Core | Rival, m: Measurement) -> tuple[Position, Velocity | None] | None:

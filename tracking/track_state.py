@@ -23,6 +23,7 @@ from birddog.model import Event, Track, TrackStatus, Value
 from birddog.units import NS
 from tracking.engine import State
 from tracking.measurement import Measurement, apart, merged, rank
+from tracking.obeyed import Decided
 from tracking.step import Core, Model, Verdict, advance, lasting, placed, predicted
 
 #: So many readers are remembered of a tag; reads within so long are of readers that hear it at once; so much stronger is
@@ -53,25 +54,6 @@ class Read(msgspec.Struct, frozen=True, array_like=True):
     lat_deg: float
     lon_deg: float
     r: float
-
-
-class Decided(msgspec.Struct, frozen=True):
-    """What an operator decided of a track, until it is undone.
-
-    Args:
-        number: of the decision's entry.
-        m: the measurement that it is about, as it came.
-        keys: of a merge those that feed this track since; of a split that of the new track.
-        devices: the identities that came with a merge, or went with a split.
-        state: the packed ``TrackState`` of what was merged into this one.
-    """
-
-    number: int
-    action: Literal["false_fix", "take_over", "merge", "split", "identify"]
-    m: Measurement | None = None
-    keys: list[str] = []
-    devices: list[str] = []
-    state: bytes = b""
 
 
 class TrackState(msgspec.Struct, kw_only=True):
@@ -129,11 +111,6 @@ class TrackState(msgspec.Struct, kw_only=True):
     credit: int = LATE_MOST
     waiting: list[Measurement] = []
     decided: list[Decided] = []
-
-    @property
-    def merged(self) -> list[str]:
-        """The keys of what an operator merged into it."""
-        return [key for one in self.decided if one.action == "merge" for key in one.keys]
 
 
 class LiveTrack:

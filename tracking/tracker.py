@@ -22,6 +22,7 @@ from tracking.contacts import Look, Rider
 from tracking.doubt import TURNS, beyond_reach_m, turned
 from tracking.looks import LookLog
 from tracking.measurement import Measurement
+from tracking.obeyed import merged_keys
 from tracking.presets import UNSAID_S, Presets
 from tracking.step import Core, Model, placed, predicted
 from tracking.track_state import LiveTrack, Outcome, TrackState
@@ -50,7 +51,7 @@ class Tracker:
         self.by_key: dict[str, LiveTrack] = {}
         for state in states or []:
             self.add(state)
-        self.by_key.update({key: live for live in self.tracks.values() for key in live.state.merged})
+        self.by_key.update({key: live for live in self.tracks.values() for key in merged_keys(live.state.decided)})
 
     def add(self, state: TrackState) -> LiveTrack:
         """A new (or restored) track."""
@@ -412,7 +413,7 @@ class Tracker:
         for kind in list(s.open_events):
             book.end(s.open_events.pop(kind), book.now_ns)
         self.tracks.pop(s.track_id, None)
-        for key in (s.key, *s.riding, *s.merged):
+        for key in (s.key, *s.riding, *merged_keys(s.decided)):
             if self.by_key.get(key) is live:
                 del self.by_key[key]
         book.ended.append(s.track_id)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from birddog.model import Decision
 from tracking.book import Book
 from tracking.looks import LookLog
-from tracking.track_state import Decided, LiveTrack
+from tracking.obeyed import Decided
+from tracking.track_state import LiveTrack
 from tracking.tracker import Tracker
 
 WORDS = {"confirm_dark": "a dark vessel", "dismiss_dark": "no dark vessel"}
