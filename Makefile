@@ -2,7 +2,7 @@
 # Each makes what it needs first (tools/setup.sh); a second call finds it in place.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint assets bench peers wheel upgrade clean
+.PHONY: help demo test lint goldens assets bench peers wheel upgrade clean
 SETUP := sh tools/setup.sh
 BIN := .venv/bin
 # make test ARGS="tests/ingest -k kill"; make demo ARGS="--port 8090"
@@ -28,6 +28,10 @@ lint: ## ruff, the types (mypy) and the import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+goldens: ## the pictures of tests/goldens again, where the truth beside them holds; then look at git diff tests/goldens
+	@$(SETUP) test
+	@$(BIN)/python tools/goldens.py $(ARGS)
 
 assets: ## fetch the console's browser libraries, checked by SHA-256
 	@$(SETUP) run assets

@@ -17,7 +17,7 @@ import pytest
 AS_OTHERS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 
 # A test that fails says so at once: shrinking what made it fail took 313 s of a run once.  For a small example:
-# BIRDDOG_SHRINK=1 pytest tests/…; BIRDDOG_EXAMPLES=5000 looks longer where a test reads `examples`.
+# BIRDDOG_SHRINK=1 pytest tests/…; tests/tracking/test_fold_abuse.py looks longer with BIRDDOG_EXAMPLES=5000.
 SHRINK = bool(os.environ.get("BIRDDOG_SHRINK"))
 hypothesis.settings.register_profile(
     "birddog",

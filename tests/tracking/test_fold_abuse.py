@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 
 import msgspec
 import pytest
@@ -111,7 +112,10 @@ def finite(value) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=int(os.environ.get("BIRDDOG_EXAMPLES", "150")),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(st.lists(st.tuples(st.integers(0, 900), body), min_size=1, max_size=25), st.integers(0, 24))
 def test_nothing_said_breaks_the_fold(said, cut):
     fold, time_ns = Fold(), T0
