@@ -44,7 +44,7 @@ def test_no_init_in_tests(tracked):
 
 def test_test_folders_mirror_the_rooms(tracked, packages):
     folders = {path.parts[1] for path in tracked if path.parts[0] == "tests" and len(path.parts) > 2}
-    assert folders <= set(packages) | {"architecture", "conformance", "replay", "journals"}
+    assert folders <= set(packages) | {"architecture", "conformance", "goldens", "journals"}
 
 
 def test_no_module_hides_another(shipped):
