@@ -95,7 +95,7 @@ class Account:
         self._directory, self._exercise = directory, exercise
         self.messages = 0
         self._rows: dict[tuple[str, Why], Unfed] = {}
-        self._seen: set[str] = set()  # who said a place in some message
+        self._seen: set[str] = set()  # who said, or handed on, a place in some message
         self._refused: dict[str, int] = {}  # messages of which nothing came in, by reason
 
     def count(self, body: FrameBody | RefusalBody, received_ns: int) -> None:
@@ -106,7 +106,8 @@ class Account:
             self._refused[reason] = self._refused.get(reason, 0) + body.count
         found = unfed(self._directory, body, received_ns, exercise=self._exercise)
         if found is None or found[1] != "placeless":
-            self._seen.update(o.device for o in body.observations)
+            # also whose file or line it came in: a table's header, a receiver's clock beside the reports that it hands on
+            self._seen.update((*(o.device for o in body.observations), body.device, body.sender or ""))
         if found is None:
             return
         device, why, time_ns = found

@@ -26,6 +26,7 @@ from birddog.model import (
     pack,
 )
 from birddog.units import NS, ns_from_text
+from devices.sentences import seal
 from opsroom.capture import take
 from opsroom.cli import main
 from opsroom.picture import Picture
@@ -207,6 +208,17 @@ def test_a_status_between_positions_is_no_message_that_failed(tmp_path):
     for body in (said(fix()), said(reading("battery_voltage", 3.7, "tag")), said(reading("battery_voltage", 3.7, "mute"))):
         account.count(body, T0)
     assert list(account.lines("f")) == ["1 messages fed no track: said nothing of a place, none of mute did"]
+
+
+def test_what_stands_beside_other_messages_of_a_file_is_no_message_that_failed(tmp_path, capsys):
+    """The header of a table; the GPS sentences of a receiver between the AIS reports that they date."""
+    table, log = tmp_path / "lorry.csv", tmp_path / "a.ais"
+    table.write_text("id,t,lat,lon\nlorry-5,1772431200,52.0,5.5\n")
+    log.write_bytes(seal("$", "GPRMC,120000.00,A,5157.0000,N,00403.0000,E,0.0,0.0,150621,,,A")
+                    + b"!AIVDM,1,1,,A,13aEOK?P00PD2wVMdLDRhgvL289?,0*26\r\n")
+    for file, form in ((table, "positions"), (log, "ais")):
+        assert main(["replay", str(file), "--format", form, "--journal", f"sqlite:///{tmp_path}/{form}.db"]) == 0
+        assert "fed no track" not in capsys.readouterr().err
 
 
 def test_a_scenario_is_enrolled_from_its_own_start_on(tmp_path):

@@ -180,7 +180,7 @@ function problems(list) {
     return;
   }
   node.classList.toggle('bad', list.length > 0);
-  write(node, list.length ? `! ${list[0]}${list.length > 1 ? ` (+${list.length - 1})` : ''}` : 'all well');
+  write(node, list.length ? `! ${list[0]}${list.length > 1 ? ` (+${list.length - 1})` : ''}` : 'system well');
   node.title = list.join('\n');
 }
 
