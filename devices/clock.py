@@ -102,6 +102,16 @@ def corrected(observation: Observation, times: int, latest_ns: int) -> Observati
     return msgspec.structs.replace(observation, time_ns=time_ns + times * ROLLOVER_NS, flags=flags)
 
 
+def received_again(observations: tuple[Observation, ...], times: int) -> tuple[Observation, ...]:
+    """What was read as if it had come so many times 1024 weeks earlier: the time of its reception is the true one again."""
+    return tuple(
+        msgspec.structs.replace(o, time_ns=o.time_ns + times * ROLLOVER_NS)
+        if o.time_source == "server" and o.time_ns is not None
+        else o
+        for o in observations
+    )
+
+
 def astray(time_ns: int, received_ns: int) -> str:
     """Why nothing happened at a stated time: the clock was never set, or its GPS weeks began anew; "" if something may have.
 

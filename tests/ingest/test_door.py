@@ -12,6 +12,7 @@ import functools
 import json
 import random
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from birddog.journal import open_writer
 from birddog.model import Attachment, Device, Draft, Fix, Frame, FrameBody, Operation, RefusalBody, Reject, pack, unpack
 from birddog.units import NS, ns_from_text
 from devices import codec
+from devices.formats import teltonika, ubx
 from ingest.cutter import Cutter
 from ingest.desk import Desk
 from ingest.door import veiled
@@ -328,7 +330,6 @@ def test_a_week_rollover_is_corrected_as_it_was_enrolled_and_says_so(desk, times
     enter(desk, Operation(operation="OP"), Device(device="old", week_rollover=times),
           Attachment(device="old", shipment="S", operation="OP", from_ns=NOW - 365 * 86_400 * NS))
     tst = NOW // NS - late_s - behind_s
-    # a table of positions: the device's own formats take a time of 1987 for a clock that was never set, and state none
     (body,) = take(desk, frame("positions", b"t,lat,lon\n%d,51.95,4.05\n" % tst, device="old"))
     assert not body.rejects and body.observations[0].time_ns == NOW - late_s * NS and body.observations[0].flags == flags
 
@@ -359,6 +360,41 @@ def test_receivers_whose_weeks_began_anew(desk, stated, received, true):
     body = unpack(desk.journal.tail(1)[0])
     assert [o.time_ns for o in body.observations] == [ns_from_text(true)], body.rejects
     assert "week_rollover_corrected" in body.observations[0].flags
+
+
+QUECLINK = ("+RESP:GTFRI,1A0200,135790246811220,GL300,0,0,1,1,4.3,92,70.0,4.050000,51.950000,{0:%Y%m%d%H%M%S},0204,0008,0CEE,"
+            "B951,,90,{0:%Y%m%d%H%M%S},0082$")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("updated", [False, True])
+@pytest.mark.parametrize("form", ["nmea", "owntracks", "teltonika", "queclink", "ubx", "positions"])
+def test_every_format_of_a_device_whose_clock_is_behind(desk, form, times, updated):
+    """canboat/canboat#863: a receiver two epochs behind says 1987, which no format takes for a time otherwise."""
+    true_ns = NOW // NS * NS - 5 * NS
+    stated_ns = true_ns - (0 if updated else times * WEEKS * NS)
+    stated = datetime.fromtimestamp(stated_ns // NS, UTC)
+    device = "135790246811220" if form == "queclink" else "old"
+    enter(desk, Device(device=device, basis="own_sensor", week_rollover=times))
+    place = {"lat_deg": 51.95, "lon_deg": 4.05, "time_ns": stated_ns}
+    payload = {
+        "nmea": lambda: rmc(f"{stated:%H%M%S}.00", f"{stated:%d%m%y}"),
+        "owntracks": lambda: json.dumps({"_type": "location", "lat": 51.95, "lon": 4.05, "tst": stated_ns // NS}).encode(),
+        "teltonika": lambda: teltonika.encode(records=[place]), "queclink": lambda: QUECLINK.format(stated).encode(),
+        "ubx": lambda: ubx.encode(**place),
+        "positions": lambda: b"t,lat,lon\n%d,51.95,4.05\n" % (stated_ns // NS),
+    }[form]()
+    (body,) = take(desk, frame(form, payload, device=device))
+    fixes = [o for o in body.observations if isinstance(o, Fix)]
+    assert [o.time_ns for o in fixes] == [true_ns], (body.rejects, body.observations)
+    assert ("week_rollover_corrected" in fixes[0].flags) == (not updated) and "no_fix_time" not in fixes[0].flags
+
+
+def test_what_has_no_time_of_its_own_stands_at_its_reception_also_where_a_clock_is_behind(desk):
+    enter(desk, Device(device="old", basis="own_sensor", week_rollover=2))
+    (body,) = take(desk, frame("owntracks", b'{"_type":"location","lat":51.95,"lon":4.05,"tst":0}', device="old"))
+    (fix,) = body.observations
+    assert (fix.time_ns, fix.time_source, fix.flags) == (NOW, "server", ("no_fix_time",))
 
 
 def test_a_strangers_sentences_stay_in_no_log(tmp_path, desk, caplog):
