@@ -33,7 +33,7 @@ import importlib
 import importlib.util
 import pkgutil
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -41,6 +41,7 @@ import msgspec
 from birddog.errors import UsageError
 from birddog.model import Observation, Reject, RejectReason
 from devices import ranges
+from devices.clock import ROLLOVER_NS, received_again
 
 #: No unfinished frame grows beyond this; a longer one is a reject with reason ``size``.
 MAX_FRAME = 65_536
@@ -210,6 +211,25 @@ def decode_whole(codec: Codec, decoder: Decoder, message: Message) -> Decoded:
         decoded = decoder.decode(message)  # the bytes of all pieces are the message's
         return decoded if ranges.possible(decoded.observations) else _possible(decoded)
     return join([decode_piece(decoder, message, piece) for piece in pieces])
+
+
+def decode_behind(codec: Codec, decoder: Decoder, message: Message, behind: Mapping[str, int]) -> Decoded:
+    """``decode_whole`` where the clocks of some devices are known to be so many times 1024 weeks behind (``behind``).
+
+    A message of such a one is read as if it had come so much earlier: a format would take a time of 1987 for a clock that was
+    never set, and state none that could be put right.
+    """
+    assert message.received_ns is not None
+    times = behind.get(message.device or getattr(decoder, "identity", ""), 0)
+    if not times:
+        decoded = decode_whole(codec, decoder, message)
+        named = decoded.device or (decoded.observations[0].device if decoded.observations else "")
+        times = behind.get(named, 0)
+        if times < 2:  # once behind is no clock that was never set, and needs no second look
+            return decoded
+    earlier = msgspec.structs.replace(message, received_ns=message.received_ns - times * ROLLOVER_NS)
+    decoded = decode_whole(codec, decoder, earlier)
+    return msgspec.structs.replace(decoded, observations=received_again(decoded.observations, times))
 
 
 def decode_piece(decoder: Decoder, message: Message, piece: Piece) -> Decoded:

@@ -34,7 +34,6 @@ from birddog.model import (
 )
 from birddog.units import NS
 from devices import codec
-from devices.clock import ROLLOVER_NS, received_again
 from devices.codec import Decoded, Message
 from ingest.admission import Admission, Admitted
 from ingest.batch import Batch
@@ -363,28 +362,11 @@ class Desk:
             message = Message(payload=frame.payload, device=frame.subject or frame.device, topic=frame.channel,
                               received_ns=received_ns)
             if self.directory.week_rollover and received_ns is not None:
-                return self._decode_behind(module, decoder, message, received_ns), module.VERSION
+                return codec.decode_behind(module, decoder, message, self.directory.week_rollover), module.VERSION
             return codec.decode_whole(module, decoder, message), module.VERSION
         except Exception as error:  # noqa: BLE001 - boundary: a codec's bug must not stop the writer; bytes kept, counted
             self._log_crash(error, f"the {frame.format} decoder crashed")
             return codec.rejected("format", f"the decoder failed: {type(error).__name__}", device=frame.device), 0
-
-    def _decode_behind(self, module: codec.Codec, decoder: codec.Decoder, message: Message, received_ns: int) -> Decoded:
-        """A message where some device's clock is known to be behind: of that one it is read as if it had come so much earlier.
-
-        A format would take a time of 1987 for a clock that was never set, and state none that could be put right.
-        """
-        behind = self.directory.week_rollover
-        times = behind.get(message.device or getattr(decoder, "identity", ""), 0)
-        if not times:
-            decoded = codec.decode_whole(module, decoder, message)
-            whom = decoded.device or (decoded.observations[0].device if decoded.observations else "")
-            times = behind.get(whom, 0)
-            if times < 2:  # once behind is no clock that was never set, and needs no second look
-                return decoded
-        earlier = msgspec.structs.replace(message, received_ns=received_ns - times * ROLLOVER_NS)
-        decoded = codec.decode_whole(module, decoder, earlier)
-        return msgspec.structs.replace(decoded, observations=received_again(decoded.observations, times))
 
     def _decoder(self, frame: Frame, module: codec.Codec) -> codec.Decoder:
         """The decoder of this frame's session and format."""
