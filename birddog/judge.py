@@ -305,7 +305,7 @@ def judged(body: _Judged, judge: Judge, now_ns: int) -> _Judged:
             verdict = judge.owner(o.device, body.device, time_ns, broadcast)
             found.append(judge._of_tag(o.epc, verdict, time_ns) if isinstance(o, TagRead) else verdict)
         body = msgspec.structs.replace(body, verdicts=tuple(found))
-    if any(r.reason == "clock" and r.device and r.verdict is None for r in body.rejects):
+    if body.rejects and any(r.reason == "clock" and r.device and r.verdict is None for r in body.rejects):
         body = msgspec.structs.replace(body, rejects=tuple([
             msgspec.structs.replace(r, verdict=judge.owner(r.device, body.device, now_ns, broadcast))
             if r.reason == "clock" and r.device and r.verdict is None else r for r in body.rejects]))

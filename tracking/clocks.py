@@ -12,7 +12,7 @@ import msgspec
 from birddog.model import Event, Fix
 from birddog.units import NS
 from tracking.book import Book
-from tracking.lag import Lag
+from tracking.lag import BEHIND_NS, Lag
 from tracking.lag import heard as lag_heard
 
 
@@ -66,6 +66,8 @@ class Clocks(msgspec.Struct):
         if fix.time_ns is None or fix.time_source != "device":
             return book.now_ns if fix.time_ns is None else fix.time_ns
         old = self.lags.get(fix.device)
+        if old is not None and not old.run and book.now_ns - fix.time_ns < BEHIND_NS:  # right, as nearly all are
+            return fix.time_ns
         lag = lag_heard(old, fix.time_ns, book.now_ns)
         going = None if old is None else old.event
         if going is not None and not lag.run:

@@ -24,7 +24,7 @@ class Lag(msgspec.Struct, frozen=True):
     """What is known of one device's clock.
 
     Args:
-        time_ns: its newest time; heard_ns: when that came in.
+        time_ns: its newest time; heard_ns: when that came in; 0 of one that is right, of which neither is asked.
         run: messages in a row that were steadily behind; least_ns: by how much at least.
         right: it was right once: what is steadily behind now fell back.
         event: the alert that goes on.
@@ -51,13 +51,17 @@ class Lag(msgspec.Struct, frozen=True):
         return self.least_ns if self.steady and self.right else 0
 
 
+#: A clock that is right: of nearly every device, with every message.
+RIGHT = Lag(0, 0, right=True)
+
+
 def heard(old: Lag | None, time_ns: int, now_ns: int) -> Lag:
     """What is known after one more message that states a time."""
     behind = now_ns - time_ns
     if old is None:
-        return Lag(time_ns, now_ns, run=int(behind >= BEHIND_NS), least_ns=max(behind, 0), right=behind < BEHIND_NS)
+        return RIGHT if behind < BEHIND_NS else Lag(time_ns, now_ns, run=1, least_ns=behind)
     if behind < BEHIND_NS:
-        return Lag(time_ns, now_ns, right=True)
+        return RIGHT
     on, passed = time_ns - old.time_ns, now_ns - old.heard_ns
     if old.run == 0:
         # the first that is behind: it fell back, or it is the first of what was kept

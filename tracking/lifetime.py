@@ -124,19 +124,25 @@ def due_ns(tracker: Tracker, live: LiveTrack, expected: Expected, now_ns: int) -
     core = live.core(tracker.model(live))
     if core is None:
         return now_ns + int(p.sweep_s * NS)
+    due, heard_ns = row_due_ns(s, expected, p), s.contact_ns
     if s.broadcast:
-        waits = [] if s.klass == STATION else [
-            (s.contact_ns, p.broadcast_lost_s / 4.0), (s.contact_ns, p.broadcast_lost_s), (s.contact_ns, p.broadcast_end_s)
-        ]  # fmt: skip
+        if s.klass != STATION:
+            for wait_s in (p.broadcast_lost_s / 4.0, p.broadcast_lost_s, p.broadcast_end_s):
+                due = _sooner(due, heard_ns, wait_s, now_ns)
     else:
         expected_s = _expected_s(expected, p)
-        waits = [(core.updated_ns, p.coast_factor * expected_s)]
+        due = _sooner(due, core.updated_ns, p.coast_factor * expected_s, now_ns)
         if _may_be_silent(s, expected):
-            waits.append((s.contact_ns, p.silent_factor * expected_s))
+            due = _sooner(due, heard_ns, p.silent_factor * expected_s, now_ns)
         if expected.ends:
-            waits.append((s.contact_ns, p.broadcast_end_s))
-    times = [from_ns + int(wait_s * NS) + 1 for from_ns, wait_s in waits]
-    return max(now_ns + 1, min([row_due_ns(s, expected, p), *(t for t in times if t > now_ns)]))
+            due = _sooner(due, heard_ns, p.broadcast_end_s, now_ns)
+    return due if due > now_ns else now_ns + 1
+
+
+def _sooner(due: int, from_ns: int, wait_s: float, now_ns: int) -> int:
+    """When it is due, or a time after another one, where that is still to come and sooner."""
+    at_ns = from_ns + int(wait_s * NS) + 1
+    return at_ns if now_ns < at_ns < due else due
 
 
 def wait(tracker: Tracker, live: LiveTrack, expected_of, attributes_of, to_ns: int, book: Book) -> None:

@@ -537,10 +537,13 @@ class LookLog:
             book.now_ns = self.due_ns
             self._rows(tracker, [i for i, at_ns in self._due(tracker) if at_ns <= book.now_ns], book)
             self._settled(tracker, book.now_ns)
-        kept = {c.name for c in (*self.crowd.contacts, *self.crowd.remembered)}
-        kept |= {c.name for item in self.items for c in item.before.contacts}
-        for name in [n for n, s in self.shown.items() if s.status == "deleted" and n not in kept]:
-            del self.shown[name]
+        gone = [name for name, shown in self.shown.items() if shown.status == "deleted"] if self.shown else ()
+        if gone:
+            kept = {c.name for c in (*self.crowd.contacts, *self.crowd.remembered)}
+            kept |= {c.name for item in self.items for c in item.before.contacts}
+            for name in gone:
+                if name not in kept:
+                    del self.shown[name]
 
     def _due(self, tracker) -> list[tuple[int, int]]:
         """(row of the crowd, when its row is due) of the contacts that are shown."""

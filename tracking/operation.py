@@ -9,6 +9,7 @@ Longer than 400 lines: a method for each thing that can be heard, and all of the
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable
 
 import msgspec
@@ -36,6 +37,8 @@ from tracking.zones import Visits
 STATIONS = (4, 21)
 #: Facts kept of one device.
 FACTS_MOST = 64
+_NEVER = 2**63
+_NOTHING: dict[str, Value] = {}
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -128,15 +131,17 @@ class OperationFold:
             if live.state.due_ns <= at_ns:
                 lifetime.wait(self.tracker, live, self._expected, self._attributes, to_ns, book)
             self._settled(live, book)
-        self.tracker.log.wait(self.tracker, to_ns, book)
+        tracker, state = self.tracker, self._state
+        tracker.log.wait(tracker, to_ns, book)
         book.now_ns = to_ns
-        presets = self.presets
-        if self._state.awaited.due_ns <= to_ns:
-            self._state.awaited.wait(to_ns, presets.silent_factor, self.operation, self._track_ids, book)
-        self._state.doors.prune(to_ns - int(presets.alarm_window_s * NS))
-        if self.operation == OPEN:
+        presets = tracker.presets
+        if state.awaited.due_ns <= to_ns:
+            state.awaited.wait(to_ns, presets.silent_factor, self.operation, self._track_ids, book)
+        if state.doors.alarms or state.doors.knocks:
+            state.doors.prune(to_ns - int(presets.alarm_window_s * NS))
+        if self.operation == OPEN and (state.facts or state.clocks.ahead):
             since_ns = to_ns - int(presets.broadcast_end_s * NS)
-            self._state.clocks.prune(since_ns, book)
+            state.clocks.prune(since_ns, book)
             self._prune_facts(since_ns, to_ns)
 
     def _settled(self, live: LiveTrack, book: Book) -> None:
@@ -149,7 +154,7 @@ class OperationFold:
             self._state.batteries.forget(s.identities, book)
             for device in s.identities:
                 self._state.facts.pop(device, None)
-        elif s.due_ns < self._queued.get(s.track_id, s.due_ns + 1):
+        elif s.due_ns < self._queued.get(s.track_id, _NEVER):
             self._queued[s.track_id] = s.due_ns
             heapq.heappush(self._queue, (s.due_ns, s.track_id))
 
@@ -222,21 +227,26 @@ class OperationFold:
 
     def _expected(self, live: LiveTrack, now_ns: int) -> Expected:
         """What is expected of a track; no interval where no device is attached (any more) that reports."""
-        s, found, enrolled = live.state, [], False
+        s, least_s, enrolled = live.state, math.inf, False
         key = s.of or s.key
-        attached = not key.startswith("s:")
+        attached = key[:2] != "s:"
         for device in s.identities:
-            on = self._directory.attachment(device, now_ns) if not attached else None
-            attached = attached or (on is not None and (on.operation, "s:" + on.shipment) == (s.operation, key))
+            if not attached:
+                on = self._directory.attachment(device, now_ns)
+                attached = on is not None and on.operation == s.operation and "s:" + on.shipment == key
             known = self._known(s, device)
-            enrolled = enrolled or known is not None
-            if known is not None and device in s.sources:
-                said_s = interval_of(known)
-                found.append(said_s if said_s != UNSAID_S else max(UNSAID_S, s.gap_s))  # one that was not said is learnt
-        ends = self.operation == OPEN and not enrolled
+            if known is not None:
+                enrolled = True
+                if device in s.sources:
+                    said_s = interval_of(known)
+                    if said_s == UNSAID_S and s.gap_s > said_s:  # one that was not said is learnt
+                        said_s = s.gap_s
+                    if said_s < least_s:
+                        least_s = said_s
+        ends = not enrolled and self.operation == OPEN
         if not attached or s.broadcast:
             return Expected(None, ends)
-        return Expected(min(found) if found else max(self.presets.interval_s, s.gap_s), ends)
+        return Expected(least_s if least_s < math.inf else max(self.tracker.presets.interval_s, s.gap_s), ends)
 
     def _interval_s(self, live: LiveTrack) -> float | None:
         """Expected seconds between a track's messages, as of its last one."""
@@ -244,12 +254,13 @@ class OperationFold:
 
     def _shown(self, live: LiveTrack, book: Book) -> None:
         """Something was heard of a track: its status and row."""
-        expected = self._expected(live, book.now_ns)
-        lifetime.decide(self.tracker, live, expected, book)
-        if live.core(self.tracker.model(live)) is not None:
-            self.tracker.show(live, self._attributes, book)
-        live.state.due_ns = lifetime.due_ns(self.tracker, live, expected, book.now_ns)
-        self._settled(live, book)
+        s, tracker, expected = live.state, self.tracker, self._expected(live, book.now_ns)
+        lifetime.decide(tracker, live, expected, book)
+        if live.core(tracker.model(live)) is not None:
+            tracker.show(live, self._attributes, book)
+        due_ns = s.due_ns = lifetime.due_ns(tracker, live, expected, book.now_ns)
+        if due_ns < self._queued.get(s.track_id, _NEVER) or s.status == "deleted":
+            self._settled(live, book)
 
     # --- who a track is -----------------------------------------------------------------------
 
@@ -276,7 +287,7 @@ class OperationFold:
         """Name and class, as the registers and the device's own statements have them now."""
         s, known = live.state, self._state.facts.get(device)
         s.public = owner.public
-        facts = known.values if known is not None else {}
+        facts = known.values if known is not None else _NOTHING
         stated, enrolled = facts.get("ship_name"), self._known(s, device)
         own = owner.key == s.key  # what was merged into another, or split off, keeps the name
         given = "" if not own else owner.name or (enrolled.name if enrolled is not None and self.operation == OPEN else "")
@@ -286,7 +297,8 @@ class OperationFold:
             s.broadcast = self.operation == OPEN and (enrolled is None or enrolled.basis == "open")
             # of one message the fix says its type, a name or a voltage beside it does not
             klass = klass or (STATION if (msg_type or facts.get("msg_type")) in STATIONS else "vessel")
-        self.tracker.set_class(live, klass)
+        if klass != s.klass:
+            self.tracker.set_class(live, klass)
 
     def _class_of(self, live: LiveTrack, device: str) -> str:
         """The class of a track: that of the first of its devices that gives fixes and has one, else of the first that has one.
@@ -305,18 +317,26 @@ class OperationFold:
 
         It would tell everybody who is watched.
         """
-        known = self._directory.device(device)
-        return None if known is not None and known.basis == "warrant" and s.public and self.operation == OPEN else known
+        known = self._directory.devices.get(device)
+        if known is None or known.retired:
+            return None
+        return None if s.public and known.basis == "warrant" and self.operation == OPEN else known
 
     def _enrolled_class(self, s: TrackState, devices: Iterable[str]) -> str:
         """The class of the first of these devices that was enrolled with one, or ""."""
-        known = (self._known(s, device) for device in devices)
-        return next((device.klass for device in known if device is not None and device.klass), "")
+        for device in devices:
+            known = self._known(s, device)
+            if known is not None and known.klass:
+                return known.klass
+        return ""
 
     def _attributes(self, live: LiveTrack) -> dict[str, Value]:
         out: dict[str, Value] = {}
+        facts = self._state.facts
+        if not facts:
+            return out
         for device in live.state.identities:
-            known = self._state.facts.get(device)
+            known = facts.get(device)
             if known is not None:
                 out.update(known.values)
         return out
@@ -350,28 +370,31 @@ class OperationFold:
 
     def fix(self, owner: Owner, fix: Fix, time_ns: int, fmt: str, book: Book) -> None:
         """A fix into its owner's track."""
+        device, tracker = fix.device, self.tracker
         for name, value in fix.attributes.items():
-            self.fact(fix.device, name, value, time_ns, book)
-        if self.clock_ahead(fix.device, fix.time_ns, book, owner.key):
-            self._track(owner, fix.device, book, make=False)
-            self.heard(owner, fix.device, book, reports=True)
+            self.fact(device, name, value, time_ns, book)
+        if self.clock_ahead(device, fix.time_ns, book, owner.key):
+            self._track(owner, device, book, make=False)
+            self.heard(owner, device, book, reports=True)
             return
-        live = self._track(owner, fix.device, book, make=True)
+        live = self._track(owner, device, book, make=True)
         assert live is not None
         s = live.state
-        if fix.device not in s.fixers:
-            s.fixers.append(fix.device)
-        self._describe(live, owner, fix.device, fmt, fix.attributes.get("msg_type"))
-        self.tracker.contact(live, fix.device, book, reports=True)
-        self._battery(live, fix.device, book)
+        if device not in s.fixers:
+            s.fixers.append(device)
+        self._describe(live, owner, device, fmt, fix.attributes.get("msg_type"))
+        tracker.contact(live, device, book, reports=True)
+        if device in self._state.facts:
+            self._battery(live, device, book)
         time_ns = self._state.clocks.taken_at(fix, self.operation, s.track_id, book)
-        m = of_fix(fix, time_ns, self.presets.of(s.klass))
-        if not is_false(live, m) and self.tracker.measure(live, m, book) == "waits":
-            s.due_ns = min(s.due_ns, book.now_ns + int(self.presets.sweep_s * NS))
+        m = of_fix(fix, time_ns, tracker.model(live).preset)
+        if not (s.decided and is_false(live, m)) and tracker.measure(live, m, book) == "waits":
+            s.due_ns = min(s.due_ns, book.now_ns + int(tracker.presets.sweep_s * NS))
             self._settled(live, book)
         else:
             self._shown(live, book)
-            self._visited(live, time_ns, book)
+            if self._state.visits.zones:
+                self._visited(live, time_ns, book)
 
     def tag_read(self, owner: Owner, read: TagRead, time_ns: int, place: Placement | None, book: Book) -> None:
         """A tag that a reader saw: its owner's track was at the reader."""
@@ -412,6 +435,8 @@ class OperationFold:
 
     def clock_ahead(self, device: str, time_ns: int | None, book: Book, key: str | None) -> bool:
         """Whether a device's time is too far ahead to be believed, told of the track of ``key``."""
+        if time_ns is None or (time_ns <= book.now_ns and not self._state.clocks.ahead):  # as nearly always
+            return False
         tracks = () if key is None else self._track_ids(key)
         return self._state.clocks.is_ahead(device, self.operation, time_ns, tracks, self.presets.ahead_s, book)
 
