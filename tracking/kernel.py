@@ -1,7 +1,9 @@
 """The sums of one step of a bank of motions, compiled: exchange, prediction, position, velocity, and the Gaussian of it all.
 
-``step`` does all that one message needs in one call: fifteen motions in 7 µs, where Python's own floats need 200.
-``stepper`` compiles it with Numba when it is first asked for (some seconds, once: the machine code is kept beside the source
+``step`` does all that one message needs in one call: fifteen motions in 7 µs, where Python's own floats need 200.  ``follow``
+does with it all that a fix like nearly all means to its track: its place about the anchor, what is learnt of its receiver,
+where it stays, and where that is on Earth.
+``compiled`` compiles it with Numba when it is first asked for (some seconds, once: the machine code is kept beside the source
 or, where that may not be written, in the user's cache) or fetches what was kept (half a second, Numba's import included).
 Where there is no Numba the same source runs interpreted: the same digits, some hundred times slower.  No fast-math: sums stay
 in the order in which they are written.
@@ -11,6 +13,8 @@ A bank of M motions is one array of 15 M numbers: of each motion its chance, the
 their chance goes on as the Markov chain says, measurements change nothing of it, and nothing begins from their state.  So what
 is rare keeps its chance however long nothing shows it: who stood for a day may go off.  A measurement that none of the
 others foretells wakes all.  Sources as in ``tracking.bank`` and ``tracking.engine``.
+
+Longer than 400 lines: what is compiled together and kept together stands in one file.
 """
 
 from __future__ import annotations
@@ -19,8 +23,11 @@ import functools
 import math
 from collections.abc import Callable
 from types import FunctionType
+from typing import NamedTuple
 
 import numpy as np
+
+from birddog.geo import A_M, B_M, E2
 
 #: Numbers of one motion in a bank; of what ``step`` adds behind it: 14 of the Gaussian, NIS, log density, NIS of the velocity.
 WIDTH, TAIL = 15, 17
@@ -34,6 +41,45 @@ ASLEEP = -1.0
 SURPRISE = 9.0
 #: The residual velocity of a parked mode, (m/s)², and the chance below which a mode does not widen the ellipse (``bank``).
 STILL, RARE = 1e-4, 4e-3
+# What ``follow`` shares with the modules that say what it is for (``sides``, ``learnt``, ``step``, ``anchor``).  It stands
+# here, for what Numba keeps is made anew when this file changes, and no other; so does what is copied of ``birddog.geo``.
+#: ``sides``: a fix is of a place where it lies within so many sigmas of it and of itself, and this, m; a place is the mean of
+#: its last fixes, a new one counts so much.
+SIGMAS, SLACK_M, SHARE = 4.0, 10.0, 0.3
+#: So many changes of side: it is no journey.
+TURNS = 3
+#: Two places nearer to each other than this are one, m; further than this apart somebody has to decide which is right.
+APART_LEAST_M, APART_MOST_M = 40.0, 1000.0
+#: ``learnt``: the class's sigma counts as so many fixes, and a learnt one is the mean of about so many.
+NOISE_PRIOR, NOISE_MEMORY = 2.0, 30.0
+#: A learnt sigma stays within these factors of the class's, and one fix counts for no more than so much of its variance.
+NOISE_LEAST, NOISE_MOST, NOISE_STEP = 0.25, 3.0, 9.0
+#: No position and no velocity is believed to be better than this, one sigma per axis.
+SIGMA_FLOOR_M, VELOCITY_LEAST_MPS = 0.5, 0.1
+#: Nor a velocity, as a share of the speed, than a course in whole degrees: half a degree / √3.  An aeroplane's is off by more
+#: than 1 m/s.
+VELOCITY_SHARE = 0.005
+#: Errors last for about so long, s: fixes within it are one witness of how far they carry.
+LASTING_S = 300.0
+#: What is taken of an unstated error's variance to last before it was seen counts as so many witnesses; no more than so many
+#: are remembered.
+LASTING_PRIOR, LASTING_MEMORY = 2.0, 60.0
+#: Of a fix that states no sigma so much, one sigma, lasts at least: fixes that agree teach how far they differ, not how far
+#: all of them are off.  Until it stood somewhere for a while it is taken to be this share of the class's variance.
+LASTING_M, LASTING_SHARE = 4.0, 0.7
+#: ``step``: the share of a fix's variance that lasts for minutes: no number of fixes takes it away.
+LASTING = 1.0
+#: Where something stays is the mean of about so long, s.
+STAY_S = 14_400.0
+#: One fix in so many is false, and lies about so far off (m, heavy-tailed); no false one is denser anywhere.
+FALSE, FALSE_SCALE_M = 1e-2, 500.0
+OUTLIER_MOST = math.log(FALSE / (2.0 * math.pi)) - 2.0 * math.log(FALSE_SCALE_M)
+#: ``anchor``: a state this far from its anchor (per axis) gets a new one.
+REANCHOR_M = 20_000.0
+#: Further from the anchor than this, in degrees of latitude along each axis, a position is not asked of ``follow``.
+NEAR_DEG = 0.5
+#: ``follow``: the numbers that it adds behind ``step``'s, and its flags.
+FOLLOWED, STATED, SIDES, PAUSED = 38, 1, 2, 4
 #: Where the elements of P (4, 4) stand behind a motion's chance.
 _P = np.array([[5, 6, 7, 8], [6, 9, 10, 11], [7, 10, 12, 13], [8, 11, 13, 14]])
 _LOG_2PI = math.log(2.0 * math.pi)
@@ -273,21 +319,10 @@ def _gaussian(out, m, to):
                     n += 1
 
 
-def step(bank, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, r_v, gate):
-    """A bank after what is asked of it, in one array: the bank, its Gaussian (14), NIS and log density of what was measured,
-    NIS of the velocity.
-
-    Args:
-        bank: 15 M numbers.
-        awake_from: ``AWAKE``.
-        what: AHEAD by dt_s, then a measured POSITION (z0, z1) with R, then a VELOCITY (v0, v1) of variance r_v per axis that
-            is left out where its NIS is over ``gate``.
-        table: (M, M), row j the chances of going to j from each; brought: likewise, the variance of the velocity, (m/s)² per
-            axis, that comes with it; modes: (M, 3), q, tau_s and walk.
-    """
+def _stepped(bank, out, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, r_v, gate):
+    """``step`` into an array."""
     m = modes.shape[0]
     at = WIDTH * m
-    out = np.empty(at + TAIL)
     if what & AHEAD:
         _ahead(bank, out, dt_s, awake_from, table, brought, modes)
     else:
@@ -309,23 +344,302 @@ def step(bank, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, 
             else:
                 out[at + 16] = nis
     _gaussian(out, m, at)
+
+
+def step(bank, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, r_v, gate):
+    """A bank after what is asked of it, in one array: the bank, its Gaussian (14), NIS and log density of what was measured,
+    NIS of the velocity.
+
+    Args:
+        bank: 15 M numbers.
+        awake_from: ``AWAKE``.
+        what: AHEAD by dt_s, then a measured POSITION (z0, z1) with R, then a VELOCITY (v0, v1) of variance r_v per axis that
+            is left out where its NIS is over ``gate``.
+        table: (M, M), row j the chances of going to j from each; brought: likewise, the variance of the velocity, (m/s)² per
+            axis, that comes with it; modes: (M, 3), q, tau_s and walk.
+    """
+    out = np.empty(WIDTH * modes.shape[0] + TAIL)
+    _stepped(bank, out, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, r_v, gate)
     return out
 
 
-#: What ``step`` calls, in the order in which one needs the other.
-_INNER = ("_coefficients", "_ahead", "_least", "_measured", "_gaussian")
+# --- one fix of a track ------------------------------------------------------------------------------------
+
+
+def turn(lat1_deg, lon1_deg, lat2_deg, lon2_deg):
+    """(cos, sin) that carry east/north components at place 1 to those at place 2.
+
+    new east = cos·e + sin·n, new north = -sin·e + cos·n.  The angle is that of the best rotation between the
+    two tangent planes (polar decomposition of the 2 × 2 matrix of scalar products of their axes).
+    """
+    if lat1_deg == lat2_deg and lon1_deg == lon2_deg:
+        return 1.0, 0.0
+    p1 = math.radians(lat1_deg)
+    p2 = math.radians(lat2_deg)
+    d = math.radians(lon2_deg - lon1_deg)
+    s1 = math.sin(p1)
+    s2 = math.sin(p2)
+    sd = math.sin(d)
+    cd = math.cos(d)
+    # E2·E1, E2·N1, N2·E1, N2·N1 in Earth-centred axes
+    en = s1 * sd
+    ne = -s2 * sd
+    nn = s2 * s1 * cd + math.cos(p2) * math.cos(p1)
+    size = math.hypot(cd + nn, en - ne)
+    if size > 0.0:
+        return (cd + nn) / size, (en - ne) / size
+    return 1.0, 0.0
+
+
+def turned(r_ee, r_en, r_nn, c, s):
+    """A 2 × 2 covariance in axes turned by ``turn``."""
+    a = c * r_ee + s * r_en
+    b = c * r_en + s * r_nn
+    d = -s * r_ee + c * r_en
+    f = -s * r_en + c * r_nn
+    return c * a + s * b, -s * a + c * b, -s * d + c * f
+
+
+def sided(paused, e, n, r, here_e, here_n, here_r, other_e, other_n, other_r, count):
+    """The two sides after one more fix, as ``sides.after``: whether it changed sides, and e, n, r of both, and the count."""
+    if math.hypot(e - here_e, n - here_n) <= SLACK_M + SIGMAS * math.sqrt(r + here_r):
+        # a place is the mean of its last fixes
+        e = here_e + SHARE * (e - here_e)
+        n = here_n + SHARE * (n - here_n)
+        return False, e, n, r, other_e, other_n, other_r, 0.0 if paused else count
+    if math.hypot(e - other_e, n - other_n) <= SLACK_M + SIGMAS * math.sqrt(r + other_r):
+        return True, e, n, r, here_e, here_n, here_r, 1.0 if paused else count + 1.0
+    return True, e, n, r, here_e, here_n, here_r, 0.0
+
+
+def mean_of(count, r, found, base):
+    """A running mean of variances and its weight, bounded about the class's."""
+    count = min(count + 1.0, NOISE_MEMORY)
+    r += (min(found, NOISE_STEP * r) - r) / count
+    return count, min(max(r, NOISE_LEAST * NOISE_LEAST * base), NOISE_MOST * NOISE_MOST * base)
+
+
+def lasts(count_l, r_l, base):
+    """The variance per axis of what lasts of the errors of a device that states none, m²; base: its class's variance."""
+    r = max(LASTING_M * LASTING_M, LASTING_SHARE * base)
+    if count_l > 0.0:
+        r = (LASTING_PRIOR * r + count_l * r_l) / (LASTING_PRIOR + count_l)
+        return min(max(r, LASTING_M * LASTING_M), NOISE_MOST * NOISE_MOST * base)
+    return r
+
+
+def wandered(count_l, r_l, dt_s, stood_s, away2):
+    """``learnt.wandered`` of one device's ``count_l`` and ``r_l``."""
+    n = stood_s / LASTING_S
+    dn = min(dt_s, LASTING_S) / LASTING_S
+    # the mean of n values is itself off by a part of what one of them is
+    weight = dn * n / (n + 1.0)
+    count = min(count_l + weight, LASTING_MEMORY)
+    return count, (r_l + (dn * away2 - weight * r_l) / count if count > 0.0 else 0.0)
+
+
+def rested(e, n, widest, dt_s, spot_e, spot_n, stay_e, stay_n, stay_s):
+    """Where it stays after a used measurement: whether it left its spot, the spot, where it is on average, how long it stays,
+    and the square of how far it lies from there, per axis, m².
+
+    Args:
+        widest: the larger variance per axis of where it is, m².
+    """
+    away = max(30.0, 3.0 * math.sqrt(widest))
+    if math.hypot(e - spot_e, n - spot_n) > away:
+        return True, e, n, e, n, 0.0, 0.0
+    if dt_s <= 0.0:
+        return False, spot_e, spot_n, stay_e, stay_n, stay_s, 0.0
+    dt_s = min(dt_s, LASTING_S)
+    stay_s = min(stay_s + dt_s, STAY_S)
+    de = e - stay_e
+    dn = n - stay_n
+    share = dt_s / (stay_s + LASTING_S)
+    return False, spot_e, spot_n, stay_e + share * de, stay_n + share * dn, stay_s, (de * de + dn * dn) / 2.0
+
+
+def _en(lat0_deg, lon0_deg, lat_deg, lon_deg):
+    """As ``geo.LocalFrame.en``, of heights 0."""
+    p0 = math.radians(lat0_deg)
+    l0 = math.radians(lon0_deg)
+    sp0 = math.sin(p0)
+    cp0 = math.cos(p0)
+    sl0 = math.sin(l0)
+    cl0 = math.cos(l0)
+    n0 = A_M / math.sqrt(1.0 - E2 * sp0 * sp0)
+    p = math.radians(lat_deg)
+    l = math.radians(lon_deg)
+    sp = math.sin(p)
+    cp = math.cos(p)
+    n = A_M / math.sqrt(1.0 - E2 * sp * sp)
+    dx = n * cp * math.cos(l) - n0 * cp0 * cl0
+    dy = n * cp * math.sin(l) - n0 * cp0 * sl0
+    dz = n * (1.0 - E2) * sp - n0 * (1.0 - E2) * sp0
+    return -sl0 * dx + cl0 * dy, -sp0 * (cl0 * dx + sl0 * dy) + cp0 * dz
+
+
+def _geodetic(lat0_deg, lon0_deg, e_m, n_m):
+    """As ``geo.LocalFrame.geodetic``; what lies beyond its horizon is not asked here."""
+    p0 = math.radians(lat0_deg)
+    l0 = math.radians(lon0_deg)
+    sp = math.sin(p0)
+    cp = math.cos(p0)
+    sl = math.sin(l0)
+    cl = math.cos(l0)
+    n0 = A_M / math.sqrt(1.0 - E2 * sp * sp)
+    bx = n0 * cp * cl - sl * e_m - sp * cl * n_m
+    by = n0 * cp * sl + cl * e_m - sp * sl * n_m
+    bz = n0 * (1.0 - E2) * sp + cp * n_m
+    ux = cp * cl
+    uy = cp * sl
+    k = (A_M / B_M) ** 2
+    qa = ux * ux + uy * uy + k * sp * sp
+    qb = bx * ux + by * uy + k * bz * sp
+    qc = bx * bx + by * by + k * bz * bz - A_M * A_M
+    u = -qc / (qb + math.sqrt(qb * qb - qa * qc))
+    x = bx + u * ux
+    y = by + u * uy
+    return math.degrees(math.atan2(bz + u * sp, (1.0 - E2) * math.hypot(x, y))), math.degrees(math.atan2(y, x))
+
+
+def _rotated(out, at, to, c, s):
+    """As ``engine.rotated``, from 14 numbers of out into 14 others."""
+    cc = c * c
+    cs = c * s
+    ss = s * s
+    p00 = out[at + 4]
+    p01 = out[at + 5]
+    p02 = out[at + 6]
+    p03 = out[at + 7]
+    p11 = out[at + 8]
+    p12 = out[at + 9]
+    p13 = out[at + 10]
+    p22 = out[at + 11]
+    p23 = out[at + 12]
+    p33 = out[at + 13]
+    for a in range(2):
+        out[to + a] = c * out[at + a] + s * out[at + 2 + a]
+        out[to + 2 + a] = -s * out[at + a] + c * out[at + 2 + a]
+    out[to + 4] = cc * p00 + 2.0 * cs * p02 + ss * p22
+    out[to + 5] = cc * p01 + cs * (p03 + p12) + ss * p23
+    out[to + 6] = cs * (p22 - p00) + (cc - ss) * p02
+    out[to + 7] = cc * p03 + cs * (p23 - p01) - ss * p12
+    out[to + 8] = cc * p11 + 2.0 * cs * p13 + ss * p33
+    out[to + 9] = cc * p12 + cs * (p23 - p01) - ss * p03
+    out[to + 10] = cs * (p33 - p11) + (cc - ss) * p13
+    out[to + 11] = cc * p22 - 2.0 * cs * p02 + ss * p00
+    out[to + 12] = cc * p23 - cs * (p03 + p12) + ss * p01
+    out[to + 13] = cc * p33 - 2.0 * cs * p13 + ss * p11
+
+
+def follow(
+    bank, awake_from, table, brought, modes, lat0_deg, lon0_deg, bias, spot_e, spot_n, stay_e, stay_n, stay_s, count, r,
+    count_v, r_v, count_l, r_l, here_e, here_n, here_r, other_e, other_n, other_r, turns, dt_s, lat_deg, lon_deg, r_ee, r_en,
+    r_nn, ve, vn, gate, base, base_v, flags,
+):  # fmt: skip
+    """A track after the next fix of a device of its own, where that is one like nearly all: near, believed, no new anchor.
+
+    The array of ``step``, and behind it the ``FOLLOWED`` numbers of what follows from it; the last of them is 1, or 0 where it
+    is no such fix and nothing of it holds: then ``step.advance`` has it.
+
+    Args:
+        lat0_deg .. stay_s: of the ``Core``; count .. r_l: the ``Noise`` of the device; here_e .. turns: the ``Sides``.
+        dt_s: since what was used last; lat_deg .. vn: of the fix; vn NaN where it states no velocity.
+        gate, base, base_v: the class's largest NIS of a velocity, and its variances of place and velocity.
+        flags: STATED, the fix states how good it is; SIDES, there are sides; PAUSED, its side has been the same for long.
+    """
+    at = WIDTH * modes.shape[0]
+    to = at + TAIL
+    out = np.empty(to + FOLLOWED)
+    out[to + FOLLOWED - 1] = 0.0
+    away_deg = abs(lon_deg - lon0_deg)
+    away_deg = min(away_deg, 360.0 - away_deg) * math.cos(math.radians(lat0_deg))
+    if not (abs(lat_deg - lat0_deg) <= NEAR_DEG and away_deg <= NEAR_DEG):
+        return out
+    z0, z1 = _en(lat0_deg, lon0_deg, lat_deg, lon_deg)
+    what = POSITION | (AHEAD if dt_s > 0.0 else 0)
+    v0, v1, spread = 0.0, 0.0, r_v
+    r00, r01, r11 = r_ee, r_en, r_nn
+    has_v = not math.isnan(vn)
+    if has_v:
+        what |= VELOCITY
+    if (has_v and (ve != 0.0 or vn != 0.0)) or r_en != 0.0 or r_ee != r_nn:
+        c, s = turn(lat_deg, lon_deg, lat0_deg, lon0_deg)
+        r00, r01, r11 = turned(r_ee, r_en, r_nn, c, s)
+        if has_v:
+            v0 = c * ve + s * vn
+            v1 = -s * ve + c * vn
+    wide = max(r00, r11)
+    if flags & SIDES:
+        changed, here_e, here_n, here_r, other_e, other_n, other_r, turns = sided(
+            flags & PAUSED != 0, z0, z1, wide, here_e, here_n, here_r, other_e, other_n, other_r, turns)
+        if turns >= TURNS and APART_LEAST_M < math.hypot(here_e - other_e, here_n - other_n) <= APART_MOST_M:
+            return out
+    else:
+        changed, here_e, here_n, here_r, other_e, other_n, other_r, turns = True, z0, z1, wide, z0, z1, wide, 0.0
+    _stepped(bank, out, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, spread, gate)
+    if not out[at + 15] >= OUTLIER_MOST or not (abs(out[at]) <= REANCHOR_M and abs(out[at + 2]) <= REANCHOR_M):
+        return out
+    e, n = out[at], out[at + 2]
+    p_ee, p_nn = out[at + 4], out[at + 11]
+    count, r = mean_of(count, r, ((z0 - e) ** 2 + (z1 - n) ** 2 + p_ee + p_nn) / 2.0, base)
+    r = max(r, SIGMA_FLOOR_M * SIGMA_FLOOR_M)
+    if has_v:
+        x1, x3 = out[at + 1], out[at + 3]
+        count_v, r_v = mean_of(count_v, r_v, ((v0 - x1) ** 2 + (v1 - x3) ** 2 + out[at + 8] + out[at + 13]) / 2.0, base_v)
+        r_v = max(r_v, VELOCITY_LEAST_MPS * VELOCITY_LEAST_MPS, VELOCITY_SHARE * VELOCITY_SHARE * (x1 * x1 + x3 * x3))
+    last = LASTING * (r_ee + r_nn) / 2.0
+    if not flags & STATED:
+        last = max(last, lasts(count_l, r_l, base))
+    bias += min(1.0, (p_ee + p_nn) / (r_ee + r_nn)) * (last - bias)
+    left, spot_e, spot_n, stay_e, stay_n, stay_s, away2 = rested(
+        e, n, max(p_ee, p_nn) + bias, dt_s, spot_e, spot_n, stay_e, stay_n, stay_s)
+    if not left and dt_s > 0.0 and not flags & STATED:
+        count_l, r_l = wandered(count_l, r_l, dt_s, stay_s, away2)
+    lat, lon = _geodetic(lat0_deg, lon0_deg, e, n)
+    c, s = turn(lat0_deg, lon0_deg, lat, lon)
+    _rotated(out, at, to + 23, c, s)
+    for k in range(2):
+        out[to + k] = (lat, lon)[k]
+    for k in range(8):
+        out[to + 2 + k] = (1.0 if changed else 0.0, here_e, here_n, here_r, other_e, other_n, other_r, turns)[k]
+    for k in range(6):
+        out[to + 10 + k] = (count, r, count_v, r_v, count_l, r_l)[k]
+    for k in range(7):
+        out[to + 16 + k] = (bias, 1.0 if left else 0.0, spot_e, spot_n, stay_e, stay_n, stay_s)[k]
+    out[to + FOLLOWED - 1] = 1.0
+    return out
+
+
+
+#: What ``step`` and ``follow`` call, in the order in which one needs the other.
+_INNER = (
+    "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "turned", "sided", "mean_of", "lasts",
+    "wandered", "rested", "_en", "_geodetic", "_rotated",
+)  # fmt: skip
+
+
+class Compiled(NamedTuple):
+    """``step`` and ``follow`` as they run."""
+
+    step: Callable[..., np.ndarray]
+    follow: Callable[..., np.ndarray]
 
 
 @functools.cache
-def stepper() -> Callable[..., np.ndarray]:
-    """``step`` compiled; as it stands here where there is no Numba."""
+def compiled() -> Compiled:
+    """``step`` and ``follow`` compiled; as they stand here where there is no Numba."""
     try:
         import numba
     except ImportError:  # no wheel for this machine or Python
-        return step
+        return Compiled(step, follow)
     flat = numba.types.Array(numba.float64, 1, "C", readonly=True)
     table = numba.types.Array(numba.float64, 2, "C", readonly=True)
-    signature = numba.float64[::1](flat, numba.int64, numba.float64, numba.float64, table, table, table, *[numba.float64] * 9)
+    number, answer = numba.float64, numba.float64[::1]
+    signatures = {
+        "step": answer(flat, numba.int64, number, number, table, table, table, *[number] * 9),
+        "follow": answer(flat, number, table, table, table, *[number] * 32, numba.int64),
+    }
     # functions of their own, which find each other compiled: the ones of this module stay as they are written
     for keep in (True, False):
         names = dict(globals())
@@ -334,7 +648,10 @@ def stepper() -> Callable[..., np.ndarray]:
             for name in _INNER:
                 code = FunctionType(globals()[name].__code__, names, name)
                 names[name] = numba.njit(no_cpython_wrapper=True, **flags)(code)
-            return numba.njit(signature, **flags)(FunctionType(step.__code__, names, "step"))
+            return Compiled(*(
+                numba.njit(signature, **flags)(FunctionType(globals()[name].__code__, names, name))
+                for name, signature in signatures.items()
+            ))  # fmt: skip
         except RuntimeError:  # no folder that may be written
             if not keep:
                 raise

@@ -8,31 +8,14 @@ from __future__ import annotations
 
 import msgspec
 
-from tracking import engine as scalar_engine
+from tracking import kernel
 from tracking.engine import State
+from tracking.kernel import NOISE_PRIOR, SIGMA_FLOOR_M, VELOCITY_LEAST_MPS, VELOCITY_SHARE, mean_of
 from tracking.measurement import Measurement
 from tracking.presets import ClassPreset
 
-#: The class's sigma counts as so many fixes, and a learnt one is the mean of about so many.
-NOISE_PRIOR, NOISE_MEMORY = 2.0, 30.0
-#: A learnt sigma stays within these factors of the class's, and one fix counts for no more than so much of its variance.
-NOISE_LEAST, NOISE_MOST, NOISE_STEP = 0.25, 3.0, 9.0
-#: No velocity is believed to be better than this, one sigma per axis.
-VELOCITY_LEAST_MPS = 0.1
-#: Nor, as a share of the speed, than a course in whole degrees: half a degree / √3.  An aeroplane's is off by more than 1 m/s.
-VELOCITY_SHARE = 0.005
 #: So many devices of one track are learnt of.
 NOISE_DEVICES = 8
-
-
-#: Errors last for about so long, s: fixes within it are one witness of how far they carry.
-LASTING_S = 300.0
-#: What is taken of an unstated error's variance to last before it was seen counts as so many witnesses; no more than so many
-#: are remembered.
-LASTING_PRIOR, LASTING_MEMORY = 2.0, 60.0
-#: Of a fix that states no sigma so much, one sigma, lasts at least: fixes that agree teach how far they differ, not how far
-#: all of them are off.  Until it stood somewhere for a while it is taken to be this share of the class's variance.
-LASTING_M, LASTING_SHARE = 4.0, 0.7
 
 
 class Noise(msgspec.Struct, frozen=True, array_like=True):
@@ -55,7 +38,7 @@ Noises = tuple[Noise, ...]
 
 def class_variance(m: Measurement, preset: ClassPreset) -> float | None:
     """The variance that the class gives a fix; None where the measurement is none or its noise is of another kind."""
-    r = max(preset.sigma_m, scalar_engine.SIGMA_FLOOR_M) ** 2
+    r = max(preset.sigma_m, SIGMA_FLOOR_M) ** 2
     return r if m.origin == "fix" and (m.stated or m.r_ee == r) else None
 
 
@@ -81,30 +64,21 @@ def learnt(
     base_v = preset.velocity_sigma_mps**2
     old = noise[at] if at < len(noise) else Noise(m.device, NOISE_PRIOR, base, NOISE_PRIOR, base_v)
     count, r, count_v, r_v = old.count, old.r, old.count_v, old.r_v
-    count, r = _mean(count, r, ((z[0] - x[0]) ** 2 + (z[1] - x[2]) ** 2 + x[4] + x[11]) / 2.0, base)
-    r = max(r, scalar_engine.SIGMA_FLOOR_M**2)
+    count, r = mean_of(count, r, ((z[0] - x[0]) ** 2 + (z[1] - x[2]) ** 2 + x[4] + x[11]) / 2.0, base)
+    r = max(r, SIGMA_FLOOR_M**2)
     if v is not None:
-        count_v, r_v = _mean(count_v, r_v, ((v[0] - x[1]) ** 2 + (v[1] - x[3]) ** 2 + x[8] + x[13]) / 2.0, base_v)
+        count_v, r_v = mean_of(count_v, r_v, ((v[0] - x[1]) ** 2 + (v[1] - x[3]) ** 2 + x[8] + x[13]) / 2.0, base_v)
         r_v = max(r_v, VELOCITY_LEAST_MPS**2, VELOCITY_SHARE**2 * (x[1] * x[1] + x[3] * x[3]))
     new = Noise(m.device, count, r, count_v, r_v, old.count_l, old.r_l)
     return (*noise[:at], new, *noise[at + 1 :])
 
 
-def _mean(count: float, r: float, found: float, base: float) -> tuple[float, float]:
-    """A running mean of variances and its weight, bounded about the class's."""
-    count = min(count + 1.0, NOISE_MEMORY)
-    r += (min(found, NOISE_STEP * r) - r) / count
-    return count, min(max(r, NOISE_LEAST**2 * base), NOISE_MOST**2 * base)
-
-
 def lasting(noise: Noises, device: str, base: float) -> float:
     """The variance per axis of what lasts of the errors of a device that states none, m²; base: its class's variance."""
-    r = max(LASTING_M**2, LASTING_SHARE * base)
     for known in noise:
-        if known.device == device and known.count_l > 0.0:
-            r = (LASTING_PRIOR * r + known.count_l * known.r_l) / (LASTING_PRIOR + known.count_l)
-            return min(max(r, LASTING_M**2), NOISE_MOST**2 * base)
-    return r
+        if known.device == device:
+            return kernel.lasts(known.count_l, known.r_l, base)
+    return kernel.lasts(0.0, 0.0, base)
 
 
 def wandered(noise: Noises, device: str, dt_s: float, stood_s: float, away2: float) -> Noises:
@@ -114,13 +88,8 @@ def wandered(noise: Noises, device: str, dt_s: float, stood_s: float, away2: flo
         dt_s: since the fix before; stood_s: since it stands here.
         away2: the square of how far it lies from where it stood on average, m², per axis.
     """
-    n = stood_s / LASTING_S
-    dn = min(dt_s, LASTING_S) / LASTING_S
     for i, old in enumerate(noise):
         if old.device == device:
-            # the mean of n values is itself off by a part of what one of them is
-            weight = dn * n / (n + 1.0)
-            count = min(old.count_l + weight, LASTING_MEMORY)
-            r_l = old.r_l + (dn * away2 - weight * old.r_l) / count if count > 0.0 else 0.0
-            return (*noise[:i], msgspec.structs.replace(old, count_l=count, r_l=r_l), *noise[i + 1 :])
+            count_l, r_l = kernel.wandered(old.count_l, old.r_l, dt_s, stood_s, away2)
+            return (*noise[:i], msgspec.structs.replace(old, count_l=count_l, r_l=r_l), *noise[i + 1 :])
     return noise

@@ -22,7 +22,7 @@ from tracking import bank as banks
 from tracking import engine as scalar_engine
 from tracking.bank import ANYTHING, CLASS_WEIGHTS, MODES, NEW_V, ROUND, ROUND_WEIGHTS, STANDING, STILL, Mode
 from tracking.engine import State
-from tracking.kernel import AHEAD, ASLEEP, AWAKE, POSITION, VELOCITY, WIDTH, stepper
+from tracking.kernel import AHEAD, ASLEEP, AWAKE, POSITION, VELOCITY, WIDTH, compiled
 from tracking.presets import STATION
 
 _LOG_2PI = math.log(2.0 * math.pi)
@@ -64,16 +64,18 @@ class Motion:
     """The modes of one class with what follows from them.
 
     Args:
-        modes: the motions, most of them with a common ``family``.
+        modes: the motions, most of them with a common ``family``; size: bytes of a bank of them.
         engine: ``tracking.engine`` or ``tracking.engine_filterpy`` of a single motion that is gone by it; None: the kernel.
     """
 
-    __slots__ = ("_chances", "awake_from", "brought", "engine", "kinds", "modes", "start", "step")
+    __slots__ = ("_chances", "awake_from", "brought", "engine", "follow", "kinds", "modes", "size", "start", "step")
 
     def __init__(self, modes: tuple[Mode, ...], engine: ModuleType | None = None):
-        self.modes, self.engine, self.step, self.awake_from = modes, engine, stepper(), AWAKE
+        self.modes, self.engine, self.awake_from = modes, engine, AWAKE
+        self.step, self.follow = compiled()
         total = sum(mode.weight for mode in modes)
         self.start = tuple(mode.weight / total for mode in modes)
+        self.size = 8 * WIDTH * len(modes)
         self.brought = _kept(np.array(banks.kicks(modes)).T)
         self.kinds = _kept(np.array([(mode.q, mode.tau_s, mode.walk) for mode in modes]))
         self._chances: dict[float, np.ndarray] = {}

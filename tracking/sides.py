@@ -13,15 +13,11 @@ import math
 import msgspec
 
 from birddog.units import NS
+from tracking.kernel import APART_LEAST_M, APART_MOST_M, TURNS, sided
 
-#: So many changes of side: it is no journey.
-TURNS = 3
-#: Two places nearer to each other than this are one, m; further than this apart somebody has to decide which is right.
-LEAST_M, MOST_M = 40.0, 1000.0
-#: A fix is of a place where it lies within so many sigmas of it and of itself, and this, m.
-SIGMAS, SLACK_M = 4.0, 10.0
 #: On one side for longer than this it is a stay, and what comes after it another matter, s.
 PAUSE_S = 600.0
+PAUSE_NS = int(PAUSE_S * NS)
 
 
 class Sides(msgspec.Struct, frozen=True, array_like=True):
@@ -46,7 +42,7 @@ class Sides(msgspec.Struct, frozen=True, array_like=True):
     @property
     def torn(self) -> bool:
         """Whether it is two sources that disagree."""
-        return self.count >= TURNS and LEAST_M < self.apart_m <= MOST_M
+        return self.count >= TURNS and APART_LEAST_M < self.apart_m <= APART_MOST_M
 
     @property
     def middle(self) -> tuple[float, float, float]:
@@ -60,14 +56,6 @@ def after(old: Sides | None, time_ns: int, e_m: float, n_m: float, r: float) -> 
     """The sides after one more fix."""
     if old is None:
         return Sides(time_ns, e_m, n_m, r, e_m, n_m, r)
-    reach = SLACK_M + SIGMAS * math.sqrt(r + old.r)
-    here = math.hypot(e_m - old.e, n_m - old.n)
-    there = math.hypot(e_m - old.other_e, n_m - old.other_n)
-    stayed = time_ns - old.changed_ns > PAUSE_S * NS
-    if here <= reach:
-        share = 0.3  # a place is the mean of its last fixes
-        e, n = old.e + share * (e_m - old.e), old.n + share * (n_m - old.n)
-        return Sides(old.changed_ns, e, n, r, old.other_e, old.other_n, old.other_r, 0 if stayed else old.count)
-    if there <= SLACK_M + SIGMAS * math.sqrt(r + old.other_r):
-        return Sides(time_ns, e_m, n_m, r, old.e, old.n, old.r, 1 if stayed else old.count + 1)
-    return Sides(time_ns, e_m, n_m, r, old.e, old.n, old.r)
+    paused = time_ns - old.changed_ns > PAUSE_NS
+    changed, *places, count = sided(paused, e_m, n_m, r, old.e, old.n, old.r, old.other_e, old.other_n, old.other_r, old.count)
+    return Sides(time_ns if changed else old.changed_ns, *places, int(count))

@@ -19,9 +19,11 @@ Longer than 400 lines: what becomes of one measurement is decided in one place.
 from __future__ import annotations
 
 import math
+import struct
 from typing import Literal
 
 import msgspec
+import numpy as np
 from msgspec.structs import replace
 
 from birddog.geo import distance_m
@@ -30,7 +32,20 @@ from tracking import engine as scalar_engine
 from tracking.anchor import REANCHOR_M, frame, near_en, turn, turned
 from tracking.bank import NEW_V
 from tracking.engine import State
-from tracking.learnt import LASTING_S, Noise, Noises, believed, class_variance, learnt, wandered
+from tracking.kernel import (
+    FALSE,
+    FALSE_SCALE_M,
+    FOLLOWED,
+    LASTING,
+    NOISE_PRIOR,
+    OUTLIER_MOST,
+    PAUSED,
+    SIDES,
+    STATED,
+    TAIL,
+    rested,
+)
+from tracking.learnt import NOISE_DEVICES, Noise, Noises, believed, class_variance, learnt, wandered
 from tracking.learnt import lasting as lasting_of
 from tracking.measurement import Measurement
 from tracking.motion import (
@@ -49,17 +64,11 @@ from tracking.motion import (
     stepped,
 )
 from tracking.presets import ClassPreset, Presets
-from tracking.sides import Sides
+from tracking.sides import PAUSE_NS, Sides
 from tracking.sides import after as sides_after
 
 Verdict = Literal["began", "used", "refused", "moved"]
 
-#: The share of a fix's variance that lasts for minutes: no number of fixes takes it away.
-LASTING = 1.0
-#: Where something stays is the mean of about so long, s.
-STAY_S = 14_400.0
-#: One fix in so many is false, and lies about so far off (m, heavy-tailed).
-FALSE, FALSE_SCALE_M = 1e-2, 500.0
 #: A rival of which nothing was heard for so long is forgotten.
 RIVAL_S = 7200
 #: One sigma per axis of the velocity of a rival, of which nothing is known.
@@ -205,10 +214,6 @@ def _bank(core: Core, motion: Motion) -> Bank:
     return core.bank if len(core.bank) == len(motion.modes) else adopted(core.x, motion)
 
 
-#: No false fix is denser anywhere.
-_OUTLIER_MOST = math.log(FALSE / (2.0 * math.pi)) - 2.0 * math.log(FALSE_SCALE_M)
-
-
 def _outlier_log(x: State, z: Position) -> float:
     """The log density, 1/m², of a false fix: heavy-tailed (bivariate Cauchy) about a truth that is itself no better known."""
     away2 = (z[0] - x[0]) ** 2 + (z[1] - x[2]) ** 2
@@ -253,6 +258,9 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
         return _begin(m, model), "began", 0.0
     if m.here:
         return _moved(core, m, _rival(core, m), model), "moved", math.inf
+    usual = followed(core, m, model)
+    if usual is not None:
+        return usual[0], "used", usual[1]
     motion, preset = model.motion, model.preset
     base = class_variance(m, preset)
     m = m if base is None else believed(core.noise, m)
@@ -270,7 +278,7 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
         bank = _bank(core, motion)
         fit = stepped(bank, dt_s, motion, z, v)
         nis = fit.nis
-        fits = fit.log >= _OUTLIER_MOST
+        fits = fit.log >= OUTLIER_MOST
         if not fits:
             false_log = _outlier_log(moments(bank, dt_s, motion), z)
             fits = fit.log >= false_log
@@ -285,6 +293,69 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
             noise = learnt(core.noise, fit.x, z, v, m, base, preset)
             return _settled(core, fit.bank, fit.x, m, noise, base), "used", nis
     return _refused(core, m, model, nis)
+
+
+#: Where a Core stands: (lat_deg, lon_deg, x) as ``placed`` gives it.
+Place = tuple[float, float, State]
+_FOLLOWED = struct.Struct(f"{TAIL + FOLLOWED}d").unpack_from
+
+
+def followed(core: Core, m: Measurement, model: Model) -> tuple[Core, float, Place] | None:
+    """``advance`` and ``placed`` of a fix like nearly all, in one call of the kernel: the next Core, its NIS and its place.
+
+    None where it is no such fix (``kernel.follow``): ``advance`` goes the long way.
+    """
+    motion, preset, noises, bank = model.motion, model.preset, core.noise, core.bank.data
+    base = class_variance(m, preset)
+    if base is None or m.here or motion.engine is not None or len(bank) != motion.size:
+        return None
+    device, base_v, flags, r_ee, r_en, r_nn = m.device, preset.velocity_sigma_mps**2, 0, m.r_ee, m.r_en, m.r_nn
+    at = 0
+    for known in noises:
+        if known.device == device:
+            if not m.stated:
+                r_ee, r_en, r_nn = known.r, 0.0, known.r
+            break
+        at += 1
+    else:
+        if at == NOISE_DEVICES or m.r_v != base_v:
+            return None
+        known = Noise(device, NOISE_PRIOR, base, NOISE_PRIOR, base_v)
+    if m.stated:
+        flags = STATED
+    sides, time_ns, dt_s, table = core.sides or _NO_SIDES, m.time_ns, 0.0, motion.brought
+    if sides is not _NO_SIDES:
+        flags |= SIDES | PAUSED if time_ns - sides.changed_ns > PAUSE_NS else SIDES
+    if time_ns > core.updated_ns:
+        dt_s = (time_ns - core.updated_ns) / NS
+        table = motion.chances(dt_s)
+    ve, vn = (0.0, math.nan) if m.ve_mps is None or m.vn_mps is None else (m.ve_mps, m.vn_mps)
+    out = motion.follow(
+        np.frombuffer(bank), motion.awake_from, table, motion.brought, motion.kinds, core.lat0_deg, core.lon0_deg, core.bias,
+        core.spot_e, core.spot_n, core.stay_e, core.stay_n, core.stay_s, known.count, known.r, known.count_v, known.r_v,
+        known.count_l, known.r_l, sides.e, sides.n, sides.r, sides.other_e, sides.other_n, sides.other_r, float(sides.count),
+        dt_s, m.lat_deg, m.lon_deg, r_ee, r_en, r_nn, ve, vn, preset.gate, base, base_v, flags,
+    )  # fmt: skip
+    (e, v_e, n, v_n, p00, p01, p02, p03, p11, p12, p13, p22, p23, p33, nis, _, _, lat, lon, changed, here_e, here_n, here_r,
+     other_e, other_n, other_r, turns, count, r, count_v, r_v, count_l, r_l, bias, left, spot_e, spot_n, stay_e, stay_n, stay_s,
+     *place, usual) = _FOLLOWED(out, len(bank))  # fmt: skip
+    if not usual:
+        return None
+    noise, rival = Noise(device, count, r, count_v, r_v, count_l, r_l), core.rival
+    if rival is not None and (time_ns - rival.time_ns > RIVAL_S * NS or rival.device in (device, "")):
+        rival = None
+    new = Core(
+        time_ns, core.lat0_deg, core.lon0_deg, Bank(out.tobytes()[: len(bank)]),
+        (e, v_e, n, v_n, p00, p01, p02, p03, p11, p12, p13, p22, p23, p33), time_ns, core.first_ns, bias, core.hits + 1,
+        core.refused, spot_e, spot_n, time_ns if left else core.moved_ns, rival, 0, core.recent << 1 & 0xFF, True, device,
+        time_ns, False, (noise,) if len(noises) < 2 and not at else (*noises[:at], noise, *noises[at + 1 :]), stay_e, stay_n,
+        stay_s,
+        Sides(time_ns if changed else sides.changed_ns, here_e, here_n, here_r, other_e, other_n, other_r, int(turns)),
+    )  # fmt: skip
+    return new, nis, (lat, lon, tuple(place))
+
+
+_NO_SIDES = Sides(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def _between(core: Core, m: Measurement, sides: Sides, model: Model) -> Core:
@@ -400,21 +471,15 @@ def _in_frame(core: Core | Rival, m: Measurement) -> tuple[Position, Velocity | 
 
 def _settled(core: Core, bank: Bank, x: State, m: Measurement, noise: Noises, base: float | None) -> Core:
     """The Core after a used measurement: movement noted, anchor moved where it is far."""
-    spot_e, spot_n, moved_ns = core.spot_e, core.spot_n, core.moved_ns
     gain = min(1.0, (x[4] + x[11]) / (m.r_ee + m.r_nn))
     bias = core.bias + gain * (_lasting(m, noise, base) - core.bias)
-    away = max(30.0, 3.0 * math.sqrt(max(x[4], x[11]) + bias))
-    stay_e, stay_n, stay_s = core.stay_e, core.stay_n, core.stay_s
-    if math.hypot(x[0] - spot_e, x[2] - spot_n) > away:
-        spot_e, spot_n, moved_ns = x[0], x[2], m.time_ns
-        stay_e, stay_n, stay_s = x[0], x[2], 0.0
-    elif m.time_ns > core.updated_ns:
-        dt_s = min((m.time_ns - core.updated_ns) / NS, LASTING_S)
-        stay_s = min(stay_s + dt_s, STAY_S)
-        de, dn, share = x[0] - stay_e, x[2] - stay_n, dt_s / (stay_s + LASTING_S)
-        if base is not None and not m.stated:
-            noise = wandered(noise, m.device, dt_s, stay_s, (de * de + dn * dn) / 2.0)
-        stay_e, stay_n = stay_e + share * de, stay_n + share * dn
+    dt_s = max(0, m.time_ns - core.updated_ns) / NS
+    left, spot_e, spot_n, stay_e, stay_n, stay_s, away2 = rested(
+        x[0], x[2], max(x[4], x[11]) + bias, dt_s, core.spot_e, core.spot_n, core.stay_e, core.stay_n, core.stay_s
+    )
+    if not left and dt_s > 0.0 and base is not None and not m.stated:
+        noise = wandered(noise, m.device, dt_s, stay_s, away2)
+    moved_ns = m.time_ns if left else core.moved_ns
     lat0, lon0 = core.lat0_deg, core.lon0_deg
     if abs(x[0]) > REANCHOR_M or abs(x[2]) > REANCHOR_M:
         old = frame(lat0, lon0)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import bisect
 import math
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -21,17 +22,18 @@ import msgspec
 from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackStatus, Value
 from birddog.units import NS
-from tracking.engine import State
 from tracking.measurement import Measurement, apart, merged, rank
 from tracking.obeyed import Decided
-from tracking.step import Core, Model, Verdict, advance, lasting, placed, predicted
+from tracking.step import Core, Model, Place, Verdict, advance, followed, lasting, placed, predicted
 
 #: So many readers are remembered of a tag; reads within so long are of readers that hear it at once; so much stronger is
 #: clearly so.
 READERS, TOGETHER_NS, CLEARLY_DB = 8, 30 * NS, 6.0
 #: Late data: so many steps of the ring are run again for a message, on average; what was not used is kept, up to so many.
 LATE_STEPS, LATE_MOST = 3, 256
-#: More measurements than this are never kept, whatever ``late_s`` says.
+#: Of the filters of the ring one of so many is kept (2 kB each), and the newest.
+KEPT_EACH = 16
+#: Not many more measurements than this are ever kept, whatever ``late_s`` says.
 RING_MOST = 1024
 
 Outcome = Verdict | Literal["same", "merged", "old", "waits"]
@@ -116,42 +118,72 @@ class TrackState(msgspec.Struct, kw_only=True):
 class LiveTrack:
     """A TrackState with the filters after each measurement of its ring."""
 
-    __slots__ = ("_cores", "_place", "_verdicts", "state")
+    __slots__ = ("_cores", "_kept", "_place", "_verdicts", "state")
 
     def __init__(self, state: TrackState):
         self.state = state
-        #: of the first measurements of the ring: the later ones are run when they are asked for
-        self._cores: list[Core] = []
+        #: Of the first measurements of the ring: the later ones are run when they are asked for, and those that are None again.
+        self._cores: list[Core | None] = []
         self._verdicts: list[tuple[Verdict, float]] = []
-        self._place: tuple[Core, float, float, State] | None = None
+        #: So many of the first are thinned already (``_thin``).
+        self._kept = 0
+        self._place: tuple[Core, Place] | None = None
 
-    def place(self, core: Core) -> tuple[float, float, State]:
+    def place(self, core: Core) -> Place:
         """``placed`` of a filter's own state: asked for once for its point and once for the row."""
         if self._place is None or self._place[0] is not core:
-            self._place = (core, *placed(core, core.x))
-        return self._place[1:]
+            self._place = (core, placed(core, core.x))
+        return self._place[1]
 
     def cores(self, model: Model) -> list[Core]:
-        """The filter after each measurement of the ring."""
-        cores, ring = self._cores, self.state.ring
-        if len(cores) < len(ring):
-            core = cores[-1] if cores else self.state.base
-            for m in ring[len(cores) :]:
-                core, verdict, nis = advance(core, m, model)
+        """The filter after each measurement of the ring; all of them stay until the next measurement."""
+        self._run(0, len(self.state.ring), model)
+        return self._cores  # type: ignore[return-value]  # none of them is None now
+
+    def _run(self, first: int, end: int, model: Model) -> None:
+        """The filters from one of them to before another stand there."""
+        cores, ring, verdicts = self._cores, self.state.ring, self._verdicts
+        at = min(first, len(cores))
+        while at and cores[at - 1] is None:
+            at -= 1
+        core = cores[at - 1] if at else self.state.base
+        for k in range(at, end):
+            if k < len(cores):
+                found = cores[k]
+                if found is None:
+                    found = cores[k] = advance(core, ring[k], model)[0]
+                core = found
+            else:
+                core, verdict, nis = advance(core, ring[k], model)
                 cores.append(core)
-                self._verdicts.append((verdict, nis))
-        return cores
+                verdicts.append((verdict, nis))
+        self._kept = min(self._kept, at)
+
+    def _thin(self) -> None:
+        """Of the older filters each ``KEPT_EACH``-th is kept: what lies between is made again from it where it is asked for."""
+        cores = self._cores
+        for k in range(self._kept, len(cores) - 1):
+            if (k + 1) % KEPT_EACH:
+                cores[k] = None
+        self._kept = max(0, len(cores) - 1)
 
     def since(self, from_ns: int, model: Model) -> Iterator[tuple[Measurement, Core, Verdict, float]]:
         """(measurement, the filter after it, its verdict, NIS) of everything in the ring from a time on."""
-        cores, ring = self.cores(model), self.state.ring
-        for i in range(bisect.bisect_left(ring, from_ns, key=lambda m: m.time_ns), len(ring)):
-            yield ring[i], cores[i], *self._verdicts[i]
+        cores, ring = self._cores, self.state.ring
+        first = bisect.bisect_left(ring, from_ns, key=_TIME)
+        self._run(first, len(ring), model)
+        for i in range(first, len(ring)):
+            yield ring[i], cores[i], *self._verdicts[i]  # type: ignore[misc]  # they stand there now
 
     def core(self, model: Model) -> Core | None:
         """The newest filter; None before the first measurement."""
-        cores = self.cores(model)
-        return cores[-1] if cores else self.state.base
+        cores = self._cores
+        n = len(self.state.ring)
+        if not n:
+            return self.state.base
+        if len(cores) < n or cores[-1] is None:
+            self._run(n - 1, n, model)
+        return cores[-1]
 
     def verdicts(self, model: Model) -> list[tuple[Measurement, Core, tuple[Verdict, float]]]:
         """Each measurement of the ring with the filter after it, what became of it and its NIS."""
@@ -162,11 +194,20 @@ class LiveTrack:
         ring = self.state.ring
         i = len(ring)
         if i and ring[-1].time_ns > time_ns:
-            i = bisect.bisect_right(ring, time_ns, key=lambda m: m.time_ns)
+            i = bisect.bisect_right(ring, time_ns, key=_TIME)
         if i > 0:
-            return self.cores(model)[i - 1]
+            return self._after(i - 1, model)
         base = self.state.base
         return base if base is not None and base.time_ns <= time_ns else None
+
+    def _after(self, i: int, model: Model) -> Core:
+        """The filter after one measurement of the ring."""
+        cores = self._cores
+        if i >= len(cores) or cores[i] is None:
+            self._run(i, i + 1, model)
+        core = cores[i]
+        assert core is not None
+        return core
 
     def rival(self, m: Measurement) -> Measurement | None:
         """A fix of the ring of the same device and time that lies where this one can't: one of the two is false."""
@@ -180,7 +221,7 @@ class LiveTrack:
 
     def _worse(self, twin: int, m: Measurement, model: Model) -> bool:
         """Whether the measurement of the ring fits the track before it better than a rival; ``rank`` where both fit alike."""
-        before, old = (self.cores(model)[twin - 1] if twin else self.state.base), self.state.ring[twin]
+        before, old = (self._after(twin - 1, model) if twin else self.state.base), self.state.ring[twin]
         return (advance(before, old, model)[2], rank(old)) <= (advance(before, m, model)[2], rank(m))
 
     def insert(self, m: Measurement, model: Model) -> tuple[Outcome, float, Core | None]:
@@ -191,26 +232,21 @@ class LiveTrack:
         used at all: ``same`` where that is this one.
         """
         ring, base = self.state.ring, self.state.base
-        cores = self.cores(model)
+        if not ring or m.time_ns > ring[-1].time_ns:  # in time, as nearly all are
+            if base is not None and m.time_ns <= base.time_ns:
+                return "old", 0.0, None
+            return self._append(m, model)
         if base is not None and m.time_ns <= base.time_ns:
             return "old", 0.0, None
-        if not ring or m.time_ns > ring[-1].time_ns:
-            # in time, as nearly all are
-            core, outcome, nis = advance(cores[-1] if cores else base, m, model)
-            ring.append(m)
-            cores.append(core)
-            self._verdicts.append((outcome, nis))
-            self._prune(model)
-            return outcome, nis, core
-        at = bisect.bisect_left(ring, _order(m), key=_order)
+        at = _index(ring, m)
         twin = _twin(ring, m)
         rival = self.rival(m)
         if twin is not None:
             if rival is not None and self._worse(twin, m, model):
-                return "same", 0.0, cores[twin]
+                return "same", 0.0, self._after(twin, model)
             one = m if rival is not None else merged(ring[twin], m)
             if one == ring[twin]:
-                return "same", 0.0, cores[twin]
+                return "same", 0.0, self._after(twin, model)
             ring[twin] = one
             ring.sort(key=_order)
             at = min(at, twin, ring.index(one))
@@ -219,14 +255,38 @@ class LiveTrack:
             ring.insert(at, m)
         self._forget(at)
         at = next(i for i in range(at, len(ring)) if ring[i] is m)
-        core, (outcome, nis) = self.cores(model)[at], self._verdicts[at]
+        core, (outcome, nis) = self._after(at, model), self._verdicts[at]
         self._prune(model)
         return ("merged" if twin is not None and rival is None else outcome), nis, core
+
+    def _append(self, m: Measurement, model: Model) -> tuple[Outcome, float, Core]:
+        """Take in a measurement that is newer than all."""
+        before, outcome = self.core(model), "used"
+        usual = None if before is None else followed(before, m, model)
+        if usual is None:
+            core, outcome, nis = advance(before, m, model)
+        else:
+            core, nis, place = usual
+            self._place = (core, place)
+        cores = self._cores
+        n = len(cores)
+        self.state.ring.append(m)
+        cores.append(core)
+        self._verdicts.append((outcome, nis))
+        if self._kept < n - 1:
+            self._thin()
+        elif n:
+            if n % KEPT_EACH:
+                cores[n - 1] = None
+            self._kept = n
+        if n >= model.presets.late_count:
+            self._prune(model)
+        return outcome, nis, core
 
     def remove(self, m: Measurement) -> None:
         """Take a measurement out again (a sighting that was another's); one that is older than the ring stays."""
         ring = self.state.ring
-        at = bisect.bisect_left(ring, _order(m), key=_order)
+        at = _index(ring, m)
         if at < len(ring) and ring[at] == m:
             del ring[at]
             self._forget(at)
@@ -284,6 +344,7 @@ class LiveTrack:
     def _forget(self, at: int) -> None:
         """The filters from an index on are to be run again."""
         del self._cores[at:], self._verdicts[at:]
+        self._kept = min(self._kept, at)
 
     def put_off(self, m: Measurement, now: bool) -> bool:
         """Whether a late measurement is only put in its place, and told of when the ring has been run again (``caught_up``).
@@ -300,11 +361,11 @@ class LiveTrack:
         if not ring or m.time_ns > ring[-1].time_ns or (base is not None and m.time_ns <= base.time_ns):
             return False
         first = min([m, *s.waiting], key=_order)
-        steps = len(ring) + 1 - bisect.bisect_left(ring, _order(first), key=_order)
+        steps = len(ring) + 1 - _index(ring, first)
         if now or steps <= s.credit or _twin(ring, m) is not None:
             s.credit = max(0, s.credit - steps)
             return False
-        at = bisect.bisect_left(ring, _order(m), key=_order)
+        at = _index(ring, m)
         ring.insert(at, m)
         self._forget(at)
         s.waiting.append(m)
@@ -314,12 +375,12 @@ class LiveTrack:
         """What became of the late measurements that waited: (measurement, outcome, NIS, the filter before and at it)."""
         s, out = self.state, []
         waiting, s.waiting = s.waiting, []
-        cores = self.cores(model)
         for m in waiting:
-            at = bisect.bisect_left(s.ring, _order(m), key=_order)
+            at = _index(s.ring, m)
             if at < len(s.ring) and s.ring[at] == m:
+                core = self._after(at, model)
                 verdict, nis = self._verdicts[at]
-                out.append((m, verdict, nis, cores[at - 1] if at else s.base, cores[at]))
+                out.append((m, verdict, nis, self._after(at - 1, model) if at else s.base, core))
             else:  # the ring began anew meanwhile
                 out.append((m, "old", 0.0, None, None))
         self._prune(model)
@@ -329,35 +390,32 @@ class LiveTrack:
         """(measurement, the filter before and at it) of rivals that took over after a time, none told of near it: a late
         measurement in its place makes three that agree of those that came before it.
         """
-        s, cores = self.state, self.cores(model)
+        s, after = self.state, self._after
+        self.core(model)
         return [
-            (s.ring[i], cores[i - 1], cores[i]) for i, (verdict, _) in enumerate(self._verdicts)
+            (s.ring[i], after(i - 1, model), after(i, model)) for i, (verdict, _) in enumerate(self._verdicts)
             if i and verdict == "moved" and s.ring[i].time_ns > after_ns
             and all(abs(s.ring[i].time_ns - told_ns) >= window_ns for told_ns in s.taken)
         ]  # fmt: skip
 
     def _prune(self, model: Model) -> None:
-        ring, cores = self.state.ring, self.cores(model)
-        if len(ring) <= model.presets.late_count:
-            return
-        keep_ns = int(model.presets.late_s * NS)
-        drop = 0
-        while len(ring) - drop > model.presets.late_count and (
-            ring[-1].time_ns - ring[drop].time_ns > keep_ns or len(ring) - drop > RING_MOST
+        """What is older than ``late_s`` leaves the ring, ``KEPT_EACH`` at once: the filter after those is kept anyway."""
+        ring, p = self.state.ring, model.presets
+        keep_ns, drop = int(p.late_s * NS), 0
+        while (left := len(ring) - drop - KEPT_EACH) >= p.late_count and (
+            left >= RING_MOST or ring[-1].time_ns - ring[drop + KEPT_EACH - 1].time_ns > keep_ns
         ):
-            drop += 1
+            drop += KEPT_EACH
         if drop:
-            self.state.base = cores[drop - 1]
-            del ring[:drop], cores[:drop], self._verdicts[:drop]
+            self.state.base = self._after(drop - 1, model)
+            del ring[:drop], self._cores[:drop], self._verdicts[:drop]
+            self._kept = max(0, self._kept - drop)
 
     def freeze(self, model: Model) -> None:
         """Forget how the present filter came about: what is older is never run again (the model changes)."""
-        cores = self.cores(model)
-        if cores:
-            self.state.base = cores[-1]
+        self.state.base = self.core(model)
         self.state.ring.clear()
-        cores.clear()
-        self._verdicts.clear()
+        self._forget(0)
 
     def row(self, now_ns: int, model: Model, attributes: dict[str, Value], quiet_s: Callable[[LiveTrack], float]) -> Track:
         """The track as it is believed to be now: position, velocity and covariance predicted to ``time_ns``.
@@ -393,7 +451,24 @@ def _order(m: Measurement) -> tuple:
     return (m.time_ns, m.device, m.origin, m.lat_deg, m.lon_deg, m.r_ee)
 
 
+def _index(ring: list[Measurement], m: Measurement) -> int:
+    """Where a measurement stands in the ring, or is to stand."""
+    at = bisect.bisect_left(ring, m.time_ns, key=_TIME)
+    if at < len(ring) and ring[at].time_ns == m.time_ns:
+        order = _order(m)
+        while at < len(ring) and _order(ring[at]) < order:
+            at += 1
+    return at
+
+
 def _twin(ring: list[Measurement], m: Measurement) -> int | None:
     """The index of a measurement with the same key."""
-    i = bisect.bisect_left(ring, m.key, key=lambda r: r.key)
-    return i if i < len(ring) and ring[i].key == m.key else None
+    at = bisect.bisect_left(ring, m.time_ns, key=_TIME)
+    while at < len(ring) and ring[at].time_ns == m.time_ns:
+        if ring[at].key == m.key:
+            return at
+        at += 1
+    return None
+
+
+_TIME = operator.attrgetter("time_ns")

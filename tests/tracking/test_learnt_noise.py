@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from birddog.geo import LocalFrame
 from birddog.units import NS
 from tracking.engine import positive
-from tracking.learnt import NOISE_DEVICES, NOISE_LEAST, NOISE_MOST
+from tracking.kernel import NOISE_LEAST, NOISE_MOST
+from tracking.learnt import NOISE_DEVICES
 from tracking.measurement import Measurement
 from tracking.presets import Presets
 from tracking.step import Core, Model, advance

@@ -1,0 +1,150 @@
+"""The short way of a fix like nearly all (``kernel.follow``) is the long way; and of the ring's filters few are kept."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from birddog.geo import LocalFrame
+from birddog.units import NS
+from tracking import kernel, motion, step
+from tracking.kernel import Compiled
+from tracking.measurement import Measurement
+from tracking.presets import Presets
+from tracking.step import Core, Model, advance, followed, placed
+from tracking.track_state import KEPT_EACH, LiveTrack, TrackState
+
+T0 = 1_790_000_000 * NS
+PRESETS = Presets()
+
+
+def model(klass: str) -> Model:
+    return Model(preset=PRESETS.of(klass), presets=PRESETS, klass=klass)
+
+
+def fixes(seed: int, klass: str, n: int, lat: float, lon: float) -> list[Measurement]:
+    """One or two receivers that drive, stand, state velocities or not, and now and then their own sigma."""
+    rng, home, e, out = random.Random(seed), LocalFrame(lat_deg=lat, lon_deg=lon), 0.0, []
+    preset, t = model(klass).preset, 0.0
+    for k in range(n):
+        dt = rng.choice([1.0, 5.0, 5.0, 60.0])
+        speed = 0.0 if k % 40 > 25 else 12.0
+        t, e = t + dt, e + speed * dt
+        stated = rng.random() < 0.3
+        r = rng.choice([3.0, 8.0]) ** 2 if stated else max(preset.sigma_m, kernel.SIGMA_FLOOR_M) ** 2
+        at = home.geodetic(e + rng.gauss(0, 4), rng.gauss(0, 4))
+        v = (speed + rng.gauss(0, 0.3), rng.gauss(0, 0.3)) if rng.random() < 0.5 else (None, None)
+        out.append(Measurement(T0 + round(t * NS), f"d{rng.randrange(2)}", "fix", *at, r, 0.0, r, *v,
+                               preset.velocity_sigma_mps**2, stated))  # fmt: skip
+    return out
+
+
+def numbers(core: Core) -> list[float]:
+    """All floats of a Core but its bank's, which ``test_motion`` compares; what is no float must be equal."""
+    sides = core.sides
+    assert sides is not None
+    out = [core.bias, core.spot_e, core.spot_n, core.stay_e, core.stay_n, core.stay_s, *core.x]
+    out += [sides.e, sides.n, sides.r, sides.other_e, sides.other_n, sides.other_r]
+    for known in core.noise:
+        out += [known.count, known.r, known.count_v, known.r_v, known.count_l, known.r_l]
+    return out
+
+
+def words(core: Core) -> tuple:
+    assert core.sides is not None
+    return (
+        core.time_ns, core.lat0_deg, core.lon0_deg, core.updated_ns, core.first_ns, core.hits, core.refused, core.moved_ns,
+        core.rival, core.run, core.recent, core.fixed, core.device, core.fix_ns, core.lent, core.sides.changed_ns,
+        core.sides.count, [known.device for known in core.noise],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("klass", ["van", "vessel", ""])
+@pytest.mark.parametrize("place", [(51.9, 4.0), (-33.0, 179.99), (78.0, 15.0)])
+def test_the_short_way_is_the_long_way(klass, place, monkeypatch):
+    """Every number of the Core and of its place on Earth, fix after fix, each from the same Core."""
+    this, core, short = model(klass), None, 0
+    for m in fixes(1, klass, 120, *place):
+        found = None if core is None else followed(core, m, this)
+        with monkeypatch.context() as patch:
+            patch.setattr(step, "followed", lambda *_: None)
+            long, verdict, nis = advance(core, m, this)
+        if found is not None:
+            short += 1
+            new, nis_short, where = found
+            assert verdict == "used" and nis_short == pytest.approx(nis, rel=1e-9, abs=1e-9)
+            assert words(new) == words(long)
+            assert numbers(new) == pytest.approx(numbers(long), rel=1e-7, abs=1e-7)
+            lat, lon, x = placed(long, long.x)
+            assert where[:2] == pytest.approx((lat, lon), abs=1e-11) and where[2] == pytest.approx(x, rel=1e-7, abs=1e-7)
+        core = long
+    assert short > 100
+
+
+def test_what_is_no_such_fix_goes_the_long_way():
+    """A far one, one that a rival may be made of, one that moves the anchor, a read, one that an operator vouches for."""
+    this, core = model("van"), None
+    for m in fixes(1, "van", 20, 51.9, 4.0):
+        core = advance(core, m, this)[0]
+    assert core is not None
+    t, home = core.time_ns + NS, LocalFrame(lat_deg=core.lat0_deg, lon_deg=core.lon0_deg)
+
+    def fix(e: float, n: float, origin: str = "fix", here: bool = False, dt_s: float = 0.0) -> Measurement:
+        return Measurement(t + int(dt_s * NS), "d0", origin, *home.geodetic(e, n), 25.0, 0.0, 25.0, None, None,
+                           this.preset.velocity_sigma_mps**2, True, here)  # type: ignore[arg-type]  # fmt: skip
+
+    x = core.x[0]
+    assert followed(core, fix(x, 0.0), this) is not None
+    for m in (fix(x + 90_000.0, 0.0), fix(x + 3_000.0, 4_000.0), fix(x, 0.0, "tag_read"), fix(x, 0.0, here=True)):
+        assert followed(core, m, this) is None
+        assert advance(core, m, this)[1] in ("refused", "moved", "used")
+    # a day later it may be 25 km on: believed, and the anchor goes with it
+    far = fix(x + 25_000.0, 0.0, dt_s=3600.0)
+    assert followed(core, far, this) is None
+    after, verdict, _ = advance(core, far, this)
+    assert verdict == "used" and after.lon0_deg != core.lon0_deg
+
+
+def test_interpreted_it_is_the_same(monkeypatch):
+    """Where there is no Numba the source runs as it stands."""
+    this, plain, core = model("van"), motion.Motion(motion.motion_of("van").modes), None
+    plain.step, plain.follow = Compiled(kernel.step, kernel.follow)
+    short = 0
+    for m in fixes(2, "van", 12, 51.9, 4.0):
+        found = None if core is None else followed(core, m, this)
+        if found is not None:
+            short += 1
+            with monkeypatch.context() as patch:
+                patch.setattr(step, "motion_of", lambda _: plain)
+                other = followed(core, m, this)
+            assert other is not None and words(other[0]) == words(found[0])
+            assert numbers(other[0]) == pytest.approx(numbers(found[0]), rel=1e-9, abs=1e-9)
+            assert other[2][:2] == pytest.approx(found[2][:2], abs=1e-12)
+        core = advance(core, m, this)[0]
+    assert short >= 8
+
+
+def test_of_the_ring_few_filters_are_kept_and_all_can_be_had():
+    """What lies between is made again from the one before it, to the last digit; and so is what a late one changes."""
+    this, some = model("van"), fixes(3, "van", 150, 51.9, 4.0)
+    every = [(core := advance(None, some[0], this)[0])]
+    for m in some[1:]:
+        every.append(core := advance(core, m, this)[0])
+    live = LiveTrack(TrackState(track_id="T1", operation="open", key="d:d"))
+    for m in some:
+        live.insert(m, this)
+    kept = [core for core in live._cores if core is not None]
+    assert len(live._cores) == len(live.state.ring) and len(kept) <= len(live._cores) / KEPT_EACH + 2
+    first = len(some) - len(live.state.ring)
+    assert first % KEPT_EACH == 0 and live.state.base == (every[first - 1] if first else None)
+    rng = random.Random(4)
+    for i in rng.sample(range(first, len(some)), 20):
+        assert live.core_at(some[i].time_ns, this) == every[i]
+    late = some[-30]
+    live.remove(late)
+    assert live.core(this) != every[-1]
+    live.insert(late, this)
+    assert live.core(this) == every[-1] and live.cores(this) == every[first:]
+    assert not any(math.isnan(nis) for _, _, (_, nis) in live.verdicts(this))
