@@ -7,7 +7,6 @@ temporary folder and the store is left as it is (a picture process may be at wor
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ import msgspec
 from birddog.directory import OPEN
 from birddog.journal import Reader, home, open_reader
 from opsroom.commands.common import say
-from opsroom.exports import Sheet
+from opsroom.exports import Sheet, journal_name
 from opsroom.picture import Picture, is_of, make
 from opsroom.picture_store import PictureDamaged, PictureError, PictureReader, PictureWriter, copy
 
@@ -57,18 +56,12 @@ def derived(url: str) -> Iterator[Derived]:
             view = PictureReader(_up_to_date(journal, path, Path(folder)))
             try:
                 cases = {e.operation for e in journal.registers() if e.kind == "operation"}
-                yield Derived(view, name_of(journal), journal.clock_ns(), journal.mode == "exercise",
+                yield Derived(view, journal_name(journal), journal.clock_ns(), journal.mode == "exercise",
                               frozenset({OPEN, *cases, *view.operations()}))
             finally:
                 view.close()
     finally:
         journal.close()
-
-
-def name_of(journal: Reader) -> str:
-    """A short name that no other journal has: of its first entry's ident."""
-    first = journal.read(0, 1)
-    return hashlib.sha256(first[0].ident).hexdigest()[:12] if first else "empty"
 
 
 def _up_to_date(journal: Reader, path: Path, folder: Path) -> Path:

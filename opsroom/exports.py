@@ -10,6 +10,7 @@ Predictions (``coast``) are left out unless they are asked for, since most forma
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import re
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ import msgspec
 
 from birddog import geo
 from birddog.errors import UsageError
-from birddog.model import Track, TrackPoint
+from birddog.model import Entry, Track, TrackPoint
 from birddog.units import iso_from_ns
 from opsroom.picture_view import View
 
@@ -73,6 +74,18 @@ class Sheet:
                     points.append(point)
             if points:
                 yield Line(track, points)
+
+
+class Entries(Protocol):
+    """A journal, as far as its name is asked for."""
+
+    def read(self, after: int, limit: int = 1000) -> list[Entry]: ...
+
+
+def journal_name(journal: Entries) -> str:
+    """A short name that no other journal has: of its first entry's ident."""
+    first = journal.read(0, 1)
+    return hashlib.sha256(first[0].ident).hexdigest()[:12] if first else "empty"
 
 
 class Export(Protocol):

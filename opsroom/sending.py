@@ -20,7 +20,8 @@ from birddog.errors import BirddogError, UsageError
 from birddog.journal import home, open_reader
 from birddog.model import Track
 from ingest.address import is_loopback
-from opsroom.derived import derived, name_of
+from opsroom.derived import derived
+from opsroom.exports import journal_name
 from opsroom.picture_view import NotReady, PictureReader, Rights
 from opsroom.share import cot
 
@@ -151,7 +152,7 @@ def stream(url: str, target: Target, operation: str | None, *, every_s: float, s
     """
     journal = open_reader(url)
     try:
-        name, exercise = name_of(journal), journal.mode == "exercise"
+        name, exercise = journal_name(journal), journal.mode == "exercise"
         if operation is not None and not any(e.kind == "operation" and e.operation == operation for e in journal.registers()):
             raise UsageError(f"there is no operation {operation!r} in this journal", field="--operation")
     finally:

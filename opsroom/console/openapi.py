@@ -188,6 +188,10 @@ _Q = {
     "believed_at": ("integer", "the trail as it was believed when this entry of the journal had come in"),
     "limit": ("integer", "at most so many points: of one track the newest, of trails over the whole time"),
     "at": ("string", "as it was believed then: ISO 8601 with an offset, or POSIX seconds; now unless given"),
+    "track": ("string", "only this track"),
+    "from": ("string", "only what is of this time or later: ISO 8601 with an offset, or POSIX seconds"),
+    "to": ("string", "only what is before this time"),
+    "coast": ("boolean", "1: predictions too"),
     "open": ("boolean", "1: only those that wait for a person"),
 }
 #: path -> method -> (what it does, answer, query names, body).  A test holds it against the app's routes.
@@ -197,6 +201,8 @@ OPERATIONS: dict[str, dict[str, tuple[str, Any, tuple[str, ...], Any]]] = {
     "/v1/tracks/{track_id}/explain": {"get": ("Why it is where it is: measurements, hypotheses, motions, presets",
                                               "json", ("at",), None)},
     "/v1/trails": {"get": ("Trails of all tracks", Trails, ("minutes", "limit", "believed_at"), None)},
+    "/v1/export/{format}": {"get": ("Tracks in a format of other people's: geojson, gpx, kml, csv, nmea, cot, epcis, mf-json",
+                                    "file", ("track", "operation", "from", "to", "coast"), None)},
     "/v1/devices": {"get": ("Devices enrolled, placed or heard", Devices, (), None)},
     "/v1/flags": {"get": ("What images showed", Flags, ("since",), None)},
     "/v1/flags/{flag_id}/thumbnail": {"get": ("The image chip of a flag", "image", (), None)},
@@ -219,7 +225,7 @@ OPERATIONS: dict[str, dict[str, tuple[str, Any, tuple[str, ...], Any]]] = {
 }
 _MEDIA = {"image": ("image/png", {"type": "string", "contentEncoding": "binary"}),
           "stream": ("text/event-stream", {"type": "string"}), "text": ("text/plain", {"type": "string"}),
-          "json": ("application/json", {"type": "object"})}
+          "file": ("*/*", {"type": "string"}), "json": ("application/json", {"type": "object"})}
 
 
 def _query(name: str) -> dict[str, Any]:

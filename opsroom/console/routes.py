@@ -24,6 +24,7 @@ from birddog.units import NS, iso_from_ns
 from opsroom.console import openapi, views
 from opsroom.console.answers import body_of, bool_of, float_of, int_of, json_answer
 from opsroom.console.channel import EventStream, number_of, over_websocket
+from opsroom.console.export import Export
 from opsroom.console.feed import Feed
 from opsroom.console.guard import COOKIE, Sessions
 from opsroom.console.health import Health, HealthView, prometheus
@@ -52,6 +53,7 @@ class Console:
         self.settings, self.source, self.feed, self.health = settings, source, feed, health
         self.person = Person(source, act, act_all, self._view)
         self.why = Why(source, explain, self._view)
+        self.export = Export(source, settings.exercise, self._view)
         self.sessions = Sessions(settings.tokens)
 
     def routes(self) -> list[BaseRoute]:
@@ -62,6 +64,7 @@ class Console:
             Route("/v1/tracks/{track_id}", self.track),
             Route("/v1/tracks/{track_id}/explain", self.why.answer),
             Route("/v1/trails", self.trails),
+            Route("/v1/export/{format}", self.export.answer),
             Route("/v1/devices", self.devices),
             Route("/v1/flags", self.flags),
             Route("/v1/flags/{flag_id}/thumbnail", self.thumbnail),

@@ -14,6 +14,7 @@ from birddog import model
 from birddog.directory import Directory
 from birddog.errors import BirddogError
 from opsroom.console import views
+from opsroom.exports import journal_name
 from opsroom.picture_view import ALL, PictureReader, Rights, View
 
 T = TypeVar("T")
@@ -64,6 +65,7 @@ class Source:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="console-read")
         self._directory = Directory()
         self._directory_seq = -1
+        self._name = ""
         self._journal: bytes | None = None
         self._steps: dict[Rights, dict[str, int]] = {}
 
@@ -140,6 +142,12 @@ class Source:
                 directory.apply(model.unpack(entry))
             self._directory, self._directory_seq = directory, seq
         return self._directory
+
+    def name(self) -> str:
+        """The journal's name in what is exported."""
+        if not self._name:
+            self._name = journal_name(self.journal)
+        return self._name
 
     def epoch(self) -> str:
         """A word that names this journal and this store: a tab that resumes against other ones gets a snapshot.

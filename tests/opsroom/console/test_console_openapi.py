@@ -84,7 +84,7 @@ def test_every_route_is_described_and_every_answer_fits(full):
         summary, answer, _, _ = methods.get("get", (None, None, None, None))
         if not isinstance(answer, type):
             continue
-        response = httpx.get(address + path.replace("{track_id}", "T1"))
+        response = httpx.get(address + path.replace("{track_id}", "T1").replace("{format}", "csv"))
         assert response.status_code == 200 and response.headers["content-type"] == "application/json"
         msgspec.json.decode(response.content, type=answer)
         schema = served["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
@@ -93,17 +93,19 @@ def test_every_route_is_described_and_every_answer_fits(full):
 
 def test_parameters_that_are_described_are_taken(full):
     described = httpx.get(f"{full.address}/openapi.json").json()
-    good = {"integer": "1", "number": "1.5", "boolean": "1", "string": "nightjar", "at": "2026-11-29T12:00:00Z"}
+    good = {"integer": "1", "number": "1.5", "boolean": "1", "string": "nightjar", "track": "T1",
+            **dict.fromkeys(("at", "from", "to"), "2026-11-29T12:00:00Z")}
     for path, methods in described["paths"].items():
         if path in ("/v1/live", "/v1/stream"):
             continue
         for parameter in methods.get("get", {}).get("parameters", []):
             if parameter["in"] == "query":
-                where = path.replace("{track_id}", "T1")
+                where = path.replace("{track_id}", "T1").replace("{format}", "csv")
                 value = good.get(parameter["name"], good[parameter["schema"]["type"]])
                 answer = httpx.get(f"{full.address}{where}?{parameter['name']}={value}")
                 assert answer.status_code == 200, (path, parameter)
-                fits(answer.json(), schema_of(described, path, "get"), described["components"]["schemas"], path)
+                if "{format}" not in path:  # a file of text; its own tests read it
+                    fits(answer.json(), schema_of(described, path, "get"), described["components"]["schemas"], path)
 
 
 def test_refusals_changes_and_images_fit_too(full):

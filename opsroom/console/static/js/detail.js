@@ -23,6 +23,16 @@ export class Detail {
     this.decide = document.getElementById('detail-decide');
     this.decided = new Map(); // track id -> what this page's person decided last: {id, words}
     const on = (id, what) => document.getElementById(id).addEventListener('click', () => this.kind === 'track' && this.row() && what(this.row()));
+    const format = document.getElementById('detail-export');
+    format.addEventListener('change', () => {
+      const name = format.value;
+      format.value = '';
+      if (!name || this.kind !== 'track' || !this.row()) return;
+      const link = make('a');
+      link.href = `/v1/export/${name}?track=${encodeURIComponent(this.id)}`;
+      link.download = '';
+      link.click();
+    });
     on('detail-false', (t) => this.ask(t, 'Is this fix false?', `the fix at ${stamp(t.last_fix)} of ${title(t)} never was`, { action: 'false_fix', time: t.last_fix }));
     on('detail-here', (t) => this.ask(t, 'Is it there?', `${title(t)} is where its refused fixes say, ${position(t.rival.lat_deg, t.rival.lon_deg)}`, { action: 'take_over' }));
     on('detail-dark', (t) => this.ask(t, 'Is it a dark vessel?', `${title(t)} is a dark vessel`, { action: 'confirm_dark' }));

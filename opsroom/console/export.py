@@ -1,0 +1,66 @@
+"""``/v1/export/FORMAT``: the tracks in a format of other people's, as `birddog export` has them, streamed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from birddog.errors import UsageError
+from birddog.units import ns_from_text
+from opsroom import exports
+from opsroom.console.answers import bool_of
+from opsroom.console.source import Source
+from opsroom.picture_view import View
+
+
+class Export:
+    """The endpoint.
+
+    Args:
+        exercise: the journal is an exercise's.
+        view: the picture as whoever asks may see it.
+    """
+
+    def __init__(self, source: Source, exercise: bool, view: Callable[[Request], View]):
+        self.source, self.exercise, self.view = source, exercise, view
+
+    async def answer(self, request: Request) -> Response:
+        """One track (``track=``), a case (``operation=``) or everything, of a time (``from=``, ``to=``)."""
+        asked, view = request.query_params, self.view(request)
+        try:
+            export = exports.load(request.path_params["format"])
+        except UsageError as error:
+            raise HTTPException(404, error.message) from error
+        from_ns, to_ns = _time(asked.get("from"), "from"), _time(asked.get("to"), "to")
+        track_id, operation = asked.get("track"), asked.get("operation") or None
+        if track_id and await self.source.run(view.track, track_id) is None:
+            raise HTTPException(404, f"no track {track_id!r}")
+
+        def sheet() -> exports.Sheet:
+            return exports.Sheet(view, self.source.name(), made_ns=self.source.now_ns(), exercise=self.exercise,
+                                 operation=operation, track_id=track_id or None, from_ns=from_ns, to_ns=to_ns,
+                                 coast=bool_of(request, "coast"))
+
+        pieces = export.encode(await self.source.run(sheet))
+        first = await self.source.run(next, pieces, "")  # what cannot be read is refused before anything is sent
+
+        async def text() -> AsyncIterator[bytes]:
+            piece = first
+            while piece:
+                yield piece.encode()
+                piece = await self.source.run(next, pieces, "")
+
+        called = "_".join(["birddog", *(re.sub(r"[^A-Za-z0-9.-]+", "-", word) for word in (operation, track_id) if word)])
+        return StreamingResponse(text(), media_type=export.MEDIA_TYPE, headers={
+            "Content-Disposition": f'attachment; filename="{called}.{export.EXTENSION}"'})  # fmt: skip
+
+
+def _time(text: str | None, name: str) -> int | None:
+    try:
+        return ns_from_text(text) if text else None
+    except ValueError as error:
+        raise HTTPException(422, f"{name}: {error}") from error
