@@ -66,7 +66,7 @@ def view(tmp_path_factory):
     for track in TRACKS:
         store.put("track", track.track_id, 1, track)
     for point in POINTS:
-        store.put_point(point, 0)
+        store.put_point(point)
     store.commit(1)
     store.close()
     reader = PictureReader(path)

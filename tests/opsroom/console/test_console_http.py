@@ -389,22 +389,3 @@ def test_all_open_alerts_of_a_kind_are_acknowledged_at_once(stage, makers):
     assert {a["kind"] for a in httpx.get(f"{address}/v1/alerts?open=1").json()["alerts"]} == {"parted"}
     assert httpx.post(where, json={"by": "anna"}).status_code == 422
     assert httpx.post(where, json=json | {"by": "a\nb"}).status_code == 422
-
-
-def test_tracks_leave_in_a_format_of_other_peoples(stage, makers):
-    stage.publish(makers["track"](2))
-    address = stage.start()
-    one = httpx.get(f"{address}/v1/export/gpx?track=T1")
-    assert one.status_code == 200 and one.headers["content-type"].startswith("application/gpx+xml")
-    assert one.headers["content-disposition"] == 'attachment; filename="birddog_T1.gpx"'
-    measured = one.text.count("<trkpt")
-    everything = httpx.get(f"{address}/v1/export/csv?coast=1").text.splitlines()
-    assert len(everything) == 1 + 11 > 1 + measured > 1
-    assert httpx.get(f"{address}/v1/export/csv?operation=other").text.count("\n") == 1
-    seen = [p["time"] for p in httpx.get(f"{address}/v1/tracks/T1").json()["points"]]
-    part = httpx.get(f"{address}/v1/export/csv", params={"coast": "1", "from": seen[3], "to": seen[5]}).text
-    assert [row.split(",")[1] for row in part.splitlines()[1:]] == seen[3:5]
-    for words, status in (("shp", 404), ("..%2Fcot", 404), ("csv?track=nobody", 404), ("csv?from=noon", 422),
-                          ("csv?coast=7", 422)):
-        refused = httpx.get(f"{address}/v1/export/{words}")
-        assert refused.status_code == status and refused.json()["error"], words

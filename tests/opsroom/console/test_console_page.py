@@ -384,16 +384,3 @@ def test_tones_are_switched_on_and_off_by_key(looked):
     page.keyboard.press("m")
     page.wait_for_selector('#sound[aria-pressed="false"]')
     looked.clean()
-
-
-def test_the_selected_track_leaves_as_a_file(stage, watch):
-    seen = watch(stage.start())
-    page = seen.page
-    page.locator('button[data-track-id="T1"]').click()
-    with page.expect_download() as told:
-        page.locator("#detail-export").select_option("gpx")
-    assert told.value.suggested_filename == "birddog_T1.gpx"
-    with open(told.value.path()) as file:
-        assert file.read().count("<trkpt") > 5
-    assert page.locator("#detail-export").input_value() == ""
-    seen.clean()
