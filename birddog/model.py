@@ -694,9 +694,27 @@ class TrackPoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{self.origin}:{self.device}:{self.seq}" if self.alone else f"{self.origin}:{self.device}"
 
 
+class Correction(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What had been said of an event before a fix came late: it lay from ``start_ns`` to ``end_ns``.
+
+    ``at_ns`` is when it was said anew; the late fix is that of ``track_id`` at ``fix_ns``.
+    """
+
+    what: Literal["corrected", "withdrawn"]
+    at_ns: int
+    track_id: str
+    fix_ns: int
+    start_ns: int
+    end_ns: int | None = None
+
+
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that happened, derived from the journal: ``silent``, ``parted``, ``door_opened``,
     ``confirmed``, ``dark_vessel``, ``outlier`` …; ``end_ns`` None = still going on.
+
+    What several fixes together mean (``stop``, ``encounter`` …: docs/events.md) explains itself: ``last_ns`` how far it is
+    known to reach, ``confidence`` how well it was observed, ``measures`` what was measured, ``rule`` the parameters by which it
+    is one, ``corrections`` what was said of it before a fix came late; ``withdrawn``: it was none.
     """
 
     event_id: str
@@ -711,6 +729,12 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     lon_deg: float | None = None
     text: str = ""
     time_source: TimeSource = "device"
+    last_ns: int | None = None
+    confidence: float | None = None
+    measures: dict[str, Value] = {}
+    rule: dict[str, Value] = {}
+    corrections: tuple[Correction, ...] = ()
+    withdrawn: bool = False
 
 
 class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):

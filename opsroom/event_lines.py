@@ -11,7 +11,7 @@ import numpy as np
 from birddog.units import NS
 from opsroom.commands.common import say
 from opsroom.track_file import TrackRows
-from tracking.events.model import GRID_S, HOLE_S, Event, Rules
+from tracking.events.model import Event, Rules
 from tracking.events.tracks import Tracks, jumps
 
 #: Lines that are made at once.
@@ -26,7 +26,7 @@ def lines(events: Iterable[Event], rules: Rules) -> Iterator[str]:
         if isinstance(of, msgspec.Struct):
             said = msgspec.to_builtins(of)
             if kind not in ("stop", "gap"):
-                said |= {"grid_s": GRID_S, "hole_s": HOLE_S}
+                said |= {"grid_s": rules.grid_s, "hole_s": rules.hole_s}
             rule[kind] = msgspec.Raw(encoder.encode(said))
     lot: list[dict] = []
     for event in events:

@@ -1,8 +1,9 @@
 """The picture: one fold of the journal with a cursor.  The live run and `birddog rebuild` are this code.
 
-For each entry: tracker -> events -> alerts -> rows, a batch of entries one transaction.  Kill it at any
-time: the fold's state is stored now and then with the entry it stood at; on the next start the entries
-since are folded again in memory, without publishing what was published already.
+For each entry: tracker -> events (the fold's, and those of ``tracking.events.live`` behind it) -> alerts -> rows,
+a batch of entries one transaction.  Kill it at any time: the fold's state is stored now and then with the entry
+it stood at; on the next start the entries since are folded again in memory, without publishing what was
+published already.
 
 An entry at which the fold itself fails (a fault of ours) is left out, as if it were not there, and said: one
 message must not blind the whole house.  A rebuild fails at the same entry and leaves out the same.
@@ -30,6 +31,7 @@ from opsroom.picture_rows import FlagRow, Refused
 from opsroom.picture_store import PictureError, PictureWriter, copy, differences, hold, remove
 from opsroom.refusals import Refusals
 from opsroom.unfed import WORDS, unfed
+from tracking.events.live import LiveEvents
 from tracking.fold import Fold
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ class _State(msgspec.Struct):
     fold: bytes
     alerts: list[Alert]
     refusals: Refusals
+    happenings: bytes = b""
 
 
 class _Crash(Exception):
@@ -80,6 +83,7 @@ class Picture:
         self.fold = Fold.restore(state.fold) if state.fold else Fold()
         self.alerts = Alerts.restore(state.alerts)
         self.refusals = state.refusals
+        self.happenings = LiveEvents.restore(state.happenings) if state.happenings else LiveEvents()
         self._snapshot_at = self.cursor = state.cursor
         #: After an entry was left out: the next one that is costs no long way back.
         self._snapshot_due = False
@@ -150,6 +154,8 @@ class Picture:
                 raise ValueError("damaged")
             state = msgspec.msgpack.decode(stored[_DIGEST:], type=_State)
             Fold.restore(state.fold)
+            if state.happenings:
+                LiveEvents.restore(state.happenings)
         except (msgspec.DecodeError, ValueError):
             # damaged, or stored by another version of the fold
             log.warning("%s: the stored state cannot be read; folding from the beginning", self.store.path)
@@ -157,7 +163,7 @@ class Picture:
         return state
 
     def _set_state(self) -> None:
-        state = _State(self.cursor, self.fold.snapshot(), self.alerts.snapshot(), self.refusals)
+        state = _State(self.cursor, self.fold.snapshot(), self.alerts.snapshot(), self.refusals, self.happenings.snapshot())
         packed = msgspec.msgpack.encode(state)
         self.store.set_meta("state", _digest(packed) + packed)
         self._snapshot_at = self.cursor
@@ -183,8 +189,10 @@ class Picture:
         self.cursor = entry.seq
 
     def _fold(self, entry: Entry, publish: bool) -> None:
-        changes = self.fold.apply(entry)
-        alerts = [alert for event in changes.events if (alert := self.alerts.event(event)) is not None]
+        fold = self.fold
+        changes = fold.apply(entry)
+        events = changes.events + self.happenings.apply(entry.seq, fold.now_ns, changes, fold.numbers, fold.presets.events)
+        alerts = [alert for event in events if (alert := self.alerts.event(event)) is not None]
         body = unpack(entry) if entry.kind in ("frame", "refusal", "scan", "decision") else None
         if isinstance(body, Decision):
             alerts += self.alerts.decision(body, entry.received_ns)
@@ -198,7 +206,7 @@ class Picture:
             store.put("track", track.track_id, seq, track)
         for point in changes.points:
             store.put_point(point)
-        for event in changes.events:
+        for event in events:
             store.put("event", event.event_id, seq, event)
         for alert in alerts:
             store.put("alert", alert.alert_id, seq, alert)
@@ -208,7 +216,7 @@ class Picture:
             else:
                 store.put("refused", key, seq, row)
         if isinstance(body, Scan):
-            self._publish_flags(body, entry, changes.events)
+            self._publish_flags(body, entry, events)
 
     def _not_used(self, entry: Entry, body: FrameBody | RefusalBody) -> dict[str, Refused | None]:
         """Rows of what was refused, not understood, or fed no track and could have."""

@@ -163,6 +163,10 @@ class View:
         """(revision, event) changed after ``since``; of all the ``newest``."""
         return self._changed("event", since, _EVENT, newest)
 
+    def event(self, event_id: str) -> Event | None:
+        """One event, or None."""
+        return self._one("event", "body", event_id, _EVENT)
+
     def alerts(self, since: int = 0) -> list[tuple[int, Alert]]:
         """(revision, alert) changed after ``since``."""
         return self._changed("alert", since, _ALERT)
@@ -240,6 +244,18 @@ class View:
             FROM chosen ORDER BY t DESC LIMIT ?""",
             (newest_ns, track_id, step_ns, since_ns, *at, oldest_ns, track_id, *at, limit))
         return self._decoded(_POINT, rows[::-1]), step_ns
+
+    def between(self, track_id: str, since_ns: int, until_ns: int, limit: int) -> list[TrackPoint]:
+        """Steps of one track between two times, at most ``limit``, spread evenly where there are more."""
+        mine, names = self._of_tracks()
+        version, at = _version(None)
+        where = f"FROM point WHERE track = ? AND {mine} AND time_ns BETWEEN ? AND ? AND {version}"
+        values = (track_id, *names, since_ns, until_ns, *at)
+        ((count,),) = self._file.rows(f"SELECT count(*) {where}", values)
+        every = max(1, -(-count // max(1, limit)))
+        rows = self._file.rows(f"""SELECT body FROM (SELECT body, row_number() OVER (ORDER BY time_ns, seq) AS n {where})
+            WHERE (n - 1) % ? = 0 ORDER BY n""", (*values, every))
+        return self._decoded(_POINT, rows)
 
     def _of_tracks(self) -> tuple[str, tuple[str, ...]]:
         """A point's operation is its track's."""

@@ -16,6 +16,16 @@ from birddog.directory import OPEN
 from birddog.model import Event, TimeSource, Track, TrackPoint
 
 
+class TakenFix(msgspec.Struct, frozen=True, gc=False):
+    """A fix that an operation took for one of its tracks, as the device said it; no position: an operator took it out."""
+
+    operation: str
+    track_id: str
+    time_ns: int
+    lat_deg: float | None = None
+    lon_deg: float | None = None
+
+
 class Changes(msgspec.Struct):
     """What one entry changed.
 
@@ -26,12 +36,14 @@ class Changes(msgspec.Struct):
         events: begun (an alarm stays so: only a person's acknowledgement ends it), momentary (``end_ns`` =
             ``start_ns``) and ended ones; an ended event comes again whole, under the id that it had.
         ended: the ids of tracks that are no more.
+        fixes: what was taken in or out, in order; those of what stands for ever (a buoy) are none.
     """
 
     tracks: list[Track] = []
     points: list[TrackPoint] = []
     events: list[Event] = []
     ended: list[str] = []
+    fixes: list[TakenFix] = []
 
 
 class Book:
@@ -42,7 +54,8 @@ class Book:
     """
 
     __slots__ = (
-        "_begun", "_numbers", "_rows", "_told", "_waits", "ended", "events", "now_ns", "part", "parts", "points", "seq",
+        "_begun", "_numbers", "_rows", "_told", "_waits", "ended", "events", "fixes", "now_ns", "part", "parts", "points",
+        "seq",
     )  # fmt: skip
 
     def __init__(self, seq: int, now_ns: int, numbers: dict[str, int] | None = None):
@@ -55,6 +68,7 @@ class Book:
         self.points: list[TrackPoint] = []
         self.events: list[Event] = []
         self.ended: list[str] = []
+        self.fixes: list[TakenFix] = []
         self._told: dict[str, int] = {}
         self._begun: dict[str, int] = {}
 
@@ -112,4 +126,4 @@ class Book:
         """Everything collected."""
         waits = {name: make for name, make in self._waits.items() if name not in self._rows}
         tracks = [make() for make in (*self._rows.values(), *waits.values())]
-        return Changes(tracks=tracks, points=self.points, events=self.events, ended=self.ended)
+        return Changes(tracks=tracks, points=self.points, events=self.events, ended=self.ended, fixes=self.fixes)

@@ -15,7 +15,7 @@ from birddog.directory import OPEN
 from birddog.model import Decision
 from birddog.units import iso_from_ns
 from tracking import regrouped, vouched
-from tracking.book import Book
+from tracking.book import Book, TakenFix
 from tracking.measurement import Measurement
 from tracking.obeyed import Decided
 from tracking.track_state import LiveTrack
@@ -60,6 +60,7 @@ def decide(tracker: Tracker, decision: Decision, number: int, book: Book) -> lis
         done, m, text = _false(tracker, live, decision, number)
         if m is not None and done:
             tracker.withdraw(live, m, book)
+            book.fixes.append(TakenFix(tracker.operation, live.state.track_id, m.time_ns))
     else:
         done, m, text = _here(tracker, live, number)
     _again(tracker, live, m, done, book)
@@ -90,6 +91,8 @@ def _undo(tracker: Tracker, decision: Decision, book: Book) -> list[LiveTrack] |
         done, text = vouched.taken_back(tracker, live, one, book)
     else:
         done, m, text = _undone(tracker, live, decision, one)
+        if m is not None and done and one.action == "false_fix" and m.origin == "fix":
+            book.fixes.append(TakenFix(tracker.operation, live.state.track_id, m.time_ns, m.lat_deg, m.lon_deg))
     if one.action in ("merge", "split"):
         text = f"{decision.subject} is undone: {text}" if done else f"{decision.subject} cannot be undone: {text}"
     _again(tracker, live, m, done, book)

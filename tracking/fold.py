@@ -101,6 +101,16 @@ class Fold:
         """Whether everybody has a track, as the journal's newest start says."""
         return self._state.exercise
 
+    @property
+    def now_ns(self) -> int:
+        """The time of the newest entry that says what time it is."""
+        return self._state.now_ns
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Of each case the number of the entry that named it first; to read."""
+        return self._state.numbers
+
     def snapshot(self) -> bytes:
         """The whole state; of equal folds equal bytes."""
         s, d = self._state, self._directory

@@ -20,7 +20,7 @@ from birddog.units import NS
 from tracking import lifetime
 from tracking.awaited import Awaited
 from tracking.battery import Batteries
-from tracking.book import Book
+from tracking.book import Book, TakenFix
 from tracking.clocks import Clocks
 from tracking.contacts import Look
 from tracking.decided import decide, is_false
@@ -388,7 +388,10 @@ class OperationFold:
             self._battery(live, device, book)
         time_ns = self._state.clocks.taken_at(fix, self.operation, s.track_id, book)
         m = of_fix(fix, time_ns, tracker.model(live).preset)
-        if not (s.decided and is_false(live, m)) and tracker.measure(live, m, book) == "waits":
+        false = bool(s.decided) and is_false(live, m)
+        if not false and s.klass != STATION:
+            book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, fix.lat_deg, fix.lon_deg))
+        if not false and tracker.measure(live, m, book) == "waits":
             s.due_ns = min(s.due_ns, book.now_ns + int(tracker.presets.sweep_s * NS))
             self._settled(live, book)
         else:

@@ -100,6 +100,8 @@ class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             alert: it left the range), and its track ends.
         read_window_s: reads of one tag by one reader within such a window are one measurement.
         alarm_window_s: the same alarm of one device again within this time is no new event.
+        events: by which rules stops, encounters and the like are told (docs/events.md): ``quick`` (minutes), ``reference``
+            (the hours of Global Fishing Watch), ``off``.
     """
 
     engine: Literal["birddog", "plain", "filterpy"] = "birddog"
@@ -128,6 +130,7 @@ class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     broadcast_end_s: Positive = 86_400.0
     read_window_s: Positive = 5.0
     alarm_window_s: Positive = 300.0
+    events: Literal["quick", "reference", "off"] = "quick"
 
     def of(self, klass: str) -> ClassPreset:
         """The preset of a class; of an unknown one, ``UNKNOWN``."""

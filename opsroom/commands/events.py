@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{unknown[0]!r} is no kind; expected some of {','.join(KINDS)}", field="--kinds")
     rules = Rules()
     rows = read_tracks(args.tracks)
-    fixes = tracks(rows.ids, rows.vessel, rows.time_ns, rows.lat_deg, rows.lon_deg, rules.reach_mps)
+    fixes = tracks(rows.ids, rows.vessel, rows.time_ns, rows.lat_deg, rows.lon_deg, rules.reach_mps, rules.thin_s)
     said(args.tracks, rows, fixes, rules)
     with result_file(args.out) as out:
         for lot in lines(batch.events(fixes, rules, kinds), rules):

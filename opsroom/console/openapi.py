@@ -56,6 +56,13 @@ class Events(msgspec.Struct, frozen=True):
     events: list[views.EventView]
 
 
+class EventDetail(msgspec.Struct, frozen=True):
+    """One event, and the steps of its tracks' histories from a little before it until it ended: the fixes that it rests on."""
+
+    event: views.EventView
+    trails: list[Trail]
+
+
 class Flags(msgspec.Struct, frozen=True):
     """Imagery flags, newest first."""
 
@@ -192,6 +199,8 @@ _Q = {
     "from": ("string", "only what is of this time or later: ISO 8601 with an offset, or POSIX seconds"),
     "to": ("string", "only what is before this time"),
     "coast": ("boolean", "1: predictions too"),
+    "kind": ("string", "only these kinds, separated by commas"),
+    "ongoing": ("boolean", "1: only what goes on"),
     "open": ("boolean", "1: only those that wait for a person"),
 }
 #: path -> method -> (what it does, answer, query names, body).  A test holds it against the app's routes.
@@ -212,7 +221,8 @@ OPERATIONS: dict[str, dict[str, tuple[str, Any, tuple[str, ...], Any]]] = {
     "/v1/alerts/acknowledge": {"post": ("A person has seen all open alerts of a kind: a new entry for each", AcknowledgedGroup,
                                         (), AcknowledgeGroupBody)},
     "/v1/decisions": {"post": ("What a person decides of a track: a new entry of the journal", Decided, (), DecisionBody)},
-    "/v1/events": {"get": ("Events", Events, ("since", "operation"), None)},
+    "/v1/events": {"get": ("Events", Events, ("since", "operation", "kind", "track", "ongoing"), None)},
+    "/v1/events/{event_id}": {"get": ("One event and the fixes that it rests on", EventDetail, ("limit",), None)},
     "/v1/refused": {"get": ("Who was refused, why and how often", RefusedMessages, ("since",), None)},
     "/v1/operations": {"get": ("Operations", Operations, (), None)},
     "/v1/session": {"get": ("Who I am", SessionView, (), None),

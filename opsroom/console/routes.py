@@ -22,6 +22,7 @@ from birddog import model
 from birddog.errors import BirddogError
 from birddog.units import NS, iso_from_ns
 from opsroom.console import openapi, views
+from opsroom.console.ahead import Ahead
 from opsroom.console.answers import body_of, bool_of, float_of, int_of, json_answer
 from opsroom.console.channel import EventStream, number_of, over_websocket
 from opsroom.console.export import Export
@@ -55,6 +56,7 @@ class Console:
         self.why = Why(source, explain, self._view)
         self.export = Export(source, settings.exercise, self._view)
         self.sessions = Sessions(settings.tokens)
+        self.ahead = Ahead(source, self._view)
 
     def routes(self) -> list[BaseRoute]:
         """Every route; openapi.OPERATIONS describes those that answer programs."""
@@ -72,7 +74,8 @@ class Console:
             Route("/v1/alerts/acknowledge", self.person.acknowledge_group, methods=["POST"]),
             Route("/v1/alerts/{alert_id}/acknowledge", self.person.acknowledge, methods=["POST"]),
             Route("/v1/decisions", self.person.decide, methods=["POST"]),
-            Route("/v1/events", self.events),
+            Route("/v1/events", self.ahead.events),
+            Route("/v1/events/{event_id}", self.ahead.event),
             Route("/v1/refused", self.refused),
             Route("/v1/operations", self.operations),
             Route("/v1/session", self.session, methods=["GET", "POST"]),
@@ -202,16 +205,6 @@ class Console:
             asked = view.open_alerts() if only_open else view.alerts(since)
             rows = [views.alert_view(r, a) for r, a in asked if operation in (None, a.operation) and r > since]
             return openapi.Alerts(sorted(rows, key=lambda a: (a.raised, a.alert_id), reverse=True))
-
-        return json_answer(await self.source.run(read))
-
-    async def events(self, request: Request) -> Response:
-        since, operation = int_of(request, "since", 0), request.query_params.get("operation")
-        view = self._view(request)
-
-        def read() -> openapi.Events:
-            rows = [views.event_view(r, e) for r, e in view.events(since) if operation in (None, e.operation)]
-            return openapi.Events(sorted(rows, key=lambda e: (e.start, e.event_id), reverse=True))
 
         return json_answer(await self.source.run(read))
 

@@ -120,8 +120,24 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     time_source: str
 
 
+class CorrectionView(msgspec.Struct, frozen=True, kw_only=True):
+    """What had been said of an event until ``at``, when a fix of ``track_id`` made at ``fix`` came late."""
+
+    what: str
+    at: str
+    track_id: str
+    fix: str
+    start: str
+    end: str | None
+
+
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened; ``end`` null = still going on."""
+    """Something that happened; ``end`` null = still going on.
+
+    What several fixes together mean (docs/events.md) says by which ``rule`` it is one, what was measured, how well it was
+    observed (``confidence``, 0 to 1), how far it is known to reach, and what was said of it before a fix came late;
+    ``withdrawn``: it was none after all.
+    """
 
     event_id: str
     revision: int
@@ -134,6 +150,12 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     lat_deg: float | None
     lon_deg: float | None
     text: str
+    seen_until: str | None
+    confidence: float | None
+    measures: dict[str, Value]
+    rule: dict[str, Value]
+    corrections: tuple[CorrectionView, ...]
+    withdrawn: bool
 
 
 class FlagView(msgspec.Struct, frozen=True, kw_only=True):
@@ -290,7 +312,11 @@ def event_view(revision: int, event: model.Event) -> EventView:
     return EventView(
         event_id=event.event_id, revision=revision, kind=event.kind, operation=event.operation,
         start=iso_from_ns(event.start_ns), end=_iso(event.end_ns), track_ids=event.track_ids, device=event.device,
-        lat_deg=event.lat_deg, lon_deg=event.lon_deg, text=event.text,
+        lat_deg=event.lat_deg, lon_deg=event.lon_deg, text=event.text, seen_until=_iso(event.last_ns),
+        confidence=event.confidence, measures=event.measures, rule=event.rule, withdrawn=event.withdrawn,
+        corrections=tuple(
+            CorrectionView(what=c.what, at=iso_from_ns(c.at_ns), track_id=c.track_id, fix=iso_from_ns(c.fix_ns),
+                           start=iso_from_ns(c.start_ns), end=_iso(c.end_ns)) for c in event.corrections),
     )
 
 

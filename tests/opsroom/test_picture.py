@@ -460,3 +460,31 @@ def test_quantised(tmp_path):
     assert (q.lat_deg, str(q.lon_deg), q.ve_mps, str(q.vn_mps)) == (51.1234568, "0.0", 1.235, "0.0")
     assert (q.p_ee, q.p_en) == (1234.57, 0.000123457)
     assert Home(tmp_path / "j.db").picture.name == "j.db.picture"
+
+
+def test_what_fixes_mean_together_is_in_the_picture_and_the_same_however_it_was_cut(tmp_path):
+    """Stops, an encounter and who falls silent, told by the events behind the fold; some fixes come late."""
+    made, rng = [], random.Random(5)
+    for s in range(0, 1500, 10):
+        for k, tag in enumerate(("barge", "launch", "ferry")):
+            if tag == "launch" and s > 900:
+                continue
+            north_m = {"barge": 0.0, "launch": max(0.0, 1200 - 4.0 * s) + 20, "ferry": 3000 + 5.0 * s}[tag]
+            late = 40 * NS if rng.random() < 0.05 else 0
+            lat_deg = 51.9 + north_m / 111_195 + rng.gauss(0, 1e-5)
+            fix = Fix(device=tag, time_ns=T0 + s * NS, lat_deg=lat_deg, lon_deg=4.1, sigma_m=5.0)
+            made.append((T0 + s * NS + late + k, fix))
+    made.sort(key=lambda one: one[0])
+    begun = pack(Start(version="t", presets={}, exercise=True))
+    rows_ = [Draft(kind="start", received_ns=T0, source="t", ident=b"s", body=begun)]
+    for n, (at_ns, fix) in enumerate(made):
+        body = FrameBody(format="x", version=1, payload=b"", device=fix.device, observations=(fix,))
+        rows_.append(Draft(kind="frame", received_ns=at_ns, source="t", ident=n.to_bytes(4), body=pack(body)))
+    reader = other_journal(tmp_path, rows_)
+    fold(reader, tmp_path / "a")
+    fold(reader, tmp_path / "b", cuts=(rng.randint(1, 60) for _ in itertools.count()), restarts=True)
+    assert rows(tmp_path / "a") == rows(tmp_path / "b")
+    kinds = [event.kind for _, event in PictureReader(tmp_path / "a").events() if not event.withdrawn]
+    assert kinds.count("stop") == 2 and kinds.count("encounter") == 1 and kinds.count("gap") == 1
+    assert all(differ == 0 for _, differ in rebuild(reader, tmp_path / "a", folder(tmp_path, "r")).values())
+    reader.close()

@@ -32,7 +32,8 @@ def fixes(rows, rules=None):
     vessel = np.array([ids.index(r[0]) for r in rows], np.int64)
     t = np.array([round(r[1] * 1000) * 1_000_000 for r in rows], np.int64)
     lat, lon = np.array([r[2] for r in rows], float), np.array([r[3] for r in rows], float)
-    return tracks(ids, vessel, t, lat, lon, (rules or Rules()).reach_mps)
+    rules = rules or Rules()
+    return tracks(ids, vessel, t, lat, lon, rules.reach_mps, rules.thin_s)
 
 
 def events(rows, *kinds, now_s=None):
@@ -229,7 +230,7 @@ def test_a_silence_that_others_do_not_share_is_switched_off(home):
 def grid_encounters(rows, reach_m=505.0):
     """Global Fishing Watch's rule on the grid, pair by pair."""
     many = fixes(rows)
-    s = grid.samples(many)
+    s = grid.samples(many, Rules())
     at = {(int(v), int(g)): k for k, (v, g) in enumerate(zip(s.vessel, s.g, strict=True))}
     out = []
     for a in range(len(many.ids)):

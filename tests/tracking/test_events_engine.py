@@ -11,7 +11,7 @@ import pytest
 from birddog.units import NS
 from tracking.events import batch
 from tracking.events.engine import Events
-from tracking.events.model import KINDS, Rules
+from tracking.events.model import KINDS, QUICK
 
 _spec = importlib.util.spec_from_file_location("events_of_files", Path(__file__).with_name("test_events.py"))
 files = importlib.util.module_from_spec(_spec)
@@ -46,6 +46,14 @@ class Listener:
                 self.believed[t.event.key] = t.event
 
 
+def quickened(rows, home):
+    """The same in a tenth of the time and of the way, for the rules of a live picture."""
+    return [
+        (name, T0 + (t - T0) / 10, home[0] + (lat - home[0]) / 10, home[1] + ((lon - home[1] + 540) % 360 - 180) / 10)
+        for name, t, lat, lon in rows
+    ]
+
+
 def run(rows, engine=None):
     """(engine, listener) after rows in the order in which they come."""
     engine, listener = engine or Events(), Listener()
@@ -63,7 +71,8 @@ def known(engine, listener):
 
 
 def whole(rows, engine):
-    return {e.key: e for e in batch.events(files.fixes(rows), Rules(), KINDS, engine.now_ns)}
+    many = files.fixes(rows, engine.rules)
+    return {e.key: e for e in batch.events(many, engine.rules, KINDS, engine.now_ns)}
 
 
 @pytest.mark.parametrize("home", PLACES)
@@ -74,6 +83,71 @@ def test_one_by_one_is_the_same_as_the_file(seed, home):
     assert known(engine, listener) == whole(rows, engine)
     assert {e.kind for e in known(engine, listener).values()} >= {"stop", "gap", "encounter", "cotravel"}
     assert {t.what for t in listener.order} == {"began", "ended"}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 21])
+def test_with_the_rules_of_a_live_picture_too(seed):
+    rows = sorted(quickened(fleet(seed), SUEZ), key=lambda r: r[1])
+    engine, listener = run(rows, Events(QUICK, late_s=1800))
+    assert known(engine, listener) == whole(rows, engine)
+    assert {e.kind for e in known(engine, listener).values()} >= {"stop", "gap", "cotravel"}
+
+
+@pytest.mark.parametrize("seed", [6, 7, 8])
+def test_late_fixes_are_thinned_as_if_they_had_come_in_time(seed):
+    rng = np.random.default_rng(seed)
+    rows = quickened(fleet(seed), SUEZ)
+    rows = list({(r[0], r[1]): r for r in rows if r[2] != 10.0}.values())
+    # what comes twice within the part of time of which the first is looked at: the first may come last
+    rows += [(n, t + float(rng.uniform(0.1, 9)), lat + 1e-4, lon) for n, t, lat, lon in rows[::3]]
+    arrival = [r[1] + (rng.uniform(0, 1500) if rng.random() < 0.1 else 0.0) for r in rows]
+    rows = [rows[k] for k in np.argsort(arrival, kind="stable")]
+    engine, listener = run(rows, Events(QUICK, late_s=1800))
+    assert without_hearing(known(engine, listener)) == without_hearing(whole(rows, engine))
+    assert not any(t.what == "too_late" for t in listener.order)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_fix_that_is_taken_out_is_as_if_it_had_never_come(seed):
+    rows = sorted(fleet(seed), key=lambda r: r[1])
+    rows = [r for r in rows if r[2] != 10.0]
+    engine, listener = run(rows, Events(late_s=3 * 86_400))
+    false = [r for r in rows if r[0] == "m1"][4:9] + [r for r in rows if r[0] == "follower"][6:8]
+    for name, t, _, _ in false:
+        listener.hear(engine.without(name, round(t * 1000) * 1_000_000))
+    rest = [r for r in rows if r not in false]
+    assert without_hearing(known(engine, listener)) == without_hearing(whole(rest, engine))
+    assert engine.without("nobody", 0) == [] and engine.without("m1", 5) == []
+
+
+def test_of_a_vessel_that_is_forgotten_nothing_stays_and_what_lasted_has_ended():
+    rows = sorted(fleet(1), key=lambda r: r[1])
+    engine, listener = run(rows)
+    of_m = [e.key for e in engine.lasting() if "m2" in e.ids]
+    told = engine.forget("m2")
+    assert {t.event.key for t in told} == set(of_m) and all(t.event.end_ns == t.event.last_ns for t in told)
+    assert engine.forget("m2") == [] and not [e for e in engine.lasting() if "m2" in e.ids]
+    assert b"\xa2m2" not in engine.packed()
+    engine.fix("v1", engine.now_ns + 60 * NS, *SUEZ)
+
+
+def test_a_silence_becomes_unusual_while_it_lasts_and_is_told_again_by_the_time_alone():
+    often = [("b", T0 + 10.0 * k, *files.beside(SUEZ, 500, 0)) for k in range(400)]
+    rows = sorted(files.standing("a", SUEZ, T0, T0 + 1800, 180.0, 5.0) + often, key=lambda r: r[1])
+    engine = Events(QUICK, ("gap",), late_s=1800)
+    told = [(r[1] - T0, t) for r in rows for t in engine.fix(r[0], round(r[1] * 1000) * 1_000_000, r[2], r[3])]
+    said = [(s, t.what, t.event.measures["switched_off"]) for s, t in told]
+    assert said == [(2170.0, "began", False), (2710.0, "began", True)]
+    assert told[1][1].was.key == told[0][1].event.key
+
+
+def test_who_lies_side_by_side_from_the_beginning_meets_nobody_and_who_comes_does():
+    home, beside = SUEZ, files.beside(SUEZ, 60, 0)
+    lying = files.standing("a", home, T0, T0 + 3000, 10.0, 20.0) + files.standing("b", beside, T0, T0 + 3000, 5.0, 20.0)
+    far = [("c", T0 + 20.0 * k, *files.beside(home, 3000.0 - 5.0 * 20 * k, 30)) for k in range(30)]
+    comes = far + files.standing("c", files.beside(home, 30, 30), T0 + 600, T0 + 3000, 5.0, 20.0)
+    engine, listener = run(sorted(lying + comes, key=lambda r: r[1]), Events(QUICK, ("encounter",)))
+    assert {e.ids for e in known(engine, listener).values()} == {("a", "c"), ("b", "c")}
 
 
 @pytest.mark.parametrize("seed", [4, 5])

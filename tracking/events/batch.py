@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from birddog.units import NS
 from tracking.events import gaps, grid, loiter, pairs, stops, tell
-from tracking.events.model import GRID_NS, HOLE_S, KINDS, Event, Rules
+from tracking.events.model import KINDS, Event, Rules
 from tracking.events.tracks import Tracks
 
 _NEVER = 1 << 62
@@ -28,17 +28,17 @@ def events(fixes: Tracks, rules: Rules, kinds: tuple[str, ...] = KINDS, now_ns: 
     if "gap" in kinds:
         yield from _gaps(fixes, rules, now)
     if not {"encounter", "loiter", "cotravel"}.isdisjoint(kinds):
-        lots = [grid.samples(lot) for lot in fixes.lots()]
+        lots = [grid.samples(lot, rules) for lot in fixes.lots()]
         if "encounter" in kinds:
-            points = pairs.meetings(lots, rules.encounter)
-            yield from _meetings(fixes, points, pairs.Meeting(rules.encounter), now)
+            points = pairs.meetings(lots, rules)
+            yield from _meetings(fixes, points, lots, rules, now)
         if "loiter" in kinds:
             for lot in lots:
                 yield from _loitering(fixes, lot, rules, now)
         if "cotravel" in kinds:
-            points = pairs.company(lots, rules.cotravel)
-            for a, b, run, ended in _pairs(fixes, points, pairs.Company(rules.cotravel), now):
-                yield tell.cotravel(a, b, run, ended=ended)
+            points = pairs.company(lots, rules)
+            for a, b, run, ended in _pairs(fixes, points, rules, now):
+                yield tell.cotravel(a, b, rules, run, ended=ended)
 
 
 def _stops(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
@@ -47,11 +47,11 @@ def _stops(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
         for run in stops.stops(lot, rules.stop):
             first, last = int(lot.time_ns[run.first]), int(lot.time_ns[run.last])
             name = lot.ids[lot.vessel[run.first]]
-            yield tell.stop(name, first, last, run.n, run.x, run.y, run.z, ended=run.broken or now - last > hole)
+            yield tell.stop(name, rules, first, last, run.n, run.x, run.y, run.z, ended=run.broken or now - last > hole)
 
 
 def _gaps(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
-    found = gaps.gaps(fixes, rules.gap, now)
+    found = gaps.gaps(fixes, rules, now)
     t, before, after = fixes.time_ns, found.before, found.after
     d = [p[after] - p[before] for p in (fixes.x, fixes.y, fixes.z)]
     moved = np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
@@ -65,31 +65,47 @@ def _gaps(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
 
 
 def _loitering(fixes: Tracks, s: grid.Samples, rules: Rules, now: int) -> Iterator[Event]:
-    for last, run in loiter.loitering(s, rules.loiter):
+    for last, run in loiter.loitering(s, rules.loiter, rules.grid_s):
         vessel = int(s.vessel[last])
         final_ns = int(fixes.time_ns[fixes.first[vessel + 1] - 1])
         at_end = last + 1 == len(s.vessel) or s.vessel[last + 1] != vessel
-        lasts = at_end and final_ns // GRID_NS == run.last_g and now - final_ns <= HOLE_S * NS
-        yield tell.loiter(fixes.ids[vessel], run, ended=not lasts)
+        lasts = at_end and final_ns // rules.grid_ns == run.last_g and now - final_ns <= rules.hole_ns
+        yield tell.loiter(fixes.ids[vessel], rules, run, ended=not lasts)
 
 
-def _meetings(fixes: Tracks, points: pairs.Points, fold: pairs.Meeting, now: int) -> Iterator[Event]:
+def _meetings(
+    fixes: Tracks, points: pairs.Points, lots: list[grid.Samples], rules: Rules, now: int
+) -> Iterator[Event]:  # fmt: skip
     """Every lot of points without one missing is an encounter where it is long enough."""
-    settled = _settled(fixes, now)
+    settled, fold = _settled(fixes, rules, now), pairs.Meeting(rules.encounter, rules.grid_s)
     for begin, end in points.lots(fold.farthest, fold.least):
         a, b = int(points.a[begin]), int(points.b[begin])
         run = points.run(begin, end)
+        if rules.encounter.apart_s and not pairs.apart(_where(lots, a), _where(lots, b), run.first_g, rules):
+            continue
         # a later good point of the pair says that the one after this lot was none
         more = end < len(points.g) and points.a[end] == a and points.b[end] == b
         ended = bool(more) or min(settled[a], settled[b]) >= run.last_g + fold.farthest
-        yield tell.encounter(fixes.ids[a], fixes.ids[b], run, ended=ended)
+        yield tell.encounter(fixes.ids[a], fixes.ids[b], rules, run, ended=ended)
+
+
+def _where(lots: list[grid.Samples], vessel: int) -> Callable[[int], pairs.Place | None]:
+    """Where a vessel was at a point of the grid."""
+    s = next(s for s in lots if len(s.vessel) and s.vessel[0] <= vessel <= s.vessel[-1])
+    begin, end = (int(k) for k in np.searchsorted(s.vessel, (vessel, vessel + 1)))
+
+    def at(g: int) -> pairs.Place | None:
+        k = begin + int(np.searchsorted(s.g[begin:end], g))
+        return (float(s.x[k]), float(s.y[k]), float(s.z[k])) if k < end and s.g[k] == g else None
+
+    return at
 
 
 def _pairs(
-    fixes: Tracks, points: pairs.Points, fold: pairs.Company, now: int
+    fixes: Tracks, points: pairs.Points, rules: Rules, now: int
 ) -> Iterator[tuple[str, str, pairs.PairRun, bool]]:
     """(a, b, run, ended) of every run of a pair's good points."""
-    settled = _settled(fixes, now)
+    settled, fold = _settled(fixes, rules, now), pairs.Company(rules.cotravel, rules.grid_s)
     for begin, end in points.lots(fold.farthest, fold.least):
         a, b = int(points.a[begin]), int(points.b[begin])
         for point in points.points(begin, end):
@@ -106,7 +122,7 @@ def _pairs(
         fold.settle(_NEVER)
 
 
-def _settled(fixes: Tracks, now: int) -> list[int]:
+def _settled(fixes: Tracks, rules: Rules, now: int) -> list[int]:
     """Of each vessel the point of the grid up to which everything is known."""
     last = fixes.time_ns[np.maximum(fixes.first[1:] - 1, 0)]
-    return np.where(now - last > HOLE_S * NS, _NEVER, last // GRID_NS).tolist()
+    return np.where(now - last > rules.hole_ns, _NEVER, last // rules.grid_ns).tolist()

@@ -18,7 +18,7 @@ import bisect
 import copy
 import heapq
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -28,10 +28,10 @@ from birddog.units import NS
 from tracking.events import tell
 from tracking.events.cells import Cells
 from tracking.events.gaps import Hearing, median
-from tracking.events.grid import HOLE_NS, Sample, Sampler
+from tracking.events.grid import Sample, Sampler
 from tracking.events.loiter import Loitering
-from tracking.events.model import GRID_NS, GRID_S, KINDS, Event, Rules
-from tracking.events.pairs import Company, Meeting, PairRun, Point, follows, meets
+from tracking.events.model import KINDS, Event, Rules
+from tracking.events.pairs import Company, Meeting, PairRun, Place, Point, apart, follows, meets
 from tracking.events.sphere import points
 from tracking.events.stops import Begun, Stops
 from tracking.events.tracks import Cleaner
@@ -39,6 +39,8 @@ from tracking.events.tracks import Cleaner
 #: How late a fix may come and still be taken in.
 LATE_S = 6 * 3600
 _NEVER = 1 << 62
+#: States of a vessel that are kept within ``late_s``.
+_KEPT = 4
 _PAIRS = {"encounter": Meeting, "cotravel": Company}
 
 #: A fix as the rules take it: time in ns, x, y, z, latitude, longitude.
@@ -49,7 +51,8 @@ class Told(msgspec.Struct, frozen=True):
     """What is said of an event.
 
     Args:
-        what: ``began`` and ``ended`` in the course of things; ``corrected`` and ``withdrawn`` where a late fix changed what
+        what: ``began`` and ``ended`` in the course of things (a gap that began looks switched off since: ``began`` again, with
+            what it was); ``corrected`` and ``withdrawn`` where a late fix changed what
             had been told; ``too_late`` of a fix that is not taken.
         event: as it is now; None where it is withdrawn.
         was: as it had been told.
@@ -75,16 +78,31 @@ class _State(msgspec.Struct):
     heard: int | None = None
 
 
+class _Kept(msgspec.Struct):
+    """A state that was kept, as it was after the fix at ``time_ns``; ``over`` are the keys of what had ended by then."""
+
+    time_ns: int
+    state: _State
+    over: list[str] = []
+
+    def after(self, time_ns: int) -> bool:
+        """Whether a fix of this time comes after all that this state has seen."""
+        last = self.state.cleaner.held or self.state.cleaner.last
+        return last is None or last[0] < time_ns
+
+
 class _Vessel(msgspec.Struct):
-    """One vessel: its state now, that of ``late_s`` ago, and what came and was told since then."""
+    """One vessel: its state now, those that were kept of ``late_s`` ago and since, what came and was told since the oldest."""
 
     now: _State
-    then: _State
+    kept: list[_Kept]
     recent: list[Fix] = []
     told: dict[str, Event] = {}
     samples: dict[int, Sample] = {}
     #: what its silence had decided by the time alone is to be undone by a fix from before
     silent: bool = False
+    #: when its turn comes in the queue of silences
+    due_ns: int = _NEVER
 
 
 class _Pair(msgspec.Struct):
@@ -117,15 +135,16 @@ class Events:
         self.late_s = late_s
         self.now_ns = -_NEVER
         self._vessels: dict[str, _Vessel] = {}
-        self._hearing = Hearing(self.rules.gap, keep=late_s // GRID_S + 36)
+        self._hearing = Hearing(self.rules.gap, self.rules.grid_ns, keep=late_s // self.rules.grid_s + 36)
         self._cells = Cells(self.rules)
         self._pairs: dict[tuple[str, str, str], _Pair] = {}
         self._of: dict[str, list[tuple[str, str, str]]] = {}
         self._due: list[tuple[int, str]] = []
         self._forgotten_g = -_NEVER
         gap_ns, stop_ns = int(self.rules.gap.least_s * NS), int(self.rules.stop.hole_s * NS)
+        self._thin_ns = max(1, self.rules.thin_s * NS)
         #: silences after which something is decided
-        self._silences_ns = sorted({HOLE_NS, gap_ns, stop_ns})
+        self._silences_ns = sorted({self.rules.hole_ns, gap_ns, stop_ns})
         self._least_ns = self._silences_ns[0]
 
     # --- what comes in ---------------------------------------------------------------------------
@@ -135,20 +154,57 @@ class Events:
         out = self.pass_time(time_ns)
         vessel = self._vessels.get(name)
         if vessel is None:
-            vessel = self._vessels[name] = _Vessel(self._state(), self._state())
+            vessel = self._vessels[name] = _Vessel(self._state(), [_Kept(-_NEVER, self._state())])
+        recent, cell = vessel.recent, time_ns // self._thin_ns
+        if recent and recent[-1][0] <= time_ns and recent[-1][0] // self._thin_ns == cell:
+            return out
+        if not vessel.kept[0].after(time_ns):
+            last = vessel.kept[0].state.cleaner.held or vessel.kept[0].state.cleaner.last
+            if last is not None and last[0] // self._thin_ns == cell:
+                return out
+            return [*out, Told("too_late", None, because=(name, time_ns))]
+        at = bisect.bisect_left(recent, (time_ns,))
+        if at and recent[at - 1][0] // self._thin_ns == cell or at < len(recent) and recent[at][0] == time_ns:
+            return out
         x, y, z = (float(p) for p in points(lat_deg, lon_deg))
         fix = (time_ns, x, y, z, lat_deg, lon_deg)
-        kept = vessel.then.cleaner.held or vessel.then.cleaner.last
-        if kept is not None and time_ns <= kept[0]:
-            return out if time_ns == kept[0] else [*out, Told("too_late", None, because=(name, time_ns))]
-        at = bisect.bisect_left(vessel.recent, (time_ns,))
-        if at < len(vessel.recent) and vessel.recent[at][0] == time_ns:
-            return out
-        vessel.recent.insert(at, fix)
-        newest = at == len(vessel.recent) - 1 and not (vessel.silent and time_ns < self.now_ns)
-        out += self._take(name, vessel, fix) if newest else self._again(name, vessel, fix)
+        newest = at == len(recent) and not (vessel.silent and time_ns < self.now_ns)
+        if at < len(recent) and recent[at][0] // self._thin_ns == cell:
+            recent[at] = fix  # the first of its part of time comes after another of it
+        else:
+            recent.insert(at, fix)
+        if newest:
+            out += self._take(name, vessel, fix)
+        else:
+            self._hearing.add(fix)
+            out += self._again(name, vessel, time_ns)
         self._forget(vessel)
         return out
+
+    def without(self, name: str, time_ns: int) -> list[Told]:
+        """A fix is taken out: somebody says that it is false.  One that is not kept (any more) is none."""
+        vessel = self._vessels.get(name)
+        if vessel is None:
+            return []
+        at = bisect.bisect_left(vessel.recent, (time_ns,))
+        if not (at < len(vessel.recent) and vessel.recent[at][0] == time_ns and vessel.kept[0].after(time_ns)):
+            return []
+        del vessel.recent[at]
+        return self._again(name, vessel, time_ns)
+
+    def forget(self, name: str) -> list[Told]:
+        """Nothing more comes of a vessel: what lasts of it has ended, and nothing of it is kept."""
+        vessel = self._vessels.pop(name, None)
+        if vessel is None:
+            return []
+        lasting = [e for e in vessel.told.values() if e.end_ns is None]
+        for key in self._of.pop(name, []):
+            pair = self._pairs.pop(key)
+            lasting += [e for e in pair.told.values() if e.end_ns is None]
+            other = key[2] if key[1] == name else key[1]
+            if other in self._of:
+                self._of[other].remove(key)
+        return [Told("ended", msgspec.structs.replace(e, end_ns=e.last_ns), e) for e in lasting]
 
     def pass_time(self, time_ns: int) -> list[Told]:
         """It is this time: what a silence decides is told.  Time does not go back."""
@@ -156,11 +212,11 @@ class Events:
         self.now_ns = max(self.now_ns, time_ns)
         while self._due and self._due[0][0] < self.now_ns:
             name = heapq.heappop(self._due)[1]
-            vessel = self._vessels[name]
-            if vessel.now.last is not None and self.now_ns - vessel.now.last[0] > self._least_ns:
-                vessel.silent = True
-                out += _course(vessel.told, self._silence(vessel.now, name, self.now_ns, None))
-                out += self._settle(name)
+            vessel = self._vessels.get(name)
+            if vessel is None or vessel.now.last is None:
+                continue
+            vessel.due_ns = _NEVER
+            out += self._waited(name, vessel)
         return out
 
     def lasting(self) -> list[Event]:
@@ -174,13 +230,17 @@ class Events:
             out += [e for e in found if e.kind in self.kinds]
         for key, pair in self._pairs.items():
             if pair.now.lasting is not None:
-                out.append(_of_pair(key, pair.now.lasting, ended=False))
+                out.append(_of_pair(key, self.rules, pair.now.lasting, ended=False))
         return out
 
     # --- one vessel ------------------------------------------------------------------------------
 
     def _state(self) -> _State:
-        return _State(Cleaner(self.rules.reach_mps), Stops(self.rules.stop), Loitering(self.rules.loiter), Sampler())
+        rules = self.rules
+        return _State(
+            Cleaner(rules.reach_mps), Stops(rules.stop), Loitering(rules.loiter, rules.grid_s),
+            Sampler(rules.grid_s, rules.hole_ns),
+        )  # fmt: skip
 
     def _take(self, name: str, vessel: _Vessel, fix: Fix) -> list[Told]:
         """A fix after all others of its vessel."""
@@ -192,9 +252,10 @@ class Events:
         for sample in samples:
             vessel.samples[sample.g] = sample
             self._judge(name, vessel, sample.g, out)
+        if vessel.kept[-1].time_ns + self.late_s * NS // _KEPT <= fix[0]:
+            self._keep(vessel, vessel.now, fix[0], [key for key, e in vessel.told.items() if e.end_ns is not None])
         out += self._settle(name)
-        self._wait(name, vessel)
-        return out
+        return out + self._waited(name, vessel)
 
     def _step(self, state: _State, name: str, fix: Fix) -> tuple[list[Event], list[Sample], list[Fix]]:
         """(what ended or lasts, samples, what of the fixes stays) with the next fix of a state."""
@@ -209,11 +270,11 @@ class Events:
             state.last, state.heard = one, None
             stop = state.stops.add(one)
             if stop is not None:
-                out.append(_stop(name, stop, ended=True))
+                out.append(_stop(name, self.rules, stop, ended=True))
             for sample in state.sampler.add(one):
                 loiter = state.loitering.add(sample)
                 if loiter is not None:
-                    out.append(tell.loiter(name, loiter, ended=True))
+                    out.append(tell.loiter(name, self.rules, loiter, ended=True))
                 samples.append(sample)
             out += self._standing(state, name)
         return [e for e in out if e.kind in self.kinds], samples, kept
@@ -221,9 +282,9 @@ class Events:
     def _standing(self, state: _State, name: str) -> list[Event]:
         out = []
         if state.stops.lasting is not None:
-            out.append(_stop(name, state.stops.lasting, ended=False))
+            out.append(_stop(name, self.rules, state.stops.lasting, ended=False))
         if state.loitering.lasting is not None:
-            out.append(tell.loiter(name, state.loitering.lasting, ended=False))
+            out.append(tell.loiter(name, self.rules, state.loitering.lasting, ended=False))
         return out
 
     def _silence(self, state: _State, name: str, now_ns: int, coming: Fix | None) -> list[Event]:
@@ -234,12 +295,12 @@ class Events:
         silence_ns = now_ns - state.last[0]
         if silence_ns > int(self.rules.gap.least_s * NS):
             out.append(self._gap(state, name, now_ns, coming))
-        loiter = state.loitering.end() if silence_ns > HOLE_NS else None
+        loiter = state.loitering.end() if silence_ns > self.rules.hole_ns else None
         if loiter is not None:
-            out.append(tell.loiter(name, loiter, ended=True))
+            out.append(tell.loiter(name, self.rules, loiter, ended=True))
         stop = state.stops.end() if silence_ns > int(self.rules.stop.hole_s * NS) else None
         if stop is not None:
-            out.append(_stop(name, stop, ended=True))
+            out.append(_stop(name, self.rules, stop, ended=True))
         return [e for e in out if e.kind in self.kinds]
 
     def _gap(self, state: _State, name: str, now_ns: int, coming: Fix | None) -> Event:
@@ -257,26 +318,48 @@ class Events:
             lat_deg=last[4], lon_deg=last[5], moved_m=moved,
         )  # fmt: skip
 
-    def _wait(self, name: str, vessel: _Vessel) -> None:
-        last = vessel.now.last
-        if last is not None:
-            for silence_ns in self._silences_ns:
-                heapq.heappush(self._due, (last[0] + silence_ns, name))
+    def _waited(self, name: str, vessel: _Vessel) -> list[Told]:
+        """What the silence of a vessel until now decides; when it is asked next stands in the queue."""
+        out: list[Told] = []
+        if vessel.now.last is None:
+            return out
+        if self.now_ns - vessel.now.last[0] > self._least_ns:
+            vessel.silent = True
+            out += _course(vessel.told, self._silence(vessel.now, name, self.now_ns, None))
+            out += self._settle(name)
+        for silence_ns in self._asked_after(vessel.now) if vessel.silent else self._silences_ns:
+            due_ns = vessel.now.last[0] + silence_ns
+            if due_ns >= self.now_ns:
+                if not self.now_ns <= vessel.due_ns <= due_ns:  # else it is asked earlier, and again then
+                    heapq.heappush(self._due, (due_ns, name))
+                    vessel.due_ns = due_ns
+                break
+        return out
 
-    def _again(self, name: str, vessel: _Vessel, late: Fix) -> list[Told]:
-        """A late fix is in its place among ``recent``: all since ``then`` once more."""
-        self._hearing.add(late)
-        state, events, samples = copy.deepcopy(vessel.then), {}, {}
+    def _asked_after(self, state: _State) -> list[int]:
+        """The silences after which something is decided of who is silent: also when it becomes an unusual one."""
+        unusual_ns = int(self.rules.gap.times * median(state.own_ns)) if len(state.own_ns) >= self.rules.gap.habit else 0
+        return sorted({*self._silences_ns, unusual_ns})
+
+    def _again(self, name: str, vessel: _Vessel, late_ns: int) -> list[Told]:
+        """What is among ``recent`` changed at a time: all since the last state that was kept of before once more."""
+        while len(vessel.kept) > 1 and not vessel.kept[-1].after(late_ns):
+            vessel.kept.pop()
+        kept = vessel.kept[-1]
+        over, state, events, samples = list(kept.over), _copied(kept.state), {}, {}
         base = -_NEVER if state.sampler.last is None else state.sampler.last.g
-        for fix in vessel.recent:
+        for fix in vessel.recent[bisect.bisect_right(vessel.recent, kept.time_ns, key=lambda f: f[0]) :]:
             found, more, _ = self._step(state, name, fix)
             events |= {_key(e): e for e in found}
             samples |= {s.g: s for s in more}
+            self._keep(vessel, state, fix[0], [*over, *(key for key, e in events.items() if e.end_ns is not None)])
         events |= {_key(e): e for e in self._silence(state, name, self.now_ns, None)}
         vessel.now = state
         vessel.silent = state.last is not None and self.now_ns - state.last[0] > self._least_ns
-        because = (name, late[0])
+        because = (name, late_ns)
+        before = {key: vessel.told.pop(key) for key in over if key in vessel.told}
         out = _corrections(vessel.told, events, because)
+        vessel.told.update(before)
         old = vessel.samples
         vessel.samples = {g: s for g, s in old.items() if g <= base} | samples
         changed = sorted(g for g in {*old, *samples} if g > base and old.get(g) != samples.get(g))
@@ -292,20 +375,25 @@ class Events:
                 again |= self._judge(name, vessel, g, None)
         for key in sorted(again):
             out += self._pair_again(key, because)
-        self._wait(name, vessel)
-        return out
+        return out + self._waited(name, vessel)
+
+    def _keep(self, vessel: _Vessel, state: _State, time_ns: int, over: list[str]) -> None:
+        """Keep a state now and then, so that a late fix makes little be run again."""
+        if vessel.kept[-1].time_ns + self.late_s * NS // _KEPT <= time_ns:
+            vessel.kept.append(_Kept(time_ns, _copied(state), over))
 
     def _forget(self, vessel: _Vessel) -> None:
-        """Let ``then`` take in what is too old to be changed."""
-        horizon = self.now_ns - self.late_s * NS
-        at = 0
-        while at < len(vessel.recent) and vessel.recent[at][0] < horizon:
-            for event in self._step(vessel.then, "", vessel.recent[at])[0]:
-                if event.end_ns is not None:
-                    vessel.told.pop(_key(event), None)
-            at += 1
-        if at:
-            del vessel.recent[:at]
+        """What is older than a state that is itself too old to be changed is not needed any more."""
+        horizon, kept = self.now_ns - self.late_s * NS, vessel.kept
+        if len(kept) > 1 and kept[1].time_ns < horizon:
+            while len(kept) > 1 and kept[1].time_ns < horizon:
+                del kept[0]
+            del vessel.recent[: bisect.bisect_right(vessel.recent, kept[0].time_ns, key=lambda f: f[0])]
+            gone = set(kept[0].over)
+            for key in kept[0].over:
+                vessel.told.pop(key, None)
+            for one in kept:
+                one.over = [key for key in one.over if key not in gone]
         oldest = self._horizon_g() - 1
         while vessel.samples and (first := next(iter(vessel.samples))) < oldest:
             del vessel.samples[first]
@@ -315,7 +403,7 @@ class Events:
 
     def _horizon_g(self) -> int:
         """Points of the grid before this one do not change any more."""
-        return (self.now_ns - self.late_s * NS - HOLE_NS) // GRID_NS - 1
+        return (self.now_ns - self.late_s * NS - self.rules.hole_ns) // self.rules.grid_ns - 1
 
     # --- pairs -----------------------------------------------------------------------------------
 
@@ -335,6 +423,8 @@ class Events:
             if kind not in self.kinds:
                 continue
             for other in others:
+                if other not in self._vessels:
+                    continue
                 a, b = min(name, other), max(name, other)
                 one, two = self._vessels[a].samples, self._vessels[b].samples
                 if not (g in one and g in two):
@@ -342,19 +432,33 @@ class Events:
                 if kind == "encounter":
                     point = meets(one[g], two[g], self.rules.encounter)
                 elif g - 1 in one and g - 1 in two:
-                    point = follows(one[g], one[g - 1], two[g], two[g - 1], self.rules.cotravel)
+                    point = follows(one[g], one[g - 1], two[g], two[g - 1], self.rules.cotravel, self.rules.grid_s)
                 else:
                     point = None
                 if point is not None:
+                    if kind == "encounter" and self.rules.encounter.apart_s and out is not None:
+                        point = msgspec.structs.replace(point, apart=self._apart(a, b, g))
                     got.add((kind, a, b))
                     self._good((kind, a, b), point, out)
         return got
 
+    def _apart(self, a: str, b: str, g: int) -> bool:
+        def where(name: str) -> Callable[[int], Place | None]:
+            samples = self._vessels[name].samples
+
+            def at(g: int) -> Place | None:
+                s = samples.get(g)
+                return None if s is None else (s.x, s.y, s.z)
+
+            return at
+
+        return apart(where(a), where(b), g, self.rules)
+
     def _good(self, key: tuple[str, str, str], point: Point, out: list[Told] | None) -> None:
         pair = self._pairs.get(key)
         if pair is None:
-            rule = getattr(self.rules, key[0])
-            pair = self._pairs[key] = _Pair(_PAIRS[key[0]](rule), _PAIRS[key[0]](rule))
+            kind, rule, grid_s = _PAIRS[key[0]], getattr(self.rules, key[0]), self.rules.grid_s
+            pair = self._pairs[key] = _Pair(kind(rule, grid_s), kind(rule, grid_s))
             for name in key[1:]:
                 self._of.setdefault(name, []).append(key)
         in_order = not pair.recent or point.g > next(reversed(pair.recent))
@@ -367,8 +471,8 @@ class Events:
             out += self._pair_again(key, None)
 
     def _of_fold(self, key: tuple[str, str, str], fold: Meeting | Company, ended: PairRun | None) -> list[Event]:
-        out = [_of_pair(key, ended, ended=True)] if ended is not None else []
-        return out + ([_of_pair(key, fold.lasting, ended=False)] if fold.lasting is not None else [])
+        out = [_of_pair(key, self.rules, ended, ended=True)] if ended is not None else []
+        return out + ([_of_pair(key, self.rules, fold.lasting, ended=False)] if fold.lasting is not None else [])
 
     def _settle(self, name: str) -> list[Told]:
         """Time has passed for the pairs of a vessel: what is decided by that."""
@@ -377,7 +481,7 @@ class Events:
             pair = self._pairs[key]
             ended = pair.now.settle(self._settled(key))
             if ended is not None:
-                out += _course(pair.told, [_of_pair(key, ended, ended=True)])
+                out += _course(pair.told, [_of_pair(key, self.rules, ended, ended=True)])
             self._forget_pair(key, pair)
         return out
 
@@ -386,14 +490,17 @@ class Events:
         out = _NEVER
         for name in key[1:]:
             last = self._vessels[name].now.last
-            if last is not None and self.now_ns - last[0] <= HOLE_NS:
-                out = min(out, last[0] // GRID_NS)
+            if last is not None and self.now_ns - last[0] <= self.rules.hole_ns:
+                out = min(out, last[0] // self.rules.grid_ns)
         return out
 
     def _pair_again(self, key: tuple[str, str, str], because: tuple[str, int] | None) -> list[Told]:
         pair = self._pairs[key]
         fold, events = copy.deepcopy(pair.then), {}
         pair.recent = {g: pair.recent[g] for g in sorted(pair.recent)}
+        if key[0] == "encounter" and self.rules.encounter.apart_s:
+            for g, p in pair.recent.items():
+                pair.recent[g] = msgspec.structs.replace(p, apart=self._apart(key[1], key[2], g))
         for point in pair.recent.values():
             events |= {_key(e): e for e in self._of_fold(key, fold, fold.add(point))}
         ended = fold.settle(self._settled(key))
@@ -406,12 +513,12 @@ class Events:
         while pair.recent and (g := next(iter(pair.recent))) < horizon:
             ended = pair.then.add(pair.recent.pop(g))
             if ended is not None:
-                pair.told.pop(_key(_of_pair(key, ended, ended=True)), None)
+                pair.told.pop(_key(_of_pair(key, self.rules, ended, ended=True)), None)
         if pair.recent:
             return
         ended = pair.then.settle(min(horizon - 1, self._settled(key)))
         if ended is not None:
-            pair.told.pop(_key(_of_pair(key, ended, ended=True)), None)
+            pair.told.pop(_key(_of_pair(key, self.rules, ended, ended=True)), None)
         if pair.then.idle and pair.now.idle:
             del self._pairs[key]
             for name in key[1:]:
@@ -421,10 +528,8 @@ class Events:
 
     def packed(self) -> bytes:
         """The whole engine, for ``Events.of``."""
-        pairs = list(self._pairs.items())
-        state = _Packed(
-            self.rules, list(self.kinds), self.late_s, self.now_ns, self._vessels, pairs, self._hearing, self._due
-        )
+        pairs, due = list(self._pairs.items()), sorted(one for one in self._due if one[1] in self._vessels)
+        state = _Packed(self.rules, list(self.kinds), self.late_s, self.now_ns, self._vessels, pairs, self._hearing, due)
         return msgspec.msgpack.encode(state, enc_hook=_plain)
 
     @classmethod
@@ -443,6 +548,15 @@ class Events:
         return self
 
 
+def _copied(state: _State) -> _State:
+    """A state that goes its own way; what its rules replace and never change is shared."""
+    stops, loitering = copy.copy(state.stops), copy.copy(state.loitering)
+    stops.fixes, loitering.hour, loitering.run = list(stops.fixes), list(loitering.hour), copy.copy(loitering.run)
+    return _State(
+        copy.copy(state.cleaner), stops, loitering, copy.copy(state.sampler), state.last, list(state.own_ns), state.heard
+    )  # fmt: skip
+
+
 def _plain(value: Any) -> Any:
     return [str(value.dtype), list(value.shape), value.tobytes()]
 
@@ -455,12 +569,12 @@ def _key(event: Event) -> str:
     return f"{event.kind}:{event.start_ns}"
 
 
-def _stop(name: str, stop: Begun, *, ended: bool) -> Event:
-    return tell.stop(name, stop.first_ns, stop.last_ns, stop.n, stop.x, stop.y, stop.z, ended=ended)
+def _stop(name: str, rules: Rules, stop: Begun, *, ended: bool) -> Event:
+    return tell.stop(name, rules, stop.first_ns, stop.last_ns, stop.n, stop.x, stop.y, stop.z, ended=ended)
 
 
-def _of_pair(key: tuple[str, str, str], run: PairRun, *, ended: bool) -> Event:
-    return (tell.encounter if key[0] == "encounter" else tell.cotravel)(key[1], key[2], run, ended=ended)
+def _of_pair(key: tuple[str, str, str], rules: Rules, run: PairRun, *, ended: bool) -> Event:
+    return (tell.encounter if key[0] == "encounter" else tell.cotravel)(key[1], key[2], rules, run, ended=ended)
 
 
 def _course(told: dict[str, Event], events: list[Event]) -> list[Told]:
@@ -470,8 +584,8 @@ def _course(told: dict[str, Event], events: list[Event]) -> list[Told]:
         key = _key(event)
         was = told.get(key)
         told[key] = event
-        if was is None and event.end_ns is None:
-            out.append(Told("began", event))
+        if event.end_ns is None and (was is None or was.measures.get("switched_off") != event.measures.get("switched_off")):
+            out.append(Told("began", event, was))
         elif event.end_ns is not None and (was is None or was.end_ns is None):
             out.append(Told("ended", event, was))
     return out

@@ -2,7 +2,7 @@
 
 A silence that others share is bad reception; one that only this vessel keeps, though it used to report, is not.  How many
 were heard near by is counted in cubes of ``near_m`` and steps of the grid: in the 27 cubes around the last fix and the five
-whole steps of the hour after it.  The vessel itself is silent then, so that what is counted is others.
+whole steps after it (of an hour, with the reference's grid).  The vessel itself is silent then: what is counted is others.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 
 from birddog.geo import R_MEAN_M
 from birddog.units import NS
-from tracking.events.model import GRID_NS, Gap
+from tracking.events.model import Gap, Rules
 from tracking.events.tracks import Tracks
 
-#: Whole steps of the grid within the first hour of a silence.
+#: Whole steps of the grid after the beginning of a silence in which others are counted.
 _STEPS = 5
 #: A cube and those that touch it.
 _AROUND = tuple(itertools.product((-1, 0, 1), repeat=3))
@@ -35,12 +35,13 @@ class Gaps(msgspec.Struct):
     heard: np.ndarray
 
 
-def gaps(fixes: Tracks, rule: Gap, now_ns: int) -> Gaps:
+def gaps(fixes: Tracks, rules: Rules, now_ns: int) -> Gaps:
     """All gaps of many tracks, by vessel and time.
 
     Args:
         now_ns: the time of the data's end; a silence that lasts then is a gap with no end.
     """
+    rule = rules.gap
     t, n = fixes.time_ns, len(fixes.time_ns)
     last = np.zeros(n, bool)
     last[fixes.first[1:][np.diff(fixes.first) > 0] - 1] = True
@@ -59,7 +60,7 @@ def gaps(fixes: Tracks, rule: Gap, now_ns: int) -> Gaps:
     odd = np.flatnonzero((known >= rule.habit) & (silence[before] > rule.times * habit))
     heard = np.full(len(before), -1)
     if len(odd):
-        heard[odd] = Heard(fixes, rule).near(*(p[before[odd]] for p in (t, fixes.x, fixes.y, fixes.z)))
+        heard[odd] = Heard(fixes, rules).near(*(p[before[odd]] for p in (t, fixes.x, fixes.y, fixes.z)))
     return Gaps(before, np.where(last[before], -1, before + 1), habit, known, heard)
 
 
@@ -82,9 +83,10 @@ def _cells(p: np.ndarray, size_m: float) -> np.ndarray:
 class Heard:
     """The fixes of all, sorted by cell and step of the grid."""
 
-    def __init__(self, fixes: Tracks, rule: Gap):
+    def __init__(self, fixes: Tracks, rules: Rules):
+        rule, self._grid_ns = rules.gap, rules.grid_ns
         self._size_m, self._side = rule.near_m, int(2.0 * R_MEAN_M / rule.near_m) + 4
-        step = fixes.time_ns // GRID_NS
+        step = fixes.time_ns // self._grid_ns
         self._first = int(step.min())
         self._steps = int(step.max()) - self._first + _STEPS + 2
         self._keys = np.sort(self._key(*(_cells(p, self._size_m) for p in (fixes.x, fixes.y, fixes.z)), step))
@@ -95,7 +97,7 @@ class Heard:
     def near(self, time_ns: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Fixes heard in the hour after each time around each point."""
         i, j, k = (_cells(p, self._size_m) for p in (x, y, z))
-        step = time_ns // GRID_NS
+        step = time_ns // self._grid_ns
         total = np.zeros(len(time_ns), np.int64)
         for di, dj, dk in _AROUND:
             key = self._key(i + di, j + dj, k + dk, step)
@@ -109,12 +111,13 @@ class Hearing(msgspec.Struct):
     """The same while fixes come in: counts by step and cell, forgotten after ``keep`` steps."""
 
     rule: Gap
+    grid_ns: int
     keep: int = 72
     steps: dict[int, dict[str, int]] = {}
 
     def add(self, fix: tuple) -> None:
         """One fix (ns, x, y, z) of anybody."""
-        step = fix[0] // GRID_NS
+        step = fix[0] // self.grid_ns
         counts = self.steps.get(step)
         if counts is None:
             counts = self.steps[step] = {}
@@ -128,7 +131,7 @@ class Hearing(msgspec.Struct):
 
     def near(self, fix: tuple) -> int:
         """Fixes heard in the hour after a fix around it."""
-        (i, j, k), step, total = self._cell(fix), fix[0] // GRID_NS, 0
+        (i, j, k), step, total = self._cell(fix), fix[0] // self.grid_ns, 0
         for later in range(1, _STEPS + 1):
             counts = self.steps.get(step + later)
             if counts:

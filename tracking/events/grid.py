@@ -1,6 +1,6 @@
-"""Positions at the points of the common grid (``model.GRID_S``), interpolated between the two fixes around each.
+"""Positions at the points of the common grid (``Rules.grid_s``), interpolated between the two fixes around each.
 
-Nothing is interpolated over a hole (``model.HOLE_S``); a fix on the grid is its own sample.  A sample's speed is that from
+Nothing is interpolated over a hole (``Rules.hole_s``); a fix on the grid is its own sample.  A sample's speed is that from
 the sample before it, NaN where there is none.
 """
 
@@ -12,12 +12,8 @@ import msgspec
 import numpy as np
 
 from birddog.units import NS
-from tracking.events.model import GRID_NS, GRID_S, HOLE_S
+from tracking.events.model import Rules
 from tracking.events.tracks import Tracks
-
-HOLE_NS = HOLE_S * NS
-#: Two fixes no further apart show all that is between them.
-SEEN_S = 2 * GRID_S
 
 
 class Samples(msgspec.Struct):
@@ -30,26 +26,27 @@ class Samples(msgspec.Struct):
     z: np.ndarray
     speed_mps: np.ndarray
     before: np.ndarray
-    wide_s: np.ndarray
+    seen: np.ndarray
 
 
-def samples(fixes: Tracks) -> Samples:
-    """All samples of many tracks; ``wide_s`` is how far apart the two fixes are."""
+def samples(fixes: Tracks, rules: Rules) -> Samples:
+    """All samples of many tracks; ``seen``, 0 to 1: 1 where the two fixes around are two steps of the grid apart or less."""
+    grid_ns = rules.grid_ns
     t, n = fixes.time_ns, len(fixes.time_ns)
     if not n:
         none, ints = np.zeros(0), np.zeros(0, np.int64)
         return Samples(ints, ints, none, none, none, none, np.zeros(0, bool), none)
-    g = t // GRID_NS
+    g = t // grid_ns
     dt = np.zeros(n, np.int64)
     dt[1:] = t[1:] - t[:-1]
     dt[fixes.first[:-1][np.diff(fixes.first) > 0]] = 0
-    inside = (dt > 0) & (dt <= HOLE_NS)
+    inside = (dt > 0) & (dt <= rules.hole_ns)
     # of the step from fix i - 1 to fix i: the grid points after the one, up to and with the other; else the fix alone
-    count = (g * GRID_NS == t).astype(np.int64)
+    count = (g * grid_ns == t).astype(np.int64)
     count[1:] = np.where(inside[1:], g[1:] - g[:-1], count[1:])
     at = np.repeat(g - np.cumsum(count) + 1, count) + np.arange(int(count.sum()))
     began = np.where(inside, t - dt, t)
-    w = (at * GRID_NS - np.repeat(began, count)) / np.repeat(np.where(inside, dt, 1), count)
+    w = (at * grid_ns - np.repeat(began, count)) / np.repeat(np.where(inside, dt, 1), count)
     place = []
     for p in (fixes.x, fixes.y, fixes.z):
         base = p.copy()
@@ -60,9 +57,10 @@ def samples(fixes: Tracks) -> Samples:
     joined[1:] = (vessel[1:] == vessel[:-1]) & (at[1:] == at[:-1] + 1)
     speed = np.full(len(at), math.nan)
     d = [np.diff(p) for p in place]
-    step = np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]) / GRID_S
+    step = np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]) / rules.grid_s
     speed[1:] = np.where(joined[1:], step, math.nan)
-    return Samples(vessel, at, *place, speed, joined, np.repeat(np.where(inside, dt / NS, 0.0), count))
+    seen = rules.seen_s / np.maximum(np.where(inside, dt / NS, 0.0), rules.seen_s)
+    return Samples(vessel, at, *place, speed, joined, np.repeat(seen, count))
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -74,17 +72,14 @@ class Sample(msgspec.Struct, frozen=True):
     z: float
     speed_mps: float
     before: bool
-    wide_s: float
-
-    @property
-    def seen(self) -> float:
-        """How well it was seen, 0 to 1: all of it where the fixes around are 20 minutes apart or less."""
-        return min(1.0, SEEN_S / self.wide_s) if self.wide_s > 0.0 else 1.0
+    seen: float
 
 
 class Sampler(msgspec.Struct):
     """The same for one vessel, fix by fix; fixes are (ns, x, y, z)."""
 
+    grid_s: int
+    hole_ns: int
     fix: tuple | None = None
     last: Sample | None = None
 
@@ -92,22 +87,26 @@ class Sampler(msgspec.Struct):
         """The samples up to this fix, which comes after the one before."""
         old, self.fix = self.fix, fix
         t = fix[0]
-        g = t // GRID_NS
-        if old is None or not 0 < t - old[0] <= HOLE_NS:
-            return [self._sample(g, fix[1], fix[2], fix[3], 0.0)] if g * GRID_NS == t else []
-        dt = t - old[0]
-        out = []
-        for at in range(old[0] // GRID_NS + 1, g + 1):
-            w = (at * GRID_NS - old[0]) / dt
+        grid_ns = self.grid_s * NS
+        g = t // grid_ns
+        if old is None or not 0 < t - old[0] <= self.hole_ns:
+            return [self._sample(g, fix[1], fix[2], fix[3], 1.0)] if g * grid_ns == t else []
+        first = old[0] // grid_ns + 1
+        if first > g:
+            return []
+        dt, seen_s = t - old[0], 2.0 * self.grid_s
+        out, seen = [], seen_s / max(dt / NS, seen_s)
+        for at in range(first, g + 1):
+            w = (at * grid_ns - old[0]) / dt
             x, y, z = (old[i] + w * (fix[i] - old[i]) for i in (1, 2, 3))
-            out.append(self._sample(at, x, y, z, dt / NS))
+            out.append(self._sample(at, x, y, z, seen))
         return out
 
-    def _sample(self, g: int, x: float, y: float, z: float, wide_s: float) -> Sample:
+    def _sample(self, g: int, x: float, y: float, z: float, seen: float) -> Sample:
         last, before, speed = self.last, False, math.nan
         if last is not None and last.g + 1 == g:
             before = True
             dx, dy, dz = x - last.x, y - last.y, z - last.z
-            speed = math.sqrt(dx * dx + dy * dy + dz * dz) / GRID_S
-        self.last = Sample(g, x, y, z, speed, before, wide_s)
+            speed = math.sqrt(dx * dx + dy * dy + dz * dz) / self.grid_s
+        self.last = Sample(g, x, y, z, speed, before, seen)
         return self.last

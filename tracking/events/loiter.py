@@ -1,8 +1,8 @@
 """Loitering: slow for hours without standing still (``model.Loiter``), on the common grid.
 
-At each point of the grid the mean speed of the hour before it is taken (it needs all six steps); a run of points at which it
-is slow is loitering once it has lasted and more than half of its points are away from where it was first slow.  So what came
-to an anchorage and stays there is none.  It begins with the first of these hours.
+At each point of the grid the mean speed of the window (an hour) before it is taken (it needs all of its steps); a run of points
+at which it is slow is loitering once it has lasted and more than half of its points are away from where it was first slow.  So
+what came to an anchorage and stays there is none.  It begins with the first of these windows.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import msgspec
 import numpy as np
 
 from tracking.events.grid import Sample, Samples
-from tracking.events.model import GRID_S, Loiter
+from tracking.events.model import Loiter
 
-#: Steps in an hour.
-HOUR = 3600 // GRID_S
+
+def steps_of(rule: Loiter, grid_s: int) -> int:
+    """Steps of the grid in a window."""
+    return max(1, int(rule.window_s // grid_s))
 
 
 class Run(msgspec.Struct):
@@ -37,7 +39,7 @@ class Run(msgspec.Struct):
     drift_m: float = 0.0
     seen: float = 0.0
 
-    def take(self, s: Sample, rule: Loiter) -> None:
+    def take(self, s: Sample, rule: Loiter, grid_s: int) -> None:
         """One point more; once it is loitering it stays so."""
         dx, dy, dz = s.x - self.ax, s.y - self.ay, s.z - self.az
         drift_m = math.sqrt(dx * dx + dy * dy + dz * dz)
@@ -50,51 +52,53 @@ class Run(msgspec.Struct):
         self.z += s.z
         self.speed_mps += s.speed_mps if s.before else 0.0
         self.seen += s.seen
-        self.is_one |= (self.last_g - self.first_g) * GRID_S >= rule.least_s and 2 * self.away > self.n
+        self.is_one |= (self.last_g - self.first_g) * grid_s >= rule.least_s and 2 * self.away > self.n
 
 
-def loitering(s: Samples, rule: Loiter) -> list[tuple[int, Run]]:
+def loitering(s: Samples, rule: Loiter, grid_s: int) -> list[tuple[int, Run]]:
     """(place of its last sample, run) of all loitering, by vessel and time."""
-    n = len(s.g)
-    if n <= HOUR:
+    n, hour = len(s.g), steps_of(rule, grid_s)
+    if n <= hour:
         return []
-    # the mean of the six steps that end at each sample, added in order; NaN where one is missing
-    total = s.speed_mps[: n - HOUR + 1]
-    for k in range(1, HOUR):
-        total = total + s.speed_mps[k : n - HOUR + 1 + k]
+    # the mean of the steps of the window that end at each sample, added in order; NaN where one is missing
+    total = s.speed_mps[: n - hour + 1]
+    for k in range(1, hour):
+        total = total + s.speed_mps[k : n - hour + 1 + k]
     slow = np.zeros(n, bool)
     with np.errstate(invalid="ignore"):
-        slow[HOUR - 1 :] = total / HOUR < rule.speed_mps
-    # six steps need seven samples in a row of one vessel: a step is NaN at the first of a row
+        slow[hour - 1 :] = total / hour < rule.speed_mps
+    # so many steps need one sample more in a row of one vessel: a step is NaN at the first of a row
     starts = np.flatnonzero(slow & ~np.concatenate(([False], slow[:-1] & s.before[1:])))
     ends = np.flatnonzero(slow & ~np.concatenate((slow[1:] & s.before[1:], [False])))
-    long = (ends - starts + HOUR) * GRID_S >= rule.least_s
+    long = (ends - starts + hour) * grid_s >= rule.least_s
     starts, ends = starts[long], ends[long]
     out = []
-    for a, b in zip(*(x.tolist() for x in _ever_away(s, starts, ends, rule)), strict=True):
-        run = Run(int(s.g[a - HOUR]), int(s.g[a - HOUR]), float(s.x[a]), float(s.y[a]), float(s.z[a]))
-        part = slice(a - HOUR, b + 1)
-        columns = (s.g, s.x, s.y, s.z, s.speed_mps, s.before, s.wide_s)
+    for a, b in zip(*(x.tolist() for x in _ever_away(s, starts, ends, rule, hour)), strict=True):
+        run = Run(int(s.g[a - hour]), int(s.g[a - hour]), float(s.x[a]), float(s.y[a]), float(s.z[a]))
+        part = slice(a - hour, b + 1)
+        columns = (s.g, s.x, s.y, s.z, s.speed_mps, s.before, s.seen)
         for one in zip(*(column[part].tolist() for column in columns), strict=True):
-            run.take(Sample(*one), rule)
+            run.take(Sample(*one), rule, grid_s)
         if run.is_one:
             out.append((b, run))
     return out
 
 
-def _ever_away(s: Samples, starts: np.ndarray, ends: np.ndarray, rule: Loiter) -> tuple[np.ndarray, np.ndarray]:
+def _ever_away(
+    s: Samples, starts: np.ndarray, ends: np.ndarray, rule: Loiter, hour: int
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Of the runs (first slow and last sample), those of which at some point after an hour most was away."""
     if not len(starts):
         return starts, ends
-    count = ends - starts + HOUR + 1
+    count = ends - starts + hour + 1
     begin = np.cumsum(count) - count
-    at = np.arange(int(count.sum())) + np.repeat(starts - HOUR - begin, count)
+    at = np.arange(int(count.sum())) + np.repeat(starts - hour - begin, count)
     d = [p[at] - np.repeat(p[starts], count) for p in (s.x, s.y, s.z)]
     vote = np.where(d[0] * d[0] + d[1] * d[1] + d[2] * d[2] > (rule.drift_m * 0.999) ** 2, 1, -1)
     total = np.cumsum(vote)
     total -= np.repeat(total[begin] - vote[begin], count)
     # within the first hour no run is long enough
-    total[np.arange(len(total)) - np.repeat(begin, count) < HOUR] = -1
+    total[np.arange(len(total)) - np.repeat(begin, count) < hour] = -1
     ever = np.maximum.reduceat(total, begin) > 0
     return starts[ever], ends[ever]
 
@@ -103,6 +107,7 @@ class Loitering(msgspec.Struct):
     """The same for one vessel, sample by sample."""
 
     rule: Loiter
+    grid_s: int
     hour: list[Sample] = []
     run: Run | None = None
 
@@ -112,20 +117,21 @@ class Loitering(msgspec.Struct):
             ended, self.hour = self.end(), [s]
             return ended
         self.hour.append(s)
-        if len(self.hour) <= HOUR:
+        steps = steps_of(self.rule, self.grid_s)
+        if len(self.hour) <= steps:
             return None
-        if len(self.hour) > HOUR + 1:
+        if len(self.hour) > steps + 1:
             del self.hour[0]
         total = self.hour[1].speed_mps
-        for k in range(2, HOUR + 1):
+        for k in range(2, steps + 1):
             total = total + self.hour[k].speed_mps
-        if not total / HOUR < self.rule.speed_mps:
+        if not total / steps < self.rule.speed_mps:
             return self._ended()
         if self.run is None:
             self.run = Run(self.hour[0].g, self.hour[0].g, s.x, s.y, s.z)
             for earlier in self.hour[:-1]:
-                self.run.take(earlier, self.rule)
-        self.run.take(s, self.rule)
+                self.run.take(earlier, self.rule, self.grid_s)
+        self.run.take(s, self.rule, self.grid_s)
         return None
 
     def end(self) -> Run | None:

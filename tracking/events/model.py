@@ -17,10 +17,8 @@ Struct = msgspec.Struct
 #: The kinds that tracks alone tell, in the order in which they are printed.
 KINDS = ("stop", "encounter", "loiter", "gap", "cotravel")
 
-#: Pairs and loitering are judged at multiples of this of POSIX time, each vessel's position interpolated between two fixes.
+#: The grid and the hole of the reference's rules (``Rules.grid_s``, ``Rules.hole_s``).
 GRID_S = 600
-GRID_NS = GRID_S * NS
-#: Between two fixes further apart nothing is interpolated; it is also what makes a silence a gap.
 HOLE_S = 3600
 #: A distance on the mean sphere is within 0.6 % of the geodesic and a position within metres: a limit is kept to 1 %.
 SLACK = 1.01
@@ -39,7 +37,7 @@ class Gap(Struct, frozen=True):
     """A silence longer than ``least_s``; perhaps *switched off*.
 
     ``switched_off`` is true where the silence is ``times`` the median of the own last intervals (at least ``habit`` known)
-    while in its first hour ``heard`` fixes of others or more came from within about ``near_m``; else false.
+    while in its first five steps of the grid ``heard`` fixes of others or more came from within about ``near_m``; else false.
     """
 
     least_s: float = HOLE_S
@@ -51,15 +49,20 @@ class Gap(Struct, frozen=True):
 
 
 class Encounter(Struct, frozen=True):
-    """Two within ``radius_m``, both slower than ``speed_mps``, at each point of the grid for ``least_s``."""
+    """Two within ``radius_m``, both slower than ``speed_mps``, at each point of the grid for ``least_s``.
+
+    ``apart_s``: only where both were seen apart, by more than the radius, within so long before (0: whatever was before), so
+    that two that have lain side by side since they were first heard do not meet.
+    """
 
     radius_m: float = 500.0
     speed_mps: float = 2.0 * KNOT_MPS
     least_s: float = 7200.0
+    apart_s: float = 0.0
 
 
 class Loiter(Struct, frozen=True):
-    """Slower than ``speed_mps`` on average of each hour for ``least_s``, most of it more than ``drift_m`` from where it began.
+    """Slower than ``speed_mps`` on average of each ``window_s`` for ``least_s``, mostly over ``drift_m`` from its beginning.
 
     What keeps within ``drift_m`` is a stop and no loitering.
     """
@@ -67,6 +70,7 @@ class Loiter(Struct, frozen=True):
     speed_mps: float = 2.0 * KNOT_MPS
     least_s: float = 4 * 3600.0
     drift_m: float = 500.0
+    window_s: float = 3600.0
 
 
 class Cotravel(Struct, frozen=True):
@@ -81,7 +85,14 @@ class Cotravel(Struct, frozen=True):
 
 
 class Rules(Struct, frozen=True):
-    """Every parameter; ``reach_mps`` is what no craft that comes back to where it was a fix ago has gone at."""
+    """Every parameter.
+
+    Args:
+        reach_mps: what no craft that comes back to where it was a fix ago has gone at.
+        grid_s: pairs and loitering are judged at multiples of this of POSIX time, a position interpolated between two fixes.
+        hole_s: between two fixes further apart nothing is interpolated.
+        thin_s: of the fixes of one vessel in each such part of POSIX time the first alone is looked at; 0: all are.
+    """
 
     stop: Stop = Stop()
     gap: Gap = Gap()
@@ -89,6 +100,37 @@ class Rules(Struct, frozen=True):
     loiter: Loiter = Loiter()
     cotravel: Cotravel = Cotravel()
     reach_mps: float = 60.0
+    grid_s: int = GRID_S
+    hole_s: int = HOLE_S
+    thin_s: int = 0
+
+    @property
+    def grid_ns(self) -> int:
+        """A step of the grid."""
+        return self.grid_s * NS
+
+    @property
+    def hole_ns(self) -> int:
+        """The longest silence that is interpolated over."""
+        return self.hole_s * NS
+
+    @property
+    def seen_s(self) -> float:
+        """Two fixes no further apart show all that is between them."""
+        return 2.0 * self.grid_s
+
+
+#: The reference's rules are made for fixes every quarter of an hour and events of hours; these are for a live picture, in
+#: which a quarter of an hour is long: what stands for 5 minutes, meets for 5, is silent for 6 while others are heard.
+QUICK = Rules(
+    stop=Stop(radius_m=100.0, least_s=300.0, least_fixes=4, hole_s=1800.0),
+    gap=Gap(least_s=360.0, near_m=20_000.0),
+    encounter=Encounter(radius_m=150.0, least_s=300.0, apart_s=1800.0),
+    loiter=Loiter(least_s=1800.0, drift_m=200.0, window_s=600.0),
+    cotravel=Cotravel(radius_m=100.0, lag_tolerance_s=15.0, least_s=600.0, missing_s=120.0),
+    grid_s=60, hole_s=600, thin_s=20,
+)  # fmt: skip
+RULES = {"reference": Rules(), "quick": QUICK}
 
 
 class Event(Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""Events of two: encounters and co-travel, from samples of both at the same points of the grid (``model.GRID_S``).
+"""Events of two: encounters and co-travel, from samples of both at the same points of the grid (``Rules.grid_s``).
 
 Each rule has two halves: what makes a point good (``meetings``, ``company`` for arrays through the spatial index; ``meets``,
 ``follows`` for two samples), and a fold over a pair's good points in order of time (``Meeting``, ``Company``), which both
@@ -9,17 +9,24 @@ than is interpolated over; until the points after the last good one are settled,
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
 
-from tracking.events.grid import SEEN_S, Sample, Samples
-from tracking.events.model import GRID_S, SLACK, Cotravel, Encounter
+from tracking.events.grid import Sample, Samples
+from tracking.events.model import SLACK, Cotravel, Encounter, Rules
 from tracking.events.near import Near
+
+#: A point in space, metres.
+Place = tuple[float, float, float]
 
 
 class Point(msgspec.Struct, frozen=True):
-    """One good point of a pair: how far apart, how much later the second is (co-travel), where, how well both were seen."""
+    """One good point of a pair: how far apart, how much later the second is (co-travel), where, how well both were seen.
+
+    ``apart``: they had been apart before (``apart`` below), where that is asked.
+    """
 
     g: int
     distance_m: float
@@ -28,6 +35,7 @@ class Point(msgspec.Struct, frozen=True):
     y: float
     z: float
     seen: float
+    apart: bool = False
 
 
 class Points(msgspec.Struct):
@@ -75,7 +83,7 @@ class _Some(msgspec.Struct):
     x: np.ndarray
     y: np.ndarray
     z: np.ndarray
-    wide_s: np.ndarray
+    seen: np.ndarray
     bx: np.ndarray
     by: np.ndarray
     bz: np.ndarray
@@ -86,7 +94,9 @@ class _Some(msgspec.Struct):
 def _some(s: Samples, at: np.ndarray) -> _Some:
     x, y, z = s.x[at], s.y[at], s.z[at]
     lat, lon = _latlon(x, y, z)
-    return _Some(s.vessel[at], s.g[at], x, y, z, s.wide_s[at], s.x[at - 1], s.y[at - 1], s.z[at - 1], lat, lon)
+    return _Some(
+        s.vessel[at], s.g[at], x, y, z, s.seen[at], s.x[at - 1], s.y[at - 1], s.z[at - 1], lat, lon
+    )  # fmt: skip
 
 
 def _latlon(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -108,20 +118,19 @@ def _points(s: _Some, i: np.ndarray, j: np.ndarray, d: np.ndarray, lag_s: np.nda
     keep[1:] = (i[1:] != i[:-1]) | (j[1:] != j[:-1])
     i, j, d, lag_s = i[keep], j[keep], d[keep], lag_s[keep]
     middle = [(p[i] + p[j]) / 2.0 for p in (s.x, s.y, s.z)]
-    wide = np.maximum(np.maximum(s.wide_s[i], s.wide_s[j]), SEEN_S)
-    seen = SEEN_S / wide
-    return Points(s.vessel[i], s.vessel[j], s.g[i], d, lag_s, *middle, seen)
+    return Points(s.vessel[i], s.vessel[j], s.g[i], d, lag_s, *middle, np.minimum(s.seen[i], s.seen[j]))
 
 
-def meetings(lots: list[Samples], rule: Encounter) -> Points:
+def meetings(lots: list[Samples], rules: Rules) -> Points:
     """Every point at which two are slow and near."""
+    rule = rules.encounter
     reach = rule.radius_m * SLACK
     parts = []
     for s in lots:
         with np.errstate(invalid="ignore"):
             slow = np.flatnonzero(s.speed_mps < rule.speed_mps)
         # nobody meets who is not slow for the whole of it: steps in a row of one vessel
-        parts.append(_some(s, slow[_in_a_row(s, slow, int(rule.least_s // GRID_S))]))
+        parts.append(_some(s, slow[_in_a_row(s, slow, int(rule.least_s // rules.grid_s))]))
     s = _all(parts)
     index = Near(s.g, s.lat_deg, s.lon_deg, reach)
     first, second, apart = [], [], []
@@ -159,13 +168,31 @@ def meets(a: Sample, b: Sample, rule: Encounter) -> Point | None:
     return _point(a, b, d, 0.0) if d <= rule.radius_m * SLACK else None
 
 
+def apart(a: Callable[[int], Place | None], b: Callable[[int], Place | None], g: int, rules: Rules) -> bool:
+    """Whether two were seen apart within ``apart_s`` before a point of the grid, without a point missing since.
+
+    Args:
+        a, b: where each was at a point; None where that is not known.
+    """
+    reach2 = (rules.encounter.radius_m * SLACK) ** 2
+    for at in range(g - 1, g - 1 - int(rules.encounter.apart_s // rules.grid_s), -1):
+        one, two = a(at), b(at)
+        if one is None or two is None:
+            return False
+        dx, dy, dz = one[0] - two[0], one[1] - two[1], one[2] - two[2]
+        if dx * dx + dy * dy + dz * dz > reach2:
+            return True
+    return False
+
+
 def _point(a: Sample, b: Sample, d: float, lag_s: float) -> Point:
     middle = ((a.x + b.x) / 2.0, (a.y + b.y) / 2.0, (a.z + b.z) / 2.0)
-    return Point(a.g, d, lag_s, *middle, SEEN_S / max(a.wide_s, b.wide_s, SEEN_S))
+    return Point(a.g, d, lag_s, *middle, min(a.seen, b.seen))
 
 
-def company(lots: list[Samples], rule: Cotravel) -> Points:
+def company(lots: list[Samples], rules: Rules) -> Points:
     """Every point at which two move and one is near where the other has just come along."""
+    rule = rules.cotravel
     reach = rule.radius_m
     parts = []
     for s in lots:
@@ -190,7 +217,7 @@ def company(lots: list[Samples], rule: Cotravel) -> Points:
             first.append(i[near])
             second.append(j[near])
             apart.append(d[near])
-            lags.append(back[near] * GRID_S)
+            lags.append(back[near] * rules.grid_s)
     i, j = _joined(first, np.int64), _joined(second, np.int64)
     return _points(s, i, j, _joined(apart, float), _joined(lags, float))
 
@@ -205,13 +232,15 @@ def _to_step(s: _Some, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.nda
     return np.sqrt(dx * dx + dy * dy + dz * dz), back
 
 
-def follows(a: Sample, before_a: Sample, b: Sample, before_b: Sample, rule: Cotravel) -> Point | None:
+def follows(
+    a: Sample, before_a: Sample, b: Sample, before_b: Sample, rule: Cotravel, grid_s: int
+) -> Point | None:  # fmt: skip
     """The point of two moving samples and those before them, if it is good; a positive lag: b comes behind a."""
     if not (a.speed_mps > rule.speed_mps and b.speed_mps > rule.speed_mps):
         return None
     ab, lag_ab = _to_one(a, before_a, b)
     ba, lag_ba = _to_one(b, before_b, a)
-    found = [(d, lag) for d, lag in ((ab, lag_ab * GRID_S), (ba, -(lag_ba * GRID_S))) if d <= rule.radius_m]
+    found = [(d, lag) for d, lag in ((ab, lag_ab * grid_s), (ba, -(lag_ba * grid_s))) if d <= rule.radius_m]
     return _point(a, b, *min(found)) if found else None
 
 
@@ -225,7 +254,7 @@ def _to_one(a: Sample, before: Sample, b: Sample) -> tuple[float, float]:
 
 
 class PairRun(msgspec.Struct):
-    """Good points that belong together: the first and last, how many, sums over them."""
+    """Good points that belong together: the first and last, how many, sums over them; ``apart`` of the first."""
 
     first_g: int
     last_g: int
@@ -237,6 +266,7 @@ class PairRun(msgspec.Struct):
     least_m: float = math.inf
     lag_s: float = 0.0
     seen: float = 0.0
+    apart: bool = False
 
     def take(self, p: Point) -> None:
         """One point more."""
@@ -255,6 +285,7 @@ class Meeting(msgspec.Struct, tag="encounter"):
     """The encounters of a pair: runs of good points without one missing, long enough from the first to the last."""
 
     rule: Encounter
+    grid_s: int
     run: PairRun | None = None
 
     @property
@@ -265,13 +296,13 @@ class Meeting(msgspec.Struct, tag="encounter"):
     @property
     def least(self) -> int:
         """Points of the shortest."""
-        return math.ceil(self.rule.least_s / GRID_S) + 1
+        return math.ceil(self.rule.least_s / self.grid_s) + 1
 
     def add(self, p: Point) -> PairRun | None:
         """Take the next good point; the encounter that had ended before it."""
         ended = self.settle(p.g - 1)
         if self.run is None:
-            self.run = PairRun(p.g, p.g)
+            self.run = PairRun(p.g, p.g, apart=p.apart)
         self.run.take(p)
         return ended
 
@@ -291,7 +322,9 @@ class Meeting(msgspec.Struct, tag="encounter"):
     def lasting(self) -> PairRun | None:
         """The encounter under way."""
         run = self.run
-        return run if run is not None and (run.last_g - run.first_g) * GRID_S >= self.rule.least_s else None
+        if run is None or (self.rule.apart_s and not run.apart):
+            return None
+        return run if (run.last_g - run.first_g) * self.grid_s >= self.rule.least_s else None
 
 
 class Company(msgspec.Struct, tag="cotravel"):
@@ -302,18 +335,19 @@ class Company(msgspec.Struct, tag="cotravel"):
     """
 
     rule: Cotravel
+    grid_s: int
     run: PairRun | None = None
     waiting: list[Point] = []
 
     @property
     def farthest(self) -> int:
         """Steps from one good point to the next of a run."""
-        return int(self.rule.missing_s // GRID_S)
+        return int(self.rule.missing_s // self.grid_s)
 
     @property
     def least(self) -> int:
         """Points of the shortest: each stands for a step of moving."""
-        return max(1, math.ceil(self.rule.least_s / GRID_S))
+        return max(1, math.ceil(self.rule.least_s / self.grid_s))
 
     def add(self, p: Point) -> PairRun | None:
         """Take the next good point; the co-travel that had ended before it."""

@@ -3,8 +3,8 @@
 A run begins at a fix; the next one belongs to it while it lies within the radius of the mean of those before it and not
 beyond a hole.  When one does not, a run that was long enough is a stop and the search goes on after it; else it begins anew
 at the second fix of the run.  Whether a stop begins at a fix depends on the hour after it alone, which is what both forms
-use: ``Stops`` keeps running sums for each fix of the last hour that may still become one, ``stops`` rules most fixes out by
-prefix sums and walks only from the others.
+use: ``Stops`` keeps the fixes of the one run that may still become one, ``stops`` rules most fixes out by prefix sums and walks
+only from the others.
 """
 
 from __future__ import annotations
@@ -200,26 +200,21 @@ class Begun(msgspec.Struct):
     z: float
 
 
-def _none() -> np.ndarray:
-    return np.zeros((4, 0))
-
-
-def _no_times() -> np.ndarray:
-    return np.zeros(0, np.int64)
-
-
 class Stops(msgspec.Struct):
     """The same for one vessel, fix by fix.
 
-    While no stop is under way, ``runs`` are those that begin at each fix of the last hour and hold until now, the first of
-    them first: columns of (number of fixes, sums of x, y, z).  Once that one is a stop the others are of no use.
+    While no stop is under way, ``fixes`` are those of the one run that may still become one, (time, x, y, z), and ``x y z``
+    their sums.  When a fix does not belong to it the run begins anew at its second fix, over those that are kept: none that
+    begins later can have been long enough before this fix, as the one that began earlier was not.
     """
 
     rule: Stop
     lasting: Begun | None = None
     last_ns: int | None = None
-    runs: np.ndarray = msgspec.field(default_factory=_none)
-    first_ns: np.ndarray = msgspec.field(default_factory=_no_times)
+    fixes: list[tuple[int, float, float, float]] = []
+    x: float = 0.0
+    y: float = 0.0
+    z: float = 0.0
 
     def add(self, fix: tuple) -> Begun | None:
         """Take the next fix (ns, x, y, z, ...); the stop that it ended, if it did."""
@@ -234,19 +229,46 @@ class Stops(msgspec.Struct):
                 self.lasting = Begun(stop.first_ns, t, stop.n + 1, stop.x + x, stop.y + y, stop.z + z)
                 return ended
             ended, self.lasting = stop, None
-        n, sx, sy, sz = self.runs
-        dx, dy, dz = x - sx / n, y - sy / n, z - sz / n
-        hold = dx * dx + dy * dy + dz * dz <= r2
-        runs, first = (self.runs, self.first_ns) if hold.all() else (self.runs[:, hold], self.first_ns[hold])
-        fix_of = np.array(((1.0,), (x,), (y,), (z,)))
-        self.runs, self.first_ns = np.concatenate((runs + fix_of, fix_of), axis=1), np.append(first, t)
-        if t - int(self.first_ns[0]) >= self.rule.least_s * NS and self.runs[0, 0] >= self.rule.least_fixes:
-            self.lasting = Begun(int(self.first_ns[0]), t, int(self.runs[0, 0]), *self.runs[1:, 0].tolist())
-            self.runs, self.first_ns = _none(), _no_times()
+        fixes = self.fixes
+        n = len(fixes)
+        if n:
+            dx, dy, dz = x - self.x / n, y - self.y / n, z - self.z / n
+            if not dx * dx + dy * dy + dz * dz <= r2:
+                self._anew(fix[:4], r2)
+                self._made()
+                return ended
+        fixes.append(fix[:4])
+        self.x, self.y, self.z = self.x + x, self.y + y, self.z + z
+        self._made()
         return ended
+
+    def _anew(self, fix: tuple, r2: float) -> None:
+        """The run began at its first fix in vain: the first of the later ones from which it holds until now."""
+        fixes = [*self.fixes, fix]
+        for begin in range(1, len(fixes)):
+            _, sx, sy, sz = fixes[begin]
+            n = 1
+            for _, x, y, z in fixes[begin + 1 :]:
+                dx, dy, dz = x - sx / n, y - sy / n, z - sz / n
+                if not dx * dx + dy * dy + dz * dz <= r2:
+                    break
+                sx, sy, sz, n = sx + x, sy + y, sz + z, n + 1
+            else:
+                self.fixes, self.x, self.y, self.z = fixes[begin:], sx, sy, sz
+                return
+
+    def _made(self) -> None:
+        """The run is a stop once it is long enough."""
+        fixes = self.fixes
+        if fixes[-1][0] - fixes[0][0] >= self.rule.least_s * NS and len(fixes) >= self.rule.least_fixes:
+            self.lasting = Begun(fixes[0][0], fixes[-1][0], len(fixes), self.x, self.y, self.z)
+            self._clear()
+
+    def _clear(self) -> None:
+        self.fixes, self.x, self.y, self.z = [], 0.0, 0.0, 0.0
 
     def end(self) -> Begun | None:
         """No fix came within ``hole_s``: what lasted has ended."""
         ended, self.lasting = self.lasting, None
-        self.runs, self.first_ns = _none(), _no_times()
+        self._clear()
         return ended

@@ -5,20 +5,19 @@ from __future__ import annotations
 from birddog.units import NS
 from tracking.events.gaps import unusual
 from tracking.events.loiter import Run as LoiterRun
-from tracking.events.model import GRID_NS, GRID_S, HOLE_S, Event, Gap
+from tracking.events.model import Event, Gap, Rules
 from tracking.events.pairs import PairRun
 from tracking.events.sphere import place
 
-#: A fix vouches for no more than this time of a stop.
-VOUCH_S = HOLE_S / 3
 
-
-def stop(name: str, first_ns: int, last_ns: int, n: int, x: float, y: float, z: float, *, ended: bool) -> Event:
-    """A stop of n fixes with the sums of their points."""
+def stop(
+    name: str, rules: Rules, first_ns: int, last_ns: int, n: int, x: float, y: float, z: float, *, ended: bool
+) -> Event:  # fmt: skip
+    """A stop of n fixes with the sums of their points; a fix vouches for ``seen_s`` of it."""
     lat, lon = place(x, y, z)
     lasted_s = (last_ns - first_ns) / NS
     return Event(
-        "stop", (name,), first_ns, last_ns if ended else None, last_ns, lat, lon, min(1.0, (n - 1) * VOUCH_S / lasted_s),
+        "stop", (name,), first_ns, last_ns if ended else None, last_ns, lat, lon, min(1.0, (n - 1) * rules.seen_s / lasted_s),
         {"duration_s": lasted_s, "fixes": n},
     )  # fmt: skip
 
@@ -41,10 +40,10 @@ def gap(
     )  # fmt: skip
 
 
-def loiter(name: str, run: LoiterRun, *, ended: bool) -> Event:
+def loiter(name: str, rules: Rules, run: LoiterRun, *, ended: bool) -> Event:
     """Loitering."""
     lat, lon = place(run.x, run.y, run.z)
-    first_ns, last_ns = run.first_g * GRID_NS, run.last_g * GRID_NS
+    first_ns, last_ns = run.first_g * rules.grid_ns, run.last_g * rules.grid_ns
     return Event(
         "loiter", (name,), first_ns, last_ns if ended else None, last_ns, lat, lon, run.seen / run.n,
         {"duration_s": (last_ns - first_ns) / NS, "drift_m": run.drift_m, "mean_speed_mps": run.speed_mps / run.n,
@@ -52,10 +51,10 @@ def loiter(name: str, run: LoiterRun, *, ended: bool) -> Event:
     )  # fmt: skip
 
 
-def encounter(a: str, b: str, run: PairRun, *, ended: bool) -> Event:
+def encounter(a: str, b: str, rules: Rules, run: PairRun, *, ended: bool) -> Event:
     """An encounter."""
     lat, lon = place(run.x, run.y, run.z)
-    first_ns, last_ns = run.first_g * GRID_NS, run.last_g * GRID_NS
+    first_ns, last_ns = run.first_g * rules.grid_ns, run.last_g * rules.grid_ns
     return Event(
         "encounter", (a, b), first_ns, last_ns if ended else None, last_ns, lat, lon, run.seen / run.n,
         {"duration_s": (last_ns - first_ns) / NS, "mean_distance_m": run.distance_m / run.n,
@@ -63,15 +62,15 @@ def encounter(a: str, b: str, run: PairRun, *, ended: bool) -> Event:
     )  # fmt: skip
 
 
-def cotravel(a: str, b: str, run: PairRun, *, ended: bool) -> Event:
+def cotravel(a: str, b: str, rules: Rules, run: PairRun, *, ended: bool) -> Event:
     """Co-travel; the one behind stands second."""
     lat, lon = place(run.x, run.y, run.z)
     lag_s = run.lag_s / run.n
     if lag_s < 0.0:
         a, b, lag_s = b, a, -lag_s
-    first_ns, last_ns = (run.first_g - 1) * GRID_NS, run.last_g * GRID_NS
+    first_ns, last_ns = (run.first_g - 1) * rules.grid_ns, run.last_g * rules.grid_ns
     return Event(
         "cotravel", (a, b), first_ns, last_ns if ended else None, last_ns, lat, lon, run.seen / run.n,
         {"duration_s": (last_ns - first_ns) / NS, "lag_s": lag_s, "mean_distance_m": run.distance_m / run.n,
-         "moving_s": run.n * GRID_S, "points": run.n},
+         "moving_s": run.n * rules.grid_s, "points": run.n},
     )  # fmt: skip

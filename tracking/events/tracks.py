@@ -54,13 +54,15 @@ class Tracks(msgspec.Struct):
 
 
 def tracks(
-    ids: list[str], vessel: np.ndarray, time_ns: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, reach_mps: float
-) -> Tracks:
+    ids: list[str], vessel: np.ndarray, time_ns: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, reach_mps: float,
+    thin_s: int = 0,
+) -> Tracks:  # fmt: skip
     """The tracks of fixes in any order.
 
     Args:
         ids: the vessels' names, in the order in which they are to be told.
         vessel: of each fix the place of its vessel in ``ids``.
+        thin_s: of a vessel's fixes in each such part of time the first alone is looked at; the others are as those of one time.
     """
     line = _order(vessel, time_ns)
     if line is None:
@@ -69,6 +71,9 @@ def tracks(
         vessel, time_ns, lat_deg, lon_deg = vessel[line], time_ns[line], lat_deg[line], lon_deg[line]
     again = np.zeros(len(vessel), bool)
     again[1:] = (vessel[1:] == vessel[:-1]) & (time_ns[1:] == time_ns[:-1])
+    if thin_s:
+        cell = time_ns // (thin_s * NS)
+        again[1:] |= (vessel[1:] == vessel[:-1]) & (cell[1:] == cell[:-1])
     x, y, z = points(lat_deg, lon_deg)
     out = again.copy()
     for v in np.unique(vessel[_fast(vessel, time_ns, x, y, z, again, reach_mps)]).tolist():

@@ -204,7 +204,8 @@ def stage(tmp_path):
 def still(tmp_path_factory):
     """A stage served once for all tests of a module that only look."""
     made = Stage(tmp_path_factory.mktemp("still"))
-    made.publish(make_track(1), make_track(2), make_alert(1), make_flag(1))
+    happened = model.Event(event_id="E1", kind="stop", operation="nightjar", seq=1, start_ns=T0, track_ids=("T1",))
+    made.publish(make_track(1), make_track(2), make_alert(1), make_flag(1), happened)
     made.address = made.start()
     yield made
     made.close()

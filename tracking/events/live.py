@@ -1,0 +1,221 @@
+"""Events of the live picture: one engine an operation, behind the fold, and the rows that are published.
+
+The fold says of each entry which fixes it took into which track (``Changes.fixes``); the engines of ``engine.Events`` are fed
+with them in that order, told what time it is, and forget a track when it ends.  So an event is told with the entry of the fix
+that decides it, or with the first entry after the time that does, and a rebuild tells the same under the same ids.
+
+A row keeps its id while the event goes on, ends, or is corrected by a fix that came late; each correction is kept in it with
+what had been said before.  An id is made as those of the fold's own events, with an ``H``: ``H17``, ``H17.2-5``.
+
+A silence is told here only where it looks switched off: every other one is the fold's ``silent``.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from birddog.directory import OPEN
+from birddog.model import Correction, Value
+from birddog.model import Event as Row
+from birddog.units import NS, iso_from_ns
+from tracking.book import Changes, TakenFix
+from tracking.events.engine import Events, Told
+from tracking.events.model import KINDS, RULES, Event, Rules
+
+#: How late a fix may come and still change what was told.
+LATE_S = 3600
+#: What has been over for so long is not corrected any more (engine: up to a quarter over LATE_S, and a hole).
+_SETTLED_NS = (2 * LATE_S + 3600) * NS
+#: Of fixes that came too late one row is told for each track in this time.
+_TOO_LATE_NS = 3600 * NS
+#: Corrections that a row keeps.
+_MOST = 20
+
+
+class LiveState(msgspec.Struct):
+    """All that a snapshot keeps: engines by operation, rows that may still change, who was told of for coming too late."""
+
+    rules: str = "quick"
+    engines: dict[str, bytes] = {}
+    rows: dict[str, dict[str, Row]] = {}
+    too_late: dict[str, int] = {}
+    swept_ns: int = 0
+
+
+class LiveEvents:
+    """See the module's docstring.  ``apply`` is called once an entry, in order."""
+
+    def __init__(self, state: LiveState | None = None):
+        self._state = state or LiveState()
+        self._engines = {name: Events.of(packed) for name, packed in self._state.engines.items()}
+
+    def snapshot(self) -> bytes:
+        """The whole state."""
+        self._state.engines = {name: engine.packed() for name, engine in self._engines.items()}
+        return msgspec.msgpack.encode(self._state)
+
+    @classmethod
+    def restore(cls, data: bytes) -> LiveEvents:
+        """From ``snapshot``.
+
+        Raises:
+            msgspec.ValidationError, msgspec.DecodeError: the bytes are none.
+        """
+        return cls(msgspec.msgpack.decode(data, type=LiveState))
+
+    def apply(self, seq: int, now_ns: int, changes: Changes, numbers: dict[str, int], rules: str = "quick") -> list[Row]:
+        """What is to be published with one entry.
+
+        Args:
+            now_ns: the fold's time at it.
+            numbers: of each case the number of the entry that named it first.
+            rules: the name of a set of ``model.RULES``, or ``off``.
+        """
+        out = _Out(seq, now_ns, numbers)
+        if rules != self._state.rules:
+            self._begin_anew(rules, out)
+        if rules == "off":
+            return out.rows
+        for operation, engine in self._engines.items():
+            self._tell(operation, engine.pass_time(now_ns), out)
+        for fix in changes.fixes:
+            engine = self._engines.get(fix.operation)
+            if engine is None:
+                engine = self._engines[fix.operation] = Events(RULES[rules], KINDS, LATE_S)
+            self._tell(fix.operation, _told(engine, fix), out)
+        for name in changes.ended:
+            for operation, engine in self._engines.items():
+                self._tell(operation, engine.forget(name), out)
+        if now_ns - self._state.swept_ns > _SETTLED_NS // 4:
+            self._sweep(now_ns)
+        return out.rows
+
+    def _begin_anew(self, rules: str, out: _Out) -> None:
+        """Other rules hold from now on: what lasts has ended, and nothing of before is known."""
+        for rows in self._state.rows.values():
+            for row in rows.values():
+                if row.end_ns is None:
+                    out.rows.append(msgspec.structs.replace(row, end_ns=max(row.last_ns or 0, row.start_ns), seq=out.seq))
+        self._engines.clear()
+        self._state = LiveState(rules=rules)
+
+    def _sweep(self, now_ns: int) -> None:
+        self._state.swept_ns = now_ns
+        for rows in self._state.rows.values():
+            for key in [key for key, row in rows.items() if row.end_ns is not None and row.end_ns < now_ns - _SETTLED_NS]:
+                del rows[key]
+        for name in [name for name, told_ns in self._state.too_late.items() if told_ns < now_ns - _TOO_LATE_NS]:
+            del self._state.too_late[name]
+
+    def _tell(self, operation: str, told: list[Told], out: _Out) -> None:
+        if not told:
+            return
+        rows, rules = self._state.rows.setdefault(operation, {}), RULES[self._state.rules]
+        for one in told:
+            if one.what == "too_late":
+                self._too_late(operation, one, out)
+                continue
+            was = rows.pop(_key(one.was), None) if one.was is not None else None
+            event = one.event
+            if event is not None and event.kind == "gap" and not event.measures["switched_off"] and was is None:
+                continue
+            if event is None:
+                if was is not None:
+                    out.rows.append(_withdrawn(was, one, out))
+                continue
+            row = _row(operation, event, rules, self._state.rules, out, was)
+            if was is not None and one.what == "corrected":
+                row = msgspec.structs.replace(row, corrections=_noted(was, one, out))
+            rows[_key(event)] = row
+            out.rows.append(row)
+
+    def _too_late(self, operation: str, told: Told, out: _Out) -> None:
+        assert told.because is not None
+        name, time_ns = told.because
+        if out.now_ns - self._state.too_late.get(name, -_TOO_LATE_NS) < _TOO_LATE_NS:
+            return
+        self._state.too_late[name] = out.now_ns
+        text = f"a fix of {iso_from_ns(time_ns)} came too late to change what happened: over {LATE_S // 60} min"
+        out.rows.append(Row(
+            event_id=out.event_id(operation), kind="too_late", operation=operation, seq=out.seq, start_ns=time_ns,
+            end_ns=time_ns, track_ids=(name,), text=text,
+        ))  # fmt: skip
+
+
+class _Out:
+    """The rows of one entry, and their ids."""
+
+    def __init__(self, seq: int, now_ns: int, numbers: dict[str, int]):
+        self.seq, self.now_ns, self._numbers = seq, now_ns, numbers
+        self.rows: list[Row] = []
+        self._nth: dict[str, int] = {}
+
+    def event_id(self, operation: str) -> str:
+        """The id of the next event of an operation."""
+        nth = self._nth[operation] = self._nth.get(operation, 0) + 1
+        which = f"H{self.seq}" if nth == 1 else f"H{self.seq}.{nth}"
+        return which if operation == OPEN else f"{which}-{self._numbers.get(operation, 0)}"
+
+
+def _told(engine: Events, fix: TakenFix) -> list[Told]:
+    if fix.lat_deg is None or fix.lon_deg is None:
+        return engine.without(fix.track_id, fix.time_ns)
+    return engine.fix(fix.track_id, fix.time_ns, fix.lat_deg, fix.lon_deg)
+
+
+def _key(event: Event) -> str:
+    return f"{event.kind} {event.start_ns} {' '.join(event.ids)}"
+
+
+def _row(operation: str, event: Event, rules: Rules, name: str, out: _Out, was: Row | None) -> Row:
+    """An event as it is published; lengths to the millimetre."""
+    measures: dict[str, Value] = {k: round(v, 3) if isinstance(v, float) else v for k, v in event.measures.items()}
+    rule: dict[str, Value] = {"rules": name, "grid_s": rules.grid_s, "hole_s": rules.hole_s, "thin_s": rules.thin_s}
+    rule |= msgspec.to_builtins(getattr(rules, event.kind))
+    return Row(
+        event_id=was.event_id if was is not None else out.event_id(operation), kind=event.kind, operation=operation,
+        seq=out.seq, start_ns=event.start_ns, end_ns=event.end_ns, last_ns=event.last_ns, track_ids=event.ids,
+        lat_deg=event.lat_deg, lon_deg=event.lon_deg, text=_words(event, rules), confidence=round(event.confidence, 3),
+        measures=measures, rule=rule, corrections=was.corrections if was is not None else (),
+    )  # fmt: skip
+
+
+def _noted(was: Row, told: Told, out: _Out) -> tuple[Correction, ...]:
+    """What had been said, and the fix that made it otherwise, behind what was noted before."""
+    track_id, time_ns = told.because or ("", 0)
+    note = Correction(
+        what="withdrawn" if told.event is None else "corrected", at_ns=out.now_ns, track_id=track_id, fix_ns=time_ns,
+        start_ns=was.start_ns, end_ns=was.end_ns,
+    )  # fmt: skip
+    return (*was.corrections, note)[-_MOST:]
+
+
+def _withdrawn(was: Row, told: Told, out: _Out) -> Row:
+    return msgspec.structs.replace(
+        was, seq=out.seq, end_ns=was.end_ns or was.last_ns or was.start_ns, withdrawn=True, corrections=_noted(was, told, out),
+        text=f"withdrawn, a fix came late: {was.text}",
+    )  # fmt: skip
+
+
+def _words(event: Event, rules: Rules) -> str:
+    """One line for a person."""
+    m = event.measures
+    lasted = f"for {_span(m['duration_s'])}" if event.end_ns is not None else f"since {iso_from_ns(event.start_ns)[11:19]}"
+    match event.kind:
+        case "stop":
+            return f"stands within {rules.stop.radius_m:g} m {lasted}"
+        case "encounter":
+            return f"two within {m['mean_distance_m']:.0f} m, slower than 2 kn, {lasted}"
+        case "loiter":
+            return f"slower than {rules.loiter.speed_mps:.1f} m/s without standing still, {lasted}"
+        case "cotravel":
+            return f"one travels {m['lag_s']:.0f} s behind the other {lasted}"
+        case "gap" if m["switched_off"]:
+            return f"silent {lasted} while {m['heard_near']} fixes of others came from near by: switched off?"
+        case _:
+            return f"silent {lasted}"
+
+
+def _span(seconds: float | int | bool | None) -> str:
+    minutes = round(float(seconds or 0.0) / 60.0)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
