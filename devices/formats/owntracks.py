@@ -22,6 +22,8 @@ an attribute, never an identity.
 ``transition`` (a region entered or left) carries the same position fields and gives a fix, too, where it has them.
 ``waypoint`` is a place that the user marked, not where the device is; ``lwt`` is said by the broker after the device
 has gone; cards, steps, commands, dumps and statuses have no position: none of these gives an observation.
+An object may hold the ``topic`` that it was published to (HTTP mode; recorders and bridges that hand it on): on a topic that
+names no phone, as a gateway's own, that is whom it is of; on a phone's own topic, or ``birddog/v1/…``, it changes nothing.
 ``encrypted`` is refused with that reason.  Numbers may come as text.  The position 0, 0 is "no fix".  So is one whose
 ``acc`` is below 0: the apps hand on what the system says, and Apple's horizontalAccuracy and verticalAccuracy below 0 mean
 that the position, or the altitude, is invalid (owntracks/android#519, malcommac/SwiftLocation#340).  ``acc`` 0, beyond reason
@@ -45,11 +47,9 @@ from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, join, rejected
 from devices.places import LOW_QUALITY, accuracy, doubtful
 from devices.strict_json import loads, number, text
 
-VERSION = 4
+VERSION = 5
 STREAM = False
 TEXT = True
-#: A sender that is vouched for, or whom the topic names, cannot be another by what the payload says.
-NAMES_DEVICE = False
 
 #: Types of the booklet that say nothing about where the device is.
 _SILENT = frozenset("lwt waypoint waypoints card cmd configuration dump steps status beacon request tour tours".split())
@@ -121,14 +121,14 @@ class Decoder:
         try:
             value = loads(payload)
             if type(value) is dict:
-                return _one(value, device, message.received_ns)
+                return _one(value, device, message.received_ns, message.topic)
             if type(value) is not list:
                 return rejected("format", "neither a JSON object nor a list of them", device=device)
             if len(value) > MOST_OBJECTS:
                 return rejected("size", f"a list of {len(value)} objects", device=device)
         except DeviceError as error:
             return rejected(error.reason, error.detail, device=device)
-        return join([_each(item, device, message.received_ns) for item in value]) if value else NOTHING
+        return join([_each(item, device, message.received_ns, message.topic) for item in value]) if value else NOTHING
 
     def _named(self, topic: str) -> str:
         if topic != self._topic:
@@ -136,19 +136,21 @@ class Decoder:
         return self._device
 
 
-def _each(item: Any, device: str, received_ns: int | None) -> Decoded:
+def _each(item: Any, device: str, received_ns: int | None, topic: str) -> Decoded:
     if type(item) is not dict:
         return rejected("format", "the list holds something that is not an object", device=device)
     try:
-        return _one(item, device, received_ns)
+        return _one(item, device, received_ns, topic)
     except DeviceError as error:
         return rejected(error.reason, error.detail, device=device)
 
 
-def _one(o: dict[str, Any], device: str, received_ns: int | None) -> Decoded:
+def _one(o: dict[str, Any], device: str, received_ns: int | None, topic: str) -> Decoded:
     kind = o.get("_type")
     if not device:
         device = _own_name(o)
+    elif o.get("topic") is not None and _is_nobodys(topic):
+        device = phone_of(text(o["topic"])) or device
     if kind != "location" and kind != "transition":
         if type(kind) is str and kind in _SILENT:
             return Decoded(device=device)
@@ -250,8 +252,13 @@ def _attributes(o: dict[str, Any], kind: str) -> dict[str, Any]:
     }
 
 
+def _is_nobodys(topic: str) -> bool:
+    """Whether a topic names no phone and no device: one of a gateway's own, on which it hands on what phones said elsewhere."""
+    return bool(topic) and not topic.startswith("birddog/") and not phone_of(topic)
+
+
 def _own_name(o: dict[str, Any]) -> str:
-    """The identity that the object itself states: its topic (HTTP mode)."""
+    """The identity that the object itself states: the topic that it was published to (HTTP mode, and what hands it on)."""
     topic = text(o.get("topic"))
     return device_of(topic) if "/" in topic else ""
 

@@ -170,3 +170,19 @@ def test_any_fields_have_a_sound_answer(change):
 )
 def test_numbers_as_text(text, value):
     assert number(text) == value
+
+
+@pytest.mark.parametrize(("topic", "sender", "device"), [
+    ("partner/feed", "gw", "carl/car"), ("partner/feed", "partner/feed", "carl/car"),  # a gateway's own topic
+    ("owntracks/anna/phone", "anna/phone", "anna/phone"), ("company/owntracks/anna/van7", "van", "van"),
+    ("birddog/v1/tag1/owntracks", "tag1", "tag1"), ("", "tag1", "tag1"), ("", "", "carl/car"),
+])  # fmt: skip
+def test_the_topic_that_an_object_holds_names_its_phone_where_no_other_does(topic, sender, device):
+    location = {"_type": "location", "lat": 51.95, "lon": 4.05, "tst": 1793526000}
+    for payload in (location | {"topic": "owntracks/carl/car"}, [location | {"topic": "owntracks/carl/car/event"}]):
+        decoded = owntracks.Decoder().decode(Message(payload=json.dumps(payload).encode(), topic=topic, device=sender))
+        assert [o.device for o in decoded.observations] == [device]
+    for other in ("company/anna/van7", "phone", "", 5, None):  # an own base is whatever the enrolment says
+        decoded = owntracks.Decoder().decode(
+            Message(payload=json.dumps(location | {"topic": other}).encode(), topic="company/anna/van7", device="van7"))
+        assert [o.device for o in decoded.observations] == ["van7"]

@@ -315,6 +315,23 @@ def test_in_an_exercise_whom_a_topic_names_stands_for_itself_and_the_entry_says_
     writer.close()
 
 
+# --- an OwnTracks gateway --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("basis", "reasons"), [("partner", []), ("own_sensor", []), ("warrant", ["identity"])])
+def test_phones_behind_a_gateway_are_each_themselves(desk, basis, reasons):
+    """Their recorder hands everything on with one topic of its own; each object holds the topic that its phone used."""
+    watched(desk, "anna/phone", "ben/phone")
+    enter(desk, Device(device="gw", basis=basis, topics=("partner/feed",), format="owntracks"))
+    for user in ("anna", "ben"):
+        payload = json.dumps({"_type": "location", "lat": 51.95, "lon": 4.05, "tst": NOW // NS - 5,
+                              "topic": f"owntracks/{user}/phone"}).encode()
+        (body,) = take(desk, frame("owntracks", payload, device="gw", channel="partner/feed"))
+        assert [r.reason for r in body.rejects] == reasons
+        assert [o.device for o in body.observations] == ([] if reasons else [f"{user}/phone"])
+        assert b"51.95" not in pack(body) or not reasons
+
+
 # --- a clock that is known to be behind ----------------------------------------------------------------
 
 WEEKS = 1024 * 7 * 86_400
