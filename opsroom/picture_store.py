@@ -87,13 +87,25 @@ def remove(path: Path) -> None:
         name.unlink(missing_ok=True)
 
 
+def may_write_beside(path: Path) -> bool:
+    """Whether a file may be made in the folder of ``path``: not on a disc, in a folder of evidence, in somebody else's."""
+    return os.access(path.resolve().parent, os.W_OK)
+
+
 def copy(path: Path, to: Path) -> None:
     """A consistent copy of a store that its picture process may be writing; ``path`` is not changed.
 
     Raises:
         PictureError: it cannot be read, or there is no room.
     """
-    with _said(path), closing(sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=ro", uri=True, timeout=10.0)) as source:
+    uri = f"file:{quote(os.fsencode(path))}?mode=ro"
+    if not may_write_beside(path) and not os.path.exists(f"{path}-shm"):
+        # SQLite wants to make a shared index beside it even to read; what was closed is read as it lies
+        if os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal"):
+            raise PictureError(f"{path}: its newest rows are in {path}-wal, which is read only where something can be written "
+                               "beside it: copy the two to another folder")
+        uri += "&immutable=1"
+    with _said(path), closing(sqlite3.connect(uri, uri=True, timeout=10.0)) as source:
         with closing(sqlite3.connect(to)) as target:
             source.backup(target)  # in one step, so from one read transaction
 

@@ -18,19 +18,27 @@ def run(args: argparse.Namespace) -> int:
     import tempfile
     from pathlib import Path
 
+    from birddog.errors import UsageError
     from birddog.journal import home, open_reader
     from opsroom.picture import make, rebuild
+    from opsroom.picture_store import may_write_beside
 
     path = home(args.journal).picture
     journal = open_reader(args.journal)
+    beside = may_write_beside(path)
     try:
+        if not beside and not path.exists():
+            raise UsageError(f"there is no derived store {path}, and nothing can be written beside the journal: "
+                             "copy it to a folder of your own", field="--journal")
         if words := journal.disagreement():
             say(f"birddog rebuild: {words}")
         made = {}
         if not path.exists():
             made = {"made": True, "entries": make(journal, path)}
             say(f"there was no derived store: made {path} from {made['entries']} entries; compared with a second fold:")
-        with tempfile.TemporaryDirectory(prefix=path.name + ".rebuild-", dir=path.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=path.name + ".rebuild-", dir=path.parent if beside else None) as folder:
+            if not beside:
+                say(f"nothing can be written beside the journal: folded again in {folder}")
             found = rebuild(journal, path, Path(folder))
     finally:
         journal.close()

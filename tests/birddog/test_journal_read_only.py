@@ -58,3 +58,25 @@ def test_entries_in_a_log_that_cannot_be_read_there_are_not_passed_over(tmp_path
     lock(folder, monkeypatch)
     with pytest.raises(JournalError, match=r"j\.db-wal, which is read only where something can be written"):
         open_reader(f"sqlite:///{folder}/j.db")
+
+
+def test_a_rebuild_where_nothing_can_be_written(folder, monkeypatch, capsys):
+    """What stands beside the journal is compared with a fold made elsewhere; without it one line says what to do."""
+    from opsroom.cli import main
+
+    url = f"sqlite:///{folder}/j.db"
+    table = folder.parent / "a.csv"
+    table.write_text("id,t,lat,lon\nlorry-5,1772431200,52.0,5.5\n")
+    assert main(["replay", str(table), "--format", "positions", "--journal", url]) == 0
+    lock(folder, monkeypatch)
+    assert main(["rebuild", "--journal", url]) == 2
+    said = capsys.readouterr().err
+    assert "there is no derived store" in said and "copy it to a folder of your own" in said
+    folder.chmod(0o755)
+    monkeypatch.undo()
+    assert main(["rebuild", "--journal", url]) == 0
+    lock(folder, monkeypatch)
+    before = sorted(p.name for p in folder.iterdir())
+    assert main(["rebuild", "--journal", url]) == 0
+    out = capsys.readouterr()
+    assert "identical" in out.out and "folded again in" in out.err and sorted(p.name for p in folder.iterdir()) == before
