@@ -205,6 +205,10 @@ class Keyring:
         """The name of the present key of an operation, which is made where there is none."""
         return key_name(operation, purpose, self._newest.get((operation, purpose)) or self._made(operation, purpose))
 
+    def has(self, operation: str) -> bool:
+        """Whether an operation has, or had, a key."""
+        return any(row.operation == operation for row in self._rows.values())
+
     def destroyed(self, name: str) -> bool:
         """Whether a key of this name was there and was destroyed."""
         row = self._row(name)

@@ -473,6 +473,21 @@ class Denial(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: Literal["kind", "body", "nonce"]
 
 
+class Erasure(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``erasure``: what stood of an operation was erased: its keys destroyed, its entries emptied but for number and time.
+
+    ``erased`` is that operation; the entry itself is of none, so that it stays.
+    """
+
+    erased: str
+    by: str = ""
+    note: str = ""
+
+
+class Erased(Struct, frozen=True):
+    """The body of an entry whose operation was erased: of it only number, kind and time are left.  No entry's own kind."""
+
+
 class KindOfEntry(Struct, frozen=True):
     """What is said once of a kind of entry; the table ``KINDS`` has a row for each.
 
@@ -507,6 +522,7 @@ KINDS = (
     KindOfEntry("loss", Loss, folds=False),
     KindOfEntry("clock", ClockSet),
     KindOfEntry("denial", Denial, folds=False),
+    KindOfEntry("erasure", Erasure, asked=True, folds=False),
 )
 EntryKind = str
 ENTRY_BODIES: dict[str, type[Struct]] = {kind.name: kind.body for kind in KINDS}
@@ -542,7 +558,8 @@ class Draft(Struct, frozen=True, gc=False, kw_only=True):
 class Entry(Struct, frozen=True, kw_only=True):
     """One row of the journal, in commit order: ``seq`` is dense and begins at 1.
 
-    ``journal`` names the store that it was read from, for messages about it only.
+    ``journal`` names the store that it was read from, for messages about it only.  ``erased``: its operation was erased, and
+    its body is empty; ``fault`` says why its body could not be read, where it could not.
     """
 
     seq: int
@@ -554,8 +571,11 @@ class Entry(Struct, frozen=True, kw_only=True):
     operation: str = ""
     actor: str = ""
     journal: str = ""
+    erased: bool = False
+    fault: str = ""
 
 
+ERASED = Erased()
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODERS = {kind: msgspec.msgpack.Decoder(body) for kind, body in ENTRY_BODIES.items()}
 
@@ -571,6 +591,10 @@ def unpack(entry: Entry) -> Body:
     Raises:
         JournalError: the stored bytes are damaged; the message names journal and entry.
     """
+    if entry.erased:
+        return ERASED
+    if entry.fault:
+        raise JournalError(f"{entry.journal or 'the journal'}: entry {entry.seq} is damaged: {entry.fault}")
     try:
         body = _DECODERS[entry.kind].decode(entry.body)
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, RecursionError) as error:

@@ -7,7 +7,7 @@ A proof reads one tile a level and side: of a log of 10⁸ records eight of them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from birddog.merkle import EMPTY, SIZE, VerificationError, consistency_path, inclusion_path, node_hash
 
@@ -113,3 +113,61 @@ class TileTree:
                 )
             found = self._tiles[level, number] = [raw[n : n + SIZE] for n in range(0, len(raw), SIZE)]
         return found
+
+
+class GrowingTiles:
+    """The tree as it grows: of each level the hashes of the tile that is not full yet."""
+
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.levels: list[list[bytes]] = [[]]
+        #: Tiles that became full since they were last written: (level, number) -> hashes.
+        self.full: dict[tuple[int, int], list[bytes]] = {}
+
+    def append(self, leaves: Sequence[bytes]) -> None:
+        """Take in the leaves of more entries."""
+        for leaf in leaves:
+            row = self.levels[0]
+            row.append(leaf)
+            self.size += 1
+            if len(row) == WIDTH:
+                self._fill(0)
+
+    def _fill(self, level: int) -> None:
+        row = self.levels[level]
+        self.full[level, (self.size >> 8 * (level + 1)) - 1] = row
+        self.levels[level] = []
+        if level + 1 == len(self.levels):
+            self.levels.append([])
+        hashes = row
+        while len(hashes) > 1:
+            hashes = [node_hash(hashes[n], hashes[n + 1]) for n in range(0, len(hashes), 2)]
+        self.levels[level + 1].append(hashes[0])
+        if len(self.levels[level + 1]) == WIDTH:
+            self._fill(level + 1)
+
+    def root(self) -> bytes:
+        """The root over all entries so far."""
+        found = b""
+        for row in self.levels:
+            for peak in _peaks(row)[::-1]:
+                found = node_hash(peak, found) if found else peak
+        return found or EMPTY
+
+    def partial(self) -> list[tuple[int, int, list[bytes]]]:
+        """(level, number, hashes) of the tiles that are not full."""
+        return [(level, self.size >> 8 * (level + 1), row) for level, row in enumerate(self.levels) if row]
+
+
+def _peaks(row: list[bytes]) -> list[bytes]:
+    """The roots of the perfect subtrees over some hashes, from the left."""
+    peaks, begin = [], 0
+    while begin < len(row):
+        width = 1 << (len(row) - begin).bit_length() - 1
+        hashes = row[begin : begin + width]
+        while len(hashes) > 1:
+            hashes = [node_hash(hashes[n], hashes[n + 1]) for n in range(0, len(hashes), 2)]
+        peaks.append(hashes[0])
+        begin += width
+    return peaks

@@ -124,7 +124,7 @@ def _journal(path: str, out: Gathered) -> None:
     fixes: list[tuple[str, int, float, float]] = []
     try:
         for entry in entries(reader):
-            if entry.kind != "frame":
+            if entry.kind != "frame" or entry.erased:
                 continue  # what was refused is nobody's to learn from
             body = unpack(entry)
             assert isinstance(body, FrameBody)

@@ -43,7 +43,7 @@ def of_source(entry: Entry, name: str) -> bool:
 
 def parted(entry: Entry, sources: frozenset[str]) -> tuple[Entry | None, Entry | None]:
     """(the entry without what the sources said, the entry with nothing else in it); None where nothing is left of it."""
-    if entry.kind not in ("frame", "refusal", "scan"):
+    if entry.kind not in ("frame", "refusal", "scan") or entry.erased:
         return entry, None
     body = unpack(entry)
     if isinstance(body, Scan):

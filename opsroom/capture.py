@@ -88,7 +88,7 @@ def _account(journal: Reader, after: int, directory: Directory) -> Account:
     """What the messages behind an entry fed; the registers did not change meanwhile, we are the only writer."""
     account = Account(directory, exercise=True)
     for entry in entries(journal, after):
-        if entry.kind in ("frame", "refusal"):
+        if entry.kind in ("frame", "refusal") and not entry.erased:
             account.count(unpack(entry), entry.received_ns)
     return account
 

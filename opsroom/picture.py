@@ -50,6 +50,10 @@ class _State(msgspec.Struct):
     happenings: bytes = b""
 
 
+class _OperationErased(Exception):
+    """What was folded of an operation is in no journal any more."""
+
+
 class _Crash(Exception):
     def __init__(self, seq: int):
         super().__init__(seq)
@@ -89,6 +93,8 @@ class Picture:
         self._snapshot_due = False
         #: Up to here the rows are in the store; a fold that stands before it publishes nothing.
         self._published = int(self.store.meta("cursor") or b"0")
+        #: Erasures up to this entry had been done when the store was begun: what they took never was in it.
+        self._erased_to = int(self.store.meta("erased") or b"%d" % self.journal.last_seq())
 
     @property
     def published(self) -> int:
@@ -99,6 +105,12 @@ class Picture:
         """Fold the next entries; how many there were (0 = up to date)."""
         try:
             return self._step(limit)
+        except _OperationErased:
+            # also from free pages and the write-ahead log: the whole file goes, and is made again of what is left
+            self.store.rollback()
+            self.store.remake()
+            self._load()
+            return 1
         except _Crash as crash:
             # back to the last stored state, and the same way again without this entry
             self.store.rollback()
@@ -119,6 +131,7 @@ class Picture:
         self.store.begin()
         if self.cursor == 0:
             self.store.set_meta("journal", entries[0].ident)
+            self.store.set_meta("erased", b"%d" % self._erased_to)
         ident = entries[0].ident
         try:
             for entry in entries:
@@ -178,6 +191,8 @@ class Picture:
     def _apply(self, entry: Entry, *, publish: bool) -> None:
         if entry.seq != self.cursor + 1:
             raise JournalError(f"{entry.journal}: the journal has a hole: entry {entry.seq} follows {self.cursor}")
+        if entry.kind == "erasure" and entry.seq > self._erased_to:
+            raise _OperationErased
         try:
             if entry.seq not in self.left_out:
                 self._fold(entry, publish)

@@ -36,7 +36,7 @@ class Backend(Protocol):
     def presence(self, url: str) -> Presence:
         """Whether the journal is there; "moved" where only its newest part was left behind."""
 
-    def open_writer(self, url: str, *, mode: Mode, create: bool, accept_loss: bool) -> Writer:
+    def open_writer(self, url: str, *, mode: Mode, create: bool, accept_loss: bool, log: bool, master: str) -> Writer:
         """See ``open_writer`` below."""
 
     def open_reader(self, url: str, *, older: bool) -> Reader:
@@ -83,12 +83,15 @@ def exists(url: str) -> bool:
     return presence(url) == "there"
 
 
-def open_writer(url: str, *, mode: Mode, create: bool = True, accept_loss: bool = False) -> Writer:
+def open_writer(url: str, *, mode: Mode, create: bool = True, accept_loss: bool = False, log: bool = True,
+                master: str = "") -> Writer:
     """Open a journal for writing; creates it, with this mode, where it is absent.
 
     Args:
         accept_loss: go on with a journal that is not the one, or does not hold all, that had been acknowledged;
             ``lost`` of the writer says what it was.
+        log: keep the evidence log, and cases' entries sealed; a journal that has begun so goes on so.
+        master: where the master key of its keys lies, "" beside the journal or where its keys were made with.
 
     Raises:
         JournalDisagrees: it is not the one, or does not hold all, that had been acknowledged.
@@ -98,7 +101,7 @@ def open_writer(url: str, *, mode: Mode, create: bool = True, accept_loss: bool 
         JournalFull: no room to open it.
         JournalError: it is of the other mode, of a newer version, or damaged.
     """
-    return _backend(url).open_writer(url, mode=mode, create=create, accept_loss=accept_loss)
+    return _backend(url).open_writer(url, mode=mode, create=create, accept_loss=accept_loss, log=log, master=master)
 
 
 def open_reader(url: str, *, older: bool = False) -> Reader:

@@ -33,9 +33,11 @@ from birddog.errors import (
     UsageError,
 )
 from birddog.journal.beside import Home
+from birddog.journal.evidence import Evidence
 from birddog.journal.guard import Guard, stale_index
 from birddog.journal.head import Head, HeadFile, mixed
 from birddog.journal.head import read as read_head
+from birddog.journal.keys import ERASED_KEY, Row
 from birddog.journal.sqlite_file import (
     A_KIND,
     OLDEST_VERSION,
@@ -48,10 +50,12 @@ from birddog.journal.sqlite_file import (
     open_at,
 )
 from birddog.journal.sqlite_reader import SAID, SqliteReader
-from birddog.journal.store import NOTHING, Mode
+from birddog.journal.store import NOTHING, Mode, Stored
 from birddog.journal.upgrade import Migrated, Upgrade
+from birddog.keyring import KeyringError
 from birddog.lock import hold
-from birddog.model import Draft
+from birddog.model import Draft, Erasure
+from birddog.record import MAGIC
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +69,8 @@ _CHUNK = 500
 _REWRITE = "UPDATE entry SET body = ?, operation = ? WHERE seq = ?"
 _ACTOR = "ALTER TABLE entry ADD COLUMN actor TEXT NOT NULL DEFAULT ''"
 _INSERTS = [
-    (rows, "INSERT INTO entry (seq, kind, received_ns, operation, source, ident, body, actor) VALUES "
-           + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * rows))
+    (rows, "INSERT INTO entry (seq, kind, received_ns, operation, source, ident, body, actor, key_id, leaf) VALUES "
+           + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * rows))
     for rows in (128, 16, 1)
 ]
 
@@ -85,9 +89,10 @@ def presence(url: str) -> Literal["there", "moved", "absent"]:
     return "there" if path.exists() else "moved" if left_alone(path) else "absent"
 
 
-def open_writer(url: str, *, mode: Mode, create: bool = True, accept_loss: bool = False) -> SqliteWriter:
+def open_writer(url: str, *, mode: Mode, create: bool = True, accept_loss: bool = False, log: bool = True,
+                master: str = "") -> SqliteWriter:
     """See ``birddog.journal.open_writer``."""
-    return SqliteWriter(home(url).base, mode=mode, create=create, accept_loss=accept_loss)
+    return SqliteWriter(home(url).base, mode=mode, create=create, accept_loss=accept_loss, evidence=log, master=master)
 
 
 def open_reader(url: str, *, older: bool = False) -> SqliteReader:
@@ -115,10 +120,11 @@ class SqliteWriter(SqliteReader):
 
     Args:
         accept_loss: go on with a journal that lost what had been acknowledged; ``lost`` says what it was.
+        evidence, master: see ``birddog.journal.open_writer`` (``log``).
     """
 
     def __init__(self, path: Path, *, mode: Mode, create: bool = True, accept_loss: bool = False,
-                 oldest: int = SCHEMA_VERSION):
+                 oldest: int = SCHEMA_VERSION, evidence: bool = True, master: str = ""):
         if not create and not path.exists():
             raise UsageError(f"there is no journal at {path}")
         if not path.parent.is_dir():
@@ -141,10 +147,41 @@ class SqliteWriter(SqliteReader):
             words = self._against(head)
             if words:
                 self._lose(words, head, self.last_seq(), accept_loss)
+            kept = evidence or Home(path).log.exists()
+            self._evidence = self._log_of(path, accept_loss, master) if kept else None
             self._begin(path, head)
         except BaseException:  # whatever it was, the next one shall not be told that we are writing
             self._let_go()
             raise
+
+    def _log_of(self, path: Path, accept_loss: bool, master: str) -> Evidence | None:
+        """The evidence log of the journal, held against it; None where it is of a version that has none."""
+        if self.version != SCHEMA_VERSION:
+            return None
+        try:
+            evidence = Evidence(Home(path), master=master)
+            try:
+                evidence.agree(str(path), self.last_seq(), self._leaves)
+            except JournalDisagrees as error:
+                if not accept_loss:
+                    raise JournalDisagrees(f"{error}; put it back as it was, or `birddog run --accept-loss` goes on with what "
+                                           "there is, in another log, and records it") from error
+                self.lost = self.lost or str(error)
+                evidence.lost(self.last_seq(), self._leaves)
+            self._keys = evidence.keys
+            return evidence
+        except KeyringError as error:
+            raise JournalError(str(error)) from error
+
+    def _leaves(self, after: int, until: int) -> list[bytes]:
+        """The leaves of entries, as far back from the last as there are."""
+        found = self._fetch("SELECT leaf FROM entry WHERE seq > ? AND seq <= ? ORDER BY seq", (after, until))
+        held: list[bytes] = []
+        for (leaf,) in reversed(found):
+            if not leaf:
+                break
+            held.append(leaf)
+        return held[::-1]
 
     def _held_against(self, path: Path, accept_loss: bool) -> Head:
         """The head file's word, after what can be seen before SQLite touches anything.
@@ -250,10 +287,16 @@ class SqliteWriter(SqliteReader):
         """Write drafts in one transaction; on disk when this returns."""
         if self._broken is not None:
             raise self._broken
+        self._written: Sequence[Row] = ()
+        erased = [draft for draft in drafts if draft.kind == "erasure"]
         try:
             self._guard.before()
+            if self._evidence is not None and drafts:
+                self._evidence.begin(self._next)
             answer = self._appended(drafts, sessions, finished, counted)
             self._guard.after()
+            if self._evidence is not None and self._written:
+                self._evidence.take(self._written)
             new = len(answer) - answer.count(0)
             if new:
                 self._noting = True
@@ -261,6 +304,11 @@ class SqliteWriter(SqliteReader):
                 self._ident = next(draft.ident for seq, draft in zip(reversed(answer), reversed(drafts), strict=True) if seq)
             self._note()
             self._checkpoint()
+            if erased:
+                self._forget(erased)
+        except KeyringError as error:
+            self._guard.after()
+            raise JournalError(str(error)) from error
         except JournalFull:
             self._guard.after()  # what was rolled back may have lengthened the log
             raise
@@ -272,6 +320,50 @@ class SqliteWriter(SqliteReader):
             self._broken = self._why(error)
             raise self._broken from error
         return answer
+
+    def checkpoint(self) -> bool:
+        """Sign what was committed since the last checkpoint; whether anything was."""
+        if self._evidence is None or self._broken is not None:
+            return False
+        try:
+            return self._evidence.checkpoint()
+        except KeyringError as error:
+            raise JournalError(str(error)) from error
+
+    def _erase(self, operation: str, seq: int) -> None:
+        """Within a transaction: of every entry of an operation before a number only what its leaf is the hash of stays."""
+        db, evidence = self._db, self._evidence
+        after = 0
+        while found := [Stored(*row) for row in db.execute(
+            "SELECT seq, kind, received_ns, operation, source, ident, body, actor, key_id, leaf FROM entry"
+            " WHERE operation = ? AND seq > ? AND seq < ? ORDER BY seq LIMIT ?", (operation, after, seq, _ROWS))]:
+            after = found[-1].seq
+            emptied = []
+            for row in found:
+                if row.key_id is not None and row.body[: len(MAGIC)] == MAGIC:
+                    continue  # erased before
+                left = MAGIC
+                if row.leaf and evidence is not None:
+                    left = evidence.keys.statement(row)
+                emptied.append((left, b"erased" + row.seq.to_bytes(8, "big"), row.key_id or ERASED_KEY, row.seq))
+            db.executemany("UPDATE entry SET body = ?, ident = ?, key_id = ?, source = '', actor = '' WHERE seq = ?", emptied)
+
+    def _forget(self, erased: Sequence[Draft]) -> None:
+        """After the rows were emptied: the keys, and the write-ahead log in which the rows stood."""
+        for draft in erased:
+            if self._evidence is not None:
+                self._evidence.keys.forget(msgspec.msgpack.decode(draft.body, type=Erasure).erased)
+        self._note(moving=True)
+        busy = 1
+        for _ in range(3):  # readers hold it for moments, and are waited for
+            busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            if not busy:
+                break
+        if busy:
+            log.warning("%s-wal is being read: what was erased stands in it, sealed, until it is written over", self.path)
+        self._guard.settle()
+        self._note()
+        self._head_file.sync()
 
     def migrate(self) -> Migrated:
         """Bring an older journal to the present version, in one transaction: a kill leaves it as it was.
@@ -378,6 +470,10 @@ class SqliteWriter(SqliteReader):
             counts[name] = counts.get(name, 0) + value
         if duplicates:
             counts["duplicates"] = duplicates
+        rows_of = self._evidence.rows(numbers, drafts) if self._evidence is not None else [_plain(draft) for draft in drafts]
+        erasing = any(draft.kind == "erasure" for draft in drafts)
+        if erasing:
+            db.execute("PRAGMA secure_delete = ON")  # what is overwritten shall not lie in free pages
         db.execute("BEGIN IMMEDIATE")
         try:
             # many rows a statement: Python gives up its lock once a statement, not once a row
@@ -385,9 +481,11 @@ class SqliteWriter(SqliteReader):
             done = 0
             for rows, sql in _INSERTS:
                 while len(drafts) - done >= rows:
-                    values: list[int | str | bytes] = []
-                    for n, d in zip(numbers[done : done + rows], drafts[done : done + rows], strict=True):
-                        values += (n, d.kind, d.received_ns, d.operation, d.source, d.ident, d.body, d.actor)
+                    values: list[int | str | bytes | None] = []
+                    some = slice(done, done + rows)
+                    for n, d, row in zip(numbers[some], drafts[some], rows_of[some], strict=True):
+                        values += (n, d.kind, d.received_ns, d.operation, d.source, d.ident, row.body, d.actor, row.key_id,
+                                   row.leaf)
                     db.execute(sql, values)
                     done += rows
             db.executemany(
@@ -402,7 +500,12 @@ class SqliteWriter(SqliteReader):
                     " ORDER BY id DESC LIMIT 1 OFFSET ?)",
                     (device, device, SESSIONS_KEPT),
                 )
+            if erasing:
+                for n, draft in zip(numbers, drafts, strict=True):
+                    if draft.kind == "erasure":
+                        self._erase(msgspec.msgpack.decode(draft.body, type=Erasure).erased, n)
             db.execute("COMMIT")
+            self._written = rows_of
         finally:
             if db.in_transaction:
                 db.execute("ROLLBACK")
@@ -423,6 +526,10 @@ class SqliteWriter(SqliteReader):
     def close(self) -> None:
         """Let go of the files and of the lock; what is well is left in one file, without a write-ahead log."""
         if self._broken is None and self._well():
+            try:
+                self.checkpoint()
+            except JournalError as error:
+                log.error("the log is not signed to its end: %s", error)  # the next start signs it
             reading = self._opened.pop(-2)
             assert isinstance(reading, sqlite3.Connection)
             reading.close()
@@ -450,6 +557,10 @@ class SqliteWriter(SqliteReader):
         while self._opened:
             self._opened.pop().close()
         os.close(self._lock)
+
+
+def _plain(draft: Draft) -> Row:
+    return Row(draft.body, None, None)
 
 
 def _counts(drafts: Sequence[Draft]) -> dict[str, int]:

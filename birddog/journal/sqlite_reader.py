@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from birddog.directory import REGISTERS
 from birddog.errors import (
     JournalError,
@@ -13,9 +15,12 @@ from birddog.errors import (
 from birddog.journal.beside import Home
 from birddog.journal.head import Head
 from birddog.journal.head import read as read_head
+from birddog.journal.keys import Keys
 from birddog.journal.sqlite_file import SCHEMA_VERSION, TROUBLE, checked, failure, identity, open_reading
-from birddog.journal.store import Counts
+from birddog.journal.store import Counts, Stored
+from birddog.keyring import KeyDestroyed, KeyringError
 from birddog.model import ClockSet, Entry, unpack
+from birddog.record import MAGIC
 
 #: So many entries are asked for the journal's time (0.2 s); within a longer run each was the newest of its moment.
 CLOCK_ROWS = 200_000
@@ -41,7 +46,9 @@ class SqliteReader:
         except JournalError:
             self._db.close()
             raise
-        self._columns = "seq, kind, received_ns, source, ident, body, operation, " + ("actor" if self.version > 1 else "''")
+        self._columns = ("seq, kind, received_ns, source, ident, body, operation, key_id, "
+                         + ("actor" if self.version > 1 else "''"))
+        self._keys = Keys(Home(path), make=False)
         self._beside = self._places()
 
     def read(self, after: int, limit: int = 1000) -> list[Entry]:
@@ -142,5 +149,35 @@ class SqliteReader:
         return [
             Entry(seq=seq, kind=kind, received_ns=received_ns, source=source, ident=ident, body=body, operation=operation,
                   actor=actor, journal=name)
-            for seq, kind, received_ns, source, ident, body, operation, actor in self._fetch(sql, values, doing)
+            if key_id is None else
+            self._sealed(Entry(seq=seq, kind=kind, received_ns=received_ns, source=source, ident=ident, body=body,
+                               operation=operation, actor=actor, journal=name))
+            for seq, kind, received_ns, source, ident, body, operation, key_id, actor in self._fetch(sql, values, doing)
         ]
+
+    def _sealed(self, entry: Entry) -> Entry:
+        """An entry as whoever reads it sees it, whose body stands encrypted, or was erased."""
+        if entry.body[: len(MAGIC)] == MAGIC:
+            return msgspec.structs.replace(entry, body=b"", erased=True)
+        try:
+            return msgspec.structs.replace(entry, body=self._keys.opened(entry.seq, entry.operation, entry.body))
+        except KeyDestroyed:  # its key's end was seen before its own
+            return msgspec.structs.replace(entry, body=b"", erased=True)
+        except KeyringError as error:
+            return msgspec.structs.replace(entry, body=b"", fault=str(error))
+
+    def rows(self, after: int, limit: int = 1000) -> list[Stored]:
+        """As ``read``, what stands in the file."""
+        # texts as bytes: what was changed into no text at all is said, and does not hide its neighbours
+        sql = ("SELECT seq, CAST(kind AS BLOB), received_ns, CAST(operation AS BLOB), CAST(source AS BLOB), ident, body,"
+               " CAST(actor AS BLOB), CAST(key_id AS BLOB), leaf FROM entry WHERE seq > ? ORDER BY seq LIMIT ?")
+        found = self._fetch(sql, (after, limit), f" cannot be read after entry {after}:")
+        return [
+            Stored(seq, _text(kind), received_ns, _text(operation), _text(source), ident, body, _text(actor),
+                   None if key_id is None else _text(key_id), leaf)
+            for seq, kind, received_ns, operation, source, ident, body, actor, key_id, leaf in found
+        ]  # fmt: skip
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")

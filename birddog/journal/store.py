@@ -35,6 +35,21 @@ class Counts(msgspec.Struct, frozen=True):
     undated: int = 0
 
 
+class Stored(msgspec.Struct, frozen=True, gc=False):
+    """A row as it stands in the store: ``body`` sealed where ``key_id`` names a key, ``leaf`` None where the log has none."""
+
+    seq: int
+    kind: str
+    received_ns: int
+    operation: str
+    source: str
+    ident: bytes
+    body: bytes
+    actor: str
+    key_id: str | None
+    leaf: bytes | None
+
+
 class Reader(Protocol):
     """Reads a journal; never writes."""
 
@@ -42,6 +57,9 @@ class Reader(Protocol):
 
     def read(self, after: int, limit: int = 1000) -> list[Entry]:
         """Entries with ``seq > after`` in order, at most ``limit``."""
+
+    def rows(self, after: int, limit: int = 1000) -> list[Stored]:
+        """As ``read``, what stands in the store."""
 
     def tail(self, count: int) -> list[Entry]:
         """The last ``count`` entries, in order."""
@@ -91,6 +109,14 @@ class Writer(Reader, Protocol):
             JournalFull: no room on disk; nothing of this call was written, it may be tried again.
             JournalChanged: somebody else changed its files; what of this call stands in them nobody can say.
             JournalError: the store failed; it must not be tried again in this process.
+        """
+
+    def checkpoint(self) -> bool:
+        """Sign in the log what was committed since the last checkpoint; whether anything was.
+
+        Raises:
+            JournalFull: no room on disk; it may be tried again.
+            JournalError: the log cannot be written.
         """
 
     def holds(self, idents: Sequence[bytes]) -> set[bytes]:

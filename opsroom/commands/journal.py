@@ -1,4 +1,4 @@
-"""``birddog journal count|tail|export``: look into a journal, also beside a live writer or after a kill; and ``migrate``."""
+"""``birddog journal count|tail|export|verify``: look into a journal, beside a live writer or after a kill; and ``migrate``."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--out", metavar="FILE", help="write here instead of stdout")
     export.add_argument("--after", type=int, default=0, metavar="SEQ", help="only entries after this number")
     migrate = actions.add_parser("migrate", help="bring a journal of an older version to the present one, in one transaction")
-    for sub in (count, tail, export, migrate):
+    verify = actions.add_parser("verify", help="hash every entry again and hold it against the log: what was changed is named")
+    verify.add_argument("--witness", metavar="FILE", action="append", default=[],
+                        help="a checkpoint that was kept elsewhere: a journal that was cut or written anew since is found")
+    for sub in (count, tail, export, migrate, verify):
         journal_option(sub)
     json_option(count)
+    json_option(verify)
     json_option(tail)
 
 
@@ -34,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.action == "migrate":
         return _migrate(args)
+    if args.action == "verify":
+        return _verify(args)
     reader = open_reader(args.journal, older=True)
     try:
         if words := reader.disagreement():
@@ -58,6 +64,42 @@ def _migrate(args: argparse.Namespace) -> int:
     if done.damaged:
         say(f"{done.damaged} damaged entries stayed as they were; `birddog rebuild` names the first")
     return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from birddog.journal import home, open_reader
+    from birddog.journal.verify import note_file, verify
+
+    witnessed = [(file, note_file(Path(file)), ()) for file in args.witness]
+    reader = open_reader(args.journal)
+    try:
+        found = verify(reader, home(args.journal), witnessed=witnessed)
+    finally:
+        reader.close()
+    if args.json:
+        import msgspec
+
+        print_json(msgspec.to_builtins(found))
+        return 1 if found.findings else 0
+    for finding in found.findings:
+        print(finding.line())
+    hashed = found.entries - found.before
+    if not found.origin:
+        print(f"{found.entries} entries, without a log: nothing says whether they were changed")
+    else:
+        well = f"{len(found.findings)} faults" if found.findings else "ok"
+        print(f"{found.entries} entries, {hashed} hashed again: {well}")
+        print(f"log {found.origin}, {found.size} entries signed, root {found.root}")
+        if found.before:
+            print(f"{found.before} entries are older than the log: nothing says whether they were changed")
+        if found.unsigned:
+            print(f"{found.unsigned} entries are newer than the newest checkpoint")
+        if found.erased:
+            print(f"{found.erased} entries were erased: their hashes stand")
+        print(f"public key {found.keys[-1]}")
+    return 1 if found.findings else 0
 
 
 def _count(reader: Any, args: argparse.Namespace) -> int:
@@ -114,6 +156,8 @@ def _print_tail(rows: list, args: argparse.Namespace) -> None:
 def _gist(entry: Any) -> str:
     from birddog.model import FrameBody, RefusalBody, Scan, Tick, unpack
 
+    if entry.erased:
+        return "ERASED"
     body = unpack(entry)
     if isinstance(body, FrameBody | RefusalBody):
         seen = [o.__struct_config__.tag for o in body.observations]
@@ -181,6 +225,8 @@ def entry_json(entry: Any) -> dict[str, Any]:
             out |= {"session": body.session, "payload_hex": body.payload.hex(), "unread": list(body.unread)}
             return out | ({"payload_hash": body.payload_hash.hex()} if body.payload_hash else {})
         return out | {"payload_hash": body.payload_hash.hex()}
+    if entry.erased:
+        return out | {"erased": True}
     if isinstance(body, Scan):
         out |= {"device": body.sensor, "observations": [observation_json(o) for o in body.sightings]}
         body = msgspec.structs.replace(body, sightings=())

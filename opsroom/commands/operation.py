@@ -1,8 +1,9 @@
-"""``birddog operation add|list|close|watch|unwatch``: cases and the places that they watch, as entries of the journal."""
+"""``birddog operation add|list|close|watch|unwatch|erase``: cases and the places that they watch, as entries of the journal."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
 from opsroom.commands.common import (
@@ -18,6 +19,7 @@ from opsroom.commands.common import (
 
 if TYPE_CHECKING:
     from birddog.model import Zone
+    from opsroom.registers import Registers
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,9 +47,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     unwatch = actions.add_parser("unwatch", help="watch a place no longer")
     unwatch.add_argument("operation", metavar="ID")
     unwatch.add_argument("zone", metavar="NAME")
-    for sub in (add, listing, close, watch, unwatch):
+    erase = actions.add_parser("erase", help="erase all that stands of a closed case; nothing brings it back")
+    erase.add_argument("operation", metavar="ID")
+    erase.add_argument("--note", default="", help="why, in words that stay")
+    for sub in (add, listing, close, watch, unwatch, erase):
         journal_option(sub)
-    for sub in (add, close, watch, unwatch):
+    for sub in (add, close, watch, unwatch, erase):
         actor_option(sub)
     json_option(listing)
 
@@ -83,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
                          for o in operations.values()])
         return 0
     old = operations.get(args.operation)
+    if args.action == "erase":
+        return _erase(args, registers)
     if args.action == "close":
         registers.operation(args.operation)
         registers.enter(msgspec.structs.replace(old, closed=True))
@@ -104,6 +111,30 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.operation!r} is open already", field="ID")
     registers.enter(Operation(operation=args.operation, name=args.name, area=area, requires_warrant=args.requires_warrant))
     say(f"{args.operation} is open; next: birddog device enrol, birddog device attach")
+    return 0
+
+
+def _erase(args: argparse.Namespace, registers: Registers) -> int:
+    from birddog.errors import UsageError
+    from birddog.journal import home
+    from birddog.keyring import Keyring
+    from birddog.model import Erasure
+    from opsroom.picture_store import hold, remove
+
+    name = args.operation
+    known = registers.directory.operations.get(name)
+    if known is not None and not known.closed:
+        raise UsageError(f"operation {name!r} is open: birddog operation close {name}, then nothing of it comes in any more",
+                         field="ID")
+    place = home(args.journal)
+    if known is None and not Keyring(place, make=False).has(name):
+        raise UsageError(f"no operation {name!r}", field="ID")
+    [seq] = registers.enter(Erasure(erased=name, by=registers.actor, note=name_of(args.note, "--note")))
+    lock = hold(place.picture)
+    if lock is not None:  # nobody follows the journal now: a picture that does makes itself anew
+        remove(place.picture)
+        os.close(lock)
+    say(f"{name} is erased: entry {seq} says so; its keys are destroyed, `birddog journal verify` still holds")
     return 0
 
 

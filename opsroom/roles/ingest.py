@@ -103,7 +103,8 @@ async def _open(plan: Plan, stop: asyncio.Event, board: Board) -> Writer | None:
     said = ""
     while not stop.is_set():
         try:
-            return open_writer(plan.config.journal.url, mode="exercise" if plan.exercise else "live", create=False)
+            return open_writer(plan.config.journal.url, mode="exercise" if plan.exercise else "live", create=False,
+                               log=plan.config.journal.log, master=plan.config.journal.master_key)
         except JournalHeld:
             if time.monotonic() > deadline:
                 raise

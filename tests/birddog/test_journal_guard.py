@@ -57,7 +57,9 @@ class Place:
         to = self.folder / name
         to.mkdir()
         for file in self.folder.glob("j.db*"):
-            if file.is_file() and not file.name.endswith((".lock", "-shm")):
+            if file.is_dir():
+                shutil.copytree(file, to / file.name)
+            elif not file.name.endswith((".lock", "-shm")):
                 shutil.copy2(file, to / file.name)
         return to / "j.db"
 
@@ -306,9 +308,7 @@ def test_a_copy_alone_opened_elsewhere_is_a_journal_of_its_own(place, tmp_path):
     # and so is the whole folder, moved or copied while nobody writes
     place.writer.close()
     moved = tmp_path / "moved"
-    moved.mkdir()
-    for file in place.folder.glob("j.db*"):
-        shutil.copy(file, moved / file.name)
+    shutil.copytree(place.folder, moved, ignore=shutil.ignore_patterns("elsewhere", "moved"))
     place.writer = open_writer(f"sqlite:///{moved}/j.db", mode="live")
     assert place.writer.last_seq() == 300
 

@@ -150,7 +150,8 @@ def test_a_backend_joins_by_its_module_and_one_line(monkeypatch, tmp_path):
     monkeypatch.setitem(opening.BACKENDS, "toy", "toy_journal")
     assert home("toy:case").picture == tmp_path / "case.picture" and exists("toy:case")
     assert open_reader("toy:case") == ("reader", "toy:case") and migrate("toy:case") == ("migrated", "toy:case")
-    assert open_writer("toy:case", mode="live")[2] == {"mode": "live", "create": True, "accept_loss": False}
+    assert open_writer("toy:case", mode="live")[2] == {"mode": "live", "create": True, "accept_loss": False, "log": True,
+                                                              "master": ""}
 
 
 def test_the_further_rows_of_a_message_stand_or_fall_with_its_first(url):

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 import devices.formats
-from birddog.journal import open_writer
+from birddog.journal import open_reader, open_writer
 from birddog.model import Attachment, Device, Draft, Fix, Frame, FrameBody, Operation, RefusalBody, Reject, pack, unpack
 from birddog.units import NS, ns_from_text
 from devices import codec
@@ -79,8 +79,14 @@ def frame(format, payload, **more):
 
 
 def stays(tmp_path):
-    """Every byte of the data folder."""
-    return b"".join(file.read_bytes() for file in sorted(tmp_path.rglob("*")) if file.is_file())
+    """Every byte of the data folder, but the hashes of the evidence log: a chance byte of one stands behind each body."""
+    data = b"".join(file.read_bytes() for file in sorted(tmp_path.rglob("*")) if file.is_file())
+    for journal in tmp_path.glob("*.db"):
+        reader = open_reader(f"sqlite:///{journal}")
+        for row in reader.rows(0, 100_000):
+            data = data.replace(row.leaf, b"\0")
+        reader.close()
+    return data
 
 
 def traces(payload):

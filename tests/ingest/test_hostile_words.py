@@ -36,6 +36,7 @@ def test_names_are_data(tmp_path, caplog, exercise):
     writer = open_writer(f"sqlite:///{tmp_path}/j.db", mode="exercise" if exercise else "live")
     desk, source = Desk(writer, exercise=exercise, refusal_key=b"k" * 32), Source()
     schema = _schema(tmp_path)
+    desk.tick(NOW - 10**9)  # with the first entry, the log and its keys
     files = sorted(p.name for p in tmp_path.iterdir())
     frames = []
     with caplog.at_level(logging.DEBUG):

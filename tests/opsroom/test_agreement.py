@@ -30,7 +30,7 @@ def ticks(first: int, count: int, word: bytes = b"tick") -> list[Draft]:
 
 @pytest.fixture
 def folded(tmp_path):
-    """A journal of 30 entries, an older copy of 10 of them, and its picture; without a head file, as of before it."""
+    """A journal of 30 entries, an older copy of 10 of them, and its picture; without head file and log, as of before them."""
     url = f"sqlite:///{tmp_path}/j.db"
     writer = open_writer(url, mode="exercise")
     writer.append(ticks(1, 10))
@@ -46,7 +46,14 @@ def folded(tmp_path):
     picture.close()
     reader.close()
     (tmp_path / "j.db.head").unlink()
+    forget_log(tmp_path / "j.db")
     return tmp_path / "j.db", url
+
+
+def forget_log(path: Path) -> None:
+    """As of before there was one: else it is the log that notices, and says so first."""
+    shutil.rmtree(f"{path}.log")
+    path.with_name("j.db.keys").unlink()
 
 
 def gone(path: Path) -> None:

@@ -1,0 +1,319 @@
+"""The evidence log of a journal: a leaf in each entry's row, tiles and signed checkpoints in ``PATH.log``.
+
+The writer commits row and leaf in one transaction (``Evidence.rows``) and signs a checkpoint over what was committed at
+most a second later (``checkpoint``).  A crash leaves committed entries that no checkpoint covers yet: the next one does.
+
+    PATH.log/checkpoint     the newest signed note (C2SP tlog-checkpoint): origin, how many entries, their root
+    PATH.log/tile/…         C2SP tlog-tiles, as birddog.tiles has them
+    PATH.log/keys.json      origin, the entry at which the log begins, and the public keys, each from a size on
+
+Bodies of an operation's entries stand encrypted under its key (``birddog.keyring``); those of ``open`` and of none in clear.
+What is checked when the writer opens the journal: the checkpoint's signature, that its root is that of the tiles, that the
+journal holds so many entries, and that the last of them are those of the tiles: a journal that was cut, put back or forked
+since is refused and named.  ``birddog.journal.verify`` re-hashes all of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from birddog.directory import OPEN
+from birddog.errors import JournalDisagrees, JournalError, JournalFull, JournalTrouble
+from birddog.journal.beside import Home
+from birddog.journal.keys import Keys, Row
+from birddog.keyfile import sync_folder
+from birddog.merkle import VerificationError
+from birddog.model import Draft
+from birddog.note import Checkpoint, Signer, Verifier, opened, signed
+from birddog.record import commitments, parts_of, statement
+from birddog.tiles import WIDTH, GrowingTiles, TileTree, tile_path
+
+if TYPE_CHECKING:
+    pass
+
+log = logging.getLogger(__name__)
+
+_HASH = 32
+
+
+class PublicKey(msgspec.Struct, frozen=True):
+    """A public key of the log, and the size from which on it signs."""
+
+    verifier: str
+    from_size: int = 0
+
+
+class Known(msgspec.Struct, frozen=True):
+    """``keys.json``: what the log is called, the entry at which it begins, and its public keys, the oldest first."""
+
+    origin: str
+    begins: int
+    keys: tuple[PublicKey, ...]
+
+
+class LogFiles:
+    """The folder of a journal's log, to read."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def known(self) -> Known | None:
+        """What the log is, None where there is none.
+
+        Raises:
+            JournalError: it cannot be read.
+        """
+        try:
+            return msgspec.json.decode((self.folder / "keys.json").read_bytes(), type=Known)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise JournalTrouble(f"{self.folder}: {error.strerror}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise JournalError(f"{self.folder / 'keys.json'} is damaged: {error}") from error
+
+    def note(self) -> bytes | None:
+        """The newest checkpoint as it is signed, None where there is none."""
+        try:
+            return (self.folder / "checkpoint").read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise JournalTrouble(f"{self.folder}: {error.strerror}") from error
+
+    def checkpoint(self, known: Known) -> Checkpoint | None:
+        """The newest checkpoint, its signature checked; None where there is none.
+
+        Raises:
+            VerificationError: it is none, or nobody we know signed it.
+        """
+        note = self.note()
+        return None if note is None else checked(note, known)
+
+    def tile(self, level: int, number: int, width: int) -> bytes:
+        """The bytes of a tile; of a part of it where a longer one is there.
+
+        Raises:
+            VerificationError: it is not there.
+        """
+        names = [tile_path(level, number)]
+        partial = (self.folder / f"{names[0]}.p")
+        try:
+            names += [f"{names[0]}.p/{name}" for name in sorted(os.listdir(partial), key=int) if int(name) >= width]
+        except (FileNotFoundError, ValueError):
+            pass
+        for name in names:
+            try:
+                return (self.folder / name).read_bytes()[: _HASH * width]
+            except FileNotFoundError:
+                continue
+        raise VerificationError(f"{self.folder / names[0]} is not there")
+
+    def tree(self, size: int) -> TileTree:
+        """The tree of the first so many entries, of the tiles."""
+        return TileTree(size, self.tile)
+
+
+def checked(note: bytes | str, known: Known) -> Checkpoint:
+    """The checkpoint of a note that the right one of the log's keys signed.
+
+    Raises:
+        VerificationError: it is another log's, or signed by no key of this one, or by one whose time it was not.
+    """
+    verifiers = [Verifier.of(key.verifier) for key in known.keys]
+    text, _ = opened(note, verifiers)
+    point = Checkpoint.of(text)
+    if point.origin != known.origin:
+        raise VerificationError(f"the checkpoint is of the log {point.origin!r}, not of {known.origin!r}")
+    at = [key for key in known.keys if key.from_size <= point.size][-1:]
+    opened(note, [Verifier.of(key.verifier) for key in at])
+    return point
+
+
+class Evidence:
+    """The writer's side of the log.
+
+    Args:
+        home: where the journal lies.
+        master: see ``Keyring``.
+
+    Raises (also every method):
+        JournalError, KeyringError: the keys or the log's files cannot be read or written.
+    """
+
+    def __init__(self, home: Home, *, master: str = ""):
+        self.keys = Keys(home, make=True, master=master)
+        self.files = LogFiles(home.log)
+        self._home = home
+        self.known = self.files.known()
+        self._had_keys = home.keys.exists()
+        if self.known is not None and not self._had_keys:
+            raise JournalError(f"{home.keys} is not there, the keys of {home.base}: put it back")
+        self.tiles = GrowingTiles()
+        self._signed = 0  # entries that the newest checkpoint covers
+        self._waits = False  # something was committed since
+        self._signer: Signer | None = None
+        self._partials: dict[int, str] = {}
+
+    # --- opening -----------------------------------------------------------------------------------
+
+    def agree(self, journal: str, last: int, leaves: Callable[[int, int], list[bytes]]) -> None:
+        """Hold the journal against its checkpoint and go on from it.
+
+        Args:
+            last: the journal's newest entry.
+            leaves: those of the entries behind a number, up to another.
+
+        Raises:
+            JournalDisagrees: it does not hold what was signed.
+        """
+        if self.known is None:
+            if last and leaves(last - 1, last):
+                if self._had_keys:
+                    raise JournalDisagrees(f"{journal} has an evidence log, and {self.files.folder} is not there")
+                log.warning("%s is a copy without its evidence log: another log begins", journal)
+            return
+        begins = self.known.begins
+        try:
+            point = self.files.checkpoint(self.known)
+        except VerificationError as error:
+            raise JournalDisagrees(f"{self.files.folder / 'checkpoint'}: {error}") from error
+        size = point.size if point is not None else 0
+        if last - begins + 1 < size:
+            raise JournalDisagrees(f"{journal} ends at entry {last}, and its log was signed up to entry {begins + size - 1}: "
+                                   "it was cut, or an older copy was put in its place")
+        full = (size - 1) // WIDTH * WIDTH if size else 0
+        try:
+            if point is not None and self.files.tree(size).root() != point.root:
+                raise VerificationError("the tiles are not those of the root that was signed")
+            tiles = self._stood(full)
+        except VerificationError as error:
+            log.warning("%s: %s; they are made again from the journal", self.files.folder, error)
+            full, tiles = 0, GrowingTiles()
+        held = leaves(begins + full - 1, last)
+        tiles.append(held[: size - full])
+        if point is not None and tiles.root() != point.root:
+            raise JournalDisagrees(f"{journal} is not the journal whose log was signed up to entry {begins + size - 1}: its "
+                                   f"entries from {begins + full} on are others (it was changed, or put back and gone on with)")
+        tiles.append(held[size - full :])
+        self.tiles, self._signed = tiles, size
+        if tiles.size > size or tiles.full:
+            self._waits = True
+
+    def _stood(self, full: int) -> GrowingTiles:
+        """The tree of full tiles of entries, with what stands in the tiles above."""
+        tiles = GrowingTiles()
+        tiles.size = full
+        level, count = 1, full // WIDTH
+        while count:
+            width = count % WIDTH
+            raw = self.files.tile(level, count // WIDTH, width) if width else b""
+            tiles.levels.append([raw[n : n + _HASH] for n in range(0, len(raw), _HASH)])
+            level, count = level + 1, count // WIDTH
+        return tiles
+
+    def lost(self, last: int, leaves: Callable[[int, int], list[bytes]]) -> None:
+        """What was signed is not what is there, and somebody accepted that: another log goes on, this one is put aside."""
+        folder, begins = self.files.folder, 1 if self.known is None else self.known.begins
+        if folder.exists():
+            os.rename(folder, folder.with_name(f"{folder.name}.lost-{os.urandom(4).hex()}"))
+        self.known, self.tiles = None, GrowingTiles()
+        held = leaves(begins - 1, last)
+        self.begin(last - len(held) + 1)
+        self.tiles.append(held)
+        self._waits = bool(held)
+
+    # --- writing -----------------------------------------------------------------------------------
+
+    def begin(self, seq: int) -> None:
+        """The log begins at an entry that is about to be written."""
+        if self.known is None:
+            origin = f"birddog/{os.urandom(8).hex()}"
+            signer = Signer(origin, self.keys.signing_key())
+            self.known = Known(origin, seq, (PublicKey(signer.verifier.text()),))
+            self._put("keys.json", msgspec.json.format(msgspec.json.encode(self.known)), sync=True)
+
+    def rows(self, numbers: Sequence[int], drafts: Sequence[Draft]) -> list[Row]:
+        """What the rows of drafts hold: bodies as they are stored, and leaves."""
+        out, keys, own = [], self.keys, self.keys.salter(None)
+        for seq, d in zip(numbers, drafts, strict=True):
+            parts = parts_of(d.body, d.ident, d.source, d.actor)
+            if d.operation in ("", OPEN):
+                committed = commitments(parts, own(seq))
+                leaf = sha256(b"\x00" + statement(seq, d.kind, d.received_ns, d.operation, "", committed)).digest()
+                out.append(Row(d.body, None, leaf))
+            else:
+                sealer = keys.sealer(d.operation)
+                name = sealer.name
+                committed = commitments(parts, keys.salter(name)(seq))
+                leaf = sha256(b"\x00" + statement(seq, d.kind, d.received_ns, d.operation, name, committed)).digest()
+                out.append(Row(sealer(d.body, b"entry %d" % seq), name, leaf))
+        return out
+
+    def take(self, rows: Sequence[Row]) -> None:
+        """These were committed."""
+        self.tiles.append([row.leaf for row in rows if row.leaf is not None])
+        self._waits = True
+
+    def checkpoint(self) -> bool:
+        """Sign what was committed since the last one; whether anything was.
+
+        Raises:
+            JournalError: the log's files cannot be written.
+        """
+        if not self._waits:
+            return False
+        assert self.known is not None
+        tiles = self.tiles
+        for (level, number), row in tiles.full.items():
+            self._put(tile_path(level, number), b"".join(row))
+            shutil.rmtree(self.files.folder / f"{tile_path(level, number)}.p", ignore_errors=True)
+        tiles.full.clear()
+        for level, number, row in tiles.partial():
+            name = tile_path(level, number, len(row))
+            if self._partials.get(level) != name:
+                self._put(name, b"".join(row))
+                self._alone(self.files.folder / name)
+                self._partials[level] = name
+        if self._signer is None:
+            self._signer = Signer(self.known.origin, self.keys.signing_key())
+        text = Checkpoint(self.known.origin, tiles.size, tiles.root()).text()
+        self._put("checkpoint", signed(text, [self._signer.line(text)]).encode(), sync=True)
+        self._signed, self._waits = tiles.size, False
+        return True
+
+    def _alone(self, path: Path) -> None:
+        """Of a tile's partial ones only the newest stays: the others are its beginnings."""
+        for other in path.parent.iterdir():
+            if other != path:
+                other.unlink(missing_ok=True)
+
+    def _put(self, name: str, data: bytes, *, sync: bool = False) -> None:
+        path = self.files.folder / name
+        made = path.with_name(f".{path.name}.new")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(fd, data)
+                if sync:
+                    os.fsync(fd)
+            finally:
+                os.close(fd)
+            os.rename(made, path)
+            if sync:
+                sync_folder(path.parent)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise JournalFull(f"{path}: the disk is full") from error
+            raise JournalTrouble(f"{path}: {error.strerror}") from error
+

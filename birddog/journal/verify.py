@@ -1,0 +1,301 @@
+"""Every entry of a journal hashed again and held against its log: what was changed since is named by entry and column.
+
+What is found: a changed byte in any column of an entry that the log covers, a missing or exchanged entry, a leaf that is not
+the signed one, a checkpoint that does not hold.  A changed byte is looked for: the one column is named of which a single
+byte, put otherwise, gives the leaf again; where several were changed, it is said that it is one of several.
+
+What is not: entries older than the log (said), those committed within the last second (said), and what whoever holds the
+journal *and* its keys rewrote whole: for that a witness's checkpoint is given (``witnessed``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from birddog.errors import BirddogError, JournalError
+from birddog.journal.beside import Home
+from birddog.journal.evidence import Known, LogFiles, checked
+from birddog.journal.keys import Keys
+from birddog.journal.store import Reader, Stored
+from birddog.keyring import KeyDestroyed, KeyringError, SealBroken
+from birddog.merkle import VerificationError
+from birddog.note import Checkpoint, Verifier, opened
+from birddog.record import MAGIC, commitments, parts_of, statement
+from birddog.tiles import WIDTH, GrowingTiles
+
+#: Bytes that are put otherwise to find the one that was changed; longer columns are named by being what is left.
+_LOOKED_AT = 4096
+#: Of so many entries the changed column is looked for; it costs a second each.
+_LOOKED_FOR = 20
+_TEXTS = ("kind", "operation", "source", "actor", "key_id")
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What is wrong: ``seq`` 0 where it is about no single entry, ``column`` "" where about none."""
+
+    seq: int
+    column: str
+    words: str
+
+    def line(self) -> str:
+        """For a person."""
+        where = f"entry {self.seq}" + (f", column {self.column}" if self.column else "") + ": " if self.seq else ""
+        return where + self.words
+
+
+class Verified(msgspec.Struct):
+    """What was looked at, and what was found."""
+
+    entries: int = 0
+    before: int = 0  # older than the log
+    unsigned: int = 0  # behind the newest checkpoint
+    erased: int = 0
+    origin: str = ""
+    size: int = 0
+    root: str = ""
+    keys: list[str] = []
+    findings: list[Finding] = []
+
+
+def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes, Sequence[Verifier]]] = ()) -> Verified:
+    """Hash every entry of a journal again.
+
+    Args:
+        witnessed: checkpoints from elsewhere: (where from, the note, keys of who signed it; () = the log's own).
+
+    Raises:
+        JournalError: the journal cannot be read at all.
+    """
+    out, files, keys = Verified(findings=[]), LogFiles(home.log), Keys(home, make=False)
+    known, point = files.known(), None
+    if known is None:
+        out.before = out.entries = journal.last_seq()
+        if out.entries and any(row.leaf for row in journal.rows(out.entries - 1, 1)):
+            out.findings.append(Finding(0, "", f"{files.folder} is not there, the log of this journal"))
+        return out
+    out.origin, out.keys = known.origin, [key.verifier for key in known.keys]
+    try:
+        point = files.checkpoint(known)
+    except VerificationError as error:
+        out.findings.append(Finding(0, "", f"{files.folder / 'checkpoint'}: {error}"))
+    marks = _marks(out, known, point, witnessed)
+    tree, bad = GrowingTiles(), dict[int, Stored]()
+    before = 0
+    for row in _rows(journal, out):
+        out.entries += 1
+        if row.seq != before + 1:
+            out.findings.append(Finding(before + 1, "", f"is missing: entry {row.seq} follows {before}"))
+        before = row.seq
+        if row.seq < known.begins:
+            out.before += 1
+            continue
+        if row.leaf is None or len(row.leaf) != 32:
+            out.findings.append(Finding(row.seq, "leaf", "has no hash"))
+            continue
+        erased = row.key_id is not None and row.body[: len(MAGIC)] == MAGIC
+        out.erased += erased
+        fault = _fault(row, keys)
+        if fault is not None:
+            bad[row.seq] = row
+            out.findings.append(fault)
+        tree.append([row.leaf])
+        tree.full.clear()
+        if (mark := marks.pop(tree.size, None)) is not None:
+            _hold(out, mark, tree, files, known)
+    if known.begins > before + 1 and point is not None and point.size:
+        out.findings.append(Finding(0, "", f"the journal ends at entry {before}, before its log begins ({known.begins})"))
+    for size, mark in sorted(marks.items()):
+        last = known.begins + size - 1
+        for where, _ in mark:
+            words = f"the journal ends at entry {before}, and {where} was signed up to entry {last}"
+            out.findings.append(Finding(0, "", f"{words}: it was cut, or is an older copy"))
+    out.size, out.root = (point.size, point.root.hex()) if point is not None else (0, "")
+    out.unsigned = max(0, tree.size - out.size)
+    _name(out, bad, keys, files, known)
+    return out
+
+
+def _marks(out: Verified, known: Known, point: Checkpoint | None,
+           witnessed: Sequence[tuple[str, bytes, Sequence[Verifier]]]) -> dict[int, list[tuple[str, Checkpoint]]]:
+    """The checkpoints to be held against, by their size."""
+    marks: dict[int, list[tuple[str, Checkpoint]]] = {}
+    if point is not None and point.size:
+        marks[point.size] = [("its log", point)]
+    for where, note, verifiers in witnessed:
+        try:
+            if verifiers:
+                seen = Checkpoint.of(opened(note, verifiers)[0])
+                if seen.origin != known.origin:
+                    raise VerificationError(f"it is of the log {seen.origin!r}, not of {known.origin!r}")
+            else:
+                seen = checked(note, known)
+        except VerificationError as error:
+            out.findings.append(Finding(0, "", f"{where}: {error}"))
+            continue
+        if seen.size:
+            marks.setdefault(seen.size, []).append((where, seen))
+    return marks
+
+
+def _rows(journal: Reader, out: Verified) -> Iterator[Stored]:
+    after, last = 0, journal.last_seq()
+    while after < last:
+        try:
+            rows = journal.rows(after)
+        except JournalError:
+            rows = []
+            for one in range(after, min(after + 1000, last)):  # one at a time, to name the one that cannot be read
+                try:
+                    rows += journal.rows(one, 1)[:1] if one >= after + len(rows) else []
+                except JournalError as error:
+                    out.findings.append(Finding(one + 1, "", f"cannot be read: {error}"))
+                    break
+            if not rows:
+                after += 1
+                continue
+        if not rows:
+            return
+        yield from rows
+        after = rows[-1].seq
+
+
+def _hold(out: Verified, mark: list[tuple[str, Checkpoint]], tree: GrowingTiles, files: LogFiles, known: Known) -> None:
+    root = tree.root()
+    for where, point in mark:
+        if root != point.root:
+            out.findings.append(Finding(0, "", f"the first {point.size} entries of the log have another root than {where} "
+                                               "signed: entries were changed, exchanged or forked, leaves and all"))
+
+
+def _fault(row: Stored, keys: Keys) -> Finding | None:
+    """What is wrong with a row by itself; the column is named later."""
+    wrong = next((name for name in _TEXTS if not _is_text(getattr(row, name))), "")
+    if wrong:
+        return Finding(row.seq, wrong, "was changed: it is no text")
+    try:
+        made = keys.statement(row)
+    except SealBroken:
+        return Finding(row.seq, "body", "was changed: it does not open under its key")
+    except KeyDestroyed:
+        return None  # its operation's erasure is under way
+    except KeyringError as error:
+        return Finding(row.seq, "key_id", f"cannot be opened: {error}")
+    if sha256(b"\x00" + made).digest() != row.leaf:
+        return Finding(row.seq, "?", "was changed")
+    return None
+
+
+def _is_text(text: str | None) -> bool:
+    try:
+        return text is None or bool(text.encode()) or True
+    except UnicodeEncodeError:
+        return False
+
+
+def _name(out: Verified, bad: dict[int, Stored], keys: Keys, files: LogFiles, known: Known) -> None:
+    """The column that was changed of each entry that is not its leaf's."""
+    found, looked = [], 0
+    for finding in out.findings:
+        if finding.column not in ("?", "key_id", "body") or finding.seq not in bad:
+            found.append(finding)
+            continue
+        row = bad[finding.seq]
+        looked += 1
+        index = row.seq - known.begins
+        signed = _tile_leaf(files, index, out.size) if index < out.size else None
+        column = finding.column
+        if signed is not None and signed != row.leaf:
+            column = "leaf" if _leaf(row, keys) == signed else finding.column
+        if column == "?" or (column != "leaf" and finding.column in ("key_id", "body")):
+            column = (_changed(row, keys, signed or row.leaf or b"") if looked <= _LOOKED_FOR else "") or finding.column
+        if column == "?":
+            found.append(Finding(row.seq, "", "was changed: more than one byte of it, or more than one column"))
+        else:
+            found.append(Finding(row.seq, column, "was changed"))
+    out.findings = found
+
+
+def _tile_leaf(files: LogFiles, index: int, size: int) -> bytes | None:
+    number = index // WIDTH
+    try:
+        raw = files.tile(0, number, min(WIDTH, size - number * WIDTH))
+    except (VerificationError, BirddogError):
+        return None
+    at = index % WIDTH * 32
+    return raw[at : at + 32] or None
+
+
+def _leaf(row: Stored, keys: Keys) -> bytes | None:
+    try:
+        return sha256(b"\x00" + keys.statement(row)).digest()
+    except (KeyringError, UnicodeEncodeError):
+        return None
+
+
+def _changed(row: Stored, keys: Keys, leaf: bytes) -> str:
+    """The column of which one byte, put otherwise, makes the row its leaf's again; "" where there is none."""
+    if row.key_id is not None and row.body[: len(MAGIC)] == MAGIC:
+        return "body" if _leaf(row, keys) != leaf else ""  # of what was erased the body alone is hashed
+    columns: list[tuple[str, Iterable[int] | Iterable[str]]] = [
+        ("received_ns", _numbers_like(row.received_ns)), ("operation", _texts_like(row.operation)),
+        ("kind", _texts_like(row.kind)), ("key_id", _texts_like(row.key_id or "")),
+    ]  # fmt: skip
+    for column, others in columns:
+        if any(_leaf(msgspec.structs.replace(row, **{column: other}), keys) == leaf for other in others):
+            return column
+    try:
+        clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.body)
+        salts = keys.salter(row.key_id)(row.seq)
+    except KeyringError:
+        return "body"
+
+    def gives(body: bytes, ident: bytes, source: str, actor: str) -> bool:
+        committed = commitments(parts_of(body, ident, source, actor), salts)
+        made = statement(row.seq, row.kind, row.received_ns, row.operation, row.key_id or "", committed)
+        return sha256(b"\x00" + made).digest() == leaf
+
+    if any(gives(clear, other, row.source, row.actor) for other in _bytes_like(row.ident)):
+        return "ident"
+    if any(gives(clear, row.ident, other, row.actor) for other in _texts_like(row.source)):
+        return "source"
+    if any(gives(clear, row.ident, row.source, other) for other in _texts_like(row.actor)):
+        return "actor"
+    if len(clear) > _LOOKED_AT or any(gives(other, row.ident, row.source, row.actor) for other in _bytes_like(clear)):
+        return "body"
+    return ""
+
+
+def _bytes_like(value: bytes) -> Iterator[bytes]:
+    """Bytes with one of them put otherwise, each in each way."""
+    for at in range(len(value)):
+        for byte in range(1, 256):
+            yield value[:at] + bytes([value[at] ^ byte]) + value[at + 1 :]
+
+
+def _texts_like(value: str) -> Iterator[str]:
+    for raw in _bytes_like(value.encode("utf-8", "surrogateescape")):
+        try:
+            yield raw.decode()
+        except UnicodeDecodeError:
+            continue
+
+
+def _numbers_like(value: int) -> Iterator[int]:
+    for raw in _bytes_like(value.to_bytes(8, "big", signed=True)):
+        yield int.from_bytes(raw, "big", signed=True)
+
+
+def note_file(path: Path) -> bytes:
+    """A checkpoint that lies in a file.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise JournalError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,400 @@
+"""The evidence log: what was committed is signed; changed, cut, put back, forked is named; what was erased stays provable.
+
+Over 400 lines: one journal and all that may happen to it.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from birddog import merkle
+from birddog.errors import JournalDisagrees, JournalError
+from birddog.journal import entries, evidence, home, keys, open_reader, open_writer
+from birddog.journal.verify import verify
+from birddog.model import Draft, Erased, Erasure, Fix, FrameBody, Operation, Tick, Verdict, pack, unpack
+from birddog.note import Verifier, opened
+from birddog.record import PARTS, commitments, parts_of, stated, statement
+from birddog.tiles import GrowingTiles
+from opsroom import cli
+
+T0 = 1_790_000_000 * 10**9
+
+
+def fix(k: int, operation: str) -> Draft:
+    where = Fix(device="phone-a", time_ns=T0 + k, lat_deg=51.9 + k * 1e-4, lon_deg=4.0, speed_mps=2.0,
+                attributes={"batt": 70 + k % 7})
+    body = FrameBody(format="owntracks", version=3, payload=b"PLAIN %d" % k, device="phone-a", channel="owntracks/u/phone-a",
+                     observations=(where,), verdicts=(Verdict(operation, "van", "warrant", "admitted"),))
+    return Draft(kind="frame", received_ns=T0 + k, source="mqtt", ident=b"ident%06d" % k, body=pack(body), operation=operation,
+                 observations=1)
+
+
+def fill(url: str, count: int, *, first: int = 0, mode: str = "live") -> None:
+    writer = open_writer(url, mode=mode)
+    for at in range(first, first + count, 50):
+        writer.append([fix(k, ("CASE", "OTHER", "open", "")[k % 4]) for k in range(at, min(at + 50, first + count))])
+    writer.close()
+
+
+@pytest.fixture
+def url(tmp_path):
+    fill(f"sqlite:///{tmp_path}/j.db", 600)
+    return f"sqlite:///{tmp_path}/j.db"
+
+
+def found(url: str, **more):
+    reader = open_reader(url)
+    try:
+        return verify(reader, home(url), **more)
+    finally:
+        reader.close()
+
+
+def change(url: str, sql: str, *values) -> None:
+    db = sqlite3.connect(home(url).base, isolation_level=None)
+    assert db.execute(sql, values).rowcount > 0
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+
+
+# --- a record ------------------------------------------------------------------------------------
+
+
+def test_every_field_is_in_one_part_and_a_part_says_its_names():
+    body = fix(3, "CASE").body
+    parts = dict(zip(PARTS, parts_of(body, b"id", "mqtt", "Noor"), strict=True))
+
+    def read(data: bytes) -> dict:
+        unpacker, out = msgspec.msgpack.Decoder(), {}
+        while data:
+            for size in range(1, len(data) + 1):
+                try:
+                    names = unpacker.decode(data[:size])
+                    break
+                except msgspec.DecodeError:
+                    continue
+            data = data[size:]
+            for name in names:
+                for size in range(1, len(data) + 1):
+                    try:
+                        out[name] = unpacker.decode(data[:size])
+                        break
+                    except msgspec.DecodeError:
+                        continue
+                data = data[size:]
+        return out
+
+    said = {part: read(data) for part, data in parts.items()}
+    assert said["place"] == {"observations.0.lat_deg": 51.9003, "observations.0.lon_deg": 4.0}
+    assert said["motion"] == {"observations.0.speed_mps": 2.0}
+    assert said["payload"] == {"ident": b"id", "payload": b"PLAIN 3"}
+    assert said["words"] == {"observations.0.attributes": {"batt": 73}}
+    assert said["who"]["device"] == "phone-a" and said["who"]["observations.0.device"] == "phone-a"
+    assert (said["who"]["source"], said["who"]["actor"]) == ("mqtt", "Noor")
+    assert said["rest"]["observations.0.time_ns"] == T0 + 3 and said["rest"]["format"] == "owntracks"
+    assert not any(b"51.9" in data or b"PLAIN" in data for part, data in parts.items() if part != "payload")
+
+
+@given(body=st.binary(max_size=80), data=st.data())
+def test_whatever_a_body_is_a_changed_bit_of_it_changes_what_is_committed(body, data):
+    body = data.draw(st.sampled_from([body, fix(3, "CASE").body, pack(Operation(operation="A", name="x"))]))
+    if not body:
+        return
+    bit = data.draw(st.integers(0, 8 * len(body) - 1))
+    other = bytearray(body)
+    other[bit // 8] ^= 1 << bit % 8
+    assert parts_of(body, b"i", "s", "") != parts_of(bytes(other), b"i", "s", "")
+
+
+def test_a_statement_is_taken_apart_again():
+    committed = commitments(parts_of(b"\x80", b"i", "s", ""), bytes(96))
+    made = stated(statement(7, "frame", -5, "CÄSE", "CÄSE/1", committed))
+    assert (made.seq, made.kind, made.received_ns, made.operation, made.key_id) == (7, "frame", -5, "CÄSE", "CÄSE/1")
+    assert b"".join(made.committed) == committed
+    with pytest.raises(ValueError):
+        stated(b"BDR1")
+
+
+def test_tiles_grow_as_the_tree_does():
+    leaves = [merkle.leaf_hash(b"%d" % n) for n in range(70_000)]
+    tiles, at = GrowingTiles(), 0
+    for size in (1, 2, 3, 255, 256, 257, 511, 512, 65_535, 65_536, 65_537, 70_000):
+        tiles.append(leaves[at:size])
+        at = size
+        assert tiles.root() == merkle.root(leaves[:size]), size
+
+
+# --- a journal -----------------------------------------------------------------------------------
+
+
+def test_what_was_committed_is_signed_in_tiles_that_prove_it(url):
+    result = found(url)
+    assert (result.entries, result.size, result.unsigned, result.before, result.findings) == (600, 600, 0, 0, [])
+    files = evidence.LogFiles(home(url).log)
+    known = files.known()
+    text, _ = opened(files.note(), [Verifier.of(known.keys[0].verifier)])
+    assert text.split("\n")[:2] == [known.origin, "600"]
+    tree, leaves = files.tree(600), [row.leaf for row in open_reader(url).rows(0)]
+    assert tree.root() == merkle.root(leaves)
+    for index in (0, 255, 256, 511, 512, 599):
+        merkle.verify_inclusion(index, 600, leaves[index], tree.inclusion_proof(index), tree.root())
+
+
+def test_cases_are_sealed_and_everybody_who_may_reads_them(url, tmp_path):
+    data = b"".join(path.read_bytes() for path in tmp_path.glob("j.db*") if path.is_file())
+    assert data.count(b"PLAIN") == 300  # those of open and of none
+    bodies = [unpack(entry) for entry in entries(open_reader(url))]
+    assert [body.payload for body in bodies] == [b"PLAIN %d" % k for k in range(600)]
+    rows = open_reader(url).rows(0)
+    assert {row.key_id for row in rows} == {"CASE/1", "OTHER/1", None}
+
+
+def test_a_kill_between_commit_and_checkpoint_is_made_good_at_the_next_start(tmp_path):
+    first = f"sqlite:///{tmp_path}/j.db"
+    fill(first, 300)
+    writer = open_writer(first, mode="live")
+    writer.append([fix(k, "CASE") for k in range(300, 340)])
+    killed = tmp_path / "killed"
+    shutil.copytree(tmp_path, killed, ignore=shutil.ignore_patterns("*.lock", "*-shm", "killed"))
+    writer.close()
+    second = f"sqlite:///{killed}/j.db"
+    assert found(second).unsigned == 40
+    again = open_writer(second, mode="live")
+    assert again.checkpoint()
+    again.close()
+    assert (found(second).size, found(second).findings) == (340, [])
+
+
+COLUMNS = {
+    "kind": "UPDATE entry SET kind = 'fsame' WHERE seq = ?",
+    "received_ns": "UPDATE entry SET received_ns = received_ns + 4 WHERE seq = ?",
+    "operation": "UPDATE entry SET operation = substr(operation, 1, length(operation) - 1) || 'X' WHERE seq = ?",
+    "source": "UPDATE entry SET source = 'mqtu' WHERE seq = ?", "actor": "UPDATE entry SET actor = 'x' WHERE seq = ?",
+    "ident": "UPDATE entry SET ident = CAST('xdent' || substr(ident, 6) AS BLOB) WHERE seq = ?",
+    "leaf": "UPDATE entry SET leaf = CAST(x'00' || substr(leaf, 2) AS BLOB) WHERE seq = ?",
+    "body": "UPDATE entry SET body = CAST(substr(body, 1, 40) || x'78' || substr(body, 42) AS BLOB) WHERE seq = ?",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("seq", [1, 3], ids=["sealed", "in clear"])
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_changed_byte_is_named(url, column, seq, capsys):
+    change(url, COLUMNS[column], seq)
+    assert cli.main(["journal", "verify", "--journal", url]) == 1
+    out = capsys.readouterr().out
+    said = out.splitlines()[0]
+    assert said.startswith(f"entry {seq}"), out
+    if column not in ("actor", "operation") or seq == 3 and column == "operation":  # a byte more is not a byte put otherwise
+        assert said == f"entry {seq}, column {column}: was changed", out
+
+
+def test_any_flipped_byte_of_a_row_is_found(tmp_path):
+    url = f"sqlite:///{tmp_path}/j.db"
+    fill(url, 12)
+    base = home(url).base
+    whole = base.read_bytes()
+    db = sqlite3.connect(base)
+    bodies = [row[0] for row in db.execute("SELECT body FROM entry")]
+    db.close()
+    rng = random.Random(5)
+    for k in range(60):
+        n = rng.randrange(12)
+        at = whole.index(bodies[n]) + rng.randrange(len(bodies[n]))
+        base.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :])
+        findings = found(url).findings
+        assert [(f.seq, f.column) for f in findings] == [(n + 1, "body")], k
+
+
+@pytest.mark.parametrize("sql,seq,said", [
+    ("DELETE FROM entry WHERE seq = 300", 300, "is missing"),
+    ("UPDATE entry SET leaf = NULL WHERE seq = 9", 9, "has no hash"),
+])  # fmt: skip
+def test_deletion_is_named(url, sql, seq, said):
+    change(url, sql)
+    assert any(f.seq == seq and said in f.words for f in found(url).findings)
+
+
+def test_two_entries_exchanged_are_named(url):
+    for old, new in ((4, -1), (8, 4), (-1, 8)):
+        change(url, "UPDATE entry SET seq = ? WHERE seq = ?", new, old)
+    assert {f.seq for f in found(url).findings} >= {4, 8}
+
+
+def test_a_row_rewritten_with_its_leaf_does_not_have_the_signed_root(url):
+    writer = open_writer(url, mode="live")
+    row = writer.rows(299, 1)[0]
+    writer.close()
+    other = msgspec.structs.replace(row, received_ns=row.received_ns + 1)
+    leaf = merkle.leaf_hash(keys.Keys(home(url), make=False).statement(other))
+    change(url, "UPDATE entry SET received_ns = ?, leaf = ? WHERE seq = 300", other.received_ns, leaf)
+    assert any("another root than its log signed" in f.words for f in found(url).findings)
+
+
+@pytest.mark.parametrize("accident,said", [("cut", "was cut"), ("restored", "an older copy"), ("forked", "are others")])
+def test_a_log_that_was_cut_put_back_or_forked_is_refused_at_the_start_and_named(url, tmp_path, accident, said):
+    older = tmp_path / "older"
+    shutil.copytree(tmp_path, older, ignore=shutil.ignore_patterns("older"))
+    fill(url, 100, first=600)
+    witness = (tmp_path / "j.db.log" / "checkpoint").read_bytes()
+    (tmp_path / "j.db.head").unlink()  # it would have said so first
+    if accident == "cut":
+        change(url, "DELETE FROM entry WHERE seq > 650")
+    else:
+        shutil.copy(older / "j.db", tmp_path / "j.db")
+    if accident == "forked":
+        log = tmp_path / "j.db.log"
+        aside = tmp_path / "aside"
+        log.rename(aside)
+        shutil.copytree(older / "j.db.log", log)
+        fill(url, 150, first=9000)
+        shutil.rmtree(log)
+        aside.rename(log)
+        (tmp_path / "j.db.head").unlink()
+    with pytest.raises(JournalDisagrees, match=said):
+        open_writer(url, mode="live")
+    assert found(url, witnessed=[("stick", witness, ())]).findings
+    writer = open_writer(url, mode="live", accept_loss=True)
+    assert writer.lost
+    writer.append([fix(20_000, "CASE")])
+    writer.close()
+    assert found(url).findings == [] and list(tmp_path.glob("j.db.log.lost-*"))
+    [finding] = found(url, witnessed=[("stick", witness, ())]).findings
+    assert finding.words.startswith("stick: ")
+
+
+def test_tiles_that_are_gone_are_made_again_and_a_log_that_is_gone_is_missed(url, tmp_path):
+    shutil.rmtree(tmp_path / "j.db.log" / "tile")
+    fill(url, 10, first=600)
+    assert found(url).findings == [] and evidence.LogFiles(home(url).log).tree(610).root().hex() == found(url).root
+    shutil.rmtree(tmp_path / "j.db.log")
+    with pytest.raises(JournalDisagrees, match="is not there"):
+        open_writer(url, mode="live")
+    assert "is not there" in found(url).findings[0].words
+
+
+def test_keys_that_are_gone_are_never_made_anew(url, tmp_path):
+    (tmp_path / "j.db.keys").unlink()
+    with pytest.raises(JournalError, match=r"j\.db\.keys is not there"):
+        open_writer(url, mode="live")
+    with pytest.raises(JournalError, match="entry 1 is damaged: .*no key"):
+        unpack(open_reader(url).read(0, 1)[0])
+
+
+def test_a_journal_without_a_log_says_so_and_one_that_begins_later_too(tmp_path, capsys):
+    url = f"sqlite:///{tmp_path}/j.db"
+    writer = open_writer(url, mode="live", log=False)
+    writer.append([fix(k, "CASE") for k in range(5)])
+    writer.close()
+    assert cli.main(["journal", "verify", "--journal", url]) == 0
+    assert "without a log: nothing says whether they were changed" in capsys.readouterr().out
+    assert not any((tmp_path / f"j.db.{name}").exists() for name in ("log", "keys", "master-key"))
+    fill(url, 7, first=5)
+    assert cli.main(["journal", "verify", "--journal", url]) == 0
+    out = capsys.readouterr().out
+    assert "12 entries, 7 hashed again: ok" in out and "5 entries are older than the log" in out
+
+
+def test_a_full_disk_is_no_end_of_the_log(url, monkeypatch):
+    from birddog.errors import JournalFull
+
+    writer = open_writer(url, mode="live")
+    writer.append([fix(600, "CASE")])
+    real = evidence.os.write
+
+    def full(fd: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(evidence.os, "write", full)
+    with pytest.raises(JournalFull):
+        writer.checkpoint()
+    monkeypatch.setattr(evidence.os, "write", real)
+    assert writer.checkpoint()
+    writer.close()
+    assert (found(url).size, found(url).findings) == (601, [])
+
+
+# --- erasing -------------------------------------------------------------------------------------
+
+
+def erase(url: str, operation: str, nonce: bytes = b"e") -> None:
+    writer = open_writer(url, mode="live")
+    body, ident = pack(Erasure(erased=operation, by="Noor")), nonce + operation.encode()
+    try:
+        writer.append([Draft(kind="erasure", received_ns=T0 + 10**6, source="t", ident=ident, body=body)])
+    finally:
+        writer.close()
+
+
+def test_an_erased_operation_is_gone_from_every_file_and_the_log_still_verifies(url, tmp_path):
+    before = {entry.seq: entry for entry in entries(open_reader(url))}
+    root, size = evidence.LogFiles(home(url).log).tree(600).root(), 600
+    held = [open_reader(url).rows(seq - 1, 1)[0].body for seq in (1, 5, 597)]
+    erase(url, "CASE")
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            assert not any(row in data for row in held), path
+            assert b"ident000000" not in data and b"PLAIN 0" not in data, path
+    for entry in entries(open_reader(url)):
+        if entry.seq <= 600 and before[entry.seq].operation == "CASE":
+            assert entry.erased and entry.body == b"" and isinstance(unpack(entry), Erased)
+            assert (entry.kind, entry.received_ns) == (before[entry.seq].kind, before[entry.seq].received_ns)
+        elif entry.seq <= 600:
+            assert entry == before[entry.seq]
+    result = found(url)
+    assert (result.erased, result.size, result.findings) == (150, 601, [])
+    assert evidence.LogFiles(home(url).log).tree(size).root() == root
+    change(url, "UPDATE entry SET body = CAST(substr(body, 1, 90) || x'78' || substr(body, 92) AS BLOB) WHERE seq = 5")
+    assert [(f.seq, f.column) for f in found(url).findings] == [(5, "body")]
+
+
+def test_erasing_twice_and_going_on_with_the_operation(url):
+    erase(url, "CASE")
+    fill(url, 8, first=600)
+    erase(url, "OTHER"), erase(url, "CASE", b"f")
+    rows = {row.seq: row for row in open_reader(url).rows(0)}
+    assert {row.key_id for row in rows.values()} == {"CASE/1", "CASE/2", "OTHER/1", None}
+    assert found(url).findings == [] and found(url).erased == 304
+    assert sum(entry.erased for entry in entries(open_reader(url))) == 304
+
+
+def test_erasing_what_is_older_than_the_log(tmp_path):
+    url = f"sqlite:///{tmp_path}/j.db"
+    writer = open_writer(url, mode="live", log=False)
+    writer.append([fix(k, "CASE") for k in range(8)])
+    writer.close()
+    erase(url, "CASE")
+    assert b"PLAIN" not in home(url).base.read_bytes() and b"phone-a" not in home(url).base.read_bytes()
+    assert [entry.erased for entry in entries(open_reader(url))] == [True] * 8 + [False]
+    assert found(url).findings == []
+
+
+def test_a_kill_after_the_commit_of_an_erasure_leaves_nothing_that_reads_as_damage(url, monkeypatch):
+    monkeypatch.setattr(keys.Keys, "forget", lambda self, operation: (_ for _ in ()).throw(JournalError("killed")))
+    with pytest.raises(JournalError):
+        erase(url, "CASE")
+    monkeypatch.undo()
+    assert sum(entry.erased for entry in entries(open_reader(url))) == 150
+    assert found(url).findings == []
+    erase(url, "CASE", b"again")
+    assert keys.Keys(home(url), make=False).ring.destroyed("CASE/1")
+
+
+def test_ticks_and_registers_are_in_the_log_as_everything_is(tmp_path):
+    url = f"sqlite:///{tmp_path}/j.db"
+    writer = open_writer(url, mode="live")
+    writer.append([Draft(kind="tick", received_ns=T0, source="desk", ident=b"t", body=pack(Tick())),
+                   Draft(kind="operation", received_ns=T0, source="op", ident=b"o", operation="CASE", actor="Noor",
+                         body=pack(Operation(operation="CASE", name="Nightjar")))])
+    writer.close()
+    assert b"Nightjar" not in home(url).base.read_bytes()
+    reader = open_reader(url)
+    assert [unpack(entry) for entry in reader.registers()] == [Operation(operation="CASE", name="Nightjar")]
+    assert found(url).size == 2
