@@ -50,7 +50,7 @@ def _taken(path: str, tag: str | None, stated: str | None) -> Taken:
         raise SceneError(f"cannot be read: {error.strerror}", file=path) from error
 
 
-def look(result: ScanResult, *, scan_id: str, sensor: str, pd: float, geolocation_sigma_m: float) -> Scan:
+def scan_of(result: ScanResult, *, scan_id: str, sensor: str, pd: float, geolocation_sigma_m: float) -> Scan:
     """The look that a scan amounts to.
 
     Args:

@@ -26,7 +26,7 @@ from birddog.errors import ConfigError, UsageError, printable
 from birddog.model import Scan
 from imagery import detector as contract
 from imagery.folder import SUFFIXES, look_into, pass_of
-from imagery.look import look, together
+from imagery.look import scan_of, together
 from imagery.only import only_of
 from imagery.scan import params_hash, scan
 from imagery.scene import SceneChanged, SceneError, sha256_of
@@ -333,7 +333,7 @@ class Watch:
             result = scan(path, detector=s.detector, pfa=s.pfa, tile=s.tile, threads=s.threads, only=self._only)
             if result.sha256 != digest:
                 raise SceneChanged("is another file than a moment ago", file=str(path))
-            seen = look(result, scan_id=scan_id, sensor=s.sensor, pd=s.pd, geolocation_sigma_m=s.geolocation_sigma_m)
+            seen = scan_of(result, scan_id=scan_id, sensor=s.sensor, pd=s.pd, geolocation_sigma_m=s.geolocation_sigma_m)
         except SceneChanged:
             self._ended(digest)
             raise

@@ -57,7 +57,7 @@ class Clock:
         self._judged_ns = self._since_ns = 0  # by the machine's clock: when the devices were asked, since when it was not set
         self._set_back: tuple[int, int] | None = None
 
-    def look(self, wall_ns: int) -> None:
+    def see(self, wall_ns: int) -> None:
         """The machine's clock, seen now."""
         self._wall_ns = wall_ns
         if self.kind == "wall":

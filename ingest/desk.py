@@ -101,7 +101,7 @@ class Desk:
         """
         batch = Batch()
         drafts = batch.drafts
-        self.clock.look(now_ns)
+        self.clock.see(now_ns)
         self.door.high_ns = max(self.door.high_ns, self.clock.now_ns)
         self._put_clock(drafts)
         self._put_due(batch)
@@ -150,7 +150,7 @@ class Desk:
     def rest(self, now_ns: int) -> Batch:
         """What is left to write when no more will come: the rows that count what was refused again and again."""
         batch = Batch()
-        self.clock.look(now_ns)
+        self.clock.see(now_ns)
         self._put_clock(batch.drafts)
         self._put_due(batch, all=True)
         return batch
@@ -204,7 +204,7 @@ class Desk:
         While the wall clock is behind the journal's, time does not go on: no tick, see ``Clock.behind_s``.
         """
         before_ns = self.clock.now_ns
-        self.clock.look(now_ns)
+        self.clock.see(now_ns)
         now_ns = self.clock.now_ns
         drafts: list[Draft] = []
         self._put_clock(drafts)

@@ -34,7 +34,7 @@ CUT_M = 120.0
 WANDER_S = 20.0
 
 
-class State(msgspec.Struct, frozen=True):
+class Instant(msgspec.Struct, frozen=True):
     """An object at one instant: WGS 84 degrees, local metres, m/s east and north."""
 
     lat_deg: float
@@ -226,11 +226,11 @@ class World:
     def __init__(self, frame: LocalFrame, things: dict[str, Thing]):
         self.frame, self.things = frame, things
 
-    def state(self, name: str, t_s: float) -> State:
+    def state(self, name: str, t_s: float) -> Instant:
         """Where an object is at a time."""
         e, n, ve, vn = self.things[name].en(t_s)
         lat, lon = self.frame.geodetic(e, n)
-        return State(lat, lon, e, n, ve, vn)
+        return Instant(lat, lon, e, n, ve, vn)
 
     def bearer(self, name: str, t_s: float) -> str:
         """The object whose position this one shares at a time: itself, or what carries it."""

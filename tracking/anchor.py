@@ -10,9 +10,9 @@ from __future__ import annotations
 import functools
 
 from birddog.geo import LocalFrame, distance_m
-from tracking.kernel import REANCHOR_M, turn, turned
+from tracking.kernel import REANCHOR_M, rotated, turn
 
-__all__ = ["BEYOND_M", "REANCHOR_M", "frame", "near_en", "turn", "turned"]
+__all__ = ["BEYOND_M", "REANCHOR_M", "frame", "near_en", "rotated", "turn"]
 
 #: A position further than this from the anchor is not converted: the plane folds over at a quarter of the Earth.
 BEYOND_M = 2_000_000.0

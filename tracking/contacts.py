@@ -222,7 +222,7 @@ class _Places:
         self.xyz = self.anchor + np.einsum("ti,tij->tj", np.stack((e, n, up), -1), self.axes)
 
 
-def _turned(rows: _Places, spots: np.ndarray, of: np.ndarray, at: np.ndarray, r: np.ndarray) -> np.ndarray:
+def _rotated(rows: _Places, spots: np.ndarray, of: np.ndarray, at: np.ndarray, r: np.ndarray) -> np.ndarray:
     """R (N, 2, 2) of sightings ``at`` in the axes of the contacts ``of`` (as ``anchor.turn``)."""
     ours, theirs = rows.axes[of], spots[at]
     scalar = np.einsum("nij,nkj->nik", ours[:, :2], theirs[:, :2])  # rows: our east, north; columns: theirs
@@ -365,10 +365,10 @@ def _gated(
     at = np.concatenate([np.array(some, dtype=int) for some in found if some])
     d = xyz[at] - places.anchor[of]
     z = np.einsum("ni,nji->nj", d, places.axes[of, :2])
-    turned = _turned(places, axes(z_lat, z_lon), of, at, r)
+    rotated = _rotated(places, axes(z_lat, z_lon), of, at, r)
     i = [0, 2]
     y = z[:, None, :] - bank.x[of][:, :, i]
-    s = bank.p[of][:, :, i][:, :, :, i] + turned[:, None]
+    s = bank.p[of][:, :, i][:, :, :, i] + rotated[:, None]
     det = s[..., 0, 0] * s[..., 1, 1] - s[..., 0, 1] * s[..., 1, 0]
     nis = (s[..., 1, 1] * y[..., 0] ** 2 - 2.0 * s[..., 0, 1] * y[..., 0] * y[..., 1] + s[..., 0, 0] * y[..., 1] ** 2) / det
     log = np.log(np.maximum(bank.mu[of], 1e-300)) - 0.5 * (nis + np.log(det)) - math.log(2.0 * math.pi)
@@ -378,7 +378,7 @@ def _gated(
     good = np.flatnonzero((least <= gate) & (worth > 0.0))
     keys = list(zip(of[good].tolist(), at[good].tolist(), strict=True))
     possible = [Pair(i, j, n, w) for (i, j), n, w in zip(keys, least[good].tolist(), worth[good].tolist(), strict=True)]
-    return possible, dict(zip(keys, z[good], strict=True)), dict(zip(keys, turned[good], strict=True))
+    return possible, dict(zip(keys, z[good], strict=True)), dict(zip(keys, rotated[good], strict=True))
 
 
 def _hit(

@@ -24,7 +24,7 @@ def beyond_reach_m(core: Core, m: Measurement, model: Model) -> float:
     return away_m if away_m > model.preset.max_speed_mps * max(gap_s, 0.0) + slack_m else 0.0
 
 
-def turned(old: Turns | None, core: Core, m: Measurement, away_m: float, now_ns: int, window_ns: int) -> Turns:
+def turns_after(old: Turns | None, core: Core, m: Measurement, away_m: float, now_ns: int, window_ns: int) -> Turns:
     """The runs so far and one more, of a fix ``away_m`` from the track; the first where it is not between the same two places.
 
     Args:

@@ -332,7 +332,7 @@ class Fold:
         for name, some in by_operation.items():
             fold = self._of(name)
             if not fold.clock_ahead(device, time_ns, book, None):
-                fold.look(look_of_sightings(device, time_ns, some, self._state.presets), book)
+                fold.take_look(look_of_sightings(device, time_ns, some, self._state.presets), book)
 
     def _scan(self, scan: Scan, book: Book) -> None:
         look = look_of_scan(scan, self._state.presets)
@@ -343,7 +343,7 @@ class Fold:
         for name in (*names, OPEN):
             fold = self._of(name)
             if not fold.clock_ahead(scan.sensor, scan.time_ns, book, None):
-                fold.look(look, book)
+                fold.take_look(look, book)
 
     def _decision(self, decision: Decision, book: Book) -> None:
         """What an operator decided of a track; acknowledging and its undoing are the alerts' own."""

@@ -391,7 +391,7 @@ def turn(lat1_deg, lon1_deg, lat2_deg, lon2_deg):
     return 1.0, 0.0
 
 
-def turned(r_ee, r_en, r_nn, c, s):
+def rotated(r_ee, r_en, r_nn, c, s):
     """A 2 × 2 covariance in axes turned by ``turn``."""
     a = c * r_ee + s * r_en
     b = c * r_en + s * r_nn
@@ -543,7 +543,7 @@ def follow(
     is no such fix and nothing of it holds: then ``step.advance`` has it.
 
     Args:
-        lat0_deg .. stay_s: of the ``Core``; count .. r_l: the ``Noise`` of the device; here_e .. turns: the ``Sides``.
+        lat0_deg .. stay_s: of the ``Core``; count .. r_l: the ``DeviceNoise`` of the device; here_e .. turns: the ``Sides``.
         dt_s: since what was used last; lat_deg .. vn: of the fix; vn NaN where it states no velocity.
         gate, base, base_v: the class's largest NIS of a velocity, and its variances of place and velocity.
         flags: STATED, the fix states how good it is; SIDES, there are sides; PAUSED, its side has been the same for long.
@@ -565,7 +565,7 @@ def follow(
         what |= VELOCITY
     if (has_v and (ve != 0.0 or vn != 0.0)) or r_en != 0.0 or r_ee != r_nn:
         c, s = turn(lat_deg, lon_deg, lat0_deg, lon0_deg)
-        r00, r01, r11 = turned(r_ee, r_en, r_nn, c, s)
+        r00, r01, r11 = rotated(r_ee, r_en, r_nn, c, s)
         if has_v:
             v0 = c * ve + s * vn
             v1 = -s * ve + c * vn
@@ -614,7 +614,7 @@ def follow(
 
 #: What ``step`` and ``follow`` call, in the order in which one needs the other.
 _INNER = (
-    "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "turned", "sided", "mean_of", "lasts",
+    "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "sided", "mean_of", "lasts",
     "wandered", "rested", "_en", "_geodetic", "_rotated",
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from tracking.presets import ClassPreset
 NOISE_DEVICES = 8
 
 
-class Noise(msgspec.Struct, frozen=True, array_like=True):
+class DeviceNoise(msgspec.Struct, frozen=True, array_like=True):
     """What was learnt of a device: r m² and r_v (m/s)², variances per axis, the means of about so many fixes each; and of the
     errors that last r_l m² per axis, of about so many times that they took another value.
     """
@@ -33,7 +33,7 @@ class Noise(msgspec.Struct, frozen=True, array_like=True):
 
 
 #: Of a track's devices, in the order of their first.
-Noises = tuple[Noise, ...]
+DeviceNoises = tuple[DeviceNoise, ...]
 
 
 def class_variance(m: Measurement, preset: ClassPreset) -> float | None:
@@ -42,7 +42,7 @@ def class_variance(m: Measurement, preset: ClassPreset) -> float | None:
     return r if m.origin == "fix" and (m.stated or m.r_ee == r) else None
 
 
-def believed(noise: Noises, m: Measurement) -> Measurement:
+def believed(noise: DeviceNoises, m: Measurement) -> Measurement:
     """A fix with what was learnt of its device: its velocity's sigma, and its own where it states none."""
     for known in noise:
         if known.device == m.device:
@@ -53,8 +53,8 @@ def believed(noise: Noises, m: Measurement) -> Measurement:
 
 
 def learnt(
-    noise: Noises, x: State, z: tuple, v: tuple | None, m: Measurement, base: float | None, preset: ClassPreset
-) -> Noises:
+    noise: DeviceNoises, x: State, z: tuple, v: tuple | None, m: Measurement, base: float | None, preset: ClassPreset
+) -> DeviceNoises:
     """What a used fix says of its device's noise: E[residual² + P after it] = R, per axis."""
     at = 0
     while at < len(noise) and noise[at].device != m.device:
@@ -62,18 +62,18 @@ def learnt(
     if base is None or at == NOISE_DEVICES:
         return noise
     base_v = preset.velocity_sigma_mps**2
-    old = noise[at] if at < len(noise) else Noise(m.device, NOISE_PRIOR, base, NOISE_PRIOR, base_v)
+    old = noise[at] if at < len(noise) else DeviceNoise(m.device, NOISE_PRIOR, base, NOISE_PRIOR, base_v)
     count, r, count_v, r_v = old.count, old.r, old.count_v, old.r_v
     count, r = mean_of(count, r, ((z[0] - x[0]) ** 2 + (z[1] - x[2]) ** 2 + x[4] + x[11]) / 2.0, base)
     r = max(r, SIGMA_FLOOR_M**2)
     if v is not None:
         count_v, r_v = mean_of(count_v, r_v, ((v[0] - x[1]) ** 2 + (v[1] - x[3]) ** 2 + x[8] + x[13]) / 2.0, base_v)
         r_v = max(r_v, VELOCITY_LEAST_MPS**2, VELOCITY_SHARE**2 * (x[1] * x[1] + x[3] * x[3]))
-    new = Noise(m.device, count, r, count_v, r_v, old.count_l, old.r_l)
+    new = DeviceNoise(m.device, count, r, count_v, r_v, old.count_l, old.r_l)
     return (*noise[:at], new, *noise[at + 1 :])
 
 
-def lasting(noise: Noises, device: str, base: float) -> float:
+def lasting(noise: DeviceNoises, device: str, base: float) -> float:
     """The variance per axis of what lasts of the errors of a device that states none, m²; base: its class's variance."""
     for known in noise:
         if known.device == device:
@@ -81,7 +81,7 @@ def lasting(noise: Noises, device: str, base: float) -> float:
     return kernel.lasts(0.0, 0.0, base)
 
 
-def wandered(noise: Noises, device: str, dt_s: float, stood_s: float, away2: float) -> Noises:
+def wandered(noise: DeviceNoises, device: str, dt_s: float, stood_s: float, away2: float) -> DeviceNoises:
     """What a fix of a device that stays where it is says of its errors that last.
 
     Args:

@@ -18,7 +18,7 @@ import numpy as np
 from birddog.geo import LocalFrame, distance_m
 from birddog.units import NS
 from tracking import bank as banks
-from tracking.anchor import turn, turned
+from tracking.anchor import rotated, turn
 from tracking.bank import CLASS_WEIGHTS, MODES, Bank, Mode
 from tracking.noise import LEAST_LOG, NOISES, covariance, resolution, shares
 
@@ -382,4 +382,4 @@ def _placed(piece: _Piece, e: float, n: float, p: np.ndarray) -> Answer:
     lat, lon = piece.frame.geodetic(e, n)
     c, s = turn(piece.frame.lat_deg, piece.frame.lon_deg, lat, lon)
     oe, on = piece.origin.en(lat_deg=lat, lon_deg=lon)
-    return Answer(lon, lat, oe, on, *turned(pee, pen, pnn, c, s))
+    return Answer(lon, lat, oe, on, *rotated(pee, pen, pnn, c, s))

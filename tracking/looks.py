@@ -24,7 +24,7 @@ from birddog.directory import OPEN
 from birddog.geo import distance_m, ring_contains
 from birddog.model import Event, Track, TrackPoint, TrackStatus, Value
 from birddog.units import NS
-from tracking.anchor import near_en, turn, turned
+from tracking.anchor import near_en, rotated, turn
 from tracking.assign import Spot
 from tracking.bank import MODES, Bank
 from tracking.book import Book
@@ -142,7 +142,7 @@ class LookLog:
         """Whether there is a contact, or a look at or after a time: whether an identified measurement concerns them."""
         return bool(self.crowd.contacts) or bool(self.items and self.items[-1].key[0] >= time_ns)
 
-    def look(self, tracker, look: Look, book: Book) -> list[LiveTrack]:
+    def take(self, tracker, look: Look, book: Book) -> list[LiveTrack]:
         """A look, or a part of one, at its place in time, and everything after it again; the identified tracks it changed."""
         keys = [item.key for item in self.items]
         at = bisect.bisect_left(keys, look.key)
@@ -358,7 +358,7 @@ class LookLog:
             if en is None or away2 > reach2 * (x[4] + x[11] + core.bias + spot.r_ee + spot.r_nn):
                 continue
             c, s = turn(spot.lat_deg, spot.lon_deg, core.lat0_deg, core.lon0_deg)
-            ree, ren, rnn = turned(spot.r_ee, spot.r_en, spot.r_nn, c, s)
+            ree, ren, rnn = rotated(spot.r_ee, spot.r_en, spot.r_nn, c, s)
             fit = stepped(bank, dt_s, motion, (en[0], en[1], ree + core.bias, ren, rnn + core.bias))
             if fit.nis <= model.presets.sighting_gate:
                 logs.append((i, fit.nis, fit.log))
@@ -623,7 +623,7 @@ def carried(crowd: Crowd, m: Measurement, presets: Presets) -> int | None:
             continue
         core = _framed(c, mean[i], cov[i], m.time_ns)
         cos, sin = turn(m.lat_deg, m.lon_deg, core.lat0_deg, core.lon0_deg)
-        fit = _fit(bank, i, en, turned(m.r_ee, m.r_en, m.r_nn, cos, sin))
+        fit = _fit(bank, i, en, rotated(m.r_ee, m.r_en, m.r_nn, cos, sin))
         if fit[0] <= presets.sighting_gate and fit[1] > math.log(presets.new_per_km2 * 1e-6):
             if best is None or fit[1] > best[0]:
                 best = (fit[1], i)

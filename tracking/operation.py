@@ -477,7 +477,7 @@ class OperationFold:
         if live is not None:
             self._shown(live, book)
 
-    def look(self, look: Look, book: Book) -> None:
+    def take_look(self, look: Look, book: Book) -> None:
         """The sightings of one look."""
-        for live in self.tracker.look(look, book):
+        for live in self.tracker.take_look(look, book):
             self._shown(live, book)

@@ -29,7 +29,7 @@ from msgspec.structs import replace
 from birddog.geo import distance_m
 from birddog.units import NS
 from tracking import engine as scalar_engine
-from tracking.anchor import REANCHOR_M, frame, near_en, turn, turned
+from tracking.anchor import REANCHOR_M, frame, near_en, rotated, turn
 from tracking.bank import NEW_V
 from tracking.engine import State
 from tracking.kernel import (
@@ -45,7 +45,7 @@ from tracking.kernel import (
     TAIL,
     rested,
 )
-from tracking.learnt import NOISE_DEVICES, Noise, Noises, believed, class_variance, learnt, wandered
+from tracking.learnt import NOISE_DEVICES, DeviceNoise, DeviceNoises, believed, class_variance, learnt, wandered
 from tracking.learnt import lasting as lasting_of
 from tracking.measurement import Measurement
 from tracking.motion import (
@@ -148,7 +148,7 @@ class Core(msgspec.Struct, frozen=True, array_like=True):
     device: str = ""
     fix_ns: int = 0
     lent: bool = False
-    noise: tuple[Noise, ...] = ()
+    noise: tuple[DeviceNoise, ...] = ()
     stay_e: float = 0.0
     stay_n: float = 0.0
     stay_s: float = 0.0
@@ -201,7 +201,7 @@ def _fresh(m: Measurement, motion: Motion, speed_sigma_mps: float) -> Fit:
     return stepped(bank, 0.0, motion, None, v)
 
 
-def _lasting(m: Measurement, noise: Noises, base: float | None) -> float:
+def _lasting(m: Measurement, noise: DeviceNoises, base: float | None) -> float:
     """The variance per axis of a measurement's error that the next one of the same source repeats."""
     if m.origin == "sighting":
         return 0.0
@@ -320,7 +320,7 @@ def followed(core: Core, m: Measurement, model: Model) -> tuple[Core, float, Pla
     else:
         if at == NOISE_DEVICES or m.r_v != base_v:
             return None
-        known = Noise(device, NOISE_PRIOR, base, NOISE_PRIOR, base_v)
+        known = DeviceNoise(device, NOISE_PRIOR, base, NOISE_PRIOR, base_v)
     if m.stated:
         flags = STATED
     sides, time_ns, dt_s, table = core.sides or _NO_SIDES, m.time_ns, 0.0, motion.brought
@@ -341,7 +341,7 @@ def followed(core: Core, m: Measurement, model: Model) -> tuple[Core, float, Pla
      *place, usual) = _FOLLOWED(out, len(bank))  # fmt: skip
     if not usual:
         return None
-    noise, rival = Noise(device, count, r, count_v, r_v, count_l, r_l), core.rival
+    noise, rival = DeviceNoise(device, count, r, count_v, r_v, count_l, r_l), core.rival
     if rival is not None and (time_ns - rival.time_ns > RIVAL_S * NS or rival.device in (device, "")):
         rival = None
     new = Core(
@@ -465,11 +465,11 @@ def _in_frame(core: Core | Rival, m: Measurement) -> tuple[Position, Velocity | 
     if not moving and m.r_en == 0.0 and m.r_ee == m.r_nn:  # the same in any axes
         return (*en, m.r_ee, 0.0, m.r_nn), None if ve is None else (0.0, 0.0, m.r_v, math.inf)
     c, s = turn(m.lat_deg, m.lon_deg, core.lat0_deg, core.lon0_deg)
-    z = (*en, *turned(m.r_ee, m.r_en, m.r_nn, c, s))
+    z = (*en, *rotated(m.r_ee, m.r_en, m.r_nn, c, s))
     return z, None if ve is None or vn is None else (c * ve + s * vn, -s * ve + c * vn, m.r_v, math.inf)
 
 
-def _settled(core: Core, bank: Bank, x: State, m: Measurement, noise: Noises, base: float | None) -> Core:
+def _settled(core: Core, bank: Bank, x: State, m: Measurement, noise: DeviceNoises, base: float | None) -> Core:
     """The Core after a used measurement: movement noted, anchor moved where it is far."""
     gain = min(1.0, (x[4] + x[11]) / (m.r_ee + m.r_nn))
     bias = core.bias + gain * (_lasting(m, noise, base) - core.bias)

@@ -19,7 +19,7 @@ from birddog.units import NS
 from tracking.assign import Spot
 from tracking.book import Book
 from tracking.contacts import Look, Rider
-from tracking.doubt import TURNS, beyond_reach_m, turned
+from tracking.doubt import TURNS, beyond_reach_m, turns_after
 from tracking.looks import LookLog
 from tracking.measurement import Measurement
 from tracking.obeyed import merged_keys
@@ -261,17 +261,17 @@ class Tracker:
         if going is None and newest.run > 0 and outcome == "refused" and "parted" not in s.open_events:
             text = _refused_text(m, nis, newest, model)
             s.open_events["outlier"] = self._event(live, "outlier", m, book, text)
-            self._turned(live, m, newest, model, book)
+            self._other_place(live, m, newest, model, book)
         elif going is not None and newest.run == 0:
             book.end(s.open_events.pop("outlier"), newest.updated_ns)
         elif outcome == "refused" and m.origin == "fix" and newest.run == 0:
             self._told(live, "outlier", m, book, "late " + _refused_text(m, nis, newest, model))
 
-    def _turned(self, live: LiveTrack, m: Measurement, newest: Core, model: Model, book: Book) -> None:
+    def _other_place(self, live: LiveTrack, m: Measurement, newest: Core, model: Model, book: Book) -> None:
         """A run of refused fixes began: is it again between the same two places, beyond what the class can drive?"""
         s, away_m = live.state, beyond_reach_m(newest, m, model)
         if away_m > 0.0 and not newest.parted:
-            s.turns = turned(s.turns, newest, m, away_m, book.now_ns, int(self.presets.alarm_window_s * NS))
+            s.turns = turns_after(s.turns, newest, m, away_m, book.now_ns, int(self.presets.alarm_window_s * NS))
             if s.turns.count >= TURNS:
                 self._warned(live, "two_places", m, book, f"in two places in turn, {away_m / 1000:.1f} km apart: one is false")
 
@@ -366,9 +366,9 @@ class Tracker:
 
     # --- looks --------------------------------------------------------------------------------
 
-    def look(self, look: Look, book: Book) -> list[LiveTrack]:
+    def take_look(self, look: Look, book: Book) -> list[LiveTrack]:
         """The sightings of one look; returns the identified tracks that changed."""
-        return self.log.look(self, look, book)
+        return self.log.take(self, look, book)
 
     def trigger(self, m: Measurement, book: Book) -> LiveTrack | None:
         """Weak evidence at a sensor's place: into the one identified track that it most likely was, if into any."""

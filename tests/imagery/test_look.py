@@ -11,7 +11,7 @@ from affine import Affine
 from rasterio.warp import transform
 
 from birddog.geo import LocalFrame, ring_contains
-from imagery.look import look
+from imagery.look import scan_of
 from imagery.scan import scan
 
 PLACE = {"crs": "EPSG:32631", "transform": Affine(8.0, 0.0, 480000.0, 0.0, -8.0, 6050000.0)}
@@ -43,7 +43,7 @@ def fleet(path: Path, seed: int) -> list[tuple[float, float, float, float, float
 def test_covariances_are_as_large_as_the_errors_are(tmp_path):
     """A vessel reports from an antenna anywhere on its hull, and the product lies 15 m off: d R^-1 d is 2 on average."""
     ships = fleet(tmp_path / "a_20261124T101500Z.tif", 1)
-    seen = look(scan(tmp_path / "a_20261124T101500Z.tif"), scan_id="s", sensor="sar", pd=0.9, geolocation_sigma_m=15.0)
+    seen = scan_of(scan(tmp_path / "a_20261124T101500Z.tif"), scan_id="s", sensor="sar", pd=0.9, geolocation_sigma_m=15.0)
     rng, nees, own = np.random.default_rng(2), [], []
     lon, lat = transform("EPSG:32631", "EPSG:4326", [s[0] for s in ships], [s[1] for s in ships])
     for sighting in seen.sightings:
@@ -70,7 +70,7 @@ def test_covariances_are_as_large_as_the_errors_are(tmp_path):
 
 def test_the_footprint_holds_every_sighting_and_not_the_sea_beside_it(tmp_path):
     fleet(tmp_path / "a.tif", 3)
-    seen = look(scan(tmp_path / "a.tif"), scan_id="s", sensor="sar", pd=0.9, geolocation_sigma_m=15.0)
+    seen = scan_of(scan(tmp_path / "a.tif"), scan_id="s", sensor="sar", pd=0.9, geolocation_sigma_m=15.0)
     assert seen.sightings and all(ring_contains(seen.footprint, lat_deg=s.lat_deg, lon_deg=s.lon_deg) for s in seen.sightings)
     x, y = [480000.0 - 30.0, 480000.0 + 5000.0], [6050000.0 - 5000.0, 6050000.0 + 30.0]
     lon, lat = transform("EPSG:32631", "EPSG:4326", x, y)
@@ -88,7 +88,7 @@ def test_of_a_ship_that_the_edge_cuts_less_is_known(tmp_path):
         path = tmp_path / f"{k}.tif"
         with rasterio.open(path, "w", driver="GTiff", width=400, height=400, count=1, dtype="float32", **PLACE) as f:
             f.write(a, 1)
-        (sighting,) = look(scan(path), scan_id="s", sensor="sar", pd=0.9, geolocation_sigma_m=15.0).sightings
+        (sighting,) = scan_of(scan(path), scan_id="s", sensor="sar", pd=0.9, geolocation_sigma_m=15.0).sightings
         (outside if first < 0 else inside).append(sighting)
         assert sighting.attributes["truncated"] == (first < 0)
     (cut,), (whole,) = outside, inside

@@ -34,13 +34,13 @@ class World:
         """Let time pass; how long it took till ``until``."""
         for second in range(round(seconds)):
             self.true_s += 1.0
-            self.clock.look(self.wall_ns)
+            self.clock.see(self.wall_ns)
             for device in range(devices):
                 if (second + device * 7) % every_s == 0:
                     seen = fix(f"d{device}", says(device, self.true_s) - 0.4, flags=flags)
                     frame = Frame(source="mqtt", format="owntracks", payload=b"", received_ns=self.wall_ns, device=f"d{device}")
                     self.clock.received(frame, (seen,), lambda device=device: admitted(device))
-            self.clock.look(self.wall_ns)
+            self.clock.see(self.wall_ns)
             if until(self):
                 return second + 1.0
         return seconds
@@ -131,7 +131,7 @@ def test_what_waited_while_the_clock_was_set_says_nothing():
     old = world.wall_ns
     world.wrong_s = 0.0
     world.clock.stepped(-300 * NS)
-    world.clock.look(world.wall_ns)
+    world.clock.see(world.wall_ns)
     for device in range(5):
         world.clock.received(Frame(source="mqtt", format="x", payload=b"", received_ns=old), (fix(f"d{device}", T0 + 20),),
                              lambda: True)
