@@ -40,6 +40,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: -slow[item.location[0]])  # stable: the rest is as it was
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable():
+    """What a test wrote may hold half a surrogate pair (a file name that is no UTF-8); a worker could not send it on."""
+    return _sendable((yield))
+
+
+def _sendable(said):
+    match said:
+        case str():
+            return said.encode("utf-8", "backslashreplace").decode()
+        case dict():
+            return {_sendable(key): _sendable(value) for key, value in said.items()}
+        case list():
+            return [_sendable(item) for item in said]
+        case tuple():
+            return tuple(_sendable(item) for item in said)
+    return said
+
+
 @pytest.fixture
 def bounded(tmp_path) -> list[str]:
     """Words before a command that make file modes hold for root too."""
