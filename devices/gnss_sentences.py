@@ -25,8 +25,9 @@ _USUAL_M = 10.0
 _UNKNOWN_M = 1e6
 #: A dilution of this and more is how a receiver says that it has none (99.99): nothing is known of how good the position is.
 _NO_DOP = 99.0
-_LATITUDE = re.compile(r"\d{4}(\.\d*)?\Z", re.ASCII)
-_LONGITUDE = re.compile(r"\d{5}(\.\d*)?\Z", re.ASCII)
+#: Degrees without their leading zeros are written by Samsung's phones (barbeau/gpstest#503: 8225.599374,W).
+_LATITUDE = re.compile(r"(\d{1,2})(\d\d(?:\.\d*)?)\Z", re.ASCII)
+_LONGITUDE = re.compile(r"(\d{1,3})(\d\d(?:\.\d*)?)\Z", re.ASCII)
 #: The usual RMC and GGA, whole: what the fast path takes apart at one stroke.
 _FAST_RMC = re.compile(
     rb"\$[A-OQ-Z][A-Z]RMC,(\d{6}(?:\.\d{1,9})?),A,(\d\d)([0-5]\d(?:\.\d{0,12})?),([NS]),(\d{3})([0-5]\d(?:\.\d{0,12})?),([EW]),"
@@ -350,13 +351,14 @@ def _position(d: Decoder, lat: str, ns: str, lon: str, ew: str) -> tuple[float, 
     """(lat_deg, lon_deg), or None where the fields are empty."""
     if not lat and not lon:
         return None
-    if not (_LATITUDE.match(lat) and _LONGITUDE.match(lon)) or ns not in ("N", "S") or ew not in ("E", "W"):
+    north, east = _LATITUDE.match(lat), _LONGITUDE.match(lon)
+    if not north or not east or ns not in ("N", "S") or ew not in ("E", "W"):
         raise DeviceError("value", "latitude or longitude is not ddmm.mm,N,dddmm.mm,E")
-    minutes, lon_minutes = float(lat[2:]), float(lon[3:])
-    a, o = int(lat[:2]) + minutes / 60.0, int(lon[:3]) + lon_minutes / 60.0
+    minutes, lon_minutes = float(north[2]), float(east[2])
+    a, o = int(north[1]) + minutes / 60.0, int(east[1]) + lon_minutes / 60.0
     if a > 90.0 or o > 180.0 or minutes >= 60.0 or lon_minutes >= 60.0:
         raise DeviceError("value", "latitude or longitude out of range")
-    d._step_m = _step_m(lat[2:], lon[3:])
+    d._step_m = _step_m(north[2], east[2])
     return (a if ns == "N" else -a), (o if ew == "E" else -o)
 
 

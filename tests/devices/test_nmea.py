@@ -239,3 +239,16 @@ def test_ubx_frames_and_rtcm_between_sentences():
     assert not decoded.rejects and [f.sigma_m is None for f in decoded.observations] == [False], "UBX says it with its accuracy"
     decoded = codec.decode_whole(nmea, nmea.Decoder(), Message(payload=one + rtcm[:-1] + b"\0" + one))
     assert [r.reason for r in decoded.rejects] == ["framing"] and len(decoded.observations) == 2
+
+
+@pytest.mark.parametrize(("lat", "lon", "right"), [
+    ("2804.27565,N", "8225.599374,W", (28 + 4.27565 / 60, -82 - 25.599374 / 60)),
+    ("804.5000,S", "403.2500,E", (-8.075, 4 + 3.25 / 60)),
+    ("5157.0000,N", "00403.0000,E", (51.95, 4.05)),
+])  # fmt: skip
+def test_degrees_without_their_leading_zeros(lat, lon, right):
+    """barbeau/gpstest#503: what a phone writes, with the commas that its logger puts behind the check sum."""
+    for body in (f"GNRMC,181846,A,{lat},{lon},0,,140621,3.1,W,A,V", f"GNGGA,181846,{lat},{lon},1,12,0.5,9.1,M,-24,M,,",
+                 f"GNGNS,181846,{lat},{lon},AAANNN,22,0.5,9.1,-24,,,V"):
+        (fix,) = said(body)
+        assert (fix.lat_deg, fix.lon_deg) == pytest.approx(right) and not fix.flags
