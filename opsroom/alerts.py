@@ -31,6 +31,11 @@ SEVERITY: dict[str, str] = {
     "arrived": "warning",
     "left": "warning",
     "inside": "info",
+    "jamming": "warning",
+    "frozen": "warning",
+    "replayed": "warning",
+    "impossible_speed": "warning",
+    "drift": "warning",
 }
 
 

@@ -176,7 +176,7 @@ class Watch:
             "refused": [one for one in found if one["outcome"] not in USED],
             "hypotheses": hypotheses,
             "models": models,
-            "learnt": [] if live is None else _learnt(live, self.fold.model(live)),
+            "learnt": [] if live is None else _learnt(live, self.fold.model(live), self.fold.trust(self.track_id)),
             "decisions": [] if live is None else [
                 {"decision": f"D{one.number}", "action": one.action} for one in live.state.decided
             ],
@@ -284,12 +284,12 @@ def _ellipse(p_ee: float, p_en: float, p_nn: float) -> dict[str, float]:
     return {"major_m": round(major, 2), "minor_m": round(minor, 2), "azimuth_deg": round(azimuth, 1)}
 
 
-def _learnt(live: LiveTrack, model: Model) -> list[dict[str, Any]]:
-    """What was learnt of its receivers: one sigma per axis of a fix, of a velocity."""
+def _learnt(live: LiveTrack, model: Model, trust: dict[str, float]) -> list[dict[str, Any]]:
+    """What was learnt of its receivers: one sigma per axis of a fix, of a velocity, and how far they are trusted."""
     core = live.core(model)
     return [] if core is None else [
         {"device": one.device, "sigma_m": round(math.sqrt(one.r), 3), "fixes": round(one.count, 1),
-         "velocity_sigma_mps": round(math.sqrt(one.r_v), 3)}
+         "velocity_sigma_mps": round(math.sqrt(one.r_v), 3), "trust": trust.get(one.device, 1.0)}
         for one in core.noise
     ]  # fmt: skip
 

@@ -188,6 +188,11 @@ class Fold:
         found = (fold.tracker.tracks.get(track_id) for fold in self._folds.values())
         return next((live for live in found if live is not None), None)
 
+    def trust(self, track_id: str) -> dict[str, float]:
+        """The trust in each receiver of an identified track; to read."""
+        live = self.live(track_id)
+        return {} if live is None else self._folds[live.state.operation].trust(track_id)
+
     def model(self, live: LiveTrack) -> Model:
         """The motion model of a track; to read."""
         return self._folds[live.state.operation].tracker.model(live)

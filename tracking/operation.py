@@ -23,6 +23,7 @@ from tracking.battery import Batteries
 from tracking.book import Book, TakenFix
 from tracking.clocks import Clocks
 from tracking.contacts import Look
+from tracking.deception import JAMS, Deception
 from tracking.decided import decide, is_false
 from tracking.doors import Doors
 from tracking.evidence import at_place, of_fix
@@ -78,6 +79,7 @@ class OperationState(msgspec.Struct, kw_only=True):
     visits: Visits = msgspec.field(default_factory=Visits)
     awaited: Awaited = msgspec.field(default_factory=Awaited)
     batteries: Batteries = msgspec.field(default_factory=Batteries)
+    deception: Deception = msgspec.field(default_factory=Deception)
     looks: LookState | None = None
 
 
@@ -151,6 +153,7 @@ class OperationFold:
             self._queued.pop(s.track_id, None)
             self._state.clocks.forget(s.identities, book)
             self._state.visits.forget(s.track_id, book)
+            self._state.deception.forget(s.track_id, book)
             self._state.batteries.forget(s.identities, book)
             for device in s.identities:
                 self._state.facts.pop(device, None)
@@ -207,9 +210,14 @@ class OperationFold:
             if name not in self.tracker.tracks:  # merged into another
                 self._queued.pop(name, None)
                 self._state.visits.forget(name, book)
+                self._state.deception.forget(name, book)
         for live in changed or ():
             self._shown(live, book)
         return changed is not None
+
+    def trust(self, track_id: str) -> dict[str, float]:
+        """The trust in each receiver of a track."""
+        return self._state.deception.trust(track_id)
 
     def set_presets(self, presets: Presets, now_ns: int) -> None:
         """Other presets from now on."""
@@ -391,7 +399,9 @@ class OperationFold:
         false = bool(s.decided) and is_false(live, m)
         if not false and s.klass != STATION:
             book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, fix.lat_deg, fix.lon_deg))
-        if not false and tracker.measure(live, m, book) == "waits":
+        outcome = "same" if false else tracker.measure(live, m, book)
+        self._state.deception.fix(live, m, outcome, book)
+        if outcome == "waits":
             s.due_ns = min(s.due_ns, book.now_ns + int(tracker.presets.sweep_s * NS))
             self._settled(live, book)
         else:
@@ -468,6 +478,11 @@ class OperationFold:
 
     def alarm(self, alarm: Alarm, time_ns: int, place: Placement | None, key: str, book: Book) -> None:
         """An alarm; ``key`` says of which track."""
+        live = self.tracker.by_key.get(key) if alarm.alarm in JAMS else None
+        if live is not None:
+            text = f"{alarm.alarm}: {alarm.text}" if alarm.text else alarm.alarm
+            self._state.deception.jammed(live, alarm.device, time_ns, text, book)
+            return
         window_s = self.presets.alarm_window_s
         self._state.doors.alarm(alarm, time_ns, place, self.operation, self._track_ids(key), window_s, book)
 

@@ -79,7 +79,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         broadcast: it tells everybody where it is (AIS) and is nobody's case: out of range is no silence.
         public: everybody may hear it.
         reads: the newest read of each of the last readers.
-        open_events: events still going on, by kind.
+        open_events: events still going on, by kind; over: those that may flap and were over last.
     """
 
     track_id: str
@@ -110,6 +110,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     taken: list[int] = []
     turns: Turns | None = None
     open_events: dict[str, Event] = {}
+    over: dict[str, Event] = {}
     credit: int = LATE_MOST
     waiting: list[Measurement] = []
     decided: list[Decided] = []

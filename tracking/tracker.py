@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from birddog.geo import distance_m
 from birddog.model import Event, TrackPoint, Value
 from birddog.units import NS
@@ -281,20 +283,22 @@ class Tracker:
         parted = newest.parted or "parted" in s.open_events
         if newest.refused_lately >= MOSTLY and not parted and "contradicted" not in s.open_events:
             text = f"{newest.refused_lately} of its last 5 fixes do not fit it: where it is shown may be wrong"
-            s.open_events["contradicted"] = self._event(live, "contradicted", m, book, text)
+            self._goes(live, "contradicted", m, book, text)
         elif newest.refused_lately <= 1 and "contradicted" in s.open_events:
-            book.end(s.open_events.pop("contradicted"), m.time_ns)
+            self._over(live, "contradicted", m, book)
 
     def _receivers_parted(self, live: LiveTrack, m: Measurement, newest: Core, book: Book) -> None:
         """Two receivers of one shipment go different ways: critical, and told until they are together again."""
         s, rival = live.state, newest.rival
         if newest.parted and rival is not None and rival.hits >= self.presets.reinit_count:
             if "parted" not in s.open_events:
-                away_km = _away_km(newest, m) if m.device == rival.device else 0.0
-                text = f"{rival.device} parted from {newest.device or 'the track'}: {away_km:.1f} km apart; which is the goods?"
-                s.open_events["parted"] = self._event(live, "parted", m, book, text)
+                away_m = 1000.0 * _away_km(newest, m)
+                where = f"{away_m:.0f} m" if away_m < 1000.0 else f"{away_m / 1000:.1f} km"
+                apart = f" {where} apart;" if m.device == rival.device else ""
+                text = f"{rival.device} parted from {newest.device or 'the track'}:{apart} which is the goods?"
+                self._goes(live, "parted", m, book, text)
         elif rival is None and "parted" in s.open_events and s.open_events["parted"].device == m.device:
-            book.end(s.open_events.pop("parted"), m.time_ns)
+            self._over(live, "parted", m, book)
 
     def _parted(self, live: LiveTrack, m: Measurement, outcome: Outcome, newest: Core, model: Model, book: Book) -> None:
         """One event from the first read away from the track to the next that fits."""
@@ -313,6 +317,19 @@ class Tracker:
             kind, self.operation, m.time_ns, track_ids=(s.track_id,), device=m.device, lat_deg=m.lat_deg, lon_deg=m.lon_deg,
             text=text,
         )  # fmt: skip
+
+    def _goes(self, live: LiveTrack, kind: str, m: Measurement, book: Book, text: str) -> None:
+        """An event begins; one that was over a short time ago goes on instead: what flaps is one thing."""
+        s, over = live.state, live.state.over.pop(kind, None)
+        window_ns = int(self.presets.alarm_window_s * NS)
+        flaps = over is not None and over.end_ns is not None and m.time_ns - over.end_ns < window_ns and over.device == m.device
+        s.open_events[kind] = book.again(over, text) if over is not None and flaps else self._event(live, kind, m, book, text)
+
+    def _over(self, live: LiveTrack, kind: str, m: Measurement, book: Book) -> None:
+        """An event is over, for now."""
+        event = live.state.open_events.pop(kind)
+        book.end(event, m.time_ns)
+        live.state.over[kind] = msgspec.structs.replace(event, end_ns=m.time_ns)
 
     def _warned(self, live: LiveTrack, kind: str, m: Measurement, book: Book, text: str) -> None:
         """An event that a person ends, by acknowledging its alert; once for as long as it goes on within ``alarm_window_s``."""

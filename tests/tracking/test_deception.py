@@ -1,0 +1,195 @@
+"""Sources that say what cannot be true: each is told once, with its evidence, and ends; honest ones are left alone."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from birddog.geo import LocalFrame
+from birddog.model import Alarm, Attachment, Device, Fix, Operation
+from birddog.units import NS
+
+T0 = 1_790_000_000 * NS
+HOME = LocalFrame(lat_deg=52.0, lon_deg=4.0)
+KINDS = ("frozen", "replayed", "impossible_speed", "jamming", "drift")
+
+
+def fix(device: str, t: float, e: float, n: float = 0.0, sigma: float = 5.0, **words) -> Fix:
+    lat, lon = HOME.geodetic(e, n)
+    return Fix(device=device, time_ns=T0 + round(t * NS), lat_deg=lat, lon_deg=lon, sigma_m=sigma, **words)
+
+
+@pytest.fixture
+def case(journal):
+    """``case(*devices)``: a journal in which they are on one shipment."""
+
+    def made(*devices: str):
+        said = journal(exercise=False, restart=True)
+        said.add(0, Operation(operation="A"))
+        for device in devices:
+            said.add(0, Device(device=device, klass="lorry", interval_s=10.0))
+            said.add(0, Attachment(device=device, shipment="S", operation="A", from_ns=T0))
+        return said
+
+    return made
+
+
+def told(said) -> list[tuple[str, str]]:
+    return [(e.kind, e.device) for e in said.happened(*KINDS)]
+
+
+def noise(rng: random.Random, sigma: float = 5.0) -> tuple[float, float]:
+    return rng.gauss(0.0, sigma), rng.gauss(0.0, sigma)
+
+
+# --- frozen -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_frozen_fix_while_its_own_speed_says_that_it_moves(case):
+    said = case("a")
+    for t in range(0, 100, 10):
+        e = 15.0 * min(t, 40)
+        said.say(t, fix("a", t, e, speed_mps=15.0, course_deg=90.0))
+    [event] = said.happened("frozen")
+    assert event.start_ns == T0 + 70 * NS and event.end_ns is None
+    assert "to the digit, 4 times in 30 s: says that it goes 15 m/s" in event.text
+    assert [(e.text, e.end_ns) for e in said.happened("distrusted")] == [("a is trusted 0.50: frozen", None)]
+    for t in range(100, 900, 10):
+        said.say(t, fix("a", t, 15.0 * t, speed_mps=15.0, course_deg=90.0))
+    assert said.happened("frozen")[0].end_ns == T0 + 100 * NS
+    assert said.happened("distrusted")[0].end_ns == T0 + 620 * NS
+
+
+def test_a_frozen_fix_while_another_receiver_of_the_shipment_moves(case):
+    said, rng = case("a", "b"), random.Random(1)
+    for t in range(0, 200, 10):
+        de, dn = noise(rng)
+        said.say(t, fix("a", t, 12.0 * t + de, dn))
+        said.say(t + 3, fix("b", t + 3, 12.0 * min(t, 60), 4.0))
+    assert ("frozen", "b") in told(said)
+    assert "a has moved to" in said.happened("frozen")[0].text
+
+
+def test_what_is_parked_may_say_the_same_place_for_ever(case):
+    said = case("a", "b")
+    for t in range(0, 600, 10):
+        said.say(t, fix("a", t, 0.0, speed_mps=0.0))
+        said.say(t + 3, fix("b", t + 3, 3.0))
+    assert told(said) == []
+
+
+# --- replayed -----------------------------------------------------------------------------------------------------------
+
+
+def lap(t: float, rng: random.Random) -> tuple[float, float]:
+    a = t / 60.0
+    de, dn = noise(rng)
+    return 800.0 * math.sin(a) + de, 800.0 * math.cos(a) + dn
+
+
+def test_a_recording_that_is_played_again(case):
+    said, rng = case("a"), random.Random(2)
+    way = [lap(t, rng) for t in range(0, 300, 10)]
+    for k, (e, n) in enumerate(way + way):
+        said.say(10 * k, fix("a", 10 * k, e, n))
+    [event] = said.happened("replayed")
+    assert event.end_ns is None and event.start_ns <= T0 + (300 + 80) * NS and "a recording?" in event.text
+
+
+def test_who_goes_the_same_way_each_day_replays_nothing(case):
+    said, rng = case("a"), random.Random(3)
+    for t in range(0, 1800, 10):
+        said.say(t, fix("a", t, *lap(t, rng)))
+    assert told(said) == []
+
+
+# --- impossible speed ---------------------------------------------------------------------------------------------------
+
+
+def test_faster_than_anything_that_carries_it(case):
+    said = case("a")
+    for t in range(0, 60, 10):
+        said.say(t, fix("a", t, 15.0 * t))
+    said.say(60, fix("a", 60, 9e5))
+    assert told(said) == [], "one bad fix is none"
+    said.say(70, fix("a", 70, -9e5))
+    [event] = said.happened("impossible_speed")
+    assert "km off after 20 s: nothing that carries it is so fast" in event.text
+    for t in range(80, 110, 10):
+        said.say(t, fix("a", t, 15.0 * t))
+    assert said.happened("impossible_speed")[0].end_ns == T0 + 80 * NS
+
+
+def test_a_stated_speed_that_nothing_has(case):
+    said = case("a")
+    for t in range(0, 60, 10):
+        said.say(t, fix("a", t, 15.0 * t, speed_mps=900.0 if t in (30, 40) else 15.0, course_deg=90.0))
+    assert told(said) == [("impossible_speed", "a")] and "says 900 m/s" in said.happened("impossible_speed")[0].text
+
+
+# --- jamming ------------------------------------------------------------------------------------------------------------
+
+
+def test_jamming_is_a_state_that_ends_when_the_receiver_is_well(case):
+    said = case("a")
+    for t in range(0, 60, 10):
+        said.say(t, fix("a", t, 15.0 * t))
+    for t in (60, 200):
+        said.say(t, Alarm(device="a", time_ns=T0 + t * NS, alarm="jamming", text="L1"))
+    assert [(e.kind, e.text, e.end_ns) for e in said.happened("jamming", "alarm")] == [("jamming", "a says jamming: L1", None)]
+    for t in range(210, 290, 10):
+        said.say(t, fix("a", t, 15.0 * t))
+    [event] = said.happened("jamming")
+    assert event.end_ns == T0 + 260 * NS
+    said.say(400, Alarm(device="a", time_ns=T0 + 400 * NS, alarm="spoofing"))
+    assert [e.text for e in said.happened("jamming")] == ["a says jamming: L1", "a says spoofing"]
+
+
+# --- drift --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("drift_mps", "within_s"), [(0.5, 250), (2.0, 90), (6.7, 60)])
+def test_slow_drift_of_one_of_two_is_told_of_before_they_part(case, drift_mps, within_s):
+    said, rng = case("a", "b"), random.Random(4)
+    for t in range(0, 700, 10):
+        de, dn = noise(rng)
+        said.say(t, fix("a", t, 12.0 * t + de, dn))
+        de, dn = noise(rng)
+        off = drift_mps * max(0.0, t - 300)
+        said.say(t + 4, fix("b", t + 4, 12.0 * (t + 4) + de, off + dn))
+    first = said.happened("drift", "parted")[0]
+    assert T0 + 300 * NS < first.start_ns <= T0 + (300 + within_s) * NS
+    for event in said.happened("drift"):
+        assert "a and b drift apart, which of them is not known" in event.text and "CUSUM" in event.text
+        assert event.end_ns is not None, "that they have parted is told instead"
+    assert said.happened("parted")[-1].end_ns is None
+
+
+def test_of_three_it_is_the_one_that_drifts_from_both(case):
+    said, rng = case("a", "b", "c"), random.Random(5)
+    for t in range(0, 900, 10):
+        for k, device in enumerate("abc"):
+            de, dn = noise(rng)
+            at = t + 2 * k
+            off = 0.4 * max(0.0, t - 300) if device == "b" else 0.0
+            said.say(at, fix(device, at, 12.0 * at + 4.0 * de, off + 4.0 * dn, 20.0))
+    event = said.happened("drift", "parted")[0]
+    assert event.device == "b" and any(e.text.startswith("b drifts from a, c") for e in said.events("drift"))
+    trust = said.fold.trust(event.track_ids[0])
+    assert trust["b"] < min(trust["a"], trust["c"])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_front_and_rear_of_a_train_do_not_drift_also_while_it_turns_and_stops(case, seed):
+    said, rng, heading, e, n, speed = case("a", "b"), random.Random(seed), 0.0, 0.0, 0.0, 20.0
+    for t in range(0, 1800, 5):
+        heading += 0.02 if 300 <= t < 600 else 0.0
+        speed = max(0.0, speed - 4.0) if 900 <= t < 1100 else min(20.0, speed + 4.0)
+        e, n = e + 5 * speed * math.sin(heading), n + 5 * speed * math.cos(heading)
+        for device, arm in (("a", 150.0), ("b", -150.0)):
+            if t % 10 == (0 if device == "a" else 5):
+                de, dn = noise(rng)
+                said.say(t, fix(device, t, e + arm * math.sin(heading) + de, n + arm * math.cos(heading) + dn))
+    assert told(said) == []

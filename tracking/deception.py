@@ -1,0 +1,379 @@
+"""What a source of positions says that cannot be true, or not much longer: frozen, replayed, impossibly fast, jammed, drifting.
+
+Each is an event (an alert) with its evidence, told once for as long as it goes on.  A jump that was believed (``jumped``), two
+places in turn, a portal that sees a tag elsewhere (``parted``) and clocks stand in ``tracker`` and ``clocks``.
+
+Nothing here moves a track: what is believed is the filter's, so that the order of arrival plays no part in it.  What was found
+lowers the *trust* in a source, which its good fixes win back: an event ``distrusted`` from the first finding until most of it
+is won back, and `birddog explain` says how much there is.
+
+Slow drift (a spoofer that pulls gently) is nothing that one receiver alone can show.  Of two receivers of one shipment it is
+the distance between them that drifts: how far they are apart is learnt (front and rear of a train stay so, whichever way it
+turns), and a one-sided CUSUM of the NIS of the difference (Page 1954) says when it is another.  Which of two is wrong is not
+known; of three it is the one that drifts from both others.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+
+import msgspec
+
+from birddog.geo import distance_m
+from birddog.model import Event
+from birddog.units import NS
+from tracking.book import Book
+from tracking.measurement import Measurement
+from tracking.step import ANY_MEANS_MPS
+from tracking.track_state import LiveTrack, Outcome
+
+#: A fix that is the last one to the digit, so often in a row, while its own speed or another receiver says that it moves.
+FROZEN_COUNT, FROZEN_MPS, FROZEN_AWAY_M = 4, 2.0, 100.0
+#: What was passed once is remembered of so many places, each so far from the one before, m; so many in a row, all of them
+#: different, that come again to the digit are a recording.  Of what everybody may hear, who are many, fewer are remembered.
+PASSED, PASSED_M, REPLAYED = 256, 20.0, 6
+PASSED_PUBLIC = 64
+#: What a receiver calls when it is jammed or spoofed.
+JAMS = frozenset({"jamming", "spoofing"})
+#: So many fixes in a row that nothing can have carried it to.
+IMPOSSIBLE_COUNT, IMPOSSIBLE_SLACK_M = 2, 1000.0
+#: A receiver that was jammed is well again with so many used fixes, the last so long after the last alarm, s.
+WELL_COUNT, WELL_S = 3, 60.0
+#: The CUSUM: what a NIS (1 degree of freedom) is expected to be at most, what one of them counts at most, when it is told of,
+#: and how far the distance must have changed, m.
+ALLOWED, STEP_MOST, ALARM, DRIFT_M = 4.0, 30.0, 60.0, 30.0
+#: Fixes of which a distance is learnt before it is asked; it is the mean of about so many; an older fix is not asked.
+LEARNT, MEMORY, FRESH_S = 6, 50.0, 60.0
+#: The errors of two receivers last for minutes (m²), their clocks differ (s), what carries them speeds up (m/s²).
+LASTING_R, CLOCK_S, ACCELERATION_MPS2 = 32.0, 0.7, 0.7
+#: What was over so short a time ago, s, goes on.
+FLAPS_S = 900.0
+#: A finding takes this share of the trust, and a used fix gives back so much of what is missing.
+FINDING, WON = 0.5, 0.03
+#: A source is trusted again from here on.
+TRUSTED = 0.9
+#: Sources of a track that are watched.
+SOURCES = 8
+
+
+class Source(msgspec.Struct):
+    """What is known of one receiver of a track.
+
+    Args:
+        time_ns, lat_deg, lon_deg, r: its newest fix; ve_mps, vn_mps: its velocity there, stated or from the two last fixes.
+        same, same_ns: how often in a row it has come again to the digit, and since when; fast: at how many of them it moved.
+        spot_lat_deg, spot_lon_deg, moved_ns: where it last was PASSED_M away from, and when.
+        passed: the places that it passed, eight bytes each.
+        good_lat_deg, good_lon_deg, good_ns: its newest fix that was used.
+        beyond: fixes in a row that nothing can have carried it to.
+        jammed_ns, well: when it last called, and used fixes since.
+    """
+
+    time_ns: int
+    lat_deg: float
+    lon_deg: float
+    r: float
+    ve_mps: float = 0.0
+    vn_mps: float = 0.0
+    same: int = 0
+    same_ns: int = 0
+    fast: int = 0
+    spot_lat_deg: float = 0.0
+    spot_lon_deg: float = 0.0
+    moved_ns: int = 0
+    passed: bytes = b""
+    good_lat_deg: float = 0.0
+    good_lon_deg: float = 0.0
+    good_ns: int = 0
+    beyond: int = 0
+    jammed_ns: int = 0
+    well: int = 0
+    trust: float = 1.0
+    events: dict[str, Event] = {}
+
+
+class Pair(msgspec.Struct):
+    """How far two receivers are from each other, of so many fixes, and the CUSUM of how much it is another distance."""
+
+    apart_m: float
+    count: int = 1
+    sum: float = 0.0
+    since_ns: int = 0
+    event: Event | None = None
+    over: Event | None = None
+
+
+class Sources(msgspec.Struct):
+    """The receivers of one track."""
+
+    of: dict[str, Source] = {}
+    pairs: dict[str, Pair] = {}
+
+
+class Deception(msgspec.Struct):
+    """Of one operation's tracks, by id."""
+
+    tracks: dict[str, Sources] = {}
+
+    def fix(self, live: LiveTrack, m: Measurement, outcome: Outcome, book: Book) -> None:
+        """A receiver's fix, and what became of it."""
+        if outcome in ("same", "merged", "old", "waits"):
+            return
+        s = live.state
+        sources = self.tracks.get(s.track_id)
+        if sources is None:
+            sources = self.tracks[s.track_id] = Sources()
+        source = sources.of.get(m.device)
+        if source is None:
+            if len(sources.of) < SOURCES:
+                sources.of[m.device] = Source(m.time_ns, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn), spot_lat_deg=m.lat_deg,
+                                              spot_lon_deg=m.lon_deg, good_lat_deg=m.lat_deg, good_lon_deg=m.lon_deg,
+                                              good_ns=m.time_ns)  # fmt: skip
+            return
+        if m.time_ns <= source.time_ns:
+            return
+        used = outcome != "refused"
+        if used and source.trust < 1.0:
+            source.trust += WON * (1.0 - source.trust)
+            if source.trust >= TRUSTED and not source.events.keys() - {"distrusted"}:
+                _over(source, "distrusted", m.time_ns, book)
+        _frozen(live, sources, source, m, book)
+        _replayed(live, source, m, book)
+        _impossible(live, source, m, used, book)
+        if source.jammed_ns:
+            _well(source, m, used, book)
+        _velocity(source, m)
+        source.time_ns, source.lat_deg, source.lon_deg, source.r = m.time_ns, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn)
+        if len(sources.of) > 1:
+            _drift(live, sources, source, m, book)
+
+    def jammed(self, live: LiveTrack, device: str, time_ns: int, text: str, book: Book) -> None:
+        """A receiver says that it is jammed, or spoofed: one event until it has been well for a while."""
+        sources = self.tracks.setdefault(live.state.track_id, Sources())
+        source = sources.of.get(device)
+        if source is None:
+            source = sources.of[device] = Source(0, 0.0, 0.0, 0.0)
+        source.jammed_ns, source.well = max(time_ns, source.jammed_ns), 0
+        if "jamming" not in source.events:
+            core_place = (source.lat_deg, source.lon_deg) if source.time_ns else (None, None)
+            _tell(live, source, "jamming", device, time_ns, core_place, f"{device} says {text}", book)
+
+    def trust(self, track_id: str) -> dict[str, float]:
+        """The trust in each of a track's receivers."""
+        sources = self.tracks.get(track_id)
+        return {} if sources is None else {name: round(one.trust, 3) for name, one in sources.of.items()}
+
+    def forget(self, track_id: str, book: Book) -> None:
+        """A track is no more."""
+        sources = self.tracks.pop(track_id, None)
+        if sources is not None:
+            for one in sources.of.values():
+                for event in one.events.values():
+                    book.end(event, book.now_ns)
+            for pair in sources.pairs.values():
+                if pair.event is not None:
+                    book.end(pair.event, book.now_ns)
+
+
+def _tell(
+    live: LiveTrack, source: Source, kind: str, device: str, time_ns: int, place: tuple[float | None, float | None], text: str,
+    book: Book,
+) -> None:  # fmt: skip
+    """An event begins, and the source is trusted less."""
+    source.events[kind] = book.event(
+        kind, live.state.operation, time_ns, track_ids=(live.state.track_id,), device=device, lat_deg=place[0],
+        lon_deg=place[1], text=text,
+    )  # fmt: skip
+    _distrust(live, source, kind, device, time_ns, book)
+
+
+def _distrust(live: LiveTrack, source: Source, why: str, device: str, time_ns: int, book: Book) -> None:
+    source.trust *= FINDING
+    text = f"{device} is trusted {source.trust:.2f}: {why.replace('_', ' ')}"
+    old = source.events.get("distrusted")
+    source.events["distrusted"] = book.again(old, text) if old is not None else book.event(
+        "distrusted", live.state.operation, time_ns, track_ids=(live.state.track_id,), device=device, text=text
+    )
+
+
+def _over(source: Source, kind: str, time_ns: int, book: Book) -> None:
+    event = source.events.pop(kind, None)
+    if event is not None:
+        book.end(event, time_ns)
+
+
+def _frozen(live: LiveTrack, sources: Sources, source: Source, m: Measurement, book: Book) -> None:
+    """The same place to the digit again and again, while something says that it moves."""
+    if m.lat_deg != source.lat_deg or m.lon_deg != source.lon_deg:
+        if source.same:
+            source.same = source.fast = 0
+            _over(source, "frozen", m.time_ns, book)
+        return
+    if source.same == 0:
+        source.same_ns = source.time_ns
+    source.same += 1
+    if m.ve_mps is not None and m.vn_mps is not None and math.hypot(m.ve_mps, m.vn_mps) > FROZEN_MPS:
+        source.fast += 1
+    if source.same < FROZEN_COUNT - 1 or "frozen" in source.events:
+        return
+    why = ""
+    if source.fast >= FROZEN_COUNT - 1:
+        assert m.ve_mps is not None and m.vn_mps is not None
+        why = f"says that it goes {math.hypot(m.ve_mps, m.vn_mps):.0f} m/s"
+    for name, other in sources.of.items():
+        if not why and other is not source and other.moved_ns > source.same_ns:
+            away_m = _away_m(source, other)
+            if away_m > FROZEN_AWAY_M + 3.0 * math.sqrt(source.r + other.r):
+                why = f"{name} has moved to {away_m:.0f} m from there"
+    if why:
+        text = f"{m.device} stands at one place to the digit, {source.same + 1} times in {_seconds(source.same_ns, m)} s: {why}"
+        _tell(live, source, "frozen", m.device, m.time_ns, (m.lat_deg, m.lon_deg), text, book)
+
+
+def _replayed(live: LiveTrack, source: Source, m: Measurement, book: Book) -> None:
+    """A way that it has gone before, to the digit."""
+    spot_m = distance_m(lat1_deg=source.spot_lat_deg, lon1_deg=source.spot_lon_deg, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
+    if spot_m < PASSED_M:
+        return
+    source.spot_lat_deg, source.spot_lon_deg, source.moved_ns = m.lat_deg, m.lon_deg, m.time_ns
+    most = PASSED_PUBLIC if live.state.broadcast else PASSED
+    passed = source.passed = (source.passed + _PLACE.pack(round(m.lat_deg * 1e7), round(m.lon_deg * 1e7)))[-8 * most :]
+    newest = passed[-8 * REPLAYED :]
+    if len(passed) < 16 * REPLAYED or len({newest[k : k + 8] for k in range(0, len(newest), 8)}) < REPLAYED:
+        return
+    at = passed.find(newest, 0, len(passed) - 8 * REPLAYED)
+    while at % 8 and at >= 0:
+        at = passed.find(newest, at + 1, len(passed) - 8 * REPLAYED)
+    if at < 0:
+        _over(source, "replayed", m.time_ns, book)
+    elif "replayed" not in source.events:
+        text = f"{m.device} goes a way that it has gone before, {REPLAYED} places to the digit: a recording?"
+        _tell(live, source, "replayed", m.device, m.time_ns, (m.lat_deg, m.lon_deg), text, book)
+
+
+_PLACE = struct.Struct("<ii")
+
+
+def _impossible(live: LiveTrack, source: Source, m: Measurement, used: bool, book: Book) -> None:
+    """Faster than anything that carries a shipment, by its places or in its own words."""
+    dt_s = (m.time_ns - source.good_ns) / NS
+    stated = 0.0 if m.ve_mps is None or m.vn_mps is None else math.hypot(m.ve_mps, m.vn_mps)
+    away_m = distance_m(lat1_deg=source.good_lat_deg, lon1_deg=source.good_lon_deg, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
+    reach_m = ANY_MEANS_MPS * dt_s + IMPOSSIBLE_SLACK_M + 3.0 * math.sqrt(m.r_ee)
+    if stated > ANY_MEANS_MPS or (source.good_ns and away_m > reach_m):
+        source.beyond += 1
+        if source.beyond >= IMPOSSIBLE_COUNT and "impossible_speed" not in source.events:
+            how = f"says {stated:.0f} m/s" if stated > ANY_MEANS_MPS else f"is {away_m / 1000:.0f} km off after {dt_s:.0f} s"
+            text = f"{m.device} {how}: nothing that carries it is so fast"
+            _tell(live, source, "impossible_speed", m.device, m.time_ns, (m.lat_deg, m.lon_deg), text, book)
+    else:
+        source.beyond = 0
+        _over(source, "impossible_speed", m.time_ns, book)
+    if used:
+        source.good_lat_deg, source.good_lon_deg, source.good_ns = m.lat_deg, m.lon_deg, m.time_ns
+
+
+def _well(source: Source, m: Measurement, used: bool, book: Book) -> None:
+    """Whether a receiver that was jammed is well again."""
+    source.well = source.well + 1 if used else 0
+    if source.well >= WELL_COUNT and m.time_ns - source.jammed_ns >= WELL_S * NS:
+        source.jammed_ns = source.well = 0
+        _over(source, "jamming", m.time_ns, book)
+
+
+def _velocity(source: Source, m: Measurement) -> None:
+    """Its velocity at its newest fix: what it says, or what the two last places say."""
+    if m.ve_mps is not None and m.vn_mps is not None:
+        source.ve_mps, source.vn_mps = m.ve_mps, m.vn_mps
+        return
+    dt_s = (m.time_ns - source.time_ns) / NS
+    if dt_s > FRESH_S:
+        source.ve_mps = source.vn_mps = 0.0
+        return
+    north_m = (m.lat_deg - source.lat_deg) * 111_195.0
+    lon_deg = (m.lon_deg - source.lon_deg + 180.0) % 360.0 - 180.0
+    source.ve_mps, source.vn_mps = lon_deg * 111_195.0 * math.cos(math.radians(m.lat_deg)) / dt_s, north_m / dt_s
+
+
+def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, book: Book) -> None:
+    """The distance to each other receiver, and whether it is another than it was."""
+    parted = "parted" in live.state.open_events
+    for name, other in sources.of.items():
+        dt_s = (m.time_ns - other.time_ns) / NS
+        if other is source or not other.time_ns or not 0.0 <= dt_s <= FRESH_S:
+            continue
+        key = "\n".join(sorted((name, m.device)))
+        apart_m, r = _foretold(source, other, dt_s)
+        pair = sources.pairs.get(key)
+        if pair is None:
+            sources.pairs[key] = Pair(apart_m)
+            continue
+        if pair.count < LEARNT:
+            pair.count += 1
+            pair.apart_m += (apart_m - pair.apart_m) / pair.count
+            continue
+        away_m = apart_m - pair.apart_m
+        nis = away_m * away_m / r
+        if pair.sum == 0.0:
+            pair.since_ns = m.time_ns
+        pair.sum = min(max(0.0, pair.sum + min(nis, STEP_MOST) - ALLOWED), 2.0 * ALARM)
+        if nis < ALLOWED:
+            pair.count = min(pair.count + 1, int(MEMORY))
+            pair.apart_m += away_m / pair.count
+        if pair.event is not None and (pair.sum == 0.0 or parted):  # ``parted`` says the same, and more
+            book.end(pair.event, m.time_ns)
+            pair.over = msgspec.structs.replace(pair.event, end_ns=m.time_ns)
+            over = pair.event.event_id
+            for one in sources.pairs.values():
+                if one.event is not None and one.event.event_id == over:
+                    one.event = None
+        elif pair.event is None and pair.sum > ALARM and abs(away_m) > DRIFT_M and not parted:
+            _tell_drift(live, sources, m, key, pair, (apart_m, nis), book)
+
+
+def _foretold(source: Source, other: Source, dt_s: float) -> tuple[float, float]:
+    """How far a fix is from where another receiver is by now, and the variance of that, m²."""
+    lat = other.lat_deg + other.vn_mps * dt_s / 111_195.0
+    lon = other.lon_deg + other.ve_mps * dt_s / (111_195.0 * max(0.01, math.cos(math.radians(other.lat_deg))))
+    apart_m = distance_m(lat1_deg=source.lat_deg, lon1_deg=source.lon_deg, lat2_deg=lat, lon2_deg=lon)
+    speed2 = max(source.ve_mps**2 + source.vn_mps**2, other.ve_mps**2 + other.vn_mps**2)
+    slack_m = ACCELERATION_MPS2 * dt_s * dt_s / 2.0
+    # half of the speed may have gone since: a queue, a bend
+    return apart_m, source.r + other.r + LASTING_R + speed2 * (CLOCK_S**2 + (0.25 * dt_s) ** 2) + slack_m * slack_m
+
+
+def _tell_drift(
+    live: LiveTrack, sources: Sources, m: Measurement, key: str, pair: Pair, found: tuple[float, float], book: Book
+) -> None:  # fmt: skip
+    """Two receivers drift apart: an event; of a third one that was told of already it is the evidence."""
+    apart_m, nis = found
+    a, b = key.split("\n")
+    evidence = (f"{pair.apart_m:.0f} m apart, {apart_m:.0f} m after {_seconds(pair.since_ns, m)} s "
+                f"(CUSUM {pair.sum:.0f}, NIS {nis:.0f})")  # fmt: skip
+    for other_key, other in sources.pairs.items():
+        shared = set(other_key.split("\n")) & {a, b}
+        if other.event is not None and len(shared) == 1:
+            [name] = shared
+            others = ", ".join(sorted({a, b, *other_key.split("\n")} - shared))
+            event = msgspec.structs.replace(other.event, device=name)
+            pair.event = other.event = book.again(event, f"{name} drifts from {others}: {evidence}")
+            _distrust(live, sources.of[name], "drift", name, m.time_ns, book)
+            return
+    for name in (a, b):
+        _distrust(live, sources.of[name], "drift", name, m.time_ns, book)
+    if pair.over is not None and pair.over.end_ns is not None and m.time_ns - pair.over.end_ns < FLAPS_S * NS:
+        pair.event = book.again(pair.over, f"{a} and {b} drift apart, again: {evidence}")
+        return
+    pair.event = book.event(
+        "drift", live.state.operation, m.time_ns, track_ids=(live.state.track_id,), device=m.device, lat_deg=m.lat_deg,
+        lon_deg=m.lon_deg, text=f"{a} and {b} drift apart, which of them is not known: {evidence}",
+    )  # fmt: skip
+
+
+def _away_m(a: Source, b: Source) -> float:
+    return distance_m(lat1_deg=a.lat_deg, lon1_deg=a.lon_deg, lat2_deg=b.lat_deg, lon2_deg=b.lon_deg)
+
+
+def _seconds(since_ns: int, m: Measurement) -> str:
+    return f"{(m.time_ns - since_ns) / NS:.0f}"
