@@ -680,7 +680,7 @@ class Track(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rival_device: str = ""
 
 
-class TrackPoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TrackPoint(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One step of a track's history: the estimate after (or without) a measurement.
 
     ``origin`` says what made it: ``fix``, ``tag_read``, ``trigger``, ``sighting`` (measured) or

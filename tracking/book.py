@@ -124,6 +124,6 @@ class Book:
 
     def changes(self) -> Changes:
         """Everything collected."""
-        waits = {name: make for name, make in self._waits.items() if name not in self._rows}
-        tracks = [make() for make in (*self._rows.values(), *waits.values())]
+        tracks = [make() for make in self._rows.values()]
+        tracks += [make() for name, make in self._waits.items() if name not in self._rows]
         return Changes(tracks=tracks, points=self.points, events=self.events, ended=self.ended, fixes=self.fixes)

@@ -169,8 +169,9 @@ class Fold:
     def _pass_time(self, to_ns: int, book: Book) -> None:
         """Time goes on to an entry; what fell silent meanwhile is told of in its time, whether ticks are missing or not."""
         now_ns = self._state.now_ns = max(self._state.now_ns, to_ns)
+        operations = self._directory.operations
         for fold in self._folds.values():
-            operation = self._directory.operations.get(fold.operation)
+            operation = operations.get(fold.operation)
             if operation is None or not operation.closed:
                 fold.wait(now_ns, book)
         book.now_ns = now_ns

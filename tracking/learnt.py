@@ -18,7 +18,7 @@ from tracking.presets import ClassPreset
 NOISE_DEVICES = 8
 
 
-class DeviceNoise(msgspec.Struct, frozen=True, array_like=True):
+class DeviceNoise(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What was learnt of a device: r m² and r_v (m/s)², variances per axis, the means of about so many fixes each; and of the
     errors that last r_l m² per axis, of about so many times that they took another value.
     """

@@ -17,7 +17,7 @@ from birddog.model import TrackPoint
 from birddog.units import NS
 from tracking.book import Book
 from tracking.presets import STATION, Presets
-from tracking.step import placed, predicted
+from tracking.step import Core, placed, predicted
 from tracking.track_state import LiveTrack, TrackState
 from tracking.tracker import Tracker
 
@@ -33,10 +33,30 @@ class Expected(msgspec.Struct, frozen=True):
     Args:
         interval_s: seconds between messages; None: its silence means nothing.
         ends: nobody enrolled it and it is nobody's case: it is forgotten when it has not been heard for long.
+        coasts_ns: without a position for longer than this it coasts; silent_ns: without any message for longer, it is silent;
+            ends_ns: and for longer than this, it ends, where it does.
     """
 
     interval_s: float | None
-    ends: bool = False
+    ends: bool
+    coasts_ns: int
+    silent_ns: int
+    ends_ns: int
+
+
+def expected(interval_s: float | None, ends: bool, presets: Presets) -> Expected:
+    """What is expected of a track by its interval."""
+    every_s = presets.interval_s if interval_s is None else interval_s
+    coasts_s, silent_s = presets.coast_factor * every_s, presets.silent_factor * every_s
+    return Expected(interval_s, ends, int(coasts_s * NS), int(silent_s * NS), int(presets.broadcast_end_s * NS))
+
+
+def is_as_ever(s: TrackState, core: Core | None, expected: Expected, now_ns: int) -> bool:
+    """Whether a track that is just heard stays what it is: confirmed, and nothing of its silence told (``decide``)."""
+    return (
+        core is not None and s.status == "confirmed" and s.contact_ns == now_ns and not s.broadcast
+        and now_ns - core.updated_ns <= expected.coasts_ns and "silent" not in s.open_events
+    )  # fmt: skip
 
 
 def decide(tracker: Tracker, live: LiveTrack, expected: Expected, book: Book) -> None:
@@ -45,7 +65,6 @@ def decide(tracker: Tracker, live: LiveTrack, expected: Expected, book: Book) ->
     core = live.core(model)
     if core is None or s.status == "deleted":
         return
-    age_s = (book.now_ns - core.updated_ns) / NS
     silent_s = (book.now_ns - s.contact_ns) / NS
     if expected.ends and not s.broadcast and silent_s > p.broadcast_end_s:
         tracker.delete(live, book)
@@ -53,8 +72,8 @@ def decide(tracker: Tracker, live: LiveTrack, expected: Expected, book: Book) ->
     if s.broadcast:
         _decide_broadcast(tracker, live, silent_s, book)
         return
-    expected_s, before = _expected_s(expected, p), s.status
-    if _may_be_silent(s, expected) and silent_s > p.silent_factor * expected_s:
+    before = s.status
+    if _may_be_silent(s, expected) and book.now_ns - s.contact_ns > expected.silent_ns:
         s.status = "silent"
         if "silent" not in s.open_events and (not expected.ends or s.contacts >= REGULAR):
             lat, lon, _ = placed(core, core.x)
@@ -62,16 +81,16 @@ def decide(tracker: Tracker, live: LiveTrack, expected: Expected, book: Book) ->
             device = next((name for name in reversed(s.identities) if name in s.sources), s.tag_id)
             s.open_events["silent"] = book.event(
                 "silent", tracker.operation, s.contact_ns, track_ids=(s.track_id,), device=device, lat_deg=lat, lon_deg=lon,
-                text=f"no message for {silent_s:.0f} s, expected every {expected_s:.3g} s",
+                text=f"no message for {silent_s:.0f} s, expected every {expected.interval_s:.3g} s",
             )  # fmt: skip
-    elif age_s > p.coast_factor * expected_s:
+    elif book.now_ns - core.updated_ns > expected.coasts_ns:
         s.status = "coasting"
     else:
         s.status = "confirmed"
     if expected.interval_s is None and "silent" in s.open_events:  # it is attached no longer
         book.end(s.open_events.pop("silent"), book.now_ns)
     if s.status != before and s.status in ("coasting", "silent"):
-        x = predicted(core, book.now_ns, model, p.coast_factor * expected_s)
+        x = predicted(core, book.now_ns, model, expected.coasts_ns / NS)
         lat, lon, x = placed(core, x)
         s.points += 1
         book.points.append(
@@ -81,10 +100,6 @@ def decide(tracker: Tracker, live: LiveTrack, expected: Expected, book: Book) ->
                 believed_at=book.seq,
             )
         )  # fmt: skip
-
-
-def _expected_s(expected: Expected, presets: Presets) -> float:
-    return presets.interval_s if expected.interval_s is None else expected.interval_s
 
 
 def _may_be_silent(s: TrackState, expected: Expected) -> bool:
@@ -128,21 +143,20 @@ def due_ns(tracker: Tracker, live: LiveTrack, expected: Expected, now_ns: int) -
     if s.broadcast:
         if s.klass != STATION:
             for wait_s in (p.broadcast_lost_s / 4.0, p.broadcast_lost_s, p.broadcast_end_s):
-                due = _sooner(due, heard_ns, wait_s, now_ns)
+                at_ns = heard_ns + int(wait_s * NS) + 1
+                if now_ns < at_ns < due:
+                    due = at_ns
     else:
-        expected_s = _expected_s(expected, p)
-        due = _sooner(due, core.updated_ns, p.coast_factor * expected_s, now_ns)
-        if _may_be_silent(s, expected):
-            due = _sooner(due, heard_ns, p.silent_factor * expected_s, now_ns)
-        if expected.ends:
-            due = _sooner(due, heard_ns, p.broadcast_end_s, now_ns)
+        at_ns = core.updated_ns + expected.coasts_ns + 1
+        if now_ns < at_ns < due:
+            due = at_ns
+        at_ns = heard_ns + expected.silent_ns + 1
+        if now_ns < at_ns < due and _may_be_silent(s, expected):
+            due = at_ns
+        at_ns = heard_ns + expected.ends_ns + 1
+        if expected.ends and now_ns < at_ns < due:
+            due = at_ns
     return due if due > now_ns else now_ns + 1
-
-
-def _sooner(due: int, from_ns: int, wait_s: float, now_ns: int) -> int:
-    """When it is due, or a time after another one, where that is still to come and sooner."""
-    at_ns = from_ns + int(wait_s * NS) + 1
-    return at_ns if now_ns < at_ns < due else due
 
 
 def wait(tracker: Tracker, live: LiveTrack, expected_of, attributes_of, to_ns: int, book: Book) -> None:

@@ -14,7 +14,7 @@ Origin = Literal["fix", "tag_read", "trigger", "sighting"]
 TWIN_SIGMAS = 5.0
 
 
-class Measurement(msgspec.Struct, frozen=True, array_like=True):
+class Measurement(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A position in WGS 84 with R (m², east/north there) and where stated a velocity (east, north, m/s).
 
     ``here``: an operator vouches for it: the track is there, whatever else fits.

@@ -28,7 +28,7 @@ from tracking.presets import STATION
 _LOG_2PI = math.log(2.0 * math.pi)
 
 
-class Bank(msgspec.Struct, frozen=True, array_like=True):
+class Bank(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Chance and state of each motion: 15 numbers each, the chance and a ``State``, as the machine's own floats in a row."""
 
     data: bytes
@@ -130,11 +130,18 @@ def plain_motion(q: float, tau_s: float, engine: ModuleType) -> Motion:
 
 def begun(e_m: float, n_m: float, r_ee: float, r_en: float, r_nn: float, motion: Motion, new_v: float = NEW_V) -> Bank:
     """A bank at one measured position, of unknown velocity."""
-    out = []
-    for mode in motion.modes:
-        v = banks.new_velocity(mode, new_v)
-        out.append((e_m, 0.0, n_m, 0.0, r_ee, 0.0, r_en, 0.0, v, 0.0, 0.0, r_nn, 0.0, v))
-    return bank_of(motion.start, tuple(out))
+    rows = _resting(motion, new_v).copy()
+    rows[:, 1], rows[:, 3], rows[:, 5], rows[:, 7], rows[:, 12] = e_m, n_m, r_ee, r_en, r_nn
+    return Bank(rows.tobytes())
+
+
+@functools.lru_cache(maxsize=64)
+def _resting(motion: Motion, new_v: float) -> np.ndarray:
+    """The rows of a bank that begins, without its position."""
+    rows = np.zeros((len(motion.modes), WIDTH))
+    rows[:, 0] = motion.start
+    rows[:, 9] = rows[:, 14] = [banks.new_velocity(mode, new_v) for mode in motion.modes]
+    return rows
 
 
 def adopted(x: State, motion: Motion) -> Bank:
@@ -143,7 +150,7 @@ def adopted(x: State, motion: Motion) -> Bank:
     return bank_of(motion.start, tuple(parked if mode.parked else x for mode in motion.modes))
 
 
-class Fit(msgspec.Struct, frozen=True, array_like=True):
+class Fit(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A bank after a time and a measurement.
 
     Args:

@@ -95,6 +95,7 @@ class OperationFold:
         self.operation = operation
         self._directory = directory
         s = self._state = state or OperationState(operation=operation)
+        self._usual_s = min(UNSAID_S, presets.interval_s)
         self.tracker = Tracker(operation, presets, self._interval_s, s.tracks, LookLog(operation, s.looks))
         #: When each track's turn comes: (ns, id), and the earliest of each; a later one of the same track says nothing.
         self._queue = [(live.state.due_ns, name) for name, live in self.tracker.tracks.items()]
@@ -206,6 +207,7 @@ class OperationFold:
         """An operator decided something of this operation's tracks; whether it is about one of them."""
         there = list(self.tracker.tracks)
         changed = decide(self.tracker, decision, number, book)
+        self._forget_expected()
         for name in there:
             if name not in self.tracker.tracks:  # merged into another
                 self._queued.pop(name, None)
@@ -222,10 +224,13 @@ class OperationFold:
     def set_presets(self, presets: Presets, now_ns: int) -> None:
         """Other presets from now on."""
         self.tracker.set_presets(presets)
+        self._usual_s = min(UNSAID_S, presets.interval_s)
+        self._forget_expected()
         self.registered(None, now_ns)
 
     def set_back(self, book: Book) -> None:
         """It is earlier than was thought: nothing was heard, told or shown later than it is now."""
+        self._forget_expected()
         self._state.clocks.set_back(book)
         self._state.doors.set_back(book.now_ns)
         for facts in self._state.facts.values():
@@ -235,11 +240,25 @@ class OperationFold:
 
     def _expected(self, live: LiveTrack, now_ns: int) -> Expected:
         """What is expected of a track; no interval where no device is attached (any more) that reports."""
-        s, least_s, enrolled = live.state, math.inf, False
+        s, version = live.state, self._directory.version
+        gap_s = s.gap_s if s.gap_s > self._usual_s else 0.0  # a shorter one says nothing
+        # all that it follows from but the time, which plays no part where nothing begins or ends
+        of = version, len(s.identities), len(s.sources), gap_s, s.broadcast, s.public, s.of
+        if live.expected is None or live.expected[0] != of:
+            expected, timeless = self._asked(live, now_ns)
+            live.expected = (of, expected) if timeless else None
+            return expected
+        return live.expected[1]
+
+    def _asked(self, live: LiveTrack, now_ns: int) -> tuple[Expected, bool]:
+        """What is expected of a track, and whether that is so at any time from now on that the registers are as they are."""
+        s, least_s, enrolled, timeless = live.state, math.inf, False, True
         key = s.of or s.key
         attached = key[:2] != "s:"
         for device in s.identities:
             if not attached:
+                held = self._directory.attachments.get(device, ())
+                timeless = timeless and all(one.from_ns <= now_ns and one.to_ns is None for one in held)
                 on = self._directory.attachment(device, now_ns)
                 attached = on is not None and on.operation == s.operation and "s:" + on.shipment == key
             known = self._known(s, device)
@@ -253,8 +272,13 @@ class OperationFold:
                         least_s = said_s
         ends = not enrolled and self.operation == OPEN
         if not attached or s.broadcast:
-            return Expected(None, ends)
-        return Expected(least_s if least_s < math.inf else max(self.tracker.presets.interval_s, s.gap_s), ends)
+            return lifetime.expected(None, ends, self.presets), timeless
+        interval_s = least_s if least_s < math.inf else max(self.tracker.presets.interval_s, s.gap_s)
+        return lifetime.expected(interval_s, ends, self.presets), timeless
+
+    def _forget_expected(self) -> None:
+        for live in self.tracker.tracks.values():
+            live.expected = None
 
     def _interval_s(self, live: LiveTrack) -> float | None:
         """Expected seconds between a track's messages, as of its last one."""
@@ -263,8 +287,10 @@ class OperationFold:
     def _shown(self, live: LiveTrack, book: Book) -> None:
         """Something was heard of a track: its status and row."""
         s, tracker, expected = live.state, self.tracker, self._expected(live, book.now_ns)
-        lifetime.decide(tracker, live, expected, book)
-        if live.core(tracker.model(live)) is not None:
+        core = live.core(tracker.model(live))
+        if not lifetime.is_as_ever(s, core, expected, book.now_ns):
+            lifetime.decide(tracker, live, expected, book)
+        if core is not None:
             tracker.show(live, self._attributes, book)
         due_ns = s.due_ns = lifetime.due_ns(tracker, live, expected, book.now_ns)
         if due_ns < self._queued.get(s.track_id, _NEVER) or s.status == "deleted":

@@ -20,7 +20,7 @@ PAUSE_S = 600.0
 PAUSE_NS = int(PAUSE_S * NS)
 
 
-class Sides(msgspec.Struct, frozen=True, array_like=True):
+class Sides(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """The place of the newest fix and the one before it, in the track's frame (m, variance m² per axis), how often it went from
     one to the other, and when it last did.
     """

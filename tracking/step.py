@@ -43,6 +43,7 @@ from tracking.kernel import (
     SIDES,
     STATED,
     TAIL,
+    TURNS,
     rested,
 )
 from tracking.learnt import NOISE_DEVICES, DeviceNoise, DeviceNoises, believed, class_variance, learnt, wandered
@@ -85,7 +86,7 @@ STAYED_NIS = 4.605
 TURN_MPS, TURN_S = 3.0, 600.0
 
 
-class Rival(msgspec.Struct, frozen=True, array_like=True):
+class Rival(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What the refused fixes in a row say: a second hypothesis in a frame of its own.
 
     Args:
@@ -107,7 +108,7 @@ class Rival(msgspec.Struct, frozen=True, array_like=True):
     hits: int = 1
 
 
-class Core(msgspec.Struct, frozen=True, array_like=True):
+class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """The filter after a measurement.
 
     Args:
@@ -159,6 +160,11 @@ class Core(msgspec.Struct, frozen=True, array_like=True):
         """Whether one device of the shipment goes one way and another one another."""
         rival = self.rival
         return rival is not None and rival.device != "" and rival.hits > 1 and self.fix_ns > rival.begun_ns
+
+    @property
+    def eventful(self) -> bool:
+        """Whether there may be more to tell of a used fix than that it was used: fixes were refused, or there are two sides."""
+        return self.recent != 0 or self.rival is not None or (self.sides is not None and self.sides.count >= TURNS)
 
     @property
     def refused_lately(self) -> int:
@@ -336,23 +342,21 @@ def followed(core: Core, m: Measurement, model: Model) -> tuple[Core, float, Pla
         known.count_l, known.r_l, sides.e, sides.n, sides.r, sides.other_e, sides.other_n, sides.other_r, float(sides.count),
         dt_s, m.lat_deg, m.lon_deg, r_ee, r_en, r_nn, ve, vn, preset.gate, base, base_v, flags,
     )  # fmt: skip
-    (e, v_e, n, v_n, p00, p01, p02, p03, p11, p12, p13, p22, p23, p33, nis, _, _, lat, lon, changed, here_e, here_n, here_r,
-     other_e, other_n, other_r, turns, count, r, count_v, r_v, count_l, r_l, bias, left, spot_e, spot_n, stay_e, stay_n, stay_s,
-     *place, usual) = _FOLLOWED(out, len(bank))  # fmt: skip
-    if not usual:
+    told = _FOLLOWED(out, len(bank))
+    if not told[-1]:
         return None
-    noise, rival = DeviceNoise(device, count, r, count_v, r_v, count_l, r_l), core.rival
+    noise, rival = DeviceNoise(device, *told[27:33]), core.rival
+    bias, left, spot_e, spot_n, stay_e, stay_n, stay_s = told[33:40]
     if rival is not None and (time_ns - rival.time_ns > RIVAL_S * NS or rival.device in (device, "")):
         rival = None
+    others = (*noises[:at], noise, *noises[at + 1 :]) if len(noises) > 1 or at else (noise,)
     new = Core(
-        time_ns, core.lat0_deg, core.lon0_deg, Bank(out.tobytes()[: len(bank)]),
-        (e, v_e, n, v_n, p00, p01, p02, p03, p11, p12, p13, p22, p23, p33), time_ns, core.first_ns, bias, core.hits + 1,
-        core.refused, spot_e, spot_n, time_ns if left else core.moved_ns, rival, 0, core.recent << 1 & 0xFF, True, device,
-        time_ns, False, (noise,) if len(noises) < 2 and not at else (*noises[:at], noise, *noises[at + 1 :]), stay_e, stay_n,
-        stay_s,
-        Sides(time_ns if changed else sides.changed_ns, here_e, here_n, here_r, other_e, other_n, other_r, int(turns)),
+        time_ns, core.lat0_deg, core.lon0_deg, Bank(out.tobytes()[: len(bank)]), told[:14], time_ns, core.first_ns, bias,
+        core.hits + 1, core.refused, spot_e, spot_n, time_ns if left else core.moved_ns, rival, 0, core.recent << 1 & 0xFF,
+        True, device, time_ns, False, others, stay_e, stay_n, stay_s,
+        Sides(time_ns if told[19] else sides.changed_ns, *told[20:26], int(told[26])),
     )  # fmt: skip
-    return new, nis, (lat, lon, tuple(place))
+    return new, told[14], (told[17], told[18], told[40:54])
 
 
 _NO_SIDES = Sides(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)

@@ -119,7 +119,7 @@ class TrackState(msgspec.Struct, kw_only=True):
 class LiveTrack:
     """A TrackState with the filters after each measurement of its ring."""
 
-    __slots__ = ("_cores", "_kept", "_place", "_verdicts", "state")
+    __slots__ = ("_cores", "_kept", "_place", "_verdicts", "expected", "state")
 
     def __init__(self, state: TrackState):
         self.state = state
@@ -129,6 +129,8 @@ class LiveTrack:
         #: So many of the first are thinned already (``_thin``).
         self._kept = 0
         self._place: tuple[Core, Place] | None = None
+        #: What its operation last found to be expected of it, and what that follows from; kept for its owner.
+        self.expected: tuple[tuple, Any] | None = None
 
     def place(self, core: Core) -> Place:
         """``placed`` of a filter's own state: asked for once for its point and once for the row."""
@@ -209,6 +211,15 @@ class LiveTrack:
         core = cores[i]
         assert core is not None
         return core
+
+    def in_time(self, m: Measurement) -> bool:
+        """Whether a measurement is newer than all of a ring in which none waits: only what comes in later is run after it."""
+        s = self.state
+        if s.waiting or not s.ring or m.time_ns <= s.ring[-1].time_ns:
+            return False
+        if s.credit < LATE_MOST:
+            s.credit = min(s.credit + LATE_STEPS, LATE_MOST)
+        return True
 
     def rival(self, m: Measurement) -> Measurement | None:
         """A fix of the ring of the same device and time that lies where this one can't: one of the two is false."""
@@ -432,19 +443,17 @@ class LiveTrack:
             x = lasting(core, x)
         else:
             lat, lon, x = placed(core, predicted(core, time_ns, model, quiet_s(self)))
-        rival: dict[str, Any] = {}
-        if core.rival is not None:
-            rival = dict(
-                rival_lat_deg=core.rival.lat_deg, rival_lon_deg=core.rival.lon_deg, rival_hits=core.rival.hits,
-                rival_device=core.rival.device,
-            )  # fmt: skip
-        return Track(
+        row = Track(
             track_id=s.track_id, operation=s.operation, name=s.name, tag_id=s.tag_id, identities=tuple(s.identities),
             klass=s.klass, status=s.status, time_ns=time_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1], vn_mps=x[3],
             p_ee=x[4], p_en=x[6], p_nn=x[11], p_v_ee=x[8], p_v_en=x[10], p_v_nn=x[13], updated_ns=core.updated_ns,
             contact_ns=s.contact_ns, moved_ns=core.moved_ns, first_ns=core.first_ns, hits=core.hits, refused=core.refused,
-            sources=tuple(s.sources), attributes=attributes, **rival,
+            sources=tuple(s.sources), attributes=attributes,
         )  # fmt: skip
+        rival = core.rival
+        return row if rival is None else msgspec.structs.replace(
+            row, rival_lat_deg=rival.lat_deg, rival_lon_deg=rival.lon_deg, rival_hits=rival.hits, rival_device=rival.device
+        )
 
 
 def _order(m: Measurement) -> tuple:

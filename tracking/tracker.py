@@ -47,6 +47,7 @@ class Tracker:
         states: list[TrackState] | None = None, log: LookLog | None = None,
     ):  # fmt: skip
         self.operation, self.presets, self.interval_of = operation, presets, interval_of
+        self._reinit_ns = int(presets.reinit_s * NS)
         self.log = LookLog(operation) if log is None else log
         self._models: dict[str, Model] = {}
         self.tracks: dict[str, LiveTrack] = {}
@@ -82,7 +83,7 @@ class Tracker:
         """Other presets from now on; what came before is not run again with them."""
         for live in self.tracks.values():
             live.freeze(self.model(live))
-        self.presets = presets
+        self.presets, self._reinit_ns = presets, int(presets.reinit_s * NS)
         self._models.clear()
 
     def set_back(self, now_ns: int) -> None:
@@ -148,6 +149,14 @@ class Tracker:
     def measure(self, live: LiveTrack, m: Measurement, book: Book) -> Outcome:
         """An identified measurement into its track, with the points and events that follow."""
         model, s = self.model(live), live.state
+        if live.in_time(m) and not self.log.busy(m.time_ns):  # as nearly all are: nothing is run again
+            before = live.core(model)
+            outcome, nis, core = live.insert(m, model)
+            if outcome != "refused":
+                self.point(live, core, m, nis, book)
+            if outcome != "used" or core.eventful or s.open_events or m.time_ns - before.updated_ns >= self._reinit_ns:
+                self._measured(live, m, None, before, outcome, nis, core, book)
+            return outcome
         # what just fell silent or coasts is shown at once
         if live.put_off(m, s.status != "confirmed"):
             if self.log.busy(m.time_ns):
@@ -420,8 +429,8 @@ class Tracker:
     def show(self, live: LiveTrack, attributes_of: Callable[[LiveTrack], dict[str, Value]], book: Book) -> None:
         """The track's row as of the book's time is due; it is made once, when the entry is folded (``lifetime`` has when)."""
         now_ns = live.state.row_ns = book.now_ns
-        attributes = attributes_of(live)
-        book.row(live.state.track_id, lambda: live.row(now_ns, self.model(live), attributes, self.quiet_s))
+        attributes, model = attributes_of(live), self.model(live)
+        book.row(live.state.track_id, lambda: live.row(now_ns, model, attributes, self.quiet_s))
 
     def delete(self, live: LiveTrack, book: Book) -> None:
         """The track is no more; what was going on with it is over."""
