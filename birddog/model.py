@@ -488,6 +488,30 @@ class Erased(Struct, frozen=True):
     """The body of an entry whose operation was erased: of it only number, kind and time are left.  No entry's own kind."""
 
 
+class Access(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``access``: somebody took what is known out of the journal, or sent it to somebody else; written before it leaves.
+
+    Args:
+        action: ``export`` to a file, ``share`` with a partner's server.
+        by: who did it, who stands in the entry's column ``actor`` too.
+        form: the format.
+        to: the file's name, "-" for standard output, "browser", or the partner's server.
+        operation, track: whose; "" = of all, all of them.
+        from_ns, to_ns: of which time; None = without a limit.
+        reason: for whom and why, in words.
+    """
+
+    action: Literal["export", "share"]
+    by: str
+    form: str
+    to: str
+    operation: str = ""
+    track: str = ""
+    from_ns: int | None = None
+    to_ns: int | None = None
+    reason: str = ""
+
+
 class KindOfEntry(Struct, frozen=True):
     """What is said once of a kind of entry; the table ``KINDS`` has a row for each.
 
@@ -496,7 +520,7 @@ class KindOfEntry(Struct, frozen=True):
         body: the struct of its body, whose docstring says what it is.
         register: it says who is who (``birddog.directory``): not what time it is, and the door knows it from its number on.
         asked: a person or a program may ask the writer for one (``ingest.control``); others are written by ourselves only.
-        folds: the picture takes it in; of others only their time.
+        folds: the picture takes it in; of others nothing.
     """
 
     name: str
@@ -523,11 +547,14 @@ KINDS = (
     KindOfEntry("clock", ClockSet),
     KindOfEntry("denial", Denial, folds=False),
     KindOfEntry("erasure", Erasure, asked=True, folds=False),
+    KindOfEntry("access", Access, asked=True, folds=False),
 )
 EntryKind = str
 ENTRY_BODIES: dict[str, type[Struct]] = {kind.name: kind.body for kind in KINDS}
-#: Kinds that say who is who; they say nothing of what time it is.
+#: Kinds that say who is who.
 REGISTERS = frozenset(kind.name for kind in KINDS if kind.register)
+#: Kinds that say nothing of what time it is: what is entered today of a capture of last year does not make it old.
+TIMELESS = frozenset(kind.name for kind in KINDS if kind.register or not kind.folds)
 
 Body = Struct
 

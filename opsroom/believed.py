@@ -13,9 +13,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from birddog.directory import REGISTERS
 from birddog.errors import UsageError
-from birddog.model import Entry, Fix, FrameBody, RefusalBody, Scan, TagRead, Track, pack, unpack
+from birddog.model import TIMELESS, Entry, Fix, FrameBody, RefusalBody, Scan, TagRead, Track, pack, unpack
 from birddog.units import NS
 from tracking.fold import Fold
 
@@ -116,7 +115,7 @@ def believed(
     """
     fold, now_ns, due_ns, count = Fold(), 0, None, 0
     for entry in arrivals(journal, leave_out=leave_out, late_ns=late_ns or {}):
-        if entry.kind not in REGISTERS:
+        if entry.kind not in TIMELESS:
             now_ns = max(now_ns, entry.received_ns)
             if due_ns is None:
                 begin_ns = now_ns if from_ns is None else max(now_ns, from_ns)

@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 
 from birddog import __version__
-from birddog.directory import REGISTERS, Directory
+from birddog.directory import Directory
 from birddog.errors import BirddogError, UsageError
 from birddog.journal import Counts, Reader, entries, home, open_writer
-from birddog.model import Draft, Frame, Start, pack, unpack
+from birddog.model import TIMELESS, Draft, Frame, Start, pack, unpack
 from devices import codec
 from devices.codec import Message
 from devices.formats import positions
@@ -81,7 +81,7 @@ def _take(files: list[Path], url: str, format_name: str, device: str, tell: Call
 
 def _is_started(journal: Reader) -> bool:
     """Whether the fold's start stands before everything that is folded."""
-    return next((entry.kind == "start" for entry in entries(journal) if entry.kind not in REGISTERS), False)
+    return next((entry.kind == "start" for entry in entries(journal) if entry.kind not in TIMELESS), False)
 
 
 def _account(journal: Reader, after: int, directory: Directory) -> Account:

@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "authority": ("authority", "what the warrants of a file say of each position of another"),
     "export": ("export", "the tracks in other people's formats: GeoJSON, GPX, KML, CSV, NMEA, CoT, EPCIS, MF-JSON"),
     "share": ("share", "send the present picture to a partner, and go on sending it"),
+    "oversight": ("oversight", "who did what, who was told, who was refused, and what came of each warrant"),
     "epcis": ("epcis", "whether files are valid EPCIS 2.0"),
     "validate": ("validate", "what a device model's values are worth, against a reference, as a signed record"),
     "sim": ("sim", "the simulator: scenarios in real wire formats, load, and scores against the truth"),

@@ -210,6 +210,11 @@ def write(path: str | None, text: str) -> None:
         raise UsageError(error.strerror or str(error), file=path) from None
 
 
+def harmless(text: str) -> str:
+    """A text that no spreadsheet takes for a formula (OWASP, "CSV injection"): with an apostrophe in front where it would."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
 def quoted(text: str) -> str:
     """A CSV value, in quotes where it must be."""
     return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\r\n') else text

@@ -15,10 +15,15 @@ import msgspec
 
 from birddog.directory import OPEN
 from birddog.journal import Reader, home, open_reader
+from birddog.journal.store import entries
+from birddog.model import KINDS
 from opsroom.commands.common import say
 from opsroom.exports import Sheet, journal_name
 from opsroom.picture import Picture, is_of, make
 from opsroom.picture_store import PictureDamaged, PictureError, PictureReader, PictureWriter, copy
+
+#: Kinds that the picture takes nothing of: a store that lacks no other is at the journal's end.
+_UNSEEN = frozenset(kind.name for kind in KINDS if not kind.folds)
 
 
 class Derived(msgspec.Struct, frozen=True):
@@ -83,7 +88,7 @@ def _up_to_date(journal: Reader, path: Path, folder: Path) -> Path:
         if not held.exists():
             raise
         cursor, why = None, str(error).partition(f"{held} ")[2] or str(error)
-    if cursor is not None and cursor >= last:
+    if cursor is not None and all(entry.kind in _UNSEEN for entry in entries(journal, cursor)):
         return held
     say(f"{path} {why}: the journal is folded to its end for this, the store is left as it is")
     return _folded(journal, held if cursor is not None else folder / "fresh")

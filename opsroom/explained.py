@@ -10,9 +10,8 @@ from typing import Any
 
 import msgspec
 
-from birddog.directory import REGISTERS
 from birddog.errors import BirddogError
-from birddog.model import Entry, unpack
+from birddog.model import TIMELESS, Entry, unpack
 from tracking.explain import Watch
 from tracking.fold import Fold
 
@@ -31,7 +30,7 @@ def explained(journal: Iterable[Entry], track_id: str, at_ns: int) -> dict[str, 
     fold, now_ns = Fold(), 0
     watch = Watch(fold, track_id)
     for entry in journal:
-        if entry.kind not in REGISTERS:
+        if entry.kind not in TIMELESS:
             if entry.received_ns > at_ns:
                 break
             now_ns = max(now_ns, entry.received_ns)

@@ -18,8 +18,9 @@ import msgspec
 
 from birddog.errors import BirddogError, UsageError
 from birddog.journal import home, open_reader
-from birddog.model import Track
+from birddog.model import Access, Track
 from ingest.address import is_loopback
+from opsroom.accesses import record
 from opsroom.derived import derived
 from opsroom.exports import journal_name
 from opsroom.picture_view import NotReady, PictureReader, Rights
@@ -102,19 +103,22 @@ def _context(ca: str, cert: str | None, key: str | None) -> ssl.SSLContext:
     return tls
 
 
-def once(url: str, target: Target, operation: str | None) -> int:
+def once(url: str, target: Target, access: Access) -> int:
     """Send the present picture, one event a track; how many.
 
     Raises:
         UsageError: there is no such operation.
         SendError: it could not be sent.
     """
+    operation = access.operation or None
     with derived(url) as picture:
         if operation is not None and operation not in picture.operations:
             raise UsageError(f"there is no operation {operation!r} in this journal", field="--operation")
         tracks = _present(picture.view, operation)
         words = [cot.event(track, track, picture.name, exercise=picture.exercise) for track in tracks]
-    _send(target, "".join(words))
+        with target.connect() as connection:
+            record(url, access)
+            _send(target, connection, "".join(words))
     return len(words)
 
 
@@ -123,13 +127,12 @@ def _present(view: PictureReader, operation: str | None) -> list[Track]:
     return [track for _, track in view.view(rights).present() if track.status in SHOWN]
 
 
-def _send(target: Target, text: str) -> None:
-    with target.connect() as connection:
-        try:
-            connection.sendall(text.encode())
-            _end(connection)
-        except OSError as error:
-            raise SendError(f"{target.name}: the connection broke: {error.strerror or error}") from error
+def _send(target: Target, connection: socket.socket, text: str) -> None:
+    try:
+        connection.sendall(text.encode())
+        _end(connection)
+    except OSError as error:
+        raise SendError(f"{target.name}: the connection broke: {error.strerror or error}") from error
 
 
 def _end(connection: socket.socket) -> None:
@@ -145,12 +148,12 @@ def _end(connection: socket.socket) -> None:
             pass
 
 
-def stream(url: str, target: Target, operation: str | None, *, every_s: float, say: Callable[[str], None]) -> int:
+def stream(url: str, target: Target, access: Access, *, every_s: float, say: Callable[[str], None]) -> int:
     """Send what changes until interrupted; returns 0 then.
 
     The picture is the one that ``birddog run`` keeps; while there is none it waits, and says so once.
     """
-    journal = open_reader(url)
+    operation, journal = access.operation or None, open_reader(url)
     try:
         name, exercise = journal_name(journal), journal.mode == "exercise"
         if operation is not None and not any(e.kind == "operation" and e.operation == operation for e in journal.registers()):
@@ -158,12 +161,15 @@ def stream(url: str, target: Target, operation: str | None, *, every_s: float, s
     finally:
         journal.close()
     view, sender = PictureReader(home(url).picture), _Sender(name, exercise)
-    wait_s, told = 1.0, ""
+    wait_s, told, recorded = 1.0, "", False
     try:
         while True:
             try:
                 with target.connect() as connection:
                     say(f"birddog share: connected to {target.name}")
+                    if not recorded:
+                        record(url, access)
+                        recorded = True
                     sender.forget()
                     wait_s, told = 1.0, ""
                     while True:

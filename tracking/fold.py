@@ -21,11 +21,12 @@ from typing import Literal
 
 import msgspec
 
-from birddog.directory import OPEN, REGISTERS, Directory
+from birddog.directory import OPEN, Directory
 from birddog.errors import UsageError
 from birddog.geo import ring_contains, valid_position
 from birddog.judge import Judge, judged
 from birddog.model import (
+    TIMELESS,
     Alarm,
     Attachment,
     Body,
@@ -142,7 +143,7 @@ class Fold:
         body = unpack(entry)
         s = self._state
         book = Book(entry.seq, s.now_ns, s.numbers)
-        if entry.kind not in REGISTERS:  # what is entered today of a capture of last year does not make it old
+        if entry.kind not in TIMELESS:
             self._pass_time(entry.received_ns, book)
         match body:
             case FrameBody() | RefusalBody():

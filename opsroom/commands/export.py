@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from opsroom.commands.common import journal_option, result_file, say, time_ns
+from opsroom.commands.common import actor_option, journal_option, name_of, result_file, say, time_ns
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,12 +18,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", metavar="TIME", help="only points before then")
     parser.add_argument("--coast", action="store_true",
                         help="predictions too, where no measurement was (marked, where the format can)")
+    actor_option(parser)
+    parser.add_argument("--reason", metavar="TEXT", default="", help="for whom and why, as the journal's entry of it shall say")
     parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the export; every format holds the same points of the same tracks."""
+    from pathlib import Path
+
     from birddog.errors import UsageError
+    from birddog.model import Access
+    from opsroom.accesses import person, record
     from opsroom.derived import derived
     from opsroom.exports import load
 
@@ -38,6 +44,11 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"there is no operation {args.operation!r} in this journal ({known})", field="--operation")
         if args.track is not None and picture.view.track(args.track) is None:
             raise UsageError(f"there is no track {args.track!r} in this journal", field="--track")
+        name_of(args.actor, "--actor")
+        record(args.journal, Access(
+            action="export", by=person(args.actor), form=args.format, to=Path(args.out).name if args.out else "-",
+            operation=args.operation or "", track=args.track or "", from_ns=from_ns, to_ns=to_ns,
+            reason=name_of(args.reason, "--reason")))
         sheet = picture.sheet(operation=args.operation, track_id=args.track, from_ns=from_ns, to_ns=to_ns, coast=args.coast)
         with result_file(args.out) as out:
             for piece in export.encode(sheet):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 
@@ -10,11 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from birddog.errors import UsageError
+from birddog.model import Access
 from birddog.units import ns_from_text
 from opsroom import exports
 from opsroom.console.answers import bool_of
 from opsroom.console.source import Source
 from opsroom.picture_view import View
+
+#: Characters of a person's name.
+NAME_MOST = 80
 
 
 class Export:
@@ -22,11 +27,12 @@ class Export:
 
     Args:
         exercise: the journal is an exercise's.
+        record: writes the entry that says who took it; may block, and raises where it cannot.
         view: the picture as whoever asks may see it.
     """
 
-    def __init__(self, source: Source, exercise: bool, view: Callable[[Request], View]):
-        self.source, self.exercise, self.view = source, exercise, view
+    def __init__(self, source: Source, exercise: bool, view: Callable[[Request], View], record: Callable[[Access], int]):
+        self.source, self.exercise, self.view, self.record = source, exercise, view, record
 
     async def answer(self, request: Request) -> Response:
         """One track (``track=``), a case (``operation=``) or everything, of a time (``from=``, ``to=``)."""
@@ -45,6 +51,13 @@ class Export:
                                  operation=operation, track_id=track_id or None, from_ns=from_ns, to_ns=to_ns,
                                  coast=bool_of(request, "coast"))
 
+        by = asked.get("by", "") or "console"
+        if len(by) > NAME_MOST or not by.isprintable() or by != by.strip():
+            raise HTTPException(422, f"by: wants at most {NAME_MOST} printable characters")
+        # written before anything leaves: what cannot be recorded stays here (BirddogError: 503)
+        await asyncio.get_running_loop().run_in_executor(None, self.record, Access(
+            action="export", by=by, form=request.path_params["format"], to="browser", operation=operation or "",
+            track=track_id or "", from_ns=from_ns, to_ns=to_ns))
         pieces = export.encode(await self.source.run(sheet))
         first = await self.source.run(next, pieces, "")  # what cannot be read is refused before anything is sent
 

@@ -48,13 +48,14 @@ _encode = msgspec.json.Encoder().encode
 class Console:
     """The endpoints, over one Source and one Feed."""
 
-    def __init__(self, settings: Settings, source: Source, feed: Feed, health: Health, act: Callable[[model.Decision], int],
+    def __init__(self, settings: Settings, source: Source, feed: Feed, health: Health,
+                 act: Callable[[model.Decision | model.Access], int],
                  act_all: Callable[[list[model.Decision]], list[int]],
                  explain: Callable[[str, int], dict[str, Any] | None] | None = None):
         self.settings, self.source, self.feed, self.health = settings, source, feed, health
         self.person = Person(source, act, act_all, self._view)
         self.why = Why(source, explain, self._view)
-        self.export = Export(source, settings.exercise, self._view)
+        self.export = Export(source, settings.exercise, self._view, act)
         self.sessions = Sessions(settings.tokens)
         self.ahead = Ahead(source, self._view)
 

@@ -41,7 +41,7 @@ class GZipBeyond(GZipMiddleware):
 
 
 def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, status: Callable[[], dict[str, dict[str, Any]]],
-             act: Callable[[model.Decision], int], *, now_ns: Callable[[], int] = time.time_ns,
+             act: Callable[[model.Decision | model.Access], int], *, now_ns: Callable[[], int] = time.time_ns,
              act_all: Callable[[list[model.Decision]], list[int]] | None = None,
              explain: Callable[[str, int], dict[str, Any] | None] | None = None) -> Starlette:
     """The console as an ASGI application.
@@ -50,7 +50,7 @@ def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, 
         settings: checked here; see ``Settings.check``.
         reader, journal: opened for reading; used on one thread of the console's own.
         status: the processes' status rows (opsroom/console/health.py says their form); may block.
-        act: sends an operator's decision to the journal's writer and returns its entry's number; may
+        act: sends an operator's decision, or who takes an export, to the journal's writer and returns its entry's number; may
             block; raises BirddogError where it could not be written.
         act_all: the same for many at once; one by one where it is not given.
         explain: why a track was where it was at a time (``opsroom.explained``); may block.

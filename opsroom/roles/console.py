@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from birddog.journal import exists, open_reader
-from birddog.model import Decision
+from birddog.model import Access, Decision
 from ingest import control
 from opsroom import status
 from opsroom.app import Plan
@@ -37,8 +37,8 @@ async def _run(plan: Plan, asked: Stop) -> int:
     settings = plan.console_server()
     expected = ("ingest", "picture") if plan.config.imagery is None else ("ingest", "picture", "imagery")
 
-    def act(decision: Decision) -> int:
-        return control.ask(place, [control.wanted(decision, source="console")])[0]
+    def act(said: Decision | Access) -> int:
+        return control.ask(place, [control.wanted(said, source="console")])[0]
 
     def act_all(decisions: list[Decision]) -> list[int]:
         return [number for first in range(0, len(decisions), AT_ONCE) for number in

@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Iterator
 
+from opsroom.csv_rows import harmless
 from opsroom.exports import Sheet, degrees, figures
 
 MEDIA_TYPE = "text/csv; charset=utf-8"
@@ -24,13 +25,9 @@ def encode(sheet: Sheet) -> Iterator[str]:
     for line in sheet.lines():
         text = io.StringIO()
         writer = csv.writer(text)
-        who = [_said(word) for word in (line.track.operation, line.track.name, line.track.tag_id, line.track.klass)]
+        who = [harmless(word) for word in (line.track.operation, line.track.name, line.track.tag_id, line.track.klass)]
         for point in line.points:
             f = figures(point)
             writer.writerow((line.track.track_id, f.time, degrees(f.lat_deg), degrees(f.lon_deg), f.p_ee, f.p_en, f.p_nn,
                              f.ve_mps, f.vn_mps, f.speed_mps, f.course_deg, point.origin, *who))
         yield text.getvalue()
-
-
-def _said(word: str) -> str:
-    return f"'{word}" if word[:1] in ("=", "+", "-", "@", "\t", "\r") else word

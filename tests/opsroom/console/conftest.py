@@ -123,6 +123,8 @@ class Stage:
 
     def act(self, decision: model.Decision) -> int:
         """What the writer and the fold would do with a decision."""
+        if isinstance(decision, model.Access):
+            return self.entry(decision, "access")
         self.decisions.append(decision)
         seq = self.entry(decision, "decision")
         if decision.action != "acknowledge":

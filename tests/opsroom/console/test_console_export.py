@@ -5,6 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from birddog.model import unpack
+
 
 def test_tracks_leave_in_a_format_of_other_peoples(stage, makers):
     stage.publish(makers["track"](2))
@@ -19,8 +21,12 @@ def test_tracks_leave_in_a_format_of_other_peoples(stage, makers):
     seen = [p["time"] for p in httpx.get(f"{address}/v1/tracks/T1").json()["points"]]
     part = httpx.get(f"{address}/v1/export/csv", params={"coast": "1", "from": seen[3], "to": seen[5]}).text
     assert [row.split(",")[1] for row in part.splitlines()[1:]] == seen[3:5]
+    taken = [unpack(entry) for entry in stage.journal.read(0, 1000) if entry.kind == "access"]
+    assert taken[0].form == "gpx" and taken[0].track == "T1" and taken[0].by == "console" and len(taken) == 4
+    httpx.get(f"{address}/v1/export/gpx?track=T1&by=anna")
+    assert unpack(stage.journal.tail(1)[0]).by == "anna"
     for words, status in (("shp", 404), ("..%2Fcot", 404), ("csv?track=nobody", 404), ("csv?from=noon", 422),
-                          ("csv?coast=7", 422)):
+                          ("csv?coast=7", 422), ("csv?by=%0A", 422)):
         refused = httpx.get(f"{address}/v1/export/{words}")
         assert refused.status_code == status and refused.json()["error"], words
 

@@ -29,7 +29,8 @@ export class Detail {
       format.value = '';
       if (!name || this.kind !== 'track' || !this.row()) return;
       const link = make('a');
-      link.href = `/v1/export/${name}?track=${encodeURIComponent(this.id)}`;
+      const by = document.getElementById('watch').value.trim();
+      link.href = `/v1/export/${name}?track=${encodeURIComponent(this.id)}${by ? `&by=${encodeURIComponent(by)}` : ''}`;
       link.download = '';
       link.click();
     });
