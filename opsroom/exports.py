@@ -83,9 +83,9 @@ class Entries(Protocol):
 
 
 def journal_name(journal: Entries) -> str:
-    """A short name that no other journal has: of its first entry's ident."""
+    """A short name that no other journal has: of the moment of its first entry, which stays when that is erased."""
     first = journal.read(0, 1)
-    return hashlib.sha256(first[0].ident).hexdigest()[:12] if first else "empty"
+    return hashlib.sha256(b"%d %s" % (first[0].received_ns, first[0].kind.encode())).hexdigest()[:12] if first else "empty"
 
 
 class Export(Protocol):

@@ -106,6 +106,8 @@ class Oversight:
         """
         for entry in entries:
             body = unpack(entry)
+            if entry.erased:
+                continue  # number, kind and time are left; the erasure itself is an act of its own
             if entry.kind in REGISTERS:
                 self.directory.apply(body)
             else:

@@ -129,3 +129,11 @@ def test_what_cannot_be_done_is_one_line(case, capsys):
     assert main(["oversight", "report", "--journal", "sqlite:////nowhere/j.db"]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 3
     assert not Path("/nowhere").exists()
+
+
+def test_after_an_erasure_the_act_is_left(case, capsys):
+    assert main(["operation", "erase", "NIGHTJAR", "--journal", case, "--actor", "eve"]) == 0
+    capsys.readouterr()
+    log = table(case, capsys, "log")
+    assert [row["kind"] for row in log if row["who"] == "eve"] == ["erasure"] and "NIGHTJAR" in log[-1]["what"]
+    assert table(case, capsys, "ends") == [] and table(case, capsys, "refusals") == []
