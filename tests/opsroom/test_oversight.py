@@ -132,6 +132,7 @@ def test_what_cannot_be_done_is_one_line(case, capsys):
 
 
 def test_after_an_erasure_the_act_is_left(case, capsys):
+    assert main(["operation", "close", "NIGHTJAR", "--journal", case]) == 0
     assert main(["operation", "erase", "NIGHTJAR", "--journal", case, "--actor", "eve"]) == 0
     capsys.readouterr()
     log = table(case, capsys, "log")
