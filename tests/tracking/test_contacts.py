@@ -1,0 +1,92 @@
+"""The limits of a contact's life: what one sighting may say, where a score begins, how long nothing may be seen of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from birddog.geo import LocalFrame
+from birddog.units import NS
+from tracking import contacts
+from tracking.assign import Spot
+from tracking.contacts import Crowd, Look
+from tracking.presets import Presets
+
+T0 = 1_790_000_000 * NS
+HOME = LocalFrame(lat_deg=51.5, lon_deg=2.9)
+P = Presets()
+RING = tuple((lon, lat) for lat, lon in (HOME.geodetic(e, n) for e, n in (
+    (-4000, -4000), (4000, -4000), (4000, 4000), (-4000, 4000), (-4000, -4000))))  # fmt: skip
+
+
+def look(t: float, *places: tuple[float, float], density: float = 0.05, sigma: float = 10.0) -> Look:
+    spots = []
+    for e, n in places:
+        lat, lon = HOME.geodetic(e, n)
+        spots.append(Spot(lat, lon, sigma**2, 0.0, sigma**2))
+    return Look(sensor="radar", time_ns=T0 + round(t * NS), spots=spots, pd=0.9, density_per_km2=density, footprint=RING)
+
+
+def after(*looks: Look, crowd: Crowd | None = None) -> Crowd:
+    crowd = contacts.empty(T0) if crowd is None else crowd
+    for one in looks:
+        crowd, _ = contacts.step(crowd, one, [], P)
+    return crowd
+
+
+def test_in_dense_clutter_what_is_seen_again_and_again_is_confirmed_all_the_same():
+    """Its first sighting is nearly surely clutter; from a score that says so it would be dropped at each look anew."""
+    crowd = after(*(look(2 * k, (0, 0), density=10.0) for k in range(4)))
+    [contact] = crowd.contacts
+    assert contact.hits == 4 and contact.confirmed
+
+
+def test_one_sighting_does_not_make_up_for_everything_before():
+    """A sensor that says that it has no clutter at all is one witness, not a thousand."""
+    [begun] = after(look(0, (0, 0), density=10.0)).contacts
+    [seen] = after(look(0, (0, 0), density=10.0), look(2, (0, 0), density=1e-9, sigma=1.0)).contacts
+    assert begun.score == contacts.LEAST and seen.score == pytest.approx(begun.score + contacts.GAIN_MOST)
+
+
+def test_what_was_seen_for_long_is_dropped_as_soon_as_what_was_seen_for_a_minute():
+    crowds = [after(*(look(2 * k, (0, 0)) for k in range(n))) for n in (10, 200)]
+    missed = []
+    for crowd in crowds:
+        t, count = (crowd.t_ns - T0) / NS, 0
+        while crowd.contacts:
+            t, count = t + 2, count + 1
+            crowd = after(look(t), crowd=crowd)
+        missed.append(count)
+    assert missed[0] == missed[1] < 10
+
+
+def unseen(crowd: Crowd, for_s: float) -> bool:
+    """Whether there still is a contact of which nothing was seen for so long."""
+    kept, _, _ = contacts._alive(crowd, crowd.t_ns + round(for_s * NS), P)
+    return bool(kept)
+
+
+def test_how_long_a_contact_lasts_of_which_nothing_is_seen():
+    tentative, seldom = after(look(0, (0, 0))), after(look(0, (0, 0)), look(16, (0, 0), density=10.0))
+    assert not tentative.contacts[0].confirmed and not seldom.contacts[0].confirmed
+    assert unseen(tentative, P.tentative_s) and not unseen(tentative, P.tentative_s + 1)
+    # one that is looked at seldom has so much longer: its gap times the factor
+    assert seldom.contacts[0].gap_s == 16.0
+    assert unseen(seldom, 16 * P.coast_factor) and not unseen(seldom, 16 * P.coast_factor + 1)
+    sure = after(*(look(2 * k, (0, 0)) for k in range(10)))
+    assert sure.contacts[0].confirmed
+    assert unseen(sure, P.anonymous_s) and not unseen(sure, P.anonymous_s + 1)
+
+
+@pytest.mark.parametrize("density, hits", [(1e-9, 2), (0.05, 2), (10.0, 3)])
+def test_it_takes_two_sightings_and_more_where_there_is_much_clutter(density, hits):
+    for n in range(1, hits + 1):
+        [contact] = after(*(look(2 * k, (0, 0), density=density) for k in range(n))).contacts
+        assert contact.confirmed == (n == hits), (n, contact.score)
+
+
+def test_so_many_sightings_as_the_preset_asks_for():
+    slow = Presets(confirm_hits=4)
+    crowd = contacts.empty(T0)
+    for k in range(4):
+        crowd, _ = contacts.step(crowd, look(2 * k, (0, 0), density=1e-9), [], slow)
+        assert crowd.contacts[0].confirmed == (k == 3)
