@@ -1,14 +1,19 @@
-"""The journal's clock: where the time of an entry comes from.  Only an entry ``clock`` sets it back; times are ns UTC.
+"""The journal's clock: where the time of an entry comes from (rule 3 of the house).  Times are ns UTC.
 
-``wall``: the machine's.  ``messages``: the newest time that a message states (a scenario played faster than
-life).  ``frames``: as their transport stamped them (a capture of old).
+An entry's time comes from one of three places, the ``kind`` of the clock:
 
-Where the devices' clocks agree on another time than the machine's, that is said (``ingest.consensus``).  Where they
-agree with it and the journal is ahead of both, it was wrong before and has been put right: the journal's clock is set
-back, by an entry of its own.
+``wall``      the machine's clock: a live run;
+``messages``  the newest time that a message states: a scenario that is played faster than life;
+``frames``    the time with which the transport stamped the frame: a capture of old.
 
-While we run the machine's clock may be set.  No time has passed then, so the journal's goes on as it
-went: a day that was not must not end tracks, an hour that comes again must not refuse everybody.
+The clock never runs backwards by itself.  Three things may be wrong with the machine's, and each has its answer:
+
+* The devices agree on another time than the machine (``ingest.consensus``).  That is said to the operator; nothing else
+  changes, for many devices may be wrong together.
+* The devices agree with the machine, and the journal is ahead of both.  The journal was written while the machine's clock
+  was wrong, and it has been put right since: the journal's clock is set back, by an entry ``clock`` of its own.
+* The machine's clock is set while we run (``stepped``).  No time has passed, so the journal's clock goes on as it went: a
+  day that was not must not end tracks, and an hour that comes again must not refuse everybody.
 """
 
 from __future__ import annotations
@@ -58,7 +63,7 @@ class Clock:
         self._set_back: tuple[int, int] | None = None
 
     def see(self, wall_ns: int) -> None:
-        """The machine's clock, seen now."""
+        """Take note of the machine's clock; called before anything is written."""
         self._wall_ns = wall_ns
         if self.kind == "wall":
             self._since_ns = self._since_ns or wall_ns
@@ -112,7 +117,7 @@ class Clock:
                     "ahead" if step_ns > 0 else "back", abs(step_ns) // NS)
 
     def arrived(self, frame: Frame) -> int | None:
-        """When a transport received a frame, for its decoder; what waited while the clock was set came just before."""
+        """When a frame was received, as its decoder is told: what waited while the clock was set came just before that."""
         if self.kind == "messages":
             return self.now_ns or None
         return self._by_ours(frame) if self._shift_ns else frame.received_ns

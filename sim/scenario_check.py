@@ -1,6 +1,9 @@
-"""What the types of a scenario cannot say: names that are used exist, none stands twice, a way leads somewhere.
+"""Checks of a scenario that its types cannot express.
 
-Each fault is one line with file, line and key.
+The TOML reader (``birddog.config``) refuses a wrong type or an unknown key.  What is left is looked at here: a name that is
+used exists (``on = "van-1"``), no name stands twice, a route leads somewhere, a window of time ends after it begins, an
+identity can be written in its format (15 digits of an IMEI, 9 of an MMSI).  The first fault ends the check, as one line
+with the file, the line and the key at which it stands.
 """
 
 from __future__ import annotations
@@ -24,16 +27,16 @@ TRANSPORTS: dict[str, tuple[str, ...]] = {
 
 
 class Checker:
-    """One scenario and the text that it was read from."""
+    """The checks of one scenario; it keeps the text that the scenario was read from, to find the line of a fault."""
 
     def __init__(self, s: Scenario, text: str, file: str):
         self._s, self._text, self._file = s, text, file
 
     def check(self) -> None:
-        """Refuse what is wrong.
+        """Look at everything, in the order of the file.
 
         Raises:
-            ConfigError
+            ConfigError: the first thing that is wrong.
         """
         s = self._s
         try:
@@ -118,6 +121,7 @@ class Checker:
         return ids
 
     def _windows(self, windows: tuple[tuple[float, float], ...], period_s: float, *path: str | int) -> None:
+        """A window (begin, end) in seconds ends after it begins, and within its period where it comes again."""
         for begin, end in windows:
             if not 0.0 <= begin < end:
                 raise self._wrong(f"the window {begin:g} to {end:g} does not end after it begins", *path)
@@ -125,6 +129,7 @@ class Checker:
                 raise self._wrong(f"the window {begin:g} to {end:g} is longer than its period of {period_s:g} s", *path)
 
     def _once(self, kind: str, key: str) -> set[str]:
+        """The names of all rows of a kind; a name that stands twice is a fault."""
         seen: set[str] = set()
         for i, row in enumerate(getattr(self._s, kind)):
             name = getattr(row, key)
@@ -134,6 +139,7 @@ class Checker:
         return seen
 
     def _known(self, value: str, there: set[str], what: str, *path: str | int) -> None:
+        """A name that is used must be one of those that are there; the fault lists them."""
         if value not in there:
             raise self._wrong(f"there is no {what} {value!r}; there are: {', '.join(sorted(there))}", *path)
 

@@ -83,15 +83,17 @@ class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             reference, some twenty times slower).
         classes: class presets by name; a class named here replaces the default of that name.
         interval_s: how often a device is expected to report that is not enrolled.
-        coast_factor, silent_factor: coasting without a position for factor × interval; silent without any message.
+        coast_factor, silent_factor: a track is *coasting* without a position for ``coast_factor`` × its device's interval,
+            and *silent* without any message for ``silent_factor`` × it: a tag of 10 s coasts from 25 s and is silent from 50 s.
         sweep_s: statuses are decided and rows of waiting tracks renewed at the first entry after this time.
         silent_row_s: the same for silent tracks.
-        late_s, late_count: measurements kept for late data: at least this long and at least so many.
+        late_s, late_count: a track keeps its measurements for late data: those of the last ``late_s``, and at least so many.
         ahead_s: a device time further ahead of the arrival than this is not believed.
         reinit_count: so many refused fixes in a row that agree with each other mean that the track has moved.
         reinit_s: after such a gap one fix is enough that can have been travelled to by any means.
         sighting_gate: chi-square 0.999, 2 degrees of freedom.
-        sighting_pd, clutter_per_km2, new_per_km2: of a sensor that says nothing of itself; density of new objects.
+        sighting_pd, clutter_per_km2: what a sensor that says nothing of itself is taken to see, and to see that is nothing.
+        new_per_km2: how many objects that nobody knows of may come into view, per km² and look.
         trigger_per_km2: how many other things per km² set off a motion sensor.
         confirm_hits, confirm_score: an anonymous track is confirmed with so many sightings and such a log-likelihood ratio.
         tentative_s, anonymous_s, contact_s: without a sighting a tentative, a confirmed anonymous track and a contact of a
