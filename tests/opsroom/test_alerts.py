@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -31,6 +33,22 @@ def test_a_critical_alert_stays_open_when_it_is_over(kind, still_open):
     [again] = alerts.decision(Decision(action="reopen", subject=over.alert_id, by="B"), 50)
     assert again.open is still_open and again.acknowledged_by == ""
     assert alerts.decision(Decision(action="reopen", subject=over.alert_id, by="B"), 60) == []
+
+
+def test_a_kind_of_alert_is_one_row(monkeypatch):
+    """docs/architecture.md, "To add something": an event becomes an alert by its row of SEVERITY, and by nothing else."""
+    assert Alerts().event(event("tried")) is None
+    monkeypatch.setitem(SEVERITY, "tried", "info")
+    raised = Alerts().event(event("tried"))
+    assert raised.open and (raised.kind, raised.severity) == ("tried", "info")
+
+
+def test_every_kind_of_alert_is_told_by_the_tracking_and_explained():
+    root = Path(__file__).parents[2]
+    code = "".join(file.read_text("utf-8") for file in (root / "tracking").rglob("*.py"))
+    pages = "".join(file.read_text("utf-8") for file in (root / "docs").glob("*.md"))
+    assert [kind for kind in SEVERITY if f'"{kind}"' not in code] == []
+    assert [kind for kind in SEVERITY if f"`{kind}`" not in pages] == []
 
 
 def test_who_confirms_a_dark_vessel_has_seen_its_alert():
