@@ -19,6 +19,8 @@ from devices.codec import NOTHING, Decoded, Message, rejected
 from devices.crc import xor8
 from devices.sentences import VALID, nearest
 
+#: A time of day further ahead of its reception is that of the day before; less may be a clock that is wrong, ours or its.
+_AHEAD_NS = 7200 * NS
 #: One sigma per axis of a fix that states none, where a resolution must be added: what the tracker takes for most classes.
 _USUAL_M = 10.0
 #: An accuracy of this and more is how a receiver says that it has none.
@@ -194,7 +196,11 @@ class Decoder:
         if stamp is not None:
             self._near = sentences.Stamp(nearest(stamp.time_ns, tod), stamp.flags)
             return self._near.time_ns, "gateway", stamp.flags
-        return (None if received_ns is None else nearest(received_ns, tod)), "server", ()
+        if received_ns is None:
+            return None, "server", ()
+        near = nearest(received_ns, tod)
+        # a log without a date that is read in the morning may be of last night; nothing is of this evening
+        return (near - DAY_NS if near - received_ns > _AHEAD_NS else near), "server", ()
 
     def _fix(self, message: Message, place: tuple[float, float] | None, low: bool = False) -> Decoded:
         """The fix of the present epoch with all that is known of it."""

@@ -19,9 +19,10 @@ newest has them all.  VTG has no time: it is of the position before it.
   Quality 6 or mode E (dead reckoning): flag ``low_quality``.
 * The date comes from RMC or ZDA; until one has come, from what a tag block or the log states beside the sentence
   (``devices.sentences``: ``time_source`` ``gateway``), else from the day of reception, the nearest to the time of day
-  (``server``).  What is stated beside one sentence counts for all of its time of day and, in a log without times of reception,
-  until the next.  Two-digit years: 80 to 99 are 19xx.  A date from where clocks begin that nobody has set is none
-  (``no_fix_time``).  A time that is 1024 weeks behind its reception gets the flag ``week_rollover_suspected`` and stays.
+  that is no more than two hours ahead (``server``).  What is stated beside one sentence counts for all of its time of day
+  and, in a log without times of reception, until the next.  Two-digit years: 80 to 99 are 19xx.  A date from where clocks
+  begin that nobody has set is none (``no_fix_time``).  A time that is 1024 weeks behind its reception gets the flag
+  ``week_rollover_suspected`` and stays.
 * Not available is no value: an empty field, HDOP 99 and above or 0, satellites above 999.  Such an HDOP (99.99 is what a
   receiver writes that cannot tell), a fix of 0 satellites and PUBX accuracies of 1,000 km and more say ``low_quality``.
   HDOP is an attribute; only GST and PUBX state an accuracy, so only they give ``sigma_m``; and where a minute has fewer than

@@ -72,8 +72,9 @@ def _take(args: argparse.Namespace) -> int:
         words += f" --format {args.format}"
     if args.device:
         words += f" --device {shlex.quote(args.device)}"
+    empty = not any(os.path.getsize(name) for name in args.files)
     counts = take([Path(name) for name in args.files], args.journal, format_name=args.format or "", device=args.device,
-                  tell=lambda account: told.extend(_of(account, words)))
+                  tell=lambda account: told.extend(_of(account, words, empty)))
     left = "".join(f"; not understood: {name} ({n})" for name, n in counts.unread.items())
     # LIVE would be a lie over them
     undated = "" if not counts.undated else (
@@ -86,7 +87,9 @@ def _take(args: argparse.Namespace) -> int:
     return 0
 
 
-def _of(account: Account, words: str) -> list[str]:
+def _of(account: Account, words: str, empty: bool) -> list[str]:
+    if empty:
+        return ["there is nothing in it"]
     if not account.messages:
         return ["no message was new: all of them were there before"]
     return list(account.lines(words))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pynmeagps import NMEAReader
 
 from birddog.model import Fix
+from birddog.units import ns_from_text
 from devices import clock, codec, sentences
 from devices.codec import Message
 from devices.crc import crc24q
@@ -252,3 +253,19 @@ def test_degrees_without_their_leading_zeros(lat, lon, right):
                  f"GNGNS,181846,{lat},{lon},AAANNN,22,0.5,9.1,-24,,,V"):
         (fix,) = said(body)
         assert (fix.lat_deg, fix.lon_deg) == pytest.approx(right) and not fix.flags
+
+
+@pytest.mark.parametrize(("received", "time"), [
+    ("2026-11-29T08:06:00Z", "2026-11-28T14:46:03Z"),  # read the morning after
+    ("2026-11-29T13:46:00Z", "2026-11-29T14:46:03Z"),  # our clock is an hour behind: to be seen, not hidden
+    ("2026-11-29T12:30:00Z", "2026-11-28T14:46:03Z"), ("2026-11-29T23:59:00Z", "2026-11-29T14:46:03Z"),
+])  # fmt: skip
+def test_a_time_of_day_without_a_date_is_of_no_hour_to_come(received, time):
+    (fix,) = said("GPGGA,144603.00,5157.0000,N,00403.0000,E,1,05,1.5,18.0,M,46.9,M,,", received_ns=ns_from_text(received))
+    assert (fix.time_ns, fix.time_source) == (ns_from_text(time), "server")
+
+
+def test_over_midnight_a_time_of_day_stays_the_nearest():
+    before = ns_from_text("2026-11-29T23:59:58Z")
+    (fix,) = said("GPGGA,000003.00,5157.0000,N,00403.0000,E,1,05,1.5,18.0,M,46.9,M,,", received_ns=before)
+    assert fix.time_ns == ns_from_text("2026-11-30T00:00:03Z")

@@ -221,6 +221,12 @@ def test_what_stands_beside_other_messages_of_a_file_is_no_message_that_failed(t
         assert "fed no track" not in capsys.readouterr().err
 
 
+def test_an_empty_file_is_said_to_be_empty(tmp_path, capsys):
+    (tmp_path / "a.ais").write_bytes(b"")
+    assert main(["replay", str(tmp_path / "a.ais"), "--format", "ais", "--journal", f"sqlite:///{tmp_path}/e.db"]) == 0
+    assert "there is nothing in it" in (said := capsys.readouterr().err) and "there before" not in said
+
+
 def test_a_scenario_is_enrolled_from_its_own_start_on(tmp_path):
     url = f"sqlite:///{tmp_path}/s.db"
     assert main(["sim", "enrol", "harbour", "--journal", url]) == 0
