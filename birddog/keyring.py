@@ -181,6 +181,8 @@ class Keyring:
         """
         from cryptography.exceptions import InvalidTag
 
+        if self._stand() != self._stood:  # another process destroyed keys, perhaps
+            self._read()
         if len(sealed) < OVERHEAD or sealed[0] != _FORM:
             raise SealBroken(f"these {len(sealed)} bytes were not sealed by us")
         name = key_name(operation, purpose, _LEAD.unpack(sealed[: _LEAD.size])[1])

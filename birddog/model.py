@@ -251,6 +251,7 @@ class RefusalBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
     (``ingest.door.veiled``).  ``device``, ``sender``, ``subject`` and ``verdicts`` as in ``FrameBody``.
     A gateway's message may hold observations of admitted devices beside refused ones: those are kept.
     ``count``: how many refused messages this one stands for, where the same came again and again.
+    ``box``: what was sealed of it, encrypted (``birddog.keyring``): a ``FrameBody``; its rejects' verdicts say ``sealed``.
     """
 
     format: str
@@ -264,6 +265,7 @@ class RefusalBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
     sender: str | None = None
     subject: str = ""
     verdicts: tuple[Verdict, ...] = ()
+    box: bytes = b""
 
 
 class Flag(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -410,7 +412,8 @@ class WarrantAct(Struct, frozen=True, kw_only=True, omit_defaults=True):
         operation: the case that it is for; "" where it covers its device in whatever case that is.
         said: ``add``: the warrant as JSON (docs/authority.md); ``consent``: the leg of a route as JSON.
         pack: ``add``: the rules that it is under, as their TOML stood then, so that a later change of them changes nothing.
-        order: the order on which an ``extend`` or an ``open`` rests; ``approve``: of which of them, "" for the warrant itself.
+        order: the order on which an ``extend`` or an ``open`` rests; ``approve``: of which of them, "" for the warrant itself;
+            ``opened``: which was obeyed.
         at_ns: when it took effect, as said: granted, installed, retrieved, revoked, notified.
         until_ns: ``extend``: until when use is covered; ``open``: before when what was sealed was made.
         from_ns: ``open``: from when.
@@ -419,7 +422,7 @@ class WarrantAct(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     warrant: str
-    action: Literal["add", "approve", "extend", "revoke", "install", "retrieve", "consent", "notify", "open"]
+    action: Literal["add", "approve", "extend", "revoke", "install", "retrieve", "consent", "notify", "open", "opened"]
     by: str
     operation: str = ""
     said: str = ""

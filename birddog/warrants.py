@@ -37,6 +37,7 @@ class Order(msgspec.Struct):
 
     act: WarrantAct
     approved_by: str = ""
+    obeyed: bool = False
 
 
 class Held(msgspec.Struct):
@@ -61,6 +62,15 @@ class Held(msgspec.Struct):
     retrieved: dict[str, int] = {}
     done: dict[str, int] = {}
     acts: list[WarrantAct] = []
+
+    def covers(self, device: str, klass: str = "") -> bool:
+        """Whether it names a device, or its class."""
+        return self.warrant.device == device or (not self.warrant.device and klass == self.warrant.said["class"])
+
+    def to_open(self) -> list[str]:
+        """The orders to open what was sealed that are approved and not obeyed yet."""
+        return [name for name, order in self.orders.items()
+                if order.act.action == "open" and order.approved_by and not order.obeyed]
 
     @property
     def state(self) -> str:
@@ -183,6 +193,8 @@ class Warrants:
                 held.retrieved[act.device] = at_ns
             case "notify":
                 held.done[act.order] = at_ns
+            case "opened":
+                held.orders[act.order].obeyed = True
 
 
 def _obey(held: Held, act: WarrantAct) -> None:
@@ -230,7 +242,7 @@ def _same(one: str, other: str) -> bool:
 
 
 def _check_approve(held: Held, act: WarrantAct) -> None:
-    if held.state == "revoked":
+    if held.state == "revoked" and not (act.order in held.orders and held.orders[act.order].act.action == "open"):
         raise UsageError("is revoked", field="warrant")
     if act.order:
         order = held.orders.get(act.order)
@@ -322,7 +334,13 @@ def _check_notify(held: Held, act: WarrantAct) -> None:
         raise UsageError(f"one of {', '.join(duties) or 'no duties'} was expected", field="duty")
 
 
+def _check_opened(held: Held, act: WarrantAct) -> None:
+    if act.order not in held.to_open():
+        raise UsageError(f"{act.order!r} is no order to open", field="order")
+
+
 _CHECKS: dict[str, Any] = {
+    "opened": _check_opened,
     "approve": _check_approve, "extend": _check_extend, "consent": _check_consent, "open": _check_open, "revoke": _check_revoke,
     "install": _check_install, "retrieve": _check_retrieve, "notify": _check_notify,
 }  # fmt: skip

@@ -27,6 +27,7 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
     verdicts: tuple[Verdict, ...]
     rejects: tuple[Reject, ...]
     refused: bool  # for who sent it, or broken and of nobody who is admitted: no byte of it stays
+    sealed: tuple[tuple[Observation, Verdict], ...] = ()  # what an order may open one day
     bare: bool = False  # its observations stay, its bytes do not: they may hold what no warrant was asked about
 
 
@@ -70,12 +71,13 @@ class Admission:
             (malformed if reject.reason in MALFORMED_REASONS else refusals).append(reject)
         observations: tuple[Observation, ...] = ()
         verdicts: list[Verdict] = []
+        sealed: list[tuple[Observation, Verdict]] = []
         operation = ""
         if refused is not None:
             refusals.append(door.impostor(device, named) or refused)
         else:
             kept: list[Observation] = []
-            hidden: set[tuple[str, int | None]] = set()
+            hidden: dict[tuple[str, int | None], Verdict] = {}
             latest_ns, plain_ns = received_ns + SKEW_NS, received_ns - NEAR_NS
             whom, when_ns, verdict, same = None, 0, NOBODYS, True
             rollovers, changed, ruling = self.directory.week_rollover, False, self.directory.ruling
@@ -100,10 +102,14 @@ class Admission:
                 if verdict.state == "refused":
                     why = door.why(observation.device, device, time_ns)
                     if why is None:
-                        hidden.add((observation.device, observation.time_ns))
+                        hidden[observation.device, observation.time_ns] = verdict
                         _refuse(refusals, door.no_warrant(observation, verdict, time_ns))
                     elif why not in refusals:
                         refusals.append(why)
+                elif verdict.state == "sealed" and not wrong:
+                    hidden.setdefault((observation.device, observation.time_ns), verdict)
+                    _refuse(refusals, door.no_warrant(observation, verdict, time_ns))
+                    sealed.append((observation, verdict))
                 elif wrong:
                     malformed.append(Reject("clock", wrong, device=observation.device, verdict=verdict))
                 else:
@@ -112,7 +118,7 @@ class Admission:
                     operation = operation or verdict.operation
                     same = same and verdict is verdicts[0]
             if hidden:
-                same = _together(hidden, kept, verdicts)
+                same = _together(hidden, kept, verdicts, sealed)
                 operation = next((verdict.operation for verdict in verdicts), "")
             if same:  # one stands for all: equal verdicts are one object
                 del verdicts[1:]
@@ -124,11 +130,12 @@ class Admission:
                     if why is not None and why not in refusals:
                         refusals.append(why)
         if not refusals and observations and not malformed:
-            return Admitted(operation, observations, tuple(verdicts), (), False, self._bare(observations, received_ns))
+            bare = self._bare(observations, received_ns)
+            return Admitted(operation, observations, tuple(verdicts), (), False, bare=bare)
         if not refusals and not malformed and self.directory.ruling:
             heard = door.silent(named or device, device, received_ns)
             if isinstance(heard, Verdict):
-                return Admitted(heard.operation, (), (), (), False, True)
+                return Admitted(heard.operation, (), (), (), False, bare=True)
             if heard is not None:
                 refusals.append(heard)
         refused_whole = bool(refusals)
@@ -148,7 +155,7 @@ class Admission:
             operation = next((r.verdict.operation for r in (*malformed, *refusals) if r.verdict is not None), "")
             if not operation and device:
                 operation = door.of(device, device, received_ns).operation
-        return Admitted(operation, observations, tuple(verdicts), tuple(malformed + refusals), refused_whole)
+        return Admitted(operation, observations, tuple(verdicts), tuple(malformed + refusals), refused_whole, tuple(sealed))
 
     def plain(self, observations: tuple[Observation, ...], device: str, named: str, received_ns: int,
                      broadcast: bool) -> Admitted | None:
@@ -202,8 +209,13 @@ class Admission:
         return self.door.keeps(device, named, time_ns, gateway=bool(frame.device) and names)
 
 
-def _together(hidden: set[tuple[str, int | None]], kept: list[Observation], verdicts: list[Verdict]) -> bool:
+def _together(hidden: dict[tuple[str, int | None], Verdict], kept: list[Observation], verdicts: list[Verdict],
+              sealed: list[tuple[Observation, Verdict]]) -> bool:
     """What a device said beside a position that no warrant covers goes with it; whether one verdict stands for the rest."""
+    for o in kept:
+        fate = hidden.get((o.device, o.time_ns))
+        if fate is not None and fate.state == "sealed":
+            sealed.append((o, fate))
     stay = [n for n, o in enumerate(kept) if (o.device, o.time_ns) not in hidden]
     kept[:], verdicts[:] = [kept[n] for n in stay], [verdicts[n] for n in stay]
     return all(verdict is verdicts[0] for verdict in verdicts)

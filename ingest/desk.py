@@ -19,6 +19,7 @@ from birddog.directory import OPEN, REGISTERS, Directory
 from birddog.errors import JournalError, place_of
 from birddog.journal import Writer
 from birddog.judge import Judge
+from birddog.keyring import Keyring
 from birddog.model import (
     ENTRY_BODIES,
     ClockSet,
@@ -42,6 +43,7 @@ from ingest.door import veiled
 from ingest.ident import hashed, near
 from ingest.idents import Idents
 from ingest.intake import Closed, Entries, Item, Result
+from ingest.openings import Openings, box_of
 from ingest.parts import counted, is_one, parted
 from ingest.repeats import Repeats, key_of
 
@@ -62,15 +64,20 @@ class Desk:
         exercise: admit everybody (the journal's mode says the same).
         refusal_key: secret key of the hashes that stand for refused payloads.
         clock: where an entry's time comes from, see ``ingest.clock``.
+        keyring: for what a warrant's rules seal; None: that is refused.
     """
 
-    def __init__(self, journal: Writer, *, exercise: bool, refusal_key: bytes, clock: Kind = "wall"):
+    def __init__(self, journal: Writer, *, exercise: bool, refusal_key: bytes, clock: Kind = "wall",
+                 keyring: Keyring | None = None):
         self.journal = journal
         self.directory = Directory()
         for entry in journal.registers():
             self.directory.apply(unpack(entry))
         self.door = Judge(self.directory, exercise=exercise)
         self.door.high_ns = journal.greatest_ns()
+        self.door.seals = keyring is not None
+        self._keyring = keyring
+        self._openings = Openings(self.directory, journal, keyring)
         self.crashes = 0
         self._nobodys = OPEN if exercise else ""
         self._refusal_key = refusal_key
@@ -105,6 +112,8 @@ class Desk:
         self.door.high_ns = max(self.door.high_ns, self.clock.now_ns)
         self._put_clock(drafts)
         self._put_due(batch)
+        if self._openings.waiting:
+            self._open(batch)
         for item in items:
             if isinstance(item, Closed):
                 self._decoders.pop(item.session, None)
@@ -157,7 +166,8 @@ class Desk:
 
     def _refused_row(self, batch: Batch, frame: Frame, draft: Draft, rejects: tuple[Reject, ...]) -> Draft | None:
         """The row for a refused message; None where it is only counted, see ``ingest.repeats``."""
-        if draft.observations or frame.mark:
+        boxed = any(r.verdict is not None and r.verdict.state == "sealed" for r in rejects)
+        if draft.observations or frame.mark or boxed:
             return draft  # what lies in a file comes once, and is known again when the file is played again
         row = self._repeats.take(key_of(frame, draft, rejects), draft, self.clock.now_ns,
                                  known=lambda: bool(self.journal.holds([draft.ident])))
@@ -195,6 +205,8 @@ class Desk:
                 if numbers[i] and batch.drafts[i].kind in REGISTERS:
                     draft = batch.drafts[i]
                     self.directory.apply(msgspec.msgpack.decode(draft.body, type=ENTRY_BODIES[draft.kind]))
+                    if draft.kind == "warrant":
+                        self._openings.learn()
             entries.done(numbers[first : first + len(entries.drafts)])
         return len(numbers) - known
 
@@ -259,6 +271,8 @@ class Desk:
                 return [draft], decoded.reply, rejects
         elif refused:
             body = self._refusal(frame, version, device, sender, subject, admitted)
+            if admitted.sealed and is_one(admitted.verdicts, rejects):
+                body = self._boxed(body, admitted, admitted.operation or admitted.sealed[0][1].operation, ident)
         else:
             body = FrameBody(
                 format=frame.format, version=version, payload=frame.payload, device=device, channel=frame.channel,
@@ -277,12 +291,36 @@ class Desk:
                 observations=len(observations), reasons=reasons, unread=unread, undated=frame.undated,
             )
             return [draft], decoded.reply, rejects
-        return self._parted(frame, body, ident, received_ns), decoded.reply, rejects
+        return self._parted(frame, body, ident, received_ns, admitted), decoded.reply, rejects
 
     def _received(self, frame: Frame, observations: tuple[Observation, ...], device: str) -> int:
         return self.clock.received(frame, observations, lambda: self.door.sender(device, self.clock.now_ns) is None)
 
-    def _parted(self, frame: Frame, body: FrameBody | RefusalBody, ident: bytes, received_ns: int) -> list[Draft]:
+    def _boxed(self, body: RefusalBody, admitted: Admitted, operation: str, ident: bytes) -> RefusalBody:
+        """The body with what was sealed of one operation, which an order may open."""
+        assert self._keyring is not None
+        sealed = [(o, verdict) for o, verdict in admitted.sealed if verdict.operation == operation]
+        if not sealed:
+            return body
+        inside = FrameBody(
+            format=body.format, version=body.version, payload=b"", device=body.device, sender=body.sender, subject=body.subject,
+            observations=tuple([o for o, _ in sealed]), verdicts=tuple([verdict for _, verdict in sealed]),
+            payload_hash=body.payload_hash,
+        )
+        return msgspec.structs.replace(body, box=box_of(self._keyring, operation, inside, ident))
+
+    def _open(self, batch: Batch) -> None:
+        """What an order opens comes in now; it was counted as a message when it came first."""
+        drafts = self._openings.drafts(self.clock.now_ns)
+        for draft in drafts:
+            if draft.kind == "warrant":
+                batch.entries.append((Entries([draft], lambda numbers: None), len(batch.drafts)))
+            else:
+                batch.counted["frames"] = batch.counted.get("frames", 0) - 1
+            batch.drafts.append(draft)
+
+    def _parted(self, frame: Frame, body: FrameBody | RefusalBody, ident: bytes, received_ns: int,
+                admitted: Admitted) -> list[Draft]:
         """The rows of a message of several operations, see ``ingest.parts``."""
         parts = parted(body.observations, body.verdicts, body.rejects)
         out = []
@@ -297,9 +335,12 @@ class Desk:
                     own = msgspec.structs.replace(own, payload=b"", payload_hash=self._refused_hash(frame))
             else:
                 unread = ()
+            own_ident = ident if number == 0 else near(received_ns) + hashed(b"part", ident, part.operation.encode())
+            if isinstance(own, RefusalBody) and admitted.sealed:
+                own = self._boxed(own, admitted, part.operation, own_ident)
             out.append(Draft(
                 kind="refusal" if isinstance(own, RefusalBody) else "frame", received_ns=received_ns, source=frame.source,
-                ident=ident if number == 0 else near(received_ns) + hashed(b"part", ident, part.operation.encode()),
+                ident=own_ident,
                 body=pack(own), operation=part.operation, observations=observations,
                 reasons=tuple([r.reason for r in part.rejects]), unread=unread, undated=frame.undated and number == 0,
                 part_of=b"" if number == 0 else ident,

@@ -16,6 +16,7 @@ from birddog import __version__
 from birddog.directory import Directory
 from birddog.errors import BirddogError, UsageError
 from birddog.journal import Counts, Reader, entries, home, open_writer
+from birddog.keyring import Keyring
 from birddog.model import TIMELESS, Draft, Frame, Start, pack, unpack
 from devices import codec
 from devices.codec import Message
@@ -60,7 +61,8 @@ def _take(files: list[Path], url: str, format_name: str, device: str, tell: Call
         Replay(capture)  # what is wrong with it, before a journal is made
     writer = open_writer(url, mode="exercise")
     try:
-        desk = Desk(writer, exercise=True, refusal_key=refusal_key(home(url)), clock="frames")
+        desk = Desk(writer, exercise=True, refusal_key=refusal_key(home(url)), clock="frames",
+                    keyring=Keyring(home(url)))
         replays = [Replay(capture, desk.directory) for capture in captures]
         streams = [_frames(replay) for replay in replays]
         merged = heapq.merge(*streams, key=lambda frame: frame.received_ns)

@@ -2,7 +2,8 @@
 
 A part of an admitted message that its format does not understand is a row of reason ``unread``, apart from the
 refusals: its detail is the part's name.  A message that came in and fed no track is one of reason ``no_track``, see
-``opsroom.unfed``.
+``opsroom.unfed``.  What was sealed for want of a warrant is one of reason ``sealed``; it and what was refused for that have the
+warrant's verdict as their detail, and their count is of positions.
 
 A part of the fold.  Names come from whoever sends, so they are bounded: the newest ``ROWS_KEPT`` are kept
 apart, the rest is counted together in the row ``others``.
@@ -22,6 +23,8 @@ NAME_CHARS = 120
 OTHERS = "others"
 #: The reason of a row that counts a part of admitted messages which their format does not understand.
 UNREAD = "unread"
+#: The reason of a row that counts positions which a warrant did not cover and which were sealed, as its rules say.
+SEALED = "sealed"
 #: The reason of a row that counts admitted messages which fed no track; its detail says why.
 NO_TRACK = "no_track"
 
@@ -37,8 +40,9 @@ class Refusals(msgspec.Struct):
         """Count a message's rejects and unread parts: the rows that changed, by id; None for one that went to the others."""
         changed: dict[str, Refused | None] = {}
         for reject in body.rejects:
-            self._add(changed, entry, body, (reject.device or body.device)[:NAME_CHARS], reject.reason, reject.detail,
-                      reject.count)
+            self._add(changed, entry, body, (reject.device or body.device)[:NAME_CHARS],
+                      SEALED if reject.verdict is not None and reject.verdict.state == "sealed" else reject.reason,
+                      reject.detail, reject.count)
         if isinstance(body, FrameBody) and body.unread:
             # a gateway brings it, the device whose message it was is the one that speaks in it
             device = next((o.device for o in body.observations), body.subject or body.device)[:NAME_CHARS]
@@ -54,7 +58,7 @@ class Refusals(msgspec.Struct):
 
     def _add(self, changed: dict[str, Refused | None], entry: Entry, body: FrameBody | RefusalBody, device: str, reason: str,
              detail: str, count: int = 1) -> None:
-        apart = reason == UNREAD or (reason == "unauthorised" and detail in ALL_VERDICTS)  # a warrant's verdict
+        apart = reason in (UNREAD, SEALED) or (reason == "unauthorised" and detail in ALL_VERDICTS)  # a warrant's verdict
         parts = (entry.source, device, body.format, reason, *((detail,) if apart else ()),
                  *((entry.operation,) if entry.operation else ()))
         key = "\x1f".join(parts)

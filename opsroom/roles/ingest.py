@@ -15,6 +15,7 @@ import msgspec
 from birddog import __version__
 from birddog.errors import JournalError, JournalFull, JournalGone, JournalHeld, place_of
 from birddog.journal import Writer, open_writer
+from birddog.keyring import Keyring
 from birddog.model import Start
 from birddog.units import NS
 from ingest import control
@@ -65,7 +66,7 @@ async def _run(plan: Plan, asked: Stop) -> int:
 
     intake = Intake(config.journal.queue_frames)
     clock: Kind = "messages" if plan.messages_clock else "wall"
-    desk = Desk(writer, exercise=plan.exercise, refusal_key=refusal_key(place), clock=clock)
+    desk = Desk(writer, exercise=plan.exercise, refusal_key=refusal_key(place), clock=clock, keyring=Keyring(place))
     thread = WriterThread(desk, intake, config.journal, failed)
     crashed: dict[str, str] = {}
     loop.set_exception_handler(lambda _, context: _connection_crashed(context, crashed))

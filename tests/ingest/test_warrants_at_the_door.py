@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from birddog.journal import open_writer
+from birddog.journal import home, open_writer
+from birddog.keyring import Keyring
 from birddog.model import (
     Attachment,
     Device,
@@ -22,6 +23,7 @@ from birddog.model import (
     RefusalBody,
     Reject,
     TagRead,
+    Verdict,
     WarrantAct,
     unpack,
 )
@@ -30,6 +32,7 @@ from devices import codec
 from ingest.control import drafts_of, wanted
 from ingest.desk import Desk
 from ingest.intake import Entries
+from tracking.fold import Fold
 
 T0 = 1_790_000_000 * NS
 H = 3600 * NS
@@ -307,3 +310,119 @@ def test_of_a_refused_position_no_byte_is_in_the_folder(desk, tmp_path):
     for path in Path(tmp_path).rglob("*"):
         data = path.read_bytes() if path.is_file() else b""
         assert not [word for word in words if word in data], path
+
+
+# --- sealed ------------------------------------------------------------------------------------------
+
+SEALS = """
+name = "seals"
+title = "seals"
+note = ""
+[[rule]]
+id = "outside"
+text = "kept sealed"
+source = "a test"
+read = "a test"
+check = "outside"
+area = "seal"
+hours = "refuse"
+"""
+
+
+@pytest.fixture
+def sealing(tmp_path):
+    url = f"sqlite:///{tmp_path}/j.db"
+    desk = Desk(open_writer(url, mode="live"), exercise=False, refusal_key=b"k" * 32, keyring=Keyring(home(url)))
+    said = warrant(hours={"from": "00:00", "to": "12:00", "zone": "UTC"}, use_from=iso_from_ns(T0 - 48 * H),
+                   use_until=iso_from_ns(T0 + 48 * H), installed=None)
+    enter(desk, Operation(operation="A"), Device(device="tag"),
+          Attachment(device="tag", shipment="crate", operation="A", from_ns=0),
+          act("add", "W-tag", "ann", said=json.dumps(said), pack=SEALS), act("approve"))
+    yield desk
+    desk.journal.close()
+
+
+MORNING = 1_790_035_200 * NS  # 2026-09-22T00:00:00Z
+
+
+def opened(desk, at_ns, *acts):
+    """The frames that an order brings in, when the desk is next driven."""
+    enter(desk, *acts, at_ns=at_ns)
+    before = desk.journal.last_seq()
+    for _ in range(4):
+        desk.take([], at_ns)
+    return [unpack(entry) for entry in desk.journal.read(before) if entry.kind in ("frame", "refusal")]
+
+
+def order(name="O1", from_ns=MORNING, until_ns=MORNING + 10 * H, by="ann"):
+    return act("open", by=by, order=name, from_ns=from_ns, until_ns=until_ns)
+
+
+def test_what_is_sealed_is_opened_by_an_approved_order_and_by_nothing_else(sealing, tmp_path):
+    out = [fix(lat_deg=12.3456789, lon_deg=98.7654321, time_ns=MORNING + n * H) for n in range(4)]
+    height = Reading(device="tag", time_ns=MORNING, quantity="gnss_height", value=17.25)
+    found = bodies_of(sealing, *[message(o, *([height] if n == 0 else []), payload=b"12.3456789 %d" % n)
+                                 for n, o in enumerate(out)], at_ns=MORNING + 4 * H)
+    assert [(r.detail, r.verdict.state) for body in found for r in body.rejects] == [("outside_jurisdiction", "sealed")] * 4
+    assert all(body.box and not body.observations for body in found)
+    assert said_of(sealing, fix(time_ns=MORNING - H), at_ns=MORNING + 4 * H) == "outside_hours"  # refused by this pack
+    for path in Path(tmp_path).rglob("*"):
+        assert path.is_dir() or b"12.3456789" not in path.read_bytes()
+    late = MORNING + 20 * H
+    assert opened(sealing, late, order(until_ns=MORNING + 2 * H)) == []
+    assert opened(sealing, late, act("approve", by="ann", order="O1")) == []  # who asked for it
+    frames = opened(sealing, late, act("approve", by="bea", order="O1"))
+    assert [o for body in frames for o in body.observations] == [out[0], height, out[1]]
+    assert {verdict for body in frames for verdict in body.verdicts} == {Verdict("A", "crate", "warrant", "admitted")}
+    assert opened(sealing, late) == []
+    counts = sealing.journal.counts()
+    assert (counts.frames, counts.rejects) == (5, {"unauthorised": 5})
+    assert sealing.directory.warrants.held["W-tag"].to_open() == []
+
+
+def test_an_opening_that_was_cut_goes_on_where_it_stood(sealing, tmp_path, monkeypatch):
+    monkeypatch.setattr("ingest.openings.STEP", 2)
+    out = [fix(lat_deg=12.0, time_ns=MORNING + n) for n in range(8)]
+    bodies_of(sealing, *[message(o) for o in out], at_ns=MORNING + H)
+    enter(sealing, order(), act("approve", by="bea", order="O1"), at_ns=MORNING + H)
+    for _ in range(5):
+        sealing.take([], MORNING + H)
+    sealing.journal.close()
+    url = f"sqlite:///{tmp_path}/j.db"
+    again = Desk(open_writer(url, mode="live"), exercise=False, refusal_key=b"k" * 32, keyring=Keyring(home(url)))
+    for _ in range(20):
+        again.take([], MORNING + H)
+    frames = [unpack(e) for e in again.journal.read(0, 10_000) if e.kind == "frame"]
+    assert [o for body in frames for o in body.observations] == out and again.journal.counts().frames == 8
+    sealing.journal = again.journal  # which is closed with it
+
+
+def test_of_an_operation_that_was_erased_nothing_is_opened(sealing, tmp_path):
+    bodies_of(sealing, message(fix(lat_deg=12.0, time_ns=MORNING)), at_ns=MORNING + H)
+    Keyring(home(f"sqlite:///{tmp_path}/j.db")).destroy("A")
+    assert opened(sealing, MORNING + H, order(), act("approve", by="bea", order="O1")) == []
+
+
+def test_opened_is_as_if_it_had_come_late_and_a_rebuild_is_the_same(sealing, tmp_path):
+    """Two journals: in one a stretch was sealed and opened later; in the other the same messages came in that late."""
+    inside = [fix(lat_deg=52.99 + n / 1000, time_ns=MORNING + n * 60 * NS) for n in range(10)]
+    stretch = [fix(lat_deg=53.001 + n / 10_000, lon_deg=4.0, time_ns=MORNING + (10 + n) * 60 * NS) for n in range(3)]
+    after = [fix(lat_deg=52.999 - n / 1000, time_ns=MORNING + (13 + n) * 60 * NS) for n in range(3)]
+    for o in [*inside, *stretch, *after]:
+        bodies_of(sealing, message(o), at_ns=o.time_ns)
+    late = after[-1].time_ns + 30 * NS
+    assert len(opened(sealing, late, order(), act("approve", by="bea", order="O1"))) == 3
+
+    def picture(entries):
+        fold, rows = Fold(), {}
+        for seq, entry in enumerate(entries, 1):
+            for track in fold.apply(msgspec.structs.replace(entry, seq=seq)).tracks:
+                rows[track.track_id] = msgspec.json.encode(msgspec.structs.replace(track, track_id="T"))
+        return sorted(rows.values())
+
+    entries = sealing.journal.read(0, 10_000)
+    assert picture(entries) == picture(entries)
+    without = [e for e in entries if not (e.kind == "refusal" and unpack(e).box)]
+    assert len(without) == len(entries) - 3 and picture(without) == picture(entries)
+    (row,) = picture(entries)
+    assert msgspec.json.decode(row)["hits"] == 16
