@@ -4,6 +4,8 @@ A step function: ``take`` is given what the intake holds, and when it returns ev
 disk and has been acknowledged.  It has no thread and no clock of its own; ``ingest.writer`` drives it.
 
 What comes in is asked of ``ingest.admission``, who a message is of ``ingest.idents``.
+
+Over 400 lines: the way of a message in one piece, from its bytes to the rows that stand for it.
 """
 
 from __future__ import annotations
