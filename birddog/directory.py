@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from birddog.model import REGISTERS, Attachment, Body, Device, Operation, Placement, WarrantAct
-from birddog.warrants import Warrants
+from birddog.warrants import Held, Warrants
 
 __all__ = ["OPEN", "REGISTERS", "Directory", "plain_topic"]
 
@@ -77,6 +77,21 @@ class Directory:
         warrants, known = self.warrants, self.operations.get(operation)
         return (operation in warrants.operations or "" in warrants.operations or device in warrants.devices
                 or (known is not None and known.requires_warrant))
+
+    def case_of(self, held: Held, time_ns: int) -> str:
+        """The operation of a warrant: the one that it names, or in which its device is at a time; "" where it is in none."""
+        if held.operation:
+            return held.operation
+        on = self.attachment(held.warrant.device, time_ns)
+        return "" if on is None else on.operation
+
+    def followed(self, device: str, operation: str, time_ns: int) -> bool:
+        """Whether a device of an operation may be heard at a time: no warrant is asked for, or one covers that time."""
+        known = self.devices.get(device)
+        if not self.ruling or (known is not None and known.basis != "warrant") or not self.under_warrant(device, operation):
+            return True
+        klass = "" if known is None else known.klass
+        return self.warrants.verdict(device, operation, klass, time_ns, lat_deg=None, lon_deg=None)[0] == "accept"
 
     def device(self, device: str) -> Device | None:
         """The enrolment of a device, unless it was retired."""

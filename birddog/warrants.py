@@ -25,7 +25,7 @@ from birddog.authority import Leg, Warrant, further
 from birddog.errors import UsageError
 from birddog.model import WarrantAct
 from birddog.rules import Pack
-from birddog.units import NS, iso_from_ns, ns_from_text
+from birddog.units import iso_from_ns
 from birddog.warrant_json import consent_of, leg_of, warrant_of
 
 #: What counts only when a second person has approved it.
@@ -342,60 +342,3 @@ _CHECKS: dict[str, Any] = {
     "approve": _check_approve, "extend": _check_extend, "consent": _check_consent, "open": _check_open, "revoke": _check_revoke,
     "install": _check_install, "retrieve": _check_retrieve, "notify": _check_notify,
 }  # fmt: skip
-
-
-# --- the calendar ----------------------------------------------------------------------------------
-
-
-class Deadline(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a warrant is due, and when; from ``lead_ns`` on it is told of.  ``over``: done, or of no account any more."""
-
-    warrant: str
-    what: str
-    due_ns: int
-    lead_ns: int
-    text: str
-    over: bool = False
-
-
-#: How long before something is due it is told of, if the warrant lasts long enough: not more than a quarter of it.
-_LEADS_S = {"installation": 172_800, "extension": 604_800, "expiry": 86_400}
-_LEAD_S = 259_200
-
-
-def deadlines(held: Held) -> list[Deadline]:
-    """The calendar of one warrant, as it stands; of one that nobody approved there is none."""
-    warrant, pack = held.warrant, held.pack
-    if not held.approved_by:
-        return []
-    name, ends_ns, revoked = warrant.warrant, warrant.ends_ns, warrant.revoked_ns is not None
-    most_ns = max((ends_ns - warrant.from_ns) // 4, 0)
-
-    def one(what: str, due_ns: int, text: str, over: bool, lead_s: int = _LEAD_S) -> Deadline:
-        lead_ns = due_ns - min(lead_s * NS, most_ns)
-        return Deadline(warrant=name, what=what, due_ns=due_ns, lead_ns=lead_ns, text=text, over=over)
-
-    out = [
-        one("installation", warrant.install_by_ns, "install the device, or give the warrant back", bool(held.placed) or revoked,
-            _LEADS_S["installation"]),
-        one("extension", ends_ns, "ask for an extension, if use shall go on", revoked, _LEADS_S["extension"]),
-        one("expiry", ends_ns, "use ends; the device is told to sleep", revoked, _LEADS_S["expiry"]),
-    ]  # fmt: skip
-    checks: tuple[rules.Check, ...] = ("notice", "report", "retrieve")
-    for check in checks:
-        for rule in pack.rules(check, warrant.kind, warrant.urgent):
-            due_ns = rule.after(ends_ns, pack.zone)
-            if check == "notice" and isinstance(warrant.said.get("notice_delayed_until"), str):
-                due_ns = max(due_ns, ns_from_text(warrant.said["notice_delayed_until"]))
-            over = not open_devices(held) if check == "retrieve" else rule.id in held.done
-            out.append(one(rule.id if check != "retrieve" else "retrieval", due_ns, rule.text, over))
-    for rule in pack.rules("review", warrant.kind, warrant.urgent):
-        due_ns = rule.after(max(warrant.from_ns, held.done.get(rule.id, 0)), pack.zone)
-        if due_ns < ends_ns:
-            out.append(one(rule.id, due_ns, rule.text, revoked))
-    return out
-
-
-def open_devices(held: Held) -> list[str]:
-    """Its devices that were installed and not recovered: the retrieval debt."""
-    return [device for device in held.placed if device not in held.retrieved]

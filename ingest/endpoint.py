@@ -30,6 +30,7 @@ from ingest.intake import Intake, Result
 from ingest.mqtt_clients import CONTEST_S, CONTESTS, Clients, RefusedConnects
 from ingest.mqtt_connection import FULL, Connection
 from ingest.permit import ROOT, DirectoryPermit, ExercisePermit, Permit
+from ingest.told import Told
 from ingest.transport import Kind, Room
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ class Endpoint:
         self._sweeps = 0
         self._tls: ServerTls | None = None
         self._greetings = 0
+        self._told = Told()
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
@@ -224,6 +226,8 @@ class Endpoint:
                     touched[connection] = None
                     last = connection
                 connection.settled(result)
+                if result.rejects and connection.subscriptions:
+                    self._told.look(connection, result, self.loop.time())
         for connection in touched:
             connection.send_acks()
         if self._full_of_bytes and self._held_bytes < self.settings.held_bytes:

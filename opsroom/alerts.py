@@ -36,6 +36,9 @@ SEVERITY: dict[str, str] = {
     "replayed": "warning",
     "impossible_speed": "warning",
     "drift": "warning",
+    "warrant_due": "warning",
+    "warrant_overdue": "critical",
+    "warrant_ended": "warning",
 }
 
 

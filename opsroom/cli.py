@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "operation": ("operation", "open, list and close cases"),
     "device": ("device", "enrol, attach, place, list and retire devices"),
     "warrant": ("warrant", "enter, approve, extend, revoke and show warrants"),
+    "retrieval": ("retrieval", "devices that were placed under a warrant and are still out"),
     "journal": ("journal", "count, tail and export what arrived"),
     "decode": ("decode", "what a message or a capture says, without a journal"),
     "replay": ("replay", "play a journal again, or take a capture into one"),

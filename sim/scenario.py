@@ -11,15 +11,16 @@ from __future__ import annotations
 import math
 from importlib import resources
 from pathlib import Path as FilePath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from birddog import config
+from birddog import config, rules
 from birddog.errors import UsageError
 from birddog.geo import LocalFrame
-from birddog.model import Attachment, Body, Device, Operation, Placement
-from birddog.units import NS, ns_from_text
+from birddog.model import Attachment, Body, Device, Operation, Placement, WarrantAct
+from birddog.units import NS, iso_from_ns, ns_from_text
+from birddog.warrant_json import json_of, warrant_of
 from sim.scenario_check import Checker
 from sim.world import Halt, Mover, Path, Thing, World, stream
 
@@ -207,6 +208,16 @@ class Attach(Table, kw_only=True):
     operation: str
 
 
+class WarrantTable(Table, kw_only=True):
+    """``[[warrant]]``: one that covers a device of an operation everywhere, until ``until_s``; ``rules`` names its pack."""
+
+    id: Name
+    device: str
+    operation: str
+    until_s: Positive
+    rules: str = "uk-surveillance"
+
+
 class Scenario(Table, kw_only=True):
     """The whole file."""
 
@@ -223,6 +234,7 @@ class Scenario(Table, kw_only=True):
     camera: tuple[Camera, ...] = ()
     operation: tuple[OperationTable, ...] = ()
     attach: tuple[Attach, ...] = ()
+    warrant: tuple[WarrantTable, ...] = ()
 
     def devices(self) -> list[DeviceTable]:
         """Every device that sends, in the order of the kinds."""
@@ -317,7 +329,30 @@ def registers(s: Scenario, start_ns: int) -> list[Body]:
         out.append(Device(device=e.uri, name="", format="epc", basis="warrant", interval_s=3600.0, klass=klass[e.on]))
     for a in s.attach:
         out.append(Attachment(device=a.device, shipment=a.shipment, operation=a.operation, from_ns=start_ns - 60 * NS))
+    for w in s.warrant:
+        out += _acts(w, start_ns)
     return out
+
+
+def _acts(w: WarrantTable, start_ns: int) -> list[WarrantAct]:
+    """A warrant of an exercise: entered by one, approved by another, its device installed."""
+    begins_ns, said = start_ns - 60 * NS, "exercise"
+    texts = ("authority", "applicant", "offence", "purpose", "object", "necessity", "proportionality", "collateral_intrusion",
+             "confidential_information", "product_keeper", "product_reviewer", "retrieval_authority")
+    warrant = dict.fromkeys(texts, said) | {
+        "id": w.id, "device": w.device, "kind": "property_interference", "jurisdiction": None, "issued": iso_from_ns(begins_ns),
+        "install_by": iso_from_ns(begins_ns), "use_from": iso_from_ns(begins_ns),
+        "use_until": iso_from_ns(start_ns + int(w.until_s * NS)), "premises": [{"kind": "vehicle", "place": said}],
+        "retrieval_premises": [{"kind": "public", "place": said}],
+    }  # fmt: skip
+    text = rules.text_of(w.rules)
+    warrant_of(warrant, rules.pack_of(text))
+
+    def act(action: Any, by: str, **words: Any) -> WarrantAct:
+        return WarrantAct(warrant=w.id, action=action, by=by, operation=w.operation, **words)
+
+    return [act("add", "officer", said=json_of(warrant), pack=text), act("approve", "duty lawyer"),
+            act("install", "officer", device=w.device, at_ns=begins_ns)]
 
 
 #: The format that each kind of device speaks.

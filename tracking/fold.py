@@ -46,6 +46,7 @@ from birddog.model import (
     TagRead,
     Track,
     Verdict,
+    WarrantAct,
     unpack,
 )
 from tracking.area import Ring, rings_touch
@@ -67,7 +68,7 @@ class FoldState(msgspec.Struct, kw_only=True):
         numbers: of each case the number of the entry that named it first.
     """
 
-    form: Literal[13]
+    form: Literal[14]
     now_ns: int = 0
     exercise: bool = False
     presets: Presets = Presets()
@@ -75,6 +76,7 @@ class FoldState(msgspec.Struct, kw_only=True):
     devices: dict[str, Device] = {}
     attachments: dict[str, list[Attachment]] = {}
     placements: dict[str, list[Placement]] = {}
+    warrants: list[WarrantAct] = []
     numbers: dict[str, int] = {}
     folds: list[OperationState] = []
 
@@ -86,7 +88,7 @@ class Fold:
     """One fold over one journal; see the module's docstring."""
 
     def __init__(self) -> None:
-        self._state = FoldState(form=13)
+        self._state = FoldState(form=14)
         self._directory = Directory()
         #: Of entries that were written before verdicts stood in them.
         self._judge = Judge(self._directory, exercise=False)
@@ -116,6 +118,7 @@ class Fold:
         """The whole state; of equal folds equal bytes."""
         s, d = self._state, self._directory
         s.operations, s.devices, s.attachments, s.placements = d.operations, d.devices, d.attachments, d.placements
+        s.warrants = d.warrants.acts()
         s.folds = [fold.state() for fold in self._folds.values()]
         return msgspec.msgpack.encode(s)
 
@@ -131,6 +134,8 @@ class Fold:
         fold._judge.exercise = s.exercise
         d = fold._directory
         d.operations, d.devices, d.attachments, d.placements = s.operations, s.devices, s.attachments, s.placements
+        for act in s.warrants:
+            d.apply(act)
         fold._folds = {one.operation: OperationFold(one.operation, d, s.presets, one) for one in s.folds}
         return fold
 
@@ -219,10 +224,27 @@ class Fold:
                 self._of(body.operation).attached(body, now_ns, book)
                 for fold in folds.values():
                     fold.registered((body.device,), now_ns)
+                self._of(body.operation).warranted(now_ns, book)
+            case WarrantAct():
+                self._warranted(body, book)
             case Device():
                 for fold in folds.values():
                     fold.enrolled(body.device, book)
                     fold.registered((body.device,), now_ns)
+
+    def _warranted(self, act: WarrantAct, book: Book) -> None:
+        """Something was done upon a warrant: its operation's calendar, and what is expected of its devices."""
+        held = self._directory.warrants.held.get(act.warrant)
+        if held is None:
+            return
+        device, now_ns = held.warrant.device, self._state.now_ns
+        if held.operation:
+            self._state.numbers.setdefault(held.operation, book.seq)
+            self._of(held.operation)
+        for name, fold in self._folds.items():
+            if held.operation in ("", name):
+                fold.registered((device,) if device else None, now_ns)
+                fold.warranted(now_ns, book)
 
     # --- whose it is ------------------------------------------------------------------------------
 

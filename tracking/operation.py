@@ -21,6 +21,7 @@ from tracking import lifetime
 from tracking.awaited import Awaited
 from tracking.battery import Batteries
 from tracking.book import Book, TakenFix
+from tracking.calendar_of_warrants import WarrantCalendar
 from tracking.clocks import Clocks
 from tracking.contacts import Look
 from tracking.deception import JAMS, Deception
@@ -80,6 +81,7 @@ class OperationState(msgspec.Struct, kw_only=True):
     awaited: Awaited = msgspec.field(default_factory=Awaited)
     batteries: Batteries = msgspec.field(default_factory=Batteries)
     deception: Deception = msgspec.field(default_factory=Deception)
+    warrants: WarrantCalendar = msgspec.field(default_factory=WarrantCalendar)
     looks: LookState | None = None
 
 
@@ -140,6 +142,8 @@ class OperationFold:
         presets = tracker.presets
         if state.awaited.due_ns <= to_ns:
             state.awaited.wait(to_ns, presets.silent_factor, self.operation, self._track_ids, book)
+        if state.warrants.due_ns <= to_ns:
+            self.warranted(to_ns, book)
         if state.doors.alarms or state.doors.knocks:
             state.doors.prune(to_ns - int(presets.alarm_window_s * NS))
         if self.operation == OPEN and (state.facts or state.clocks.ahead):
@@ -183,6 +187,16 @@ class OperationFold:
         self._state.awaited.attached(attachment, known, now_ns, self.presets.silent_factor, book, heard=heard)
         if attachment.to_ns is not None and attachment.to_ns <= now_ns:
             self._state.batteries.forget([attachment.device], book)
+
+    def warranted(self, now_ns: int, book: Book) -> None:
+        """An act upon a warrant was entered, or something of their calendar is due."""
+        held = self._directory.warrants.held.values()
+        mine = [one for one in held if self.operation != OPEN and self._directory.case_of(one, now_ns) == self.operation]
+        self._state.warrants.look(mine, now_ns, self.operation, self._tracks_of, book)
+
+    def _tracks_of(self, device: str) -> tuple[str, ...]:
+        lives = self.tracker.tracks.values() if device else ()
+        return tuple([live.state.track_id for live in lives if device in live.state.identities])
 
     def enrolled(self, device: str, book: Book) -> None:
         """What is known of a device has changed: how often it reports, that it is retired."""
@@ -237,6 +251,7 @@ class OperationFold:
             facts.heard_ns = min(facts.heard_ns, book.now_ns)
         self.tracker.set_back(book.now_ns)
         self.registered(None, book.now_ns)
+        self.warranted(book.now_ns, book)
 
     def _expected(self, live: LiveTrack, now_ns: int) -> Expected:
         """What is expected of a track; no interval where no device is attached (any more) that reports."""
@@ -252,7 +267,7 @@ class OperationFold:
 
     def _asked(self, live: LiveTrack, now_ns: int) -> tuple[Expected, bool]:
         """What is expected of a track, and whether that is so at any time from now on that the registers are as they are."""
-        s, least_s, enrolled, timeless = live.state, math.inf, False, True
+        s, least_s, enrolled, timeless = live.state, math.inf, False, not self._directory.ruling
         key = s.of or s.key
         attached = key[:2] != "s:"
         for device in s.identities:
@@ -260,7 +275,8 @@ class OperationFold:
                 held = self._directory.attachments.get(device, ())
                 timeless = timeless and all(one.from_ns <= now_ns and one.to_ns is None for one in held)
                 on = self._directory.attachment(device, now_ns)
-                attached = on is not None and on.operation == s.operation and "s:" + on.shipment == key
+                attached = (on is not None and on.operation == s.operation and "s:" + on.shipment == key
+                            and (not self._directory.ruling or self._directory.followed(device, s.operation, now_ns)))
             known = self._known(s, device)
             if known is not None:
                 enrolled = True

@@ -209,18 +209,11 @@ def _said(act: WarrantAct) -> str:
 
 
 def _row(held: Held, now_ns: int) -> dict[str, Any]:
-    from birddog.units import iso_from_ns
+    import msgspec
 
-    warrant = held.warrant
-    state = held.state
-    if state == "approved":
-        state = warrant.verdict(now_ns, lat_deg=None, lon_deg=None)
-        state = {"accept": "in force", "before_start": "not yet", "outside_hours": "in force"}.get(state, state)
-    return {
-        "warrant": warrant.warrant, "device": warrant.device, "class": warrant.said.get("class", ""),
-        "operation": held.operation, "state": state, "from": iso_from_ns(warrant.from_ns),
-        "until": iso_from_ns(warrant.ends_ns), "pack": held.pack.name, "entered_by": held.by, "approved_by": held.approved_by,
-    }
+    from opsroom.authority import warrant_view
+
+    return msgspec.to_builtins(warrant_view(held, now_ns))
 
 
 def _list(registers: Any, args: argparse.Namespace) -> int:
@@ -234,9 +227,9 @@ def _list(registers: Any, args: argparse.Namespace) -> int:
 
 
 def _show(registers: Any, args: argparse.Namespace) -> int:
+    from birddog.deadlines import deadlines, open_devices
     from birddog.errors import UsageError
     from birddog.units import iso_from_ns
-    from birddog.warrants import deadlines, open_devices
 
     held = registers.directory.warrants.held.get(args.warrant)
     if held is None:

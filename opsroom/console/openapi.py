@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from birddog import __version__
+from opsroom.authority import DeadlineView, RetrievalView, WarrantView
 from opsroom.console import views
 from opsroom.console.health import HealthView
 
@@ -67,6 +68,16 @@ class Flags(msgspec.Struct, frozen=True):
     """Imagery flags, newest first."""
 
     flags: list[views.FlagView]
+
+
+class Authority(msgspec.Struct, frozen=True):
+    """Warrants and what is due of them, the first due in front; devices still out; what was sealed, by device and why."""
+
+    time: str
+    warrants: list[WarrantView]
+    deadlines: list[DeadlineView]
+    retrieval: list[RetrievalView]
+    sealed: list[views.RefusedView]
 
 
 class RefusedMessages(msgspec.Struct, frozen=True):
@@ -225,6 +236,7 @@ OPERATIONS: dict[str, dict[str, tuple[str, Any, tuple[str, ...], Any]]] = {
     "/v1/events": {"get": ("Events", Events, ("since", "operation", "kind", "track", "ongoing"), None)},
     "/v1/events/{event_id}": {"get": ("One event and the fixes that it rests on", EventDetail, ("limit",), None)},
     "/v1/refused": {"get": ("Who was refused, why and how often", RefusedMessages, ("since",), None)},
+    "/v1/authority": {"get": ("Warrants, what is due, what is still out, what was sealed", Authority, (), None)},
     "/v1/operations": {"get": ("Operations", Operations, (), None)},
     "/v1/session": {"get": ("Who I am", SessionView, (), None),
                     "post": ("Change a token into a cookie", SessionView, (), SessionBody)},

@@ -29,6 +29,7 @@ from opsroom.console.export import Export
 from opsroom.console.feed import Feed
 from opsroom.console.guard import COOKIE, Sessions
 from opsroom.console.health import Health, HealthView, prometheus
+from opsroom.console.law import Law
 from opsroom.console.person import Person
 from opsroom.console.settings import Settings
 from opsroom.console.source import Source
@@ -56,6 +57,8 @@ class Console:
         self.person = Person(source, act, act_all, self._view)
         self.why = Why(source, explain, self._view)
         self.export = Export(source, settings.exercise, self._view, act)
+        self.export = Export(source, settings.exercise, self._view)
+        self.law = Law(source, self._view)
         self.sessions = Sessions(settings.tokens)
         self.ahead = Ahead(source, self._view)
 
@@ -78,6 +81,7 @@ class Console:
             Route("/v1/events", self.ahead.events),
             Route("/v1/events/{event_id}", self.ahead.event),
             Route("/v1/refused", self.refused),
+            Route("/v1/authority", self.law.authority),
             Route("/v1/operations", self.operations),
             Route("/v1/session", self.session, methods=["GET", "POST"]),
             Route("/v1/stream", self.stream),
@@ -106,11 +110,9 @@ class Console:
         everything, view = bool_of(request, "all"), self._view(request)
 
         def read() -> openapi.Tracks:
-            seq = view.cursor()
-            rows = [
-                views.track_view(r, t) for r, t in (view.tracks(since) if everything or since else view.standing())
-                if operation in (None, t.operation)
-            ]
+            seq, authority = view.cursor(), self.source.authority()
+            found = view.tracks(since) if everything or since else view.standing()
+            rows = [views.track_view(r, t, authority(t)) for r, t in found if operation in (None, t.operation)]
             return openapi.Tracks(seq=seq, time=iso_from_ns(self.source.now_ns()), exercise=self.settings.exercise, tracks=rows)
 
         return json_answer(await self.source.run(read))
@@ -126,7 +128,8 @@ class Console:
                 return None
             points = view.points(track_id, since_ns=self._since_ns(minutes), limit=limit, believed_at=believed_at)
             # a row read alone does not know its revision: 0 never beats the one of the live channel
-            return openapi.TrackDetail(views.track_view(0, found), [views.point_view(p) for p in points])
+            row = views.track_view(0, found, self.source.authority()(found))
+            return openapi.TrackDetail(row, [views.point_view(p) for p in points])
 
         detail = await self.source.run(read)
         if detail is None:

@@ -13,6 +13,7 @@ import msgspec
 from birddog import model
 from birddog.directory import Directory
 from birddog.errors import BirddogError
+from opsroom.authority import AuthorityOfTrack, of_track
 from opsroom.console import views
 from opsroom.exports import journal_name
 from opsroom.picture_view import ALL, PictureReader, Rights, View
@@ -95,7 +96,8 @@ class Source:
         # the cursor first: rows written meanwhile come once too often, never once too few
         view = self.view(rights)
         seq = view.cursor()
-        tracks = [views.track_view(r, t) for r, t in (view.tracks(since) if since else view.present())]
+        authority = self.authority()
+        tracks = [views.track_view(r, t, authority(t)) for r, t in (view.tracks(since) if since else view.present())]
         flags, refused = view.flags(since), view.refused(since)
         if since:
             alerts, events = view.alerts(since), view.events(since)
@@ -148,6 +150,11 @@ class Source:
         if not self._name:
             self._name = journal_name(self.journal)
         return self._name
+
+    def authority(self) -> Callable[[model.Track], AuthorityOfTrack | None]:
+        """Under what authority a track is followed now."""
+        directory = self.directory()
+        return of_track(directory, self.now_ns() if directory.ruling else 0)
 
     def epoch(self) -> str:
         """A word that names this journal and this store: a tab that resumes against other ones gets a snapshot.

@@ -15,6 +15,7 @@ import msgspec
 from birddog import geo, model
 from birddog.model import Value
 from birddog.units import CHI2_95_2D, iso_from_ns
+from opsroom.authority import AuthorityOfTrack
 from opsroom.picture_store import FlagRow, Refused
 
 
@@ -71,6 +72,7 @@ class TrackView(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...]
     attributes: dict[str, Value]
     rival: RivalView | None = None
+    authority: AuthorityOfTrack | None = None
 
 
 class PointView(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,8 +256,8 @@ def ellipse95(p_ee: float, p_en: float, p_nn: float) -> Ellipse:
     return Ellipse(major_m=round(major, 2), minor_m=round(minor, 2), azimuth_deg=round(azimuth, 1))
 
 
-def track_view(revision: int, track: model.Track) -> TrackView:
-    """A track in its public form."""
+def track_view(revision: int, track: model.Track, authority: AuthorityOfTrack | None = None) -> TrackView:
+    """A track in its public form; ``authority`` null where no warrant is asked for."""
     speed, course = geo.speed_course(track.ve_mps, track.vn_mps)
     return TrackView(
         track_id=track.track_id, revision=revision, operation=track.operation, name=track.name, tag_id=track.tag_id,
@@ -266,7 +268,7 @@ def track_view(revision: int, track: model.Track) -> TrackView:
         last_fix=iso_from_ns(track.updated_ns), last_contact=iso_from_ns(track.contact_ns),
         last_move=_iso(track.moved_ns), first_seen=iso_from_ns(track.first_ns),
         hits=track.hits, refused=track.refused, sources=track.sources, attributes=track.attributes,
-        rival=_rival_view(track),
+        rival=_rival_view(track), authority=authority,
     )
 
 

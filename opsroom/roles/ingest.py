@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import shutil
 import time
 from pathlib import Path
@@ -46,6 +47,8 @@ FREE_SHARE, FREE_BYTES = 0.1, 2_000_000_000
 
 def run(plan: Plan) -> int:
     """Take in messages until a signal; everything that was taken in is on disk when this returns."""
+    if not plan.exercise:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold positions that may not be kept
     return asyncio.run(_run(plan, Stop()))
 
 

@@ -1,6 +1,8 @@
 """Rule packs: each rule on both sides of its boundary, and a second model of them, written from the packs' text alone.
 
 ``BIRDDOG_RULES_MANY=20000`` runs the second model on so many random warrants, with six pings each; 300 else.
+
+Over 400 lines: the table of the rules and the model that is held against them, which a lawyer reads together.
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from birddog import rules
+from birddog.deadlines import deadlines
 from birddog.errors import UsageError
 from birddog.model import WarrantAct
 from birddog.units import NS, ns_from_text
 from birddog.warrant_json import pack_for, warrant_of
-from birddog.warrants import Warrants, deadlines
+from birddog.warrants import Warrants
 
 PACKS = Path(rules.__file__).parent / "packs"
 BOX = {"type": "Polygon", "coordinates": [[[10, 50], [12, 50], [12, 52], [10, 52], [10, 50]]]}

@@ -1,4 +1,7 @@
-"""No warrant, no data: each observation is judged by the warrants at the door, and of what is refused nothing is kept."""
+"""No warrant, no data: each observation is judged by the warrants at the door, and of what is refused nothing is kept.
+
+Over 400 lines: all that the door does where warrants rule, on one desk.
+"""
 
 from __future__ import annotations
 

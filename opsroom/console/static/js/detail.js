@@ -7,6 +7,9 @@ import { age, metres, motion, plain, position, stamp } from './words.js';
 /** So many tracks are offered as the same thing. */
 const CHOICES = 40;
 
+/** Under which warrant it is followed, and until when. */
+const words = (a) => (a.warrant ? `${plain(a.warrant)}: ${a.state}, until ${stamp(a.until)}` : 'NONE: nothing of it is kept');
+
 export class Detail {
   /** @param {{store: import('./store.js').Store, now: () => number|null, place: (device: string) => string, decide: (what: object) => void}} room */
   constructor(room) {
@@ -217,6 +220,7 @@ export class Detail {
       ['last fix', ago(t.last_fix)],
       ['last move', ago(t.last_move)],
       ['operation', plain(t.operation)],
+      ['authority', t.authority ? words(t.authority) : ''],
       ['identities', t.identities.map(plain).join(' · ')],
       ['measured', `${t.hits} times since ${stamp(t.first_seen)}${t.refused ? `, ${t.refused} refused as outliers` : ''}`],
       ['sources', t.sources.map(plain).join(' · ')],

@@ -8,11 +8,11 @@ import { Sound } from './sound.js';
 import { icon, sample } from './shapes.js';
 import { Store, graver } from './store.js';
 import { Watch, rememberFolds } from './watch.js';
-import { age, clock, metres, plain, stamp } from './words.js';
+import { age, clock, metres, plain, position, stamp } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 const store = new Store();
-const state = { connects: [], connectsAt: 0, following: false, chosenKind: '', chosenId: '', problems: [], lost: false, word: 'LIVE', retryAt: 0, scenery: 0, places: new Map() };
+const state = { connects: [], connectsAt: 0, authorityAt: 0, following: false, chosenKind: '', chosenId: '', problems: [], lost: false, word: 'LIVE', retryAt: 0, scenery: 0, places: new Map() };
 const watch = new Watch((id) => (store.alerts.has(id) ? alerts.what(store.alerts.get(id)) : ''));
 
 const room = {
@@ -48,7 +48,13 @@ const refused = new MoreList('refused', {
   count: (r) => (r.reason === 'unread' || r.reason === 'no_track' ? 0 : r.count),
   last: (rows) => `${reason(rows[0])}, ${plain(rows[0].device || rows[0].source)}, ${ago(rows[0].last)}`,
 });
+const authority = new MoreList('authority', {
+  tell: (r) => ({ id: r.id, words: r.words }),
+  count: (r) => r.count,
+  last: (rows) => rows[0].words.slice(0, 2).join(' '),
+});
 function reason(r) {
+  if (r.reason === 'sealed') return 'SEALED';
   if (r.reason === 'no_track') return 'fed no track';
   return r.reason === 'unread' ? 'part not understood' : r.reason.replaceAll('_', ' ');
 }
@@ -113,6 +119,25 @@ async function connects() {
   state.connects = answer.refused_connects.map((c) => ({ refused_id: `connect\u001f${c.source}\u001f${c.address}\u001f${c.client_id}\u001f${c.reason}`,
     count: c.count, reason: 'CONNECT_refused', device: c.client_id, source: c.address, format: c.client_id ? c.address : c.source, detail: c.reason, last: c.last }));
   refusals();
+}
+
+/** Warrants, what is due of them, what is still out and what was sealed: no part of the picture, asked for beside it. */
+async function warrants() {
+  state.authorityAt = performance.now();
+  const answer = await ask('/v1/authority', true);
+  if (!answer) return;
+  const rows = [
+    ...answer.deadlines.filter((d) => d.near).map((d) => ({ id: `d\u001f${d.warrant}\u001f${d.what}`, count: 1,
+      words: [d.what, `due ${stamp(d.due)}`, plain(d.warrant), plain(d.text)] })),
+    ...answer.retrieval.map((r) => ({ id: `r\u001f${r.device}`, count: 1, words: [r.overdue ? 'OUT, OVERDUE' : 'still out', plain(r.device),
+      plain(r.shipment), r.lat_deg === null ? 'place unknown' : position(r.lat_deg, r.lon_deg), plain(r.owner),
+      r.authority ? plain(r.authority) : 'NO AUTHORITY to fetch it', r.deadline ? `by ${stamp(r.deadline)}` : ''] })),
+    ...answer.sealed.map((r) => ({ id: `s\u001f${r.refused_id}`, count: 0, words: [`${r.count} sealed`, plain(r.device), plain(r.detail)] })),
+    ...answer.warrants.map((w) => ({ id: `w\u001f${w.warrant}`, count: 0, words: [plain(w.warrant), w.state, plain(w.device || w.class),
+      `until ${stamp(w.until)}`, plain(w.operation), w.approved_by ? `approved by ${plain(w.approved_by)}` : 'NOT APPROVED'] })),
+  ];
+  $('authority-more').hidden = !rows.length;
+  authority.update(rows);
 }
 
 /** Trails come from the store once a connection; after that each track's own frames lengthen them. */
@@ -194,10 +219,11 @@ function tick() {
     const wait = Math.max(0, Math.ceil((state.retryAt - performance.now()) / 1000));
     write(bar, `CONNECTION LOST. ${asOf} ${wait ? `Trying again in ${wait} s.` : 'Trying now.'}`);
   }
-  for (const list of [tracks, alerts, flags, refused]) list.tick();
+  for (const list of [tracks, alerts, flags, authority, refused]) list.tick();
   if (state.chosenKind) detail.draw();
   if (!state.lost && performance.now() - state.scenery > 60000) scenery();
   if (!state.lost && performance.now() - state.connectsAt > 10000) connects();
+  if (!state.lost && performance.now() - state.authorityAt > 5000) warrants();
 }
 setInterval(tick, 1000);
 
@@ -331,7 +357,7 @@ $('about-open').addEventListener('click', () => $('about').showModal());
 $('detail-close').addEventListener('click', unchoose);
 $('detail-follow').addEventListener('click', () => follow(!state.following));
 $('detail-centre').addEventListener('click', () => chart?.centre(detail.row()));
-rememberFolds('legend', 'seen-more', 'flags-more', 'refused-more');
+rememberFolds('legend', 'seen-more', 'flags-more', 'authority-more', 'refused-more');
 $('token-form').addEventListener('submit', async (event) => {
   event.preventDefault();
   const answer = await fetch('/v1/session', {

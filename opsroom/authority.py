@@ -1,0 +1,163 @@
+"""What the registers say of authority now: warrants, what is due, which devices are still out, what a track is followed under.
+
+For the command line and the console, which ask the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from birddog.deadlines import ENDS, Deadline, deadlines
+from birddog.directory import OPEN, Directory
+from birddog.model import Track
+from birddog.units import iso_from_ns
+from birddog.warrants import Held
+
+
+class WarrantView(msgspec.Struct, frozen=True, kw_only=True):
+    """A warrant as it stands.
+
+    ``state``: ``entered`` (nobody approved it), ``not yet``, ``in force``, ``expired``, ``revoked`` or ``installed_late``.
+    """
+
+    warrant: str
+    device: str
+    klass: str = msgspec.field(name="class")
+    operation: str
+    state: str
+    begins: str = msgspec.field(name="from")
+    until: str
+    pack: str
+    entered_by: str
+    approved_by: str
+
+
+class DeadlineView(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a warrant is due, when, and whether it is over (done, or of no account any more)."""
+
+    warrant: str
+    operation: str
+    what: str
+    due: str
+    near: bool
+    over: bool
+    text: str
+
+
+class RetrievalView(msgspec.Struct, frozen=True, kw_only=True):
+    """A device that was placed and not recovered.
+
+    ``authority`` says under what it may be fetched now, "" under nothing; ``deadline`` is that of its rules after the end.
+    """
+
+    device: str
+    owner: str
+    operation: str
+    shipment: str
+    warrant: str
+    installed: str | None
+    lat_deg: float | None
+    lon_deg: float | None
+    last_fix: str | None
+    authority: str
+    deadline: str | None
+    overdue: bool
+
+
+class AuthorityOfTrack(msgspec.Struct, frozen=True, kw_only=True):
+    """Under which warrant a track is followed and until when; ``state`` as of ``WarrantView``, or ``none``."""
+
+    warrant: str
+    state: str
+    until: str | None
+
+
+def state_of(held: Held, now_ns: int) -> str:
+    """See ``WarrantView``."""
+    if held.state != "approved":
+        if held.warrant.revoked_ns is None or not held.approved_by:
+            return held.state
+    said = held.warrant.verdict(now_ns, lat_deg=None, lon_deg=None)
+    return {"accept": "in force", "outside_hours": "in force", "before_start": "not yet"}.get(said, said)
+
+
+def warrant_view(held: Held, now_ns: int) -> WarrantView:
+    """One warrant."""
+    warrant = held.warrant
+    return WarrantView(
+        warrant=warrant.warrant, device=warrant.device, klass=warrant.said.get("class", ""), operation=held.operation,
+        state=state_of(held, now_ns), begins=iso_from_ns(warrant.from_ns), until=iso_from_ns(warrant.ends_ns),
+        pack=held.pack.name, entered_by=held.by, approved_by=held.approved_by,
+    )
+
+
+def deadline_views(directory: Directory, now_ns: int) -> list[DeadlineView]:
+    """The calendar of all warrants, what is due first in front."""
+
+    def over(one: Deadline) -> bool:
+        return one.over or (one.what in ENDS and one.due_ns <= now_ns)
+
+    rows = [(one, held.operation) for held in directory.warrants.held.values() for one in deadlines(held)]
+    rows.sort(key=lambda row: (over(row[0]), row[0].due_ns, row[0].warrant, row[0].what))
+    return [DeadlineView(warrant=one.warrant, operation=operation, what=one.what, due=iso_from_ns(one.due_ns),
+                         near=not over(one) and one.lead_ns <= now_ns, over=over(one), text=one.text)
+            for one, operation in rows]  # fmt: skip
+
+
+def retrieval_views(directory: Directory, tracks: Iterable[Track], now_ns: int) -> list[RetrievalView]:
+    """Every device that was placed under a warrant and was not recovered, the first due in front."""
+    last: dict[str, Track] = {}
+    for track in tracks:
+        for device in track.identities if track.operation != OPEN else ():
+            if device not in last or last[device].updated_ns < track.updated_ns:
+                last[device] = track
+    found: dict[str, Held] = {}
+    recovered = {device for held in directory.warrants.held.values() for device in held.retrieved}
+    for held in directory.warrants.held.values():
+        if held.approved_by:
+            attached = [held.warrant.device] if held.warrant.device in directory.attachments else []
+            for device in dict.fromkeys([*held.placed, *attached]):
+                if device not in recovered and (device not in found or found[device].warrant.ends_ns <= held.warrant.ends_ns):
+                    found[device] = held
+    out = []
+    for device, held in found.items():
+        enrolled, track, warrant = directory.devices.get(device), last.get(device), held.warrant
+        rows = directory.attachments.get(device, ())
+        due = next((one.due_ns for one in deadlines(held) if one.what == "retrieval"), None)
+        authority = warrant.said.get("retrieval_authority", "")
+        if state_of(held, now_ns) == "in force":
+            authority = f"{warrant.warrant} until {iso_from_ns(warrant.ends_ns)}"
+        out.append((due if due is not None else 2**63, RetrievalView(
+            device=device, owner="" if enrolled is None else enrolled.owner, operation=held.operation or
+            (rows[-1].operation if rows else ""), shipment=rows[-1].shipment if rows else "", warrant=warrant.warrant,
+            installed=iso_from_ns(held.placed[device]) if device in held.placed else None,
+            lat_deg=None if track is None else round(track.lat_deg, 7),
+            lon_deg=None if track is None else round(track.lon_deg, 7),
+            last_fix=None if track is None else iso_from_ns(track.updated_ns), authority=str(authority),
+            deadline=None if due is None else iso_from_ns(due), overdue=due is not None and now_ns >= due,
+        )))  # fmt: skip
+    return [view for _, view in sorted(out, key=lambda row: (row[0], row[1].device))]
+
+
+def of_track(directory: Directory, now_ns: int) -> Callable[[Track], AuthorityOfTrack | None]:
+    """Under what authority a track is followed; None where none is asked for."""
+
+    def asked(track: Track) -> AuthorityOfTrack | None:
+        if not directory.ruling or track.operation == OPEN:
+            return None
+        best: tuple[int, AuthorityOfTrack] | None = None
+        for device in track.identities:
+            known = directory.device(device)
+            if (known is not None and known.basis != "warrant") or not directory.under_warrant(device, track.operation):
+                continue
+            covering = directory.warrants.covering(device, track.operation, "" if known is None else known.klass)
+            rows = [((state_of(held, now_ns) == "in force") * 2**63 + held.warrant.ends_ns, AuthorityOfTrack(
+                warrant=held.warrant.warrant, state=state_of(held, now_ns), until=iso_from_ns(held.warrant.ends_ns)))
+                for held in covering] or [(-1, AuthorityOfTrack(warrant="", state="none", until=None))]  # fmt: skip
+            newest = max(rows, key=lambda row: row[0])
+            best = newest if best is None or newest[0] > best[0] else best
+        return None if best is None else best[1]
+
+    return asked

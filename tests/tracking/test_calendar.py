@@ -1,0 +1,121 @@
+"""The calendar of warrants: told in time, by the time of the entries; after the end a device is not waited for."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from birddog import rules
+from birddog.model import Attachment, Device, Entry, Fix, FrameBody, Operation, Tick, Verdict, WarrantAct, pack
+from birddog.units import NS, iso_from_ns
+from opsroom.alerts import SEVERITY
+from tracking.fold import Fold
+
+T0 = 1_790_000_000 * NS
+H, D = 3600 * NS, 86_400 * NS
+BOX = {"type": "Polygon", "coordinates": [[[3, 51], [5, 51], [5, 53], [3, 53], [3, 51]]]}
+KINDS = {Operation: "operation", Device: "device", Attachment: "attachment", WarrantAct: "warrant", Tick: "tick",
+         FrameBody: "frame"}  # fmt: skip
+
+
+class Life:
+    """A fold that is put down and taken up again at every entry, beside one that is not."""
+
+    def __init__(self):
+        self.fold, self.again, self.seq, self.told = Fold(), Fold(), 0, []
+        for body in (Operation(operation="A"), Device(device="tag", interval_s=600.0),
+                     Attachment(device="tag", shipment="crate", operation="A", from_ns=0)):
+            self.enter(body, T0)
+
+    def enter(self, body, at_ns):
+        self.seq += 1
+        entry = Entry(seq=self.seq, kind=KINDS[type(body)], received_ns=at_ns, source="t", ident=b"%d" % self.seq,
+                      body=pack(body), operation=getattr(body, "operation", ""))
+        changes = self.fold.apply(entry)
+        self.again = Fold.restore(self.again.snapshot())
+        assert msgspec.json.encode(self.again.apply(entry)) == msgspec.json.encode(changes)
+        mine = [e for e in changes.events if e.kind.startswith("warrant")]
+        said = [(e.kind, "" if e.kind == "warrant_ended" else e.text.split(": ")[1].split(" ")[0], e.end_ns is not None,
+                 e.operation) for e in mine]  # fmt: skip
+        self.told += said
+        return changes
+
+    def tick(self, at_ns):
+        before = len(self.told)
+        changes = self.enter(Tick(), at_ns)
+        return self.told[before:], changes
+
+    def act(self, action, by="ann", at=T0, **words):
+        return self.enter(WarrantAct(warrant="W", action=action, by=by, operation="A", **words), at)
+
+
+@pytest.fixture
+def life():
+    life = Life()
+    said = dict.fromkeys(("authority", "applicant", "offence", "object"), "said") | {
+        "id": "W", "device": "tag", "issued": iso_from_ns(T0), "install_by": iso_from_ns(T0 + 5 * D),
+        "use_from": iso_from_ns(T0), "use_until": iso_from_ns(T0 + 40 * D), "jurisdiction": BOX,
+        "retrieval_authority": "court"}  # fmt: skip
+    fetch = '[[rule]]\nid = "fetch"\ntext = "fetch it"\nsource = "s"\nread = "r"\ncheck = "retrieve"\ndays = 7\n'
+    text = rules.text_of("us-rule-41") + fetch
+    life.act("add", said=json.dumps(said), pack=text)
+    return life
+
+
+def test_what_is_due_is_told_in_its_time_and_ends_when_it_is_done(life):
+    assert life.tick(T0 + 4 * D)[0] == []  # nobody approved it
+    life.act("approve", by="bea")
+    assert life.told == [("warrant_due", "installation", False, "A")]
+    life.act("install", device="tag", at_ns=T0 + 4 * D)
+    assert life.told[1:] == [("warrant_due", "installation", True, "A")]
+    assert life.tick(T0 + 33 * D - 1)[0] == []
+    assert life.tick(T0 + 33 * D)[0] == [("warrant_due", "extension", False, "A")]
+    assert life.tick(T0 + 39 * D)[0] == [("warrant_due", "expiry", False, "A")]
+    life.act("extend", order="X", at_ns=T0 + 39 * D, until_ns=T0 + 60 * D)
+    before = len(life.told)
+    life.act("approve", by="bea", order="X")
+    assert life.told[before:] == [("warrant_due", "extension", True, "A"), ("warrant_due", "expiry", True, "A")]
+
+
+def test_the_end_and_what_stays_to_be_done_after_it(life):
+    life.act("approve", by="bea")
+    life.act("install", device="tag", at_ns=T0 + D)
+    life.tick(T0 + 39 * D)
+    told, changes = life.tick(T0 + 40 * D)
+    assert ("warrant_ended", "", True, "A") in told
+    (ended,) = [e for e in changes.events if e.kind == "warrant_ended"]
+    assert ended.start_ns == T0 + 40 * D and ended.device == "tag"
+    assert life.tick(T0 + 41 * D)[0] == []  # once
+    told, _ = life.tick(T0 + 44 * D)
+    assert told == [("warrant_due", "retrieval", False, "A")]
+    assert sorted(life.tick(T0 + 47 * D)[0]) == [
+        ("warrant_due", "notice-10-days", False, "A"), ("warrant_due", "retrieval", True, "A"),
+        ("warrant_due", "return-10-days", False, "A"), ("warrant_overdue", "retrieval", False, "A")]
+    before = len(life.told)
+    life.act("retrieve", device="tag", at_ns=T0 + 47 * D)
+    life.act("notify", order="return-10-days", at_ns=T0 + 47 * D)
+    assert life.told[before:] == [("warrant_overdue", "retrieval", True, "A"), ("warrant_due", "return-10-days", True, "A")]
+    assert sorted(life.tick(T0 + 50 * D)[0]) == [("warrant_due", "notice-10-days", True, "A"),
+                                                 ("warrant_overdue", "notice-10-days", False, "A")]
+    assert {kind for kind, *_ in life.told} <= set(SEVERITY)
+
+
+def test_a_revocation_is_told_at_once(life):
+    life.act("approve", by="bea")
+    life.act("revoke", at_ns=T0 + D)
+    told, _ = life.tick(T0 + D)
+    assert ("warrant_ended", "", True, "A") in life.told and told != []
+
+
+def test_after_the_end_a_device_is_not_waited_for(life):
+    life.act("approve", by="bea")
+    for n in range(5):
+        at_ns = T0 + 40 * D - (5 - n) * 600 * NS
+        body = FrameBody(format="owntracks", version=1, payload=b"", device="tag",
+                         observations=(Fix(device="tag", time_ns=at_ns, lat_deg=52.0, lon_deg=4.0),),
+                         verdicts=(Verdict("A", "crate", "warrant"),))
+        life.enter(body, at_ns)
+    kinds = {e.kind for h in range(1, 30) for e in life.tick(T0 + 40 * D + h * H)[1].events}
+    assert "warrant_ended" in kinds and "silent" not in kinds
