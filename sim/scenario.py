@@ -336,7 +336,7 @@ def registers(s: Scenario, start_ns: int) -> list[Body]:
 
 def _acts(w: WarrantTable, start_ns: int) -> list[WarrantAct]:
     """A warrant of an exercise: entered by one, approved by another, its device installed."""
-    begins_ns, said = start_ns - 60 * NS, "exercise"
+    begins_ns, said = (start_ns // NS - 60) * NS, "exercise"  # whole seconds: as the JSON has them
     texts = ("authority", "applicant", "offence", "purpose", "object", "necessity", "proportionality", "collateral_intrusion",
              "confidential_information", "product_keeper", "product_reviewer", "retrieval_authority")
     warrant = dict.fromkeys(texts, said) | {
