@@ -12,6 +12,8 @@ A verdict that names a shipment feeds that shipment's one track in its operation
 may hear) has a track in ``open`` always, and a case has its own view of it; nobody's has none.  Scans, anonymous sightings,
 triggers, and doors and alarms at a place that nobody's device gave go to ``open`` and to every case whose area they touch.
 
+Over 400 lines: every kind of entry and what it does, in one place.
+
 A snapshot that this class cannot read raises ``msgspec.ValidationError``: the caller then folds from the beginning.
 """
 
