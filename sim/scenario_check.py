@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from birddog import config
+from birddog import config, rules
 from birddog.errors import ConfigError
 from birddog.units import ns_from_text
 from sim import wire
@@ -58,6 +58,12 @@ class Checker:
         for i, row in enumerate(s.attach):
             self._known(row.device, ids, "device or tag", "attach", i, "device")
             self._known(row.operation, operations, "operation", "attach", i, "operation")
+        self._once("warrant", "id")
+        for i, row in enumerate(s.warrant):
+            self._known(row.device, ids, "device or tag", "warrant", i, "device")
+            self._known(row.operation, operations, "operation", "warrant", i, "operation")
+            if row.rules not in rules.shipped():
+                raise self._wrong(f"no pack {row.rules!r}; there are {', '.join(rules.shipped())}", "warrant", i, "rules")
 
     def _ways(self) -> None:
         self._once("route", "name")

@@ -217,17 +217,18 @@ def missing(url: str) -> set[str]:
 def test_faster_than_life_every_source_arrives_and_it_ends_by_itself(tmp_path, free_port):
     """Phone, hidden tracker, serial GPS, AIS, Modbus sensor, portal and SAR, each in its own wire format."""
     with Demo(tmp_path, free_port(), "--for", "45", "--speed", "20") as demo:  # 225 s of the scenario hold everything
-        alerts, dark = {}, set()
+        alerts, dark = set(), set()
 
         def ended():
-            alerts.update((a["kind"], a) for a in (demo.get("/v1/alerts") or {"alerts": []})["alerts"])
+            alerts.update((a["kind"], a["operation"]) for a in (demo.get("/v1/alerts") or {"alerts": []})["alerts"])
             dark.update(flag["dark"] for flag in (demo.get("/v1/flags") or {"flags": []})["flags"])
             return demo.process.poll() is not None
 
         wait_for(ended, 120, "the end, by itself")
         assert demo.process.returncode == 0
-        assert {"silent", "door_opened", "parted", "dark_vessel"} <= set(alerts) and True in dark
-        assert alerts["dark_vessel"]["operation"] == "open" and alerts["silent"]["operation"] == "NIGHTJAR"
+        assert {"silent", "door_opened", "parted", "dark_vessel"} <= {kind for kind, _ in alerts} and True in dark
+        # on a busy machine others fall silent as well
+        assert {("dark_vessel", "open"), ("silent", "NIGHTJAR"), ("warrant_ended", "HERON")} <= alerts
         said = demo.err.read_text()
     # the sources that start beside the simulator are waited for and said to be there, without an alarm
     opened = [re.search(pattern, said) for pattern in (r"modbus:yard: \S+ is open", r"serial:\S+: \S+ is open")]

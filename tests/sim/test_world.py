@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from birddog.directory import Directory
 from birddog.errors import ConfigError, UsageError
 from sim import scenario as scenarios
 from sim.world import Halt, Mover, stream
@@ -182,6 +183,10 @@ SENSOR = '[[sensor]]\nid = "s%d"\ntransport = "modbus"\nat = [0, 0]\nunit = %d\n
         ('[[epc]]\nuri = "urn:epc:tag:sgtin-96:1.06141.8.9"\non = "van"\n', r"epc\[1\]\.uri: cannot be written to a tag"),
         ('[[portal]]\nid = "p"\ntransport = "mqtt"\nat = [0, 0]\ntopic = "a/#"\n', r"portal\[1\]\.topic: wants a topic"),
         (AIS, r"ais\[1\]\.receiver: 'tag' is another device"),
+        ('[[warrant]]\nid = "W"\ndevice = "gone"\noperation = "A"\nuntil_s = 9\n', r"warrant\[1\]\.device: there is no"),
+        ('[[warrant]]\nid = "W"\ndevice = "tag"\noperation = "A"\nuntil_s = 9\n', r"warrant\[1\]\.operation: there is no"),
+        ('[[operation]]\nid = "A"\n[[warrant]]\nid = "W"\ndevice = "tag"\noperation = "A"\nuntil_s = 9\nrules = "x"\n',
+         r"warrant\[1\]\.rules: no pack 'x'"),
         ('[[operation]]\nid = "A"\n[[operation]]\nid = "A"\n', r"operation\[2\]\.id: a second operation 'A'"),
         ('[[operation]]\nid = "A"\narea = [[0, 0], [1, 1]]\n', r"operation\[1\]\.area: wants three points"),
     ],
@@ -219,3 +224,14 @@ def test_every_table_and_fault_is_in_the_docs():
     words = set(re.findall(r"[a-z_0-9]+", page))
     fields = [f.name for kind in (scenarios.Scenario, scenarios.Faults) for f in msgspec.structs.fields(kind)]
     assert not [name for name in fields if name not in words]
+
+
+def test_a_warrant_of_a_scenario_stands_from_its_start_until_it_says():
+    directory = Directory()
+    for body in scenarios.registers(scenarios.load("harbour"), 1_790_000_000_123_456_789):  # between two milliseconds
+        directory.apply(body)
+    (held,) = directory.warrants.held.values()
+    begins_ns, ends_ns = held.warrant.from_ns, held.warrant.ends_ns
+    asked = [directory.warrants.verdict("tag-21", "HERON", "", t, lat_deg=51.9, lon_deg=4.0)[0]
+             for t in (begins_ns - 1, begins_ns, ends_ns - 1, ends_ns)]
+    assert asked == ["before_start", "accept", "accept", "expired"] and list(held.placed) == ["tag-21"]
