@@ -20,6 +20,8 @@ import msgspec
 UNIT = 1_000_000_000  # whole numbers in a degree
 _TURN = 360 * UNIT
 _HALF = 180 * UNIT
+#: Beyond so many vertices a ring's edges are looked up by longitude; of so many rings at a time.
+LONG, SPANS_KEPT = 64, 1_000
 #: Vertices of one ring: the coast of a large country in fine steps.
 MOST_VERTICES = 100_000
 
@@ -140,13 +142,45 @@ def _cross(u: Any, v: Any) -> Any:
 
 def _where(ring: tuple[tuple[int, int], ...], x: int, y: int, side: Any) -> int:
     """1 inside a ring, 0 on an edge, -1 outside; of every turn of the longitude that the ring reaches."""
-    least, most = min(p[0] for p in ring), max(p[0] for p in ring)
+    spans = _spans(ring) if len(ring) > LONG else None
+    least, most = (min(p[0] for p in ring), max(p[0] for p in ring)) if spans is None else spans[3:]
     best = -1
     x += -((x - least) // _TURN) * _TURN
     while x <= most:
-        best = max(best, _winding(ring, x, y, side))
+        best = max(best, _winding(ring, x, y, side) if spans is None else _winding_of(spans, x, y, side))
         x += _TURN
     return best
+
+
+_Spans = tuple[tuple[tuple[int, int], ...], Any, Any, int, int]
+#: The spans of long rings by the ring's id; each holds its ring, so that no id comes again.
+_spans_of: dict[int, _Spans] = {}
+
+
+def _spans(ring: tuple[tuple[int, int], ...]) -> _Spans:
+    """(the ring, the west and the east end of each edge, the ring's): a coast is not walked for each position."""
+    found = _spans_of.get(id(ring))
+    if found is None:
+        import numpy as np
+
+        if len(_spans_of) >= SPANS_KEPT:
+            _spans_of.clear()
+        x = np.array([p[0] for p in ring], np.int64)
+        low, high = np.minimum(x[:-1], x[1:]), np.maximum(x[:-1], x[1:])
+        found = _spans_of[id(ring)] = (ring, low, high, int(x.min()), int(x.max()))
+    return found
+
+
+def _winding_of(spans: _Spans, x: int, y: int, side: Any) -> int:
+    """``_winding`` by the edges alone that span the longitude: the others change nothing in it."""
+    ring, low, high, _, _ = spans
+    inside = -1
+    for n in ((low <= x) & (x <= high)).nonzero()[0].tolist():
+        where = _winding(ring[n : n + 2], x, y, side)
+        if where == 0:
+            return 0
+        inside = -inside if where > 0 else inside
+    return inside
 
 
 def _winding(ring: tuple[tuple[int, int], ...], x: int, y: int, side: Any) -> int:

@@ -16,6 +16,7 @@ entry, and one that comes by another way changes nothing.
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -143,8 +144,9 @@ class Warrants:
         if act.action == "add":
             if held is not None and (held.approved_by or held.state == "revoked"):
                 raise UsageError(f"{act.warrant!r} stands already", field="id")
-            said = _json(act.said)
-            if warrant_of(said, rules.pack_of(act.pack)).warrant != act.warrant:
+            warrant = _read(act.said, act.pack)
+            said = warrant.said
+            if warrant.warrant != act.warrant:
                 raise UsageError(f"is not {act.warrant!r}", field="id")
             if "class" in said and "device" not in said and not act.operation:
                 raise UsageError("wants an operation: a class is that of its devices", field="class")
@@ -155,7 +157,7 @@ class Warrants:
 
     def _add(self, act: WarrantAct) -> None:
         pack = rules.pack_of(act.pack)
-        warrant = warrant_of(_json(act.said), pack)
+        warrant = _read(act.said, act.pack)
         old = self.held.get(act.warrant)
         if old is not None:
             for names in (*self._of_device.values(), *self._of_class.values()):
@@ -225,6 +227,12 @@ def _consent(held: Held, act: WarrantAct) -> tuple[str, Any, Leg | None]:
     if leg.consent is None:
         raise UsageError("missing", field="consent")
     return leg.country, leg.consent, leg
+
+
+@lru_cache(maxsize=256)
+def _read(said: str, pack: str) -> Warrant:
+    """The warrant of an entry; read once where it is asked for again (an area may be a coast)."""
+    return warrant_of(_json(said), rules.pack_of(pack))
 
 
 def _json(text: str) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from birddog.areas import area_of
+from birddog.areas import UNIT, area_of
 from birddog.authority import VERDICTS, Authority
 from birddog.errors import UsageError
 from birddog.units import NS, ns_from_text
@@ -149,6 +149,24 @@ def test_edges_are_straight_on_the_map_unless_the_area_says_great_circles():
     arcs = area_of(box | {"edges": "geodesic"})
     assert not arcs.contains(lat_deg=north - 1e-6, lon_deg=45.0)
     assert arcs.contains(lat_deg=north + 1e-6, lon_deg=45.0)
+
+
+def test_a_long_ring_answers_as_a_short_one(monkeypatch):
+    rng = random.Random(7)
+    for kind in ("straight", "geodesic"):
+        turns = [(n * math.tau / 200, rng.uniform(2.0, 3.0)) for n in range(200)]
+        corners = [(179 + r * math.cos(a), 50 + r * math.sin(a)) for a, r in turns]
+        area = area_of(ring(*[(round(x, 3), round(y, 3)) for x, y in corners]) | {"edges": kind})
+        asked = [(rng.uniform(175, 183), rng.uniform(46, 54)) for _ in range(300)] + list(area.polygons[0][0])
+        asked = [(x / UNIT, y / UNIT) if isinstance(x, int) else (x, y) for x, y in asked]
+
+        def answers(area=area, asked=asked):
+            return [area.contains(lat_deg=y, lon_deg=x if x <= 180 else x - 360) for x, y in asked]
+
+        found = answers()
+        monkeypatch.setattr("birddog.areas.LONG", 10**9)
+        assert answers() == found and 50 < sum(found) < len(found) - 50
+        monkeypatch.undo()
 
 
 def naive(said: dict, t: Fraction, x: Fraction, y: Fraction) -> str:
