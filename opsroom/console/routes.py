@@ -57,7 +57,6 @@ class Console:
         self.person = Person(source, act, act_all, self._view)
         self.why = Why(source, explain, self._view)
         self.export = Export(source, settings.exercise, self._view, act)
-        self.export = Export(source, settings.exercise, self._view)
         self.law = Law(source, self._view)
         self.sessions = Sessions(settings.tokens)
         self.ahead = Ahead(source, self._view)
