@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "track": ("track", "confirmed tracks at regular times, from a file of detections"),
     "explain": ("explain", "why a track was shown where it was at a time: what was used, refused and believed"),
     "locate": ("locate", "where tracks were at asked times, from a file of their fixes"),
+    "patterns": ("patterns", "hubs, hours of the week and hot-spot cells of a file of tracks, with exposure"),
     "events": ("events", "stops, encounters, loitering, gaps, co-travel of a file of tracks"),
     "deconflict": ("deconflict", "planned operations of different agencies that would meet"),
     "archive": ("archive", "an archive of past tracks, for forecasts and arrival times"),

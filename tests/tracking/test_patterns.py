@@ -1,0 +1,97 @@
+"""Patterns: a flat truth comes out flat however unevenly it was looked at; nothing of few is shown; hubs by shipments."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from tracking.patterns import Happening, Observed, cell_of, drawn, exposure, patterns, teams
+
+T0 = 1_790_000_000.0 // 604_800 * 604_800
+CELL_M = 5000.0
+STEP = math.degrees(CELL_M / 6_371_008.8)
+
+
+def _poisson(rng, mean):
+    """Knuth's way, in parts that do not underflow."""
+    n = 0
+    while mean > 0.0:
+        part = min(mean, 30.0)
+        limit, p, k = math.exp(-part), 1.0, -1
+        while p > limit:
+            p *= rng.random()
+            k += 1
+        n, mean = n + k, mean - part
+    return n
+
+
+def patrolled(seed, *, rate=lambda cell: 0.2, cells=100):
+    """Events of a true rate, seen only while a patrol was there; patrols are 20 times as long here as there."""
+    rng = random.Random(seed)
+    happened, looked = [], []
+    for cell in range(cells):
+        lat, lon = 30.0 + 2 * STEP * (cell // 10), 32.0 + 4 * STEP * (cell % 10)
+        hours = math.exp(rng.uniform(math.log(100), math.log(2000)))
+        looked += [Observed(T0 + 3600.0 * h, hours / 168, lat, lon) for h in range(168)]
+        for _ in range(_poisson(rng, rate(cell) * hours)):
+            happened.append(Happening(f"s{rng.randrange(400)}", T0 + rng.uniform(0, 604_800), lat, lon))
+    return happened, looked
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_flat_truth_comes_out_flat_within_a_fifth_however_the_patrols_went(seed):
+    happened, looked = patrolled(seed)
+    found = patterns(happened, looked)
+    counts = [c.events for c in found.cells]
+    assert len(found.cells) > 90 and max(counts) > 5 * min(counts)  # the counts follow the patrols
+    assert all(abs(c.rate_per_h - 0.2) < 0.2 * 0.2 for c in found.cells)
+    assert len(found.hours) == 168 and all(abs(h.rate_per_h / found.rate_per_h - 1) < 0.2 for h in found.hours)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_five_times_as_often_stands_out_also_where_nobody_patrols_much(seed):
+    happened, looked = patrolled(seed, rate=lambda cell: 1.0 if cell in (7, 42) else 0.2)
+    found = patterns(happened, looked)
+    hot = {cell_of(30.0 + 2 * STEP * (c // 10), 32.0 + 4 * STEP * (c % 10), CELL_M) for c in (7, 42)}
+    assert {cell_of(c.lat_deg, c.lon_deg, CELL_M) for c in found.cells[:2]} == hot
+    assert all(0.7 < c.rate_per_h < 1.3 for c in found.cells[:2])
+    # two teams go to the two, and no two stand beside each other
+    assert teams(found.cells, 2, 2 * CELL_M) == found.cells[:2]
+    assert len(teams(found.cells, 500, 1e6)) == 1
+
+
+def test_fewer_than_five_shipments_are_never_shown_whatever_is_asked():
+    def at(n, lat):
+        return [Happening(f"s{i % n}", T0 + 60.0 * i, lat, 32.0) for i in range(40)]
+
+    looked = [Observed(T0, 10.0, lat, 32.0) for lat in (30.0, 40.0)]
+    found = patterns(at(4, 30.0) + at(5, 40.0), looked, k=1)
+    assert [round(c.lat_deg) for c in found.cells] == [40] and found.suppressed["cells"] == 1 and found.k == 5
+    assert [h.shipments for h in found.hubs] == [5] and found.suppressed["hubs"] == 1
+    assert patterns(at(5, 40.0), looked, k=6).cells == []
+
+
+def test_a_count_without_exposure_is_no_rate():
+    found = patterns([Happening(f"s{i}", T0, 30.0, 32.0) for i in range(20)], [])
+    assert found.cells == [] and found.hours == [] and found.suppressed["cells"] == 1 and found.rate_per_h == 0.0
+    assert drawn([3, 0], [0.0, 0.0]) == [0.0, 0.0]
+
+
+def test_a_hub_counts_shipments_not_visits_over_the_date_line_too():
+    often = [Happening("a", T0 + i, 10.0, 179.9995) for i in range(50)]
+    many = [Happening(f"s{i}", T0 + i, 10.0005, -179.9995 if i % 2 else 179.9995) for i in range(9)]
+    elsewhere = [Happening(f"s{i}", T0 + i, 11.0, 0.0) for i in range(7)]
+    found = patterns(often + many + elsewhere, [Observed(T0, 1.0, 10.0, 0.0)])
+    assert [(h.shipments, h.events) for h in found.hubs] == [(10, 59), (7, 7)] and found.hubs[0].radius_m < 500
+
+
+def test_cells_are_about_equal_and_exposure_is_what_the_fixes_vouch_for():
+    found = patterns(
+        [Happening(f"s{i}", T0, lat, 5.0) for lat in (0.0, 45.0, 70.0) for i in range(5)],
+        [Observed(T0, 1.0, lat, 5.0) for lat in (0.0, 45.0, 70.0)],
+    )
+    assert all(abs(c.area_km2 - 25.0) < 0.5 for c in found.cells) and len(found.cells) == 3
+    looked = exposure(["a", "a", "a", "b"], [0.0, 600.0, 90_000.0, 0.0], [1.0] * 4, [2.0] * 4)
+    assert [o.hours for o in looked] == [600 / 3600, 1.0]

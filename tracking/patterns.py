@@ -1,0 +1,257 @@
+"""Patterns of places and hours: where shipments stop, and how often something happens where somebody looked.
+
+Everything is about *places*, never about a thing or a person: whatever fewer than ``k`` different shipments took part in is
+counted together and not shown.  A count is never shown without its *exposure*, the hours in which it would have been seen, and
+what is ranked is the rate, events an hour observed: a place that is looked at more does not look worse for it (predictions
+from counts alone send patrols to where patrols were: Lum and Isaac, "To predict and serve?", Significance 2016).
+
+Rates of little exposure are drawn towards the rate of all by as much as chance explains (Gamma-Poisson, moments: Clayton and
+Kaldor, "Empirical Bayes estimates of age-standardized relative risks for use in disease mapping", Biometrics 1987); where
+chance explains all, the map is flat.  Titles from memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import msgspec
+
+from birddog.geo import R_MEAN_M, distance_m
+
+#: Fewer different shipments than this are never shown.
+K = 5
+#: A fix vouches for no more than this time of being looked at.
+VOUCH_S = 3600.0
+HOURS = 168
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """Something that happened at a place: whose, when (POSIX s), where."""
+
+    name: str
+    t_s: float
+    lat_deg: float
+    lon_deg: float
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """A place was looked at for ``hours``, beginning at ``t_s``: by a receiver that heard something there, or by a patrol."""
+
+    t_s: float
+    hours: float
+    lat_deg: float
+    lon_deg: float
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """Of a cell or an hour of the week: events, different shipments, hours observed, events an hour (drawn towards all)."""
+
+    events: int
+    shipments: int
+    exposure_h: float
+    rate_per_h: float
+
+
+class Cell(Rate, frozen=True, kw_only=True):
+    """A cell of about equal area, by its middle."""
+
+    lat_deg: float
+    lon_deg: float
+    area_km2: float
+    per_km2_h: float
+
+
+class Hour(Rate, frozen=True, kw_only=True):
+    """An hour of the week, UTC: 0 is Monday, 00:00 to 01:00."""
+
+    hour: int
+
+
+class Hub(msgspec.Struct, frozen=True):
+    """A place where many stop: different shipments, events, its middle and the distance that holds all of them."""
+
+    shipments: int
+    events: int
+    lat_deg: float
+    lon_deg: float
+    radius_m: float
+
+
+class Patterns(msgspec.Struct, frozen=True):
+    """What there is to be said; ``suppressed`` counts what fewer than ``k`` shipments took part in, or nobody observed."""
+
+    k: int
+    cell_m: float
+    events: int
+    exposure_h: float
+    rate_per_h: float
+    hubs: list[Hub]
+    hours: list[Hour]
+    cells: list[Cell]
+    suppressed: dict[str, int]
+
+
+def cell_of(lat_deg: float, lon_deg: float, cell_m: float) -> tuple[int, int]:
+    """(band, column) of a cell: bands of equal height, in each columns that are about as wide."""
+    step = math.degrees(cell_m / R_MEAN_M)
+    band = math.floor((lat_deg + 90.0) / step)
+    return band, math.floor((lon_deg + 180.0) % 360.0 / (360.0 / _columns(band, step)))
+
+
+def _columns(band: int, step: float) -> int:
+    middle = min(max((band + 0.5) * step - 90.0, -90.0), 90.0)
+    return max(1, round(360.0 * math.cos(math.radians(middle)) / step))
+
+
+def _middle(cell: tuple[int, int], cell_m: float) -> tuple[float, float, float]:
+    """(lat_deg, lon_deg, km²) of a cell."""
+    step = math.degrees(cell_m / R_MEAN_M)
+    width = 360.0 / _columns(cell[0], step)
+    south = cell[0] * step - 90.0
+    north = min(south + step, 90.0)
+    area = R_MEAN_M**2 * math.radians(width) * (math.sin(math.radians(north)) - math.sin(math.radians(south)))
+    return (south + north) / 2.0, (cell[1] + 0.5) * width - 180.0, area / 1e6
+
+
+def drawn(counts: list[int], exposure_h: list[float]) -> list[float]:
+    """The rates of cells, events an hour, each drawn towards that of all by as much as chance explains their differences."""
+    total_h = sum(exposure_h)
+    if total_h <= 0.0:
+        return [0.0] * len(counts)
+    mean = sum(counts) / total_h
+    spread = sum(h * (n / h - mean) ** 2 for n, h in zip(counts, exposure_h, strict=True) if h > 0.0)
+    # of the spread so much is Poisson's: each cell adds its rate once
+    denominator = total_h - sum(h * h for h in exposure_h) / total_h
+    cells = sum(h > 0.0 for h in exposure_h)
+    between = (spread - (cells - 1) * mean) / denominator if denominator > 0.0 else 0.0
+    if between <= 0.0 or mean <= 0.0:
+        return [mean] * len(counts)
+    a, b = mean * mean / between, mean / between
+    return [(n + a) / (h + b) for n, h in zip(counts, exposure_h, strict=True)]
+
+
+def patterns(happened: Iterable[Happening], observed: Iterable[Observed], *, cell_m: float = 5000.0, hub_m: float = 500.0,
+             k: int = K) -> Patterns:  # fmt: skip
+    """Hubs, rates by hour of the week, and hot-spot cells.
+
+    Args:
+        cell_m: side of a cell.
+        hub_m: what stopped within this of a hub's middle belongs to it.
+        k: fewer different shipments are not shown; never under ``K``.
+    """
+    k = max(k, K)
+    events = sorted(happened, key=lambda h: (h.t_s, h.name))
+    looked = list(observed)
+    places = _counted(((cell_of(e.lat_deg, e.lon_deg, cell_m), e.name) for e in events),
+                      ((cell_of(o.lat_deg, o.lon_deg, cell_m), o.hours) for o in looked))  # fmt: skip
+    weeks = _counted(((_hour_of(e.t_s), e.name) for e in events), _by_hour(looked))
+    cells, hours, suppressed = [], [], {"hubs": 0, "hours": 0, "cells": 0}
+    for cell, rate in places.items():
+        if rate.shipments < k or rate.exposure_h <= 0.0:
+            suppressed["cells"] += rate.events > 0
+            continue
+        lat, lon, area = _middle(cell, cell_m)
+        cells.append(Cell(rate.events, rate.shipments, rate.exposure_h, rate.rate_per_h, lat_deg=round(lat, 6),
+                          lon_deg=round(lon, 6), area_km2=round(area, 3), per_km2_h=rate.rate_per_h / area))  # fmt: skip
+    for hour, rate in sorted(weeks.items()):
+        if rate.shipments < k or rate.exposure_h <= 0.0:
+            suppressed["hours"] += rate.events > 0
+            continue
+        hours.append(Hour(rate.events, rate.shipments, rate.exposure_h, rate.rate_per_h, hour=hour))
+    hubs = []
+    for hub in _hubs(events, hub_m):
+        if hub.shipments >= k:
+            hubs.append(hub)
+        else:
+            suppressed["hubs"] += 1
+    total_h = sum(o.hours for o in looked)
+    cells.sort(key=lambda c: (-c.per_km2_h, c.lat_deg, c.lon_deg))
+    hubs.sort(key=lambda h: (-h.shipments, -h.events, h.lat_deg, h.lon_deg))
+    rate = len(events) / total_h if total_h > 0.0 else 0.0
+    return Patterns(k, cell_m, len(events), round(total_h, 3), rate, hubs, hours, cells, suppressed)
+
+
+def teams(cells: list[Cell], n: int, apart_m: float) -> list[Cell]:
+    """Where to put n teams: the cells of most events a km² and hour, no two nearer than ``apart_m``."""
+    out: list[Cell] = []
+    for cell in sorted(cells, key=lambda c: (-c.per_km2_h, c.lat_deg, c.lon_deg)):
+        if len(out) == n:
+            break
+        far = (distance_m(lat1_deg=cell.lat_deg, lon1_deg=cell.lon_deg, lat2_deg=o.lat_deg, lon2_deg=o.lon_deg) for o in out)
+        if all(d >= apart_m for d in far):
+            out.append(cell)
+    return out
+
+
+def exposure(names: list[str], t_s: list[float], lat_deg: list[float], lon_deg: list[float]) -> list[Observed]:
+    """What fixes, sorted by name and time, vouch for: the time until the next of the same, an hour at most."""
+    out = []
+    for i in range(len(t_s) - 1):
+        if names[i] == names[i + 1]:
+            out.append(Observed(t_s[i], min(t_s[i + 1] - t_s[i], VOUCH_S) / 3600.0, lat_deg[i], lon_deg[i]))
+    return out
+
+
+def _counted(events: Iterable[tuple], looked: Iterable[tuple]) -> dict:
+    """Rates by whatever the events and the exposure are named by, in order of name."""
+    count: dict = {}
+    names: dict = {}
+    hours: dict = {}
+    for key, name in events:
+        count[key] = count.get(key, 0) + 1
+        names.setdefault(key, set()).add(name)
+    for key, h in looked:
+        hours[key] = hours.get(key, 0.0) + h
+    keys = sorted({*count, *hours})
+    seen = [key for key in keys if hours.get(key, 0.0) > 0.0]
+    rates = dict(zip(seen, drawn([count.get(key, 0) for key in seen], [hours[key] for key in seen]), strict=True))
+    return {key: Rate(count.get(key, 0), len(names.get(key, ())), round(hours.get(key, 0.0), 3), rates.get(key, 0.0))
+            for key in keys}  # fmt: skip
+
+
+def _hour_of(t_s: float) -> int:
+    # 1970-01-01 was a Thursday
+    return (int(t_s // 3600) + 72) % HOURS
+
+
+def _by_hour(looked: list[Observed]) -> Iterable[tuple[int, float]]:
+    """The exposure by hour of the week, parted where an hour ends."""
+    for o in looked:
+        t, left = o.t_s, o.hours
+        while left > 1e-9:
+            part = min(left, 1.0 - t % 3600.0 / 3600.0)
+            yield _hour_of(t), part
+            t, left = (t // 3600.0 + 1.0) * 3600.0, left - part
+
+
+def _hubs(events: list[Happening], hub_m: float) -> list[Hub]:
+    """Each event belongs to the nearest hub whose mean is within ``hub_m``, else it begins one; in the order of time."""
+    grid: dict[tuple[int, int], list[list]] = {}
+    found: list[list] = []
+    for e in events:
+        band, _ = cell_of(e.lat_deg, e.lon_deg, hub_m)
+        step = math.degrees(hub_m / R_MEAN_M)
+        near: list[tuple[float, list]] = []
+        for b in (band - 1, band, band + 1):
+            columns = _columns(b, step)
+            c = math.floor((e.lon_deg + 180.0) % 360.0 / (360.0 / columns))
+            for d in (-1, 0, 1):
+                for hub in grid.get((b, (c + d) % columns), ()):
+                    away = distance_m(lat1_deg=e.lat_deg, lon1_deg=e.lon_deg, lat2_deg=hub[0], lon2_deg=hub[1])
+                    if away <= hub_m:
+                        near.append((away, hub))
+        if near:
+            hub = min(near, key=lambda one: one[0])[1]
+            hub[2].append(e)
+        else:
+            hub = [e.lat_deg, e.lon_deg, [e]]
+            found.append(hub)
+            grid.setdefault(cell_of(e.lat_deg, e.lon_deg, hub_m), []).append(hub)
+    out = []
+    for lat, lon, members in found:
+        radius = max(distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg) for m in members)
+        out.append(Hub(len({m.name for m in members}), len(members), round(lat, 6), round(lon, 6), round(radius, 1)))
+    return out
+
+
