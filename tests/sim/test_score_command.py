@@ -145,7 +145,8 @@ def test_enrol_enters_the_registers_and_refuses_a_live_journal(tmp_path):
 
 
 def test_list_and_check(tmp_path):
-    assert [row["scenario"] for row in json.loads(birddog("sim", "list", "--json").stdout)] == ["harbour"]
+    listed = [row["scenario"] for row in json.loads(birddog("sim", "list", "--json").stdout)]
+    assert listed == ["harbour", "smuggler", "smuggler-calm"]
     ran = birddog("sim", "check", "harbour")
     assert ran.returncode == 0 and "mqtt: phone-team1, tag-17, tag-18" in ran.stdout
     wrong = tmp_path / "wrong.toml"
