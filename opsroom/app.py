@@ -23,6 +23,7 @@ from ingest.address import is_loopback
 from ingest.transport import Kind
 from ingest.writer import Settings as JournalSettings
 from opsroom.console.settings import Settings as ConsoleServer
+from opsroom.foresight import Settings as ForecastSettings
 from opsroom.run_options import ROLES, Role
 from tracking.presets import Presets
 
@@ -69,6 +70,7 @@ class Config(Transports, frozen=True, kw_only=True, forbid_unknown_fields=True):
     console: ConsoleSettings = ConsoleSettings()
     imagery: ImagerySettings | None = None
     tracking: Presets = Presets()
+    forecast: ForecastSettings = ForecastSettings()
 
     def transports(self) -> Iterator[tuple[Kind, Any]]:
         """Each kind with its settings, a row at a time, in the order in which they are started."""
@@ -152,6 +154,7 @@ def _check(plan: Plan) -> None:
             kind.check(row, plan.exercise)
     if "console" in plan.roles:
         plan.console_server().check()
+        whole.forecast.check()
     if "imagery" in plan.roles and whole.imagery is not None and not os.path.isdir(whole.imagery.folder):
         raise ConfigError(f"there is no folder {whole.imagery.folder}", field="imagery.folder")
 

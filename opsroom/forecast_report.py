@@ -50,11 +50,11 @@ def page(forecaster: Forecaster, grid: list[int]) -> str:
             if len(miss) < 20:
                 rows.append(f"<tr><td>{word}<td>{minutes}<td>{len(miss)}<td colspan=4>too few outcomes to say")
                 continue
-            held = [_held(miss, p) for p in _SHARES]
+            held = [held(miss, p) for p in _SHARES]
             curves.append((f"{word}, {minutes} min", list(zip(_SHARES.tolist(), held, strict=True))))
             points.append((float(minutes), float(np.mean(miss)) / 1000.0))
             rows.append(f"<tr><td>{word}<td>{minutes}<td>{len(miss)}<td>{np.mean(miss) / 1000:.3f}"
-                        f"<td>{np.median(miss) / 1000:.3f}<td>{100 * _held(miss, 0.5):.0f} %<td>{100 * _held(miss, 0.9):.0f} %")
+                        f"<td>{np.median(miss) / 1000:.3f}<td>{100 * held(miss, 0.5):.0f} %<td>{100 * held(miss, 0.9):.0f} %")
         if points:
             errors.append(("moving" if moving else "stopped", points))
     span = "empty" if not len(past) else f"{iso_from_ns(round(past.first_s * NS))} to {iso_from_ns(round(past.last_s * NS))}"
@@ -79,7 +79,7 @@ Widths are made from one half of the outcomes and judged by the other.</p>
 """
 
 
-def _held(miss: np.ndarray, share: float) -> float:
+def held(miss: np.ndarray, share: float) -> float:
     """What a disc made from one half of the outcomes holds of the other, and the other way about."""
     total = 0.0
     for first, second in ((miss[::2], miss[1::2]), (miss[1::2], miss[::2])):

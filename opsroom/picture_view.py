@@ -257,6 +257,14 @@ class View:
             WHERE (n - 1) % ? = 0 ORDER BY n""", (*values, every))
         return self._decoded(_POINT, rows)
 
+    def until(self, track_id: str, until_ns: int, limit: int) -> list[TrackPoint]:
+        """The newest measured steps of one track that are not after a time, in order."""
+        mine, names = self._of_tracks()
+        version, at = _version(None)
+        rows = self._file.rows(f"""SELECT body FROM point WHERE track = ? AND {mine} AND time_ns <= ? AND {version}
+            ORDER BY time_ns DESC, seq DESC LIMIT ?""", (track_id, *names, until_ns, *at, limit))
+        return self._decoded(_POINT, rows[::-1])
+
     def _of_tracks(self) -> tuple[str, tuple[str, ...]]:
         """A point's operation is its track's."""
         if self.rights.operations is None:

@@ -1,17 +1,27 @@
-"""The endpoints of what happened and of what is about to (docs/http-api.md): events with what they rest on."""
+"""The endpoints of what happened and of what is about to (docs/http-api.md): events with what they rest on, forecasts.
+
+A forecast is made on a thread of its own: it may take longer than a question to the store, and nobody else waits for it.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from birddog.units import NS
+from birddog.model import Track as TrackRow
+from birddog.model import TrackPoint
+from birddog.units import NS, iso_from_ns, ns_from_text
 from opsroom.console import openapi, views
 from opsroom.console.answers import bool_of, int_of, json_answer
+from opsroom.console.foreseen import Forecasts
 from opsroom.console.source import Source
+from opsroom.foresight import STEPS, Foresight, Settings, Spot, spots_of
 from opsroom.picture_view import View
 
 #: Points of an event's trails, unless asked for otherwise, and at most.
@@ -25,10 +35,17 @@ class Ahead:
 
     Args:
         view: the picture as whoever asks may see it.
+        foresight: what makes forecasts; None: there is no archive.
     """
 
-    def __init__(self, source: Source, view: Callable[[Request], View]):
+    def __init__(self, source: Source, view: Callable[[Request], View], foresight: Foresight | None):
         self._source, self._view = source, view
+        self._foresight = foresight or Foresight(Settings())
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="console-ahead")
+
+    def close(self) -> None:
+        """End the thread of forecasts."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def events(self, request: Request) -> Response:
         """What happened, newest first."""
@@ -66,3 +83,66 @@ class Ahead:
         if detail is None:
             raise HTTPException(404, f"no event {event_id!r}")
         return json_answer(detail)
+
+    async def forecasts(self, request: Request) -> Response:
+        """Where a track will be, and when at the places that its case watches, or at one that is named."""
+        track_id, view = request.query_params.get("track", ""), self._view(request)
+        if not track_id:
+            return json_answer(Forecasts(track_id="", t0="", why="name a track: ?track=ID"))
+        asked_ns, horizons, spots = _time(request, "at"), _horizons(request, self._foresight.settings), _spots(request)
+
+        def read() -> tuple[TrackRow, list[TrackPoint], list[Spot], int] | None:
+            row = view.track(track_id)
+            if row is None:
+                return None
+            t0_ns = asked_ns if asked_ns is not None else self._source.now_ns()
+            points = view.until(track_id, t0_ns, STEPS)
+            operation = self._source.directory().operations.get(row.operation)
+            return row, points, spots or (spots_of(operation.zones) if operation is not None else []), t0_ns
+
+        found = await self._source.run(read)
+        if found is None:
+            raise HTTPException(404, f"no track {track_id!r}")
+        row, points, places, t0_ns = found
+        head, why = {"track_id": track_id, "t0": iso_from_ns(t0_ns)}, self._foresight.missing()
+        if not why:
+            loop = asyncio.get_running_loop()
+            asked = (row, points, t0_ns, horizons, places)
+            head |= await loop.run_in_executor(self._pool, self._foresight.ahead, *asked)
+        return json_answer(msgspec.convert({"why": why, **head}, Forecasts))
+
+
+def _time(request: Request, name: str) -> int | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        return ns_from_text(text)
+    except ValueError as error:
+        raise HTTPException(422, f"{name}: {error}") from error
+
+
+def _number(request: Request, name: str, least: float, most: float) -> float | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise HTTPException(422, f"{name}: expected a number from {least:g} to {most:g}, not {text[:40]!r}")
+    return value
+
+
+def _horizons(request: Request, settings: Settings) -> tuple[float, ...]:
+    minutes = _number(request, "horizon_min", 0.0, 44_640.0)
+    return settings.horizons_min if minutes is None else (minutes,)
+
+
+def _spots(request: Request) -> list[Spot]:
+    lat, lon = _number(request, "lat", -90.0, 90.0), _number(request, "lon", -180.0, 180.0)
+    if (lat is None) != (lon is None):
+        raise HTTPException(422, "lat and lon: both, or neither")
+    radius_m = _number(request, "radius_m", 1.0, 1_000_000.0) or 500.0
+    return [] if lat is None or lon is None else [Spot("asked", lat, lon, radius_m)]

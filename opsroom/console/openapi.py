@@ -9,6 +9,7 @@ import msgspec
 from birddog import __version__
 from opsroom.authority import DeadlineView, RetrievalView, WarrantView
 from opsroom.console import views
+from opsroom.console.foreseen import Forecasts
 from opsroom.console.health import HealthView
 
 
@@ -212,6 +213,10 @@ _Q = {
     "by": ("string", "who takes it, as the journal's entry of it shall say"),
     "coast": ("boolean", "1: predictions too"),
     "kind": ("string", "only these kinds, separated by commas"),
+    "horizon_min": ("number", "how far ahead, minutes; else those of the configuration"),
+    "lat": ("number", "latitude of a place that the arrival is asked for"),
+    "lon": ("number", "longitude of that place"),
+    "radius_m": ("number", "how near is there, metres"),
     "ongoing": ("boolean", "1: only what goes on"),
     "open": ("boolean", "1: only those that wait for a person"),
 }
@@ -235,6 +240,8 @@ OPERATIONS: dict[str, dict[str, tuple[str, Any, tuple[str, ...], Any]]] = {
     "/v1/decisions": {"post": ("What a person decides of a track: a new entry of the journal", Decided, (), DecisionBody)},
     "/v1/events": {"get": ("Events", Events, ("since", "operation", "kind", "track", "ongoing"), None)},
     "/v1/events/{event_id}": {"get": ("One event and the fixes that it rests on", EventDetail, ("limit",), None)},
+    "/v1/forecasts": {"get": ("Where a track will be and when at some places, with how good such answers were", Forecasts,
+                              ("track", "at", "horizon_min", "lat", "lon", "radius_m"), None)},
     "/v1/refused": {"get": ("Who was refused, why and how often", RefusedMessages, ("since",), None)},
     "/v1/authority": {"get": ("Warrants, what is due, what is still out, what was sealed", Authority, (), None)},
     "/v1/operations": {"get": ("Operations", Operations, (), None)},

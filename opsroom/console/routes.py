@@ -34,6 +34,7 @@ from opsroom.console.person import Person
 from opsroom.console.settings import Settings
 from opsroom.console.source import Source
 from opsroom.console.why import Why
+from opsroom.foresight import Foresight
 from opsroom.picture_view import ALL, Rights, View
 
 STATIC = Path(__file__).parent / "static"
@@ -52,14 +53,14 @@ class Console:
     def __init__(self, settings: Settings, source: Source, feed: Feed, health: Health,
                  act: Callable[[model.Decision | model.Access], int],
                  act_all: Callable[[list[model.Decision]], list[int]],
-                 explain: Callable[[str, int], dict[str, Any] | None] | None = None):
+                 explain: Callable[[str, int], dict[str, Any] | None] | None = None, foresight: Foresight | None = None):
         self.settings, self.source, self.feed, self.health = settings, source, feed, health
         self.person = Person(source, act, act_all, self._view)
         self.why = Why(source, explain, self._view)
         self.export = Export(source, settings.exercise, self._view, act)
         self.law = Law(source, self._view)
         self.sessions = Sessions(settings.tokens)
-        self.ahead = Ahead(source, self._view)
+        self.ahead = Ahead(source, self._view, foresight)
 
     def routes(self) -> list[BaseRoute]:
         """Every route; openapi.OPERATIONS describes those that answer programs."""
@@ -79,6 +80,7 @@ class Console:
             Route("/v1/decisions", self.person.decide, methods=["POST"]),
             Route("/v1/events", self.ahead.events),
             Route("/v1/events/{event_id}", self.ahead.event),
+            Route("/v1/forecasts", self.ahead.forecasts),
             Route("/v1/refused", self.refused),
             Route("/v1/authority", self.law.authority),
             Route("/v1/operations", self.operations),

@@ -24,6 +24,7 @@ from opsroom.console.listen import serve
 from opsroom.console.routes import Console
 from opsroom.console.settings import Settings
 from opsroom.console.source import JournalReader, Source
+from opsroom.foresight import Foresight
 from opsroom.picture_store import PictureReader
 
 __all__ = ["Settings", "make_app", "serve"]
@@ -43,7 +44,8 @@ class GZipBeyond(GZipMiddleware):
 def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, status: Callable[[], dict[str, dict[str, Any]]],
              act: Callable[[model.Decision | model.Access], int], *, now_ns: Callable[[], int] = time.time_ns,
              act_all: Callable[[list[model.Decision]], list[int]] | None = None,
-             explain: Callable[[str, int], dict[str, Any] | None] | None = None) -> Starlette:
+             explain: Callable[[str, int], dict[str, Any] | None] | None = None,
+             foresight: Foresight | None = None) -> Starlette:
     """The console as an ASGI application.
 
     Args:
@@ -54,6 +56,7 @@ def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, 
             block; raises BirddogError where it could not be written.
         act_all: the same for many at once; one by one where it is not given.
         explain: why a track was where it was at a time (``opsroom.explained``); may block.
+        foresight: what makes forecasts, from the archive that the configuration names.
         now_ns: the clock that ages are counted against: wall time, or that of the newest message.
 
     Raises:
@@ -64,7 +67,7 @@ def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, 
     health = Health(status, time.time_ns)
     feed = Feed(settings, source, health)
     console = Console(settings, source, feed, health, act, act_all or (lambda decisions: [act(one) for one in decisions]),
-                      explain)
+                      explain, foresight)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -72,6 +75,7 @@ def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, 
             async with feed.running():
                 yield
         finally:
+            console.ahead.close()
             source.close()
 
     app = Starlette(

@@ -13,6 +13,7 @@ from opsroom.app import Plan
 from opsroom.commands.common import say
 from opsroom.console.server import make_app, serve
 from opsroom.explained import Apart
+from opsroom.foresight import Foresight
 from opsroom.picture_store import PictureReader
 from opsroom.signals import Stop
 
@@ -49,7 +50,7 @@ async def _run(plan: Plan, asked: Stop) -> int:
         return newest[0].received_ns if newest else 0
 
     app = make_app(settings, reader, journal, lambda: status.read(place, expected), act, act_all=act_all,
-                   explain=Apart(plan.config.journal.url),
+                   explain=Apart(plan.config.journal.url), foresight=Foresight(plan.config.forecast),
                    now_ns=now_ns if plan.messages_clock else time.time_ns)
     scheme = "https" if settings.tls_cert else "http"
     await serve(app, settings, started=lambda port: say(f"console: {scheme}://{settings.host}:{port}/"), stop=stop)

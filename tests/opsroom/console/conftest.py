@@ -85,6 +85,7 @@ class Stage:
         self.settings = Settings(**({"port": 0, "exercise": True, "poll_ms": 50, "beat_s": 0.5} | settings))
         self.status = {"ingest": {"updated_ns": time.time_ns(), "stale_after_s": 3600.0, "queue": 3}}
         self.decisions: list[model.Decision] = []
+        self.foresight = None
         self.seq = 0
         self.port = 0
         self._thread: threading.Thread | None = None
@@ -144,7 +145,7 @@ class Stage:
         """The console over this stage."""
         self.reader, self.journal = PictureReader(self.picture), open_reader(self.url)
         return make_app(self.settings, self.reader, self.journal, lambda: self.status, self.act,
-                        explain=lambda track_id, at_ns: EXPLAINED | {"track_id": track_id})
+                        explain=lambda track_id, at_ns: EXPLAINED | {"track_id": track_id}, foresight=self.foresight)
 
     def start(self) -> str:
         """Serve in a thread; returns the address.  A second start after ``stop`` takes the same port."""

@@ -1,4 +1,5 @@
 // The map: layers are made once, then only their sources change, at most twice a second.
+// Over 400 lines: the style, and what fills the sources that it names, are one subject.
 
 import * as maplibre from '/static/vendor/maplibre-gl/maplibre-gl.mjs';
 import { ring, unroll } from './ellipse.js';
@@ -13,7 +14,7 @@ const GAP = 4; // a step longer than so many usual ones is drawn as a guess
 const ALL_TRAILS = 200; // with more tracks than this only the selected one has a trail
 const ALL_NAMES = 100; // with more tracks than this a name without an alert gives way where there is no room for it
 const FONT = ['sans-serif'];
-const SOURCES = ['areas', 'grid', 'ellipses', 'trails', 'rivals', 'places', 'flags', 'tracks', 'chosen'];
+const SOURCES = ['areas', 'grid', 'ahead', 'happened', 'ellipses', 'trails', 'rivals', 'places', 'flags', 'tracks', 'chosen'];
 const COLOUR = ['match', ['get', 'shape'], ...Object.entries(SHAPES).flatMap(([k, v]) => [k, v.colour]), '#7ee2a8'];
 
 maplibre.setWorkerUrl('/static/vendor/maplibre-gl/maplibre-gl-worker.mjs');
@@ -55,6 +56,12 @@ function style() {
         'text-offset': [0, 0.9] }), paint: { ...halo, 'text-color': '#9dc7ec' } },
       { id: 'cities', type: 'symbol', source: 'cities', filter: ['>=', ['get', 'population'], ['step', ['zoom'], 5e6, 3, 2e6, 5, 5e5, 7, 0]], layout: label({ 'text-field': ['get', 'name'], 'text-size': 11,
         'symbol-sort-key': ['-', 0, ['get', 'population']], 'text-padding': 12 }), paint: { ...halo, 'text-color': '#8fa2b3' } },
+      // what is not measured: dotted, in a colour of its own
+      { id: 'ahead', type: 'fill', source: 'ahead', filter: ['==', ['geometry-type'], 'Polygon'], paint: { 'fill-color': '#e38cff', 'fill-opacity': ['case', ['==', ['get', 'level'], 0.5], 0.12, 0.05] } },
+      { id: 'ahead-line', type: 'line', source: 'ahead', filter: ['==', ['geometry-type'], 'Polygon'], paint: { 'line-color': '#e38cff', 'line-dasharray': [1, 2],
+        'line-width': ['case', ['==', ['get', 'level'], 0.5], 2, 1.2], 'line-opacity': 0.85 } },
+      { id: 'ahead-label', type: 'symbol', source: 'ahead', filter: ['==', ['geometry-type'], 'Point'], layout: label({ 'text-field': ['get', 'name'], 'text-size': 11,
+        'text-variable-anchor': ['center', 'top', 'bottom'], 'text-radial-offset': 0.7 }), paint: { ...halo, 'text-color': '#f2c6ff' } },
       { id: 'ellipses', type: 'fill', source: 'ellipses', paint: { 'fill-color': COLOUR, 'fill-opacity': ['match', ['get', 'shape'], ['coasting', 'silent'], 0.07, 0.14] } },
       { id: 'ellipses-line', type: 'line', source: 'ellipses', paint: { 'line-color': COLOUR, 'line-width': 1.4, 'line-opacity': 0.9 } },
       { id: 'trails-guess', type: 'line', source: 'trails', filter: ['==', ['get', 'measured'], false],
@@ -68,6 +75,9 @@ function style() {
       { id: 'places', type: 'symbol', source: 'places', layout: label({ 'icon-image': 'place', 'icon-size': 0.7, 'icon-allow-overlap': true,
         'text-field': ['get', 'name'], 'text-size': 11, 'text-offset': [0, 1.2], 'text-anchor': 'top', 'text-optional': true }),
       paint: { ...halo, 'text-color': '#9dc7ec' } },
+      { id: 'happened', type: 'symbol', source: 'happened', layout: label({ 'icon-image': 'happened', 'icon-size': 0.6, 'icon-allow-overlap': true,
+        'text-field': ['get', 'name'], 'text-size': 11, 'text-offset': [0, -1.1], 'text-anchor': 'bottom', 'text-optional': true }),
+      paint: { ...halo, 'text-color': '#ffd9a0' } },
       { id: 'flags', type: 'symbol', source: 'flags', layout: { 'icon-image': ['get', 'shape'], 'icon-size': ['case', ['==', ['get', 'shape'], 'dark'], 0.8, 0.5],
         'icon-allow-overlap': true }, paint: { 'icon-opacity': ['case', ['==', ['get', 'shape'], 'dark'], 1, 0.75] } },
       // symbols above names: what is higher finds its room first, so that a name avoids every symbol
@@ -110,7 +120,7 @@ export class Chart {
       }
       this.map.on('style.load', () => {
         const ratio = Math.max(2, Math.ceil(devicePixelRatio));
-        for (const name of [...Object.keys(SHAPES), 'heading', 'darkring', 'rival']) this.map.addImage(name, image(name, ratio), { pixelRatio: ratio });
+        for (const name of [...Object.keys(SHAPES), 'heading', 'darkring', 'rival', 'happened']) this.map.addImage(name, image(name, ratio), { pixelRatio: ratio });
       });
       this.map.once('load', () => resolve(this.map));
       // a broken context or worker is said on the page; the list goes on working without the map
@@ -281,6 +291,13 @@ export class Chart {
     const row = store.tracks.get(this.chosen) ?? store.flags.get(this.chosen) ?? store.alerts.get(this.chosen);
     const at = row && row.lat_deg !== null ? [feature({ type: 'Point', coordinates: [row.lon_deg, row.lat_deg] }, { id: 'chosen' })] : [];
     this.map.getSource('chosen')?.setData({ type: 'FeatureCollection', features: at });
+  }
+
+  /** What is expected of the selected track and what happened to it, as features (js/ahead.js). */
+  async foresee(ahead, happened) {
+    await this.ready;
+    for (const [name, features] of Object.entries({ ahead, happened })) this.map.getSource(name).setData({ type: 'FeatureCollection', features });
+    document.body.dataset.foreseen = `${ahead.length} ${happened.length}`;
   }
 
   select(id) {

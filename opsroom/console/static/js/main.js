@@ -1,5 +1,7 @@
 // The page: puts the live channel, the lists, the map and the keys together.
+// Over 400 lines: the one place that knows every part of the page.
 
+import { Ahead, happened, tell } from './ahead.js';
 import { AlertList } from './alerts.js';
 import { Detail } from './detail.js';
 import { Live } from './live.js';
@@ -58,11 +60,20 @@ function reason(r) {
   if (r.reason === 'no_track') return 'fed no track';
   return r.reason === 'unread' ? 'part not understood' : r.reason.replaceAll('_', ' ');
 }
+const events = new MoreList('events', {
+  tell: (e) => tell(store, e),
+  last: (rows) => `${rows.filter((e) => !e.end).length} go on, last ${ago(rows[0].start)}`,
+  choose: (id) => {
+    const about = store.events.get(id)?.track_ids.find((track) => store.tracks.has(track));
+    if (about) choose('track', about);
+  },
+});
 const detail = new Detail(room);
 const sound = new Sound();
 // the map comes after the lists: a megabyte of it, and it opens on what the first frame brought
 let chart = null;
 let drawScenery = null;
+const foresight = new Ahead(room, () => chart);
 // for the tests and for a person at the browser's own console
 globalThis.birddog = { store, live, chart: null };
 
@@ -86,6 +97,10 @@ function frame(message, first) {
   alerts.update(changed);
   if (changed.reset || changed.flags.size) flags.update([...store.flags.values()].sort((a, b) => (b.dark - a.dark) || (a.time < b.time ? 1 : -1)));
   if (changed.reset || changed.refused.size) refusals();
+  if (changed.reset || changed.events.size) {
+    events.update(happened(store, room.operation()));
+    if (state.chosenKind === 'track') foresight.draw();
+  }
   // what was decided of a track may have taken steps out of its trail
   if ([...changed.events].some((id) => store.events.get(id)?.kind === 'decided')) trails();
   // a track is marked on the map with its alerts
@@ -219,7 +234,8 @@ function tick() {
     const wait = Math.max(0, Math.ceil((state.retryAt - performance.now()) / 1000));
     write(bar, `CONNECTION LOST. ${asOf} ${wait ? `Trying again in ${wait} s.` : 'Trying now.'}`);
   }
-  for (const list of [tracks, alerts, flags, authority, refused]) list.tick();
+  for (const list of [tracks, alerts, flags, authority, refused, events]) list.tick();
+  if (!state.lost) foresight.tick();
   if (state.chosenKind) detail.draw();
   if (!state.lost && performance.now() - state.scenery > 60000) scenery();
   if (!state.lost && performance.now() - state.connectsAt > 10000) connects();
@@ -240,6 +256,7 @@ function choose(kind, id) {
   state.chosenId = id;
   tracks.select(kind === 'track' ? id : '');
   detail.show(kind, id);
+  foresight.select(kind === 'track' ? id : '');
   chart?.select(id);
   chart?.centre(row);
   document.body.dataset.selected = id;
@@ -255,6 +272,7 @@ function unchoose() {
   tracks.select('');
   chart?.select('');
   detail.hide();
+  foresight.select('');
   if (inside) (row ?? $('alerts-title')).focus();
 }
 
@@ -273,7 +291,7 @@ function typing(target) {
 
 function step(by) {
   const here = document.activeElement;
-  const list = here?.closest?.('#alerts-list, #seen-list, #flags-list, #tracks-list');
+  const list = here?.closest?.('#alerts-list, #seen-list, #events-list, #flags-list, #tracks-list');
   if (list && list.id !== 'tracks-list') {
     const buttons = [...list.querySelectorAll('li > button:first-child')];
     const at = buttons.indexOf(here.closest('li').querySelector('button'));
@@ -347,6 +365,7 @@ $('operation').addEventListener('change', () => {
   tracks.operation = room.operation();
   tracks.order();
   alerts.update({ reset: true, alerts: new Set() });
+  events.update(happened(store, room.operation()));
   chart?.filter(room.operation());
 });
 $('trail-minutes').addEventListener('change', trails);
@@ -357,7 +376,7 @@ $('about-open').addEventListener('click', () => $('about').showModal());
 $('detail-close').addEventListener('click', unchoose);
 $('detail-follow').addEventListener('click', () => follow(!state.following));
 $('detail-centre').addEventListener('click', () => chart?.centre(detail.row()));
-rememberFolds('legend', 'seen-more', 'flags-more', 'authority-more', 'refused-more');
+rememberFolds('legend', 'seen-more', 'events-more', 'flags-more', 'authority-more', 'refused-more');
 $('token-form').addEventListener('submit', async (event) => {
   event.preventDefault();
   const answer = await fetch('/v1/session', {
@@ -375,6 +394,8 @@ legend($('legend-list'), [
   [sample('ellipse'), '95 % ellipse'],
   [sample('solid'), 'trail, measured'],
   [sample('dashed'), 'trail, predicted or a gap'],
+  [sample('ahead'), 'forecast: 50 % and 90 % regions'],
+  [icon('happened'), 'stop, encounter … of the selected track'],
 ]);
 
 async function openMap() {
@@ -384,6 +405,7 @@ async function openMap() {
     chart = globalThis.birddog.chart = new Chart(room);
     drawScenery?.();
     await chart.ready;
+    foresight.draw();
     document.body.dataset.map = 'ready';
   } catch (error) {
     // no WebGL, or the libraries are not there: the lists hold everything that the map shows

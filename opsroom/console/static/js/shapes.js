@@ -30,7 +30,7 @@ export function icon(name) {
   return svg;
 }
 
-/** @param {string} kind 'solid', 'dashed' or 'ellipse' @returns {SVGSVGElement} a sample for the legend */
+/** @param {string} kind 'solid', 'dashed', 'ahead' or 'ellipse' @returns {SVGSVGElement} a sample for the legend */
 export function sample(kind) {
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('viewBox', '0 0 24 24');
@@ -44,8 +44,9 @@ export function sample(kind) {
     path.setAttribute('d', 'M1 16L9 9L15 13L23 6');
     path.setAttribute('fill', 'none');
     if (kind === 'dashed') path.setAttribute('stroke-dasharray', '3 3');
+    if (kind === 'ahead') path.setAttribute('stroke-dasharray', '1.5 2.5');
   }
-  path.setAttribute('stroke', kind === 'dashed' ? '#ffc857' : '#7ee2a8');
+  path.setAttribute('stroke', { dashed: '#ffc857', ahead: '#e38cff' }[kind] ?? '#7ee2a8');
   path.setAttribute('stroke-width', '2');
   svg.append(path);
   return svg;
@@ -56,6 +57,7 @@ const SIZE = 24;
 const MARKS = {
   heading: { d: 'M12 2L20 20L12 15.5L4 20z', colour: '#e8f1f8', fill: true, rim: 2 },
   rival: { d: 'M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16zM8.5 8.5L15.5 15.5M15.5 8.5L8.5 15.5', colour: '#ff8f85', fill: false, rim: 4, hollow: true },
+  happened: { d: 'M12 3L21 12L12 21L3 12z', colour: '#ffb454', fill: false, rim: 4 },
   darkring: { d: 'M2.5 2.5H21.5V21.5H2.5z', colour: '#c9a6ff', fill: false, rim: 4, hollow: true },
 };
 

@@ -1,0 +1,235 @@
+"""What is about to happen to a track of the picture, on request and outside the fold, from an archive of the configuration.
+
+Nothing of an answer is kept, published or journalled, so that a rebuild is what it was.  Each answer names the archive (its
+hash), the version, what was known, and how good such answers were: the archive's own back-test, and what would have been said
+of this very track one horizon before its last fix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from birddog import __version__
+from birddog.errors import UsageError
+from birddog.geo import distance_m
+from birddog.model import Track as TrackRow
+from birddog.model import TrackPoint, Zone
+from birddog.units import NS, iso_from_ns
+
+#: Steps of a track's history that a forecast looks at.
+STEPS = 400
+#: Places that arrivals are told for.
+MOST_PLACES = 8
+#: Outcomes below which nothing is said of how good it was.
+FEWEST = 20
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[forecast]``.
+
+    Args:
+        archive: a folder that ``birddog archive build`` wrote; empty: there are no forecasts.
+        horizons_min: how far ahead the console looks, minutes.
+    """
+
+    archive: str = ""
+    horizons_min: tuple[float, ...] = (15.0, 60.0, 240.0)
+
+    def check(self) -> None:
+        """Raises:
+            UsageError: a horizon is none.
+        """
+        if not 1 <= len(self.horizons_min) <= 8 or not all(1.0 <= h <= 44_640.0 for h in self.horizons_min):
+            raise UsageError("wants 1 to 8 horizons of 1 to 44640 minutes (a month)", field="forecast.horizons_min")
+
+
+class Spot(msgspec.Struct, frozen=True):
+    """A place that arrivals are asked for: a circle about an area that is watched."""
+
+    name: str
+    lat_deg: float
+    lon_deg: float
+    radius_m: float
+
+
+class Foresight:
+    """Forecasts from one archive, opened when it is first asked; calls from several threads come one after the other."""
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._opened: tuple[Any, Any, dict[str, Any]] | None = None
+        self._stamp = -1
+
+    def missing(self) -> str:
+        """Why there can be no forecast; "" where there can."""
+        if not self.settings.archive:
+            return "no archive is named: [forecast] archive in the configuration (birddog archive build makes one)"
+        if not (Path(self.settings.archive) / "archive.json").is_file():
+            return "the archive that [forecast] names is not there"
+        return ""
+
+    def about(self) -> dict[str, Any]:
+        """What the archive says of itself.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
+        with self._lock:
+            return self._open()[2]
+
+    def _open(self) -> tuple[Any, Any, dict[str, Any]]:
+        from opsroom import archive_store
+        from tracking.forecast.arrival import Arrivals
+        from tracking.forecast.where import Forecaster
+
+        said = Path(self.settings.archive) / "archive.json"
+        try:
+            stamp, text = said.stat().st_mtime_ns, said.read_bytes()
+        except OSError as error:
+            raise UsageError(f"cannot be read: {error.strerror}", file=str(said)) from error
+        if self._opened is None or stamp != self._stamp:  # built anew meanwhile
+            calibration = archive_store.load(self.settings.archive)
+            past = calibration.past
+            assert calibration.windows is not None
+            about = {
+                "sha256": hashlib.sha256(text).hexdigest(), "version": str(json.loads(text).get("version", "")),
+                "fixes": len(past), "tracks": len(past.names),
+                "first": iso_from_ns(round(past.first_s * NS)) if len(past) else None,
+                "last": iso_from_ns(round(past.last_s * NS)) if len(past) else None,
+            }  # fmt: skip
+            arrivals = Arrivals(past, windows=calibration.windows[True])
+            self._opened, self._stamp = (Forecaster(past, calibration=calibration), arrivals, about), stamp
+        return self._opened
+
+    def ahead(
+        self, row: TrackRow, points: list[TrackPoint], t0_ns: int, horizons_min: tuple[float, ...], spots: list[Spot]
+    ) -> dict[str, Any]:
+        """Where a track will be and when it will be at some places, as of t0.
+
+        Args:
+            points: the steps of its history, in order of time; those after t0 and predictions are not looked at.
+
+        Raises:
+            UsageError: the archive cannot be read.
+        """
+        with self._lock:
+            forecaster, arrivals, about = self._open()
+            track = _track(row, points, t0_ns)
+            out: dict[str, Any] = {"archive": about, "model": f"birddog {__version__}", "forecasts": [], "arrivals": []}
+            if track is None:
+                return out | {"why": "nothing was measured of this track before that time"}
+            t0_s = t0_ns / NS
+            for minutes in horizons_min:
+                f = forecaster.forecast(track, t0_s, minutes * 60.0)
+                assert f is not None
+                out["forecasts"].append(_forecast(f, t0_ns, minutes) | {
+                    "backtest": _backtest(forecaster, f, t0_s, minutes), "own": _own(forecaster, track, t0_s, minutes),
+                })  # fmt: skip
+            moving = bool(out["forecasts"]) and out["forecasts"][0]["moving"]
+            for spot in spots[:MOST_PLACES] if moving else ():
+                found = _arrival(arrivals, track, t0_s, spot)
+                out["arrivals"] += [found] if found is not None else []
+            forecaster.past.release()
+            return out | {"known": {"fixes": len(track.t_s), "last": iso_from_ns(round(float(track.t_s[-1]) * NS))}}
+
+
+def _track(row: TrackRow, points: list[TrackPoint], t0_ns: int) -> Any:
+    """The measured steps of a track until t0, each time once; None where there is none."""
+    import numpy as np
+
+    from tracking.forecast.where import Track
+
+    at = {p.time_ns: p for p in points if p.origin != "coast" and p.time_ns <= t0_ns}
+    if not at:
+        return None
+    steps = [at[t] for t in sorted(at)]
+    columns = ([p.time_ns / NS for p in steps], [p.lat_deg for p in steps], [p.lon_deg for p in steps])
+    return Track(row.tag_id or row.track_id, *(np.array(c, float) for c in columns))
+
+
+def _forecast(f: Any, t0_ns: int, minutes: float) -> dict[str, Any]:
+    regions = [{
+        "level": level, "area_km2": round(f.area_m2[level] / 1e6, 6),
+        "polygons": [[[[round(x, 6), round(y, 6)] for x, y in ring] for ring in polygon] for polygon in f.rings(level)],
+    } for level in (0.5, 0.9)]  # fmt: skip
+    return {
+        "horizon_min": minutes, "time": iso_from_ns(t0_ns + round(minutes * 60 * NS)), "lat_deg": round(f.lat_deg, 7),
+        "lon_deg": round(f.lon_deg, 7), "r50_m": round(f.radius_m[0.5], 1), "r90_m": round(f.radius_m[0.9], 1),
+        "moving": bool(f.moving), "neighbours": round(float(f.neighbours), 2), "outcomes": int(f.windows), "regions": regions,
+    }  # fmt: skip
+
+
+def _backtest(forecaster: Any, f: Any, t0_s: float, minutes: float) -> dict[str, Any] | None:
+    """How good the archive's own past was told at the horizon of the grid that is nearest, of what moves or stands as this."""
+    import numpy as np
+
+    from opsroom.forecast_report import held
+    from tracking.forecast.calibration import GRID_MIN
+
+    grid = min(GRID_MIN, key=lambda g: abs(math.log(g / max(minutes, 1.0))))
+    miss = forecaster.calibration.scores(grid, f.moving, t0_s)[0] if len(forecaster.past) else np.zeros(0)
+    miss = miss[np.isfinite(miss)]
+    if len(miss) < FEWEST:
+        return None
+    return {
+        "horizon_min": float(grid), "outcomes": len(miss), "mean_error_m": round(float(np.mean(miss)), 1),
+        "median_error_m": round(float(np.median(miss)), 1), "held_50": round(held(miss, 0.5), 3),
+        "held_90": round(held(miss, 0.9), 3),
+    }  # fmt: skip
+
+
+def _own(forecaster: Any, track: Any, t0_s: float, minutes: float) -> dict[str, Any] | None:
+    """What would have been said of this track one horizon before its last fix, held against that; None: not known then."""
+    import numpy as np
+
+    before_s = float(track.t_s[-1]) - minutes * 60.0
+    # a track that has been silent for long says nothing of how good forecasts are now
+    if not np.searchsorted(track.t_s, before_s, side="right") or t0_s - track.t_s[-1] > minutes * 60.0:
+        return None
+    f = forecaster.forecast(track, before_s, minutes * 60.0)
+    if f is None:
+        return None
+    miss_m = distance_m(lat1_deg=f.lat_deg, lon1_deg=f.lon_deg, lat2_deg=float(track.lat_deg[-1]),
+                        lon2_deg=float(track.lon_deg[-1]))  # fmt: skip
+    return {
+        "asked": iso_from_ns(round(before_s * NS)), "error_m": round(miss_m, 1), "in_50": miss_m <= f.radius_m[0.5],
+        "in_90": miss_m <= f.radius_m[0.9],
+    }  # fmt: skip
+
+
+def _arrival(arrivals: Any, track: Any, t0_s: float, spot: Spot) -> dict[str, Any] | None:
+    from tracking.forecast.arrival import Place
+
+    away_m = distance_m(lat1_deg=float(track.lat_deg[-1]), lon1_deg=float(track.lon_deg[-1]), lat2_deg=spot.lat_deg,
+                        lon2_deg=spot.lon_deg)  # fmt: skip
+    a = None if away_m <= spot.radius_m else arrivals.arrival(track, t0_s, Place(spot.lat_deg, spot.lon_deg, spot.radius_m))
+    if a is None:
+        return None
+    p10, p50, p90 = (iso_from_ns(round(t * NS)) for t in (a.p10_s, a.p50_s, a.p90_s))
+    return {
+        "place": spot.name, "lat_deg": spot.lat_deg, "lon_deg": spot.lon_deg, "radius_m": round(spot.radius_m, 1),
+        "p10": p10, "p50": p50, "p90": p90, "used": bool(a.used), "outcomes": int(a.outcomes),
+    }  # fmt: skip
+
+
+def spots_of(zones: tuple[Zone, ...]) -> list[Spot]:
+    """The circle about each area that is watched; a corridor is no place to arrive at."""
+    out = []
+    for zone in zones:
+        if zone.half_width_m > 0.0 or len(zone.points) < 4:
+            continue
+        corners = zone.points[:-1]
+        first = corners[0][0]
+        lon = first + sum((x - first + 540.0) % 360.0 - 180.0 for x, _ in corners) / len(corners)
+        lat = sum(y for _, y in corners) / len(corners)
+        radius_m = max(distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=y, lon2_deg=x) for x, y in corners)
+        out.append(Spot(zone.name, round(lat, 7), round((lon + 540.0) % 360.0 - 180.0, 7), max(radius_m, 50.0)))
+    return out

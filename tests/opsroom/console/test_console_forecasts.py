@@ -1,0 +1,153 @@
+"""Forecasts in the API: from the archive of the configuration, past only, with how good they were; and why there is none."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import httpx
+import numpy as np
+import pytest
+
+from birddog import model
+from birddog.units import ns_from_text
+from opsroom import archive_store
+from opsroom.archive_sources import build, gather
+from opsroom.foresight import Foresight, Settings, spots_of
+from tracking.forecast.calibration import Calibration
+
+NS = 1_000_000_000
+NOW_S = int(time.time()) // 60 * 60
+LAT, LON = 51.95, 4.0
+EAST = 1.0 / (111_195.0 * math.cos(math.radians(LAT)))
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Thirty boats that went east along one lane at 5 to 7 m/s, days ago."""
+    folder, rng = tmp_path_factory.mktemp("lane"), np.random.default_rng(1)
+    lines = ["id,t,lat,lon"]
+    for boat in range(30):
+        begun, speed, north = NOW_S - 5 * 86_400 + 1800 * boat, rng.uniform(5, 7), rng.normal(0, 60)
+        lines += [
+            f"b{boat},{begun + 60 * k},{LAT + north / 111_195:.6f},{LON + speed * 60 * k * EAST:.6f}" for k in range(180)
+        ]  # fmt: skip
+    (folder / "tracks.csv").write_text("\n".join(lines) + "\n")
+    past = build(gather([str(folder / "tracks.csv")]))
+    calibration = Calibration(past)
+    for moving in (True, False):
+        calibration.scores(15, moving, past.last_s + 2 * 86_400)
+    archive_store.save(calibration, str(folder / "archive"), {})
+    return str(folder / "archive")
+
+
+def steps(track, minutes=40):
+    """The track came along the lane at 6 m/s until now."""
+    return [
+        model.TrackPoint(
+            track_id=track.track_id, seq=k, time_ns=(NOW_S - 60 * (minutes - k)) * NS, lat_deg=LAT,
+            lon_deg=LON + 6.0 * 60 * (20 + k) * EAST, ve_mps=6.0, vn_mps=0.0, p_ee=25.0, p_en=0.0, p_nn=25.0, origin="fix",
+        ) for k in range(minutes + 1)
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def shown(make_stage, makers, monkeypatch):
+    """A stage with one track on the lane; ``shown(archive)`` serves it."""
+
+    def serve(path):
+        stage = make_stage()
+        track = makers["track"](1, tag_id="shipment", time_ns=NOW_S * NS)
+        stage.publish(track, *steps(track))
+        square = tuple((LON + (27_000 + e) * EAST, LAT + n / 111_195) for e, n in
+                       ((-300, -300), (300, -300), (300, 300), (-300, 300), (-300, -300)))  # fmt: skip
+        stage.entry(model.Operation(operation="nightjar", zones=(model.Zone(name="quay", points=square),)), "operation")
+        stage.foresight = Foresight(Settings(archive=path))
+        return stage.start()
+
+    return serve
+
+
+def ask(address, **query):
+    return httpx.get(f"{address}/v1/forecasts", params=query, timeout=60.0)
+
+
+def test_where_it_will_be_and_when_at_the_place_that_its_case_watches(shown, archive):
+    address = shown(archive)
+    answer = ask(address, track="T1", at=str(NOW_S)).json()
+    assert answer["why"] == "" and answer["archive"]["tracks"] == 30 and len(answer["archive"]["sha256"]) == 64
+    assert [f["horizon_min"] for f in answer["forecasts"]] == [15, 60, 240] and answer["known"]["fixes"] == 41
+    soon = answer["forecasts"][0]
+    gone_m = (soon["lon_deg"] - LON) / EAST - 6.0 * 3600
+    assert 4500 < gone_m < 6300 and abs(soon["lat_deg"] - LAT) * 111_195 < 300 and soon["moving"]
+    assert soon["r50_m"] <= soon["r90_m"] and [r["level"] for r in soon["regions"]] == [0.5, 0.9]
+    for region in soon["regions"]:
+        for polygon in region["polygons"]:
+            assert all(ring[0] == ring[-1] and len(ring) > 3 for ring in polygon)
+    # how good it was: the archive's own past, and this very track a quarter of an hour ago
+    assert soon["backtest"]["outcomes"] >= 20 and 0.3 < soon["backtest"]["held_50"] < 0.7
+    assert soon["own"]["error_m"] < 1500 and soon["own"]["in_90"] is True
+    (arrival,) = answer["arrivals"]
+    assert arrival["place"] == "quay" and arrival["used"] is True
+    assert arrival["p10"] <= arrival["p50"] <= arrival["p90"]
+    # 27 km along the lane, 21.6 km done, the circle about the square is reached 424 m before: some 14 min at 6 m/s
+    late_s = ns_from_text(arrival["p50"]) / NS - NOW_S
+    assert 600 < late_s < 1100
+
+
+def test_only_what_was_known_then_is_used(shown, archive):
+    address = shown(archive)
+    then = NOW_S - 900
+    answer = ask(address, track="T1", at=str(then), horizon_min="15").json()
+    assert answer["known"] == {"fixes": 26, "last": answer["t0"]} and len(answer["forecasts"]) == 1
+    where = answer["forecasts"][0]
+    assert abs((where["lon_deg"] - LON) / EAST - 6.0 * 3600) < 1500  # about where it is now
+    nothing = ask(address, track="T1", at=str(NOW_S - 86_400)).json()
+    assert nothing["forecasts"] == [] and "nothing was measured" in nothing["why"]
+
+
+def test_where_there_is_none_it_says_why(shown, archive, tmp_path):
+    for path, words in (("", "no archive is named"), (str(tmp_path / "gone"), "is not there")):
+        answer = ask(shown(path), track="T1").json()
+        assert words in answer["why"] and answer["forecasts"] == answer["arrivals"] == [] and answer["archive"] is None
+        assert str(tmp_path) not in answer["why"]
+    address = shown(archive)
+    assert ask(address, track="T9").status_code == 404 and "name a track" in ask(address).json()["why"]
+    for query in ({"at": "yesterday"}, {"horizon_min": "-1"}, {"horizon_min": "nan"}, {"lat": "1"}, {"lat": "95", "lon": "1"}):
+        assert ask(address, track="T1", **query).status_code == 422, query
+
+
+def test_a_place_may_be_named_and_an_archive_that_is_damaged_is_one_line(shown, archive, tmp_path):
+    address = shown(archive)
+    answer = ask(address, track="T1", at=str(NOW_S), lat=str(LAT), lon=str(LON + 30_000 * EAST), radius_m="300").json()
+    assert [a["place"] for a in answer["arrivals"]] == ["asked"]
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "archive.json").write_text("{}")
+    answer = ask(shown(str(broken)), track="T1")
+    assert answer.status_code == 503 and "archive" in answer.json()["error"]
+
+
+def test_the_circle_about_an_area_over_the_antimeridian():
+    ring = ((179.9, 10.0), (-179.9, 10.0), (-179.9, 10.1), (179.9, 10.1), (179.9, 10.0))
+    (spot,) = spots_of((model.Zone(name="z", points=ring), model.Zone(name="line", points=ring[:2], half_width_m=50.0)))
+    assert abs(abs(spot.lon_deg) - 180.0) < 1e-6 and abs(spot.lat_deg - 10.05) < 1e-6 and 11_000 < spot.radius_m < 13_000
+
+
+def test_the_page_says_of_the_selected_track_what_is_expected_and_what_happened(shown, archive, watch, make_stage):
+    address = shown(archive)
+    page = watch(address, map=False).page
+    page.click('[data-track-id="T1"] button, button[data-track-id="T1"]')
+    page.wait_for_selector('body[data-ahead="3"]')
+    words = page.inner_text("#detail-ahead")
+    assert "not measured" in words and "90 % within" in words and "90 % held" in words and "at quay" in words
+    assert "Learned from 30 tracks" in words
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#detail-ahead")
+
+
+def test_the_page_says_that_there_is_none_and_why(shown, watch):
+    page = watch(shown(""), map=False).page
+    page.click('[data-track-id="T1"] button, button[data-track-id="T1"]')
+    page.wait_for_function("() => document.getElementById('ahead-none').textContent.includes('no archive is named')")
+    assert page.locator("#ahead-list > *").count() == 0
