@@ -168,3 +168,103 @@ class Salter:
 
 
 _ASKED = struct.Struct(f">{2 * len(PARTS)}Q").pack
+
+
+# --- a part, read again ----------------------------------------------------------------------------
+
+
+def fields_of(part: bytes, *, columns: bool) -> tuple[dict[str, msgspec.Raw], dict[str, msgspec.Raw]]:
+    """(what the entry's columns say, the body's fields) of a part, each value as it stands in the body.
+
+    Args:
+        columns: it is ``who`` or ``payload``, which begin with those.
+
+    Raises:
+        ValueError: it is no part.
+    """
+    said: dict[str, msgspec.Raw] = {}
+    held: dict[str, msgspec.Raw] = {}
+    try:
+        at, first = 0, columns
+        while at < len(part):
+            end = _end(part, at)
+            names = msgspec.msgpack.decode(part[at:end], type=list[str])
+            at = end
+            for name in names:
+                end = _end(part, at)
+                (said if first else held)[name] = msgspec.Raw(part[at:end])
+                at = end
+            first = False
+    except (*_DAMAGED, IndexError, struct.error) as error:
+        raise ValueError(f"a part is damaged: {error}") from None
+    return said, held
+
+
+def body_of(parts: Sequence[bytes]) -> tuple[bytes, bytes, str, str]:
+    """(body, ident, source, actor): the entry that all of its parts were made of.
+
+    Raises:
+        ValueError: these are no parts.
+    """
+    said: dict[str, msgspec.Raw] = {}
+    held: dict[str, msgspec.Raw] = {}
+    for at, part in enumerate(parts):
+        columns, fields = fields_of(part, columns=PARTS[at] in ("who", "payload"))
+        said |= columns
+        held |= fields
+    decode = msgspec.msgpack.decode
+    try:
+        ident, source, actor = decode(said["ident"]), decode(said["source"]), decode(said["actor"])
+        if "*" in held:
+            return decode(held["*"]), ident, source, actor
+    except (*_DAMAGED, KeyError) as error:
+        raise ValueError(f"a part is damaged: {error}") from None
+    top: dict[str, Any] = {}
+    for name, value in held.items():
+        listed, _, rest = name.partition(".")
+        if rest:
+            number, _, field = rest.partition(".")
+            top.setdefault(listed, {}).setdefault(int(number), {})[field] = value
+        else:
+            top[name] = value
+    for name in _LISTS:
+        if isinstance(top.get(name), dict):
+            top[name] = [top[name][n] for n in sorted(top[name])]
+    return _encode(top), ident, source, actor
+
+
+def _end(data: bytes, at: int) -> int:
+    """Where the MessagePack value that begins at a place ends."""
+    left = 1
+    while left:
+        left -= 1
+        head = data[at]
+        at += 1
+        if head < 0x80 or head >= 0xE0 or head in (0xC0, 0xC2, 0xC3):
+            continue
+        if head < 0x90:
+            left += 2 * (head & 15)
+        elif head < 0xA0:
+            left += head & 15
+        elif head < 0xC0:
+            at += head & 31
+        elif head in _SIZED:
+            width, more = _SIZED[head]
+            at += width + more + int.from_bytes(data[at : at + width], "big")
+        elif head in _FIXED:
+            at += _FIXED[head]
+        else:
+            width, each = _MANY[head]
+            left += each * int.from_bytes(data[at : at + width], "big")
+            at += width
+    if at > len(data):
+        raise IndexError("it is cut")
+    return at
+
+
+#: bin, ext and str: (bytes of the length, bytes beside it); numbers, fixed ext: bytes; arrays and maps: (bytes, values each).
+_SIZED = {0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0), 0xC7: (1, 1), 0xC8: (2, 1), 0xC9: (4, 1), 0xD9: (1, 0), 0xDA: (2, 0),
+          0xDB: (4, 0)}  # fmt: skip
+_FIXED = {0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8, 0xD4: 2, 0xD5: 3, 0xD6: 5,
+          0xD7: 9, 0xD8: 17, 0xC1: 0}  # fmt: skip
+_MANY = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}

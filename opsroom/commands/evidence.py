@@ -1,0 +1,128 @@
+"""``birddog evidence seal|export|verify``: sign the log now, write a case's bundle, verify one."""
+
+from __future__ import annotations
+
+import argparse
+
+from opsroom.commands.common import journal_option, result_file, say
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    seal = verbs.add_parser("seal", help="the newest signed checkpoint of the log, to be kept elsewhere", allow_abbrev=False)
+    seal.add_argument("--out", metavar="FILE", help="write here instead of stdout")
+    export = verbs.add_parser("export", help="a case's entries with their proofs, as one file", allow_abbrev=False)
+    export.add_argument("case", metavar="CASE")
+    export.add_argument("--from", dest="from_time", metavar="TIME", help="only what came in from this time on")
+    export.add_argument("--to", dest="to_time", metavar="TIME", help="only what came in before this time")
+    export.add_argument("--redact", metavar="FIELDS", default="",
+                        help="withhold these fields or parts, with commas between (docs/evidence.md); the rest verifies")
+    export.add_argument("--out", metavar="FILE", help="the bundle (CASE.evidence.zip)")
+    for sub in (seal, export):
+        journal_option(sub)
+    verify = verbs.add_parser("verify", help="whether a bundle holds, a line for each record that does not", allow_abbrev=False)
+    verify.add_argument("bundle", metavar="BUNDLE")
+    verify.add_argument("--key", metavar="KEY", help="the log's public key, NAME+HASH+KEY, or a file that holds it")
+    verify.add_argument("--recompute", action="store_true", help="make the tracks again and compare bit for bit")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it."""
+    return {"seal": _seal, "export": _export, "verify": _verify}[args.verb](args)
+
+
+def _seal(args: argparse.Namespace) -> int:
+    from birddog.errors import UsageError
+    from birddog.journal import home
+    from birddog.journal.evidence import LogFiles
+
+    _signed(args.journal)
+    note = LogFiles(home(args.journal).log).note()
+    if note is None:
+        raise UsageError("has no evidence log", field="--journal")
+    with result_file(args.out) as out:
+        out.write(note.decode())
+    return 0
+
+
+def _signed(url: str) -> None:
+    """Every entry of now is signed: by the running writer within a second, or by ourselves."""
+    import time
+
+    from birddog.errors import JournalHeld
+    from birddog.journal import home, open_reader, open_writer
+    from birddog.journal.evidence import LogFiles
+
+    reader = open_reader(url)
+    mode, last = reader.mode, reader.last_seq()
+    reader.close()
+    files, deadline = LogFiles(home(url).log), time.monotonic() + 5.0
+    while True:
+        known = files.known()
+        point = None if known is None else files.checkpoint(known)
+        if known is None or (point is not None and point.size >= last - known.begins + 1):
+            return
+        try:
+            open_writer(url, mode=mode, create=False).close()
+        except JournalHeld:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _export(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from birddog.journal import home, open_reader
+    from opsroom.bundle import export
+    from opsroom.csv_rows import time_ns
+
+    wanted = {"from_ns": args.from_time, "to_ns": args.to_time}
+    span = {name: _time(time_ns, text, option) for (name, text), option in zip(wanted.items(), ("--from", "--to"), strict=True)
+            if text is not None}
+    redact = [field.strip() for field in args.redact.split(",") if field.strip()]
+    to = Path(args.out or f"{args.case.replace('/', '_')}.evidence.zip")
+    _signed(args.journal)
+    reader = open_reader(args.journal)
+    try:
+        count = export(reader, home(args.journal), args.case, to, redact=redact, **span)
+    finally:
+        reader.close()
+    say(f"{to}: {count} records" + (f"; withheld: {args.redact}" if redact else ""))
+    return 0
+
+
+def _time(read, text: str, option: str) -> int:  # type: ignore[no-untyped-def]  # csv_rows.time_ns
+    from birddog.errors import UsageError
+
+    try:
+        return read(text)
+    except ValueError as error:
+        raise UsageError(str(error), field=option) from error
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from birddog.errors import UsageError
+    from opsroom import verifier
+
+    key = args.key
+    if key is not None and Path(key).is_file():
+        key = Path(key).read_text(encoding="utf-8").strip()
+    try:
+        if key is not None:
+            verifier.key_of(key)
+        faults = verifier.verify(args.bundle, key)
+    except verifier.Refused as error:
+        raise UsageError(str(error), file=args.bundle) from error
+    except verifier.Wrong as error:
+        raise UsageError(str(error), field="--key") from error
+    if args.recompute and not faults:
+        from opsroom.bundle import recomputed
+
+        wrong = recomputed(Path(args.bundle))
+        print(wrong or "tracks.csv is what the tracker makes of the records, bit for bit")
+        faults += bool(wrong)
+    return 1 if faults else 0

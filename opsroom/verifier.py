@@ -1,0 +1,526 @@
+#!/usr/bin/env python3
+"""Verify an evidence bundle of Birddog with nothing but Python: python3 verify.py BUNDLE --key KEY
+
+KEY is the log's public key, NAME+HASH+KEY, as it was handed over by another way than the bundle; without it what is inside
+only agrees with itself.  One line for each record or file that fails, then a summary; exit 0 = all holds, 1 = something does
+not, 2 = this is no bundle.  A copy of this file lies in each bundle; use one that you trust.
+
+What is checked: the zip is byte for byte the one that its files make; each file has the hash that the manifest says; the
+manifest and the checkpoint are signed by KEY (Ed25519, RFC 8032); each record's statement is a leaf of the log (RFC 6962)
+whose root the checkpoint signs; each part that is shown is the one that was committed to.  What was withheld is counted.
+
+Over 400 lines: one file that needs no other, on purpose; what it repeats of birddog/ stands here so that nothing is imported.
+"""
+
+import argparse
+import base64
+import binascii
+import hashlib
+import json
+import os
+import struct
+import sys
+import zipfile
+import zlib
+
+FORM = 1
+PARTS = ("who", "payload", "place", "motion", "words", "rest")
+WIDTH, HASH = 256, 32
+#: More than this is no bundle of ours: a file, all files, how many there are.
+MOST_FILE, MOST_BYTES, MOST_FILES, MOST_LINE = 1 << 34, 1 << 35, 1_000_000, 1 << 24
+DATE = (1980, 1, 1, 0, 0, 0)
+
+
+class Refused(Exception):
+    """This is no bundle, and nothing in it was believed."""
+
+
+class Wrong(Exception):
+    """A check failed."""
+
+
+# --- Ed25519 (RFC 8032, section 5.1), to verify only ------------------------------------------------
+
+_P = 2**255 - 19
+_L = 2**252 + 27742317777372353535851937790883648493
+_D = -121665 * pow(121666, _P - 2, _P) % _P
+_ROOT = pow(2, (_P - 1) // 4, _P)
+
+
+def _x_of(y, sign):
+    if y >= _P:
+        return None
+    x2 = (y * y - 1) * pow(_D * y * y + 1, _P - 2, _P) % _P
+    if x2 == 0:
+        return None if sign else 0
+    x = pow(x2, (_P + 3) // 8, _P)
+    if (x * x - x2) % _P:
+        x = x * _ROOT % _P
+    if (x * x - x2) % _P:
+        return None
+    return _P - x if x & 1 != sign else x
+
+
+_BY = 4 * pow(5, _P - 2, _P) % _P
+_BX = _x_of(_BY, 0)
+_BASE = (_BX, _BY, 1, _BX * _BY % _P)
+
+
+def _add(p, q):
+    a, b = (p[1] - p[0]) * (q[1] - q[0]) % _P, (p[1] + p[0]) * (q[1] + q[0]) % _P
+    c, d = 2 * p[3] * q[3] * _D % _P, 2 * p[2] * q[2] % _P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % _P, g * h % _P, f * g % _P, e * h % _P
+
+
+def _times(n, p):
+    found = (0, 1, 1, 0)
+    while n:
+        if n & 1:
+            found = _add(found, p)
+        p, n = _add(p, p), n >> 1
+    return found
+
+
+def _point(data):
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y & (1 << 255) - 1
+    x = _x_of(y, sign)
+    return None if x is None else (x, y, 1, x * y % _P)
+
+
+def ed25519_holds(public, message, signature):
+    """Whether a signature holds; without the cofactor, as most programs have it."""
+    if len(public) != 32 or len(signature) != 64:
+        return False
+    a, r, s = _point(public), _point(signature[:32]), int.from_bytes(signature[32:], "little")
+    if a is None or r is None or s >= _L:
+        return False
+    k = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % _L
+    p, q = _times(s, _BASE), _add(r, _times(k, a))
+    return (p[0] * q[2] - q[0] * p[2]) % _P == 0 and (p[1] * q[2] - q[1] * p[2]) % _P == 0
+
+
+# --- notes (C2SP signed-note, tlog-checkpoint) ------------------------------------------------------
+
+
+def _decoded(text):
+    try:
+        found = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Wrong("is no base64") from None
+    if base64.b64encode(found).decode() != text:
+        raise Wrong("is no canonical base64")
+    return found
+
+
+def key_of(text):
+    """(name, hash, public) of a key's text NAME+HASH+KEY."""
+    parts = text.strip().split("+", 2)
+    if len(parts) != 3:
+        raise Wrong("the key is not of the form NAME+HASH+KEY")
+    raw = _decoded(parts[2])
+    digest = hashlib.sha256(parts[0].encode() + b"\n" + raw).digest()[:4]
+    if len(raw) != 33 or raw[0] != 1 or digest.hex() != parts[1]:
+        raise Wrong("the key is no Ed25519 key of a log, or its hash is another key's")
+    return parts[0], digest, raw[1:]
+
+
+def note_text(note, key):
+    """The text of a note that a key signed."""
+    try:
+        whole = note.decode()
+    except UnicodeDecodeError:
+        raise Wrong("is no text") from None
+    text, empty, lines = whole.rpartition("\n\n")
+    if not empty or not lines.endswith("\n"):
+        raise Wrong("has no signature")
+    name, digest, public = key
+    text += "\n"
+    for line in lines[:-1].split("\n"):
+        dash, who, blob = (line.split(" ") + ["", "", ""])[:3]
+        if dash != "\u2014" or line != f"{dash} {who} {blob}":
+            raise Wrong("has a line that is no signature")
+        raw = _decoded(blob)
+        if who == name and raw[:4] == digest:
+            if not ed25519_holds(public, text.encode(), raw[4:]):
+                raise Wrong("has a signature that does not hold")
+            return text
+    raise Wrong(f"is not signed by {name}")
+
+
+# --- the zip ---------------------------------------------------------------------------------------
+
+
+def names_of(archive):
+    """The members, in order; refused where a name, a size or a kind is none of ours."""
+    infos = archive.infolist()
+    if len(infos) > MOST_FILES:
+        raise Refused(f"{len(infos)} files are too many")
+    seen, total = set(), 0
+    for info in infos:
+        name = info.filename
+        shown = ascii(name)[:80]
+        if name.startswith("/") or ".." in name.split("/") or any(c in name for c in "\\\0:") or not name.isprintable():
+            raise Refused(f"a file is called {shown}: such a name leaves the folder")
+        if name in seen:
+            raise Refused(f"{shown} is there twice")
+        if info.external_attr >> 28 not in (0, 8):
+            raise Refused(f"{shown} is a link or a device")
+        if info.flag_bits & 1:
+            raise Refused(f"{shown} is encrypted")
+        if info.compress_type != zipfile.ZIP_STORED:
+            raise Refused(f"{shown} is compressed, {info.compress_size} bytes for {info.file_size}: no file of a bundle is")
+        if info.file_size > MOST_FILE:
+            raise Refused(f"{shown} has {info.file_size} bytes: too many")
+        total += info.file_size
+        seen.add(name)
+    if total > MOST_BYTES:
+        raise Refused(f"{total} bytes in all are too many")
+    if "bundle.json" not in seen:
+        inner = [name for name in seen if name.lower().endswith((".zip", ".bdz"))]
+        if inner:
+            raise Refused(f"it was zipped twice: the bundle is {ascii(sorted(inner)[0])[:80]} in it")
+        raise Refused("it is a zip, and no bundle: bundle.json is not in it")
+    return [info.filename for info in infos]
+
+
+class Headers:
+    """What a zip of ours has around its files, byte for byte: no time, no mode, nothing compressed (APPNOTE 4.3)."""
+
+    def __init__(self):
+        self.central, self.at, self.count = b"", 0, 0
+
+    def local(self, name, crc, size):
+        """The header in front of a file."""
+        raw = name.encode()
+        wide = size >= 0xFFFFFFFF
+        extra = struct.pack("<HHQQ", 1, 16, size, size) if wide else b""
+        short = 0xFFFFFFFF if wide else size
+        flags = 0 if name.isascii() else 0x800
+        head = struct.pack("<IHHHHHIIIHH", 0x04034B50, 45 if wide else 20, flags, 0, 0, 33, crc, short, short, len(raw),
+                           len(extra))
+        far = self.at >= 0xFFFFFFFF
+        more = (struct.pack("<QQ", size, size) if wide else b"") + (struct.pack("<Q", self.at) if far else b"")
+        more = struct.pack("<HH", 1, len(more)) + more if more else b""
+        version, begins = 45 if more else 20, 0xFFFFFFFF if far else self.at
+        self.central += struct.pack("<IHHHHHHIIIHHHHHII", 0x02014B50, 0x300 | version, version, flags, 0, 0, 33, crc, short,
+                                    short, len(raw), len(more), 0, 0, 0, 0o600 << 16, begins) + raw + more
+        self.at += len(head) + len(raw) + len(extra) + size
+        self.count += 1
+        return head + raw + extra
+
+    def end(self):
+        """What stands behind the files."""
+        size, at, count = len(self.central), self.at, self.count
+        out = self.central
+        if at >= 0xFFFFFFFF or count >= 0xFFFF:
+            out += struct.pack("<IQHHIIQQQQ", 0x06064B50, 44, 0x32D, 45, 0, 0, count, count, size, at)
+            out += struct.pack("<IIQI", 0x07064B50, 0, at + size, 1)
+        some = min(count, 0xFFFF)
+        return out + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, some, some, size, min(at, 0xFFFFFFFF), 0)
+
+
+def same_zip(path, names, sizes, crcs):
+    """Whether the zip is byte for byte the one that its files make; else what is wrong."""
+    headers = Headers()
+    with open(path, "rb") as file:
+        for name in names:
+            want = headers.local(name, crcs[name], sizes[name])
+            if file.read(len(want)) != want:
+                return f"{name}: its header in the zip was changed, or the file"
+            file.seek(sizes[name], os.SEEK_CUR)
+        want = headers.end()
+        if file.read(len(want) + 1) != want:
+            return "the zip's directory was changed, or something was put behind it"
+    return ""
+
+
+# --- records ---------------------------------------------------------------------------------------
+
+
+def leaf_of(statement):
+    """The hash of a record, RFC 6962 section 2.1."""
+    return hashlib.sha256(b"\0" + statement).digest()
+
+
+def peaks_of(hashes):
+    """The roots of the perfect subtrees over some hashes, from the left."""
+    peaks, begin = [], 0
+    while begin < len(hashes):
+        width = 1 << (len(hashes) - begin).bit_length() - 1
+        row = hashes[begin : begin + width]
+        while len(row) > 1:
+            row = [hashlib.sha256(b"\1" + row[n] + row[n + 1]).digest() for n in range(0, len(row), 2)]
+        peaks.append(row[0])
+        begin += width
+    return peaks
+
+
+def fold(peaks):
+    """The root over subtrees, from the left the largest first."""
+    peaks = list(peaks)
+    found = peaks.pop()
+    while peaks:
+        found = hashlib.sha256(b"\1" + peaks.pop() + found).digest()
+    return found
+
+
+def tile_name(level, number, width):
+    """C2SP tlog-tiles."""
+    groups = [f"{number % 1000:03d}"]
+    while number >= 1000:
+        number //= 1000
+        groups.append(f"x{number % 1000:03d}")
+    return f"tile/{level}/{'/'.join(reversed(groups))}" + (f".p/{width}" if width < WIDTH else "")
+
+
+class Tree:
+    """The tree of the bundle's tiles: a leaf is believed when its tile's hash stands in the tile above, up to the root."""
+
+    def __init__(self, archive, size, root):
+        self.archive, self.size, self.tiles, self.levels = archive, size, {}, []
+        count = size
+        while count:
+            self.levels.append(count)
+            count //= WIDTH
+        # tiles that are not full are the right edge of the tree: their hashes make the root
+        edge = []
+        for level in reversed(range(len(self.levels))):
+            count = self.levels[level]
+            if count % WIDTH:
+                edge += peaks_of(self._raw(level, count // WIDTH))
+        if fold(edge) != root:
+            raise Wrong("the tiles do not have the root that was signed")
+
+    def _raw(self, level, number):
+        width = min(WIDTH, self.levels[level] - number * WIDTH)
+        name = tile_name(level, number, width)
+        try:
+            raw = self.archive.read(name)
+        except KeyError:
+            raise Wrong(f"{name} is not there") from None
+        except (zipfile.BadZipFile, zlib.error) as error:
+            raise Wrong(f"{name}: {error}") from None
+        if len(raw) != HASH * width:
+            raise Wrong(f"{name} has {len(raw)} bytes")
+        return [raw[n : n + HASH] for n in range(0, len(raw), HASH)]
+
+    def tile(self, level, number):
+        """The hashes of a tile that was found to be the log's."""
+        found = self.tiles.get((level, number))
+        if found is None:
+            found = self._raw(level, number)
+            if len(found) == WIDTH and self.tile(level + 1, number // WIDTH)[number % WIDTH] != fold(peaks_of(found)):
+                raise Wrong(f"{tile_name(level, number, WIDTH)} is not the log's")
+            self.tiles[level, number] = found
+        return found
+
+
+def stated(data):
+    """(seq, received_ns, kind, operation, key_id, commitments) of a statement."""
+    if data[:4] != b"BDR1":
+        raise Wrong("its statement is none")
+    seq, received_ns = struct.unpack(">Qq", data[4:20])
+    texts, at = [], 20
+    for _ in range(3):
+        size = int.from_bytes(data[at : at + 2], "big")
+        texts.append(data[at + 2 : at + 2 + size].decode("utf-8", "replace"))
+        at += 2 + size
+    if len(data) != at + HASH * len(PARTS):
+        raise Wrong("its statement is none")
+    return (seq, received_ns, *texts, [data[n : n + HASH] for n in range(at, len(data), HASH)])
+
+
+def record_of(line):
+    """(seq, statement, parts) of a line: parts are name -> (salt, bytes), those that are shown."""
+    try:
+        row = json.loads(line, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        raise Wrong("is no JSON") from None
+    if not isinstance(row, dict) or list(row) != ["seq", "statement", "parts"] or not isinstance(row["parts"], dict):
+        raise Wrong("is no record")
+    if json.dumps(row, separators=(",", ":"), ensure_ascii=True).encode() != line:
+        raise Wrong("is not written as a record is")
+    parts = {}
+    for name, shown in row["parts"].items():
+        if name not in PARTS or not isinstance(shown, list) or len(shown) != 2:
+            raise Wrong(f"has a part {ascii(name)[:40]}")
+        parts[name] = (_decoded(shown[0]), _decoded(shown[1]))
+    return row["seq"], _decoded(row["statement"]), parts
+
+
+def _once(pairs):
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a key is there twice")
+    return dict(pairs)
+
+
+def check_record(line, before, begins, tree):
+    """(seq, parts shown, parts withheld) of a record that holds; Wrong else."""
+    seq, statement, parts = record_of(line)
+    said, _, _, _, _, committed = stated(statement)
+    if said != seq or not isinstance(seq, int):
+        raise Wrong("its number is another than its statement's")
+    index = seq - begins
+    if not 0 <= index < tree.size:
+        raise Wrong("is not in the log that was signed")
+    if tree.tile(0, index // WIDTH)[index % WIDTH] != leaf_of(statement):
+        raise Wrong("is not the one in the log")
+    for name, (salt, data) in parts.items():
+        if len(salt) != 16 or hashlib.sha256(salt + data).digest() != committed[PARTS.index(name)]:
+            raise Wrong(f"its part {name} is not the one that was committed to")
+    if seq <= before:
+        raise Wrong(f"stands behind record {before}")
+    return seq, len(parts), len(PARTS) - len(parts)
+
+
+# --- all of it -------------------------------------------------------------------------------------
+
+
+def verify(path, key=None, out=print):
+    """Verify a bundle; the number of faults.  Raises Refused."""
+    try:
+        if os.path.getsize(path) > 2 * MOST_BYTES:
+            raise Refused("it is too large")
+        with open(path, "rb") as file:
+            start = file.read(4)
+        if start != b"PK\3\4":
+            raise Refused("it is no zip: another file, or one that was packed again")
+        archive = zipfile.ZipFile(path)
+    except OSError as error:
+        raise Refused(str(error.strerror)) from None
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise Refused(f"its zip is cut or damaged: {error}") from None
+    with archive:
+        names = names_of(archive)
+        return _verified(path, archive, names, key, out)
+
+
+def _verified(path, archive, names, key, out):
+    faults = 0
+
+    def fault(words):
+        nonlocal faults
+        faults += 1
+        out(words)
+
+    sizes, crcs, digests = {}, {}, {}
+    for name in names:
+        crc, size, digest = 0, 0, hashlib.sha256()
+        try:
+            with archive.open(name) as file:
+                file._expected_crc = None  # said below, with the file's name
+                while piece := file.read(1 << 20):
+                    crc, size = zlib.crc32(piece, crc), size + len(piece)
+                    digest.update(piece)
+        except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
+            fault(f"{name}: cannot be read: {error}")
+        sizes[name], crcs[name], digests[name] = size, crc, digest.digest()
+    wrong = same_zip(path, names, sizes, crcs)
+    if wrong:
+        fault(wrong)
+    try:
+        manifest = json.loads(_bytes(archive, "bundle.json"), object_pairs_hook=_once)
+        if manifest["form"] != FORM:
+            raise Refused(f"it is of form {manifest['form']!r}; this program reads form {FORM}")
+        stand, own = manifest["files"], manifest["log"]["keys"][-1]["verifier"]
+        begins, origin = manifest["log"]["begins"], manifest["log"]["origin"]
+        if not (isinstance(stand, dict) and isinstance(begins, int) and isinstance(origin, str) and isinstance(own, str)):
+            raise TypeError
+    except Refused:
+        raise
+    except (ValueError, KeyError, TypeError, IndexError, Wrong, RecursionError) as error:
+        fault(f"bundle.json: cannot be read: {error}")
+        return _end(out, faults, 0, 0, 0, "")
+    trusted = key is not None
+    root = None
+    try:
+        held = key_of(key or own)
+        text = note_text(_bytes(archive, "bundle.note"), held)
+        if text != f"birddog evidence bundle\n{base64.b64encode(digests['bundle.json']).decode()}\n":
+            raise Wrong("is of another bundle.json")
+    except Wrong as error:
+        fault(f"bundle.note: {error}")
+    for name in sorted(set(names) | set(stand)):
+        if name in ("bundle.json", "bundle.note"):
+            continue
+        if name not in stand:
+            fault(f"{name}: was put in")
+        elif name not in digests:
+            fault(f"{name}: was taken out")
+        elif stand[name] != digests[name].hex():
+            fault(f"{name}: was changed" + (": do not use it to verify with" if name.startswith("verify") else ""))
+    records = shown = withheld = 0
+    try:
+        text = note_text(_bytes(archive, "checkpoint"), key_of(key or own))
+        lines = text.split("\n")
+        if lines[0] != origin:
+            raise Wrong("is of another log")
+        size, root = int(lines[1]), _decoded(lines[2])
+        tree = Tree(archive, size, root) if size else None
+    except (Wrong, ValueError, IndexError) as error:
+        fault(f"checkpoint: {error}")
+        tree = None
+    if tree is not None and "records.jsonl" in digests:
+        before, number = 0, 0
+        with archive.open("records.jsonl") as file:
+            file._expected_crc = None
+            while line := file.readline(MOST_LINE):
+                number += 1
+                try:
+                    if not line.endswith(b"\n"):
+                        raise Wrong("is cut")
+                    before, has, lacks = check_record(line[:-1], before, begins, tree)
+                    records, shown, withheld = records + 1, shown + has, withheld + lacks
+                except Wrong as error:
+                    fault(f"record {_seq(line) or f'behind {before}'} (line {number}): {error}")
+    if records + faults and manifest.get("records") != records:
+        fault(f"{records} records hold; the manifest says {ascii(manifest.get('records'))[:20]}")
+    return _end(out, faults, records, shown, withheld, held[0] if trusted else "")
+
+
+def _bytes(archive, name):
+    try:
+        with archive.open(name) as file:
+            file._expected_crc = None
+            return file.read(MOST_LINE)
+    except KeyError:
+        raise Wrong("is not there") from None
+    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
+        raise Wrong(f"cannot be read: {error}") from None
+
+
+def _seq(line):
+    digits = line[len(b'{"seq":') :].split(b",")[0]
+    return digits.decode() if line.startswith(b'{"seq":') and digits.isdigit() and len(digits) < 20 else ""
+
+
+def _end(out, faults, records, shown, withheld, name):
+    out(f"{records} records hold: {shown} parts shown, {withheld} withheld; {faults} faults")
+    if not name:
+        out("no public key was given: what is in the bundle agrees with itself or does not; who made it is not known (--key)")
+    elif not faults:
+        out(f"signed by {name}")
+    return faults
+
+
+def main():
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Verify an evidence bundle of Birddog.")
+    parser.add_argument("bundle")
+    parser.add_argument("--key", help="the log's public key, NAME+HASH+KEY, or a file that holds it")
+    args = parser.parse_args()
+    key = args.key
+    if key is not None and os.path.isfile(key):
+        with open(key, encoding="utf-8") as file:
+            key = file.read().strip()
+    try:
+        return 1 if verify(args.bundle, key) else 0
+    except Refused as error:
+        print(f"{args.bundle}: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

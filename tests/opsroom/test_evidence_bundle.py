@@ -1,0 +1,346 @@
+"""Evidence bundles: what is in one holds, what was changed in it is named, what is no bundle is refused."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import random
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from birddog.journal import home, open_reader, open_writer
+from birddog.model import Attachment, Device, Draft, Frame, Operation, Start, pack
+from birddog.units import NS
+from devices import codec
+from ingest.control import own
+from ingest.desk import Desk
+from ingest.intake import Entries
+from opsroom import cli, verifier
+from opsroom.picture import make
+
+T0 = 1_790_000_000 * NS
+
+
+class Source:
+    name = "mqtt"
+
+    def acknowledge(self, results):
+        assert {r.outcome for r in results} == {"stored"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A journal of two cases, of which the log has more than one full tile, and a bundle of the case A."""
+    folder = tmp_path_factory.mktemp("case")
+    url = f"sqlite:///{folder}/j.db"
+    writer = open_writer(url, mode="live")
+    desk = Desk(writer, exercise=False, refusal_key=b"k" * 32)
+    said = [Start(version="x", presets={}), Operation(operation="A", name="Nachtigall"), Operation(operation="B")]
+    for name in ("a", "b"):
+        said += [Device(device=f"phone-{name}"),
+                 Attachment(device=f"phone-{name}", shipment=f"van-{name}", operation=name.upper(), from_ns=0)]
+    desk.take([Entries([own(body, source="op") for body in said], lambda numbers: None)], T0)
+    phone = codec.load("owntracks")
+    for k in range(1, 141):
+        at = T0 + k * 10 * NS
+        for name in ("a", "b"):
+            if name == "a" and k > 20:
+                continue
+            payload = phone.encode(time_ns=at, lat_deg=51.93 + k * 1e-4, lon_deg=4.05 + k * 2e-4, accuracy_m=8)
+            frame = Frame(source="mqtt", format="owntracks", payload=payload, received_ns=at, device=f"phone-{name}",
+                          session="s", packet=k)
+            desk.take([(Source(), [frame])], at)
+        desk.tick(at + 1)
+    assert writer.last_seq() > 300
+    writer.close()
+    assert cli.main(["evidence", "export", "A", "--journal", url, "--out", str(folder / "a.zip")]) == 0
+    return folder
+
+
+@pytest.fixture
+def bundle(folder, tmp_path):
+    return Path(shutil.copy(folder / "a.zip", tmp_path / "a.zip"))
+
+
+@pytest.fixture(scope="module")
+def key(folder):
+    return json.loads((folder / "j.db.log" / "keys.json").read_text())["keys"][-1]["verifier"]
+
+
+def said(bundle, key=None):
+    """The lines of a verification."""
+    lines = []
+    faults = verifier.verify(str(bundle), key, lines.append)
+    return faults, lines
+
+
+def files_of(bundle):
+    with zipfile.ZipFile(bundle) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def zipped(path, files):
+    """A zip as ours are, of any files."""
+    headers = verifier.Headers()
+    out = b"".join(headers.local(name, verifier.zlib.crc32(data), len(data)) + data for name, data in files.items())
+    path.write_bytes(out + headers.end())
+    return path
+
+
+def records(bundle):
+    return [json.loads(line) for line in files_of(bundle)["records.jsonl"].splitlines()]
+
+
+def test_a_bundle_holds_with_the_key_and_nothing_else(bundle, key, capsys):
+    faults, lines = said(bundle, key)
+    assert faults == 0 and lines[-1].startswith("signed by birddog/")
+    assert cli.main(["evidence", "verify", str(bundle), "--key", key, "--recompute"]) == 0
+    assert "bit for bit" in capsys.readouterr().out
+    faults, lines = said(bundle)
+    assert faults == 0 and "no public key was given" in lines[-1]
+
+
+def test_the_verifier_in_it_runs_alone_with_python_only(bundle, key, tmp_path):
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "verify.py").write_bytes(files_of(bundle)["verify.py"])
+    done = subprocess.run([sys.executable, "-I", "-S", "verify.py", str(bundle), "--key", key], cwd=tmp_path / "alone",
+                          text=True, capture_output=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "") and "0 faults" in done.stdout
+    allowed = {"argparse", "base64", "binascii", "hashlib", "json", "os", "struct", "sys", "zipfile", "zlib"}
+    assert set(re.findall(r"^\s*(?:import|from) (\w+)", files_of(bundle)["verify.py"].decode(), re.MULTILINE)) == allowed
+
+
+def test_it_is_the_same_bytes_each_time_and_holds_nothing_of_another_case(folder, bundle, tmp_path):
+    assert cli.main(["evidence", "export", "A", "--journal", f"sqlite:///{folder}/j.db", "--out", str(tmp_path / "b.zip")]) == 0
+    assert (tmp_path / "b.zip").read_bytes() == bundle.read_bytes()
+    raw = b"".join(files_of(bundle).values()) + b"".join(base64.b64decode(part[1]) for r in records(bundle)
+                                                       for part in r["parts"].values())  # fmt: skip
+    assert b"phone-a" in raw and b"van-a" in raw and b"Nachtigall" in raw
+    assert b"phone-b" not in raw and b"van-b" not in raw
+
+
+def test_its_tracks_are_those_of_the_picture(folder, bundle, tmp_path):
+    reader = open_reader(f"sqlite:///{folder}/j.db")
+    make(reader, tmp_path / "picture")
+    reader.close()
+    db = sqlite3.connect(tmp_path / "picture")
+    own = {row[0] for row in db.execute("SELECT id FROM track WHERE operation = 'A'")}
+    seen = db.execute("SELECT track, count(*) FROM point GROUP BY track").fetchall()
+    db.close()
+    rows = files_of(bundle)["tracks.csv"].decode().splitlines()[2:]
+    made = {name: sum(row.split(",")[0] == name for row in rows) for name in own}
+    assert {name: n for name, n in seen if name in own} == made
+    assert len(own) == 1 and len(rows) >= 20
+
+
+def test_any_flipped_bit_is_found(bundle, key, tmp_path):
+    whole, rng = bundle.read_bytes(), random.Random(7)
+    for at in [*range(0, 40, 2), *range(len(whole) - 90, len(whole), 3), *(rng.randrange(len(whole)) for _ in range(30))]:
+        other = bytearray(whole)
+        other[at] ^= 1 << rng.randrange(8)
+        (tmp_path / "x.zip").write_bytes(other)
+        try:
+            assert said(tmp_path / "x.zip", key)[0] > 0, at
+        except verifier.Refused:
+            pass
+
+
+def test_a_flipped_bit_in_a_record_names_it(bundle, key, tmp_path):
+    files, rng = files_of(bundle), random.Random(9)
+    lines = files["records.jsonl"].splitlines(keepends=True)
+    for _ in range(40):
+        n = rng.randrange(len(lines))
+        line = bytearray(lines[n])
+        at = rng.randrange(20, len(line))
+        line[at] ^= 1 << rng.randrange(8)
+        changed = [*lines[:n], bytes(line), *lines[n + 1 :]]
+        zipped(tmp_path / "x.zip", files | {"records.jsonl": b"".join(changed)})
+        seq = json.loads(lines[n])["seq"]
+        assert any(out.startswith(f"record {seq} (line {n + 1})") for out in said(tmp_path / "x.zip", key)[1]), (n, at)
+
+
+@pytest.mark.parametrize("harm,words", [
+    ("delete", "records hold; the manifest says"), ("swap", "stands behind record"), ("repeat", "stands behind record"),
+    ("truncate", "records hold; the manifest says"), ("forge", "is not the one that was committed to"),
+    ("other", "is not the one in the log"),
+])  # fmt: skip
+def test_records_taken_out_exchanged_or_forged(bundle, key, tmp_path, harm, words):
+    files = files_of(bundle)
+    lines = files["records.jsonl"].splitlines(keepends=True)
+    if harm == "delete":
+        del lines[10]
+    elif harm == "swap":
+        lines[10], lines[11] = lines[11], lines[10]
+    elif harm == "truncate":
+        del lines[20:]
+    elif harm == "repeat":
+        lines.insert(11, lines[10])
+    else:
+        row = json.loads(lines[10])
+        if harm == "forge":
+            salt, data = row["parts"]["place"]
+            row["parts"]["place"] = [salt, base64.b64encode(base64.b64decode(data)[:-1] + b"\0").decode()]
+        else:
+            raw = bytearray(base64.b64decode(row["statement"]))
+            raw[15] ^= 1
+            row["statement"] = base64.b64encode(raw).decode()
+        lines[10] = json.dumps(row, separators=(",", ":")).encode() + b"\n"
+    zipped(tmp_path / "x.zip", files | {"records.jsonl": b"".join(lines)})
+    faults, out = said(tmp_path / "x.zip", key)
+    assert any(words in line for line in out), out
+    assert any(line.startswith("records.jsonl: was changed") for line in out)
+    # and also where whoever did it made a manifest to match, which he cannot sign
+    manifest = json.loads(files["bundle.json"])
+    held = b"".join(lines)
+    manifest["files"]["records.jsonl"], manifest["records"] = hashlib.sha256(held).hexdigest(), len(lines)
+    zipped(tmp_path / "y.zip", files | {"records.jsonl": held, "bundle.json": json.dumps(manifest, indent=1).encode()})
+    assert any(line.startswith("bundle.note: ") for line in said(tmp_path / "y.zip", key)[1])
+
+
+def test_a_replaced_verifier_a_file_more_and_one_less(bundle, key, tmp_path):
+    files = files_of(bundle)
+    zipped(tmp_path / "x.zip", files | {"verify.py": b"print('0 faults')\n"})
+    assert any("do not use it to verify with" in line for line in said(tmp_path / "x.zip", key)[1])
+    zipped(tmp_path / "x.zip", files | {"more.html": b"x"})
+    assert "more.html: was put in" in said(tmp_path / "x.zip", key)[1]
+    del files["case.html"]
+    zipped(tmp_path / "x.zip", files)
+    assert "case.html: was taken out" in said(tmp_path / "x.zip", key)[1]
+
+
+def test_another_key_and_another_log(bundle, key, tmp_path, capsys):
+    url = f"sqlite:///{tmp_path}/other.db"
+    writer = open_writer(url, mode="live")
+    body = pack(Operation(operation="A"))
+    writer.append([Draft(kind="operation", received_ns=T0, source="t", ident=b"1", operation="A", body=body)])
+    writer.close()
+    other = json.loads((tmp_path / "other.db.log" / "keys.json").read_text())["keys"][0]["verifier"]
+    faults, lines = said(bundle, other)
+    assert faults and any("is not signed by" in line for line in lines)
+    assert cli.main(["evidence", "export", "A", "--journal", url, "--out", str(tmp_path / "o.zip")]) == 0
+    mixed = files_of(bundle) | {"checkpoint": files_of(tmp_path / "o.zip")["checkpoint"]}
+    assert any(line.startswith("checkpoint: ") for line in said(zipped(tmp_path / "x.zip", mixed), key)[1])
+    assert cli.main(["evidence", "verify", str(bundle), "--key", "nonsense"]) == 2
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("fields,part", [
+    ("device", "who"), ("lat_deg", "place"), ("place,speed_mps", "motion"), ("payload", "payload"),
+])  # fmt: skip
+def test_what_is_withheld_is_nowhere_and_the_rest_verifies(folder, key, tmp_path, fields, part, capsys):
+    out = tmp_path / "r.zip"
+    url = f"sqlite:///{folder}/j.db"
+    assert cli.main(["evidence", "export", "A", "--journal", url, "--redact", fields, "--out", str(out)]) == 0
+    faults, lines = said(out, key)
+    assert faults == 0 and not re.search(" 0 withheld", lines[0])
+    for row in records(out):
+        assert part not in row["parts"] and "payload" not in row["parts"]
+    raw = b"".join(files_of(out).values()) + b"".join(base64.b64decode(p[1]) for r in records(out) for p in r["parts"].values())
+    assert b'"lat":' not in raw
+    if part == "who":
+        assert b"phone-a" not in raw and b"van-a" not in raw
+    if "lat_deg" in fields or "place" in fields:
+        assert b"lat_deg" not in files_of(out)["records.jsonl"] and b"51.93" not in raw
+    assert ("tracks.csv" in files_of(out)) == (fields == "payload")
+    assert cli.main(["evidence", "verify", str(out), "--key", key, "--recompute"]) == (0 if fields == "payload" else 1)
+    capsys.readouterr()
+
+
+def test_a_part_of_the_time(folder, key, tmp_path):
+    out = tmp_path / "t.zip"
+    times = ["--from", "2026-09-21T14:14:00Z", "--to", "2026-09-21T14:15:00Z"]
+    assert cli.main(["evidence", "export", "A", "--journal", f"sqlite:///{folder}/j.db", *times, "--out", str(out)]) == 0
+    kinds = [verifier.stated(base64.b64decode(row["statement"]))[2] for row in records(out)]
+    assert 0 < kinds.count("frame") < 20 and "attachment" in kinds and said(out, key)[0] == 0
+
+
+def test_what_is_no_bundle_is_named_and_refused(bundle, tmp_path, capsys):
+    def refused(data, words, name="x.zip"):
+        path = tmp_path / name
+        path.write_bytes(data)
+        assert cli.main(["evidence", "verify", str(path)]) == 2
+        err = capsys.readouterr().err
+        assert re.search(words, err) and err.count("\n") == 1, err
+
+    whole = bundle.read_bytes()
+    refused(b"", "no zip")
+    refused(b"hello" * 50, "no zip")
+    for at in (3, 30, 1000, len(whole) // 2, len(whole) - 1):
+        refused(whole[:at], "no zip|cut or damaged")
+    for name, words in (("../evil", "leaves the folder"), ("/etc/passwd", "leaves the folder"), ("a\\b", "leaves the folder"),
+                        ("C:x", "leaves the folder")):  # fmt: skip
+        refused(zipped(tmp_path / "made", files_of(bundle) | {name: b"x"}).read_bytes(), words)
+    refused(zipped(tmp_path / "made", {"a.zip": whole}).read_bytes(), "zipped twice: the bundle is 'a.zip'")
+    refused(zipped(tmp_path / "made", {"a.txt": b"x"}).read_bytes(), "bundle.json is not in it")
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bundle.json", b"0" * 50_000_000)
+    refused(bomb.getvalue(), "is compressed, [0-9]+ bytes for 50000000")
+    with zipfile.ZipFile(bomb := io.BytesIO(), "w") as archive:
+        link = zipfile.ZipInfo("bundle.json")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    refused(bomb.getvalue(), "is a link")
+    refused(zipped(tmp_path / "made", files_of(bundle) | {"bundle.json": b'{"form": 2}'}).read_bytes(), "form 2")
+    assert said(zipped(tmp_path / "deep", files_of(bundle) | {"bundle.json": b"[" * 100_000}))[0] > 0
+    renamed = tmp_path / "photo.jpg"
+    renamed.write_bytes(whole)
+    assert cli.main(["evidence", "verify", str(renamed)]) == 0
+    capsys.readouterr()
+
+
+def test_what_cannot_be_exported(folder, tmp_path, capsys):
+    url = f"sqlite:///{folder}/j.db"
+    for words, said_ in ((["Z"], "no entry of 'Z'"), (["A", "--redact", "speed"], "no field 'speed'"),
+                         (["A", "--from", "x"], "--from")):  # fmt: skip
+        assert cli.main(["evidence", "export", *words, "--journal", url, "--out", str(tmp_path / "n.zip")]) == 2
+        assert said_ in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    writer = open_writer(f"sqlite:///{tmp_path}/old.db", mode="live", log=False)
+    writer.close()
+    assert cli.main(["evidence", "export", "A", "--journal", f"sqlite:///{tmp_path}/old.db"]) == 2
+    assert "has no evidence log" in capsys.readouterr().err
+
+
+def test_seal_hands_out_the_newest_checkpoint(folder, tmp_path, capsys):
+    url = f"sqlite:///{folder}/j.db"
+    assert cli.main(["evidence", "seal", "--journal", url, "--out", str(tmp_path / "stick")]) == 0
+    assert (tmp_path / "stick").read_bytes() == (home(url).log / "checkpoint").read_bytes()
+    assert cli.main(["journal", "verify", "--journal", url, "--witness", str(tmp_path / "stick")]) == 0
+    capsys.readouterr()
+
+
+@pytest.mark.shared
+def test_the_verifiers_own_ed25519_agrees_with_wycheproof():
+    file = Path(__file__).parents[3] / "shared" / "data" / "reliability" / "ed25519" / "ed25519_test.json"
+    if not file.exists():
+        pytest.skip("needs ../shared/data")
+    count = 0
+    for group in json.loads(file.read_text())["testGroups"]:
+        public = bytes.fromhex(group["publicKey"]["pk"])
+        for test in group["tests"]:
+            holds = verifier.ed25519_holds(public, bytes.fromhex(test["msg"]), bytes.fromhex(test["sig"]))
+            assert holds == (test["result"] == "valid"), test
+            count += 1
+    assert count > 40
+
+
+def test_the_verifiers_own_ed25519_agrees_with_the_library():
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    for k in range(6):
+        private = Ed25519PrivateKey.from_private_bytes(bytes([k]) * 32)
+        public, signature = private.public_key().public_bytes_raw(), private.sign(b"text %d" % k)
+        assert verifier.ed25519_holds(public, b"text %d" % k, signature)
+        assert not verifier.ed25519_holds(public, b"texT %d" % k, signature)
+        beyond = int.from_bytes(signature[32:], "little") + 2**252 + 27742317777372353535851937790883648493
+        assert not verifier.ed25519_holds(public, b"text %d" % k, signature[:32] + beyond.to_bytes(32, "little"))
