@@ -476,6 +476,32 @@ class Denial(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: Literal["kind", "body", "nonce"]
 
 
+class Custody(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``custody``: what happened to a thing (a tag, a seizure, a photo, a card); ``birddog.custody`` has the rules.
+
+    Args:
+        item: the thing's name.
+        action: ``key`` enters a person's public key; ``give`` and ``receive`` are a transfer, each with its signature.
+        by: whose act it is: who seized, gave, received.
+        at_ns, place, sha256: when, where, and the hash of a file that belongs to it.
+        to: ``give``: who shall receive it.
+        public: ``key``: the key's text.
+        signature: the line of a note (C2SP signed-note).
+    """
+
+    item: str
+    action: Literal["key", "seize", "photo", "card", "place", "recover", "give", "receive", "end"]
+    by: str
+    operation: str = ""
+    at_ns: int | None = None
+    place: str = ""
+    sha256: str = ""
+    note: str = ""
+    to: str = ""
+    public: str = ""
+    signature: str = ""
+
+
 class Erasure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """kind ``erasure``: what stood of an operation was erased: its keys destroyed, its entries emptied but for number and time.
 
@@ -549,6 +575,7 @@ KINDS = (
     KindOfEntry("loss", Loss, folds=False),
     KindOfEntry("clock", ClockSet),
     KindOfEntry("denial", Denial, folds=False),
+    KindOfEntry("custody", Custody, asked=True, folds=False),
     KindOfEntry("erasure", Erasure, asked=True, folds=False),
     KindOfEntry("access", Access, asked=True, folds=False),
 )

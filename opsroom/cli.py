@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scan": ("scan", "what stands out in a scene seen from above"),
     "drone-frame": ("drone_frame", "what a drone's picture says of itself, and the ground it shows"),
     "authority": ("authority", "what the warrants of a file say of each position of another"),
+    "custody": ("custody", "who has a tag, a seizure, a photo: entered, handed over and signed for"),
     "evidence": ("evidence", "sign the log, write a bundle of a case, verify one"),
     "export": ("export", "the tracks in other people's formats: GeoJSON, GPX, KML, CSV, NMEA, CoT, EPCIS, MF-JSON"),
     "share": ("share", "send the present picture to a partner, and go on sending it"),

@@ -28,7 +28,8 @@ PARTS = ("who", "payload", "place", "motion", "words", "rest")
 WIDTH, HASH = 256, 32
 #: More than this is no bundle of ours: a file, all files, how many there are.
 MOST_FILE, MOST_BYTES, MOST_FILES, MOST_LINE = 1 << 34, 1 << 35, 1_000_000, 1 << 24
-DATE = (1980, 1, 1, 0, 0, 0)
+#: What zipfile raises on a member whose header was changed.
+_UNREADABLE = (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, ValueError, zlib.error, struct.error)
 
 
 class Refused(Exception):
@@ -300,7 +301,7 @@ class Tree:
             raw = self.archive.read(name)
         except KeyError:
             raise Wrong(f"{name} is not there") from None
-        except (zipfile.BadZipFile, zlib.error) as error:
+        except _UNREADABLE as error:
             raise Wrong(f"{name}: {error}") from None
         if len(raw) != HASH * width:
             raise Wrong(f"{name} has {len(raw)} bytes")
@@ -414,7 +415,7 @@ def _verified(path, archive, names, key, out):
                 while piece := file.read(1 << 20):
                     crc, size = zlib.crc32(piece, crc), size + len(piece)
                     digest.update(piece)
-        except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
+        except _UNREADABLE as error:
             fault(f"{name}: cannot be read: {error}")
         sizes[name], crcs[name], digests[name] = size, crc, digest.digest()
     wrong = same_zip(path, names, sizes, crcs)
@@ -464,20 +465,28 @@ def _verified(path, archive, names, key, out):
         tree = None
     if tree is not None and "records.jsonl" in digests:
         before, number = 0, 0
-        with archive.open("records.jsonl") as file:
-            file._expected_crc = None
-            while line := file.readline(MOST_LINE):
-                number += 1
-                try:
-                    if not line.endswith(b"\n"):
-                        raise Wrong("is cut")
-                    before, has, lacks = check_record(line[:-1], before, begins, tree)
-                    records, shown, withheld = records + 1, shown + has, withheld + lacks
-                except Wrong as error:
-                    fault(f"record {_seq(line) or f'behind {before}'} (line {number}): {error}")
+        for line in _lines(archive, "records.jsonl", fault):
+            number += 1
+            try:
+                if not line.endswith(b"\n"):
+                    raise Wrong("is cut")
+                before, has, lacks = check_record(line[:-1], before, begins, tree)
+                records, shown, withheld = records + 1, shown + has, withheld + lacks
+            except Wrong as error:
+                fault(f"record {_seq(line) or f'behind {before}'} (line {number}): {error}")
     if records + faults and manifest.get("records") != records:
         fault(f"{records} records hold; the manifest says {ascii(manifest.get('records'))[:20]}")
     return _end(out, faults, records, shown, withheld, held[0] if trusted else "")
+
+
+def _lines(archive, name, fault):
+    try:
+        with archive.open(name) as file:
+            file._expected_crc = None
+            while line := file.readline(MOST_LINE):
+                yield line
+    except _UNREADABLE as error:
+        fault(f"{name}: cannot be read: {error}")
 
 
 def _bytes(archive, name):
@@ -487,7 +496,7 @@ def _bytes(archive, name):
             return file.read(MOST_LINE)
     except KeyError:
         raise Wrong("is not there") from None
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise Wrong(f"cannot be read: {error}") from None
 
 

@@ -91,8 +91,8 @@ def test_the_table_in_the_docs_is_this_one():
 
 
 ADDED = '''
-class Custody(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """kind ``custody``: who holds a thing from now on."""
+class Lending(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``lending``: who holds a thing from now on."""
 
     thing: str
     by: str
@@ -102,15 +102,15 @@ class Denial('''
 USES_IT = """
 import json, sys
 from birddog.journal import open_reader, open_writer
-from birddog.model import Custody, unpack
+from birddog.model import Lending, unpack
 from ingest import control
 from opsroom import cli
 url = sys.argv[1]
 open_writer(url, mode="live").close()
-assert control.enter(url, [Custody(thing="crate", by="Noor")], source="operator") == [1]
+assert control.enter(url, [Lending(thing="crate", by="Noor")], source="operator") == [1]
 reader = open_reader(url)
 entry = reader.read(0)[0]
-assert (entry.kind, entry.actor, unpack(entry)) == ("custody", "Noor", Custody(thing="crate", by="Noor"))
+assert (entry.kind, entry.actor, unpack(entry)) == ("lending", "Noor", Lending(thing="crate", by="Noor"))
 assert [e.seq for e in reader.registers()] == [1]
 reader.close()
 assert cli.main(["journal", "export", "--journal", url]) == 0
@@ -123,9 +123,9 @@ def test_a_kind_is_added_in_one_file(tmp_path):
         shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__", "static", "*.db"))
     page = tmp_path / "birddog" / "model.py"
     text = page.read_text().replace("\nclass Denial(", ADDED, 1)
-    row = '    KindOfEntry("custody", Custody, register=True, asked=True),\n'
+    row = '    KindOfEntry("lending", Lending, register=True, asked=True),\n'
     page.write_text(text.replace('    KindOfEntry("denial"', f'{row}    KindOfEntry("denial"', 1))
     done = subprocess.run([sys.executable, "-c", USES_IT, f"sqlite:///{tmp_path}/j.db"], cwd=tmp_path, text=True,
                           capture_output=True, check=False, env={"PYTHONPATH": str(tmp_path), "PATH": ""})  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert '"kind":"custody"' in done.stdout and '"thing":"crate"' in done.stdout and '"actor":"Noor"' in done.stdout
+    assert '"kind":"lending"' in done.stdout and '"thing":"crate"' in done.stdout and '"actor":"Noor"' in done.stdout
