@@ -50,7 +50,8 @@ _inner = msgspec.msgpack.Decoder(list[dict[str, msgspec.Raw]]).decode
 _DAMAGED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _SAYS, _IDENT, _WHOLE = _encode(["source", "actor"]), _encode(["ident"]), _encode(["*"])
 #: Of the names of a map: the parts that have some of them, their names as MessagePack, and what picks their values.
-_Plan = list[tuple[int, bytes, Callable[[dict[str, Any]], Sequence[Any]]]]
+_Pick = Callable[[dict[str, Any]], Sequence[Any]]
+_Plan = list[tuple[int, bytes, _Pick]]
 
 
 @lru_cache(4096)
@@ -62,6 +63,15 @@ def _plan(lead: str, names: tuple[str, ...]) -> _Plan:
             pick = itemgetter(*own) if len(own) > 1 else _one(own[0])
             found.append((at, _encode([lead + name for name in own]), pick))
     return found
+
+
+@lru_cache(4096)
+def _plan_of_one(listed: str, names: tuple[str, ...], inner: tuple[str, ...]) -> list[tuple[int, bytes, _Pick, bytes, _Pick]]:
+    """``_plan`` of a body and of the one row that it lists, as one."""
+    outer = {at: (blob, pick) for at, blob, pick in _plan("", names)}
+    within = {at: (blob, pick) for at, blob, pick in _plan(f"{listed}.0.", inner)}
+    nothing: tuple[bytes, _Pick] = b"", lambda row: ()
+    return [(at, *outer.get(at, nothing), *within.get(at, nothing)) for at in range(len(PARTS)) if at in outer or at in within]
 
 
 def _one(name: str) -> Callable[[dict[str, Any]], Sequence[Any]]:
@@ -91,6 +101,11 @@ def parts_of(body: bytes, ident: bytes, source: str, actor: str) -> list[bytes]:
             if rows:
                 listed.append((name, rows))
                 del fields[name]
+    if len(listed) == 1 and len(listed[0][1]) == 1:  # nearly every message
+        name, (row,) = listed[0]
+        for at, names, pick, inner_names, inner in _plan_of_one(name, tuple(fields), tuple(row)):
+            parts[at] = b"".join((parts[at], names, *pick(fields), inner_names, *inner(row)))
+        return parts
     for at, names, pick in _plan("", tuple(fields)):
         parts[at] += names + b"".join(pick(fields))
     for name, rows in listed:

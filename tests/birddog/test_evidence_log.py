@@ -18,9 +18,9 @@ from birddog import merkle
 from birddog.errors import JournalDisagrees, JournalError
 from birddog.journal import entries, evidence, home, keys, open_reader, open_writer
 from birddog.journal.verify import verify
-from birddog.model import Draft, Erased, Erasure, Fix, FrameBody, Operation, Tick, Verdict, pack, unpack
+from birddog.model import Draft, Entry, Erased, Erasure, Fix, FrameBody, Operation, Tick, Verdict, pack, unpack
 from birddog.note import Verifier, opened
-from birddog.record import PARTS, commitments, parts_of, stated, statement
+from birddog.record import PARTS, body_of, commitments, parts_of, stated, statement
 from birddog.tiles import GrowingTiles
 from opsroom import cli
 
@@ -111,6 +111,23 @@ def test_whatever_a_body_is_a_changed_bit_of_it_changes_what_is_committed(body, 
     other = bytearray(body)
     other[bit // 8] ^= 1 << bit % 8
     assert parts_of(body, b"i", "s", "") != parts_of(bytes(other), b"i", "s", "")
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 70])
+def test_parts_make_the_body_again_whatever_it_lists(count):
+    one = unpack(Entry(seq=1, kind="frame", received_ns=T0, source="s", ident=b"i", body=fix(3, "CASE").body))
+    body = msgspec.structs.replace(one, observations=one.observations * count, verdicts=one.verdicts * count)
+    parts = parts_of(pack(body), b"id", "mqtt", "Noor")
+    again, *columns = body_of(parts)
+    assert columns == [b"id", "mqtt", "Noor"]
+    assert unpack(Entry(seq=1, kind="frame", received_ns=T0, source="s", ident=b"i", body=again)) == body
+    assert parts_of(again, b"id", "mqtt", "Noor") == parts
+    # the short way of one observation gives what the long one of two begins with
+    short, long = (parts_of(pack(msgspec.structs.replace(one, observations=one.observations * n)), b"id", "mqtt", "")
+                   for n in (1, 2))
+    assert all(b.startswith(a) for a, b in zip(short, long, strict=True)) and short != long
+    with pytest.raises(ValueError, match="damaged"):
+        body_of([b"\x91", *parts[1:]])
 
 
 def test_a_statement_is_taken_apart_again():
