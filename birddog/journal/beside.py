@@ -80,6 +80,11 @@ class Home(msgspec.Struct, frozen=True):
         return self._beside_real(".log")
 
     @property
+    def witness(self) -> Path:
+        """The folder of checkpoints that came back from others, one a file: the journal is held against each at its start."""
+        return self._beside_real(".witness")
+
+    @property
     def imagery(self) -> Path:
         """The ledger of the scenes whose looks were sent to this journal."""
         return self._beside(".imagery")

@@ -205,9 +205,26 @@ class Evidence:
             raise JournalDisagrees(f"{journal} is not the journal whose log was signed up to entry {begins + size - 1}: its "
                                    f"entries from {begins + full} on are others (it was changed, or put back and gone on with)")
         tiles.append(held[size - full :])
+        self._witnessed(journal, size)
         self.tiles, self._signed = tiles, size
         if tiles.size > size or tiles.full:
             self._waits = True
+
+    def _witnessed(self, journal: str, size: int) -> None:
+        """Hold the log against the checkpoints that others kept: whoever has the journal's keys cannot sign those away."""
+        known, folder = self.known, self._home.witness
+        assert known is not None
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            try:
+                seen = checked(path.read_bytes(), known)
+                if seen.size > size:
+                    raise VerificationError(f"it has {seen.size} entries, and the log {size}: it was cut, or is an older copy")
+                if seen.size and self.files.tree(seen.size).root() != seen.root:
+                    raise VerificationError(f"its first {seen.size} entries are others: the log was forked or written anew")
+            except OSError as error:
+                raise JournalTrouble(f"{path}: {error.strerror}") from error
+            except VerificationError as error:
+                raise JournalDisagrees(f"{journal} is not what {path} has seen: {error}") from error
 
     def _stood(self, full: int) -> GrowingTiles:
         """The tree of full tiles of entries, with what stands in the tiles above."""
@@ -224,8 +241,10 @@ class Evidence:
     def lost(self, last: int, leaves: Callable[[int, int], list[bytes]]) -> None:
         """What was signed is not what is there, and somebody accepted that: another log goes on, this one is put aside."""
         folder, begins = self.files.folder, 1 if self.known is None else self.known.begins
-        if folder.exists():
-            os.rename(folder, folder.with_name(f"{folder.name}.lost-{os.urandom(4).hex()}"))
+        mark = os.urandom(4).hex()
+        for one in (folder, self._home.witness):
+            if one.exists():
+                os.rename(one, one.with_name(f"{one.name}.lost-{mark}"))
         self.known, self.tiles = None, GrowingTiles()
         held = leaves(begins - 1, last)
         self.begin(last - len(held) + 1)

@@ -286,6 +286,35 @@ def test_a_log_that_was_cut_put_back_or_forked_is_refused_at_the_start_and_named
     assert finding.words.startswith("stick: ")
 
 
+@pytest.mark.parametrize("size", [600, 512, 300])
+def test_a_history_written_anew_and_signed_with_the_journals_own_keys_is_refused_where_a_witness_has_seen_it(tmp_path, size):
+    url, witness = f"sqlite:///{tmp_path}/j.db", home(f"sqlite:///{tmp_path}/j.db").witness
+    fill(url, size)
+    witness.mkdir()
+    shutil.copy(tmp_path / "j.db.log" / "checkpoint", witness / "other agency")
+    fill(url, 300, first=size)
+    assert found(url).findings == []  # what was seen is the beginning of what is there
+    known = (tmp_path / "j.db.log" / "keys.json").read_bytes()
+    for name in ("j.db", "j.db.head"):
+        (tmp_path / name).unlink()
+    shutil.rmtree(tmp_path / "j.db.log")
+    (tmp_path / "j.db.log").mkdir()
+    (tmp_path / "j.db.log" / "keys.json").write_bytes(known)  # the same log by name and key, of another history
+    witness.rename(tmp_path / "aside")
+    fill(url, size + 400, first=5000)
+    assert found(url).findings == []
+    (tmp_path / "aside").rename(witness)
+    with pytest.raises(JournalDisagrees, match="other agency has seen: its first .*forked or written anew"):
+        open_writer(url, mode="live")
+    (witness / "other agency").write_bytes(b"nonsense")
+    with pytest.raises(JournalDisagrees, match="the note has no signatures"):
+        open_writer(url, mode="live")
+    writer = open_writer(url, mode="live", accept_loss=True)
+    assert "other agency" in writer.lost
+    writer.close()
+    open_writer(url, mode="live").close()
+
+
 def test_tiles_that_are_gone_are_made_again_and_a_log_that_is_gone_is_missed(url, tmp_path):
     shutil.rmtree(tmp_path / "j.db.log" / "tile")
     fill(url, 10, first=600)
