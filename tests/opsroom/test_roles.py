@@ -156,7 +156,7 @@ def test_a_run_that_is_told_to_end_while_it_waits_for_the_journal_ends_at_once(t
             assert time.monotonic() < deadline
             time.sleep(0.05)
         waiting.terminate()
-        assert waiting.wait(5) == 0
+        assert waiting.wait(20) == 0
     finally:
         waiting.kill()
         waiting.stderr.close()

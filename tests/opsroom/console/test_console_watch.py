@@ -193,7 +193,7 @@ def test_a_trail_is_drawn_in_every_tile_that_it_crosses(stage, makers, watch):
         [[at(lon).x - 3, at(lon).y - 3], [at(lon).x + 3, at(lon).y + 3]],
         {layers: ['trails', 'trails-guess']}).length > 0);
     }"""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while page.evaluate(shown) != [True, True]:
         assert time.monotonic() < end, page.evaluate(shown)
         page.wait_for_timeout(100)
