@@ -2,7 +2,7 @@
 # Each makes what it needs first (tools/setup.sh); a second call finds it in place.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint goldens assets bench peers wheel upgrade clean
+.PHONY: help demo test lint goldens mutants assets bench peers wheel upgrade clean
 SETUP := sh tools/setup.sh
 BIN := .venv/bin
 # make test ARGS="tests/ingest -k kill"; make demo ARGS="--port 8090"
@@ -33,6 +33,12 @@ goldens: ## the pictures of tests/goldens again, where the truth beside them hol
 	@$(SETUP) test
 	@$(BIN)/python tools/goldens.py $(ARGS)
 
+mutants: ## are the tests tested? a mutation of each line of tracking or ingest: make mutants ARGS="tracking.doubt*"
+	@$(SETUP) test
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt mutmut==3.8.1
+	@$(BIN)/mutmut run $(ARGS)
+	@$(BIN)/mutmut results
+
 assets: ## fetch the console's browser libraries, checked by SHA-256
 	@$(SETUP) run assets
 
@@ -52,5 +58,5 @@ upgrade: ## newest versions that pyproject.toml allows into constraints.txt; the
 	@sh tools/upgrade.sh
 
 clean: ## removes everything that make made
-	rm -rf .venv dist build .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache opsroom/console/static/vendor
+	rm -rf .venv dist build .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache mutants opsroom/console/static/vendor
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
