@@ -6,6 +6,7 @@ Rows are rounded when they are published (1e-7 degrees, 1e-3 m, 1e-3 m/s, covari
 
 from __future__ import annotations
 
+import functools
 from typing import TypeVar
 
 import msgspec
@@ -56,17 +57,22 @@ class FlagRow(msgspec.Struct, frozen=True, kw_only=True):
     operation: str = OPEN
 
 
+@functools.cache
+def _decimals(kind: type[msgspec.Struct]) -> tuple[tuple[str, int | None], ...]:
+    """The fields of a kind of row that may be numbers with a fraction: to how many decimals, None: to 6 digits."""
+    out: list[tuple[str, int | None]] = []
+    for field in msgspec.structs.fields(kind):
+        if field.type not in (int, str, bool, bytes):
+            six = field.name.startswith("p_") or field.name in ("nis", "score", "pfa")
+            out.append((field.name, 7 if field.name.endswith(("lat_deg", "lon_deg")) else None if six else 3))
+    return tuple(out)
+
+
 def quantised(row: Row) -> Row:
     """A row as it is published: positions to 1e-7 degrees, speeds to 1e-3 m/s, covariances to 6 digits."""
     changes = {}
-    for field in row.__struct_fields__:
+    for field, decimals in _decimals(type(row)):
         value = getattr(row, field)
-        if not isinstance(value, float):
-            continue
-        if field.endswith(("lat_deg", "lon_deg")):
-            changes[field] = round(value, 7) + 0.0
-        elif field.startswith("p_") or field in ("nis", "score", "pfa"):
-            changes[field] = float(f"{value:.6g}")
-        else:
-            changes[field] = round(value, 3) + 0.0
+        if isinstance(value, float):
+            changes[field] = float(f"{value:.6g}") if decimals is None else round(value, decimals) + 0.0
     return msgspec.structs.replace(row, **changes) if changes else row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import msgspec
@@ -37,7 +38,8 @@ def of_fix(fix: Fix, time_ns: int, preset: ClassPreset) -> Measurement:
     r = max(sigma_m, SIGMA_FLOOR_M) ** 2
     ve, vn = _velocity(fix)
     return Measurement(
-        time_ns, fix.device, "fix", fix.lat_deg, fix.lon_deg, r, 0.0, r, ve, vn, preset.velocity_sigma_mps**2, stated
+        time_ns, sys.intern(fix.device), "fix", fix.lat_deg, fix.lon_deg, r, 0.0, r, ve, vn, preset.velocity_sigma_mps**2,
+        stated,
     )
 
 
