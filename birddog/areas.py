@@ -13,6 +13,7 @@ goes the short way round).  One that goes round a pole has no inside on this gri
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -75,6 +76,34 @@ def area_of(geometry: Any) -> Area:
             raise ValueError(f"{name}: a list of rings was expected")
         out.append(tuple(_ring(ring, f"{name}[{n}]") for n, ring in enumerate(polygon)))
     return Area(tuple(out), edges == "geodesic")
+
+
+def ring_contains(ring: tuple[tuple[float, float], ...], *, lat_deg: float, lon_deg: float) -> bool:
+    """Whether a position lies inside a closed ring of (lon_deg, lat_deg) or on its edge; edges straight in lon/lat.
+
+    The ring is not checked: one without an inside (empty, of numbers that are none) holds nothing, one that crosses itself
+    what an odd number of its edges goes round.
+    """
+    whole, south, north = _whole(ring)
+    if not south <= lat_deg <= north or not math.isfinite(lon_deg):
+        return False
+    return _where(whole, round(lon_deg * UNIT), round(lat_deg * UNIT), _side) >= 0
+
+
+@lru_cache(maxsize=512)
+def _whole(ring: tuple[tuple[float, float], ...]) -> tuple[tuple[tuple[int, int], ...], float, float]:
+    """A ring in whole numbers, longitudes unrolled; its southernmost and northernmost degree.  A ring of nothing has none."""
+    out: list[tuple[int, int]] = []
+    for lon, lat in ring:
+        if not (math.isfinite(lon) and math.isfinite(lat)):
+            return (), math.inf, -math.inf
+        x = round(lon * UNIT)
+        if out:
+            x = out[-1][0] + (x - out[-1][0] + _HALF) % _TURN - _HALF
+        out.append((x, round(lat * UNIT)))
+    if len(out) < 3:
+        return (), math.inf, -math.inf
+    return tuple(out), min(lat for _, lat in ring), max(lat for _, lat in ring)
 
 
 def _ring(ring: Any, name: str) -> tuple[tuple[int, int], ...]:

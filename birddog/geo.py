@@ -136,25 +136,6 @@ class LocalFrame:
         return np.degrees(np.arctan2(z, (1.0 - E2) * np.hypot(x, y))), np.degrees(np.arctan2(y, x))
 
 
-def ring_contains(ring: tuple[tuple[float, float], ...], *, lat_deg: float, lon_deg: float) -> bool:
-    """Whether a position lies inside a closed ring of (lon_deg, lat_deg); edges straight in lon/lat.
-
-    Longitudes are unrolled relative to the position, so that a ring may cross the antimeridian.
-    """
-    inside = False
-    previous = None
-    for lon, lat in ring:
-        x = (lon - lon_deg + 180.0) % 360.0 - 180.0
-        if previous is not None:
-            x0, y0 = previous
-            # keep the edge on one side of the wrap: unroll the vertex next to the one before it
-            x = x0 + ((x - x0 + 180.0) % 360.0 - 180.0)
-            if (y0 > lat_deg) != (lat > lat_deg) and 0.0 < (x - x0) * (lat_deg - y0) / (lat - y0) + x0:
-                inside = not inside
-        previous = (x, lat)
-    return inside
-
-
 def speed_course(ve_mps: float, vn_mps: float) -> tuple[float, float]:
     """(speed m/s, course in degrees clockwise from north) of a velocity."""
     return round(math.hypot(ve_mps, vn_mps), 3), round(math.degrees(math.atan2(ve_mps, vn_mps)) % 360.0, 1) % 360.0

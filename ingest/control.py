@@ -22,6 +22,7 @@ import msgspec
 from birddog.errors import BirddogError, JournalError, JournalHeld, UsageError
 from birddog.journal import Home, home, open_reader, open_writer
 from birddog.model import KINDS, Body, Denial, Draft, EntryKind, pack
+from ingest import asked
 from ingest.intake import Entries, Intake
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ _ALLOWED = {kind.name: kind.body for kind in KINDS if kind.asked}
 _DAMAGED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry that somebody wants written; ``actor`` is the person, "" where a program asks for itself."""
 
     kind: EntryKind
@@ -89,6 +90,12 @@ def drafts_of(requests: Sequence[Wanted]) -> list[Draft]:
         try:
             body = msgspec.msgpack.decode(request.body, type=_ALLOWED[request.kind])
         except _DAMAGED as error:
+            raise Denied(f"the body of this {request.kind!r} entry is wrong: {error}", request, "body") from error
+        try:
+            asked.check(body, msgspec.msgpack.decode(request.body))
+            asked.text(request.source, "source", most=asked.NAME_MOST, empty=False)
+            asked.text(request.actor, "actor", most=asked.NAME_MOST)
+        except (asked.Wrong, *_DAMAGED) as error:
             raise Denied(f"the body of this {request.kind!r} entry is wrong: {error}", request, "body") from error
         if not 0 < len(request.nonce) <= MAX_NONCE:
             raise Denied(f"a nonce has 1 to {MAX_NONCE} bytes, this one {len(request.nonce)}", request, "nonce")

@@ -5,7 +5,7 @@ Longitudes are unrolled about the first vertex, so that rings may cross the anti
 
 from __future__ import annotations
 
-from birddog.geo import ring_contains
+from birddog.areas import ring_contains
 
 Ring = tuple[tuple[float, float], ...]
 

@@ -19,7 +19,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from birddog.geo import A_M, E2, distance_m, ring_contains
+from birddog.areas import ring_contains
+from birddog.geo import A_M, E2, distance_m
 from birddog.model import TimeSource
 from birddog.units import NS
 from tracking import bank as banks

@@ -23,9 +23,10 @@ from typing import Literal
 
 import msgspec
 
+from birddog.areas import ring_contains
 from birddog.directory import OPEN, Directory
 from birddog.errors import UsageError
-from birddog.geo import ring_contains, valid_position
+from birddog.geo import valid_position
 from birddog.judge import Judge, judged
 from birddog.model import (
     TIMELESS,

@@ -20,8 +20,9 @@ from collections.abc import Iterable
 import msgspec
 import numpy as np
 
+from birddog.areas import ring_contains
 from birddog.directory import OPEN
-from birddog.geo import distance_m, ring_contains
+from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackPoint, TrackStatus, Value
 from birddog.units import NS
 from tracking.anchor import near_en, rotated, turn

@@ -14,7 +14,8 @@ import math
 
 import msgspec
 
-from birddog.geo import radii_m, ring_contains, wrap_lon
+from birddog.areas import ring_contains
+from birddog.geo import radii_m, wrap_lon
 from birddog.model import Event, Track, Zone
 from tracking.book import Book
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opsroom.commands.common import (
     actor_option,
@@ -158,25 +158,49 @@ def _zone(args: argparse.Namespace) -> Zone:
 def _line(file: str) -> tuple[tuple[float, float], ...]:
     from birddog.errors import UsageError
 
-    line = _positions(file, "LineString")
+    line = _line_of(file)
     if len(line) < 2:
         raise UsageError("wants a line of at least two positions in degrees (lon, lat)", file=file)
     return line
 
 
 def _area(file: str) -> tuple[tuple[float, float], ...]:
+    """The one ring of a file's GeoJSON polygon, by the rules of every area (``birddog.areas``)."""
+    from birddog.areas import area_of
     from birddog.errors import UsageError
+    from birddog.geo import wrap_lon
 
-    ring = _positions(file, "Polygon")
-    if len(ring) < 4 or ring[0] != ring[-1]:
-        raise UsageError("wants a closed ring of at least four positions in degrees (lon, lat)", file=file)
-    return ring
+    geometry = _geometry(file, "Polygon", "polygon of longitude and latitude, without holes")
+    try:
+        area = area_of(geometry)
+    except ValueError as error:
+        raise UsageError(str(error), file=file) from error
+    if area.geodesic:
+        raise UsageError("edges: of an operation's area they are straight in longitude and latitude", file=file)
+    if len(geometry["coordinates"]) != 1:
+        raise UsageError("is not one GeoJSON polygon of longitude and latitude, without holes", file=file)
+    return tuple((wrap_lon(float(lon)), float(lat)) for lon, lat, *_ in geometry["coordinates"][0])
 
 
-def _positions(file: str, kind: str) -> tuple[tuple[float, float], ...]:
-    """The positions of the one GeoJSON polygon (its ring) or line of a file."""
+def _line_of(file: str) -> tuple[tuple[float, float], ...]:
+    """The positions of the one GeoJSON line of a file."""
     from birddog.errors import UsageError
     from birddog.geo import valid_position
+
+    shape = "line of longitude and latitude"
+    geometry = _geometry(file, "LineString", shape)
+    try:
+        positions = tuple((_degrees(lon), _degrees(lat)) for lon, lat, *_ in geometry["coordinates"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"is not one GeoJSON {shape}", file=file) from error
+    if not all(valid_position(lat, lon) for lon, lat in positions):
+        raise UsageError("holds a position that is none on Earth: degrees, (lon, lat)", file=file)
+    return positions
+
+
+def _geometry(file: str, kind: str, shape: str) -> dict[str, Any]:
+    """The one geometry of a file: by itself, of a Feature, or of a FeatureCollection of one."""
+    from birddog.errors import UsageError
 
     data = json_file(file)
     try:
@@ -186,16 +210,9 @@ def _positions(file: str, kind: str) -> tuple[tuple[float, float], ...]:
             geometry = feature["geometry"]
         if geometry["type"] != kind:
             raise UsageError(f"wants a {kind}, is a {str(geometry['type'])[:40]}", file=file)
-        found = geometry["coordinates"]
-        if kind == "Polygon":
-            [found] = found
-        positions = tuple((_degrees(lon), _degrees(lat)) for lon, lat, *_ in found)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        shape = "polygon of longitude and latitude, without holes" if kind == "Polygon" else "line of longitude and latitude"
         raise UsageError(f"is not one GeoJSON {shape}", file=file) from error
-    if not all(valid_position(lat, lon) for lon, lat in positions):
-        raise UsageError("holds a position that is none on Earth: degrees, (lon, lat)", file=file)
-    return positions
+    return geometry
 
 
 def _degrees(value: object) -> float:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birddog import geo
+from birddog.areas import ring_contains
 from birddog.units import CHI2_95_2D
 
 ORIGINS = [(0.0, 0.0), (80.0, 10.0), (51.95, 4.05), (-33.9, 179.995), (0.001, -179.999), (-80.0, -75.0)]
@@ -101,7 +102,7 @@ def test_ellipse_holds_95_percent():
 
 def test_ring_across_the_antimeridian():
     ring = ((179.0, -1.0), (-179.0, -1.0), (-179.0, 1.0), (179.0, 1.0), (179.0, -1.0))
-    assert geo.ring_contains(ring, lat_deg=0.0, lon_deg=179.9)
-    assert geo.ring_contains(ring, lat_deg=0.0, lon_deg=-179.9)
-    assert not geo.ring_contains(ring, lat_deg=0.0, lon_deg=0.0)
-    assert not geo.ring_contains(ring, lat_deg=2.0, lon_deg=179.9)
+    assert ring_contains(ring, lat_deg=0.0, lon_deg=179.9)
+    assert ring_contains(ring, lat_deg=0.0, lon_deg=-179.9)
+    assert not ring_contains(ring, lat_deg=0.0, lon_deg=0.0)
+    assert not ring_contains(ring, lat_deg=2.0, lon_deg=179.9)

@@ -10,7 +10,8 @@ import rasterio
 from affine import Affine
 from rasterio.warp import transform
 
-from birddog.geo import LocalFrame, ring_contains
+from birddog.areas import ring_contains
+from birddog.geo import LocalFrame
 from imagery.look import scan_of
 from imagery.scan import scan
 

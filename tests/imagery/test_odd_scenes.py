@@ -15,8 +15,9 @@ from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
 from rasterio.warp import transform
 
+from birddog.areas import ring_contains
 from birddog.errors import UsageError
-from birddog.geo import LocalFrame, ring_contains
+from birddog.geo import LocalFrame
 from imagery import scan as scans
 from imagery import tail
 from imagery.look import footprint

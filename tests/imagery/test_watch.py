@@ -21,8 +21,8 @@ import rasterio
 from affine import Affine
 from rasterio.warp import transform
 
+from birddog.areas import ring_contains
 from birddog.errors import ConfigError
-from birddog.geo import ring_contains
 from birddog.model import Scan
 from imagery.look import scene_time
 from imagery.watch import LEDGER_NAME, Settings, Watch

@@ -16,7 +16,20 @@ import pytest
 
 from birddog.errors import JournalError, UsageError
 from birddog.journal import Home, open_reader, open_writer
-from birddog.model import Attachment, Decision, Denial, Device, Operation, Tick, pack, unpack
+from birddog.model import (
+    Attachment,
+    Decision,
+    Denial,
+    Device,
+    Operation,
+    Placement,
+    Scan,
+    Sighting,
+    Tick,
+    Zone,
+    pack,
+    unpack,
+)
 from ingest import control
 from ingest.desk import Desk
 from ingest.intake import Intake
@@ -76,7 +89,9 @@ def test_many_at_once(running):
 
 
 @pytest.mark.parametrize("request_bytes,said", [
-    (b"\xc1", "malformed"), (b"\x91\x81\xa1x" + b"\x91" * 5000, "recursion"),
+    (b"\xc1", "malformed"), (b"\x91\x81\xa1x" + b"\x91" * 5000, "unknown field"),
+    (msgspec.msgpack.encode([control.Wanted("operation", "t", b"n", b"\x82\xa9operation\xa1A\xa1x" + b"\x91" * 5000)]),
+     "recursion"),
     (msgspec.msgpack.encode([control.Wanted("operation", "t", b"n", b"\x81\xa9operation\xa2\xff\xff")]), "utf-8"),
     (msgspec.msgpack.encode([1]), "Expected"),
     (msgspec.msgpack.encode([control.Wanted("tick", "t", b"n", pack(Tick()))]), "by the desk only"),
@@ -97,7 +112,7 @@ def test_a_wrong_request_is_answered_and_writes_nothing_of_it(running, request_b
     entries = reader.read(0)
     reader.close()
     assert entries[-1].kind == "operation"
-    assert [unpack(e) for e in entries[:-1]] == ([] if said in ("malformed", "recursion", "Expected") else [
+    assert [unpack(e) for e in entries[:-1]] == ([] if said in ("malformed", "unknown field", "Expected") else [
         Denial(wanted="tick", reason="kind") if said == "by the desk only" else Denial(wanted="operation", reason="body")])
 
 
@@ -243,3 +258,86 @@ def test_the_socket_outlives_a_moment_without_file_descriptors(running, monkeypa
     # the first is taken by the accept that waits already
     assert control.ask(Home(path), ask[:1]) == [1] and control.ask(Home(path), ask[1:]) == [2]
     assert list(failures) == []
+
+
+RING = ((4.0, 51.0), (4.1, 51.0), (4.1, 51.1), (4.0, 51.1), (4.0, 51.0))
+BOW = ((4.0, 51.0), (4.1, 51.1), (4.1, 51.0), (4.0, 51.1), (4.0, 51.0))
+SEEN = Sighting(device="sar", time_ns=1, lat_deg=51.0, lon_deg=4.0, r_ee=1.0, r_en=0.0, r_nn=1.0)
+LOOK = Scan(scan_id="s", sensor="sar", time_ns=1, footprint=RING, pd=0.9, clutter_per_km2=0.1, sightings=(SEEN,))
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("body,said", [
+    (Operation(operation="open"), "operation: 'open'"),
+    (Operation(operation=""), "operation: says nothing"),
+    (Operation(operation=" "), "operation: says nothing"),
+    (Operation(operation="A\nB"), "operation: a line break"),
+    (Operation(operation="x" * 501), "operation: 501 characters"),
+    (Operation(operation="A", name="n" * 4001), "name: 4001 characters"),
+    (Operation(operation="A", name="a\x1b[2J"), "name: a line break"),
+    (Operation(operation="A", area=BOW), "area: crosses itself"),
+    (Operation(operation="A", area=RING[:3]), "area: a ring of at least four positions"),
+    (Operation(operation="A", area=RING[:4]), "area: not closed"),
+    (Operation(operation="A", area=((4.0, NAN), *RING[1:])), "area[0][1]: nan is no finite number"),
+    (Operation(operation="A", area=((4.0, 91.0), *RING[1:])), "area[0]: no position on Earth"),
+    (Operation(operation="A", zones=(Zone(name="", points=RING),)), "zones[0].name: says nothing"),
+    (Operation(operation="A", zones=(Zone(name="quay", points=BOW),)), "zones[0].points: crosses itself"),
+    (Operation(operation="A", zones=(Zone(name="road", points=RING[:1], half_width_m=5.0),)), "zones[0].points: a line"),
+    (Operation(operation="A", zones=(Zone(name="quay", points=RING, dwell_s=INF),)), "zones[0].dwell_s: inf"),
+    (Device(device="d", interval_s=NAN), "interval_s: nan is no finite number"),
+    (Device(device="d", interval_s=-1.0), "interval_s: -1.0 is less than nothing"),
+    (Device(device="d", topics=("a/\n",)), "topics[0]: a line break"),
+    (Device(device="d", week_rollover=2**63), "week_rollover: 9223372036854775808"),
+    (Attachment(device="d", shipment="", operation="A", from_ns=0), "shipment: says nothing"),
+    (Attachment(device="d", shipment="s", operation="open", from_ns=0), "operation: 'open'"),
+    (Attachment(device="d", shipment="s", operation="A", from_ns=2, to_ns=1), "to_ns: lies before from_ns"),
+    (Attachment(device="d", shipment="s", operation="A", from_ns=-(2**63)), "from_ns: -9223372036854775808"),
+    (Placement(device="d", lat_deg=INF, lon_deg=4.0, range_m=5.0), "lat_deg: inf"),
+    (Placement(device="d", lat_deg=51.0, lon_deg=400.0, range_m=5.0), "lat_deg, lon_deg: no position on Earth"),
+    (Decision(action="acknowledge", subject="", by="kim"), "subject: says nothing"),
+    (Decision(action="acknowledge", subject="A", by="kim", note="a\u2028b"), "note: a line break"),
+    (msgspec.structs.replace(LOOK, pd=1.5), "pd: 1.5 is no share"),
+    (msgspec.structs.replace(LOOK, clutter_per_km2=-1.0), "clutter_per_km2: -1.0"),
+    (msgspec.structs.replace(LOOK, footprint=((4.0, 99.0),)), "footprint[0]: no position"),
+    (msgspec.structs.replace(LOOK, sightings=(msgspec.structs.replace(SEEN, r_ee=NAN),)), "sightings[0].r_ee: nan"),
+    (msgspec.structs.replace(LOOK, sightings=(msgspec.structs.replace(SEEN, attributes={"a": INF}),)),
+     "sightings[0].attributes['a']: inf"),
+    (msgspec.structs.replace(LOOK, sightings=(msgspec.structs.replace(SEEN, lat_deg=-91.0),)), "sightings[0].lat_deg"),
+])
+def test_what_may_not_stand_in_the_journal_is_refused_in_one_line_that_names_the_field(body, said):
+    with pytest.raises(control.Denied) as refused:
+        control.drafts_of([control.wanted(body, source="t")])
+    words = str(refused.value)
+    assert said in words and "\n" not in words and len(words) < 300
+    assert refused.value.entry.kind == "denial"
+
+
+@pytest.mark.parametrize("body", [
+    Operation(operation="A", name="Nachtijl, haven", area=RING, zones=(Zone(name="road", points=RING[:2], half_width_m=5.0),)),
+    Operation(operation="A", area=((179.9, -1.0), (-179.9, -1.0), (-179.9, 1.0), (179.9, 1.0), (179.9, -1.0))),
+    Device(device="urn:epc:id:sgtin:0614141.112345.400"), LOOK, msgspec.structs.replace(LOOK, footprint=(), sightings=()),
+    Attachment(device="d", shipment="s", operation="A", from_ns=5, to_ns=5),
+    Decision(action="take_over", subject="T1", by="Noor \u2013 nacht"),
+])
+def test_what_is_well_said_is_taken(body):
+    [draft] = control.drafts_of([control.wanted(body, source="t")])
+    assert msgspec.msgpack.decode(draft.body, type=type(body)) == body
+
+
+@pytest.mark.parametrize("change,said", [
+    ({"lenght": 1}, "'lenght': no such field"), ({"name\n" * 30: 1}, "no such field"),
+    ({"zones": [{"name": "q", "points": RING, "width": 4}]}, "zones[0].'width': no such field"),
+])
+def test_a_field_that_nobody_knows_is_refused_and_named(change, said):
+    body = msgspec.msgpack.encode({"operation": "A", **change})
+    with pytest.raises(control.Denied) as refused:
+        control.drafts_of([control.Wanted("operation", "t", b"n", body)])
+    assert said in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("more,said", [({"source": ""}, "source: says nothing"), ({"source": "a\nb"}, "source: a line break"),
+                                       ({"actor": "x" * 501}, "actor: 501 characters")])
+def test_who_asks_is_a_name_too(more, said):
+    asked = msgspec.structs.replace(control.wanted(Device(device="d"), source="t"), **more)
+    with pytest.raises(control.Denied, match=said):
+        control.drafts_of([asked])

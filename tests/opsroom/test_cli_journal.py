@@ -60,8 +60,12 @@ def url(tmp_path):
     flag = Flag(flag_id="f", detector="cfar", score=9.0, pfa=1e-6, col=1.0, row=2.0, bbox_px=(0, 0, 3, 3), thumbnail=b"\x89PNG")
     scan = Scan(scan_id="s1", sensor="sar", time_ns=T0, footprint=ring, pd=0.8, clutter_per_km2=0.1, sightings=(seen, seen),
                 flags=(flag,))
+    control.enter(made, [scan, Operation(operation="A")], source="operator")
+    # names as journals of other programs may hold them
+    writer = open_writer(made, mode="exercise")
+    writer.append([control.own(Device(device="tag", name="a\nb"), source="operator")])
+    writer.close()
     control.enter(made, [
-        scan, Operation(operation="A"), Device(device="tag", name="a\nb"),
         Attachment(device="tag", shipment="s", operation="A", from_ns=0),
         Placement(device="p", lat_deg=1.0, lon_deg=2.0, range_m=3.0), Decision(action="acknowledge", subject="a1", by="ann"),
     ], source="operator")  # fmt: skip

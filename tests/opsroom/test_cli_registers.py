@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from birddog.journal import open_reader
+from birddog.journal import open_reader, open_writer
 from opsroom import cli
 
 TAG = "356307042441013"
@@ -36,7 +36,7 @@ def entries() -> int:
         reader.close()
 
 
-RING = '{"type":"Polygon","coordinates":[[[1,2],[3,4],[5,6],[1,2]]]}'
+RING = '{"type":"Polygon","coordinates":[[[1,2],[3,2],[5,6],[1,2]]]}'
 
 
 @pytest.mark.parametrize("words,said", [
@@ -55,12 +55,17 @@ def test_a_case_that_cannot_be_makes_no_journal(run, tmp_path, words, said):
     (RING.replace("1,2", "NaN,2").encode(), "NaN is no finite number"),
     (RING.replace("1,2", "1e999,2").encode(), "1e999 is no finite number"),
     (b"[" * 100_000, "nested too deeply"), (RING.replace("{", '{"type":"Point",', 1).encode(), "a key stands twice"),
-    (RING.replace("1,2", '"1","2"').encode(), "is not one GeoJSON polygon"), (b"null", "is not one GeoJSON polygon"),
+    (RING.replace("1,2", '"1","2"').encode(), "[longitude, latitude] was expected"), (b"null", "is not one GeoJSON polygon"),
     (b'{"type":"Feature","geometry":null}', "is not one GeoJSON polygon"),
     (b'{"type":"FeatureCollection","features":[]}', "is not one GeoJSON polygon"),
-    (RING.replace("]]]", "]],[[1,2],[3,4],[5,6],[1,2]]]").encode(), "without holes"),
-    (RING.replace("1,2", "1,95").encode(), "none on Earth"), (RING.replace(",[1,2]]", "]").encode(), "a closed ring"),
+    (RING.replace("]]]", "]],[[1,2],[3,2],[5,6],[1,2]]]").encode(), "without holes"),
+    (RING.replace("1,2", "1,95").encode(), "no position on Earth"),
+    (RING.replace(",[1,2]]", "]").encode(), "at least four positions"),
     (RING.replace("Polygon", "MultiPolygon").encode(), "is a MultiPolygon"),
+    (RING.replace("[5,6],[1,2]", "[5,6],[1,3]").encode(), "not closed"),
+    (RING.replace("[3,2],[5,6]", "[3,4],[3,2],[1,4]").encode(), "crosses itself"),
+    (RING.replace("[3,2],[5,6]", "[3,4],[5,6]").encode(), "encloses nothing"),
+    (RING.replace("{", '{"edges":"geodesic",', 1).encode(), "edges: of an operation's area"),
 ])
 def test_an_area_that_is_none(run, tmp_path, text, said):
     (tmp_path / "a.json").write_bytes(text)
@@ -74,7 +79,7 @@ def test_areas_of_all_three_forms_and_with_a_mark(run, tmp_path):
         (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + text.encode())
         assert run("operation", "add", name, "--area", "a.json", "--name", "Größe")[0] == 0
     rows = json.loads(run("operation", "list", "--json")[1])
-    assert rows == [{"operation": name, "name": "Größe", "area": [[1, 2], [3, 4], [5, 6], [1, 2]], "closed": False,
+    assert rows == [{"operation": name, "name": "Größe", "area": [[1, 2], [3, 2], [5, 6], [1, 2]], "closed": False,
                      "requires_warrant": False, "zones": []}
                     for name in "ABC"]  # fmt: skip
 
@@ -89,7 +94,7 @@ def test_a_case_watches_places(run, tmp_path):
     [row] = json.loads(run("operation", "list", "--json")[1])
     assert row["zones"] == [
         {"name": "A13", "points": [[4.0, 52.0], [4.1, 52.1]], "half_width_m": 300.0, "dwell_s": 60.0},
-        {"name": "the yard", "points": [[1, 2], [3, 4], [5, 6], [1, 2]], "dwell_s": 60.0},
+        {"name": "the yard", "points": [[1, 2], [3, 2], [5, 6], [1, 2]], "dwell_s": 60.0},
     ]
     assert "A13, the yard" in run("operation", "list")[1]
     assert run("operation", "unwatch", "A", "A13")[0] == 0
@@ -176,10 +181,11 @@ def test_nothing_of_a_name_moves_the_cursor(run):
 
     run("operation", "add", "A")
     reader = open_reader("sqlite:///c.db")
-    control.enter("sqlite:///c.db", [
-        Device(device="t", name="\x1b[2Jx"), Attachment(device="t", shipment="a\r\x1b[1Ab", operation="A", from_ns=0),
-    ], source="test")  # fmt: skip
     reader.close()
+    writer = open_writer("sqlite:///c.db", mode="live")
+    for body in (Device(device="t", name="\x1b[2Jx"), Attachment(device="t", shipment="a\r\x1b[1Ab", operation="A", from_ns=0)):
+        writer.append([control.own(body, source="test")])
+    writer.close()
     for words in (["list"], ["show", "t"], ["detach", "t"]):
         _, out, err = run("device", *words)
         assert "\x1b" not in out + err and "\r" not in out + err
