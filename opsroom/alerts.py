@@ -99,6 +99,13 @@ class Alerts:
             for name in names if (self._rows[name].acknowledged_ns is None) == bool(seen)
         ]  # fmt: skip
 
+    def closed(self, operation: str, by: str, time_ns: int) -> list[Alert]:
+        """The alerts of a case that was closed, which nobody waits for any more: seen by whoever closed it."""
+        return [
+            self._put(msgspec.structs.replace(row, acknowledged_ns=time_ns, acknowledged_by=by))
+            for row in list(self._rows.values()) if row.operation == operation and row.open
+        ]  # fmt: skip
+
     def ended(self, track_ids: Iterable[str]) -> None:
         """These tracks are no more: their alerts are forgotten, but those that somebody still waits for."""
         for track_id in track_ids:

@@ -25,7 +25,7 @@ import msgspec
 from birddog.directory import OPEN
 from birddog.errors import BirddogError, JournalError, place_of
 from birddog.journal import Reader
-from birddog.model import Alert, Decision, Entry, Event, FrameBody, RefusalBody, Scan, unpack
+from birddog.model import Alert, Decision, Entry, Event, FrameBody, Operation, RefusalBody, Scan, unpack
 from opsroom.alerts import Alerts
 from opsroom.picture_rows import FlagRow, Refused
 from opsroom.picture_store import PictureError, PictureWriter, copy, differences, hold, remove
@@ -208,9 +208,11 @@ class Picture:
         changes = fold.apply(entry)
         events = changes.events + self.happenings.apply(entry.seq, fold.now_ns, changes, fold.numbers, fold.presets.events)
         alerts = [alert for event in events if (alert := self.alerts.event(event)) is not None]
-        body = unpack(entry) if entry.kind in ("frame", "refusal", "scan", "decision") else None
+        body = unpack(entry) if entry.kind in ("frame", "refusal", "scan", "decision", "operation") else None
         if isinstance(body, Decision):
             alerts += self.alerts.decision(body, entry.received_ns)
+        elif isinstance(body, Operation) and body.closed:
+            alerts += self.alerts.closed(body.operation, entry.actor or "closed", entry.received_ns)
         self.alerts.ended(changes.ended)
         self.alerts.prune(entry.received_ns)
         refused = self._not_used(entry, body) if isinstance(body, FrameBody | RefusalBody) else {}

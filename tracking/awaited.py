@@ -1,7 +1,8 @@
 """Devices that were attached and not heard since: the first report after a placement is the test of the placement.
 
 Told after the time in which any other silence would be (``silent_factor`` x interval), counted from the attachment, or from
-where the journal's time stood when it was entered.  A passive tag is only read where a reader stands, so nothing is expected.
+where the journal's time stood when it was entered; where the first entry after it comes later than that, nobody listened,
+and it is counted from there.  A passive tag is only read where a reader stands, so nothing is expected.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ _PASSIVE = "urn:epc:"
 class Waiting(msgspec.Struct):
     """Of one device: what it was attached to, since when it is waited for, how often it should report, and what was told.
 
-    ``until_ns``: when its attachment ends, where that was said beforehand.
+    ``until_ns``: when its attachment ends, where that was said beforehand.  ``fresh``: nothing has said yet what time it is
+    since it was attached (a new journal, one whose run is down).
     """
 
     shipment: str
@@ -29,6 +31,7 @@ class Waiting(msgspec.Struct):
     interval_s: float
     event: Event | None = None
     until_ns: int | None = None
+    fresh: bool = True
 
 
 class Awaited(msgspec.Struct):
@@ -53,8 +56,9 @@ class Awaited(msgspec.Struct):
             return
         same = old is not None and old.shipment == attachment.shipment
         since_ns = max(attachment.from_ns, old.since_ns if old is not None and same else now_ns)
+        fresh = not same or old is None or old.fresh
         interval_s, told = interval_of(device or Device(device="")), None if old is None else old.event
-        self.of[attachment.device] = Waiting(attachment.shipment, since_ns, interval_s, told, until_ns)
+        self.of[attachment.device] = Waiting(attachment.shipment, since_ns, interval_s, told, until_ns, fresh)
         self._due(factor)
 
     def enrolled(self, device: Device, factor: float, book: Book) -> None:
@@ -78,6 +82,9 @@ class Awaited(msgspec.Struct):
             track_ids_of: the tracks of a shipment, of its key.
         """
         for device, waiting in list(self.of.items()):
+            if waiting.fresh and waiting.since_ns + int(factor * waiting.interval_s * NS) <= to_ns:
+                waiting.since_ns = to_ns  # so much time in one step: until now nobody listened
+            waiting.fresh = False
             at_ns, until_ns = waiting.since_ns + int(factor * waiting.interval_s * NS), waiting.until_ns
             if waiting.event is None and at_ns <= to_ns and (until_ns is None or at_ns < until_ns):
                 text = (
@@ -93,6 +100,6 @@ class Awaited(msgspec.Struct):
         self._due(factor)
 
     def _due(self, factor: float) -> None:
-        waits = (w.since_ns + int(factor * w.interval_s * NS) for w in self.of.values() if w.event is None)
+        waits = (0 if w.fresh else w.since_ns + int(factor * w.interval_s * NS) for w in self.of.values() if w.event is None)
         ends = (w.until_ns for w in self.of.values() if w.until_ns is not None)
         self.due_ns = min([_NEVER, *waits, *ends])

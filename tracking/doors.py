@@ -76,6 +76,12 @@ class Doors(msgspec.Struct):
             time_source="server" if alarm.time_ns is None else alarm.time_source,
         )  # fmt: skip
 
+    def closed(self, book: Book) -> None:
+        """Nobody waits for these doors any more."""
+        for knock in self.standing.values():
+            book.end(knock.event, book.now_ns)
+        self.standing.clear()
+
     def set_back(self, now_ns: int) -> None:
         """Nothing was heard later than it is now."""
         self.alarms = {name: min(heard_ns, now_ns) for name, heard_ns in self.alarms.items()}

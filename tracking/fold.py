@@ -71,7 +71,7 @@ class FoldState(msgspec.Struct, kw_only=True):
         numbers: of each case the number of the entry that named it first.
     """
 
-    form: Literal[14]
+    form: Literal[15]
     now_ns: int = 0
     exercise: bool = False
     presets: Presets = Presets()
@@ -91,7 +91,7 @@ class Fold:
     """One fold over one journal; see the module's docstring."""
 
     def __init__(self) -> None:
-        self._state = FoldState(form=14)
+        self._state = FoldState(form=15)
         self._directory = Directory()
         #: Of entries that were written before verdicts stood in them.
         self._judge = Judge(self._directory, exercise=False)
@@ -222,6 +222,8 @@ class Fold:
                 if body.operation in folds:
                     folds[body.operation].registered(None, now_ns)
                     folds[body.operation].watch(body.zones, book)
+                    if body.closed:
+                        folds[body.operation].closed(book)
             case Attachment():
                 self._state.numbers.setdefault(body.operation, book.seq)
                 self._of(body.operation).attached(body, now_ns, book)

@@ -206,6 +206,19 @@ class OperationFold:
         if known is not None and known.retired and (self.operation != OPEN or known.basis != "warrant"):  # not who was watched
             self._state.batteries.forget([device], book)
 
+    def closed(self, book: Book) -> None:
+        """The case is closed: nobody waits for anything of it, so nothing of it goes on."""
+        s = self._state
+        for live in self.tracker.tracks.values():
+            for kind in list(live.state.open_events):
+                book.end(live.state.open_events.pop(kind), book.now_ns)
+            s.visits.forget(live.state.track_id, book)
+        s.batteries.forget(list(s.batteries.low), book)
+        s.clocks.forget([*s.clocks.lags, *s.clocks.ahead], book)
+        for device in list(s.awaited.of):
+            s.awaited.over(device, book)
+        s.doors.closed(book)
+
     def watch(self, zones: tuple[Zone, ...], book: Book) -> None:
         """The places that this operation watches from now on."""
         self._state.visits.watched(zones, book)

@@ -69,3 +69,15 @@ def test_the_acknowledgement_outlives_a_change_of_the_event_and_a_restart():
 
 def test_an_event_that_is_no_alert():
     assert Alerts().event(event("confirmed")) is None
+
+
+def test_the_alerts_of_a_case_that_is_closed_wait_for_nobody():
+    alerts = Alerts()
+    raised = (("E1", "silent", "OP"), ("E2", "alarm", "OP"), ("E3", "alarm", "B"), ("E4", "door_opened", "OP"))
+    for name, kind, operation in raised:
+        alerts.event(msgspec.structs.replace(event(kind), event_id=name, operation=operation))
+    alerts.decision(Decision(action="acknowledge", subject="AE2", by="A"), 15)
+    closed = alerts.closed("OP", "kim", 40)
+    assert [(a.alert_id, a.acknowledged_by, a.open) for a in closed] == [("AE1", "kim", False), ("AE4", "kim", False)]
+    assert alerts.closed("OP", "kim", 50) == []
+    assert [a.alert_id for a in alerts.snapshot() if a.open] == ["AE3"]

@@ -107,3 +107,24 @@ def test_of_whom_nobody_waits_for_any_more_the_silence_is_over(journal):
     told = [event.end_ns for event in journal(begun=False, restart=True).take(bodies).events("silent")]
     assert len(told) == 2 and told[0] is None
     assert T0 + 100 * NS <= told[1] <= T0 + 105 * NS, "at the first time after it at which the track was due"
+
+
+def test_in_a_new_journal_it_is_waited_for_from_the_first_entry_on(told):
+    """``attach --from`` an hour back in a journal that has heard nothing yet: nobody listened, so nothing was missed."""
+    hour = msgspec.structs.replace(ATTACHED, from_ns=T0 - 3600 * NS)
+    registers = [(0, Operation(operation="A")), (0, Device(device="tag", klass="van", interval_s=5.0)), (0, hour)]
+    start = (2, Start(version="x", presets={}, exercise=False))
+    assert told([*registers, start, *ticks(5, 25)]) == []
+    assert [(t, e.start_ns) for t, e in told([*registers, start, *ticks(5, 60)])] == [(30, T0 + 27 * NS)]
+
+
+def test_while_the_run_was_down_nothing_was_missed(told):
+    bodies = [*CASE, *ticks(0, 15), (12, ATTACHED), (8000, Start(version="x", presets={}, exercise=False)), *ticks(8005, 8020)]
+    assert told(bodies) == []
+    assert [t for t, _ in told([*bodies, *ticks(8020, 8100)])] == [8025]
+
+
+def test_with_its_case_closed_nobody_waits(told):
+    bodies = [*CASE, *ticks(0, 15), (12, ATTACHED), *ticks(15, 60), (60, Operation(operation="A", closed=True)), *ticks(65, 99)]
+    [(_, begun), (t, over)] = told(bodies)
+    assert (t, over.event_id, over.end_ns) == (60, begun.event_id, T0 + 55 * NS)

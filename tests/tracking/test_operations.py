@@ -224,3 +224,22 @@ def test_an_interval_that_is_none_is_as_if_nothing_were_said(interval_s):
         return of(folded([*rows, *((60.0 * k, "", Tick()) for k in range(1, 40))]), "A")
 
     assert told(interval_s) == told(60.0)
+
+
+def test_what_went_on_in_a_case_is_over_when_it_is_closed_and_begins_again_when_it_goes_on(journal):
+    told = journal(begun=True, exercise=False, restart=True)
+    told.add(0, Operation(operation="A"))
+    told.add(0, Device(device="tag", interval_s=5.0))
+    told.add(0, Attachment(device="tag", shipment="crate", operation="A", from_ns=T0))
+    for t in range(1, 30, 5):
+        told.say(t, Fix(device="tag", time_ns=T0 + t * NS, lat_deg=52.0, lon_deg=4.0, sigma_m=5.0))
+    told.take([(t, Tick()) for t in range(30, 120, 5)])
+    [silent] = [e for c in told.changes for e in c.events]
+    assert silent.kind == "silent" and silent.end_ns is None
+    [over] = told.add(120, Operation(operation="A", closed=True)).events
+    assert (over.event_id, over.end_ns is not None) == (silent.event_id, True)
+    told.take([(t, Tick()) for t in range(125, 140, 5)])
+    assert not [e for c in told.changes[-3:] for e in c.events]
+    told.add(140, Operation(operation="A"))
+    told.take([(t, Tick()) for t in range(145, 200, 5)])
+    assert [e.kind for c in told.changes[-11:] for e in c.events] == ["silent"]
