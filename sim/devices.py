@@ -15,7 +15,7 @@ from birddog.units import NS, R68_PER_SIGMA
 from sim import faults, sensor_map, wire
 from sim.emission import Emission
 from sim.measured import Measured
-from sim.scenario import Ais, Camera, DeviceTable, Gps, Phone, Portal, Scenario, Sensor, Tracker, topics
+from sim.tables import Ais, Camera, DeviceTable, Gps, Phone, Portal, Scenario, Sensor, Tracker, topics
 from sim.world import World, stream
 
 #: The first report comes within so many seconds, so that the map is not empty.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from sim.scenario import Transport
+from sim.tables import Transport
 
 
 class Emission(msgspec.Struct, frozen=True, kw_only=True):

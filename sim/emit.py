@@ -16,7 +16,7 @@ import msgspec
 
 from birddog.errors import UsageError
 from sim.emission import Emission
-from sim.scenario import Scenario, Transport
+from sim.tables import Scenario, Transport
 
 SCHEMES: dict[str, Transport] = {"mqtt": "mqtt", "mqtts": "mqtt", "tcp": "tcp", "udp": "udp", "modbus": "modbus", "pty": "pty"}
 PORTS = {"mqtt": 1883, "mqtts": 8883, "modbus": 502}

@@ -14,7 +14,7 @@ import msgspec
 
 from birddog.units import NS
 from sim.emission import Emission
-from sim.scenario import Faults, Window
+from sim.tables import Faults, Window
 
 #: A message that is overtaken comes so much later, seconds.
 LATE_S = (2.0, 9.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 
-from sim.scenario import Faults
+from sim.tables import Faults
 from sim.world import World
 
 

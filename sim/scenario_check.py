@@ -17,7 +17,7 @@ from birddog.units import ns_from_text
 from sim import wire
 
 if TYPE_CHECKING:
-    from sim.scenario import Scenario
+    from sim.tables import Scenario
 
 #: kind of device -> the transports over which one would send (what a format's stream or messages can go over).
 TRANSPORTS: dict[str, tuple[str, ...]] = {

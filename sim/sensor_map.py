@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
-    from sim.scenario import Scenario
+    from sim.tables import Scenario
 
 
 class SensorValues(msgspec.Struct, frozen=True, kw_only=True):

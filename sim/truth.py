@@ -19,7 +19,7 @@ import msgspec
 from birddog.errors import UsageError
 from birddog.geo import valid_position
 from birddog.units import NS, iso_from_ns, ns_from_text
-from sim.scenario import Scenario
+from sim.tables import Scenario
 from sim.world import World
 
 COLUMNS = ("t", "truth_id", "lat_deg", "lon_deg", "ve_mps", "vn_mps", "carries")

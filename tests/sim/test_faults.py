@@ -5,7 +5,7 @@ from __future__ import annotations
 from birddog.units import NS
 from sim import faults
 from sim.emission import Emission
-from sim.scenario import Faults
+from sim.tables import Faults
 from sim.world import stream
 
 
