@@ -29,6 +29,7 @@ from ingest.endpoint_settings import Settings, check
 from ingest.intake import Intake, Result
 from ingest.mqtt_clients import CONTEST_S, CONTESTS, Clients, RefusedConnects
 from ingest.mqtt_connection import FULL, Connection
+from ingest.mqtt_hub import Counters
 from ingest.permit import ROOT, DirectoryPermit, ExercisePermit, Permit
 from ingest.told import Told
 from ingest.transport import Kind, Room
@@ -60,9 +61,7 @@ class Endpoint:
         self.topics: dict[bytes, str] = {}
         self.full = False
         self.stopping = False
-        self.bytes_total = self.messages_total = self.connections_total = self.refused_total = self.takeovers_total = 0
-        self.protocol_errors_total = self.keepalive_timeouts_total = self.slow_total = self.truncated_total = 0
-        self.acknowledged_total = self.pauses_total = self.tls_total = 0
+        self.counters = Counters()
         self._intake = intake
         #: The ports that are listened on, the plain one first.
         self.ports: list[int] = []
@@ -161,17 +160,7 @@ class Endpoint:
         contested = self.known.contested(self.loop.time()) if self.ports else []
         out: dict[str, Any] = {
             "connected": len(self._clients),
-            "connections_total": self.connections_total,
-            "messages_total": self.messages_total,
-            "acknowledged_total": self.acknowledged_total,
-            "bytes_total": self.bytes_total,
-            "refused_total": self.refused_total,
-            "protocol_errors_total": self.protocol_errors_total,
-            "takeovers_total": self.takeovers_total,
-            "keepalive_timeouts_total": self.keepalive_timeouts_total,
-            "slow_clients_total": self.slow_total,
-            "truncated_total": self.truncated_total,
-            "pauses_total": self.pauses_total,
+            **self.counters.told(),
             "held_bytes": self._held_bytes,
             "paused": sum(1 for c in self._connections if c.held),
         }
@@ -182,7 +171,7 @@ class Endpoint:
                                  f"{CONTEST_S:.0f} s: two devices have it, or its link breaks")
         if self._tls is not None:
             # handshakes that came to nothing (or are not through yet); when the first of the files expires
-            out["tls_refused_total"] = self._greetings - self.tls_total
+            out["tls_refused_total"] = self._greetings - self.counters.tls_total
             out["tls_expires_unix_s"] = self._tls.expires_s
         return out
 
@@ -216,7 +205,7 @@ class Endpoint:
         done = self._done
         while done:
             results = done.popleft()
-            self.acknowledged_total += len(results)
+            self.counters.acknowledged_total += len(results)
             last = None
             for result in results:
                 frame = result.frame
@@ -237,8 +226,8 @@ class Endpoint:
 
     def connected(self, connection: Connection) -> bool:
         """A socket was opened; False where there are too many."""
-        self.connections_total += 1
-        self.tls_total += connection.tls
+        self.counters.connections_total += 1
+        self.counters.tls_total += connection.tls
         if self.stopping or len(self._connections) >= self.settings.max_connections:
             if not self.stopping:
                 self.refuse(connection, "", f"there are {self.settings.max_connections} connections already")
@@ -275,7 +264,7 @@ class Endpoint:
 
     def refuse(self, connection: Connection, client_id: str, reason: str) -> None:
         """A connection does not get past CONNECT: counted, and kept where an operator sees it."""
-        self.refused_total += 1
+        self.counters.refused_total += 1
         peer = connection.transport.get_extra_info("peername")
         self.refused.add(str(peer[0]) if peer else "", client_id, reason)
 
@@ -288,7 +277,7 @@ class Endpoint:
         if before is not None:
             if before.tls and not connection.tls:
                 return False
-            self.takeovers_total += 1
+            self.counters.takeovers_total += 1
             self.known.taken_over(client_id, self.loop.time())
             self.remember(before)  # now: what the device sends again comes before the old connection has quite ended
             before.close(mqtt.TAKEN_OVER)
@@ -312,7 +301,7 @@ class Endpoint:
 
     def take(self, frames: list[Frame]) -> None:
         """Frames of one connection; they go to the desk at the end of this turn of the loop."""
-        self.messages_total += len(frames)
+        self.counters.messages_total += len(frames)
         self._pending += frames
         self._flush_soon()
 
@@ -332,7 +321,7 @@ class Endpoint:
             self._full_of_bytes = self._held_bytes >= self.settings.held_bytes
             if self._full_of_bytes or not self._intake.offer(self, frames):
                 self.full = True
-                self.pauses_total += 1
+                self.counters.pauses_total += 1
                 for connection in {frame.receipt: None for frame in frames}:
                     connection.hold_full()
                 if not self._full_of_bytes:
@@ -368,7 +357,7 @@ class Endpoint:
 
     def _evicted(self, address: str) -> None:
         """A connection that had sent no CONNECT gave its place to another, or there was no place to give."""
-        self.refused_total += 1
+        self.counters.refused_total += 1
         self.refused.add(address, "", "no CONNECT yet, and others wanted its place")
 
     def _greeted(self) -> None:
@@ -386,7 +375,7 @@ class Endpoint:
         for connection in list(self._connections):
             if connection.tls and self.revoked(connection.serial):
                 log.warning("%s: the certificate of %r was revoked", self.name, connection.certificate)
-                self.refused_total += 1
+                self.counters.refused_total += 1
                 connection.close(mqtt.NOT_AUTHORIZED)
 
 

@@ -1,7 +1,7 @@
 """One MQTT client's connection: from its bytes to frames for the desk, and back to its PUBACKs.
 
-The parser (``ingest.mqtt_packets``) judges the protocol, the ``Endpoint`` owns what connections
-share: the way to the desk, who is connected, the counters.  All of this runs on the loop's thread.
+The parser (``ingest.mqtt_packets``) judges the protocol; what connections share (the way to the desk, who is
+connected, the counters) is of whoever keeps ``ingest.mqtt_hub.Hub``: the ``Endpoint``.  All of this runs on the loop's thread.
 
 Over 400 lines:  a connection's state is one class with slots: a thousand idle devices
 shall cost little, and a message shall cross few calls.
@@ -29,7 +29,7 @@ from ingest.sessions import find_dead_links
 
 if TYPE_CHECKING:
     from ingest.acceptor import Caller
-    from ingest.endpoint import Endpoint
+    from ingest.mqtt_hub import Hub
 
 #: Why a connection is not being read.
 FULL, OUTSTANDING, SLOW, ENDING, WAITING = 1, 2, 4, 8, 16
@@ -59,7 +59,7 @@ class Connection(asyncio.BufferedProtocol):
         "level", "outstanding", "refused", "serial", "session", "stored", "subscriptions", "tls", "transport", "unacknowledged",
     )
 
-    def __init__(self, endpoint: Endpoint, tls: bool, caller: Caller):
+    def __init__(self, endpoint: Hub, tls: bool, caller: Caller):
         self._endpoint, self.caller = endpoint, caller
         self._parser = mqtt.Parser(
             endpoint.settings.max_packet, alias_maximum=endpoint.settings.topic_alias_maximum, topics=endpoint.topics
@@ -124,7 +124,7 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         endpoint = self._endpoint
         data = bytes(endpoint.read_view[:nbytes])
-        endpoint.bytes_total += nbytes
+        endpoint.counters.bytes_total += nbytes
         self.last_seen = endpoint.loop.time()
         if self.closing or self._ending:
             return
@@ -140,7 +140,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         endpoint = self._endpoint
         if self._parser.unfinished and not self.closing:
-            endpoint.truncated_total += 1
+            endpoint.counters.truncated_total += 1
         self.closing = True
         will, self._will = self._will, None
         if will is not None and not endpoint.stopping:
@@ -203,7 +203,7 @@ class Connection(asyncio.BufferedProtocol):
                 self.transport.abort()
         elif self._held & (SLOW | ENDING):
             if now_s - self._since > SLOW_S:
-                self._endpoint.slow_total += 1
+                self._endpoint.counters.slow_clients_total += 1
                 self.transport.abort()
         elif self._held:
             return
@@ -212,7 +212,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._endpoint.refuse(self, "", f"no CONNECT within {connect_timeout_s:.0f} s")
                 self.close(mqtt.PROTOCOL)
         elif self.keepalive_s and now_s - self.last_seen > 1.5 * self.keepalive_s:
-            self._endpoint.keepalive_timeouts_total += 1
+            self._endpoint.counters.keepalive_timeouts_total += 1
             self.close(mqtt.KEEP_ALIVE_TIMEOUT)
 
     def close(self, code: int) -> None:
@@ -379,7 +379,7 @@ class Connection(asyncio.BufferedProtocol):
         self.unacknowledged = unacknowledged
         self._offer(frames)
         if too_many:
-            endpoint.protocol_errors_total += 1
+            endpoint.counters.protocol_errors_total += 1
             self.end(mqtt.RECEIVE_MAXIMUM_EXCEEDED)
 
     def _unreleased_full(self, number: int, allowed: int) -> bool:
@@ -438,7 +438,7 @@ class Connection(asyncio.BufferedProtocol):
     def _fault(self, error: mqtt.ProtocolError) -> None:
         """The client broke the protocol: keep what it sent, say why, end the connection."""
         endpoint = self._endpoint
-        endpoint.protocol_errors_total += 1
+        endpoint.counters.protocol_errors_total += 1
         if self.identity:
             if error.code == mqtt.TOO_LARGE and self.level == 5:
                 endpoint.known.heeds_nothing(self.identity)

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import grimp
 import pytest
 
+ROOMS = ("birddog", "devices", "ingest", "tracking", "imagery", "sim", "opsroom")
 #: A package whose releases break its users has one door each side: (modules that may import it).
 DOORS = {
     "filterpy": {"tracking/engine_filterpy.py"},
@@ -234,3 +236,15 @@ def test_nothing_in_the_tree_predicts_a_track_but_the_one_estimator(shipped):
                 found[name].add(path.as_posix())
     assert {name: where - PREDICTS[name] for name, where in found.items()} == dict.fromkeys(PREDICTS, set())
     assert all(found.values()), "what is asked about is there"
+
+
+def test_no_file_imports_itself_through_others():
+    """Of two files one stands below the other, also where the import is for types only: a circle is one file in two parts."""
+    graph = grimp.build_graph(*ROOMS, cache_dir=None)
+    above = {module: graph.find_modules_directly_imported_by(module) & graph.modules for module in graph.modules}
+    while True:  # take away whoever imports nobody that is left
+        free = {module for module, below in above.items() if not below & above.keys()}
+        if not free:
+            break
+        above = {module: below for module, below in above.items() if module not in free}
+    assert not above, f"in a circle, or above one: {sorted(above)}"
