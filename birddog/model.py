@@ -791,7 +791,8 @@ class Correction(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that happened, derived from the journal: ``silent``, ``parted``, ``door_opened``,
-    ``confirmed``, ``dark_vessel``, ``outlier`` …; ``end_ns`` None = still going on.
+    ``confirmed``, ``dark_vessel``, ``outlier`` …; ``end_ns`` None = still going on.  ``flag_id``: the flag of a scene that it
+    is about.
 
     What several fixes together mean (``stop``, ``encounter`` …: docs/events.md) explains itself: ``last_ns`` how far it is
     known to reach, ``confidence`` how well it was observed, ``measures`` what was measured, ``rule`` the parameters by which it
@@ -810,6 +811,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     lon_deg: float | None = None
     text: str = ""
     time_source: TimeSource = "device"
+    flag_id: str = ""
     last_ns: int | None = None
     confidence: float | None = None
     measures: dict[str, Value] = {}

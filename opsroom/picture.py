@@ -244,13 +244,13 @@ class Picture:
         return changed
 
     def _publish_flags(self, scan: Scan, entry: Entry, events: list[Event]) -> None:
-        dark = {(e.lat_deg, e.lon_deg) for e in events if e.kind == "dark_vessel"}
+        dark = {event.flag_id for event in events if event.kind == "dark_vessel"}
         for flag in scan.flags:
             row = FlagRow(
                 flag_id=flag.flag_id, scan_id=scan.scan_id, scene_sha256=scan.scene_sha256, scene_name=scan.scene_name,
                 sensor=scan.sensor, time_ns=scan.time_ns, detector=flag.detector, score=flag.score, pfa=flag.pfa,
                 lat_deg=flag.lat_deg, lon_deg=flag.lon_deg, length_m=flag.length_m, truncated=flag.truncated,
-                dark=(flag.lat_deg, flag.lon_deg) in dark, time_source=scan.time_source, time_by=scan.time_by,
+                dark=flag.flag_id in dark, time_source=scan.time_source, time_by=scan.time_by,
                 operation=entry.operation or OPEN,
             )
             self.store.put_flag(row, entry.seq, flag.thumbnail)

@@ -12,13 +12,14 @@ import msgspec
 
 
 class Spot(msgspec.Struct, frozen=True):
-    """A sighting: position and R (m², east/north there)."""
+    """A sighting: position and R (m², east/north there), and the flag of the scene that it is, if it is one."""
 
     lat_deg: float
     lon_deg: float
     r_ee: float
     r_en: float
     r_nn: float
+    flag: str = ""
 
 
 class Pair(msgspec.Struct, frozen=True):

@@ -93,6 +93,7 @@ class Contact(msgspec.Struct, frozen=True, array_like=True):
         lat_deg, lon_deg, r: where it was last seen, and its variance there per axis.
         gap_s: the time between looks of its sensor that is to be expected.
         twin: looks in a row in which it and one rider were one.
+        flag: the flag that its newest sighting was, if it was one.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Contact(msgspec.Struct, frozen=True, array_like=True):
     dark: bool = False
     gap_s: float = 0.0
     twin: int = 0
+    flag: str = ""
 
 
 class Crowd(msgspec.Struct, frozen=True):
@@ -391,7 +393,7 @@ def _hit(
     lat, lon = frame(c.lat0_deg, c.lon0_deg).geodetic(e, n)
     return msgspec.structs.replace(
         c, score=score, hits=hits, confirmed=c.confirmed or (score >= p.confirm_score and hits >= p.confirm_hits),
-        seen_ns=look.time_ns, before_ns=c.seen_ns, lat_deg=lat, lon_deg=lon, r=max(spot.r_ee, spot.r_nn),
+        seen_ns=look.time_ns, before_ns=c.seen_ns, lat_deg=lat, lon_deg=lon, r=max(spot.r_ee, spot.r_nn), flag=spot.flag,
         sensors=c.sensors if look.sensor in c.sensors else (*c.sensors, look.sensor), gap_s=max(c.gap_s, interval_s),
     )  # fmt: skip
 
@@ -508,6 +510,7 @@ def _begun(look: Look, spot: Spot, score: float, interval_s: float, remembered: 
     return Contact(
         name, spot.lat_deg, spot.lon_deg, score, hits, confirmed, first_ns, t, t, spot.lat_deg, spot.lon_deg, r,
         (look.sensor,), look.imagery, look.time_source != "server" and (look.imagery or bool(look.footprint)), interval_s,
+        flag=spot.flag,
     )  # fmt: skip
 
 

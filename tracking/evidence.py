@@ -96,7 +96,7 @@ def is_on(reading: Reading) -> bool:
 def look_of_sightings(device: str, time_ns: int, sightings: list[Sighting], presets: Presets) -> Look:
     """The sightings that one sensor reported for one time."""
     return Look(
-        sensor=device, time_ns=time_ns, spots=_spots(sightings), pd=presets.sighting_pd,
+        sensor=device, time_ns=time_ns, spots=_spots(sightings, [""] * len(sightings)), pd=presets.sighting_pd,
         density_per_km2=presets.clutter_per_km2 + presets.new_per_km2,
     )  # fmt: skip
 
@@ -105,7 +105,7 @@ def look_of_scan(scan: Scan, presets: Presets) -> Look:
     """One look from above, or one sweep of a radar."""
     sightings: list[Any] = list(scan.sightings) or [f for f in scan.flags if f.lat_deg is not None and f.r_ee is not None]
     return Look(
-        sensor=scan.sensor, time_ns=scan.time_ns, scan=scan.scan_id, spots=_spots(sightings),
+        sensor=scan.sensor, time_ns=scan.time_ns, scan=scan.scan_id, spots=_spots(sightings, _flags(scan)),
         pd=min(0.99, max(0.05, scan.pd)),  # in this order NaN is the least
         density_per_km2=min(CLUTTER_MOST_PER_KM2, max(0.0, scan.clutter_per_km2)) + presets.new_per_km2,
         footprint=scan.footprint,
@@ -113,11 +113,19 @@ def look_of_scan(scan: Scan, presets: Presets) -> Look:
     )  # fmt: skip
 
 
-def _spots(sightings: list[Any]) -> list[Spot]:
+def _flags(scan: Scan) -> list[str]:
+    """The flag that each sighting of a scan is: as the sighting names it, or the one of its number, where each has one."""
+    if not scan.sightings:
+        return [f.flag_id for f in scan.flags if f.lat_deg is not None and f.r_ee is not None]
+    of = [f.flag_id for f in scan.flags] if len(scan.flags) == len(scan.sightings) else [""] * len(scan.sightings)
+    return [str(s.attributes.get("flag_id", flag)) for s, flag in zip(scan.sightings, of, strict=True)]
+
+
+def _spots(sightings: list[Any], flags: list[str]) -> list[Spot]:
     """Sightings (or flags with a position) with a usable covariance; others can't be placed."""
     out = []
-    for s in sightings:
+    for s, flag in zip(sightings, flags, strict=True):
         r = floored(s.r_ee, s.r_en or 0.0, s.r_nn if s.r_nn is not None else s.r_ee)
         if r is not None and valid_position(s.lat_deg, s.lon_deg):
-            out.append(Spot(s.lat_deg, s.lon_deg, *r))
+            out.append(Spot(s.lat_deg, s.lon_deg, *r, flag))
     return out

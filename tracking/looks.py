@@ -490,7 +490,7 @@ class LookLog:
                        text="an anonymous contact is confirmed", **place)  # fmt: skip
         if c.dark and self.operation == OPEN and shown.dark is None and (c.imagery or c.confirmed):
             shown.dark = book.event("dark_vessel", self.operation, c.seen_ns, track_ids=(shown.track_id,),
-                                    text="near no reporting track", **place)  # fmt: skip
+                                    text="near no reporting track", flag_id=c.flag, **place)  # fmt: skip
 
     def _status(self, c: Contact, presets: Presets, now_ns: int) -> TrackStatus:
         age_s, limit = (now_ns - c.seen_ns) / NS, limit_s(c, presets)

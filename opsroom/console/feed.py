@@ -27,12 +27,10 @@ from birddog.errors import BirddogError
 from birddog.units import iso_from_ns
 from opsroom.console.health import Health
 from opsroom.console.settings import Settings
-from opsroom.console.source import Changes, Source
+from opsroom.console.source import KEYS, ROWS, Changes, Source
 from opsroom.picture_view import ALL, Rights
 
 log = logging.getLogger("birddog.console")
-#: The lists of rows in a frame.
-ROWS = ("tracks", "alerts", "flags", "events", "refused", "points")
 _ENCODER = msgspec.json.Encoder()
 #: How long a broken store is asked again before a tab is told; not a clock of the picture.
 _RETRY_S = 1.0
@@ -214,6 +212,8 @@ class Feed:
     async def _frame(self, kind: str, changes: Changes) -> Frame:
         body = (await self._head(kind, changes.seq)) | {"ready": True}
         body["epoch"] = await self._source.run(self._source.epoch)
+        if kind == "snapshot":
+            body["keys"] = KEYS
         for name in ROWS:
             body[name] = getattr(changes, name)
         return Frame(kind, changes.seq, _ENCODER.encode(body).decode())
@@ -258,7 +258,7 @@ class Feed:
             # no picture yet: the tab waits with us, and is told so
             self._reason = str(error)
             empty = Changes(seq=0, tracks=[], alerts=[], flags=[], events=[], refused=[], points=[])
-            body = (await self._head("snapshot", 0)) | {"ready": False, "epoch": ""}
+            body = (await self._head("snapshot", 0)) | {"ready": False, "epoch": "", "keys": KEYS}
             for name in ROWS:
                 body[name] = getattr(empty, name)
             return Frame("snapshot", 0, _ENCODER.encode(body).decode())

@@ -190,6 +190,7 @@ class LiveFrame(msgspec.Struct, frozen=True, omit_defaults=True):
     played: bool = False
     undated: int = 0
     epoch: str = ""
+    keys: dict[str, str] = {}
     tracks: list[views.TrackView] = []
     alerts: list[views.AlertView] = []
     flags: list[views.FlagView] = []

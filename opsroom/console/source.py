@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, get_args
 
 import msgspec
 
@@ -47,7 +47,16 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 
     def empty(self) -> bool:
         """Whether nothing changed."""
-        return not (self.tracks or self.alerts or self.flags or self.events or self.refused)
+        return not any(getattr(self, name) for name in KEYS)
+
+
+#: The lists of rows in a frame: the fields above, each of one kind of row.
+ROWS = tuple(name for name in Changes.__struct_fields__ if name != "seq")
+#: Of those whose rows replace one another, the field by which (the first of its row); the page reads it in the first frame.
+KEYS = {
+    field.name: get_args(field.type)[0].__struct_fields__[0]
+    for field in msgspec.structs.fields(Changes) if field.name in ROWS and field.name != "points"
+}  # fmt: skip
 
 
 def _newest(rows: list[tuple[int, T]], when: Callable[[T], int]) -> list[tuple[int, T]]:

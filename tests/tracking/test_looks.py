@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from birddog.geo import LocalFrame
-from birddog.model import Device, Entry, Fix, FrameBody, Scan, Sighting, Start, Track, pack
+from birddog.model import Device, Entry, Fix, Flag, FrameBody, Scan, Sighting, Start, Track, pack
 from birddog.units import NS
 from tracking.fold import Fold
 
@@ -354,3 +354,16 @@ def test_one_ais_message_that_two_receivers_hear_is_one(lag_s):
     late = msgspec.structs.replace(heard[0][1], lat_deg=lat, lon_deg=lon, attributes={"utc_second": int(T0 + 304) % 60})
     told.add(300.0, "frame", FrameBody(format="ais", version=1, payload=b"", device="rx1", observations=(late,)))
     assert told.at(300.0)[0].updated_ns == (T0 + 300) * NS
+
+
+def test_a_flag_is_found_by_its_id_and_not_by_where_it_lies():
+    """Two flags of one scene at one place to the digit: the contact of each says which it is."""
+    told = Told()
+    seen = [Sighting(device="sar", time_ns=T0 * NS, lat_deg=51.5, lon_deg=lon, r_ee=400.0, r_en=0.0, r_nn=400.0,
+                     attributes={"flag_id": name}) for name, lon in (("f-1", -1.0), ("f-2", -0.99))]  # fmt: skip
+    flags = [Flag(flag_id=name, detector="cfar", score=9.0, pfa=1e-6, col=1, row=1, bbox_px=(0, 0, 1, 1), lat_deg=0.0, lon_deg=0.0)
+             for name in ("f-2", "f-1")]  # fmt: skip
+    scan = Scan(scan_id="s", sensor="sar", time_ns=T0 * NS, footprint=ring(*AREA), pd=0.9, clutter_per_km2=0.001,
+                sightings=tuple(seen), flags=tuple(flags))  # fmt: skip
+    told.add(1.0, "scan", scan)
+    assert sorted((e.flag_id, e.lon_deg) for e in told.events("dark_vessel")) == [("f-1", -1.0), ("f-2", -0.99)]

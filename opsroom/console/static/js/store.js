@@ -1,13 +1,13 @@
 // What the page knows: the rows of the picture by id, and the trails.
 
-const KINDS = { tracks: 'track_id', alerts: 'alert_id', flags: 'flag_id', events: 'event_id', refused: 'refused_id' };
 const TRAIL_POINTS = 1000;
 const LONGEST_MS = 720 * 60000; // the longest that the page offers
 const KEPT = 2000;
 
 export class Store {
   constructor() {
-    for (const kind of Object.keys(KINDS)) this[kind] = new Map();
+    this.keys = {}; // the lists of rows in a frame, and the field by which a row replaces another: the first frame says
+    for (const kind of ['tracks', 'alerts', 'flags', 'events', 'refused']) this[kind] = new Map();
     this.trails = new Map(); // track_id -> [{t, lat, lon, measured}]
   }
 
@@ -18,10 +18,11 @@ export class Store {
   apply(frame) {
     const changed = { reset: frame.type === 'snapshot' };
     if (changed.reset) {
-      for (const kind of Object.keys(KINDS)) this[kind].clear();
+      this.keys = frame.keys;
+      for (const kind of Object.keys(this.keys)) (this[kind] ??= new Map()).clear();
       this.trails.clear();
     }
-    for (const [kind, key] of Object.entries(KINDS)) {
+    for (const [kind, key] of Object.entries(this.keys)) {
       changed[kind] = new Set();
       for (const row of frame[kind] ?? []) {
         const old = this[kind].get(row[key]);
