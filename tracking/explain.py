@@ -85,7 +85,7 @@ class Watch:
             if ours:
                 self._left_out(live, entry, body)
         for point in changes.points:
-            if point.track_id == self.track_id and point.origin == "sighting" and live is None:
+            if point.track_id == self.track_id and point.origin == "sighting" and live is None and not point.withdrawn:
                 self._points.append(
                     {"time": iso_from_ns(point.time_ns), "origin": point.origin, "device": point.device, "entry": entry.seq,
                      "outcome": "used", "nis": point.nis, "nis_least": point.nis,

@@ -103,7 +103,8 @@ def test_every_question_of_a_view_is_about_its_own_operations(kept):
         assert sum(view.statuses().values()) == len(numbers) == len(view.operations())
         for n in "1234":
             there = n in numbers
-            found = [view.track(f"T{n}"), view.alert(f"AE{n}"), view.flag(f"F{n}"), view.thumbnail(f"F{n}"),
+            found = [view.track(f"T{n}"), view.alert(f"AE{n}"), view.event(f"E{n}"), view.between(f"T{n}", 0, 2 * T0, 9),
+                     view.flag(f"F{n}"), view.thumbnail(f"F{n}"),
                      view.points(f"T{n}"), view.points(f"T{n}", limit=5), view.trail(f"T{n}", since_ns=0, limit=9)[0]]
             assert all(bool(one) is there for one in found), (rights, n)
     reader.close()

@@ -361,8 +361,8 @@ def test_a_flag_is_found_by_its_id_and_not_by_where_it_lies():
     told = Told()
     seen = [Sighting(device="sar", time_ns=T0 * NS, lat_deg=51.5, lon_deg=lon, r_ee=400.0, r_en=0.0, r_nn=400.0,
                      attributes={"flag_id": name}) for name, lon in (("f-1", -1.0), ("f-2", -0.99))]  # fmt: skip
-    flags = [Flag(flag_id=name, detector="cfar", score=9.0, pfa=1e-6, col=1, row=1, bbox_px=(0, 0, 1, 1), lat_deg=0.0, lon_deg=0.0)
-             for name in ("f-2", "f-1")]  # fmt: skip
+    place = dict(detector="cfar", score=9.0, pfa=1e-6, col=1, row=1, bbox_px=(0, 0, 1, 1), lat_deg=0.0, lon_deg=0.0)
+    flags = [Flag(flag_id=name, **place) for name in ("f-2", "f-1")]
     scan = Scan(scan_id="s", sensor="sar", time_ns=T0 * NS, footprint=ring(*AREA), pd=0.9, clutter_per_km2=0.001,
                 sightings=tuple(seen), flags=tuple(flags))  # fmt: skip
     told.add(1.0, "scan", scan)
