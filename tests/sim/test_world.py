@@ -14,6 +14,7 @@ import pytest
 from birddog.directory import Directory
 from birddog.errors import ConfigError, UsageError
 from sim import scenario as scenarios
+from sim import tables
 from sim.world import Halt, Mover, stream
 from sim.world import Path as Way
 
@@ -222,7 +223,7 @@ def test_every_table_and_fault_is_in_the_docs():
 
     page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
     words = set(re.findall(r"[a-z_0-9]+", page))
-    fields = [f.name for kind in (scenarios.Scenario, scenarios.Faults) for f in msgspec.structs.fields(kind)]
+    fields = [f.name for kind in (tables.Scenario, tables.Faults) for f in msgspec.structs.fields(kind)]
     assert not [name for name in fields if name not in words]
 
 
