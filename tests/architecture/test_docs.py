@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import re
@@ -265,3 +266,21 @@ def test_every_decision_has_a_number_of_its_own_and_stands_in_the_list(root):
     for name in names:
         title = (folder / name).read_text(encoding="utf-8").partition("\n")[0]
         assert title.startswith(f"# {name[:4]} "), f"{name} calls itself {title!r}"
+
+
+def test_the_walk_of_one_ping_names_what_is_there(root):
+    """docs/architecture.md: each `file.py` `name` is a function, a class or a method of that file."""
+    walk = page(root, "architecture.md").partition("## One ping")[2].partition("\n## ")[0]
+    named = re.findall(r"`([\w/]+\.(?:py|js))`(?: `([\w.]+)`)?(?:, `([\w.]+)`)?", walk)
+    assert len(named) > 25
+    for file, *names in named:
+        path = next((p for p in (root / file, root / "opsroom/console/static/js" / file) if p.is_file()), None)
+        assert path is not None, file
+        if path.suffix == ".js":
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        there = {n.name for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)} | {
+            f"{c.name}.{n.name}" for c in tree.body if isinstance(c, ast.ClassDef) for n in c.body
+            if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+        }  # fmt: skip
+        assert {name for name in names if name} <= there, file
