@@ -132,7 +132,8 @@ def _geojson(data: bytes, name: str) -> Shapes:
     points: list[Point] = []
     try:
         for geometry, properties in _geometries(whole):
-            kind, at = geometry.get("type"), geometry.get("coordinates")
+            kind = geometry.get("type")
+            at: Any = geometry.get("coordinates")
             if kind in ("Polygon", "MultiPolygon"):
                 raw += [at] if kind == "Polygon" else at
             elif kind in ("Point", "MultiPoint"):

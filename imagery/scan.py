@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -268,7 +268,7 @@ def _stamp(path: str | Path) -> tuple[int, int, int]:
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 
-def spare(out: str | Path | None, others: list[str | Path]) -> None:
+def spare(out: str | Path | None, others: Sequence[str | Path]) -> None:
     """Raises UsageError where a file to be written is one that is read or written otherwise: scenes may be evidence."""
     if out is None:
         return
@@ -292,13 +292,14 @@ def _sizes(scene: Scene, kernel: Any, only: Only) -> tuple[int, float]:
 
 
 def _run(job: _Job, workers: int, mask: RasterOut | None, scores: RasterOut | None) -> _Table:
-    import dask
+    from dask.base import compute
+    from dask.delayed import delayed
 
-    tasks = [dask.delayed(_scan_run, pure=False)(job, run, mask, scores) for run in runs(job.scene, job.tile, workers)]
+    tasks = [delayed(_scan_run, pure=False)(job, run, mask, scores) for run in runs(job.scene, job.tile, workers)]
     if workers == 1:
-        tables = dask.compute(*tasks, scheduler="synchronous")
+        tables = compute(*tasks, scheduler="synchronous")
     else:
-        tables = dask.compute(*tasks, scheduler="threads", num_workers=workers)
+        tables = compute(*tasks, scheduler="threads", num_workers=workers)
     whole = _Table([])
     for table in tables:
         whole.found += table.found
@@ -359,11 +360,12 @@ def _objects(job: _Job, source: Source, response: contract.Response, origin: tup
         response.over, response.grown, response.at, judged=response.judged, origin=origin,
         scene=(job.scene.height, job.scene.width), trusted=trusted, core=core, least_px=job.least_px,
     ):
-        whole: objects.Found | None = found
+        whole = found
         if not found.complete:
-            whole = _whole(job, source, found)
-            if whole is None or whole.pixels < job.least_px or whole.first in again:
+            grown = _whole(job, source, found)
+            if grown is None or grown.pixels < job.least_px or grown.first in again:
                 continue
+            whole = grown
             again.add(whole.first)
             if not (core[0] <= whole.first[0] < core[2] and core[1] <= whole.first[1] < core[3]):
                 continue
@@ -417,7 +419,7 @@ def _doubts(job: _Job, table: _Table, pfa: float | None, digest: str, name: str)
     Raises:
         Unfit: it cannot be trusted at all.
     """
-    out = []
+    out: list[Any] = []
     judged = max(table.judged_px, 1)
     share, lone = table.over_px / judged, table.lone_px / judged
     if pfa is None:

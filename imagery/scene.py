@@ -103,7 +103,7 @@ class Placing(msgspec.Struct, frozen=True, kw_only=True):
     affine: tuple[float, float, float, float, float, float] | None
     gcps: tuple[tuple[float, float, float, float], ...] = ()
 
-    def lonlat(self, col: Sequence[float], row: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    def lonlat(self, col: Sequence[float] | np.ndarray, row: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(lon_deg, lat_deg) of pixel coordinates, each ``(N,)``; NaN where the CRS has no such place."""
         from rasterio.warp import transform
 

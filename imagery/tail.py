@@ -86,7 +86,7 @@ def fit(scores: np.ndarray, pfa: float, resolution: float = 0.0, shape_sigma: fl
             # two grey levels, or a flat sea: nothing varies that a tail could be fitted to
             return Tail(u=float(u), share=float(k / background), scale=max(resolution / 2.0, FLAT), shape=0.0, samples=n)
         scale, shape = _truncated(excess, cut - u, scale, shape, shape_sigma)
-        held = 1.0 - _survival(cut - u, scale, shape)
+        held = 1.0 - float(_survival(cut - u, scale, shape))
         share = float(k / max(held, 0.5) / background)
         tail = Tail(u=float(u), share=share, scale=scale, shape=shape, samples=n)
         further = tail.threshold(min(BEYOND / background, share / 20.0))
@@ -102,7 +102,7 @@ def fit(scores: np.ndarray, pfa: float, resolution: float = 0.0, shape_sigma: fl
     return tail
 
 
-def _survival(y: np.ndarray | float, scale: float, shape: float) -> np.ndarray | float:
+def _survival(y: np.ndarray | float, scale: float, shape: float) -> np.ndarray:
     if abs(shape) < 1e-6:
         return np.exp(-np.asarray(y) / scale)
     return np.maximum(1.0 + shape * np.asarray(y) / scale, 1e-12) ** (-1.0 / shape)

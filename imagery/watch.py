@@ -24,6 +24,7 @@ from typing import Any
 
 from birddog.errors import ConfigError, UsageError, printable
 from birddog.model import Scan
+from birddog.stop import Asked
 from imagery import detector as contract
 from imagery.folder import SUFFIXES, look_into, pass_of
 from imagery.look import scan_of, together
@@ -112,7 +113,7 @@ class Watch:
         """Close the ledger."""
         self._ledger.close()
 
-    def step(self, stop: threading.Event | None = None) -> int:
+    def step(self, stop: Asked | None = None) -> int:
         """One look into the folder: scans what is new and has come to rest; returns how many looks were sent.
 
         Args:
@@ -128,7 +129,7 @@ class Watch:
             self._problem = f"the ledger cannot be used: {error}"
             return 0
 
-    def _step(self, stop: threading.Event | None) -> int:
+    def _step(self, stop: Asked | None) -> int:
         sent, waiting = 0, 0
         try:
             found = {name: stamp for name, stamp in self._files() if not self._known(name, stamp)}
@@ -160,7 +161,7 @@ class Watch:
         self._seen_before, self._waiting = found, waiting
         return sent
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Asked) -> None:
         """Step until told to stop."""
         try:
             while not stop.is_set():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
@@ -14,7 +15,7 @@ from birddog.model import Alert, Decision, Event
 from birddog.units import NS
 
 #: Event kind -> severity.  An event of another kind makes no alert.
-SEVERITY: dict[str, str] = {
+SEVERITY: dict[str, Literal["info", "warning", "critical"]] = {
     "silent": "warning",
     "parted": "critical",
     "door_opened": "critical",

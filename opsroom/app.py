@@ -48,7 +48,8 @@ class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 def _section(kind: Kind) -> tuple[str, Any, Any]:
     """The field of a kind of transport; of which there may be many, a list that is empty where it is absent."""
-    return (kind.section, tuple[kind.settings, ...], ()) if kind.many else (kind.section, kind.settings, kind.settings())
+    each: Any = kind.settings
+    return (kind.section, tuple[each, ...], ()) if kind.many else (kind.section, kind.settings, kind.settings())
 
 
 if TYPE_CHECKING:

@@ -149,7 +149,8 @@ def build(gathered: Gathered) -> arch.Past:
     rank = np.zeros(max(len(names), 1), dtype=np.int64)
     rank[[gathered.names[n] for n in names]] = np.arange(len(names))
     columns = [np.concatenate(c) for c in zip(*gathered.parts, strict=True)] if gathered.parts else [np.zeros(0)] * 4
-    track, t_s, lat, lon = rank[columns[0].astype(np.int64)], *columns[1:]
+    who, t_s, lat, lon = columns
+    track = rank[who.astype(np.int64)]
     order = np.lexsort((t_s, track))
     track, t_s, lat, lon = track[order], t_s[order], lat[order], lon[order]
     same = np.zeros(len(t_s), dtype=bool)

@@ -50,7 +50,7 @@ def save(calibration: cal.Calibration, path: str, about: dict[str, Any]) -> None
         for name in COLUMNS:
             np.save(folder / f"{name}.npy", getattr(past, name), allow_pickle=False)
         for name, fields in RECORDS.items():
-            form = {"dtype": list(fields.items()), "shape": (len(past),)}
+            form: dict[str, Any] = {"dtype": list(fields.items()), "shape": (len(past),)}
             records = np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", **form)
             for column in fields:
                 records[column] = getattr(past, column)

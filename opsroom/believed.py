@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -61,7 +62,8 @@ def parted(entry: Entry, sources: frozenset[str]) -> tuple[Entry | None, Entry |
 
 def _part(entry: Entry, body: FrameBody | RefusalBody, theirs: list[bool], refused: list[bool], part: bool) -> Entry:
     """The entry with those of its observations and rejects that are of the sources, or with the others."""
-    said, verdicts = [], []
+    said: list[Any] = []
+    verdicts: list[Any] = []
     for i, observation in enumerate(body.observations):
         ours = theirs[i] == part
         if ours or isinstance(observation, Fix | TagRead):

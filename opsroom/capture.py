@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -17,7 +18,7 @@ from birddog.directory import Directory
 from birddog.errors import BirddogError, UsageError
 from birddog.journal import Counts, Reader, entries, home, open_writer
 from birddog.keyring import Keyring
-from birddog.model import TIMELESS, Draft, Frame, Start, pack, unpack
+from birddog.model import TIMELESS, Draft, Frame, FrameBody, RefusalBody, Start, pack, unpack
 from devices import codec
 from devices.codec import Message
 from devices.formats import positions
@@ -54,7 +55,7 @@ def take(files: list[Path], url: str, *, format_name: str, device: str,
 def _take(files: list[Path], url: str, format_name: str, device: str, tell: Callable[[Account], None] | None) -> Counts:
     captures = []
     for file in files:
-        form = "jsonl" if file.suffix == ".jsonl" else "raw"
+        form: Literal["raw", "jsonl"] = "jsonl" if file.suffix == ".jsonl" else "raw"
         name = device or (file.stem if form == "raw" and codec.is_nameless(format_name) else "")
         captures.append(Capture(file=str(file), form=form, format=format_name, device=name))
     for capture in captures:
@@ -91,7 +92,9 @@ def _account(journal: Reader, after: int, directory: Directory) -> Account:
     account = Account(directory, exercise=True)
     for entry in entries(journal, after):
         if entry.kind in ("frame", "refusal") and not entry.erased:
-            account.count(unpack(entry), entry.received_ns)
+            body = unpack(entry)
+            assert isinstance(body, FrameBody | RefusalBody)
+            account.count(body, entry.received_ns)
     return account
 
 

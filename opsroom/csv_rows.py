@@ -14,7 +14,7 @@ import csv
 import io
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from birddog.errors import UsageError
@@ -156,7 +156,7 @@ def time_ns(text: str | None) -> int:
     return ns_from_text(text)
 
 
-def taken(path: str, line: int, row: dict, wanted: dict[str, Callable[[str | None], Any]]) -> dict[str, Any] | None:
+def taken(path: str, line: int, row: dict, wanted: Mapping[str, Callable[[str | None], Any]]) -> dict[str, Any] | None:
     """The wanted values of a row by their readers; None, and a word on stderr, where a required one cannot be read."""
     out = {}
     for name, read in wanted.items():
@@ -173,7 +173,7 @@ def taken(path: str, line: int, row: dict, wanted: dict[str, Callable[[str | Non
     return out
 
 
-def told(path: str, wanted: dict[str, Callable[[str | None], Any]]) -> None:
+def told(path: str, wanted: Mapping[str, Callable[[str | None], Any]]) -> None:
     """At the end of a file: how many more optional values of a column could not be read than were said."""
     for name, read in wanted.items():
         if isinstance(read, Optional) and read.bad > MOST_SAID:

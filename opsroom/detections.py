@@ -181,8 +181,8 @@ def _registers(file: Detections, d: Detection, known: set[str], begin_ns: int) -
     portal = _is_portal(d, sensor)
     if d.tag_id and not portal and d.tag_id not in known:
         known.add(d.tag_id)
-        every = {"interval_s": sensor.reports_s} if sensor.reports_s > 0.0 else {}
-        yield Device(device=d.tag_id, basis="own_sensor", **every)
+        device = Device(device=d.tag_id, basis="own_sensor")
+        yield msgspec.structs.replace(device, interval_s=sensor.reports_s) if sensor.reports_s > 0.0 else device
     if d.sensor not in known:
         known.add(d.sensor)
         yield Device(device=d.sensor, basis="own_sensor")
@@ -395,5 +395,6 @@ def _sensor(s: dict, where: str, path: str, value: Any) -> Any:
         name=s["id"], portal=s.get("kind") == "portal", reports_s=max(period_s, 0.0) if tagged else 0.0,
         pd=min(max(value(s, "pd", PD, where), 0.05), 0.99), clutter_per_m2=clutter,
         period_s=max(period_s, 0.0) if anonymous else 0.0, phase_s=value(s, "phase", 0.0, where),
-        latency_s=latency[1] if latency is not None else LATENCY_S, prompt=latency is None, area=area,
+        latency_s=latency[1] if latency is not None else LATENCY_S, prompt=latency is None,
+        area=None if area is None else (area[0], area[1], area[2], area[3]),
     )  # fmt: skip

@@ -134,7 +134,8 @@ def _shown(value: Any) -> str:
         return repr(value if len(value) <= 60 else value[:57] + "...")
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
-    return {dict: "an object", list: "a list"}.get(type(value)) or str(value)[:40]
+    names: dict[Any, str] = {dict: "an object", list: "a list"}
+    return names.get(type(value)) or str(value)[:40]
 
 
 def _text(value: Any, where: str) -> Iterator[str]:

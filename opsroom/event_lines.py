@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -41,7 +42,7 @@ def lines(events: Iterable[Event], rules: Rules) -> Iterator[str]:
 def document(event: Event, rule: object) -> dict:
     """One event as it is printed; lengths to the millimetre."""
     start, last = iso(event.start_ns), iso(event.last_ns)
-    out = {
+    out: dict[str, Any] = {
         "kind": event.kind, "ids": event.ids, "start": start, "end": None if event.end_ns is None else last,
         "lat_deg": event.lat_deg, "lon_deg": event.lon_deg,
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ class Asked:
 
 
 def questions(
-    path: str, columns: tuple[str, ...], readers: dict[str, Callable[[str | None], Any]]
+    path: str, columns: tuple[str, ...], readers: Mapping[str, Callable[[str | None], Any]]
 ) -> Iterator[tuple[int, dict, dict]]:
     """(line, row as written, values) of a file of questions; a row that cannot be read is said and left out.
 

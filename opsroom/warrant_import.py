@@ -40,7 +40,8 @@ def warrants_in(said: Any, file: str, lines: dict[int, int]) -> tuple[list[Any],
         objects = list(_objects(said))
         at = dict.fromkeys(range(len(objects)), 1)
     tasks = {one["ObjectIdentifier"]: one for one in objects if _type(one) == "LITaskObject" and "ObjectIdentifier" in one}
-    out, out_lines = [], {}
+    out: list[Any] = []
+    out_lines: dict[int, int] = {}
     for n, one in enumerate(objects):
         if _type(one) == "LITaskObject":
             continue

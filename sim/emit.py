@@ -106,10 +106,10 @@ def assign(s: Scenario, targets: Iterable[Target]) -> dict[Transport, Target]:
         if t.kind == "folder":
             continue
         if t.kind in out:
-            raise UsageError(f"{t.text} and {out[t.kind].text}: one target a transport", field="--to")  # type: ignore[index]
+            raise UsageError(f"{t.text} and {out[t.kind].text}: one target a transport", field="--to")
         if t.kind not in wanted:
             raise UsageError(f"{t.text}: no device of this scenario speaks {t.kind}", field="--to")
-        out[t.kind] = t  # type: ignore[index]
+        out[t.kind] = t
     if len(folders) > 1:
         raise UsageError(f"{folders[0].text} and {folders[1].text}: one folder", field="--to")
     missing = {transport: ids for transport, ids in wanted.items() if transport not in out}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 from birddog.errors import UsageError
 from sim.emission import Emission
@@ -27,7 +28,7 @@ class ModbusEmitter:
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._error: OSError | None = None
-        self._server: object | None = None
+        self._server: Any = None
         self.port = 0
         self._thread = threading.Thread(target=self._serve, name="modbus server", daemon=True)
         self._thread.start()
@@ -43,7 +44,7 @@ class ModbusEmitter:
     def close(self, wait_s: float) -> list[str]:
         """Stop listening."""
         if self._loop.is_running():
-            asyncio.run_coroutine_threadsafe(self._server.shutdown(), self._loop).result(5.0)  # type: ignore[attr-defined]
+            asyncio.run_coroutine_threadsafe(self._server.shutdown(), self._loop).result(5.0)
             self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5.0)
         return []
@@ -72,7 +73,7 @@ class ModbusEmitter:
         logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # a taken port is said below, in our words
 
         def device(unit: int) -> SimDevice:
-            async def answer(_code, _start, address, count, current, _values):
+            async def answer(_code: Any, _start: Any, address: int, count: int, current: list[int], _values: Any) -> Any:
                 bank = self._banks.get(unit)
                 if bank is None:
                     return ExcCodes.GATEWAY_NO_RESPONSE
@@ -84,7 +85,7 @@ class ModbusEmitter:
 
         self._server = ModbusTcpServer([device(unit) for unit in range(1, UNITS + 1)],
                                        address=(self._target.host, self._target.port))
-        await self._server.listen()  # type: ignore[attr-defined]
+        await self._server.listen()
         transport = getattr(self._server, "transport", None)
         if transport is None:
             raise OSError(f"port {self._target.port} is taken or not ours to open")

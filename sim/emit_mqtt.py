@@ -12,6 +12,7 @@ import socket
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from birddog.errors import UsageError
 from birddog.model import EXERCISE_USER
@@ -28,7 +29,7 @@ class MqttEmitter:
 
     def __init__(self, target: Target):
         self._target = target
-        self._clients: dict[str, object] = {}
+        self._clients: dict[str, Any] = {}
         self._sent: Counter[str] = Counter()
         self._answered: Counter[str] = Counter()
         self._refused = ""
@@ -50,7 +51,7 @@ class MqttEmitter:
         """
         if self._refused:
             raise UsageError(f"{self._target.text}: {self._refused}", field="--to")
-        self._client(emission.stream).publish(emission.channel, emission.payload, qos=1)  # type: ignore[attr-defined]
+        self._client(emission.stream).publish(emission.channel, emission.payload, qos=1)
         self._sent[emission.stream] += 1
 
     def close(self, wait_s: float) -> list[str]:
@@ -66,7 +67,7 @@ class MqttEmitter:
             self._drop(name)
         return left
 
-    def _client(self, name: str):
+    def _client(self, name: str) -> Any:
         client = self._clients.get(name)
         if client is None:
             from paho.mqtt.client import Client
@@ -89,11 +90,11 @@ class MqttEmitter:
             self._clients[name] = client
         return client
 
-    def _judge(self, name: str, code) -> None:
+    def _judge(self, name: str, code: Any) -> None:
         if code.is_failure:
             self._refused = f"the connection of {name} was refused ({code}): a live journal refuses exercise data"
 
-    def _prove(self, client, name: str) -> None:
+    def _prove(self, client: Any, name: str) -> None:
         """Mutual TLS: the device shows the certificate of its name; without a folder only the server proves itself."""
         if not self._target.certs:
             client.tls_set()
@@ -108,8 +109,8 @@ class MqttEmitter:
 
     def _drop(self, name: str) -> None:
         client = self._clients.pop(name)
-        client.disconnect()  # type: ignore[attr-defined]
-        client.loop_stop()  # type: ignore[attr-defined]
+        client.disconnect()
+        client.loop_stop()
 
 
 def open_target(target: Target) -> MqttEmitter:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import queue
 import socket
-import struct
 import threading
 import time
 
@@ -121,7 +120,7 @@ class Line:
         return self._socket
 
     def _count(self, sock: socket.socket) -> int:
-        return struct.unpack(">I", _exactly(sock, 4))[0]
+        return int.from_bytes(_exactly(sock, 4), "big")
 
     def _hang_up(self) -> None:
         if self._socket is not None:

@@ -15,10 +15,10 @@ class UdpEmitter:
     def __init__(self, target: Target):
         self._target = target
         try:
-            family, _, _, _, self._address = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)[0]
+            family, _, _, _, address = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)[0]
         except OSError as error:
             raise UsageError(f"{target.text}: {error.strerror}", field="--to") from error
-        self._family = family
+        self._family, self._address = family, address
         self._sockets: dict[str, socket.socket] = {}
         self._refused = 0
 

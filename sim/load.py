@@ -11,6 +11,7 @@ import math
 import struct
 import time
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -68,8 +69,9 @@ class Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.topic = f"birddog/v1/{name}/owntracks".encode()
 
-    def connection_made(self, transport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say CONNECT."""
+        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         name = self.name.encode()
         user = EXERCISE_USER.encode()
@@ -207,9 +209,8 @@ async def _connect(target: Target, devices: int, acked: Callable[[float], None])
         for begin in range(0, devices, 100):  # a hundred at a time: a listener's backlog is not endless
             some = []
             for k in range(begin, min(begin + 100, devices)):
-                _, client = await asyncio.wait_for(
-                    loop.create_connection(lambda k=k: Client(f"load-{k}", acked), target.host, target.port), CONNECT_S
-                )
+                made = partial(Client, f"load-{k}", acked)
+                _, client = await asyncio.wait_for(loop.create_connection(made, target.host, target.port), CONNECT_S)
                 some.append(client)
             clients += some
             await asyncio.wait_for(asyncio.gather(*(c.ready for c in some)), CONNECT_S)

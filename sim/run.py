@@ -12,15 +12,18 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from birddog.errors import UsageError
+from birddog.stop import Asked
 from birddog.units import NS
 from sim import devices, emit
 from sim import scenario as scenarios
 from sim.emission import Emission
 from sim.emit_files import FolderEmitter
+from sim.tables import Scenario
 from sim.truth import TruthWriter
 from sim.world import World
 
@@ -36,20 +39,20 @@ class Played(msgspec.Struct, frozen=True):
     remarks: tuple[str, ...]
 
 
-def emissions(s: scenarios.Scenario, world: World, seed: int, start_ns: int) -> Iterator[Emission]:
+def emissions(s: Scenario, world: World, seed: int, start_ns: int) -> Iterator[Emission]:
     """Everything that all devices send, in the order of time, for ever."""
     streams = [devices.emissions(d, s, world, seed, start_ns) for d in s.devices()]
     return heapq.merge(*streams, key=lambda e: e.at_ns)
 
 
 def play(
-    name: str | scenarios.Scenario,
+    name: str | Scenario,
     targets: Iterable[str],
     *,
     seed: int = 1,
     start_ns: int | None = None,
     speed: float = 1.0,
-    stop: threading.Event | None = None,
+    stop: Asked | None = None,
     truth_path: str | Path | None = None,
     for_s: float | None = None,
     say: Callable[[str], None] | None = None,
@@ -132,7 +135,7 @@ def play(
 class _Clock:
     """Scenario time against life."""
 
-    def __init__(self, speed: float, stop: threading.Event, begun_s: float):
+    def __init__(self, speed: float, stop: Asked, begun_s: float):
         self._speed, self._stop, self._begun = speed, stop, begun_s
 
     def now_s(self) -> float:
@@ -152,8 +155,8 @@ class _Clock:
                 return False
 
 
-def _once(emitters: dict) -> list:
-    out: list = []
+def _once(emitters: dict[Any, Any]) -> list[Any]:
+    out: list[Any] = []
     for emitter in emitters.values():
         if emitter not in out:
             out.append(emitter)

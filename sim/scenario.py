@@ -9,6 +9,7 @@ Positions are metres east and north of ``origin``; times are seconds since the s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path as FilePath
 from typing import Any
@@ -20,7 +21,19 @@ from birddog.model import Attachment, Body, Device, Operation, Placement, Warran
 from birddog.units import NS, iso_from_ns
 from birddog.warrant_json import json_of, warrant_of
 from sim.scenario_check import Checker
-from sim.tables import FORMATS, REPORT_S, Ais, Camera, Route, Scenario, ThingTable, WarrantTable, topics
+from sim.tables import (
+    FORMATS,
+    REPORT_S,
+    Ais,
+    Camera,
+    Portal,
+    Route,
+    Scenario,
+    Sensor,
+    ThingTable,
+    WarrantTable,
+    topics,
+)
 from sim.world import Halt, Mover, Path, Thing, World, stream
 
 
@@ -70,7 +83,7 @@ def build(s: Scenario, seed: int) -> World:
     return World(frame, things)
 
 
-def _mover_maker(row: ThingTable, route: Route, seed: int):
+def _mover_maker(row: ThingTable, route: Route, seed: int) -> Callable[[tuple[float, float] | None], Mover]:
     def make(left: tuple[float, float] | None) -> Mover:
         points = list(route.points) if left is None else [left, *route.points]
         return Mover(
@@ -100,9 +113,10 @@ def registers(s: Scenario, start_ns: int) -> list[Body]:
             device=d.id, name=d.name, owner=d.owner, format=FORMATS[type(d)], basis=d.basis,
             interval_s=REPORT_S.get(type(d), d.interval_s), klass=klass.get(getattr(d, "on", ""), ""), topics=topics(d),
         ))  # fmt: skip
-    for d in (*s.portal, *s.sensor):
-        lat, lon = frame.geodetic(*d.at)
-        out.append(Placement(device=d.id, lat_deg=lat, lon_deg=lon, range_m=d.range_m, name=d.name, from_ns=0))
+    placed: tuple[Portal | Sensor, ...] = (*s.portal, *s.sensor)
+    for one in placed:
+        lat, lon = frame.geodetic(*one.at)
+        out.append(Placement(device=one.id, lat_deg=lat, lon_deg=lon, range_m=one.range_m, name=one.name, from_ns=0))
     for e in s.epc:
         out.append(Device(device=e.uri, name="", format="epc", basis="warrant", interval_s=3600.0, klass=klass[e.on]))
     for a in s.attach:

@@ -55,15 +55,15 @@ class Checker:
         for i, row in enumerate(s.operation):
             if 0 < len(row.area) < 3:
                 raise self._wrong("wants three points or more, or none", "operation", i, "area")
-        for i, row in enumerate(s.attach):
-            self._known(row.device, ids, "device or tag", "attach", i, "device")
-            self._known(row.operation, operations, "operation", "attach", i, "operation")
+        for i, one in enumerate(s.attach):
+            self._known(one.device, ids, "device or tag", "attach", i, "device")
+            self._known(one.operation, operations, "operation", "attach", i, "operation")
         self._once("warrant", "id")
-        for i, row in enumerate(s.warrant):
-            self._known(row.device, ids, "device or tag", "warrant", i, "device")
-            self._known(row.operation, operations, "operation", "warrant", i, "operation")
-            if row.rules not in rules.shipped():
-                raise self._wrong(f"no pack {row.rules!r}; there are {', '.join(rules.shipped())}", "warrant", i, "rules")
+        for i, held in enumerate(s.warrant):
+            self._known(held.device, ids, "device or tag", "warrant", i, "device")
+            self._known(held.operation, operations, "operation", "warrant", i, "operation")
+            if held.rules not in rules.shipped():
+                raise self._wrong(f"no pack {held.rules!r}; there are {', '.join(rules.shipped())}", "warrant", i, "rules")
 
     def _ways(self) -> None:
         self._once("route", "name")

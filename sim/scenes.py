@@ -69,7 +69,8 @@ def amplitude(world: World, grid: Grid, t_s: float, *, looks: int, ship_db: floa
         _draw(ships, corners, sides)
     # the ships' own speckle, weaker than the sea's
     intensity += ships * 10.0 ** (ship_db / 10.0) * rng.gamma(4.0 * looks, 1.0 / (4.0 * looks), size=(n, n))
-    return np.clip(np.rint(SEA * np.sqrt(intensity)), 1, 65535).astype(np.uint16)
+    image: np.ndarray = np.clip(np.rint(SEA * np.sqrt(intensity)), 1, 65535).astype(np.uint16)
+    return image
 
 
 def geotiff(pixels: np.ndarray, grid: Grid, time_ns: int, sensor: str) -> bytes:

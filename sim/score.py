@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -88,7 +89,7 @@ def score(
     distances: list[float] = []
     missed = false = steps_of_truth = 0
     switches = IdSwitches()
-    per: dict[str, list] = {name: [0, []] for name in paths}
+    per: dict[str, list[Any]] = {name: [0, []] for name in paths}
     for t_ns in range(begin_ns + every_ns, end_ns + 1, every_ns):
         there = {name: p for name, path in paths.items() if (p := path.at(t_ns)) is not None}
         seen = {line.track_id: p for line in lines if (p := line.at(t_ns)) is not None}
@@ -201,7 +202,7 @@ def _lines(
     return out
 
 
-def _errors(lines: list[_Line], paths: dict[str, _Path]) -> tuple[list, list]:
+def _errors(lines: list[_Line], paths: dict[str, _Path]) -> tuple[list[Any], list[Any]]:
     errors, covariances = [], []
     for line in lines:
         for p, (e, n) in zip(line.points, line.places, strict=True):

@@ -19,7 +19,7 @@ import msgspec
 from birddog.errors import UsageError
 from birddog.geo import valid_position
 from birddog.units import NS, iso_from_ns, ns_from_text
-from sim.tables import Scenario
+from sim.tables import Ais, Gps, Phone, Scenario, Tracker
 from sim.world import World
 
 COLUMNS = ("t", "truth_id", "lat_deg", "lon_deg", "ve_mps", "vn_mps", "carries")
@@ -40,9 +40,10 @@ class TruthRow(msgspec.Struct, frozen=True, kw_only=True):
 def rows(s: Scenario, world: World, start_ns: int, second: int) -> Iterator[TruthRow]:
     """The rows of one second since the start."""
     aboard: dict[str, list[str]] = {}
-    for row in (*s.phone, *s.tracker, *s.gps, *s.ais, *s.epc):
-        name = row.uri if hasattr(row, "uri") else row.id
-        aboard.setdefault(world.bearer(row.on, second), []).append(name)
+    sending: tuple[Phone | Tracker | Gps | Ais, ...] = (*s.phone, *s.tracker, *s.gps, *s.ais)
+    carried = [(row.on, row.id) for row in sending] + [(row.on, row.uri) for row in s.epc]
+    for on, name in carried:
+        aboard.setdefault(world.bearer(on, second), []).append(name)
     for name in world.visible(second):
         state = world.state(name, second)
         yield TruthRow(

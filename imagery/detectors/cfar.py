@@ -143,6 +143,7 @@ def fit(samples: list[Sample], pfa: float, quantum: float) -> Model:
         every.append(z[np.isfinite(z)])
         if np.isfinite(about.spread).any():
             spreads.append(float(np.nanmedian(about.spread)))
+        assert about.structure is not None  # asked for
         near = _wide(about.structure, x.shape)[inner]
         quiet.append(z[np.isfinite(z) & ~near])
         lone.append(tail_check.with_neighbours(z, near, few_levels=steps is not None))
@@ -290,7 +291,7 @@ def _top(samples: list[Sample], offset: float, scale: float, quantum: float) -> 
         counts = np.unique(upper, return_counts=True)[1][::-1][:6]
         if counts[0] < _CLIPPED_PX or (counts.size > 1 and counts[0] < 4.0 * counts[1:].mean()):
             return None
-    return float(_framed(np.float32([most]), offset, scale)[0])
+    return float(_framed(np.array([most], np.float32), offset, scale)[0])
 
 
 def _framed(x: np.ndarray, offset: float, scale: float) -> np.ndarray:
@@ -375,7 +376,7 @@ def _line_sums(s: np.ndarray, half: int) -> np.ndarray:
     """Sums of 2 half + 1 rows in turn, by doubling: the order of the additions does not depend on where."""
     size = s.shape[0] - 2 * half
     length, left, at = 1, 2 * half + 1, 0
-    total = None
+    total: np.ndarray | None = None
     while True:
         if left & 1:
             part = s[at : at + size]
@@ -383,6 +384,7 @@ def _line_sums(s: np.ndarray, half: int) -> np.ndarray:
             at += length
         left >>= 1
         if not left:
+            assert total is not None
             return total
         s = s[:-length] + s[length:]
         length *= 2

@@ -46,9 +46,10 @@ def fit(samples: list[Sample], pfa: float, quantum: float) -> Model:
     Raises:
         ValueError: too few valid pixels, or all alike.
     """
-    whiten = None
+    whiten: np.ndarray | None = None
     for _ in range(_ROUNDS):
         whiten = _whitening(samples, whiten)
+    assert whiten is not None
     scores = []
     for x, valid, inner in samples:
         s = _scores(x, valid, whiten)[inner]
@@ -118,7 +119,8 @@ def _box(a: np.ndarray, half: int) -> np.ndarray:
         pad = [(0, 0), (0, 0)]
         pad[axis] = (half, half)
         s = np.pad(a, pad)
-        size, at, total, length, left = a.shape[axis], 0, None, 1, 2 * half + 1
+        size, at, length, left = a.shape[axis], 0, 1, 2 * half + 1
+        total: np.ndarray | None = None
         while left:
             if left & 1:
                 part = s[at : at + size] if axis == 0 else s[:, at : at + size]
@@ -128,5 +130,6 @@ def _box(a: np.ndarray, half: int) -> np.ndarray:
             if left:
                 s = s[:-length] + s[length:] if axis == 0 else s[:, :-length] + s[:, length:]
                 length *= 2
+        assert total is not None
         a = total
     return a

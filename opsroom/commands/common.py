@@ -94,7 +94,8 @@ def json_lines_of(name: str) -> dict[int, int]:
     """The line on which each value of a JSON file's outermost list begins, by its place; ``json_file`` has read the file."""
     with open(name, encoding="utf-8-sig") as source:
         text = source.read()
-    decoder, found = json.JSONDecoder(), {}
+    decoder = json.JSONDecoder()
+    found: dict[int, int] = {}
     at = _past_space(text, 0)
     if text[at : at + 1] != "[":
         return {}

@@ -22,7 +22,8 @@ def run(args: argparse.Namespace) -> int:
     wanted: dict[str, Any] = {"id": name, "agency": name, "lat": latitude, "lon": longitude, "radius_m": _radius,
                               "start": time_ns, "end": time_ns}  # fmt: skip
     _, lines = rows(args.events, tuple(wanted))
-    plans, met = [], {}
+    plans: list[Any] = []
+    met: dict[Any, Any] = {}
     for line, row in lines:
         got = taken(args.events, line, row, wanted)
         if got is None:

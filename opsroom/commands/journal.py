@@ -160,7 +160,7 @@ def _gist(entry: Any) -> str:
         return "ERASED"
     body = unpack(entry)
     if isinstance(body, FrameBody | RefusalBody):
-        seen = [o.__struct_config__.tag for o in body.observations]
+        seen = [str(o.__struct_config__.tag) for o in body.observations]
         said = ", ".join(dict.fromkeys(seen)) + (f" ({len(seen)})" if len(seen) > 1 else "")
         why = "; ".join(f"{r.reason}: {r.detail}" for r in body.rejects)
         left = ", ".join(body.unread) if isinstance(body, FrameBody) else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from typing import Any
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,10 +26,11 @@ def run(args: argparse.Namespace) -> int:
     geodetic = "lat" in columns and "lon" in columns
     if geodetic and "e_m" in columns and "n_m" in columns:
         # both are there: degrees, unless no row gives any (a plane's file with the columns left empty)
-        lines = list(lines)
-        geodetic = any(_given(row, "lat", "lon") for _, row in lines) or not any(_given(row, "e_m", "n_m") for _, row in lines)
+        held = list(lines)
+        geodetic = any(_given(row, "lat", "lon") for _, row in held) or not any(_given(row, "e_m", "n_m") for _, row in held)
+        lines = iter(held)
     x, y = ("lon", "lat") if geodetic else ("e_m", "n_m")
-    wanted = {
+    wanted: dict[str, Any] = {
         "track_id": _name, "t": time_ns, x: _longitude if geodetic else number, y: _latitude if geodetic else number,
         "sigma_m": Optional(_positive), "sog_mps": Optional(number), "cog_deg": Optional(number),
     }  # fmt: skip

@@ -92,11 +92,13 @@ def run(args: argparse.Namespace) -> int:
         return _erase(args, registers)
     if args.action == "close":
         registers.operation(args.operation)
+        assert old is not None
         registers.enter(msgspec.structs.replace(old, closed=True))
         say(f"{args.operation} is closed")
         return 0
     if args.action in ("watch", "unwatch"):
         registers.operation(args.operation)
+        assert old is not None
         kept = tuple(z for z in old.zones if z.name != args.zone)
         if zone is None and kept == old.zones:
             raise UsageError(f"{args.operation} watches no {args.zone!r}", field="NAME")

@@ -80,7 +80,7 @@ def _rows(path: str) -> Any:
     from birddog.validation import Rows
     from opsroom import csv_rows
 
-    wanted = {"t": csv_rows.time_ns, "lat": csv_rows.number, "lon": csv_rows.number,
+    wanted: dict[str, Any] = {"t": csv_rows.time_ns, "lat": csv_rows.number, "lon": csv_rows.number,
               "sog_mps": csv_rows.Optional(csv_rows.number), "cog_deg": csv_rows.Optional(csv_rows.number)}
     found = []
     for line, row in csv_rows.rows(path, ("t", "lat", "lon"))[1]:

@@ -182,7 +182,7 @@ class Feed:
     async def _news(self, group: _Group | None = None, stands: tuple[int, bytes] | None = None) -> Frame | None:
         # one cheap question a poll, whatever the number of tabs
         group = group or self._all
-        cursor, store = stands or await self._source.run(self._stands)
+        cursor, store = await self._source.run(self._stands) if stands is None else stands
         if cursor == group.seq and store == group.store and self._ready:
             return None
         if cursor < group.seq or store != group.store or not self._ready:

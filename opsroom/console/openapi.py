@@ -266,7 +266,7 @@ def _query(name: str) -> dict[str, Any]:
 
 def document() -> dict[str, Any]:
     """The OpenAPI document."""
-    types = [Problem, LiveFrame]
+    types: list[Any] = [Problem, LiveFrame]
     for methods in OPERATIONS.values():
         for _, answer, _, body in methods.values():
             types += [t for t in (answer, body) if isinstance(t, type)]
