@@ -123,7 +123,7 @@ def retrieval_views(directory: Directory, tracks: Iterable[Track], now_ns: int) 
                     found[device] = held
     out = []
     for device, held in found.items():
-        enrolled, track, warrant = directory.devices.get(device), last.get(device), held.warrant
+        enrolled, seen, warrant = directory.devices.get(device), last.get(device), held.warrant
         rows = directory.attachments.get(device, ())
         due = next((one.due_ns for one in deadlines(held) if one.what == "retrieval"), None)
         authority = warrant.said.get("retrieval_authority", "")
@@ -133,9 +133,9 @@ def retrieval_views(directory: Directory, tracks: Iterable[Track], now_ns: int) 
             device=device, owner="" if enrolled is None else enrolled.owner, operation=held.operation or
             (rows[-1].operation if rows else ""), shipment=rows[-1].shipment if rows else "", warrant=warrant.warrant,
             installed=iso_from_ns(held.placed[device]) if device in held.placed else None,
-            lat_deg=None if track is None else round(track.lat_deg, 7),
-            lon_deg=None if track is None else round(track.lon_deg, 7),
-            last_fix=None if track is None else iso_from_ns(track.updated_ns), authority=str(authority),
+            lat_deg=None if seen is None else round(seen.lat_deg, 7),
+            lon_deg=None if seen is None else round(seen.lon_deg, 7),
+            last_fix=None if seen is None else iso_from_ns(seen.updated_ns), authority=str(authority),
             deadline=None if due is None else iso_from_ns(due), overdue=due is not None and now_ns >= due,
         )))  # fmt: skip
     return [view for _, view in sorted(out, key=lambda row: (row[0], row[1].device))]

@@ -120,14 +120,14 @@ async def _play(args: argparse.Namespace, since_ns: int | None) -> int:
 
     from birddog.errors import UsageError
     from birddog.journal import open_reader
-    from birddog.model import Decision
+    from birddog.model import Access, Decision
     from opsroom.console.server import make_app, serve
     from opsroom.console.settings import Settings
     from opsroom.picture_store import PictureReader
     from opsroom.played import Player
     from opsroom.signals import Stop
 
-    def act(decision: Decision) -> int:
+    def act(decision: Decision | Access) -> int:
         raise UsageError("a replay takes no decisions")
 
     stop = Stop((signal.SIGTERM, signal.SIGINT)).event()

@@ -18,7 +18,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     done.add_argument("--warrant", metavar="ID", default="", help="under which it was placed, where several name it")
     done.add_argument("--at", metavar="TIME", help="when (default: now)")
     done.add_argument("--note", metavar="WORDS", default="", help="by whom, from where")
-    journal_option(listing), journal_option(done)
+    journal_option(listing)
+    journal_option(done)
     json_option(listing)
     actor_option(done)
 
