@@ -396,12 +396,3 @@ def test_a_killed_console_is_resumed_where_it_was(stage, makers, tmp_path):
             assert next(stream.iter_lines()) == "event: update"
     finally:
         console.kill()
-
-
-def test_the_first_frame_says_which_rows_there_are_and_what_they_go_by():
-    from opsroom.console import openapi
-    from opsroom.console.source import KEYS, ROWS
-
-    assert KEYS == {"tracks": "track_id", "alerts": "alert_id", "flags": "flag_id", "events": "event_id",
-                    "refused": "refused_id"}  # fmt: skip
-    assert set(ROWS) == {*KEYS, "points"} <= set(openapi.LiveFrame.__struct_fields__)

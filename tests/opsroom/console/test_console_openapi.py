@@ -174,3 +174,12 @@ def epoch_of(stage) -> str:
     """The journal's word, as a snapshot says it."""
     with connect(f"ws://127.0.0.1:{stage.port}/v1/live") as socket:
         return json.loads(socket.recv(timeout=20))["epoch"]
+
+
+def test_the_first_frame_says_which_rows_there_are_and_what_they_go_by():
+    from opsroom.console import openapi
+    from opsroom.console.source import KEYS, ROWS
+
+    assert KEYS == {"tracks": "track_id", "alerts": "alert_id", "flags": "flag_id", "events": "event_id",
+                    "refused": "refused_id"}  # fmt: skip
+    assert set(ROWS) == {*KEYS, "points"} <= set(openapi.LiveFrame.__struct_fields__)
