@@ -50,8 +50,8 @@ def page(forecaster: Forecaster, grid: list[int]) -> str:
             if len(miss) < 20:
                 rows.append(f"<tr><td>{word}<td>{minutes}<td>{len(miss)}<td colspan=4>too few outcomes to say")
                 continue
-            held = [held(miss, p) for p in _SHARES]
-            curves.append((f"{word}, {minutes} min", list(zip(_SHARES.tolist(), held, strict=True))))
+            shares = [held(miss, p) for p in _SHARES]
+            curves.append((f"{word}, {minutes} min", list(zip(_SHARES.tolist(), shares, strict=True))))
             points.append((float(minutes), float(np.mean(miss)) / 1000.0))
             rows.append(f"<tr><td>{word}<td>{minutes}<td>{len(miss)}<td>{np.mean(miss) / 1000:.3f}"
                         f"<td>{np.median(miss) / 1000:.3f}<td>{100 * held(miss, 0.5):.0f} %<td>{100 * held(miss, 0.9):.0f} %")
