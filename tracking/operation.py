@@ -32,11 +32,14 @@ from tracking.lifetime import Expected
 from tracking.looks import LookLog, LookState
 from tracking.presets import STATION, UNSAID_S, Presets, interval_of
 from tracking.track_state import LiveTrack, TrackState
-from tracking.tracker import Tracker
+from tracking.tracker import LEARNT, Tracker
 from tracking.zones import Visits
 
 #: AIS messages of what stands where it is: base stations and aids to navigation (ITU-R M.1371-5, table 46).
 STATIONS = (4, 21)
+#: What was enrolled without an interval and was heard less than ``LEARNT`` times is not called silent before: a tracker that
+#: reports once an hour is none, s.
+PATIENCE_S = 4_500.0
 #: Facts kept of one device.
 FACTS_MOST = 64
 _NEVER = 2**63
@@ -271,7 +274,7 @@ class OperationFold:
         s, version = live.state, self._directory.version
         gap_s = s.gap_s if s.gap_s > self._usual_s else 0.0  # a shorter one says nothing
         # all that it follows from but the time, which plays no part where nothing begins or ends
-        of = version, len(s.identities), len(s.sources), gap_s, s.broadcast, s.public, s.of
+        of = version, len(s.identities), len(s.sources), gap_s, s.broadcast, s.public, s.of, s.contacts < LEARNT
         if live.expected is None or live.expected[0] != of:
             expected, timeless = self._asked(live, now_ns)
             live.expected = (of, expected) if timeless else None
@@ -281,6 +284,7 @@ class OperationFold:
     def _asked(self, live: LiveTrack, now_ns: int) -> tuple[Expected, bool]:
         """What is expected of a track, and whether that is so at any time from now on that the registers are as they are."""
         s, least_s, enrolled, timeless = live.state, math.inf, False, not self._directory.ruling
+        patience_s = 0.0
         key = s.of or s.key
         attached = key[:2] != "s:"
         for device in s.identities:
@@ -295,15 +299,16 @@ class OperationFold:
                 enrolled = True
                 if device in s.sources:
                     said_s = interval_of(known)
-                    if said_s == UNSAID_S and s.gap_s > said_s:  # one that was not said is learnt
-                        said_s = s.gap_s
+                    if said_s == UNSAID_S:  # one that was not said is learnt
+                        said_s = max(said_s, s.gap_s)
+                        patience_s = PATIENCE_S if s.contacts < LEARNT else 0.0
                     if said_s < least_s:
                         least_s = said_s
         ends = not enrolled and self.operation == OPEN
         if not attached or s.broadcast:
             return lifetime.expected(None, ends, self.presets), timeless
         interval_s = least_s if least_s < math.inf else max(self.tracker.presets.interval_s, s.gap_s)
-        return lifetime.expected(interval_s, ends, self.presets), timeless
+        return lifetime.expected(interval_s, ends, self.presets, patience_s), timeless
 
     def _forget_expected(self) -> None:
         for live in self.tracker.tracks.values():

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from birddog import model
 from birddog.units import ns_from_text
-from opsroom.console import openapi
+from opsroom.console import openapi, views
 from opsroom.console.answers import body_of, json_answer
 from opsroom.console.source import Source
 from opsroom.picture_view import View
@@ -40,11 +40,19 @@ class Person:
         alert = await self.source.run(self.view(request).alert, alert_id)
         if alert is None:
             raise HTTPException(404, f"no alert {alert_id!r}")
-        decision = model.Decision(action="acknowledge", subject=alert_id, by=by, note=body.note[:2000],
-                                  operation=alert.operation)
+        found = await self.source.run(self._same, self.view(request), alert)
+        decisions = [model.Decision(action="acknowledge", subject=one.alert_id, by=by, note=body.note[:2000],
+                                    operation=one.operation) for one in found]  # fmt: skip
         # not on the reading thread: the writer answers when the entry is on disk
-        seq = await asyncio.get_running_loop().run_in_executor(None, self.act, decision)
-        return json_answer(openapi.Acknowledged(alert_id, seq))
+        numbers = await asyncio.get_running_loop().run_in_executor(None, self.act_all, decisions)
+        return json_answer(openapi.Acknowledged(alert_id, numbers[0]))
+
+    @staticmethod
+    def _same(view: View, alert: model.Alert) -> list[model.Alert]:
+        """An alert and those that tell of the same thing in other operations: a door on a case's ground is told in both."""
+        key = views.group_of(alert)
+        others = [one for _, one in view.open_alerts() if one.alert_id != alert.alert_id and views.group_of(one) == key]
+        return [alert, *sorted(others, key=lambda one: one.alert_id)]
 
     async def acknowledge_group(self, request: Request) -> Response:
         """Thousands of alerts of one kind (a link that was down, a harbour gone silent) are one decision of a person."""

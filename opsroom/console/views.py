@@ -102,9 +102,13 @@ class LivePoint(PointView, frozen=True, kw_only=True):
 
 
 class AlertView(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a person must see, while ``open``: not acknowledged, and not cleared unless it is critical."""
+    """Something that a person must see, while ``open``: not acknowledged, and not cleared unless it is critical.
+
+    Alerts of one ``group`` are one thing that is told of in several operations: acknowledging one acknowledges all.
+    """
 
     alert_id: str
+    group: str
     revision: int
     kind: str
     severity: str
@@ -302,11 +306,20 @@ def _point_fields(point: model.TrackPoint) -> dict[str, Any]:
 def alert_view(revision: int, alert: model.Alert) -> AlertView:
     """An alert in its public form."""
     return AlertView(
-        alert_id=alert.alert_id, revision=revision, kind=alert.kind, severity=alert.severity, operation=alert.operation,
+        alert_id=alert.alert_id, group=group_of(alert), revision=revision, kind=alert.kind, severity=alert.severity,
+        operation=alert.operation,
         raised=iso_from_ns(alert.raised_ns), cleared=_iso(alert.cleared_ns), acknowledged=_iso(alert.acknowledged_ns),
         acknowledged_by=alert.acknowledged_by, open=alert.open, track_id=alert.track_id, device=alert.device,
         lat_deg=alert.lat_deg, lon_deg=alert.lon_deg, text=alert.text, time_source=alert.time_source,
     )
+
+
+def group_of(alert: model.Alert) -> str:
+    """What a person decides at once: the same thing of the same device at the same time, in whichever operations it is told."""
+    if not alert.device:
+        return alert.alert_id
+    where = "" if alert.lat_deg is None or alert.lon_deg is None else f"/{alert.lat_deg:.6f}/{alert.lon_deg:.6f}"
+    return f"{alert.kind}/{alert.device}/{alert.raised_ns}{where}"
 
 
 def event_view(revision: int, event: model.Event) -> EventView:

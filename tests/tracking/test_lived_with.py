@@ -357,3 +357,30 @@ def test_a_read_a_kilometre_away_is_parted_and_never_a_teleport(journal):
         [row] = j.now(t + 3)
         assert HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)[0] == pytest.approx(9.0 * (t + 3), abs=25.0)
     assert [e.device for e in j.happened("parted")] == ["portal"] and row.hits == 28
+
+
+@pytest.mark.parametrize("interval_s", [30, 310, 3600])
+def test_a_device_enrolled_without_an_interval_is_not_silent_before_it_is_known_how_often_it_reports(journal, interval_s):
+    """Case silent-default-interval: the first hour of a tracker that reports once an hour was a silence."""
+    said = journal(exercise=False)
+    said.add(0, Device(device="tag", basis="own_sensor"))
+    for k in range(1, 13):
+        at = k * interval_s
+        said.say(at, Fix(device="tag", time_ns=T0 + at * NS, lat_deg=52.0, lon_deg=4.0, sigma_m=5.0))
+        for tick in range(at + 5, at + interval_s, max(5, interval_s // 20)):
+            said.add(tick, Tick())
+    assert said.happened("silent") == []
+    last = 12 * interval_s
+    for tick in range(last + 60, last + max(400, 6 * interval_s), 60):
+        said.add(tick, Tick())
+    [silent] = said.happened("silent")
+    assert silent.start_ns == T0 + last * NS
+
+
+def test_what_was_enrolled_without_an_interval_and_spoke_once_is_missed_in_the_end(journal):
+    said = journal(exercise=False)
+    said.add(0, Device(device="tag", basis="own_sensor"))
+    said.say(10, Fix(device="tag", time_ns=T0 + 10 * NS, lat_deg=52.0, lon_deg=4.0, sigma_m=5.0))
+    for tick in range(60, 4_800, 60):
+        said.add(tick, Tick())
+    assert [e.start_ns for e in said.happened("silent")] == [T0 + 10 * NS]

@@ -63,6 +63,22 @@ def test_who_is_who_is_decided_and_an_acknowledgement_is_taken_back(stage, maker
     assert [(d.action, d.subject) for d in stage.decisions[-2:]] == [("acknowledge", "A1"), ("reopen", "A1")]
 
 
+def test_what_is_told_in_two_operations_is_acknowledged_at_once(stage, makers):
+    """A door on a case's ground is told in the case and in open; ten dark vessels of one scene are ten."""
+    door = dict(kind="door_opened", device="door-1", raised_ns=10**18, text="door opened")
+    stage.publish(makers["alert"](2, operation="nightjar", **door), makers["alert"](3, operation="open", **door),
+                  makers["alert"](4, **door | {"raised_ns": 10**18 + 1}), makers["alert"](5, **door | {"lat_deg": 52.5}),
+                  makers["alert"](6, **door | {"device": ""}))  # fmt: skip
+    address = stage.start()
+    rows = {a["alert_id"]: a["group"] for a in httpx.get(f"{address}/v1/alerts").json()["alerts"]}
+    assert rows["A2"] == rows["A3"] and len(set(rows.values())) == len(rows) - 1
+    answer = httpx.post(f"{address}/v1/alerts/A3/acknowledge", json={"by": "anna"})
+    assert answer.status_code == 200 and answer.json()["alert_id"] == "A3"
+    assert [(d.action, d.subject, d.operation) for d in stage.decisions] == [
+        ("acknowledge", "A3", "open"), ("acknowledge", "A2", "nightjar")
+    ]  # fmt: skip
+
+
 def test_a_decision_of_a_case_that_one_may_not_see_is_none(stage, monkeypatch):
     address = stage.start()
     assert httpx.post(f"{address}/v1/decisions", json={"action": "take_over", "subject": "T1"}).status_code == 200

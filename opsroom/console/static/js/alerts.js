@@ -53,7 +53,7 @@ export class AlertList {
     const operation = this.room.operation();
     const all = [...store.alerts.values()].sort(graver);
     const mine = all.filter((a) => !operation || a.operation === operation);
-    const open = mine.filter((a) => a.open);
+    const open = once(mine.filter((a) => a.open));
     const done = mine.filter((a) => !a.open).sort((a, b) => (doneAt(a) < doneAt(b) ? 1 : -1));
     const [shown, left] = this.arranged(open);
     const alerts = [...shown.filter((one) => one.alert_id), ...done.slice(0, SHOWN)];
@@ -83,7 +83,8 @@ export class AlertList {
     write(document.getElementById('seen-count'), String(done.length));
     write(document.getElementById('seen-last'), done.length ? `${this.what(done[0])}, ${ended(done[0])}` : '');
     // a filter must not hide that another case has an open alert
-    const elsewhere = all.filter((a) => a.open).length - open.length;
+    const groups = new Set(open.map((a) => a.group));
+    const elsewhere = once(all.filter((a) => a.open && !groups.has(a.group))).length;
     this.count.dataset.open = String(open.length);
     this.count.classList.toggle('grave', open.some((a) => a.severity === 'critical'));
     write(this.count, (open.length ? `${open.length} open alert${open.length > 1 ? 's' : ''} !` : 'no open alerts')
@@ -220,6 +221,16 @@ export class AlertList {
     if (fresh.length) this.room.sound(fresh[0].severity); // sorted: the gravest of them
     if (fresh.length) write(this.say, fresh.slice(0, 3).map((a) => `${a.severity} alert: ${this.what(a)}. ${plain(a.text)}`).join(' '));
   }
+}
+
+/** One alert of each group: what is told in a case and in `open` is one thing to decide; the case's row is shown. */
+function once(alerts) {
+  const best = new Map();
+  for (const alert of alerts) {
+    const other = best.get(alert.group);
+    if (!other || (other.operation === 'open' && alert.operation !== 'open')) best.set(alert.group, alert);
+  }
+  return alerts.filter((a) => best.get(a.group) === a);
 }
 
 function doneAt(alert) {
