@@ -2,7 +2,7 @@
 # Each makes what it needs first (tools/setup.sh); a second call finds it in place.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint goldens mutants assets bench peers wheel upgrade clean
+.PHONY: help demo test lint goldens mutants figures assets bench peers wheel upgrade clean
 SETUP := sh tools/setup.sh
 BIN := .venv/bin
 # make test ARGS="tests/ingest -k kill"; make demo ARGS="--port 8090"
@@ -38,6 +38,10 @@ mutants: ## are the tests tested? a mutation of each line of tracking or ingest:
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt mutmut==3.8.1
 	@$(BIN)/mutmut run $(ARGS)
 	@$(BIN)/mutmut results
+
+figures: ## the plots of docs/tracking.md, drawn from the live fold; then look at them
+	@$(SETUP) test
+	@$(BIN)/python tools/figures.py $(ARGS)
 
 assets: ## fetch the console's browser libraries, checked by SHA-256
 	@$(SETUP) run assets
