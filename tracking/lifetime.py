@@ -51,8 +51,8 @@ def expected(interval_s: float | None, ends: bool, presets: Presets, patience_s:
         patience_s: it is not silent before that, whatever the interval.
     """
     every_s = presets.interval_s if interval_s is None else interval_s
-    coasts_s, silent_s = presets.coast_factor * every_s, presets.silent_factor * every_s
-    return Expected(interval_s, ends, int(coasts_s * NS), int(max(silent_s, patience_s) * NS), int(presets.broadcast_end_s * NS))
+    coasts_s, silent_s = presets.coast_factor * every_s, max(presets.silent_factor * every_s, patience_s)
+    return Expected(interval_s, ends, int(coasts_s * NS), int(silent_s * NS), int(presets.broadcast_end_s * NS))
 
 
 def is_as_ever(s: TrackState, core: Core | None, expected: Expected, now_ns: int) -> bool:
