@@ -81,6 +81,6 @@ class Player(threading.Thread):
                 break
             due += 1
         if due:
-            picture.step(due)
+            picture.step(due, self._asked.is_set)
         self._row = {"updated_ns": time.time_ns(), "cursor": picture.cursor, "left": self._journal.last_seq() - picture.cursor}
         return due == STEP_ENTRIES

@@ -4,16 +4,28 @@ A signal's handler runs between any two instructions of the main thread, also wi
 handler: a terminal's Ctrl-C is followed by the supervisor's SIGTERM within microseconds.  So it takes no
 lock (``threading.Event.set`` does, and stops for ever when it meets itself): it sets a flag and writes to
 a descriptor on which whoever waits does so.
+
+What is being done then is left soon: a fold between two entries, a watch between two scenes.  One thing may be long
+all the same (a great scene, an explanation, the compiler at a first start, all of it on a machine that is busy with
+something else), and each of our processes may be killed at any time: so one that was given a time leaves when it is up.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import signal
+import threading
+import time
 from collections.abc import Sequence
 from types import FrameType
+
+#: A role that reads and derives leaves at the latest so long after it was told to; the next start does the rest.
+LEAVE_S = 3.0
+#: The writer's patience with what was taken in and is not on disk yet; none of it was acknowledged.
+LEAVE_WRITER_S = 10.0
 
 
 class Stop:
@@ -23,17 +35,36 @@ class Stop:
 
     Args:
         numbers: the signals; one that is ignored already (nohup) stays so.
+        leave_s: so long after the first signal the process ends as it stands, with a line and exit 0; None: never.
     """
 
-    def __init__(self, numbers: Sequence[int] = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)):
-        self._asked = False
+    def __init__(self, numbers: Sequence[int] = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP), *,
+                 leave_s: float | None = None):
+        self._asked = self._by_signal = False
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         for number in numbers:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._signalled)
 
+        if leave_s is not None:
+            threading.Thread(target=self._leave, args=(leave_s,), name="leave", daemon=True).start()
+
     def _signalled(self, number: int, frame: FrameType | None) -> None:
+        self._by_signal = True
         self.set()
+
+    def _leave(self, after_s: float) -> None:
+        self.wait()
+        if not self._by_signal:
+            return  # asked by the program itself, which knows what it ends with
+        time.sleep(after_s)
+        # by the descriptor, where it takes a line: whoever is stuck may hold sys.stderr, and nobody may read it
+        ready = select.poll()
+        ready.register(2, select.POLLOUT)
+        with contextlib.suppress(OSError):
+            if ready.poll(0) == [(2, select.POLLOUT)]:
+                os.write(2, f"birddog: told to end {after_s:g} s ago and still busy: left as it stands\n".encode())
+        os._exit(0)
 
     def set(self) -> None:
         """Ask; from any thread, and from within a signal's handler."""

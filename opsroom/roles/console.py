@@ -15,7 +15,7 @@ from opsroom.console.server import make_app, serve
 from opsroom.explained import Apart
 from opsroom.foresight import Foresight
 from opsroom.picture_store import PictureReader
-from opsroom.signals import Stop
+from opsroom.signals import LEAVE_S, Stop
 
 #: Decisions asked for in one request to the writer: one commit.
 AT_ONCE = 1000
@@ -23,7 +23,7 @@ AT_ONCE = 1000
 
 def run(plan: Plan) -> int:
     """Serve until a signal."""
-    return asyncio.run(_run(plan, Stop()))
+    return asyncio.run(_run(plan, Stop(leave_s=LEAVE_S)))
 
 
 async def _run(plan: Plan, asked: Stop) -> int:

@@ -17,13 +17,13 @@ from ingest import control
 from opsroom.app import Plan
 from opsroom.commands.common import say
 from opsroom.picture_store import hold
-from opsroom.signals import Stop
+from opsroom.signals import LEAVE_S, Stop
 from opsroom.status import Board
 
 
 def run(plan: Plan) -> int:
     """Watch until a signal."""
-    asked = Stop()
+    asked = Stop(leave_s=LEAVE_S)
     journal = plan.home
     settings = plan.config.imagery
     assert settings is not None

@@ -28,7 +28,7 @@ from ingest.writer import WriterThread
 from opsroom.app import Plan
 from opsroom.commands.common import say
 from opsroom.secret import refusal_key
-from opsroom.signals import Stop
+from opsroom.signals import LEAVE_WRITER_S, Stop
 from opsroom.status import Board
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def run(plan: Plan) -> int:
     """Take in messages until a signal; everything that was taken in is on disk when this returns."""
     if not plan.exercise:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold positions that may not be kept
-    return asyncio.run(_run(plan, Stop()))
+    return asyncio.run(_run(plan, Stop(leave_s=LEAVE_WRITER_S)))
 
 
 async def _run(plan: Plan, asked: Stop) -> int:

@@ -11,7 +11,7 @@ from opsroom.app import Plan
 from opsroom.commands.common import say
 from opsroom.picture import STEP_ENTRIES, Picture
 from opsroom.picture_store import PictureDamaged, PictureError, hold, remove
-from opsroom.signals import Stop
+from opsroom.signals import LEAVE_S, Stop
 from opsroom.status import Board
 
 #: How often the journal is asked for news.
@@ -28,7 +28,7 @@ def run(plan: Plan) -> int:
     Whatever fails (a full disk, a damaged entry) is one line and exit 1: the store is derived, and ingest
     goes on without it.
     """
-    asked = Stop()
+    asked = Stop(leave_s=LEAVE_S)
     while not exists(plan.config.journal.url):
         if asked.wait(POLL_S):
             return 0
@@ -77,7 +77,7 @@ def _follow(journal: Reader, plan: Plan, asked: Stop, board: Board) -> None:
                 # the derived store may be deleted at any time: make it again
                 picture.close()
                 picture = Picture(journal, path)
-            done = picture.step()
+            done = picture.step(asked=asked.is_set)
             now = time.monotonic()
             if done < STEP_ENTRIES and picture.cursor >= picture.published:
                 level_at = now

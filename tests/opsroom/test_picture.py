@@ -370,6 +370,25 @@ def test_a_locked_store_is_not_taken_for_one_of_another_version(journal, tmp_pat
     assert all(differ == 0 for _, differ in rebuild(journal, path, folder(tmp_path, "r")).values())
 
 
+def test_told_to_end_it_leaves_between_two_entries_and_goes_on_there(journal, tmp_path):
+    """Five hundred entries are a second of CPU, and on a busy machine many seconds in which nothing ends."""
+    fold(journal, tmp_path / "want")
+    path, answers = tmp_path / "p", itertools.cycle([False, False, True])
+    reopened = False
+    picture = Picture(journal, path)
+    while done := picture.step(asked=lambda: next(answers)):
+        assert done <= 3 and picture.published == max(picture.cursor, 150 if reopened else 0)
+        if picture.cursor == 150 and not reopened:
+            picture.close()  # killed: what is published is folded again, and that ends as soon
+            picture = Picture(journal, path)
+            assert picture.step(asked=lambda: True) == 1 and (picture.cursor, picture.published) == (1, 150)
+            reopened = True
+    assert picture.cursor == journal.last_seq()
+    picture.save()
+    picture.close()
+    assert rows(path) == rows(tmp_path / "want")
+
+
 def test_what_precedes_a_damaged_entry_is_published_and_the_entry_is_named(journal, tmp_path):
     fold(journal, tmp_path / "want", iter([150, 0]))
     db = sqlite3.connect(tmp_path / "j.db")

@@ -77,6 +77,40 @@ def test_a_handler_within_a_handler_takes_no_lock():
             signal.signal(number, handler)
 
 
+BUSY = ("import sys, threading, time; from opsroom.signals import Stop; stop = Stop(leave_s=0.2)\n"
+        "held = threading.Lock(); held.acquire(); print('ready', flush=True); held.acquire()")
+ENDS_ITSELF = ("import sys, time; from opsroom.signals import Stop; stop = Stop(leave_s=0.0); print('ready', flush=True)\n"
+               "stop.set(); time.sleep(0.3); sys.exit(5)")
+
+
+@pytest.mark.parametrize("mute", [False, True], ids=["heard", "nobody reads"])
+def test_whoever_is_busy_for_ever_leaves_when_its_time_is_up(mute):
+    """A dead-lock, a scene of an hour, the compiler: whatever it is, two signals end the process."""
+    reader, writer = os.pipe()
+    if mute:  # full: a line more would be waited for
+        os.set_blocking(writer, False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                os.write(writer, bytes(4096))
+        os.set_blocking(writer, True)
+    child = subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stderr=writer, text=True)
+    os.close(writer)
+    try:
+        assert child.stdout.readline() == "ready\n"
+        twice(child, random.Random(3))
+        assert child.wait(20) == 0
+        assert (b"told to end 0.2 s ago" in os.read(reader, 4096)) is not mute
+    finally:
+        child.kill()
+        child.stdout.close()
+        os.close(reader)
+
+
+def test_whoever_ends_by_itself_says_with_what():
+    done = subprocess.run([sys.executable, "-c", ENDS_ITSELF], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (5, "")
+
+
 def test_what_is_ignored_stays_so():
     before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     try:
