@@ -40,31 +40,22 @@ class Stop:
 
     def __init__(self, numbers: Sequence[int] = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP), *,
                  leave_s: float | None = None):
-        self._asked = self._by_signal = False
+        self._asked = False
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         for number in numbers:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._signalled)
 
         if leave_s is not None:
-            threading.Thread(target=self._leave, args=(leave_s,), name="leave", daemon=True).start()
+            # written by the interpreter's own handler, in whatever thread and at once: ours waits till the main thread
+            # comes back to Python, which a lock that it is about to take, or a library, may never let it
+            told, tells = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(tells, False)
+            signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
+            threading.Thread(target=_leave, args=(told, frozenset(numbers), leave_s), name="leave", daemon=True).start()
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
-        self._by_signal = True
         self.set()
-
-    def _leave(self, after_s: float) -> None:
-        self.wait()
-        if not self._by_signal:
-            return  # asked by the program itself, which knows what it ends with
-        time.sleep(after_s)
-        # by the descriptor, where it takes a line: whoever is stuck may hold sys.stderr, and nobody may read it
-        ready = select.poll()
-        ready.register(2, select.POLLOUT)
-        with contextlib.suppress(OSError):
-            if ready.poll(0) == [(2, select.POLLOUT)]:
-                os.write(2, f"birddog: told to end {after_s:g} s ago and still busy: left as it stands\n".encode())
-        os._exit(0)
 
     def set(self) -> None:
         """Ask; from any thread, and from within a signal's handler."""
@@ -93,3 +84,16 @@ class Stop:
 
         loop.add_reader(self._fd, asked)
         return event
+
+
+def _leave(told: int, numbers: frozenset[int], after_s: float) -> None:
+    while os.read(told, 1)[0] not in numbers:
+        pass
+    time.sleep(after_s)
+    # by the descriptor, where it takes a line: whoever is stuck may hold sys.stderr, and perhaps nobody reads it
+    ready = select.poll()
+    ready.register(2, select.POLLOUT)
+    with contextlib.suppress(OSError):
+        if ready.poll(0) == [(2, select.POLLOUT)]:
+            os.write(2, f"birddog: told to end {after_s:g} s ago and still busy: left as it stands\n".encode())
+    os._exit(0)

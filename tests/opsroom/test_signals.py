@@ -79,12 +79,15 @@ def test_a_handler_within_a_handler_takes_no_lock():
 
 BUSY = ("import sys, threading, time; from opsroom.signals import Stop; stop = Stop(leave_s=0.2)\n"
         "held = threading.Lock(); held.acquire(); print('ready', flush=True); held.acquire()")
+#: The same, told when the main thread is past Python and not yet asleep: its handler never comes to run.
+STUCK = BUSY.replace("held.acquire(); print", "signal.signal(15, lambda *_: None); held.acquire(); print").replace(
+    "import sys,", "import signal, sys,")
 ENDS_ITSELF = ("import sys, time; from opsroom.signals import Stop; stop = Stop(leave_s=0.0); print('ready', flush=True)\n"
                "stop.set(); time.sleep(0.3); sys.exit(5)")
 
 
-@pytest.mark.parametrize("mute", [False, True], ids=["heard", "nobody reads"])
-def test_whoever_is_busy_for_ever_leaves_when_its_time_is_up(mute):
+@pytest.mark.parametrize(("program", "mute"), [(BUSY, False), (BUSY, True), (STUCK, False)], ids=["heard", "mute", "stuck"])
+def test_whoever_is_busy_for_ever_leaves_when_its_time_is_up(program, mute):
     """A dead-lock, a scene of an hour, the compiler: whatever it is, two signals end the process."""
     reader, writer = os.pipe()
     if mute:  # full: a line more would be waited for
@@ -93,15 +96,19 @@ def test_whoever_is_busy_for_ever_leaves_when_its_time_is_up(mute):
             while True:
                 os.write(writer, bytes(4096))
         os.set_blocking(writer, True)
-    child = subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stderr=writer, text=True)
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=writer, text=True)
     os.close(writer)
     try:
         assert child.stdout.readline() == "ready\n"
-        twice(child, random.Random(3))
-        assert child.wait(20) == 0
+        if program is STUCK:
+            child.send_signal(signal.SIGTERM)
+        else:
+            twice(child, random.Random(3))
+        assert child.wait(60) == 0
         assert (b"told to end 0.2 s ago" in os.read(reader, 4096)) is not mute
     finally:
         child.kill()
+        child.wait()
         child.stdout.close()
         os.close(reader)
 
@@ -134,7 +141,7 @@ def test_nobody_else_handles_signals():
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
                     ("signal.signal", "add_signal_handler", "sigaction", "set_wakeup_fd", "siginterrupt")):
                 found.append(str(part))
-    assert found == ["opsroom/signals.py"]
+    assert set(found) == {"opsroom/signals.py"}
 
 
 def test_a_child_leaves_the_terminals_signals_to_its_parent():
