@@ -68,7 +68,8 @@ def test_what_is_wrong_is_one_line(tmp_path, text, words, said):
 
 #: (key, value) that may well be set although few would.
 FINE = {("commit_ms", "0"), ("port", "0"), ("tls_port", "0"), ("topic_alias_maximum", "0"), ("session_s", "0"), ("unit", "0"),
-        ("tau_s", "0"), ("hosts", "[]"), ("tokens", "{}"), ("plain", "true"), ("horizons_min", "[1]")}  # fmt: skip
+        ("tau_s", "0"), ("hosts", "[]"), ("tokens", "{}"), ("plain", "true"), ("log", "true"),
+        ("horizons_min", "[1]")}  # fmt: skip
 HOSTILE = ("true", "-1", "0", "1e300", "nan", "9" * 15, "{}", "[1]", '"x\\u0000"')
 
 
