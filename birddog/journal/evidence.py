@@ -187,13 +187,15 @@ class Evidence:
             point = self.files.checkpoint(self.known)
         except VerificationError as error:
             raise JournalDisagrees(f"{self.files.folder / 'checkpoint'}: {error}") from error
-        size = point.size if point is not None else 0
+        if point is None:
+            raise JournalDisagrees(f"{self.files.folder / 'checkpoint'} is not there, which says what of {journal} was signed")
+        size = point.size
         if last - begins + 1 < size:
             raise JournalDisagrees(f"{journal} ends at entry {last}, and its log was signed up to entry {begins + size - 1}: "
                                    "it was cut, or an older copy was put in its place")
         full = (size - 1) // WIDTH * WIDTH if size else 0
         try:
-            if point is not None and self.files.tree(size).root() != point.root:
+            if size and self.files.tree(size).root() != point.root:
                 raise VerificationError("the tiles are not those of the root that was signed")
             tiles = self._stood(full)
         except VerificationError as error:
@@ -201,7 +203,7 @@ class Evidence:
             full, tiles = 0, GrowingTiles()
         held = leaves(begins + full - 1, last)
         tiles.append(held[: size - full])
-        if point is not None and tiles.root() != point.root:
+        if tiles.root() != point.root:
             raise JournalDisagrees(f"{journal} is not the journal whose log was signed up to entry {begins + size - 1}: its "
                                    f"entries from {begins + full} on are others (it was changed, or put back and gone on with)")
         tiles.append(held[size - full :])
@@ -257,8 +259,9 @@ class Evidence:
         """The log begins at an entry that is about to be written."""
         if self.known is None:
             origin = f"birddog/{os.urandom(8).hex()}"
-            signer = Signer(origin, self.keys.signing_key())
+            self._signer = signer = Signer(origin, self.keys.signing_key())
             self.known = Known(origin, seq, (PublicKey(signer.verifier.text()),))
+            self._sign(0, GrowingTiles().root())  # before its name: a log without a checkpoint had it taken away
             self._put("keys.json", msgspec.json.format(msgspec.json.encode(self.known)), sync=True)
 
     def rows(self, numbers: Sequence[int], drafts: Sequence[Draft]) -> list[Row]:
@@ -303,12 +306,16 @@ class Evidence:
                 self._put(name, b"".join(row))
                 self._alone(self.files.folder / name)
                 self._partials[level] = name
-        if self._signer is None:
-            self._signer = Signer(self.known.origin, self.keys.signing_key())
-        text = Checkpoint(self.known.origin, tiles.size, tiles.root()).text()
-        self._put("checkpoint", signed(text, [self._signer.line(text)]).encode(), sync=True)
+        self._sign(tiles.size, tiles.root())
         self._signed, self._waits = tiles.size, False
         return True
+
+    def _sign(self, size: int, root: bytes) -> None:
+        assert self.known is not None
+        if self._signer is None:
+            self._signer = Signer(self.known.origin, self.keys.signing_key())
+        text = Checkpoint(self.known.origin, size, root).text()
+        self._put("checkpoint", signed(text, [self._signer.line(text)]).encode(), sync=True)
 
     def _alone(self, path: Path) -> None:
         """Of a tile's partial ones only the newest stays: the others are its beginnings."""

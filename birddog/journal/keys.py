@@ -21,6 +21,11 @@ _SALTS, _SIGNS = "salts", "ed25519"
 ERASED_KEY = "erased"
 
 
+def erased_ident(seq: int) -> bytes:
+    """What stands in the place of an erased entry's identity."""
+    return b"erased" + seq.to_bytes(8, "big")
+
+
 class Row(msgspec.Struct, frozen=True, gc=False):
     """What a row holds beside what its draft says."""
 

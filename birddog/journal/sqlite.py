@@ -37,7 +37,7 @@ from birddog.journal.evidence import Evidence
 from birddog.journal.guard import Guard, stale_index
 from birddog.journal.head import Head, HeadFile, mixed
 from birddog.journal.head import read as read_head
-from birddog.journal.keys import ERASED_KEY, Row
+from birddog.journal.keys import ERASED_KEY, Row, erased_ident
 from birddog.journal.sqlite_file import (
     A_KIND,
     OLDEST_VERSION,
@@ -345,7 +345,7 @@ class SqliteWriter(SqliteReader):
                 left = MAGIC
                 if row.leaf and evidence is not None:
                     left = evidence.keys.statement(row)
-                emptied.append((left, b"erased" + row.seq.to_bytes(8, "big"), row.key_id or ERASED_KEY, row.seq))
+                emptied.append((left, erased_ident(row.seq), row.key_id or ERASED_KEY, row.seq))
             db.executemany("UPDATE entry SET body = ?, ident = ?, key_id = ?, source = '', actor = '' WHERE seq = ?", emptied)
 
     def _forget(self, erased: Sequence[Draft]) -> None:

@@ -1,8 +1,9 @@
 """Every entry of a journal hashed again and held against its log: what was changed since is named by entry and column.
 
 What is found: a changed byte in any column of an entry that the log covers, a missing or exchanged entry, a leaf that is not
-the signed one, a checkpoint that does not hold.  A changed byte is looked for: the one column is named of which a single
-byte, put otherwise, gives the leaf again; where several were changed, it is said that it is one of several.
+the signed one, a checkpoint that does not hold or is gone, an entry that was emptied or has lost its key though nothing says
+that its operation was erased.  A changed byte is looked for: the one column is named of which a single byte, put otherwise,
+gives the leaf again; where several were changed, it is said that it is one of several.
 
 What is not: entries older than the log (said), those committed within the last second (said), and what whoever holds the
 journal *and* its keys rewrote whole: for that a witness's checkpoint is given (``witnessed``).
@@ -19,12 +20,13 @@ import msgspec
 from birddog.errors import BirddogError, JournalError
 from birddog.journal.beside import Home
 from birddog.journal.evidence import Known, LogFiles, checked
-from birddog.journal.keys import Keys
+from birddog.journal.keys import ERASED_KEY, Keys, erased_ident
 from birddog.journal.store import Reader, Stored
 from birddog.keyring import KeyDestroyed, KeyringError, SealBroken
 from birddog.merkle import VerificationError
+from birddog.model import Erasure
 from birddog.note import Checkpoint, Verifier, opened
-from birddog.record import MAGIC, commitments, parts_of, statement
+from birddog.record import MAGIC, commitments, parts_of, stated, statement
 from birddog.tiles import WIDTH, GrowingTiles
 
 #: Bytes that are put otherwise to find the one that was changed; longer columns are named by being what is left.
@@ -83,7 +85,9 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
     except VerificationError as error:
         out.findings.append(Finding(0, "", f"{files.folder / 'checkpoint'}: {error}"))
     marks = _marks(out, known, point, witnessed)
-    tree, bad = GrowingTiles(), dict[int, Stored]()
+    if point is None and not out.findings:
+        out.findings.append(Finding(0, "", f"{files.folder / 'checkpoint'} is not there: it was taken away"))
+    tree, bad, emptied = GrowingTiles(), dict[int, Stored](), _Emptied()
     before = 0
     for row in _rows(journal, out):
         out.entries += 1
@@ -98,10 +102,15 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
             continue
         erased = row.key_id is not None and row.body[: len(MAGIC)] == MAGIC
         out.erased += erased
-        fault = _fault(row, keys)
+        fault = _fault(row, keys, emptied)
         if fault is not None:
             bad[row.seq] = row
             out.findings.append(fault)
+        elif erased:
+            out.findings += _not_as_emptied(row)
+            emptied.take(row, "is empty")
+        elif row.kind == "erasure":
+            emptied.erased(row)
         tree.append([row.leaf])
         tree.full.clear()
         if (mark := marks.pop(tree.size, None)) is not None:
@@ -113,6 +122,7 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
         for where, _ in mark:
             words = f"the journal ends at entry {before}, and {where} was signed up to entry {last}"
             out.findings.append(Finding(0, "", f"{words}: it was cut, or is an older copy"))
+    out.findings += emptied.findings()
     out.size, out.root = (point.size, point.root.hex()) if point is not None else (0, "")
     out.unsigned = max(0, tree.size - out.size)
     _name(out, bad, keys, files, known)
@@ -171,7 +181,43 @@ def _hold(out: Verified, mark: list[tuple[str, Checkpoint]], tree: GrowingTiles,
                                                "signed: entries were changed, exchanged or forked, leaves and all"))
 
 
-def _fault(row: Stored, keys: Keys) -> Finding | None:
+class _Emptied:
+    """Entries that cannot be read any more, until an entry says that their operation was erased.
+
+    Whoever empties one, or destroys a case's key, without saying so is found.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[str, list[Finding]] = {}
+
+    def take(self, row: Stored, words: str) -> None:
+        said = f"{words}, and no entry behind it says that {row.operation!r} was erased"
+        self._of.setdefault(row.operation, []).append(Finding(row.seq, "body", said))
+
+    def erased(self, row: Stored) -> None:
+        """An entry says of an operation that it was."""
+        try:
+            self._of.pop(msgspec.msgpack.decode(row.body, type=Erasure).erased, None)
+        except msgspec.DecodeError:
+            return  # it is not its leaf's, or says nothing: those before it stay
+
+    def findings(self) -> list[Finding]:
+        """What nobody said."""
+        return sorted([one for some in self._of.values() for one in some], key=lambda one: one.seq)
+
+
+def _not_as_emptied(row: Stored) -> list[Finding]:
+    """Columns of an erased entry that are not what its statement says, or what erasing leaves; its leaf holds."""
+    try:
+        said = stated(row.body)
+    except ValueError:
+        return [Finding(row.seq, "body", "was changed, and its leaf with it")]
+    left = {"seq": said.seq, "kind": said.kind, "received_ns": said.received_ns, "operation": said.operation,
+            "key_id": said.key_id or ERASED_KEY, "source": "", "actor": "", "ident": erased_ident(row.seq)}  # fmt: skip
+    return [Finding(row.seq, column, "was changed") for column, value in left.items() if getattr(row, column) != value]
+
+
+def _fault(row: Stored, keys: Keys, emptied: _Emptied) -> Finding | None:
     """What is wrong with a row by itself; the column is named later."""
     wrong = next((name for name in _TEXTS if not _is_text(getattr(row, name))), "")
     if wrong:
@@ -181,7 +227,8 @@ def _fault(row: Stored, keys: Keys) -> Finding | None:
     except SealBroken:
         return Finding(row.seq, "body", "was changed: it does not open under its key")
     except KeyDestroyed:
-        return None  # its operation's erasure is under way
+        emptied.take(row, "has lost its key")  # else its operation's erasure is under way
+        return None
     except KeyringError as error:
         return Finding(row.seq, "key_id", f"cannot be opened: {error}")
     if sha256(b"\x00" + made).digest() != row.leaf:
@@ -214,6 +261,8 @@ def _name(out: Verified, bad: dict[int, Stored], keys: Keys, files: LogFiles, kn
             column = (_changed(row, keys, signed or row.leaf or b"") if looked <= _LOOKED_FOR else "") or finding.column
         if column == "?":
             found.append(Finding(row.seq, "", "was changed: more than one byte of it, or more than one column"))
+        elif column == finding.column == "key_id":
+            found.append(finding)
         else:
             found.append(Finding(row.seq, column, "was changed"))
     out.findings = found
@@ -240,16 +289,19 @@ def _changed(row: Stored, keys: Keys, leaf: bytes) -> str:
     """The column of which one byte, put otherwise, makes the row its leaf's again; "" where there is none."""
     if row.key_id is not None and row.body[: len(MAGIC)] == MAGIC:
         return "body" if _leaf(row, keys) != leaf else ""  # of what was erased the body alone is hashed
-    columns: list[tuple[str, Iterable[int] | Iterable[str]]] = [
-        ("received_ns", _numbers_like(row.received_ns)), ("operation", _texts_like(row.operation)),
-        ("kind", _texts_like(row.kind)), ("key_id", _texts_like(row.key_id or "")),
+    columns: list[tuple[str, Iterable[int] | Iterable[str | None]]] = [
+        ("received_ns", _numbers_like(row.received_ns)), ("operation", ["", *_texts_like(row.operation)]),
+        ("kind", _texts_like(row.kind)), ("key_id", [None, *_texts_like(row.key_id or "")]),
     ]  # fmt: skip
     for column, others in columns:
         if any(_leaf(msgspec.structs.replace(row, **{column: other}), keys) == leaf for other in others):
             return column
     try:
-        clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.body)
         salts = keys.salter(row.key_id)(row.seq)
+    except KeyringError:
+        return ""  # nothing of it can be read, whatever it is
+    try:
+        clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.body)
     except KeyringError:
         return "body"
 
@@ -260,9 +312,9 @@ def _changed(row: Stored, keys: Keys, leaf: bytes) -> str:
 
     if any(gives(clear, other, row.source, row.actor) for other in _bytes_like(row.ident)):
         return "ident"
-    if any(gives(clear, row.ident, other, row.actor) for other in _texts_like(row.source)):
+    if any(gives(clear, row.ident, other, row.actor) for other in ("", *_texts_like(row.source))):
         return "source"
-    if any(gives(clear, row.ident, row.source, other) for other in _texts_like(row.actor)):
+    if any(gives(clear, row.ident, row.source, other) for other in ("", *_texts_like(row.actor))):
         return "actor"
     if len(clear) > _LOOKED_AT or any(gives(other, row.ident, row.source, row.actor) for other in _bytes_like(clear)):
         return "body"

@@ -222,6 +222,22 @@ def test_a_changed_byte_is_named(url, column, seq, capsys):
         assert said == f"entry {seq}, column {column}: was changed", out
 
 
+@pytest.mark.parametrize("column", ["source", "actor", "operation", "key_id"])
+def test_words_where_there_were_none_are_named(url, column):
+    change(url, f"UPDATE entry SET {column} = 'mallory' WHERE seq = 4")
+    expected = (4, column)
+    if column == "source":  # something stood there
+        change(url, "UPDATE entry SET source = '' WHERE seq = 4")
+        expected = (4, "")
+    assert [(f.seq, f.column) for f in found(url).findings] == [expected]
+
+
+def test_keys_that_are_gone_are_no_changed_body(url, tmp_path):
+    (tmp_path / "j.db.keys").unlink()
+    findings = found(url).findings
+    assert findings and all("cannot be opened: " in f.words and "j.db.keys" in f.words for f in findings)
+
+
 def test_any_flipped_byte_of_a_row_is_found(tmp_path):
     url = f"sqlite:///{tmp_path}/j.db"
     fill(url, 12)
@@ -310,6 +326,7 @@ def test_a_history_written_anew_and_signed_with_the_journals_own_keys_is_refused
     shutil.rmtree(tmp_path / "j.db.log")
     (tmp_path / "j.db.log").mkdir()
     (tmp_path / "j.db.log" / "keys.json").write_bytes(known)  # the same log by name and key, of another history
+    evidence.Evidence(home(url))._sign(0, GrowingTiles().root())
     witness.rename(tmp_path / "aside")
     fill(url, size + 400, first=5000)
     assert found(url).findings == []
@@ -323,6 +340,33 @@ def test_a_history_written_anew_and_signed_with_the_journals_own_keys_is_refused
     assert "other agency" in writer.lost
     writer.close()
     open_writer(url, mode="live").close()
+
+
+def test_a_checkpoint_that_was_taken_away_is_missed_and_what_was_cut_behind_it_not_gone_on_with(url, tmp_path, capsys):
+    """Without it nothing said that the journal had gone on."""
+    (tmp_path / "j.db.log" / "checkpoint").unlink()
+    (tmp_path / "j.db.head").unlink()
+    change(url, "DELETE FROM entry WHERE seq > 500")
+    assert cli.main(["journal", "verify", "--journal", url]) == 1
+    assert "checkpoint is not there: it was taken away" in capsys.readouterr().out
+    with pytest.raises(JournalDisagrees, match=r"checkpoint is not there"):
+        open_writer(url, mode="live")
+    writer = open_writer(url, mode="live", accept_loss=True)
+    assert "checkpoint is not there" in writer.lost
+    writer.close()
+    assert found(url).findings == []
+
+
+def test_a_kill_before_the_first_checkpoint_is_no_checkpoint_that_was_taken_away(tmp_path):
+    first, killed = f"sqlite:///{tmp_path}/j.db", tmp_path / "killed"
+    writer = open_writer(first, mode="live")
+    writer.append([fix(0, "CASE")])
+    shutil.copytree(tmp_path, killed, ignore=shutil.ignore_patterns("*.lock", "*-shm", "killed"))
+    writer.close()
+    second = f"sqlite:///{killed}/j.db"
+    assert (found(second).unsigned, found(second).findings) == (1, [])
+    open_writer(second, mode="live").close()
+    assert (found(second).size, found(second).findings) == (1, [])
 
 
 def test_tiles_that_are_gone_are_made_again_and_a_log_that_is_gone_is_missed(url, tmp_path):
@@ -409,6 +453,40 @@ def test_an_erased_operation_is_gone_from_every_file_and_the_log_still_verifies(
     assert evidence.LogFiles(home(url).log).tree(size).root() == root
     flip(url, "body", 5, 90)
     assert [(f.seq, f.column) for f in found(url).findings] == [(5, "body")]
+
+
+@pytest.mark.parametrize("sql", [
+    "kind = 'refusal'", "received_ns = received_ns - 86400000000000", "operation = 'OTHER'", "key_id = 'CASE/2'",
+    "source = 'mqtt'", "actor = 'Noor'", "ident = x'00'",
+])  # fmt: skip
+def test_a_changed_column_of_an_erased_entry_is_named(url, sql):
+    """Its body is what its leaf is the hash of, and says what the other columns are."""
+    erase(url, "CASE")
+    change(url, f"UPDATE entry SET {sql} WHERE seq = 5")
+    assert (5, sql.partition(" ")[0]) in [(f.seq, f.column) for f in found(url).findings]
+
+
+def test_an_entry_that_was_emptied_though_nothing_says_that_its_case_was_erased_is_named(url):
+    """Its leaf holds, and one inconvenient fix less was 'erased' without an erasure."""
+    ring = keys.Keys(home(url), make=False)
+    rows = {row.seq: row for row in open_reader(url).rows(0)}
+    for seq, name in ((5, "CASE/1"), (6, "OTHER/1")):
+        change(url, "UPDATE entry SET body = ?, ident = ?, source = '', key_id = ? WHERE seq = ?", ring.statement(rows[seq]),
+               keys.erased_ident(seq), name, seq)
+    assert [(f.seq, f.column) for f in found(url).findings] == [(5, "body"), (6, "body")]
+    assert "no entry behind it says that 'CASE' was erased" in found(url).findings[0].words
+    erase(url, "CASE")
+    assert [(f.seq, f.column) for f in found(url).findings] == [(6, "body")]
+
+
+def test_a_key_that_was_destroyed_though_nothing_says_that_its_case_was_erased_is_named(url):
+    writer = open_writer(url, mode="live")
+    writer._evidence.keys.forget("CASE")
+    writer.close()
+    result = found(url)
+    assert len(result.findings) == 150 and all("has lost its key" in f.words for f in result.findings)
+    erase(url, "OTHER")
+    assert len(found(url).findings) == 150
 
 
 def test_erasing_twice_and_going_on_with_the_operation(url):
