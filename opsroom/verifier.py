@@ -434,10 +434,10 @@ def _verified(path, archive, names, key, out):
     except (ValueError, KeyError, TypeError, IndexError, Wrong, RecursionError) as error:
         fault(f"bundle.json: cannot be read: {error}")
         return _end(out, faults, 0, 0, 0, "")
-    trusted = key is not None
+    trusted, held = key is not None, ("a key that is none",)
     root = None
     try:
-        held = key_of(key or own)
+        held = key_of(own if key is None else key)
         text = note_text(_bytes(archive, "bundle.note"), held)
         if text != f"birddog evidence bundle\n{base64.b64encode(digests['bundle.json']).decode()}\n":
             raise Wrong("is of another bundle.json")
@@ -454,7 +454,7 @@ def _verified(path, archive, names, key, out):
             fault(f"{name}: was changed" + (": do not use it to verify with" if name.startswith("verify") else ""))
     records = shown = withheld = 0
     try:
-        text = note_text(_bytes(archive, "checkpoint"), key_of(key or own))
+        text = note_text(_bytes(archive, "checkpoint"), key_of(own if key is None else key))
         lines = text.split("\n")
         if lines[0] != origin:
             raise Wrong("is of another log")
@@ -522,10 +522,15 @@ def main():
     args = parser.parse_args()
     key = args.key
     if key is not None and os.path.isfile(key):
-        with open(key, encoding="utf-8") as file:
+        with open(key, encoding="utf-8", errors="replace") as file:
             key = file.read().strip()
     try:
+        if key is not None:
+            key_of(key)
         return 1 if verify(args.bundle, key) else 0
+    except Wrong as error:
+        print(f"--key: {error}", file=sys.stderr)
+        return 2
     except Refused as error:
         print(f"{args.bundle}: {error}", file=sys.stderr)
         return 2

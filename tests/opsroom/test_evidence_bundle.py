@@ -206,6 +206,17 @@ def test_records_taken_out_exchanged_or_forged(bundle, key, tmp_path, harm, word
     assert any(line.startswith("bundle.note: ") for line in said(tmp_path / "y.zip", key)[1])
 
 
+@pytest.mark.parametrize("cut", [lambda key: key[:-6] + "AAAAAA", lambda key: "nonsense", lambda key: ""])
+def test_a_key_that_is_none_is_said_to_be_none(bundle, key, tmp_path, cut):
+    """Mistyped on the command line of the verifier that is in the bundle."""
+    assert said(bundle, cut(key))[0] > 0  # an empty file of a key is not "no key was given": its own would be trusted
+    alone = tmp_path / "alone.py"
+    alone.write_bytes(files_of(bundle)["verify.py"])
+    words = [sys.executable, "-I", "-S", str(alone), str(bundle), "--key", cut(key)]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2 and ran.stderr.startswith("--key: ") and len(ran.stderr.splitlines()) == 1
+
+
 def test_a_replaced_verifier_a_file_more_and_one_less(bundle, key, tmp_path):
     files = files_of(bundle)
     zipped(tmp_path / "x.zip", files | {"verify.py": b"print('0 faults')\n"})
