@@ -208,7 +208,7 @@ def _approval(said: Any) -> None:
 
 def _time(said: dict[str, Any], name: str, field: str = "") -> int:
     value = said[name]
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise UsageError("a time was expected: ISO 8601 with an offset, or POSIX seconds", field=field or name)
     try:
         return ns_from_text(str(value))

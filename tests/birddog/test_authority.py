@@ -282,6 +282,16 @@ def test_a_warrant_that_cannot_stand_is_refused_by_line_and_member(change, words
     assert not out and words in err and "w.json:2: " in err and err.count("\n") == 1
 
 
+def test_posix_seconds_may_have_a_point():
+    """As other programs write whole seconds, and as nobody can write half ones otherwise."""
+    said = (1772402400, 1772402400.0, "1772402400.0", 1772402400.5)
+    made = [warrant_of({**SAID, "use_from": value}).from_ns for value in said]
+    assert [ns - made[0] for ns in made] == [0, 0, 0, NS // 2]
+    for value in (1e30, True):
+        with pytest.raises(UsageError, match="use_from"):
+            warrant_of({**SAID, "use_from": value})
+
+
 def test_two_warrants_of_one_id_are_refused():
     with pytest.raises(UsageError, match="f.json:9: id: 'W1' stands twice"):
         warrants_of([SAID, SAID], file="f.json", lines={0: 1, 1: 9})
