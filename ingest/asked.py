@@ -22,8 +22,8 @@ NAME_MOST, TEXT_MOST = 500, 4000
 LIST_MOST = 100_000
 #: Whole numbers that SQLite and every reader of ours can hold.
 _WHOLE_MOST = 2**63 - 1
-#: Whole documents that an entry carries as text, with their lines: a warrant, the rules that it is under.
-DOCUMENTS, DOCUMENT_MOST = frozenset({"said", "pack"}), 4_000_000
+#: Whole documents that an entry carries as text, with their lines: a warrant, the rules that it is under, a note's signature.
+DOCUMENTS, DOCUMENT_MOST = frozenset({"said", "pack", "signature"}), 4_000_000
 _SHARES = frozenset({"pd", "probability", "pfa"})
 _NOT_NEGATIVE = ("_m", "_s", "_px", "_km2")
 

@@ -24,8 +24,8 @@ from opsroom.signals import Stop
 PAUSE_S = 0.5
 #: What a terminal sends to everybody.
 TERMINALS = frozenset({signal.SIGINT, signal.SIGHUP})
-#: Patience with those that read, and then with the writer, when a run ends.
-END_S = 2.0
+#: Patience with those that read, and then with the writer, when a run ends; a role leaves by itself after 3 s.
+END_S = 4.0
 
 
 class Child:

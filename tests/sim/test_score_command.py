@@ -78,6 +78,13 @@ def test_rebuild_says_of_a_store_that_it_had_to_make_too_whether_it_is_identical
     assert birddog("rebuild", "--journal", url).stdout.splitlines()[-1] == "identical"
 
 
+def move(folder, name, other):
+    """A journal with its log and all else that lies beside it, but for its picture, to another name."""
+    for path in list(folder.glob(f"{name}*")):
+        if ".picture" not in path.name:
+            path.rename(folder / (other + path.name.removeprefix(name)))
+
+
 def test_a_picture_that_lags_its_journal_or_is_of_another_is_not_what_is_scored(run):
     folder, url = run
     words = ("sim", "score", "--truth", str(folder / "truth.csv"), "--journal", url, "--json")
@@ -86,8 +93,7 @@ def test_a_picture_that_lags_its_journal_or_is_of_another_is_not_what_is_scored(
     picture, of_all = folder / "j.db.picture", json.loads(whole.stdout)
 
     # the store of a shorter life of this journal
-    for suffix in ("", ".head"):
-        (folder / f"j.db{suffix}").rename(folder / f"all.db{suffix}")
+    move(folder, "j.db", "all.db")
     writer = open_writer(url, mode="exercise")
     reader = open_reader(f"sqlite:///{folder}/all.db")
     entries = reader.read(0, 10)
@@ -96,8 +102,8 @@ def test_a_picture_that_lags_its_journal_or_is_of_another_is_not_what_is_scored(
     writer.close()
     picture.unlink()
     assert birddog("rebuild", "--journal", url).returncode == 0
-    for suffix in ("", ".head"):
-        (folder / f"all.db{suffix}").replace(folder / f"j.db{suffix}")
+    move(folder, "j.db", "short.db")
+    move(folder, "all.db", "j.db")
     kept = picture.read_bytes()
     ran = birddog(*words)
     assert "stands at entry 10 of 26" in ran.stderr and len(ran.stderr.splitlines()) == 1
