@@ -16,9 +16,9 @@ from starlette.responses import Response
 
 from birddog.model import Track as TrackRow
 from birddog.model import TrackPoint
-from birddog.units import NS, iso_from_ns, ns_from_text
+from birddog.units import NS, iso_from_ns
 from opsroom.console import openapi, views
-from opsroom.console.answers import bool_of, int_of, json_answer
+from opsroom.console.answers import bool_of, int_of, json_answer, time_of
 from opsroom.console.foreseen import Forecasts
 from opsroom.console.source import Source
 from opsroom.foresight import STEPS, Foresight, Settings, Spot, spots_of
@@ -89,7 +89,7 @@ class Ahead:
         track_id, view = request.query_params.get("track", ""), self._view(request)
         if not track_id:
             return json_answer(Forecasts(track_id="", t0="", why="name a track: ?track=ID"))
-        asked_ns, horizons, spots = _time(request, "at"), _horizons(request, self._foresight.settings), _spots(request)
+        asked_ns, horizons, spots = time_of(request, "at"), _horizons(request, self._foresight.settings), _spots(request)
 
         def read() -> tuple[TrackRow, list[TrackPoint], list[Spot], int] | None:
             row = view.track(track_id)
@@ -110,16 +110,6 @@ class Ahead:
             asked = (row, points, t0_ns, horizons, places)
             head |= await loop.run_in_executor(self._pool, self._foresight.ahead, *asked)
         return json_answer(msgspec.convert({"why": why, **head}, Forecasts))
-
-
-def _time(request: Request, name: str) -> int | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return None
-    try:
-        return ns_from_text(text)
-    except ValueError as error:
-        raise HTTPException(422, f"{name}: {error}") from error
 
 
 def _number(request: Request, name: str, least: float, most: float) -> float | None:

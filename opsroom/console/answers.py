@@ -9,9 +9,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from birddog.units import ns_from_text
 from opsroom.console import openapi
 
 MAX_BODY = 16_384
+#: Characters of a person's name.
+NAME_MOST = 80
 _encode = msgspec.json.Encoder().encode
 Whole = TypeVar("Whole", int, None)
 
@@ -48,6 +51,25 @@ async def body_of(request: Request, kind: type) -> Any:
         return msgspec.json.decode(data or b"{}", type=kind)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HTTPException(422, str(error)) from error
+
+
+def by_of(request: Request, said: str, nobody: str) -> str:
+    """The person whose act a request is: of the session where there is one, else as said, else ``nobody``."""
+    by = getattr(request.state, "who", None) or said.strip()[:NAME_MOST] or nobody
+    if not by.isprintable():
+        raise HTTPException(422, "by: a name of printable characters, on one line")
+    return by
+
+
+def time_of(request: Request, name: str) -> int | None:
+    """A time of the query, ISO 8601 with an offset or POSIX seconds; None where it is not there."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        return ns_from_text(text)
+    except ValueError as error:
+        raise HTTPException(422, f"{name}: {error}") from error
 
 
 def int_of(request: Request, name: str, default: Whole) -> int | Whole:

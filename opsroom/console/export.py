@@ -12,14 +12,10 @@ from starlette.responses import Response, StreamingResponse
 
 from birddog.errors import UsageError
 from birddog.model import Access
-from birddog.units import ns_from_text
 from opsroom import exports
-from opsroom.console.answers import bool_of
+from opsroom.console.answers import NAME_MOST, bool_of, by_of, time_of
 from opsroom.console.source import Source
 from opsroom.picture_view import View
-
-#: Characters of a person's name.
-NAME_MOST = 80
 
 
 class Export:
@@ -41,7 +37,7 @@ class Export:
             export = exports.load(request.path_params["format"])
         except UsageError as error:
             raise HTTPException(404, error.message) from error
-        from_ns, to_ns = _time(asked.get("from"), "from"), _time(asked.get("to"), "to")
+        from_ns, to_ns = (time_of(request, name) if asked.get(name) else None for name in ("from", "to"))
         track_id, operation = asked.get("track"), asked.get("operation") or None
         if track_id and await self.source.run(view.track, track_id) is None:
             raise HTTPException(404, f"no track {track_id!r}")
@@ -51,9 +47,10 @@ class Export:
                                  operation=operation, track_id=track_id or None, from_ns=from_ns, to_ns=to_ns,
                                  coast=bool_of(request, "coast"))
 
-        by = asked.get("by", "") or "console"
-        if len(by) > NAME_MOST or not by.isprintable() or by != by.strip():
+        said = asked.get("by", "")
+        if len(said) > NAME_MOST or said != said.strip():
             raise HTTPException(422, f"by: wants at most {NAME_MOST} printable characters")
+        by = by_of(request, said, "console")
         # written before anything leaves: what cannot be recorded stays here (BirddogError: 503)
         await asyncio.get_running_loop().run_in_executor(None, self.record, Access(
             action="export", by=by, form=request.path_params["format"], to="browser", operation=operation or "",
@@ -70,10 +67,3 @@ class Export:
         called = "_".join(["birddog", *(re.sub(r"[^A-Za-z0-9.-]+", "-", word) for word in (operation, track_id) if word)])
         return StreamingResponse(text(), media_type=export.MEDIA_TYPE, headers={
             "Content-Disposition": f'attachment; filename="{called}.{export.EXTENSION}"'})  # fmt: skip
-
-
-def _time(text: str | None, name: str) -> int | None:
-    try:
-        return ns_from_text(text) if text else None
-    except ValueError as error:
-        raise HTTPException(422, f"{name}: {error}") from error

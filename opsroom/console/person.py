@@ -14,7 +14,7 @@ from starlette.responses import Response
 from birddog import model
 from birddog.units import ns_from_text
 from opsroom.console import openapi, views
-from opsroom.console.answers import body_of, json_answer
+from opsroom.console.answers import body_of, by_of, json_answer
 from opsroom.console.source import Source
 from opsroom.picture_view import View
 
@@ -36,7 +36,7 @@ class Person:
     async def acknowledge(self, request: Request) -> Response:
         alert_id = request.path_params["alert_id"]
         body = await body_of(request, openapi.AcknowledgeBody)
-        by = self._by(request, body.by)
+        by = by_of(request, body.by, "operator")
         alert = await self.source.run(self.view(request).alert, alert_id)
         if alert is None:
             raise HTTPException(404, f"no alert {alert_id!r}")
@@ -57,7 +57,7 @@ class Person:
     async def acknowledge_group(self, request: Request) -> Response:
         """Thousands of alerts of one kind (a link that was down, a harbour gone silent) are one decision of a person."""
         body = await body_of(request, openapi.AcknowledgeGroupBody)
-        by, view = self._by(request, body.by), self.view(request)
+        by, view = by_of(request, body.by, "operator"), self.view(request)
 
         def read() -> list[tuple[str, str]]:
             return [(a.alert_id, a.operation) for revision, a in view.open_alerts()
@@ -74,7 +74,7 @@ class Person:
     async def decide(self, request: Request) -> Response:
         """A person decides something of a track; the fold obeys it when it comes to the entry."""
         body = await body_of(request, openapi.DecisionBody)
-        by, time_ns = self._by(request, body.by), None
+        by, time_ns = by_of(request, body.by, "operator"), None
         operation = await self.source.run(self._operation_of, self.view(request), body)
         if operation is None:
             raise HTTPException(404, f"no {'decision' if body.action == 'undo' else 'track'} {body.subject!r}")
@@ -120,10 +120,3 @@ class Person:
             return None
         old = self._decision(int(body.subject[1:]))
         return old.operation if old is not None and view.rights.may(old.operation) else None
-
-    @staticmethod
-    def _by(request: Request, said: str) -> str:
-        by = getattr(request.state, "who", None) or said.strip()[:80] or "operator"
-        if not by.isprintable():
-            raise HTTPException(422, "by: a name of printable characters, on one line")
-        return by

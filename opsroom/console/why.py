@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from birddog.units import iso_from_ns, ns_from_text
-from opsroom.console.answers import json_answer
+from birddog.units import iso_from_ns
+from opsroom.console.answers import json_answer, time_of
 from opsroom.console.source import Source
 from opsroom.picture_view import View
 
@@ -31,11 +31,9 @@ class Why:
 
     async def answer(self, request: Request) -> Response:
         """Of a track that whoever asks may see."""
-        track_id, at = request.path_params["track_id"], request.query_params.get("at", "")
-        try:
-            at_ns = ns_from_text(at) if at else await self.source.run(self.source.now_ns)
-        except ValueError as error:
-            raise HTTPException(422, f"at: {error}") from error
+        track_id = request.path_params["track_id"]
+        asked_ns = time_of(request, "at") if request.query_params.get("at") else None
+        at_ns = await self.source.run(self.source.now_ns) if asked_ns is None else asked_ns
         if self.explain is None:
             raise HTTPException(503, "this console explains nothing: birddog explain does")
         found = await self.source.run(self.view(request).track, track_id)

@@ -31,6 +31,14 @@ def test_tracks_leave_in_a_format_of_other_peoples(stage, makers):
         assert refused.status_code == status and refused.json()["error"], words
 
 
+def test_who_is_logged_in_takes_it_whoever_is_named(make_stage, makers):
+    stage = make_stage(tokens={"anna": "correct-horse-battery"})
+    stage.publish(makers["track"](1))
+    headers = {"authorization": "Bearer correct-horse-battery"}
+    assert httpx.get(f"{stage.start()}/v1/export/csv?by=somebody", headers=headers).status_code == 200
+    assert unpack(stage.journal.tail(1)[0]).by == "anna"
+
+
 @pytest.mark.browser
 def test_the_selected_track_leaves_as_a_file(stage, watch):
     seen = watch(stage.start())
