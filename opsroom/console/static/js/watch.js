@@ -12,11 +12,11 @@ export class Watch {
   constructor(tell) {
     this.tell = tell;
     this.last = -Infinity; // performance.now() of the last acknowledgement
-    this.waiting = ''; // the alert for which the name is asked
+    // what the open dialog asks about; only `ask` sets it: a dialog's `close` comes late, when the next may be open
+    this.waiting = '';
     $('watch').value = remembered(KEY) ?? '';
     $('watch').addEventListener('change', () => remember(KEY, this.name()));
     $('who-not').addEventListener('click', () => $('who').close());
-    $('who').addEventListener('close', () => { this.waiting = ''; });
     $('who-form').addEventListener('submit', (event) => {
       event.preventDefault();
       const name = $('who-name').value.trim();
