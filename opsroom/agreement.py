@@ -16,6 +16,7 @@ from birddog.model import Draft, Loss, pack
 from opsroom.app import Plan
 from opsroom.commands.common import say
 from opsroom.picture_store import Stood, stood
+from opsroom.witnesses import fetched
 
 
 def check(plan: Plan, *, accept_loss: bool) -> None:
@@ -45,6 +46,9 @@ def _as_writer(plan: Plan, accept_loss: bool) -> None:
         words = f"{path} is not there, and {picture} stands at entry {pictured.cursor} of it"
         if not accept_loss:
             raise _refused(words, "an empty one")
+    if exists(url):
+        for words in fetched(plan.config.witness, plan.home):
+            say(f"birddog run: {words}")
     try:
         writer = open_writer(url, mode="exercise" if plan.exercise else "live", accept_loss=accept_loss)
     except JournalHeld:

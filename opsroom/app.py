@@ -25,6 +25,8 @@ from ingest.writer import Settings as JournalSettings
 from opsroom.console.settings import Settings as ConsoleServer
 from opsroom.foresight import Settings as ForecastSettings
 from opsroom.run_options import ROLES, Role
+from opsroom.witnesses import Settings as WitnessSettings
+from opsroom.witnesses import check as check_witnesses
 from tracking.presets import Presets
 
 
@@ -72,6 +74,7 @@ class Config(Transports, frozen=True, kw_only=True, forbid_unknown_fields=True):
     imagery: ImagerySettings | None = None
     tracking: Presets = Presets()
     forecast: ForecastSettings = ForecastSettings()
+    witness: tuple[WitnessSettings, ...] = ()
 
     def transports(self) -> Iterator[tuple[Kind, Any]]:
         """Each kind with its settings, a row at a time, in the order in which they are started."""
@@ -153,6 +156,7 @@ def _check(plan: Plan) -> None:
     if "ingest" in plan.roles:
         for kind, row in whole.transports():
             kind.check(row, plan.exercise)
+        check_witnesses(whole.witness)
     if "console" in plan.roles:
         plan.console_server().check()
         whole.forecast.check()

@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "authority": ("authority", "what the warrants of a file say of each position of another"),
     "custody": ("custody", "who has a tag, a seizure, a photo: entered, handed over and signed for"),
     "evidence": ("evidence", "sign the log, write a bundle of a case, verify one"),
+    "witness": ("witness", "sign other agencies' logs, and have yours signed by them"),
     "export": ("export", "the tracks in other people's formats: GeoJSON, GPX, KML, CSV, NMEA, CoT, EPCIS, MF-JSON"),
     "share": ("share", "send the present picture to a partner, and go on sending it"),
     "oversight": ("oversight", "who did what, who was told, who was refused, and what came of each warrant"),

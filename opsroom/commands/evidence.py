@@ -37,7 +37,7 @@ def _seal(args: argparse.Namespace) -> int:
     from birddog.journal import home
     from birddog.journal.evidence import LogFiles
 
-    _signed(args.journal)
+    signed_to_the_end(args.journal)
     note = LogFiles(home(args.journal).log).note()
     if note is None:
         raise UsageError("has no evidence log", field="--journal")
@@ -46,8 +46,8 @@ def _seal(args: argparse.Namespace) -> int:
     return 0
 
 
-def _signed(url: str) -> None:
-    """Every entry of now is signed: by the running writer within a second, or by ourselves."""
+def signed_to_the_end(url: str) -> None:
+    """Wait until every entry of now is signed: by the running writer within a second, or by ourselves."""
     import time
 
     from birddog.errors import JournalHeld
@@ -83,7 +83,7 @@ def _export(args: argparse.Namespace) -> int:
             if text is not None}
     redact = [field.strip() for field in args.redact.split(",") if field.strip()]
     to = Path(args.out or f"{args.case.replace('/', '_')}.evidence.zip")
-    _signed(args.journal)
+    signed_to_the_end(args.journal)
     reader = open_reader(args.journal)
     try:
         count = export(reader, home(args.journal), args.case, to, redact=redact, **span)

@@ -30,6 +30,7 @@ from opsroom.commands.common import say
 from opsroom.secret import refusal_key
 from opsroom.signals import LEAVE_WRITER_S, Stop
 from opsroom.status import Board
+from opsroom.witnesses import WitnessThread
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +73,16 @@ async def _run(plan: Plan, asked: Stop) -> int:
     desk = Desk(writer, exercise=plan.exercise, refusal_key=refusal_key(place), clock=clock, keyring=Keyring(place))
     thread = WriterThread(desk, intake, config.journal, failed)
     crashed: dict[str, str] = {}
+    witnesses: WitnessThread | None = None
     loop.set_exception_handler(lambda _, context: _connection_crashed(context, crashed))
     async with contextlib.AsyncExitStack() as stack:
         thread.start()
         stack.callback(thread.join)
         stack.callback(thread.stop)
+        if config.witness:
+            witnesses = WitnessThread(config.witness, place)
+            witnesses.start()
+            stack.callback(witnesses.stop)
         server = control.ControlServer(place, intake)
         server.start()
         stack.callback(server.stop)
@@ -84,7 +90,7 @@ async def _run(plan: Plan, asked: Stop) -> int:
         sources = await _sources(plan, intake, desk, stack, crashed)
         say(f"journal: {config.journal.url}{' (EXERCISE)' if plan.exercise else ''}")
         while not stop.is_set():
-            board.write(_status(thread, intake, sources, crashed, place.folder))
+            board.write(_status(thread, intake, sources, crashed, place.folder, witnesses))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 1.0)
     writer.close()
@@ -158,7 +164,7 @@ def _connection_crashed(context: dict[str, Any], crashed: dict[str, str]) -> Non
 
 
 def _status(thread: WriterThread, intake: Intake, sources: list[Transport], crashed: dict[str, str],
-            folder: Path) -> dict[str, Any]:
+            folder: Path, witnesses: WitnessThread | None = None) -> dict[str, Any]:
     problems = ["the disk is full: nothing is acknowledged"] if thread.full else []
     warnings: list[str] = []
     disk: dict[str, Any] = {}
@@ -203,5 +209,9 @@ def _status(thread: WriterThread, intake: Intake, sources: list[Transport], cras
     if thread.desk.crashes:
         problems.append(f"{thread.desk.crashes} messages crashed their decoder; their bytes are in the journal")
     problems += [f"{name} crashed ({error}); the log says where" for name, error in crashed.items()]
+    if witnesses is not None:
+        problems += witnesses.problems()
+        warnings += witnesses.warnings()
+        row |= witnesses.counts()
     row["stale_after_s"] = SILENT_S
     return row | {"problem": "; ".join(problems), "warning": "; ".join(warnings)}
