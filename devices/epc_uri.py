@@ -24,6 +24,7 @@ which 1.9 and later only read, TDS 1.8, 14.5.8.  "+": TDS 2.3 (October 2025), ta
 from __future__ import annotations
 
 from birddog.errors import DeviceError
+from birddog.model import Value
 
 #: partition -> (bits, digits) of the company prefix
 _COMPANY = ((40, 12), (37, 11), (34, 10), (30, 9), (27, 8), (24, 7), (20, 6))
@@ -77,7 +78,7 @@ _PLUS: dict[int, tuple[str, str, int, int]] = {
 }  # fmt: skip
 
 
-def tag_name(memory: bytes) -> tuple[str, dict[str, str]]:
+def tag_name(memory: bytes) -> tuple[str, dict[str, Value]]:
     """(URI, attributes) of EPC memory: its tag URI; of a scheme of TDS 2 the raw URI, with ``scheme`` and its key's digits.
 
     Raises:

@@ -11,7 +11,7 @@ from math import hypot, sqrt
 
 from birddog.errors import DeviceError
 from birddog.geo import null_island
-from birddog.model import Fix, Reading, TimeSource
+from birddog.model import Fix, Reading, TimeSource, Value
 from birddog.units import KMH_MPS, KNOT_MPS, NS
 from devices import sentences
 from devices.clock import DAY_NS, NEAR_NS, ROLLOVER_NS, rollover, unset
@@ -66,6 +66,13 @@ class Decoder:
         self._clock = self._day = b""  # the fields that _tod and _days were read from, by the fast path
         self._days: int | None = None
         self._day_unset = False
+        self._alt: float | None = None
+        self._speed: float | None = None
+        self._course: float | None = None
+        self._sigma: float | None = None
+        self._place: tuple[float, float] | None = None
+        self._flags: tuple[str, ...] = ()
+        self._attributes: dict[str, Value] = {}
         self._reset(None)
 
     def decode(self, message: Message) -> Decoded:
@@ -114,7 +121,8 @@ class Decoder:
         clock, lat, lat_min, ns, lon, lon_min, ew, *rest, given = fast.groups()
         if xor8(payload[1 : fast.end(fast.re.groups) - 3]) != int(given, 16):
             raise DeviceError("checksum", "wrong check sum")
-        if clock != self._clock or self._tod is None:
+        tod = self._tod
+        if clock != self._clock or tod is None:
             seconds, fraction = int(clock[:6]), clock[7:]
             hours, minutes, seconds = seconds // 10_000, seconds // 100 % 100, seconds % 100
             if hours > 23 or minutes > 59 or seconds > 60:
@@ -132,7 +140,7 @@ class Decoder:
                 self._day_unset = self._days is not None and unset(self._days * DAY_NS, message.received_ns)
             if self._days is not None:
                 self._unset = self._day_unset
-                self._last_ns = None if self._day_unset else self._days * DAY_NS + self._tod
+                self._last_ns = None if self._day_unset else self._days * DAY_NS + tod
             self._speed = float(speed) * KNOT_MPS
             heading = float(course)
             if heading <= 360.0:
@@ -163,8 +171,8 @@ class Decoder:
         self._clock = b""
         self._alt = self._speed = self._course = self._sigma = self._place = self._stamped = None
         self._step_m = 0.0
-        self._flags: tuple[str, ...] = ()
-        self._attributes: dict[str, float | int] = {}  # never changed in place: observations hold it
+        self._flags = ()
+        self._attributes = {}  # never changed in place: observations hold it
 
     def _at(self, text: str) -> None:
         """The sentence belongs to this time of day."""
@@ -378,8 +386,8 @@ def _decimal(text: str) -> float | None:
     return float(text) if _DECIMAL.match(text) else None
 
 
-def _satellites(used: str, hdop: str) -> dict[str, float | int]:
-    out: dict[str, float | int] = {}
+def _satellites(used: str, hdop: str) -> dict[str, Value]:
+    out: dict[str, Value] = {}
     if used.isascii() and used.isdigit() and len(used) <= 3:
         out["satellites"] = int(used)
     value = _decimal(hdop)

@@ -118,6 +118,7 @@ def cut(buffer: bytes, at: int, last: bool, start: re.Pattern[bytes] = _START) -
         body = end  # a time before its sentence
     while buffer[body] == 0x5C:
         tag = _TAG.match(buffer, body, body + MAX_SENTENCE)
+        assert tag is not None, "a tag block begins with the backslash that was seen"
         end = tag.end()
         if end == len(buffer) or end + 1 == len(buffer):
             return (len(buffer), Reject("framing", "a tag block without its sentence")) if last else (0, None)
@@ -131,7 +132,9 @@ def cut(buffer: bytes, at: int, last: bool, start: re.Pattern[bytes] = _START) -
             return (alone.end(), None) if alone else (end, Reject("framing", "a tag block without its sentence"))
         if buffer[body] not in b"$!\\":
             return end, Reject("framing", "a tag block without its sentence")
-    end = _BODY.match(buffer, body, body + MAX_SENTENCE).end()
+    whole = _BODY.match(buffer, body, body + MAX_SENTENCE)
+    assert whole is not None, "a sentence begins with the sign that was seen"
+    end = whole.end()
     if end - body == MAX_SENTENCE:
         return end, Reject("size", f"a sentence longer than {MAX_SENTENCE} bytes")
     if end == len(buffer):

@@ -49,7 +49,7 @@ def records(payload: bytes) -> list[dict[str, Any]]:
     o = loads(payload)
     state = o.get("state") if type(o) is dict else None
     reported = state.get("reported") if type(state) is dict else None
-    rows = reported if type(reported) is list else [reported]
+    rows: list[Any] = reported if type(reported) is list else [reported]
     if len(rows) > MOST_RECORDS:
         raise DeviceError("size", f"{len(rows)} records")
     if not rows or not all(type(row) is dict for row in rows):

@@ -39,7 +39,7 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from birddog.errors import DeviceError
-from birddog.model import Alarm, Fix, Observation, Reading
+from birddog.model import Alarm, Fix, Observation, Reading, TimeSource, Value
 from birddog.units import KMH_MPS, NS
 from devices.clock import SET_NS, rollover, unset
 
@@ -94,19 +94,28 @@ ALARMS: dict[int, tuple[int, str, range, Family]] = {
     318: (1, "jamming", range(1, 3), "FMB"),  # of GNSS
     520: (1, "tamper", range(1, 2), "FMB"),  # TAT, TMT: opened
 }
+_SIZES = (0, 1, 2, 4, 8)
+
+
+def _either(fmb: int, fmx6: int) -> tuple[tuple[int, Family], tuple[int, Family]]:
+    """The size that an element has in either family."""
+    return (fmb, "FMB"), (fmx6, "FMx6")
+
+
 #: code -> the one family that has this element in this size.
 TELLS: dict[int, Family] = {
-    code(key, size): family  # type: ignore[misc]
+    code(key, size): family
     for key, fmb, fmx6 in (
         (4, 4, 1), (5, 4, 8), (11, 8, 2), (14, 8, 4), (17, 2, 4), (69, 1, 2), (71, 8, 1), (72, 4, 2), (73, 4, 2), (74, 4, 2),
         (75, 4, 2), (76, 8, 4), (80, 1, 4), (113, 1, 4), (205, 2, 4), (236, 1, 2), (237, 1, 2), (238, 8, 2),
     )  # fmt: skip
-    for size, family in ((fmb, "FMB"), (fmx6, "FMx6"))
+    for size, family in _either(fmb, fmx6)
 }
 # ids that only one family has in any size: that they are there tells
-TELLS |= {
-    code(key, size): "FMB" for key in (116, 256, 262, 263, 264, 449, 622, 623, 636, 637, 662) for size in (0, 1, 2, 4, 8)
-} | {code(key, size): "FMx6" for key in (109, 244, 245, 299, 300, 301, 302) for size in (0, 1, 2, 4, 8)}
+for _key in (116, 256, 262, 263, 264, 449, 622, 623, 636, 637, 662):
+    TELLS.update((code(_key, size), "FMB") for size in _SIZES)
+for _key in (109, 244, 245, 299, 300, 301, 302):
+    TELLS.update((code(_key, size), "FMx6") for size in _SIZES)
 
 #: What ``observations`` looks up: (quantity, factor, unit, low, high, none, size if signed, family if it must be known).
 _READINGS_BY_CODE = {
@@ -140,12 +149,14 @@ def observations(
     (time_ms, priority, lon, lat, alt, course, satellites, speed), event, elements = record
     if not 0 <= time_ms < 1 << 42:
         raise DeviceError("value", "a time after the year 2100")
-    time_ns: int | None = time_ms * 1_000_000
-    source, flags = "device", ()
-    if time_ms == 0 or (time_ns < SET_NS and unset(time_ns, received_ns)):
+    stated_ns = time_ms * 1_000_000
+    time_ns: int | None = stated_ns
+    source: TimeSource = "device"
+    flags: tuple[str, ...] = ()
+    if time_ms == 0 or (stated_ns < SET_NS and unset(stated_ns, received_ns)):
         time_ns, source, flags = received_ns, "server", ("no_fix_time",)
-    elif received_ns is not None and received_ns - time_ns > _BACKLOG_NS:
-        flags = rollover(time_ns, received_ns) or ("backlog",)
+    elif received_ns is not None and received_ns - stated_ns > _BACKLOG_NS:
+        flags = rollover(stated_ns, received_ns) or ("backlog",)
     # birddog.geo.null_island, of whole 1e-7 degrees
     if satellites == 0 or (-1001 < lat < 1001 and -1001 < lon < 1001):
         flags = (*flags, "no_fix")
@@ -155,7 +166,7 @@ def observations(
     else:
         if not (-900_000_000 <= lat <= 900_000_000 and -1_800_000_000 <= lon <= 1_800_000_000):
             raise DeviceError("value", "latitude or longitude out of range")
-        attributes: dict[str, float | int] = {"satellites": satellites, "event": event, "priority": priority}
+        attributes: dict[str, Value] = {"satellites": satellites, "event": event, "priority": priority}
         doubt = satellites < 3 or (family == "FMB" and elements.get(_GNSS) == 2)
         if _HDOP in elements:
             if 0 < elements[_HDOP] < 500:

@@ -91,7 +91,7 @@ class Decoder:
         if itow != self._itow:
             self._begin(itow)
 
-    def _no_fix(self, message: Message, time_ns: int | None, source: str) -> Decoded:
+    def _no_fix(self, message: Message, time_ns: int | None, source: TimeSource) -> Decoded:
         if self._void:
             return NOTHING
         self._void = True
@@ -155,7 +155,9 @@ def _solved(
     invalid: bool = False,
 ) -> Decoded:  # fmt: skip
     """The fix of NAV-PVT, NAV-PVAT or HNR-PVT, of what they say in their units."""
-    time_ns, source, late = message.received_ns, "server", ("no_fix_time",)
+    time_ns = message.received_ns
+    source: TimeSource = "server"
+    late: tuple[str, ...] = ("no_fix_time",)
     own_ns = _utc(*date) if valid & 3 == 3 else None
     if own_ns is not None and not clock.unset(own_ns, message.received_ns):
         time_ns, source = own_ns + nano, "device"

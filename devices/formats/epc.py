@@ -34,7 +34,7 @@ import binascii
 import re
 
 from birddog.errors import DeviceError
-from birddog.model import TagRead
+from birddog.model import TagRead, Value
 from devices.codec import Decoded, Message, rejected
 from devices.epc_uri import tag_bytes, tag_name
 
@@ -89,7 +89,7 @@ def _from_text(payload: bytes) -> bytes:
     return bytes.fromhex(found[1].decode("ascii"))
 
 
-def _name(memory: bytes) -> tuple[str, dict[str, str]]:
+def _name(memory: bytes) -> tuple[str, dict[str, Value]]:
     """(URI, attributes) of memory with or without PC and CRC; the reading that explains every byte wins."""
     for pc_at, end in ((2, len(memory)), (0, len(memory) - 2)):  # StoredCRC PC EPC; PC EPC CRC
         whole = memory[pc_at:end]
@@ -113,7 +113,7 @@ def _led(memory: bytes) -> bool:
     return len(memory) >= 8 and (memory[0] >> 3) * 2 == len(memory) - 2
 
 
-def _after_pc(memory: bytes) -> tuple[str, dict[str, str]]:
+def _after_pc(memory: bytes) -> tuple[str, dict[str, Value]]:
     if memory[0] & 1:
         raise DeviceError("type", "a PC word that says: another numbering system's, no EPC")
     uri, attributes = tag_name(memory[2:])

@@ -133,7 +133,7 @@ def _reading(row: Any) -> tuple[str, float | bool, str]:
         return quantity, bool(registers[0] if bit is None else registers[0] >> bit & 1), unit
     raw = struct.unpack(form, _wire(row, registers))[0]
     if (said := row.get("not_available")) is not None:
-        none = said if type(said) is list else (said,)
+        none = tuple(said) if type(said) is list else (said,)
         if len(none) > MOST_SENTINELS or not all(type(n) in (int, float) for n in none):
             raise DeviceError("value", f"not_available is no list of at most {MOST_SENTINELS} numbers")
     if raw in none or (kind == "f32" and raw in [_single(n) for n in none]):

@@ -40,7 +40,7 @@ import msgspec
 
 from birddog.errors import DeviceError
 from birddog.geo import null_island
-from birddog.model import Fix, Observation, Reading
+from birddog.model import Fix, Observation, Reading, TimeSource, Value
 from birddog.units import KMH_MPS, NS, R68_PER_SIGMA
 from devices.clock import SET_NS, unset
 from devices.codec import MAX_FRAME, NOTHING, Decoded, Message, join, rejected
@@ -159,7 +159,8 @@ def _one(o: dict[str, Any], device: str, received_ns: int | None, topic: str) ->
         return rejected("type", "no _type" if kind is None else "a _type that OwnTracks does not have", device=device)
 
     flags: tuple[str, ...] = ()
-    time_ns, source = received_ns, "server"
+    time_ns = received_ns
+    source: TimeSource = "server"
     tst = o.get("tst")
     seconds = tst if type(tst) is int else number(tst)
     if seconds is not None and 0 < seconds < _LAST_S:
@@ -190,6 +191,8 @@ def _one(o: dict[str, Any], device: str, received_ns: int | None, topic: str) ->
     level = None if batt is None else float(batt) if type(batt) is int and 0 <= batt <= 100 else number(batt)
     get = o.get
     acc, worse = get("acc"), flags
+    sigma_m: float | None
+    attributes: dict[str, Value]
     # the hot path: small integers, as the apps write them, need no look at all
     odd = -1.0 < lat < 1.0 or lat == lon or lon == 0.0  # or else it is neither 0, 0 nor looks made
     if type(acc) is int and 0 < acc <= _SMALL:

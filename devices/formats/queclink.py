@@ -50,7 +50,7 @@ from typing import NamedTuple
 
 from birddog.errors import DeviceError
 from birddog.geo import null_island
-from birddog.model import Alarm, Fix, Observation, Reading, Reject
+from birddog.model import Alarm, Fix, Observation, Reading, Reject, TimeSource
 from birddog.units import KMH_MPS, NS, iso_from_ns, ns_from_datetime
 from devices import framing
 from devices.clock import rollover, unset
@@ -155,7 +155,7 @@ class Decoder:
             observations = _observations(said, None if tail is None else tail[1], message.received_ns)
         except DeviceError as error:
             return rejected(error.reason, error.detail, device=device, reply=reply)
-        missed = () if observations or kind == "ACK" or report in _PLACELESS else ("report",)
+        missed: tuple[str, ...] = () if observations or kind == "ACK" or report in _PLACELESS else ("report",)
         if report == "ERI" and observations:
             missed = said.extensions()
         return Decoded(observations=observations, device=device, reply=reply, unread=unread(missed))
@@ -183,7 +183,8 @@ class _Report(NamedTuple):
 
 
 def _observations(said: _Report, sent: str | None, received_ns: int | None) -> tuple[Observation, ...]:
-    flags = ("backlog",) if said.kind == "BUFF" else ()
+    flags: tuple[str, ...] = ("backlog",) if said.kind == "BUFF" else ()
+    source: TimeSource
     out: list[Observation] = []
     no_fix, last = _EMPTY_BLOCK in said.text and said.name not in _PLACELESS, said.start
     for found in _BLOCK.finditer(said.text):
