@@ -174,8 +174,12 @@ class Plane:
         # at a pole every longitude is near: what is left of a parallel is kept above a metre a degree
         self._east_m = max(self._NORTH_M * math.cos(math.radians(lat_deg)), 1.0)
 
+    def en(self, *, lat_deg: float, lon_deg: float) -> tuple[float, float]:
+        """(e_m, n_m) of a position, the short way round the Earth."""
+        return ((lon_deg - self.lon_deg + 180.0) % 360.0 - 180.0) * self._east_m, (lat_deg - self.lat_deg) * self._NORTH_M
+
     def en_array(self, lat_deg: np.ndarray, lon_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(e_m, n_m) of positions, the short way round the Earth."""
+        """``en`` for arrays of one shape."""
         return ((lon_deg - self.lon_deg + 180.0) % 360.0 - 180.0) * self._east_m, (lat_deg - self.lat_deg) * self._NORTH_M
 
     def geodetic(self, e_m: float, n_m: float) -> tuple[float, float]:

@@ -7,6 +7,8 @@ and it is counted from there.  A passive tag is only read where a reader stands,
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from birddog.model import Attachment, Device, Event
@@ -75,7 +77,8 @@ class Awaited(msgspec.Struct):
         if waiting is not None and waiting.event is not None:
             book.end(waiting.event, book.now_ns)
 
-    def wait(self, to_ns: int, factor: float, operation: str, track_ids_of, book: Book) -> None:
+    def wait(self, to_ns: int, factor: float, operation: str, track_ids_of: Callable[[str], tuple[str, ...]], book: Book
+    ) -> None:
         """What is due is told, each in its time.
 
         Args:

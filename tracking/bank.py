@@ -231,11 +231,11 @@ def ahead(bank: Bank, dt_s: np.ndarray, modes: tuple[Mode, ...], *, parts: int =
     In parts the mode may change within a gap, which the fix at its end then judges.  With nothing known of the end (a
     live answer) one part is better: each interaction makes Gaussians of mixtures, and the rare but far motion is lost.
     """
-    parts = np.clip(np.ceil(dt_s / PART_S), 1, parts).astype(int)
-    now = propagated(mixed(bank, dt_s / parts, modes), dt_s / parts, modes)
-    for k in range(1, int(parts.max(initial=1))):
-        rows = np.flatnonzero(parts > k)
-        dt = dt_s[rows] / parts[rows]
+    cut = np.clip(np.ceil(dt_s / PART_S), 1, parts).astype(int)
+    now = propagated(mixed(bank, dt_s / cut, modes), dt_s / cut, modes)
+    for k in range(1, int(cut.max(initial=1))):
+        rows = np.flatnonzero(cut > k)
+        dt = dt_s[rows] / cut[rows]
         now.put(rows, propagated(mixed(now.rows(rows), dt, modes), dt, modes))
     return now
 

@@ -7,6 +7,8 @@ second to import, so it is imported when first used, and only here.  F, H and Q 
 
 from __future__ import annotations
 
+from typing import Any
+
 from tracking.engine import (
     State,
     blended,
@@ -27,7 +29,7 @@ __all__ = [
 _UPPER = ((0, 0), (0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3))
 
 
-def _filter(x: State):
+def _filter(x: State) -> Any:
     import numpy as np
     from filterpy.kalman import KalmanFilter
 
@@ -38,9 +40,10 @@ def _filter(x: State):
     return kf
 
 
-def _state(kf) -> State:
+def _state(kf: Any) -> State:
     p = (kf.P + kf.P.T) / 2.0
-    return tuple(float(v) for v in kf.x[:, 0]) + tuple(float(p[i, j]) for i, j in _UPPER)
+    x: State = (*(float(v) for v in kf.x[:, 0]), *(float(p[i, j]) for i, j in _UPPER))
+    return x
 
 
 def predict(x: State, dt_s: float, q: float, tau_s: float) -> State:
@@ -56,7 +59,7 @@ def predict(x: State, dt_s: float, q: float, tau_s: float) -> State:
     return _state(kf)
 
 
-def _update(x: State, z: tuple[float, float], r: tuple[float, float, float], h) -> State:
+def _update(x: State, z: tuple[float, float], r: tuple[float, float, float], h: list[list[float]]) -> State:
     import numpy as np
 
     kf = _filter(x)

@@ -77,13 +77,15 @@ class Watch:
             self.version, self.start = str(getattr(body, "version", "")), entry.seq
         live = self.fold.live(self.track_id)
         if live is not None:
-            ours = isinstance(body, FrameBody | RefusalBody) and any(
+            ours = None
+            if isinstance(body, FrameBody | RefusalBody) and any(
                 o.device in live.state.identities for o in body.observations
-            )
-            if ours or any(row.track_id == self.track_id for row in changes.tracks):
+            ):
+                ours = body
+            if ours is not None or any(row.track_id == self.track_id for row in changes.tracks):
                 self._read(live, entry)
-            if ours:
-                self._left_out(live, entry, body)
+            if ours is not None:
+                self._left_out(live, entry, ours)
         for point in changes.points:
             if point.track_id == self.track_id and point.origin == "sighting" and live is None and not point.withdrawn:
                 self._points.append(
@@ -121,7 +123,10 @@ class Watch:
 
     @staticmethod
     def _said_false(live: LiveTrack, device: str, time_ns: int) -> str:
-        of = (d for d in live.state.decided if d.action == "false_fix" and (d.m.device, d.m.time_ns) == (device, time_ns))
+        of = (
+            d for d in live.state.decided
+            if d.action == "false_fix" and d.m is not None and (d.m.device, d.m.time_ns) == (device, time_ns)
+        )  # fmt: skip
         return next((f"said to be false by decision D{one.number}" for one in of), "")
 
     def _left_out(self, live: LiveTrack, entry: Entry, body: FrameBody | RefusalBody) -> None:

@@ -268,7 +268,8 @@ class Fold:
         What everybody may hear has one in ``open`` always: whether a vessel is watched changes nothing in the public picture,
         or it would give the surveillance away.
         """
-        found, public = [], verdict.state == "open"
+        found: list[Owner] = []
+        public = verdict.state == "open"
         if verdict.state not in ("admitted", "open"):
             return found
         if verdict.operation not in ("", OPEN) and verdict.shipment:

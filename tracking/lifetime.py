@@ -11,9 +11,11 @@ Stations (a buoy) stand where they are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
-from birddog.model import TrackPoint
+from birddog.model import TrackPoint, Value
 from birddog.units import NS
 from tracking.book import Book
 from tracking.presets import STATION, Presets
@@ -119,8 +121,9 @@ def _decide_broadcast(tracker: Tracker, live: LiveTrack, silent_s: float, book: 
     elif silent_s > p.broadcast_end_s:
         tracker.delete(live, book)
     else:
-        late = "coasting" if silent_s > p.broadcast_lost_s / 4.0 else "confirmed"
-        s.status = "silent" if silent_s > p.broadcast_lost_s else late
+        s.status = "coasting" if silent_s > p.broadcast_lost_s / 4.0 else "confirmed"
+        if silent_s > p.broadcast_lost_s:
+            s.status = "silent"
 
 
 def row_due_ns(s: TrackState, expected: Expected, p: Presets) -> int:
@@ -163,7 +166,10 @@ def due_ns(tracker: Tracker, live: LiveTrack, expected: Expected, now_ns: int) -
     return due if due > now_ns else now_ns + 1
 
 
-def wait(tracker: Tracker, live: LiveTrack, expected_of, attributes_of, to_ns: int, book: Book) -> None:
+def wait(
+    tracker: Tracker, live: LiveTrack, expected_of: Callable[[LiveTrack, int], Expected],
+    attributes_of: Callable[[LiveTrack], dict[str, Value]], to_ns: int, book: Book,
+) -> None:  # fmt: skip
     """Everything that time alone does to a track up to a time; its row is that of the last moment at which one was due.
 
     Args:

@@ -299,7 +299,8 @@ def _velocity(bank: Bank, rows: np.ndarray, v: np.ndarray) -> None:
 def _answer(
     g: _Group, pieces: list[_Piece], questions: list[Question], mode: str, answers: list[Answer | None]
 ) -> None:
-    asked, backward = [], []
+    asked: list[tuple[_Piece, int, int]] = []
+    backward: list[tuple[_Piece, int, int]] = []
     for piece in pieces:
         for k in piece.questions:
             i = piece.before(questions[k].time_ns)

@@ -57,5 +57,7 @@ def after(old: Sides | None, time_ns: int, e_m: float, n_m: float, r: float) -> 
     if old is None:
         return Sides(time_ns, e_m, n_m, r, e_m, n_m, r)
     paused = time_ns - old.changed_ns > PAUSE_NS
-    changed, *places, count = sided(paused, e_m, n_m, r, old.e, old.n, old.r, old.other_e, old.other_n, old.other_r, old.count)
-    return Sides(time_ns if changed else old.changed_ns, *places, int(count))
+    changed, e, n, v, other_e, other_n, other_r, count = sided(
+        paused, e_m, n_m, r, old.e, old.n, old.r, old.other_e, old.other_n, old.other_r, old.count
+    )
+    return Sides(time_ns if changed else old.changed_ns, e, n, v, other_e, other_n, other_r, int(count))

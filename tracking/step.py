@@ -342,11 +342,12 @@ def followed(core: Core, m: Measurement, model: Model) -> tuple[Core, float, Pla
         known.count_l, known.r_l, sides.e, sides.n, sides.r, sides.other_e, sides.other_n, sides.other_r, float(sides.count),
         dt_s, m.lat_deg, m.lon_deg, r_ee, r_en, r_nn, ve, vn, preset.gate, base, base_v, flags,
     )  # fmt: skip
-    told = _FOLLOWED(out, len(bank))
+    told = _FOLLOWED(out, len(bank))  # type: ignore[arg-type]  # an ndarray is a buffer: numpy says so from Python 3.12 on
     if not told[-1]:
         return None
     noise, rival = DeviceNoise(device, *told[27:33]), core.rival
     bias, left, spot_e, spot_n, stay_e, stay_n, stay_s = told[33:40]
+    e, n, r, other_e, other_n, other_r = told[20:26]
     if rival is not None and (time_ns - rival.time_ns > RIVAL_S * NS or rival.device in (device, "")):
         rival = None
     others = (*noises[:at], noise, *noises[at + 1 :]) if len(noises) > 1 or at else (noise,)
@@ -354,7 +355,7 @@ def followed(core: Core, m: Measurement, model: Model) -> tuple[Core, float, Pla
         time_ns, core.lat0_deg, core.lon0_deg, Bank(out.tobytes()[: len(bank)]), told[:14], time_ns, core.first_ns, bias,
         core.hits + 1, core.refused, spot_e, spot_n, time_ns if left else core.moved_ns, rival, 0, core.recent << 1 & 0xFF,
         True, device, time_ns, False, others, stay_e, stay_n, stay_s,
-        Sides(time_ns if told[19] else sides.changed_ns, *told[20:26], int(told[26])),
+        Sides(time_ns if told[19] else sides.changed_ns, e, n, r, other_e, other_n, other_r, int(told[26])),
     )  # fmt: skip
     return new, told[14], (told[17], told[18], told[40:54])
 

@@ -273,11 +273,12 @@ class LiveTrack:
 
     def _append(self, m: Measurement, model: Model) -> tuple[Outcome, float, Core]:
         """Take in a measurement that is newer than all."""
-        before, outcome = self.core(model), "used"
+        before = self.core(model)
         usual = None if before is None else followed(before, m, model)
         if usual is None:
             core, outcome, nis = advance(before, m, model)
         else:
+            outcome = "used"
             core, nis, place = usual
             self._place = (core, place)
         cores = self._cores
@@ -385,7 +386,8 @@ class LiveTrack:
 
     def caught_up(self, model: Model) -> list[tuple[Measurement, Outcome, float, Core | None, Core | None]]:
         """What became of the late measurements that waited: (measurement, outcome, NIS, the filter before and at it)."""
-        s, out = self.state, []
+        s = self.state
+        out: list[tuple[Measurement, Outcome, float, Core | None, Core | None]] = []
         waiting, s.waiting = s.waiting, []
         for m in waiting:
             at = _index(s.ring, m)

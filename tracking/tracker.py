@@ -152,6 +152,7 @@ class Tracker:
         if live.in_time(m) and not self.log.busy(m.time_ns):  # as nearly all are: nothing is run again
             before = live.core(model)
             outcome, nis, core = live.insert(m, model)
+            assert before is not None and core is not None, "what comes in time comes to a track that began"
             if outcome != "refused":
                 self.point(live, core, m, nis, book)
             if outcome != "used" or core.eventful or s.open_events or m.time_ns - before.updated_ns >= self._reinit_ns:

@@ -62,11 +62,11 @@ class Cells:
         way: dict[Cube, None] = {}
         for k in range(parts + 1):
             w = k / parts
-            spans = []
-            for a, b in ((s.x, before.x), (s.y, before.y), (s.z, before.z)):
-                p = a + w * (b - a)
-                spans.append(range(math.floor((p - reach) / _SIDE_M), math.floor((p + reach) / _SIDE_M) + 1))
-            way |= dict.fromkeys(itertools.product(*spans))
+            x, y, z = (
+                range(math.floor((p - reach) / _SIDE_M), math.floor((p + reach) / _SIDE_M) + 1)
+                for p in (a + w * (b - a) for a, b in ((s.x, before.x), (s.y, before.y), (s.z, before.z)))
+            )
+            way |= dict.fromkeys(itertools.product(x, y, z))
         self._last = (s, list(way))
         return self._last[1]
 

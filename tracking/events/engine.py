@@ -166,7 +166,7 @@ class Events:
         at = bisect.bisect_left(recent, (time_ns,))
         if at and recent[at - 1][0] // self._thin_ns == cell or at < len(recent) and recent[at][0] == time_ns:
             return out
-        x, y, z = (float(p) for p in points(lat_deg, lon_deg))
+        x, y, z = (float(p) for p in points(np.array(lat_deg), np.array(lon_deg)))
         fix = (time_ns, x, y, z, lat_deg, lon_deg)
         newest = at == len(recent) and not (vessel.silent and time_ns < self.now_ns)
         if at < len(recent) and recent[at][0] // self._thin_ns == cell:
@@ -346,7 +346,9 @@ class Events:
         while len(vessel.kept) > 1 and not vessel.kept[-1].after(late_ns):
             vessel.kept.pop()
         kept = vessel.kept[-1]
-        over, state, events, samples = list(kept.over), _copied(kept.state), {}, {}
+        over, state = list(kept.over), _copied(kept.state)
+        events: dict[str, Event] = {}
+        samples: dict[int, Sample] = {}
         base = -_NEVER if state.sampler.last is None else state.sampler.last.g
         for fix in vessel.recent[bisect.bisect_right(vessel.recent, kept.time_ns, key=lambda f: f[0]) :]:
             found, more, _ = self._step(state, name, fix)
@@ -496,7 +498,8 @@ class Events:
 
     def _pair_again(self, key: tuple[str, str, str], because: tuple[str, int] | None) -> list[Told]:
         pair = self._pairs[key]
-        fold, events = copy.deepcopy(pair.then), {}
+        fold = copy.deepcopy(pair.then)
+        events: dict[str, Event] = {}
         pair.recent = {g: pair.recent[g] for g in sorted(pair.recent)}
         if key[0] == "encounter" and self.rules.encounter.apart_s:
             for g, p in pair.recent.items():

@@ -89,7 +89,8 @@ class Heard:
         step = fixes.time_ns // self._grid_ns
         self._first = int(step.min())
         self._steps = int(step.max()) - self._first + _STEPS + 2
-        self._keys = np.sort(self._key(*(_cells(p, self._size_m) for p in (fixes.x, fixes.y, fixes.z)), step))
+        i, j, k = (_cells(p, self._size_m) for p in (fixes.x, fixes.y, fixes.z))
+        self._keys = np.sort(self._key(i, j, k, step))
 
     def _key(self, i: np.ndarray, j: np.ndarray, k: np.ndarray, step: np.ndarray) -> np.ndarray:
         return ((i * self._side + j) * self._side + k) * self._steps + (step - self._first)

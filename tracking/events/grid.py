@@ -47,20 +47,22 @@ def samples(fixes: Tracks, rules: Rules) -> Samples:
     at = np.repeat(g - np.cumsum(count) + 1, count) + np.arange(int(count.sum()))
     began = np.where(inside, t - dt, t)
     w = (at * grid_ns - np.repeat(began, count)) / np.repeat(np.where(inside, dt, 1), count)
-    place = []
-    for p in (fixes.x, fixes.y, fixes.z):
+
+    def on_grid(p: np.ndarray) -> np.ndarray:
         base = p.copy()
         base[1:] = np.where(inside[1:], p[:-1], p[1:])
-        place.append(np.repeat(base, count) + w * np.repeat(p - base, count))
+        return np.repeat(base, count) + w * np.repeat(p - base, count)
+
+    x, y, z = on_grid(fixes.x), on_grid(fixes.y), on_grid(fixes.z)
     vessel = np.repeat(fixes.vessel, count)
     joined = np.zeros(len(at), bool)
     joined[1:] = (vessel[1:] == vessel[:-1]) & (at[1:] == at[:-1] + 1)
     speed = np.full(len(at), math.nan)
-    d = [np.diff(p) for p in place]
-    step = np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]) / rules.grid_s
+    dx, dy, dz = np.diff(x), np.diff(y), np.diff(z)
+    step = np.sqrt(dx * dx + dy * dy + dz * dz) / rules.grid_s
     speed[1:] = np.where(joined[1:], step, math.nan)
     seen = rules.seen_s / np.maximum(np.where(inside, dt / NS, 0.0), rules.seen_s)
-    return Samples(vessel, at, *place, speed, joined, np.repeat(seen, count))
+    return Samples(vessel, at, x, y, z, speed, joined, np.repeat(seen, count))
 
 
 class Sample(msgspec.Struct, frozen=True):

@@ -79,10 +79,9 @@ class LiveEvents:
         for operation, engine in self._engines.items():
             self._tell(operation, engine.pass_time(now_ns), out)
         for fix in changes.fixes:
-            engine = self._engines.get(fix.operation)
-            if engine is None:
-                engine = self._engines[fix.operation] = Events(RULES[rules], KINDS, LATE_S)
-            self._tell(fix.operation, _told(engine, fix), out)
+            if fix.operation not in self._engines:
+                self._engines[fix.operation] = Events(RULES[rules], KINDS, LATE_S)
+            self._tell(fix.operation, _told(self._engines[fix.operation], fix), out)
         for name in changes.ended:
             for operation, engine in self._engines.items():
                 self._tell(operation, engine.forget(name), out)

@@ -117,8 +117,8 @@ def _points(s: _Some, i: np.ndarray, j: np.ndarray, d: np.ndarray, lag_s: np.nda
     keep = np.ones(len(i), bool)
     keep[1:] = (i[1:] != i[:-1]) | (j[1:] != j[:-1])
     i, j, d, lag_s = i[keep], j[keep], d[keep], lag_s[keep]
-    middle = [(p[i] + p[j]) / 2.0 for p in (s.x, s.y, s.z)]
-    return Points(s.vessel[i], s.vessel[j], s.g[i], d, lag_s, *middle, np.minimum(s.seen[i], s.seen[j]))
+    x, y, z = ((p[i] + p[j]) / 2.0 for p in (s.x, s.y, s.z))
+    return Points(s.vessel[i], s.vessel[j], s.g[i], d, lag_s, x, y, z, np.minimum(s.seen[i], s.seen[j]))
 
 
 def meetings(lots: list[Samples], rules: Rules) -> Points:
@@ -126,11 +126,11 @@ def meetings(lots: list[Samples], rules: Rules) -> Points:
     rule = rules.encounter
     reach = rule.radius_m * SLACK
     parts = []
-    for s in lots:
+    for lot in lots:
         with np.errstate(invalid="ignore"):
-            slow = np.flatnonzero(s.speed_mps < rule.speed_mps)
+            slow = np.flatnonzero(lot.speed_mps < rule.speed_mps)
         # nobody meets who is not slow for the whole of it: steps in a row of one vessel
-        parts.append(_some(s, slow[_in_a_row(s, slow, int(rule.least_s // rules.grid_s))]))
+        parts.append(_some(lot, slow[_in_a_row(lot, slow, int(rule.least_s // rules.grid_s))]))
     s = _all(parts)
     index = Near(s.g, s.lat_deg, s.lon_deg, reach)
     first, second, apart = [], [], []
@@ -195,9 +195,9 @@ def company(lots: list[Samples], rules: Rules) -> Points:
     rule = rules.cotravel
     reach = rule.radius_m
     parts = []
-    for s in lots:
+    for lot in lots:
         with np.errstate(invalid="ignore"):
-            parts.append(_some(s, np.flatnonzero(s.speed_mps > rule.speed_mps)))
+            parts.append(_some(lot, np.flatnonzero(lot.speed_mps > rule.speed_mps)))
     s = _all(parts)
     first, second, apart, lags = [], [], [], []
     ux, uy, uz = s.bx - s.x, s.by - s.y, s.bz - s.z

@@ -20,7 +20,7 @@ def points(lat_deg: np.ndarray, lon_deg: np.ndarray) -> tuple[np.ndarray, np.nda
     """(x, y, z) metres of positions."""
     n = np.size(lat_deg)
     if n > BLOCK:
-        out = tuple(np.empty(n) for _ in range(3))
+        out = np.empty(n), np.empty(n), np.empty(n)
         for k in range(0, n, BLOCK):
             for whole, part in zip(out, points(lat_deg[k : k + BLOCK], lon_deg[k : k + BLOCK]), strict=True):
                 whole[k : k + BLOCK] = part

@@ -152,16 +152,16 @@ def _may_begin(fixes: Tracks, rule: Stop) -> np.ndarray:
     sums = [np.concatenate(([0.0], np.cumsum(p - p[0]))) for p in (x, y, z)]
     for part in (6, 2, 1):
         # the first fix that is at least so much later, to the second
-        k = np.searchsorted(key, key[some] + int(rule.least_s // part) + (1 if part > 1 else 0), "left")
-        within = k < end[some]
+        later = np.searchsorted(key, key[some] + int(rule.least_s // part) + (1 if part > 1 else 0), "left")
+        within = later < end[some]
         if part == 1:
-            some, k = some[within], k[within]
+            some, later = some[within], later[within]
         else:
-            k = np.where(within, k, some + 1)
-        c = k - some
+            later = np.where(within, later, some + 1)
+        c = later - some
         d2 = np.zeros(len(some))
         for p, s in zip((x, y, z), sums, strict=True):
-            d = (p[k] - p[0]) - (s[k] - s[some]) / c
+            d = (p[later] - p[0]) - (s[later] - s[some]) / c
             d2 += d * d
         some = some[d2 <= r2]
     out = np.zeros(n, bool)

@@ -47,9 +47,11 @@ class Tracks(msgspec.Struct):
                 if end <= begin:
                     end = int(self.first[vessel + 1])
             part = slice(begin, end)
-            rows = (self.vessel, self.time_ns, self.lat_deg, self.lon_deg, self.x, self.y, self.z, self.line)
-            first = np.clip(self.first - begin, 0, end - begin)
-            yield Tracks(self.ids, *(column[part] for column in rows), first, self.same_time, self.beyond_reach)
+            yield Tracks(
+                self.ids, self.vessel[part], self.time_ns[part], self.lat_deg[part], self.lon_deg[part], self.x[part],
+                self.y[part], self.z[part], self.line[part], np.clip(self.first - begin, 0, end - begin), self.same_time,
+                self.beyond_reach,
+            )  # fmt: skip
             begin = end
 
 
@@ -103,7 +105,9 @@ def _order(vessel: np.ndarray, time_ns: np.ndarray) -> np.ndarray | None:
     return np.lexsort((time_ns, vessel))
 
 
-def _fast(vessel, time_ns, x, y, z, again, reach_mps: float) -> np.ndarray:
+def _fast(
+    vessel: np.ndarray, time_ns: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray, again: np.ndarray, reach_mps: float
+) -> np.ndarray:
     """Places of fixes that are beyond reach of the one before."""
     kept = np.flatnonzero(~again) if again.any() else None
     n = len(again) if kept is None else len(kept)

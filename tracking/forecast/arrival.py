@@ -104,7 +104,9 @@ def took(past: Past, state: fut.State, place: Place, seen: fut.View, like: fut.L
     seconds: list[float] = []
     cost: list[float] = []
     carried = 0
-    for k in range(len(found.row) if found is not None else 0):
+    if found is None:
+        return np.zeros(0), np.zeros(0)
+    for k in range(len(found.row)):
         if cost and found.cost[k] > cost[0] - math.log(fut.LEAST_WEIGHT):
             break
         row, begun = int(found.row[k]), float(found.t_s[k])

@@ -155,7 +155,7 @@ class Calibration:
         seen = fut.View(until_s=math.inf if ended else t_s, own=own)
         found = fut.passes(self.past, state, seen, self.like) if state.moving else None
         f = fut.futures_of(self.past, state, after_s, seen, found, self.like)
-        e, n = (float(v) for v in f.plane.en_array(came[1], came[2]))
+        e, n = f.plane.en(lat_deg=came[1], lon_deg=came[2])
         b = regions.bells(f, state.speed_mps, after_s, self.shape)
         return math.hypot(e - f.point[0], n - f.point[1]), regions.oddness(b, e, n)
 

@@ -254,28 +254,29 @@ def of_mover(past: Past, state: State, after_s: float, seen: View, found: Passes
     plane = Plane(lat_deg=state.lat_deg, lon_deg=state.lon_deg)
     e, n, ve, vn, cost = [], [], [], [], []
 
-    def take(k: int, got: tuple[float, float, float, float], more: float) -> None:
-        e.append(got[0] - found.e_m[k])
-        n.append(got[1] - found.n_m[k])
+    def take(passes: Passes, k: int, got: tuple[float, float, float, float], more: float) -> None:
+        e.append(got[0] - passes.e_m[k])
+        n.append(got[1] - passes.n_m[k])
         ve.append(got[2])
         vn.append(got[3])
-        cost.append(float(found.cost[k]) + more)
+        cost.append(float(passes.cost[k]) + more)
 
-    broke, near = [], [] if found is None else found.cost[found.cost <= found.cost[0] - math.log(LEAST_WEIGHT)]
-    for k in range(min(len(near), MOST_PASSES if depth else MOST_OF_CARRIED)):
-        got = _continued(past, plane, found, k, state.speed_mps, after_s, seen.until_s, like)
-        if got is None:
-            broke.append(k)
-        else:
-            take(k, got, 0.0)
-    mass = float(np.exp(-np.array(cost)).sum())
-    for k in broke[:MOST_CARRIED] if depth else ():
-        # those that break off are needed where few go on, or where they are the likest
-        if mass > ENOUGH_MASS and found.cost[k] + like.carried > cost[0]:
-            break
-        got = _carried(past, plane, found, k, state, after_s, seen, like, depth)
-        if got is not None:
-            take(k, got, like.carried)
+    if found is not None:
+        broke, near = [], found.cost[found.cost <= found.cost[0] - math.log(LEAST_WEIGHT)]
+        for k in range(min(len(near), MOST_PASSES if depth else MOST_OF_CARRIED)):
+            got = _continued(past, plane, found, k, state.speed_mps, after_s, seen.until_s, like)
+            if got is None:
+                broke.append(k)
+            else:
+                take(found, k, got, 0.0)
+        mass = float(np.exp(-np.array(cost)).sum())
+        for k in broke[:MOST_CARRIED] if depth else ():
+            # those that break off are needed where few go on, or where they are the likest
+            if mass > ENOUGH_MASS and found.cost[k] + like.carried > cost[0]:
+                break
+            got = _carried(past, plane, found, k, state, after_s, seen, like, depth)
+            if got is not None:
+                take(found, k, got, like.carried)
     likeness = np.exp(-np.minimum(np.array(cost), 30.0))
     mass = float(likeness.sum())
     s_e, s_n = steady(state, after_s, like)
@@ -300,7 +301,7 @@ def _continued(past: Past, plane: Plane, found: Passes, k: int, speed_mps: float
         got = past.at(int(found.row[k]), float(found.t_s[k]) + after_s * ratio, until_s)
         if got is not None:
             row, lat, lon = got
-            e, n = plane.en_array(lat, lon)
+            e, n = plane.en(lat_deg=lat, lon_deg=lon)
             b = min(row + 1, int(past.begin[np.searchsorted(past.begin, row, side="right")]) - 1)
             ve, vn = past.velocity(b)
             return float(e), float(n), ve, vn
@@ -322,7 +323,7 @@ def _carried(
     if gone_s < 0.2 * after_s:
         return None
     lat, lon = float(past.lat[end]) * DEG, float(past.lon[end]) * DEG
-    e, n = (float(v) for v in plane.en_array(lat, lon))
+    e, n = plane.en(lat_deg=lat, lon_deg=lon)
     ve, vn = past.velocity(end)
     if math.hypot(ve, vn) <= STOOD_MPS or gone_s >= after_s:
         return e, n, ve, vn
@@ -354,8 +355,8 @@ def of_stander(past: Past, state: State, after_s: float, seen: View, like: Liken
             here, later = past.at(row, then_s, seen.until_s), past.at(row, then_s + after_s, seen.until_s)
             if here is None or later is None:
                 continue
-            e0, n0 = plane.en_array(here[1], here[2])
-            e1, n1 = plane.en_array(later[1], later[2])
+            e0, n0 = plane.en(lat_deg=here[1], lon_deg=here[2])
+            e1, n1 = plane.en(lat_deg=later[1], lon_deg=later[2])
             e.append(float(e1 - e0))
             n.append(float(n1 - n0))
             v = past.velocity(later[0])

@@ -123,10 +123,11 @@ class Past:
 
     def stops(self, lat_deg: float, lon_deg: float) -> np.ndarray:
         """Stops in the nine cells about a position."""
-        return _some([
-            tuple(int(x) for x in self.s_key.searchsorted((key, key + 1)))
-            for key in cells_about(lat_deg, lon_deg, self.scale.reach_m)
-        ])  # fmt: skip
+        runs = []
+        for key in cells_about(lat_deg, lon_deg, self.scale.reach_m):
+            a, b = self.s_key.searchsorted((key, key + 1)).tolist()
+            runs.append((a, b))
+        return _some(runs)
 
     def at(self, row: int, t_s: float, until_s: float) -> tuple[int, float, float] | None:
         """(row before, latitude, longitude in degrees) of the track of ``row`` at a time not before it.
@@ -244,7 +245,7 @@ def cells_about(lat_deg: float, lon_deg: float, reach_m: float) -> list[int]:
     for row in (row0 - 1, row0, row0 + 1):
         if row < 0 or (row - 1) * step > 180.0:
             continue
-        columns = int(_columns(np.int64(row), step))
+        columns = int(_columns(np.array(row), step))
         column = min(int((lon_deg + 180.0) % 360.0 / (360.0 / columns)), columns - 1)
         found |= {row * _ROW + (column + d) % columns for d in (-1, 0, 1)}
     return sorted(found)

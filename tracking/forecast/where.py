@@ -113,7 +113,10 @@ class Forecaster:
         after_s = t0_s + horizon_s - state.t_s
         f = fut.futures_of(self.past, state, after_s, seen, found, self.like)
         b = regions.bells(f, state.speed_mps, after_s, self.shape)
-        radius, area, odd, windows = {}, {}, {}, 0
+        radius: dict[float, float] = {}
+        area: dict[float, float] = {}
+        odd: dict[float, float | None] = {}
+        windows = 0
         assert self.calibration is not None
         for level in LEVELS:
             w = self.calibration.widths(after_s, state.moving, state.speed_mps, t0_s, level)
