@@ -66,13 +66,6 @@ class Decoder:
         self._clock = self._day = b""  # the fields that _tod and _days were read from, by the fast path
         self._days: int | None = None
         self._day_unset = False
-        self._alt: float | None = None
-        self._speed: float | None = None
-        self._course: float | None = None
-        self._sigma: float | None = None
-        self._place: tuple[float, float] | None = None
-        self._flags: tuple[str, ...] = ()
-        self._attributes: dict[str, Value] = {}
         self._reset(None)
 
     def decode(self, message: Message) -> Decoded:
@@ -169,10 +162,14 @@ class Decoder:
     def _reset(self, tod: int | None) -> None:
         self._tod = tod
         self._clock = b""
-        self._alt = self._speed = self._course = self._sigma = self._place = self._stamped = None
-        self._step_m = 0.0
-        self._flags = ()
-        self._attributes = {}  # never changed in place: observations hold it
+        self._alt: float | None = None
+        self._speed: float | None = None
+        self._course: float | None = None
+        self._sigma: float | None = None
+        self._place: tuple[float, float] | None = None
+        self._stamped, self._step_m = None, 0.0
+        self._flags: tuple[str, ...] = ()
+        self._attributes: dict[str, Value] = {}  # never changed in place: observations hold it
 
     def _at(self, text: str) -> None:
         """The sentence belongs to this time of day."""
