@@ -52,6 +52,14 @@ class Decoder:
         "_alt", "_attributes", "_beside", "_clock", "_course", "_day", "_day_unset", "_days", "_flags", "_heard", "_last_ns",
         "_near", "_place", "_sigma", "_speed", "_stamp", "_stamped", "_step_m", "_tod", "_unset", "_void",
     )  # fmt: skip
+    # of the present epoch, as far as its sentences said it
+    _alt: float | None
+    _speed: float | None
+    _course: float | None
+    _sigma: float | None
+    _place: tuple[float, float] | None
+    _flags: tuple[str, ...]
+    _attributes: dict[str, Value]
 
     def __init__(self) -> None:
         self._last_ns: int | None = None  # the last time with a date that the receiver itself gave
@@ -162,14 +170,10 @@ class Decoder:
     def _reset(self, tod: int | None) -> None:
         self._tod = tod
         self._clock = b""
-        self._alt: float | None = None
-        self._speed: float | None = None
-        self._course: float | None = None
-        self._sigma: float | None = None
-        self._place: tuple[float, float] | None = None
-        self._stamped, self._step_m = None, 0.0
-        self._flags: tuple[str, ...] = ()
-        self._attributes: dict[str, Value] = {}  # never changed in place: observations hold it
+        self._alt = self._speed = self._course = self._sigma = self._place = self._stamped = None
+        self._step_m = 0.0
+        self._flags = ()
+        self._attributes = {}  # never changed in place: observations hold it
 
     def _at(self, text: str) -> None:
         """The sentence belongs to this time of day."""
@@ -243,15 +247,11 @@ class Decoder:
         return Decoded(
             observations=(
                 Reading(
-                    device=message.device,
-                    time_ns=time_ns,
-                    time_source=source,
-                    flags=(*flags, "no_fix"),
-                    quantity="fix_valid",
+                    device=message.device, time_ns=time_ns, time_source=source, flags=(*flags, "no_fix"), quantity="fix_valid",
                     value=False,
                 ),
             )
-        )
+        )  # fmt: skip
 
 
 # --- sentences: fields as in the layout above, f[0] is the address ------------------------------------
