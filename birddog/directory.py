@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from birddog.model import REGISTERS, Attachment, Body, Device, Operation, Placement, WarrantAct
+from birddog.model import REGISTERS, Attachment, Body, Device, Operation, Placement, Validation, WarrantAct
 from birddog.warrants import Held, Warrants
 
 __all__ = ["OPEN", "REGISTERS", "Directory", "plain_topic"]
@@ -30,6 +30,8 @@ class Directory:
         #: Whose clock is how many times 1024 weeks behind.
         self.week_rollover: dict[str, int] = {}
         self.warrants = Warrants()
+        #: What the values of a model are worth, for ``birddog.validated``; nothing in the picture asks.
+        self.validations: dict[str, Validation] = {}
         #: Whether a warrant may be asked for at all: one was entered, or an operation requires one.
         self.ruling = False
         self._by_topic: dict[str, list[str]] = {}
@@ -54,6 +56,8 @@ class Directory:
                 _put(self.placements.setdefault(body.device, []), body)
             case WarrantAct():
                 self.ruling = self.warrants.apply(body) or self.ruling
+            case Validation():
+                self.validations[body.model] = body
             case _:
                 return False
         self.version += 1

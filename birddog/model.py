@@ -344,7 +344,8 @@ class Device(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``basis`` says why we may listen: ``warrant``, ``open`` (broadcast, as AIS), ``partner``,
     ``own_sensor`` (our receiver, reader or sensor).  ``week_rollover``: how many times 1024 weeks the
-    device's clock is known to be behind; the door adds them and flags what it corrected.
+    device's clock is known to be behind; the door adds them and flags what it corrected.  ``model`` is what it is, as a
+    validation record names it.
     """
 
     device: str
@@ -357,6 +358,7 @@ class Device(Struct, frozen=True, kw_only=True, omit_defaults=True):
     topics: tuple[str, ...] = ()
     retired: bool = False
     week_rollover: int = 0
+    model: str = ""
 
 
 class Attachment(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -541,6 +543,20 @@ class Access(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
 
 
+class Validation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``validation``: what the values of a device model were found to be worth; the newest of a model counts.
+
+    Args:
+        model: as devices are enrolled with it.
+        by: who entered it, who stands in the entry's column ``actor`` too.
+        said: the signed record as JSON (``birddog.validation``); "" withdraws what was said of the model before.
+    """
+
+    model: str
+    by: str
+    said: str = ""
+
+
 class KindOfEntry(Struct, frozen=True):
     """What is said once of a kind of entry; the table ``KINDS`` has a row for each.
 
@@ -570,6 +586,7 @@ KINDS = (
     KindOfEntry("attachment", Attachment, register=True, asked=True),
     KindOfEntry("placement", Placement, register=True, asked=True),
     KindOfEntry("warrant", WarrantAct, register=True, asked=True),
+    KindOfEntry("validation", Validation, register=True, asked=True),
     KindOfEntry("decision", Decision, asked=True),
     KindOfEntry("start", Start),
     KindOfEntry("loss", Loss, folds=False),

@@ -24,17 +24,18 @@ between):
 
 from __future__ import annotations
 
-import base64
-import json
 import math
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from birddog.errors import BirddogError
 from birddog.geo import Plane
+from birddog.validation_record import FORM, UNITS
+from birddog.validation_record import RecordBroken as RecordBroken
+from birddog.validation_record import canonical as canonical
+from birddog.validation_record import sign as sign
+from birddog.validation_record import verified as verified
 
 LEVEL = 0.95
 #: Fewer errors bear no bound at this level: ceil(0.95 (n + 1)) must not exceed n.
@@ -43,17 +44,8 @@ LEAST = 19
 PARTS = 5
 GAP_S = 10.0
 COURSE_FROM_MPS, TIME_FROM_MPS = 1.5, 3.0
-FORM = 1
-_UNITS = {"position": "m", "speed": "mps", "course": "deg", "time": "s"}
-QUANTITIES = tuple(_UNITS)
-#: For people.
-UNIT_WORDS = {"position": "m", "speed": "m/s", "course": "degrees", "time": "s"}
-
-
-class RecordBroken(BirddogError):
-    """A record that is none, was changed, or is signed by another key."""
-
-    exit_code = 1
+_UNITS = {quantity: unit for quantity, (unit, _) in UNITS.items()}
+QUANTITIES = tuple(UNITS)
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -183,7 +175,7 @@ def _shift(along: np.ndarray, speed: np.ndarray) -> dict[str, float | str]:
 
 
 def record(model: str, found: Found, *, made: str, version: str, reference: dict[str, Any], fixes: dict[str, Any],
-           method: str) -> dict[str, Any]:
+           method: str, estimated: Found | None = None) -> dict[str, Any]:
     """A record that is not signed yet: JSON values only.
 
     Args:
@@ -191,10 +183,19 @@ def record(model: str, found: Found, *, made: str, version: str, reference: dict
         version: of this program.
         reference, fixes: which files they were: name, sha256, rows.
         method: how the reference was made, in a person's words.
+        estimated: of the same drive, what the tracker of this version makes of the fixes.
     """
     out: dict[str, Any] = {"form": FORM, "model": model, "made": made, "version": version, "level": LEVEL, "method": method,
                            "reference": reference, "fixes": {**fixes, "compared": found.compared, "outside": found.outside,
                                                              "in_gaps": found.in_gaps}}  # fmt: skip
+    out |= _quantities(found)
+    if estimated is not None:
+        out["estimated"] = {"tracker": version, **_quantities(estimated)}
+    return out
+
+
+def _quantities(found: Found) -> dict[str, Any]:
+    out: dict[str, Any] = {}
     for quantity, unit in _UNITS.items():
         bound = found.bounds[quantity]
         if bound.bound is None:
@@ -210,45 +211,3 @@ def record(model: str, found: Found, *, made: str, version: str, reference: dict
 def _up(value: float) -> float:
     """To four digits after the point, upwards: a bound that was rounded down does not hold."""
     return math.ceil(value * 1e4) / 1e4
-
-
-def canonical(body: dict[str, Any]) -> bytes:
-    """The bytes that are signed: JSON without spaces, keys sorted, UTF-8 (in the manner of RFC 8785)."""
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-
-
-def sign(body: dict[str, Any], public: bytes, signer: Callable[[bytes], bytes]) -> dict[str, Any]:
-    """The record with its signature (Ed25519, RFC 8032).
-
-    Args:
-        public: 32 bytes.
-        signer: bytes to 64 bytes.
-    """
-    signature = signer(canonical(body))
-    return {**body, "signature": {"algorithm": "Ed25519", "key": base64.b64encode(public).decode(),
-                                  "value": base64.b64encode(signature).decode()}}
-
-
-def verified(signed: Any, public: bytes | None = None) -> dict[str, Any]:
-    """The record without its signature, when that holds.
-
-    Args:
-        public: whose it must be; None takes the key that the record itself names, which shows only that it was not changed.
-
-    Raises:
-        RecordBroken: it is no record, was changed, or is another's.
-    """
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    if not isinstance(signed, dict) or not isinstance(signed.get("signature"), dict) or signed.get("form") != FORM:
-        raise RecordBroken("is no validation record of this form")
-    body = {name: value for name, value in signed.items() if name != "signature"}
-    try:
-        key, value = (base64.b64decode(signed["signature"][name], validate=True) for name in ("key", "value"))
-        Ed25519PublicKey.from_public_bytes(key).verify(value, canonical(body))
-    except (KeyError, TypeError, ValueError, InvalidSignature) as error:
-        raise RecordBroken("the signature does not hold: the record was changed, or never signed") from error
-    if public is not None and key != public:
-        raise RecordBroken("is signed by another key than the one asked for")
-    return body

@@ -11,10 +11,12 @@ from typing import Any
 
 import msgspec
 
+from birddog import validated
 from birddog.areas import area_of
 from birddog.directory import OPEN
+from birddog.errors import BirddogError
 from birddog.geo import valid_position
-from birddog.model import Attachment, Operation, Scan, Zone
+from birddog.model import Attachment, Operation, Scan, Validation, Zone
 
 #: Characters of a name that must be there (a device, an operation), and of any other text.
 NAME_MOST, TEXT_MOST = 500, 4000
@@ -56,6 +58,11 @@ def check(body: msgspec.Struct, said: Any) -> None:
         case Scan():
             for n, (lon, lat) in enumerate(body.footprint):
                 _position(lat, lon, f"footprint[{n}]")
+        case Validation() if body.said:
+            try:
+                validated.checked(body)
+            except BirddogError as error:
+                raise Wrong(f"said: {error}") from error
     since, until = getattr(body, "from_ns", None), getattr(body, "to_ns", None)
     if since is not None and until is not None and until < since:
         raise Wrong("to_ns: lies before from_ns")

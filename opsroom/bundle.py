@@ -31,11 +31,12 @@ from birddog.journal.evidence import Known, LogFiles
 from birddog.journal.keys import Keys
 from birddog.journal.store import Stored
 from birddog.keyring import KeyDestroyed
-from birddog.model import Attachment, Device, Entry, Placement, unpack
+from birddog.model import Attachment, Device, Entry, Placement, TrackPoint, Validation, unpack
 from birddog.note import Checkpoint, Signer, signed
 from birddog.record import FIELDS, MAGIC, PARTS, SALT_BYTES, body_of, fields_of, parts_of, stated
 from birddog.tiles import WIDTH, tile_path
 from birddog.units import iso_from_ns
+from birddog.validated import UNITS, Validated
 from opsroom import verifier
 from opsroom.csv_rows import quoted
 from tracking.fold import Fold
@@ -79,6 +80,7 @@ def records_of(journal: Reader, home: Home, known: Known, size: int, operation: 
                withheld: frozenset[str]) -> Iterator[Record]:
     """The records of a case, in order: its own entries within a time, and who is who and what time it was, of it all."""
     keys, devices = Keys(home, make=False), _devices(journal, operation)
+    models = _models(journal, devices)
     after, end = known.begins - 1, known.begins + size
     while rows := [row for row in journal.rows(after) if row.seq < end]:
         after = rows[-1].seq
@@ -86,7 +88,7 @@ def records_of(journal: Reader, home: Home, known: Known, size: int, operation: 
             if row.operation == operation:
                 if row.kind in ("frame", "refusal", "scan") and not from_ns <= row.received_ns < to_ns:
                     continue
-            elif row.operation or not (row.kind in _ALSO and row.received_ns < to_ns or _names(row, devices)):
+            elif row.operation or not (row.kind in _ALSO and row.received_ns < to_ns or _names(row, devices, models)):
                 continue
             yield _record(row, keys, withheld)
 
@@ -96,14 +98,21 @@ def _devices(journal: Reader, operation: str) -> frozenset[str]:
     return frozenset(body.device for body in bodies if isinstance(body, Attachment))
 
 
-def _names(row: Stored, devices: frozenset[str]) -> bool:
-    """Whether an entry of no case says who a device of the case is, or where it stands, or by which warrant it is followed."""
-    if row.kind not in ("device", "placement", "warrant") or row.key_id is not None:
+def _models(journal: Reader, devices: frozenset[str]) -> frozenset[str]:
+    bodies = [unpack(entry) for entry in journal.registers() if entry.kind == "device"]
+    return frozenset(body.model for body in bodies if isinstance(body, Device) and body.device in devices)
+
+
+def _names(row: Stored, devices: frozenset[str], models: frozenset[str]) -> bool:
+    """Whether an entry of no case says who a device of the case is, or where, what it is worth, or by which warrant."""
+    if row.kind not in ("device", "placement", "warrant", "validation") or row.key_id is not None:
         return False
     entry = Entry(seq=row.seq, kind=row.kind, received_ns=row.received_ns, source=row.source, ident=row.ident, body=row.body)
     body = unpack(entry)
     if isinstance(body, Device | Placement):
         return body.device in devices
+    if isinstance(body, Validation):
+        return body.model in models
     return any(device.encode() in row.body for device in devices)
 
 
@@ -143,8 +152,8 @@ def entry_of(record: Record) -> Entry | None:
 
 def tracks_csv(records: Iterable[Record], operation: str) -> bytes | None:
     """Each step of each track of the case as the tracker makes it of these records; None where they do not show enough."""
-    fold, out = Fold(), [f"# birddog {__version__}\ntrack_id,time,lat_deg,lon_deg,ve_mps,vn_mps,p_ee,p_en,p_nn,origin,device\n"]
-    own: set[str] = set()
+    fold, own = Fold(), set[str]()
+    out: list[tuple[str, TrackPoint]] = []
     for record in records:
         if not record.parts:
             continue
@@ -155,9 +164,13 @@ def tracks_csv(records: Iterable[Record], operation: str) -> bytes | None:
         own |= {track.track_id for track in changes.tracks if track.operation == operation}
         for p in changes.points:
             if p.track_id in own:
-                out.append(f"{p.track_id},{iso_from_ns(p.time_ns)},{p.lat_deg:.7f},{p.lon_deg:.7f},{p.ve_mps:.3f},{p.vn_mps:.3f},"
-                           f"{p.p_ee:.6g},{p.p_en:.6g},{p.p_nn:.6g},{p.origin},{quoted(p.device)}\n")
-    return "".join(out).encode()
+                out.append((f"{p.track_id},{iso_from_ns(p.time_ns)},{p.lat_deg:.7f},{p.lon_deg:.7f},{p.ve_mps:.3f},"
+                            f"{p.vn_mps:.3f},{p.p_ee:.6g},{p.p_en:.6g},{p.p_nn:.6g},{p.origin},{quoted(p.device)}", p))
+    validated = Validated(fold.directory)
+    rows = [",".join((row, *validated.of(p.device, p.origin).words.values())) + "\n" for row, p in out]
+    head = "track_id,time,lat_deg,lon_deg,ve_mps,vn_mps,p_ee,p_en,p_nn,origin,device"
+    names = ",".join(f"{quantity}_validated" for quantity in UNITS)
+    return "".join([f"# birddog {__version__}\n{head},{names}\n", *rows]).encode()
 
 
 def _shown(record: Record) -> dict[str, Any]:

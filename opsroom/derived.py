@@ -13,10 +13,11 @@ from pathlib import Path
 
 import msgspec
 
-from birddog.directory import OPEN
+from birddog.directory import OPEN, Directory
 from birddog.journal import Reader, home, open_reader
 from birddog.journal.store import entries
-from birddog.model import KINDS
+from birddog.model import KINDS, unpack
+from birddog.validated import Validated
 from opsroom.commands.common import say
 from opsroom.exports import Sheet, journal_name
 from opsroom.picture import Picture, is_of, make
@@ -38,10 +39,11 @@ class Derived(msgspec.Struct, frozen=True):
     made_ns: int
     exercise: bool
     operations: frozenset[str]
+    validated: Validated
 
     def sheet(self, **asked: object) -> Sheet:
         """What is exported of it; ``asked`` as ``Sheet`` takes it."""
-        return Sheet(self.view, self.name, made_ns=self.made_ns, exercise=self.exercise, **asked)  # type: ignore[arg-type]
+        return Sheet(self.view, self.name, made_ns=self.made_ns, exercise=self.exercise, validated=self.validated, **asked)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager
@@ -60,9 +62,12 @@ def derived(url: str) -> Iterator[Derived]:
                     make(journal, path)
             view = PictureReader(_up_to_date(journal, path, Path(folder)))
             try:
-                cases = {e.operation for e in journal.registers() if e.kind == "operation"}
+                registers, directory = journal.registers(), Directory()
+                for entry in registers:
+                    directory.apply(unpack(entry))
+                cases = {e.operation for e in registers if e.kind == "operation"}
                 yield Derived(view, journal_name(journal), journal.clock_ns(), journal.mode == "exercise",
-                              frozenset({OPEN, *cases, *view.operations()}))
+                              frozenset({OPEN, *cases, *view.operations()}), Validated(directory))
             finally:
                 view.close()
     finally:

@@ -20,9 +20,11 @@ from typing import Protocol, cast
 import msgspec
 
 from birddog import geo
+from birddog.directory import Directory
 from birddog.errors import UsageError
 from birddog.model import Entry, Track, TrackPoint
 from birddog.units import iso_from_ns
+from birddog.validated import UNITS, Validated, Worth
 from opsroom.picture_view import View
 
 _FOLDER = Path(__file__).with_name("share")
@@ -50,10 +52,13 @@ class Sheet:
         operation, track_id: only this operation's tracks, only this track.
         from_ns, to_ns: only points of this time, half open.
         coast: predictions too.
+        validated: what each device's values are worth.
     """
 
     def __init__(self, view: View, journal: str, *, made_ns: int, exercise: bool, operation: str | None = None,
-                 track_id: str | None = None, from_ns: int | None = None, to_ns: int | None = None, coast: bool = False):
+                 track_id: str | None = None, from_ns: int | None = None, to_ns: int | None = None, coast: bool = False,
+                 validated: Validated | None = None):
+        self._validated = Validated(Directory()) if validated is None else validated
         self._view, self.journal, self.made_ns, self.exercise = view, journal, made_ns, exercise
         self._operation, self._track_id, self._from_ns, self._to_ns, self._coast = operation, track_id, from_ns, to_ns, coast
 
@@ -74,6 +79,16 @@ class Sheet:
                     points.append(point)
             if points:
                 yield Line(track, points)
+
+
+    def worth(self, point: TrackPoint) -> Worth:
+        """What is said of a point's values: validated to what, or not."""
+        return self._validated.of(point.device, point.origin)
+
+    def reasons(self) -> list[dict[str, str]]:
+        """Why, by model and in full, of what ``worth`` was asked for."""
+        return [{"model": worth.model} | {q: f"{worth.words[q]}: {worth.why[q]}" for q in UNITS}
+                for worth in self._validated.models()]
 
 
 class Entries(Protocol):

@@ -16,9 +16,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from birddog.directory import Directory
 from birddog.errors import BirddogError, UsageError
 from birddog.journal import home, open_reader
-from birddog.model import Access, Track
+from birddog.model import Access, Track, unpack
+from birddog.validated import PREDICTED, Validated, Worth
 from ingest.address import is_loopback
 from opsroom.accesses import record
 from opsroom.derived import derived
@@ -115,7 +117,8 @@ def once(url: str, target: Target, access: Access) -> int:
         if operation is not None and operation not in picture.operations:
             raise UsageError(f"there is no operation {operation!r} in this journal", field="--operation")
         tracks = _present(picture.view, operation)
-        words = [cot.event(track, track, picture.name, exercise=picture.exercise) for track in tracks]
+        words = [cot.event(track, track, picture.name, worth_of(picture.validated, track), exercise=picture.exercise)
+                 for track in tracks]
         with target.connect() as connection:
             record(url, access)
             _send(target, connection, "".join(words))
@@ -171,9 +174,11 @@ def stream(url: str, target: Target, access: Access, *, every_s: float, say: Cal
                         record(url, access)
                         recorded = True
                     sender.forget()
-                    wait_s, told = 1.0, ""
+                    wait_s, told, looked_ns = 1.0, "", 0
                     while True:
                         try:
+                            if time.time_ns() - looked_ns >= _AGAIN_NS:
+                                sender.validated, looked_ns = _validated(url), time.time_ns()
                             words = sender.words(_present(view, operation), time.time_ns())
                         except NotReady as error:
                             words = ""
@@ -201,6 +206,8 @@ class _Sender:
 
     def __init__(self, name: str, exercise: bool):
         self._name, self._exercise = name, exercise
+        #: What devices' values are worth, as of the last look into the registers.
+        self.validated = Validated(Directory())
         self._told: dict[str, tuple[Track, int]] = {}
 
     def forget(self) -> None:
@@ -214,11 +221,29 @@ class _Sender:
             told = self._told.get(track.track_id)
             if told is None or told[0] != track or now_ns - told[1] >= _AGAIN_NS:
                 self._told[track.track_id] = track, now_ns
-                found.append(cot.event(track, track, self._name, exercise=self._exercise))
+                found.append(self._event(track))
         standing = {track.track_id for track in tracks}
         for track_id in [t for t in self._told if t not in standing]:
             track, _ = self._told.pop(track_id)
-            found.append(cot.event(track, track, self._name, exercise=self._exercise, gone=True))
+            found.append(self._event(track, gone=True))
         return "".join(found)
+
+    def _event(self, track: Track, *, gone: bool = False) -> str:
+        return cot.event(track, track, self._name, worth_of(self.validated, track), exercise=self._exercise, gone=gone)
+
+
+def worth_of(validated: Validated, track: Track) -> Worth:
+    """What is said of where a track is now: the least of all that feed it; a prediction is validated to nothing."""
+    return PREDICTED if track.status in ("coasting", "silent") else validated.least(track.identities)
+
+
+def _validated(url: str) -> Validated:
+    directory, journal = Directory(), open_reader(url)
+    try:
+        for entry in journal.registers():
+            directory.apply(unpack(entry))
+    finally:
+        journal.close()
+    return Validated(directory)
 
 

@@ -1,4 +1,4 @@
-"""``birddog device enrol|attach|detach|place|list|show|retire``: devices, as entries of the journal."""
+"""``birddog device enrol|model|attach|detach|place|list|show|retire``: devices, as entries of the journal."""
 
 from __future__ import annotations
 
@@ -26,9 +26,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
                        help="why we may listen: warrant (needs a case), open (broadcast), partner, own_sensor")
     enrol.add_argument("--interval", type=float, default=60.0, metavar="S", help="seconds between its messages (default 60)")
     enrol.add_argument("--class", dest="klass", choices=_CLASSES, default="", help="what carries it")
+    enrol.add_argument("--model", default="", help="what it is, as its validation record names it (birddog validate)")
     enrol.add_argument("--topic", action="append", default=[], metavar="PREFIX", help="topics it may publish under (gateways)")
     enrol.add_argument("--week-rollover", type=int, default=0, metavar="N",
                        help="its clock is N times 1024 weeks behind (an old GPS receiver): add them, with a flag")
+    model = actions.add_parser("model", help="say what a device is, as its validation record names it")
+    model.add_argument("device", metavar="ID")
+    model.add_argument("model", metavar="MODEL")
     attach = actions.add_parser("attach", help="hide a device (or an EPC) in a shipment of a case")
     attach.add_argument("device", metavar="ID")
     attach.add_argument("--operation", required=True, metavar="CASE")
@@ -52,9 +56,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("device", metavar="ID")
     for sub in (enrol, place):
         sub.add_argument("--exercise", action="store_true", help="if the journal is made now: make it an exercise journal")
-    for sub in (enrol, attach, detach, place, listing, show, retire):
+    for sub in (enrol, model, attach, detach, place, listing, show, retire):
         journal_option(sub)
-    for sub in (enrol, attach, detach, place, retire):
+    for sub in (enrol, model, attach, detach, place, retire):
         actor_option(sub)
     for sub in (listing, show):
         json_option(sub)
@@ -66,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from opsroom.registers import Registers
 
     for field, option in (("device", "ID"), ("name", "--name"), ("owner", "--owner"), ("shipment", "--shipment"),
-                          ("actor", "--actor")):
+                          ("actor", "--actor"), ("model", "MODEL")):
         if getattr(args, field, None) is not None:
             name_of(getattr(args, field), option)
     if getattr(args, "device", None) == "":
@@ -117,9 +121,22 @@ def _enrol(registers: Any, args: argparse.Namespace) -> int:
             raise UsageError(f"{topic!r} is the topic of {holder!r}, and a phone is one device", field="--topic")
     registers.enter(Device(device=args.device, name=args.name, owner=args.owner, format=args.format, basis=args.basis,
                            interval_s=args.interval, klass=args.klass, topics=tuple(args.topic),
-                           week_rollover=args.week_rollover))
+                           week_rollover=args.week_rollover, model=args.model))
     need = "; next: birddog device attach" if args.basis == "warrant" else ""
     say(f"{args.device} is enrolled{need}")
+    return 0
+
+
+def _model(registers: Any, args: argparse.Namespace) -> int:
+    import msgspec
+
+    from birddog.errors import UsageError
+
+    device = registers.directory.device(args.device)
+    if device is None:
+        raise UsageError(f"{args.device!r} is not enrolled; birddog device enrol {args.device}", field="ID")
+    registers.enter(msgspec.structs.replace(device, model=args.model))
+    say(f"{args.device} is a {args.model}" if args.model else f"{args.device} is of no known model")
     return 0
 
 
@@ -214,6 +231,7 @@ def _rows(registers: Any) -> list[dict[str, Any]]:
             "device": name, "name": device.name if device else "", "format": device.format if device else "",
             "owner": device.owner if device else "", "basis": device.basis if device else "",
             "interval_s": device.interval_s if device else None, "class": device.klass if device else "",
+            "model": device.model if device else "",
             "topics": list(device.topics) if device else [], "week_rollover": device.week_rollover if device else 0,
             "state": "not enrolled" if device is None else "retired" if device.retired else "enrolled",
             "operation": held.operation if held else "", "shipment": held.shipment if held else "",
@@ -263,5 +281,5 @@ def _retire(registers: Any, args: argparse.Namespace) -> int:
 
 #: What is known of a line's words without a journal: these two may be the first of a new one.
 _CHECKS = {"enrol": _check_enrol, "place": _check_place}
-_ACTIONS = {"enrol": _enrol, "attach": _attach, "detach": _detach, "place": _place, "list": _list, "show": _show,
-            "retire": _retire}
+_ACTIONS = {"enrol": _enrol, "model": _model, "attach": _attach, "detach": _detach, "place": _place, "list": _list,
+            "show": _show, "retire": _retire}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from opsroom.commands.common import actor_option
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
@@ -13,11 +15,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fixes", metavar="FILE",
                         help="CSV t,lat,lon[,sog_mps,cog_deg]: what the device said of the same drive")
     parser.add_argument("--method", metavar="TEXT", default="", help="how the reference was made, in words")
+    parser.add_argument("--class", dest="klass", default="", metavar="CLASS",
+                        help="with --fixes: what carried the device, as it is enrolled (walker, van, lorry, vessel, ...)")
+    parser.add_argument("--journal", metavar="URL",
+                        help="enter the record here; without --fixes they are those of the model's device in this journal")
+    parser.add_argument("--device", metavar="ID", default="", help="with --journal: which, where several are of the model")
+    parser.add_argument("--enter", metavar="FILE", help="with --journal: enter this record, made before")
+    parser.add_argument("--withdraw", action="store_true", help="with --journal: no record of the model counts any more")
+    actor_option(parser)
     parser.add_argument("--key", metavar="FILE", default="birddog-validation.key",
                         help="the signing key, mode 0600; made where it is not there (default ./birddog-validation.key)")
     parser.add_argument("--check", metavar="FILE",
                         help="check a record of this model instead: whether it is signed and unchanged")
-    parser.add_argument("--public", metavar="KEY", help="with --check: the key that must have signed it, base64")
+    parser.add_argument("--public", metavar="KEY", help="with --check, --enter: the key that must have signed it, base64")
     parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
 
 
@@ -27,10 +37,15 @@ def run(args: argparse.Namespace) -> int:
     from opsroom.commands.common import name_of
 
     name_of(args.model, "MODEL")
+    name_of(args.actor, "--actor")
+    if args.journal is None and (args.enter is not None or args.withdraw or args.device):
+        raise UsageError("is wanted with --enter, --withdraw and --device", field="--journal")
     if args.check is not None:
         return _check(args)
-    if args.reference is None or args.fixes is None:
-        raise UsageError("wants --reference and --fixes, or --check", field="MODEL")
+    if args.enter is not None or args.withdraw:
+        return _enter(args, None if args.withdraw else _read(args, args.enter))
+    if args.reference is None or (args.fixes is None and args.journal is None):
+        raise UsageError("wants --reference and --fixes (or --journal), or --check", field="MODEL")
     return _make(args)
 
 
@@ -44,10 +59,18 @@ def _make(args: argparse.Namespace) -> int:
     from birddog import __version__, validation
     from birddog.keyfile import key_file
     from birddog.units import iso_from_ns
+    from birddog.validated import UNITS
+    from opsroom import validating
     from opsroom.commands.common import result_file, say
 
-    reference, fixes = _rows(args.reference), _rows(args.fixes)
+    reference = _rows(args.reference)
+    if args.fixes is not None:
+        klass, fixes, said_of_fixes = args.klass, _rows(args.fixes), _file(args.fixes)
+    else:
+        device, klass, fixes = validating.of_journal(args.journal, args.model, args.device)
+        said_of_fixes = {"device": device}
     found = validation.compare(reference, fixes)
+    estimated = validation.compare(reference, validating.estimated(fixes, klass))
     path = Path(args.key)
     fresh = not path.exists()
     key = Ed25519PrivateKey.from_private_bytes(key_file(path, make=True))
@@ -55,22 +78,41 @@ def _make(args: argparse.Namespace) -> int:
     if fresh:
         say(f"birddog validate: made the signing key {path} (mode 0600); keep it, and give out its public part")
     signed = validation.sign(validation.record(
-        args.model, found, made=iso_from_ns(time.time_ns()), version=__version__, method=args.method,
-        reference={**_file(args.reference), "rows": len(reference.t)}, fixes={**_file(args.fixes), "rows": len(fixes.t)},
+        args.model, found, made=iso_from_ns(time.time_ns()), version=__version__, method=args.method, estimated=estimated,
+        reference={**_file(args.reference), "rows": len(reference.t)},
+        fixes={**said_of_fixes, "class": klass, "rows": len(fixes.t)},
     ), public, key.sign)  # fmt: skip
     with result_file(args.out) as out:
         out.write(json.dumps(signed, indent=2, ensure_ascii=False) + "\n")
-    for quantity in validation.QUANTITIES:
-        bound, unit = found.bounds[quantity], validation.UNIT_WORDS[quantity]
-        if bound.bound is None:
-            say(f"{quantity}: NOT VALIDATED: {bound.not_validated}")
-        else:
+    for quantity, (_, unit) in UNITS.items():
+        for of, bound in (("", found.bounds[quantity]), ("the tracker's ", estimated.bounds[quantity])):
+            if bound.bound is None:
+                say(f"{of}{quantity}: NOT VALIDATED: {bound.not_validated}")
+                continue
             held = "" if bound.held_out is None else f", {bound.held_out:.1%} of held-out parts"
-            say(f"{quantity}: validated to {bound.bound:.3g} {unit} at {validation.LEVEL:.0%} ({bound.n} values{held})")
+            say(f"{of}{quantity}: validated to {bound.bound:.3g} {unit} at {validation.LEVEL:.0%} ({bound.n} values{held})")
     if found.outside or found.in_gaps:
         say(f"not compared: {found.outside} fixes outside the reference's time, {found.in_gaps} in gaps of it over "
             f"{validation.GAP_S:.0f} s")
-    return 0 if any(bound.bound is not None for bound in found.bounds.values()) else 1
+    if all(bound.bound is None for bound in found.bounds.values()):
+        return 1
+    return 0 if args.journal is None else _enter(args, signed)
+
+
+def _enter(args: argparse.Namespace, signed: dict[str, Any] | None) -> int:
+    """Make it an entry; None withdraws what was said before."""
+    from birddog import validation
+    from birddog.model import Validation
+    from opsroom.commands.common import say
+    from opsroom.registers import Registers
+
+    registers = Registers(args.journal, actor=args.actor)
+    said = "" if signed is None else validation.canonical(signed).decode()
+    [seq] = registers.enter(Validation(model=args.model, by=registers.actor, said=said))
+    say(f"{args.model}: entry {seq}" + ("; no record of it counts any more" if signed is None else ""))
+    if not any(known.model == args.model for known in registers.directory.devices.values()):
+        say(f"no device is enrolled as a {args.model}: birddog device model ID {args.model!r}")
+    return 0
 
 
 def _rows(path: str) -> Any:
@@ -104,7 +146,8 @@ def _file(path: str) -> dict[str, str]:
     return {"name": Path(path).name, "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
 
 
-def _check(args: argparse.Namespace) -> int:
+def _read(args: argparse.Namespace, file: str) -> dict[str, Any]:
+    """A record of this model, signed (by ``--public``, where that was said)."""
     import base64
     import binascii
 
@@ -116,11 +159,17 @@ def _check(args: argparse.Namespace) -> int:
         public = None if args.public is None else base64.b64decode(args.public, validate=True)
     except (binascii.Error, ValueError) as error:
         raise UsageError("wants 32 bytes in base64", field="--public") from error
+    signed = json_file(file)
     try:
-        body = verified(json_file(args.check), public)
+        body = verified(signed, public)
     except RecordBroken as error:
-        raise RecordBroken(f"{args.check}: {error}") from error
+        raise RecordBroken(f"{file}: {error}") from error
     if body.get("model") != args.model:
-        raise RecordBroken(f"{args.check}: is of the model {body.get('model')!r}, not of {args.model!r}")
-    print(f"{args.check}: holds" + ("" if public is not None else "; whose key it is signed by was not asked (--public)"))
+        raise RecordBroken(f"{file}: is of the model {body.get('model')!r}, not of {args.model!r}")
+    return signed
+
+
+def _check(args: argparse.Namespace) -> int:
+    _read(args, args.check)
+    print(f"{args.check}: holds" + ("" if args.public is not None else "; whose key it is signed by was not asked (--public)"))
     return 0

@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from birddog.errors import UsageError
 from birddog.model import Access
+from birddog.validated import Validated
 from opsroom import exports
 from opsroom.console.answers import NAME_MOST, bool_of, by_of, time_of
 from opsroom.console.source import Source
@@ -45,7 +46,7 @@ class Export:
         def sheet() -> exports.Sheet:
             return exports.Sheet(view, self.source.name(), made_ns=self.source.now_ns(), exercise=self.exercise,
                                  operation=operation, track_id=track_id or None, from_ns=from_ns, to_ns=to_ns,
-                                 coast=bool_of(request, "coast"))
+                                 coast=bool_of(request, "coast"), validated=Validated(self.source.directory()))
 
         said = asked.get("by", "")
         if len(said) > NAME_MOST or said != said.strip():

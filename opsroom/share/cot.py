@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from birddog.geo import ellipse
 from birddog.model import Track, TrackPoint
 from birddog.units import NS, iso_from_ns
+from birddog.validated import Worth
 from opsroom.exports import Sheet, alias_of, degrees, figures, xml_text
 
 MEDIA_TYPE = "application/xml"
@@ -27,16 +28,18 @@ def encode(sheet: Sheet) -> Iterator[str]:
     """All events, a line each, in one element, so that the file is a document."""
     yield "<events>\n"
     for line in sheet.lines():
-        yield "".join(event(line.track, point, sheet.journal, exercise=sheet.exercise) + "\n" for point in line.points)
+        yield "".join(event(line.track, point, sheet.journal, sheet.worth(point), exercise=sheet.exercise) + "\n"
+                      for point in line.points)
     yield "</events>\n"
 
 
-def event(track: Track, point: TrackPoint | Track, journal: str, *, exercise: bool, gone: bool = False) -> str:
+def event(track: Track, point: TrackPoint | Track, journal: str, worth: Worth, *, exercise: bool, gone: bool = False) -> str:
     """One event, without a line break in it.
 
     Args:
         point: a point of the track, or the track itself, for where it is now.
         journal: what makes the uid unique beyond the journal.
+        worth: what is said of its values: in the remarks, without the model, which is none of a partner's business.
         gone: the track has ended: stale lies before start, which makes clients remove it.
     """
     f = figures(point)
@@ -44,7 +47,8 @@ def event(track: Track, point: TrackPoint | Track, journal: str, *, exercise: bo
     stale = iso_from_ns(point.time_ns - NS if gone else point.time_ns + STALE_NS)
     words = [] if point is not track else [
         {"silent": "silent: its reports have stopped", "coasting": "predicted: no report for a while"}.get(track.status, "")]
-    remarks = "; ".join(word for word in (*(["EXERCISE"] if exercise else []), *words) if word)
+    said = [f"{quantity} {words}" for quantity, words in worth.words.items()]
+    remarks = "; ".join(word for word in (*(["EXERCISE"] if exercise else []), *words, *said) if word)
     return (
         f'<event version="2.0" uid="birddog.{xml_text(journal)}.{xml_text(track.track_id)}" '
         f'type="{_KIND.get(track.klass, "a-u-G")}" '

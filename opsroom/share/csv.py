@@ -1,5 +1,6 @@
 """CSV: a row a point, columns by name (RFC 4180; times ISO 8601 UTC, WGS 84 degrees, covariance in m²).
 
+The last four columns say of each value what it was validated to, or that it was not (docs/validation.md).
 A name that a spreadsheet would take for a formula has an apostrophe in front (OWASP, "CSV injection").
 """
 
@@ -9,6 +10,7 @@ import csv
 import io
 from collections.abc import Iterator
 
+from birddog.validated import UNITS
 from opsroom.csv_rows import harmless
 from opsroom.exports import Sheet, degrees, figures
 
@@ -16,7 +18,7 @@ MEDIA_TYPE = "text/csv; charset=utf-8"
 EXTENSION = "csv"
 
 COLUMNS = ("track_id", "time", "lat_deg", "lon_deg", "p_ee", "p_en", "p_nn", "ve_mps", "vn_mps", "speed_mps", "course_deg",
-           "origin", "operation", "name", "tag_id", "class")
+           "origin", "operation", "name", "tag_id", "class", *(f"{quantity}_validated" for quantity in UNITS))
 
 
 def encode(sheet: Sheet) -> Iterator[str]:
@@ -29,5 +31,6 @@ def encode(sheet: Sheet) -> Iterator[str]:
         for point in line.points:
             f = figures(point)
             writer.writerow((line.track.track_id, f.time, degrees(f.lat_deg), degrees(f.lon_deg), f.p_ee, f.p_en, f.p_nn,
-                             f.ve_mps, f.vn_mps, f.speed_mps, f.course_deg, point.origin, *who))
+                             f.ve_mps, f.vn_mps, f.speed_mps, f.course_deg, point.origin, *who,
+                             *sheet.worth(point).words.values()))
         yield text.getvalue()

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from birddog.geo import ellipse
-from birddog.model import Track
+from birddog.model import Track, TrackPoint
 from birddog.units import iso_from_ns
 from opsroom.exports import Figures, Line, Sheet, degrees, figures
 
@@ -41,10 +41,10 @@ def encode(sheet: Sheet) -> Iterator[str]:
 def _events(sheet: Sheet, line: Line) -> Iterator[str]:
     epcs = sorted(name for name in line.track.identities if name.startswith("urn:epc:id:"))
     for point in line.points:
-        yield _encode(_event(sheet, line.track, epcs, figures(point), point.origin)).decode()
+        yield _encode(_event(sheet, line.track, epcs, figures(point), point)).decode()
 
 
-def _event(sheet: Sheet, track: Track, epcs: list[str], f: Figures, origin: str) -> dict[str, Any]:
+def _event(sheet: Sheet, track: Track, epcs: list[str], f: Figures, point: TrackPoint) -> dict[str, Any]:
     sigma_m = max(ellipse(f.p_ee, f.p_en, f.p_nn, 1.0)[0], 0.1)
     return {
         "type": "ObjectEvent", "eventID": f"urn:uuid:{uuid.uuid5(_SPACE, f'{sheet.journal} {track.track_id} {f.time}')}",
@@ -54,5 +54,6 @@ def _event(sheet: Sheet, track: Track, epcs: list[str], f: Figures, origin: str)
         "sensorElementList": [{"sensorMetadata": {"time": f.time},
                                "sensorReport": [{"type": "Speed", "value": f.speed_mps, "uom": "MTS"},
                                                 {"type": "Angle", "value": f.course_deg, "uom": "DD"}]}],
-        "birddog:track": track.track_id, "birddog:origin": origin, "birddog:exercise": sheet.exercise,
+        "birddog:track": track.track_id, "birddog:origin": point.origin, "birddog:exercise": sheet.exercise,
+        **{f"birddog:{quantity}Validated": said for quantity, said in sheet.worth(point).words.items()},
     }  # fmt: skip

@@ -1,5 +1,6 @@
 """GeoJSON (RFC 7946): a FeatureCollection with a Point for each point, so that every program reads time and accuracy of it.
 
+What each value was validated to stands with it; why, by model, as a member at the end (section 6.1, foreign members).
 A line would have to be cut at the date line (3.1.9) and could carry no accuracy.
 """
 
@@ -30,8 +31,8 @@ def encode(sheet: Sheet) -> Iterator[str]:
             del said["lat_deg"], said["lon_deg"]
             found.append(lead + _encode({
                 "type": "Feature", "geometry": {"type": "Point", "coordinates": [f.lon_deg, f.lat_deg]},
-                "properties": {**who, **said, "origin": point.origin},
+                "properties": {**who, **said, "origin": point.origin, "validated": sheet.worth(point).words},
             }).decode())  # fmt: skip
             lead = ",\n"
         yield "".join(found)
-    yield "\n]}\n"
+    yield f'\n],"validated":{_encode(sheet.reasons()).decode()}}}\n'

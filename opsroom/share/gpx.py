@@ -1,4 +1,5 @@
-"""GPX 1.1 (topografix.com/GPX/1/1): one ``<trk>`` a track, a time at each point; accuracy, speed and course as an extension."""
+"""GPX 1.1 (topografix.com/GPX/1/1): one ``<trk>`` a track, a time at each point; accuracy, speed and course as an
+extension, and what each was validated to as another."""
 
 from __future__ import annotations
 
@@ -19,11 +20,12 @@ def encode(sheet: Sheet) -> Iterator[str]:
         name = f"EXERCISE {name_of(track)}" if sheet.exercise else name_of(track)
         words = [f"<trk><name>{xml_text(name)}</name><src>{xml_text(track.track_id)}</src><trkseg>\n"]
         for point in line.points:
-            f = figures(point)
+            f, worth = figures(point), sheet.worth(point).words
+            validated = "".join(f' {quantity}="{said}"' for quantity, said in worth.items())
             words.append(
                 f'<trkpt lat="{degrees(f.lat_deg)}" lon="{degrees(f.lon_deg)}"><time>{f.time}</time><extensions>'
                 f'<bd:point origin="{point.origin}" p_ee="{f.p_ee}" p_en="{f.p_en}" p_nn="{f.p_nn}" speed_mps="{f.speed_mps}"'
-                f' course_deg="{f.course_deg}"/></extensions></trkpt>\n')
+                f' course_deg="{f.course_deg}"/><bd:validated{validated}/></extensions></trkpt>\n')
         words.append("</trkseg></trk>\n")
         yield "".join(words)
     yield "</gpx>\n"

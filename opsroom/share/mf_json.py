@@ -1,4 +1,5 @@
-"""OGC Moving Features JSON (OGC 19-045r3): a MovingPoint a track, its speed, course and covariance as temporal properties.
+"""OGC Moving Features JSON (OGC 19-045r3): a MovingPoint a track, its speed, course and covariance as temporal
+properties, and what each value was validated to as texts beside them.
 
 Section 7.2.2 (temporalGeometry), 7.2.3 (temporalProperties): times grow strictly and are as many as the coordinates.
 """
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from birddog.validated import UNITS
 from opsroom.exports import Sheet, figures, name_of
 
 MEDIA_TYPE = "application/json"
@@ -30,13 +32,16 @@ def encode(sheet: Sheet) -> Iterator[str]:
         times = [f.time for f in found]
         measures = {name: {"type": "Measure", "form": unit, "interpolation": "Linear" if name != "course" else "Discrete",
                            "values": [getattr(f, field) for f in found]} for name, unit, field in _MEASURES}
+        worths = [sheet.worth(point).words for point in line.points]
+        validated = {f"{quantity}_validated": {"type": "Text", "interpolation": "Discrete",
+                                               "values": [worth[quantity] for worth in worths]} for quantity in UNITS}
         yield lead + _encode({
             "type": "Feature", "id": track.track_id,
             "temporalGeometry": {"type": "MovingPoint", "datetimes": times, "interpolation": "Linear",
                                  "coordinates": [[f.lon_deg, f.lat_deg] for f in found]},
-            "temporalProperties": [{"datetimes": times, **measures}],
+            "temporalProperties": [{"datetimes": times, **measures, **validated}],
             "properties": {"track_id": track.track_id, "name": name_of(track), "operation": track.operation,
                            "class": track.klass, "exercise": sheet.exercise},
         }).decode()  # fmt: skip
         lead = ",\n"
-    yield "\n]}\n"
+    yield f'\n],"validated":{_encode(sheet.reasons()).decode()}}}\n'
