@@ -47,7 +47,7 @@ class Told:
             alert = self.alerts.event(event)
             if alert is not None and alert.severity != "info":
                 self.raised.setdefault(group_of(alert), (alert.kind, entry.received_ns, alert.device, alert.text))
-        self.alerts.prune(entry.received_ns)
+        self.alerts.wait(entry.received_ns)
 
     def fix(self, at_s: float, device: str, e: float, n: float, fmt: str = "x", **words) -> None:
         lat, lon = HOME.geodetic(e, n)

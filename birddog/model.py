@@ -386,11 +386,12 @@ class Placement(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """kind ``decision``: what an operator decided.
 
-    ``acknowledge`` an alert (``subject``); of a track (``subject``) ``false_fix``: the fix of ``device`` ("": of whichever)
-    made at ``time_ns`` is false; ``take_over``: it is where its refused fixes say; ``merge``: the track ``other`` is this one;
-    ``split``: its receiver ``device`` goes a way of its own.  Of a contact (``subject``) ``identify``: it is the track
-    ``other``; ``confirm_dark``, ``dismiss_dark``: it is a dark vessel, or none.  ``undo`` the decision whose entry's number
-    stands behind a ``D`` (``subject``); ``reopen`` an alert that was acknowledged.  ``operation`` is that of what it is about.
+    ``acknowledge`` an alert (``subject``; ``false``: there was nothing); of a track (``subject``) ``false_fix``: the fix of
+    ``device`` ("": of whichever) made at ``time_ns`` is false; ``take_over``: it is where its refused fixes say; ``merge``: the
+    track ``other`` is this one; ``split``: its receiver ``device`` goes a way of its own.  Of a contact (``subject``)
+    ``identify``: it is the track ``other``; ``confirm_dark``, ``dismiss_dark``: it is a dark vessel, or none.  ``undo`` the
+    decision whose entry's number stands behind a ``D`` (``subject``); ``reopen`` an alert that was acknowledged.
+    ``operation`` is that of what it is about.
     """
 
     action: Literal[
@@ -403,6 +404,7 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     device: str = ""
     other: str = ""
     time_ns: int | None = None
+    false: bool = False
 
 
 class WarrantAct(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -809,7 +811,7 @@ class Correction(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that happened, derived from the journal: ``silent``, ``parted``, ``door_opened``,
     ``confirmed``, ``dark_vessel``, ``outlier`` …; ``end_ns`` None = still going on.  ``flag_id``: the flag of a scene that it
-    is about.
+    is about; ``about``: what else of the track or device it is about (which alarm, which duty of a warrant).
 
     What several fixes together mean (``stop``, ``encounter`` …: docs/events.md) explains itself: ``last_ns`` how far it is
     known to reach, ``confidence`` how well it was observed, ``measures`` what was measured, ``rule`` the parameters by which it
@@ -829,6 +831,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str = ""
     time_source: TimeSource = "device"
     flag_id: str = ""
+    about: str = ""
     last_ns: int | None = None
     confidence: float | None = None
     measures: dict[str, Value] = {}
@@ -838,9 +841,15 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An event that a person must see, until it is not open any more.
+    """What a person must see and decide, until it is not open any more: an event, or one that comes again and again.
 
-    ``time_source`` says on whose word ``raised_ns`` stands: ``server`` is a guess.
+    Args:
+        time_source: on whose word ``raised_ns`` stands: ``server`` is a guess.
+        count: how often it happened; last_ns: when it began last (None: ``raised_ns``, once); longest_ns: how long it went on
+            at most, of what is over.
+        asked, asked_ns: how often a person was asked for a decision, and when last (None: ``raised_ns``).
+        events: of what happened more than once the newest events.
+        false: whoever acknowledged it says that there was nothing.
     """
 
     alert_id: str
@@ -857,6 +866,19 @@ class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
     lon_deg: float | None = None
     text: str = ""
     time_source: TimeSource = "device"
+    about: str = ""
+    count: int = 1
+    last_ns: int | None = None
+    longest_ns: int = 0
+    asked: int = 1
+    asked_ns: int | None = None
+    events: tuple[str, ...] = ()
+    false: bool = False
+
+    @property
+    def began_ns(self) -> int:
+        """When it began last."""
+        return self.raised_ns if self.last_ns is None else self.last_ns
 
     @property
     def open(self) -> bool:

@@ -1,6 +1,12 @@
 """From events to alerts: what a person must see, until the facts clear it or a decision acknowledges it.
 
 A part of the fold: its state is in the picture's snapshot, its rows are rebuilt with the tracks.
+
+**What comes again is one alert.**  A tag in a cellar falls silent four times an hour, a shed's door opens twenty times a day:
+each is an event, and all of them are one thing to decide.  What happens again to the same track and device within ``RECURS_NS``
+of its last end is the same alert, counted, open while it goes on.  An acknowledgement holds for what comes again; a person
+is asked anew (``asked``; the console calls) where it was asked ``HOLDS_NS`` ago and it happens again, where it goes on twice
+as long as ever before, and where it has become graver.  Nothing is hidden: each time is an event, and stands in the count.
 """
 
 from __future__ import annotations
@@ -12,7 +18,7 @@ from typing import Literal
 import msgspec
 
 from birddog.model import Alert, Decision, Event
-from birddog.units import NS
+from birddog.units import NS, iso_from_ns
 
 #: Event kind -> severity.  An event of another kind makes no alert.
 SEVERITY: dict[str, Literal["info", "warning", "critical"]] = {
@@ -41,6 +47,23 @@ SEVERITY: dict[str, Literal["info", "warning", "critical"]] = {
     "warrant_overdue": "critical",
     "warrant_ended": "warning",
 }
+_GRAVITY = ("info", "warning", "critical")
+#: Kinds of which what comes again is the same thing.  Not so where each time is a decision of its own: a tamper, a parting,
+#: an arrival; what a track's own end clears (a dark vessel) comes again with another track.
+RECURRING = frozenset({
+    "silent", "door_opened", "alarm", "clock", "conflict", "jumped", "two_places", "contradicted", "low_battery", "jamming",
+    "frozen", "replayed", "impossible_speed", "drift", "warrant_due", "warrant_overdue", "warrant_ended",
+})  # fmt: skip
+#: Of those, the ones without an end of their own.
+ENDLESS = frozenset({"alarm", "conflict", "jumped", "two_places"})
+#: Again within so long after it was last over, and it is the same thing.
+RECURS_NS = 3600 * NS
+#: So long nobody is asked anew about what comes again.
+HOLDS_NS = 3600 * NS
+#: What goes on twice as long as ever before is another matter, but not sooner than this.
+WORSE_NS = 300 * NS
+#: Events that an alert names, the newest.
+NAMED = 4
 
 
 #: An alert that nobody waits for any more is kept for so long: a door that bounces is the same alert again.
@@ -58,12 +81,23 @@ class Alerts:
         self._of_track: dict[str, dict[str, None]] = {}
         #: Those that nobody waits for: (since when, id); one that is open again stands here as well, and says nothing.
         self._over: list[tuple[int, str]] = []
+        #: When one that was acknowledged has gone on for twice as long as ever: (when, id); the same.
+        self._worse: list[tuple[int, str]] = []
+        #: By what it is about the newest alert of a kind that comes again; of its events the alert.
+        self._last: dict[tuple[str, ...], str] = {}
+        self._of_event: dict[str, str] = {}
         for row in self._rows.values():
             self._put(row)
 
     def _put(self, alert: Alert) -> Alert:
         self._rows[alert.alert_id] = alert
         self._of_track.setdefault(alert.track_id, {})[alert.alert_id] = None
+        if alert.kind in RECURRING:
+            self._last[_key_of(alert)] = alert.alert_id
+            for event_id in alert.events:
+                self._of_event[event_id] = alert.alert_id
+            if (worse_ns := _worse_ns(alert)) is not None:
+                heapq.heappush(self._worse, (worse_ns, alert.alert_id))
         if not alert.open:
             heapq.heappush(self._over, (_over_ns(alert), alert.alert_id))
         return alert
@@ -73,15 +107,29 @@ class Alerts:
         severity = SEVERITY.get(event.kind)
         if severity is None:
             return None
-        alert_id = "A" + event.event_id
-        old = self._rows.get(alert_id)
-        return self._put(Alert(
-            alert_id=alert_id, kind=event.kind, severity=severity, operation=event.operation, raised_ns=event.start_ns,
-            cleared_ns=event.end_ns, acknowledged_ns=old.acknowledged_ns if old else None,
-            acknowledged_by=old.acknowledged_by if old else "", track_id=event.track_ids[0] if event.track_ids else "",
+        old = self._rows.get(self._of_event.get(event.event_id, "A" + event.event_id))
+        if old is None:
+            old = self._same_thing(event)
+            if old is not None:
+                return self._put(_again(old, event, severity))
+        new = Alert(
+            alert_id="A" + event.event_id, kind=event.kind, severity=severity, operation=event.operation,
+            raised_ns=event.start_ns, cleared_ns=event.end_ns, track_id=event.track_ids[0] if event.track_ids else "",
             device=event.device, lat_deg=event.lat_deg, lon_deg=event.lon_deg, text=event.text,
-            time_source=event.time_source,
-        ))  # fmt: skip
+            time_source=event.time_source, about=event.about,
+        )  # fmt: skip
+        return self._put(new if old is None else _changed(old, new))
+
+    def _same_thing(self, event: Event) -> Alert | None:
+        """The alert of which a new event is only the next time."""
+        if event.kind not in RECURRING:
+            return None
+        track_id = event.track_ids[0] if event.track_ids else ""
+        name = self._last.get(_key(event.kind, event.operation, track_id, event.device, event.about))
+        old = None if name is None else self._rows[name]
+        if old is None or (old.cleared_ns is None and old.kind not in ENDLESS):
+            return None
+        return old if 0 <= event.start_ns - max(old.began_ns, old.cleared_ns or 0) < RECURS_NS else None
 
     def decision(self, decision: Decision, time_ns: int) -> list[Alert]:
         """The alerts that a decision acknowledges, or opens again; the first acknowledgement stays.
@@ -94,7 +142,7 @@ class Alerts:
             ours = decision.action in ("acknowledge", "reopen") and decision.subject in self._rows
             names = [decision.subject] if ours else []
         seen = {} if decision.action == "reopen" else {"acknowledged_ns": time_ns, "acknowledged_by": decision.by}
-        blank = {"acknowledged_ns": None, "acknowledged_by": ""}
+        blank = {"acknowledged_ns": None, "acknowledged_by": "", "false": bool(seen) and decision.false}
         return [
             self._put(msgspec.structs.replace(self._rows[name], **(blank | seen)))
             for name in names if (self._rows[name].acknowledged_ns is None) == bool(seen)
@@ -114,16 +162,31 @@ class Alerts:
                 if not self._rows[alert_id].open:
                     self._forget(alert_id)
 
-    def prune(self, now_ns: int) -> None:
-        """Forget what has been over for long; costs nothing where there is nothing."""
+    def wait(self, now_ns: int) -> list[Alert]:
+        """What time alone does up to now: of what was acknowledged and goes on twice as long as ever they are asked anew.
+
+        What has been over for long is forgotten.  Costs nothing where there is nothing.
+        """
+        asked = []
+        while self._worse and self._worse[0][0] <= now_ns:
+            worse_ns, alert_id = heapq.heappop(self._worse)
+            row = self._rows.get(alert_id)
+            if row is not None and _worse_ns(row) == worse_ns:
+                asked.append(self._put(_asked(row, worse_ns)))
         while self._over and self._over[0][0] < now_ns - KEPT_NS:
             _, alert_id = heapq.heappop(self._over)
             row = self._rows.get(alert_id)
             if row is not None and not row.open and _over_ns(row) < now_ns - KEPT_NS:
                 self._forget(alert_id)
+        return asked
 
     def _forget(self, alert_id: str) -> None:
-        track_id = self._rows.pop(alert_id).track_id
+        row = self._rows.pop(alert_id)
+        track_id = row.track_id
+        if self._last.get(_key_of(row)) == alert_id:
+            del self._last[_key_of(row)]
+        for event_id in row.events:
+            self._of_event.pop(event_id, None)
         of_track = self._of_track[track_id]
         del of_track[alert_id]
         if not of_track:
@@ -142,3 +205,69 @@ class Alerts:
 def _over_ns(alert: Alert) -> int:
     """Since when nobody waits for it."""
     return max(alert.cleared_ns or 0, alert.acknowledged_ns or 0)
+
+
+def _key(kind: str, operation: str, track_id: str, device: str, about: str) -> tuple[str, ...]:
+    """What is one thing to decide; a warrant's deadline that is near and then past is one."""
+    return "warrant" if kind.startswith("warrant_") else kind, operation, track_id, device, about
+
+
+def _key_of(alert: Alert) -> tuple[str, ...]:
+    return _key(alert.kind, alert.operation, alert.track_id, alert.device, alert.about)
+
+
+def _asked(alert: Alert, time_ns: int) -> Alert:
+    """A person is asked anew."""
+    return msgspec.structs.replace(
+        alert, asked=alert.asked + 1, asked_ns=time_ns, acknowledged_ns=None, acknowledged_by="", false=False
+    )
+
+
+def _again(old: Alert, event: Event, severity: str) -> Alert:
+    """An alert after it happened once more, as an event of its own."""
+    count = old.count + 1
+    forgotten = (old.events or (old.alert_id[1:],))[1 - NAMED :]
+    new = msgspec.structs.replace(
+        old, kind=event.kind, severity=severity, cleared_ns=event.end_ns, lat_deg=event.lat_deg, lon_deg=event.lon_deg,
+        text=_counted(event.text, count, old), time_source=event.time_source, count=count, last_ns=event.start_ns,
+        longest_ns=_longest_ns(old), events=(*forgotten, event.event_id),
+    )  # fmt: skip
+    graver = _GRAVITY.index(severity) > _GRAVITY.index(old.severity)
+    return _asked(new, event.start_ns) if graver or _long_ago(old, event.start_ns) else new
+
+
+def _changed(old: Alert, new: Alert) -> Alert:
+    """An alert after its newest event changed: it is over, or goes on again (a door that bounces), or says more."""
+    kept = msgspec.structs.replace(
+        old, kind=new.kind, severity=new.severity, cleared_ns=new.cleared_ns, track_id=new.track_id, device=new.device,
+        lat_deg=new.lat_deg, lon_deg=new.lon_deg, text=_counted(new.text, old.count, old), time_source=new.time_source,
+    )  # fmt: skip
+    if old.kind not in RECURRING or old.cleared_ns is None or new.cleared_ns is not None:
+        return kept
+    kept = msgspec.structs.replace(kept, last_ns=old.cleared_ns, longest_ns=_longest_ns(old))
+    return _asked(kept, old.cleared_ns) if _long_ago(old, old.cleared_ns) else kept
+
+
+def _longest_ns(alert: Alert) -> int:
+    """How long it went on at most, of what is over."""
+    return max(alert.longest_ns, 0 if alert.cleared_ns is None else alert.cleared_ns - alert.began_ns)
+
+
+def _long_ago(alert: Alert, now_ns: int) -> bool:
+    """Whether a person was asked so long ago that they are asked anew."""
+    return now_ns - (alert.raised_ns if alert.asked_ns is None else alert.asked_ns) >= HOLDS_NS
+
+
+def _worse_ns(alert: Alert) -> int | None:
+    """When what was acknowledged, and goes on, has gone on for twice as long as ever; None: never, or that was said."""
+    if alert.acknowledged_ns is None or alert.cleared_ns is not None or not alert.longest_ns:
+        return None
+    worse_ns = alert.began_ns + max(2 * alert.longest_ns, WORSE_NS)
+    return None if alert.asked_ns is not None and alert.asked_ns >= worse_ns else worse_ns
+
+
+def _counted(text: str, count: int, alert: Alert) -> str:
+    """What it says, and how often that was."""
+    if count == 1 or alert.kind.startswith("warrant_"):
+        return text
+    return f"{text} ({count} times since {iso_from_ns(alert.raised_ns)[11:16]}Z)"

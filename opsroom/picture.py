@@ -224,7 +224,7 @@ class Picture:
         elif isinstance(body, Operation) and body.closed:
             alerts += self.alerts.closed(body.operation, entry.actor or "closed", entry.received_ns)
         self.alerts.ended(changes.ended)
-        self.alerts.prune(entry.received_ns)
+        alerts += self.alerts.wait(fold.now_ns)
         refused = self._not_used(entry, body) if isinstance(body, FrameBody | RefusalBody) else {}
         if not publish:
             return

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 #: Raised with every change of what the tables hold.  A store of another version, or folded by another
 #: version of the program, is made anew: rows of two versions side by side are no rebuild's.
-VERSION = f"13 {__version__}".encode()
+VERSION = f"14 {__version__}".encode()
 
 TABLES = ("track", "point", "event", "alert", "flag", "refused")
 

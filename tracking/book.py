@@ -100,14 +100,14 @@ class Book:
     def event(
         self, kind: str, operation: str, start_ns: int, *, end_ns: int | None = None, track_ids: tuple[str, ...] = (),
         device: str = "", lat_deg: float | None = None, lon_deg: float | None = None, text: str = "",
-        time_source: TimeSource = "device", flag_id: str = "",
+        time_source: TimeSource = "device", flag_id: str = "", about: str = "",
     ) -> Event:  # fmt: skip
         """Begin (or with end_ns tell of a past) event."""
         nth = self._told[operation] = self._told.get(operation, 0) + 1
         event = Event(
             event_id=self._id("E", nth, operation),
             kind=kind, operation=operation, seq=self.seq, start_ns=start_ns, end_ns=end_ns, track_ids=track_ids,
-            device=device, lat_deg=lat_deg, lon_deg=lon_deg, text=text, time_source=time_source, flag_id=flag_id,
+            device=device, lat_deg=lat_deg, lon_deg=lon_deg, text=text, time_source=time_source, flag_id=flag_id, about=about,
         )  # fmt: skip
         self.events.append(event)
         return event

@@ -63,14 +63,14 @@ class WarrantCalendar(msgspec.Struct):
                 why = "was revoked" if warrant.revoked_ns is not None and warrant.revoked_ns <= ends_ns else "has ended"
                 book.event("warrant_ended", operation, ends_ns, end_ns=ends_ns, device=device, track_ids=tracks_of(device),
                            text=f"{warrant.warrant} {why}: nothing that {device or 'its devices'} says from then on is kept",
-                           time_source="server")  # fmt: skip
+                           time_source="server", about=f"{warrant.warrant}/expiry")  # fmt: skip
 
     def _tell(self, key: str, kind: str, holds: bool, since_ns: int, now_ns: int, operation: str, device: str,
               tracks: tuple[str, ...], text: str, book: Book) -> None:
         going = self.going.get(key)
         if holds and going is None:
             self.going[key] = book.event(kind, operation, min(since_ns, now_ns), device=device, track_ids=tracks, text=text,
-                                         time_source="server")
+                                         time_source="server", about=key.rpartition("/")[0])
         elif not holds and going is not None:
             book.end(self.going.pop(key), now_ns)
 

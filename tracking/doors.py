@@ -73,7 +73,7 @@ class Doors(msgspec.Struct):
             ALARM_EVENTS.get(alarm.alarm, "alarm"), operation, time_ns, device=alarm.device,
             text=f"{alarm.alarm}: {alarm.text}" if alarm.text else alarm.alarm, track_ids=tracks,
             lat_deg=None if place is None else place.lat_deg, lon_deg=None if place is None else place.lon_deg,
-            time_source="server" if alarm.time_ns is None else alarm.time_source,
+            time_source="server" if alarm.time_ns is None else alarm.time_source, about=alarm.alarm,
         )  # fmt: skip
 
     def closed(self, book: Book) -> None:

@@ -106,10 +106,14 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class AcknowledgeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who acknowledges, and what they have to say.  With tokens, ``by`` is the token's name whatever stands here."""
+    """Who acknowledges, and what they have to say.  With tokens, ``by`` is the token's name whatever stands here.
+
+    ``false``: there was nothing; it counts against the alert budget.
+    """
 
     by: str = ""
     note: str = ""
+    false: bool = False
 
 
 class Acknowledged(msgspec.Struct, frozen=True):
@@ -125,10 +129,11 @@ class DecisionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``false_fix``: the fix of ``device`` ("": of whichever) made at ``time`` is false; ``take_over``: the track is where its
     refused fixes say; ``merge``: the track ``other`` is this one; ``split``: its receiver ``device`` goes a way of its own;
     ``identify``: this contact is the track ``other``; ``confirm_dark``, ``dismiss_dark``: it is a dark vessel, or none;
-    ``undo``: ``subject`` is the decision_id.  For the others it is the track_id.
+    ``undo``: ``subject`` is the decision_id; ``reopen``: the alert_id of what was acknowledged and waits for a person again.
+    For the others it is the track_id.
     """
 
-    action: Literal["false_fix", "take_over", "merge", "split", "identify", "confirm_dark", "dismiss_dark", "undo"]
+    action: Literal["false_fix", "take_over", "merge", "split", "identify", "confirm_dark", "dismiss_dark", "undo", "reopen"]
     subject: str
     device: str = ""
     other: str = ""
@@ -156,6 +161,7 @@ class AcknowledgeGroupBody(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     seq: int = 0
     by: str = ""
     note: str = ""
+    false: bool = False
 
 
 class AcknowledgedGroup(msgspec.Struct, frozen=True):

@@ -18,20 +18,22 @@ from opsroom.console.answers import body_of, by_of, json_answer
 from opsroom.console.source import Source
 from opsroom.picture_view import View
 
+#: What was told in several operations is looked for among so many alerts, the newest that nobody waits for.
+REOPENED = 1000
+
 
 class Person:
     """The endpoints.
 
     Args:
-        act, act_all: as in ``server.make_app``.
+        act_all: as in ``server.make_app``.
         view: the picture as whoever asks may see it.
     """
 
     def __init__(
-        self, source: Source, act: Callable[[model.Decision], int], act_all: Callable[[list[model.Decision]], list[int]],
-        view: Callable[[Request], View],
+        self, source: Source, act_all: Callable[[list[model.Decision]], list[int]], view: Callable[[Request], View],
     ):  # fmt: skip
-        self.source, self.act, self.act_all, self.view = source, act, act_all, view
+        self.source, self.act_all, self.view = source, act_all, view
 
     async def acknowledge(self, request: Request) -> Response:
         alert_id = request.path_params["alert_id"]
@@ -42,7 +44,7 @@ class Person:
             raise HTTPException(404, f"no alert {alert_id!r}")
         found = await self.source.run(self._same, self.view(request), alert)
         decisions = [model.Decision(action="acknowledge", subject=one.alert_id, by=by, note=body.note[:2000],
-                                    operation=one.operation) for one in found]  # fmt: skip
+                                    operation=one.operation, false=body.false) for one in found]  # fmt: skip
         # not on the reading thread: the writer answers when the entry is on disk
         numbers = await asyncio.get_running_loop().run_in_executor(None, self.act_all, decisions)
         return json_answer(openapi.Acknowledged(alert_id, numbers[0]))
@@ -66,7 +68,8 @@ class Person:
 
         subjects = await self.source.run(read)
         note = body.note[:2000]
-        decisions = [model.Decision(action="acknowledge", subject=subject, by=by, note=note, operation=operation)
+        decisions = [model.Decision(action="acknowledge", subject=subject, by=by, note=note, operation=operation,
+                                    false=body.false)
                      for subject, operation in subjects]
         numbers = await asyncio.get_running_loop().run_in_executor(None, self.act_all, decisions) if decisions else [0]
         return json_answer(openapi.AcknowledgedGroup(len(decisions), numbers[-1]))
@@ -77,7 +80,8 @@ class Person:
         by, time_ns = by_of(request, body.by, "operator"), None
         operation = await self.source.run(self._operation_of, self.view(request), body)
         if operation is None:
-            raise HTTPException(404, f"no {'decision' if body.action == 'undo' else 'track'} {body.subject!r}")
+            what = {"undo": "decision", "reopen": "alert"}.get(body.action, "track")
+            raise HTTPException(404, f"no {what} {body.subject!r}")
         if body.action == "false_fix":
             try:
                 time_ns = ns_from_text(body.time)
@@ -89,10 +93,11 @@ class Person:
             action=body.action, subject=body.subject, by=by, note=body.note[:2000], device=body.device[:200],
             other=body.other[:200], time_ns=time_ns, operation=operation,
         )  # fmt: skip
-        if body.action == "undo":
-            decision = await self.source.run(self._reopening, decision)
-        seq = await asyncio.get_running_loop().run_in_executor(None, self.act, decision)
-        return json_answer(openapi.Decided(f"D{seq}", seq))
+        decisions = [decision]
+        if body.action in ("undo", "reopen"):
+            decisions = await self.source.run(self._reopening, self.view(request), decision)
+        numbers = await asyncio.get_running_loop().run_in_executor(None, self.act_all, decisions)
+        return json_answer(openapi.Decided(f"D{numbers[0]}", numbers[0]))
 
     @staticmethod
     def _may_see(view: View, track_id: str) -> bool:
@@ -104,15 +109,26 @@ class Person:
         body = model.unpack(found[0]) if found else None
         return body if isinstance(body, model.Decision) else None
 
-    def _reopening(self, undo: model.Decision) -> model.Decision:
-        """The undoing of an acknowledgement is the alert's, not the fold's."""
-        old = self._decision(int(undo.subject[1:]))
-        if old is None or old.action != "acknowledge":
-            return undo
-        return msgspec.structs.replace(undo, action="reopen", subject=old.subject)
+    def _reopening(self, view: View, undo: model.Decision) -> list[model.Decision]:
+        """The undoing of an acknowledgement is the alert's, not the fold's; of each that was acknowledged with it."""
+        subject = undo.subject
+        if undo.action == "undo":
+            old = self._decision(int(undo.subject[1:]))
+            if old is None or old.action != "acknowledge":
+                return [undo]
+            subject = old.subject
+        alert = view.alert(subject)
+        key = None if alert is None else views.group_of(alert)
+        told = [one for _, one in view.closed_alerts(REOPENED) if key is not None and views.group_of(one) == key]
+        others = sorted((one.alert_id, one.operation) for one in told if one.alert_id != subject)
+        return [msgspec.structs.replace(undo, action="reopen", subject=name, operation=operation)
+                for name, operation in [(subject, undo.operation), *others]]
 
     def _operation_of(self, view: View, body: openapi.DecisionBody) -> str | None:
         """The operation of what a decision is about; None: there is no such thing."""
+        if body.action == "reopen":
+            alert = view.alert(body.subject)
+            return None if alert is None else alert.operation
         if body.action != "undo":
             track = view.track(body.subject)
             return None if track is None else track.operation

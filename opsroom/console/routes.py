@@ -55,7 +55,7 @@ class Console:
                  act_all: Callable[[list[model.Decision]], list[int]],
                  explain: Callable[[str, int], dict[str, Any] | None] | None = None, foresight: Foresight | None = None):
         self.settings, self.source, self.feed, self.health = settings, source, feed, health
-        self.person = Person(source, act, act_all, self._view)
+        self.person = Person(source, act_all, self._view)
         self.why = Why(source, explain, self._view)
         self.export = Export(source, settings.exercise, self._view, act)
         self.law = Law(source, self._view)

@@ -104,7 +104,8 @@ class LivePoint(PointView, frozen=True, kw_only=True):
 class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a person must see, while ``open``: not acknowledged, and not cleared unless it is critical.
 
-    Alerts of one ``group`` are one thing that is told of in several operations: acknowledging one acknowledges all.
+    Alerts of one ``group`` are one thing told in several operations: acknowledging one acknowledges all.  What happened
+    ``count`` times began last at ``began``; a person was ``asked`` so often, and may have said that it was ``false``.
     """
 
     alert_id: str
@@ -124,6 +125,10 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     lon_deg: float | None
     text: str
     time_source: str
+    count: int
+    began: str
+    asked: int
+    false: bool
 
 
 class CorrectionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -311,6 +316,7 @@ def alert_view(revision: int, alert: model.Alert) -> AlertView:
         raised=iso_from_ns(alert.raised_ns), cleared=_iso(alert.cleared_ns), acknowledged=_iso(alert.acknowledged_ns),
         acknowledged_by=alert.acknowledged_by, open=alert.open, track_id=alert.track_id, device=alert.device,
         lat_deg=alert.lat_deg, lon_deg=alert.lon_deg, text=alert.text, time_source=alert.time_source,
+        count=alert.count, began=iso_from_ns(alert.began_ns), asked=alert.asked, false=alert.false,
     )
 
 
@@ -319,7 +325,7 @@ def group_of(alert: model.Alert) -> str:
     if not alert.device:
         return alert.alert_id
     where = "" if alert.lat_deg is None or alert.lon_deg is None else f"/{alert.lat_deg:.6f}/{alert.lon_deg:.6f}"
-    return f"{alert.kind}/{alert.device}/{alert.raised_ns}{where}"
+    return f"{alert.kind}/{alert.device}/{alert.began_ns}{where}"
 
 
 def event_view(revision: int, event: model.Event) -> EventView:

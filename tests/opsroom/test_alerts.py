@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from birddog.model import Decision, Event
-from opsroom.alerts import SEVERITY, Alerts
+from birddog.units import NS
+from opsroom.alerts import ENDLESS, HOLDS_NS, RECURRING, RECURS_NS, SEVERITY, WORSE_NS, Alerts
 
 
-def event(kind: str, end_ns: int | None = None) -> Event:
-    return Event(event_id="E1", kind=kind, operation="OP", seq=1, start_ns=10, end_ns=end_ns, track_ids=("T1",), device="d")
+def event(kind: str, end_ns: int | None = None, *, start_ns: int = 10, nth: int = 1, **more) -> Event:
+    said = {"operation": "OP", "track_ids": ("T1",), "device": "d"} | more
+    return Event(event_id=f"E{nth}", kind=kind, seq=1, start_ns=start_ns, end_ns=end_ns, **said)
 
 
 STAYS = [
@@ -81,3 +83,131 @@ def test_the_alerts_of_a_case_that_is_closed_wait_for_nobody():
     assert [(a.alert_id, a.acknowledged_by, a.open) for a in closed] == [("AE1", "kim", False), ("AE4", "kim", False)]
     assert alerts.closed("OP", "kim", 50) == []
     assert [a.alert_id for a in alerts.snapshot() if a.open] == ["AE3"]
+
+
+M = 60 * NS
+
+
+def happens(alerts: Alerts, nth: int, at_ns: int, for_ns: int, kind: str = "silent", **more):
+    """Something begins and is over again; the alert as it was while it went on, and after."""
+    began = alerts.event(event(kind, start_ns=at_ns, nth=nth, text="gone", **more))
+    return began, alerts.event(event(kind, at_ns + for_ns, start_ns=at_ns, nth=nth, text="gone", **more))
+
+
+def test_what_comes_again_is_one_alert_that_counts_and_ends_by_itself():
+    alerts = Alerts()
+    for nth in range(1, 9):
+        began, over = happens(alerts, nth, nth * 10 * M, M)
+        assert (began.alert_id, began.open, over.open, over.count) == ("AE1", True, False, nth)
+        assert (over.raised_ns, over.began_ns, over.cleared_ns) == (10 * M, nth * 10 * M, nth * 10 * M + M)
+    assert over.text == "gone (8 times since 00:10Z)" and over.asked == 2 and over.longest_ns == M
+    assert [a.alert_id for a in alerts.snapshot()] == ["AE1"]
+
+
+@pytest.mark.parametrize(("change", "same"), [
+    ({}, True), ({"device": "e"}, False), ({"track_ids": ("T2",)}, False), ({"operation": "B"}, False),
+    ({"about": "sos"}, False),
+])  # fmt: skip
+def test_what_is_about_something_else_is_another_alert(change, same):
+    alerts = Alerts()
+    happens(alerts, 1, M, M)
+    began, _ = happens(alerts, 2, 5 * M, M, **change)
+    assert (began.alert_id == "AE1") is same
+
+
+@pytest.mark.parametrize("kind", sorted(set(SEVERITY) - RECURRING))
+def test_what_is_a_decision_each_time_is_an_alert_each_time(kind):
+    alerts = Alerts()
+    happens(alerts, 1, M, M, kind)
+    assert happens(alerts, 2, 5 * M, M, kind)[0].alert_id == "AE2"
+
+
+def test_what_comes_again_after_long_is_another_alert_and_two_at_once_are_two():
+    alerts = Alerts()
+    happens(alerts, 1, M, M)
+    assert happens(alerts, 2, 2 * M + RECURS_NS, M)[0].alert_id == "AE2"
+    alerts.event(event("frozen", start_ns=M, nth=3))
+    assert alerts.event(event("frozen", start_ns=2 * M, nth=4)).alert_id == "AE4"
+
+
+@pytest.mark.parametrize("kind", sorted(ENDLESS))
+def test_what_has_no_end_of_its_own_is_counted_until_it_is_acknowledged(kind):
+    alerts = Alerts()
+    for nth in range(1, 4):
+        row = alerts.event(event(kind, start_ns=nth * 10 * M, nth=nth))
+    assert (row.alert_id, row.count, row.open, row.asked) == ("AE1", 3, True, 1)
+
+
+def acknowledged(alerts: Alerts, row, at_ns: int, **more):
+    [seen] = alerts.decision(Decision(action="acknowledge", subject=row.alert_id, by="A", **more), at_ns)
+    return seen
+
+
+def test_an_acknowledgement_holds_for_what_comes_again_for_an_hour():
+    alerts = Alerts()
+    _, over = happens(alerts, 1, 10 * M, M, "door_opened")
+    acknowledged(alerts, over, 12 * M)
+    for nth, at in enumerate(range(20, 70, 10), 2):
+        began, over = happens(alerts, nth, at * M, M, "door_opened")
+        assert not began.open and not over.open and over.count == nth
+    began, over = happens(alerts, 9, 10 * M + HOLDS_NS, M, "door_opened")
+    assert began.open and over.open and began.alert_id == "AE1" and (over.asked, over.acknowledged_by) == (2, "")
+
+
+def test_what_goes_on_twice_as_long_as_ever_is_asked_about_anew():
+    """A tag that is in a cellar now and then is destroyed: an acknowledgement of the cellar must not hide that."""
+    alerts = Alerts()
+    _, over = happens(alerts, 1, 10 * M, 4 * M)
+    acknowledged(alerts, over, 15 * M)
+    began = alerts.event(event("silent", start_ns=20 * M, nth=2))
+    assert not began.open and alerts.wait(20 * M + 8 * M - 1) == []
+    [worse] = Alerts.restore(alerts.snapshot()).wait(28 * M)
+    [asked] = alerts.wait(30 * M)
+    assert asked == worse and asked.open and (asked.asked, asked.asked_ns) == (2, 28 * M)
+    acknowledged(alerts, asked, 31 * M)
+    assert alerts.wait(300 * M) == []
+    # a moment of silence before says nothing about minutes
+    other = Alerts()
+    _, over = happens(other, 1, 10 * M, NS)
+    acknowledged(other, over, 15 * M)
+    other.event(event("silent", start_ns=20 * M, nth=2))
+    assert other.wait(20 * M + WORSE_NS - 1) == [] and len(other.wait(20 * M + WORSE_NS)) == 1
+
+
+def test_what_becomes_graver_is_asked_about_anew():
+    alerts = Alerts()
+    _, over = happens(alerts, 1, 10 * M, M, "warrant_due", about="W/notice")
+    acknowledged(alerts, over, 10 * M + 1)
+    late, _ = happens(alerts, 2, 11 * M, M, "warrant_overdue", about="W/notice")
+    assert late.alert_id == "AE1" and late.open and (late.kind, late.severity, late.asked) == ("warrant_overdue", "critical", 2)
+    assert late.text == "gone"
+
+
+def test_a_door_that_bounces_for_ever_is_asked_about_once_an_hour():
+    alerts, asked = Alerts(), 0
+    for k in range(240):
+        row = alerts.event(event("door_opened", start_ns=M))
+        asked += row.open
+        if row.open:
+            acknowledged(alerts, row, (k + 1) * M)
+        alerts.event(event("door_opened", (k + 1) * M + 30 * NS, start_ns=M))
+    assert 4 <= asked <= 5
+
+
+def test_a_false_alarm_is_said_and_taken_back():
+    alerts = Alerts()
+    row = alerts.event(event("silent"))
+    assert acknowledged(alerts, row, 20, false=True).false
+    [again] = alerts.decision(Decision(action="reopen", subject=row.alert_id, by="B"), 30)
+    assert again.open and not again.false
+
+
+def test_a_fold_that_is_restored_counts_on():
+    alerts = Alerts()
+    for nth in range(1, 8):
+        happens(alerts, nth, nth * 10 * M, M)
+        copy = msgspec.msgpack.decode(msgspec.msgpack.encode(alerts.snapshot()), type=list[type(alerts.snapshot()[0])])
+        other = Alerts.restore(copy)
+        assert happens(other, nth + 1, (nth + 1) * 10 * M, M)[1].count == nth + 1
+        # an event of before says more: it is no new one
+        assert other.event(event("silent", nth * 10 * M + 2 * M, start_ns=nth * 10 * M, nth=nth)).alert_id == "AE1"

@@ -79,6 +79,24 @@ def test_what_is_told_in_two_operations_is_acknowledged_at_once(stage, makers):
     ]  # fmt: skip
 
 
+def test_a_false_alarm_is_said_and_all_that_was_acknowledged_with_it_is_opened_again(stage, makers):
+    door = dict(kind="door_opened", device="door-1", raised_ns=10**18, text="door opened", acknowledged_ns=10**18 + 5)
+    stage.publish(makers["alert"](2, operation="nightjar", **door), makers["alert"](3, operation="open", **door),
+                  makers["alert"](4, **door | {"last_ns": 10**18 + 1}))  # fmt: skip
+    address = stage.start()
+    for path, more in (("/v1/alerts/A1/acknowledge", {}), ("/v1/alerts/acknowledge", {"kind": "parted"})):
+        assert httpx.post(f"{address}{path}", json={"by": "anna", "false": True, **more}).status_code == 200
+    assert {(d.action, d.subject, d.false) for d in stage.decisions} == {("acknowledge", "A1", True)}
+    assert httpx.post(f"{address}/v1/alerts/A3/acknowledge", json={"by": "anna"}).status_code == 200
+    acknowledged, stage.decisions[:] = stage.seq, []
+    said = {"action": "undo", "subject": f"D{acknowledged}", "by": "kim"}
+    for body in (said, {"action": "reopen", "subject": "A3", "by": "kim"}):
+        assert httpx.post(f"{address}/v1/decisions", json=body).status_code == 200
+    got = [(d.action, d.subject, d.operation, d.by) for d in stage.decisions]
+    assert got == 2 * [("reopen", "A3", "open", "kim"), ("reopen", "A2", "nightjar", "kim")]
+    assert httpx.post(f"{address}/v1/decisions", json={"action": "reopen", "subject": "A99"}).status_code == 404
+
+
 def test_a_decision_of_a_case_that_one_may_not_see_is_none(stage, monkeypatch):
     address = stage.start()
     assert httpx.post(f"{address}/v1/decisions", json={"action": "take_over", "subject": "T1"}).status_code == 200

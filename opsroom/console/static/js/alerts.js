@@ -40,9 +40,16 @@ export class AlertList {
     row.ack = make('button', 'ack', 'Acknowledge');
     row.ack.type = 'button';
     row.ack.dataset.acknowledge = id;
+    row.none = make('button', 'ack none', 'False');
+    row.none.type = 'button';
+    row.none.title = 'Acknowledge it as a false alarm: there was nothing';
+    row.again = make('button', 'ack again', 'Open again');
+    row.again.type = 'button';
     go.addEventListener('click', () => this.room.choose('alert', id));
     row.ack.addEventListener('click', () => this.room.acknowledge(id));
-    item.append(go, row.ack);
+    row.none.addEventListener('click', () => this.room.acknowledge(id, true));
+    row.again.addEventListener('click', () => this.room.reopen(id));
+    item.append(go, row.ack, row.none, row.again);
     this.rows.set(id, row);
     return row;
   }
@@ -177,19 +184,22 @@ export class AlertList {
     row.item.classList.toggle('member', alert.open && this.opened.has([alert.kind, alert.severity, alert.operation].join('\u001f')));
     row.item.dataset.state = alert.open ? 'open' : alert.acknowledged ? 'acknowledged' : 'cleared';
     write(row.severity, alert.severity);
-    row.when.title = stamp(alert.raised);
+    row.when.title = stamp(alert.began);
     write(row.what, this.what(alert));
     // "door opened" is not said twice
     write(row.text, alert.text === alert.kind.replaceAll('_', ' ') ? '' : plain(alert.text));
     write(row.seen, alert.open && !alert.cleared ? '' : ended(alert));
     const done = !alert.open;
-    if (done && document.activeElement === row.ack) {
+    if (done && (document.activeElement === row.ack || document.activeElement === row.none)) {
       // the button goes away under the finger: on to the next open alert, so that the keyboard is not lost
       const next = [...this.list.querySelectorAll('li[data-state="open"] > .ack')].find((b) => b !== row.ack);
       (next ?? document.getElementById('alerts-title')).focus();
     }
-    row.ack.hidden = done;
+    row.ack.hidden = row.none.hidden = done;
+    row.again.hidden = !alert.acknowledged;
     row.ack.setAttribute('aria-label', `Acknowledge ${row.what.textContent}`);
+    row.none.setAttribute('aria-label', `False alarm: ${row.what.textContent}`);
+    row.again.setAttribute('aria-label', `Open again ${row.what.textContent}`);
   }
 
   /** How long each has been open; the age of a silence goes on whatever its text said when it was raised. */
@@ -197,14 +207,14 @@ export class AlertList {
     const now = this.room.now();
     if (now === null) return;
     for (const group of this.groups.values()) {
-      const raised = group.alerts.map((a) => Date.parse(a.raised));
+      const raised = group.alerts.map((a) => Date.parse(a.began));
       const ago = (t) => age((now - t) / 1000);
       write(group.when, `newest ${ago(Math.max(...raised))}, oldest ${ago(Math.min(...raised))} ago`);
     }
     for (const [id, row] of this.rows) {
       const alert = this.room.store.alerts.get(id);
       if (!alert) continue;
-      write(row.when, alert.open ? `${age((now - Date.parse(alert.raised)) / 1000)} ago, ${clock(alert.raised)}` : clock(alert.raised));
+      write(row.when, alert.open ? `${age((now - Date.parse(alert.began)) / 1000)} ago, ${clock(alert.began)}` : clock(alert.began));
       const track = alert.kind === 'silent' && alert.open ? this.room.store.tracks.get(alert.track_id) : null;
       if (track) write(row.seen, `last contact now ${age((now - Date.parse(track.last_contact)) / 1000)} ago`);
     }
@@ -212,12 +222,14 @@ export class AlertList {
 
   announce(open) {
     const before = this.known;
-    this.known = new Set(open.map((a) => a.alert_id));
+    // what comes again calls only when a person is asked anew
+    const asks = (a) => `${a.alert_id}\u001f${a.asked}`;
+    this.known = new Set([...(before ?? []), ...open.map(asks)]);
     if (before === null) {
       if (open.length) write(this.say, `${open.length} open alerts`);
       return;
     }
-    const fresh = open.filter((a) => !before.has(a.alert_id));
+    const fresh = open.filter((a) => !before.has(asks(a)));
     if (fresh.length) this.room.sound(fresh[0].severity); // sorted: the gravest of them
     if (fresh.length) write(this.say, fresh.slice(0, 3).map((a) => `${a.severity} alert: ${this.what(a)}. ${plain(a.text)}`).join(' '));
   }
@@ -239,7 +251,7 @@ function doneAt(alert) {
 
 function ended(alert) {
   const words = [];
-  if (alert.acknowledged) words.push(`acknowledged by ${plain(alert.acknowledged_by)} ${clock(alert.acknowledged)}`);
+  if (alert.acknowledged) words.push(`${alert.false ? 'false, says' : 'acknowledged by'} ${plain(alert.acknowledged_by)} ${clock(alert.acknowledged)}`);
   if (alert.cleared) words.push(`over since ${clock(alert.cleared)}`);
   return words.join(', ');
 }

@@ -263,7 +263,9 @@ export class Detail {
     if (!id) return;
     const answer = await fetch(url).catch(() => null); // the line is down: said above
     if (answer?.status !== 200 || this.imageOf !== id) return; // 204: the scan made none
-    this.image.src = URL.createObjectURL(await answer.blob());
+    const image = await answer.blob();
+    if (this.imageOf !== id) return; // another one was chosen while the bytes came
+    this.image.src = URL.createObjectURL(image);
     this.image.alt = 'The image where the object was seen';
     this.image.hidden = false;
   }

@@ -24,7 +24,11 @@ const room = {
   operation: () => $('operation').value,
   place: (device) => state.places.get(device) || device,
   choose,
-  acknowledge: (id) => watch.acknowledge(id),
+  acknowledge: (id, nothing = false) => watch.acknowledge(id, nothing),
+  reopen: (id) => watch.decide({
+    title: 'Open it again?', words: `${alerts.what(store.alerts.get(id))} waits for somebody again`,
+    decision: { action: 'reopen', subject: id }, told: () => {},
+  }),
   decide: (what) => watch.decide(what),
   acknowledgeGroup: (group) => watch.acknowledgeGroup({ ...group, seq: live.seq }),
   sound: (severity) => sound.play(severity),

@@ -136,5 +136,5 @@ const GRAVITY = { critical: 0, warning: 1, info: 2 };
 /** Order of alerts: open before seen, grave before light, new before old. */
 export function graver(a, b) {
   const seen = (x) => (x.open ? 0 : 1);
-  return seen(a) - seen(b) || GRAVITY[a.severity] - GRAVITY[b.severity] || (a.raised < b.raised ? 1 : -1);
+  return seen(a) - seen(b) || GRAVITY[a.severity] - GRAVITY[b.severity] || (a.began < b.began ? 1 : -1);
 }

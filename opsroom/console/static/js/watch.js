@@ -13,7 +13,7 @@ export class Watch {
     this.tell = tell;
     this.last = -Infinity; // performance.now() of the last acknowledgement
     // what the open dialog asks about; only `ask` sets it: a dialog's `close` comes late, when the next may be open
-    this.waiting = '';
+    this.waiting = {};
     $('watch').value = remembered(KEY) ?? '';
     $('watch').addEventListener('change', () => remember(KEY, this.name()));
     $('who-not').addEventListener('click', () => $('who').close());
@@ -25,7 +25,7 @@ export class Watch {
       remember(KEY, name);
       const what = this.waiting;
       $('who').close();
-      if (typeof what === 'string') this.acknowledge(what);
+      if (what.alert) this.acknowledge(what.alert, what.nothing);
       else if (what.decision) this.sendDecision(what);
       else this.sendGroup(what);
     });
@@ -49,13 +49,17 @@ export class Watch {
     if (performance.now() - this.last >= PAUSE_MS) this.acknowledge(id);
   }
 
-  /** Ask for a name where there is none, then send it; what is not on disk is said loudly, and the alert stays open. */
-  async acknowledge(id) {
+  /**
+   * Ask for a name where there is none, then send it; what is not on disk is said loudly, and the alert stays open.
+   * @param {boolean} nothing it was a false alarm
+   */
+  async acknowledge(id, nothing = false) {
     if (!this.name()) {
-      this.ask(id, this.tell(id));
+      this.ask({ alert: id, nothing }, this.tell(id));
       return;
     }
-    await this.send(`/v1/alerts/${encodeURIComponent(id)}/acknowledge`, {}, () => 'Acknowledged.');
+    await this.send(`/v1/alerts/${encodeURIComponent(id)}/acknowledge`, nothing ? { false: true } : {},
+      () => (nothing ? 'Acknowledged as false.' : 'Acknowledged.'));
   }
 
   /** Many alerts of one kind: what they are is always said first, and confirmed. @param {object} group as the server wants it, and `words` */
@@ -83,7 +87,7 @@ export class Watch {
     this.waiting = what;
     $('who-name').value = this.name();
     $('who-name').readOnly = $('watch').readOnly;
-    write($('who-title'), typeof what === 'string' ? 'Who is on watch?' : what.title ?? 'Acknowledge all of these?');
+    write($('who-title'), what.alert ? 'Who is on watch?' : what.title ?? 'Acknowledge all of these?');
     write($('who-verb'), what.title ? 'You decide:' : 'You acknowledge:');
     write($('who-send'), what.title ? 'Decide' : 'Acknowledge');
     write($('who-what'), words);
