@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from birddog.model import REGISTERS, Attachment, Body, Device, Operation, Placement, Validation, WarrantAct
+from birddog.model import REGISTERS, Attachment, Body, Device, Operation, Placement, UsedWays, Validation, WarrantAct
 from birddog.warrants import Held, Warrants
 
 __all__ = ["OPEN", "REGISTERS", "Directory", "plain_topic"]
@@ -32,6 +32,8 @@ class Directory:
         self.warrants = Warrants()
         #: What the values of a model are worth, for ``birddog.validated``; nothing in the picture asks.
         self.validations: dict[str, Validation] = {}
+        #: The ways that are used, as the newest entry has them.
+        self.ways: UsedWays | None = None
         #: Whether a warrant may be asked for at all: one was entered, or an operation requires one.
         self.ruling = False
         self._by_topic: dict[str, list[str]] = {}
@@ -54,6 +56,8 @@ class Directory:
                 _put(self.attachments.setdefault(body.device, []), body)
             case Placement():
                 _put(self.placements.setdefault(body.device, []), body)
+            case UsedWays():
+                self.ways = body if body.cells else None
             case WarrantAct():
                 self.ruling = self.warrants.apply(body) or self.ruling
             case Validation():

@@ -315,13 +315,15 @@ class Zone(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An area or a corridor that a case watches: who arrives there, who leaves (``tracking.zones``).
 
     ``points`` are (lon_deg, lat_deg): a closed ring, or the line of a corridor that is ``half_width_m`` wide to each side.
-    ``dwell_s``: so long a track must be on the other side before it is told of.
+    ``dwell_s``: so long a track must be on the other side before it is told of.  ``role``: a ``port`` is an area of which
+    visits are told too; of a ``gate``, a line without width, who passes; of a ``border``, a ring, who crosses (docs/events.md).
     """
 
     name: str
     points: tuple[tuple[float, float], ...]
     half_width_m: float = 0.0
     dwell_s: float = 60.0
+    role: Literal["area", "port", "gate", "border"] = "area"
 
 
 class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -381,6 +383,27 @@ class Placement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
     from_ns: int = 0
     to_ns: int | None = None
+
+
+class UsedWays(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``ways``: the ways that are used, learned from an archive, for live lane stops and deviations (docs/events.md).
+
+    The table stands here whole, with the archive's hash and what was in it, so that a rebuild needs no archive.  Its columns
+    are little-endian bytes of cells of ``cell_m``, ascending: number (i8), tracks that moved and that stood (u2), the lower
+    quartile of speeds (u2, cm/s), tracks that moved by eighth of the circle (8 u1).  No cells: nothing is known any more.
+    """
+
+    archive_sha256: str
+    cell_m: float
+    cells: bytes
+    moved: bytes
+    stood: bytes
+    quartile: bytes
+    sectors: bytes
+    tracks: int = 0
+    fixes: int = 0
+    first_ns: int | None = None
+    last_ns: int | None = None
 
 
 class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -589,6 +612,7 @@ KINDS = (
     KindOfEntry("placement", Placement, register=True, asked=True),
     KindOfEntry("warrant", WarrantAct, register=True, asked=True),
     KindOfEntry("validation", Validation, register=True, asked=True),
+    KindOfEntry("ways", UsedWays, register=True, asked=True),
     KindOfEntry("decision", Decision, asked=True),
     KindOfEntry("start", Start),
     KindOfEntry("loss", Loss, folds=False),

@@ -16,12 +16,14 @@ from birddog.areas import area_of
 from birddog.directory import OPEN
 from birddog.errors import BirddogError
 from birddog.geo import valid_position
-from birddog.model import Attachment, Operation, Scan, Validation, Zone
+from birddog.model import Attachment, Operation, Scan, UsedWays, Validation, Zone
 
 #: Characters of a name that must be there (a device, an operation), and of any other text.
 NAME_MOST, TEXT_MOST = 500, 4000
 #: Rows of a list: the sightings of a scene, the vertices of a coast.
 LIST_MOST = 100_000
+#: Cells of a table of used ways (``birddog.model.UsedWays``).
+WAYS_MOST = 50_000
 #: Whole numbers that SQLite and every reader of ours can hold.
 _WHOLE_MOST = 2**63 - 1
 #: Whole documents that an entry carries as text, with their lines: a warrant, the rules that it is under, a note's signature.
@@ -55,6 +57,8 @@ def check(body: msgspec.Struct, said: Any) -> None:
         case Attachment():
             if body.operation == OPEN:
                 raise Wrong(f"operation: {OPEN!r} is what belongs to no case: nothing is attached there")
+        case UsedWays():
+            _ways(body)
         case Scan():
             for n, (lon, lat) in enumerate(body.footprint):
                 _position(lat, lon, f"footprint[{n}]")
@@ -148,8 +152,20 @@ def _ring(ring: tuple[tuple[float, float], ...], at: str) -> None:
         raise Wrong(str(error).replace("coordinates[0]", at)) from error
 
 
+def _ways(body: UsedWays) -> None:
+    n = len(body.cells) // 8
+    if n > WAYS_MOST or not 100.0 <= body.cell_m <= 100_000.0:
+        raise Wrong(f"cells: at most {WAYS_MOST} of 100 to 100000 m may stand there")
+    for name, column, width in (("cells", body.cells, 8), ("moved", body.moved, 2), ("stood", body.stood, 2),
+                                ("quartile", body.quartile, 2), ("sectors", body.sectors, 8)):
+        if len(column) != width * n:
+            raise Wrong(f"{name}: {len(column)} bytes, {width * n} were expected for {n} cells")
+
+
 def _zone(zone: Zone, at: str) -> None:
-    if zone.half_width_m == 0.0:
+    if zone.half_width_m != 0.0 and zone.role != "area":
+        raise Wrong(f"{at}.half_width_m: a {zone.role} has none")
+    if zone.half_width_m == 0.0 and zone.role != "gate":
         _ring(zone.points, f"{at}.points")
         return
     if len(zone.points) < 2:

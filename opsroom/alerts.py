@@ -38,6 +38,7 @@ SEVERITY: dict[str, Literal["info", "warning", "critical"]] = {
     "arrived": "warning",
     "left": "warning",
     "inside": "info",
+    "border": "critical",
     "jamming": "warning",
     "frozen": "warning",
     "replayed": "warning",

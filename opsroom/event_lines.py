@@ -12,21 +12,27 @@ import numpy as np
 from birddog.units import NS
 from opsroom.commands.common import say
 from opsroom.track_file import TrackRows
-from tracking.events.model import Event, Rules
+from tracking.events.model import WAY_KINDS, Event, Rules
 from tracking.events.tracks import Tracks, jumps
 
 #: Lines that are made at once.
 LOT = 4096
 
 
-def lines(events: Iterable[Event], rules: Rules) -> Iterator[str]:
-    """The lines, some at a time."""
+def lines(events: Iterable[Event], rules: Rules, archive: str = "") -> Iterator[str]:
+    """The lines, some at a time.
+
+    Args:
+        archive: the SHA-256 of the archive that lane stops and deviations rest on.
+    """
     encoder, rule = msgspec.json.Encoder(), {}
     for kind in Rules.__struct_fields__:
         of = getattr(rules, kind)
         if isinstance(of, msgspec.Struct):
             said = msgspec.to_builtins(of)
-            if kind not in ("stop", "gap"):
+            if kind in WAY_KINDS:
+                said["archive_sha256"] = archive
+            if kind not in ("stop", "gap", "lane_stop", "visit", "portal"):
                 said |= {"grid_s": rules.grid_s, "hole_s": rules.hole_s}
             rule[kind] = msgspec.Raw(encoder.encode(said))
     lot: list[dict] = []
@@ -46,6 +52,8 @@ def document(event: Event, rule: object) -> dict:
         "kind": event.kind, "ids": event.ids, "start": start, "end": None if event.end_ns is None else last,
         "lat_deg": event.lat_deg, "lon_deg": event.lon_deg,
     }  # fmt: skip
+    if event.place:
+        out["place"] = event.place
     for name, value in event.measures.items():
         out[name] = round(value, 3) if type(value) is float else value
     out["seen_until"], out["confidence"], out["rule"] = last, round(event.confidence, 3), rule

@@ -88,7 +88,7 @@ class Picture:
         self.fold = Fold.restore(state.fold) if state.fold else Fold()
         self.alerts = Alerts.restore(state.alerts)
         self.refusals = state.refusals
-        self.happenings = LiveEvents.restore(state.happenings) if state.happenings else LiveEvents()
+        self.happenings = LiveEvents.restore(state.happenings, self.fold.directory.ways) if state.happenings else LiveEvents()
         self._snapshot_at = self.cursor = state.cursor
         #: After an entry was left out: the next one that is costs no long way back.
         self._snapshot_due = False
@@ -216,7 +216,8 @@ class Picture:
     def _fold(self, entry: Entry, publish: bool) -> None:
         fold = self.fold
         changes = fold.apply(entry)
-        events = changes.events + self.happenings.apply(entry.seq, fold.now_ns, changes, fold.numbers, fold.presets.events)
+        happened = self.happenings.apply(entry.seq, fold.now_ns, changes, fold.numbers, fold.presets.events, fold.directory)
+        events = changes.events + happened
         alerts = [alert for event in events if (alert := self.alerts.event(event)) is not None]
         body = unpack(entry) if entry.kind in ("frame", "refusal", "scan", "decision", "operation") else None
         if isinstance(body, Decision):

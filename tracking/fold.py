@@ -48,6 +48,7 @@ from birddog.model import (
     Start,
     TagRead,
     Track,
+    UsedWays,
     Verdict,
     WarrantAct,
     unpack,
@@ -71,7 +72,7 @@ class FoldState(msgspec.Struct, kw_only=True):
         numbers: of each case the number of the entry that named it first.
     """
 
-    form: Literal[15]
+    form: Literal[16]
     now_ns: int = 0
     exercise: bool = False
     presets: Presets = Presets()
@@ -80,6 +81,7 @@ class FoldState(msgspec.Struct, kw_only=True):
     attachments: dict[str, list[Attachment]] = {}
     placements: dict[str, list[Placement]] = {}
     warrants: list[WarrantAct] = []
+    ways: UsedWays | None = None
     numbers: dict[str, int] = {}
     folds: list[OperationState] = []
 
@@ -91,7 +93,7 @@ class Fold:
     """One fold over one journal; see the module's docstring."""
 
     def __init__(self) -> None:
-        self._state = FoldState(form=15)
+        self._state = FoldState(form=16)
         self._directory = Directory()
         #: Of entries that were written before verdicts stood in them.
         self._judge = Judge(self._directory, exercise=False)
@@ -121,7 +123,7 @@ class Fold:
         """The whole state; of equal folds equal bytes."""
         s, d = self._state, self._directory
         s.operations, s.devices, s.attachments, s.placements = d.operations, d.devices, d.attachments, d.placements
-        s.warrants = d.warrants.acts()
+        s.warrants, s.ways = d.warrants.acts(), d.ways
         s.folds = [fold.state() for fold in self._folds.values()]
         return msgspec.msgpack.encode(s)
 
@@ -137,6 +139,7 @@ class Fold:
         fold._judge.exercise = s.exercise
         d = fold._directory
         d.operations, d.devices, d.attachments, d.placements = s.operations, s.devices, s.attachments, s.placements
+        d.ways = s.ways
         for act in s.warrants:
             d.apply(act)
         fold._folds = {one.operation: OperationFold(one.operation, d, s.presets, one) for one in s.folds}

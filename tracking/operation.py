@@ -223,8 +223,8 @@ class OperationFold:
         s.doors.closed(book)
 
     def watch(self, zones: tuple[Zone, ...], book: Book) -> None:
-        """The places that this operation watches from now on."""
-        self._state.visits.watched(zones, book)
+        """The places that this operation watches from now on; who passes lines and borders say ``events.live``."""
+        self._state.visits.watched(tuple(zone for zone in zones if zone.role in ("area", "port")), book)
 
     def _visited(self, live: LiveTrack, time_ns: int, book: Book) -> None:
         """A track was measured: where it arrived and what it left, by its newest measurement."""

@@ -1,10 +1,10 @@
-"""``birddog archive build``: tracks of the past as an archive that forecasts, arrival times and events look into."""
+"""``birddog archive build|show|use``: tracks of the past, for forecasts, arrival times and events."""
 
 from __future__ import annotations
 
 import argparse
 
-from opsroom.commands.common import json_option, print_json, say
+from opsroom.commands.common import actor_option, journal_option, json_option, print_json, say
 
 #: Horizons that an archive is calibrated for when it is built, minutes; others are when they are asked for.
 HORIZONS_MIN = "15,60,240"
@@ -22,6 +22,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
                        help=f"minutes for which it is calibrated at once (default {HORIZONS_MIN}; '' for none)")
     show = actions.add_parser("show", help="what is in an archive")
     show.add_argument("path", metavar="PATH")
+    use = actions.add_parser("use", help="let the live picture know which ways are used: lane stops, deviations")
+    use.add_argument("path", metavar="PATH", help="an archive, or a CSV; its hash stands in the entry with what was learned")
+    journal_option(use)
+    actor_option(use)
     json_option(build)
     json_option(show)
 
@@ -30,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
     """Build or show."""
     from opsroom import archive_store
 
+    if args.action == "use":
+        return _use(args)
     if args.action == "show":
         _tell(archive_store.load(args.path).past, args.path, {}, args.json)
         return 0
@@ -53,6 +59,23 @@ def run(args: argparse.Namespace) -> int:
                 calibration.widths(m * 60.0, moving, 0.0, t0_s, 0.9)
     archive_store.save(calibration, args.to, {"sources": len(args.files), "refused": dict(gathered.refused)})
     _tell(past, args.to, gathered.refused, args.json)
+    return 0
+
+
+def _use(args: argparse.Namespace) -> int:
+    from birddog.errors import UsageError
+    from opsroom.commands.common import name_of
+    from opsroom.registers import Registers
+    from opsroom.ways_of import learned
+
+    actor = name_of(args.actor, "--actor")
+    registers = Registers(args.journal, actor=actor)
+    ways, sha256 = learned(args.path)
+    if not len(ways):
+        raise UsageError("nothing moved in it: no way is known", file=args.path)
+    [seq] = registers.enter(ways.table)
+    say(f"entry {seq}: {len(ways)} cells of {ways.cell_m:g} m of {ways.table.tracks} tracks, archive {sha256[:16]}; "
+        "live lane stops and deviations are told by it from now on")
     return 0
 
 

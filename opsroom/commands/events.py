@@ -1,17 +1,24 @@
-"""``birddog events``: stops, encounters, loitering, gaps and co-travel of a file of tracks, as JSON lines."""
+"""``birddog events``: what the tracks of a file mean (stops, encounters, visits, crossings ...), as JSON lines."""
 
 from __future__ import annotations
 
 import argparse
 
 #: The kinds, as ``tracking.events.model`` names them (not imported: --help answers at once).
-KINDS = ("stop", "encounter", "loiter", "gap", "cotravel")
+KINDS = ("stop", "encounter", "loiter", "gap", "cotravel", "split")
+PLACE_KINDS = ("visit", "portal", "border")
+WAY_KINDS = ("lane_stop", "deviation")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("--tracks", required=True, metavar="FILE", help="CSV id,t,lat,lon; rows in any order")
-    parser.add_argument("--kinds", metavar="LIST", default=",".join(KINDS), help=f"some of {','.join(KINDS)} (default: all)")
+    every = ",".join(KINDS + PLACE_KINDS + WAY_KINDS)
+    parser.add_argument("--kinds", metavar="LIST", help=f"some of {every} (default: all that there is something for)")
+    parser.add_argument("--places", metavar="FILE", help="GeoJSON: ports to visit, lines to pass, borders to cross")
+    parser.add_argument("--archive", metavar="PATH",
+                        help="tracks of the past (birddog archive build, or a CSV): the ways that are used, for lane_stop and "
+                             "deviation")
     parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
 
 
@@ -20,20 +27,30 @@ def run(args: argparse.Namespace) -> int:
     from birddog.errors import UsageError
     from opsroom.commands.common import result_file
     from opsroom.event_lines import lines, said
+    from opsroom.place_file import read_places
     from opsroom.track_file import read_tracks
+    from opsroom.ways_of import learned
     from tracking.events import batch
     from tracking.events.model import Rules
     from tracking.events.tracks import tracks
 
-    kinds = tuple(kind.strip() for kind in args.kinds.split(","))
-    unknown = [kind for kind in kinds if kind not in KINDS]
-    if unknown:
-        raise UsageError(f"{unknown[0]!r} is no kind; expected some of {','.join(KINDS)}", field="--kinds")
+    kinds = KINDS + (PLACE_KINDS if args.places else ()) + (WAY_KINDS if args.archive else ())
+    if args.kinds is not None:
+        asked = tuple(kind.strip() for kind in args.kinds.split(","))
+        for kind in asked:
+            if kind not in KINDS + PLACE_KINDS + WAY_KINDS:
+                raise UsageError(f"{kind!r} is no kind; expected some of {','.join(KINDS + PLACE_KINDS + WAY_KINDS)}",
+                                 field="--kinds")
+            if kind not in kinds:
+                raise UsageError(f"{kind} wants {'--places' if kind in PLACE_KINDS else '--archive'}", field="--kinds")
+        kinds = asked
+    places = read_places(args.places) if args.places else None
+    ways, archive = learned(args.archive) if args.archive else (None, "")
     rules = Rules()
     rows = read_tracks(args.tracks)
     fixes = tracks(rows.ids, rows.vessel, rows.time_ns, rows.lat_deg, rows.lon_deg, rules.reach_mps, rules.thin_s)
     said(args.tracks, rows, fixes, rules)
     with result_file(args.out) as out:
-        for lot in lines(batch.events(fixes, rules, kinds), rules):
+        for lot in lines(batch.events(fixes, rules, kinds, None, places, ways), rules, archive):
             out.write(lot)
     return 0

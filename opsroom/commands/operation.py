@@ -41,6 +41,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where = watch.add_mutually_exclusive_group(required=True)
     where.add_argument("--area", metavar="FILE", help="GeoJSON polygon")
     where.add_argument("--corridor", metavar="FILE", help="GeoJSON line: a road, a channel")
+    where.add_argument("--port", metavar="FILE", help="GeoJSON polygon: a port or hub, whose visits are told too")
+    where.add_argument("--gate", metavar="FILE", help="GeoJSON line: who passes it, and in which direction")
+    where.add_argument("--border", metavar="FILE", help="GeoJSON polygon: who enters or leaves that land, an alert each time")
     watch.add_argument("--width", type=float, metavar="M", help="of a corridor, from side to side (400)")
     watch.add_argument("--dwell", type=float, default=60.0, metavar="S",
                        help="so long on the other side until it is told (60)")
@@ -145,8 +148,8 @@ def _zone(args: argparse.Namespace) -> Zone:
     from birddog.model import Zone
 
     name_of(args.zone, "NAME")
-    if args.area is not None and args.width is not None:
-        raise UsageError("is of a corridor, not of an area", field="--width")
+    if args.corridor is None and args.width is not None:
+        raise UsageError("is of a corridor, not of an area or a line", field="--width")
     width_m = 400.0 if args.width is None else args.width
     if not 1.0 <= width_m <= 100_000.0:
         raise UsageError("wants metres from 1 to 100000", field="--width")
@@ -154,6 +157,12 @@ def _zone(args: argparse.Namespace) -> Zone:
         raise UsageError("wants seconds from 0 to 86400", field="--dwell")
     if args.area is not None:
         return Zone(name=args.zone, points=_area(args.area), dwell_s=args.dwell)
+    if args.port is not None:
+        return Zone(name=args.zone, points=_area(args.port), dwell_s=args.dwell, role="port")
+    if args.border is not None:
+        return Zone(name=args.zone, points=_area(args.border), role="border")
+    if args.gate is not None:
+        return Zone(name=args.zone, points=_line(args.gate), role="gate")
     return Zone(name=args.zone, points=_line(args.corridor), half_width_m=width_m / 2.0, dwell_s=args.dwell)
 
 

@@ -110,6 +110,24 @@ def test_a_case_watches_places(run, tmp_path):
         assert status == 2 and said in err and err.count("\n") == 1, words
 
 
+def test_a_case_watches_ports_lines_and_borders_and_the_picture_knows_used_ways(run, tmp_path):
+    (tmp_path / "a.json").write_text(RING)
+    (tmp_path / "l.json").write_text('{"type":"LineString","coordinates":[[4,52],[4.1,52.1]]}')
+    rows = [f"v{v},{1_790_000_000 + 300 * k},52.0,{4 + 0.02 * k}" for v in range(4) for k in range(20)]
+    (tmp_path / "past.csv").write_text("id,t,lat,lon\n" + "\n".join(rows) + "\n")
+    (tmp_path / "still.csv").write_text("id,t,lat,lon\n" + "\n".join(f"a,{1_790_000_000 + k},52,4" for k in range(9)) + "\n")
+    assert run("operation", "add", "A")[0] == 0
+    for option, file in (("--port", "a.json"), ("--border", "a.json"), ("--gate", "l.json")):
+        assert run("operation", "watch", "A", option[2:], option, file)[0] == 0
+    [row] = json.loads(run("operation", "list", "--json")[1])
+    assert [(zone["name"], zone["role"]) for zone in row["zones"]] == [(k, k) for k in ("port", "border", "gate")]
+    assert "cells of 2000 m of 4 tracks" in run("archive", "use", "past.csv")[2]
+    status, _, err = run("archive", "use", "still.csv")
+    assert status == 2 and "nothing moved in it" in err and err.count("\n") == 1
+    [entry] = [e for e in map(json.loads, run("journal", "export")[1].splitlines()) if e["kind"] == "ways"]
+    assert entry["seq"] == 5
+
+
 def test_a_case_opens_closes_and_opens_again(run):
     assert "made a new live journal" in run("operation", "add", "A")[2]
     assert "is open already" in run("operation", "add", "A")[2]

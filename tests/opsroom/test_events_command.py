@@ -54,6 +54,72 @@ def test_only_the_kinds_that_were_asked_for(tmp_path, capsys):
     assert "'party' is no kind" in capsys.readouterr().err
 
 
+def feature(kind, coordinates, **said):
+    return {"type": "Feature", "properties": said, "geometry": {"type": kind, "coordinates": coordinates}}
+
+
+def collection(tmp_path, *features):
+    path = tmp_path / "places.json"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": list(features)}), encoding="utf-8")
+    return str(path)
+
+
+def passing(name, first, step_lon=0.02, n=40, lat=30.0):
+    return [f"{name},{T0 + first + 300 * k},{lat},{32.0 + step_lon * k:.4f}" for k in range(n)]
+
+
+RING = [[32.5, 29.0], [33.5, 29.0], [33.5, 31.0], [32.5, 31.0], [32.5, 29.0]]
+
+
+def test_places_and_used_ways_are_asked_for_by_file(tmp_path, capsys):
+    stops = [f"a,{T0 + 12_000 + 300 * k},30.0,32.8" for k in range(9)]
+    text = HEAD + "\n".join(passing("a", 0) + stops) + "\n"
+    places = collection(
+        tmp_path, feature("Point", [32.8, 30.0], name="Port", radius_m=2000),
+        feature("Polygon", [RING], name="Land", role="border"),
+        feature("LineString", [[32.31, 29.9], [32.31, 30.1]], name="Gate"),
+    )
+    lines, err = told(tmp_path, capsys, text, "--places", places, "--kinds", "visit,portal,border")
+    assert not err and [(x["kind"], x["place"]) for x in lines] == [("visit", "Port"), ("portal", "Gate"), ("border", "Land")]
+    assert lines[0]["rule"]["stand_s"] == 1200.0 and lines[0]["end"] is None and lines[2]["entered"] is True
+    past = tmp_path / "past.csv"
+    others = [row for v in range(5) for row in passing(f"p{v}", -90_000 + 4000 * v)]
+    past.write_text(HEAD + "\n".join(others) + "\n", encoding="utf-8")
+    stops = [f"a,{T0 + 3300 + 300 * k},30.0,32.2" for k in range(9)]
+    rows = [row for row in passing("a", 0, n=11)] + stops
+    lines, err = told(tmp_path, capsys, HEAD + "\n".join(rows) + "\n", "--archive", str(past), "--kinds", "lane_stop")
+    assert [(x["kind"], x["others_passed"], len(x["rule"]["archive_sha256"])) for x in lines] == [("lane_stop", 5, 64)]
+
+
+def test_what_has_no_places_and_no_archive_says_so(tmp_path, capsys):
+    path = tmp_path / "t.csv"
+    path.write_text(HEAD + "\n".join(standing()) + "\n", encoding="utf-8")
+    for kinds, words in (("visit", "visit wants --places"), ("lane_stop", "lane_stop wants --archive")):
+        assert main(["events", "--tracks", str(path), "--kinds", kinds]) == 2
+        assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("bad, words", [
+    (feature("Point", [32.0, 30.0]), "features[0]: properties.name"),
+    (feature("Point", [32.0, 91.0], name="P"), "features[0]: geometry.coordinates: a position is"),
+    (feature("Point", [32.0, 30.0], name="P", radius_m=-1), "features[0]: properties.radius_m"),
+    (feature("Point", [32.0, 30.0], name="P", role="border"), "features[0]: properties.role: of a Point port"),
+    (feature("LineString", [[32.0, 30.0]], name="P"), "features[0]: geometry.coordinates: a line of two"),
+    (feature("Polygon", [RING[:3]], name="P"), "features[0]: coordinates[0]"),
+    (feature("Polygon", [RING, RING], name="P"), "features[0]:"),
+    (feature("MultiPoint", [[1, 2]], name="P"), "features[0]: geometry.type: Point, Polygon or LineString"),
+    ("x", "features[0]: a GeoJSON Feature"),
+])  # fmt: skip
+def test_a_place_that_is_none_is_named(tmp_path, capsys, bad, words):
+    path = tmp_path / "t.csv"
+    path.write_text(HEAD + "\n".join(standing()) + "\n", encoding="utf-8")
+    assert main(["events", "--tracks", str(path), "--places", collection(tmp_path, bad)]) == 2
+    assert words in capsys.readouterr().err
+    good = feature("Point", [32.0, 30.0], name="P")
+    assert main(["events", "--tracks", str(path), "--places", collection(tmp_path, good, good)]) == 2
+    assert "'P' is there twice" in capsys.readouterr().err
+
+
 def test_bad_rows_are_named_by_line_and_field_and_the_rest_goes_on(tmp_path, capsys):
     bad = [
         "a,2026-09-21T14:00:00,30.0,32.5",

@@ -16,7 +16,7 @@ from birddog.geo import distance_m
 from birddog.units import KNOT_MPS, NS, ns_from_text
 from tracking.events import batch, grid, stops
 from tracking.events.deconflict import Planned, conflicts
-from tracking.events.model import Encounter, Gap, Rules, Stop
+from tracking.events.model import KINDS, Encounter, Gap, Rules, Stop
 from tracking.events.near import Near
 from tracking.events.sphere import points
 from tracking.events.tracks import tracks
@@ -336,9 +336,9 @@ def test_nothing_is_interpolated_over_a_hole():
 
 def test_rows_in_any_order_files_in_parts_and_other_names_make_no_difference():
     rows = random_tracks(21, vessels=12, spread_m=300.0, speeds=(0.0, 0.0, 0.02, 0.3))
-    whole = events(rows, *batch.KINDS)
+    whole = events(rows, *KINDS)
     mixed = [rows[k] for k in np.random.default_rng(1).permutation(len(rows))]
-    assert events(mixed, *batch.KINDS) == whole and {e.kind for e in whole} >= {"stop", "gap", "encounter"}
+    assert events(mixed, *KINDS) == whole and {e.kind for e in whole} >= {"stop", "gap", "encounter"}
 
 
 @pytest.mark.parametrize("hours", [1.0, 24.0, 24 * 365.25])
@@ -346,13 +346,13 @@ def test_the_hour_of_the_day_makes_no_difference(hours):
     rows = random_tracks(22, vessels=12, spread_m=300.0, speeds=(0.0, 0.0, 0.02, 0.3))
     shift = round(hours) * 3600
     later = [(r[0], r[1] + shift, *r[2:]) for r in rows]
-    assert [(e.kind, e.ids, e.start_ns, e.last_ns) for e in events(rows, *batch.KINDS)] == [
-        (e.kind, e.ids, e.start_ns - shift * NS, e.last_ns - shift * NS) for e in events(later, *batch.KINDS)
+    assert [(e.kind, e.ids, e.start_ns, e.last_ns) for e in events(rows, *KINDS)] == [
+        (e.kind, e.ids, e.start_ns - shift * NS, e.last_ns - shift * NS) for e in events(later, *KINDS)
     ]
 
 
 def test_no_fix_no_event_and_one_fix_none_either():
-    assert events([("a", T0, 1.0, 2.0)], *batch.KINDS) == []
+    assert events([("a", T0, 1.0, 2.0)], *KINDS) == []
     many = fixes([("a", T0, 1.0, 2.0)])
     for name in ("vessel", "time_ns", "lat_deg", "lon_deg", "x", "y", "z", "line"):
         setattr(many, name, getattr(many, name)[:0])

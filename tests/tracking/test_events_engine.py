@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from birddog.model import Zone
 from birddog.units import NS
 from tracking.events import batch
 from tracking.events.engine import Events
-from tracking.events.model import KINDS, QUICK
+from tracking.events.model import ALL_KINDS, QUICK
+from tracking.events.places import Places
+from tracking.events.ways import Ways, learn
+from tracking.forecast.past import build
 
 _spec = importlib.util.spec_from_file_location("events_of_files", Path(__file__).with_name("test_events.py"))
 files = importlib.util.module_from_spec(_spec)
@@ -31,6 +35,26 @@ def fleet(seed, home=SUEZ):
     return rows
 
 
+def world(home, scale=1.0):
+    """Two ports, a line, a border and the ways of another fleet, all in the small place where the fleet is."""
+    def at(e_m, n_m):
+        lat, lon = files.beside(home, scale * e_m, scale * n_m)
+        return lon, lat
+
+    ring = tuple(at(e, n) for e, n in ((-9000, -9000), (2000, -9000), (2000, 9000), (-9000, 9000), (-9000, -9000)))
+    quay = tuple(at(e, n) for e, n in ((8500, -500), (9900, -500), (9900, 500), (8500, 500), (8500, -500)))
+    zones = [Zone(name="roads", points=(at(0, 0),), half_width_m=scale * 1500.0, role="port"),
+             Zone(name="quay", points=quay, role="port"),
+             Zone(name="line", points=(at(1000, -30_000), at(3000, 0), at(1000, 30_000)), role="gate"),
+             Zone(name="west", points=ring, role="border")]  # fmt: skip
+    rows = files.random_tracks(40, home, vessels=30, most=120, spread_m=400.0, speeds=(0.0, 4.0, 6.0))
+    rows = [(n, t, home[0] + scale * (lat - home[0]), home[1] + scale * ((lon - home[1] + 540) % 360 - 180))
+            for n, t, lat, lon in rows]  # fmt: skip
+    names = sorted({r[0] for r in rows})
+    columns = [np.array(c) for c in zip(*((names.index(r[0]), r[1], r[2], r[3]) for r in rows), strict=True)]
+    return Places(zones), Ways(learn(build(names, *columns), cell_m=scale * 2000.0))
+
+
 class Listener:
     """What somebody believes who hears only what is told."""
 
@@ -41,7 +65,7 @@ class Listener:
         for t in told:
             self.order.append(t)
             if t.was is not None:
-                self.believed.pop((t.was.kind, t.was.ids, t.was.start_ns), None)
+                self.believed.pop(t.was.key, None)
             if t.event is not None:
                 self.believed[t.event.key] = t.event
 
@@ -54,9 +78,10 @@ def quickened(rows, home):
     ]
 
 
-def run(rows, engine=None):
-    """(engine, listener) after rows in the order in which they come."""
-    engine, listener = engine or Events(), Listener()
+def run(rows, engine=None, home=None):
+    """(engine, listener) after rows in the order in which they come; with a home, in its ``world``."""
+    places, ways = world(home) if home is not None else (None, None)
+    engine, listener = engine or Events(places=places, ways=ways), Listener()
     for name, t, lat, lon in rows:
         listener.hear(engine.fix(name, round(t * 1000) * 1_000_000, lat, lon))
     return engine, listener
@@ -72,23 +97,25 @@ def known(engine, listener):
 
 def whole(rows, engine):
     many = files.fixes(rows, engine.rules)
-    return {e.key: e for e in batch.events(many, engine.rules, KINDS, engine.now_ns)}
+    return {e.key: e for e in batch.events(many, engine.rules, ALL_KINDS, engine.now_ns, engine.places, engine.ways)}
 
 
 @pytest.mark.parametrize("home", PLACES)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_one_by_one_is_the_same_as_the_file(seed, home):
     rows = sorted(fleet(seed, home), key=lambda r: r[1])
-    engine, listener = run(rows)
+    engine, listener = run(rows, home=home)
     assert known(engine, listener) == whole(rows, engine)
-    assert {e.kind for e in known(engine, listener).values()} >= {"stop", "gap", "encounter", "cotravel"}
+    kinds = {e.kind for e in known(engine, listener).values()}
+    assert kinds >= {"stop", "gap", "encounter", "cotravel", "visit", "portal", "border"}, kinds
     assert {t.what for t in listener.order} == {"began", "ended"}
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 21])
 def test_with_the_rules_of_a_live_picture_too(seed):
     rows = sorted(quickened(fleet(seed), SUEZ), key=lambda r: r[1])
-    engine, listener = run(rows, Events(QUICK, late_s=1800))
+    places, ways = world(SUEZ, 0.1)
+    engine, listener = run(rows, Events(QUICK, late_s=1800, places=places, ways=ways))
     assert known(engine, listener) == whole(rows, engine)
     assert {e.kind for e in known(engine, listener).values()} >= {"stop", "gap", "cotravel"}
 
@@ -153,7 +180,8 @@ def test_who_lies_side_by_side_from_the_beginning_meets_nobody_and_who_comes_doe
 @pytest.mark.parametrize("seed", [4, 5])
 def test_the_data_cut_anywhere_is_the_same_as_the_shorter_file(seed):
     rows = sorted(fleet(seed), key=lambda r: r[1])
-    engine, listener = Events(), Listener()
+    places, ways = world(SUEZ)
+    engine, listener = Events(places=places, ways=ways), Listener()
     for k, (name, t, lat, lon) in enumerate(rows):
         listener.hear(engine.fix(name, round(t * 1000) * 1_000_000, lat, lon))
         if k % 97 == 0:
@@ -178,7 +206,7 @@ def test_whatever_comes_late_the_end_is_the_same(seed, late_s):
     rows = list({(r[0], r[1]): r for r in rows if r[1] != T0 + 7777.0}.values())
     arrival = [r[1] + (rng.uniform(0, late_s) if rng.random() < 0.1 else 0.0) for r in rows]
     rows = [rows[k] for k in np.argsort(arrival, kind="stable")]
-    engine, listener = run(rows)
+    engine, listener = run(rows, home=SUEZ)
     assert without_hearing(known(engine, listener)) == without_hearing(whole(rows, engine))
     corrections = [t for t in listener.order if t.what in ("corrected", "withdrawn")]
     assert (corrections or late_s < 3600.0) and all(t.was is not None and t.because is not None for t in corrections)

@@ -6,12 +6,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from birddog.model import Attachment, Decision, Fix, Operation, Start, Tick
+from birddog.model import Attachment, Decision, Fix, Operation, Start, Tick, Zone
 from birddog.units import NS
 from tracking.events import batch
 from tracking.events.live import LiveEvents
 from tracking.events.model import KINDS
 from tracking.events.tracks import tracks
+from tracking.events.ways import learn
+from tracking.forecast.past import build
 
 T0 = 1_790_000_000 * NS
 LAT, LON = 51.95, 4.05
@@ -23,15 +25,18 @@ class Beside:
 
     def __init__(self, journal, *, restart=False, presets=None):
         self.journal, self.restart, self.live, self.rows = journal(presets=presets), restart, LiveEvents(), []
-        self.fixes = []
+        self.fixes, self.used = [], None
         self._hear(self.journal.changes[-1])
 
     def _hear(self, changes):
         if self.restart:
-            self.live = LiveEvents.restore(self.live.snapshot())
+            self.live = LiveEvents.restore(self.live.snapshot(), self.used)
         fold = self.journal.fold
         self.fixes += changes.fixes
-        self.rows += self.live.apply(self.journal.seq, fold.now_ns, changes, fold.numbers, fold.presets.events)
+        self.rows += self.live.apply(
+            self.journal.seq, fold.now_ns, changes, fold.numbers, fold.presets.events, fold.directory
+        )
+        self.used = fold.directory.ways
 
     def add(self, at_s, body):
         self._hear(self.journal.add(at_s, body))
@@ -198,3 +203,75 @@ def test_what_is_kept_does_not_grow_with_who_was_there_once(journal):
         b.add(day * 200_000 + 199_000, Tick())
         sizes.append(len(b.live.snapshot()))
     assert sizes[2] < 1.2 * sizes[1]
+
+
+def at(e_m, n_m):
+    return float(LON + e_m * M / 0.6163), float(LAT + n_m * M)
+
+
+def ring(west_m, south_m, east_m, north_m):
+    corners = ((west_m, south_m), (east_m, south_m), (east_m, north_m), (west_m, north_m), (west_m, south_m))
+    return tuple(at(*corner) for corner in corners)
+
+
+ZONES = (
+    Zone(name="Depot", points=ring(-300, -300, 300, 300), role="port"),
+    Zone(name="Bridge", points=(at(2000, -500), at(2000, 500)), role="gate"),
+    Zone(name="Land", points=ring(4000, -9000, 20_000, 9000), role="border"),
+)
+
+
+def ways():
+    """Of an archive in which a dozen drove from west to east."""
+    rows = [(v, -7200.0 * (v + 1) + 60 * k, *at(-3000 + 900 * k, 0)) for v in range(12) for k in range(20)]
+    columns = [np.array(c) for c in zip(*((v, t, lat, lon) for v, t, lon, lat in rows), strict=True)]
+    return learn(build([f"p{v}" for v in range(12)], *columns), cell_m=500.0, archive_sha256="a" * 64)
+
+
+def van(journal, **asked):
+    """A shipment waits in the depot, drives over the bridge, stands where nobody stops, crosses the border, leaves the road."""
+    b = Beside(journal, **asked)
+    b.add(0, Operation(operation="JAY", zones=ZONES))
+    b.add(0, Attachment(device="tag", shipment="S1", operation="JAY", from_ns=T0))
+    b.add(0, ways())
+    e, n = -1500.0, 0.0
+    for s in range(30, 3000, 15):
+        b.fix(s, "tag", e, n)
+        if 300 <= s < 900 or 1400 <= s < 2000:
+            continue
+        e, n = (e + 15 * 10.0, n) if s < 2400 else (e, n + 15 * 10.0)
+        e = 0.0 if s < 300 and e > 0 else e
+    b.add(3100, Operation(operation="JAY"))
+    return b
+
+
+def test_a_case_is_told_who_visits_its_ports_passes_its_lines_crosses_its_borders_and_leaves_the_used_ways(journal):
+    b = van(journal)
+    rows = {row.kind: row for row in b.newest().values()}
+    assert set(rows) == {"visit", "portal", "border", "lane_stop", "deviation", "stop"}
+    assert all(row.operation == "JAY" and row.event_id.endswith("-2") for row in rows.values())
+    assert rows["visit"].measures["place"] == "Depot" and rows["visit"].end_ns is not None
+    assert rows["portal"].text.startswith("passes Bridge to its right at 10.0 m/s")
+    assert rows["border"].text.startswith("enters Land") and rows["border"].measures["entered"] is True
+    assert rows["lane_stop"].measures["others_passed"] == 12 and rows["lane_stop"].rule["archive_sha256"] == "a" * 64
+    assert rows["deviation"].rule["archive_sha256"] == "a" * 64 and rows["deviation"].measures["away_m"] > 1000.0
+    # with the fix that decides it
+    for kind in ("portal", "border"):
+        assert b.journal.entries[rows[kind].seq - 1].received_ns == rows[kind].end_ns
+
+
+def test_what_depends_on_an_archive_is_told_again_without_it(journal):
+    whole = van(journal)
+    again = van(journal, restart=True)
+    assert msgspec.msgpack.encode(again.rows) == msgspec.msgpack.encode(whole.rows)
+
+
+def test_places_that_are_watched_no_longer_are_visited_no_longer(journal):
+    b = Beside(journal)
+    b.add(0, Operation(operation="JAY", zones=ZONES))
+    b.add(0, Attachment(device="tag", shipment="S1", operation="JAY", from_ns=T0))
+    for s in range(30, 600, 15):
+        b.fix(s, "tag", 0.0, 0.0)
+    assert [row.end_ns for row in b.newest().values() if row.kind == "visit"] == [None]
+    b.add(600, Operation(operation="JAY"))
+    assert [row.end_ns for row in b.newest().values() if row.kind == "visit"] == [T0 + 585 * NS]

@@ -8,17 +8,24 @@ import numpy as np
 
 from birddog.units import NS
 from tracking.events import gaps, grid, loiter, pairs, stops, tell
-from tracking.events.model import KINDS, Event, Rules
+from tracking.events.model import ALL_KINDS, PLACE_KINDS, Event, Rules
+from tracking.events.places import AtPlaces, Fix, Places
 from tracking.events.tracks import Tracks
+from tracking.events.ways import Astray, Ways
 
 _NEVER = 1 << 62
 
 
-def events(fixes: Tracks, rules: Rules, kinds: tuple[str, ...] = KINDS, now_ns: int | None = None) -> Iterator[Event]:
+def events(
+    fixes: Tracks, rules: Rules, kinds: tuple[str, ...] = ALL_KINDS, now_ns: int | None = None, places: Places | None = None,
+    ways: Ways | None = None,
+) -> Iterator[Event]:  # fmt: skip
     """Every event of these kinds, by kind, vessel and time.
 
     Args:
         now_ns: until when nothing more had come; the time of the last fix of all unless given.
+        places: ports, lines and borders; none: no visit, passage or crossing.
+        ways: the ways that are used; none: no lane stop and no deviation.
     """
     if not len(fixes.time_ns):
         return
@@ -27,7 +34,7 @@ def events(fixes: Tracks, rules: Rules, kinds: tuple[str, ...] = KINDS, now_ns: 
         yield from _stops(fixes, rules, now)
     if "gap" in kinds:
         yield from _gaps(fixes, rules, now)
-    if not {"encounter", "loiter", "cotravel"}.isdisjoint(kinds):
+    if not {"encounter", "loiter", "cotravel", "split"}.isdisjoint(kinds):
         lots = [grid.samples(lot, rules) for lot in fixes.lots()]
         if "encounter" in kinds:
             points = pairs.meetings(lots, rules)
@@ -35,10 +42,14 @@ def events(fixes: Tracks, rules: Rules, kinds: tuple[str, ...] = KINDS, now_ns: 
         if "loiter" in kinds:
             for lot in lots:
                 yield from _loitering(fixes, lot, rules, now)
-        if "cotravel" in kinds:
-            points = pairs.company(lots, rules)
-            for a, b, run, ended in _pairs(fixes, points, rules, now):
-                yield tell.cotravel(a, b, rules, run, ended=ended)
+        if not {"cotravel", "split"}.isdisjoint(kinds):
+            yield from _company(fixes, lots, rules, kinds, now)
+    if places:
+        yield from _at_places(fixes, rules, kinds, places)
+    if ways is not None and "lane_stop" in kinds:
+        yield from _lane_stops(fixes, rules, ways, now)
+    if ways is not None and "deviation" in kinds:
+        yield from _deviations(fixes, rules, ways, now)
 
 
 def _stops(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
@@ -48,6 +59,75 @@ def _stops(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
             first, last = int(lot.time_ns[run.first]), int(lot.time_ns[run.last])
             name = lot.ids[lot.vessel[run.first]]
             yield tell.stop(name, rules, first, last, run.n, run.x, run.y, run.z, ended=run.broken or now - last > hole)
+
+
+def _lane_stops(fixes: Tracks, rules: Rules, ways: Ways, now: int) -> Iterator[Event]:
+    rule = rules.lane_stop
+    hole = int(rule.hole_s * NS)
+    for lot in fixes.lots():
+        for run in stops.stops(lot, rule.stop):
+            first, last = int(lot.time_ns[run.first]), int(lot.time_ns[run.last])
+            at = (float(lot.x[run.first]), float(lot.y[run.first]), float(lot.z[run.first]))
+            event = tell.lane_stop(
+                lot.ids[lot.vessel[run.first]], rules, ways, first, last, run.n, (run.x, run.y, run.z), at,
+                ended=run.broken or now - last > hole,
+            )  # fmt: skip
+            if event is not None:
+                yield event
+
+
+def _of_vessel(fixes: Tracks, vessel: int) -> Iterator[Fix]:
+    """One vessel's fixes, one by one."""
+    part = slice(int(fixes.first[vessel]), int(fixes.first[vessel + 1]))
+    columns = (fixes.time_ns, fixes.x, fixes.y, fixes.z, fixes.lat_deg, fixes.lon_deg)
+    yield from zip(*(c[part].tolist() for c in columns), strict=True)
+
+
+def _at_places(fixes: Tracks, rules: Rules, kinds: tuple[str, ...], places: Places) -> Iterator[Event]:
+    """Visits, passages and crossings: the vessels that come near any place are folded, the others have none."""
+    if set(PLACE_KINDS).isdisjoint(kinds):
+        return
+    found: dict[str, list[Event]] = {kind: [] for kind in PLACE_KINDS}
+    for vessel in places.near(fixes, rules).tolist():
+        state, name = AtPlaces(), fixes.ids[vessel]
+        for fix in _of_vessel(fixes, vessel):
+            for one in state.add(fix, places, rules):
+                found[one.kind].append(tell.at_place(name, one))
+        for one in state.lasting(rules):
+            found[one.kind].append(tell.at_place(name, one))
+    for kind in PLACE_KINDS:
+        if kind in kinds:
+            yield from found[kind]
+
+
+def _deviations(fixes: Tracks, rules: Rules, ways: Ways, now: int) -> Iterator[Event]:
+    for vessel in range(len(fixes.ids)):
+        begin, end = int(fixes.first[vessel]), int(fixes.first[vessel + 1])
+        if end - begin <= rules.deviation.before or not ways.left_by(fixes, slice(begin, end), rules):
+            continue
+        state, name = Astray(), fixes.ids[vessel]
+        for fix in _of_vessel(fixes, vessel):
+            state, found = state.add(fix, ways, rules)
+            if found is not None:
+                yield tell.at_place(name, found)
+        found = state.found(rules, ended=now - int(fixes.time_ns[end - 1]) > rules.hole_ns)
+        if found is not None:
+            yield tell.at_place(name, found)
+
+
+def _company(fixes: Tracks, lots: list[grid.Samples], rules: Rules, kinds: tuple[str, ...], now: int) -> Iterator[Event]:
+    """Co-travel, and behind all of it the splits that it ended in."""
+    splits = []
+    index = {name: k for k, name in enumerate(fixes.ids)} if "split" in kinds else {}
+    for a, b, run, ended in _pairs(fixes, pairs.company(lots, rules), rules, now):
+        event = tell.cotravel(a, b, rules, run, ended=ended)
+        if "cotravel" in kinds:
+            yield event
+        if "split" in kinds and ended:
+            parted = pairs.parts(_where(lots, index[a]), _where(lots, index[b]), run.last_g, rules)
+            if parted is not None:
+                splits.append(tell.split(event, parted, rules))
+    yield from splits
 
 
 def _gaps(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:

@@ -24,17 +24,20 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from birddog.model import Zone
 from birddog.units import NS
 from tracking.events import tell
 from tracking.events.cells import Cells
 from tracking.events.gaps import Hearing, median
 from tracking.events.grid import Sample, Sampler
 from tracking.events.loiter import Loitering
-from tracking.events.model import KINDS, Event, Rules
-from tracking.events.pairs import Company, Meeting, PairRun, Place, Point, apart, follows, meets
+from tracking.events.model import ALL_KINDS, PLACE_KINDS, WAY_KINDS, Event, Rules
+from tracking.events.pairs import Company, Meeting, PairRun, Place, Point, apart, follows, meets, parts
+from tracking.events.places import AtPlaces, Places
 from tracking.events.sphere import points
 from tracking.events.stops import Begun, Stops
 from tracking.events.tracks import Cleaner
+from tracking.events.ways import Astray, Ways
 
 #: How late a fix may come and still be taken in.
 LATE_S = 6 * 3600
@@ -76,6 +79,9 @@ class _State(msgspec.Struct):
     own_ns: list[int] = []
     #: others' fixes in the first hour of its silence, counted when the gap is told
     heard: int | None = None
+    at: AtPlaces = msgspec.field(default_factory=AtPlaces)
+    astray: Astray = Astray()
+    lane: Stops | None = None
 
 
 class _Kept(msgspec.Struct):
@@ -125,13 +131,25 @@ class _Packed(msgspec.Struct):
     pairs: list[tuple[tuple[str, str, str], _Pair]]
     hearing: Hearing
     due: list[tuple[int, str]]
+    places: tuple[Zone, ...] = ()
 
 
 class Events:
-    """Feed it fixes, and the time when nothing comes."""
+    """Feed it fixes, and the time when nothing comes.
 
-    def __init__(self, rules: Rules | None = None, kinds: Iterable[str] = KINDS, late_s: int = LATE_S):
+    Args:
+        kinds: what is told; whoever wants splits is told of co-travel too.
+        places, ways: what the kinds about places and used ways need (``batch.events``).
+    """
+
+    def __init__(
+        self, rules: Rules | None = None, kinds: Iterable[str] = ALL_KINDS, late_s: int = LATE_S,
+        places: Places | None = None, ways: Ways | None = None,
+    ):  # fmt: skip
         self.rules, self.kinds = rules or Rules(), tuple(kinds)
+        if "split" in self.kinds and "cotravel" not in self.kinds:
+            self.kinds += ("cotravel",)
+        self.places, self.ways = places or Places(), ways
         self.late_s = late_s
         self.now_ns = -_NEVER
         self._vessels: dict[str, _Vessel] = {}
@@ -144,7 +162,8 @@ class Events:
         gap_ns, stop_ns = int(self.rules.gap.least_s * NS), int(self.rules.stop.hole_s * NS)
         self._thin_ns = max(1, self.rules.thin_s * NS)
         #: silences after which something is decided
-        self._silences_ns = sorted({self.rules.hole_ns, gap_ns, stop_ns})
+        lane_ns = {int(self.rules.lane_stop.hole_s * NS)} if ways is not None else set()
+        self._silences_ns = sorted({self.rules.hole_ns, gap_ns, stop_ns} | lane_ns)
         self._least_ns = self._silences_ns[0]
 
     # --- what comes in ---------------------------------------------------------------------------
@@ -239,8 +258,28 @@ class Events:
         rules = self.rules
         return _State(
             Cleaner(rules.reach_mps), Stops(rules.stop), Loitering(rules.loiter, rules.grid_s),
-            Sampler(rules.grid_s, rules.hole_ns),
+            Sampler(rules.grid_s, rules.hole_ns), lane=None if self.ways is None else Stops(rules.lane_stop.stop),
         )  # fmt: skip
+
+    def learn(self, places: Places, ways: Ways | None) -> list[Told]:
+        """Other places or ways from now on: visits and deviations under way are over, no late fix corrects those of before."""
+        out: list[Told] = []
+        self.places, self.ways = places, ways
+        for vessel in self._vessels.values():
+            for key, was in vessel.told.items():
+                if was.kind in (*PLACE_KINDS, *WAY_KINDS) and was.end_ns is None:
+                    vessel.told[key] = event = msgspec.structs.replace(was, end_ns=was.last_ns)
+                    out.append(Told("ended", event, was))
+            now = vessel.now
+            now.at, now.astray = AtPlaces(), Astray()
+            now.lane = None if ways is None else Stops(self.rules.lane_stop.stop)
+            since = now.cleaner.held or now.cleaner.last
+            over = [key for key, event in vessel.told.items() if event.end_ns is not None]
+            vessel.kept = [_Kept(since[0] if since is not None else -_NEVER, _copied(now), over)]
+            vessel.recent = []
+        lane_ns = {int(self.rules.lane_stop.hole_s * NS)} if ways is not None else set()
+        self._silences_ns = sorted({*self._silences_ns, *lane_ns})
+        return out
 
     def _take(self, name: str, vessel: _Vessel, fix: Fix) -> list[Told]:
         """A fix after all others of its vessel."""
@@ -267,6 +306,12 @@ class Events:
             if state.last is not None:
                 state.own_ns.append(one[0] - state.last[0])
                 del state.own_ns[: -self.rules.gap.intervals]
+            if self.places:
+                out += [tell.at_place(name, found) for found in state.at.add(one, self.places, self.rules)]
+            if self.ways is not None and state.lane is not None:
+                out += self._lane(name, state.lane.add(one), ended=True)
+                state.astray, left = state.astray.add(one, self.ways, self.rules)
+                out += [tell.at_place(name, left)] if left is not None else []
             state.last, state.heard = one, None
             stop = state.stops.add(one)
             if stop is not None:
@@ -279,12 +324,25 @@ class Events:
             out += self._standing(state, name)
         return [e for e in out if e.kind in self.kinds], samples, kept
 
+    def _lane(self, name: str, stop: Begun | None, *, ended: bool) -> list[Event]:
+        if stop is None or self.ways is None:
+            return []
+        event = tell.lane_stop(name, self.rules, self.ways, stop.first_ns, stop.last_ns, stop.n, (stop.x, stop.y, stop.z),
+                               stop.at, ended=ended)  # fmt: skip
+        return [event] if event is not None else []
+
     def _standing(self, state: _State, name: str) -> list[Event]:
         out = []
         if state.stops.lasting is not None:
             out.append(_stop(name, self.rules, state.stops.lasting, ended=False))
         if state.loitering.lasting is not None:
             out.append(tell.loiter(name, self.rules, state.loitering.lasting, ended=False))
+        if self.places:
+            out += [tell.at_place(name, found) for found in state.at.lasting(self.rules)]
+        if state.lane is not None:
+            out += self._lane(name, state.lane.lasting, ended=False)
+            left = state.astray.found(self.rules, ended=False)
+            out += [tell.at_place(name, left)] if left is not None else []
         return out
 
     def _silence(self, state: _State, name: str, now_ns: int, coming: Fix | None) -> list[Event]:
@@ -301,6 +359,13 @@ class Events:
         stop = state.stops.end() if silence_ns > int(self.rules.stop.hole_s * NS) else None
         if stop is not None:
             out.append(_stop(name, self.rules, stop, ended=True))
+        if state.lane is not None:
+            if silence_ns > self.rules.hole_ns:
+                left = state.astray.found(self.rules, ended=True)
+                out += [tell.at_place(name, left)] if left is not None else []
+                state.astray = Astray(last=state.astray.last)
+            if silence_ns > int(self.rules.lane_stop.hole_s * NS):
+                out += self._lane(name, state.lane.end(), ended=True)
         return [e for e in out if e.kind in self.kinds]
 
     def _gap(self, state: _State, name: str, now_ns: int, coming: Fix | None) -> Event:
@@ -444,17 +509,17 @@ class Events:
                     self._good((kind, a, b), point, out)
         return got
 
+    def _where(self, name: str) -> Callable[[int], Place | None]:
+        samples = self._vessels[name].samples
+
+        def at(g: int) -> Place | None:
+            s = samples.get(g)
+            return None if s is None else (s.x, s.y, s.z)
+
+        return at
+
     def _apart(self, a: str, b: str, g: int) -> bool:
-        def where(name: str) -> Callable[[int], Place | None]:
-            samples = self._vessels[name].samples
-
-            def at(g: int) -> Place | None:
-                s = samples.get(g)
-                return None if s is None else (s.x, s.y, s.z)
-
-            return at
-
-        return apart(where(a), where(b), g, self.rules)
+        return apart(self._where(a), self._where(b), g, self.rules)
 
     def _good(self, key: tuple[str, str, str], point: Point, out: list[Told] | None) -> None:
         pair = self._pairs.get(key)
@@ -484,7 +549,19 @@ class Events:
             ended = pair.now.settle(self._settled(key))
             if ended is not None:
                 out += _course(pair.told, [_of_pair(key, self.rules, ended, ended=True)])
+            out += _course(pair.told, self._splits(key, pair.told))
             self._forget_pair(key, pair)
+        return out
+
+    def _splits(self, key: tuple[str, str, str], events: dict[str, Event]) -> list[Event]:
+        """The splits that a pair's co-travels ended in, of those that are still kept."""
+        if key[0] != "cotravel" or "split" not in self.kinds:
+            return []
+        out = []
+        for event in list(events.values()):
+            if event.kind == "cotravel" and event.end_ns is not None and f"split:{event.end_ns}:" not in events:
+                parted = parts(self._where(key[1]), self._where(key[2]), event.end_ns // self.rules.grid_ns, self.rules)
+                out += [tell.split(event, parted, self.rules)] if parted is not None else []
         return out
 
     def _settled(self, key: tuple[str, str, str]) -> int:
@@ -508,6 +585,8 @@ class Events:
             events |= {_key(e): e for e in self._of_fold(key, fold, fold.add(point))}
         ended = fold.settle(self._settled(key))
         events |= {_key(e): e for e in self._of_fold(key, fold, ended)}
+        # a co-travel that ended before what is run again, and what it ended in, stay as they are
+        events |= {_key(e): e for e in self._splits(key, events)}
         pair.now = fold
         return _corrections(pair.told, events, because)
 
@@ -515,31 +594,36 @@ class Events:
         horizon = self._horizon_g()
         while pair.recent and (g := next(iter(pair.recent))) < horizon:
             ended = pair.then.add(pair.recent.pop(g))
-            if ended is not None:
-                pair.told.pop(_key(_of_pair(key, self.rules, ended, ended=True)), None)
+            self._over(key, pair, ended)
         if pair.recent:
             return
-        ended = pair.then.settle(min(horizon - 1, self._settled(key)))
-        if ended is not None:
-            pair.told.pop(_key(_of_pair(key, self.rules, ended, ended=True)), None)
+        self._over(key, pair, pair.then.settle(min(horizon - 1, self._settled(key))))
         if pair.then.idle and pair.now.idle:
             del self._pairs[key]
             for name in key[1:]:
                 self._of[name].remove(key)
+
+    def _over(self, key: tuple[str, str, str], pair: _Pair, ended: PairRun | None) -> None:
+        """What is over for good is forgotten, with the split that it ended in."""
+        if ended is not None:
+            event = _of_pair(key, self.rules, ended, ended=True)
+            pair.told.pop(_key(event), None)
+            pair.told.pop(f"split:{event.end_ns}:", None)
 
     # --- beyond a process ------------------------------------------------------------------------
 
     def packed(self) -> bytes:
         """The whole engine, for ``Events.of``."""
         pairs, due = list(self._pairs.items()), sorted(one for one in self._due if one[1] in self._vessels)
-        state = _Packed(self.rules, list(self.kinds), self.late_s, self.now_ns, self._vessels, pairs, self._hearing, due)
+        state = _Packed(self.rules, list(self.kinds), self.late_s, self.now_ns, self._vessels, pairs, self._hearing, due,
+                        self.places.zones)  # fmt: skip
         return msgspec.msgpack.encode(state, enc_hook=_plain)
 
     @classmethod
-    def of(cls, packed: bytes) -> Events:
-        """An engine as it was."""
+    def of(cls, packed: bytes, ways: Ways | None = None) -> Events:
+        """An engine as it was; the ways, which are not packed with it, are those that it had."""
         state = msgspec.msgpack.decode(packed, type=_Packed, dec_hook=_array)
-        self = cls(state.rules, state.kinds, state.late_s)
+        self = cls(state.rules, state.kinds, state.late_s, Places(state.places), ways)
         self.now_ns, self._vessels, self._hearing, self._due = state.now_ns, state.vessels, state.hearing, state.due
         for key, pair in state.pairs:
             self._pairs[key] = pair
@@ -555,8 +639,12 @@ def _copied(state: _State) -> _State:
     """A state that goes its own way; what its rules replace and never change is shared."""
     stops, loitering = copy.copy(state.stops), copy.copy(state.loitering)
     stops.fixes, loitering.hour, loitering.run = list(stops.fixes), list(loitering.hour), copy.copy(loitering.run)
+    lane = copy.copy(state.lane)
+    if lane is not None:
+        lane.fixes = list(lane.fixes)
     return _State(
-        copy.copy(state.cleaner), stops, loitering, copy.copy(state.sampler), state.last, list(state.own_ns), state.heard
+        copy.copy(state.cleaner), stops, loitering, copy.copy(state.sampler), state.last, list(state.own_ns), state.heard,
+        state.at.copied(), state.astray, lane,
     )  # fmt: skip
 
 
@@ -569,7 +657,7 @@ def _array(kind: type, value: Any) -> Any:
 
 
 def _key(event: Event) -> str:
-    return f"{event.kind}:{event.start_ns}"
+    return f"{event.kind}:{event.start_ns}:{event.place}"
 
 
 def _stop(name: str, rules: Rules, stop: Begun, *, ended: bool) -> Event:
@@ -608,7 +696,8 @@ def _corrections(told: dict[str, Event], events: dict[str, Event], because: tupl
     new = [e for key, e in events.items() if key not in told]
     for was in gone:
         # an event that only begins elsewhere now is the same, corrected
-        heir = next((e for e in new if e.kind == was.kind and e.start_ns <= was.last_ns and was.start_ns <= e.last_ns), None)
+        alike = (e for e in new if (e.kind, e.place) == (was.kind, was.place))
+        heir = next((e for e in alike if e.start_ns <= was.last_ns and was.start_ns <= e.last_ns), None)
         if heir is not None:
             new.remove(heir)
             out.append(Told("corrected", heir, was, because))

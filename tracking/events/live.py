@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import msgspec
 
-from birddog.directory import OPEN
-from birddog.model import Correction, Value
+from birddog.directory import OPEN, Directory
+from birddog.model import Correction, UsedWays, Value
 from birddog.model import Event as Row
 from birddog.units import NS, iso_from_ns
 from tracking.book import Changes, TakenFix
 from tracking.events.engine import Events, Told
-from tracking.events.model import KINDS, RULES, Event, Rules
+from tracking.events.model import ALL_KINDS, RULES, WAY_KINDS, Event, Rules
+from tracking.events.places import Places
+from tracking.events.ways import Ways
 
 #: How late a fix may come and still change what was told.
 LATE_S = 3600
@@ -45,9 +47,12 @@ class LiveState(msgspec.Struct):
 class LiveEvents:
     """See the module's docstring.  ``apply`` is called once an entry, in order."""
 
-    def __init__(self, state: LiveState | None = None):
+    def __init__(self, state: LiveState | None = None, used: UsedWays | None = None):
         self._state = state or LiveState()
-        self._engines = {name: Events.of(packed) for name, packed in self._state.engines.items()}
+        self._used, self._ways = used, Ways(used) if used is not None else None
+        self._engines = {name: Events.of(packed, self._ways) for name, packed in self._state.engines.items()}
+        #: of the directory, as it was asked last
+        self._version = -1
 
     def snapshot(self) -> bytes:
         """The whole state."""
@@ -55,32 +60,39 @@ class LiveEvents:
         return msgspec.msgpack.encode(self._state)
 
     @classmethod
-    def restore(cls, data: bytes) -> LiveEvents:
-        """From ``snapshot``.
+    def restore(cls, data: bytes, used: UsedWays | None = None) -> LiveEvents:
+        """From ``snapshot``, and the ways as the registers had them then.
 
         Raises:
             msgspec.ValidationError, msgspec.DecodeError: the bytes are none.
         """
-        return cls(msgspec.msgpack.decode(data, type=LiveState))
+        return cls(msgspec.msgpack.decode(data, type=LiveState), used)
 
-    def apply(self, seq: int, now_ns: int, changes: Changes, numbers: dict[str, int], rules: str = "quick") -> list[Row]:
+    def apply(
+        self, seq: int, now_ns: int, changes: Changes, numbers: dict[str, int], rules: str = "quick",
+        directory: Directory | None = None,
+    ) -> list[Row]:  # fmt: skip
         """What is to be published with one entry.
 
         Args:
             now_ns: the fold's time at it.
             numbers: of each case the number of the entry that named it first.
             rules: the name of a set of ``model.RULES``, or ``off``.
+            directory: the registers: which places a case watches, which ways are used.
         """
         out = _Out(seq, now_ns, numbers)
         if rules != self._state.rules:
             self._begin_anew(rules, out)
         if rules == "off":
             return out.rows
+        if directory is not None and directory.version != self._version:
+            self._learn(directory, out)
         for operation, engine in self._engines.items():
             self._tell(operation, engine.pass_time(now_ns), out)
         for fix in changes.fixes:
             if fix.operation not in self._engines:
-                self._engines[fix.operation] = Events(RULES[rules], KINDS, LATE_S)
+                places = _places(directory, fix.operation)
+                self._engines[fix.operation] = Events(RULES[rules], ALL_KINDS, LATE_S, places, self._ways)
             self._tell(fix.operation, _told(self._engines[fix.operation], fix), out)
         for name in changes.ended:
             for operation, engine in self._engines.items():
@@ -88,6 +100,18 @@ class LiveEvents:
         if now_ns - self._state.swept_ns > _SETTLED_NS // 4:
             self._sweep(now_ns)
         return out.rows
+
+    def _learn(self, directory: Directory, out: _Out) -> None:
+        """The registers changed: who watches other places now, or knows other ways, begins with these anew."""
+        self._version = directory.version
+        other = directory.ways != self._used
+        if other:
+            self._used = directory.ways
+            self._ways = Ways(self._used) if self._used is not None else None
+        for operation, engine in self._engines.items():
+            places = _places(directory, operation)
+            if other or places.zones != engine.places.zones:
+                self._tell(operation, engine.learn(places, self._ways), out)
 
     def _begin_anew(self, rules: str, out: _Out) -> None:
         """Other rules hold from now on: what lasts has ended, and nothing of before is known."""
@@ -123,6 +147,8 @@ class LiveEvents:
                     out.rows.append(_withdrawn(was, one, out))
                 continue
             row = _row(operation, event, rules, self._state.rules, out, was)
+            if event.kind in WAY_KINDS and self._used is not None:
+                row = msgspec.structs.replace(row, rule=row.rule | {"archive_sha256": self._used.archive_sha256})
             if was is not None and one.what == "corrected":
                 row = msgspec.structs.replace(row, corrections=_noted(was, one, out))
             rows[_key(event)] = row
@@ -156,6 +182,11 @@ class _Out:
         return which if operation == OPEN else f"{which}-{self._numbers.get(operation, 0)}"
 
 
+def _places(directory: Directory | None, operation: str) -> Places:
+    known = directory.operations.get(operation) if directory is not None else None
+    return Places(known.zones if known is not None else ())
+
+
 def _told(engine: Events, fix: TakenFix) -> list[Told]:
     if fix.lat_deg is None or fix.lon_deg is None:
         return engine.without(fix.track_id, fix.time_ns)
@@ -163,12 +194,14 @@ def _told(engine: Events, fix: TakenFix) -> list[Told]:
 
 
 def _key(event: Event) -> str:
-    return f"{event.kind} {event.start_ns} {' '.join(event.ids)}"
+    return f"{event.kind} {event.start_ns} {' '.join(event.ids)} {event.place}"
 
 
 def _row(operation: str, event: Event, rules: Rules, name: str, out: _Out, was: Row | None) -> Row:
     """An event as it is published; lengths to the millimetre."""
     measures: dict[str, Value] = {k: round(v, 3) if isinstance(v, float) else v for k, v in event.measures.items()}
+    if event.place:
+        measures = {"place": event.place} | measures
     rule: dict[str, Value] = {"rules": name, "grid_s": rules.grid_s, "hole_s": rules.hole_s, "thin_s": rules.thin_s}
     rule |= msgspec.to_builtins(getattr(rules, event.kind))
     return Row(
@@ -209,6 +242,18 @@ def _words(event: Event, rules: Rules) -> str:
             return f"slower than {rules.loiter.speed_mps:.1f} m/s without standing still, {lasted}"
         case "cotravel":
             return f"one travels {m['lag_s']:.0f} s behind the other {lasted}"
+        case "split":
+            return f"two that travelled together for {_span(m['together_s'])} part: {m['distance_m']:.0f} m apart"
+        case "visit":
+            return f"in port {event.place} {lasted}, of that {_span(m['standing_s'])} standing"
+        case "portal":
+            return f"passes {event.place} to its {'right' if m['to_the_right'] else 'left'} at {m['speed_mps']:.1f} m/s"
+        case "border":
+            return f"{'enters' if m['entered'] else 'leaves'} {event.place}, seen within {_span(m['duration_s'])}"
+        case "lane_stop":
+            return f"stands {lasted} where {m['others_passed']} others passed and {m['others_stood']} stood"
+        case "deviation":
+            return f"off the ways that others use {lasted}, {float(m['away_m'] or 0.0) / 1000.0:.1f} km from where it left them"
         case "gap" if m["switched_off"]:
             return f"silent {lasted} while {m['heard_near']} fixes of others came from near by: switched off?"
         case _:

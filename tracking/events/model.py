@@ -15,7 +15,11 @@ from birddog.units import KNOT_MPS, NS
 Struct = msgspec.Struct
 
 #: The kinds that tracks alone tell, in the order in which they are printed.
-KINDS = ("stop", "encounter", "loiter", "gap", "cotravel")
+KINDS = ("stop", "encounter", "loiter", "gap", "cotravel", "split")
+#: The kinds that need places (``places.Places``), and those that need a table of used ways (``ways.Ways``).
+PLACE_KINDS = ("visit", "portal", "border")
+WAY_KINDS = ("lane_stop", "deviation")
+ALL_KINDS = KINDS + PLACE_KINDS + WAY_KINDS
 
 #: The grid and the hole of the reference's rules (``Rules.grid_s``, ``Rules.hole_s``).
 GRID_S = 600
@@ -84,6 +88,73 @@ class Cotravel(Struct, frozen=True):
     missing_s: float = 1200.0
 
 
+class Split(Struct, frozen=True):
+    """Two that travelled together (a co-travel that ended) are ``apart_m`` further from each other than when they last did, at
+    one of the points of the grid of ``within_s`` after that at which both were seen: a load, or a convoy, that parts."""
+
+    apart_m: float = 2000.0
+    within_s: float = 3600.0
+
+
+class Visit(Struct, frozen=True):
+    """In a port or hub: from the first fix in its area (GFW: within 3 km of an anchorage) to the last before one that is over
+    ``beyond_m`` outside it (GFW: 4 km), once two fixes in a row inside said slower than ``slow_mps`` (GFW: 0.5 kn ends a
+    stop) for ``stand_s`` in all, or nothing came for ``silent_s`` (GFW's PORT_GAP): what only passes visits nothing."""
+
+    beyond_m: float = 1000.0
+    slow_mps: float = 0.5 * KNOT_MPS
+    stand_s: float = 1200.0
+    silent_s: float = 4 * 3600.0
+
+
+class Portal(Struct, frozen=True):
+    """The straight way between two fixes, no hole apart, goes over a line from one side to the other."""
+
+    hole_s: float = HOLE_S
+
+
+class Border(Struct, frozen=True):
+    """A fix is ``margin_m`` or more inside an area and an earlier one was so outside, or the reverse; between, also over a
+    hole, the border was crossed.  What runs along it within the margin crosses nothing."""
+
+    margin_m: float = 100.0
+
+
+class LaneStop(Struct, frozen=True):
+    """A stop (by ``model.Stop``'s rule, these parameters) that begins where others pass and nobody stops.
+
+    That is a cell of the table of ways in which ``least_tracks`` different ones moved, a quarter of their speeds at most were
+    under ``lane_mps`` (shared research/predict.md: 2 km, 3, 4 kn, 30 min), and ``stood_share`` of those that were there at
+    most stood.
+    """
+
+    radius_m: float = 300.0
+    least_s: float = 1800.0
+    least_fixes: int = 3
+    hole_s: float = 6 * 3600.0
+    least_tracks: int = 3
+    lane_mps: float = 4.0 * KNOT_MPS
+    stood_share: float = 0.1
+
+    @property
+    def stop(self) -> Stop:
+        """The rule of the stop itself."""
+        return Stop(self.radius_m, self.least_s, self.least_fixes, self.hole_s)
+
+
+class Deviation(Struct, frozen=True):
+    """Off the usual way: what had moved (over ``speed_mps``) on used ways for ``before`` fixes in a row moves where fewer than
+    ``few`` of the archive did, in the nine cells around and within an eighth of a circle of its course, for ``least_fixes``,
+    ``least_s`` and to ``away_m`` from where it left; until it is on a used way again, or a hole."""
+
+    speed_mps: float = 2.0 * KNOT_MPS
+    before: int = 3
+    few: int = 2
+    least_fixes: int = 3
+    least_s: float = 1800.0
+    away_m: float = 3000.0
+
+
 class Rules(Struct, frozen=True):
     """Every parameter.
 
@@ -99,6 +170,12 @@ class Rules(Struct, frozen=True):
     encounter: Encounter = Encounter()
     loiter: Loiter = Loiter()
     cotravel: Cotravel = Cotravel()
+    split: Split = Split()
+    visit: Visit = Visit()
+    portal: Portal = Portal()
+    border: Border = Border()
+    lane_stop: LaneStop = LaneStop()
+    deviation: Deviation = Deviation()
     reach_mps: float = 60.0
     grid_s: int = GRID_S
     hole_s: int = HOLE_S
@@ -128,6 +205,12 @@ QUICK = Rules(
     encounter=Encounter(radius_m=150.0, least_s=300.0, apart_s=1800.0),
     loiter=Loiter(least_s=1800.0, drift_m=200.0, window_s=600.0),
     cotravel=Cotravel(radius_m=100.0, lag_tolerance_s=15.0, least_s=600.0, missing_s=120.0),
+    split=Split(apart_m=400.0, within_s=600.0),
+    visit=Visit(beyond_m=200.0, stand_s=120.0, silent_s=1800.0),
+    portal=Portal(hole_s=600.0),
+    border=Border(margin_m=50.0),
+    lane_stop=LaneStop(radius_m=100.0, least_s=300.0, least_fixes=4, hole_s=1800.0),
+    deviation=Deviation(least_s=300.0, away_m=1000.0),
     grid_s=60, hole_s=600, thin_s=20,
 )  # fmt: skip
 RULES = {"reference": Rules(), "quick": QUICK}
@@ -142,6 +225,7 @@ class Event(Struct, frozen=True, gc=False):
         last_ns: how far it is known to reach; ``end_ns`` once it has ended.
         confidence: the share of it that was observed, 0 to 1 (docs/events.md says of what); no probability of a crime.
         measures: what was measured, names with units.
+        place: the port, line or area that it is about.
     """
 
     kind: str
@@ -153,8 +237,9 @@ class Event(Struct, frozen=True, gc=False):
     lon_deg: float
     confidence: float
     measures: dict[str, float | int | bool | None]
+    place: str = ""
 
     @property
-    def key(self) -> tuple[str, tuple[str, ...], int]:
+    def key(self) -> tuple[str, tuple[str, ...], int, str]:
         """What stays the same while an event goes on."""
-        return self.kind, self.ids, self.start_ns
+        return self.kind, self.ids, self.start_ns, self.place

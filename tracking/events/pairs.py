@@ -4,6 +4,8 @@ Each rule has two halves: what makes a point good (``meetings``, ``company`` for
 ``follows`` for two samples), and a fold over a pair's good points in order of time (``Meeting``, ``Company``), which both
 forms share.  A point is *settled* for a pair when both vessels have a fix at or after it, or have been silent for longer
 than is interpolated over; until the points after the last good one are settled, the event lasts.
+
+Over 400 lines: one subject, two in company, as arrays and one by one.
 """
 
 from __future__ import annotations
@@ -183,6 +185,25 @@ def apart(a: Callable[[int], Place | None], b: Callable[[int], Place | None], g:
         if dx * dx + dy * dy + dz * dz > reach2:
             return True
     return False
+
+
+def parts(
+    a: Callable[[int], Place | None], b: Callable[[int], Place | None], last_g: int, rules: Rules
+) -> tuple[int, float, float] | None:  # fmt: skip
+    """(point of the grid, distance then, how much more that is than at ``last_g``) where two that travelled together until
+    ``last_g`` are first seen parted (``model.Split``)."""
+    def distance(g: int) -> float | None:
+        one, two = a(g), b(g)
+        return None if one is None or two is None else math.dist(one, two)
+
+    together = distance(last_g)
+    if together is None:
+        return None
+    for g in range(last_g + 1, last_g + 1 + int(rules.split.within_s // rules.grid_s)):
+        away = distance(g)
+        if away is not None and away - together > rules.split.apart_m:
+            return g, away, away - together
+    return None
 
 
 def _point(a: Sample, b: Sample, d: float, lag_s: float) -> Point:

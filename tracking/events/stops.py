@@ -190,7 +190,7 @@ def _walk(fixes: Tracks, i: int, end: int, rule: Stop) -> Run:
 
 
 class Begun(msgspec.Struct):
-    """A stop under way: its first and last time, how many fixes, their sums."""
+    """A stop under way: its first and last time, how many fixes, their sums, where its first one lay."""
 
     first_ns: int
     last_ns: int
@@ -198,6 +198,7 @@ class Begun(msgspec.Struct):
     x: float
     y: float
     z: float
+    at: tuple[float, float, float]
 
 
 class Stops(msgspec.Struct):
@@ -226,7 +227,7 @@ class Stops(msgspec.Struct):
         if stop is not None:
             dx, dy, dz = x - stop.x / stop.n, y - stop.y / stop.n, z - stop.z / stop.n
             if dx * dx + dy * dy + dz * dz <= r2:
-                self.lasting = Begun(stop.first_ns, t, stop.n + 1, stop.x + x, stop.y + y, stop.z + z)
+                self.lasting = Begun(stop.first_ns, t, stop.n + 1, stop.x + x, stop.y + y, stop.z + z, stop.at)
                 return ended
             ended, self.lasting = stop, None
         fixes = self.fixes
@@ -261,7 +262,7 @@ class Stops(msgspec.Struct):
         """The run is a stop once it is long enough."""
         fixes = self.fixes
         if fixes[-1][0] - fixes[0][0] >= self.rule.least_s * NS and len(fixes) >= self.rule.least_fixes:
-            self.lasting = Begun(fixes[0][0], fixes[-1][0], len(fixes), self.x, self.y, self.z)
+            self.lasting = Begun(fixes[0][0], fixes[-1][0], len(fixes), self.x, self.y, self.z, fixes[0][1:4])
             self._clear()
 
     def _clear(self) -> None:

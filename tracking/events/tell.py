@@ -7,7 +7,9 @@ from tracking.events.gaps import unusual
 from tracking.events.loiter import Run as LoiterRun
 from tracking.events.model import Event, Gap, Rules
 from tracking.events.pairs import PairRun
+from tracking.events.places import Found
 from tracking.events.sphere import place
+from tracking.events.ways import Ways
 
 
 def stop(
@@ -74,3 +76,35 @@ def cotravel(a: str, b: str, rules: Rules, run: PairRun, *, ended: bool) -> Even
         {"duration_s": (last_ns - first_ns) / NS, "lag_s": lag_s, "mean_distance_m": run.distance_m / run.n,
          "moving_s": run.n * rules.grid_s, "points": run.n},
     )  # fmt: skip
+
+
+def split(together: Event, found: tuple[int, float, float], rules: Rules) -> Event:
+    """A load split: a co-travel that ended, and (point of the grid, distance then, how much further that is than together)."""
+    g, distance_m, apart_m = found
+    end_ns = g * rules.grid_ns
+    return Event(
+        "split", together.ids, together.last_ns, end_ns, end_ns, together.lat_deg, together.lon_deg, together.confidence,
+        {"duration_s": (end_ns - together.last_ns) / NS, "together_s": (together.last_ns - together.start_ns) / NS,
+         "distance_m": distance_m, "apart_m": apart_m},
+    )  # fmt: skip
+
+
+def at_place(name: str, found: Found) -> Event:
+    """A visit, a passage, a crossing, a deviation."""
+    return Event(
+        found.kind, (name,), found.first_ns, found.last_ns if found.ended else None, found.last_ns,
+        round(found.lat_deg, 7), round(found.lon_deg, 7), found.seen, found.measures, found.place,
+    )  # fmt: skip
+
+
+def lane_stop(
+    name: str, rules: Rules, ways: Ways, first_ns: int, last_ns: int, n: int, sums: tuple[float, float, float],
+    at: tuple[float, float, float], *, ended: bool,
+) -> Event | None:  # fmt: skip
+    """A stop that began at a point where others pass and nobody stops; None where it did not."""
+    known = ways.lane(*place(*at), rules.lane_stop)
+    if known is None:
+        return None
+    event = stop(name, rules, first_ns, last_ns, n, *sums, ended=ended)
+    return Event("lane_stop", event.ids, first_ns, event.end_ns, last_ns, event.lat_deg, event.lon_deg, event.confidence,
+                 event.measures | known)  # fmt: skip

@@ -220,18 +220,18 @@ def sector_of(ve_mps: np.ndarray, vn_mps: np.ndarray) -> np.ndarray:
 
 
 #: Cells are squares of ``reach_m`` on the mean sphere, in rows of latitude, each with its own number of columns.
-_ROW = 1 << 31
+ROW = 1 << 31
 
 
 def cell_of(lat_deg: np.ndarray, lon_deg: np.ndarray, reach_m: float) -> np.ndarray:
     """The number of the cell that holds a position."""
     step = math.degrees(reach_m / R_MEAN_M)
     row = np.floor((np.asarray(lat_deg) + 90.0) / step).astype(np.int64)
-    column = np.floor((np.asarray(lon_deg) + 180.0) % 360.0 / (360.0 / _columns(row, step))).astype(np.int64)
-    return row * _ROW + np.minimum(column, _columns(row, step) - 1)
+    column = np.floor((np.asarray(lon_deg) + 180.0) % 360.0 / (360.0 / columns_of(row, step))).astype(np.int64)
+    return row * ROW + np.minimum(column, columns_of(row, step) - 1)
 
 
-def _columns(row: np.ndarray, step_deg: float) -> np.ndarray:
+def columns_of(row: np.ndarray, step_deg: float) -> np.ndarray:
     """How many columns a row has: as many as there are sides of a cell along its middle parallel."""
     middle = np.radians(np.clip((np.asarray(row) + 0.5) * step_deg - 90.0, -90.0, 90.0))
     return np.maximum(1, np.floor(360.0 * np.cos(middle) / step_deg)).astype(np.int64)
@@ -245,9 +245,9 @@ def cells_about(lat_deg: float, lon_deg: float, reach_m: float) -> list[int]:
     for row in (row0 - 1, row0, row0 + 1):
         if row < 0 or (row - 1) * step > 180.0:
             continue
-        columns = int(_columns(np.array(row), step))
+        columns = int(columns_of(np.array(row), step))
         column = min(int((lon_deg + 180.0) % 360.0 / (360.0 / columns)), columns - 1)
-        found |= {row * _ROW + (column + d) % columns for d in (-1, 0, 1)}
+        found |= {row * ROW + (column + d) % columns for d in (-1, 0, 1)}
     return sorted(found)
 
 
