@@ -269,19 +269,31 @@ class RefusalBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
 
 
 class Flag(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something suspicious seen in an image, as `birddog scan` prints it."""
+    """Something that a detector found in an image: what `birddog scan` prints and what stands in the entry of a look.
+
+    ``col``, ``row`` and ``bbox_px`` are in pixels of the file as stored.  Lengths and places in metres and degrees are None
+    where the scene does not say where it lies, and so is ``on_land``, which is what the coarse basemap makes of the place;
+    ``heading_deg`` is the direction of the longer axis, clockwise from north, in [0, 180).  ``pfa`` is None of a detector
+    that takes none.  ``r_ee``, ``r_en``, ``r_nn`` (m²) say how well it is placed, once a look has been made of the scan.
+    """
 
     flag_id: str
     detector: str
     score: float
-    pfa: float
+    pfa: float | None
     col: float
     row: float
     bbox_px: tuple[int, int, int, int]
     lat_deg: float | None = None
     lon_deg: float | None = None
     length_m: float | None = None
+    width_m: float | None = None
+    heading_deg: float | None = None
     length_px: float | None = None
+    width_px: float | None = None
+    pixels: int | None = None
+    mean_score: float | None = None
+    on_land: bool | None = None
     r_ee: float | None = None
     r_en: float | None = None
     r_nn: float | None = None

@@ -8,16 +8,17 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from imagery.scan import ScanResult, SceneFlag, Unfit
+from birddog.model import Flag
+from imagery.scan import ScanResult, Unfit
 
 
-def feature(flag: SceneFlag, result: ScanResult, thumbnail: bytes | None = None) -> dict[str, Any]:
+def feature(flag: Flag, result: ScanResult, thumbnail: bytes | None = None) -> dict[str, Any]:
     """One flag; its geometry is its centre, null where the scene does not say where it lies."""
     placed = flag.lat_deg is not None and flag.lon_deg is not None
     properties: dict[str, Any] = {
         "score": _figure(flag.score), "detector": flag.detector, "pfa": flag.pfa,
         "col": round(flag.col, 3), "row": round(flag.row, 3), "bbox_px": list(flag.bbox_px),
-        "length_px": round(flag.length_px, 2), "width_px": round(flag.width_px, 2),
+        "length_px": _hundredth(flag.length_px), "width_px": _hundredth(flag.width_px),
         "length_m": _tenth(flag.length_m), "width_m": _tenth(flag.width_m), "heading_deg": flag.heading_deg,
         "pixels": flag.pixels, "mean_score": _figure(flag.mean_score), "truncated": flag.truncated,
         "sha256": result.sha256, "scene": result.scene.name, "on_land": flag.on_land,
@@ -72,9 +73,13 @@ def csv_of(results: list[ScanResult]) -> str:
     return text.getvalue()
 
 
-def _figure(value: float) -> float:
-    return float(f"{value:.7g}")
+def _figure(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.7g}")
 
 
 def _tenth(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
+
+
+def _hundredth(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)

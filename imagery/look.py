@@ -15,7 +15,7 @@ import numpy as np
 
 from birddog.geo import LocalFrame
 from birddog.model import Flag, Scan, Sighting, TimeSource
-from imagery.scan import ScanResult, SceneFlag
+from imagery.scan import ScanResult
 from imagery.scene import Placing, Reader, SceneError
 from imagery.scene_time import Taken, taken
 from imagery.thumbnail import thumbnail
@@ -91,11 +91,7 @@ def scan_of(result: ScanResult, *, scan_id: str, sensor: str, pd: float, geoloca
                 attributes={"flag_id": flag.flag_id, "score": flag.score, "length_m": flag.length_m,
                             "width_m": flag.width_m, "heading_deg": flag.heading_deg, "truncated": flag.truncated},
             ))
-            flags.append(Flag(
-                flag_id=flag.flag_id, detector=flag.detector, score=flag.score, pfa=flag.pfa or 0.0, col=flag.col, row=flag.row,
-                bbox_px=flag.bbox_px, lat_deg=flag.lat_deg, lon_deg=flag.lon_deg, length_m=flag.length_m,
-                length_px=flag.length_px, r_ee=ee, r_en=en, r_nn=nn, truncated=flag.truncated, thumbnail=picture,
-            ))
+            flags.append(msgspec.structs.replace(flag, r_ee=ee, r_en=en, r_nn=nn, thumbnail=picture))
     return Scan(
         scan_id=scan_id, sensor=sensor, time_ns=time_ns, footprint=ring, pd=pd,
         clutter_per_km2=clutter_per_km2(result), sightings=tuple(sightings), flags=tuple(flags),
@@ -159,7 +155,7 @@ def footprint(placing: Placing, outline: tuple[tuple[int, int], ...]) -> tuple[t
     return (*points, points[0])
 
 
-def covariance(flag: SceneFlag, placing: Placing, geolocation_sigma_m: float) -> tuple[float, float, float] | None:
+def covariance(flag: Flag, placing: Placing, geolocation_sigma_m: float) -> tuple[float, float, float] | None:
     """(r_ee, r_en, r_nn) in m² of a flag's place; None where it has none."""
     step = placing.pixel_en_m(flag.col, flag.row) if flag.lat_deg is not None else None
     if step is None:

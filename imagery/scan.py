@@ -24,6 +24,7 @@ import numpy as np
 
 from birddog.errors import UsageError
 from birddog.geo import LocalFrame
+from birddog.model import Flag
 from imagery import detector as contract
 from imagery import objects, places
 from imagery.joint import Joint
@@ -65,34 +66,6 @@ class Unfit(SceneError):
             "pfa": pfa, "unfit": message, "flags": 0}
 
 
-class SceneFlag(msgspec.Struct, frozen=True, kw_only=True):
-    """One object that a detector found; pixel coordinates as in ``imagery.scene``.
-
-    Lengths and places in metres and degrees are None where the scene does not say where it lies, and so is ``on_land``,
-    which is what the coarse basemap makes of the place;
-    ``heading_deg`` is the direction of the longer axis, clockwise from north, in [0, 180).
-    """
-
-    flag_id: str
-    detector: str
-    pfa: float | None
-    score: float
-    mean_score: float
-    col: float
-    row: float
-    bbox_px: tuple[int, int, int, int]
-    pixels: int
-    length_px: float
-    width_px: float
-    length_m: float | None
-    width_m: float | None
-    heading_deg: float | None
-    lat_deg: float | None
-    lon_deg: float | None
-    truncated: bool
-    on_land: bool | None = None
-
-
 class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a scan found, and on what ground it says so.
 
@@ -114,7 +87,7 @@ class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     judged_px: int
     over_px: int
     outline: tuple[tuple[int, int], ...]
-    flags: tuple[SceneFlag, ...]
+    flags: tuple[Flag, ...]
     bands: tuple[int, ...] = ()
     only: dict[str, Any] = {}
     left_out: dict[str, int] = {}
@@ -441,8 +414,8 @@ def _doubts(job: _Job, table: _Table, pfa: float | None, digest: str, name: str)
     return out
 
 
-def _counted(flags: tuple[SceneFlag, ...], only: Only, scene: Scene, *, afloat: bool
-             ) -> tuple[tuple[SceneFlag, ...], dict[str, int]]:
+def _counted(flags: tuple[Flag, ...], only: Only, scene: Scene, *, afloat: bool
+             ) -> tuple[tuple[Flag, ...], dict[str, int]]:
     """The flags that count, and how many do not, by why; where what is sought floats, marked by the coarse basemap."""
     fixed = None if only.fixed is None else places.load(only.fixed)
     if fixed is not None and scene.placing is None:
@@ -464,7 +437,7 @@ def _counted(flags: tuple[SceneFlag, ...], only: Only, scene: Scene, *, afloat: 
     return tuple(kept), {why: n for why, n in left_out.items() if n}
 
 
-def _said_of(scene: Scene, bands: tuple[int, ...], kernel: Any, only: Only, flags: tuple[SceneFlag, ...]) -> list[str]:
+def _said_of(scene: Scene, bands: tuple[int, ...], kernel: Any, only: Only, flags: tuple[Flag, ...]) -> list[str]:
     """What a person should know beside the flags."""
     out = []
     if kernel.BANDS == "grey" and not scene.colour and len(scene.data_bands) > 1:
@@ -480,7 +453,7 @@ def _said_of(scene: Scene, bands: tuple[int, ...], kernel: Any, only: Only, flag
 
 
 def _flags(found: list[objects.Found], scene: Scene, digest: str, name: str, pfa: float | None, params: str
-           ) -> tuple[SceneFlag, ...]:
+           ) -> tuple[Flag, ...]:
     found = sorted(found, key=lambda o: o.first)
     col, row = np.array([o.col for o in found]), np.array([o.row for o in found])
     places = _places(scene, col, row)
@@ -490,7 +463,7 @@ def _flags(found: list[objects.Found], scene: Scene, digest: str, name: str, pfa
         if step is not None:
             length, width, heading = on_the_ground(o, step)
         said = f"{digest}|{params}|{o.first}|{o.bbox}"
-        out.append(SceneFlag(
+        out.append(Flag(
             flag_id=hashlib.sha256(said.encode()).hexdigest()[:32], detector=name, pfa=pfa, score=o.score,
             mean_score=o.mean_score, col=o.col, row=o.row, bbox_px=o.bbox, pixels=o.pixels, length_px=o.length_px,
             width_px=o.width_px, length_m=length, width_m=width, heading_deg=heading, lat_deg=lat, lon_deg=lon,

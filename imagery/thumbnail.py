@@ -6,13 +6,13 @@ import io
 
 import numpy as np
 
-from imagery.scan import SceneFlag
+from birddog.model import Flag
 from imagery.scene import Reader
 
 SIDE_PX = 128
 
 
-def thumbnail(reader: Reader, flag: SceneFlag) -> bytes:
+def thumbnail(reader: Reader, flag: Flag) -> bytes:
     """PNG, at most SIDE_PX a side, grey, of the flag and its surroundings, stretched to its own range.
 
     Raises:

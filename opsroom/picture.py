@@ -259,7 +259,7 @@ class Picture:
         for flag in scan.flags:
             row = FlagRow(
                 flag_id=flag.flag_id, scan_id=scan.scan_id, scene_sha256=scan.scene_sha256, scene_name=scan.scene_name,
-                sensor=scan.sensor, time_ns=scan.time_ns, detector=flag.detector, score=flag.score, pfa=flag.pfa,
+                sensor=scan.sensor, time_ns=scan.time_ns, detector=flag.detector, score=flag.score, pfa=flag.pfa or 0.0,
                 lat_deg=flag.lat_deg, lon_deg=flag.lon_deg, length_m=flag.length_m, truncated=flag.truncated,
                 dark=flag.flag_id in dark, time_source=scan.time_source, time_by=scan.time_by,
                 operation=entry.operation or OPEN,

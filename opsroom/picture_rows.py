@@ -33,8 +33,11 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FlagRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An imagery flag as published; ``dark`` = near no reporting track when it was seen.
+    """An imagery flag as published: of ``model.Flag`` what the page shows, of its look where, when and by what, and what the
+    fold knows of it, ``dark``: near no reporting track when it was seen.
 
+    A row of its own, flat as every row is, so that quantising and comparing it is that of all rows; pixels, covariance and
+    the picture stay in the entry.
     ``time_source`` is ``server`` where ``time_ns`` is a guess; ``time_by`` says where it stands.
     """
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import rasterio
 from affine import Affine
+from msgspec.structs import replace
 from rasterio.warp import transform
 
 from birddog.areas import ring_contains
 from birddog.geo import LocalFrame
+from birddog.model import Scan, pack
 from imagery.look import scan_of
 from imagery.scan import scan
 
@@ -78,6 +81,17 @@ def test_the_footprint_holds_every_sighting_and_not_the_sea_beside_it(tmp_path):
     assert not any(ring_contains(seen.footprint, lat_deg=a, lon_deg=o) for o, a in zip(lon, lat, strict=True))
     turns = [a[0] * b[1] - b[0] * a[1] for a, b in zip(seen.footprint, seen.footprint[1:], strict=False)]
     assert sum(turns) > 0.0, "anticlockwise"
+
+
+def test_a_flag_goes_into_the_journal_as_the_scan_found_it(tmp_path):
+    """One struct from scene to entry: the look adds how well it is placed and its picture, and takes nothing away."""
+    fleet(tmp_path / "a.tif", 3)
+    result = scan(tmp_path / "a.tif")
+    seen = scan_of(result, scan_id="s", sensor="sar", pd=0.9, geolocation_sigma_m=15.0)
+    found = {flag.flag_id: flag for flag in result.flags}
+    assert len(seen.flags) == len(found) > 100
+    assert all(replace(flag, r_ee=None, r_en=None, r_nn=None, thumbnail=None) == found[flag.flag_id] for flag in seen.flags)
+    assert msgspec.msgpack.decode(pack(seen), type=Scan) == seen
 
 
 def test_of_a_ship_that_the_edge_cuts_less_is_known(tmp_path):
