@@ -115,10 +115,10 @@ def _main(argv: list[str], supervised: bool) -> int:
     except KeyboardInterrupt:
         return 130
     except OSError as error:
-        refuses = _stdout_refuses()
-        if isinstance(error, BrokenPipeError) and refuses:
+        refusal = _stdout_refusal()
+        if isinstance(error, BrokenPipeError) and refusal is not None:
             return 0  # the reader (head, less) has had enough
-        where = f"{error.filename}: " if error.filename else "standard output: " if refuses else ""
+        where = f"{error.filename}: " if error.filename else "" if refusal is None else "standard output: "
         return _said(args.command, f"{where}{error.strerror or error}", FAULT if supervised else 2)
     except Exception as error:  # boundary: a fault of ours is one line too; the variable shows all of it
         if os.environ.get("BIRDDOG_TRACEBACK"):
@@ -136,21 +136,23 @@ def _said(command: str, words: str, status: int) -> int:
     return status
 
 
-def _stdout_refuses() -> bool:
-    """Whether stdout takes nothing more; what waits for it is let go then, so that nobody complains of it at exit."""
+def _stdout_refusal() -> OSError | None:
+    """Why stdout takes nothing more; what waits for it is let go then, so that nobody complains of it at exit."""
     import select
 
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
-    left = any(event & select.POLLERR for _, event in poll.poll(0))
+    refusal: OSError | None = None
+    if any(event & select.POLLERR for _, event in poll.poll(0)):
+        refusal = BrokenPipeError("the reader has left")
     try:
         sys.stdout.flush()
         os.write(sys.stdout.fileno(), b"")
-    except OSError:
-        left = True
-    if left:
+    except OSError as error:
+        refusal = error
+    if refusal is not None:
         _to_null(sys.stdout.fileno())
-    return left
+    return refusal
 
 
 def _to_null(number: int) -> None:
@@ -199,7 +201,8 @@ def entry() -> None:
         status = 130
     except SystemExit as ended:  # --help, --version and usage errors
         status = ended.code if isinstance(ended.code, int) else 2
-        if _stdout_refuses() and status == 0:
+        refusal = _stdout_refusal()
+        if status == 0 and refusal is not None and not isinstance(refusal, BrokenPipeError):
             status = _said("", "standard output: cannot be written", 2)
     sys.exit(status)
 

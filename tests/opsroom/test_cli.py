@@ -61,6 +61,20 @@ def test_help_into_a_full_disk(word):
         assert birddog(word, stdout=full) == "birddog: standard output: cannot be written\n"
 
 
+@pytest.mark.parametrize("words", [
+    ("--help",), ("--version",), ("journal", "export", "--help"), ("decode", "--list"), ("sim", "list"), ("device", "list"),
+    ("operation", "list"), ("journal", "count"), ("journal", "tail"), ("warrant", "list"), ("export", "--format", "csv"),
+], ids=" ".join)  # fmt: skip
+def test_what_goes_into_a_pipe_that_nobody_reads_is_no_error(url, words):
+    """`birddog … | head` ends with the pipe closed, before the first row or after it."""
+    about = ("--journal", url) if words[0] in ("device", "operation", "journal", "warrant", "export") else ()
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([*COMMAND, *words, *about], stdout=write, stderr=subprocess.PIPE, env=ENV, timeout=60)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_closed_stderr_changes_nothing(url):
     done = subprocess.run(["sh", "-c", f'"{sys.executable}" -m opsroom.cli journal count --journal sqlite:///none.db 2>&-'],
                           stdout=subprocess.PIPE, env=ENV, timeout=60)
