@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from birddog.leaves import root_of_tile
 from birddog.merkle import EMPTY, SIZE, VerificationError, consistency_path, inclusion_path, node_hash
 
 #: Hashes of a full tile, and levels of the tree between two of them.
@@ -140,10 +141,7 @@ class GrowingTiles:
         self.levels[level] = []
         if level + 1 == len(self.levels):
             self.levels.append([])
-        hashes = row
-        while len(hashes) > 1:
-            hashes = [node_hash(hashes[n], hashes[n + 1]) for n in range(0, len(hashes), 2)]
-        self.levels[level + 1].append(hashes[0])
+        self.levels[level + 1].append(root_of_tile(row))
         if len(self.levels[level + 1]) == WIDTH:
             self._fill(level + 1)
 

@@ -2,8 +2,9 @@
 
 ``bundle.json`` is the manifest: what is in it, by hash; ``bundle.note`` its signature by the log's key, ``checkpoint`` the
 signed root, ``tile/…`` what leads from each record up to it.  ``records.jsonl`` holds one record a line: number, statement, and
-of each part that is shown the salt and the bytes (``birddog.record``).  ``case.html``, ``tracks.csv``, ``certificate.txt`` are
-made of what is shown there, and of nothing else.  ``verify.py`` is ``opsroom/verifier.py``.
+of each field its name, and the salt and the value where it is shown, its commitment where not (``birddog.record``).
+``case.html``, ``tracks.csv``, ``certificate.txt`` are made of what is shown there, and of nothing else.
+``verify.py`` is ``opsroom/verifier.py``.
 
 The zip is stored, without times and modes, and so the same bytes for the same journal and question.
 """
@@ -11,15 +12,17 @@ The zip is stored, without times and modes, and so the same bytes for the same j
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import html
 import json
 import platform
+import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, get_args
 
 import msgspec
 
@@ -31,9 +34,20 @@ from birddog.journal.evidence import Known, LogFiles
 from birddog.journal.keys import Keys
 from birddog.journal.store import Stored
 from birddog.keyring import KeyDestroyed
-from birddog.model import Attachment, Device, Entry, Placement, TrackPoint, Validation, unpack
+from birddog.model import (
+    KINDS,
+    Attachment,
+    Device,
+    Entry,
+    Observation,
+    Placement,
+    Sighting,
+    TrackPoint,
+    Validation,
+    unpack,
+)  # fmt: skip
 from birddog.note import Checkpoint, Signer, signed
-from birddog.record import FIELDS, MAGIC, PARTS, SALT_BYTES, body_of, fields_of, parts_of, stated
+from birddog.record import MAGIC, SALT_BYTES, WHOLE, Fields, body_of, commitments, fields_of, stated
 from birddog.tiles import WIDTH, tile_path
 from birddog.units import iso_from_ns
 from birddog.validated import UNITS, Validated
@@ -45,41 +59,75 @@ from tracking.fold import Fold
 _ALSO = frozenset({"start", "tick", "clock", "loss", "erasure"})
 
 
+#: Names for several fields, for ``--redact``.
+GROUPS = {
+    "who": ("source", "actor", "device", "sender", "subject", "channel", "session", "reader", "epc", "by", "owner", "shipment",
+            "sensor", "topics", "rejects", "verdicts", "giver", "receiver", "person", "applicant"),
+    "payload": ("ident", "payload", "payload_hash"),
+    "place": ("lat_deg", "lon_deg", "alt_m", "alt_ref", "sigma_m", "r_ee", "r_en", "r_nn", "footprint", "area", "zones",
+              "points", "range_m", "flags"),
+    "motion": ("speed_mps", "course_deg"),
+    "words": ("attributes", "text", "note", "name", "detail"),
+}  # fmt: skip
+PAYLOAD = frozenset(GROUPS["payload"])
+
+
 class Record(msgspec.Struct, frozen=True):
-    """An entry as it goes into a bundle; ``parts`` are those that are shown, with their salts."""
+    """An entry as it goes into a bundle; of each field (name, salt, value), or (name, commitment) where it is withheld."""
 
     seq: int
     statement: bytes
-    parts: dict[str, tuple[bytes, bytes]]
+    fields: Sequence[tuple[str, bytes, bytes] | tuple[str, bytes]]
 
     def line(self) -> bytes:
         """Its line of ``records.jsonl``."""
-        shown = {name: [base64.b64encode(salt).decode(), base64.b64encode(data).decode()]
-                 for name, (salt, data) in self.parts.items()}
-        row = {"seq": self.seq, "statement": base64.b64encode(self.statement).decode(), "parts": shown}
+        fields = [[name, *(base64.b64encode(held).decode() for held in rest)] for name, *rest in self.fields]
+        row = {"seq": self.seq, "statement": base64.b64encode(self.statement).decode(), "fields": fields}
         return json.dumps(row, separators=(",", ":")).encode() + b"\n"
 
 
+def plain(name: str) -> str:
+    """A field's name without the row in which it stands, and without the mark of a column."""
+    return name.rpartition(".")[2].lstrip("@")
+
+
 def withheld_of(fields: Iterable[str]) -> frozenset[str]:
-    """The parts that are withheld for some fields: a field's whole part; and the bytes as they came, which hold everything.
+    """The fields that are withheld where some, or groups, are asked for; always the bytes as they came too, which hold all.
 
     Raises:
-        UsageError: there is no such field or part.
+        UsageError: there is no such field or group.
     """
     out: set[str] = set()
     for field in fields:
-        part = field if field in PARTS else next((part for part, names in FIELDS.items() if field in names), "")
-        if not part:
-            known = ", ".join([*PARTS, *(name for names in FIELDS.values() for name in names)])
-            raise UsageError(f"no field {field!r}; there are: {known}", field="--redact")
-        out |= {part, "payload"}
+        named = GROUPS.get(field, (field,))
+        if field not in GROUPS and field not in _known():
+            raise UsageError(f"no field {field!r}; there are: {', '.join([*GROUPS, *sorted(_known())])}", field="--redact")
+        out |= {*named, *PAYLOAD}
     return frozenset(out)
+
+
+@functools.cache
+def _known() -> frozenset[str]:
+    """The names of all fields that an entry may have."""
+    kinds: list[Any] = [kind.body for kind in KINDS]
+    found = {"source", "actor", "ident"}
+    for struct in (*kinds, *get_args(Observation), Sighting):
+        found |= {field.encode_name for field in msgspec.structs.fields(struct)}
+    return frozenset(found)
 
 
 def records_of(journal: Reader, home: Home, known: Known, size: int, operation: str, from_ns: int, to_ns: int,
                withheld: frozenset[str]) -> Iterator[Record]:
     """The records of a case, in order: its own entries within a time, and who is who and what time it was, of it all."""
-    keys, devices = Keys(home, make=False), _devices(journal, operation)
+    keys, words = Keys(home, make=False), None
+    if withheld - PAYLOAD:
+        words = _words(_rows_of(journal, known, size, operation, from_ns, to_ns), keys, withheld)
+    for row in _rows_of(journal, known, size, operation, from_ns, to_ns):
+        yield _record(row, keys, withheld, words)
+
+
+def _rows_of(journal: Reader, known: Known, size: int, operation: str, from_ns: int, to_ns: int) -> Iterator[Stored]:
+    devices = _devices(journal, operation)
     models = _models(journal, devices)
     after, end = known.begins - 1, known.begins + size
     while rows := [row for row in journal.rows(after) if row.seq < end]:
@@ -90,7 +138,7 @@ def records_of(journal: Reader, home: Home, known: Known, size: int, operation: 
                     continue
             elif row.operation or not (row.kind in _ALSO and row.received_ns < to_ns or _names(row, devices, models)):
                 continue
-            yield _record(row, keys, withheld)
+            yield row
 
 
 def _devices(journal: Reader, operation: str) -> frozenset[str]:
@@ -116,17 +164,40 @@ def _names(row: Stored, devices: frozenset[str], models: frozenset[str]) -> bool
     return any(device.encode() in row.body for device in devices)
 
 
-def _record(row: Stored, keys: Keys, withheld: frozenset[str]) -> Record:
+def _opened(row: Stored, keys: Keys) -> Fields:
+    clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.body)
+    return fields_of(clear, row.ident, row.source, row.actor)
+
+
+def _words(rows: Iterable[Stored], keys: Keys, withheld: frozenset[str]) -> re.Pattern[bytes] | None:
+    """What is withheld as a text, wherever it stands: a device's name is also in the topic of its message."""
+    found: set[str] = set()
+    for row in rows:
+        if row.key_id is not None and row.body[: len(MAGIC)] == MAGIC:
+            continue
+        fields = _opened(row, keys)
+        for name, value in zip(fields.names, fields.values, strict=True):
+            if plain(name) in withheld - PAYLOAD:
+                held = msgspec.msgpack.decode(value)
+                texts = held if isinstance(held, list) else [held]
+                found |= {text for text in texts if isinstance(text, str) and len(text) > 2}
+    return re.compile(b"|".join(re.escape(text.encode()) for text in sorted(found))) if found else None
+
+
+def _record(row: Stored, keys: Keys, withheld: frozenset[str], words: re.Pattern[bytes] | None = None) -> Record:
     made = keys.statement(row)
     if row.key_id is not None and row.body[: len(MAGIC)] == MAGIC:
-        return Record(row.seq, made, {})  # erased: that it was there is all that can be shown
-    clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.body)
-    salts = keys.salter(row.key_id)(row.seq)
-    parts = {}
-    for at, (name, data) in enumerate(zip(PARTS, parts_of(clear, row.ident, row.source, row.actor), strict=True)):
-        if name not in withheld:
-            parts[name] = salts[at * SALT_BYTES : (at + 1) * SALT_BYTES], data
-    return Record(row.seq, made, parts)
+        return Record(row.seq, made, ())  # erased: that it was there is all that can be shown
+    fields = _opened(row, keys)
+    salts = keys.salter(row.key_id)(row.seq, len(fields.names))
+    hashes = commitments(fields.values, salts)
+    out: list[tuple[str, bytes, bytes] | tuple[str, bytes]] = []
+    for n, (name, value) in enumerate(zip(fields.names, fields.values, strict=True)):
+        if name == WHOLE and withheld or plain(name) in withheld or words is not None and words.search(value):
+            out.append((name, hashes[n]))
+        else:
+            out.append((name, salts[n * SALT_BYTES : (n + 1) * SALT_BYTES], value))
+    return Record(row.seq, made, out)
 
 
 # --- what is made of the records ---------------------------------------------------------------------
@@ -136,16 +207,19 @@ def entry_of(record: Record) -> Entry | None:
     """The entry that a record shows whole; None where something of it is withheld that its track needs.
 
     Raises:
-        ValueError: its parts are none.
+        ValueError: its fields are none.
     """
     said = stated(record.statement)
-    if set(PARTS) - set(record.parts) - {"payload"}:
-        return None
-    parts = [record.parts[name][1] if name in record.parts else _NO_PAYLOAD for name in PARTS]
-    body, ident, source, actor = body_of(parts)
-    if said.kind == "frame" and "payload" not in record.parts:
-        fields = msgspec.msgpack.decode(body, type=dict[str, msgspec.Raw])
-        body = msgspec.msgpack.encode(fields | {"payload": b""})
+    names, values = [], []
+    for field in record.fields:
+        name, value = field[0], field[-1]
+        if len(field) == 2:
+            if plain(name) not in PAYLOAD:
+                return None
+            value = _NOTHING
+        names.append(name)
+        values.append(value)
+    body, ident, source, actor = body_of(Fields(tuple(names), tuple(values)))
     return Entry(seq=said.seq, kind=said.kind, received_ns=said.received_ns, source=source, ident=ident, body=body,
                  operation=said.operation, actor=actor)
 
@@ -155,7 +229,7 @@ def tracks_csv(records: Iterable[Record], operation: str) -> bytes | None:
     fold, own = Fold(), set[str]()
     out: list[tuple[str, TrackPoint]] = []
     for record in records:
-        if not record.parts:
+        if not record.fields:
             continue
         entry = entry_of(record)
         if entry is None:
@@ -175,18 +249,14 @@ def tracks_csv(records: Iterable[Record], operation: str) -> bytes | None:
 
 def _shown(record: Record) -> dict[str, Any]:
     """The fields of a record that are shown, by name."""
-    out: dict[str, Any] = {}
-    for name, (_, data) in record.parts.items():
-        columns, fields = fields_of(data, columns=name in ("who", "payload"))
-        if name != "payload":
-            out |= {key: msgspec.msgpack.decode(value) for key, value in (columns | fields).items()}
-    return out
+    return {name.lstrip("@"): msgspec.msgpack.decode(rest[1]) for name, *rest in record.fields
+            if len(rest) == 2 and plain(name) not in PAYLOAD}  # fmt: skip
 
 
 _STYLE = "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}td,th{border:1px solid #999;padding:2px 6px;"
 _MOST_ROWS = 20_000
-#: Stands for the part ``payload`` where it was withheld: an empty ident.
-_NO_PAYLOAD = msgspec.msgpack.encode(["ident"]) + b"\xc4\x00"
+#: Stands for the bytes as they came, where they are withheld.
+_NOTHING = b"\xc4\x00"
 
 
 def case_html(records: Iterable[Record], operation: str) -> bytes:
@@ -201,7 +271,7 @@ def case_html(records: Iterable[Record], operation: str) -> bytes:
             n += 1
         if number < _MOST_ROWS and said.kind != "tick":
             words = "; ".join(f"{key} {value}" for key, value in shown.items() if not isinstance(value, bytes))[:600]
-            words = words if record.parts else "erased"
+            words = words if record.fields else "erased"
             cells = (str(record.seq), iso_from_ns(said.received_ns), said.kind, said.operation, words)
             rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
     return (f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(operation)}</title><style>{_STYLE}"
@@ -281,8 +351,7 @@ class _Zip:
 def _read(path: Path) -> Iterator[Record]:
     with path.open("rb") as file:
         for line in file:
-            seq, statement, parts = verifier.record_of(line[:-1])
-            yield Record(seq, statement, parts)
+            yield Record(*verifier.record_of(line[:-1]))
 
 
 def export(journal: Reader, home: Home, operation: str, to: Path, *, from_ns: int = 0, to_ns: int = 2**63 - 1,
@@ -325,7 +394,7 @@ def export(journal: Reader, home: Home, operation: str, to: Path, *, from_ns: in
 def _fill(zipped: _Zip, files: LogFiles, known: Known, point: Checkpoint, operation: str, lines: Path, count: int,
           indexes: set[int], withheld: frozenset[str], home: Home, span_ns: tuple[int, int]) -> None:
     note = files.note() or b""
-    tracks = tracks_csv(_read(lines), operation) if not withheld - {"payload"} else None
+    tracks = tracks_csv(_read(lines), operation) if not withheld - PAYLOAD else None
     zipped.put("README.txt", _README)
     zipped.put("case.html", case_html(_read(lines), operation))
     zipped.put("certificate.txt", certificate(operation, known, point, count))

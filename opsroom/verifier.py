@@ -7,7 +7,7 @@ not, 2 = this is no bundle.  A copy of this file lies in each bundle; use one th
 
 What is checked: the zip is byte for byte the one that its files make; each file has the hash that the manifest says; the
 manifest and the checkpoint are signed by KEY (Ed25519, RFC 8032); each record's statement is a leaf of the log (RFC 6962)
-whose root the checkpoint signs; each part that is shown is the one that was committed to.  What was withheld is counted.
+whose root the checkpoint signs; its fields are those that the statement commits to, shown or not.  What is not is counted.
 
 Over 400 lines: one file that needs no other, on purpose; what it repeats of birddog/ stands here so that nothing is imported.
 """
@@ -23,8 +23,7 @@ import sys
 import zipfile
 import zlib
 
-FORM = 1
-PARTS = ("who", "payload", "place", "motion", "words", "rest")
+FORM = 2
 WIDTH, HASH = 256, 32
 #: More than this is no bundle of ours: a file, all files, how many there are.
 MOST_FILE, MOST_BYTES, MOST_FILES, MOST_LINE = 1 << 34, 1 << 35, 1_000_000, 1 << 24
@@ -319,8 +318,8 @@ class Tree:
 
 
 def stated(data):
-    """(seq, received_ns, kind, operation, key_id, commitments) of a statement."""
-    if data[:4] != b"BDR1":
+    """(seq, received_ns, kind, operation, key_id, hash of the fields) of a statement."""
+    if data[:4] != b"BDR2":
         raise Wrong("its statement is none")
     seq, received_ns = struct.unpack(">Qq", data[4:20])
     texts, at = [], 20
@@ -328,27 +327,46 @@ def stated(data):
         size = int.from_bytes(data[at : at + 2], "big")
         texts.append(data[at + 2 : at + 2 + size].decode("utf-8", "replace"))
         at += 2 + size
-    if len(data) != at + HASH * len(PARTS):
+    if len(data) != at + HASH:
         raise Wrong("its statement is none")
-    return (seq, received_ns, *texts, [data[n : n + HASH] for n in range(at, len(data), HASH)])
+    return (seq, received_ns, *texts, data[at:])
 
 
 def record_of(line):
-    """(seq, statement, parts) of a line: parts are name -> (salt, bytes), those that are shown."""
+    """(seq, statement, fields) of a line: each field is (name, salt, value), or (name, commitment) where it is withheld."""
     try:
         row = json.loads(line, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise Wrong("is no JSON") from None
-    if not isinstance(row, dict) or list(row) != ["seq", "statement", "parts"] or not isinstance(row["parts"], dict):
+    if not isinstance(row, dict) or list(row) != ["seq", "statement", "fields"] or not isinstance(row["fields"], list):
         raise Wrong("is no record")
     if json.dumps(row, separators=(",", ":"), ensure_ascii=True).encode() != line:
         raise Wrong("is not written as a record is")
-    parts = {}
-    for name, shown in row["parts"].items():
-        if name not in PARTS or not isinstance(shown, list) or len(shown) != 2:
-            raise Wrong(f"has a part {ascii(name)[:40]}")
-        parts[name] = (_decoded(shown[0]), _decoded(shown[1]))
-    return row["seq"], _decoded(row["statement"]), parts
+    fields = []
+    for field in row["fields"]:
+        if not isinstance(field, list) or len(field) not in (2, 3) or not isinstance(field[0], str):
+            raise Wrong(f"has a field {ascii(field)[:40]}")
+        fields.append((field[0], *map(_decoded, field[1:])))
+    return row["seq"], _decoded(row["statement"]), fields
+
+
+def names_hashed(names):
+    """Names as they are hashed: a MessagePack array of texts."""
+    out = [_head(len(names), 16, 0x90, (0xDC, 0xDD), (2, 4))]
+    for name in names:
+        try:
+            text = name.encode()
+        except UnicodeEncodeError:
+            raise Wrong(f"has a field {ascii(name)[:40]}") from None
+        out += (_head(len(text), 32, 0xA0, (0xD9, 0xDA, 0xDB), (1, 2, 4)), text)
+    return b"".join(out)
+
+
+def _head(size, few, small, heads, widths):
+    if size < few:
+        return bytes([small | size])
+    n = next(n for n, width in enumerate(widths) if size < 256**width)
+    return bytes([heads[n]]) + size.to_bytes(widths[n], "big")
 
 
 def _once(pairs):
@@ -358,8 +376,8 @@ def _once(pairs):
 
 
 def check_record(line, before, begins, tree):
-    """(seq, parts shown, parts withheld) of a record that holds; Wrong else."""
-    seq, statement, parts = record_of(line)
+    """(seq, fields shown, fields withheld) of a record that holds; Wrong else."""
+    seq, statement, fields = record_of(line)
     said, _, _, _, _, committed = stated(statement)
     if said != seq or not isinstance(seq, int):
         raise Wrong("its number is another than its statement's")
@@ -368,12 +386,17 @@ def check_record(line, before, begins, tree):
         raise Wrong("is not in the log that was signed")
     if tree.tile(0, index // WIDTH)[index % WIDTH] != leaf_of(statement):
         raise Wrong("is not the one in the log")
-    for name, (salt, data) in parts.items():
-        if len(salt) != 16 or hashlib.sha256(salt + data).digest() != committed[PARTS.index(name)]:
-            raise Wrong(f"its part {name} is not the one that was committed to")
+    if fields:  # none is shown of what was erased
+        hashes = []
+        for name, *rest in fields:
+            if len(rest[0]) != (HASH if len(rest) == 1 else 16):
+                raise Wrong(f"its field {ascii(name)[:40]} has no commitment or no salt")
+            hashes.append(rest[0] if len(rest) == 1 else hashlib.sha256(rest[0] + rest[1]).digest())
+        if hashlib.sha256(names_hashed([field[0] for field in fields]) + b"".join(hashes)).digest() != committed:
+            raise Wrong("its fields are not those that were committed to")
     if seq <= before:
         raise Wrong(f"stands behind record {before}")
-    return seq, len(parts), len(PARTS) - len(parts)
+    return seq, sum(len(field) == 3 for field in fields), sum(len(field) == 2 for field in fields)
 
 
 # --- all of it -------------------------------------------------------------------------------------
@@ -506,7 +529,7 @@ def _seq(line):
 
 
 def _end(out, faults, records, shown, withheld, name):
-    out(f"{records} records hold: {shown} parts shown, {withheld} withheld; {faults} faults")
+    out(f"{records} records hold: {shown} fields shown, {withheld} withheld; {faults} faults")
     if not name:
         out("no public key was given: what is in the bundle agrees with itself or does not; who made it is not known (--key)")
     elif not faults:

@@ -103,7 +103,7 @@ python_env() {
     "$VENV/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt \
         --no-build-isolation -e ".$1" </dev/null >&2
     "$VENV/bin/birddog" --version >/dev/null
-    "$VENV/bin/python" -c 'from tracking.kernel import compiled; compiled()'  # compiled once, kept for every start
+    "$VENV/bin/python" -c 'import birddog.leaf_kernel, tracking.kernel as k; k.compiled(); birddog.leaf_kernel.compiled()'  # once, kept
     printf '%s\n' "$mark" >"$ready"
     rm -f "$MAKING"
     say "$VENV is ready"

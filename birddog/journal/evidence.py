@@ -20,7 +20,6 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,10 +30,10 @@ from birddog.errors import JournalDisagrees, JournalError, JournalFull, JournalT
 from birddog.journal.beside import Home
 from birddog.journal.keys import Keys, Row
 from birddog.keyfile import sync_folder
+from birddog.leaves import Asked, leaves_of
 from birddog.merkle import VerificationError
 from birddog.model import Draft
 from birddog.note import Checkpoint, Signer, Verifier, opened, signed
-from birddog.record import commitments, parts_of, statement
 from birddog.tiles import WIDTH, GrowingTiles, TileTree, tile_path
 
 if TYPE_CHECKING:
@@ -266,20 +265,17 @@ class Evidence:
 
     def rows(self, numbers: Sequence[int], drafts: Sequence[Draft]) -> list[Row]:
         """What the rows of drafts hold: bodies as they are stored, and leaves."""
-        out, keys, own = [], self.keys, self.keys.salter(None)
+        asked, stored, keys, own = [], [], self.keys, self.keys.salter(None)
         for seq, d in zip(numbers, drafts, strict=True):
-            parts = parts_of(d.body, d.ident, d.source, d.actor)
             if d.operation in ("", OPEN):
-                committed = commitments(parts, own(seq))
-                leaf = sha256(b"\x00" + statement(seq, d.kind, d.received_ns, d.operation, "", committed)).digest()
-                out.append(Row(d.body, None, leaf))
+                body, name, salter = d.body, None, own
             else:
                 sealer = keys.sealer(d.operation)
                 name = sealer.name
-                committed = commitments(parts, keys.salter(name)(seq))
-                leaf = sha256(b"\x00" + statement(seq, d.kind, d.received_ns, d.operation, name, committed)).digest()
-                out.append(Row(sealer(d.body, b"entry %d" % seq), name, leaf))
-        return out
+                body, salter = sealer(d.body, b"entry %d" % seq), keys.salter(name)
+            stored.append((body, name))
+            asked.append(Asked(seq, d.kind, d.received_ns, d.operation, name or "", d.body, d.ident, d.source, d.actor, salter))
+        return [Row(body, name, leaf) for (body, name), leaf in zip(stored, leaves_of(asked), strict=True)]
 
     def take(self, rows: Sequence[Row]) -> None:
         """These were committed."""

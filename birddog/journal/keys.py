@@ -9,7 +9,7 @@ import msgspec
 from birddog.journal.beside import Home
 from birddog.journal.store import Stored
 from birddog.keyring import Keyring, Sealer
-from birddog.record import MAGIC, Salter, commitments, parts_of, statement
+from birddog.record import MAGIC, Salter, fields_of, statement_of
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -103,8 +103,9 @@ class Keys:
         if row.key_id is not None and row.body[: len(MAGIC)] == MAGIC:
             return row.body
         clear = row.body if row.key_id is None else self.opened(row.seq, row.operation, row.body)
-        committed = commitments(parts_of(clear, row.ident, row.source, row.actor), self.salter(row.key_id)(row.seq))
-        return statement(row.seq, row.kind, row.received_ns, row.operation, row.key_id or "", committed)
+        fields = fields_of(clear, row.ident, row.source, row.actor)
+        salter = self.salter(row.key_id)
+        return statement_of(row.seq, row.kind, row.received_ns, row.operation, row.key_id or "", fields, salter)
 
     def forget(self, operation: str) -> None:
         """Destroy the keys of an operation, and what was made of them."""

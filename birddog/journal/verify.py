@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -23,10 +24,11 @@ from birddog.journal.evidence import Known, LogFiles, checked
 from birddog.journal.keys import ERASED_KEY, Keys, erased_ident
 from birddog.journal.store import Reader, Stored
 from birddog.keyring import KeyDestroyed, KeyringError, SealBroken
+from birddog.leaves import Asked, leaves_of
 from birddog.merkle import VerificationError
 from birddog.model import Erasure
 from birddog.note import Checkpoint, Verifier, opened
-from birddog.record import MAGIC, commitments, parts_of, stated, statement
+from birddog.record import MAGIC, stated
 from birddog.tiles import WIDTH, GrowingTiles
 
 #: Bytes that are put otherwise to find the one that was changed; longer columns are named by being what is left.
@@ -89,7 +91,7 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
         out.findings.append(Finding(0, "", f"{files.folder / 'checkpoint'} is not there: it was taken away"))
     tree, bad, emptied = GrowingTiles(), dict[int, Stored](), _Emptied()
     before = 0
-    for row in _rows(journal, out):
+    for row, leaf in _hashed(_rows(journal, out), keys):
         out.entries += 1
         if row.seq != before + 1:
             out.findings.append(Finding(before + 1, "", f"is missing: entry {row.seq} follows {before}"))
@@ -102,7 +104,10 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
             continue
         erased = row.key_id is not None and row.body[: len(MAGIC)] == MAGIC
         out.erased += erased
-        fault = _fault(row, keys, emptied)
+        if leaf is None:
+            fault = _fault(row, keys, emptied)
+        else:
+            fault = None if leaf == row.leaf else Finding(row.seq, "?", "was changed")
         if fault is not None:
             bad[row.seq] = row
             out.findings.append(fault)
@@ -151,7 +156,29 @@ def _marks(out: Verified, known: Known, point: Checkpoint | None,
     return marks
 
 
-def _rows(journal: Reader, out: Verified) -> Iterator[Stored]:
+def _hashed(rows: Iterator[list[Stored]], keys: Keys) -> Iterator[tuple[Stored, bytes | None]]:
+    """Each row, and its leaf made again; None where it cannot be: ``_fault`` says why."""
+    for some in rows:
+        asked, found = [], list[int]()
+        for n, row in enumerate(some):
+            erased = row.key_id is not None and row.body[: len(MAGIC)] == MAGIC
+            if erased or not all(_is_text(getattr(row, name)) for name in _TEXTS):
+                continue
+            try:
+                clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.body)
+                salter = keys.salter(row.key_id)
+            except KeyringError:
+                continue
+            said = row.seq, row.kind, row.received_ns, row.operation, row.key_id or ""
+            asked.append(Asked(*said, clear, row.ident, row.source, row.actor, salter))
+            found.append(n)
+        leaves: list[bytes | None] = [None] * len(some)
+        for n, leaf in zip(found, leaves_of(asked), strict=True):
+            leaves[n] = leaf
+        yield from zip(some, leaves, strict=True)
+
+
+def _rows(journal: Reader, out: Verified) -> Iterator[list[Stored]]:
     after, last = 0, journal.last_seq()
     while after < last:
         try:
@@ -169,7 +196,7 @@ def _rows(journal: Reader, out: Verified) -> Iterator[Stored]:
                 continue
         if not rows:
             return
-        yield from rows
+        yield rows
         after = rows[-1].seq
 
 
@@ -294,31 +321,46 @@ def _changed(row: Stored, keys: Keys, leaf: bytes) -> str:
         ("kind", _texts_like(row.kind)), ("key_id", [None, *_texts_like(row.key_id or "")]),
     ]  # fmt: skip
     for column, others in columns:
+        if row.key_id is None and column != "key_id":
+            continue  # below, many at once
         if any(_leaf(msgspec.structs.replace(row, **{column: other}), keys) == leaf for other in others):
             return column
     try:
-        salts = keys.salter(row.key_id)(row.seq)
+        salter = keys.salter(row.key_id)
     except KeyringError:
         return ""  # nothing of it can be read, whatever it is
     try:
         clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.body)
     except KeyringError:
         return "body"
-
-    def gives(body: bytes, ident: bytes, source: str, actor: str) -> bool:
-        committed = commitments(parts_of(body, ident, source, actor), salts)
-        made = statement(row.seq, row.kind, row.received_ns, row.operation, row.key_id or "", committed)
-        return sha256(b"\x00" + made).digest() == leaf
-
-    if any(gives(clear, other, row.source, row.actor) for other in _bytes_like(row.ident)):
-        return "ident"
-    if any(gives(clear, row.ident, other, row.actor) for other in ("", *_texts_like(row.source))):
-        return "source"
-    if any(gives(clear, row.ident, row.source, other) for other in ("", *_texts_like(row.actor))):
-        return "actor"
-    if len(clear) > _LOOKED_AT or any(gives(other, row.ident, row.source, row.actor) for other in _bytes_like(clear)):
+    said = Asked(row.seq, row.kind, row.received_ns, row.operation, row.key_id or "", clear, row.ident, row.source, row.actor,
+                 salter)  # fmt: skip
+    tried: list[tuple[str, Iterable[Asked]]] = [
+        ("ident", (said._replace(ident=other) for other in _bytes_like(row.ident))),
+        ("source", (said._replace(source=other) for other in ("", *_texts_like(row.source)))),
+        ("actor", (said._replace(actor=other) for other in ("", *_texts_like(row.actor)))),
+    ]
+    if row.key_id is None:
+        tried[:0] = [
+            ("received_ns", (said._replace(received_ns=other) for other in _numbers_like(row.received_ns))),
+            ("operation", (said._replace(operation=other) for other in ("", *_texts_like(row.operation)))),
+            ("kind", (said._replace(kind=other) for other in _texts_like(row.kind))),
+        ]
+    for column, asked in tried:
+        if _among(asked, leaf):
+            return column
+    if len(clear) > _LOOKED_AT or _among((said._replace(body=other) for other in _bytes_like(clear)), leaf):
         return "body"
     return ""
+
+
+def _among(asked: Iterable[Asked], leaf: bytes) -> bool:
+    """Whether one of these has the leaf."""
+    some = iter(asked)
+    while many := list(islice(some, 1000)):
+        if leaf in leaves_of(many):
+            return True
+    return False
 
 
 def _bytes_like(value: bytes) -> Iterator[bytes]:

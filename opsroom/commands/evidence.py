@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--from", dest="from_time", metavar="TIME", help="only what came in from this time on")
     export.add_argument("--to", dest="to_time", metavar="TIME", help="only what came in before this time")
     export.add_argument("--redact", metavar="FIELDS", default="",
-                        help="withhold these fields or parts, with commas between (docs/evidence.md); the rest verifies")
+                        help="withhold these fields, or groups of them, with commas between (docs/evidence.md)")
     export.add_argument("--out", metavar="FILE", help="the bundle (CASE.evidence.zip)")
     for sub in (seal, export):
         journal_option(sub)

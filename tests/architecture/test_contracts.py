@@ -15,7 +15,7 @@ ROOMS = ("birddog", "devices", "ingest", "tracking", "imagery", "sim", "opsroom"
 #: A package whose releases break its users has one door each side: (modules that may import it).
 DOORS = {
     "filterpy": {"tracking/engine_filterpy.py"},
-    "numba": {"tracking/kernel.py"},
+    "numba": {"tracking/kernel.py", "birddog/leaf_kernel.py"},
     "paho": {"ingest/broker.py", "sim/emit_mqtt.py"},
     "pymodbus": {"ingest/modbus_poll.py", "sim/emit_modbus.py"},
     "serial": {"ingest/serial_port.py"},

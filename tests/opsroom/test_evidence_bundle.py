@@ -10,6 +10,7 @@ import random
 import re
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
 import zipfile
@@ -100,6 +101,11 @@ def records(bundle):
     return [json.loads(line) for line in files_of(bundle)["records.jsonl"].splitlines()]
 
 
+def shown(bundle: Path) -> bytes:
+    """All values that the records show."""
+    return b"".join(base64.b64decode(field[2]) for row in records(bundle) for field in row["fields"] if len(field) == 3)
+
+
 def test_a_bundle_holds_with_the_key_and_nothing_else(bundle, key, capsys):
     faults, lines = said(bundle, key)
     assert faults == 0 and lines[-1].startswith("signed by birddog/")
@@ -122,8 +128,7 @@ def test_the_verifier_in_it_runs_alone_with_python_only(bundle, key, tmp_path):
 def test_it_is_the_same_bytes_each_time_and_holds_nothing_of_another_case(folder, bundle, tmp_path):
     assert cli.main(["evidence", "export", "A", "--journal", f"sqlite:///{folder}/j.db", "--out", str(tmp_path / "b.zip")]) == 0
     assert (tmp_path / "b.zip").read_bytes() == bundle.read_bytes()
-    raw = b"".join(files_of(bundle).values()) + b"".join(base64.b64decode(part[1]) for r in records(bundle)
-                                                       for part in r["parts"].values())  # fmt: skip
+    raw = b"".join(files_of(bundle).values()) + shown(bundle)
     assert b"phone-a" in raw and b"van-a" in raw and b"Nachtigall" in raw
     assert b"phone-b" not in raw and b"van-b" not in raw
 
@@ -170,7 +175,7 @@ def test_a_flipped_bit_in_a_record_names_it(bundle, key, tmp_path):
 
 @pytest.mark.parametrize("harm,words", [
     ("delete", "records hold; the manifest says"), ("swap", "stands behind record"), ("repeat", "stands behind record"),
-    ("truncate", "records hold; the manifest says"), ("forge", "is not the one that was committed to"),
+    ("truncate", "records hold; the manifest says"), ("forge", "fields are not those that were committed to"),
     ("other", "is not the one in the log"),
 ])  # fmt: skip
 def test_records_taken_out_exchanged_or_forged(bundle, key, tmp_path, harm, words):
@@ -187,8 +192,8 @@ def test_records_taken_out_exchanged_or_forged(bundle, key, tmp_path, harm, word
     else:
         row = json.loads(lines[10])
         if harm == "forge":
-            salt, data = row["parts"]["place"]
-            row["parts"]["place"] = [salt, base64.b64encode(base64.b64decode(data)[:-1] + b"\0").decode()]
+            field = next(field for field in row["fields"] if field[0] == "observations.0.lat_deg")
+            field[2] = base64.b64encode(base64.b64decode(field[2])[:-1] + b"\0").decode()
         else:
             raw = bytearray(base64.b64decode(row["statement"]))
             raw[15] ^= 1
@@ -244,26 +249,56 @@ def test_another_key_and_another_log(bundle, key, tmp_path, capsys):
     capsys.readouterr()
 
 
-@pytest.mark.parametrize("fields,part", [
-    ("device", "who"), ("lat_deg", "place"), ("place,speed_mps", "motion"), ("payload", "payload"),
+@pytest.mark.parametrize("fields,names", [
+    ("device", {"device"}), ("lat_deg", {"lat_deg"}), ("place,speed_mps", {"lat_deg", "lon_deg", "speed_mps"}),
+    ("payload", set()),
 ])  # fmt: skip
-def test_what_is_withheld_is_nowhere_and_the_rest_verifies(folder, key, tmp_path, fields, part, capsys):
+def test_what_is_withheld_is_nowhere_and_the_rest_verifies(folder, key, tmp_path, fields, names, capsys):
     out = tmp_path / "r.zip"
     url = f"sqlite:///{folder}/j.db"
     assert cli.main(["evidence", "export", "A", "--journal", url, "--redact", fields, "--out", str(out)]) == 0
     faults, lines = said(out, key)
     assert faults == 0 and not re.search(" 0 withheld", lines[0])
+    kept = set()
     for row in records(out):
-        assert part not in row["parts"] and "payload" not in row["parts"]
-    raw = b"".join(files_of(out).values()) + b"".join(base64.b64decode(p[1]) for r in records(out) for p in r["parts"].values())
+        for name, *rest in row["fields"]:
+            base = name.rpartition(".")[2].lstrip("@")
+            assert len(rest) == 1 or base not in names | {"payload", "ident"}
+            kept |= {base} if len(rest) == 2 else set()
+    assert {"format", "time_ns"} <= kept and (fields != "lat_deg" or {"lon_deg", "device"} <= kept)
+    raw = b"".join(files_of(out).values()) + shown(out)
     assert b'"lat":' not in raw
-    if part == "who":
-        assert b"phone-a" not in raw and b"van-a" not in raw
-    if "lat_deg" in fields or "place" in fields:
-        assert b"lat_deg" not in files_of(out)["records.jsonl"] and b"51.93" not in raw
+    if fields == "device":
+        assert b"phone-a" not in raw  # nor in the topic, which is another field
+    if names & {"lat_deg"}:
+        assert b"51.93" not in raw and struct.pack(">d", 51.93)[:6] not in raw
     assert ("tracks.csv" in files_of(out)) == (fields == "payload")
     assert cli.main(["evidence", "verify", str(out), "--key", key, "--recompute"]) == (0 if fields == "payload" else 1)
     capsys.readouterr()
+
+
+def test_which_field_is_withheld_is_proven(folder, key, tmp_path):
+    """Another name, another order, a commitment as a value: the record falls."""
+    out = tmp_path / "r.zip"
+    url = f"sqlite:///{folder}/j.db"
+    assert cli.main(["evidence", "export", "A", "--journal", url, "--redact", "lat_deg", "--out", str(out)]) == 0
+    files, rows = files_of(out), records(out)
+    at = next(n for n, row in enumerate(rows) if any(field[0].endswith(".lat_deg") for field in row["fields"]))
+    place = next(n for n, field in enumerate(rows[at]["fields"]) if field[0].endswith(".lat_deg"))
+
+    def harmed(change) -> list[str]:
+        row = json.loads(json.dumps(rows[at]))
+        change(row["fields"])
+        lines = [json.dumps(row if n == at else one, separators=(",", ":")).encode() + b"\n" for n, one in enumerate(rows)]
+        zipped(tmp_path / "x.zip", files | {"records.jsonl": b"".join(lines)})
+        return [line for line in said(tmp_path / "x.zip", key)[1] if line.startswith(f"record {row['seq']} ")]
+
+    assert any("fields are not those" in line for line in harmed(lambda f: f[place].__setitem__(0, "observations.0.alt_m")))
+    assert any("fields are not those" in line for line in harmed(lambda f: f.insert(0, f.pop())))
+    assert any("fields are not those" in line for line in harmed(lambda f: f.pop(place)))
+    assert any("no commitment or no salt" in line for line in harmed(lambda f: f[place].__setitem__(1, "AAAA")))
+    assert any("has a field" in line for line in harmed(lambda f: f[place].append("AAAA") or f[place].append("AAAA")))
+    assert harmed(lambda f: None) == []
 
 
 def test_a_part_of_the_time(folder, key, tmp_path):
@@ -301,7 +336,7 @@ def test_what_is_no_bundle_is_named_and_refused(bundle, tmp_path, capsys):
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/passwd")
     refused(bomb.getvalue(), "is a link")
-    refused(zipped(tmp_path / "made", files_of(bundle) | {"bundle.json": b'{"form": 2}'}).read_bytes(), "form 2")
+    refused(zipped(tmp_path / "made", files_of(bundle) | {"bundle.json": b'{"form": 9}'}).read_bytes(), "form 9")
     assert said(zipped(tmp_path / "deep", files_of(bundle) | {"bundle.json": b"[" * 100_000}))[0] > 0
     renamed = tmp_path / "photo.jpg"
     renamed.write_bytes(whole)

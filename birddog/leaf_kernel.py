@@ -1,0 +1,397 @@
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+"""What ``birddog.leaves`` compiles: entries cut into fields, and hashed.  Arrays of bytes, and numbers; no objects.
+
+Only here is Numba opened on this floor.  SHA-256 is that of the library which ``hashlib`` is built on: OpenSSL exports
+``SHA256_Init``, ``_Update`` and ``_Final``, and they are found through ``_hashlib``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, NamedTuple, cast
+
+import msgspec
+import numpy as np
+
+from birddog.record import COLUMNS, LISTS
+
+#: The most fields of a map, and the most levels within a value, that are looked at here.
+_MOST, _DEPTH = 64, 32
+_DOT = ord(".")
+#: The names of the columns, as MessagePack; the head of the array is written before them.
+_COLUMNS = np.frombuffer(b"".join(msgspec.msgpack.encode(name) for name in COLUMNS), np.uint8)
+_OBSERVATIONS, _SIGHTINGS = (np.frombuffer(name.encode(), np.uint8) for name in LISTS)
+
+
+def _skip(data, at, end):
+    """Where the value that begins at a place ends; -1 where it is none that we write, or too deep."""
+    left = np.empty(_DEPTH, np.int64)
+    left[0] = 1
+    depth = 0
+    while depth >= 0:
+        if left[depth] == 0:
+            depth -= 1
+            continue
+        left[depth] -= 1
+        if at >= end:
+            return -1
+        head = data[at]
+        at += 1
+        more, many = 0, 0
+        if head < 0x80 or head >= 0xE0 or head == 0xC0 or head == 0xC2 or head == 0xC3:
+            pass
+        elif head < 0x90:
+            many = 2 * (head & 15)
+        elif head < 0xA0:
+            many = head & 15
+        elif head < 0xC0:
+            more = head & 31
+        elif head == 0xC4 or head == 0xD9:
+            if at + 1 > end:
+                return -1
+            more = 1 + data[at]
+        elif head == 0xC5 or head == 0xDA:
+            if at + 2 > end:
+                return -1
+            more = 2 + (np.int64(data[at]) << 8 | data[at + 1])
+        elif head == 0xC6 or head == 0xDB:
+            if at + 4 > end:
+                return -1
+            more = 4 + (np.int64(data[at]) << 24 | np.int64(data[at + 1]) << 16 | np.int64(data[at + 2]) << 8 | data[at + 3])
+        elif head == 0xCC or head == 0xD0:
+            more = 1
+        elif head == 0xCD or head == 0xD1:
+            more = 2
+        elif head == 0xCA or head == 0xCE or head == 0xD2:
+            more = 4
+        elif head == 0xCB or head == 0xCF or head == 0xD3:
+            more = 8
+        elif head == 0xDC or head == 0xDE:
+            if at + 2 > end:
+                return -1
+            many = np.int64(data[at]) << 8 | data[at + 1]
+            at += 2
+            if head == 0xDE:
+                many *= 2
+        else:
+            return -1
+        at += more
+        if at > end:
+            return -1
+        if many:
+            depth += 1
+            if depth == _DEPTH:
+                return -1
+            left[depth] = many
+    return at
+
+
+def _key(data, at, end):
+    """Where the key that begins at a place ends; -1 where it is no short text of printing ASCII without a dot."""
+    if at >= end:
+        return -1
+    head = data[at]
+    if head & 0xE0 != 0xA0 or head == 0xA0:
+        return -1
+    last = at + 1 + (head & 31)
+    if last > end:
+        return -1
+    for n in range(at + 1, last):
+        if data[n] < 0x21 or data[n] > 0x7E or data[n] == _DOT:
+            return -1
+    return last
+
+
+def _same(data, at, size, text):
+    if size != text.size:
+        return False
+    for n in range(size):
+        if data[at + n] != text[n]:
+            return False
+    return True
+
+
+def _count(data, at, end):
+    """(fields of the map that begins at a place, where the first one does); -1 where it is none, empty, or a large one."""
+    if at >= end:
+        return -1, at
+    head = data[at]
+    if head & 0xF0 == 0x80:
+        return (np.int64(head & 15) if head != 0x80 else np.int64(-1)), at + 1
+    if head == 0xDE and at + 3 <= end:
+        count = np.int64(data[at + 1]) << 8 | data[at + 2]
+        if 16 <= count <= _MOST:
+            return count, at + 3
+    return -1, at
+
+
+def _field(data, at, end, seen, field):
+    """(where the value of the field at a place begins, where it ends); -1 where it is none, or has a name that stood before."""
+    value = _key(data, at, end)
+    if value < 0:
+        return -1, -1
+    for n in range(field):
+        same = True
+        for m in range(value - at):
+            if data[seen[n] + m] != data[at + m]:
+                same = False
+                break
+        if same:
+            return -1, -1
+    seen[field] = at
+    return value, _skip(data, value, end)
+
+
+def _kept(spans, used, listed, row, key, value, end):
+    spans[used, 0], spans[used, 1], spans[used, 2], spans[used, 3], spans[used, 4] = listed, row, key, value, end
+    return used + 1
+
+
+def _row(data, at, end, spans, used, listed, number):
+    """The fields of a row of a list, as ``_body`` of a body's."""
+    count, at = _count(data, at, end)
+    seen = np.empty(_MOST, np.int64)
+    for field in range(count):
+        value, after = _field(data, at, end, seen, field)
+        if after < 0:
+            return used, -1
+        used = _kept(spans, used, listed, number, at, value, after)
+        at = after
+    return used, (at if count > 0 else -1)
+
+
+def _body(data, at, end, spans, used):
+    """The fields of a body into ``spans``: (how many then, where it ends), -1 where it is nothing that we write."""
+    count, at = _count(data, at, end)
+    seen = np.empty(_MOST, np.int64)
+    for field in range(count):
+        value, after = _field(data, at, end, seen, field)
+        if after < 0:
+            return used, -1
+        size, listed, rows, first = value - at - 1, 0, np.int64(0), value + 1
+        if _same(data, at + 1, size, _OBSERVATIONS):
+            listed = 1
+        elif _same(data, at + 1, size, _SIGHTINGS):
+            listed = 2
+        if listed and data[value] & 0xF0 == 0x90:
+            rows = np.int64(data[value] & 15)
+        elif listed and data[value] == 0xDC:
+            rows, first = np.int64(data[value + 1]) << 8 | data[value + 2], value + 3
+            if rows < 16:
+                return used, -1
+        elif listed:
+            return used, -1
+        if rows == 0:
+            used = _kept(spans, used, 0, 0, at, value, after)
+        for n in range(rows):
+            used, first = _row(data, first, after, spans, used, listed, n)
+            if first < 0:
+                return used, -1
+        at = after
+    return used, (at if count > 0 else -1)
+
+
+def cut(data, ends, stated, spans, counts):
+    """Cut entries into fields; how many all have.  ``counts``: how many each has, 0 where the plain way is to be asked.
+
+    Args:
+        data, ends: what ``leaves_of`` joins, and where each of the five pieces of an entry ends.
+        stated: how many bytes of the second piece are the statement's.
+        spans: (list, row, key, value, end of the value) of each field.
+    """
+    used = 0
+    for n in range(counts.size):
+        begin = used
+        if ends[n, 2] == ends[n, 1]:
+            continue  # an ident that is too long
+        middle = _skip(data, ends[n, 0] + stated[n], ends[n, 1])
+        if middle < 0:
+            continue
+        for k in range(3):
+            spans[used + k, 0] = 3
+        spans[used, 3], spans[used, 4] = ends[n, 0] + stated[n], middle
+        spans[used + 1, 3], spans[used + 1, 4] = middle, ends[n, 1]
+        spans[used + 2, 3], spans[used + 2, 4] = ends[n, 1], ends[n, 3]
+        used, at = _body(data, ends[n, 3], ends[n, 4], spans, used + 3)
+        if at != ends[n, 4]:
+            used = begin
+            continue
+        counts[n] = used - begin
+    return used
+
+
+def _turned(value):
+    """A number of which the bytes, little endian, are those of another, big endian."""
+    out = np.uint64(0)
+    for n in range(8):
+        out |= (np.uint64(value) >> np.uint64(8 * n) & np.uint64(255)) << np.uint64(56 - 8 * n)
+    return out
+
+
+def number(counts, seqs, blocks):
+    """What salts are the cipher of: (number of the entry, number of the field), big endian."""
+    at = 0
+    for n in range(counts.size):
+        for k in range(counts[n]):
+            blocks[at, 0], blocks[at, 1] = _turned(seqs[n]), _turned(k)
+            at += 1
+
+
+def _copy(out, to, data, at, end):
+    for n in range(at, end):
+        out[to + n - at] = data[n]
+    return to + end - at
+
+
+_init = _update = _final = cast(Any, None)  # the library's own, when it is compiled
+
+
+def _sha256(data, size, context, out, at):
+    """The hash of the first bytes of an array, to a place in another."""
+    _init(context.ctypes)
+    _update(context.ctypes, data.ctypes, size)
+    _final(out[at:].ctypes, context.ctypes)
+
+
+def digest(data, ends, stated, spans, counts, salts, out):
+    """The leaves of the entries that were cut, each at its place in ``out``; ``salts`` of each field in turn."""
+    longest = 1024
+    at = 0
+    for n in range(counts.size):
+        size = 0
+        for k in range(at, at + counts[n]):
+            if spans[k, 4] - spans[k, 3] + 16 > longest:
+                longest = spans[k, 4] - spans[k, 3] + 16
+            size += 32 + 64 + spans[k, 3] - spans[k, 2] if spans[k, 0] < 3 else 64
+        if size + 64 > longest:
+            longest = size + 64
+        if ends[n, 1] - (ends[n - 1, 4] if n else 0) + 64 > longest:
+            longest = ends[n, 1] - (ends[n - 1, 4] if n else 0) + 64
+        at += counts[n]
+    piece, salted = np.empty(longest, np.uint8), np.empty(longest, np.uint8)
+    found, context = np.empty(32, np.uint8), np.empty(512, np.uint8)
+    at = 0
+    for n in range(counts.size):
+        count = counts[n]
+        if count == 0:
+            continue
+        to = 0
+        if count < 16:
+            piece[0], to = 0x90 | count, 1
+        else:
+            piece[0], piece[1], piece[2], to = 0xDC, count >> 8, count & 255, 3
+        to = _copy(piece, to, _COLUMNS, 0, _COLUMNS.size)
+        for k in range(at + 3, at + count):
+            listed, row, key, value = spans[k, 0], spans[k, 1], spans[k, 2], spans[k, 3]
+            if listed == 0:
+                to = _copy(piece, to, data, key, value)
+                continue
+            head = to
+            to += 2
+            text = _OBSERVATIONS if listed == 1 else _SIGHTINGS
+            to = _copy(piece, to, text, 0, text.size)
+            piece[to] = _DOT
+            power = 1
+            while row // power >= 10:
+                power *= 10
+            to += 1
+            while power:
+                piece[to] = 48 + row // power % 10
+                power //= 10
+                to += 1
+            piece[to] = _DOT
+            to = _copy(piece, to + 1, data, key + 1, value)
+            size = to - head - 2
+            if size < 32:
+                piece[head] = 0xA0 | size
+                for m in range(head + 1, to - 1):
+                    piece[m] = piece[m + 1]
+                to -= 1
+            else:
+                piece[head], piece[head + 1] = 0xD9, size
+        for k in range(at, at + count):
+            for m in range(16):
+                salted[m] = salts[16 * k + m]
+            _copy(salted, 16, data, spans[k, 3], spans[k, 4])
+            _sha256(salted, 16 + spans[k, 4] - spans[k, 3], context, piece, to)
+            to += 32
+        _sha256(piece, to, context, found, 0)
+        begin = ends[n - 1, 4] if n else 0
+        to = _copy(salted, 0, data, begin, ends[n, 0] + stated[n])
+        to = _copy(salted, to, found, 0, 32)
+        _sha256(salted, to, context, out, 32 * n)
+        at += count
+
+
+def fold(hashes, work):
+    """The root of a perfect subtree: ``hashes`` its leaves, one behind the other, a power of two of them; written over.
+
+    Args:
+        work: 65 bytes and more, 0x01 first.
+    """
+    context = np.empty(512, np.uint8)
+    count = hashes.size // 32
+    while count > 1:
+        for n in range(count // 2):
+            _copy(work, 1, hashes, 64 * n, 64 * n + 64)
+            _sha256(work, 65, context, hashes, 32 * n)
+        count //= 2
+
+
+class Compiled(NamedTuple):
+    """The compiled functions, see those of the same names."""
+
+    cut: Callable[..., int]
+    number: Callable[..., None]
+    digest: Callable[..., None]
+    fold: Callable[..., None]
+
+
+#: What the outer ones call, in the order in which one needs the other.
+_INNER = ("_skip", "_key", "_same", "_count", "_field", "_kept", "_row", "_body", "_turned", "_copy", "_sha256")
+
+
+@functools.cache
+def compiled() -> Compiled | None:
+    """They, compiled, the machine code kept beside the source where that can be written; None where this machine cannot."""
+    try:
+        import numba
+        from llvmlite import binding
+
+        library = ctypes.CDLL(importlib.import_module("_hashlib").__file__)
+        functions = [getattr(library, f"SHA256_{name}") for name in ("Init", "Update", "Final")]
+    except (ImportError, OSError, AttributeError):
+        return None
+    types, njit = numba.types, cast(Any, numba.njit)
+    some = types.CPointer(types.uint8)
+    taken = {"_init": (some,), "_update": (some, some, types.uint64), "_final": (some, some)}
+    names = dict(globals())
+    for function, (name, arguments) in zip(functions, taken.items(), strict=True):
+        binding.add_symbol(f"birddog_sha256{name}", ctypes.cast(function, ctypes.c_void_p).value)
+        names[name] = types.ExternalFunction(f"birddog_sha256{name}", types.int32(*arguments))
+    given = types.Array(types.uint8, 1, "C", readonly=True)
+    flat, large, row, table = types.uint8[::1], types.int64[::1], types.int64[:, ::1], types.uint64[:, ::1]
+    signatures = {
+        "cut": types.int64(given, row, large, row, large),
+        "number": types.void(large, large, table),
+        "digest": types.void(given, row, large, row, large, flat, flat),
+        "fold": types.void(flat, flat),
+    }
+    for keep in (True, False):
+        flags = {"cache": keep, "nogil": True, "no_cfunc_wrapper": True}
+        own = dict(names)
+        try:
+            for name in _INNER:
+                own[name] = njit(no_cpython_wrapper=True, **flags)(FunctionType(globals()[name].__code__, own, name))
+            return Compiled(*(
+                njit(signature, **flags)(FunctionType(globals()[name].__code__, own, name))
+                for name, signature in signatures.items()
+            ))  # fmt: skip
+        except RuntimeError:  # no folder that may be written
+            if not keep:
+                raise
+    raise AssertionError
