@@ -3,7 +3,7 @@
     python benchmarks/evidence.py [--records N] [--append]
 
 CPU time of this process, the least of five rounds.  A record is an OwnTracks message of one fix, as the desk packs it.
-``path`` is all that the log adds: fields, a salted commitment to each, statement, leaf, tree, and AES-256-GCM where it is a case's.
+``path`` is all that the log adds: a salted commitment to each field, statement, leaf, tree, and AES-256-GCM of a case's.
 ``desk`` decodes, judges, packs and commits batches of 500 to a journal on disk, in turn with and without the log.
 """
 
