@@ -12,17 +12,15 @@ The zip is stored, without times and modes, and so the same bytes for the same j
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import html
 import json
 import platform
-import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
-from typing import IO, Any, get_args
+from typing import IO
 
 import msgspec
 
@@ -32,196 +30,21 @@ from birddog.journal import Reader
 from birddog.journal.beside import Home
 from birddog.journal.evidence import Known, LogFiles
 from birddog.journal.keys import Keys
-from birddog.journal.store import Stored
 from birddog.keyring import KeyDestroyed
 from birddog.model import (
-    KINDS,
-    Attachment,
-    Device,
-    Entry,
-    Observation,
-    Placement,
-    Sighting,
     TrackPoint,
-    Validation,
-    unpack,
 )  # fmt: skip
 from birddog.note import Checkpoint, Signer, signed
-from birddog.record import MAGIC, SALT_BYTES, WHOLE, Fields, body_of, commitments, fields_of, stated
+from birddog.record import stated
 from birddog.tiles import WIDTH, tile_path
 from birddog.units import iso_from_ns
 from birddog.validated import UNITS, Validated
 from opsroom import verifier
 from opsroom.csv_rows import quoted
+from opsroom.disclosed import PAYLOAD, Record, entry_of, records_of, shown_of, withheld_of
 from tracking.fold import Fold
 
-#: Kinds of entries of no case without which its tracks are not what they were: presets and time.
-_ALSO = frozenset({"start", "tick", "clock", "loss", "erasure"})
-
-
-#: Names for several fields, for ``--redact``.
-GROUPS = {
-    "who": ("source", "actor", "device", "sender", "subject", "channel", "session", "reader", "epc", "by", "owner", "shipment",
-            "sensor", "topics", "rejects", "verdicts", "giver", "receiver", "person", "applicant"),
-    "payload": ("ident", "payload", "payload_hash"),
-    "place": ("lat_deg", "lon_deg", "alt_m", "alt_ref", "sigma_m", "r_ee", "r_en", "r_nn", "footprint", "area", "zones",
-              "points", "range_m", "flags"),
-    "motion": ("speed_mps", "course_deg"),
-    "words": ("attributes", "text", "note", "name", "detail"),
-}  # fmt: skip
-PAYLOAD = frozenset(GROUPS["payload"])
-
-
-class Record(msgspec.Struct, frozen=True):
-    """An entry as it goes into a bundle; of each field (name, salt, value), or (name, commitment) where it is withheld."""
-
-    seq: int
-    statement: bytes
-    fields: Sequence[tuple[str, bytes, bytes] | tuple[str, bytes]]
-
-    def line(self) -> bytes:
-        """Its line of ``records.jsonl``."""
-        fields = [[name, *(base64.b64encode(held).decode() for held in rest)] for name, *rest in self.fields]
-        row = {"seq": self.seq, "statement": base64.b64encode(self.statement).decode(), "fields": fields}
-        return json.dumps(row, separators=(",", ":")).encode() + b"\n"
-
-
-def plain(name: str) -> str:
-    """A field's name without the row in which it stands, and without the mark of a column."""
-    return name.rpartition(".")[2].lstrip("@")
-
-
-def withheld_of(fields: Iterable[str]) -> frozenset[str]:
-    """The fields that are withheld where some, or groups, are asked for; always the bytes as they came too, which hold all.
-
-    Raises:
-        UsageError: there is no such field or group.
-    """
-    out: set[str] = set()
-    for field in fields:
-        named = GROUPS.get(field, (field,))
-        if field not in GROUPS and field not in _known():
-            raise UsageError(f"no field {field!r}; there are: {', '.join([*GROUPS, *sorted(_known())])}", field="--redact")
-        out |= {*named, *PAYLOAD}
-    return frozenset(out)
-
-
-@functools.cache
-def _known() -> frozenset[str]:
-    """The names of all fields that an entry may have."""
-    kinds: list[Any] = [kind.body for kind in KINDS]
-    found = {"source", "actor", "ident"}
-    for struct in (*kinds, *get_args(Observation), Sighting):
-        found |= {field.encode_name for field in msgspec.structs.fields(struct)}
-    return frozenset(found)
-
-
-def records_of(journal: Reader, home: Home, known: Known, size: int, operation: str, from_ns: int, to_ns: int,
-               withheld: frozenset[str]) -> Iterator[Record]:
-    """The records of a case, in order: its own entries within a time, and who is who and what time it was, of it all."""
-    keys, words = Keys(home, make=False), None
-    if withheld - PAYLOAD:
-        words = _words(_rows_of(journal, known, size, operation, from_ns, to_ns), keys, withheld)
-    for row in _rows_of(journal, known, size, operation, from_ns, to_ns):
-        yield _record(row, keys, withheld, words)
-
-
-def _rows_of(journal: Reader, known: Known, size: int, operation: str, from_ns: int, to_ns: int) -> Iterator[Stored]:
-    devices = _devices(journal, operation)
-    models = _models(journal, devices)
-    after, end = known.begins - 1, known.begins + size
-    while rows := [row for row in journal.rows(after) if row.seq < end]:
-        after = rows[-1].seq
-        for row in rows:
-            if row.operation == operation:
-                if row.kind in ("frame", "refusal", "scan") and not from_ns <= row.received_ns < to_ns:
-                    continue
-            elif row.operation or not (row.kind in _ALSO and row.received_ns < to_ns or _names(row, devices, models)):
-                continue
-            yield row
-
-
-def _devices(journal: Reader, operation: str) -> frozenset[str]:
-    bodies = [unpack(entry) for entry in journal.registers() if entry.operation == operation]
-    return frozenset(body.device for body in bodies if isinstance(body, Attachment))
-
-
-def _models(journal: Reader, devices: frozenset[str]) -> frozenset[str]:
-    bodies = [unpack(entry) for entry in journal.registers() if entry.kind == "device"]
-    return frozenset(body.model for body in bodies if isinstance(body, Device) and body.device in devices)
-
-
-def _names(row: Stored, devices: frozenset[str], models: frozenset[str]) -> bool:
-    """Whether an entry of no case says who a device of the case is, or where, what it is worth, or by which warrant."""
-    if row.kind not in ("device", "placement", "warrant", "validation") or row.key_id is not None:
-        return False
-    entry = Entry(seq=row.seq, kind=row.kind, received_ns=row.received_ns, source=row.source, ident=row.ident, body=row.body)
-    body = unpack(entry)
-    if isinstance(body, Device | Placement):
-        return body.device in devices
-    if isinstance(body, Validation):
-        return body.model in models
-    return any(device.encode() in row.body for device in devices)
-
-
-def _opened(row: Stored, keys: Keys) -> Fields:
-    clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.body)
-    return fields_of(clear, row.ident, row.source, row.actor)
-
-
-def _words(rows: Iterable[Stored], keys: Keys, withheld: frozenset[str]) -> re.Pattern[bytes] | None:
-    """What is withheld as a text, wherever it stands: a device's name is also in the topic of its message."""
-    found: set[str] = set()
-    for row in rows:
-        if row.key_id is not None and row.body[: len(MAGIC)] == MAGIC:
-            continue
-        fields = _opened(row, keys)
-        for name, value in zip(fields.names, fields.values, strict=True):
-            if plain(name) in withheld - PAYLOAD:
-                held = msgspec.msgpack.decode(value)
-                texts = held if isinstance(held, list) else [held]
-                found |= {text for text in texts if isinstance(text, str) and len(text) > 2}
-    return re.compile(b"|".join(re.escape(text.encode()) for text in sorted(found))) if found else None
-
-
-def _record(row: Stored, keys: Keys, withheld: frozenset[str], words: re.Pattern[bytes] | None = None) -> Record:
-    made = keys.statement(row)
-    if row.key_id is not None and row.body[: len(MAGIC)] == MAGIC:
-        return Record(row.seq, made, ())  # erased: that it was there is all that can be shown
-    fields = _opened(row, keys)
-    salts = keys.salter(row.key_id)(row.seq, len(fields.names))
-    hashes = commitments(fields.values, salts)
-    out: list[tuple[str, bytes, bytes] | tuple[str, bytes]] = []
-    for n, (name, value) in enumerate(zip(fields.names, fields.values, strict=True)):
-        if name == WHOLE and withheld or plain(name) in withheld or words is not None and words.search(value):
-            out.append((name, hashes[n]))
-        else:
-            out.append((name, salts[n * SALT_BYTES : (n + 1) * SALT_BYTES], value))
-    return Record(row.seq, made, out)
-
-
 # --- what is made of the records ---------------------------------------------------------------------
-
-
-def entry_of(record: Record) -> Entry | None:
-    """The entry that a record shows whole; None where something of it is withheld that its track needs.
-
-    Raises:
-        ValueError: its fields are none.
-    """
-    said = stated(record.statement)
-    names, values = [], []
-    for field in record.fields:
-        name, value = field[0], field[-1]
-        if len(field) == 2:
-            if plain(name) not in PAYLOAD:
-                return None
-            value = _NOTHING
-        names.append(name)
-        values.append(value)
-    body, ident, source, actor = body_of(Fields(tuple(names), tuple(values)))
-    return Entry(seq=said.seq, kind=said.kind, received_ns=said.received_ns, source=source, ident=ident, body=body,
-                 operation=said.operation, actor=actor)
 
 
 def tracks_csv(records: Iterable[Record], operation: str) -> bytes | None:
@@ -247,16 +70,8 @@ def tracks_csv(records: Iterable[Record], operation: str) -> bytes | None:
     return "".join([f"# birddog {__version__}\n{head},{names}\n", *rows]).encode()
 
 
-def _shown(record: Record) -> dict[str, Any]:
-    """The fields of a record that are shown, by name."""
-    return {name.lstrip("@"): msgspec.msgpack.decode(rest[1]) for name, *rest in record.fields
-            if len(rest) == 2 and plain(name) not in PAYLOAD}  # fmt: skip
-
-
 _STYLE = "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}td,th{border:1px solid #999;padding:2px 6px;"
 _MOST_ROWS = 20_000
-#: Stands for the bytes as they came, where they are withheld.
-_NOTHING = b"\xc4\x00"
 
 
 def case_html(records: Iterable[Record], operation: str) -> bytes:
@@ -264,7 +79,7 @@ def case_html(records: Iterable[Record], operation: str) -> bytes:
     points: list[tuple[float, float]] = []
     rows = []
     for number, record in enumerate(records):
-        said, shown = stated(record.statement), _shown(record)
+        said, shown = stated(record.statement), shown_of(record)
         n = 0
         while f"observations.{n}.lat_deg" in shown:
             points.append((shown[f"observations.{n}.lat_deg"], shown.get(f"observations.{n}.lon_deg", 0.0)))
