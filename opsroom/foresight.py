@@ -173,16 +173,18 @@ def _backtest(forecaster: Any, f: Any, t0_s: float, minutes: float) -> dict[str,
 
     from opsroom.forecast_report import held
     from tracking.forecast.calibration import GRID_MIN
+    from tracking.forecast.drift import drift
 
     grid = min(GRID_MIN, key=lambda g: abs(math.log(g / max(minutes, 1.0))))
-    miss = forecaster.calibration.scores(grid, f.moving, t0_s)[0] if len(forecaster.past) else np.zeros(0)
-    miss = miss[np.isfinite(miss)]
+    asked, miss, _ = forecaster.calibration.timed(grid, f.moving, t0_s) if len(forecaster.past) else (np.zeros(0),) * 3
     if len(miss) < FEWEST:
         return None
+    lately = drift(asked, miss)
     return {
         "horizon_min": float(grid), "outcomes": len(miss), "mean_error_m": round(float(np.mean(miss)), 1),
         "median_error_m": round(float(np.median(miss)), 1), "held_50": round(held(miss, 0.5), 3),
-        "held_90": round(held(miss, 0.9), 3),
+        "held_90": round(held(miss, 0.9), 3), "lately_times": None if lately is None else round(lately.times, 3),
+        "drifted": lately is not None and lately.changed,
     }  # fmt: skip
 
 

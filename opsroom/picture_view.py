@@ -106,6 +106,14 @@ class View:
         self.rights = rights
         self._file = file
 
+    def apart(self) -> View:
+        """The same rows by a connection of its own, for another thread and a long question; whoever asks closes it."""
+        return View(StoreFile(self._file.path), self.rights)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
     def store(self) -> bytes:
         """A word of the store's own: another one's differs, also where it was made of the same journal."""
         rows = self._file.rows("SELECT value FROM meta WHERE key = 'store'")

@@ -36,12 +36,16 @@ class Happening(msgspec.Struct, frozen=True):
 
 
 class Observed(msgspec.Struct, frozen=True):
-    """A place was looked at for ``hours``, beginning at ``t_s``: by a receiver that heard something there, or by a patrol."""
+    """A place was looked at for ``hours``, beginning at ``t_s``: by a patrol, or by a receiver that heard something there.
+
+    ``heard``: it was so long heard of one thing there, of several at once there are several of these; else a patrol's time.
+    """
 
     t_s: float
     hours: float
     lat_deg: float
     lon_deg: float
+    heard: bool = False
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -54,12 +58,22 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class Cell(Rate, frozen=True, kw_only=True):
-    """A cell of about equal area, by its middle."""
+    """A cell of about equal area, by its middle; ``ring`` are its corners (lon_deg, lat_deg), closed.
+
+    Args:
+        exposure_h: hours observed, each of whoever was seen there counted.
+        watched_h: hours in which the place was looked at, however many were heard there at once; of patrols, all of theirs.
+        probability_h: that at least one is seen in an hour of watching (Poisson), of as many as are usually heard there;
+            ``per_km2_h`` that by area.
+    """
 
     lat_deg: float
     lon_deg: float
     area_km2: float
+    watched_h: float
+    probability_h: float
     per_km2_h: float
+    ring: tuple[tuple[float, float], ...]
 
 
 class Hour(Rate, frozen=True, kw_only=True):
@@ -114,6 +128,15 @@ def _middle(cell: tuple[int, int], cell_m: float) -> tuple[float, float, float]:
     return (south + north) / 2.0, (cell[1] + 0.5) * width - 180.0, area / 1e6
 
 
+def _ring(cell: tuple[int, int], cell_m: float) -> tuple[tuple[float, float], ...]:
+    step = math.degrees(cell_m / R_MEAN_M)
+    width = 360.0 / _columns(cell[0], step)
+    south, west = cell[0] * step - 90.0, cell[1] * width - 180.0
+    north, east = min(south + step, 90.0), west + width
+    corners = ((west, south), (east, south), (east, north), (west, north), (west, south))
+    return tuple((round(x, 6), round(y, 6)) for x, y in corners)
+
+
 def drawn(counts: list[int], exposure_h: list[float]) -> list[float]:
     """The rates of cells, events an hour, each drawn towards that of all by as much as chance explains their differences."""
     total_h = sum(exposure_h)
@@ -145,6 +168,7 @@ def patterns(happened: Iterable[Happening], observed: Iterable[Observed], *, cel
     looked = list(observed)
     places = _counted(((cell_of(e.lat_deg, e.lon_deg, cell_m), e.name) for e in events),
                       ((cell_of(o.lat_deg, o.lon_deg, cell_m), o.hours) for o in looked))  # fmt: skip
+    watched = _watched(looked, cell_m)
     weeks = _counted(((_hour_of(e.t_s), e.name) for e in events), _by_hour(looked))
     cells, hours, suppressed = [], [], {"hubs": 0, "hours": 0, "cells": 0}
     for cell, rate in places.items():
@@ -152,8 +176,13 @@ def patterns(happened: Iterable[Happening], observed: Iterable[Observed], *, cel
             suppressed["cells"] += rate.events > 0
             continue
         lat, lon, area = _middle(cell, cell_m)
-        cells.append(Cell(rate.events, rate.shipments, rate.exposure_h, rate.rate_per_h, lat_deg=round(lat, 6),
-                          lon_deg=round(lon, 6), area_km2=round(area, 3), per_km2_h=rate.rate_per_h / area))  # fmt: skip
+        # of one observed to all that are there in an hour of watching
+        probability = -math.expm1(-rate.rate_per_h * rate.exposure_h / max(watched[cell], 1e-9))
+        cells.append(Cell(
+            rate.events, rate.shipments, rate.exposure_h, rate.rate_per_h, lat_deg=round(lat, 6), lon_deg=round(lon, 6),
+            area_km2=round(area, 3), watched_h=round(watched[cell], 3), probability_h=round(probability, 9),
+            per_km2_h=probability / area, ring=_ring(cell, cell_m),
+        ))  # fmt: skip
     for hour, rate in sorted(weeks.items()):
         if rate.shipments < k or rate.exposure_h <= 0.0:
             suppressed["hours"] += rate.events > 0
@@ -172,8 +201,12 @@ def patterns(happened: Iterable[Happening], observed: Iterable[Observed], *, cel
     return Patterns(k, cell_m, len(events), round(total_h, 3), rate, hubs, hours, cells, suppressed)
 
 
-def teams(cells: list[Cell], n: int, apart_m: float) -> list[Cell]:
-    """Where to put n teams: the cells of most events a km² and hour, no two nearer than ``apart_m``."""
+def teams(cells: list[Cell], n: int, apart_m: float, busier: float = 1.0) -> list[Cell]:
+    """Where to put n teams: the cells of the highest probability by km² and hour, no two nearer than ``apart_m``.
+
+    Args:
+        busier: as many times the usual rate, at some hour (``busier``); the cells' probabilities are then of that hour.
+    """
     out: list[Cell] = []
     for cell in sorted(cells, key=lambda c: (-c.per_km2_h, c.lat_deg, c.lon_deg)):
         if len(out) == n:
@@ -181,7 +214,18 @@ def teams(cells: list[Cell], n: int, apart_m: float) -> list[Cell]:
         far = (distance_m(lat1_deg=cell.lat_deg, lon1_deg=cell.lon_deg, lat2_deg=o.lat_deg, lon2_deg=o.lon_deg) for o in out)
         if all(d >= apart_m for d in far):
             out.append(cell)
-    return out
+    return out if busier == 1.0 else [_at_another_rate(cell, busier) for cell in out]
+
+
+def _at_another_rate(cell: Cell, times: float) -> Cell:
+    seen = -math.expm1(times * math.log1p(-min(cell.probability_h, 1.0 - 1e-12)))
+    return msgspec.structs.replace(cell, probability_h=round(seen, 9), per_km2_h=seen / cell.area_km2)
+
+
+def busier(found: Patterns, hour: int | None) -> float:
+    """How many times the rate of all hours that of an hour of the week is, where it is shown; 1 where it is not."""
+    rates = {h.hour: h.rate_per_h for h in found.hours}
+    return rates[hour] / found.rate_per_h if hour in rates and found.rate_per_h > 0.0 else 1.0
 
 
 def exposure(names: list[str], t_s: list[float], lat_deg: list[float], lon_deg: list[float]) -> list[Observed]:
@@ -189,7 +233,7 @@ def exposure(names: list[str], t_s: list[float], lat_deg: list[float], lon_deg: 
     out = []
     for i in range(len(t_s) - 1):
         if names[i] == names[i + 1]:
-            out.append(Observed(t_s[i], min(t_s[i + 1] - t_s[i], VOUCH_S) / 3600.0, lat_deg[i], lon_deg[i]))
+            out.append(Observed(t_s[i], min(t_s[i + 1] - t_s[i], VOUCH_S) / 3600.0, lat_deg[i], lon_deg[i], True))
     return out
 
 
@@ -223,6 +267,24 @@ def _by_hour(looked: list[Observed]) -> Iterable[tuple[int, float]]:
             part = min(left, 1.0 - t % 3600.0 / 3600.0)
             yield _hour_of(t), part
             t, left = (t // 3600.0 + 1.0) * 3600.0, left - part
+
+
+def _watched(looked: list[Observed], cell_m: float) -> dict[tuple[int, int], float]:
+    """Of each cell the hours in which it was looked at: of those heard at once in an hour of the clock at most that hour."""
+    parts: dict[tuple[tuple[int, int], int], float] = {}
+    out: dict[tuple[int, int], float] = {}
+    for o in looked:
+        cell, t, left = cell_of(o.lat_deg, o.lon_deg, cell_m), o.t_s, o.hours
+        if not o.heard:
+            out[cell] = out.get(cell, 0.0) + o.hours
+            continue
+        while left > 1e-9:
+            part, key = min(left, 1.0 - t % 3600.0 / 3600.0), (cell, int(t // 3600))
+            parts[key] = min(1.0, parts.get(key, 0.0) + part)
+            t, left = (t // 3600.0 + 1.0) * 3600.0, left - part
+    for (cell, _), hours in parts.items():
+        out[cell] = out.get(cell, 0.0) + hours
+    return out
 
 
 def _hubs(events: list[Happening], hub_m: float) -> list[Hub]:

@@ -26,6 +26,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     use.add_argument("path", metavar="PATH", help="an archive, or a CSV; its hash stands in the entry with what was learned")
     journal_option(use)
     actor_option(use)
+    drift = actions.add_parser("drift", help="whether forecasts miss by more of late than before")
+    drift.add_argument("path", metavar="PATH", help="an archive")
+    drift.add_argument("--days", type=float, metavar="N", help="of late are so many days (the last quarter of what is asked)")
+    drift.add_argument("--horizons", metavar="LIST", default=HORIZONS_MIN, help=f"minutes (default {HORIZONS_MIN})")
+    json_option(drift)
     json_option(build)
     json_option(show)
 
@@ -34,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     """Build or show."""
     from opsroom import archive_store
 
+    if args.action == "drift":
+        return _drift(args)
     if args.action == "use":
         return _use(args)
     if args.action == "show":
@@ -43,11 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from opsroom.archive_sources import build, gather
     from tracking.forecast.calibration import Calibration
 
-    minutes = []
-    for text in filter(None, args.horizons.split(",")):
-        if not text.strip().isdigit() or not 1 <= int(text) <= 43_200:
-            raise UsageError(f"{text!r} is no number of minutes from 1 to 43200", field="--horizons")
-        minutes.append(int(text))
+    minutes = _minutes(args.horizons)
     gathered = gather(args.files)
     past = build(gathered)
     if not len(past):
@@ -59,6 +62,53 @@ def run(args: argparse.Namespace) -> int:
                 calibration.widths(m * 60.0, moving, 0.0, t0_s, 0.9)
     archive_store.save(calibration, args.to, {"sources": len(args.files), "refused": dict(gathered.refused)})
     _tell(past, args.to, gathered.refused, args.json)
+    return 0
+
+
+def _minutes(words: str) -> list[int]:
+    from birddog.errors import UsageError
+
+    minutes = []
+    for text in filter(None, words.split(",")):
+        if not text.strip().isdigit() or not 1 <= int(text) <= 43_200:
+            raise UsageError(f"{text!r} is no number of minutes from 1 to 43200", field="--horizons")
+        minutes.append(int(text))
+    return minutes
+
+
+def _drift(args: argparse.Namespace) -> int:
+    from birddog.errors import UsageError
+    from opsroom.commands.common import print_table
+    from opsroom.forecasting import open_archive
+    from tracking.forecast.drift import drift
+
+    if args.days is not None and not 0.0 < args.days <= 36_500.0:
+        raise UsageError("wants days, more than 0", field="--days")
+    minutes = _minutes(args.horizons)
+    calibration = open_archive(args.path)
+    last_s = calibration.past.last_s
+    rows = []
+    for m in minutes:
+        for moving in (True, False):
+            asked, miss, _ = calibration.timed(m, moving, last_s)
+            found = drift(asked, miss, None if args.days is None else last_s - m * 60.0 - args.days * 86_400.0)
+            rows.append({
+                "horizon_min": m, "moving": moving, "outcomes": len(miss),
+                "before": found.before if found else None, "late": found.late if found else None,
+                "before_m": round(found.before_m, 1) if found else None, "late_m": round(found.late_m, 1) if found else None,
+                "times": round(found.times, 3) if found else None, "z": round(found.z, 2) if found else None,
+                "changed": found.changed if found else None,
+            })  # fmt: skip
+    if args.json:
+        print_json(rows)
+        return 0
+    print_table(("horizon", "what", "before", "of late", "times", "z", "says"), [
+        (f"{r['horizon_min']} min", "moves" if r["moving"] else "stands", f"{r['before_m']} m of {r['before']}",
+         f"{r['late_m']} m of {r['late']}", str(r["times"]), str(r["z"]), "CHANGED" if r["changed"] else "as before")
+        if r["changed"] is not None else
+        (f"{r['horizon_min']} min", "moves" if r["moving"] else "stands", "", "", "", "",
+         f"too few outcomes ({r['outcomes']})") for r in rows
+    ])  # fmt: skip
     return 0
 
 

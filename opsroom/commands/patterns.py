@@ -13,6 +13,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hub-m", type=float, default=500.0, metavar="M", help="how far a hub reaches, metres (500)")
     parser.add_argument("--k", type=int, default=5, metavar="N", help="fewer different ids are not shown (5, never under 5)")
     parser.add_argument("--teams", type=int, default=0, metavar="N", help="name the cells where N teams would see most")
+    parser.add_argument("--hour", type=int, metavar="H",
+                        help="of the week for --teams, UTC: 0 is Monday 00:00 to 01:00 (any hour)")
     parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
 
 
@@ -29,11 +31,13 @@ def run(args: argparse.Namespace) -> int:
     from tracking.events import batch
     from tracking.events.model import Rules
     from tracking.events.tracks import tracks
-    from tracking.patterns import Happening, exposure, patterns, teams
+    from tracking.patterns import Happening, busier, exposure, patterns, teams
 
     for name, value, most in (("--cell-m", args.cell_m, 500_000.0), ("--hub-m", args.hub_m, 50_000.0)):
         if not 50.0 <= value <= most:
             raise UsageError(f"expected metres from 50 to {most:g}, not {value:g}", field=name)
+    if args.hour is not None and not 0 <= args.hour < 168:
+        raise UsageError("expected an hour of the week from 0 to 167", field="--hour")
     if not 0 <= args.teams <= 1000:
         raise UsageError("expected a number from 0 to 1000", field="--teams")
     rules, rows = Rules(), read_tracks(args.tracks)
@@ -49,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     found = patterns(happened, looked, cell_m=args.cell_m, hub_m=args.hub_m, k=args.k)
     document = {"kind": args.kind, **msgspec.to_builtins(found)}
     if args.teams:
-        document["teams"] = msgspec.to_builtins(teams(found.cells, args.teams, 2.0 * args.cell_m))
+        document["teams"] = msgspec.to_builtins(teams(found.cells, args.teams, 2.0 * args.cell_m, busier(found, args.hour)))
     with result_file(args.out) as out:
         out.write(msgspec.json.encode(document).decode() + "\n")
     return 0

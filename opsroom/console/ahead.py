@@ -17,9 +17,10 @@ from starlette.responses import Response
 from birddog.model import Track as TrackRow
 from birddog.model import TrackPoint
 from birddog.units import NS, iso_from_ns
+from opsroom import hotspots
 from opsroom.console import openapi, views
 from opsroom.console.answers import bool_of, int_of, json_answer, time_of
-from opsroom.console.foreseen import Forecasts
+from opsroom.console.foreseen import Forecasts, PatternsView
 from opsroom.console.source import Source
 from opsroom.foresight import STEPS, Foresight, Settings, Spot, spots_of
 from opsroom.picture_view import View
@@ -83,6 +84,31 @@ class Ahead:
         if detail is None:
             raise HTTPException(404, f"no event {event_id!r}")
         return json_answer(detail)
+
+    async def patterns(self, request: Request) -> Response:
+        """Places and hours at which something happens, with how long somebody looked."""
+        kind, view = request.query_params.get("kind", "stop"), self._view(request)
+        if kind not in hotspots.KINDS:
+            raise HTTPException(422, f"kind: expected one of {', '.join(hotspots.KINDS)}, not {kind[:40]!r}")
+        cell_m = _number(request, "cell_m", 50.0, 500_000.0) or 5000.0
+        hub_m = _number(request, "hub_m", 50.0, 50_000.0) or 500.0
+        n_teams, hour = _number(request, "teams", 0.0, 100.0) or 0.0, _number(request, "hour", 0.0, 167.0)
+        since_ns, until_ns = time_of(request, "from"), time_of(request, "to")
+
+        end_ns = until_ns if until_ns is not None else await self._source.run(self._source.now_ns)
+
+        def read() -> PatternsView:
+            begin_ns = since_ns if since_ns is not None else end_ns - hotspots.SINCE_NS
+            found = hotspots.seen(apart, kind, begin_ns, end_ns, cell_m=cell_m, hub_m=hub_m, n_teams=int(n_teams),
+                                  hour=None if hour is None else int(hour))  # fmt: skip
+            return msgspec.convert(found, PatternsView)
+
+        # all steps of weeks: beside the live feed, by a connection of its own
+        apart = view.apart()
+        try:
+            return json_answer(await asyncio.get_running_loop().run_in_executor(self._pool, read))
+        finally:
+            apart.close()
 
     async def forecasts(self, request: Request) -> Response:
         """Where a track will be, and when at the places that its case watches, or at one that is named."""

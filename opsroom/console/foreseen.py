@@ -1,4 +1,4 @@
-"""What the console answers of what is about to happen (docs/http-api.md): forecasts and arrivals, with how good they were."""
+"""What the console answers of what is about to happen (docs/http-api.md): forecasts, arrivals, and patterns of places."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ class RegionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BacktestView(msgspec.Struct, frozen=True, kw_only=True):
-    """How good the archive's own past was told, at the nearest horizon that is kept, of what moves or stands as this track."""
+    """How good the archive's own past was told, at the nearest horizon that is kept, of what moves or stands as this track.
+
+    ``lately_times``: the median miss in the last quarter of its time over that before; ``drifted``: that is more than chance.
+    """
 
     horizon_min: float
     outcomes: int
@@ -40,6 +43,8 @@ class BacktestView(msgspec.Struct, frozen=True, kw_only=True):
     median_error_m: float
     held_50: float
     held_90: float
+    lately_times: float | None
+    drifted: bool
 
 
 class OwnView(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,3 +106,70 @@ class Forecasts(msgspec.Struct, frozen=True, kw_only=True):
     known: KnownView | None = None
     forecasts: list[ForecastView] = []
     arrivals: list[ArrivalView] = []
+
+
+class CellView(msgspec.Struct, frozen=True, kw_only=True):
+    """A cell in which something happened, with how long it was looked at; ``ring`` are its corners (lon_deg, lat_deg).
+
+    ``exposure_h`` counts everybody who was seen there, ``watched_h`` hours of the clock; ``rate_per_h`` is events an hour of
+    exposure, drawn towards that of all; ``probability_h`` that at least one is seen in an hour of watching, ``per_km2_h``
+    that by area.
+    """
+
+    events: int
+    shipments: int
+    exposure_h: float
+    rate_per_h: float
+    lat_deg: float
+    lon_deg: float
+    area_km2: float
+    watched_h: float
+    probability_h: float
+    per_km2_h: float
+    ring: list[tuple[float, float]]
+
+
+class HourView(msgspec.Struct, frozen=True, kw_only=True):
+    """An hour of the week, UTC: 0 is Monday, 00:00 to 01:00."""
+
+    hour: int
+    events: int
+    shipments: int
+    exposure_h: float
+    rate_per_h: float
+
+
+class HubView(msgspec.Struct, frozen=True, kw_only=True):
+    """A place where many stop: different shipments, events, its middle and what holds all of them."""
+
+    shipments: int
+    events: int
+    lat_deg: float
+    lon_deg: float
+    radius_m: float
+
+
+class PatternsView(msgspec.Struct, frozen=True, kw_only=True):
+    """Places and hours, never who.
+
+    ``teams`` are the cells where a team would see most.
+    ``suppressed`` counts what fewer than ``k`` different shipments had part in, or nobody observed.  ``cut``: only the newest
+    ``steps`` were looked at, from ``since`` on; ``why`` says why there is nothing.
+    """
+
+    kind: str
+    since: str
+    until: str
+    why: str
+    steps: int
+    cut: bool
+    k: int
+    cell_m: float
+    events: int
+    exposure_h: float
+    rate_per_h: float
+    hubs: list[HubView]
+    hours: list[HourView]
+    cells: list[CellView]
+    suppressed: dict[str, int]
+    teams: list[CellView]

@@ -9,7 +9,7 @@ import msgspec
 from birddog import __version__
 from opsroom.authority import DeadlineView, RetrievalView, WarrantView
 from opsroom.console import views
-from opsroom.console.foreseen import Forecasts
+from opsroom.console.foreseen import Forecasts, PatternsView
 from opsroom.console.health import HealthView
 
 
@@ -220,6 +220,10 @@ _Q = {
     "by": ("string", "who takes it, as the journal's entry of it shall say"),
     "coast": ("boolean", "1: predictions too"),
     "kind": ("string", "only these kinds, separated by commas"),
+    "cell_m": ("number", "side of a cell, metres"),
+    "hub_m": ("number", "how far a hub reaches, metres"),
+    "teams": ("integer", "so many cells where a team would see most"),
+    "hour": ("integer", "of the week for teams, UTC: 0 is Monday 00:00 to 01:00"),
     "horizon_min": ("number", "how far ahead, minutes; else those of the configuration"),
     "lat": ("number", "latitude of a place that the arrival is asked for"),
     "lon": ("number", "longitude of that place"),
@@ -249,6 +253,8 @@ OPERATIONS: dict[str, dict[str, tuple[str, Any, tuple[str, ...], Any]]] = {
     "/v1/events/{event_id}": {"get": ("One event and the fixes that it rests on", EventDetail, ("limit",), None)},
     "/v1/forecasts": {"get": ("Where a track will be and when at some places, with how good such answers were", Forecasts,
                               ("track", "at", "horizon_min", "lat", "lon", "radius_m"), None)},
+    "/v1/patterns": {"get": ("Places and hours at which something happens, with how long somebody looked; never who",
+                             PatternsView, ("kind", "from", "to", "cell_m", "hub_m", "teams", "hour"), None)},
     "/v1/refused": {"get": ("Who was refused, why and how often", RefusedMessages, ("since",), None)},
     "/v1/authority": {"get": ("Warrants, what is due, what is still out, what was sealed", Authority, (), None)},
     "/v1/operations": {"get": ("Operations", Operations, (), None)},

@@ -81,6 +81,7 @@ class Console:
             Route("/v1/events", self.ahead.events),
             Route("/v1/events/{event_id}", self.ahead.event),
             Route("/v1/forecasts", self.ahead.forecasts),
+            Route("/v1/patterns", self.ahead.patterns),
             Route("/v1/refused", self.refused),
             Route("/v1/authority", self.law.authority),
             Route("/v1/operations", self.operations),

@@ -231,3 +231,19 @@ def test_eta_on_a_used_way_where_one_is_and_where_nobody_went(files, capsys):
     for words in ("at.csv:4: nobody in the archive went there", "at.csv:5: no such id", "at.csv:6: no fix of this id before t0",
                   "at.csv:7: radius_m"):
         assert words in err
+
+
+def test_whether_forecasts_drift_is_said_by_horizon(tmp_path, capsys):
+    rows = [
+        f"v{v},{1_790_000_000 + 3600 * v + 60 * k},{50 + 0.001 * (v % 7):.4f},{4 + (0.0045 if v > 45 else 0.004) * k:.5f}"
+        for v in range(60) for k in range(40)
+    ]  # fmt: skip
+    (tmp_path / "past.csv").write_text("id,t,lat,lon\n" + "\n".join(rows) + "\n")
+    assert main(["archive", "drift", str(tmp_path / "past.csv"), "--horizons", "5", "--json"]) == 0
+    moves, stands = json.loads(capsys.readouterr().out)
+    assert moves["moving"] and moves["before"] >= 20 and moves["late"] >= 20 and moves["changed"] in (True, False)
+    assert not stands["moving"] and stands["changed"] is None  # nothing stood
+    assert main(["archive", "drift", str(tmp_path / "past.csv"), "--horizons", "5"]) == 0
+    assert "too few outcomes" in capsys.readouterr().out
+    assert main(["archive", "drift", str(tmp_path / "past.csv"), "--days", "-1"]) == 2
+    assert "--days" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tracking.patterns import Happening, Observed, cell_of, drawn, exposure, patterns, teams
+from tracking.patterns import Happening, Observed, busier, cell_of, drawn, exposure, patterns, teams
 
 T0 = 1_790_000_000.0 // 604_800 * 604_800
 CELL_M = 5000.0
@@ -60,6 +60,40 @@ def test_what_is_five_times_as_often_stands_out_also_where_nobody_patrols_much(s
     # two teams go to the two, and no two stand beside each other
     assert teams(found.cells, 2, 2 * CELL_M) == found.cells[:2]
     assert len(teams(found.cells, 500, 1e6)) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_where_teams_are_sent_does_not_follow_the_patrols_of_before(seed):
+    """Patrols are here 20 times as long as there: what a team would see in an hour comes out flat within a fifth."""
+    found = patterns(*patrolled(seed))
+    flat = 1.0 - math.exp(-0.2)
+    assert len(found.cells) > 90 and all(abs(c.probability_h / flat - 1.0) < 0.2 for c in found.cells)
+    assert all(abs(c.watched_h - c.exposure_h) < 0.01 for c in found.cells)
+    ranked = teams(found.cells, 10, CELL_M)
+    assert ranked[0].probability_h / ranked[-1].probability_h < 1.2
+
+
+def test_many_who_are_there_at_once_make_a_place_busier_and_not_longer_watched():
+    crowd = [Observed(T0 + 3600.0 * h, 1.0, 30.0, 32.0, True) for h in range(100) for _ in range(20)]
+    alone = [Observed(T0 + 3600.0 * h, 1.0, 31.0, 32.0, True) for h in range(100)]
+    happened = [Happening(f"s{i % 50}", T0 + 36.0 * 40 * i, 30.0, 32.0) for i in range(200)]
+    happened += [Happening(f"s{i}", T0 + 3600.0 * i, 31.0, 32.0) for i in range(10)]
+    found = patterns(happened, crowd + alone)
+    busy, quiet = sorted(found.cells, key=lambda c: c.lat_deg)
+    assert (busy.watched_h, busy.exposure_h, quiet.watched_h) == (100.0, 2000.0, 100.0)
+    assert busy.rate_per_h == pytest.approx(quiet.rate_per_h, rel=0.2)  # each there does it as often
+    assert busy.probability_h > 0.8 and quiet.probability_h < 0.15  # a team sees more where more are
+    assert len(busy.ring) == 5 and busy.ring[0] == busy.ring[-1]
+
+
+def test_teams_of_an_hour_of_the_week():
+    looked = [Observed(T0 + 3600.0 * h, 1.0, 30.0, 32.0) for h in range(168)]
+    hour = int((T0 // 3600 + 72) % 168)
+    happened = [Happening(f"s{i}", T0 + 60.0 * i, 30.0, 32.0) for i in range(40)]  # all in one hour of the week
+    happened += [Happening(f"s{i}", T0 + 3600.0 * (1 + i), 30.0, 32.0) for i in range(60)]
+    found = patterns(happened, looked)
+    (any_hour,), (busy,) = teams(found.cells, 1, 1.0), teams(found.cells, 1, 1.0, busier(found, hour))
+    assert busy.probability_h > any_hour.probability_h > 0.0
 
 
 def test_fewer_than_five_shipments_are_never_shown_whatever_is_asked():

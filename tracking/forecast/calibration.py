@@ -125,6 +125,10 @@ class Calibration:
 
     def scores(self, minutes: int, moving: bool, t0_s: float) -> tuple[np.ndarray, np.ndarray]:
         """(miss in metres, oddness) of the windows that count for a question at t0."""
+        return self.timed(minutes, moving, t0_s)[1:]
+
+    def timed(self, minutes: int, moving: bool, t0_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same, with the time at which each window was asked in front."""
         assert self.windows is not None
         of, ended = self.windows[moving], self.ended(t0_s)
         blank = np.full(len(of.row), np.nan)
@@ -143,7 +147,7 @@ class Calibration:
         for k in among[np.isnan(kept.miss_m[among])]:
             kept.miss_m[k], kept.odd[k] = self._ask(int(of.row[k]), float(of.t_s[k]), minutes * 60.0, ended)
         good = among[np.isfinite(kept.miss_m[among])]
-        return kept.miss_m[good], kept.odd[good]
+        return of.t_s[good], kept.miss_m[good], kept.odd[good]
 
     def _ask(self, row: int, t_s: float, after_s: float, ended: bool) -> tuple[float, float]:
         """(miss, oddness) of one window; infinite where what came is not known."""

@@ -7,7 +7,8 @@ import { age, clock, metres, plain } from './words.js';
 
 const AGAIN_MS = 30000;
 /** What several fixes together mean (docs/events.md); the fold's own events are alerts or stand in the panel already. */
-export const HAPPENED = { stop: 'stop', encounter: 'encounter', loiter: 'loitering', gap: 'silence', cotravel: 'travels with', too_late: 'came too late' };
+export const HAPPENED = { stop: 'stop', encounter: 'encounter', loiter: 'loitering', gap: 'silence', cotravel: 'travels with', split: 'parts from',
+  visit: 'visits', portal: 'passes', border: 'crosses a border', lane_stop: 'stops in a lane', deviation: 'off the usual way', too_late: 'came too late' };
 
 /** @param {number} minutes @returns {string} "15 min", "4 h" */
 function ahead(minutes) {
@@ -104,9 +105,10 @@ export class Ahead {
   words(f) {
     const b = f.backtest;
     const was = b ? `so far: ${metres(b.mean_error_m)} off, 90 % held ${Math.round(b.held_90 * 100)} % of ${b.outcomes}` : 'not tried often enough to say how good';
+    const drift = b?.drifted ? ` · LATELY ${b.lately_times.toFixed(1)} × AS FAR OFF AS BEFORE` : '';
     const own = f.own ? ` · this track: ${metres(f.own.error_m)} off, ${f.own.in_90 ? 'inside' : 'OUTSIDE'} 90 %` : '';
     const guess = f.outcomes === 0 ? 'WIDTH IS A GUESS · ' : '';
-    return `${guess}50 % within ${metres(f.r50_m)}, 90 % within ${metres(f.r90_m)}\n${was}${own}`;
+    return `${guess}50 % within ${metres(f.r50_m)}, 90 % within ${metres(f.r90_m)}\n${was}${drift}${own}`;
   }
 
   arrival(x) {

@@ -14,7 +14,7 @@ const GAP = 4; // a step longer than so many usual ones is drawn as a guess
 const ALL_TRAILS = 200; // with more tracks than this only the selected one has a trail
 const ALL_NAMES = 100; // with more tracks than this a name without an alert gives way where there is no room for it
 const FONT = ['sans-serif'];
-const SOURCES = ['areas', 'grid', 'ahead', 'happened', 'ellipses', 'trails', 'rivals', 'places', 'flags', 'tracks', 'chosen'];
+const SOURCES = ['areas', 'grid', 'hotspots', 'ahead', 'happened', 'ellipses', 'trails', 'rivals', 'places', 'flags', 'tracks', 'chosen'];
 const COLOUR = ['match', ['get', 'shape'], ...Object.entries(SHAPES).flatMap(([k, v]) => [k, v.colour]), '#7ee2a8'];
 
 maplibre.setWorkerUrl('/static/vendor/maplibre-gl/maplibre-gl-worker.mjs');
@@ -57,6 +57,10 @@ function style() {
       { id: 'cities', type: 'symbol', source: 'cities', filter: ['>=', ['get', 'population'], ['step', ['zoom'], 5e6, 3, 2e6, 5, 5e5, 7, 0]], layout: label({ 'text-field': ['get', 'name'], 'text-size': 11,
         'symbol-sort-key': ['-', 0, ['get', 'population']], 'text-padding': 12 }), paint: { ...halo, 'text-color': '#8fa2b3' } },
       // what is not measured: dotted, in a colour of its own
+      { id: 'hotspots', type: 'fill', source: 'hotspots', filter: ['==', ['geometry-type'], 'Polygon'], paint: { 'fill-color': '#ffb454', 'fill-opacity': ['+', 0.05, ['*', 0.4, ['get', 'share']]] } },
+      { id: 'hotspots-line', type: 'line', source: 'hotspots', filter: ['==', ['geometry-type'], 'Polygon'], paint: { 'line-color': '#ffb454', 'line-width': 1, 'line-opacity': 0.6 } },
+      { id: 'hotspots-label', type: 'symbol', source: 'hotspots', filter: ['==', ['geometry-type'], 'Point'], layout: label({ 'text-field': ['get', 'name'], 'text-size': 11 }),
+        paint: { ...halo, 'text-color': '#ffd9a0' } },
       { id: 'ahead', type: 'fill', source: 'ahead', filter: ['==', ['geometry-type'], 'Polygon'], paint: { 'fill-color': '#e38cff', 'fill-opacity': ['case', ['==', ['get', 'level'], 0.5], 0.12, 0.05] } },
       { id: 'ahead-line', type: 'line', source: 'ahead', filter: ['==', ['geometry-type'], 'Polygon'], paint: { 'line-color': '#e38cff', 'line-dasharray': [1, 2],
         'line-width': ['case', ['==', ['get', 'level'], 0.5], 2, 1.2], 'line-opacity': 0.85 } },
@@ -291,6 +295,13 @@ export class Chart {
     const row = store.tracks.get(this.chosen) ?? store.flags.get(this.chosen) ?? store.alerts.get(this.chosen);
     const at = row && row.lat_deg !== null ? [feature({ type: 'Point', coordinates: [row.lon_deg, row.lat_deg] }, { id: 'chosen' })] : [];
     this.map.getSource('chosen')?.setData({ type: 'FeatureCollection', features: at });
+  }
+
+  /** Cells in which something happens, with how long somebody looked (js/hotspots.js). */
+  async heat(features) {
+    await this.ready;
+    this.map.getSource('hotspots').setData({ type: 'FeatureCollection', features });
+    document.body.dataset.hotspots = `${features.length}`;
   }
 
   /** What is expected of the selected track and what happened to it, as features (js/ahead.js). */

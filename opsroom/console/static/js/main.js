@@ -2,6 +2,7 @@
 // Over 400 lines: the one place that knows every part of the page.
 
 import { Ahead, happened, tell } from './ahead.js';
+import { Hotspots } from './hotspots.js';
 import { AlertList } from './alerts.js';
 import { Detail } from './detail.js';
 import { Live } from './live.js';
@@ -78,6 +79,7 @@ const sound = new Sound();
 let chart = null;
 let drawScenery = null;
 const foresight = new Ahead(room, () => chart);
+const hotspots = new Hotspots(() => chart);
 // for the tests and for a person at the browser's own console
 globalThis.birddog = { store, live, chart: null };
 
@@ -239,7 +241,7 @@ function tick() {
     write(bar, `CONNECTION LOST. ${asOf} ${wait ? `Trying again in ${wait} s.` : 'Trying now.'}`);
   }
   for (const list of [tracks, alerts, flags, authority, refused, events]) list.tick();
-  if (!state.lost) foresight.tick();
+  if (!state.lost) for (const one of [foresight, hotspots]) one.tick();
   if (state.chosenKind) detail.draw();
   if (!state.lost && performance.now() - state.scenery > 60000) scenery();
   if (!state.lost && performance.now() - state.connectsAt > 10000) connects();
@@ -380,7 +382,7 @@ $('about-open').addEventListener('click', () => $('about').showModal());
 $('detail-close').addEventListener('click', unchoose);
 $('detail-follow').addEventListener('click', () => follow(!state.following));
 $('detail-centre').addEventListener('click', () => chart?.centre(detail.row()));
-rememberFolds('legend', 'seen-more', 'events-more', 'flags-more', 'authority-more', 'refused-more');
+rememberFolds('legend', 'seen-more', 'events-more', 'hot-more', 'flags-more', 'authority-more', 'refused-more');
 $('token-form').addEventListener('submit', async (event) => {
   event.preventDefault();
   const answer = await fetch('/v1/session', {

@@ -1,0 +1,67 @@
+"""Patterns in the API: places and hours with exposure beside counts, nothing of few, nothing of a person."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import httpx
+import pytest
+
+from birddog import model
+
+NS = 1_000_000_000
+NOW_S = int(time.time()) // 3600 * 3600
+
+
+@pytest.fixture
+def harbour(make_stage, makers):
+    """Seven shipments that stood at the quay, one more in a case and in public, four that stood elsewhere; a week of steps."""
+    stage = make_stage()
+    for n in range(1, 12):
+        lat = 51.95 if n <= 7 else 52.5
+        track = makers["track"](n, tag_id=f"secret-{n}")
+        steps = [
+            model.TrackPoint(
+                track_id=track.track_id, seq=k, time_ns=(NOW_S - 3600 * k) * NS, lat_deg=lat, lon_deg=4.0, ve_mps=0.0,
+                vn_mps=0.0, p_ee=25.0, p_en=0.0, p_nn=25.0, origin="fix",
+            ) for k in range(100, 0, -1)
+        ]  # fmt: skip
+        begun = (NOW_S - 3600 * (n + 20)) * NS
+        stage.publish(track, *steps, model.Event(
+            event_id=f"H{n}", kind="stop", operation="nightjar", seq=1, start_ns=begun, end_ns=begun + 900 * NS,
+            track_ids=(track.track_id,), lat_deg=lat, lon_deg=4.0,
+        ))  # fmt: skip
+    twin = makers["track"](30, tag_id="secret-1")  # the same vessel, as the public has it
+    stage.publish(twin, model.Event(
+        event_id="H30", kind="stop", operation="open", seq=1, start_ns=(NOW_S - 3600 * 21) * NS, track_ids=(twin.track_id,),
+        lat_deg=51.95, lon_deg=4.0,
+    ))  # fmt: skip
+    return stage.start()
+
+
+def ask(address, **query):
+    return httpx.get(f"{address}/v1/patterns", params=query, timeout=60.0)
+
+
+def test_places_with_how_long_somebody_looked_and_never_who(harbour):
+    answer = ask(harbour, kind="stop", teams="2", to=str(NOW_S))
+    found = answer.json()
+    (cell,) = found["cells"]
+    assert (cell["events"], cell["shipments"]) == (7, 7)  # the twin is the same shipment at the same time
+    assert cell["exposure_h"] == pytest.approx(7 * 99) and 98 <= cell["watched_h"] <= 100
+    assert found["suppressed"]["cells"] == found["suppressed"]["hubs"] == 1  # where only four stood
+    assert [hub["shipments"] for hub in found["hubs"]] == [7]
+    (team,) = found["teams"]
+    assert (team["lat_deg"], team["lon_deg"]) == (cell["lat_deg"], cell["lon_deg"]) and 0.0 < team["probability_h"] < 0.5
+    assert cell["ring"][0] == cell["ring"][-1] and found["why"] == ""
+    assert "secret" not in answer.text and '"T1"' not in answer.text and json.loads(answer.text)["k"] == 5
+
+
+def test_where_there_is_nothing_it_says_why(harbour):
+    assert "no lane_stop since" in ask(harbour, kind="lane_stop").json()["why"]
+    few = ask(harbour, kind="stop", to=str(NOW_S), **{"from": str(NOW_S - 3600 * 23)}).json()
+    assert few["cells"] == [] and "fewer than 5 different shipments" in few["why"]
+    for query in ({"kind": "person"}, {"cell_m": "1"}, {"teams": "-1"}, {"hour": "168"}, {"from": "yesterday"}):
+        answer = ask(harbour, **query)
+        assert answer.status_code == 422 and next(iter(query)) in answer.json()["error"], query
