@@ -23,7 +23,7 @@ import functools
 import math
 from collections.abc import Callable
 from types import FunctionType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -366,7 +366,7 @@ def step(bank, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, 
 # --- one fix of a track ------------------------------------------------------------------------------------
 
 
-def turn(lat1_deg, lon1_deg, lat2_deg, lon2_deg):
+def turn(lat1_deg: float, lon1_deg: float, lat2_deg: float, lon2_deg: float) -> tuple[float, float]:
     """(cos, sin) that carry east/north components at place 1 to those at place 2.
 
     new east = cos·e + sin·n, new north = -sin·e + cos·n.  The angle is that of the best rotation between the
@@ -391,7 +391,7 @@ def turn(lat1_deg, lon1_deg, lat2_deg, lon2_deg):
     return 1.0, 0.0
 
 
-def rotated(r_ee, r_en, r_nn, c, s):
+def rotated(r_ee: float, r_en: float, r_nn: float, c: float, s: float) -> tuple[float, float, float]:
     """A 2 × 2 covariance in axes turned by ``turn``."""
     a = c * r_ee + s * r_en
     b = c * r_en + s * r_nn
@@ -400,7 +400,10 @@ def rotated(r_ee, r_en, r_nn, c, s):
     return c * a + s * b, -s * a + c * b, -s * d + c * f
 
 
-def sided(paused, e, n, r, here_e, here_n, here_r, other_e, other_n, other_r, count):
+def sided(
+    paused: bool, e: float, n: float, r: float, here_e: float, here_n: float, here_r: float, other_e: float, other_n: float,
+    other_r: float, count: float,
+) -> tuple[bool, float, float, float, float, float, float, float]:  # fmt: skip
     """The two sides after one more fix, as ``sides.after``: whether it changed sides, and e, n, r of both, and the count."""
     if math.hypot(e - here_e, n - here_n) <= SLACK_M + SIGMAS * math.sqrt(r + here_r):
         # a place is the mean of its last fixes
@@ -412,14 +415,14 @@ def sided(paused, e, n, r, here_e, here_n, here_r, other_e, other_n, other_r, co
     return True, e, n, r, here_e, here_n, here_r, 0.0
 
 
-def mean_of(count, r, found, base):
+def mean_of(count: float, r: float, found: float, base: float) -> tuple[float, float]:
     """A running mean of variances and its weight, bounded about the class's."""
     count = min(count + 1.0, NOISE_MEMORY)
     r += (min(found, NOISE_STEP * r) - r) / count
     return count, min(max(r, NOISE_LEAST * NOISE_LEAST * base), NOISE_MOST * NOISE_MOST * base)
 
 
-def lasts(count_l, r_l, base):
+def lasts(count_l: float, r_l: float, base: float) -> float:
     """The variance per axis of what lasts of the errors of a device that states none, m²; base: its class's variance."""
     r = max(LASTING_M * LASTING_M, LASTING_SHARE * base)
     if count_l > 0.0:
@@ -428,7 +431,7 @@ def lasts(count_l, r_l, base):
     return r
 
 
-def wandered(count_l, r_l, dt_s, stood_s, away2):
+def wandered(count_l: float, r_l: float, dt_s: float, stood_s: float, away2: float) -> tuple[float, float]:
     """``learnt.wandered`` of one device's ``count_l`` and ``r_l``."""
     n = stood_s / LASTING_S
     dn = min(dt_s, LASTING_S) / LASTING_S
@@ -438,7 +441,9 @@ def wandered(count_l, r_l, dt_s, stood_s, away2):
     return count, (r_l + (dn * away2 - weight * r_l) / count if count > 0.0 else 0.0)
 
 
-def rested(e, n, widest, dt_s, spot_e, spot_n, stay_e, stay_n, stay_s):
+def rested(
+    e: float, n: float, widest: float, dt_s: float, spot_e: float, spot_n: float, stay_e: float, stay_n: float, stay_s: float
+) -> tuple[bool, float, float, float, float, float, float]:
     """Where it stays after a used measurement: whether it left its spot, the spot, where it is on average, how long it stays,
     and the square of how far it lies from there, per axis, m².
 
@@ -458,7 +463,7 @@ def rested(e, n, widest, dt_s, spot_e, spot_n, stay_e, stay_n, stay_s):
     return False, spot_e, spot_n, stay_e + share * de, stay_n + share * dn, stay_s, (de * de + dn * dn) / 2.0
 
 
-def _en(lat0_deg, lon0_deg, lat_deg, lon_deg):
+def _en(lat0_deg: float, lon0_deg: float, lat_deg: float, lon_deg: float) -> tuple[float, float]:
     """As ``geo.LocalFrame.en``, of heights 0."""
     p0 = math.radians(lat0_deg)
     l0 = math.radians(lon0_deg)
@@ -478,7 +483,7 @@ def _en(lat0_deg, lon0_deg, lat_deg, lon_deg):
     return -sl0 * dx + cl0 * dy, -sp0 * (cl0 * dx + sl0 * dy) + cp0 * dz
 
 
-def _geodetic(lat0_deg, lon0_deg, e_m, n_m):
+def _geodetic(lat0_deg: float, lon0_deg: float, e_m: float, n_m: float) -> tuple[float, float]:
     """As ``geo.LocalFrame.geodetic``; what lies beyond its horizon is not asked here."""
     p0 = math.radians(lat0_deg)
     l0 = math.radians(lon0_deg)
@@ -643,11 +648,11 @@ def compiled() -> Compiled:
     # functions of their own, which find each other compiled: the ones of this module stay as they are written
     for keep in (True, False):
         names = dict(globals())
-        flags = {"cache": keep, "error_model": "numpy", "no_cfunc_wrapper": True}
+        flags: dict[str, Any] = {"cache": keep, "error_model": "numpy", "no_cfunc_wrapper": True}
         try:
             for name in _INNER:
                 code = FunctionType(globals()[name].__code__, names, name)
-                names[name] = numba.njit(no_cpython_wrapper=True, **flags)(code)
+                names[name] = numba.njit(**{"no_cpython_wrapper": True, **flags})(code)
             return Compiled(*(
                 numba.njit(signature, **flags)(FunctionType(globals()[name].__code__, names, name))
                 for name, signature in signatures.items()

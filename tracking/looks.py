@@ -14,8 +14,10 @@ Over 400 lines: what a look did, what a second run takes back, and what is told 
 from __future__ import annotations
 
 import bisect
+import functools
 import math
 from collections.abc import Iterable
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -27,9 +29,9 @@ from birddog.model import Event, Track, TrackPoint, TrackStatus, Value
 from birddog.units import NS
 from tracking.anchor import near_en, rotated, turn
 from tracking.assign import Spot
-from tracking.bank import MODES, Bank
+from tracking.bank import CONTACT, MODES, Bank
 from tracking.book import Book
-from tracking.contacts import CONTACT, Contact, Crowd, Look, Rider, ahead, empty, limit_s, moments, state_of, step
+from tracking.contacts import Contact, Crowd, Look, Rider, ahead, empty, limit_s, moments, state_of, step
 from tracking.measurement import Measurement
 from tracking.motion import Bank as Motions
 from tracking.motion import adopted, stepped
@@ -116,6 +118,28 @@ class LookState(msgspec.Struct, array_like=True):
     due_ns: int
 
 
+class Tracks(Protocol):
+    """What the looks of an operation need of its identified tracks (``tracking.tracker.Tracker``)."""
+
+    presets: Presets
+    tracks: dict[str, LiveTrack]
+
+    def model(self, live: LiveTrack) -> Model:
+        """How a track moves."""
+
+    def coasting_s(self, live: LiveTrack) -> float:
+        """Without a position for so long it is not said any more where a track is."""
+
+    def point(self, live: LiveTrack, core: Core, m: Measurement, nis: float, book: Book) -> None:
+        """A step of its trail."""
+
+    def withdraw(self, live: LiveTrack, m: Measurement, book: Book) -> None:
+        """The step of a measurement that is its no longer."""
+
+    def retell(self, live: LiveTrack, from_ns: int, book: Book) -> None:
+        """Its steps from a time on, as they are believed now."""
+
+
 class LookLog:
     """One operation's looks and contacts; ``Tracker`` holds it and asks it."""
 
@@ -143,7 +167,7 @@ class LookLog:
         """Whether there is a contact, or a look at or after a time: whether an identified measurement concerns them."""
         return bool(self.crowd.contacts) or bool(self.items and self.items[-1].key[0] >= time_ns)
 
-    def take(self, tracker, look: Look, book: Book) -> list[LiveTrack]:
+    def take(self, tracker: Tracks, look: Look, book: Book) -> list[LiveTrack]:
         """A look, or a part of one, at its place in time, and everything after it again; the identified tracks it changed."""
         keys = [item.key for item in self.items]
         at = bisect.bisect_left(keys, look.key)
@@ -159,7 +183,7 @@ class LookLog:
             self.items.insert(at, Item(look.key, before, look))
         return self._run(tracker, at, book, new=look.key)
 
-    def begun(self, tracker, live: LiveTrack, m: Measurement, book: Book) -> None:
+    def begun(self, tracker: Tracks, live: LiveTrack, m: Measurement, book: Book) -> None:
         """An identified track begins: with what a contact at its place has told so far, if there is one."""
         item = Item((m.time_ns, "", live.state.track_id), self.crowd, None, [], live.state.track_id, m)
         at = bisect.bisect_left([i.key for i in self.items], item.key)
@@ -168,7 +192,7 @@ class LookLog:
         self.items.insert(at, item)
         self._run(tracker, at, book)
 
-    def disturbed(self, tracker, live: LiveTrack, time_ns: int, book: Book) -> None:
+    def disturbed(self, tracker: Tracks, live: LiveTrack, time_ns: int, book: Book) -> None:
         """A late measurement changed an identified track: the looks after it that it has a say in are run again."""
         for at in range(bisect.bisect_left([i.key[0] for i in self.items], time_ns), len(self.items)):
             item = self.items[at]
@@ -180,7 +204,7 @@ class LookLog:
                 return
 
     def _run(
-        self, tracker, at: int, book: Book, new: tuple[int, str, str] | None = None, again: bool = False,
+        self, tracker: Tracks, at: int, book: Book, new: tuple[int, str, str] | None = None, again: bool = False,
         start: Crowd | None = None,
     ) -> list[LiveTrack]:  # fmt: skip
         """Everything from an item on (again); the identified tracks that changed.
@@ -241,8 +265,8 @@ class LookLog:
         return found
 
     def _retold(
-        self, tracker, at: int, old: dict[tuple[str, int, str], tuple[int, Crowd, int]], lent: list[tuple[str, Measurement]],
-        fits: list[dict[str, float]], book: Book,
+        self, tracker: Tracks, at: int, old: dict[tuple[str, int, str], tuple[int, Crowd, int]],
+        lent: list[tuple[str, Measurement]], fits: list[dict[str, float]], book: Book,
     ) -> None:  # fmt: skip
         """What a second run makes of the steps from an item on: those that it took back, and every one that there is now.
 
@@ -290,14 +314,14 @@ class LookLog:
                 )
             )  # fmt: skip
 
-    def _pruned(self, tracker) -> None:
+    def _pruned(self, tracker: Tracks) -> None:
         drop, items = 0, self.items
         oldest_ns = max(self.crowd.t_ns, items[-1].key[0] if items else 0) - int(tracker.presets.late_s * NS)
         while len(items) - drop > LEAST_LOOKS and (items[drop].key[0] < oldest_ns or len(items) - drop > MOST_LOOKS):
             drop += 1
         del items[:drop]
 
-    def _too_old(self, tracker, look: Look, book: Book) -> list[LiveTrack]:
+    def _too_old(self, tracker: Tracks, look: Look, book: Book) -> list[LiveTrack]:
         """A look from before everything that is kept: whom nobody explains begins a contact, nothing else changes."""
         riders = self.riders(tracker, look, 0)
         known = {i for rider in riders for i, _, _ in rider.logs}
@@ -320,7 +344,7 @@ class LookLog:
 
     # --- identified tracks ------------------------------------------------------------------------
 
-    def riders(self, tracker, look: Look, at: int | None, among: Iterable[LiveTrack] | None = None) -> list[Rider]:
+    def riders(self, tracker: Tracks, look: Look, at: int | None, among: Iterable[LiveTrack] | None = None) -> list[Rider]:
         """The identified tracks (of these, if given) that a look may have seen; ``at``: which item it is, None: none."""
         lats = sorted(s.lat_deg for s in look.spots)
         widest = max((s.r_ee + s.r_nn for s in look.spots), default=0.0)
@@ -334,7 +358,7 @@ class LookLog:
                     found.append(rider)
         return found
 
-    def _rider(self, tracker, live: LiveTrack, look: Look, at: int | None) -> Rider | None:
+    def _rider(self, tracker: Tracks, live: LiveTrack, look: Look, at: int | None) -> Rider | None:
         """An identified track as one that a look may have seen; None where it is not to be asked.
 
         What has not said where it is keeps its growing ellipse: whoever is seen there may be anybody.
@@ -380,7 +404,7 @@ class LookLog:
                     log += math.log(1.0 - item.look.pd)
         return log - math.log(math.exp(log) + HIDES)
 
-    def _begin(self, tracker, item: Item, crowd: Crowd) -> Crowd:
+    def _begin(self, tracker: Tracks, item: Item, crowd: Crowd) -> Crowd:
         """An identified track's beginning: it goes on from the contact that its first measurement fits, which is no more."""
         live, m = tracker.tracks.get(item.of), item.first
         if live is None or m is None:
@@ -411,7 +435,7 @@ class LookLog:
         """The contact that is shown under an id now."""
         return next((name for name, s in self.shown.items() if s.track_id == track_id and s.status != "deleted"), None)
 
-    def given(self, tracker, live: LiveTrack, name: str, why: str, book: Book) -> Measurement | None:
+    def given(self, tracker: Tracks, live: LiveTrack, name: str, why: str, book: Book) -> Measurement | None:
         """A contact is an identified track from now on: the measurement of it; None: all that is kept of that is newer."""
         crowd = self.crowd
         row = next(i for i, c in enumerate(crowd.contacts) if c.name == name)
@@ -429,7 +453,7 @@ class LookLog:
         self._run(tracker, at, book)
         return m
 
-    def ungiven(self, tracker, live: LiveTrack, m: Measurement, why: str, book: Book) -> bool:
+    def ungiven(self, tracker: Tracks, live: LiveTrack, m: Measurement, why: str, book: Book) -> bool:
         """It is a contact again; False where that is older than the looks that are kept."""
         at = next((k for k, item in enumerate(self.items) if item.key == (m.time_ns, LAST, why)), None)
         if at is None or m not in live.state.ring:
@@ -439,7 +463,7 @@ class LookLog:
         self._run(tracker, at, book, start=start)
         return True
 
-    def show(self, tracker, track_id: str, book: Book) -> None:
+    def show(self, tracker: Tracks, track_id: str, book: Book) -> None:
         """The row of a contact, now."""
         self._rows(tracker, [i for i, c in enumerate(self.crowd.contacts)
                              if c.name in self.shown and self.shown[c.name].track_id == track_id], book)  # fmt: skip
@@ -462,7 +486,9 @@ class LookLog:
             else:
                 self.shown[c.name] = Shown(book.contact_id(self.operation))
 
-    def _told(self, tracker, was: Crowd, new: tuple[int, str, str] | None, nis_of: dict[str, float], book: Book) -> None:
+    def _told(
+        self, tracker: Tracks, was: Crowd, new: tuple[int, str, str] | None, nis_of: dict[str, float], book: Book
+    ) -> None:
         """Rows, points and events of the contacts that changed."""
         old = {c.name: c for c in was.contacts}
         changed = [i for i, c in enumerate(self.crowd.contacts) if c.name in self.shown and old.get(c.name) != c]
@@ -480,17 +506,18 @@ class LookLog:
 
     def _events(self, c: Contact, shown: Shown, book: Book) -> None:
         """A contact that is confirmed, and one near which nothing reports."""
-        place = dict(device=c.sensors[0], lat_deg=c.lat_deg, lon_deg=c.lon_deg)
         if shown.status == "deleted":
             shown.status = "tentative"
             if shown.dark is not None and shown.judged != "dismiss_dark":
                 shown.dark = book.again(shown.dark, f"near no reporting track, seen {c.hits} times")
         elif shown.status == "tentative" and c.confirmed:
             book.event("confirmed", self.operation, c.seen_ns, end_ns=c.seen_ns, track_ids=(shown.track_id,),
-                       text="an anonymous contact is confirmed", **place)  # fmt: skip
+                       text="an anonymous contact is confirmed", device=c.sensors[0], lat_deg=c.lat_deg,
+                       lon_deg=c.lon_deg)  # fmt: skip
         if c.dark and self.operation == OPEN and shown.dark is None and (c.imagery or c.confirmed):
             shown.dark = book.event("dark_vessel", self.operation, c.seen_ns, track_ids=(shown.track_id,),
-                                    text="near no reporting track", flag_id=c.flag, **place)  # fmt: skip
+                                    text="near no reporting track", flag_id=c.flag, device=c.sensors[0],
+                                    lat_deg=c.lat_deg, lon_deg=c.lon_deg)  # fmt: skip
 
     def _status(self, c: Contact, presets: Presets, now_ns: int) -> TrackStatus:
         age_s, limit = (now_ns - c.seen_ns) / NS, limit_s(c, presets)
@@ -500,16 +527,16 @@ class LookLog:
             return "tentative"
         return "coasting" if age_s > limit / 2.0 else "confirmed"
 
-    def _rows(self, tracker, some: list[int], book: Book) -> None:
+    def _rows(self, tracker: Tracks, some: list[int], book: Book) -> None:
         for c, row in self.rows(tracker, book.now_ns, some):
             shown = self.shown[c.name]
             if row.status == "deleted":
                 self._gone(c, c.name, book)
                 continue
             shown.status, shown.row_ns, shown.lat_deg, shown.lon_deg = row.status, book.now_ns, c.lat_deg, c.lon_deg
-            book.row(row.track_id, lambda row=row: row)
+            book.row(row.track_id, functools.partial(_same, row))
 
-    def rows(self, tracker, time_ns: int, some: list[int] | None = None) -> list[tuple[Contact, Track]]:
+    def rows(self, tracker: Tracks, time_ns: int, some: list[int] | None = None) -> list[tuple[Contact, Track]]:
         """The contacts that are shown as they are believed to be at a time (all, or some rows of the crowd)."""
         crowd = self.crowd
         some = list(range(len(crowd.contacts))) if some is None else some
@@ -532,7 +559,7 @@ class LookLog:
             )))  # fmt: skip
         return out
 
-    def wait(self, tracker, to_ns: int, book: Book) -> None:
+    def wait(self, tracker: Tracks, to_ns: int, book: Book) -> None:
         """What time alone changes up to a time, each in its time: rows of contacts that wait, the end of those not seen."""
         while self.due_ns <= to_ns:
             book.now_ns = self.due_ns
@@ -546,7 +573,7 @@ class LookLog:
                 if name not in kept:
                     del self.shown[name]
 
-    def _due(self, tracker) -> list[tuple[int, int]]:
+    def _due(self, tracker: Tracks) -> list[tuple[int, int]]:
         """(row of the crowd, when its row is due) of the contacts that are shown."""
         out, least_ns = [], int(tracker.presets.sweep_s * NS)
         for i, c in enumerate(self.crowd.contacts):
@@ -558,7 +585,7 @@ class LookLog:
                 out.append((i, min([row_ns, *changes])))
         return out
 
-    def _settled(self, tracker, now_ns: int) -> None:
+    def _settled(self, tracker: Tracks, now_ns: int) -> None:
         self.due_ns = max(now_ns + 1, min((at_ns for _, at_ns in self._due(tracker)), default=NEVER_NS))
 
     def _gone(self, c: Contact | None, name: str, book: Book) -> None:
@@ -580,6 +607,10 @@ class LookLog:
         )  # fmt: skip
         book.row(row.track_id, lambda: row)
         book.ended.append(row.track_id)
+
+
+def _same(row: Track) -> Track:
+    return row
 
 
 def _said_dark(shown: Shown) -> dict[str, Value]:

@@ -34,7 +34,7 @@ from tracking.events.loiter import Loitering
 from tracking.events.model import ALL_KINDS, PLACE_KINDS, WAY_KINDS, Event, Rules
 from tracking.events.pairs import Company, Meeting, PairRun, Place, Point, apart, follows, meets, parts
 from tracking.events.places import AtPlaces, Places
-from tracking.events.sphere import points
+from tracking.events.sphere import point
 from tracking.events.stops import Begun, Stops
 from tracking.events.tracks import Cleaner
 from tracking.events.ways import Astray, Ways
@@ -185,7 +185,7 @@ class Events:
         at = bisect.bisect_left(recent, (time_ns,))
         if at and recent[at - 1][0] // self._thin_ns == cell or at < len(recent) and recent[at][0] == time_ns:
             return out
-        x, y, z = (float(p) for p in points(np.array(lat_deg), np.array(lon_deg)))
+        x, y, z = point(lat_deg, lon_deg)
         fix = (time_ns, x, y, z, lat_deg, lon_deg)
         newest = at == len(recent) and not (vessel.silent and time_ns < self.now_ns)
         if at < len(recent) and recent[at][0] // self._thin_ns == cell:
@@ -581,8 +581,8 @@ class Events:
         if key[0] == "encounter" and self.rules.encounter.apart_s:
             for g, p in pair.recent.items():
                 pair.recent[g] = msgspec.structs.replace(p, apart=self._apart(key[1], key[2], g))
-        for point in pair.recent.values():
-            events |= {_key(e): e for e in self._of_fold(key, fold, fold.add(point))}
+        for one in pair.recent.values():
+            events |= {_key(e): e for e in self._of_fold(key, fold, fold.add(one))}
         ended = fold.settle(self._settled(key))
         events |= {_key(e): e for e in self._of_fold(key, fold, ended)}
         # a co-travel that ended before what is run again, and what it ended in, stay as they are

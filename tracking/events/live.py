@@ -201,7 +201,7 @@ def _row(operation: str, event: Event, rules: Rules, name: str, out: _Out, was: 
     """An event as it is published; lengths to the millimetre."""
     measures: dict[str, Value] = {k: round(v, 3) if isinstance(v, float) else v for k, v in event.measures.items()}
     if event.place:
-        measures = {"place": event.place} | measures
+        measures = {"place": event.place, **measures}
     rule: dict[str, Value] = {"rules": name, "grid_s": rules.grid_s, "hole_s": rules.hole_s, "thin_s": rules.thin_s}
     rule |= msgspec.to_builtins(getattr(rules, event.kind))
     return Row(

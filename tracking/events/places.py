@@ -18,7 +18,7 @@ from birddog.geo import R_MEAN_M, wrap_lon
 from birddog.model import Zone
 from birddog.units import NS
 from tracking.events.model import Rules
-from tracking.events.sphere import points
+from tracking.events.sphere import point
 from tracking.events.tracks import Tracks
 from tracking.zones import depth_m
 
@@ -58,12 +58,13 @@ class Places:
 
     def __init__(self, zones: Iterable[Zone] = ()):
         self.zones = tuple(z for z in zones if z.role != "area")
-        self.ports, self.gates, self.borders = [], [], []
+        self.ports: list[Port] = []
+        self.gates: list[Zone] = []
+        self.borders: list[Zone] = []
         for zone in self.zones:
             if zone.role == "port":
                 lon, lat = zone.points[0]
-                x, y, z = (float(p) for p in points(lat, lon))
-                self.ports.append(Port(zone, (x, y, z)))
+                self.ports.append(Port(zone, point(lat, lon)))
             else:
                 (self.gates if zone.role == "gate" else self.borders).append(zone)
 

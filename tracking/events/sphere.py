@@ -30,6 +30,12 @@ def points(lat_deg: np.ndarray, lon_deg: np.ndarray) -> tuple[np.ndarray, np.nda
     return c * np.cos(l), c * np.sin(l), np.sin(p) * R_MEAN_M
 
 
+def point(lat_deg: float, lon_deg: float) -> tuple[float, float, float]:
+    """(x, y, z) metres of one position, to the same digits."""
+    x, y, z = points(np.array(lat_deg), np.array(lon_deg))
+    return float(x), float(y), float(z)
+
+
 def place(x: float, y: float, z: float) -> tuple[float, float]:
     """(lat_deg, lon_deg) of the direction of a point, to 1e-7 of a degree; the date line is 180."""
     lat, lon = math.degrees(math.atan2(z, math.hypot(x, y))), round(math.degrees(math.atan2(y, x)), 7)

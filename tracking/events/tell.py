@@ -107,4 +107,4 @@ def lane_stop(
         return None
     event = stop(name, rules, first_ns, last_ns, n, *sums, ended=ended)
     return Event("lane_stop", event.ids, first_ns, event.end_ns, last_ns, event.lat_deg, event.lon_deg, event.confidence,
-                 event.measures | known)  # fmt: skip
+                 {**event.measures, **known})  # fmt: skip

@@ -139,8 +139,8 @@ def learn(past: Past, until_s: float = math.inf, cell_m: float = CELL_M, archive
     for first in range(0, len(past.names), 2000):
         last = min(first + 2000, len(past.names))
         rows = slice(int(past.begin[first]), int(past.begin[last]))
-        moved, stood = _lot(past, rows, until_s, cell_m)
-        passes.append(moved)
+        passed, stood = _lot(past, rows, until_s, cell_m)
+        passes.append(passed)
         stands.append(stood)
         past.release()
     track, cell, sector, speed = (np.concatenate(c) for c in zip(*passes, strict=True)) if passes else _none()
