@@ -20,6 +20,7 @@ from trend import record
 
 from birddog.journal import Home, home, open_writer
 from birddog.journal.evidence import Evidence
+from birddog.leaves import load
 from birddog.model import Attachment, Device, Draft, Fix, Frame, FrameBody, Operation, Verdict, pack
 from devices import codec
 from ingest.control import own
@@ -106,6 +107,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=10_000)
     parser.add_argument("--append", action="store_true", help="add the ratios to benchmarks/trend.csv")
     args = parser.parse_args()
+    load()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         costs = path(args.records, folder)

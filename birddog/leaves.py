@@ -10,6 +10,7 @@ test holds the two against each other.
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
@@ -18,14 +19,13 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from birddog.leaf_kernel import compiled
+from birddog.leaf_kernel import Compiled, compiled
 from birddog.merkle import node_hash
 from birddog.record import MAGIC, SALT_BYTES, Fields, Salter, fields_of, statement_of
 
 #: So many entries in one call are worth loading what is compiled; and so few are quicker the plain way.
 MANY, FEW = 64, 4
 HASH = 32
-_loaded = False  # whether this process has had so many
 _PAIR = struct.Struct(">Qq").pack
 
 
@@ -44,6 +44,33 @@ class Asked(NamedTuple):
     salter: Salter
 
 
+class _Loading:
+    """What is compiled, once it is there: nobody waits for it who has messages to answer."""
+
+    def __init__(self) -> None:
+        self.found: Compiled | None = None
+        self._begun = False
+
+    def begin(self) -> None:
+        """Load it on a thread of its own, if nobody did."""
+        if not self._begun:
+            self._begun = True
+            threading.Thread(target=self.end, name="leaves").start()
+
+    def end(self) -> None:
+        """Load it now."""
+        self._begun = True
+        self.found = compiled()
+
+
+_loading = _Loading()
+
+
+def load() -> None:
+    """Load what is compiled, and wait for it: before many entries that nobody waits for."""
+    _loading.end()
+
+
 def leaf_of(asked: Asked) -> bytes:
     """The leaf of one entry."""
     fields: Fields = fields_of(asked.body, asked.ident, asked.source, asked.actor)
@@ -53,9 +80,9 @@ def leaf_of(asked: Asked) -> bytes:
 
 def leaves_of(many: Sequence[Asked]) -> list[bytes]:
     """The leaves of entries, in order."""
-    global _loaded
-    _loaded = _loaded or len(many) >= MANY
-    quick = compiled() if _loaded and len(many) > FEW else None
+    if len(many) >= MANY:
+        _loading.begin()
+    quick = _loading.found if len(many) > FEW else None
     if quick is None:
         return [leaf_of(asked) for asked in many]
     pieces: list[bytes] = []
@@ -101,7 +128,7 @@ def leaves_of(many: Sequence[Asked]) -> list[bytes]:
 
 def root_of_tile(hashes: Sequence[bytes]) -> bytes:
     """The root over the hashes of a full tile (RFC 6962, section 2.1)."""
-    quick = compiled() if _loaded else None
+    quick = _loading.found
     if quick is None:
         while len(hashes) > 1:
             hashes = [node_hash(hashes[n], hashes[n + 1]) for n in range(0, len(hashes), 2)]

@@ -24,7 +24,7 @@ from birddog.journal.evidence import Known, LogFiles, checked
 from birddog.journal.keys import ERASED_KEY, Keys, erased_ident
 from birddog.journal.store import Reader, Stored
 from birddog.keyring import KeyDestroyed, KeyringError, SealBroken
-from birddog.leaves import Asked, leaves_of
+from birddog.leaves import MANY, Asked, leaves_of, load
 from birddog.merkle import VerificationError
 from birddog.model import Erasure
 from birddog.note import Checkpoint, Verifier, opened
@@ -89,6 +89,8 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
     marks = _marks(out, known, point, witnessed)
     if point is None and not out.findings:
         out.findings.append(Finding(0, "", f"{files.folder / 'checkpoint'} is not there: it was taken away"))
+    if journal.last_seq() > 10 * MANY:
+        load()
     tree, bad, emptied = GrowingTiles(), dict[int, Stored](), _Emptied()
     before = 0
     for row, leaf in _hashed(_rows(journal, out), keys):

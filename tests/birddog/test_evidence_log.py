@@ -19,7 +19,7 @@ from birddog import merkle
 from birddog.errors import JournalDisagrees, JournalError
 from birddog.journal import entries, evidence, home, keys, open_reader, open_writer
 from birddog.journal.verify import verify
-from birddog.leaves import Asked, leaf_of, leaves_of
+from birddog.leaves import Asked, leaf_of, leaves_of, load
 from birddog.model import Draft, Erased, Erasure, Fix, FrameBody, Operation, Tick, Verdict, pack, unpack
 from birddog.note import Verifier, opened
 from birddog.record import Fields, Salter, body_of, fields_of, stated, statement_of
@@ -136,6 +136,7 @@ def test_fields_make_the_entry_again_whatever_it_is(body, ident, source, actor):
        ident=st.binary(max_size=300), texts=st.lists(st.text("aé.", max_size=300), min_size=5, max_size=5))  # fmt: skip
 def test_many_leaves_at_once_are_those_of_each(bodies, seq, ns, ident, texts):
     """Compiled or not, by one key or several: ``record`` is what holds."""
+    load()
     kind, operation, key_id, source, actor = texts
     salters = [Salter(bytes([n]) * 32) for n in range(2)]
     asked = [Asked(seq + n, kind, ns, operation, key_id, body, ident, source, actor, salters[n // 3 % 2])
