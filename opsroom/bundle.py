@@ -220,6 +220,7 @@ def _fill(zipped: _Zip, files: LogFiles, known: Known, point: Checkpoint, operat
         zipped.put(tile_path(level, number, width), files.tile(level, number, width))
     if tracks is not None:
         zipped.put("tracks.csv", tracks)
+    zipped.put("verify.html", resources.files("opsroom").joinpath("verify.html").read_bytes())
     zipped.put("verify.py", resources.files("opsroom").joinpath("verifier.py").read_bytes())
     manifest = {
         "form": verifier.FORM, "case": operation, "records": count, "from": iso_from_ns(span_ns[0]) if span_ns[0] else None,

@@ -297,11 +297,9 @@ class Tree:
         width = min(WIDTH, self.levels[level] - number * WIDTH)
         name = tile_name(level, number, width)
         try:
-            raw = self.archive.read(name)
-        except KeyError:
-            raise Wrong(f"{name} is not there") from None
-        except _UNREADABLE as error:
-            raise Wrong(f"{name}: {error}") from None
+            raw = _bytes(self.archive, name)
+        except Wrong as error:
+            raise Wrong(f"{name} {error}") from None
         if len(raw) != HASH * width:
             raise Wrong(f"{name} has {len(raw)} bytes")
         return [raw[n : n + HASH] for n in range(0, len(raw), HASH)]

@@ -1,0 +1,270 @@
+"""``verify.html`` of a bundle, in a real Chromium without a network: the lines of ``verify.py``, word for word."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import io
+import json
+import random
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from birddog.journal import open_writer
+from birddog.model import Attachment, Device, Fix, FrameBody, Operation, Start, Verdict
+from birddog.units import NS
+from ingest import control
+from opsroom import cli, verifier
+
+T0 = 1_790_000_000 * NS
+ROOT = Path(__file__).parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE_MS = 60_000
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A journal of a case whose log has more than one full tile, and its bundle."""
+    folder = tmp_path_factory.mktemp("case")
+    url = f"sqlite:///{folder}/j.db"
+    said = [Start(version="x", presets={}), Operation(operation="A", name="Nachtigäll"), Device(device="d", basis="own_sensor"),
+            Attachment(device="d", shipment="van", operation="A", from_ns=0)]
+    frames = [FrameBody(format="x", version=1, payload=b"p%d" % k, device="d", verdicts=(Verdict("A", "van", "own_sensor"),),
+                        observations=(Fix(device="d", time_ns=T0 + k * NS, lat_deg=51.9 + k * 1e-4, lon_deg=4.0),))
+              for k in range(300)]
+    writer = open_writer(url, mode="live")
+    drafts = [control.own(body, source="t") for body in (*said, *frames)]
+    writer.append([drafts[0], *(_replaced(draft, n) for n, draft in enumerate(drafts[1:], 1))])
+    writer.close()
+    assert cli.main(["evidence", "export", "A", "--journal", url, "--out", str(folder / "a.zip")]) == 0
+    return folder
+
+
+def _replaced(draft, n):
+    import msgspec
+
+    own = draft.kind in ("frame", "operation", "attachment")
+    return msgspec.structs.replace(draft, received_ns=T0 + n * NS, operation="A" if own else "")
+
+
+@pytest.fixture(scope="module")
+def key(folder):
+    return json.loads((folder / "j.db.log" / "keys.json").read_text())["keys"][-1]["verifier"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM.exists() or importlib.util.find_spec("playwright") is None:
+        pytest.skip("no Chromium at /usr/bin/chromium, or no playwright")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--headless=new", "--no-sandbox", "--disable-gpu",
+                                             "--disable-background-networking", "--no-first-run"])  # fmt: skip
+        yield started
+        started.close()
+
+
+class Page:
+    """The page of a bundle, opened from the disk without a network."""
+
+    def __init__(self, browser, file: Path, *, bare: bool = False):
+        self.context = browser.new_context(offline=True)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.asked: list[str] = []
+        self.errors: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        if bare:
+            self.page.add_init_script("Object.defineProperty(globalThis, 'crypto', {value: undefined})")
+        self.page.goto(file.as_uri())
+
+    def said(self, bundle: Path, key: str | None) -> tuple[str, list[str]]:
+        """(state, lines) of a verification."""
+        self.page.set_input_files("#bundle", str(bundle))
+        self.page.fill("#key", key or "")
+        self.page.evaluate("() => { document.getElementById('verdict').dataset.state = ''; }")
+        self.page.click("#go")
+        self.page.wait_for_selector("#verdict:not([data-state='']):not([data-state='working'])")
+        text = self.page.text_content("#said") or ""
+        return self.page.get_attribute("#verdict", "data-state") or "", text.splitlines()
+
+
+@pytest.fixture(scope="module")
+def page(browser, folder):
+    with zipfile.ZipFile(folder / "a.zip") as archive:
+        (folder / "verify.html").write_bytes(archive.read("verify.html"))
+    made = Page(browser, folder / "verify.html")
+    yield made
+    assert made.errors == []
+    assert made.asked == [(folder / "verify.html").as_uri()]
+    made.context.close()
+
+
+def python(bundle: Path, key: str | None) -> tuple[str, list[str]]:
+    """The same of ``verify.py``."""
+    lines: list[str] = []
+    try:
+        if key is not None:
+            verifier.key_of(key)
+        faults = verifier.verify(str(bundle), key, lines.append)
+    except verifier.Refused as error:
+        return "refused", [str(error)]
+    except verifier.Wrong as error:
+        return "refused", [f"--key: {error}"]
+    return "faults" if faults else "unsigned" if key is None else "holds", lines
+
+
+def plain(said: tuple[str, list[str]]) -> tuple[str, list[str]]:
+    """Without the words of Python's own zip and JSON, which end a line."""
+    state, lines = said
+    return state, [line.partition("cannot be read: ")[0] if "cannot be read: " in line else
+                   line.partition("cut or damaged: ")[0] for line in lines]  # fmt: skip
+
+
+def zipped(path: Path, files: dict[str, bytes]) -> Path:
+    headers = verifier.Headers()
+    out = b"".join(headers.local(name, verifier.zlib.crc32(data), len(data)) + data for name, data in files.items())
+    path.write_bytes(out + headers.end())
+    return path
+
+
+def files_of(bundle: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(bundle) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_a_good_bundle_holds_in_the_same_words(page, folder, key):
+    state, lines = page.said(folder / "a.zip", key)
+    assert (state, lines) == python(folder / "a.zip", key) and state == "holds" and lines[-1].startswith("signed by ")
+    assert page.said(folder / "a.zip", None) == python(folder / "a.zip", None) and page.said(folder / "a.zip", None)[0] == "unsigned"
+
+
+def test_a_flipped_bit_anywhere_is_found_in_the_same_words(page, folder, key, tmp_path):
+    whole, rng = (folder / "a.zip").read_bytes(), random.Random(11)
+    for at in [0, 5, 30, len(whole) - 3, len(whole) - 400, *(rng.randrange(len(whole)) for _ in range(16))]:
+        other = bytearray(whole)
+        other[at] ^= 1 << rng.randrange(8)
+        (tmp_path / "x.zip").write_bytes(other)
+        found = page.said(tmp_path / "x.zip", key)
+        assert plain(found) == plain(python(tmp_path / "x.zip", key)), at
+        assert found[0] in ("faults", "refused"), at
+
+
+def test_records_changed_taken_out_and_exchanged(page, folder, key, tmp_path):
+    files, rng = files_of(folder / "a.zip"), random.Random(5)
+    lines = files["records.jsonl"].splitlines(keepends=True)
+    made = [lines[:10] + lines[11:], [*lines[:10], lines[11], lines[10], *lines[12:]], lines[:20], [*lines[:11], *lines[10:]],
+            [*lines[:-1], lines[-1][:-9]], [b"{}\n", *lines], [b"\xff\n", *lines]]
+    for _ in range(8):
+        n = rng.randrange(len(lines))
+        line = bytearray(lines[n])
+        line[rng.randrange(len(line) - 1)] ^= 1 << rng.randrange(7)
+        made.append([*lines[:n], bytes(line), *lines[n + 1 :]])
+    for rows in made:
+        zipped(tmp_path / "x.zip", files | {"records.jsonl": b"".join(rows)})
+        assert page.said(tmp_path / "x.zip", key) == python(tmp_path / "x.zip", key)
+
+
+def test_another_key_no_key_and_files_more_or_less(page, folder, key, tmp_path):
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from birddog.note import Signer
+
+    name = key.split("+")[0]
+    other = Signer(name, Ed25519PrivateKey.from_private_bytes(b"o" * 32)).verifier.text()
+    for wrong in (other, "nonsense", key[:-6] + "AAAAAA", other.replace(name, "elsewhere", 1)):
+        found = page.said(folder / "a.zip", wrong)
+        assert found == python(folder / "a.zip", wrong) and found[0] in ("faults", "refused")
+    files = files_of(folder / "a.zip")
+    less = {name: data for name, data in files.items() if name != "case.html"}
+    tile = next(name for name in files if name.startswith("tile/"))
+    for changed in (files | {"more.txt": b"x"}, less, files | {"verify.html": b"<p>it holds"}, files | {tile: b"x" * 32},
+                    files | {"checkpoint": b"x"}, files | {"bundle.note": files["checkpoint"]},
+                    {name: data for name, data in files.items() if name != tile}):  # fmt: skip
+        found = page.said(zipped(tmp_path / "x.zip", changed), key)
+        assert found == python(tmp_path / "x.zip", key) and found[0] == "faults"
+
+
+def test_what_is_no_bundle_is_refused_in_the_same_words(page, folder, key, tmp_path):
+    whole, files = (folder / "a.zip").read_bytes(), files_of(folder / "a.zip")
+    made = [b"", b"hello" * 9, whole[:3], whole[: len(whole) // 2], whole + b"behind"]
+    made += [zipped(tmp_path / "m", files | {name: b"x"}).read_bytes()
+             for name in ("../evil", "/etc/passwd", "a\\b", "C:x", "a\u202eb", "a/../b")]
+    made += [zipped(tmp_path / "m", {"a.zip": whole}).read_bytes(), zipped(tmp_path / "m", {"a.txt": b"x"}).read_bytes(),
+             zipped(tmp_path / "m", files | {"bundle.json": b'{"form": 77}'}).read_bytes()]
+    with zipfile.ZipFile(bomb := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bundle.json", b"0" * 5_000_000)
+    with zipfile.ZipFile(link := io.BytesIO(), "w") as archive:
+        info = zipfile.ZipInfo("bundle.json")
+        info.external_attr = 0o120777 << 16
+        archive.writestr(info, "/etc/passwd")
+    with zipfile.ZipFile(twice := io.BytesIO(), "w") as archive:
+        with pytest.warns(UserWarning, match="Duplicate"):
+            for _ in range(2):
+                archive.writestr("bundle.json", "{}")
+    made += [bomb.getvalue(), link.getvalue(), twice.getvalue()]
+    for data in made:
+        (tmp_path / "x.zip").write_bytes(data)
+        found = page.said(tmp_path / "x.zip", key)
+        assert plain(found) == plain(python(tmp_path / "x.zip", key)), data[:60]
+        assert found[0] in ("refused", "faults")
+
+
+def test_without_webcrypto_its_own_arithmetic_says_the_same(browser, folder, key, tmp_path):
+    bare = Page(browser, folder / "verify.html", bare=True) if (folder / "verify.html").exists() else None
+    if bare is None:
+        (folder / "verify.html").write_bytes(files_of(folder / "a.zip")["verify.html"])
+        bare = Page(browser, folder / "verify.html", bare=True)
+    assert bare.page.evaluate("globalThis.crypto === undefined")
+    assert bare.said(folder / "a.zip", key) == python(folder / "a.zip", key)
+    files = files_of(folder / "a.zip")
+    text, _, blob = files["checkpoint"].decode().rpartition(" ")
+    raw = bytearray(base64.b64decode(blob))
+    raw[40] ^= 1
+    zipped(tmp_path / "x.zip", files | {"checkpoint": f"{text} {base64.b64encode(raw).decode()}\n".encode()})
+    found = bare.said(tmp_path / "x.zip", key)
+    assert found == python(tmp_path / "x.zip", key) and "checkpoint: has a signature that does not hold" in found[1]
+    assert bare.errors == []
+    bare.context.close()
+
+
+def test_its_hashes_are_those_of_the_library(page):
+    rng = random.Random(3)
+    texts = [rng.randbytes(n) for n in (0, 1, 55, 56, 63, 64, 65, 111, 112, 119, 120, 127, 128, 129, 1000, 5003)]
+    for name in ("sha256", "sha512"):
+        found = page.page.evaluate(f"all => all.map(text => hexOf({name}(Uint8Array.from(text))))", [list(t) for t in texts])
+        assert found == [hashlib.new(name, text).hexdigest() for text in texts]
+    whole = rng.randbytes(5000)
+    pieces = page.page.evaluate("text => { const h = new Sha256(); for (let n = 0, w = 1; n < text.length; n += w, w = w * 3 % 200 + 1)"
+                                " h.update(Uint8Array.from(text.slice(n, n + w))); return hexOf(h.digest()); }", list(whole))
+    assert pieces == hashlib.sha256(whole).hexdigest()
+
+
+@pytest.mark.shared
+def test_its_own_ed25519_agrees_with_wycheproof(page):
+    file = ROOT.parent / "shared" / "data" / "reliability" / "ed25519" / "ed25519_test.json"
+    if not file.exists():
+        pytest.skip("needs ../shared/data")
+    asked = [(list(bytes.fromhex(group["publicKey"]["pk"])), list(bytes.fromhex(t["msg"])), list(bytes.fromhex(t["sig"])),
+              t["result"] == "valid") for group in json.loads(file.read_text())["testGroups"] for t in group["tests"]]
+    found = page.page.evaluate("all => all.map(t => plainEd25519(...t.slice(0, 3).map(b => Uint8Array.from(b))))",
+                               [t[:3] for t in asked])  # fmt: skip
+    assert len(asked) > 40 and found == [t[3] for t in asked]
+
+
+def test_its_own_ed25519_agrees_with_the_library(page):
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    for k in range(4):
+        private = Ed25519PrivateKey.from_private_bytes(bytes([k]) * 32)
+        signature = private.sign(b"text")
+        said = [list(private.public_key().public_bytes_raw()), list(b"text"), list(signature)]
+        ask = "t => plainEd25519(...t.map(b => Uint8Array.from(b)))"
+        assert page.page.evaluate(ask, said) is True
+        assert page.page.evaluate(ask, [said[0], list(b"texT"), said[2]]) is False
