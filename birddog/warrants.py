@@ -1,7 +1,8 @@
 """The register of warrants: what stands of each, as the acts upon it say, in the order in which the journal has numbered them.
 
 **Two persons.**  A warrant, an extension, a country's consent and an order to open what was sealed have no effect until
-another person than the one who entered it has approved it.  A revocation has effect at once.
+another person than the one who entered it has approved it; a name that looks the same is none (``birddog.persons``).  A
+revocation has effect at once.
 
 **Who is under it.**  A warrant covers the device that it names (or the devices enrolled with the class that it names) in
 its operation; in whatever operation, where it names none.  From the entry of the first warrant of an operation on, approved
@@ -25,6 +26,7 @@ from birddog import rules
 from birddog.authority import Leg, Warrant, further
 from birddog.errors import UsageError
 from birddog.model import WarrantAct
+from birddog.persons import same_person
 from birddog.rules import Pack
 from birddog.units import iso_from_ns
 from birddog.warrant_json import consent_of, leg_of, warrant_of
@@ -245,10 +247,6 @@ def _json(text: str) -> Any:
 # --- what each act wants ---------------------------------------------------------------------------
 
 
-def _same(one: str, other: str) -> bool:
-    return one.strip().casefold() == other.strip().casefold()
-
-
 def _check_approve(held: Held, act: WarrantAct) -> None:
     if act.order:
         order = held.orders.get(act.order)
@@ -261,8 +259,9 @@ def _check_approve(held: Held, act: WarrantAct) -> None:
         by, approved_by = held.by, held.approved_by
     if approved_by:
         raise UsageError(f"was approved by {approved_by}", field="order" if act.order else "warrant")
-    if _same(by, act.by):
-        raise UsageError(f"{act.by} entered it: another person approves", field="by")
+    if same_person(by, act.by):
+        looks = "" if by == act.by else f" (a name like {by!r})"
+        raise UsageError(f"{act.by} entered it{looks}: another person approves", field="by")
 
 
 def _check_order(held: Held, act: WarrantAct) -> None:

@@ -46,6 +46,8 @@ def test_a_warrant_goes_its_way_and_each_act_is_an_entry_with_its_actor(run):
     assert run("warrant", "add", "w.json", "--operation", "OP")[0] == 0
     assert {w: row["state"] for w, row in listed(run).items()} == {"W1": "entered", "W2": "entered"}
     assert run("warrant", "approve", "W1")[::2] == (2, "birddog warrant: by: ann entered it: another person approves\n")
+    found = run("warrant", "approve", "W1", by="\u0430nn")  # a Cyrillic a
+    assert found[0] == 2 and "(a name like 'ann'): another person approves" in found[2]
     assert run("warrant", "approve", "W1", by="bea")[0] == 0
     row = listed(run)["W1"]
     assert row | {"approved_by": "bea", "entered_by": "ann", "operation": "OP", "state": "expired"} == row

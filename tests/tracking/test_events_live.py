@@ -275,3 +275,26 @@ def test_places_that_are_watched_no_longer_are_visited_no_longer(journal):
     assert [row.end_ns for row in b.newest().values() if row.kind == "visit"] == [None]
     b.add(600, Operation(operation="JAY"))
     assert [row.end_ns for row in b.newest().values() if row.kind == "visit"] == [T0 + 585 * NS]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_lasts_in_a_case_that_is_closed_has_ended(journal, restart):
+    """A barge of the case lies still when the case is closed; opened again, its stop is another event."""
+    b = Beside(journal, restart=restart)
+    b.add(0, Operation(operation="A"))
+    b.add(0, Attachment(device="barge", shipment="s", operation="A", from_ns=0))
+    for s in range(10, 1500, 30):
+        b.fix(s, "barge", 0, 0)
+    (stop,) = [row for row in b.newest().values() if row.operation == "A"]
+    assert stop.kind == "stop" and stop.end_ns is None
+    b.add(1500, Operation(operation="A", closed=True))
+    for s in range(1530, 2400, 30):
+        b.add(s, Tick())
+    (over,) = [row for row in b.newest().values() if row.operation == "A"]
+    assert over.event_id == stop.event_id and over.end_ns == over.last_ns and over.text.endswith("; the case was closed")
+    assert T0 <= over.end_ns <= T0 + 1500 * NS
+    b.add(2400, Operation(operation="A"))
+    for s in range(2430, 3900, 30):
+        b.fix(s, "barge", 0, 0)
+    again = [row for row in b.newest().values() if row.operation == "A" and row.event_id != stop.event_id]
+    assert [(row.kind, row.end_ns) for row in again] == [("stop", None)] and again[0].start_ns >= T0 + 2400 * NS

@@ -104,6 +104,10 @@ class LiveEvents:
     def _learn(self, directory: Directory, out: _Out) -> None:
         """The registers changed: who watches other places now, or knows other ways, begins with these anew."""
         self._version = directory.version
+        for operation in [*self._state.rows]:
+            known = directory.operations.get(operation)
+            if known is not None and known.closed:
+                self._close(operation, out)
         other = directory.ways != self._used
         if other:
             self._used = directory.ways
@@ -112,6 +116,15 @@ class LiveEvents:
             places = _places(directory, operation)
             if other or places.zones != engine.places.zones:
                 self._tell(operation, engine.learn(places, self._ways), out)
+
+    def _close(self, operation: str, out: _Out) -> None:
+        """A case is closed: what lasts in it has ended; one that is opened again begins anew."""
+        self._engines.pop(operation, None)
+        for row in self._state.rows.pop(operation).values():
+            if row.end_ns is None:
+                end_ns = max(row.last_ns or 0, row.start_ns)
+                text = f"{row.text}; the case was closed"
+                out.rows.append(msgspec.structs.replace(row, end_ns=end_ns, seq=out.seq, text=text))
 
     def _begin_anew(self, rules: str, out: _Out) -> None:
         """Other rules hold from now on: what lasts has ended, and nothing of before is known."""
