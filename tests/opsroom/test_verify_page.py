@@ -257,7 +257,8 @@ def test_its_hashes_are_those_of_the_library(page):
 
 
 def test_names_are_hashed_as_there(page):
-    many = (["n"] * 15, ["n"] * 16, ["n"] * 65_535, ["n"] * 65_536, ["n" * 31], ["n" * 32], ["n" * 255], ["é" * 128], ["n" * 65_536])
+    many = (["n"] * 15, ["n"] * 16, ["n"] * 65_535, ["n"] * 65_536, ["n" * 31], ["n" * 32], ["n" * 255], ["é" * 128],
+            ["n" * 65_536])
     asked = "([name, times, count]) => hexOf(sha256(namesHashed(Array(count).fill(name.repeat(times)))))"
     for names in many:
         found = page.page.evaluate(asked, [names[0][0], len(names[0]), len(names)])
