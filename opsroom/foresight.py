@@ -109,6 +109,68 @@ class Foresight:
             self._opened, self._stamp = (Forecaster(past, calibration=calibration), arrivals, about), stamp
         return self._opened
 
+    def meet(
+        self, row: TrackRow, points: list[TrackPoint], t0_ns: int, unit: Any, spots: list[Spot], radius_m: float, most_s: float
+    ) -> dict[str, Any]:  # fmt: skip
+        """Where a unit (``intercept.Unit``) can meet a track, as of t0, as plain values; the watched places are asked too.
+
+        Raises:
+            UsageError: the archive cannot be read.
+        """
+        from tracking.forecast.arrival import Place
+        from tracking.forecast.intercept import meetings
+
+        with self._lock:
+            forecaster, arrivals, about = self._open()
+            track = _track(row, points, t0_ns)
+            out: dict[str, Any] = {"archive": about, "model": f"birddog {__version__}", "meetings": []}
+            if track is None:
+                return out | {"why": "nothing was measured of this track before that time"}
+            among = tuple(Place(spot.lat_deg, spot.lon_deg, max(spot.radius_m, radius_m)) for spot in spots[:MOST_PLACES])
+            named = {(place.lat_deg, place.lon_deg): spot.name for place, spot in zip(among, spots, strict=False)}
+            for m in meetings(forecaster, arrivals, track, t0_ns / NS, unit, radius_m=radius_m, most_s=most_s, among=among):
+                times = {name: iso_from_ns(round(t * NS)) for name, t in (
+                    ("track_p10", m.s_p10_s), ("track_p50", m.s_p50_s), ("track_p90", m.s_p90_s), ("unit_p50", m.unit_p50_s),
+                    ("unit_p90", m.unit_p90_s))}  # fmt: skip
+                out["meetings"].append({
+                    "place": named.get((m.place.lat_deg, m.place.lon_deg), ""), "lat_deg": round(m.place.lat_deg, 7),
+                    "lon_deg": round(m.place.lon_deg, 7), "radius_m": m.place.radius_m, "probability": round(m.probability, 4),
+                    "reaches": round(m.reaches, 4), "used": m.used, "outcomes": m.outcomes, **times,
+                })  # fmt: skip
+            forecaster.past.release()
+            return out if out["meetings"] else out | {"why": "nowhere within that time"}
+
+    def looks(
+        self, row: TrackRow, points: list[TrackPoint], t0_ns: int, minutes: float, barred: dict[str, str]
+    ) -> dict[str, Any]:  # fmt: skip
+        """What to ask for next, by how much it takes off the 90 % region a unit of cost; never what is barred (name: why).
+
+        Raises:
+            UsageError: the archive cannot be read.
+        """
+        from tracking.forecast.intercept import LOOKS, gains
+
+        with self._lock:
+            forecaster, _, about = self._open()
+            track = _track(row, points, t0_ns)
+            out: dict[str, Any] = {
+                "archive": about, "model": f"birddog {__version__}", "looks": [], "horizon_min": minutes,
+                "barred": [{"look": name, "why": why} for name, why in barred.items()],
+            }
+            if track is None:
+                return out | {"why": "nothing was measured of this track before that time"}
+            allowed = tuple(look for look in LOOKS if look.name not in barred)
+            for g in gains(forecaster, track, t0_ns / NS, minutes * 60.0, allowed):
+                out["looks"].append({
+                    "look": g.look.name, "told": round(g.told, 4), "cost": g.look.cost, "lead_min": g.look.lead_s / 60.0,
+                    "before_km2": round(g.before_km2, 4), "after_km2": round(g.after_km2, 4),
+                    "per_cost_km2": round(g.per_cost_km2, 4), "lat_deg": round(g.lat_deg, 7), "lon_deg": round(g.lon_deg, 7),
+                    "side_m": g.look.side_m,
+                })  # fmt: skip
+            forecaster.past.release()
+            why = "" if out["looks"] else "no authority allows any" if not allowed else "all of them would come too late"
+            return out | {"why": why}
+
     def ahead(
         self, row: TrackRow, points: list[TrackPoint], t0_ns: int, horizons_min: tuple[float, ...], spots: list[Spot]
     ) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -15,16 +16,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from birddog.model import Track as TrackRow
-from birddog.model import TrackPoint
-from birddog.units import NS, iso_from_ns
+from birddog.model import TrackPoint, Zone
+from birddog.units import NS, iso_from_ns, ns_from_text
 from opsroom import hotspots
 from opsroom.console import openapi, views
 from opsroom.console.answers import bool_of, int_of, json_answer, time_of
-from opsroom.console.foreseen import Forecasts, PatternsView
+from opsroom.console.foreseen import Forecasts, InterceptView, LooksView, PatternsView
 from opsroom.console.source import Source
 from opsroom.foresight import STEPS, Foresight, Settings, Spot, spots_of
+from opsroom.looks_allowed import barred
 from opsroom.picture_view import View
+from tracking.forecast.intercept import Unit
 
+#: How fast a unit goes unless said: 25 knots, and 70 km/h.
+SPEEDS_MPS = {"sea": 12.9, "road": 19.4}
 #: Points of an event's trails, unless asked for otherwise, and at most.
 TRAIL_LIMIT, TRAIL_MAX = 300, 20_000
 #: An event's trails begin and end so much beside it.
@@ -136,6 +141,78 @@ class Ahead:
             asked = (row, points, t0_ns, horizons, places)
             head |= await loop.run_in_executor(self._pool, self._foresight.ahead, *asked)
         return json_answer(msgspec.convert({"why": why, **head}, Forecasts))
+
+    async def intercept(self, request: Request) -> Response:
+        """Where a unit can meet a track."""
+        view, unit_id = self._view(request), request.query_params.get("unit")
+        radius_m = _number(request, "radius_m", 10.0, 100_000.0) or 1000.0
+        most_s = (_number(request, "within_min", 1.0, 20_160.0) or 240.0) * 60.0
+        if "track" not in request.query_params:
+            return json_answer(InterceptView(track_id="", t0="", why="name a track: ?track=ID"))
+        head, row, points, zones, _ = await self._asked(request, view)
+        if unit_id is None and "lat" not in request.query_params and "lon" not in request.query_params:
+            return json_answer(InterceptView(**head, why="name a unit: ?unit=TRACK, or lat and lon of a position"))
+        other = None if unit_id is None else await self._source.run(view.track, unit_id)
+        if unit_id is not None and other is None:
+            raise HTTPException(404, f"no track {unit_id!r}")
+        unit, spots = _unit(request, other), spots_of(zones)
+        answer = await self._made(self._foresight.meet, row, points, _ns(head), unit, spots, radius_m, most_s)
+        return json_answer(msgspec.convert({**head, **answer}, InterceptView))
+
+    async def looks(self, request: Request) -> Response:
+        """What to ask for next of a track; never what no authority allows."""
+        minutes = _number(request, "horizon_min", 1.0, 44_640.0) or 60.0
+        if "track" not in request.query_params:
+            return json_answer(LooksView(track_id="", t0="", why="name a track: ?track=ID"))
+        head, row, points, _, not_allowed = await self._asked(request, self._view(request))
+        answer = await self._made(self._foresight.looks, row, points, _ns(head), minutes, not_allowed)
+        return json_answer(msgspec.convert({**head, **answer}, LooksView))
+
+    async def _asked(
+        self, request: Request, view: View
+    ) -> tuple[dict[str, Any], TrackRow, list[TrackPoint], tuple[Zone, ...], dict[str, str]]:  # fmt: skip
+        """(track_id and t0, the track, its steps until then, the zones of its case, looks that are barred) of a question."""
+        track_id, asked_ns = request.query_params.get("track", ""), time_of(request, "at")
+
+        def read() -> tuple[TrackRow, list[TrackPoint], tuple[Zone, ...], dict[str, str], int] | None:
+            row = view.track(track_id)
+            if row is None:
+                return None
+            t0_ns, directory = asked_ns if asked_ns is not None else self._source.now_ns(), self._source.directory()
+            operation = directory.operations.get(row.operation)
+            zones = operation.zones if operation is not None else ()
+            return row, view.until(track_id, t0_ns, STEPS), zones, barred(row, directory, t0_ns), t0_ns
+
+        found = await self._source.run(read)
+        if found is None:
+            raise HTTPException(404, f"no track {track_id!r}")
+        row, points, zones, not_allowed, t0_ns = found
+        return {"track_id": track_id, "t0": iso_from_ns(t0_ns)}, row, points, zones, not_allowed
+
+    async def _made(self, function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
+        """An answer of the archive, on the thread of forecasts; where there is no archive, why."""
+        why = self._foresight.missing()
+        return {"why": why} if why else await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+
+
+def _ns(head: dict[str, Any]) -> int:
+    return ns_from_text(head["t0"])
+
+
+def _unit(request: Request, row: TrackRow | None) -> Unit:
+    """Who is to meet it: a track (its place, and how unsure that is), or a position."""
+    medium = request.query_params.get("medium", "sea")
+    if medium not in SPEEDS_MPS:
+        raise HTTPException(422, f"medium: expected sea or road, not {medium[:40]!r}")
+    speed_mps = _number(request, "speed_mps", 0.1, 400.0) or SPEEDS_MPS[medium]
+    ready_s = (_number(request, "ready_min", 0.0, 10_080.0) or 0.0) * 60.0
+    if row is not None:
+        sigma_m = max(0.0, (row.p_ee + row.p_nn) / 2.0) ** 0.5
+        return Unit(row.lat_deg, row.lon_deg, speed_mps, medium, sigma_m, ready_s)  # type: ignore[arg-type]
+    lat, lon = _number(request, "lat", -90.0, 90.0), _number(request, "lon", -180.0, 180.0)
+    if lat is None or lon is None:
+        raise HTTPException(422, "unit: a track, or lat and lon of a position")
+    return Unit(lat, lon, speed_mps, medium, _number(request, "sigma_m", 0.0, 1e6) or 0.0, ready_s)  # type: ignore[arg-type]
 
 
 def _number(request: Request, name: str, least: float, most: float) -> float | None:

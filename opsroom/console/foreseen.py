@@ -173,3 +173,75 @@ class PatternsView(msgspec.Struct, frozen=True, kw_only=True):
     cells: list[CellView]
     suppressed: dict[str, int]
     teams: list[CellView]
+
+
+class MeetingView(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a unit can meet a track, by how probable that is.
+
+    ``reaches``: how probable it is that the track comes within ``radius_m`` at all; ``track_…`` when it would be there,
+    ``unit_…`` when the unit is.  ``used``: others of the archive went there from here; else it is the straight way.  ``place``
+    is the name of a watched area.
+    """
+
+    place: str
+    lat_deg: float
+    lon_deg: float
+    radius_m: float
+    probability: float
+    reaches: float
+    used: bool
+    outcomes: int
+    track_p10: str
+    track_p50: str
+    track_p90: str
+    unit_p50: str
+    unit_p90: str
+
+
+class InterceptView(msgspec.Struct, frozen=True, kw_only=True):
+    """Places, the most probable first; where there are none, ``why`` says why."""
+
+    track_id: str
+    t0: str
+    why: str = ""
+    model: str = ""
+    archive: ArchiveView | None = None
+    meetings: list[MeetingView] = []
+
+
+class LookView(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that can be asked for: what it is expected to take off the 90 % region, and where to look.
+
+    ``told``: how probable an answer is; ``before_km2`` and ``after_km2``: the region without it, and expected with it.
+    """
+
+    look: str
+    told: float
+    cost: float
+    lead_min: float
+    before_km2: float
+    after_km2: float
+    per_cost_km2: float
+    lat_deg: float
+    lon_deg: float
+    side_m: float
+
+
+class BarredView(msgspec.Struct, frozen=True, kw_only=True):
+    """A look that no authority allows now, and why."""
+
+    look: str
+    why: str
+
+
+class LooksView(msgspec.Struct, frozen=True, kw_only=True):
+    """Looks by how many km² they are expected to take off the 90 % region at a horizon, a unit of cost."""
+
+    track_id: str
+    t0: str
+    why: str = ""
+    model: str = ""
+    horizon_min: float = 0.0
+    archive: ArchiveView | None = None
+    looks: list[LookView] = []
+    barred: list[BarredView] = []

@@ -9,7 +9,7 @@ import msgspec
 from birddog import __version__
 from opsroom.authority import DeadlineView, RetrievalView, WarrantView
 from opsroom.console import views
-from opsroom.console.foreseen import Forecasts, PatternsView
+from opsroom.console.foreseen import Forecasts, InterceptView, LooksView, PatternsView
 from opsroom.console.health import HealthView
 
 
@@ -220,6 +220,12 @@ _Q = {
     "by": ("string", "who takes it, as the journal's entry of it shall say"),
     "coast": ("boolean", "1: predictions too"),
     "kind": ("string", "only these kinds, separated by commas"),
+    "unit": ("string", "the track that is to meet it; else lat and lon"),
+    "sigma_m": ("number", "one sigma of that position, metres"),
+    "speed_mps": ("number", "how fast the unit goes; 25 kn at sea, 70 km/h by road"),
+    "medium": ("string", "sea or road"),
+    "ready_min": ("number", "until it leaves, minutes"),
+    "within_min": ("number", "nothing later, minutes (240)"),
     "cell_m": ("number", "side of a cell, metres"),
     "hub_m": ("number", "how far a hub reaches, metres"),
     "teams": ("integer", "so many cells where a team would see most"),
@@ -253,6 +259,11 @@ OPERATIONS: dict[str, dict[str, tuple[str, Any, tuple[str, ...], Any]]] = {
     "/v1/events/{event_id}": {"get": ("One event and the fixes that it rests on", EventDetail, ("limit",), None)},
     "/v1/forecasts": {"get": ("Where a track will be and when at some places, with how good such answers were", Forecasts,
                               ("track", "at", "horizon_min", "lat", "lon", "radius_m"), None)},
+    "/v1/intercept": {"get": ("Where and when a unit can meet a track, ranked by probability", InterceptView,
+                              ("track", "unit", "lat", "lon", "sigma_m", "speed_mps", "medium", "ready_min", "radius_m",
+                               "within_min", "at"), None)},
+    "/v1/looks": {"get": ("What to ask for next of a track, by how much it tells per cost; never what no authority allows",
+                          LooksView, ("track", "horizon_min", "at"), None)},
     "/v1/patterns": {"get": ("Places and hours at which something happens, with how long somebody looked; never who",
                              PatternsView, ("kind", "from", "to", "cell_m", "hub_m", "teams", "hour"), None)},
     "/v1/refused": {"get": ("Who was refused, why and how often", RefusedMessages, ("since",), None)},

@@ -81,6 +81,8 @@ class Console:
             Route("/v1/events", self.ahead.events),
             Route("/v1/events/{event_id}", self.ahead.event),
             Route("/v1/forecasts", self.ahead.forecasts),
+            Route("/v1/intercept", self.ahead.intercept),
+            Route("/v1/looks", self.ahead.looks),
             Route("/v1/patterns", self.ahead.patterns),
             Route("/v1/refused", self.refused),
             Route("/v1/authority", self.law.authority),

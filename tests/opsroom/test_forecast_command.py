@@ -247,3 +247,31 @@ def test_whether_forecasts_drift_is_said_by_horizon(tmp_path, capsys):
     assert "too few outcomes" in capsys.readouterr().out
     assert main(["archive", "drift", str(tmp_path / "past.csv"), "--days", "-1"]) == 2
     assert "--days" in capsys.readouterr().err
+
+
+def test_where_a_unit_can_meet_it_is_a_row_a_place(files, tmp_path, capsys):
+    questions = tmp_path / "at.csv"
+    head = "id,t0,unit_lat,unit_lon,speed_mps,unit,medium,ready_s"
+    t0 = iso_from_ns(1_790_003_600 * NS)
+    rows = [f"a,{t0},50.01,4.3,15,boat,sea,", f"a,{t0},-40,4.3,5,far,road,60", f"nobody,{t0},50,4,15,x,,",
+            f"a,{t0},50,4,0,x,,", f"a,{t0},50,4,15,x,air,"]  # fmt: skip
+    questions.write_text(head + "\n" + "\n".join(rows) + "\n")
+    past = [f"v{v},{1_789_000_000 + 4000 * v + 60 * k},50.0,{4 + 0.005 * k:.4f}" for v in range(30) for k in range(120)]
+    (tmp_path / "past.csv").write_text("id,t,lat,lon\n" + "\n".join(past) + "\n")
+    track = [f"a,{1_790_003_600 - 60 * (30 - k)},50.0,{4 + 0.005 * k:.4f}" for k in range(31)]
+    (tmp_path / "tracks.csv").write_text("id,t,lat,lon\n" + "\n".join(track) + "\n")
+    words = ["intercept", "--archive", str(tmp_path / "past.csv"), "--tracks", str(tmp_path / "tracks.csv")]
+    words += ["--at", str(questions)]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    lines = [line.split(",") for line in out.splitlines()]
+    assert lines[0] == "id,t0,unit,rank,lat_deg,lon_deg,probability,reaches,s_p10,s_p50,s_p90,unit_p50,unit_p90".split(",")
+    boat = [line for line in lines if line[2] == "boat"]
+    assert [int(line[3]) for line in boat] == list(range(1, len(boat) + 1)) and float(boat[0][6]) > 0.5
+    assert all(abs(float(line[4]) - 50.0) < 0.02 and float(line[6]) <= float(line[7]) for line in boat)
+    assert [line[3] for line in lines if line[2] in ("far", "x")] == ["0", "0"]
+    assert ":4: no such id" in err and ":3: nowhere within that time" in err
+    assert ":5: speed_mps" in err and ":6: medium" in err
+    for option, value in (("--radius", "1"), ("--within", "0"), ("--top", "0")):
+        assert main([*words, option, value]) == 2
+        assert option in capsys.readouterr().err

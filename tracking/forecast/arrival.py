@@ -215,7 +215,7 @@ class Arrivals:
             return Arrival(t0_s, t0_s, t0_s, True, 0)
         seen, fixes = fut.view(self.past, track.name, t0_s), (track.t_s[:n], track.lat_deg[:n], track.lon_deg[:n])
         told_s, used = self._told(state, fixes, place, seen, left_m - place.radius_m)
-        low, high, outcomes = self._spread(told_s, used, place.radius_m, t0_s)
+        low, high, outcomes = self.spread(told_s, used, place.radius_m, t0_s)
         # what is told counts from the last fix; nobody arrives before the question
         p10, p50, p90 = (t0_s + max(told_s * ratio - age_s, 0.0) for ratio in (low, 1.0, high))
         return Arrival(p10, p50, max(p90, p50), used, outcomes)
@@ -233,7 +233,7 @@ class Arrivals:
         speed = math.hypot(goes.ve_mps, goes.vn_mps) if goes is not None else STOOD_MPS
         return max(left_m / max(speed, STOOD_MPS), 1.0), False
 
-    def _spread(self, told_s: float, used: bool, radius_m: float, t0_s: float) -> tuple[float, float, int]:
+    def spread(self, told_s: float, used: bool, radius_m: float, t0_s: float) -> tuple[float, float, int]:
         """(p10 over p50, p90 over p50, outcomes behind them)."""
         if not used:
             return *GUESS_STRAIGHT, 0

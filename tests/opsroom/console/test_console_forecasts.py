@@ -151,3 +151,36 @@ def test_the_page_says_that_there_is_none_and_why(shown, watch):
     page.click('[data-track-id="T1"] button, button[data-track-id="T1"]')
     page.wait_for_function("() => document.getElementById('ahead-none').textContent.includes('no archive is named')")
     assert page.locator("#ahead-list > *").count() == 0
+
+
+def test_where_a_unit_can_meet_it(shown, archive):
+    address = shown(archive)
+    query = {"track": "T1", "at": str(NOW_S), "lat": str(LAT), "lon": str(LON + 40_000 * EAST), "speed_mps": "15"}
+    answer = httpx.get(f"{address}/v1/intercept", params=query, timeout=60.0).json()
+    assert answer["why"] == "" and answer["archive"]["tracks"] == 30 and 1 <= len(answer["meetings"]) <= 5
+    best = answer["meetings"][0]
+    assert best["probability"] > 0.5 and best["used"] and best["track_p10"] <= best["track_p50"] <= best["track_p90"]
+    assert 21_000 < (best["lon_deg"] - LON) / EAST < 70_000 and abs(best["lat_deg"] - LAT) * 111_195 < 1000
+    far = httpx.get(f"{address}/v1/intercept", params=query | {"lat": "-40", "medium": "road"}, timeout=60.0).json()
+    assert far["meetings"] == [] and "nowhere" in far["why"]
+    # the unit may be a track itself; this one is where it is already
+    own = httpx.get(f"{address}/v1/intercept", params={"track": "T1", "unit": "T1"}, timeout=60.0).json()
+    assert own["why"] == "" or own["meetings"] == []
+    for more in ({"lat": "95"}, {"medium": "air"}, {"speed_mps": "0"}, {"within_min": "nan"}, {"radius_m": "1"}):
+        assert httpx.get(f"{address}/v1/intercept", params=query | more).status_code == 422, more
+    assert httpx.get(f"{address}/v1/intercept", params=query | {"unit": "T9"}).status_code == 404
+    assert "name a unit" in httpx.get(f"{address}/v1/intercept", params={"track": "T1"}).json()["why"]
+
+
+def test_the_next_best_look_is_never_one_that_no_authority_allows(shown, archive, make_stage, makers):
+    address = shown(archive)
+    answer = httpx.get(f"{address}/v1/looks", params={"track": "T1", "at": str(NOW_S)}, timeout=60.0).json()
+    # the tag is enrolled nowhere: it cannot be woken
+    assert [b["look"] for b in answer["barred"]] == ["wake_tag"] and answer["why"] == ""
+    assert {look["look"] for look in answer["looks"]} == {"task_tile"}  # a partner's hour is as long as the horizon
+    query = {"track": "T1", "at": str(NOW_S), "horizon_min": "180"}
+    longer = httpx.get(f"{address}/v1/looks", params=query, timeout=60.0).json()
+    assert {look["look"] for look in longer["looks"]} == {"task_tile", "ask_partner"}
+    gains = [look["per_cost_km2"] for look in longer["looks"]]
+    assert gains == sorted(gains, reverse=True) and all(look["after_km2"] <= look["before_km2"] for look in longer["looks"])
+    assert httpx.get(f"{address}/v1/looks", params={"track": "T9"}).status_code == 404

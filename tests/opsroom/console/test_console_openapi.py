@@ -94,7 +94,8 @@ def test_every_route_is_described_and_every_answer_fits(full):
 def test_parameters_that_are_described_are_taken(full):
     described = httpx.get(f"{full.address}/openapi.json").json()
     good = {"integer": "1", "number": "1.5", "boolean": "1", "string": "nightjar", "track": "T1",
-            "kind": "stop", "cell_m": "1500", "hub_m": "150", **dict.fromkeys(("at", "from", "to"), "2026-11-29T12:00:00Z")}
+            "kind": "stop", "medium": "sea", "radius_m": "150",
+            "cell_m": "1500", "hub_m": "150", **dict.fromkeys(("at", "from", "to"), "2026-11-29T12:00:00Z")}
     for path, methods in described["paths"].items():
         if path in ("/v1/live", "/v1/stream"):
             continue

@@ -14,7 +14,7 @@ const GAP = 4; // a step longer than so many usual ones is drawn as a guess
 const ALL_TRAILS = 200; // with more tracks than this only the selected one has a trail
 const ALL_NAMES = 100; // with more tracks than this a name without an alert gives way where there is no room for it
 const FONT = ['sans-serif'];
-const SOURCES = ['areas', 'grid', 'hotspots', 'ahead', 'happened', 'ellipses', 'trails', 'rivals', 'places', 'flags', 'tracks', 'chosen'];
+const SOURCES = ['areas', 'grid', 'hotspots', 'meet', 'ahead', 'happened', 'ellipses', 'trails', 'rivals', 'places', 'flags', 'tracks', 'chosen'];
 const COLOUR = ['match', ['get', 'shape'], ...Object.entries(SHAPES).flatMap(([k, v]) => [k, v.colour]), '#7ee2a8'];
 
 maplibre.setWorkerUrl('/static/vendor/maplibre-gl/maplibre-gl-worker.mjs');
@@ -66,6 +66,9 @@ function style() {
         'line-width': ['case', ['==', ['get', 'level'], 0.5], 2, 1.2], 'line-opacity': 0.85 } },
       { id: 'ahead-label', type: 'symbol', source: 'ahead', filter: ['==', ['geometry-type'], 'Point'], layout: label({ 'text-field': ['get', 'name'], 'text-size': 11,
         'text-variable-anchor': ['center', 'top', 'bottom'], 'text-radial-offset': 0.7 }), paint: { ...halo, 'text-color': '#f2c6ff' } },
+      { id: 'meet', type: 'circle', source: 'meet', paint: { 'circle-radius': 7, 'circle-color': 'rgba(0,0,0,0)', 'circle-stroke-color': '#8ff0ff', 'circle-stroke-width': 2 } },
+      { id: 'meet-label', type: 'symbol', source: 'meet', layout: label({ 'text-field': ['get', 'name'], 'text-size': 11, 'text-variable-anchor': ['top', 'bottom', 'left', 'right'],
+        'text-radial-offset': 0.9 }), paint: { ...halo, 'text-color': '#8ff0ff' } },
       { id: 'ellipses', type: 'fill', source: 'ellipses', paint: { 'fill-color': COLOUR, 'fill-opacity': ['match', ['get', 'shape'], ['coasting', 'silent'], 0.07, 0.14] } },
       { id: 'ellipses-line', type: 'line', source: 'ellipses', paint: { 'line-color': COLOUR, 'line-width': 1.4, 'line-opacity': 0.9 } },
       { id: 'trails-guess', type: 'line', source: 'trails', filter: ['==', ['get', 'measured'], false],
@@ -295,6 +298,18 @@ export class Chart {
     const row = store.tracks.get(this.chosen) ?? store.flags.get(this.chosen) ?? store.alerts.get(this.chosen);
     const at = row && row.lat_deg !== null ? [feature({ type: 'Point', coordinates: [row.lon_deg, row.lat_deg] }, { id: 'chosen' })] : [];
     this.map.getSource('chosen')?.setData({ type: 'FeatureCollection', features: at });
+  }
+
+  /** Where the selected track can be met (js/meet.js). */
+  async meet(features) {
+    await this.ready;
+    this.map.getSource('meet').setData({ type: 'FeatureCollection', features });
+    document.body.dataset.meet = `${features.length}`;
+  }
+
+  /** The middle of what is shown. @returns {{lat: number, lng: number}} */
+  middle() {
+    return this.map.getCenter();
   }
 
   /** Cells in which something happens, with how long somebody looked (js/hotspots.js). */

@@ -3,6 +3,7 @@
 
 import { Ahead, happened, tell } from './ahead.js';
 import { Hotspots } from './hotspots.js';
+import { Meet } from './meet.js';
 import { AlertList } from './alerts.js';
 import { Detail } from './detail.js';
 import { Live } from './live.js';
@@ -80,6 +81,7 @@ let chart = null;
 let drawScenery = null;
 const foresight = new Ahead(room, () => chart);
 const hotspots = new Hotspots(() => chart);
+const meet = new Meet(room, () => chart);
 // for the tests and for a person at the browser's own console
 globalThis.birddog = { store, live, chart: null };
 
@@ -241,7 +243,7 @@ function tick() {
     write(bar, `CONNECTION LOST. ${asOf} ${wait ? `Trying again in ${wait} s.` : 'Trying now.'}`);
   }
   for (const list of [tracks, alerts, flags, authority, refused, events]) list.tick();
-  if (!state.lost) for (const one of [foresight, hotspots]) one.tick();
+  if (!state.lost) for (const one of [foresight, hotspots, meet]) one.tick();
   if (state.chosenKind) detail.draw();
   if (!state.lost && performance.now() - state.scenery > 60000) scenery();
   if (!state.lost && performance.now() - state.connectsAt > 10000) connects();
@@ -262,7 +264,7 @@ function choose(kind, id) {
   state.chosenId = id;
   tracks.select(kind === 'track' ? id : '');
   detail.show(kind, id);
-  foresight.select(kind === 'track' ? id : '');
+  for (const one of [foresight, meet]) one.select(kind === 'track' ? id : '');
   chart?.select(id);
   chart?.centre(row);
   document.body.dataset.selected = id;
@@ -278,7 +280,7 @@ function unchoose() {
   tracks.select('');
   chart?.select('');
   detail.hide();
-  foresight.select('');
+  for (const one of [foresight, meet]) one.select('');
   if (inside) (row ?? $('alerts-title')).focus();
 }
 
