@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,7 @@ import msgspec
 from birddog.directory import OPEN, Directory
 from birddog.journal import Reader, home, open_reader
 from birddog.journal.store import entries
-from birddog.model import KINDS, unpack
+from birddog.model import KINDS, Entry, unpack
 from birddog.validated import Validated
 from opsroom.commands.common import say
 from opsroom.exports import Sheet, journal_name
@@ -46,6 +46,11 @@ class Derived(msgspec.Struct, frozen=True):
         return Sheet(self.view, self.name, made_ns=self.made_ns, exercise=self.exercise, validated=self.validated, **asked)  # type: ignore[arg-type]
 
 
+def operations_of(registers: Iterable[Entry]) -> frozenset[str]:
+    """What may be asked for by ``--operation``: every case that was entered, and ``open``."""
+    return frozenset({OPEN, *(e.operation for e in registers if e.kind == "operation")})
+
+
 @contextlib.contextmanager
 def derived(url: str) -> Iterator[Derived]:
     """The picture of a journal, with all of its entries.
@@ -65,9 +70,8 @@ def derived(url: str) -> Iterator[Derived]:
                 registers, directory = journal.registers(), Directory()
                 for entry in registers:
                     directory.apply(unpack(entry))
-                cases = {e.operation for e in registers if e.kind == "operation"}
                 yield Derived(view, journal_name(journal), journal.clock_ns(), journal.mode == "exercise",
-                              frozenset({OPEN, *cases, *view.operations()}), Validated(directory))
+                              operations_of(registers) | view.operations(), Validated(directory))
             finally:
                 view.close()
     finally:

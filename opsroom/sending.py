@@ -23,7 +23,7 @@ from birddog.model import Access, Track, unpack
 from birddog.validated import PREDICTED, Validated, Worth
 from ingest.address import is_loopback
 from opsroom.accesses import record
-from opsroom.derived import derived
+from opsroom.derived import derived, operations_of
 from opsroom.exports import journal_name
 from opsroom.picture_view import NotReady, PictureReader, Rights
 from opsroom.share import cot
@@ -159,7 +159,7 @@ def stream(url: str, target: Target, access: Access, *, every_s: float, say: Cal
     operation, journal = access.operation or None, open_reader(url)
     try:
         name, exercise = journal_name(journal), journal.mode == "exercise"
-        if operation is not None and not any(e.kind == "operation" and e.operation == operation for e in journal.registers()):
+        if operation is not None and operation not in operations_of(journal.registers()):
             raise UsageError(f"there is no operation {operation!r} in this journal", field="--operation")
     finally:
         journal.close()

@@ -21,10 +21,10 @@ def run(args: argparse.Namespace) -> int:
     from birddog.units import iso_from_ns
     from birddog.warrant_json import warrants_of
     from opsroom import csv_rows
-    from opsroom.commands.common import json_file, json_lines_of
+    from opsroom.commands.common import json_list
 
-    said = json_file(args.warrants)
-    authority = Authority(warrants_of(said, file=args.warrants, lines=json_lines_of(args.warrants)))
+    said, lines = json_list(args.warrants)
+    authority = Authority(warrants_of(said, file=args.warrants, lines=lines))
     wanted = {"device": _name, "t": csv_rows.time_ns, "lat": csv_rows.number, "lon": csv_rows.number}
     out = ["device,t,verdict\n"]
     for line, row in csv_rows.rows(args.pings, tuple(wanted))[1]:

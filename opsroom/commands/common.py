@@ -56,12 +56,32 @@ def time_ns(text: str, option: str) -> int:
 
 
 def json_file(name: str) -> Any:
-    """What a JSON file of a person's says, read strictly (a byte-order mark is let pass).
+    """The one JSON value of a file.
 
     Raises:
         UsageError: it cannot be read, is no JSON (with line and column), or holds a key twice, NaN or a number beyond a float.
     """
+    return _json(_text(name), name)
 
+
+def json_list(name: str) -> tuple[Any, dict[int, int]]:
+    """``json_file``, and of a list the line on which each value begins, by its place; read once, for it may be a pipe."""
+    text = _text(name)
+    value = _json(text, name)
+    return value, _lines(text) if type(value) is list else {}
+
+
+def _text(name: str) -> str:
+    try:
+        with open(name, encoding="utf-8-sig") as source:
+            return source.read()
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", file=name) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"is no JSON: not UTF-8 at byte {error.start}", file=name) from error
+
+
+def _json(text: str, name: str) -> Any:
     def finite(text: str) -> float:
         value = float(text)
         if not math.isfinite(value):
@@ -75,13 +95,7 @@ def json_file(name: str) -> Any:
         return found
 
     try:
-        with open(name, encoding="utf-8-sig") as source:
-            text = source.read()
         return json.loads(text, parse_constant=finite, parse_float=finite, object_pairs_hook=unique)
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", file=name) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"is no JSON: not UTF-8 at byte {error.start}", file=name) from error
     except json.JSONDecodeError as error:
         raise UsageError(f"is no JSON: {error.msg}, column {error.colno}", file=name, line=error.lineno) from error
     except RecursionError as error:
@@ -90,18 +104,15 @@ def json_file(name: str) -> Any:
         raise UsageError(f"is no JSON: {error}", file=name) from error
 
 
-def json_lines_of(name: str) -> dict[int, int]:
-    """The line on which each value of a JSON file's outermost list begins, by its place; ``json_file`` has read the file."""
-    with open(name, encoding="utf-8-sig") as source:
-        text = source.read()
+def _lines(text: str) -> dict[int, int]:
+    """The line on which each value of a list begins, of text that is one."""
     decoder = json.JSONDecoder()
     found: dict[int, int] = {}
-    at = _past_space(text, 0)
-    if text[at : at + 1] != "[":
-        return {}
-    at = _past_space(text, at + 1)
+    at = _past_space(text, text.index("[") + 1)
+    line, counted = 1, 0
     while text[at : at + 1] not in ("]", ""):
-        found[len(found)] = text.count("\n", 0, at) + 1
+        line, counted = line + text.count("\n", counted, at), at
+        found[len(found)] = line
         at = _past_space(text, decoder.raw_decode(text, at)[1])
         if text[at : at + 1] == ",":
             at = _past_space(text, at + 1)

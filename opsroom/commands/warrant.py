@@ -14,7 +14,7 @@ from opsroom.commands.common import (
     actor_option,
     journal_option,
     json_file,
-    json_lines_of,
+    json_list,
     json_option,
     name_of,
     print_json,
@@ -106,8 +106,8 @@ def _added(registers: Any, args: argparse.Namespace) -> list[WarrantAct]:
     from birddog.warrant_json import json_of, warrants_of
     from opsroom.warrant_import import warrants_in
 
-    said = json_file(args.file)
-    lines = json_lines_of(args.file) or {0: 1}
+    said, lines = json_list(args.file)
+    lines = lines or {0: 1}
     if args.action == "import":
         said, lines = warrants_in(said, args.file, lines)
     elif isinstance(said, dict):

@@ -248,3 +248,25 @@ def test_no_file_imports_itself_through_others():
             break
         above = {module: below for module, below in above.items() if module not in free}
     assert not above, f"in a circle, or above one: {sorted(above)}"
+
+
+def test_no_conformance_suite_reaches_into_a_private_name(root):
+    """They judge what others write too: what they ask for is the protocol, and nothing beside it."""
+    reached = []
+    for path in sorted((root / "tests" / "conformance").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Attribute):
+                if re.match(r"_[a-z]", node.attr) and ast.unparse(node.value) not in ("self", "cls"):
+                    reached.append(f"{path.name}:{node.lineno} {ast.unparse(node)}")
+            elif isinstance(node, ast.ImportFrom):
+                reached += [f"{path.name}:{node.lineno} {a.name}" for a in node.names if re.match(r"_[a-z]", a.name)]
+    assert not reached
+
+
+def test_no_module_is_left_out_of_the_types(project):
+    """Strict for the four rooms that others build on; of the kernel Numba knows the kinds."""
+    mypy = project["tool"]["mypy"]
+    strict = {name for one in mypy["overrides"] if one.get("disallow_untyped_defs") for name in one["module"]}
+    assert strict == {"birddog.*", "devices.*", "ingest.*", "tracking.*"}
+    assert not [one for one in mypy["overrides"] if one.get("ignore_errors")]
+    assert [one["module"] for one in mypy["overrides"] if one.get("disallow_untyped_defs") is False] == [["tracking.kernel"]]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import random
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -280,6 +283,19 @@ def test_a_warrant_that_cannot_stand_is_refused_by_line_and_member(change, words
     assert cli.main(["authority", "check", "--warrants", str(tmp_path / "w.json"), "--pings", str(tmp_path / "p.csv")]) == 2
     out, err = capsys.readouterr()
     assert not out and words in err and "w.json:2: " in err and err.count("\n") == 1
+
+
+def test_a_file_that_can_be_read_once_alone_is_read_once(tmp_path):
+    """Warrants through a pipe: the member that cannot stand is named by its line all the same."""
+    read, write = os.pipe()
+    with os.fdopen(write, "w") as pipe:
+        pipe.write(json.dumps([SAID | {"id": "W0"}])[:-1] + ",\n" + json.dumps(SAID | {"until": "x"}) + "]")
+    (tmp_path / "p.csv").write_text("device,t,lat,lon\n")
+    words = ["authority", "check", "--warrants", f"/dev/fd/{read}", "--pings", str(tmp_path / "p.csv")]
+    done = subprocess.run([sys.executable, "-m", "opsroom.cli", *words], pass_fds=(read,), capture_output=True, text=True,
+                          timeout=60)
+    os.close(read)
+    assert done.returncode == 2 and f"/dev/fd/{read}:2: " in done.stderr
 
 
 def test_posix_seconds_may_have_a_point():

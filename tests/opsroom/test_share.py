@@ -13,11 +13,13 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from birddog.directory import OPEN
 from birddog.errors import UsageError
-from birddog.journal import open_writer
+from birddog.journal import open_reader, open_writer
 from birddog.model import Attachment, Device, Draft, Fix, FrameBody, Operation, Tick, Verdict, pack
 from opsroom import sending
 from opsroom.cli import main
+from opsroom.derived import derived, operations_of
 from opsroom.share import cot
 
 T0 = 1_790_000_000 * 1_000_000_000
@@ -186,11 +188,23 @@ def test_what_changed_is_sent_and_what_ended_is_taken_away(journal):
     ("tcp://x:1", ["--ca", "a"], "for ssl:// only"), ("ssl://x:1", ["--ca", "absent.pem"], "absent.pem"),
     ("ssl://x:1", ["--ca", "a", "--key", "b"], "stand together"), ("tcp://127.0.0.1:1", ["--once"], "cannot be reached"),
     ("tcp://x:1", ["--every", "0"], "--every"), ("tcp://x:1", ["--once", "--operation", "NONE"], "no operation"),
+    ("tcp://x:1", ["--operation", "NONE"], "no operation"),
 ])  # fmt: skip
 def test_what_cannot_be_done_is_one_line(journal, url, more, words, capsys):
     assert main(["share", "cot", url, "--journal", journal, *more]) == 2
     said = capsys.readouterr().err
     assert words in said and said.strip().splitlines()[-1].startswith("birddog share:")
+
+
+def test_what_may_be_asked_for_is_the_same_with_once_and_without(journal):
+    """``open`` is an operation too; it was refused where the picture goes on being sent."""
+    reader = open_reader(journal)
+    try:
+        asked = operations_of(reader.registers())
+    finally:
+        reader.close()
+    with derived(journal) as picture:
+        assert OPEN in asked <= picture.operations
 
 
 def test_export_files(journal, tmp_path, capsys):

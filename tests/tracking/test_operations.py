@@ -243,3 +243,25 @@ def test_what_went_on_in_a_case_is_over_when_it_is_closed_and_begins_again_when_
     told.add(140, Operation(operation="A"))
     told.take([(t, Tick()) for t in range(145, 200, 5)])
     assert [e.kind for c in told.changes[-11:] for e in c.events] == ["silent"]
+
+
+@pytest.mark.parametrize("last", [3.0, 40.0])
+def test_nothing_is_told_of_a_case_while_it_is_closed(journal, last):
+    """No row goes on coasting and nobody is missed, however long; what time did meanwhile is told when the case goes on."""
+    told = journal(begun=True, exercise=False)
+    told.add(0, Operation(operation="A"))
+    told.add(0, Device(device="tag", interval_s=5.0))
+    told.add(0, Device(device="other", interval_s=5.0))
+    for device in ("tag", "other"):
+        told.add(0, Attachment(device=device, shipment="s-" + device, operation="A", from_ns=T0))
+    for t in range(1, 3):
+        told.say(t, Fix(device="tag", time_ns=T0 + t * NS, lat_deg=52.0, lon_deg=4.0, sigma_m=5.0))
+    told.take([(t, Tick()) for t in range(3, int(last), 5)])
+    told.add(last, Operation(operation="A", closed=True))
+    asleep = len(told.changes)
+    told.take([(t, Tick()) for t in range(50, 100_000, 5000)])
+    assert not [row for c in told.changes[asleep:] for row in (*c.tracks, *c.points, *c.events)]
+    told.add(100_000, Operation(operation="A"))
+    told.take([(t, Tick()) for t in range(100_005, 110_000, 500)])
+    assert {t.status for c in told.changes[asleep:] for t in c.tracks} <= {"silent", "coasting"}
+    assert "silent" in {e.kind for c in told.changes[asleep:] for e in c.events}
