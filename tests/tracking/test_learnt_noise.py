@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from birddog.geo import LocalFrame
 from birddog.units import NS
 from tracking.engine import positive
-from tracking.kernel import NOISE_LEAST, NOISE_MOST
+from tracking.kernel import NOISE_LEAST, NOISE_MOST, rested
 from tracking.learnt import NOISE_DEVICES
 from tracking.measurement import Measurement
 from tracking.presets import Presets
@@ -138,3 +138,16 @@ def test_whatever_comes_the_filter_stays_a_filter(rows, klass):
         assert len(core.noise) <= NOISE_DEVICES and len({x.device for x in core.noise}) == len(core.noise)
         for x in core.noise:
             assert NOISE_LEAST**2 * base <= x.r <= NOISE_MOST**2 * base and math.isfinite(x.r_v) and x.r_v > 0.0
+
+
+@pytest.mark.parametrize("widest,near,far", [(1.0, 29.0, 31.0), (100.0, 29.0, 31.0), (400.0, 59.0, 61.0), (1e4, 299.0, 301.0)])
+def test_it_has_left_its_spot_beyond_thirty_metres_or_three_sigmas(widest, near, far):
+    """``rested``: nearer it stays, and where it stays is the mean of what was seen there; further it stays somewhere else."""
+    for angle in (0.0, 1.0, 2.5, 4.0):
+        e, n = math.cos(angle), math.sin(angle)
+        stood = rested(near * e, near * n, widest, 10.0, 0.0, 0.0, 0.0, 0.0, 600.0)
+        left, spot_e, spot_n, stay_e, stay_n, stay_s, away2 = stood
+        assert (left, spot_e, spot_n) == (False, 0.0, 0.0) and stay_s == 610.0
+        assert 0.0 < math.hypot(stay_e, stay_n) < 0.02 * near and away2 == pytest.approx(near * near / 2.0)
+        moved = rested(far * e, far * n, widest, 10.0, 0.0, 0.0, 0.0, 0.0, 600.0)
+        assert moved == (True, far * e, far * n, far * e, far * n, 0.0, 0.0)
