@@ -33,15 +33,9 @@ goldens: ## the pictures of tests/goldens again, where the truth beside them hol
 	@$(SETUP) test
 	@$(BIN)/python tools/goldens.py $(ARGS)
 
-mutants: ## are the tests tested? a mutation of each line of tracking or ingest: make mutants ARGS="tracking.doubt*"
+mutants: ## are the tests tested? mutations of one file: make mutants ARGS="tracking/doubt.py [TESTS]"
 	@$(SETUP) test
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt mutmut==3.8.1
-	@$(BIN)/mutmut run $(ARGS)
-	@$(BIN)/mutmut results
-
-figures: ## the plots of docs/tracking.md, drawn from the live fold; then look at them
-	@$(SETUP) test
-	@$(BIN)/python tools/figures.py $(ARGS)
+	@sh tools/mutants.sh $(ARGS)
 
 assets: ## fetch the console's browser libraries, checked by SHA-256
 	@$(SETUP) run assets
@@ -62,5 +56,5 @@ upgrade: ## newest versions that pyproject.toml allows into constraints.txt; the
 	@sh tools/upgrade.sh
 
 clean: ## removes everything that make made
-	rm -rf .venv dist build .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache mutants opsroom/console/static/vendor
+	rm -rf .venv dist build .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache opsroom/console/static/vendor
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
