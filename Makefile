@@ -37,6 +37,10 @@ mutants: ## are the tests tested? mutations of one file: make mutants ARGS="trac
 	@$(SETUP) test
 	@sh tools/mutants.sh $(ARGS)
 
+figures: ## the plots of docs/tracking.md, drawn from the live fold; then look at them
+	@$(SETUP) test
+	@$(BIN)/python tools/figures.py $(ARGS)
+
 assets: ## fetch the console's browser libraries, checked by SHA-256
 	@$(SETUP) run assets
 
