@@ -26,7 +26,7 @@ import msgspec
 from birddog.directory import OPEN
 from birddog.errors import BirddogError, JournalError, place_of
 from birddog.journal import Reader
-from birddog.model import Alert, Decision, Entry, Event, FrameBody, Operation, RefusalBody, Scan, unpack
+from birddog.model import Alert, Decision, Entry, Event, FrameBody, Operation, RefusalBody, Scan, Track, unpack
 from opsroom.alerts import Alerts
 from opsroom.picture_rows import FlagRow, Refused
 from opsroom.picture_store import PictureError, PictureWriter, copy, differences, hold, remove
@@ -216,6 +216,8 @@ class Picture:
     def _fold(self, entry: Entry, publish: bool) -> None:
         fold = self.fold
         changes = fold.apply(entry)
+        for track in changes.tracks:
+            assert _is_covariance(track), f"{track.track_id}: its P is none"
         happened = self.happenings.apply(entry.seq, fold.now_ns, changes, fold.numbers, fold.presets.events, fold.directory)
         events = changes.events + happened
         alerts = [alert for event in events if (alert := self.alerts.event(event)) is not None]
@@ -265,6 +267,11 @@ class Picture:
                 operation=entry.operation or OPEN,
             )
             self.store.put_flag(row, entry.seq, flag.thumbnail)
+
+
+def _is_covariance(row: Track) -> bool:
+    """Whether a row's P can be one: NaN, and what rounding made of it, would be shown as certainty."""
+    return row.p_ee >= 0.0 and row.p_nn >= 0.0 and row.p_en * row.p_en <= row.p_ee * row.p_nn * (1.0 + 1e-9)
 
 
 def _digest(data: bytes) -> bytes:

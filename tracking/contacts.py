@@ -149,7 +149,7 @@ class Rider(msgspec.Struct, frozen=True):
     visible: float
 
 
-class Outcome(msgspec.Struct):
+class LookOutcome(msgspec.Struct):
     """What a look did: sightings of riders and of contacts, and who of the contacts is no more.
 
     Args:
@@ -239,7 +239,7 @@ def _rotated(rows: _Places, spots: np.ndarray, of: np.ndarray, at: np.ndarray, r
 # --- one look -------------------------------------------------------------------------------------
 
 
-def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: bool = True) -> tuple[Crowd, Outcome]:
+def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: bool = True) -> tuple[Crowd, LookOutcome]:
     """The contacts after a look, and what became of each sighting.
 
     Args:
@@ -280,7 +280,7 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
         bank.put(index, part)
     mean, cov = moments(bank)
 
-    out = Outcome([(riders[k - count].track_id, pair.spot, pair.nis) for k, pair in hit.items() if k >= count], [], [], [])
+    out = LookOutcome([(riders[k - count].track_id, pair.spot, pair.nis) for k, pair in hit.items() if k >= count], [], [], [])
     interval_s = _interval_s(crowd, look)
     was = [c.confirmed for c in contacts]
     spread = np.sqrt(np.maximum(cov[:, 0, 0], cov[:, 2, 2])) if count else np.empty(0)
@@ -430,7 +430,7 @@ def _found_again(contacts: list[Contact], keep: list[int], was: list[bool], t: i
 
 def _without_twins(
     contacts: list[Contact], keep: list[int], mean: np.ndarray, cov: np.ndarray, riders: list[Rider], hit: dict[int, Pair],
-    count: int, out: Outcome,
+    count: int, out: LookOutcome,
 ) -> list[int]:  # fmt: skip
     """Contacts that go along with a rider for some looks, of which only one of the two is seen, are that rider: dropped."""
     if not riders or not keep:

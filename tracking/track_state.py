@@ -265,6 +265,8 @@ class LiveTrack:
             m = one
         else:
             ring.insert(at, m)
+        beside = ring[max(0, at - 1) : at + 2]
+        assert beside == sorted(beside, key=_order), "the ring is in order of time"
         self._forget(at)
         at = next(i for i in range(at, len(ring)) if ring[i] is m)
         core, (outcome, nis) = self._after(at, model), self._verdicts[at]

@@ -6,6 +6,7 @@ Over 400 lines: every case folds the one small journal that is made here.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import random
 import sqlite3
@@ -401,6 +402,23 @@ def test_what_precedes_a_damaged_entry_is_published_and_the_entry_is_named(journ
             pass
     picture.close()
     assert rows(tmp_path / "p") == rows(tmp_path / "want") and PictureReader(tmp_path / "p").cursor() == 150
+
+
+@pytest.mark.parametrize("wrong", [{"p_ee": math.nan}, {"p_nn": -1.0}, {"p_ee": 4.0, "p_nn": 4.0, "p_en": 4.1}], ids=str)
+def test_a_row_whose_covariance_is_none_is_not_published(journal, tmp_path, monkeypatch, caplog, wrong):
+    """Not shown as if it were sure: the entry is named and left out."""
+    real = Fold.apply
+
+    def degenerate(self, entry):
+        changes = real(self, entry)
+        if entry.seq != 30:
+            return changes
+        return msgspec.structs.replace(changes, tracks=[msgspec.structs.replace(t, **wrong) for t in changes.tracks])
+
+    monkeypatch.setattr(Fold, "apply", degenerate)
+    fold(journal, tmp_path / "p")
+    said = [r.getMessage() for r in caplog.records if "left out" in r.getMessage()]
+    assert len(said) == 1 and ": entry 30 cannot be folded" in said[0]
 
 
 @pytest.mark.parametrize("snapshot", [37, 100_000])
