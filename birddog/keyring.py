@@ -162,7 +162,7 @@ class Keyring:
             aad: what is not hidden and must be the same to open it: where it stands.
             purpose: "" is the records' own key; others (``sealed``) are kept apart, and destroyed together.
         """
-        return self.sealer(operation, purpose)(plaintext, aad)
+        return self.sealer(operation, purpose)(plaintext, aad, os.urandom(NONCE_BYTES))
 
     def sealer(self, operation: str, purpose: str = "") -> Sealer:
         """``seal`` of one operation's present key, for many."""
@@ -379,7 +379,6 @@ class Sealer:
         self._aes, self.name = aes, name
         self._lead, self._named = _LEAD.pack(_FORM, number), name.encode() + b"\0"
 
-    def __call__(self, plaintext: bytes, aad: bytes = b"") -> bytes:
-        """As ``Keyring.seal``."""
-        nonce = os.urandom(NONCE_BYTES)
+    def __call__(self, plaintext: bytes, aad: bytes, nonce: bytes) -> bytes:
+        """As ``Keyring.seal``; ``nonce``: ``NONCE_BYTES`` of ``os.urandom``, never one twice (many are drawn in one call)."""
         return self._lead + nonce + self._aes.encrypt(nonce, plaintext, self._named + aad)  # type: ignore[attr-defined]  # AESGCM

@@ -28,8 +28,9 @@ import msgspec
 from birddog.directory import OPEN
 from birddog.errors import JournalDisagrees, JournalError, JournalFull, JournalTrouble
 from birddog.journal.beside import Home
-from birddog.journal.keys import Keys, Row
+from birddog.journal.keys import Keys, Row, aad_of
 from birddog.keyfile import sync_folder
+from birddog.keyring import NONCE_BYTES
 from birddog.leaves import Asked, leaves_of
 from birddog.merkle import VerificationError
 from birddog.model import Draft
@@ -266,13 +267,15 @@ class Evidence:
     def rows(self, numbers: Sequence[int], drafts: Sequence[Draft]) -> list[Row]:
         """What the rows of drafts hold: bodies as they are stored, and leaves."""
         asked, stored, keys, own = [], [], self.keys, self.keys.salter(None)
-        for seq, d in zip(numbers, drafts, strict=True):
+        nonces = os.urandom(NONCE_BYTES * len(drafts))
+        for n, (seq, d) in enumerate(zip(numbers, drafts, strict=True)):
             if d.operation in ("", OPEN):
                 body, name, salter = d.body, None, own
             else:
                 sealer = keys.sealer(d.operation)
                 name = sealer.name
-                body, salter = sealer(d.body, b"entry %d" % seq), keys.salter(name)
+                nonce = nonces[NONCE_BYTES * n : NONCE_BYTES * (n + 1)]
+                body, salter = sealer(d.body, aad_of(seq), nonce), keys.salter(name)
             stored.append((body, name))
             asked.append(Asked(seq, d.kind, d.received_ns, d.operation, name or "", d.body, d.ident, d.source, d.actor, salter))
         return [Row(body, name, leaf) for (body, name), leaf in zip(stored, leaves_of(asked), strict=True)]
