@@ -3,7 +3,7 @@
     python benchmarks/tracker_rates.py [--rounds 5] [--no-record]
 
 ``update``: predict + Joseph update + NIS of one track, our scalars over filterpy (one KalmanFilter object that
-is kept, F, H, Q, R set by hand).  ``bank``: one message through the fifteen motions of the live fold.  ``batch``: 1,000
+is kept, F, H, Q, R set by hand).  ``bank``: one message through the sixteen motions of the live fold.  ``batch``: 1,000
 tracks of one motion in NumPy (``tracking.bank``).  ``fold N``: one whole journal entry (unpack, whose it is, gate, update, row,
 point) of N tracks in turn over the same filterpy step.  ``late``: one device at 10 Hz, each fix up to 20 s late, over
 the same in order.  ``look``: sightings a second with 100 tracks and 100 sightings a scan over filterpy steps.

@@ -24,10 +24,10 @@ from tracking.presets import Presets
 from tracking.step import Core, Model, placed, weighed
 from tracking.track_state import LiveTrack
 
-#: The motions of a live track, in the order of ``motion.motion_of``: ``bank.ROUND``, then ``bank.MODES``.
+#: The motions of a live track, in the order of ``motion.motion_of``: ``bank.ROUND`` and ``HARD``, then ``bank.MODES``.
 NAMES = (
-    "a round, now here, now there", "stopped at a light", "strolling", "steady", "stop and go", "lively", "town traffic",
-    "moored", "cruising", "bending", "manoeuvring on water", "parked for hours", "motorway", "level flight",
+    "a round, now here, now there", "a turn that goes on", "stopped at a light", "strolling", "steady", "stop and go", "lively",
+    "town traffic", "moored", "cruising", "bending", "manoeuvring on water", "parked for hours", "motorway", "level flight",
     "climbing and turning",
 )  # fmt: skip
 #: Of a plain track's one motion, and of what stands where it is.

@@ -319,7 +319,7 @@ def _answer(
         if mode == "smoothed":
             bank, place = _through(g, banks.remembering(bank), t, who, at[q], last[q]), (4, 5)
         whole = _together(bank, share, q, who)
-        for (piece, k, _), point, p in zip(some, *banks.combined(whole, place), strict=True):
+        for (piece, k, _), point, p in zip(some, *banks.combined(whole, place, known_after=mode == "smoothed"), strict=True):
             answers[k] = _placed(piece, float(point[0]), float(point[1]), p)
     for piece, k, _ in backward:
         answers[k] = _before(g, piece, (questions[k].time_ns - piece.t0_ns) / NS)

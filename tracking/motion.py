@@ -20,7 +20,7 @@ import numpy as np
 
 from tracking import bank as banks
 from tracking import engine as scalar_engine
-from tracking.bank import ANYTHING, CLASS_WEIGHTS, MODES, NEW_V, ROUND, ROUND_WEIGHTS, STANDING, STILL, Mode
+from tracking.bank import ANYTHING, CLASS_WEIGHTS, HARD, MODES, NEW_V, ROUND, ROUND_WEIGHTS, STANDING, STILL, Mode
 from tracking.engine import State
 from tracking.kernel import AHEAD, ASLEEP, AWAKE, POSITION, VELOCITY, WIDTH, compiled
 from tracking.presets import STATION
@@ -111,8 +111,8 @@ def motion_of(klass: str) -> Motion:
         return Motion(STANDING)
     weights = CLASS_WEIGHTS.get(klass)
     if weights is None:
-        return Motion((ROUND, *MODES))
-    weighed = zip((ROUND, *MODES), (ROUND_WEIGHTS.get(klass, 1.0), *weights), strict=True)
+        return Motion((ROUND, HARD, *MODES))
+    weighed = zip((ROUND, HARD, *MODES), (ROUND_WEIGHTS.get(klass, 1.0), 1.0, *weights), strict=True)
     return Motion(tuple(msgspec.structs.replace(m, weight=m.weight * w) for m, w in weighed))
 
 

@@ -118,4 +118,4 @@ def test_an_anonymous_contact():
 
 
 def test_every_motion_has_a_name():
-    assert len(NAMES) == len(MODES) + 1 == len(set(NAMES))
+    assert len(NAMES) == len(MODES) + 2 == len(set(NAMES))

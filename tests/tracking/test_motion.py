@@ -73,7 +73,7 @@ def test_what_sleeps_changes_little_and_a_surprise_is_seen_by_all():
         a, b = stepped(some, 5.0, m, z), stepped(every, 5.0, wide, z)
         some, every = a.bank, b.bank
         if k > 20:
-            assert math.hypot(a.x[0] - b.x[0], a.x[2] - b.x[2]) < 0.6 * math.sqrt(b.x[4])
+            assert math.hypot(a.x[0] - b.x[0], a.x[2] - b.x[2]) < 0.65 * math.sqrt(b.x[4])
     assert sum(x is not None for x in some.x) <= 8 < sum(x is not None for x in every.x)
     flown = stepped(some, 60.0, m, (14.0 * 1000 + 9000.0, 4000.0, 25.0, 0.0, 25.0))
     assert flown.nis < 9.0 and flown.bank.mu[-1] + flown.bank.mu[-2] > 0.5
@@ -110,7 +110,7 @@ def test_the_point_of_a_mixture_is_where_something_is():
     x = moments(bank_of(tuple(0.6 if i == 0 else 0.4 if i == 2 else 0.0 for i in range(len(states))), tuple(states)), 0.0, m)
     assert abs(x[0]) < 20.0 and x[4] > 0.3 * 2000.0**2 and positive(x)
     assert m.start == pytest.approx([mode.weight / sum(mode.weight for mode in m.modes) for mode in m.modes])
-    assert m.modes[1:] == MODES
+    assert m.modes[2:] == MODES
 
 
 def test_a_class_never_forbids_a_motion():

@@ -116,6 +116,8 @@ SITUATIONS = {
                          {"begin": 2000, "quiet": (1500, 1500 + r.randrange(240, 480))}),
     "reports lost": lambda r: ("van", driven((5400, r.uniform(25, 36), 80)), 60, {"begin": 300, "lost": 0.25}),
     "launch": lambda r: ("vessel", circles(1500, r.uniform(16, 25), r.uniform(2, 5)), 5, {"begin": 150, "speed": True}),
+    "launch that says no speed": lambda r: ("vessel", circles(1500, r.uniform(16, 25), r.uniform(2, 5)), 10,
+                                            {"begin": 180, "every_ask": 7}),
     "walker in a car": lambda r: ("walker", driven((1200, r.uniform(20, 34), 120)), 5, {"begin": 30}),
     "by air": lambda r: ("parcel", take_off(1800, r.uniform(200, 260), r.uniform(1.5, 2.5)), 10, {"begin": 540, "speed": True}),
 }  # fmt: skip
@@ -302,3 +304,15 @@ def test_what_fell_silent_under_way_may_stand_where_it_was_or_go_on(klass, speed
         for truth in (speed * 600, speed * (600 + gap)):
             a, b, c, x = row.p_ee, row.p_en, row.p_nn, e - truth
             assert (c * x * x - 2 * b * x * n + a * n * n) / (a * c - b * b) <= INSIDE, (gap, truth)
+
+
+@pytest.mark.parametrize(
+    ("klass", "speed", "every", "quiet"), [("van", 33.0, 30, 240), ("", 30.0, 60, 480), ("walker", 30.0, 5, 60)]
+)
+def test_no_right_fix_of_what_is_under_way_is_refused(klass, speed, every, quiet):
+    """From the first on, and after a tunnel (cases/tracking/gap-4min-lockout: the second fix ever was refused)."""
+    rng, said = random.Random(4), Said(klass, every)
+    for t in range(0, 2400, every):
+        if not 1200 < t < 1200 + quiet:
+            said.fix(t, *HOME.geodetic(speed * t + rng.gauss(0, 5), rng.gauss(0, 5)), 6.0)
+    assert said.row(2400).refused == 0 and not {"outlier", "reacquired"} & set(said.events)
