@@ -3,13 +3,15 @@
     python benchmarks/events_rate.py [--fixes 1000000] [--rounds 3] [--no-record]
 
 A made fleet: 500 fixes a vessel every 12 min or so, at anchor, drifting and under way in 40 places, with silences.  The
-command's CPU is that of its whole process, imports and printing too; pandas' is that of ``read_csv`` alone.  The least of
+command's CPU is that of its whole process, imports and printing too (``places``: with 40 ports, 40 lines and the used ways of
+another fleet of 100,000 fixes, which it learns in the same run); pandas' is that of ``read_csv`` alone.  The least of
 the rounds, each with both; ``engine`` is one fix through ``events.Events`` over one row of pandas, on 20,000 fixes.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import subprocess
 import sys
@@ -47,10 +49,28 @@ def made(path: Path, fixes: int, seed: int = 1) -> None:
             out.writelines(f"{230_000_000 + vessel},{iso(int(s) * NS)},{a:.6f},{o:.6f}\n" for s, a, o in rows)
 
 
-def command_s(path: Path) -> float:
+def places(path: Path) -> list[str]:
+    """Options for the kinds that need places and used ways: a port and a line at each of the forty places, the ways of another
+    fleet of a tenth as many."""
+    features = []
+    for place in range(40):
+        east, north = 3.0 * place, place - 20.0
+        said = {"Point": [east, north], "LineString": [[east + 0.1, north - 0.5], [east + 0.1, north + 0.5]]}
+        features += [
+            {"type": "Feature", "properties": {"name": f"{kind} {place}"}, "geometry": {"type": kind, "coordinates": at}}
+            for kind, at in said.items()
+        ]  # fmt: skip
+    written = path.with_suffix(".places.json")
+    written.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")
+    past = path.with_suffix(".past.csv")
+    made(past, 100_000, seed=2)
+    return ["--places", str(written), "--archive", str(past)]
+
+
+def command_s(path: Path, more: list[str]) -> float:
     """CPU of the command."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    words = [sys.executable, "-m", "opsroom.cli", "events", "--tracks", str(path)]
+    words = [sys.executable, "-m", "opsroom.cli", "events", "--tracks", str(path), *more]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -88,10 +108,13 @@ def main() -> int:
         path = args.file or Path(folder) / "tracks.csv"
         if args.file is None:
             made(path, args.fixes)
-        ours, theirs = zip(*((command_s(path), pandas_s(path)) for _ in range(args.rounds)), strict=True)
+        more = places(Path(folder) / "tracks.csv")
+        ours, theirs, whole = zip(
+            *((command_s(path, []), pandas_s(path), command_s(path, more)) for _ in range(args.rounds)), strict=True
+        )
         each = engine_s(path)
         rows = sum(1 for _ in path.open("rb")) - 1
-    figures = {"file": min(ours) / min(theirs), "engine": each / (min(theirs) / rows)}
+    figures = {"file": min(ours) / min(theirs), "places": min(whole) / min(theirs), "engine": each / (min(theirs) / rows)}
     print(f"birddog events {min(ours):.2f} s, pandas read_csv {min(theirs):.2f} s of CPU, {rows} fixes; "
           f"engine {each * 1e6:.0f} us a fix")  # fmt: skip
     for name, ratio in figures.items():

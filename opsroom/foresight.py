@@ -161,6 +161,7 @@ class Foresight:
                 return out | {"why": "nothing was measured of this track before that time"}
             allowed = tuple(look for look in LOOKS if look.name not in barred)
             for g in gains(forecaster, track, t0_ns / NS, minutes * 60.0, allowed):
+                out["guess"] = g.guess
                 out["looks"].append({
                     "look": g.look.name, "told": round(g.told, 4), "cost": g.look.cost, "lead_min": g.look.lead_s / 60.0,
                     "before_km2": round(g.before_km2, 4), "after_km2": round(g.after_km2, 4),
@@ -193,7 +194,8 @@ class Foresight:
                 f = forecaster.forecast(track, t0_s, minutes * 60.0)
                 assert f is not None
                 out["forecasts"].append(_forecast(f, t0_ns, minutes) | {
-                    "backtest": _backtest(forecaster, f, t0_s, minutes), "own": _own(forecaster, track, t0_s, minutes),
+                    # what is silent is told from its last fix on: as good as answers so long after one
+                    "backtest": _backtest(forecaster, f, t0_s, f.after_s / 60.0), "own": _own(forecaster, track, t0_s, minutes),
                 })  # fmt: skip
             moving = bool(out["forecasts"]) and out["forecasts"][0]["moving"]
             for spot in spots[:MOST_PLACES] if moving else ():

@@ -235,13 +235,17 @@ class BarredView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LooksView(msgspec.Struct, frozen=True, kw_only=True):
-    """Looks by how many km² they are expected to take off the 90 % region at a horizon, a unit of cost."""
+    """Looks by how many km² they are expected to take off the 90 % region at a horizon, a unit of cost.
+
+    ``guess``: the archive knows too few outcomes so far ahead, the regions are a guess.
+    """
 
     track_id: str
     t0: str
     why: str = ""
     model: str = ""
     horizon_min: float = 0.0
+    guess: bool = False
     archive: ArchiveView | None = None
     looks: list[LookView] = []
     barred: list[BarredView] = []

@@ -85,10 +85,10 @@ def test_who_is_too_far_or_too_slow_meets_nothing_soon(asked):
 
 
 def test_the_probability_is_how_often_it_comes_true(asked):
-    """Sixty new ones; a unit that is neither quick nor slow: of the best places' probabilities the mean is what happened."""
+    """Thirty-six new ones, a unit neither quick nor slow: the mean of the best places' probabilities is what happened."""
     said, true = [], []
     rng = np.random.default_rng(9)
-    for seed in range(100, 160):
+    for seed in range(100, 136):
         track, (t, lat, lon) = known(seed, north=bool(rng.random() < 2 / 3))
         unit = Unit(LAT + rng.uniform(5000, 40_000) * NORTH, LON + rng.uniform(0, 60_000) * EAST, rng.uniform(5.0, 10.0))
         found = meetings(*asked, track, T0, unit, radius_m=1500.0, n=2)
@@ -99,7 +99,7 @@ def test_the_probability_is_how_often_it_comes_true(asked):
             unit_s = T0 + rng.normal(takes_s, sigma_s)
             said.append(m.probability)
             true.append(len(there) > 0 and there[-1] + 120.0 >= unit_s)
-    assert len(said) > 80 and abs(np.mean(said) - np.mean(true)) < 0.1
+    assert len(said) > 50 and abs(np.mean(said) - np.mean(true)) < 0.12
     low, high = (np.array(said) < 0.5), (np.array(said) > 0.8)
     assert np.mean(np.array(true)[high]) > 0.75 and (not low.any() or np.mean(np.array(true)[low]) < 0.6)
 

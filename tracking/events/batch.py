@@ -88,10 +88,10 @@ def _at_places(fixes: Tracks, rules: Rules, kinds: tuple[str, ...], places: Plac
     if set(PLACE_KINDS).isdisjoint(kinds):
         return
     found: dict[str, list[Event]] = {kind: [] for kind in PLACE_KINDS}
-    for vessel in places.near(fixes, rules).tolist():
+    for vessel, near in places.near(fixes, rules).items():
         state, name = AtPlaces(), fixes.ids[vessel]
         for fix in _of_vessel(fixes, vessel):
-            for one in state.add(fix, places, rules):
+            for one in state.add(fix, near, rules):
                 found[one.kind].append(tell.at_place(name, one))
         for one in state.lasting(rules):
             found[one.kind].append(tell.at_place(name, one))

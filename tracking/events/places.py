@@ -71,21 +71,30 @@ class Places:
     def __bool__(self) -> bool:
         return bool(self.zones)
 
-    def near(self, fixes: Tracks, rules: Rules) -> np.ndarray:
-        """The vessels of a file that are in a port, have a step about a line's middle that may pass it, or are on both sides of
-        a border at some time: nobody else has an event here."""
-        some = np.zeros(len(fixes.ids), bool)
-        for port in self.ports:
-            some[fixes.vessel[_boxed(fixes, port.zone, rules.visit.beyond_m)]] = True
-        for gate in self.gates:
-            some[fixes.vessel[_over(fixes, gate)]] = True
-        for border in self.borders:
-            inside = np.zeros(len(fixes.time_ns), bool)
-            at = np.flatnonzero(_boxed(fixes, border, 0.0))
-            inside[at] = _within(border, fixes.lat_deg[at], fixes.lon_deg[at])
-            changes = np.flatnonzero((inside[1:] != inside[:-1]) & (fixes.vessel[1:] == fixes.vessel[:-1]))
-            some[fixes.vessel[changes]] = True
-        return np.flatnonzero(some)
+    def near(self, fixes: Tracks, rules: Rules) -> dict[int, Places]:
+        """The vessels of a file that are in a port, have a step about a line that may pass it, or are on both sides of a border
+        at some time, each with these places alone: nobody else has an event here, and cost does not grow with pairs."""
+        some: dict[int, list[Zone]] = {}
+        for zone in self.zones:
+            if zone.role == "port":
+                at = np.flatnonzero(_boxed(fixes, zone, rules.visit.beyond_m))
+            elif zone.role == "gate":
+                at = _over(fixes, zone)
+            else:
+                inside = np.zeros(len(fixes.time_ns), bool)
+                at = np.flatnonzero(_boxed(fixes, zone, 0.0))
+                inside[at] = _within(zone, fixes.lat_deg[at], fixes.lon_deg[at])
+                at = np.flatnonzero((inside[1:] != inside[:-1]) & (fixes.vessel[1:] == fixes.vessel[:-1]))
+            for vessel in np.unique(fixes.vessel[at]).tolist():
+                some.setdefault(vessel, []).append(zone)
+        alike: dict[tuple[str, ...], Places] = {}
+        out = {}
+        for vessel in sorted(some):
+            names = tuple(zone.name for zone in some[vessel])
+            if names not in alike:
+                alike[names] = Places(some[vessel])
+            out[vessel] = alike[names]
+        return out
 
 
 def _boxed(fixes: Tracks, zone: Zone, beyond_m: float) -> np.ndarray:

@@ -263,7 +263,10 @@ LOOKS = (
 
 @dataclass(frozen=True)
 class Gain:
-    """What a look is worth: the 90 % region with and (expected) with it, km², how much less a unit of cost; where to look."""
+    """What a look is worth: the 90 % region without and (expected) with it, km², how much less a unit of cost; where to look.
+
+    ``guess``: no outcome of the past stands behind the region.
+    """
 
     look: Look
     before_km2: float
@@ -272,6 +275,7 @@ class Gain:
     per_cost_km2: float
     lat_deg: float
     lon_deg: float
+    guess: bool
 
 
 def gains(forecaster: Forecaster, track: Track, t0_s: float, horizon_s: float, looks: tuple[Look, ...] = LOOKS) -> list[Gain]:
@@ -296,7 +300,7 @@ def gains(forecaster: Forecaster, track: Track, t0_s: float, horizon_s: float, l
             told *= inside
         after = min(fresh.area_m2[0.9] / 1e6 + math.pi * (2.146 * look.sigma_m) ** 2 / 1e6, before)
         expected = told * after + (1.0 - told) * before
-        out.append(Gain(look, before, expected, told, (before - expected) / look.cost, lat, lon))
+        out.append(Gain(look, before, expected, told, (before - expected) / look.cost, lat, lon, not whole.windows))
     return sorted(out, key=lambda g: (-g.per_cost_km2, g.look.name))
 
 

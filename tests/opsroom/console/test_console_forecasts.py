@@ -184,3 +184,20 @@ def test_the_next_best_look_is_never_one_that_no_authority_allows(shown, archive
     gains = [look["per_cost_km2"] for look in longer["looks"]]
     assert gains == sorted(gains, reverse=True) and all(look["after_km2"] <= look["before_km2"] for look in longer["looks"])
     assert httpx.get(f"{address}/v1/looks", params={"track": "T9"}).status_code == 404
+
+
+def test_the_page_says_where_it_can_be_met_and_what_to_ask_for_next(shown, archive, watch):
+    page = watch(shown(archive), map=False).page
+    page.click('[data-track-id="T1"]')
+    page.wait_for_selector("#look-list li", state="attached")
+    assert "A picture of the place" in page.inner_text("#look-list")
+    assert "not allowed: wake its tag (no tag of ours is in it)" in page.inner_text("#look-list")
+    assert page.locator("#meet-unit option").count() == 2  # nobody yet, the middle of the map: there is no other track
+    page.select_option("#meet-unit", "here")
+    page.wait_for_selector("#meet-list li", state="attached")
+    assert "None: " in page.inner_text("#meet-list") or "it comes" in page.inner_text("#meet-list")
+
+
+def test_what_is_silent_is_as_good_as_answers_so_long_after_a_fix(shown, archive):
+    soon = ask(shown(archive), track="T1", at=str(NOW_S + 45 * 60), horizon_min="15").json()["forecasts"][0]
+    assert soon["backtest"] is None or soon["backtest"]["horizon_min"] == 60.0

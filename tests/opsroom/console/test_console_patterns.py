@@ -65,3 +65,13 @@ def test_where_there_is_nothing_it_says_why(harbour):
     for query in ({"kind": "person"}, {"cell_m": "1"}, {"teams": "-1"}, {"hour": "168"}, {"from": "yesterday"}):
         answer = ask(harbour, **query)
         assert answer.status_code == 422 and next(iter(query)) in answer.json()["error"], query
+
+
+def test_the_page_says_where_how_often_and_how_long_somebody_looked(harbour, watch):
+    page = watch(harbour, map=False).page
+    page.wait_for_selector("[data-track-id]", state="attached")
+    page.click("#hot-more summary")
+    page.wait_for_selector("#hot-list li", state="attached")
+    words = page.inner_text("#hot-more")
+    assert "Team 1 at" in words and "Hub of 7 shipments" in words and "Places, never persons" in words
+    assert "secret" not in words and "Not shown, under 5 shipments" in words

@@ -97,7 +97,7 @@ export class Ahead {
     this.none.hidden = !this.none.textContent;
     this.list.replaceChildren(...(a?.forecasts ?? []).flatMap((f) => [make('dt', '', `in ${ahead(f.horizon_min)}`), make('dd', '', this.words(f))]),
       ...(a?.arrivals ?? []).flatMap((x) => [make('dt', '', `at ${plain(x.place)}`), make('dd', '', this.arrival(x))]));
-    write(this.foot, a?.archive ? `Learned from ${a.archive.tracks} tracks until ${a.archive.last.slice(0, 16).replace('T', ' ')} · ${plain(a.model)}` : '');
+    write(this.foot, a?.archive ? `Learned from ${a.archive.tracks} tracks until ${a.archive.last.slice(0, 16).replace('T', ' ')} · ${plain(a.model)}${a.known ? ` · counted from its last fix, ${clock(a.known.last)}` : ''}` : '');
     document.body.dataset.ahead = a ? `${a.forecasts.length}` : '';
     this.chart()?.foresee(features(a), events.filter((e) => e.lat_deg !== null).map((e) => point(e, `${e.kind} ${e.start.slice(11, 16)}Z`, e.event_id)));
   }

@@ -20,6 +20,11 @@ async function ask(path) {
   }
 }
 
+/** Nothing that is guessed is sure. @param {number} p @returns {string} "62 %", "over 99 %" */
+function likely(p) {
+  return p > 0.99 ? 'over 99 %' : `${Math.round(100 * p)} %`;
+}
+
 /** @param {number} km2 @returns {string} "0.3 km²", "120 km²" */
 function area(km2) {
   return `${km2 < 10 ? km2.toFixed(1) : Math.round(km2)} km²`;
@@ -71,6 +76,7 @@ export class Meet {
     const rows = (a.looks ?? []).map((x, i) => make('li', '', `${i + 1}. ${LOOKS[x.look]}: the 90 % region of an hour ahead from ${area(x.before_km2)} to ${area(x.after_km2)}`
       + ` · told with ${Math.round(100 * x.told)} % after ${x.lead_min} min · cost ${x.cost}`));
     const barred = (a.barred ?? []).map((x) => make('li', 'quiet', `not allowed: ${LOOKS[x.look].toLowerCase()} (${plain(x.why)})`));
+    if (a.guess && rows.length) rows.push(make('li', 'quiet', 'These regions are a guess: the archive knows too few outcomes so far ahead.'));
     $('look-list').replaceChildren(...rows, ...(rows.length || !a.why ? [] : [make('li', 'quiet', `None: ${plain(a.why)}`)]), ...barred);
   }
 
@@ -87,11 +93,12 @@ export class Meet {
     const a = await ask(`/v1/intercept?${new URLSearchParams({ track: id, medium: $('meet-medium').value, ...from })}`);
     if (!a || this.id !== id) return;
     const found = a.meetings ?? [];
-    $('meet-list').replaceChildren(...found.map((m, i) => make('li', '', `${i + 1}. ${Math.round(100 * m.probability)} % at ${m.place ? plain(m.place) : `${m.lat_deg.toFixed(3)}, ${m.lon_deg.toFixed(3)}`}`
-      + ` · it comes ${clock(m.track_p50)} (${clock(m.track_p10)} to ${clock(m.track_p90)}), the unit ${clock(m.unit_p50)}${m.used ? '' : ' · nobody went there from here: the straight way'}`)),
+    $('meet-list').replaceChildren(...found.map((m, i) => make('li', '', `${i + 1}. ${likely(m.probability)} at ${m.place ? plain(m.place) : `${m.lat_deg.toFixed(3)}, ${m.lon_deg.toFixed(3)}`}`
+      + ` · it comes ${clock(m.track_p50)} (${clock(m.track_p10)} to ${clock(m.track_p90)}), the unit ${clock(m.unit_p50)}`)),
+    ...(found.length && !found[0].used ? [make('li', 'quiet', 'Nobody in the archive went on from here: along its straight way, with a wide guess.')] : []),
     ...(found.length ? [] : [make('li', 'quiet', `None: ${plain(a.why ?? '')}`)]));
     this.chart()?.meet(found.map((m, i) => ({ type: 'Feature', geometry: { type: 'Point', coordinates: [m.lon_deg, m.lat_deg] },
-      properties: { name: `meet ${i + 1}: ${Math.round(100 * m.probability)} %\n${m.track_p50.slice(11, 16)}Z` } })));
+      properties: { name: `meet ${i + 1}: ${likely(m.probability)}\n${m.track_p50.slice(11, 16)}Z` } })));
     write($('say-soon'), found.length ? `${found.length} places to meet it` : '');
   }
 }
