@@ -47,7 +47,7 @@ class Ways:
         n = len(self._cells)
         if not all(len(c) == n for c in (self._moved, self._stood, self._quartile, self._sectors)) or n > MOST_CELLS:
             raise ValueError("the columns of a table of ways are of unequal length, or too long")
-        self._usual: dict[tuple[int, int], int] = {}
+        self._used: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -68,38 +68,51 @@ class Ways:
 
     def usual(self, lat_deg: float, lon_deg: float, sector: int) -> int:
         """Most tracks of the nine cells around, of those that moved through one in about this direction."""
-        cell = cell_of(lat_deg, lon_deg, self.cell_m)
-        found = self._usual.get((cell, sector))
-        if found is None:
-            if len(self._usual) > 1_000_000:
-                self._usual.clear()
-            beside = ((sector - 1) % _SECTORS, sector, (sector + 1) % _SECTORS)
-            rows = [self._at(c) for c in archive.cells_about(lat_deg, lon_deg, self.cell_m)]
-            found = max((int(self._sectors[k, s]) for k in rows if k >= 0 for s in beside), default=0)
-            self._usual[cell, sector] = found
-        return found
+        beside = ((sector - 1) % _SECTORS, sector, (sector + 1) % _SECTORS)
+        rows = [self._at(c) for c in archive.cells_about(lat_deg, lon_deg, self.cell_m)]
+        return max((int(self._sectors[k, s]) for k in rows if k >= 0 for s in beside), default=0)
+
+    def used(self, lat_deg: float, lon_deg: float, sector: int, few: int) -> bool:
+        """Whether ``few`` tracks or more moved in about this direction through one cell that this one touches, or this one."""
+        keys = self._ways(few)
+        key = cell_of(lat_deg, lon_deg, self.cell_m) * _SECTORS + sector
+        k = int(keys.searchsorted(key))
+        return k < len(keys) and keys[k] == key
+
+    def _ways(self, few: int) -> np.ndarray:
+        """The (cell, sector) numbers that are used, ascending: those of the table, and what touches them."""
+        keys = self._used.get(few)
+        if keys is None:
+            found: set[int] = set()
+            step = math.degrees(self.cell_m / R_MEAN_M)
+            for k in np.flatnonzero((self._sectors >= few).any(axis=1)).tolist():
+                row, column = divmod(int(self._cells[k]), archive.ROW)
+                lat, lon = (row + 0.5) * step - 90.0, (column + 0.5) * 360.0 / _columns(row, self.cell_m) - 180.0
+                sectors = {(s + d) % _SECTORS for s in np.flatnonzero(self._sectors[k] >= few).tolist() for d in (-1, 0, 1)}
+                found |= {c * _SECTORS + s for c in archive.cells_about(lat, lon, self.cell_m) for s in sectors}
+            keys = self._used[few] = np.array(sorted(found), np.int64)
+        return keys
 
     def left_by(self, fixes: Tracks, part: slice, rules: Rules) -> bool:
-        """Whether one vessel of a file moves anywhere where its cell and course have too few: nobody else deviates.
-
-        Of its own cell and sector alone, so that it is asked of arrays: whoever is on a used way there is so among nine too.
-        """
+        """Whether one vessel of a file moves on used ways, and off them for long enough, at all: nobody else deviates."""
         x, y, z, t = (np.diff(c[part]) for c in (fixes.x, fixes.y, fixes.z, fixes.time_ns))
         moves = np.flatnonzero((np.sqrt(x * x + y * y + z * z) * NS > rules.deviation.speed_mps * t) & (t <= rules.hole_ns))
         if not len(moves):
             return False
         lat, lon = fixes.lat_deg[part], fixes.lon_deg[part]
-        cells = archive.cell_of(lat[moves + 1], lon[moves + 1], self.cell_m)
-        at = np.minimum(self._cells.searchsorted(cells), max(len(self._cells) - 1, 0))
-        if not len(self._cells):
+        cells, keys = archive.cell_of(lat[moves + 1], lon[moves + 1], self.cell_m), self._ways(rules.deviation.few)
+        if not len(keys):
             return False
         east = ((lon[moves + 1] - lon[moves] + 180.0) % 360.0 - 180.0) * np.cos(np.radians(lat[moves + 1]))
         sector = _sectors(east, lat[moves + 1] - lat[moves])
-        on = (self._cells[at] == cells) & (self._sectors[at, sector] >= rules.deviation.few)
+        asked = cells * _SECTORS + sector
+        on = keys[np.minimum(keys.searchsorted(asked), len(keys) - 1)] == asked
         # a deviation takes so many fixes off and so long
         off = np.flatnonzero(~on)
-        return len(off) > 0 and int(fixes.time_ns[part][moves[off[-1]] + 1] - fixes.time_ns[part][moves[off[0]]]) >= int(
-            rules.deviation.least_s * NS)
+        if np.count_nonzero(on) < rules.deviation.before or len(off) < rules.deviation.least_fixes:
+            return False
+        t = fixes.time_ns[part]
+        return int(t[moves[off[-1]] + 1] - t[moves[off[0]]]) >= int(rules.deviation.least_s * NS)
 
 
 @functools.lru_cache(maxsize=65_536)
@@ -243,7 +256,7 @@ class Astray(msgspec.Struct, frozen=True):
         dx, dy, dz = fix[1] - last[1], fix[2] - last[2], fix[3] - last[3]
         if math.sqrt(dx * dx + dy * dy + dz * dz) * NS <= rule.speed_mps * (fix[0] - last[0]):
             return msgspec.structs.replace(self, last=fix), None
-        if ways.usual(fix[4], fix[5], sector_of(last, fix)) >= rule.few:
+        if ways.used(fix[4], fix[5], sector_of(last, fix), rule.few):
             if self.n:
                 return Astray(last=fix, on=1, left=fix), self.found(rules, ended=True)
             return Astray(last=fix, on=self.on + 1, left=fix), None
