@@ -886,6 +886,7 @@ class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
         asked, asked_ns: how often a person was asked for a decision, and when last (None: ``raised_ns``).
         events: of what happened more than once the newest events.
         false: whoever acknowledged it says that there was nothing.
+        flag_id: the flag of a scene that its event began with.
     """
 
     alert_id: str
@@ -910,6 +911,7 @@ class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
     asked_ns: int | None = None
     events: tuple[str, ...] = ()
     false: bool = False
+    flag_id: str = ""
 
     @property
     def began_ns(self) -> int:

@@ -117,7 +117,7 @@ class Alerts:
             alert_id="A" + event.event_id, kind=event.kind, severity=severity, operation=event.operation,
             raised_ns=event.start_ns, cleared_ns=event.end_ns, track_id=event.track_ids[0] if event.track_ids else "",
             device=event.device, lat_deg=event.lat_deg, lon_deg=event.lon_deg, text=event.text,
-            time_source=event.time_source, about=event.about,
+            time_source=event.time_source, about=event.about, flag_id=event.flag_id,
         )  # fmt: skip
         return self._put(new if old is None else _changed(old, new))
 
@@ -242,6 +242,7 @@ def _changed(old: Alert, new: Alert) -> Alert:
     kept = msgspec.structs.replace(
         old, kind=new.kind, severity=new.severity, cleared_ns=new.cleared_ns, track_id=new.track_id, device=new.device,
         lat_deg=new.lat_deg, lon_deg=new.lon_deg, text=_counted(new.text, old.count, old), time_source=new.time_source,
+        flag_id=new.flag_id,
     )  # fmt: skip
     if old.kind not in RECURRING or old.cleared_ns is None or new.cleared_ns is not None:
         return kept

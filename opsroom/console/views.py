@@ -105,7 +105,7 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a person must see, while ``open``: not acknowledged, and not cleared unless it is critical.
 
     Alerts of one ``group`` are one thing told in several operations: acknowledging one acknowledges all.  What happened
-    ``count`` times began last at ``began``; a person was ``asked`` so often, and may have said that it was ``false``.
+    ``count`` times began last at ``began``; a person was ``asked`` so often, may have said ``false``.  ``flag_id``: its flag.
     """
 
     alert_id: str
@@ -129,6 +129,7 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     began: str
     asked: int
     false: bool
+    flag_id: str
 
 
 class CorrectionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -312,11 +313,10 @@ def alert_view(revision: int, alert: model.Alert) -> AlertView:
     """An alert in its public form."""
     return AlertView(
         alert_id=alert.alert_id, group=group_of(alert), revision=revision, kind=alert.kind, severity=alert.severity,
-        operation=alert.operation,
-        raised=iso_from_ns(alert.raised_ns), cleared=_iso(alert.cleared_ns), acknowledged=_iso(alert.acknowledged_ns),
-        acknowledged_by=alert.acknowledged_by, open=alert.open, track_id=alert.track_id, device=alert.device,
-        lat_deg=alert.lat_deg, lon_deg=alert.lon_deg, text=alert.text, time_source=alert.time_source,
-        count=alert.count, began=iso_from_ns(alert.began_ns), asked=alert.asked, false=alert.false,
+        operation=alert.operation, raised=iso_from_ns(alert.raised_ns), cleared=_iso(alert.cleared_ns), open=alert.open,
+        acknowledged=_iso(alert.acknowledged_ns), acknowledged_by=alert.acknowledged_by, track_id=alert.track_id,
+        device=alert.device, lat_deg=alert.lat_deg, lon_deg=alert.lon_deg, text=alert.text, time_source=alert.time_source,
+        count=alert.count, began=iso_from_ns(alert.began_ns), asked=alert.asked, false=alert.false, flag_id=alert.flag_id,
     )
 
 

@@ -53,6 +53,16 @@ def test_every_kind_of_alert_is_told_by_the_tracking_and_explained():
     assert [kind for kind in SEVERITY if f"`{kind}`" not in pages] == []
 
 
+def test_an_alert_names_the_flag_that_it_began_with():
+    """The page finds the image by it, not by a place and a time that two flags may share."""
+    alerts = Alerts()
+    dark = event("dark_vessel", flag_id="f7", lat_deg=51.0, lon_deg=4.0)
+    assert alerts.event(dark).flag_id == "f7"
+    over = alerts.event(msgspec.structs.replace(dark, end_ns=50))
+    assert (over.flag_id, over.cleared_ns) == ("f7", 50)
+    assert Alerts(alerts.snapshot()).snapshot()[0].flag_id == "f7"
+
+
 def test_who_confirms_a_dark_vessel_has_seen_its_alert():
     alerts = Alerts()
     alerts.event(event("silent"))

@@ -227,9 +227,12 @@ def test_the_legend_begins_folded_and_stays_as_it_was_left(stage, watch):
 def test_a_dark_vessel_is_found_with_its_image(stage, makers, watch):
     flag = makers["flag"](2)
     now = flag.time_ns
-    stage.publish(makers["track"](8, name="", tag_id="", identities=(), operation="open"), flag, makers["flag"](3, dark=False),
+    # another flag of the same moment, and the contact is believed to be elsewhere by now: the flag is known by its number
+    stage.publish(makers["track"](8, name="", tag_id="", identities=(), operation="open"), flag,
+                  makers["flag"](3, dark=False, time_ns=now),
                   makers["alert"](2, kind="dark_vessel", severity="warning", track_id="T8", operation="open", raised_ns=now,
-                                  lat_deg=flag.lat_deg, lon_deg=flag.lon_deg, text="near no reporting track"))
+                                  lat_deg=flag.lat_deg + 0.001, lon_deg=flag.lon_deg, text="near no reporting track",
+                                  flag_id=flag.flag_id))
     seen = watch(stage.start())
     page = seen.page
     seen.drawn(2)

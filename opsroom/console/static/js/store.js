@@ -121,9 +121,9 @@ export function marks(store) {
   return out;
 }
 
-/** The flag that began a dark vessel: seen at the alert's time, at its place. */
+/** The flag that began a dark vessel, where an image showed it. */
 export function flagOf(store, alert) {
-  return [...store.flags.values()].find((f) => f.dark && f.time === alert.raised && f.lat_deg === alert.lat_deg && f.lon_deg === alert.lon_deg);
+  return alert.flag_id ? store.flags.get(alert.flag_id) : undefined;
 }
 
 /** What a track is called: its shipment's name, else its tag, else its number. */
