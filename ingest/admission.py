@@ -18,6 +18,9 @@ from devices.codec import Codec, Decoded
 from ingest.clock import SKEW_NS
 from ingest.door import NOT_KEPT
 
+#: The detail of a reject that stands for reads of tags that are nobody's; it never names one.
+BYSTANDER = "a tag of nobody's case"
+
 
 class Admitted(msgspec.Struct, frozen=True, gc=False):
     """What of one message comes in, and why the rest does not."""
@@ -99,7 +102,10 @@ class Admission:
                 if observation.device != whom or time_ns != when_ns or type(observation) is TagRead or ruling:
                     whom, when_ns = observation.device, time_ns
                     verdict = door.judge(observation, device, received_ns, time_ns, broadcast)
-                if verdict.state == "refused":
+                if ruling and type(observation) is TagRead and self._bystander(observation.epc, verdict):
+                    # that something was read stays, for the reader is heard; what it was does not, wherever it might stand
+                    _refuse(refusals, Reject("unknown_device", BYSTANDER, device=observation.device))
+                elif verdict.state == "refused":
                     why = door.why(observation.device, device, time_ns)
                     if why is None:
                         hidden[observation.device, observation.time_ns] = verdict
@@ -192,6 +198,11 @@ class Admission:
             if door.of(named, device, received_ns, broadcast).state == "refused":
                 return None
         return Admitted(verdict.operation, observations, (verdict,), (), False)
+
+    def _bystander(self, epc: str, verdict: Verdict) -> bool:
+        """Whether a tag that was read is nobody's: of no case then, not enrolled; in an exercise everybody plays along."""
+        return (not self.door.exercise and verdict.state != "refused" and not verdict.shipment
+                and self.directory.device(epc) is None)
 
     def _bare(self, observations: tuple[Observation, ...], time_ns: int) -> bool:
         """Whether a message's bytes may hold a position that no warrant was asked about: of a device that is under one and

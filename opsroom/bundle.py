@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 import platform
+import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
@@ -40,9 +41,13 @@ from birddog.tiles import WIDTH, tile_path
 from birddog.units import iso_from_ns
 from birddog.validated import UNITS, Validated
 from opsroom import verifier
+from opsroom.case_page import case_html
 from opsroom.csv_rows import quoted
 from opsroom.disclosed import PAYLOAD, Record, entry_of, records_of, shown_of, withheld_of
 from tracking.fold import Fold
+
+#: Packages on whose arithmetic ``tracks.csv`` rests.
+_MAKES_ROWS = ("msgspec", "numpy", "numba", "scipy")
 
 # --- what is made of the records ---------------------------------------------------------------------
 
@@ -70,43 +75,15 @@ def tracks_csv(records: Iterable[Record], operation: str) -> bytes | None:
     return "".join([f"# birddog {__version__}\n{head},{names}\n", *rows]).encode()
 
 
-_STYLE = "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}td,th{border:1px solid #999;padding:2px 6px;"
-_MOST_ROWS = 20_000
-
-
-def case_html(records: Iterable[Record], operation: str) -> bytes:
-    """Map and timeline of what is shown, in one file that loads nothing."""
-    points: list[tuple[float, float]] = []
-    rows = []
-    for number, record in enumerate(records):
-        said, shown = stated(record.statement), shown_of(record)
-        n = 0
-        while f"observations.{n}.lat_deg" in shown:
-            points.append((shown[f"observations.{n}.lat_deg"], shown.get(f"observations.{n}.lon_deg", 0.0)))
-            n += 1
-        if number < _MOST_ROWS and said.kind != "tick":
-            words = "; ".join(f"{key} {value}" for key, value in shown.items() if not isinstance(value, bytes))[:600]
-            words = words if record.fields else "erased"
-            cells = (str(record.seq), iso_from_ns(said.received_ns), said.kind, said.operation, words)
-            rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
-    return (f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(operation)}</title><style>{_STYLE}"
-            "text-align:left}svg{border:1px solid #999;max-width:100%}</style>"
-            f"<h1>{html.escape(operation)}</h1>{_map(points)}<h2>Timeline</h2><table><tr><th>record<th>received<th>kind<th>case"
-            f"<th>what it says</tr>{''.join(rows)}</table></html>\n").encode()  # fmt: skip
-
-
-def _map(points: list[tuple[float, float]]) -> str:
-    if not points:
-        return "<p>No position is shown.</p>"
-    lats, lons = [p[0] for p in points], [p[1] for p in points]
-    south, west = min(lats), min(lons)
-    span = max(max(lats) - south, max(lons) - west, 1e-4)
-    step = max(1, len(points) // 5000)
-    scale = 760 / span
-    line = " ".join(f"{(lon - west) * scale + 20:.1f},{780 - (lat - south) * scale:.1f}" for lat, lon in points[::step])
-    said = f"{len(points)} positions, {south:.5f} to {max(lats):.5f} N, {west:.5f} to {max(lons):.5f} E; north is up."
-    drawn = f"<polyline fill=none stroke=#06c points='{line}'/>"
-    return f"<p>{said}</p><svg viewBox='0 0 800 800' width=800 role=img aria-label=map>{drawn}</svg>"
+def codecs_of(records: Iterable[Record]) -> dict[str, list[int]]:
+    """Which versions of which formats' decoders made the records' observations; those that are withheld are not said."""
+    found: dict[str, set[int]] = {}
+    for record in records:
+        if stated(record.statement).kind in ("frame", "refusal"):
+            shown = shown_of(record)
+            if isinstance(shown.get("format"), str) and isinstance(shown.get("version"), int):
+                found.setdefault(shown["format"], set()).add(shown["version"])
+    return {name: sorted(versions) for name, versions in sorted(found.items())}
 
 
 def certificate(operation: str, known: Known, point: Checkpoint, records: int) -> bytes:
@@ -225,7 +202,9 @@ def _fill(zipped: _Zip, files: LogFiles, known: Known, point: Checkpoint, operat
     manifest = {
         "form": verifier.FORM, "case": operation, "records": count, "from": iso_from_ns(span_ns[0]) if span_ns[0] else None,
         "to": iso_from_ns(span_ns[1]) if span_ns[1] < 2**62 else None, "withheld": sorted(withheld),
-        "software": {"birddog": __version__, "python": platform.python_version(), "tracker": __version__},
+        "software": {"birddog": __version__, "python": platform.python_version(), "tracker": __version__,
+                     "sqlite": sqlite3.sqlite_version, **{name: version(name) for name in _MAKES_ROWS}},
+        "codecs": codecs_of(_read(lines)),
         "log": msgspec.to_builtins(known), "files": dict(sorted(zipped.hashes.items())),
     }  # fmt: skip
     data = json.dumps(manifest, indent=1).encode()
