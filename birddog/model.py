@@ -560,7 +560,8 @@ class Access(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """kind ``access``: somebody took what is known out of the journal, or sent it to somebody else; written before it leaves.
 
     Args:
-        action: ``export`` to a file, ``share`` with a partner's server.
+        action: ``export`` to a file, ``share`` with a partner's server; ``read``: was shown it in the console, where ``form``
+            is the view and ``to`` the address.
         by: who did it, who stands in the entry's column ``actor`` too.
         form: the format.
         to: the file's name, "-" for standard output, "browser", or the partner's server.
@@ -569,7 +570,7 @@ class Access(Struct, frozen=True, kw_only=True, omit_defaults=True):
         reason: for whom and why, in words.
     """
 
-    action: Literal["export", "share"]
+    action: Literal["export", "share", "read"]
     by: str
     form: str
     to: str

@@ -22,6 +22,7 @@ from opsroom.console.guard import Guard
 from opsroom.console.health import Health
 from opsroom.console.listen import serve
 from opsroom.console.routes import Console
+from opsroom.console.seen import Seen
 from opsroom.console.settings import Settings
 from opsroom.console.source import JournalReader, Source
 from opsroom.foresight import Foresight
@@ -82,6 +83,7 @@ def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, 
         routes=console.routes(),
         lifespan=lifespan,
         middleware=[Middleware(Guard, settings=settings, sessions=console.sessions),
+                    Middleware(Seen, record=act),
                     Middleware(GZipBeyond, minimum_size=1000, compresslevel=5)],
         exception_handlers={HTTPException: http_error, BirddogError: birddog_error},
     )
