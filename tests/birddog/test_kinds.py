@@ -23,7 +23,9 @@ ROOT = Path(__file__).parents[2]
 #: A value for each type of a field that has no default.
 SAMPLE = {str: "x", int: 1, float: 1.0, bytes: b"x", dict: {}, tuple: ()}
 #: Kinds whose word is not the struct's.
-NAMES = {"frame": "FrameBody", "refusal": "RefusalBody", "clock": "ClockSet", "warrant": "WarrantAct"}
+NAMES = {"frame": "FrameBody", "refusal": "RefusalBody", "clock": "ClockSet", "warrant": "WarrantAct", "ways": "UsedWays"}
+#: What else must be said so that a body fits together: a table of no cells.
+FITS = {"UsedWays": {"cell_m": 1000.0, "cells": b"", "moved": b"", "stood": b"", "quartile": b"", "sectors": b""}}
 T0 = 1_790_000_000 * 10**9
 
 
@@ -39,7 +41,7 @@ def sample(body: type[msgspec.Struct]) -> msgspec.Struct:
         else:
             word = type(kind).__name__.removesuffix("Type").lower().replace("vartuple", "tuple")
             given[field.name] = {t.__name__: v for t, v in SAMPLE.items()}[word]
-    return body(**given)
+    return body(**given | FITS.get(body.__name__, {}))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
