@@ -103,7 +103,7 @@ class Admission:
                     whom, when_ns = observation.device, time_ns
                     verdict = door.judge(observation, device, received_ns, time_ns, broadcast)
                 if ruling and type(observation) is TagRead and self._bystander(observation.epc, verdict):
-                    # that something was read stays, for the reader is heard; what it was does not, wherever it might stand
+                    # that the reader read something stays; what it was does not, wherever it might stand
                     _refuse(refusals, Reject("unknown_device", BYSTANDER, device=observation.device))
                 elif verdict.state == "refused":
                     why = door.why(observation.device, device, time_ns)
