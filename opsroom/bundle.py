@@ -15,7 +15,6 @@ import base64
 import hashlib
 import json
 import platform
-import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
 from importlib import resources
@@ -203,7 +202,7 @@ def _fill(zipped: _Zip, files: LogFiles, known: Known, point: Checkpoint, operat
         "form": verifier.FORM, "case": operation, "records": count, "from": iso_from_ns(span_ns[0]) if span_ns[0] else None,
         "to": iso_from_ns(span_ns[1]) if span_ns[1] < 2**62 else None, "withheld": sorted(withheld),
         "software": {"birddog": __version__, "python": platform.python_version(), "tracker": __version__,
-                     "sqlite": sqlite3.sqlite_version, **{name: version(name) for name in _MAKES_ROWS}},
+                     **{name: version(name) for name in _MAKES_ROWS}},
         "codecs": codecs_of(_read(lines)),
         "log": msgspec.to_builtins(known), "files": dict(sorted(zipped.hashes.items())),
     }  # fmt: skip

@@ -63,7 +63,7 @@ def test_each_thing_that_is_promised_is_in_it(made, files):
     manifest = json.loads(files["bundle.json"])
     assert manifest["codecs"] == {"owntracks": [3]}
     assert manifest["software"]["birddog"] == manifest["software"]["tracker"] == __version__
-    assert {"python", "sqlite", "msgspec", "numpy", "numba", "scipy"} <= set(manifest["software"])
+    assert {"python", "msgspec", "numpy", "numba", "scipy"} <= set(manifest["software"])
     rows = [json.loads(line) for line in files["records.jsonl"].splitlines()]
     kinds = {verifier.stated(base64.b64decode(row["statement"]))[2] for row in rows}
     assert {"warrant", "custody", "device", "attachment", "frame", "operation", "access", "start"} <= kinds
