@@ -1,8 +1,9 @@
 """The sums of one step of a bank of motions, compiled: exchange, prediction, position, velocity, and the Gaussian of it all.
 
-``step`` does all that one message needs in one call: sixteen motions in 7 µs, where Python's own floats need 200.  ``follow``
+``step`` does all that one message needs in one call: sixteen motions in 4 µs, where Python's own floats need 200.  ``follow``
 does with it all that a fix like nearly all means to its track: its place about the anchor, what is learnt of its receiver,
-where it stays, and where that is on Earth.
+where it stays, and where that is on Earth; ``begin`` is the first of them, ``show`` where that is believed to be later.
+Theirs is one row of numbers a track, changed in place (``tracking.running``).
 ``compiled`` compiles it with Numba when it is first asked for (some seconds, once: the machine code is kept beside the source
 or, where that may not be written, in the user's cache) or fetches what was kept (half a second, Numba's import included).
 Where there is no Numba the same source runs interpreted: the same digits, some hundred times slower.  No fast-math: sums stay
@@ -78,8 +79,15 @@ OUTLIER_MOST = math.log(FALSE / (2.0 * math.pi)) - 2.0 * math.log(FALSE_SCALE_M)
 REANCHOR_M = 20_000.0
 #: Further from the anchor than this, in degrees of latitude along each axis, a position is not asked of ``follow``.
 NEAR_DEG = 0.5
-#: ``follow``: the numbers that it adds behind ``step``'s, and its flags.
-FOLLOWED, STATED, SIDES, PAUSED = 38, 1, 2, 4
+#: ``follow``: its flags, and its answer.
+STATED, SIDES, PAUSED = 1, 2, 4
+USED, CHANGED, LEFT = 1, 2, 4
+#: What a track has behind the numbers of ``step``, from where on each: the anchor, the bias, where it stays and for how long
+#: (8), its device's noise (6), the two sides (7), where it is on Earth (lat_deg, lon_deg and a ``State`` there: 16), and the
+#: same as its row says it (16).
+ANCHOR, NOISE, TWO, PLACE, SHOWN, FOLLOWED = 0, 8, 14, 21, 37, 53
+#: ``show``: what is foretold to be further from its anchor than this, per axis, is not asked of it.
+FAR_M = 2_000_000.0
 #: Where the elements of P (4, 4) stand behind a motion's chance.
 _P = np.array([[5, 6, 7, 8], [6, 9, 10, 11], [7, 10, 12, 13], [8, 11, 13, 14]])
 _LOG_2PI = math.log(2.0 * math.pi)
@@ -112,6 +120,8 @@ def _ahead(bank, out, dt_s, awake_from, table, brought, modes):
     raised = np.empty((m, 14))
     for i in range(m):
         k = WIDTH * i
+        if bank[k + 5] < 0.0:
+            continue
         n = 4
         for a in range(4):
             raised[i, a] = bank[k + 1 + a] - middle[a]
@@ -124,20 +134,9 @@ def _ahead(bank, out, dt_s, awake_from, table, brought, modes):
     p = np.empty((4, 4))
     for j in range(m):
         chance = 0.0
-        share = 0.0
-        kick = 0.0
-        for n in range(14):
-            s[n] = 0.0
         for i in range(m):
-            w = table[j, i] * bank[WIDTH * i]
-            chance += w
-            if bank[WIDTH * i + 5] >= 0.0:
-                share += w
-                kick += w * brought[j, i]
-                for n in range(14):
-                    s[n] += w * raised[i, n]
+            chance += table[j, i] * bank[WIDTH * i]
         total += chance
-        share = max(share, 1e-300)
         k = WIDTH * j
         out[k] = chance
         if chance < awake_from:
@@ -145,6 +144,18 @@ def _ahead(bank, out, dt_s, awake_from, table, brought, modes):
                 out[k + n] = 0.0
             out[k + 5] = ASLEEP
             continue
+        share = 0.0
+        kick = 0.0
+        for n in range(14):
+            s[n] = 0.0
+        for i in range(m):
+            if bank[WIDTH * i + 5] >= 0.0:
+                w = table[j, i] * bank[WIDTH * i]
+                share += w
+                kick += w * brought[j, i]
+                for n in range(14):
+                    s[n] += w * raised[i, n]
+        share = max(share, 1e-300)
         n = 4
         for a in range(4):
             for b in range(a, 4):
@@ -359,7 +370,9 @@ def step(bank, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, 
             axis, that comes with it; modes: (M, 3), q, tau_s and walk.
     """
     out = np.empty(WIDTH * modes.shape[0] + TAIL)
-    _stepped(bank, out, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, r_v, gate)
+    # of a type with the rows of ``follow``, so that what both call is compiled once
+    own = bank.copy()
+    _stepped(own, out, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, r_v, gate)
     return out
 
 
@@ -537,30 +550,106 @@ def _rotated(out, at, to, c, s):
     out[to + 13] = cc * p33 - 2.0 * cs * p13 + ss * p11
 
 
+def _told(row, at):
+    """Where a track is on Earth, by its Gaussian in ``row``: ``PLACE``, and of it what its point and its row say."""
+    to = at + TAIL
+    lat0, lon0 = row[to + ANCHOR], row[to + ANCHOR + 1]
+    lat, lon = _geodetic(lat0, lon0, row[at], row[at + 2])
+    c, s = turn(lat0, lon0, lat, lon)
+    row[to + PLACE] = lat
+    row[to + PLACE + 1] = lon
+    _rotated(row, at, to + PLACE + 2, c, s)
+    for n in range(2 + 14):
+        row[to + SHOWN + n] = row[to + PLACE + n]
+    _lasting(row, to + SHOWN + 2, row[to + ANCHOR + 2])
+
+
+def _lasting(row, x, bias):
+    """As ``step.lasting``, of the 14 numbers from ``x`` on, in place."""
+    least = (row[x + 4] + row[x + 11]) / 2.0 - math.hypot((row[x + 4] - row[x + 11]) / 2.0, row[x + 6])
+    if least < bias:
+        row[x + 4] += bias - least
+        row[x + 11] += bias - least
+
+
+def begin(row, resting, brought, modes, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, r_v, bias):
+    """A track at its first measurement, in ``row``.
+
+    Args:
+        resting: a bank that begins, without its position; ve, vn: of the measurement, vn NaN where it states no velocity.
+        bias: the variance per axis of the errors that last.
+    """
+    at = resting.shape[0]
+    to = at + TAIL
+    bank = np.empty(at)
+    for k in range(at):
+        bank[k] = resting[k]
+    for k in range(0, at, WIDTH):
+        bank[k + 1] = bank[k + 3] = 0.0
+        bank[k + 5] = r_ee
+        bank[k + 7] = r_en
+        bank[k + 12] = r_nn
+    has_v = not math.isnan(vn)
+    v0 = ve if has_v else 0.0
+    v1 = vn if has_v else 0.0
+    what = VELOCITY if has_v else 0
+    _stepped(bank, row, what, 0.0, 0.0, brought, brought, modes, 0.0, 0.0, 0.0, 0.0, 0.0, v0, v1, r_v, math.inf)
+    for k in range(to, row.shape[0]):
+        row[k] = 0.0
+    row[to + ANCHOR] = lat_deg
+    row[to + ANCHOR + 1] = lon_deg
+    row[to + ANCHOR + 2] = bias
+    _told(row, at)
+
+
+def show(row, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias):
+    """Where a track is believed to be ``dt_s`` later, in ``SHOWN``; False where that is beyond the horizon of its frame."""
+    at = WIDTH * modes.shape[0]
+    x = at + TAIL + SHOWN + 2
+    out = np.empty(at + TAIL)
+    _stepped(row, out, AHEAD, dt_s, awake_from, table, brought, modes, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    if not (abs(out[at]) <= FAR_M and abs(out[at + 2]) <= FAR_M):
+        return False
+    _lasting(out, at, bias)
+    lat, lon = _geodetic(lat0_deg, lon0_deg, out[at], out[at + 2])
+    c, s = turn(lat0_deg, lon0_deg, lat, lon)
+    row[x - 2] = lat
+    row[x - 1] = lon
+    turned = np.empty(28)
+    for n in range(14):
+        turned[n] = out[at + n]
+    _rotated(turned, 0, 14, c, s)
+    for n in range(14):
+        row[x + n] = turned[14 + n]
+    return True
+
+
 def follow(
-    bank, awake_from, table, brought, modes, lat0_deg, lon0_deg, bias, spot_e, spot_n, stay_e, stay_n, stay_s, count, r,
-    count_v, r_v, count_l, r_l, here_e, here_n, here_r, other_e, other_n, other_r, turns, dt_s, lat_deg, lon_deg, r_ee, r_en,
-    r_nn, ve, vn, gate, base, base_v, flags,
+    row, awake_from, table, brought, modes, dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, gate, base, base_v, flags,
 ):  # fmt: skip
     """A track after the next fix of a device of its own, where that is one like nearly all: near, believed, no new anchor.
 
-    The array of ``step``, and behind it the ``FOLLOWED`` numbers of what follows from it; the last of them is 1, or 0 where it
-    is no such fix and nothing of it holds: then ``step.advance`` has it.
+    All of it stands in ``row``, which is changed in place: the bank, what ``step`` has behind it, and the ``FOLLOWED`` numbers
+    of what follows from it.  Answers ``USED``, with ``CHANGED`` where its side changed and ``LEFT`` where it left its spot; 0
+    where it is no such fix: then nothing is changed, and ``step.advance`` has it.
 
     Args:
-        lat0_deg .. stay_s: of the ``Core``; count .. r_l: the ``DeviceNoise`` of the device; here_e .. turns: the ``Sides``.
         dt_s: since what was used last; lat_deg .. vn: of the fix; vn NaN where it states no velocity.
         gate, base, base_v: the class's largest NIS of a velocity, and its variances of place and velocity.
         flags: STATED, the fix states how good it is; SIDES, there are sides; PAUSED, its side has been the same for long.
     """
     at = WIDTH * modes.shape[0]
     to = at + TAIL
-    out = np.empty(to + FOLLOWED)
-    out[to + FOLLOWED - 1] = 0.0
+    lat0_deg, lon0_deg, bias = row[to + ANCHOR], row[to + ANCHOR + 1], row[to + ANCHOR + 2]
     away_deg = abs(lon_deg - lon0_deg)
     away_deg = min(away_deg, 360.0 - away_deg) * math.cos(math.radians(lat0_deg))
     if not (abs(lat_deg - lat0_deg) <= NEAR_DEG and away_deg <= NEAR_DEG):
-        return out
+        return 0
+    count, r, count_v = row[to + NOISE], row[to + NOISE + 1], row[to + NOISE + 2]
+    r_v, count_l, r_l = row[to + NOISE + 3], row[to + NOISE + 4], row[to + NOISE + 5]
+    if not flags & STATED:
+        r_ee = r_nn = r
+        r_en = 0.0
     z0, z1 = _en(lat0_deg, lon0_deg, lat_deg, lon_deg)
     what = POSITION | (AHEAD if dt_s > 0.0 else 0)
     v0, v1, spread = 0.0, 0.0, r_v
@@ -575,16 +664,19 @@ def follow(
             v0 = c * ve + s * vn
             v1 = -s * ve + c * vn
     wide = max(r00, r11)
+    here_e, here_n, here_r = row[to + TWO], row[to + TWO + 1], row[to + TWO + 2]
+    other_e, other_n, other_r, turns = row[to + TWO + 3], row[to + TWO + 4], row[to + TWO + 5], row[to + TWO + 6]
     if flags & SIDES:
         changed, here_e, here_n, here_r, other_e, other_n, other_r, turns = sided(
             flags & PAUSED != 0, z0, z1, wide, here_e, here_n, here_r, other_e, other_n, other_r, turns)
         if turns >= TURNS and APART_LEAST_M < math.hypot(here_e - other_e, here_n - other_n) <= APART_MOST_M:
-            return out
+            return 0
     else:
         changed, here_e, here_n, here_r, other_e, other_n, other_r, turns = True, z0, z1, wide, z0, z1, wide, 0.0
-    _stepped(bank, out, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, spread, gate)
+    out = np.empty(at + TAIL)
+    _stepped(row, out, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, spread, gate)
     if not out[at + 15] >= OUTLIER_MOST or not (abs(out[at]) <= REANCHOR_M and abs(out[at + 2]) <= REANCHOR_M):
-        return out
+        return 0
     e, n = out[at], out[at + 2]
     p_ee, p_nn = out[at + 4], out[at + 11]
     count, r = mean_of(count, r, ((z0 - e) ** 2 + (z1 - n) ** 2 + p_ee + p_nn) / 2.0, base)
@@ -597,53 +689,54 @@ def follow(
     if not flags & STATED:
         last = max(last, lasts(count_l, r_l, base))
     bias += min(1.0, (p_ee + p_nn) / (r_ee + r_nn)) * (last - bias)
+    stay = to + ANCHOR + 3
     left, spot_e, spot_n, stay_e, stay_n, stay_s, away2 = rested(
-        e, n, max(p_ee, p_nn) + bias, dt_s, spot_e, spot_n, stay_e, stay_n, stay_s)
+        e, n, max(p_ee, p_nn) + bias, dt_s, row[stay], row[stay + 1], row[stay + 2], row[stay + 3], row[stay + 4])
     if not left and dt_s > 0.0 and not flags & STATED:
         count_l, r_l = wandered(count_l, r_l, dt_s, stay_s, away2)
-    lat, lon = _geodetic(lat0_deg, lon0_deg, e, n)
-    c, s = turn(lat0_deg, lon0_deg, lat, lon)
-    _rotated(out, at, to + 23, c, s)
-    for k in range(2):
-        out[to + k] = (lat, lon)[k]
-    for k in range(8):
-        out[to + 2 + k] = (1.0 if changed else 0.0, here_e, here_n, here_r, other_e, other_n, other_r, turns)[k]
+    for k in range(at + TAIL):
+        row[k] = out[k]
     for k in range(6):
-        out[to + 10 + k] = (count, r, count_v, r_v, count_l, r_l)[k]
+        row[to + ANCHOR + 2 + k] = (bias, spot_e, spot_n, stay_e, stay_n, stay_s)[k]
+    for k in range(6):
+        row[to + NOISE + k] = (count, r, count_v, r_v, count_l, r_l)[k]
     for k in range(7):
-        out[to + 16 + k] = (bias, 1.0 if left else 0.0, spot_e, spot_n, stay_e, stay_n, stay_s)[k]
-    out[to + FOLLOWED - 1] = 1.0
-    return out
+        row[to + TWO + k] = (here_e, here_n, here_r, other_e, other_n, other_r, turns)[k]
+    _told(row, at)
+    return USED | (CHANGED if changed else 0) | (LEFT if left else 0)
 
 
-
-#: What ``step`` and ``follow`` call, in the order in which one needs the other.
+#: What those of ``Compiled`` call, in the order in which one needs the other.
 _INNER = (
     "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "sided", "mean_of", "lasts",
-    "wandered", "rested", "_en", "_geodetic", "_rotated",
+    "wandered", "rested", "_en", "_geodetic", "_rotated", "_lasting", "_told",
 )  # fmt: skip
 
 
 class Compiled(NamedTuple):
-    """``step`` and ``follow`` as they run."""
+    """What is called from outside, as it runs."""
 
     step: Callable[..., np.ndarray]
-    follow: Callable[..., np.ndarray]
+    begin: Callable[..., None]
+    show: Callable[..., bool]
+    follow: Callable[..., int]
 
 
 @functools.cache
 def compiled() -> Compiled:
-    """``step`` and ``follow`` compiled; as they stand here where there is no Numba."""
+    """The functions of ``Compiled`` compiled; as they stand here where there is no Numba."""
     try:
         import numba
     except ImportError:  # no wheel for this machine or Python
-        return Compiled(step, follow)
+        return Compiled(step, begin, show, follow)
     flat = numba.types.Array(numba.float64, 1, "C", readonly=True)
     table = numba.types.Array(numba.float64, 2, "C", readonly=True)
-    number, answer = numba.float64, numba.float64[::1]
+    number, row = numba.float64, numba.float64[::1]
     signatures = {
-        "step": answer(flat, numba.int64, number, number, table, table, table, *[number] * 9),
-        "follow": answer(flat, number, table, table, table, *[number] * 32, numba.int64),
+        "step": row(flat, numba.int64, number, number, table, table, table, *[number] * 9),
+        "begin": numba.void(row, flat, table, table, *[number] * 9),
+        "show": numba.boolean(row, number, table, table, table, *[number] * 4),
+        "follow": numba.int64(row, number, table, table, table, *[number] * 11, numba.int64),
     }
     # functions of their own, which find each other compiled: the ones of this module stay as they are written
     for keep in (True, False):

@@ -19,7 +19,7 @@ from birddog.model import TrackPoint, Value
 from birddog.units import NS
 from tracking.book import Book
 from tracking.presets import STATION, Presets
-from tracking.step import Core, placed, predicted
+from tracking.step import placed, predicted
 from tracking.track_state import LiveTrack, TrackState
 from tracking.tracker import Tracker
 
@@ -57,11 +57,11 @@ def expected(interval_s: float | None, ends: bool, presets: Presets, patience_s:
     return Expected(interval_s, ends, int(coasts_s * NS), int(silent_s * NS), int(presets.broadcast_end_s * NS))
 
 
-def is_as_ever(s: TrackState, core: Core | None, expected: Expected, now_ns: int) -> bool:
+def is_as_ever(s: TrackState, updated_ns: int | None, expected: Expected, now_ns: int) -> bool:
     """Whether a track that is just heard stays what it is: confirmed, and nothing of its silence told (``decide``)."""
     return (
-        core is not None and s.status == "confirmed" and s.contact_ns == now_ns and not s.broadcast
-        and now_ns - core.updated_ns <= expected.coasts_ns and "silent" not in s.open_events
+        updated_ns is not None and s.status == "confirmed" and s.contact_ns == now_ns and not s.broadcast
+        and now_ns - updated_ns <= expected.coasts_ns and "silent" not in s.open_events
     )  # fmt: skip
 
 
@@ -143,8 +143,8 @@ def row_due_ns(s: TrackState, expected: Expected, p: Presets) -> int:
 def due_ns(tracker: Tracker, live: LiveTrack, expected: Expected, now_ns: int) -> int:
     """The next time after now at which time alone changes the track's status or row."""
     s, p = live.state, tracker.presets
-    core = live.core(tracker.model(live))
-    if core is None:
+    updated_ns = live.updated_ns(tracker.model(live))
+    if updated_ns is None:
         return now_ns + int(p.sweep_s * NS)
     due, heard_ns = row_due_ns(s, expected, p), s.contact_ns
     if s.broadcast:
@@ -154,7 +154,7 @@ def due_ns(tracker: Tracker, live: LiveTrack, expected: Expected, now_ns: int) -
                 if now_ns < at_ns < due:
                     due = at_ns
     else:
-        at_ns = core.updated_ns + expected.coasts_ns + 1
+        at_ns = updated_ns + expected.coasts_ns + 1
         if now_ns < at_ns < due:
             due = at_ns
         at_ns = heard_ns + expected.silent_ns + 1

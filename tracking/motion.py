@@ -68,11 +68,13 @@ class Motion:
         engine: ``tracking.engine`` or ``tracking.engine_filterpy`` of a single motion that is gone by it; None: the kernel.
     """
 
-    __slots__ = ("_chances", "awake_from", "brought", "engine", "follow", "kinds", "modes", "size", "start", "step")
+    __slots__ = (
+        "_chances", "awake_from", "begin", "brought", "engine", "follow", "kinds", "modes", "show", "size", "start", "step",
+    )  # fmt: skip
 
     def __init__(self, modes: tuple[Mode, ...], engine: ModuleType | None = None):
         self.modes, self.engine, self.awake_from = modes, engine, AWAKE
-        self.step, self.follow = compiled()
+        self.step, self.begin, self.show, self.follow = compiled()
         total = sum(mode.weight for mode in modes)
         self.start = tuple(mode.weight / total for mode in modes)
         self.size = 8 * WIDTH * len(modes)
@@ -130,18 +132,18 @@ def plain_motion(q: float, tau_s: float, engine: ModuleType) -> Motion:
 
 def begun(e_m: float, n_m: float, r_ee: float, r_en: float, r_nn: float, motion: Motion, new_v: float = NEW_V) -> Bank:
     """A bank at one measured position, of unknown velocity."""
-    rows = _resting(motion, new_v).copy()
+    rows = resting(motion, new_v).reshape(-1, WIDTH).copy()
     rows[:, 1], rows[:, 3], rows[:, 5], rows[:, 7], rows[:, 12] = e_m, n_m, r_ee, r_en, r_nn
     return Bank(rows.tobytes())
 
 
 @functools.lru_cache(maxsize=64)
-def _resting(motion: Motion, new_v: float) -> np.ndarray:
-    """The rows of a bank that begins, without its position."""
+def resting(motion: Motion, new_v: float) -> np.ndarray:
+    """The numbers of a bank that begins, without its position."""
     rows = np.zeros((len(motion.modes), WIDTH))
     rows[:, 0] = motion.start
     rows[:, 9] = rows[:, 14] = [banks.new_velocity(mode, new_v) for mode in motion.modes]
-    return rows
+    return _kept(rows.ravel())
 
 
 def adopted(x: State, motion: Motion) -> Bank:

@@ -321,10 +321,10 @@ class OperationFold:
     def _shown(self, live: LiveTrack, book: Book) -> None:
         """Something was heard of a track: its status and row."""
         s, tracker, expected = live.state, self.tracker, self._expected(live, book.now_ns)
-        core = live.core(tracker.model(live))
-        if not lifetime.is_as_ever(s, core, expected, book.now_ns):
+        updated_ns = live.updated_ns(tracker.model(live))
+        if not lifetime.is_as_ever(s, updated_ns, expected, book.now_ns):
             lifetime.decide(tracker, live, expected, book)
-        if core is not None:
+        if updated_ns is not None:
             tracker.show(live, self._attributes, book)
         due_ns = s.due_ns = lifetime.due_ns(tracker, live, expected, book.now_ns)
         if due_ns < self._queued.get(s.track_id, _NEVER) or s.status == "deleted":

@@ -19,11 +19,9 @@ Longer than 400 lines: what becomes of one measurement is decided in one place.
 from __future__ import annotations
 
 import math
-import struct
 from typing import Literal
 
 import msgspec
-import numpy as np
 from msgspec.structs import replace
 
 from birddog.geo import distance_m
@@ -31,22 +29,10 @@ from birddog.units import NS
 from tracking import engine as scalar_engine
 from tracking.anchor import REANCHOR_M, frame, near_en, rotated, turn
 from tracking.bank import NEW_V
+from tracking.core import RIVAL_S, Core, Model, Place, Rival
 from tracking.engine import State
-from tracking.kernel import (
-    FALSE,
-    FALSE_SCALE_M,
-    FOLLOWED,
-    LASTING,
-    NOISE_PRIOR,
-    OUTLIER_MOST,
-    PAUSED,
-    SIDES,
-    STATED,
-    TAIL,
-    TURNS,
-    rested,
-)
-from tracking.learnt import NOISE_DEVICES, DeviceNoise, DeviceNoises, believed, class_variance, learnt, wandered
+from tracking.kernel import FALSE, FALSE_SCALE_M, LASTING, OUTLIER_MOST, rested
+from tracking.learnt import DeviceNoises, believed, class_variance, learnt, wandered
 from tracking.learnt import lasting as lasting_of
 from tracking.measurement import Measurement
 from tracking.motion import (
@@ -59,19 +45,19 @@ from tracking.motion import (
     any_motion,
     begun,
     moments,
-    motion_of,
-    plain_motion,
     shifted,
     stepped,
 )
-from tracking.presets import ClassPreset, Presets
-from tracking.sides import PAUSE_NS, Sides
+from tracking.running import Running, runs
+from tracking.sides import Sides
 from tracking.sides import after as sides_after
+
+__all__ = [
+    "Core", "Model", "Place", "Rival", "Verdict", "advance", "followed", "lasting", "placed", "predicted", "stayed", "weighed",
+]  # fmt: skip
 
 Verdict = Literal["began", "used", "refused", "moved"]
 
-#: A rival of which nothing was heard for so long is forgotten.
-RIVAL_S = 7200
 #: One sigma per axis of the velocity of a rival, of which nothing is known.
 RIVAL_SPEED_MPS = 20.0
 #: A stated velocity whose NIS is larger in every mode of a rival is left out.
@@ -86,112 +72,12 @@ STAYED_NIS = 4.605
 TURN_MPS, TURN_S = 3.0, 600.0
 
 
-class Rival(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What the refused fixes in a row say: a second hypothesis in a frame of its own.
-
-    Args:
-        time_ns: of its newest fix, the time of the bank; lat_deg, lon_deg: that fix; r: its variance per axis, m².
-        begun_ns: the time of its first fix.
-        device: whose fixes it is made of; "" of several devices'.
-        hits: fixes in a row that agree.
-    """
-
-    time_ns: int
-    lat0_deg: float
-    lon0_deg: float
-    bank: Bank
-    lat_deg: float
-    lon_deg: float
-    r: float
-    begun_ns: int
-    device: str
-    hits: int = 1
-
-
-class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """The filter after a measurement.
-
-    Args:
-        time_ns: of the last measurement, used or not.
-        lat0_deg, lon0_deg: the anchor of bank, x and spot.
-        bank: the motions at updated_ns; x: their one Gaussian, without bias.
-        updated_ns: of the last measurement that was used.
-        bias: variance per axis, m², of the errors that last.
-        spot_e, spot_n: where it last began to stay; moved_ns: when it last left such a spot.
-        rival: what the refused fixes say.  A used fix ends it, but not where it is of another device of the shipment: the
-            two have parted, and which of them is the goods is not the filter's to say.
-        device: whose fix was used last, and fix_ns: its time.
-        lent: whether what was used last was anonymous evidence (a trigger, a sighting): a device's own fixes outweigh it.
-        run: refused fixes in a row; 0 after a used measurement.  recent: the last eight fixes, a bit each, 1 = refused.
-        fixed: whether a device's own fix was ever used (not only reads and triggers at known places).
-        noise: what was learnt of devices' fixes, in the order of their first.
-        stay_e, stay_n: where it was on average since it stays, stay_s long.
-        sides: whether its fixes are from the same two places in turn.
-    """
-
-    time_ns: int
-    lat0_deg: float
-    lon0_deg: float
-    bank: Bank
-    x: State
-    updated_ns: int
-    first_ns: int
-    bias: float = 0.0
-    hits: int = 1
-    refused: int = 0
-    spot_e: float = 0.0
-    spot_n: float = 0.0
-    moved_ns: int | None = None
-    rival: Rival | None = None
-    run: int = 0
-    recent: int = 0
-    fixed: bool = False
-    device: str = ""
-    fix_ns: int = 0
-    lent: bool = False
-    noise: tuple[DeviceNoise, ...] = ()
-    stay_e: float = 0.0
-    stay_n: float = 0.0
-    stay_s: float = 0.0
-    sides: Sides | None = None
-
-    @property
-    def parted(self) -> bool:
-        """Whether one device of the shipment goes one way and another one another."""
-        rival = self.rival
-        return rival is not None and rival.device != "" and rival.hits > 1 and self.fix_ns > rival.begun_ns
-
-    @property
-    def eventful(self) -> bool:
-        """Whether there may be more to tell of a used fix than that it was used: fixes were refused, or there are two sides."""
-        return self.recent != 0 or self.rival is not None or (self.sides is not None and self.sides.count >= TURNS)
-
-    @property
-    def refused_lately(self) -> int:
-        """How many of the last five fixes were refused."""
-        return (self.recent & 0b11111).bit_count()
-
-
-class Model(msgspec.Struct, frozen=True):
-    """What ``advance`` needs beside Core and Measurement."""
-
-    preset: ClassPreset
-    presets: Presets
-    klass: str = ""
-
-    @property
-    def motion(self) -> Motion:
-        """The modes of the class; for the reference engine its one plain motion."""
-        if self.presets.engine == "birddog":
-            return motion_of(self.klass)
-        if self.presets.engine == "plain":
-            return plain_motion(self.preset.q, self.preset.tau_s, scalar_engine)
-        from tracking import engine_filterpy
-
-        return plain_motion(self.preset.q, self.preset.tau_s, engine_filterpy)
-
-
 def _begin(m: Measurement, model: Model) -> Core:
+    if model.motion.engine is None:
+        running = Running(model)
+        running.begin(m)
+        core = running.core()
+        return core if m.origin == "fix" else replace(core, fixed=False, device="", fix_ns=0)
     fit = _fresh(m, model.motion, model.preset.speed_sigma_mps)
     return Core(
         time_ns=m.time_ns, lat0_deg=m.lat_deg, lon0_deg=m.lon_deg, bank=fit.bank, x=fit.x, updated_ns=m.time_ns,
@@ -301,66 +187,16 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     return _refused(core, m, model, nis)
 
 
-#: Where a Core stands: (lat_deg, lon_deg, x) as ``placed`` gives it.
-Place = tuple[float, float, State]
-_FOLLOWED = struct.Struct(f"{TAIL + FOLLOWED}d").unpack_from
-
-
 def followed(core: Core, m: Measurement, model: Model) -> tuple[Core, float, Place] | None:
     """``advance`` and ``placed`` of a fix like nearly all, in one call of the kernel: the next Core, its NIS and its place.
 
     None where it is no such fix (``kernel.follow``): ``advance`` goes the long way.
     """
-    motion, preset, noises, bank = model.motion, model.preset, core.noise, core.bank.data
-    base = class_variance(m, preset)
-    if base is None or m.here or motion.engine is not None or len(bank) != motion.size:
+    if not runs(core, model):
         return None
-    device, base_v, flags, r_ee, r_en, r_nn = m.device, preset.velocity_sigma_mps**2, 0, m.r_ee, m.r_en, m.r_nn
-    at = 0
-    for known in noises:
-        if known.device == device:
-            if not m.stated:
-                r_ee, r_en, r_nn = known.r, 0.0, known.r
-            break
-        at += 1
-    else:
-        if at == NOISE_DEVICES or m.r_v != base_v:
-            return None
-        known = DeviceNoise(device, NOISE_PRIOR, base, NOISE_PRIOR, base_v)
-    if m.stated:
-        flags = STATED
-    sides, time_ns, dt_s, table = core.sides or _NO_SIDES, m.time_ns, 0.0, motion.brought
-    if sides is not _NO_SIDES:
-        flags |= SIDES | PAUSED if time_ns - sides.changed_ns > PAUSE_NS else SIDES
-    if time_ns > core.updated_ns:
-        dt_s = (time_ns - core.updated_ns) / NS
-        table = motion.chances(dt_s)
-    ve, vn = (0.0, math.nan) if m.ve_mps is None or m.vn_mps is None else (m.ve_mps, m.vn_mps)
-    out = motion.follow(
-        np.frombuffer(bank), motion.awake_from, table, motion.brought, motion.kinds, core.lat0_deg, core.lon0_deg, core.bias,
-        core.spot_e, core.spot_n, core.stay_e, core.stay_n, core.stay_s, known.count, known.r, known.count_v, known.r_v,
-        known.count_l, known.r_l, sides.e, sides.n, sides.r, sides.other_e, sides.other_n, sides.other_r, float(sides.count),
-        dt_s, m.lat_deg, m.lon_deg, r_ee, r_en, r_nn, ve, vn, preset.gate, base, base_v, flags,
-    )  # fmt: skip
-    told = _FOLLOWED(out, len(bank))  # type: ignore[arg-type]  # an ndarray is a buffer: numpy says so from Python 3.12 on
-    if not told[-1]:
-        return None
-    noise, rival = DeviceNoise(device, *told[27:33]), core.rival
-    bias, left, spot_e, spot_n, stay_e, stay_n, stay_s = told[33:40]
-    e, n, r, other_e, other_n, other_r = told[20:26]
-    if rival is not None and (time_ns - rival.time_ns > RIVAL_S * NS or rival.device in (device, "")):
-        rival = None
-    others = (*noises[:at], noise, *noises[at + 1 :]) if len(noises) > 1 or at else (noise,)
-    new = Core(
-        time_ns, core.lat0_deg, core.lon0_deg, Bank(out.tobytes()[: len(bank)]), told[:14], time_ns, core.first_ns, bias,
-        core.hits + 1, core.refused, spot_e, spot_n, time_ns if left else core.moved_ns, rival, 0, core.recent << 1 & 0xFF,
-        True, device, time_ns, False, others, stay_e, stay_n, stay_s,
-        Sides(time_ns if told[19] else sides.changed_ns, e, n, r, other_e, other_n, other_r, int(told[26])),
-    )  # fmt: skip
-    return new, told[14], (told[17], told[18], told[40:54])
-
-
-_NO_SIDES = Sides(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    running = Running(model)
+    running.load(core)
+    return (running.core(), running.nis, running.place) if running.follow(m) else None
 
 
 def _between(core: Core, m: Measurement, sides: Sides, model: Model) -> Core:

@@ -24,7 +24,8 @@ from birddog.model import Event, Track, TrackStatus, Value
 from birddog.units import NS
 from tracking.measurement import Measurement, apart, merged, rank
 from tracking.obeyed import Decided
-from tracking.step import Core, Model, Place, Verdict, advance, followed, lasting, placed, predicted
+from tracking.running import Running, runs
+from tracking.step import Core, Model, Place, Verdict, advance, lasting, placed, predicted
 
 #: So many readers are remembered of a tag; reads within so long are of readers that hear it at once; so much stronger is
 #: clearly so.
@@ -119,7 +120,7 @@ class TrackState(msgspec.Struct, kw_only=True):
 class LiveTrack:
     """A TrackState with the filters after each measurement of its ring."""
 
-    __slots__ = ("_cores", "_kept", "_place", "_verdicts", "expected", "state")
+    __slots__ = ("_cores", "_kept", "_place", "_runs", "_verdicts", "expected", "running", "state")
 
     def __init__(self, state: TrackState):
         self.state = state
@@ -129,6 +130,9 @@ class LiveTrack:
         #: So many of the first are thinned already (``_thin``).
         self._kept = 0
         self._place: tuple[Core, Place] | None = None
+        #: The newest filter as it runs, where it ``_runs``: then it may be None in ``_cores``.
+        self.running: Running | None = None
+        self._runs = False
         #: What its operation last found to be expected of it, and what that follows from; kept for its owner.
         self.expected: tuple[tuple, Any] | None = None
 
@@ -140,11 +144,21 @@ class LiveTrack:
 
     def cores(self, model: Model) -> list[Core]:
         """The filter after each measurement of the ring; all of them stay until the next measurement."""
+        self._stand()
         self._run(0, len(self.state.ring), model)
         return self._cores  # type: ignore[return-value]  # none of them is None now
 
+    def _stand(self) -> None:
+        """The newest filter stands in the list as a Core."""
+        cores = self._cores
+        if self._runs and cores and cores[-1] is None and self.running is not None:
+            cores[-1] = self.running.core()
+
     def _run(self, first: int, end: int, model: Model) -> None:
         """The filters from one of them to before another stand there."""
+        self._stand()
+        if end > len(self._cores):
+            self._runs = False
         cores, ring, verdicts = self._cores, self.state.ring, self._verdicts
         at = min(first, len(cores))
         while at and cores[at - 1] is None:
@@ -184,9 +198,67 @@ class LiveTrack:
         n = len(self.state.ring)
         if not n:
             return self.state.base
+        if len(cores) == n:
+            self._stand()
         if len(cores) < n or cores[-1] is None:
             self._run(n - 1, n, model)
         return cores[-1]
+
+    def updated_ns(self, model: Model) -> int | None:
+        """When the newest filter last used a measurement; None before the first."""
+        if self._runs and len(self._cores) == len(self.state.ring):
+            return self.running.updated_ns  # type: ignore[union-attr]  # it runs
+        core = self.core(model)
+        return None if core is None else core.updated_ns
+
+    def follow(self, m: Measurement, model: Model, long_ns: int) -> Running | None:
+        """Take in a measurement that is newer than all and like nearly all, in place; None where it is no such one: nothing of
+        it is remarkable but that it was used.
+
+        A track that begins is one such: what ``insert`` answers is ``began`` of it, ``used`` of the others.
+
+        Args:
+            long_ns: after so long a silence it is remarkable.
+        """
+        ring, cores, running = self.state.ring, self._cores, self.running
+        n = len(cores)
+        if n != len(ring):
+            return None
+        if not self._runs or running is None or running.model is not model:
+            core = cores[-1] if n else self.state.base
+            if core is None:
+                if n or m.origin != "fix" or model.motion.engine is not None:
+                    return None
+                running = self.running = Running(model)
+                running.begin(m)
+                self._runs = True
+                ring.append(m)
+                cores.append(None)
+                self._verdicts.append(("began", 0.0))
+                return running
+            if core.rival is not None or core.recent or not runs(core, model):
+                return None
+            if running is None or running.model is not model:
+                running = self.running = Running(model)
+            running.load(core)
+            self._runs = True
+        if running.rival is not None or running.recent or m.time_ns - running.updated_ns >= long_ns:
+            return None
+        kept = running.core() if n and n % KEPT_EACH == 0 else None
+        if not running.follow(m):
+            return None
+        ring.append(m)
+        if n:
+            cores[n - 1] = kept
+        cores.append(None)
+        self._verdicts.append(("used", running.nis))
+        if self._kept < n - 1:
+            self._thin()
+        elif n:
+            self._kept = n
+        if n + 1 >= model.presets.late_count + KEPT_EACH:
+            self._prune(model)
+        return running
 
     def verdicts(self, model: Model) -> list[tuple[Measurement, Core, tuple[Verdict, float]]]:
         """Each measurement of the ring with the filter after it, what became of it and its NIS."""
@@ -206,6 +278,8 @@ class LiveTrack:
     def _after(self, i: int, model: Model) -> Core:
         """The filter after one measurement of the ring."""
         cores = self._cores
+        if i == len(cores) - 1:
+            self._stand()
         if i >= len(cores) or cores[i] is None:
             self._run(i, i + 1, model)
         core = cores[i]
@@ -275,14 +349,8 @@ class LiveTrack:
 
     def _append(self, m: Measurement, model: Model) -> tuple[Outcome, float, Core]:
         """Take in a measurement that is newer than all."""
-        before = self.core(model)
-        usual = None if before is None else followed(before, m, model)
-        if usual is None:
-            core, outcome, nis = advance(before, m, model)
-        else:
-            outcome = "used"
-            core, nis, place = usual
-            self._place = (core, place)
+        core, outcome, nis = advance(self.core(model), m, model)
+        self._runs = False
         cores = self._cores
         n = len(cores)
         self.state.ring.append(m)
@@ -321,6 +389,7 @@ class LiveTrack:
     def rebase(self, base: Core | None) -> None:
         """Begin from another filter; what is older than it is not used."""
         self.state.base = base
+        self._runs = False
         self._forget(0)
         if base is not None:
             self.state.ring[:] = [m for m in self.state.ring if m.time_ns > base.time_ns]
@@ -358,6 +427,8 @@ class LiveTrack:
 
     def _forget(self, at: int) -> None:
         """The filters from an index on are to be run again."""
+        if at < len(self._cores):
+            self._runs = False
         del self._cores[at:], self._verdicts[at:]
         self._kept = min(self._kept, at)
 
@@ -430,6 +501,7 @@ class LiveTrack:
     def freeze(self, model: Model) -> None:
         """Forget how the present filter came about: what is older is never run again (the model changes)."""
         self.state.base = self.core(model)
+        self._runs = False
         self.state.ring.clear()
         self._forget(0)
 
@@ -439,7 +511,18 @@ class LiveTrack:
         Args:
             quiet_s: not heard for longer than this, it may have stopped where it was; asked only between measurements.
         """
-        s, core = self.state, self.core(model)
+        s = self.state
+        quick = self._shown(now_ns, quiet_s)
+        if quick is not None:
+            run, (lat, lon, ve, vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn) = quick
+            return Track(
+                track_id=s.track_id, operation=s.operation, name=s.name, tag_id=s.tag_id, identities=tuple(s.identities),
+                klass=s.klass, status=s.status, time_ns=run.shown_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, p_ee=p_ee,
+                p_en=p_en, p_nn=p_nn, p_v_ee=p_v_ee, p_v_en=p_v_en, p_v_nn=p_v_nn, updated_ns=run.updated_ns,
+                contact_ns=s.contact_ns, moved_ns=run.moved_ns, first_ns=run.first_ns, hits=run.hits, refused=run.refused,
+                sources=tuple(s.sources), attributes=attributes,
+            )  # fmt: skip
+        core = self.core(model)
         assert core is not None
         time_ns = max(now_ns, core.time_ns)
         if time_ns == core.updated_ns and core.rival is None:
@@ -458,6 +541,18 @@ class LiveTrack:
         return row if rival is None else msgspec.structs.replace(
             row, rival_lat_deg=rival.lat_deg, rival_lon_deg=rival.lon_deg, rival_hits=rival.hits, rival_device=rival.device
         )
+
+
+    def _shown(self, now_ns: int, quiet_s: Callable[[LiveTrack], float]) -> tuple[Running, tuple[float, ...]] | None:
+        """Where the newest filter, if it runs and knows no rival, is shown; None where ``predicted`` has to be asked."""
+        running = self.running
+        if not self._runs or running is None or running.rival is not None or len(self._cores) != len(self.state.ring):
+            return None
+        time_ns = max(now_ns, running.time_ns)
+        if time_ns > running.updated_ns and (time_ns - running.updated_ns) / NS > quiet_s(self):
+            return None
+        told = running.shown(time_ns)
+        return None if told is None else (running, told)
 
 
 def _order(m: Measurement) -> tuple:

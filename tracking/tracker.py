@@ -26,6 +26,7 @@ from tracking.looks import LookLog
 from tracking.measurement import Measurement
 from tracking.obeyed import merged_keys
 from tracking.presets import UNSAID_S, Presets
+from tracking.running import Running
 from tracking.step import Core, Model, placed, predicted
 from tracking.track_state import LiveTrack, Outcome, TrackState
 
@@ -149,7 +150,14 @@ class Tracker:
     def measure(self, live: LiveTrack, m: Measurement, book: Book) -> Outcome:
         """An identified measurement into its track, with the points and events that follow."""
         model, s = self.model(live), live.state
-        if live.in_time(m) and not self.log.busy(m.time_ns):  # as nearly all are: nothing is run again
+        first = not s.ring and s.base is None
+        timely = not first and live.in_time(m)
+        if (first or timely) and not s.open_events and not self.log.busy(m.time_ns):
+            running = live.follow(m, model, self._reinit_ns)
+            if running is not None:  # as nearly all: nothing is run again, and there is nothing to tell of it
+                self._stepped(live, running, m, book)
+                return "began" if first else "used"
+        if timely and not self.log.busy(m.time_ns):
             before = live.core(model)
             outcome, nis, core = live.insert(m, model)
             assert before is not None and core is not None, "what comes in time comes to a track that began"
@@ -388,6 +396,18 @@ class Tracker:
                 track_id=s.track_id, seq=s.points, time_ns=core.time_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1], vn_mps=x[3],
                 p_ee=x[4], p_en=x[6], p_nn=x[11], origin=m.origin, device=m.device,
                 nis=nis if math.isfinite(nis) else None, believed_at=book.seq,
+            )
+        )  # fmt: skip
+
+    def _stepped(self, live: LiveTrack, running: Running, m: Measurement, book: Book) -> None:
+        """``point`` of the measurement with which the filter just went on."""
+        s = live.state
+        s.points += 1
+        nis, lat, lon, ve, vn, p_ee, p_en, p_nn = running.point()
+        book.points.append(
+            TrackPoint(
+                track_id=s.track_id, seq=s.points, time_ns=m.time_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, p_ee=p_ee,
+                p_en=p_en, p_nn=p_nn, origin=m.origin, device=m.device, nis=nis, believed_at=book.seq,
             )
         )  # fmt: skip
 

@@ -9,8 +9,8 @@ import pytest
 
 from birddog.geo import LocalFrame
 from birddog.units import NS
+from tracking import core as nouns
 from tracking import kernel, motion, step
-from tracking.kernel import Compiled
 from tracking.measurement import Measurement
 from tracking.presets import Presets
 from tracking.step import Core, Model, advance, followed, placed
@@ -110,14 +110,14 @@ def test_what_is_no_such_fix_goes_the_long_way():
 def test_interpreted_it_is_the_same(monkeypatch):
     """Where there is no Numba the source runs as it stands."""
     this, plain, core = model("van"), motion.Motion(motion.motion_of("van").modes), None
-    plain.step, plain.follow = Compiled(kernel.step, kernel.follow)
+    plain.step, plain.begin, plain.show, plain.follow = kernel.step, kernel.begin, kernel.show, kernel.follow
     short = 0
     for m in fixes(2, "van", 12, 51.9, 4.0):
         found = None if core is None else followed(core, m, this)
         if found is not None:
             short += 1
             with monkeypatch.context() as patch:
-                patch.setattr(step, "motion_of", lambda _: plain)
+                patch.setattr(nouns, "motion_of", lambda _: plain)
                 other = followed(core, m, this)
             assert other is not None and words(other[0]) == words(found[0])
             assert numbers(other[0]) == pytest.approx(numbers(found[0]), rel=1e-9, abs=1e-9)

@@ -1,0 +1,123 @@
+"""What a track's filter knows after a measurement (``Core``) and what it needs beside it (``Model``): the nouns of ``step``."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tracking import engine as scalar_engine
+from tracking.engine import State
+from tracking.kernel import TURNS
+from tracking.learnt import DeviceNoise
+from tracking.motion import Bank, Motion, motion_of, plain_motion
+from tracking.presets import ClassPreset, Presets
+from tracking.sides import Sides
+
+#: A rival of which nothing was heard for so long is forgotten.
+RIVAL_S = 7200
+#: Where a Core stands: (lat_deg, lon_deg, x) as ``step.placed`` gives it.
+Place = tuple[float, float, State]
+
+
+class Rival(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What the refused fixes in a row say: a second hypothesis in a frame of its own.
+
+    Args:
+        time_ns: of its newest fix, the time of the bank; lat_deg, lon_deg: that fix; r: its variance per axis, m².
+        begun_ns: the time of its first fix.
+        device: whose fixes it is made of; "" of several devices'.
+        hits: fixes in a row that agree.
+    """
+
+    time_ns: int
+    lat0_deg: float
+    lon0_deg: float
+    bank: Bank
+    lat_deg: float
+    lon_deg: float
+    r: float
+    begun_ns: int
+    device: str
+    hits: int = 1
+
+
+class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """The filter after a measurement.
+
+    Args:
+        time_ns: of the last measurement, used or not.
+        lat0_deg, lon0_deg: the anchor of bank, x and spot.
+        bank: the motions at updated_ns; x: their one Gaussian, without bias.
+        updated_ns: of the last measurement that was used.
+        bias: variance per axis, m², of the errors that last.
+        spot_e, spot_n: where it last began to stay; moved_ns: when it last left such a spot.
+        rival: what the refused fixes say.  A used fix ends it, but not where it is of another device of the shipment: the
+            two have parted, and which of them is the goods is not the filter's to say.
+        device: whose fix was used last, and fix_ns: its time.
+        lent: whether what was used last was anonymous evidence (a trigger, a sighting): a device's own fixes outweigh it.
+        run: refused fixes in a row; 0 after a used measurement.  recent: the last eight fixes, a bit each, 1 = refused.
+        fixed: whether a device's own fix was ever used (not only reads and triggers at known places).
+        noise: what was learnt of devices' fixes, in the order of their first.
+        stay_e, stay_n: where it was on average since it stays, stay_s long.
+        sides: whether its fixes are from the same two places in turn.
+    """
+
+    time_ns: int
+    lat0_deg: float
+    lon0_deg: float
+    bank: Bank
+    x: State
+    updated_ns: int
+    first_ns: int
+    bias: float = 0.0
+    hits: int = 1
+    refused: int = 0
+    spot_e: float = 0.0
+    spot_n: float = 0.0
+    moved_ns: int | None = None
+    rival: Rival | None = None
+    run: int = 0
+    recent: int = 0
+    fixed: bool = False
+    device: str = ""
+    fix_ns: int = 0
+    lent: bool = False
+    noise: tuple[DeviceNoise, ...] = ()
+    stay_e: float = 0.0
+    stay_n: float = 0.0
+    stay_s: float = 0.0
+    sides: Sides | None = None
+
+    @property
+    def parted(self) -> bool:
+        """Whether one device of the shipment goes one way and another one another."""
+        rival = self.rival
+        return rival is not None and rival.device != "" and rival.hits > 1 and self.fix_ns > rival.begun_ns
+
+    @property
+    def eventful(self) -> bool:
+        """Whether there may be more to tell of a used fix than that it was used: fixes were refused, or there are two sides."""
+        return self.recent != 0 or self.rival is not None or (self.sides is not None and self.sides.count >= TURNS)
+
+    @property
+    def refused_lately(self) -> int:
+        """How many of the last five fixes were refused."""
+        return (self.recent & 0b11111).bit_count()
+
+
+class Model(msgspec.Struct, frozen=True):
+    """What ``advance`` needs beside Core and Measurement."""
+
+    preset: ClassPreset
+    presets: Presets
+    klass: str = ""
+
+    @property
+    def motion(self) -> Motion:
+        """The modes of the class; for the reference engine its one plain motion."""
+        if self.presets.engine == "birddog":
+            return motion_of(self.klass)
+        if self.presets.engine == "plain":
+            return plain_motion(self.preset.q, self.preset.tau_s, scalar_engine)
+        from tracking import engine_filterpy
+
+        return plain_motion(self.preset.q, self.preset.tau_s, engine_filterpy)

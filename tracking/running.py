@@ -1,0 +1,221 @@
+"""The newest filter of a track as it runs: one row of numbers, which one call of the kernel changes in place, fix after fix.
+
+A ``Core`` is the same as a noun: it is made of a row only where somebody asks for it (a late measurement, a fix that is not
+like nearly all, a snapshot), and a row goes on from a Core to the last digit.  What of a filter is no number of the kernel's
+(times, counts, whose receiver was heard last) stands beside the row in words.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+
+import numpy as np
+
+from birddog.units import NS
+from tracking.bank import NEW_V
+from tracking.core import RIVAL_S, Core, Model, Place, Rival
+from tracking.kernel import (
+    ANCHOR,
+    CHANGED,
+    FOLLOWED,
+    LASTING,
+    LEFT,
+    NOISE,
+    NOISE_PRIOR,
+    PAUSED,
+    PLACE,
+    SHOWN,
+    SIDES,
+    SIGMA_FLOOR_M,
+    STATED,
+    TAIL,
+    TWO,
+    lasts,
+)
+from tracking.learnt import NOISE_DEVICES, DeviceNoise, DeviceNoises
+from tracking.measurement import Measurement
+from tracking.motion import Bank, resting
+from tracking.sides import PAUSE_NS, Sides
+
+_STATE, _FILTER, _SIX, _SEVEN = struct.Struct("14d"), struct.Struct("21d"), struct.Struct("6d"), struct.Struct("7d")
+_THREE, _EIGHT, _PLACED = struct.Struct("3d"), struct.Struct("8d"), struct.Struct("16d")
+#: NIS, then of the place lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn; and of what is shown those with P of the velocity.
+_POINT = struct.Struct(f"d{8 * (TAIL - 15 + PLACE)}x2d8xd8x2d8xd32xd")
+_SHOWN = struct.Struct("2d8xd8x2d8xd8xd8x2d8xd")
+
+
+def runs(core: Core, model: Model) -> bool:
+    """Whether a filter may go on from a Core in a row: not that of a reference engine, nor after another class."""
+    motion = model.motion
+    return motion.engine is None and len(core.bank.data) == motion.size
+
+
+class Running:
+    """The filter of one track and what it needs to go on.
+
+    Args:
+        model: of the track's class; of one motion engine only, the kernel.
+    """
+
+    __slots__ = (
+        "_at", "_known", "_noises", "_which", "base", "base_v", "changed_ns", "device", "first_ns", "hits", "last", "made",
+        "model", "motion", "moved_ns", "recent", "refused", "rival", "row", "shown_ns", "sided", "time_ns", "updated_ns",
+    )  # fmt: skip
+
+    def __init__(self, model: Model):
+        self.model, self.motion = model, model.motion
+        self._at = self.motion.size
+        self.row = np.zeros(self._at // 8 + TAIL + FOLLOWED)
+        self.base, self.base_v = max(model.preset.sigma_m, SIGMA_FLOOR_M) ** 2, model.preset.velocity_sigma_mps**2
+        self.made: Core | None = None
+        #: Of what was learnt of the devices that of ``device``, the one of this number, is in the row, once it is ``_known``.
+        self._noises: DeviceNoises = ()
+        self._which, self._known, self.device = 0, False, ""
+
+    def begin(self, m: Measurement) -> None:
+        """The filter after a track's first measurement."""
+        preset, motion, time_ns = self.model.preset, self.motion, m.time_ns
+        said = 0.0 if m.origin == "sighting" else LASTING * (m.r_ee + m.r_nn) / 2.0
+        if m.origin == "fix" and m.r_ee == self.base and not m.stated:
+            said = max(said, lasts(0.0, 0.0, self.base))
+        ve, vn = (0.0, math.nan) if m.ve_mps is None or m.vn_mps is None else (m.ve_mps, m.vn_mps)
+        bank = resting(motion, max(preset.speed_sigma_mps**2, NEW_V))
+        motion.begin(self.row, bank, motion.brought, motion.kinds, m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn, ve, vn, m.r_v,
+                     said)  # fmt: skip
+        self.made, self._noises, self._which, self._known, self.device = None, (), -1, False, m.device
+        self.last = m.device
+        self.time_ns = self.updated_ns = self.first_ns = self.shown_ns = time_ns
+        self.moved_ns: int | None = None
+        self.rival: Rival | None = None
+        self.hits, self.refused, self.recent, self.sided, self.changed_ns = 1, 0, 0, False, 0
+
+    def load(self, core: Core) -> None:
+        """Go on from a Core."""
+        row, at = self.row, self._at + 8 * TAIL
+        row[: self._at // 8] = np.frombuffer(core.bank.data)
+        _STATE.pack_into(row, self._at, *core.x)
+        _EIGHT.pack_into(row, at + 8 * ANCHOR, core.lat0_deg, core.lon0_deg, core.bias, core.spot_e, core.spot_n, core.stay_e,
+                         core.stay_n, core.stay_s)  # fmt: skip
+        sides = core.sides
+        self.sided = sides is not None
+        if sides is not None:
+            self.changed_ns = sides.changed_ns
+            _SEVEN.pack_into(row, at + 8 * TWO, sides.e, sides.n, sides.r, sides.other_e, sides.other_n, sides.other_r,
+                             sides.count)  # fmt: skip
+        else:
+            self.changed_ns = 0
+        self.made, self._noises, self._which, self._known, self.device = core, core.noise, -1, False, core.device
+        self.last = core.device
+        self.time_ns, self.updated_ns = core.time_ns, core.updated_ns
+        self.first_ns, self.moved_ns = core.first_ns, core.moved_ns
+        self.rival, self.hits, self.refused, self.recent = core.rival, core.hits, core.refused, core.recent
+        self.shown_ns = -1
+
+    def core(self) -> Core:
+        """The filter as a noun."""
+        core = self.made
+        if core is None:
+            row = self.row
+            told = _FILTER.unpack_from(row, self._at + 8 * (TAIL + ANCHOR))
+            sides = Sides(self.changed_ns, *told[14:20], int(told[20])) if self.sided else None
+            core = self.made = Core(
+                self.time_ns, told[0], told[1], Bank(row.data[: self._at // 8].tobytes()), _STATE.unpack_from(row, self._at),
+                self.time_ns, self.first_ns, told[2], self.hits, self.refused, told[3], told[4], self.moved_ns, self.rival, 0,
+                self.recent, True, self.last, self.time_ns, False, self._learnt(), told[5], told[6], told[7], sides,
+            )  # fmt: skip
+        return core
+
+    @property
+    def nis(self) -> float:
+        """That of the measurement that was followed last."""
+        return float(self.row[self._at // 8 + 14])
+
+    @property
+    def place(self) -> Place:
+        """Where it is on Earth."""
+        told = _PLACED.unpack_from(self.row, self._at + 8 * (TAIL + PLACE))
+        return told[0], told[1], told[2:]
+
+    def point(self) -> tuple[float, ...]:
+        """NIS, lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn, after ``begin`` or ``follow``."""
+        return _POINT.unpack_from(self.row, self._at + 112)
+
+    def shown(self, time_ns: int) -> tuple[float, ...] | None:
+        """lat_deg, lon_deg, ve, vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn as they are believed to be at a time not before
+        its own; None where the long way has to be gone (``step.predicted``).
+        """
+        if time_ns != self.shown_ns:
+            if time_ns <= self.updated_ns:
+                return None
+            motion, row, at, dt_s = self.motion, self.row, self._at // 8 + TAIL + ANCHOR, (time_ns - self.updated_ns) / NS
+            lat0, lon0, bias = _THREE.unpack_from(row, 8 * at)
+            table = motion.chances(dt_s)
+            if not motion.show(row, motion.awake_from, table, motion.brought, motion.kinds, dt_s, lat0, lon0, bias):
+                self.shown_ns = -1
+                return None
+            self.shown_ns = time_ns
+        return _SHOWN.unpack_from(self.row, self._at + 8 * (TAIL + SHOWN))
+
+    def follow(self, m: Measurement) -> bool:
+        """Go on with a fix like nearly all; False where it is no such fix, and nothing is changed."""
+        if m.origin != "fix" or m.here or not (m.stated or m.r_ee == self.base):
+            return False
+        device, time_ns, motion = m.device, m.time_ns, self.motion
+        if (device != self.device or self._which < 0) and not self._turned_to(device):
+            return False
+        if not self._known and m.r_v != self.base_v:
+            return False
+        flags, dt_s, table = STATED if m.stated else 0, 0.0, motion.brought
+        if self.sided:
+            flags |= SIDES | PAUSED if time_ns - self.changed_ns > PAUSE_NS else SIDES
+        if time_ns > self.updated_ns:
+            dt_s = (time_ns - self.updated_ns) / NS
+            table = motion.chances(dt_s)
+        ve, vn = m.ve_mps, m.vn_mps
+        if ve is None or vn is None:
+            ve, vn = 0.0, math.nan
+        did = motion.follow(
+            self.row, motion.awake_from, table, motion.brought, motion.kinds, dt_s, m.lat_deg, m.lon_deg, m.r_ee, m.r_en,
+            m.r_nn, ve, vn, self.model.preset.gate, self.base, self.base_v, flags,
+        )  # fmt: skip
+        if not did:
+            return False
+        self.made, self._known, self.sided, self.last = None, True, True, device
+        self.time_ns = self.updated_ns = self.shown_ns = time_ns
+        self.hits += 1
+        if self.recent:
+            self.recent = self.recent << 1 & 0xFF
+        if did & CHANGED:
+            self.changed_ns = time_ns
+        if did & LEFT:
+            self.moved_ns = time_ns
+        rival = self.rival
+        if rival is not None and (time_ns - rival.time_ns > RIVAL_S * NS or rival.device in (device, "")):
+            self.rival = None
+        return True
+
+    def _learnt(self) -> DeviceNoises:
+        """What was learnt of every device."""
+        noises, at = self._noises, self._which
+        if not self._known:
+            return noises
+        one = DeviceNoise(self.device, *_SIX.unpack_from(self.row, self._at + 8 * (TAIL + NOISE)))
+        return (*noises[:at], one, *noises[at + 1 :]) if len(noises) > 1 or at else (one,)
+
+    def _turned_to(self, device: str) -> bool:
+        """What was learnt of a device into the row; False where there are too many of them."""
+        noises, at = self._learnt(), 0
+        told = NOISE_PRIOR, self.base, NOISE_PRIOR, self.base_v, 0.0, 0.0
+        known = False
+        for one in noises:
+            if one.device == device:
+                told, known = (one.count, one.r, one.count_v, one.r_v, one.count_l, one.r_l), True
+                break
+            at += 1
+        if at == NOISE_DEVICES:
+            return False
+        _SIX.pack_into(self.row, self._at + 8 * (TAIL + NOISE), *told)
+        self._noises, self._which, self._known = noises, at, known
+        self.device = device
+        return True
