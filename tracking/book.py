@@ -46,6 +46,11 @@ class Changes(msgspec.Struct):
     fixes: list[TakenFix] = []
 
 
+#: What of most books stays empty, never written.
+_NONE: dict[str, int] = {}
+_NOBODY: dict[str, Callable[[], Track]] = {}
+
+
 class Book:
     """Collects the changes of the entry ``seq``; ``now_ns`` is the fold's time at it.
 
@@ -62,15 +67,15 @@ class Book:
         self.seq, self.now_ns = seq, now_ns
         #: Which of the entry's ``parts`` fixes and reads is being folded, from 1.
         self.part, self.parts = 1, 0
-        self._numbers = numbers or {}
+        self._numbers = {} if numbers is None else numbers
         self._rows: dict[str, Callable[[], Track]] = {}
-        self._waits: dict[str, Callable[[], Track]] = {}
+        self._waits = _NOBODY
         self.points: list[TrackPoint] = []
         self.events: list[Event] = []
         self.ended: list[str] = []
         self.fixes: list[TakenFix] = []
-        self._told: dict[str, int] = {}
-        self._begun: dict[str, int] = {}
+        self._told = _NONE
+        self._begun = _NONE
 
     def track_id(self, view: str = OPEN) -> str:
         """The id of the track that the present fix or read begins.
@@ -82,6 +87,8 @@ class Book:
 
     def contact_id(self, operation: str) -> str:
         """The id of the next track that a look of this entry begins in an operation."""
+        if self._begun is _NONE:
+            self._begun = {}
         nth = self._begun[operation] = self._begun.get(operation, 0) + 1
         return self._id("T", self.parts + nth, operation)
 
@@ -95,7 +102,8 @@ class Book:
 
     def waited(self) -> None:
         """What was told so far is what time did up to the entry; what the entry itself says comes from now on."""
-        self._waits, self._rows = self._rows, {}
+        if self._rows:
+            self._waits, self._rows = self._rows, {}
 
     def event(
         self, kind: str, operation: str, start_ns: int, *, end_ns: int | None = None, track_ids: tuple[str, ...] = (),
@@ -103,6 +111,8 @@ class Book:
         time_source: TimeSource = "device", flag_id: str = "", about: str = "",
     ) -> Event:  # fmt: skip
         """Begin (or with end_ns tell of a past) event."""
+        if self._told is _NONE:
+            self._told = {}
         nth = self._told[operation] = self._told.get(operation, 0) + 1
         event = Event(
             event_id=self._id("E", nth, operation),
@@ -125,5 +135,6 @@ class Book:
     def changes(self) -> Changes:
         """Everything collected."""
         tracks = [make() for make in self._rows.values()]
-        tracks += [make() for name, make in self._waits.items() if name not in self._rows]
-        return Changes(tracks=tracks, points=self.points, events=self.events, ended=self.ended, fixes=self.fixes)
+        if self._waits:
+            tracks += [make() for name, make in self._waits.items() if name not in self._rows]
+        return Changes(tracks, self.points, self.events, self.ended, self.fixes)

@@ -20,7 +20,7 @@ import struct
 
 import msgspec
 
-from birddog.geo import distance_m
+from birddog.geo import R_MEAN_M, distance_m
 from birddog.model import Event
 from birddog.units import NS
 from tracking.book import Book
@@ -55,6 +55,10 @@ FINDING, WON = 0.5, 0.03
 TRUSTED = 0.9
 #: Sources of a track that are watched.
 SOURCES = 8
+#: A fix no further off than this in latitude and longitude together is nearer than IMPOSSIBLE_SLACK_M.
+NEAR_DEG = 0.99 * IMPOSSIBLE_SLACK_M / 111_200.0
+_M_PER_DEG2 = math.radians(R_MEAN_M) ** 2
+_NOT_TAKEN = frozenset(("same", "merged", "old", "waits"))
 
 
 class Source(msgspec.Struct):
@@ -118,35 +122,79 @@ class Deception(msgspec.Struct):
 
     def fix(self, live: LiveTrack, m: Measurement, outcome: Outcome, book: Book) -> None:
         """A receiver's fix, and what became of it."""
-        if outcome in ("same", "merged", "old", "waits"):
+        if outcome in _NOT_TAKEN:
             return
-        s = live.state
+        s, time_ns, lat_deg, lon_deg = live.state, m.time_ns, m.lat_deg, m.lon_deg
         sources = self.tracks.get(s.track_id)
         if sources is None:
             sources = self.tracks[s.track_id] = Sources()
         source = sources.of.get(m.device)
         if source is None:
             if len(sources.of) < SOURCES:
-                sources.of[m.device] = Source(m.time_ns, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn), spot_lat_deg=m.lat_deg,
-                                              spot_lon_deg=m.lon_deg, good_lat_deg=m.lat_deg, good_lon_deg=m.lon_deg,
-                                              good_ns=m.time_ns)  # fmt: skip
+                sources.of[m.device] = Source(time_ns, lat_deg, lon_deg, max(m.r_ee, m.r_nn), spot_lat_deg=lat_deg,
+                                              spot_lon_deg=lon_deg, good_lat_deg=lat_deg, good_lon_deg=lon_deg,
+                                              good_ns=time_ns)  # fmt: skip
             return
-        if m.time_ns <= source.time_ns:
+        if time_ns <= source.time_ns:
             return
         used = outcome != "refused"
         if used and source.trust < 1.0:
             source.trust += WON * (1.0 - source.trust)
             if source.trust >= TRUSTED and not source.events.keys() - {"distrusted"}:
-                _over(source, "distrusted", m.time_ns, book)
-        _frozen(live, sources, source, m, book)
-        _replayed(live, source, m, book)
-        _impossible(live, source, m, used, book)
+                _over(source, "distrusted", time_ns, book)
+        if source.same or (lat_deg == source.lat_deg and lon_deg == source.lon_deg):
+            _frozen(live, sources, source, m, book)
+        east = math.cos(math.radians(lat_deg))
+        if not _still(source, lat_deg, lon_deg, east):
+            _replayed(live, source, m, book)
+        # so near to where it was, by the way along the meridian and the parallel, that nothing is impossible
+        way_deg = abs(lat_deg - source.good_lat_deg) + abs(lon_deg - source.good_lon_deg)
+        if m.ve_mps is None and way_deg < NEAR_DEG and used and not source.beyond and not source.events:
+            source.good_lat_deg, source.good_lon_deg, source.good_ns = lat_deg, lon_deg, time_ns
+        else:
+            _impossible(live, source, m, used, book)
         if source.jammed_ns:
             _well(source, m, used, book)
-        _velocity(source, m)
-        source.time_ns, source.lat_deg, source.lon_deg, source.r = m.time_ns, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn)
+        _velocity(source, m, east)
+        source.time_ns, source.lat_deg, source.lon_deg, source.r = time_ns, lat_deg, lon_deg, max(m.r_ee, m.r_nn)
         if len(sources.of) > 1:
             _drift(live, sources, source, m, book)
+
+    def quiet(self, track_id: str, m: Measurement) -> Source | None:
+        """The receiver of a fix of which nothing is to be said, where it is its track's only one: ``passed`` takes it in."""
+        sources = self.tracks.get(track_id)
+        source = None if sources is None or len(sources.of) != 1 else sources.of.get(m.device)
+        if source is None or m.time_ns <= source.time_ns:
+            return None
+        lat_deg, lon_deg, ve, vn = m.lat_deg, m.lon_deg, m.ve_mps, m.vn_mps
+        if source.events or source.trust < 1.0 or source.same or source.beyond or source.jammed_ns:
+            return None
+        if ve is not None and vn is not None and ve * ve + vn * vn > 0.99 * ANY_MEANS_MPS**2:
+            return None
+        # so near to where it was, by the way along the meridian and the parallel, that nothing is impossible
+        if abs(lat_deg - source.good_lat_deg) + abs(lon_deg - source.good_lon_deg) >= NEAR_DEG:
+            return None
+        return None if lat_deg == source.lat_deg and lon_deg == source.lon_deg else source
+
+    def passed(
+        self, source: Source, live: LiveTrack, m: Measurement, seq: int, now_ns: int, numbers: dict[str, int]
+    ) -> list[Event]:
+        """``fix`` of a fix that was used, of a receiver that is ``quiet``; what is told of it."""
+        lat_deg, lon_deg, time_ns = m.lat_deg, m.lon_deg, m.time_ns
+        east, events = math.cos(math.radians(lat_deg)), []
+        if not _still(source, lat_deg, lon_deg, east):
+            if len(source.passed) < 8 * (2 * REPLAYED - 1):  # too few for a way to have come again
+                _noted(source, m, PASSED)
+            else:
+                book = Book(seq, now_ns, numbers)
+                _replayed(live, source, m, book)
+                events = book.events
+        _velocity(source, m, east)
+        source.good_lat_deg = source.lat_deg = lat_deg
+        source.good_lon_deg = source.lon_deg = lon_deg
+        source.good_ns = source.time_ns = time_ns
+        source.r = m.r_ee
+        return events
 
     def jammed(self, live: LiveTrack, device: str, time_ns: int, text: str, book: Book) -> None:
         """A receiver says that it is jammed, or spoofed: one event until it has been well for a while."""
@@ -231,14 +279,33 @@ def _frozen(live: LiveTrack, sources: Sources, source: Source, m: Measurement, b
         _tell(live, source, "frozen", m.device, m.time_ns, (m.lat_deg, m.lon_deg), text, book)
 
 
+def _still(source: Source, lat_deg: float, lon_deg: float, east: float) -> bool:
+    """Whether a fix lies less than ``PASSED_M`` from its receiver's spot.
+
+    By the plane at it where that settles it: so near it is off by less than one part in a thousand.
+
+    Args:
+        east: the cosine of its latitude.
+    """
+    n, e = lat_deg - source.spot_lat_deg, lon_deg - source.spot_lon_deg
+    if east > 0.1 and -0.01 < n < 0.01 and -0.01 < e < 0.01:
+        e *= east
+        away2 = (n * n + e * e) * _M_PER_DEG2
+        if not 0.99 * PASSED_M * PASSED_M < away2 < 1.01 * PASSED_M * PASSED_M:
+            return away2 < PASSED_M * PASSED_M
+    return distance_m(lat1_deg=source.spot_lat_deg, lon1_deg=source.spot_lon_deg, lat2_deg=lat_deg, lon2_deg=lon_deg) < PASSED_M
+
+
+def _noted(source: Source, m: Measurement, most: int) -> None:
+    """A place that its receiver passed; the newest ``most`` are remembered."""
+    source.spot_lat_deg, source.spot_lon_deg, source.moved_ns = m.lat_deg, m.lon_deg, m.time_ns
+    source.passed = (source.passed + _PLACE.pack(round(m.lat_deg * 1e7), round(m.lon_deg * 1e7)))[-8 * most :]
+
+
 def _replayed(live: LiveTrack, source: Source, m: Measurement, book: Book) -> None:
     """A way that it has gone before, to the digit."""
-    spot_m = distance_m(lat1_deg=source.spot_lat_deg, lon1_deg=source.spot_lon_deg, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
-    if spot_m < PASSED_M:
-        return
-    source.spot_lat_deg, source.spot_lon_deg, source.moved_ns = m.lat_deg, m.lon_deg, m.time_ns
-    most = PASSED_PUBLIC if live.state.broadcast else PASSED
-    passed = source.passed = (source.passed + _PLACE.pack(round(m.lat_deg * 1e7), round(m.lon_deg * 1e7)))[-8 * most :]
+    _noted(source, m, PASSED_PUBLIC if live.state.broadcast else PASSED)
+    passed = source.passed
     newest = passed[-8 * REPLAYED :]
     if len(passed) < 16 * REPLAYED or len({newest[k : k + 8] for k in range(0, len(newest), 8)}) < REPLAYED:
         return
@@ -282,8 +349,8 @@ def _well(source: Source, m: Measurement, used: bool, book: Book) -> None:
         _over(source, "jamming", m.time_ns, book)
 
 
-def _velocity(source: Source, m: Measurement) -> None:
-    """Its velocity at its newest fix: what it says, or what the two last places say."""
+def _velocity(source: Source, m: Measurement, east: float) -> None:
+    """Its velocity at its newest fix: what it says, or what the two last places say; ``east`` as in ``_still``."""
     if m.ve_mps is not None and m.vn_mps is not None:
         source.ve_mps, source.vn_mps = m.ve_mps, m.vn_mps
         return
@@ -293,7 +360,7 @@ def _velocity(source: Source, m: Measurement) -> None:
         return
     north_m = (m.lat_deg - source.lat_deg) * 111_195.0
     lon_deg = (m.lon_deg - source.lon_deg + 180.0) % 360.0 - 180.0
-    source.ve_mps, source.vn_mps = lon_deg * 111_195.0 * math.cos(math.radians(m.lat_deg)) / dt_s, north_m / dt_s
+    source.ve_mps, source.vn_mps = lon_deg * 111_195.0 * east / dt_s, north_m / dt_s
 
 
 def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, book: Book) -> None:

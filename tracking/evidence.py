@@ -31,12 +31,15 @@ LATE_NS = 45 * NS
 
 def of_fix(fix: Fix, time_ns: int, preset: ClassPreset) -> Measurement:
     """The position and velocity of a fix, as its class of object has them where it does not say how good it is."""
-    stated = fix.sigma_m is not None and fix.sigma_m >= 0.0
+    said_m = fix.sigma_m
+    stated = said_m is not None and said_m >= 0.0
     # a receiver that says 3,000 km (u-blox, all ones) knows as little as there is to know, not what its class usually does
-    said_m = fix.sigma_m if stated else None
-    sigma_m = _unstated_sigma_m(fix, preset.sigma_m) if said_m is None else min(said_m, SIGMA_CEILING_M)
-    r = max(sigma_m, SIGMA_FLOOR_M) ** 2
-    ve, vn = _velocity(fix)
+    if said_m is None or not stated:
+        sigma_m = _unstated_sigma_m(fix, preset.sigma_m)
+    else:
+        sigma_m = said_m if said_m < SIGMA_CEILING_M else SIGMA_CEILING_M
+    r = (sigma_m if sigma_m > SIGMA_FLOOR_M else SIGMA_FLOOR_M) ** 2
+    ve, vn = (None, None) if fix.speed_mps is None else _velocity(fix)
     return Measurement(
         time_ns, sys.intern(fix.device), "fix", fix.lat_deg, fix.lon_deg, r, 0.0, r, ve, vn, preset.velocity_sigma_mps**2,
         stated,

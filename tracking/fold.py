@@ -153,12 +153,17 @@ class Fold:
         """
         body = unpack(entry)
         s = self._state
+        if type(body) is FrameBody and len(body.observations) == 1 and type(body.observations[0]) is Fix:
+            changes = self._usual(entry, body, body.observations[0])
+            if changes is not None:
+                return changes
         book = Book(entry.seq, s.now_ns, s.numbers)
         if entry.kind not in TIMELESS:
             self._pass_time(entry.received_ns, book)
         match body:
             case FrameBody() | RefusalBody():
-                body = judged(body, self._judge, book.now_ns)
+                if body.rejects or len(body.verdicts) != len(body.observations):
+                    body = judged(body, self._judge, book.now_ns)
                 self._frame(body, book)
                 for reject in body.rejects:
                     if reject.reason == "clock" and reject.device and reject.verdict is not None:
@@ -177,6 +182,31 @@ class Fold:
             case _:
                 self._register(body, book)
         return book.changes()
+
+    def _usual(self, entry: Entry, body: FrameBody, fix: Fix) -> Changes | None:
+        """What an entry changes that holds one fix like nearly all; None where it is no such one (``OperationFold.usual``)."""
+        if body.rejects or len(body.verdicts) != 1 or body.format == "ais":
+            return None
+        verdict, s = body.verdicts[0], self._state
+        if verdict.state != "admitted":
+            return None
+        operation, public = verdict.operation, False
+        if operation == OPEN:
+            key = "d:" + fix.device
+        elif verdict.shipment:
+            key, public = "s:" + verdict.shipment, verdict.basis == "open"
+        else:
+            return None
+        mine, now_ns = self._folds.get(operation), max(s.now_ns, entry.received_ns)
+        if mine is None:
+            return None
+        for fold in self._folds.values():
+            if not fold.idle(now_ns):
+                return None
+        changes = mine.usual(fix, body.format, key, now_ns, entry.seq, s.numbers, public=public)
+        if changes is not None:
+            s.now_ns = now_ns
+        return changes
 
     def _pass_time(self, to_ns: int, book: Book) -> None:
         """Time goes on to an entry; what fell silent meanwhile is told of in its time, whether ticks are missing or not."""
@@ -271,10 +301,13 @@ class Fold:
         What everybody may hear has one in ``open`` always: whether a vessel is watched changes nothing in the public picture,
         or it would give the surveillance away.
         """
-        found: list[Owner] = []
         public = verdict.state == "open"
-        if verdict.state not in ("admitted", "open"):
-            return found
+        if not public:
+            if verdict.state != "admitted":
+                return []
+            if verdict.operation == OPEN:  # as nearly all that is nobody's case
+                return [Owner(OPEN, "d:" + subject, "", False)]
+        found: list[Owner] = []
         if verdict.operation not in ("", OPEN) and verdict.shipment:
             found.append(Owner(verdict.operation, "s:" + verdict.shipment, verdict.shipment, public=verdict.basis == "open"))
         if public or verdict.operation == OPEN:
@@ -296,7 +329,7 @@ class Fold:
     # --- frames -------------------------------------------------------------------------------
 
     def _frame(self, body: FrameBody | RefusalBody, book: Book) -> None:
-        looks: dict[tuple[str, int], list[Sighting]] = {}
+        looks: dict[tuple[str, int], list[Sighting]] | None = None
         for observation, verdict in zip(body.observations, body.verdicts, strict=True):
             time_ns = book.now_ns if observation.time_ns is None else observation.time_ns
             match observation:
@@ -318,8 +351,9 @@ class Fold:
                 case Alarm():
                     self._alarm(observation, verdict, time_ns, book)
                 case Sighting():
+                    looks = {} if looks is None else looks
                     looks.setdefault((observation.device, time_ns), []).append(observation)
-        for (device, time_ns), sightings in looks.items():
+        for (device, time_ns), sightings in looks.items() if looks else ():
             self._sightings(device, time_ns, sightings, book)
 
     def _reading(self, reading: Reading, verdict: Verdict, time_ns: int, fmt: str, book: Book) -> None:

@@ -166,6 +166,19 @@ def due_ns(tracker: Tracker, live: LiveTrack, expected: Expected, now_ns: int) -
     return due if due > now_ns else now_ns + 1
 
 
+def just_heard_due_ns(s: TrackState, updated_ns: int, expected: Expected, now_ns: int, sweep_ns: int) -> int:
+    """``due_ns`` of what is heard and shown just now, is no broadcast and ``is_as_ever``."""
+    due = now_ns + sweep_ns
+    at_ns = updated_ns + expected.coasts_ns + 1
+    if now_ns < at_ns < due:
+        due = at_ns
+    at_ns = now_ns + expected.silent_ns + 1
+    if at_ns < due and _may_be_silent(s, expected):
+        due = at_ns
+    at_ns = now_ns + expected.ends_ns + 1
+    return at_ns if expected.ends and at_ns < due else due
+
+
 def wait(
     tracker: Tracker, live: LiveTrack, expected_of: Callable[[LiveTrack, int], Expected],
     attributes_of: Callable[[LiveTrack], dict[str, Value]], to_ns: int, book: Book,

@@ -15,12 +15,26 @@ from collections.abc import Iterable
 import msgspec
 
 from birddog.directory import OPEN, Directory
-from birddog.model import Alarm, Attachment, Decision, Device, Fix, Placement, Reading, TagRead, Track, Value, Zone
+from birddog.geo import valid_position
+from birddog.model import (
+    Alarm,
+    Attachment,
+    Decision,
+    Device,
+    Fix,
+    Placement,
+    Reading,
+    TagRead,
+    Track,
+    TrackPoint,
+    Value,
+    Zone,
+)
 from birddog.units import NS
 from tracking import lifetime
 from tracking.awaited import Awaited
 from tracking.battery import Batteries
-from tracking.book import Book, TakenFix
+from tracking.book import Book, Changes, TakenFix
 from tracking.calendar_of_warrants import WarrantCalendar
 from tracking.clocks import Clocks
 from tracking.contacts import Look
@@ -28,10 +42,11 @@ from tracking.deception import JAMS, Deception
 from tracking.decided import decide, is_false
 from tracking.doors import Doors
 from tracking.evidence import at_place, of_fix
+from tracking.lag import BEHIND_NS
 from tracking.lifetime import Expected
 from tracking.looks import LookLog, LookState
 from tracking.presets import STATION, UNSAID_S, Presets, interval_of
-from tracking.track_state import LiveTrack, TrackState
+from tracking.track_state import LATE_MOST, LATE_STEPS, LiveTrack, TrackState
 from tracking.tracker import LEARNT, Tracker
 from tracking.zones import Visits
 
@@ -130,6 +145,26 @@ class OperationFold:
 
     def wait(self, to_ns: int, book: Book) -> None:
         """What time alone changes up to an entry, each in its time; costs what is due, not what is there."""
+        if self._queue and self._queue[0][0] <= to_ns:
+            self._wait_turns(to_ns, book)
+        tracker, state = self.tracker, self._state
+        log, doors = tracker.log, state.doors
+        if log.due_ns <= to_ns or log.shown:
+            log.wait(tracker, to_ns, book)
+        book.now_ns = to_ns
+        if state.awaited.due_ns <= to_ns:
+            state.awaited.wait(to_ns, tracker.presets.silent_factor, self.operation, self._track_ids, book)
+        if state.warrants.due_ns <= to_ns:
+            self.warranted(to_ns, book)
+        if doors.alarms or doors.knocks:
+            doors.prune(to_ns - int(tracker.presets.alarm_window_s * NS))
+        if (state.facts or state.clocks.ahead) and self.operation == OPEN:
+            since_ns = to_ns - int(tracker.presets.broadcast_end_s * NS)
+            state.clocks.prune(since_ns, book)
+            self._prune_facts(since_ns, to_ns)
+
+    def _wait_turns(self, to_ns: int, book: Book) -> None:
+        """Every track whose turn has come."""
         while self._queue and self._queue[0][0] <= to_ns:
             at_ns, name = heapq.heappop(self._queue)
             live = self.tracker.tracks.get(name)
@@ -139,20 +174,6 @@ class OperationFold:
             if live.state.due_ns <= at_ns:
                 lifetime.wait(self.tracker, live, self._expected, self._attributes, to_ns, book)
             self._settled(live, book)
-        tracker, state = self.tracker, self._state
-        tracker.log.wait(tracker, to_ns, book)
-        book.now_ns = to_ns
-        presets = tracker.presets
-        if state.awaited.due_ns <= to_ns:
-            state.awaited.wait(to_ns, presets.silent_factor, self.operation, self._track_ids, book)
-        if state.warrants.due_ns <= to_ns:
-            self.warranted(to_ns, book)
-        if state.doors.alarms or state.doors.knocks:
-            state.doors.prune(to_ns - int(presets.alarm_window_s * NS))
-        if self.operation == OPEN and (state.facts or state.clocks.ahead):
-            since_ns = to_ns - int(presets.broadcast_end_s * NS)
-            state.clocks.prune(since_ns, book)
-            self._prune_facts(since_ns, to_ns)
 
     def _settled(self, live: LiveTrack, book: Book) -> None:
         """The track waits for its next turn, or has ended."""
@@ -321,7 +342,8 @@ class OperationFold:
     def _shown(self, live: LiveTrack, book: Book) -> None:
         """Something was heard of a track: its status and row."""
         s, tracker, expected = live.state, self.tracker, self._expected(live, book.now_ns)
-        updated_ns = live.updated_ns(tracker.model(live))
+        model = tracker.model(live)
+        updated_ns = live.updated_ns(model)
         if not lifetime.is_as_ever(s, updated_ns, expected, book.now_ns):
             lifetime.decide(tracker, live, expected, book)
         if updated_ns is not None:
@@ -334,7 +356,8 @@ class OperationFold:
 
     def _track(self, owner: Owner, device: str, book: Book, *, make: bool) -> LiveTrack | None:
         """The owner's track, with the device among its identities; a new one only where asked."""
-        self._state.awaited.over(device, book)
+        if self._state.awaited.of:
+            self._state.awaited.over(device, book)
         live = self.tracker.whose(owner.key, device)
         if live is None:
             if not make:
@@ -356,7 +379,16 @@ class OperationFold:
         s, known = live.state, self._state.facts.get(device)
         s.public = owner.public
         facts = known.values if known is not None else _NOTHING
-        stated, enrolled = facts.get("ship_name"), self._known(s, device)
+        stated = facts.get("ship_name")
+        # all that it follows from: as nearly always it was asked before, and is as it was
+        of = (
+            device, self._directory.version, owner, fmt, msg_type, stated, "ship_type" in facts, facts.get("msg_type"),
+            len(s.fixers), len(s.identities), s.klass,
+        )  # fmt: skip
+        if live.described == of:
+            return
+        live.described = of
+        enrolled = self._known(s, device)
         own = owner.key == s.key  # what was merged into another, or split off, keeps the name
         given = "" if not own else owner.name or (enrolled.name if enrolled is not None and self.operation == OPEN else "")
         s.name = given or (stated if isinstance(stated, str) else "") or s.name
@@ -366,6 +398,7 @@ class OperationFold:
             # of one message the fix says its type, a name or a voltage beside it does not
             klass = klass or (STATION if (msg_type or facts.get("msg_type")) in STATIONS else "vessel")
         if klass != s.klass:
+            live.described = None
             self.tracker.set_class(live, klass)
 
     def _class_of(self, live: LiveTrack, device: str) -> str:
@@ -438,9 +471,10 @@ class OperationFold:
 
     def fix(self, owner: Owner, fix: Fix, time_ns: int, fmt: str, book: Book) -> None:
         """A fix into its owner's track."""
-        device, tracker = fix.device, self.tracker
-        for name, value in fix.attributes.items():
-            self.fact(device, name, value, time_ns, book)
+        device, tracker, state = fix.device, self.tracker, self._state
+        if fix.attributes:
+            for name, value in fix.attributes.items():
+                self.fact(device, name, value, time_ns, book)
         if self.clock_ahead(device, fix.time_ns, book, owner.key):
             self._track(owner, device, book, make=False)
             self.heard(owner, device, book, reports=True)
@@ -451,23 +485,108 @@ class OperationFold:
         if device not in s.fixers:
             s.fixers.append(device)
         self._describe(live, owner, device, fmt, fix.attributes.get("msg_type"))
+        live.usual = live.described
         tracker.contact(live, device, book, reports=True)
-        if device in self._state.facts:
+        if device in state.facts:
             self._battery(live, device, book)
-        time_ns = self._state.clocks.taken_at(fix, self.operation, s.track_id, book)
+        time_ns = state.clocks.taken_at(fix, self.operation, s.track_id, book)
         m = of_fix(fix, time_ns, tracker.model(live).preset)
         false = bool(s.decided) and is_false(live, m)
         if not false and s.klass != STATION:
             book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, fix.lat_deg, fix.lon_deg))
         outcome = "same" if false else tracker.measure(live, m, book)
-        self._state.deception.fix(live, m, outcome, book)
+        state.deception.fix(live, m, outcome, book)
         if outcome == "waits":
-            s.due_ns = min(s.due_ns, book.now_ns + int(tracker.presets.sweep_s * NS))
+            s.due_ns = min(s.due_ns, book.now_ns + tracker.sweep_ns)
             self._settled(live, book)
         else:
             self._shown(live, book)
-            if self._state.visits.zones:
+            if state.visits.zones:
                 self._visited(live, time_ns, book)
+
+    def usual(
+        self, fix: Fix, fmt: str, key: str, now_ns: int, seq: int, numbers: dict[str, int], *, public: bool
+    ) -> Changes | None:
+        """All that an entry changes which holds one fix like nearly all and nothing else; None where it is no such one.
+
+        It is ``fix`` and what that calls in one frame, for speed only: of a device that was heard before and is as it was, in
+        time, and nobody is told anything but the track's step and its row.  Every question is asked before anything is
+        changed, so that what is answered otherwise goes the long way from its beginning, to the same end (a test).
+
+        Args:
+            key: its owner's; public: everybody may hear it.
+            now_ns: the time of the entry; before it nothing is due in any operation.
+        """
+        tracker, state, device = self.tracker, self._state, fix.device
+        live, time_ns, lat_deg, lon_deg = tracker.by_key.get(key), fix.time_ns, fix.lat_deg, fix.lon_deg
+        if live is None or time_ns is None or not now_ns - BEHIND_NS < time_ns <= now_ns or fix.time_source != "device":
+            return None
+        s, of, log = live.state, live.described, tracker.log
+        ring, lag = s.ring, state.clocks.lags.get(device)
+        if (
+            of is None or of is not live.usual or of[0] != device or of[1] != self._directory.version or of[3] != fmt
+            or of[2].public != public or s.status != "confirmed" or s.broadcast or s.klass == STATION or s.open_events
+            or s.decided or s.waiting or fix.attributes or device in state.facts or state.clocks.ahead
+            or device in state.awaited.of or state.visits.zones or log.crowd.contacts
+            or (log.items and log.items[-1].key[0] >= time_ns) or lag is None or lag.run
+            or not ring or time_ns <= ring[-1].time_ns or not valid_position(lat_deg, lon_deg)
+        ):  # fmt: skip
+            return None
+        model = tracker.model(live)
+        m = of_fix(fix, time_ns, model.preset)
+        track_id, before = s.track_id, (s.gap_s, s.contacts, s.contact_ns)
+        source = state.deception.quiet(track_id, m)
+        if source is None:
+            return None
+        passed_s = (now_ns - before[2]) / NS
+        if passed_s > 0.0:
+            s.gap_s = passed_s if s.gap_s == 0.0 else s.gap_s + 0.2 * (passed_s - s.gap_s)
+        s.contacts, s.contact_ns = before[1] + 1, now_ns
+        expected = self._expected(live, now_ns)
+        running = live.follow(m, model, tracker.reinit_ns) if now_ns - time_ns <= expected.coasts_ns else None
+        if running is None:
+            s.gap_s, s.contacts, s.contact_ns = before
+            return None
+        s.reports = True
+        if s.credit < LATE_MOST:
+            s.credit = min(s.credit + LATE_STEPS, LATE_MOST)
+        events = state.deception.passed(source, live, m, seq, now_ns, numbers)
+        s.points += 1
+        nis, lat, lon, ve, vn, p_ee, p_en, p_nn = running.point()
+        point = TrackPoint(
+            track_id=track_id, seq=s.points, time_ns=time_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, p_ee=p_ee,
+            p_en=p_en, p_nn=p_nn, origin="fix", device=m.device, nis=nis, believed_at=seq,
+        )  # fmt: skip
+        s.row_ns = now_ns
+        due_ns = s.due_ns = lifetime.just_heard_due_ns(s, time_ns, expected, now_ns, tracker.sweep_ns)
+        if due_ns < self._queued.get(track_id, _NEVER):
+            self._settled(live, Book(seq, now_ns, numbers))
+        row = live.row(now_ns, model, self._attributes(live) if state.facts else {}, tracker.quiet_s)
+        return Changes([row], [point], events, [], [TakenFix(self.operation, track_id, time_ns, lat_deg, lon_deg)])
+
+    def idle(self, to_ns: int) -> bool:
+        """Whether ``wait`` to a time has nothing to do but to look whose turn it is not yet."""
+        state, log, queue = self._state, self.tracker.log, self._queue
+        while queue and queue[0][0] <= to_ns:
+            at_ns, name = queue[0]
+            live = self.tracker.tracks.get(name)
+            if live is None or self._queued.get(name) != at_ns:
+                heapq.heappop(queue)
+                continue
+            due_ns = live.state.due_ns
+            if due_ns <= at_ns:
+                return False
+            self._queued[name] = due_ns
+            heapq.heapreplace(queue, (due_ns, name))
+        return not (
+            log.shown or state.doors.alarms or state.doors.knocks or state.clocks.ahead
+            or log.due_ns <= to_ns or state.awaited.due_ns <= to_ns or state.warrants.due_ns <= to_ns
+            or (state.facts and self.operation == OPEN and self._forgotten_ns() <= to_ns)
+        )  # fmt: skip
+
+    def _forgotten_ns(self) -> int:
+        """When the facts of whoever stated none for the longest time are asked of again."""
+        return next(iter(self._state.facts.values())).heard_ns + int(self.tracker.presets.broadcast_end_s * NS) + 1
 
     def tag_read(self, owner: Owner, read: TagRead, time_ns: int, place: Placement | None, book: Book) -> None:
         """A tag that a reader saw: its owner's track was at the reader."""

@@ -59,8 +59,9 @@ class Running:
     """
 
     __slots__ = (
-        "_at", "_known", "_noises", "_which", "base", "base_v", "changed_ns", "device", "first_ns", "hits", "last", "made",
-        "model", "motion", "moved_ns", "recent", "refused", "rival", "row", "shown_ns", "sided", "time_ns", "updated_ns",
+        "_at", "_known", "_noises", "_which", "base", "base_v", "changed_ns", "device", "first_ns", "hits", "keep_ns", "last",
+        "made", "model", "motion", "moved_ns", "recent", "refused", "rival", "row", "shown_ns", "sided", "time_ns",
+        "updated_ns",
     )  # fmt: skip
 
     def __init__(self, model: Model):
@@ -68,6 +69,7 @@ class Running:
         self._at = self.motion.size
         self.row = np.zeros(self._at // 8 + TAIL + FOLLOWED)
         self.base, self.base_v = max(model.preset.sigma_m, SIGMA_FLOOR_M) ** 2, model.preset.velocity_sigma_mps**2
+        self.keep_ns = int(model.presets.late_s * NS)
         self.made: Core | None = None
         #: Of what was learnt of the devices that of ``device``, the one of this number, is in the row, once it is ``_known``.
         self._noises: DeviceNoises = ()

@@ -120,7 +120,7 @@ class TrackState(msgspec.Struct, kw_only=True):
 class LiveTrack:
     """A TrackState with the filters after each measurement of its ring."""
 
-    __slots__ = ("_cores", "_kept", "_place", "_runs", "_verdicts", "expected", "running", "state")
+    __slots__ = ("_cores", "_kept", "_place", "_runs", "_verdicts", "described", "expected", "running", "state", "usual")
 
     def __init__(self, state: TrackState):
         self.state = state
@@ -135,6 +135,10 @@ class LiveTrack:
         self._runs = False
         #: What its operation last found to be expected of it, and what that follows from; kept for its owner.
         self.expected: tuple[tuple, Any] | None = None
+        #: What its name and class last followed from.
+        self.described: tuple | None = None
+        #: ``described`` when it last was so by a fix.
+        self.usual: tuple | None = None
 
     def place(self, core: Core) -> Place:
         """``placed`` of a filter's own state: asked for once for its point and once for the row."""
@@ -256,7 +260,9 @@ class LiveTrack:
             self._thin()
         elif n:
             self._kept = n
-        if n + 1 >= model.presets.late_count + KEPT_EACH:
+        if n + 1 >= model.presets.late_count + KEPT_EACH and (
+            m.time_ns - ring[KEPT_EACH - 1].time_ns > running.keep_ns or n >= RING_MOST
+        ):
             self._prune(model)
         return running
 

@@ -48,7 +48,7 @@ class Tracker:
         states: list[TrackState] | None = None, log: LookLog | None = None,
     ):  # fmt: skip
         self.operation, self.presets, self.interval_of = operation, presets, interval_of
-        self._reinit_ns = int(presets.reinit_s * NS)
+        self.reinit_ns, self.sweep_ns = int(presets.reinit_s * NS), int(presets.sweep_s * NS)
         self.log = LookLog(operation) if log is None else log
         self._models: dict[str, Model] = {}
         self.tracks: dict[str, LiveTrack] = {}
@@ -84,7 +84,8 @@ class Tracker:
         """Other presets from now on; what came before is not run again with them."""
         for live in self.tracks.values():
             live.freeze(self.model(live))
-        self.presets, self._reinit_ns = presets, int(presets.reinit_s * NS)
+        self.presets = presets
+        self.reinit_ns, self.sweep_ns = int(presets.reinit_s * NS), int(presets.sweep_s * NS)
         self._models.clear()
 
     def set_back(self, now_ns: int) -> None:
@@ -143,9 +144,10 @@ class Tracker:
         s.reports = s.reports or reports
         if device and device not in s.sources:
             s.sources.append(device)
-        silent = s.open_events.pop("silent", None)
-        if silent is not None:
-            book.end(silent, book.now_ns)
+        if s.open_events:
+            silent = s.open_events.pop("silent", None)
+            if silent is not None:
+                book.end(silent, book.now_ns)
 
     def measure(self, live: LiveTrack, m: Measurement, book: Book) -> Outcome:
         """An identified measurement into its track, with the points and events that follow."""
@@ -153,7 +155,7 @@ class Tracker:
         first = not s.ring and s.base is None
         timely = not first and live.in_time(m)
         if (first or timely) and not s.open_events and not self.log.busy(m.time_ns):
-            running = live.follow(m, model, self._reinit_ns)
+            running = live.follow(m, model, self.reinit_ns)
             if running is not None:  # as nearly all: nothing is run again, and there is nothing to tell of it
                 self._stepped(live, running, m, book)
                 return "began" if first else "used"
@@ -163,7 +165,7 @@ class Tracker:
             assert before is not None and core is not None, "what comes in time comes to a track that began"
             if outcome != "refused":
                 self.point(live, core, m, nis, book)
-            if outcome != "used" or core.eventful or s.open_events or m.time_ns - before.updated_ns >= self._reinit_ns:
+            if outcome != "used" or core.eventful or s.open_events or m.time_ns - before.updated_ns >= self.reinit_ns:
                 self._measured(live, m, None, before, outcome, nis, core, book)
             return outcome
         # what just fell silent or coasts is shown at once
