@@ -31,6 +31,14 @@ class Batteries(msgspec.Struct):
                 "low_battery", operation, time_ns, device=device, track_ids=track_ids, text=f"battery at {level:.3g} %"
             )
 
+    def quiet(self, device: str, level: Value) -> bool:
+        """Whether nothing is to be told of a level: it was low and is not well, or was not and is not low."""
+        if level is None:
+            return True
+        if not isinstance(level, int | float):
+            return False
+        return level < WELL_PERCENT if device in self.low else level > LOW_PERCENT
+
     def forget(self, devices: list[str], book: Book) -> None:
         """Their track has ended."""
         for device in devices:

@@ -177,24 +177,23 @@ class Deception(msgspec.Struct):
         return None if lat_deg == source.lat_deg and lon_deg == source.lon_deg else source
 
     def passed(
-        self, source: Source, live: LiveTrack, m: Measurement, seq: int, now_ns: int, numbers: dict[str, int]
-    ) -> list[Event]:
-        """``fix`` of a fix that was used, of a receiver that is ``quiet``; what is told of it."""
+        self, source: Source, live: LiveTrack, m: Measurement, seq: int, now_ns: int, numbers: dict[str, int], book: Book | None
+    ) -> Book | None:
+        """``fix`` of a fix that was used, of a receiver that is ``quiet``; the entry's book, one of its own if need be."""
         lat_deg, lon_deg, time_ns = m.lat_deg, m.lon_deg, m.time_ns
-        east, events = math.cos(math.radians(lat_deg)), []
+        east = math.cos(math.radians(lat_deg))
         if not _still(source, lat_deg, lon_deg, east):
             if len(source.passed) < 8 * (2 * REPLAYED - 1):  # too few for a way to have come again
                 _noted(source, m, PASSED)
             else:
-                book = Book(seq, now_ns, numbers)
+                book = Book(seq, now_ns, numbers) if book is None else book
                 _replayed(live, source, m, book)
-                events = book.events
         _velocity(source, m, east)
         source.good_lat_deg = source.lat_deg = lat_deg
         source.good_lon_deg = source.lon_deg = lon_deg
         source.good_ns = source.time_ns = time_ns
         source.r = m.r_ee
-        return events
+        return book
 
     def jammed(self, live: LiveTrack, device: str, time_ns: int, text: str, book: Book) -> None:
         """A receiver says that it is jammed, or spoofed: one event until it has been well for a while."""

@@ -153,13 +153,22 @@ class Fold:
         """
         body = unpack(entry)
         s = self._state
+        book = None
         if type(body) is FrameBody and len(body.observations) == 1 and type(body.observations[0]) is Fix:
-            changes = self._usual(entry, body, body.observations[0])
+            now_ns = max(s.now_ns, entry.received_ns)
+            for fold in self._folds.values():
+                if not fold.idle(now_ns):
+                    book = Book(entry.seq, s.now_ns, s.numbers)
+                    self._pass_time(now_ns, book)
+                    break
+            changes = self._usual(entry.seq, body, body.observations[0], now_ns, book)
             if changes is not None:
+                s.now_ns = now_ns
                 return changes
-        book = Book(entry.seq, s.now_ns, s.numbers)
-        if entry.kind not in TIMELESS:
-            self._pass_time(entry.received_ns, book)
+        if book is None:
+            book = Book(entry.seq, s.now_ns, s.numbers)
+            if entry.kind not in TIMELESS:
+                self._pass_time(entry.received_ns, book)
         match body:
             case FrameBody() | RefusalBody():
                 if body.rejects or len(body.verdicts) != len(body.observations):
@@ -183,11 +192,15 @@ class Fold:
                 self._register(body, book)
         return book.changes()
 
-    def _usual(self, entry: Entry, body: FrameBody, fix: Fix) -> Changes | None:
-        """What an entry changes that holds one fix like nearly all; None where it is no such one (``OperationFold.usual``)."""
+    def _usual(self, seq: int, body: FrameBody, fix: Fix, now_ns: int, book: Book | None) -> Changes | None:
+        """What an entry changes that holds one fix like nearly all; None where it is no such one (``OperationFold.usual``).
+
+        Args:
+            book: what time changed up to the entry; None where that was nothing.
+        """
         if body.rejects or len(body.verdicts) != 1 or body.format == "ais":
             return None
-        verdict, s = body.verdicts[0], self._state
+        verdict = body.verdicts[0]
         if verdict.state != "admitted":
             return None
         operation, public = verdict.operation, False
@@ -197,16 +210,10 @@ class Fold:
             key, public = "s:" + verdict.shipment, verdict.basis == "open"
         else:
             return None
-        mine, now_ns = self._folds.get(operation), max(s.now_ns, entry.received_ns)
+        mine = self._folds.get(operation)
         if mine is None:
             return None
-        for fold in self._folds.values():
-            if not fold.idle(now_ns):
-                return None
-        changes = mine.usual(fix, body.format, key, now_ns, entry.seq, s.numbers, public=public)
-        if changes is not None:
-            s.now_ns = now_ns
-        return changes
+        return mine.usual(fix, body.format, key, now_ns, seq, self._state.numbers, book, public=public)
 
     def _pass_time(self, to_ns: int, book: Book) -> None:
         """Time goes on to an entry; what fell silent meanwhile is told of in its time, whether ticks are missing or not."""

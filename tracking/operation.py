@@ -442,11 +442,11 @@ class OperationFold:
                 out.update(known.values)
         return out
 
-    def fact(self, device: str, name: str, value: Value, time_ns: int, book: Book) -> None:
+    def fact(self, device: str, name: str, value: Value, time_ns: int, now_ns: int) -> None:
         """A device stated something of itself: the newest observation of a quantity stays, whatever comes in later."""
         facts = self._state.facts.pop(device, None) or Facts()
         self._state.facts[device] = facts
-        facts.heard_ns = book.now_ns
+        facts.heard_ns = now_ns
         if time_ns >= facts.times.get(name, time_ns) and (name in facts.values or len(facts.values) < FACTS_MOST):
             facts.values[name], facts.times[name] = value, time_ns
 
@@ -474,7 +474,7 @@ class OperationFold:
         device, tracker, state = fix.device, self.tracker, self._state
         if fix.attributes:
             for name, value in fix.attributes.items():
-                self.fact(device, name, value, time_ns, book)
+                self.fact(device, name, value, time_ns, book.now_ns)
         if self.clock_ahead(device, fix.time_ns, book, owner.key):
             self._track(owner, device, book, make=False)
             self.heard(owner, device, book, reports=True)
@@ -505,7 +505,7 @@ class OperationFold:
                 self._visited(live, time_ns, book)
 
     def usual(
-        self, fix: Fix, fmt: str, key: str, now_ns: int, seq: int, numbers: dict[str, int], *, public: bool
+        self, fix: Fix, fmt: str, key: str, now_ns: int, seq: int, numbers: dict[str, int], book: Book | None, *, public: bool
     ) -> Changes | None:
         """All that an entry changes which holds one fix like nearly all and nothing else; None where it is no such one.
 
@@ -514,8 +514,9 @@ class OperationFold:
         changed, so that what is answered otherwise goes the long way from its beginning, to the same end (a test).
 
         Args:
-            key: its owner's; public: everybody may hear it.
-            now_ns: the time of the entry; before it nothing is due in any operation.
+            key: its owner's; public: everybody may hear it, and it is a case's view of it.
+            now_ns: the time of the entry.
+            book: what time changed up to it, in any operation; None where that was nothing.
         """
         tracker, state, device = self.tracker, self._state, fix.device
         live, time_ns, lat_deg, lon_deg = tracker.by_key.get(key), fix.time_ns, fix.lat_deg, fix.lon_deg
@@ -526,11 +527,16 @@ class OperationFold:
         if (
             of is None or of is not live.usual or of[0] != device or of[1] != self._directory.version or of[3] != fmt
             or of[2].public != public or s.status != "confirmed" or s.broadcast or s.klass == STATION or s.open_events
-            or s.decided or s.waiting or fix.attributes or device in state.facts or state.clocks.ahead
+            or s.decided or s.waiting or of[4] != fix.attributes.get("msg_type") or state.clocks.ahead
             or device in state.awaited.of or state.visits.zones or log.crowd.contacts
             or (log.items and log.items[-1].key[0] >= time_ns) or lag is None or lag.run
             or not ring or time_ns <= ring[-1].time_ns or not valid_position(lat_deg, lon_deg)
         ):  # fmt: skip
+            return None
+        if fix.attributes:  # said a second time on the long way they are the same
+            for name, value in fix.attributes.items():
+                self.fact(device, name, value, time_ns, now_ns)
+        if (state.facts or of[5] is not None or of[6] or of[7] is not None) and not self._as_described(device, of):
             return None
         model = tracker.model(live)
         m = of_fix(fix, time_ns, model.preset)
@@ -550,7 +556,7 @@ class OperationFold:
         s.reports = True
         if s.credit < LATE_MOST:
             s.credit = min(s.credit + LATE_STEPS, LATE_MOST)
-        events = state.deception.passed(source, live, m, seq, now_ns, numbers)
+        book = state.deception.passed(source, live, m, seq, now_ns, numbers, book)
         s.points += 1
         nis, lat, lon, ve, vn, p_ee, p_en, p_nn = running.point()
         point = TrackPoint(
@@ -560,9 +566,25 @@ class OperationFold:
         s.row_ns = now_ns
         due_ns = s.due_ns = lifetime.just_heard_due_ns(s, time_ns, expected, now_ns, tracker.sweep_ns)
         if due_ns < self._queued.get(track_id, _NEVER):
-            self._settled(live, Book(seq, now_ns, numbers))
+            self._queued[track_id] = due_ns
+            heapq.heappush(self._queue, (due_ns, track_id))
         row = live.row(now_ns, model, self._attributes(live) if state.facts else {}, tracker.quiet_s)
-        return Changes([row], [point], events, [], [TakenFix(self.operation, track_id, time_ns, lat_deg, lon_deg)])
+        taken = TakenFix(self.operation, track_id, time_ns, lat_deg, lon_deg)
+        if book is None:
+            return Changes([row], [point], [], [], [taken])
+        book.points.append(point)
+        book.fixes.append(taken)
+        book.row(track_id, lambda: row)
+        return book.changes()
+
+    def _as_described(self, device: str, of: tuple) -> bool:
+        """Whether what a device stated of itself is what its track was last described by, and its battery nothing to tell."""
+        known = self._state.facts.get(device)
+        facts = known.values if known is not None else _NOTHING
+        return (
+            of[5] == facts.get("ship_name") and of[6] == ("ship_type" in facts) and of[7] == facts.get("msg_type")
+            and self._state.batteries.quiet(device, facts.get("battery_level"))
+        )  # fmt: skip
 
     def idle(self, to_ns: int) -> bool:
         """Whether ``wait`` to a time has nothing to do but to look whose turn it is not yet."""
@@ -609,7 +631,7 @@ class OperationFold:
 
     def reading(self, owner: Owner, reading: Reading, time_ns: int, fmt: str, book: Book) -> None:
         """What a device of this operation measured: a fact of its track, which is not silent."""
-        self.fact(reading.device, reading.quantity, reading.value, time_ns, book)
+        self.fact(reading.device, reading.quantity, reading.value, time_ns, book.now_ns)
         live = self._track(owner, reading.device, book, make=False)
         if live is not None:
             self._describe(live, owner, reading.device, fmt)

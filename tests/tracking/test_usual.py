@@ -1,0 +1,106 @@
+"""The short ways through the fold end where the long ones do: an entry folded in one frame, a filter that runs in a row."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import msgspec
+import pytest
+
+from birddog.geo import LocalFrame
+from birddog.model import Attachment, Device, Entry, Fix, FrameBody, Operation, Start, Verdict, pack
+from birddog.units import NS
+from tracking.fold import Fold
+from tracking.operation import OperationFold
+from tracking.track_state import LiveTrack
+
+T0 = 1_790_000_000 * NS
+
+
+def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: bool = False, delay_s: float = 0.0,
+            step_s: tuple[float, ...] = (1.0, 5.0, 60.0)) -> list[Entry]:  # fmt: skip
+    """Four devices that drive, turn and stand, state speeds and batteries now and then, late or far off now and then."""
+    rng, rows = random.Random(seed), []
+    bodies: list = [("start", Start(version="t", presets={}, exercise=not case))]
+    if case:
+        bodies.append(("operation", Operation(operation="op")))
+    for d in range(4):
+        bodies.append(("device", Device(device=f"d{d}", basis="warrant" if case else "own_sensor",
+                                        klass=("van", "walker", "vessel", "")[d], interval_s=10.0)))  # fmt: skip
+        if case:  # two of them on one shipment
+            bodies.append(("attachment", Attachment(device=f"d{d}", shipment=f"s{d // 2}", operation="op", from_ns=T0)))
+        home, t, e, north, speed, course = LocalFrame(lat_deg=10.0 + d, lon_deg=179.9 - d), 0.0, 0.0, 0.0, 10.0, 1.0
+        for _ in range(n // 4):
+            dt = rng.choice(step_s)
+            t, speed = t + dt, rng.choice((0.0, 2.0, 25.0)) if rng.random() < 0.05 else speed
+            course += rng.gauss(0.0, 0.2)
+            e, north = e + speed * dt * math.sin(course), north + speed * dt * math.cos(course)
+            off = rng.gauss(0.0, 20_000.0) if rng.random() < away else 0.0
+            lat, lon = home.geodetic(e + off + rng.gauss(0.0, 5.0), north + rng.gauss(0.0, 5.0))
+            said = {} if rng.random() < 0.5 else {"speed_mps": speed, "course_deg": math.degrees(course) % 360.0}
+            facts = {"battery_level": rng.randrange(100)} if rng.random() < 0.05 else {}
+            fix = Fix(device=f"d{d}", time_ns=T0 + round(t * NS), lat_deg=lat, lon_deg=lon,
+                      sigma_m=rng.choice((None, 5.0)), attributes=facts, **said)  # fmt: skip
+            rows.append((t + rng.random() * delay_s + (rng.random() * late_s if rng.random() < 0.3 else 0.0), fix))
+    at = [(0.0, kind, body) for kind, body in bodies]
+    for arrived_s, fix in sorted(rows, key=lambda row: row[0]):
+        d = int(fix.device[1:])
+        verdict = Verdict("op", f"s{d // 2}", "warrant", "admitted") if case else Verdict("open", "", "own_sensor", "admitted")
+        at.append((arrived_s, "frame", FrameBody(format="x", version=1, payload=b"", observations=(fix,), verdicts=(verdict,))))
+    return [Entry(seq=k, kind=kind, received_ns=T0 + round(s * NS), source="t", ident=k.to_bytes(8), body=pack(body))
+            for k, (s, kind, body) in enumerate(at, 1)]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", [{}, {"late_s": 90.0}, {"away": 0.05}, {"case": True}, {"delay_s": 3.0}, {"step_s": (1.0,)}])
+def test_an_entry_folded_in_one_frame_changes_what_the_long_way_changes(how, monkeypatch):
+    """Every row, point, event and taken fix, and at the end the whole state, byte for byte."""
+    some, short, long = entries(7, 600, **how), Fold(), Fold()
+    took = 0
+    for entry in some:
+        changes = short.apply(entry)
+        with monkeypatch.context() as patch:
+            patch.setattr(Fold, "_usual", lambda *_: None)
+            assert changes == long.apply(entry)
+        took += changes.points != [] and short.snapshot() == long.snapshot() if entry.seq % 50 == 0 else 0
+    assert took > 0 and short.snapshot() == long.snapshot()
+
+
+def test_nearly_all_entries_go_the_short_way(monkeypatch):
+    """Or it would be of no use, and the test above would compare the long way with itself."""
+    went = []
+    usual = OperationFold.usual
+    monkeypatch.setattr(OperationFold, "usual", lambda self, *a, **k: went.append(usual(self, *a, **k)) or went[-1])
+    fold = Fold()
+    for entry in entries(3, 400, step_s=(1.0, 5.0)):
+        fold.apply(entry)
+    assert sum(1 for changes in went if changes is not None) > 0.8 * 400
+
+
+def test_a_filter_that_runs_in_a_row_is_the_one_of_a_fold_that_was_stored(monkeypatch):
+    """A fold that is stored and restored after each entry runs every filter again from its ring; the changes are the same."""
+    going, stored = Fold(), Fold()
+    for entry in entries(5, 160, late_s=30.0, step_s=(1.0, 5.0)):
+        changes = going.apply(entry)
+        assert changes == stored.apply(entry)
+        stored = Fold.restore(stored.snapshot())
+    assert going.snapshot() == stored.snapshot()
+
+
+def test_nor_does_it_matter_whether_a_filter_runs(monkeypatch):
+    """With every measurement from Core to Core: the same to a part in a million, and the same words."""
+    some, runs, cores = entries(9, 400, late_s=30.0, away=0.02), Fold(), Fold()
+    for entry in some:
+        a = runs.apply(entry)
+        with monkeypatch.context() as patch:
+            patch.setattr(LiveTrack, "follow", lambda *_: None)
+            b = cores.apply(entry)
+        assert [event.text for event in a.events] == [event.text for event in b.events]
+        for one, other in zip((*a.tracks, *a.points), (*b.tracks, *b.points), strict=True):
+            ours, theirs = msgspec.to_builtins(one), msgspec.to_builtins(other)
+            assert ours.keys() == theirs.keys()
+            for name, value in ours.items():
+                if isinstance(value, float):
+                    assert value == pytest.approx(theirs[name], rel=1e-6, abs=1e-6), name
+                else:
+                    assert value == theirs[name], name
