@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,8 @@ class Running:
     def __init__(self, model: Model):
         self.model, self.motion = model, model.motion
         self._at = self.motion.size
-        self.row = np.zeros(self._at // 8 + TAIL + FOLLOWED)
+        # an array; that it is a buffer as well numpy says from Python 3.12 on
+        self.row: Any = np.zeros(self._at // 8 + TAIL + FOLLOWED)
         self.base, self.base_v = max(model.preset.sigma_m, SIGMA_FLOOR_M) ** 2, model.preset.velocity_sigma_mps**2
         self.keep_ns = int(model.presets.late_s * NS)
         self.made: Core | None = None
@@ -120,7 +122,8 @@ class Running:
         if core is None:
             row = self.row
             told = _FILTER.unpack_from(row, self._at + 8 * (TAIL + ANCHOR))
-            sides = Sides(self.changed_ns, *told[14:20], int(told[20])) if self.sided else None
+            e, n, r, other_e, other_n, other_r, count = told[14:]
+            sides = Sides(self.changed_ns, e, n, r, other_e, other_n, other_r, int(count)) if self.sided else None
             core = self.made = Core(
                 self.time_ns, told[0], told[1], Bank(row.data[: self._at // 8].tobytes()), _STATE.unpack_from(row, self._at),
                 self.time_ns, self.first_ns, told[2], self.hits, self.refused, told[3], told[4], self.moved_ns, self.rival, 0,
