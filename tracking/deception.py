@@ -11,6 +11,8 @@ Slow drift (a spoofer that pulls gently) is nothing that one receiver alone can 
 the distance between them that drifts: how far they are apart is learnt (front and rear of a train stay so, whichever way it
 turns), and a one-sided CUSUM of the NIS of the difference (Page 1954) says when it is another.  Which of two is wrong is not
 known; of three it is the one that drifts from both others.
+
+Over 400 lines: each finding reads and changes what is known of one receiver, and a fix goes through all of them in one order.
 """
 
 from __future__ import annotations
