@@ -145,7 +145,7 @@ def rebuild_rate(entries: list[Entry]) -> float:
             ])  # fmt: skip
         writer.close()
         journal = open_reader(url)
-        picture = Picture(journal, Path(folder) / "picture")
+        picture = Picture(journal, Path(folder) / "picture", resumes=False)  # as ``rebuild`` has it
         began = time.process_time()
         while picture.step():
             pass

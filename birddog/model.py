@@ -693,6 +693,9 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODERS = {kind: msgspec.msgpack.Decoder(body) for kind, body in ENTRY_BODIES.items()}
 
 
+_WITH_VERDICTS = (FrameBody, RefusalBody)
+
+
 def pack(body: Body) -> bytes:
     """MessagePack of an entry's body."""
     return _ENCODER.encode(body)
@@ -713,7 +716,7 @@ def unpack(entry: Entry) -> Body:
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, RecursionError) as error:
         what = f"no entry is of kind {entry.kind!r}" if isinstance(error, KeyError) else str(error)
         raise JournalError(f"{entry.journal or 'the journal'}: entry {entry.seq} is damaged: {what}") from error
-    if isinstance(body, FrameBody | RefusalBody) and len(body.verdicts) == 1 < len(body.observations):
+    if isinstance(body, _WITH_VERDICTS) and len(body.verdicts) == 1 < len(body.observations):
         return msgspec.structs.replace(body, verdicts=body.verdicts * len(body.observations))
     return body
 
@@ -750,7 +753,7 @@ def reject_json(reject: Reject) -> dict[str, Any]:
 TrackStatus = Literal["tentative", "confirmed", "coasting", "silent", "deleted"]
 
 
-class Track(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Track(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A shipment, vessel or contact as it is believed to be at ``time_ns``.
 
     ``p_ee p_en p_nn`` is the covariance of the position in m² (east, north at the position);

@@ -37,8 +37,9 @@ from tracking.fold import Fold
 
 log = logging.getLogger(__name__)
 
-#: The fold's state is stored every so many entries.
-SNAPSHOT_ENTRIES = 5000
+#: The fold's state is stored every so many entries, and no sooner than an entry for so many bytes of it: what storing costs an
+#: entry does not grow with the number of tracks, and a restart folds a few seconds' entries again.
+SNAPSHOT_ENTRIES, SNAPSHOT_BYTES = 5000, 400
 STEP_ENTRIES = 500
 _DIGEST = 16
 
@@ -67,14 +68,15 @@ class Picture:
     Args:
         journal: the reader to fold.
         path: the derived store; made where it is absent, made anew where it is not this journal's.
+        resumes: somebody may go on from it; else the fold's state is stored by ``save`` only.
 
     Raises (also ``step`` and ``save``):
         PictureError: the store cannot be written.
         JournalError: an entry is damaged; everything before it is published.
     """
 
-    def __init__(self, journal: Reader, path: Path):
-        self.journal = journal
+    def __init__(self, journal: Reader, path: Path, *, resumes: bool = True):
+        self.journal, self._resumes = journal, resumes
         self.store = PictureWriter(path)
         if not is_of(journal, self.store):
             log.warning("%s was made from another journal, or from one that was put back to an earlier time; "
@@ -90,6 +92,7 @@ class Picture:
         self.refusals = state.refusals
         self.happenings = LiveEvents.restore(state.happenings, self.fold.directory.ways) if state.happenings else LiveEvents()
         self._snapshot_at = self.cursor = state.cursor
+        self._snapshot_bytes = len(state.fold)
         #: After an entry was left out: the next one that is costs no long way back.
         self._snapshot_due = False
         #: Up to here the rows are in the store; a fold that stands before it publishes nothing.
@@ -151,7 +154,8 @@ class Picture:
             if self.cursor >= entries[0].seq:
                 self._commit(ident)
             raise
-        if self.cursor - self._snapshot_at >= SNAPSHOT_ENTRIES or self._snapshot_due:
+        each = max(SNAPSHOT_ENTRIES, self._snapshot_bytes // SNAPSHOT_BYTES)
+        if self._snapshot_due or (self._resumes and self.cursor - self._snapshot_at >= each):
             self._set_state()
             self._snapshot_due = False
         self._commit(ident)
@@ -189,7 +193,7 @@ class Picture:
         state = _State(self.cursor, self.fold.snapshot(), self.alerts.snapshot(), self.refusals, self.happenings.snapshot())
         packed = msgspec.msgpack.encode(state)
         self.store.set_meta("state", _digest(packed) + packed)
-        self._snapshot_at = self.cursor
+        self._snapshot_at, self._snapshot_bytes = self.cursor, len(packed)
 
     def _commit(self, ident: bytes) -> None:
         if self.left_out:
@@ -214,14 +218,13 @@ class Picture:
         self.cursor = entry.seq
 
     def _fold(self, entry: Entry, publish: bool) -> None:
-        fold = self.fold
-        changes = fold.apply(entry)
+        fold, body = self.fold, unpack(entry)
+        changes = fold.apply(entry, body)
         for track in changes.tracks:
             assert _is_covariance(track), f"{track.track_id}: its P is none"
         happened = self.happenings.apply(entry.seq, fold.now_ns, changes, fold.numbers, fold.presets.events, fold.directory)
         events = changes.events + happened
         alerts = [alert for event in events if (alert := self.alerts.event(event)) is not None]
-        body = unpack(entry) if entry.kind in ("frame", "refusal", "scan", "decision", "operation") else None
         if isinstance(body, Decision):
             alerts += self.alerts.decision(body, entry.received_ns)
         elif isinstance(body, Operation) and body.closed:
@@ -325,7 +328,7 @@ def _stands_at(journal: Reader, path: Path) -> int:
 
 
 def _fold_to(journal: Reader, path: Path, until: int) -> None:
-    picture = Picture(journal, path)
+    picture = Picture(journal, path, resumes=False)
     try:
         while picture.cursor < until and picture.step(min(STEP_ENTRIES, until - picture.cursor)):
             pass
@@ -340,7 +343,7 @@ def make(journal: Reader, path: Path) -> int:
     that one makes its own.
     """
     with tempfile.TemporaryDirectory(prefix=path.name + ".made-", dir=path.parent) as folder:
-        picture = Picture(journal, Path(folder) / "picture")
+        picture = Picture(journal, Path(folder) / "picture", resumes=False)
         try:
             while picture.step():
                 pass

@@ -142,6 +142,7 @@ class PictureWriter:
     def __init__(self, path: Path, *, keep: bool = False):
         self.path = path
         self._rows: dict[tuple[str, str], tuple[int, Any] | None] = {}
+        self._points: list[TrackPoint] = []
         self.db: sqlite3.Connection
         self._file = (0, 0)
         if not path.exists():
@@ -168,6 +169,7 @@ class PictureWriter:
         if hasattr(self, "db"):
             self.db.close()
         self._rows.clear()
+        self._points.clear()
         with _said(self.path):
             remove(self.path)
         self._connect()
@@ -201,29 +203,41 @@ class PictureWriter:
 
     def commit(self, cursor: int) -> None:
         """Publish the step: everything up to journal entry ``cursor`` is in the picture."""
+        rows: dict[str, list[tuple[Any, ...]]] = {}
         for (table, key), held in self._rows.items():
             if held is None:
                 self._do(f"DELETE FROM {table} WHERE id = ?", key)
             else:
-                self._put(table, key, *held)
+                rows.setdefault(table, []).append(_values(key, *held))
+        for table, many in rows.items():
+            self._do_many(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(many[0]))})", many)
         self._rows.clear()
+        self._put_points()
         self.set_meta("cursor", str(cursor).encode())
         self._do("COMMIT")
 
-    def _put(self, table: str, key: str, revision: int, row: Any) -> None:
-        body = _pack(quantised(row))
-        match row:
-            case Track():
-                values: tuple = (key, revision, row.operation, row.status, body)
-            case Alert():
-                values = (key, revision, row.operation, "open" if row.open else "", row.track_id, body)
-            case _:
-                values = (key, revision, row.operation, body)
-        self._do(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(values))})", *values)
+    def _put_points(self) -> None:
+        """The points of the step; at once where each is another step of a trail, as nearly always."""
+        points = self._points
+        if not any(point.withdrawn for point in points):
+            keys = {(point.track_id, point.time_ns, point.step): point for point in points}
+            if len(keys) == len(points):
+                self._do_many(_OVER, [(p.believed_at, *key, p.believed_at) for key, p in keys.items()])
+                self._do_many(_TOLD, [(*key, p.believed_at, p.seq, _pack(quantised(p))) for key, p in keys.items()])
+                points.clear()
+        for point in points:
+            which, now = (point.track_id, point.time_ns, point.step), point.believed_at
+            self._do(_OVER, now, *which, now)
+            if point.withdrawn:
+                self._do("DELETE FROM point WHERE track = ? AND time_ns = ? AND step = ? AND believed = ?", *which, now)
+            else:
+                self._do(_TOLD, *which, now, point.seq, _pack(quantised(point)))
+        points.clear()
 
     def rollback(self) -> None:
         """Forget the step's transaction, if there is one."""
         self._rows.clear()
+        self._points.clear()
         if self.db.in_transaction:
             self._do("ROLLBACK")
 
@@ -243,14 +257,7 @@ class PictureWriter:
 
     def put_point(self, point: TrackPoint) -> None:
         """Publish a version of a step of a track's history; the one before is believed no longer."""
-        which, now = (point.track_id, point.time_ns, point.step), point.believed_at
-        self._do("UPDATE point SET until = ? WHERE track = ? AND time_ns = ? AND step = ? AND until IS NULL AND believed < ?",
-                 now, *which, now)
-        if point.withdrawn:
-            self._do("DELETE FROM point WHERE track = ? AND time_ns = ? AND step = ? AND believed = ?", *which, now)
-        else:
-            self._do("INSERT OR REPLACE INTO point VALUES (?, ?, ?, ?, NULL, ?, ?)", *which, now, point.seq,
-                     _pack(quantised(point)))
+        self._points.append(point)
 
     def put_flag(self, flag: FlagRow, revision: int, thumbnail: bytes | None) -> None:
         """Publish an imagery flag."""
@@ -268,6 +275,8 @@ class PictureWriter:
             self.db = sqlite3.connect(self.path, isolation_level=None, timeout=10.0)
             self._file = _identity(self.path)
             self.db.execute("PRAGMA journal_mode = WAL")
+            # the newest rows of some ten thousand tracks: by default two thirds of them would be read again for each batch
+            self.db.execute("PRAGMA cache_size = -65536")
             self.db.execute("PRAGMA synchronous = NORMAL")  # derived: what a power cut takes is folded again
 
     def _do(self, sql: str, *values: Any) -> None:
@@ -275,6 +284,30 @@ class PictureWriter:
             self.db.execute(sql, values)
         except TROUBLE as error:
             raise _failure(self.path, error) from error
+
+
+    def _do_many(self, sql: str, many: list[tuple[Any, ...]]) -> None:
+        try:
+            self.db.executemany(sql, many)
+        except TROUBLE as error:
+            raise _failure(self.path, error) from error
+
+
+#: A version of a step of a trail is believed no longer; and another is told.
+_OVER = "UPDATE point SET until = ? WHERE track = ? AND time_ns = ? AND step = ? AND until IS NULL AND believed < ?"
+_TOLD = "INSERT OR REPLACE INTO point VALUES (?, ?, ?, ?, NULL, ?, ?)"
+
+
+def _values(key: str, revision: int, row: Any) -> tuple[Any, ...]:
+    """A row as its table has it."""
+    body = _pack(quantised(row))
+    match row:
+        case Track():
+            return (key, revision, row.operation, row.status, body)
+        case Alert():
+            return (key, revision, row.operation, "open" if row.open else "", row.track_id, body)
+        case _:
+            return (key, revision, row.operation, body)
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -49,7 +49,8 @@ def unfed(directory: Directory, body: FrameBody | RefusalBody, now_ns: int, *, e
         return None  # what another operation has of a message that was counted already
     if not body.observations:
         return None if body.rejects else (body.subject or body.device, "placeless", now_ns)
-    body = judged(body, Judge(directory, exercise=exercise), now_ns)
+    if len(body.verdicts) != len(body.observations):
+        body = judged(body, Judge(directory, exercise=exercise), now_ns)
     found: tuple[str, Why, int] | None = None
     for o, verdict in zip(body.observations, body.verdicts, strict=True):
         time_ns = now_ns if o.time_ns is None else o.time_ns

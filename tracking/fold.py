@@ -145,13 +145,16 @@ class Fold:
         fold._folds = {one.operation: OperationFold(one.operation, d, s.presets, one) for one in s.folds}
         return fold
 
-    def apply(self, entry: Entry) -> Changes:
+    def apply(self, entry: Entry, body: Body | None = None) -> Changes:
         """Fold one entry; entries come in the order of ``seq``.
+
+        Args:
+            body: the entry's, where it is unpacked already.
 
         Raises:
             JournalError: the entry's stored bytes are damaged.
         """
-        body = unpack(entry)
+        body = unpack(entry) if body is None else body
         s = self._state
         book = None
         if type(body) is FrameBody and len(body.observations) == 1 and type(body.observations[0]) is Fix:

@@ -568,7 +568,11 @@ class OperationFold:
         if due_ns < self._queued.get(track_id, _NEVER):
             self._queued[track_id] = due_ns
             heapq.heappush(self._queue, (due_ns, track_id))
-        row = live.row(now_ns, model, self._attributes(live) if state.facts else {}, tracker.quiet_s)
+        attributes = self._attributes(live) if state.facts else {}
+        if now_ns == time_ns:
+            row = live.row_of(running, running.now(), attributes)
+        else:
+            row = live.row(now_ns, model, attributes, tracker.quiet_s)
         taken = TakenFix(self.operation, track_id, time_ns, lat_deg, lon_deg)
         if book is None:
             return Changes([row], [point], [], [], [taken])

@@ -146,6 +146,10 @@ class Running:
         """NIS, lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn, after ``begin`` or ``follow``."""
         return _POINT.unpack_from(self.row, self._at + 112)
 
+    def now(self) -> tuple[float, ...]:
+        """``shown`` at its own time, after ``begin`` or ``follow``."""
+        return _SHOWN.unpack_from(self.row, self._at + 8 * (TAIL + SHOWN))
+
     def shown(self, time_ns: int) -> tuple[float, ...] | None:
         """lat_deg, lon_deg, ve, vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn as they are believed to be at a time not before
         its own; None where the long way has to be gone (``step.predicted``).

@@ -14,7 +14,7 @@ from __future__ import annotations
 import bisect
 import math
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -158,27 +158,60 @@ class LiveTrack:
         if self._runs and cores and cores[-1] is None and self.running is not None:
             cores[-1] = self.running.core()
 
-    def _run(self, first: int, end: int, model: Model) -> None:
-        """The filters from one of them to before another stand there."""
+    def _run(self, first: int, end: int, model: Model, told: list[Told] | None = None) -> None:
+        """The filters from one of them to before another stand there; of those between one of ``KEPT_EACH``.
+
+        Args:
+            told: what the points of those are to say; then no Core is made of them but where one is kept.
+        """
         self._stand()
-        if end > len(self._cores):
-            self._runs = False
         cores, ring, verdicts = self._cores, self.state.ring, self._verdicts
+        newest = end > len(cores)
+        if newest:
+            self._runs = False
         at = min(first, len(cores))
         while at and cores[at - 1] is None:
             at -= 1
         core = cores[at - 1] if at else self.state.base
+        running: Running | None = None  # a filter that runs from one to the next; ``core`` where it is None
         for k in range(at, end):
-            if k < len(cores):
-                found = cores[k]
-                if found is None:
-                    found = cores[k] = advance(core, ring[k], model)[0]
-                core = found
+            new = k >= len(cores)
+            asked = k >= first
+            if not new and cores[k] is not None and not (asked and told is not None):
+                core, running = cores[k], None
+                continue
+            m, nis = ring[k], 0.0
+            verdict: Verdict = "used"
+            if running is None and core is not None and core.rival is None and m.origin == "fix" and runs(core, model):
+                running = self._row_of(model, newest)
+                running.load(core)
+            if running is not None and running.follow(m):
+                nis, core = running.nis, None
             else:
-                core, verdict, nis = advance(core, ring[k], model)
-                cores.append(core)
+                if running is not None:
+                    core, running = running.core(), None
+                core, verdict, nis = advance(core, m, model)
+            if new:
+                cores.append(None)
                 verdicts.append((verdict, nis))
+            if asked and told is not None:
+                told.append(_told(core) if running is None else (running.time_ns, *running.point()[1:]))
+            if cores[k] is None:
+                if core is not None:
+                    cores[k] = core
+                elif running is not None and ((asked and told is None) or (k + 1) % KEPT_EACH == 0):
+                    cores[k] = running.core()
         self._kept = min(self._kept, at)
+        if newest and running is not None:
+            if len(cores) == len(ring):
+                self.running, self._runs = running, True
+            elif cores[-1] is None:  # more of the ring is to be run after it
+                cores[-1] = running.core()
+
+    def _row_of(self, model: Model, newest: bool) -> Running:
+        """A row to run in: the track's own where that stands for nothing any more."""
+        running = self.running
+        return running if newest and running is not None and running.model is model else Running(model)
 
     def _thin(self) -> None:
         """Of the older filters each ``KEPT_EACH``-th is kept: what lies between is made again from it where it is asked for."""
@@ -188,13 +221,13 @@ class LiveTrack:
                 cores[k] = None
         self._kept = max(0, len(cores) - 1)
 
-    def since(self, from_ns: int, model: Model) -> Iterator[tuple[Measurement, Core, Verdict, float]]:
-        """(measurement, the filter after it, its verdict, NIS) of everything in the ring from a time on."""
-        cores, ring = self._cores, self.state.ring
+    def since(self, from_ns: int, model: Model) -> list[tuple[Measurement, Told, Verdict, float]]:
+        """(measurement, what the point after it says, its verdict, NIS) of everything in the ring from a time on."""
+        ring = self.state.ring
+        told: list[Told] = []
         first = bisect.bisect_left(ring, from_ns, key=_TIME)
-        self._run(first, len(ring), model)
-        for i in range(first, len(ring)):
-            yield ring[i], cores[i], *self._verdicts[i]  # type: ignore[misc]  # they stand there now
+        self._run(first, len(ring), model, told)
+        return [(ring[i], one, *self._verdicts[i]) for i, one in enumerate(told, first)]
 
     def core(self, model: Model) -> Core | None:
         """The newest filter; None before the first measurement."""
@@ -463,19 +496,26 @@ class LiveTrack:
         s.waiting.append(m)
         return True
 
-    def caught_up(self, model: Model) -> list[tuple[Measurement, Outcome, float, Core | None, Core | None]]:
-        """What became of the late measurements that waited: (measurement, outcome, NIS, the filter before and at it)."""
+    def caught_up(self, model: Model, long_ns: int) -> list[tuple[Measurement, Outcome, float, Core | None]]:
+        """What became of the late measurements that waited: (measurement, outcome, NIS, the filter before it).
+
+        Args:
+            long_ns: after so long a silence it is asked what was there before; elsewhere it may be None.
+        """
         s = self.state
-        out: list[tuple[Measurement, Outcome, float, Core | None, Core | None]] = []
+        out: list[tuple[Measurement, Outcome, float, Core | None]] = []
         waiting, s.waiting = s.waiting, []
         for m in waiting:
             at = _index(s.ring, m)
             if at < len(s.ring) and s.ring[at] == m:
-                core = self._after(at, model)
                 verdict, nis = self._verdicts[at]
-                out.append((m, verdict, nis, self._after(at - 1, model) if at else s.base, core))
+                # what was there before is asked only where it is remarkable: nearly all are used soon after one that was
+                old = s.ring[at - 1] if at else None
+                soon = (verdict == "used" and old is not None and self._verdicts[at - 1][0] != "refused"
+                        and m.time_ns - old.time_ns < long_ns)  # fmt: skip
+                out.append((m, verdict, nis, None if soon else self._after(at - 1, model) if at else s.base))
             else:  # the ring began anew meanwhile
-                out.append((m, "old", 0.0, None, None))
+                out.append((m, "old", 0.0, None))
         self._prune(model)
         return out
 
@@ -484,12 +524,12 @@ class LiveTrack:
         measurement in its place makes three that agree of those that came before it.
         """
         s, after = self.state, self._after
-        self.core(model)
+        self.updated_ns(model)
+        first = max(1, bisect.bisect_right(s.ring, after_ns, key=_TIME))
         return [
-            (s.ring[i], after(i - 1, model), after(i, model)) for i, (verdict, _) in enumerate(self._verdicts)
-            if i and verdict == "moved" and s.ring[i].time_ns > after_ns
-            and all(abs(s.ring[i].time_ns - told_ns) >= window_ns for told_ns in s.taken)
-        ]  # fmt: skip
+            (s.ring[i], after(i - 1, model), after(i, model)) for i in range(first, len(s.ring))
+            if self._verdicts[i][0] == "moved" and all(abs(s.ring[i].time_ns - told_ns) >= window_ns for told_ns in s.taken)
+        ]
 
     def _prune(self, model: Model) -> None:
         """What is older than ``late_s`` leaves the ring, ``KEPT_EACH`` at once: the filter after those is kept anyway."""
@@ -520,14 +560,7 @@ class LiveTrack:
         s = self.state
         quick = self._shown(now_ns, quiet_s)
         if quick is not None:
-            run, (lat, lon, ve, vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn) = quick
-            return Track(
-                track_id=s.track_id, operation=s.operation, name=s.name, tag_id=s.tag_id, identities=tuple(s.identities),
-                klass=s.klass, status=s.status, time_ns=run.shown_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, p_ee=p_ee,
-                p_en=p_en, p_nn=p_nn, p_v_ee=p_v_ee, p_v_en=p_v_en, p_v_nn=p_v_nn, updated_ns=run.updated_ns,
-                contact_ns=s.contact_ns, moved_ns=run.moved_ns, first_ns=run.first_ns, hits=run.hits, refused=run.refused,
-                sources=tuple(s.sources), attributes=attributes,
-            )  # fmt: skip
+            return self.row_of(*quick, attributes)
         core = self.core(model)
         assert core is not None
         time_ns = max(now_ns, core.time_ns)
@@ -549,6 +582,17 @@ class LiveTrack:
         )
 
 
+    def row_of(self, run: Running, told: tuple[float, ...], attributes: dict[str, Value]) -> Track:
+        """The row of the newest filter, which runs and knows no rival, by what it shows (``Running.shown``)."""
+        s, (lat, lon, ve, vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn) = self.state, told
+        return Track(
+            track_id=s.track_id, operation=s.operation, name=s.name, tag_id=s.tag_id, identities=tuple(s.identities),
+            klass=s.klass, status=s.status, time_ns=run.shown_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, p_ee=p_ee,
+            p_en=p_en, p_nn=p_nn, p_v_ee=p_v_ee, p_v_en=p_v_en, p_v_nn=p_v_nn, updated_ns=run.updated_ns,
+            contact_ns=s.contact_ns, moved_ns=run.moved_ns, first_ns=run.first_ns, hits=run.hits, refused=run.refused,
+            sources=tuple(s.sources), attributes=attributes,
+        )  # fmt: skip
+
     def _shown(self, now_ns: int, quiet_s: Callable[[LiveTrack], float]) -> tuple[Running, tuple[float, ...]] | None:
         """Where the newest filter, if it runs and knows no rival, is shown; None where ``predicted`` has to be asked."""
         running = self.running
@@ -559,6 +603,16 @@ class LiveTrack:
             return None
         told = running.shown(time_ns)
         return None if told is None else (running, told)
+
+
+#: What the point of a filter says: time_ns, lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn.
+Told = tuple[float, ...]
+
+
+def _told(core: Core | None) -> Told:
+    assert core is not None
+    lat, lon, x = placed(core, core.x)
+    return core.time_ns, lat, lon, x[1], x[3], x[4], x[6], x[11]
 
 
 def _order(m: Measurement) -> tuple:

@@ -27,8 +27,8 @@ from tracking.measurement import Measurement
 from tracking.obeyed import merged_keys
 from tracking.presets import UNSAID_S, Presets
 from tracking.running import Running
-from tracking.step import Core, Model, placed, predicted
-from tracking.track_state import LiveTrack, Outcome, TrackState
+from tracking.step import Core, Model, Verdict, placed, predicted
+from tracking.track_state import LiveTrack, Outcome, Told, TrackState
 
 #: So many of the last five fixes refused: the track is contradicted.
 MOSTLY = 3
@@ -198,10 +198,11 @@ class Tracker:
         """Tell of the late measurements that waited."""
         if live.state.waiting:
             first_ns = min(m.time_ns for m in live.state.waiting)
-            caught_up = live.caught_up(self.model(live))
-            self.retell(live, first_ns, book)
-            for m, outcome, nis, before, core in caught_up:
-                self._measured(live, m, None, before, outcome, nis, core, book)
+            steps = live.since(first_ns, self.model(live))
+            caught_up = live.caught_up(self.model(live), self.reinit_ns)
+            self._retold(live, steps, book)
+            for m, outcome, nis, before in caught_up:
+                self._measured(live, m, None, before, outcome, nis, None, book)
             self._taken_over(live, first_ns, book)
 
     def _taken_over(self, live: LiveTrack, after_ns: int, book: Book) -> None:
@@ -370,11 +371,23 @@ class Tracker:
         Every one, also what is nearly the same: what was told before is not remembered, so that a fold that was restored in
         between tells the same.
         """
-        for m, core, verdict, nis in live.since(from_ns, self.model(live)):
+        self._retold(live, live.since(from_ns, self.model(live)), book)
+
+    def _retold(self, live: LiveTrack, steps: list[tuple[Measurement, Told, Verdict, float]], book: Book) -> None:
+        s = live.state
+        for m, told, verdict, nis in steps:
             if verdict == "refused":
                 self.withdraw(live, m, book)
-            else:
-                self.point(live, core, m, nis, book)
+                continue
+            s.points += 1
+            _, lat, lon, ve, vn, p_ee, p_en, p_nn = told
+            book.points.append(
+                TrackPoint(
+                    track_id=s.track_id, seq=s.points, time_ns=m.time_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn,
+                    p_ee=p_ee, p_en=p_en, p_nn=p_nn, origin=m.origin, device=m.device,
+                    nis=nis if math.isfinite(nis) else None, believed_at=book.seq,
+                )
+            )  # fmt: skip
 
     def withdraw(self, live: LiveTrack, m: Measurement, book: Book) -> None:
         """No step of this track is a measurement's, if one was."""

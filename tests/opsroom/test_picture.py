@@ -430,8 +430,8 @@ def test_an_entry_that_crashes_the_fold_is_left_out_and_said(journal, tmp_path, 
         patch.setattr(module.Picture, "_fold", lambda self, e, publish: None if e.seq in bad else blank(self, e, publish))
         fold(journal, tmp_path / "want")
 
-    def crashing(self, entry):
-        changes = real(self, entry)
+    def crashing(self, entry, body=None):
+        changes = real(self, entry, body)
         return changes if entry.seq not in bad else 1 / 0
 
     monkeypatch.setattr(Fold, "apply", crashing)
