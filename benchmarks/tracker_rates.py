@@ -31,7 +31,7 @@ from birddog.geo import LocalFrame
 from birddog.journal import open_reader, open_writer
 from birddog.model import Device, Draft, Entry, Fix, FrameBody, Scan, Sighting, Start, Verdict, pack
 from birddog.units import NS
-from opsroom.picture import Picture
+from opsroom.picture import Picture, collect_seldom
 from tracking import bank as banks
 from tracking import engine, motion
 from tracking.fold import Fold
@@ -194,6 +194,7 @@ def main() -> None:
     fold_rate(in_order[:100])  # the kernel is compiled, or fetched, once
     gc.collect()
     gc.freeze()
+    collect_seldom()  # as the picture's process and ``rebuild`` do
     found: dict[str, list[float]] = {}
     few, many = _fixes(12_000, 100), _fixes(40_000, 10_000)
     for _ in range(args.rounds):

@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
 
     from birddog.errors import UsageError
     from birddog.journal import home, open_reader
-    from opsroom.picture import make, rebuild
+    from opsroom.picture import collect_seldom, make, rebuild
     from opsroom.picture_store import may_write_beside
 
     path = home(args.journal).picture
@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix=path.name + ".rebuild-", dir=path.parent if beside else None) as folder:
             if not beside:
                 say(f"nothing can be written beside the journal: folded again in {folder}")
+            collect_seldom()
             found = rebuild(journal, path, Path(folder))
     finally:
         journal.close()

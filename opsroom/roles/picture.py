@@ -9,7 +9,7 @@ from birddog.errors import BirddogError
 from birddog.journal import Reader, exists, open_reader
 from opsroom.app import Plan
 from opsroom.commands.common import say
-from opsroom.picture import STEP_ENTRIES, Picture
+from opsroom.picture import STEP_ENTRIES, Picture, collect_seldom
 from opsroom.picture_store import PictureDamaged, PictureError, hold, remove
 from opsroom.signals import LEAVE_S, Stop
 from opsroom.status import Board
@@ -29,6 +29,7 @@ def run(plan: Plan) -> int:
     goes on without it.
     """
     asked = Stop(leave_s=LEAVE_S)
+    collect_seldom()
     while not exists(plan.config.journal.url):
         if asked.wait(POLL_S):
             return 0
