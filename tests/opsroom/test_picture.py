@@ -135,6 +135,26 @@ def test_the_same_rows_however_it_was_cut(journal, tmp_path, monkeypatch):
     assert rows(tmp_path / "restarted") == want
 
 
+def test_the_state_is_stored_by_its_size_and_not_where_nobody_resumes(journal, tmp_path, monkeypatch):
+    """What storing costs an entry does not grow with what is stored; the rows are the same."""
+    stored: list[int] = []
+    real = Picture._set_state
+    monkeypatch.setattr(Picture, "_set_state", lambda self: (stored.append(self.cursor), real(self))[1])
+    monkeypatch.setattr(module, "SNAPSHOT_ENTRIES", 10)
+    for name, size, resumes in (("often", 10**9, True), ("seldom", 100, True), ("never", 10**9, False)):
+        monkeypatch.setattr(module, "SNAPSHOT_BYTES", size)
+        picture = Picture(journal, tmp_path / name, resumes=resumes)
+        stored.clear()
+        while picture.step(10):
+            pass
+        times = len(stored)
+        picture.save()
+        assert picture.store.meta("state") is not None
+        picture.close()
+        assert (times > 10) == (name == "often") and (times == 0) == (name == "never")
+    assert rows(tmp_path / "often") == rows(tmp_path / "seldom") == rows(tmp_path / "never")
+
+
 def test_rebuild_says_identical_and_finds_what_is_not(journal, tmp_path):
     path = tmp_path / "p"
     fold(journal, path)
