@@ -429,8 +429,8 @@ def test_a_row_whose_covariance_is_none_is_not_published(journal, tmp_path, monk
     """Not shown as if it were sure: the entry is named and left out."""
     real = Fold.apply
 
-    def degenerate(self, entry):
-        changes = real(self, entry)
+    def degenerate(self, entry, body=None):
+        changes = real(self, entry, body)
         if entry.seq != 30:
             return changes
         return msgspec.structs.replace(changes, tracks=[msgspec.structs.replace(t, **wrong) for t in changes.tracks])
