@@ -23,83 +23,24 @@ import fcntl
 import hmac
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
-from birddog.errors import BirddogError, ConfigError
 from birddog.journal.beside import Home
-from birddog.keyfile import KEY_BYTES, key_file, sync_folder
+from birddog.keyfile import KEY_BYTES, sync_folder
+from birddog.master import NONCE_BYTES, FileMaster, KeyDestroyed, KeyringError, Master, SealBroken
 
-NONCE_BYTES, TAG_BYTES = 12, 16
+__all__ = ["KeyDestroyed", "Keyring", "KeyringError", "SealBroken", "Sealer", "key_name"]
+
+TAG_BYTES = 16
 _FORM = 1
 _LEAD = struct.Struct(">BH")
 #: Bytes that sealing adds.
 OVERHEAD = _LEAD.size + NONCE_BYTES + TAG_BYTES
 _MOST_NUMBER = 0xFFFF
-
-
-class KeyringError(BirddogError):
-    """The keys cannot be read or written: a wrong master key, a damaged file."""
-
-
-class KeyDestroyed(KeyringError):
-    """What is asked for was sealed under a key that was destroyed: nobody can read it any more."""
-
-
-class SealBroken(KeyringError):
-    """Sealed bytes were changed, or are another place's."""
-
-
-class Master(Protocol):
-    """What wraps the data keys."""
-
-    def wrap(self, key: bytes, name: bytes) -> bytes:
-        """A data key so that only this master key reads it."""
-
-    def unwrap(self, wrapped: bytes, name: bytes) -> bytes:
-        """The data key.
-
-        Raises:
-            KeyringError: another master key wrapped it, or it was changed.
-        """
-
-
-class FileMaster:
-    """A master key in a file of mode 0600, 64 hexadecimal digits.
-
-    Args:
-        make: whether it is made where it is not there.
-
-    Raises:
-        KeyringError: it is not there, can be read by others, or is none.
-    """
-
-    def __init__(self, path: Path, *, make: bool):
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        try:
-            self._aes = AESGCM(key_file(path, make=make))
-        except (ConfigError, OSError) as error:
-            raise KeyringError(f"the master key: {error}") from error
-        self.path = path
-
-    def wrap(self, key: bytes, name: bytes) -> bytes:
-        """See ``Master``."""
-        nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._aes.encrypt(nonce, key, name)
-
-    def unwrap(self, wrapped: bytes, name: bytes) -> bytes:
-        """See ``Master``."""
-        from cryptography.exceptions import InvalidTag
-
-        try:
-            return self._aes.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], name)
-        except (InvalidTag, ValueError):
-            raise KeyringError(f"{self.path} is not the master key of the key {name.decode()!r}, or that was changed") from None
 
 
 class _Row(msgspec.Struct, omit_defaults=True):
@@ -207,6 +148,17 @@ class Keyring:
         """The name of the present key of an operation, which is made where there is none."""
         return key_name(operation, purpose, self._newest.get((operation, purpose)) or self._made(operation, purpose))
 
+    def another(self, operation: str, *, purpose: str = "") -> str:
+        """The name of a new key of an operation, made beside those that there are."""
+        return key_name(operation, purpose, self._made(operation, purpose, another=True))
+
+    def names(self, operation: str, *, purpose: str = "") -> list[str]:
+        """The names of the keys that an operation has for a purpose, the oldest first."""
+        if self._stand() != self._stood:  # another process made or destroyed keys
+            self._read()
+        rows = self._rows.values()
+        return [row.name for row in rows if (row.operation, row.purpose) == (operation, purpose) and row.wrapped]
+
     def has(self, operation: str) -> bool:
         """Whether an operation has, or had, a key."""
         return any(row.operation == operation for row in self._rows.values())
@@ -223,8 +175,24 @@ class Keyring:
         """
         if not operation:
             raise KeyringError("the journal's own keys are not an operation's: nothing was destroyed")
+        gone = self._destroyed(lambda row: row.operation == operation)
+        for pair in [pair for pair in self._newest if pair[0] == operation]:
+            del self._newest[pair]
+        return gone
+
+    def retire(self, name: str) -> None:
+        """Destroy one key that a newer one of its purpose has taken the place of; on disk when it returns.
+
+        Raises:
+            KeyringError: it is the newest of its purpose.
+        """
+        if name in {key_name(operation, purpose, number) for (operation, purpose), number in self._newest.items()}:
+            raise KeyringError(f"the key {name!r} is the newest of its purpose: nothing was destroyed")
+        self._destroyed(lambda row: row.name == name)
+
+    def _destroyed(self, which: Callable[[_Row], bool]) -> int:
         with self._locked():
-            gone = [row for row in self._rows.values() if row.operation == operation and row.wrapped]
+            gone = [row for row in self._rows.values() if row.wrapped and which(row)]
             for row in gone:
                 row.wrapped = ""
             if gone:
@@ -233,8 +201,6 @@ class Keyring:
             self._aes.pop(row.name, None)
             for key in [key for key in self._derived if key[0] == row.name]:
                 del self._derived[key]
-        for pair in [pair for pair in self._newest if pair[0] == operation]:
-            del self._newest[pair]
         return len(gone)
 
     # --- the file ----------------------------------------------------------------------------------
@@ -273,7 +239,7 @@ class Keyring:
             self._master = FileMaster(path, make=self._make and not self._rows)
         return self._master
 
-    def _made(self, operation: str, purpose: str) -> int:
+    def _made(self, operation: str, purpose: str, *, another: bool = False) -> int:
         if not self._make:
             raise KeyringError(f"there is no key of {operation!r} in {self._path}")
         if "/" in purpose:
@@ -282,7 +248,7 @@ class Keyring:
             number = max((row.number for row in self._rows.values()
                           if (row.operation, row.purpose) == (operation, purpose)), default=0)
             held = self._rows.get(key_name(operation, purpose, number))
-            if held is None or not held.wrapped:  # nobody else made one meanwhile
+            if another or held is None or not held.wrapped:  # nobody else made one meanwhile
                 number += 1
                 if number > _MOST_NUMBER:
                     raise KeyringError(f"{operation!r} has had {_MOST_NUMBER} keys")

@@ -552,6 +552,19 @@ class Erasure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     note: str = ""
 
 
+class Rotation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``rotation``: the evidence log's key names the one that signs after it.
+
+    Args:
+        signature: the note, signed by both (``birddog.rotation``).
+        by, reason: who had it changed, and why.
+    """
+
+    signature: str
+    by: str = ""
+    reason: str = ""
+
+
 class Erased(Struct, frozen=True):
     """The body of an entry whose operation was erased: of it only number, kind and time are left.  No entry's own kind."""
 
@@ -634,6 +647,7 @@ KINDS = (
     KindOfEntry("custody", Custody, asked=True, folds=False),
     KindOfEntry("erasure", Erasure, asked=True, folds=False),
     KindOfEntry("access", Access, asked=True, folds=False),
+    KindOfEntry("rotation", Rotation, asked=True, folds=False),
 )
 EntryKind = str
 ENTRY_BODIES: dict[str, type[Struct]] = {kind.name: kind.body for kind in KINDS}

@@ -1,6 +1,6 @@
 """The change of a log's key: a note in which the old key names the new one, signed by both.
 
-The note stands in the journal as an entry of kind ``log_key``; checkpoints that cover that entry are signed by the new key.
+The note stands in the journal as an entry of kind ``rotation``; checkpoints that cover that entry are signed by the new key.
 Whoever was handed the first key follows the notes to the one of today; who holds neither key can make none.
 """
 
@@ -16,7 +16,7 @@ from birddog.note import SIGNS, Signer, Verifier, opened, signed
 _FIRST = "birddog log key"
 
 
-class Rotation(msgspec.Struct, frozen=True):
+class Turned(msgspec.Struct, frozen=True):
     """A note taken apart: it holds."""
 
     origin: str
@@ -30,7 +30,7 @@ def rotation(old: Signer, new: Signer) -> str:
     return signed(text, [old.line(text), new.line(text)])
 
 
-def rotation_of(note: str | bytes) -> Rotation:
+def rotation_of(note: str | bytes) -> Turned:
     """The note taken apart.
 
     Raises:
@@ -45,7 +45,7 @@ def rotation_of(note: str | bytes) -> Rotation:
         raise VerificationError("the note names keys of another log, or one key twice")
     for key in (old, new):
         opened(note, [key])
-    return Rotation(lines[1], old, new)
+    return Turned(lines[1], old, new)
 
 
 def follow(first: Verifier, notes: Sequence[str]) -> list[Verifier]:

@@ -34,7 +34,7 @@ from birddog.keyring import KeyDestroyed
 from birddog.model import (
     TrackPoint,
 )  # fmt: skip
-from birddog.note import Checkpoint, Signer, signed
+from birddog.note import Checkpoint, Signer, Verifier, signed
 from birddog.record import stated
 from birddog.tiles import WIDTH, tile_path
 from birddog.units import iso_from_ns
@@ -208,7 +208,8 @@ def _fill(zipped: _Zip, files: LogFiles, known: Known, point: Checkpoint, operat
     }  # fmt: skip
     data = json.dumps(manifest, indent=1).encode()
     zipped.put("bundle.json", data)
-    signer = Signer(known.origin, Keys(home, make=False).signing_key())
+    public = Verifier.of(known.keys[-1].verifier).public
+    signer = Signer(known.origin, Keys(home, make=False).signing_key(public))
     text = f"birddog evidence bundle\n{base64.b64encode(hashlib.sha256(data).digest()).decode()}\n"
     zipped.put("bundle.note", signed(text, [signer.line(text)]).encode())
     zipped.end()

@@ -31,7 +31,7 @@ from birddog.model import (
 from birddog.record import MAGIC, SALT_BYTES, WHOLE, Fields, body_of, commitments, fields_of, stated
 
 #: Kinds of entries of no case without which its tracks are not what they were: presets and time.
-_ALSO = frozenset({"start", "tick", "clock", "loss", "erasure"})
+_ALSO = frozenset({"start", "tick", "clock", "loss", "erasure", "rotation"})
 
 
 #: Names for several fields, for ``--redact``.

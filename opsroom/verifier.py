@@ -6,8 +6,9 @@ only agrees with itself.  One line for each record or file that fails, then a su
 not, 2 = this is no bundle.  A copy of this file lies in each bundle; use one that you trust.
 
 What is checked: the zip is byte for byte the one that its files make; each file has the hash that the manifest says; the
-manifest and the checkpoint are signed by KEY (Ed25519, RFC 8032); each record's statement is a leaf of the log (RFC 6962)
-whose root the checkpoint signs; its fields are those that the statement commits to, shown or not.  What is not is counted.
+manifest and the checkpoint are signed by KEY (Ed25519, RFC 8032), or by one that KEY named; each record's statement is a
+leaf of the log (RFC 6962) whose root the checkpoint signs; its fields are those that the statement commits to, shown or not.
+What is not is counted.
 
 Over 400 lines: one file that needs no other, on purpose; what it repeats of birddog/ stands here so that nothing is imported.
 """
@@ -147,6 +148,23 @@ def note_text(note, key):
                 raise Wrong("has a signature that does not hold")
             return text
     raise Wrong(f"is not signed by {name}")
+
+
+def keys_from(key, rows):
+    """[(from which size on it signs, the key)]: a trusted one, and those after it, each named by the one before it."""
+    held = [(0, key)]
+    for row in rows:
+        note = row.get("note", "")
+        lines = note.rpartition("\n\n")[0].split("\n")
+        if len(lines) != 4 or lines[0] != "birddog log key" or key_of(lines[2]) != held[-1][1]:
+            continue
+        new = key_of(lines[3])
+        if not lines[1] == new[0] == held[-1][1][0] or type(row["from_size"]) is not int:
+            raise Wrong("names the key of another log")
+        for one in (held[-1][1], new):
+            note_text(note.encode(), one)
+        held.append((row["from_size"], new))
+    return held
 
 
 # --- the zip ---------------------------------------------------------------------------------------
@@ -455,14 +473,15 @@ def _verified(path, archive, names, key, out):
     except (ValueError, KeyError, TypeError, IndexError, Wrong, RecursionError) as error:
         fault(f"bundle.json: cannot be read: {error}")
         return _end(out, faults, 0, 0, 0, "")
-    trusted, held = key is not None, ("a key that is none",)
+    trusted, held, keys = key is not None, ("a key that is none",), []
     root = None
     try:
         held = key_of(own if key is None else key)
-        text = note_text(_bytes(archive, "bundle.note"), held)
+        keys = keys_from(held, manifest["log"]["keys"])
+        text = note_text(_bytes(archive, "bundle.note"), keys[-1][1])
         if text != f"birddog evidence bundle\n{base64.b64encode(digests['bundle.json']).decode()}\n":
             raise Wrong("is of another bundle.json")
-    except Wrong as error:
+    except (Wrong, KeyError, TypeError, AttributeError) as error:
         fault(f"bundle.note: {error}")
     for name in sorted(set(names) | set(stand)):
         if name in ("bundle.json", "bundle.note"):
@@ -475,7 +494,12 @@ def _verified(path, archive, names, key, out):
             fault(f"{name}: was changed" + (": do not use it to verify with" if name.startswith("verify") else ""))
     records = shown = withheld = 0
     try:
-        text = note_text(_bytes(archive, "checkpoint"), key_of(own if key is None else key))
+        if not keys:
+            raise Wrong("there is no key to hold it against")
+        raw = _bytes(archive, "checkpoint")
+        claimed = raw.split(b"\n")[1:2]
+        size = int(claimed[0]) if claimed and claimed[0].isdigit() else 0
+        text = note_text(raw, [one for since, one in keys if since <= size][-1])
         lines = text.split("\n")
         if lines[0] != origin:
             raise Wrong("is of another log")

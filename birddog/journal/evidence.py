@@ -30,11 +30,12 @@ from birddog.errors import JournalDisagrees, JournalError, JournalFull, JournalT
 from birddog.journal.beside import Home
 from birddog.journal.keys import Keys, Row, aad_of
 from birddog.keyfile import sync_folder
-from birddog.keyring import NONCE_BYTES
+from birddog.keyring import NONCE_BYTES, KeyringError
 from birddog.leaves import Asked, leaves_of
 from birddog.merkle import VerificationError
 from birddog.model import Draft
 from birddog.note import Checkpoint, Signer, Verifier, opened, signed
+from birddog.rotation import rotation_of
 from birddog.tiles import WIDTH, GrowingTiles, TileTree, tile_path
 
 if TYPE_CHECKING:
@@ -46,10 +47,11 @@ _HASH = 32
 
 
 class PublicKey(msgspec.Struct, frozen=True):
-    """A public key of the log, and the size from which on it signs."""
+    """A public key of the log, the size from which on it signs, and the note in which the key before named it."""
 
     verifier: str
     from_size: int = 0
+    note: str = ""
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -164,6 +166,11 @@ class Evidence:
         self._signer: Signer | None = None
         self._partials: dict[int, str] = {}
 
+    @property
+    def signed(self) -> int:
+        """How many entries the newest checkpoint covers."""
+        return self._signed
+
     # --- opening -----------------------------------------------------------------------------------
 
     def agree(self, journal: str, last: int, leaves: Callable[[int, int], list[bytes]]) -> None:
@@ -189,6 +196,10 @@ class Evidence:
             raise JournalDisagrees(f"{self.files.folder / 'checkpoint'}: {error}") from error
         if point is None:
             raise JournalDisagrees(f"{self.files.folder / 'checkpoint'} is not there, which says what of {journal} was signed")
+        try:
+            self._signer = Signer(self.known.origin, self.keys.signing_key(Verifier.of(self.known.keys[-1].verifier).public))
+        except (KeyringError, VerificationError) as error:
+            raise JournalDisagrees(f"{error}: an older copy of it was put back, or it was lost") from error
         size = point.size
         if last - begins + 1 < size:
             raise JournalDisagrees(f"{journal} ends at entry {last}, and its log was signed up to entry {begins + size - 1}: "
@@ -247,7 +258,7 @@ class Evidence:
         for one in (folder, self._home.witness):
             if one.exists():
                 os.rename(one, one.with_name(f"{one.name}.lost-{mark}"))
-        self.known, self.tiles = None, GrowingTiles()
+        self.known, self.tiles, self._signer = None, GrowingTiles(), None
         held = leaves(begins - 1, last)
         self.begin(last - len(held) + 1)
         self.tiles.append(held)
@@ -312,9 +323,42 @@ class Evidence:
     def _sign(self, size: int, root: bytes) -> None:
         assert self.known is not None
         if self._signer is None:
-            self._signer = Signer(self.known.origin, self.keys.signing_key())
+            public = Verifier.of(self.known.keys[-1].verifier).public
+            self._signer = Signer(self.known.origin, self.keys.signing_key(public))
         text = Checkpoint(self.known.origin, size, root).text()
         self._put("checkpoint", signed(text, [self._signer.line(text)]).encode(), sync=True)
+
+    def turn(self, seq: int, note: str) -> bool:
+        """An entry that was committed holds a note of a new key: where it goes on from ours, checkpoints that cover it are the
+        new key's, and the old one is destroyed.  Whether it was taken.
+
+        Called again for an entry that was taken (after a kill), it does nothing; one that does not hold stands and counts for
+        nothing.
+        """
+        known = self.known
+        assert known is not None
+        try:
+            turned = rotation_of(note)
+            new = self.keys.signing_key(turned.new.public)
+        except (VerificationError, KeyringError) as error:
+            log.error("entry %d names a key that is not taken: %s", seq, error)
+            return False
+        if turned.origin != known.origin or turned.old.text() != known.keys[-1].verifier:
+            return False
+        row = PublicKey(turned.new.text(), seq - known.begins + 1, note)
+        turned_to = msgspec.structs.replace(known, keys=(*known.keys, row))
+        self._put("keys.json", msgspec.json.format(msgspec.json.encode(turned_to)), sync=True)
+        self.known = turned_to
+        self._signer = Signer(known.origin, new)
+        self._waits = True
+        self.checkpoint()
+        self.retire_old_keys()
+        return True
+
+    def retire_old_keys(self) -> None:
+        """Destroy the private halves of keys that sign nothing any more: with them an older history could be signed."""
+        for key in self.known.keys[:-1] if self.known is not None else ():
+            self.keys.retire_signing_key(Verifier.of(key.verifier).public)
 
     def _alone(self, path: Path) -> None:
         """Of a tile's partial ones only the newest stays: the others are its beginnings."""

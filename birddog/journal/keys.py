@@ -8,7 +8,7 @@ import msgspec
 
 from birddog.journal.beside import Home
 from birddog.journal.store import Stored
-from birddog.keyring import Keyring, Sealer
+from birddog.keyring import Keyring, KeyringError, Sealer
 from birddog.record import MAGIC, Salter, fields_of, statement_of
 
 if TYPE_CHECKING:
@@ -114,10 +114,41 @@ class Keys:
         for name in [name for name in self._salters if self.ring.destroyed(name)]:
             del self._salters[name]
 
-    def signing_key(self) -> Ed25519PrivateKey:
-        """The present private key of the log."""
+    def signing_key(self, public: bytes | None = None) -> Ed25519PrivateKey:
+        """The private key of the log.
+
+        Args:
+            public: the public half of the one that is asked for; None: the newest.
+
+        Raises:
+            KeyringError: its private half is not there.
+        """
+        ring = self.ring
+        if public is None:
+            return self._private(ring.key_id("", purpose=LOG_PURPOSE))
+        return self._private(self._log_key(public))
+
+    def _private(self, name: str) -> Ed25519PrivateKey:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-        return Ed25519PrivateKey.from_private_bytes(self.ring.derived(self.ring.key_id("", purpose=LOG_PURPOSE), _SIGNS))
+        return Ed25519PrivateKey.from_private_bytes(self.ring.derived(name, _SIGNS))
+
+    def _log_key(self, public: bytes) -> str:
+        for name in reversed(self.ring.names("", purpose=LOG_PURPOSE)):
+            if self._private(name).public_key().public_bytes_raw() == public:
+                return name
+        raise KeyringError(f"{self._home.keys} does not hold the private half of the log's key")
+
+    def next_signing_key(self) -> Ed25519PrivateKey:
+        """A new private key of the log, which signs nothing until an entry names it (``birddog.rotation``)."""
+        return self._private(self.ring.another("", purpose=LOG_PURPOSE))
+
+    def retire_signing_key(self, public: bytes) -> None:
+        """Destroy a private key of the log that another has taken the place of; nothing where it is gone already."""
+        try:
+            name = self._log_key(public)
+        except KeyringError:
+            return
+        self.ring.retire(name)
 
 

@@ -54,7 +54,7 @@ from birddog.journal.store import NOTHING, Mode, Stored
 from birddog.journal.upgrade import Migrated, Upgrade
 from birddog.keyring import KeyringError
 from birddog.lock import hold
-from birddog.model import Draft, Erasure
+from birddog.model import Draft, Erasure, Rotation
 from birddog.record import MAGIC
 
 log = logging.getLogger(__name__)
@@ -132,6 +132,7 @@ class SqliteWriter(SqliteReader):
         self._lock = _locked(path)
         self.lost = ""
         self._broken: JournalError | None = None
+        self._named: list[int] = []  # entries that name a new key of the log, which is not taken yet
         self._opened: list[HeadFile | Guard | sqlite3.Connection] = []  # closed in reverse
         try:
             head = self._held_against(path, accept_loss)
@@ -169,6 +170,12 @@ class SqliteWriter(SqliteReader):
                 self.lost = self.lost or str(error)
                 evidence.lost(self.last_seq(), self._leaves)
             self._keys = evidence.keys
+            if evidence.known is not None:  # committed and not taken yet: a kill came between
+                signed = evidence.known.begins + evidence.signed - 1
+                sql = "SELECT seq FROM entry WHERE kind = 'rotation' AND seq > ? ORDER BY seq"
+                self._named = [row[0] for row in self._fetch(sql, (signed,))]
+                self._take_keys(evidence)
+                evidence.retire_old_keys()
             return evidence
         except KeyringError as error:
             raise JournalError(str(error)) from error
@@ -289,6 +296,7 @@ class SqliteWriter(SqliteReader):
             raise self._broken
         self._written: Sequence[Row] = ()
         erased = [draft for draft in drafts if draft.kind == "erasure"]
+        turned = any(draft.kind == "rotation" for draft in drafts)
         try:
             self._guard.before()
             if self._evidence is not None and drafts:
@@ -306,6 +314,9 @@ class SqliteWriter(SqliteReader):
             self._checkpoint()
             if erased:
                 self._forget(erased)
+            if turned:
+                self._named += [seq for seq, draft in zip(answer, drafts, strict=True) if seq and draft.kind == "rotation"]
+                self.checkpoint()
         except KeyringError as error:
             self._guard.after()
             raise JournalError(str(error)) from error
@@ -321,12 +332,24 @@ class SqliteWriter(SqliteReader):
             raise self._broken from error
         return answer
 
+    def _take_keys(self, evidence: Evidence) -> None:
+        """Entries that name a new key of the log were committed: before anything that covers them is signed."""
+        while self._named:
+            [entry] = self.read(self._named[0] - 1, 1)
+            evidence.turn(entry.seq, msgspec.msgpack.decode(entry.body, type=Rotation).signature)
+            del self._named[0]
+
     def checkpoint(self) -> bool:
         """Sign what was committed since the last checkpoint; whether anything was."""
         if self._evidence is None or self._broken is not None:
             return False
         try:
+            self._take_keys(self._evidence)
             return self._evidence.checkpoint()
+        except JournalFull:
+            if not self._named:
+                raise
+            return False  # what was committed stands, and no checkpoint covers it before the key is taken
         except KeyringError as error:
             raise JournalError(str(error)) from error
 

@@ -7,6 +7,8 @@ gives the leaf again; where several were changed, it is said that it is one of s
 
 What is not: entries older than the log (said), those committed within the last second (said), and what whoever holds the
 journal *and* its keys rewrote whole: for that a witness's checkpoint is given (``witnessed``).
+
+Over 400 lines: one pass over the entries, and the search for the byte that was changed.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from birddog.errors import BirddogError, JournalError
 from birddog.journal.beside import Home
 from birddog.journal.evidence import Known, LogFiles, checked
 from birddog.journal.keys import ERASED_KEY, Keys, erased_ident
+from birddog.journal.log_keys import LogKeys
 from birddog.journal.store import Reader, Stored
 from birddog.keyring import KeyDestroyed, KeyringError, SealBroken
 from birddog.leaves import MANY, Asked, leaves_of, load
@@ -65,10 +68,12 @@ class Verified(msgspec.Struct):
     findings: list[Finding] = []
 
 
-def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes, Sequence[Verifier]]] = ()) -> Verified:
+def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes, Sequence[Verifier]]] = (),
+           trusted: Verifier | None = None) -> Verified:
     """Hash every entry of a journal again.
 
     Args:
+        trusted: a key of the log that was handed over: the log is signed by it, or by one that it named.
         witnessed: checkpoints from elsewhere: (where from, the note, keys of who signed it; () = the log's own).
 
     Raises:
@@ -87,6 +92,7 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
     except VerificationError as error:
         out.findings.append(Finding(0, "", f"{files.folder / 'checkpoint'}: {error}"))
     marks = _marks(out, known, point, witnessed)
+    named = LogKeys(known, trusted, lambda seq, words: out.findings.append(Finding(seq, "", words)))
     if point is None and not out.findings:
         out.findings.append(Finding(0, "", f"{files.folder / 'checkpoint'} is not there: it was taken away"))
     if journal.last_seq() > 10 * MANY:
@@ -118,6 +124,8 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
             emptied.take(row, "is empty")
         elif row.kind == "erasure":
             emptied.erased(row)
+        elif row.kind == "rotation":
+            named.take(row)
         tree.append([row.leaf])
         tree.full.clear()
         if (mark := marks.pop(tree.size, None)) is not None:
@@ -130,6 +138,7 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
             words = f"the journal ends at entry {before}, and {where} was signed up to entry {last}"
             out.findings.append(Finding(0, "", f"{words}: it was cut, or is an older copy"))
     out.findings += emptied.findings()
+    named.end(point.size if point is not None else 2**63)
     out.size, out.root = (point.size, point.root.hex()) if point is not None else (0, "")
     out.unsigned = max(0, tree.size - out.size)
     _name(out, bad, keys, files, known)

@@ -1,10 +1,10 @@
-"""``birddog evidence seal|export|verify``: sign the log now, write a case's bundle, verify one."""
+"""``birddog evidence seal|rotate|export|verify``: sign the log now, give it a new key, write a case's bundle, verify one."""
 
 from __future__ import annotations
 
 import argparse
 
-from opsroom.commands.common import journal_option, result_file, say
+from opsroom.commands.common import actor_option, journal_option, name_of, result_file, say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--redact", metavar="FIELDS", default="",
                         help="withhold these fields, or groups of them, with commas between (docs/evidence.md)")
     export.add_argument("--out", metavar="FILE", help="the bundle (CASE.evidence.zip)")
-    for sub in (seal, export):
+    rotate = verbs.add_parser("rotate", help="a new key for the log, named by the old one in an entry", allow_abbrev=False)
+    rotate.add_argument("--reason", metavar="TEXT", default="", help="why, as the entry shall say")
+    rotate.add_argument("--out", metavar="FILE", help="the note, signed by both keys, for witnesses and verifiers (stdout)")
+    actor_option(rotate)
+    for sub in (seal, export, rotate):
         journal_option(sub)
     verify = verbs.add_parser("verify", help="whether a bundle holds, a line for each record that does not", allow_abbrev=False)
     verify.add_argument("bundle", metavar="BUNDLE")
@@ -29,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it."""
-    return {"seal": _seal, "export": _export, "verify": _verify}[args.verb](args)
+    return {"seal": _seal, "rotate": _rotate, "export": _export, "verify": _verify}[args.verb](args)
 
 
 def _seal(args: argparse.Namespace) -> int:
@@ -43,6 +47,45 @@ def _seal(args: argparse.Namespace) -> int:
         raise UsageError("has no evidence log", field="--journal")
     with result_file(args.out) as out:
         out.write(note.decode())
+    return 0
+
+
+def _rotate(args: argparse.Namespace) -> int:
+    import time
+
+    from birddog.errors import JournalError, UsageError
+    from birddog.journal import home
+    from birddog.journal.evidence import LogFiles
+    from birddog.journal.keys import Keys
+    from birddog.keyring import KeyringError
+    from birddog.model import Rotation
+    from birddog.note import Signer, Verifier
+    from birddog.rotation import rotation
+    from opsroom.registers import Registers
+
+    registers = Registers(args.journal, actor=name_of(args.actor, "--actor"))
+    reason = name_of(args.reason, "--reason")
+    signed_to_the_end(args.journal)
+    files = LogFiles(home(args.journal).log)
+    known = files.known()
+    if known is None:
+        raise UsageError("has no evidence log", field="--journal")
+    keys = Keys(home(args.journal), make=True)
+    old = Verifier.of(known.keys[-1].verifier)
+    try:
+        note = rotation(Signer(known.origin, keys.signing_key(old.public)), Signer(known.origin, keys.next_signing_key()))
+    except KeyringError as error:
+        raise UsageError(f"{error}: without it nothing can name the next key (docs/evidence.md, lost keys)") from error
+    [seq] = registers.enter(Rotation(signature=note, by=registers.actor, reason=reason))
+    deadline = time.monotonic() + 10.0
+    while (now := files.known()) is None or now.keys[-1].note != note:
+        if time.monotonic() > deadline:
+            raise JournalError(f"entry {seq} stands, and the log still has its old key: /healthz says why")
+        time.sleep(0.05)
+    with result_file(args.out) as out:
+        out.write(note)
+    say(f"entry {seq}: from now on the log is signed by {now.keys[-1].verifier}")
+    say("its old private key is destroyed; hand the note to witnesses (birddog witness trust), the key to who verifies")
     return 0
 
 

@@ -25,6 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verify = actions.add_parser("verify", help="hash every entry again and hold it against the log: what was changed is named")
     verify.add_argument("--witness", metavar="FILE", action="append", default=[],
                         help="a checkpoint that was kept elsewhere: a journal that was cut or written anew since is found")
+    verify.add_argument("--key", metavar="KEY", help="the log's public key as it was handed over, or a file that holds it: "
+                                                     "the log is signed by it, or by one that it named")
     for sub in (count, tail, export, migrate, verify):
         journal_option(sub)
     json_option(count)
@@ -69,13 +71,21 @@ def _migrate(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from birddog.errors import UsageError
     from birddog.journal import home, open_reader
     from birddog.journal.verify import note_file, verify
+    from birddog.merkle import VerificationError
+    from birddog.note import Verifier
 
     witnessed = [(file, note_file(Path(file)), ()) for file in args.witness]
+    try:
+        given = Path(args.key).read_text(encoding="utf-8") if args.key and Path(args.key).is_file() else args.key
+        trusted = Verifier.of(given) if given is not None else None
+    except (VerificationError, OSError, UnicodeDecodeError) as error:
+        raise UsageError(str(error), field="--key") from error
     reader = open_reader(args.journal)
     try:
-        found = verify(reader, home(args.journal), witnessed=witnessed)
+        found = verify(reader, home(args.journal), witnessed=witnessed, trusted=trusted)
     finally:
         reader.close()
     if args.json:
@@ -99,6 +109,8 @@ def _verify(args: argparse.Namespace) -> int:
         if found.erased:
             print(f"{found.erased} entries were erased: their hashes stand")
         print(f"public key {found.keys[-1]}")
+        for key in found.keys[-2::-1]:
+            print(f"before it {key}")
     return 1 if found.findings else 0
 
 

@@ -20,7 +20,7 @@ from birddog.journal import home, open_reader, open_writer
 from birddog.journal.verify import verify
 from birddog.journal.witnessed import Contradiction, kept
 from birddog.model import Draft, Tick, pack
-from birddog.note import opened
+from birddog.note import Verifier, opened
 from birddog.witness import Ledger
 from ingest.certificates import ServerTls
 from opsroom import cli
@@ -300,6 +300,14 @@ def test_the_commands_as_processes(url, tmp_path):
         deadline = time.monotonic() + 60
         note = home(url).witness / "police.example%2Fw.note"
         while not note.exists():  # the run's own start is an entry, and signed
+            assert time.monotonic() < deadline and run.poll() is None and server.poll() is None
+            time.sleep(0.05)
+        # the running writer takes a new key, and the witness by its note
+        words = [*program, "evidence", "rotate", "--journal", url, "--out", str(tmp_path / "turned")]
+        subprocess.run(words, check=True, capture_output=True)
+        words = [*program, "witness", "trust", str(tmp_path / "turned"), "--store", store]
+        subprocess.run(words, check=True, capture_output=True)
+        while kept(home(url), Verifier.of(key)).size <= 301:
             assert time.monotonic() < deadline and run.poll() is None and server.poll() is None
             time.sleep(0.05)
     finally:
