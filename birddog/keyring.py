@@ -29,6 +29,7 @@ from pathlib import Path
 
 import msgspec
 
+from birddog.hsm import SCHEME, TokenMaster
 from birddog.journal.beside import Home
 from birddog.keyfile import KEY_BYTES, sync_folder
 from birddog.master import NONCE_BYTES, FileMaster, KeyDestroyed, KeyringError, Master, SealBroken
@@ -234,9 +235,12 @@ class Keyring:
 
     def _masters(self) -> Master:
         if self._master is None:
-            path = Path(self._where) if self._where else self._journal.master_key
             # where keys are there already, a master key that is missing is never made anew: it would read none of them
-            self._master = FileMaster(path, make=self._make and not self._rows)
+            make = self._make and not self._rows
+            if self._where.startswith(SCHEME):
+                self._master = TokenMaster(self._where, make=make)
+            else:
+                self._master = FileMaster(Path(self._where) if self._where else self._journal.master_key, make=make)
         return self._master
 
     def _made(self, operation: str, purpose: str, *, another: bool = False) -> int:

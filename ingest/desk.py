@@ -47,6 +47,7 @@ from ingest.idents import Idents
 from ingest.intake import Closed, Entries, Item, Result
 from ingest.openings import Openings, box_of
 from ingest.parts import counted, is_one, parted
+from ingest.refusals import RefusalKeys
 from ingest.repeats import Repeats, key_of
 
 log = logging.getLogger(__name__)
@@ -64,12 +65,12 @@ class Desk:
     Args:
         journal: the writer.
         exercise: admit everybody (the journal's mode says the same).
-        refusal_key: secret key of the hashes that stand for refused payloads.
+        refusal_key: secret keys of the hashes that stand for refused payloads; one alone is never changed.
         clock: where an entry's time comes from, see ``ingest.clock``.
         keyring: for what a warrant's rules seal; None: that is refused.
     """
 
-    def __init__(self, journal: Writer, *, exercise: bool, refusal_key: bytes, clock: Kind = "wall",
+    def __init__(self, journal: Writer, *, exercise: bool, refusal_key: bytes | RefusalKeys, clock: Kind = "wall",
                  keyring: Keyring | None = None):
         self.journal = journal
         self.directory = Directory()
@@ -82,10 +83,10 @@ class Desk:
         self._openings = Openings(self.directory, journal, keyring)
         self.crashes = 0
         self._nobodys = OPEN if exercise else ""
-        self._refusal_key = refusal_key
+        self._refusals = RefusalKeys.fixed(refusal_key) if isinstance(refusal_key, bytes) else refusal_key
         self.clock = Clock(clock, journal.clock_ns())
         self._admission = Admission(self.door)
-        self._idents = Idents(journal, self.clock, refusal_key)
+        self._idents = Idents(journal, self.clock, self._refusals)
         self._codecs: dict[str, codec.Codec] = {}
         self._decoders: OrderedDict[str, dict[str, codec.Decoder]] = OrderedDict()
         self._repeats = Repeats()
@@ -111,6 +112,7 @@ class Desk:
         batch = Batch()
         drafts = batch.drafts
         self.clock.see(now_ns)
+        self._refusals.at(self.clock.now_ns)
         self.door.high_ns = max(self.door.high_ns, self.clock.now_ns)
         self._put_clock(drafts)
         self._put_due(batch)
@@ -385,7 +387,7 @@ class Desk:
         log.error("%s: %s", what, place_of(error))
 
     def _refused_hash(self, frame: Frame) -> bytes:
-        return hmac.new(self._refusal_key, frame.payload, hashlib.sha256).digest()
+        return hmac.new(self._refusals.key, frame.payload, hashlib.sha256).digest()
 
     def _decode(self, frame: Frame) -> tuple[Decoded, int]:
         try:

@@ -14,6 +14,7 @@ from ingest.batch import Batch
 from ingest.clock import Clock
 from ingest.door import veiled
 from ingest.ident import dated, hashed, led, near, once, rejected
+from ingest.refusals import RefusalKeys
 
 #: Sessions and devices of which something is remembered; the one used longest ago goes first.
 SESSIONS_KEPT = 20_000
@@ -25,11 +26,11 @@ class Idents:
     Args:
         journal: where the idents are that a message sent again is looked for among.
         clock: the journal's.
-        refusal_key: secret key of the hashes that stand for refused payloads.
+        refusals: secret keys of the hashes that stand for refused payloads.
     """
 
-    def __init__(self, journal: Writer, clock: Clock, refusal_key: bytes):
-        self._journal, self._clock, self._refusal_key = journal, clock, refusal_key
+    def __init__(self, journal: Writer, clock: Clock, refusals: RefusalKeys):
+        self._journal, self._clock, self._refusals = journal, clock, refusals
         self._count = 0
         self._remembered: dict[str, str] = {}
         self._spoke: OrderedDict[str, dict[str, None]] = OrderedDict()  # whose messages a session brought, of those remembered
@@ -44,7 +45,13 @@ class Idents:
             batch: in which its session is remembered, once that is committed.
         """
         ident = self._plain(frame, decoded, sender, reasons, batch)
-        return rejected((*reasons, sender), ident, self._refusal_key) if reasons else ident
+        if not reasons:
+            return ident
+        words = (*reasons, sender)
+        older = [rejected(words, ident, key) for key in self._refusals.older]
+        for found in self._journal.holds(older) if older else ():
+            return found  # refused before, under yesterday's key
+        return rejected(words, ident, self._refusals.key)
 
     def _plain(self, frame: Frame, decoded: Decoded, sender: str, reasons: tuple[str, ...], batch: Batch) -> bytes:
         if decoded.key is not None:
@@ -107,7 +114,10 @@ class Idents:
             if there == lap if known else there == newest or (there == newest - 1 and number > LAP // 2):
                 idents.append(once(lead, name, frame.payload))
         # as it would stand in the journal: for the same reasons if it is rejected, plain if it is not
-        stored = {(rejected((*reasons, sender), ident, self._refusal_key) if reasons else ident): ident for ident in idents}
+        stored = {ident: ident for ident in idents}
+        if reasons:
+            stored = {rejected((*reasons, sender), ident, key): ident
+                      for key in (self._refusals.key, *self._refusals.older) for ident in idents}
         held = self._journal.holds(list(stored)) | {draft.ident for draft in batch.drafts}
         return next((ident for row, ident in stored.items() if row in held), None)
 

@@ -28,9 +28,10 @@ from birddog import __version__
 from birddog.errors import BirddogError, UsageError
 from birddog.journal import Reader
 from birddog.journal.beside import Home
-from birddog.journal.evidence import Known, LogFiles
+from birddog.journal.evidence import Known, LogFiles, checked
 from birddog.journal.keys import Keys
 from birddog.keyring import KeyDestroyed
+from birddog.merkle import VerificationError
 from birddog.model import (
     TrackPoint,
 )  # fmt: skip
@@ -196,6 +197,9 @@ def _fill(zipped: _Zip, files: LogFiles, known: Known, point: Checkpoint, operat
         zipped.put(tile_path(level, number, width), files.tile(level, number, width))
     if tracks is not None:
         zipped.put("tracks.csv", tracks)
+    for name, cosigned, proof in witnessed(home, known, files, point):
+        zipped.put(f"witness/{name}.note", cosigned)
+        zipped.put(f"witness/{name}.proof", "".join(f"{base64.b64encode(step).decode()}\n" for step in proof).encode())
     zipped.put("verify.html", resources.files("opsroom").joinpath("verify.html").read_bytes())
     zipped.put("verify.py", resources.files("opsroom").joinpath("verifier.py").read_bytes())
     manifest = {
@@ -213,6 +217,19 @@ def _fill(zipped: _Zip, files: LogFiles, known: Known, point: Checkpoint, operat
     text = f"birddog evidence bundle\n{base64.b64encode(hashlib.sha256(data).digest()).decode()}\n"
     zipped.put("bundle.note", signed(text, [signer.line(text)]).encode())
     zipped.end()
+
+
+def witnessed(home: Home, known: Known, files: LogFiles, point: Checkpoint) -> Iterator[tuple[str, bytes, list[bytes]]]:
+    """(name, checkpoint, proof that the log of a bundle goes on from it) of each that a witness signed of this log."""
+    for path in sorted(home.witness.iterdir()) if home.witness.is_dir() else ():
+        note = path.read_bytes()
+        try:
+            seen = checked(note, known)
+        except VerificationError:
+            continue  # of another log, or none: the next start says so
+        if 0 < seen.size <= point.size and path.suffix == ".note":
+            proof = files.tree(point.size).consistency_proof(seen.size) if seen.size < point.size else []
+            yield path.stem, note, proof
 
 
 def _tiles(size: int, indexes: set[int]) -> list[tuple[int, int]]:

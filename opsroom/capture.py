@@ -25,7 +25,7 @@ from devices.formats import positions
 from ingest.desk import Desk
 from ingest.intake import Intake, Result
 from ingest.replay import Capture, Replay
-from opsroom.secret import refusal_key
+from opsroom.secret import refusal_keys
 from opsroom.unfed import Account
 from tracking.presets import Presets
 
@@ -62,7 +62,7 @@ def _take(files: list[Path], url: str, format_name: str, device: str, tell: Call
         Replay(capture)  # what is wrong with it, before a journal is made
     writer = open_writer(url, mode="exercise")
     try:
-        desk = Desk(writer, exercise=True, refusal_key=refusal_key(home(url)), clock="frames",
+        desk = Desk(writer, exercise=True, refusal_key=refusal_keys(home(url), exercise=True), clock="frames",
                     keyring=Keyring(home(url)))
         replays = [Replay(capture, desk.directory) for capture in captures]
         streams = [_frames(replay) for replay in replays]

@@ -1,16 +1,19 @@
-"""The journal's own secret: the key of the hashes that stand for refused payloads."""
+"""The journal's own secret: the keys of the hashes that stand for refused payloads."""
 
 from __future__ import annotations
 
 from birddog.journal import Home
-from birddog.keyfile import key_file
+from ingest.refusals import RefusalKeys
 
 
-def refusal_key(journal: Home) -> bytes:
-    """The secret of the hashes that stand for refused payloads; made once, mode 0600.
+def refusal_keys(journal: Home, *, exercise: bool) -> RefusalKeys:
+    """The secrets of the hashes that stand for refused payloads; mode 0600.
+
+    Args:
+        exercise: the one that is there is kept: what is played again is known again.
 
     Raises:
         ConfigError: others can read it, or it holds something else.
         OSError: the folder cannot be written.
     """
-    return key_file(journal.refusal_key)
+    return RefusalKeys.of(journal.refusal_key, change=not exercise)

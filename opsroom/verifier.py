@@ -21,6 +21,7 @@ import json
 import os
 import struct
 import sys
+import time
 import zipfile
 import zlib
 
@@ -115,20 +116,20 @@ def _decoded(text):
     return found
 
 
-def key_of(text):
-    """(name, hash, public) of a key's text NAME+HASH+KEY."""
+def key_of(text, kind=1):
+    """(name, hash, public) of a key's text NAME+HASH+KEY; of kind 4 a witness's."""
     parts = text.strip().split("+", 2)
     if len(parts) != 3:
         raise Wrong("the key is not of the form NAME+HASH+KEY")
     raw = _decoded(parts[2])
     digest = hashlib.sha256(parts[0].encode() + b"\n" + raw).digest()[:4]
-    if len(raw) != 33 or raw[0] != 1 or digest.hex() != parts[1]:
-        raise Wrong("the key is no Ed25519 key of a log, or its hash is another key's")
+    if len(raw) != 33 or raw[0] != kind or digest.hex() != parts[1]:
+        raise Wrong(f"the key is no Ed25519 key of a {'log' if kind == 1 else 'witness'}, or its hash is another key's")
     return parts[0], digest, raw[1:]
 
 
-def note_text(note, key):
-    """The text of a note that a key signed."""
+def note_text(note, key, times=None):
+    """The text of a note that a key signed; a witness's time (POSIX seconds) is put into ``times`` (C2SP tlog-cosignature)."""
     try:
         whole = note.decode()
     except UnicodeDecodeError:
@@ -144,7 +145,11 @@ def note_text(note, key):
             raise Wrong("has a line that is no signature")
         raw = _decoded(blob)
         if who == name and raw[:4] == digest:
-            if not ed25519_holds(public, text.encode(), raw[4:]):
+            said, raw = text.encode(), raw[4:]
+            if times is not None and len(raw) == 72:
+                times.append(int.from_bytes(raw[:8], "big"))
+                said, raw = b"cosignature/v1\ntime %d\n" % times[-1] + said, raw[8:]
+            if not ed25519_holds(public, said, raw):
                 raise Wrong("has a signature that does not hold")
             return text
     raise Wrong(f"is not signed by {name}")
@@ -284,6 +289,69 @@ def fold(peaks):
     return found
 
 
+def check_grown(size1, size2, proof, root1, root2):
+    """Whether the log of size1 records is the beginning of that of size2 (RFC 9162, section 2.1.4.2); Wrong else."""
+    if not 0 < size1 <= size2 or any(len(step) != HASH for step in proof):
+        raise Wrong("its proof is none")
+    if size1 == size2:
+        if proof or root1 != root2:
+            raise Wrong("is of another log of as many records: it was forked")
+        return
+    node, last, steps = size1 - 1, size2 - 1, list(proof)
+    while node & 1:
+        node, last = node >> 1, last >> 1
+    old = new = steps.pop(0) if node and steps else root1
+    for step in steps:
+        if not last:
+            raise Wrong("its proof is none")
+        if node & 1 or node == last:
+            old, new = hashlib.sha256(b"\1" + step + old).digest(), hashlib.sha256(b"\1" + step + new).digest()
+            while not node & 1 and node:
+                node, last = node >> 1, last >> 1
+        else:
+            new = hashlib.sha256(b"\1" + new + step).digest()
+        node, last = node >> 1, last >> 1
+    if last or old != root1 or new != root2:
+        raise Wrong("is not the beginning of this log: it was rewritten or forked")
+
+
+def check_witnesses(archive, names, keys, origin, size, root, witnesses, fault, out):
+    """Each checkpoint that a witness signed is of this log and its beginning; each witness that is asked for has signed one."""
+    found = {}
+    for name in names:
+        if not (name.startswith("witness/") and name.endswith(".note")):
+            continue
+        try:
+            raw = _bytes(archive, name)
+            claimed = raw.split(b"\n")[1:2]
+            seen = int(claimed[0]) if claimed and claimed[0].isdigit() else 0
+            lines = note_text(raw, [one for since, one in keys if since <= seen][-1]).split("\n")
+            if lines[0] != origin or int(lines[1]) != seen:
+                raise Wrong("is of another log")
+            proof = [_decoded(step.decode("ascii", "replace")) for step in _bytes(archive, name[:-5] + ".proof").split()]
+            check_grown(seen, size, proof, _decoded(lines[2]), root)
+            found[name] = raw, seen
+        except (Wrong, ValueError, IndexError) as error:
+            fault(f"{name}: {error}")
+    for witness in witnesses:
+        best = None
+        for name, (raw, seen) in found.items():
+            times = list[int]()
+            try:
+                note_text(raw, witness, times)
+                best = max(best or (0, 0), (seen, times[-1]))
+            except Wrong as error:
+                if "does not hold" in str(error):
+                    fault(f"{name}: {error}")
+            except IndexError:
+                fault(f"{name}: has a signature of {witness[0]} that is no witness's")
+        if best is None:
+            fault(f"{witness[0]} has signed no checkpoint that is in the bundle")
+        else:
+            when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(best[1], 253402300799)))
+            out(f"{witness[0]} signed the first {best[0]} of the {size} records of the log at {when}")
+
+
 def tile_name(level, number, width):
     """C2SP tlog-tiles."""
     groups = [f"{number % 1000:03d}"]
@@ -418,7 +486,7 @@ def check_record(line, before, begins, tree):
 # --- all of it -------------------------------------------------------------------------------------
 
 
-def verify(path, key=None, out=print):
+def verify(path, key=None, out=print, witnesses=()):
     """Verify a bundle; the number of faults.  Raises Refused."""
     try:
         if os.path.getsize(path) > 2 * MOST_BYTES:
@@ -434,10 +502,10 @@ def verify(path, key=None, out=print):
         raise Refused(f"its zip is cut or damaged: {error}") from None
     with archive:
         names = names_of(archive)
-        return _verified(path, archive, names, key, out)
+        return _verified(path, archive, names, key, out, [key_of(text, 4) for text in witnesses])
 
 
-def _verified(path, archive, names, key, out):
+def _verified(path, archive, names, key, out, witnesses):
     faults = 0
 
     def fault(words):
@@ -508,6 +576,8 @@ def _verified(path, archive, names, key, out):
     except (Wrong, ValueError, IndexError) as error:
         fault(f"checkpoint: {error}")
         tree = None
+    if tree is not None:
+        check_witnesses(archive, names, keys, origin, size, root, witnesses, fault, out)
     if tree is not None and "records.jsonl" in digests:
         before, number = 0, 0
         for line in _lines(archive, "records.jsonl", fault):
@@ -559,22 +629,34 @@ def _end(out, faults, records, shown, withheld, name):
     return faults
 
 
+def _text_or_file(text):
+    if os.path.isfile(text):
+        with open(text, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    return text
+
+
 def main():
     """The command line."""
     parser = argparse.ArgumentParser(description="Verify an evidence bundle of Birddog.")
     parser.add_argument("bundle")
     parser.add_argument("--key", help="the log's public key, NAME+HASH+KEY, or a file that holds it")
+    parser.add_argument("--witness", metavar="KEY", action="append", default=[],
+                        help="the public key of a witness, or a file that holds it: that it signed the log is checked too")
     args = parser.parse_args()
-    key = args.key
-    if key is not None and os.path.isfile(key):
-        with open(key, encoding="utf-8", errors="replace") as file:
-            key = file.read().strip()
+    key, witnesses = args.key, [_text_or_file(text) for text in args.witness]
+    if key is not None:
+        key = _text_or_file(key)
+    option = "--key"
     try:
         if key is not None:
             key_of(key)
-        return 1 if verify(args.bundle, key) else 0
+        option = "--witness"
+        for text in witnesses:
+            key_of(text, 4)
+        return 1 if verify(args.bundle, key, witnesses=witnesses) else 0
     except Wrong as error:
-        print(f"--key: {error}", file=sys.stderr)
+        print(f"{option}: {error}", file=sys.stderr)
         return 2
     except Refused as error:
         print(f"{args.bundle}: {error}", file=sys.stderr)

@@ -4,7 +4,7 @@
 #   tools/setup.sh run       .venv at the root with what `birddog` needs
 #   tools/setup.sh test      the same and what the tests need
 #   tools/setup.sh assets    the console's browser libraries (tools/vendor.py, checked by SHA-256)
-#   tools/setup.sh system    Chromium and Mosquitto by apt for the tests, where root may; says what to do elsewhere
+#   tools/setup.sh system    Chromium, Mosquitto and SoftHSM by apt for the tests, where root may; says what to do elsewhere
 #
 # Every step may be called again: what is in place is left alone, at no cost.  A .venv that an earlier
 # call left half-made, that came from another folder or whose Python is gone is made again.
@@ -128,11 +128,16 @@ has_libatomic() {
     return 1
 }
 
+has_softhsm() {
+    command -v softhsm2-util >/dev/null 2>&1
+}
+
 system_packages() {
     missing=
     has_libatomic || missing="$missing libatomic1"
     has_chromium || missing="$missing chromium"
     has_mosquitto || missing="$missing mosquitto"
+    has_softhsm || missing="$missing softhsm2"
     [ -n "$missing" ] || return 0
     if ! may_apt; then
         say "not here:$missing. The tests that need them will be skipped. Debian, as root: apt-get install$missing"

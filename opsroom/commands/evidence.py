@@ -28,6 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verify = verbs.add_parser("verify", help="whether a bundle holds, a line for each record that does not", allow_abbrev=False)
     verify.add_argument("bundle", metavar="BUNDLE")
     verify.add_argument("--key", metavar="KEY", help="the log's public key, NAME+HASH+KEY, or a file that holds it")
+    verify.add_argument("--witness", metavar="KEY", action="append", default=[],
+                        help="a witness's public key, or a file that holds it: that it signed the log is checked too")
     verify.add_argument("--recompute", action="store_true", help="make the tracks again and compare bit for bit")
 
 
@@ -157,7 +159,8 @@ def _verify(args: argparse.Namespace) -> int:
     try:
         if key is not None:
             verifier.key_of(key)
-        faults = verifier.verify(args.bundle, key)
+        witnesses = [Path(one).read_text(encoding="utf-8") if Path(one).is_file() else one for one in args.witness]
+        faults = verifier.verify(args.bundle, key, witnesses=witnesses)
     except verifier.Refused as error:
         raise UsageError(str(error), file=args.bundle) from error
     except verifier.Wrong as error:

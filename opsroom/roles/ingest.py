@@ -27,7 +27,7 @@ from ingest.transport import Room, Transport
 from ingest.writer import WriterThread
 from opsroom.app import Plan
 from opsroom.commands.common import say
-from opsroom.secret import refusal_key
+from opsroom.secret import refusal_keys
 from opsroom.signals import LEAVE_WRITER_S, Stop
 from opsroom.status import Board
 from opsroom.witnesses import WitnessThread
@@ -70,7 +70,8 @@ async def _run(plan: Plan, asked: Stop) -> int:
 
     intake = Intake(config.journal.queue_frames)
     clock: Kind = "messages" if plan.messages_clock else "wall"
-    desk = Desk(writer, exercise=plan.exercise, refusal_key=refusal_key(place), clock=clock, keyring=Keyring(place))
+    secrets = refusal_keys(place, exercise=plan.exercise)
+    desk = Desk(writer, exercise=plan.exercise, refusal_key=secrets, clock=clock, keyring=Keyring(place))
     thread = WriterThread(desk, intake, config.journal, failed)
     crashed: dict[str, str] = {}
     witnesses: WitnessThread | None = None

@@ -193,3 +193,73 @@ def test_it_goes_on_where_it_stood(tmp_path):
     writer = open_writer(url, mode="live")
     assert writer.last_seq() == last
     writer.close()
+
+
+MANY = 1500
+
+
+def grown(path: Path) -> str:
+    """A version-1 journal of a size at which SQLite moves rows from page to page, each with a mark of its own."""
+    import os
+
+    import msgspec
+
+    from birddog.model import pack
+
+    shutil.copy(OLD / "v1.db", path)
+    db = sqlite3.connect(path, isolation_level=None)
+    row = db.execute("SELECT body, received_ns, source FROM entry WHERE kind = 'frame' AND operation = 'OP' LIMIT 1").fetchone()
+    body = msgspec.msgpack.decode(row[0], type=FrameBody)
+    last = db.execute("SELECT max(seq) FROM entry").fetchone()[0]
+    db.execute("BEGIN")
+    for k in range(MANY):
+        one = msgspec.structs.replace(body, payload=b"MARK%06d" % k + b"x" * (k * 7 % 900))
+        values = (last + 1 + k, "frame", row[1] + k, "OP", row[2], b"id%06d" % k + os.urandom(8), pack(one))
+        columns = "seq, kind, received_ns, operation, source, ident, body"
+        db.execute(f"INSERT INTO entry ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+    db.execute("COMMIT")
+    db.close()
+    return f"sqlite:///{path}"
+
+
+def test_of_what_is_erased_after_a_migration_no_byte_is_left_in_any_file(tmp_path):
+    """What was moved while it was migrated lay in free pages, and in the free part of pages that are used."""
+    from birddog.model import Erasure, Operation, Tick
+    from ingest.control import own
+
+    def marks() -> int:
+        return sum(path.read_bytes().count(b"MARK") for path in tmp_path.rglob("*") if path.is_file())
+
+    url = grown(tmp_path / "j.db")
+    migrate(url)
+    assert marks() == MANY  # each once, and no copy of it
+    reader = open_reader(url)
+    mode, before = reader.mode, [row for row in reader.read(0, 10_000) if row.operation != "OP"]
+    reader.close()
+    writer = open_writer(url, mode=mode)
+    said = [own(Operation(operation="OP", closed=True), source="t"), own(Erasure(erased="OP"), source="t")]
+    writer.append(said)
+    assert marks() == 0  # while it is still being written
+    writer.append([own(Tick(), source="t")])
+    writer.close()
+    assert marks() == 0
+    reader = open_reader(url)
+    after = [row for row in reader.read(0, 10_000) if row.operation != "OP"]
+    assert after[: len(before)] == before and reader.disagreement() == ""
+    reader.close()
+    open_writer(url, mode=mode).close()
+
+
+def test_of_a_journal_without_a_log_no_byte_of_what_is_erased_is_left(tmp_path):
+    from birddog.model import Draft, Erasure, pack
+    from ingest.control import own
+
+    url = f"sqlite:///{tmp_path}/j.db"
+    writer = open_writer(url, mode="live", log=False)
+    for first in range(0, MANY, 50):
+        writer.append([Draft(kind="frame", received_ns=NS + k, source="t", ident=b"%d" % k, operation="OP", body=pack(FrameBody(
+            format="owntracks", version=1, payload=b"MARK%06d" % k + b"x" * (k * 7 % 900), device="d", channel="c",
+            observations=()))) for k in range(first, first + 50)])  # fmt: skip
+    writer.append([own(Erasure(erased="OP"), source="t")])
+    writer.close()
+    assert not any(b"MARK" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

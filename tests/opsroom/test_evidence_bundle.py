@@ -121,7 +121,7 @@ def test_the_verifier_in_it_runs_alone_with_python_only(bundle, key, tmp_path):
     done = subprocess.run([sys.executable, "-I", "-S", "verify.py", str(bundle), "--key", key], cwd=tmp_path / "alone",
                           text=True, capture_output=True, check=False)  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "") and "0 faults" in done.stdout
-    allowed = {"argparse", "base64", "binascii", "hashlib", "json", "os", "struct", "sys", "zipfile", "zlib"}
+    allowed = {"argparse", "base64", "binascii", "hashlib", "json", "os", "struct", "sys", "time", "zipfile", "zlib"}
     assert set(re.findall(r"^\s*(?:import|from) (\w+)", files_of(bundle)["verify.py"].decode(), re.MULTILINE)) == allowed
 
 

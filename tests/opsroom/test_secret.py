@@ -13,9 +13,13 @@ from birddog.journal import Home
 from opsroom import secret
 
 
+def key_of(place: Home) -> bytes:
+    return secret.refusal_keys(place, exercise=False).key
+
+
 def test_made_once_and_for_its_owner_only(tmp_path):
-    key = secret.refusal_key(Home(tmp_path / "j.db"))
-    assert len(key) == 32 and secret.refusal_key(Home(tmp_path / "j.db")) == key
+    key = key_of(Home(tmp_path / "j.db"))
+    assert len(key) == 32 and key_of(Home(tmp_path / "j.db")) == key
     [path] = tmp_path.iterdir()
     assert (path.name, path.stat().st_mode & 0o777) == ("j.db.refusal-key", 0o600)
 
@@ -26,10 +30,10 @@ def test_an_end_at_the_worst_moment_leaves_no_half_key(tmp_path, monkeypatch):
 
     monkeypatch.setattr(keyfile.os, "fsync", killed)
     with pytest.raises(KeyboardInterrupt):
-        secret.refusal_key(Home(tmp_path / "j.db"))
+        key_of(Home(tmp_path / "j.db"))
     monkeypatch.undo()
     assert not (tmp_path / "j.db.refusal-key").exists()
-    assert len(secret.refusal_key(Home(tmp_path / "j.db"))) == 32
+    assert len(key_of(Home(tmp_path / "j.db"))) == 32
 
 
 def test_two_that_make_it_at_once_have_one(tmp_path):
@@ -37,7 +41,7 @@ def test_two_that_make_it_at_once_have_one(tmp_path):
 
     def ask() -> None:
         start.wait(30)
-        keys.append(secret.refusal_key(Home(tmp_path / "j.db")))
+        keys.append(key_of(Home(tmp_path / "j.db")))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
@@ -52,7 +56,7 @@ def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(keyfile.os, "link", refuses)
-    assert secret.refusal_key(Home(tmp_path / "j.db")) == secret.refusal_key(Home(tmp_path / "j.db"))
+    assert key_of(Home(tmp_path / "j.db")) == key_of(Home(tmp_path / "j.db"))
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -62,11 +66,11 @@ def test_what_is_no_key(tmp_path, text):
     path.write_text(text, encoding="latin-1")
     path.chmod(0o600)
     with pytest.raises(ConfigError, match="holds no key of 32 bytes"):
-        secret.refusal_key(Home(tmp_path / "j.db"))
+        key_of(Home(tmp_path / "j.db"))
 
 
 def test_what_others_can_read_is_refused(tmp_path):
-    secret.refusal_key(Home(tmp_path / "j.db"))
+    key_of(Home(tmp_path / "j.db"))
     os.chmod(tmp_path / "j.db.refusal-key", 0o644)
     with pytest.raises(ConfigError, match="chmod 600"):
-        secret.refusal_key(Home(tmp_path / "j.db"))
+        key_of(Home(tmp_path / "j.db"))

@@ -321,3 +321,71 @@ def test_the_commands_as_processes(url, tmp_path):
     found = verify(reader, home(url), witnessed=[("police", note.read_bytes(), ())])
     reader.close()
     assert found.findings == []
+
+
+def test_what_witnesses_signed_is_in_the_bundle_and_checked_offline(tmp_path, capsys):
+    """Two of them, at two sizes; one that was changed, exchanged or is of a fork is named, and so is one that never signed."""
+    import zipfile
+    import zlib
+
+    from birddog.model import Operation
+    from opsroom import verifier
+
+    url, bundle = f"sqlite:///{tmp_path}/j.db", tmp_path / "a.zip"
+    writer = open_writer(url, mode="live")
+    body = pack(Operation(operation="A"))
+    writer.append([Draft(kind="operation", received_ns=T0, source="t", ident=b"op", operation="A", body=body)])
+    writer.close()
+    first = log_key(url)
+    keys = []
+    for n, name in enumerate(("customs.example/w", "police.example/w", "late.example/w")):
+        ledger = Ledger(tmp_path / f"w{n}", name)
+        ledger.trust(first)
+        keys.append(ledger.signer.verifier.text())
+        if n == 2:
+            break
+        fill(url, 300, first=1000 * n)
+        files = [str(tmp_path / file) for file in ("request", "answer")]
+        assert cli.main(["witness", "request", "--key", keys[n], "--journal", url, "--out", files[0]]) == 0
+        assert cli.main(["witness", "sign", files[0], "--store", str(tmp_path / f"w{n}"), "--out", files[1]]) == 0
+        assert cli.main(["witness", "take", files[1], "--key", keys[n], "--journal", url]) == 0
+    fill(url, 77, first=5000)
+    assert cli.main(["evidence", "rotate", "--journal", url, "--out", str(tmp_path / "note")]) == 0
+    assert cli.main(["evidence", "export", "A", "--journal", url, "--out", str(bundle)]) == 0
+    words = ["evidence", "verify", str(bundle), "--key", first]
+    assert cli.main([*words, "--witness", keys[0], "--witness", keys[1]]) == 0
+    out = capsys.readouterr().out
+    assert "customs.example/w signed the first 301 of the 679 records" in out
+    assert "police.example/w signed the first 601 of" in out
+    assert cli.main([*words, "--witness", keys[2]]) == 1
+    assert "late.example/w has signed no checkpoint" in capsys.readouterr().out
+    assert cli.main([*words, "--witness", first]) == 2
+    capsys.readouterr()
+    with zipfile.ZipFile(bundle) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+        alone = tmp_path / "verify.py"
+        alone.write_bytes(held["verify.py"])
+    done = subprocess.run([sys.executable, "-I", "-S", str(alone), str(bundle), "--key", first, "--witness", keys[0]],
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0 and "signed the first 301" in done.stdout, done.stdout + done.stderr
+
+    def said(changed: dict[str, bytes]) -> list[str]:
+        headers, lines = verifier.Headers(), []
+        data = b"".join(headers.local(name, zlib.crc32(raw), len(raw)) + raw for name, raw in changed.items()) + headers.end()
+        (tmp_path / "x.zip").write_bytes(data)
+        assert verifier.verify(str(tmp_path / "x.zip"), first, lines.append, witnesses=keys[:2]) > 0
+        return lines
+
+    one, other = (f"witness/{name}.example%2Fw" for name in ("customs", "police"))
+    note = held[f"{one}.note"]
+    flipped = note[:-8] + (b"A" if note[-8:-7] != b"A" else b"B") + note[-7:]
+    broken = f"{one}.note: has a signature that does not hold"
+    assert any(line.startswith(broken) for line in said(held | {f"{one}.note": flipped}))
+    proofs = {f"{one}.proof": held[f"{other}.proof"], f"{other}.proof": held[f"{one}.proof"]}
+    assert sum("rewritten or forked" in line or "proof is none" in line for line in said(held | proofs)) == 2
+    fewer = {name: raw for name, raw in held.items() if not name.startswith(one)}
+    assert any("customs.example/w has signed no checkpoint" in line for line in said(fewer))
+    forked = Ledger(tmp_path / "fork", "customs.example/w").signer
+    text = note.decode().rpartition("\n\n")[0] + "\n"
+    mine = note.decode().replace(note.decode().splitlines()[-1] + "\n", forked.line(text, time_s=5))
+    assert any("has signed no checkpoint" in line for line in said(held | {f"{one}.note": mine.encode()}))

@@ -1,0 +1,128 @@
+"""The master key in a token, with SoftHSM: it wraps and unwraps, never leaves, and what is wrong is one line."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from birddog.journal import entries, home, open_reader, open_writer
+from birddog.keyring import Keyring, KeyringError
+from birddog.model import Draft, Operation, pack, unpack
+from opsroom import cli
+
+MODULE = next((path for path in ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so",
+                                 "/usr/local/lib/softhsm/libsofthsm2.so") if os.path.exists(path)), "")  # fmt: skip
+pytest.importorskip("pkcs11", reason="needs python-pkcs11")
+NO_TOKEN = not MODULE or shutil.which("softhsm2-util") is None
+pytestmark = pytest.mark.skipif(NO_TOKEN, reason="needs SoftHSM: tools/setup.sh system")
+
+T0 = 1_790_000_000 * 10**9
+PIN = "abcd1234"
+
+
+@pytest.fixture(scope="module")
+def token(tmp_path_factory):
+    """A folder with a token of its own; the library reads its place once, when it is loaded."""
+    folder = tmp_path_factory.mktemp("hsm")
+    (folder / "tokens").mkdir()
+    (folder / "conf").write_text(f"directories.tokendir = {folder}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n")
+    before = os.environ.get("SOFTHSM2_CONF")
+    os.environ["SOFTHSM2_CONF"] = str(folder / "conf")
+    for label in ("birddog", "other", "third"):
+        subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", "5678abcd"],
+                       check=True, capture_output=True)  # fmt: skip
+    (folder / "pin").write_text(PIN + "\n")
+    (folder / "pin").chmod(0o600)
+    yield folder
+    if before is None:
+        del os.environ["SOFTHSM2_CONF"]
+    else:
+        os.environ["SOFTHSM2_CONF"] = before
+
+
+def uri(token: Path, name: str = "master", *, label: str = "birddog", pin: str = "pin") -> str:
+    return f"pkcs11:token={label};object={name}?module-path={MODULE}&pin-source=file:{token / pin}"
+
+
+def test_a_journal_is_sealed_under_a_key_in_a_token_and_read_by_another_process(token, tmp_path, capsys):
+    url = f"sqlite:///{tmp_path}/j.db"
+    writer = open_writer(url, mode="live", master=uri(token))
+    writer.append([Draft(kind="operation", received_ns=T0, source="t", ident=b"1", operation="A",
+                         body=pack(Operation(operation="A", name="Nachtigall")))])  # fmt: skip
+    writer.close()
+    assert not home(url).master_key.exists()
+    files = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"Nachtigall" not in files and PIN.encode() not in files
+    assert [unpack(entry).name for entry in entries(open_reader(url))] == ["Nachtigall"]
+    words = [sys.executable, "-m", "opsroom.cli", "journal", "tail", "--journal", url]
+    assert "Nachtigall" in subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    assert cli.main(["journal", "verify", "--journal", url]) == 0
+    # without the token nobody reads it
+    words = [sys.executable, "-m", "opsroom.cli", "journal", "tail", "--journal", url]
+    empty = tmp_path / "empty.conf"
+    (tmp_path / "none").mkdir()
+    empty.write_text(f"directories.tokendir = {tmp_path}/none\n")
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, "SOFTHSM2_CONF": str(empty)})
+    assert done.returncode and "Nachtigall" not in done.stdout and "token 'birddog'" in done.stderr
+    assert "Traceback" not in done.stderr
+    capsys.readouterr()
+
+
+def test_the_key_stays_in_the_token_and_erasure_holds(token, tmp_path):
+    import pkcs11
+
+    ring = Keyring(home(f"sqlite:///{tmp_path}/a.db"), master=uri(token, "kept"))
+    sealed = ring.seal("CASE", b"plain", b"aad")
+    again = Keyring(home(f"sqlite:///{tmp_path}/a.db"), make=False)
+    assert again.open("CASE", sealed, b"aad") == b"plain"
+    with pkcs11.lib(MODULE).get_token(token_label="birddog").open() as session:  # logged in: this process is
+        key = session.get_key(label="kept")
+        assert key[pkcs11.Attribute.SENSITIVE] and not key[pkcs11.Attribute.EXTRACTABLE]
+        with pytest.raises(pkcs11.PKCS11Error):
+            key[pkcs11.Attribute.VALUE]
+    ring.destroy("CASE")
+    with pytest.raises(KeyringError, match="was destroyed"):
+        again.open("CASE", sealed, b"aad")
+
+
+def test_another_key_and_changed_bytes_are_refused(token, tmp_path):
+    from birddog.hsm import TokenMaster
+
+    one, other = TokenMaster(uri(token, "one"), make=True), TokenMaster(uri(token, "one", label="other"), make=True)
+    wrapped = one.wrap(b"k" * 32, b"A/1")
+    assert one.unwrap(wrapped, b"A/1") == b"k" * 32 and one.wrap(b"k" * 32, b"A/1") != wrapped
+    for wrong in (wrapped[:-1] + bytes([wrapped[-1] ^ 1]), wrapped[:20], b""):
+        with pytest.raises(KeyringError, match="is not the master key"):
+            one.unwrap(wrong, b"A/1")
+    for master, name in ((one, b"A/2"), (other, b"A/1")):
+        with pytest.raises(KeyringError, match="is not the master key"):
+            master.unwrap(wrapped, name)
+
+
+def test_what_is_wrong_is_one_line(token, tmp_path):
+    from birddog.hsm import TokenMaster
+
+    (token / "wrong").write_text("0000\n")
+    (token / "wrong").chmod(0o600)
+    (token / "open").write_text(PIN)
+    (token / "open").chmod(0o644)
+    assert stat.S_IMODE((token / "open").stat().st_mode) == 0o644
+    for bad, said in (
+        (uri(token, "never made"), "NoSuchKey"), (uri(token, label="nobody"), "token 'nobody'"),
+        (uri(token, pin="wrong", label="third"), "PinIncorrect"), (uri(token, pin="open"), "chmod 600"),
+        (uri(token, pin="none"), "cannot be read"),
+        (uri(token).replace(MODULE, "/none.so"), "none.so"), ("pkcs11:token=a", "lacks module-path, object, pin-source"),
+        (uri(token) + "&pin-value=1", "'pin-value'"), (uri(token).replace("object=", "id="), "'id'"),
+    ):  # fmt: skip
+        with pytest.raises(KeyringError, match=said) as caught:
+            TokenMaster(bad, make=False)
+        assert "\n" not in str(caught.value) and PIN not in str(caught.value)
+    Keyring(home(f"sqlite:///{tmp_path}/a.db"), master=uri(token)).key_id("X")
+    with pytest.raises(KeyringError, match="was made with the master key"):
+        Keyring(home(f"sqlite:///{tmp_path}/a.db"), master=uri(token, "second"))
