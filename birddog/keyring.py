@@ -34,7 +34,7 @@ from birddog.journal.beside import Home
 from birddog.keyfile import KEY_BYTES, sync_folder
 from birddog.master import NONCE_BYTES, FileMaster, KeyDestroyed, KeyringError, Master, SealBroken
 
-__all__ = ["KeyDestroyed", "Keyring", "KeyringError", "SealBroken", "Sealer", "key_name"]
+__all__ = ["NONCE_BYTES", "KeyDestroyed", "Keyring", "KeyringError", "SealBroken", "Sealer", "key_name"]
 
 TAG_BYTES = 16
 _FORM = 1
