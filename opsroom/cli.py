@@ -23,6 +23,8 @@ from birddog.errors import BirddogError
 #: command -> (module in opsroom.commands, one line of help).  A command that does not exist is absent.
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "everything on one machine with no hardware, every device simulated"),
+    "init": ("init", "write a configuration that works, and say what to do next"),
+    "doctor": ("doctor", "what this machine and a configuration lack, each with its mend"),
     "run": ("run", "take in messages, follow, show: ingest, picture, imagery and console"),
     "operation": ("operation", "open, list and close cases"),
     "device": ("device", "enrol, attach, place, list and retire devices"),

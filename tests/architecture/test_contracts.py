@@ -29,7 +29,8 @@ DOORS = {
     "starlette": {"opsroom/console/"},
     # the journal, the derived store, and the watched folder's ledger of what it has looked at
     "sqlite3": {"birddog/journal/sqlite.py", "birddog/journal/sqlite_file.py",
-                "opsroom/picture_store.py", "opsroom/picture_view.py", "imagery/watch.py"},
+                "opsroom/picture_store.py", "opsroom/picture_view.py", "imagery/watch.py",
+                "opsroom/doctor.py"},  # which asks for its version
 }
 
 #: Rooms, and single files of other rooms, that may read the wall clock: everybody else is told the time.
