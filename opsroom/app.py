@@ -27,6 +27,7 @@ from opsroom.foresight import Settings as ForecastSettings
 from opsroom.run_options import ROLES, Role
 from opsroom.witnesses import Settings as WitnessSettings
 from opsroom.witnesses import check as check_witnesses
+from tracking.budget import AlertBudget
 from tracking.presets import Presets
 
 
@@ -73,8 +74,13 @@ class Config(Transports, frozen=True, kw_only=True, forbid_unknown_fields=True):
     console: ConsoleSettings = ConsoleSettings()
     imagery: ImagerySettings | None = None
     tracking: Presets = Presets()
+    alerts: AlertBudget = AlertBudget()
     forecast: ForecastSettings = ForecastSettings()
     witness: tuple[WitnessSettings, ...] = ()
+
+    def presets(self) -> Presets:
+        """What a start enters: ``[tracking]`` with ``[alerts]``."""
+        return self.tracking if self.alerts == AlertBudget() else msgspec.structs.replace(self.tracking, alerts=self.alerts)
 
     def transports(self) -> Iterator[tuple[Kind, Any]]:
         """Each kind with its settings, a row at a time, in the order in which they are started."""

@@ -29,7 +29,7 @@ from birddog.errors import BirddogError, JournalError, place_of
 from birddog.journal import Reader
 from birddog.model import Alert, Decision, Entry, Event, FrameBody, Operation, RefusalBody, Scan, Track, unpack
 from opsroom.alerts import Alerts
-from opsroom.picture_rows import FlagRow, Refused
+from opsroom.picture_rows import Asked, FlagRow, Refused
 from opsroom.picture_store import PictureError, PictureWriter, copy, differences, hold, remove
 from opsroom.refusals import Refusals
 from opsroom.unfed import WORDS, unfed
@@ -200,6 +200,8 @@ class Picture:
         if self.left_out:
             self.store.set_meta("left_out", msgspec.msgpack.encode(self.left_out))
         self.store.set_meta("at", ident)
+        budget = Asked(alerts=self.fold.presets.alerts, thresholds=self.fold.thresholds())
+        self.store.set_meta("budget", msgspec.msgpack.encode(budget))
         self.store.commit(self.cursor)
         self._published = self.cursor
 

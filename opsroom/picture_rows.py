@@ -13,6 +13,7 @@ import msgspec
 
 from birddog.directory import OPEN
 from birddog.model import TimeSource
+from tracking.budget import AlertBudget
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 
@@ -30,6 +31,13 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     first_ns: int
     last_ns: int
     operation: str = ""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """The alert budget as the fold has it, and where each operation's rules stand by it."""
+
+    alerts: AlertBudget = AlertBudget()
+    thresholds: dict[str, dict[str, float]] = {}
 
 
 class FlagRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ import msgspec
 from birddog.directory import OPEN
 from birddog.errors import BirddogError
 from birddog.model import Alert, Event, Track, TrackPoint
-from opsroom.picture_rows import FlagRow, Refused
+from opsroom.picture_rows import Asked, FlagRow, Refused
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 
@@ -123,6 +123,13 @@ class View:
         """The number of the last journal entry in the picture: the live sequence number."""
         rows = self._file.rows("SELECT value FROM meta WHERE key = 'cursor'")
         return int(rows[0][0]) if rows else 0
+
+    def asked(self) -> Asked:
+        """The alert budget, and the thresholds that it sets for the operations that one may see."""
+        rows = self._file.rows("SELECT value FROM meta WHERE key = 'budget'")
+        asked = msgspec.msgpack.decode(rows[0][0], type=Asked) if rows else Asked()
+        mine = {name: found for name, found in asked.thresholds.items() if self.rights.may(name)}
+        return msgspec.structs.replace(asked, thresholds=mine)
 
     def tracks(self, since: int = 0) -> list[tuple[int, Track]]:
         """(revision, track) of every track changed after ``since``, deleted ones included, by id."""

@@ -26,6 +26,7 @@ from birddog.geo import R_MEAN_M, distance_m
 from birddog.model import Event
 from birddog.units import NS
 from tracking.book import Book
+from tracking.budget import Allowed
 from tracking.measurement import Measurement
 from tracking.step import ANY_MEANS_MPS
 from tracking.track_state import LiveTrack, Outcome
@@ -45,6 +46,8 @@ WELL_COUNT, WELL_S = 3, 60.0
 #: The CUSUM: what a NIS (1 degree of freedom) is expected to be at most, what one of them counts at most, when it is told of,
 #: and how far the distance must have changed, m.
 ALLOWED, STEP_MOST, ALARM, DRIFT_M = 4.0, 30.0, 60.0, 30.0
+#: A refused fix so far from its own receiver's way is a false one, and says nothing of how far two receivers are apart.
+FALSE_M = 300.0
 #: Fixes of which a distance is learnt before it is asked; it is the mean of about so many; an older fix is not asked.
 LEARNT, MEMORY, FRESH_S = 6, 50.0, 60.0
 #: The errors of two receivers last for minutes (m²), their clocks differ (s), what carries them speeds up (m/s²).
@@ -71,6 +74,7 @@ class Source(msgspec.Struct):
         same, same_ns: how often in a row it has come again to the digit, and since when; fast: at how many of them it moved.
         spot_lat_deg, spot_lon_deg, moved_ns: where it last was PASSED_M away from, and when.
         passed: the places that it passed, eight bytes each.
+        off: so many of its newest fixes were not used, in a row.
         good_lat_deg, good_lon_deg, good_ns: its newest fix that was used.
         beyond: fixes in a row that nothing can have carried it to.
         jammed_ns, well: when it last called, and used fixes since.
@@ -89,6 +93,7 @@ class Source(msgspec.Struct):
     spot_lon_deg: float = 0.0
     moved_ns: int = 0
     passed: bytes = b""
+    off: int = 0
     good_lat_deg: float = 0.0
     good_lon_deg: float = 0.0
     good_ns: int = 0
@@ -118,12 +123,13 @@ class Sources(msgspec.Struct):
 
 
 class Deception(msgspec.Struct):
-    """Of one operation's tracks, by id."""
+    """Of one operation's tracks, by id; ``paired``: one of them has had two receivers."""
 
     tracks: dict[str, Sources] = {}
+    paired: bool = False
 
-    def fix(self, live: LiveTrack, m: Measurement, outcome: Outcome, book: Book) -> None:
-        """A receiver's fix, and what became of it."""
+    def fix(self, live: LiveTrack, m: Measurement, outcome: Outcome, allowed: Allowed | None, book: Book) -> None:
+        """A receiver's fix, and what became of it; ``allowed`` by the alert budget."""
         if outcome in _NOT_TAKEN:
             return
         s, time_ns, lat_deg, lon_deg = live.state, m.time_ns, m.lat_deg, m.lon_deg
@@ -157,10 +163,14 @@ class Deception(msgspec.Struct):
             _impossible(live, source, m, used, book)
         if source.jammed_ns:
             _well(source, m, used, book)
+        source.off = 0 if used else source.off + 1
+        if source.off == 1 and _off_its_way_m(source, m) > FALSE_M:  # it alone is false: no place to measure a distance from
+            return
         _velocity(source, m, east)
         source.time_ns, source.lat_deg, source.lon_deg, source.r = time_ns, lat_deg, lon_deg, max(m.r_ee, m.r_nn)
         if len(sources.of) > 1:
-            _drift(live, sources, source, m, book)
+            self.paired = True
+            _drift(live, sources, source, m, ALARM if allowed is None else allowed.drift_alarm(), book)
 
     def quiet(self, track_id: str, m: Measurement) -> Source | None:
         """The receiver of a fix of which nothing is to be said, where it is its track's only one: ``passed`` takes it in."""
@@ -169,7 +179,7 @@ class Deception(msgspec.Struct):
         if source is None or m.time_ns <= source.time_ns:
             return None
         lat_deg, lon_deg, ve, vn = m.lat_deg, m.lon_deg, m.ve_mps, m.vn_mps
-        if source.events or source.trust < 1.0 or source.same or source.beyond or source.jammed_ns:
+        if source.events or source.trust < 1.0 or source.same or source.beyond or source.jammed_ns or source.off:
             return None
         if ve is not None and vn is not None and ve * ve + vn * vn > 0.99 * ANY_MEANS_MPS**2:
             return None
@@ -364,7 +374,7 @@ def _velocity(source: Source, m: Measurement, east: float) -> None:
     source.ve_mps, source.vn_mps = lon_deg * 111_195.0 * east / dt_s, north_m / dt_s
 
 
-def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, book: Book) -> None:
+def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, alarm: float, book: Book) -> None:
     """The distance to each other receiver, and whether it is another than it was."""
     parted = "parted" in live.state.open_events
     for name, other in sources.of.items():
@@ -385,7 +395,7 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, bo
         nis = away_m * away_m / r
         if pair.sum == 0.0:
             pair.since_ns = m.time_ns
-        pair.sum = min(max(0.0, pair.sum + min(nis, STEP_MOST) - ALLOWED), 2.0 * ALARM)
+        pair.sum = min(max(0.0, pair.sum + min(nis, STEP_MOST) - ALLOWED), 2.0 * alarm)
         if nis < ALLOWED:
             pair.count = min(pair.count + 1, int(MEMORY))
             pair.apart_m += away_m / pair.count
@@ -396,8 +406,16 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, bo
             for one in sources.pairs.values():
                 if one.event is not None and one.event.event_id == over:
                     one.event = None
-        elif pair.event is None and pair.sum > ALARM and abs(away_m) > DRIFT_M and not parted:
+        elif pair.event is None and pair.sum > alarm and abs(away_m) > DRIFT_M and not parted:
             _tell_drift(live, sources, m, key, pair, (apart_m, nis), book)
+
+
+def _off_its_way_m(source: Source, m: Measurement) -> float:
+    """How far a fix lies from where its own receiver would be by now."""
+    dt_s = (m.time_ns - source.time_ns) / NS
+    lat = source.lat_deg + source.vn_mps * dt_s / 111_195.0
+    lon = source.lon_deg + source.ve_mps * dt_s / (111_195.0 * max(0.01, math.cos(math.radians(source.lat_deg))))
+    return distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
 
 
 def _foretold(source: Source, other: Source, dt_s: float) -> tuple[float, float]:

@@ -236,6 +236,12 @@ class Fold:
             for track in fold.believed(time_ns)
         ]  # fmt: skip
 
+    def thresholds(self) -> dict[str, dict[str, float]]:
+        """Of each operation the rules that the alert budget sets, and where; {} where there is none."""
+        if self._state.presets.alerts.false_per_shift is None:
+            return {}
+        return {name: fold.thresholds() for name, fold in self._folds.items()}
+
     def live(self, track_id: str) -> LiveTrack | None:
         """The identified track of this id; to read (``tracking.explain``)."""
         found = (fold.tracker.tracks.get(track_id) for fold in self._folds.values())

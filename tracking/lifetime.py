@@ -46,14 +46,17 @@ class Expected(msgspec.Struct, frozen=True):
     ends_ns: int
 
 
-def expected(interval_s: float | None, ends: bool, presets: Presets, patience_s: float = 0.0) -> Expected:
+def expected(
+    interval_s: float | None, ends: bool, presets: Presets, patience_s: float = 0.0, factor: float | None = None
+) -> Expected:  # fmt: skip
     """What is expected of a track by its interval.
 
     Args:
         patience_s: it is not silent before that, whatever the interval.
+        factor: silent after so many intervals; None: as the presets say.
     """
     every_s = presets.interval_s if interval_s is None else interval_s
-    coasts_s, silent_s = presets.coast_factor * every_s, max(presets.silent_factor * every_s, patience_s)
+    coasts_s, silent_s = presets.coast_factor * every_s, max((factor or presets.silent_factor) * every_s, patience_s)
     return Expected(interval_s, ends, int(coasts_s * NS), int(silent_s * NS), int(presets.broadcast_end_s * NS))
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import bisect
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
@@ -28,9 +28,11 @@ from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackPoint, TrackStatus, Value
 from birddog.units import NS
 from tracking.anchor import near_en, rotated, turn
+from tracking.area import ring_km2
 from tracking.assign import Spot
 from tracking.bank import CONTACT, MODES, Bank
 from tracking.book import Book
+from tracking.budget import Allowed
 from tracking.contacts import Contact, Crowd, Look, Rider, ahead, empty, limit_s, moments, state_of, step
 from tracking.measurement import Measurement
 from tracking.motion import Bank as Motions
@@ -116,6 +118,8 @@ class LookState(msgspec.Struct, array_like=True):
     crowd: _PackedCrowd
     shown: dict[str, Shown]
     due_ns: int
+    since_ns: int = 0
+    false_seen: float = 0.0
 
 
 class Tracks(Protocol):
@@ -123,6 +127,7 @@ class Tracks(Protocol):
 
     presets: Presets
     tracks: dict[str, LiveTrack]
+    allowed: Callable[[], Allowed | None]
 
     def model(self, live: LiveTrack) -> Model:
         """How a track moves."""
@@ -150,8 +155,11 @@ class LookLog:
         self.shown: dict[str, Shown] = {}
         #: When time alone next changes a row.
         self.due_ns = NEVER_NS
+        #: When the first look was that comes often (a radar's), and how many false sightings were to be expected since.
+        self.since_ns, self.false_seen = 0, 0.0
         if state is not None:
             self.crowd, self.shown, self.due_ns = _unpacked(state.crowd), state.shown, state.due_ns
+            self.since_ns, self.false_seen = state.since_ns, state.false_seen
             self.items = [Item(i[0], _unpacked(i[1]), *i[2:]) for i in state.items]
 
     def state(self) -> LookState | None:
@@ -159,7 +167,7 @@ class LookLog:
         if not self.items and not self.shown and not self.crowd.t_ns:
             return None
         items = [(i.key, _packed(i.before), i.look, i.given, i.of, i.first, i.taken) for i in self.items]
-        return LookState(items, _packed(self.crowd), self.shown, self.due_ns)
+        return LookState(items, _packed(self.crowd), self.shown, self.due_ns, self.since_ns, self.false_seen)
 
     # --- what comes in ----------------------------------------------------------------------------
 
@@ -169,6 +177,9 @@ class LookLog:
 
     def take(self, tracker: Tracks, look: Look, book: Book) -> list[LiveTrack]:
         """A look, or a part of one, at its place in time, and everything after it again; the identified tracks it changed."""
+        if not look.imagery:
+            self.since_ns = self.since_ns or book.now_ns
+            self.false_seen += look.density_per_km2 * ring_km2(look.footprint) if look.footprint else len(look.spots)
         keys = [item.key for item in self.items]
         at = bisect.bisect_left(keys, look.key)
         if at < len(self.items) and keys[at] == look.key:
@@ -497,14 +508,22 @@ class LookLog:
             seen = {i: self.shown[c.name] for i, c in some if c.name in nis_of or (c.seen_ns == new[0] and c.hits == 1)}
             self._points(self.crowd, seen, new[1], nis_of, book)
         for _, c in some:
-            self._events(c, self.shown[c.name], book)
+            self._events(tracker, c, self.shown[c.name], book)
         self._rows(tracker, changed, book)
         here = {c.name for c in self.crowd.contacts}
         for name in [n for n, s in self.shown.items() if n not in here and s.status != "deleted"]:
             self._gone(old.get(name), name, book)
         self._settled(tracker, book.now_ns)
 
-    def _events(self, c: Contact, shown: Shown, book: Book) -> None:
+    def dark_score(self, tracker: Tracks, now_ns: int) -> float:
+        """The score from which a contact of looks that come often is told of as dark, as the alert budget has it."""
+        allowed = tracker.allowed()
+        if allowed is None:
+            return -math.inf
+        shifts = max((now_ns - self.since_ns) / NS / allowed.shift_s, 0.125)
+        return allowed.dark_score(self.false_seen / shifts, tracker.presets.confirm_score)
+
+    def _events(self, tracker: Tracks, c: Contact, shown: Shown, book: Book) -> None:
         """A contact that is confirmed, and one near which nothing reports."""
         if shown.status == "deleted":
             shown.status = "tentative"
@@ -514,7 +533,8 @@ class LookLog:
             book.event("confirmed", self.operation, c.seen_ns, end_ns=c.seen_ns, track_ids=(shown.track_id,),
                        text="an anonymous contact is confirmed", device=c.sensors[0], lat_deg=c.lat_deg,
                        lon_deg=c.lon_deg)  # fmt: skip
-        if c.dark and self.operation == OPEN and shown.dark is None and (c.imagery or c.confirmed):
+        if (c.dark and self.operation == OPEN and shown.dark is None
+                and (c.imagery or (c.confirmed and c.score >= self.dark_score(tracker, book.now_ns)))):
             shown.dark = book.event("dark_vessel", self.operation, c.seen_ns, track_ids=(shown.track_id,),
                                     text="near no reporting track", flag_id=c.flag, device=c.sensors[0],
                                     lat_deg=c.lat_deg, lon_deg=c.lon_deg)  # fmt: skip

@@ -31,7 +31,7 @@ from birddog.model import (
     Zone,
 )
 from birddog.units import NS
-from tracking import lifetime
+from tracking import budget, lifetime
 from tracking.awaited import Awaited
 from tracking.battery import Batteries
 from tracking.book import Book, Changes, TakenFix
@@ -88,7 +88,10 @@ class Facts(msgspec.Struct):
 
 
 class OperationState(msgspec.Struct, kw_only=True):
-    """All of one operation's fold that a snapshot keeps; ``facts`` in the order in which the devices last stated one."""
+    """All of one operation's fold that a snapshot keeps; ``facts`` in the order in which the devices last stated one.
+
+    ``reads``: a tag of it was read.
+    """
 
     operation: str
     tracks: list[TrackState] = []
@@ -101,6 +104,7 @@ class OperationState(msgspec.Struct, kw_only=True):
     deception: Deception = msgspec.field(default_factory=Deception)
     warrants: WarrantCalendar = msgspec.field(default_factory=WarrantCalendar)
     looks: LookState | None = None
+    reads: bool = False
 
 
 class OperationFold:
@@ -117,6 +121,8 @@ class OperationFold:
         s = self._state = state or OperationState(operation=operation)
         self._usual_s = min(UNSAID_S, presets.interval_s)
         self.tracker = Tracker(operation, presets, self._interval_s, s.tracks, LookLog(operation, s.looks))
+        self._allowed: budget.Allowed | None = None
+        self.tracker.allowed = self.allowed
         #: When each track's turn comes: (ns, id), and the earliest of each; a later one of the same track says nothing.
         self._queue = [(live.state.due_ns, name) for name, live in self.tracker.tracks.items()]
         heapq.heapify(self._queue)
@@ -140,6 +146,35 @@ class OperationFold:
         rows = [live.row(time_ns, model, {}, quiet_s) for live, model in lives if live.core(model) is not None]
         rows += [row for _, row in self.tracker.log.rows(self.tracker, time_ns)]
         return [row for row in rows if row.status not in ("tentative", "deleted")]
+
+    def allowed(self) -> budget.Allowed | None:
+        """What the alert budget allows each rule of this operation; None: there is none."""
+        alerts = self.tracker.presets.alerts
+        if alerts.false_per_shift is None:
+            return None
+        s = self._state
+        share = alerts.share(1 + s.deception.paired + s.reads + bool(s.visits.zones) + bool(self.tracker.log.since_ns))
+        tracks, old = budget.rounded(len(self.tracker.tracks)), self._allowed
+        assert share is not None
+        if old is None or (old.share, old.shift_s, old.tracks) != (share, alerts.shift_s, tracks):
+            self._allowed = old = budget.Allowed(share, alerts.shift_s, tracks)
+        return old
+
+    def thresholds(self) -> dict[str, float]:
+        """The rules of this operation that the alert budget sets, and where it has them now."""
+        allowed, p, s = self.allowed(), self.presets, self._state
+        if allowed is None:
+            return {}
+        found = {"share": allowed.share, "silent": allowed.silent_factor(p.interval_s, 0, 0)}
+        if s.deception.paired:
+            found["drift"] = allowed.drift_alarm()
+        if s.reads:
+            found["parted"] = allowed.read_gate(p.read_window_s, p.of("").gate)
+        if s.visits.zones:
+            found["arrived"] = allowed.edge_sigmas(len(s.visits.zones), s.visits.zones[0].dwell_s)
+        if self.tracker.log.since_ns:
+            found["dark_vessel"] = self.tracker.log.dark_score(self.tracker, self.tracker.log.crowd.t_ns)
+        return {rule: round(at, 3) for rule, at in found.items()}
 
     # --- time and presets ---------------------------------------------------------------------
 
@@ -252,7 +287,7 @@ class OperationFold:
         model = self.tracker.model(live)
         core = live.core(model)
         if self._state.visits.zones and core is not None and core.time_ns == time_ns and live.state.status == "confirmed":
-            self._state.visits.seen(live.row(time_ns, model, {}, self.tracker.quiet_s), time_ns, book)
+            self._state.visits.seen(live.row(time_ns, model, {}, self.tracker.quiet_s), time_ns, self.allowed(), book)
 
     def decided(self, decision: Decision, number: int, book: Book) -> bool:
         """An operator decided something of this operation's tracks; whether it is about one of them."""
@@ -296,6 +331,9 @@ class OperationFold:
         gap_s = s.gap_s if s.gap_s > self._usual_s else 0.0  # a shorter one says nothing
         # all that it follows from but the time, which plays no part where nothing begins or ends
         of = version, len(s.identities), len(s.sources), gap_s, s.broadcast, s.public, s.of, s.contacts < LEARNT
+        allowed = self.allowed()
+        if allowed is not None:
+            of += allowed, s.lost, s.contacts.bit_length()
         if live.expected is None or live.expected[0] != of:
             expected, timeless = self._asked(live, now_ns)
             live.expected = (of, expected) if timeless else None
@@ -329,7 +367,9 @@ class OperationFold:
         if not attached or s.broadcast:
             return lifetime.expected(None, ends, self.presets), timeless
         interval_s = least_s if least_s < math.inf else max(self.tracker.presets.interval_s, s.gap_s)
-        return lifetime.expected(interval_s, ends, self.presets, patience_s), timeless
+        allowed = self.allowed()
+        factor = None if allowed is None else allowed.silent_factor(interval_s, s.lost, s.contacts)
+        return lifetime.expected(interval_s, ends, self.presets, patience_s, factor), timeless
 
     def _forget_expected(self) -> None:
         for live in self.tracker.tracks.values():
@@ -495,7 +535,7 @@ class OperationFold:
         if not false and s.klass != STATION:
             book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, fix.lat_deg, fix.lon_deg))
         outcome = "same" if false else tracker.measure(live, m, book)
-        state.deception.fix(live, m, outcome, book)
+        state.deception.fix(live, m, outcome, self.allowed(), book)
         if outcome == "waits":
             s.due_ns = min(s.due_ns, book.now_ns + tracker.sweep_ns)
             self._settled(live, book)
@@ -542,7 +582,7 @@ class OperationFold:
         m = of_fix(fix, time_ns, model.preset)
         track_id, before = s.track_id, (s.gap_s, s.contacts, s.contact_ns)
         source = state.deception.quiet(track_id, m)
-        if source is None:
+        if source is None or tracker.presets.alerts.false_per_shift is not None:  # a budget counts what is lost, the long way
             return None
         passed_s = (now_ns - before[2]) / NS
         if passed_s > 0.0:
@@ -619,6 +659,7 @@ class OperationFold:
         if self.clock_ahead(read.device, read.time_ns, book, None):
             self.heard(owner, read.device, book, reports=False)
             return
+        self._state.reads = True
         if place is not None and owner.key.startswith("d:"):
             self.tracker.rides(owner.key, at_place(place, time_ns, read.device, "tag_read"))
         live = self._track(owner, read.epc, book, make=place is not None)

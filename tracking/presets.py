@@ -15,6 +15,7 @@ import msgspec
 
 from birddog.errors import UsageError
 from birddog.model import Device
+from tracking.budget import AlertBudget
 
 Positive = Annotated[float, msgspec.Meta(gt=0.0, le=1e9)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
@@ -104,6 +105,7 @@ class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         alarm_window_s: the same alarm of one device again within this time is no new event.
         events: by which rules stops, encounters and the like are told (docs/events.md): ``quick`` (minutes), ``reference``
             (the hours of Global Fishing Watch), ``off``.
+        alerts: the budget of false alarms (``[alerts]`` of the TOML; ``tracking.budget``).
     """
 
     engine: Literal["birddog", "plain", "filterpy"] = "birddog"
@@ -133,6 +135,7 @@ class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     read_window_s: Positive = 5.0
     alarm_window_s: Positive = 300.0
     events: Literal["quick", "reference", "off"] = "quick"
+    alerts: AlertBudget = AlertBudget()
 
     def of(self, klass: str) -> ClassPreset:
         """The preset of a class; of an unknown one, ``UNKNOWN``."""

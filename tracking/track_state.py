@@ -69,6 +69,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         base: the filter before the first measurement of ``ring``; None where that one begins the track.
         fixers: the devices that gave fixes, in the order of their first.
         gap_s: a running mean of the time between messages (for a device that is not enrolled).
+        lost: messages that were missing between two others, as far as an alert budget asks for them.
         reports: whether a device of its own reports (a passive tag is only read, its silence means nothing).
         row_ns: when its row was last given out; due_ns: when time alone next changes something (``lifetime``).
         turns: whether it is in two places in turn.
@@ -101,6 +102,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     contact_ns: int = 0
     contacts: int = 0
     gap_s: float = 0.0
+    lost: int = 0
     reports: bool = False
     row_ns: int = 0
     due_ns: int = 0

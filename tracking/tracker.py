@@ -20,6 +20,7 @@ from birddog.model import Event, TrackPoint, Value
 from birddog.units import NS
 from tracking.assign import Spot
 from tracking.book import Book
+from tracking.budget import Allowed
 from tracking.contacts import Look, Rider
 from tracking.doubt import TURNS, beyond_reach_m, turns_after
 from tracking.looks import LookLog
@@ -32,6 +33,8 @@ from tracking.track_state import LiveTrack, Outcome, Told, TrackState
 
 #: So many of the last five fixes refused: the track is contradicted.
 MOSTLY = 3
+#: So many missing messages of one gap are counted: what is longer is no loss on the way.
+MISSED_AT_ONCE = 6
 #: Messages after which it is known how often a device reports.
 LEARNT = 5
 
@@ -50,6 +53,8 @@ class Tracker:
         self.operation, self.presets, self.interval_of = operation, presets, interval_of
         self.reinit_ns, self.sweep_ns = int(presets.reinit_s * NS), int(presets.sweep_s * NS)
         self.log = LookLog(operation) if log is None else log
+        #: What the alert budget allows this operation's rules; None: no budget, each rule keeps its threshold.
+        self.allowed: Callable[[], Allowed | None] = lambda: None
         self._models: dict[str, Model] = {}
         self.tracks: dict[str, LiveTrack] = {}
         self.by_key: dict[str, LiveTrack] = {}
@@ -138,6 +143,9 @@ class Tracker:
         if s.contacts > 0:
             gap_s = (book.now_ns - s.contact_ns) / NS
             if gap_s > 0.0:
+                if self.presets.alerts.false_per_shift is not None and s.gap_s > 0.0:
+                    every_s = self.interval_of(live)
+                    s.lost += 0 if every_s is None else min(max(round(gap_s / every_s) - 1, 0), MISSED_AT_ONCE)
                 s.gap_s = gap_s if s.gap_s == 0.0 else s.gap_s + 0.2 * (gap_s - s.gap_s)
         s.contacts += 1
         s.contact_ns = book.now_ns
@@ -261,7 +269,7 @@ class Tracker:
             self._receivers_parted(live, m, newest, book)
             self._contradicted(live, m, newest, book)
         if m.origin == "tag_read" and newest.fixed:
-            self._parted(live, m, outcome, newest, model, book)
+            self._parted(live, m, outcome, nis, newest, model, book)
 
     def _moved(self, live: LiveTrack, m: Measurement, before: Core | None, model: Model, book: Book) -> None:
         """A rival took over with a measurement: how far, and whether its class can be so fast."""
@@ -321,10 +329,13 @@ class Tracker:
         elif rival is None and "parted" in s.open_events and s.open_events["parted"].device == m.device:
             self._over(live, "parted", m, book)
 
-    def _parted(self, live: LiveTrack, m: Measurement, outcome: Outcome, newest: Core, model: Model, book: Book) -> None:
+    def _parted(
+        self, live: LiveTrack, m: Measurement, outcome: Outcome, nis: float, newest: Core, model: Model, book: Book
+    ) -> None:  # fmt: skip
         """One event from the first read away from the track to the next that fits."""
-        s = live.state
-        if outcome == "refused" and "parted" not in s.open_events:
+        s, allowed = live.state, self.allowed()
+        gate = 0.0 if allowed is None else allowed.read_gate(self.presets.read_window_s, model.preset.gate)
+        if outcome == "refused" and nis >= gate and "parted" not in s.open_events:
             lat, lon, _ = placed(newest, predicted(newest, newest.time_ns, model))
             away_m = distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
             text = f"tag parted from its track: read by {m.device}, {away_m:.0f} m from it"

@@ -18,6 +18,7 @@ from birddog.areas import ring_contains
 from birddog.geo import radii_m, wrap_lon
 from birddog.model import Event, Track, Zone
 from tracking.book import Book
+from tracking.budget import Allowed
 
 #: Standard deviations beyond an edge from which a side is believed: 95 % on one side of a normal distribution.
 SURE = 1.645
@@ -77,7 +78,8 @@ def _across(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, floa
 
 
 def seen(
-    zone: Zone, held: Presence, time_ns: int, *, lat_deg: float, lon_deg: float, p_ee: float, p_en: float, p_nn: float
+    zone: Zone, held: Presence, time_ns: int, *, lat_deg: float, lon_deg: float, p_ee: float, p_en: float, p_nn: float,
+    sure: float = SURE,
 ) -> tuple[Presence, str]:
     """What is held after a fix, and what is to be told: ``arrived``, ``left``, ``inside`` or nothing ("").
 
@@ -85,9 +87,10 @@ def seen(
         held: of this track and zone until now.
         time_ns: of the fix.
         p_ee, p_en, p_nn: covariance of the track's position, m².
+        sure: standard deviations beyond the edge from which a side is believed.
     """
     depth, e, n = depth_m(zone, lat_deg=lat_deg, lon_deg=lon_deg)
-    margin = SURE * math.sqrt(max(e * e * p_ee + 2.0 * e * n * p_en + n * n * p_nn, 0.0))
+    margin = sure * math.sqrt(max(e * e * p_ee + 2.0 * e * n * p_en + n * n * p_nn, 0.0))
     says = True if depth >= margin else False if depth <= -margin else None
     if says is None or says == held.inside:  # on the edge it is not said any more that it is on the other side
         return (held if held.turning is None else Presence(held.inside)), ""
@@ -127,14 +130,15 @@ class Visits(msgspec.Struct):
             for name in sorted(gone & set(visits)):
                 self._over(visits.pop(name), book.now_ns, book)
 
-    def seen(self, track: Track, time_ns: int, book: Book) -> None:
-        """A track was measured; ``track`` is its row at that time."""
+    def seen(self, track: Track, time_ns: int, allowed: Allowed | None, book: Book) -> None:
+        """A track was measured; ``track`` is its row at that time, ``allowed`` what the alert budget allows."""
         visits = self.of.setdefault(track.track_id, {})
         for zone in self.zones:
             visit = visits.get(zone.name) or Visit(Presence())
             held, word = seen(
                 zone, visit.held, time_ns, lat_deg=track.lat_deg, lon_deg=track.lon_deg,
                 p_ee=track.p_ee, p_en=track.p_en, p_nn=track.p_nn,
+                sure=SURE if allowed is None else allowed.edge_sigmas(len(self.zones), zone.dwell_s),
             )  # fmt: skip
             if word:
                 self._over(visit, time_ns, book)

@@ -116,6 +116,22 @@ class AcknowledgeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     false: bool = False
 
 
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """The alert budget (docs/alerts.md): false alarms a shift, asked (null: none is set) and measured.
+
+    ``false``: alerts that persons acknowledged as false in the last shift; ``measured``: a shift, over the last ``shifts``;
+    ``thresholds``: of each operation, by rule.
+    """
+
+    asked: float | None
+    shift_h: float
+    cases: int
+    false: int
+    measured: float
+    shifts: float
+    thresholds: dict[str, dict[str, float]]
+
+
 class Acknowledged(msgspec.Struct, frozen=True):
     """The decision is on disk, as entry ``seq`` of the journal."""
 
@@ -252,6 +268,7 @@ OPERATIONS: dict[str, dict[str, tuple[str, Any, tuple[str, ...], Any]]] = {
     "/v1/alerts": {"get": ("Alerts", Alerts, ("since", "open", "operation"), None)},
     "/v1/alerts/{alert_id}/acknowledge": {"post": ("A person has seen it: a new entry of the journal", Acknowledged, (),
                                                    AcknowledgeBody)},
+    "/v1/alerts/budget": {"get": ("False alarms a shift, asked and measured", Budget, (), None)},
     "/v1/alerts/acknowledge": {"post": ("A person has seen all open alerts of a kind: a new entry for each", AcknowledgedGroup,
                                         (), AcknowledgeGroupBody)},
     "/v1/decisions": {"post": ("What a person decides of a track: a new entry of the journal", Decided, (), DecisionBody)},

@@ -12,12 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from birddog import model
-from birddog.units import ns_from_text
+from birddog.units import NS, ns_from_text
 from opsroom.console import openapi, views
 from opsroom.console.answers import body_of, by_of, json_answer
 from opsroom.console.source import Source
 from opsroom.picture_view import View
 
+#: False alarms are counted over so many shifts at most.
+SHIFTS = 21
 #: What was told in several operations is looked for among so many alerts, the newest that nobody waits for.
 REOPENED = 1000
 
@@ -73,6 +75,26 @@ class Person:
                      for subject, operation in subjects]
         numbers = await asyncio.get_running_loop().run_in_executor(None, self.act_all, decisions) if decisions else [0]
         return json_answer(openapi.AcknowledgedGroup(len(decisions), numbers[-1]))
+
+    async def budget(self, request: Request) -> Response:
+        """How many false alarms a shift were asked for, and how many persons said that there were."""
+        view = self.view(request)
+
+        def read() -> openapi.Budget:
+            asked, now_ns = view.asked(), self.source.now_ns()
+            shift_ns = int(asked.alerts.shift_s * NS)
+            closed = [alert for _, alert in view.closed_alerts(REOPENED)]
+            false = [one.acknowledged_ns for one in closed if one.false and one.acknowledged_ns is not None]
+            since_ns = max(min((one.raised_ns for one in closed), default=now_ns), now_ns - SHIFTS * shift_ns)
+            shifts = max((now_ns - since_ns) / shift_ns, 1.0)
+            return openapi.Budget(
+                asked=asked.alerts.false_per_shift, shift_h=asked.alerts.shift_h, cases=asked.alerts.cases,
+                false=sum(at >= now_ns - shift_ns for at in false),
+                measured=round(sum(at >= since_ns for at in false) / shifts, 2), shifts=round(shifts, 2),
+                thresholds=asked.thresholds,
+            )  # fmt: skip
+
+        return json_answer(await self.source.run(read))
 
     async def decide(self, request: Request) -> Response:
         """A person decides something of a track; the fold obeys it when it comes to the entry."""

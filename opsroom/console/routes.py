@@ -75,6 +75,7 @@ class Console:
             Route("/v1/flags", self.flags),
             Route("/v1/flags/{flag_id}/thumbnail", self.thumbnail),
             Route("/v1/alerts", self.alerts),
+            Route("/v1/alerts/budget", self.person.budget),
             Route("/v1/alerts/acknowledge", self.person.acknowledge_group, methods=["POST"]),
             Route("/v1/alerts/{alert_id}/acknowledge", self.person.acknowledge, methods=["POST"]),
             Route("/v1/decisions", self.person.decide, methods=["POST"]),

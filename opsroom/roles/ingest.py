@@ -130,7 +130,7 @@ async def _open(plan: Plan, stop: asyncio.Event, board: Board) -> Writer | None:
 
 
 def _enter_start(plan: Plan, intake: Intake) -> None:
-    presets: dict[str, Any] = msgspec.to_builtins(plan.config.tracking)
+    presets: dict[str, Any] = msgspec.to_builtins(plan.config.presets())
     start = Start(version=__version__, presets=presets, exercise=plan.exercise)
     intake.enter(Entries([control.own(start, source="run")], lambda numbers: None))
 

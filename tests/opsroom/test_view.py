@@ -8,6 +8,7 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from birddog.journal import open_writer
@@ -16,7 +17,7 @@ from opsroom.console.feed import Feed
 from opsroom.console.health import Health
 from opsroom.console.settings import Settings
 from opsroom.console.source import Source
-from opsroom.picture_rows import FlagRow, Refused
+from opsroom.picture_rows import Asked, FlagRow, Refused
 from opsroom.picture_store import PictureReader, PictureWriter
 from opsroom.picture_view import ALL, LOST_MOST, Rights, View
 
@@ -86,6 +87,10 @@ def kept(tmp_path):
 
 
 def test_every_question_of_a_view_is_about_its_own_operations(kept):
+    asked = Asked(thresholds={"A": {"share": 0.1}, "B": {"share": 0.2}, "open": {}})
+    kept.store.begin()
+    kept.store.set_meta("budget", msgspec.msgpack.encode(asked))
+    kept.store.commit(1)
     kept.publish(*rows_of("A", 1), *rows_of("B", 2), *rows_of("open", 3), *rows_of("", 4))
     reader = PictureReader(kept.path)
     for rights, numbers in ((ALL, "1234"), (A, "1"), (B, "23"), (Rights(frozenset()), "")):
@@ -100,6 +105,7 @@ def test_every_question_of_a_view_is_about_its_own_operations(kept):
         assert [a.alert_id for _, a in view.open_alerts()] == [f"AE{n}" for n in numbers] and view.closed_alerts(9) == []
         assert [f.flag_id for _, f in view.flags()] == [f"F{n}" for n in numbers]
         assert [r.refused_id for _, r in view.refused()] == [f"R{n}" for n in numbers]
+        assert "".join(sorted(view.asked().thresholds)) == "".join(name for name in ("A", "B", "open") if rights.may(name))
         assert sum(view.statuses().values()) == len(numbers) == len(view.operations())
         for n in "1234":
             there = n in numbers

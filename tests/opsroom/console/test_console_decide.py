@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import httpx
+import msgspec
 import pytest
 
 from opsroom.console.routes import Console
+from opsroom.picture_rows import Asked
 from opsroom.picture_view import Rights
+from tracking.budget import AlertBudget
 
 
 def test_a_decision_about_a_track_becomes_an_entry(stage):
@@ -197,3 +202,47 @@ def test_a_person_decides_where_a_track_is_and_takes_it_back(stage, makers, watc
     assert [(d.action, d.by) for d in stage.decisions] == [("take_over", "anna"), ("undo", "anna")]
     assert stage.decisions[0].subject == "T2" and stage.decisions[1].subject.startswith("D")
     seen.clean()
+
+
+def false_alarms(stage, makers) -> None:
+    """Three alerts of a day, of which two were false, one of them in the last shift; three a shift were asked for."""
+    now, hour = time.time_ns(), 3600 * 10**9
+    over = dict(kind="silent", severity="warning", cleared_ns=now - 20 * hour, raised_ns=now - 24 * hour)
+    asked = Asked(alerts=AlertBudget(false_per_shift=3.0), thresholds={"nightjar": {"share": 0.75, "silent": 4.5}})
+    stage.store.begin()
+    stage.store.set_meta("budget", msgspec.msgpack.encode(asked))
+    stage.store.commit(1)
+    stage.publish(makers["alert"](2, **over, device="b", acknowledged_ns=now - 20 * hour, false=True),
+                  makers["alert"](3, **over, device="c", acknowledged_ns=now - hour, false=True),
+                  makers["alert"](4, **over, acknowledged_ns=now - hour))  # fmt: skip
+
+
+def test_what_was_asked_stands_beside_what_was_measured(stage, makers):
+    address = stage.start()
+    none = httpx.get(f"{address}/v1/alerts/budget").json()
+    assert (none["asked"], none["false"], none["measured"], none["thresholds"]) == (None, 0, 0.0, {})
+    false_alarms(stage, makers)
+    found = httpx.get(f"{address}/v1/alerts/budget").json()
+    assert (found["asked"], found["shift_h"], found["cases"], found["false"]) == (3.0, 8.0, 3, 1)
+    assert found["measured"] == pytest.approx(2 / 3, abs=0.01) and found["shifts"] == pytest.approx(3.0, abs=0.01)
+    assert found["thresholds"] == {"nightjar": {"share": 0.75, "silent": 4.5}}
+
+
+@pytest.mark.browser
+def test_a_false_alarm_is_said_on_the_page_and_opened_again(stage, makers, watch):
+    false_alarms(stage, makers)
+    page = watch(stage.start()).page
+    page.wait_for_selector("#alerts-budget:not([hidden])")
+    assert "False alarms in the last 8 h: 1" in page.inner_text("#alerts-budget")
+    assert "asked: 3" in page.inner_text("#alerts-budget")
+    page.fill("#watch", "anna")
+    page.click('[data-alert-id="A1"] .none')
+    page.wait_for_selector("#say-soon:has-text('Acknowledged as false.')", state="attached")
+    assert [(d.action, d.subject, d.false, d.by) for d in stage.decisions] == [("acknowledge", "A1", True, "anna")]
+    page.click("#seen-more summary")
+    page.click('[data-alert-id="A4"] .again')
+    page.wait_for_selector("#who[open]")
+    assert "waits for somebody again" in page.inner_text("#who-what")
+    page.click("#who-send")
+    page.wait_for_selector("#say-soon:has-text('Decided, D')", state="attached")
+    assert [(d.action, d.subject) for d in stage.decisions[1:]] == [("reopen", "A4")]

@@ -16,7 +16,7 @@ import { age, clock, metres, plain, position, stamp } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 const store = new Store();
-const state = { connects: [], connectsAt: 0, authorityAt: 0, following: false, chosenKind: '', chosenId: '', problems: [], lost: false, word: 'LIVE', retryAt: 0, scenery: 0, places: new Map() };
+const state = { connects: [], connectsAt: 0, authorityAt: 0, budgetAt: 0, following: false, chosenKind: '', chosenId: '', problems: [], lost: false, word: 'LIVE', retryAt: 0, scenery: 0, places: new Map() };
 const watch = new Watch((id) => (store.alerts.has(id) ? alerts.what(store.alerts.get(id)) : ''));
 
 const room = {
@@ -163,6 +163,16 @@ async function warrants() {
   authority.update(rows);
 }
 
+/** How many false alarms a shift were asked for, and how many there were. */
+async function budget() {
+  state.budgetAt = performance.now();
+  const answer = await ask('/v1/alerts/budget');
+  if (!answer) return;
+  $('alerts-budget').hidden = answer.asked === null && !answer.false && !answer.measured;
+  const asked = answer.asked === null ? 'none asked for' : `asked: ${answer.asked}`;
+  write($('alerts-budget'), `False alarms in the last ${answer.shift_h} h: ${answer.false}; a shift, over ${answer.shifts} shifts: ${answer.measured} (${asked}).`);
+}
+
 /** Trails come from the store once a connection; after that each track's own frames lengthen them. */
 async function trails() {
   const answer = await ask(`/v1/trails?minutes=${room.trailMinutes()}&limit=400`);
@@ -248,6 +258,7 @@ function tick() {
   if (!state.lost && performance.now() - state.scenery > 60000) scenery();
   if (!state.lost && performance.now() - state.connectsAt > 10000) connects();
   if (!state.lost && performance.now() - state.authorityAt > 5000) warrants();
+  if (!state.lost && performance.now() - state.budgetAt > 10000) budget();
 }
 setInterval(tick, 1000);
 
