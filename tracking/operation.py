@@ -330,6 +330,7 @@ class OperationFold:
         s, version = live.state, self._directory.version
         gap_s = s.gap_s if s.gap_s > self._usual_s else 0.0  # a shorter one says nothing
         # all that it follows from but the time, which plays no part where nothing begins or ends
+        of: tuple[object, ...]
         of = version, len(s.identities), len(s.sources), gap_s, s.broadcast, s.public, s.of, s.contacts < LEARNT
         allowed = self.allowed()
         if allowed is not None:
