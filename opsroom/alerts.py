@@ -34,6 +34,7 @@ SEVERITY: dict[str, Literal["info", "warning", "critical"]] = {
     "two_places": "warning",
     "contradicted": "warning",
     "never_heard": "warning",
+    "not_admitted": "warning",
     "low_battery": "warning",
     "arrived": "warning",
     "left": "warning",

@@ -2,7 +2,8 @@
 
 Told after the time in which any other silence would be (``silent_factor`` x interval), counted from the attachment, or from
 where the journal's time stood when it was entered; where the first entry after it comes later than that, nobody listened,
-and it is counted from there.  A passive tag is only read where a reader stands, so nothing is expected.
+and it is counted from there.  One whose messages come in and are refused for want of a warrant is heard: that is told instead
+(``not_admitted``).  A passive tag is only read where a reader stands, so nothing is expected.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Waiting(msgspec.Struct):
     """Of one device: what it was attached to, since when it is waited for, how often it should report, and what was told.
 
     ``until_ns``: when its attachment ends, where that was said beforehand.  ``fresh``: nothing has said yet what time it is
-    since it was attached (a new journal, one whose run is down).
+    since it was attached (a new journal, one whose run is down).  ``refused``: why nothing of what it says is kept.
     """
 
     shipment: str
@@ -34,6 +35,7 @@ class Waiting(msgspec.Struct):
     event: Event | None = None
     until_ns: int | None = None
     fresh: bool = True
+    refused: str = ""
 
 
 class Awaited(msgspec.Struct):
@@ -77,6 +79,18 @@ class Awaited(msgspec.Struct):
         if waiting is not None and waiting.event is not None:
             book.end(waiting.event, book.now_ns)
 
+    def refused(
+        self, device: str, why: str, operation: str, track_ids_of: Callable[[str], tuple[str, ...]], book: Book
+    ) -> None:  # fmt: skip
+        """A message of it was refused for want of a warrant in force."""
+        waiting = self.of.get(device)
+        if waiting is None or waiting.refused == why:
+            return
+        waiting.refused = why
+        if waiting.event is not None:
+            book.end(waiting.event, book.now_ns)
+            waiting.event = _told(device, waiting, book.now_ns, 0.0, operation, track_ids_of, book)
+
     def wait(self, to_ns: int, factor: float, operation: str, track_ids_of: Callable[[str], tuple[str, ...]], book: Book
     ) -> None:
         """What is due is told, each in its time.
@@ -90,12 +104,8 @@ class Awaited(msgspec.Struct):
             waiting.fresh = False
             at_ns, until_ns = waiting.since_ns + int(factor * waiting.interval_s * NS), waiting.until_ns
             if waiting.event is None and at_ns <= to_ns and (until_ns is None or at_ns < until_ns):
-                text = (
-                    f"{waiting.shipment}: {device} was never heard, attached {factor * waiting.interval_s:.0f} s ago, "
-                    f"expected every {waiting.interval_s:.3g} s"
-                )
-                tracks = track_ids_of("s:" + waiting.shipment)
-                waiting.event = book.event("never_heard", operation, at_ns, device=device, track_ids=tracks, text=text)
+                ago_s = factor * waiting.interval_s
+                waiting.event = _told(device, waiting, at_ns, ago_s, operation, track_ids_of, book)
             if until_ns is not None and until_ns <= to_ns:
                 del self.of[device]
                 if waiting.event is not None:
@@ -106,3 +116,17 @@ class Awaited(msgspec.Struct):
         waits = (0 if w.fresh else w.since_ns + int(factor * w.interval_s * NS) for w in self.of.values() if w.event is None)
         ends = (w.until_ns for w in self.of.values() if w.until_ns is not None)
         self.due_ns = min([_NEVER, *waits, *ends])
+
+
+def _told(
+    device: str, waiting: Waiting, at_ns: int, ago_s: float, operation: str, track_ids_of: Callable[[str], tuple[str, ...]],
+    book: Book,
+) -> Event:  # fmt: skip
+    """What is told of a device that is waited for: that it was never heard, or that it is and nothing of it is kept."""
+    said = f"attached {ago_s:.0f} s ago, expected every {waiting.interval_s:.3g} s"
+    kind, text = "never_heard", f"{waiting.shipment}: {device} was never heard, {said}"
+    if waiting.refused:
+        kind = "not_admitted"
+        text = f"{waiting.shipment}: {device} is heard and refused ({waiting.refused}): nothing of what it says is kept"
+    tracks = track_ids_of("s:" + waiting.shipment)
+    return book.event(kind, operation, at_ns, device=device, track_ids=tracks, text=text)

@@ -72,7 +72,7 @@ class FoldState(msgspec.Struct, kw_only=True):
         numbers: of each case the number of the entry that named it first.
     """
 
-    form: Literal[17]
+    form: Literal[18]
     now_ns: int = 0
     exercise: bool = False
     presets: Presets = Presets()
@@ -93,7 +93,7 @@ class Fold:
     """One fold over one journal; see the module's docstring."""
 
     def __init__(self) -> None:
-        self._state = FoldState(form=17)
+        self._state = FoldState(form=18)
         self._directory = Directory()
         #: Of entries that were written before verdicts stood in them.
         self._judge = Judge(self._directory, exercise=False)
@@ -181,6 +181,10 @@ class Fold:
                     if reject.reason == "clock" and reject.device and reject.verdict is not None:
                         for owner in self._owners(reject.verdict, reject.device):
                             self._of(owner.operation).clock_refused(owner, reject.device, reject.detail, book)
+                    elif reject.reason == "unauthorised" and reject.verdict is not None:
+                        fold = self._folds.get(reject.verdict.operation)
+                        if fold is not None:
+                            fold.not_admitted(reject.device, reject.detail, book)
             case Scan():
                 self._scan(body, book)
             case Start():

@@ -706,6 +706,10 @@ class OperationFold:
             self._state.clocks.refused(device, self.operation, detail, self._track_ids(owner.key), book)
             self.heard(owner, device, book, reports=True)
 
+    def not_admitted(self, device: str, why: str, book: Book) -> None:
+        """The door refused a message for want of a warrant: whoever waits for the device is told that, and no more."""
+        self._state.awaited.refused(device, why, self.operation, self._track_ids, book)
+
     # --- doors, alarms, triggers, looks -------------------------------------------------------
 
     def stands_open(self, device: str) -> bool:

@@ -5,7 +5,20 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from birddog.model import Attachment, Device, Event, Fix, FrameBody, Operation, Reading, Start, Tick
+from birddog.model import (
+    Attachment,
+    Device,
+    Event,
+    Fix,
+    FrameBody,
+    Operation,
+    Reading,
+    RefusalBody,
+    Reject,
+    Start,
+    Tick,
+    Verdict,
+)
 from birddog.units import NS
 
 T0 = 1_790_000_000 * NS
@@ -22,7 +35,8 @@ def told(journal):
     """``told(bodies)``: (time s, event) of what a journal of (t s, body) is told of who is not heard."""
     def those(bodies) -> list[tuple[int, Event]]:
         changes = journal(begun=False, restart=True).take(bodies).changes
-        return [(t, e) for (t, _), c in zip(bodies, changes, strict=True) for e in c.events if e.kind == "never_heard"]
+        kinds = ("never_heard", "not_admitted")
+        return [(t, e) for (t, _), c in zip(bodies, changes, strict=True) for e in c.events if e.kind in kinds]
 
     return those
 
@@ -128,3 +142,24 @@ def test_with_its_case_closed_nobody_waits(told):
     bodies = [*CASE, *ticks(0, 15), (12, ATTACHED), *ticks(15, 60), (60, Operation(operation="A", closed=True)), *ticks(65, 99)]
     [(_, begun), (t, over)] = told(bodies)
     assert (t, over.event_id, over.end_ns) == (60, begun.event_id, T0 + 55 * NS)
+
+
+def refusal(t: float, why: str = "no_warrant") -> tuple:
+    verdict = Verdict("A", "crate-40", "warrant", "refused")
+    reject = Reject("unauthorised", why, device="tag", verdict=verdict)
+    return t, RefusalBody(format="x", version=1, device="tag", rejects=(reject,), payload_hash=b"h")
+
+
+@pytest.mark.parametrize("before", [20, 40], ids=["before it was missed", "after"])
+def test_who_is_heard_and_refused_for_want_of_a_warrant_was_not_never_heard(told, before):
+    bodies = [*CASE, *ticks(0, 15), (12, ATTACHED), *ticks(15, before), refusal(before), *ticks(before + 5, 80), refusal(80),
+              refusal(81, "expired"), *ticks(85, 100), fix(130)]  # fmt: skip
+    found = told(bodies)
+    assert [(t, e.kind, e.end_ns is not None) for t, e in found if e.kind == "not_admitted"] == [
+        (max(before, 35), "not_admitted", False), (81, "not_admitted", True), (81, "not_admitted", False),
+        (130, "not_admitted", True),
+    ]  # fmt: skip
+    kinds = [(t, e.end_ns is not None) for t, e in found if e.kind == "never_heard"]
+    assert kinds == ([] if before == 20 else [(35, False), (40, True)])
+    text = "crate-40: tag is heard and refused (no_warrant): nothing of what it says is kept"
+    assert next(e.text for _, e in found if e.kind == "not_admitted") == text
