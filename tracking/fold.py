@@ -182,9 +182,9 @@ class Fold:
                         for owner in self._owners(reject.verdict, reject.device):
                             self._of(owner.operation).clock_refused(owner, reject.device, reject.detail, book)
                     elif reject.reason == "unauthorised" and reject.verdict is not None:
-                        fold = self._folds.get(reject.verdict.operation)
-                        if fold is not None:
-                            fold.not_admitted(reject.device, reject.detail, book)
+                        waiting = self._folds.get(reject.verdict.operation)
+                        if waiting is not None:
+                            waiting.not_admitted(reject.device, reject.detail, book)
             case Scan():
                 self._scan(body, book)
             case Start():
