@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 _HASH = 32
 
 
-class PublicKey(msgspec.Struct, frozen=True):
+class PublicKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A public key of the log, the size from which on it signs, and the note in which the key before named it."""
 
     verifier: str
@@ -54,7 +54,7 @@ class PublicKey(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-class Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``keys.json``: what the log is called, the entry at which it begins, and its public keys, the oldest first."""
 
     origin: str

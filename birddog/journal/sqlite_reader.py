@@ -173,11 +173,31 @@ class SqliteReader:
                " CAST(actor AS BLOB), CAST(key_id AS BLOB), leaf FROM entry WHERE seq > ? ORDER BY seq LIMIT ?")
         found = self._fetch(sql, (after, limit), f" cannot be read after entry {after}:")
         return [
-            Stored(seq, _text(kind), received_ns, _text(operation), _text(source), ident, body, _text(actor),
-                   None if key_id is None else _text(key_id), leaf)
+            Stored(seq, _text(kind), received_ns if isinstance(received_ns, int) else 0, _text(operation), _text(source),
+                   _bytes(ident), _bytes(body), _text(actor),
+                   None if key_id is None else _text(key_id), leaf if isinstance(leaf, bytes) else None)
             for seq, kind, received_ns, operation, source, ident, body, actor, key_id, leaf in found
         ]  # fmt: skip
 
+    def faults(self) -> list[tuple[int, str]]:
+        """What SQLite finds wrong with its own file: (the entry, 0 where about none; words).
 
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
+        Its check reads indexes too, which hashing the entries does not; a text that became bytes of the same letters it knows
+        to be there, and not in which entry.
+        """
+        wrong = " OR ".join(f"typeof({name}) <> 'text'" for name in ("kind", "operation", "source", "actor"))
+        wrong += " OR typeof(received_ns) <> 'integer' OR typeof(key_id) NOT IN ('text', 'null')"
+        wrong += " OR typeof(leaf) NOT IN ('blob', 'null')"
+        odd = f"SELECT seq FROM entry WHERE {wrong} OR typeof(ident) <> 'blob' OR typeof(body) <> 'blob'"
+        out = [(seq, "a column of it is of another kind than it was") for (seq,) in self._fetch(odd, ())]
+        said = [words for (words,) in self._fetch("PRAGMA integrity_check(20)", ())]
+        return out + [(0, f"the journal's file: {words}") for words in said if words != "ok"]
+
+
+def _bytes(raw: object) -> bytes:
+    """What should be bytes; what was changed into something else is said by ``faults``, and is not its leaf's."""
+    return raw if isinstance(raw, bytes) else b""
+
+
+def _text(raw: bytes | None) -> str:
+    return "" if raw is None else raw.decode("utf-8", "surrogateescape")

@@ -58,6 +58,10 @@ class Reader(Protocol):
     def read(self, after: int, limit: int = 1000) -> list[Entry]:
         """Entries with ``seq > after`` in order, at most ``limit``."""
 
+    def faults(self) -> list[tuple[int, str]]:
+        """What the store finds wrong with its own files: (the entry, 0 where about none; words)."""
+        ...
+
     def rows(self, after: int, limit: int = 1000) -> list[Stored]:
         """As ``read``, what stands in the store."""
 

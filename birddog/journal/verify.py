@@ -32,7 +32,7 @@ from birddog.merkle import VerificationError
 from birddog.model import Erasure
 from birddog.note import Checkpoint, Verifier, opened
 from birddog.record import MAGIC, stated
-from birddog.tiles import WIDTH, GrowingTiles
+from birddog.tiles import WIDTH, GrowingTiles, tile_path
 
 #: Bytes that are put otherwise to find the one that was changed; longer columns are named by being what is left.
 _LOOKED_AT = 4096
@@ -127,7 +127,7 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
         elif row.kind == "rotation":
             named.take(row)
         tree.append([row.leaf])
-        tree.full.clear()
+        _tiles(out, files, tree, point)
         if (mark := marks.pop(tree.size, None)) is not None:
             _hold(out, mark, tree, files, known)
     if known.begins > before + 1 and point is not None and point.size:
@@ -138,6 +138,10 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
             words = f"the journal ends at entry {before}, and {where} was signed up to entry {last}"
             out.findings.append(Finding(0, "", f"{words}: it was cut, or is an older copy"))
     out.findings += emptied.findings()
+    try:
+        out.findings += [Finding(seq, "", words) for seq, words in journal.faults()]
+    except JournalError as error:  # what it is about was said above, as far as it can be read
+        out.findings.append(Finding(0, "", str(error)))
     named.end(point.size if point is not None else 2**63)
     out.size, out.root = (point.size, point.root.hex()) if point is not None else (0, "")
     out.unsigned = max(0, tree.size - out.size)
@@ -209,6 +213,24 @@ def _rows(journal: Reader, out: Verified) -> Iterator[list[Stored]]:
             return
         yield rows
         after = rows[-1].seq
+
+
+def _tiles(out: Verified, files: LogFiles, tree: GrowingTiles, point: Checkpoint | None) -> None:
+    """Tiles that are full now, and at the checkpoint's size those that are not, are what the leaves make."""
+    held = [(level, number, hashes) for (level, number), hashes in tree.full.items()]
+    tree.full.clear()
+    if point is None or tree.size > point.size:
+        return
+    if tree.size == point.size:
+        held += tree.partial()
+    for level, number, hashes in held:
+        try:
+            raw = files.tile(level, number, len(hashes))
+        except VerificationError:
+            continue  # it is made again from the journal at the next start
+        if raw != b"".join(hashes):
+            where = files.folder / tile_path(level, number, len(hashes))
+            out.findings.append(Finding(0, "", f"{where} is not what the entries make"))
 
 
 def _hold(out: Verified, mark: list[tuple[str, Checkpoint]], tree: GrowingTiles, files: LogFiles, known: Known) -> None:
