@@ -155,7 +155,7 @@ def _meant(names: list[str], places: dict[str, int], separator: str) -> Table:
     logger = {"elevation", "bearing", "provider"} <= there
     traffic = {"mmsi", "timestamp", "speed"} <= there and bool({"shipid", "dsrc"} & there)
     said = {"navstatus", "navigationalstatus", "status", "navstat"} & there
-    ais = danish or traffic or time == "basedatetime" or ("mmsi" in there and bool(said))
+    ais = danish or traffic or time == "basedatetime" or bool(said and there & {"mmsi", "sourcemmsi"})
     unread = []
     if "speed" in there and not {"knots", "mps", "kmh"} & places.keys():
         if logger:

@@ -25,25 +25,32 @@ def _ns(year: int, month: int, day: int) -> int:
     return ns_from_datetime(datetime(year, month, day, tzinfo=UTC))
 
 
+_MINUTES_NS = 600 * NS
+
+
 class Beginning(NamedTuple):
     """Where clocks that nobody has set begin: such a time may be stated until ``until_ns``, counted on without a fix."""
 
     from_ns: int
     until_ns: int
     whose: str
+    #: So long after its beginning such a time is none by itself, where nobody knows when it was received.
+    alone_ns: int = DAY_NS
 
 
 #: No device of ours was made before 1990, so no time before it was measured.
-_FIRST_NS = _ns(1990, 1, 1)
-#: One row a beginning.  A time within a day of it is no time by itself; one within ``until_ns`` only beside a reception that
-#: is years later, for a log may well be as old as that.
+FIRST_NS = _ns(1990, 1, 1)
+#: One row a beginning.  A time within ``alone_ns`` of it is no time by itself; one within ``until_ns`` only beside a reception
+#: that is years later, for a log may well be as old as that.  There are archives of whole days since 2006 (AIS: Denmark,
+#: MarineCadastre), so that of those days minutes are doubted, not the day.
 BEGINNINGS = (
-    Beginning(-(2**63), _FIRST_NS, "POSIX 1970, FAT and GPS 1980 (IS-GPS-200, 20.3.3.3), two-digit years 80 to 89"),
+    Beginning(-(2**63), FIRST_NS, "POSIX 1970, FAT and GPS 1980 (IS-GPS-200, 20.3.3.3), two-digit years 80 to 89"),
     Beginning(_ns(1999, 8, 22), _ns(2000, 8, 22), "GPS week 1024 (IS-GPS-200, 20.3.3.3.1.1)"),
     Beginning(_ns(2000, 1, 1), _ns(2001, 1, 1), "real-time clocks after power-on (DS1307, STM32)"),
     Beginning(_ns(2004, 1, 1), _ns(2005, 1, 1), "Teltonika and modems (filipkroca/teltonikaparser#3, AT+CCLK 04/01/01)"),
-    Beginning(_ns(2013, 9, 1), _ns(2013, 9, 2), "week base 1756 of u-blox 8 without its backup (mstrens/oXs_on_RP2040#71)"),
-    Beginning(_ns(2019, 4, 7), _ns(2019, 4, 8), "GPS week 2048"),
+    Beginning(_ns(2013, 9, 1), _ns(2013, 9, 2), "week base 1756 of u-blox 8 without its backup (mstrens/oXs_on_RP2040#71)",
+              _MINUTES_NS),
+    Beginning(_ns(2019, 4, 7), _ns(2019, 4, 8), "GPS week 2048", _MINUTES_NS),
 )
 #: No clock that was never set says a later time than this.
 SET_NS = max(row.until_ns for row in BEGINNINGS)
@@ -66,9 +73,9 @@ def _beginning(time_ns: int, received_ns: int | None) -> Beginning | None:
         if not row.from_ns <= time_ns < row.until_ns:
             continue
         if row is BEGINNINGS[0]:
-            known = received_ns is None or received_ns >= _FIRST_NS
+            known = received_ns is None or received_ns >= FIRST_NS
         elif received_ns is None:
-            known = time_ns < row.from_ns + DAY_NS
+            known = time_ns < row.from_ns + row.alone_ns
         else:
             known = received_ns - time_ns > _YEARS_LATER_NS and not rollover(time_ns, received_ns)
         if known:

@@ -91,6 +91,8 @@ class Decoder:
             f = sentence.fields
             reader = _READERS.get(sentences.kind_of(f[0])) if sentence.start == "$" else None
             if reader is None or (reader is _pubx and f[1:2] != ["00"]):
+                if self._place is None and sentence.start == "$" and (part := _position_elsewhere(f)):
+                    return Decoded(unread=(part,))
                 return self._passed_over(payload, message)
             return reader(self, f, message)
         except DeviceError as error:
@@ -353,6 +355,23 @@ def _pubx(d: Decoder, f: list[str], message: Message) -> Decoded:
 
 
 _READERS = {"RMC": _rmc, "GGA": _gga, "GLL": _gll, "GNS": _gns, "GST": _gst, "VTG": _vtg, "ZDA": _zda, "PUBX": _pubx}
+
+
+#: Sentences that hold a position and are not read, by address and, where the maker has many under one, by the next field:
+#: Garmin (GPS 18x specification, 4.2.4), Trimble (PTNL,GGK; also GGK and GNGGK), Ashtech and Novatel (PASHR,POS), Leica (LLK,
+#: LLQ), Quectel (LC29H), ST (Teseo), Loran's RMA (IEC 61162-1).
+_ELSEWHERE = {
+    "PGRMF": "", "GGK": "", "LLK": "", "LLQ": "", "RMA": "", "PQTMPVT": "", "PSTMPV": "", "PTNL": "GGK", "PASHR": "POS",
+}  # fmt: skip
+
+
+def _position_elsewhere(f: list[str]) -> str:
+    """The name for ``unread`` of a sentence whose position is not read; "" of any other."""
+    kind = sentences.kind_of(f[0])
+    more = _ELSEWHERE.get(kind)
+    if more is None or (more and f[1:2] != [more]):
+        return ""
+    return f"sentence.{kind}.{more}".lower().rstrip(".")
 
 
 # --- fields -----------------------------------------------------------------------------------------

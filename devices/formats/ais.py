@@ -60,7 +60,7 @@ from devices.sentences import Framer
 
 __all__ = ["STREAM", "VERSION", "Decoder", "Framer", "encode"]
 
-VERSION = 4
+VERSION = 5
 STREAM = True
 TEXT = True
 BROADCAST = True

@@ -8,8 +8,9 @@ Layout of the two sentences that matter; the talker (GP, GN, GL, GA, BD …) is 
            1         2         3 4          5 6       7    8    9   10
 
 Also read: GLL and GNS (position), VTG (speed and course), GST (sigma of the position), ZDA (date), u-blox's PUBX,00, and UBX
-frames that the same line carries (format ``ubx``).  Every other sentence with a right check sum says nothing here; an address
-that begins with P is its maker's own and no talker (``$PGRMC`` is Garmin's).  The sentences of one time of day are one fix:
+frames that the same line carries (format ``ubx``).  Every other sentence with a right check sum says nothing here; one that is
+known to hold a position (Garmin's PGRMF, Trimble's PTNL,GGK ...) is named in ``unread`` where no other sentence has given one.
+An address that begins with P is its maker's own and no talker (``$PGRMC`` is Garmin's).  The sentences of one time of day are one fix:
 each of them gives a Fix with the fields that are known for that epoch so far, same device and time, so that whoever keeps the
 newest has them all.  VTG has no time: it is of the position before it.
 
@@ -41,7 +42,7 @@ from devices.gnss_line import SentenceFramer as Framer
 
 __all__ = ["STREAM", "VERSION", "Decoder", "Framer", "encode"]
 
-VERSION = 5
+VERSION = 6
 STREAM = True
 TEXT = True
 NAMELESS = True

@@ -28,11 +28,11 @@ from birddog.errors import DeviceError
 from birddog.geo import null_island, valid_position
 from birddog.model import Fix, Observation, Reading, Reject
 from birddog.units import iso_from_ns
-from devices import archives, framing
+from devices import archives, clock, framing
 from devices.codec import Decoded, Message, rejected
 from devices.places import LOW_QUALITY, accuracy, doubtful
 
-VERSION = 6
+VERSION = 7
 STREAM = True
 TEXT = True
 NAMELESS = True
@@ -118,8 +118,8 @@ class Decoder:
             time_ns = table.time_ns(row["time"])
         except ValueError as error:
             raise DeviceError("value", str(error)) from None
-        if not 0 <= time_ns < 2**63:
-            raise DeviceError("clock", "the time is before 1970 or beyond 2262")
+        if not clock.FIRST_NS <= time_ns < 2**63:
+            raise DeviceError("clock", "the time is before 1990, as of a clock that was never set, or beyond 2262")
         lat, lon = _required(table, row, "lat"), _required(table, row, "lon")
         stated = device if device != message.device else ""
         none = table.ais and (lat == archives.NO_LAT_DEG or lon == archives.NO_LON_DEG)

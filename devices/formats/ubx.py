@@ -52,7 +52,7 @@ from devices.gnss_line import Decoder, Framer
 
 __all__ = ["STREAM", "VERSION", "Decoder", "Framer", "encode", "frame"]
 
-VERSION = 5
+VERSION = 6
 STREAM = True
 NAMELESS = True
 #: The bytes name nobody: a message is its sender's.

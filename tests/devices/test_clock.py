@@ -54,3 +54,9 @@ def test_the_short_way_doubts_what_the_long_way_doubts(received):
             short += 1
             assert not clock.rollover(time_ns, received_ns) and clock._beginning(time_ns, received_ns) is None, time_ns
     assert short > 50 or received_ns < clock.SET_NS + clock.NEAR_NS + clock.DAY_NS
+
+
+@pytest.mark.parametrize("text", ["2013-09-01T00:10:00Z", "2013-09-01T23:59:59Z", "2019-04-07T09:40:00Z"])
+def test_a_day_of_which_there_are_archives_is_not_lost_where_a_gps_clock_begins(text):
+    assert not clock.unset(ns_from_text(text)), "aisdk-2019-04-07.csv is a whole day of ships"
+    assert clock.unset(ns_from_text(text), NOW), "but a tracker that says so today was never set"

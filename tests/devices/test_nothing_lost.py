@@ -8,7 +8,7 @@ import pytest
 
 from birddog.geo import null_island
 from birddog.model import Fix, Reading, TagRead
-from devices import codec, reader_events
+from devices import codec, reader_events, sentences
 from devices.codec import Message
 from devices.crc import crc16_ibm
 from devices.formats import ais, chirpstack, positions, teltonika
@@ -106,3 +106,20 @@ def test_null_island(lat, lon, none):
         assert not said.rejects, name
         if none:
             assert any(isinstance(o, Reading) and o.quantity == "fix_valid" for o in said.observations), name
+
+
+@pytest.mark.parametrize("body, part", [
+    ("PGRMF,290,293895,160305,093802,13,5213.1439,N,02100.6511,E,A,2,0,226,2,1", "sentence.pgrmf"),
+    ("PTNL,GGK,094000.00,110125,5200.0000,N,00418.0000,E,3,08,2.0,EHT5.0,M", "sentence.ptnl.ggk"),
+    ("PASHR,POS,0,08,094000.00,5200.0000,N,00418.0000,E,5.0,,84.4,0.1,0.0,1.0,0.9,1.0,1.0,", "sentence.pashr.pos"),
+    ("PASHR,094000.00,84.4,T,0.1,0.2,0.0,0.1,0.1,0.1,1,1", ""), ("GPGSV,1,1,01,21,40,083,46", ""),
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["nmea", "ubx"])
+def test_a_sentence_whose_position_is_not_read_is_named(name, body, part):
+    assert decoded(name, sentences.seal("$", body)).unread == ((part,) if part else ())
+
+
+def test_it_is_not_named_where_another_sentence_of_the_epoch_gave_the_position():
+    rmc = sentences.seal("$", "GPRMC,093802,A,5213.1439,N,02100.6511,E,0.1,84.4,160305,,,A")
+    said = decoded("nmea", rmc + sentences.seal("$", "PGRMF,290,293895,160305,093802,13,5213.1439,N,02100.6511,E,A,2,0,226,2,1"))
+    assert len(said.observations) == 1 and not said.unread

@@ -107,3 +107,15 @@ def test_archives_of_aishub_and_marinetraffic():
     (fix,) = read("MMSI,STATUS,SPEED,LON,LAT,COURSE,TIMESTAMP,SHIP_ID\n"
                   "244060123,0,125,4.1,51.9,120,2024-01-02T03:04:05,1\n").observations  # fmt: skip
     assert (fix.time_ns, fix.course_deg) == (ns_from_text(UTC), 120.0) and fix.speed_mps == pytest.approx(12.5 * 1852 / 3600)
+
+
+@pytest.mark.parametrize("stamp", ["1980-01-06T00:00:13Z", "44927.5", "0"])
+def test_a_time_before_there_were_clocks_of_ours_is_none(stamp):
+    decoded = read(f"id,t,lat,lon\nx,{stamp},52.0,4.3\n")
+    assert [reject.reason for reject in decoded.rejects] == ["clock"] and not decoded.observations
+
+
+def test_a_course_of_360_is_none_in_the_archive_of_brest_too():
+    (fix,) = read("sourcemmsi,navigationalstatus,rateofturn,speedoverground,courseoverground,trueheading,lon,lat,t\n"
+                  "228051000,15,-128,102.3,360,511,-4.4,48.3,1443650402\n").observations  # fmt: skip
+    assert isinstance(fix, Fix) and fix.course_deg is None and fix.speed_mps is None
