@@ -77,6 +77,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     digital_zoom                the picture is cut to the digital zoom that is written, and so is the footprint
     focal_inconsistent          the calibrated focal length is another lens's: not used
     target_off_picture          the laser's target lies where the picture does not look: not used for sigma
+    target_inconsistent         the laser's target lies farther from the camera than its distance, or than any laser reaches: no target
     height_from_laser           the relative altitude is missing or contradicts the laser, whose height is taken
     ==========================  ==================================================================================
     """
@@ -131,7 +132,7 @@ def read_frame(path: str | Path) -> Frame:
     zoom = _zoom(camera, xmp, notes)
     focal_px = _focal_px(camera, xmp, width, height, focal35, zoom, notes)
     time, local, time_by = _times(main, camera, gps, xmp, notes)
-    target = _target(xmp)
+    target = _target(xmp, where, notes)
     relative = number_of(xmp, "relative_alt_m")
     above = _height(relative, pitch, target, notes)
     angles = (yaw, pitch, roll, *flight)
@@ -392,7 +393,7 @@ def _focal_px(camera: dict[int, Any], xmp: dict[str, str], width: int, height: i
     return None if lens is None else lens * zoom
 
 
-def _target(xmp: dict[str, str]) -> _Target | None:
+def _target(xmp: dict[str, str], where: _Where, notes: list[str]) -> _Target | None:
     lat, lon = number_of(xmp, "target_lat_deg"), number_of(xmp, "target_lon_deg")
     status = (text_of(xmp, "laser_status") or "normal").lower()
     if status != "normal" or not _is_place(lat, lon):
@@ -401,6 +402,10 @@ def _target(xmp: dict[str, str]) -> _Target | None:
     distance = number_of(xmp, "target_distance_m")
     if distance is not None and not 0.0 < distance <= MOST_LASER_M:
         distance = None
+    level = distance_m(lat1_deg=where.lat_deg, lon1_deg=where.lon_deg, lat2_deg=lat, lon2_deg=lon)
+    if level > 1.1 * (distance or MOST_LASER_M) + 3.0 * where.sigma_m + 10.0:
+        notes.append("target_inconsistent")
+        return None
     return _Target(lat, lon, number_of(xmp, "target_alt_m"), distance)
 
 

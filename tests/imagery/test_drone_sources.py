@@ -279,6 +279,14 @@ def test_a_laser_that_measured_nothing_says_nothing(tmp_path, wrong):
     assert f.target_lat_deg is None and f.target_distance_m is None and f.target_sigma_m is None
 
 
+@pytest.mark.parametrize("wrong", [{"LRFTargetLat": "50.0", "LRFTargetLon": "10.0"}, {"LRFTargetDistance": "60.0"},
+                                   {"LRFTargetDistance": None, "LRFTargetLat": "-33.6"}])
+def test_a_target_farther_away_than_the_laser_measured_is_none(tmp_path, wrong):
+    f = frame(tmp_path, xmp=LASER | wrong)
+    assert "target_inconsistent" in f.notes and f.target_lat_deg is None and f.target_distance_m is None
+    assert f.sigma_m == frame(tmp_path, xmp=LASER | {"LRFStatus": "TooFar"}).sigma_m
+
+
 def test_the_laser_knows_the_height_above_the_ground_better(tmp_path):
     f = frame(tmp_path, xmp=LASER | {"RelativeAltitude": None})
     assert "height_from_laser" in f.notes and f.footprint is not None and f.relative_alt_m is None
