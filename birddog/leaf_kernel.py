@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib
+import logging
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any, NamedTuple, cast
@@ -18,6 +19,8 @@ import msgspec
 import numpy as np
 
 from birddog.record import COLUMNS, LISTS
+
+log = logging.getLogger(__name__)
 
 #: The most fields of a map, and the most levels within a value, that are looked at here.
 _MOST, _DEPTH = 64, 32
@@ -357,7 +360,7 @@ _INNER = ("_skip", "_key", "_same", "_count", "_field", "_kept", "_row", "_body"
 
 @functools.cache
 def compiled() -> Compiled | None:
-    """They, compiled, the machine code kept beside the source where that can be written; None where this machine cannot."""
+    """They, compiled, the machine code kept beside the source where that can be; None where this machine cannot."""
     try:
         import numba
         from llvmlite import binding
@@ -391,7 +394,7 @@ def compiled() -> Compiled | None:
                 njit(signature, **flags)(FunctionType(globals()[name].__code__, own, name))
                 for name, signature in signatures.items()
             ))  # fmt: skip
-        except RuntimeError:  # no folder that may be written
-            if not keep:
-                raise
-    raise AssertionError
+        except Exception as error:  # noqa: BLE001 - boundary: no folder, a full one, or what a power cut left (numba#10434)
+            log.warning("%s: %s; %s", "what Numba keeps" if keep else "Numba", error or type(error).__name__,
+                        "compiled anew, not kept" if keep else "every leaf is hashed the plain way")
+    return None

@@ -77,7 +77,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     digital_zoom                the picture is cut to the digital zoom that is written, and so is the footprint
     focal_inconsistent          the calibrated focal length is another lens's: not used
     target_off_picture          the laser's target lies where the picture does not look: not used for sigma
-    target_inconsistent         the laser's target lies farther from the camera than its distance, or than any laser reaches: no target
+    target_inconsistent         the laser's target lies farther off than it measured, or than any laser reaches: no target
     height_from_laser           the relative altitude is missing or contradicts the laser, whose height is taken
     ==========================  ==================================================================================
     """

@@ -750,7 +750,7 @@ def compiled() -> Compiled:
                 numba.njit(signature, **flags)(FunctionType(globals()[name].__code__, names, name))
                 for name, signature in signatures.items()
             ))  # fmt: skip
-        except RuntimeError:  # no folder that may be written
+        except Exception:  # boundary: no folder, a full one, any fault of what Numba unpickles (a power cut's)
             if not keep:
                 raise
     raise AssertionError

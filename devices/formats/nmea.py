@@ -10,9 +10,9 @@ Layout of the two sentences that matter; the talker (GP, GN, GL, GA, BD …) is 
 Also read: GLL and GNS (position), VTG (speed and course), GST (sigma of the position), ZDA (date), u-blox's PUBX,00, and UBX
 frames that the same line carries (format ``ubx``).  Every other sentence with a right check sum says nothing here; one that is
 known to hold a position (Garmin's PGRMF, Trimble's PTNL,GGK ...) is named in ``unread`` where no other sentence has given one.
-An address that begins with P is its maker's own and no talker (``$PGRMC`` is Garmin's).  The sentences of one time of day are one fix:
-each of them gives a Fix with the fields that are known for that epoch so far, same device and time, so that whoever keeps the
-newest has them all.  VTG has no time: it is of the position before it.
+An address that begins with P is its maker's own and no talker (``$PGRMC`` is Garmin's).  The sentences of one time of day are
+one fix: each of them gives a Fix with the fields that are known for that epoch so far, same device and time, so that
+whoever keeps the newest has them all.  VTG has no time: it is of the position before it.
 
 * No check sum or a wrong one: reject ``checksum``; nothing in the sentence is believed.
 * RMC and GLL status V, GGA quality 0, mode N: no fix (status D, of Unicore's receivers with RTK, is one); the first of them

@@ -121,5 +121,6 @@ def test_a_sentence_whose_position_is_not_read_is_named(name, body, part):
 
 def test_it_is_not_named_where_another_sentence_of_the_epoch_gave_the_position():
     rmc = sentences.seal("$", "GPRMC,093802,A,5213.1439,N,02100.6511,E,0.1,84.4,160305,,,A")
-    said = decoded("nmea", rmc + sentences.seal("$", "PGRMF,290,293895,160305,093802,13,5213.1439,N,02100.6511,E,A,2,0,226,2,1"))
+    own = sentences.seal("$", "PGRMF,290,293895,160305,093802,13,5213.1439,N,02100.6511,E,A,2,0,226,2,1")
+    said = decoded("nmea", rmc + own)
     assert len(said.observations) == 1 and not said.unread
