@@ -359,7 +359,7 @@ class Device(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``basis`` says why we may listen: ``warrant``, ``open`` (broadcast, as AIS), ``partner``,
     ``own_sensor`` (our receiver, reader or sensor).  ``week_rollover``: how many times 1024 weeks the
     device's clock is known to be behind; the door adds them and flags what it corrected.  ``model`` is what it is, as a
-    validation record names it.
+    validation record names it.  ``interval_s``: seconds between its messages; 0, nobody said, so that it is learnt.
     """
 
     device: str
@@ -367,7 +367,7 @@ class Device(Struct, frozen=True, kw_only=True, omit_defaults=True):
     owner: str = ""
     format: str = ""
     basis: Literal["warrant", "open", "partner", "own_sensor"] = "warrant"
-    interval_s: float = 60.0
+    interval_s: float = 0.0
     klass: str = ""
     topics: tuple[str, ...] = ()
     retired: bool = False

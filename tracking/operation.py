@@ -45,7 +45,8 @@ from tracking.evidence import at_place, of_fix
 from tracking.lag import BEHIND_NS
 from tracking.lifetime import Expected
 from tracking.looks import LookLog, LookState
-from tracking.presets import STATION, UNSAID_S, Presets, interval_of
+from tracking.presets import STATION, UNSAID_S, Presets, interval_of, is_said
+from tracking.step import placed
 from tracking.track_state import LATE_MOST, LATE_STEPS, LiveTrack, TrackState
 from tracking.tracker import LEARNT, Tracker
 from tracking.zones import Visits
@@ -57,6 +58,8 @@ STATIONS = (4, 21)
 PATIENCE_S = 4_500.0
 #: Facts kept of one device.
 FACTS_MOST = 64
+#: Of so many that were forgotten it is remembered where they were last.
+GONE_MOST = 4096
 _NEVER = 2**63
 _NOTHING: dict[str, Value] = {}
 
@@ -87,8 +90,17 @@ class Facts(msgspec.Struct):
     heard_ns: int = 0
 
 
+class Gone(msgspec.Struct, frozen=True, array_like=True):
+    """Where a track that was forgotten was last, and at what time."""
+
+    time_ns: int
+    lat_deg: float
+    lon_deg: float
+
+
 class OperationState(msgspec.Struct, kw_only=True):
-    """All of one operation's fold that a snapshot keeps; ``facts`` in the order in which the devices last stated one.
+    """All of one operation's fold that a snapshot keeps; ``facts`` in the order in which the devices last stated one, ``gone``
+    where what was forgotten was last, by the key of its track, in the order in which that was.
 
     ``reads``: a tag of it was read.
     """
@@ -105,6 +117,7 @@ class OperationState(msgspec.Struct, kw_only=True):
     warrants: WarrantCalendar = msgspec.field(default_factory=WarrantCalendar)
     looks: LookState | None = None
     reads: bool = False
+    gone: dict[str, Gone] = {}
 
 
 class OperationFold:
@@ -215,6 +228,7 @@ class OperationFold:
         s = live.state
         if s.status == "deleted":
             self._queued.pop(s.track_id, None)
+            self._gone(live)
             self._state.clocks.forget(s.identities, book)
             self._state.visits.forget(s.track_id, book)
             self._state.deception.forget(s.track_id, book)
@@ -224,6 +238,20 @@ class OperationFold:
         elif s.due_ns < self._queued.get(s.track_id, _NEVER):
             self._queued[s.track_id] = s.due_ns
             heapq.heappush(self._queue, (s.due_ns, s.track_id))
+
+    def _gone(self, live: LiveTrack) -> None:
+        """A track has ended: where it was is remembered, for its device may come again elsewhere.
+
+        A ship that left the range of a receiver comes and goes; of her nothing is told.
+        """
+        core, gone = live.core(self.tracker.model(live)), self._state.gone
+        if core is None or live.state.broadcast:
+            return
+        lat, lon, _ = placed(core, core.x)
+        gone.pop(live.state.key, None)
+        gone[live.state.key] = Gone(core.updated_ns, lat, lon)
+        while len(gone) > GONE_MOST:
+            del gone[next(iter(gone))]
 
     def registered(self, devices: Iterable[str] | None, now_ns: int) -> None:
         """The registers say something else of these devices (None: of all): what is expected of their tracks is asked again."""
@@ -359,7 +387,7 @@ class OperationFold:
                 enrolled = True
                 if device in s.sources:
                     said_s = interval_of(known)
-                    if said_s == UNSAID_S:  # one that was not said is learnt
+                    if not is_said(known):  # it is learnt
                         said_s = max(said_s, s.gap_s)
                         patience_s = PATIENCE_S if s.contacts < LEARNT else 0.0
                     if said_s < least_s:
@@ -536,6 +564,8 @@ class OperationFold:
         if not false and s.klass != STATION:
             book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, fix.lat_deg, fix.lon_deg))
         outcome = "same" if false else tracker.measure(live, m, book)
+        if outcome == "began" and (gone := state.gone.pop(owner.key, None)) is not None:
+            tracker.returned(live, m, gone.time_ns, (gone.lat_deg, gone.lon_deg), book)
         state.deception.fix(live, m, outcome, self.allowed(), book)
         if outcome == "waits":
             s.due_ns = min(s.due_ns, book.now_ns + tracker.sweep_ns)

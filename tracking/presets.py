@@ -65,15 +65,20 @@ DEFAULT_CLASSES: dict[str, ClassPreset] = {
 UNKNOWN = ClassPreset(q=0.1, tau_s=60.0, sigma_m=10.0, speed_sigma_mps=10.0, max_speed_mps=80.0)
 
 
-#: The interval of a device that was enrolled without one.
-UNSAID_S = Device(device="").interval_s
+#: The interval of a device that was enrolled without one, until it is learnt, s.
+UNSAID_S = 60.0
 #: No device reports seldomer than this (30 years): what is entered beyond is no interval.
 SELDOMEST_S = 1e9
 
 
 def interval_of(device: Device) -> float:
     """How often an enrolled device should report, s: as if nothing were said where that is no time between two messages."""
-    return device.interval_s if 0.0 < device.interval_s <= SELDOMEST_S else UNSAID_S
+    return device.interval_s if is_said(device) else UNSAID_S
+
+
+def is_said(device: Device) -> bool:
+    """Whether somebody said how often a device should report."""
+    return 0.0 < device.interval_s <= SELDOMEST_S
 
 
 class Presets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

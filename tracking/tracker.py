@@ -35,6 +35,8 @@ from tracking.track_state import LiveTrack, Outcome, Told, TrackState
 MOSTLY = 3
 #: So many missing messages of one gap are counted: what is longer is no loss on the way.
 MISSED_AT_ONCE = 6
+#: What was long off and is further than this from where it was is told of, m.
+LONG_OFF_M = 1000.0
 #: Messages after which it is known how often a device reports.
 LEARNT = 5
 
@@ -253,7 +255,7 @@ class Tracker:
         gap_s = 0.0 if before is None else (m.time_ns - before.updated_ns) / NS
         if outcome == "used" and before is not None and gap_s >= self.presets.reinit_s and s.gap_s < 0.4 * gap_s:
             away_km = _away_km(before, m)  # long off, by its own measure, and somewhere else: nothing had to be refused for it
-            if away_km > 1.0:
+            if away_km * 1000.0 > LONG_OFF_M:
                 self._told(live, "reacquired", m, book, f"position taken up again {away_km:.1f} km from where it was")
         if outcome == "moved":
             self._moved(live, m, before, model, book)
@@ -282,6 +284,17 @@ class Tracker:
                 and (away_m := beyond_reach_m(before, m, model)) > 0.0):
             text = f"{away_m / 1000:.1f} km in {(m.time_ns - before.updated_ns) / NS:.0f} s"
             self._warned(live, "jumped", m, book, f"position jumped {text}: faster than its class can be")
+
+    def returned(self, live: LiveTrack, m: Measurement, last_ns: int, last: tuple[float, float], book: Book) -> None:
+        """A device whose track was forgotten is heard again: how far from where it was, and if its class can be so fast."""
+        away_m = distance_m(lat1_deg=last[0], lon1_deg=last[1], lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
+        gap_s = (m.time_ns - last_ns) / NS
+        if away_m > LONG_OFF_M:
+            text = f"position taken up again {away_m / 1000:.1f} km from where it was {gap_s / 86_400:.1f} days ago"
+            self._told(live, "reacquired", m, book, text)
+        if away_m > LONG_OFF_M + self.model(live).preset.max_speed_mps * max(gap_s, 0.0):
+            text = f"position jumped {away_m / 1000:.1f} km in {gap_s:.0f} s: faster than its class can be"
+            self._warned(live, "jumped", m, book, text)
 
     def _outliers(
         self, live: LiveTrack, m: Measurement, outcome: Outcome, nis: float, newest: Core, model: Model, book: Book

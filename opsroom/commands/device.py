@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     enrol.add_argument("--format", default="", help="what it speaks (birddog decode --list)")
     enrol.add_argument("--basis", choices=("warrant", "open", "partner", "own_sensor"), default="warrant",
                        help="why we may listen: warrant (needs a case), open (broadcast), partner, own_sensor")
-    enrol.add_argument("--interval", type=float, default=60.0, metavar="S", help="seconds between its messages (default 60)")
+    enrol.add_argument("--interval", type=float, metavar="S", help="seconds between its messages (else it is learnt)")
     enrol.add_argument("--class", dest="klass", choices=_CLASSES, default="", help="what carries it")
     enrol.add_argument("--model", default="", help="what it is, as its validation record names it (birddog validate)")
     enrol.add_argument("--topic", action="append", default=[], metavar="PREFIX", help="topics it may publish under (gateways)")
@@ -94,7 +94,7 @@ def _check_enrol(args: argparse.Namespace) -> None:
 
     if args.format:
         codec.load(args.format)
-    if not 0.0 < args.interval < 1e9:
+    if args.interval is not None and not 0.0 < args.interval < 1e9:
         raise UsageError("wants seconds above 0", field="--interval")
     if not 0 <= args.week_rollover <= 3:
         raise UsageError("wants a number of rollovers, 0 to 3", field="--week-rollover")
@@ -120,7 +120,7 @@ def _enrol(registers: Any, args: argparse.Namespace) -> int:
         if holder and owntracks.phone_of(plain_topic(topic)):
             raise UsageError(f"{topic!r} is the topic of {holder!r}, and a phone is one device", field="--topic")
     registers.enter(Device(device=args.device, name=args.name, owner=args.owner, format=args.format, basis=args.basis,
-                           interval_s=args.interval, klass=args.klass, topics=tuple(args.topic),
+                           interval_s=args.interval or 0.0, klass=args.klass, topics=tuple(args.topic),
                            week_rollover=args.week_rollover, model=args.model))
     need = "; next: birddog device attach" if args.basis == "warrant" else ""
     say(f"{args.device} is enrolled{need}")
@@ -230,7 +230,7 @@ def _rows(registers: Any) -> list[dict[str, Any]]:
         out.append({
             "device": name, "name": device.name if device else "", "format": device.format if device else "",
             "owner": device.owner if device else "", "basis": device.basis if device else "",
-            "interval_s": device.interval_s if device else None, "class": device.klass if device else "",
+            "interval_s": (device.interval_s or None) if device else None, "class": device.klass if device else "",
             "model": device.model if device else "",
             "topics": list(device.topics) if device else [], "week_rollover": device.week_rollover if device else 0,
             "state": "not enrolled" if device is None else "retired" if device.retired else "enrolled",

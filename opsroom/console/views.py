@@ -389,7 +389,7 @@ def device_views(directory: Any, tracks: list[tuple[int, model.Track]], now_ns: 
         out.append(DeviceView(
             device=name, enrolled=known is not None, name=(known.name if known else "") or (placed.name if placed else ""),
             owner=known.owner if known else "", format=known.format if known else "", basis=known.basis if known else "",
-            interval_s=known.interval_s if known else None, klass=known.klass if known else "",
+            interval_s=(known.interval_s or None) if known else None, klass=known.klass if known else "",
             retired=known.retired if known else False,
             shipment=attached.shipment if attached else "", operation=attached.operation if attached else "",
             track_ids=tuple(sorted(t.track_id for t in own)),

@@ -384,3 +384,16 @@ def test_what_was_enrolled_without_an_interval_and_spoke_once_is_missed_in_the_e
     for tick in range(60, 4_800, 60):
         said.add(tick, Tick())
     assert [e.start_ns for e in said.happened("silent")] == [T0 + 10 * NS]
+
+
+def test_an_interval_of_a_minute_that_was_said_is_no_unsaid_one(journal):
+    """Enrolled with 60 s it is silent after five of them, also when it was heard but once; with none it is learnt first."""
+    silent = {}
+    for interval_s in (60.0, 0.0):
+        j = journal()
+        j.add(0, Device(device="d", basis="own_sensor", interval_s=interval_s))
+        j.say(0, fix("d", 0))
+        for t in range(60, 1200, 60):
+            j.add(t, Tick())
+        silent[interval_s] = len(j.happened("silent"))
+    assert silent == {60.0: 1, 0.0: 0}

@@ -316,3 +316,22 @@ def test_no_right_fix_of_what_is_under_way_is_refused(klass, speed, every, quiet
         if not 1200 < t < 1200 + quiet:
             said.fix(t, *HOME.geodetic(speed * t + rng.gauss(0, 5), rng.gauss(0, 5)), 6.0)
     assert said.row(2400).refused == 0 and not {"outlier", "reacquired"} & set(said.events)
+
+
+@pytest.mark.parametrize(("away_m", "told"), [(9_000_000.0, 1), (200_000.0, 1), (300.0, 0)])
+def test_a_device_of_nobody_that_comes_again_after_days_says_how_far(journal, away_m, told):
+    """cases/tracking/far-never-reacquired, not enrolled: its track had been forgotten after a day, and nothing was said."""
+    j, rng = journal(restart=True), random.Random(1)
+
+    def say(t, lat, lon):
+        at = LocalFrame(lat_deg=lat, lon_deg=lon).geodetic(rng.gauss(0, 3), rng.gauss(0, 3))
+        j.say(t, Fix(device="d", time_ns=round((T0 + t) * NS), lat_deg=at[0], lon_deg=at[1], sigma_m=6.0))
+
+    for t in range(0, 600, 60):
+        say(t, -23.95, -46.32)
+    far = -23.95 + away_m / 111_000.0
+    for k in range(5):
+        say(18 * 86_400 + 60 * k, far, -46.32)
+    [row] = [row for row in j.rows().values() if row.status != "deleted"]
+    assert abs(row.lat_deg - far) < 0.001 and len(j.rows()) == 2
+    assert len(j.happened("reacquired")) == told and not j.happened("jumped", "outlier")
