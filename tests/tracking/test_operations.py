@@ -223,7 +223,7 @@ def test_an_interval_that_is_none_is_as_if_nothing_were_said(interval_s):
         rows += [(t, "", said("owntracks", fix("heard", t, 0, 0))) for t in (1, 2, 3)]
         return of(folded([*rows, *((60.0 * k, "", Tick()) for k in range(1, 40))]), "A")
 
-    assert told(interval_s) == told(60.0)
+    assert told(interval_s) == told(Device(device="").interval_s)
 
 
 def test_what_went_on_in_a_case_is_over_when_it_is_closed_and_begins_again_when_it_goes_on(journal):
