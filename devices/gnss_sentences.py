@@ -140,9 +140,9 @@ class Decoder:
             self._clock = clock
         if fast.re is _FAST_RMC:
             speed, course, day = rest
-            if day != self._day:
+            if day != self._day or self._day_unset:
                 self._day, self._days = day, sentences.days(day.decode("ascii"))
-                self._day_unset = self._days is not None and unset(self._days * DAY_NS, message.received_ns)
+                self._day_unset = self._days is not None and unset(self._days * DAY_NS + tod, message.received_ns)
             if self._days is not None:
                 self._unset = self._day_unset
                 self._last_ns = None if self._day_unset else self._days * DAY_NS + tod
@@ -188,7 +188,7 @@ class Decoder:
     def _dated(self, days: int | None, received_ns: int | None) -> None:
         """The receiver itself says what day the present epoch has."""
         if days is not None and self._tod is not None:
-            self._unset = unset(days * DAY_NS, received_ns)
+            self._unset = unset(days * DAY_NS + self._tod, received_ns)
             self._last_ns = None if self._unset else days * DAY_NS + self._tod
 
     def _time(self, received_ns: int | None) -> tuple[int | None, TimeSource, tuple[str, ...]]:

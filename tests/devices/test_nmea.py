@@ -269,3 +269,12 @@ def test_over_midnight_a_time_of_day_stays_the_nearest():
     before = ns_from_text("2026-11-29T23:59:58Z")
     (fix,) = said("GPGGA,000003.00,5157.0000,N,00403.0000,E,1,05,1.5,18.0,M,46.9,M,,", received_ns=before)
     assert fix.time_ns == ns_from_text("2026-11-30T00:00:03Z")
+
+
+@pytest.mark.parametrize("mode", ["A", "E"], ids=["fast", "slow"])
+def test_a_log_of_the_day_on_which_gps_weeks_began_is_of_that_day(mode):
+    decoder, times = nmea.Decoder(), []
+    for tod in ("000005.00", "094000.00", "094001.00"):
+        line = sentences.seal("$", f"GPRMC,{tod},A,5200.0000,N,00418.0000,E,0.1,84.4,070419,,,{mode}")
+        times += [fix.time_ns for fix in decoder.decode(Message(payload=line)).observations]
+    assert times == [None, ns_from_text("2019-04-07T09:40:00Z"), ns_from_text("2019-04-07T09:40:01Z")]
