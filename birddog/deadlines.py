@@ -1,16 +1,20 @@
-"""The calendar of a warrant: what is due of it, when, and from when on it is told of."""
+"""The calendar of a warrant, and how long a case may be kept: what is due, when, and from when on it is told of."""
 
 from __future__ import annotations
 
 import msgspec
 
 from birddog import rules
+from birddog.model import Operation
 from birddog.units import NS, ns_from_text
 from birddog.warrants import Held
 
 
 class Deadline(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a warrant is due, and when; from ``lead_ns`` on it is told of.  ``over``: done, or of no account any more."""
+    """What of a warrant is due, and when; from ``lead_ns`` on it is told of.  ``over``: done, or of no account any more.
+
+    ``warrant`` is "" where it is the case's own.
+    """
 
     warrant: str
     what: str
@@ -25,6 +29,8 @@ ENDS = frozenset({"installation", "extension", "expiry"})
 #: How long before something is due it is told of, if the warrant lasts long enough: not more than a quarter of it.
 _LEADS_S = {"installation": 172_800, "extension": 604_800, "expiry": 86_400}
 _LEAD_S = 259_200
+#: How long before a case must be erased it is told of: enough for a review, and for an order that it be kept.
+_RETENTION_LEAD_S = 14 * 86_400
 
 
 def deadlines(held: Held) -> list[Deadline]:
@@ -58,6 +64,16 @@ def deadlines(held: Held) -> list[Deadline]:
         if due_ns < ends_ns:
             out.append(one(rule.id, due_ns, rule.text, revoked))
     return out
+
+
+def retention(operation: Operation) -> Deadline | None:
+    """When nothing of a case may be kept any more; None: no limit was set, or the case was erased."""
+    until_ns = operation.keep_until_ns
+    if until_ns is None:
+        return None
+    reason = f" ({operation.keep_reason})" if operation.keep_reason else ""
+    return Deadline(warrant="", what="retention", due_ns=until_ns, lead_ns=until_ns - _RETENTION_LEAD_S * NS,
+                    text=f"erase the case, or enter until when it may be kept{reason}")
 
 
 def open_devices(held: Held) -> list[str]:

@@ -343,6 +343,9 @@ class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``requires_warrant``: of a device that is in it by a warrant nothing comes in but what a warrant in force covers
     (``birddog.warrants``), also before the first warrant is entered.
+
+    ``keep_until_ns``: from then on nothing of the case may be kept (Directive (EU) 2016/680, Article 5: time limits for
+    erasure), and ``keep_reason`` is what says so; None: no limit was set.  Erasing stays a person's act.
     """
 
     operation: str
@@ -351,6 +354,8 @@ class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     closed: bool = False
     zones: tuple[Zone, ...] = ()
     requires_warrant: bool = False
+    keep_until_ns: int | None = None
+    keep_reason: str = ""
 
 
 class Device(Struct, frozen=True, kw_only=True, omit_defaults=True):

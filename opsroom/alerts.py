@@ -48,6 +48,8 @@ SEVERITY: dict[str, Literal["info", "warning", "critical"]] = {
     "warrant_due": "warning",
     "warrant_overdue": "critical",
     "warrant_ended": "warning",
+    "retention_due": "warning",
+    "retention_overdue": "critical",
 }
 _GRAVITY = ("info", "warning", "critical")
 #: Kinds of which what comes again is the same thing.  Not so where each time is a decision of its own: a tamper, a parting,
@@ -55,6 +57,7 @@ _GRAVITY = ("info", "warning", "critical")
 RECURRING = frozenset({
     "silent", "door_opened", "alarm", "clock", "conflict", "jumped", "two_places", "contradicted", "low_battery", "jamming",
     "frozen", "replayed", "impossible_speed", "drift", "warrant_due", "warrant_overdue", "warrant_ended",
+    "retention_due", "retention_overdue",
 })  # fmt: skip
 #: Of those, the ones without an end of their own.
 ENDLESS = frozenset({"alarm", "conflict", "jumped", "two_places"})

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from birddog.deadlines import ENDS, Deadline, deadlines
+from birddog.deadlines import ENDS, Deadline, deadlines, retention
 from birddog.directory import OPEN, Directory
 from birddog.model import Track
 from birddog.units import iso_from_ns
@@ -35,7 +35,10 @@ class WarrantView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadlineView(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a warrant is due, when, and whether it is over (done, or of no account any more)."""
+    """What of a warrant is due, when, and whether it is over (done, or of no account any more).
+
+    Of no warrant (""): ``retention``, when nothing of the operation may be kept any more.
+    """
 
     warrant: str
     operation: str
@@ -94,13 +97,15 @@ def warrant_view(held: Held, now_ns: int) -> WarrantView:
 
 
 def deadline_views(directory: Directory, now_ns: int) -> list[DeadlineView]:
-    """The calendar of all warrants, what is due first in front."""
+    """The calendar of all warrants and of how long cases may be kept, what is due first in front."""
 
     def over(one: Deadline) -> bool:
         return one.over or (one.what in ENDS and one.due_ns <= now_ns)
 
     rows = [(one, held.operation) for held in directory.warrants.held.values() for one in deadlines(held)]
-    rows.sort(key=lambda row: (over(row[0]), row[0].due_ns, row[0].warrant, row[0].what))
+    kept = ((retention(operation), name) for name, operation in directory.operations.items())
+    rows += [(one, name) for one, name in kept if one is not None]
+    rows.sort(key=lambda row: (over(row[0]), row[0].due_ns, row[0].warrant, row[0].what, row[1]))
     return [DeadlineView(warrant=one.warrant, operation=operation, what=one.what, due=iso_from_ns(one.due_ns),
                          near=not over(one) and one.lead_ns <= now_ns, over=over(one), text=one.text)
             for one, operation in rows]  # fmt: skip

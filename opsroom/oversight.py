@@ -1,9 +1,11 @@
 """What whoever oversees the unit asks of a journal: who did what, who was told, who was refused, and what came of each warrant.
 
-Four tables, each from entries alone, in their order:
+Five tables, each from entries alone, in their order:
 
 - **log**: every act of a person, and every access: registers, warrants, decisions, exports, shares, requests that were denied,
   erasures, losses that were accepted (Directive (EU) 2016/680, Article 25: who, when, what, to whom);
+- **retention**: until when each case may be kept, by whose word, and whether it is over its time (Article 5: time limits for
+  erasure and periodic review); a case that was erased, when and by whom;
 - **refusals**: who was refused, why and how often; of a position nothing is there to be told;
 - **warrants**: the register, with what the Surveillance Devices Act 2004 (Cth), s 52 asks for, read as its s 40 puts it into a
   warrant (for counsel to check);
@@ -31,6 +33,7 @@ from birddog.model import (
     Decision,
     Device,
     Entry,
+    Erasure,
     Fix,
     FrameBody,
     Operation,
@@ -39,7 +42,7 @@ from birddog.model import (
     WarrantAct,
     unpack,
 )
-from birddog.units import iso_from_ns
+from birddog.units import NS, iso_from_ns
 
 #: Places of use of one warrant that are listed; more are counted.
 PLACES_MOST = 50
@@ -85,9 +88,10 @@ class Oversight:
     Args:
         operation: only this case's; None: all.
         from_ns, to_ns: of the log and the refusals only what was received in this time (half open).
+        now_ns: the time for which is said what is over its time, where that is later than the journal's.
     """
 
-    def __init__(self, *, operation: str | None = None, from_ns: int | None = None, to_ns: int | None = None):
+    def __init__(self, *, operation: str | None = None, from_ns: int | None = None, to_ns: int | None = None, now_ns: int = 0):
         self._operation, self._from_ns, self._to_ns = operation, from_ns, to_ns
         self.directory = Directory()
         self._log: list[tuple[str, ...]] = []
@@ -96,6 +100,12 @@ class Oversight:
         #: Observations of a device that were refused for want of a warrant in force, whenever.
         self._unlawful: dict[str, int] = {}
         self._acts: dict[str, list[tuple[Entry, WarrantAct]]] = {}
+        #: Of each case that has a limit: who entered it, and when.
+        self._limits: dict[str, tuple[int, Entry]] = {}
+        #: Of each case with an entry that may still be read: how many.
+        self._entries: dict[str, int] = {}
+        self._erased: dict[str, Entry] = {}
+        self._asked_ns = now_ns
         self._now_ns = 0
 
     def read(self, entries: Iterable[Entry]) -> None:
@@ -108,6 +118,16 @@ class Oversight:
             body = unpack(entry)
             if entry.erased:
                 continue  # number, kind and time are left; the erasure itself is an act of its own
+            if entry.operation:
+                self._entries[entry.operation] = self._entries.get(entry.operation, 0) + 1
+            if isinstance(body, Erasure):
+                self._erased[body.erased] = entry
+            if isinstance(body, Operation):
+                limit = self._limits.get(body.operation)
+                if body.keep_until_ns is None:
+                    self._limits.pop(body.operation, None)
+                elif limit is None or limit[0] != body.keep_until_ns:
+                    self._limits[body.operation] = body.keep_until_ns, entry
             if entry.kind in REGISTERS:
                 self.directory.apply(body)
             else:
@@ -156,7 +176,7 @@ class Oversight:
     # --- the tables ----------------------------------------------------------------------------
 
     def tables(self) -> dict[str, Table]:
-        """By name: log, refusals, warrants, ends."""
+        """By name: log, refusals, warrants, ends, retention."""
         refused = [(*key, str(r.count), iso_from_ns(r.first_ns), iso_from_ns(r.last_ns))
                    for key, r in sorted(self._refused.items())]
         return {
@@ -164,7 +184,23 @@ class Oversight:
             "refusals": Table("Who was refused", _REFUSALS, refused),
             "warrants": Table("Register of warrants", _REGISTER, list(self._register())),
             "ends": Table("Reports of warrants that have ended", _END, list(self._ends())),
+            "retention": Table("How long cases may be kept", _RETENTION, list(self._retention())),
         }
+
+    def _retention(self) -> Iterator[tuple[str, ...]]:
+        names = dict.fromkeys([*self.directory.operations, *self._erased])
+        rows = [(self._limits.get(name, (_NEVER_NS, None))[0], name) for name in names if self._mine(name)]
+        for until_ns, name in sorted(rows):
+            known, limit, erased = self.directory.operations.get(name), self._limits.get(name), self._erased.get(name)
+            over_ns = max(self._now_ns, self._asked_ns) - until_ns
+            state = "erased" if known is None else "closed" if known.closed else "open"
+            yield (
+                name, state, "no limit was set" if limit is None else iso_from_ns(until_ns),
+                "" if limit is None else limit[1].actor or "not recorded",
+                "" if limit is None else iso_from_ns(limit[1].received_ns), known.keep_reason if known is not None else "",
+                f"{over_ns // _DAY_NS} days over" if over_ns >= 0 else "no", str(self._entries.get(name, 0)),
+                "" if erased is None else f"{iso_from_ns(erased.received_ns)} by {erased.actor or 'not recorded'}",
+            )  # fmt: skip
 
     def _held(self) -> Iterator[Any]:
         for name in sorted(self.directory.warrants.held):
@@ -216,6 +252,8 @@ class Oversight:
             )  # fmt: skip
 
 
+_NEVER_NS, _DAY_NS = 2**63 - 1, 86_400 * NS
+_RETENTION = ("operation", "state", "keep_until", "set_by", "set_at", "reason", "over_its_time", "entries", "erased")
 _LOG = ("time", "entry", "who", "kind", "operation", "what")
 _REFUSALS = ("device", "operation", "reason", "detail", "source", "count", "first", "last")
 _REGISTER = ("id", "operation", "kind", "authority", "applicant", "offence", "device", "object", "purpose", "premises",
@@ -252,7 +290,8 @@ def said_of(body: Body) -> str:
     """What an act was, in words; nothing of a position."""
     match body:
         case Operation():
-            return f"{'closed' if body.closed else 'opened or changed'}; {len(body.zones)} places watched"
+            kept = "" if body.keep_until_ns is None else f"; to be kept until {iso_from_ns(body.keep_until_ns)}"
+            return f"{'closed' if body.closed else 'opened or changed'}; {len(body.zones)} places watched{kept}"
         case Device():
             return f"{body.device} {'retired' if body.retired else 'enrolled'}, basis {body.basis}"
         case Attachment():

@@ -72,7 +72,7 @@ class FoldState(msgspec.Struct, kw_only=True):
         numbers: of each case the number of the entry that named it first.
     """
 
-    form: Literal[19]
+    form: Literal[20]
     now_ns: int = 0
     exercise: bool = False
     presets: Presets = Presets()
@@ -93,7 +93,7 @@ class Fold:
     """One fold over one journal; see the module's docstring."""
 
     def __init__(self) -> None:
-        self._state = FoldState(form=19)
+        self._state = FoldState(form=20)
         self._directory = Directory()
         #: Of entries that were written before verdicts stood in them.
         self._judge = Judge(self._directory, exercise=False)
@@ -230,6 +230,8 @@ class Fold:
             operation = operations.get(fold.operation)
             if operation is None or not operation.closed:
                 fold.wait(now_ns, book)
+            else:
+                fold.wait_closed(now_ns, book)
         book.now_ns = now_ns
         book.waited()
 
@@ -277,6 +279,8 @@ class Fold:
                     folds[body.operation].watch(body.zones, book)
                     if body.closed:
                         folds[body.operation].closed(book)
+                if body.keep_until_ns is not None or body.operation in folds:
+                    self._of(body.operation).kept(now_ns, book)
             case Attachment():
                 self._state.numbers.setdefault(body.operation, book.seq)
                 self._of(body.operation).attached(body, now_ns, book)

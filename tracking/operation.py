@@ -46,6 +46,7 @@ from tracking.lag import BEHIND_NS
 from tracking.lifetime import Expected
 from tracking.looks import LookLog, LookState
 from tracking.presets import STATION, UNSAID_S, Presets, interval_of, is_said
+from tracking.retention import Retention
 from tracking.step import placed
 from tracking.track_state import LATE_MOST, LATE_STEPS, LiveTrack, TrackState
 from tracking.tracker import LEARNT, Tracker
@@ -115,6 +116,7 @@ class OperationState(msgspec.Struct, kw_only=True):
     batteries: Batteries = msgspec.field(default_factory=Batteries)
     deception: Deception = msgspec.field(default_factory=Deception)
     warrants: WarrantCalendar = msgspec.field(default_factory=WarrantCalendar)
+    retention: Retention = msgspec.field(default_factory=Retention)
     looks: LookState | None = None
     reads: bool = False
     gone: dict[str, Gone] = {}
@@ -204,12 +206,22 @@ class OperationFold:
             state.awaited.wait(to_ns, tracker.presets.silent_factor, self.operation, self._track_ids, book)
         if state.warrants.due_ns <= to_ns:
             self.warranted(to_ns, book)
+        self.wait_closed(to_ns, book)
         if doors.alarms or doors.knocks:
             doors.prune(to_ns - int(tracker.presets.alarm_window_s * NS))
         if (state.facts or state.clocks.ahead) and self.operation == OPEN:
             since_ns = to_ns - int(tracker.presets.broadcast_end_s * NS)
             state.clocks.prune(since_ns, book)
             self._prune_facts(since_ns, to_ns)
+
+    def wait_closed(self, to_ns: int, book: Book) -> None:
+        """What time changes of a case that is closed too: how long it may be kept."""
+        if self._state.retention.due_ns <= to_ns:
+            self.kept(to_ns, book)
+
+    def kept(self, now_ns: int, book: Book) -> None:
+        """How long the case may be kept was entered, or is due."""
+        self._state.retention.look(self._directory.operations[self.operation], now_ns, book)
 
     def _wait_turns(self, to_ns: int, book: Book) -> None:
         """Every track whose turn has come."""
@@ -352,6 +364,8 @@ class OperationFold:
         self.tracker.set_back(book.now_ns)
         self.registered(None, book.now_ns)
         self.warranted(book.now_ns, book)
+        if self.operation in self._directory.operations:
+            self.kept(book.now_ns, book)
 
     def _expected(self, live: LiveTrack, now_ns: int) -> Expected:
         """What is expected of a track; no interval where no device is attached (any more) that reports."""
@@ -678,6 +692,7 @@ class OperationFold:
         return not (
             log.shown or state.doors.alarms or state.doors.knocks or state.clocks.ahead
             or log.due_ns <= to_ns or state.awaited.due_ns <= to_ns or state.warrants.due_ns <= to_ns
+            or state.retention.due_ns <= to_ns
             or (state.facts and self.operation == OPEN and self._forgotten_ns() <= to_ns)
         )  # fmt: skip
 

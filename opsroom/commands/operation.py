@@ -1,4 +1,4 @@
-"""``birddog operation add|list|close|watch|unwatch|erase``: cases and the places that they watch, as entries of the journal."""
+"""``birddog operation add|list|close|watch|unwatch|retain|erase``: cases and the places that they watch, as entries."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ from opsroom.commands.common import (
     print_json,
     print_table,
     say,
+    time_ns,
 )
 
 if TYPE_CHECKING:
     from birddog.model import Zone
     from opsroom.registers import Registers
+
+
+#: A hundred years: what must be kept for longer is no case's any more.
+_DAYS_MOST = 36_500
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -50,12 +55,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     unwatch = actions.add_parser("unwatch", help="watch a place no longer")
     unwatch.add_argument("operation", metavar="ID")
     unwatch.add_argument("zone", metavar="NAME")
+    retain = actions.add_parser("retain", help="enter until when a case may be kept; told of in time, erased by a person")
+    retain.add_argument("operation", metavar="ID")
+    until = retain.add_mutually_exclusive_group(required=True)
+    until.add_argument("--until", metavar="TIME", help="from then on nothing of it may be kept")
+    until.add_argument("--days", type=int, metavar="N", help="the same, so many days of 24 h from now")
+    retain.add_argument("--reason", default="", help="the law or order that says so, in words that stay")
     erase = actions.add_parser("erase", help="erase all that stands of a closed case; nothing brings it back")
     erase.add_argument("operation", metavar="ID")
     erase.add_argument("--note", default="", help="why, in words that stay")
-    for sub in (add, listing, close, watch, unwatch, erase):
+    for sub in (add, listing, close, watch, unwatch, retain, erase):
         journal_option(sub)
-    for sub in (add, close, watch, unwatch, erase):
+    for sub in (add, close, watch, unwatch, retain, erase):
         actor_option(sub)
     json_option(listing)
 
@@ -67,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     from birddog.directory import OPEN
     from birddog.errors import UsageError
     from birddog.model import Operation
+    from birddog.units import iso_from_ns
     from opsroom.registers import Registers
 
     adds = args.action == "add"
@@ -84,10 +96,12 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print_json([{"operation": o.operation, "name": o.name, "area": o.area, "closed": o.closed,
                          "requires_warrant": o.requires_warrant,
+                         "keep_until": None if o.keep_until_ns is None else iso_from_ns(o.keep_until_ns),
                          "zones": msgspec.to_builtins(o.zones)} for o in operations.values()])
         else:
-            print_table(("operation", "name", "state", "watches"),
-                        [(o.operation, o.name, "closed" if o.closed else "open", ", ".join(z.name for z in o.zones))
+            print_table(("operation", "name", "state", "keep until", "watches"),
+                        [(o.operation, o.name, "closed" if o.closed else "open",
+                          "" if o.keep_until_ns is None else iso_from_ns(o.keep_until_ns), ", ".join(z.name for z in o.zones))
                          for o in operations.values()])
         return 0
     old = operations.get(args.operation)
@@ -99,6 +113,8 @@ def run(args: argparse.Namespace) -> int:
         registers.enter(msgspec.structs.replace(old, closed=True))
         say(f"{args.operation} is closed")
         return 0
+    if args.action == "retain":
+        return _retain(args, registers)
     if args.action in ("watch", "unwatch"):
         registers.operation(args.operation)
         assert old is not None
@@ -114,8 +130,29 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("is a live journal and refuses exercise data", field="--journal")
     if old is not None and not old.closed:
         raise UsageError(f"{args.operation!r} is open already", field="ID")
-    registers.enter(Operation(operation=args.operation, name=args.name, area=area, requires_warrant=args.requires_warrant))
+    registers.enter(Operation(operation=args.operation, name=args.name, area=area, requires_warrant=args.requires_warrant,
+                              keep_until_ns=None if old is None else old.keep_until_ns,
+                              keep_reason="" if old is None else old.keep_reason))
     say(f"{args.operation} is open; next: birddog device enrol, birddog device attach")
+    return 0
+
+
+def _retain(args: argparse.Namespace, registers: Registers) -> int:
+    import msgspec
+
+    from birddog.errors import UsageError
+    from birddog.units import NS, iso_from_ns
+
+    old = registers.directory.operations.get(args.operation)
+    if old is None:
+        raise UsageError(f"no operation {args.operation!r}", field="ID")
+    if args.days is not None and not 1 <= args.days <= _DAYS_MOST:
+        raise UsageError(f"wants days from 1 to {_DAYS_MOST}", field="--days")
+    until_ns = time_ns(args.until, "--until") if args.days is None else registers.now_ns + args.days * 86_400 * NS
+    reason = name_of(args.reason, "--reason")
+    [seq] = registers.enter(msgspec.structs.replace(old, keep_until_ns=until_ns, keep_reason=reason))
+    over = ", which is over" if until_ns <= registers.now_ns else ""
+    say(f"{args.operation} may be kept until {iso_from_ns(until_ns)}{over}: entry {seq}; then: birddog operation erase")
     return 0
 
 

@@ -6,7 +6,7 @@ import argparse
 
 from opsroom.commands.common import journal_option, result_file, say, time_ns
 
-TABLES = ("log", "refusals", "warrants", "ends")
+TABLES = ("log", "refusals", "warrants", "ends", "retention")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report."""
     import csv
+    import time
 
     from birddog.errors import UsageError
     from birddog.journal import open_reader
@@ -39,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     to_ns = None if args.to is None else time_ns(args.to, "--to")
     reader = open_reader(args.journal)
     try:
-        oversight = Oversight(operation=args.operation, from_ns=from_ns, to_ns=to_ns)
+        oversight = Oversight(operation=args.operation, from_ns=from_ns, to_ns=to_ns,
+                              now_ns=time.time_ns() if reader.mode == "live" else 0)
         oversight.read(entries(reader))
         if args.operation is not None and args.operation not in oversight.directory.operations:
             known = ", ".join(sorted(oversight.directory.operations)) or "none"

@@ -19,6 +19,7 @@ JOURNAL = ["--journal", "sqlite:///j.db"]
 CALLS: dict[tuple[str, ...], list[str]] = {
     ("journal", "count"): JOURNAL, ("journal", "tail"): JOURNAL, ("journal", "export"): JOURNAL,
     ("operation", "list"): JOURNAL, ("operation", "add"): ["A", *JOURNAL], ("operation", "close"): ["X", *JOURNAL],
+    ("operation", "retain"): ["A", "--days", "9", *JOURNAL],
     ("device", "enrol"): ["a", *JOURNAL], ("device", "attach"): ["a", "--operation", "A", *JOURNAL],
     ("device", "detach"): ["a", *JOURNAL], ("device", "place"): ["p", "--lat", "1", "--lon", "1", "--range", "5", *JOURNAL],
     ("device", "list"): JOURNAL, ("device", "show"): ["a", *JOURNAL], ("device", "retire"): ["b", *JOURNAL],

@@ -80,7 +80,7 @@ def test_areas_of_all_three_forms_and_with_a_mark(run, tmp_path):
         assert run("operation", "add", name, "--area", "a.json", "--name", "Größe")[0] == 0
     rows = json.loads(run("operation", "list", "--json")[1])
     assert rows == [{"operation": name, "name": "Größe", "area": [[1, 2], [3, 2], [5, 6], [1, 2]], "closed": False,
-                     "requires_warrant": False, "zones": []}
+                     "requires_warrant": False, "keep_until": None, "zones": []}
                     for name in "ABC"]  # fmt: skip
 
 

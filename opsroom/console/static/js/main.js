@@ -150,8 +150,8 @@ async function warrants() {
   const answer = await ask('/v1/authority', true);
   if (!answer) return;
   const rows = [
-    ...answer.deadlines.filter((d) => d.near).map((d) => ({ id: `d\u001f${d.warrant}\u001f${d.what}`, count: 1,
-      words: [d.what, `due ${stamp(d.due)}`, plain(d.warrant), plain(d.text)] })),
+    ...answer.deadlines.filter((d) => d.near).map((d) => ({ id: `d\u001f${d.operation}\u001f${d.warrant}\u001f${d.what}`, count: 1,
+      words: [d.what, `due ${stamp(d.due)}`, plain(d.warrant || d.operation), plain(d.text)] })),
     ...answer.retrieval.map((r) => ({ id: `r\u001f${r.device}`, count: 1, words: [r.overdue ? 'OUT, OVERDUE' : 'still out', plain(r.device),
       plain(r.shipment), r.lat_deg === null ? 'place unknown' : position(r.lat_deg, r.lon_deg), plain(r.owner),
       r.authority ? plain(r.authority) : 'NO AUTHORITY to fetch it', r.deadline ? `by ${stamp(r.deadline)}` : ''] })),
