@@ -155,20 +155,32 @@ def note_text(note, key, times=None):
     raise Wrong(f"is not signed by {name}")
 
 
+def turned(row):
+    """(the key before, the new one, from which size on it signs) where a row of keys has a note that both signed, else None."""
+    if not isinstance(row, dict) or not isinstance(row.get("note", ""), str):
+        raise Wrong("has a key of the log that is none")
+    lines = row.get("note", "").rpartition("\n\n")[0].split("\n")
+    if len(lines) != 4 or lines[0] != "birddog log key":
+        return None
+    old, new, since = key_of(lines[2]), key_of(lines[3]), row.get("from_size")
+    if not lines[1] == new[0] == old[0] or type(since) is not int:
+        raise Wrong("names the key of another log")
+    for one in (old, new):
+        note_text(row["note"].encode("utf-8", "replace"), one)
+    return old, new, since
+
+
 def keys_from(key, rows):
-    """[(from which size on it signs, the key)]: a trusted one, and those after it, each named by the one before it."""
-    held = [(0, key)]
-    for row in rows:
-        note = row.get("note", "")
-        lines = note.rpartition("\n\n")[0].split("\n")
-        if len(lines) != 4 or lines[0] != "birddog log key" or key_of(lines[2]) != held[-1][1]:
-            continue
-        new = key_of(lines[3])
-        if not lines[1] == new[0] == held[-1][1][0] or type(row["from_size"]) is not int:
-            raise Wrong("names the key of another log")
-        for one in (held[-1][1], new):
-            note_text(note.encode(), one)
-        held.append((row["from_size"], new))
+    """[(from which size on it signs, the key)]: a trusted one, those that it named, and those before that named it."""
+    if not isinstance(rows, list):
+        raise Wrong("has no keys of the log")
+    held, turns = [(0, key)], [found for found in map(turned, rows) if found]
+    for old, new, since in turns:
+        if old == held[-1][1]:
+            held.append((since, new))
+    for old, new, since in reversed(turns):
+        if new == held[0][1]:
+            held[0:1] = [(0, old), (since, new)]
     return held
 
 
@@ -549,7 +561,7 @@ def _verified(path, archive, names, key, out, witnesses):
         text = note_text(_bytes(archive, "bundle.note"), keys[-1][1])
         if text != f"birddog evidence bundle\n{base64.b64encode(digests['bundle.json']).decode()}\n":
             raise Wrong("is of another bundle.json")
-    except (Wrong, KeyError, TypeError, AttributeError) as error:
+    except (Wrong, KeyError) as error:
         fault(f"bundle.note: {error}")
     for name in sorted(set(names) | set(stand)):
         if name in ("bundle.json", "bundle.note"):

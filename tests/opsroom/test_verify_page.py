@@ -9,12 +9,14 @@ import io
 import json
 import random
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from birddog.journal import open_writer
-from birddog.model import Attachment, Device, Fix, FrameBody, Operation, Start, Verdict
+from birddog.model import Attachment, Device, Draft, Fix, FrameBody, Operation, Start, Tick, Verdict, pack
 from birddog.units import NS
 from ingest import control
 from opsroom import cli, verifier
@@ -45,8 +47,6 @@ def folder(tmp_path_factory):
 
 
 def _replaced(draft, n):
-    import msgspec
-
     own = draft.kind in ("frame", "operation", "attachment")
     return msgspec.structs.replace(draft, received_ns=T0 + n * NS, operation="A" if own else "")
 
@@ -84,10 +84,11 @@ class Page:
             self.page.add_init_script("Object.defineProperty(globalThis, 'crypto', {value: undefined})")
         self.page.goto(file.as_uri())
 
-    def said(self, bundle: Path, key: str | None) -> tuple[str, list[str]]:
+    def said(self, bundle: Path, key: str | None, witnesses: Sequence[str] = ()) -> tuple[str, list[str]]:
         """(state, lines) of a verification."""
         self.page.set_input_files("#bundle", str(bundle))
         self.page.fill("#key", key or "")
+        self.page.fill("#witness", "\n".join(witnesses))
         self.page.evaluate("() => { document.getElementById('verdict').dataset.state = ''; }")
         self.page.click("#go")
         self.page.wait_for_selector("#verdict:not([data-state='']):not([data-state='working'])")
@@ -106,17 +107,21 @@ def page(browser, folder):
     made.context.close()
 
 
-def python(bundle: Path, key: str | None) -> tuple[str, list[str]]:
+def python(bundle: Path, key: str | None, witnesses: Sequence[str] = ()) -> tuple[str, list[str]]:
     """The same of ``verify.py``."""
     lines: list[str] = []
+    option = "--key"
     try:
         if key is not None:
             verifier.key_of(key)
-        faults = verifier.verify(str(bundle), key, lines.append)
+        option = "--witness"
+        for text in witnesses:
+            verifier.key_of(text, 4)
+        faults = verifier.verify(str(bundle), key, lines.append, witnesses)
     except verifier.Refused as error:
         return "refused", [str(error)]
     except verifier.Wrong as error:
-        return "refused", [f"--key: {error}"]
+        return "refused", [f"{option}: {error}"]
     return "faults" if faults else "unsigned" if key is None else "holds", lines
 
 
@@ -223,6 +228,126 @@ def test_what_is_no_bundle_is_refused_in_the_same_words(page, folder, key, tmp_p
         found = page.said(tmp_path / "x.zip", key)
         assert plain(found) == plain(python(tmp_path / "x.zip", key)), data[:60]
         assert found[0] in ("refused", "faults")
+
+
+@pytest.fixture(scope="module")
+def turned(folder, tmp_path_factory):
+    """(folder, keys of the log, keys of witnesses): two cosigned, then the log had two new keys; three bundles."""
+    from birddog.witness import Ledger
+
+    there = tmp_path_factory.mktemp("turned")
+    url = f"sqlite:///{there}/j.db"
+    body = Operation(operation="A", name="x")
+    draft = msgspec.structs.replace(control.own(body, source="t"), received_ns=T0, operation="A")
+
+    def grow(first: int, count: int) -> None:
+        writer = open_writer(url, mode="live")
+        if first == 0:
+            writer.append([draft])
+        writer.append([Draft(kind="tick", received_ns=T0 + n * NS, source="t", ident=b"%d" % n, body=pack(Tick()))
+                       for n in range(first + 1, first + count)])  # fmt: skip
+        writer.close()
+
+    def keys() -> list[str]:
+        return [row["verifier"] for row in json.loads((there / "j.db.log" / "keys.json").read_text())["keys"]]
+
+    def done(*words: str) -> None:
+        assert cli.main([*words]) == 0
+
+    grow(0, 2)
+    witnesses = []
+    for n, name in enumerate(("customs.example/w", "police.example/w", "late.example/w")):
+        ledger = Ledger(there / f"w{n}", name)
+        ledger.trust(keys()[0])
+        witnesses.append(ledger.signer.verifier.text())
+        if n < 2:
+            grow(1000 * (n + 1), 300)
+            one, other = str(there / "request"), str(there / "answer")
+            done("witness", "request", "--key", witnesses[n], "--journal", url, "--out", one)
+            done("witness", "sign", one, "--store", str(there / f"w{n}"), "--out", other)
+            done("witness", "take", other, "--key", witnesses[n], "--journal", url)
+    for n in range(3):
+        grow(5000 + 100 * n, 5)
+        done("evidence", "export", "A", "--journal", url, "--out", str(there / f"{n}.zip"))
+        if n < 2:
+            done("evidence", "rotate", "--journal", url)
+    return there, keys(), witnesses
+
+
+def test_notes_of_new_keys_are_followed_in_the_same_words(page, turned):
+    """By the key of its time, one before or one after, and by none; never by another's."""
+    there, keys, witnesses = turned
+    for n in range(3):
+        bundle = there / f"{n}.zip"
+        for key in (*keys, None):
+            found = page.said(bundle, key, witnesses[:2] if key else ())
+            assert found == python(bundle, key, witnesses[:2] if key else ()), (n, key)
+            good = "unsigned" if key is None else "holds" if keys.index(key) <= n else "faults"
+            assert found[0] == good, (n, key, found)
+    files = files_of(there / "2.zip")
+    manifest = json.loads(files["bundle.json"])
+    rows = manifest["log"]["keys"]
+    note = rows[1]["note"]
+    for row in (*({"note": other} for other in (note.replace(keys[0], keys[2]), "", 5, note[:-9] + "AAAA" + note[-5:])),
+                {"from_size": "5"}, 5):  # fmt: skip
+        changed = rows[1] | row if isinstance(row, dict) else row
+        said = manifest | {"log": manifest["log"] | {"keys": [rows[0], changed, rows[2]]}}
+        bundle = zipped(there / "x.zip", files | {"bundle.json": json.dumps(said).encode()})
+        found = page.said(bundle, keys[0])
+        assert found == python(bundle, keys[0]) and found[0] == "faults", row
+
+
+def test_what_witnesses_signed_is_checked_in_the_same_words(page, turned):
+    there, (first, *_), witnesses = turned
+    bundle = there / "2.zip"
+    for asked in (witnesses[:1], witnesses[:2], witnesses, [first], ["nonsense"]):
+        found = page.said(bundle, first, asked)
+        assert found == python(bundle, first, asked)
+        assert found[0] == ("refused" if asked in ([first], ["nonsense"]) else "holds" if len(asked) < 3 else "faults")
+    assert sum("signed the first" in line for line in page.said(bundle, first, witnesses[:2])[1]) == 2
+    files = files_of(bundle)
+    one, other = (f"witness/{name}.example%2Fw" for name in ("customs", "police"))
+    note = files[f"{one}.note"]
+    swapped = {f"{one}.proof": files[f"{other}.proof"], f"{other}.proof": files[f"{one}.proof"]}
+    steps = files[f"{one}.proof"].splitlines(keepends=True)
+    flipped = note[:-8] + (b"A" if note[-8:-7] != b"A" else b"B") + note[-7:]
+    changes = (swapped, {f"{one}.note": flipped}, {f"{one}.note": b"\xff"},
+               {f"{one}.note": note.rpartition(b"\xe2")[0]}, {f"{one}.note": files["checkpoint"]}, {f"{one}.proof": b""},
+               {f"{one}.proof": b"".join(steps[:-1])}, {f"{one}.proof": b"".join(steps) + steps[0]}, {f"{one}.proof": b"\xff"},
+               {f"{one}.note": files["bundle.note"]}, {f"{one}.proof": steps[0][:-5] + b"\n"})  # fmt: skip
+    for change in changes:
+        changed = zipped(there / "x.zip", files | change)
+        found = page.said(changed, first, witnesses[:2])
+        assert found == python(changed, first, witnesses[:2]) and found[0] == "faults", change
+    fewer = {name: data for name, data in files.items() if not name.startswith(one)}
+    changed = zipped(there / "x.zip", fewer)
+    found = page.said(changed, first, witnesses[:2])
+    assert found == python(changed, first, witnesses[:2])
+    assert any("customs.example/w has signed no" in line for line in found[1])
+
+
+def test_proofs_of_growth_are_judged_as_there(page):
+    """Pairs of sizes, as it is, cut, longer, turned round, and for other roots (RFC 9162, section 2.1.4.2)."""
+    from birddog.merkle import consistency_proof, leaf_hash, root
+
+    leaves = [leaf_hash(b"%d" % n) for n in range(20)]
+    asked, wanted = [], []
+    for size2 in (1, 2, 3, 4, 6, 7, 8, 13, 20):
+        for size1 in range(size2 + 1):
+            proof = consistency_proof(size1, leaves[:size2]) if size1 else []
+            roots = [root(leaves[:size]) for size in (size1, size2)]
+            for steps in (proof, proof[:-1], [*proof, b"x" * 32], proof[::-1]):
+                for r1, r2 in (roots, roots[::-1]):
+                    asked.append([size1, size2, [list(s) for s in steps], list(r1), list(r2)])
+                    try:
+                        verifier.check_grown(size1, size2, steps, r1, r2)
+                        wanted.append("")
+                    except verifier.Wrong as error:
+                        wanted.append(str(error))
+    found = page.page.evaluate("""all => all.map(([a, b, steps, r1, r2]) => { try {
+        checkGrown(a, b, steps.map(s => Uint8Array.from(s)), Uint8Array.from(r1), Uint8Array.from(r2)); return ""; }
+        catch (error) { return error.message; } })""", asked)  # fmt: skip
+    assert found == wanted and "" in wanted and len(set(wanted)) == 4
 
 
 def test_without_webcrypto_its_own_arithmetic_says_the_same(browser, folder, key, tmp_path):
