@@ -63,6 +63,10 @@ class _File(msgspec.Struct):
     keys: list[_Row]
 
 
+def _written(file: _File) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(file))
+
+
 def key_name(operation: str, purpose: str, number: int) -> str:
     """A key's name, as it stands in an entry's ``key_id``."""
     return f"{operation}/{purpose}/{number}" if purpose else f"{operation}/{number}"
@@ -168,6 +172,24 @@ class Keyring:
         """Whether a key of this name was there and was destroyed."""
         row = self._row(name)
         return row is not None and not row.wrapped
+
+    def faults(self) -> list[str]:
+        """What is wrong with the file, every key of it opened: changed bytes that no entry would ask for today."""
+        try:
+            raw = self._path.read_bytes()
+            held = msgspec.json.decode(raw, type=_File)
+        except FileNotFoundError:
+            return []
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            return [f"cannot be read: {error}"]
+        said = [] if _written(held) == raw else ["is not written as it was: it was changed"]
+        for row in held.keys:
+            try:
+                if row.wrapped:
+                    self._unwrapped(row.name)
+            except KeyringError as error:
+                said.append(f"the key {row.name!r} cannot be opened: {error}")
+        return said
 
     def destroy(self, operation: str) -> int:
         """Destroy every key of an operation, whatever its purpose; how many there were.
@@ -312,7 +334,7 @@ class Keyring:
                 self._aes.pop(row.name, None)
 
     def _write(self) -> None:
-        data = msgspec.json.format(msgspec.json.encode(_File(_FORM, self._where, list(self._rows.values()))))
+        data = _written(_File(_FORM, self._where, list(self._rows.values())))
         made = self._path.with_name(f"{self._path.name}.new")
         try:
             made.unlink(missing_ok=True)

@@ -75,8 +75,7 @@ class HeadFile:
 
     def write(self, head: Head) -> None:
         """Put down the next state."""
-        body = msgspec.json.encode(head)
-        slot = (body + b" " + _digest(body).hex().encode()).ljust(SLOT - 1) + b"\n"
+        slot = _written(head)
         assert len(slot) == SLOT, "idents are short"
         at = head.turn % 2 * SLOT
         self._slots[at : at + SLOT] = slot
@@ -122,6 +121,37 @@ def read(path: Path) -> Head | None:
         raise JournalTrouble(f"{path}: {error.strerror}") from error
     slots = [head for i in (0, SLOT) if (head := _slot(data[i : i + SLOT])) is not None]
     return max(slots, key=lambda head: head.turn, default=None)
+
+
+def damaged(path: Path) -> str:
+    """What is wrong with the bytes of a head file that ``read`` passes over; "" where each slot is whole or was never written.
+
+    A running writer may be at one of them: what it is at is another at the next look.
+
+    Raises:
+        JournalTrouble: it is there and cannot be read.
+    """
+    fault = ""
+    for _ in range(3):
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise JournalTrouble(f"{path}: {error.strerror}") from error
+        if len(data) != 2 * SLOT:
+            return f"has {len(data)} bytes, not {2 * SLOT}"
+        slots = [(data[at : at + SLOT], n) for n, at in enumerate((0, SLOT))]
+        torn = [n for slot, n in slots if slot.strip(b" ") and ((head := _slot(slot)) is None or _written(head) != slot)]
+        if not torn:
+            return ""
+        fault = f"slot {torn[0]} was changed, or torn when the power failed (then the next two commits mend it)"
+    return fault
+
+
+def _written(head: Head) -> bytes:
+    body = msgspec.json.encode(head)
+    return (body + b" " + _digest(body).hex().encode()).ljust(SLOT - 1) + b"\n"
 
 
 def _slot(data: bytes) -> Head | None:

@@ -23,6 +23,7 @@ import msgspec
 from birddog.errors import BirddogError, JournalError
 from birddog.journal.beside import Home
 from birddog.journal.evidence import Known, LogFiles, checked
+from birddog.journal.head import damaged
 from birddog.journal.keys import ERASED_KEY, Keys, erased_ident
 from birddog.journal.log_keys import LogKeys
 from birddog.journal.store import Reader, Stored
@@ -142,11 +143,22 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
         out.findings += [Finding(seq, "", words) for seq, words in journal.faults()]
     except JournalError as error:  # what it is about was said above, as far as it can be read
         out.findings.append(Finding(0, "", str(error)))
+    out.findings += _beside(home, keys)
     named.end(point.size if point is not None else 2**63)
     out.size, out.root = (point.size, point.root.hex()) if point is not None else (0, "")
     out.unsigned = max(0, tree.size - out.size)
     _name(out, bad, keys, files, known)
     return out
+
+
+def _beside(home: Home, keys: Keys) -> Iterator[Finding]:
+    """What is wrong with the bytes of the keys and of the head file, asked for by an entry or not."""
+    try:
+        yield from (Finding(0, "", f"{home.keys}: {words}") for words in keys.ring.faults())
+        if words := damaged(home.head):
+            yield Finding(0, "", f"{home.head}: {words}")
+    except (KeyringError, JournalError) as error:
+        yield Finding(0, "", str(error))
 
 
 def _marks(out: Verified, known: Known, point: Checkpoint | None,

@@ -16,6 +16,7 @@ import pytest
 from birddog.errors import BirddogError
 from birddog.journal import home, open_reader, open_writer
 from birddog.journal.verify import verify
+from birddog.keyring import Keyring, KeyringError
 from birddog.model import Draft, Tick, pack
 
 T0 = 1_790_000_000 * 10**9
@@ -92,3 +93,46 @@ def test_every_byte_of_the_logs_files_is_found(url):
     for path in files:
         said = changed(path, range(path.stat().st_size), url)
         assert [at for at, some in said.items() if not some] == [], path
+
+
+def test_every_byte_of_the_head_is_found_and_the_file_named(url):
+    path = home(url).head
+    said = changed(path, range(path.stat().st_size), url)
+    assert len(said) >= 1024 and [at for at, some in said.items() if not any(str(path) in line for line in some)] == []
+
+
+def test_every_byte_of_the_keys_is_found_and_the_file_named(url):
+    """All of them at the keyring, some through ``verify``, which asks it and then hashes every entry without keys."""
+    path = home(url).keys
+    whole = path.read_bytes()
+
+    def faults() -> list[str]:
+        try:
+            return Keyring(home(url), make=False).faults()
+        except KeyringError as error:
+            return [str(error)]
+
+    assert faults() == []
+    silent = []
+    for at in range(len(whole)):
+        for bit in range(8) if ALL else [(at * 5 + 3) % 8]:
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
+            if not faults():
+                silent.append((at, bit))
+    assert silent == []
+    path.write_bytes(whole)
+    for at in (whole.index(b'"log"') + 2, whole.rindex(b"wrapped") + 20, len(whole) - 2):
+        assert all(any(str(path) in line for line in some) for some in changed(path, [at], url).values())
+
+
+def test_a_head_of_one_commit_and_none_say_nothing_and_one_that_was_cut_does(url, tmp_path):
+    path = home(url).head
+    whole = path.read_bytes()
+    one = f"sqlite:///{tmp_path}/one.db"
+    writer = open_writer(one, mode="live")
+    assert words(one) == []
+    writer.close()
+    path.write_bytes(whole[:700])
+    assert any("has 700 bytes, not 1024" in line for line in words(url))
+    path.unlink()
+    assert words(url) == []

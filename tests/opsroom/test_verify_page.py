@@ -1,4 +1,7 @@
-"""``verify.html`` of a bundle, in a real Chromium without a network: the lines of ``verify.py``, word for word."""
+"""``verify.html`` of a bundle, in a real Chromium without a network: the lines of ``verify.py``, word for word.
+
+Over 400 lines: one page, and the bundles that it is shown, which share a browser.
+"""
 
 from __future__ import annotations
 
