@@ -12,6 +12,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     seal = verbs.add_parser("seal", help="the newest signed checkpoint of the log, to be kept elsewhere", allow_abbrev=False)
     seal.add_argument("--out", metavar="FILE", help="write here instead of stdout")
+    seal.add_argument("--qr", metavar="FILE", help="draw it as a QR symbol too (SVG), to be kept on paper")
     export = verbs.add_parser("export", help="a case's entries with their proofs, as one file", allow_abbrev=False)
     export.add_argument("case", metavar="CASE")
     export.add_argument("--from", dest="from_time", metavar="TIME", help="only what came in from this time on")
@@ -42,6 +43,7 @@ def _seal(args: argparse.Namespace) -> int:
     from birddog.errors import UsageError
     from birddog.journal import home
     from birddog.journal.evidence import LogFiles
+    from opsroom.paper import write_qr
 
     signed_to_the_end(args.journal)
     note = LogFiles(home(args.journal).log).note()
@@ -49,6 +51,8 @@ def _seal(args: argparse.Namespace) -> int:
         raise UsageError("has no evidence log", field="--journal")
     with result_file(args.out) as out:
         out.write(note.decode())
+    if args.qr is not None:
+        write_qr(args.qr, note.decode())
     return 0
 
 

@@ -76,8 +76,9 @@ def _verify(args: argparse.Namespace) -> int:
     from birddog.journal.verify import note_file, verify
     from birddog.merkle import VerificationError
     from birddog.note import Verifier
+    from opsroom.paper import read_back
 
-    witnessed = [(file, note_file(Path(file)), ()) for file in args.witness]
+    witnessed = [(file, read_back(note_file(Path(file))), ()) for file in args.witness]
     try:
         given = Path(args.key).read_text(encoding="utf-8") if args.key and Path(args.key).is_file() else args.key
         trusted = Verifier.of(given) if given is not None else None

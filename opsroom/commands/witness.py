@@ -1,5 +1,5 @@
 """``birddog witness``: the agency that signs other agencies' logs (init, trust, list, serve, sign), and the log that asks it
-(ask, request, take): by HTTP, or by a file on a stick in each direction."""
+(ask, request, take): by HTTP, by a file on a stick in each direction, or by a QR symbol on paper."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     request = verbs.add_parser("request", help="the same as a file, for a stick", allow_abbrev=False)
     request.add_argument("--old", type=int, metavar="N", help="how many entries the witness signed last (as it said)")
     request.add_argument("--out", metavar="FILE", help="write here instead of stdout")
+    for sub in (request, sign):
+        sub.add_argument("--qr", metavar="FILE", help="draw it as a QR symbol too (SVG), to be carried on paper")
     take = verbs.add_parser("take", help="keep the answer that came back: each start is held against it", allow_abbrev=False)
     take.add_argument("answer", metavar="ANSWER")
     for sub in (ask, request, take):
@@ -141,8 +143,9 @@ def _sign(args: argparse.Namespace) -> int:
     import time
 
     from birddog.witness import Request, cosigned
+    from opsroom.paper import read_back, write_qr
 
-    ledger, raw = _ledger(args), _read(args.request)
+    ledger, raw = _ledger(args), read_back(_read(args.request))
     answer = ledger.add(raw, int(time.time()))
     if answer.status != 200:
         again = f"; ask again with --old {answer.body.strip()}" if answer.status == 409 and "forked" not in answer.words else ""
@@ -151,6 +154,8 @@ def _sign(args: argparse.Namespace) -> int:
     whole, _ = cosigned(Request.of(raw).note, answer.body, ledger.signer.verifier)
     with result_file(args.out) as out:
         out.write(whole)
+    if args.qr is not None:
+        write_qr(args.qr, whole)
     say(f"signed: {answer.words}")
     return 0
 
@@ -184,6 +189,7 @@ def _request(args: argparse.Namespace) -> int:
     from birddog.journal import home
     from birddog.journal.witnessed import Contradiction, kept, request
     from opsroom.commands.evidence import signed_to_the_end
+    from opsroom.paper import write_qr
 
     place, key, old = home(args.journal), _key(args), args.old
     if old is not None and old < 0:
@@ -199,6 +205,8 @@ def _request(args: argparse.Namespace) -> int:
         return 1
     with result_file(args.out) as out:
         out.write(asked.text())
+    if args.qr is not None:
+        write_qr(args.qr, asked.text())
     say(f"{point.size} entries of {point.origin}, which go on from {old}: for {key.name}")
     return 0
 
@@ -209,10 +217,11 @@ def _take(args: argparse.Namespace) -> int:
     from birddog.journal.witnessed import Contradiction, take
     from birddog.merkle import VerificationError
     from birddog.units import iso_from_ns
+    from opsroom.paper import read_back
 
     key = _key(args)
     try:
-        note = _read(args.answer).decode()
+        note = read_back(_read(args.answer)).decode()
         point, time_s = take(home(args.journal), note, note.rpartition("\n\n")[2], key)
     except Contradiction as error:
         print(f"{error}; it is kept, and the next start is refused")

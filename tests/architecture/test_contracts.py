@@ -22,6 +22,7 @@ DOORS = {
     "pyais": {"devices/formats/ais.py"},
     "rasterio": {"imagery/scene.py", "imagery/raster_out.py", "sim/scenes.py"},
     "xarray": {"imagery/scene.py"},
+    "segno": {"opsroom/paper.py"},
     "pkcs11": {"birddog/hsm.py"},
     "dask": {"imagery/scan.py"},
     "PIL": {"imagery/thumbnail.py", "imagery/drone.py"},
