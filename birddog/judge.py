@@ -10,7 +10,9 @@ subject of everything else is the observation's device.
 **May it come in?**  An exercise admits everybody.  A live journal admits a device that is enrolled and either attached
 to an operation that is open, or enrolled with a basis that needs no case (``CASELESS``).  A message may speak for
 another device only where its sender is a gateway, that is, enrolled with such a basis; what a receiver with the
-basis ``open`` hears is admitted with it, known or not.  Nobody is admitted by default.
+basis ``open`` hears is admitted with it, known or not, and so is what any gateway hears of a format that is broadcast
+(AIS): it is in the air for everybody, and were only enrolled vessels admitted, the public picture would show who is
+watched.  Nobody else is admitted by default.
 
 **Under what authority?**  What is in an operation by basis ``warrant`` needs, where warrants rule
 (``birddog.warrants``), one in force: of a position at its place and at the time at which it was made (where only we say
@@ -106,7 +108,8 @@ class Judge:
         known = self._known.get(key)
         if known is not None and known[0] <= time_ns < known[1]:
             return known[2]
-        verdict = REFUSED if self.why(subject, sender, time_ns) is not None else self.owner(subject, sender, time_ns, broadcast)
+        why = self.why(subject, sender, time_ns, broadcast)
+        verdict = REFUSED if why is not None else self.owner(subject, sender, time_ns, broadcast)
         held = self.directory.attachments.get(subject)
         if not held:
             span = _NEVER, _FOR_EVER
@@ -119,7 +122,7 @@ class Judge:
         self._known[key] = *span, verdict
         return verdict
 
-    def why(self, subject: str, sender: str, time_ns: int) -> Reject | None:
+    def why(self, subject: str, sender: str, time_ns: int, broadcast: bool = False) -> Reject | None:
         """Why what a message says of a device is refused, or None where it may come in."""
         if self.exercise:
             return None
@@ -127,7 +130,7 @@ class Judge:
             gateway = self.directory.device(sender)
             if gateway is None or gateway.basis not in CASELESS:
                 return Reject("identity", "speaks for another device", device=sender)
-            if gateway.basis == "open":
+            if gateway.basis == "open" or broadcast:
                 return None
         enrolled = self.directory.device(subject)
         if enrolled is None:
@@ -262,7 +265,7 @@ class Judge:
             return None
         return Reject("identity", "speaks for another device", device=sender)
 
-    def keeps(self, sender: str, named: Sequence[str], time_ns: int, *, gateway: bool) -> bool:
+    def keeps(self, sender: str, named: Sequence[str], time_ns: int, *, gateway: bool, broadcast: bool = False) -> bool:
         """Whether the bytes of a message may stay that is broken, or gives no observation to judge it by.
 
         What is broken cannot be judged by what it says: its bytes stay only where nobody's position can be in them
@@ -272,6 +275,7 @@ class Judge:
             named: whom each part of it names, "" for a part that names nobody.
             gateway: the sender is vouched for apart from what the bytes say, and their format names whom they speak of:
                 then they may be anybody's, and each part must name somebody admitted.
+            broadcast: their format is one that everybody may hear.
         """
         if self.directory.ruling and any(self.ruled(name, time_ns) for name in (sender, *named) if name):
             return False
@@ -282,7 +286,7 @@ class Judge:
         if not gateway:
             return True
         basis = self.directory.devices[sender].basis
-        if basis in ("warrant", "open"):  # speaks for itself only; of everybody, as it is heard by all
+        if broadcast or basis in ("warrant", "open"):  # speaks for itself only; of everybody, as it is heard by all
             return True
         return all(name not in ("", sender) and self.of(name, sender, time_ns).state != "refused" for name in named)
 

@@ -106,7 +106,7 @@ class Admission:
                     # that the reader read something stays; what it was does not, wherever it might stand
                     _refuse(refusals, Reject("unknown_device", BYSTANDER, device=observation.device))
                 elif verdict.state == "refused":
-                    why = door.why(observation.device, device, time_ns)
+                    why = door.why(observation.device, device, time_ns, broadcast)
                     if why is None:
                         hidden[observation.device, observation.time_ns] = verdict
                         _refuse(refusals, door.no_warrant(observation, verdict, time_ns))
@@ -132,7 +132,7 @@ class Admission:
             # a message without observations, or with a broken part, may still name somebody
             if malformed or (named and named != device):
                 for name in dict.fromkeys([named, *(r.device for r in malformed)]):
-                    why = door.why(name, device, received_ns) if name and name != device else None
+                    why = door.why(name, device, received_ns, broadcast) if name and name != device else None
                     if why is not None and why not in refusals:
                         refusals.append(why)
         if not refusals and observations and not malformed:
@@ -217,7 +217,8 @@ class Admission:
         if not frame.payload.strip(b"\r\n\t \0\xff") or (self.door.exercise and not self.directory.ruling):
             return True
         names = frame.format not in self._names_nobody
-        return self.door.keeps(device, named, time_ns, gateway=bool(frame.device) and names)
+        return self.door.keeps(device, named, time_ns, gateway=bool(frame.device) and names,
+                               broadcast=frame.format in self._broadcast)
 
 
 def _together(hidden: dict[tuple[str, int | None], Verdict], kept: list[Observation], verdicts: list[Verdict],

@@ -72,7 +72,9 @@ TABLE = [
     (fix("mast"), "mast", False, Verdict("open", "", "own_sensor"), None),
     (fix("buoy"), "buoy", False, OPEN_TO_ALL, None),
     (fix(NEVER_HEARD_OF), "roof", True, OPEN_TO_ALL, None),
-    (fix(NEVER_HEARD_OF), "portal", True, REFUSED, OPEN_TO_ALL),
+    (fix(NEVER_HEARD_OF), "portal", True, OPEN_TO_ALL, None),  # any gateway may hand on what is in the air
+    (fix(NEVER_HEARD_OF), "portal", False, REFUSED, Verdict("open", "", "own_sensor")),
+    (fix(NEVER_HEARD_OF), "loose", True, REFUSED, OPEN_TO_ALL),
     (fix("gone"), "roof", True, OPEN_TO_ALL, None),  # that we retired it says nothing to everybody
     (fix("244000001"), "roof", True, COASTER, None),
     (fix("244000001"), "roof", False, COASTER, None),
@@ -98,7 +100,7 @@ def test_the_verdict(row, exercise):
     for _ in range(2):  # asked again it answers from memory
         assert judge.judge(observation, sender, 15, None, broadcast) == wanted
     device, time_ns = observation.device, 15 if observation.time_ns is None else observation.time_ns
-    assert (judge.why(device, sender, time_ns) is None) == (wanted.state != "refused")
+    assert (judge.why(device, sender, time_ns, broadcast) is None) == (wanted.state != "refused")
 
 
 def test_equal_verdicts_are_one_object():

@@ -198,17 +198,21 @@ def scan_at(t: float, e: float, n: float) -> Scan:
     )
 
 
+@pytest.mark.parametrize("heard", ["open", "own_sensor", "partner"])
 @pytest.mark.parametrize("where", ["own", "elsewhere"])
 @pytest.mark.parametrize("basis", ["warrant", "open"])
-def test_whether_a_vessel_is_watched_nobody_sees_in_the_public_picture(tmp_path, basis, where):
-    """``dark_attached``: it reports, so that it is no dark vessel; and what is none of its reports is one, watched or not."""
+def test_whether_a_vessel_is_watched_nobody_sees_in_the_public_picture(tmp_path, basis, where, heard):
+    """``dark_attached``: it reports, so that it is no dark vessel; and what is none of its reports is one, watched or not.
+
+    So by any receiver: of one that the door admitted enrolled vessels from only, who was watched had a track and nobody else.
+    """
     found = []
     for watched in (True, False):
         (tmp_path / str(watched)).mkdir()
         house = House(tmp_path / str(watched))
         # as many entries, so that numbers are the same: the other case watches somebody who is not here
         mmsi = "244000001" if watched else "244000009"
-        house.enter(Device(device="rx", basis="open", format="ais"))
+        house.enter(Device(device="rx", basis=heard, format="ais"))
         case(house, "NIGHTJAR", "coaster", Device(device=mmsi, basis=basis, format="ais"))
         for t in range(1, 60, 5):
             house.ais(t, (244_000_001, 5.0 * t, 0.0))
@@ -226,14 +230,43 @@ def test_whether_a_vessel_is_watched_nobody_sees_in_the_public_picture(tmp_path,
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("heard", ["open", "own_sensor", "partner"])
+def test_a_broken_sentence_takes_no_vessel_of_the_air_with_it(tmp_path, heard):
+    """A receiver's lot with a sentence cut off: the vessels beside it come in, whoever they are, and the bytes stay."""
+    house = House(tmp_path)
+    house.enter(Device(device="rx", basis=heard, format="ais"))
+    lat, lon = HOME.geodetic(0.0, 0.0)
+    good = codec.load("ais").encode(mmsi=244_000_001, lat_deg=lat, lon_deg=lon, time_ns=T0 + NS, station="rx")
+    house.hear(1.0, "ais", "rx", good + good[:-9] + b"\r\n")
+    assert [(e.kind, [o.device for o in unpack(e).observations], bool(unpack(e).payload))
+            for e in house.entries() if e.kind in ("frame", "refusal")] == [("frame", ["244000001"], True)]
+
+
+@pytest.mark.parametrize("heard", ["own_sensor", "partner"])
+def test_what_is_not_broadcast_comes_in_of_who_is_enrolled_only(tmp_path, heard):
+    """A gateway that is enrolled may not bring strangers' positions in a format that is no broadcast."""
+    house = House(tmp_path)
+    house.enter(Device(device="rx", basis=heard))
+    house.hear(1.0, "owntracks", "rx", codec.load("owntracks").encode(
+        lat_deg=50.9, lon_deg=-1.4, time_ns=T0 + NS, accuracy_m=5.0))
+    assert [e.kind for e in house.entries()][-1] == "frame", "of itself it may"
+    house._packet += 1
+    stranger = Frame(source="mqtt", format="owntracks", payload=codec.load("owntracks").encode(
+        lat_deg=50.9, lon_deg=-1.4, time_ns=T0 + 2 * NS, accuracy_m=5.0), received_ns=T0 + 2 * NS, device="rx",
+        subject="phone", session="s", packet=house._packet)  # fmt: skip
+    house.desk.take([(Silent(), [stranger])], T0 + 2 * NS)
+    assert [e.kind for e in house.entries()][-1] == "refusal"
+
+
 # --- erase_renumbers, gateway_two_ops -------------------------------------------------------------
 
 
+@pytest.mark.parametrize("heard", ["open", "own_sensor"])
 @pytest.mark.parametrize("order", list(itertools.permutations(("A", "B", "C"))), ids="".join)
-def test_each_vessel_of_a_gateways_message_goes_to_its_own_case_and_one_erased_leaves_the_others(tmp_path, order):
+def test_each_vessel_of_a_gateways_message_goes_to_its_own_case_and_one_erased_leaves_the_others(tmp_path, order, heard):
     """``gateway_two_ops``, ``erase_renumbers``: one AIS message with a vessel of each of two cases, and one of nobody's."""
     house = House(tmp_path)
-    house.enter(Device(device="rx", basis="open", format="ais"))
+    house.enter(Device(device="rx", basis=heard, format="ais"))
     mmsi = {"A": 244_000_001, "B": 244_000_002, "C": 244_000_003}
     for name in ("A", "B"):
         case(house, name, "s" + name, Device(device=str(mmsi[name]), format="ais"))
@@ -283,10 +316,11 @@ def test_the_trail_after_a_late_fix_is_that_of_the_order_in_which_things_happene
 # --- open_never_ends ------------------------------------------------------------------------------
 
 
-def test_what_was_heard_once_ends_and_cries_for_nobody(tmp_path):
+@pytest.mark.parametrize("heard", ["open", "own_sensor"])
+def test_what_was_heard_once_ends_and_cries_for_nobody(tmp_path, heard):
     """``open_never_ends``: lost after 20 minutes, gone after a day, no alert; and then a tick and a snapshot cost nothing."""
     house = House(tmp_path)
-    house.enter(Device(device="rx", basis="open", format="ais"))
+    house.enter(Device(device="rx", basis=heard, format="ais"))
     empty = Fold()
     for entry in house.entries():
         empty.apply(entry)
