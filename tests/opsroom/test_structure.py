@@ -8,6 +8,11 @@ tests/tracking/test_steps.py.)
 from __future__ import annotations
 
 import itertools
+import re
+import sys
+from functools import partial
+from pathlib import Path
+from types import FrameType
 
 import msgspec
 import pytest
@@ -38,6 +43,7 @@ from ingest.control import Wanted, drafts_of, wanted
 from ingest.desk import Desk
 from ingest.intake import Entries
 from opsroom.alerts import Alerts
+from opsroom.picture import Picture
 from tracking.book import Changes
 from tracking.fold import Fold
 
@@ -375,3 +381,57 @@ def test_a_register_that_is_asked_for_again_changes_nothing(tmp_path, undone):
     assert judged(house.desk) == before == judged(Desk(house.writer, exercise=False, refusal_key=b"k" * 32))
     house.phone(5.0, "tag", 5.0, 10.0)
     assert [e.kind for e in house.entries()][-1] == "refusal"
+
+
+# --- the walk of docs/architecture.md -------------------------------------------------------------
+
+
+def walked(do) -> list[tuple[str, str]]:
+    """(file, function) of ours in the order in which they are called first."""
+    root = Path(__file__).parents[2]
+    calls: dict[tuple[str, str], None] = {}
+
+    def called(frame: FrameType, event: str, arg: object) -> None:
+        path = Path(frame.f_code.co_filename)
+        if event == "call" and path.is_relative_to(root):
+            name = frame.f_code.co_name
+            me = frame.f_locals.get("self")
+            calls.setdefault((path.relative_to(root).as_posix(), name if me is None else f"{type(me).__name__}.{name}"))
+
+    before = sys.getprofile()
+    sys.setprofile(called)
+    try:
+        do()
+    finally:
+        sys.setprofile(before)
+    return list(calls)
+
+
+def test_a_ping_goes_the_way_that_the_page_says(tmp_path):
+    """docs/architecture.md, "One ping": the middle column, from the desk to the picture's store, as it is called, in order."""
+    page = (Path(__file__).parents[2] / "docs/architecture.md").read_text(encoding="utf-8")
+    page = page.partition("## One ping")[2].partition("\n## ")[0]
+    usual, _, long = page.partition("11 to 13 are the short way")
+    stations = re.findall(r"^\| (\d+)\w? \| `([\w/]+\.py)` `([\w.]+)` \|", usual, re.M)
+    short = [(file, name) for row, file, name in stations if 6 <= int(row) <= 15 and row not in ("8", "9")]
+    first = dict(zip(("11", "12", "13"), re.findall(r"^\| \d+ \| `([\w/]+\.py)` `([\w.]+)` \|", long, re.M), strict=True))
+    slow = [first.get(row, (file, name)) for row, file, name in stations if 6 <= int(row) <= 15 and row not in ("8", "9")]
+    house = House(tmp_path)
+    case(house, "A", "crate", Device(device="phone", klass="van"))
+    journal = open_reader(house.url)
+    picture = Picture(journal, tmp_path / "p")
+
+    def ping(k: int) -> None:
+        house.phone(float(k), "phone", k - 1.0, 10.0 * k)
+        while picture.step():
+            pass
+
+    try:
+        while picture.step():  # what was entered before
+            pass
+        ways = [walked(partial(ping, k)) for k in range(1, 12)]
+    finally:
+        picture.close()
+        journal.close()
+    assert [call for call in ways[0] if call in slow] == slow
+    assert [call for call in ways[-1] if call in short] == short
