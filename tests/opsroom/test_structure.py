@@ -3,6 +3,8 @@
 Each stands here with variations of its own; what the case says is right is the assertion.  (The store that is
 made anew, ``resume_after_remake``, is tests/opsroom/console/test_console_live.py; a late fix's trail in every order
 tests/tracking/test_steps.py.)
+
+Longer than 400 lines: every case with its variations, and all of them share one house.
 """
 
 from __future__ import annotations
