@@ -1,6 +1,7 @@
 // What is expected of the selected track, and what happened to it: said in the panel, drawn on the map as what it is.
 // A forecast is never drawn like something measured: dotted, in a colour of its own, with the word.
 
+import { newest } from './order.js';
 import { make, write } from './rows.js';
 import { title } from './store.js';
 import { age, clock, metres, plain } from './words.js';
@@ -52,6 +53,7 @@ export class Ahead {
     this.id = '';
     this.asked = 0;
     this.answer = null;
+    this.turn = newest();
     this.box = document.getElementById('detail-ahead');
     this.list = document.getElementById('ahead-list');
     this.none = document.getElementById('ahead-none');
@@ -73,6 +75,7 @@ export class Ahead {
     if (!this.id || performance.now() - this.asked < AGAIN_MS && this.asked) return;
     this.asked = performance.now();
     const { id } = this;
+    const wanted = this.turn();
     let answer = null;
     try {
       const got = await fetch(`/v1/forecasts?track=${encodeURIComponent(id)}`, { headers: { Accept: 'application/json' } });
@@ -82,7 +85,7 @@ export class Ahead {
       if (!(error instanceof TypeError)) throw error;
       return; // the line is down: said above
     }
-    if (this.id !== id) return;
+    if (this.id !== id || !wanted()) return;
     this.answer = answer;
     this.draw();
   }

@@ -1,5 +1,6 @@
 // The panel of what is selected: a track, a flag, or an alert that is about no track.
 
+import { newest } from './order.js';
 import { make, write } from './rows.js';
 import { flagOf, marks, title } from './store.js';
 import { age, metres, motion, plain, position, stamp } from './words.js';
@@ -23,6 +24,7 @@ export class Detail {
     this.follow = document.getElementById('detail-follow');
     this.imageOf = '';
     this.whyOf = '';
+    this.asked = newest();
     this.decide = document.getElementById('detail-decide');
     this.decided = new Map(); // track id -> what this page's person decided last: {id, words}
     const on = (id, what) => document.getElementById(id).addEventListener('click', () => this.kind === 'track' && this.row() && what(this.row()));
@@ -149,7 +151,8 @@ export class Detail {
     this.whyOf = t.track_id;
     button.setAttribute('aria-expanded', 'true');
     list.hidden = false;
-    const say = (facts) => this.whyOf === t.track_id && list.replaceChildren(...facts.flatMap(([name, value]) => [make('dt', '', name), make('dd', '', plain(value))]));
+    const wanted = this.asked();
+    const say = (facts) => this.whyOf === t.track_id && wanted() && list.replaceChildren(...facts.flatMap(([name, value]) => [make('dt', '', name), make('dd', '', plain(value))]));
     say([['why', 'reading the journal …']]);
     const answer = await fetch(`/v1/tracks/${encodeURIComponent(t.track_id)}/explain`).catch(() => null);
     const found = answer && (await answer.json().catch(() => null));

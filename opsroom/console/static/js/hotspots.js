@@ -2,6 +2,7 @@
 // Asked when the fold is opened and now and then while it is; closed, nothing of it is on the map.
 
 import { HAPPENED } from './ahead.js';
+import { newest } from './order.js';
 import { make, write } from './rows.js';
 import { plain } from './words.js';
 
@@ -40,6 +41,7 @@ export class Hotspots {
   constructor(chart) {
     this.chart = chart;
     this.asked = 0;
+    this.turn = newest();
     this.fold = $('hot-more');
     $('hot-kind').replaceChildren(...Object.entries(HAPPENED).filter(([kind]) => kind !== 'too_late').map(([kind, words]) => {
       const option = make('option', '', words);
@@ -57,6 +59,7 @@ export class Hotspots {
 
   async ask() {
     this.asked = performance.now();
+    const wanted = this.turn();
     const query = new URLSearchParams({ kind: $('hot-kind').value, cell_m: $('hot-cell').value, teams: $('hot-teams').value || '0' });
     let answer;
     try {
@@ -67,7 +70,7 @@ export class Hotspots {
       if (!(error instanceof TypeError)) throw error;
       return; // the line is down: said above
     }
-    if (!this.fold.open) return;
+    if (!this.fold.open || !wanted()) return;
     this.draw(answer);
   }
 

@@ -7,6 +7,7 @@ import { Meet } from './meet.js';
 import { AlertList } from './alerts.js';
 import { Detail } from './detail.js';
 import { Live } from './live.js';
+import { inOrder, newest } from './order.js';
 import { MoreList, TrackList, legend, make, write } from './rows.js';
 import { Sound } from './sound.js';
 import { icon, sample } from './shapes.js';
@@ -18,6 +19,8 @@ const $ = (id) => document.getElementById(id);
 const store = new Store();
 const state = { connects: [], connectsAt: 0, authorityAt: 0, budgetAt: 0, following: false, chosenKind: '', chosenId: '', problems: [], lost: false, word: 'LIVE', retryAt: 0, scenery: 0, places: new Map() };
 const watch = new Watch((id) => (store.alerts.has(id) ? alerts.what(store.alerts.get(id)) : ''));
+
+const turn = { connects: inOrder(), warrants: inOrder(), budget: inOrder(), scenery: inOrder(), trails: newest() };
 
 const room = {
   store,
@@ -137,8 +140,9 @@ function refusals() {
 /** Who did not get past CONNECT stands in no journal: asked for beside it. */
 async function connects() {
   state.connectsAt = performance.now();
+  const due = turn.connects();
   const answer = await ask('/healthz', true);
-  if (!answer) return;
+  if (!answer || !due()) return;
   state.connects = answer.refused_connects.map((c) => ({ refused_id: `connect\u001f${c.source}\u001f${c.address}\u001f${c.client_id}\u001f${c.reason}`,
     count: c.count, reason: 'CONNECT_refused', device: c.client_id, source: c.address, format: c.client_id ? c.address : c.source, detail: c.reason, last: c.last }));
   refusals();
@@ -147,8 +151,9 @@ async function connects() {
 /** Warrants, what is due of them, what is still out and what was sealed: no part of the picture, asked for beside it. */
 async function warrants() {
   state.authorityAt = performance.now();
+  const due = turn.warrants();
   const answer = await ask('/v1/authority', true);
-  if (!answer) return;
+  if (!answer || !due()) return;
   const rows = [
     ...answer.deadlines.filter((d) => d.near).map((d) => ({ id: `d\u001f${d.operation}\u001f${d.warrant}\u001f${d.what}`, count: 1,
       words: [d.what, `due ${stamp(d.due)}`, plain(d.warrant || d.operation), plain(d.text)] })),
@@ -166,8 +171,9 @@ async function warrants() {
 /** How many false alarms a shift were asked for, and how many there were. */
 async function budget() {
   state.budgetAt = performance.now();
+  const due = turn.budget();
   const answer = await ask('/v1/alerts/budget');
-  if (!answer) return;
+  if (!answer || !due()) return;
   $('alerts-budget').hidden = answer.asked === null && !answer.false && !answer.measured;
   const asked = answer.asked === null ? 'none asked for' : `asked: ${answer.asked}`;
   write($('alerts-budget'), `False alarms in the last ${answer.shift_h} h: ${answer.false}; a shift, over ${answer.shifts} shifts: ${answer.measured} (${asked}).`);
@@ -175,8 +181,9 @@ async function budget() {
 
 /** Trails come from the store once a connection; after that each track's own frames lengthen them. */
 async function trails() {
+  const wanted = turn.trails();
   const answer = await ask(`/v1/trails?minutes=${room.trailMinutes()}&limit=400`);
-  if (!answer) return;
+  if (!answer || !wanted()) return;
   for (const trail of answer.trails) store.history(trail.track_id, trail.points, trail.step_s);
   chart?.change({ reset: true });
   document.body.dataset.trails = String(answer.trails.length);
@@ -185,8 +192,9 @@ async function trails() {
 /** Operations, readers and devices change rarely: asked for at a connection and every minute. */
 async function scenery() {
   state.scenery = performance.now();
+  const due = turn.scenery();
   const [operations, devices] = await Promise.all([ask('/v1/operations'), ask('/v1/devices')]);
-  if (!operations || !devices) return;
+  if (!operations || !devices || !due()) return;
   const select = $('operation');
   const have = new Set([...select.options].map((o) => o.value));
   for (const operation of operations.operations) {

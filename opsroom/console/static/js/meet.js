@@ -1,5 +1,6 @@
 // Where the selected track can be met, and what to ask for next: both on request, both guesses that say how probable they are.
 
+import { newest } from './order.js';
 import { make, write } from './rows.js';
 import { title } from './store.js';
 import { clock, plain } from './words.js';
@@ -37,6 +38,8 @@ export class Meet {
     this.chart = chart;
     this.id = '';
     this.asked = 0;
+    this.looked = newest();
+    this.met = newest();
     for (const id of ['meet-unit', 'meet-medium']) $(id).addEventListener('change', () => this.meet());
   }
 
@@ -45,6 +48,7 @@ export class Meet {
     this.id = id;
     this.asked = 0;
     this.units();
+    this.met(); // what was asked of the track before is no longer wanted
     $('meet-list').replaceChildren();
     $('look-list').replaceChildren();
     this.chart()?.meet([]);
@@ -71,8 +75,9 @@ export class Meet {
 
   async look() {
     const { id } = this;
+    const wanted = this.looked();
     const a = await ask(`/v1/looks?track=${encodeURIComponent(id)}`);
-    if (!a || this.id !== id) return;
+    if (!a || this.id !== id || !wanted()) return;
     const rows = (a.looks ?? []).map((x, i) => make('li', '', `${i + 1}. ${LOOKS[x.look]}: the 90 % region of an hour ahead from ${area(x.before_km2)} to ${area(x.after_km2)}`
       + ` · told with ${Math.round(100 * x.told)} % after ${x.lead_min} min · cost ${x.cost}`));
     const barred = (a.barred ?? []).map((x) => make('li', 'quiet', `not allowed: ${LOOKS[x.look].toLowerCase()} (${plain(x.why)})`));
@@ -82,6 +87,7 @@ export class Meet {
 
   async meet() {
     const { id } = this;
+    const wanted = this.met();
     const unit = $('meet-unit').value;
     if (!id || !unit) {
       $('meet-list').replaceChildren();
@@ -91,7 +97,7 @@ export class Meet {
     const middle = this.chart()?.middle();
     const from = unit === 'here' ? { lat: middle?.lat ?? 0, lon: middle ? ((((middle.lng + 180) % 360) + 360) % 360) - 180 : 0 } : { unit };
     const a = await ask(`/v1/intercept?${new URLSearchParams({ track: id, medium: $('meet-medium').value, ...from })}`);
-    if (!a || this.id !== id) return;
+    if (!a || this.id !== id || !wanted()) return;
     const found = a.meetings ?? [];
     $('meet-list').replaceChildren(...found.map((m, i) => make('li', '', `${i + 1}. ${likely(m.probability)} at ${m.place ? plain(m.place) : `${m.lat_deg.toFixed(3)}, ${m.lon_deg.toFixed(3)}`}`
       + ` · it comes ${clock(m.track_p50)} (${clock(m.track_p10)} to ${clock(m.track_p90)}), the unit ${clock(m.unit_p50)}`)),
