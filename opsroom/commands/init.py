@@ -65,6 +65,11 @@ port = 8080                   # http://127.0.0.1:8080
 # format = "ais"
 # device = "roof"
 
+# [alerts]                    # so many false alarms a shift are asked for, all operations together (docs/alerts.md)
+# false_per_shift = 3.0
+# shift_h = 8.0
+# cases = 3                   # among so many cases at once it is shared
+
 # [imagery]                   # a folder that is watched for scenes
 # folder = "scenes"
 """

@@ -1,4 +1,4 @@
-"""Answers that come in another order than they were asked for: what is shown answers the newest question, never an older one."""
+"""Answers that come in another order than they were asked for: what is shown answers the newest question."""
 
 from __future__ import annotations
 

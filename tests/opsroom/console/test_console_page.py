@@ -352,10 +352,11 @@ def test_words(looked):
       const w = await import('/static/js/words.js');
       return [w.age(-5), w.age(59.9), w.age(61), w.age(3600 * 2 + 300), w.age(90000), w.metres(0.2), w.metres(14.4),
         w.metres(1234), w.metres(35400), w.metres(NaN), w.position(-33.5, 151.25), w.clock('2026-11-24T10:42:07.123Z'),
-        w.plain('a\\u202eb'), w.motion(0.1, 4)];
+        w.plain('a\\u202eb'), w.motion(0.1, 4), w.sentence('due 2026-11-29T11:42:43.817Z, since 2026-11-01T11:40Z: W-2026-11')];
     }""")
     assert told == ["0 s", "59 s", "1 min", "2 h 05", "1 d 1 h", "1 m", "14 m", "1.2 km", "35 km", "?",
-                    "33.50000° S  151.25000° E", "10:42:07Z", "a⟨U+202E⟩b", "still"]
+                    "33.50000° S  151.25000° E", "10:42:07Z", "a⟨U+202E⟩b", "still",
+                    "due 29 Nov 11:42:43Z, since 1 Nov 11:40:00Z: W-2026-11"]
     assert math.isclose(looked.page.evaluate("async () => (await import('/static/js/ellipse.js')).unroll(-179, 179)"), 181)
 
 

@@ -75,6 +75,30 @@ def test_what_is_seen_or_over_is_folded_below_what_is_open(stage, makers, watch)
     page.wait_for_selector('#seen-list > [data-alert-id="A2"]')
 
 
+def test_what_is_over_never_hides_what_is_open_and_stands_there_once(stage, makers, watch):
+    now = time.time_ns()
+    stage.publish(makers["alert"](2, kind="warrant_due", severity="warning", text="expiry 2026-11-29T11:42:43.817Z"),
+                  *(makers["alert"](n, kind="silent", severity="warning", cleared_ns=now) for n in range(4, 20)),
+                  *(makers["alert"](n, kind="door_opened", severity="warning", raised_ns=now, cleared_ns=now, operation=told)
+                    for n, told in ((20, "nightjar"), (21, "open"))))
+    page = watch(stage.start(), map=False).page
+    page.wait_for_selector('#alarm-count[data-open="2"]')
+    assert page.locator("#seen-count").inner_text() == "17"  # the door's is one, of a case and of open
+    assert "29 Nov 11:42:43Z" in page.inner_text('[data-alert-id="A2"]')
+    page.click("#seen-more summary")
+    page.wait_for_selector('#seen-list > [data-alert-id="A5"]')
+    hidden = page.evaluate("""() => {
+      const list = document.getElementById('alerts-list').getBoundingClientRect();
+      const rows = [...document.querySelectorAll('#alerts-list > li')];
+      return rows.filter(li => li.getBoundingClientRect().bottom > list.bottom + 1).length;
+    }""")
+    assert hidden == 0
+    for fold in ("events-more", "hot-more", "flags-more", "refused-more"):
+        page.evaluate("id => { document.getElementById(id).open = true; }", fold)
+    heights = page.evaluate("() => [...document.querySelectorAll('.more[open]')].map(fold => fold.offsetHeight)")
+    assert min(heights) > 80, heights
+
+
 def test_a_filter_does_not_hide_that_another_case_has_an_alert(stage, makers, watch):
     stage.publish(makers["track"](2, operation="open"))
     seen = watch(stage.start(), map=False)

@@ -4,7 +4,7 @@
 import { newest } from './order.js';
 import { make, write } from './rows.js';
 import { title } from './store.js';
-import { age, clock, metres, plain } from './words.js';
+import { age, clock, metres, plain, sentence } from './words.js';
 
 const AGAIN_MS = 30000;
 /** What several fixes together mean (docs/events.md); the fold's own events are alerts or stand in the panel already. */
@@ -96,7 +96,7 @@ export class Ahead {
     this.past.replaceChildren(...events.slice(0, 8).map((e) => make('li', e.end ? '' : 'now', tell(this.room.store, e).words.filter((w, i) => w && i !== 2).join(' · '))));
     this.past.hidden = !events.length;
     const a = this.answer;
-    write(this.none, !a ? 'asked for …' : a.why ? `None: ${plain(a.why)}` : '');
+    write(this.none, !a ? 'asked for …' : a.why ? `None: ${sentence(a.why)}` : '');
     this.none.hidden = !this.none.textContent;
     this.list.replaceChildren(...(a?.forecasts ?? []).flatMap((f) => [make('dt', '', `in ${ahead(f.horizon_min)}`), make('dd', '', this.words(f))]),
       ...(a?.arrivals ?? []).flatMap((x) => [make('dt', '', `at ${plain(x.place)}`), make('dd', '', this.arrival(x))]));

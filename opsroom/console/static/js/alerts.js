@@ -2,7 +2,7 @@
 
 import { arrange, make, write } from './rows.js';
 import { graver, title } from './store.js';
-import { age, clock, plain, stamp } from './words.js';
+import { age, clock, plain, sentence, stamp } from './words.js';
 
 const SHOWN = 60;
 const GROUP = 10; // so many open alerts of one kind are one row, that is acknowledged at once
@@ -61,7 +61,7 @@ export class AlertList {
     const all = [...store.alerts.values()].sort(graver);
     const mine = all.filter((a) => !operation || a.operation === operation);
     const open = once(mine.filter((a) => a.open));
-    const done = mine.filter((a) => !a.open).sort((a, b) => (doneAt(a) < doneAt(b) ? 1 : -1));
+    const done = once(mine.filter((a) => !a.open), (a) => `${a.group}\u001f${a.began}`).sort((a, b) => (doneAt(a) < doneAt(b) ? 1 : -1));
     const [shown, left] = this.arranged(open);
     const alerts = [...shown.filter((one) => one.alert_id), ...done.slice(0, SHOWN)];
     const kept = new Set(alerts.map((a) => a.alert_id));
@@ -187,7 +187,7 @@ export class AlertList {
     row.when.title = stamp(alert.began);
     write(row.what, this.what(alert));
     // "door opened" is not said twice
-    write(row.text, alert.text === alert.kind.replaceAll('_', ' ') ? '' : plain(alert.text));
+    write(row.text, alert.text === alert.kind.replaceAll('_', ' ') ? '' : sentence(alert.text));
     write(row.seen, alert.open && !alert.cleared ? '' : ended(alert));
     const done = !alert.open;
     if (done && (document.activeElement === row.ack || document.activeElement === row.none)) {
@@ -216,7 +216,7 @@ export class AlertList {
       if (!alert) continue;
       write(row.when, alert.open ? `${age((now - Date.parse(alert.began)) / 1000)} ago, ${clock(alert.began)}` : clock(alert.began));
       const track = alert.kind === 'silent' && alert.open ? this.room.store.tracks.get(alert.track_id) : null;
-      if (track) write(row.seen, `last contact now ${age((now - Date.parse(track.last_contact)) / 1000)} ago`);
+      if (track) write(row.seen, `last contact ${age((now - Date.parse(track.last_contact)) / 1000)} ago`);
     }
   }
 
@@ -231,18 +231,18 @@ export class AlertList {
     }
     const fresh = open.filter((a) => !before.has(asks(a)));
     if (fresh.length) this.room.sound(fresh[0].severity); // sorted: the gravest of them
-    if (fresh.length) write(this.say, fresh.slice(0, 3).map((a) => `${a.severity} alert: ${this.what(a)}. ${plain(a.text)}`).join(' '));
+    if (fresh.length) write(this.say, fresh.slice(0, 3).map((a) => `${a.severity} alert: ${this.what(a)}. ${sentence(a.text)}`).join(' '));
   }
 }
 
-/** One alert of each group: what is told in a case and in `open` is one thing to decide; the case's row is shown. */
-function once(alerts) {
+/** One alert of each group (of what is over: of each time that it happened): what is told in a case and in `open` is one thing to decide; the case's row is shown. */
+function once(alerts, of = (a) => a.group) {
   const best = new Map();
   for (const alert of alerts) {
-    const other = best.get(alert.group);
-    if (!other || (other.operation === 'open' && alert.operation !== 'open')) best.set(alert.group, alert);
+    const other = best.get(of(alert));
+    if (!other || (other.operation === 'open' && alert.operation !== 'open')) best.set(of(alert), alert);
   }
-  return alerts.filter((a) => best.get(a.group) === a);
+  return alerts.filter((a) => best.get(of(a)) === a);
 }
 
 function doneAt(alert) {

@@ -3,7 +3,7 @@
 import { newest } from './order.js';
 import { make, write } from './rows.js';
 import { flagOf, marks, title } from './store.js';
-import { age, metres, motion, plain, position, stamp } from './words.js';
+import { age, metres, motion, plain, position, sentence, stamp } from './words.js';
 
 /** So many tracks are offered as the same thing. */
 const CHOICES = 40;
@@ -191,7 +191,7 @@ export class Detail {
       ['raised', this.ago(a.raised) + (a.time_source === 'server' ? ' (our time: its own says none)' : '')],
       ['over since', a.cleared ? this.ago(a.cleared) : ''],
       ['acknowledged', a.acknowledged ? `by ${plain(a.acknowledged_by)}, ${stamp(a.acknowledged)}` : ''],
-      ['what', a.text === kind ? '' : plain(a.text)],
+      ['what', a.text === kind ? '' : sentence(a.text)],
       ['position', a.lat_deg === null ? 'none' : position(a.lat_deg, a.lon_deg)],
       ['operation', plain(a.operation)],
       ['device', plain(a.device)],

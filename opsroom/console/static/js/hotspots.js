@@ -4,7 +4,7 @@
 import { HAPPENED } from './ahead.js';
 import { newest } from './order.js';
 import { make, write } from './rows.js';
-import { plain } from './words.js';
+import { sentence } from './words.js';
 
 const AGAIN_MS = 60000;
 const $ = (id) => document.getElementById(id);
@@ -76,7 +76,7 @@ export class Hotspots {
 
   draw(a) {
     write($('hot-count'), `${a.cells.length}`);
-    write($('hot-none'), a.why ? `None: ${plain(a.why)}` : '');
+    write($('hot-none'), a.why ? `None: ${sentence(a.why)}` : '');
     $('hot-none').hidden = !a.why;
     const teams = a.teams.map((t, i) => `Team ${i + 1} at ${t.lat_deg.toFixed(3)}, ${t.lon_deg.toFixed(3)}: ${share(t.probability_h)} an hour to see one · ${t.events} in ${hours(t.watched_h)} watched`);
     const hubs = a.hubs.slice(0, 5).map((h) => `Hub of ${h.shipments} shipments at ${h.lat_deg.toFixed(3)}, ${h.lon_deg.toFixed(3)}: ${h.events} times within ${Math.round(h.radius_m)} m`);

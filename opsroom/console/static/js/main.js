@@ -13,7 +13,7 @@ import { Sound } from './sound.js';
 import { icon, sample } from './shapes.js';
 import { Store, graver } from './store.js';
 import { Watch, rememberFolds } from './watch.js';
-import { age, clock, metres, plain, position, stamp } from './words.js';
+import { age, clock, metres, plain, position, sentence, stamp } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 const store = new Store();
@@ -156,10 +156,10 @@ async function warrants() {
   if (!answer || !due()) return;
   const rows = [
     ...answer.deadlines.filter((d) => d.near).map((d) => ({ id: `d\u001f${d.operation}\u001f${d.warrant}\u001f${d.what}`, count: 1,
-      words: [d.what, `due ${stamp(d.due)}`, plain(d.warrant || d.operation), plain(d.text)] })),
+      words: [d.what, `due ${stamp(d.due)}`, plain(d.warrant || d.operation), sentence(d.text)] })),
     ...answer.retrieval.map((r) => ({ id: `r\u001f${r.device}`, count: 1, words: [r.overdue ? 'OUT, OVERDUE' : 'still out', plain(r.device),
       plain(r.shipment), r.lat_deg === null ? 'place unknown' : position(r.lat_deg, r.lon_deg), plain(r.owner),
-      r.authority ? plain(r.authority) : 'NO AUTHORITY to fetch it', r.deadline ? `by ${stamp(r.deadline)}` : ''] })),
+      r.authority ? sentence(r.authority) : 'NO AUTHORITY to fetch it', r.deadline ? `by ${stamp(r.deadline)}` : ''] })),
     ...answer.sealed.map((r) => ({ id: `s\u001f${r.refused_id}`, count: 0, words: [`${r.count} sealed`, plain(r.device), plain(r.detail)] })),
     ...answer.warrants.map((w) => ({ id: `w\u001f${w.warrant}`, count: 0, words: [plain(w.warrant), w.state, plain(w.device || w.class),
       `until ${stamp(w.until)}`, plain(w.operation), w.approved_by ? `approved by ${plain(w.approved_by)}` : 'NOT APPROVED'] })),

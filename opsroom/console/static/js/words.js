@@ -43,6 +43,14 @@ export function motion(mps, course) {
 }
 
 /**
+ * A sentence of ours that names times: they are written as everywhere on the page, not as a machine writes them.
+ * @param {unknown} text @returns {string} "expiry 29 Nov 11:42:43Z: use ends"
+ */
+export function sentence(text) {
+  return plain(text).replace(/\b\d{4}-(?:0[1-9]|1[0-2])-\d\dT\d\d:\d\d(:\d\d)?(?:\.\d+)?Z/gu, (iso, seconds) => (seconds ? stamp(iso) : stamp(`${iso.slice(0, 16)}:00Z`)));
+}
+
+/**
  * A name that came from outside, so that it can be read: control and direction-changing characters are shown
  * as their code.  It is still set with textContent only.
  * @param {unknown} text @returns {string}
