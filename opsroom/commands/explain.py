@@ -9,7 +9,8 @@ from opsroom.commands.common import journal_option
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("track", metavar="TRACK", help="its track_id, as /v1/tracks and birddog track have it")
+    parser.add_argument("track", metavar="TRACK",
+                        help="its track_id (T33), as /v1/tracks, birddog track and the page's panel have it")
     parser.add_argument("--at", required=True, metavar="TIME", help="as believed then, from the entries received by then")
     journal_option(parser)
     parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
@@ -31,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
     finally:
         journal.close()
     if found is None:
-        raise UsageError(f"{args.track!r}: no track of this id was shown at {args.at}", field="TRACK")
+        raise UsageError(f"{args.track!r}: no track of this id was shown at {args.at}; an id such as T33 is meant, "
+                         "no name and no tag: birddog track --journal URL --every 60 lists both", field="TRACK")
     with result_file(args.out) as out:
         out.write(json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
     return 0
