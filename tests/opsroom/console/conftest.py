@@ -81,6 +81,7 @@ class Stage:
         self.url = f"sqlite:///{folder}/case.db"
         self.picture = Home(folder / "case.db").picture
         self.writer = open_writer(self.url, mode="exercise")
+        self._one = threading.Lock()  # the console's threads note who saw what at once; the real writer is one thread
         self.store = PictureWriter(self.picture)
         self.settings = Settings(**({"port": 0, "exercise": True, "poll_ms": 50, "beat_s": 0.5} | settings))
         self.status = {"ingest": {"updated_ns": time.time_ns(), "stale_after_s": 3600.0, "queue": 3}}
@@ -98,8 +99,9 @@ class Stage:
         """Append one entry to the journal."""
         ident = f"{kind}-{self.seq}-{time.time_ns()}".encode()
         draft = model.Draft(kind=kind, received_ns=time.time_ns(), source="test", ident=ident, body=model.pack(body))
-        self.seq = self.writer.append([draft])[0]
-        return self.seq
+        with self._one:
+            self.seq = self.writer.append([draft])[0]
+            return self.seq
 
     def publish(self, *rows) -> int:
         """Write rows to the picture in one step, as the fold would; returns the step's revision."""
