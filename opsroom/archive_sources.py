@@ -151,13 +151,9 @@ def build(gathered: Gathered) -> arch.Past:
     columns = [np.concatenate(c) for c in zip(*gathered.parts, strict=True)] if gathered.parts else [np.zeros(0)] * 4
     who, t_s, lat, lon = columns
     track = rank[who.astype(np.int64)]
-    order = np.lexsort((t_s, track))
+    # of several at one time the order is by place, so that the order of rows decides nothing
+    order = np.lexsort((lon, lat, t_s, track))
     track, t_s, lat, lon = track[order], t_s[order], lat[order], lon[order]
-    same = np.zeros(len(t_s), dtype=bool)
-    same[1:] = (track[1:] == track[:-1]) & (t_s[1:] == t_s[:-1])
-    if same.any():
-        gathered.refused["a second fix of one identity and time"] += int(same.sum())
-        track, t_s, lat, lon = track[~same], t_s[~same], lat[~same], lon[~same]
     most_mps = speed_limit(track, t_s, lat, lon)
     jump = impossible(t_s, lat, lon, most_mps)
     jump[1:] &= track[1:] == track[:-1]
@@ -180,10 +176,17 @@ def build(gathered: Gathered) -> arch.Past:
                 track[at] = len(names) - 1
         if named > 1:
             say(f"{names[k]}: {named} things report under this identity; each is a track of its own")
+    track, t_s, lat, lon = track[keep], t_s[keep], lat[keep], lon[keep]
+    # after the identities are parted: two things under one may well report at one time
+    order = np.lexsort((lon, lat, t_s, track))
+    again = (np.diff(track[order]) == 0) & (np.diff(t_s[order]) == 0)
+    order = np.delete(order, np.flatnonzero(again) + 1)
+    if again.any():
+        gathered.refused["a second fix of one identity and time"] += int(again.sum())
     rank = np.empty(len(names), dtype=np.int64)
     by_name = sorted(range(len(names)), key=lambda k: names[k].encode())
     rank[by_name] = np.arange(len(names))
-    return arch.build([names[k] for k in by_name], rank[track[keep]], t_s[keep], lat[keep], lon[keep])
+    return arch.build([names[k] for k in by_name], rank[track[order]], t_s[order], lat[order], lon[order])
 
 
 def _iso(t_s: float) -> str:

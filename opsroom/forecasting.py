@@ -46,7 +46,8 @@ class Asked:
         from opsroom.track_file import read_tracks
 
         rows = read_tracks(path)
-        order = np.lexsort((rows.time_ns, rows.vessel))
+        # rows come in any order: also of several of one time the same one is the last
+        order = np.lexsort((rows.lon_deg, rows.lat_deg, rows.time_ns, rows.vessel))
         self._begin = np.searchsorted(rows.vessel[order], np.arange(len(rows.ids) + 1))
         self._number = {name: k for k, name in enumerate(rows.ids)}
         self._t_s, self._lat, self._lon = rows.time_ns[order] / NS, rows.lat_deg[order], rows.lon_deg[order]
@@ -75,6 +76,8 @@ class Asked:
                 if self._jumps[name]:
                     keep = followed(t, lat, lon, self._most_mps, self._hole_s)
                     t, lat, lon = t[keep], lat[keep], lon[keep]
+                if not (new := np.diff(t, prepend=-np.inf) > 0.0).all():
+                    t, lat, lon = t[new], lat[new], lon[new]  # two fixes of one time are one
                 got = Track(name, t, lat, lon)
         self._last = (name, t0_s, got)
         return got

@@ -95,10 +95,13 @@ def _horizon(text: str | None) -> float:
 
 
 def _features(f: Any, who: str, row: dict) -> list[dict]:
-    """One feature a level: a polygon, or a multipolygon where there are several futures apart."""
+    """One feature a level: a polygon, or a multipolygon where there are several futures apart, or the date line is between."""
+    from birddog.date_line import cut_on_date_line
+
     out = []
     for level in (0.5, 0.9):
-        polygons = [[[[round(x, 6), round(y, 6)] for x, y in ring] for ring in polygon] for polygon in f.rings(level)]
+        parts = [part for polygon in f.rings(level) for part in cut_on_date_line(polygon)]
+        polygons = [[[[round(x, 6), round(y, 6)] for x, y in ring] for ring in part] for part in parts]
         one = len(polygons) == 1
         out.append({
             "type": "Feature",

@@ -275,3 +275,56 @@ def test_where_a_unit_can_meet_it_is_a_row_a_place(files, tmp_path, capsys):
     for option, value in (("--radius", "1"), ("--within", "0"), ("--top", "0")):
         assert main([*words, option, value]) == 2
         assert option in capsys.readouterr().err
+
+
+def test_rows_of_one_time_are_one_whatever_their_order(files, tmp_path, capsys):
+    """Sparse fixes, the last given twice 60 m apart: it still moves, and the order of the rows says nothing."""
+    way = leg(QUESTION_S, 6.0)[:12:4]
+    twice = [*way, (way[-1][0], way[-1][1] + 0.0005, way[-1][2])]
+    answers = []
+    for rows in (twice, twice[::-1]):
+        write(tmp_path / "tracks.csv", {"a": rows})
+        assert ask(files, [f"a,{at(2400)},30"], tracks=tmp_path / "tracks.csv") == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1]
+    write(tmp_path / "tracks.csv", {"a": way})
+    assert ask(files, [f"a,{at(2400)},30"], tracks=tmp_path / "tracks.csv") == 0
+    once, both = (list(map(float, text.splitlines()[1].split(",")[3:5])) for text in (capsys.readouterr().out, answers[0]))
+    assert both == pytest.approx(once, abs=0.01)
+
+
+def test_two_things_under_one_identity_that_report_at_the_same_times_are_two(files, tmp_path, capsys):
+    """Rows of one identity and time that lie apart are no repetition: neither thing is lost, in any order of the rows."""
+    tracks = fleet()
+    tracks["v3"] = [fix for t, lat, lon in tracks["v3"] for fix in ((t, lat, lon), (t, lat - 8.0, lon + 9.0))]
+    answers = []
+    for k, turned in enumerate((False, True)):
+        mixed = {n: v[::-1] if turned else v for n, v in tracks.items()}
+        write(tmp_path / f"{k}.csv", mixed)
+        assert main(["archive", "build", str(tmp_path / f"{k}.csv"), "--to", str(tmp_path / f"arch{k}"), "--horizons", ""]) == 0
+        out, err = capsys.readouterr()
+        assert "17 vessels, 408 fixes" in out and "v3: 2 things" in err and "second fix" not in err
+        assert ask(files, [f"a,{at(1800)},60"], archive=tmp_path / f"arch{k}") == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1]
+
+
+def test_a_region_over_the_date_line_is_cut_there(tmp_path, capsys):
+    """RFC 7946, section 3.1.9: a reader that asks for the place told, as it is told, finds it inside."""
+    east = {n: [(t, lat, (lon + 147.795 + 180.0) % 360.0 - 180.0) for t, lat, lon in v] for n, v in fleet().items()}
+    write(tmp_path / "archive.csv", east)
+    write(tmp_path / "tracks.csv", {"a": [(t, lat, (lon + 147.795 + 180.0) % 360.0 - 180.0) for t, lat, lon in leg(QUESTION_S, 6.0)]})
+    assert ask(tmp_path, [f"a,{at(3000)},30", f"a,{at(3000)},240"], "--regions", tmp_path / "r.json") == 0
+    points = [list(map(float, row.split(",")[3:5])) for row in capsys.readouterr().out.splitlines()[1:]]
+    crossed = 0
+    for feature in json.loads((tmp_path / "r.json").read_text())["features"]:
+        geometry = feature["geometry"]
+        polygons = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
+        lons = [x for polygon in polygons for ring in polygon for x, _ in ring]
+        assert min(lons) >= -180.0 and max(lons) <= 180.0
+        crossed += max(lons) - min(lons) > 180.0
+        lat, lon = points[feature["properties"]["horizon_min"] == 240.0]
+        held = sum((y0 > lat) != (y1 > lat) and lon < (x1 - x0) * (lat - y0) / (y1 - y0) + x0
+                   for polygon in polygons for ring in polygon for (x0, y0), (x1, y1) in zip(ring, ring[1:], strict=False))
+        assert held % 2 == 1 or feature["properties"]["level"] == 0.5
+    assert crossed
