@@ -76,13 +76,13 @@ def loads(text: str, whole: type[T], *, file: str) -> T:
 def placed(error: UsageError, text: str, *, file: str) -> UsageError:
     """What the owner of a section found wrong with a value, with the file and the line on which it stands.
 
-    Owners name what they mean as ``endpoint.port``, ``tcp 'trackers'.format`` (the row of that name) or
-    ``modbus 'yard'.units unit 3.poll_s`` (the row whose ``unit`` is 3).
+    Owners name what they mean as ``endpoint.port``, ``tcp 'trackers'.format`` (the row of that name),
+    ``modbus 'yard'.units unit 3.poll_s`` (the row whose ``unit`` is 3) or ``forecast.looks.wake_tag.cost``.
     """
-    found = re.match(r"(\w+)(?: '([^']*)')?(?:\.(\w+))?(?: unit (-?\d+))?(?:\.(\w+))?", error.field or "")
+    found = re.match(r"(\w+)(?: '([^']*)')?(?:\.(\w+))?(?: unit (-?\d+))?(?:\.(\w+))?(?:\.(\w+))?", error.field or "")
     if error.file is not None or found is None:
         return error
-    section, name, key, unit, inner = found.groups()
+    section, name, key, unit, inner, innermost = found.groups()
     path: tuple[str | int, ...] = (section,)
     try:
         rows = tomllib.loads(text).get(section)
@@ -100,7 +100,7 @@ def placed(error: UsageError, text: str, *, file: str) -> UsageError:
         inner = None
     if rows is None:
         return error
-    line = line_of(text, (*path, *(part for part in (key, inner) if part)))
+    line = line_of(text, (*path, *(part for part in (key, inner, innermost) if part)))
     return type(error)(error.message, file=file, line=line, field=error.field)
 
 

@@ -1,7 +1,7 @@
 """Polygons cut on the date line, as GeoJSON wants them (RFC 7946, section 3.1.9): no longitude beyond 180, no edge across it.
 
-What is drawn (``tracking.forecast``) goes on past 180, so that a shape is one; what is written for others' programs is cut here:
-a reader that asks whether a place at 179.99 W is inside would never find it in a ring that goes on to 180.01.
+What is drawn (``tracking.forecast``) goes on past 180, so that a shape is one; what is written for others' programs is cut
+here: a reader that asks whether a place at 179.99 W is inside would never find it in a ring that goes on to 180.01.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from birddog.geo import distance_m
 from birddog.model import Track as TrackRow
 from birddog.model import TrackPoint, Zone
 from birddog.units import NS, iso_from_ns
+from tracking.forecast.looks import LookSettings, looks
 
 #: Steps of a track's history that a forecast looks at.
 STEPS = 400
@@ -37,15 +38,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Args:
         archive: a folder that ``birddog archive build`` wrote; empty: there are no forecasts.
         horizons_min: how far ahead the console looks, minutes.
+        looks: what is said of a look's figures, by its name (``tracking.forecast.looks``).
     """
 
     archive: str = ""
     horizons_min: tuple[float, ...] = (15.0, 60.0, 240.0)
+    looks: dict[str, LookSettings] = {}
 
     def check(self) -> None:
         """Raises:
-            UsageError: a horizon is none.
+            UsageError: a horizon is none, or a look.
         """
+        looks(self.looks)
         if not 1 <= len(self.horizons_min) <= 8 or not all(1.0 <= h <= 44_640.0 for h in self.horizons_min):
             raise UsageError("wants 1 to 8 horizons of 1 to 44640 minutes (a month)", field="forecast.horizons_min")
 
@@ -148,7 +152,7 @@ class Foresight:
         Raises:
             UsageError: the archive cannot be read.
         """
-        from tracking.forecast.intercept import LOOKS, gains
+        from tracking.forecast.intercept import gains
 
         with self._lock:
             forecaster, _, about = self._open()
@@ -159,11 +163,12 @@ class Foresight:
             }
             if track is None:
                 return out | {"why": "nothing was measured of this track before that time"}
-            allowed = tuple(look for look in LOOKS if look.name not in barred)
+            allowed = tuple(look for look in looks(self.settings.looks) if look.name not in barred)
             for g in gains(forecaster, track, t0_ns / NS, minutes * 60.0, allowed):
                 out["guess"] = g.guess
                 out["looks"].append({
                     "look": g.look.name, "told": round(g.told, 4), "cost": g.look.cost, "lead_min": g.look.lead_s / 60.0,
+                    "answers": g.look.answers, "sigma_m": g.look.sigma_m,
                     "before_km2": round(g.before_km2, 4), "after_km2": round(g.after_km2, 4),
                     "per_cost_km2": round(g.per_cost_km2, 4), "lat_deg": round(g.lat_deg, 7), "lon_deg": round(g.lon_deg, 7),
                     "side_m": g.look.side_m,

@@ -212,10 +212,13 @@ class InterceptView(msgspec.Struct, frozen=True, kw_only=True):
 class LookView(msgspec.Struct, frozen=True, kw_only=True):
     """Something that can be asked for: what it is expected to take off the 90 % region, and where to look.
 
-    ``told``: how probable an answer is; ``before_km2`` and ``after_km2``: the region without it, and expected with it.
+    ``answers``, ``sigma_m``, ``cost`` and ``lead_min`` are what ``[forecast.looks]`` takes it for; ``told`` is how probable an
+    answer is here (of a tile: and the thing in it); ``before_km2`` and ``after_km2``: the region without it, and with it.
     """
 
     look: str
+    answers: float
+    sigma_m: float
     told: float
     cost: float
     lead_min: float

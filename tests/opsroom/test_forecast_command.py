@@ -313,7 +313,8 @@ def test_a_region_over_the_date_line_is_cut_there(tmp_path, capsys):
     """RFC 7946, section 3.1.9: a reader that asks for the place told, as it is told, finds it inside."""
     east = {n: [(t, lat, (lon + 147.795 + 180.0) % 360.0 - 180.0) for t, lat, lon in v] for n, v in fleet().items()}
     write(tmp_path / "archive.csv", east)
-    write(tmp_path / "tracks.csv", {"a": [(t, lat, (lon + 147.795 + 180.0) % 360.0 - 180.0) for t, lat, lon in leg(QUESTION_S, 6.0)]})
+    way = [(t, lat, (lon + 147.795 + 180.0) % 360.0 - 180.0) for t, lat, lon in leg(QUESTION_S, 6.0)]
+    write(tmp_path / "tracks.csv", {"a": way})
     assert ask(tmp_path, [f"a,{at(3000)},30", f"a,{at(3000)},240"], "--regions", tmp_path / "r.json") == 0
     points = [list(map(float, row.split(",")[3:5])) for row in capsys.readouterr().out.splitlines()[1:]]
     crossed = 0

@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pytest
 
+from birddog.errors import UsageError
 from birddog.geo import distance_m
 from tracking.forecast import intercept
 from tracking.forecast.arrival import Arrivals, Place
-from tracking.forecast.intercept import LOOKS, Look, Unit, gains, meetings
+from tracking.forecast.intercept import Unit, gains, meetings
+from tracking.forecast.looks import LOOKS, Look, LookSettings, looks
 from tracking.forecast.past import build
 from tracking.forecast.where import Forecaster, Track
 
@@ -138,3 +140,25 @@ def test_looks_are_ranked_by_what_they_take_off_the_region_per_cost(asked):
     assert small.told < large.told and large.told > 0.9
     assert gains(asked[0], track, T0, 60.0, LOOKS) == []  # all of them come too late
     assert gains(asked[0], track, T0 - 90_000.0, 3600.0) == []
+
+
+def test_what_a_look_costs_and_tells_is_said_in_the_configuration():
+    said = looks({"task_tile": LookSettings(cost=50.0, side_m=2000.0), "wake_tag": LookSettings(answers=0.01)})
+    assert [look.name for look in said] == [look.name for look in LOOKS]
+    wake, tile, partner = said
+    assert (tile.cost, tile.side_m, tile.answers) == (50.0, 2000.0, LOOKS[1].answers) and wake.answers == 0.01
+    assert partner == LOOKS[2] and looks({}) == LOOKS
+
+
+@pytest.mark.parametrize("name, settings, field", [
+    ("satellite", LookSettings(), "forecast.looks.satellite"),
+    ("wake_tag", LookSettings(cost=0.0), "forecast.looks.wake_tag.cost"),
+    ("wake_tag", LookSettings(answers=1.1), "forecast.looks.wake_tag.answers"),
+    ("wake_tag", LookSettings(lead_s=-1.0), "forecast.looks.wake_tag.lead_s"),
+    ("ask_partner", LookSettings(sigma_m=float("nan")), "forecast.looks.ask_partner.sigma_m"),
+    ("ask_partner", LookSettings(side_m=10.0), "forecast.looks.ask_partner.side_m"),
+])  # fmt: skip
+def test_a_look_that_cannot_be_is_named(name, settings, field):
+    with pytest.raises(UsageError) as caught:
+        looks({name: settings})
+    assert caught.value.field == field

@@ -21,6 +21,7 @@ import numpy as np
 from birddog.geo import Plane, distance_m
 from tracking.forecast import futures as fut
 from tracking.forecast.arrival import GUESS_STRAIGHT, Arrivals, Place, arrives, on_its_way
+from tracking.forecast.looks import LOOKS, Look
 from tracking.forecast.past import DEG, STOOD_MPS
 from tracking.forecast.where import Forecast, Forecaster, Track
 
@@ -235,30 +236,6 @@ def _normal(z: float) -> float:
 
 
 # --- the next best look ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Look:
-    """Something that can be asked for: how long until it tells, how probable an answer is, its sigma and cost.
-
-    Attributes:
-        side_m: of a tile, which tells only of what is in it; 0: it tells wherever the thing is.
-    """
-
-    name: str
-    lead_s: float
-    answers: float
-    sigma_m: float
-    cost: float
-    side_m: float = 0.0
-
-
-#: What there is, with costs in units of a woken tag: assumptions, named in each answer; ``[forecast]`` is where to say others.
-LOOKS = (
-    Look("wake_tag", lead_s=120.0, answers=0.8, sigma_m=10.0, cost=1.0),
-    Look("task_tile", lead_s=1800.0, answers=0.7, sigma_m=15.0, cost=5.0, side_m=10_000.0),
-    Look("ask_partner", lead_s=3600.0, answers=0.5, sigma_m=200.0, cost=2.0),
-)
 
 
 @dataclass(frozen=True)

@@ -183,6 +183,8 @@ def test_the_next_best_look_is_never_one_that_no_authority_allows(shown, archive
     assert {look["look"] for look in longer["looks"]} == {"task_tile", "ask_partner"}
     gains = [look["per_cost_km2"] for look in longer["looks"]]
     assert gains == sorted(gains, reverse=True) and all(look["after_km2"] <= look["before_km2"] for look in longer["looks"])
+    assert {(look["look"], look["cost"], look["answers"], look["sigma_m"]) for look in longer["looks"]} == {
+        ("task_tile", 5.0, 0.7, 15.0), ("ask_partner", 2.0, 0.5, 200.0)}  # what [forecast.looks] takes them for
     assert httpx.get(f"{address}/v1/looks", params={"track": "T9"}).status_code == 404
 
 
