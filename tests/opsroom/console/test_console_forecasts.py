@@ -193,6 +193,9 @@ def test_the_page_says_where_it_can_be_met_and_what_to_ask_for_next(shown, archi
     page.click('[data-track-id="T1"]')
     page.wait_for_selector("#look-list li", state="attached")
     assert "A picture of the place" in page.inner_text("#look-list")
+    # this archive's late boats were told better than its early ones: that is no warning
+    page.wait_for_selector("#ahead-list dd", state="attached")
+    assert "so far" in page.inner_text("#ahead-list") and "LATELY" not in page.inner_text("#ahead-list")
     assert "not allowed: wake its tag (no tag of ours is in it)" in page.inner_text("#look-list")
     assert page.locator("#meet-unit option").count() == 2  # nobody yet, the middle of the map: there is no other track
     page.select_option("#meet-unit", "here")

@@ -108,7 +108,9 @@ export class Ahead {
   words(f) {
     const b = f.backtest;
     const was = b ? `so far: ${metres(b.mean_error_m)} off, 90 % held ${Math.round(b.held_90 * 100)} % of ${b.outcomes}` : 'not tried often enough to say how good';
-    const drift = b?.drifted ? ` · LATELY ${b.lately_times.toFixed(1)} × AS FAR OFF AS BEFORE` : '';
+    // what has grown worse is shouted, what has grown better is said
+    const times = b?.drifted ? `${b.lately_times.toFixed(1)} × as far off as before` : '';
+    const drift = !times ? '' : b.lately_times > 1 ? ` · LATELY ${times.toUpperCase()}` : ` · lately ${times}`;
     const own = f.own ? ` · this track: ${metres(f.own.error_m)} off, ${f.own.in_90 ? 'inside' : 'OUTSIDE'} 90 %` : '';
     const guess = f.outcomes === 0 ? 'WIDTH IS A GUESS · ' : '';
     return `${guess}50 % within ${metres(f.r50_m)}, 90 % within ${metres(f.r90_m)}\n${was}${drift}${own}`;
