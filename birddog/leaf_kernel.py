@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 #: The most fields of a map, and the most levels within a value, that are looked at here.
 _MOST, _DEPTH = 64, 32
-_DOT = ord(".")
+_DOT, _STAR = ord("."), ord("*")
 #: The names of the columns, as MessagePack; the head of the array is written before them.
 _COLUMNS = np.frombuffer(b"".join(msgspec.msgpack.encode(name) for name in COLUMNS), np.uint8)
 _OBSERVATIONS, _SIGHTINGS = (np.frombuffer(name.encode(), np.uint8) for name in LISTS)
@@ -94,7 +94,7 @@ def _skip(data, at, end):
 
 
 def _key(data, at, end):
-    """Where the key that begins at a place ends; -1 where it is no short text of printing ASCII without a dot."""
+    """Where the key that begins at a place ends; -1 where it is no short text of printing ASCII without dot and star."""
     if at >= end:
         return -1
     head = data[at]
@@ -104,7 +104,7 @@ def _key(data, at, end):
     if last > end:
         return -1
     for n in range(at + 1, last):
-        if data[n] < 0x21 or data[n] > 0x7E or data[n] == _DOT:
+        if data[n] < 0x21 or data[n] > 0x7E or data[n] == _DOT or data[n] == _STAR:
             return -1
     return last
 

@@ -59,7 +59,7 @@ def fields_of(body: bytes, ident: bytes, source: str, actor: str) -> Fields:
         for name, value in _named(body):
             names.append(name)
             values.append(bytes(value))
-        if _body(names[len(COLUMNS) :], values[len(COLUMNS) :]) == body:
+        if WHOLE not in names and _body(names[len(COLUMNS) :], values[len(COLUMNS) :]) == body:
             return Fields(tuple(names), tuple(values))
     except _DAMAGED:
         pass  # it stands whole, whatever it is

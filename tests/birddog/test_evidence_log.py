@@ -147,6 +147,15 @@ def test_many_leaves_at_once_are_those_of_each(bodies, seq, ns, ident, texts):
         assert found[n] == leaf_of(asked[n])
 
 
+@pytest.mark.parametrize("body", [{"*": b"x"}, {"*": 1}, {"a": 1, "*": 2}])
+def test_a_field_that_has_the_name_of_a_whole_body_is_no_other_entry(body):
+    packed = msgspec.msgpack.encode(body)
+    assert body_of(fields_of(packed, b"i", "s", "")) == (packed, b"i", "s", "")
+    load()
+    asked = [Asked(n, "k", 1, "", "", packed, b"i", "s", "", Salter(bytes(32))) for n in range(9)]
+    assert leaves_of(asked) == [leaf_of(one) for one in asked]
+
+
 def test_fields_that_are_none():
     fields = fields_of(fix(3, "CASE").body, b"id", "mqtt", "Noor")
     for names, values in (
