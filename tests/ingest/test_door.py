@@ -126,6 +126,8 @@ def test_of_nobody_who_is_admitted_no_byte_stays(tmp_path, desk, name, way):
     module, how, rng = codec.load(name), WAYS[way], random.Random(f"{name} {way}")
     if how.get("device") in ("gw", "own") and not how.get("subject") and not getattr(module, "NAMES_DEVICE", True):
         pytest.skip("bytes that name nobody are the gateway's own")
+    if how.get("device") in ("gw", "own") and getattr(module, "BROADCAST", False):
+        pytest.skip("what everybody may hear any gateway may hand on (tests/opsroom/test_structure.py)")
     enter(desk, Device(device="gw", basis="partner"), Device(device="own", basis="own_sensor"), Device(device="loose"))
     wanted = set()
     for n, sample in enumerate(samples(name)[:12]):
