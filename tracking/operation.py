@@ -57,6 +57,8 @@ STATIONS = (4, 21)
 #: What was enrolled without an interval and was heard less than ``LEARNT`` times is not called silent before: a tracker that
 #: reports once an hour is none, s.
 PATIENCE_S = 4_500.0
+#: The same of what is attached to a shipment, s: somebody has to go and look, so that a false one at first is the lesser evil.
+ATTACHED_PATIENCE_S = 1_200.0
 #: Facts kept of one device.
 FACTS_MOST = 64
 #: Of so many that were forgotten it is remembered where they were last.
@@ -403,7 +405,8 @@ class OperationFold:
                     said_s = interval_of(known)
                     if not is_said(known):  # it is learnt
                         said_s = max(said_s, s.gap_s)
-                        patience_s = PATIENCE_S if s.contacts < LEARNT else 0.0
+                        wait_s = ATTACHED_PATIENCE_S if key[:2] == "s:" else PATIENCE_S
+                        patience_s = wait_s if s.contacts < LEARNT else 0.0
                     if said_s < least_s:
                         least_s = said_s
         ends = not enrolled and self.operation == OPEN
