@@ -32,7 +32,7 @@ from devices import archives, clock, framing
 from devices.codec import Decoded, Message, rejected
 from devices.places import LOW_QUALITY, accuracy, doubtful
 
-VERSION = 7
+VERSION = 8
 STREAM = True
 TEXT = True
 NAMELESS = True
@@ -118,7 +118,9 @@ class Decoder:
             time_ns = table.time_ns(row["time"])
         except ValueError as error:
             raise DeviceError("value", str(error)) from None
-        if not clock.FIRST_NS <= time_ns < 2**63:
+        # of a device whose weeks began anew twice the message is read as if it had come before 1990 (codec.decode_behind)
+        early = message.received_ns is not None and message.received_ns < clock.FIRST_NS
+        if not (0 if early else clock.FIRST_NS) <= time_ns < 2**63:
             raise DeviceError("clock", "the time is before 1990, as of a clock that was never set, or beyond 2262")
         lat, lon = _required(table, row, "lat"), _required(table, row, "lon")
         stated = device if device != message.device else ""
