@@ -25,6 +25,8 @@ from birddog.record import MAGIC, SALT_BYTES, Fields, Salter, fields_of, stateme
 
 #: So many entries in one call are worth loading what is compiled; and so few are quicker the plain way.
 MANY, FEW = 64, 4
+#: Bytes of bodies in one call: what is set aside for their fields is twenty times so much at worst, though hardly ever touched.
+MOST_BYTES = 4 << 20
 HASH = 32
 _PAIR = struct.Struct(">Qq").pack
 
@@ -85,6 +87,9 @@ def leaves_of(many: Sequence[Asked]) -> list[bytes]:
     quick = _loading.found if len(many) > FEW else None
     if quick is None:
         return [leaf_of(asked) for asked in many]
+    if sum([len(asked.body) for asked in many]) > MOST_BYTES:
+        half = len(many) // 2
+        return leaves_of(many[:half]) + leaves_of(many[half:])
     pieces: list[bytes] = []
     lengths, said, before = [], (b"", 0), None
     for a in many:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birddog import merkle
+from birddog import leaves, merkle
 from birddog.errors import JournalDisagrees, JournalError
 from birddog.journal import entries, evidence, home, keys, open_reader, open_writer
 from birddog.journal.verify import verify
@@ -154,6 +154,23 @@ def test_a_field_that_has_the_name_of_a_whole_body_is_no_other_entry(body):
     load()
     asked = [Asked(n, "k", 1, "", "", packed, b"i", "s", "", Salter(bytes(32))) for n in range(9)]
     assert leaves_of(asked) == [leaf_of(one) for one in asked]
+
+
+def test_many_large_bodies_are_hashed_some_at_a_time(monkeypatch):
+    load()
+    kernel, seen = leaves._loading.found, []
+    if kernel is None:
+        pytest.skip("nothing compiles here")
+
+    def cut(data, *rest):
+        seen.append(data.size)
+        return kernel.cut(data, *rest)
+
+    monkeypatch.setattr(leaves._loading, "found", kernel._replace(cut=cut))
+    salter, bodies = Salter(bytes(32)), [msgspec.msgpack.encode({"payload": bytes([n]) * 600_000}) for n in range(40)]
+    asked = [Asked(n, "k", 1, "", "", body, b"i", "s", "", salter) for n, body in enumerate(bodies)]
+    assert leaves_of(asked) == [leaf_of(one) for one in asked]
+    assert len(seen) > 4 and max(seen) < 2 * leaves.MOST_BYTES
 
 
 def test_fields_that_are_none():
