@@ -52,6 +52,19 @@ def _make(path: Path) -> None:
     sync_folder(path.parent)
 
 
+def put_synced(path: Path, data: bytes, made: Path | None = None) -> None:
+    """A file of mode 0600, whole or as it was, on disk when this returns; ``made``: where it is made, beside it unless said."""
+    made = made or path.with_name(f".{path.name}.new")
+    fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.rename(made, path)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Bring a folder's names to disk."""
     opened = os.open(folder, os.O_RDONLY)

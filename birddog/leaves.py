@@ -9,7 +9,6 @@ test holds the two against each other.
 
 from __future__ import annotations
 
-import struct
 import threading
 from collections.abc import Sequence
 from functools import lru_cache
@@ -21,14 +20,13 @@ import numpy as np
 
 from birddog.leaf_kernel import Compiled, compiled
 from birddog.merkle import node_hash
-from birddog.record import MAGIC, SALT_BYTES, Fields, Salter, fields_of, statement_of
+from birddog.record import MAGIC, PAIR, SALT_BYTES, Fields, Salter, fields_of, statement_of, texts_of
 
 #: So many entries in one call are worth loading what is compiled; and so few are quicker the plain way.
 MANY, FEW = 64, 4
 #: Bytes of bodies in one call: what is set aside for their fields is twenty times so much at worst, though hardly ever touched.
 MOST_BYTES = 4 << 20
 HASH = 32
-_PAIR = struct.Struct(">Qq").pack
 
 
 class Asked(NamedTuple):
@@ -97,7 +95,7 @@ def leaves_of(many: Sequence[Asked]) -> list[bytes]:
             before = a[1:2] + a[3:5] + a[7:9]
             said = _texts(*before)
         pieces += (
-            _LEAF + _PAIR(a.seq, a.received_ns),
+            _LEAF + PAIR(a.seq, a.received_ns),
             said[0],
             _IDENT[len(a.ident)] if len(a.ident) < 256 else b"",
             a.ident,
@@ -146,7 +144,7 @@ def root_of_tile(hashes: Sequence[bytes]) -> bytes:
 @lru_cache(4096)
 def _texts(kind: str, operation: str, key_id: str, source: str, actor: str) -> tuple[bytes, int]:
     """What stands in a statement behind its numbers, then two values: what the columns say; and how long the first is."""
-    said = b"".join(len(text).to_bytes(2, "big") + text for text in (kind.encode(), operation.encode(), key_id.encode()))
+    said = texts_of(kind, operation, key_id)
     return said + msgspec.msgpack.encode(source) + msgspec.msgpack.encode(actor), len(said)
 
 

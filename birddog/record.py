@@ -157,13 +157,14 @@ def committed(names: tuple[str, ...], hashes: Sequence[bytes]) -> bytes:
 
 
 @lru_cache(4096)
-def _texts(kind: str, operation: str, key_id: str) -> bytes:
+def texts_of(kind: str, operation: str, key_id: str) -> bytes:
+    """What stands in a statement between its numbers and its hash."""
     return b"".join(len(text).to_bytes(2, "big") + text for text in (kind.encode(), operation.encode(), key_id.encode()))
 
 
 def statement(seq: int, kind: str, received_ns: int, operation: str, key_id: str, hashed: bytes) -> bytes:
     """What a leaf is the hash of; see the module's docstring."""
-    return MAGIC + _PAIR(seq, received_ns) + _texts(kind, operation, key_id) + hashed
+    return MAGIC + PAIR(seq, received_ns) + texts_of(kind, operation, key_id) + hashed
 
 
 def statement_of(seq: int, kind: str, received_ns: int, operation: str, key_id: str, fields: Fields, salter: Salter) -> bytes:
@@ -172,7 +173,8 @@ def statement_of(seq: int, kind: str, received_ns: int, operation: str, key_id: 
     return statement(seq, kind, received_ns, operation, key_id, committed(fields.names, hashes))
 
 
-_PAIR = struct.Struct(">Qq").pack
+#: The numbers of a statement, and of a salt.
+PAIR = struct.Struct(">Qq").pack
 
 
 class Stated(msgspec.Struct, frozen=True):
@@ -217,7 +219,7 @@ class Salter:
 
     def __call__(self, seq: int, count: int) -> bytes:
         """The salts of one entry's fields, one behind the other."""
-        return self._blocks.update(b"".join(_PAIR(seq, n) for n in range(count)))
+        return self._blocks.update(b"".join(PAIR(seq, n) for n in range(count)))
 
     def update_into(self, blocks: Any, out: Any) -> None:
         """The salts of many: of each block that says (seq, number of the field), big endian."""

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from birddog.errors import JournalError, JournalTrouble
 from birddog.journal.beside import Home
 from birddog.journal.evidence import Known, LogFiles, checked
-from birddog.keyfile import sync_folder
+from birddog.keyfile import put_synced
 from birddog.merkle import VerificationError
 from birddog.note import Checkpoint, Verifier
 from birddog.witness import Request, cosigned
@@ -112,13 +112,6 @@ def _keep(home: Home, path: Path, data: bytes) -> None:
     made = home.witness.with_name(f"{home.witness.name}.{os.getpid()}.new")
     try:
         home.witness.mkdir(mode=0o700, exist_ok=True)
-        fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(fd, data)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.rename(made, path)
-        sync_folder(home.witness)
+        put_synced(path, data, made)
     except OSError as error:
         raise JournalTrouble(f"{path}: {error.strerror}") from error
