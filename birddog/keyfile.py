@@ -52,17 +52,24 @@ def _make(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def put_synced(path: Path, data: bytes, made: Path | None = None) -> None:
-    """A file of mode 0600, whole or as it was, on disk when this returns; ``made``: where it is made, beside it unless said."""
+def put_whole(path: Path, data: bytes, *, made: Path | None = None, sync: bool = True) -> None:
+    """Write a file of mode 0600 that is whole or as it was.
+
+    Args:
+        made: where it is made; beside it unless said.
+        sync: it is on disk when this returns.
+    """
     made = made or path.with_name(f".{path.name}.new")
     fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.write(fd, data)
-        os.fsync(fd)
+        if sync:
+            os.fsync(fd)
     finally:
         os.close(fd)
     os.rename(made, path)
-    sync_folder(path.parent)
+    if sync:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from birddog.leaf_kernel import Compiled, compiled
-from birddog.merkle import node_hash
+from birddog.merkle import perfect_root
 from birddog.record import MAGIC, PAIR, SALT_BYTES, Fields, Salter, fields_of, statement_of, texts_of
 
 #: So many entries in one call are worth loading what is compiled; and so few are quicker the plain way.
@@ -133,9 +133,7 @@ def root_of_tile(hashes: Sequence[bytes]) -> bytes:
     """The root over the hashes of a full tile (RFC 6962, section 2.1)."""
     quick = _loading.found
     if quick is None:
-        while len(hashes) > 1:
-            hashes = [node_hash(hashes[n], hashes[n + 1]) for n in range(0, len(hashes), 2)]
-        return hashes[0]
+        return perfect_root(hashes)
     work = np.frombuffer(bytearray(b"".join(hashes)), np.uint8)
     quick.fold(work, np.full(1 + 2 * HASH, 1, np.uint8))
     return work[:HASH].tobytes()

@@ -220,6 +220,13 @@ def _climb(node: int, last: int, steps: Iterable[bytes]) -> Iterator[tuple[bytes
         raise VerificationError("the proof ends below the root")
 
 
+def perfect_root(hashes: Sequence[bytes]) -> bytes:
+    """The root of a perfect subtree: over a power of two of hashes, of which two at a time become one."""
+    while len(hashes) > 1:
+        hashes = [node_hash(hashes[n], hashes[n + 1]) for n in range(0, len(hashes), 2)]
+    return hashes[0]
+
+
 def _split(size: int) -> int:
     """The largest power of two below a size of two or more."""
     return 1 << (size - 1).bit_length() - 1

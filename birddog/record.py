@@ -188,13 +188,18 @@ class Stated(msgspec.Struct, frozen=True):
     committed: bytes
 
 
+def is_statement(data: bytes) -> bool:
+    """Whether a body is what an erased entry keeps: it begins as no sealed one does, and no map."""
+    return data[: len(MAGIC)] == MAGIC
+
+
 def stated(data: bytes) -> Stated:
     """A statement taken apart.
 
     Raises:
         ValueError: it is none.
     """
-    if data[:4] != MAGIC or len(data) < 26:
+    if not is_statement(data) or len(data) < 26:
         raise ValueError("no statement of an entry begins so")
     seq, received_ns = struct.unpack(">Qq", data[4:20])
     texts, at = [], 20

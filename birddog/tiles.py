@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from birddog.leaves import root_of_tile
-from birddog.merkle import EMPTY, SIZE, VerificationError, consistency_path, inclusion_path, node_hash
+from birddog.merkle import EMPTY, SIZE, VerificationError, consistency_path, inclusion_path, node_hash, perfect_root
 
 #: Hashes of a full tile, and levels of the tree between two of them.
 WIDTH, LEVELS = 256, 8
@@ -98,10 +98,7 @@ class TileTree:
         """The hash of the perfect subtree of a height, the number-th from the left."""
         level, above = divmod(height, LEVELS)
         first = number << above
-        hashes = self._tile(level, first // WIDTH)[first % WIDTH : first % WIDTH + (1 << above)]
-        while len(hashes) > 1:
-            hashes = [node_hash(hashes[n], hashes[n + 1]) for n in range(0, len(hashes), 2)]
-        return hashes[0]
+        return perfect_root(self._tile(level, first // WIDTH)[first % WIDTH : first % WIDTH + (1 << above)])
 
     def _tile(self, level: int, number: int) -> list[bytes]:
         found = self._tiles.get((level, number))
@@ -163,9 +160,6 @@ def _peaks(row: list[bytes]) -> list[bytes]:
     peaks, begin = [], 0
     while begin < len(row):
         width = 1 << (len(row) - begin).bit_length() - 1
-        hashes = row[begin : begin + width]
-        while len(hashes) > 1:
-            hashes = [node_hash(hashes[n], hashes[n + 1]) for n in range(0, len(hashes), 2)]
-        peaks.append(hashes[0])
+        peaks.append(perfect_root(row[begin : begin + width]))
         begin += width
     return peaks

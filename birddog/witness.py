@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from birddog.errors import UsageError
-from birddog.keyfile import key_file, put_synced
+from birddog.keyfile import key_file, put_whole
 from birddog.merkle import EMPTY, SIZE, VerificationError, verify_consistency
 from birddog.note import WITNESSES, Checkpoint, Signer, Verifier, opened, signed
 
@@ -127,7 +127,7 @@ class Ledger:
                 Signer(name, Ed25519PrivateKey.generate(), kind=WITNESSES)  # whether the name can stand in a note
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 key_file(folder / "key")
-                put_synced(named, f"{name}\n".encode())
+                put_whole(named, f"{name}\n".encode())
             held = named.read_text(encoding="utf-8").strip()
             private = key_file(folder / "key", make=False)
         except (OSError, UnicodeDecodeError) as error:
@@ -248,7 +248,7 @@ class Ledger:
             raise UsageError(words, file=str(path)) from error
 
     def _keep(self, log: Log) -> None:
-        put_synced(self._path(log.origin), msgspec.json.format(msgspec.json.encode(log)))
+        put_whole(self._path(log.origin), msgspec.json.format(msgspec.json.encode(log)))
 
 
 def cosigned(note: str, lines: str, witness: Verifier) -> tuple[str, int]:

@@ -28,7 +28,7 @@ from birddog.model import (
     Validation,
     unpack,
 )  # fmt: skip
-from birddog.record import MAGIC, SALT_BYTES, WHOLE, Fields, body_of, commitments, fields_of, stated
+from birddog.record import SALT_BYTES, WHOLE, Fields, body_of, commitments, fields_of, stated
 
 #: Kinds of entries of no case without which its tracks are not what they were: presets and time.
 _ALSO = frozenset({"start", "tick", "clock", "loss", "erasure", "rotation"})
@@ -148,7 +148,7 @@ def _words(rows: Iterable[Stored], keys: Keys, withheld: frozenset[str]) -> re.P
     """What is withheld as a text, wherever it stands: a device's name is also in the topic of its message."""
     found: set[str] = set()
     for row in rows:
-        if row.key_id is not None and row.body[: len(MAGIC)] == MAGIC:
+        if row.erased:
             continue
         fields = _opened(row, keys)
         for name, value in zip(fields.names, fields.values, strict=True):
@@ -161,7 +161,7 @@ def _words(rows: Iterable[Stored], keys: Keys, withheld: frozenset[str]) -> re.P
 
 def _record(row: Stored, keys: Keys, withheld: frozenset[str], words: re.Pattern[bytes] | None = None) -> Record:
     made = keys.statement(row)
-    if row.key_id is not None and row.body[: len(MAGIC)] == MAGIC:
+    if row.erased:
         return Record(row.seq, made, ())  # erased: that it was there is all that can be shown
     fields = _opened(row, keys)
     salts = keys.salter(row.key_id)(row.seq, len(fields.names))

@@ -29,7 +29,7 @@ from birddog.directory import OPEN
 from birddog.errors import JournalDisagrees, JournalError, JournalFull, JournalTrouble
 from birddog.journal.beside import Home
 from birddog.journal.keys import Keys, Row, aad_of
-from birddog.keyfile import sync_folder
+from birddog.keyfile import put_whole
 from birddog.keyring import NONCE_BYTES, KeyringError
 from birddog.leaves import Asked, leaves_of
 from birddog.merkle import VerificationError
@@ -368,19 +368,9 @@ class Evidence:
 
     def _put(self, name: str, data: bytes, *, sync: bool = False) -> None:
         path = self.files.folder / name
-        made = path.with_name(f".{path.name}.new")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            try:
-                os.write(fd, data)
-                if sync:
-                    os.fsync(fd)
-            finally:
-                os.close(fd)
-            os.rename(made, path)
-            if sync:
-                sync_folder(path.parent)
+            put_whole(path, data, sync=sync)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise JournalFull(f"{path}: the disk is full") from error

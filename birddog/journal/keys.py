@@ -9,7 +9,7 @@ import msgspec
 from birddog.journal.beside import Home
 from birddog.journal.store import Stored
 from birddog.keyring import Keyring, KeyringError, Sealer
-from birddog.record import MAGIC, Salter, fields_of, statement_of
+from birddog.record import Salter, fields_of, statement_of
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -100,7 +100,7 @@ class Keys:
         Raises:
             KeyringError: the body is sealed, and cannot be read.
         """
-        if row.key_id is not None and row.body[: len(MAGIC)] == MAGIC:
+        if row.erased:
             return row.body
         clear = row.body if row.key_id is None else self.opened(row.seq, row.operation, row.body)
         fields = fields_of(clear, row.ident, row.source, row.actor)

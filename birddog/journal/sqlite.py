@@ -364,7 +364,7 @@ class SqliteWriter(SqliteReader):
             after = found[-1].seq
             emptied = []
             for row in found:
-                if row.key_id is not None and row.body[: len(MAGIC)] == MAGIC:
+                if row.erased:
                     continue  # erased before
                 self._stood_in_clear |= row.key_id is None
                 left = MAGIC

@@ -20,7 +20,7 @@ from birddog.journal.sqlite_file import SCHEMA_VERSION, TROUBLE, checked, failur
 from birddog.journal.store import Counts, Stored
 from birddog.keyring import KeyDestroyed, KeyringError
 from birddog.model import ClockSet, Entry, unpack
-from birddog.record import MAGIC
+from birddog.record import is_statement
 
 #: So many entries are asked for the journal's time (0.2 s); within a longer run each was the newest of its moment.
 CLOCK_ROWS = 200_000
@@ -157,7 +157,7 @@ class SqliteReader:
 
     def _sealed(self, entry: Entry) -> Entry:
         """An entry as whoever reads it sees it, whose body stands encrypted, or was erased."""
-        if entry.body[: len(MAGIC)] == MAGIC:
+        if is_statement(entry.body):
             return msgspec.structs.replace(entry, body=b"", erased=True)
         try:
             return msgspec.structs.replace(entry, body=self._keys.opened(entry.seq, entry.operation, entry.body))

@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from birddog.model import Draft, Entry
+from birddog.record import is_statement
 
 Mode = Literal["live", "exercise"]
 NOTHING: Mapping[str, int] = MappingProxyType({})
@@ -48,6 +49,11 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     actor: str
     key_id: str | None
     leaf: bytes | None
+
+    @property
+    def erased(self) -> bool:
+        """Whether its case was erased: of the row only what its leaf is the hash of stands, in the place of its body."""
+        return self.key_id is not None and is_statement(self.body)
 
 
 class Reader(Protocol):

@@ -32,7 +32,7 @@ from birddog.leaves import MANY, Asked, leaves_of, load
 from birddog.merkle import VerificationError
 from birddog.model import Erasure
 from birddog.note import Checkpoint, Verifier, opened
-from birddog.record import MAGIC, stated
+from birddog.record import stated
 from birddog.tiles import WIDTH, GrowingTiles, tile_path
 
 #: Bytes that are put otherwise to find the one that was changed; longer columns are named by being what is left.
@@ -111,8 +111,7 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
         if row.leaf is None or len(row.leaf) != 32:
             out.findings.append(Finding(row.seq, "leaf", "has no hash"))
             continue
-        erased = row.key_id is not None and row.body[: len(MAGIC)] == MAGIC
-        out.erased += erased
+        out.erased += row.erased
         if leaf is None:
             fault = _fault(row, keys, emptied)
         else:
@@ -120,7 +119,7 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
         if fault is not None:
             bad[row.seq] = row
             out.findings.append(fault)
-        elif erased:
+        elif row.erased:
             out.findings += _not_as_emptied(row)
             emptied.take(row, "is empty")
         elif row.kind == "erasure":
@@ -188,8 +187,7 @@ def _hashed(rows: Iterator[list[Stored]], keys: Keys) -> Iterator[tuple[Stored, 
     for some in rows:
         asked, found = [], list[int]()
         for n, row in enumerate(some):
-            erased = row.key_id is not None and row.body[: len(MAGIC)] == MAGIC
-            if erased or not all(_is_text(getattr(row, name)) for name in _TEXTS):
+            if row.erased or not all(_is_text(getattr(row, name)) for name in _TEXTS):
                 continue
             try:
                 clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.body)
@@ -359,7 +357,7 @@ def _leaf(row: Stored, keys: Keys) -> bytes | None:
 
 def _changed(row: Stored, keys: Keys, leaf: bytes) -> str:
     """The column of which one byte, put otherwise, makes the row its leaf's again; "" where there is none."""
-    if row.key_id is not None and row.body[: len(MAGIC)] == MAGIC:
+    if row.erased:
         return "body" if _leaf(row, keys) != leaf else ""  # of what was erased the body alone is hashed
     columns: list[tuple[str, Iterable[int] | Iterable[str | None]]] = [
         ("received_ns", _numbers_like(row.received_ns)), ("operation", ["", *_texts_like(row.operation)]),

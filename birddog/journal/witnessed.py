@@ -14,7 +14,7 @@ from urllib.parse import quote
 from birddog.errors import JournalError, JournalTrouble
 from birddog.journal.beside import Home
 from birddog.journal.evidence import Known, LogFiles, checked
-from birddog.keyfile import put_synced
+from birddog.keyfile import put_whole
 from birddog.merkle import VerificationError
 from birddog.note import Checkpoint, Verifier
 from birddog.witness import Request, cosigned
@@ -112,6 +112,6 @@ def _keep(home: Home, path: Path, data: bytes) -> None:
     made = home.witness.with_name(f"{home.witness.name}.{os.getpid()}.new")
     try:
         home.witness.mkdir(mode=0o700, exist_ok=True)
-        put_synced(path, data, made)
+        put_whole(path, data, made=made)
     except OSError as error:
         raise JournalTrouble(f"{path}: {error.strerror}") from error

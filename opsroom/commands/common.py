@@ -61,24 +61,32 @@ def json_file(name: str) -> Any:
     Raises:
         UsageError: it cannot be read, is no JSON (with line and column), or holds a key twice, NaN or a number beyond a float.
     """
-    return _json(_text(name), name)
+    return _json(text_file(name, "JSON"), name)
 
 
 def json_list(name: str) -> tuple[Any, dict[int, int]]:
     """``json_file``, and of a list the line on which each value begins, by its place; read once, for it may be a pipe."""
-    text = _text(name)
+    text = text_file(name, "JSON")
     value = _json(text, name)
     return value, _lines(text) if type(value) is list else {}
 
 
-def _text(name: str) -> str:
+def text_file(name: str, what: str) -> str:
+    """The whole text of a file.
+
+    Args:
+        what: it holds, as it is said where it is no text ("TOML").
+
+    Raises:
+        UsageError: it cannot be read, or is not UTF-8.
+    """
     try:
         with open(name, encoding="utf-8-sig") as source:
             return source.read()
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", file=name) from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"is no JSON: not UTF-8 at byte {error.start}", file=name) from error
+        raise UsageError(f"is no {what}: not UTF-8 at byte {error.start}", file=name) from error
 
 
 def _json(text: str, name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from opsroom.commands.common import actor_option, journal_option, name_of, result_file, say
+from opsroom.commands.common import actor_option, journal_option, name_of, result_file, say, text_file
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -159,11 +159,11 @@ def _verify(args: argparse.Namespace) -> int:
 
     key = args.key
     if key is not None and Path(key).is_file():
-        key = Path(key).read_text(encoding="utf-8").strip()
+        key = text_file(key, "key").strip()
     try:
         if key is not None:
             verifier.key_of(key)
-        witnesses = [Path(one).read_text(encoding="utf-8") if Path(one).is_file() else one for one in args.witness]
+        witnesses = [text_file(one, "key") if Path(one).is_file() else one for one in args.witness]
         faults = verifier.verify(args.bundle, key, witnesses=witnesses)
     except verifier.Refused as error:
         raise UsageError(str(error), file=args.bundle) from error

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from opsroom.commands.common import journal_option, json_line, json_option, print_json, print_table, result_file, say
+from opsroom.commands.common import journal_option, json_line, json_option, print_json, print_table, result_file, say, text_file
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +80,7 @@ def _verify(args: argparse.Namespace) -> int:
 
     witnessed = [(file, read_back(note_file(Path(file))), ()) for file in args.witness]
     try:
-        given = Path(args.key).read_text(encoding="utf-8") if args.key and Path(args.key).is_file() else args.key
+        given = text_file(args.key, "key") if args.key and Path(args.key).is_file() else args.key
         trusted = Verifier.of(given) if given is not None else None
     except (VerificationError, OSError, UnicodeDecodeError) as error:
         raise UsageError(str(error), field="--key") from error

@@ -20,6 +20,7 @@ from opsroom.commands.common import (
     print_json,
     print_table,
     say,
+    text_file,
     time_ns,
 )
 
@@ -135,17 +136,10 @@ def _pack(name: str) -> str:
     import os
 
     from birddog import rules
-    from birddog.errors import UsageError
 
     if not name.endswith(".toml") and os.sep not in name:
         return rules.text_of(name)
-    try:
-        with open(name, encoding="utf-8") as source:
-            return source.read()
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", file=name) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"is no TOML: not UTF-8 at byte {error.start}", file=name) from error
+    return text_file(name, "TOML")
 
 
 def _act(registers: Any, args: argparse.Namespace) -> WarrantAct:

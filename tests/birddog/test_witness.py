@@ -62,7 +62,7 @@ def test_what_is_signed_is_on_disk_first(ledger, monkeypatch):
     def full(path, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(witness, "put_synced", full)
+    monkeypatch.setattr(witness, "put_whole", full)
     with pytest.raises(OSError, match="No space"):
         ledger.add(asked(0, 7), T_S)
     monkeypatch.undo()

@@ -4,38 +4,29 @@ from __future__ import annotations
 
 import json
 
-import msgspec
 import pytest
 
 from birddog import rules
-from birddog.model import Attachment, Device, Entry, Fix, FrameBody, Operation, Tick, Verdict, WarrantAct, pack
+from birddog.model import Attachment, Device, Fix, FrameBody, Operation, Tick, Verdict, WarrantAct
 from birddog.units import NS, iso_from_ns
 from opsroom.alerts import SEVERITY
-from tracking.fold import Fold
 
 T0 = 1_790_000_000 * NS
 H, D = 3600 * NS, 86_400 * NS
 BOX = {"type": "Polygon", "coordinates": [[[3, 51], [5, 51], [5, 53], [3, 53], [3, 51]]]}
-KINDS = {Operation: "operation", Device: "device", Attachment: "attachment", WarrantAct: "warrant", Tick: "tick",
-         FrameBody: "frame"}  # fmt: skip
 
 
 class Life:
-    """A fold that is put down and taken up again at every entry, beside one that is not."""
+    """A journal whose fold is put down and taken up again at every entry, and what was told of warrants."""
 
-    def __init__(self):
-        self.fold, self.again, self.seq, self.told = Fold(), Fold(), 0, []
+    def __init__(self, journal):
+        self.journal, self.told = journal(begun=False, restart=True), []
         for body in (Operation(operation="A"), Device(device="tag", interval_s=600.0),
                      Attachment(device="tag", shipment="crate", operation="A", from_ns=0)):
             self.enter(body, T0)
 
     def enter(self, body, at_ns):
-        self.seq += 1
-        entry = Entry(seq=self.seq, kind=KINDS[type(body)], received_ns=at_ns, source="t", ident=b"%d" % self.seq,
-                      body=pack(body), operation=getattr(body, "operation", ""))
-        changes = self.fold.apply(entry)
-        self.again = Fold.restore(self.again.snapshot())
-        assert msgspec.json.encode(self.again.apply(entry)) == msgspec.json.encode(changes)
+        changes = self.journal.add((at_ns - T0) / NS, body)
         mine = [e for e in changes.events if e.kind.startswith("warrant")]
         said = [(e.kind, "" if e.kind == "warrant_ended" else e.text.split(": ")[1].split(" ")[0], e.end_ns is not None,
                  e.operation) for e in mine]  # fmt: skip
@@ -52,8 +43,8 @@ class Life:
 
 
 @pytest.fixture
-def life():
-    life = Life()
+def life(journal):
+    life = Life(journal)
     said = dict.fromkeys(("authority", "applicant", "offence", "object"), "said") | {
         "id": "W", "device": "tag", "issued": iso_from_ns(T0), "install_by": iso_from_ns(T0 + 5 * D),
         "use_from": iso_from_ns(T0), "use_until": iso_from_ns(T0 + 40 * D), "jurisdiction": BOX,
@@ -70,7 +61,7 @@ def test_what_is_due_is_told_in_its_time_and_ends_when_it_is_done(life):
     assert life.told == [("warrant_due", "installation", False, "A")]
     life.act("install", device="tag", at_ns=T0 + 4 * D)
     assert life.told[1:] == [("warrant_due", "installation", True, "A")]
-    assert life.tick(T0 + 33 * D - 1)[0] == []
+    assert life.tick(T0 + 33 * D - NS)[0] == []
     assert life.tick(T0 + 33 * D)[0] == [("warrant_due", "extension", False, "A")]
     assert life.tick(T0 + 39 * D)[0] == [("warrant_due", "expiry", False, "A")]
     life.act("extend", order="X", at_ns=T0 + 39 * D, until_ns=T0 + 60 * D)
