@@ -54,13 +54,13 @@ def document(event: Event, rule: object) -> dict:
     }  # fmt: skip
     if event.place:
         out["place"] = event.place
-    for name, value in event.measures.items():
-        out[name] = round(value, 3) if type(value) is float else value
+    out |= {name: round(value, 3) if type(value) is float else value for name, value in event.measures.items()}
     out["seen_until"], out["confidence"], out["rule"] = last, round(event.confidence, 3), rule
     return out
 
 
 _minutes: dict[int, str] = {}
+_whole_seconds = {s * NS: f"{s:02d}.000Z" for s in range(60)}
 
 
 def iso(time_ns: int) -> str:
@@ -71,7 +71,7 @@ def iso(time_ns: int) -> str:
         if len(_minutes) > 100_000:
             _minutes.clear()
         text = _minutes[minute] = datetime.fromtimestamp(minute * 60, UTC).strftime("%Y-%m-%dT%H:%M:")
-    return f"{text}{ns // NS:02d}.{ns // 1_000_000 % 1000:03d}Z" if ns else f"{text}00.000Z"
+    return text + (_whole_seconds.get(ns) or f"{ns // NS:02d}.{ns // 1_000_000 % 1000:03d}Z")
 
 
 def said(path: str, rows: TrackRows, fixes: Tracks, rules: Rules) -> None:

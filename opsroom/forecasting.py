@@ -10,6 +10,7 @@ import numpy as np
 from birddog.units import NS
 from opsroom.commands.common import say
 from tracking.forecast.calibration import Calibration
+from tracking.forecast.past import Past
 from tracking.forecast.strands import followed, impossible
 from tracking.forecast.where import Track
 
@@ -24,14 +25,25 @@ def open_archive(path: str) -> Calibration:
         UsageError: it cannot be read.
     """
     from opsroom import archive_store
-    from opsroom.archive_sources import build, gather
 
     if archive_store.is_archive(path):
         return archive_store.load(path)
-    past = build(gather([path]))
+    past = tracks_of(path)
     if not len(past):
         say(f"{path}: the archive is empty: what moves goes on ever slower, what stands stays, and every width is a guess")
     return Calibration(past)
+
+
+def tracks_of(path: str) -> Past:
+    """The tracks of an archive alone: nothing is calibrated.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    from opsroom import archive_store
+    from opsroom.archive_sources import build, gather
+
+    return archive_store.load(path).past if archive_store.is_archive(path) else build(gather([path]))
 
 
 class Asked:

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from birddog.errors import UsageError
-from opsroom.forecasting import open_archive
+from opsroom.forecasting import tracks_of
 from tracking.events.ways import Ways, learn
 
 
@@ -17,7 +17,7 @@ def learned(path: str) -> tuple[Ways, str]:
         UsageError: it cannot be read.
     """
     sha256 = sha256_of(path)
-    return Ways(learn(open_archive(path).past, archive_sha256=sha256)), sha256
+    return Ways(learn(tracks_of(path), archive_sha256=sha256)), sha256
 
 
 def sha256_of(path: str) -> str:

@@ -231,6 +231,24 @@ def test_two_that_travelled_together_and_part_are_a_split_and_two_that_arrive_ar
     assert [e.kind for e in told(lead + silent, kinds=("cotravel", "split"))] == ["cotravel"]
 
 
+@pytest.mark.parametrize("home", [SUEZ, *PLACES[1:]])
+def test_a_file_looks_at_the_fixes_near_places_alone_and_says_what_is_said_one_by_one(home):
+    # out over the edge by less than the margin, beyond the box of the ring, for several fixes, before it is well outside
+    border = Zone(name="edge", points=ring(home, (0, -4000), (4000, -4000), (4000, 4000), (0, 4000)), role="border")
+    port = Zone(name="Port", points=((beside(home, 2000, 0)[1], beside(home, 2000, 0)[0]),), half_width_m=1000.0, role="port")
+    gate = Zone(name="gate", points=line(home, (-40, -5000), (-40, 5000)), role="gate")
+    legs = [(40_000, 0, 0), (2000, 0, 5.0), wait(7200), (-50, 0, 5.0), wait(1800), (-30, 0, 1.0), wait(1200), (-40_000, 0, 5.0),
+            (2000, 0, 5.0), wait(2400), (2000, 30_000, 5.0)]  # fmt: skip
+    rows = sailed("a", home, *legs) + sailed("b", home, (0, 30_000, 0), (2000, 60_000, 5.0))
+    engine = Events(kinds=("visit", "portal", "border"), places=Places([port, gate, border]))
+    one_by_one = []
+    for name, t, lat, lon in sorted(rows, key=lambda r: r[1]):
+        one_by_one += [t.event for t in engine.fix(name, round(t * NS), lat, lon) if t.what == "ended"]
+    of_the_file = [e for e in told(rows, [port, gate, border]) if e.end_ns is not None]
+    assert {e.key: e for e in one_by_one} == {e.key: e for e in of_the_file}
+    assert sorted(e.kind for e in of_the_file) == ["border"] * 4 + ["portal"] * 4 + ["visit"] * 2
+
+
 def test_other_places_from_now_on_end_the_visits_under_way_and_correct_nothing_of_before():
     port = Zone(name="Port", points=((SUEZ[1], SUEZ[0]),), half_width_m=3000.0, role="port")
     engine, heard = Events(places=Places([port])), []

@@ -8,10 +8,11 @@ import numpy as np
 
 from birddog.units import NS
 from tracking.events import gaps, grid, loiter, pairs, stops, tell
-from tracking.events.model import ALL_KINDS, PLACE_KINDS, Event, Rules
-from tracking.events.places import AtPlaces, Fix, Places
+from tracking.events.model import ALL_KINDS, PLACE_KINDS, WAY_KINDS, Event, Rules
+from tracking.events.places import AtPlaces, Places, one_by_one
 from tracking.events.tracks import Tracks
-from tracking.events.ways import Astray, Ways
+from tracking.events.ways import Astray, Ways, among
+from tracking.forecast import past as archive
 
 _NEVER = 1 << 62
 
@@ -46,10 +47,8 @@ def events(
             yield from _company(fixes, lots, rules, kinds, now)
     if places:
         yield from _at_places(fixes, rules, kinds, places)
-    if ways is not None and "lane_stop" in kinds:
-        yield from _lane_stops(fixes, rules, ways, now)
-    if ways is not None and "deviation" in kinds:
-        yield from _deviations(fixes, rules, ways, now)
+    if ways is not None and not set(WAY_KINDS).isdisjoint(kinds):
+        yield from _on_ways(fixes, rules, kinds, ways, now)
 
 
 def _stops(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
@@ -61,52 +60,57 @@ def _stops(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
             yield tell.stop(name, rules, first, last, run.n, run.x, run.y, run.z, ended=run.broken or now - last > hole)
 
 
-def _lane_stops(fixes: Tracks, rules: Rules, ways: Ways, now: int) -> Iterator[Event]:
+def _on_ways(fixes: Tracks, rules: Rules, kinds: tuple[str, ...], ways: Ways, now: int) -> Iterator[Event]:
+    """Lane stops, and behind all of them the deviations."""
+    astray: list[int] = []
+    lanes = ways.about_lanes(rules.lane_stop)
+    for lot in fixes.lots():
+        cells = archive.cell_of(lot.lat_deg, lot.lon_deg, ways.cell_m)
+        if "lane_stop" in kinds:
+            yield from _lane_stops(lot, among(cells, lanes), rules, ways, now)
+        if "deviation" in kinds:
+            astray += ways.left_by(lot, cells, rules)
+    yield from _deviations(fixes, astray, rules, ways, now)
+
+
+def _lane_stops(lot: Tracks, near: np.ndarray, rules: Rules, ways: Ways, now: int) -> Iterator[Event]:
     rule = rules.lane_stop
     hole = int(rule.hole_s * NS)
-    for lot in fixes.lots():
-        for run in stops.stops(lot, rule.stop):
-            first, last = int(lot.time_ns[run.first]), int(lot.time_ns[run.last])
-            at = (float(lot.x[run.first]), float(lot.y[run.first]), float(lot.z[run.first]))
-            event = tell.lane_stop(
-                lot.ids[lot.vessel[run.first]], rules, ways, first, last, run.n, (run.x, run.y, run.z), at,
-                ended=run.broken or now - last > hole,
-            )  # fmt: skip
-            if event is not None:
-                yield event
-
-
-def _of_vessel(fixes: Tracks, vessel: int) -> Iterator[Fix]:
-    """One vessel's fixes, one by one."""
-    part = slice(int(fixes.first[vessel]), int(fixes.first[vessel + 1]))
-    columns = (fixes.time_ns, fixes.x, fixes.y, fixes.z, fixes.lat_deg, fixes.lon_deg)
-    yield from zip(*(c[part].tolist() for c in columns), strict=True)
+    for run in stops.stops(lot, rule.stop, near):
+        first, last = int(lot.time_ns[run.first]), int(lot.time_ns[run.last])
+        at = (float(lot.x[run.first]), float(lot.y[run.first]), float(lot.z[run.first]))
+        event = tell.lane_stop(
+            lot.ids[lot.vessel[run.first]], rules, ways, first, last, run.n, (run.x, run.y, run.z), at,
+            ended=run.broken or now - last > hole,
+        )  # fmt: skip
+        if event is not None:
+            yield event
 
 
 def _at_places(fixes: Tracks, rules: Rules, kinds: tuple[str, ...], places: Places) -> Iterator[Event]:
-    """Visits, passages and crossings: the vessels that come near any place are folded, the others have none."""
-    if set(PLACE_KINDS).isdisjoint(kinds):
-        return
-    found: dict[str, list[Event]] = {kind: [] for kind in PLACE_KINDS}
-    for vessel, near in places.near(fixes, rules).items():
-        state, name = AtPlaces(), fixes.ids[vessel]
-        for fix in _of_vessel(fixes, vessel):
-            for one in state.add(fix, near, rules):
+    """Visits, passages and crossings: the fixes that are near any place are folded, the others change nothing."""
+    found: dict[str, list[Event]] = {"visit": [], "border": []}
+    if not found.keys().isdisjoint(kinds):
+        for vessel, (near, rows) in places.near(fixes, rules).items():
+            state, name = AtPlaces(), fixes.ids[vessel]
+            for fix in one_by_one(fixes, rows):
+                for one in state.add(fix, near, rules):
+                    found[one.kind].append(tell.at_place(name, one))
+            for one in state.lasting(rules):
                 found[one.kind].append(tell.at_place(name, one))
-        for one in state.lasting(rules):
-            found[one.kind].append(tell.at_place(name, one))
     for kind in PLACE_KINDS:
-        if kind in kinds:
+        if kind == "portal" and kind in kinds:
+            for vessel, one in places.passages(fixes, rules):
+                yield tell.at_place(fixes.ids[vessel], one)
+        elif kind in kinds:
             yield from found[kind]
 
 
-def _deviations(fixes: Tracks, rules: Rules, ways: Ways, now: int) -> Iterator[Event]:
-    for vessel in range(len(fixes.ids)):
+def _deviations(fixes: Tracks, vessels: list[int], rules: Rules, ways: Ways, now: int) -> Iterator[Event]:
+    for vessel in vessels:
         begin, end = int(fixes.first[vessel]), int(fixes.first[vessel + 1])
-        if end - begin <= rules.deviation.before or not ways.left_by(fixes, slice(begin, end), rules):
-            continue
         state, name = Astray(), fixes.ids[vessel]
-        for fix in _of_vessel(fixes, vessel):
+        for fix in one_by_one(fixes, slice(begin, end)):
             state, found = state.add(fix, ways, rules)
             if found is not None:
                 yield tell.at_place(name, found)

@@ -72,16 +72,28 @@ def loitering(s: Samples, rule: Loiter, grid_s: int) -> list[tuple[int, Run]]:
     ends = np.flatnonzero(slow & ~np.concatenate((slow[1:] & s.before[1:], [False])))
     long = (ends - starts + hour) * grid_s >= rule.least_s
     starts, ends = starts[long], ends[long]
+    # summed one after the other, as ``Run.take`` does
+    columns = np.stack((s.x, s.y, s.z, np.where(s.before, s.speed_mps, 0.0), s.seen), axis=1)
     out = []
     for a, b in zip(*(x.tolist() for x in _ever_away(s, starts, ends, rule, hour)), strict=True):
-        run = Run(int(s.g[a - hour]), int(s.g[a - hour]), float(s.x[a]), float(s.y[a]), float(s.z[a]))
         part = slice(a - hour, b + 1)
-        columns = (s.g, s.x, s.y, s.z, s.speed_mps, s.before, s.seen)
-        for one in zip(*(column[part].tolist() for column in columns), strict=True):
-            run.take(Sample(*one), rule, grid_s)
+        run = _run(s, a, part, rule, grid_s)
         if run.is_one:
+            x, y, z, speed_mps, seen = columns[part].cumsum(axis=0)[-1].tolist()
+            run.x, run.y, run.z, run.speed_mps, run.seen = x, y, z, speed_mps, seen
             out.append((b, run))
     return out
+
+
+def _run(s: Samples, a: int, part: slice, rule: Loiter, grid_s: int) -> Run:
+    """What ``Run.take`` makes of the samples of a run, without the sums; ``a`` is the first slow one."""
+    first_g, n = int(s.g[part.start]), part.stop - part.start
+    at = float(s.x[a]), float(s.y[a]), float(s.z[a])
+    dx, dy, dz = s.x[part] - at[0], s.y[part] - at[1], s.z[part] - at[2]
+    drift_m = np.sqrt(dx * dx + dy * dy + dz * dz)
+    away, taken = np.cumsum(drift_m > rule.drift_m), np.arange(1, n + 1)
+    is_one = bool((((taken - 1) * grid_s >= rule.least_s) & (2 * away > taken)).any())
+    return Run(first_g, first_g + n - 1, *at, is_one=is_one, n=n, away=int(away[-1]), drift_m=float(drift_m.max()))
 
 
 def _ever_away(

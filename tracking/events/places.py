@@ -1,14 +1,14 @@
 """Places that are named: a port or hub that is visited, a line that is passed, a border that is crossed (``model.Visit`` …).
 
 Where they are is given (a case's zones, a file), not learned.  Each rule is a fold over one vessel's fixes, the same for a file
-and while fixes come in; ``Places.near`` says which vessels of a file need be folded at all.  A fix is
+and while fixes come in; ``Places.near`` says which fixes of a file need be folded at all.  A fix is
 (ns, x, y, z, latitude, longitude).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import numpy as np
@@ -71,30 +71,57 @@ class Places:
     def __bool__(self) -> bool:
         return bool(self.zones)
 
-    def near(self, fixes: Tracks, rules: Rules) -> dict[int, Places]:
-        """The vessels of a file that are in a port, have a step about a line that may pass it, or are on both sides of a border
-        at some time, each with these places alone: nobody else has an event here, and cost does not grow with pairs."""
+    def near(self, fixes: Tracks, rules: Rules) -> dict[int, tuple[Places, np.ndarray]]:
+        """The vessels of a file that are in a port or on both sides of a border at some time, each with these places alone and
+        the rows of its fixes that can change anything there: those in a place's box, and the ones before and after.
+
+        Nobody else visits or crosses, and neither cost grows with fixes that are far away.
+        """
         some: dict[int, list[Zone]] = {}
-        for zone in self.zones:
-            if zone.role == "port":
-                at = np.flatnonzero(_boxed(fixes, zone, rules.visit.beyond_m))
-            elif zone.role == "gate":
-                at = _over(fixes, zone)
-            else:
+        rows: dict[int, list[np.ndarray]] = {}
+        for zone in (*(port.zone for port in self.ports), *self.borders):
+            boxed = np.flatnonzero(_boxed(fixes, zone, rules.visit.beyond_m if zone.role == "port" else rules.border.margin_m))
+            at = boxed
+            if zone.role == "border":
                 inside = np.zeros(len(fixes.time_ns), bool)
-                at = np.flatnonzero(_boxed(fixes, zone, 0.0))
                 inside[at] = _within(zone, fixes.lat_deg[at], fixes.lon_deg[at])
                 at = np.flatnonzero((inside[1:] != inside[:-1]) & (fixes.vessel[1:] == fixes.vessel[:-1]))
+            who = fixes.vessel[boxed]
             for vessel in np.unique(fixes.vessel[at]).tolist():
                 some.setdefault(vessel, []).append(zone)
+                own = boxed[slice(*np.searchsorted(who, (vessel, vessel + 1)))]
+                rows.setdefault(vessel, []).append(own)
         alike: dict[tuple[str, ...], Places] = {}
         out = {}
         for vessel in sorted(some):
             names = tuple(zone.name for zone in some[vessel])
             if names not in alike:
                 alike[names] = Places(some[vessel])
-            out[vessel] = alike[names]
+            own = np.concatenate(rows[vessel])
+            own = np.unique(np.concatenate((own - 1, own, own + 1)))
+            out[vessel] = alike[names], own[(own >= fixes.first[vessel]) & (own < fixes.first[vessel + 1])]
         return out
+
+    def passages(self, fixes: Tracks, rules: Rules) -> Iterator[tuple[int, Found]]:
+        """(vessel, passage) of every line, by vessel, time and line."""
+        rows = _over(fixes, self.gates)
+        gate = np.repeat(np.arange(len(rows)), [len(at) for at in rows])
+        at = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+        short = fixes.time_ns[at] - fixes.time_ns[at - 1] <= int(rules.portal.hole_s * NS)
+        at, gate = at[short], gate[short]
+        order = np.argsort(at, kind="stable")
+        at, gate = at[order], gate[order]
+        before, here = (one_by_one(fixes, which) for which in (at - 1, at))
+        for vessel, a, b, k in zip(fixes.vessel[at].tolist(), before, here, gate.tolist(), strict=True):
+            found = passed(a, b, self.gates[k])
+            if found is not None:
+                yield vessel, found
+
+
+def one_by_one(fixes: Tracks, rows: slice | np.ndarray) -> Iterator[Fix]:
+    """Some rows of a file."""
+    columns = (fixes.time_ns, fixes.x, fixes.y, fixes.z, fixes.lat_deg, fixes.lon_deg)
+    return zip(*(c[rows].tolist() for c in columns), strict=True)
 
 
 def _boxed(fixes: Tracks, zone: Zone, beyond_m: float) -> np.ndarray:
@@ -112,16 +139,21 @@ def _boxed(fixes: Tracks, zone: Zone, beyond_m: float) -> np.ndarray:
     return out
 
 
-def _over(fixes: Tracks, gate: Zone) -> np.ndarray:
-    """Places of fixes whose step from the one before may go over a line: their box and its box have something in common."""
-    lon0 = gate.points[0][0]
-    east, lats = [wrap_lon(lon - lon0) for lon, _ in gate.points], [lat for _, lat in gate.points]
+def _over(fixes: Tracks, gates: list[Zone]) -> list[np.ndarray]:
+    """For each line the rows of fixes whose step from the one before may go over it: their box and its have something in
+    common."""
     lat = fixes.lat_deg
     low, high = np.minimum(lat[1:], lat[:-1]), np.maximum(lat[1:], lat[:-1])
-    at = 1 + np.flatnonzero((high >= min(lats)) & (low <= max(lats)) & (fixes.vessel[1:] == fixes.vessel[:-1]))
-    a = (fixes.lon_deg[at - 1] - lon0 + 180.0) % 360.0 - 180.0
-    b = a + (fixes.lon_deg[at] - fixes.lon_deg[at - 1] + 180.0) % 360.0 - 180.0
-    return at[(np.maximum(a, b) >= min(east) - 1e-9) & (np.minimum(a, b) <= max(east) + 1e-9)]
+    same = fixes.vessel[1:] == fixes.vessel[:-1]
+    out = []
+    for gate in gates:
+        lon0 = gate.points[0][0]
+        east, lats = [wrap_lon(lon - lon0) for lon, _ in gate.points], [lat for _, lat in gate.points]
+        at = 1 + np.flatnonzero((high >= min(lats)) & (low <= max(lats)) & same)
+        a = (fixes.lon_deg[at - 1] - lon0 + 180.0) % 360.0 - 180.0
+        b = a + (fixes.lon_deg[at] - fixes.lon_deg[at - 1] + 180.0) % 360.0 - 180.0
+        out.append(at[(np.maximum(a, b) >= min(east) - 1e-9) & (np.minimum(a, b) <= max(east) + 1e-9)])
+    return out
 
 
 def _within(zone: Zone, lat_deg: np.ndarray, lon_deg: np.ndarray) -> np.ndarray:

@@ -34,14 +34,18 @@ class Run(msgspec.Struct):
     z: float
 
 
-def stops(fixes: Tracks, rule: Stop) -> list[Run]:
-    """All stops of many tracks, by vessel and time; ``broken`` is false where the vessel's fixes end in the run."""
+def stops(fixes: Tracks, rule: Stop, wanted: np.ndarray | None = None) -> list[Run]:
+    """All stops of many tracks, by vessel and time; ``broken`` is false where the vessel's fixes end in the run.
+
+    Args:
+        wanted: which fixes are asked about: every stop that begins at one of them is found, others perhaps.
+    """
     if len(fixes.time_ns) < rule.least_fixes:
         return []
     begins = np.flatnonzero(_may_begin(fixes, rule))
-    if not len(begins):
+    if not len(begins) or (wanted is not None and not wanted[begins].any()):
         return []
-    units = _Units(fixes, rule, begins)
+    units = _Units(fixes, rule, begins, wanted)
     units.abreast()
     return units.found()
 
@@ -53,7 +57,7 @@ class _Units:
     before it, the other of the mean with it.  What walks for long, or almost alone, is left to ``_walk``.
     """
 
-    def __init__(self, fixes: Tracks, rule: Stop, begins: np.ndarray):
+    def __init__(self, fixes: Tracks, rule: Stop, begins: np.ndarray, wanted: np.ndarray | None = None):
         self.fixes, self.rule = fixes, rule
         self.t, self.x, self.y, self.z = fixes.time_ns, fixes.x, fixes.y, fixes.z
         n = len(self.t)
@@ -68,6 +72,10 @@ class _Units:
         self.next[begins] = begins
         self.next = np.minimum.accumulate(self.next[::-1])[::-1]
         unit = np.searchsorted(self.cuts, begins, "right")
+        if wanted is not None:
+            some = np.zeros(len(self.cuts) + 1, bool)
+            some[unit[wanted[begins]]] = True
+            begins, unit = begins[some[unit]], unit[some[unit]]
         first = np.ones(len(begins), bool)
         first[1:] = unit[1:] != unit[:-1]
         self.i = begins[first]

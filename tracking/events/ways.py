@@ -84,35 +84,59 @@ class Ways:
         keys = self._used.get(few)
         if keys is None:
             found: set[int] = set()
-            step = math.degrees(self.cell_m / R_MEAN_M)
             for k in np.flatnonzero((self._sectors >= few).any(axis=1)).tolist():
-                row, column = divmod(int(self._cells[k]), archive.ROW)
-                lat, lon = (row + 0.5) * step - 90.0, (column + 0.5) * 360.0 / _columns(row, self.cell_m) - 180.0
+                lat, lon = self._middle(k)
                 sectors = {(s + d) % _SECTORS for s in np.flatnonzero(self._sectors[k] >= few).tolist() for d in (-1, 0, 1)}
                 found |= {c * _SECTORS + s for c in archive.cells_about(lat, lon, self.cell_m) for s in sectors}
             keys = self._used[few] = np.array(sorted(found), np.int64)
         return keys
 
-    def left_by(self, fixes: Tracks, part: slice, rules: Rules) -> bool:
-        """Whether one vessel of a file moves on used ways, and off them for long enough, at all: nobody else deviates."""
-        x, y, z, t = (np.diff(c[part]) for c in (fixes.x, fixes.y, fixes.z, fixes.time_ns))
-        moves = np.flatnonzero((np.sqrt(x * x + y * y + z * z) * NS > rules.deviation.speed_mps * t) & (t <= rules.hole_ns))
-        if not len(moves):
-            return False
-        lat, lon = fixes.lat_deg[part], fixes.lon_deg[part]
-        cells, keys = archive.cell_of(lat[moves + 1], lon[moves + 1], self.cell_m), self._ways(rules.deviation.few)
-        if not len(keys):
-            return False
+    def about_lanes(self, rule: LaneStop) -> np.ndarray:
+        """The cells, ascending, where others pass and nobody stops, and those that touch one."""
+        moved = self._moved.astype(np.int64)
+        lanes = (moved >= rule.least_tracks) & (self._quartile / 100.0 >= rule.lane_mps)
+        lanes &= self._stood <= rule.stood_share * (moved + self._stood)
+        about = {c for k in np.flatnonzero(lanes).tolist() for c in archive.cells_about(*self._middle(k), self.cell_m)}
+        return np.array(sorted(about), np.int64)
+
+    def _middle(self, k: int) -> tuple[float, float]:
+        """The middle of a cell of the table."""
+        row, column = divmod(int(self._cells[k]), archive.ROW)
+        step = math.degrees(self.cell_m / R_MEAN_M)
+        return (row + 0.5) * step - 90.0, (column + 0.5) * 360.0 / _columns(row, self.cell_m) - 180.0
+
+    def left_by(self, fixes: Tracks, cells: np.ndarray, rules: Rules) -> list[int]:
+        """The vessels of a lot that move on used ways, and off them for long enough, at all: nobody else deviates."""
+        x, y, z, t = (np.diff(c) for c in (fixes.x, fixes.y, fixes.z, fixes.time_ns))
+        moves = np.sqrt(x * x + y * y + z * z) * NS > rules.deviation.speed_mps * t
+        moves = np.flatnonzero(moves & (t <= rules.hole_ns) & (fixes.vessel[1:] == fixes.vessel[:-1]))
+        keys = self._ways(rules.deviation.few)
+        if not len(moves) or not len(keys):
+            return []
+        lat, lon = fixes.lat_deg, fixes.lon_deg
         east = ((lon[moves + 1] - lon[moves] + 180.0) % 360.0 - 180.0) * np.cos(np.radians(lat[moves + 1]))
-        sector = _sectors(east, lat[moves + 1] - lat[moves])
-        asked = cells * _SECTORS + sector
-        on = keys[np.minimum(keys.searchsorted(asked), len(keys) - 1)] == asked
+        on = among(cells[moves + 1] * _SECTORS + _sectors(east, lat[moves + 1] - lat[moves]), keys)
+        vessel = fixes.vessel[moves]
+        begin = np.flatnonzero(np.diff(vessel, prepend=-1))
+        ons = np.add.reduceat(on.astype(np.int64), begin)
         # a deviation takes so many fixes off and so long
-        off = np.flatnonzero(~on)
-        if np.count_nonzero(on) < rules.deviation.before or len(off) < rules.deviation.least_fixes:
-            return False
-        t = fixes.time_ns[part]
-        return int(t[moves[off[-1]] + 1] - t[moves[off[0]]]) >= int(rules.deviation.least_s * NS)
+        off = np.add.reduceat(1 - on.astype(np.int64), begin)
+        first = np.minimum.reduceat(np.where(on, _ENDS.max, fixes.time_ns[moves]), begin)
+        last = np.maximum.reduceat(np.where(on, _ENDS.min, fixes.time_ns[moves + 1]), begin)
+        rule = rules.deviation
+        some = np.flatnonzero((ons >= rule.before) & (off >= max(rule.least_fixes, 1)))
+        some = some[last[some] - first[some] >= int(rule.least_s * NS)]
+        return vessel[begin[some]].tolist()
+
+
+_ENDS = np.iinfo(np.int64)
+
+
+def among(asked: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Which numbers are among some ascending ones."""
+    if not len(keys):
+        return np.zeros(len(asked), bool)
+    return keys[np.minimum(keys.searchsorted(asked), len(keys) - 1)] == asked
 
 
 @functools.lru_cache(maxsize=65_536)
