@@ -1,8 +1,10 @@
-"""``birddog evidence seal|rotate|export|verify``: sign the log now, give it a new key, write a case's bundle, verify one."""
+"""``birddog evidence seal|rotate|export|verify|case-uco``: sign the log now, give it a new key, write a case's bundle, verify
+one, write it in the words of CASE/UCO."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 
 from opsroom.commands.common import actor_option, journal_option, name_of, result_file, say, text_file
 
@@ -27,16 +29,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for sub in (seal, export, rotate):
         journal_option(sub)
     verify = verbs.add_parser("verify", help="whether a bundle holds, a line for each record that does not", allow_abbrev=False)
-    verify.add_argument("bundle", metavar="BUNDLE")
-    verify.add_argument("--key", metavar="KEY", help="the log's public key, NAME+HASH+KEY, or a file that holds it")
-    verify.add_argument("--witness", metavar="KEY", action="append", default=[],
-                        help="a witness's public key, or a file that holds it: that it signed the log is checked too")
+    words = verbs.add_parser("case-uco", help="a bundle that holds, in the words of CASE/UCO (JSON-LD)", allow_abbrev=False)
+    for sub in (verify, words):
+        sub.add_argument("bundle", metavar="BUNDLE")
+        sub.add_argument("--key", metavar="KEY", help="the log's public key, NAME+HASH+KEY, or a file that holds it")
+        sub.add_argument("--witness", metavar="KEY", action="append", default=[],
+                         help="a witness's public key, or a file that holds it: that it signed the log is checked too")
     verify.add_argument("--recompute", action="store_true", help="make the tracks again and compare bit for bit")
+    words.add_argument("--out", metavar="FILE", help="write here instead of stdout")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it."""
-    return {"seal": _seal, "rotate": _rotate, "export": _export, "verify": _verify}[args.verb](args)
+    return {"seal": _seal, "rotate": _rotate, "export": _export, "verify": _verify, "case-uco": _case_uco}[args.verb](args)
 
 
 def _seal(args: argparse.Namespace) -> int:
@@ -151,24 +156,36 @@ def _time(read, text: str, option: str) -> int:  # type: ignore[no-untyped-def] 
         raise UsageError(str(error), field=option) from error
 
 
+def _keys(args: argparse.Namespace) -> tuple[str | None, list[str]]:
+    """(the log's key, the witnesses'), each as it was given or as its file holds it."""
+    from pathlib import Path
+
+    from birddog.errors import UsageError
+    from opsroom import verifier
+
+    found = []
+    for text, kind, option in ((args.key, 1, "--key"), *((one, 4, "--witness") for one in args.witness)):
+        if text is None:
+            continue
+        found.append(text_file(text, "key").strip() if Path(text).is_file() else text)
+        try:
+            verifier.key_of(found[-1], kind)
+        except verifier.Wrong as error:
+            raise UsageError(str(error), field=option) from error
+    return (None, found) if args.key is None else (found[0], found[1:])
+
+
 def _verify(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from birddog.errors import UsageError
     from opsroom import verifier
 
-    key = args.key
-    if key is not None and Path(key).is_file():
-        key = text_file(key, "key").strip()
+    key, witnesses = _keys(args)
     try:
-        if key is not None:
-            verifier.key_of(key)
-        witnesses = [text_file(one, "key") if Path(one).is_file() else one for one in args.witness]
         faults = verifier.verify(args.bundle, key, witnesses=witnesses)
     except verifier.Refused as error:
         raise UsageError(str(error), file=args.bundle) from error
-    except verifier.Wrong as error:
-        raise UsageError(str(error), field="--key") from error
     if args.recompute and not faults:
         from opsroom.bundle import recomputed
 
@@ -176,3 +193,30 @@ def _verify(args: argparse.Namespace) -> int:
         print(wrong or "tracks.csv is what the tracker makes of the records, bit for bit")
         faults += bool(wrong)
     return 1 if faults else 0
+
+
+def _case_uco(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from birddog.errors import UsageError, printable
+    from opsroom.case_uco import NotVerified, write
+
+    key, witnesses = _keys(args)
+    made = None if args.out is None else Path(args.out).with_name(f".{Path(args.out).name}.new")
+    try:
+        with result_file(None if made is None else str(made)) as out:
+            count = write(Path(args.bundle), out, key, witnesses)
+        if made is not None:
+            made.replace(args.out)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", file=args.out or "stdout") from error
+    except NotVerified as error:
+        for line in error.lines:
+            print(printable(line), file=sys.stderr)
+        raise
+    finally:
+        if made is not None:
+            made.unlink(missing_ok=True)
+    unknown = "" if key else "; no public key was given: who made the bundle is not known"
+    say(f"{args.out or 'stdout'}: {count} nodes{unknown}")
+    return 0
