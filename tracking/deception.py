@@ -70,38 +70,44 @@ class Source(msgspec.Struct):
     """What is known of one receiver of a track.
 
     Args:
-        time_ns, lat_deg, lon_deg, r: its newest fix; ve_mps, vn_mps: its velocity there, stated or from the two last fixes.
+        last: its newest fix, None of what only called; before: the one before.
+        good: its newest fix that was used; spot: the one that it last was PASSED_M away from, at moved_ns.
         same, same_ns: how often in a row it has come again to the digit, and since when; fast: at how many of them it moved.
-        spot_lat_deg, spot_lon_deg, moved_ns: where it last was PASSED_M away from, and when.
         passed: the places that it passed, eight bytes each.
         off: so many of its newest fixes were not used, in a row.
-        good_lat_deg, good_lon_deg, good_ns: its newest fix that was used.
         beyond: fixes in a row that nothing can have carried it to.
         jammed_ns, well: when it last called, and used fixes since.
     """
 
-    time_ns: int
-    lat_deg: float
-    lon_deg: float
-    r: float
-    ve_mps: float = 0.0
-    vn_mps: float = 0.0
+    last: Measurement | None = None
+    before: Measurement | None = None
+    good: Measurement | None = None
+    spot: Measurement | None = None
     same: int = 0
     same_ns: int = 0
     fast: int = 0
-    spot_lat_deg: float = 0.0
-    spot_lon_deg: float = 0.0
     moved_ns: int = 0
     passed: bytes = b""
     off: int = 0
-    good_lat_deg: float = 0.0
-    good_lon_deg: float = 0.0
-    good_ns: int = 0
     beyond: int = 0
     jammed_ns: int = 0
     well: int = 0
     trust: float = 1.0
     events: dict[str, Event] = {}
+
+    def velocity(self) -> tuple[float, float]:
+        """East and north, m/s, at its newest fix: what it says, or what the two last places say; after its first nothing."""
+        last, before = self.last, self.before
+        if last is None or before is None:
+            return 0.0, 0.0
+        if last.ve_mps is not None and last.vn_mps is not None:
+            return last.ve_mps, last.vn_mps
+        dt_s = (last.time_ns - before.time_ns) / NS
+        if dt_s > FRESH_S:
+            return 0.0, 0.0
+        north_m = (last.lat_deg - before.lat_deg) * 111_195.0
+        lon_deg = (last.lon_deg - before.lon_deg + 180.0) % 360.0 - 180.0
+        return lon_deg * 111_195.0 * math.cos(math.radians(last.lat_deg)) / dt_s, north_m / dt_s
 
 
 class Pair(msgspec.Struct):
@@ -132,91 +138,65 @@ class Deception(msgspec.Struct):
         """A receiver's fix, and what became of it; ``allowed`` by the alert budget."""
         if outcome in _NOT_TAKEN:
             return
-        s, time_ns, lat_deg, lon_deg = live.state, m.time_ns, m.lat_deg, m.lon_deg
+        s, time_ns = live.state, m.time_ns
         sources = self.tracks.get(s.track_id)
         if sources is None:
             sources = self.tracks[s.track_id] = Sources()
         source = sources.of.get(m.device)
         if source is None:
             if len(sources.of) < SOURCES:
-                sources.of[m.device] = Source(time_ns, lat_deg, lon_deg, max(m.r_ee, m.r_nn), spot_lat_deg=lat_deg,
-                                              spot_lon_deg=lon_deg, good_lat_deg=lat_deg, good_lon_deg=lon_deg,
-                                              good_ns=time_ns)  # fmt: skip
+                sources.of[m.device] = Source(m, None, m, m)
             return
-        if time_ns <= source.time_ns:
+        last = source.last
+        if last is not None and time_ns <= last.time_ns:
             return
         used = outcome != "refused"
         if used and source.trust < 1.0:
             source.trust += WON * (1.0 - source.trust)
             if source.trust >= TRUSTED and not source.events.keys() - {"distrusted"}:
                 _over(source, "distrusted", time_ns, book)
-        if source.same or (lat_deg == source.lat_deg and lon_deg == source.lon_deg):
-            _frozen(live, sources, source, m, book)
-        east = math.cos(math.radians(lat_deg))
-        if not _still(source, lat_deg, lon_deg, east):
+        if last is not None and (source.same or (m.lat_deg == last.lat_deg and m.lon_deg == last.lon_deg)):
+            _frozen(live, sources, source, last, m, book)
+        if source.spot is None or not _still(source.spot, m):
             _replayed(live, source, m, book)
-        # so near to where it was, by the way along the meridian and the parallel, that nothing is impossible
-        way_deg = abs(lat_deg - source.good_lat_deg) + abs(lon_deg - source.good_lon_deg)
-        if m.ve_mps is None and way_deg < NEAR_DEG and used and not source.beyond and not source.events:
-            source.good_lat_deg, source.good_lon_deg, source.good_ns = lat_deg, lon_deg, time_ns
-        else:
-            _impossible(live, source, m, used, book)
+        _impossible(live, source, m, used, book)
         if source.jammed_ns:
             _well(source, m, used, book)
         source.off = 0 if used else source.off + 1
-        if source.off == 1 and _off_its_way_m(source, m) > FALSE_M:  # it alone is false: no place to measure a distance from
-            return
-        _velocity(source, m, east)
-        source.time_ns, source.lat_deg, source.lon_deg, source.r = time_ns, lat_deg, lon_deg, max(m.r_ee, m.r_nn)
+        if source.off == 1 and (last is None or _away_m(_place_at(source, time_ns), m) > FALSE_M):
+            return  # it alone is false: no place to measure a distance from
+        source.last, source.before = m, last
         if len(sources.of) > 1:
             self.paired = True
             _drift(live, sources, source, m, ALARM if allowed is None else allowed.drift_alarm(), book)
 
     def quiet(self, track_id: str, m: Measurement) -> Source | None:
-        """The receiver of a fix of which nothing is to be said, where it is its track's only one: ``passed`` takes it in."""
+        """The receiver of a fix of which nothing is to be said, where it is its track's only one: ``passes`` takes it in."""
         sources = self.tracks.get(track_id)
         source = None if sources is None or len(sources.of) != 1 else sources.of.get(m.device)
-        if source is None or m.time_ns <= source.time_ns:
+        if source is None or source.events or source.trust < 1.0 or source.same or source.beyond or source.jammed_ns or source.off:
             return None
-        lat_deg, lon_deg, ve, vn = m.lat_deg, m.lon_deg, m.ve_mps, m.vn_mps
-        if source.events or source.trust < 1.0 or source.same or source.beyond or source.jammed_ns or source.off:
+        last, good, ve, vn = source.last, source.good, m.ve_mps, m.vn_mps
+        if last is None or good is None or m.time_ns <= last.time_ns:
+            return None
+        lat_deg, lon_deg = m.lat_deg, m.lon_deg
+        if lat_deg == last.lat_deg and lon_deg == last.lon_deg:
             return None
         if ve is not None and vn is not None and ve * ve + vn * vn > 0.99 * ANY_MEANS_MPS**2:
             return None
         # so near to where it was, by the way along the meridian and the parallel, that nothing is impossible
-        if abs(lat_deg - source.good_lat_deg) + abs(lon_deg - source.good_lon_deg) >= NEAR_DEG:
-            return None
-        return None if lat_deg == source.lat_deg and lon_deg == source.lon_deg else source
-
-    def passed(
-        self, source: Source, live: LiveTrack, m: Measurement, seq: int, now_ns: int, numbers: dict[str, int], book: Book | None
-    ) -> Book | None:
-        """``fix`` of a fix that was used, of a receiver that is ``quiet``; the entry's book, one of its own if need be."""
-        lat_deg, lon_deg, time_ns = m.lat_deg, m.lon_deg, m.time_ns
-        east = math.cos(math.radians(lat_deg))
-        if not _still(source, lat_deg, lon_deg, east):
-            if len(source.passed) < 8 * (2 * REPLAYED - 1):  # too few for a way to have come again
-                _noted(source, m, PASSED)
-            else:
-                book = Book(seq, now_ns, numbers) if book is None else book
-                _replayed(live, source, m, book)
-        _velocity(source, m, east)
-        source.good_lat_deg = source.lat_deg = lat_deg
-        source.good_lon_deg = source.lon_deg = lon_deg
-        source.good_ns = source.time_ns = time_ns
-        source.r = m.r_ee
-        return book
+        return source if abs(lat_deg - good.lat_deg) + abs(lon_deg - good.lon_deg) < NEAR_DEG else None
 
     def jammed(self, live: LiveTrack, device: str, time_ns: int, text: str, book: Book) -> None:
         """A receiver says that it is jammed, or spoofed: one event until it has been well for a while."""
         sources = self.tracks.setdefault(live.state.track_id, Sources())
         source = sources.of.get(device)
         if source is None:
-            source = sources.of[device] = Source(0, 0.0, 0.0, 0.0)
+            source = sources.of[device] = Source()
         source.jammed_ns, source.well = max(time_ns, source.jammed_ns), 0
         if "jamming" not in source.events:
-            core_place = (source.lat_deg, source.lon_deg) if source.time_ns else (None, None)
-            _tell(live, source, "jamming", device, time_ns, core_place, f"{device} says {text}", book)
+            place = (None, None) if source.last is None else (source.last.lat_deg, source.last.lon_deg)
+            _tell(live, source, "jamming", device, time_ns, place, f"{device} says {text}", book)
 
     def trust(self, track_id: str) -> dict[str, float]:
         """The trust in each of a track's receivers."""
@@ -262,15 +242,19 @@ def _over(source: Source, kind: str, time_ns: int, book: Book) -> None:
         book.end(event, time_ns)
 
 
-def _frozen(live: LiveTrack, sources: Sources, source: Source, m: Measurement, book: Book) -> None:
-    """The same place to the digit again and again, while something says that it moves."""
-    if m.lat_deg != source.lat_deg or m.lon_deg != source.lon_deg:
+def _frozen(live: LiveTrack, sources: Sources, source: Source, last: Measurement, m: Measurement, book: Book) -> None:
+    """The same place to the digit again and again, while something says that it moves.
+
+    Args:
+        last: its newest fix before.
+    """
+    if m.lat_deg != last.lat_deg or m.lon_deg != last.lon_deg:
         if source.same:
             source.same = source.fast = 0
             _over(source, "frozen", m.time_ns, book)
         return
     if source.same == 0:
-        source.same_ns = source.time_ns
+        source.same_ns = last.time_ns
     source.same += 1
     if m.ve_mps is not None and m.vn_mps is not None and math.hypot(m.ve_mps, m.vn_mps) > FROZEN_MPS:
         source.fast += 1
@@ -281,42 +265,51 @@ def _frozen(live: LiveTrack, sources: Sources, source: Source, m: Measurement, b
         assert m.ve_mps is not None and m.vn_mps is not None
         why = f"says that it goes {math.hypot(m.ve_mps, m.vn_mps):.0f} m/s"
     for name, other in sources.of.items():
-        if not why and other is not source and other.moved_ns > source.same_ns:
-            away_m = _away_m(source, other)
-            if away_m > FROZEN_AWAY_M + 3.0 * math.sqrt(source.r + other.r):
+        if not why and other is not source and other.last is not None and other.moved_ns > source.same_ns:
+            away_m = _away_m((last.lat_deg, last.lon_deg), other.last)
+            if away_m > FROZEN_AWAY_M + 3.0 * math.sqrt(_r(last) + _r(other.last)):
                 why = f"{name} has moved to {away_m:.0f} m from there"
     if why:
         text = f"{m.device} stands at one place to the digit, {source.same + 1} times in {_seconds(source.same_ns, m)} s: {why}"
         _tell(live, source, "frozen", m.device, m.time_ns, (m.lat_deg, m.lon_deg), text, book)
 
 
-def _still(source: Source, lat_deg: float, lon_deg: float, east: float) -> bool:
+def _still(spot: Measurement, m: Measurement) -> bool:
     """Whether a fix lies less than ``PASSED_M`` from its receiver's spot.
 
     By the plane at it where that settles it: so near it is off by less than one part in a thousand.
-
-    Args:
-        east: the cosine of its latitude.
     """
-    n, e = lat_deg - source.spot_lat_deg, lon_deg - source.spot_lon_deg
+    lat_deg, lon_deg = m.lat_deg, m.lon_deg
+    n, e, east = lat_deg - spot.lat_deg, lon_deg - spot.lon_deg, math.cos(math.radians(lat_deg))
     if east > 0.1 and -0.01 < n < 0.01 and -0.01 < e < 0.01:
         e *= east
         away2 = (n * n + e * e) * _M_PER_DEG2
         if not 0.99 * PASSED_M * PASSED_M < away2 < 1.01 * PASSED_M * PASSED_M:
             return away2 < PASSED_M * PASSED_M
-    return distance_m(lat1_deg=source.spot_lat_deg, lon1_deg=source.spot_lon_deg, lat2_deg=lat_deg, lon2_deg=lon_deg) < PASSED_M
+    return distance_m(lat1_deg=spot.lat_deg, lon1_deg=spot.lon_deg, lat2_deg=lat_deg, lon2_deg=lon_deg) < PASSED_M
 
 
-def _noted(source: Source, m: Measurement, most: int) -> None:
-    """A place that its receiver passed; the newest ``most`` are remembered."""
-    source.spot_lat_deg, source.spot_lon_deg, source.moved_ns = m.lat_deg, m.lon_deg, m.time_ns
-    source.passed = (source.passed + _PLACE.pack(round(m.lat_deg * 1e7), round(m.lon_deg * 1e7)))[-8 * most :]
+def passes(source: Source, m: Measurement) -> bool:
+    """Take in a fix that was used, of a receiver that is ``quiet``, as ``Deception.fix`` does; False where the place was passed
+    before, and nothing is taken in.
+    """
+    spot = source.spot
+    if spot is None or not _still(spot, m):
+        place, passed = _PLACE.pack(round(m.lat_deg * 1e7), round(m.lon_deg * 1e7)), source.passed
+        if place in passed:
+            return False
+        source.spot, source.moved_ns = m, m.time_ns
+        source.passed = passed + place if len(passed) < 8 * PASSED else passed[8:] + place
+    source.before = source.last
+    source.last = source.good = m
+    return True
 
 
 def _replayed(live: LiveTrack, source: Source, m: Measurement, book: Book) -> None:
     """A way that it has gone before, to the digit."""
-    _noted(source, m, PASSED_PUBLIC if live.state.broadcast else PASSED)
-    passed = source.passed
+    most = PASSED_PUBLIC if live.state.broadcast else PASSED
+    source.spot, source.moved_ns = m, m.time_ns
+    passed = source.passed = (source.passed + _PLACE.pack(round(m.lat_deg * 1e7), round(m.lon_deg * 1e7)))[-8 * most :]
     newest = passed[-8 * REPLAYED :]
     if len(passed) < 16 * REPLAYED or len({newest[k : k + 8] for k in range(0, len(newest), 8)}) < REPLAYED:
         return
@@ -335,11 +328,12 @@ _PLACE = struct.Struct("<ii")
 
 def _impossible(live: LiveTrack, source: Source, m: Measurement, used: bool, book: Book) -> None:
     """Faster than anything that carries a shipment, by its places or in its own words."""
-    dt_s = (m.time_ns - source.good_ns) / NS
+    good = source.good
     stated = 0.0 if m.ve_mps is None or m.vn_mps is None else math.hypot(m.ve_mps, m.vn_mps)
-    away_m = distance_m(lat1_deg=source.good_lat_deg, lon1_deg=source.good_lon_deg, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
-    reach_m = ANY_MEANS_MPS * dt_s + IMPOSSIBLE_SLACK_M + 3.0 * math.sqrt(m.r_ee)
-    if stated > ANY_MEANS_MPS or (source.good_ns and away_m > reach_m):
+    dt_s, away_m = 0.0, 0.0
+    if good is not None:
+        dt_s, away_m = (m.time_ns - good.time_ns) / NS, _away_m((good.lat_deg, good.lon_deg), m)
+    if stated > ANY_MEANS_MPS or away_m > ANY_MEANS_MPS * dt_s + IMPOSSIBLE_SLACK_M + 3.0 * math.sqrt(m.r_ee):
         source.beyond += 1
         if source.beyond >= IMPOSSIBLE_COUNT and "impossible_speed" not in source.events:
             how = f"says {stated:.0f} m/s" if stated > ANY_MEANS_MPS else f"is {away_m / 1000:.0f} km off after {dt_s:.0f} s"
@@ -349,7 +343,7 @@ def _impossible(live: LiveTrack, source: Source, m: Measurement, used: bool, boo
         source.beyond = 0
         _over(source, "impossible_speed", m.time_ns, book)
     if used:
-        source.good_lat_deg, source.good_lon_deg, source.good_ns = m.lat_deg, m.lon_deg, m.time_ns
+        source.good = m
 
 
 def _well(source: Source, m: Measurement, used: bool, book: Book) -> None:
@@ -360,29 +354,14 @@ def _well(source: Source, m: Measurement, used: bool, book: Book) -> None:
         _over(source, "jamming", m.time_ns, book)
 
 
-def _velocity(source: Source, m: Measurement, east: float) -> None:
-    """Its velocity at its newest fix: what it says, or what the two last places say; ``east`` as in ``_still``."""
-    if m.ve_mps is not None and m.vn_mps is not None:
-        source.ve_mps, source.vn_mps = m.ve_mps, m.vn_mps
-        return
-    dt_s = (m.time_ns - source.time_ns) / NS
-    if dt_s > FRESH_S:
-        source.ve_mps = source.vn_mps = 0.0
-        return
-    north_m = (m.lat_deg - source.lat_deg) * 111_195.0
-    lon_deg = (m.lon_deg - source.lon_deg + 180.0) % 360.0 - 180.0
-    source.ve_mps, source.vn_mps = lon_deg * 111_195.0 * east / dt_s, north_m / dt_s
-
-
 def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, alarm: float, book: Book) -> None:
     """The distance to each other receiver, and whether it is another than it was."""
     parted = "parted" in live.state.open_events
     for name, other in sources.of.items():
-        dt_s = (m.time_ns - other.time_ns) / NS
-        if other is source or not other.time_ns or not 0.0 <= dt_s <= FRESH_S:
+        if other is source or other.last is None or not 0.0 <= (m.time_ns - other.last.time_ns) / NS <= FRESH_S:
             continue
         key = "\n".join(sorted((name, m.device)))
-        apart_m, r = _foretold(source, other, dt_s)
+        apart_m, r = _foretold(source, m, other, other.last)
         pair = sources.pairs.get(key)
         if pair is None:
             sources.pairs[key] = Pair(apart_m)
@@ -410,23 +389,26 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, al
             _tell_drift(live, sources, m, key, pair, (apart_m, nis), book)
 
 
-def _off_its_way_m(source: Source, m: Measurement) -> float:
-    """How far a fix lies from where its own receiver would be by now."""
-    dt_s = (m.time_ns - source.time_ns) / NS
-    lat = source.lat_deg + source.vn_mps * dt_s / 111_195.0
-    lon = source.lon_deg + source.ve_mps * dt_s / (111_195.0 * max(0.01, math.cos(math.radians(source.lat_deg))))
-    return distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
+def _place_at(source: Source, time_ns: int) -> tuple[float, float]:
+    """Where a receiver would be at a time, by its newest fix and its velocity there: lat_deg, lon_deg."""
+    last, (ve_mps, vn_mps) = source.last, source.velocity()
+    assert last is not None
+    dt_s = (time_ns - last.time_ns) / NS
+    lat = last.lat_deg + vn_mps * dt_s / 111_195.0
+    return lat, last.lon_deg + ve_mps * dt_s / (111_195.0 * max(0.01, math.cos(math.radians(last.lat_deg))))
 
 
-def _foretold(source: Source, other: Source, dt_s: float) -> tuple[float, float]:
-    """How far a fix is from where another receiver is by now, and the variance of that, m²."""
-    lat = other.lat_deg + other.vn_mps * dt_s / 111_195.0
-    lon = other.lon_deg + other.ve_mps * dt_s / (111_195.0 * max(0.01, math.cos(math.radians(other.lat_deg))))
-    apart_m = distance_m(lat1_deg=source.lat_deg, lon1_deg=source.lon_deg, lat2_deg=lat, lon2_deg=lon)
-    speed2 = max(source.ve_mps**2 + source.vn_mps**2, other.ve_mps**2 + other.vn_mps**2)
+def _foretold(source: Source, m: Measurement, other: Source, last: Measurement) -> tuple[float, float]:
+    """How far a receiver's newest fix is from where another one, of which ``last`` is the newest, is by now, and the variance
+    of that, m².
+    """
+    dt_s = (m.time_ns - last.time_ns) / NS
+    apart_m = _away_m(_place_at(other, m.time_ns), m)
+    (ve, vn), (other_ve, other_vn) = source.velocity(), other.velocity()
+    speed2 = max(ve**2 + vn**2, other_ve**2 + other_vn**2)
     slack_m = ACCELERATION_MPS2 * dt_s * dt_s / 2.0
     # half of the speed may have gone since: a queue, a bend
-    return apart_m, source.r + other.r + LASTING_R + speed2 * (CLOCK_S**2 + (0.25 * dt_s) ** 2) + slack_m * slack_m
+    return apart_m, _r(m) + _r(last) + LASTING_R + speed2 * (CLOCK_S**2 + (0.25 * dt_s) ** 2) + slack_m * slack_m
 
 
 def _tell_drift(
@@ -457,8 +439,13 @@ def _tell_drift(
     )  # fmt: skip
 
 
-def _away_m(a: Source, b: Source) -> float:
-    return distance_m(lat1_deg=a.lat_deg, lon1_deg=a.lon_deg, lat2_deg=b.lat_deg, lon2_deg=b.lon_deg)
+def _away_m(place: tuple[float, float], m: Measurement) -> float:
+    return distance_m(lat1_deg=place[0], lon1_deg=place[1], lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
+
+
+def _r(m: Measurement) -> float:
+    """The larger variance per axis of a fix, m²."""
+    return max(m.r_ee, m.r_nn)
 
 
 def _seconds(since_ns: int, m: Measurement) -> str:

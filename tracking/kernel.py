@@ -746,10 +746,12 @@ def compiled() -> Compiled:
             for name in _INNER:
                 code = FunctionType(globals()[name].__code__, names, name)
                 names[name] = numba.njit(**{"no_cpython_wrapper": True, **flags})(code)
-            return Compiled(*(
+            made = [
                 numba.njit(signature, **flags)(FunctionType(globals()[name].__code__, names, name))
                 for name, signature in signatures.items()
-            ))  # fmt: skip
+            ]  # fmt: skip
+            # the one way in, without the dispatcher, which would look at the type of each argument first (1.8 µs to 0.6)
+            return Compiled(*[next(iter(one.overloads.values())).entry_point for one in made])
         except Exception:  # boundary: no folder, a full one, any fault of what Numba unpickles (a power cut's)
             if not keep:
                 raise

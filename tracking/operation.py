@@ -38,7 +38,7 @@ from tracking.book import Book, Changes, TakenFix
 from tracking.calendar_of_warrants import WarrantCalendar
 from tracking.clocks import Clocks
 from tracking.contacts import Look
-from tracking.deception import JAMS, Deception
+from tracking.deception import JAMS, Deception, passes
 from tracking.decided import decide, is_false
 from tracking.doors import Doors
 from tracking.evidence import at_place, of_fix
@@ -637,16 +637,18 @@ class OperationFold:
             s.gap_s = passed_s if s.gap_s == 0.0 else s.gap_s + 0.2 * (passed_s - s.gap_s)
         s.contacts, s.contact_ns = before[1] + 1, now_ns
         expected = self._expected(live, now_ns)
-        running = live.follow(m, model, tracker.reinit_ns) if now_ns - time_ns <= expected.coasts_ns else None
-        if running is None:
+        told = live.follow(m, model, tracker.reinit_ns) if now_ns - time_ns <= expected.coasts_ns else None
+        if told is None:
             s.gap_s, s.contacts, s.contact_ns = before
             return None
         s.reports = True
         if s.credit < LATE_MOST:
             s.credit = min(s.credit + LATE_STEPS, LATE_MOST)
-        book = state.deception.passed(source, live, m, seq, now_ns, numbers, book)
+        if not passes(source, m):
+            book = Book(seq, now_ns, numbers) if book is None else book
+            state.deception.fix(live, m, "used", None, book)
         s.points += 1
-        nis, lat, lon, ve, vn, p_ee, p_en, p_nn = running.point()
+        nis, lat, lon, ve, vn, p_ee, p_en, p_nn, shown_ee, v_ee, v_en, shown_nn, v_nn = told
         point = TrackPoint(
             track_id=track_id, seq=s.points, time_ns=time_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, p_ee=p_ee,
             p_en=p_en, p_nn=p_nn, origin="fix", device=m.device, nis=nis, believed_at=seq,
@@ -658,7 +660,7 @@ class OperationFold:
             heapq.heappush(self._queue, (due_ns, track_id))
         attributes = self._attributes(live) if state.facts else {}
         if now_ns == time_ns:
-            row = live.row_of(running, running.now(), attributes)
+            row = live.row_of((lat, lon, ve, vn, shown_ee, p_en, v_ee, v_en, shown_nn, v_nn), attributes)
         else:
             row = live.row(now_ns, model, attributes, tracker.quiet_s)
         taken = TakenFix(self.operation, track_id, time_ns, lat_deg, lon_deg)

@@ -41,9 +41,12 @@ from tracking.sides import PAUSE_NS, Sides
 
 _STATE, _FILTER, _SIX, _SEVEN = struct.Struct("14d"), struct.Struct("21d"), struct.Struct("6d"), struct.Struct("7d")
 _THREE, _EIGHT, _PLACED = struct.Struct("3d"), struct.Struct("8d"), struct.Struct("16d")
-#: NIS, then of the place lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn; and of what is shown those with P of the velocity.
-_POINT = struct.Struct(f"d{8 * (TAIL - 15 + PLACE)}x2d8xd8x2d8xd32xd")
+#: NIS, then of the place lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn, and what is shown of P: p_ee, p_v_ee, p_v_en, p_nn,
+#: p_v_nn, where the rest is the same; and the row of what is shown.
+_TOLD = struct.Struct(f"d{8 * (TAIL - 15 + PLACE)}x2d8xd8x2d8xd32xd16x{8 * 6}xd24xd8x2d8xd")
 _SHOWN = struct.Struct("2d8xd8x2d8xd8xd8x2d8xd")
+#: What a filter says after a measurement, in that order.
+Told = tuple[float, float, float, float, float, float, float, float, float, float, float, float, float]
 
 
 def runs(core: Core, model: Model) -> bool:
@@ -132,23 +135,14 @@ class Running:
         return core
 
     @property
-    def nis(self) -> float:
-        """That of the measurement that was followed last."""
-        return float(self.row[self._at // 8 + 14])
-
-    @property
     def place(self) -> Place:
         """Where it is on Earth."""
         told = _PLACED.unpack_from(self.row, self._at + 8 * (TAIL + PLACE))
         return told[0], told[1], told[2:]
 
-    def point(self) -> tuple[float, ...]:
-        """NIS, lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn, after ``begin`` or ``follow``."""
-        return _POINT.unpack_from(self.row, self._at + 112)
-
-    def now(self) -> tuple[float, ...]:
-        """``shown`` at its own time, after ``begin`` or ``follow``."""
-        return _SHOWN.unpack_from(self.row, self._at + 8 * (TAIL + SHOWN))
+    def told(self) -> Told:
+        """What it says after ``begin`` or ``follow``."""
+        return _TOLD.unpack_from(self.row, self._at + 112)
 
     def shown(self, time_ns: int) -> tuple[float, ...] | None:
         """lat_deg, lon_deg, ve, vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn as they are believed to be at a time not before

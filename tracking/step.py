@@ -196,7 +196,7 @@ def followed(core: Core, m: Measurement, model: Model) -> tuple[Core, float, Pla
         return None
     running = Running(model)
     running.load(core)
-    return (running.core(), running.nis, running.place) if running.follow(m) else None
+    return (running.core(), running.told()[0], running.place) if running.follow(m) else None
 
 
 def _between(core: Core, m: Measurement, sides: Sides, model: Model) -> Core:

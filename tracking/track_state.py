@@ -24,7 +24,7 @@ from birddog.model import Event, Track, TrackStatus, Value
 from birddog.units import NS
 from tracking.measurement import Measurement, apart, merged, rank
 from tracking.obeyed import Decided
-from tracking.running import Running, runs
+from tracking.running import Running, Told, runs
 from tracking.step import Core, Model, Place, Verdict, advance, lasting, placed, predicted
 
 #: So many readers are remembered of a tag; reads within so long are of readers that hear it at once; so much stronger is
@@ -187,8 +187,10 @@ class LiveTrack:
             if running is None and core is not None and core.rival is None and m.origin == "fix" and runs(core, model):
                 running = self._row_of(model, newest)
                 running.load(core)
+            says: Told | None = None
             if running is not None and running.follow(m):
-                nis, core = running.nis, None
+                says = running.told()
+                nis, core = says[0], None
             else:
                 if running is not None:
                     core, running = running.core(), None
@@ -197,7 +199,7 @@ class LiveTrack:
                 cores.append(None)
                 verdicts.append((verdict, nis))
             if asked and told is not None:
-                told.append(_told(core) if running is None else (running.time_ns, *running.point()[1:]))
+                told.append(_told(core) if says is None else says)
             if cores[k] is None:
                 if core is not None:
                     cores[k] = core
@@ -224,7 +226,7 @@ class LiveTrack:
         self._kept = max(0, len(cores) - 1)
 
     def since(self, from_ns: int, model: Model) -> list[tuple[Measurement, Told, Verdict, float]]:
-        """(measurement, what the point after it says, its verdict, NIS) of everything in the ring from a time on."""
+        """(measurement, what the filter after it says, its verdict, NIS) of everything in the ring from a time on."""
         ring = self.state.ring
         told: list[Told] = []
         first = bisect.bisect_left(ring, from_ns, key=_TIME)
@@ -250,9 +252,9 @@ class LiveTrack:
         core = self.core(model)
         return None if core is None else core.updated_ns
 
-    def follow(self, m: Measurement, model: Model, long_ns: int) -> Running | None:
-        """Take in a measurement that is newer than all and like nearly all, in place; None where it is no such one: nothing of
-        it is remarkable but that it was used.
+    def follow(self, m: Measurement, model: Model, long_ns: int) -> Told | None:
+        """Take in a measurement that is newer than all and like nearly all, in place, and what the filter says then; None where
+        it is no such one: nothing of it is remarkable but that it was used.
 
         A track that begins is one such: what ``insert`` answers is ``began`` of it, ``used`` of the others.
 
@@ -274,7 +276,7 @@ class LiveTrack:
                 ring.append(m)
                 cores.append(None)
                 self._verdicts.append(("began", 0.0))
-                return running
+                return running.told()
             if core.rival is not None or core.recent or not runs(core, model):
                 return None
             if running is None or running.model is not model:
@@ -290,7 +292,8 @@ class LiveTrack:
         if n:
             cores[n - 1] = kept
         cores.append(None)
-        self._verdicts.append(("used", running.nis))
+        told = running.told()
+        self._verdicts.append(("used", told[0]))
         if self._kept < n - 1:
             self._thin()
         elif n:
@@ -299,7 +302,7 @@ class LiveTrack:
             m.time_ns - ring[KEPT_EACH - 1].time_ns > running.keep_ns or n >= RING_MOST
         ):
             self._prune(model)
-        return running
+        return told
 
     def verdicts(self, model: Model) -> list[tuple[Measurement, Core, tuple[Verdict, float]]]:
         """Each measurement of the ring with the filter after it, what became of it and its NIS."""
@@ -562,7 +565,7 @@ class LiveTrack:
         s = self.state
         quick = self._shown(now_ns, quiet_s)
         if quick is not None:
-            return self.row_of(*quick, attributes)
+            return self.row_of(quick, attributes)
         core = self.core(model)
         assert core is not None
         time_ns = max(now_ns, core.time_ns)
@@ -583,10 +586,10 @@ class LiveTrack:
             row, rival_lat_deg=rival.lat_deg, rival_lon_deg=rival.lon_deg, rival_hits=rival.hits, rival_device=rival.device
         )
 
-
-    def row_of(self, run: Running, told: tuple[float, ...], attributes: dict[str, Value]) -> Track:
+    def row_of(self, shown: tuple[float, ...], attributes: dict[str, Value]) -> Track:
         """The row of the newest filter, which runs and knows no rival, by what it shows (``Running.shown``)."""
-        s, (lat, lon, ve, vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn) = self.state, told
+        s, run, (lat, lon, ve, vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn) = self.state, self.running, shown
+        assert run is not None
         return Track(
             track_id=s.track_id, operation=s.operation, name=s.name, tag_id=s.tag_id, identities=tuple(s.identities),
             klass=s.klass, status=s.status, time_ns=run.shown_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, p_ee=p_ee,
@@ -595,7 +598,7 @@ class LiveTrack:
             sources=tuple(s.sources), attributes=attributes,
         )  # fmt: skip
 
-    def _shown(self, now_ns: int, quiet_s: Callable[[LiveTrack], float]) -> tuple[Running, tuple[float, ...]] | None:
+    def _shown(self, now_ns: int, quiet_s: Callable[[LiveTrack], float]) -> tuple[float, ...] | None:
         """Where the newest filter, if it runs and knows no rival, is shown; None where ``predicted`` has to be asked."""
         running = self.running
         if not self._runs or running is None or running.rival is not None or len(self._cores) != len(self.state.ring):
@@ -603,18 +606,15 @@ class LiveTrack:
         time_ns = max(now_ns, running.time_ns)
         if time_ns > running.updated_ns and (time_ns - running.updated_ns) / NS > quiet_s(self):
             return None
-        told = running.shown(time_ns)
-        return None if told is None else (running, told)
-
-
-#: What the point of a filter says: time_ns, lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn.
-Told = tuple[float, ...]
+        return running.shown(time_ns)
 
 
 def _told(core: Core | None) -> Told:
+    """What a filter says, as ``Running.told`` has it."""
     assert core is not None
     lat, lon, x = placed(core, core.x)
-    return core.time_ns, lat, lon, x[1], x[3], x[4], x[6], x[11]
+    shown = lasting(core, x)
+    return 0.0, lat, lon, x[1], x[3], x[4], x[6], x[11], shown[4], x[8], x[10], shown[11], x[13]
 
 
 def _order(m: Measurement) -> tuple:

@@ -27,9 +27,9 @@ from tracking.looks import LookLog
 from tracking.measurement import Measurement
 from tracking.obeyed import merged_keys
 from tracking.presets import UNSAID_S, Presets
-from tracking.running import Running
+from tracking.running import Told
 from tracking.step import Core, Model, Verdict, placed, predicted
-from tracking.track_state import LiveTrack, Outcome, Told, TrackState
+from tracking.track_state import LiveTrack, Outcome, TrackState
 
 #: So many of the last five fixes refused: the track is contradicted.
 MOSTLY = 3
@@ -165,9 +165,9 @@ class Tracker:
         first = not s.ring and s.base is None
         timely = not first and live.in_time(m)
         if (first or timely) and not s.open_events and not self.log.busy(m.time_ns):
-            running = live.follow(m, model, self.reinit_ns)
-            if running is not None:  # as nearly all: nothing is run again, and there is nothing to tell of it
-                self._stepped(live, running, m, book)
+            told = live.follow(m, model, self.reinit_ns)
+            if told is not None:  # as nearly all: nothing is run again, and there is nothing to tell of it
+                self._stepped(live, told, m, book)
                 return "began" if first else "used"
         if timely and not self.log.busy(m.time_ns):
             before = live.core(model)
@@ -404,7 +404,7 @@ class Tracker:
                 self.withdraw(live, m, book)
                 continue
             s.points += 1
-            _, lat, lon, ve, vn, p_ee, p_en, p_nn = told
+            lat, lon, ve, vn, p_ee, p_en, p_nn = told[1:8]
             book.points.append(
                 TrackPoint(
                     track_id=s.track_id, seq=s.points, time_ns=m.time_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn,
@@ -438,11 +438,11 @@ class Tracker:
             )
         )  # fmt: skip
 
-    def _stepped(self, live: LiveTrack, running: Running, m: Measurement, book: Book) -> None:
+    def _stepped(self, live: LiveTrack, told: Told, m: Measurement, book: Book) -> None:
         """``point`` of the measurement with which the filter just went on."""
         s = live.state
         s.points += 1
-        nis, lat, lon, ve, vn, p_ee, p_en, p_nn = running.point()
+        nis, lat, lon, ve, vn, p_ee, p_en, p_nn = told[:8]
         book.points.append(
             TrackPoint(
                 track_id=s.track_id, seq=s.points, time_ns=m.time_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, p_ee=p_ee,
