@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from birddog.units import NS
 from tracking import engine as scalar_engine
+from tracking.bank import NEW_V
 from tracking.engine import State
-from tracking.kernel import TURNS
+from tracking.kernel import SIGMA_FLOOR_M, TURNS
 from tracking.learnt import DeviceNoise
-from tracking.motion import Bank, Motion, motion_of, plain_motion
+from tracking.motion import Bank, Motion, motion_of, plain_motion, resting
 from tracking.presets import ClassPreset, Presets
 from tracking.sides import Sides
 
@@ -104,16 +106,26 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
         return (self.recent & 0b11111).bit_count()
 
 
-class Model(msgspec.Struct, frozen=True):
-    """What ``advance`` needs beside Core and Measurement."""
+class Model:
+    """What ``advance`` needs beside Core and Measurement, made once for each class of object.
 
-    preset: ClassPreset
-    presets: Presets
-    klass: str = ""
+    Args:
+        motion: the modes of the class; for a reference engine its one plain motion.
+        base: the variance per axis of a fix that states none, m²; base_v: that of a velocity, (m/s)².
+        resting: the numbers of a bank that begins (``motion.resting``).
+        keep_ns: how far back the ring of a track reaches.
+    """
 
-    @property
-    def motion(self) -> Motion:
-        """The modes of the class; for the reference engine its one plain motion."""
+    __slots__ = ("base", "base_v", "keep_ns", "klass", "motion", "preset", "presets", "resting")
+
+    def __init__(self, *, preset: ClassPreset, presets: Presets, klass: str = ""):
+        self.preset, self.presets, self.klass = preset, presets, klass
+        self.motion = self._motion()
+        self.base, self.base_v = max(preset.sigma_m, SIGMA_FLOOR_M) ** 2, preset.velocity_sigma_mps**2
+        self.resting = resting(self.motion, max(preset.speed_sigma_mps**2, NEW_V))
+        self.keep_ns = int(presets.late_s * NS)
+
+    def _motion(self) -> Motion:
         if self.presets.engine == "birddog":
             return motion_of(self.klass)
         if self.presets.engine == "plain":

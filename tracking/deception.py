@@ -170,11 +170,16 @@ class Deception(msgspec.Struct):
             self.paired = True
             _drift(live, sources, source, m, ALARM if allowed is None else allowed.drift_alarm(), book)
 
+    def begins(self, track_id: str, m: Measurement) -> None:
+        """The first fix of a track that there was not before."""
+        self.tracks[track_id] = Sources({m.device: Source(m, None, m, m)})
+
     def quiet(self, track_id: str, m: Measurement) -> Source | None:
         """The receiver of a fix of which nothing is to be said, where it is its track's only one: ``passes`` takes it in."""
         sources = self.tracks.get(track_id)
         source = None if sources is None or len(sources.of) != 1 else sources.of.get(m.device)
-        if source is None or source.events or source.trust < 1.0 or source.same or source.beyond or source.jammed_ns or source.off:
+        if (source is None or source.events or source.trust < 1.0 or source.same or source.beyond or source.jammed_ns
+                or source.off):  # fmt: skip
             return None
         last, good, ve, vn = source.last, source.good, m.ve_mps, m.vn_mps
         if last is None or good is None or m.time_ns <= last.time_ns:

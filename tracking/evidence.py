@@ -13,9 +13,10 @@ from birddog.model import Fix, Placement, Reading, Scan, Sighting
 from birddog.units import NS
 from tracking.assign import Spot
 from tracking.contacts import Look
+from tracking.core import Model
 from tracking.engine import SIGMA_CEILING_M, SIGMA_FLOOR_M, floored
 from tracking.measurement import Measurement
-from tracking.presets import ClassPreset, Presets
+from tracking.presets import Presets
 
 #: One false sighting a square metre: no sensor has more, whatever a scan says.
 CLUTTER_MOST_PER_KM2 = 1e6
@@ -29,20 +30,19 @@ DOUBTED_SIGMA_M = 500.0
 LATE_NS = 45 * NS
 
 
-def of_fix(fix: Fix, time_ns: int, preset: ClassPreset) -> Measurement:
+def of_fix(fix: Fix, time_ns: int, model: Model) -> Measurement:
     """The position and velocity of a fix, as its class of object has them where it does not say how good it is."""
     said_m = fix.sigma_m
     stated = said_m is not None and said_m >= 0.0
     # a receiver that says 3,000 km (u-blox, all ones) knows as little as there is to know, not what its class usually does
     if said_m is None or not stated:
-        sigma_m = _unstated_sigma_m(fix, preset.sigma_m)
+        sigma_m = _unstated_sigma_m(fix, model.preset.sigma_m)
     else:
         sigma_m = said_m if said_m < SIGMA_CEILING_M else SIGMA_CEILING_M
     r = (sigma_m if sigma_m > SIGMA_FLOOR_M else SIGMA_FLOOR_M) ** 2
     ve, vn = (None, None) if fix.speed_mps is None else _velocity(fix)
     return Measurement(
-        time_ns, sys.intern(fix.device), "fix", fix.lat_deg, fix.lon_deg, r, 0.0, r, ve, vn, preset.velocity_sigma_mps**2,
-        stated,
+        time_ns, sys.intern(fix.device), "fix", fix.lat_deg, fix.lon_deg, r, 0.0, r, ve, vn, model.base_v, stated
     )
 
 

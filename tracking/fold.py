@@ -210,17 +210,17 @@ class Fold:
         verdict = body.verdicts[0]
         if verdict.state != "admitted":
             return None
-        operation, public = verdict.operation, False
-        if operation == OPEN:
-            key = "d:" + fix.device
-        elif verdict.shipment:
-            key, public = "s:" + verdict.shipment, verdict.basis == "open"
-        else:
-            return None
+        operation = verdict.operation
         mine = self._folds.get(operation)
         if mine is None:
             return None
-        return mine.usual(fix, body.format, key, now_ns, seq, self._state.numbers, book, public=public)
+        if operation == OPEN:
+            owner = Owner(OPEN, "d:" + fix.device, "")
+        elif verdict.shipment:
+            owner = Owner(operation, "s:" + verdict.shipment, verdict.shipment, verdict.basis == "open")
+        else:
+            return None
+        return mine.usual(fix, body.format, owner, now_ns, seq, self._state.numbers, book)
 
     def _pass_time(self, to_ns: int, book: Book) -> None:
         """Time goes on to an entry; what fell silent meanwhile is told of in its time, whether ticks are missing or not."""

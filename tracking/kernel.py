@@ -746,7 +746,7 @@ def compiled() -> Compiled:
             for name in _INNER:
                 code = FunctionType(globals()[name].__code__, names, name)
                 names[name] = numba.njit(**{"no_cpython_wrapper": True, **flags})(code)
-            made = [
+            made: list[Any] = [
                 numba.njit(signature, **flags)(FunctionType(globals()[name].__code__, names, name))
                 for name, signature in signatures.items()
             ]  # fmt: skip

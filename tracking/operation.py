@@ -42,11 +42,13 @@ from tracking.deception import JAMS, Deception, passes
 from tracking.decided import decide, is_false
 from tracking.doors import Doors
 from tracking.evidence import at_place, of_fix
-from tracking.lag import BEHIND_NS
+from tracking.lag import BEHIND_NS, RIGHT
 from tracking.lifetime import Expected
 from tracking.looks import LookLog, LookState
+from tracking.measurement import Measurement
 from tracking.presets import STATION, UNSAID_S, Presets, interval_of, is_said
 from tracking.retention import Retention
+from tracking.running import Told
 from tracking.step import placed
 from tracking.track_state import LATE_MOST, LATE_STEPS, LiveTrack, TrackState
 from tracking.tracker import LEARNT, Tracker
@@ -576,7 +578,7 @@ class OperationFold:
         if device in state.facts:
             self._battery(live, device, book)
         time_ns = state.clocks.taken_at(fix, self.operation, s.track_id, book)
-        m = of_fix(fix, time_ns, tracker.model(live).preset)
+        m = of_fix(fix, time_ns, tracker.model(live))
         false = bool(s.decided) and is_false(live, m)
         if not false and s.klass != STATION:
             book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, fix.lat_deg, fix.lon_deg))
@@ -593,45 +595,50 @@ class OperationFold:
                 self._visited(live, time_ns, book)
 
     def usual(
-        self, fix: Fix, fmt: str, key: str, now_ns: int, seq: int, numbers: dict[str, int], book: Book | None, *, public: bool
+        self, fix: Fix, fmt: str, owner: Owner, now_ns: int, seq: int, numbers: dict[str, int], book: Book | None
     ) -> Changes | None:
         """All that an entry changes which holds one fix like nearly all and nothing else; None where it is no such one.
 
-        It is ``fix`` and what that calls in one frame, for speed only: of a device that was heard before and is as it was, in
-        time, and nobody is told anything but the track's step and its row.  Every question is asked before anything is
-        changed, so that what is answered otherwise goes the long way from its beginning, to the same end (a test).
+        It is ``fix`` and what that calls in one frame, for speed only: of a device that is as it was when it was heard last, or
+        never was heard, in time, and nobody is told anything but the track's step and its row.  Every question is asked before
+        anything is changed, so that what is answered otherwise goes the long way from its beginning, to the same end (a test).
 
         Args:
-            key: its owner's; public: everybody may hear it, and it is a case's view of it.
+            owner: the track's; what is public is a case's view of it.
             now_ns: the time of the entry.
             book: what time changed up to it, in any operation; None where that was nothing.
         """
-        tracker, state, device = self.tracker, self._state, fix.device
-        live, time_ns, lat_deg, lon_deg = tracker.by_key.get(key), fix.time_ns, fix.lat_deg, fix.lon_deg
-        if live is None or time_ns is None or not now_ns - BEHIND_NS < time_ns <= now_ns or fix.time_source != "device":
-            return None
-        s, of, log = live.state, live.described, tracker.log
-        ring, lag = s.ring, state.clocks.lags.get(device)
+        tracker, state, device, time_ns, log = self.tracker, self._state, fix.device, fix.time_ns, self.tracker.log
         if (
-            of is None or of is not live.usual or of[0] != device or of[1] != self._directory.version or of[3] != fmt
-            or of[2].public != public or s.status != "confirmed" or s.broadcast or s.klass == STATION or s.open_events
-            or s.decided or s.waiting or of[4] != fix.attributes.get("msg_type") or state.clocks.ahead
+            time_ns is None or not now_ns - BEHIND_NS < time_ns <= now_ns or fix.time_source != "device" or state.clocks.ahead
             or device in state.awaited.of or state.visits.zones or log.crowd.contacts
-            or (log.items and log.items[-1].key[0] >= time_ns) or lag is None or lag.run
-            or not ring or time_ns <= ring[-1].time_ns or not valid_position(lat_deg, lon_deg)
+            or (log.items and log.items[-1].key[0] >= time_ns) or not valid_position(fix.lat_deg, fix.lon_deg)
+            or tracker.presets.alerts.false_per_shift is not None  # a budget counts what is lost, the long way
         ):  # fmt: skip
             return None
-        if fix.attributes:  # said a second time on the long way they are the same
-            for name, value in fix.attributes.items():
+        live = tracker.by_key.get(owner.key)
+        if live is None:
+            return self._begins(fix, time_ns, fmt, owner, now_ns, seq, numbers, book)
+        s, of, lag = live.state, live.described, state.clocks.lags.get(device)
+        ring, attributes = s.ring, fix.attributes
+        if (
+            of is None or of is not live.usual or of[0] != device or of[1] != self._directory.version or of[3] != fmt
+            or of[2].public != owner.public or s.status != "confirmed" or s.broadcast or s.klass == STATION or s.open_events
+            or s.decided or s.waiting or of[4] != attributes.get("msg_type") or lag is None or lag.run
+            or not ring or time_ns <= ring[-1].time_ns
+        ):  # fmt: skip
+            return None
+        if attributes:  # said a second time on the long way they are the same
+            for name, value in attributes.items():
                 self.fact(device, name, value, time_ns, now_ns)
         if (state.facts or of[5] is not None or of[6] or of[7] is not None) and not self._as_described(device, of):
             return None
         model = tracker.model(live)
-        m = of_fix(fix, time_ns, model.preset)
-        track_id, before = s.track_id, (s.gap_s, s.contacts, s.contact_ns)
-        source = state.deception.quiet(track_id, m)
-        if source is None or tracker.presets.alerts.false_per_shift is not None:  # a budget counts what is lost, the long way
+        m = of_fix(fix, time_ns, model)
+        source = state.deception.quiet(s.track_id, m)
+        if source is None:
             return None
+        before = s.gap_s, s.contacts, s.contact_ns
         passed_s = (now_ns - before[2]) / NS
         if passed_s > 0.0:
             s.gap_s = passed_s if s.gap_s == 0.0 else s.gap_s + 0.2 * (passed_s - s.gap_s)
@@ -647,10 +654,55 @@ class OperationFold:
         if not passes(source, m):
             book = Book(seq, now_ns, numbers) if book is None else book
             state.deception.fix(live, m, "used", None, book)
-        s.points += 1
+        return self._followed(live, m, told, expected, now_ns, seq, book)
+
+    def _begins(
+        self, fix: Fix, time_ns: int, fmt: str, owner: Owner, now_ns: int, seq: int, numbers: dict[str, int], book: Book | None
+    ) -> Changes | None:
+        """``usual`` of the first fix of a track, of a device of which nothing is known but what the registers say."""
+        tracker, state, device = self.tracker, self._state, fix.device
+        enrolled = self._directory.devices.get(device)
+        if (
+            owner.public or fix.attributes or device in state.clocks.lags or device in state.facts or owner.key in state.gone
+            or tracker.presets.engine != "birddog" or (enrolled is not None and enrolled.klass == STATION)
+        ):  # fmt: skip
+            return None
+        live = tracker.add(TrackState(
+            track_id=f"T{seq}", operation=self.operation, key=owner.key, tag_id=device, identities=[device], sources=[device],
+            fixers=[device], contact_ns=now_ns, contacts=1, reports=True,
+        ))  # fmt: skip
+        self._describe(live, owner, device, fmt)
+        live.usual = live.described
+        state.clocks.lags[device] = RIGHT
+        model, s = tracker.model(live), live.state
+        m = of_fix(fix, time_ns, model)
+        told = live.follow(m, model, tracker.reinit_ns)
+        assert told is not None, "a first fix begins a track"
+        state.deception.begins(s.track_id, m)
+        expected = self._expected(live, now_ns)
+        if not lifetime.is_as_ever(s, time_ns, expected, now_ns):  # so late that it coasts already
+            book = Book(seq, now_ns, numbers) if book is None else book
+            tracker.stepped(live, told, m, book)
+            book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, m.lat_deg, m.lon_deg))
+            self._shown(live, book)
+            return book.changes()
+        return self._followed(live, m, told, expected, now_ns, seq, book)
+
+    def _followed(
+        self, live: LiveTrack, m: Measurement, told: Told, expected: Expected, now_ns: int, seq: int, book: Book | None
+    ) -> Changes:
+        """The step and the row of a track that just went on with a fix, and its next turn.
+
+        Args:
+            told: what its filter says.
+            book: what else there is to tell of the entry; None where that is nothing.
+        """
+        s, tracker, time_ns = live.state, self.tracker, m.time_ns
+        track_id = s.track_id
+        s.points = points = s.points + 1
         nis, lat, lon, ve, vn, p_ee, p_en, p_nn, shown_ee, v_ee, v_en, shown_nn, v_nn = told
         point = TrackPoint(
-            track_id=track_id, seq=s.points, time_ns=time_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, p_ee=p_ee,
+            track_id=track_id, seq=points, time_ns=time_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, p_ee=p_ee,
             p_en=p_en, p_nn=p_nn, origin="fix", device=m.device, nis=nis, believed_at=seq,
         )  # fmt: skip
         s.row_ns = now_ns
@@ -658,12 +710,12 @@ class OperationFold:
         if due_ns < self._queued.get(track_id, _NEVER):
             self._queued[track_id] = due_ns
             heapq.heappush(self._queue, (due_ns, track_id))
-        attributes = self._attributes(live) if state.facts else {}
+        attributes = self._attributes(live) if self._state.facts else {}
         if now_ns == time_ns:
             row = live.row_of((lat, lon, ve, vn, shown_ee, p_en, v_ee, v_en, shown_nn, v_nn), attributes)
         else:
-            row = live.row(now_ns, model, attributes, tracker.quiet_s)
-        taken = TakenFix(self.operation, track_id, time_ns, lat_deg, lon_deg)
+            row = live.row(now_ns, tracker.model(live), attributes, tracker.quiet_s)
+        taken = TakenFix(self.operation, track_id, time_ns, m.lat_deg, m.lon_deg)
         if book is None:
             return Changes([row], [point], [], [], [taken])
         book.points.append(point)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from birddog.units import NS
-from tracking.bank import NEW_V
 from tracking.core import RIVAL_S, Core, Model, Place, Rival
 from tracking.kernel import (
     ANCHOR,
@@ -28,7 +27,6 @@ from tracking.kernel import (
     PLACE,
     SHOWN,
     SIDES,
-    SIGMA_FLOOR_M,
     STATED,
     TAIL,
     TWO,
@@ -36,7 +34,7 @@ from tracking.kernel import (
 )
 from tracking.learnt import NOISE_DEVICES, DeviceNoise, DeviceNoises
 from tracking.measurement import Measurement
-from tracking.motion import Bank, resting
+from tracking.motion import Bank
 from tracking.sides import PAUSE_NS, Sides
 
 _STATE, _FILTER, _SIX, _SEVEN = struct.Struct("14d"), struct.Struct("21d"), struct.Struct("6d"), struct.Struct("7d")
@@ -63,9 +61,8 @@ class Running:
     """
 
     __slots__ = (
-        "_at", "_known", "_noises", "_which", "base", "base_v", "changed_ns", "device", "first_ns", "hits", "keep_ns", "last",
-        "made", "model", "motion", "moved_ns", "recent", "refused", "rival", "row", "shown_ns", "sided", "time_ns",
-        "updated_ns",
+        "_at", "_known", "_noises", "_which", "changed_ns", "device", "first_ns", "hits", "last", "made", "model", "motion",
+        "moved_ns", "recent", "refused", "rival", "row", "shown_ns", "sided", "time_ns", "updated_ns",
     )  # fmt: skip
 
     def __init__(self, model: Model):
@@ -73,8 +70,6 @@ class Running:
         self._at = self.motion.size
         # an array; that it is a buffer as well numpy says from Python 3.12 on
         self.row: Any = np.zeros(self._at // 8 + TAIL + FOLLOWED)
-        self.base, self.base_v = max(model.preset.sigma_m, SIGMA_FLOOR_M) ** 2, model.preset.velocity_sigma_mps**2
-        self.keep_ns = int(model.presets.late_s * NS)
         self.made: Core | None = None
         #: Of what was learnt of the devices that of ``device``, the one of this number, is in the row, once it is ``_known``.
         self._noises: DeviceNoises = ()
@@ -82,14 +77,15 @@ class Running:
 
     def begin(self, m: Measurement) -> None:
         """The filter after a track's first measurement."""
-        preset, motion, time_ns = self.model.preset, self.motion, m.time_ns
+        model, motion, time_ns = self.model, self.motion, m.time_ns
         said = 0.0 if m.origin == "sighting" else LASTING * (m.r_ee + m.r_nn) / 2.0
-        if m.origin == "fix" and m.r_ee == self.base and not m.stated:
-            said = max(said, lasts(0.0, 0.0, self.base))
+        if m.origin == "fix" and m.r_ee == model.base and not m.stated:
+            said = max(said, lasts(0.0, 0.0, model.base))
         ve, vn = (0.0, math.nan) if m.ve_mps is None or m.vn_mps is None else (m.ve_mps, m.vn_mps)
-        bank = resting(motion, max(preset.speed_sigma_mps**2, NEW_V))
-        motion.begin(self.row, bank, motion.brought, motion.kinds, m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn, ve, vn, m.r_v,
-                     said)  # fmt: skip
+        motion.begin(
+            self.row, model.resting, motion.brought, motion.kinds, m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn, ve, vn, m.r_v,
+            said,
+        )  # fmt: skip
         self.made, self._noises, self._which, self._known, self.device = None, (), -1, False, m.device
         self.last = m.device
         self.time_ns = self.updated_ns = self.first_ns = self.shown_ns = time_ns
@@ -162,12 +158,12 @@ class Running:
 
     def follow(self, m: Measurement) -> bool:
         """Go on with a fix like nearly all; False where it is no such fix, and nothing is changed."""
-        if m.origin != "fix" or m.here or not (m.stated or m.r_ee == self.base):
+        device, time_ns, model, motion = m.device, m.time_ns, self.model, self.motion
+        if m.origin != "fix" or m.here or not (m.stated or m.r_ee == model.base):
             return False
-        device, time_ns, motion = m.device, m.time_ns, self.motion
         if (device != self.device or self._which < 0) and not self._turned_to(device):
             return False
-        if not self._known and m.r_v != self.base_v:
+        if not self._known and m.r_v != model.base_v:
             return False
         flags, dt_s, table = STATED if m.stated else 0, 0.0, motion.brought
         if self.sided:
@@ -180,7 +176,7 @@ class Running:
             ve, vn = 0.0, math.nan
         did = motion.follow(
             self.row, motion.awake_from, table, motion.brought, motion.kinds, dt_s, m.lat_deg, m.lon_deg, m.r_ee, m.r_en,
-            m.r_nn, ve, vn, self.model.preset.gate, self.base, self.base_v, flags,
+            m.r_nn, ve, vn, model.preset.gate, model.base, model.base_v, flags,
         )  # fmt: skip
         if not did:
             return False
@@ -209,7 +205,7 @@ class Running:
     def _turned_to(self, device: str) -> bool:
         """What was learnt of a device into the row; False where there are too many of them."""
         noises, at = self._learnt(), 0
-        told = NOISE_PRIOR, self.base, NOISE_PRIOR, self.base_v, 0.0, 0.0
+        told = NOISE_PRIOR, self.model.base, NOISE_PRIOR, self.model.base_v, 0.0, 0.0
         known = False
         for one in noises:
             if one.device == device:

@@ -299,7 +299,7 @@ class LiveTrack:
         elif n:
             self._kept = n
         if n + 1 >= model.presets.late_count + KEPT_EACH and (
-            m.time_ns - ring[KEPT_EACH - 1].time_ns > running.keep_ns or n >= RING_MOST
+            m.time_ns - ring[KEPT_EACH - 1].time_ns > model.keep_ns or n >= RING_MOST
         ):
             self._prune(model)
         return told
@@ -539,7 +539,7 @@ class LiveTrack:
     def _prune(self, model: Model) -> None:
         """What is older than ``late_s`` leaves the ring, ``KEPT_EACH`` at once: the filter after those is kept anyway."""
         ring, p = self.state.ring, model.presets
-        keep_ns, drop = int(p.late_s * NS), 0
+        keep_ns, drop = model.keep_ns, 0
         while (left := len(ring) - drop - KEPT_EACH) >= p.late_count and (
             left >= RING_MOST or ring[-1].time_ns - ring[drop + KEPT_EACH - 1].time_ns > keep_ns
         ):

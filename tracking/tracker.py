@@ -167,7 +167,7 @@ class Tracker:
         if (first or timely) and not s.open_events and not self.log.busy(m.time_ns):
             told = live.follow(m, model, self.reinit_ns)
             if told is not None:  # as nearly all: nothing is run again, and there is nothing to tell of it
-                self._stepped(live, told, m, book)
+                self.stepped(live, told, m, book)
                 return "began" if first else "used"
         if timely and not self.log.busy(m.time_ns):
             before = live.core(model)
@@ -438,7 +438,7 @@ class Tracker:
             )
         )  # fmt: skip
 
-    def _stepped(self, live: LiveTrack, told: Told, m: Measurement, book: Book) -> None:
+    def stepped(self, live: LiveTrack, told: Told, m: Measurement, book: Book) -> None:
         """``point`` of the measurement with which the filter just went on."""
         s = live.state
         s.points += 1
