@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from birddog.model import REGISTERS, Attachment, Body, Device, Operation, Placement, UsedWays, Validation, WarrantAct
+from birddog.model import REGISTERS, Attachment, Body, Device, Operation, Passersby, Placement, UsedWays, Validation, WarrantAct
 from birddog.warrants import Held, Warrants
 
 __all__ = ["OPEN", "REGISTERS", "Directory", "plain_topic"]
@@ -34,6 +34,8 @@ class Directory:
         self.validations: dict[str, Validation] = {}
         #: The ways that are used, as the newest entry has them.
         self.ways: UsedWays | None = None
+        #: For how long vessels under no case are kept, as the newest entry has it.
+        self.passersby: Passersby | None = None
         #: Whether a warrant may be asked for at all: one was entered, or an operation requires one.
         self.ruling = False
         self._by_topic: dict[str, list[str]] = {}
@@ -58,6 +60,8 @@ class Directory:
                 _put(self.placements.setdefault(body.device, []), body)
             case UsedWays():
                 self.ways = body if body.cells else None
+            case Passersby():
+                self.passersby = body if body.hours else None
             case WarrantAct():
                 self.ruling = self.warrants.apply(body) or self.ruling
             case Validation():

@@ -23,7 +23,7 @@ import fcntl
 import hmac
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -202,6 +202,25 @@ class Keyring:
         for pair in [pair for pair in self._newest if pair[0] == operation]:
             del self._newest[pair]
         return gone
+
+    def destroy_named(self, names: Iterable[str]) -> int:
+        """Destroy keys of operations by their names; how many of them were there.  On disk when it returns."""
+        wanted = frozenset(names)
+        if not wanted.intersection(self.there()):
+            return 0
+        gone = self._destroyed(lambda row: row.name in wanted and row.operation != "")
+        self._read()  # which are the newest
+        return gone
+
+    def listed(self) -> list[tuple[str, str, bool]]:
+        """The keys of operations, in the order in which they were made: whose, its name, and whether it is still there."""
+        if self._stand() != self._stood:  # another process made or destroyed keys
+            self._read()
+        return [(row.operation, row.name, bool(row.wrapped)) for row in self._rows.values() if row.operation]
+
+    def there(self, operation: str = "") -> list[str]:
+        """The names of the keys that operations, or one, still have, whatever their purpose."""
+        return [name for whose, name, there in self.listed() if there and operation in ("", whose)]
 
     def retire(self, name: str) -> None:
         """Destroy one key that a newer one of its purpose has taken the place of; on disk when it returns.

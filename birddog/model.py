@@ -549,12 +549,25 @@ class Custody(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Erasure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """kind ``erasure``: what stood of an operation was erased: its keys destroyed, its entries emptied but for number and time.
 
-    ``erased`` is that operation; the entry itself is of none, so that it stays.
+    ``erased`` is that operation, or a period of passers-by (``birddog.passersby``); the entry itself is of none, so that it
+    stays.  ``keys`` are the names of the keys that were destroyed (entries of before do not say them).
     """
 
     erased: str
     by: str = ""
     note: str = ""
+    keys: tuple[str, ...] = ()
+
+
+class Passersby(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """kind ``passersby``: for so many hours what everybody may hear of vessels under no case is kept (``birddog.passersby``).
+
+    ``hours`` 0: for as long as the journal is; ``reason`` is the law or order that says so.  The newest counts.
+    """
+
+    hours: int
+    by: str = ""
+    reason: str = ""
 
 
 class Rotation(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -644,6 +657,7 @@ KINDS = (
     KindOfEntry("warrant", WarrantAct, register=True, asked=True),
     KindOfEntry("validation", Validation, register=True, asked=True),
     KindOfEntry("ways", UsedWays, register=True, asked=True),
+    KindOfEntry("passersby", Passersby, register=True, asked=True),
     KindOfEntry("decision", Decision, asked=True),
     KindOfEntry("start", Start),
     KindOfEntry("loss", Loss, folds=False),
@@ -670,7 +684,8 @@ class Draft(Struct, frozen=True, gc=False, kw_only=True):
     ``observations``, ``reasons`` (one a reject), ``unread`` (one a part that was not understood) and ``undated`` are
     counted by the journal when, and only when, the row is new.  ``part_of`` is the ident of the message's first row, where
     this is a further one: it is new when that one is, and counts as no message.
-    ``actor`` is the person who asked for it, "" where none did.
+    ``actor`` is the person who asked for it, "" where none did.  ``period`` names the period of passers-by under whose key it
+    shall lie (``birddog.passersby``), "" where its operation says under which.
     """
 
     kind: EntryKind
@@ -685,6 +700,7 @@ class Draft(Struct, frozen=True, gc=False, kw_only=True):
     undated: bool = False
     part_of: bytes = b""
     actor: str = ""
+    period: str = ""
 
 
 class Entry(Struct, frozen=True, kw_only=True):

@@ -55,6 +55,10 @@ class Admission:
         if not getattr(module, "NAMES_DEVICE", True):
             self._names_nobody.add(name)
 
+    def everybodys(self, name: str) -> bool:
+        """Whether everybody may hear a message of a format."""
+        return name in self._broadcast
+
     def admit(self, frame: Frame, decoded: Decoded, device: str, received_ns: int) -> Admitted:
         """What of a message comes in.
 

@@ -16,7 +16,8 @@ from birddog.areas import area_of
 from birddog.directory import OPEN
 from birddog.errors import BirddogError
 from birddog.geo import valid_position
-from birddog.model import Attachment, Operation, Scan, UsedWays, Validation, Zone
+from birddog.model import Attachment, Operation, Passersby, Scan, UsedWays, Validation, Zone
+from birddog.passersby import HOURS_LEAST, HOURS_MOST
 
 #: Characters of a name that must be there (a device, an operation), and of any other text.
 NAME_MOST, TEXT_MOST = 500, 4000
@@ -59,6 +60,8 @@ def check(body: msgspec.Struct, said: Any) -> None:
                 raise Wrong(f"operation: {OPEN!r} is what belongs to no case: nothing is attached there")
         case UsedWays():
             _ways(body)
+        case Passersby() if body.hours and not HOURS_LEAST <= body.hours <= HOURS_MOST:
+            raise Wrong(f"hours: {body.hours}; from {HOURS_LEAST} to {HOURS_MOST} may stand there, or 0")
         case Scan():
             for n, (lon, lat) in enumerate(body.footprint):
                 _position(lat, lon, f"footprint[{n}]")

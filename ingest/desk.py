@@ -47,6 +47,7 @@ from ingest.idents import Idents
 from ingest.intake import Closed, Entries, Item, Result
 from ingest.openings import Openings, box_of
 from ingest.parts import counted, is_one, parted
+from ingest.passing import Passing
 from ingest.refusals import RefusalKeys
 from ingest.repeats import Repeats, key_of
 
@@ -81,6 +82,7 @@ class Desk:
         self.door.seals = keyring is not None
         self._keyring = keyring
         self._openings = Openings(self.directory, journal, keyring)
+        self._passing = Passing(self.directory, keyring)
         self.crashes = 0
         self._nobodys = OPEN if exercise else ""
         self._refusals = RefusalKeys.fixed(refusal_key) if isinstance(refusal_key, bytes) else refusal_key
@@ -115,6 +117,8 @@ class Desk:
         self._refusals.at(self.clock.now_ns)
         self.door.high_ns = max(self.door.high_ns, self.clock.now_ns)
         self._put_clock(drafts)
+        drafts += self._passing.at(self.clock.now_ns)
+        period = self._passing.period
         self._put_due(batch)
         if self._openings.waiting:
             self._open(batch)
@@ -138,6 +142,8 @@ class Desk:
                     except Exception as error:  # noqa: BLE001 - boundary: a message nobody foresaw must not stop all the others
                         what = f"the {frame.format[:40]} message could not be taken in"
                         made, reply, rejects = self._crashed(frame, error, what)
+                    if period and self._admission.everybodys(frame.format):
+                        made = [_passing(draft, period) for draft in made]
                     result = Result(frame, "refused" if rejects else "stored", reply, rejects)
                     draft = made[0]
                     if len(made) > 1:  # of several operations: each of its rows answers for it
@@ -430,6 +436,11 @@ class Desk:
     def _stamp(self, draft: Draft, now_ns: int) -> Draft:
         """An operator's entry gets the journal's time; a register is known to the door once the journal has numbered it."""
         return msgspec.structs.replace(draft, received_ns=self.clock.now_ns or now_ns)
+
+
+def _passing(draft: Draft, period: str) -> Draft:
+    """The row of a message that everybody may hear: what is no case's lies under the key of its period."""
+    return msgspec.structs.replace(draft, period=period) if draft.operation in ("", OPEN) else draft
 
 
 def _count(counted: dict[str, int], draft: Draft, by: int) -> None:

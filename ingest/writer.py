@@ -82,6 +82,7 @@ class WriterThread(threading.Thread):
                     self._commit(self.desk.rest(now_ns))
                     return
                 self._sign()
+                self.desk.journal.tend()
                 if now_ns - last_ns >= TICK_NS or now_ns < last_ns:
                     last_ns = now_ns
                     self._tick(now_ns)

@@ -124,7 +124,10 @@ def _journal(path: str, out: Gathered) -> None:
     fixes: list[tuple[str, int, float, float]] = []
     try:
         for entry in entries(reader):
-            if entry.kind != "frame" or entry.erased:
+            if entry.erased and entry.kind == "frame":
+                out.refuse(f"{path}: entry {entry.seq}", "erased, as a case or by the rule on vessels under no case")
+                continue
+            if entry.kind != "frame":
                 continue  # what was refused is nobody's to learn from
             body = unpack(entry)
             assert isinstance(body, FrameBody)

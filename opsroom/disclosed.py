@@ -140,7 +140,7 @@ def _names(row: Stored, devices: frozenset[str], models: frozenset[str]) -> bool
 
 
 def _opened(row: Stored, keys: Keys) -> Fields:
-    clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.body)
+    clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.key_id, row.body)
     return fields_of(clear, row.ident, row.source, row.actor)
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from birddog.directory import Directory
+from birddog.directory import OPEN, Directory
 from birddog.model import (
     REGISTERS,
     Access,
@@ -37,11 +37,13 @@ from birddog.model import (
     Fix,
     FrameBody,
     Operation,
+    Passersby,
     Placement,
     RefusalBody,
     WarrantAct,
     unpack,
 )
+from birddog.passersby import is_period
 from birddog.units import NS, iso_from_ns
 
 #: Places of use of one warrant that are listed; more are counted.
@@ -105,6 +107,8 @@ class Oversight:
         #: Of each case with an entry that may still be read: how many.
         self._entries: dict[str, int] = {}
         self._erased: dict[str, Entry] = {}
+        #: The rule on vessels under no case, and where it stands.
+        self._rule: tuple[Passersby, Entry] | None = None
         self._asked_ns = now_ns
         self._now_ns = 0
 
@@ -121,7 +125,9 @@ class Oversight:
             if entry.operation:
                 self._entries[entry.operation] = self._entries.get(entry.operation, 0) + 1
             if isinstance(body, Erasure):
-                self._erased[body.erased] = entry
+                self._erased[OPEN if is_period(body.erased) else body.erased] = entry
+            if isinstance(body, Passersby):
+                self._rule = (body, entry) if body.hours else None
             if isinstance(body, Operation):
                 limit = self._limits.get(body.operation)
                 if body.keep_until_ns is None:
@@ -188,7 +194,10 @@ class Oversight:
         }
 
     def _retention(self) -> Iterator[tuple[str, ...]]:
+        if self._operation is None and (self._rule is not None or OPEN in self._erased):
+            yield self._passersby()
         names = dict.fromkeys([*self.directory.operations, *self._erased])
+        names.pop(OPEN, None)
         rows = [(self._limits.get(name, (_NEVER_NS, None))[0], name) for name in names if self._mine(name)]
         for until_ns, name in sorted(rows):
             known, limit, erased = self.directory.operations.get(name), self._limits.get(name), self._erased.get(name)
@@ -201,6 +210,16 @@ class Oversight:
                 f"{over_ns // _DAY_NS} days over" if over_ns >= 0 else "no", str(self._entries.get(name, 0)),
                 "" if erased is None else f"{iso_from_ns(erased.received_ns)} by {erased.actor or 'not recorded'}",
             )  # fmt: skip
+
+    def _passersby(self) -> tuple[str, ...]:
+        """The row of vessels under no case, of which a period after the other is erased."""
+        rule, erased = self._rule, self._erased.get(OPEN)
+        return (
+            OPEN, "vessels under no case", "no limit is set" if rule is None else f"{rule[0].hours} h after it came in",
+            "" if rule is None else rule[1].actor or "not recorded", "" if rule is None else iso_from_ns(rule[1].received_ns),
+            "" if rule is None else rule[0].reason, "no", str(self._entries.get(OPEN, 0)),
+            "" if erased is None else f"{iso_from_ns(erased.received_ns)} by its rule, the newest",
+        )  # fmt: skip
 
     def _held(self) -> Iterator[Any]:
         for name in sorted(self.directory.warrants.held):

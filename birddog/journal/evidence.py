@@ -280,10 +280,10 @@ class Evidence:
         asked, stored, keys, own = [], [], self.keys, self.keys.salter(None)
         nonces = os.urandom(NONCE_BYTES * len(drafts))
         for n, (seq, d) in enumerate(zip(numbers, drafts, strict=True)):
-            if d.operation in ("", OPEN):
+            if d.operation in ("", OPEN) and not d.period:
                 body, name, salter = d.body, None, own
             else:
-                sealer = keys.sealer(d.operation)
+                sealer = keys.sealer(d.period or d.operation)
                 name = sealer.name
                 nonce = nonces[NONCE_BYTES * n : NONCE_BYTES * (n + 1)]
                 body, salter = sealer(d.body, aad_of(seq), nonce), keys.salter(name)

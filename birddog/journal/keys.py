@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from birddog.journal.beside import Home
 from birddog.journal.store import Stored
 from birddog.keyring import Keyring, KeyringError, Sealer
+from birddog.passersby import holder_of
 from birddog.record import Salter, fields_of, statement_of
 
 if TYPE_CHECKING:
@@ -86,13 +88,13 @@ class Keys:
             self._own = self.ring.key_id("", purpose=SALTS_PURPOSE)
         return self._own
 
-    def opened(self, seq: int, operation: str, body: bytes) -> bytes:
+    def opened(self, seq: int, operation: str, key_id: str, body: bytes) -> bytes:
         """The body of an entry that is sealed.
 
         Raises:
             KeyringError: it cannot be read: no key, another one, or changed bytes.
         """
-        return self.ring.open(operation, body, aad_of(seq))
+        return self.ring.open(holder_of(operation, key_id), body, aad_of(seq))
 
     def statement(self, row: Stored) -> bytes:
         """What the leaf of a row shall be the hash of, made of its columns; of an erased one what it kept.
@@ -102,7 +104,7 @@ class Keys:
         """
         if row.erased:
             return row.body
-        clear = row.body if row.key_id is None else self.opened(row.seq, row.operation, row.body)
+        clear = row.body if row.key_id is None else self.opened(row.seq, row.operation, row.key_id, row.body)
         fields = fields_of(clear, row.ident, row.source, row.actor)
         salter = self.salter(row.key_id)
         return statement_of(row.seq, row.kind, row.received_ns, row.operation, row.key_id or "", fields, salter)
@@ -110,9 +112,22 @@ class Keys:
     def forget(self, operation: str) -> None:
         """Destroy the keys of an operation, and what was made of them."""
         self.ring.destroy(operation)
-        self._sealers.pop(operation, None)
+        self._forgotten()
+
+    def destroy(self, names: Sequence[str]) -> None:
+        """Destroy keys by their names, and what was made of them; none of the journal's own, nothing where they are gone."""
+        if self.ring.destroy_named(names):
+            self._forgotten()
+
+    def there(self) -> frozenset[str]:
+        """The names of the operations' keys that are there."""
+        return frozenset(self.ring.there())
+
+    def _forgotten(self) -> None:
         for name in [name for name in self._salters if self.ring.destroyed(name)]:
             del self._salters[name]
+        for holder in [holder for holder, sealer in self._sealers.items() if self.ring.destroyed(sealer.name)]:
+            del self._sealers[holder]
 
     def signing_key(self, public: bytes | None = None) -> Ed25519PrivateKey:
         """The private key of the log.

@@ -54,7 +54,8 @@ from birddog.journal.store import NOTHING, Mode, Stored
 from birddog.journal.upgrade import Migrated, Upgrade
 from birddog.keyring import KeyringError
 from birddog.lock import hold
-from birddog.model import Draft, Erasure, Rotation
+from birddog.model import Draft, Erasure, Rotation, unpack
+from birddog.passersby import is_period
 from birddog.record import MAGIC
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,13 @@ SESSIONS_KEPT = 8
 #: The write-ahead log is brought into the journal when it has so many pages (SQLite's own default).
 CHECKPOINT_FRAMES = 1000
 _CHUNK = 500
+#: Of erased passers-by so many entries are emptied at once (some 30 ms), and so many are looked at for them.
+_EMPTIED_ROWS, _LOOKED_AT = 400, 20_000
+#: From which entry on they are looked for; bookkeeping, no evidence.
+_EMPTIED = "passersby_from"
+_STORED = "SELECT seq, kind, received_ns, operation, source, ident, body, actor, key_id, leaf FROM entry"
+_EMPTY = "UPDATE entry SET body = ?, ident = ?, key_id = ?, source = '', actor = '' WHERE seq = ?"
+_COUNT = "INSERT INTO counter VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = "
 _REWRITE = "UPDATE entry SET body = ?, operation = ? WHERE seq = ?"
 _ACTOR = "ALTER TABLE entry ADD COLUMN actor TEXT NOT NULL DEFAULT ''"
 _INSERTS = [
@@ -133,6 +141,8 @@ class SqliteWriter(SqliteReader):
         self.lost = ""
         self._broken: JournalError | None = None
         self._stood_in_clear = False  # what was erased, or may be moved by a migration: no key's end takes it away
+        self._emptying: list[str] = []  # keys of passers-by that were erased, whose entries are not all emptied yet
+        self._looked = self._first = 0  # up to which entry the first one's were looked for, and the first that was found
         self._named: list[int] = []  # entries that name a new key of the log, which is not taken yet
         self._opened: list[HeadFile | Guard | sqlite3.Connection] = []  # closed in reverse
         try:
@@ -257,6 +267,7 @@ class SqliteWriter(SqliteReader):
         self._guard.settle()
         last = self.tail(1)
         self._next, self._ident = (last[0].seq + 1, last[0].ident) if last else (1, b"")
+        self._finish_erasures()
         self._noting = not self.lost  # what was lost is noted with the entry that records it
         self._note()
         self._head_file.sync()
@@ -314,6 +325,9 @@ class SqliteWriter(SqliteReader):
             self._note()
             self._checkpoint()
             if erased:
+                for seq, draft in zip(answer, drafts, strict=True):
+                    if seq and draft.kind == "erasure":
+                        self._learn(seq, draft.body)
                 self._forget(erased)
             if turned:
                 self._named += [seq for seq, draft in zip(answer, drafts, strict=True) if seq and draft.kind == "rotation"]
@@ -359,8 +373,7 @@ class SqliteWriter(SqliteReader):
         db, evidence = self._db, self._evidence
         after = 0
         while found := [Stored(*row) for row in db.execute(
-            "SELECT seq, kind, received_ns, operation, source, ident, body, actor, key_id, leaf FROM entry"
-            " WHERE operation = ? AND seq > ? AND seq < ? ORDER BY seq LIMIT ?", (operation, after, seq, _ROWS))]:
+            f"{_STORED} WHERE operation = ? AND seq > ? AND seq < ? ORDER BY seq LIMIT ?", (operation, after, seq, _ROWS))]:
             after = found[-1].seq
             emptied = []
             for row in found:
@@ -371,15 +384,108 @@ class SqliteWriter(SqliteReader):
                 if row.leaf and evidence is not None:
                     left = evidence.keys.statement(row)
                 emptied.append((left, erased_ident(row.seq), row.key_id or ERASED_KEY, row.seq))
-            db.executemany("UPDATE entry SET body = ?, ident = ?, key_id = ?, source = '', actor = '' WHERE seq = ?", emptied)
+            db.executemany(_EMPTY, emptied)
+
+    def _finish_erasures(self) -> None:
+        """What an entry says that it was destroyed and a kill left there is destroyed now, or when its entries are empty."""
+        if self._evidence is None:
+            return
+        keys = self._evidence.keys
+        for entry in self._entries(f"SELECT {self._columns} FROM entry WHERE kind = 'erasure' AND {SAID} ORDER BY seq"):
+            body = unpack(entry)
+            if isinstance(body, Erasure) and not is_period(body.erased):
+                keys.destroy(body.keys)
+        self._due()
+
+    def _due(self) -> None:
+        """Which keys of passers-by an entry said to be destroyed, and are there until their entries are emptied."""
+        if self._evidence is not None and self._gone:
+            there = self._evidence.keys.there()
+            self._emptying = [key for key in self._gone if key in there]
+
+    def tend(self) -> bool:
+        """Empty some entries of passers-by that were erased, and destroy their key behind the last; whether there were any.
+
+        A period may have a million entries, and to empty one costs as much as to hash it: so it is done between commits, and
+        readers take them for empty from the entry on that says so.
+
+        Raises:
+            JournalError: the store failed; it must not be tried again in this process.
+        """
+        if not self._emptying or self._broken is not None or self._evidence is None:
+            return False
+        try:
+            self._guard.before()
+            try:
+                done = self._emptied(self._emptying[0], self._evidence)
+            finally:
+                self._guard.after()
+            self._note()
+            self._checkpoint()
+            if done:
+                self._evidence.keys.destroy((self._emptying.pop(0),))
+                self._looked = self._first = 0
+                self._without_log()
+        except JournalFull:
+            return False  # tried again
+        except KeyringError as error:
+            raise JournalError(str(error)) from error
+        except JournalError as error:
+            self._broken = self._why(error)
+            raise self._broken from error
+        return True
+
+    def _emptied(self, key: str, evidence: Evidence) -> bool:
+        """Empty some entries under a key; whether those were the last."""
+        db, until = self._db, self._gone[key]
+        try:
+            if not self._looked:
+                [[self._looked]] = db.execute("SELECT coalesce(max(value), 0) FROM counter WHERE name = ?", (_EMPTIED,))
+            to = min(self._looked + _LOOKED_AT, until)
+            rows = [Stored(*row) for row in db.execute(
+                f"{_STORED} WHERE seq > ? AND seq < ? AND key_id = ? ORDER BY seq LIMIT ?",
+                (self._looked, to, key, _EMPTIED_ROWS))]
+            self._first = self._first or (rows[0].seq if rows else 0)
+            self._looked = rows[-1].seq if len(rows) == _EMPTIED_ROWS else to - 1
+            emptied = []
+            for row in rows:
+                if not row.erased:
+                    try:
+                        left = evidence.keys.statement(row)
+                    except KeyringError:
+                        left = MAGIC  # it was changed: nothing of it stays, and verify names it
+                    emptied.append((left, erased_ident(row.seq), key, row.seq))
+            done = self._looked >= until - 1
+            db.execute("PRAGMA secure_delete = ON")
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                db.executemany(_EMPTY, emptied)
+                if done and self._first:  # the next one's are behind this one's first, whatever the clock did
+                    db.execute(f"{_COUNT} excluded.value", (_EMPTIED, self._first - 1))
+                db.execute("COMMIT")
+            finally:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+        except TROUBLE as error:
+            raise failure(self.path, error) from error
+        return done
 
     def _forget(self, erased: Sequence[Draft]) -> None:
         """After the rows were emptied: the keys, and the write-ahead log in which the rows stood."""
-        for draft in erased:
-            if self._evidence is not None:
-                self._evidence.keys.forget(msgspec.msgpack.decode(draft.body, type=Erasure).erased)
+        gone = [msgspec.msgpack.decode(draft.body, type=Erasure).erased for draft in erased]
+        if all(is_period(name) for name in gone):
+            self._due()
+            return
+        for name in gone:
+            if self._evidence is not None and not is_period(name):
+                self._evidence.keys.forget(name)
         if self._stood_in_clear:
             self._rewritten()
+        self._due()
+        self._without_log()
+
+    def _without_log(self) -> None:
+        """Empty the write-ahead log, in which what was erased stood."""
         self._note(moving=True)
         busy = 1
         for _ in range(3):  # readers hold it for moments, and are waited for
@@ -539,8 +645,7 @@ class SqliteWriter(SqliteReader):
                     db.execute(sql, values)
                     done += rows
             db.executemany(
-                "INSERT INTO counter VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-                list(counts.items()),
+                f"{_COUNT} value + excluded.value", list(counts.items()),
             )
             db.executemany("DELETE FROM session WHERE device = ?", [(device,) for device in finished])
             for device, session in sessions:
@@ -553,7 +658,9 @@ class SqliteWriter(SqliteReader):
             if erasing:
                 for n, draft in zip(numbers, drafts, strict=True):
                     if draft.kind == "erasure":
-                        self._erase(msgspec.msgpack.decode(draft.body, type=Erasure).erased, n)
+                        gone = msgspec.msgpack.decode(draft.body, type=Erasure).erased
+                        if not is_period(gone):  # those: some at a time, see ``tend``
+                            self._erase(gone, n)
             db.execute("COMMIT")
             self._written = rows_of
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,8 @@ from birddog.journal.keys import Keys
 from birddog.journal.sqlite_file import SCHEMA_VERSION, TROUBLE, checked, failure, identity, open_reading
 from birddog.journal.store import Counts, Stored
 from birddog.keyring import KeyDestroyed, KeyringError
-from birddog.model import ClockSet, Entry, unpack
+from birddog.model import ClockSet, Entry, Erasure, unpack
+from birddog.passersby import is_period
 from birddog.record import is_statement
 
 #: So many entries are asked for the journal's time (0.2 s); within a longer run each was the newest of its moment.
@@ -49,7 +51,16 @@ class SqliteReader:
         self._columns = ("seq, kind, received_ns, source, ident, body, operation, key_id, "
                          + ("actor" if self.version > 1 else "''"))
         self._keys = Keys(Home(path), make=False)
+        #: Keys of passers-by that were erased, and which entry says so: nothing under one is read any more, also while it is
+        #: still there (``tend``).
+        self._gone: dict[str, int] = {}
         self._beside = self._places()
+        with suppress(JournalError):  # whoever reads what is damaged is told of it
+            self._erasures()
+
+    def _erasures(self) -> None:
+        said = "" if self.version == 1 else f" AND {SAID}"
+        self._entries(f"SELECT {self._columns} FROM entry WHERE kind = 'erasure'{said} ORDER BY seq")
 
     def read(self, after: int, limit: int = 1000) -> list[Entry]:
         """Entries with ``seq > after`` in order, at most ``limit``."""
@@ -146,21 +157,35 @@ class SqliteReader:
 
     def _entries(self, sql: str, values: Sequence[int] = (), doing: str = " cannot be read:") -> list[Entry]:
         name = str(self.path)
+        rows = self._fetch(sql, values, doing)
+        for row in rows:
+            if row[1] == "erasure":
+                self._learn(row[0], row[5])
         return [
             Entry(seq=seq, kind=kind, received_ns=received_ns, source=source, ident=ident, body=body, operation=operation,
                   actor=actor, journal=name)
             if key_id is None else
             self._sealed(Entry(seq=seq, kind=kind, received_ns=received_ns, source=source, ident=ident, body=body,
-                               operation=operation, actor=actor, journal=name))
-            for seq, kind, received_ns, source, ident, body, operation, key_id, actor in self._fetch(sql, values, doing)
+                               operation=operation, actor=actor, journal=name), key_id)
+            for seq, kind, received_ns, source, ident, body, operation, key_id, actor in rows
         ]
 
-    def _sealed(self, entry: Entry) -> Entry:
-        """An entry as whoever reads it sees it, whose body stands encrypted, or was erased."""
-        if is_statement(entry.body):
-            return msgspec.structs.replace(entry, body=b"", erased=True)
+    def _learn(self, seq: int, body: bytes) -> None:
+        """An entry says that something was erased."""
         try:
-            return msgspec.structs.replace(entry, body=self._keys.opened(entry.seq, entry.operation, entry.body))
+            said = msgspec.msgpack.decode(body, type=Erasure)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return  # whoever reads what it says is told that it is damaged
+        if is_period(said.erased):
+            for key in said.keys:
+                self._gone.setdefault(key, seq)
+
+    def _sealed(self, entry: Entry, key_id: str) -> Entry:
+        """An entry as whoever reads it sees it, whose body stands encrypted, or was erased."""
+        if is_statement(entry.body) or key_id in self._gone:
+            return msgspec.structs.replace(entry, body=b"", source="", actor="", erased=True)
+        try:
+            return msgspec.structs.replace(entry, body=self._keys.opened(entry.seq, entry.operation, key_id, entry.body))
         except KeyDestroyed:  # its key's end was seen before its own
             return msgspec.structs.replace(entry, body=b"", erased=True)
         except KeyringError as error:

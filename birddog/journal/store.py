@@ -129,6 +129,14 @@ class Writer(Reader, Protocol):
             JournalError: the log cannot be written.
         """
 
+    def tend(self) -> bool:
+        """Go on with what was asked for and is done some at a time (erased passers-by); whether there was any.
+
+        Raises:
+            JournalError: the store failed; it must not be tried again in this process.
+        """
+        ...
+
     def holds(self, idents: Sequence[bytes]) -> set[bytes]:
         """Which of these idents are there."""
 

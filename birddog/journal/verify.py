@@ -32,6 +32,7 @@ from birddog.leaves import MANY, Asked, leaves_of, load
 from birddog.merkle import VerificationError
 from birddog.model import Erasure
 from birddog.note import Checkpoint, Verifier, opened
+from birddog.passersby import holder_of
 from birddog.record import stated
 from birddog.tiles import WIDTH, GrowingTiles, tile_path
 
@@ -190,7 +191,7 @@ def _hashed(rows: Iterator[list[Stored]], keys: Keys) -> Iterator[tuple[Stored, 
             if row.erased or not all(_is_text(getattr(row, name)) for name in _TEXTS):
                 continue
             try:
-                clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.body)
+                clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.key_id, row.body)
                 salter = keys.salter(row.key_id)
             except KeyringError:
                 continue
@@ -261,8 +262,9 @@ class _Emptied:
         self._of: dict[str, list[Finding]] = {}
 
     def take(self, row: Stored, words: str) -> None:
-        said = f"{words}, and no entry behind it says that {row.operation!r} was erased"
-        self._of.setdefault(row.operation, []).append(Finding(row.seq, "body", said))
+        holder = holder_of(row.operation, row.key_id)
+        said = f"{words}, and no entry behind it says that {holder!r} was erased"
+        self._of.setdefault(holder, []).append(Finding(row.seq, "body", said))
 
     def erased(self, row: Stored) -> None:
         """An entry says of an operation that it was."""
@@ -373,7 +375,7 @@ def _changed(row: Stored, keys: Keys, leaf: bytes) -> str:
     except KeyringError:
         return ""  # nothing of it can be read, whatever it is
     try:
-        clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.body)
+        clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.key_id, row.body)
     except KeyringError:
         return "body"
     said = Asked(row.seq, row.kind, row.received_ns, row.operation, row.key_id or "", clear, row.ident, row.source, row.actor,

@@ -60,6 +60,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     until = retain.add_mutually_exclusive_group(required=True)
     until.add_argument("--until", metavar="TIME", help="from then on nothing of it may be kept")
     until.add_argument("--days", type=int, metavar="N", help="the same, so many days of 24 h from now")
+    until.add_argument("--hours", type=int, metavar="N",
+                       help="of the ID open only: what is heard of vessels under no case is kept so long, then erased by "
+                            "itself; 0: for as long as the journal")
     retain.add_argument("--reason", default="", help="the law or order that says so, in words that stay")
     erase = actions.add_parser("erase", help="erase all that stands of a closed case; nothing brings it back")
     erase.add_argument("operation", metavar="ID")
@@ -93,16 +96,20 @@ def run(args: argparse.Namespace) -> int:
     registers = Registers(args.journal, create=adds, exercise=adds and args.exercise, actor=actor)
     operations = registers.directory.operations
     if args.action == "list":
+        rule = registers.directory.passersby
         if args.json:
             print_json([{"operation": o.operation, "name": o.name, "area": o.area, "closed": o.closed,
                          "requires_warrant": o.requires_warrant,
                          "keep_until": None if o.keep_until_ns is None else iso_from_ns(o.keep_until_ns),
                          "zones": msgspec.to_builtins(o.zones)} for o in operations.values()])
+            if rule is not None:
+                say(_rule_words(rule.hours))
         else:
             print_table(("operation", "name", "state", "keep until", "watches"),
                         [(o.operation, o.name, "closed" if o.closed else "open",
                           "" if o.keep_until_ns is None else iso_from_ns(o.keep_until_ns), ", ".join(z.name for z in o.zones))
                          for o in operations.values()])
+            print(_rule_words(0 if rule is None else rule.hours))
         return 0
     old = operations.get(args.operation)
     if args.action == "erase":
@@ -114,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"{args.operation} is closed")
         return 0
     if args.action == "retain":
-        return _retain(args, registers)
+        return _passersby(args, registers) if args.operation == OPEN else _retain(args, registers)
     if args.action in ("watch", "unwatch"):
         registers.operation(args.operation)
         assert old is not None
@@ -137,12 +144,38 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _rule_words(hours: int) -> str:
+    if not hours:
+        return "vessels under no case are kept for as long as the journal"
+    return f"vessels under no case are kept for {hours} h, then erased by themselves"
+
+
+def _passersby(args: argparse.Namespace, registers: Registers) -> int:
+    """The rule on vessels under no case."""
+    from birddog.errors import UsageError
+    from birddog.journal import home
+    from birddog.model import Passersby
+    from birddog.passersby import HOURS_LEAST, HOURS_MOST
+
+    if args.hours is None:
+        raise UsageError("of open wants --hours: so long what is heard of vessels under no case is kept", field="ID")
+    if args.hours and not HOURS_LEAST <= args.hours <= HOURS_MOST:
+        raise UsageError(f"wants hours from {HOURS_LEAST} to {HOURS_MOST}, or 0", field="--hours")
+    if args.hours and not home(args.journal).log.exists():
+        raise UsageError("has no evidence log, and so no keys that could be destroyed", field="--journal")
+    [seq] = registers.enter(Passersby(hours=args.hours, by=registers.actor, reason=name_of(args.reason, "--reason")))
+    say(f"{_rule_words(args.hours)}: entry {seq}; what came in before it stays as it is")
+    return 0
+
+
 def _retain(args: argparse.Namespace, registers: Registers) -> int:
     import msgspec
 
     from birddog.errors import UsageError
     from birddog.units import NS, iso_from_ns
 
+    if args.hours is not None:
+        raise UsageError("is of open, the vessels under no case; a case has --until or --days", field="--hours")
     old = registers.directory.operations.get(args.operation)
     if old is None:
         raise UsageError(f"no operation {args.operation!r}", field="ID")
@@ -171,7 +204,8 @@ def _erase(args: argparse.Namespace, registers: Registers) -> int:
     place = home(args.journal)
     if known is None and not Keyring(place, make=False).has(name):
         raise UsageError(f"no operation {name!r}", field="ID")
-    [seq] = registers.enter(Erasure(erased=name, by=registers.actor, note=name_of(args.note, "--note")))
+    keys = tuple(Keyring(place, make=False).there(name))
+    [seq] = registers.enter(Erasure(erased=name, by=registers.actor, note=name_of(args.note, "--note"), keys=keys))
     lock = hold(place.picture)
     if lock is not None:  # nobody follows the journal now: a picture that does makes itself anew
         remove(place.picture)

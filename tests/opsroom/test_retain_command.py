@@ -42,6 +42,35 @@ def kept(run) -> list[dict]:
     return list(csv.DictReader(io.StringIO(said, newline="")))
 
 
+def test_vessels_under_no_case_are_kept_by_a_rule_that_is_an_entry_too(run):
+    assert run("operation", "retain", "open", "--hours", "72", "--reason", "Order 5", "--actor", "ann")[0] == 0
+    assert Registers(run.url).directory.passersby.hours == 72
+    assert "72 h" in run("operation", "list")[1] and "open" not in [row["operation"] for row in
+                                                                   json.loads(run("operation", "list", "--json")[1])]
+    row = kept(run)[0]
+    assert (row["operation"], row["keep_until"], row["set_by"], row["reason"]) == (
+        "open", "72 h after it came in", "ann", "Order 5")
+    assert run("operation", "retain", "open", "--hours", "0")[0] == 0 and Registers(run.url).directory.passersby is None
+    for words, said in (("open --days 3", "--hours"), ("open --hours 99999", "87600"), ("open --hours -1", "hours"),
+                        ("A --hours 5", "--hours"), ("open", "required")):
+        status, _, err = run("operation", "retain", *words.split())
+        assert status == 2 and said in err, words
+
+
+def test_an_archive_says_how_many_entries_of_a_journal_were_erased(run, capsys, tmp_path):
+    from birddog.journal import open_writer
+    from birddog.model import Draft, Erasure, pack
+
+    journal = open_writer(run.url, mode="live", create=False)
+    frame = Draft(kind="frame", received_ns=2, source="t", ident=b"f", body=b"\x80", period="open@x--y")
+    gone = pack(Erasure(erased="open@x--y", keys=("open@x--y/1",)))
+    journal.append([frame])
+    journal.append([Draft(kind="erasure", received_ns=3, source="t", ident=b"e", body=gone)])
+    journal.close()
+    assert main(["archive", "build", run.url, "--to", str(tmp_path / "a")]) == 2  # nothing else is in it
+    assert "erased" in capsys.readouterr().err
+
+
 def test_the_day_is_an_entry_with_its_person_and_changes_nothing_else(run):
     until = "2031-05-01T00:00:00Z"
     assert run("operation", "retain", "A", "--until", until, "--reason", "LED Art. 5", "--actor", "ann")[0] == 0
