@@ -163,7 +163,8 @@ def test_an_erased_operation_is_in_no_file_and_every_row_of_the_others_stays(tmp
     assert cli.main(["rebuild", "--journal", url]) == 0
     assert cli.main(["journal", "export", "--journal", url]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
-    assert [line for line in lines if line["kind"] == "erasure"][0]["body"] == {"erased": erased, "by": "Noor", "keys": [f"{erased}/1"]}
+    [said] = [line["body"] for line in lines if line["kind"] == "erasure"]
+    assert said == {"erased": erased, "by": "Noor", "keys": [f"{erased}/1"]}
     assert {line["operation"] for line in lines if line.get("erased")} == {erased}
 
 
