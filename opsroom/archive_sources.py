@@ -27,7 +27,10 @@ MOST_SAID = 5
 
 @dataclass
 class Gathered:
-    """Fixes of all sources, in no order, and how many were refused for which reason."""
+    """Fixes of all sources, in no order, as an archive keeps them, and how many were refused for which reason.
+
+    A part is (track, POSIX seconds, latitude, longitude): 20 bytes a fix.
+    """
 
     names: dict[str, int] = field(default_factory=dict)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
@@ -39,12 +42,31 @@ class Gathered:
         if self.refused[reason] <= MOST_SAID:
             say(f"{where}: {reason}; left out")
 
+    def numbers(self, names: list[str]) -> np.ndarray:
+        """The tracks' numbers of some identities."""
+        return np.array([self.names.setdefault(name, len(self.names)) for name in names], dtype=np.int32)
+
+    def take(self, track: np.ndarray, time_ns: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray) -> None:
+        """Fixes as columns, tracks by number."""
+        self.parts.append((track, time_ns / NS, *arch.whole(lat_deg, lon_deg)))
+
     def add(self, rows: list[tuple[str, int, float, float]]) -> None:
         """Fixes as (identity, ns, degrees, degrees)."""
         if rows:
             who, t, lat, lon = zip(*rows, strict=True)
-            track = np.array([self.names.setdefault(name, len(self.names)) for name in who], dtype=np.int64)
-            self.parts.append((track, np.array(t, dtype=np.int64) / NS, np.array(lat), np.array(lon)))
+            self.take(self.numbers(list(who)), np.array(t, dtype=np.int64), np.array(lat), np.array(lon))
+
+    def columns(self) -> list[np.ndarray]:
+        """All parts as one, by column; a part is let go of once it is copied."""
+        n, at = sum(len(part[0]) for part in self.parts), 0
+        out = [np.empty(n, form) for form in (np.int32, np.float64, np.int32, np.int32)]
+        self.parts.reverse()
+        while self.parts:
+            part = self.parts.pop()
+            for column, some in zip(out, part, strict=True):
+                column[at : at + len(some)] = some
+            at += len(part[0])
+        return out
 
 
 def gather(paths: list[str]) -> Gathered:
@@ -81,11 +103,11 @@ def _csv(path: str, out: Gathered) -> None:
     from opsroom.track_file import read_tracks
 
     rows = read_tracks(path)
-    number = np.array([out.names.setdefault(name, len(out.names)) for name in rows.ids] or [0], dtype=np.int64)
+    number = out.numbers(rows.ids or [""])
     keep = ~((np.abs(rows.lat_deg) < 1e-4) & (np.abs(rows.lon_deg) < 1e-4))
     for line in rows.line[~keep].tolist():
         out.refuse(f"{path}:{line}", "position 0, 0")
-    out.parts.append((number[rows.vessel[keep]], rows.time_ns[keep] / NS, rows.lat_deg[keep], rows.lon_deg[keep]))
+    out.take(number[rows.vessel[keep]], rows.time_ns[keep], rows.lat_deg[keep], rows.lon_deg[keep])
 
 
 def _ais(path: str, out: Gathered) -> None:
@@ -147,24 +169,23 @@ def _journal(path: str, out: Gathered) -> None:
 
 
 def build(gathered: Gathered) -> arch.Past:
-    """The archive of what was gathered; identities are parted into strands, fixes that jump are left out and counted."""
+    """The archive of what was gathered; identities are parted into strands, fixes that jump are left out and counted.
+
+    The parts are used up: about 60 bytes a fix are held at most.
+    """
     names = sorted(gathered.names)
-    rank = np.zeros(max(len(names), 1), dtype=np.int64)
+    rank = np.zeros(max(len(names), 1), dtype=np.int32)
     rank[[gathered.names[n] for n in names]] = np.arange(len(names))
-    columns = [np.concatenate(c) for c in zip(*gathered.parts, strict=True)] if gathered.parts else [np.zeros(0)] * 4
-    who, t_s, lat, lon = columns
-    track = rank[who.astype(np.int64)]
-    # of several at one time the order is by place, so that the order of rows decides nothing
-    order = np.lexsort((lon, lat, t_s, track))
-    track, t_s, lat, lon = track[order], t_s[order], lat[order], lon[order]
+    track, t_s, lat, lon = gathered.columns()
+    track = rank[track]
+    _sort(track, t_s, lat, lon)
     most_mps = speed_limit(track, t_s, lat, lon)
-    jump = impossible(t_s, lat, lon, most_mps)
-    jump[1:] &= track[1:] == track[:-1]
-    jump[:1] = False
-    keep, begin = np.ones(len(t_s), dtype=bool), np.searchsorted(track, np.arange(len(names) + 1))
-    for k in np.unique(track[jump]).tolist():
+    jumping = _jumping(track, t_s, lat, lon, most_mps)
+    keep, begin = np.ones(len(t_s), dtype=bool), np.searchsorted(track, np.arange(len(names) + 1, dtype=np.int32))
+    parted = False
+    for k in jumping:
         a, b = begin[k], begin[k + 1]
-        label = strands(t_s[a:b], lat[a:b], lon[a:b], most_mps)
+        label = strands(t_s[a:b], lat[a:b] * arch.DEG, lon[a:b] * arch.DEG, most_mps)
         named = 0
         for strand, count in zip(*np.unique(label, return_counts=True), strict=True):
             at = a + np.flatnonzero(label == strand)
@@ -177,19 +198,47 @@ def build(gathered: Gathered) -> arch.Past:
             if named > 1:
                 names.append(f"{names[k]}#{named}")
                 track[at] = len(names) - 1
+                parted = True
         if named > 1:
             say(f"{names[k]}: {named} things report under this identity; each is a track of its own")
-    track, t_s, lat, lon = track[keep], t_s[keep], lat[keep], lon[keep]
+    if not keep.all():
+        track, t_s, lat, lon = track[keep], t_s[keep], lat[keep], lon[keep]
+    if parted:
+        rank = np.empty(len(names), dtype=np.int32)
+        by_name = sorted(range(len(names)), key=lambda k: names[k].encode())
+        rank[by_name] = np.arange(len(names))
+        names, track = [names[k] for k in by_name], rank[track]
+        _sort(track, t_s, lat, lon)
     # after the identities are parted: two things under one may well report at one time
-    order = np.lexsort((lon, lat, t_s, track))
-    again = (np.diff(track[order]) == 0) & (np.diff(t_s[order]) == 0)
-    order = np.delete(order, np.flatnonzero(again) + 1)
+    again = arch.again(track, t_s)
     if again.any():
         gathered.refused["a second fix of one identity and time"] += int(again.sum())
-    rank = np.empty(len(names), dtype=np.int64)
-    by_name = sorted(range(len(names)), key=lambda k: names[k].encode())
-    rank[by_name] = np.arange(len(names))
-    return arch.build([names[k] for k in by_name], rank[track[order]], t_s[order], lat[order], lon[order])
+        track, t_s, lat, lon = track[~again], t_s[~again], lat[~again], lon[~again]
+    return arch.of_sorted(names, track, t_s, lat, lon)
+
+
+def _sort(track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> None:
+    """Sort columns where they are, by track and time, and of several at one time by place: the order of rows decides nothing."""
+    order = np.lexsort((t_s, track))
+    for column in (track, t_s, lat, lon):
+        column[:] = column[order]
+    del order
+    again = arch.again(track, t_s)
+    again[:-1] |= again[1:]
+    some = np.flatnonzero(again)
+    order = some[np.lexsort((lon[some], lat[some], t_s[some], track[some]))]
+    lat[some], lon[some] = lat[order], lon[order]
+
+
+def _jumping(track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray, most_mps: float) -> list[int]:
+    """The tracks, ascending, in which a fix cannot have been reached from the one before."""
+    found = []
+    for k in range(0, len(t_s) - 1, arch.LOT):
+        lot = slice(k, k + arch.LOT + 1)
+        jump = impossible(t_s[lot], lat[lot] * arch.DEG, lon[lot] * arch.DEG, most_mps)
+        jump[1:] &= track[lot][1:] == track[lot][:-1]
+        found.append(np.unique(track[lot][jump]))
+    return np.unique(np.concatenate(found)).tolist() if found else []
 
 
 def _iso(t_s: float) -> str:
@@ -198,15 +247,17 @@ def _iso(t_s: float) -> str:
     return iso_from_ns(round(t_s * NS))
 
 
-def speed_limit(track: np.ndarray, t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray) -> float:
+def speed_limit(track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> float:
     """What nothing of an archive outruns, m/s: eight times its median, within 60 and 400."""
-    if len(t_s) < 2:
+    some = []
+    for k in range(0, len(t_s) - 1, arch.LOT):
+        lot = slice(k, k + arch.LOT + 1)
+        dt, lat_deg = np.diff(t_s[lot]), lat[lot] * arch.DEG
+        near = (track[lot][1:] == track[lot][:-1]) & (dt > 0.0) & (dt < 3600.0)
+        dlon = ((np.diff(lon[lot] * arch.DEG) + 180.0) % 360.0 - 180.0) * np.cos(np.radians(lat_deg[1:]))
+        speed = np.hypot(dlon, np.diff(lat_deg))[near] * arch.DEGREE_M / dt[near]
+        some.append(speed[speed > arch.STOOD_MPS])
+    if not sum(map(len, some)):
         return _SLOWEST_LIMIT_MPS
-    dt = np.diff(t_s)
-    near = (track[1:] == track[:-1]) & (dt > 0.0) & (dt < 3600.0)
-    dlon = ((np.diff(lon_deg) + 180.0) % 360.0 - 180.0) * np.cos(np.radians(lat_deg[1:]))
-    speed = np.hypot(dlon, np.diff(lat_deg))[near] * arch.DEGREE_M / dt[near]
-    speed = speed[speed > arch.STOOD_MPS]
-    if not len(speed):
-        return _SLOWEST_LIMIT_MPS
-    return float(np.clip(_TIMES * arch.round_figure(float(np.median(speed))), _SLOWEST_LIMIT_MPS, _FASTEST_LIMIT_MPS))
+    median = float(np.median(np.concatenate(some), overwrite_input=True))
+    return float(np.clip(_TIMES * arch.round_figure(median), _SLOWEST_LIMIT_MPS, _FASTEST_LIMIT_MPS))

@@ -20,7 +20,7 @@ import numpy as np
 from birddog import __version__
 from birddog.errors import UsageError
 from tracking.forecast import calibration as cal
-from tracking.forecast.past import Past, Scale
+from tracking.forecast.past import LOT, Past, Scale
 
 #: The form of the folder; another one is refused.
 FORM = 1
@@ -50,12 +50,7 @@ def save(calibration: cal.Calibration, path: str, about: dict[str, Any]) -> None
         for name in COLUMNS:
             np.save(folder / f"{name}.npy", getattr(past, name), allow_pickle=False)
         for name, fields in RECORDS.items():
-            form: dict[str, Any] = {"dtype": list(fields.items()), "shape": (len(past),)}
-            records = np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", **form)
-            for column in fields:
-                records[column] = getattr(past, column)
-            records.flush()
-            del records
+            _write_records(folder / f"{name}.npy", past, fields)
         scores = []
         for k, ((minutes, moving, ended), kept) in enumerate(sorted(calibration.known.items())):
             np.save(folder / f"scores{k}.npy", np.stack([kept.miss_m, kept.odd]), allow_pickle=False)
@@ -79,6 +74,19 @@ def save(calibration: cal.Calibration, path: str, about: dict[str, Any]) -> None
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise UsageError(f"cannot be written: {error.strerror}", file=path) from error
+
+
+def _write_records(path: Path, past: Past, fields: dict[str, str]) -> None:
+    """Some columns side by side as .npy, some rows at a time."""
+    form = np.dtype(list(fields.items()))
+    with open(path, "wb") as out:
+        said = {"descr": np.lib.format.dtype_to_descr(form), "fortran_order": False, "shape": (len(past),)}
+        np.lib.format.write_array_header_1_0(out, said)
+        for k in range(0, len(past), LOT):
+            records = np.empty(min(LOT, len(past) - k), form)
+            for column in fields:
+                records[column] = getattr(past, column)[k : k + LOT]
+            out.write(records.data)
 
 
 def is_archive(path: str) -> bool:

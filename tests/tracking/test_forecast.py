@@ -284,6 +284,27 @@ def test_one_bad_fix_is_a_strand_of_its_own_and_two_vessels_are_two():
     assert set(label) == {0, 1} and (label[::2] == 0).all() and (label[1::2] == 1).all()
 
 
+@pytest.mark.parametrize("days", [1, 10, 60])
+def test_a_bad_fix_of_long_ago_takes_none_of_those_that_come_later(days):
+    # 8 m/s up and down: from a fix 550 km away and days ago every place is reached at less speed than from the last one
+    t = np.arange(days * 144) * 600.0
+    lat = 30.0 + np.abs(t * 8.0 / 111_195.0 % 4.0 - 2.0)
+    lat[50] += 5.0
+    label = strands(t, lat, np.full(len(t), 179.99), 60.0)
+    assert label.tolist() == [int(k == 50) for k in range(len(t))]
+
+
+def test_two_under_one_identity_that_pass_each_other_keep_their_courses():
+    t = np.arange(0.0, 40 * 3600.0, 300.0)
+    # each reports at its own times; they meet in the middle a kilometre apart
+    one = (t, 0.0 + t * 8.0 / 111_195.0, np.zeros(len(t)))
+    two = (t + 140.0, 10.36 - t * 8.0 / 111_195.0, np.full(len(t), 0.009))
+    rows = np.concatenate([np.stack(one, axis=1), np.stack(two, axis=1)])
+    who = np.r_[np.zeros(len(t)), np.ones(len(t))][np.argsort(rows[:, 0])]
+    rows = rows[np.argsort(rows[:, 0])]
+    assert np.array_equal(strands(*rows.T, 60.0), who)
+
+
 def test_a_jump_at_t0_is_not_what_is_followed():
     rows = question()[:20]
     rows[-1, 1] += 2.0

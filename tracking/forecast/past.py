@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -251,6 +251,10 @@ def cells_about(lat_deg: float, lon_deg: float, reach_m: float) -> list[int]:
     return sorted(found)
 
 
+#: Rows that are worked on at once where an archive is made: what is kept beside its columns does not grow with it.
+LOT = 1 << 20
+
+
 def build(names: list[str], track: np.ndarray, t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray) -> Past:
     """An archive of fixes in any order; of one track and time the first row counts.
 
@@ -258,31 +262,76 @@ def build(names: list[str], track: np.ndarray, t_s: np.ndarray, lat_deg: np.ndar
         names: of the tracks; track: for each fix the number of its name.
     """
     order = np.lexsort((t_s, track))  # stable: the first of two of one time comes first
-    track, t_s = track[order], t_s[order]
-    twice = np.zeros(len(t_s), dtype=bool)
-    twice[1:] = (track[1:] == track[:-1]) & (t_s[1:] == t_s[:-1])
-    order, track, t_s = order[~twice], track[~twice], t_s[~twice].astype(np.float64)
-    lat = np.round(lat_deg[order] / DEG).astype(np.int32)
-    lon = np.round(((lon_deg[order] + 180.0) % 360.0 - 180.0) / DEG).astype(np.int32)
-    begin = np.searchsorted(track, np.arange(len(names) + 1)).astype(np.int64)
+    track, t_s = track[order], t_s[order].astype(np.float64)
+    first = ~again(track, t_s)
+    lat, lon = whole(lat_deg[order], lon_deg[order])
+    return of_sorted(names, track[first], t_s[first], lat[first], lon[first])
+
+
+def whole(lat_deg: np.ndarray, lon_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions as an archive keeps them: whole numbers of ``DEG``."""
+    lat = np.round(lat_deg / DEG).astype(np.int32)
+    return lat, np.round(((lon_deg + 180.0) % 360.0 - 180.0) / DEG).astype(np.int32)
+
+
+def again(track: np.ndarray, t_s: np.ndarray) -> np.ndarray:
+    """Which of sorted rows have the track and time of the one before."""
+    out = np.zeros(len(t_s), dtype=bool)
+    out[1:] = (track[1:] == track[:-1]) & (t_s[1:] == t_s[:-1])
+    return out
+
+
+def of_sorted(names: list[str], track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> Past:
+    """An archive of fixes that are sorted by track and time, each time of a track once; it keeps the columns that it is given.
+
+    Beside them some 40 bytes a fix are held at most, and 32 stay (place order).
+    """
+    n = len(t_s)
+    begin = np.searchsorted(track, np.arange(len(names) + 1, dtype=track.dtype)).astype(np.int64)
     window_s, interval_s = _window(track, t_s)
-    ve, vn = _velocities(begin, track, t_s, lat, lon, window_s)
-    speed = np.hypot(ve, vn)
-    moved = speed[speed > STOOD_MPS]
-    reach_m = round_figure(float(np.clip(np.percentile(moved, 75) * interval_s, 200.0, 10_000.0))) if len(moved) else 1000.0
+    ve, vn, sector = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.uint8)
+    moved: list[np.ndarray] = []
+    for rows in _whole_tracks(begin):
+        east, north = _velocities(track[rows], t_s[rows], lat[rows], lon[rows], window_s)
+        speed = np.hypot(east, north)
+        moved.append(speed[speed > STOOD_MPS])
+        ve[rows], vn[rows], sector[rows] = east, north, sector_of(east, north)
+    quick = np.concatenate(moved) if moved else np.zeros(0)
+    moved.clear()
+    reach_m = 1000.0
+    if len(quick):
+        quarter = float(np.percentile(quick, 75, overwrite_input=True))
+        reach_m = round_figure(float(np.clip(quarter * interval_s, 200.0, 10_000.0)))
+    del quick
     scale = Scale(interval_s=interval_s, window_s=window_s, hole_s=max(4.0 * interval_s, 180.0), reach_m=reach_m)
-    key = cell_of(lat * DEG, lon * DEG, reach_m)
-    sector = sector_of(ve, vn)
-    by_place = np.lexsort((t_s, key * 9 + sector))
-    ordered = (key * 9 + sector)[by_place]
-    place_key, first = np.unique(ordered, return_index=True)
     stop = _stops(track, t_s, lat, lon, sector == 0, scale)
+    key = np.empty(n, np.int64)
+    for k in range(0, n, LOT):
+        lot = slice(k, k + LOT)
+        key[lot] = cell_of(lat[lot] * DEG, lon[lot] * DEG, reach_m) * 9 + sector[lot]
+    del sector
+    by_place = np.lexsort((t_s, key))
+    key = key[by_place]
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    place_key, place_begin = key[first], np.r_[first, n].astype(np.int64)
+    del key
+    p_ve, p_vn = ve[by_place], vn[by_place]
+    del ve, vn
     return Past(
-        names=names, scale=scale, first_s=float(t_s.min()) if len(t_s) else 0.0, last_s=float(t_s.max()) if len(t_s) else 0.0,
-        begin=begin, t_s=t_s, lat=lat, lon=lon, place_key=place_key, place_begin=np.r_[first, len(ordered)].astype(np.int64),
-        p_row=by_place.astype(np.int64), p_t_s=t_s[by_place], p_lat=lat[by_place], p_lon=lon[by_place],
-        p_ve=ve[by_place].astype(np.float32), p_vn=vn[by_place].astype(np.float32), **stop,
+        names=names, scale=scale, first_s=float(t_s.min()) if n else 0.0, last_s=float(t_s.max()) if n else 0.0,
+        begin=begin, t_s=t_s, lat=lat, lon=lon, place_key=place_key, place_begin=place_begin,
+        p_row=by_place.astype(np.int64, copy=False), p_t_s=t_s[by_place], p_lat=lat[by_place], p_lon=lon[by_place],
+        p_ve=p_ve, p_vn=p_vn, **stop,
     )  # fmt: skip
+
+
+def _whole_tracks(begin: np.ndarray) -> Iterator[slice]:
+    """The rows in lots of whole tracks, of ``LOT`` or a track more."""
+    a, n = 0, int(begin[-1])
+    while a < n:
+        b = int(begin[min(int(np.searchsorted(begin, a + LOT)), len(begin) - 1)])
+        yield slice(a, b)
+        a = b
 
 
 def round_figure(value: float) -> float:
@@ -293,21 +342,22 @@ def round_figure(value: float) -> float:
 def _window(track: np.ndarray, t_s: np.ndarray) -> tuple[float, float]:
     """(window of a velocity, interval between fixes), seconds."""
     steps = np.diff(t_s)[track[1:] == track[:-1]]
-    interval_s = round_figure(max(float(np.median(steps)), 1.0)) if len(steps) else 60.0
+    interval_s = round_figure(max(float(np.median(steps, overwrite_input=True)), 1.0)) if len(steps) else 60.0
     return float(np.clip(3.0 * interval_s, 120.0, 1800.0)), interval_s
 
 
 def _velocities(
-    begin: np.ndarray, track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray, window_s: float
+    track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray, window_s: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``velocity_of`` for every row."""
-    if not len(t_s):
-        return np.zeros(0), np.zeros(0)
+    """``velocity_of`` for every row of some whole tracks."""
     # one ascending key for all tracks, so that one search finds every window's beginning
-    span = float(t_s.max() - t_s.min()) + window_s + 1.0
-    key = track * span + (t_s - t_s.min())
+    since = t_s - t_s.min()
+    span = float(since.max()) + window_s + 1.0
+    new = np.diff(track, prepend=track[0] - 1) != 0
     rows = np.arange(len(t_s))
-    h = np.maximum(np.minimum(np.searchsorted(key, key - window_s), rows - 1), begin[track])
+    begin = rows[new][np.cumsum(new) - 1]
+    key = (np.cumsum(new) - 1) * span + since
+    h = np.maximum(np.minimum(np.searchsorted(key, key - window_s), rows - 1), begin)
     dt = t_s - t_s[h]
     known = (h < rows) & (dt > 0.0)
     dt = np.where(known, dt, 1.0)

@@ -1,19 +1,25 @@
 """One identity, perhaps several things: the fixes of an identity parted into strands that something could have travelled.
 
 A bad fix (a jump and back) becomes a strand of its own; two vessels under one MMSI become two.  Each fix joins the strand
-whose last fix it could have come from at the least speed, so that how a fix is parted depends on nothing after it.
+that it could have come from and is nearest to: to where that one was last, or to where its last velocity has taken it since.
+(Not the one that asks for the least speed: from a bad fix of days ago every place is reached at leisure.)  So how a fix is
+parted depends on nothing after it.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from birddog.geo import Plane, distance_m
+from birddog.geo import Plane, distance_m, wrap_lon
 
 #: What a thing may always travel between two fixes, metres: errors of the fixes.
 SLACK_M = 1000.0
 #: Strands that are kept open; with fewer fixes than this a strand of an archive is taken for bad fixes.
 MOST_STRANDS, FEWEST_FIXES = 8, 3
+#: How long a velocity is carried on.
+COAST_S = 3600.0
 
 
 def impossible(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_mps: float) -> np.ndarray:
@@ -31,27 +37,31 @@ def strands(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_mps:
     label = np.zeros(len(t_s), dtype=np.int64)
     if not impossible(t_s, lat_deg, lon_deg, most_mps).any():
         return label
-    last: list[tuple[float, float, float, int]] = []  # newest fix of each open strand, and its number
+    last: list[tuple[float, float, float, int, float, float]] = []  # newest fix of each open strand, its number, degrees/s
     total = 0
     for k in range(len(t_s)):
         t, lat, lon = float(t_s[k]), float(lat_deg[k]), float(lon_deg[k])
-        best, least = -1, 1.0 + 1e-9
-        for i, (t1, lat1, lon1, _) in enumerate(last):
+        best, least = -1, math.inf
+        for i, (t1, lat1, lon1, _, north, east) in enumerate(last):
             far_m = distance_m(lat1_deg=lat1, lon1_deg=lon1, lat2_deg=lat, lon2_deg=lon)
-            need = max(far_m - SLACK_M, 0.0) / max(most_mps * (t - t1), 1e-6)
-            # of two that are within the slack the nearer one
-            need += 1e-9 * far_m
-            if need < least:
-                best, least = i, need
+            if far_m - SLACK_M > most_mps * (t - t1):
+                continue
+            coast_s = min(t - t1, COAST_S)
+            lat1, lon1 = lat1 + coast_s * north, lon1 + coast_s * east
+            far_m = min(far_m, distance_m(lat1_deg=lat1, lon1_deg=lon1, lat2_deg=lat, lon2_deg=lon))
+            if far_m < least:
+                best, least = i, far_m
         if best < 0:
             number = total
             total += 1
             if len(last) == MOST_STRANDS:
                 last.remove(min(last))
-            last.append((t, lat, lon, number))
+            last.append((t, lat, lon, number, 0.0, 0.0))
         else:
-            number = last[best][3]
-            last[best] = (t, lat, lon, number)
+            t1, lat1, lon1, number, north, east = last[best]
+            if t > t1:
+                north, east = (lat - lat1) / (t - t1), wrap_lon(lon - lon1) / (t - t1)
+            last[best] = (t, lat, lon, number, north, east)
         label[k] = number
     return label
 
