@@ -153,7 +153,7 @@ def main() -> int:
             said[name] = got | b | {"held_mb": got["peak_mb"]}
             print(f"            a forecast {got['cpu_s'] * 1e3:.1f} ms of CPU, {got['wall_s'] * 1e3:.1f} elapsed (first "
                   f"{got['first_s'] * 1e3:.0f}, worst after it {got['worst_s'] * 1e3:.0f}; nothing in the cache: "
-                  f"{cold['first_s'] * 1e3:.0f}, opened in {cold['opened_s'] * 1e3:.0f}); {got['peak_mb']:.0f} MB held at most; "
+                  f"{cold['first_s'] * 1e3:.0f}, opened in {cold['opened_s'] * 1e3:.0f}); {got['peak_mb']:.0f} MB held; "
                   f"on used ways {got['used']:.2f}", flush=True)  # fmt: skip
     large, small = said["large"], said["small"]
     for what, ratio in (

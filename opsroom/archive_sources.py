@@ -218,7 +218,7 @@ def build(gathered: Gathered) -> arch.Past:
 
 
 def _sort(track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> None:
-    """Sort columns where they are, by track and time, and of several at one time by place: the order of rows decides nothing."""
+    """Sort columns where they are, by track and time, several at one time by place: the order of rows decides nothing."""
     order = np.lexsort((t_s, track))
     for column in (track, t_s, lat, lon):
         column[:] = column[order]
