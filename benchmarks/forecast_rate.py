@@ -145,7 +145,7 @@ def main() -> int:
             path = f"{folder}/{name}"
             words = [sys.executable, __file__, "--build", path, "--fixes", str(n)]
             b = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-            print(f"{n:>11} fixes: built in {b['build_s']:.1f} s of CPU ({b['build_s'] / max(b['sort_s'], 1e-9):.1f} x a sort), "
+            print(f"{n:>11} fixes: built in {b['build_s']:.1f} s CPU ({b['build_s'] / max(b['sort_s'], 1e-9):.1f} × a sort), "
                   f"calibrated in {b['calibrate_s']:.1f}, written in {b['save_s']:.1f}; {b['peak_mb']:.0f} MB held at most",
                   flush=True)  # fmt: skip
             forget(path)
