@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from birddog.units import NS
+from tracking import arms
 from tracking import engine as scalar_engine
+from tracking.arms import Receivers
 from tracking.bank import NEW_V
 from tracking.engine import State
 from tracking.kernel import SIGMA_FLOOR_M, TURNS
@@ -61,6 +63,7 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
         noise: what was learnt of devices' fixes, in the order of their first.
         stay_e, stay_n: where it was on average since it stays, stay_s long.
         sides: whether its fixes are from the same two places in turn.
+        receivers: of a track that several devices gave fixes: where each of them is to the first; else empty.
     """
 
     time_ns: int
@@ -88,17 +91,36 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
     stay_n: float = 0.0
     stay_s: float = 0.0
     sides: Sides | None = None
+    receivers: Receivers = ()
 
     @property
     def parted(self) -> bool:
         """Whether one device of the shipment goes one way and another one another."""
         rival = self.rival
-        return rival is not None and rival.device != "" and rival.hits > 1 and self.fix_ns > rival.begun_ns
+        return (rival is not None and rival.device != "" and rival.hits > 1 and self.fix_ns > rival.begun_ns
+                and not self.beside)  # fmt: skip
+
+    @property
+    def beside(self) -> bool:
+        """Whether what the refused fixes are of may go along with the track: a receiver at the other end of a train."""
+        rival, receivers = self.rival, self.receivers
+        if rival is None or not receivers:
+            return False
+        one = arms.of(receivers, self.device if rival.device == receivers[0].device else rival.device)
+        return one is not None and one.may_be_beside
+
+    @property
+    def may_be_beside(self) -> bool:
+        """Whether two receivers may be at the two ends of one thing: nothing says otherwise yet."""
+        return any(one.may_be_beside for one in self.receivers[1:])
 
     @property
     def eventful(self) -> bool:
-        """Whether there may be more to tell of a used fix than that it was used: fixes were refused, or there are two sides."""
-        return self.recent != 0 or self.rival is not None or (self.sides is not None and self.sides.count >= TURNS)
+        """Whether there may be more to tell of a used fix than that it was used: fixes were refused, there are two sides, or
+        several receivers.
+        """
+        torn = self.sides is not None and self.sides.count >= TURNS
+        return self.recent != 0 or self.rival is not None or self.receivers != () or torn
 
     @property
     def refused_lately(self) -> int:

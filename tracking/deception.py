@@ -94,14 +94,18 @@ class Source(msgspec.Struct):
     well: int = 0
     trust: float = 1.0
     events: dict[str, Event] = {}
+    @property
+    def goes(self) -> bool:
+        """Whether its velocity is known."""
+        return self.before is not None or (self.last is not None and self.last.ve_mps is not None)
 
     def velocity(self) -> tuple[float, float]:
-        """East and north, m/s, at its newest fix: what it says, or what the two last places say; after its first nothing."""
+        """East and north, m/s, at its newest fix: what it says, or what the two last places say; of one place nothing."""
         last, before = self.last, self.before
+        if last is not None and last.ve_mps is not None and last.vn_mps is not None:
+            return last.ve_mps, last.vn_mps
         if last is None or before is None:
             return 0.0, 0.0
-        if last.ve_mps is not None and last.vn_mps is not None:
-            return last.ve_mps, last.vn_mps
         dt_s = (last.time_ns - before.time_ns) / NS
         if dt_s > FRESH_S:
             return 0.0, 0.0
@@ -363,7 +367,7 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, al
     """The distance to each other receiver, and whether it is another than it was."""
     parted = "parted" in live.state.open_events
     for name, other in sources.of.items():
-        if other is source or other.last is None or not 0.0 <= (m.time_ns - other.last.time_ns) / NS <= FRESH_S:
+        if other is source or other.last is None or not other.goes or not 0.0 <= (m.time_ns - other.last.time_ns) / NS <= FRESH_S:
             continue
         key = "\n".join(sorted((name, m.device)))
         apart_m, r = _foretold(source, m, other, other.last)

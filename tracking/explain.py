@@ -32,8 +32,8 @@ NAMES = (
 )  # fmt: skip
 #: Of a plain track's one motion, and of what stands where it is.
 ONE = ("the one motion of the reference engine",)
-#: What became of a measurement that moved the track.
-USED = ("began", "used", "moved", "merged")
+#: What became of a measurement that is believed.
+USED = ("began", "used", "moved", "merged", "beside")
 
 
 class _Seen(msgspec.Struct):
@@ -292,11 +292,20 @@ def _ellipse(p_ee: float, p_en: float, p_nn: float) -> dict[str, float]:
 def _learnt(live: LiveTrack, model: Model, trust: dict[str, float]) -> list[dict[str, Any]]:
     """What was learnt of its receivers: one sigma per axis of a fix, of a velocity, and how far they are trusted."""
     core = live.core(model)
-    return [] if core is None else [
+    if core is None:
+        return []
+    found: list[dict[str, Any]] = [
         {"device": one.device, "sigma_m": round(math.sqrt(one.r), 3), "fixes": round(one.count, 1),
          "velocity_sigma_mps": round(math.sqrt(one.r_v), 3), "trust": trust.get(one.device, 1.0)}
         for one in core.noise
     ]  # fmt: skip
+    for one in core.receivers[1:]:
+        if one.has_arm:
+            row = next((row for row in found if row["device"] == one.device), None)
+            if row is None:
+                found.append(row := {"device": one.device, "trust": trust.get(one.device, 1.0)})
+            row |= {"apart_m": round(one.away_m, 1), "apart_from": core.receivers[0].device}
+    return found
 
 
 def _presets(presets: Presets, klass: str, start: int) -> dict[str, Any]:

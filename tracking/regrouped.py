@@ -56,6 +56,8 @@ def split(
     theirs = [m for m in s.ring if m.device == device and m.origin == "fix"]
     if not theirs:
         return False, f"{device} has said nothing lately that could begin a track", None
+    if s.base is not None and s.base.receivers:  # how far it was from the others says nothing of them any more
+        live.rebase(msgspec.structs.replace(s.base, receivers=()))
     key = s.of or s.key
     state = TrackState(
         track_id=name, operation=s.operation, key=f"{key}/{device}", of=key, name=f"{s.name or key} ({device})", tag_id=device,

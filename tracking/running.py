@@ -48,9 +48,11 @@ Told = tuple[float, float, float, float, float, float, float, float, float, floa
 
 
 def runs(core: Core, model: Model) -> bool:
-    """Whether a filter may go on from a Core in a row: not that of a reference engine, nor after another class."""
+    """Whether a filter may go on from a Core in a row: not that of a reference engine, after another class, or of several
+    receivers.
+    """
     motion = model.motion
-    return motion.engine is None and len(core.bank.data) == motion.size
+    return motion.engine is None and len(core.bank.data) == motion.size and not core.receivers
 
 
 class Running:
@@ -160,6 +162,8 @@ class Running:
         """Go on with a fix like nearly all; False where it is no such fix, and nothing is changed."""
         device, time_ns, model, motion = m.device, m.time_ns, self.model, self.motion
         if m.origin != "fix" or m.here or not (m.stated or m.r_ee == model.base):
+            return False
+        if device != self.last and self.last:  # a second receiver: how far it is from the first one is to be learnt
             return False
         if (device != self.device or self._which < 0) and not self._turned_to(device):
             return False

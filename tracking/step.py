@@ -26,8 +26,10 @@ from msgspec.structs import replace
 
 from birddog.geo import distance_m
 from birddog.units import NS
+from tracking import arms
 from tracking import engine as scalar_engine
 from tracking.anchor import REANCHOR_M, frame, near_en, rotated, turn
+from tracking.arms import Receiver
 from tracking.bank import NEW_V
 from tracking.core import RIVAL_S, Core, Model, Place, Rival
 from tracking.engine import State
@@ -56,7 +58,8 @@ __all__ = [
     "Core", "Model", "Place", "Rival", "Verdict", "advance", "followed", "lasting", "placed", "predicted", "stayed", "weighed",
 ]  # fmt: skip
 
-Verdict = Literal["began", "used", "refused", "moved"]
+#: ``beside``: it is where its receiver's arm has it, while the first receiver is heard; it moves nothing.
+Verdict = Literal["began", "used", "refused", "moved", "beside"]
 
 #: One sigma per axis of the velocity of a rival, of which nothing is known.
 RIVAL_SPEED_MPS = 20.0
@@ -122,7 +125,7 @@ def _turned(core: Core, m: Measurement, z: Position, dt_s: float, motion: Motion
     """
     x = core.x
     going = math.hypot(x[1], x[3])
-    if going < TURN_MPS or dt_s <= 0.0 or m.device != core.device or len(motion.modes) == 1:
+    if going < TURN_MPS or dt_s <= 0.0 or not _own(core, m) or len(motion.modes) == 1:
         return None
     speed2, half = (going + TURN_MPS) ** 2, dt_s / 2.0
     place, cross, speed = 0.4 * speed2 * dt_s * dt_s, 0.3 * speed2 * dt_s, 0.75 * speed2
@@ -134,6 +137,44 @@ def _turned(core: Core, m: Measurement, z: Position, dt_s: float, motion: Motion
     log = -0.5 * (nis + math.log(det)) - math.log(2.0 * math.pi) + math.log(-math.expm1(-dt_s / TURN_S))
     after = scalar_engine.update_position(state, *z)
     return Fit(adopted(after, motion), after, nis, log, 0.0)
+
+
+def _own(core: Core, m: Measurement) -> bool:
+    """Whether a fix is of the receiver that was heard last, or of one of which it is known how far it is from that."""
+    if m.device == core.device:
+        return True
+    one = arms.of(core.receivers, core.device if core.receivers and m.device == core.receivers[0].device else m.device)
+    return one is not None and one.has_arm
+
+
+def _received(core: Core, m: Measurement) -> Core:
+    """The Core of a track of several receivers that knows of one more fix of one of them."""
+    receivers = core.receivers
+    if not receivers:
+        lat, lon, x = placed(core, core.x)
+        r_v = (x[8] + x[13]) / 2.0
+        r_v = r_v if core.hits > 1 else max(r_v, arms.UNKNOWN_V)  # of one fix only its class is known
+        lead = Receiver(core.device, core.updated_ns, lat, lon, (x[4] + x[11]) / 2.0, x[1], x[3], r_v)
+        receivers = (lead,)
+    receivers = arms.heard(receivers, m, core.x[1], core.x[3])
+    return replace(core, receivers=receivers if len(receivers) > 1 else ())
+
+
+def _anew(core: Core, m: Measurement, model: Model) -> Core:
+    """The Core of which it is just known that its receivers are apart, and which one after the other had pulled to and fro.
+
+    Args:
+        m: without the arm: where the first one is.
+    """
+    lead, core = core.receivers[0], replace(core, receivers=arms.settled(core.receivers))
+    m = replace(m, ve_mps=lead.ve_mps, vn_mps=lead.vn_mps, r_v=max(1.0, 4.0 * lead.r_v))
+    seen = _in_frame(core, m)
+    if seen is None:
+        return core
+    fit = _fresh(m, model.motion, model.preset.speed_sigma_mps)
+    (e, n), core = seen[0][:2], replace(core, sides=None, rival=None, recent=0)
+    x = (e, fit.x[1], n, *fit.x[3:])
+    return _settled(core, shifted(fit.bank, -e, -n, 1.0, 0.0), x, m, core.noise, None)
 
 
 def _decides(core: Core, m: Measurement) -> bool:
@@ -155,6 +196,18 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
         return usual[0], "used", usual[1]
     motion, preset = model.motion, model.preset
     base = class_variance(m, preset)
+    if m.origin == "fix" and (core.receivers or core.device not in ("", m.device)):
+        core = _received(core, m)
+        arm = arms.of(core.receivers[1:], m.device)
+        if arm is not None and arm.has_arm:
+            if arm.breaks:
+                return _refused(core, m, model, math.inf)
+            m, base = arms.without_arm(arm, m), None
+        if arms.unsettled(core.receivers):
+            return _anew(core, m, model), "used", 0.0
+        if arm is not None and arm.has_arm and arms.is_heard(core.receivers, m.time_ns):
+            rival = core.rival if core.rival is not None and core.rival.device != m.device else None
+            return replace(core, time_ns=m.time_ns, rival=rival), "beside", 0.0
     m = m if base is None else believed(core.noise, m)
     seen, nis = _in_frame(core, m), math.inf
     if seen is not None:
@@ -265,6 +318,7 @@ def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
     return Core(
         time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, bank=bank, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
         bias=_lasting(m, core.noise, class_variance(m, model.preset)), hits=core.hits + 1, refused=core.refused,
+        receivers=core.receivers if core.receivers and m.device == core.receivers[0].device else (),
         spot_e=x[0], spot_n=x[2], moved_ns=m.time_ns, stay_e=x[0], stay_n=x[2],
         fixed=core.fixed or m.origin == "fix",
         device=m.device if m.origin == "fix" else core.device, fix_ns=m.time_ns if m.origin == "fix" else core.fix_ns,
@@ -345,7 +399,7 @@ def _settled(core: Core, bank: Bank, x: State, m: Measurement, noise: DeviceNois
         rival=rival, recent=recent, fixed=core.fixed or m.origin == "fix",
         device=m.device if m.origin == "fix" else core.device, fix_ns=m.time_ns if m.origin == "fix" else core.fix_ns,
         lent=m.origin in ("trigger", "sighting"), noise=noise, stay_e=stay_e, stay_n=stay_n, stay_s=stay_s,
-        sides=core.sides if lat0 == core.lat0_deg and lon0 == core.lon0_deg else None,
+        sides=core.sides if lat0 == core.lat0_deg and lon0 == core.lon0_deg else None, receivers=core.receivers,
     )  # fmt: skip
 
 
@@ -367,7 +421,24 @@ def predicted(core: Core, time_ns: int, model: Model, quiet_s: float = math.inf)
         if near is not None and math.hypot(near[0] - x[0], near[1] - x[2]) <= BOTH_M:
             other = moments(rival.bank, max(0, time_ns - rival.time_ns) / NS, any_motion())
             x = scalar_engine.blended(x, (near[0], other[1], near[1], *other[3:]), 0.5)
-    return x
+    return spread(core, x, time_ns) if core.receivers else x
+
+
+def spread(core: Core, x: State, time_ns: int) -> State:
+    """The state between the receivers that go along with the first one, with an ellipse that holds all of them.
+
+    Of n that stand in a row the variance of an even spread between the outer ones: a third of that of their places.
+    """
+    there = [(0.0, 0.0), *arms.held(core.receivers, time_ns, x[1], x[3])]
+    if len(there) == 1:
+        return x
+    e, n = sum(one[0] for one in there) / len(there), sum(one[1] for one in there) / len(there)
+    share = 1.0 / (3.0 * len(there))
+    way = max(arms.WAY**2 * (one[0] ** 2 + one[1] ** 2) for one in there)
+    ee = share * sum((one[0] - e) ** 2 for one in there) + way
+    en = share * sum((one[0] - e) * (one[1] - n) for one in there)
+    nn = share * sum((one[1] - n) ** 2 for one in there) + way
+    return (x[0] + e, x[1], x[2] + n, x[3], x[4] + ee, x[5], x[6] + en, *x[7:11], x[11] + nn, *x[12:])
 
 
 def stayed(core: Core, x: State) -> State:

@@ -569,7 +569,7 @@ class LiveTrack:
         core = self.core(model)
         assert core is not None
         time_ns = max(now_ns, core.time_ns)
-        if time_ns == core.updated_ns and core.rival is None:
+        if time_ns == core.updated_ns and core.rival is None and not core.receivers:
             lat, lon, x = self.place(core)
             x = lasting(core, x)
         else:

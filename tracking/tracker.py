@@ -18,6 +18,7 @@ import msgspec
 from birddog.geo import distance_m
 from birddog.model import Event, TrackPoint, Value
 from birddog.units import NS
+from tracking.arms import of
 from tracking.assign import Spot
 from tracking.book import Book
 from tracking.budget import Allowed
@@ -173,7 +174,7 @@ class Tracker:
             before = live.core(model)
             outcome, nis, core = live.insert(m, model)
             assert before is not None and core is not None, "what comes in time comes to a track that began"
-            if outcome != "refused":
+            if outcome not in ("refused", "beside"):
                 self.point(live, core, m, nis, book)
             if outcome != "used" or core.eventful or s.open_events or m.time_ns - before.updated_ns >= self.reinit_ns:
                 self._measured(live, m, None, before, outcome, nis, core, book)
@@ -263,7 +264,9 @@ class Tracker:
             away_m = distance_m(lat1_deg=rival.lat_deg, lon1_deg=rival.lon_deg, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
             self._warned(live, "conflict", m, book, f"two fixes of one device and time, {away_m:.0f} m apart: one is false")
         self._outliers(live, m, outcome, nis, newest, model, book)
-        if m.origin == "fix" and newest.sides is not None and newest.sides.torn:
+        if newest.receivers and m.origin == "fix":
+            self._beside(live, m, newest, book)
+        if m.origin == "fix" and newest.sides is not None and newest.sides.torn and not newest.may_be_beside:
             who = " and ".join(s.fixers) if len(s.fixers) == 2 else "its sources"
             text = f"{who} are {newest.sides.apart_m:.0f} m apart, in turn and steadily: shown between them"
             self._warned(live, "two_places", m, book, text)
@@ -314,7 +317,7 @@ class Tracker:
     def _other_place(self, live: LiveTrack, m: Measurement, newest: Core, model: Model, book: Book) -> None:
         """A run of refused fixes began: is it again between the same two places, beyond what the class can drive?"""
         s, away_m = live.state, beyond_reach_m(newest, m, model)
-        if away_m > 0.0 and not newest.parted:
+        if away_m > 0.0 and not newest.parted and not newest.beside:
             s.turns = turns_after(s.turns, newest, m, away_m, book.now_ns, int(self.presets.alarm_window_s * NS))
             if s.turns.count >= TURNS:
                 self._warned(live, "two_places", m, book, f"in two places in turn, {away_m / 1000:.1f} km apart: one is false")
@@ -322,12 +325,21 @@ class Tracker:
     def _contradicted(self, live: LiveTrack, m: Measurement, newest: Core, book: Book) -> None:
         """One event from when most of the last fixes are refused to when most are used again."""
         s = live.state
-        parted = newest.parted or "parted" in s.open_events
+        parted = newest.parted or newest.may_be_beside or "parted" in s.open_events
         if newest.refused_lately >= MOSTLY and not parted and "contradicted" not in s.open_events:
             text = f"{newest.refused_lately} of its last 5 fixes do not fit it: where it is shown may be wrong"
             self._goes(live, "contradicted", m, book, text)
         elif newest.refused_lately <= 1 and "contradicted" in s.open_events:
             self._over(live, "contradicted", m, book)
+
+    def _beside(self, live: LiveTrack, m: Measurement, newest: Core, book: Book) -> None:
+        """A receiver is steadily apart from the first one and goes along with it: it is said once."""
+        one, kind = of(newest.receivers[1:], m.device), f"beside {m.device}"
+        if one is not None and one.has_arm and kind not in live.state.told:
+            live.state.told[kind] = book.now_ns
+            lead = newest.receivers[0].device
+            text = f"{m.device} is {one.away_m:.0f} m from {lead} and goes along with it: shown between them"
+            self._told(live, "beside", m, book, text)
 
     def _receivers_parted(self, live: LiveTrack, m: Measurement, newest: Core, book: Book) -> None:
         """Two receivers of one shipment go different ways: critical, and told until they are together again."""
@@ -400,7 +412,7 @@ class Tracker:
     def _retold(self, live: LiveTrack, steps: list[tuple[Measurement, Told, Verdict, float]], book: Book) -> None:
         s = live.state
         for m, told, verdict, nis in steps:
-            if verdict == "refused":
+            if verdict in ("refused", "beside"):
                 self.withdraw(live, m, book)
                 continue
             s.points += 1

@@ -1,0 +1,278 @@
+"""Receivers of one shipment that are apart and go together: front and rear of a train, fore and aft of a container ship.
+
+Two that were never together and stay as far from each other as they were first seen have a *lever arm*, which is learnt: the
+place of the second less its arm is where the first one is, and the row's ellipse holds all of them.  Two that were together
+once have none: where these no longer agree they have parted.  Reports: gcobb321/icloud3_v3#336,
+pnbruckner/ha-composite-tracker#32.
+
+How far apart they are is measured at each fix of the second from where the first one is by then, by its own two newest fixes
+(or what it states of its velocity), and where those lie too far back, from the way between them once the next is there; the
+track's filter, which such a pair pulls to and fro, is not asked.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from birddog.units import NS
+from tracking.kernel import APART_MOST_M
+from tracking.measurement import Measurement
+
+#: A pair nearer to each other than this, less two sigmas, was together, m.
+TOGETHER_M = 60.0
+#: So many times as far apart as before, and it is a lever arm; so often in a row not, and they go different ways.
+STEADY, BROKEN = 3, 2
+#: A distance may be off by so many sigmas and by this share of it (a train in a bend is shorter across) and be the same.
+SIGMAS, BEND = 4.0, 0.3
+#: How well it is known which way it lies, as a share of it.
+WAY = 0.08
+#: A distance is the mean of about so many.
+MEMORY = 20
+#: One known no better than this, one sigma, is not asked, m.
+VAGUE_M = 150.0
+#: What a fix says of where another receiver is, this long after, is nothing, s.
+FRESH_S = 600.0
+#: One of which nothing was heard for so long is forgotten, s; and the ellipse holds it no longer, s.
+FORGOTTEN_S, HELD_S = 7200.0, 1800.0
+#: One sigma of the acceleration of what goes by road, rail or water, m/s²; under this speed it has no course, m/s.
+ACCELERATION_MPS2, UNDER_WAY_MPS = 0.3, 3.0
+#: The errors of two receivers that last, m², and how far their clocks differ, s, one sigma.
+LASTING_R, CLOCK_S = 32.0, 0.5
+#: The first one is heard as long as no more than so many times its last interval has passed, which is at least this, s.
+GOES_ON, GOES_ON_S = 2.5, 5.0
+#: The variance of a velocity that nobody knows, per axis, (m/s)².
+UNKNOWN_V = 900.0
+#: So many of a track's receivers are remembered.
+MOST = 8
+_M_PER_DEG = 111_195.0
+
+
+class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One receiver of a track that has several; the first of them is the one that the others' arms are measured from.
+
+    Args:
+        time_ns, lat_deg, lon_deg, r: its newest fix, r its variance per axis, m².
+        ve_mps, vn_mps, r_v: its velocity there, with a variance per axis; slack_s: so long ago that was its velocity.
+        gap_s: the time between its two newest fixes.
+        e, n: where it is from the first one (its arm, once it has one), m; course: of the first one at that time, radians, NaN
+            before it was under way; away_m: how far that is on average.
+        count: how often it was as far away as before; breaks: how often in a row it was not.
+        met: it was together with the first one.
+        asked: how far away it is at its newest fix has been asked; settled: the track knows of its arm.
+    """
+
+    device: str
+    time_ns: int
+    lat_deg: float
+    lon_deg: float
+    r: float
+    ve_mps: float = 0.0
+    vn_mps: float = 0.0
+    r_v: float = 0.0
+    slack_s: float = 0.0
+    gap_s: float = 0.0
+    e: float = 0.0
+    n: float = 0.0
+    course: float = math.nan
+    away_m: float = 0.0
+    count: int = 0
+    breaks: int = 0
+    met: bool = False
+    asked: bool = False
+    settled: bool = False
+
+    @property
+    def goes(self) -> bool:
+        """Whether it is under way, as far as one can see."""
+        return math.hypot(self.ve_mps, self.vn_mps) > 0.5
+
+    @property
+    def has_arm(self) -> bool:
+        """Whether it is steadily apart from the first one."""
+        return self.count >= STEADY and not self.met
+
+    @property
+    def holds(self) -> bool:
+        """Whether its newest fix was where its arm has it."""
+        return self.has_arm and self.breaks == 0
+
+    @property
+    def may_be_beside(self) -> bool:
+        """Whether it may go along with the first one, a part of the shipment's length away: nothing says otherwise yet."""
+        return self.count > 0 and not self.met and self.breaks < BROKEN and self.away_m <= APART_MOST_M
+
+
+Receivers = tuple[Receiver, ...]
+
+
+def of(receivers: Receivers, device: str) -> Receiver | None:
+    """The one of a name."""
+    return next((one for one in receivers if one.device == device), None)
+
+
+def heard(receivers: Receivers, m: Measurement, ve_mps: float, vn_mps: float) -> Receivers:
+    """What is known of a track's receivers with one more fix of one of them.
+
+    Args:
+        ve_mps, vn_mps: how the track goes; its arms turn with it.
+    """
+    since_ns = m.time_ns - int(FORGOTTEN_S * NS)
+    if any(one.time_ns < since_ns and one.device != m.device for one in receivers):
+        lead = receivers[0]
+        receivers = tuple(one for one in receivers if one.time_ns >= since_ns or one.device == m.device)
+        if receivers[:1] != (lead,):  # arms are measured from the first one
+            return ()
+    old = of(receivers, m.device)
+    if old is None:
+        if len(receivers) >= MOST:
+            return receivers
+        new = Receiver(m.device, m.time_ns, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn), *_stated(m))
+    elif m.time_ns <= old.time_ns:
+        return receivers
+    else:
+        new = _went_on(old, m)
+    if not receivers or receivers[0].device != m.device:
+        new = _apart(receivers[0], new, ve_mps, vn_mps) if receivers else new
+        return (*receivers, new) if old is None else tuple(new if one is old else one for one in receivers)
+    return (new, *(_apart_since(receivers[0], new, one, ve_mps, vn_mps) for one in receivers[1:]))
+
+
+def _stated(m: Measurement) -> tuple[float, float, float, float]:
+    """(ve, vn, variance per axis, 0 s ago) as a fix states them; a velocity that nobody knows."""
+    return (0.0, 0.0, UNKNOWN_V, 0.0) if m.ve_mps is None or m.vn_mps is None else (m.ve_mps, m.vn_mps, m.r_v, 0.0)
+
+
+def _went_on(old: Receiver, m: Measurement) -> Receiver:
+    """A receiver after its next fix: its velocity is the one that it states, or that of the way between the two."""
+    r, dt_s = max(m.r_ee, m.r_nn), (m.time_ns - old.time_ns) / NS
+    ve, vn, r_v, slack_s = _stated(m)
+    if m.ve_mps is None or m.vn_mps is None:
+        e, n = _offset(old.lat_deg, old.lon_deg, m.lat_deg, m.lon_deg)
+        if math.hypot(e, n) <= 5.0 + 3.0 * math.sqrt(old.r + r) and dt_s >= 1.0:  # it stands, as far as one can see
+            r_v = (old.r + r) / dt_s**2 if dt_s < 10.0 else 0.0
+            ve, vn = (e / dt_s, n / dt_s) if dt_s < 10.0 else (0.0, 0.0)
+        else:
+            ve, vn, r_v, slack_s = e / dt_s, n / dt_s, (old.r + r) / dt_s**2, dt_s / 2.0
+    return msgspec.structs.replace(
+        old, asked=False, gap_s=dt_s, time_ns=m.time_ns, lat_deg=m.lat_deg, lon_deg=m.lon_deg, r=r, ve_mps=ve, vn_mps=vn,
+        r_v=r_v, slack_s=slack_s,
+    )  # fmt: skip
+
+
+def _offset(lat0_deg: float, lon0_deg: float, lat_deg: float, lon_deg: float) -> tuple[float, float]:
+    """(e, n) of one place from another, m, in the plane at the first."""
+    lon = (lon_deg - lon0_deg + 180.0) % 360.0 - 180.0
+    return lon * _M_PER_DEG * math.cos(math.radians(lat0_deg)), (lat_deg - lat0_deg) * _M_PER_DEG
+
+
+def foretold(lead: Receiver, one: Receiver) -> tuple[float, float, float]:
+    """(e, n) of where the first receiver is at the newest fix of another, from its own, and the variance of that per axis, m².
+
+    Where both stand neither has driven off since.
+    """
+    h = (one.time_ns - lead.time_ns) / NS
+    slack_m = ACCELERATION_MPS2 * h * (h / 2.0 + lead.slack_s) if lead.goes or one.goes else 0.0
+    return lead.ve_mps * h, lead.vn_mps * h, lead.r + h * h * lead.r_v + slack_m * slack_m
+
+
+def turned(one: Receiver, ve_mps: float, vn_mps: float) -> tuple[float, float, float]:
+    """(e, n, course) of an arm with a velocity of the first one; back is no turn: a train shunts, and stays as it is."""
+    if math.hypot(ve_mps, vn_mps) < UNDER_WAY_MPS:
+        return one.e, one.n, one.course
+    course = math.atan2(ve_mps, vn_mps)
+    if math.isnan(one.course):
+        return one.e, one.n, course
+    by = (course - one.course + math.pi / 2.0) % math.pi - math.pi / 2.0
+    c, s = math.cos(by), math.sin(by)
+    return c * one.e + s * one.n, c * one.n - s * one.e, course
+
+
+def _apart(lead: Receiver, new: Receiver, ve_mps: float, vn_mps: float) -> Receiver:
+    """How far a receiver is from the first one at its newest fix, by where that one is by then."""
+    if (new.time_ns - lead.time_ns) / NS > FRESH_S:
+        return new
+    e0, n0, r0 = foretold(lead, new)
+    e, n = _offset(lead.lat_deg, lead.lon_deg, new.lat_deg, new.lon_deg)
+    return _asked(new, e - e0, n - n0, r0, (lead.ve_mps, lead.vn_mps), (ve_mps, vn_mps))
+
+
+def _apart_since(old: Receiver, lead: Receiver, one: Receiver, ve_mps: float, vn_mps: float) -> Receiver:
+    """How far a receiver was from the first one at its newest fix, where that lies between the two newest of that one."""
+    whole_s, s = (lead.time_ns - old.time_ns) / NS, (one.time_ns - old.time_ns) / NS
+    if one.asked or not 0.0 < s < whole_s <= FRESH_S:
+        return one
+    e1, n1 = _offset(old.lat_deg, old.lon_deg, lead.lat_deg, lead.lon_deg)
+    e, n = _offset(old.lat_deg, old.lon_deg, one.lat_deg, one.lon_deg)
+    slack_m = ACCELERATION_MPS2 * s * (whole_s - s) / 2.0
+    went = (e1 / whole_s, n1 / whole_s)
+    r = max(old.r, lead.r) + slack_m * slack_m
+    return _asked(one, e - e1 * s / whole_s, n - n1 * s / whole_s, r, went, (ve_mps, vn_mps))
+
+
+def _asked(new: Receiver, e: float, n: float, r: float, went: tuple[float, float], goes: tuple[float, float]) -> Receiver:
+    """A receiver that is (e, n) from the first one.
+
+    Args:
+        r: the variance per axis of where the first one was; went: its velocity.
+        goes: that of the track, which is the better one where the arm is known.
+    """
+    sigma_m = math.sqrt(r + new.r + LASTING_R + (went[0] ** 2 + went[1] ** 2) * CLOCK_S**2)
+    if sigma_m > VAGUE_M:
+        return new
+    new = msgspec.structs.replace(new, asked=True)
+    away_m = math.hypot(e, n)
+    near = away_m < TOGETHER_M - 2.0 * sigma_m
+    met = new.met or (near and not new.has_arm)
+    old_e, old_n, course = turned(new, *(goes if new.settled else went))
+    if new.count == 0:
+        return msgspec.structs.replace(new, e=e, n=n, course=course, away_m=away_m, count=1, met=met)
+    same = abs(away_m - new.away_m) <= SIGMAS * sigma_m + BEND * new.away_m and away_m <= APART_MOST_M
+    if not new.has_arm:  # while it is learnt which way it lies counts too: who overtakes is as far away before and after
+        same = same and math.hypot(e - old_e, n - old_n) <= SIGMAS * sigma_m + 2.0 * BEND * new.away_m
+    if same:
+        count = min(new.count + 1, MEMORY)
+        share = max(1.0 / count, 0.3)
+        return msgspec.structs.replace(
+            new, e=old_e + share * (e - old_e), n=old_n + share * (n - old_n), course=course,
+            away_m=new.away_m + (away_m - new.away_m) / count, count=count, breaks=0, met=met,
+        )  # fmt: skip
+    breaks = min(new.breaks + 1, 255)
+    if new.has_arm:
+        return msgspec.structs.replace(new, breaks=breaks, met=near and breaks >= BROKEN)  # they have come together
+    return msgspec.structs.replace(
+        new, e=e, n=n, course=course, away_m=away_m, count=1, breaks=breaks, met=met, settled=False
+    )  # fmt: skip
+
+
+def unsettled(receivers: Receivers) -> bool:
+    """Whether there is an arm of which the track does not know yet."""
+    return any(one.has_arm and not one.settled for one in receivers[1:])
+
+
+def settled(receivers: Receivers) -> Receivers:
+    """The track knows of all of them."""
+    return tuple(msgspec.structs.replace(one, settled=one.has_arm) for one in receivers)
+
+
+def is_heard(receivers: Receivers, time_ns: int) -> bool:
+    """Whether the first one goes on reporting: then the track goes by it, and the others say how far they are from it."""
+    lead = receivers[0]
+    return (time_ns - lead.time_ns) / NS <= GOES_ON * max(lead.gap_s, GOES_ON_S)
+
+
+def without_arm(one: Receiver, m: Measurement) -> Measurement:
+    """A fix of a receiver with an arm, as the first one would have made it; how well the arm is known is part of its noise."""
+    r = (BEND * one.away_m) ** 2
+    return msgspec.structs.replace(
+        m, lat_deg=m.lat_deg - one.n / _M_PER_DEG,
+        lon_deg=(m.lon_deg - one.e / (_M_PER_DEG * math.cos(math.radians(m.lat_deg))) + 180.0) % 360.0 - 180.0,
+        r_ee=m.r_ee + r, r_nn=m.r_nn + r,
+    )  # fmt: skip
+
+
+def held(receivers: Receivers, time_ns: int, ve_mps: float, vn_mps: float) -> list[tuple[float, float]]:
+    """(e, n) from the first one of those that go along with it, with its velocity at a time."""
+    since_ns = time_ns - int(HELD_S * NS)
+    return [turned(one, ve_mps, vn_mps)[:2] for one in receivers[1:] if one.holds and one.time_ns >= since_ns]
