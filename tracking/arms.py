@@ -20,12 +20,13 @@ from birddog.units import NS
 from tracking.kernel import APART_MOST_M
 from tracking.measurement import Measurement
 
-#: A pair nearer to each other than this, less two sigmas, was together, m.
-TOGETHER_M = 60.0
+#: A pair nearer to each other than this by two sigmas was together, one further off by two sigmas is apart, m.
+TOGETHER_M = 50.0
 #: So many times as far apart as before, and it is a lever arm; so often in a row not, and they go different ways.
 STEADY, BROKEN = 3, 2
-#: A distance may be off by so many sigmas and by this share of it (a train in a bend is shorter across) and be the same.
-SIGMAS, BEND = 4.0, 0.3
+#: A distance may be off by so many sigmas and by this share of it (a train in a bend is shorter across) and be the same; while
+#: it is learnt by less: what goes away from it would seem to be a longer train each time.
+SIGMAS, BEND, LEARNING = 4.0, 0.3, 0.1
 #: How well it is known which way it lies, as a share of it.
 WAY = 0.08
 #: A distance is the mean of about so many.
@@ -56,10 +57,10 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
         time_ns, lat_deg, lon_deg, r: its newest fix, r its variance per axis, m².
         ve_mps, vn_mps, r_v: its velocity there, with a variance per axis; slack_s: so long ago that was its velocity.
         gap_s: the time between its two newest fixes.
-        e, n: where it is from the first one (its arm, once it has one), m; course: of the first one at that time, radians, NaN
-            before it was under way; away_m: how far that is on average.
+        e, n, var: where it is from the first one (its arm, once it has one), m, with a variance per axis.
+        course: of the first one at that time, radians, NaN before it was under way; away_m: how far that is on average.
         count: how often it was as far away as before; breaks: how often in a row it was not.
-        met: it was together with the first one.
+        met: it was together with the first one; has_arm: it is steadily apart from it, and never was.
         asked: how far away it is at its newest fix has been asked; settled: the track knows of its arm.
     """
 
@@ -75,11 +76,13 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
     gap_s: float = 0.0
     e: float = 0.0
     n: float = 0.0
+    var: float = 0.0
     course: float = math.nan
     away_m: float = 0.0
     count: int = 0
     breaks: int = 0
     met: bool = False
+    has_arm: bool = False
     asked: bool = False
     settled: bool = False
 
@@ -87,11 +90,6 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
     def goes(self) -> bool:
         """Whether it is under way, as far as one can see."""
         return math.hypot(self.ve_mps, self.vn_mps) > 0.5
-
-    @property
-    def has_arm(self) -> bool:
-        """Whether it is steadily apart from the first one."""
-        return self.count >= STEADY and not self.met
 
     @property
     def holds(self) -> bool:
@@ -221,29 +219,34 @@ def _asked(new: Receiver, e: float, n: float, r: float, went: tuple[float, float
     sigma_m = math.sqrt(r + new.r + LASTING_R + (went[0] ** 2 + went[1] ** 2) * CLOCK_S**2)
     if sigma_m > VAGUE_M:
         return new
-    new = msgspec.structs.replace(new, asked=True)
     away_m = math.hypot(e, n)
-    near = away_m < TOGETHER_M - 2.0 * sigma_m
-    met = new.met or (near and not new.has_arm)
+    new = msgspec.structs.replace(new, asked=True)
+    near, var = away_m < TOGETHER_M - 2.0 * sigma_m, sigma_m * sigma_m
     old_e, old_n, course = turned(new, *(goes if new.settled else went))
-    if new.count == 0:
-        return msgspec.structs.replace(new, e=e, n=n, course=course, away_m=away_m, count=1, met=met)
-    same = abs(away_m - new.away_m) <= SIGMAS * sigma_m + BEND * new.away_m and away_m <= APART_MOST_M
+    share = BEND if new.has_arm else LEARNING
+    same = new.count > 0 and abs(away_m - new.away_m) <= SIGMAS * sigma_m + share * new.away_m and away_m <= APART_MOST_M
     if not new.has_arm:  # while it is learnt which way it lies counts too: who overtakes is as far away before and after
         same = same and math.hypot(e - old_e, n - old_n) <= SIGMAS * sigma_m + 2.0 * BEND * new.away_m
     if same:
         count = min(new.count + 1, MEMORY)
-        share = max(1.0 / count, 0.3)
+        share = max(new.var / (new.var + var), 0.3)  # the better known one counts more, and an older one less
+        e, n, var = old_e + share * (e - old_e), old_n + share * (n - old_n), (1.0 - share) ** 2 * new.var + share * share * var
+        away_m = new.away_m + (away_m - new.away_m) * (1.0 / count if new.has_arm else share)
+        apart_m, sure_m = math.hypot(e, n), 2.0 * math.sqrt(var)
+        breaks = 0 if new.has_arm else max(0, new.breaks - 1)
         return msgspec.structs.replace(
-            new, e=old_e + share * (e - old_e), n=old_n + share * (n - old_n), course=course,
-            away_m=new.away_m + (away_m - new.away_m) / count, count=count, breaks=0, met=met,
+            new, e=e, n=n, var=var, course=course, away_m=away_m, count=count, breaks=breaks,
+            met=new.met or (not new.has_arm and apart_m < TOGETHER_M - sure_m),
+            has_arm=not new.met and (new.has_arm or (count >= STEADY and breaks == 0 and apart_m > TOGETHER_M + sure_m)),
         )  # fmt: skip
-    breaks = min(new.breaks + 1, 255)
-    if new.has_arm:
-        return msgspec.structs.replace(new, breaks=breaks, met=near and breaks >= BROKEN)  # they have come together
-    return msgspec.structs.replace(
-        new, e=e, n=n, course=course, away_m=away_m, count=1, breaks=breaks, met=met, settled=False
-    )  # fmt: skip
+    breaks = min(new.breaks + (new.count > 0), 255)
+    if not new.has_arm:
+        return msgspec.structs.replace(
+            new, e=e, n=n, var=var, course=course, away_m=away_m, count=1, breaks=breaks, met=new.met or near
+        )  # fmt: skip
+    if near and breaks >= BROKEN:  # they have come together
+        return msgspec.structs.replace(new, breaks=breaks, met=True, has_arm=False, settled=False)
+    return msgspec.structs.replace(new, breaks=breaks)
 
 
 def unsettled(receivers: Receivers) -> bool:

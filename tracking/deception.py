@@ -367,7 +367,9 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, al
     """The distance to each other receiver, and whether it is another than it was."""
     parted = "parted" in live.state.open_events
     for name, other in sources.of.items():
-        if other is source or other.last is None or not other.goes or not 0.0 <= (m.time_ns - other.last.time_ns) / NS <= FRESH_S:
+        if other is source or other.last is None or not other.goes:
+            continue
+        if not 0.0 <= (m.time_ns - other.last.time_ns) / NS <= FRESH_S:
             continue
         key = "\n".join(sorted((name, m.device)))
         apart_m, r = _foretold(source, m, other, other.last)

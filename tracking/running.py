@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from birddog.units import NS
+from tracking.arms import Receivers
 from tracking.core import RIVAL_S, Core, Model, Place, Rival
 from tracking.kernel import (
     ANCHOR,
@@ -48,11 +49,9 @@ Told = tuple[float, float, float, float, float, float, float, float, float, floa
 
 
 def runs(core: Core, model: Model) -> bool:
-    """Whether a filter may go on from a Core in a row: not that of a reference engine, after another class, or of several
-    receivers.
-    """
+    """Whether a filter may go on from a Core in a row: not that of a reference engine, nor after another class."""
     motion = model.motion
-    return motion.engine is None and len(core.bank.data) == motion.size and not core.receivers
+    return motion.engine is None and len(core.bank.data) == motion.size
 
 
 class Running:
@@ -64,7 +63,7 @@ class Running:
 
     __slots__ = (
         "_at", "_known", "_noises", "_which", "changed_ns", "device", "first_ns", "hits", "last", "made", "model", "motion",
-        "moved_ns", "recent", "refused", "rival", "row", "shown_ns", "sided", "time_ns", "updated_ns",
+        "moved_ns", "receivers", "recent", "refused", "rival", "row", "shown_ns", "sided", "time_ns", "updated_ns",
     )  # fmt: skip
 
     def __init__(self, model: Model):
@@ -93,6 +92,7 @@ class Running:
         self.time_ns = self.updated_ns = self.first_ns = self.shown_ns = time_ns
         self.moved_ns: int | None = None
         self.rival: Rival | None = None
+        self.receivers: Receivers = ()
         self.hits, self.refused, self.recent, self.sided, self.changed_ns = 1, 0, 0, False, 0
 
     def load(self, core: Core) -> None:
@@ -115,6 +115,7 @@ class Running:
         self.time_ns, self.updated_ns = core.time_ns, core.updated_ns
         self.first_ns, self.moved_ns = core.first_ns, core.moved_ns
         self.rival, self.hits, self.refused, self.recent = core.rival, core.hits, core.refused, core.recent
+        self.receivers = core.receivers
         self.shown_ns = -1
 
     def core(self) -> Core:
@@ -129,6 +130,7 @@ class Running:
                 self.time_ns, told[0], told[1], Bank(row.data[: self._at // 8].tobytes()), _STATE.unpack_from(row, self._at),
                 self.time_ns, self.first_ns, told[2], self.hits, self.refused, told[3], told[4], self.moved_ns, self.rival, 0,
                 self.recent, True, self.last, self.time_ns, False, self._learnt(), told[5], told[6], told[7], sides,
+                self.receivers,
             )  # fmt: skip
         return core
 
@@ -158,12 +160,14 @@ class Running:
             self.shown_ns = time_ns
         return _SHOWN.unpack_from(self.row, self._at + 8 * (TAIL + SHOWN))
 
+    def alone(self, m: Measurement) -> bool:
+        """Whether a measurement is of the track's only receiver: of several, how far they are apart is asked first."""
+        return not self.receivers and (m.device == self.last or not self.last)
+
     def follow(self, m: Measurement) -> bool:
         """Go on with a fix like nearly all; False where it is no such fix, and nothing is changed."""
         device, time_ns, model, motion = m.device, m.time_ns, self.model, self.motion
         if m.origin != "fix" or m.here or not (m.stated or m.r_ee == model.base):
-            return False
-        if device != self.last and self.last:  # a second receiver: how far it is from the first one is to be learnt
             return False
         if (device != self.device or self._which < 0) and not self._turned_to(device):
             return False

@@ -191,23 +191,25 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
         return _begin(m, model), "began", 0.0
     if m.here:
         return _moved(core, m, _rival(core, m), model), "moved", math.inf
-    usual = followed(core, m, model)
-    if usual is not None:
-        return usual[0], "used", usual[1]
     motion, preset = model.motion, model.preset
     base = class_variance(m, preset)
+    lever = False
     if m.origin == "fix" and (core.receivers or core.device not in ("", m.device)):
         core = _received(core, m)
         arm = arms.of(core.receivers[1:], m.device)
-        if arm is not None and arm.has_arm:
+        lever = arm is not None and arm.has_arm
+        if arm is not None and lever:
             if arm.breaks:
                 return _refused(core, m, model, math.inf)
             m, base = arms.without_arm(arm, m), None
         if arms.unsettled(core.receivers):
             return _anew(core, m, model), "used", 0.0
-        if arm is not None and arm.has_arm and arms.is_heard(core.receivers, m.time_ns):
+        if lever and arms.is_heard(core.receivers, m.time_ns):
             rival = core.rival if core.rival is not None and core.rival.device != m.device else None
             return replace(core, time_ns=m.time_ns, rival=rival), "beside", 0.0
+    usual = None if lever else followed(core, m, model)
+    if usual is not None:
+        return usual[0], "used", usual[1]
     m = m if base is None else believed(core.noise, m)
     seen, nis = _in_frame(core, m), math.inf
     if seen is not None:

@@ -188,7 +188,7 @@ class LiveTrack:
                 running = self._row_of(model, newest)
                 running.load(core)
             says: Told | None = None
-            if running is not None and running.follow(m):
+            if running is not None and running.alone(m) and running.follow(m):
                 says = running.told()
                 nis, core = says[0], None
             else:
@@ -277,13 +277,13 @@ class LiveTrack:
                 cores.append(None)
                 self._verdicts.append(("began", 0.0))
                 return running.told()
-            if core.rival is not None or core.recent or not runs(core, model):
+            if core.rival is not None or core.recent or core.receivers or not runs(core, model):
                 return None
             if running is None or running.model is not model:
                 running = self.running = Running(model)
             running.load(core)
             self._runs = True
-        if running.rival is not None or running.recent or m.time_ns - running.updated_ns >= long_ns:
+        if running.rival is not None or running.recent or not running.alone(m) or m.time_ns - running.updated_ns >= long_ns:
             return None
         kept = running.core() if n and n % KEPT_EACH == 0 else None
         if not running.follow(m):
