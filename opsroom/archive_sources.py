@@ -1,4 +1,4 @@
-"""What an archive is made of: files of tracks (CSV), AIS logs, journals; and what of them was left out, and why.
+"""What an archive is made of: files of tracks (CSV, Parquet), AIS logs, journals; and what of them was left out, and why.
 
 Parting identities (``tracking.forecast.strands``) leaves out single fixes that jump and gives each of several things under one
 identity a name of its own (``123#2``).
@@ -15,6 +15,7 @@ import numpy as np
 from birddog.errors import UsageError
 from birddog.geo import null_island
 from birddog.units import NS
+from opsroom import parquet_tracks
 from opsroom.commands.common import say
 from tracking.forecast import past as arch
 from tracking.forecast.strands import FEWEST_FIXES, impossible, strands
@@ -79,7 +80,7 @@ def gather(paths: list[str]) -> Gathered:
     out = Gathered()
     for path in paths:
         kind = _kind(path)
-        {"csv": _csv, "ais": _ais, "journal": _journal}[kind](path, out)
+        {"csv": _csv, "ais": _ais, "journal": _journal, "parquet": _parquet}[kind](path, out)
     return out
 
 
@@ -93,8 +94,8 @@ def _kind(path: str) -> str:
         raise UsageError(error.strerror or str(error), file=path) from None
     if head.startswith(b"SQLite format 3\0"):
         return "journal"
-    if head.startswith(b"PAR1"):
-        raise UsageError("Parquet is not read in this version: write it as CSV id,t,lat,lon", file=path)
+    if head.startswith(parquet_tracks.MAGIC):
+        return "parquet"
     first = head.lstrip(b"\xef\xbb\xbf").split(b"\n", 1)[0]
     return "ais" if b"!AI" in head or b"!BS" in head or first.startswith((b"\\", b"!", b"$")) else "csv"
 
@@ -108,6 +109,18 @@ def _csv(path: str, out: Gathered) -> None:
     for line in rows.line[~keep].tolist():
         out.refuse(f"{path}:{line}", "position 0, 0")
     out.take(number[rows.vessel[keep]], rows.time_ns[keep], rows.lat_deg[keep], rows.lon_deg[keep])
+
+
+def _parquet(path: str, out: Gathered) -> None:
+    for lot in parquet_tracks.lots(path):
+        for bad in lot.bad:
+            out.refuse(f"{path}: row {bad.row}: {bad.field}", bad.why)
+        null = (np.abs(lot.lat_deg) < 1e-4) & (np.abs(lot.lon_deg) < 1e-4)
+        for row in lot.row[null].tolist():
+            out.refuse(f"{path}: row {row}", "position 0, 0")
+        used, at = np.unique(lot.vessel[~null], return_inverse=True)
+        number = out.numbers([lot.ids[k] for k in used.tolist()])
+        out.take(number[at], lot.time_ns[~null], lot.lat_deg[~null], lot.lon_deg[~null])
 
 
 def _ais(path: str, out: Gathered) -> None:

@@ -15,7 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     build = actions.add_parser("build", help="make an archive of files of tracks, AIS logs and journals")
     build.add_argument("files", nargs="+", metavar="FILE",
-                       help="CSV id,t,lat,lon, the CSV of an AIS archive, an AIS log, a journal")
+                       help="CSV id,t,lat,lon, the CSV of an AIS archive, Parquet with such columns, an AIS log, a journal")
     build.add_argument("--to", required=True, metavar="PATH",
                        help="the folder that is made; an archive that stands there is replaced")
     build.add_argument("--horizons", metavar="LIST", default=HORIZONS_MIN,
