@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 import numpy as np
 
-from birddog.record import COLUMNS, LISTS
+from birddog.record import COLUMNS, LISTS, MAGIC
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +27,12 @@ _MOST, _DEPTH = 64, 32
 _DOT, _STAR = ord("."), ord("*")
 #: The names of the columns, as MessagePack; the head of the array is written before them.
 _COLUMNS = np.frombuffer(b"".join(msgspec.msgpack.encode(name) for name in COLUMNS), np.uint8)
+_MAGIC = np.frombuffer(MAGIC, np.uint8)
 _OBSERVATIONS, _SIGHTINGS = (np.frombuffer(name.encode(), np.uint8) for name in LISTS)
 
 
-def _skip(data, at, end):
-    """Where the value that begins at a place ends; -1 where it is none that we write, or too deep."""
-    left = np.empty(_DEPTH, np.int64)
+def _skip(data, at, end, left):
+    """Where the value that begins at a place ends; -1 where it is none that we write, or too deep; ``left`` to write in."""
     left[0] = 1
     depth = 0
     while depth >= 0:
@@ -132,7 +132,7 @@ def _count(data, at, end):
     return -1, at
 
 
-def _field(data, at, end, seen, field):
+def _field(data, at, end, seen, field, left):
     """(where the value of the field at a place begins, where it ends); -1 where it is none, or has a name that stood before."""
     value = _key(data, at, end)
     if value < 0:
@@ -146,7 +146,7 @@ def _field(data, at, end, seen, field):
         if same:
             return -1, -1
     seen[field] = at
-    return value, _skip(data, value, end)
+    return value, _skip(data, value, end, left)
 
 
 def _kept(spans, used, listed, row, key, value, end):
@@ -154,12 +154,11 @@ def _kept(spans, used, listed, row, key, value, end):
     return used + 1
 
 
-def _row(data, at, end, spans, used, listed, number):
+def _row(data, at, end, spans, used, listed, number, seen, left):
     """The fields of a row of a list, as ``_body`` of a body's."""
     count, at = _count(data, at, end)
-    seen = np.empty(_MOST, np.int64)
     for field in range(count):
-        value, after = _field(data, at, end, seen, field)
+        value, after = _field(data, at, end, seen, field, left)
         if after < 0:
             return used, -1
         used = _kept(spans, used, listed, number, at, value, after)
@@ -167,12 +166,11 @@ def _row(data, at, end, spans, used, listed, number):
     return used, (at if count > 0 else -1)
 
 
-def _body(data, at, end, spans, used):
+def _body(data, at, end, spans, used, seen, left):
     """The fields of a body into ``spans``: (how many then, where it ends), -1 where it is nothing that we write."""
     count, at = _count(data, at, end)
-    seen = np.empty(_MOST, np.int64)
     for field in range(count):
-        value, after = _field(data, at, end, seen, field)
+        value, after = _field(data, at, end, seen[0], field, left)
         if after < 0:
             return used, -1
         size, listed, rows, first = value - at - 1, 0, np.int64(0), value + 1
@@ -191,36 +189,35 @@ def _body(data, at, end, spans, used):
         if rows == 0:
             used = _kept(spans, used, 0, 0, at, value, after)
         for n in range(rows):
-            used, first = _row(data, first, after, spans, used, listed, n)
+            used, first = _row(data, first, after, spans, used, listed, n, seen[1], left)
             if first < 0:
                 return used, -1
         at = after
     return used, (at if count > 0 else -1)
 
 
-def cut(data, ends, stated, spans, counts):
+def cut(data, columns, of_run, edges, spans, counts):
     """Cut entries into fields; how many all have.  ``counts``: how many each has, 0 where the plain way is to be asked.
 
     Args:
-        data, ends: what ``leaves_of`` joins, and where each of the five pieces of an entry ends.
-        stated: how many bytes of the second piece are the statement's.
-        spans: (list, row, key, value, end of the value) of each field.
+        data: what the columns of runs of entries say, all idents, all bodies.
+        columns, of_run: of each run where its statement's texts begin, its source, its actor, and where that ends; the run
+            of each entry.
+        edges: where each ident begins, and each body; each with the end of the last.
+        spans: (list, row, key, value, end of the value) of each field; the list of what is none of the body is 3, of an ident,
+            which has no head, 4.
     """
     used = 0
+    seen, left = np.empty((2, _MOST), np.int64), np.empty(_DEPTH, np.int64)
     for n in range(counts.size):
-        begin = used
-        if ends[n, 2] == ends[n, 1]:
-            continue  # an ident that is too long
-        middle = _skip(data, ends[n, 0] + stated[n], ends[n, 1])
-        if middle < 0:
+        begin, run = used, of_run[n]
+        if edges[0, n + 1] - edges[0, n] > 255:
             continue
-        for k in range(3):
-            spans[used + k, 0] = 3
-        spans[used, 3], spans[used, 4] = ends[n, 0] + stated[n], middle
-        spans[used + 1, 3], spans[used + 1, 4] = middle, ends[n, 1]
-        spans[used + 2, 3], spans[used + 2, 4] = ends[n, 1], ends[n, 3]
-        used, at = _body(data, ends[n, 3], ends[n, 4], spans, used + 3)
-        if at != ends[n, 4]:
+        for k in range(2):
+            spans[used + k, 0], spans[used + k, 3], spans[used + k, 4] = 3, columns[run, 1 + k], columns[run, 2 + k]
+        spans[used + 2, 0], spans[used + 2, 3], spans[used + 2, 4] = 4, edges[0, n], edges[0, n + 1]
+        used, at = _body(data, edges[1, n], edges[1, n + 1], spans, used + 3, seen, left)
+        if at != edges[1, n + 1]:
             used = begin
             continue
         counts[n] = used - begin
@@ -235,113 +232,123 @@ def _turned(value):
     return out
 
 
-def number(counts, seqs, blocks):
+def number(counts, numbers, blocks):
     """What salts are the cipher of: (number of the entry, number of the field), big endian."""
     at = 0
     for n in range(counts.size):
         for k in range(counts[n]):
-            blocks[at, 0], blocks[at, 1] = _turned(seqs[n]), _turned(k)
+            blocks[at, 0], blocks[at, 1] = _turned(numbers[0, n]), _turned(k)
             at += 1
 
 
-def _copy(out, to, data, at, end):
-    for n in range(at, end):
-        out[to + n - at] = data[n]
-    return to + end - at
+_init = _update = _final = _memcpy = cast(Any, None)  # the libraries' own, when it is compiled
 
 
-_init = _update = _final = cast(Any, None)  # the library's own, when it is compiled
+def _named(names, to, data, key, value, listed, row):
+    """A field's name, as MessagePack, to a place in ``names``; where it ends."""
+    if listed == 0:
+        _memcpy(names.ctypes.data + to, data.ctypes.data + key, value - key)
+        return to + value - key
+    head = to
+    to += 2
+    text = _OBSERVATIONS if listed == 1 else _SIGHTINGS
+    for m in range(text.size):
+        names[to + m] = text[m]
+    to += text.size + 1
+    names[to - 1] = _DOT
+    power = 1
+    while row // power >= 10:
+        power *= 10
+    while power:
+        names[to] = 48 + row // power % 10
+        power //= 10
+        to += 1
+    names[to] = _DOT
+    for m in range(key + 1, value):
+        names[to + m - key] = data[m]
+    to += value - key
+    size = to - head - 2
+    if size >= 32:
+        names[head], names[head + 1] = 0xD9, size
+        return to
+    names[head] = 0xA0 | size
+    for m in range(head + 1, to - 1):
+        names[m] = names[m + 1]
+    return to - 1
 
 
-def _sha256(data, size, context, out, at):
-    """The hash of the first bytes of an array, to a place in another."""
-    _init(context.ctypes)
-    _update(context.ctypes, data.ctypes, size)
-    _final(out[at:].ctypes, context.ctypes)
+def digest(data, columns, of_run, numbers, spans, counts, salts, out):
+    """The leaves of the entries that were cut, each at its place in ``out``.
 
-
-def digest(data, ends, stated, spans, counts, salts, out):
-    """The leaves of the entries that were cut, each at its place in ``out``; ``salts`` of each field in turn."""
-    longest = 1024
-    at = 0
+    Args:
+        data, columns, of_run, spans, counts: see ``cut``.
+        numbers: of each entry the number, and when it was received.
+        salts: of each field, in turn.
+    """
+    longest = most = at = 0
     for n in range(counts.size):
         size = 0
         for k in range(at, at + counts[n]):
-            if spans[k, 4] - spans[k, 3] + 16 > longest:
-                longest = spans[k, 4] - spans[k, 3] + 16
-            size += 32 + 64 + spans[k, 3] - spans[k, 2] if spans[k, 0] < 3 else 64
-        if size + 64 > longest:
-            longest = size + 64
-        if ends[n, 1] - (ends[n - 1, 4] if n else 0) + 64 > longest:
-            longest = ends[n, 1] - (ends[n - 1, 4] if n else 0) + 64
+            size += 64 + spans[k, 3] - spans[k, 2] if spans[k, 0] < 3 else 0
+        longest, most = max(longest, size), max(most, counts[n])
         at += counts[n]
-    piece, salted = np.empty(longest, np.uint8), np.empty(longest, np.uint8)
-    found, context = np.empty(32, np.uint8), np.empty(512, np.uint8)
+    names, hashes, context = np.empty(longest + 64, np.uint8), np.empty(32 * most + 32, np.uint8), np.empty(512, np.uint8)
+    of_data, of_salts, of_names, of_hashes = data.ctypes.data, salts.ctypes.data, names.ctypes.data, hashes.ctypes.data
+    head = np.zeros(5 + 16 + 2, np.uint8)
+    for m in range(4):
+        head[1 + m] = _MAGIC[m]
+    head[21] = 0xC4
+    of_out, state, of_head = out.ctypes.data, context.ctypes.data, head.ctypes.data
     at = 0
     for n in range(counts.size):
         count = counts[n]
         if count == 0:
             continue
+        for k in range(count):
+            value = spans[at + k, 3]
+            _init(state)
+            _update(state, of_salts + 16 * (at + k), 16)
+            if spans[at + k, 0] == 4:
+                head[22] = spans[at + k, 4] - value
+                _update(state, of_head + 21, 2)
+            _update(state, of_data + value, spans[at + k, 4] - value)
+            _final(of_hashes + 32 * k, state)
         to = 0
         if count < 16:
-            piece[0], to = 0x90 | count, 1
+            names[0], to = 0x90 | count, 1
         else:
-            piece[0], piece[1], piece[2], to = 0xDC, count >> 8, count & 255, 3
-        to = _copy(piece, to, _COLUMNS, 0, _COLUMNS.size)
+            names[0], names[1], names[2], to = 0xDC, count >> 8, count & 255, 3
+        for m in range(_COLUMNS.size):
+            names[to + m] = _COLUMNS[m]
+        to += _COLUMNS.size
         for k in range(at + 3, at + count):
-            listed, row, key, value = spans[k, 0], spans[k, 1], spans[k, 2], spans[k, 3]
-            if listed == 0:
-                to = _copy(piece, to, data, key, value)
-                continue
-            head = to
-            to += 2
-            text = _OBSERVATIONS if listed == 1 else _SIGHTINGS
-            to = _copy(piece, to, text, 0, text.size)
-            piece[to] = _DOT
-            power = 1
-            while row // power >= 10:
-                power *= 10
-            to += 1
-            while power:
-                piece[to] = 48 + row // power % 10
-                power //= 10
-                to += 1
-            piece[to] = _DOT
-            to = _copy(piece, to + 1, data, key + 1, value)
-            size = to - head - 2
-            if size < 32:
-                piece[head] = 0xA0 | size
-                for m in range(head + 1, to - 1):
-                    piece[m] = piece[m + 1]
-                to -= 1
-            else:
-                piece[head], piece[head + 1] = 0xD9, size
-        for k in range(at, at + count):
-            for m in range(16):
-                salted[m] = salts[16 * k + m]
-            _copy(salted, 16, data, spans[k, 3], spans[k, 4])
-            _sha256(salted, 16 + spans[k, 4] - spans[k, 3], context, piece, to)
-            to += 32
-        _sha256(piece, to, context, found, 0)
-        begin = ends[n - 1, 4] if n else 0
-        to = _copy(salted, 0, data, begin, ends[n, 0] + stated[n])
-        to = _copy(salted, to, found, 0, 32)
-        _sha256(salted, to, context, out, 32 * n)
+            to = _named(names, to, data, spans[k, 2], spans[k, 3], spans[k, 0], spans[k, 1])
+        _init(state)
+        _update(state, of_names, to)
+        _update(state, of_hashes, 32 * count)
+        _final(of_hashes, state)
+        run = of_run[n]
+        for m in range(8):
+            head[5 + m], head[13 + m] = numbers[0, n] >> 56 - 8 * m & 255, numbers[1, n] >> 56 - 8 * m & 255
+        _init(state)
+        _update(state, of_head, 21)
+        _update(state, of_data + columns[run, 0], columns[run, 1] - columns[run, 0])
+        _update(state, of_hashes, 32)
+        _final(of_out + 32 * n, state)
         at += count
 
 
-def fold(hashes, work):
-    """The root of a perfect subtree: ``hashes`` its leaves, one behind the other, a power of two of them; written over.
-
-    Args:
-        work: 65 bytes and more, 0x01 first.
-    """
-    context = np.empty(512, np.uint8)
+def fold(hashes):
+    """The root of a perfect subtree: ``hashes`` its leaves, one behind the other, a power of two of them; written over."""
+    one, context = np.ones(1, np.uint8), np.empty(512, np.uint8)
+    of_hashes, state = hashes.ctypes.data, context.ctypes.data
     count = hashes.size // 32
     while count > 1:
         for n in range(count // 2):
-            _copy(work, 1, hashes, 64 * n, 64 * n + 64)
-            _sha256(work, 65, context, hashes, 32 * n)
+            _init(state)
+            _update(state, one.ctypes.data, 1)
+            _update(state, of_hashes + 64 * n, 64)
+            _final(of_hashes + 32 * n, state)
         count //= 2
 
 
@@ -355,7 +362,7 @@ class Compiled(NamedTuple):
 
 
 #: What the outer ones call, in the order in which one needs the other.
-_INNER = ("_skip", "_key", "_same", "_count", "_field", "_kept", "_row", "_body", "_turned", "_copy", "_sha256")
+_INNER = ("_skip", "_key", "_same", "_count", "_field", "_kept", "_row", "_body", "_turned", "_named")
 
 
 @functools.cache
@@ -370,19 +377,19 @@ def compiled() -> Compiled | None:
     except (ImportError, OSError, AttributeError):
         return None
     types, njit = numba.types, cast(Any, numba.njit)
-    some = types.CPointer(types.uint8)
-    taken = {"_init": (some,), "_update": (some, some, types.uint64), "_final": (some, some)}
-    names = dict(globals())
+    address, names = types.intp, dict(globals())
+    taken = {"_init": (address,), "_update": (address, address, types.uint64), "_final": (address, address)}
     for function, (name, arguments) in zip(functions, taken.items(), strict=True):
         binding.add_symbol(f"birddog_sha256{name}", ctypes.cast(function, ctypes.c_void_p).value)
         names[name] = types.ExternalFunction(f"birddog_sha256{name}", types.int32(*arguments))
+    names["_memcpy"] = types.ExternalFunction("memcpy", address(address, address, types.uint64))
     given = types.Array(types.uint8, 1, "C", readonly=True)
     flat, large, row, table = types.uint8[::1], types.int64[::1], types.int64[:, ::1], types.uint64[:, ::1]
     signatures = {
-        "cut": types.int64(given, row, large, row, large),
-        "number": types.void(large, large, table),
-        "digest": types.void(given, row, large, row, large, flat, flat),
-        "fold": types.void(flat, flat),
+        "cut": types.int64(given, row, large, row, row, large),
+        "number": types.void(large, row, table),
+        "digest": types.void(given, row, large, row, row, large, flat, flat),
+        "fold": types.void(flat),
     }
     for keep in (True, False):
         flags = {"cache": keep, "nogil": True, "no_cfunc_wrapper": True}

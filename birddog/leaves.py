@@ -13,14 +13,15 @@ import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from birddog.leaf_kernel import Compiled, compiled
 from birddog.merkle import perfect_root
-from birddog.record import MAGIC, PAIR, SALT_BYTES, Fields, Salter, fields_of, statement_of, texts_of
+from birddog.record import SALT_BYTES, Fields, Salter, fields_of, statement_of, texts_of
 
 #: So many entries in one call are worth loading what is compiled; and so few are quicker the plain way.
 MANY, FEW = 64, 4
@@ -29,18 +30,29 @@ MOST_BYTES = 4 << 20
 HASH = 32
 
 
-class Asked(NamedTuple):
-    """An entry whose leaf is asked for; ``body`` in clear, ``key_id`` "" where it has none."""
+class Said(Protocol):
+    """What an entry says; ``body`` in clear."""
 
-    seq: int
-    kind: str
-    received_ns: int
-    operation: str
-    key_id: str
-    body: bytes
-    ident: bytes
-    source: str
-    actor: str
+    @property
+    def kind(self) -> str: ...
+    @property
+    def received_ns(self) -> int: ...
+    @property
+    def operation(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def ident(self) -> bytes: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def actor(self) -> str: ...
+
+
+class Key(NamedTuple):
+    """What an entry's body is sealed under: the name of the key, "" where it stands in clear; and what the salts are of."""
+
+    name: str
     salter: Salter
 
 
@@ -71,61 +83,76 @@ def load() -> None:
     _loading.end()
 
 
-def leaf_of(asked: Asked) -> bytes:
+def leaf_of(seq: int, entry: Said, key: Key) -> bytes:
     """The leaf of one entry."""
-    fields: Fields = fields_of(asked.body, asked.ident, asked.source, asked.actor)
-    seq, kind, received_ns, operation, key_id = asked[:5]
-    return sha256(b"\x00" + statement_of(seq, kind, received_ns, operation, key_id, fields, asked.salter)).digest()
+    fields: Fields = fields_of(entry.body, entry.ident, entry.source, entry.actor)
+    said = statement_of(seq, entry.kind, entry.received_ns, entry.operation, key.name, fields, key.salter)
+    return sha256(b"\x00" + said).digest()
 
 
-def leaves_of(many: Sequence[Asked]) -> list[bytes]:
-    """The leaves of entries, in order."""
-    if len(many) >= MANY:
+def leaves_of(seqs: Sequence[int], entries: Sequence[Said], keys: Sequence[Key]) -> list[bytes]:
+    """The leaves of entries, in order: the number of each, and its key."""
+    if len(entries) >= MANY:
         _loading.begin()
-    quick = _loading.found if len(many) > FEW else None
+    quick = _loading.found if len(entries) > FEW else None
     if quick is None:
-        return [leaf_of(asked) for asked in many]
-    if sum([len(asked.body) for asked in many]) > MOST_BYTES:
-        half = len(many) // 2
-        return leaves_of(many[:half]) + leaves_of(many[half:])
-    pieces: list[bytes] = []
-    lengths, said, before = [], (b"", 0), None
-    for a in many:
-        if before is None or a[1:2] + a[3:5] + a[7:9] != before:  # seldom another than the one before it
-            before = a[1:2] + a[3:5] + a[7:9]
-            said = _texts(*before)
-        pieces += (
-            _LEAF + PAIR(a.seq, a.received_ns),
-            said[0],
-            _IDENT[len(a.ident)] if len(a.ident) < 256 else b"",
-            a.ident,
-            a.body,
-        )
-        lengths.append(said[1])
-    sizes = np.fromiter(map(len, pieces), np.int64, len(pieces))
-    ends = np.cumsum(sizes).reshape(-1, 5)
-    data = np.frombuffer(b"".join(pieces), np.uint8)
-    stated = np.array(lengths, np.int64)
-    seqs = np.fromiter([a.seq for a in many], np.int64, len(many))
-    spans = np.empty((data.size // 2 + 4 * len(many), 5), np.int64)
-    counts = np.zeros(len(many), np.int64)
-    used = quick.cut(data, ends, stated, spans, counts)
+        return list(map(leaf_of, seqs, entries, keys))
+    bodies = [entry.body for entry in entries]
+    sizes = np.fromiter(map(len, bodies), np.int64, len(bodies))
+    if sizes.sum() > MOST_BYTES:
+        half = len(entries) // 2
+        return leaves_of(seqs[:half], entries[:half], keys[:half]) + leaves_of(seqs[half:], entries[half:], keys[half:])
+    return _hashed(quick, seqs, entries, keys, bodies, sizes)
+
+
+def _hashed(quick: Compiled, seqs: Sequence[int], entries: Sequence[Said], keys: Sequence[Key], bodies: list[bytes],
+            sizes: NDArray[np.int64]) -> list[bytes]:  # fmt: skip
+    many = len(entries)
+    texts, table, run_of, begins = list[bytes](), list[tuple[int, int, int, int]](), list[int](), list[int]()
+    at, run, before = 0, -1, None
+    for n, entry in enumerate(entries):
+        said = entry.kind, entry.operation, entry.source, entry.actor, keys[n]
+        if said != before:  # seldom another than the one before it
+            if before is None or keys[n].salter is not before[4].salter:
+                begins.append(n)
+            before, run = said, run + 1
+            text, stated, middle = _texts(entry.kind, entry.operation, keys[n].name, entry.source, entry.actor)
+            texts.append(text)
+            table.append((at, at + stated, at + middle, at + len(text)))
+            at += len(text)
+        run_of.append(run)
+    idents = [entry.ident for entry in entries]
+    data = np.frombuffer(b"".join([*texts, *idents, *bodies]), np.uint8)
+    edges = np.empty((2, many + 1), np.int64)  # where each ident begins, and each body
+    edges[0, 0] = at
+    np.cumsum(np.fromiter(map(len, idents), np.int64, many), out=edges[0, 1:])
+    edges[0, 1:] += at
+    edges[1, 0] = edges[0, many]
+    np.cumsum(sizes, out=edges[1, 1:])
+    edges[1, 1:] += edges[1, 0]
+    numbers = np.empty((2, many), np.int64)
+    numbers[0] = seqs
+    numbers[1] = [entry.received_ns for entry in entries]
+    columns, of_run = np.array(table, np.int64), np.array(run_of, np.int64)
+    spans = np.empty((data.size // 2 + 4 * many, 5), np.int64)
+    counts = np.zeros(many, np.int64)
+    used = quick.cut(data, columns, of_run, edges, spans, counts)
     blocks = np.empty((used, 2), np.uint64)
-    quick.number(counts, seqs, blocks)
+    quick.number(counts, numbers, blocks)
     salts = np.empty(used * SALT_BYTES + 15, np.uint8)
-    begin = at = 0
-    for n, a in enumerate(many):  # one call for each run of entries under one key
-        at += int(counts[n])
-        if n + 1 == len(many) or many[n + 1].salter is not a.salter:
-            if at > begin:
-                a.salter.update_into(blocks[begin:at].data.cast("B"), salts[begin * SALT_BYTES : at * SALT_BYTES + 15].data)
-            begin = at
-    out = np.empty(len(many) * HASH, np.uint8)
-    quick.digest(data, ends, stated, spans, counts, salts, out)
+    at = 0
+    for begin, end in zip(begins, [*begins[1:], many], strict=True):  # one call for each run of entries under one key
+        to = at + int(counts[begin:end].sum())
+        if to > at:
+            salter = keys[begin].salter
+            salter.update_into(blocks[at:to].data.cast("B"), salts[at * SALT_BYTES : to * SALT_BYTES + 15].data)
+        at = to
+    out = np.empty(many * HASH, np.uint8)
+    quick.digest(data, columns, of_run, numbers, spans, counts, salts, out)
     raw = out.tobytes()
     found = [raw[n : n + HASH] for n in range(0, len(raw), HASH)]
     for odd in np.flatnonzero(counts == 0).tolist():
-        found[odd] = leaf_of(many[odd])
+        found[odd] = leaf_of(seqs[odd], entries[odd], keys[odd])
     return found
 
 
@@ -135,17 +162,12 @@ def root_of_tile(hashes: Sequence[bytes]) -> bytes:
     if quick is None:
         return perfect_root(hashes)
     work = np.frombuffer(bytearray(b"".join(hashes)), np.uint8)
-    quick.fold(work, np.full(1 + 2 * HASH, 1, np.uint8))
+    quick.fold(work)
     return work[:HASH].tobytes()
 
 
 @lru_cache(4096)
-def _texts(kind: str, operation: str, key_id: str, source: str, actor: str) -> tuple[bytes, int]:
-    """What stands in a statement behind its numbers, then two values: what the columns say; and how long the first is."""
-    said = texts_of(kind, operation, key_id)
-    return said + msgspec.msgpack.encode(source) + msgspec.msgpack.encode(actor), len(said)
-
-
-_LEAF = b"\x00" + MAGIC
-#: The head of an ident of so many bytes, as a value.
-_IDENT = [bytes([0xC4, size]) for size in range(256)]
+def _texts(kind: str, operation: str, key_id: str, source: str, actor: str) -> tuple[bytes, int, int]:
+    """What stands in a statement behind its numbers, then two values: what the columns say; and where these begin."""
+    said, first = texts_of(kind, operation, key_id), msgspec.msgpack.encode(source)
+    return said + first + msgspec.msgpack.encode(actor), len(said), len(said) + len(first)

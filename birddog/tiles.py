@@ -125,10 +125,13 @@ class GrowingTiles:
 
     def append(self, leaves: Sequence[bytes]) -> None:
         """Take in the leaves of more entries."""
-        for leaf in leaves:
+        done = 0
+        while done < len(leaves):
             row = self.levels[0]
-            row.append(leaf)
-            self.size += 1
+            some = leaves[done : done + WIDTH - len(row)]
+            row.extend(some)
+            done += len(some)
+            self.size += len(some)
             if len(row) == WIDTH:
                 self._fill(0)
 

@@ -154,7 +154,7 @@ class WriterThread(threading.Thread):
             return
         self._signed_at = now
         try:
-            if self.desk.journal.checkpoint():
+            if self.desk.journal.checkpoint(wait=False):
                 self._room()
         except JournalFull as error:
             self._no_room(error)  # the entries stand; a later checkpoint covers them

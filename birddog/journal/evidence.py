@@ -20,8 +20,9 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import msgspec
 
@@ -31,19 +32,18 @@ from birddog.journal.beside import Home
 from birddog.journal.keys import Keys, Row, aad_of
 from birddog.keyfile import put_whole
 from birddog.keyring import NONCE_BYTES, KeyringError
-from birddog.leaves import Asked, leaves_of
+from birddog.leaves import Key, leaves_of
 from birddog.merkle import VerificationError
 from birddog.model import Draft
 from birddog.note import Checkpoint, Signer, Verifier, opened, signed
 from birddog.rotation import rotation_of
 from birddog.tiles import WIDTH, GrowingTiles, TileTree, tile_path
 
-if TYPE_CHECKING:
-    pass
-
 log = logging.getLogger(__name__)
 
 _HASH = 32
+#: What stands in clear.
+_CLEAR = frozenset(("", OPEN))
 
 
 class PublicKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,6 +141,15 @@ def checked(note: bytes | str, known: Known) -> Checkpoint:
     return point
 
 
+class _Point(NamedTuple):
+    """A checkpoint, and the tiles that go with it."""
+
+    size: int
+    root: bytes
+    full: dict[tuple[int, int], list[bytes]]
+    partial: list[tuple[int, int, list[bytes]]]
+
+
 class Evidence:
     """The writer's side of the log.
 
@@ -164,7 +173,9 @@ class Evidence:
         self._signed = 0  # entries that the newest checkpoint covers
         self._waits = False  # something was committed since
         self._signer: Signer | None = None
-        self._partials: dict[int, str] = {}
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._going_on: tuple[_Point, Future[None]] | None = None  # the checkpoint that is being written
+        self._partials: dict[int, str] = {}  # of a level, once it is known: the partial tile that is there, "" for none
 
     @property
     def signed(self) -> int:
@@ -277,48 +288,78 @@ class Evidence:
 
     def rows(self, numbers: Sequence[int], drafts: Sequence[Draft]) -> list[Row]:
         """What the rows of drafts hold: bodies as they are stored, and leaves."""
-        asked, stored, keys, own = [], [], self.keys, self.keys.salter(None)
+        keys = self.keys
+        own = Key("", keys.salter(None))
+        if all(d.operation in _CLEAR and not d.period for d in drafts):
+            leaves = leaves_of(numbers, drafts, [own] * len(drafts))
+            return [Row(d.body, None, leaf) for d, leaf in zip(drafts, leaves, strict=True)]
+        under, stored = list[Key](), list[tuple[bytes, str | None]]()
         nonces = os.urandom(NONCE_BYTES * len(drafts))
         for n, (seq, d) in enumerate(zip(numbers, drafts, strict=True)):
-            if d.operation in ("", OPEN) and not d.period:
-                body, name, salter = d.body, None, own
-            else:
-                sealer = keys.sealer(d.period or d.operation)
-                name = sealer.name
-                nonce = nonces[NONCE_BYTES * n : NONCE_BYTES * (n + 1)]
-                body, salter = sealer(d.body, aad_of(seq), nonce), keys.salter(name)
-            stored.append((body, name))
-            asked.append(Asked(seq, d.kind, d.received_ns, d.operation, name or "", d.body, d.ident, d.source, d.actor, salter))
-        return [Row(body, name, leaf) for (body, name), leaf in zip(stored, leaves_of(asked), strict=True)]
+            if d.operation in _CLEAR and not d.period:
+                under.append(own)
+                stored.append((d.body, None))
+                continue
+            sealer = keys.sealer(d.period or d.operation)
+            under.append(Key(sealer.name, keys.salter(sealer.name)))
+            stored.append((sealer(d.body, aad_of(seq), nonces[NONCE_BYTES * n : NONCE_BYTES * (n + 1)]), sealer.name))
+        return [Row(*held, leaf) for held, leaf in zip(stored, leaves_of(numbers, drafts, under), strict=True)]
 
     def take(self, rows: Sequence[Row]) -> None:
         """These were committed."""
         self.tiles.append([row.leaf for row in rows if row.leaf is not None])
         self._waits = True
 
-    def checkpoint(self) -> bool:
+    def checkpoint(self, *, wait: bool = True) -> bool:
         """Sign what was committed since the last one; whether anything was.
+
+        Args:
+            wait: until its files are written.  Otherwise they are written meanwhile, on a thread: the next call says whether
+                that went well, and one that comes too early does nothing.
 
         Raises:
             JournalError: the log's files cannot be written.
         """
-        if not self._waits:
-            return False
+        ended = self._end(wait)
+        if not self._waits or self._going_on is not None:
+            return ended
         assert self.known is not None
-        tiles = self.tiles
-        for (level, number), row in tiles.full.items():
+        tiles, self._waits = self.tiles, False
+        partial = [(level, number, list(row)) for level, number, row in tiles.partial()]
+        point, tiles.full = _Point(tiles.size, tiles.root(), tiles.full, partial), {}
+        self._going_on = point, self._thread.submit(self._write, point)
+        return wait and self._end(True) or ended
+
+    def _end(self, wait: bool) -> bool:
+        """Take the end of the checkpoint that is being written; whether there was one."""
+        if self._going_on is None or not (wait or self._going_on[1].done()):
+            return False
+        (point, written), self._going_on = self._going_on, None
+        try:
+            written.result()
+        except (JournalError, KeyringError):
+            self.tiles.full, self._waits = {**point.full, **self.tiles.full}, True
+            raise
+        self._signed = point.size
+        return True
+
+    def _write(self, point: _Point) -> None:
+        for (level, number), row in point.full.items():
             self._put(tile_path(level, number), b"".join(row))
-            shutil.rmtree(self.files.folder / f"{tile_path(level, number)}.p", ignore_errors=True)
-        tiles.full.clear()
-        for level, number, row in tiles.partial():
+            if self._partials.get(level, "?"):  # of this one, or of a tile that an earlier process left
+                shutil.rmtree(self.files.folder / f"{tile_path(level, number)}.p", ignore_errors=True)
+                self._partials[level] = ""
+        for level, number, row in point.partial:
             name = tile_path(level, number, len(row))
             if self._partials.get(level) != name:
                 self._put(name, b"".join(row))
                 self._alone(self.files.folder / name)
                 self._partials[level] = name
-        self._sign(tiles.size, tiles.root())
-        self._signed, self._waits = tiles.size, False
-        return True
+        self._sign(point.size, point.root)
+
+    def close(self) -> None:
+        """Wait for what is being written; nothing more is signed."""
+        self._thread.shutdown()
 
     def _sign(self, size: int, root: bytes) -> None:
         assert self.known is not None
@@ -335,6 +376,7 @@ class Evidence:
         Called again for an entry that was taken (after a kill), it does nothing; one that does not hold stands and counts for
         nothing.
         """
+        self._end(True)  # by the old key
         known = self.known
         assert known is not None
         try:
@@ -367,10 +409,13 @@ class Evidence:
                 other.unlink(missing_ok=True)
 
     def _put(self, name: str, data: bytes, *, sync: bool = False) -> None:
-        path = self.files.folder / name
+        path, made = self.files.folder / name, self.files.folder / ".new"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            put_whole(path, data, sync=sync)
+            try:
+                put_whole(path, data, made=made, sync=sync)
+            except FileNotFoundError:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                put_whole(path, data, made=made, sync=sync)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise JournalFull(f"{path}: the disk is full") from error

@@ -140,6 +140,7 @@ class SqliteWriter(SqliteReader):
         self._lock = _locked(path)
         self.lost = ""
         self._broken: JournalError | None = None
+        self._evidence: Evidence | None = None
         self._stood_in_clear = False  # what was erased, or may be moved by a migration: no key's end takes it away
         self._emptying: list[str] = []  # keys of passers-by that were erased, whose entries are not all emptied yet
         self._looked = self._first = 0  # up to which entry the first one's were looked for, and the first that was found
@@ -354,13 +355,13 @@ class SqliteWriter(SqliteReader):
             evidence.turn(entry.seq, msgspec.msgpack.decode(entry.body, type=Rotation).signature)
             del self._named[0]
 
-    def checkpoint(self) -> bool:
+    def checkpoint(self, *, wait: bool = True) -> bool:
         """Sign what was committed since the last checkpoint; whether anything was."""
         if self._evidence is None or self._broken is not None:
             return False
         try:
             self._take_keys(self._evidence)
-            return self._evidence.checkpoint()
+            return self._evidence.checkpoint(wait=wait)
         except JournalFull:
             if not self._named:
                 raise
@@ -711,6 +712,8 @@ class SqliteWriter(SqliteReader):
         self._head_file.sync()
 
     def _let_go(self) -> None:
+        if self._evidence is not None:
+            self._evidence.close()
         while self._opened:
             self._opened.pop().close()
         os.close(self._lock)

@@ -121,8 +121,11 @@ class Writer(Reader, Protocol):
             JournalError: the store failed; it must not be tried again in this process.
         """
 
-    def checkpoint(self) -> bool:
+    def checkpoint(self, *, wait: bool = True) -> bool:
         """Sign in the log what was committed since the last checkpoint; whether anything was.
+
+        Args:
+            wait: until it is written; otherwise that is done meanwhile, and what is wrong with it raised by the next call.
 
         Raises:
             JournalFull: no room on disk; it may be tried again.

@@ -28,7 +28,7 @@ from birddog.journal.keys import ERASED_KEY, Keys, erased_ident
 from birddog.journal.log_keys import LogKeys
 from birddog.journal.store import Reader, Stored
 from birddog.keyring import KeyDestroyed, KeyringError, SealBroken
-from birddog.leaves import MANY, Asked, leaves_of, load
+from birddog.leaves import MANY, Key, leaves_of, load
 from birddog.merkle import VerificationError
 from birddog.model import Erasure
 from birddog.note import Checkpoint, Verifier, opened
@@ -186,7 +186,7 @@ def _marks(out: Verified, known: Known, point: Checkpoint | None,
 def _hashed(rows: Iterator[list[Stored]], keys: Keys) -> Iterator[tuple[Stored, bytes | None]]:
     """Each row, and its leaf made again; None where it cannot be: ``_fault`` says why."""
     for some in rows:
-        asked, found = [], list[int]()
+        read, under, found = list[Stored](), list[Key](), list[int]()
         for n, row in enumerate(some):
             if row.erased or not all(_is_text(getattr(row, name)) for name in _TEXTS):
                 continue
@@ -195,11 +195,11 @@ def _hashed(rows: Iterator[list[Stored]], keys: Keys) -> Iterator[tuple[Stored, 
                 salter = keys.salter(row.key_id)
             except KeyringError:
                 continue
-            said = row.seq, row.kind, row.received_ns, row.operation, row.key_id or ""
-            asked.append(Asked(*said, clear, row.ident, row.source, row.actor, salter))
+            read.append(row if row.key_id is None else msgspec.structs.replace(row, body=clear))
+            under.append(Key(row.key_id or "", salter))
             found.append(n)
         leaves: list[bytes | None] = [None] * len(some)
-        for n, leaf in zip(found, leaves_of(asked), strict=True):
+        for n, leaf in zip(found, leaves_of([row.seq for row in read], read, under), strict=True):
             leaves[n] = leaf
         yield from zip(some, leaves, strict=True)
 
@@ -378,32 +378,25 @@ def _changed(row: Stored, keys: Keys, leaf: bytes) -> str:
         clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.key_id, row.body)
     except KeyringError:
         return "body"
-    said = Asked(row.seq, row.kind, row.received_ns, row.operation, row.key_id or "", clear, row.ident, row.source, row.actor,
-                 salter)  # fmt: skip
-    tried: list[tuple[str, Iterable[Asked]]] = [
-        ("ident", (said._replace(ident=other) for other in _bytes_like(row.ident))),
-        ("source", (said._replace(source=other) for other in ("", *_texts_like(row.source)))),
-        ("actor", (said._replace(actor=other) for other in ("", *_texts_like(row.actor)))),
-    ]
+    said, key = msgspec.structs.replace(row, body=clear), Key(row.key_id or "", salter)
+    parts: list[tuple[str, Iterable[object]]] = [("ident", _bytes_like(row.ident)), ("source", ["", *_texts_like(row.source)]),
+               ("actor", ["", *_texts_like(row.actor)])]  # fmt: skip
     if row.key_id is None:
-        tried[:0] = [
-            ("received_ns", (said._replace(received_ns=other) for other in _numbers_like(row.received_ns))),
-            ("operation", (said._replace(operation=other) for other in ("", *_texts_like(row.operation)))),
-            ("kind", (said._replace(kind=other) for other in _texts_like(row.kind))),
-        ]
-    for column, asked in tried:
-        if _among(asked, leaf):
+        parts[:0] = [("received_ns", _numbers_like(row.received_ns)), ("operation", ["", *_texts_like(row.operation)]),
+                       ("kind", _texts_like(row.kind))]  # fmt: skip
+    if len(clear) <= _LOOKED_AT:
+        parts.append(("body", _bytes_like(clear)))
+    for column, alike in parts:
+        if _among((msgspec.structs.replace(said, **{column: other}) for other in alike), key, leaf):
             return column
-    if len(clear) > _LOOKED_AT or _among((said._replace(body=other) for other in _bytes_like(clear)), leaf):
-        return "body"
-    return ""
+    return "body" if len(clear) > _LOOKED_AT else ""
 
 
-def _among(asked: Iterable[Asked], leaf: bytes) -> bool:
+def _among(tried: Iterable[Stored], key: Key, leaf: bytes) -> bool:
     """Whether one of these has the leaf."""
-    some = iter(asked)
+    some = iter(tried)
     while many := list(islice(some, 1000)):
-        if leaf in leaves_of(many):
+        if leaf in leaves_of([row.seq for row in many], many, [key] * len(many)):
             return True
     return False
 

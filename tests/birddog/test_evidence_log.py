@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
+import threading
 from hashlib import sha256
 
 import msgspec
@@ -18,8 +19,9 @@ from hypothesis import strategies as st
 from birddog import leaves, merkle
 from birddog.errors import JournalDisagrees, JournalError
 from birddog.journal import entries, evidence, home, keys, open_reader, open_writer
+from birddog.journal.store import Stored
 from birddog.journal.verify import verify
-from birddog.leaves import Asked, leaf_of, leaves_of, load
+from birddog.leaves import Key, leaf_of, leaves_of, load
 from birddog.model import Draft, Erased, Erasure, Fix, FrameBody, Operation, Tick, Verdict, pack, unpack
 from birddog.note import Verifier, opened
 from birddog.record import Fields, Salter, body_of, fields_of, stated, statement_of
@@ -139,12 +141,12 @@ def test_many_leaves_at_once_are_those_of_each(bodies, seq, ns, ident, texts):
     load()
     kind, operation, key_id, source, actor = texts
     salters = [Salter(bytes([n]) * 32) for n in range(2)]
-    asked = [Asked(seq + n, kind, ns, operation, key_id, body, ident, source, actor, salters[n // 3 % 2])
-             for n, body in enumerate(bodies * 64)]  # fmt: skip
-    once = {a[5]: n for n, a in enumerate(asked)}
-    found = leaves_of(asked)
-    for n in {*once.values(), *range(min(9, len(asked)))}:
-        assert found[n] == leaf_of(asked[n])
+    entries = [Stored(0, kind, ns, operation, source, ident, body, actor, None, None) for body in bodies * 64]
+    seqs, keys = range(seq, seq + len(entries)), [Key(key_id, salters[n // 3 % 2]) for n in range(len(entries))]
+    once = {entry.body: n for n, entry in enumerate(entries)}
+    found = leaves_of(seqs, entries, keys)
+    for n in {*once.values(), *range(min(9, len(entries)))}:
+        assert found[n] == leaf_of(seqs[n], entries[n], keys[n])
 
 
 @pytest.mark.parametrize("body", [{"*": b"x"}, {"*": 1}, {"a": 1, "*": 2}])
@@ -152,8 +154,8 @@ def test_a_field_that_has_the_name_of_a_whole_body_is_no_other_entry(body):
     packed = msgspec.msgpack.encode(body)
     assert body_of(fields_of(packed, b"i", "s", "")) == (packed, b"i", "s", "")
     load()
-    asked = [Asked(n, "k", 1, "", "", packed, b"i", "s", "", Salter(bytes(32))) for n in range(9)]
-    assert leaves_of(asked) == [leaf_of(one) for one in asked]
+    asked = range(9), [Stored(0, "k", 1, "", "s", b"i", packed, "", None, None)] * 9, [Key("", Salter(bytes(32)))] * 9
+    assert leaves_of(*asked) == list(map(leaf_of, *asked))
 
 
 def test_many_large_bodies_are_hashed_some_at_a_time(monkeypatch):
@@ -167,9 +169,10 @@ def test_many_large_bodies_are_hashed_some_at_a_time(monkeypatch):
         return kernel.cut(data, *rest)
 
     monkeypatch.setattr(leaves._loading, "found", kernel._replace(cut=cut))
-    salter, bodies = Salter(bytes(32)), [msgspec.msgpack.encode({"payload": bytes([n]) * 600_000}) for n in range(40)]
-    asked = [Asked(n, "k", 1, "", "", body, b"i", "s", "", salter) for n, body in enumerate(bodies)]
-    assert leaves_of(asked) == [leaf_of(one) for one in asked]
+    bodies = [msgspec.msgpack.encode({"payload": bytes([n]) * 600_000}) for n in range(40)]
+    entries = [Stored(0, "k", 1, "", "s", b"i", body, "", None, None) for body in bodies]
+    asked = range(40), entries, [Key("", Salter(bytes(32)))] * 40
+    assert leaves_of(*asked) == list(map(leaf_of, *asked))
     assert len(seen) > 4 and max(seen) < 2 * leaves.MOST_BYTES
 
 
@@ -465,6 +468,48 @@ def test_a_full_disk_is_no_end_of_the_log(url, monkeypatch):
     assert writer.checkpoint()
     writer.close()
     assert (found(url).size, found(url).findings) == (601, [])
+
+
+def test_a_checkpoint_is_written_while_the_next_entries_are(url, monkeypatch):
+    """Whoever waits for an acknowledgement does not wait for tiles; one that comes too early does nothing."""
+    writer = open_writer(url, mode="live")
+    writer.append([fix(k, "CASE") for k in range(600, 1300)])
+    real, goes_on = evidence.put_whole, threading.Event()
+
+    def slow(*args: object, **more: object) -> None:
+        assert goes_on.wait(60)
+        real(*args, **more)
+
+    monkeypatch.setattr(evidence, "put_whole", slow)
+    assert not writer.checkpoint(wait=False)  # it has begun, and is not there
+    writer.append([fix(k, "CASE") for k in range(1300, 1600)])
+    assert not writer.checkpoint(wait=False)
+    assert found(url).unsigned == 1000
+    goes_on.set()
+    assert writer.checkpoint()
+    assert (found(url).size, found(url).unsigned, found(url).findings) == (1600, 0, [])
+    writer.close()
+
+
+def test_what_a_checkpoint_could_not_write_is_said_by_the_next_and_written_again(url, monkeypatch):
+    from birddog.errors import JournalFull
+
+    writer = open_writer(url, mode="live")
+    writer.append([fix(k, "CASE") for k in range(600, 1300)])
+    real = evidence.put_whole
+
+    def full(*args: object, **more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(evidence, "put_whole", full)
+    assert not writer.checkpoint(wait=False)
+    writer.append([fix(k, "CASE") for k in range(1300, 1600)])
+    with pytest.raises(JournalFull, match="the disk is full"):
+        writer.checkpoint()
+    monkeypatch.setattr(evidence, "put_whole", real)
+    assert writer.checkpoint()
+    writer.close()
+    assert (found(url).size, found(url).findings) == (1600, [])
 
 
 # --- erasing -------------------------------------------------------------------------------------
