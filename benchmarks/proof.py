@@ -20,7 +20,7 @@ from pathlib import Path
 
 from trend import record
 
-from birddog.journal.evidence import LogFiles
+from birddog.journal.log_files import LogFiles
 from birddog.merkle import VerificationError, leaf_hash, node_hash, verify_inclusion
 from birddog.tiles import LEVELS, WIDTH, TileTree, tile_path
 

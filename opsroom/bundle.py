@@ -28,8 +28,8 @@ from birddog import __version__
 from birddog.errors import BirddogError, UsageError
 from birddog.journal import Reader
 from birddog.journal.beside import Home
-from birddog.journal.evidence import Known, LogFiles, checked
 from birddog.journal.keys import Keys
+from birddog.journal.log_files import Known, LogFiles, checked
 from birddog.keyring import KeyDestroyed
 from birddog.merkle import VerificationError
 from birddog.model import (

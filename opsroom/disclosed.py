@@ -14,8 +14,8 @@ import msgspec
 from birddog.errors import UsageError
 from birddog.journal import Reader
 from birddog.journal.beside import Home
-from birddog.journal.evidence import Known
 from birddog.journal.keys import Keys
+from birddog.journal.log_files import Known
 from birddog.journal.store import Stored
 from birddog.model import (
     KINDS,

@@ -21,7 +21,7 @@ import msgspec
 
 from birddog.errors import BirddogError, ConfigError, JournalError
 from birddog.journal import Home
-from birddog.journal.evidence import LogFiles
+from birddog.journal.log_files import LogFiles
 from birddog.journal.witnessed import Contradiction, kept, request, take
 from birddog.merkle import VerificationError
 from birddog.note import WITNESSES, Verifier

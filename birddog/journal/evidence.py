@@ -3,11 +3,9 @@
 The writer commits row and leaf in one transaction (``Evidence.rows``) and signs a checkpoint over what was committed at
 most a second later (``checkpoint``).  A crash leaves committed entries that no checkpoint covers yet: the next one does.
 
-    PATH.log/checkpoint     the newest signed note (C2SP tlog-checkpoint): origin, how many entries, their root
-    PATH.log/tile/…         C2SP tlog-tiles, as birddog.tiles has them
-    PATH.log/keys.json      origin, the entry at which the log begins, and the public keys, each from a size on
+The files: ``birddog.journal.log_files``.  Bodies of an operation's entries stand encrypted under its key
+(``birddog.keyring``); those of ``open`` and of none in clear, unless they are kept for a period (``Draft.period``).
 
-Bodies of an operation's entries stand encrypted under its key (``birddog.keyring``); those of ``open`` and of none in clear.
 What is checked when the writer opens the journal: the checkpoint's signature, that its root is that of the tiles, that the
 journal holds so many entries, and that the last of them are those of the tiles: a journal that was cut, put back or forked
 since is refused and named.  ``birddog.journal.verify`` re-hashes all of it.
@@ -30,115 +28,21 @@ from birddog.directory import OPEN
 from birddog.errors import JournalDisagrees, JournalError, JournalFull, JournalTrouble
 from birddog.journal.beside import Home
 from birddog.journal.keys import Keys, Row, aad_of
+from birddog.journal.log_files import Known, LogFiles, PublicKey, checked
 from birddog.keyfile import put_whole
 from birddog.keyring import NONCE_BYTES, KeyringError
 from birddog.leaves import Key, leaves_of
 from birddog.merkle import VerificationError
 from birddog.model import Draft
-from birddog.note import Checkpoint, Signer, Verifier, opened, signed
+from birddog.note import Checkpoint, Signer, Verifier, signed
 from birddog.rotation import rotation_of
-from birddog.tiles import WIDTH, GrowingTiles, TileTree, tile_path
+from birddog.tiles import WIDTH, GrowingTiles, tile_path
 
 log = logging.getLogger(__name__)
 
 _HASH = 32
 #: What stands in clear.
 _CLEAR = frozenset(("", OPEN))
-
-
-class PublicKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A public key of the log, the size from which on it signs, and the note in which the key before named it."""
-
-    verifier: str
-    from_size: int = 0
-    note: str = ""
-
-
-class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``keys.json``: what the log is called, the entry at which it begins, and its public keys, the oldest first."""
-
-    origin: str
-    begins: int
-    keys: tuple[PublicKey, ...]
-
-
-class LogFiles:
-    """The folder of a journal's log, to read."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-
-    def known(self) -> Known | None:
-        """What the log is, None where there is none.
-
-        Raises:
-            JournalError: it cannot be read.
-        """
-        try:
-            return msgspec.json.decode((self.folder / "keys.json").read_bytes(), type=Known)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise JournalTrouble(f"{self.folder}: {error.strerror}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise JournalError(f"{self.folder / 'keys.json'} is damaged: {error}") from error
-
-    def note(self) -> bytes | None:
-        """The newest checkpoint as it is signed, None where there is none."""
-        try:
-            return (self.folder / "checkpoint").read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise JournalTrouble(f"{self.folder}: {error.strerror}") from error
-
-    def checkpoint(self, known: Known) -> Checkpoint | None:
-        """The newest checkpoint, its signature checked; None where there is none.
-
-        Raises:
-            VerificationError: it is none, or nobody we know signed it.
-        """
-        note = self.note()
-        return None if note is None else checked(note, known)
-
-    def tile(self, level: int, number: int, width: int) -> bytes:
-        """The bytes of a tile; of a part of it where a longer one is there.
-
-        Raises:
-            VerificationError: it is not there.
-        """
-        names = [tile_path(level, number)]
-        partial = (self.folder / f"{names[0]}.p")
-        try:
-            names += [f"{names[0]}.p/{name}" for name in sorted(os.listdir(partial), key=int) if int(name) >= width]
-        except (FileNotFoundError, ValueError):
-            pass
-        for name in names:
-            try:
-                return (self.folder / name).read_bytes()[: _HASH * width]
-            except FileNotFoundError:
-                continue
-        raise VerificationError(f"{self.folder / names[0]} is not there")
-
-    def tree(self, size: int) -> TileTree:
-        """The tree of the first so many entries, of the tiles."""
-        return TileTree(size, self.tile)
-
-
-def checked(note: bytes | str, known: Known) -> Checkpoint:
-    """The checkpoint of a note that the right one of the log's keys signed.
-
-    Raises:
-        VerificationError: it is another log's, or signed by no key of this one, or by one whose time it was not.
-    """
-    verifiers = [Verifier.of(key.verifier) for key in known.keys]
-    text, _ = opened(note, verifiers)
-    point = Checkpoint.of(text)
-    if point.origin != known.origin:
-        raise VerificationError(f"the checkpoint is of the log {point.origin!r}, not of {known.origin!r}")
-    at = [key for key in known.keys if key.from_size <= point.size][-1:]
-    opened(note, [Verifier.of(key.verifier) for key in at])
-    return point
 
 
 class _Point(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from birddog.journal.evidence import Known
+from birddog.journal.log_files import Known
 from birddog.journal.store import Stored
 from birddog.merkle import VerificationError
 from birddog.model import Rotation

@@ -22,9 +22,9 @@ import msgspec
 
 from birddog.errors import BirddogError, JournalError
 from birddog.journal.beside import Home
-from birddog.journal.evidence import Known, LogFiles, checked
 from birddog.journal.head import damaged
 from birddog.journal.keys import ERASED_KEY, Keys, erased_ident
+from birddog.journal.log_files import Known, LogFiles, checked
 from birddog.journal.log_keys import LogKeys
 from birddog.journal.store import Reader, Stored
 from birddog.keyring import KeyDestroyed, KeyringError, SealBroken

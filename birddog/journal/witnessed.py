@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from birddog.errors import JournalError, JournalTrouble
 from birddog.journal.beside import Home
-from birddog.journal.evidence import Known, LogFiles, checked
+from birddog.journal.log_files import Known, LogFiles, checked
 from birddog.keyfile import put_whole
 from birddog.merkle import VerificationError
 from birddog.note import Checkpoint, Verifier

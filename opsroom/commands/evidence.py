@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 def _seal(args: argparse.Namespace) -> int:
     from birddog.errors import UsageError
     from birddog.journal import home
-    from birddog.journal.evidence import LogFiles
+    from birddog.journal.log_files import LogFiles
     from opsroom.paper import write_qr
 
     signed_to_the_end(args.journal)
@@ -66,8 +66,8 @@ def _rotate(args: argparse.Namespace) -> int:
 
     from birddog.errors import JournalError, UsageError
     from birddog.journal import home
-    from birddog.journal.evidence import LogFiles
     from birddog.journal.keys import Keys
+    from birddog.journal.log_files import LogFiles
     from birddog.keyring import KeyringError
     from birddog.model import Rotation
     from birddog.note import Signer, Verifier
@@ -106,7 +106,7 @@ def signed_to_the_end(url: str) -> None:
 
     from birddog.errors import JournalHeld
     from birddog.journal import home, open_reader, open_writer
-    from birddog.journal.evidence import LogFiles
+    from birddog.journal.log_files import LogFiles
 
     reader = open_reader(url)
     mode, last = reader.mode, reader.last_seq()

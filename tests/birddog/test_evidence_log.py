@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from birddog import leaves, merkle
 from birddog.errors import JournalDisagrees, JournalError
 from birddog.journal import entries, evidence, home, keys, open_reader, open_writer
+from birddog.journal.log_files import LogFiles
 from birddog.journal.store import Stored
 from birddog.journal.verify import verify
 from birddog.leaves import Key, leaf_of, leaves_of, load
@@ -212,7 +213,7 @@ def test_tiles_grow_as_the_tree_does():
 def test_what_was_committed_is_signed_in_tiles_that_prove_it(url):
     result = found(url)
     assert (result.entries, result.size, result.unsigned, result.before, result.findings) == (600, 600, 0, 0, [])
-    files = evidence.LogFiles(home(url).log)
+    files = LogFiles(home(url).log)
     known = files.known()
     text, _ = opened(files.note(), [Verifier.of(known.keys[0].verifier)])
     assert text.split("\n")[:2] == [known.origin, "600"]
@@ -422,7 +423,7 @@ def test_a_kill_before_the_first_checkpoint_is_no_checkpoint_that_was_taken_away
 def test_tiles_that_are_gone_are_made_again_and_a_log_that_is_gone_is_missed(url, tmp_path):
     shutil.rmtree(tmp_path / "j.db.log" / "tile")
     fill(url, 10, first=600)
-    assert found(url).findings == [] and evidence.LogFiles(home(url).log).tree(610).root().hex() == found(url).root
+    assert found(url).findings == [] and LogFiles(home(url).log).tree(610).root().hex() == found(url).root
     shutil.rmtree(tmp_path / "j.db.log")
     with pytest.raises(JournalDisagrees, match="is not there"):
         open_writer(url, mode="live")
@@ -526,7 +527,7 @@ def erase(url: str, operation: str, nonce: bytes = b"e") -> None:
 
 def test_an_erased_operation_is_gone_from_every_file_and_the_log_still_verifies(url, tmp_path):
     before = {entry.seq: entry for entry in entries(open_reader(url))}
-    root, size = evidence.LogFiles(home(url).log).tree(600).root(), 600
+    root, size = LogFiles(home(url).log).tree(600).root(), 600
     held = [open_reader(url).rows(seq - 1, 1)[0].body for seq in (1, 5, 597)]
     erase(url, "CASE")
     for path in tmp_path.rglob("*"):
@@ -542,7 +543,7 @@ def test_an_erased_operation_is_gone_from_every_file_and_the_log_still_verifies(
             assert entry == before[entry.seq]
     result = found(url)
     assert (result.erased, result.size, result.findings) == (150, 601, [])
-    assert evidence.LogFiles(home(url).log).tree(size).root() == root
+    assert LogFiles(home(url).log).tree(size).root() == root
     flip(url, "body", 5, 70)
     assert [(f.seq, f.column) for f in found(url).findings] == [(5, "body")]
 

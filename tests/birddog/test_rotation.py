@@ -11,6 +11,7 @@ import pytest
 from birddog.errors import JournalDisagrees
 from birddog.journal import evidence, home, open_reader, open_writer
 from birddog.journal.keys import Keys
+from birddog.journal.log_files import LogFiles
 from birddog.journal.verify import verify
 from birddog.keyring import KeyringError
 from birddog.model import Draft, Rotation, Tick, pack
@@ -55,7 +56,7 @@ def words(url: str, **more) -> list[str]:
 
 
 def next_note(url: str) -> str:
-    known, keys = evidence.LogFiles(home(url).log).known(), Keys(home(url), make=True)
+    known, keys = LogFiles(home(url).log).known(), Keys(home(url), make=True)
     old = keys.signing_key(Verifier.of(known.keys[-1].verifier).public)
     return rotation(Signer(known.origin, old), Signer(known.origin, keys.next_signing_key()))
 
@@ -151,7 +152,7 @@ def test_a_full_disk_signs_nothing_by_the_old_key_that_covers_the_new_one(url, m
 
 
 def test_a_note_that_does_not_hold_stands_and_counts_for_nothing(url):
-    known = evidence.LogFiles(home(url).log).known()
+    known = LogFiles(home(url).log).known()
     thief = Keys(home(url), make=True).next_signing_key()
     forged = rotation(Signer(known.origin, thief), Signer(known.origin, Keys(home(url), make=True).next_signing_key()))
     writer = open_writer(url, mode="live")
