@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from birddog.geo import distance_m
 from birddog.units import NS
-from tracking import arms
+from tracking import arms, dwell
 from tracking import engine as scalar_engine
 from tracking.anchor import REANCHOR_M, frame, near_en, rotated, turn
 from tracking.arms import Receiver
@@ -408,13 +408,20 @@ def _settled(core: Core, bank: Bank, x: State, m: Measurement, noise: DeviceNois
 def predicted(core: Core, time_ns: int, model: Model, quiet_s: float = math.inf) -> State:
     """x at a time not before the Core's, in the Core's frame; no ellipse is smaller than the errors that last.
 
-    What has not been heard for longer than ``quiet_s`` may have stopped where it was: the ellipse holds that place too.
+    What has long stood is where it stands as far as its stay foretells it (``dwell``), until it is overdue.  What has not been
+    heard for longer than ``quiet_s`` may have stopped where it was: the ellipse holds that place too.
 
     While a rival with two fixes or more lives, the ellipse covers both of them, if that says anything (``BOTH_M``) and it is
     not another receiver that has parted from this one: that has a symbol of its own.
     """
     dt_s = max(0, time_ns - core.updated_ns) / NS
-    x = lasting(core, moments(_bank(core, model.motion), dt_s, model.motion) if dt_s > 0.0 else core.x)
+    if dwell.stays(core.moved_ns, core.first_ns, core.updated_ns, dt_s, quiet_s) and model.motion.engine is None:
+        fit = stepped(_bank(core, model.motion), dt_s, model.motion)
+        began_ns = core.first_ns if core.moved_ns is None else core.moved_ns
+        x = dwell.settled(fit.bank, model.motion, fit.x, (core.updated_ns - began_ns) / NS, dt_s)
+    else:
+        x = moments(_bank(core, model.motion), dt_s, model.motion) if dt_s > 0.0 else core.x
+    x = lasting(core, x)
     if dt_s > quiet_s and len(model.motion.modes) > 1:  # the reference engines stay the textbook's
         x = stayed(core, x)
     rival = core.rival

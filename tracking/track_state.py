@@ -22,6 +22,7 @@ import msgspec
 from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackStatus, Value
 from birddog.units import NS
+from tracking.dwell import stays
 from tracking.measurement import Measurement, apart, merged, rank
 from tracking.obeyed import Decided
 from tracking.running import Running, Told, runs
@@ -604,8 +605,10 @@ class LiveTrack:
         if not self._runs or running is None or running.rival is not None or len(self._cores) != len(self.state.ring):
             return None
         time_ns = max(now_ns, running.time_ns)
-        if time_ns > running.updated_ns and (time_ns - running.updated_ns) / NS > quiet_s(self):
-            return None
+        if time_ns > running.updated_ns:
+            dt_s, quiet = (time_ns - running.updated_ns) / NS, quiet_s(self)
+            if dt_s > quiet or stays(running.moved_ns, running.first_ns, running.updated_ns, dt_s, quiet):
+                return None
         return running.shown(time_ns)
 
 
