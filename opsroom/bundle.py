@@ -25,12 +25,13 @@ from typing import IO
 import msgspec
 
 from birddog import __version__
+from birddog.directory import OPEN
 from birddog.errors import BirddogError, UsageError
 from birddog.journal import Reader
 from birddog.journal.beside import Home
 from birddog.journal.keys import Keys
 from birddog.journal.log_files import Known, LogFiles, checked
-from birddog.keyring import KeyDestroyed
+from birddog.keyring import KeyDestroyed, Keyring
 from birddog.merkle import VerificationError
 from birddog.model import (
     TrackPoint,
@@ -144,6 +145,28 @@ def _read(path: Path) -> Iterator[Record]:
     with path.open("rb") as file:
         for line in file:
             yield Record(*verifier.record_of(line[:-1]))
+
+
+def can_be_exported(journal: Reader, home: Home, operation: str, redact: Iterable[str]) -> None:
+    """Look at a question before it is written down that it was asked.
+
+    Raises:
+        UsageError: there is no log, no such case, or no such field.
+        BirddogError: the case was erased.
+    """
+    withheld_of(redact)
+    if LogFiles(home.log).known() is None:
+        raise UsageError("has no evidence log", field="--journal")
+    if operation == OPEN or any(entry.operation == operation for entry in journal.registers() if not entry.erased):
+        return
+    if any(whose == operation and not there for whose, _, there in Keyring(home, make=False).listed()):
+        raise BirddogError(f"{operation} was erased: nothing of it is left that could be exported")
+    after = 0
+    while rows := journal.rows(after):  # a case that no register names: of an exercise, or an older journal
+        if any(row.operation == operation for row in rows):
+            return
+        after = rows[-1].seq
+    raise UsageError(f"no entry of {operation!r}", field="CASE")
 
 
 def export(journal: Reader, home: Home, operation: str, to: Path, *, from_ns: int = 0, to_ns: int = 2**63 - 1,

@@ -22,10 +22,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--redact", metavar="FIELDS", default="",
                         help="withhold these fields, or groups of them, with commas between (docs/evidence.md)")
     export.add_argument("--out", metavar="FILE", help="the bundle (CASE.evidence.zip)")
+    export.add_argument("--reason", metavar="TEXT", default="", help="for whom and why, as the journal's entry of it shall say")
     rotate = verbs.add_parser("rotate", help="a new key for the log, named by the old one in an entry", allow_abbrev=False)
     rotate.add_argument("--reason", metavar="TEXT", default="", help="why, as the entry shall say")
     rotate.add_argument("--out", metavar="FILE", help="the note, signed by both keys, for witnesses and verifiers (stdout)")
     actor_option(rotate)
+    actor_option(export)
     for sub in (seal, export, rotate):
         journal_option(sub)
     verify = verbs.add_parser("verify", help="whether a bundle holds, a line for each record that does not", allow_abbrev=False)
@@ -129,7 +131,9 @@ def _export(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from birddog.journal import home, open_reader
-    from opsroom.bundle import export
+    from birddog.model import Access
+    from opsroom.accesses import person, record
+    from opsroom.bundle import can_be_exported, export
     from opsroom.csv_rows import time_ns
 
     wanted = {"from_ns": args.from_time, "to_ns": args.to_time}
@@ -137,10 +141,16 @@ def _export(args: argparse.Namespace) -> int:
             if text is not None}
     redact = [field.strip() for field in args.redact.split(",") if field.strip()]
     to = Path(args.out or f"{args.case.replace('/', '_')}.evidence.zip")
-    signed_to_the_end(args.journal)
+    reason, place = name_of(args.reason, "--reason"), home(args.journal)
     reader = open_reader(args.journal)
     try:
-        count = export(reader, home(args.journal), args.case, to, redact=redact, **span)
+        can_be_exported(reader, place, args.case, redact)
+        # that it leaves is an entry before it does; the bundle's checkpoint covers it, and the entry is in the bundle
+        record(args.journal, Access(
+            action="export", by=person(name_of(args.actor, "--actor")), to=to.name, operation=args.case, reason=reason,
+            form="evidence" + (f", withheld: {', '.join(redact)}" if redact else ""), **span))
+        signed_to_the_end(args.journal)
+        count = export(reader, place, args.case, to, redact=redact, **span)
     finally:
         reader.close()
     say(f"{to}: {count} records" + (f"; withheld: {args.redact}" if redact else ""))

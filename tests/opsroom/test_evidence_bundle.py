@@ -19,13 +19,14 @@ from pathlib import Path
 import pytest
 
 from birddog.journal import home, open_reader, open_writer
-from birddog.model import Attachment, Device, Draft, Frame, Operation, Start, pack
+from birddog.model import Attachment, Device, Draft, Frame, Operation, Start, pack, unpack
 from birddog.units import NS
 from devices import codec
 from ingest.control import own
 from ingest.desk import Desk
 from ingest.intake import Entries
 from opsroom import cli, verifier
+from opsroom.bundle import export
 from opsroom.picture import make
 
 T0 = 1_790_000_000 * NS
@@ -126,8 +127,12 @@ def test_the_verifier_in_it_runs_alone_with_python_only(bundle, key, tmp_path):
 
 
 def test_it_is_the_same_bytes_each_time_and_holds_nothing_of_another_case(folder, bundle, tmp_path):
-    assert cli.main(["evidence", "export", "A", "--journal", f"sqlite:///{folder}/j.db", "--out", str(tmp_path / "b.zip")]) == 0
-    assert (tmp_path / "b.zip").read_bytes() == bundle.read_bytes()
+    url = f"sqlite:///{folder}/j.db"
+    reader = open_reader(url)
+    for name in ("b.zip", "c.zip"):
+        export(reader, home(url), "A", tmp_path / name)
+    reader.close()
+    assert (tmp_path / "b.zip").read_bytes() == (tmp_path / "c.zip").read_bytes()
     raw = b"".join(files_of(bundle).values()) + shown(bundle)
     assert b"phone-a" in raw and b"van-a" in raw and b"Nachtigall" in raw
     assert b"phone-b" not in raw and b"van-b" not in raw
@@ -341,6 +346,51 @@ def test_what_is_no_bundle_is_named_and_refused(bundle, tmp_path, capsys):
     renamed = tmp_path / "photo.jpg"
     renamed.write_bytes(whole)
     assert cli.main(["evidence", "verify", str(renamed)]) == 0
+    capsys.readouterr()
+
+
+def test_that_it_was_exported_is_an_entry_before_it_leaves_and_the_bundle_holds_it(folder, key, tmp_path, capsys):
+    url, out = f"sqlite:///{folder}/j.db", tmp_path / "r.zip"
+    words = ["--reason", "for the court", "--actor", "ann", "--redact", "words", "--from", "2026-09-21T14:14:00Z"]
+    assert cli.main(["evidence", "export", "A", "--journal", url, "--out", str(out), *words]) == 0
+    reader = open_reader(url)
+    (entry,) = reader.tail(1)
+    reader.close()
+    body = unpack(entry)
+    assert (entry.kind, entry.operation, entry.actor) == ("access", "A", "ann")
+    assert (body.form, body.to, body.reason) == ("evidence, withheld: words", "r.zip", "for the court")
+    last = verifier.stated(base64.b64decode(records(out)[-1]["statement"]))
+    assert (last[0], last[2]) == (entry.seq, "access") and said(out, key)[0] == 0
+    capsys.readouterr()
+    assert cli.main(["oversight", "report", "--journal", url, "--format", "csv", "--table", "log"]) == 0
+    assert "export as evidence, withheld: words to r.zip" in capsys.readouterr().out
+
+
+def test_a_copy_that_cannot_be_written_is_exported_and_says_that_it_is_not_recorded(folder, key, tmp_path, capsys,
+                                                                                   monkeypatch):
+    from birddog.errors import JournalError
+
+    def refused(*_, **__):
+        raise JournalError("j.db: Read-only file system")
+
+    url, out = f"sqlite:///{folder}/j.db", tmp_path / "o.zip"
+    monkeypatch.setattr("ingest.control.enter", refused)
+    reader = open_reader(url)
+    last = reader.last_seq()
+    assert cli.main(["evidence", "export", "A", "--journal", url, "--out", str(out)]) == 0
+    assert "this export is not recorded: j.db: Read-only file system" in capsys.readouterr().err
+    assert reader.last_seq() == last and said(out, key)[0] == 0
+    reader.close()
+
+
+def test_what_was_refused_is_no_export(folder, tmp_path, capsys):
+    url = f"sqlite:///{folder}/j.db"
+    reader = open_reader(url)
+    last = reader.last_seq()
+    for words in (["Z"], ["A", "--redact", "speed"]):
+        assert cli.main(["evidence", "export", *words, "--journal", url, "--out", str(tmp_path / "n.zip")]) == 2
+    assert reader.last_seq() == last
+    reader.close()
     capsys.readouterr()
 
 
