@@ -49,7 +49,7 @@ def deadlines(held: Held) -> list[Deadline]:
         one("installation", warrant.install_by_ns, "install the device, or give the warrant back", bool(held.placed) or revoked,
             _LEADS_S["installation"]),
         one("extension", ends_ns, "ask for an extension, if use shall go on", revoked, _LEADS_S["extension"]),
-        one("expiry", ends_ns, "use ends; the device is told to sleep", revoked, _LEADS_S["expiry"]),
+        one("expiry", ends_ns, "use ends unless it is extended; the device is told to sleep", revoked, _LEADS_S["expiry"]),
     ]  # fmt: skip
     checks: tuple[rules.Check, ...] = ("notice", "report", "retrieve")
     for check in checks:

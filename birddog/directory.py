@@ -94,7 +94,7 @@ class Directory:
         """The operation of a warrant: the one that it names, or in which its device is at a time; "" where it is in none."""
         if held.operation:
             return held.operation
-        on = self.attachment(held.warrant.device, time_ns)
+        on = _at(self.attachments.get(held.warrant.device), time_ns)  # of a closed one too: what it owes stays
         return "" if on is None else on.operation
 
     def followed(self, device: str, operation: str, time_ns: int) -> bool:

@@ -59,7 +59,9 @@ RECURRING = frozenset({
     "frozen", "replayed", "impossible_speed", "drift", "warrant_due", "warrant_overdue", "warrant_ended",
     "retention_due", "retention_overdue",
 })  # fmt: skip
-#: Of those, the ones without an end of their own.
+#: What is owed whether a case is open or closed: by the rules of its warrants, and by how long it may be kept.
+OWED = frozenset({"warrant_due", "warrant_overdue", "retention_due", "retention_overdue"})
+#: Of those that recur, the ones without an end of their own.
 ENDLESS = frozenset({"alarm", "conflict", "jumped", "two_places"})
 #: Again within so long after it was last over, and it is the same thing.
 RECURS_NS = 3600 * NS
@@ -154,10 +156,14 @@ class Alerts:
         ]  # fmt: skip
 
     def closed(self, operation: str, by: str, time_ns: int) -> list[Alert]:
-        """The alerts of a case that was closed, which nobody waits for any more: seen by whoever closed it."""
+        """The alerts of a case that was closed, which nobody waits for any more: seen by whoever closed it.
+
+        What its warrants and the law still ask for is not done by closing it: that stays open (``OWED``).
+        """
         return [
             self._put(msgspec.structs.replace(row, acknowledged_ns=time_ns, acknowledged_by=by))
-            for row in list(self._rows.values()) if row.operation == operation and row.open
+            for row in list(self._rows.values())
+            if row.operation == operation and row.open and not (row.kind in OWED and row.cleared_ns is None)
         ]  # fmt: skip
 
     def ended(self, track_ids: Iterable[str]) -> None:

@@ -2,7 +2,9 @@
 
 Of each warrant that was approved: installation, extension, expiry, and its rules' duties (``birddog.deadlines``).
 ``warrant_due`` goes on from the lead until it is done or due, ``warrant_overdue`` from there until it is done; the end of use,
-by time or by revocation, is ``warrant_ended``.
+by time or by revocation, is ``warrant_ended``.  That an extension must be asked for and that use ends is one thing, told of
+twice: the second takes the first's place.  Of a closed case nobody installs or extends, and its duties stay: notice, report,
+retrieval.
 """
 
 from __future__ import annotations
@@ -34,10 +36,11 @@ class WarrantCalendar(msgspec.Struct):
     due_ns: int = _NEVER
 
     def look(self, warrants: Iterable[Held], now_ns: int, operation: str,
-             tracks_of: Callable[[str], tuple[str, ...]], book: Book) -> None:
+             tracks_of: Callable[[str], tuple[str, ...]], book: Book, *, closed: bool = False) -> None:
         """Tell what is due at a time, and look again when the next thing is.
 
         Args:
+            closed: the case is.
             tracks_of: the tracks of a device.
         """
         self.due_ns = _NEVER
@@ -45,15 +48,19 @@ class WarrantCalendar(msgspec.Struct):
             if not held.approved_by:
                 continue
             warrant, device = held.warrant, held.warrant.device or next(iter(held.placed), "")
-            for one in deadlines(held):
+            calendar = deadlines(held)
+            last_ns = next((one.lead_ns for one in calendar if one.what == "expiry"), _NEVER)
+            for one in calendar:
                 name, tracks = f"{one.warrant}/{one.what}", tracks_of(device)
                 text = f"{one.warrant}: {one.what} {iso_from_ns(one.due_ns)}: {one.text}"
                 stays = one.what not in ENDS
-                self._tell(f"{name}/due", "warrant_due", not one.over and one.lead_ns <= now_ns < one.due_ns, one.lead_ns,
+                over = one.over or (closed and not stays)
+                until_ns = min(one.due_ns, last_ns) if one.what == "extension" else one.due_ns
+                self._tell(f"{name}/due", "warrant_due", not over and one.lead_ns <= now_ns < until_ns, one.lead_ns,
                            now_ns, operation, device, tracks, text, book)
-                self._tell(f"{name}/overdue", "warrant_overdue", stays and not one.over and now_ns >= one.due_ns, one.due_ns,
+                self._tell(f"{name}/overdue", "warrant_overdue", stays and not over and now_ns >= one.due_ns, one.due_ns,
                            now_ns, operation, device, tracks, text, book)
-                if not one.over:
+                if not over:
                     self._next(one.lead_ns, now_ns)
                     self._next(one.due_ns, now_ns)
             ends_ns = warrant.ends_ns
@@ -70,10 +77,16 @@ class WarrantCalendar(msgspec.Struct):
         going = self.going.get(key)
         if holds and going is None:
             self.going[key] = book.event(kind, operation, min(since_ns, now_ns), device=device, track_ids=tracks, text=text,
-                                         time_source="server", about=key.rpartition("/")[0])
+                                         time_source="server", about=_about(key))
         elif not holds and going is not None:
             book.end(self.going.pop(key), now_ns)
 
     def _next(self, at_ns: int, now_ns: int) -> None:
         if at_ns > now_ns:
             self.due_ns = min(self.due_ns, at_ns)
+
+
+def _about(key: str) -> str:
+    """What an event is about: the end of use is one thing, whether an extension can still be asked for or not."""
+    name, _, what = key.rpartition("/")[0].rpartition("/")
+    return f"{name}/{'expiry' if what == 'extension' else what}"

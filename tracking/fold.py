@@ -279,6 +279,7 @@ class Fold:
                     folds[body.operation].watch(body.zones, book)
                     if body.closed:
                         folds[body.operation].closed(book)
+                    folds[body.operation].warranted(now_ns, book)
                 if body.keep_until_ns is not None or body.operation in folds:
                     self._of(body.operation).kept(now_ns, book)
             case Attachment():

@@ -208,8 +208,6 @@ class OperationFold:
         book.now_ns = to_ns
         if state.awaited.due_ns <= to_ns:
             state.awaited.wait(to_ns, tracker.presets.silent_factor, self.operation, self._track_ids, book)
-        if state.warrants.due_ns <= to_ns:
-            self.warranted(to_ns, book)
         self.wait_closed(to_ns, book)
         if doors.alarms or doors.knocks:
             doors.prune(to_ns - int(tracker.presets.alarm_window_s * NS))
@@ -219,7 +217,9 @@ class OperationFold:
             self._prune_facts(since_ns, to_ns)
 
     def wait_closed(self, to_ns: int, book: Book) -> None:
-        """What time changes of a case that is closed too: how long it may be kept."""
+        """What time changes of a case that is closed too: what its warrants still ask for, and how long it may be kept."""
+        if self._state.warrants.due_ns <= to_ns:
+            self.warranted(to_ns, book)
         if self._state.retention.due_ns <= to_ns:
             self.kept(to_ns, book)
 
@@ -295,7 +295,9 @@ class OperationFold:
         """An act upon a warrant was entered, or something of their calendar is due."""
         held = self._directory.warrants.held.values()
         mine = [one for one in held if self.operation != OPEN and self._directory.case_of(one, now_ns) == self.operation]
-        self._state.warrants.look(mine, now_ns, self.operation, self._tracks_of, book)
+        known = self._directory.operations.get(self.operation)
+        closed = known is not None and known.closed
+        self._state.warrants.look(mine, now_ns, self.operation, self._tracks_of, book, closed=closed)
 
     def _tracks_of(self, device: str) -> tuple[str, ...]:
         lives = self.tracker.tracks.values() if device else ()

@@ -32,7 +32,7 @@ from birddog.leaves import MANY, Key, leaves_of, load
 from birddog.merkle import VerificationError
 from birddog.model import Erasure
 from birddog.note import Checkpoint, Verifier, opened
-from birddog.passersby import holder_of
+from birddog.passersby import holder_of, is_period
 from birddog.record import stated
 from birddog.tiles import WIDTH, GrowingTiles, tile_path
 
@@ -63,6 +63,7 @@ class Verified(msgspec.Struct):
     before: int = 0  # older than the log
     unsigned: int = 0  # behind the newest checkpoint
     erased: int = 0
+    under_way: int = 0  # erased by an entry, and to be emptied by the writer
     origin: str = ""
     size: int = 0
     root: str = ""
@@ -123,6 +124,8 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
         elif row.erased:
             out.findings += _not_as_emptied(row)
             emptied.take(row, "is empty")
+        elif row.key_id is not None and is_period(row.key_id):
+            emptied.held[row.key_id] = emptied.held.get(row.key_id, 0) + 1
         elif row.kind == "erasure":
             emptied.erased(row)
         elif row.kind == "rotation":
@@ -139,6 +142,8 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
             words = f"the journal ends at entry {before}, and {where} was signed up to entry {last}"
             out.findings.append(Finding(0, "", f"{words}: it was cut, or is an older copy"))
     out.findings += emptied.findings()
+    out.findings += _destroyed(emptied, keys)
+    out.under_way = sum(count for key, count in emptied.held.items() if key in emptied.keys)
     try:
         out.findings += [Finding(seq, "", words) for seq, words in journal.faults()]
     except JournalError as error:  # what it is about was said above, as far as it can be read
@@ -252,6 +257,26 @@ def _hold(out: Verified, mark: list[tuple[str, Checkpoint]], tree: GrowingTiles,
                                                "signed: entries were changed, exchanged or forked, leaves and all"))
 
 
+def _destroyed(emptied: _Emptied, keys: Keys) -> Iterator[Finding]:
+    """Where the keys that are gone, and what the entries say of it, are two matters."""
+    try:
+        there = {name: is_there for _, name, is_there in keys.ring.listed()}
+        gone = {name: whose for whose, name, is_there in keys.ring.listed() if not is_there}
+    except KeyringError:
+        return  # said as a fault of the file
+    for name, whose in gone.items():
+        if whose not in emptied.gone and whose not in emptied.unsaid:
+            yield Finding(0, "", f"the key {name!r} was destroyed, and no entry says that {whose!r} was erased")
+    for name, seq in emptied.keys.items():
+        if there.get(name) and name not in emptied.held:
+            yield Finding(seq, "", f"says that the key {name!r} was destroyed, and it is still there: the next start of a "
+                                   "writer destroys it")
+    for name, (seq, whose) in emptied.under.items():
+        if name not in there and whose in emptied.gone:
+            yield Finding(seq, "", f"lay under the key {name!r}, of which nothing is there, not even that it was destroyed: "
+                                   "another could be given its name")
+
+
 class _Emptied:
     """Entries that cannot be read any more, until an entry says that their operation was erased.
 
@@ -260,18 +285,36 @@ class _Emptied:
 
     def __init__(self) -> None:
         self._of: dict[str, list[Finding]] = {}
+        #: What was erased, and of each key that was said to be destroyed which entry says so.
+        self.gone: set[str] = set()
+        self.keys: dict[str, int] = {}
+        #: Of each key under which an erased entry lay: the first of them, and whose it was.
+        self.under: dict[str, tuple[int, str]] = {}
+        #: Of passers-by, under which keys how many entries can still be read.
+        self.held: dict[str, int] = {}
 
     def take(self, row: Stored, words: str) -> None:
         holder = holder_of(row.operation, row.key_id)
+        if row.erased and row.key_id not in (None, ERASED_KEY):
+            self.under.setdefault(row.key_id or "", (row.seq, holder_of(row.operation, row.key_id)))
         said = f"{words}, and no entry behind it says that {holder!r} was erased"
         self._of.setdefault(holder, []).append(Finding(row.seq, "body", said))
 
     def erased(self, row: Stored) -> None:
         """An entry says of an operation that it was."""
         try:
-            self._of.pop(msgspec.msgpack.decode(row.body, type=Erasure).erased, None)
-        except msgspec.DecodeError:
+            said = msgspec.msgpack.decode(row.body, type=Erasure)
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return  # it is not its leaf's, or says nothing: those before it stay
+        self._of.pop(said.erased, None)
+        self.gone.add(said.erased)
+        for key in said.keys:
+            self.keys.setdefault(key, row.seq)
+
+    @property
+    def unsaid(self) -> frozenset[str]:
+        """Whose entries cannot be read, though nobody said that they were erased."""
+        return frozenset(self._of)
 
     def findings(self) -> list[Finding]:
         """What nobody said."""

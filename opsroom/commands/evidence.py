@@ -148,7 +148,8 @@ def _export(args: argparse.Namespace) -> int:
         # that it leaves is an entry before it does; the bundle's checkpoint covers it, and the entry is in the bundle
         record(args.journal, Access(
             action="export", by=person(name_of(args.actor, "--actor")), to=to.name, operation=args.case, reason=reason,
-            form="evidence" + (f", withheld: {', '.join(redact)}" if redact else ""), **span))
+            form="evidence" + (f", withheld: {', '.join(redact)}" if redact else ""),
+            from_ns=span.get("from_ns"), to_ns=span.get("to_ns")))
         signed_to_the_end(args.journal)
         count = export(reader, place, args.case, to, redact=redact, **span)
     finally:

@@ -109,6 +109,8 @@ def _verify(args: argparse.Namespace) -> int:
             print(f"{found.unsigned} entries are newer than the newest checkpoint")
         if found.erased:
             print(f"{found.erased} entries were erased: their hashes stand")
+        if found.under_way:
+            print(f"{found.under_way} entries were erased by the rule on vessels under no case, and a writer is to empty them")
         print(f"public key {found.keys[-1]}")
         for key in found.keys[-2::-1]:
             print(f"before it {key}")

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from birddog import rules
-from birddog.model import Attachment, Device, Fix, FrameBody, Operation, Tick, Verdict, WarrantAct
+from birddog.model import Attachment, Device, Event, Fix, FrameBody, Operation, Tick, Verdict, WarrantAct
 from birddog.units import NS, iso_from_ns
-from opsroom.alerts import SEVERITY
+from opsroom.alerts import SEVERITY, Alerts
 
 T0 = 1_790_000_000 * NS
 H, D = 3600 * NS, 86_400 * NS
@@ -52,6 +52,7 @@ def life(journal):
     fetch = '[[rule]]\nid = "fetch"\ntext = "fetch it"\nsource = "s"\nread = "r"\ncheck = "retrieve"\ndays = 7\n'
     text = rules.text_of("us-rule-41") + fetch
     life.act("add", said=json.dumps(said), pack=text)
+    life.said, life.pack = said, text
     return life
 
 
@@ -63,11 +64,79 @@ def test_what_is_due_is_told_in_its_time_and_ends_when_it_is_done(life):
     assert life.told[1:] == [("warrant_due", "installation", True, "A")]
     assert life.tick(T0 + 33 * D - NS)[0] == []
     assert life.tick(T0 + 33 * D)[0] == [("warrant_due", "extension", False, "A")]
-    assert life.tick(T0 + 39 * D)[0] == [("warrant_due", "expiry", False, "A")]
+    # that it ends is one thing, told of twice: the second takes the first's place
+    assert life.tick(T0 + 39 * D)[0] == [("warrant_due", "extension", True, "A"), ("warrant_due", "expiry", False, "A")]
     life.act("extend", order="X", at_ns=T0 + 39 * D, until_ns=T0 + 60 * D)
     before = len(life.told)
     life.act("approve", by="bea", order="X")
-    assert life.told[before:] == [("warrant_due", "extension", True, "A"), ("warrant_due", "expiry", True, "A")]
+    assert life.told[before:] == [("warrant_due", "expiry", True, "A")]
+
+
+def test_that_use_ends_is_one_alert_that_is_asked_anew_a_day_before(life):
+    life.act("approve", by="bea")
+    life.act("install", device="tag", at_ns=T0)
+    alerts, rows = Alerts(), {}
+    for at in range(30, 40):
+        _, changes = life.tick(T0 + at * D)
+        for row in [row for event in changes.events if (row := alerts.event(event)) is not None]:
+            rows[row.alert_id] = row
+    [row] = [row for row in rows.values() if row.kind == "warrant_due"]
+    assert row.open and (row.kind, row.asked) == ("warrant_due", 2) and row.text.startswith("W: expiry")
+
+
+def close(life, at_ns, **words):
+    return life.enter(Operation(operation="A", closed=True, **words), at_ns)
+
+
+def test_what_a_closed_case_owes_is_told_and_what_nobody_does_there_any_more_is_not(life):
+    life.act("approve", by="bea")
+    life.tick(T0 + 3 * D)
+    assert life.told == [("warrant_due", "installation", False, "A")]
+    life.act("install", device="tag", at_ns=T0 + 4 * D)
+    life.tick(T0 + 34 * D)
+    before = len(life.told)
+    close(life, T0 + 35 * D)
+    assert life.told[before:] == [("warrant_due", "extension", True, "A")]  # with a record: it has ended
+    assert life.tick(T0 + 39 * D)[0] == []  # nobody asks for an extension
+    assert [said[:2] for said in life.tick(T0 + 40 * D)[0]] == [("warrant_ended", "")]
+    due, over = life.tick(T0 + 45 * D)[0], life.tick(T0 + 60 * D)[0]
+    assert {said[1] for said in due if said[0] == "warrant_due"} >= {"retrieval"}
+    late = {said[1] for said in over if said[0] == "warrant_overdue"}
+    assert "retrieval" in late and len(late) > 1  # the return, the notice
+    life.act("retrieve", device="tag", at_ns=T0 + 61 * D, at=T0 + 61 * D)
+    assert ("warrant_overdue", "retrieval", True, "A") in life.told
+
+
+def test_closing_a_case_leaves_open_what_its_warrants_ask_for(life):
+    alerts = Alerts()
+
+    def seen(changes):
+        for event in changes.events:
+            alerts.event(event)
+
+    life.act("approve", by="bea")
+    seen(life.tick(T0 + 4 * D)[1])
+    seen(life.act("install", device="tag", at_ns=T0 + 4 * D))
+    for day in (33, 45, 60):
+        seen(life.tick(T0 + day * D)[1])
+    alerts.event(Event(event_id="E0", kind="tamper", operation="A", seq=1, start_ns=T0, end_ns=T0, text="a lid"))
+    owed = {row.about for row in alerts.snapshot() if row.open and row.cleared_ns is None and row.kind.startswith("warrant")}
+    assert "W/retrieval" in owed
+    seen(close(life, T0 + 61 * D))
+    alerts.closed("A", "noor", T0 + 61 * D)
+    rows = {row.about: row for row in alerts.snapshot()}
+    assert {about for about, row in rows.items() if row.open} == owed
+    assert [row.kind for row in alerts.snapshot() if row.acknowledged_by == "noor"] == ["tamper"]
+
+
+def test_a_warrant_that_names_no_case_owes_in_that_of_its_device_also_when_it_is_closed(life):
+    for act in (WarrantAct(warrant="V", action="add", by="ann", said=json.dumps(life.said | {"id": "V"}), pack=life.pack),
+                WarrantAct(warrant="V", action="approve", by="bea"),
+                WarrantAct(warrant="V", action="install", by="ann", device="tag", at_ns=T0)):
+        life.enter(act, T0)
+    close(life, T0 + 2 * D)
+    told = life.tick(T0 + 48 * D)[0]
+    assert ("warrant_overdue", "retrieval", False, "A") in told
 
 
 def test_the_end_and_what_stays_to_be_done_after_it(life):
