@@ -786,6 +786,9 @@ def reject_json(reject: Reject) -> dict[str, Any]:
 # --- what the fold derives (the picture) ----------------------------------------------------------
 
 TrackStatus = Literal["tentative", "confirmed", "coasting", "silent", "deleted"]
+#: What time alone makes of a track, the last first.
+LAPSES: tuple[TrackStatus, ...] = ("deleted", "silent", "coasting")
+_HOW_FAR = {"tentative": 0, "confirmed": 0, "coasting": 1, "silent": 2, "deleted": 3}
 
 
 class Track(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -797,6 +800,8 @@ class Track(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     ``updated_ns`` is the time of the last accepted measurement of position, ``contact_ns`` of the last message,
     ``moved_ns`` of the last significant move.  ``rival_lat_deg``, ``rival_lon_deg`` is where it may be instead: the newest of
     ``rival_hits`` fixes in a row that do not fit the track, of ``rival_device`` where they are one device's.
+    ``lapses_ns`` are the times of the journal at which it is coasting, silent and deleted unless it is heard, where that
+    follows from this row alone (``lapsed``).
     """
 
     track_id: str
@@ -829,6 +834,17 @@ class Track(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     rival_lon_deg: float | None = None
     rival_hits: int = 0
     rival_device: str = ""
+    lapses_ns: tuple[int, ...] = ()
+
+    def lapsed(self, now_ns: int) -> Track:
+        """The row at a later time of the journal: by then time alone may have made it coasting, silent or deleted.
+
+        Thousands that were heard at once lapse at once; nobody has to be told a row of each to know.
+        """
+        for status, at_ns in zip(LAPSES, reversed(self.lapses_ns), strict=False):
+            if at_ns <= now_ns:
+                return self if _HOW_FAR[self.status] >= _HOW_FAR[status] else msgspec.structs.replace(self, status=status)
+        return self
 
 
 class TrackPoint(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

@@ -200,6 +200,7 @@ class Picture:
         if self.left_out:
             self.store.set_meta("left_out", msgspec.msgpack.encode(self.left_out))
         self.store.set_meta("at", ident)
+        self.store.set_meta("now", b"%d" % self.fold.now_ns)
         budget = Asked(alerts=self.fold.presets.alerts, thresholds=self.fold.thresholds())
         self.store.set_meta("budget", msgspec.msgpack.encode(budget))
         self.store.commit(self.cursor)

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 #: Raised with every change of what the tables hold.  A store of another version, or folded by another
 #: version of the program, is made anew: rows of two versions side by side are no rebuild's.
-VERSION = f"14 {__version__}".encode()
+VERSION = f"15 {__version__}".encode()
 
 TABLES = ("track", "point", "event", "alert", "flag", "refused")
 
@@ -303,7 +303,7 @@ def _values(key: str, revision: int, row: Any) -> tuple[Any, ...]:
     body = _pack(quantised(row))
     match row:
         case Track():
-            return (key, revision, row.operation, row.status, body)
+            return (key, revision, row.operation, row.status, *(row.lapses_ns or (None, None, None)), body)
         case Alert():
             return (key, revision, row.operation, "open" if row.open else "", row.track_id, body)
         case _:

@@ -52,6 +52,12 @@ class Rights(msgspec.Struct, frozen=True):
         return f"{column} IN ({','.join('?' * len(names))})", names
 
 
+#: A track's status by the journal's time at the picture's newest entry (``model.Track.lapsed``).
+_NOW = "(SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM meta WHERE key = 'now')"
+_STATE = f"""CASE WHEN state = 'deleted' OR gone_ns <= {_NOW} THEN 'deleted'
+    WHEN state = 'silent' OR lost_ns <= {_NOW} THEN 'silent'
+    WHEN state = 'coasting' OR coasts_ns <= {_NOW} THEN 'coasting' ELSE state END"""
+
 #: The one right there is today.
 ALL = Rights()
 
@@ -124,6 +130,11 @@ class View:
         rows = self._file.rows("SELECT value FROM meta WHERE key = 'cursor'")
         return int(rows[0][0]) if rows else 0
 
+    def now_ns(self) -> int:
+        """The journal's time at that entry: what lapses has done so by it (``model.Track.lapsed``)."""
+        rows = self._file.rows("SELECT value FROM meta WHERE key = 'now'")
+        return int(rows[0][0]) if rows else 0
+
     def asked(self) -> Asked:
         """The alert budget, and the thresholds that it sets for the operations that one may see."""
         rows = self._file.rows("SELECT value FROM meta WHERE key = 'budget'")
@@ -133,15 +144,15 @@ class View:
 
     def tracks(self, since: int = 0) -> list[tuple[int, Track]]:
         """(revision, track) of every track changed after ``since``, deleted ones included, by id."""
-        return self._changed("track", since, _TRACK)
+        return self._lapsed(self._changed("track", since, _TRACK))
 
     def standing(self) -> list[tuple[int, Track]]:
         """(revision, track) of every track that has not ended."""
         mine, names = self.rights.clause()
         rows = self._file.rows(
             f"""SELECT body, revision FROM track WHERE state IN ('tentative', 'confirmed', 'coasting', 'silent') AND {mine}
-            ORDER BY revision, id""", names)  # fmt: skip
-        return list(zip([row[1] for row in rows], self._decoded(_TRACK, rows), strict=True))
+            AND {_STATE} <> 'deleted' ORDER BY revision, id""", names)  # fmt: skip
+        return self._lapsed(list(zip([row[1] for row in rows], self._decoded(_TRACK, rows), strict=True)))
 
     def present(self) -> list[tuple[int, Track]]:
         """(revision, track) of what is there now: nothing that has ended; of what is lost in ``open`` and has no open alert the
@@ -149,25 +160,29 @@ class View:
         """
         mine, names = self.rights.clause()
         rows = self._file.rows(
-            f"""SELECT body, revision, id FROM track WHERE state IN ('tentative', 'confirmed', 'coasting') AND {mine}
-            UNION ALL SELECT body, revision, id FROM track WHERE state = 'silent' AND operation <> ? AND {mine}
-            UNION ALL SELECT * FROM (SELECT body, revision, id FROM track WHERE state = 'silent' AND operation = ? AND {mine}
-                                     ORDER BY revision DESC LIMIT ?)
-            UNION SELECT body, revision, id FROM track WHERE id IN (
-                SELECT track FROM alert WHERE state = 'open' AND track <> '') AND state = 'silent' AND {mine}
-            ORDER BY revision, id""",
-            (*names, OPEN, *names, OPEN, *names, LOST_MOST, *names),
+            f"""WITH standing AS MATERIALIZED (SELECT id, revision, operation, {_STATE} AS state FROM track
+                WHERE state IN ('tentative', 'confirmed', 'coasting', 'silent') AND {mine}),
+            chosen AS (SELECT id FROM standing WHERE state IN ('tentative', 'confirmed', 'coasting')
+                OR (state = 'silent' AND operation <> ?)
+            UNION ALL SELECT * FROM (SELECT id FROM standing WHERE state = 'silent' AND operation = ?
+                ORDER BY revision DESC, id DESC LIMIT ?)
+            UNION SELECT id FROM standing WHERE state = 'silent' AND id IN (
+                SELECT track FROM alert WHERE state = 'open' AND track <> ''))
+            SELECT body, revision, id FROM track WHERE id IN (SELECT id FROM chosen) ORDER BY revision, id""",
+            (*names, OPEN, OPEN, LOST_MOST),
         )
-        return list(zip([row[1] for row in rows], self._decoded(_TRACK, rows), strict=True))
+        return self._lapsed(list(zip([row[1] for row in rows], self._decoded(_TRACK, rows), strict=True)))
 
     def track(self, track_id: str) -> Track | None:
         """One track, or None."""
-        return self._one("track", "body", track_id, _TRACK)
+        found = self._one("track", "body", track_id, _TRACK)
+        return None if found is None else found.lapsed(self.now_ns())
 
     def statuses(self) -> dict[str, int]:
         """How many tracks there are of each status."""
         mine, names = self.rights.clause()
-        return dict(self._file.rows(f"SELECT state, count(*) FROM track WHERE {mine} GROUP BY state ORDER BY state", names))
+        sql = f"SELECT {_STATE} AS now, count(*) FROM track WHERE {mine} GROUP BY now ORDER BY now"
+        return dict(self._file.rows(sql, names))
 
     def operations(self) -> set[str]:
         """The operations that have a track."""
@@ -279,6 +294,10 @@ class View:
         rows = self._file.rows(f"""SELECT body FROM point WHERE track = ? AND {mine} AND time_ns <= ? AND {version}
             ORDER BY time_ns DESC, seq DESC LIMIT ?""", (track_id, *names, until_ns, *at, limit))
         return self._decoded(_POINT, rows[::-1])
+
+    def _lapsed(self, rows: list[tuple[int, Track]]) -> list[tuple[int, Track]]:
+        now_ns = self.now_ns()
+        return [(revision, row.lapsed(now_ns) if row.lapses_ns else row) for revision, row in rows]
 
     def _of_tracks(self) -> tuple[str, tuple[str, ...]]:
         """A point's operation is its track's."""

@@ -1,17 +1,21 @@
 -- The derived store (PATH.picture): may be deleted at any time; `birddog rebuild` makes it again.
 -- revision = the number of the journal entry that changed the row last; it is the live channel's sequence.
 -- operation = whose the row is; a point's is its track's.  state = a track's status, 'open' of an alert that waits
--- for a person, else ''.  Both stand in the body as well: here they are asked for.
+-- for a person, else ''.  coasts_ns, lost_ns, gone_ns = when time alone makes it coasting, silent, deleted (model.Track.lapsed):
+-- from then on it is that, whatever state says.  All of these stand in the body as well: here they are asked for.
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
 CREATE TABLE track (
     id        TEXT PRIMARY KEY,
     revision  INTEGER NOT NULL,
     operation TEXT    NOT NULL,
     state     TEXT    NOT NULL,
+    coasts_ns INTEGER,
+    lost_ns   INTEGER,
+    gone_ns   INTEGER,
     body      BLOB    NOT NULL
 ) STRICT;
 CREATE INDEX track_revision ON track (revision);
-CREATE INDEX track_state ON track (state, operation, revision);
+CREATE INDEX track_state ON track (state, operation, revision, coasts_ns, lost_ns, gone_ns);
 -- A step of a trail (model.TrackPoint.step) has versions: each is believed from one journal entry on, and no longer from the
 -- entry `until` on (NULL: it is believed now).
 CREATE TABLE point (

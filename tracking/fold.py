@@ -72,7 +72,7 @@ class FoldState(msgspec.Struct, kw_only=True):
         numbers: of each case the number of the entry that named it first.
     """
 
-    form: Literal[22]
+    form: Literal[23]
     now_ns: int = 0
     exercise: bool = False
     presets: Presets = Presets()
@@ -93,7 +93,7 @@ class Fold:
     """One fold over one journal; see the module's docstring."""
 
     def __init__(self) -> None:
-        self._state = FoldState(form=22)
+        self._state = FoldState(form=23)
         self._directory = Directory()
         #: Of entries that were written before verdicts stood in them.
         self._judge = Judge(self._directory, exercise=False)
@@ -192,6 +192,8 @@ class Fold:
             case Decision():
                 self._decision(body, book)
             case ClockSet():
+                for fold in self._folds.values():
+                    fold.came(None, book)
                 s.now_ns = book.now_ns = entry.received_ns
                 for fold in self._folds.values():
                     fold.set_back(book)
@@ -224,12 +226,13 @@ class Fold:
 
     def _pass_time(self, to_ns: int, book: Book) -> None:
         """Time goes on to an entry; what fell silent meanwhile is told of in its time, whether ticks are missing or not."""
-        now_ns = self._state.now_ns = max(self._state.now_ns, to_ns)
+        since_ns = self._state.now_ns
+        now_ns = self._state.now_ns = max(since_ns, to_ns)
         operations = self._directory.operations
         for fold in self._folds.values():
             operation = operations.get(fold.operation)
             if operation is None or not operation.closed:
-                fold.wait(now_ns, book)
+                fold.wait(since_ns, now_ns, book)
             else:
                 fold.wait_closed(now_ns, book)
         book.now_ns = now_ns
@@ -239,7 +242,7 @@ class Fold:
         """The tracks as they are believed to be at a time not before the newest entry; tentative ones are none yet."""
         return [
             track for name, fold in self._folds.items() if operation is None or name == operation
-            for track in fold.believed(time_ns)
+            for track in fold.believed(time_ns, self.now_ns)
         ]  # fmt: skip
 
     def thresholds(self) -> dict[str, dict[str, float]]:
@@ -269,8 +272,10 @@ class Fold:
 
     def _register(self, body: Body, book: Book) -> None:
         """Who is who from now on; of the tracks that this is about is asked again what is expected."""
-        self._directory.apply(body)
         now_ns, folds = self._state.now_ns, self._folds
+        if isinstance(body, Device | Attachment | WarrantAct) and body.device and OPEN in folds:
+            folds[OPEN].came(body.device, book)
+        self._directory.apply(body)
         match body:
             case Operation():
                 self._state.numbers.setdefault(body.operation, book.seq)
@@ -467,6 +472,7 @@ class Fold:
         if presets != self._state.presets:
             self._state.presets = presets
             for fold in self._folds.values():
+                fold.came(None, book)
                 fold.set_presets(presets, book.now_ns)
 
 

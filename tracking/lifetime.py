@@ -129,6 +129,26 @@ def _decide_broadcast(tracker: Tracker, live: LiveTrack, silent_s: float, book: 
             s.status = "silent"
 
 
+def lapses_ns(s: TrackState, updated_ns: int | None, expected: Expected, p: Presets) -> tuple[int, ...]:
+    """When time alone makes a track coasting, lost (``silent``) and no more: of what is nobody's, and whose silence nobody
+    shall be told of.
+
+    That follows from when it was heard and from nothing else, so its row says it: whoever reads the row knows what it is by
+    then (``Track.lapsed``), and the fold looks at it when there is time (``operation.PATIENT_EACH``).  () of any other track.
+    """
+    heard_ns = s.contact_ns
+    if s.broadcast:
+        if s.klass == STATION or updated_ns is None:
+            return ()
+        lost_s = p.broadcast_lost_s
+        return tuple([heard_ns + int(wait_s * NS) + 1 for wait_s in (lost_s / 4.0, lost_s, p.broadcast_end_s)])
+    if not expected.ends or s.contacts >= REGULAR or updated_ns is None or p.alerts.false_per_shift is not None:
+        return ()
+    ends_ns = heard_ns + expected.ends_ns + 1
+    lost_ns = heard_ns + expected.silent_ns + 1 if _may_be_silent(s, expected) else ends_ns
+    return updated_ns + expected.coasts_ns + 1, lost_ns, ends_ns
+
+
 def row_due_ns(s: TrackState, expected: Expected, p: Presets) -> int:
     """When the row of a track that waits is to be renewed: the later the longer it has waited.
 
@@ -182,6 +202,17 @@ def just_heard_due_ns(s: TrackState, updated_ns: int, expected: Expected, now_ns
     return at_ns if expected.ends and at_ns < due else due
 
 
+def _skipped_to(s: TrackState, to_ns: int) -> int:
+    """The next turn of a track that says when it lapses: what only renews a row that is told anew by then is left out.
+
+    Of what broadcasts no step of its trail tells that it coasts, so that the last lapse is all.
+    """
+    passed = [at_ns for at_ns in s.lapses_ns if s.due_ns < at_ns <= to_ns]
+    if not passed or (not s.broadcast and s.due_ns in s.lapses_ns):
+        return s.due_ns
+    return max(passed) if s.broadcast else min(passed)
+
+
 def wait(
     tracker: Tracker, live: LiveTrack, expected_of: Callable[[LiveTrack, int], Expected],
     attributes_of: Callable[[LiveTrack], dict[str, Value]], to_ns: int, book: Book,
@@ -193,11 +224,15 @@ def wait(
     """
     s = live.state
     while s.status != "deleted" and s.due_ns <= to_ns:
+        if s.lapses_ns and not s.waiting:
+            s.due_ns = _skipped_to(s, to_ns)
         book.now_ns = s.due_ns
         late = bool(s.waiting)
         tracker.catch_up(live, book)
-        expected, before = expected_of(live, book.now_ns), s.status
+        expected, before, lapsed = expected_of(live, book.now_ns), s.status, s.lapses_ns
         decide(tracker, live, expected, book)
-        if late or s.status != before or book.now_ns >= row_due_ns(s, expected, tracker.presets):
+        if lapsed or expected.ends or s.broadcast:
+            s.lapses_ns = lapses_ns(s, live.updated_ns(tracker.model(live)), expected, tracker.presets)
+        if late or s.status != before or s.lapses_ns != lapsed or book.now_ns >= row_due_ns(s, expected, tracker.presets):
             tracker.show(live, attributes_of, book)
         s.due_ns = due_ns(tracker, live, expected, book.now_ns)

@@ -8,7 +8,6 @@ Longer than 400 lines: a method for each thing that can be heard, and all of the
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Iterable
 
@@ -32,6 +31,7 @@ from birddog.model import (
 )
 from birddog.units import NS
 from tracking import budget, lifetime
+from tracking.agenda import NEVER_NS, Agenda
 from tracking.awaited import Awaited
 from tracking.battery import Batteries
 from tracking.book import Book, Changes, TakenFix
@@ -43,7 +43,7 @@ from tracking.decided import decide, is_false
 from tracking.doors import Doors
 from tracking.evidence import at_place, of_fix
 from tracking.lag import BEHIND_NS, RIGHT
-from tracking.lifetime import Expected
+from tracking.lifetime import REGULAR, Expected
 from tracking.looks import LookLog, LookState
 from tracking.measurement import Measurement
 from tracking.presets import STATION, UNSAID_S, Presets, interval_of, is_said
@@ -65,7 +65,11 @@ ATTACHED_PATIENCE_S = 1_200.0
 FACTS_MOST = 64
 #: Of so many that were forgotten it is remembered where they were last.
 GONE_MOST = 4096
-_NEVER = 2**63
+#: Of those whose rows say when they lapse so many are looked at for an entry, or (after a gap) for each second since the one
+#: before: 20,000 vessels that were heard at once are due at once, and an entry takes a millisecond or two all the same.
+PATIENT_EACH, PATIENT_EACH_S = 16, 3
+#: Of whoever stated facts so many are forgotten for an entry.
+FORGOTTEN_EACH = 256
 _NOTHING: dict[str, Value] = {}
 
 
@@ -142,10 +146,10 @@ class OperationFold:
         self.tracker = Tracker(operation, presets, self._interval_s, s.tracks, LookLog(operation, s.looks))
         self._allowed: budget.Allowed | None = None
         self.tracker.allowed = self.allowed
-        #: When each track's turn comes: (ns, id), and the earliest of each; a later one of the same track says nothing.
-        self._queue = [(live.state.due_ns, name) for name, live in self.tracker.tracks.items()]
-        heapq.heapify(self._queue)
-        self._queued = {name: due_ns for due_ns, name in self._queue}
+        #: When each track's turn comes: what is told in its time, and what may wait, for its row says when it lapses.
+        self._prompt, self._patient = Agenda(), Agenda()
+        for live in self.tracker.tracks.values():
+            self._enter(live.state)
 
     @property
     def presets(self) -> Presets:
@@ -158,12 +162,17 @@ class OperationFold:
         self._state.looks = self.tracker.log.state()
         return self._state
 
-    def believed(self, time_ns: int) -> list[Track]:
-        """The tracks as they are believed to be at a time not before the newest entry; tentative ones are none yet."""
+    def believed(self, time_ns: int, now_ns: int) -> list[Track]:
+        """The tracks as they are believed to be at a time not before the newest entry; tentative ones are none yet.
+
+        Args:
+            now_ns: the time of the newest entry.
+        """
         lives = [(live, self.tracker.model(live)) for live in self.tracker.tracks.values()]
         quiet_s = self.tracker.quiet_s
         rows = [live.row(time_ns, model, {}, quiet_s) for live, model in lives if live.core(model) is not None]
         rows += [row for _, row in self.tracker.log.rows(self.tracker, time_ns)]
+        rows = [row.lapsed(now_ns) for row in rows]
         return [row for row in rows if row.status not in ("tentative", "deleted")]
 
     def allowed(self) -> budget.Allowed | None:
@@ -197,10 +206,15 @@ class OperationFold:
 
     # --- time and presets ---------------------------------------------------------------------
 
-    def wait(self, to_ns: int, book: Book) -> None:
-        """What time alone changes up to an entry, each in its time; costs what is due, not what is there."""
-        if self._queue and self._queue[0][0] <= to_ns:
-            self._wait_turns(to_ns, book)
+    def wait(self, since_ns: int, to_ns: int, book: Book) -> None:
+        """What time alone changes up to an entry, each in its time; costs what is due, not what is there.
+
+        Args:
+            since_ns: the time of the entry before.
+        """
+        prompt, patient = self._prompt.heap, self._patient.heap
+        if (prompt and prompt[0][0] <= to_ns) or (patient and patient[0][0] <= to_ns):
+            self._wait_turns(since_ns, to_ns, book)
         tracker, state = self.tracker, self._state
         log, doors = tracker.log, state.doors
         if log.due_ns <= to_ns or log.shown:
@@ -227,23 +241,73 @@ class OperationFold:
         """How long the case may be kept was entered, or is due."""
         self._state.retention.look(self._directory.operations[self.operation], now_ns, book)
 
-    def _wait_turns(self, to_ns: int, book: Book) -> None:
-        """Every track whose turn has come."""
-        while self._queue and self._queue[0][0] <= to_ns:
-            at_ns, name = heapq.heappop(self._queue)
-            live = self.tracker.tracks.get(name)
-            if live is None or self._queued.get(name) != at_ns:
-                continue
-            del self._queued[name]
-            if live.state.due_ns <= at_ns:
-                lifetime.wait(self.tracker, live, self._expected, self._attributes, to_ns, book)
-            self._settled(live, book)
+    def _wait_turns(self, since_ns: int, to_ns: int, book: Book) -> None:
+        """Every track whose turn has come; of those that may wait, the first ``PATIENT_EACH``."""
+        while (turn := self._prompt.take(to_ns)) is not None:
+            self._take_turn(*turn, to_ns, book)
+        self._wait_patiently(max(PATIENT_EACH, (to_ns - since_ns) * PATIENT_EACH_S // NS), to_ns, book)
+
+    def _wait_patiently(self, most: float, to_ns: int, book: Book) -> None:
+        looked = 0
+        while looked < most and (turn := self._patient.take(to_ns)) is not None:
+            looked += self._take_turn(*turn, to_ns, book)
+
+    def _take_turn(self, at_ns: int, name: str, to_ns: int, book: Book) -> bool:
+        """A turn has come; whether anything was due."""
+        live = self.tracker.tracks.get(name)
+        if live is None:
+            return False
+        due = live.state.due_ns <= at_ns
+        if due:
+            lifetime.wait(self.tracker, live, self._expected, self._attributes, to_ns, book)
+        self._settled(live, book)
+        return due
+
+    def _came(self, live: LiveTrack | None, book: Book) -> LiveTrack | None:
+        """A track that somebody asks for, with what time has done to it and did not tell yet; None: by now it is no more."""
+        if live is None or live.state.due_ns > book.now_ns or live.state.track_id not in self._patient.due_ns:
+            return live
+        now_ns = book.now_ns
+        lifetime.wait(self.tracker, live, self._expected, self._attributes, now_ns, book)
+        book.now_ns = now_ns
+        self._settled(live, book)
+        return None if live.state.status == "deleted" else live
+
+    def came(self, device: str | None, book: Book) -> None:
+        """Something else holds from now on, of a device or (None) of all: until then time did what followed from before."""
+        if device is not None:
+            self._came(self.tracker.by_key.get("d:" + device), book)
+            return
+        now_ns = book.now_ns
+        self._wait_patiently(math.inf, now_ns, book)
+        book.now_ns = now_ns
+
+    def _end(self, book: Book) -> None:
+        """Somebody asks for whatever is there: what is no more, and was not told of yet, is not."""
+        if self._patient.first(book.now_ns) is None:
+            return
+        tracks = self.tracker.tracks
+        ended = [(live.state.lapses_ns[-1], name) for name in self._patient.due_ns
+                 if (live := tracks.get(name)) is not None and live.state.lapses_ns[-1] <= book.now_ns]  # fmt: skip
+        for _, name in sorted(ended):
+            self._came(tracks[name], book)
+
+    def _agenda(self, s: TrackState) -> Agenda:
+        """Where a track's turn is entered: nobody waits for one that says when it lapses, and of which nothing else goes on."""
+        return self._patient if s.lapses_ns and not s.open_events and not s.waiting else self._prompt
+
+    def _enter(self, s: TrackState) -> None:
+        """A track's turn is when it is due."""
+        agenda = self._agenda(s)
+        (self._prompt if agenda is self._patient else self._patient).drop(s.track_id)
+        agenda.enter(s.track_id, s.due_ns)
 
     def _settled(self, live: LiveTrack, book: Book) -> None:
         """The track waits for its next turn, or has ended."""
         s = live.state
         if s.status == "deleted":
-            self._queued.pop(s.track_id, None)
+            self._prompt.drop(s.track_id)
+            self._patient.drop(s.track_id)
             self._gone(live)
             self._state.clocks.forget(s.identities, book)
             self._state.visits.forget(s.track_id, book)
@@ -251,9 +315,8 @@ class OperationFold:
             self._state.batteries.forget(s.identities, book)
             for device in s.identities:
                 self._state.facts.pop(device, None)
-        elif s.due_ns < self._queued.get(s.track_id, _NEVER):
-            self._queued[s.track_id] = s.due_ns
-            heapq.heappush(self._queue, (s.due_ns, s.track_id))
+        elif s.due_ns < self._agenda(s).due_ns.get(s.track_id, NEVER_NS):
+            self._enter(s)
 
     def _gone(self, live: LiveTrack) -> None:
         """A track has ended: where it was is remembered, for its device may come again elsewhere.
@@ -279,7 +342,8 @@ class OperationFold:
                 live for live in self.tracker.tracks.values() if names is None or not names.isdisjoint(live.state.identities)
             ]
         for live in lives:
-            live.state.due_ns = min(live.state.due_ns, now_ns)
+            # what its row said of when it lapses may not hold: it is told anew, and in time
+            live.state.due_ns, live.state.lapses_ns = min(live.state.due_ns, now_ns), ()
             self._settled(live, Book(0, now_ns))
 
     def attached(self, attachment: Attachment, now_ns: int, book: Book) -> None:
@@ -337,12 +401,16 @@ class OperationFold:
 
     def decided(self, decision: Decision, number: int, book: Book) -> bool:
         """An operator decided something of this operation's tracks; whether it is about one of them."""
+        self._end(book)
+        for name in (decision.subject, decision.other):
+            self._came(self.tracker.tracks.get(name), book)
         there = list(self.tracker.tracks)
         changed = decide(self.tracker, decision, number, book)
         self._forget_expected()
         for name in there:
             if name not in self.tracker.tracks:  # merged into another
-                self._queued.pop(name, None)
+                self._prompt.drop(name)
+                self._patient.drop(name)
                 self._state.visits.forget(name, book)
                 self._state.deception.forget(name, book)
         for live in changed or ():
@@ -438,9 +506,10 @@ class OperationFold:
             lifetime.decide(tracker, live, expected, book)
         if updated_ns is not None:
             tracker.show(live, self._attributes, book)
-        due_ns = s.due_ns = lifetime.due_ns(tracker, live, expected, book.now_ns)
-        if due_ns < self._queued.get(s.track_id, _NEVER) or s.status == "deleted":
-            self._settled(live, book)
+        if s.lapses_ns or expected.ends or s.broadcast:
+            s.lapses_ns = lifetime.lapses_ns(s, updated_ns, expected, tracker.presets)
+        s.due_ns = lifetime.due_ns(tracker, live, expected, book.now_ns)
+        self._settled(live, book)
 
     # --- who a track is -----------------------------------------------------------------------
 
@@ -448,7 +517,7 @@ class OperationFold:
         """The owner's track, with the device among its identities; a new one only where asked."""
         if self._state.awaited.of:
             self._state.awaited.over(device, book)
-        live = self.tracker.whose(owner.key, device)
+        live = self._came(self.tracker.whose(owner.key, device), book)
         if live is None:
             if not make:
                 return None
@@ -549,7 +618,7 @@ class OperationFold:
     def _prune_facts(self, before_ns: int, now_ns: int) -> None:
         """Of whoever has no track and said nothing for long nothing is kept."""
         facts = self._state.facts
-        while facts:
+        for _ in range(min(FORGOTTEN_EACH, len(facts))):
             device, known = next(iter(facts.items()))
             if known.heard_ns >= before_ns:
                 return
@@ -627,7 +696,7 @@ class OperationFold:
             of is None or of is not live.usual or of[0] != device or of[1] != self._directory.version or of[3] != fmt
             or of[2].public != owner.public or s.status != "confirmed" or s.broadcast or s.klass == STATION or s.open_events
             or s.decided or s.waiting or of[4] != attributes.get("msg_type") or lag is None or lag.run
-            or not ring or time_ns <= ring[-1].time_ns
+            or not ring or time_ns <= ring[-1].time_ns or s.due_ns <= now_ns
         ):  # fmt: skip
             return None
         if attributes:  # said a second time on the long way they are the same
@@ -708,10 +777,11 @@ class OperationFold:
             p_en=p_en, p_nn=p_nn, origin="fix", device=m.device, nis=nis, believed_at=seq,
         )  # fmt: skip
         s.row_ns = now_ns
-        due_ns = s.due_ns = lifetime.just_heard_due_ns(s, time_ns, expected, now_ns, tracker.sweep_ns)
-        if due_ns < self._queued.get(track_id, _NEVER):
-            self._queued[track_id] = due_ns
-            heapq.heappush(self._queue, (due_ns, track_id))
+        s.due_ns = lifetime.just_heard_due_ns(s, time_ns, expected, now_ns, tracker.sweep_ns)
+        if s.lapses_ns or (expected.ends and s.contacts < REGULAR):
+            s.lapses_ns = lifetime.lapses_ns(s, time_ns, expected, tracker.presets)
+        if s.due_ns < (self._patient if s.lapses_ns else self._prompt).due_ns.get(track_id, NEVER_NS):
+            self._enter(s)
         attributes = self._attributes(live) if self._state.facts else {}
         if now_ns == time_ns:
             row = live.row_of((lat, lon, ve, vn, shown_ee, p_en, v_ee, v_en, shown_nn, v_nn), attributes)
@@ -736,24 +806,27 @@ class OperationFold:
 
     def idle(self, to_ns: int) -> bool:
         """Whether ``wait`` to a time has nothing to do but to look whose turn it is not yet."""
-        state, log, queue = self._state, self.tracker.log, self._queue
-        while queue and queue[0][0] <= to_ns:
-            at_ns, name = queue[0]
-            live = self.tracker.tracks.get(name)
-            if live is None or self._queued.get(name) != at_ns:
-                heapq.heappop(queue)
-                continue
-            due_ns = live.state.due_ns
-            if due_ns <= at_ns:
-                return False
-            self._queued[name] = due_ns
-            heapq.heapreplace(queue, (due_ns, name))
+        state, log, prompt, patient = self._state, self.tracker.log, self._prompt.heap, self._patient.heap
+        if (prompt and prompt[0][0] <= to_ns and self._somebody(self._prompt, to_ns)) or (
+            patient and patient[0][0] <= to_ns and self._somebody(self._patient, to_ns)
+        ):  # fmt: skip
+            return False
         return not (
             log.shown or state.doors.alarms or state.doors.knocks or state.clocks.ahead
             or log.due_ns <= to_ns or state.awaited.due_ns <= to_ns or state.warrants.due_ns <= to_ns
             or state.retention.due_ns <= to_ns
             or (state.facts and self.operation == OPEN and self._forgotten_ns() <= to_ns)
         )  # fmt: skip
+
+    def _somebody(self, agenda: Agenda, to_ns: int) -> bool:
+        """Whether somebody's turn has come; whose was put off meanwhile is entered again."""
+        tracks = self.tracker.tracks
+        while (turn := agenda.first(to_ns)) is not None:
+            live = tracks.get(turn[1])
+            if live is None or live.state.due_ns <= turn[0]:
+                return True
+            agenda.put_off(live.state.due_ns)
+        return False
 
     def _forgotten_ns(self) -> int:
         """When the facts of whoever stated none for the longest time are asked of again."""
@@ -766,6 +839,7 @@ class OperationFold:
             return
         self._state.reads = True
         if place is not None and owner.key.startswith("d:"):
+            self._end(book)
             self.tracker.rides(owner.key, at_place(place, time_ns, read.device, "tag_read"))
         live = self._track(owner, read.epc, book, make=place is not None)
         if live is None:
@@ -792,7 +866,7 @@ class OperationFold:
     def heard(self, owner: Owner, device: str, book: Book, *, reports: bool) -> None:
         """A message without a position to use: the owner's track, if there is one, is not silent."""
         self._state.awaited.over(device, book)
-        live = self.tracker.whose(owner.key, device)
+        live = self._came(self.tracker.whose(owner.key, device), book)
         if live is not None:
             self.tracker.contact(live, device, book, reports=reports)
             self._shown(live, book)
@@ -823,6 +897,7 @@ class OperationFold:
     def door(self, door: Reading, on: bool, time_ns: int, place: Placement | None, key: str, book: Book) -> None:
         """A door opened or was shut; ``key`` says of which track."""
         window_s = self.presets.alarm_window_s
+        self._came(self.tracker.by_key.get(key), book)
         self._state.doors.door(door, on, time_ns, place, self.operation, self._track_ids(key), window_s, book)
 
     def alarm_contact(self, owner: Owner, alarm: Alarm, book: Book) -> None:
@@ -833,8 +908,8 @@ class OperationFold:
 
     def alarm(self, alarm: Alarm, time_ns: int, place: Placement | None, key: str, book: Book) -> None:
         """An alarm; ``key`` says of which track."""
-        live = self.tracker.by_key.get(key) if alarm.alarm in JAMS else None
-        if live is not None:
+        live = self._came(self.tracker.by_key.get(key), book)
+        if live is not None and alarm.alarm in JAMS:
             text = f"{alarm.alarm}: {alarm.text}" if alarm.text else alarm.alarm
             self._state.deception.jammed(live, alarm.device, time_ns, text, book)
             return
@@ -843,11 +918,13 @@ class OperationFold:
 
     def trigger(self, sensor: str, place: Placement, time_ns: int, book: Book) -> None:
         """A placed sensor felt something."""
+        self._end(book)
         live = self.tracker.trigger(at_place(place, time_ns, sensor, "trigger"), book)
         if live is not None:
             self._shown(live, book)
 
     def take_look(self, look: Look, book: Book) -> None:
         """The sightings of one look."""
+        self._end(book)
         for live in self.tracker.take_look(look, book):
             self._shown(live, book)

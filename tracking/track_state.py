@@ -73,6 +73,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         lost: messages that were missing between two others, as far as an alert budget asks for them.
         reports: whether a device of its own reports (a passive tag is only read, its silence means nothing).
         row_ns: when its row was last given out; due_ns: when time alone next changes something (``lifetime``).
+        lapses_ns: when it coasts, is lost and is no more, where its row says so (``lifetime``); else ().
         turns: whether it is in two places in turn.
         told: when something that is told once in a while was last so, by kind of event.
         taken: the times of the ring's measurements with which a rival took over and was told of.
@@ -107,6 +108,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     reports: bool = False
     row_ns: int = 0
     due_ns: int = 0
+    lapses_ns: tuple[int, ...] = ()
     broadcast: bool = False
     public: bool = False
     reads: dict[str, Read] = {}
@@ -580,7 +582,7 @@ class LiveTrack:
             klass=s.klass, status=s.status, time_ns=time_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1], vn_mps=x[3],
             p_ee=x[4], p_en=x[6], p_nn=x[11], p_v_ee=x[8], p_v_en=x[10], p_v_nn=x[13], updated_ns=core.updated_ns,
             contact_ns=s.contact_ns, moved_ns=core.moved_ns, first_ns=core.first_ns, hits=core.hits, refused=core.refused,
-            sources=tuple(s.sources), attributes=attributes,
+            sources=tuple(s.sources), attributes=attributes, lapses_ns=s.lapses_ns,
         )  # fmt: skip
         rival = core.rival
         return row if rival is None else msgspec.structs.replace(
@@ -596,7 +598,7 @@ class LiveTrack:
             klass=s.klass, status=s.status, time_ns=run.shown_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, p_ee=p_ee,
             p_en=p_en, p_nn=p_nn, p_v_ee=p_v_ee, p_v_en=p_v_en, p_v_nn=p_v_nn, updated_ns=run.updated_ns,
             contact_ns=s.contact_ns, moved_ns=run.moved_ns, first_ns=run.first_ns, hits=run.hits, refused=run.refused,
-            sources=tuple(s.sources), attributes=attributes,
+            sources=tuple(s.sources), attributes=attributes, lapses_ns=s.lapses_ns,
         )  # fmt: skip
 
     def _shown(self, now_ns: int, quiet_s: Callable[[LiveTrack], float]) -> tuple[float, ...] | None:

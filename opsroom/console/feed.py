@@ -6,7 +6,8 @@ A frame is one JSON object with ``type`` and ``seq`` (the journal's number up to
 - ``update``: rows that changed; each replaces the row with its id, unless its ``revision`` is older
 - ``beat``: nothing changed; sent so that silence of the line differs from silence of the world
 
-Every frame holds ``time`` (the server's clock, against which ages are counted), ``problems`` (what
+Every frame holds ``time`` (the server's clock, against which ages are counted), ``clock`` (the picture's, by which tracks of
+nobody lapse: a row says when, and no frame says it again), ``problems`` (what
 /healthz would say), ``ready``, ``exercise``, ``played`` (a journal is played again) and ``undated`` (how many
 messages stand at the time of their import, for nothing in their file states another: over neither does the
 page say LIVE).  The sequence number is the journal's own, so any tab can resume with ``since`` at any later
@@ -205,7 +206,8 @@ class Feed:
     async def _head(self, kind: str, seq: int) -> dict[str, Any]:
         # the clock of the newest message is read from the journal: on the reading thread too
         now_ns = await self._source.run(self._source.now_ns)
-        return {"type": kind, "seq": seq, "time": iso_from_ns(now_ns), "exercise": self._settings.exercise,
+        return {"type": kind, "seq": seq, "time": iso_from_ns(now_ns), "clock": await self._source.run(self._source.clock),
+                "exercise": self._settings.exercise,
                 "played": self._settings.played, "undated": self._health.undated,
                 "ready": self._ready, "problems": self.problems() + self._health.warnings()}
 

@@ -211,6 +211,7 @@ class LiveFrame(msgspec.Struct, frozen=True, omit_defaults=True):
     problems: list[str]
     played: bool = False
     undated: int = 0
+    clock: str | None = None
     epoch: str = ""
     keys: dict[str, str] = {}
     tracks: list[views.TrackView] = []

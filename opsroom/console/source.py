@@ -13,6 +13,7 @@ import msgspec
 from birddog import model
 from birddog.directory import Directory
 from birddog.errors import BirddogError
+from birddog.units import iso_from_ns
 from opsroom.authority import AuthorityOfTrack, of_track
 from opsroom.console import views
 from opsroom.exports import journal_name
@@ -92,6 +93,13 @@ class Source:
     def view(self, rights: Rights = ALL) -> View:
         """The picture as somebody may see it."""
         return self.reader.view(rights)
+
+    def clock(self) -> str | None:
+        """The journal's time at the picture's newest entry, by which tracks lapse; None while there is no picture."""
+        try:
+            return iso_from_ns(self.view().now_ns())
+        except BirddogError:
+            return None
 
     def changes(self, since: int, rights: Rights = ALL) -> Changes:
         """What changed after revision ``since``; without the points of trails (``steps`` has those).

@@ -3,6 +3,8 @@
 Times are ISO 8601 UTC with Z and milliseconds, positions separate named fields in WGS 84 degrees,
 lengths metres; ``p_ee p_en p_nn`` the covariance of the position in m² (east, north).  msgspec writes
 a number that is not finite as null, so the JSON is strict.
+
+Over 400 lines: each noun and its public form, one after the other.
 """
 
 from __future__ import annotations
@@ -36,12 +38,20 @@ class RivalView(msgspec.Struct, frozen=True, kw_only=True):
     device: str
 
 
+class Lapses(msgspec.Struct, frozen=True, kw_only=True):
+    """When a track that is not heard is ``coasting``, ``silent`` and ``deleted``, by the ``clock`` of a frame."""
+
+    coasting: str
+    silent: str
+    deleted: str
+
+
 class TrackView(msgspec.Struct, frozen=True, kw_only=True):
     """A track as believed at ``time``.  ``revision`` is the live sequence number of its last change.
 
     ``last_fix`` is the last accepted measurement of position, ``last_contact`` the last message of any
     kind, ``last_move`` the last significant move (null: never seen moving).  ``rival`` is null but while fixes that do
-    not fit the track may be the true ones.
+    not fit the track may be the true ones.  ``lapses`` is null of what is somebody's: that is told of when it falls silent.
     """
 
     track_id: str
@@ -73,6 +83,7 @@ class TrackView(msgspec.Struct, frozen=True, kw_only=True):
     attributes: dict[str, Value]
     rival: RivalView | None = None
     authority: AuthorityOfTrack | None = None
+    lapses: Lapses | None = None
 
 
 class PointView(msgspec.Struct, frozen=True, kw_only=True):
@@ -278,8 +289,15 @@ def track_view(revision: int, track: model.Track, authority: AuthorityOfTrack | 
         last_fix=iso_from_ns(track.updated_ns), last_contact=iso_from_ns(track.contact_ns),
         last_move=_iso(track.moved_ns), first_seen=iso_from_ns(track.first_ns),
         hits=track.hits, refused=track.refused, sources=track.sources, attributes=track.attributes,
-        rival=_rival_view(track), authority=authority,
+        rival=_rival_view(track), authority=authority, lapses=_lapses(track),
     )
+
+
+def _lapses(track: model.Track) -> Lapses | None:
+    if not track.lapses_ns:
+        return None
+    coasting, silent, deleted = map(iso_from_ns, track.lapses_ns)
+    return Lapses(coasting=coasting, silent=silent, deleted=deleted)
 
 
 def _rival_view(track: model.Track) -> RivalView | None:

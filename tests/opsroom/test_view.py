@@ -60,11 +60,12 @@ class Kept:
         self.store = PictureWriter(self.path)
         self.publish()
 
-    def publish(self, *rows) -> int:
+    def publish(self, *rows, now_ns: int = T0) -> int:
         self.seq += 1
         self.journal.append([Draft(kind="start", received_ns=T0 + self.seq, source="t", ident=b"%d" % self.seq,
                                    body=pack(Start(version="x", presets={})))])
         self.store.begin()
+        self.store.set_meta("now", b"%d" % now_ns)
         for row in rows:
             match row:
                 case TrackPoint():
@@ -119,7 +120,7 @@ def test_every_question_of_a_view_is_about_its_own_operations(kept):
     questions = {name for name, _ in inspect.getmembers(View, inspect.isfunction) if not name.startswith("_")}
     asked = set(re.findall(r"view\.(\w+)\(", inspect.getsource(test_every_question_of_a_view_is_about_its_own_operations)))
     # `apart` is the same view on a connection of its own, `close` lets go of it
-    assert questions - asked == {"store", "cursor", "apart", "close"}
+    assert questions - asked == {"store", "cursor", "now_ns", "apart", "close"}
 
 
 def test_nobody_reads_rows_past_a_view():
@@ -185,6 +186,28 @@ def test_of_what_is_lost_in_open_a_present_picture_has_the_newest_and_those_with
     present = {t.track_id for _, t in reader.present()}
     assert present == {*(f"T{n}" for n in range(51, LOST_MOST + 51)), "T7", "T900"}
     assert len(reader.tracks()) == LOST_MOST + 52 and len(reader.standing()) == LOST_MOST + 51, "the list itself is whole"
+    reader.close()
+
+
+def test_what_lapses_has_done_so_by_the_pictures_time_without_a_row_that_says_so(kept):
+    """20,000 vessels heard at once are lost at once; the store holds of each when, and every question knows it."""
+    s = 1_000_000_000
+    lapsing = [track(f"T{n}", "open", lapses_ns=(T0 + 300 * s, T0 + 1200 * s, T0 + 86_400 * s)) for n in range(1, 301)]
+    kept.publish(*lapsing, track("T900", "A"), track("T901", "open", status="silent", lapses_ns=(T0, T0, T0 + 86_400 * s)),
+                 Alert(alert_id="AE1", kind="silent", severity="warning", operation="open", raised_ns=T0, track_id="T1"))
+    reader = PictureReader(kept.path)
+    for second, counts, present in (
+        (0, {"confirmed": 301, "silent": 1}, 302), (300, {"coasting": 300, "confirmed": 1, "silent": 1}, 302),
+        (1200, {"silent": 301, "confirmed": 1}, 202), (86_400, {"deleted": 301, "confirmed": 1}, 1),
+    ):  # fmt: skip
+        kept.publish(now_ns=T0 + second * s)
+        assert reader.statuses() == counts
+        assert len(reader.present()) == present and len(reader.standing()) == 302 - counts.get("deleted", 0)
+        status = next(iter(counts))
+        assert reader.track("T1").status == status and {t.status for _, t in reader.tracks()} == {*counts}
+        assert {t.status for _, t in reader.standing()} == {*counts} - {"deleted"}
+        if status == "silent":
+            assert {"T1", "T300", "T900"} <= {t.track_id for _, t in reader.present()}, "the newest, those of an alert, ours"
     reader.close()
 
 

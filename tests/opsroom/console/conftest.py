@@ -103,10 +103,16 @@ class Stage:
             self.seq = self.writer.append([draft])[0]
             return self.seq
 
-    def publish(self, *rows) -> int:
-        """Write rows to the picture in one step, as the fold would; returns the step's revision."""
+    def publish(self, *rows, now_ns: int | None = None) -> int:
+        """Write rows to the picture in one step, as the fold would; returns the step's revision.
+
+        Args:
+            now_ns: the journal's time at it.
+        """
         revision = self.entry(model.Tick(), "tick")
         self.store.begin()
+        if now_ns is not None:
+            self.store.set_meta("now", b"%d" % now_ns)
         for row in rows:
             match row:
                 case model.Track():

@@ -92,7 +92,8 @@ def test_a_row_that_cannot_be_shown_is_said_and_the_channel_goes_on(stage, maker
         socket.recv(timeout=10)
         revision = stage.entry(model.Tick(), "tick")
         stage.store.begin()
-        stage.store.db.execute("INSERT OR REPLACE INTO track VALUES ('T2', ?, 'nightjar', 'confirmed', x'c1')", (revision,))
+        row = "('T2', ?, 'nightjar', 'confirmed', NULL, NULL, NULL, x'c1')"
+        stage.store.db.execute(f"INSERT OR REPLACE INTO track VALUES {row}", (revision,))
         stage.store.commit(revision)
         frames_until(socket, lambda f: any("cannot be shown" in p for p in f["problems"]))
         stage.publish(makers["track"](2))

@@ -140,3 +140,27 @@ def test_no_word_of_an_alert_lies_under_its_button(stage, makers, watch):
       });
     })""")
     assert under == []
+
+
+def test_thousands_that_were_heard_at_once_are_lost_at_once_by_the_clock_of_a_frame(stage, makers, watch):
+    """Nobody hears the receiver any more: 2,000 vessels coast, are lost and are gone, and no row of one is sent again."""
+    now, s = time.time_ns(), 1_000_000_000
+    lapses_ns = (now + 300 * s, now + 1_200 * s, now + 86_400 * s)
+    stage.publish(*(makers["track"](n, operation="open", lapses_ns=lapses_ns) for n in range(2, 2_002)), now_ns=now)
+    seen = watch(stage.start(), map=False)
+    page = seen.page
+    page.wait_for_selector('body[data-tracks="2001"]')
+    page.evaluate("""() => {
+      const { store } = birddog, apply = store.apply;
+      globalThis.rows = 0;
+      store.apply = (frame) => { globalThis.rows += (frame.tracks ?? []).length; return apply.call(store, frame); };
+    }""")
+    counted = """status => [...birddog.store.tracks.values()].filter(t => t.status === status).length"""
+    for second, status in ((301, "coasting"), (1_201, "silent")):
+        stage.publish(now_ns=now + second * s)
+        page.wait_for_function(f"() => ({counted})('{status}') === 2000")
+        assert page.locator(f'#tracks-list .row[data-status="{status}"]').count() >= 199
+    stage.publish(now_ns=now + 86_401 * s)
+    page.wait_for_selector('body[data-tracks="1"]')
+    assert page.evaluate("() => globalThis.rows") == 0
+    seen.clean()

@@ -3,12 +3,15 @@
 const TRAIL_POINTS = 1000;
 const LONGEST_MS = 720 * 60000; // the longest that the page offers
 const KEPT = 2000;
+const LAPSES = ['coasting', 'silent', 'deleted']; // each later than the one before; times are compared as the texts that they are
+const LATER = '~';
 
 export class Store {
   constructor() {
     this.keys = {}; // the lists of rows in a frame, and the field by which a row replaces another: the first frame says
     for (const kind of ['tracks', 'alerts', 'flags', 'events', 'refused']) this[kind] = new Map();
     this.trails = new Map(); // track_id -> [{t, lat, lon, measured}]
+    this.lapseAt = LATER; // when the next of the tracks that say so themselves coasts, is lost or has ended
   }
 
   /**
@@ -21,6 +24,7 @@ export class Store {
       this.keys = frame.keys;
       for (const kind of Object.keys(this.keys)) (this[kind] ??= new Map()).clear();
       this.trails.clear();
+      this.lapseAt = LATER;
     }
     for (const [kind, key] of Object.entries(this.keys)) {
       changed[kind] = new Set();
@@ -32,6 +36,7 @@ export class Store {
         else this[kind].set(row[key], row);
       }
     }
+    if (frame.clock) this.lapse(frame.clock, changed.tracks ??= new Set());
     for (const point of frame.points ?? []) this.point(point);
     this.trim('alerts', (a) => a.open);
     this.trim('flags', (f) => f.dark);
@@ -57,6 +62,25 @@ export class Store {
       return;
     }
     this.tracks.set(row.track_id, row);
+    const next = LAPSES.map((status) => row.lapses?.[status]).find((at) => at > row.time);
+    if (next < this.lapseAt) this.lapseAt = next;
+  }
+
+  /** What nobody hears any more and is nobody's lapses by the journal's clock: no frame tells it of each (docs/http-api.md). */
+  lapse(clock, changed) {
+    if (clock < this.lapseAt) return;
+    this.lapseAt = LATER;
+    for (const [id, row] of this.tracks) {
+      if (!row.lapses) continue;
+      const status = LAPSES.findLast((one) => row.lapses[one] <= clock);
+      if (status && LAPSES.indexOf(status) > LAPSES.indexOf(row.status)) {
+        this.track({ ...row, status });
+        changed.add(id);
+      }
+      for (const one of LAPSES) {
+        if (row.lapses[one] > clock && row.lapses[one] < this.lapseAt && status !== 'deleted') this.lapseAt = row.lapses[one];
+      }
+    }
   }
 
   /** A new step of a trail; late data goes in between, the same time again replaces. */

@@ -1,0 +1,100 @@
+"""Thousands that were heard at once fall due at once: each entry looks at a few, and nobody is told late what became of one."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from birddog.geo import LocalFrame
+from birddog.model import Decision, Device, Fix, FrameBody, Scan, Sighting, Start, Tick
+from birddog.units import NS
+from tracking import operation
+
+T0 = 1_790_000_000 * NS
+HOME = LocalFrame(lat_deg=51.95, lon_deg=4.05)
+
+
+def fix(device: str, t: float, e: float = 0.0, n: float = 0.0, **more) -> Fix:
+    lat, lon = HOME.geodetic(e, n)
+    return Fix(device=device, time_ns=T0 + round(t * NS), lat_deg=lat, lon_deg=lon, **more)
+
+
+def heard(device: str, t: float, e: float = 0.0, **more) -> FrameBody:
+    ais = device.isdigit()
+    one = fix(device, t, e, 500.0 * (hash_of(device) % 40), attributes={"msg_type": 1} if ais else {}, **more)
+    return FrameBody(format="ais" if ais else "x", version=1, payload=b"", device=device, observations=(one,))
+
+
+def hash_of(text: str) -> int:
+    return sum(text.encode())
+
+
+def life(seed: int) -> list[tuple[float, object]]:
+    """A day and a half: all are heard at once, some again now and then, also late, seen from above, enrolled, taken in hand."""
+    rng = random.Random(seed)
+    names = [f"24490{k:04d}" for k in range(20)] + [f"stray{k}" for k in range(20)]
+    rows: list[tuple[float, object]] = [(0.0, Start(version="test", presets={}, exercise=True))]
+    rows += [(10.0, heard(name, 10.0)) for name in names]
+    for name in names:
+        for _ in range(rng.choice((0, 0, 1, 3, 6))):
+            t = 10.0 + rng.choice((40.0, 900.0, 20_000.0, 120_000.0)) * rng.random()
+            rows.append((t + rng.choice((0.0, 0.0, 30.0)), heard(name, t, rng.uniform(-300.0, 300.0))))
+    rows += [(t, Tick()) for t in range(15, 1_500, 15)] + [(t, Tick()) for t in range(1_500, 130_000, 900)]
+    lat, lon = HOME.geodetic(0.0, 2_000.0)
+    ring = ((3.9, 51.9), (4.3, 51.9), (4.3, 52.2), (3.9, 52.2), (3.9, 51.9))
+    seen = Sighting(device="sar", time_ns=T0 + 88_000 * NS, lat_deg=lat, lon_deg=lon, r_ee=400.0, r_en=0.0, r_nn=400.0)
+    rows.append((88_000.0, Scan(scan_id="s", sensor="sar", time_ns=T0 + 88_000 * NS, footprint=ring, pd=0.9,
+                                clutter_per_km2=0.001, sightings=(seen,))))  # fmt: skip
+    rows += [(700.0, Device(device="stray3", basis="own_sensor", interval_s=7_200.0)),
+             (1_500.0, Decision(action="merge", subject="T32", other="T33", by="anna")),
+             (2_000.0, Start(version="test", presets={"broadcast_lost_s": 1_800.0}, exercise=True))]  # fmt: skip
+    return sorted(rows, key=lambda row: row[0])
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_how_many_are_looked_at_for_an_entry_changes_nothing_that_is_believed(journal, monkeypatch, seed):
+    rows = life(seed)
+
+    def lived(each: int):
+        monkeypatch.setattr(operation, "PATIENT_EACH", each)
+        monkeypatch.setattr(operation, "PATIENT_EACH_S", 0)
+        j, seen = journal(begun=False, restart=each == 1 and seed == 1), []
+        for at_s, body in rows:
+            j.add(at_s, body)
+            seen.append(sorted((t.track_id, t.status) for t in j.now(at_s)))
+        for _ in range(100):  # until each had its turn
+            j.add(rows[-1][0], Tick())
+        return j, seen
+
+    (few, believed_few), (all_, believed_all) = lived(1), lived(10_000)
+    assert believed_few == believed_all
+    assert {e.event_id: e for e in few.happened()} == {e.event_id: e for e in all_.happened()}
+    assert few.rows() == all_.rows()
+    assert max(len(c.tracks) for c in all_.changes) > 10 and {r.status for r in all_.rows().values()} > {"deleted"}
+
+
+def test_of_those_that_wait_an_entry_looks_at_a_few(journal):
+    j = journal()
+    for k in range(300):
+        j.say(0, fix(f"244{k:06d}", 0, attributes={"msg_type": 1}), fmt="ais")
+    looked = []
+    for t in range(5, 1_300, 5):
+        looked.append(len(j.add(t, Tick()).tracks))
+        status = "confirmed" if t <= 300 else "coasting" if t <= 1_200 else "silent"
+        assert {r.status for r in j.now(t)} == {status}, "in its time, whoever had their turn"
+    assert max(looked) == operation.PATIENT_EACH
+    assert len(j.add(90_000, Tick()).ended) == 300 and not j.now(90_000), "after a gap for each second of it"
+    assert j.rows()["T2"].lapses_ns == tuple(T0 + s * NS + 1 for s in (300, 1_200, 86_400))
+
+
+def test_a_row_says_what_it_is_by_a_later_time(journal):
+    j = journal()
+    j.say(0, fix("244900001", 0, attributes={"msg_type": 1}), fmt="ais")
+    row = j.rows()["T2"]
+    assert [row.lapsed(T0 + s * NS).status for s in (0, 300, 301, 1_200, 1_201, 86_400, 86_401)] == [
+        "confirmed", "confirmed", "coasting", "coasting", "silent", "silent", "deleted"]
+    assert row.lapsed(T0 + 400 * NS).lapsed(T0).status == "coasting", "what it was told to be it stays"
+    j.add(1, Device(device="own", basis="own_sensor", interval_s=60.0))
+    j.say(1, fix("own", 1))
+    assert j.rows()["T4"].lapses_ns == (), "of what is ours it is told when it falls silent"
