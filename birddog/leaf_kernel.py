@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 #: The most fields of a map, and the most levels within a value, that are looked at here.
 _MOST, _DEPTH = 64, 32
+#: Bytes that OpenSSL's SHA256_CTX may have: 112 today.
+_CONTEXT = 128
 _DOT, _STAR = ord("."), ord("*")
 #: The names of the columns, as MessagePack; the head of the array is written before them.
 _COLUMNS = np.frombuffer(b"".join(msgspec.msgpack.encode(name) for name in COLUMNS), np.uint8)
@@ -243,7 +245,7 @@ def number(counts, numbers, blocks):
             at += 1
 
 
-_init = _update = _final = _memcpy = cast(Any, None)  # the libraries' own, when it is compiled
+_init = _update = _final = _memcpy = _memcmp = cast(Any, None)  # the libraries' own, when it is compiled
 
 
 def _named(names, to, data, key, value, listed, row):
@@ -294,7 +296,9 @@ def digest(data, columns, of_run, numbers, spans, counts, salts, out):
             size += 64 + spans[k, 3] - spans[k, 2] if spans[k, 0] < 3 else 0
         longest, most = max(longest, size), max(most, counts[n])
         at += counts[n]
-    names, hashes, context = np.empty(longest + 64, np.uint8), np.empty(32 * most + 32, np.uint8), np.empty(512, np.uint8)
+    names, hashes, context = np.empty(longest + 64, np.uint8), np.empty(32 * most + 32, np.uint8), np.empty(_CONTEXT, np.uint8)
+    before, begun, kept = np.empty(longest + 64, np.uint8), np.empty(_CONTEXT, np.uint8), 0
+    of_before, of_begun = before.ctypes.data, begun.ctypes.data
     of_data, of_salts, of_names, of_hashes = data.ctypes.data, salts.ctypes.data, names.ctypes.data, hashes.ctypes.data
     head = np.zeros(5 + 16 + 2, np.uint8)
     for m in range(4):
@@ -325,8 +329,12 @@ def digest(data, columns, of_run, numbers, spans, counts, salts, out):
         to += _COLUMNS.size
         for k in range(at + 3, at + count):
             to = _named(names, to, data, spans[k, 2], spans[k, 3], spans[k, 0], spans[k, 1])
-        _init(state)
-        _update(state, of_names, to)
+        if to != kept or _memcmp(of_names, of_before, to):  # seldom other names than those before
+            kept = to
+            _memcpy(of_before, of_names, to)
+            _init(of_begun)
+            _update(of_begun, of_names, to)
+        _memcpy(state, of_begun, context.size)
         _update(state, of_hashes, 32 * count)
         _final(of_hashes, state)
         run = of_run[n]
@@ -342,7 +350,7 @@ def digest(data, columns, of_run, numbers, spans, counts, salts, out):
 
 def fold(hashes):
     """The root of a perfect subtree: ``hashes`` its leaves, one behind the other, a power of two of them; written over."""
-    one, context = np.ones(1, np.uint8), np.empty(512, np.uint8)
+    one, context = np.ones(1, np.uint8), np.empty(_CONTEXT, np.uint8)
     of_hashes, state = hashes.ctypes.data, context.ctypes.data
     count = hashes.size // 32
     while count > 1:
@@ -384,6 +392,7 @@ def compiled() -> Compiled | None:
     for function, (name, arguments) in zip(functions, taken.items(), strict=True):
         binding.add_symbol(f"birddog_sha256{name}", ctypes.cast(function, ctypes.c_void_p).value)
         names[name] = types.ExternalFunction(f"birddog_sha256{name}", types.int32(*arguments))
+    names["_memcmp"] = types.ExternalFunction("memcmp", types.int32(address, address, types.uint64))
     names["_memcpy"] = types.ExternalFunction("memcpy", address(address, address, types.uint64))
     given = types.Array(types.uint8, 1, "C", readonly=True)
     flat, large, row, table = types.uint8[::1], types.int64[::1], types.int64[:, ::1], types.uint64[:, ::1]
