@@ -30,7 +30,7 @@ from birddog.journal.beside import Home
 from birddog.journal.keys import Keys, Row, aad_of
 from birddog.journal.log_files import Known, LogFiles, PublicKey, checked
 from birddog.keyfile import put_whole
-from birddog.keyring import NONCE_BYTES, KeyringError
+from birddog.keyring import NONCE_BYTES, KeyringError, Sealer
 from birddog.leaves import Key, leaves_of
 from birddog.merkle import VerificationError
 from birddog.model import Draft
@@ -197,15 +197,19 @@ class Evidence:
         if all(d.operation in _CLEAR and not d.period for d in drafts):
             leaves = leaves_of(numbers, drafts, [own] * len(drafts))
             return [Row(d.body, None, leaf) for d, leaf in zip(drafts, leaves, strict=True)]
-        under, stored = list[Key](), list[tuple[bytes, str | None]]()
+        under, stored, sealers = list[Key](), list[tuple[bytes, str | None]](), dict[str, tuple[Sealer, Key]]()
         nonces = os.urandom(NONCE_BYTES * len(drafts))
         for n, (seq, d) in enumerate(zip(numbers, drafts, strict=True)):
-            if d.operation in _CLEAR and not d.period:
+            of = d.period or d.operation
+            if of in _CLEAR:
                 under.append(own)
                 stored.append((d.body, None))
                 continue
-            sealer = keys.sealer(d.period or d.operation)
-            under.append(Key(sealer.name, keys.salter(sealer.name)))
+            if of not in sealers:
+                sealer = keys.sealer(of)
+                sealers[of] = sealer, Key(sealer.name, keys.salter(sealer.name))
+            sealer, key = sealers[of]
+            under.append(key)
             stored.append((sealer(d.body, aad_of(seq), nonces[NONCE_BYTES * n : NONCE_BYTES * (n + 1)]), sealer.name))
         return [Row(*held, leaf) for held, leaf in zip(stored, leaves_of(numbers, drafts, under), strict=True)]
 
