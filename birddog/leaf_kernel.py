@@ -228,7 +228,7 @@ def cut(data, columns, of_run, edges, spans, counts):
     return used
 
 
-def _turned(value):
+def _big_endian(value):
     """A number of which the bytes, little endian, are those of another, big endian."""
     out = np.uint64(0)
     for n in range(8):
@@ -241,7 +241,7 @@ def number(counts, numbers, blocks):
     at = 0
     for n in range(counts.size):
         for k in range(counts[n]):
-            blocks[at, 0], blocks[at, 1] = _turned(numbers[0, n]), _turned(k)
+            blocks[at, 0], blocks[at, 1] = _big_endian(numbers[0, n]), _big_endian(k)
             at += 1
 
 
@@ -372,7 +372,7 @@ class Compiled(NamedTuple):
 
 
 #: What the outer ones call, in the order in which one needs the other.
-_INNER = ("_skip", "_key", "_same", "_count", "_field", "_kept", "_row", "_body", "_turned", "_named")
+_INNER = ("_skip", "_key", "_same", "_count", "_field", "_kept", "_row", "_body", "_big_endian", "_named")
 
 
 @functools.cache

@@ -56,9 +56,9 @@ def follow(first: Verifier, notes: Sequence[str]) -> list[Verifier]:
     """
     keys, begun = [first], False
     for note in notes:
-        turned = rotation_of(note)
-        if turned.old == keys[-1]:
-            keys.append(turned.new)
+        rotation = rotation_of(note)
+        if rotation.old == keys[-1]:
+            keys.append(rotation.new)
             begun = True
         elif begun:
             raise VerificationError("a note goes on from another key than the one before it")

@@ -159,14 +159,14 @@ class Ledger:
                 log.keys = log.keys or [key.text()]
                 self._keep(log)
                 return log
-        turned = rotation_of(text)
-        with self._locked(turned.origin) as log:
+        rotation = rotation_of(text)
+        with self._locked(rotation.origin) as log:
             if not log.keys:
-                raise UsageError(f"the log {turned.origin} is not known here: trust its first key first")
-            if turned.new.text() not in log.keys:
-                if turned.old.text() != log.keys[-1]:
+                raise UsageError(f"the log {rotation.origin} is not known here: trust its first key first")
+            if rotation.new.text() not in log.keys:
+                if rotation.old.text() != log.keys[-1]:
                     raise VerificationError("the note goes on from another key than the newest that is trusted here")
-                log.keys.append(turned.new.text())
+                log.keys.append(rotation.new.text())
                 self._keep(log)
             return log
 

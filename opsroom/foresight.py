@@ -22,7 +22,7 @@ from birddog.geo import distance_m
 from birddog.model import Track as TrackRow
 from birddog.model import TrackPoint, Zone
 from birddog.units import NS, iso_from_ns
-from tracking.forecast.looks import LookSettings, looks
+from tracking.forecast.looks import LookSettings, look_kinds
 
 #: Steps of a track's history that a forecast looks at.
 STEPS = 400
@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Raises:
             UsageError: a horizon is none, or a look.
         """
-        looks(self.looks)
+        look_kinds(self.looks)
         if not 1 <= len(self.horizons_min) <= 8 or not all(1.0 <= h <= 44_640.0 for h in self.horizons_min):
             raise UsageError("wants 1 to 8 horizons of 1 to 44640 minutes (a month)", field="forecast.horizons_min")
 
@@ -163,7 +163,7 @@ class Foresight:
             }
             if track is None:
                 return out | {"why": "nothing was measured of this track before that time"}
-            allowed = tuple(look for look in looks(self.settings.looks) if look.name not in barred)
+            allowed = tuple(look for look in look_kinds(self.settings.looks) if look.name not in barred)
             for g in gains(forecaster, track, t0_ns / NS, minutes * 60.0, allowed):
                 out["guess"] = g.guess
                 out["looks"].append({

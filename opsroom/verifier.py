@@ -155,7 +155,7 @@ def note_text(note, key, times=None):
     raise Wrong(f"is not signed by {name}")
 
 
-def turned(row):
+def rotation_in(row):
     """(the key before, the new one, from which size on it signs) where a row of keys has a note that both signed, else None."""
     if not isinstance(row, dict) or not isinstance(row.get("note", ""), str):
         raise Wrong("has a key of the log that is none")
@@ -174,7 +174,7 @@ def keys_from(key, rows):
     """[(from which size on it signs, the key)]: a trusted one, those that it named, and those before that named it."""
     if not isinstance(rows, list):
         raise Wrong("has no keys of the log")
-    held, turns = [(0, key)], [found for found in map(turned, rows) if found]
+    held, turns = [(0, key)], [found for found in map(rotation_in, rows) if found]
     for old, new, since in turns:
         if old == held[-1][1]:
             held.append((since, new))

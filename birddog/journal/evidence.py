@@ -288,17 +288,17 @@ class Evidence:
         known = self.known
         assert known is not None
         try:
-            turned = rotation_of(note)
-            new = self.keys.signing_key(turned.new.public)
+            rotation = rotation_of(note)
+            new = self.keys.signing_key(rotation.new.public)
         except (VerificationError, KeyringError) as error:
             log.error("entry %d names a key that is not taken: %s", seq, error)
             return False
-        if turned.origin != known.origin or turned.old.text() != known.keys[-1].verifier:
+        if rotation.origin != known.origin or rotation.old.text() != known.keys[-1].verifier:
             return False
-        row = PublicKey(turned.new.text(), seq - known.begins + 1, note)
-        turned_to = msgspec.structs.replace(known, keys=(*known.keys, row))
-        self._put("keys.json", msgspec.json.format(msgspec.json.encode(turned_to)), sync=True)
-        self.known = turned_to
+        row = PublicKey(rotation.new.text(), seq - known.begins + 1, note)
+        now = msgspec.structs.replace(known, keys=(*known.keys, row))
+        self._put("keys.json", msgspec.json.format(msgspec.json.encode(now)), sync=True)
+        self.known = now
         self._signer = Signer(known.origin, new)
         self._waits = True
         self.checkpoint()

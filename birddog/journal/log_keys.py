@@ -29,8 +29,8 @@ class LogKeys:
             self._say(0, f"the log is signed by {texts[-1]}, which the key that was given did not name")
         try:
             for before, key in zip(texts, known.keys[1:], strict=False):
-                turned = rotation_of(key.note)
-                if (turned.old.text(), turned.new.text(), turned.origin) != (before, key.verifier, known.origin):
+                rotation = rotation_of(key.note)
+                if (rotation.old.text(), rotation.new.text(), rotation.origin) != (before, key.verifier, known.origin):
                     raise VerificationError(f"the key {key.verifier} was not named by the one before it")
             if texts and (known.keys[0].note or known.keys[0].from_size):
                 raise VerificationError("the first key of a log was named by none, and signs from its beginning")
@@ -52,9 +52,9 @@ class LogKeys:
                 self._say(begins + key.from_size - 1, f"does not name the key {key.verifier}, as keys.json has it")
         for seq, note in self._named.items():
             try:
-                turned = rotation_of(note)
+                rotation = rotation_of(note)
             except VerificationError:
                 continue  # it stands, and counts for nothing
             at = [key for key in keys if key.from_size <= seq - begins][-1:]
-            if at and turned.old.text() == at[0].verifier and seq - begins < signed:
-                self._say(seq, f"names the key {turned.new.text()}, which keys.json does not have")
+            if at and rotation.old.text() == at[0].verifier and seq - begins < signed:
+                self._say(seq, f"names the key {rotation.new.text()}, which keys.json does not have")

@@ -309,7 +309,7 @@ class SqliteWriter(SqliteReader):
             raise self._broken
         self._written: Sequence[Row] = ()
         erased = [draft for draft in drafts if draft.kind == "erasure"]
-        turned = any(draft.kind == "rotation" for draft in drafts)
+        rotates = any(draft.kind == "rotation" for draft in drafts)
         try:
             self._guard.before()
             if self._evidence is not None and drafts:
@@ -330,7 +330,7 @@ class SqliteWriter(SqliteReader):
                     if seq and draft.kind == "erasure":
                         self._learn(seq, draft.body)
                 self._forget(erased)
-            if turned:
+            if rotates:
                 self._named += [seq for seq, draft in zip(answer, drafts, strict=True) if seq and draft.kind == "rotation"]
                 self.checkpoint()
         except KeyringError as error:

@@ -12,7 +12,7 @@ from birddog.geo import distance_m
 from tracking.forecast import intercept
 from tracking.forecast.arrival import Arrivals, Place
 from tracking.forecast.intercept import Unit, gains, meetings
-from tracking.forecast.looks import LOOKS, Look, LookSettings, looks
+from tracking.forecast.looks import LOOKS, LookKind, LookSettings, look_kinds
 from tracking.forecast.past import build
 from tracking.forecast.where import Forecaster, Track
 
@@ -133,9 +133,9 @@ def test_looks_are_ranked_by_what_they_take_off_the_region_per_cost(asked):
     assert {g.look.name for g in found} == {"wake_tag", "task_tile", "ask_partner"}
     assert [g.per_cost_km2 for g in found] == sorted((g.per_cost_km2 for g in found), reverse=True)
     assert all(0.0 <= g.after_km2 <= g.before_km2 and 0.0 <= g.told <= 1.0 for g in found)
-    cheap, dear = (gains(asked[0], track, T0, 5400.0, (Look("x", 120.0, 0.8, 10.0, cost),))[0] for cost in (1.0, 4.0))
+    cheap, dear = (gains(asked[0], track, T0, 5400.0, (LookKind("x", 120.0, 0.8, 10.0, cost),))[0] for cost in (1.0, 4.0))
     assert cheap.per_cost_km2 == pytest.approx(4.0 * dear.per_cost_km2) and cheap.after_km2 < cheap.before_km2
-    tiles = [Look("t", 120.0, 1.0, 10.0, 1.0, side) for side in (500.0, 50_000.0)]
+    tiles = [LookKind("t", 120.0, 1.0, 10.0, 1.0, side) for side in (500.0, 50_000.0)]
     small, large = (gains(asked[0], track, T0, 5400.0, (tile,))[0] for tile in tiles)
     assert small.told < large.told and large.told > 0.9
     assert gains(asked[0], track, T0, 60.0, LOOKS) == []  # all of them come too late
@@ -143,11 +143,11 @@ def test_looks_are_ranked_by_what_they_take_off_the_region_per_cost(asked):
 
 
 def test_what_a_look_costs_and_tells_is_said_in_the_configuration():
-    said = looks({"task_tile": LookSettings(cost=50.0, side_m=2000.0), "wake_tag": LookSettings(answers=0.01)})
+    said = look_kinds({"task_tile": LookSettings(cost=50.0, side_m=2000.0), "wake_tag": LookSettings(answers=0.01)})
     assert [look.name for look in said] == [look.name for look in LOOKS]
     wake, tile, partner = said
     assert (tile.cost, tile.side_m, tile.answers) == (50.0, 2000.0, LOOKS[1].answers) and wake.answers == 0.01
-    assert partner == LOOKS[2] and looks({}) == LOOKS
+    assert partner == LOOKS[2] and look_kinds({}) == LOOKS
 
 
 @pytest.mark.parametrize("name, settings, field", [
@@ -160,5 +160,5 @@ def test_what_a_look_costs_and_tells_is_said_in_the_configuration():
 ])  # fmt: skip
 def test_a_look_that_cannot_be_is_named(name, settings, field):
     with pytest.raises(UsageError) as caught:
-        looks({name: settings})
+        look_kinds({name: settings})
     assert caught.value.field == field

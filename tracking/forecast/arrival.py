@@ -92,7 +92,7 @@ def _first_within(t: np.ndarray, e: np.ndarray, n: np.ndarray, radius_m: float) 
     return float(t[first]) if first < len(t) else None
 
 
-def took(past: Past, state: fut.State, place: Place, seen: fut.View, like: fut.Likeness = LIKENESS, depth: int = 1,
+def took(past: Past, state: fut.LastSeen, place: Place, seen: fut.Visible, like: fut.Likeness = LIKENESS, depth: int = 1,
          before: tuple[float, float, float] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """(seconds to the place, weight) of each pass near a state that went there.
 
@@ -155,7 +155,7 @@ def _pace(past: Past, row: int, begun_s: float, before: tuple[float, float, floa
     return min(2.0, max(0.5, ago_s / theirs_s)) ** KEEPS_PACE
 
 
-def _before(past: Past, state: fut.State, t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray
+def _before(past: Past, state: fut.LastSeen, t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray
             ) -> tuple[float, float, float] | None:
     """Where it was some velocity windows ago: (latitude, longitude, seconds ago); None where that is not known."""
     k = int(t_s.searchsorted(state.t_s - PACE_WINDOWS * past.scale.window_s))
@@ -163,7 +163,7 @@ def _before(past: Past, state: fut.State, t_s: np.ndarray, lat_deg: np.ndarray, 
     return (float(lat_deg[k]), float(lon_deg[k]), ago_s) if ago_s >= past.scale.window_s else None
 
 
-def _goes(past: Past, row: int, t_s: float) -> fut.State | None:
+def _goes(past: Past, row: int, t_s: float) -> fut.LastSeen | None:
     state = on_its_way(past, state_of(past, row), *_columns(past, row))
     return None if state is None else replace(state, t_s=t_s)
 
@@ -173,7 +173,9 @@ def _columns(past: Past, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return past.t_s[a : row + 1], past.lat[a : row + 1] * DEG, past.lon[a : row + 1] * DEG
 
 
-def on_its_way(past: Past, state: fut.State, t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray) -> fut.State | None:
+def on_its_way(
+    past: Past, state: fut.LastSeen, t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray
+) -> fut.LastSeen | None:
     """A state with the velocity of its last way where it stands for a moment; None where it has stood long, or never moved."""
     if state.moving:
         return state
@@ -206,14 +208,14 @@ class Arrivals:
     def arrival(self, track: Track, t0_s: float, place: Place) -> Arrival | None:
         """When a track will be at a place, by its fixes not after t0; None before its first fix."""
         n = int(np.searchsorted(track.t_s, t0_s, side="right"))
-        state = fut.state_at(track.t_s, track.lat_deg, track.lon_deg, t0_s, self.past.scale.window_s)
+        state = fut.last_seen(track.t_s, track.lat_deg, track.lon_deg, t0_s, self.past.scale.window_s)
         if state is None:
             return None
         age_s = t0_s - state.t_s
         left_m = distance_m(lat1_deg=state.lat_deg, lon1_deg=state.lon_deg, lat2_deg=place.lat_deg, lon2_deg=place.lon_deg)
         if left_m <= place.radius_m:
             return Arrival(t0_s, t0_s, t0_s, True, 0)
-        seen, fixes = fut.view(self.past, track.name, t0_s), (track.t_s[:n], track.lat_deg[:n], track.lon_deg[:n])
+        seen, fixes = fut.visible(self.past, track.name, t0_s), (track.t_s[:n], track.lat_deg[:n], track.lon_deg[:n])
         told_s, used = self._told(state, fixes, place, seen, left_m - place.radius_m)
         low, high, outcomes = self.spread(told_s, used, place.radius_m, t0_s)
         # what is told counts from the last fix; nobody arrives before the question
@@ -221,7 +223,7 @@ class Arrivals:
         return Arrival(p10, p50, max(p90, p50), used, outcomes)
 
     def _told(
-        self, state: fut.State, fixes: tuple[np.ndarray, ...], place: Place, seen: fut.View, left_m: float
+        self, state: fut.LastSeen, fixes: tuple[np.ndarray, ...], place: Place, seen: fut.Visible, left_m: float
     ) -> tuple[float, bool]:
         """(seconds to go from the last fix, whether on a used route)."""
         goes = on_its_way(self.past, state, *(c[-fut.MOST_LOOKED_BACK :] for c in fixes))
@@ -269,7 +271,7 @@ class Arrivals:
             if true_at is None or true_at <= t:
                 continue
             own = int(np.searchsorted(self.past.begin, row, side="right")) - 1
-            seen = fut.View(until_s=math.inf if ended else t, own=own)
+            seen = fut.Visible(until_s=math.inf if ended else t, own=own)
             told_s, used = self._told(state_of(self.past, row), _columns(self.past, row), place, seen, 0.0)
             if used:
                 out.append(((true_at - t) / told_s, told_s, true_at))

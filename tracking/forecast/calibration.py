@@ -156,7 +156,7 @@ class Calibration:
             return math.inf, math.inf
         state = state_of(self.past, row)
         own = int(np.searchsorted(self.past.begin, row, side="right")) - 1
-        seen = fut.View(until_s=math.inf if ended else t_s, own=own)
+        seen = fut.Visible(until_s=math.inf if ended else t_s, own=own)
         found = fut.passes(self.past, state, seen, self.like) if state.moving else None
         f = fut.futures_of(self.past, state, after_s, seen, found, self.like)
         e, n = f.plane.en(lat_deg=came[1], lon_deg=came[2])
@@ -168,12 +168,12 @@ class Calibration:
 _LEAST_M = {0.5: 10.0, 0.9: 25.0}
 
 
-def state_of(past: Past, row: int) -> fut.State:
+def state_of(past: Past, row: int) -> fut.LastSeen:
     """The state of a track of the archive at one of its rows."""
     begin = int(past.begin[int(np.searchsorted(past.begin, row, side="right")) - 1])
     a = max(begin, row + 1 - fut.MOST_LOOKED_BACK)
     lat, lon = past.lat[a : row + 1] * DEG, past.lon[a : row + 1] * DEG
-    state = fut.state_at(past.t_s[a : row + 1], lat, lon, float(past.t_s[row]), past.scale.window_s)
+    state = fut.last_seen(past.t_s[a : row + 1], lat, lon, float(past.t_s[row]), past.scale.window_s)
     assert state is not None
     return state
 

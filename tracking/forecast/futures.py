@@ -74,7 +74,7 @@ LIKENESS = Likeness()
 
 
 @dataclass(frozen=True)
-class State:
+class LastSeen:
     """What is known of the asked thing at t0: its last fix, its velocity, since when it has stood (0 s where it moves)."""
 
     t_s: float
@@ -110,8 +110,8 @@ class Futures:
     point: tuple[float, float]
 
 
-def state_at(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, t0_s: float, window_s: float) -> State | None:
-    """The state of a track (ascending times) at t0, of its fixes not after t0; None where there is none."""
+def last_seen(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, t0_s: float, window_s: float) -> LastSeen | None:
+    """What is known of a track (ascending times) at t0, of its fixes not after t0; None where there is none."""
     n = int(np.searchsorted(t_s, t0_s, side="right"))
     if n == 0:
         return None
@@ -124,14 +124,14 @@ def state_at(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, t0_s: fl
         went[1:] |= np.diff(t_s) > 6 * 3600.0
         moved = np.flatnonzero(went)
         since = min(int(moved[-1]) + 1, since) if len(moved) else 0
-    return State(
+    return LastSeen(
         t_s=float(t_s[-1]), lat_deg=float(lat_deg[-1]), lon_deg=float(lon_deg[-1]), ve_mps=ve, vn_mps=vn,
         stood_s=float(t_s[-1] - t_s[since]),
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class View:
+class Visible:
     """What of the archive may be looked at.
 
     Attributes:
@@ -152,9 +152,9 @@ class View:
         return shown if self.own < 0 else shown & ((track != self.own) | (t_s <= self.own_until_s))
 
 
-def view(past: Past, name: str, t0_s: float) -> View:
+def visible(past: Past, name: str, t0_s: float) -> Visible:
     """What is looked at for a question about a name at t0."""
-    return View(until_s=t0_s, own=past.number_of(name), own_until_s=t0_s - OWN_OLDER_S)
+    return Visible(until_s=t0_s, own=past.number_of(name), own_until_s=t0_s - OWN_OLDER_S)
 
 
 @dataclass
@@ -169,7 +169,7 @@ class Passes:
     cost: np.ndarray
 
 
-def passes(past: Past, state: State, seen: View, like: Likeness = LIKENESS) -> Passes | None:
+def passes(past: Past, state: LastSeen, seen: Visible, like: Likeness = LIKENESS) -> Passes | None:
     """Who passed here as this does, best first; None where nobody did."""
     plane = Plane(lat_deg=state.lat_deg, lon_deg=state.lon_deg)
     s = 1 + int(math.degrees(math.atan2(state.ve_mps, state.vn_mps)) % 360.0 / 45.0) % 8
@@ -237,13 +237,13 @@ def _nearest_on_the_way(past: Past, plane: Plane, row: np.ndarray, t: np.ndarray
     return best_row, best_t, best_e, best_n
 
 
-def steady(state: State, after_s: float, like: Likeness = LIKENESS) -> tuple[float, float]:
+def steady(state: LastSeen, after_s: float, like: Likeness = LIKENESS) -> tuple[float, float]:
     """East, north metres that the own velocity makes while it decays."""
     d = like.steady_s * (1.0 - math.exp(-after_s / like.steady_s))
     return state.ve_mps * d, state.vn_mps * d
 
 
-def of_mover(past: Past, state: State, after_s: float, seen: View, found: Passes | None, like: Likeness = LIKENESS, *,
+def of_mover(past: Past, state: LastSeen, after_s: float, seen: Visible, found: Passes | None, like: Likeness = LIKENESS, *,
              depth: int = 1) -> Futures:
     """The futures of what moves, ``after_s`` behind its last fix.
 
@@ -314,7 +314,7 @@ def _pace(found: Passes, k: int, speed_mps: float, like: Likeness) -> float:
 
 
 def _carried(
-    past: Past, plane: Plane, found: Passes, k: int, state: State, after_s: float, seen: View, like: Likeness, depth: int
+    past: Past, plane: Plane, found: Passes, k: int, state: LastSeen, after_s: float, seen: Visible, like: Likeness, depth: int
 ) -> tuple[float, float, float, float] | None:
     """The end of a pass that breaks off after a fifth of the time or more, by what others did from there."""
     pace = _pace(found, k, state.speed_mps, like)
@@ -327,14 +327,14 @@ def _carried(
     ve, vn = past.velocity(end)
     if math.hypot(ve, vn) <= STOOD_MPS or gone_s >= after_s:
         return e, n, ve, vn
-    there = State(t_s=state.t_s + gone_s, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, stood_s=0.0)
+    there = LastSeen(t_s=state.t_s + gone_s, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, stood_s=0.0)
     others = replace(seen, barred=int(np.searchsorted(past.begin, end, side="right")) - 1)
     f = of_mover(past, there, after_s - gone_s, others, passes(past, there, others, like), like, depth=depth - 1)
     best = int(np.argmax(f.weight))
     return e + f.point[0], n + f.point[1], float(f.ve_mps[best]), float(f.vn_mps[best])
 
 
-def of_stander(past: Past, state: State, after_s: float, seen: View, like: Likeness = LIKENESS) -> Futures:
+def of_stander(past: Past, state: LastSeen, after_s: float, seen: Visible, like: Likeness = LIKENESS) -> Futures:
     """The futures of what stands: that it stays, and what stops near it did that had lasted as long."""
     plane = Plane(lat_deg=state.lat_deg, lon_deg=state.lon_deg)
     k = past.stops(state.lat_deg, state.lon_deg)
@@ -386,7 +386,7 @@ def geometric_median(e_m: np.ndarray, n_m: np.ndarray, weight: np.ndarray) -> tu
 
 
 def futures_of(
-    past: Past, state: State, after_s: float, seen: View, found: Passes | None, like: Likeness = LIKENESS
+    past: Past, state: LastSeen, after_s: float, seen: Visible, found: Passes | None, like: Likeness = LIKENESS
 ) -> Futures:
     """Where it may be, ``after_s`` behind its last fix; ``found`` are the passes of what moves."""
     if state.moving:

@@ -21,7 +21,7 @@ import numpy as np
 from birddog.geo import Plane, distance_m
 from tracking.forecast import futures as fut
 from tracking.forecast.arrival import GUESS_STRAIGHT, Arrivals, Place, arrives, on_its_way
-from tracking.forecast.looks import LOOKS, Look
+from tracking.forecast.looks import LOOKS, LookKind
 from tracking.forecast.past import DEG, STOOD_MPS
 from tracking.forecast.where import Forecast, Forecaster, Track
 
@@ -91,7 +91,7 @@ def meetings(
         among: places that are asked for beside those that are sought.
     """
     past = arrivals.past
-    state = fut.state_at(track.t_s, track.lat_deg, track.lon_deg, t0_s, past.scale.window_s)
+    state = fut.last_seen(track.t_s, track.lat_deg, track.lon_deg, t0_s, past.scale.window_s)
     if state is None:
         return []
     known = int(np.searchsorted(track.t_s, t0_s, side="right"))
@@ -114,7 +114,7 @@ def _apart(a: Place, b: Place) -> float:
 
 
 def _where_it_stands(
-    forecaster: Forecaster, track: Track, state: fut.State, t0_s: float, unit: Unit, radius_m: float, most_s: float
+    forecaster: Forecaster, track: Track, state: fut.LastSeen, t0_s: float, unit: Unit, radius_m: float, most_s: float
 ) -> Meeting:  # fmt: skip
     place = Place(state.lat_deg, state.lon_deg, radius_m)
     takes_s, sigma_s = unit.takes(place)
@@ -127,11 +127,11 @@ def _where_it_stands(
 
 
 def _on_the_way(
-    forecaster: Forecaster, arrivals: Arrivals, track: Track, goes: fut.State, t0_s: float, unit: Unit, radius_m: float,
+    forecaster: Forecaster, arrivals: Arrivals, track: Track, goes: fut.LastSeen, t0_s: float, unit: Unit, radius_m: float,
     most_s: float, among: tuple[Place, ...],
 ) -> list[Meeting]:  # fmt: skip
     past = arrivals.past
-    seen = fut.view(past, track.name, t0_s)
+    seen = fut.visible(past, track.name, t0_s)
     found, age_s = fut.passes(past, goes, seen, arrivals.like), t0_s - goes.t_s
     out: list[Meeting] = []
     if found is not None:
@@ -149,8 +149,8 @@ def _on_the_way(
 
 
 def _along(
-    arrivals: Arrivals, found: fut.Passes, near: np.ndarray, weight: np.ndarray, seen: fut.View, age_s: float, radius_m: float,
-    most_s: float,
+    arrivals: Arrivals, found: fut.Passes, near: np.ndarray, weight: np.ndarray, seen: fut.Visible, age_s: float,
+    radius_m: float, most_s: float,
 ) -> list[Place]:  # fmt: skip
     """Of each step of time the places where most of the passes were, by weight, as means of what is near together."""
     past, out = arrivals.past, []
@@ -172,7 +172,7 @@ def _along(
 
 def _met(
     arrivals: Arrivals, found: fut.Passes, near: np.ndarray, weight: np.ndarray, known_s: np.ndarray, place: Place,
-    goes: fut.State, t0_s: float, unit: Unit, most_s: float, seen: fut.View,
+    goes: fut.LastSeen, t0_s: float, unit: Unit, most_s: float, seen: fut.Visible,
 ) -> Meeting | None:  # fmt: skip
     age_s = t0_s - goes.t_s
     took_s = np.full(len(near), math.inf)
@@ -195,7 +195,7 @@ def _met(
 
 
 def _straight(
-    forecaster: Forecaster, track: Track, goes: fut.State, t0_s: float, unit: Unit, radius_m: float, most_s: float
+    forecaster: Forecaster, track: Track, goes: fut.LastSeen, t0_s: float, unit: Unit, radius_m: float, most_s: float
 ) -> list[Meeting]:  # fmt: skip
     """Along the own velocity, as it decays: how far beside that way it may be is the forecast's own width."""
     out, plane, age_s = [], Plane(lat_deg=goes.lat_deg, lon_deg=goes.lon_deg), t0_s - goes.t_s
@@ -245,7 +245,7 @@ class Gain:
     ``guess``: no outcome of the past stands behind the region.
     """
 
-    look: Look
+    look: LookKind
     before_km2: float
     after_km2: float
     told: float
@@ -255,7 +255,9 @@ class Gain:
     guess: bool
 
 
-def gains(forecaster: Forecaster, track: Track, t0_s: float, horizon_s: float, looks: tuple[Look, ...] = LOOKS) -> list[Gain]:
+def gains(
+    forecaster: Forecaster, track: Track, t0_s: float, horizon_s: float, looks: tuple[LookKind, ...] = LOOKS
+) -> list[Gain]:
     """Looks by how much each shrinks the 90 % region at a horizon per cost, the best first; what comes too late is left out."""
     whole = forecaster.forecast(track, t0_s, horizon_s)
     if whole is None:

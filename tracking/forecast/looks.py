@@ -13,7 +13,7 @@ import msgspec
 from birddog.errors import UsageError
 
 
-class Look(msgspec.Struct, frozen=True):
+class LookKind(msgspec.Struct, frozen=True):
     """Something that can be asked for.
 
     Args:
@@ -33,9 +33,9 @@ class Look(msgspec.Struct, frozen=True):
 
 
 LOOKS = (
-    Look("wake_tag", lead_s=120.0, answers=0.8, sigma_m=10.0, cost=1.0),
-    Look("task_tile", lead_s=1800.0, answers=0.7, sigma_m=15.0, cost=5.0, side_m=10_000.0),
-    Look("ask_partner", lead_s=3600.0, answers=0.5, sigma_m=200.0, cost=2.0),
+    LookKind("wake_tag", lead_s=120.0, answers=0.8, sigma_m=10.0, cost=1.0),
+    LookKind("task_tile", lead_s=1800.0, answers=0.7, sigma_m=15.0, cost=5.0, side_m=10_000.0),
+    LookKind("ask_partner", lead_s=3600.0, answers=0.5, sigma_m=200.0, cost=2.0),
 )
 
 
@@ -54,7 +54,7 @@ _BOUNDS = {"lead_s": (1.0, 604_800.0), "answers": (0.001, 1.0), "sigma_m": (0.1,
            "side_m": (10.0, 1e6)}  # fmt: skip
 
 
-def looks(said: Mapping[str, LookSettings]) -> tuple[Look, ...]:
+def look_kinds(said: Mapping[str, LookSettings]) -> tuple[LookKind, ...]:
     """The looks with what the configuration says of them.
 
     Raises:

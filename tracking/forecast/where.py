@@ -92,14 +92,14 @@ class Forecaster:
         if self.calibration is None:
             self.calibration = Calibration(self.past, self.like, self.shape)
 
-    def state(self, track: Track, t0_s: float) -> tuple[fut.State, fut.View, fut.Passes | None] | None:
+    def state(self, track: Track, t0_s: float) -> tuple[fut.LastSeen, fut.Visible, fut.Passes | None] | None:
         """What is known of a track at t0 and who passed as it does; None before its first fix."""
         if self._last is not None and self._last[0] is track and self._last[1] == t0_s:
             return self._last[2]
-        state = fut.state_at(track.t_s, track.lat_deg, track.lon_deg, t0_s, self.past.scale.window_s)
+        state = fut.last_seen(track.t_s, track.lat_deg, track.lon_deg, t0_s, self.past.scale.window_s)
         got = None
         if state is not None:
-            seen = fut.view(self.past, track.name, t0_s)
+            seen = fut.visible(self.past, track.name, t0_s)
             got = state, seen, fut.passes(self.past, state, seen, self.like) if state.moving else None
         self._last = (track, t0_s, got)
         return got
