@@ -26,7 +26,7 @@ import msgspec
 
 from birddog.directory import OPEN
 from birddog.errors import BirddogError, JournalError, place_of
-from birddog.journal import Reader
+from birddog.journal import Reader, entries
 from birddog.model import Alert, Decision, Entry, Event, FrameBody, Operation, RefusalBody, Scan, Track, unpack
 from opsroom.alerts import Alerts
 from opsroom.picture_rows import Asked, FlagRow, Refused
@@ -328,6 +328,27 @@ def rebuild(journal: Reader, path: Path, folder: Path) -> dict[str, tuple[int, i
     except PictureError as error:
         # what is wrong with the copy is wrong with the store
         raise type(error)(str(error).replace(str(held), str(path))) from error
+
+
+def behind(journal: Reader, path: Path) -> tuple[int, int, str]:
+    """What the journal holds behind the entry that a store stands at, which a rebuild does not compare.
+
+    Returns:
+        The entry that the store stands at, how many are behind it, and why one of them cannot be read ("" where all can).
+    """
+    store = PictureWriter(path, keep=True)
+    try:
+        at = int(store.meta("cursor") or b"0")
+    finally:
+        store.close()
+    count = 0
+    try:
+        for entry in entries(journal, at):
+            unpack(entry)
+            count += 1
+    except JournalError as error:
+        return at, count, str(error)
+    return at, count, ""
 
 
 def _stands_at(journal: Reader, path: Path) -> int:

@@ -543,7 +543,7 @@ def _verified(path, archive, names, key, out, witnesses):
     try:
         manifest = json.loads(_bytes(archive, "bundle.json"), object_pairs_hook=_once)
         if manifest["form"] != FORM:
-            raise Refused(f"it is of form {manifest['form']!r}; this program reads form {FORM}")
+            raise Refused(f"bundle.json: is of form {manifest['form']!r}; this program reads form {FORM}")
         stand, own = manifest["files"], manifest["log"]["keys"][-1]["verifier"]
         begins, origin = manifest["log"]["begins"], manifest["log"]["origin"]
         if not (isinstance(stand, dict) and isinstance(begins, int) and isinstance(origin, str) and isinstance(own, str)):

@@ -40,7 +40,9 @@ from birddog.journal.head import read as read_head
 from birddog.journal.keys import ERASED_KEY, Row, erased_ident
 from birddog.journal.sqlite_file import (
     A_KIND,
+    FROM_1_TO_2,
     OLDEST_VERSION,
+    SAID,
     SCHEMA_VERSION,
     TROUBLE,
     create_file,
@@ -49,7 +51,7 @@ from birddog.journal.sqlite_file import (
     left_alone,
     open_at,
 )
-from birddog.journal.sqlite_reader import SAID, SqliteReader
+from birddog.journal.sqlite_reader import SqliteReader
 from birddog.journal.store import NOTHING, Mode, Stored
 from birddog.journal.upgrade import Migrated, Upgrade
 from birddog.keyring import KeyringError
@@ -75,7 +77,6 @@ _STORED = "SELECT seq, kind, received_ns, operation, source, ident, body, actor,
 _EMPTY = "UPDATE entry SET body = ?, ident = ?, key_id = ?, source = '', actor = '' WHERE seq = ?"
 _COUNT = "INSERT INTO counter VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = "
 _REWRITE = "UPDATE entry SET body = ?, operation = ? WHERE seq = ?"
-_ACTOR = "ALTER TABLE entry ADD COLUMN actor TEXT NOT NULL DEFAULT ''"
 _INSERTS = [
     (rows, "INSERT INTO entry (seq, kind, received_ns, operation, source, ident, body, actor, key_id, leaf) VALUES "
            + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * rows))
@@ -541,10 +542,9 @@ class SqliteWriter(SqliteReader):
                             db.execute(_REWRITE, (new.body, new.operation, new.seq))
                             if new.actor:
                                 actors.append((new.actor, new.seq))
-                db.execute(_ACTOR)
+                for change in FROM_1_TO_2:
+                    db.execute(change)
                 db.executemany("UPDATE entry SET actor = ? WHERE seq = ?", actors)
-                db.execute("DROP INDEX entry_register")
-                db.execute(f"CREATE INDEX entry_said ON entry (seq) WHERE {SAID}")
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 db.execute("COMMIT")
             finally:

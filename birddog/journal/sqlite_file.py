@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
@@ -19,6 +20,16 @@ from birddog.errors import (
 from birddog.journal.store import Mode
 
 SCHEMA_VERSION = 2
+#: Kinds without the many: what people and the program said.  The words of the index ``entry_said``, or it is not used.
+SAID = "kind NOT IN ('frame', 'refusal', 'tick')"
+#: How SQLite itself has tables and indexes described.
+DESCRIPTIONS = "SELECT type, name, tbl_name, sql FROM sqlite_schema"
+#: What brings the tables of version 1 to those of version 2.
+FROM_1_TO_2 = (
+    "ALTER TABLE entry ADD COLUMN actor TEXT NOT NULL DEFAULT ''",
+    "DROP INDEX entry_register",
+    f"CREATE INDEX entry_said ON entry (seq) WHERE {SAID}",
+)
 #: Recognised in the header's application_id: "Bird".
 APPLICATION_ID = 0x42697264
 #: The oldest version that ``migrate`` brings to the present one, and that is read as it is where asked for.
@@ -71,6 +82,23 @@ def create_file(path: Path, mode: Mode) -> None:
         raise JournalError(f"{path} cannot be made: {error.strerror}") from error
     except TROUBLE as error:
         raise failure(path, error, " cannot be made:") from error
+
+
+@cache
+def described() -> dict[tuple[str, str], frozenset[tuple[str, str | None]]]:
+    """Of each table and index (kind, name) of the present version, made or migrated: of which table, and in which words."""
+    found: dict[tuple[str, str], set[tuple[str, str | None]]] = {}
+    for version in range(OLDEST_VERSION, SCHEMA_VERSION + 1):
+        db = sqlite3.connect(":memory:", isolation_level=None)
+        try:
+            db.executescript(resources.files("birddog.journal").joinpath(f"schema_v{version}.sql").read_text())
+            for change in FROM_1_TO_2 if version == 1 else ():
+                db.execute(change)
+            for kind, name, *words in db.execute(DESCRIPTIONS):
+                found.setdefault((kind, name), set()).add((words[0], words[1]))
+        finally:
+            db.close()
+    return {key: frozenset(words) for key, words in found.items()}
 
 
 def open_at(uri: str, path: Path) -> sqlite3.Connection:

@@ -17,7 +17,17 @@ from birddog.journal.beside import Home
 from birddog.journal.head import Head
 from birddog.journal.head import read as read_head
 from birddog.journal.keys import Keys
-from birddog.journal.sqlite_file import SCHEMA_VERSION, TROUBLE, checked, failure, identity, open_reading
+from birddog.journal.sqlite_file import (
+    DESCRIPTIONS,
+    SAID,
+    SCHEMA_VERSION,
+    TROUBLE,
+    checked,
+    described,
+    failure,
+    identity,
+    open_reading,
+)
 from birddog.journal.store import Counts, Stored
 from birddog.keyring import KeyDestroyed, KeyringError
 from birddog.model import ClockSet, Entry, Erasure, unpack
@@ -26,8 +36,8 @@ from birddog.record import is_statement
 
 #: So many entries are asked for the journal's time (0.2 s); within a longer run each was the newest of its moment.
 CLOCK_ROWS = 200_000
-#: Kinds without the many: what people and the program said.  The words of the index ``entry_said``, or it is not used.
-SAID = "kind NOT IN ('frame', 'refusal', 'tick')"
+#: Of what SQLite finds wrong with its file, so many lines are said.
+_SAID_MOST = 5
 
 
 class SqliteReader:
@@ -215,8 +225,16 @@ class SqliteReader:
         wrong += " OR typeof(leaf) NOT IN ('blob', 'null')"
         odd = f"SELECT seq FROM entry WHERE {wrong} OR typeof(ident) <> 'blob' OR typeof(body) <> 'blob'"
         out = [(seq, "a column of it is of another kind than it was") for (seq,) in self._fetch(odd, ())]
-        said = [words for (words,) in self._fetch("PRAGMA integrity_check(20)", ())]
-        return out + [(0, f"the journal's file: {words}") for words in said if words != "ok"]
+        there = {(kind, name): (table, words) for kind, name, table, words in self._fetch(DESCRIPTIONS)}
+        for (kind, name), wordings in described().items():
+            if there.get((kind, name)) not in wordings:
+                out.append((0, f"the journal's file: its {kind} {name!r} is not described as it was made"))
+        for kind, name in there.keys() - described().keys():
+            out.append((0, f"the journal's file: holds a {str(kind)[:20]} {str(name)[:40]!r}, which no journal of ours has"))
+        said = [words for (text,) in self._fetch("PRAGMA integrity_check(20)", ()) for words in str(text).splitlines()
+                if words != "ok" and not words.startswith("***")]
+        more = [f"and {len(said) - _SAID_MOST} more of the kind"] if len(said) > _SAID_MOST else []
+        return out + [(0, f"the journal's file: {words}") for words in (*said[:_SAID_MOST], *more)]
 
 
 def _bytes(raw: object) -> bytes:

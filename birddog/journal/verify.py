@@ -13,9 +13,10 @@ Over 400 lines: one pass over the entries, and the search for the byte that was 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 
 import msgspec
@@ -38,21 +39,29 @@ from birddog.tiles import WIDTH, GrowingTiles, tile_path
 
 #: Bytes that are put otherwise to find the one that was changed; longer columns are named by being what is left.
 _LOOKED_AT = 4096
+#: The same of so many entries in a row is said once.
+_IN_A_ROW = 5
+_NUMBERED = re.compile(r" after entry \d+(?=:)")
 #: Of so many entries the changed column is looked for; it costs a second each.
 _LOOKED_FOR = 20
 _TEXTS = ("kind", "operation", "source", "actor", "key_id")
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What is wrong: ``seq`` 0 where it is about no single entry, ``column`` "" where about none."""
+    """What is wrong: ``seq`` 0 where it is about no single entry, ``column`` "" where about none.
+
+    ``last``: the same of every entry from ``seq`` to that one; 0 where it is about one.
+    """
 
     seq: int
     column: str
     words: str
+    last: int = 0
 
     def line(self) -> str:
         """For a person."""
-        where = f"entry {self.seq}" + (f", column {self.column}" if self.column else "") + ": " if self.seq else ""
+        which = f"entries {self.seq} to {self.last}" if self.last else f"entry {self.seq}"
+        where = which + (f", column {self.column}" if self.column else "") + ": " if self.seq else ""
         return where + self.words
 
 
@@ -153,7 +162,26 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
     out.size, out.root = (point.size, point.root.hex()) if point is not None else (0, "")
     out.unsigned = max(0, tree.size - out.size)
     _name(out, bad, keys, files, known)
+    out.findings = _together(out.findings)
     return out
+
+
+def _together(findings: Iterable[Finding]) -> list[Finding]:
+    """The same of many entries in a row is said once: a page that is gone, a key that is not there."""
+    out: list[Finding] = []
+    for _, same in groupby(enumerate(findings), lambda one: (one[1].seq - one[0] if one[1].seq else 0, one[1].column,
+                                                             _plain(one[1]))):
+        some = [finding for _, finding in same]
+        if len(some) < _IN_A_ROW or not some[0].seq:
+            out += some
+        else:
+            out.append(msgspec.structs.replace(some[0], words=_plain(some[0]), last=some[-1].seq))
+    return out
+
+
+def _plain(finding: Finding) -> str:
+    """The words of a finding but for which entry could not be read: the finding says that itself."""
+    return _NUMBERED.sub("", finding.words)
 
 
 def _beside(home: Home, keys: Keys) -> Iterator[Finding]:

@@ -14,13 +14,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit 1 where a table differs.  A run may go on beside; its store is read, never changed."""
+    """Exit 1 where a table differs, or the journal cannot be read behind it.
+
+    A run may go on beside; its store is read, never changed."""
     import tempfile
     from pathlib import Path
 
     from birddog.errors import UsageError
     from birddog.journal import home, open_reader
-    from opsroom.picture import collect_seldom, make, rebuild
+    from opsroom.picture import behind, collect_seldom, make, rebuild
     from opsroom.picture_store import may_write_beside
 
     path = home(args.journal).picture
@@ -41,13 +43,19 @@ def run(args: argparse.Namespace) -> int:
                 say(f"nothing can be written beside the journal: folded again in {folder}")
             collect_seldom()
             found = rebuild(journal, path, Path(folder))
+            at, waiting, wrong = behind(journal, Path(folder) / "held")
     finally:
         journal.close()
     same = all(differ == 0 for _, differ in found.values())
     if args.json:
-        print_json({"identical": same, "tables": {t: {"rows": n, "differ": d} for t, (n, d) in found.items()}} | made)
+        print_json({"identical": same and not wrong, "tables": {t: {"rows": n, "differ": d} for t, (n, d) in found.items()},
+                    "up_to": at, "behind": waiting, "damaged": wrong} | made)
     else:
         print_table(("table", "rows", "result"),
                     [(t, n, "identical" if d == 0 else f"{d} rows differ") for t, (n, d) in found.items()])
-        print("identical" if same else "NOT identical")
-    return 0 if same else 1
+        if wrong:
+            print(f"the derived store stands at entry {at}, and what comes behind it cannot be folded: {wrong}")
+        elif waiting:
+            print(f"the derived store stands at entry {at}; {waiting} entries behind it were not compared")
+        print(("identical" if same else "NOT identical") + (f" up to entry {at}" if wrong else ""))
+    return 0 if same and not wrong else 1

@@ -344,7 +344,8 @@ def test_what_is_no_bundle_is_named_and_refused(bundle, tmp_path, capsys):
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/passwd")
     refused(bomb.getvalue(), "is a link")
-    refused(zipped(tmp_path / "made", files_of(bundle) | {"bundle.json": b'{"form": 9}'}).read_bytes(), "form 9")
+    another = zipped(tmp_path / "made", files_of(bundle) | {"bundle.json": b'{"form": 9}'})
+    refused(another.read_bytes(), "bundle.json: is of form 9")
     assert said(zipped(tmp_path / "deep", files_of(bundle) | {"bundle.json": b"[" * 100_000}))[0] > 0
     renamed = tmp_path / "photo.jpg"
     renamed.write_bytes(whole)

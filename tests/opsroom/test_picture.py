@@ -6,6 +6,7 @@ Over 400 lines: every case folds the one small journal that is made here.
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import os
 import random
@@ -167,6 +168,35 @@ def test_rebuild_says_identical_and_finds_what_is_not(journal, tmp_path):
     db.commit()
     db.close()
     assert rebuild(journal, path, folder(tmp_path, "r2"))["alert"][1] > 0
+
+
+def test_rebuild_says_that_what_comes_behind_the_picture_cannot_be_folded(journal, tmp_path, capsys):
+    """As the picture itself stops there: what is identical is only what stands before it."""
+    from birddog.journal import home
+    from opsroom.cli import main
+
+    url, last = f"sqlite:///{tmp_path}/j.db", journal.last_seq()
+    journal.close()
+    reader = open_reader(url)
+    make(reader, home(url).picture)
+    reader.close()
+    writer = open_writer(url, mode="exercise")
+    for n in (1, 2):
+        writer.append([Draft(kind="tick", received_ns=T0 + (2000 + n) * NS, source="t", ident=b"later%d" % n, body=b"\x80")])
+    writer.close()
+    assert main(["rebuild", "--journal", url]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[-2:] == [f"the derived store stands at entry {last}; 2 entries behind it were not compared", "identical"]
+    db = sqlite3.connect(tmp_path / "j.db")
+    db.execute("UPDATE entry SET body = x'c1' WHERE seq = ?", (last + 2,))
+    db.commit()
+    db.close()
+    assert main(["rebuild", "--journal", url]) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert out[-1] == f"identical up to entry {last}" and f"entry {last + 2} is damaged" in out[-2]
+    assert main(["rebuild", "--json", "--journal", url]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert not found["identical"] and (found["up_to"], found["behind"]) == (last, 1) and "damaged" in found["damaged"]
 
 
 def test_an_alert_is_acknowledged_once_by_a_decision(journal, tmp_path):

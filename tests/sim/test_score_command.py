@@ -73,7 +73,7 @@ def test_rebuild_says_of_a_store_that_it_had_to_make_too_whether_it_is_identical
     assert (found["identical"], found["made"], found["entries"]) == (True, True, 26)
     assert found["tables"]["track"] == {"rows": 1, "differ": 0}
     again = json.loads(birddog("rebuild", "--journal", url, "--json").stdout)
-    assert again == {key: found[key] for key in ("identical", "tables")}
+    assert again == {key: found[key] for key in ("identical", "tables", "up_to", "behind", "damaged")}
     (folder / "j.db.picture").unlink()
     assert birddog("rebuild", "--journal", url).stdout.splitlines()[-1] == "identical"
 
