@@ -25,6 +25,8 @@ from ingest.writer import Settings as JournalSettings
 from opsroom.console.settings import Settings as ConsoleServer
 from opsroom.foresight import Settings as ForecastSettings
 from opsroom.run_options import ROLES, Role
+from opsroom.stamps import Authority
+from opsroom.stamps import Settings as EvidenceSettings
 from opsroom.witnesses import Settings as WitnessSettings
 from opsroom.witnesses import check as check_witnesses
 from tracking.budget import AlertBudget
@@ -77,6 +79,7 @@ class Config(Transports, frozen=True, kw_only=True, forbid_unknown_fields=True):
     alerts: AlertBudget = AlertBudget()
     forecast: ForecastSettings = ForecastSettings()
     witness: tuple[WitnessSettings, ...] = ()
+    evidence: EvidenceSettings | None = None
 
     def presets(self) -> Presets:
         """What a start enters: ``[tracking]`` with ``[alerts]``."""
@@ -163,6 +166,8 @@ def _check(plan: Plan) -> None:
         for kind, row in whole.transports():
             kind.check(row, plan.exercise)
         check_witnesses(whole.witness)
+        if whole.evidence is not None:
+            Authority(whole.evidence)
     if "console" in plan.roles:
         plan.console_server().check()
         whole.forecast.check()

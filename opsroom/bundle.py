@@ -16,6 +16,7 @@ import hashlib
 import json
 import platform
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from importlib import resources
 from importlib.metadata import version
@@ -45,6 +46,8 @@ from opsroom import verifier
 from opsroom.case_page import case_html
 from opsroom.csv_rows import quoted
 from opsroom.disclosed import PAYLOAD, Record, entry_of, records_of, shown_of, withheld_of
+from opsroom.stamps import stamps
+from opsroom.timestamp import certificates_of
 from tracking.fold import Fold
 
 #: Packages on whose arithmetic ``tracks.csv`` rests.
@@ -186,15 +189,20 @@ def export(journal: Reader, home: Home, operation: str, to: Path, *, from_ns: in
     made = to.with_name(f".{to.name}.new")
     try:
         count, own, indexes = 0, 0, set[int]()
+        stamped = [seen.size for seen, _, _ in stamps(home, known, point.size)]
+        earliest = set(stamped[-1:])  # of the time stamps those that say the earliest of some record, and the last
         with lines.open("wb") as out:
             for record in records_of(journal, home, known, point.size, operation, from_ns, to_ns, withheld):
                 out.write(record.line())
                 count, own = count + 1, own + (stated(record.statement).operation == operation)
-                indexes.add((record.seq - known.begins) // WIDTH)
+                index = record.seq - known.begins
+                indexes.add(index // WIDTH)
+                earliest |= set(stamped[bisect_right(stamped, index) :][:1])
         if not own:
             raise UsageError(f"no entry of {operation!r}", field="CASE")
         with made.open("wb") as file:
-            _fill(_Zip(file), files, known, point, operation, lines, count, indexes, withheld, home, (from_ns, to_ns))
+            _fill(_Zip(file), files, known, point, operation, lines, count, indexes, earliest, withheld, home,
+                  (from_ns, to_ns))
         made.replace(to)
         return count
     except KeyDestroyed as error:
@@ -207,7 +215,7 @@ def export(journal: Reader, home: Home, operation: str, to: Path, *, from_ns: in
 
 
 def _fill(zipped: _Zip, files: LogFiles, known: Known, point: Checkpoint, operation: str, lines: Path, count: int,
-          indexes: set[int], withheld: frozenset[str], home: Home, span_ns: tuple[int, int]) -> None:
+          indexes: set[int], earliest: set[int], withheld: frozenset[str], home: Home, span_ns: tuple[int, int]) -> None:
     note = files.note() or b""
     tracks = tracks_csv(_read(lines), operation) if not withheld - PAYLOAD else None
     zipped.put("README.txt", _README)
@@ -222,7 +230,16 @@ def _fill(zipped: _Zip, files: LogFiles, known: Known, point: Checkpoint, operat
         zipped.put("tracks.csv", tracks)
     for name, cosigned, proof in witnessed(home, known, files, point):
         zipped.put(f"witness/{name}.note", cosigned)
-        zipped.put(f"witness/{name}.proof", "".join(f"{base64.b64encode(step).decode()}\n" for step in proof).encode())
+        zipped.put(f"witness/{name}.proof", _steps(proof))
+    certificates: dict[str, dict[str, str]] = {}
+    for seen, stamped, answer in stamps(home, known, point.size):
+        if seen.size not in earliest:
+            continue
+        proof = files.tree(point.size).consistency_proof(seen.size) if seen.size < point.size else []
+        zipped.put(f"stamp/{seen.size}.note", stamped)
+        zipped.put(f"stamp/{seen.size}.proof", _steps(proof))
+        zipped.put(f"stamp/{seen.size}.tsr", answer)
+        certificates |= _certificates(answer)
     zipped.put("verify.html", resources.files("opsroom").joinpath("verify.html").read_bytes())
     zipped.put("verify.py", resources.files("opsroom").joinpath("verifier.py").read_bytes())
     manifest = {
@@ -231,6 +248,7 @@ def _fill(zipped: _Zip, files: LogFiles, known: Known, point: Checkpoint, operat
         "software": {"birddog": __version__, "python": platform.python_version(), "tracker": __version__,
                      **{name: version(name) for name in _MAKES_ROWS}},
         "codecs": codecs_of(_read(lines)),
+        "stamps": [certificates[name] for name in sorted(certificates)],
         "log": msgspec.to_builtins(known), "files": dict(sorted(zipped.hashes.items())),
     }  # fmt: skip
     data = json.dumps(manifest, indent=1).encode()
@@ -240,6 +258,21 @@ def _fill(zipped: _Zip, files: LogFiles, known: Known, point: Checkpoint, operat
     text = f"birddog evidence bundle\n{base64.b64encode(hashlib.sha256(data).digest()).decode()}\n"
     zipped.put("bundle.note", signed(text, [signer.line(text)]).encode())
     zipped.end()
+
+
+def _steps(proof: Iterable[bytes]) -> bytes:
+    return "".join(f"{base64.b64encode(step).decode()}\n" for step in proof).encode()
+
+
+def _certificates(answer: bytes) -> dict[str, dict[str, str]]:
+    """Whose certificates a time stamp brings, by their SHA-256."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    out = {}
+    for one in certificates_of(verifier.stamp_of(answer)[2]):
+        digest = hashlib.sha256(one.public_bytes(Encoding.DER)).hexdigest()
+        out[digest] = {"subject": one.subject.rfc4514_string(), "issuer": one.issuer.rfc4514_string(), "sha256": digest}
+    return out
 
 
 def witnessed(home: Home, known: Known, files: LogFiles, point: Checkpoint) -> Iterator[tuple[str, bytes, list[bytes]]]:

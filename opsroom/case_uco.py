@@ -102,7 +102,7 @@ class _Graph:
         self._file(self.whole, self.digest, "the evidence bundle", self.size, "application/zip",
                    [f"verified before this was made: {line}" for line in self.lines])
         for name in sorted(held):
-            if name.startswith(("tile/", "witness/")):
+            if name.startswith(("tile/", "witness/", "stamp/")):
                 continue  # hashes of the log, which the bundle's own hash holds
             words = []
             if name == "records.jsonl":

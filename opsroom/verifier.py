@@ -8,7 +8,8 @@ not, 2 = this is no bundle.  A copy of this file lies in each bundle; use one th
 What is checked: the zip is byte for byte the one that its files make; each file has the hash that the manifest says; the
 manifest and the checkpoint are signed by KEY (Ed25519, RFC 8032), or by one that KEY named; each record's statement is a
 leaf of the log (RFC 6962) whose root the checkpoint signs; its fields are those that the statement commits to, shown or not.
-What is not is counted.
+What is not is counted.  Of a time stamp (RFC 3161): that it is over a checkpoint of this log, and the time that it says; not
+that an authority made it, which birddog evidence verify --tsa-ca says, or openssl ts -verify, by the authority's certificate.
 
 Over 400 lines: one file that needs no other, on purpose; what it repeats of birddog/ stands here so that nothing is imported.
 """
@@ -327,6 +328,19 @@ def check_grown(size1, size2, proof, root1, root2):
         raise Wrong("is not the beginning of this log: it was rewritten or forked")
 
 
+def beginning(archive, stem, keys, origin, size, root):
+    """(bytes, how many records) of a checkpoint of this log from which the bundle's log is proven to go on."""
+    raw = _bytes(archive, stem + ".note")
+    claimed = raw.split(b"\n")[1:2]
+    seen = int(claimed[0]) if claimed and claimed[0].isdigit() else 0
+    lines = note_text(raw, [one for since, one in keys if since <= seen][-1]).split("\n")
+    if lines[0] != origin or int(lines[1]) != seen:
+        raise Wrong("is of another log")
+    proof = [_decoded(step.decode("ascii", "replace")) for step in _bytes(archive, stem + ".proof").split()]
+    check_grown(seen, size, proof, _decoded(lines[2]), root)
+    return raw, seen
+
+
 def check_witnesses(archive, names, keys, origin, size, root, witnesses, fault, out):
     """Each checkpoint that a witness signed is of this log and its beginning; each witness that is asked for has signed one."""
     found = {}
@@ -334,15 +348,7 @@ def check_witnesses(archive, names, keys, origin, size, root, witnesses, fault, 
         if not (name.startswith("witness/") and name.endswith(".note")):
             continue
         try:
-            raw = _bytes(archive, name)
-            claimed = raw.split(b"\n")[1:2]
-            seen = int(claimed[0]) if claimed and claimed[0].isdigit() else 0
-            lines = note_text(raw, [one for since, one in keys if since <= seen][-1]).split("\n")
-            if lines[0] != origin or int(lines[1]) != seen:
-                raise Wrong("is of another log")
-            proof = [_decoded(step.decode("ascii", "replace")) for step in _bytes(archive, name[:-5] + ".proof").split()]
-            check_grown(seen, size, proof, _decoded(lines[2]), root)
-            found[name] = raw, seen
+            found[name] = beginning(archive, name[:-5], keys, origin, size, root)
         except (Wrong, ValueError, IndexError) as error:
             fault(f"{name}: {error}")
     for witness in witnesses:
@@ -362,6 +368,88 @@ def check_witnesses(archive, names, keys, origin, size, root, witnesses, fault, 
         else:
             when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(best[1], 253402300799)))
             out(f"{witness[0]} signed the first {best[0]} of the {size} records of the log at {when}")
+
+
+# --- time stamps (RFC 3161): what one is over, and when; whose it is takes X.509 -----------------------
+
+#: In DER: the identifiers of signed data (RFC 5652), of what a stamp signs (RFC 3161, section 2.4.2), of SHA-256.
+_SIGNED, _STAMPED = bytes.fromhex("06092a864886f70d010702"), bytes.fromhex("060b2a864886f70d0109100104")
+_SHA256 = bytes.fromhex("0609608648016503040201")
+
+
+def _inside(data, at, end, tag):
+    """(begin, end) of what an element of DER holds, which is of this tag (X.690, section 8.1)."""
+    if at + 2 > end or data[at] != tag:
+        raise Wrong("is no time stamp")
+    size, at = data[at + 1], at + 2
+    if size > 127:
+        width = size - 128
+        if not 1 <= width <= 4:
+            raise Wrong("is no time stamp")
+        size, at = int.from_bytes(data[at : at + width], "big"), at + width
+    if at + size > end:
+        raise Wrong("is no time stamp")
+    return at, at + size
+
+
+def _named(data, at, end, name):
+    """Where the content begins and ends that stands behind its identifier, as [0] of it."""
+    if data[at : at + len(name)] != name:
+        raise Wrong("is no time stamp")
+    return _inside(data, at + len(name), end, 0xA0)
+
+
+def stamp_of(data):
+    """(the SHA-256 that it is over, when, its token) of the answer of a time stamping authority (RFC 3161, section 2.4)."""
+    at, end = _inside(data, 0, len(data), 0x30)
+    if end != len(data):
+        raise Wrong("is no time stamp")
+    begin, at = _inside(data, at, end, 0x30)
+    begin, stop = _inside(data, begin, at, 2)
+    if data[begin:stop] != b"\0":
+        raise Wrong("was not granted")
+    token = data[at:end]
+    at, end = _inside(data, at, end, 0x30)
+    at, end = _named(data, at, end, _SIGNED)
+    at, end = _inside(data, at, end, 0x30)
+    for tag in (2, 0x31):
+        at = _inside(data, at, end, tag)[1]
+    at, end = _inside(data, at, end, 0x30)
+    at, end = _named(data, at, end, _STAMPED)
+    at, end = _inside(data, at, end, 4)
+    at, end = _inside(data, at, end, 0x30)
+    for tag in (2, 6):
+        at = _inside(data, at, end, tag)[1]
+    begin, at = _inside(data, at, end, 0x30)
+    named, stop = _inside(data, begin, at, 0x30)
+    if data[named : named + len(_SHA256)] != _SHA256:
+        raise Wrong("is not over a SHA-256")
+    begin, stop = _inside(data, stop, at, 4)
+    digest = data[begin:stop]
+    at = _inside(data, at, end, 2)[1]
+    at, end = _inside(data, at, end, 0x18)
+    when = data[at:end]
+    if len(when) < 15 or not when[:14].isdigit() or when[-1:] != b"Z":
+        raise Wrong("says no time")
+    w = when.decode("ascii", "replace")
+    return digest, f"{w[:4]}-{w[4:6]}-{w[6:8]}T{w[8:10]}:{w[10:12]}:{w[12:14]}Z", token
+
+
+def check_stamps(archive, names, keys, origin, size, root, stamped, fault, out):
+    """Each time stamp is over a checkpoint of this log from which it goes on; ``stamped`` says who made it, and Wrong."""
+    for name in names:
+        if not (name.startswith("stamp/") and name.endswith(".tsr")):
+            continue
+        try:
+            raw, seen = beginning(archive, name[:-4], keys, origin, size, root)
+            answer = _bytes(archive, name)
+            digest, when, _ = stamp_of(answer)
+            if digest != hashlib.sha256(raw).digest():
+                raise Wrong("is over something else than its checkpoint")
+            who = "that it is an authority's was not checked here" if stamped is None else stamped(raw, answer)
+            out(f"{name}: the first {seen} of the {size} records of the log were there at {when}; {who}")
+        except (Wrong, ValueError, IndexError) as error:
+            fault(f"{name}: {error}")
 
 
 def tile_name(level, number, width):
@@ -498,8 +586,8 @@ def check_record(line, before, begins, tree):
 # --- all of it -------------------------------------------------------------------------------------
 
 
-def verify(path, key=None, out=print, witnesses=()):
-    """Verify a bundle; the number of faults.  Raises Refused."""
+def verify(path, key=None, out=print, witnesses=(), stamped=None):
+    """Verify a bundle; the number of faults.  Raises Refused.  ``stamped`` says who made a time stamp over some bytes."""
     try:
         if os.path.getsize(path) > 2 * MOST_BYTES:
             raise Refused("it is too large")
@@ -514,10 +602,10 @@ def verify(path, key=None, out=print, witnesses=()):
         raise Refused(f"its zip is cut or damaged: {error}") from None
     with archive:
         names = names_of(archive)
-        return _verified(path, archive, names, key, out, [key_of(text, 4) for text in witnesses])
+        return _verified(path, archive, names, key, out, [key_of(text, 4) for text in witnesses], stamped)
 
 
-def _verified(path, archive, names, key, out, witnesses):
+def _verified(path, archive, names, key, out, witnesses, stamped):
     faults = 0
 
     def fault(words):
@@ -590,6 +678,7 @@ def _verified(path, archive, names, key, out, witnesses):
         tree = None
     if tree is not None:
         check_witnesses(archive, names, keys, origin, size, root, witnesses, fault, out)
+        check_stamps(archive, names, keys, origin, size, root, stamped, fault, out)
     if tree is not None and "records.jsonl" in digests:
         before, number = 0, 0
         for line in _lines(archive, "records.jsonl", fault):

@@ -7,19 +7,16 @@ next start is refused (docs/evidence.md).  Nothing waits for a witness: messages
 
 from __future__ import annotations
 
-import http.client
 import logging
-import ssl
 import threading
 import time
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 
-from birddog.errors import BirddogError, ConfigError, JournalError
+from birddog.errors import ConfigError, JournalError
 from birddog.journal import Home
 from birddog.journal.log_files import LogFiles
 from birddog.journal.witnessed import Contradiction, kept, request, take
@@ -27,7 +24,8 @@ from birddog.merkle import VerificationError
 from birddog.note import WITNESSES, Verifier
 from birddog.units import iso_from_ns
 from birddog.witness import MOST_BYTES, SIZE_TYPE
-from ingest.address import is_loopback
+from opsroom.callee import Callee
+from opsroom.callee import Refusal as Refusal
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +51,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=60.0)] = 5.0
 
 
-class Refusal(BirddogError):
-    """A witness does not sign, or cannot be reached; the words say why."""
-
-
 class Witness:
     """One witness, to be asked.
 
@@ -72,32 +66,9 @@ class Witness:
             raise ConfigError(str(error), field=f"{field}.key") from error
         if self.verifier.kind != WITNESSES:
             raise ConfigError("is a log's key, not a witness's", field=f"{field}.key")
-        try:
-            url = urlsplit(settings.url)
-            host, port = url.hostname or "", url.port
-        except ValueError as error:
-            raise ConfigError(str(error), field=f"{field}.url") from error
-        if url.scheme not in ("http", "https") or not host or url.username or url.query or url.fragment:
-            raise ConfigError("wants https://HOST[:PORT][/PREFIX]", field=f"{field}.url")
-        if url.scheme == "http" and not is_loopback(host):
-            raise ConfigError(f"beyond this machine ({host}) wants https", field=f"{field}.url")
-        if bool(settings.cert) != bool(settings.key_file):
-            raise ConfigError("name both cert and key_file, or neither", field=f"{field}.cert")
-        self._host, self._port, self._prefix = host, port, url.path.rstrip("/")
-        self._tls = self._context(field) if url.scheme == "https" else None
-
-    def _context(self, field: str) -> ssl.SSLContext:
-        found, row = ssl.create_default_context(ssl.Purpose.SERVER_AUTH), self.settings
-        found.minimum_version = ssl.TLSVersion.TLSv1_2
-        for name, file in (("ca", row.ca), ("cert", row.cert)):
-            try:
-                if file and name == "ca":
-                    found = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=file)
-                elif file:
-                    found.load_cert_chain(file, row.key_file, password=lambda: "")
-            except (OSError, ValueError) as error:
-                raise ConfigError(f"cannot be used: {error}", field=f"{field}.{name}") from error
-        return found
+        self._callee = Callee(f"the witness {settings.name}", settings.url, field=f"{field}.", ca=settings.ca,
+                              cert=settings.cert, key_file=settings.key_file, timeout_s=settings.timeout_s,
+                              most_bytes=MOST_BYTES)
 
     def call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str, str]:
         """(status, the answer's kind, the answer).
@@ -105,23 +76,8 @@ class Witness:
         Raises:
             Refusal: it cannot be reached, or what answers is no witness.
         """
-        seconds = self.settings.timeout_s
-        connection: http.client.HTTPConnection
-        if self._tls is not None:
-            connection = http.client.HTTPSConnection(self._host, self._port, timeout=seconds, context=self._tls)
-        else:
-            connection = http.client.HTTPConnection(self._host, self._port, timeout=seconds)
-        try:
-            connection.request(method, self._prefix + path, body)
-            answer = connection.getresponse()
-            raw = answer.read(MOST_BYTES + 1)
-            if len(raw) > MOST_BYTES:
-                raise Refusal(f"the witness {self.settings.name} answers with more than {MOST_BYTES} bytes")
-            return answer.status, answer.getheader("Content-Type", ""), raw.decode("utf-8", "replace")
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Refusal(f"the witness {self.settings.name} cannot be reached: {error or type(error).__name__}") from error
-        finally:
-            connection.close()
+        status, kind, raw = self._callee.call(method, path, body)
+        return status, kind, raw.decode("utf-8", "replace")
 
     def newest(self, home: Home) -> bool:
         """Fetch what it signed last of this log, and keep it; whether there was something (ours to answer, not the standard's).

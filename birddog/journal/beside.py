@@ -85,6 +85,11 @@ class Home(msgspec.Struct, frozen=True):
         return self._beside_real(".witness")
 
     @property
+    def stamps(self) -> Path:
+        """The folder of time stamps of the log's checkpoints (RFC 3161): SIZE.tsr, and beside it the checkpoint, SIZE.note."""
+        return self._beside_real(".stamps")
+
+    @property
     def imagery(self) -> Path:
         """The ledger of the scenes whose looks were sent to this journal."""
         return self._beside(".imagery")

@@ -170,7 +170,7 @@ class Evidence:
         """What was signed is not what is there, and somebody accepted that: another log goes on, this one is put aside."""
         folder, begins = self.files.folder, 1 if self.known is None else self.known.begins
         mark = os.urandom(4).hex()
-        for one in (folder, self._home.witness):
+        for one in (folder, self._home.witness, self._home.stamps):
             if one.exists():
                 os.rename(one, one.with_name(f"{one.name}.lost-{mark}"))
         self.known, self.tiles, self._signer = None, GrowingTiles(), None

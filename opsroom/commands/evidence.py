@@ -1,5 +1,5 @@
-"""``birddog evidence seal|rotate|export|verify|case-uco``: sign the log now, give it a new key, write a case's bundle, verify
-one, write it in the words of CASE/UCO."""
+"""``birddog evidence seal|rotate|stamp|export|verify|case-uco``: sign the log now, give it a new key, have it stamped, write a
+case's bundle, verify one, write it in the words of CASE/UCO."""
 
 from __future__ import annotations
 
@@ -28,7 +28,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     rotate.add_argument("--out", metavar="FILE", help="the note, signed by both keys, for witnesses and verifiers (stdout)")
     actor_option(rotate)
     actor_option(export)
-    for sub in (seal, export, rotate):
+    stamp = verbs.add_parser("stamp", help="have the newest checkpoint stamped by a time stamping authority (RFC 3161)",
+                             allow_abbrev=False)
+    stamp.add_argument("url", metavar="URL", help="where it answers")
+    stamp.add_argument("--ca", metavar="FILE", required=True, help="certificates (PEM) by which its stamps are trusted")
+    stamp.add_argument("--tls-ca", metavar="FILE", default="", help="PEM of who signed its server's certificate")
+    for sub in (seal, export, rotate, stamp):
         journal_option(sub)
     verify = verbs.add_parser("verify", help="whether a bundle holds, a line for each record that does not", allow_abbrev=False)
     words = verbs.add_parser("case-uco", help="a bundle that holds, in the words of CASE/UCO (JSON-LD)", allow_abbrev=False)
@@ -37,13 +42,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--key", metavar="KEY", help="the log's public key, NAME+HASH+KEY, or a file that holds it")
         sub.add_argument("--witness", metavar="KEY", action="append", default=[],
                          help="a witness's public key, or a file that holds it: that it signed the log is checked too")
+    verify.add_argument("--tsa-ca", metavar="FILE",
+                        help="certificates (PEM) by which the bundle's time stamps are trusted: who made them is checked too")
     verify.add_argument("--recompute", action="store_true", help="make the tracks again and compare bit for bit")
     words.add_argument("--out", metavar="FILE", help="write here instead of stdout")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it."""
-    return {"seal": _seal, "rotate": _rotate, "export": _export, "verify": _verify, "case-uco": _case_uco}[args.verb](args)
+    return {"seal": _seal, "rotate": _rotate, "export": _export, "verify": _verify, "case-uco": _case_uco, "stamp": _stamp}[
+        args.verb](args)
 
 
 def _seal(args: argparse.Namespace) -> int:
@@ -99,6 +107,17 @@ def _rotate(args: argparse.Namespace) -> int:
         out.write(note)
     say(f"entry {seq}: from now on the log is signed by {now.keys[-1].verifier}")
     say("its old private key is destroyed; hand the note to witnesses (birddog witness trust), the key to who verifies")
+    return 0
+
+
+def _stamp(args: argparse.Namespace) -> int:
+    from birddog.journal import home
+    from opsroom.stamps import Authority, Settings, stamp
+
+    authority = Authority(Settings(tsa_url=args.url, tsa_ca=args.ca, tsa_tls_ca=args.tls_ca))
+    signed_to_the_end(args.journal)
+    size, when = stamp(home(args.journal), authority)
+    say(f"the first {size} entries were there at {when}: {home(args.journal).stamps / f'{size}.tsr'}")
     return 0
 
 
@@ -193,10 +212,28 @@ def _verify(args: argparse.Namespace) -> int:
     from opsroom import verifier
 
     key, witnesses = _keys(args)
+    stamped, stamps = None, list[str]()
+    if args.tsa_ca is not None:
+        from opsroom.timestamp import NotStamped, authorities, library, stamped_by
+
+        library()
+        trusted = authorities(args.tsa_ca)
+
+        def stamped(data: bytes, answer: bytes) -> str:
+            try:
+                stamps.append(stamped_by(answer, data, trusted))
+            except NotStamped as error:
+                stamps.append("")
+                raise verifier.Wrong(str(error)) from error
+            return f"so says {stamps[-1]}, whose certificate leads to one that is trusted"
+
     try:
-        faults = verifier.verify(args.bundle, key, witnesses=witnesses)
+        faults = verifier.verify(args.bundle, key, witnesses=witnesses, stamped=stamped)
     except verifier.Refused as error:
         raise UsageError(str(error), file=args.bundle) from error
+    if args.tsa_ca is not None and not stamps:
+        print("no time stamp that could be held against a certificate is in the bundle")
+        faults += 1
     if args.recompute and not faults:
         from opsroom.bundle import recomputed
 

@@ -8,6 +8,7 @@ import logging
 import resource
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from opsroom.app import Plan
 from opsroom.commands.common import say
 from opsroom.secret import refusal_keys
 from opsroom.signals import LEAVE_WRITER_S, Stop
+from opsroom.stamps import StampThread
 from opsroom.status import Board
 from opsroom.witnesses import WitnessThread
 
@@ -74,16 +76,19 @@ async def _run(plan: Plan, asked: Stop) -> int:
     desk = Desk(writer, exercise=plan.exercise, refusal_key=secrets, clock=clock, keyring=Keyring(place))
     thread = WriterThread(desk, intake, config.journal, failed)
     crashed: dict[str, str] = {}
-    witnesses: WitnessThread | None = None
+    others: list[WitnessThread | StampThread] = []
     loop.set_exception_handler(lambda _, context: _connection_crashed(context, crashed))
     async with contextlib.AsyncExitStack() as stack:
         thread.start()
         stack.callback(thread.join)
         stack.callback(thread.stop)
         if config.witness:
-            witnesses = WitnessThread(config.witness, place)
-            witnesses.start()
-            stack.callback(witnesses.stop)
+            others.append(WitnessThread(config.witness, place))
+        if config.evidence is not None:
+            others.append(StampThread(config.evidence, place))
+        for other in others:
+            other.start()
+            stack.callback(other.stop)
         server = control.ControlServer(place, intake)
         server.start()
         stack.callback(server.stop)
@@ -91,7 +96,7 @@ async def _run(plan: Plan, asked: Stop) -> int:
         sources = await _sources(plan, intake, desk, stack, crashed)
         say(f"journal: {config.journal.url}{' (EXERCISE)' if plan.exercise else ''}")
         while not stop.is_set():
-            board.write(_status(thread, intake, sources, crashed, place.folder, witnesses))
+            board.write(_status(thread, intake, sources, crashed, place.folder, others))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 1.0)
     writer.close()
@@ -165,7 +170,7 @@ def _connection_crashed(context: dict[str, Any], crashed: dict[str, str]) -> Non
 
 
 def _status(thread: WriterThread, intake: Intake, sources: list[Transport], crashed: dict[str, str],
-            folder: Path, witnesses: WitnessThread | None = None) -> dict[str, Any]:
+            folder: Path, others: Sequence[WitnessThread | StampThread] = ()) -> dict[str, Any]:
     problems = ["the disk is full: nothing is acknowledged"] if thread.full else []
     warnings: list[str] = []
     disk: dict[str, Any] = {}
@@ -210,9 +215,9 @@ def _status(thread: WriterThread, intake: Intake, sources: list[Transport], cras
     if thread.desk.crashes:
         problems.append(f"{thread.desk.crashes} messages crashed their decoder; their bytes are in the journal")
     problems += [f"{name} crashed ({error}); the log says where" for name, error in crashed.items()]
-    if witnesses is not None:
-        problems += witnesses.problems()
-        warnings += witnesses.warnings()
-        row |= witnesses.counts()
+    for other in others:
+        problems += other.problems()
+        warnings += other.warnings()
+        row |= other.counts()
     row["stale_after_s"] = SILENT_S
     return row | {"problem": "; ".join(problems), "warning": "; ".join(warnings)}

@@ -25,6 +25,7 @@ DOORS = {
     "segno": {"opsroom/paper.py"},
     "pkcs11": {"birddog/hsm.py"},
     "pyarrow": {"opsroom/parquet_tracks.py"},
+    "rfc3161_client": {"opsroom/timestamp.py"},
     "dask": {"imagery/scan.py"},
     "PIL": {"imagery/thumbnail.py", "imagery/drone.py"},
     "uvicorn": {"opsroom/console/listen.py", "opsroom/console/line.py"},
@@ -115,7 +116,8 @@ def test_no_door_stands_open_to_nobody(shipped):
 
 
 #: Extras, each behind one door: who asks for what they do without them is told in one line.
-EXTRAS = {("birddog/hsm.py", "pkcs11"), ("opsroom/parquet_tracks.py", "pyarrow")}
+EXTRAS = {("birddog/hsm.py", "pkcs11"), ("opsroom/parquet_tracks.py", "pyarrow"),
+          ("opsroom/timestamp.py", "rfc3161_client")}  # fmt: skip
 
 
 def test_runtime_packages_are_declared(shipped, packages, project):

@@ -154,6 +154,64 @@ def test_a_good_bundle_holds_in_the_same_words(page, folder, key):
     assert (state, lines) == python(folder / "a.zip", None) and state == "unsigned"
 
 
+def der(tag: int, *parts: bytes) -> bytes:
+    """An element of DER."""
+    held = b"".join(parts)
+    size = bytes([len(held)]) if len(held) < 128 else bytes([0x82]) + len(held).to_bytes(2, "big")
+    return bytes([tag]) + size + held
+
+
+def stamped(note: bytes, when: bytes = b"20261129120000.5Z", status: bytes = b"\0") -> bytes:
+    """What an authority answers (RFC 3161, section 2.4.2), without its signature, which neither verifier looks at."""
+    sha256 = der(0x30, bytes.fromhex("0609608648016503040201"), b"\5\0")
+    info = der(0x30, der(2, b"\1"), der(6, b"\x2a\3"), der(0x30, sha256, der(4, hashlib.sha256(note).digest())), der(2, b"\7"),
+               der(0x18, when))  # fmt: skip
+    content = der(0x30, bytes.fromhex("060b2a864886f70d0109100104"), der(0xA0, der(4, info)))
+    signed = der(0x30, der(2, b"\3"), der(0x31, sha256), content, der(0x31))
+    return der(0x30, der(0x30, der(2, status)), der(0x30, bytes.fromhex("06092a864886f70d010702"), der(0xA0, signed)))
+
+
+def test_time_stamps_are_looked_at_in_the_same_words(page, folder, key, tmp_path):
+    note, stamps = (folder / "j.db.log" / "checkpoint").read_bytes(), folder / "j.db.stamps"
+    stamps.mkdir()
+    size = int(note.split(b"\n")[1])
+    try:
+        (stamps / f"{size}.note").write_bytes(note)
+        (stamps / f"{size}.tsr").write_bytes(stamped(note))
+        url = f"sqlite:///{folder}/j.db"
+        assert cli.main(["evidence", "export", "A", "--journal", url, "--out", str(tmp_path / "s.zip")]) == 0
+    finally:
+        for path in stamps.iterdir():
+            path.unlink()
+        stamps.rmdir()
+    good = page.said(tmp_path / "s.zip", key)
+    assert good == python(tmp_path / "s.zip", key) and good[0] == "holds"
+    assert good[1][0].startswith(f"stamp/{size}.tsr: the first {size} of the {size} records of the log were there at "
+                                 "2026-11-29T12:00:00Z; ")  # fmt: skip
+    files, whole, name = files_of(tmp_path / "s.zip"), stamped(note), f"stamp/{size}.tsr"
+    others = [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(len(whole))]
+    others += [b"", whole[:-1], whole + b"\0", stamped(note + b"x"), stamped(note, b"2026"), stamped(note, b"2026112912000xZ"),
+               stamped(note, status=b"\1"), whole[:1] + b"\x80" + whole[4:], whole[:1] + b"\x85" + whole[2:]]  # fmt: skip
+    words = []
+    for data in others:
+        try:
+            digest, when, _ = verifier.stamp_of(data)
+            words.append(f"{digest.hex()} {when}")
+        except verifier.Wrong as error:
+            words.append(str(error))
+    assert len(set(words)) > 4
+    assert words == page.page.evaluate(
+        """(all) => all.map((one) => {
+          try { const { digest, when } = stampOf(Uint8Array.from(one)); return `${hexOf(digest)} ${when}`; }
+          catch (error) { if (!(error instanceof Wrong)) throw error; return error.message; }
+        })""", [list(data) for data in others])  # fmt: skip
+    other = zipped(tmp_path / "x.zip", files | {name: stamped(note + b"x")})
+    assert page.said(other, key) == python(other, key)
+    for gone in (f"stamp/{size}.note", f"stamp/{size}.proof"):
+        other = zipped(tmp_path / "x.zip", {name: data for name, data in files.items() if name != gone})
+        assert page.said(other, key) == python(other, key)
+
+
 def test_a_flipped_bit_anywhere_is_found_in_the_same_words(page, folder, key, tmp_path):
     whole, rng = (folder / "a.zip").read_bytes(), random.Random(11)
     for at in [0, 5, 30, len(whole) - 3, len(whole) - 400, *(rng.randrange(len(whole)) for _ in range(10))]:
