@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import re
 import subprocess
 import sys
@@ -73,6 +74,19 @@ FINE = {("commit_ms", "0"), ("port", "0"), ("tls_port", "0"), ("topic_alias_maxi
 HOSTILE = ("true", "-1", "0", "1e300", "nan", "9" * 15, "{}", "[1]", '"x\\u0000"')
 
 
+def certificate() -> bytes:
+    """Some certificate, PEM."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    begins = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(7)
+            .not_valid_before(begins).not_valid_after(begins + datetime.timedelta(days=9)))  # fmt: skip
+    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
 # a unit's table goes with its bus
 BLOCKS = re.split(r"\n(?=\[(?!\[modbus\.units))", example())
 
@@ -82,6 +96,8 @@ def test_every_key_refuses_what_it_cannot_be(tmp_path, monkeypatch, block):
     """One line that names file, line and key, for every key of the complete example and every value of another kind."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scenes").mkdir()
+    if block.startswith("[evidence]"):
+        (tmp_path / "tsa-ca.pem").write_bytes(certificate())
     # the keys that the example shows as comments are looked at too
     lines = [re.sub(r"^# (?=(pfa|ledger) =)", "", line) for line in block.splitlines()]
     file, seen, wrong = tmp_path / "b.toml", 0, []
