@@ -18,7 +18,7 @@ import msgspec
 
 from birddog.errors import ConfigError, JournalError, JournalTrouble, UsageError
 from birddog.journal import Home
-from birddog.journal.evidence import Known, LogFiles, checked
+from birddog.journal.log_files import Known, LogFiles, checked
 from birddog.keyfile import put_whole
 from birddog.merkle import VerificationError
 from birddog.note import Checkpoint

@@ -164,7 +164,7 @@ def cli_said(capsys, *words) -> tuple[int, str, str]:
 
 @pytest.fixture
 def bundle(url, tsa, tmp_path, capsys):
-    """Stamped at 20 entries and at 50, exported at 60."""
+    """Stamped at 20 entries and at 50, exported at 60, and that is one more."""
     for first, count in ((20, 30), (50, 10)):
         assert cli.main(["evidence", "stamp", tsa.url, "--ca", tsa.file, "--journal", url]) == 0
         fill(url, count, first)
@@ -202,7 +202,7 @@ def test_stamps_are_kept_taken_along_and_held_against_their_authority(bundle, ts
     assert code == 0 and "; 0 faults" in out
     for size in (20, 50):
         [line] = [one for one in lines if one.startswith(f"stamp/{size}.tsr: ")]
-        assert f"the first {size} of the 60 records of the log were there at 20" in line
+        assert f"the first {size} of the 61 records of the log were there at 20" in line
         assert line.endswith("; so says CN=Stamps of the harbour, whose certificate leads to one that is trusted")
     # openssl itself, which a stranger has
     (tsa.folder / "n").write_bytes(files["stamp/50.note"])

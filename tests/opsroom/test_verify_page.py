@@ -186,8 +186,7 @@ def test_time_stamps_are_looked_at_in_the_same_words(page, folder, key, tmp_path
         stamps.rmdir()
     good = page.said(tmp_path / "s.zip", key)
     assert good == python(tmp_path / "s.zip", key) and good[0] == "holds"
-    assert good[1][0].startswith(f"stamp/{size}.tsr: the first {size} of the {size} records of the log were there at "
-                                 "2026-11-29T12:00:00Z; ")  # fmt: skip
+    assert good[1][0].startswith(f"stamp/{size}.tsr: the first {size} of the ") and "2026-11-29T12:00:00Z" in good[1][0]
     files, whole, name = files_of(tmp_path / "s.zip"), stamped(note), f"stamp/{size}.tsr"
     others = [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(len(whole))]
     others += [b"", whole[:-1], whole + b"\0", stamped(note + b"x"), stamped(note, b"2026"), stamped(note, b"2026112912000xZ"),
