@@ -129,9 +129,9 @@ def _packages() -> Iterator[Finding]:
 
 def _compiled() -> Finding:
     from birddog.leaf_kernel import compiled as leaves
-    from tracking.kernel import compiled as step
+    from tracking import kernel
 
-    lacks = [name for name, there in (("the tracker's step", hasattr(step().step, "signatures")),
+    lacks = [name for name, there in (("the tracker's step", kernel.compiled().step is not kernel.step),
                                       ("the evidence log's leaves", leaves() is not None)) if not there]
     if lacks:
         return Finding("warn", "compiled", f"{' and '.join(lacks)} cannot be compiled: the same results, some ten times slower",

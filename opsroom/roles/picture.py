@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
 
 from birddog.errors import BirddogError
@@ -13,6 +15,7 @@ from opsroom.picture import STEP_ENTRIES, Picture, collect_seldom
 from opsroom.picture_store import PictureDamaged, PictureError, hold, remove
 from opsroom.signals import LEAVE_S, Stop
 from opsroom.status import Board
+from tracking.kernel import compiled
 
 #: How often the journal is asked for news.
 POLL_S = 0.1
@@ -20,6 +23,8 @@ POLL_S = 0.1
 BEHIND_S = 10.0
 #: A killed process lets go of its lock at once; longer than ingest waits for its own, so that ingest says what both would.
 LOCK_PATIENCE_S = 15.0
+#: What takes longer is said, and said again, so that it is no want of life.
+SIGN_S = 1.0
 
 
 def run(plan: Plan) -> int:
@@ -69,6 +74,7 @@ def run(plan: Plan) -> int:
 
 def _follow(journal: Reader, plan: Plan, asked: Stop, board: Board) -> None:
     path = plan.home.picture
+    _compile(asked, board)
     picture = Picture(journal, path)
     try:
         say(f"picture: {path}, at entry {picture.published}")
@@ -96,3 +102,22 @@ def _follow(journal: Reader, plan: Plan, asked: Stop, board: Board) -> None:
         picture.save()
     finally:
         picture.close()
+
+
+def _compile(asked: Stop, board: Board) -> None:
+    """The tracker's step is compiled, which a first start on a machine waits for (some ten seconds of a processor); what is
+    compiled is kept, and the next start reads it.
+    """
+
+    def work() -> None:
+        with contextlib.suppress(Exception):  # boundary: the fold asks for it again, and says what is wrong
+            compiled()
+
+    worker = threading.Thread(target=work, name="compile", daemon=True)
+    begun_at = time.monotonic()
+    worker.start()
+    worker.join(SIGN_S)
+    while worker.is_alive() and not asked.is_set():
+        passed_s = time.monotonic() - begun_at
+        board.write({"problem": f"compiles the tracker, as at each first start: for {passed_s:.0f} s now"})
+        worker.join(SIGN_S)

@@ -11,6 +11,7 @@ import pytest
 
 from birddog.journal import home, open_writer
 from opsroom import cli, doctor
+from tracking import kernel
 
 
 @pytest.fixture
@@ -139,3 +140,10 @@ def test_a_person_reads_a_line_a_check(there, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert all(line[:6] in ("ok    ", "warn  ", "fail  ") and ": " in line for line in lines) and len(lines) > 8
     assert code == (1 if any(line.startswith("fail") for line in lines) else 0)
+
+
+def test_what_is_compiled_is_not_said_to_lack(monkeypatch):
+    pytest.importorskip("numba")
+    assert doctor._compiled().level == "ok"
+    monkeypatch.setattr(kernel, "compiled", lambda: kernel.Compiled(kernel.step, kernel.begin, kernel.show, kernel.follow))
+    assert "the tracker's step cannot be compiled" in doctor._compiled().found

@@ -19,7 +19,7 @@ from ingest import transport
 from ingest.intake import Intake
 from opsroom import roles, status, supervise
 from opsroom.console.health import Health, prometheus
-from opsroom.roles import ingest
+from opsroom.roles import ingest, picture
 from opsroom.status import Board
 
 
@@ -226,3 +226,24 @@ def test_a_process_that_has_not_started_has_no_age(tmp_path):
     [said] = health.processes()
     assert said.age_s is None and said.problem == "has not started"
     assert "process_age_seconds{" not in prometheus(health.rows, {}, {}, [said])
+
+
+def test_a_first_start_says_that_it_compiles_and_gives_it_the_time(tmp_path, monkeypatch):
+    """``no sign of life for 15 s`` stood there, and whoever believed it ended the process, so that it began anew."""
+    board, said, done = Board(Home(tmp_path / "j.db"), "picture"), [], threading.Event()
+    real = board.write
+
+    def write(row):
+        real(row)
+        said.append(status.read(Home(tmp_path / "j.db"), ("picture",))["picture"]["problem"])
+        if len(said) == 3:
+            done.set()
+
+    monkeypatch.setattr(board, "write", write)
+    monkeypatch.setattr(picture, "compiled", done.wait)
+    monkeypatch.setattr(picture, "SIGN_S", 0.01)
+    picture._compile(threading.Event(), board)
+    assert len(said) >= 3 and all("compiles the tracker, as at each first start" in words for words in said)
+    monkeypatch.setattr(picture, "compiled", lambda: 1 / 0)
+    monkeypatch.setattr(picture, "SIGN_S", 60.0)
+    picture._compile(threading.Event(), board)  # what is wrong the fold says
