@@ -104,6 +104,8 @@ def _csv(path: str, out: Gathered) -> None:
     from opsroom.track_file import read_tracks
 
     rows = read_tracks(path)
+    if rows.refused:
+        out.refused["a row that cannot be read"] += rows.refused
     number = out.numbers(rows.ids or [""])
     keep = ~((np.abs(rows.lat_deg) < 1e-4) & (np.abs(rows.lon_deg) < 1e-4))
     for line in rows.line[~keep].tolist():

@@ -1,16 +1,21 @@
 """An archive of tracks on disk: a folder of numpy columns that are memory-mapped, and ``archive.json`` that says what they are.
 
 The columns are those of ``tracking.forecast.past.Past`` (.npy, no pickles) and the calibration that was made with
-them.  A folder is written beside its place and renamed, so that it is there whole or not at all.
+them.  ``archive.json`` holds the SHA-256 of each of them, so that its own, which answers and entries name, stands for all of
+the archive.  A folder is written beside its place and renamed, so that it is there whole or not at all; one that stood there
+is set aside by a rename, not deleted first.  What a killed build left beside (``.NAME-PID-…``) the next one there clears away.
 """
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import json
 import mmap
 import os
 import shutil
 import tempfile
+import tokenize
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,7 +48,8 @@ def save(calibration: cal.Calibration, path: str, about: dict[str, Any]) -> None
         raise UsageError("stands there already and is no archive of Birddog", file=path)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+        _clear_away(place)
+        folder = _beside(place)
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", file=path) from error
     try:
@@ -64,16 +70,73 @@ def save(calibration: cal.Calibration, path: str, about: dict[str, Any]) -> None
         said = {
             "birddog_archive": FORM, "version": __version__, "fixes": len(past), "first_s": past.first_s, "last_s": past.last_s,
             "scale": {"interval_s": s.interval_s, "window_s": s.window_s, "hole_s": s.hole_s, "reach_m": s.reach_m},
-            "scores": scores, **about,
+            "scores": scores, **about, "sha256": _hashes(folder),
         }  # fmt: skip
         (folder / "archive.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
         os.chmod(folder, 0o755)
+        aside = None
         if place.exists():
-            shutil.rmtree(place)
+            aside = _beside(place)
+            place.rename(aside)  # over an empty folder
         folder.rename(place)
+        if aside is not None:
+            shutil.rmtree(aside)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise UsageError(f"cannot be written: {error.strerror}", file=path) from error
+
+
+def _beside(place: Path) -> Path:
+    """A new folder beside a place, named for it and this process."""
+    return Path(tempfile.mkdtemp(prefix=f".{place.name}-{os.getpid()}-", dir=place.parent))
+
+
+def _clear_away(place: Path) -> None:
+    """Delete what builds that were killed left beside a place."""
+    for left in place.parent.glob(f".{glob.escape(place.name)}-*-*"):
+        pid = left.name[len(place.name) + 2 :].split("-")[0]
+        if pid.isdigit() and left.is_dir() and not _runs(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each column of a folder, by name."""
+    out = {}
+    for part in sorted(folder.glob("*.npy")):
+        with open(part, "rb") as source:
+            out[part.stem] = hashlib.file_digest(source, "sha256").hexdigest()
+    return out
+
+
+def about(path: str) -> dict[str, Any]:
+    """What ``archive.json`` says.
+
+    Raises:
+        UsageError: it is no archive, or of another form.
+    """
+    said = json.loads((Path(path) / "archive.json").read_text(encoding="utf-8"))
+    if not isinstance(said, dict) or said.get("birddog_archive") != FORM:
+        raise UsageError(f"is no archive of form {FORM}: build it anew with birddog archive build", file=path)
+    return said
+
+
+def differing(path: str) -> list[str] | None:
+    """The columns of an archive that are not what its ``archive.json`` says; None where it says nothing (built before)."""
+    said = about(path).get("sha256")
+    if not isinstance(said, dict):
+        return None
+    found = _hashes(Path(path))
+    return sorted(name for name in {*said, *found} if said.get(name) != found.get(name))
 
 
 def _write_records(path: Path, past: Past, fields: dict[str, str]) -> None:
@@ -113,9 +176,7 @@ def load(path: str) -> cal.Calibration:
     """
     folder = Path(path)
     try:
-        said = json.loads((folder / "archive.json").read_text(encoding="utf-8"))
-        if not isinstance(said, dict) or said.get("birddog_archive") != FORM:
-            raise UsageError(f"is no archive of form {FORM}: build it anew with birddog archive build", file=path)
+        said = about(path)
         mapped = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in (*COLUMNS, *RECORDS)}
         # plain arrays over the maps: a slice of numpy's memmap class costs ten times as much
         columns = {name: np.asarray(mapped[name]) for name in COLUMNS}
@@ -135,6 +196,6 @@ def load(path: str) -> cal.Calibration:
             known[of["horizon_min"], of["moving"], of["ended"]] = cal.Scores(miss, odd)
     except OSError as error:
         raise UsageError(f"is no archive of Birddog: {error.strerror}", file=error.filename or path) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, EOFError, SyntaxError, tokenize.TokenError) as error:
         raise UsageError(f"is no archive of Birddog that can be read: {error}", file=path) from error
     return cal.Calibration(past, windows=windows, known=known)

@@ -35,7 +35,10 @@ _DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 
 
 
 class TrackRows(msgspec.Struct):
-    """Rows in the order of the file; ``vessel`` is a place in ``ids``, which is sorted."""
+    """Rows in the order of the file; ``vessel`` is a place in ``ids``, which is sorted.
+
+    ``refused`` is how many more there were that cannot be used.
+    """
 
     ids: list[str]
     vessel: np.ndarray
@@ -43,6 +46,7 @@ class TrackRows(msgspec.Struct):
     lat_deg: np.ndarray
     lon_deg: np.ndarray
     line: np.ndarray
+    refused: int = 0
 
 
 def read_tracks(path: str) -> TrackRows:
@@ -53,14 +57,16 @@ def read_tracks(path: str) -> TrackRows:
     """
     parts: list[tuple[np.ndarray, ...]] = []
     names: dict[str, int] = {}
+    refused: list[int] = []
     try:
         with open(path, "rb") as source:
-            plain = _plain(source, path, names, parts)
+            plain = _plain(source, path, names, parts, refused)
     except OSError as error:
         raise UsageError(error.strerror or str(error), file=path) from None
     if not plain:
         names.clear()
-        parts = [_one_by_one(path, *_any_form(path), names)]
+        refused.clear()
+        parts = [_one_by_one(path, *_any_form(path), names, refused)]
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else []
     if not columns:
         columns = [np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros(0, np.int64)]
@@ -68,10 +74,11 @@ def read_tracks(path: str) -> TrackRows:
     rank = np.zeros(len(ids), np.int64)
     rank[[names[name] for name in ids]] = np.arange(len(ids))
     vessel = rank[columns[0]] if len(ids) else columns[0]
-    return TrackRows(ids, vessel, *columns[1:])
+    when, lat, lon, line = columns[1:]
+    return TrackRows(ids, vessel, when, lat, lon, line, sum(refused))
 
 
-def _plain(source: Any, path: str, names: dict[str, int], parts: list) -> bool:
+def _plain(source: Any, path: str, names: dict[str, int], parts: list, refused: list[int]) -> bool:
     """Read block by block; False where the file as a whole is for the other reader."""
     head = source.readline().removeprefix(b"\xef\xbb\xbf")
     if b'"' in head or b"\r" in head.rstrip(b"\r\n"):
@@ -95,7 +102,7 @@ def _plain(source: Any, path: str, names: dict[str, int], parts: list) -> bool:
             block += b"\n"
         # beyond the last line are zeros, for the windows
         read = _Block(np.frombuffer(block + bytes(_NUMBER), np.uint8), len(columns), order, line)
-        parts.append(read.rows(path, block, [c.decode() for c in columns], names))
+        parts.append(read.rows(path, block, [c.decode() for c in columns], names, refused))
         line += read.lines
     return True
 
@@ -111,13 +118,18 @@ def _any_form(path: str) -> tuple[dict[str, str], Iterator[tuple[int, dict]]]:
     return {"id": "id" if "id" in columns else "track_id"}, lines
 
 
-def _one_by_one(path: str, called: dict[str, str], lines: Iterator[tuple[int, dict]], names: dict[str, int]) -> tuple:
+def _one_by_one(
+    path: str, called: dict[str, str], lines: Iterator[tuple[int, dict]], names: dict[str, int], refused: list[int]
+) -> tuple:  # fmt: skip
     out: list[tuple] = []
+    bad = 0
     for line, row in lines:
         row["id"] = row.get(called["id"])
         got = taken(path, line, row, _WANTED)
+        bad += got is None
         if got is not None:
             out.append((names.setdefault(got["id"], len(names)), got["t"], got["lat"], got["lon"], line))
+    refused.append(bad)
     columns = list(zip(*out, strict=True)) or [()] * 5
     return tuple(np.array(c, float if k in (2, 3) else np.int64) for k, c in enumerate(columns))
 
@@ -210,8 +222,10 @@ class _Block:
             end = ends[self.full] if place == columns - 1 else commas[np.minimum(first + place, len(commas) - 1)]
             self.fields.append((begin, end - begin))
 
-    def rows(self, path: str, block: bytes, columns: list[str], names: dict[str, int]) -> tuple[np.ndarray, ...]:
-        """(vessel, time, latitude, longitude, line) of the block's rows, in order; bad ones are said."""
+    def rows(
+        self, path: str, block: bytes, columns: list[str], names: dict[str, int], refused: list[int]
+    ) -> tuple[np.ndarray, ...]:
+        """(vessel, time, latitude, longitude, line) of the block's rows, in order; bad ones are said, and counted."""
         who, t, lat, lon = self.fields
         when, good = self._times(*t)
         values = []
@@ -227,7 +241,7 @@ class _Block:
         if not len(bad):
             return tuple(out)
         lines = ((int(k) + self.line, dict(zip(columns, self._values(block, k), strict=False))) for k in bad)
-        other = _one_by_one(path, {"id": "id"}, lines, names)
+        other = _one_by_one(path, {"id": "id"}, lines, names, refused)
         both = [np.concatenate((mine[good], theirs)) for mine, theirs in zip(out, other, strict=True)]
         order = np.argsort(both[4], kind="stable")
         return tuple(column[order] for column in both)

@@ -22,6 +22,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
                        help=f"minutes for which it is calibrated at once (default {HORIZONS_MIN}; '' for none)")
     show = actions.add_parser("show", help="what is in an archive")
     show.add_argument("path", metavar="PATH")
+    show.add_argument("--verify", action="store_true",
+                      help="hash every part again; exit 1 where one is not what archive.json says")
     use = actions.add_parser("use", help="let the live picture know which ways are used: lane stops, deviations")
     use.add_argument("path", metavar="PATH", help="an archive, or a CSV; its hash stands in the entry with what was learned")
     journal_option(use)
@@ -44,8 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "use":
         return _use(args)
     if args.action == "show":
-        _tell(archive_store.load(args.path).past, args.path, {}, args.json)
-        return 0
+        return _show(args.path, verify=args.verify, as_json=args.json)
     from birddog.errors import UsageError
     from opsroom.archive_sources import build, gather
     from tracking.forecast.calibration import Calibration
@@ -61,8 +62,35 @@ def run(args: argparse.Namespace) -> int:
             for t0_s in (past.last_s, past.last_s + 86_400.0):
                 calibration.widths(m * 60.0, moving, 0.0, t0_s, 0.9)
     archive_store.save(calibration, args.to, {"sources": len(args.files), "refused": dict(gathered.refused)})
-    _tell(past, args.to, gathered.refused, args.json)
-    return 0
+    return _show(args.to, verify=False, as_json=args.json)
+
+
+def _show(path: str, *, verify: bool, as_json: bool) -> int:
+    """What is in an archive, and what of its sources was left out; whether its parts are what it says."""
+    from birddog.units import NS, iso_from_ns
+    from opsroom import archive_store
+    from opsroom.ways_of import sha256_of
+
+    past, about = archive_store.load(path).past, archive_store.about(path)
+    refused = dict(sorted(about.get("refused", {}).items()))
+    horizons = sorted({of["horizon_min"] for of in about["scores"]})
+    differ = archive_store.differing(path) if verify else []
+    first, last = iso_from_ns(round(past.first_s * NS)), iso_from_ns(round(past.last_s * NS))
+    if as_json:
+        print_json({"path": path, "vessels": len(past.names), "fixes": len(past), "from": first, "to": last,
+                    "interval_s": round(past.scale.interval_s, 1), "reach_m": round(past.scale.reach_m),
+                    "horizons_min": horizons, "sources": about.get("sources"), "refused": refused, "version": about["version"],
+                    "sha256": sha256_of(path)} | ({"differ": differ} if verify else {}))  # fmt: skip
+    else:
+        print(f"{path}: {len(past.names)} vessels, {len(past)} fixes, {first} to {last}, one in {past.scale.interval_s:.0f} s")
+        for reason, n in refused.items():
+            say(f"left out: {n} × {reason}")
+    if differ is None:
+        say(f"{path}: was built before its parts were hashed: nothing to verify; build it anew")
+        return 1
+    for name in differ:
+        say(f"{path}/{name}.npy: is not what archive.json says")
+    return 1 if differ else 0
 
 
 def _minutes(words: str) -> list[int]:
@@ -127,17 +155,3 @@ def _use(args: argparse.Namespace) -> int:
     say(f"entry {seq}: {len(ways)} cells of {ways.cell_m:g} m of {ways.table.tracks} tracks, archive {sha256[:16]}; "
         "live lane stops and deviations are told by it from now on")
     return 0
-
-
-def _tell(past, path: str, refused: dict[str, int], as_json: bool) -> None:
-    from birddog.units import NS, iso_from_ns
-
-    first, last = iso_from_ns(round(past.first_s * NS)), iso_from_ns(round(past.last_s * NS))
-    if as_json:
-        print_json({"path": path, "vessels": len(past.names), "fixes": len(past), "from": first,
-                    "to": last, "interval_s": round(past.scale.interval_s, 1),
-                    "reach_m": round(past.scale.reach_m), "refused": dict(refused)})
-        return
-    print(f"{path}: {len(past.names)} vessels, {len(past)} fixes, {first} to {last}, one in {past.scale.interval_s:.0f} s")
-    for reason, n in sorted(refused.items()):
-        say(f"left out: {n} × {reason}")

@@ -1,0 +1,94 @@
+"""`birddog archive`: what is in one, what was left out, that its hash stands for it, and that no kill leaves half of one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+from opsroom.archive_store import differing
+from opsroom.cli import main
+from opsroom.ways_of import sha256_of
+
+
+def tracks(path, lat_deg: float = 30.0, more: str = ""):
+    rows = "".join(f"v{k},{1_780_000_000 + 300 * i},{lat_deg + 0.01 * i:.6f},{32.0 + 0.01 * k:.6f}\n"
+                   for k in range(4) for i in range(12))  # fmt: skip
+    path.write_text("id,t,lat,lon\n" + rows + more, encoding="utf-8")
+    return path
+
+
+def build(source, to, *more) -> int:
+    return main(["archive", "build", str(source), "--to", str(to), "--horizons", "", *more])
+
+
+def test_an_archives_hash_is_that_of_all_that_is_in_it(tmp_path):
+    build(tracks(tmp_path / "a.csv"), tmp_path / "one")
+    build(tracks(tmp_path / "b.csv", lat_deg=35.0), tmp_path / "two")
+    build(tmp_path / "a.csv", tmp_path / "again")
+    assert sha256_of(str(tmp_path / "one")) == sha256_of(str(tmp_path / "again"))
+    assert sha256_of(str(tmp_path / "one")) != sha256_of(str(tmp_path / "two"))
+
+
+def test_a_part_that_is_not_what_was_built_is_named(tmp_path, capsys):
+    build(tracks(tmp_path / "a.csv"), tmp_path / "a")
+    assert main(["archive", "show", str(tmp_path / "a"), "--verify"]) == 0
+    with open(tmp_path / "a" / "fixes.npy", "r+b") as part:
+        part.seek(-3, os.SEEK_END)
+        part.write(b"\x5a")
+    capsys.readouterr()
+    assert main(["archive", "show", str(tmp_path / "a"), "--verify"]) == 1
+    assert "fixes.npy: is not what archive.json says" in capsys.readouterr().err
+    # one of before says that there is nothing to go by
+    said = json.loads((tmp_path / "a" / "archive.json").read_text())
+    del said["sha256"]
+    (tmp_path / "a" / "archive.json").write_text(json.dumps(said))
+    assert differing(str(tmp_path / "a")) is None and main(["archive", "show", str(tmp_path / "a"), "--verify"]) == 1
+
+
+def test_what_was_left_out_is_counted_and_stays_said(tmp_path, capsys):
+    bad = "v0,2026-06-01T00:00:00,30,32\nv0,1780000000,nan,32\nv0,1780000000,0,0\n,1780000000,30,32\nv0,1780000001\n"
+    assert build(tracks(tmp_path / "a.csv", more=bad), tmp_path / "a", "--json") == 0
+    built = json.loads(capsys.readouterr().out)
+    assert built["refused"] == {"a row that cannot be read": 4, "position 0, 0": 1}
+    assert main(["archive", "show", str(tmp_path / "a"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == built
+    assert main(["archive", "show", str(tmp_path / "a")]) == 0
+    assert "left out: 4 × a row that cannot be read" in capsys.readouterr().err
+
+
+def test_a_part_whose_head_is_torn_is_one_line(tmp_path, capsys):
+    build(tracks(tmp_path / "a.csv"), tmp_path / "a")
+    part = tmp_path / "a" / "places.npy"
+    part.write_bytes(part.read_bytes()[:128] + b"\xff" * 400)
+    capsys.readouterr()
+    assert main(["archive", "show", str(tmp_path / "a")]) == 2
+    err = capsys.readouterr().err
+    assert "is no archive of Birddog that can be read" in err and len(err.splitlines()) == 1
+
+
+def test_a_build_that_ends_early_leaves_the_archive_of_before(tmp_path, monkeypatch):
+    build(tracks(tmp_path / "a.csv"), tmp_path / "a")
+    before = sha256_of(str(tmp_path / "a"))
+    tracks(tmp_path / "a.csv", lat_deg=40.0)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    # whatever it is about to delete, what stood there is still whole, or the new one is
+    with monkeypatch.context() as at_the_end:
+        at_the_end.setattr(shutil, "rmtree", killed)
+        assert build(tmp_path / "a.csv", tmp_path / "a") != 0
+    assert differing(str(tmp_path / "a")) == [] and sha256_of(str(tmp_path / "a")) != before
+
+
+def test_what_a_killed_build_left_beside_is_cleared_away(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left, runs, other = (tmp_path / name for name in (f".a-{ended.pid}-x", f".a-{os.getpid()}-y", ".a-mine"))
+    for folder in (left, runs, other):
+        folder.mkdir()
+    build(tracks(tmp_path / "a.csv"), tmp_path / "a")
+    assert not left.exists() and runs.exists() and other.exists()
