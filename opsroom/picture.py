@@ -287,7 +287,7 @@ def collect_seldom() -> None:
     By default each 700 objects, and of everything when it has grown by a quarter: a tenth of what an entry costs with 10,000
     tracks.  Memory that is in no ring is freed at once, as ever.
     """
-    gc.set_threshold(20_000, 20, 100)
+    gc.set_threshold(20_000, 1000, 100)
 
 
 def _digest(data: bytes) -> bytes:

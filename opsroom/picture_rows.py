@@ -7,6 +7,7 @@ Rows are rounded when they are published (1e-7 degrees, 1e-3 m, 1e-3 m/s, covari
 from __future__ import annotations
 
 import functools
+import typing
 from typing import TypeVar
 
 import msgspec
@@ -73,7 +74,7 @@ def _decimals(kind: type[msgspec.Struct]) -> tuple[tuple[str, int | None], ...]:
     """The fields of a kind of row that may be numbers with a fraction: to how many decimals, None: to 6 digits."""
     out: list[tuple[str, int | None]] = []
     for field in msgspec.structs.fields(kind):
-        if field.type not in (int, str, bool, bytes):
+        if field.type is float or float in typing.get_args(field.type):
             six = field.name.startswith("p_") or field.name in ("nis", "score", "pfa")
             out.append((field.name, 7 if field.name.endswith(("lat_deg", "lon_deg")) else None if six else 3))
     return tuple(out)
@@ -84,6 +85,6 @@ def quantised(row: Row) -> Row:
     changes = {}
     for field, decimals in _decimals(type(row)):
         value = getattr(row, field)
-        if isinstance(value, float):
+        if type(value) is float:
             changes[field] = float(f"{value:.6g}") if decimals is None else round(value, decimals) + 0.0
     return msgspec.structs.replace(row, **changes) if changes else row

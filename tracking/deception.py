@@ -289,7 +289,10 @@ def _still(spot: Measurement, m: Measurement) -> bool:
     By the plane at it where that settles it: so near it is off by less than one part in a thousand.
     """
     lat_deg, lon_deg = m.lat_deg, m.lon_deg
-    n, e, east = lat_deg - spot.lat_deg, lon_deg - spot.lon_deg, math.cos(math.radians(lat_deg))
+    n, e = lat_deg - spot.lat_deg, lon_deg - spot.lon_deg
+    if (n * n + e * e) * _M_PER_DEG2 < 0.99 * PASSED_M * PASSED_M:  # a degree of longitude is no longer than one of latitude
+        return True
+    east = math.cos(math.radians(lat_deg))
     if east > 0.1 and -0.01 < n < 0.01 and -0.01 < e < 0.01:
         e *= east
         away2 = (n * n + e * e) * _M_PER_DEG2
