@@ -148,6 +148,8 @@ class OperationFold:
         self.tracker.allowed = self.allowed
         #: When each track's turn comes: what is told in its time, and what may wait, for its row says when it lapses.
         self._prompt, self._patient = Agenda(), Agenda()
+        #: Until then time changes nothing, as ``idle`` last found it; 0: it is to be asked.
+        self.idle_ns = 0
         for live in self.tracker.tracks.values():
             self._enter(live.state)
 
@@ -301,6 +303,7 @@ class OperationFold:
         agenda = self._agenda(s)
         (self._prompt if agenda is self._patient else self._patient).drop(s.track_id)
         agenda.enter(s.track_id, s.due_ns)
+        self.idle_ns = min(self.idle_ns, s.due_ns)
 
     def _settled(self, live: LiveTrack, book: Book) -> None:
         """The track waits for its next turn, or has ended."""
@@ -700,6 +703,7 @@ class OperationFold:
         ):  # fmt: skip
             return None
         if attributes:  # said a second time on the long way they are the same
+            self.idle_ns = 0
             for name, value in attributes.items():
                 self.fact(device, name, value, time_ns, now_ns)
         if (state.facts or of[5] is not None or of[6] or of[7] is not None) and not self._as_described(device, of):
@@ -719,7 +723,8 @@ class OperationFold:
         if told is None:
             s.gap_s, s.contacts, s.contact_ns = before
             return None
-        s.reports = True
+        if not s.reports:
+            s.reports = True
         if s.credit < LATE_MOST:
             s.credit = min(s.credit + LATE_STEPS, LATE_MOST)
         if not passes(source, m):
@@ -805,18 +810,20 @@ class OperationFold:
         )  # fmt: skip
 
     def idle(self, to_ns: int) -> bool:
-        """Whether ``wait`` to a time has nothing to do but to look whose turn it is not yet."""
+        """Whether ``wait`` to a time has nothing to do; ``idle_ns`` is until when that is so, while nothing else happens."""
         state, log, prompt, patient = self._state, self.tracker.log, self._prompt.heap, self._patient.heap
         if (prompt and prompt[0][0] <= to_ns and self._somebody(self._prompt, to_ns)) or (
             patient and patient[0][0] <= to_ns and self._somebody(self._patient, to_ns)
         ):  # fmt: skip
             return False
-        return not (
-            log.shown or state.doors.alarms or state.doors.knocks or state.clocks.ahead
-            or log.due_ns <= to_ns or state.awaited.due_ns <= to_ns or state.warrants.due_ns <= to_ns
-            or state.retention.due_ns <= to_ns
-            or (state.facts and self.operation == OPEN and self._forgotten_ns() <= to_ns)
+        if log.shown or state.doors.alarms or state.doors.knocks or state.clocks.ahead:
+            return False
+        self.idle_ns = min(
+            log.due_ns, state.awaited.due_ns, state.warrants.due_ns, state.retention.due_ns,
+            prompt[0][0] if prompt else NEVER_NS, patient[0][0] if patient else NEVER_NS,
+            self._forgotten_ns() if state.facts and self.operation == OPEN else NEVER_NS,
         )  # fmt: skip
+        return self.idle_ns > to_ns
 
     def _somebody(self, agenda: Agenda, to_ns: int) -> bool:
         """Whether somebody's turn has come; whose was put off meanwhile is entered again."""
