@@ -5,7 +5,8 @@
 ``update``: predict + Joseph update + NIS of one track, our scalars over filterpy (one KalmanFilter object that
 is kept, F, H, Q, R set by hand).  ``bank``: one message through the sixteen motions of the live fold.  ``batch``: 1,000
 tracks of one motion in NumPy (``tracking.bank``).  ``fold N``: one whole journal entry (unpack, whose it is, gate, update, row,
-point) of N tracks in turn over the same filterpy step.  ``late``: one device at 10 Hz, each fix up to 20 s late, over
+point) of N tracks in turn over the same filterpy step; of 10,000 the first three fixes each: every third begins a track.
+``fold on``: of those the next two fixes each.  ``late``: one device at 10 Hz, each fix up to 20 s late, over
 the same in order.  ``look``: sightings a second with 100 tracks and 100 sightings a scan over filterpy steps.
 ``rebuild``: messages a second of ``birddog rebuild``'s own loop (journal read, fold, derived store written), 10,000 tracks over
 100.  ``memory``: kB a track with full rings.  Medians of interleaved rounds, CPU time; the rates on stdout, the
@@ -133,6 +134,17 @@ def fold_rate(entries: list[Entry]) -> float:
     return len(entries) / (time.process_time() - began)
 
 
+def fold_on_rate(before: list[Entry], entries: list[Entry]) -> float:
+    """Entries a second of tracks that there are already."""
+    fold = Fold()
+    for entry in before:
+        fold.apply(entry)
+    began = time.process_time()
+    for entry in entries:
+        fold.apply(entry)
+    return len(entries) / (time.process_time() - began)
+
+
 def rebuild_rate(entries: list[Entry]) -> float:
     """Entries a second from a journal on disk into a derived store."""
     with tempfile.TemporaryDirectory() as folder:
@@ -189,7 +201,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--no-record", action="store_true")
     args = parser.parse_args()
-    fixes = {"fold 1": _fixes(3000, 1), "fold 1000": _fixes(10_000, 1000), "fold 10000": _fixes(30_000, 10_000)}
+    longer = _fixes(50_000, 10_000)
+    fixes = {"fold 1": _fixes(3000, 1), "fold 1000": _fixes(10_000, 1000), "fold 10000": longer[:30_001]}
     in_order, late = _fixes(3000, 1, every_s=0.1), _fixes(3000, 1, every_s=0.1, late_s=20.0)
     fold_rate(in_order[:100])  # the kernel is compiled, or fetched, once
     gc.collect()
@@ -200,6 +213,7 @@ def main() -> None:
     for _ in range(args.rounds):
         round_ = {"filterpy": filterpy_rate(), "update": update_rate(), "bank": bank_rate(), "batch": batch_rate()}
         round_ |= {name: fold_rate(entries) for name, entries in fixes.items()}
+        round_["fold on"] = fold_on_rate(longer[:30_001], longer[30_001:])
         round_ |= {"in order": fold_rate(in_order), "late": fold_rate(late), "look": look_rate()}
         if len(found.get("rebuild", ())) < 2:
             round_ |= {"rebuild 100": rebuild_rate(few), "rebuild": rebuild_rate(many)}

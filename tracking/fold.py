@@ -158,7 +158,7 @@ class Fold:
         s = self._state
         book = None
         if type(body) is FrameBody and len(body.observations) == 1 and type(body.observations[0]) is Fix:
-            now_ns = max(s.now_ns, entry.received_ns)
+            now_ns = entry.received_ns if entry.received_ns > s.now_ns else s.now_ns
             for fold in self._folds.values():
                 if fold.idle_ns <= now_ns and not fold.idle(now_ns):
                     book = Book(entry.seq, s.now_ns, s.numbers)
@@ -219,12 +219,12 @@ class Fold:
         if mine is None:
             return None
         if operation == OPEN:
-            owner = Owner(OPEN, "d:" + fix.device, "")
+            key, name, public = "d:" + fix.device, "", False
         elif verdict.shipment:
-            owner = Owner(operation, "s:" + verdict.shipment, verdict.shipment, verdict.basis == "open")
+            key, name, public = "s:" + verdict.shipment, verdict.shipment, verdict.basis == "open"
         else:
             return None
-        return mine.usual(fix, body.format, owner, now_ns, seq, self._state.numbers, book)
+        return mine.usual(fix, body.format, key, name, public, now_ns, seq, self._state.numbers, book)
 
     def _pass_time(self, to_ns: int, book: Book) -> None:
         """Time goes on to an entry; what fell silent meanwhile is told of in its time, whether ticks are missing or not."""

@@ -669,8 +669,9 @@ class OperationFold:
                 self._visited(live, time_ns, book)
 
     def usual(
-        self, fix: Fix, fmt: str, owner: Owner, now_ns: int, seq: int, numbers: dict[str, int], book: Book | None
-    ) -> Changes | None:
+        self, fix: Fix, fmt: str, key: str, name: str, public: bool, now_ns: int, seq: int, numbers: dict[str, int],
+        book: Book | None,
+    ) -> Changes | None:  # fmt: skip
         """All that an entry changes which holds one fix like nearly all and nothing else; None where it is no such one.
 
         It is ``fix`` and what that calls in one frame, for speed only: of a device that is as it was when it was heard last, or
@@ -678,7 +679,7 @@ class OperationFold:
         anything is changed, so that what is answered otherwise goes the long way from its beginning, to the same end (a test).
 
         Args:
-            owner: the track's; what is public is a case's view of it.
+            key, name, public: of its ``Owner``; what is public is a case's view of it.
             now_ns: the time of the entry.
             book: what time changed up to it, in any operation; None where that was nothing.
         """
@@ -690,22 +691,22 @@ class OperationFold:
             or tracker.presets.alerts.false_per_shift is not None  # a budget counts what is lost, the long way
         ):  # fmt: skip
             return None
-        live = tracker.by_key.get(owner.key)
+        live = tracker.by_key.get(key)
         if live is None:
-            return self._begins(fix, time_ns, fmt, owner, now_ns, seq, numbers, book)
+            return self._begins(fix, time_ns, fmt, Owner(self.operation, key, name, public), now_ns, seq, numbers, book)
         s, of, lag = live.state, live.described, state.clocks.lags.get(device)
         ring, attributes = s.ring, fix.attributes
         if (
             of is None or of is not live.usual or of[0] != device or of[1] != self._directory.version or of[3] != fmt
-            or of[2].public != owner.public or s.status != "confirmed" or s.broadcast or s.klass == STATION or s.open_events
+            or of[2].public != public or s.status != "confirmed" or s.broadcast or s.klass == STATION or s.open_events
             or s.decided or s.waiting or of[4] != attributes.get("msg_type") or lag is None or lag.run
             or not ring or time_ns <= ring[-1].time_ns or s.due_ns <= now_ns
         ):  # fmt: skip
             return None
         if attributes:  # said a second time on the long way they are the same
             self.idle_ns = 0
-            for name, value in attributes.items():
-                self.fact(device, name, value, time_ns, now_ns)
+            for quantity, value in attributes.items():
+                self.fact(device, quantity, value, time_ns, now_ns)
         if (state.facts or of[5] is not None or of[6] or of[7] is not None) and not self._as_described(device, of):
             return None
         model = tracker.model(live)
