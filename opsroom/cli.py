@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rebuild": ("rebuild", "make every derived table again from the journal and compare"),
     "track": ("track", "confirmed tracks at regular times, from a file of detections"),
     "intercept": ("intercept", "where and when a unit can meet what is followed, ranked by probability"),
+    "looks": ("looks", "what to ask for next of what is followed, and what no authority allows"),
     "explain": ("explain", "why a track was shown where it was at a time: what was used, refused and believed"),
     "locate": ("locate", "where tracks were at asked times, from a file of their fixes"),
     "patterns": ("patterns", "hubs, hours of the week and hot-spot cells of a file of tracks, with exposure"),

@@ -40,6 +40,7 @@ class Derived(msgspec.Struct, frozen=True):
     exercise: bool
     operations: frozenset[str]
     validated: Validated
+    directory: Directory
 
     def sheet(self, **asked: object) -> Sheet:
         """What is exported of it; ``asked`` as ``Sheet`` takes it."""
@@ -71,7 +72,7 @@ def derived(url: str) -> Iterator[Derived]:
                 for entry in registers:
                     directory.apply(unpack(entry))
                 yield Derived(view, journal_name(journal), journal.clock_ns(), journal.mode == "exercise",
-                              operations_of(registers) | view.operations(), Validated(directory))
+                              operations_of(registers) | view.operations(), Validated(directory), directory)
             finally:
                 view.close()
     finally:

@@ -73,11 +73,11 @@ class Foresight:
         self._stamp = -1
 
     def missing(self) -> str:
-        """Why there can be no forecast; "" where there can."""
+        """Why there can be no forecast, in an operator's words; "" where there can."""
         if not self.settings.archive:
-            return "no archive is named: [forecast] archive in the configuration (birddog archive build makes one)"
+            return "this machine has been given no tracks of the past to learn from; whoever runs it can (docs/forecasts.md)"
         if not (Path(self.settings.archive) / "archive.json").is_file():
-            return "the archive that [forecast] names is not there"
+            return "the tracks of the past that this machine learns from are not where they were; tell whoever runs it"
         return ""
 
     def about(self) -> dict[str, Any]:
@@ -174,7 +174,7 @@ class Foresight:
                     "side_m": g.look.side_m,
                 })  # fmt: skip
             forecaster.past.release()
-            why = "" if out["looks"] else "no authority allows any" if not allowed else "all of them would come too late"
+            why = "" if out["looks"] else "no authority allows any" if not allowed else "each of them would tell too late"
             return out | {"why": why}
 
     def ahead(
@@ -284,10 +284,11 @@ def _arrival(arrivals: Any, track: Any, t0_s: float, spot: Spot) -> dict[str, An
     a = None if away_m <= spot.radius_m else arrivals.arrival(track, t0_s, Place(spot.lat_deg, spot.lon_deg, spot.radius_m))
     if a is None:
         return None
-    p10, p50, p90 = (iso_from_ns(round(t * NS)) for t in (a.p10_s, a.p50_s, a.p90_s))
+    p10, p50, p90, due = (iso_from_ns(round(t * NS)) for t in (a.p10_s, a.p50_s, a.p90_s, a.due_s))
     return {
         "place": spot.name, "lat_deg": spot.lat_deg, "lon_deg": spot.lon_deg, "radius_m": round(spot.radius_m, 1),
         "p10": p10, "p50": p50, "p90": p90, "used": bool(a.used), "outcomes": int(a.outcomes),
+        "due": due, "overdue": bool(a.overdue),
     }  # fmt: skip
 
 

@@ -7,6 +7,9 @@ import argparse
 from opsroom.commands.common import asking_options
 
 HEAD = "id,t0,eta_p10,eta_p50,eta_p90"
+#: Of what would have been there before the question, and was not heard since.
+OVERDUE = ("by its last fix nine in ten such would have been there before t0, and nothing was heard since: there by now, "
+           "elsewhere, or held up; its values are empty")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
             place = Place(got["dest_lat"], got["dest_lon"], got["radius_m"])
             a = None if track is None else arrivals.arrival(track, t0_s, place)
             said = f"{quoted(got['id'])},{row['t0'].strip()}"
-            if a is None:
-                tell(line, asked.why_not(got["id"]))
+            if a is None or a.overdue:
+                tell(line, asked.why_not(got["id"]) if a is None else OVERDUE)
                 out.write(said + ",,,\n")
                 continue
             if not a.used:

@@ -81,7 +81,9 @@ class ForecastView(msgspec.Struct, frozen=True, kw_only=True):
 class ArrivalView(msgspec.Struct, frozen=True, kw_only=True):
     """When a track will be within ``radius_m`` of a place: 10, 50 and 90 in a hundred arrive by then.
 
-    ``used``: others of the archive went there from here; else it is the straight way at the own speed, with a wide guess.
+    ``used``: others of the archive went there from here; else it is the straight way at the own speed, a wide guess.
+    ``overdue``: from its last fix on it was ``due`` there before the question, and was not heard since: the three are no times
+    to wait for.
     """
 
     place: str
@@ -93,6 +95,8 @@ class ArrivalView(msgspec.Struct, frozen=True, kw_only=True):
     p90: str
     used: bool
     outcomes: int
+    due: str
+    overdue: bool
 
 
 class Forecasts(msgspec.Struct, frozen=True, kw_only=True):

@@ -233,6 +233,23 @@ def test_eta_on_a_used_way_where_one_is_and_where_nobody_went(files, capsys):
         assert words in err
 
 
+def test_what_was_due_before_the_question_and_is_silent_has_no_time_and_a_line(files, capsys):
+    head = "id,t0,dest_lat,dest_lon,radius_m"
+    # ten minutes from there at its last fix, asked then, and a day later
+    rows = [f"a,{at(2100)},30.0,32.16,500", f"a,{at(90_000)},30.0,32.16,500", f"a,{at(90_000)},30.035,32.2077,900"]
+    assert ask(files, rows, command="eta", head=head, tracks=short(files)) == 0
+    out, err = capsys.readouterr()
+    soon, late, there = (line.split(",") for line in out.splitlines()[1:])
+    assert soon[2] <= soon[3] <= soon[4] and soon[3] < at(3600)
+    assert late[2:] == ["", "", ""] and there[2:] == ["", "", ""]
+    assert ":3: by its last fix nine in ten such would have been there before t0, and nothing was heard since" in err
+
+
+def short(files):
+    """The asked track until eight fixes in, on its way east."""
+    return write(files / "short.csv", {"a": leg(QUESTION_S, 6.0)[:8]})
+
+
 def test_whether_forecasts_drift_is_said_by_horizon(tmp_path, capsys):
     rows = [
         f"v{v},{1_790_000_000 + 3600 * v + 60 * k},{50 + 0.001 * (v % 7):.4f},{4 + (0.0045 if v > 45 else 0.004) * k:.5f}"

@@ -244,6 +244,25 @@ def test_over_the_antimeridian():
     assert (b.lon_deg - a.lon_deg - 147.4 + 180.0) % 360.0 - 180.0 == pytest.approx(0.0, abs=0.02)
 
 
+@pytest.mark.parametrize("pole", [90.0, -90.0])
+def test_a_region_that_holds_a_pole_is_all_that_lies_about_it(pole):
+    empty = arch.build([], np.zeros(0, int), np.zeros(0), np.zeros(0), np.zeros(0))
+    t = np.arange(8) * 600.0
+    # towards the pole at 2 m/s, 1600 m off at the question
+    track = Track("ice", t, pole * (1.0 - 1e-3 + t * 2.0 / 111_195.0 / 90.0), np.full(8, 179.0))
+    f = Forecaster(empty).forecast(track, float(t[-1]), 3600.0)
+    for level in (0.5, 0.9):
+        (((*ring,),),) = f.rings(level)
+        lons, lats = zip(*ring, strict=True)
+        assert ring[0] == ring[-1] and (min(lons), max(lons)) == (-180.0, 180.0) and pole in lats
+        # anticlockwise, within the Earth, and the area that is told is the cap's
+        assert sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(ring, ring[1:], strict=False)) > 0.0
+        (edge,) = {lat for lat in lats if lat != pole}
+        cap_m2 = 2.0 * math.pi * 6_371_008.8**2 * (1.0 - math.sin(math.radians(abs(edge))))
+        assert f.area_m2[level] == pytest.approx(cap_m2, rel=1e-6)
+        assert 89.0 < abs(edge) < 90.0 - f.radius_m[level] / 111_195.0
+
+
 @pytest.mark.parametrize("lat", [0.0, 60.0, 89.9, -90.0])
 def test_cells_about_a_place_hold_it_and_what_is_near(lat):
     rng = np.random.default_rng(1)

@@ -48,13 +48,20 @@ class Place:
 
 @dataclass(frozen=True)
 class Arrival:
-    """An answer, POSIX seconds; ``used``: others went there from here; ``outcomes``: how many stand behind the spread."""
+    """An answer, POSIX seconds; ``used``: others went there from here; ``outcomes``: how many stand behind the spread.
+
+    ``due_s``: when nine in ten would have been there, from the last fix on.  ``overdue``: that was before the question, which
+    came with no fix since.  It is there by now, or goes elsewhere, or is held up: which of these no pass of others tells, and
+    the times are none that anybody should wait for.
+    """
 
     p10_s: float
     p50_s: float
     p90_s: float
     used: bool
     outcomes: int
+    due_s: float
+    overdue: bool
 
 
 def arrives(past: Past, row: int, place: Place, until_s: float) -> float | None:
@@ -214,13 +221,14 @@ class Arrivals:
         age_s = t0_s - state.t_s
         left_m = distance_m(lat1_deg=state.lat_deg, lon1_deg=state.lon_deg, lat2_deg=place.lat_deg, lon2_deg=place.lon_deg)
         if left_m <= place.radius_m:
-            return Arrival(t0_s, t0_s, t0_s, True, 0)
+            return Arrival(t0_s, t0_s, t0_s, True, 0, t0_s, False)
         seen, fixes = fut.visible(self.past, track.name, t0_s), (track.t_s[:n], track.lat_deg[:n], track.lon_deg[:n])
         told_s, used = self._told(state, fixes, place, seen, left_m - place.radius_m)
         low, high, outcomes = self.spread(told_s, used, place.radius_m, t0_s)
         # what is told counts from the last fix; nobody arrives before the question
         p10, p50, p90 = (t0_s + max(told_s * ratio - age_s, 0.0) for ratio in (low, 1.0, high))
-        return Arrival(p10, p50, max(p90, p50), used, outcomes)
+        due_s = state.t_s + told_s * max(high, 1.0)
+        return Arrival(p10, p50, max(p90, p50), used, outcomes, due_s, due_s < t0_s)
 
     def _told(
         self, state: fut.LastSeen, fixes: tuple[np.ndarray, ...], place: Place, seen: fut.Visible, left_m: float

@@ -102,6 +102,14 @@ class Part:
         return float(np.count_nonzero(self.inside > 0.0)) * self.de_m * self.dn_m
 
 
+def boxes(b: Bells, level: float) -> list[tuple[float, float, float, float]]:
+    """(east, north, half the width, half the height) of each ellipse of the region at a level."""
+    r = radii(b, level)
+    half_e = r * np.hypot(b.along_m * b.u_e, b.across_m * b.u_n)
+    half_n = r * np.hypot(b.along_m * b.u_n, b.across_m * b.u_e)
+    return [tuple(row) for row in np.c_[b.e_m, b.n_m, half_e, half_n][r > 0.0].tolist()]
+
+
 def parts(b: Bells, level: float, grid: int = GRID) -> list[Part]:
     """The parts of the region at a level, each with a grid of its own; ellipses whose boxes touch are one part."""
     r = radii(b, level)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from birddog.geo import Plane
+from birddog.geo import R_MEAN_M, Plane
 from tracking.forecast import futures as fut
 from tracking.forecast import regions
 from tracking.forecast.calibration import LEVELS, Calibration
-from tracking.forecast.past import Past
+from tracking.forecast.past import DEGREE_M, Past
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Forecast:
         neighbours: how much likeness there was in the archive, about the number of perfect neighbours.
         windows: how many outcomes of the past stand behind the widths; 0 is a guess.
         bells, oddness: what the regions are made of; a level without an oddness is the disc.
+        cap_deg: of a level whose region holds a pole the parallel from which on, all round, everything is in it: longitudes
+            say nothing there, and the plane of the futures ends.
     """
 
     lat_deg: float
@@ -49,10 +51,16 @@ class Forecast:
     futures: fut.Futures
     bells: regions.Bells
     oddness: dict[float, float | None]
+    cap_deg: dict[float, float | None]
 
     def rings(self, level: float) -> list[list[list[tuple[float, float]]]]:
         """The region of a level as polygons of (lon_deg, lat_deg) rings, the outer ring anticlockwise, its holes clockwise."""
-        odd = self.oddness[level]
+        odd, cap = self.oddness[level], self.cap_deg[level]
+        if cap is not None:
+            parallel = [(float(lon), cap) for lon in range(-180, 181, 30)]
+            if self.futures.plane.lat_deg >= 0.0:
+                return [[[*parallel, (180.0, 90.0), (-180.0, 90.0), parallel[0]]]]
+            return [[[*parallel[::-1], (-180.0, -90.0), (180.0, -90.0), parallel[-1]]]]
         if odd is None:
             about = Plane(lat_deg=self.lat_deg, lon_deg=self.lon_deg)
             angle = np.linspace(0.0, 2.0 * math.pi, 73)[:-1]
@@ -127,7 +135,24 @@ class Forecaster:
             odd[level] = w.oddness if 0.0 < area[level] < (disc if level > 0.5 else math.inf) else None
             area[level] = disc if odd[level] is None else area[level]
         lat, lon = f.plane.geodetic(*f.point)
-        return Forecast(lat, lon, radius, area, state.moving, after_s, f.mass, windows, f, b, odd)
+        caps = {level: _cap(f, b, odd[level], radius[level]) for level in LEVELS}
+        pole = 1.0 if f.plane.lat_deg >= 0.0 else -1.0
+        area |= {level: 2.0 * math.pi * R_MEAN_M**2 * (1.0 - math.sin(math.radians(cap * pole)))
+                 for level, cap in caps.items() if cap is not None}  # fmt: skip
+        return Forecast(lat, lon, radius, area, state.moving, after_s, f.mass, windows, f, b, odd, caps)
+
+
+def _cap(f: fut.Futures, b: regions.Bells, odd: float | None, radius_m: float) -> float | None:
+    """The parallel of a region that holds a pole or goes all round one; None where it does neither."""
+    boxes = [(*f.point, radius_m, radius_m)] if odd is None else regions.boxes(b, odd)
+    low = min(f.plane.lat_deg + (n - half) / DEGREE_M for _, n, _, half in boxes)
+    high = max(f.plane.lat_deg + (n + half) / DEGREE_M for _, n, _, half in boxes)
+    metre_deg = 1.0 / (DEGREE_M * max(math.cos(math.radians(f.plane.lat_deg)), 1e-6))
+    wide_deg = (max(e + half for e, _, half, _ in boxes) - min(e - half for e, _, half, _ in boxes)) * metre_deg
+    if high < 90.0 and low > -90.0 and wide_deg < 360.0:
+        return None
+    # what the plane has beyond the pole lies on the meridian across
+    return max(min(low, 180.0 - high), -89.0) if f.plane.lat_deg >= 0.0 else min(max(high, -180.0 - low), 89.0)
 
 
 #: Nothing is farther away: half the Earth's circumference.

@@ -107,7 +107,7 @@ def test_only_what_was_known_then_is_used(shown, archive):
 
 
 def test_where_there_is_none_it_says_why(shown, archive, tmp_path):
-    for path, words in (("", "no archive is named"), (str(tmp_path / "gone"), "is not there")):
+    for path, words in (("", "no tracks of the past to learn from"), (str(tmp_path / "gone"), "not where they were")):
         answer = ask(shown(path), track="T1").json()
         assert words in answer["why"] and answer["forecasts"] == answer["arrivals"] == [] and answer["archive"] is None
         assert str(tmp_path) not in answer["why"]
@@ -140,8 +140,8 @@ def test_the_page_says_of_the_selected_track_what_is_expected_and_what_happened(
     page.click('[data-track-id="T1"] button, button[data-track-id="T1"]')
     page.wait_for_selector('body[data-ahead="3"]')
     words = page.inner_text("#detail-ahead")
-    assert "not measured" in words and "90 % within" in words and "90 % held" in words and "at quay" in words
-    assert "Learned from 30 tracks" in words
+    assert "not measured" in words and "90 % within" in words and "inside the 90 % area" in words and "at quay" in words
+    assert "Learned from 30 past tracks" in words
     page.keyboard.press("Escape")
     assert page.is_hidden("#detail-ahead")
 
@@ -149,7 +149,7 @@ def test_the_page_says_of_the_selected_track_what_is_expected_and_what_happened(
 def test_the_page_says_that_there_is_none_and_why(shown, watch):
     page = watch(shown(""), map=False).page
     page.click('[data-track-id="T1"] button, button[data-track-id="T1"]')
-    page.wait_for_function("() => document.getElementById('ahead-none').textContent.includes('no archive is named')")
+    page.wait_for_function("() => document.getElementById('ahead-none').textContent.includes('no tracks of the past')")
     assert page.locator("#ahead-list > *").count() == 0
 
 

@@ -42,7 +42,7 @@ function features(a) {
   const regions = (a?.forecasts ?? []).flatMap((f) => f.regions.flatMap((r) => r.polygons.map((coordinates, i) => feature({ type: 'Polygon', coordinates },
     { id: `${f.horizon_min} ${r.level} ${i}`, level: r.level }))));
   return [...regions, ...(a?.forecasts ?? []).map((f) => point(f, `forecast ${ahead(f.horizon_min)}`, `at ${f.horizon_min}`)),
-    ...(a?.arrivals ?? []).map((x) => point(x, `expected ${x.p50.slice(11, 16)}Z`, `to ${x.place}`))];
+    ...(a?.arrivals ?? []).map((x) => point(x, x.overdue ? `was due ${x.due.slice(11, 16)}Z` : `expected ${x.p50.slice(11, 16)}Z`, `to ${x.place}`))];
 }
 
 export class Ahead {
@@ -100,25 +100,26 @@ export class Ahead {
     this.none.hidden = !this.none.textContent;
     this.list.replaceChildren(...(a?.forecasts ?? []).flatMap((f) => [make('dt', '', `in ${ahead(f.horizon_min)}`), make('dd', '', this.words(f))]),
       ...(a?.arrivals ?? []).flatMap((x) => [make('dt', '', `at ${plain(x.place)}`), make('dd', '', this.arrival(x))]));
-    write(this.foot, a?.archive ? `Learned from ${a.archive.tracks} tracks until ${a.archive.last.slice(0, 16).replace('T', ' ')} · ${plain(a.model)}${a.known ? ` · counted from its last fix, ${clock(a.known.last)}` : ''}` : '');
+    write(this.foot, a?.archive ? `Learned from ${a.archive.tracks} past tracks until ${a.archive.last.slice(0, 16).replace('T', ' ')} · ${plain(a.model)}${a.known ? ` · counted from its last fix, ${clock(a.known.last)}` : ''}` : '');
     document.body.dataset.ahead = a ? `${a.forecasts.length}` : '';
     this.chart()?.foresee(features(a), events.filter((e) => e.lat_deg !== null).map((e) => point(e, `${e.kind} ${e.start.slice(11, 16)}Z`, e.event_id)));
   }
 
   words(f) {
     const b = f.backtest;
-    const was = b ? `so far: ${metres(b.mean_error_m)} off, 90 % held ${Math.round(b.held_90 * 100)} % of ${b.outcomes}` : 'not tried often enough to say how good';
+    const was = b ? `so far: ${metres(b.mean_error_m)} off on average, ${Math.round(b.held_90 * 100)} % of ${b.outcomes} inside the 90 % area` : 'not tried often enough to say how good';
     // what has grown worse is shouted, what has grown better is said
     const times = b?.drifted ? `${b.lately_times.toFixed(1)} × as far off as before` : '';
     const drift = !times ? '' : b.lately_times > 1 ? ` · LATELY ${times.toUpperCase()}` : ` · lately ${times}`;
-    const own = f.own ? ` · this track: ${metres(f.own.error_m)} off, ${f.own.in_90 ? 'inside' : 'OUTSIDE'} 90 %` : '';
+    const own = f.own ? ` · this track: ${metres(f.own.error_m)} off, ${f.own.in_90 ? 'inside' : 'OUTSIDE'} the 90 % area` : '';
     const guess = f.outcomes === 0 ? 'WIDTH IS A GUESS · ' : '';
     return `${guess}50 % within ${metres(f.r50_m)}, 90 % within ${metres(f.r90_m)}\n${was}${drift}${own}`;
   }
 
   arrival(x) {
+    if (x.overdue) return `was due by ${clock(x.due)} and was not heard since: there by now, elsewhere, or held up`;
     const now = this.room.now();
     const left = now === null ? '' : `, in ${age(Math.max(0, Date.parse(x.p50) - now) / 1000)}`;
-    return `${clock(x.p50)}${left}; between ${clock(x.p10)} and ${clock(x.p90)} with 80 %${x.used ? '' : '\nnobody went there from here: the straight way'}`;
+    return `${clock(x.p50)}${left}; between ${clock(x.p10)} and ${clock(x.p90)} with 80 %${x.used ? '' : '\nno past track went there from here: the straight way at its own speed'}`;
   }
 }

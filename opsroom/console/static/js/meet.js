@@ -78,10 +78,10 @@ export class Meet {
     const wanted = this.looked();
     const a = await ask(`/v1/looks?track=${encodeURIComponent(id)}`);
     if (!a || this.id !== id || !wanted()) return;
-    const rows = (a.looks ?? []).map((x, i) => make('li', '', `${i + 1}. ${LOOKS[x.look]}: the 90 % region of an hour ahead from ${area(x.before_km2)} to ${area(x.after_km2)}`
-      + ` · told with ${Math.round(100 * x.told)} % after ${x.lead_min} min · cost ${x.cost}`));
+    const rows = (a.looks ?? []).map((x, i) => make('li', '', `${i + 1}. ${LOOKS[x.look]}: where it may be in an hour (90 %) shrinks from ${area(x.before_km2)} to about ${area(x.after_km2)}`
+      + ` · ${Math.round(100 * x.told)} % likely to tell, after ${x.lead_min} min · cost ${x.cost} (waking a tag is 1)`));
     const barred = (a.barred ?? []).map((x) => make('li', 'quiet', `not allowed: ${LOOKS[x.look].toLowerCase()} (${plain(x.why)})`));
-    if (a.guess && rows.length) rows.push(make('li', 'quiet', 'These regions are a guess: the archive knows too few outcomes so far ahead.'));
+    if (a.guess && rows.length) rows.push(make('li', 'quiet', 'These areas are a guess: too little of the past is known so far ahead.'));
     $('look-list').replaceChildren(...rows, ...(rows.length || !a.why ? [] : [make('li', 'quiet', `None: ${plain(a.why)}`)]), ...barred);
   }
 
@@ -101,7 +101,7 @@ export class Meet {
     const found = a.meetings ?? [];
     $('meet-list').replaceChildren(...found.map((m, i) => make('li', '', `${i + 1}. ${likely(m.probability)} at ${m.place ? plain(m.place) : `${m.lat_deg.toFixed(3)}, ${m.lon_deg.toFixed(3)}`}`
       + ` · it comes ${clock(m.track_p50)} (${clock(m.track_p10)} to ${clock(m.track_p90)}), the unit ${clock(m.unit_p50)}`)),
-    ...(found.length && !found[0].used ? [make('li', 'quiet', 'Nobody in the archive went on from here: along its straight way, with a wide guess.')] : []),
+    ...(found.length && !found[0].used ? [make('li', 'quiet', 'No past track went on from here: along its straight way, with a wide guess.')] : []),
     ...(found.length ? [] : [make('li', 'quiet', `None: ${plain(a.why ?? '')}`)]));
     this.chart()?.meet(found.map((m, i) => ({ type: 'Feature', geometry: { type: 'Point', coordinates: [m.lon_deg, m.lat_deg] },
       properties: { name: `meet ${i + 1}: ${likely(m.probability)}\n${m.track_p50.slice(11, 16)}Z` } })));

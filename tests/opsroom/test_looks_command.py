@@ -1,0 +1,98 @@
+"""`birddog looks`: what `/v1/looks` answers, of a journal: ranked, and never what no authority allows."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import msgspec
+import numpy as np
+import pytest
+
+from birddog.journal import open_writer
+from birddog.model import Attachment, Device, Draft, Fix, FrameBody, Operation, pack
+from birddog.units import NS, iso_from_ns
+from opsroom.cli import main
+from opsroom.console.foreseen import LooksView
+
+NOW_S = 1_790_000_000
+EAST = 1.0 / (111_195.0 * math.cos(math.radians(52.0)))
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    """(journal, archive): a tag of a case that goes east on a lane, its case beside one that is closed."""
+    folder, rng = tmp_path_factory.mktemp("looks"), np.random.default_rng(1)
+    lines = ["id,t,lat,lon"]
+    for boat in range(8):
+        begun, speed = NOW_S - 5 * 86_400 + 1800 * boat, rng.uniform(5, 7)
+        lines += [f"b{boat},{begun + 60 * k},52.0,{4.0 + speed * 60 * k * EAST:.6f}" for k in range(90)]
+    (folder / "past.csv").write_text("\n".join(lines) + "\n")
+    assert main(["archive", "build", str(folder / "past.csv"), "--to", str(folder / "archive"), "--horizons", ""]) == 0
+    url = f"sqlite:///{folder}/j.db"
+    writer = open_writer(url, mode="live")
+    drafts = []
+
+    def enter(kind, body, operation="", received_s=NOW_S - 3000):
+        drafts.append(Draft(kind=kind, received_ns=received_s * NS, operation=operation, source="test",
+                            ident=len(drafts).to_bytes(16, "big"), body=pack(body)))
+
+    for name in ("JAY", "OVER"):
+        enter("operation", Operation(operation=name))
+        enter("device", Device(device=f"tag-{name}", owner="x"))
+        enter("attachment", Attachment(device=f"tag-{name}", shipment=name, operation=name, from_ns=0))
+    for k in range(40):
+        for name in ("JAY", "OVER"):
+            fix = Fix(device=f"tag-{name}", time_ns=(NOW_S - 60 * (40 - k)) * NS, lat_deg=52.0, lon_deg=4.0 + 360.0 * k * EAST,
+                      sigma_m=5.0)  # fmt: skip
+            body = FrameBody(format="owntracks", version=1, payload=b"x", device=fix.device, observations=(fix,))
+            enter("frame", body, name, NOW_S - 60 * (40 - k))
+    enter("operation", Operation(operation="OVER", closed=True), received_s=NOW_S)
+    writer.append(drafts)
+    writer.close()
+    return url, str(folder / "archive")
+
+
+def tracks(url, capsys):
+    """The case -> its track's id."""
+    assert main(["track", "--journal", url, "--every", "600"]) == 0
+    rows = [line.split(",") for line in capsys.readouterr().out.splitlines()[1:]]
+    return {row[2]: row[1] for row in rows}
+
+
+def test_looks_are_ranked_as_the_api_ranks_them_and_what_is_barred_says_why(case, capsys):
+    url, archive = case
+    ids = tracks(url, capsys)
+    words = ["--journal", url, "--archive", archive]
+    assert main(["looks", ids["tag-JAY"], *words, "--at", iso_from_ns(NOW_S * NS), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    answer = msgspec.convert(said, LooksView)  # the API's words
+    assert {look.look for look in answer.looks} == {"wake_tag", "task_tile"}  # a partner's hour is as long as the horizon
+    assert all(look.after_km2 <= look.before_km2 for look in answer.looks)
+    gains = [look.per_cost_km2 for look in answer.looks]
+    assert gains == sorted(gains, reverse=True) and not answer.barred and not answer.why
+    assert main(["looks", ids["tag-JAY"], *words]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].startswith("look") and "wake_tag" in out and "km²" in out
+    assert main(["looks", ids["tag-OVER"], *words, "--json"]) == 0
+    over = json.loads(capsys.readouterr().out)
+    assert over["looks"] == [] and over["why"] == "no authority allows any"
+    assert {b["look"] for b in over["barred"]} == {"wake_tag", "task_tile", "ask_partner"}
+    assert {b["why"] for b in over["barred"]} == {"the case is closed"}
+
+
+@pytest.mark.parametrize("words, said", [
+    (["T999"], "no track of this id"),
+    (["T999", "--horizon", "0"], "--horizon: expected minutes from 1 to 44640"),
+    (["T999", "--horizon", "60000"], "--horizon: expected minutes from 1 to 44640"),
+    (["T999", "--at", "yesterday"], "--at"),
+])  # fmt: skip
+def test_what_cannot_be_asked_is_one_line(case, capsys, words, said):
+    url, archive = case
+    assert main(["looks", *words, "--journal", url, "--archive", archive]) == 2
+    err = capsys.readouterr().err
+    assert said in err and len(err.splitlines()) == 1
+    assert main(["looks", "T1", "--journal", url]) == 2
+    assert "no tracks of the past" in capsys.readouterr().err
+    assert main(["looks", "T1", "--journal", url, "--archive", "/nowhere"]) == 2
+    assert "/nowhere" in capsys.readouterr().err
