@@ -24,31 +24,27 @@ import numpy as np
 
 from birddog.areas import ring_contains
 from birddog.directory import OPEN
-from birddog.geo import distance_m
-from birddog.model import Event, Track, TrackPoint, TrackStatus, Value
+from birddog.model import Track, TrackPoint, TrackStatus, Value
 from birddog.units import NS
 from tracking.anchor import near_en, rotated, turn
 from tracking.area import ring_km2
-from tracking.assign import Spot
-from tracking.bank import CONTACT, MODES, Bank
+from tracking.bank import Bank
 from tracking.book import Book
 from tracking.budget import Allowed
 from tracking.contacts import Contact, Crowd, Look, Rider, ahead, empty, limit_s, moments, state_of, step
+from tracking.fitting import away_m, beyond, carried, core_of, framed, joined, sighted
+from tracking.look_state import Item, LookState, Shown, packed, unpacked
 from tracking.measurement import Measurement
-from tracking.motion import Bank as Motions
 from tracking.motion import adopted, stepped
 from tracking.motion import moments as moments_of
 from tracking.presets import Presets
 from tracking.step import Core, Model, placed
 from tracking.track_state import LiveTrack
 
-NOTHING = Motions(b"")
 #: A row that waits is renewed when its age has grown by this part.
 ROW_GROWS = 8
 #: Time alone changes nothing.
 NEVER_NS = 2**63 - 1
-#: The liveliest of the motions, m²/s³: nothing spreads faster.
-FASTEST_Q = max(mode.q for mode in MODES)
 #: Stands behind every sensor's name: what is decided of a contact holds after the look that showed it.
 LAST = "\U0010ffff"
 #: Looks that are kept: those of the last ``late_s``, at least and at most so many.
@@ -60,66 +56,6 @@ SAME_M = 60.0
 HIDES, MISSED_LEAST = 1e-2, -30.0
 #: A track that no device of its own speaks for is asked only while it is known this well (one sigma, m).
 CARRIED_M = 200.0
-
-
-class Shown(msgspec.Struct, array_like=True):
-    """What was said of a contact: its track, its rows and points, its event that goes on (or could again)."""
-
-    track_id: str
-    status: TrackStatus = "tentative"
-    row_ns: int = 0
-    points: int = 0
-    dark: Event | None = None
-    lat_deg: float = 0.0
-    lon_deg: float = 0.0
-    #: What an operator said of its darkness (``vouched``), and in which entry.
-    judged: str = ""
-    judged_by: int = 0
-
-
-class Item(msgspec.Struct):
-    """A look, or (``of``) the beginning of an identified track, or (``taken``) the end of a contact that is one, with the
-    contacts before it.
-
-    Args:
-        given: sightings that went to identified tracks, by track.
-        of, first: the track that began, and its first measurement; or which the contact is, and where it was seen last.
-        taken: the contact that an operator knew for that track.
-    """
-
-    key: tuple[int, str, str]
-    before: Crowd
-    look: Look | None = None
-    given: list[tuple[str, Measurement]] = []
-    of: str = ""
-    first: Measurement | None = None
-    taken: str = ""
-
-
-class _PackedCrowd(msgspec.Struct, array_like=True):
-    """A ``Crowd`` with its arrays as bytes."""
-
-    t_ns: int
-    contacts: tuple[Contact, ...]
-    mu: bytes
-    x: bytes
-    p: bytes
-    remembered: tuple[Contact, ...]
-    looked: dict[str, tuple[int, float]]
-    seen: dict[str, int]
-
-
-class LookState(msgspec.Struct, array_like=True):
-    """All of a ``LookLog`` that a snapshot keeps."""
-
-    items: list[
-        tuple[tuple[int, str, str], _PackedCrowd, Look | None, list[tuple[str, Measurement]], str, Measurement | None, str]
-    ]
-    crowd: _PackedCrowd
-    shown: dict[str, Shown]
-    due_ns: int
-    since_ns: int = 0
-    false_seen: float = 0.0
 
 
 class Tracks(Protocol):
@@ -158,16 +94,16 @@ class LookLog:
         #: When the first look was that comes often (a radar's), and how many false sightings were to be expected since.
         self.since_ns, self.false_seen = 0, 0.0
         if state is not None:
-            self.crowd, self.shown, self.due_ns = _unpacked(state.crowd), state.shown, state.due_ns
+            self.crowd, self.shown, self.due_ns = unpacked(state.crowd), state.shown, state.due_ns
             self.since_ns, self.false_seen = state.since_ns, state.false_seen
-            self.items = [Item(i[0], _unpacked(i[1]), *i[2:]) for i in state.items]
+            self.items = [Item(i[0], unpacked(i[1]), *i[2:]) for i in state.items]
 
     def state(self) -> LookState | None:
         """Everything; None where there is nothing."""
         if not self.items and not self.shown and not self.crowd.t_ns:
             return None
-        items = [(i.key, _packed(i.before), i.look, i.given, i.of, i.first, i.taken) for i in self.items]
-        return LookState(items, _packed(self.crowd), self.shown, self.due_ns, self.since_ns, self.false_seen)
+        items = [(i.key, packed(i.before), i.look, i.given, i.of, i.first, i.taken) for i in self.items]
+        return LookState(items, packed(self.crowd), self.shown, self.due_ns, self.since_ns, self.false_seen)
 
     # --- what comes in ----------------------------------------------------------------------------
 
@@ -185,7 +121,7 @@ class LookLog:
         if at < len(self.items) and keys[at] == look.key:
             old = self.items[at].look
             assert old is not None
-            self.items[at].look = _joined(old, look)
+            self.items[at].look = joined(old, look)
             return self._run(tracker, at, book, new=look.key, again=True)
         elif at == 0 and len(self.items) >= LEAST_LOOKS and look.time_ns < self.items[0].before.t_ns:
             return self._too_old(tracker, look, book)
@@ -315,7 +251,7 @@ class LookLog:
         mean, cov = moments(crowd.bank.rows(np.array(list(rows), dtype=int)))
         for k, (row, shown) in enumerate(rows.items()):
             c = crowd.contacts[row]
-            lat, lon, x = placed(_framed(c, mean[k], cov[k], crowd.t_ns), state_of(mean[k], cov[k]))
+            lat, lon, x = placed(framed(c, mean[k], cov[k], crowd.t_ns), state_of(mean[k], cov[k]))
             shown.points += 1
             book.points.append(
                 TrackPoint(
@@ -342,7 +278,7 @@ class LookLog:
         there = [(c.lat_deg, c.lon_deg) for c in crowd.contacts if (c.name, c.hits) not in seen]
         left = [
             s for i, s in enumerate(look.spots)
-            if i not in known and not any(_away_m(s.lat_deg, s.lon_deg, *place) <= 3.0 * math.sqrt(s.r_ee + s.r_nn) + SAME_M
+            if i not in known and not any(away_m(s.lat_deg, s.lon_deg, *place) <= 3.0 * math.sqrt(s.r_ee + s.r_nn) + SAME_M
                                           for place in there)
         ]  # fmt: skip
         made, _ = step(empty(look.time_ns), msgspec.structs.replace(look, spots=left), [], tracker.presets)
@@ -363,7 +299,7 @@ class LookLog:
         for live in tracker.tracks.values() if among is None else among:
             model = tracker.model(live)
             core = live.core_at(look.time_ns, model)
-            if core is not None and not _beyond(core, look.time_ns, model, lats, widest):
+            if core is not None and not beyond(core, look.time_ns, model, lats, widest):
                 rider = self._rider(tracker, live, look, at)
                 if rider is not None:
                     found.append(rider)
@@ -423,7 +359,7 @@ class LookLog:
         row = carried(crowd, m, tracker.presets)
         base = live.state.base
         if base is None or base.time_ns < m.time_ns:  # else its beginning has left its ring, and what follows stands
-            live.rebase(None if row is None else _core(crowd, row, min(crowd.t_ns, m.time_ns - 1), tracker.model(live)))
+            live.rebase(None if row is None else core_of(crowd, row, min(crowd.t_ns, m.time_ns - 1), tracker.model(live)))
         if row is None:
             return crowd
         keep = [i for i in range(len(crowd.contacts)) if i != row]
@@ -452,7 +388,7 @@ class LookLog:
         row = next(i for i, c in enumerate(crowd.contacts) if c.name == name)
         c = crowd.contacts[row]
         mean, cov = moments(crowd.bank.rows(np.array([row])))
-        lat, lon, x = placed(_framed(c, mean[0], cov[0], crowd.t_ns), state_of(mean[0], cov[0]))
+        lat, lon, x = placed(framed(c, mean[0], cov[0], crowd.t_ns), state_of(mean[0], cov[0]))
         m = Measurement(crowd.t_ns, why, "sighting", lat, lon, x[4], x[6], x[11], x[1], x[3], (x[8] + x[13]) / 2.0, True, True)
         outcome, nis, core = live.insert(m, tracker.model(live))
         if outcome == "old" or core is None:
@@ -489,7 +425,7 @@ class LookLog:
         for c in self.crowd.contacts:
             if c.name in self.shown or not (c.confirmed or c.imagery):
                 continue
-            near = [(_away_m(c.lat_deg, c.lon_deg, o.lat_deg, o.lon_deg), name) for name, o in free.items()]
+            near = [(away_m(c.lat_deg, c.lon_deg, o.lat_deg, o.lon_deg), name) for name, o in free.items()]
             best = min(near, default=(math.inf, ""))
             if best[0] <= SAME_M:
                 del free[best[1]]
@@ -569,7 +505,7 @@ class LookLog:
         for k, i in enumerate(some):
             c = crowd.contacts[i]
             x = state_of(mean[k], cov[k])
-            lat, lon, x = placed(_framed(c, mean[k], cov[k], at_ns), x)
+            lat, lon, x = placed(framed(c, mean[k], cov[k], at_ns), x)
             out.append((c, Track(
                 track_id=self.shown[c.name].track_id, operation=self.operation, klass="vessel" if c.imagery else "",
                 status=self._status(c, tracker.presets, time_ns), time_ns=at_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1],
@@ -643,124 +579,10 @@ def _without(item: Item, crowd: Crowd) -> Crowd:
     """The contacts without the one that an operator knew for a track; a second run may have given it another name."""
     m = item.first
     assert m is not None
-    near = [(c.name != item.taken, _away_m(c.lat_deg, c.lon_deg, m.lat_deg, m.lon_deg), i)
+    near = [(c.name != item.taken, away_m(c.lat_deg, c.lon_deg, m.lat_deg, m.lon_deg), i)
             for i, c in enumerate(crowd.contacts)]  # fmt: skip
     best = min(((other, away_m, i) for other, away_m, i in near if not other or away_m <= SAME_M), default=None)
     keep = [i for i in range(len(crowd.contacts)) if best is None or i != best[2]]
     contacts = tuple(crowd.contacts[i] for i in keep)
     seen = {**crowd.seen, item.of: m.time_ns}
     return msgspec.structs.replace(crowd, contacts=contacts, bank=crowd.bank.rows(np.array(keep, dtype=int)), seen=seen)
-
-
-def sighted(spot: Spot, look: Look) -> Measurement:
-    """A sighting as a measurement of the track that it is of."""
-    return Measurement(
-        look.time_ns, look.sensor, "sighting", spot.lat_deg, spot.lon_deg, spot.r_ee, spot.r_en, spot.r_nn, stated=True
-    )
-
-
-def carried(crowd: Crowd, m: Measurement, presets: Presets) -> int | None:
-    """The row of the contact that an identified measurement most likely is of; None where it is somebody new."""
-    if not crowd.contacts:
-        return None
-    bank = ahead(crowd.bank, (m.time_ns - crowd.t_ns) / NS)
-    mean, cov = moments(bank)
-    best = None
-    for i, c in enumerate(crowd.contacts):
-        en = near_en(c.lat0_deg, c.lon0_deg, m.lat_deg, m.lon_deg) if abs(c.lat0_deg - m.lat_deg) < 1.0 else None
-        if en is None:
-            continue
-        away2 = (en[0] - mean[i, 0]) ** 2 + (en[1] - mean[i, 2]) ** 2
-        if away2 > 4.0 * presets.sighting_gate * (cov[i, 0, 0] + cov[i, 2, 2] + m.r_ee + m.r_nn):
-            continue
-        core = _framed(c, mean[i], cov[i], m.time_ns)
-        cos, sin = turn(m.lat_deg, m.lon_deg, core.lat0_deg, core.lon0_deg)
-        fit = _fit(bank, i, en, rotated(m.r_ee, m.r_en, m.r_nn, cos, sin))
-        if fit[0] <= presets.sighting_gate and fit[1] > math.log(presets.new_per_km2 * 1e-6):
-            if best is None or fit[1] > best[0]:
-                best = (fit[1], i)
-    return None if best is None else best[1]
-
-
-def _fit(bank: Bank, i: int, en: tuple[float, float], r: tuple[float, float, float]) -> tuple[float, float]:
-    """(smallest NIS, log density) of a position under one contact's mixture."""
-    least, logs = math.inf, []
-    for mu, x, p in zip(bank.mu[i].tolist(), bank.x[i], bank.p[i], strict=True):
-        s00, s01, s11 = p[0, 0] + r[0], p[0, 2] + r[1], p[2, 2] + r[2]
-        a, b, det = en[0] - x[0], en[1] - x[2], s00 * s11 - s01 * s01
-        nis = float((s11 * a * a - 2.0 * s01 * a * b + s00 * b * b) / det)
-        least = min(least, nis)
-        logs.append(math.log(max(mu, 1e-300)) - 0.5 * (nis + math.log(det)) - math.log(2.0 * math.pi))
-    top = max(logs)
-    return least, top + math.log(sum(math.exp(log - top) for log in logs))
-
-
-def _core(crowd: Crowd, row: int, time_ns: int, model: Model) -> Core:
-    """The filter of an identified track that goes on from a contact."""
-    c = crowd.contacts[row]
-    mean, cov = moments(crowd.bank.rows(np.array([row])))
-    bank = adopted(state_of(mean[0], cov[0]), model.motion)
-    return Core(
-        time_ns=time_ns, lat0_deg=c.lat0_deg, lon0_deg=c.lon0_deg, bank=bank, x=moments_of(bank, 0.0, model.motion),
-        updated_ns=crowd.t_ns,
-        first_ns=c.first_ns, hits=c.hits, spot_e=float(mean[0, 0]), spot_n=float(mean[0, 2]), lent=True,
-    )  # fmt: skip
-
-
-def _framed(c: Contact, mean: np.ndarray, cov: np.ndarray, time_ns: int) -> Core:
-    """A contact in the form that ``placed`` takes."""
-    x = state_of(mean, cov)
-    return Core(time_ns=time_ns, lat0_deg=c.lat0_deg, lon0_deg=c.lon0_deg, bank=NOTHING, x=x, updated_ns=time_ns,
-                first_ns=c.first_ns)  # fmt: skip
-
-
-def _beyond(core: Core, time_ns: int, model: Model, lats: list[float], widest: float) -> bool:
-    """Whether a track is, by its latitude alone, out of the sighting gate of every spot: a cheap bound, never too small.
-
-    Args:
-        lats: the spots' latitudes, sorted; widest: the largest trace of their R, m².
-    """
-    if not lats:
-        return True
-    x = core.x
-    if abs(core.lat0_deg) > 85.0 or abs(x[0]) > 1e5 or abs(x[2]) > 1e5:
-        return False
-    dt, q = (time_ns - core.updated_ns) / NS, FASTEST_Q
-    trace = (math.sqrt(x[4]) + dt * math.sqrt(x[8])) ** 2 + (math.sqrt(x[11]) + dt * math.sqrt(x[13])) ** 2
-    trace += 2.0 * q * dt * dt * dt / 3.0
-    reach_m = math.hypot(x[1], x[3]) * dt + math.sqrt(model.presets.sighting_gate * (trace + widest))
-    # the plane's north is not the latitude's: off by e² tan(lat) / 2R, and a degree is 110.5 to 111.7 km
-    reach_m += x[0] * x[0] * abs(math.tan(math.radians(core.lat0_deg))) / 12e6 + 0.02 * abs(x[2]) + 100.0
-    lat, reach_deg = core.lat0_deg + x[2] / 111_000.0, reach_m / 110_000.0
-    at = bisect.bisect_left(lats, lat - reach_deg)
-    return at == len(lats) or lats[at] > lat + reach_deg
-
-
-def _joined(a: Look, b: Look) -> Look:
-    """Two parts of one look: every sighting once, in an order in which arrival plays no part."""
-    whole, part = (a, b) if a.footprint else (b, a)
-    spots = sorted({*whole.spots, *part.spots}, key=lambda s: (s.lat_deg, s.lon_deg, s.r_ee, s.r_en, s.r_nn))
-    return msgspec.structs.replace(whole, spots=spots, imagery=a.imagery or b.imagery)
-
-
-def _away_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
-    return distance_m(lat1_deg=lat1, lon1_deg=lon1, lat2_deg=lat2, lon2_deg=lon2)
-
-
-def _packed(crowd: Crowd) -> _PackedCrowd:
-    b = crowd.bank
-    return _PackedCrowd(
-        crowd.t_ns, crowd.contacts, b.mu.tobytes(), b.x.tobytes(), b.p.tobytes(), crowd.remembered, crowd.looked, crowd.seen
-    )
-
-
-def _unpacked(c: _PackedCrowd) -> Crowd:
-    n, m = len(c.contacts), len(CONTACT)
-    try:
-        bank = Bank(*(
-            np.frombuffer(data).reshape(shape).copy()
-            for data, shape in ((c.mu, (n, m)), (c.x, (n, m, 4)), (c.p, (n, m, 4, 4)))
-        ))  # fmt: skip
-    except ValueError as error:
-        raise msgspec.ValidationError(f"contacts: {error}") from None
-    return Crowd(c.t_ns, c.contacts, bank, c.remembered, c.looked, c.seen)

@@ -44,7 +44,8 @@ from tracking.doors import Doors
 from tracking.evidence import at_place, of_fix
 from tracking.lag import BEHIND_NS, RIGHT
 from tracking.lifetime import REGULAR, Expected
-from tracking.looks import LookLog, LookState
+from tracking.look_state import LookState
+from tracking.looks import LookLog
 from tracking.measurement import Measurement
 from tracking.presets import STATION, UNSAID_S, Presets, interval_of, is_said
 from tracking.retention import Retention

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from birddog.geo import LocalFrame
 from birddog.units import NS
-from tracking import contacts, looks
+from tracking import contacts, fitting
 from tracking.anchor import near_en, rotated, turn
 from tracking.area import rings_touch
 from tracking.assign import Pair, Spot, assign
@@ -66,7 +66,7 @@ def test_the_gate_by_place_loses_no_pair(lat0, lon0):
         for j, s in enumerate(seen):
             en = near_en(c.lat0_deg, c.lon0_deg, s.lat_deg, s.lon_deg)
             cos, sin = turn(s.lat_deg, s.lon_deg, c.lat0_deg, c.lon0_deg)
-            nis, log = looks._fit(later, i, en, rotated(s.r_ee, s.r_en, s.r_nn, cos, sin))
+            nis, log = fitting.fit(later, i, en, rotated(s.r_ee, s.r_en, s.r_nn, cos, sin))
             if nis <= 13.8 and log + base > 0.0:
                 want[i, j] = (nis, log + base)
     assert found.keys() == want.keys() and len(want) > 30

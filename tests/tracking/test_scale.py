@@ -42,17 +42,17 @@ def story(journal, lat0: float, seed: int) -> bytes:
 @pytest.mark.parametrize("lat0", [0.0, 51.0, -79.0, 88.0])
 def test_leaving_out_far_tracks_makes_no_difference(lat0, monkeypatch, journal):
     calls = {True: 0, False: 0}
-    real = looks._beyond
+    real = looks.beyond
 
     def counted(*args):
         answer = real(*args)
         calls[answer] += 1
         return answer
 
-    monkeypatch.setattr(looks, "_beyond", counted)
+    monkeypatch.setattr(looks, "beyond", counted)
     quick = story(journal, lat0, 3)
     assert lat0 == 88.0 or calls[True] > calls[False], "it leaves most of them out"
-    monkeypatch.setattr(looks, "_beyond", lambda *_: False)
+    monkeypatch.setattr(looks, "beyond", lambda *_: False)
     assert quick == story(journal, lat0, 3)
 
 
