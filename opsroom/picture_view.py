@@ -209,6 +209,25 @@ class View:
         """(revision, alert) of those that nobody waits for, so many."""
         return self._changed("alert", 0, _ALERT, newest, state="")
 
+    def closed_since(self, time_ns: int, page: int = 1000) -> list[Alert]:
+        """The alerts that nobody waits for and that were over, or acknowledged, at a time or later, the newest first.
+
+        They are read in the order in which they changed last, a page at once, until a whole page is older.
+        """
+        mine, names = self.rights.clause()
+        found: list[Alert] = []
+        before: tuple[int, str] = (2**63 - 1, "")
+        while True:
+            rows = self._file.rows(f"""SELECT body, revision, id FROM alert
+                WHERE state = '' AND (revision, id) < (?, ?) AND {mine}
+                ORDER BY revision DESC, id DESC LIMIT ?""", (*before, *names, page))
+            alerts = self._decoded(_ALERT, rows)
+            late = [one for one in alerts if max(one.cleared_ns or 0, one.acknowledged_ns or 0) >= time_ns]
+            found += late
+            if len(rows) < page or not late:
+                return found
+            before = rows[-1][1], rows[-1][2]
+
     def alert(self, alert_id: str) -> Alert | None:
         """One alert, or None."""
         return self._one("alert", "body", alert_id, _ALERT)

@@ -83,7 +83,7 @@ class Person:
         def read() -> openapi.Budget:
             asked, now_ns = view.asked(), self.source.now_ns()
             shift_ns = int(asked.alerts.shift_s * NS)
-            closed = [alert for _, alert in view.closed_alerts(REOPENED)]
+            closed = view.closed_since(now_ns - SHIFTS * shift_ns)
             false = [one.acknowledged_ns for one in closed if one.false and one.acknowledged_ns is not None]
             since_ns = max(min((one.raised_ns for one in closed), default=now_ns), now_ns - SHIFTS * shift_ns)
             shifts = max((now_ns - since_ns) / shift_ns, 1.0)

@@ -228,6 +228,16 @@ def test_what_was_asked_stands_beside_what_was_measured(stage, makers):
     assert found["thresholds"] == {"nightjar": {"share": 0.75, "silent": 4.5}}
 
 
+def test_false_alarms_are_counted_however_many_alerts_there_were_since(stage, makers):
+    """Two false ones of this shift, then 1,500 that nobody called false: only the newest 1,000 were looked at."""
+    false_alarms(stage, makers)
+    now = time.time_ns()
+    over = dict(kind="silent", severity="warning", raised_ns=now - 100, cleared_ns=now - 50)
+    stage.publish(*(makers["alert"](number, **over, device=f"d{number}") for number in range(10, 1510)))
+    found = httpx.get(f"{stage.start()}/v1/alerts/budget").json()
+    assert found["false"] == 1 and found["measured"] == pytest.approx(2 / 3, abs=0.01)
+
+
 @pytest.mark.browser
 def test_a_false_alarm_is_said_on_the_page_and_opened_again(stage, makers, watch):
     false_alarms(stage, makers)
