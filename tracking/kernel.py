@@ -68,6 +68,8 @@ LASTING_PRIOR, LASTING_MEMORY = 2.0, 60.0
 #: Of a fix that states no sigma so much, one sigma, lasts at least: fixes that agree teach how far they differ, not how far
 #: all of them are off.  Until it stood somewhere for a while it is taken to be this share of the class's variance.
 LASTING_M, LASTING_SHARE = 4.0, 0.7
+#: A receiver that states less than was found of so many of its fixes is believed to be that much worse, as a variance at most.
+BOASTS_COUNT, BOASTS_MOST = 10.0, 2.0
 #: ``step``: the share of a fix's variance that lasts for minutes: no number of fixes takes it away.
 LASTING = 1.0
 #: Where something stays is the mean of about so long, s.
@@ -444,6 +446,11 @@ def lasts(count_l: float, r_l: float, base: float) -> float:
     return r
 
 
+def boasts(count: float, r: float, r_ee: float, r_nn: float) -> float:
+    """How many times the variance that a receiver states its fixes have, by what was found of so many; 1 of a modest one."""
+    return min(max(2.0 * r / (r_ee + r_nn), 1.0), BOASTS_MOST) if count >= BOASTS_COUNT else 1.0
+
+
 def wandered(count_l: float, r_l: float, dt_s: float, stood_s: float, away2: float) -> tuple[float, float]:
     """``learnt.wandered`` of one device's ``count_l`` and ``r_l``."""
     n = stood_s / LASTING_S
@@ -650,6 +657,9 @@ def follow(
     if not flags & STATED:
         r_ee = r_nn = r
         r_en = 0.0
+    else:
+        k = boasts(count, r, r_ee, r_nn)
+        r_ee, r_en, r_nn = k * r_ee, k * r_en, k * r_nn
     z0, z1 = _en(lat0_deg, lon0_deg, lat_deg, lon_deg)
     what = POSITION | (AHEAD if dt_s > 0.0 else 0)
     v0, v1, spread = 0.0, 0.0, r_v
@@ -709,7 +719,7 @@ def follow(
 #: What those of ``Compiled`` call, in the order in which one needs the other.
 _INNER = (
     "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "sided", "mean_of", "lasts",
-    "wandered", "rested", "_en", "_geodetic", "_rotated", "_lasting", "_told",
+    "boasts", "wandered", "rested", "_en", "_geodetic", "_rotated", "_lasting", "_told",
 )  # fmt: skip
 
 

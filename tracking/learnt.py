@@ -48,6 +48,9 @@ def believed(noise: DeviceNoises, m: Measurement) -> Measurement:
         if known.device == m.device:
             if not m.stated:
                 return msgspec.structs.replace(m, r_ee=known.r, r_en=0.0, r_nn=known.r, r_v=known.r_v)
+            k = kernel.boasts(known.count, known.r, m.r_ee, m.r_nn)
+            if k > 1.0:
+                return msgspec.structs.replace(m, r_ee=k * m.r_ee, r_en=k * m.r_en, r_nn=k * m.r_nn, r_v=known.r_v)
             return m if m.ve_mps is None else msgspec.structs.replace(m, r_v=known.r_v)
     return m
 

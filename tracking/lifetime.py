@@ -25,7 +25,7 @@ from tracking.tracker import Tracker
 
 #: A device that nobody enrolled is expected to go on reporting when it was heard so often.
 REGULAR = 5
-#: A row that waits is renewed when its age has grown by this part (those that end: when it has doubled).
+#: A row that waits is renewed when its age has grown by this part.
 ROW_GROWS = 8
 
 
@@ -152,13 +152,15 @@ def lapses_ns(s: TrackState, updated_ns: int | None, expected: Expected, p: Pres
 def row_due_ns(s: TrackState, expected: Expected, p: Presets) -> int:
     """When the row of a track that waits is to be renewed: the later the longer it has waited.
 
-    What is lost, and forgotten soon, keeps its row: it says at which time it was believed.
+    What is lost, and forgotten soon, keeps its row: it says at which time it was believed.  Of what everybody may hear, who
+    are many, and of what was heard once, so that nothing is known of its way, a row is renewed when its age has doubled.
     """
     waited_ns = max(0, s.row_ns - s.contact_ns)
     if s.broadcast or expected.ends:
         if s.status == "silent" and s.klass != STATION:
             return s.contact_ns + int(p.broadcast_end_s * NS) + 1
-        return s.row_ns + max(int(p.sweep_s * NS), waited_ns)
+        if s.broadcast or s.contacts < 2:
+            return s.row_ns + max(int(p.sweep_s * NS), waited_ns)
     least_s = p.silent_row_s if s.status == "silent" else p.sweep_s
     return s.row_ns + max(int(least_s * NS), waited_ns // ROW_GROWS)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from birddog.geo import LocalFrame
+from birddog.geo import LocalFrame, distance_m
 from birddog.model import Attachment, Device, Fix, Operation, Tick
 from birddog.units import NS
 
@@ -44,3 +46,19 @@ def test_an_attached_tag_of_an_hour_whose_interval_nobody_said_is_missed_once_at
             j.add(t + k, Tick())
     [silent] = j.happened("silent")
     assert silent.end_ns == T0 + 3_600 * NS
+
+
+def test_the_row_of_a_moving_device_that_nobody_enrolled_keeps_up_with_what_is_believed(journal):
+    """It was renewed only when its age had doubled, up to 270 m behind the last row of `track --journal`."""
+    j, rng = journal(), random.Random(1)
+    for t in range(0, 601, 60):
+        lat, lon = HOME.geodetic(15.0 * t + rng.gauss(0, 3), rng.gauss(0, 3))
+        j.say(t, Fix(device="phone", time_ns=T0 + t * NS, lat_deg=lat, lon_deg=lon, sigma_m=5.0))
+    for t in range(605, 800, 5):
+        j.add(t, Tick())
+        [row], [now] = j.rows().values(), j.now(t)
+        assert T0 + t * NS - row.time_ns <= max(5.0, (t - 600) / 8) * NS, t
+        [then] = j.now((row.time_ns - T0) / NS) if row.time_ns == T0 + t * NS else [None]
+        assert then is None or (then.lat_deg, then.lon_deg, then.p_ee) == (row.lat_deg, row.lon_deg, row.p_ee)
+        away_m = distance_m(lat1_deg=row.lat_deg, lon1_deg=row.lon_deg, lat2_deg=now.lat_deg, lon2_deg=now.lon_deg)
+        assert away_m <= 20.0 * max(5.0, (t - 600) / 8), t

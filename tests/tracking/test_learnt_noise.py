@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from birddog.geo import LocalFrame
 from birddog.units import NS
+from tracking import kernel
 from tracking.engine import positive
 from tracking.kernel import NOISE_LEAST, NOISE_MOST, rested
 from tracking.learnt import NOISE_DEVICES
@@ -151,3 +153,20 @@ def test_it_has_left_its_spot_beyond_thirty_metres_or_three_sigmas(widest, near,
         assert 0.0 < math.hypot(stay_e, stay_n) < 0.02 * near and away2 == pytest.approx(near * near / 2.0)
         moved = rested(far * e, far * n, widest, 10.0, 0.0, 0.0, 0.0, 0.0, 600.0)
         assert moved == (True, far * e, far * n, far * e, far * n, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("says", "least"), [(1.0, 0.9), (0.7, 0.9)])
+def test_a_receiver_that_calls_itself_better_than_it_is_is_found_out(says, least):
+    """A phone whose 68 % radius is too small by three tenths: its ellipse held 0.78 of what it should."""
+    held = []
+    for seed in range(6):
+        rows = voyage(seed, "van", 5.0, None, n=200, dt_s=20.0, stated=True)
+        rows = [(msgspec.structs.replace(m, r_ee=says**2 * m.r_ee, r_nn=says**2 * m.r_nn), truth) for m, truth in rows]
+        held += [nis < 5.991 for nis in followed(rows, "van")[1][40:]]
+    assert least < sum(held) / len(held)
+
+
+def test_who_is_modest_is_believed_and_who_boasts_is_believed_in_part():
+    assert kernel.boasts(30.0, 16.0, 25.0, 25.0) == 1.0 and kernel.boasts(30.0, 30.0, 20.0, 20.0) == 1.5
+    assert kernel.boasts(30.0, 9000.0, 20.0, 20.0) == kernel.BOASTS_MOST
+    assert kernel.boasts(kernel.BOASTS_COUNT - 1.0, 9000.0, 20.0, 20.0) == 1.0, "so few fixes say nothing of it"
