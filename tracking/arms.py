@@ -2,7 +2,8 @@
 
 Two that were never together and stay as far from each other as they were first seen have a *lever arm*, which is learnt: the
 place of the second less its arm is where the first one is, and the row's ellipse holds all of them.  Two that were together
-once have none: where these no longer agree they have parted.  Reports: gcobb321/icloud3_v3#336,
+once have none: where these no longer agree they have parted, unless the one is where the other was some seconds before or is
+some seconds later, always as many: then it is a clock.  Reports: gcobb321/icloud3_v3#336,
 pnbruckner/ha-composite-tracker#32.
 
 How far apart they are is measured at each fix of the second from where the first one is by then, by its own two newest fixes
@@ -43,6 +44,8 @@ ACCELERATION_MPS2, UNDER_WAY_MPS = 0.3, 3.0
 LASTING_R, CLOCK_S = 32.0, 0.5
 #: The first one is heard as long as no more than so many times its last interval has passed, which is at least this, s.
 GOES_ON, GOES_ON_S = 2.5, 5.0
+#: A clock is off by so much at most, s, and less than this along the way is none, m.
+LAG_MOST_S, LAG_LEAST_M = 30.0, 20.0
 #: The variance of a velocity that nobody knows, per axis, (m/s)².
 UNKNOWN_V = 900.0
 #: So many of a track's receivers are remembered.
@@ -61,6 +64,7 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
         course: of the first one at that time, radians, NaN before it was under way; away_m: how far that is on average.
         count: how often it was as far away as before; breaks: how often in a row it was not.
         met: it was together with the first one; has_arm: it is steadily apart from it, and never was.
+        lag_s: so many seconds further along the way of the first one it is, as one that was together with it; lags: how often.
         asked: how far away it is at its newest fix has been asked; settled: the track knows of its arm.
     """
 
@@ -83,6 +87,8 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
     breaks: int = 0
     met: bool = False
     has_arm: bool = False
+    lag_s: float = 0.0
+    lags: int = 0
     asked: bool = False
     settled: bool = False
 
@@ -99,7 +105,17 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
     @property
     def may_be_beside(self) -> bool:
         """Whether it may go along with the first one, a part of the shipment's length away: nothing says otherwise yet."""
-        return self.count > 0 and not self.met and self.breaks < BROKEN and self.away_m <= APART_MOST_M
+        if self.met:
+            return self.lags > 0 and self.breaks < BROKEN and abs(self.lag_s) <= LAG_MOST_S
+        return self.count > 0 and self.breaks < BROKEN and self.away_m <= APART_MOST_M
+
+    def lever(self, ve_mps: float, vn_mps: float) -> tuple[float, float] | None:
+        """(e, n) from the first one, m, where it is steadily elsewhere: its arm, or how far its clock has it along the way."""
+        if self.has_arm:
+            return self.e, self.n
+        way_m = abs(self.lag_s) * math.hypot(ve_mps, vn_mps)
+        known = self.met and self.lags >= STEADY and LAG_LEAST_M < way_m <= APART_MOST_M and abs(self.lag_s) <= LAG_MOST_S
+        return (self.lag_s * ve_mps, self.lag_s * vn_mps) if known else None
 
 
 Receivers = tuple[Receiver, ...]
@@ -221,6 +237,8 @@ def _asked(new: Receiver, e: float, n: float, r: float, went: tuple[float, float
         return new
     away_m = math.hypot(e, n)
     new = msgspec.structs.replace(new, asked=True)
+    if new.met:
+        return _behind(new, e, n, sigma_m, went)
     near, var = away_m < TOGETHER_M - 2.0 * sigma_m, sigma_m * sigma_m
     old_e, old_n, course = turned(new, *(goes if new.settled else went))
     share = BEND if new.has_arm else LEARNING
@@ -249,6 +267,24 @@ def _asked(new: Receiver, e: float, n: float, r: float, went: tuple[float, float
     return msgspec.structs.replace(new, breaks=breaks)
 
 
+def _behind(new: Receiver, e: float, n: float, sigma_m: float, went: tuple[float, float]) -> Receiver:
+    """A receiver that was together with the first one and is (e, n) from it now: so many seconds along its way, or away."""
+    speed, room_m = math.hypot(*went), SIGMAS * sigma_m
+    if speed < UNDER_WAY_MPS:
+        near = math.hypot(e, n) <= TOGETHER_M + room_m
+        return msgspec.structs.replace(new, breaks=max(0, new.breaks - 1) if near else min(new.breaks + 1, 255))
+    lag_s = (e * went[0] + n * went[1]) / speed**2
+    across_m = math.hypot(e - lag_s * went[0], n - lag_s * went[1])
+    same = new.lags == 0 or abs(lag_s - new.lag_s) * speed <= room_m
+    if abs(lag_s) <= LAG_MOST_S and across_m <= room_m and same:
+        lags = min(new.lags + 1, MEMORY)
+        return msgspec.structs.replace(
+            new, lags=lags, lag_s=new.lag_s + (lag_s - new.lag_s) / lags, breaks=max(0, new.breaks - 1)
+        )  # fmt: skip
+    new = msgspec.structs.replace(new, breaks=min(new.breaks + 1, 255))
+    return new if new.lags >= STEADY else msgspec.structs.replace(new, lags=1, lag_s=lag_s)
+
+
 def unsettled(receivers: Receivers) -> bool:
     """Whether there is an arm of which the track does not know yet."""
     return any(one.has_arm and not one.settled for one in receivers[1:])
@@ -265,12 +301,13 @@ def is_heard(receivers: Receivers, time_ns: int) -> bool:
     return (time_ns - lead.time_ns) / NS <= GOES_ON * max(lead.gap_s, GOES_ON_S)
 
 
-def without_arm(one: Receiver, m: Measurement) -> Measurement:
-    """A fix of a receiver with an arm, as the first one would have made it; how well the arm is known is part of its noise."""
-    r = (BEND * one.away_m) ** 2
+def without_lever(lever: tuple[float, float], m: Measurement) -> Measurement:
+    """A fix of a receiver that is elsewhere, as the first one would have made it; how well that is known is in its noise."""
+    e, n = lever
+    r = BEND**2 * (e * e + n * n)
     return msgspec.structs.replace(
-        m, lat_deg=m.lat_deg - one.n / _M_PER_DEG,
-        lon_deg=(m.lon_deg - one.e / (_M_PER_DEG * math.cos(math.radians(m.lat_deg))) + 180.0) % 360.0 - 180.0,
+        m, lat_deg=m.lat_deg - n / _M_PER_DEG,
+        lon_deg=(m.lon_deg - e / (_M_PER_DEG * math.cos(math.radians(m.lat_deg))) + 180.0) % 360.0 - 180.0,
         r_ee=m.r_ee + r, r_nn=m.r_nn + r,
     )  # fmt: skip
 

@@ -52,6 +52,8 @@ FALSE_M = 300.0
 LEARNT, MEMORY, FRESH_S = 6, 50.0, 60.0
 #: The errors of two receivers last for minutes (m²), their clocks differ (s), what carries them speeds up (m/s²).
 LASTING_R, CLOCK_S, ACCELERATION_MPS2 = 32.0, 0.7, 0.7
+#: A clock may be off by so much for ever, one sigma, s: what lies between two receivers then grows with their speed.
+OFF_S = 3.0
 #: What was over so short a time ago, s, goes on.
 FLAPS_S = 900.0
 #: A finding takes this share of the trust, and a used fix gives back so much of what is missing.
@@ -119,6 +121,7 @@ class Pair(msgspec.Struct):
 
     apart_m: float
     count: int = 1
+    speed_mps: float = 0.0
     sum: float = 0.0
     since_ns: int = 0
     event: Event | None = None
@@ -378,12 +381,15 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, al
         apart_m, r = _foretold(source, m, other, other.last)
         pair = sources.pairs.get(key)
         if pair is None:
-            sources.pairs[key] = Pair(apart_m)
+            sources.pairs[key] = Pair(apart_m, speed_mps=math.hypot(*source.velocity()))
             continue
+        speed_mps = math.hypot(*source.velocity())
         if pair.count < LEARNT:
             pair.count += 1
             pair.apart_m += (apart_m - pair.apart_m) / pair.count
+            pair.speed_mps += (speed_mps - pair.speed_mps) / pair.count
             continue
+        r += (OFF_S * (speed_mps - pair.speed_mps)) ** 2  # of clocks that are off it is a way, which ends where it stands
         away_m = apart_m - pair.apart_m
         nis = away_m * away_m / r
         if pair.sum == 0.0:
@@ -392,6 +398,7 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, al
         if nis < ALLOWED:
             pair.count = min(pair.count + 1, int(MEMORY))
             pair.apart_m += away_m / pair.count
+            pair.speed_mps += (speed_mps - pair.speed_mps) / pair.count
         if pair.event is not None and (pair.sum == 0.0 or parted):  # ``parted`` says the same, and more
             book.end(pair.event, m.time_ns)
             pair.over = msgspec.structs.replace(pair.event, end_ns=m.time_ns)

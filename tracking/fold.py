@@ -72,7 +72,7 @@ class FoldState(msgspec.Struct, kw_only=True):
         numbers: of each case the number of the entry that named it first.
     """
 
-    form: Literal[23]
+    form: Literal[24]
     now_ns: int = 0
     exercise: bool = False
     presets: Presets = Presets()
@@ -93,7 +93,7 @@ class Fold:
     """One fold over one journal; see the module's docstring."""
 
     def __init__(self) -> None:
-        self._state = FoldState(form=23)
+        self._state = FoldState(form=24)
         self._directory = Directory()
         #: Of entries that were written before verdicts stood in them.
         self._judge = Judge(self._directory, exercise=False)

@@ -42,13 +42,17 @@ def class_variance(m: Measurement, preset: ClassPreset) -> float | None:
     return r if m.origin == "fix" and (m.stated or m.r_ee == r) else None
 
 
-def believed(noise: DeviceNoises, m: Measurement) -> Measurement:
-    """A fix with what was learnt of its device: its velocity's sigma, and its own where it states none."""
+def believed(noise: DeviceNoises, m: Measurement, *, textbook: bool = False) -> Measurement:
+    """A fix with what was learnt of its device: its velocity's sigma, and its own where it states none, or boasts.
+
+    Args:
+        textbook: of a reference engine, which believes whatever is stated.
+    """
     for known in noise:
         if known.device == m.device:
             if not m.stated:
                 return msgspec.structs.replace(m, r_ee=known.r, r_en=0.0, r_nn=known.r, r_v=known.r_v)
-            k = kernel.boasts(known.count, known.r, m.r_ee, m.r_nn)
+            k = 1.0 if textbook else kernel.boasts(known.count, known.r, m.r_ee, m.r_nn)
             if k > 1.0:
                 return msgspec.structs.replace(m, r_ee=k * m.r_ee, r_en=k * m.r_en, r_nn=k * m.r_nn, r_v=known.r_v)
             return m if m.ve_mps is None else msgspec.structs.replace(m, r_v=known.r_v)

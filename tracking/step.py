@@ -144,7 +144,7 @@ def _own(core: Core, m: Measurement) -> bool:
     if m.device == core.device:
         return True
     one = arms.of(core.receivers, core.device if core.receivers and m.device == core.receivers[0].device else m.device)
-    return one is not None and one.has_arm
+    return one is not None and one.lever(core.x[1], core.x[3]) is not None
 
 
 def _received(core: Core, m: Measurement) -> Core:
@@ -193,24 +193,24 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
         return _moved(core, m, _rival(core, m), model), "moved", math.inf
     motion, preset = model.motion, model.preset
     base = class_variance(m, preset)
-    lever = False
+    lever: tuple[float, float] | None = None
     if m.origin == "fix" and (core.receivers or core.device not in ("", m.device)):
         core = _received(core, m)
         arm = arms.of(core.receivers[1:], m.device)
-        lever = arm is not None and arm.has_arm
-        if arm is not None and lever:
+        lever = None if arm is None else arm.lever(core.x[1], core.x[3])
+        if arm is not None and lever is not None:
             if arm.breaks:
                 return _refused(core, m, model, math.inf)
-            m, base = arms.without_arm(arm, m), None
+            m, base = arms.without_lever(lever, m), None
         if arms.unsettled(core.receivers):
             return _anew(core, m, model), "used", 0.0
-        if lever and arms.is_heard(core.receivers, m.time_ns):
+        if lever is not None and arms.is_heard(core.receivers, m.time_ns):
             rival = core.rival if core.rival is not None and core.rival.device != m.device else None
             return replace(core, time_ns=m.time_ns, rival=rival), "beside", 0.0
-    usual = None if lever else followed(core, m, model)
+    usual = None if lever is not None else followed(core, m, model)
     if usual is not None:
         return usual[0], "used", usual[1]
-    m = m if base is None else believed(core.noise, m)
+    m = m if base is None else believed(core.noise, m, textbook=motion.engine is not None)
     seen, nis = _in_frame(core, m), math.inf
     if seen is not None:
         z, v = seen
@@ -342,7 +342,7 @@ class Weighed(msgspec.Struct, frozen=True):
 def weighed(core: Core, m: Measurement, model: Model) -> Weighed | None:
     """What a measurement is worth to a filter, to be read by people; None where it lies too far away to be asked."""
     base = class_variance(m, model.preset)
-    m = m if base is None else believed(core.noise, m)
+    m = m if base is None else believed(core.noise, m, textbook=model.motion.engine is not None)
     seen = _in_frame(core, m)
     if seen is None:
         return None

@@ -335,10 +335,13 @@ class Tracker:
     def _beside(self, live: LiveTrack, m: Measurement, newest: Core, book: Book) -> None:
         """A receiver is steadily apart from the first one and goes along with it: it is said once."""
         one, kind = of(newest.receivers[1:], m.device), f"beside {m.device}"
-        if one is not None and one.has_arm and kind not in live.state.told:
+        if one is not None and one.lever(newest.x[1], newest.x[3]) is not None and kind not in live.state.told:
             live.state.told[kind] = book.now_ns
             lead = newest.receivers[0].device
             text = f"{m.device} is {one.away_m:.0f} m from {lead} and goes along with it: shown between them"
+            if not one.has_arm:
+                way = "ahead of" if one.lag_s > 0.0 else "behind"
+                text = f"{m.device} is {abs(one.lag_s):.0f} s {way} {lead} on the same way: its clock, or the other end"
             self._told(live, "beside", m, book, text)
 
     def _receivers_parted(self, live: LiveTrack, m: Measurement, newest: Core, book: Book) -> None:

@@ -181,3 +181,22 @@ def test_where_the_front_falls_silent_the_rear_goes_on(journal):
     assert math.hypot(e - middle[0], n - middle[1]) < 60.0
     assert math.hypot(row.ve_mps, row.vn_mps) == pytest.approx(20.0, abs=1.5)
     assert not train.told.events(*CALLS)
+
+
+@pytest.mark.parametrize("lag_s", [3, 6, 15, -6])
+@pytest.mark.parametrize("stands", [range(300), range(500, 800)])
+def test_a_clock_that_is_off_is_no_parting_when_it_moves_nor_drift_when_it_stands(lag_s, stands, journal):
+    """Two receivers of one lorry, of which the second one's clock is some seconds behind: `parted`, each time that it drove off
+    or stopped, and `drift`."""
+    told, rng = journal(), random.Random(lag_s)
+    when, _ = way(1300, 15.0, stands=stands)
+    told.add(0, Operation(operation="op"))
+    for device in "ab":
+        told.add(0, Device(device=device, klass="lorry", interval_s=10))
+        told.add(0, Attachment(device=device, shipment="goods", operation="op", from_ns=0))
+    for k in range(10, 240):
+        t, device = 5.0 * k, "ab"[k % 2]
+        lat, lon = HOME.geodetic(when(t)[0] + rng.gauss(0, 3), rng.gauss(0, 3))
+        time_ns = T0 + round((t - (lag_s if device == "b" else 0)) * NS)
+        told.say(t + 7, Fix(device=device, time_ns=time_ns, lat_deg=lat, lon_deg=lon, sigma_m=4.0))
+    assert not told.events("parted", "drift")
