@@ -563,7 +563,7 @@ def check_record(line, before, begins, tree):
     """(seq, fields shown, fields withheld) of a record that holds; Wrong else."""
     seq, statement, fields = record_of(line)
     said, _, _, _, _, committed = stated(statement)
-    if said != seq or not isinstance(seq, int):
+    if said != seq or type(seq) is not int:
         raise Wrong("its number is another than its statement's")
     index = seq - begins
     if not 0 <= index < tree.size:
@@ -629,13 +629,16 @@ def _verified(path, archive, names, key, out, witnesses, stamped):
     if wrong:
         fault(wrong)
     try:
-        manifest = json.loads(_bytes(archive, "bundle.json"), object_pairs_hook=_once)
+        data = _bytes(archive, "bundle.json")
+        manifest = json.loads(data, object_pairs_hook=_once)
         if manifest["form"] != FORM:
             raise Refused(f"bundle.json: is of form {manifest['form']!r}; this program reads form {FORM}")
         stand, own = manifest["files"], manifest["log"]["keys"][-1]["verifier"]
         begins, origin = manifest["log"]["begins"], manifest["log"]["origin"]
-        if not (isinstance(stand, dict) and isinstance(begins, int) and isinstance(origin, str) and isinstance(own, str)):
+        if not (isinstance(stand, dict) and type(begins) is int and isinstance(origin, str) and isinstance(own, str)):
             raise TypeError
+        if json.dumps(manifest, indent=1, allow_nan=False).encode() != data:
+            fault("bundle.json: is not written as a manifest is")
     except Refused:
         raise
     except (ValueError, KeyError, TypeError, IndexError, Wrong, RecursionError) as error:

@@ -211,6 +211,44 @@ def test_time_stamps_are_looked_at_in_the_same_words(page, folder, key, tmp_path
         assert page.said(other, key) == python(other, key)
 
 
+def by_its_own_key(files: dict[str, bytes], manifest: str) -> dict[str, bytes]:
+    """A bundle that whoever has a key of his own has signed: ``manifest`` is its text, with KEY and CHECKPOINT in it."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from birddog.note import Signer, signed
+
+    own = Signer(json.loads(files["bundle.json"])["log"]["origin"], Ed25519PrivateKey.from_private_bytes(b"f" * 32))
+
+    def note(text: str) -> bytes:
+        return signed(text, [own.line(text)]).encode()
+
+    point = note(files["checkpoint"].decode().rpartition("\n\n")[0] + "\n")
+    data = manifest.replace("KEY", own.verifier.text()).replace("CHECKPOINT", hashlib.sha256(point).hexdigest()).encode()
+    text = f"birddog evidence bundle\n{base64.b64encode(hashlib.sha256(data).digest()).decode()}\n"
+    return files | {"checkpoint": point, "bundle.json": data, "bundle.note": note(text)}
+
+
+@pytest.mark.parametrize("old,new,state", [
+    ("", "", "unsigned"),  # so written it holds
+    ('"form": 2,', '"form": 2,\n "form": 2,', "faults"), ('"begins": 1,', '"begins": true,', "faults"),
+    ('"begins": 1,', '"begins": 1.0,', "faults"), ('"begins": 1,', '"begins": NaN,', "faults"),
+    ('"form": 2', '"form":  2', "faults"), ('"case": "A"', '"case": "\\u0041"', "faults"),
+    ('"case": "A"', '"case": "\\u00e4\\u007f\\ud83d\\ude00\\b\\u000b"', "unsigned"),
+    ('"case": "A"', '"case": "\xe4"', "faults"),
+])  # fmt: skip
+def test_a_manifest_that_can_be_read_in_two_ways_is_none(page, folder, tmp_path, old, new, state):
+    """Keys twice, true for 1, 1.0 for 1: a reader takes the one or the other, so neither does."""
+    files = files_of(folder / "a.zip")
+    manifest = json.loads(files["bundle.json"])
+    manifest["log"]["keys"] = [{"verifier": "KEY"}]
+    manifest["files"]["checkpoint"] = "CHECKPOINT"
+    text = json.dumps(manifest, indent=1)
+    assert old in text
+    made = zipped(tmp_path / "x.zip", by_its_own_key(files, text.replace(old, new, 1) if old else text))
+    found = page.said(made, None)
+    assert found[0] == python(made, None)[0] == state, found  # the words of Python's JSON and of a browser's are their own
+
+
 def test_a_flipped_bit_anywhere_is_found_in_the_same_words(page, folder, key, tmp_path):
     whole, rng = (folder / "a.zip").read_bytes(), random.Random(11)
     for at in [0, 5, 30, len(whole) - 3, len(whole) - 400, *(rng.randrange(len(whole)) for _ in range(10))]:
