@@ -304,11 +304,13 @@ class _Graph:
         action, warrant, device = shown.get("action", ""), shown.get("warrant"), shown.get("device")
         objects = [self._warrant(warrant)] if kind == "warrant" and isinstance(warrant, str) else []
         objects += [self._tag(device, "")] if isinstance(device, str) and device else []
-        objects += [self.whole] if kind == "access" else []
+        objects += [self.case] if kind == "access" else []
+        words = [f"{name}: {shown[name]}" for name in ("form", "to", "reason") if kind == "access" and shown.get(name)]
         at_ns = shown.get("at_ns")
-        self._act(uuid_of(node, "act"), f"{kind}: {action}" if action else kind, node, [],
+        to = shown.get("to") if kind == "custody" else None
+        self._act(uuid_of(node, "act"), f"{kind}: {action}" if action else kind, node, words,
                   at_ns if type(at_ns) is int else received_ns, self._person(shown.get("by") or shown.get("actor")),
-                  action_object=refs(objects), action_participant=refs(filter(None, [self._person(shown.get("to"))])))
+                  action_object=refs(objects), action_participant=refs(filter(None, [self._person(to)])))
 
     # --- what was received ---------------------------------------------------------------------------
 

@@ -303,6 +303,15 @@ def test_custody_is_a_chain_of_acts_with_performer_and_instrument(nodes):
             "operation", "device", "attachment", "placement", "collection"} <= done
 
 
+def test_who_took_something_out_is_an_act_upon_the_case_and_a_file_is_no_person(nodes):
+    [case] = of(nodes, "investigation:Investigation")
+    acts = [node for node in of(nodes, "investigation:InvestigativeAction") if node["core:name"] == "access: export"]
+    assert all(node["action:object"] == [{"@id": case["@id"]}] and "action:participant" not in node for node in acts)
+    assert ["form: csv", "to: customs"] in [node["core:description"] for node in acts]
+    assert {node["core:name"] for node in of(nodes, "identity:Identity")} >= {"ann", "bea", "noor", "ben"}
+    assert "customs" not in {node["core:name"] for node in of(nodes, "identity:Identity")}
+
+
 def test_the_same_bundle_gives_the_same_bytes_whatever_it_is_called(folder, nodes, tmp_path):
     (tmp_path / "other.zip").write_bytes((folder / "a.zip").read_bytes())
     code = "import sys; from opsroom.cli import entry; entry()"
@@ -368,14 +377,13 @@ def test_a_bundle_that_agrees_with_itself_and_is_none_of_ours_is_one_line(folder
                    lambda m: m.update(withheld=None), lambda m: m.pop("case")):  # fmt: skip
         manifest = json.loads(files["bundle.json"])
         change(manifest)
-        data = json.dumps(manifest).encode()
         name = manifest["log"]["origin"]
         forged = _Forged(name)
         manifest["log"]["keys"] = [{"verifier": forged.key}]
         note = files["checkpoint"].decode().rpartition("\n\n")[0] + "\n"
         changed = files | {"checkpoint": forged.note(note)}
         manifest["files"]["checkpoint"] = hashlib.sha256(changed["checkpoint"]).hexdigest()
-        data = json.dumps(manifest).encode()
+        data = json.dumps(manifest, indent=1).encode()
         text = f"birddog evidence bundle\n{base64.b64encode(hashlib.sha256(data).digest()).decode()}\n"
         changed |= {"bundle.json": data, "bundle.note": forged.note(text)}
         headers = verifier.Headers()
