@@ -59,14 +59,16 @@ class Book:
     """
 
     __slots__ = (
-        "_begun", "_numbers", "_rows", "_told", "_waits", "ended", "events", "fixes", "now_ns", "part", "parts", "points",
-        "seq",
+        "_begun", "_numbers", "_rows", "_told", "_waits", "deaf", "ended", "events", "fixes", "now_ns", "part", "parts",
+        "points", "seq",
     )  # fmt: skip
 
     def __init__(self, seq: int, now_ns: int, numbers: dict[str, int] | None = None):
         self.seq, self.now_ns = seq, now_ns
         #: Which of the entry's ``parts`` fixes and reads is being folded, from 1.
         self.part, self.parts = 1, 0
+        #: What everybody could hear at this time was erased: who reported and who did not nobody can say any more.
+        self.deaf = False
         self._numbers = {} if numbers is None else numbers
         self._rows: dict[str, Callable[[], Track]] = {}
         self._waits = _NOBODY

@@ -53,6 +53,7 @@ from birddog.model import (
     WarrantAct,
     unpack,
 )
+from birddog.units import NS
 from tracking.area import Ring, rings_touch
 from tracking.book import Book, Changes
 from tracking.evidence import TRIGGERS, dated, is_on, look_of_scan, look_of_sightings, placed_well
@@ -70,6 +71,7 @@ class FoldState(msgspec.Struct, kw_only=True):
     Args:
         form: raised with every change of what a snapshot holds; one of another form is not read.
         numbers: of each case the number of the entry that named it first.
+        deaf_ns: the time of the newest entry that was erased as a passer-by's (``birddog.passersby``).
     """
 
     form: Literal[24]
@@ -83,8 +85,12 @@ class FoldState(msgspec.Struct, kw_only=True):
     warrants: list[WarrantAct] = []
     ways: UsedWays | None = None
     numbers: dict[str, int] = {}
+    deaf_ns: int = -(2**62)
     folds: list[OperationState] = []
 
+
+#: So long after an erased report nothing is said to be dark: AIS reports each 3 minutes at least (ITU-R M.1371-5, table 1).
+_DEAF_NS = 600 * NS
 
 _DECODER = msgspec.msgpack.Decoder(FoldState)
 
@@ -174,6 +180,9 @@ class Fold:
             book = Book(entry.seq, s.now_ns, s.numbers)
             if entry.kind not in TIMELESS:
                 self._pass_time(entry.received_ns, book)
+        if entry.erased and entry.operation in ("", OPEN):
+            s.deaf_ns = book.now_ns
+        book.deaf = book.now_ns - s.deaf_ns < _DEAF_NS
         match body:
             case FrameBody() | RefusalBody():
                 if body.rejects or len(body.verdicts) != len(body.observations):

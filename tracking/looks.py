@@ -469,7 +469,7 @@ class LookLog:
             book.event("confirmed", self.operation, c.seen_ns, end_ns=c.seen_ns, track_ids=(shown.track_id,),
                        text="an anonymous contact is confirmed", device=c.sensors[0], lat_deg=c.lat_deg,
                        lon_deg=c.lon_deg)  # fmt: skip
-        if (c.dark and self.operation == OPEN and shown.dark is None
+        if (c.dark and self.operation == OPEN and shown.dark is None and not book.deaf
                 and (c.imagery or (c.confirmed and c.score >= self.dark_score(tracker, book.now_ns)))):
             shown.dark = book.event("dark_vessel", self.operation, c.seen_ns, track_ids=(shown.track_id,),
                                     text="near no reporting track", flag_id=c.flag, device=c.sensors[0],

@@ -10,7 +10,20 @@ from birddog.errors import JournalTrouble
 from birddog.journal import entries, home, open_reader, open_writer
 from birddog.journal.verify import verify
 from birddog.keyring import Keyring
-from birddog.model import Attachment, Device, Erasure, Frame, FrameBody, Operation, Passersby, Start, unpack
+from birddog.model import (
+    Attachment,
+    Device,
+    Erasure,
+    Flag,
+    Frame,
+    FrameBody,
+    Operation,
+    Passersby,
+    Scan,
+    Sighting,
+    Start,
+    unpack,
+)
 from birddog.passersby import ends_ns, holder_of, is_period, name_of, span_ns
 from birddog.units import NS
 from devices import codec
@@ -19,6 +32,7 @@ from ingest.desk import Desk
 from ingest.intake import Entries
 from opsroom.picture import Picture
 from opsroom.picture_store import TABLES
+from tracking.fold import Fold
 
 HOUR = 3600 * NS
 T0 = 1_790_000_000 * NS // HOUR * HOUR + 600 * NS
@@ -231,4 +245,34 @@ def test_an_entry_that_claims_a_period_of_no_time_erases_nothing(tmp_path):
     house.hear(T0)
     house.enter(T0 + NS, Erasure(erased="open@yesterday", keys=("open@yesterday/1",)))
     assert not house.journal.tend() and {mmsi for mmsi, _ in house.heard()} == {WATCHED, NOBODYS}
+    house.journal.close()
+
+
+def test_what_is_seen_while_reports_are_erased_is_no_dark_vessel(tmp_path):
+    """Each vessel of an erased hour would be one, when the picture is made anew."""
+
+    def look(at_ns, n):
+        seen = Sighting(device="sat", time_ns=at_ns, lat_deg=51.9 + 2e-4, lon_deg=4.07, r_ee=100.0, r_en=0.0, r_nn=100.0)
+        flag = Flag(flag_id=f"f{n}", detector="cfar", score=30.0, pfa=1e-6, col=0.0, row=0.0, bbox_px=(0, 0, 1, 1),
+                    lat_deg=51.9 + 2e-4, lon_deg=4.07)
+        ring = ((4.0, 51.8), (4.2, 51.8), (4.2, 52.0), (4.0, 52.0), (4.0, 51.8))
+        return Scan(scan_id=f"s{n}", sensor="sat", time_ns=at_ns, scene_name="a.tif", footprint=ring, pd=0.9,
+                    clutter_per_km2=0.001, flags=(flag,), sightings=(seen,))
+
+    def dark(house):
+        reader, fold = open_reader(house.url), Fold()
+        found = [(e.kind, entry.seq) for entry in entries(reader) for e in fold.apply(entry).events if e.kind == "dark_vessel"]
+        reader.close()
+        return found
+
+    house = House(tmp_path)
+    house.hear(T0)
+    house.enter(T0 + 10 * NS, look(T0 + 10 * NS, 1))
+    assert dark(house) == []  # it reports
+    house.hours(T0 + 5 * HOUR, 1)
+    house.erased()
+    assert NOBODYS not in {mmsi for mmsi, hour in house.heard() if hour == 0}
+    assert dark(house) == []
+    house.enter(T0 + 7 * HOUR, look(T0 + 7 * HOUR, 2))  # and later it does not
+    assert len(dark(house)) == 1
     house.journal.close()
