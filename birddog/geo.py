@@ -105,7 +105,8 @@ class LocalFrame:
         # the root near 0, written without cancellation
         u = -qc / (qb + math.sqrt(disc))
         x, y, z = bx + u * ux, by + u * uy, bz + u * uz
-        return math.degrees(math.atan2(z, (1.0 - E2) * math.hypot(x, y))), math.degrees(math.atan2(y, x))
+        # a square root is the same everywhere; hypot is Python's own here and the C library's in tracking.kernel
+        return math.degrees(math.atan2(z, (1.0 - E2) * math.sqrt(x * x + y * y))), math.degrees(math.atan2(y, x))
 
     def en_array(self, lat_deg: np.ndarray, lon_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``en`` for arrays of one shape."""
@@ -133,7 +134,7 @@ class LocalFrame:
         disc = qb * qb - qa * qc
         u = -qc / (qb + np.sqrt(np.where(disc >= 0.0, disc, np.nan)))
         x, y, z = bx + u * ux, by + u * uy, bz + u * uz
-        return np.degrees(np.arctan2(z, (1.0 - E2) * np.hypot(x, y))), np.degrees(np.arctan2(y, x))
+        return np.degrees(np.arctan2(z, (1.0 - E2) * np.sqrt(x * x + y * y))), np.degrees(np.arctan2(y, x))
 
 
 def speed_course(ve_mps: float, vn_mps: float) -> tuple[float, float]:

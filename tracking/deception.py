@@ -215,6 +215,12 @@ class Deception(msgspec.Struct):
         sources = self.tracks.get(track_id)
         return {} if sources is None else {name: round(one.trust, 3) for name, one in sources.of.items()}
 
+    def goes_on(self, track_id: str) -> bool:
+        """Whether something that was told of a track has not ended."""
+        sources = self.tracks.get(track_id)
+        return sources is not None and (any(one.events for one in sources.of.values())
+                                        or any(pair.event is not None for pair in sources.pairs.values()))  # fmt: skip
+
     def forget(self, track_id: str, book: Book) -> None:
         """A track is no more."""
         sources = self.tracks.pop(track_id, None)

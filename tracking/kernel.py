@@ -524,7 +524,7 @@ def _geodetic(lat0_deg: float, lon0_deg: float, e_m: float, n_m: float) -> tuple
     u = -qc / (qb + math.sqrt(qb * qb - qa * qc))
     x = bx + u * ux
     y = by + u * uy
-    return math.degrees(math.atan2(bz + u * sp, (1.0 - E2) * math.hypot(x, y))), math.degrees(math.atan2(y, x))
+    return math.degrees(math.atan2(bz + u * sp, (1.0 - E2) * math.sqrt(x * x + y * y))), math.degrees(math.atan2(y, x))
 
 
 def _rotated(out, at, to, c, s):
@@ -573,7 +573,8 @@ def _told(row, at):
 
 def _lasting(row, x, bias):
     """As ``step.lasting``, of the 14 numbers from ``x`` on, in place."""
-    least = (row[x + 4] + row[x + 11]) / 2.0 - math.hypot((row[x + 4] - row[x + 11]) / 2.0, row[x + 6])
+    half = (row[x + 4] - row[x + 11]) / 2.0
+    least = (row[x + 4] + row[x + 11]) / 2.0 - math.sqrt(half * half + row[x + 6] * row[x + 6])
     if least < bias:
         row[x + 4] += bias - least
         row[x + 11] += bias - least

@@ -152,7 +152,7 @@ class OperationFold:
         #: Until then time changes nothing, as ``idle`` last found it; 0: it is to be asked.
         self.idle_ns = 0
         for live in self.tracker.tracks.values():
-            self._enter(live.state)
+            (self._patient if live.state.may_wait else self._prompt).enter(live.state.track_id, live.state.due_ns)
 
     @property
     def presets(self) -> Presets:
@@ -260,11 +260,13 @@ class OperationFold:
         live = self.tracker.tracks.get(name)
         if live is None:
             return False
-        due = live.state.due_ns <= at_ns
-        if due:
-            lifetime.wait(self.tracker, live, self._expected, self._attributes, to_ns, book)
+        s = live.state
+        if s.due_ns > at_ns:  # it was put off
+            (self._patient if s.may_wait else self._prompt).enter(name, s.due_ns)
+            return False
+        lifetime.wait(self.tracker, live, self._expected, self._attributes, to_ns, book)
         self._settled(live, book)
-        return due
+        return True
 
     def _came(self, live: LiveTrack | None, book: Book) -> LiveTrack | None:
         """A track that somebody asks for, with what time has done to it and did not tell yet; None: by now it is no more."""
@@ -295,16 +297,29 @@ class OperationFold:
         for _, name in sorted(ended):
             self._came(tracks[name], book)
 
-    def _agenda(self, s: TrackState) -> Agenda:
-        """Where a track's turn is entered: nobody waits for one that says when it lapses, and of which nothing else goes on."""
-        return self._patient if s.lapses_ns and not s.open_events and not s.waiting else self._prompt
+    def _may_wait(self, s: TrackState) -> bool:
+        """Whether a track's turn may wait: it says when it lapses, and nothing else goes on of it that ends with it."""
+        if not s.lapses_ns or s.open_events or s.waiting:
+            return False
+        state = self._state
+        for device in s.identities:
+            lag = state.clocks.lags.get(device)
+            if device in state.clocks.ahead or device in state.batteries.low or (lag is not None and lag.event is not None):
+                return False
+        return s.track_id not in state.visits.of and not state.deception.goes_on(s.track_id)
 
     def _enter(self, s: TrackState) -> None:
-        """A track's turn is when it is due."""
-        agenda = self._agenda(s)
-        (self._prompt if agenda is self._patient else self._patient).drop(s.track_id)
-        agenda.enter(s.track_id, s.due_ns)
-        self.idle_ns = min(self.idle_ns, s.due_ns)
+        """A track's turn is when it is due, at the latest; where it is entered stands in its state, so that a fold that was
+        restored gives it its turn at the same entry.
+        """
+        may_wait = self._may_wait(s)
+        agenda, other = (self._patient, self._prompt) if may_wait else (self._prompt, self._patient)
+        if s.may_wait != may_wait:
+            s.may_wait = may_wait
+            other.drop(s.track_id)
+        if s.due_ns < agenda.due_ns.get(s.track_id, NEVER_NS):
+            agenda.enter(s.track_id, s.due_ns)
+            self.idle_ns = min(self.idle_ns, s.due_ns)
 
     def _settled(self, live: LiveTrack, book: Book) -> None:
         """The track waits for its next turn, or has ended."""
@@ -319,7 +334,7 @@ class OperationFold:
             self._state.batteries.forget(s.identities, book)
             for device in s.identities:
                 self._state.facts.pop(device, None)
-        elif s.due_ns < self._agenda(s).due_ns.get(s.track_id, NEVER_NS):
+        else:
             self._enter(s)
 
     def _gone(self, live: LiveTrack) -> None:
@@ -635,6 +650,7 @@ class OperationFold:
     def fix(self, owner: Owner, fix: Fix, time_ns: int, fmt: str, book: Book) -> None:
         """A fix into its owner's track."""
         device, tracker, state = fix.device, self.tracker, self._state
+        self._came(tracker.whose(owner.key, device), book)
         if fix.attributes:
             for name, value in fix.attributes.items():
                 self.fact(device, name, value, time_ns, book.now_ns)
@@ -787,7 +803,7 @@ class OperationFold:
         s.due_ns = lifetime.just_heard_due_ns(s, time_ns, expected, now_ns, tracker.sweep_ns)
         if s.lapses_ns or (expected.ends and s.contacts < REGULAR):
             s.lapses_ns = lifetime.lapses_ns(s, time_ns, expected, tracker.presets)
-        if s.due_ns < (self._patient if s.lapses_ns else self._prompt).due_ns.get(track_id, NEVER_NS):
+        if s.lapses_ns or s.may_wait or s.due_ns < self._prompt.due_ns.get(track_id, NEVER_NS):
             self._enter(s)
         attributes = self._attributes(live) if self._state.facts else {}
         if now_ns == time_ns:
@@ -864,6 +880,7 @@ class OperationFold:
 
     def reading(self, owner: Owner, reading: Reading, time_ns: int, fmt: str, book: Book) -> None:
         """What a device of this operation measured: a fact of its track, which is not silent."""
+        self._came(self.tracker.whose(owner.key, reading.device), book)
         self.fact(reading.device, reading.quantity, reading.value, time_ns, book.now_ns)
         live = self._track(owner, reading.device, book, make=False)
         if live is not None:
@@ -889,7 +906,7 @@ class OperationFold:
 
     def clock_refused(self, owner: Owner, device: str, detail: str, book: Book) -> None:
         """The door refused a message for its time: whose track it is is not silent, and its clock is told of."""
-        if owner.key in self.tracker.by_key:
+        if self._came(self.tracker.by_key.get(owner.key), book) is not None:
             self._state.clocks.refused(device, self.operation, detail, self._track_ids(owner.key), book)
             self.heard(owner, device, book, reports=True)
 
@@ -921,6 +938,7 @@ class OperationFold:
         if live is not None and alarm.alarm in JAMS:
             text = f"{alarm.alarm}: {alarm.text}" if alarm.text else alarm.alarm
             self._state.deception.jammed(live, alarm.device, time_ns, text, book)
+            self._settled(live, book)
             return
         window_s = self.presets.alarm_window_s
         self._state.doors.alarm(alarm, time_ns, place, self.operation, self._track_ids(key), window_s, book)

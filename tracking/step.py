@@ -468,7 +468,8 @@ def stayed(core: Core, x: State) -> State:
 
 def lasting(core: Core, x: State) -> State:
     """The state, in any axes, with its smaller semi-axis at least that of the errors that last."""
-    least = (x[4] + x[11]) / 2.0 - math.hypot((x[4] - x[11]) / 2.0, x[6])
+    half = (x[4] - x[11]) / 2.0
+    least = (x[4] + x[11]) / 2.0 - math.sqrt(half * half + x[6] * x[6])  # hypot is another one's in the kernel
     if least >= core.bias:
         return x
     lift = core.bias - least

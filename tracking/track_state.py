@@ -74,6 +74,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         reports: whether a device of its own reports (a passive tag is only read, its silence means nothing).
         row_ns: when its row was last given out; due_ns: when time alone next changes something (``lifetime``).
         lapses_ns: when it coasts, is lost and is no more, where its row says so (``lifetime``); else ().
+        may_wait: its turn is among those that wait until there is time (``operation.OperationFold``).
         turns: whether it is in two places in turn.
         told: when something that is told once in a while was last so, by kind of event.
         taken: the times of the ring's measurements with which a rival took over and was told of.
@@ -109,6 +110,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     row_ns: int = 0
     due_ns: int = 0
     lapses_ns: tuple[int, ...] = ()
+    may_wait: bool = False
     broadcast: bool = False
     public: bool = False
     reads: dict[str, Read] = {}

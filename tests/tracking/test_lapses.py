@@ -7,7 +7,21 @@ import random
 import pytest
 
 from birddog.geo import LocalFrame
-from birddog.model import Decision, Device, Fix, FrameBody, Scan, Sighting, Start, Tick
+from birddog.model import (
+    Alarm,
+    Decision,
+    Device,
+    Fix,
+    FrameBody,
+    Reading,
+    RefusalBody,
+    Reject,
+    Scan,
+    Sighting,
+    Start,
+    Tick,
+    Verdict,
+)
 from birddog.units import NS
 from tracking import operation
 
@@ -98,3 +112,74 @@ def test_a_row_says_what_it_is_by_a_later_time(journal):
     j.add(1, Device(device="own", basis="own_sensor", interval_s=60.0))
     j.say(1, fix("own", 1))
     assert j.rows()["T4"].lapses_ns == (), "of what is ours it is told when it falls silent"
+
+
+def said(device: str, observation) -> FrameBody:
+    return FrameBody(format="x", version=1, payload=b"", device=device, observations=(observation,))
+
+
+def battery(device: str, t: float, level: float) -> FrameBody:
+    return said(device, Reading(device=device, time_ns=T0 + round(t * NS), quantity="battery_level", value=level))
+
+
+#: What goes on of a stray until it is no more, and what begins it.
+GOING = {
+    "low_battery": lambda t: battery("stray", t, 5.0),
+    "jamming": lambda t: said("stray", Alarm(device="stray", time_ns=T0 + round(t * NS), alarm="jamming")),
+    "clock": lambda t: said("stray", fix("stray", t + 5_000.0)),
+}
+
+
+@pytest.fixture
+def one_turn(monkeypatch):
+    """One turn an entry, whatever the gap before it: whoever was heard last is far from theirs."""
+    monkeypatch.setattr(operation, "PATIENT_EACH", 1)
+    monkeypatch.setattr(operation, "PATIENT_EACH_S", 0)
+
+
+@pytest.mark.parametrize("kind", GOING)
+def test_what_goes_on_of_one_ends_with_it_in_its_time(journal, one_turn, kind):
+    """Its alert would stand for an hour and three quarters, of a track that nobody sees any more."""
+    j = journal(restart=True)
+    for k in range(9):
+        j.say(0, fix(f"244{k:06d}", 0, attributes={"msg_type": 1}), fmt="ais")
+    j.add(1, heard("stray", 1.0))
+    j.add(2, GOING[kind](2.0))
+    assert [e.end_ns for e in j.happened(kind)] == [None]
+    j.add(86_300, Tick())
+    j.add(86_410, Tick())
+    assert not j.now(86_410)
+    assert [e.end_ns for e in j.happened(kind)] == [T0 + 86_402 * NS + 1]
+
+
+def and_one_that_is_no_more(journal, name: str):
+    """All are no more, and that of the one was not told yet."""
+    j = journal()
+    for k in range(9):
+        j.say(0, fix(f"244{k:06d}", 0, attributes={"msg_type": 1}), fmt="ais")
+    j.add(1, heard(name, 1.0))
+    j.add(86_403, Tick())
+    assert not j.now(86_403) and j.rows()["T11"].status == "confirmed"
+    return j
+
+
+def test_a_message_that_was_refused_for_its_time_tells_of_nobody_who_is_no_more(journal, one_turn):
+    j = and_one_that_is_no_more(journal, "stray")
+    clock = Reject("clock", "ahead", "stray", verdict=Verdict(operation="open", state="admitted"))
+    j.add(86_404, RefusalBody(format="x", version=1, device="stray", payload_hash=b"1", rejects=(clock,)))
+    assert not j.events("clock") and j.rows()["T11"].status == "deleted"
+
+
+def test_what_a_device_states_after_its_track_is_no_more_is_of_the_next_one(journal, one_turn):
+    j = and_one_that_is_no_more(journal, "stray")
+    j.add(86_404, battery("stray", 86_404.0, 80.0))
+    j.add(86_405, heard("stray", 86_405.0))
+    (row,) = j.now(86_405)
+    assert row.track_id != "T11" and j.rows()[row.track_id].attributes == {"battery_level": 80.0}
+
+
+def test_an_attribute_of_the_fix_that_begins_the_next_one_is_its_own(journal, one_turn):
+    j = and_one_that_is_no_more(journal, "244999999")
+    j.say(86_404, fix("244999999", 86_404.0, attributes={"msg_type": 1, "ship_name": "ANNA"}), fmt="ais")
+    (row,) = j.now(86_404)
+    assert j.rows()[row.track_id].attributes["ship_name"] == row.name == "ANNA"
