@@ -18,7 +18,6 @@ import msgspec
 
 from birddog.errors import JournalError
 from birddog.errors import RejectReason as RejectReason
-from birddog.units import iso_from_ns
 
 Struct = msgspec.Struct
 
@@ -754,33 +753,6 @@ def unpack(entry: Entry) -> Body:
     if isinstance(body, _WITH_VERDICTS) and len(body.verdicts) == 1 < len(body.observations):
         return msgspec.structs.replace(body, verdicts=body.verdicts * len(body.observations))
     return body
-
-
-# --- as JSON, for people and programs outside ---------------------------------------------------
-
-
-def observation_json(observation: Observation) -> dict[str, Any]:
-    """An observation in the public form of interfaces: ``time`` as ISO text, every field named."""
-    out: dict[str, Any] = {"kind": observation.__struct_config__.tag}
-    for field in observation.__struct_fields__:
-        value = getattr(observation, field)
-        if field == "time_ns":
-            out["time"] = None if value is None else iso_from_ns(value)
-        elif field == "flags":
-            out["flags"] = list(value)
-        else:
-            out[field] = value
-    return out
-
-
-def reject_json(reject: Reject) -> dict[str, Any]:
-    """A reject in the public form: ``{"reason", "detail"}`` and where known ``device``, ``offset``."""
-    out: dict[str, Any] = {"reason": reject.reason, "detail": reject.detail}
-    if reject.device:
-        out["device"] = reject.device
-    if reject.offset is not None:
-        out["offset"] = reject.offset
-    return out
 
 
 # --- what the fold derives (the picture) ----------------------------------------------------------

@@ -14,10 +14,10 @@ from typing import Any
 
 from birddog.directory import Directory
 from birddog.errors import DeviceError, UsageError
-from birddog.model import observation_json, reject_json
 from birddog.units import ns_from_text
 from devices import codec, strict_json
 from ingest.permit import named
+from opsroom.observation_json import observation_json, reject_json
 
 log = logging.getLogger(__name__)
 

@@ -219,8 +219,9 @@ def entry_json(entry: Any) -> dict[str, Any]:
     """An entry in the public form: the same keys for every kind, an observation stands nowhere else in it."""
     import msgspec
 
-    from birddog.model import FrameBody, RefusalBody, Scan, observation_json, reject_json, unpack
+    from birddog.model import FrameBody, RefusalBody, Scan, unpack
     from birddog.units import iso_from_ns
+    from opsroom.observation_json import observation_json, reject_json
 
     body = unpack(entry)
     out: dict[str, Any] = {"seq": entry.seq, "kind": entry.kind, "received": iso_from_ns(entry.received_ns),

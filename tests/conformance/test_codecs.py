@@ -25,11 +25,12 @@ from hypothesis import strategies as st
 
 import devices.formats
 from birddog.geo import null_island, valid_position
-from birddog.model import REJECT_REASONS, Fix, FrameBody, Sighting, observation_json, pack
+from birddog.model import REJECT_REASONS, Fix, FrameBody, Sighting, pack
 from birddog.units import ns_from_text
 from devices import codec, ranges
 from devices.codec import Decoded, Message
 from devices.crc import crc16_ibm, fletcher8, xor8
+from opsroom.observation_json import observation_json
 
 FORMATS = codec.names()
 FOLDER = Path(next(iter(devices.formats.__path__)))
