@@ -133,12 +133,15 @@ def test_a_message_is_acknowledged_after_the_commit_and_comes_again_if_it_was_no
     assert third.payloads == [b"9"]
 
 
-def test_the_window_holds_two_batches_and_a_batch_does_not_stall(mosquitto, desk):
-    with running(client(mosquitto.port, batch=100), desk.intake) as source:
+def test_the_window_holds_two_batches_and_a_batch_does_not_stall(mosquitto, hand_desk):
+    desk, other = hand_desk(), hand_desk()
+    with (running(client(mosquitto.port, batch=100), desk.intake) as source,
+          running(client(mosquitto.port, client_id="other"), other.intake) as witness):
         desk.until(lambda: source.subscribed)
+        other.until(lambda: witness.subscribed)
         mosquitto.publish(dots(*range(500)))
         desk.until(lambda: len(desk.frames) == 200, commit=False)
-        time.sleep(0.3)
+        other.until(lambda: len(other.frames) == 500)  # the broker has given out all that it may give
         assert len(desk.take().frames) == 200 == source.status()["in_flight"]  # and no more than asked for
         desk.until(lambda: source.status()["acknowledged"] == 500)
     assert sorted(map(int, desk.payloads)) == list(range(500))
