@@ -136,7 +136,8 @@ class Calibration:
         if ended:
             among = np.arange(len(of.row))
         else:
-            until = t0_s - minutes * 60.0
+            # an outcome lies on the line to a fix that comes a hole later at most: by then it is known, whatever comes after t0
+            until = t0_s - minutes * 60.0 - self.past.scale.hole_s
             b = int(np.searchsorted(of.t_s, until, side="right"))
             a = int(np.searchsorted(of.t_s, until - 0.5 * (until - self.past.first_s)))
             among = np.arange(a, b)

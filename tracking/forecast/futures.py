@@ -303,7 +303,7 @@ def _continued(past: Past, plane: Plane, found: Passes, k: int, speed_mps: float
             row, lat, lon = got
             e, n = plane.en(lat_deg=lat, lon_deg=lon)
             b = min(row + 1, int(past.begin[np.searchsorted(past.begin, row, side="right")]) - 1)
-            ve, vn = past.velocity(b)
+            ve, vn = past.velocity(b if past.t_s[b] <= until_s else row)
             return float(e), float(n), ve, vn
     return None
 
@@ -343,7 +343,7 @@ def of_stander(past: Past, state: LastSeen, after_s: float, seen: Visible, like:
         de, dn = plane.en_array(past.s_lat[k] * DEG, past.s_lon[k] * DEG)
         first = past.s_row[k]
         t = past.t_s[first].astype(np.float64) + state.stood_s
-        until = np.minimum(past.t_s[past.s_end[k]].astype(np.float64) + past.scale.interval_s, seen.until_s)
+        until = np.minimum(past.stood_until(k, seen.until_s) + past.scale.interval_s, seen.until_s)
         track = past.track_of(first)
         keep = (t <= until) & seen.shows(track, t)
         hours = ((t - state.t_s) / 3600.0 + 12.0) % 24.0 - 12.0

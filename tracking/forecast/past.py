@@ -58,7 +58,7 @@ class Past:
         t_s, lat, lon: fixes in track order (POSIX seconds; int32 of 1e-7 degrees).
         place_key: (cell, sector) of each slice, ascending; place_begin: its first row in place order, and one more.
         p_row, p_t_s, p_lat, p_lon, p_ve, p_vn: place order; the row in track order, time, position, velocity m/s.
-        s_row, s_end, s_key, s_lat, s_lon: stops (first row, last row, cell, mean position), sorted by cell.
+        s_row, s_end, s_key, s_lat, s_lon: stops (first row, last row, cell and position of the first), sorted by cell.
         first_s, last_s: the span of the fixes.
         release: lets go of the pages of memory-mapped columns that were looked at.
     """
@@ -128,6 +128,15 @@ class Past:
             a, b = self.s_key.searchsorted((key, key + 1)).tolist()
             runs.append((a, b))
         return _some(runs)
+
+    def stood_until(self, stops: np.ndarray, until_s: float) -> np.ndarray:
+        """Of each stop the time of its last row not after a moment (of one that began later, of its first)."""
+        first, end = self.s_row[stops], self.s_end[stops]
+        last = self.t_s[end].astype(np.float64)
+        for i in np.flatnonzero(last > until_s).tolist():
+            a = int(first[i])
+            last[i] = self.t_s[max(bisect.bisect_right(self.t_s, until_s, a, int(end[i]) + 1) - 1, a)]
+        return last
 
     def at(self, row: int, t_s: float, until_s: float) -> tuple[int, float, float] | None:
         """(row before, latitude, longitude in degrees) of the track of ``row`` at a time not before it.
@@ -370,14 +379,13 @@ def _velocities(
 def _stops(
     track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray, stood: np.ndarray, scale: Scale
 ) -> dict[str, Any]:
-    """Runs of rows that stood, as columns sorted by cell."""
+    """Runs of rows that stood, as columns sorted by cell; each is where it began: what came later not every question knows."""
     change = np.ones(len(t_s), dtype=bool)
     change[1:] = (track[1:] != track[:-1]) | (stood[1:] != stood[:-1]) | (np.diff(t_s) > 6 * 3600.0)
     first = np.flatnonzero(change)
     last = np.r_[first[1:] - 1, len(t_s) - 1] if len(first) else first
     keep = stood[first] if len(first) else np.zeros(0, dtype=bool)
     first, last = first[keep], last[keep]
-    middle = (first + last) // 2
-    key = cell_of(lat[middle] * DEG, lon[middle] * DEG, scale.reach_m)
+    key = cell_of(lat[first] * DEG, lon[first] * DEG, scale.reach_m)
     o = np.argsort(key, kind="stable")
-    return {"s_row": first[o], "s_end": last[o], "s_key": key[o], "s_lat": lat[middle][o], "s_lon": lon[middle][o]}
+    return {"s_row": first[o], "s_end": last[o], "s_key": key[o], "s_lat": lat[first][o], "s_lon": lon[first][o]}
