@@ -210,7 +210,7 @@ class Arrivals:
     past: Past
     like: fut.Likeness = LIKENESS
     windows: Windows | None = None
-    _outcomes: dict[tuple[float, bool], tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+    _asked: dict[tuple[int, bool, int, int], tuple[float, float] | None] = field(default_factory=dict, repr=False)
 
     def arrival(self, track: Track, t0_s: float, place: Place) -> Arrival | None:
         """When a track will be at a place, by its fixes not after t0; None before its first fix."""
@@ -247,10 +247,9 @@ class Arrivals:
         """(p10 over p50, p90 over p50, outcomes behind them)."""
         if not used:
             return *GUESS_STRAIGHT, 0
-        ratio, told, known_s = self._asked(radius_m, t0_s - self.past.last_s >= ENDED_S)
-        good = np.flatnonzero(known_s <= t0_s)
-        most = min(NEAREST, max(FEWEST, len(good) // 3))
-        near = good[np.argsort(np.abs(np.log(told[good] / told_s)), kind="stable")[:most]]
+        ratio, told = self._outcomes_of(radius_m, t0_s)
+        most = min(NEAREST, max(FEWEST, len(told) // 3))
+        near = np.argsort(np.abs(np.log(told / told_s)), kind="stable")[:most]
         n = len(near)
         if n < FEWEST:
             return *GUESS_USED, n
@@ -259,31 +258,45 @@ class Arrivals:
         high = ordered[min(math.ceil((n + 1) * 0.9) - 1, n - 1)]
         return min(float(low), 1.0), max(float(high), 1.0), n
 
-    def _asked(self, radius_m: float, ended: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(true over told, told seconds, when the outcome was known) of windows asked for places on their own later way."""
-        key = (round(math.log2(max(radius_m, 1.0))), ended)
-        if key in self._outcomes:
-            return self._outcomes[key]
+    def _outcomes_of(self, radius_m: float, t0_s: float) -> tuple[np.ndarray, np.ndarray]:
+        """(true over told, told seconds) of windows that were asked for places on their own later way, both known at t0.
+
+        Which windows are asked, and how far ahead, is decided by their hashes and by what had been known by then.
+        """
+        ended = t0_s - self.past.last_s >= ENDED_S
         if self.windows is None:
             self.windows = windows_of(self.past)[True]
-        of, out = self.windows, []
-        for k in np.argsort(of.share, kind="stable")[:_ASKED]:
-            row, t = int(of.row[k]), float(of.t_s[k])
-            end = self.past.end_of(row, math.inf, MOST_AHEAD_S)
+        of, until_s, out = self.windows, math.inf if ended else t0_s, []
+        among = np.flatnonzero(of.t_s < until_s)
+        halvings = max(0, math.ceil(math.log2(len(among) / _ASKED))) if len(among) else 0
+        among = among[of.share[among] < 0.5**halvings]
+        radius = round(math.log2(max(radius_m, 1.0)))
+        for k in among[np.argsort(of.share[among], kind="stable")].tolist():
+            row = int(of.row[k])
+            end = self.past.end_of(row, until_s, MOST_AHEAD_S)
             if end - row < 4:
                 continue
-            # how far ahead: over the whole of what is left, by the hash, longer and shorter times alike
-            ahead = max(1, round(math.exp((of.share[k] * 7919.0) % 1.0 * math.log(end - row))))
-            place = Place(float(self.past.lat[row + ahead]) * DEG, float(self.past.lon[row + ahead]) * DEG, 2.0 ** key[0])
-            true_at = arrives(self.past, row, place, math.inf)
-            if true_at is None or true_at <= t:
-                continue
-            own = int(np.searchsorted(self.past.begin, row, side="right")) - 1
-            seen = fut.Visible(until_s=math.inf if ended else t, own=own)
-            told_s, used = self._told(state_of(self.past, row), _columns(self.past, row), place, seen, 0.0)
-            if used:
-                out.append(((true_at - t) / told_s, told_s, true_at))
-        got = np.array(out).reshape(-1, 3)
-        # an ended archive is known whole at any question
-        self._outcomes[key] = got[:, 0], got[:, 1], np.full(len(got), -math.inf) if ended else got[:, 2]
-        return self._outcomes[key]
+            # over the whole of what is left, by the hash, longer and shorter times alike; what is left by quarters of an
+            # octave, so that a question of a little later asks few anew
+            left = math.floor(4.0 * math.log2(end - row)) / 4.0
+            ahead = max(1, round(2.0 ** ((of.share[k] * 7919.0) % 1.0 * left)))
+            key = (radius, ended, int(k), ahead)
+            if key not in self._asked:
+                self._asked[key] = self._ask(int(k), ahead, 2.0**radius, ended)
+            if self._asked[key] is not None:
+                out.append(self._asked[key])
+        got = np.array(out).reshape(-1, 2)
+        return got[:, 0], got[:, 1]
+
+    def _ask(self, k: int, ahead: int, radius_m: float, ended: bool) -> tuple[float, float] | None:
+        """(true over told, told seconds) of a window that is asked for the place so many rows ahead; None: it says nothing."""
+        assert self.windows is not None
+        row, t = int(self.windows.row[k]), float(self.windows.t_s[k])
+        place = Place(float(self.past.lat[row + ahead]) * DEG, float(self.past.lon[row + ahead]) * DEG, radius_m)
+        true_at = arrives(self.past, row, place, math.inf)
+        if true_at is None or true_at <= t:
+            return None
+        own = int(np.searchsorted(self.past.begin, row, side="right")) - 1
+        seen = fut.Visible(until_s=math.inf if ended else t, own=own)
+        told_s, used = self._told(state_of(self.past, row), _columns(self.past, row), place, seen, 0.0)
+        return ((true_at - t) / told_s, told_s) if used else None

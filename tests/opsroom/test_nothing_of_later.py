@@ -1,0 +1,92 @@
+"""No answer rests on what came after its t0: everything later is dropped, moved or hurried, and the same bytes come out."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from birddog.units import NS, ns_from_text
+from opsroom.cli import main
+
+BEGIN_S, EVERY_S = 1_780_000_000, 300
+T0_S = BEGIN_S + 16 * 3600 + 600
+
+
+def passage(begun_s, speed_mps, rng):
+    """East for 20 km, then north; an hour at anchor; on."""
+    rows = []
+    for k in range(60):
+        s = speed_mps * EVERY_S * (k if k < 14 else max(14, k - 12))
+        rows.append((begun_s + EVERY_S * k, 30.0 + max(s - 20_000.0, 0.0) / 111_195.0 + rng.normal(0, 2e-5),
+                     32.0 + min(s, 20_000.0) / 96_300.0 + rng.normal(0, 2e-5)))  # fmt: skip
+    return rows
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """(archive, asked): passages an hour apart over t0, and one that is on its way then, one that stands."""
+    rng = np.random.default_rng(6)
+    archive = [(f"v{k}", *row) for k in range(24) for row in passage(BEGIN_S + 3600 * k, rng.uniform(5.0, 7.0), rng)]
+    begun = {"a": T0_S - 1500, "c": T0_S - 5400}
+    return archive, [(name, *row) for name, t in begun.items() for row in passage(t, 6.0, rng)]
+
+
+def dropped(rows):
+    return [r for r in rows if r[1] <= T0_S]
+
+
+def moved(rows):
+    return [r if r[1] <= T0_S else (r[0], r[1], r[2] + 0.02, r[3] - 0.03) for r in rows]
+
+
+def hurried(rows):
+    return [r if r[1] <= T0_S else (r[0], T0_S + (r[1] - T0_S) // 7 + 1, r[2] + 0.2, r[3]) for r in rows]
+
+
+def write(path, rows):
+    path.write_text("id,t,lat,lon\n" + "".join(f"{i},{t},{a:.7f},{o:.7f}\n" for i, t, a, o in rows), encoding="utf-8")
+    return str(path)
+
+
+ASKED = {
+    "forecast": ("id,t0,horizon_min", ("15", "60")),
+    "eta": ("id,t0,dest_lat,dest_lon,radius_m", ("30.05,32.2077,800", "29.0,32.0,500")),
+    "intercept": ("id,t0,unit_lat,unit_lon,speed_mps,unit", ("30.06,32.1,12,boat",)),
+}
+
+
+@pytest.mark.parametrize("command", ASKED)
+def test_forecasts_arrivals_and_meetings(rows, tmp_path, capsys, command):
+    head, questions = ASKED[command]
+    at = tmp_path / "at.csv"
+    at.write_text(head + "\n" + "".join(f"{i},{T0_S},{q}\n" for i in "ac" for q in questions), encoding="utf-8")
+    answers = {}
+    # an archive's own lengths are of the whole (docs/forecasts.md): its later rows are dropped or moved, the asked hurried too
+    for name, others, own in (("as it is", list, list), ("dropped", dropped, hurried), ("moved", moved, dropped)):
+        archive, asked = write(tmp_path / "archive.csv", others(rows[0])), write(tmp_path / "asked.csv", own(rows[1]))
+        words = [command, "--archive", archive, "--tracks", asked, "--at", str(at)]
+        if command == "forecast":
+            words += ["--regions", str(tmp_path / "regions.json")]
+        assert main(words) == 0
+        answers[name] = capsys.readouterr().out
+        if command == "forecast":
+            answers[name] += (tmp_path / "regions.json").read_text(encoding="utf-8")
+    first = answers.pop("as it is")
+    assert len(first.splitlines()) >= 3 and any(line.count(",,") == 0 for line in first.splitlines()[1:])
+    for name, answer in answers.items():
+        assert answer == first, name
+
+
+def test_events_that_had_ended(rows, tmp_path, capsys):
+    both = [*rows[0], *rows[1]]
+    told = []
+    for change in (list, dropped, moved, hurried):
+        assert main(["events", "--tracks", write(tmp_path / "t.csv", change(both))]) == 0
+        events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        # that a silence, or the lack of company, has ended something is known an hour later
+        over = [e for e in events if e["end"] is not None and ns_from_text(e["end"]) < (T0_S - 3600) * NS]
+        told.append(sorted(json.dumps(e, sort_keys=True) for e in over))
+    assert told[0] and told.count(told[0]) == len(told)
+    assert "stop" in {json.loads(e)["kind"] for e in told[0]}
