@@ -51,7 +51,9 @@ def run(args: argparse.Namespace) -> int:
                     tell(line, asked.why_not(got["id"]))
                     out.write(said + ",,,,,\n")
                     continue
-                if got["horizon_min"] > MONTH_MIN or not f.windows:
+                if f.elsewhere and len(calibration.past):
+                    tell(line, "the archive knows nobody at this place before t0: the own velocity alone, its widths a guess")
+                elif got["horizon_min"] > MONTH_MIN or not f.windows:
                     tell(line, "the archive knows no outcome so far ahead: the widths are a guess")
                 horizons.add(got["horizon_min"])
                 answered += 1

@@ -13,9 +13,9 @@ from opsroom.cli import main
 from opsroom.ways_of import sha256_of
 
 
-def tracks(path, lat_deg: float = 30.0, more: str = ""):
-    rows = "".join(f"v{k},{1_780_000_000 + 300 * i},{lat_deg + 0.01 * i:.6f},{32.0 + 0.01 * k:.6f}\n"
-                   for k in range(4) for i in range(12))  # fmt: skip
+def tracks(path, lat_deg: float = 30.0, more: str = "", vessels: int = 4, days: float = 0.0):
+    rows = "".join(f"v{k},{1_780_000_000 + 300 * i + round(86_400 * days)},{lat_deg + 0.01 * i:.6f},{32.0 + 0.01 * k:.6f}\n"
+                   for k in range(vessels) for i in range(12))  # fmt: skip
     path.write_text("id,t,lat,lon\n" + rows + more, encoding="utf-8")
     return path
 
@@ -92,3 +92,17 @@ def test_what_a_killed_build_left_beside_is_cleared_away(tmp_path):
         folder.mkdir()
     build(tracks(tmp_path / "a.csv"), tmp_path / "a")
     assert not left.exists() and runs.exists() and other.exists()
+
+
+def test_an_archive_of_other_places_gives_no_width_of_its_own(tmp_path, capsys):
+    """What it measured where it was, lanes along which nobody strays, says nothing of a place that it does not know."""
+    here, elsewhere = tracks(tmp_path / "a.csv", -40.0, vessels=12), tracks(tmp_path / "b.csv", vessels=12)
+    asked = tracks(tmp_path / "c.csv", -40.0, vessels=1, days=30.0)
+    (tmp_path / "at.csv").write_text(f"id,t0,horizon_min\nv0,{1_780_001_800 + 30 * 86_400},15\n")
+    widths = []
+    for archive in (here, elsewhere):
+        assert main(["forecast", "--archive", str(archive), "--tracks", str(asked), "--at", str(tmp_path / "at.csv")]) == 0
+        out, err = capsys.readouterr()
+        assert ("knows nobody at this place before t0" in err) == (archive == elsewhere)
+        widths.append(float(out.splitlines()[1].split(",")[6]))
+    assert widths[1] > 0.5 * 1112.0 / 300.0 * 900.0 > 5.0 * widths[0]

@@ -118,8 +118,7 @@ class Calibration:
             miss, odd = np.r_[miss, others[0]], np.r_[odd, others[1]]
         n = len(miss)
         if n < FEWEST:
-            way = (speed_mps if moving else STOOD_MPS) * minutes * 60.0
-            return Widths(max(GUESS[level] * way, _LEAST_M[level]), None, n)
+            return Widths(guess_m(minutes * 60.0, moving, speed_mps, level), None, n)
         rank = min(math.ceil((n + 1) * level), n) - 1
         return Widths(max(float(np.partition(miss, rank)[rank]), _LEAST_M[level]), float(np.partition(odd, rank)[rank]), n)
 
@@ -167,6 +166,11 @@ class Calibration:
 
 #: No radius is smaller: a fix's own error.
 _LEAST_M = {0.5: 10.0, 0.9: 25.0}
+
+
+def guess_m(after_s: float, moving: bool, speed_mps: float, level: float) -> float:
+    """The radius where nothing is known."""
+    return max(GUESS[level] * (speed_mps if moving else STOOD_MPS) * after_s, _LEAST_M[level])
 
 
 def state_of(past: Past, row: int) -> fut.LastSeen:

@@ -10,7 +10,7 @@ import numpy as np
 from birddog.geo import R_MEAN_M, Plane
 from tracking.forecast import futures as fut
 from tracking.forecast import regions
-from tracking.forecast.calibration import LEVELS, Calibration
+from tracking.forecast.calibration import LEVELS, Calibration, Widths, guess_m
 from tracking.forecast.past import DEGREE_M, Past
 
 
@@ -35,6 +35,7 @@ class Forecast:
         moving: whether it moved at t0; after_s: how long after its last fix the answer is.
         neighbours: how much likeness there was in the archive, about the number of perfect neighbours.
         windows: how many outcomes of the past stand behind the widths; 0 is a guess.
+        elsewhere: the archive knows nobody at this place: how it did at other places is no measure here.
         bells, oddness: what the regions are made of; a level without an oddness is the disc.
         cap_deg: of a level whose region holds a pole the parallel from which on, all round, everything is in it: longitudes
             say nothing there, and the plane of the futures ends.
@@ -52,6 +53,7 @@ class Forecast:
     bells: regions.Bells
     oddness: dict[float, float | None]
     cap_deg: dict[float, float | None]
+    elsewhere: bool
 
     def rings(self, level: float) -> list[list[list[tuple[float, float]]]]:
         """The region of a level as polygons of (lon_deg, lat_deg) rings, the outer ring anticlockwise, its holes clockwise."""
@@ -125,9 +127,12 @@ class Forecaster:
         area: dict[float, float] = {}
         odd: dict[float, float | None] = {}
         windows = 0
+        elsewhere = f.mass == 0.0 and not len(self.past.slices(state.lat_deg, state.lon_deg, _ANY_COURSE, t0_s))
         assert self.calibration is not None
         for level in LEVELS:
             w = self.calibration.widths(after_s, state.moving, state.speed_mps, t0_s, level)
+            if elsewhere:
+                w = Widths(max(w.radius_m, guess_m(after_s, state.moving, state.speed_mps, level)), None, 0)
             radius[level] = min(max(w.radius_m, radius.get(0.5, 0.0)), _FARTHEST_M)
             disc, windows = math.pi * radius[level] ** 2, w.windows
             area[level] = regions.area_m2(b, w.oddness) if w.oddness is not None else disc
@@ -139,7 +144,7 @@ class Forecaster:
         pole = 1.0 if f.plane.lat_deg >= 0.0 else -1.0
         area |= {level: 2.0 * math.pi * R_MEAN_M**2 * (1.0 - math.sin(math.radians(cap * pole)))
                  for level, cap in caps.items() if cap is not None}  # fmt: skip
-        return Forecast(lat, lon, radius, area, state.moving, after_s, f.mass, windows, f, b, odd, caps)
+        return Forecast(lat, lon, radius, area, state.moving, after_s, f.mass, windows, f, b, odd, caps, elsewhere)
 
 
 def _cap(f: fut.Futures, b: regions.Bells, odd: float | None, radius_m: float) -> float | None:
@@ -155,5 +160,7 @@ def _cap(f: fut.Futures, b: regions.Bells, odd: float | None, radius_m: float) -
     return max(min(low, 180.0 - high), -89.0) if f.plane.lat_deg >= 0.0 else min(max(high, -180.0 - low), 89.0)
 
 
+#: What stood, and all eighths of the circle.
+_ANY_COURSE = tuple(range(9))
 #: Nothing is farther away: half the Earth's circumference.
 _FARTHEST_M = 20_037_508.0
