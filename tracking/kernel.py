@@ -68,8 +68,9 @@ LASTING_PRIOR, LASTING_MEMORY = 2.0, 60.0
 #: Of a fix that states no sigma so much, one sigma, lasts at least: fixes that agree teach how far they differ, not how far
 #: all of them are off.  Until it stood somewhere for a while it is taken to be this share of the class's variance.
 LASTING_M, LASTING_SHARE = 4.0, 0.7
-#: A receiver that states less than was found of so many of its fixes is believed to be that much worse, as a variance at most.
-BOASTS_COUNT, BOASTS_MOST = 10.0, 2.0
+#: A receiver that states less than was found of so many of its fixes is believed to be that much worse, as a variance at most;
+#: with so much leeway, for what is found of so few is not known better (without it .985 were inside over the situations).
+BOASTS_COUNT, BOASTS_MOST, BOASTS_LEEWAY = 10.0, 2.0, 0.95
 #: ``step``: the share of a fix's variance that lasts for minutes: no number of fixes takes it away.
 LASTING = 1.0
 #: Where something stays is the mean of about so long, s.
@@ -448,7 +449,7 @@ def lasts(count_l: float, r_l: float, base: float) -> float:
 
 def boasts(count: float, r: float, r_ee: float, r_nn: float) -> float:
     """How many times the variance that a receiver states its fixes have, by what was found of so many; 1 of a modest one."""
-    return min(max(2.0 * r / (r_ee + r_nn), 1.0), BOASTS_MOST) if count >= BOASTS_COUNT else 1.0
+    return min(max(BOASTS_LEEWAY * 2.0 * r / (r_ee + r_nn), 1.0), BOASTS_MOST) if count >= BOASTS_COUNT else 1.0
 
 
 def wandered(count_l: float, r_l: float, dt_s: float, stood_s: float, away2: float) -> tuple[float, float]:
