@@ -8,6 +8,7 @@ before: asking again is safe), a text that says why not, or nil: not on disk yet
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import socket
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 #: Scans carry thumbnails; nothing an operator sends comes near this.
 MAX_REQUEST = 64 * 1024 * 1024
+#: The writer answers within this, s.
+ANSWER_S = 30.0
 #: A nonce is the entry's ident: bytes, some, but not more than the head file has room for (``birddog.journal.head``).
 MAX_NONCE = 32
 _NAMES = {kind.body: kind.name for kind in KINDS}
@@ -55,7 +58,9 @@ class Denied(UsageError):
     def __init__(self, words: str, request: Wanted, reason: Literal["kind", "body", "nonce"]):
         super().__init__(words)
         body = Denial(wanted=request.kind if request.kind in _NAMES.values() else "", reason=reason)
-        self.entry = Draft(kind="denial", received_ns=0, source="control", ident=os.urandom(16), body=pack(body),
+        # the same request asked for again, for want of an answer, is refused again and stands there once
+        asked = hashlib.sha256(msgspec.msgpack.encode([reason, request])).digest()[:16]
+        self.entry = Draft(kind="denial", received_ns=0, source="control", ident=asked, body=pack(body),
                            operation=_name(request.operation), actor=_name(request.actor))
 
 
@@ -131,7 +136,7 @@ class ControlServer(threading.Thread):
             self._socket.bind(str(self.path))
         finally:
             os.umask(before)
-        self._socket.listen(16)
+        self._socket.listen(socket.SOMAXCONN)
 
     def run(self) -> None:
         """Accept until closed."""
@@ -155,7 +160,7 @@ class ControlServer(threading.Thread):
 
     def _serve(self, connection: socket.socket) -> None:
         with connection:
-            connection.settimeout(30.0)
+            connection.settimeout(ANSWER_S)
             try:
                 requests = msgspec.msgpack.decode(_receive(connection), type=list[Wanted])
                 answer: list[int] | str | None = self._enter(drafts_of(requests))
@@ -194,9 +199,9 @@ def ask(journal: Home, requests: Sequence[Wanted]) -> list[int]:
     """
     path = journal.socket
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(30.0)
+        connection.settimeout(ANSWER_S)
         try:
-            connection.connect(str(path))
+            _connect(connection, str(path))
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NoWriter(f"nothing is writing {journal.base}") from error
         except PermissionError as error:
@@ -213,6 +218,18 @@ def ask(journal: Home, requests: Sequence[Wanted]) -> list[int]:
     if isinstance(answer, str):
         raise JournalError(answer)
     return answer
+
+
+def _connect(connection: socket.socket, path: str) -> None:
+    """Connect, after others where many ask at once: a full queue says "try again", and nothing was asked yet."""
+    deadline = time.monotonic() + ANSWER_S
+    while True:
+        try:
+            return connection.connect(path)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def enter(url: str, bodies: Sequence[Body], *, source: str, actor: str = "") -> list[int]:
@@ -246,8 +263,12 @@ def enter(url: str, bodies: Sequence[Body], *, source: str, actor: str = "") -> 
             continue
         try:
             now_ns = max(time.time_ns(), last[0].received_ns if last else 0)
-            stamped = [msgspec.structs.replace(d, received_ns=now_ns) for d in drafts_of(requests)]
-            return writer.append(stamped)
+            try:
+                drafts = drafts_of(requests)
+            except Denied as error:
+                writer.append([msgspec.structs.replace(error.entry, received_ns=now_ns)])
+                raise
+            return writer.append([msgspec.structs.replace(d, received_ns=now_ns) for d in drafts])
         finally:
             writer.close()
 

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -89,6 +90,27 @@ def test_many_at_once(running):
     assert sorted(got) == list(range(1, 21))
 
 
+def test_a_full_queue_is_waited_for(tmp_path):
+    """Of 60 that asked at once 41 were told that the writer did not answer, and not whether anything was written."""
+    journal = Home(tmp_path / "j.db")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(str(journal.socket))
+        server.listen(0)
+        first = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        first.connect(str(journal.socket))  # the queue is full
+        with first, ThreadPoolExecutor() as pool:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as another, pytest.raises(BlockingIOError):
+                another.setblocking(False)
+                another.connect(str(journal.socket))
+            asking = pool.submit(control.ask, journal, [control.wanted(Operation(operation="A"), source="t")])
+            server.accept()[0].close()
+            connection, _ = server.accept()
+            with connection:
+                control._receive(connection)
+                control._send(connection, msgspec.msgpack.encode([7]))
+            assert asking.result(30) == [7]
+
+
 @pytest.mark.parametrize("request_bytes,said", [
     (b"\xc1", "malformed"), (b"\x91\x81\xa1x" + b"\x91" * 5000, "unknown field"),
     (msgspec.msgpack.encode([control.Wanted("operation", "t", b"n", b"\x82\xa9operation\xa1A\xa1x" + b"\x91" * 5000)]),
@@ -129,6 +151,29 @@ def test_what_was_asked_for_and_refused_names_who_asked_and_for_what(running):
     reader.close()
     assert found == [("denial", "Noor", "NIGHTJAR", Denial(wanted="start", reason="kind")),
                      ("denial", "Noor", "", Denial(wanted="", reason="kind"))]
+
+
+def test_what_is_refused_names_who_asked_also_where_nobody_writes(tmp_path):
+    url = f"sqlite:///{tmp_path}/j.db"
+    open_writer(url, mode="live").close()
+    with pytest.raises(control.Denied, match="no case"):
+        control.enter(url, [Operation(operation="open")], source="t", actor="Noor")
+    reader = open_reader(url)
+    found = [(e.kind, e.actor, e.operation, unpack(e)) for e in reader.read(0)]
+    reader.close()
+    assert found == [("denial", "Noor", "open", Denial(wanted="operation", reason="body"))]
+
+
+def test_what_is_refused_and_asked_for_again_changes_nothing(running):
+    """Who had no answer asks again, with the same nonce; another's request, or with another nonce, is another."""
+    path, url = running
+    for nonce, actor in ((b"n", "Noor"), (b"n", "Noor"), (b"m", "Noor"), (b"n", "Ann")):
+        with pytest.raises(JournalError, match="by the desk only"):
+            control.ask(Home(path), [control.Wanted("start", "console", nonce, pack(Tick()), "NIGHTJAR", actor)])
+    reader = open_reader(url)
+    found = [(e.kind, e.actor) for e in reader.read(0)]
+    reader.close()
+    assert found == [("denial", "Noor"), ("denial", "Noor"), ("denial", "Ann")]
 
 
 @pytest.mark.parametrize("nonce", [b"", b"x" * 33, b"x" * 100_000], ids=["none", "33", "100000"])
