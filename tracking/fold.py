@@ -285,8 +285,10 @@ class Fold:
     def _register(self, body: Body, book: Book) -> None:
         """Who is who from now on; of the tracks that this is about is asked again what is expected."""
         now_ns, folds = self._state.now_ns, self._folds
-        if isinstance(body, Device | Attachment | WarrantAct) and body.device and OPEN in folds:
-            folds[OPEN].came(body.device, book)
+        # what is expected in open follows from enrolments alone: who is attached or watched changes nothing there
+        enrolled = body if isinstance(body, Device) and OPEN in folds and folds[OPEN].is_told_of(body) else None
+        if enrolled is not None:
+            folds[OPEN].came(enrolled.device, book)
         self._directory.apply(body)
         match body:
             case Operation():
@@ -302,15 +304,17 @@ class Fold:
             case Attachment():
                 self._state.numbers.setdefault(body.operation, book.seq)
                 self._of(body.operation).attached(body, now_ns, book)
-                for fold in folds.values():
-                    fold.registered((body.device,), now_ns)
+                for name, fold in folds.items():
+                    if name != OPEN:
+                        fold.registered((body.device,), now_ns)
                 self._of(body.operation).warranted(now_ns, book)
             case WarrantAct():
                 self._warranted(body, book)
             case Device():
-                for fold in folds.values():
+                for name, fold in folds.items():
                     fold.enrolled(body.device, book)
-                    fold.registered((body.device,), now_ns)
+                    if name != OPEN or enrolled is not None:
+                        fold.registered((body.device,), now_ns)
 
     def _warranted(self, act: WarrantAct, book: Book) -> None:
         """Something was done upon a warrant: its operation's calendar, and what is expected of its devices."""
@@ -323,7 +327,8 @@ class Fold:
             self._of(held.operation)
         for name, fold in self._folds.items():
             if held.operation in ("", name):
-                fold.registered((device,) if device else None, now_ns)
+                if name != OPEN:
+                    fold.registered((device,) if device else None, now_ns)
                 fold.warranted(now_ns, book)
 
     # --- whose it is ------------------------------------------------------------------------------

@@ -365,6 +365,13 @@ class OperationFold:
             live.state.due_ns, live.state.lapses_ns = min(live.state.due_ns, now_ns), ()
             self._settled(live, Book(0, now_ns))
 
+    def is_told_of(self, device: Device) -> bool:
+        """Whether an enrolment says anything else of a device's own track here than the one before (``_known``)."""
+        live = self.tracker.by_key.get("d:" + device.device)
+        if live is None:
+            return False
+        return self._known(live.state, device.device) != self._said_of(live.state, device)
+
     def attached(self, attachment: Attachment, now_ns: int, book: Book) -> None:
         """A device was attached here, or is no longer: it is waited for until it is heard."""
         live = self.tracker.whose("s:" + attachment.shipment, attachment.device)
@@ -597,9 +604,12 @@ class OperationFold:
         It would tell everybody who is watched.
         """
         known = self._directory.devices.get(device)
-        if known is None or known.retired:
+        return None if known is None else self._said_of(s, known)
+
+    def _said_of(self, s: TrackState, known: Device) -> Device | None:
+        if known.retired or (s.public and known.basis == "warrant" and self.operation == OPEN):
             return None
-        return None if s.public and known.basis == "warrant" and self.operation == OPEN else known
+        return known
 
     def _enrolled_class(self, s: TrackState, devices: Iterable[str]) -> str:
         """The class of the first of these devices that was enrolled with one, or ""."""

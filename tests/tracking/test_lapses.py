@@ -9,10 +9,12 @@ import pytest
 from birddog.geo import LocalFrame
 from birddog.model import (
     Alarm,
+    Attachment,
     Decision,
     Device,
     Fix,
     FrameBody,
+    Operation,
     Reading,
     RefusalBody,
     Reject,
@@ -183,3 +185,32 @@ def test_an_attribute_of_the_fix_that_begins_the_next_one_is_its_own(journal, on
     j.say(86_404, fix("244999999", 86_404.0, attributes={"msg_type": 1, "ship_name": "ANNA"}), fmt="ais")
     (row,) = j.now(86_404)
     assert j.rows()[row.track_id].attributes["ship_name"] == row.name == "ANNA"
+
+
+def watched_in(device: str, to_s: float | None = None) -> Attachment:
+    return Attachment(device=device, shipment="crate", operation="NIGHTJAR", from_ns=T0 + NS,
+                      to_ns=None if to_s is None else T0 + round(to_s * NS))  # fmt: skip
+
+
+@pytest.mark.parametrize("at_s", [3.0, 350.0, 1_500.0])
+@pytest.mark.parametrize("act", [
+    lambda device, at_s: [watched_in(device)], lambda device, at_s: [watched_in(device), watched_in(device, at_s)],
+    lambda device, at_s: [Device(device=device, basis="warrant", klass="lorry", interval_s=7_200.0)],
+    lambda device, at_s: [Device(device=device, basis="warrant"), Device(device=device, basis="warrant", retired=True)],
+], ids=["attached", "detached", "enrolled", "retired"])  # fmt: skip
+def test_that_somebody_is_watched_from_now_on_renews_no_row_in_open(journal, one_turn, act, at_s):
+    """It did, at that very entry: whoever may see the public picture saw of whom something had been entered."""
+    told = []
+    for who in ("244000003", "244999999"):  # one of those that are heard, or somebody who never was
+        j = journal(exercise=False)
+        j.add(0, Device(device="rx", basis="own_sensor", format="ais"))
+        j.add(0, Operation(operation="NIGHTJAR"))
+        for k in range(5):
+            j.say(1, fix(f"24400000{k}", 1, attributes={"msg_type": 1}), fmt="ais", device="rx")
+        j.add(at_s - 1, Tick())
+        for body in act(who, at_s):
+            j.add(at_s, body)
+        for t in (at_s + 1, at_s + 2, 2_000, 90_000, 90_001):
+            j.add(t, Tick())
+        told.append([(k, row) for k, c in enumerate(j.changes) for row in c.tracks if row.operation == "open"])
+    assert told[0] == told[1] and len(told[0]) > 5
