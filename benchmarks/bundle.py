@@ -30,6 +30,7 @@ def make(url: str, records: int) -> None:
     from birddog.journal import open_writer
     from birddog.leaves import load
     from birddog.model import Attachment, Device, Draft, Operation, pack
+    from birddog.units import NS
 
     load()
     writer = open_writer(url, mode="live")
@@ -38,7 +39,7 @@ def make(url: str, records: int) -> None:
     writer.append([Draft(kind=kind, received_ns=T0, source="op", ident=b"%d" % n, body=pack(body))
                    for n, (kind, body) in enumerate(zip(("operation", "device", "attachment"), said, strict=True))])
     for at in range(0, records, 1000):
-        writer.append([draft(k, "CASE") for k in range(at, min(at + 1000, records))])
+        writer.append([draft(k, "CASE", NS) for k in range(at, min(at + 1000, records))])
     writer.close()
 
 

@@ -41,13 +41,14 @@ def least(run: Callable[[], None], count: int) -> float:
     return min(found)
 
 
-def draft(k: int, operation: str) -> Draft:
-    """A fix as the desk packs it."""
-    where = Fix(device="phone-a", time_ns=T0 + k, lat_deg=51.9 + k * 1e-6, lon_deg=4.0, alt_m=3.0, sigma_m=5.3, speed_mps=2.0,
+def draft(k: int, operation: str, each_ns: int = 1) -> Draft:
+    """The k-th fix, as the desk packs it."""
+    at_ns = T0 + k * each_ns
+    where = Fix(device="phone-a", time_ns=at_ns, lat_deg=51.9 + k * 1e-6, lon_deg=4.0, alt_m=3.0, sigma_m=5.3, speed_mps=2.0,
                 course_deg=20.0, attributes={"batt": 77, "conn": "m", "trigger": "t"})
     body = FrameBody(format="owntracks", version=3, payload=b"x" * 200, device="phone-a", channel="owntracks/u/phone-a",
                      session="0123456789abcdef", observations=(where,), verdicts=(Verdict(operation, "van", "warrant"),))
-    return Draft(kind="frame", received_ns=T0 + k, source="mqtt", ident=sha256(b"%d" % k).digest()[:20], body=pack(body),
+    return Draft(kind="frame", received_ns=at_ns, source="mqtt", ident=sha256(b"%d" % k).digest()[:20], body=pack(body),
                  operation=operation, observations=1)
 
 

@@ -1,6 +1,7 @@
 """What Numba keeps beside the source may be damaged, or its disk full: whoever wants it compiles it anew, and nobody dies."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,6 +25,8 @@ def test_a_damaged_or_full_cache_is_no_end(module, fault, monkeypatch, caplog):
 
     def none(*_: object) -> None:
         pass
+
+    none.overloads = {(): SimpleNamespace(entry_point=none)}  # as Numba's: the kernel calls the machine code itself
 
     monkeypatch.setattr(caching.IndexDataCacheFile, "load", broken)
     monkeypatch.setattr(module, "_INNER", ())  # what is compiled stands for itself: the fault comes with the first of them
