@@ -13,6 +13,7 @@ goes the short way round).  One that goes round a pole has no inside on this gri
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -78,6 +79,28 @@ def area_of(geometry: Any) -> Area:
     return Area(tuple(out), edges == "geodesic")
 
 
+def check_holes(area: Area) -> None:
+    """Refuse a hole that is not in its polygon: what is left would be another thing than was meant (RFC 7946, 3.1.6).
+
+    A hole may touch the outer ring.  That edges cross is asked of straight ones only; of arcs, that each corner is inside.
+    Asked of what is entered, not of what stands: an area of before this was asked is in force as it is.
+
+    Raises:
+        ValueError: names the hole, as ``area_of`` names a ring.
+    """
+    side = _geodesic_side if area.geodesic else _side
+    for k, (outer, *holes) in enumerate(area.polygons):
+        at = "coordinates" if len(area.polygons) == 1 else f"coordinates[{k}]"
+        west = min(x for x, _ in outer)
+        for n, hole in enumerate(holes, 1):
+            if abs(_twice_area(hole)) >= abs(_twice_area(outer)):
+                raise ValueError(f"{at}[{n}]: a hole that leaves nothing of the polygon")
+            turn = -((min(x for x, _ in hole) - west) // _TURN) * _TURN
+            there = tuple((x + turn, y) for x, y in hole)
+            if any(_where(outer, x, y, side) < 0 for x, y in there) or (not area.geodesic and _crossed(there, outer)):
+                raise ValueError(f"{at}[{n}]: a hole that is not within the polygon")
+
+
 def ring_contains(ring: tuple[tuple[float, float], ...], *, lat_deg: float, lon_deg: float) -> bool:
     """Whether a position lies inside a closed ring of (lon_deg, lat_deg) or on its edge; edges straight in lon/lat.
 
@@ -137,16 +160,25 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _twice_area(ring: list[tuple[int, int]]) -> int:
+def _twice_area(ring: Sequence[tuple[int, int]]) -> int:
     return sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(ring, ring[1:], strict=False))
 
 
-def _crossing(ring: list[tuple[int, int]]) -> tuple[int, int] | None:
+def _crossing(ring: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
     """Two edges that properly cross, by number; a ring may touch itself."""
+    return _crossing_of([ring])
+
+
+def _crossed(ring: Sequence[tuple[int, int]], other: Sequence[tuple[int, int]]) -> bool:
+    """Whether an edge of one ring properly crosses one of another; neither crosses itself."""
+    return _crossing_of([ring, other]) is not None
+
+
+def _crossing_of(rings: Sequence[Sequence[tuple[int, int]]]) -> tuple[int, int] | None:
     import numpy as np
 
-    xy = np.array(ring, float) / UNIT
-    a, b = xy[:-1], xy[1:]
+    each = [np.array(ring, float) / UNIT for ring in rings]
+    a, b = np.concatenate([xy[:-1] for xy in each]), np.concatenate([xy[1:] for xy in each])
     low, high = np.minimum(a, b), np.maximum(a, b)
     order = np.argsort(low[:, 0], kind="stable")
     begin = low[order, 0]

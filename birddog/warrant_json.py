@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from birddog import rules
-from birddog.areas import Area, area_of
+from birddog.areas import Area, area_of, check_holes
 from birddog.authority import Consent, Hours, Leg, Warrant
 from birddog.errors import UsageError
 from birddog.rules import Pack
@@ -235,6 +235,7 @@ def warrants_of(said: Any, *, file: str, lines: dict[int, int], pack: Pack | Non
     for n, one in enumerate(said):
         try:
             warrant = warrant_of(one, pack_for(one) if pack is None else pack)
+            _check_areas(warrant)
             if warrant.warrant in ids:
                 raise UsageError(f"{warrant.warrant!r} stands twice in this file", field="id")
         except UsageError as error:
@@ -242,6 +243,25 @@ def warrants_of(said: Any, *, file: str, lines: dict[int, int], pack: Pack | Non
         ids.add(warrant.warrant)
         out.append(warrant)
     return out
+
+
+def _check_areas(warrant: Warrant) -> None:
+    areas = [("jurisdiction", warrant.area), *[(f"route[{n}].area", leg.area) for n, leg in enumerate(warrant.legs)]]
+    for field, area in areas:
+        if area is not None:
+            entered(area, field)
+
+
+def entered(area: Area, field: str) -> None:
+    """What is asked of an area that is entered, beside what is asked of each that stands.
+
+    Raises:
+        UsageError: a hole is not within its polygon.
+    """
+    try:
+        check_holes(area)
+    except ValueError as error:
+        raise UsageError(str(error), field=field) from error
 
 
 def pack_for(said: Any) -> Pack:

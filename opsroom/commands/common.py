@@ -97,34 +97,47 @@ def _json(text: str, name: str) -> Any:
         return value
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise ValueError("a key stands twice in one object")
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise ValueError(f"a key stands twice in one object, {key[:60]!r}")
+            found[key] = value
         return found
 
+    decoder = json.JSONDecoder(parse_constant=finite, parse_float=finite, object_pairs_hook=unique)
     try:
-        return json.loads(text, parse_constant=finite, parse_float=finite, object_pairs_hook=unique)
+        return decoder.decode(text)
     except json.JSONDecodeError as error:
         raise UsageError(f"is no JSON: {error.msg}, column {error.colno}", file=name, line=error.lineno) from error
     except RecursionError as error:
         raise UsageError("is no JSON that can be read: nested too deeply", file=name) from error
     except ValueError as error:
-        raise UsageError(f"is no JSON: {error}", file=name) from error
+        raise UsageError(f"is no JSON: {error}", file=name, line=_line_of_wrong(text, decoder)) from error
+
+
+def _line_of_wrong(text: str, decoder: json.JSONDecoder) -> int:
+    """The line on which the first value of a list begins that a decoder does not take; the first, where it is no list."""
+    lines = [1]
+    if text.lstrip()[:1] == "[":
+        with contextlib.suppress(ValueError):  # the last line that was reached is that of the value that is wrong
+            lines.extend(_begins(text, decoder))
+    return lines[-1]
 
 
 def _lines(text: str) -> dict[int, int]:
     """The line on which each value of a list begins, of text that is one."""
-    decoder = json.JSONDecoder()
-    found: dict[int, int] = {}
+    return dict(enumerate(_begins(text, json.JSONDecoder())))
+
+
+def _begins(text: str, decoder: json.JSONDecoder) -> Iterator[int]:
     at = _past_space(text, text.index("[") + 1)
     line, counted = 1, 0
     while text[at : at + 1] not in ("]", ""):
         line, counted = line + text.count("\n", counted, at), at
-        found[len(found)] = line
+        yield line
         at = _past_space(text, decoder.raw_decode(text, at)[1])
         if text[at : at + 1] == ",":
             at = _past_space(text, at + 1)
-    return found
 
 
 def _past_space(text: str, at: int) -> int:

@@ -87,16 +87,16 @@ def run(args: argparse.Namespace) -> int:
     registers = Registers(args.journal, actor=getattr(args, "actor", ""))
     if args.action in ("list", "show"):
         return (_list if args.action == "list" else _show)(registers, args)
-    acts = _added(registers, args) if args.action in ("add", "import") else [_act(registers, args)]
-    _check(registers, acts, getattr(args, "file", None))
+    acts, lines = _added(registers, args) if args.action in ("add", "import") else ([_act(registers, args)], {})
+    _check(registers, acts, getattr(args, "file", None), lines)
     registers.enter(*acts)
     for act in acts:
         say(_said(act))
     return 0
 
 
-def _added(registers: Any, args: argparse.Namespace) -> list[WarrantAct]:
-    """The acts that enter the warrants of a file.
+def _added(registers: Any, args: argparse.Namespace) -> tuple[list[WarrantAct], dict[int, int]]:
+    """The acts that enter the warrants of a file, and the line on which each of them begins.
 
     Raises:
         UsageError: one of them cannot stand; names file, line and member.
@@ -128,7 +128,7 @@ def _added(registers: Any, args: argparse.Namespace) -> list[WarrantAct]:
                                said=json_of(one), pack=pack))
     if not acts:
         raise UsageError("holds no warrant", file=args.file)
-    return acts
+    return acts, lines
 
 
 def _pack(name: str) -> str:
@@ -165,6 +165,7 @@ def _act(registers: Any, args: argparse.Namespace) -> WarrantAct:
             words |= {"order": args.order, "from_ns": at(args.since, "--from"), "until_ns": at(args.until, "--until")}
         case "consent":
             said = json_file(args.file)
+            _check_leg(said, args.file)
             consent = said.get("consent") if isinstance(said, dict) else None
             order = consent.get("order") if isinstance(consent, dict) else None
             words |= {"said": json_of(said), "order": order if isinstance(order, str) else ""}
@@ -177,15 +178,28 @@ def _act(registers: Any, args: argparse.Namespace) -> WarrantAct:
     return WarrantAct(warrant=args.warrant, action=args.action, by=registers.actor, operation=held.operation, **words)
 
 
-def _check(registers: Any, acts: Sequence[WarrantAct], file: str | None) -> None:
+def _check_leg(said: Any, file: str) -> None:
+    """What is asked of a country's area that is entered with its consent."""
+    from birddog.errors import UsageError
+    from birddog.warrant_json import entered, leg_of
+
+    if not isinstance(said, dict) or "area" not in said:
+        return
+    try:
+        entered(leg_of(said, "consent").area, "consent.area")
+    except UsageError as error:
+        raise UsageError(error.message, file=file, line=1, field=error.field) from error
+
+
+def _check(registers: Any, acts: Sequence[WarrantAct], file: str | None, lines: dict[int, int]) -> None:
     """Refuse what would have no effect, before it becomes an entry."""
     from birddog.errors import UsageError
 
-    for act in acts:
+    for n, act in enumerate(acts):
         try:
             registers.directory.warrants.check(act)
         except UsageError as error:
-            raise UsageError(error.message, file=file, field=error.field) from error
+            raise UsageError(error.message, file=file, line=lines.get(n), field=error.field) from error
 
 
 def _said(act: WarrantAct) -> str:

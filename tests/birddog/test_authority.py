@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from birddog.areas import UNIT, area_of
+from birddog.areas import UNIT, area_of, check_holes
 from birddog.authority import VERDICTS, Authority
 from birddog.errors import UsageError
 from birddog.units import NS, ns_from_text
@@ -338,3 +338,39 @@ def test_the_public_pings_get_their_verdicts():
             != row["verdict"]
         ]
     assert not wrong
+
+
+def _box(west, south, east, north):
+    return [[west, south], [east, south], [east, north], [west, north], [west, south]]
+
+
+@pytest.mark.parametrize("rings, words", [
+    ([_box(0, 0, 10, 10), _box(1, 1, 2, 2)], ""),
+    ([_box(0, 0, 10, 10), _box(0, 1, 2, 2)], ""),  # touches
+    ([_box(170, 0, 190, 10), _box(-179, 1, -178, 2)], ""),  # the same meridians, written in two ways
+    ([_box(-190, 0, -170, 10), [[179, 1], [-179, 1], [-179, 2], [179, 2], [179, 1]]], ""),
+    ([_box(0, 0, 10, 10), _box(20, 1, 22, 2)], "[1]: a hole that is not within"),
+    ([_box(0, 0, 10, 10), _box(1, 1, 2, 2), _box(8, 1, 12, 2)], "[2]: a hole that is not within"),
+    ([_box(0, 0, 10, 10), [[5, -1], [6, -1], [6, 11], [5, 11], [5, -1]]], "not within"),
+    ([[[0, 0], [10, 0], [10, 10], [5, 3], [0, 10], [0, 0]], [[0, 9], [10, 9], [10, 9.5], [0, 9.5], [0, 9]]], "not within"),
+    ([_box(0, 0, 10, 10), _box(0, 0, 10, 10)], "leaves nothing"),
+    ([_box(0, 0, 10, 10), _box(-1, -1, 11, 11)], "leaves nothing"),
+])  # fmt: skip
+def test_a_hole_is_within_its_polygon(rings, words):
+    """Of what is entered; a warrant that stood in a journal before this was asked goes on standing."""
+    parts = {"type": "MultiPolygon", "coordinates": [[_box(40, 40, 41, 41)], rings]}
+    for area, at in (({"type": "Polygon", "coordinates": rings}, "coordinates"), (parts, "coordinates[1]")):
+        if not words:
+            check_holes(area_of(area))
+            continue
+        with pytest.raises(ValueError) as caught:
+            check_holes(area_of(area))
+        assert words in str(caught.value) and str(caught.value).startswith(at)
+
+
+def test_a_hole_under_arcs_has_its_corners_inside():
+    """At 60 degrees an arc over 90 degrees of longitude bulges to 67.8."""
+    box = {"type": "Polygon", "edges": "geodesic", "coordinates": [_box(0, 0, 90, 60), _box(44, 65, 46, 66)]}
+    check_holes(area_of(box))
+    with pytest.raises(ValueError, match="not within"):
+        check_holes(area_of(box | {"edges": "straight"}))

@@ -25,6 +25,7 @@ from birddog.units import NS, ns_from_text
 from birddog.warrant_json import pack_for, warrant_of
 from birddog.warrants import Warrants
 
+MANY = int(os.environ.get("BIRDDOG_RULES_MANY", "300"))
 PACKS = Path(rules.__file__).parent / "packs"
 BOX = {"type": "Polygon", "coordinates": [[[10, 50], [12, 50], [12, 52], [10, 52], [10, 50]]]}
 EAST = {"type": "Polygon", "coordinates": [[[12, 50], [14, 50], [14, 52], [12, 52], [12, 50]]]}
@@ -315,8 +316,9 @@ def naive_verdict(said: dict, pack: dict, when: dict, extended, t: datetime, x, 
     return "accept", False
 
 
+@pytest.mark.timeout(180 + MANY // 10)  # of 20,000 a busy machine took longer than a test may
 def test_the_second_model_agrees_on_random_warrants_and_pings():
-    many = int(os.environ.get("BIRDDOG_RULES_MANY", "300"))
+    many = MANY
     rng, seen, fields = random.Random(41), {}, {}
     packs = {name: tomllib.loads((PACKS / f"{name}.toml").read_text()) for name in rules.shipped()}
     pings = 0

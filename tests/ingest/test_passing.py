@@ -201,6 +201,23 @@ def test_a_kill_while_it_is_emptied_is_gone_on_with_and_reads_as_erased_from_the
     house.journal.close()
 
 
+def test_a_kill_behind_the_last_entry_and_before_its_key_is_no_fault(tmp_path, monkeypatch):
+    """A running system is seen so as well: what is emptied between commits has its key destroyed behind the last of it."""
+    house = House(tmp_path)
+    house.hours(T0, 6)
+    with monkeypatch.context() as m, pytest.raises(KeyboardInterrupt):
+        m.setattr("birddog.journal.keys.Keys.destroy", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        house.erased()
+    found = house.verified()
+    assert not found.findings and found.keys_under_way == 1
+    house.journal._let_go()  # a kill
+    house.open()
+    house.erased()
+    found = house.verified()
+    assert not found.findings and not found.keys_under_way
+    house.journal.close()
+
+
 def test_a_start_within_a_period_goes_on_with_its_key(tmp_path):
     house = House(tmp_path)
     house.hear(T0)

@@ -15,6 +15,10 @@ SAID = {"id": "W1", "device": "D1", "issued": "2026-03-01T00:00:00Z", "install_b
         "use_from": "2026-03-05T13:00:00Z", "use_until": "2026-03-20T00:00:00Z", "jurisdiction": BOX}  # fmt: skip
 
 
+def holed(hole):
+    return {"jurisdiction": BOX | {"coordinates": [*BOX["coordinates"], hole]}}
+
+
 @pytest.fixture
 def run(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -86,6 +90,7 @@ def test_a_warrant_goes_its_way_and_each_act_is_an_entry_with_its_actor(run):
         (dict(conditions="be kind"), "w.json:2: conditions"),
         (dict(offence=""), "w.json:2: offence"),
         (dict(id="W0"), "w.json:2: id: 'W0' stands twice"),
+        (holed([[10, 10], [11, 10], [11, 11], [10, 10]]), "w.json:2: jurisdiction: coordinates[1]: a hole that is not within"),
     ],
 )
 def test_what_cannot_stand_is_refused_whole_and_those_in_force_stay(change, words, run):
@@ -96,7 +101,13 @@ def test_what_cannot_stand_is_refused_whole_and_those_in_force_stay(change, word
     (run.folder / "w.json").write_text(text)
     status, _, err = run("warrant", "add", "w.json")
     assert status == 2 and words in err and err.count("\n") == 1 and listed(run) == before
-    assert run("warrant", "add", write(run, SAID))[::2] == (2, "birddog warrant: w.json: id: 'W1' stands already\n")
+    assert run("warrant", "add", write(run, SAID))[::2] == (2, "birddog warrant: w.json:1: id: 'W1' stands already\n")
+    (run.folder / "w.json").write_text("[\n" + json.dumps(SAID | {"id": "W8"}) + ",\n" + json.dumps(SAID) + "\n]")
+    assert run("warrant", "add", "w.json")[2] == "birddog warrant: w.json:3: id: 'W1' stands already\n"
+    twice = json.dumps(SAID | {"id": "W7"}).replace("{", '{"use_until": 0, ', 1)
+    (run.folder / "w.json").write_text("[" + json.dumps(SAID | {"id": "W8"}) + ",\n" + twice + "]")
+    assert "w.json:2: is no JSON: a key stands twice in one object, 'use_until'" in run("warrant", "add", "w.json")[2]
+    assert listed(run) == before
     assert run("warrant", "add", write(run, SAID | {"id": "W9"}), "--operation", "NONE")[0] == 2 and listed(run) == before
 
 
