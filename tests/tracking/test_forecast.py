@@ -174,6 +174,17 @@ def test_the_rank_of_split_conformal():
     assert got.radius_m == used[math.ceil((n + 1) * 0.9) - 1] and got.windows == n
 
 
+def test_a_guess_is_no_narrower_than_what_was_found_of_a_shorter_time(monkeypatch):
+    """A harbour of three days: 7 km were found at 15 min, nothing at an hour, and the hour was guessed as 2.4 km."""
+    c = cal.Calibration(built(fleet(5)))
+    found = np.full(40, 7000.0), np.full(40, 1.0)
+    monkeypatch.setattr(c, "scores", lambda minutes, moving, t0_s: found if minutes <= 15 else (np.empty(0), np.empty(0)))
+    for level in cal.LEVELS:
+        hour = c.widths(3600.0, True, 2.0, 0.0, level)
+        assert hour == cal.Widths(7000.0, None, 0)
+        assert c.widths(7 * 86_400.0, True, 2.0, 0.0, level).radius_m == cal.guess_m(7 * 86_400.0, True, 2.0, level) > 7000.0
+
+
 def test_widths_between_two_horizons_lie_between_theirs(forecaster):
     c, t0 = forecaster.calibration, 10 * DAY_S
     r = [c.widths(m * 60.0, True, 6.0, t0, 0.9).radius_m for m in (30, 37, 45)]

@@ -118,7 +118,11 @@ class Calibration:
             miss, odd = np.r_[miss, others[0]], np.r_[odd, others[1]]
         n = len(miss)
         if n < FEWEST:
-            return Widths(guess_m(minutes * 60.0, moving, speed_mps, level), None, n)
+            guess = guess_m(minutes * 60.0, moving, speed_mps, level)
+            shorter = GRID_MIN[max(GRID_MIN.index(minutes) - 1, 0)]
+            if shorter < minutes:  # no later is less known than what was found of a shorter time
+                guess = max(guess, self._at(shorter, moving, speed_mps, t0_s, level).radius_m)
+            return Widths(guess, None, n)
         rank = min(math.ceil((n + 1) * level), n) - 1
         return Widths(max(float(np.partition(miss, rank)[rank]), _LEAST_M[level]), float(np.partition(odd, rank)[rank]), n)
 
