@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 SIGNS, WITNESSES = 0x01, 0x04
 #: Bytes of a note that is read, and signatures of one: a checkpoint has a few hundred bytes.
 MOST_BYTES, MOST_SIGNATURES = 1 << 20, 100
+#: Records of a log: a number of 63 bits, as other programs keep it.
+MOST_SIZE = 2**63 - 1
 _DASH = "— "
 
 
@@ -224,6 +226,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
         origin, size, encoded, *more = lines[:-1]
         if not (size.isascii() and size.isdigit()) or (size != "0" and size.startswith("0")):
             raise VerificationError(f"the size of a checkpoint is no number: {size[:30]!r}")
+        if len(size) > len(str(MOST_SIZE)) or int(size) > MOST_SIZE:
+            raise VerificationError(f"a log of {size[:30]} records is none")
         root = _decoded(encoded, "the root")
         if len(root) != SIZE:
             raise VerificationError(f"a root has {SIZE} bytes, not {len(root)}")

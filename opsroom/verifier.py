@@ -140,11 +140,14 @@ def note_text(note, key, times=None):
         raise Wrong("has no signature")
     name, digest, public = key
     text += "\n"
+    holds = False
     for line in lines[:-1].split("\n"):
         dash, who, blob = (line.split(" ") + ["", "", ""])[:3]
         if dash != "\u2014" or line != f"{dash} {who} {blob}":
             raise Wrong("has a line that is no signature")
         raw = _decoded(blob)
+        if len(raw) < 5:
+            raise Wrong("has a signature that is too short")
         if who == name and raw[:4] == digest:
             said, raw = text.encode(), raw[4:]
             if times is not None and len(raw) == 72:
@@ -152,8 +155,10 @@ def note_text(note, key, times=None):
                 said, raw = b"cosignature/v1\ntime %d\n" % times[-1] + said, raw[8:]
             if not ed25519_holds(public, said, raw):
                 raise Wrong("has a signature that does not hold")
-            return text
-    raise Wrong(f"is not signed by {name}")
+            holds = True
+    if not holds:
+        raise Wrong(f"is not signed by {name}")
+    return text
 
 
 def rotation_in(row):
@@ -188,8 +193,8 @@ def keys_from(key, rows):
 # --- the zip ---------------------------------------------------------------------------------------
 
 
-def names_of(archive):
-    """The members, in order; refused where a name, a size or a kind is none of ours."""
+def names_of(archive, size):
+    """The members of a zip of this size, in order; refused where a name, a size or a kind is none of ours."""
     infos = archive.infolist()
     if len(infos) > MOST_FILES:
         raise Refused(f"{len(infos)} files are too many")
@@ -213,6 +218,8 @@ def names_of(archive):
         seen.add(name)
     if total > MOST_BYTES:
         raise Refused(f"{total} bytes in all are too many")
+    if total > size:
+        raise Refused(f"its files have {total} bytes, and it has {size}: they lie over one another")
     if "bundle.json" not in seen:
         inner = [name for name in seen if name.lower().endswith((".zip", ".bdz"))]
         if inner:
@@ -589,7 +596,8 @@ def check_record(line, before, begins, tree):
 def verify(path, key=None, out=print, witnesses=(), stamped=None):
     """Verify a bundle; the number of faults.  Raises Refused.  ``stamped`` says who made a time stamp over some bytes."""
     try:
-        if os.path.getsize(path) > 2 * MOST_BYTES:
+        size = os.path.getsize(path)
+        if size > 2 * MOST_BYTES:
             raise Refused("it is too large")
         with open(path, "rb") as file:
             start = file.read(4)
@@ -601,7 +609,7 @@ def verify(path, key=None, out=print, witnesses=(), stamped=None):
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise Refused(f"its zip is cut or damaged: {error}") from None
     with archive:
-        names = names_of(archive)
+        names = names_of(archive, size)
         return _verified(path, archive, names, key, out, [key_of(text, 4) for text in witnesses], stamped)
 
 
@@ -649,9 +657,12 @@ def _verified(path, archive, names, key, out, witnesses, stamped):
     try:
         held = key_of(own if key is None else key)
         keys = keys_from(held, manifest["log"]["keys"])
-        text = note_text(_bytes(archive, "bundle.note"), keys[-1][1])
+        note = _bytes(archive, "bundle.note")
+        text = note_text(note, keys[-1][1])
         if text != f"birddog evidence bundle\n{base64.b64encode(digests['bundle.json']).decode()}\n":
             raise Wrong("is of another bundle.json")
+        if note.count(b"\n") != 4:  # no file's hash covers it, so it holds its text and that one signature, and nothing else
+            raise Wrong("holds more than the signature of the log")
     except (Wrong, KeyError) as error:
         fault(f"bundle.note: {error}")
     for name in sorted(set(names) | set(stand)):

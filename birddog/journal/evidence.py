@@ -294,6 +294,9 @@ class Evidence:
             log.error("entry %d names a key that is not taken: %s", seq, error)
             return False
         if rotation.origin != known.origin or rotation.old.text() != known.keys[-1].verifier:
+            if rotation.new.text() == known.keys[-1].verifier:  # taken, and the disk was full before the old one was destroyed
+                self.checkpoint()
+                self.retire_old_keys()
             return False
         row = PublicKey(rotation.new.text(), seq - known.begins + 1, note)
         now = msgspec.structs.replace(known, keys=(*known.keys, row))

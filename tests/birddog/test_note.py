@@ -97,7 +97,8 @@ ROOT = "A" * 43 + "="
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a\n1\n", f"a\n01\n{ROOT}\n", f"a\n-1\n{ROOT}\n", "a\n1\nAAAA\n", f"a\n1\n\n{ROOT}\n", f"a\n²\n{ROOT}\n"],
+    ["", "a\n1\n", f"a\n01\n{ROOT}\n", f"a\n-1\n{ROOT}\n", "a\n1\nAAAA\n", f"a\n1\n\n{ROOT}\n", f"a\n²\n{ROOT}\n",
+     f"a\n{2**63}\n{ROOT}\n", f"a\n{'9' * 5000}\n{ROOT}\n"],
 )
 def test_what_is_no_checkpoint_is_refused(text):
     with pytest.raises(VerificationError):

@@ -8,7 +8,7 @@ import shutil
 import msgspec
 import pytest
 
-from birddog.errors import JournalDisagrees
+from birddog.errors import JournalDisagrees, JournalFull
 from birddog.journal import evidence, home, open_reader, open_writer
 from birddog.journal.keys import Keys
 from birddog.journal.log_files import LogFiles
@@ -147,6 +147,27 @@ def test_a_full_disk_signs_nothing_by_the_old_key_that_covers_the_new_one(url, m
     monkeypatch.setattr(evidence.os, "write", real)
     writer.checkpoint()
     assert len(keys_of(url)) == 2
+    writer.close()
+    assert words(url) == []
+
+
+def test_the_old_key_is_destroyed_when_there_is_room_again_for_the_first_checkpoint_of_the_new_one(url, monkeypatch):
+    note, old = next_note(url), Verifier.of(keys_of(url)[0]["verifier"]).public
+    writer = open_writer(url, mode="live")
+    real = evidence.Evidence._put
+
+    def full(self, name, data, **more):
+        if name == "checkpoint":
+            raise JournalFull("the disk is full")
+        real(self, name, data, **more)
+
+    monkeypatch.setattr(evidence.Evidence, "_put", full)
+    writer.append([entry(note)])
+    assert len(keys_of(url)) == 2
+    monkeypatch.undo()
+    writer.checkpoint()
+    with pytest.raises(KeyringError):
+        Keys(home(url), make=False).signing_key(old)
     writer.close()
     assert words(url) == []
 

@@ -241,6 +241,32 @@ def test_a_replaced_verifier_a_file_more_and_one_less(bundle, key, tmp_path):
     assert "case.html: was taken out" in said(tmp_path / "x.zip", key)[1]
 
 
+@pytest.mark.parametrize("behind", ["own, changed", "own again", "a stranger's", "short", "\r\n", "words\n"])
+def test_anything_behind_the_signature_of_the_manifest_is_found(bundle, key, tmp_path, behind):
+    """No hash in the manifest covers ``bundle.note``: so it holds that one signature, and nothing else."""
+    files = files_of(bundle)
+    own = files["bundle.note"].decode().splitlines(keepends=True)[-1]
+    raw = bytearray(base64.b64decode(own.split()[2]))
+    raw[20] ^= 1
+    more = {"own again": own, "own, changed": f"{own.rpartition(' ')[0]} {base64.b64encode(raw).decode()}\n",
+            "a stranger's": f"\u2014 x {base64.b64encode(bytes(68)).decode()}\n", "short": "\u2014 x AAAA\n"}  # fmt: skip
+    changed = zipped(tmp_path / "x.zip", files | {"bundle.note": files["bundle.note"] + more.get(behind, behind).encode()})
+    faults, lines = said(changed, key)
+    assert faults == 1 and lines[0].startswith("bundle.note: ")
+
+
+def over_one_another(count: int) -> bytes:
+    """A zip whose many files are all the same bytes: some megabytes that would be read as many gigabytes."""
+    held = bytes(5000)
+    head = struct.pack("<IHHHHHIIIHH", 0x04034B50, 20, 0, 0, 0, 33, 0, len(held), len(held), 11, 0) + b"bundle.json"
+    names = [b"bundle.json", *(b"f%d" % n for n in range(count))]
+    size, begins = len(held), len(head) + len(held)
+    directory = b"".join(struct.pack("<IHHHHHHIIIHHHHHII", 0x02014B50, 0x314, 20, 0, 0, 0, 33, 0, size, size, len(name), 0, 0,
+                                     0, 0, 0o600 << 16, 0) + name for name in names)  # fmt: skip
+    end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, len(names), len(names), len(directory), begins, 0)
+    return head + held + directory + end
+
+
 def test_another_key_and_another_log(bundle, key, tmp_path, capsys):
     url = f"sqlite:///{tmp_path}/other.db"
     writer = open_writer(url, mode="live")
@@ -339,6 +365,7 @@ def test_what_is_no_bundle_is_named_and_refused(bundle, tmp_path, capsys):
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bundle.json", b"0" * 50_000_000)
     refused(bomb.getvalue(), "is compressed, [0-9]+ bytes for 50000000")
+    refused(over_one_another(9), "its files have 50000 bytes, and it has [0-9]+: they lie over one another")
     with zipfile.ZipFile(bomb := io.BytesIO(), "w") as archive:
         link = zipfile.ZipInfo("bundle.json")
         link.external_attr = 0o120777 << 16

@@ -296,8 +296,12 @@ def test_another_key_no_key_and_files_more_or_less(page, folder, key, tmp_path):
     files = files_of(folder / "a.zip")
     less = {name: data for name, data in files.items() if name != "case.html"}
     tile = next(name for name in files if name.startswith("tile/"))
+    own = files["bundle.note"].splitlines(keepends=True)[-1]
+    behind = (b"\r\n", b"x\n", "\u2014 x AAAA\n".encode(), "\u2014 x AAAAAAA=\n".encode(), own,
+              own.replace(own[-12:-4], b"A" * 8))  # fmt: skip
     for changed in (files | {"more.txt": b"x"}, less, files | {"verify.html": b"<p>it holds"}, files | {tile: b"x" * 32},
                     files | {"checkpoint": b"x"}, files | {"bundle.note": files["checkpoint"]},
+                    *(files | {"bundle.note": files["bundle.note"] + more} for more in behind),
                     {name: data for name, data in files.items() if name != tile}):  # fmt: skip
         found = page.said(zipped(tmp_path / "x.zip", changed), key)
         assert found == python(tmp_path / "x.zip", key) and found[0] == "faults"
