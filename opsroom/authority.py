@@ -119,12 +119,17 @@ def retrieval_views(directory: Directory, tracks: Iterable[Track], now_ns: int) 
             if device not in last or last[device].updated_ns < track.updated_ns:
                 last[device] = track
     found: dict[str, Held] = {}
-    recovered = {device for held in directory.warrants.held.values() for device in held.retrieved}
+    recovered: dict[str, int] = {}  # when it was last; a tag is placed again, under another warrant, after that
+    for held in directory.warrants.held.values():
+        for device, at_ns in held.retrieved.items():
+            recovered[device] = max(at_ns, recovered.get(device, at_ns))
     for held in directory.warrants.held.values():
         if held.approved_by:
             attached = [held.warrant.device] if held.warrant.device in directory.attachments else []
             for device in dict.fromkeys([*held.placed, *attached]):
-                if device not in recovered and (device not in found or found[device].warrant.ends_ns <= held.warrant.ends_ns):
+                since_ns = held.placed.get(device, held.warrant.from_ns)
+                back = device in held.retrieved or recovered.get(device, since_ns - 1) >= since_ns
+                if not back and (device not in found or found[device].warrant.ends_ns <= held.warrant.ends_ns):
                     found[device] = held
     out = []
     for device, held in found.items():

@@ -194,6 +194,7 @@ def _erase(args: argparse.Namespace, registers: Registers) -> int:
     from birddog.journal import home
     from birddog.keyring import Keyring
     from birddog.model import Erasure
+    from opsroom.authority import retrieval_views
     from opsroom.picture_store import hold, remove
 
     name = args.operation
@@ -204,6 +205,7 @@ def _erase(args: argparse.Namespace, registers: Registers) -> int:
     place = home(args.journal)
     if known is None and not Keyring(place, make=False).has(name):
         raise UsageError(f"no operation {name!r}", field="ID")
+    out = [row.device for row in retrieval_views(registers.directory, (), registers.now_ns) if row.operation == name]
     keys = tuple(Keyring(place, make=False).there(name))
     [seq] = registers.enter(Erasure(erased=name, by=registers.actor, note=name_of(args.note, "--note"), keys=keys))
     lock = hold(place.picture)
@@ -211,6 +213,8 @@ def _erase(args: argparse.Namespace, registers: Registers) -> int:
         remove(place.picture)
         os.close(lock)
     say(f"{name} is erased: entry {seq} says so; its keys are destroyed, `birddog journal verify` still holds")
+    if out:  # the debt goes with the warrants; the tags stay where they are
+        say(f"placed under its warrants, still out, and nothing will say so any more: {', '.join(out)}")
     return 0
 
 

@@ -160,3 +160,36 @@ def test_what_another_system_wrote_is_mapped(run):
     status, _, err = run("warrant", "import", write(run, said))
     assert status == 2 and "Colour: not known" in err
     assert run("warrant", "import", write(run, [SAID]))[0] == 0  # ours as well
+
+
+def test_a_tag_that_was_recovered_and_is_placed_again_under_another_warrant_is_out_again(run):
+    second = SAID | {"id": "W2", "use_from": "2026-04-05T13:00:00Z", "use_until": "2026-04-20T00:00:00Z",
+                     "issued": "2026-04-01T00:00:00Z", "install_by": "2026-04-11T00:00:00Z"}  # fmt: skip
+    write(run, [SAID, second])
+    assert run("warrant", "add", "w.json", "--operation", "OP")[0] == 0
+    for name in ("W1", "W2"):
+        assert run("warrant", "approve", name, by="bea")[0] == 0
+
+    def out():
+        return [(row["device"], row["warrant"]) for row in json.loads(run("retrieval", "list", "--json")[1])]
+
+    assert run("warrant", "install", "W1", "--at", "2026-03-06T00:00:00Z")[0] == 0 and out() == [("D1", "W1")]
+    assert run("retrieval", "done", "D1", "--warrant", "W1", "--at", "2026-03-21T00:00:00Z")[0] == 0 and out() == []
+    assert run("warrant", "install", "W2", "--at", "2026-04-06T00:00:00Z")[0] == 0 and out() == [("D1", "W2")]
+    # it goes on under a later warrant, and is fetched once
+    third = second | {"id": "W3", "installed": "2026-04-06T00:00:00Z"}
+    assert run("warrant", "add", write(run, third), "--operation", "OP")[0] == 0
+    assert run("warrant", "approve", "W3", by="bea")[0] == 0 and out() == [("D1", "W3")]
+    # a case that is erased takes its debt with it: that is said first, for the tag is still out there
+    assert run("operation", "close", "OP")[0] == 0
+    status, _, err = run("operation", "erase", "OP")
+    assert status == 0 and "still out, and nothing will say so any more: D1" in err and out() == []
+
+
+def test_one_recovery_ends_what_goes_on_under_two_warrants(run):
+    both = [SAID | {"installed": "2026-03-06T00:00:00Z"}, SAID | {"id": "W2", "installed": "2026-03-06T00:00:00Z"}]
+    assert run("warrant", "add", write(run, both), "--operation", "OP")[0] == 0
+    for name in ("W1", "W2"):
+        assert run("warrant", "approve", name, by="bea")[0] == 0
+    assert run("retrieval", "done", "D1", "--warrant", "W1", "--at", "2026-03-21T00:00:00Z")[0] == 0
+    assert json.loads(run("retrieval", "list", "--json")[1]) == []
