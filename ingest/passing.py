@@ -22,7 +22,7 @@ class Passing:
     def __init__(self, directory: Directory, keyring: Keyring | None):
         self._directory, self._keyring = directory, keyring
         self._rule: Passersby | None = None
-        self._ends_ns = self._look_ns = 0
+        self._ends_ns = self._look_ns = self._looked_ns = 0
         #: Whose key seals what comes in of passers-by now; "" where none does.
         self.period = ""
 
@@ -32,9 +32,10 @@ class Passing:
         if rule is None or self._keyring is None:
             self._rule, self.period = None, ""
             return []
-        if rule is self._rule and now_ns < self._ends_ns and now_ns < self._look_ns:
+        # earlier than it was looked: the clock was set back, and what comes in now is not kept as long as that period's
+        if rule is self._rule and self._looked_ns <= now_ns < self._ends_ns and now_ns < self._look_ns:
             return []
-        self._rule, self._look_ns = rule, now_ns + _LOOK_NS
+        self._rule, self._looked_ns, self._look_ns = rule, now_ns, now_ns + _LOOK_NS
         held = list(dict.fromkeys(whose for whose, _, there in self._keyring.listed() if there and is_period(whose)))
         self._ends_ns = until_ns = ends_ns(now_ns, rule.hours)
         # a start within a period goes on with its key; from where another rule begins there is another

@@ -257,6 +257,18 @@ def test_a_full_disk_while_it_is_emptied_is_tried_again(tmp_path, monkeypatch):
     house.journal._let_go()
 
 
+def test_a_clock_that_was_a_month_ahead_and_is_set_back_keeps_nothing_for_that_month(tmp_path):
+    house = House(tmp_path)
+    passing = house.desk._passing
+    passing.at(T0 + 720 * HOUR)
+    ahead = passing.period
+    passing.at(T0)
+    assert span_ns(passing.period)[1] == ends_ns(T0, 4) and passing.period != ahead
+    passing.at(T0 + 60 * NS)
+    assert span_ns(passing.period)[1] == ends_ns(T0, 4)
+    house.journal.close()
+
+
 def test_an_entry_that_claims_a_period_of_no_time_erases_nothing(tmp_path):
     house = House(tmp_path)
     house.hear(T0)
