@@ -14,6 +14,7 @@ import numpy as np
 
 from birddog.errors import UsageError
 from birddog.geo import null_island
+from birddog.journal import is_url, url_of
 from birddog.units import NS
 from opsroom import parquet_tracks
 from opsroom.commands.common import say
@@ -85,7 +86,7 @@ def gather(paths: list[str]) -> Gathered:
 
 
 def _kind(path: str) -> str:
-    if path.startswith(("sqlite:", "postgres")):
+    if is_url(path):
         return "journal"
     try:
         with open(path, "rb") as source:
@@ -157,7 +158,7 @@ def _journal(path: str, out: Gathered) -> None:
     from birddog.journal import entries, open_reader
     from birddog.model import Fix, FrameBody, unpack
 
-    reader = open_reader(path if "://" in path or path.startswith("sqlite:") else f"sqlite:///{path}")
+    reader = open_reader(url_of(path))
     fixes: list[tuple[str, int, float, float]] = []
     try:
         for entry in entries(reader):

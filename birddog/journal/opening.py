@@ -56,6 +56,16 @@ def _backend(url: str) -> Backend:
     raise UsageError(f"{shown!r} is no journal URL: write {FORMS}")
 
 
+def url_of(text: str) -> str:
+    """The URL of a journal that a person named by it, or by the name of its file alone."""
+    return text if is_url(text) else f"sqlite:///{text}"
+
+
+def is_url(text: str) -> bool:
+    """Whether a person named a journal by its URL, also by one that this version cannot open."""
+    return re.match(rf"({'|'.join(BACKENDS)}|postgres(ql)?):", text) is not None
+
+
 def home(url: str) -> Home:
     """Where everything lies that stands beside a journal, whether the journal is there or not.
 

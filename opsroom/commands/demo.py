@@ -16,6 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until interrupted."""
     from birddog.errors import UsageError
+    from birddog.journal import url_of
     from opsroom import demo
     from opsroom.commands.common import say
 
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("wants a port, 1 to 65535", field="--port")
     demo.admit(args.journal, args.port)
     folder = demo.new_folder().resolve()
-    url = args.journal or f"sqlite:///{folder}/journal.db"
+    url = args.journal or url_of(f"{folder}/journal.db")
     made = demo.prepare(folder, url, args.port)
     print(f"console   http://127.0.0.1:{args.port}/")
     for transport, port in made.ports.items():

@@ -284,3 +284,16 @@ def test_the_walk_of_one_ping_names_what_is_there(root):
             if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
         }  # fmt: skip
         assert {name for name in names if name} <= there, file
+
+
+def test_the_walk_of_one_ping_names_no_method_that_is_not(root):
+    """Also where no file stands before it: each `Class.method` of the walk is one of a class of that name."""
+    walk = page(root, "architecture.md").partition("## One ping")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`([A-Z]\w*\.\w+)`", walk))
+    there = {
+        f"{part.split('(')[0].split(':')[0]}.{method}"
+        for room in ("birddog", "devices", "ingest", "tracking", "opsroom") for path in (root / room).rglob("*.py")
+        for part in path.read_text(encoding="utf-8").split("\nclass ")[1:]
+        for method in re.findall(r"^    (?:async )?def (\w+)", part, re.M)
+    }  # fmt: skip
+    assert len(named) > 25 and named - there == set()

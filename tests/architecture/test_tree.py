@@ -30,6 +30,17 @@ def test_packages_agree_everywhere(project, packages):
     assert tools["ruff"]["lint"]["isort"]["known-first-party"] == packages
 
 
+def test_a_journal_is_a_file_in_its_own_room_alone(root, shipped):
+    """Nobody else makes a URL of a file's name (``birddog.journal.url_of``), or takes one apart."""
+    made = re.compile(r"""sqlite:///\{|["']sqlite:["']|startswith\(["']sqlite""")
+    found = [
+        str(path) for path in shipped if path.suffix == ".py" and path.parts[:2] != ("birddog", "journal")
+        for line in (root / path).read_text(encoding="utf-8").splitlines()
+        if made.search(line)
+    ]  # fmt: skip
+    assert found == []
+
+
 def test_every_folder_of_code_is_a_package(shipped):
     """A folder without __init__.py is imported all the same, but import-linter does not see into it."""
     folders = {path.parent for path in shipped}
