@@ -441,7 +441,7 @@ class SqliteWriter(SqliteReader):
         """Empty some entries under a key; whether those were the last."""
         db, until = self._db, self._gone[key]
         try:
-            if not self._looked:
+            if not self._looked and _in_their_order(key, evidence):
                 [[self._looked]] = db.execute("SELECT coalesce(max(value), 0) FROM counter WHERE name = ?", (_EMPTIED,))
             to = min(self._looked + _LOOKED_AT, until)
             rows = [Stored(*row) for row in db.execute(
@@ -752,3 +752,9 @@ def _locked(path: Path) -> int:
     return lock
 
 
+def _in_their_order(key: str, evidence: Evidence) -> bool:
+    """Whether no period's key that was made after this one is gone already; else its entries may lie before those that were
+    emptied last, for a clock was set back in between, and are looked for from the first entry on."""
+    made = [(name, there) for whose, name, there in evidence.keys.ring.listed() if is_period(whose)]
+    after = [name for name, _ in made].index(key) + 1
+    return all(there for _, there in made[after:])

@@ -269,6 +269,25 @@ def test_a_clock_that_was_a_month_ahead_and_is_set_back_keeps_nothing_for_that_m
     house.journal.close()
 
 
+def test_what_came_in_by_a_clock_that_was_ahead_is_emptied_as_well_when_that_time_has_come(tmp_path):
+    """Its entries lie before those of periods that were over long before; were its key alone gone, idents could be tried out."""
+    house = House(tmp_path)
+    house.hours(T0 + 720 * HOUR, 1)  # a month ahead
+    clock = house.desk.clock
+    clock._set_back, clock.now_ns, clock._wall_ns = (clock.now_ns, T0), T0, T0  # the devices said so
+    house.hours(T0, 6)
+    house.erased()
+    house.journal._let_go()  # a kill
+    house.open()
+    for hours in (720, 727):
+        house.hours(T0 + hours * HOUR, 1)
+        house.erased()
+    assert {hour for mmsi, hour in house.heard() if mmsi == NOBODYS} == {727}
+    found = house.verified()
+    assert not found.findings and not found.under_way
+    house.journal.close()
+
+
 def test_an_entry_that_claims_a_period_of_no_time_erases_nothing(tmp_path):
     house = House(tmp_path)
     house.hear(T0)
