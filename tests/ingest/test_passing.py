@@ -270,7 +270,7 @@ def test_a_clock_that_was_a_month_ahead_and_is_set_back_keeps_nothing_for_that_m
 
 
 def test_what_came_in_by_a_clock_that_was_ahead_is_emptied_as_well_when_that_time_has_come(tmp_path):
-    """Its entries lie before those of periods that were over long before; were its key alone gone, idents could be tried out."""
+    """Its entries lie before those of periods that were over long before; idents could be tried out."""
     house = House(tmp_path)
     house.hours(T0 + 720 * HOUR, 1)  # a month ahead
     clock = house.desk.clock
