@@ -181,8 +181,8 @@ def export(journal: Reader, home: Home, operation: str, to: Path, *, from_ns: in
         BirddogError: the keys cannot be read, or the log does not hold.
     """
     withheld, files = withheld_of(redact), LogFiles(home.log)
-    known = files.known()
-    point = None if known is None else files.checkpoint(known)
+    known, note = files.known(), files.note() or b""  # once: a live log has another one within the second
+    point = checked(note, known) if known is not None and note else None
     if known is None or point is None or point.size == 0:
         raise UsageError("has no evidence log", field="--journal")
     lines = to.with_name(f".{to.name}.records")
@@ -201,7 +201,7 @@ def export(journal: Reader, home: Home, operation: str, to: Path, *, from_ns: in
         if not own:
             raise UsageError(f"no entry of {operation!r}", field="CASE")
         with made.open("wb") as file:
-            _fill(_Zip(file), files, known, point, operation, lines, count, indexes, earliest, withheld, home,
+            _fill(_Zip(file), files, known, note, point, operation, lines, count, indexes, earliest, withheld, home,
                   (from_ns, to_ns))
         made.replace(to)
         return count
@@ -214,9 +214,8 @@ def export(journal: Reader, home: Home, operation: str, to: Path, *, from_ns: in
         made.unlink(missing_ok=True)
 
 
-def _fill(zipped: _Zip, files: LogFiles, known: Known, point: Checkpoint, operation: str, lines: Path, count: int,
+def _fill(zipped: _Zip, files: LogFiles, known: Known, note: bytes, point: Checkpoint, operation: str, lines: Path, count: int,
           indexes: set[int], earliest: set[int], withheld: frozenset[str], home: Home, span_ns: tuple[int, int]) -> None:
-    note = files.note() or b""
     tracks = tracks_csv(_read(lines), operation) if not withheld - PAYLOAD else None
     zipped.put("README.txt", _README)
     zipped.put("case.html", case_html(_read(lines), operation))

@@ -18,6 +18,8 @@ from birddog.note import Checkpoint, Verifier, opened
 from birddog.tiles import TileTree, tile_path
 
 _HASH = 32
+#: So often a tile is looked for: between the list of a folder and the file a live log may have put a longer one in its place.
+_LOOKS = 3
 
 
 class PublicKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,18 +83,20 @@ class LogFiles:
         Raises:
             VerificationError: it is not there.
         """
-        names = [tile_path(level, number)]
-        partial = (self.folder / f"{names[0]}.p")
-        try:
-            names += [f"{names[0]}.p/{name}" for name in sorted(os.listdir(partial), key=int) if int(name) >= width]
-        except (FileNotFoundError, ValueError):
-            pass
-        for name in names:
+        full = tile_path(level, number)
+        partial = self.folder / f"{full}.p"
+        for _ in range(_LOOKS):
+            names = [full]
             try:
-                return (self.folder / name).read_bytes()[: _HASH * width]
-            except FileNotFoundError:
-                continue
-        raise VerificationError(f"{self.folder / names[0]} is not there")
+                names += [f"{full}.p/{name}" for name in sorted(os.listdir(partial), key=int) if int(name) >= width]
+            except (FileNotFoundError, ValueError):
+                pass
+            for name in names:
+                try:
+                    return (self.folder / name).read_bytes()[: _HASH * width]
+                except FileNotFoundError:
+                    continue
+        raise VerificationError(f"{self.folder / full} is not there")
 
     def tree(self, size: int) -> TileTree:
         """The tree of the first so many entries, of the tiles."""

@@ -5,6 +5,7 @@ Over 400 lines: one journal and all that may happen to it.
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sqlite3
@@ -489,6 +490,22 @@ def test_a_checkpoint_is_written_while_the_next_entries_are(url, monkeypatch):
     goes_on.set()
     assert writer.checkpoint()
     assert (found(url).size, found(url).unsigned, found(url).findings) == (1600, 0, [])
+    writer.close()
+
+
+def test_a_tile_is_found_though_a_longer_one_took_its_place_after_the_folder_was_listed(url, monkeypatch):
+    writer, files, real = open_writer(url, mode="live"), LogFiles(home(url).log), os.listdir
+    said = files.tile(0, 600 // 256, 600 % 256)
+
+    def listed(folder):
+        names = real(folder)
+        monkeypatch.setattr(os, "listdir", real)
+        writer.append([fix(600, "CASE")])  # meanwhile the log goes on
+        assert writer.checkpoint()
+        return names
+
+    monkeypatch.setattr(os, "listdir", listed)
+    assert files.tile(0, 600 // 256, 600 % 256) == said
     writer.close()
 
 

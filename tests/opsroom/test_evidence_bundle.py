@@ -22,12 +22,13 @@ from pathlib import Path
 import pytest
 
 from birddog.journal import home, open_reader, open_writer
-from birddog.model import Attachment, Device, Draft, Frame, Operation, Start, pack, unpack
+from birddog.model import Attachment, Device, Draft, Frame, Operation, Start, Tick, pack, unpack
 from birddog.units import NS
 from devices import codec
 from ingest.control import own
 from ingest.desk import Desk
 from ingest.intake import Entries
+from opsroom import bundle as bundle_room
 from opsroom import cli, verifier
 from opsroom.bundle import export
 from opsroom.picture import make
@@ -412,6 +413,24 @@ def test_a_copy_that_cannot_be_written_is_exported_and_says_that_it_is_not_recor
     assert "this export is not recorded: j.db: Read-only file system" in capsys.readouterr().err
     assert reader.last_seq() == last and said(out, key)[0] == 0
     reader.close()
+
+
+def test_an_export_beside_a_live_log_holds_the_checkpoint_that_it_began_with(folder, key, tmp_path, monkeypatch):
+    """A live log has another checkpoint within the second, and an export of a large case takes longer."""
+    shutil.copytree(folder, tmp_path / "live", ignore=shutil.ignore_patterns("*.lock", "*.zip"))
+    url, real = f"sqlite:///{tmp_path}/live/j.db", bundle_room.records_of
+    writer = open_writer(url, mode="live")
+
+    def grown(*question):
+        yield from real(*question)
+        writer.append([Draft(kind="tick", received_ns=T0 + 10**15 + n, source="t", ident=b"tick%d" % n, body=pack(Tick()))
+                       for n in range(300)])  # fmt: skip
+        assert writer.checkpoint()
+
+    monkeypatch.setattr(bundle_room, "records_of", grown)
+    assert export(open_reader(url), home(url), "A", tmp_path / "live.zip") > 0
+    writer.close()
+    assert said(tmp_path / "live.zip", key)[0] == 0
 
 
 def test_what_was_refused_is_no_export(folder, tmp_path, capsys):
