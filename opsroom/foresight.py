@@ -54,7 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise UsageError("wants 1 to 8 horizons of 1 to 44640 minutes (a month)", field="forecast.horizons_min")
 
 
-class Spot(msgspec.Struct, frozen=True):
+class Goal(msgspec.Struct, frozen=True):
     """A place that arrivals are asked for: a circle about an area that is watched."""
 
     name: str
@@ -114,7 +114,7 @@ class Foresight:
         return self._opened
 
     def meet(
-        self, row: TrackRow, points: list[TrackPoint], t0_ns: int, unit: Any, spots: list[Spot], radius_m: float, most_s: float
+        self, row: TrackRow, points: list[TrackPoint], t0_ns: int, unit: Any, goals: list[Goal], radius_m: float, most_s: float
     ) -> dict[str, Any]:  # fmt: skip
         """Where a unit (``intercept.Unit``) can meet a track, as of t0, as plain values; the watched places are asked too.
 
@@ -130,8 +130,8 @@ class Foresight:
             out: dict[str, Any] = {"archive": about, "model": f"birddog {__version__}", "meetings": []}
             if track is None:
                 return out | {"why": "nothing was measured of this track before that time"}
-            among = tuple(Place(spot.lat_deg, spot.lon_deg, max(spot.radius_m, radius_m)) for spot in spots[:MOST_PLACES])
-            named = {(place.lat_deg, place.lon_deg): spot.name for place, spot in zip(among, spots, strict=False)}
+            among = tuple(Place(goal.lat_deg, goal.lon_deg, max(goal.radius_m, radius_m)) for goal in goals[:MOST_PLACES])
+            named = {(place.lat_deg, place.lon_deg): goal.name for place, goal in zip(among, goals, strict=False)}
             for m in meetings(forecaster, arrivals, track, t0_ns / NS, unit, radius_m=radius_m, most_s=most_s, among=among):
                 times = {name: iso_from_ns(round(t * NS)) for name, t in (
                     ("track_p10", m.s_p10_s), ("track_p50", m.s_p50_s), ("track_p90", m.s_p90_s), ("unit_p50", m.unit_p50_s),
@@ -178,7 +178,7 @@ class Foresight:
             return out | {"why": why}
 
     def ahead(
-        self, row: TrackRow, points: list[TrackPoint], t0_ns: int, horizons_min: tuple[float, ...], spots: list[Spot]
+        self, row: TrackRow, points: list[TrackPoint], t0_ns: int, horizons_min: tuple[float, ...], goals: list[Goal]
     ) -> dict[str, Any]:
         """Where a track will be and when it will be at some places, as of t0.
 
@@ -203,8 +203,8 @@ class Foresight:
                     "backtest": _backtest(forecaster, f, t0_s, f.after_s / 60.0), "own": _own(forecaster, track, t0_s, minutes),
                 })  # fmt: skip
             moving = bool(out["forecasts"]) and out["forecasts"][0]["moving"]
-            for spot in spots[:MOST_PLACES] if moving else ():
-                found = _arrival(arrivals, track, t0_s, spot)
+            for goal in goals[:MOST_PLACES] if moving else ():
+                found = _arrival(arrivals, track, t0_s, goal)
                 out["arrivals"] += [found] if found is not None else []
             forecaster.past.release()
             return out | {"known": {"fixes": len(track.t_s), "last": iso_from_ns(round(float(track.t_s[-1]) * NS))}}
@@ -276,23 +276,23 @@ def _own(forecaster: Any, track: Any, t0_s: float, minutes: float) -> dict[str, 
     }  # fmt: skip
 
 
-def _arrival(arrivals: Any, track: Any, t0_s: float, spot: Spot) -> dict[str, Any] | None:
+def _arrival(arrivals: Any, track: Any, t0_s: float, goal: Goal) -> dict[str, Any] | None:
     from tracking.forecast.arrival import Place
 
-    away_m = distance_m(lat1_deg=float(track.lat_deg[-1]), lon1_deg=float(track.lon_deg[-1]), lat2_deg=spot.lat_deg,
-                        lon2_deg=spot.lon_deg)  # fmt: skip
-    a = None if away_m <= spot.radius_m else arrivals.arrival(track, t0_s, Place(spot.lat_deg, spot.lon_deg, spot.radius_m))
+    away_m = distance_m(lat1_deg=float(track.lat_deg[-1]), lon1_deg=float(track.lon_deg[-1]), lat2_deg=goal.lat_deg,
+                        lon2_deg=goal.lon_deg)  # fmt: skip
+    a = None if away_m <= goal.radius_m else arrivals.arrival(track, t0_s, Place(goal.lat_deg, goal.lon_deg, goal.radius_m))
     if a is None:
         return None
     p10, p50, p90, due = (iso_from_ns(round(t * NS)) for t in (a.p10_s, a.p50_s, a.p90_s, a.due_s))
     return {
-        "place": spot.name, "lat_deg": spot.lat_deg, "lon_deg": spot.lon_deg, "radius_m": round(spot.radius_m, 1),
+        "place": goal.name, "lat_deg": goal.lat_deg, "lon_deg": goal.lon_deg, "radius_m": round(goal.radius_m, 1),
         "p10": p10, "p50": p50, "p90": p90, "used": bool(a.used), "outcomes": int(a.outcomes),
         "due": due, "overdue": bool(a.overdue),
     }  # fmt: skip
 
 
-def spots_of(zones: tuple[Zone, ...]) -> list[Spot]:
+def goals_of(zones: tuple[Zone, ...]) -> list[Goal]:
     """The circle about each area that is watched; a corridor is no place to arrive at."""
     out = []
     for zone in zones:
@@ -303,5 +303,5 @@ def spots_of(zones: tuple[Zone, ...]) -> list[Spot]:
         lon = first + sum((x - first + 540.0) % 360.0 - 180.0 for x, _ in corners) / len(corners)
         lat = sum(y for _, y in corners) / len(corners)
         radius_m = max(distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=y, lon2_deg=x) for x, y in corners)
-        out.append(Spot(zone.name, round(lat, 7), round((lon + 540.0) % 360.0 - 180.0, 7), max(radius_m, 50.0)))
+        out.append(Goal(zone.name, round(lat, 7), round((lon + 540.0) % 360.0 - 180.0, 7), max(radius_m, 50.0)))
     return out

@@ -23,7 +23,7 @@ from opsroom.console import openapi, views
 from opsroom.console.answers import bool_of, int_of, json_answer, time_of
 from opsroom.console.foreseen import Forecasts, InterceptView, LooksView, PatternsView
 from opsroom.console.source import Source
-from opsroom.foresight import STEPS, Foresight, Settings, Spot, spots_of
+from opsroom.foresight import STEPS, Foresight, Goal, Settings, goals_of
 from opsroom.looks_allowed import barred
 from opsroom.picture_view import View
 from tracking.forecast.intercept import Unit
@@ -120,16 +120,16 @@ class Ahead:
         track_id, view = request.query_params.get("track", ""), self._view(request)
         if not track_id:
             return json_answer(Forecasts(track_id="", t0="", why="name a track: ?track=ID"))
-        asked_ns, horizons, spots = time_of(request, "at"), _horizons(request, self._foresight.settings), _spots(request)
+        asked_ns, horizons, goals = time_of(request, "at"), _horizons(request, self._foresight.settings), _goals(request)
 
-        def read() -> tuple[TrackRow, list[TrackPoint], list[Spot], int] | None:
+        def read() -> tuple[TrackRow, list[TrackPoint], list[Goal], int] | None:
             row = view.track(track_id)
             if row is None:
                 return None
             t0_ns = asked_ns if asked_ns is not None else self._source.now_ns()
             points = view.until(track_id, t0_ns, STEPS)
             operation = self._source.directory().operations.get(row.operation)
-            return row, points, spots or (spots_of(operation.zones) if operation is not None else []), t0_ns
+            return row, points, goals or (goals_of(operation.zones) if operation is not None else []), t0_ns
 
         found = await self._source.run(read)
         if found is None:
@@ -155,8 +155,8 @@ class Ahead:
         other = None if unit_id is None else await self._source.run(view.track, unit_id)
         if unit_id is not None and other is None:
             raise HTTPException(404, f"no track {unit_id!r}")
-        unit, spots = _unit(request, other), spots_of(zones)
-        answer = await self._made(self._foresight.meet, row, points, _ns(head), unit, spots, radius_m, most_s)
+        unit, goals = _unit(request, other), goals_of(zones)
+        answer = await self._made(self._foresight.meet, row, points, _ns(head), unit, goals, radius_m, most_s)
         return json_answer(msgspec.convert({**head, **answer}, InterceptView))
 
     async def looks(self, request: Request) -> Response:
@@ -233,9 +233,9 @@ def _horizons(request: Request, settings: Settings) -> tuple[float, ...]:
     return settings.horizons_min if minutes is None else (minutes,)
 
 
-def _spots(request: Request) -> list[Spot]:
+def _goals(request: Request) -> list[Goal]:
     lat, lon = _number(request, "lat", -90.0, 90.0), _number(request, "lon", -180.0, 180.0)
     if (lat is None) != (lon is None):
         raise HTTPException(422, "lat and lon: both, or neither")
     radius_m = _number(request, "radius_m", 1.0, 1_000_000.0) or 500.0
-    return [] if lat is None or lon is None else [Spot("asked", lat, lon, radius_m)]
+    return [] if lat is None or lon is None else [Goal("asked", lat, lon, radius_m)]

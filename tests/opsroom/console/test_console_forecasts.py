@@ -13,7 +13,7 @@ from birddog import model
 from birddog.units import ns_from_text
 from opsroom import archive_store
 from opsroom.archive_sources import build, gather
-from opsroom.foresight import Foresight, Settings, spots_of
+from opsroom.foresight import Foresight, Settings, goals_of
 from tracking.forecast.calibration import Calibration
 
 NS = 1_000_000_000
@@ -130,8 +130,8 @@ def test_a_place_may_be_named_and_an_archive_that_is_damaged_is_one_line(shown, 
 
 def test_the_circle_about_an_area_over_the_antimeridian():
     ring = ((179.9, 10.0), (-179.9, 10.0), (-179.9, 10.1), (179.9, 10.1), (179.9, 10.0))
-    (spot,) = spots_of((model.Zone(name="z", points=ring), model.Zone(name="line", points=ring[:2], half_width_m=50.0)))
-    assert abs(abs(spot.lon_deg) - 180.0) < 1e-6 and abs(spot.lat_deg - 10.05) < 1e-6 and 11_000 < spot.radius_m < 13_000
+    (goal,) = goals_of((model.Zone(name="z", points=ring), model.Zone(name="line", points=ring[:2], half_width_m=50.0)))
+    assert abs(abs(goal.lon_deg) - 180.0) < 1e-6 and abs(goal.lat_deg - 10.05) < 1e-6 and 11_000 < goal.radius_m < 13_000
 
 
 def test_the_page_says_of_the_selected_track_what_is_expected_and_what_happened(shown, archive, watch, make_stage):
