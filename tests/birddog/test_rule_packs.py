@@ -73,6 +73,8 @@ ENTERED = [
     (UK, "prior-approval", PROPERTY | {"kind": "directed_surveillance"}, PROPERTY, "prior_approval"),
     (UK, "prior-approval", PROPERTY | {"premises": [{"kind": "vehicle", "place": "x"}]},
      PROPERTY | {"premises": [{"kind": "vehicle", "place": "x"}, {"kind": "hotel_bedroom", "place": "x"}]}, "prior_approval"),
+    (UK, "prior-approval", PROPERTY | {"premises": [{"kind": "other", "place": "x"}]},
+     PROPERTY | {"premises": [{"kind": "office", "place": "x"}]}, "prior_approval"),
     (UK, "prior-approval", PROPERTY | APPROVED,
      PROPERTY | {"prior_approval": {"by": "c", "at": at(FULL["use_from"], seconds=1)}}, "prior_approval"),
     *[(US, "named", {}, {name: ...}, name) for name in TEXTS[1:5]],
