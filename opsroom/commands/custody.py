@@ -46,6 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it."""
+    import msgspec
+
     from birddog.custody import received_words, words_of
     from birddog.errors import UsageError
     from opsroom.registers import Registers
@@ -57,6 +59,10 @@ def run(args: argparse.Namespace) -> int:
         return _key(args, registers)
     body, things = _body(args, registers), _things(args.journal)
     thing = things.get(body.item)
+    if thing is not None and not body.operation:  # of the case that it was entered for last: in whose bundle it is missed else
+        of = next((step.body.operation for step in reversed(thing.steps) if step.body.operation), "")
+        if of in registers.directory.operations:
+            body = msgspec.structs.replace(body, operation=of)
     if args.verb == "give":
         body = _signed(body, words_of(body), _signer(args.key, registers.actor))
     elif args.verb == "receive":

@@ -36,6 +36,17 @@ def listed(url, capsys):
     return {thing["item"]: thing for thing in json.loads(capsys.readouterr().out)}
 
 
+def test_what_happens_to_a_thing_is_of_its_case_unless_another_is_named(url, tmp_path):
+    """A transfer that stood outside the case would be missed in the case's bundle: open there for ever."""
+    assert custody(url, "add", "tag-1", "seize", "--operation", "A", "--actor", "Noor", *AT) == 0
+    assert custody(url, "give", "tag-1", "--to", "Ben Ott", "--key", str(tmp_path / "Noor.key"), "--actor", "Noor", *AT) == 0
+    assert custody(url, "receive", "tag-1", "--key", str(tmp_path / "Ben Ott.key"), "--actor", "Ben Ott", *AT) == 0
+    assert custody(url, "add", "tag-2", "seize", "--actor", "Noor", *AT) == 0
+    said = [entry for entry in entries(open_reader(url)) if entry.kind == "custody"][2:]  # behind two keys
+    assert [entry.operation for entry in said] == ["A", "A", "A", ""]
+    assert [unpack(entry).operation for entry in said] == ["A", "A", "A", ""]
+
+
 def test_a_transfer_is_open_until_both_have_signed(url, tmp_path, capsys):
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(b"jpeg")
