@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from birddog.journal import open_reader, open_writer
-from birddog.model import Device, Draft, Frame, FrameBody, RefusalBody, Reject, pack, unpack
+from birddog.model import Device, Draft, Frame, FrameBody, RefusalBody, Reject, Verdict, pack, unpack
 from birddog.units import NS
 from ingest.desk import Desk
 from ingest.intake import Entries
-from ingest.repeats import ROWS
+from ingest.repeats import QUIET_NS, ROWS, Repeats, key_of
 from opsroom.refusals import Refusals
 
 NOW = 1_795_521_600 * NS
@@ -148,3 +149,30 @@ def test_many_senders_stay_bounded(opened, monkeypatch):
     assert len(desk._repeats._runs) == 10
     desk.commit(desk.rest(NOW))
     assert counted(url) == 600 and desk._repeats.held == 0
+
+
+def test_what_waits_to_be_counted_is_written_when_it_is_quiet_for_long_and_begins_anew():
+    """A mutant that wrote nothing of them survived all the others."""
+    repeats, draft = Repeats(), Draft(kind="refusal", received_ns=NOW, source="mqtt", ident=b"i", body=pack(
+        RefusalBody(format="owntracks", version=1, device="d", channel="", rejects=(), payload_hash=b"")))
+    written = [repeats.take(("k",), draft, NOW, known=lambda: False) for _ in range(ROWS + 4)]
+    assert sum(row is not None for row in written) == ROWS + 1 and repeats.held == 3
+    assert repeats.take(("k",), draft, NOW + QUIET_NS + 1, known=lambda: False) is draft
+    (row,) = repeats.due(NOW + QUIET_NS + 1)
+    assert ROWS + 1 + 3 == len(written) and unpack_body(row).count == 3 and repeats.held == 0
+
+
+def unpack_body(draft: Draft) -> RefusalBody:
+    return msgspec.msgpack.decode(draft.body, type=RefusalBody)
+
+
+def test_refusals_for_want_of_a_warrant_are_counted_apart_by_case_and_by_why():
+    """They are rows of a case's authority: one of another case, or for another reason, is no further one of the same."""
+    draft = Draft(kind="refusal", received_ns=NOW, source="mqtt", ident=b"i", body=b"")
+
+    def key(reason: str, operation: str, detail: str):
+        verdict = Verdict(operation=operation, shipment="", basis="warrant", state="refused")
+        return key_of(fix(1), draft, (Reject(reason, detail, device="d", verdict=verdict),))
+
+    assert len({key("unauthorised", *of) for of in (("A", "no warrant"), ("B", "no warrant"), ("A", "expired"))}) == 3
+    assert key("clock", "A", "3 s ahead") == key("clock", "A", "4 s ahead")
