@@ -84,12 +84,16 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Pack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A legal system's rules; ``zone`` is that of its days and hours (IANA)."""
+    """A legal system's rules; ``zone`` is that of its days and hours (IANA).
+
+    ``kinds``: what a warrant's kind may be, where rules go by it: under another word they would be passed by; () for any.
+    """
 
     name: str
     title: str
     note: str
     zone: str = "UTC"
+    kinds: tuple[str, ...] = ()
     rule: tuple[Rule, ...] = ()
 
     def rules(self, check: Check, kind: str, urgent: bool) -> Iterator[Rule]:
@@ -126,6 +130,8 @@ def pack_of(text: str) -> Pack:
             what = "has no source, or does not say whether that was read"
         elif (sum(lasts) != 1) != (rule.check not in _LASTS) or (rule.check not in _LASTS and any(lasts)):
             what = "wants one of hours, days, months" if rule.check in _LASTS else "has no duration"
+        elif pack.kinds and not set(rule.kinds) <= set(pack.kinds):
+            what = f"holds for a kind that is none of {', '.join(pack.kinds)}"
         elif rule.check == "members" and not rule.names:
             what = "names no member"
         elif rule.check == "prior_approval" and not rule.premises:

@@ -84,6 +84,8 @@ def _ruled(warrant: Warrant, pack: Pack) -> Warrant:
         for name in rule.names:
             if said.get(name) in (None, "", []):
                 raise UsageError(f"missing; {rule.id}: {rule.text} ({rule.source})", field=name)
+    if pack.kinds and kind not in pack.kinds:
+        raise UsageError(f"one of {', '.join(pack.kinds)} was expected, for rules of {pack.name} go by it", field="kind")
     install = pack.rules("install_by_at_most", kind, urgent)
     rules.most(install, warrant.issued_ns, warrant.install_by_ns, pack.zone, "install_by")
     for rule in pack.rules("use_at_most", kind, urgent):

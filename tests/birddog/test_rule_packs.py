@@ -35,7 +35,8 @@ TEXTS = (
     "confidential_information", "product_keeper", "product_reviewer", "requesting_state", "substitution",
 )  # fmt: skip
 FULL = dict.fromkeys(TEXTS, "said") | {
-    "id": "W", "device": "D", "issued": "2026-03-01T00:00:00Z", "install_by": "2026-03-08T00:00:00Z",
+    "kind": "directed_surveillance", "id": "W", "device": "D",
+    "issued": "2026-03-01T00:00:00Z", "install_by": "2026-03-08T00:00:00Z",
     "use_from": "2026-03-02T15:00:00Z", "use_until": "2026-03-03T00:00:00Z", "jurisdiction": BOX,
     "retrieval_premises": [{"kind": "office", "place": "x"}], "route": [{"country": "NL", "area": EAST, "consent": CONSENT}],
 }  # fmt: skip
@@ -99,6 +100,21 @@ def test_what_a_rule_asks_of_a_warrant(pack, rule, stands, falls, member):
     assert refused(pack, **stands) == ("", "")
     field, words = refused(pack, **falls)
     assert field == member and rule in words
+
+
+@pytest.mark.parametrize("kind", ["Property_Interference", "property interference", "PropertyInterferenceWarrant", "x"])
+def test_a_kind_by_which_no_rule_goes_does_not_pass_them_by(kind):
+    """A dwelling wants approval before: under a word that is no kind of the pack nothing asked for it."""
+    assert refused(UK, **PROPERTY | APPROVED) == ("", "")
+    field, words = refused(UK, **PROPERTY | {"kind": kind})
+    assert field == "kind" and "directed_surveillance, property_interference" in words
+    assert refused(US, kind=kind) == ("", "")  # whose rules do not go by it
+
+
+def test_a_rule_of_a_kind_that_its_pack_does_not_have_is_no_rule():
+    text = rules.text_of(UK).replace('kinds = ["property_interference"]', 'kinds = ["property_interferense"]', 1)
+    with pytest.raises(UsageError, match="prior-approval.*holds for a kind that is none of"):
+        rules.pack_of(text)
 
 
 def held_of(pack, **changed):
@@ -269,6 +285,8 @@ def naive_entered(said: dict, pack: dict, when: dict) -> str:
             for name in r["names"]:
                 if not said.get(name):
                     return name
+    if "kinds" in pack and said.get("kind", "") not in pack["kinds"]:
+        return "kind"
     for check, member in (("install_by_at_most", "install_by"), ("use_at_most", "use_until")):
         for r in mine:
             if r["check"] == check and when[member] > naive_end(r, when[r.get("since", "issued")], pack["zone"]):
