@@ -28,6 +28,7 @@ SWITCH_M = 60.0
 SINGULAR, NO_ERROR_M = 1e-12, 1e-9
 
 Place = tuple[float, float]
+Covariance = Sequence[Sequence[float]]
 
 
 class Gospa(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +147,7 @@ def id_switches(steps: Iterable[tuple[Mapping[str, Place], Mapping[str, Place]]]
     return counter.count
 
 
-def nees(error: Sequence[Place], covariance: Sequence) -> np.ndarray:
+def nees(error: Sequence[Place], covariance: Sequence[Covariance]) -> np.ndarray:
     """Normalised estimation error squared, e' P⁻¹ e, of each estimate; 2 in the mean where P is right.
 
     Where P is singular an error within its range is weighed there, and any error outside it is infinite: the estimate
@@ -184,7 +185,7 @@ def nees(error: Sequence[Place], covariance: Sequence) -> np.ndarray:
     return out
 
 
-def nis(innovation: Sequence[float], covariance: Sequence) -> float:
+def nis(innovation: Sequence[float], covariance: Covariance) -> float:
     """Normalised innovation squared, v' S⁻¹ v, of one measurement of any dimension; that dimension in the mean.
 
     Args:
@@ -225,7 +226,9 @@ def mean_bounds(count: int, *, dimension: int = 2, level: float = 0.95) -> tuple
     return float(low) / count, float(high) / count
 
 
-def coverage(error: Sequence[Place], covariance: Sequence, moving: Sequence[bool]) -> dict[str, tuple[int, float | None]]:
+def coverage(
+    error: Sequence[Place], covariance: Sequence[Covariance], moving: Sequence[bool]
+) -> dict[str, tuple[int, float | None]]:
     """How many, and the share inside their own 95 % ellipse: of ``all``, of what was ``moving``, of what was ``parked``.
 
     Args:
@@ -246,7 +249,7 @@ def coverage(error: Sequence[Place], covariance: Sequence, moving: Sequence[bool
     return out
 
 
-def inside_95(error: Sequence[Place], covariance: Sequence) -> float | None:
+def inside_95(error: Sequence[Place], covariance: Sequence[Covariance]) -> float | None:
     """The share of estimates whose truth lies inside their own 95 % ellipse (NEES <= 5.991); None: no estimates."""
     found = nees(error, covariance)
     return float((found <= CHI2_95_2D).mean()) if len(found) else None

@@ -35,7 +35,7 @@ _ESCAPED = frozenset('"%&/<>?#')
 # header: (scheme, bits in all, total bits and digits of company and reference (digits 0: any number), what follows)
 # what follows: each ("n", bits) a number, ("p", bits, digits) a padded number, ("s", bits) 7-bit text, ("1", bits) a number
 # whose first digit 1 keeps its zeros, ("0", bits) zeros
-_SCHEMES: dict[int, tuple[str, int, int, int, tuple[tuple, ...]]] = {
+_SCHEMES: dict[int, tuple[str, int, int, int, tuple[tuple[str, int, *tuple[int, ...]], ...]]] = {
     0x30: ("sgtin-96", 96, 44, 13, (("n", 38),)),
     0x31: ("sscc-96", 96, 58, 17, (("0", 24),)),
     0x32: ("sgln-96", 96, 41, 12, (("n", 41),)),

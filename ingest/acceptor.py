@@ -124,7 +124,7 @@ class Acceptor:
                 caller.task.cancel()
 
     @property
-    def address(self) -> tuple:
+    def address(self) -> tuple[str, int, *tuple[int, ...]]:
         """What is listened on, as the socket says it."""
         return self._sock.getsockname()
 

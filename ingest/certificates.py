@@ -13,6 +13,7 @@ import re
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from birddog.errors import UsageError
 
@@ -122,13 +123,13 @@ class ServerTls:
         return context
 
 
-def common_name(certificate: dict | None) -> str:
+def common_name(certificate: dict[str, Any] | None) -> str:
     """The one common name of a certificate as ``ssl`` gives it; "" where it has none, several, or one that nobody can read."""
     names = [value for part in (certificate or {}).get("subject", ()) for key, value in part if key == "commonName"]
     return names[0] if len(names) == 1 and names[0].isprintable() else ""
 
 
-def serial(certificate: dict | None) -> int:
+def serial(certificate: dict[str, Any] | None) -> int:
     """The serial number of a certificate as ``ssl`` gives it."""
     return int((certificate or {}).get("serialNumber", "0"), 16)
 

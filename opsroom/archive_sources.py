@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -140,7 +141,7 @@ def _ais(path: str, out: Gathered) -> None:
     out.add(fixes)
 
 
-def _observed(row: dict, where: str, fixes: list, out: Gathered) -> None:
+def _observed(row: dict[str, Any], where: str, fixes: list[tuple[str, int, float, float]], out: Gathered) -> None:
     from birddog.units import ns_from_text
 
     if "reason" in row:

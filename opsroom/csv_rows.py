@@ -31,7 +31,7 @@ MOST_SAID = 3
 
 def rows(
     path: str, required: tuple[str, ...], *, either: tuple[tuple[str, ...], ...] = ()
-) -> tuple[list[str], Iterator[tuple[int, dict]]]:
+) -> tuple[list[str], Iterator[tuple[int, dict[str, str]]]]:
     """(columns, (line number, row) …) of a file.
 
     Args:
@@ -68,7 +68,7 @@ def rows(
         wanted = " or ".join(", ".join(group) for group in either)
         raise UsageError(f"columns missing: {wanted}", file=path, line=1)
 
-    def each() -> Iterator[tuple[int, dict]]:
+    def each() -> Iterator[tuple[int, dict[str, str]]]:
         try:
             for values in reader:
                 if values:
@@ -92,7 +92,7 @@ def _table(text: str) -> archives.Table | None:
         return None
 
 
-def _archive_rows(text: str, table: archives.Table, path: str) -> Iterator[tuple[int, dict]]:
+def _archive_rows(text: str, table: archives.Table, path: str) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, row under our names) of an archive; a value that cannot be read stays as it is, and is refused as any."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=table.separator)
     try:
@@ -156,7 +156,9 @@ def time_ns(text: str | None) -> int:
     return ns_from_text(text)
 
 
-def taken(path: str, line: int, row: dict, wanted: Mapping[str, Callable[[str | None], Any]]) -> dict[str, Any] | None:
+def taken(
+    path: str, line: int, row: dict[str, str], wanted: Mapping[str, Callable[[str | None], Any]]
+) -> dict[str, Any] | None:
     """The wanted values of a row by their readers; None, and a word on stderr, where a required one cannot be read."""
     out = {}
     for name, read in wanted.items():

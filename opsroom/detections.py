@@ -325,7 +325,7 @@ def _rows(path: str) -> tuple[list[Detection], bool, tuple[float, float] | None]
     return sorted(out, key=lambda d: d.arrival_ns), iso, origin
 
 
-def _scenario(path: str | None) -> tuple[dict, tuple[float, float] | None, float]:
+def _scenario(path: str | None) -> tuple[dict[str, Sensor], tuple[float, float] | None, float]:
     """(sensors by id, origin, duration) of a scenario's JSON.
 
     Raises:
@@ -349,7 +349,7 @@ def _scenario(path: str | None) -> tuple[dict, tuple[float, float] | None, float
     if not isinstance(said, dict) or not isinstance(said.get("sensors", []), list):
         raise UsageError("an object with a list of sensors was expected", file=path, field="sensors")
 
-    def value(of: dict, name: str, default: float, where: str) -> float:
+    def value(of: dict[str, Any], name: str, default: float, where: str) -> float:
         found = of.get(name)
         if found is None:
             return default
@@ -371,7 +371,7 @@ def _scenario(path: str | None) -> tuple[dict, tuple[float, float] | None, float
     return sensors, origin, value(said, "duration_s", 0.0, "")
 
 
-def _sensor(s: dict, where: str, path: str, value: Any) -> Any:
+def _sensor(s: dict[str, Any], where: str, path: str, value: Any) -> Any:
     def four(name: str, count: int) -> tuple[float, ...] | None:
         found = s.get(name)
         if found is None:

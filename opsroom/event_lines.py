@@ -35,7 +35,7 @@ def lines(events: Iterable[Event], rules: Rules, archive: str = "") -> Iterator[
             if kind not in ("stop", "gap", "lane_stop", "visit", "portal"):
                 said |= {"grid_s": rules.grid_s, "hole_s": rules.hole_s}
             rule[kind] = msgspec.Raw(encoder.encode(said))
-    lot: list[dict] = []
+    lot: list[dict[str, Any]] = []
     for event in events:
         lot.append(document(event, rule.get(event.kind)))
         if len(lot) == LOT:
@@ -45,7 +45,7 @@ def lines(events: Iterable[Event], rules: Rules, archive: str = "") -> Iterator[
         yield encoder.encode_lines(lot).decode()
 
 
-def document(event: Event, rule: object) -> dict:
+def document(event: Event, rule: object) -> dict[str, Any]:
     """One event as it is printed; lengths to the millimetre."""
     start, last = iso(event.start_ns), iso(event.last_ns)
     out: dict[str, Any] = {

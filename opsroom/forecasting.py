@@ -97,7 +97,7 @@ class Asked:
 
 def questions(
     path: str, columns: tuple[str, ...], readers: Mapping[str, Callable[[str | None], Any]]
-) -> Iterator[tuple[int, dict, dict]]:
+) -> Iterator[tuple[int, dict[str, str], dict[str, Any]]]:
     """(line, row as written, values) of a file of questions; a row that cannot be read is said and left out.
 
     Raises:

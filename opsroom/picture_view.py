@@ -70,7 +70,7 @@ class StoreFile:
         self._db: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
 
-    def rows(self, sql: str, values: tuple = ()) -> list[tuple]:
+    def rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """The answer to one question, in a transaction of its own.
 
         Raises:
@@ -343,7 +343,7 @@ class View:
         rows = self._file.rows(f"{sql} ORDER BY revision, id", where)
         return list(zip([row[1] for row in rows], self._decoded(decoder, rows), strict=True))
 
-    def _decoded(self, decoder: msgspec.msgpack.Decoder[Row], rows: list[tuple]) -> list[Row]:
+    def _decoded(self, decoder: msgspec.msgpack.Decoder[Row], rows: list[tuple[Any, ...]]) -> list[Row]:
         try:
             return [decoder.decode(row[0]) for row in rows]
         except (msgspec.DecodeError, UnicodeError) as error:

@@ -78,7 +78,7 @@ def read_tracks(path: str) -> TrackRows:
     return TrackRows(ids, vessel, when, lat, lon, line, sum(refused))
 
 
-def _plain(source: Any, path: str, names: dict[str, int], parts: list, refused: list[int]) -> bool:
+def _plain(source: Any, path: str, names: dict[str, int], parts: list[tuple[np.ndarray, ...]], refused: list[int]) -> bool:
     """Read block by block; False where the file as a whole is for the other reader."""
     head = source.readline().removeprefix(b"\xef\xbb\xbf")
     if b'"' in head or b"\r" in head.rstrip(b"\r\n"):
@@ -107,7 +107,7 @@ def _plain(source: Any, path: str, names: dict[str, int], parts: list, refused: 
     return True
 
 
-def _any_form(path: str) -> tuple[dict[str, str], Iterator[tuple[int, dict]]]:
+def _any_form(path: str) -> tuple[dict[str, str], Iterator[tuple[int, dict[str, str]]]]:
     """What the columns are called, and the rows, of any file that ``csv_rows`` reads (quotes, AIS archives)."""
     try:
         columns, lines = rows(path, ("track_id", "t", "lat", "lon"))
@@ -119,12 +119,12 @@ def _any_form(path: str) -> tuple[dict[str, str], Iterator[tuple[int, dict]]]:
 
 
 def _one_by_one(
-    path: str, called: dict[str, str], lines: Iterator[tuple[int, dict]], names: dict[str, int], refused: list[int]
-) -> tuple:  # fmt: skip
-    out: list[tuple] = []
+    path: str, called: dict[str, str], lines: Iterator[tuple[int, dict[str, str]]], names: dict[str, int], refused: list[int]
+) -> tuple[np.ndarray, ...]:  # fmt: skip
+    out: list[tuple[int, int, float, float, int]] = []
     bad = 0
     for line, row in lines:
-        row["id"] = row.get(called["id"])
+        row["id"] = row.get(called["id"], "")
         got = taken(path, line, row, _WANTED)
         bad += got is None
         if got is not None:

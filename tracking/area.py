@@ -10,7 +10,8 @@ import math
 from birddog.areas import ring_contains
 from birddog.geo import radii_m
 
-Ring = tuple[tuple[float, float], ...]
+Point = tuple[float, float]
+Ring = tuple[Point, ...]
 
 
 def rings_touch(a: Ring, b: Ring) -> bool:
@@ -45,12 +46,12 @@ def _unrolled(ring: Ring, lon0_deg: float) -> Ring:
     return tuple(out)
 
 
-def _cross(a: tuple, b: tuple, c: tuple, d: tuple) -> bool:
-    def side(p: tuple, q: tuple, r: tuple) -> float:
+def _cross(a: Point, b: Point, c: Point, d: Point) -> bool:
+    def side(p: Point, q: Point, r: Point) -> float:
         return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
 
     return side(a, b, c) * side(a, b, d) <= 0.0 and side(c, d, a) * side(c, d, b) <= 0.0 and _boxes(a, b, c, d)
 
 
-def _boxes(a: tuple, b: tuple, c: tuple, d: tuple) -> bool:
+def _boxes(a: Point, b: Point, c: Point, d: Point) -> bool:
     return all(max(min(a[k], b[k]), min(c[k], d[k])) <= min(max(a[k], b[k]), max(c[k], d[k])) for k in (0, 1))

@@ -12,6 +12,7 @@ from tracking import kernel
 from tracking.engine import State
 from tracking.kernel import NOISE_PRIOR, SIGMA_FLOOR_M, VELOCITY_LEAST_MPS, VELOCITY_SHARE, mean_of
 from tracking.measurement import Measurement
+from tracking.motion import Position, Velocity
 from tracking.presets import ClassPreset
 
 #: So many devices of one track are learnt of.
@@ -60,7 +61,7 @@ def believed(noise: DeviceNoises, m: Measurement, *, textbook: bool = False) -> 
 
 
 def learnt(
-    noise: DeviceNoises, x: State, z: tuple, v: tuple | None, m: Measurement, base: float | None, preset: ClassPreset
+    noise: DeviceNoises, x: State, z: Position, v: Velocity | None, m: Measurement, base: float | None, preset: ClassPreset
 ) -> DeviceNoises:
     """What a used fix says of its device's noise: E[residual² + P after it] = R, per axis."""
     at = 0

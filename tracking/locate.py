@@ -144,7 +144,7 @@ class _Group:
             self.kept.mu[place], self.kept.x[place], self.kept.p[place] = bank.mu[rows], bank.x[rows], bank.p[rows]
 
 
-def _order(f: PastFix) -> tuple:
+def _order(f: PastFix) -> tuple[int, float, float, float, bool, float, float, str]:
     """A total order by time in which the rows' order plays no part; of the same fix again the better stated one first."""
     sigma_m = f.sigma_m if f.sigma_m is not None else math.inf
     return (f.time_ns, f.x, f.y, sigma_m, f.ve_mps is None, f.ve_mps or 0.0, f.vn_mps or 0.0, f.klass)

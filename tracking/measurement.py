@@ -40,7 +40,7 @@ class Measurement(msgspec.Struct, frozen=True, gc=False, array_like=True):
         return (self.time_ns, self.device, self.origin)
 
 
-def rank(m: Measurement) -> tuple:
+def rank(m: Measurement) -> tuple[bool, float, float, float, float, float]:
     """Which of two measurements with one key is taken for its position; a total order in which arrival plays no part."""
     return (not m.stated, m.r_ee + m.r_nn, m.lat_deg, m.lon_deg, m.r_en, m.r_ee)
 
@@ -58,7 +58,7 @@ def merged(old: Measurement, new: Measurement) -> Measurement:
     whichever has one.
     """
 
-    def speed_rank(m: Measurement) -> tuple:
+    def speed_rank(m: Measurement) -> tuple[bool, float, float, float]:
         return (m.ve_mps is None, m.r_v, m.ve_mps or 0.0, m.vn_mps or 0.0)
 
     first = old if rank(old) <= rank(new) else new

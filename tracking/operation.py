@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -828,7 +829,7 @@ class OperationFold:
         book.row(track_id, lambda: row)
         return book.changes()
 
-    def _as_described(self, device: str, of: tuple) -> bool:
+    def _as_described(self, device: str, of: tuple[Any, ...]) -> bool:
         """Whether what a device stated of itself is what its track was last described by, and its battery nothing to tell."""
         known = self._state.facts.get(device)
         facts = known.values if known is not None else _NOTHING

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -24,6 +25,9 @@ K = 5
 #: A fix vouches for no more than this time of being looked at.
 VOUCH_S = 3600.0
 HOURS = 168
+
+#: What a rate is of: a cell, or an hour of the week.
+Key = TypeVar("Key", bound=int | tuple[int, int])
 
 
 class Happening(msgspec.Struct, frozen=True):
@@ -197,8 +201,8 @@ def patterns(happened: Iterable[Happening], observed: Iterable[Observed], *, cel
     total_h = sum(o.hours for o in looked)
     cells.sort(key=lambda c: (-c.per_km2_h, c.lat_deg, c.lon_deg))
     hubs.sort(key=lambda h: (-h.shipments, -h.events, h.lat_deg, h.lon_deg))
-    rate = len(events) / total_h if total_h > 0.0 else 0.0
-    return Patterns(k, cell_m, len(events), round(total_h, 3), rate, hubs, hours, cells, suppressed)
+    rate_per_h = len(events) / total_h if total_h > 0.0 else 0.0
+    return Patterns(k, cell_m, len(events), round(total_h, 3), rate_per_h, hubs, hours, cells, suppressed)
 
 
 def teams(cells: list[Cell], n: int, apart_m: float, busier: float = 1.0) -> list[Cell]:
@@ -237,11 +241,11 @@ def exposure(names: list[str], t_s: list[float], lat_deg: list[float], lon_deg: 
     return out
 
 
-def _counted(events: Iterable[tuple], looked: Iterable[tuple]) -> dict:
+def _counted(events: Iterable[tuple[Key, str]], looked: Iterable[tuple[Key, float]]) -> dict[Key, Rate]:
     """Rates by whatever the events and the exposure are named by, in order of name."""
-    count: dict = {}
-    names: dict = {}
-    hours: dict = {}
+    count: dict[Key, int] = {}
+    names: dict[Key, set[str]] = {}
+    hours: dict[Key, float] = {}
     for key, name in events:
         count[key] = count.get(key, 0) + 1
         names.setdefault(key, set()).add(name)
@@ -289,12 +293,12 @@ def _watched(looked: list[Observed], cell_m: float) -> dict[tuple[int, int], flo
 
 def _hubs(events: list[Happening], hub_m: float) -> list[Hub]:
     """Each event belongs to the nearest hub whose mean is within ``hub_m``, else it begins one; in the order of time."""
-    grid: dict[tuple[int, int], list[list]] = {}
-    found: list[list] = []
+    grid: dict[tuple[int, int], list[list[Any]]] = {}
+    found: list[list[Any]] = []
     for e in events:
         band, _ = cell_of(e.lat_deg, e.lon_deg, hub_m)
         step = math.degrees(hub_m / R_MEAN_M)
-        near: list[tuple[float, list]] = []
+        near: list[tuple[float, list[Any]]] = []
         for b in (band - 1, band, band + 1):
             columns = _columns(b, step)
             c = math.floor((e.lon_deg + 180.0) % 360.0 / (360.0 / columns))

@@ -141,11 +141,11 @@ class LiveTrack:
         self.running: Running | None = None
         self._runs = False
         #: What its operation last found to be expected of it, and what that follows from; kept for its owner.
-        self.expected: tuple[tuple, Any] | None = None
+        self.expected: tuple[tuple[object, ...], Any] | None = None
         #: What its name and class last followed from.
-        self.described: tuple | None = None
+        self.described: tuple[Any, ...] | None = None
         #: ``described`` when it last was so by a fix.
-        self.usual: tuple | None = None
+        self.usual: tuple[Any, ...] | None = None
 
     def place(self, core: Core) -> Place:
         """``placed`` of a filter's own state: asked for once for its point and once for the row."""
@@ -624,7 +624,7 @@ def _told(core: Core | None) -> Told:
     return 0.0, lat, lon, x[1], x[3], x[4], x[6], x[11], shown[4], x[8], x[10], shown[11], x[13]
 
 
-def _order(m: Measurement) -> tuple:
+def _order(m: Measurement) -> tuple[int, str, str, float, float, float]:
     """A total order by time in which arrival plays no part."""
     return (m.time_ns, m.device, m.origin, m.lat_deg, m.lon_deg, m.r_ee)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -158,7 +159,9 @@ class SqliteReader:
         checked(self._db, self.path, self._oldest)
         self._beside = self._places()
 
-    def _fetch(self, sql: str, values: Sequence[int | str | bytes] = (), doing: str = " cannot be read:") -> list[tuple]:
+    def _fetch(
+        self, sql: str, values: Sequence[int | str | bytes] = (), doing: str = " cannot be read:"
+    ) -> list[tuple[Any, ...]]:
         try:
             self._follow()
             return self._db.execute(sql, values).fetchall()

@@ -116,7 +116,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self._count = 0
-        self._sets: dict[tuple, tuple[int, dict[str, tuple[str, int]], sentences.Stamp | None]] = {}
+        self._sets: dict[tuple[str, str, str, str], tuple[int, dict[str, tuple[str, int]], sentences.Stamp | None]] = {}
         self._clock = sentences.Clock()
         self._dated = (0, 0)  # which GPS sentence dates what is heard, and at which report it came
         self._station_ns: int | None = None  # the time that a base station stated last

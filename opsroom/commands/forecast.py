@@ -96,7 +96,7 @@ def _horizon(text: str | None) -> float:
     return value
 
 
-def _features(f: Any, who: str, row: dict) -> list[dict]:
+def _features(f: Any, who: str, row: dict[str, str]) -> list[dict[str, Any]]:
     """One feature a level: a polygon, or a multipolygon where there are several futures apart, or the date line is between."""
     from birddog.date_line import cut_on_date_line
 

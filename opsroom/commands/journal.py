@@ -6,9 +6,12 @@ import argparse
 import base64
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opsroom.commands.common import journal_option, json_line, json_option, print_json, print_table, result_file, say, text_file
+
+if TYPE_CHECKING:
+    from birddog.model import Entry
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -158,7 +161,7 @@ def _tail(reader: Any, args: argparse.Namespace) -> int:
     return 0
 
 
-def _print_tail(rows: list, args: argparse.Namespace) -> None:
+def _print_tail(rows: list[Entry], args: argparse.Namespace) -> None:
     from birddog.errors import printable
     from birddog.units import iso_from_ns
 

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _given(row: dict, *names: str) -> bool:
+def _given(row: dict[str, str], *names: str) -> bool:
     return all((row.get(name) or "").strip() for name in names)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from opsroom.commands.common import journal_option, json_option
 
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(found: dict) -> None:
+def _tell(found: dict[str, Any]) -> None:
     from opsroom.commands.common import print_table, say
 
     if found["looks"]:

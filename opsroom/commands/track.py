@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from birddog.model import Draft
 
 #: Where a scenario's seconds may count from, ns: before 2100.
 LAST_START_NS = 4_102_444_800 * 10**9
@@ -86,7 +89,7 @@ def _of_file(args: argparse.Namespace) -> int:
     return 0
 
 
-def _kept(url: str, made: list) -> None:
+def _kept(url: str, made: list[Draft]) -> None:
     """The entries in an exercise journal, made where it is absent."""
     from birddog.errors import UsageError
     from birddog.journal import open_writer

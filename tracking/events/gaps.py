@@ -16,7 +16,7 @@ import numpy as np
 from birddog.geo import R_MEAN_M
 from birddog.units import NS
 from tracking.events.model import Gap, Rules
-from tracking.events.tracks import Tracks
+from tracking.events.tracks import AnyFix, Tracks
 
 #: Whole steps of the grid after the beginning of a silence in which others are counted.
 _STEPS = 5
@@ -116,7 +116,7 @@ class Hearing(msgspec.Struct):
     keep: int = 72
     steps: dict[int, dict[str, int]] = {}
 
-    def add(self, fix: tuple) -> None:
+    def add(self, fix: AnyFix) -> None:
         """One fix (ns, x, y, z) of anybody."""
         step = fix[0] // self.grid_ns
         counts = self.steps.get(step)
@@ -127,10 +127,10 @@ class Hearing(msgspec.Struct):
         cell = ",".join(map(str, self._cell(fix)))
         counts[cell] = counts.get(cell, 0) + 1
 
-    def _cell(self, fix: tuple) -> tuple[int, ...]:
+    def _cell(self, fix: AnyFix) -> tuple[int, ...]:
         return tuple(math.floor((p + R_MEAN_M) / self.rule.near_m) + 1 for p in fix[1:4])
 
-    def near(self, fix: tuple) -> int:
+    def near(self, fix: AnyFix) -> int:
         """Fixes heard in the hour after a fix around it."""
         (i, j, k), step, total = self._cell(fix), fix[0] // self.grid_ns, 0
         for later in range(1, _STEPS + 1):

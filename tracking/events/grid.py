@@ -7,13 +7,14 @@ the sample before it, NaN where there is none.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from birddog.units import NS
 from tracking.events.model import Rules
-from tracking.events.tracks import Tracks
+from tracking.events.tracks import AnyFix, Tracks
 
 
 class Samples(msgspec.Struct):
@@ -82,10 +83,10 @@ class Sampler(msgspec.Struct):
 
     grid_s: int
     hole_ns: int
-    fix: tuple | None = None
+    fix: tuple[Any, ...] | None = None
     last: Sample | None = None
 
-    def add(self, fix: tuple) -> list[Sample]:
+    def add(self, fix: AnyFix) -> list[Sample]:
         """The samples up to this fix, which comes after the one before."""
         old, self.fix = self.fix, fix
         t = fix[0]

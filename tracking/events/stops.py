@@ -14,7 +14,7 @@ import numpy as np
 
 from birddog.units import NS
 from tracking.events.model import Stop
-from tracking.events.tracks import Tracks
+from tracking.events.tracks import AnyFix, Tracks
 
 #: What rounding of prefix sums may make of a distance.
 _ROUND_M = 1.0
@@ -225,7 +225,7 @@ class Stops(msgspec.Struct):
     y: float = 0.0
     z: float = 0.0
 
-    def add(self, fix: tuple) -> Begun | None:
+    def add(self, fix: AnyFix) -> Begun | None:
         """Take the next fix (ns, x, y, z, ...); the stop that it ended, if it did."""
         t, x, y, z = fix[0], fix[1], fix[2], fix[3]
         r2 = self.rule.radius_m * self.rule.radius_m
@@ -251,7 +251,7 @@ class Stops(msgspec.Struct):
         self._made()
         return ended
 
-    def _anew(self, fix: tuple, r2: float) -> None:
+    def _anew(self, fix: tuple[int, float, float, float], r2: float) -> None:
         """The run began at its first fix in vain: the first of the later ones from which it holds until now."""
         fixes = [*self.fixes, fix]
         for begin in range(1, len(fixes)):

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from birddog.units import NS
 from tracking.events.sphere import BLOCK, points
+
+#: One fix as the rules take it, (ns, x, y, z, ...).
+AnyFix = tuple[int, float, float, float, *tuple[float, ...]]
 
 
 class Tracks(msgspec.Struct):
@@ -134,10 +138,10 @@ class Cleaner(msgspec.Struct):
     """The rule for one vessel: what is beyond reach of the fix before waits for the next.  Fixes are (ns, x, y, z, ...)."""
 
     reach_mps: float
-    last: tuple | None = None
-    held: tuple | None = None
+    last: tuple[Any, ...] | None = None
+    held: tuple[Any, ...] | None = None
 
-    def add(self, fix: tuple) -> list[tuple]:
+    def add(self, fix: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """What is now known to stay, in order."""
         if self.last is None:
             self.last = fix
@@ -155,11 +159,11 @@ class Cleaner(msgspec.Struct):
         self.last = held
         return [held, *self.add(fix)]
 
-    def end(self) -> list[tuple]:
+    def end(self) -> list[tuple[Any, ...]]:
         """What waits at the end of the data is no more to be believed than the fix before it: it does not stay."""
         return []
 
-    def _reached(self, a: tuple, b: tuple) -> bool:
+    def _reached(self, a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
         dx, dy, dz = b[1] - a[1], b[2] - a[2], b[3] - a[3]
         return not math.sqrt(dx * dx + dy * dy + dz * dz) > self.reach_mps * ((b[0] - a[0]) / NS)
 

@@ -283,7 +283,7 @@ def of_mover(past: Past, state: LastSeen, after_s: float, seen: Visible, found: 
     return _futures(plane, [*e, s_e], [*n, s_n], [*ve, state.ve_mps], [*vn, state.vn_mps], np.r_[likeness, like.steady], mass)
 
 
-def _futures(plane: Plane, e: list, n: list, ve: list, vn: list, likeness: np.ndarray, mass: float,
+def _futures(plane: Plane, e: list[float], n: list[float], ve: list[float], vn: list[float], likeness: np.ndarray, mass: float,
              point: tuple[float, float] | None = None) -> Futures:
     w = likeness / likeness.sum()
     keep = w > LEAST_WEIGHT

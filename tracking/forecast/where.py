@@ -96,7 +96,9 @@ class Forecaster:
     like: fut.Likeness = fut.LIKENESS
     shape: regions.Shape = regions.SHAPE
     calibration: Calibration | None = None
-    _last: tuple | None = field(default=None, repr=False)
+    _last: tuple[Track, float, tuple[fut.LastSeen, fut.Visible, fut.Passes | None] | None] | None = field(
+        default=None, repr=False
+    )
 
     def __post_init__(self) -> None:
         if self.calibration is None:
