@@ -6,7 +6,7 @@ both build it from entries only, in order, so that a rebuild answers as the live
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from birddog.model import REGISTERS, Attachment, Body, Device, Operation, Passersby, Placement, UsedWays, Validation, WarrantAct
 from birddog.warrants import Held, Warrants
@@ -15,6 +15,8 @@ __all__ = ["OPEN", "REGISTERS", "Directory", "plain_topic"]
 
 #: The operation of vessels and contacts that belong to no case.
 OPEN = "open"
+
+_Row = TypeVar("_Row", Attachment, Placement)
 
 
 class Directory:
@@ -133,7 +135,7 @@ def _put(rows: list[Any], row: Any) -> None:
     rows.append(row)
 
 
-def _at(rows: list[Any] | None, time_ns: int) -> Any:
+def _at(rows: list[_Row] | None, time_ns: int) -> _Row | None:
     if rows:
         for row in reversed(rows):
             if row.from_ns <= time_ns and (row.to_ns is None or time_ns < row.to_ns):

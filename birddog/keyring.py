@@ -26,6 +26,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -33,6 +34,9 @@ from birddog.hsm import SCHEME, TokenMaster
 from birddog.journal.beside import Home
 from birddog.keyfile import KEY_BYTES, sync_folder
 from birddog.master import NONCE_BYTES, FileMaster, KeyDestroyed, KeyringError, Master, SealBroken
+
+if TYPE_CHECKING:  # imported late
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 __all__ = ["NONCE_BYTES", "KeyDestroyed", "Keyring", "KeyringError", "SealBroken", "Sealer", "key_name"]
 
@@ -90,7 +94,7 @@ class Keyring:
         self._master: Master | None = None
         self._rows: dict[str, _Row] = {}
         self._newest: dict[tuple[str, str], int] = {}
-        self._aes: dict[str, object] = {}
+        self._aes: dict[str, AESGCM] = {}
         self._derived: dict[tuple[str, str], bytes] = {}
         self._where = master
         self._stood: tuple[int, int, int] | None = None
@@ -247,7 +251,7 @@ class Keyring:
 
     # --- the file ----------------------------------------------------------------------------------
 
-    def _cipher(self, name: str):  # type: ignore[no-untyped-def]  # AESGCM, which is imported late
+    def _cipher(self, name: str) -> AESGCM:
         found = self._aes.get(name)
         if found is None:
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -386,10 +390,10 @@ class Sealer:
 
     __slots__ = ("_aes", "_lead", "_named", "name")
 
-    def __init__(self, aes: object, name: str, number: int):
+    def __init__(self, aes: AESGCM, name: str, number: int):
         self._aes, self.name = aes, name
         self._lead, self._named = _LEAD.pack(_FORM, number), name.encode() + b"\0"
 
     def __call__(self, plaintext: bytes, aad: bytes, nonce: bytes) -> bytes:
         """As ``Keyring.seal``; ``nonce``: ``NONCE_BYTES`` of ``os.urandom``, never one twice (many are drawn in one call)."""
-        return self._lead + nonce + self._aes.encrypt(nonce, plaintext, self._named + aad)  # type: ignore[attr-defined]  # AESGCM
+        return self._lead + nonce + self._aes.encrypt(nonce, plaintext, self._named + aad)

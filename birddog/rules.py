@@ -18,7 +18,8 @@ import tomllib
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Literal
+from importlib.resources.abc import Traversable
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -159,7 +160,7 @@ def text_of(name: str) -> str:
     return (_folder() / f"{name}.toml").read_text(encoding="utf-8")
 
 
-def _folder() -> Any:
+def _folder() -> Traversable:
     return importlib.resources.files("birddog") / "packs"
 
 

@@ -100,6 +100,6 @@ def ns_from_seconds_text(text: str) -> int:
     sign, whole, fraction, power = found[1], found[2] or "0", found[3] or found[4] or "", int(found[5] or 0)
     fraction = fraction[:120]  # no power makes more of them count
     shift = 9 + power - len(fraction)
-    value = int(whole + fraction)
+    value: int = int(whole + fraction)
     value = value * 10**shift if shift >= 0 else value // 10**-shift
     return -value if sign == "-" else value

@@ -126,7 +126,8 @@ class Acceptor:
     @property
     def address(self) -> tuple[str, int, *tuple[int, ...]]:
         """What is listened on, as the socket says it."""
-        return self._sock.getsockname()
+        name: tuple[str, int, *tuple[int, ...]] = self._sock.getsockname()
+        return name
 
     @property
     def callers(self) -> int:

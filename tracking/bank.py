@@ -174,7 +174,8 @@ def kicks(modes: tuple[Mode, ...]) -> tuple[tuple[float, ...], ...]:
 def coarse(dt_s: np.ndarray) -> np.ndarray:
     """The time for which modes are exchanged: dt_s to a hundredth part, so that few tables of probabilities are made."""
     mantissa, exponent = np.frexp(dt_s)
-    return np.ldexp(np.round(mantissa * 128.0) / 128.0, exponent)
+    rounded: np.ndarray = np.ldexp(np.round(mantissa * 128.0) / 128.0, exponent)
+    return rounded
 
 
 def transitions(dt_s: np.ndarray, modes: tuple[Mode, ...]) -> np.ndarray:
@@ -190,7 +191,8 @@ def transitions(dt_s: np.ndarray, modes: tuple[Mode, ...]) -> np.ndarray:
     values, vectors = np.linalg.eig(g)
     t = np.einsum("ik,bk,kj->bij", vectors, np.exp(dt_s[:, None] * values.real), np.linalg.inv(vectors)).real
     t = np.maximum(t, 0.0)
-    return t / t.sum(axis=2, keepdims=True)
+    shares: np.ndarray = t / t.sum(axis=2, keepdims=True)
+    return shares
 
 
 def mixed(bank: Bank, dt_s: np.ndarray, modes: tuple[Mode, ...]) -> Bank:
@@ -288,7 +290,8 @@ def loglik(bank: Bank, z: np.ndarray, r: np.ndarray) -> np.ndarray:
     nis = np.einsum("bmi,bmij,bmj->bm", y, np.linalg.inv(s), y)
     log = np.log(np.maximum(bank.mu, 1e-300)) - 0.5 * (nis + np.log(np.linalg.det(s))) - np.log(2 * np.pi)
     top = log.max(axis=1)
-    return top + np.log(np.exp(log - top[:, None]).sum(axis=1))
+    out: np.ndarray = top + np.log(np.exp(log - top[:, None]).sum(axis=1))
+    return out
 
 
 def combined(bank: Bank, at: tuple[int, int] = (0, 2), *, known_after: bool = False) -> tuple[np.ndarray, np.ndarray]:

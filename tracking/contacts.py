@@ -233,7 +233,8 @@ def _rotated(rows: _Places, spots: np.ndarray, of: np.ndarray, at: np.ndarray, r
     size = np.hypot(c, s)
     c, s = np.where(size > 0.0, c / size, 1.0), np.where(size > 0.0, s / size, 0.0)
     m = np.stack((np.stack((c, s), -1), np.stack((-s, c), -1)), axis=-2)
-    return m @ r[at] @ m.swapaxes(-1, -2)
+    turned: np.ndarray = m @ r[at] @ m.swapaxes(-1, -2)
+    return turned
 
 
 # --- one look -------------------------------------------------------------------------------------

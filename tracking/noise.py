@@ -50,7 +50,10 @@ def resolution(values: np.ndarray, *, geodetic: bool) -> np.ndarray:
 def covariance(bank: Bank, variance: np.ndarray, clock_s: np.ndarray) -> np.ndarray:
     """R (B, M, 2, 2) of fixes with a variance per axis (B, 2) whose time stamps are off by clock_s (B,): along the way."""
     v = bank.x[:, :, [1, 3]]
-    return variance[:, None, :, None] * np.eye(2) + (clock_s**2)[:, None, None, None] * v[..., :, None] * v[..., None, :]
+    r: np.ndarray = (
+        variance[:, None, :, None] * np.eye(2) + (clock_s**2)[:, None, None, None] * v[..., :, None] * v[..., None, :]
+    )
+    return r
 
 
 def shares(evidence: np.ndarray) -> np.ndarray:
@@ -58,4 +61,5 @@ def shares(evidence: np.ndarray) -> np.ndarray:
     w = np.exp(evidence - evidence.max(axis=1, keepdims=True))
     w /= w.sum(axis=1, keepdims=True)
     w[w < 1e-2] = 0.0
-    return w / w.sum(axis=1, keepdims=True)
+    out: np.ndarray = w / w.sum(axis=1, keepdims=True)
+    return out

@@ -482,7 +482,8 @@ class OperationFold:
             expected, timeless = self._asked(live, now_ns)
             live.expected = (of, expected) if timeless else None
             return expected
-        return live.expected[1]
+        kept: Expected = live.expected[1]
+        return kept
 
     def _asked(self, live: LiveTrack, now_ns: int) -> tuple[Expected, bool]:
         """What is expected of a track, and whether that is so at any time from now on that the registers are as they are."""

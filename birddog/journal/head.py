@@ -203,7 +203,8 @@ def mixed(path: Path, head: Head) -> str:
 
 def _follows(salts: bytes, before: bytes) -> bool:
     """Whether a log was begun anew once since: the first salt counts up by one (fileformat2, section 4.1)."""
-    one, other = struct.unpack(">I", salts[:4])[0], struct.unpack(">I", before[:4])[0]
+    one: int = struct.unpack(">I", salts[:4])[0]
+    other: int = struct.unpack(">I", before[:4])[0]
     return one == (other + 1) % 2**32
 
 

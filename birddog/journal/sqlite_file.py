@@ -158,7 +158,7 @@ def durable(db: sqlite3.Connection, path: Path) -> int:
         db.execute("BEGIN IMMEDIATE")
         db.execute("REPLACE INTO meta SELECT key, value FROM meta WHERE key = 'mode'")
         db.execute("COMMIT")
-        page_bytes = db.execute("PRAGMA page_size").fetchone()[0]
+        page_bytes: int = db.execute("PRAGMA page_size").fetchone()[0]
     except TROUBLE as error:
         if db.in_transaction:
             db.rollback()

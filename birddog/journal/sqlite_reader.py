@@ -84,7 +84,8 @@ class SqliteReader:
 
     def last_seq(self) -> int:
         """The number of the newest entry, 0 when there is none."""
-        return self._fetch("SELECT coalesce(max(seq), 0) FROM entry")[0][0]
+        newest: int = self._fetch("SELECT coalesce(max(seq), 0) FROM entry")[0][0]
+        return newest
 
     def clock_ns(self) -> int:
         """The time that the journal stands at: the greatest since it was last set back, 0 in an empty one.

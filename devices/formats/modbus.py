@@ -156,7 +156,8 @@ def _reading(row: Any) -> tuple[str, float | bool, str]:
 def _single(value: float) -> float:
     """A number as 32 bits hold it, so that 3.4e38 or -9999.1 in a map is found in a register."""
     try:
-        return struct.unpack(">f", struct.pack(">f", value))[0]
+        held: float = struct.unpack(">f", struct.pack(">f", value))[0]
+        return held
     except OverflowError:
         return math.inf
 
@@ -206,4 +207,5 @@ def _whole(value: float, row: Mapping[str, Any]) -> int:
     scale, offset = row.get("scale", 1), row.get("offset", 0)
     if scale == 1 and isinstance(value, int) and isinstance(offset, int):
         return value - offset
-    return round((value - offset) / scale)
+    raw: int = round((value - offset) / scale)
+    return raw

@@ -209,4 +209,5 @@ def _pairs(
 def _settled(fixes: Tracks, rules: Rules, now: int) -> list[int]:
     """Of each vessel the point of the grid up to which everything is known."""
     last = fixes.time_ns[np.maximum(fixes.first[1:] - 1, 0)]
-    return np.where(now - last > rules.hole_ns, _NEVER, last // rules.grid_ns).tolist()
+    points: list[int] = np.where(now - last > rules.hole_ns, _NEVER, last // rules.grid_ns).tolist()
+    return points

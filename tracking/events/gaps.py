@@ -93,7 +93,8 @@ class Heard:
         self._keys = np.sort(self._key(i, j, k, step))
 
     def _key(self, i: np.ndarray, j: np.ndarray, k: np.ndarray, step: np.ndarray) -> np.ndarray:
-        return ((i * self._side + j) * self._side + k) * self._steps + (step - self._first)
+        key: np.ndarray = ((i * self._side + j) * self._side + k) * self._steps + (step - self._first)
+        return key
 
     def near(self, time_ns: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Fixes heard in the hour after each time around each point."""

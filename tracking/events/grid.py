@@ -52,7 +52,8 @@ def samples(fixes: Tracks, rules: Rules) -> Samples:
     def on_grid(p: np.ndarray) -> np.ndarray:
         base = p.copy()
         base[1:] = np.where(inside[1:], p[:-1], p[1:])
-        return np.repeat(base, count) + w * np.repeat(p - base, count)
+        out: np.ndarray = np.repeat(base, count) + w * np.repeat(p - base, count)
+        return out
 
     x, y, z = on_grid(fixes.x), on_grid(fixes.y), on_grid(fixes.z)
     vessel = np.repeat(fixes.vessel, count)

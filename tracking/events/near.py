@@ -35,10 +35,12 @@ class Near:
         self._keys = key[self.order]
 
     def _band(self, lat_deg: np.ndarray) -> np.ndarray:
-        return ((lat_deg + 90.0) / self._height).astype(np.int64) + 1
+        band: np.ndarray = ((lat_deg + 90.0) / self._height).astype(np.int64) + 1
+        return band
 
     def _key(self, g: np.ndarray, band: np.ndarray, units: np.ndarray | int) -> np.ndarray:
-        return ((g.astype(np.int64) - self._first) * self._bands + band) * _TURN + units
+        key: np.ndarray = ((g.astype(np.int64) - self._first) * self._bands + band) * _TURN + units
+        return key
 
     def pairs(self, g: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(question, point) indices that may be within reach, in lots; the caller measures the distance.

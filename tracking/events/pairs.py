@@ -154,7 +154,8 @@ def _in_a_row(s: Samples, some: np.ndarray, least: int) -> np.ndarray:
     new = np.ones(len(some), bool)
     new[1:] = (some[1:] != some[:-1] + 1) | ~s.before[some[1:]]
     number = np.cumsum(new) - 1
-    return np.bincount(number)[number] > least
+    long: np.ndarray = np.bincount(number)[number] > least
+    return long
 
 
 def _joined(parts: list[np.ndarray], kind: type) -> np.ndarray:

@@ -126,7 +126,8 @@ class Ways:
         rule = rules.deviation
         some = np.flatnonzero((ons >= rule.before) & (off >= max(rule.least_fixes, 1)))
         some = some[last[some] - first[some] >= int(rule.least_s * NS)]
-        return vessel[begin[some]].tolist()
+        vessels: list[int] = vessel[begin[some]].tolist()
+        return vessels
 
 
 _ENDS = np.iinfo(np.int64)
@@ -136,7 +137,8 @@ def among(asked: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """Which numbers are among some ascending ones."""
     if not len(keys):
         return np.zeros(len(asked), bool)
-    return keys[np.minimum(keys.searchsorted(asked), len(keys) - 1)] == asked
+    is_one: np.ndarray = keys[np.minimum(keys.searchsorted(asked), len(keys) - 1)] == asked
+    return is_one
 
 
 @functools.lru_cache(maxsize=65_536)
@@ -158,7 +160,8 @@ def sector_of(a: Fix, b: Fix) -> int:
 
 
 def _sectors(east: np.ndarray, north: np.ndarray) -> np.ndarray:
-    return np.minimum((np.degrees(np.arctan2(east, north)) % 360.0 / 45.0).astype(np.int64), _SECTORS - 1)
+    sector: np.ndarray = np.minimum((np.degrees(np.arctan2(east, north)) % 360.0 / 45.0).astype(np.int64), _SECTORS - 1)
+    return sector
 
 
 def learn(past: Past, until_s: float = math.inf, cell_m: float = CELL_M, archive_sha256: str = "") -> UsedWays:

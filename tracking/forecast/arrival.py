@@ -159,7 +159,8 @@ def _pace(past: Past, row: int, begun_s: float, before: tuple[float, float, floa
     theirs_s = begun_s - float(past.t_s[a + k])
     if d[k] > past.scale.reach_m or theirs_s < 0.2 * ago_s:
         return 1.0
-    return min(2.0, max(0.5, ago_s / theirs_s)) ** KEEPS_PACE
+    longer: float = min(2.0, max(0.5, ago_s / theirs_s)) ** KEEPS_PACE
+    return longer
 
 
 def _before(past: Past, state: fut.LastSeen, t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray

@@ -149,7 +149,8 @@ class Visible:
     def shows(self, track: np.ndarray, t_s: np.ndarray) -> np.ndarray:
         """Which rows, by track and time."""
         shown = (t_s <= self.until_s) & (track != self.barred)
-        return shown if self.own < 0 else shown & ((track != self.own) | (t_s <= self.own_until_s))
+        out: np.ndarray = shown if self.own < 0 else shown & ((track != self.own) | (t_s <= self.own_until_s))
+        return out
 
 
 def visible(past: Past, name: str, t0_s: float) -> Visible:
@@ -310,7 +311,8 @@ def _continued(past: Past, plane: Plane, found: Passes, k: int, speed_mps: float
 
 def _pace(found: Passes, k: int, speed_mps: float, like: Likeness) -> float:
     ratio = min(2.0, max(0.5, speed_mps / max(float(found.speed_mps[k]), 0.3)))
-    return ratio**like.pace
+    pace: float = ratio**like.pace
+    return pace
 
 
 def _carried(

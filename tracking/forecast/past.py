@@ -132,7 +132,7 @@ class Past:
     def stood_until(self, stops: np.ndarray, until_s: float) -> np.ndarray:
         """Of each stop the time of its last row not after a moment (of one that began later, of its first)."""
         first, end = self.s_row[stops], self.s_end[stops]
-        last = self.t_s[end].astype(np.float64)
+        last: np.ndarray = self.t_s[end].astype(np.float64)
         for i in np.flatnonzero(last > until_s).tolist():
             a = int(first[i])
             last[i] = self.t_s[max(bisect.bisect_right(self.t_s, until_s, a, int(end[i]) + 1) - 1, a)]
@@ -237,7 +237,8 @@ def cell_of(lat_deg: np.ndarray, lon_deg: np.ndarray, reach_m: float) -> np.ndar
     step = math.degrees(reach_m / R_MEAN_M)
     row = np.floor((np.asarray(lat_deg) + 90.0) / step).astype(np.int64)
     column = np.floor((np.asarray(lon_deg) + 180.0) % 360.0 / (360.0 / columns_of(row, step))).astype(np.int64)
-    return row * ROW + np.minimum(column, columns_of(row, step) - 1)
+    cell: np.ndarray = row * ROW + np.minimum(column, columns_of(row, step) - 1)
+    return cell
 
 
 def columns_of(row: np.ndarray, step_deg: float) -> np.ndarray:
@@ -345,7 +346,8 @@ def _whole_tracks(begin: np.ndarray) -> Iterator[slice]:
 
 def round_figure(value: float) -> float:
     """The nearest of eight figures a decade (1, 1.33, 1.78 ...): an archive that grows by a day keeps its lengths."""
-    return 10.0 ** (round(8.0 * math.log10(value)) / 8.0)
+    figure: float = 10.0 ** (round(8.0 * math.log10(value)) / 8.0)
+    return figure
 
 
 def _window(track: np.ndarray, t_s: np.ndarray) -> tuple[float, float]:

@@ -78,7 +78,8 @@ def oddness(b: Bells, e_m: float, n_m: float) -> float:
 def _odd(b: Bells, de: np.ndarray, dn: np.ndarray) -> np.ndarray:
     a = (de * b.u_e + dn * b.u_n) / b.along_m
     c = (de * b.u_n - dn * b.u_e) / b.across_m
-    return 0.5 * (b.freedom + 2.0) * np.log1p((a * a + c * c) / b.freedom) - b.log_height
+    odd: np.ndarray = 0.5 * (b.freedom + 2.0) * np.log1p((a * a + c * c) / b.freedom) - b.log_height
+    return odd
 
 
 def radii(b: Bells, level: float) -> np.ndarray:

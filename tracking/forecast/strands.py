@@ -79,4 +79,5 @@ def followed(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_mps
         others = np.flatnonzero(label != newest)
         if len(others) and t_s[-1] - t_s[others[-1]] <= hole_s and np.count_nonzero(label == label[others[-1]]) >= 2:
             newest = int(label[others[-1]])
-    return label == newest
+    of_it: np.ndarray = label == newest
+    return of_it
