@@ -160,7 +160,7 @@ async function warrants() {
     ...answer.retrieval.map((r) => ({ id: `r\u001f${r.device}`, count: 1, words: [r.overdue ? 'OUT, OVERDUE' : 'still out', plain(r.device),
       plain(r.shipment), r.lat_deg === null ? 'place unknown' : position(r.lat_deg, r.lon_deg), plain(r.owner),
       r.authority ? sentence(r.authority) : 'NO AUTHORITY to fetch it', r.deadline ? `by ${stamp(r.deadline)}` : ''] })),
-    ...answer.sealed.map((r) => ({ id: `s\u001f${r.refused_id}`, count: 0, words: [`${r.count} sealed`, plain(r.device), plain(r.detail)] })),
+    ...answer.sealed.map((r) => ({ id: `s\u001f${r.refused_id}`, count: 0, words: [`${r.count} sealed`, plain(r.device), plain(r.detail.replaceAll('_', ' '))] })),
     ...answer.warrants.map((w) => ({ id: `w\u001f${w.warrant}`, count: 0, words: [plain(w.warrant), w.state, plain(w.device || w.class),
       `until ${stamp(w.until)}`, plain(w.operation), w.approved_by ? `approved by ${plain(w.approved_by)}` : 'NOT APPROVED'] })),
   ];

@@ -1,0 +1,39 @@
+"""Authority on the page: a warrant, what is due of it, what is still out, and how many positions were sealed."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+from birddog import model
+from opsroom.picture_rows import Refused
+
+BOX = {"type": "Polygon", "coordinates": [[[4, 51], [5, 51], [5, 52], [4, 52], [4, 51]]]}
+
+
+def warrant(now: datetime) -> str:
+    """One that ends tomorrow."""
+    times = {"issued": -40, "install_by": -30, "use_from": -39, "use_until": 1}
+    said = {"id": "W7", "device": "bd-0001", "authority": "judge Roos", "jurisdiction": BOX,
+            **{name: (now + timedelta(days=days)).isoformat() for name, days in times.items()}}  # fmt: skip
+    return json.dumps(said)
+
+
+def test_a_warrant_what_is_due_of_it_what_is_out_and_what_was_sealed_are_on_the_page(stage, watch):
+    now = datetime.now(UTC)
+    acts = [model.WarrantAct(warrant="W7", action="add", by="anna", operation="nightjar", said=warrant(now)),
+            model.WarrantAct(warrant="W7", action="approve", by="bea", operation="nightjar")]  # fmt: skip
+    for act in acts:
+        stage.entry(act, "warrant")
+    stage.entry(model.Attachment(device="bd-0001", shipment="crate", operation="nightjar", from_ns=time.time_ns() - 10**12),
+                "attachment")  # fmt: skip
+    sealed = Refused(refused_id="R1", source="mqtt", device="bd-0001", format="owntracks", reason="sealed",
+                     detail="outside_hours", count=3, first_ns=time.time_ns(), last_ns=time.time_ns(), operation="nightjar")
+    stage.publish(sealed)
+    seen = watch(stage.start())
+    page = seen.page
+    page.wait_for_selector("#authority-more:not([hidden])")
+    page.click("#authority-more summary")
+    seen.row_says("#authority-list", "3 sealed", "still out")
+    rows = page.inner_text("#authority-list")
+    assert all(words in rows for words in ("3 sealed", "outside hours", "W7", "approved by bea", "expiry", "still out")), rows
+    seen.clean()
