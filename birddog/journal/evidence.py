@@ -168,6 +168,7 @@ class Evidence:
 
     def lost(self, last: int, leaves: Callable[[int, int], list[bytes]]) -> None:
         """What was signed is not what is there, and somebody accepted that: another log goes on, this one is put aside."""
+        self.keys.signing_key()  # before anything is put aside: where no key can be opened (a wrong PIN) nothing is lost
         folder, begins = self.files.folder, 1 if self.known is None else self.known.begins
         mark = os.urandom(4).hex()
         for one in (folder, self._home.witness, self._home.stamps):

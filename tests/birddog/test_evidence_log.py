@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import threading
 from hashlib import sha256
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -528,6 +529,18 @@ def test_what_a_checkpoint_could_not_write_is_said_by_the_next_and_written_again
     assert writer.checkpoint()
     writer.close()
     assert (found(url).size, found(url).findings) == (1600, [])
+
+
+def test_where_no_key_can_be_opened_the_log_is_not_put_aside(url):
+    """With a wrong PIN --accept-loss took the whole log away, and then the right one was refused as well."""
+    key = Path(f"{home(url).base}.master-key")
+    key.chmod(0o644)
+    for accepted in (False, True):
+        with pytest.raises(JournalError):
+            open_writer(url, mode="live", accept_loss=accepted)
+    key.chmod(0o600)
+    assert home(url).log.is_dir() and found(url).findings == []
+    open_writer(url, mode="live").close()
 
 
 # --- erasing -------------------------------------------------------------------------------------
