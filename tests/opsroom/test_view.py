@@ -115,6 +115,12 @@ def test_every_question_of_a_view_is_about_its_own_operations(kept):
                      view.points(f"T{n}"), view.points(f"T{n}", limit=5), view.trail(f"T{n}", since_ns=0, limit=9)[0]]
             found.append(view.until(f"T{n}", T0, 9))
             assert all(bool(one) is there for one in found), (rights, n)
+    over = dict(acknowledged_ns=T0 + 9, cleared_ns=T0 + 9)
+    kept.publish(*[msgspec.structs.replace(alert, **over) for _, alert in reader.view(ALL).alerts()])
+    for rights, numbers in ((ALL, "1234"), (A, "1"), (B, "23"), (Rights(frozenset()), "")):
+        view = reader.view(rights)
+        assert sorted(a.alert_id for a in view.closed_since(T0 + 9)) == [f"AE{n}" for n in numbers]
+        assert view.closed_since(T0 + 10) == []
     reader.close()
     # a question that is added here must be asked above as well
     questions = {name for name, _ in inspect.getmembers(View, inspect.isfunction) if not name.startswith("_")}
