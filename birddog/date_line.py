@@ -21,13 +21,13 @@ def cut_on_date_line(polygon: list[Ring]) -> list[list[Ring]]:
         return [polygon]
     parts = []
     for turn in (-360.0, 0.0, 360.0):
-        rings = [_half(_half([(lon + turn, lat) for lon, lat in ring[:-1]], -180.0, 1.0), 180.0, -1.0) for ring in polygon]
+        rings = [half(half([(lon + turn, lat) for lon, lat in ring[:-1]], -180.0, 1.0), 180.0, -1.0) for ring in polygon]
         if len(rings[0]) > 2:
             parts.append([[*ring, ring[0]] for ring in rings if len(ring) > 2])
     return parts
 
 
-def _half(ring: Ring, line_deg: float, side: float) -> Ring:
+def half(ring: Ring, line_deg: float, side: float) -> Ring:
     """What of an open ring lies east (``side`` 1) or west (-1) of a meridian; nothing where it only touches it."""
     out: Ring = []
     for (lon0, lat0), (lon1, lat1) in zip(ring, ring[1:] + ring[:1], strict=True):

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from birddog.date_line import half
 from birddog.errors import UsageError
 from birddog.geo import LocalFrame, distance_m, valid_position
 from birddog.units import iso_from_ns, ns_from_datetime
@@ -218,14 +219,8 @@ def _polygon(ring: list[tuple[float, float]]) -> dict[str, Any] | None:
     line = 180.0 if max(o for o, _ in unrolled) > 180.0 else -180.0
     parts = []
     for side in (1.0, -1.0):
-        part: list[tuple[float, float]] = []
-        for (o0, a0), (o1, a1) in zip(unrolled, unrolled[1:] + unrolled[:1], strict=True):
-            d0, d1 = side * (o0 - line), side * (o1 - line)
-            if d0 >= 0.0:
-                part.append((o0, a0))
-            if d0 * d1 < 0.0:
-                part.append((line, a0 + (a1 - a0) * d0 / (d0 - d1)))
-        if len(part) > 2 and any(o != line for o, _ in part):
+        part = half(unrolled, line, side)
+        if len(part) > 2:
             turn = -360.0 if min(o for o, _ in part) >= 180.0 else 360.0 if max(o for o, _ in part) <= -180.0 else 0.0
             points = [[round(o + turn, 8), round(a, 8)] for o, a in part]
             parts.append([[*points, points[0]]])
