@@ -20,6 +20,10 @@ between):
 - *time*: the part of the position's error along the track over the speed, s, where that is ``TIME_FROM_MPS`` or faster.
   All of the error is taken for one of time, so that the bound holds for the clock and more; ``offset_s`` is the one shift
   that explains most of it (least squares), with its sigma; negative where the stated times are too late.
+
+Of what a drive did not have its bounds say nothing.  So the record also says how fast the reference moved at the fixes that
+were compared (``speeds_mps``), how long it was at most from one fix to the next (``longest_step_s``), and whether each of them
+stated its speed (``speed_stated``); ``birddog.validated`` promises nothing beyond.
 """
 
 from __future__ import annotations
@@ -78,12 +82,19 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What a comparison gave."""
+    """What a comparison gave.
+
+    Args:
+        speeds_mps: the least and the greatest speed of the reference at the fixes that were compared.
+        longest_step_s: from a fix to the next that was compared, at most; None where there are no two.
+    """
 
     bounds: dict[str, Bound]
     compared: int
     outside: int
     in_gaps: int
+    speeds_mps: tuple[float, float] | None = None
+    longest_step_s: float | None = None
 
 
 def compare(reference: Rows, fixes: Rows) -> Found:
@@ -132,7 +143,10 @@ def compare(reference: Rows, fixes: Rows) -> Found:
         "time": _bound(np.abs(along[fast] / speed[fast]), f.t[fast], f"nothing moves at {TIME_FROM_MPS} m/s or faster",
                        from_mps=TIME_FROM_MPS, **_shift(along[fast], speed[fast])),
     }  # fmt: skip
-    return Found(bounds, int(near.sum()), int((~inside).sum()), int((inside & ~near).sum()))
+    steps = np.diff(fixes.t)[near[1:]]
+    return Found(bounds, int(near.sum()), int((~inside).sum()), int((inside & ~near).sum()),
+                 (float(speed.min()), float(speed.max())) if len(speed) else None,
+                 float(steps.max()) if len(steps) else None)
 
 
 def quantile(errors: np.ndarray) -> float:
@@ -190,7 +204,8 @@ def record(model: str, found: Found, *, made: str, version: str, reference: dict
                                                              "in_gaps": found.in_gaps}}  # fmt: skip
     out |= _quantities(found)
     if estimated is not None:
-        out["estimated"] = {"tracker": version, **_quantities(estimated)}
+        stated = found.compared > 0 and found.bounds["speed"].n == found.compared
+        out["estimated"] = {"tracker": version, **_quantities(estimated), "speed_stated": stated}
     return out
 
 
@@ -205,6 +220,10 @@ def _quantities(found: Found) -> dict[str, Any]:
         out[quantity] = {"validated": True, f"bound_{unit}": _up(bound.bound), f"median_{unit}": round(bound.median, 4),
                          "n": bound.n, "held_out": None if bound.held_out is None else round(bound.held_out, 4),
                          **bound.more}  # fmt: skip
+    if found.speeds_mps is not None:
+        out["speeds_mps"] = [round(speed, 4) for speed in found.speeds_mps]
+    if found.longest_step_s is not None:
+        out["longest_step_s"] = _up(found.longest_step_s)
     return out
 
 

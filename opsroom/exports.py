@@ -35,10 +35,11 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One track and its points, oldest first, no two of one time."""
+    """One track and its points, oldest first, no two of one time, and what is said of each: validated to what, or not."""
 
     track: Track
     points: list[TrackPoint]
+    worths: list[Worth]
 
 
 class Sheet:
@@ -68,25 +69,28 @@ class Sheet:
                   if self._operation in (None, track.operation) and self._track_id in (None, track.track_id)]
         for track in sorted(tracks, key=lambda t: (t.first_ns, len(t.track_id), t.track_id)):
             points: list[TrackPoint] = []
-            for point in self._view.points(track.track_id, since_ns=-(2**62) if self._from_ns is None else self._from_ns):
+            worths: list[Worth] = []
+            since_ns = -(2**62) if self._from_ns is None else self._from_ns
+            newest_ns = None if self._from_ns is None else self._view.measured_before(track.track_id, since_ns)
+            before_ns: int | None = None
+            for point in self._view.points(track.track_id, since_ns=since_ns):
                 if self._to_ns is not None and point.time_ns >= self._to_ns:
                     break
                 if point.origin == "coast" and not self._coast:
                     continue
+                if point.origin != "coast" and point.time_ns != newest_ns:
+                    before_ns, newest_ns = newest_ns, point.time_ns
+                worth = self._validated.step(point, before_ns)
                 if points and points[-1].time_ns // _MS == point.time_ns // _MS:
-                    points[-1] = point
+                    points[-1], worths[-1] = point, worth
                 else:
                     points.append(point)
+                    worths.append(worth)
             if points:
-                yield Line(track, points)
-
-
-    def worth(self, point: TrackPoint) -> Worth:
-        """What is said of a point's values: validated to what, or not."""
-        return self._validated.of(point.device, point.origin)
+                yield Line(track, points, worths)
 
     def reasons(self) -> list[dict[str, str]]:
-        """Why, by model and in full, of what ``worth`` was asked for."""
+        """Why, by model and in full, of what the ``lines`` so far have said."""
         return [{"model": worth.model} | {q: f"{worth.words[q]}: {worth.why[q]}" for q in UNITS}
                 for worth in self._validated.models()]
 

@@ -269,6 +269,14 @@ class View:
             return self._decoded(_POINT, self._file.rows(sql, (*values, *names, since_ns, *at, limit)))
         return self._decoded(_POINT, self._file.rows(sql, (*values, *names, since_ns, *at)))
 
+    def measured_before(self, track_id: str, time_ns: int) -> int | None:
+        """When the newest step of a track that a measurement made, before a time, was; None: there is none."""
+        mine, names = self._of_tracks()
+        sql = f"""SELECT max(time_ns) FROM point WHERE track = ? AND {mine} AND time_ns < ? AND step NOT LIKE 'coast:%'
+                  AND until IS NULL"""
+        [(found,)] = self._file.rows(sql, (track_id, *names, time_ns))
+        return found
+
     def trail(
         self, track_id: str, *, since_ns: int, limit: int, believed_at: int | None = None
     ) -> tuple[list[TrackPoint], int]:

@@ -20,12 +20,12 @@ from birddog.directory import Directory
 from birddog.errors import BirddogError, UsageError
 from birddog.journal import home, open_reader
 from birddog.model import Access, Track, unpack
-from birddog.validated import PREDICTED, Validated, Worth
+from birddog.validated import Validated, Worth
 from ingest.address import is_loopback
 from opsroom.accesses import record
 from opsroom.derived import derived, operations_of
 from opsroom.exports import journal_name
-from opsroom.picture_view import NotReady, PictureReader, Rights
+from opsroom.picture_view import NotReady, PictureReader, Rights, View
 from opsroom.share import cot
 
 #: A server that takes nothing for so long is taken for gone.
@@ -117,8 +117,8 @@ def once(url: str, target: Target, access: Access) -> int:
         if operation is not None and operation not in picture.operations:
             raise UsageError(f"there is no operation {operation!r} in this journal", field="--operation")
         tracks = _present(picture.view, operation)
-        words = [cot.event(track, track, picture.name, worth_of(picture.validated, track), exercise=picture.exercise)
-                 for track in tracks]
+        words = [cot.event(track, track, picture.name, worth_of(picture.validated, picture.view, track),
+                           exercise=picture.exercise) for track in tracks]
         with target.connect() as connection:
             record(url, access)
             _send(target, connection, "".join(words))
@@ -163,7 +163,8 @@ def stream(url: str, target: Target, access: Access, *, every_s: float, say: Cal
             raise UsageError(f"there is no operation {operation!r} in this journal", field="--operation")
     finally:
         journal.close()
-    view, sender = PictureReader(home(url).picture), _Sender(name, exercise)
+    view = PictureReader(home(url).picture)
+    sender = _Sender(name, exercise, view)
     wait_s, told, recorded = 1.0, "", False
     try:
         while True:
@@ -204,8 +205,8 @@ def stream(url: str, target: Target, access: Access, *, every_s: float, say: Cal
 class _Sender:
     """What the other side has been told, so that only what is new, or would soon be stale, is sent."""
 
-    def __init__(self, name: str, exercise: bool):
-        self._name, self._exercise = name, exercise
+    def __init__(self, name: str, exercise: bool, view: View):
+        self._name, self._exercise, self._view = name, exercise, view
         #: What devices' values are worth, as of the last look into the registers.
         self.validated = Validated(Directory())
         self._told: dict[str, tuple[Track, int]] = {}
@@ -229,12 +230,13 @@ class _Sender:
         return "".join(found)
 
     def _event(self, track: Track, *, gone: bool = False) -> str:
-        return cot.event(track, track, self._name, worth_of(self.validated, track), exercise=self._exercise, gone=gone)
+        worth = worth_of(self.validated, self._view, track)
+        return cot.event(track, track, self._name, worth, exercise=self._exercise, gone=gone)
 
 
-def worth_of(validated: Validated, track: Track) -> Worth:
-    """What is said of where a track is now: the least of all that feed it; a prediction is validated to nothing."""
-    return PREDICTED if track.status in ("coasting", "silent") else validated.least(track.identities)
+def worth_of(validated: Validated, view: View, track: Track) -> Worth:
+    """What is said of where a track is now."""
+    return validated.now(track, lambda: view.measured_before(track.track_id, track.updated_ns))
 
 
 def _validated(url: str) -> Validated:

@@ -91,6 +91,10 @@ def _make(args: argparse.Namespace) -> int:
                 continue
             held = "" if bound.held_out is None else f", {bound.held_out:.1%} of held-out parts"
             say(f"{of}{quantity}: validated to {bound.bound:.3g} {unit} at {validation.LEVEL:.0%} ({bound.n} values{held})")
+    if found.speeds_mps is not None and found.longest_step_s is not None:
+        low_mps, high_mps = found.speeds_mps
+        say(f"measured at {low_mps:.3g} to {high_mps:.3g} m/s, with steps of {found.longest_step_s:.3g} s at most: of other "
+            "speeds and longer steps it promises no speed, course or time")
     if found.outside or found.in_gaps:
         say(f"not compared: {found.outside} fixes outside the reference's time, {found.in_gaps} in gaps of it over "
             f"{validation.GAP_S:.0f} s")

@@ -28,8 +28,8 @@ def encode(sheet: Sheet) -> Iterator[str]:
     """All events, a line each, in one element, so that the file is a document."""
     yield "<events>\n"
     for line in sheet.lines():
-        yield "".join(event(line.track, point, sheet.journal, sheet.worth(point), exercise=sheet.exercise) + "\n"
-                      for point in line.points)
+        yield "".join(event(line.track, point, sheet.journal, worth, exercise=sheet.exercise) + "\n"
+                      for point, worth in zip(line.points, line.worths, strict=True))
     yield "</events>\n"
 
 

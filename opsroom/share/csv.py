@@ -28,9 +28,9 @@ def encode(sheet: Sheet) -> Iterator[str]:
         text = io.StringIO()
         writer = csv.writer(text)
         who = [harmless(word) for word in (line.track.operation, line.track.name, line.track.tag_id, line.track.klass)]
-        for point in line.points:
+        for point, worth in zip(line.points, line.worths, strict=True):
             f = figures(point)
             writer.writerow((line.track.track_id, f.time, degrees(f.lat_deg), degrees(f.lon_deg), f.p_ee, f.p_en, f.p_nn,
                              f.ve_mps, f.vn_mps, f.speed_mps, f.course_deg, point.origin, *who,
-                             *sheet.worth(point).words.values()))
+                             *worth.words.values()))
         yield text.getvalue()

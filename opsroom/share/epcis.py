@@ -16,6 +16,7 @@ import msgspec
 from birddog.geo import ellipse
 from birddog.model import Track, TrackPoint
 from birddog.units import iso_from_ns
+from birddog.validated import Worth
 from opsroom.exports import Figures, Line, Sheet, degrees, figures
 
 MEDIA_TYPE = "application/ld+json"
@@ -40,11 +41,11 @@ def encode(sheet: Sheet) -> Iterator[str]:
 
 def _events(sheet: Sheet, line: Line) -> Iterator[str]:
     epcs = sorted(name for name in line.track.identities if name.startswith("urn:epc:id:"))
-    for point in line.points:
-        yield _encode(_event(sheet, line.track, epcs, figures(point), point)).decode()
+    for point, worth in zip(line.points, line.worths, strict=True):
+        yield _encode(_event(sheet, line.track, epcs, figures(point), point, worth)).decode()
 
 
-def _event(sheet: Sheet, track: Track, epcs: list[str], f: Figures, point: TrackPoint) -> dict[str, Any]:
+def _event(sheet: Sheet, track: Track, epcs: list[str], f: Figures, point: TrackPoint, worth: Worth) -> dict[str, Any]:
     sigma_m = max(ellipse(f.p_ee, f.p_en, f.p_nn, 1.0)[0], 0.1)
     return {
         "type": "ObjectEvent", "eventID": f"urn:uuid:{uuid.uuid5(_SPACE, f'{sheet.journal} {track.track_id} {f.time}')}",
@@ -55,5 +56,5 @@ def _event(sheet: Sheet, track: Track, epcs: list[str], f: Figures, point: Track
                                "sensorReport": [{"type": "Speed", "value": f.speed_mps, "uom": "MTS"},
                                                 {"type": "Angle", "value": f.course_deg, "uom": "DD"}]}],
         "birddog:track": track.track_id, "birddog:origin": point.origin, "birddog:exercise": sheet.exercise,
-        **{f"birddog:{quantity}Validated": said for quantity, said in sheet.worth(point).words.items()},
+        **{f"birddog:{quantity}Validated": said for quantity, said in worth.words.items()},
     }  # fmt: skip

@@ -25,13 +25,13 @@ def encode(sheet: Sheet) -> Iterator[str]:
     for line in sheet.lines():
         track, found = line.track, []
         who = {"track_id": track.track_id, "name": name_of(track), "operation": track.operation, "class": track.klass}
-        for point in line.points:
+        for point, worth in zip(line.points, line.worths, strict=True):
             f = figures(point)
             said = msgspec.structs.asdict(f)
             del said["lat_deg"], said["lon_deg"]
             found.append(lead + _encode({
                 "type": "Feature", "geometry": {"type": "Point", "coordinates": [f.lon_deg, f.lat_deg]},
-                "properties": {**who, **said, "origin": point.origin, "validated": sheet.worth(point).words},
+                "properties": {**who, **said, "origin": point.origin, "validated": worth.words},
             }).decode())  # fmt: skip
             lead = ",\n"
         yield "".join(found)

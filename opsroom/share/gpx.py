@@ -19,9 +19,9 @@ def encode(sheet: Sheet) -> Iterator[str]:
         track = line.track
         name = f"EXERCISE {name_of(track)}" if sheet.exercise else name_of(track)
         words = [f"<trk><name>{xml_text(name)}</name><src>{xml_text(track.track_id)}</src><trkseg>\n"]
-        for point in line.points:
-            f, worth = figures(point), sheet.worth(point).words
-            validated = "".join(f' {quantity}="{said}"' for quantity, said in worth.items())
+        for point, worth in zip(line.points, line.worths, strict=True):
+            f = figures(point)
+            validated = "".join(f' {quantity}="{said}"' for quantity, said in worth.words.items())
             words.append(
                 f'<trkpt lat="{degrees(f.lat_deg)}" lon="{degrees(f.lon_deg)}"><time>{f.time}</time><extensions>'
                 f'<bd:point origin="{point.origin}" p_ee="{f.p_ee}" p_en="{f.p_en}" p_nn="{f.p_nn}" speed_mps="{f.speed_mps}"'

@@ -26,7 +26,7 @@ def encode(sheet: Sheet) -> Iterator[str]:
            + "</Schema>\n")
     for line in sheet.lines():
         found = [figures(point) for point in line.points]
-        worths = [sheet.worth(point).words for point in line.points]
+        worths = [worth.words for worth in line.worths]
         sigmas = [round(ellipse(f.p_ee, f.p_en, f.p_nn, 1.0)[0], 2) for f in found]
         yield "".join([
             f'<Placemark id="{xml_text(line.track.track_id)}"><name>{xml_text(name_of(line.track))}</name><gx:Track>'

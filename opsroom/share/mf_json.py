@@ -32,7 +32,7 @@ def encode(sheet: Sheet) -> Iterator[str]:
         times = [f.time for f in found]
         measures = {name: {"type": "Measure", "form": unit, "interpolation": "Linear" if name != "course" else "Discrete",
                            "values": [getattr(f, field) for f in found]} for name, unit, field in _MEASURES}
-        worths = [sheet.worth(point).words for point in line.points]
+        worths = [worth.words for worth in line.worths]
         validated = {f"{quantity}_validated": {"type": "Text", "interpolation": "Discrete",
                                                "values": [worth[quantity] for worth in worths]} for quantity in UNITS}
         yield lead + _encode({

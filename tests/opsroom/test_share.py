@@ -172,7 +172,7 @@ def test_what_changed_is_sent_and_what_ended_is_taken_away(journal):
 
     with derived(journal) as picture:
         tracks = sending._present(picture.view, None)
-    sender = sending._Sender("j", False)
+    sender = sending._Sender("j", False, None)
     assert len(events(sender.words(tracks, T0).encode())) == 2
     assert sender.words(tracks, T0 + S) == ""
     assert len(events(sender.words(tracks, T0 + cot.STALE_NS // 2).encode())) == 2  # before it would be stale

@@ -17,13 +17,26 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from birddog import __version__, validation
 from birddog.directory import Directory
+from birddog.errors import BirddogError
 from birddog.journal import open_reader, open_writer
-from birddog.model import Attachment, Device, Fix, FrameBody, Operation, Start, Validation, Verdict, unpack
+from birddog.model import (
+    Attachment,
+    Device,
+    Fix,
+    FrameBody,
+    Operation,
+    Start,
+    Track,
+    TrackPoint,
+    Validation,
+    Verdict,
+    unpack,
+)  # fmt: skip
 from birddog.units import NS
-from birddog.validated import NOT, UNITS, Validated
+from birddog.validated import NOT, UNITS, Validated, checked
 from birddog.validation import Rows, compare
 from ingest import control
-from opsroom import exports, validating
+from opsroom import validating
 from opsroom.cli import main
 from sim import scenario as scenarios
 from sim.measured import Measured
@@ -110,14 +123,15 @@ VERDICT = Verdict("A", "van", "own_sensor", "admitted")
 KEY = Ed25519PrivateKey.from_private_bytes(b"v" * 32)
 
 
-def journal_of(tmp_path, *said) -> str:
+def journal_of(tmp_path, *said, silent: bool = False) -> str:
     url = f"sqlite:///{tmp_path}/j.db"
     open_writer(url, mode="live").close()
     reference, fixes = drive(3, seconds=200)
     bodies = [Start(version="x", presets={}), Operation(operation="A"), *said,
               Attachment(device="imei", shipment="van", operation="A", from_ns=0)]
     frames = [FrameBody(format="x", version=1, payload=b"%d" % n, device="imei", verdicts=(VERDICT,), observations=(
-        Fix(device="imei", time_ns=round(t * NS), lat_deg=lat, lon_deg=lon, speed_mps=sog, course_deg=cog),))
+        Fix(device="imei", time_ns=round(t * NS), lat_deg=lat, lon_deg=lon,
+            speed_mps=None if silent else sog, course_deg=None if silent else cog),))
         for n, (t, lat, lon, sog, cog) in enumerate(zip(*(c.tolist() for c in columns(fixes)), strict=True))]
     writer = open_writer(url, mode="live")
     drafts = [control.own(body, source="t") for body in (*bodies, *frames)]
@@ -215,11 +229,9 @@ def test_what_was_not_measured_is_not_promised():
             directory.apply(Validation(model="M", by="x", said=json.dumps(said)))
         return Validated(directory)
 
-    both = {"tracker": __version__, **{q: signed("M")[q] for q in UNITS}}
+    both = estimated()
     good = worth(signed("M", estimated=both))
-    assert good.of("d").words["speed"].startswith("validated to 0.") and good.of("d", "coast").words["speed"] == NOT
-    assert good.of("other").words == dict.fromkeys(UNITS, NOT) == good.least(("d", "other")).words == good.least(()).words
-    assert good.least(("d",)) == good.of("d")
+    assert good.of("d").words["speed"].startswith("validated to 0.") and good.of("other").words == dict.fromkeys(UNITS, NOT)
     for words, said in {
         "no validation record": None, "what the device reports": signed("M"),
         "version 0.0.0 of the tracker": signed("M", estimated=both | {"tracker": "0.0.0"}),
@@ -232,8 +244,137 @@ def test_what_was_not_measured_is_not_promised():
     assert found.words["speed"] == NOT and found.why["speed"] == "nothing moves" and found.words["time"] != NOT
 
 
+def estimated(**more) -> dict:
+    """The part of a record that says what the tracker makes of a drive at 2 to 20 m/s, with a fix each 10 s."""
+    from_mps = {"course": {"from_mps": 1.5}, "time": {"from_mps": 3.0}}
+    out = {q: {"validated": True, f"bound_{unit}": 0.5, f"median_{unit}": 0.1, "n": 99, "held_out": 0.95,
+               **from_mps.get(q, {})} for q, (unit, _) in UNITS.items()}  # fmt: skip
+    return out | {"tracker": __version__, "speeds_mps": [2.0, 20.0], "longest_step_s": 10.0, "speed_stated": False} | more
+
+
+def step(speed_mps: float, **more) -> TrackPoint:
+    fields = dict(track_id="T", seq=1, time_ns=100 * NS, lat_deg=0.0, lon_deg=0.0, ve_mps=0.6 * speed_mps,
+                  vn_mps=0.8 * speed_mps, p_ee=1.0, p_en=0.0, p_nn=1.0, origin="fix", device="d", nis=0.1)  # fmt: skip
+    return TrackPoint(**(fields | more))
+
+
+def of_record(**more) -> Validated:
+    directory = Directory()
+    directory.apply(Device(device="d", model="M"))
+    directory.apply(Validation(model="M", by="x", said=json.dumps(signed("M", estimated=estimated(**more)))))
+    return Validated(directory)
+
+
+GOOD = {quantity: f"validated to 0.5 {words}" for quantity, (_, words) in UNITS.items()}
+
+
+@pytest.mark.parametrize(
+    "speed_mps, since_s, stated, holds",
+    [
+        (10.0, 5.0, False, "position speed course time"),
+        (0.0, None, False, "position"),  # a track's first: of one fix that says no speed
+        (0.0, None, True, "position"),  # or that says 0, which cannot be told from it
+        (10.0, None, False, "position"),
+        (10.0, None, True, "position speed course time"),  # of one fix, whose speed it is
+        (10.0, 10.0, False, "position speed course time"),  # as long a step as the drive's longest
+        (10.0, 11.0, False, "position"),  # a longer one: of two places an hour apart comes no speed of now
+        (10.0, 3600.0, True, "position speed course time"),
+        (20.5, 5.0, False, "position speed course time"),  # a speed of 20 may be told as this
+        (20.6, 5.0, False, "position"), (20.6, 5.0, True, "position"), (340.0, 5.0, True, "position"),
+        (1.5, 5.0, False, "position speed course"),  # 2, told as this; time was not measured below 3
+        (1.49, 5.0, False, "position"),
+        (2.99, 5.0, False, "position speed course"), (3.0, 5.0, False, "position speed course time"),
+    ],
+)
+def test_a_bound_holds_where_it_was_measured(speed_mps, since_s, stated, holds):
+    validated = of_record(speed_stated=stated)
+    before_ns = None if since_s is None else round((100 - since_s) * NS)
+    found = validated.step(step(speed_mps), before_ns)
+    assert found.words == {q: GOOD[q] if q in holds.split() else NOT for q in UNITS}
+    assert all(found.why[q] for q in UNITS) and ("2 to 20 m/s" in validated.of("d").why["speed"])
+    track = Track(track_id="T", operation="A", identities=("d",), status="confirmed", time_ns=100 * NS, updated_ns=100 * NS,
+                  contact_ns=100 * NS, first_ns=0, hits=3, lat_deg=0.0, lon_deg=0.0, ve_mps=0.6 * speed_mps,
+                  vn_mps=0.8 * speed_mps, p_ee=1.0, p_en=0.0, p_nn=1.0, p_v_ee=1.0, p_v_en=0.0, p_v_nn=1.0)  # fmt: skip
+    assert validated.now(track, lambda: before_ns).words == found.words
+    mixed = msgspec.structs.replace(track, identities=("d", "other"))
+    assert set(validated.now(mixed, lambda: before_ns).words.values()) == {NOT}
+    assert set(validated.now(msgspec.structs.replace(track, status="coasting"), lambda: before_ns).words.values()) == {NOT}
+
+
+def test_what_no_fix_made_is_not_validated():
+    validated = of_record()
+    for odd in (dict(origin="coast"), dict(origin="tag_read"), dict(origin="sighting"), dict(alone=True), dict(withdrawn=True)):
+        assert set(validated.step(step(10.0, **odd), 95 * NS).words.values()) == {NOT}, odd
+
+
+def test_a_record_that_does_not_say_at_which_speeds_promises_the_position_alone():
+    """A record of before the speeds were asked: read as ever, and less is promised, not more."""
+    said = estimated()
+    for name in ("speeds_mps", "longest_step_s", "speed_stated"):
+        del said[name]
+    directory = Directory()
+    directory.apply(Device(device="d", model="M"))
+    directory.apply(Validation(model="M", by="x", said=json.dumps(signed("M", estimated=said))))
+    found = Validated(directory)
+    wanted = {q: GOOD[q] if q == "position" else NOT for q in UNITS}
+    assert found.of("d").words == wanted == found.step(step(10.0), 95 * NS).words
+    assert "at which speeds" in found.of("d").why["time"]
+
+
+@pytest.mark.parametrize("odd", [dict(speeds_mps=[3.0]), dict(speeds_mps=[5.0, 2.0]), dict(speeds_mps="2 to 20"),
+                                 dict(longest_step_s=None), dict(speeds_mps=[True, 2.0])])
+def test_speeds_that_are_none_are_no_record(odd):
+    with pytest.raises(BirddogError, match="has no (speeds_mps|longest_step_s)"):
+        checked(Validation(model="M", by="x", said=json.dumps(signed("M", estimated=estimated(**odd)))))
+
+
+def test_a_record_says_what_its_drive_had():
+    reference, fixes = drive(1, seconds=300)
+    silent = Rows(fixes.t, fixes.lat, fixes.lon, *np.full((2, len(fixes.t)), math.nan))
+    for rows, stated in ((fixes, True), (silent, False)):
+        made = compare(reference, validating.estimated(rows, "van"))
+        body = validation.record("M", compare(reference, rows), made="x", version=__version__, reference={}, fixes={},
+                                 method="", estimated=made)
+        part = body["estimated"]
+        assert part["speeds_mps"] == pytest.approx([reference.sog.min(), reference.sog.max()], abs=0.5) == body["speeds_mps"]
+        assert part["longest_step_s"] == pytest.approx(2.0) and part["speed_stated"] is stated
+
+
+def test_every_format_says_of_a_first_point_without_a_speed_that_it_is_not_validated(tmp_path, capsys, monkeypatch):
+    """Commonwealth v. Davis: the speed of a track's first point, of one fix that states none, was said to be validated."""
+    monkeypatch.chdir(tmp_path)
+    url = journal_of(tmp_path, Device(device="imei", klass="van", basis="own_sensor", model="FMB920"), silent=True)
+    assert main(["validate", "FMB920", "--reference", "r.csv", "--journal", url, "--actor", "noor", "--out", "v.json"]) == 0
+    rows = list(csv.DictReader(io.StringIO(exported(url, "csv", capsys))))
+    words = [tuple(row[f"{q}_validated"] for q in UNITS) for row in rows]
+    assert float(rows[0]["speed_mps"]) == 0.0 and words[0][0] != NOT and set(words[0][1:]) == {NOT}
+    assert NOT not in words[20]
+    found = json.loads(exported(url, "geojson", capsys))["features"]
+    assert [tuple(f["properties"]["validated"].values()) for f in found] == words
+    found = json.loads(exported(url, "mf-json", capsys))["features"][0]["temporalProperties"][0]
+    assert list(zip(*(found[f"{q}_validated"]["values"] for q in UNITS), strict=True)) == words
+    found = json.loads(exported(url, "epcis", capsys))["epcisBody"]["eventList"]
+    assert [tuple(event[f"birddog:{q}Validated"] for q in UNITS) for event in found] == words
+    marks = ET.fromstring(exported(url, "gpx", capsys)).iter("{urn:birddog:gpx:1}validated")
+    assert [tuple(mark.attrib[q] for q in UNITS) for mark in marks] == words
+    kml = ET.fromstring(exported(url, "kml", capsys)).iter("{http://www.google.com/kml/ext/2.2}SimpleArrayData")
+    columns = {one.get("name"): [value.text for value in one] for one in kml}
+    assert list(zip(*(columns[f"{q}_validated"] for q in UNITS), strict=True)) == words
+    cot = exported(url, "cot", capsys).splitlines()[1:-1]
+    assert all(f"{q} {said}" in line for line, of in zip(cot, words, strict=True) for q, said in zip(UNITS, of, strict=True))
+    assert "speed not validated" in cot[0] and "speed validated to" in cot[20]
+    # cut by time, the first of the rest has the one before it still
+    assert main(["export", "--format", "csv", "--from", rows[20]["time"], "--journal", url]) == 0
+    rest = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [tuple(row[f"{q}_validated"] for q in UNITS) for row in rest] == words[20:]
+    assert main(["evidence", "export", "A", "--journal", url, "--out", "a.zip"]) == 0
+    with zipfile.ZipFile(tmp_path / "a.zip") as bundle:
+        lines = list(csv.DictReader(io.StringIO(bundle.read("tracks.csv").decode().partition("\n")[2])))
+        assert {tuple(row[f"{q}_validated"] for q in UNITS) for row in lines if row["time"] == rows[0]["time"]} == {words[0]}
+        assert [tuple(row[f"{q}_validated"] for q in UNITS) for row in lines if row["origin"] != "coast"] == words
+        page = bundle.read("case.html").decode()
+    assert f"else {NOT}" in page and "steps of 2 s at most" in page
+
+
 def test_a_sheet_without_registers_promises_nothing():
-    sheet = exports.Sheet(None, "x", made_ns=0, exercise=False)
-    point = msgspec.convert({"track_id": "T", "seq": 1, "time_ns": 0, "lat_deg": 0, "lon_deg": 0, "ve_mps": 0, "vn_mps": 0,
-                             "p_ee": 1, "p_en": 0, "p_nn": 1, "origin": "fix"}, exports.TrackPoint)  # fmt: skip
-    assert set(sheet.worth(point).words.values()) == {NOT}
+    assert set(Validated(Directory()).step(step(10.0), 95 * NS).words.values()) == {NOT}
