@@ -89,9 +89,12 @@ def _up_to_date(journal: Reader, path: Path, folder: Path) -> Path:
         store = PictureWriter(held, keep=True)
         try:
             cursor = int(store.meta("cursor") or b"0") if is_of(journal, store) else None
+            due = int(store.meta("due") or b"0")
         finally:
             store.close()
         why = f"stands at entry {cursor} of {last}" if cursor is not None else "is not of this journal"
+        if due:
+            cursor, why = None, f"still has rows of what entry {due} erased"
     except PictureDamaged:
         cursor, why = None, "is damaged"
     except PictureError as error:
@@ -108,8 +111,9 @@ def _folded(journal: Reader, path: Path) -> Path:
     """A derived store folded to the journal's end."""
     picture = Picture(journal, path)
     try:
-        while picture.step():
-            pass
+        while picture.step() or picture.due:
+            if picture.due and picture.cursor >= picture.published:
+                picture.begin_again()  # a period was erased meanwhile
     finally:
         picture.close()
     return picture.store.path

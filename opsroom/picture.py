@@ -27,7 +27,8 @@ import msgspec
 from birddog.directory import OPEN
 from birddog.errors import BirddogError, JournalError, place_of
 from birddog.journal import Reader, entries
-from birddog.model import Alert, Decision, Entry, Event, FrameBody, Operation, RefusalBody, Scan, Track, unpack
+from birddog.model import Alert, Decision, Entry, Erasure, Event, FrameBody, Operation, RefusalBody, Scan, Track, unpack
+from birddog.passersby import is_period
 from opsroom.alerts import Alerts
 from opsroom.picture_rows import Asked, FlagRow, Refused
 from opsroom.picture_store import PictureError, PictureWriter, copy, differences, hold, remove
@@ -99,7 +100,9 @@ class Picture:
         #: Up to here the rows are in the store; a fold that stands before it publishes nothing.
         self._published = int(self.store.meta("cursor") or b"0")
         #: Erasures up to this entry had been done when the store was begun: what they took never was in it.
-        self._erased_to = int(self.store.meta("erased") or b"%d" % self.journal.last_seq())
+        self.erased_to = int(self.store.meta("erased") or b"%d" % self.journal.last_seq())
+        #: The newest erasure of a period whose rows are in the store still, or 0: another is to be made (``following``).
+        self.due = int(self.store.meta("due") or b"0")
 
     @property
     def published(self) -> int:
@@ -116,10 +119,7 @@ class Picture:
         try:
             return self._step(limit, asked)
         except _OperationErased:
-            # also from free pages and the write-ahead log: the whole file goes, and is made again of what is left
-            self.store.rollback()
-            self.store.remake()
-            self._load()
+            self.begin_again()
             return 1
         except _Crash as crash:
             # back to the last stored state, and the same way again without this entry
@@ -128,6 +128,18 @@ class Picture:
             self._load()
             self.left_out, self._snapshot_due = left_out, True
             return 1
+
+    def begin_again(self) -> None:
+        """Throw the store away and begin with an empty one, of what the journal has left."""
+        # also from free pages and the write-ahead log: the whole file goes
+        self.store.rollback()
+        self.store.remake()
+        self._load()
+
+    def take_place(self, path: Path) -> None:
+        """Be the store at another path from now on, in place of the one that its caller has let go of."""
+        self.save()
+        self.store.move(path)
 
     def _step(self, limit: int, asked: Callable[[], bool]) -> int:
         again = self._published - self.cursor
@@ -143,7 +155,7 @@ class Picture:
         self.store.begin()
         if self.cursor == 0:
             self.store.set_meta("journal", entries[0].ident)
-            self.store.set_meta("erased", b"%d" % self._erased_to)
+            self.store.set_meta("erased", b"%d" % self.erased_to)
         ident, done = entries[0].ident, 0
         try:
             for entry in entries:
@@ -199,6 +211,8 @@ class Picture:
     def _commit(self, ident: bytes) -> None:
         if self.left_out:
             self.store.set_meta("left_out", msgspec.msgpack.encode(self.left_out))
+        if self.due:
+            self.store.set_meta("due", b"%d" % self.due)
         self.store.set_meta("at", ident)
         self.store.set_meta("now", b"%d" % self.fold.now_ns)
         budget = Asked(alerts=self.fold.presets.alerts, thresholds=self.fold.thresholds())
@@ -209,12 +223,14 @@ class Picture:
     def _apply(self, entry: Entry, *, publish: bool) -> None:
         if entry.seq != self.cursor + 1:
             raise JournalError(f"{entry.journal}: the journal has a hole: entry {entry.seq} follows {self.cursor}")
-        if entry.kind == "erasure" and entry.seq > self._erased_to:
-            raise _OperationErased
         try:
+            if entry.kind == "erasure" and entry.seq > self.erased_to:
+                if not _of_a_period(entry):
+                    raise _OperationErased
+                self.due = max(self.due, entry.seq)
             if entry.seq not in self.left_out:
                 self._fold(entry, publish)
-        except (BirddogError, MemoryError):
+        except (BirddogError, MemoryError, _OperationErased):
             raise  # MemoryError: the next attempt may succeed, and a rebuild would leave out others
         except Exception as error:  # boundary: whatever an entry does to the fold, it is one line that names the entry
             log.error("%s: entry %d cannot be folded and is left out: %s", entry.journal, entry.seq, place_of(error))
@@ -274,6 +290,11 @@ class Picture:
                 operation=entry.operation or OPEN,
             )
             self.store.put_flag(row, entry.seq, flag.thumbnail)
+
+
+def _of_a_period(entry: Entry) -> bool:
+    body = unpack(entry)
+    return isinstance(body, Erasure) and is_period(body.erased)
 
 
 def _is_covariance(row: Track) -> bool:
@@ -356,6 +377,9 @@ def _stands_at(journal: Reader, path: Path) -> int:
     try:
         if not is_of(journal, store):
             raise PictureError(f"{path} was not made from this journal, or the journal was put back to an earlier time")
+        if due := int(store.meta("due") or b"0"):
+            raise PictureError(f"{path} still has rows of what entry {due} erased: `birddog run` makes another beside it "
+                               "and puts it in its place; ask again then, or delete it")
         return int(store.meta("cursor") or b"0")
     finally:
         store.close()

@@ -25,8 +25,8 @@ from opsroom.picture_rows import FlagRow, Refused, quantised
 from opsroom.picture_view import TROUBLE, NotReady, PictureReader, line
 
 __all__ = [
-    "FlagRow", "NotReady", "PictureDamaged", "PictureError", "PictureReader", "PictureWriter", "Refused", "Stood", "copy",
-    "differences", "hold", "remove", "stood",
+    "FlagRow", "NotReady", "PictureDamaged", "PictureError", "PictureReader", "PictureWriter", "Refused", "Stood", "beside",
+    "copy", "differences", "hold", "remove", "stood",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -81,10 +81,22 @@ def stood(path: Path) -> Stood | None:
         return None
 
 
+def beside(path: Path) -> Path:
+    """Where the store that is to take the place of the one at ``path`` is made (``opsroom.following``)."""
+    return Path(f"{path}.anew")
+
+
 def remove(path: Path) -> None:
-    """Delete a derived store with what SQLite keeps beside it (an old WAL would be played into a new file)."""
-    for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-        name.unlink(missing_ok=True)
+    """Delete a derived store, what is made beside it, and what SQLite keeps of either (an old WAL would be played into a new
+    file).
+    """
+    for one in (path, beside(path)):
+        for name in (one, *_of_sqlite(one)):
+            name.unlink(missing_ok=True)
+
+
+def _of_sqlite(path: Path) -> tuple[Path, Path]:
+    return Path(f"{path}-wal"), Path(f"{path}-shm")
 
 
 def may_write_beside(path: Path) -> bool:
@@ -179,6 +191,16 @@ class PictureWriter:
             # a tab that resumes must know another store from this one, however alike their numbers are
             self.db.execute("INSERT INTO meta VALUES ('store', ?)", (os.urandom(8),))
             self.db.execute("COMMIT")
+
+    def move(self, path: Path) -> None:
+        """Put the file in the place of another store, which readers have open and nobody writes."""
+        with _said(path):
+            self.db.close()  # the last connection: its write-ahead log is in the file
+            for name in _of_sqlite(path):
+                name.unlink(missing_ok=True)
+            os.replace(self.path, path)
+        self.path = path
+        self._connect()
 
     def gone(self) -> bool:
         """Whether the file was deleted or another was put in its place."""

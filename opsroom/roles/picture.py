@@ -11,7 +11,8 @@ from birddog.errors import BirddogError
 from birddog.journal import Reader, exists, open_reader
 from opsroom.app import Plan
 from opsroom.commands.common import say
-from opsroom.picture import STEP_ENTRIES, Picture, collect_seldom
+from opsroom.following import Following
+from opsroom.picture import STEP_ENTRIES, collect_seldom
 from opsroom.picture_store import PictureDamaged, PictureError, hold, remove
 from opsroom.signals import LEAVE_S, Stop
 from opsroom.status import Board
@@ -75,16 +76,13 @@ def run(plan: Plan) -> int:
 def _follow(journal: Reader, plan: Plan, asked: Stop, board: Board) -> None:
     path = plan.home.picture
     _compile(asked, board)
-    picture = Picture(journal, path)
+    following = Following(journal, path)
     try:
-        say(f"picture: {path}, at entry {picture.published}")
+        say(f"picture: {path}, at entry {following.picture.published}")
         written_at, level_at = 0.0, time.monotonic()
         while not asked.is_set():
-            if picture.store.gone():
-                # the derived store may be deleted at any time: make it again
-                picture.close()
-                picture = Picture(journal, path)
-            done = picture.step(asked=asked.is_set)
+            done = following.step(asked=asked.is_set)
+            picture, anew = following.picture, following.anew
             now = time.monotonic()
             if done < STEP_ENTRIES and picture.cursor >= picture.published:
                 level_at = now
@@ -96,12 +94,12 @@ def _follow(journal: Reader, plan: Plan, asked: Stop, board: Board) -> None:
                     problems.append(f"entry {picture.left_out[-1]} could not be folded and is left out"
                                     f" ({len(picture.left_out)} in all): the log says where")
                 board.write({"cursor": picture.cursor, "behind": behind, "left_out": len(picture.left_out),
-                             "problem": "; ".join(problems)})
-            if not done:
+                             "anew": None if anew is None else anew.cursor, "problem": "; ".join(problems)})
+            if not done and following.anew is None:
                 asked.wait(POLL_S)
-        picture.save()
+        following.save()
     finally:
-        picture.close()
+        following.close()
 
 
 def _compile(asked: Stop, board: Board) -> None:

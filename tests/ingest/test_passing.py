@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -30,8 +32,10 @@ from devices import codec
 from ingest.control import own
 from ingest.desk import Desk
 from ingest.intake import Entries
-from opsroom.picture import Picture
-from opsroom.picture_store import TABLES
+from opsroom.derived import derived
+from opsroom.following import Following
+from opsroom.picture import Picture, rebuild
+from opsroom.picture_store import TABLES, PictureError, PictureReader
 from tracking.fold import Fold
 
 HOUR = 3600 * NS
@@ -149,6 +153,15 @@ def rows(path, operation=None):
     return out if operation is None else [row for row in out if row[1] in mine]
 
 
+def level(following):
+    while following.step() or following.anew is not None:
+        pass
+
+
+def a_folder(tmp_path):
+    return Path(tempfile.mkdtemp(dir=tmp_path))
+
+
 def folded(url, path):
     reader = open_reader(url)
     picture = Picture(reader, path, resumes=False)
@@ -162,22 +175,100 @@ def folded(url, path):
 def test_a_picture_that_follows_is_that_of_a_rebuild_and_every_row_of_a_case_stays(tmp_path, monkeypatch):
     house = House(tmp_path)
     reader = open_reader(house.url)
-    picture = Picture(reader, tmp_path / "follows")
+    following = Following(reader, tmp_path / "follows")
     monkeypatch.setattr("birddog.journal.sqlite._EMPTIED_ROWS", 5)
     for hour in range(8):
         house.hours(T0 + hour * HOUR, 1)
         house.journal.tend()  # it goes on while some are emptied
-        while picture.step():
-            pass
+        level(following)
     with monkeypatch.context() as m:  # as it would be had nothing been erased: all the keys are there still, or some
         m.setattr("birddog.journal.sqlite_reader.SqliteReader._learn", lambda *_: None)
         whole = folded(house.url, tmp_path / "whole")
     house.erased()
-    picture.close()
+    level(following)
+    following.close()
     again = folded(house.url, tmp_path / "again")
     assert rows(tmp_path / "follows") == rows(again)
     assert rows(again, "A") == rows(whole, "A") and len(rows(again, "A")) > 90
     assert len(rows(again, "open")) < len(rows(whole, "open")) - 50
+    house.journal.close()
+
+
+def test_the_page_goes_on_while_a_picture_without_what_was_erased_is_made(tmp_path, monkeypatch):
+    """Readers see every track at every moment, no number goes back, and then another store stands there."""
+    monkeypatch.setattr("opsroom.following.BESIDE_ENTRIES", 7)
+    house, path = House(tmp_path), tmp_path / "follows"
+    reader = open_reader(house.url)
+    following, page, seen, stores = Following(reader, path), PictureReader(path), 0, []
+    for hour in range(8):
+        house.hours(T0 + hour * HOUR, 1)
+        house.erased()
+        while following.step(10) or following.anew is not None:
+            if page.store() not in stores:
+                stores.append(page.store())
+            assert page.cursor() >= seen, "a number went back"
+            seen = page.cursor()
+            if seen > 40:
+                assert {track.operation for _, track in page.tracks()} == {"A", "open"}
+            if following.anew is not None:
+                with pytest.raises(PictureError, match="still has rows of what entry"):
+                    rebuild(reader, path, a_folder(tmp_path))
+    assert len(stores) > 3  # one a period
+    assert all(differ == 0 for _, differ in rebuild(reader, path, a_folder(tmp_path)).values())
+    page.close()
+    following.close()
+    reader.close()
+    house.journal.close()
+    assert sorted(file.name for file in tmp_path.glob("follows*")) == ["follows"]
+
+
+def test_a_picture_that_is_made_beside_outlives_a_kill_and_is_thrown_away_with_an_erased_case(tmp_path, monkeypatch):
+    monkeypatch.setattr("opsroom.following.BESIDE_ENTRIES", 7)
+    monkeypatch.setattr("opsroom.picture.SNAPSHOT_ENTRIES", 20)
+    house, path = House(tmp_path), tmp_path / "follows"
+    reader = open_reader(house.url)
+    following = Following(reader, path)
+    house.hours(T0, 6)
+    while not (following.step() == 0 and following.anew is not None and following.anew.cursor > 70):
+        house.erased()
+    killed = following.anew.published
+    following.close()  # nothing was saved, as after a kill
+    again = Following(reader, path)
+    while again.anew is None:
+        again.step(1)
+    assert again.anew.published >= killed > 70
+    while again.anew is not None:
+        again.step()
+    assert all(differ == 0 for _, differ in rebuild(reader, path, a_folder(tmp_path)).values())
+    house.hours(T0 + 6 * HOUR, 1)
+    house.erased()
+    while again.step() or again.anew is None:
+        pass
+    house.enter(T0 + 8 * HOUR, Operation(operation="A", closed=True), Erasure(erased="A", by="Noor"))
+    while again.step() or again.anew is not None:
+        assert again.anew is None or again.anew.store.path.exists()
+    assert {track.operation for _, track in PictureReader(path).tracks()} == {"open"}
+    assert all(differ == 0 for _, differ in rebuild(reader, path, a_folder(tmp_path)).values())
+    again.close()
+    assert sorted(file.name for file in tmp_path.glob("follows.anew*")) == []
+
+
+def test_what_is_exported_while_another_picture_is_made_has_nothing_of_what_was_erased(tmp_path, capsys):
+    house = House(tmp_path)
+    house.hours(T0, 5)
+    house.journal.checkpoint()
+    path = home(house.url).picture
+    reader = open_reader(house.url)
+    following = Following(reader, path)
+    level(following)
+    house.hours(T0 + 5 * HOUR, 1)
+    house.erased()
+    while not following.picture.due:
+        following.picture.step()
+    following.close()
+    with derived(house.url) as found:
+        assert rows(found.view.path) == rows(folded(house.url, tmp_path / "again"))
+    assert "still has rows of what entry" in capsys.readouterr().err
     house.journal.close()
 
 
