@@ -20,8 +20,9 @@ from birddog.model import KINDS, Entry, unpack
 from birddog.validated import Validated
 from opsroom.commands.common import say
 from opsroom.exports import Sheet, journal_name
-from opsroom.picture import Picture, is_of, make
+from opsroom.picture import Picture, is_of
 from opsroom.picture_store import PictureDamaged, PictureError, PictureReader, PictureWriter, copy
+from opsroom.rebuilding import make
 
 #: Kinds that the picture takes nothing of: a store that lacks no other is at the journal's end.
 _UNSEEN = frozenset(kind.name for kind in KINDS if not kind.folds)

@@ -1,4 +1,4 @@
-"""The picture: one fold of the journal with a cursor.  The live run and `birddog rebuild` are this code.
+"""The picture: one fold of the journal with a cursor.  The live run and `birddog rebuild` (``rebuilding``) are this code.
 
 For each entry: tracker -> events (the fold's, and those of ``tracking.events.live`` behind it) -> alerts -> rows,
 a batch of entries one transaction.  Kill it at any time: the fold's state is stored now and then with the entry
@@ -17,8 +17,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,12 +24,12 @@ import msgspec
 
 from birddog.directory import OPEN
 from birddog.errors import BirddogError, JournalError, place_of
-from birddog.journal import Reader, entries
+from birddog.journal import Reader
 from birddog.model import Alert, Decision, Entry, Erasure, Event, FrameBody, Operation, RefusalBody, Scan, Track, unpack
 from birddog.passersby import is_period
 from opsroom.alerts import Alerts
 from opsroom.picture_rows import Asked, FlagRow, Refused
-from opsroom.picture_store import PictureError, PictureWriter, copy, differences, hold, remove
+from opsroom.picture_store import PictureWriter
 from opsroom.refusals import Refusals
 from opsroom.unfed import WORDS, unfed
 from tracking.events.live import LiveEvents
@@ -324,94 +322,3 @@ def is_of(journal: Reader, store: PictureWriter) -> bool:
     first, at = journal.read(0, 1), journal.read(cursor - 1, 1)
     return (bool(first and at) and first[0].ident == store.meta("journal")
             and at[0].seq == cursor and at[0].ident == store.meta("at"))
-
-
-def rebuild(journal: Reader, path: Path, folder: Path) -> dict[str, tuple[int, int]]:
-    """Fold the whole journal again and compare it with the store at ``path``, which may be being written.
-
-    The comparison is at the entry that ``path`` stands at, row by row, byte by byte.
-
-    Args:
-        folder: an empty one for the copy of ``path`` and the fresh store.
-
-    Returns:
-        For each table (rows in the fresh store, rows that differ or stand in one store only).
-
-    Raises:
-        PictureError: ``path`` is damaged, of another version, or was not made from this journal.
-        JournalError: an entry is damaged.
-    """
-    held, fresh = folder / "held", folder / "fresh"
-    copy(path, held)
-    try:
-        _fold_to(journal, fresh, _stands_at(journal, held))
-        return differences(fresh, held)
-    except PictureError as error:
-        # what is wrong with the copy is wrong with the store
-        raise type(error)(str(error).replace(str(held), str(path))) from error
-
-
-def behind(journal: Reader, path: Path) -> tuple[int, int, str]:
-    """What the journal holds behind the entry that a store stands at, which a rebuild does not compare.
-
-    Returns:
-        The entry that the store stands at, how many are behind it, and why one of them cannot be read ("" where all can).
-    """
-    store = PictureWriter(path, keep=True)
-    try:
-        at = int(store.meta("cursor") or b"0")
-    finally:
-        store.close()
-    count = 0
-    try:
-        for entry in entries(journal, at):
-            unpack(entry)
-            count += 1
-    except JournalError as error:
-        return at, count, str(error)
-    return at, count, ""
-
-
-def _stands_at(journal: Reader, path: Path) -> int:
-    store = PictureWriter(path, keep=True)
-    try:
-        if not is_of(journal, store):
-            raise PictureError(f"{path} was not made from this journal, or the journal was put back to an earlier time")
-        if due := int(store.meta("due") or b"0"):
-            raise PictureError(f"{path} still has rows of what entry {due} erased: `birddog run` makes another beside it "
-                               "and puts it in its place; ask again then, or delete it")
-        return int(store.meta("cursor") or b"0")
-    finally:
-        store.close()
-
-
-def _fold_to(journal: Reader, path: Path, until: int) -> None:
-    picture = Picture(journal, path, resumes=False)
-    try:
-        while picture.cursor < until and picture.step(min(STEP_ENTRIES, until - picture.cursor)):
-            pass
-    finally:
-        picture.close()
-
-
-def make(journal: Reader, path: Path) -> int:
-    """Make a derived store where there is none, from the whole journal; the entry it stands at.
-
-    It is made beside and put in place when it is complete, unless a picture process has begun meanwhile:
-    that one makes its own.
-    """
-    with tempfile.TemporaryDirectory(prefix=path.name + ".made-", dir=path.parent) as folder:
-        picture = Picture(journal, Path(folder) / "picture", resumes=False)
-        try:
-            while picture.step():
-                pass
-            picture.save()
-        finally:
-            picture.close()
-        lock = hold(path)
-        if lock is not None:
-            if not path.exists():
-                remove(path)  # what may be left beside a file that was deleted alone
-                os.rename(Path(folder) / "picture", path)
-            os.close(lock)
-        return picture.cursor

@@ -33,8 +33,8 @@ from birddog.geo import LocalFrame, distance_m
 from birddog.journal import entries, open_reader, open_writer
 from birddog.model import Draft, Entry, Fix, FrameBody, Operation, Scan, Sighting, Start, Tick, Track, TrackPoint, pack
 from birddog.units import NS, iso_from_ns, ns_from_text
-from opsroom.picture import make
 from opsroom.picture_store import PictureReader
+from opsroom.rebuilding import make
 from sim import truth
 from sim.truth import TruthRow
 

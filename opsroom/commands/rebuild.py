@@ -22,8 +22,9 @@ def run(args: argparse.Namespace) -> int:
 
     from birddog.errors import UsageError
     from birddog.journal import home, open_reader
-    from opsroom.picture import behind, collect_seldom, make, rebuild
+    from opsroom.picture import collect_seldom
     from opsroom.picture_store import may_write_beside
+    from opsroom.rebuilding import behind, make, rebuild
 
     path = home(args.journal).picture
     journal = open_reader(args.journal)

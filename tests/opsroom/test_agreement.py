@@ -14,8 +14,9 @@ from ingest.writer import Settings
 from opsroom import agreement
 from opsroom.app import Config, Plan
 from opsroom.commands.run import words_of
-from opsroom.picture import Picture, rebuild
+from opsroom.picture import Picture
 from opsroom.picture_store import PictureReader, stood
+from opsroom.rebuilding import rebuild
 
 
 def plan(url: str, *roles: str) -> Plan:

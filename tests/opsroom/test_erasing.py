@@ -25,8 +25,9 @@ from ingest.control import own
 from ingest.desk import Desk
 from ingest.intake import Entries
 from opsroom import cli
-from opsroom.picture import Picture, make
+from opsroom.picture import Picture
 from opsroom.picture_store import TABLES
+from opsroom.rebuilding import make
 from tracking.fold import Fold
 
 T0 = 1_790_000_000 * NS

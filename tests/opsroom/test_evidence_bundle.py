@@ -31,7 +31,7 @@ from ingest.intake import Entries
 from opsroom import bundle as bundle_room
 from opsroom import cli, verifier
 from opsroom.bundle import export
-from opsroom.picture import make
+from opsroom.rebuilding import make
 
 T0 = 1_790_000_000 * NS
 

@@ -14,8 +14,8 @@ from birddog.units import NS
 from opsroom.cli import main
 from opsroom.console.server import Settings, make_app
 from opsroom.explained import Apart
-from opsroom.picture import make
 from opsroom.picture_store import PictureReader
+from opsroom.rebuilding import make
 
 T0 = 1_790_000_000 * NS
 

@@ -37,7 +37,7 @@ from birddog.model import (
 from birddog.units import NS
 from opsroom import picture as module
 from opsroom import refusals
-from opsroom.picture import Picture, make, rebuild
+from opsroom.picture import Picture
 from opsroom.picture_store import (
     TABLES,
     NotReady,
@@ -48,6 +48,7 @@ from opsroom.picture_store import (
     quantised,
     remove,
 )
+from opsroom.rebuilding import make, rebuild
 from tracking.fold import Fold
 
 T0 = 1_795_521_600 * NS

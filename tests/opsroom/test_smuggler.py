@@ -10,8 +10,9 @@ from birddog.model import Draft, FrameBody, Start, pack
 from birddog.units import NS, ns_from_text
 from opsroom.cli import main
 from opsroom.decode import Answers
-from opsroom.picture import Picture, rebuild
+from opsroom.picture import Picture
 from opsroom.picture_store import PictureReader
+from opsroom.rebuilding import rebuild
 
 T0 = ns_from_text("2026-03-02T06:00:00Z")
 LAUNCH, BARGE = "244990012", "244990011"
