@@ -218,8 +218,12 @@ class Deception(msgspec.Struct):
     def goes_on(self, track_id: str) -> bool:
         """Whether something that was told of a track has not ended."""
         sources = self.tracks.get(track_id)
-        return sources is not None and (any(one.events for one in sources.of.values())
-                                        or any(pair.event is not None for pair in sources.pairs.values()))  # fmt: skip
+        if sources is None:
+            return False
+        for one in sources.of.values():
+            if one.events:
+                return True
+        return bool(sources.pairs) and any(pair.event is not None for pair in sources.pairs.values())
 
     def forget(self, track_id: str, book: Book) -> None:
         """A track is no more."""

@@ -264,7 +264,7 @@ def _weigh(seen: _Seen, before: Core | None, model: Model) -> None:
 def _weights(bank: Bank, motion: Motion, dt_s: float) -> list[dict[str, Any]]:
     """The chance of each motion: at the last measurement, and after the time since."""
     mu = np.array(bank.mu)
-    later = motion.chances(dt_s) @ mu if dt_s > 0.0 and len(mu) == len(motion.modes) and len(mu) > 1 else mu
+    later = mu @ motion.chances(dt_s) if dt_s > 0.0 and len(mu) == len(motion.modes) and len(mu) > 1 else mu
     names = NAMES if len(mu) == len(NAMES) else ONE if len(mu) == 1 else tuple(f"motion {k + 1}" for k in range(len(mu)))
     rows = [
         {"model": name, "weight": round(float(now), 6), "weight_at_last_measurement": round(float(then), 6),

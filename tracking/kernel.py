@@ -110,98 +110,111 @@ def _coefficients(dt_s, q, tau_s):
 
 
 def _ahead(bank, out, dt_s, awake_from, table, brought, modes):
-    """Exchange between the motions and each one's prediction, from bank into out."""
+    """Exchange between the motions and each one's prediction, from bank into out.
+
+    A row of ``s`` is one sum of all motions that are gone to, so that the innermost loops run along them, several at once.
+    """
     m = modes.shape[0]
     likely = 0
     for i in range(m):
         if bank[WIDTH * i + 5] >= 0.0 and (bank[WIDTH * likely + 5] < 0.0 or bank[WIDTH * i] > bank[WIDTH * likely]):
             likely = i
     # moments about the likeliest, so that no digits are lost to the frame's far origin
-    middle = np.empty(4)
-    for a in range(4):
-        middle[a] = bank[WIDTH * likely + 1 + a]
-    raised = np.empty((m, 14))
+    k = WIDTH * likely
+    e0, ve0, n0, vn0 = bank[k + 1], bank[k + 2], bank[k + 3], bank[k + 4]
+    # the moments as in ``raised``; behind them of each motion that is gone to its chance, what is of those awake, and the kick
+    s = np.zeros((17, m))
+    w = np.empty(m)
+    raised = np.empty(14)
     for i in range(m):
         k = WIDTH * i
+        mu = bank[k]
+        for j in range(m):
+            w[j] = table[i, j] * mu
+            s[14, j] += w[j]
         if bank[k + 5] < 0.0:
             continue
-        n = 4
-        for a in range(4):
-            raised[i, a] = bank[k + 1 + a] - middle[a]
-        for a in range(4):
-            for b in range(a, 4):
-                raised[i, n] = bank[k + 1 + n] + raised[i, a] * raised[i, b]
-                n += 1
+        e, ve, n, vn = bank[k + 1] - e0, bank[k + 2] - ve0, bank[k + 3] - n0, bank[k + 4] - vn0
+        raised[0], raised[1], raised[2], raised[3] = e, ve, n, vn
+        raised[4] = bank[k + 5] + e * e
+        raised[5] = bank[k + 6] + e * ve
+        raised[6] = bank[k + 7] + e * n
+        raised[7] = bank[k + 8] + e * vn
+        raised[8] = bank[k + 9] + ve * ve
+        raised[9] = bank[k + 10] + ve * n
+        raised[10] = bank[k + 11] + ve * vn
+        raised[11] = bank[k + 12] + n * n
+        raised[12] = bank[k + 13] + n * vn
+        raised[13] = bank[k + 14] + vn * vn
+        for j in range(m):
+            s[15, j] += w[j]
+            s[16, j] += w[j] * brought[i, j]
+        for r in range(14):
+            x = raised[r]
+            for j in range(m):
+                s[r, j] += w[j] * x
     total = 0.0
-    s = np.empty(14)
-    p = np.empty((4, 4))
     for j in range(m):
-        chance = 0.0
-        for i in range(m):
-            chance += table[j, i] * bank[WIDTH * i]
-        total += chance
+        total += s[14, j]
+        s[15, j] = max(s[15, j], 1e-300)
+        s[16, j] /= s[15, j]
+    for r in range(14):
+        for j in range(m):
+            s[r, j] /= s[15, j]
+    for j in range(m):
+        chance = s[14, j]
         k = WIDTH * j
-        out[k] = chance
+        out[k] = chance / total
         if chance < awake_from:
-            for n in range(1, WIDTH):
-                out[k + n] = 0.0
+            for r in range(1, WIDTH):
+                out[k + r] = 0.0
             out[k + 5] = ASLEEP
             continue
-        share = 0.0
-        kick = 0.0
-        for n in range(14):
-            s[n] = 0.0
-        for i in range(m):
-            if bank[WIDTH * i + 5] >= 0.0:
-                w = table[j, i] * bank[WIDTH * i]
-                share += w
-                kick += w * brought[j, i]
-                for n in range(14):
-                    s[n] += w * raised[i, n]
-        share = max(share, 1e-300)
-        n = 4
-        for a in range(4):
-            for b in range(a, 4):
-                p[a, b] = p[b, a] = s[n] / share - s[a] / share * (s[b] / share)
-                n += 1
-        p[1, 1] += kick / share
-        p[3, 3] += kick / share
-        for a in range(4):
-            out[k + 1 + a] = middle[a] + s[a] / share
+        e, ve, n, vn = s[0, j], s[1, j], s[2, j], s[3, j]
+        p00 = s[4, j] - e * e
+        p01 = s[5, j] - e * ve
+        p02 = s[6, j] - e * n
+        p03 = s[7, j] - e * vn
+        p11 = s[8, j] - ve * ve + s[16, j]
+        p12 = s[9, j] - ve * n
+        p13 = s[10, j] - ve * vn
+        p22 = s[11, j] - n * n
+        p23 = s[12, j] - n * vn
+        p33 = s[13, j] - vn * vn + s[16, j]
+        e, ve, n, vn = e + e0, ve + ve0, n + n0, vn + vn0
         if modes[j, 2] > 0.0:
             walk = modes[j, 2] * dt_s
-            out[k + 2] = out[k + 4] = 0.0
-            for n in range(5, 15):
-                out[k + n] = 0.0
-            out[k + 5] = p[0, 0] + walk
-            out[k + 7] = p[0, 2]
-            out[k + 12] = p[2, 2] + walk
+            for r in range(1, WIDTH):
+                out[k + r] = 0.0
+            out[k + 1] = e
+            out[k + 3] = n
+            out[k + 5] = p00 + walk
+            out[k + 7] = p02
+            out[k + 12] = p22 + walk
             out[k + 9] = out[k + 14] = STILL
         else:
-            f, g, q11, q12, q22 = _coefficients(dt_s, modes[j, 0], modes[j, 1])
-            for a in (0, 2):
-                out[k + 1 + a] += g * out[k + 2 + a]
-                out[k + 2 + a] *= f
-            # F P Fᵀ: e' = e + g ve, ve' = f ve in rows, then in columns
-            for b in range(4):
-                for a in (0, 2):
-                    p[a, b] += g * p[a + 1, b]
-                    p[a + 1, b] *= f
-            for a in range(4):
-                for b in (0, 2):
-                    p[a, b] += g * p[a, b + 1]
-                    p[a, b + 1] *= f
-            for a in (0, 2):
-                p[a, a] += q11
-                p[a, a + 1] += q12
-                p[a + 1, a + 1] += q22
-            n = 5
-            for a in range(4):
-                for b in range(a, 4):
-                    out[k + n] = p[a, b]
-                    n += 1
-    for j in range(m):
-        out[WIDTH * j] /= total
+            if modes[j, 3] != dt_s:
+                modes[j, 4], modes[j, 5], modes[j, 6], modes[j, 7], modes[j, 8] = _coefficients(dt_s, modes[j, 0], modes[j, 1])
+                modes[j, 3] = dt_s
+            f, g, q11, q12, q22 = modes[j, 4], modes[j, 5], modes[j, 6], modes[j, 7], modes[j, 8]
+            # F P Fᵀ, its upper triangle: e' = e + g ve, ve' = f ve in rows, then in columns
+            p00, p01, p02, p03 = p00 + g * p01, p01 + g * p11, p02 + g * p12, p03 + g * p13
+            p11, p12, p13 = p11 * f, p12 * f, p13 * f
+            p22, p23, p33 = p22 + g * p23, p23 + g * p33, p33 * f
+            out[k + 1] = e + g * ve
+            out[k + 2] = ve * f
+            out[k + 3] = n + g * vn
+            out[k + 4] = vn * f
+            out[k + 5] = p00 + g * p01 + q11
+            out[k + 6] = p01 * f + q12
+            out[k + 7] = p02 + g * p03
+            out[k + 8] = p03 * f
+            out[k + 9] = p11 * f + q22
+            out[k + 10] = p12 + g * p13
+            out[k + 11] = p13 * f
+            out[k + 12] = p22 + g * p23 + q11
+            out[k + 13] = p23 * f + q12
+            out[k + 14] = p33 * f + q22
 
 
 def _least(out, m, h, z0, z1, r00, r01, r11):
@@ -369,8 +382,9 @@ def step(bank, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, 
         awake_from: ``AWAKE``.
         what: AHEAD by dt_s, then a measured POSITION (z0, z1) with R, then a VELOCITY (v0, v1) of variance r_v per axis that
             is left out where its NIS is over ``gate``.
-        table: (M, M), row j the chances of going to j from each; brought: likewise, the variance of the velocity, (m/s)² per
-            axis, that comes with it; modes: (M, 3), q, tau_s and walk.
+        table: (M, M), row i the chances of going from i to each; brought: likewise, the variance of the velocity, (m/s)² per
+            axis, that comes with it; modes: (M, 9), q, tau_s and walk, and behind them the time for which it was asked last
+            with what ``_coefficients`` said, which is kept here: most devices report at an even pace.
     """
     out = np.empty(WIDTH * modes.shape[0] + TAIL)
     # of a type with the rows of ``follow``, so that what both call is compiled once
@@ -743,12 +757,12 @@ def compiled() -> Compiled:
         return Compiled(step, begin, show, follow)
     flat = numba.types.Array(numba.float64, 1, "C", readonly=True)
     table = numba.types.Array(numba.float64, 2, "C", readonly=True)
-    number, row = numba.float64, numba.float64[::1]
+    number, row, modes = numba.float64, numba.float64[::1], numba.float64[:, ::1]
     signatures = {
-        "step": row(flat, numba.int64, number, number, table, table, table, *[number] * 9),
-        "begin": numba.void(row, flat, table, table, *[number] * 9),
-        "show": numba.boolean(row, number, table, table, table, *[number] * 4),
-        "follow": numba.int64(row, number, table, table, table, *[number] * 11, numba.int64),
+        "step": row(flat, numba.int64, number, number, table, table, modes, *[number] * 9),
+        "begin": numba.void(row, flat, table, modes, *[number] * 9),
+        "show": numba.boolean(row, number, table, table, modes, *[number] * 4),
+        "follow": numba.int64(row, number, table, table, modes, *[number] * 11, numba.int64),
     }
     # functions of their own, which find each other compiled: the ones of this module stay as they are written
     for keep in (True, False):

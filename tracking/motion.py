@@ -78,12 +78,13 @@ class Motion:
         total = sum(mode.weight for mode in modes)
         self.start = tuple(mode.weight / total for mode in modes)
         self.size = 8 * WIDTH * len(modes)
-        self.brought = _kept(np.array(banks.kicks(modes)).T)
-        self.kinds = _kept(np.array([(mode.q, mode.tau_s, mode.walk) for mode in modes]))
+        self.brought = _kept(np.array(banks.kicks(modes)))
+        #: As ``kernel.step`` has it: behind what a motion is it keeps what it last asked of it.
+        self.kinds = np.array([(mode.q, mode.tau_s, mode.walk, math.nan, *[0.0] * 5) for mode in modes])
         self._chances: dict[float, np.ndarray] = {}
 
     def chances(self, dt_s: float) -> np.ndarray:
-        """(M, M): row j holds the chances of going to mode j within dt_s from each mode."""
+        """(M, M): row i holds the chances of going from mode i to each mode within dt_s."""
         found = self._chances.get(dt_s)
         if found is not None:
             return found
@@ -93,7 +94,7 @@ class Motion:
             self._chances.clear()
         found = self._chances.get(key)
         if found is None:
-            found = self._chances[key] = _kept(banks.transitions(np.array([key]), self.modes)[0].T)
+            found = self._chances[key] = _kept(banks.transitions(np.array([key]), self.modes)[0])
         # the exact time finds it too: most devices report at an even pace
         self._chances[dt_s] = found
         return found

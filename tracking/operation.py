@@ -147,6 +147,8 @@ class OperationFold:
         self._usual_s = min(UNSAID_S, presets.interval_s)
         self.tracker = Tracker(operation, presets, self._interval_s, s.tracks, LookLog(operation, s.looks))
         self._allowed: budget.Allowed | None = None
+        #: What was last expected of a track of one device that nobody enrolled, and what that follows from.
+        self._of_nobodys: tuple[tuple[object, ...], Expected] | None = None
         self.tracker.allowed = self.allowed
         #: When each track's turn comes: what is told in its time, and what may wait, for its row says when it lapses.
         self._prompt, self._patient = Agenda(), Agenda()
@@ -303,9 +305,10 @@ class OperationFold:
         if not s.lapses_ns or s.open_events or s.waiting:
             return False
         state = self._state
+        ahead, low, lags = state.clocks.ahead, state.batteries.low, state.clocks.lags
         for device in s.identities:
-            lag = state.clocks.lags.get(device)
-            if device in state.clocks.ahead or device in state.batteries.low or (lag is not None and lag.event is not None):
+            lag = lags.get(device)
+            if device in ahead or device in low or (lag is not None and lag.event is not None):
                 return False
         return s.track_id not in state.visits.of and not state.deception.goes_on(s.track_id)
 
@@ -479,11 +482,25 @@ class OperationFold:
         if allowed is not None:
             of += allowed, s.lost, s.contacts.bit_length()
         if live.expected is None or live.expected[0] != of:
+            # of what nobody enrolled nothing else is asked: what was expected of the last one is expected of those like it
+            nobodys = allowed is None and self._is_nobodys(s)
+            if nobodys and self._of_nobodys is not None and self._of_nobodys[0] == of:
+                live.expected = self._of_nobodys
+                return self._of_nobodys[1]
             expected, timeless = self._asked(live, now_ns)
             live.expected = (of, expected) if timeless else None
+            if nobodys:
+                self._of_nobodys = live.expected
             return expected
         kept: Expected = live.expected[1]
         return kept
+
+    def _is_nobodys(self, s: TrackState) -> bool:
+        """Whether a track is that of one device, which is not in the registers."""
+        devices = s.identities
+        return self.operation == OPEN and len(devices) == 1 and not s.of and s.key[:2] != "s:" and (
+            devices[0] not in self._directory.devices
+        )  # fmt: skip
 
     def _asked(self, live: LiveTrack, now_ns: int) -> tuple[Expected, bool]:
         """What is expected of a track, and whether that is so at any time from now on that the registers are as they are."""
@@ -518,6 +535,7 @@ class OperationFold:
         return lifetime.expected(interval_s, ends, self.presets, patience_s, factor), timeless
 
     def _forget_expected(self) -> None:
+        self._of_nobodys = None
         for live in self.tracker.tracks.values():
             live.expected = None
 
@@ -757,10 +775,11 @@ class OperationFold:
             s.reports = True
         if s.credit < LATE_MOST:
             s.credit = min(s.credit + LATE_STEPS, LATE_MOST)
-        if not passes(source, m):
+        calm = passes(source, m)
+        if not calm:
             book = Book(seq, now_ns, numbers) if book is None else book
             state.deception.fix(live, m, "used", None, book)
-        return self._followed(live, m, told, expected, now_ns, seq, book)
+        return self._followed(live, m, told, expected, now_ns, seq, book, calm)
 
     def _begins(
         self, fix: Fix, time_ns: int, fmt: str, owner: Owner, now_ns: int, seq: int, numbers: dict[str, int], book: Book | None
@@ -792,16 +811,18 @@ class OperationFold:
             book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, m.lat_deg, m.lon_deg))
             self._shown(live, book)
             return book.changes()
-        return self._followed(live, m, told, expected, now_ns, seq, book)
+        return self._followed(live, m, told, expected, now_ns, seq, book, False)
 
     def _followed(
-        self, live: LiveTrack, m: Measurement, told: Told, expected: Expected, now_ns: int, seq: int, book: Book | None
-    ) -> Changes:
+        self, live: LiveTrack, m: Measurement, told: Told, expected: Expected, now_ns: int, seq: int, book: Book | None,
+        calm: bool,
+    ) -> Changes:  # fmt: skip
         """The step and the row of a track that just went on with a fix, and its next turn.
 
         Args:
             told: what its filter says.
             book: what else there is to tell of the entry; None where that is nothing.
+            calm: nothing began with it that goes on: where the track's turn might wait it still may (``_may_wait``).
         """
         s, tracker, time_ns = live.state, self.tracker, m.time_ns
         track_id = s.track_id
@@ -815,7 +836,10 @@ class OperationFold:
         s.due_ns = lifetime.just_heard_due_ns(s, time_ns, expected, now_ns, tracker.sweep_ns)
         if s.lapses_ns or (expected.ends and s.contacts < REGULAR):
             s.lapses_ns = lifetime.lapses_ns(s, time_ns, expected, tracker.presets)
-        if s.lapses_ns or s.may_wait or s.due_ns < self._prompt.due_ns.get(track_id, NEVER_NS):
+        if s.may_wait:
+            if not calm or not s.lapses_ns or s.due_ns < self._patient.due_ns.get(track_id, NEVER_NS):
+                self._enter(s)
+        elif s.lapses_ns or s.due_ns < self._prompt.due_ns.get(track_id, NEVER_NS):
             self._enter(s)
         attributes = self._attributes(live) if self._state.facts else {}
         if now_ns == time_ns:

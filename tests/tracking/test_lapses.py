@@ -90,6 +90,18 @@ def test_how_many_are_looked_at_for_an_entry_changes_nothing_that_is_believed(jo
     assert max(len(c.tracks) for c in all_.changes) > 10 and {r.status for r in all_.rows().values()} > {"deleted"}
 
 
+def test_of_those_that_nobody_enrolled_is_expected_what_was_of_the_last_one_like_it(journal, monkeypatch):
+    """It is asked of each or not: the same of every entry, also where some of them are enrolled meanwhile."""
+
+    def lived():
+        j = journal(begun=False)
+        return [j.add(at_s, body) for at_s, body in life(4)]
+
+    shared = lived()
+    monkeypatch.setattr(operation.OperationFold, "_is_nobodys", lambda *_: False)
+    assert shared == lived()
+
+
 def test_of_those_that_wait_an_entry_looks_at_a_few(journal):
     j = journal()
     for k in range(300):

@@ -63,6 +63,16 @@ def test_compiled_or_not_it_is_the_same():
         one, other = a.bank, b.bank
 
 
+def test_what_a_motion_keeps_of_the_last_time_changes_nothing():
+    """A bank is gone on by a motion that was asked of other times before to the digits of one that never was."""
+    m, bank = Motion(motion_of("van").modes), begun(0.0, 0.0, 25.0, 0.0, 25.0, motion_of("van"))
+    for k, dt_s in enumerate((1.0, 1.0, 2.5, 1.0, 300.0, 1.0, 0.04, 300.0), 1):
+        z = (12.0 * k, -3.0, 25.0, 0.0, 25.0)
+        one = stepped(bank, dt_s, m, z)
+        assert one == stepped(bank, dt_s, Motion(m.modes), z)
+        bank = one.bank
+
+
 def test_what_sleeps_changes_little_and_a_surprise_is_seen_by_all():
     """The awake modes give the whole bank's point to a part of its sigma; who suddenly flies is foretold when all are asked."""
     m, wide, rng = motion_of("van"), Motion(motion_of("van").modes), random.Random(5)
@@ -124,7 +134,7 @@ def test_chances_are_of_a_chain():
     m = Motion(MODES)
     for dt in (0.5, 4.0, 64.0, 4096.0):
         table = m.chances(dt)
-        assert table.sum(axis=0) == pytest.approx(np.ones(len(MODES)))
+        assert table.sum(axis=1) == pytest.approx(np.ones(len(MODES)))
         assert m.chances(2 * dt) == pytest.approx(table @ table, abs=1e-9)
     # one table for times that are alike: a hundredth part
     assert m.chances(10.0) is m.chances(10.003) and len(m._chances) < 16
