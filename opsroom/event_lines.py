@@ -13,7 +13,7 @@ from birddog.units import NS
 from opsroom.commands.common import say
 from opsroom.track_file import TrackRows
 from tracking.events.model import WAY_KINDS, Event, Rules
-from tracking.events.tracks import Tracks, jumps
+from tracking.events.tracks import Tracks
 
 #: Lines that are made at once.
 LOT = 4096
@@ -83,6 +83,8 @@ def said(path: str, rows: TrackRows, fixes: Tracks, rules: Rules) -> None:
     for v in np.unique(vessel).tolist():
         first = int(rows.line[fixes.beyond_reach[vessel == v]].min())
         say(f"{path}:{first}: id {rows.ids[v]}: lat, lon: {int((vessel == v).sum())} rows left out from here on: out and back "
-            f"faster than {rules.reach_mps:g} m/s (a bad fix, or two under one identity)")
-    for v, count in jumps(fixes, rules.reach_mps):
-        say(f"{path}: id {rows.ids[v]}: jumps {count} times, faster than {rules.reach_mps:g} m/s: two under one identity?")
+            f"faster than {rules.reach_mps:g} m/s (bad fixes)")
+    for name, things in fixes.shared.items():
+        n = ", ".join(f"{fixes.ids[k]} ({int(fixes.first[k + 1] - fixes.first[k])} rows)" for k in things)
+        say(f"{path}: id {name}: {len(things)} things report under this identity, in turn and too far apart for one; "
+            f"told as {n}")

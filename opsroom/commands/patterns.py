@@ -43,8 +43,9 @@ def run(args: argparse.Namespace) -> int:
     rules, rows = Rules(), read_tracks(args.tracks)
     fixes = tracks(rows.ids, rows.vessel, rows.time_ns, rows.lat_deg, rows.lon_deg, rules.reach_mps)
     said(args.tracks, rows, fixes, rules)
+    of = {fixes.ids[k]: name for k, name in fixes.identity().items()}  # two under one identity count as one
     happened = [
-        Happening(name, e.start_ns / NS, e.lat_deg, e.lon_deg)
+        Happening(of.get(name, name), e.start_ns / NS, e.lat_deg, e.lon_deg)
         for e in batch.events(fixes, rules, (args.kind,)) for name in e.ids
     ]  # fmt: skip
     names = [fixes.ids[v] for v in fixes.vessel.tolist()]

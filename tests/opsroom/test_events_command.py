@@ -192,14 +192,19 @@ def test_one_bad_fix_two_at_once_and_a_row_twice_are_said(tmp_path, capsys):
     assert second.startswith("FILE:22: id a: lat, lon: 1 rows left out from here on: out and back faster than 60 m/s")
     two = rows + [f"a,{iso((T0 + 300 + k * 600) * NS)},50.0,-1.0" for k in range(0, 19)]
     lines, err = told(tmp_path, capsys, HEAD + "\n".join(two) + "\n")
-    assert [(x["kind"], x["fixes"]) for x in lines] == [("stop", 20)] and "two under one identity" in err
+    assert [(x["kind"], x["ids"], x["fixes"]) for x in lines] == [("stop", ["a"], 20), ("stop", ["a#2"], 19)]
+    assert err == ("FILE: id a: 2 things report under this identity, in turn and too far apart for one; told as a (20 rows), "
+                   "a#2 (19 rows)\n")  # fmt: skip
     turns = (
         rows[:4]
         + [f"a,{iso((T0 + 3000 + k * 60) * NS)},50.0,-1.0" for k in range(9)]
         + rows[6:9]
         + [f"a,{iso((T0 + 5460 + k * 60) * NS)},50.0,-1.0" for k in range(5)]
     )
-    assert "jumps 3 times" in told(tmp_path, capsys, HEAD + "\n".join(turns) + "\n")[1]
+    assert "told as a (7 rows), a#2 (14 rows)" in told(tmp_path, capsys, HEAD + "\n".join(turns) + "\n")[1]
+    # what has that name already is nobody's second thing
+    lines, _ = told(tmp_path, capsys, HEAD + "\n".join([*two, *standing("a#2", 9)]) + "\n", "--kinds", "stop")
+    assert [(x["ids"], x["fixes"]) for x in lines] == [(["a"], 20), (["a#3"], 19), (["a#2"], 9)]
 
 
 def numbers(rng):

@@ -195,8 +195,9 @@ def test_a_bad_fix_in_a_stop_is_left_out_and_counted():
 
 def test_two_at_once_under_one_identity_do_not_hide_the_first():
     one, other = standing("a", SUEZ, T0, T0 + 14_400), standing("a", (50.0, -1.0), T0 + 300, T0 + 14_400)
-    (stop,) = events(one + other, "stop")
-    assert stop.measures["duration_s"] == 14_400 and abs(stop.lat_deg - 30.0) < 0.01
+    stop, second = events(one + other, "stop")
+    assert stop.ids == ("a",) and stop.measures["duration_s"] == 14_400 and abs(stop.lat_deg - 30.0) < 0.01
+    assert second.ids == ("a#2",) and abs(second.lat_deg - 50.0) < 0.01
 
 
 # --- gaps ---------------------------------------------------------------------------------------

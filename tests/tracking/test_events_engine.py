@@ -130,7 +130,7 @@ def test_late_fixes_are_thinned_as_if_they_had_come_in_time(seed):
     arrival = [r[1] + (rng.uniform(0, 1500) if rng.random() < 0.1 else 0.0) for r in rows]
     rows = [rows[k] for k in np.argsort(arrival, kind="stable")]
     engine, listener = run(rows, Events(QUICK, late_s=1800))
-    assert without_hearing(known(engine, listener)) == without_hearing(whole(rows, engine))
+    assert known(engine, listener) == whole(rows, engine)
     assert not any(t.what == "too_late" for t in listener.order)
 
 
@@ -143,7 +143,7 @@ def test_a_fix_that_is_taken_out_is_as_if_it_had_never_come(seed):
     for name, t, _, _ in false:
         listener.hear(engine.without(name, round(t * 1000) * 1_000_000))
     rest = [r for r in rows if r not in false]
-    assert without_hearing(known(engine, listener)) == without_hearing(whole(rest, engine))
+    assert known(engine, listener) == whole(rest, engine)
     assert engine.without("nobody", 0) == [] and engine.without("m1", 5) == []
 
 
@@ -188,15 +188,6 @@ def test_the_data_cut_anywhere_is_the_same_as_the_shorter_file(seed):
             assert known(engine, listener) == whole(rows[: k + 1], engine)
 
 
-def without_hearing(events):
-    # who was heard near by is counted when the gap is told; what comes later does not change it
-    out = {}
-    for key, e in events.items():
-        measures = {n: v for n, v in e.measures.items() if n not in ("heard_near", "switched_off")}
-        out[key] = (e.start_ns, e.end_ns, e.last_ns, e.lat_deg, e.lon_deg, e.confidence, measures)
-    return out
-
-
 @pytest.mark.parametrize("late_s", [600.0, 5 * 3600.0])
 @pytest.mark.parametrize("seed", [6, 7, 8])
 def test_whatever_comes_late_the_end_is_the_same(seed, late_s):
@@ -207,17 +198,41 @@ def test_whatever_comes_late_the_end_is_the_same(seed, late_s):
     arrival = [r[1] + (rng.uniform(0, late_s) if rng.random() < 0.1 else 0.0) for r in rows]
     rows = [rows[k] for k in np.argsort(arrival, kind="stable")]
     engine, listener = run(rows, home=SUEZ)
-    assert without_hearing(known(engine, listener)) == without_hearing(whole(rows, engine))
+    assert known(engine, listener) == whole(rows, engine)
     corrections = [t for t in listener.order if t.what in ("corrected", "withdrawn")]
     assert (corrections or late_s < 3600.0) and all(t.was is not None and t.because is not None for t in corrections)
     assert not any(t.what == "too_late" for t in listener.order)
+
+
+@pytest.mark.parametrize("late_s", [0.0, 5000.0])
+def test_who_was_heard_near_a_gap_is_counted_anew_and_that_is_told(late_s):
+    silent = files.standing("a", SUEZ, T0, T0 + 6000, 120.0)
+    silent += files.standing("a", SUEZ, T0 + 20_000, T0 + 21_000, 120.0)
+    others = [(f"o{k}", T0 + 6700.0 + 300 * k, *files.beside(SUEZ, 3000, 100 * k)) for k in range(7)]
+    far = files.standing("far", (60.0, 5.0), T0, T0 + 30_000, 60.0)
+    arrival = {name: t + late_s for name, t, _, _ in others}
+    rows = sorted(silent + others + far, key=lambda r: arrival.get(r[0], r[1]))
+    engine, listener = run(rows, Events(kinds=("gap",)))
+    assert known(engine, listener) == {k: e for k, e in whole(rows, engine).items() if e.kind == "gap"}
+    of_a = [t for t in listener.order if (t.event.ids, t.event.start_ns) == (("a",), (T0 + 6000) * NS)]
+    said = [(t.what, t.event.measures["heard_near"], t.event.measures["switched_off"]) for t in of_a]
+    assert said[-1] == ("ended", 7, True)
+    if not late_s:
+        assert said == [("began", 7, True), ("ended", 7, True)]
+    else:
+        assert said[:-1] == [("began", 0, False)] + [("corrected", k, k >= 5) for k in range(1, 8)]
+        assert [t.because for t in of_a[1:3]] == [("o0", round(others[0][1]) * NS), ("o1", round(others[1][1]) * NS)]
+        # one of them was false: one less, said by the one that was taken out
+        gone = engine.without("o6", round(others[6][1]) * NS)
+        (told,) = [t for t in gone if t.what == "corrected" and t.event.ids == ("a",)]
+        assert (told.what, told.was.measures["heard_near"], told.event.measures["heard_near"]) == ("corrected", 7, 6)
 
 
 def test_a_whole_vessel_that_comes_an_hour_behind_the_others_is_as_if_it_had_not():
     rows = fleet(9)
     rows = sorted(rows, key=lambda r: r[1] + (4000.0 if r[0] in ("v1", "follower") else 0.0))
     engine, listener = run(rows)
-    assert without_hearing(known(engine, listener)) == without_hearing(whole(rows, engine))
+    assert known(engine, listener) == whole(rows, engine)
 
 
 def test_what_is_too_late_is_told_and_changes_nothing():

@@ -100,6 +100,52 @@ def test_its_calm_twin_tells_of_none_of_it(journal):
     assert {row.kind for row in b.rows} == {"stop"} and len(b.newest()) == 1  # the barge lies where it lies
 
 
+def shared(journal, **asked):
+    """One that lies still and one that sails far off, in turn under one identity, now in long lots, now one by one."""
+    b, rng = Beside(journal, **asked), np.random.default_rng(3)
+    for s in range(0, 1400, 10):
+        if rng.random() < (0.2 if s // 100 % 2 else 0.8):
+            b.fix(s + 1.0, "x", *rng.normal(0, 2, 2).tolist())
+        else:
+            b.fix(s + 1.0, "x", 90_000.0 + 6.0 * s, 4000.0)
+        b.fix(s + 2.0, "near", 300.0, 100.0)
+    return b
+
+
+def test_two_under_one_identity_are_told_apart_and_neither_leaves(journal):
+    b = shared(journal)
+    (x,) = [name for name, track in b.journal.rows().items() if track.tag_id == "x"]
+    rows = [row for row in b.newest().values() if x in row.track_ids]
+    assert [(r.kind, r.end_ns, r.withdrawn, r.measures.get("thing", 1)) for r in rows] == [("stop", None, False, 1)]
+    assert not any(row.kind == "encounter" for row in b.rows)
+    restarted = shared(journal, restart=True)
+    assert msgspec.msgpack.encode(b.rows) == msgspec.msgpack.encode(restarted.rows)
+
+
+def test_what_another_thing_under_an_identity_does_says_so_under_its_track(journal):
+    b = Beside(journal)
+    for s in range(0, 2000, 10):
+        b.fix(s + 1.0, "x", 6.0 * s, 4000.0)
+        b.fix(s + 4.0, "x", 90_000.0, 0.0)
+    (x,) = [name for name, track in b.journal.rows().items() if track.tag_id == "x"]
+    (stop,) = b.newest().values()
+    assert (stop.kind, stop.track_ids, stop.measures["thing"], stop.end_ns) == ("stop", (x,), 2, None)
+    assert stop.text.endswith("another thing under this identity")
+
+
+def test_a_switched_off_that_others_late_fixes_make_and_their_absence_takes_back(journal):
+    b = Beside(journal)
+    for s in range(0, 3000, 10):
+        if s < 900:
+            b.fix(s + 1.0, "launch", 0.0, 0.0)
+        b.fix(s + 2.0, "far", 90_000.0, 0.0)
+    assert not [row for row in b.rows if row.kind == "gap"]  # nobody else was heard there
+    for k in range(6):
+        b.fix(3001.0 + k, f"late{k}", 2000.0, 100.0 * k, made_s=1000.0 + 30 * k)
+    (gap,) = [row for row in b.newest().values() if row.kind == "gap" and "switched off?" in row.text]
+    assert gap.measures["heard_near"] >= 5 and b.journal.entries[gap.seq - 1].received_ns >= T0 + 3004 * NS
+
+
 @pytest.mark.parametrize("rules", ["quick", "reference"])
 def test_live_it_is_the_same_as_of_the_file_of_its_fixes(journal, rules):
     b = smuggler(journal, presets={"events": rules})

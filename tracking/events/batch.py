@@ -161,9 +161,11 @@ def _meetings(
     fixes: Tracks, points: pairs.Points, lots: list[grid.Samples], rules: Rules, now: int
 ) -> Iterator[Event]:  # fmt: skip
     """Every lot of points without one missing is an encounter where it is long enough."""
-    settled, fold = _settled(fixes, rules, now), pairs.Meeting(rules.encounter, rules.grid_s)
+    settled, fold, one = _settled(fixes, rules, now), pairs.Meeting(rules.encounter, rules.grid_s), fixes.identity()
     for begin, end in points.lots(fold.farthest, fold.least):
         a, b = int(points.a[begin]), int(points.b[begin])
+        if a in one and one[a] == one.get(b):
+            continue
         run = points.run(begin, end)
         if rules.encounter.apart_s and not pairs.apart(_where(lots, a), _where(lots, b), run.first_g, rules):
             continue
@@ -189,9 +191,11 @@ def _pairs(
     fixes: Tracks, points: pairs.Points, rules: Rules, now: int
 ) -> Iterator[tuple[str, str, pairs.PairRun, bool]]:
     """(a, b, run, ended) of every run of a pair's good points."""
-    settled, fold = _settled(fixes, rules, now), pairs.Company(rules.cotravel, rules.grid_s)
+    settled, fold, one = _settled(fixes, rules, now), pairs.Company(rules.cotravel, rules.grid_s), fixes.identity()
     for begin, end in points.lots(fold.farthest, fold.least):
         a, b = int(points.a[begin]), int(points.b[begin])
+        if a in one and one[a] == one.get(b):
+            continue  # nothing travels with what bears its own name: they would be told apart by that alone
         for point in points.points(begin, end):
             ended = fold.add(point)
             if ended is not None:

@@ -8,6 +8,9 @@ the state that was kept of before, the samples that changed are judged again wit
 told and is no more so is told as corrected or withdrawn, with the time of the fix that made it so.  A fix older than what
 is kept is not taken, and that is told.
 
+An identity that makes a step which nothing makes is parted into things (``things.Parting``), each a vessel of its own; where a
+later fix shows that one had been taken for another's, its fixes change over, which corrects what had been told.
+
 ``Events.packed`` and ``Events.of`` keep an engine beyond a process.  Over 400 lines: one engine; a vessel's rules and a
 pair's are in their own files.
 """
@@ -28,7 +31,7 @@ from birddog.model import Zone
 from birddog.units import NS
 from tracking.events import tell
 from tracking.events.cells import Cells
-from tracking.events.gaps import Hearing, median
+from tracking.events.gaps import STEPS, Hearing, median
 from tracking.events.grid import Sample, Sampler
 from tracking.events.loiter import Loitering
 from tracking.events.model import ALL_KINDS, PLACE_KINDS, WAY_KINDS, Event, Rules
@@ -36,6 +39,7 @@ from tracking.events.pairs import Company, Meeting, PairRun, Place, Point, apart
 from tracking.events.places import AtPlaces, Places
 from tracking.events.sphere import point
 from tracking.events.stops import Begun, Stops
+from tracking.events.things import Parting, Seen, jumps, named
 from tracking.events.tracks import Cleaner
 from tracking.events.ways import Astray, Ways
 
@@ -120,6 +124,21 @@ class _Pair(msgspec.Struct):
     told: dict[str, Event] = {}
 
 
+class _Shared(msgspec.Struct):
+    """An identity that jumps: its fixes since ``late_s`` ago, the strand of each and the thing that it was given to (-1: none),
+    and how they are parted, as of before them and now."""
+
+    then: Parting
+    now: Parting
+    recent: list[Seen] = []
+    strands: list[int] = []
+    given: list[int] = []
+    #: of the strands that are open, what was said of them last
+    said: dict[int, int] = {}
+    #: no fix before this one changes anything any more
+    since_ns: int = -_NEVER
+
+
 class _Packed(msgspec.Struct):
     """An engine on disk."""
 
@@ -132,6 +151,7 @@ class _Packed(msgspec.Struct):
     hearing: Hearing
     due: list[tuple[int, str]]
     places: tuple[Zone, ...] = ()
+    shared: dict[str, _Shared] = {}
 
 
 class Events:
@@ -157,6 +177,11 @@ class Events:
         self._cells = Cells(self.rules)
         self._pairs: dict[tuple[str, str, str], _Pair] = {}
         self._of: dict[str, list[tuple[str, str, str]]] = {}
+        self._shared: dict[str, _Shared] = {}
+        #: identity of each thing that does not bear its name
+        self._identity: dict[str, str] = {}
+        #: who has a gap told that began in a step of the grid: what is heard late near by counts for it
+        self._silent: dict[int, set[str]] = {}
         self._due: list[tuple[int, str]] = []
         self._forgotten_g = -_NEVER
         gap_ns, stop_ns = int(self.rules.gap.least_s * NS), int(self.rules.stop.hole_s * NS)
@@ -169,50 +194,168 @@ class Events:
     # --- what comes in ---------------------------------------------------------------------------
 
     def fix(self, name: str, time_ns: int, lat_deg: float, lon_deg: float) -> list[Told]:
-        """Take one fix; two of one vessel at one time are one, the first."""
+        """Take one fix; two of one thing at one time are one, the first."""
         out = self.pass_time(time_ns)
+        seen, shared = (time_ns, lat_deg, lon_deg), self._shared.get(name)
+        if shared is None and self._jumps(name, seen):
+            shared = self._part(name)
+        return out + (self._fix(name, seen) if shared is None else self._of_shared(name, shared, seen))
+
+    def things(self, name: str) -> list[str]:
+        """What reports under an identity, by the names under which its events are told."""
+        shared = self._shared.get(name)
+        return [named(name, k) for k in range(shared.now.total)] if shared is not None else [name]
+
+    def identity(self, thing: str) -> str:
+        """Under which identity something reports."""
+        return self._identity.get(thing, thing)
+
+    def _fix(self, name: str, seen: Seen) -> list[Told]:
+        """A fix of one thing."""
+        time_ns, lat_deg, lon_deg = seen
         vessel = self._vessels.get(name)
         if vessel is None:
             vessel = self._vessels[name] = _Vessel(self._state(), [_Kept(-_NEVER, self._state())])
         recent, cell = vessel.recent, time_ns // self._thin_ns
         if recent and recent[-1][0] <= time_ns and recent[-1][0] // self._thin_ns == cell:
-            return out
+            return []
         if not vessel.kept[0].after(time_ns):
             last = vessel.kept[0].state.cleaner.held or vessel.kept[0].state.cleaner.last
             if last is not None and last[0] // self._thin_ns == cell:
-                return out
-            return [*out, Told("too_late", None, because=(name, time_ns))]
+                return []
+            return [Told("too_late", None, because=(self.identity(name), time_ns))]
         at = bisect.bisect_left(recent, (time_ns,))
         if at and recent[at - 1][0] // self._thin_ns == cell or at < len(recent) and recent[at][0] == time_ns:
-            return out
+            return []
         x, y, z = point(lat_deg, lon_deg)
         fix = (time_ns, x, y, z, lat_deg, lon_deg)
         newest = at == len(recent) and not (vessel.silent and time_ns < self.now_ns)
+        was = () if newest else tuple(recent)
         if at < len(recent) and recent[at][0] // self._thin_ns == cell:
             recent[at] = fix  # the first of its part of time comes after another of it
         else:
             recent.insert(at, fix)
-        if newest:
-            out += self._take(name, vessel, fix)
-        else:
-            self._hearing.add(fix)
-            out += self._again(name, vessel, time_ns)
+        out = self._take(name, vessel, fix) if newest else self._again(name, vessel, time_ns, was)
         self._forget(vessel)
         return out
 
     def without(self, name: str, time_ns: int) -> list[Told]:
         """A fix is taken out: somebody says that it is false.  One that is not kept (any more) is none."""
+        shared = self._shared.get(name)
+        if shared is None:
+            return self._without(name, time_ns)
+        at = bisect.bisect_left(shared.recent, (time_ns,))
+        if not (at < len(shared.recent) and shared.recent[at][0] == time_ns):
+            return []
+        given = shared.given[at]
+        del shared.recent[at], shared.strands[at], shared.given[at]
+        out = self._without(named(name, given), time_ns) if given >= 0 else []
+        return out + self._part_again(name, shared)
+
+    def _without(self, name: str, time_ns: int) -> list[Told]:
         vessel = self._vessels.get(name)
         if vessel is None:
             return []
         at = bisect.bisect_left(vessel.recent, (time_ns,))
         if not (at < len(vessel.recent) and vessel.recent[at][0] == time_ns and vessel.kept[0].after(time_ns)):
             return []
+        was = tuple(vessel.recent)
         del vessel.recent[at]
-        return self._again(name, vessel, time_ns)
+        return self._again(name, vessel, time_ns, was)
+
+    # --- an identity that jumps --------------------------------------------------------------------
+
+    def _jumps(self, name: str, seen: Seen) -> bool:
+        """Whether nothing goes from the fix before, or to the one after."""
+        vessel = self._vessels.get(name)
+        if vessel is None:
+            return False
+        recent, beside = vessel.recent, []
+        if recent and recent[-1][0] <= seen[0]:
+            beside.append(recent[-1])
+        else:
+            at = bisect.bisect_left(recent, (seen[0],))
+            before = recent[at - 1] if at else vessel.kept[0].state.cleaner.held or vessel.kept[0].state.cleaner.last
+            beside += [one for one in (before, recent[at] if at < len(recent) else None) if one is not None]
+        here = point(seen[1], seen[2])
+        return any(jumps(math.dist(here, one[1:4]), abs(seen[0] - one[0]), self.rules.reach_mps) for one in beside)
+
+    def _part(self, name: str) -> _Shared:
+        """An identity is asked about from now on; what came before of it is of one thing."""
+        vessel = self._vessels[name]
+        then, old = Parting.begun(self.rules.reach_mps), vessel.kept[0].state
+        last = old.cleaner.held or old.cleaner.last
+        if last is not None:
+            then.add((last[0], last[4], last[5]), known=1 + len(old.own_ns))
+        shared = self._shared[name] = _Shared(then, then.copied(), since_ns=-_NEVER if last is None else last[0])
+        for fix in vessel.recent:
+            seen = (fix[0], fix[4], fix[5])
+            shared.recent.append(seen)
+            shared.strands.append(shared.now.add(seen))
+            shared.given.append(0)
+        shared.said = dict.fromkeys(shared.now.open, 0)
+        return shared
+
+    def _of_shared(self, name: str, shared: _Shared, seen: Seen) -> list[Told]:
+        """A fix of an identity that jumps: to the thing that it is of; others may change over by it."""
+        if seen[0] <= shared.since_ns:
+            return [Told("too_late", None, because=(name, seen[0]))]
+        at = bisect.bisect_right(shared.recent, seen[0], key=lambda one: one[0])
+        newest = at == len(shared.recent)
+        shared.recent.insert(at, seen)
+        shared.strands.insert(at, shared.now.add(seen) if newest else -1)
+        shared.given.insert(at, -1)
+        if newest:
+            things = shared.now.things
+            moved = {one for one in shared.now.open if shared.said.get(one, things[one]) != things[one]}
+            other = [k for k, one in enumerate(shared.strands[:-1]) if one in moved] if moved else []
+            out = self._change_over(name, shared, [*other, at])
+        else:
+            out = self._part_again(name, shared)
+        while shared.recent and shared.recent[0][0] < self.now_ns - self.late_s * NS:
+            shared.since_ns = shared.recent[0][0]
+            shared.then.add(shared.recent[0])
+            del shared.recent[0], shared.strands[0], shared.given[0]
+        if len(shared.now.things) > 2 * len(shared.recent) + 64:
+            for parting in (shared.then, shared.now):
+                needed = {*parting.open, *shared.strands}
+                parting.things = {label: thing for label, thing in parting.things.items() if label in needed}
+        return out
+
+    def _part_again(self, name: str, shared: _Shared) -> list[Told]:
+        shared.now = shared.then.copied()
+        shared.strands = [shared.now.add(seen) for seen in shared.recent]
+        return self._change_over(name, shared, range(len(shared.recent)))
+
+    def _change_over(self, name: str, shared: _Shared, asked: Iterable[int]) -> list[Told]:
+        """Give those of the fixes that are asked about to the thing that each is of by now."""
+        things = shared.now.things
+        shared.said = {label: things[label] for label in shared.now.open}
+        of = {k: things[shared.strands[k]] for k in asked}
+        other = [k for k, thing in of.items() if thing != shared.given[k]]
+        out: list[Told] = []
+        for k in other:
+            if shared.given[k] >= 0:
+                out += self._without(named(name, shared.given[k]), shared.recent[k][0])
+        for k in other:
+            if of[k] >= 0:
+                thing = named(name, of[k])
+                if of[k] and thing not in self._identity:
+                    self._identity[thing] = name
+                out += self._fix(thing, shared.recent[k])
+            shared.given[k] = of[k]
+        return out
 
     def forget(self, name: str) -> list[Told]:
-        """Nothing more comes of a vessel: what lasts of it has ended, and nothing of it is kept."""
+        """Nothing more comes of an identity: what lasts of it has ended, and nothing of it is kept."""
+        out: list[Told] = []
+        for thing in self.things(name):
+            out += self._gone(thing)
+            self._identity.pop(thing, None)
+        self._shared.pop(name, None)
+        return out
+
+    def _gone(self, name: str) -> list[Told]:
         vessel = self._vessels.pop(name, None)
         if vessel is None:
             return []
@@ -285,9 +428,8 @@ class Events:
         """A fix after all others of its vessel."""
         vessel.silent = False
         events, samples, kept = self._step(vessel.now, name, fix)
-        for one in kept:
-            self._hearing.add(one)
-        out = _course(vessel.told, events)
+        out = self._heard((name, fix[0]), kept, ())
+        out += _course(vessel.told, events)
         for sample in samples:
             vessel.samples[sample.g] = sample
             self._judge(name, vessel, sample.g, out)
@@ -374,6 +516,7 @@ class Events:
         habit_ns, known = median(state.own_ns), len(state.own_ns)
         if state.heard is None:
             state.heard = self._hearing.near(last)
+        self._silent.setdefault(last[0] // self.rules.grid_ns, set()).add(name)
         moved = None
         if coming is not None:
             dx, dy, dz = (coming[i] - last[i] for i in (1, 2, 3))
@@ -406,8 +549,12 @@ class Events:
         unusual_ns = int(self.rules.gap.times * median(state.own_ns)) if len(state.own_ns) >= self.rules.gap.habit else 0
         return sorted({*self._silences_ns, unusual_ns})
 
-    def _again(self, name: str, vessel: _Vessel, late_ns: int) -> list[Told]:
-        """What is among ``recent`` changed at a time: all since the last state that was kept of before once more."""
+    def _again(self, name: str, vessel: _Vessel, late_ns: int, was: tuple[Fix, ...]) -> list[Told]:
+        """What is among ``recent`` changed at a time: all since the last state that was kept of before once more.
+
+        Args:
+            was: ``recent`` as it had been.
+        """
         while len(vessel.kept) > 1 and not vessel.kept[-1].after(late_ns):
             vessel.kept.pop()
         kept = vessel.kept[-1]
@@ -415,8 +562,11 @@ class Events:
         events: dict[str, Event] = {}
         samples: dict[int, Sample] = {}
         base = -_NEVER if state.sampler.last is None else state.sampler.last.g
+        stayed = self._stayed(kept.state, was, kept.time_ns)
+        stay: list[Fix] = []
         for fix in vessel.recent[bisect.bisect_right(vessel.recent, kept.time_ns, key=lambda f: f[0]) :]:
-            found, more, _ = self._step(state, name, fix)
+            found, more, clean = self._step(state, name, fix)
+            stay += clean
             events |= {_key(e): e for e in found}
             samples |= {s.g: s for s in more}
             self._keep(vessel, state, fix[0], [*over, *(key for key, e in events.items() if e.end_ns is not None)])
@@ -442,7 +592,49 @@ class Events:
                 again |= self._judge(name, vessel, g, None)
         for key in sorted(again):
             out += self._pair_again(key, because)
+        out += self._heard(because, [f for f in stay if f not in stayed], [f for f in stayed if f not in set(stay)])
         return out + self._waited(name, vessel)
+
+    def _stayed(self, state: _State, fixes: tuple[Fix, ...], after_ns: int) -> dict[Fix, None]:
+        """Which of the fixes after a state had stayed."""
+        cleaner, out = copy.copy(state.cleaner), []
+        for fix in fixes[bisect.bisect_right(fixes, after_ns, key=lambda f: f[0]) :]:
+            out += cleaner.add(fix)
+        return dict.fromkeys(out)
+
+    # --- who was heard near a gap ------------------------------------------------------------------
+
+    def _heard(self, because: tuple[str, int], more: Iterable[Fix], less: Iterable[Fix]) -> list[Told]:
+        """Fixes count for the gaps near by, or do no more: one that had been told is corrected where that changes it."""
+        now_g, changed = self.now_ns // self.rules.grid_ns, set()
+        for fixes, by in ((more, 1), (less, -1)):
+            for fix in fixes:
+                self._hearing.add(fix, by)
+                g = fix[0] // self.rules.grid_ns
+                if g < now_g and self._silent:  # else no gap that began early enough has been told
+                    changed |= {(start, name) for start in range(g - STEPS, g) for name in self._silent.get(start, ())}
+        out: list[Told] = []
+        for start, name in sorted(changed):
+            out += self._heard_anew(name, start, because)
+        return out
+
+    def _heard_anew(self, name: str, start_g: int, because: tuple[str, int]) -> list[Told]:
+        vessel = self._vessels.get(name)
+        if vessel is None or start_g < self._hearing.oldest:
+            return []
+        out: list[Told] = []
+        for state in (vessel.now, *(kept.state for kept in vessel.kept)):
+            if state.last is not None and state.last[0] // self.rules.grid_ns == start_g:
+                state.heard = None
+        for key, was in vessel.told.items():
+            if was.kind != "gap" or was.start_ns // self.rules.grid_ns != start_g or was.measures["heard_near"] is None:
+                continue
+            heard = self._hearing.near((was.start_ns, *point(was.lat_deg, was.lon_deg)))
+            if heard != was.measures["heard_near"]:
+                measures = was.measures | {"heard_near": heard, "switched_off": heard >= self.rules.gap.heard}
+                vessel.told[key] = event = msgspec.structs.replace(was, measures=measures)
+                out.append(Told("corrected", event, was, because))
+        return out
 
     def _keep(self, vessel: _Vessel, state: _State, time_ns: int, over: list[str]) -> None:
         """Keep a state now and then, so that a late fix makes little be run again."""
@@ -467,6 +659,8 @@ class Events:
         if oldest >= self._forgotten_g + 6:
             self._forgotten_g = oldest
             self._cells.forget(oldest)
+            for g in [g for g in self._silent if g < oldest - STEPS]:
+                del self._silent[g]
 
     def _horizon_g(self) -> int:
         """Points of the grid before this one do not change any more."""
@@ -490,7 +684,7 @@ class Events:
             if kind not in self.kinds:
                 continue
             for other in others:
-                if other not in self._vessels:
+                if other not in self._vessels or self.identity(other) == self.identity(name):
                     continue
                 a, b = min(name, other), max(name, other)
                 one, two = self._vessels[a].samples, self._vessels[b].samples
@@ -616,7 +810,7 @@ class Events:
         """The whole engine, for ``Events.of``."""
         pairs, due = list(self._pairs.items()), sorted(one for one in self._due if one[1] in self._vessels)
         state = _Packed(self.rules, list(self.kinds), self.late_s, self.now_ns, self._vessels, pairs, self._hearing, due,
-                        self.places.zones)  # fmt: skip
+                        self.places.zones, self._shared)  # fmt: skip
         return msgspec.msgpack.encode(state, enc_hook=_plain)
 
     @classmethod
@@ -629,7 +823,12 @@ class Events:
             self._pairs[key] = pair
             for name in key[1:]:
                 self._of.setdefault(name, []).append(key)
+        self._shared = state.shared
+        self._identity = {thing: name for name in self._shared for thing in self.things(name)[1:]}
         for name, vessel in self._vessels.items():
+            for event in vessel.told.values():
+                if event.kind == "gap":
+                    self._silent.setdefault(event.start_ns // self.rules.grid_ns, set()).add(name)
             for g, sample in vessel.samples.items():
                 self._cells.put(name, sample, vessel.samples.get(g - 1) if sample.before else None)
         return self

@@ -19,7 +19,7 @@ from tracking.events.model import Gap, Rules
 from tracking.events.tracks import AnyFix, Tracks
 
 #: Whole steps of the grid after the beginning of a silence in which others are counted.
-_STEPS = 5
+STEPS = 5
 #: A cube and those that touch it.
 _AROUND = tuple(itertools.product((-1, 0, 1), repeat=3))
 
@@ -88,7 +88,7 @@ class Heard:
         self._size_m, self._side = rule.near_m, int(2.0 * R_MEAN_M / rule.near_m) + 4
         step = fixes.time_ns // self._grid_ns
         self._first = int(step.min())
-        self._steps = int(step.max()) - self._first + _STEPS + 2
+        self._steps = int(step.max()) - self._first + STEPS + 2
         i, j, k = (_cells(p, self._size_m) for p in (fixes.x, fixes.y, fixes.z))
         self._keys = np.sort(self._key(i, j, k, step))
 
@@ -104,8 +104,8 @@ class Heard:
         for di, dj, dk in _AROUND:
             key = self._key(i + di, j + dj, k + dk, step)
             first = np.searchsorted(self._keys, key, "right")
-            some = np.flatnonzero(self._keys[np.minimum(first, len(self._keys) - 1)] <= key + _STEPS)
-            total[some] += np.maximum(np.searchsorted(self._keys, key[some] + _STEPS, "right") - first[some], 0)
+            some = np.flatnonzero(self._keys[np.minimum(first, len(self._keys) - 1)] <= key + STEPS)
+            total[some] += np.maximum(np.searchsorted(self._keys, key[some] + STEPS, "right") - first[some], 0)
         return total
 
 
@@ -117,8 +117,13 @@ class Hearing(msgspec.Struct):
     keep: int = 72
     steps: dict[int, dict[str, int]] = {}
 
-    def add(self, fix: AnyFix) -> None:
-        """One fix (ns, x, y, z) of anybody."""
+    @property
+    def oldest(self) -> int:
+        """Of what began in this step of the grid or after it everything that was heard is kept."""
+        return max(self.steps) - self.keep if self.steps else 0
+
+    def add(self, fix: AnyFix, by: int = 1) -> None:
+        """One fix (ns, x, y, z) of anybody; ``by`` -1: it was none."""
         step = fix[0] // self.grid_ns
         counts = self.steps.get(step)
         if counts is None:
@@ -126,7 +131,7 @@ class Hearing(msgspec.Struct):
             for old in [s for s in self.steps if s < step - self.keep]:
                 del self.steps[old]
         cell = ",".join(map(str, self._cell(fix)))
-        counts[cell] = counts.get(cell, 0) + 1
+        counts[cell] = counts.get(cell, 0) + by
 
     def _cell(self, fix: AnyFix) -> tuple[int, ...]:
         return tuple(math.floor((p + R_MEAN_M) / self.rule.near_m) + 1 for p in fix[1:4])
@@ -134,7 +139,7 @@ class Hearing(msgspec.Struct):
     def near(self, fix: AnyFix) -> int:
         """Fixes heard in the hour after a fix around it."""
         (i, j, k), step, total = self._cell(fix), fix[0] // self.grid_ns, 0
-        for later in range(1, _STEPS + 1):
+        for later in range(1, STEPS + 1):
             counts = self.steps.get(step + later)
             if counts:
                 total += sum(counts.get(f"{i + di},{j + dj},{k + dk}", 0) for di, dj, dk in _AROUND)

@@ -7,6 +7,9 @@ that decides it, or with the first entry after the time that does, and a rebuild
 A row keeps its id while the event goes on, ends, or is corrected by a fix that came late; each correction is kept in it with
 what had been said before.  An id is made as those of the fold's own events, with an ``H``: ``H17``, ``H17.2-5``.
 
+Where several things report under what the fold follows as one track (it says ``two_places``), each has its own events: all are
+told under the track, those of another than the first with its number (``thing``).
+
 A silence is told here only where it looks switched off: every other one is the fold's ``silent``.
 """
 
@@ -22,6 +25,7 @@ from tracking.book import Changes, TakenFix
 from tracking.events.engine import Events, Told
 from tracking.events.model import ALL_KINDS, RULES, WAY_KINDS, Event, Rules
 from tracking.events.places import Places
+from tracking.events.things import which
 from tracking.events.ways import Ways
 
 #: How late a fix may come and still change what was told.
@@ -34,6 +38,11 @@ _TOO_LATE_NS = 3600 * NS
 _MOST = 20
 
 
+#: What is told changes with it: what was kept by another form is made again from the journal (1: identities are parted into
+#: things, what was heard late near a gap counts).
+FORM = 1
+
+
 class LiveState(msgspec.Struct):
     """All that a snapshot keeps: engines by operation, rows that may still change, who was told of for coming too late."""
 
@@ -42,6 +51,7 @@ class LiveState(msgspec.Struct):
     rows: dict[str, dict[str, Row]] = {}
     too_late: dict[str, int] = {}
     swept_ns: int = 0
+    form: int = 0
 
 
 class LiveEvents:
@@ -56,6 +66,7 @@ class LiveEvents:
 
     def snapshot(self) -> bytes:
         """The whole state."""
+        self._state.form = FORM
         self._state.engines = {name: engine.packed() for name, engine in self._engines.items()}
         return msgspec.msgpack.encode(self._state)
 
@@ -64,9 +75,12 @@ class LiveEvents:
         """From ``snapshot``, and the ways as the registers had them then.
 
         Raises:
-            msgspec.ValidationError, msgspec.DecodeError: the bytes are none.
+            msgspec.ValidationError, msgspec.DecodeError: the bytes are none, or of another form.
         """
-        return cls(msgspec.msgpack.decode(data, type=LiveState), used)
+        state = msgspec.msgpack.decode(data, type=LiveState)
+        if state.form != FORM:
+            raise msgspec.ValidationError(f"live events of form {state.form}; expected {FORM}")
+        return cls(state, used)
 
     def apply(
         self, seq: int, now_ns: int, changes: Changes, numbers: dict[str, int], rules: str = "quick",
@@ -153,8 +167,9 @@ class LiveEvents:
                 continue
             was = rows.pop(_key(one.was), None) if one.was is not None else None
             event = one.event
-            if event is not None and event.kind == "gap" and not event.measures["switched_off"] and was is None:
-                continue
+            if event is not None and event.kind == "gap" and not event.measures["switched_off"] and (
+                    was is None or one.what == "corrected"):  # fmt: skip
+                event = None  # nothing to be told, or no more
             if event is None:
                 if was is not None:
                     out.rows.append(_withdrawn(was, one, out))
@@ -215,12 +230,17 @@ def _row(operation: str, event: Event, rules: Rules, name: str, out: _Out, was: 
     measures: dict[str, Value] = {k: round(v, 3) if isinstance(v, float) else v for k, v in event.measures.items()}
     if event.place:
         measures = {"place": event.place, **measures}
+    things = [which(name) for name in event.ids]
+    for tracked, number in things:
+        if number > 1:
+            measures |= {"thing": number, "thing_of": tracked}
     rule: dict[str, Value] = {"rules": name, "grid_s": rules.grid_s, "hole_s": rules.hole_s, "thin_s": rules.thin_s}
     rule |= msgspec.to_builtins(getattr(rules, event.kind))
     return Row(
         event_id=was.event_id if was is not None else out.event_id(operation), kind=event.kind, operation=operation,
-        seq=out.seq, start_ns=event.start_ns, end_ns=event.end_ns, last_ns=event.last_ns, track_ids=event.ids,
-        lat_deg=event.lat_deg, lon_deg=event.lon_deg, text=_words(event, rules), confidence=round(event.confidence, 3),
+        seq=out.seq, start_ns=event.start_ns, end_ns=event.end_ns, last_ns=event.last_ns,
+        track_ids=tuple(tracked for tracked, _ in things), lat_deg=event.lat_deg, lon_deg=event.lon_deg,
+        text=_words(event, rules), confidence=round(event.confidence, 3),
         measures=measures, rule=rule, corrections=was.corrections if was is not None else (),
     )  # fmt: skip
 
@@ -244,6 +264,11 @@ def _withdrawn(was: Row, told: Told, out: _Out) -> Row:
 
 def _words(event: Event, rules: Rules) -> str:
     """One line for a person."""
+    other = "; another thing under this identity" if any(which(name)[1] > 1 for name in event.ids) else ""
+    return _happens(event, rules) + other
+
+
+def _happens(event: Event, rules: Rules) -> str:
     m = event.measures
     lasted = f"for {_span(m['duration_s'])}" if event.end_ns is not None else f"since {iso_from_ns(event.start_ns)[11:19]}"
     match event.kind:

@@ -1,12 +1,14 @@
 """Many tracks as arrays, in order of identity and time, without what cannot be: the form in which files are judged.
 
-Two fixes of one identity at one time are one (the first of the file).  A fix is left out where no craft could have been:
+An identity that makes a step which nothing makes is parted into the things that report under it (``things.Parting``).  Two
+fixes of one thing at one time are one (the first of the file).  A fix is left out where no craft could have been:
 it is beyond ``reach_mps`` from the fix before and from the one after it, and these two are within reach of each other.  A
 jump that is not taken back stays.  ``Cleaner`` is the rule one fix at a time.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +18,7 @@ import numpy as np
 
 from birddog.units import NS
 from tracking.events.sphere import BLOCK, points
+from tracking.events.things import Parting, jumps, named
 
 #: One fix as the rules take it, (ns, x, y, z, ...).
 AnyFix = tuple[int, float, float, float, *tuple[float, ...]]
@@ -39,6 +42,12 @@ class Tracks(msgspec.Struct):
     first: np.ndarray
     same_time: np.ndarray
     beyond_reach: np.ndarray
+    #: the identities under which several report, each with the numbers of its things
+    shared: dict[str, list[int]]
+
+    def identity(self) -> dict[int, str]:
+        """Of the vessels that report under an identity with others, which it is."""
+        return {k: name for name, things in self.shared.items() for k in things}
 
     def lots(self, most: int = 2 * BLOCK) -> Iterator[Tracks]:
         """The same in lots of whole vessels, of about ``most`` fixes where no vessel has more."""
@@ -54,7 +63,7 @@ class Tracks(msgspec.Struct):
             yield Tracks(
                 self.ids, self.vessel[part], self.time_ns[part], self.lat_deg[part], self.lon_deg[part], self.x[part],
                 self.y[part], self.z[part], self.line[part], np.clip(self.first - begin, 0, end - begin), self.same_time,
-                self.beyond_reach,
+                self.beyond_reach, self.shared,
             )  # fmt: skip
             begin = end
 
@@ -75,25 +84,77 @@ def tracks(
         line = np.arange(len(vessel))
     else:
         vessel, time_ns, lat_deg, lon_deg = vessel[line], time_ns[line], lat_deg[line], lon_deg[line]
+    x, y, z = points(lat_deg, lon_deg)
+    out = np.zeros(len(vessel), bool)
+    fast = _fast(vessel, time_ns, x, y, z, out, reach_mps)
+    of_none = np.zeros(0, np.int64)
+    shared: dict[str, list[int]] = {}
+    asking = np.unique(vessel[fast[_asks(time_ns, x, y, z, fast, reach_mps)]]).tolist()
+    if asking:
+        ids, thing, shared = _parted(ids, vessel, time_ns, lat_deg, lon_deg, reach_mps, asking)
+        of_none = line[thing < 0]
+        order = np.lexsort((time_ns, thing))[len(of_none) :]
+        vessel = thing[order]
+        line, time_ns, lat_deg, lon_deg, x, y, z = (a[order] for a in (line, time_ns, lat_deg, lon_deg, x, y, z))
     again = np.zeros(len(vessel), bool)
     again[1:] = (vessel[1:] == vessel[:-1]) & (time_ns[1:] == time_ns[:-1])
     if thin_s:
         cell = time_ns // (thin_s * NS)
         again[1:] |= (vessel[1:] == vessel[:-1]) & (cell[1:] == cell[:-1])
-    x, y, z = points(lat_deg, lon_deg)
     out = again.copy()
-    for v in np.unique(vessel[_fast(vessel, time_ns, x, y, z, again, reach_mps)]).tolist():
+    # what is within reach step by step is so without some of the steps
+    fast = _fast(vessel, time_ns, x, y, z, again, reach_mps) if len(fast) else fast
+    for v in np.unique(vessel[fast]).tolist():
         at = np.arange(*np.searchsorted(vessel, (v, v + 1)))
         at = at[~again[at]]
         keep = _possible(time_ns[at].tolist(), x[at].tolist(), y[at].tolist(), z[at].tolist(), reach_mps)
         out[np.delete(at, keep)] = True
-    same, beyond = line[again], line[out & ~again]
+    same, beyond = line[again], np.concatenate((line[out & ~again], of_none))
     if out.any():
         vessel, time_ns, lat_deg, lon_deg, line, x, y, z = (
             a[~out] for a in (vessel, time_ns, lat_deg, lon_deg, line, x, y, z)
         )
     first = np.searchsorted(vessel, np.arange(len(ids) + 1))
-    return Tracks(ids, vessel, time_ns, lat_deg, lon_deg, x, y, z, line, first, same, beyond)
+    return Tracks(ids, vessel, time_ns, lat_deg, lon_deg, x, y, z, line, first, same, beyond, shared)
+
+
+def _asks(time_ns: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray, at: np.ndarray, reach_mps: float) -> np.ndarray:
+    """Which of some fixes nothing reaches from the one before (``things.jumps``)."""
+    dx, dy, dz = (p[at] - p[at - 1] for p in (x, y, z))
+    asks: np.ndarray = jumps(np.sqrt(dx * dx + dy * dy + dz * dz), time_ns[at] - time_ns[at - 1], reach_mps)
+    return asks
+
+
+def _parted(
+    ids: list[str], vessel: np.ndarray, time_ns: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, reach_mps: float,
+    asking: list[int],
+) -> tuple[list[str], np.ndarray, dict[str, list[int]]]:  # fmt: skip
+    """(names, of each fix the place of its thing among them or -1, ``Tracks.shared``) with some identities parted."""
+    names: list[str] = []
+    behind, taken = dict.fromkeys(asking, 0), set(ids)
+    found: dict[int, np.ndarray] = {}
+    for v in asking:
+        at = slice(*np.searchsorted(vessel, (v, v + 1)))
+        parting = Parting.begun(reach_mps)
+        rows = zip(time_ns[at].tolist(), lat_deg[at].tolist(), lon_deg[at].tolist(), strict=True)
+        label = [parting.add(row) for row in rows]
+        found[v] = np.array([parting.things[one] for one in label])
+        behind[v] = parting.total
+    place = np.zeros(len(ids), np.int64)
+    shared: dict[str, list[int]] = {}
+    for v, name in enumerate(ids):
+        place[v] = len(names)
+        names.append(name)
+        free = (other for k in itertools.count(1) if (other := named(name, k)) not in taken)
+        things = list(itertools.islice(free, behind.get(v, 1) - 1))
+        names += things
+        if things:
+            shared[name] = list(range(int(place[v]), len(names)))
+    thing = place[vessel]
+    for v, which in found.items():
+        at = slice(*np.searchsorted(vessel, (v, v + 1)))
+        thing[at] = np.where(which < 0, -1, place[v] + which)
+    return names, thing, shared
 
 
 def _order(vessel: np.ndarray, time_ns: np.ndarray) -> np.ndarray | None:
@@ -166,11 +227,3 @@ class Cleaner(msgspec.Struct):
     def _reached(self, a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
         dx, dy, dz = b[1] - a[1], b[2] - a[2], b[3] - a[3]
         return not math.sqrt(dx * dx + dy * dy + dz * dz) > self.reach_mps * ((b[0] - a[0]) / NS)
-
-
-def jumps(fixes: Tracks, reach_mps: float, least: int = 3) -> list[tuple[int, int]]:
-    """(vessel, how often) of those that jump again and again: as two do that report under one identity."""
-    none = np.zeros(len(fixes.time_ns), bool)
-    far = _fast(fixes.vessel, fixes.time_ns, fixes.x, fixes.y, fixes.z, none, reach_mps)
-    vessels, counts = np.unique(fixes.vessel[far], return_counts=True)
-    return [(v, n) for v, n in zip(vessels.tolist(), counts.tolist(), strict=True) if n >= least]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 
 from birddog.geo import Plane, distance_m, wrap_lon
@@ -32,19 +33,19 @@ def impossible(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_m
     return out
 
 
-def strands(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_mps: float) -> np.ndarray:
-    """The number of each fix's strand, 0 first."""
-    label = np.zeros(len(t_s), dtype=np.int64)
-    if not impossible(t_s, lat_deg, lon_deg, most_mps).any():
-        return label
-    last: list[tuple[float, float, float, int, float, float]] = []  # newest fix of each open strand, its number, degrees/s
-    total = 0
-    for k in range(len(t_s)):
-        t, lat, lon = float(t_s[k]), float(lat_deg[k]), float(lon_deg[k])
-        best, least = -1, math.inf
+class Strands(msgspec.Struct):
+    """The rule one fix at a time: each open strand's newest fix (s, lat, lon), number and degrees a second; how many began."""
+
+    most_mps: float
+    last: list[tuple[float, float, float, int, float, float]] = []
+    total: int = 0
+
+    def add(self, t: float, lat: float, lon: float) -> int:
+        """The number of the strand of the next fix, which is not before the one that came last."""
+        last, best, least = self.last, -1, math.inf
         for i, (t1, lat1, lon1, _, north, east) in enumerate(last):
             far_m = distance_m(lat1_deg=lat1, lon1_deg=lon1, lat2_deg=lat, lon2_deg=lon)
-            if far_m - SLACK_M > most_mps * (t - t1):
+            if far_m - SLACK_M > self.most_mps * (t - t1):
                 continue
             coast_s = min(t - t1, COAST_S)
             lat1, lon1 = lat1 + coast_s * north, lon1 + coast_s * east
@@ -52,8 +53,8 @@ def strands(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_mps:
             if far_m < least:
                 best, least = i, far_m
         if best < 0:
-            number = total
-            total += 1
+            number = self.total
+            self.total += 1
             if len(last) == MOST_STRANDS:
                 last.remove(min(last))
             last.append((t, lat, lon, number, 0.0, 0.0))
@@ -62,8 +63,15 @@ def strands(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_mps:
             if t > t1:
                 north, east = (lat - lat1) / (t - t1), wrap_lon(lon - lon1) / (t - t1)
             last[best] = (t, lat, lon, number, north, east)
-        label[k] = number
-    return label
+        return number
+
+
+def strands(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_mps: float) -> np.ndarray:
+    """The number of each fix's strand, 0 first."""
+    if not impossible(t_s, lat_deg, lon_deg, most_mps).any():
+        return np.zeros(len(t_s), dtype=np.int64)
+    parted = Strands(most_mps, [])
+    return np.array([parted.add(*fix) for fix in zip(t_s.tolist(), lat_deg.tolist(), lon_deg.tolist(), strict=True)])
 
 
 def followed(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_mps: float, hole_s: float) -> np.ndarray:
