@@ -19,10 +19,13 @@ from urllib.parse import unquote
 
 from birddog.config import read_secret
 from birddog.errors import ConfigError
-from birddog.master import NONCE_BYTES, KeyringError
+from birddog.master import NONCE_BYTES, KeyringError, KeysClosed
 
 SCHEME = "pkcs11:"
 _TAG_BITS = 128
+_FORM = f"write {SCHEME}token=LABEL;object=LABEL?module-path=FILE&pin-source=file:FILE"
+#: PINs that a token has refused: a card locks itself after a few, so this process does not try one twice.
+_refused: set[tuple[str, str, str]] = set()
 
 
 class TokenMaster:
@@ -32,32 +35,26 @@ class TokenMaster:
         uri: see the module's docstring.
         make: whether the key is made in the token where it is not there.
 
-    Raises (also every method):
-        KeyringError: the token, the key or the PIN is not there, or the token refuses.
+    Raises:
+        KeysClosed: the module, the token, the key or the PIN is not there, or the token refuses.
     """
 
     def __init__(self, uri: str, *, make: bool):
         said = _taken_apart(uri)
         self._token, self._object = said["token"], said["object"]
-        try:
-            pin = read_secret(Path(said["pin-source"].removeprefix("file:")), setting="pin-source")
-        except ConfigError as error:
-            raise KeyringError(f"the master key: {error}") from error
-        try:
-            import pkcs11
-        except ImportError as error:
-            raise KeyringError("a master key in a token needs python-pkcs11: pip install birddog[pkcs11]") from error
-        self._pkcs11: Any = pkcs11
+        self._pkcs11, self._session = opened(uri, make=make)
+        p = self._pkcs11
         self._alone = threading.Lock()  # a session does one thing at a time
         try:
-            token = pkcs11.lib(said["module-path"]).get_token(token_label=self._token)
-            try:
-                self._session = token.open(rw=make, user_pin=pin)
-            except pkcs11.UserAlreadyLoggedIn:  # a process logs in once, for all its sessions (PKCS #11, section 5.6)
-                self._session = token.open(rw=make)
             self._key = self._found(make)
-        except (pkcs11.PKCS11Error, RuntimeError, OSError) as error:
-            raise KeyringError(f"the master key: {self._where}: {_words(error)}") from error
+        except p.NoSuchKey as error:
+            raise KeysClosed(f"there is no key {self._object!r} in the token {self._token!r}",
+                             "plug in the token that holds it; it is never made anew where keys were made with it") from error
+        except p.MultipleObjectsReturned as error:
+            raise KeysClosed(f"there are several keys {self._object!r} in the token {self._token!r}",
+                             "take away those that the keys were not made with") from error
+        except p.PKCS11Error as error:
+            raise _closed(self._token, error) from error
 
     @property
     def _where(self) -> str:
@@ -80,15 +77,20 @@ class TokenMaster:
         try:
             return nonce + self._done("encrypt", key, nonce, name)
         except self._pkcs11.PKCS11Error as error:
-            raise KeyringError(f"the master key: {self._where}: {_words(error)}") from error
+            raise _closed(self._token, error) from error
 
     def unwrap(self, wrapped: bytes, name: bytes) -> bytes:
         """See ``Master``."""
         try:
             return self._done("decrypt", wrapped[NONCE_BYTES:], wrapped[:NONCE_BYTES], name)
         except (self._pkcs11.PKCS11Error, ValueError) as error:
-            raise KeyringError(f"{self._where} is not the master key of the key {name.decode()!r}, or that was changed, or the "
-                               f"token refuses: {_words(error)}") from error
+            p = self._pkcs11
+            # CKR_GENERAL_ERROR is SoftHSM's word for a tag that does not hold
+            if not isinstance(error, (ValueError, p.EncryptedDataInvalid, p.EncryptedDataLenRange, p.DataInvalid,
+                                      p.DataLenRange, p.GeneralError, p.FunctionFailed, p.ArgumentsBad)):
+                raise _closed(self._token, error) from error
+            said = f"{self._where} is not the master key of the key {name.decode()!r}, or that was changed"
+            raise KeyringError(said) from error
 
     def _done(self, verb: str, data: bytes, nonce: bytes, name: bytes) -> bytes:
         p = self._pkcs11
@@ -96,6 +98,64 @@ class TokenMaster:
             found = getattr(self._key, verb)(data, mechanism=p.Mechanism.AES_GCM,
                                              mechanism_param=p.GCMParams(nonce, name, _TAG_BITS))  # fmt: skip
         return bytes(found)
+
+
+def opened(uri: str, *, make: bool) -> tuple[Any, Any]:
+    """The library, and a session in the token, logged in.
+
+    Raises:
+        KeysClosed: the PIN file, the module or the token is not there, or the token refuses.
+    """
+    said = _taken_apart(uri)
+    label, module, pin_file = said["token"], said["module-path"], Path(said["pin-source"].removeprefix("file:"))
+    try:
+        pin = read_secret(pin_file, setting="pin-source")
+    except ConfigError as error:
+        mend = f"chmod 600 {pin_file}" if pin_file.exists() else f"put the PIN of the token {label!r} there, mode 0600"
+        raise KeysClosed(f"the PIN file {error.message.removesuffix(f': {mend}')}", mend) from error
+    try:
+        import pkcs11
+    except ImportError as error:
+        raise KeysClosed("a master key in a token needs python-pkcs11", "pip install birddog[pkcs11]") from error
+    try:
+        library = pkcs11.lib(module)
+    except (pkcs11.PKCS11Error, RuntimeError, OSError) as error:
+        raise KeysClosed(f"the PKCS #11 module {module} cannot be loaded ({_words(error)})",
+                         "install it, or correct module-path") from error
+    try:
+        token = library.get_token(token_label=label)
+    except pkcs11.NoSuchToken as error:
+        raise KeysClosed(f"there is no token {label!r} ({module})",
+                         "plug it in, or start what reaches it; a wrong name is corrected in the URI") from error
+    except pkcs11.MultipleTokensReturned as error:
+        raise KeysClosed(f"there are several tokens {label!r} ({module})", "leave one of them plugged in") from error
+    except pkcs11.PKCS11Error as error:
+        raise _closed(label, error) from error
+    tried = (module, label, pin)
+    if tried in _refused:
+        raise _no_pin(label, pin_file)
+    try:
+        return pkcs11, token.open(rw=make, user_pin=pin)
+    except pkcs11.UserAlreadyLoggedIn:  # a process logs in once, for all its sessions (PKCS #11, section 5.6)
+        return pkcs11, token.open(rw=make)
+    except (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange) as error:
+        _refused.add(tried)
+        raise _no_pin(label, pin_file) from error
+    except (pkcs11.PinLocked, pkcs11.PinExpired) as error:
+        how = "is locked after wrong ones" if isinstance(error, pkcs11.PinLocked) else "has expired"
+        raise KeysClosed(f"the PIN of the token {label!r} {how}",
+                         "whoever manages the token sets a new one (its security officer's PIN)") from error
+    except pkcs11.PKCS11Error as error:
+        raise _closed(label, error) from error
+
+
+def _no_pin(label: str, pin_file: Path) -> KeysClosed:
+    return KeysClosed(f"the token {label!r} refuses the PIN in {pin_file}",
+                      "correct it; a token locks itself after a few wrong ones, and this process tries none twice")
+
+
+def _closed(label: str, error: BaseException) -> KeysClosed:
+    return KeysClosed(f"the token {label!r} refuses ({_words(error)})", "look to the token and what reaches it")
 
 
 def _words(error: BaseException) -> str:
@@ -110,10 +170,9 @@ def _taken_apart(uri: str) -> dict[str, str]:
         if not part:
             continue
         if name not in ("token", "object", "module-path", "pin-source") or name in said or not value:
-            raise KeyringError(f"the master key: {name[:40]!r} in {SCHEME}… is not read; it wants "
-                               "pkcs11:token=LABEL;object=LABEL?module-path=FILE&pin-source=file:FILE")
+            raise KeysClosed(f"{name[:40]!r} in the master key's {SCHEME}… is not read", _FORM)
         said[name] = unquote(value)
     missing = {"token", "object", "module-path", "pin-source"} - set(said)
     if missing:
-        raise KeyringError(f"the master key: {SCHEME}… lacks {', '.join(sorted(missing))}")
+        raise KeysClosed(f"the master key's {SCHEME}… lacks {', '.join(sorted(missing))}", _FORM)
     return said

@@ -11,25 +11,37 @@ from birddog.errors import ConfigError
 KEY_BYTES = 32
 
 
+class NoKey(ConfigError):
+    """A file is no secret that can be used; ``why`` is one of these words."""
+
+    MISSING = "is not there"
+    OPEN = "can be read by others"
+    NONE = f"holds no key of {KEY_BYTES} bytes in hexadecimal"
+
+    def __init__(self, path: Path, why: str):
+        super().__init__(why + (f": chmod 600 {path}" if why == self.OPEN else ""), file=str(path))
+        self.why = why
+
+
 def key_file(path: Path, *, make: bool = True) -> bytes:
     """The secret that a file holds, in hexadecimal; made, mode 0600, where it is not there.
 
     Raises:
-        ConfigError: others can read it, it holds something else, or it is not there and ``make`` is False.
+        NoKey: others can read it, it holds something else, or it is not there and ``make`` is False.
         OSError: the folder cannot be written.
     """
     if not path.exists():
         if not make:
-            raise ConfigError("the key is not there", file=str(path))
+            raise NoKey(path, NoKey.MISSING)
         _make(path)
     if path.stat().st_mode & 0o077:
-        raise ConfigError(f"can be read by others: chmod 600 {path}", file=str(path))
+        raise NoKey(path, NoKey.OPEN)
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise ConfigError(f"holds no key of {KEY_BYTES} bytes in hexadecimal", file=str(path))
+        raise NoKey(path, NoKey.NONE)
     return key
 
 

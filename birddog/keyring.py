@@ -33,12 +33,22 @@ import msgspec
 from birddog.hsm import SCHEME, TokenMaster
 from birddog.journal.beside import Home
 from birddog.keyfile import KEY_BYTES, sync_folder
-from birddog.master import NONCE_BYTES, FileMaster, KeyDestroyed, KeyringError, Master, SealBroken
+from birddog.master import (
+    NONCE_BYTES,
+    FileMaster,
+    KeyDestroyed,
+    KeyringError,
+    KeysClosed,
+    KeysDamaged,
+    Master,
+    SealBroken,
+)
 
 if TYPE_CHECKING:  # imported late
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-__all__ = ["NONCE_BYTES", "KeyDestroyed", "Keyring", "KeyringError", "SealBroken", "Sealer", "key_name"]
+__all__ = ["NONCE_BYTES", "KeyDestroyed", "Keyring", "KeyringError", "KeysClosed", "KeysDamaged", "SealBroken", "Sealer",
+           "key_name"]
 
 TAG_BYTES = 16
 _FORM = 1
@@ -85,7 +95,7 @@ class Keyring:
         make: whether keys are made where there are none (a reader makes none).
 
     Raises (also every method):
-        KeyringError: the keys cannot be read, or ``master`` names another place than that which they were made with.
+        KeysClosed: the keys cannot be opened, or ``master`` names another place than that which they were made with.
     """
 
     def __init__(self, journal: Home, *, master: str = "", make: bool = True):
@@ -101,7 +111,8 @@ class Keyring:
         self._read()
         if master and self._stood is not None and self._where != master:
             where = self._where or "beside the journal"
-            raise KeyringError(f"{self._path} was made with the master key {where}, not {master}")
+            raise KeysClosed(f"{self._path} was made with the master key {where}, not {master}",
+                             "correct [journal] master_key, or put back the keys that belong to it")
 
     # --- sealing ---------------------------------------------------------------------------------
 
@@ -177,6 +188,26 @@ class Keyring:
         row = self._row(name)
         return row is not None and not row.wrapped
 
+    def look(self, *, wanted: bool = False) -> None:
+        """Open a key, to see whether any can be opened.
+
+        Args:
+            wanted: there must be some; otherwise all is well where none were made yet.
+
+        Raises:
+            KeysClosed: none can.
+        """
+        if self._stand() != self._stood:
+            self._read()
+        name = next((row.name for row in self._rows.values() if row.wrapped), "")
+        try:
+            if name or wanted:
+                self._unwrapped(name)
+        except KeysClosed:
+            raise
+        except KeyringError:
+            return  # this one was changed, others are not
+
     def faults(self) -> list[str]:
         """What is wrong with the file, every key of it opened: changed bytes that no entry would ask for today."""
         try:
@@ -186,6 +217,7 @@ class Keyring:
             return []
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             return [f"cannot be read: {error}"]
+        self.look()
         said = [] if _written(held) == raw else ["is not written as it was: it was changed"]
         for row in held.keys:
             try:
@@ -262,14 +294,40 @@ class Keyring:
     def _unwrapped(self, name: str) -> bytes:
         row = self._row(name)
         if row is None:
+            if self._stood is None:
+                raise KeysDamaged(f"{self._path} is not there", "put it back")
             raise KeyringError(f"{self._path} has no key {name!r}")
         if not row.wrapped:
             raise KeyDestroyed(f"the key {name!r} was destroyed")
         try:
+            return self._unlocked(row)
+        except KeysClosed:
+            self._master = None  # a token that was pulled and put back is asked anew
+            raise
+        except KeyringError as error:
+            if self._opens_another(row):
+                raise KeyringError(f"{self._path} is damaged: the key {name!r} was changed") from error
+            raise KeysClosed(str(error), f"put back what {self._path} was made with") from error
+
+    def _unlocked(self, row: _Row) -> bytes:
+        try:
             wrapped = base64.b64decode(row.wrapped, validate=True)
         except (binascii.Error, ValueError):
-            raise KeyringError(f"{self._path} is damaged: the key {name!r}") from None
-        return self._masters().unwrap(wrapped, name.encode())
+            raise KeyringError(f"the key {row.name!r} in {self._path} was changed") from None
+        return self._masters().unwrap(wrapped, row.name.encode())
+
+    def _opens_another(self, but: _Row) -> bool:
+        """Whether the master key opens any other key: then it is the right one, and what it did not open was changed."""
+        for row in self._rows.values():
+            if row.wrapped and row is not but:
+                try:
+                    self._unlocked(row)
+                except KeysClosed:
+                    raise
+                except KeyringError:
+                    continue
+                return True
+        return False
 
     def _row(self, name: str) -> _Row | None:
         row = self._rows.get(name)
@@ -290,6 +348,8 @@ class Keyring:
 
     def _made(self, operation: str, purpose: str, *, another: bool = False) -> int:
         if not self._make:
+            if self._stood is None:
+                raise KeysDamaged(f"{self._path} is not there", "put it back")
             raise KeyringError(f"there is no key of {operation!r} in {self._path}")
         if "/" in purpose:
             raise ValueError(f"{purpose!r} is no purpose")
@@ -330,22 +390,25 @@ class Keyring:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise KeyringError(f"{self._path}: {error.strerror}") from error
+            raise KeysClosed(f"{self._path}: {error.strerror}", "give it to the user that runs birddog") from error
         return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
     def _read(self) -> None:
         stood = self._stand()
         if stood is None:
-            self._rows, self._newest, self._stood = {}, {}, None
+            if self._rows:  # names are never used again: none is made in the place of those that were there
+                raise KeysDamaged(f"{self._path} was taken away", "put it back")
+            self._newest, self._stood = {}, None
             return
         try:
             held = msgspec.json.decode(self._path.read_bytes(), type=_File)
         except OSError as error:
-            raise KeyringError(f"{self._path}: {error.strerror}") from error
+            raise KeysClosed(f"{self._path}: {error.strerror}", "give it to the user that runs birddog") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise KeyringError(f"{self._path} is damaged: {error}") from error
+            raise KeysDamaged(f"{self._path} is damaged: {error}", "put back a copy of it") from error
         if held.form != _FORM:
-            raise KeyringError(f"{self._path} is of form {held.form}; this program reads form {_FORM}")
+            raise KeysDamaged(f"{self._path} is of form {held.form}; this program reads form {_FORM}",
+                              "put back a copy of it, or take the program that wrote it")
         self._where, self._stood = held.master, stood
         self._rows = {row.name: row for row in held.keys}
         self._newest = {}

@@ -6,14 +6,33 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from birddog.errors import BirddogError, ConfigError
-from birddog.keyfile import key_file
+from birddog.errors import JournalError
+from birddog.keyfile import KEY_BYTES, NoKey, key_file
 
 NONCE_BYTES = 12
 
 
-class KeyringError(BirddogError):
-    """The keys cannot be read or written: a wrong master key, a damaged file."""
+class KeyringError(JournalError):
+    """A key cannot be read or written: it is not there, or was changed."""
+
+
+class KeysClosed(KeyringError):
+    """No key can be opened, for the master key cannot be had, or is another one: it says nothing of what lies under them.
+
+    Nothing is lost by it and nothing was changed, so it is never told of an entry or taken for a journal that was put back.
+
+    Args:
+        what: what is wrong, by name: the file and its mode, the token, the PIN.
+        mend: what to do about it.
+    """
+
+    def __init__(self, what: str, mend: str):
+        super().__init__(f"the keys cannot be opened: {what}: {mend}")
+        self.what, self.mend = what, mend
+
+
+class KeysDamaged(KeysClosed):
+    """No key can be opened, for the file that holds them is gone or was changed."""
 
 
 class KeyDestroyed(KeyringError):
@@ -35,7 +54,15 @@ class Master(Protocol):
 
         Raises:
             KeyringError: another master key wrapped it, or it was changed.
+            KeysClosed: the master key cannot be had any more.
         """
+
+
+_MENDS = {
+    NoKey.MISSING: "put it back, or mount where it lies",
+    NoKey.OPEN: "chmod 600 {}",
+    NoKey.NONE: f"put back the file that was made, {2 * KEY_BYTES} hexadecimal digits",
+}
 
 
 class FileMaster:
@@ -45,7 +72,7 @@ class FileMaster:
         make: whether it is made where it is not there.
 
     Raises:
-        KeyringError: it is not there, can be read by others, or is none.
+        KeysClosed: it is not there, can be read by others, or is none.
     """
 
     def __init__(self, path: Path, *, make: bool):
@@ -53,8 +80,10 @@ class FileMaster:
 
         try:
             self._aes = AESGCM(key_file(path, make=make))
-        except (ConfigError, OSError) as error:
-            raise KeyringError(f"the master key: {error}") from error
+        except NoKey as error:
+            raise KeysClosed(f"the master key {path} {error.why}", _MENDS[error.why].format(path)) from error
+        except OSError as error:
+            raise KeysClosed(f"the master key {path}: {error.strerror}", "give it to the user that runs birddog") from error
         self.path = path
 
     def wrap(self, key: bytes, name: bytes) -> bytes:

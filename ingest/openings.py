@@ -13,7 +13,7 @@ import msgspec
 
 from birddog.directory import Directory
 from birddog.journal import Writer
-from birddog.keyring import Keyring, KeyringError
+from birddog.keyring import Keyring, KeyringError, KeysClosed
 from birddog.model import Draft, Entry, FrameBody, RefusalBody, Verdict, WarrantAct, pack, unpack
 from birddog.warrants import Held
 from ingest.ident import hashed, near
@@ -78,6 +78,8 @@ class Openings:
         assert self._keyring is not None and order.from_ns is not None and order.until_ns is not None
         try:
             inside = _DECODER.decode(self._keyring.open(entry.operation, body.box, entry.ident, purpose=PURPOSE))
+        except KeysClosed:
+            raise  # it is opened when they can be
         except (KeyringError, msgspec.DecodeError) as error:
             log.error("entry %d cannot be opened: %s", entry.seq, error)
             return []

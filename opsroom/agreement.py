@@ -50,7 +50,9 @@ def _as_writer(plan: Plan, accept_loss: bool) -> None:
         for words in fetched(plan.config.witness, plan.home):
             say(f"birddog run: {words}")
     try:
-        writer = open_writer(url, mode="exercise" if plan.exercise else "live", accept_loss=accept_loss)
+        settings = plan.config.journal
+        writer = open_writer(url, mode="exercise" if plan.exercise else "live", accept_loss=accept_loss, log=settings.log,
+                             master=settings.master_key)
     except JournalHeld:
         return  # the ingest process says so, when it has waited for its forerunner to end
     except JournalFull:

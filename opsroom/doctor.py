@@ -29,7 +29,12 @@ import msgspec
 
 from birddog import config
 from birddog.errors import BirddogError
+from birddog.hsm import SCHEME
+from birddog.hsm import opened as token_opened
 from birddog.journal import Home, exists, open_reader
+from birddog.journal.keys import LOG_PURPOSE
+from birddog.journal.log_files import LogFiles
+from birddog.keyring import Keyring, KeysClosed
 from opsroom import status
 from opsroom.app import Plan, plan_of
 
@@ -77,6 +82,7 @@ def findings(args: argparse.Namespace) -> Iterator[Finding]:
     yield from _home(plan.home)
     yield from _journal(plan)
     yield from _secrets(plan)
+    yield from _keys(plan)
     yield from _files(plan)
     yield from _ports(plan)
     yield from _certificates(plan)
@@ -245,7 +251,8 @@ def _secrets(plan: Plan) -> Iterator[Finding]:
     """Keys and tokens: nobody else may read them."""
     whole, home = plan.config, plan.home
     named = [home.keys, home.master_key, home.refusal_key]
-    named += [Path(whole.journal.master_key)] if whole.journal.master_key else []
+    master = whole.journal.master_key
+    named += [Path(master)] if master and not master.startswith(SCHEME) else []
     named += [Path(file) for file in whole.console.tokens.values()]
     rows = [row for _, row in whole.transports()]
     named += [Path(path) for row in rows for field in ("key", "password_file") if (path := getattr(row, field, ""))]
@@ -260,6 +267,22 @@ def _secrets(plan: Plan) -> Iterator[Finding]:
     if home.master_key.exists() and not whole.journal.master_key:
         yield Finding("warn", "master key", f"{home.master_key} lies beside what it locks",
                       "keep it elsewhere ([journal] master_key), and a copy in a safe: without it no case can be read")
+
+
+def _keys(plan: Plan) -> Iterator[Finding]:
+    """Whether what wraps the keys of cases can be had, as a run will ask for it; nothing is made."""
+    master, log = plan.config.journal.master_key, LogFiles(plan.home.log)
+    try:
+        ring = Keyring(plan.home, master=master, make=False)
+        ring.look(wanted=log.known() is not None)
+        if master.startswith(SCHEME) and not ring.names("", purpose=LOG_PURPOSE):
+            token_opened(master, make=False)
+    except KeysClosed as error:
+        yield Finding("fail", "keys", error.what, error.mend)
+    except BirddogError as error:
+        yield Finding("fail", "keys", str(error), "birddog journal verify says more")
+    else:
+        yield Finding("ok", "keys", "the master key opens them" if ring.names("", purpose=LOG_PURPOSE) else "none are made yet")
 
 
 def _files(plan: Plan) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from birddog.errors import JournalError
 from birddog.journal import Reader, entries
+from birddog.keyring import KeysClosed
 from birddog.model import unpack
 from opsroom.picture import STEP_ENTRIES, Picture, is_of
 from opsroom.picture_store import PictureError, PictureWriter, copy, differences, hold, remove
@@ -54,6 +55,8 @@ def behind(journal: Reader, path: Path) -> tuple[int, int, str]:
         for entry in entries(journal, at):
             unpack(entry)
             count += 1
+    except KeysClosed:
+        raise  # it says nothing of the entries
     except JournalError as error:
         return at, count, str(error)
     return at, count, ""

@@ -8,7 +8,8 @@ import random
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -71,6 +72,30 @@ def bounded(tmp_path) -> list[str]:
     if subprocess.run([*AS_OTHERS, "cat", str(probe)], capture_output=True).returncode == 0:
         pytest.skip("root keeps its capabilities here: file modes do not hold")
     return AS_OTHERS
+
+
+@pytest.fixture(scope="session")
+def softhsm(tmp_path_factory) -> Iterator[tuple[str, Path, str]]:
+    """SoftHSM with tokens for all tests of a process, since it looks for them once, when it is loaded.
+
+    (Its module, a folder for PINs, the tokens' PIN.)  A login is the process's (PKCS #11, section 5.6): "closed" is left
+    alone until its test is at its end.
+    """
+    pytest.importorskip("pkcs11", reason="needs python-pkcs11")
+    places = ("/usr/lib/softhsm", "/usr/lib64/pkcs11", "/usr/local/lib/softhsm")
+    module = next((path for path in (f"{place}/libsofthsm2.so" for place in places) if os.path.exists(path)), "")
+    if not module or shutil.which("softhsm2-util") is None:
+        pytest.skip("needs SoftHSM: tools/setup.sh system")
+    folder = tmp_path_factory.mktemp("hsm")
+    (folder / "tokens").mkdir()
+    (folder / "conf").write_text(f"directories.tokendir = {folder}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n")
+    pin = "abcd1234"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTHSM2_CONF", str(folder / "conf"))
+        for label in ("birddog", "other", "third", "closed"):
+            words = ["softhsm2-util", "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", "5678abcd"]
+            subprocess.run(words, check=True, capture_output=True)
+        yield module, folder, pin
 
 
 @pytest.fixture(scope="session")

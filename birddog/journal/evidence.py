@@ -30,7 +30,7 @@ from birddog.journal.beside import Home
 from birddog.journal.keys import Keys, Row, aad_of
 from birddog.journal.log_files import Known, LogFiles, PublicKey, checked
 from birddog.keyfile import put_whole
-from birddog.keyring import NONCE_BYTES, KeyringError, Sealer
+from birddog.keyring import NONCE_BYTES, KeyringError, KeysClosed, KeysDamaged, Sealer
 from birddog.leaves import Key, leaves_of
 from birddog.merkle import VerificationError
 from birddog.model import Draft
@@ -62,7 +62,7 @@ class Evidence:
         master: see ``Keyring``.
 
     Raises (also every method):
-        JournalError, KeyringError: the keys or the log's files cannot be read or written.
+        JournalError: the log's files cannot be read or written, or the keys (``KeysClosed``: none of them).
     """
 
     def __init__(self, home: Home, *, master: str = ""):
@@ -72,7 +72,7 @@ class Evidence:
         self.known = self.files.known()
         self._had_keys = home.keys.exists()
         if self.known is not None and not self._had_keys:
-            raise JournalError(f"{home.keys} is not there, the keys of {home.base}: put it back")
+            raise KeysDamaged(f"{home.keys} is not there, the keys of {home.base}", "put it back")
         self.tiles = GrowingTiles()
         self._signed = 0  # entries that the newest checkpoint covers
         self._waits = False  # something was committed since
@@ -113,6 +113,8 @@ class Evidence:
             raise JournalDisagrees(f"{self.files.folder / 'checkpoint'} is not there, which says what of {journal} was signed")
         try:
             self._signer = Signer(self.known.origin, self.keys.signing_key(Verifier.of(self.known.keys[-1].verifier).public))
+        except KeysClosed:
+            raise  # nothing is known to be lost
         except (KeyringError, VerificationError) as error:
             raise JournalDisagrees(f"{error}: an older copy of it was put back, or it was lost") from error
         size = point.size
@@ -246,7 +248,7 @@ class Evidence:
         (point, written), self._going_on = self._going_on, None
         try:
             written.result()
-        except (JournalError, KeyringError):
+        except JournalError:
             self.tiles.full, self._waits = {**point.full, **self.tiles.full}, True
             raise
         self._signed = point.size
@@ -291,6 +293,8 @@ class Evidence:
         try:
             rotation = rotation_of(note)
             new = self.keys.signing_key(rotation.new.public)
+        except KeysClosed:
+            raise  # it is taken when they can be opened
         except (VerificationError, KeyringError) as error:
             log.error("entry %d names a key that is not taken: %s", seq, error)
             return False

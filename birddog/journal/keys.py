@@ -9,7 +9,7 @@ import msgspec
 
 from birddog.journal.beside import Home
 from birddog.journal.store import Stored
-from birddog.keyring import Keyring, KeyringError, Sealer
+from birddog.keyring import Keyring, KeyringError, KeysClosed, Sealer
 from birddog.passersby import holder_of
 from birddog.record import Salter, fields_of, statement_of
 
@@ -93,6 +93,7 @@ class Keys:
 
         Raises:
             KeyringError: it cannot be read: no key, another one, or changed bytes.
+            KeysClosed: no entry can.
         """
         return self.ring.open(holder_of(operation, key_id), body, aad_of(seq))
 
@@ -162,6 +163,8 @@ class Keys:
         """Destroy a private key of the log that another has taken the place of; nothing where it is gone already."""
         try:
             name = self._log_key(public)
+        except KeysClosed:
+            raise
         except KeyringError:
             return
         self.ring.retire(name)

@@ -54,7 +54,7 @@ from birddog.journal.sqlite_file import (
 from birddog.journal.sqlite_reader import SqliteReader
 from birddog.journal.store import NOTHING, Mode, Stored
 from birddog.journal.upgrade import Migrated, Upgrade
-from birddog.keyring import KeyringError
+from birddog.keyring import Keyring, KeyringError, KeysClosed
 from birddog.lock import hold
 from birddog.model import Draft, Erasure, Rotation, unpack
 from birddog.passersby import is_period
@@ -148,6 +148,8 @@ class SqliteWriter(SqliteReader):
         self._named: list[int] = []  # entries that name a new key of the log, which is not taken yet
         self._opened: list[HeadFile | Guard | sqlite3.Connection] = []  # closed in reverse
         try:
+            if accept_loss:  # before anything is put aside
+                Keyring(Home(path), master=master, make=False).look()
             head = self._held_against(path, accept_loss)
             if create and not path.exists():  # asked under the lock: somebody else may just have made it
                 create_file(path, mode)
@@ -172,26 +174,23 @@ class SqliteWriter(SqliteReader):
         """The evidence log of the journal, held against it; None where it is of a version that has none."""
         if self.version != SCHEMA_VERSION:
             return None
+        evidence = Evidence(Home(path), master=master)
         try:
-            evidence = Evidence(Home(path), master=master)
-            try:
-                evidence.agree(str(path), self.last_seq(), self._leaves)
-            except JournalDisagrees as error:
-                if not accept_loss:
-                    raise JournalDisagrees(f"{error}; put it back as it was, or `birddog run --accept-loss` goes on with what "
-                                           "there is, in another log, and records it") from error
-                self.lost = self.lost or str(error)
-                evidence.lost(self.last_seq(), self._leaves)
-            self._keys = evidence.keys
-            if evidence.known is not None:  # committed and not taken yet: a kill came between
-                signed = evidence.known.begins + evidence.signed - 1
-                sql = "SELECT seq FROM entry WHERE kind = 'rotation' AND seq > ? ORDER BY seq"
-                self._named = [row[0] for row in self._fetch(sql, (signed,))]
-                self._take_keys(evidence)
-                evidence.retire_old_keys()
-            return evidence
-        except KeyringError as error:
-            raise JournalError(str(error)) from error
+            evidence.agree(str(path), self.last_seq(), self._leaves)
+        except JournalDisagrees as error:
+            if not accept_loss:
+                raise JournalDisagrees(f"{error}; put it back as it was, or `birddog run --accept-loss` goes on with what "
+                                       "there is, in another log, and records it") from error
+            self.lost = self.lost or str(error)
+            evidence.lost(self.last_seq(), self._leaves)
+        self._keys = evidence.keys
+        if evidence.known is not None:  # committed and not taken yet: a kill came between
+            signed = evidence.known.begins + evidence.signed - 1
+            sql = "SELECT seq FROM entry WHERE kind = 'rotation' AND seq > ? ORDER BY seq"
+            self._named = [row[0] for row in self._fetch(sql, (signed,))]
+            self._take_keys(evidence)
+            evidence.retire_old_keys()
+        return evidence
 
     def _leaves(self, after: int, until: int) -> list[bytes]:
         """The leaves of entries, as far back from the last as there are."""
@@ -334,9 +333,9 @@ class SqliteWriter(SqliteReader):
             if rotates:
                 self._named += [seq for seq, draft in zip(answer, drafts, strict=True) if seq and draft.kind == "rotation"]
                 self.checkpoint()
-        except KeyringError as error:
+        except KeyringError:
             self._guard.after()
-            raise JournalError(str(error)) from error
+            raise
         except JournalFull:
             self._guard.after()  # what was rolled back may have lengthened the log
             raise
@@ -367,8 +366,6 @@ class SqliteWriter(SqliteReader):
             if not self._named:
                 raise
             return False  # what was committed stands, and no checkpoint covers it before the key is taken
-        except KeyringError as error:
-            raise JournalError(str(error)) from error
 
     def _erase(self, operation: str, seq: int) -> None:
         """Within a transaction: of every entry of an operation before a number only what its leaf is the hash of stays."""
@@ -430,8 +427,8 @@ class SqliteWriter(SqliteReader):
                 self._without_log()
         except JournalFull:
             return False  # tried again
-        except KeyringError as error:
-            raise JournalError(str(error)) from error
+        except KeyringError:
+            raise
         except JournalError as error:
             self._broken = self._why(error)
             raise self._broken from error
@@ -454,6 +451,8 @@ class SqliteWriter(SqliteReader):
                 if not row.erased:
                     try:
                         left = evidence.keys.statement(row)
+                    except KeysClosed:
+                        raise  # the statement can be made when they can be opened
                     except KeyringError:
                         left = MAGIC  # it was changed: nothing of it stays, and verify names it
                     emptied.append((left, erased_ident(row.seq), key, row.seq))

@@ -30,7 +30,7 @@ from birddog.journal.sqlite_file import (
     open_reading,
 )
 from birddog.journal.store import Counts, Stored
-from birddog.keyring import KeyDestroyed, KeyringError
+from birddog.keyring import KeyDestroyed, KeyringError, KeysClosed
 from birddog.model import ClockSet, Entry, Erasure, unpack
 from birddog.passersby import is_period
 from birddog.record import is_statement
@@ -136,8 +136,8 @@ class SqliteReader:
         if last < head.seq:
             return (f"{self.path} ends at entry {last}, and entry {head.seq} had been acknowledged: an older copy was put in "
                     "its place, or its newest part was lost")
-        at = self.read(head.seq - 1, 1)
-        if not at or (at[0].seq, at[0].ident) != (head.seq, head.ident):
+        at = self._fetch("SELECT seq, ident FROM entry WHERE seq = ?", (head.seq,), f" cannot be read at entry {head.seq}:")
+        if at != [(head.seq, head.ident)]:
             return (f"{self.path} is not the journal that was acknowledged up to entry {head.seq}: its entry {head.seq} is "
                     "another")
         return ""
@@ -202,6 +202,8 @@ class SqliteReader:
             return msgspec.structs.replace(entry, body=self._keys.opened(entry.seq, entry.operation, key_id, entry.body))
         except KeyDestroyed:  # its key's end was seen before its own
             return msgspec.structs.replace(entry, body=b"", erased=True)
+        except KeysClosed:
+            raise  # it says nothing of this entry
         except KeyringError as error:
             return msgspec.structs.replace(entry, body=b"", fault=str(error))
 

@@ -28,7 +28,7 @@ from birddog.journal.keys import ERASED_KEY, Keys, erased_ident
 from birddog.journal.log_files import Known, LogFiles, checked
 from birddog.journal.log_keys import LogKeys
 from birddog.journal.store import Reader, Stored
-from birddog.keyring import KeyDestroyed, KeyringError, SealBroken
+from birddog.keyring import KeyDestroyed, KeyringError, KeysClosed, KeysDamaged, SealBroken
 from birddog.leaves import MANY, Key, leaves_of, load
 from birddog.merkle import VerificationError
 from birddog.model import Erasure
@@ -90,6 +90,7 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
         witnessed: checkpoints from elsewhere: (where from, the note, keys of who signed it; () = the log's own).
 
     Raises:
+        KeysClosed: the master key cannot be had, without which nothing can be hashed.
         JournalError: the journal cannot be read at all.
     """
     out, files, keys = Verified(findings=[]), LogFiles(home.log), Keys(home, make=False)
@@ -100,6 +101,11 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
             out.findings.append(Finding(0, "", f"{files.folder} is not there, the log of this journal"))
         return out
     out.origin, out.keys = known.origin, [key.verifier for key in known.keys]
+    try:
+        keys.ring.look(wanted=True)
+    except KeysDamaged as error:
+        out.findings.append(Finding(0, "", f"{error}; no entry could be hashed"))
+        return out
     try:
         point = files.checkpoint(known)
     except VerificationError as error:
@@ -227,6 +233,8 @@ def _hashed(rows: Iterator[list[Stored]], keys: Keys) -> Iterator[tuple[Stored, 
             try:
                 clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.key_id, row.body)
                 salter = keys.salter(row.key_id)
+            except KeysClosed:
+                raise
             except KeyringError:
                 continue
             read.append(row if row.key_id is None else msgspec.structs.replace(row, body=clear))

@@ -78,7 +78,7 @@ def _rotate(args: argparse.Namespace) -> int:
     from birddog.journal import home
     from birddog.journal.keys import Keys
     from birddog.journal.log_files import LogFiles
-    from birddog.keyring import KeyringError
+    from birddog.keyring import KeyringError, KeysClosed
     from birddog.model import Rotation
     from birddog.note import Signer, Verifier
     from birddog.rotation import rotation
@@ -95,6 +95,8 @@ def _rotate(args: argparse.Namespace) -> int:
     old = Verifier.of(known.keys[-1].verifier)
     try:
         note = rotation(Signer(known.origin, keys.signing_key(old.public)), Signer(known.origin, keys.next_signing_key()))
+    except KeysClosed:
+        raise
     except KeyringError as error:
         raise UsageError(f"{error}: without it nothing can name the next key (docs/evidence.md, lost keys)") from error
     [seq] = registers.enter(Rotation(signature=note, by=registers.actor, reason=reason))

@@ -24,6 +24,7 @@ from birddog.journal import entries, evidence, home, keys, open_reader, open_wri
 from birddog.journal.log_files import LogFiles
 from birddog.journal.store import Stored
 from birddog.journal.verify import verify
+from birddog.keyring import KeysDamaged
 from birddog.leaves import Key, leaf_of, leaves_of, load
 from birddog.model import Draft, Erased, Erasure, Fix, FrameBody, Operation, Tick, Verdict, pack, unpack
 from birddog.note import Verifier, opened
@@ -287,8 +288,8 @@ def test_words_where_there_were_none_are_named(url, column):
 
 def test_keys_that_are_gone_are_no_changed_body(url, tmp_path):
     (tmp_path / "j.db.keys").unlink()
-    findings = found(url).findings
-    assert findings and all("cannot be opened: " in f.words and "j.db.keys" in f.words for f in findings)
+    [finding] = found(url).findings
+    assert finding.seq == 0 and "j.db.keys is not there: put it back; no entry could be hashed" in finding.words
 
 
 def test_any_flipped_byte_of_a_row_is_found(tmp_path):
@@ -436,8 +437,9 @@ def test_keys_that_are_gone_are_never_made_anew(url, tmp_path):
     (tmp_path / "j.db.keys").unlink()
     with pytest.raises(JournalError, match=r"j\.db\.keys is not there"):
         open_writer(url, mode="live")
-    with pytest.raises(JournalError, match="entry 1 is damaged: .*no key"):
-        unpack(open_reader(url).read(0, 1)[0])
+    with pytest.raises(KeysDamaged, match=r"j\.db\.keys is not there: put it back"):
+        open_reader(url).read(0, 1)
+    assert not (tmp_path / "j.db.keys").exists()
 
 
 def test_a_journal_without_a_log_says_so_and_one_that_begins_later_too(tmp_path, capsys):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -12,45 +11,34 @@ from pathlib import Path
 import pytest
 
 from birddog.journal import entries, home, open_reader, open_writer
-from birddog.keyring import Keyring, KeyringError
+from birddog.keyring import Keyring, KeyringError, KeysClosed
 from birddog.model import Draft, Operation, pack, unpack
 from opsroom import cli
-
-MODULE = next((path for path in ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so",
-                                 "/usr/local/lib/softhsm/libsofthsm2.so") if os.path.exists(path)), "")  # fmt: skip
-pytest.importorskip("pkcs11", reason="needs python-pkcs11")
-NO_TOKEN = not MODULE or shutil.which("softhsm2-util") is None
-pytestmark = pytest.mark.skipif(NO_TOKEN, reason="needs SoftHSM: tools/setup.sh system")
 
 T0 = 1_790_000_000 * 10**9
 PIN = "abcd1234"
 
 
 @pytest.fixture(scope="module")
-def token(tmp_path_factory):
-    """A folder with a token of its own; the library reads its place once, when it is loaded."""
-    folder = tmp_path_factory.mktemp("hsm")
-    (folder / "tokens").mkdir()
-    (folder / "conf").write_text(f"directories.tokendir = {folder}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n")
-    before = os.environ.get("SOFTHSM2_CONF")
-    os.environ["SOFTHSM2_CONF"] = str(folder / "conf")
-    for label in ("birddog", "other", "third"):
-        subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", "5678abcd"],
-                       check=True, capture_output=True)  # fmt: skip
+def token(softhsm):
+    """A folder with the PIN of the tokens."""
+    _, folder, _ = softhsm
     (folder / "pin").write_text(PIN + "\n")
     (folder / "pin").chmod(0o600)
-    yield folder
-    if before is None:
-        del os.environ["SOFTHSM2_CONF"]
-    else:
-        os.environ["SOFTHSM2_CONF"] = before
+    return folder
 
 
-def uri(token: Path, name: str = "master", *, label: str = "birddog", pin: str = "pin") -> str:
-    return f"pkcs11:token={label};object={name}?module-path={MODULE}&pin-source=file:{token / pin}"
+@pytest.fixture(scope="module")
+def uri(softhsm):
+    module = softhsm[0]
+
+    def made(token: Path, name: str = "master", *, label: str = "birddog", pin: str = "pin") -> str:
+        return f"pkcs11:token={label};object={name}?module-path={module}&pin-source=file:{token / pin}"
+
+    return made
 
 
-def test_a_journal_is_sealed_under_a_key_in_a_token_and_read_by_another_process(token, tmp_path, capsys):
+def test_a_journal_is_sealed_under_a_key_in_a_token_and_read_by_another_process(token, uri, tmp_path, capsys):
     url = f"sqlite:///{tmp_path}/j.db"
     writer = open_writer(url, mode="live", master=uri(token))
     writer.append([Draft(kind="operation", received_ns=T0, source="t", ident=b"1", operation="A",
@@ -74,14 +62,14 @@ def test_a_journal_is_sealed_under_a_key_in_a_token_and_read_by_another_process(
     capsys.readouterr()
 
 
-def test_the_key_stays_in_the_token_and_erasure_holds(token, tmp_path):
+def test_the_key_stays_in_the_token_and_erasure_holds(softhsm, token, uri, tmp_path):
     import pkcs11
 
     ring = Keyring(home(f"sqlite:///{tmp_path}/a.db"), master=uri(token, "kept"))
     sealed = ring.seal("CASE", b"plain", b"aad")
     again = Keyring(home(f"sqlite:///{tmp_path}/a.db"), make=False)
     assert again.open("CASE", sealed, b"aad") == b"plain"
-    with pkcs11.lib(MODULE).get_token(token_label="birddog").open() as session:  # logged in: this process is
+    with pkcs11.lib(softhsm[0]).get_token(token_label="birddog").open() as session:  # logged in: this process is
         key = session.get_key(label="kept")
         assert key[pkcs11.Attribute.SENSITIVE] and not key[pkcs11.Attribute.EXTRACTABLE]
         with pytest.raises(pkcs11.PKCS11Error):
@@ -91,7 +79,7 @@ def test_the_key_stays_in_the_token_and_erasure_holds(token, tmp_path):
         again.open("CASE", sealed, b"aad")
 
 
-def test_another_key_and_changed_bytes_are_refused(token, tmp_path):
+def test_another_key_and_changed_bytes_are_refused(token, uri, tmp_path):
     from birddog.hsm import TokenMaster
 
     one, other = TokenMaster(uri(token, "one"), make=True), TokenMaster(uri(token, "one", label="other"), make=True)
@@ -105,7 +93,7 @@ def test_another_key_and_changed_bytes_are_refused(token, tmp_path):
             master.unwrap(wrapped, name)
 
 
-def test_what_is_wrong_is_one_line(token, tmp_path):
+def test_what_is_wrong_is_one_line(softhsm, token, uri, tmp_path):
     from birddog.hsm import TokenMaster
 
     (token / "wrong").write_text("0000\n")
@@ -114,13 +102,15 @@ def test_what_is_wrong_is_one_line(token, tmp_path):
     (token / "open").chmod(0o644)
     assert stat.S_IMODE((token / "open").stat().st_mode) == 0o644
     for bad, said in (
-        (uri(token, "never made"), "NoSuchKey"), (uri(token, label="nobody"), "token 'nobody'"),
-        (uri(token, pin="wrong", label="third"), "PinIncorrect"), (uri(token, pin="open"), "chmod 600"),
-        (uri(token, pin="none"), "cannot be read"),
-        (uri(token).replace(MODULE, "/none.so"), "none.so"), ("pkcs11:token=a", "lacks module-path, object, pin-source"),
+        (uri(token, "never made"), "no key 'never made' in the token"), (uri(token, label="nobody"), "no token 'nobody'"),
+        (uri(token, pin="wrong", label="third"), "refuses the PIN in .*/wrong: correct it"),
+        (uri(token, pin="open"), "PIN file .*/open can be read by others: chmod 600 "),
+        (uri(token, pin="none"), "PIN file .*/none cannot be read: No such file.*: put the PIN of the token"),
+        (uri(token).replace(softhsm[0], "/none.so"), "module /none.so cannot be loaded .*: install it"),
+        ("pkcs11:token=a", "lacks module-path, object, pin-source"),
         (uri(token) + "&pin-value=1", "'pin-value'"), (uri(token).replace("object=", "id="), "'id'"),
     ):  # fmt: skip
-        with pytest.raises(KeyringError, match=said) as caught:
+        with pytest.raises(KeysClosed, match=said) as caught:
             TokenMaster(bad, make=False)
         assert "\n" not in str(caught.value) and PIN not in str(caught.value)
     Keyring(home(f"sqlite:///{tmp_path}/a.db"), master=uri(token)).key_id("X")

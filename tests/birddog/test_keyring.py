@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birddog.journal import Home
-from birddog.keyring import OVERHEAD, KeyDestroyed, Keyring, KeyringError, SealBroken
+from birddog.keyring import OVERHEAD, KeyDestroyed, Keyring, KeyringError, KeysClosed, KeysDamaged, SealBroken
 
 
 @pytest.fixture
@@ -86,20 +86,48 @@ def test_destroyed_is_gone_and_a_new_key_has_the_next_number(home):
 
 
 def test_a_reader_makes_nothing(home, tmp_path):
-    with pytest.raises(KeyringError, match="no key of 'A'"):
+    with pytest.raises(KeysDamaged, match=r"j\.db\.keys is not there: put it back"):
         Keyring(home, make=False).seal("A", b"x")
     assert list(tmp_path.iterdir()) == []
+    Keyring(home).key_id("B")
+    with pytest.raises(KeyringError, match="no key of 'A'"):
+        Keyring(home, make=False).seal("A", b"x")
 
 
 def test_a_lost_or_another_master_key_is_said_and_never_replaced(home):
     sealed = Keyring(home).seal("A", b"x")
     home.master_key.write_text("ab" * 32)
-    with pytest.raises(KeyringError, match="not the master key"):
+    with pytest.raises(KeysClosed, match="not the master key"):
         Keyring(home).open("A", sealed)
     home.master_key.unlink()
-    with pytest.raises(KeyringError, match="master key"):
+    with pytest.raises(KeysClosed, match="the master key .* is not there: put it back"):
         Keyring(home).seal("B", b"x")
     assert not home.master_key.exists()
+
+
+def test_one_key_that_was_changed_is_told_from_a_master_key_that_is_another(home):
+    ring = Keyring(home)
+    sealed, other = ring.seal("A", b"x"), ring.seal("B", b"y")
+    held = json.loads(home.keys.read_text())
+    held["keys"][0]["wrapped"] = "AAAA" + held["keys"][0]["wrapped"][4:]
+    home.keys.write_text(json.dumps(held))
+    again = Keyring(home, make=False)
+    again.look(wanted=True)
+    with pytest.raises(KeyringError, match="the key 'A/1' was changed") as caught:
+        again.open("A", sealed)
+    assert not isinstance(caught.value, KeysClosed) and again.open("B", other) == b"y"
+    home.master_key.write_text("ab" * 32)
+    with pytest.raises(KeysClosed, match="is not the master key"):
+        Keyring(home, make=False).look()
+
+
+def test_keys_that_are_taken_away_beneath_a_writer_are_not_made_again_under_the_same_names(home):
+    ring = Keyring(home)
+    ring.seal("A", b"x")
+    home.keys.unlink()
+    with pytest.raises(KeysDamaged, match="was taken away: put it back"):
+        ring.sealer("A")
+    assert not home.keys.exists()
 
 
 def test_a_master_key_of_another_place_is_found_by_readers_too(home, tmp_path):
