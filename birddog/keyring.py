@@ -5,12 +5,8 @@ master key (AES-256-GCM too, its name as associated data).  The master key is a 
 in ``PATH.keys`` when that is made, so that whoever reads the journal finds it.
 
 A key's name is ``OPERATION/NUMBER`` or ``OPERATION/PURPOSE/NUMBER``, numbers from 1; the operation "" is the journal's own.
-Names are never used again: after ``destroy`` a new key of the operation has the next number.  Sealed bytes::
-
-    1 form (1) | 2 number, big endian | 12 nonce | ciphertext | 16 tag
-
-and the key's name, a NUL and the caller's ``aad`` are authenticated with them.  Nonces are random: 2^32 of one key collide
-with a probability below 2^-32 (SP 800-38D, section 8.3).
+Names are never used again: after ``destroy`` a new key of the operation has the next number.  How sealed bytes look:
+``birddog.sealer``.
 
 What ``destroy`` cannot reach: a copy of both ``PATH.keys`` and the master key that somebody took before.
 """
@@ -22,7 +18,6 @@ import binascii
 import fcntl
 import hmac
 import os
-import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,58 +27,17 @@ import msgspec
 
 from birddog.hsm import SCHEME, TokenMaster
 from birddog.journal.beside import Home
+from birddog.key_rows import FORM, KeyFile, KeyRow, key_name
 from birddog.keyfile import KEY_BYTES, sync_folder
-from birddog.master import (
-    NONCE_BYTES,
-    FileMaster,
-    KeyDestroyed,
-    KeyringError,
-    KeysClosed,
-    KeysDamaged,
-    Master,
-    SealBroken,
-)
+from birddog.master import NONCE_BYTES, FileMaster, KeyDestroyed, KeyringError, KeysClosed, KeysDamaged, Master, SealBroken
+from birddog.sealer import Sealer, number_of, unsealed
 
 if TYPE_CHECKING:  # imported late
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-__all__ = ["NONCE_BYTES", "KeyDestroyed", "Keyring", "KeyringError", "KeysClosed", "KeysDamaged", "SealBroken", "Sealer",
-           "key_name"]
+__all__ = ["KeyDestroyed", "Keyring", "KeyringError", "KeysClosed", "KeysDamaged", "SealBroken", "key_name"]
 
-TAG_BYTES = 16
-_FORM = 1
-_LEAD = struct.Struct(">BH")
-#: Bytes that sealing adds.
-OVERHEAD = _LEAD.size + NONCE_BYTES + TAG_BYTES
 _MOST_NUMBER = 0xFFFF
-
-
-class _Row(msgspec.Struct, omit_defaults=True):
-    """One key: ``wrapped`` in base64, "" where it was destroyed."""
-
-    operation: str
-    number: int
-    purpose: str = ""
-    wrapped: str = ""
-
-    @property
-    def name(self) -> str:
-        return key_name(self.operation, self.purpose, self.number)
-
-
-class _File(msgspec.Struct):
-    form: int
-    master: str  # "" = beside the journal; else a file's path
-    keys: list[_Row]
-
-
-def _written(file: _File) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(file))
-
-
-def key_name(operation: str, purpose: str, number: int) -> str:
-    """A key's name, as it stands in an entry's ``key_id``."""
-    return f"{operation}/{purpose}/{number}" if purpose else f"{operation}/{number}"
 
 
 class Keyring:
@@ -102,7 +56,7 @@ class Keyring:
         self._path, self._make = journal.keys, make
         self._asked, self._journal = master, journal
         self._master: Master | None = None
-        self._rows: dict[str, _Row] = {}
+        self._rows: dict[str, KeyRow] = {}
         self._newest: dict[tuple[str, str], int] = {}
         self._aes: dict[str, AESGCM] = {}
         self._derived: dict[tuple[str, str], bytes] = {}
@@ -140,18 +94,10 @@ class Keyring:
             KeyDestroyed: its key was destroyed.
             SealBroken: it was changed, or belongs to another place.
         """
-        from cryptography.exceptions import InvalidTag
-
         if self._stand() != self._stood:  # another process destroyed keys, perhaps
             self._read()
-        if len(sealed) < OVERHEAD or sealed[0] != _FORM:
-            raise SealBroken(f"these {len(sealed)} bytes were not sealed by us")
-        name = key_name(operation, purpose, _LEAD.unpack(sealed[: _LEAD.size])[1])
-        at = _LEAD.size + NONCE_BYTES
-        try:
-            return self._cipher(name).decrypt(sealed[_LEAD.size : at], sealed[at:], name.encode() + b"\0" + aad)
-        except InvalidTag:
-            raise SealBroken(f"what was sealed under {name} was changed, or belongs elsewhere") from None
+        name = key_name(operation, purpose, number_of(sealed))
+        return unsealed(self._cipher(name), name, sealed, aad)
 
     def derived(self, name: str, label: str) -> bytes:
         """A secret of 32 bytes that goes with a key and is gone with it (HMAC-SHA-256 of the label).
@@ -212,13 +158,13 @@ class Keyring:
         """What is wrong with the file, every key of it opened: changed bytes that no entry would ask for today."""
         try:
             raw = self._path.read_bytes()
-            held = msgspec.json.decode(raw, type=_File)
+            held = msgspec.json.decode(raw, type=KeyFile)
         except FileNotFoundError:
             return []
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             return [f"cannot be read: {error}"]
         self.look()
-        said = [] if _written(held) == raw else ["is not written as it was: it was changed"]
+        said = [] if held.written() == raw else ["is not written as it was: it was changed"]
         for row in held.keys:
             try:
                 if row.wrapped:
@@ -268,7 +214,7 @@ class Keyring:
             raise KeyringError(f"the key {name!r} is the newest of its purpose: nothing was destroyed")
         self._destroyed(lambda row: row.name == name)
 
-    def _destroyed(self, which: Callable[[_Row], bool]) -> int:
+    def _destroyed(self, which: Callable[[KeyRow], bool]) -> int:
         with self._locked():
             gone = [row for row in self._rows.values() if row.wrapped and which(row)]
             for row in gone:
@@ -309,14 +255,14 @@ class Keyring:
                 raise KeyringError(f"{self._path} is damaged: the key {name!r} was changed") from error
             raise KeysClosed(str(error), f"put back what {self._path} was made with") from error
 
-    def _unlocked(self, row: _Row) -> bytes:
+    def _unlocked(self, row: KeyRow) -> bytes:
         try:
             wrapped = base64.b64decode(row.wrapped, validate=True)
         except (binascii.Error, ValueError):
             raise KeyringError(f"the key {row.name!r} in {self._path} was changed") from None
         return self._masters().unwrap(wrapped, row.name.encode())
 
-    def _opens_another(self, but: _Row) -> bool:
+    def _opens_another(self, but: KeyRow) -> bool:
         """Whether the master key opens any other key: then it is the right one, and what it did not open was changed."""
         for row in self._rows.values():
             if row.wrapped and row is not but:
@@ -329,7 +275,7 @@ class Keyring:
                 return True
         return False
 
-    def _row(self, name: str) -> _Row | None:
+    def _row(self, name: str) -> KeyRow | None:
         row = self._rows.get(name)
         if row is None and self._stand() != self._stood:  # made since by the writer
             self._read()
@@ -361,7 +307,7 @@ class Keyring:
                 number += 1
                 if number > _MOST_NUMBER:
                     raise KeyringError(f"{operation!r} has had {_MOST_NUMBER} keys")
-                row = _Row(operation, number, purpose)
+                row = KeyRow(operation, number, purpose)
                 row.wrapped = base64.b64encode(self._masters().wrap(os.urandom(KEY_BYTES), row.name.encode())).decode()
                 self._rows[row.name] = row
                 self._write()
@@ -401,13 +347,13 @@ class Keyring:
             self._newest, self._stood = {}, None
             return
         try:
-            held = msgspec.json.decode(self._path.read_bytes(), type=_File)
+            held = msgspec.json.decode(self._path.read_bytes(), type=KeyFile)
         except OSError as error:
             raise KeysClosed(f"{self._path}: {error.strerror}", "give it to the user that runs birddog") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise KeysDamaged(f"{self._path} is damaged: {error}", "put back a copy of it") from error
-        if held.form != _FORM:
-            raise KeysDamaged(f"{self._path} is of form {held.form}; this program reads form {_FORM}",
+        if held.form != FORM:
+            raise KeysDamaged(f"{self._path} is of form {held.form}; this program reads form {FORM}",
                               "put back a copy of it, or take the program that wrote it")
         self._where, self._stood = held.master, stood
         self._rows = {row.name: row for row in held.keys}
@@ -420,7 +366,7 @@ class Keyring:
                 self._aes.pop(row.name, None)
 
     def _write(self) -> None:
-        data = _written(_File(_FORM, self._where, list(self._rows.values())))
+        data = KeyFile(FORM, self._where, list(self._rows.values())).written()
         made = self._path.with_name(f"{self._path.name}.new")
         try:
             made.unlink(missing_ok=True)
@@ -446,17 +392,3 @@ class Keyring:
             os.fsync(fd)
         finally:
             os.close(fd)
-
-
-class Sealer:
-    """Seals many under one key; ``name`` is that key's."""
-
-    __slots__ = ("_aes", "_lead", "_named", "name")
-
-    def __init__(self, aes: AESGCM, name: str, number: int):
-        self._aes, self.name = aes, name
-        self._lead, self._named = _LEAD.pack(_FORM, number), name.encode() + b"\0"
-
-    def __call__(self, plaintext: bytes, aad: bytes, nonce: bytes) -> bytes:
-        """As ``Keyring.seal``; ``nonce``: ``NONCE_BYTES`` of ``os.urandom``, never one twice (many are drawn in one call)."""
-        return self._lead + nonce + self._aes.encrypt(nonce, plaintext, self._named + aad)

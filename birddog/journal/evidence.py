@@ -30,12 +30,14 @@ from birddog.journal.beside import Home
 from birddog.journal.keys import Keys, Row, aad_of
 from birddog.journal.log_files import Known, LogFiles, PublicKey, checked
 from birddog.keyfile import put_whole
-from birddog.keyring import NONCE_BYTES, KeyringError, KeysClosed, KeysDamaged, Sealer
+from birddog.keyring import KeyringError, KeysClosed, KeysDamaged
 from birddog.leaves import Key, leaves_of
+from birddog.master import NONCE_BYTES
 from birddog.merkle import VerificationError
 from birddog.model import Draft
 from birddog.note import Checkpoint, Signer, Verifier, signed
 from birddog.rotation import rotation_of
+from birddog.sealer import Sealer
 from birddog.tiles import WIDTH, GrowingTiles, tile_path
 
 log = logging.getLogger(__name__)

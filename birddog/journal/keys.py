@@ -9,9 +9,10 @@ import msgspec
 
 from birddog.journal.beside import Home
 from birddog.journal.store import Stored
-from birddog.keyring import Keyring, KeyringError, KeysClosed, Sealer
+from birddog.keyring import Keyring, KeyringError, KeysClosed
 from birddog.passersby import holder_of
 from birddog.record import Salter, fields_of, statement_of
+from birddog.sealer import Sealer
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birddog.journal import Home
-from birddog.keyring import OVERHEAD, KeyDestroyed, Keyring, KeyringError, KeysClosed, KeysDamaged, SealBroken
+from birddog.keyring import KeyDestroyed, Keyring, KeyringError, KeysClosed, KeysDamaged, SealBroken
+from birddog.sealer import OVERHEAD
 
 
 @pytest.fixture
