@@ -5,6 +5,10 @@ counted together and not shown.  A count is never shown without its *exposure*, 
 what is ranked is the rate, events an hour observed: a place that is looked at more does not look worse for it (predictions
 from counts alone send patrols to where patrols were: Lum and Isaac, "To predict and serve?", Significance 2016).
 
+Two answers must not tell together what one does not (the difference of two tables: Hundepool et al., "Statistical Disclosure
+Control", 2012): sizes are of a fixed row (``SIZES_M``), periods whole weeks (``weeks``), counts are rounded to fives and hours
+to two figures, and every rate is made of the rounded ones alone.  docs/decisions/0026-patterns-asked-twice.md.
+
 Rates of little exposure are drawn towards the rate of all by as much as chance explains (Gamma-Poisson, moments: Clayton and
 Kaldor, "Empirical Bayes estimates of age-standardized relative risks for use in disease mapping", Biometrics 1987); where
 chance explains all, the map is flat.  Titles from memory.
@@ -18,13 +22,20 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from birddog.geo import R_MEAN_M, distance_m
+from birddog.geo import R_MEAN_M, distance_m, wrap_lon
 
 #: Fewer different shipments than this are never shown.
 K = 5
 #: A fix vouches for no more than this time of being looked at.
 VOUCH_S = 3600.0
 HOURS = 168
+#: The sides of cells and reaches of hubs that are answered, metres.
+SIZES_M = (50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5)
+WEEK_S = 604_800
+#: The first Monday of POSIX time.
+_MONDAY_S = 4 * 86_400
+#: A hub's middle is told to about this, degrees, and how far it reaches to this, metres.
+_MIDDLE_DECIMALS, _RADIUS_M = 3, 100.0
 
 #: What a rate is of: a cell, or an hour of the week.
 Key = TypeVar("Key", bound=int | tuple[int, int])
@@ -53,7 +64,8 @@ class Observed(msgspec.Struct, frozen=True):
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """Of a cell or an hour of the week: events, different shipments, hours observed, events an hour (drawn towards all)."""
+    """Of a cell or an hour of the week: events and different shipments to the nearest five, hours observed to two figures,
+    events an hour of these (drawn towards all)."""
 
     events: int
     shipments: int
@@ -87,7 +99,7 @@ class Hour(Rate, frozen=True, kw_only=True):
 
 
 class Hub(msgspec.Struct, frozen=True):
-    """A place where many stop: different shipments, events, its middle and the distance that holds all of them."""
+    """A place where many stop: different shipments and events to the nearest five, its middle and what holds all of them."""
 
     shipments: int
     events: int
@@ -108,6 +120,27 @@ class Patterns(msgspec.Struct, frozen=True):
     hours: list[Hour]
     cells: list[Cell]
     suppressed: dict[str, int]
+
+
+def fixed_m(size_m: float) -> float:
+    """The size that is answered where one is asked for: the same, or the next larger of ``SIZES_M``."""
+    return next((size for size in SIZES_M if size >= size_m), SIZES_M[-1])
+
+
+def weeks(since_s: float, until_s: float) -> tuple[int, int]:
+    """(since, until) of the whole weeks, from Monday 00:00 UTC, that a period has part in, POSIX s."""
+    first, last = math.floor((since_s - _MONDAY_S) / WEEK_S), math.ceil((until_s - _MONDAY_S) / WEEK_S)
+    return first * WEEK_S + _MONDAY_S, last * WEEK_S + _MONDAY_S
+
+
+def about(n: int) -> int:
+    """A count to the nearest ``K``."""
+    return (n + K // 2) // K * K
+
+
+def figure(hours: float) -> float:
+    """Hours to two figures."""
+    return float(f"{hours:.2g}")
 
 
 def cell_of(lat_deg: float, lon_deg: float, cell_m: float) -> tuple[int, int]:
@@ -163,46 +196,47 @@ def patterns(happened: Iterable[Happening], observed: Iterable[Observed], *, cel
     """Hubs, rates by hour of the week, and hot-spot cells.
 
     Args:
-        cell_m: side of a cell.
-        hub_m: what stopped within this of a hub's middle belongs to it.
+        cell_m: side of a cell, and
+        hub_m: what stopped within this of a hub's middle belongs to it: both of ``SIZES_M``, or the next larger is taken.
         k: fewer different shipments are not shown; never under ``K``.
     """
-    k = max(k, K)
+    k, cell_m, hub_m = max(k, K), fixed_m(cell_m), fixed_m(hub_m)
     events = sorted(happened, key=lambda h: (h.t_s, h.name))
     looked = list(observed)
     places = _counted(((cell_of(e.lat_deg, e.lon_deg, cell_m), e.name) for e in events),
                       ((cell_of(o.lat_deg, o.lon_deg, cell_m), o.hours) for o in looked))  # fmt: skip
     watched = _watched(looked, cell_m)
-    weeks = _counted(((_hour_of(e.t_s), e.name) for e in events), _by_hour(looked))
+    of_week = _counted(((_hour_of(e.t_s), e.name) for e in events), _by_hour(looked))
     cells, hours, suppressed = [], [], {"hubs": 0, "hours": 0, "cells": 0}
-    for cell, rate in places.items():
-        if rate.shipments < k or rate.exposure_h <= 0.0:
-            suppressed["cells"] += rate.events > 0
+    for cell, (names, some, rate) in places.items():
+        if names < k or rate.exposure_h <= 0.0:
+            suppressed["cells"] += some
             continue
         lat, lon, area = _middle(cell, cell_m)
         # of one observed to all that are there in an hour of watching
-        probability = -math.expm1(-rate.rate_per_h * rate.exposure_h / max(watched[cell], 1e-9))
+        watched_h = figure(watched[cell])
+        probability = -math.expm1(-rate.rate_per_h * rate.exposure_h / max(watched_h, 1e-9))
         cells.append(Cell(
             rate.events, rate.shipments, rate.exposure_h, rate.rate_per_h, lat_deg=round(lat, 6), lon_deg=round(lon, 6),
-            area_km2=round(area, 3), watched_h=round(watched[cell], 3), probability_h=round(probability, 9),
+            area_km2=round(area, 3), watched_h=watched_h, probability_h=round(probability, 9),
             per_km2_h=probability / area, ring=_ring(cell, cell_m),
         ))  # fmt: skip
-    for hour, rate in sorted(weeks.items()):
-        if rate.shipments < k or rate.exposure_h <= 0.0:
-            suppressed["hours"] += rate.events > 0
+    for hour, (names, some, rate) in sorted(of_week.items()):
+        if names < k or rate.exposure_h <= 0.0:
+            suppressed["hours"] += some
             continue
         hours.append(Hour(rate.events, rate.shipments, rate.exposure_h, rate.rate_per_h, hour=hour))
     hubs = []
     for hub in _hubs(events, hub_m):
         if hub.shipments >= k:
-            hubs.append(hub)
+            hubs.append(msgspec.structs.replace(hub, shipments=about(hub.shipments), events=about(hub.events)))
         else:
             suppressed["hubs"] += 1
-    total_h = sum(o.hours for o in looked)
+    total_h = figure(sum(o.hours for o in looked))
     cells.sort(key=lambda c: (-c.per_km2_h, c.lat_deg, c.lon_deg))
     hubs.sort(key=lambda h: (-h.shipments, -h.events, h.lat_deg, h.lon_deg))
-    rate_per_h = len(events) / total_h if total_h > 0.0 else 0.0
-    return Patterns(k, cell_m, len(events), round(total_h, 3), rate_per_h, hubs, hours, cells, suppressed)
+    total = about(len(events))
+    return Patterns(k, cell_m, total, total_h, total / total_h if total_h > 0.0 else 0.0, hubs, hours, cells, suppressed)
 
 
 def teams(cells: list[Cell], n: int, apart_m: float, busier: float = 1.0) -> list[Cell]:
@@ -241,8 +275,9 @@ def exposure(names: list[str], t_s: list[float], lat_deg: list[float], lon_deg: 
     return out
 
 
-def _counted(events: Iterable[tuple[Key, str]], looked: Iterable[tuple[Key, float]]) -> dict[Key, Rate]:
-    """Rates by whatever the events and the exposure are named by, in order of name."""
+def _counted(events: Iterable[tuple[Key, str]], looked: Iterable[tuple[Key, float]]) -> dict[Key, tuple[int, bool, Rate]]:
+    """By whatever the events and the exposure are named by, in order of name: how many different shipments, whether there is
+    an event, and the rate, which is of rounded figures alone."""
     count: dict[Key, int] = {}
     names: dict[Key, set[str]] = {}
     hours: dict[Key, float] = {}
@@ -251,11 +286,15 @@ def _counted(events: Iterable[tuple[Key, str]], looked: Iterable[tuple[Key, floa
         names.setdefault(key, set()).add(name)
     for key, h in looked:
         hours[key] = hours.get(key, 0.0) + h
-    keys = sorted({*count, *hours})
+    keys, said = sorted({*count, *hours}), {key: about(n) for key, n in count.items()}
+    hours = {key: figure(h) for key, h in hours.items()}
     seen = [key for key in keys if hours.get(key, 0.0) > 0.0]
-    rates = dict(zip(seen, drawn([count.get(key, 0) for key in seen], [hours[key] for key in seen]), strict=True))
-    return {key: Rate(count.get(key, 0), len(names.get(key, ())), round(hours.get(key, 0.0), 3), rates.get(key, 0.0))
-            for key in keys}  # fmt: skip
+    rates = dict(zip(seen, drawn([said.get(key, 0) for key in seen], [hours[key] for key in seen]), strict=True))
+    out = {}
+    for key in keys:
+        n = len(names.get(key, ()))
+        out[key] = n, key in count, Rate(said.get(key, 0), about(n), hours.get(key, 0.0), rates.get(key, 0.0))
+    return out
 
 
 def _hour_of(t_s: float) -> int:
@@ -316,8 +355,12 @@ def _hubs(events: list[Happening], hub_m: float) -> list[Hub]:
             grid.setdefault(cell_of(e.lat_deg, e.lon_deg, hub_m), []).append(hub)
     out = []
     for lat, lon, members in found:
+        # the middle of all: where the first stood is one shipment's
+        north = sum(m.lat_deg - lat for m in members) / len(members)
+        east = sum(wrap_lon(m.lon_deg - lon) for m in members) / len(members)
+        lat, lon = round(lat + north, _MIDDLE_DECIMALS), round(wrap_lon(lon + east), _MIDDLE_DECIMALS)
         radius = max(distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg) for m in members)
-        out.append(Hub(len({m.name for m in members}), len(members), round(lat, 6), round(lon, 6), round(radius, 1)))
+        out.append(Hub(len({m.name for m in members}), len(members), lat, lon, math.ceil(radius / _RADIUS_M) * _RADIUS_M))
     return out
 
 

@@ -25,13 +25,13 @@ def run(args: argparse.Namespace) -> int:
 
     from birddog.errors import UsageError
     from birddog.units import NS
-    from opsroom.commands.common import result_file
+    from opsroom.commands.common import result_file, say
     from opsroom.event_lines import said
     from opsroom.track_file import read_tracks
     from tracking.events import batch
     from tracking.events.model import Rules
     from tracking.events.tracks import tracks
-    from tracking.patterns import Happening, busier, exposure, patterns, teams
+    from tracking.patterns import Happening, busier, exposure, fixed_m, patterns, teams
 
     for name, value, most in (("--cell-m", args.cell_m, 500_000.0), ("--hub-m", args.hub_m, 50_000.0)):
         if not 50.0 <= value <= most:
@@ -40,6 +40,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("expected an hour of the week from 0 to 167", field="--hour")
     if not 0 <= args.teams <= 1000:
         raise UsageError("expected a number from 0 to 1000", field="--teams")
+    for name, value in (("--cell-m", args.cell_m), ("--hub-m", args.hub_m)):
+        if fixed_m(value) != value:
+            say(f"{name}: sizes are of a fixed row, so that two answers tell no more than one; {fixed_m(value):g} is taken")
     rules, rows = Rules(), read_tracks(args.tracks)
     fixes = tracks(rows.ids, rows.vessel, rows.time_ns, rows.lat_deg, rows.lon_deg, rules.reach_mps)
     said(args.tracks, rows, fixes, rules)
@@ -54,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     found = patterns(happened, looked, cell_m=args.cell_m, hub_m=args.hub_m, k=args.k)
     document = {"kind": args.kind, **msgspec.to_builtins(found)}
     if args.teams:
-        document["teams"] = msgspec.to_builtins(teams(found.cells, args.teams, 2.0 * args.cell_m, busier(found, args.hour)))
+        document["teams"] = msgspec.to_builtins(teams(found.cells, args.teams, 2.0 * found.cell_m, busier(found, args.hour)))
     with result_file(args.out) as out:
         out.write(msgspec.json.encode(document).decode() + "\n")
     return 0

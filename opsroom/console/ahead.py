@@ -42,10 +42,13 @@ class Ahead:
     Args:
         view: the picture as whoever asks may see it.
         foresight: what makes forecasts; None: there is no archive.
+        exercise: the journal is an exercise's.
     """
 
-    def __init__(self, source: Source, view: Callable[[Request], View], foresight: Foresight | None):
-        self._source, self._view = source, view
+    def __init__(
+        self, source: Source, view: Callable[[Request], View], foresight: Foresight | None, *, exercise: bool = False
+    ):  # fmt: skip
+        self._source, self._view, self._exercise = source, view, exercise
         self._foresight = foresight or Foresight(Settings())
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="console-ahead")
 
@@ -100,11 +103,13 @@ class Ahead:
         n_teams, hour = _number(request, "teams", 0.0, 100.0) or 0.0, _number(request, "hour", 0.0, 167.0)
         since_ns, until_ns = time_of(request, "from"), time_of(request, "to")
 
-        end_ns = until_ns if until_ns is not None else await self._source.run(self._source.now_ns)
+        now_ns = await self._source.run(self._source.now_ns)
+        end_ns = until_ns if until_ns is not None else now_ns
+        begin_ns = since_ns if since_ns is not None else end_ns - hotspots.SINCE_NS
+        weeks = hotspots.period(begin_ns, end_ns, now_ns, exercise=self._exercise)
 
         def read() -> PatternsView:
-            begin_ns = since_ns if since_ns is not None else end_ns - hotspots.SINCE_NS
-            found = hotspots.seen(apart, kind, begin_ns, end_ns, cell_m=cell_m, hub_m=hub_m, n_teams=int(n_teams),
+            found = hotspots.seen(apart, kind, *weeks, cell_m=cell_m, hub_m=hub_m, n_teams=int(n_teams),
                                   hour=None if hour is None else int(hour))  # fmt: skip
             return msgspec.convert(found, PatternsView)
 

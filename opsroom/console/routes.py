@@ -60,7 +60,7 @@ class Console:
         self.export = Export(source, settings.exercise, self._view, act)
         self.law = Law(source, self._view)
         self.sessions = Sessions(settings.tokens)
-        self.ahead = Ahead(source, self._view, foresight)
+        self.ahead = Ahead(source, self._view, foresight, exercise=settings.exercise)
 
     def routes(self) -> list[BaseRoute]:
         """Every route; openapi.OPERATIONS describes those that answer programs."""

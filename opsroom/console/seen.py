@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,6 +24,7 @@ log = logging.getLogger("birddog.console")
 AGAIN_S = 3600.0
 #: Different views of one person in that time; what is beyond is one view, ``/v1/*``.
 MOST = 500
+_PATTERNS = ("kind", "from", "to", "cell_m", "hub_m", "hour")
 _NOT = ("/v1/session", "/v1/export/")
 _Key = tuple[str, str, str, str]
 
@@ -59,7 +60,11 @@ class Seen:
         parts = scope["path"].split("/")
         asked = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         track = parts[3] if parts[2] == "tracks" and len(parts) > 3 else (asked.get("track") or [""])[0]
-        key = who, "/".join(parts[:3]), (asked.get("operation") or [""])[0], track
+        view = "/".join(parts[:3])
+        if view == "/v1/patterns":  # which question: two tell more than one (docs/decisions/0026-patterns-asked-twice.md)
+            question = [(name, asked[name][0][:32]) for name in _PATTERNS if name in asked]
+            view += f"?{urlencode(question)}" if question else ""
+        key = who, view, (asked.get("operation") or [""])[0], track
         now_s = self._clock()
         if now_s - self._noted.get(key, -AGAIN_S) < AGAIN_S:
             return

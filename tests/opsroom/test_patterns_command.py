@@ -24,10 +24,19 @@ def test_hubs_hours_and_cells_come_with_their_exposure(tmp_path, capsys):
     assert main(["patterns", "--tracks", written(tmp_path, 8), "--teams", "2"]) == 0
     found = json.loads(capsys.readouterr().out)
     (hub,) = found["hubs"]
-    assert (hub["shipments"], hub["events"], found["kind"], found["k"]) == (8, 8, "stop", 5)
+    assert (hub["shipments"], hub["events"], found["kind"], found["k"]) == (10, 10, "stop", 5)  # to the nearest five
     (cell,) = found["cells"]
-    assert cell["exposure_h"] >= 8 * 2 and cell["events"] == 8 and found["teams"] == [cell]
+    assert cell["exposure_h"] >= 8 * 2 and cell["events"] == 10 and found["teams"] == [cell]
     assert found["hours"] == [] and found["suppressed"]["hours"] == 8  # one shipment each
+
+
+def test_a_size_that_is_not_answered_is_said_and_the_next_is_taken(tmp_path, capsys):
+    path = written(tmp_path, 8)
+    assert main(["patterns", "--tracks", path, "--cell-m", "10000"]) == 0
+    wide = capsys.readouterr()
+    assert main(["patterns", "--tracks", path, "--cell-m", "5001"]) == 0
+    got = capsys.readouterr()
+    assert got.out == wide.out and wide.err == "" and "--cell-m" in got.err and "10000 is taken" in got.err
 
 
 def test_of_four_nothing_is_shown(tmp_path, capsys):

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tracking.patterns import Happening, Observed, busier, cell_of, drawn, exposure, patterns, teams
+from tracking.patterns import Happening, Observed, busier, cell_of, drawn, exposure, fixed_m, patterns, teams, weeks
 
 T0 = 1_790_000_000.0 // 604_800 * 604_800
 CELL_M = 5000.0
@@ -118,7 +118,46 @@ def test_a_hub_counts_shipments_not_visits_over_the_date_line_too():
     many = [Happening(f"s{i}", T0 + i, 10.0005, -179.9995 if i % 2 else 179.9995) for i in range(9)]
     elsewhere = [Happening(f"s{i}", T0 + i, 11.0, 0.0) for i in range(7)]
     found = patterns(often + many + elsewhere, [Observed(T0, 1.0, 10.0, 0.0)])
-    assert [(h.shipments, h.events) for h in found.hubs] == [(10, 59), (7, 7)] and found.hubs[0].radius_m < 500
+    assert [(h.shipments, h.events) for h in found.hubs] == [(10, 60), (5, 5)] and found.hubs[0].radius_m < 500
+    # where the first of them stood is one shipment's: the middle is told, to a hundred metres
+    assert (found.hubs[0].lat_deg, abs(found.hubs[0].lon_deg)) == (10.0, 180.0) and found.hubs[0].radius_m % 100.0 == 0.0
+
+
+def crowd(n, lat=30.0, name="s", each=3):
+    """So many shipments, each there so often, while somebody looks."""
+    happened = [Happening(f"{name}{i % n}", T0 + 3600.0 * i, lat, 32.0) for i in range(n * each)]
+    return happened, [Observed(T0 + 3600.0 * h, 1.0, lat, 32.0, True) for h in range(168)]
+
+
+@pytest.mark.parametrize("n", [5, 6, 10, 13])
+def test_one_more_shipment_shows_in_no_answer_but_where_a_count_of_five_is_full(n):
+    """Two askings of the same places that differ by one: almost always they are the same bytes, and never one apart."""
+    same = 0
+    for more in range(1, 8):
+        one, other = patterns(*crowd(n, each=more)), patterns(*(a + b for a, b in zip(crowd(n, each=more), ([Happening(
+            "new", T0 + 1800.0, 30.0, 32.0)], [Observed(T0 + 1800.0, 0.25, 30.0, 32.0, True)]), strict=True)))
+        same += one == other
+        for a, b in ((one, other), (one.cells[0], other.cells[0]), (one.hubs[0], other.hubs[0])):
+            assert (b.events - a.events) % 5 == 0 and abs(b.events - a.events) <= 5
+        assert (other.cells[0].shipments - one.cells[0].shipments) % 5 == 0
+        # nothing that is told lets the count be reckoned back
+        cell = other.cells[0]
+        expected = -math.expm1(-cell.rate_per_h * cell.exposure_h / cell.watched_h)
+        assert cell.probability_h == pytest.approx(expected, abs=1e-8) and cell.exposure_h == float(f"{cell.exposure_h:.2g}")
+        assert other.rate_per_h == other.events / other.exposure_h
+    assert same >= 2
+
+
+def test_sizes_are_of_a_fixed_row_and_periods_whole_weeks():
+    happened, looked = crowd(9)
+    assert patterns(happened, looked, cell_m=5001.0) == patterns(happened, looked, cell_m=10_000.0)
+    assert patterns(happened, looked, hub_m=333.0) == patterns(happened, looked, hub_m=500.0)
+    assert [fixed_m(m) for m in (1.0, 50.0, 50.1, 5000.0, 9e9)] == [50.0, 50.0, 100.0, 5000.0, 500_000.0]
+    monday = 1_789_948_800  # 2026-09-21
+    week = 604_800
+    assert weeks(monday, monday + week) == (monday, monday + week)
+    assert weeks(monday + 43_200, monday + 43_200 + 3600) == weeks(monday + 1, monday + 46_800) == (monday, monday + week)
+    assert weeks(monday - 1, monday + week + 1) == (monday - week, monday + 2 * week)
 
 
 def test_cells_are_about_equal_and_exposure_is_what_the_fixes_vouch_for():

@@ -47,6 +47,18 @@ def test_each_view_of_each_person_is_noted_once(make_stage, makers):
     assert to == "127.0.0.1"
 
 
+def test_each_question_about_places_and_hours_is_noted(make_stage):
+    stage = make_stage(tokens=TOKENS)
+    address = stage.start()
+    anna = {"authorization": f"Bearer {TOKENS['anna']}"}
+    for query in ("", "?kind=stop", "?cell_m=5000&kind=stop", "?cell_m=1000&kind=stop&teams=4", "?kind=stop&cell_m=1000"):
+        assert httpx.get(f"{address}/v1/patterns{query}", headers=anna, timeout=60).status_code == 200
+    until(lambda: len(noted(stage)) >= 4)
+    assert sorted(form for _, form, _, _ in noted(stage)) == [
+        "/v1/patterns", "/v1/patterns?kind=stop", "/v1/patterns?kind=stop&cell_m=1000", "/v1/patterns?kind=stop&cell_m=5000",
+    ]  # fmt: skip
+
+
 def test_where_nobody_has_a_name_nothing_is_noted(stage):
     address = stage.start()
     assert httpx.get(f"{address}/v1/tracks").status_code == 200
