@@ -647,7 +647,7 @@ def show(row, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias)
     return True
 
 
-def follow(
+def _follow(
     row, awake_from, table, brought, modes, dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, gate, base, base_v, flags,
 ):  # fmt: skip
     """A track after the next fix of a device of its own, where that is one like nearly all: near, believed, no new anchor.
@@ -732,10 +732,56 @@ def follow(
     return USED | (CHANGED if changed else 0) | (LEFT if left else 0)
 
 
+def follow(
+    row, awake_from, table, brought, modes, dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, gate, base, base_v, flags,
+):  # fmt: skip
+    """``_follow``, from outside."""
+    return _follow(
+        row, awake_from, table, brought, modes, dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, gate, base, base_v, flags
+    )
+
+
+def follow_all(
+    row, awake_from, tables, brought, modes, steps, times_ns, told, n, gate, base, base_v, sided, pause_ns, turned_ns,
+):  # fmt: skip
+    """``follow`` with n fixes of one device one after the other, until one is no such fix: how many they were.
+
+    Args:
+        tables: what ``follow`` has as ``table``, of several times.
+        steps: (n, 10), of each dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, whether it states how good it is, and which
+            of the tables its is; times_ns: when they were.
+        told: (n, 8), what the filter says after each: NIS, then of the place lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn.
+        sided: whether there are sides before the first; pause_ns: on one side for longer, its side has been the same for long.
+        turned_ns: when its side last changed and when it last left its spot; changed in place.
+    """
+    at = WIDTH * modes.shape[0]
+    x = at + TAIL + PLACE
+    for i in range(n):
+        flags = STATED if steps[i, 8] != 0.0 else 0
+        if sided:
+            flags |= SIDES
+            if times_ns[i] - turned_ns[0] > pause_ns:
+                flags |= PAUSED
+        did = _follow(
+            row, awake_from, tables[int(steps[i, 9])], brought, modes, steps[i, 0], steps[i, 1], steps[i, 2], steps[i, 3],
+            steps[i, 4], steps[i, 5], steps[i, 6], steps[i, 7], gate, base, base_v, flags)
+        if not did:
+            return i
+        sided = True
+        if did & CHANGED:
+            turned_ns[0] = times_ns[i]
+        if did & LEFT:
+            turned_ns[1] = times_ns[i]
+        told[i, 0] = row[at + 14]
+        told[i, 1], told[i, 2], told[i, 3], told[i, 4] = row[x], row[x + 1], row[x + 3], row[x + 5]
+        told[i, 5], told[i, 6], told[i, 7] = row[x + 6], row[x + 8], row[x + 13]
+    return n
+
+
 #: What those of ``Compiled`` call, in the order in which one needs the other.
 _INNER = (
     "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "sided", "mean_of", "lasts",
-    "boasts", "wandered", "rested", "_en", "_geodetic", "_rotated", "_lasting", "_told",
+    "boasts", "wandered", "rested", "_en", "_geodetic", "_rotated", "_lasting", "_told", "_follow",
 )  # fmt: skip
 
 
@@ -746,6 +792,7 @@ class Compiled(NamedTuple):
     begin: Callable[..., None]
     show: Callable[..., bool]
     follow: Callable[..., int]
+    follow_all: Callable[..., int]
 
 
 @functools.cache
@@ -754,15 +801,19 @@ def compiled() -> Compiled:
     try:
         import numba
     except ImportError:  # no wheel for this machine or Python
-        return Compiled(step, begin, show, follow)
+        return Compiled(step, begin, show, follow, follow_all)
     flat = numba.types.Array(numba.float64, 1, "C", readonly=True)
     table = numba.types.Array(numba.float64, 2, "C", readonly=True)
+    tables = numba.types.Array(numba.float64, 3, "C", readonly=True)
     number, row, modes = numba.float64, numba.float64[::1], numba.float64[:, ::1]
+    whole, wholes = numba.int64, numba.int64[::1]
     signatures = {
-        "step": row(flat, numba.int64, number, number, table, table, modes, *[number] * 9),
+        "step": row(flat, whole, number, number, table, table, modes, *[number] * 9),
         "begin": numba.void(row, flat, table, modes, *[number] * 9),
         "show": numba.boolean(row, number, table, table, modes, *[number] * 4),
-        "follow": numba.int64(row, number, table, table, modes, *[number] * 11, numba.int64),
+        "follow": whole(row, number, table, table, modes, *[number] * 11, whole),
+        "follow_all": whole(row, number, tables, table, modes, modes, wholes, modes, whole, *[number] * 3, numba.boolean, whole,
+                            wholes),
     }
     # functions of their own, which find each other compiled: the ones of this module stay as they are written
     for keep in (True, False):

@@ -26,6 +26,8 @@ from tracking.kernel import AHEAD, ASLEEP, AWAKE, POSITION, VELOCITY, WIDTH, com
 from tracking.presets import STATION
 
 _LOG_2PI = math.log(2.0 * math.pi)
+#: Not many more times than this are kept in ``Motion.tables`` (2 kB each).
+TABLES = 256
 
 
 class Bank(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -69,12 +71,13 @@ class Motion:
     """
 
     __slots__ = (
-        "_chances", "awake_from", "begin", "brought", "engine", "follow", "kinds", "modes", "show", "size", "start", "step",
+        "_chances", "_which", "awake_from", "begin", "brought", "engine", "follow", "follow_all", "kinds", "modes", "show",
+        "size", "start", "step", "tables",
     )  # fmt: skip
 
     def __init__(self, modes: tuple[Mode, ...], engine: ModuleType | None = None):
         self.modes, self.engine, self.awake_from = modes, engine, AWAKE
-        self.step, self.begin, self.show, self.follow = compiled()
+        self.step, self.begin, self.show, self.follow, self.follow_all = compiled()
         total = sum(mode.weight for mode in modes)
         self.start = tuple(mode.weight / total for mode in modes)
         self.size = 8 * WIDTH * len(modes)
@@ -82,6 +85,9 @@ class Motion:
         #: As ``kernel.step`` has it: behind what a motion is it keeps what it last asked of it.
         self.kinds = np.array([(mode.q, mode.tau_s, mode.walk, math.nan, *[0.0] * 5) for mode in modes])
         self._chances: dict[float, np.ndarray] = {}
+        #: ``chances`` of so many times in a row, and of each time which of them it is.
+        self.tables = np.empty((16, len(modes), len(modes)))
+        self._which: dict[float, int] = {}
 
     def chances(self, dt_s: float) -> np.ndarray:
         """(M, M): row i holds the chances of going from mode i to each mode within dt_s."""
@@ -98,6 +104,21 @@ class Motion:
         # the exact time finds it too: most devices report at an even pace
         self._chances[dt_s] = found
         return found
+
+    def which(self, dt_s: float) -> int:
+        """Which of ``tables`` is ``chances`` of a time, until ``tidied``; ``tables`` may be another array afterwards."""
+        at = self._which.get(dt_s)
+        if at is None:
+            at = self._which[dt_s] = len(self._which)
+            if at == len(self.tables):
+                self.tables = np.concatenate((self.tables, np.empty_like(self.tables)))
+            self.tables[at] = self.chances(dt_s)
+        return at
+
+    def tidied(self) -> None:
+        """Whoever asks ``which`` begins: where very many times were asked before, they are forgotten."""
+        if len(self._which) > TABLES:
+            self._which.clear()
 
 
 def _kept(table: np.ndarray) -> np.ndarray:

@@ -746,8 +746,7 @@ class OperationFold:
         if (
             of is None or of is not live.usual or of[0] != device or of[1] != self._directory.version or of[3] != fmt
             or of[2].public != public or s.status != "confirmed" or s.broadcast or s.klass == STATION or s.open_events
-            or s.decided or s.waiting or of[4] != attributes.get("msg_type") or lag is None or lag.run
-            or not ring or time_ns <= ring[-1].time_ns or s.due_ns <= now_ns
+            or s.decided or of[4] != attributes.get("msg_type") or lag is None or lag.run or not ring or s.due_ns <= now_ns
         ):  # fmt: skip
             return None
         if attributes:  # said a second time on the long way they are the same
@@ -758,14 +757,13 @@ class OperationFold:
             return None
         model = tracker.model(live)
         m = of_fix(fix, time_ns, model)
+        if s.waiting or time_ns <= ring[-1].time_ns:
+            return self._waits(live, m, now_ns, book)
         source = state.deception.quiet(s.track_id, m)
         if source is None:
             return None
         before = s.gap_s, s.contacts, s.contact_ns
-        passed_s = (now_ns - before[2]) / NS
-        if passed_s > 0.0:
-            s.gap_s = passed_s if s.gap_s == 0.0 else s.gap_s + 0.2 * (passed_s - s.gap_s)
-        s.contacts, s.contact_ns = before[1] + 1, now_ns
+        _heard(s, now_ns)
         expected = self._expected(live, now_ns)
         told = live.follow(m, model, tracker.reinit_ns) if now_ns - time_ns <= expected.coasts_ns else None
         if told is None:
@@ -780,6 +778,24 @@ class OperationFold:
             book = Book(seq, now_ns, numbers) if book is None else book
             state.deception.fix(live, m, "used", None, book)
         return self._followed(live, m, told, expected, now_ns, seq, book, calm)
+
+    def _waits(
+        self, live: LiveTrack, m: Measurement, now_ns: int, book: Book | None
+    ) -> Changes | None:
+        """``usual`` of a late fix that takes its place in the ring and is told of later, with others."""
+        s = live.state
+        if not live.waits(m):
+            return None
+        _heard(s, now_ns)
+        if not s.reports:
+            s.reports = True
+        s.due_ns = min(s.due_ns, now_ns + self.tracker.sweep_ns)
+        self._enter(s)
+        taken = TakenFix(self.operation, s.track_id, m.time_ns, m.lat_deg, m.lon_deg)
+        if book is None:
+            return Changes([], [], [], [], [taken])
+        book.fixes.append(taken)
+        return book.changes()
 
     def _begins(
         self, fix: Fix, time_ns: int, fmt: str, owner: Owner, now_ns: int, seq: int, numbers: dict[str, int], book: Book | None
@@ -991,3 +1007,11 @@ class OperationFold:
         self._end(book)
         for live in self.tracker.take_look(look, book):
             self._shown(live, book)
+
+
+def _heard(s: TrackState, now_ns: int) -> None:
+    """A message of a track of which nothing else is to be told came in (``Tracker.contact``)."""
+    passed_s = (now_ns - s.contact_ns) / NS
+    if passed_s > 0.0:
+        s.gap_s = passed_s if s.gap_s == 0.0 else s.gap_s + 0.2 * (passed_s - s.gap_s)
+    s.contacts, s.contact_ns = s.contacts + 1, now_ns

@@ -44,8 +44,15 @@ _THREE, _EIGHT, _PLACED = struct.Struct("3d"), struct.Struct("8d"), struct.Struc
 #: p_v_nn, where the rest is the same; and the row of what is shown.
 _TOLD = struct.Struct(f"d{8 * (TAIL - 15 + PLACE)}x2d8xd8x2d8xd32xd16x{8 * 6}xd24xd8x2d8xd")
 _SHOWN = struct.Struct("2d8xd8x2d8xd8xd8x2d8xd")
-#: What a filter says after a measurement, in that order.
-Told = tuple[float, float, float, float, float, float, float, float, float, float, float, float, float]
+#: What a filter says after a measurement, in that order; where only a step of a trail is asked for, the first eight.
+Told = tuple[float, ...]
+#: ``follow_all`` has no more measurements than this; what goes into it and comes out.
+STRETCH = 32
+_STEP = struct.Struct("10d")
+_STEPS: Any = np.empty((STRETCH, 10))
+_SAID = np.empty((STRETCH, 8))
+_TIMES, _TURNED = np.empty(STRETCH, np.int64), np.empty(2, np.int64)
+_NEVER_NS = -(2**63)
 
 
 def runs(core: Core, model: Model) -> bool:
@@ -201,6 +208,49 @@ class Running:
         if rival is not None and (time_ns - rival.time_ns > RIVAL_S * NS or rival.device in (device, "")):
             self.rival = None
         return True
+
+    def follow_all(self, some: list[Measurement]) -> list[Told]:
+        """``follow`` with one measurement after the other, ``STRETCH`` at most, as far as that goes: what the filter says after
+        each, as far as a step of a trail says it.
+        """
+        first, model, motion, base = some[0], self.model, self.motion, self.model.base
+        device = first.device
+        if self.rival is not None or not self.alone(first):
+            return []
+        if (device != self.device or self._which < 0) and not self._turned_to(device):
+            return []
+        if not self._known and first.r_v != model.base_v:
+            return []
+        motion.tidied()
+        n, newest_ns, which = 0, self.updated_ns, motion.which
+        for m in some:
+            if m.device != device or m.origin != "fix" or m.here or not (m.stated or m.r_ee == base):
+                break
+            time_ns, ve, vn, dt_s, at = m.time_ns, m.ve_mps, m.vn_mps, 0.0, 0
+            if time_ns > newest_ns:
+                dt_s = (time_ns - newest_ns) / NS
+                at = which(dt_s)
+                newest_ns = time_ns
+            if ve is None or vn is None:
+                ve, vn = 0.0, math.nan
+            _STEP.pack_into(_STEPS, n * _STEP.size, dt_s, m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn, ve, vn, m.stated, at)
+            _TIMES[n] = time_ns
+            n += 1
+        _TURNED[0], _TURNED[1] = self.changed_ns, _NEVER_NS
+        n = motion.follow_all(
+            self.row, motion.awake_from, motion.tables, motion.brought, motion.kinds, _STEPS, _TIMES, _SAID, n,
+            model.preset.gate, base, model.base_v, self.sided, PAUSE_NS, _TURNED,
+        )  # fmt: skip
+        if not n:
+            return []
+        self.made, self._known, self.sided, self.last = None, True, True, device
+        self.time_ns = self.updated_ns = self.shown_ns = some[n - 1].time_ns
+        self.hits += n
+        self.recent = self.recent << n & 0xFF
+        self.changed_ns = int(_TURNED[0])
+        if _TURNED[1] != _NEVER_NS:
+            self.moved_ns = int(_TURNED[1])
+        return [tuple(one) for one in _SAID[:n].tolist()]
 
     def _learnt(self) -> DeviceNoises:
         """What was learnt of every device."""

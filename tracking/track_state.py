@@ -31,8 +31,9 @@ from tracking.step import Core, Model, Place, Verdict, advance, lasting, placed,
 #: So many readers are remembered of a tag; reads within so long are of readers that hear it at once; so much stronger is
 #: clearly so.
 READERS, TOGETHER_NS, CLEARLY_DB = 8, 30 * NS, 6.0
-#: Late data: so many steps of the ring are run again for a message, on average; what was not used is kept, up to so many.
-LATE_STEPS, LATE_MOST = 3, 256
+#: Late data: so many steps of the ring are run again at once for a message, on average; what was not used is kept, up to so
+#: many.  Whose reports come in disorder all the time waits for the next in time: that runs the ring again anyway.
+LATE_STEPS, LATE_MOST = 1, 256
 #: Of the filters of the ring one of so many is kept (2 kB each), and the newest.
 KEPT_EACH = 16
 #: Not many more measurements than this are ever kept, whatever ``late_s`` says.
@@ -181,41 +182,59 @@ class LiveTrack:
             at -= 1
         core = cores[at - 1] if at else self.state.base
         running: Running | None = None  # a filter that runs from one to the next; ``core`` where it is None
-        for k in range(at, end):
-            new = k >= len(cores)
-            asked = k >= first
-            if not new and cores[k] is not None and not (asked and told is not None):
+        k = at
+        while k < end:
+            anew = told is not None and k >= first
+            if k < len(cores) and cores[k] is not None and not anew:
                 core, running = cores[k], None
+                k += 1
                 continue
-            m, nis = ring[k], 0.0
-            verdict: Verdict = "used"
+            m = ring[k]
+            says: list[Told] = []
             if running is None and core is not None and core.rival is None and m.origin == "fix" and runs(core, model):
                 running = self._row_of(model, newest)
                 running.load(core)
-            says: Told | None = None
-            if running is not None and running.alone(m) and running.follow(m):
-                says = running.told()
-                nis, core = says[0], None
+            if running is not None:
+                to = self._stretch(k, first, end) if anew or k < first else k + 1
+                if to - k > 1 and running.rival is None:
+                    says = running.follow_all(ring[k:to])
+                elif running.alone(m) and running.follow(m):
+                    says = [running.told()]
+            if says:
+                core = None
             else:
                 if running is not None:
                     core, running = running.core(), None
                 core, verdict, nis = advance(core, m, model)
-            if new:
-                cores.append(None)
-                verdicts.append((verdict, nis))
-            if asked and told is not None:
-                told.append(_told(core) if says is None else says)
-            if cores[k] is None:
+                says = [_told(core) if anew else ()]
+            for one in says:
+                if k >= len(cores):
+                    cores.append(None)
+                    verdicts.append((verdict, nis) if core is not None else ("used", one[0]))
+                if told is not None and anew:
+                    told.append(one)
+                k += 1
+            if cores[k - 1] is None:
                 if core is not None:
-                    cores[k] = core
-                elif running is not None and ((asked and told is None) or (k + 1) % KEPT_EACH == 0):
-                    cores[k] = running.core()
+                    cores[k - 1] = core
+                elif running is not None and ((k > first and told is None) or k % KEPT_EACH == 0):
+                    cores[k - 1] = running.core()
         self._kept = min(self._kept, at)
         if newest and running is not None:
             if len(cores) == len(ring):
                 self.running, self._runs = running, True
             elif cores[-1] is None:  # more of the ring is to be run after it
                 cores[-1] = running.core()
+
+    def _stretch(self, k: int, first: int, end: int) -> int:
+        """To before which filter all can be run at once from one of them on: that after one that is to be kept, or one that
+        stands and is not run anew, as those from ``first`` on are.
+        """
+        cores, to = self._cores, min(end, k - k % KEPT_EACH + KEPT_EACH)
+        for i in range(k, min(to, first, len(cores))):
+            if cores[i] is not None:
+                return i
+        return to if k >= first else min(to, first)
 
     def _row_of(self, model: Model, newest: bool) -> Running:
         """A row to run in: the track's own where that stands for nothing any more."""
@@ -495,16 +514,39 @@ class LiveTrack:
         ring, base = s.ring, s.base
         if not ring or m.time_ns > ring[-1].time_ns or (base is not None and m.time_ns <= base.time_ns):
             return False
-        first = min([m, *s.waiting], key=_order)
-        steps = len(ring) + 1 - _index(ring, first)
+        at = _index(ring, m)
+        steps = self._again(m, at)
         if now or steps <= s.credit or _twin(ring, m) is not None:
             s.credit = max(0, s.credit - steps)
             return False
-        at = _index(ring, m)
-        ring.insert(at, m)
-        self._forget(at)
-        s.waiting.append(m)
+        self._waits(m, at)
         return True
+
+    def waits(self, m: Measurement) -> bool:
+        """``put_off`` of a measurement like nearly all late ones, if it is; else nothing is changed."""
+        s, time_ns = self.state, m.time_ns
+        ring, base = s.ring, s.base
+        if time_ns >= ring[-1].time_ns or (base is not None and time_ns <= base.time_ns):
+            return False
+        at, credit = bisect.bisect_left(ring, time_ns, key=_TIME), min(s.credit + LATE_STEPS, LATE_MOST)
+        if ring[at].time_ns == time_ns or self._again(m, at) <= credit:
+            return False
+        s.credit = credit
+        self._waits(m, at)
+        return True
+
+    def _again(self, m: Measurement, at: int) -> int:
+        """So much of the ring is to be run again with a measurement at an index of it, and with those that wait."""
+        first, ring = m, self.state.ring
+        for other in self.state.waiting:
+            if other.time_ns <= first.time_ns and _order(other) < _order(first):
+                first = other
+        return len(ring) + 1 - (at if first is m else _index(ring, first))
+
+    def _waits(self, m: Measurement, at: int) -> None:
+        self.state.ring.insert(at, m)
+        self._forget(at)
+        self.state.waiting.append(m)
 
     def caught_up(self, model: Model, long_ns: int) -> list[tuple[Measurement, Outcome, float, Core | None]]:
         """What became of the late measurements that waited: (measurement, outcome, NIS, the filter before it).

@@ -145,5 +145,6 @@ def test_a_person_reads_a_line_a_check(there, capsys):
 def test_what_is_compiled_is_not_said_to_lack(monkeypatch):
     pytest.importorskip("numba")
     assert doctor._compiled().level == "ok"
-    monkeypatch.setattr(kernel, "compiled", lambda: kernel.Compiled(kernel.step, kernel.begin, kernel.show, kernel.follow))
+    plain = kernel.Compiled(*[getattr(kernel, name) for name in kernel.Compiled._fields])
+    monkeypatch.setattr(kernel, "compiled", lambda: plain)
     assert "the tracker's step cannot be compiled" in doctor._compiled().found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import random
 
+import msgspec
+import numpy as np
 import pytest
 
 from birddog.geo import LocalFrame
@@ -13,6 +15,7 @@ from tracking import core as nouns
 from tracking import kernel, motion, step
 from tracking.measurement import Measurement
 from tracking.presets import Presets
+from tracking.running import Running
 from tracking.step import Core, Model, advance, followed, placed
 from tracking.track_state import KEPT_EACH, LiveTrack, TrackState
 
@@ -110,7 +113,8 @@ def test_what_is_no_such_fix_goes_the_long_way():
 def test_interpreted_it_is_the_same(monkeypatch):
     """Where there is no Numba the source runs as it stands."""
     this, plain, core = model("van"), motion.Motion(motion.motion_of("van").modes), None
-    plain.step, plain.begin, plain.show, plain.follow = kernel.step, kernel.begin, kernel.show, kernel.follow
+    plain.step, plain.begin, plain.show = kernel.step, kernel.begin, kernel.show
+    plain.follow, plain.follow_all = kernel.follow, kernel.follow_all
     short = 0
     for m in fixes(2, "van", 12, 51.9, 4.0):
         found = None if core is None else followed(core, m, this)
@@ -124,6 +128,68 @@ def test_interpreted_it_is_the_same(monkeypatch):
             assert other[2][:2] == pytest.approx(found[2][:2], abs=1e-12)
         core = advance(core, m, this)[0]
     assert short >= 8
+
+
+def odd(seed: int, n: int) -> list[Measurement]:
+    """One receiver's fixes, some of them far off, some at the time of the one before, with gaps, and reads between them."""
+    rng, gap_ns, out = random.Random(seed), 0, []
+    for m in fixes(seed, "van", n, 51.9, 4.0):
+        gap_ns += 700 * NS if rng.random() < 0.02 else 0
+        time_ns = m.time_ns + gap_ns
+        if out and rng.random() < 0.05:
+            time_ns = out[-1].time_ns
+        lat = m.lat_deg + (0.05 if rng.random() < 0.03 else 0.0)
+        origin = "tag_read" if rng.random() < 0.02 else "fix"
+        out.append(msgspec.structs.replace(m, time_ns=time_ns, device="d", lat_deg=lat, origin=origin))
+    return out
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_stretch_that_is_run_at_once_is_each_of_its_steps(seed, monkeypatch):
+    """What the filters say from any place on, which of them are kept, and each of them: to the last digit."""
+    this, some, took = model("van"), odd(seed, 150), []
+
+    def track() -> LiveTrack:
+        return LiveTrack(TrackState(track_id="T1", operation="open", key="d:d", ring=list(some)))
+
+    at_once = Running.follow_all
+    monkeypatch.setattr(Running, "follow_all", lambda self, ms: took.append(len(ms)) or at_once(self, ms))
+    quick, slow = track(), track()
+    for first in (0, 140, 40, 90, 17, 149):
+        found = quick.since(some[first].time_ns, this)
+        with monkeypatch.context() as patch:
+            patch.setattr(LiveTrack, "_stretch", lambda _, k, *rest: k + 1)
+            one_by_one = slow.since(some[first].time_ns, this)
+        assert [(m, told[:8], *rest) for m, told, *rest in found] == [(m, told[:8], *rest) for m, told, *rest in one_by_one]
+        assert [core is None for core in quick._cores] == [core is None for core in slow._cores]
+    assert quick.verdicts(this) == slow.verdicts(this) and {"used", "refused"} <= {v for v, _ in quick._verdicts}
+    assert max(took) == KEPT_EACH
+
+
+def test_a_stretch_interpreted_is_the_same(monkeypatch):
+    this, plain = model("van"), motion.Motion(motion.motion_of("van").modes)
+    some = [msgspec.structs.replace(m, device="d") for m in fixes(2, "van", 12, 51.9, 4.0)]
+    plain.step, plain.begin, plain.show = kernel.step, kernel.begin, kernel.show
+    plain.follow, plain.follow_all = kernel.follow, kernel.follow_all
+    one = Running(this)
+    one.begin(some[0])
+    core = one.core()
+    compiled = one.follow_all(some[1:])
+    monkeypatch.setattr(nouns, "motion_of", lambda _: plain)
+    other = Running(model("van"))
+    other.load(core)
+    assert len(compiled) > 4 and np.array(other.follow_all(some[1:])) == pytest.approx(np.array(compiled), rel=1e-9, abs=1e-9)
+    assert words(other.core()) == words(one.core())
+
+
+def test_tables_of_very_many_times_make_room(monkeypatch):
+    m = motion.Motion(motion.MODES)
+    monkeypatch.setattr(motion, "TABLES", 20)
+    for k in range(1, 100):
+        m.tidied()
+        at = m.which(k / 8)
+        assert (m.tables[at] == m.chances(k / 8)).all()
+    assert len(m._which) <= 21 and len(m.tables) == 32
 
 
 def test_of_the_ring_few_filters_are_kept_and_all_can_be_had():

@@ -53,7 +53,8 @@ def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: 
 
 
 @pytest.mark.parametrize("how", [{}, {"late_s": 90.0}, {"away": 0.05}, {"case": True}, {"delay_s": 3.0}, {"delay_s": 90.0},
-                                 {"case": True, "delay_s": 90.0}, {"step_s": (1.0,)}])  # fmt: skip
+                                 {"case": True, "delay_s": 90.0}, {"step_s": (1.0,)},
+                                 {"step_s": (1.0,), "delay_s": 30.0}])  # fmt: skip
 def test_an_entry_folded_in_one_frame_changes_what_the_long_way_changes(how, monkeypatch):
     """Every row, point, event and taken fix, and at the end the whole state, byte for byte."""
     some, short, long = entries(7, 600, **how), Fold(), Fold()
@@ -76,6 +77,12 @@ def test_nearly_all_entries_go_the_short_way(monkeypatch):
     for entry in entries(3, 400, step_s=(1.0, 5.0)):
         fold.apply(entry)
     assert sum(1 for changes in went if changes is not None) > 0.8 * 400
+    went.clear()
+    fold = Fold()
+    for entry in entries(3, 1200, step_s=(1.0,), delay_s=30.0):
+        fold.apply(entry)
+    waited = sum(1 for changes in went if changes is not None and changes.fixes and not changes.points)
+    assert waited > 0.4 * 1200, "what is late and waits takes its place in as short a way"
 
 
 def test_a_filter_that_runs_in_a_row_is_the_one_of_a_fold_that_was_stored(monkeypatch):
