@@ -43,3 +43,42 @@ def test_what_touches_the_line_alone_is_one_part():
     assert cut_on_date_line([square]) == [[square]]
     beyond = [(180.0, 0.0), (181.0, 0.0), (181.0, 1.0), (180.0, 1.0), (180.0, 0.0)]
     assert cut_on_date_line([beyond]) == [[[(lon - 360.0, lat) for lon, lat in beyond]]]
+
+
+def along_the_line(ring):
+    """The stretches of a ring that lie on the date line, as (south, north)."""
+    return sorted(
+        tuple(sorted((a[1], b[1]))) for a, b in zip(ring, ring[1:], strict=False) if a[0] == b[0] and abs(a[0]) == 180.0
+    )
+
+
+def signed_area(ring) -> float:
+    return sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(ring, ring[1:], strict=False)) / 2.0
+
+
+@pytest.mark.parametrize("middle", [180.0, 179.6, -179.7, -180.4, 181.0, 180.05])
+def test_no_part_touches_itself_on_the_line_and_its_rings_turn_as_they_should(middle):
+    for polygon in (
+        [star(middle, 5.0, 1.0, 0.3)],
+        [star(middle, 5.0, 1.0, 0.7, 5), star(middle, 5.0, 0.3, 0.2)[::-1], star(middle + 0.5, 5.0, 0.1, 0.1)[::-1]],
+    ):
+        parts = cut_on_date_line(polygon)
+        for outer, *holes in parts:
+            assert signed_area(outer) > 0.0 and all(signed_area(hole) < 0.0 for hole in holes)
+            stretches = along_the_line(outer)
+            assert all(a[1] < b[0] for a, b in zip(stretches, stretches[1:], strict=False))
+            assert not any(along_the_line(hole) for hole in holes)
+        assert sum(signed_area(ring) for part in parts for ring in part) == pytest.approx(sum(map(signed_area, polygon)))
+
+
+def test_two_arms_over_the_line_are_two_parts_and_a_hole_on_it_is_a_bay():
+    arms = [(179.0, 0.0), (181.0, 0.0), (181.0, 1.0), (179.5, 1.0), (179.5, 2.0), (181.0, 2.0), (181.0, 3.0), (179.0, 3.0)]
+    parts = cut_on_date_line([[*arms, arms[0]]])
+    assert sorted(len(part) for part in parts) == [1, 1, 1]
+    west = [part[0] for part in parts if part[0][0][0] < 0.0]
+    assert sorted(min(lat for _, lat in ring) for ring in west) == [0.0, 2.0]
+    square = [(179.0, 0.0), (181.0, 0.0), (181.0, 3.0), (179.0, 3.0), (179.0, 0.0)]
+    hole = [(179.8, 1.0), (179.8, 2.0), (180.2, 2.0), (180.2, 1.0), (179.8, 1.0)]
+    parts = cut_on_date_line([square, hole])
+    assert [len(part) for part in parts] == [1, 1]
+    assert [along_the_line(part[0]) for part in parts] == [[(0.0, 1.0), (2.0, 3.0)]] * 2
