@@ -161,6 +161,7 @@ def rebuild_rate(entries: list[Entry]) -> float:
         began = time.process_time()
         while picture.step():
             pass
+        picture.finish()
         spent = time.process_time() - began
         picture.close()
         journal.close()

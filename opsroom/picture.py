@@ -68,7 +68,8 @@ class Picture:
     Args:
         journal: the reader to fold.
         path: the derived store; made where it is absent, made anew where it is not this journal's.
-        resumes: somebody may go on from it; else the fold's state is stored by ``save`` only.
+        resumes: somebody may go on from it, or read it meanwhile; else the fold's state is stored by ``save`` only, and the
+            rows are written by ``finish``.
 
     Raises (also ``step`` and ``save``):
         PictureError: the store cannot be written.
@@ -77,7 +78,7 @@ class Picture:
 
     def __init__(self, journal: Reader, path: Path, *, resumes: bool = True):
         self.journal, self._resumes = journal, resumes
-        self.store = PictureWriter(path)
+        self.store = PictureWriter(path, holds=not resumes)
         if not is_of(journal, self.store):
             log.warning("%s was made from another journal, or from one that was put back to an earlier time; "
                         "it is made again", path)
@@ -174,10 +175,15 @@ class Picture:
 
     def save(self) -> None:
         """Store the fold's state, so that the next start folds nothing again."""
+        self.finish()
         if self.cursor > self._snapshot_at and self.cursor >= self._published:
             self.store.begin()
             self._set_state()
             self.store.commit(self.cursor)
+
+    def finish(self) -> None:
+        """Write what is not written yet: the store is complete, as far as it goes."""
+        self.store.write_held()
 
     def close(self) -> None:
         """Let go of the derived store (the journal's reader is the caller's)."""

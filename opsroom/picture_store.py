@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 #: version of the program, is made anew: rows of two versions side by side are no rebuild's.
 VERSION = f"15 {__version__}".encode()
 
+#: A store that holds its rows holds not many more than these (about 1 kB each).
+HELD = 30_000
+
 TABLES = ("track", "point", "event", "alert", "flag", "refused")
 
 _pack = msgspec.msgpack.Encoder(order="deterministic").encode
@@ -145,15 +148,19 @@ class PictureWriter:
     Args:
         path: the file.
         keep: what is no store of this version is refused instead.
+        holds: nobody reads it before it is complete, and nobody goes on from it: what a step publishes is held until
+            ``write_held``, and so written once, however often it changed.
 
     Raises (also every method):
         PictureError: no room, no permission, a failing disk.
         PictureDamaged: the file is broken.
     """
 
-    def __init__(self, path: Path, *, keep: bool = False):
-        self.path = path
+    def __init__(self, path: Path, *, keep: bool = False, holds: bool = False):
+        self.path, self._holds = path, holds
         self._rows: dict[tuple[str, str], tuple[int, Any] | None] = {}
+        #: Of steps that are done, and in no table yet.
+        self._held: dict[tuple[str, str], tuple[int, Any] | None] = {}
         self._points: list[TrackPoint] = []
         self.db: sqlite3.Connection
         self._file = (0, 0)
@@ -181,6 +188,7 @@ class PictureWriter:
         if hasattr(self, "db"):
             self.db.close()
         self._rows.clear()
+        self._held.clear()
         self._points.clear()
         with _said(self.path):
             remove(self.path)
@@ -225,18 +233,33 @@ class PictureWriter:
 
     def commit(self, cursor: int) -> None:
         """Publish the step: everything up to journal entry ``cursor`` is in the picture."""
+        if self._holds and len(self._held) < HELD:
+            self._held.update(self._rows)
+        else:
+            self._put_rows(self._held | self._rows)
+            self._held.clear()
+        self._rows.clear()
+        self._put_points()
+        self.set_meta("cursor", str(cursor).encode())
+        self._do("COMMIT")
+
+    def write_held(self) -> None:
+        """Write what is held: the store is complete, as far as it goes."""
+        if self._held:
+            self.begin()
+            self._put_rows(self._held)
+            self._do("COMMIT")
+            self._held.clear()
+
+    def _put_rows(self, changed: dict[tuple[str, str], tuple[int, Any] | None]) -> None:
         rows: dict[str, list[tuple[Any, ...]]] = {}
-        for (table, key), held in self._rows.items():
+        for (table, key), held in changed.items():
             if held is None:
                 self._do(f"DELETE FROM {table} WHERE id = ?", key)
             else:
                 rows.setdefault(table, []).append(_values(key, *held))
         for table, many in rows.items():
             self._do_many(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(many[0]))})", many)
-        self._rows.clear()
-        self._put_points()
-        self.set_meta("cursor", str(cursor).encode())
-        self._do("COMMIT")
 
     def _put_points(self) -> None:
         """The points of the step; at once where each is another step of a trail, as nearly always."""

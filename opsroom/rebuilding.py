@@ -80,6 +80,7 @@ def _fold_to(journal: Reader, path: Path, until: int) -> None:
     try:
         while picture.cursor < until and picture.step(min(STEP_ENTRIES, until - picture.cursor)):
             pass
+        picture.finish()
     finally:
         picture.close()
 

@@ -171,6 +171,7 @@ def folded(url, path):
     picture = Picture(reader, path, resumes=False)
     while picture.step():
         pass
+    picture.finish()
     picture.close()
     reader.close()
     return path

@@ -36,7 +36,7 @@ from birddog.model import (
 )
 from birddog.units import NS
 from opsroom import picture as module
-from opsroom import refusals
+from opsroom import picture_store, refusals
 from opsroom.picture import Picture
 from opsroom.picture_store import (
     TABLES,
@@ -497,6 +497,22 @@ def test_an_entry_that_crashes_the_fold_is_left_out_and_said(journal, tmp_path, 
     assert len(said) == 3 and "j.db: entry 9 cannot be folded and is left out: ZeroDivisionError" in said[0]
     assert all("\n" not in r.getMessage() and r.exc_info is None for r in caplog.records)
     assert all(differ == 0 for _, differ in rebuild(journal, tmp_path / "p", folder(tmp_path, "r")).values())
+
+
+@pytest.mark.parametrize("most", [10**6, 7])
+def test_where_nobody_resumes_rows_are_written_once_and_are_those_of_every_step(journal, tmp_path, monkeypatch, most):
+    """Also where an entry in the middle crashes the fold, after which it is folded again from the beginning."""
+    real = Fold.apply
+    monkeypatch.setattr(Fold, "apply", lambda self, entry, body=None: real(self, entry, body) if entry.seq != 120 else 1 / 0)
+    monkeypatch.setattr(picture_store, "HELD", most)
+    fold(journal, tmp_path / "want", itertools.repeat(25))
+    picture = Picture(journal, tmp_path / "p", resumes=False)
+    while picture.step(25):
+        pass
+    assert most == 7 or not rows(tmp_path / "p")["track"]
+    picture.finish()
+    picture.close()
+    assert rows(tmp_path / "p") == rows(tmp_path / "want")
 
 
 def test_a_full_disk_is_one_line_and_nothing_half_is_published(journal, tmp_path):
