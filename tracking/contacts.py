@@ -37,6 +37,9 @@ NEW_V = 150.0
 MOST, LEAST, DEAD = 8.0, -1.5, -2.0
 #: One sighting says no more than this for what it is assigned to.
 GAIN_MOST = 8.0
+#: What has been seen beyond doubt may be where no look sees it (behind a house, in a tunnel, a sensor's blind minute): one
+#: thing in so many; each second of that the log-odds that it is still about fall by GONE_PER_S.
+PROVEN, HIDES, GONE_PER_S = 25.0, 1e-2, 0.1
 #: A contact of a sensor that looks often is lost when it is this vague (one sigma, m).
 LOST_M = 200.0
 #: A contact this close to a rider (Mahalanobis², position and velocity) for so many looks in which one of the two was seen
@@ -94,6 +97,8 @@ class Contact(msgspec.Struct, frozen=True, array_like=True):
         gap_s: the time between looks of its sensor that is to be expected.
         twin: looks in a row in which it and one rider were one.
         flag: the flag that its newest sighting was, if it was one.
+        proof: the log-likelihood ratios of its sightings, without any bound.
+        unseen: the log of the chance that the looks since its last sighting missed it, had they been able to see it.
     """
 
     name: str
@@ -114,6 +119,8 @@ class Contact(msgspec.Struct, frozen=True, array_like=True):
     gap_s: float = 0.0
     twin: int = 0
     flag: str = ""
+    proof: float = 0.0
+    unseen: float = 0.0
 
 
 class Crowd(msgspec.Struct, frozen=True):
@@ -284,6 +291,8 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
     out = LookOutcome([(riders[k - count].track_id, pair.spot, pair.nis) for k, pair in hit.items() if k >= count], [], [], [])
     interval_s = _interval_s(crowd, look)
     was = [c.confirmed for c in contacts]
+    # what somebody else is seen at is looked at: who is not seen there may be that one
+    contested = {pair.track for pair in possible}
     spread = np.sqrt(np.maximum(cov[:, 0, 0], cov[:, 2, 2])) if count else np.empty(0)
     keep = []
     for i, c in enumerate(contacts):
@@ -292,7 +301,7 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
             c = _hit(c, pair, look, missed, spots[pair.spot], mean[i], interval_s, p)
             out.contacts.append((c.name, pair.nis))
         elif look.complete and _covered(c, mean[i], look):
-            c = msgspec.structs.replace(c, score=c.score + missed)
+            c = _missed(c, missed, (t - crowd.t_ns) / NS, hides=i not in contested)
         contacts[i] = c
         vague = pair is None and not c.imagery and spread[i] > LOST_M
         if c.score > DEAD and not vague:
@@ -396,7 +405,20 @@ def _hit(
         c, score=score, hits=hits, confirmed=c.confirmed or (score >= p.confirm_score and hits >= p.confirm_hits),
         seen_ns=look.time_ns, before_ns=c.seen_ns, lat_deg=lat, lon_deg=lon, r=max(spot.r_ee, spot.r_nn), flag=spot.flag,
         sensors=c.sensors if look.sensor in c.sensors else (*c.sensors, look.sensor), gap_s=max(c.gap_s, interval_s),
+        proof=c.proof + pair.worth + missed, unseen=0.0,
     )  # fmt: skip
+
+
+def _missed(c: Contact, missed: float, dt_s: float, *, hides: bool) -> Contact:
+    """A contact that a look did not see: it is none, or (what was seen beyond doubt) it is where no look sees it.
+
+    Args:
+        hides: whether it may be; not where the look saw another contact at its place.
+    """
+    unseen, fall = c.unseen + missed, missed
+    if hides and c.confirmed and c.proof > PROVEN:
+        fall = math.log((math.exp(unseen) + HIDES) / (math.exp(c.unseen) + HIDES)) - GONE_PER_S * dt_s
+    return msgspec.structs.replace(c, score=c.score + max(fall, missed), unseen=unseen)
 
 
 def _covered(c: Contact, mean: np.ndarray, look: Look) -> bool:
@@ -423,6 +445,7 @@ def _found_again(contacts: list[Contact], keep: list[int], was: list[bool], t: i
             j = min(lost)[1]
             contacts[i] = msgspec.structs.replace(
                 new, name=contacts[j].name, first_ns=contacts[j].first_ns, hits=contacts[j].hits + new.hits,
+                proof=contacts[j].proof + new.proof,
                 dark=contacts[j].dark, imagery=contacts[j].imagery or new.imagery,
             )  # fmt: skip
             keep = [k for k in keep if k != j]

@@ -31,7 +31,7 @@ from tracking.area import ring_km2
 from tracking.bank import Bank
 from tracking.book import Book
 from tracking.budget import Allowed
-from tracking.contacts import Contact, Crowd, Look, Rider, ahead, empty, limit_s, moments, state_of, step
+from tracking.contacts import HIDES, Contact, Crowd, Look, Rider, ahead, empty, limit_s, moments, state_of, step
 from tracking.fitting import away_m, beyond, carried, core_of, framed, joined, sighted
 from tracking.look_state import Item, LookState, Shown, packed, unpacked
 from tracking.measurement import Measurement
@@ -51,9 +51,8 @@ LAST = "\U0010ffff"
 LEAST_LOOKS, MOST_LOOKS = 8, 64
 #: A new contact this near to one that a second run did away with is that one.
 SAME_M = 60.0
-#: One track in so many goes where no look sees it (a shed, a tunnel, under a roof) before looks miss it; the log of the
-#: chance that those looks were bad luck is never taken to be less.
-HIDES, MISSED_LEAST = 1e-2, -30.0
+#: The log of the chance that the looks that missed an identified track were bad luck is never taken to be less.
+MISSED_LEAST = -30.0
 #: A track that no device of its own speaks for is asked only while it is known this well (one sigma, m).
 CARRIED_M = 200.0
 
