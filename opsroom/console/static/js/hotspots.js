@@ -82,7 +82,7 @@ export class Hotspots {
     const hubs = a.hubs.slice(0, 5).map((h) => `Hub of about ${h.shipments} shipments at ${h.lat_deg.toFixed(3)}, ${h.lon_deg.toFixed(3)}: about ${h.events} times within ${Math.round(h.radius_m)} m`);
     $('hot-list').replaceChildren(...[...teams, ...hubs].map((words) => make('li', '', words)));
     const hidden = Object.entries(a.suppressed ?? {}).filter(([, n]) => n).map(([what, n]) => `${n} ${what}`).join(', ');
-    write($('hot-foot'), a.since ? `About ${a.events} times since ${a.since.slice(0, 16).replace('T', ' ')}Z until ${a.until.slice(0, 16).replace('T', ' ')}Z in ${hours(a.exposure_h)} observed, to the nearest five${a.cut ? ' (the newest steps only)' : ''}.${busiest(a)}`
+    write($('hot-foot'), a.since ? `${a.events ? `About ${a.events}` : 'Fewer than three'} times since ${a.since.slice(0, 16).replace('T', ' ')}Z until ${a.until.slice(0, 16).replace('T', ' ')}Z in ${hours(a.exposure_h)} observed, to the nearest five${a.cut ? ' (the newest steps only)' : ''}.${busiest(a)}`
       + `${hidden ? ` Not shown, under ${a.k} shipments or not watched: ${hidden}.` : ''} Places, never persons.` : '');
     this.chart()?.heat(features(a));
   }
