@@ -27,9 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from birddog.errors import UsageError
     from opsroom.commands.common import result_file
     from opsroom.event_lines import lines, said
-    from opsroom.place_file import read_places
     from opsroom.track_file import read_tracks
-    from opsroom.ways_of import learned
     from tracking.events import batch
     from tracking.events.model import Rules
     from tracking.events.tracks import tracks
@@ -44,8 +42,15 @@ def run(args: argparse.Namespace) -> int:
             if kind not in kinds:
                 raise UsageError(f"{kind} wants {'--places' if kind in PLACE_KINDS else '--archive'}", field="--kinds")
         kinds = asked
-    places = read_places(args.places) if args.places else None
-    ways, archive = learned(args.archive) if args.archive else (None, "")
+    places, ways, archive = None, None, ""
+    if args.places:
+        from opsroom.place_file import read_places
+
+        places = read_places(args.places)
+    if args.archive:
+        from opsroom.ways_of import learned
+
+        ways, archive = learned(args.archive)
     rules = Rules()
     rows = read_tracks(args.tracks)
     fixes = tracks(rows.ids, rows.vessel, rows.time_ns, rows.lat_deg, rows.lon_deg, rules.reach_mps, rules.thin_s)

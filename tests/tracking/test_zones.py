@@ -18,7 +18,8 @@ from birddog.model import (
     Zone,
 )
 from birddog.units import NS
-from tracking.zones import Presence, depth_m, seen
+from tracking.depth import depth_m
+from tracking.zones import Presence, seen
 
 T0 = 1_790_000_000 * NS
 

@@ -17,10 +17,10 @@ from birddog.areas import ring_contains
 from birddog.geo import R_MEAN_M, wrap_lon
 from birddog.model import Zone
 from birddog.units import NS
+from tracking.depth import depth_m
 from tracking.events.model import Rules
 from tracking.events.sphere import point
 from tracking.events.tracks import Tracks
-from tracking.zones import depth_m
 
 Fix = tuple[int, float, float, float, float, float]
 
