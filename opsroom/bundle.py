@@ -162,12 +162,11 @@ def can_be_exported(journal: Reader, home: Home, operation: str, redact: Iterabl
     """Look at a question before it is written down that it was asked.
 
     Raises:
-        UsageError: there is no log, no such case, or no such field.
-        BirddogError: the case was erased.
+        UsageError: there is no such case, or no such field.
+        BirddogError: the case was erased, or there is no log.
     """
     withheld_of(redact)
-    if LogFiles(home.log).known() is None:
-        raise UsageError("has no evidence log", field="--journal")
+    LogFiles(home.log).there()
     if operation == OPEN or any(entry.operation == operation for entry in journal.registers() if not entry.erased):
         return
     if any(whose == operation and not there for whose, _, there in Keyring(home, make=False).listed()):
@@ -185,14 +184,12 @@ def export(journal: Reader, home: Home, operation: str, to: Path, *, from_ns: in
     """Write a bundle; how many records it has.
 
     Raises:
-        UsageError: there is no log, no such case, or no such field.
-        BirddogError: the keys cannot be read, or the log does not hold.
+        UsageError: there is no such case, or no such field.
+        BirddogError: there is no log, the keys cannot be read, or the log does not hold.
     """
     withheld, files = withheld_of(redact), LogFiles(home.log)
-    known, note = files.known(), files.note() or b""  # once: a live log has another one within the second
-    point = checked(note, known) if known is not None and note else None
-    if known is None or point is None or point.size == 0:
-        raise UsageError("has no evidence log", field="--journal")
+    known, note = files.there()  # once: a live log has another one within the second
+    point = checked(note, known)
     lines = to.with_name(f".{to.name}.records")
     made = to.with_name(f".{to.name}.new")
     try:

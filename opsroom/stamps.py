@@ -94,10 +94,7 @@ def stamp(home: Home, authority: Authority) -> tuple[int, str]:
         Refusal: the authority does not.
         JournalError: there is no log, or what was answered cannot be kept.
     """
-    files = LogFiles(home.log)
-    known, note = files.known(), files.note()
-    if known is None or note is None:
-        raise JournalError(f"{home.base} has no evidence log")
+    known, note = LogFiles(home.log).there()
     point = checked(note, known)
     held = newest(home, known)
     if held is not None and held[0].size == point.size:

@@ -27,6 +27,7 @@ import msgspec
 from birddog.directory import OPEN
 from birddog.errors import JournalDisagrees, JournalError, JournalFull, JournalTrouble
 from birddog.journal.beside import Home
+from birddog.journal.given_up import aside
 from birddog.journal.keys import Keys, Row, aad_of
 from birddog.journal.log_files import Known, LogFiles, PublicKey, checked
 from birddog.keyfile import put_whole
@@ -170,19 +171,26 @@ class Evidence:
             level, count = level + 1, count // WIDTH
         return tiles
 
-    def lost(self, last: int, leaves: Callable[[int, int], list[bytes]]) -> None:
-        """What was signed is not what is there, and somebody accepted that: another log goes on, this one is put aside."""
+    def lost(self, last: int, leaves: Callable[[int, int], list[bytes]]) -> str:
+        """What was signed is not what is there, and somebody accepted that: another log goes on, this one is put aside.
+
+        Returns:
+            Which log it was and where it is kept, in words.
+        """
         self.keys.signing_key()  # before anything is put aside: where no key can be opened (a wrong PIN) nothing is lost
         folder, begins = self.files.folder, 1 if self.known is None else self.known.begins
-        mark = os.urandom(4).hex()
+        mark, words = os.urandom(4).hex(), ""
+        if self.known is not None and folder.exists():
+            words = f"the log {self.known.origin} is kept as {aside(folder, mark)}"
         for one in (folder, self._home.witness, self._home.stamps):
             if one.exists():
-                os.rename(one, one.with_name(f"{one.name}.lost-{mark}"))
+                os.rename(one, aside(one, mark))
         self.known, self.tiles, self._signer = None, GrowingTiles(), None
         held = leaves(begins - 1, last)
         self.begin(last - len(held) + 1)
         self.tiles.append(held)
         self._waits = bool(held)
+        return words
 
     # --- writing -----------------------------------------------------------------------------------
 

@@ -59,6 +59,17 @@ class LogFiles:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise JournalError(f"{self.folder / 'keys.json'} is damaged: {error}") from error
 
+    def there(self) -> tuple[Known, bytes]:
+        """What the log is, and its newest checkpoint as it is signed.
+
+        Raises:
+            JournalError: there is none, or it cannot be read.
+        """
+        known, note = self.known(), self.note()
+        if known is None or note is None:
+            raise JournalError(f"{self.folder} is not there: the journal has no evidence log")
+        return known, note
+
     def note(self) -> bytes | None:
         """The newest checkpoint as it is signed, None where there is none."""
         try:

@@ -182,7 +182,8 @@ class SqliteWriter(SqliteReader):
                 raise JournalDisagrees(f"{error}; put it back as it was, or `birddog run --accept-loss` goes on with what "
                                        "there is, in another log, and records it") from error
             self.lost = self.lost or str(error)
-            evidence.lost(self.last_seq(), self._leaves)
+        if self.lost:  # also where the log was put back with the journal: it may have signed what is lost, and would be forked
+            self.lost = "; ".join(filter(None, (self.lost, evidence.lost(self.last_seq(), self._leaves))))
         self._keys = evidence.keys
         if evidence.known is not None:  # committed and not taken yet: a kill came between
             signed = evidence.known.begins + evidence.signed - 1

@@ -23,6 +23,7 @@ import msgspec
 
 from birddog.errors import BirddogError, JournalError
 from birddog.journal.beside import Home
+from birddog.journal.given_up import Former, Losses, former
 from birddog.journal.head import damaged
 from birddog.journal.keys import ERASED_KEY, Keys, erased_ident
 from birddog.journal.log_files import Known, LogFiles, checked
@@ -78,6 +79,9 @@ class Verified(msgspec.Struct):
     size: int = 0
     root: str = ""
     keys: list[str] = []
+    #: Of checkpoints of logs that were given up, where nothing of what they signed was lost; and what was accepted to be lost.
+    given_up: list[str] = []
+    losses: list[str] = []
     findings: list[Finding] = []
 
 
@@ -110,19 +114,23 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
         point = files.checkpoint(known)
     except VerificationError as error:
         out.findings.append(Finding(0, "", f"{files.folder / 'checkpoint'}: {error}"))
-    marks = _marks(out, known, point, witnessed)
+    marks, formers = _marks(out, known, point, witnessed, home)
     named = LogKeys(known, trusted, lambda seq, words: out.findings.append(Finding(seq, "", words)))
     if point is None and not out.findings:
         out.findings.append(Finding(0, "", f"{files.folder / 'checkpoint'} is not there: it was taken away"))
     if journal.last_seq() > 10 * MANY:
         load()
-    tree, bad, emptied = GrowingTiles(), dict[int, Stored](), _Emptied()
+    tree, bad, emptied, losses = GrowingTiles(), dict[int, Stored](), _Emptied(), Losses()
     before = 0
     for row, leaf in _hashed(_rows(journal, out), keys):
         out.entries += 1
         if row.seq != before + 1:
             out.findings.append(Finding(before + 1, "", f"is missing: entry {row.seq} follows {before}"))
         before = row.seq
+        for one in formers:
+            one.take(row.seq, row.leaf)
+        if row.kind == "loss":
+            losses.take(row)
         if row.seq < known.begins:
             out.before += 1
             continue
@@ -157,6 +165,13 @@ def verify(journal: Reader, home: Home, *, witnessed: Sequence[tuple[str, bytes,
         for where, _ in mark:
             words = f"the journal ends at entry {before}, and {where} was signed up to entry {last}"
             out.findings.append(Finding(0, "", f"{words}: it was cut, or is an older copy"))
+    for one in formers:
+        here, words = one.end(losses)
+        if here:
+            out.given_up.append(words)
+        else:
+            out.findings.append(Finding(0, "", words))
+    out.losses = [f"entry {seq}: a loss was accepted: {loss.text}" for seq, loss in losses.said]
     out.findings += emptied.findings()
     out.findings += _destroyed(emptied, keys, out)
     out.under_way = sum(count for key, count in emptied.held.items() if key in emptied.keys)
@@ -202,9 +217,11 @@ def _beside(home: Home, keys: Keys) -> Iterator[Finding]:
 
 
 def _marks(out: Verified, known: Known, point: Checkpoint | None,
-           witnessed: Sequence[tuple[str, bytes, Sequence[Verifier]]]) -> dict[int, list[tuple[str, Checkpoint]]]:
-    """The checkpoints to be held against, by their size."""
+           witnessed: Sequence[tuple[str, bytes, Sequence[Verifier]]],
+           home: Home) -> tuple[dict[int, list[tuple[str, Checkpoint]]], list[Former]]:
+    """The checkpoints to be held against, by their size; and those of logs that were given up."""
     marks: dict[int, list[tuple[str, Checkpoint]]] = {}
+    formers: list[Former] = []
     if point is not None and point.size:
         marks[point.size] = [("its log", point)]
     for where, note, verifiers in witnessed:
@@ -216,11 +233,15 @@ def _marks(out: Verified, known: Known, point: Checkpoint | None,
             else:
                 seen = checked(note, known)
         except VerificationError as error:
-            out.findings.append(Finding(0, "", f"{where}: {error}"))
+            old = former(home, where, note, verifiers)
+            if old is not None:
+                formers.append(old)
+            else:
+                out.findings.append(Finding(0, "", f"{where}: {error}"))
             continue
         if seen.size:
             marks.setdefault(seen.size, []).append((where, seen))
-    return marks
+    return marks, formers
 
 
 def _hashed(rows: Iterator[list[Stored]], keys: Keys) -> Iterator[tuple[Stored, bytes | None]]:

@@ -52,9 +52,7 @@ def request(home: Home, old: int) -> tuple[Request, Checkpoint]:
     """
     files = LogFiles(home.log)
     for last in (False, True):
-        known, note = files.known(), files.note()
-        if known is None or note is None:
-            raise JournalError(f"{home.base} has no evidence log")
+        known, note = files.there()
         try:
             point = checked(note, known)
             if old > point.size:
@@ -79,9 +77,7 @@ def take(home: Home, note: str, lines: str, witness: Verifier) -> tuple[Checkpoi
         JournalError: it cannot be written.
     """
     files = LogFiles(home.log)
-    known = files.known()
-    if known is None:
-        raise JournalError(f"{home.base} has no evidence log")
+    known, _ = files.there()
     point = checked(note, known)
     whole, time_s = cosigned(note, lines, witness)
     held = kept(home, witness)

@@ -55,15 +55,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _seal(args: argparse.Namespace) -> int:
-    from birddog.errors import UsageError
     from birddog.journal import home
     from birddog.journal.log_files import LogFiles
     from opsroom.paper import write_qr
 
     signed_to_the_end(args.journal)
-    note = LogFiles(home(args.journal).log).note()
-    if note is None:
-        raise UsageError("has no evidence log", field="--journal")
+    _, note = LogFiles(home(args.journal).log).there()
     with result_file(args.out) as out:
         out.write(note.decode())
     if args.qr is not None:
@@ -88,9 +85,7 @@ def _rotate(args: argparse.Namespace) -> int:
     reason = name_of(args.reason, "--reason")
     signed_to_the_end(args.journal)
     files = LogFiles(home(args.journal).log)
-    known = files.known()
-    if known is None:
-        raise UsageError("has no evidence log", field="--journal")
+    known, _ = files.there()
     keys = Keys(home(args.journal), make=True)
     old = Verifier.of(known.keys[-1].verifier)
     try:

@@ -116,6 +116,8 @@ def _verify(args: argparse.Namespace) -> int:
             print(f"{found.under_way} entries were erased by the rule on vessels under no case, and a writer is to empty them")
         if found.keys_under_way:
             print(f"{found.keys_under_way} keys of erased periods have no entry left, and a writer is to destroy them")
+        for line in (*found.losses, *found.given_up):
+            print(line)
         print(f"public key {found.keys[-1]}")
         for key in found.keys[-2::-1]:
             print(f"before it {key}")

@@ -26,7 +26,7 @@ from birddog.journal.store import Stored
 from birddog.journal.verify import verify
 from birddog.keyring import KeysDamaged
 from birddog.leaves import Key, leaf_of, leaves_of, load
-from birddog.model import Draft, Erased, Erasure, Fix, FrameBody, Operation, Tick, Verdict, pack, unpack
+from birddog.model import Draft, Erased, Erasure, Fix, FrameBody, Loss, Operation, Tick, Verdict, pack, unpack
 from birddog.note import Verifier, opened
 from birddog.record import Fields, Salter, body_of, fields_of, stated, statement_of
 from birddog.tiles import GrowingTiles
@@ -336,7 +336,7 @@ def test_a_row_rewritten_with_its_leaf_does_not_have_the_signed_root(url):
 
 @pytest.mark.parametrize("accident,said", [("cut", "was cut"), ("restored", "an older copy"), ("forked", "are others")])
 def test_a_log_that_was_cut_put_back_or_forked_is_refused_at_the_start_and_named(url, tmp_path, accident, said):
-    older = tmp_path / "older"
+    older, first = tmp_path / "older", (tmp_path / "j.db.log" / "checkpoint").read_bytes()
     shutil.copytree(tmp_path, older, ignore=shutil.ignore_patterns("older"))
     fill(url, 100, first=600)
     witness = (tmp_path / "j.db.log" / "checkpoint").read_bytes()
@@ -361,9 +361,43 @@ def test_a_log_that_was_cut_put_back_or_forked_is_refused_at_the_start_and_named
     assert writer.lost
     writer.append([fix(20_000, "CASE")])
     writer.close()
-    assert found(url).findings == [] and list(tmp_path.glob("j.db.log.lost-*"))
+    [kept] = tmp_path.glob("j.db.log.lost-*")
+    assert found(url).findings == [] and str(kept) in writer.lost
     [finding] = found(url, witnessed=[("stick", witness, ())]).findings
-    assert finding.words.startswith("stick: ")
+    origin = LogFiles(kept).known().origin
+    assert finding.words.startswith(f"stick: signed 700 entries of the log {origin}, which was given up when a loss was acc")
+    lost = {"cut": "651 to 700", "restored": "601 to 700", "forked": "601 to 700"}[accident]
+    assert f"it is kept as {kept}; of those entries {lost} are not here, or others stand under" in finding.words
+    assert found(url, witnessed=[("stick", first, ())]).findings == []
+    [words] = found(url, witnessed=[("stick", first, ())]).given_up
+    assert f"it is kept as {kept}; all of those entries are here as they were signed" in words
+    (kept / "tile" / "0" / "000").write_bytes(b"x" * 8192)
+    [finding] = found(url, witnessed=[("stick", witness, ())]).findings
+    assert f"{kept}, and does not hold: " in finding.words
+
+
+def test_a_copy_that_was_put_back_with_its_log_goes_on_in_another_log_and_what_was_lost_is_said(url, tmp_path, capsys):
+    """It went on under the same name: the log's own key had signed two histories."""
+    older = tmp_path / "older"
+    shutil.copytree(tmp_path, older, ignore=shutil.ignore_patterns("older"))
+    fill(url, 100, first=600)
+    note = tmp_path / "seen.note"
+    shutil.copy(tmp_path / "j.db.log" / "checkpoint", note)
+    shutil.rmtree(tmp_path / "j.db.log")
+    shutil.copytree(older / "j.db.log", tmp_path / "j.db.log")
+    shutil.copy(older / "j.db", tmp_path / "j.db")  # the head file remembers
+    writer = open_writer(url, mode="live", accept_loss=True)
+    origin, [kept] = LogFiles(tmp_path / "j.db.log").known().origin, tmp_path.glob("j.db.log.lost-*")
+    assert origin != LogFiles(kept).known().origin and str(kept) in writer.lost
+    body = pack(Loss(after=600, text=writer.lost))
+    writer.append([Draft(kind="loss", received_ns=T0 + 10**7, source="run", ident=b"loss", body=body)])
+    writer.close()
+    # the copy of the log that was put back cannot show what it had signed later; that is said, and where it is kept
+    assert cli.main(["journal", "verify", "--journal", url, "--witness", str(note)]) == 1
+    out = capsys.readouterr().out
+    assert f"{note}: signed 700 entries of the log {LogFiles(kept).known().origin}, which was given up" in out
+    assert f"(entry 601: {writer.lost}); it is kept as {kept}, and does not hold: " in out
+    assert f"entry 601: a loss was accepted: {writer.lost}" in out.splitlines()
 
 
 @pytest.mark.parametrize("size", [600, 512, 300])
