@@ -5,11 +5,12 @@ KEY is the log's public key, NAME+HASH+KEY, as it was handed over by another way
 only agrees with itself.  One line for each record or file that fails, then a summary; exit 0 = all holds, 1 = something does
 not, 2 = this is no bundle.  A copy of this file lies in each bundle; use one that you trust.
 
-What is checked: the zip is byte for byte the one that its files make; each file has the hash that the manifest says; the
-manifest and the checkpoint are signed by KEY (Ed25519, RFC 8032), or by one that KEY named; each record's statement is a
-leaf of the log (RFC 6962) whose root the checkpoint signs; its fields are those that the statement commits to, shown or not.
-What is not is counted.  Of a time stamp (RFC 3161): that it is over a checkpoint of this log, and the time that it says; not
-that an authority made it, which birddog evidence verify --tsa-ca says, or openssl ts -verify, by the authority's certificate.
+What is checked: the zip is byte for byte the one that its files make, in the order of an export; each file has the hash that
+the manifest says; the manifest and the checkpoint are signed by KEY (Ed25519, RFC 8032), or by one that KEY named; each
+record's statement is a leaf of the log (RFC 6962) whose root the checkpoint signs; its fields are those that the statement
+commits to, shown or not. What is not is counted. Of a time stamp (RFC 3161): that it is over a checkpoint of this log, and
+the time that it says; not that an authority made it, which birddog evidence verify --tsa-ca says, or openssl ts -verify, by
+the authority's certificate.
 
 Over 400 lines: one file that needs no other, on purpose; what it repeats of birddog/ stands here so that nothing is imported.
 """
@@ -226,6 +227,37 @@ def names_of(archive, size):
             raise Refused(f"it was zipped twice: the bundle is {ascii(sorted(inner)[0])[:80]} in it")
         raise Refused("it is a zip, and no bundle: bundle.json is not in it")
     return [info.filename for info in infos]
+
+
+#: The files of a bundle, in the order in which an export writes them; those of a folder: ``place_of``.
+_ORDER = ("README.txt", "case.html", "certificate.txt", "checkpoint", "records.jsonl", "tile", "tracks.csv", "witness", "stamp",
+          "verify.html", "verify.py", "bundle.json", "bundle.note")
+_KINDS = (".note", ".proof", ".tsr")
+
+
+def place_of(name):
+    """Where a file stands among those of a bundle, as a text to compare; "" of one that is none of them."""
+    folder, slash, rest = name.partition("/")
+    if folder not in _ORDER or bool(slash) != (folder in ("tile", "witness", "stamp")):
+        return ""
+    if folder in ("witness", "stamp"):  # by the names of their notes, of stamps by their numbers
+        kind = next((n for n, kind in enumerate(_KINDS) if rest.endswith(kind)), None)
+        if kind is None:
+            return ""
+        stem = rest[: -len(_KINDS[kind])]
+        rest = (stem.rjust(20, "0") if folder == "stamp" else stem + ".note") + f"\0{kind}"
+    return f"{_ORDER.index(folder):02}{rest}"
+
+
+def out_of_order(names):
+    """The first file that stands behind one which an export writes later, in words; "" where they stand as it writes them."""
+    before = ""
+    for name in names:
+        place = place_of(name)
+        if place and before and place < place_of(before):
+            return f"{name}: stands behind {before}: the files were put in another order"
+        before = name if place else before
+    return ""
 
 
 class Headers:
@@ -633,9 +665,9 @@ def _verified(path, archive, names, key, out, witnesses, stamped):
         except _UNREADABLE as error:
             fault(f"{name}: cannot be read: {error}")
         sizes[name], crcs[name], digests[name] = size, crc, digest.digest()
-    wrong = same_zip(path, names, sizes, crcs)
-    if wrong:
-        fault(wrong)
+    for wrong in (same_zip(path, names, sizes, crcs), out_of_order(names)):
+        if wrong:
+            fault(wrong)
     try:
         data = _bytes(archive, "bundle.json")
         manifest = json.loads(data, object_pairs_hook=_once)

@@ -242,6 +242,29 @@ def test_a_replaced_verifier_a_file_more_and_one_less(bundle, key, tmp_path):
     assert "case.html: was taken out" in said(tmp_path / "x.zip", key)[1]
 
 
+def test_files_in_another_order_are_found(bundle, key, tmp_path):
+    files = files_of(bundle)
+    names, rng = list(files), random.Random(4)
+    assert verifier.out_of_order(names) == "" and all(map(verifier.place_of, names))
+    for n in range(len(names) - 1):
+        moved = [*names[:n], names[n + 1], names[n], *names[n + 2 :]]
+        faults, lines = said(zipped(tmp_path / "x.zip", {name: files[name] for name in moved}), key)
+        assert (faults, lines[0]) == (1, f"{names[n]}: stands behind {names[n + 1]}: the files were put in another order")
+    rng.shuffle(names)
+    assert said(zipped(tmp_path / "x.zip", {name: files[name] for name in names}), key)[0] == 1
+
+
+def test_the_order_of_witnesses_and_stamps_is_that_of_an_export():
+    whole = [f"witness/{name}.{kind}" for name in ("a%2Fb", "a", "a.note b") for kind in ("note", "proof")]
+    whole += [f"stamp/{size}.{kind}" for size in (9, 10, 600, 70000) for kind in ("note", "proof", "tsr")]
+    assert whole[:6] == [f"witness/{name[:-5]}.{kind}" for name in sorted(("a%2Fb.note", "a.note", "a.note b.note"))
+                         for kind in ("note", "proof")]  # fmt: skip
+    assert sorted(whole, key=verifier.place_of) == whole and verifier.out_of_order(whole) == ""
+    assert verifier.out_of_order(whole[::-1]).startswith("stamp/70000.proof: stands behind stamp/70000.tsr")
+    for other in ("witness/a", "stamp", "tile", "checkpoint/x", "else", "records.jsonl/", "verify.py2"):
+        assert verifier.place_of(other) == ""
+
+
 @pytest.mark.parametrize("behind", ["own, changed", "own again", "a stranger's", "short", "\r\n", "words\n"])
 def test_anything_behind_the_signature_of_the_manifest_is_found(bundle, key, tmp_path, behind):
     """No hash in the manifest covers ``bundle.note``: so it holds that one signature, and nothing else."""

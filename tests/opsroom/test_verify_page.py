@@ -302,6 +302,7 @@ def test_another_key_no_key_and_files_more_or_less(page, folder, key, tmp_path):
     for changed in (files | {"more.txt": b"x"}, less, files | {"verify.html": b"<p>it holds"}, files | {tile: b"x" * 32},
                     files | {"checkpoint": b"x"}, files | {"bundle.note": files["checkpoint"]},
                     *(files | {"bundle.note": files["bundle.note"] + more} for more in behind),
+                    dict(reversed(files.items())), dict(sorted(files.items())),
                     {name: data for name, data in files.items() if name != tile}):  # fmt: skip
         found = page.said(zipped(tmp_path / "x.zip", changed), key)
         assert found == python(tmp_path / "x.zip", key) and found[0] == "faults"
