@@ -10,7 +10,7 @@ from tracking import engine as scalar_engine
 from tracking.arms import Receivers
 from tracking.bank import NEW_V
 from tracking.engine import State
-from tracking.kernel import SIGMA_FLOOR_M, TURNS
+from tracking.kernel import SIGMA_FLOOR_M, TURNS, lasting_share
 from tracking.learnt import DeviceNoise
 from tracking.motion import Bank, Motion, motion_of, plain_motion, resting
 from tracking.presets import ClassPreset, Presets
@@ -20,6 +20,9 @@ from tracking.sides import Sides
 RIVAL_S = 7200
 #: Where a Core stands: (lat_deg, lon_deg, x) as ``step.placed`` gives it.
 Place = tuple[float, float, State]
+
+#: What ``kernel.whiter`` sums up, and the residual (e, n) of the newest fix.
+White = tuple[float, float, float, float]
 
 
 class Rival(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -64,6 +67,7 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
         stay_e, stay_n: where it was on average since it stays, stay_s long.
         sides: whether its fixes are from the same two places in turn.
         receivers: of a track that several devices gave fixes: where each of them is to the first; else empty.
+        white: how far the errors of its receiver last (``kernel.whiter``): two sums, and the residual of its last fix.
     """
 
     time_ns: int
@@ -92,6 +96,12 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
     stay_s: float = 0.0
     sides: Sides | None = None
     receivers: Receivers = ()
+    white: White = (0.0, 0.0, 0.0, 0.0)
+
+    @property
+    def lasting(self) -> float:
+        """The variance per axis, m², of the errors that last, as far as they were seen to."""
+        return self.bias * lasting_share(self.white[0], self.white[1])
 
     @property
     def parted(self) -> bool:

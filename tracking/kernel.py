@@ -53,6 +53,8 @@ TURNS = 3
 APART_LEAST_M, APART_MOST_M = 40.0, 1000.0
 #: ``learnt``: the class's sigma counts as so many fixes, and a learnt one is the mean of about so many.
 NOISE_PRIOR, NOISE_MEMORY = 2.0, 30.0
+#: What is found of a device begins with its class's variance, or so many times what it states.
+SAID_MOST = 4.0
 #: A learnt sigma stays within these factors of the class's, and one fix counts for no more than so much of its variance.
 NOISE_LEAST, NOISE_MOST, NOISE_STEP = 0.25, 3.0, 9.0
 #: No position and no velocity is believed to be better than this, one sigma per axis.
@@ -71,8 +73,17 @@ LASTING_M, LASTING_SHARE = 4.0, 0.7
 #: A receiver that states less than was found of so many of its fixes is believed to be that much worse, as a variance at most;
 #: with so much leeway, for what is found of so few is not known better (without it .985 were inside over the situations).
 BOASTS_COUNT, BOASTS_MOST, BOASTS_LEEWAY = 10.0, 2.0, 0.95
+#: Where its errors do not last no floor holds what is missing, and what is found is too little: a filter that is wider than the
+#: motion goes with each error, and residual² + P comes to 0.75 of R where P is 0.4 of it.
+BOASTS_WHITE = 1.2
 #: ``step``: the share of a fix's variance that lasts for minutes: no number of fixes takes it away.
 LASTING = 1.0
+#: Of a receiver that states its sigma it is learnt whether its errors last (``whiter``).  Up to this mean all of the variance
+#: is taken to last (half of each error is the next fix's too), from this one on only so much; of white ones it is 1 - 1/e.
+WHITE_LEAST, WHITE_MOST, WHITE_FLOOR = 0.43, 0.6, 0.05
+#: The mean is of about so many fixes, and is taken to have begun with so many of errors that last.  Fixes further apart than
+#: this, s, say nothing of it.
+WHITE_MEMORY, WHITE_PRIOR, WHITE_S = 80.0, 2.0, 150.0
 #: Where something stays is the mean of about so long, s.
 STAY_S = 14_400.0
 #: One fix in so many is false, and lies about so far off (m, heavy-tailed); no false one is denser anywhere.
@@ -83,12 +94,12 @@ REANCHOR_M = 20_000.0
 #: Further from the anchor than this, in degrees of latitude along each axis, a position is not asked of ``follow``.
 NEAR_DEG = 0.5
 #: ``follow``: its flags, and its answer.
-STATED, SIDES, PAUSED = 1, 2, 4
+STATED, SIDES, PAUSED, SAME = 1, 2, 4, 8
 USED, CHANGED, LEFT = 1, 2, 4
 #: What a track has behind the numbers of ``step``, from where on each: the anchor, the bias, where it stays and for how long
-#: (8), its device's noise (6), the two sides (7), where it is on Earth (lat_deg, lon_deg and a ``State`` there: 16), and the
-#: same as its row says it (16).
-ANCHOR, NOISE, TWO, PLACE, SHOWN, FOLLOWED = 0, 8, 14, 21, 37, 53
+#: (8), its device's noise (6), the two sides (7), where it is on Earth (lat_deg, lon_deg and a ``State`` there: 16), the same
+#: as its row says it (16), and whether its receiver's errors last (4).
+ANCHOR, NOISE, TWO, PLACE, SHOWN, WHITE, FOLLOWED = 0, 8, 14, 21, 37, 53, 57
 #: ``show``: what is foretold to be further from its anchor than this, per axis, is not asked of it.
 FAR_M = 2_000_000.0
 #: Where the elements of P (4, 4) stand behind a motion's chance.
@@ -452,6 +463,16 @@ def mean_of(count: float, r: float, found: float, base: float) -> tuple[float, f
     return count, min(max(r, NOISE_LEAST * NOISE_LEAST * base), NOISE_MOST * NOISE_MOST * base)
 
 
+def found_of(count: float, r: float, this: float, said: float) -> tuple[float, float]:
+    """``mean_of`` of what was found of a device's fixes.  What is found of one that states its sigma begins with its class's,
+    but not with more than twice the sigma that it states: a parcel's 15 m made a boaster of each good receiver for good.
+
+    Args:
+        this: what this fix says; said: the variance that it states, else its class's.
+    """
+    return mean_of(count, r if count > NOISE_PRIOR else min(r, SAID_MOST * said), this, said)
+
+
 def lasts(count_l: float, r_l: float, base: float) -> float:
     """The variance per axis of what lasts of the errors of a device that states none, m²; base: its class's variance."""
     r = max(LASTING_M * LASTING_M, LASTING_SHARE * base)
@@ -461,9 +482,42 @@ def lasts(count_l: float, r_l: float, base: float) -> float:
     return r
 
 
-def boasts(count: float, r: float, r_ee: float, r_nn: float) -> float:
-    """How many times the variance that a receiver states its fixes have, by what was found of so many; 1 of a modest one."""
-    return min(max(BOASTS_LEEWAY * 2.0 * r / (r_ee + r_nn), 1.0), BOASTS_MOST) if count >= BOASTS_COUNT else 1.0
+def boasts(count: float, r: float, r_ee: float, r_nn: float, share: float) -> float:
+    """How many times the variance that a receiver states its fixes have, by what was found of so many; 1 of a modest one.
+
+    Args:
+        share: ``lasting_share`` of its errors.
+    """
+    leeway = share * BOASTS_LEEWAY + (1.0 - share) * BOASTS_WHITE
+    return min(max(leeway * 2.0 * r / (r_ee + r_nn), 1.0), BOASTS_MOST) if count >= BOASTS_COUNT else 1.0
+
+
+def whiter(
+    white: float, white_n: float, y_e: float, y_n: float, e: float, n: float, gain: float, r: float
+) -> tuple[float, float]:
+    """What one more residual says of how long errors last: the sums of min(u, 1) and of their weights.
+
+    The differences of residuals one after the other have (1 - gain) R each way where errors are white and the filter is right,
+    and little where an error is the next fix's too: whether the thing stands (the residual is nearly the error) or goes (it
+    goes with the error).  A fix with a gain near 1 says nothing.
+
+    Args:
+        y_e, y_n: the residual of the fix before; e, n: that of this one, after the update.
+        gain: P after it over R; r: R per axis, m².
+    """
+    weight = 1.0 - gain
+    if weight < 0.05:
+        return white, white_n
+    de = e - y_e
+    dn = n - y_n
+    keep = 1.0 - weight / WHITE_MEMORY
+    return keep * white + weight * min((de * de + dn * dn) / (4.0 * weight * r), 1.0), keep * white_n + weight
+
+
+def lasting_share(white: float, white_n: float) -> float:
+    """The share of the variance of a receiver's errors that is taken to last, by what ``whiter`` found."""
+    mean = white / (white_n + WHITE_PRIOR)
+    return min(max((WHITE_MOST - mean) / (WHITE_MOST - WHITE_LEAST), WHITE_FLOOR), 1.0)
 
 
 def wandered(count_l: float, r_l: float, dt_s: float, stood_s: float, away2: float) -> tuple[float, float]:
@@ -583,7 +637,7 @@ def _told(row, at):
     _rotated(row, at, to + PLACE + 2, c, s)
     for n in range(2 + 14):
         row[to + SHOWN + n] = row[to + PLACE + n]
-    _lasting(row, to + SHOWN + 2, row[to + ANCHOR + 2])
+    _lasting(row, to + SHOWN + 2, row[to + ANCHOR + 2] * lasting_share(row[to + WHITE], row[to + WHITE + 1]))
 
 
 def _lasting(row, x, bias):
@@ -659,7 +713,8 @@ def _follow(
     Args:
         dt_s: since what was used last; lat_deg .. vn: of the fix; vn NaN where it states no velocity.
         gate, base, base_v: the class's largest NIS of a velocity, and its variances of place and velocity.
-        flags: STATED, the fix states how good it is; SIDES, there are sides; PAUSED, its side has been the same for long.
+        flags: STATED, the fix states how good it is; SIDES, there are sides; PAUSED, its side has been the same for long; SAME,
+            the fix before was of the same receiver.
     """
     at = WIDTH * modes.shape[0]
     to = at + TAIL
@@ -670,11 +725,14 @@ def _follow(
         return 0
     count, r, count_v = row[to + NOISE], row[to + NOISE + 1], row[to + NOISE + 2]
     r_v, count_l, r_l = row[to + NOISE + 3], row[to + NOISE + 4], row[to + NOISE + 5]
+    said = base
     if not flags & STATED:
         r_ee = r_nn = r
         r_en = 0.0
     else:
-        k = boasts(count, r, r_ee, r_nn)
+        share = lasting_share(row[to + WHITE], row[to + WHITE + 1]) if flags & SAME else 1.0
+        said = (r_ee + r_nn) / 2.0
+        k = boasts(count, r, r_ee, r_nn, share)
         r_ee, r_en, r_nn = k * r_ee, k * r_en, k * r_nn
     z0, z1 = _en(lat0_deg, lon0_deg, lat_deg, lon_deg)
     what = POSITION | (AHEAD if dt_s > 0.0 else 0)
@@ -705,7 +763,7 @@ def _follow(
         return 0
     e, n = out[at], out[at + 2]
     p_ee, p_nn = out[at + 4], out[at + 11]
-    count, r = mean_of(count, r, ((z0 - e) ** 2 + (z1 - n) ** 2 + p_ee + p_nn) / 2.0, base)
+    count, r = found_of(count, r, ((z0 - e) ** 2 + (z1 - n) ** 2 + p_ee + p_nn) / 2.0, said)
     r = max(r, SIGMA_FLOOR_M * SIGMA_FLOOR_M)
     if has_v:
         x1, x3 = out[at + 1], out[at + 3]
@@ -714,7 +772,14 @@ def _follow(
     last = LASTING * (r_ee + r_nn) / 2.0
     if not flags & STATED:
         last = max(last, lasts(count_l, r_l, base))
-    bias += min(1.0, (p_ee + p_nn) / (r_ee + r_nn)) * (last - bias)
+    gain = min(1.0, (p_ee + p_nn) / (r_ee + r_nn))
+    bias += gain * (last - bias)
+    white, white_n = 0.0, 0.0
+    if flags & STATED and flags & SAME:
+        white, white_n = row[to + WHITE], row[to + WHITE + 1]
+        if 0.0 < dt_s <= WHITE_S:
+            white, white_n = whiter(
+                white, white_n, row[to + WHITE + 2], row[to + WHITE + 3], z0 - e, z1 - n, gain, (r_ee + r_nn) / 2.0)
     stay = to + ANCHOR + 3
     left, spot_e, spot_n, stay_e, stay_n, stay_s, away2 = rested(
         e, n, max(p_ee, p_nn) + bias, dt_s, row[stay], row[stay + 1], row[stay + 2], row[stay + 3], row[stay + 4])
@@ -728,6 +793,8 @@ def _follow(
         row[to + NOISE + k] = (count, r, count_v, r_v, count_l, r_l)[k]
     for k in range(7):
         row[to + TWO + k] = (here_e, here_n, here_r, other_e, other_n, other_r, turns)[k]
+    for k in range(4):
+        row[to + WHITE + k] = (white, white_n, z0 - e, z1 - n)[k]
     _told(row, at)
     return USED | (CHANGED if changed else 0) | (LEFT if left else 0)
 
@@ -744,7 +811,7 @@ def follow(
 def follow_all(
     row, awake_from, tables, brought, modes, steps, times_ns, told, n, gate, base, base_v, sided, pause_ns, turned_ns,
 ):  # fmt: skip
-    """``follow`` with n fixes of one device one after the other, until one is no such fix: how many they were.
+    """``follow`` with n fixes of the device heard last, one after the other, until one is no such fix: how many they were.
 
     Args:
         tables: what ``follow`` has as ``table``, of several times.
@@ -757,7 +824,7 @@ def follow_all(
     at = WIDTH * modes.shape[0]
     x = at + TAIL + PLACE
     for i in range(n):
-        flags = STATED if steps[i, 8] != 0.0 else 0
+        flags = SAME | STATED if steps[i, 8] != 0.0 else SAME
         if sided:
             flags |= SIDES
             if times_ns[i] - turned_ns[0] > pause_ns:
@@ -780,8 +847,9 @@ def follow_all(
 
 #: What those of ``Compiled`` call, in the order in which one needs the other.
 _INNER = (
-    "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "sided", "mean_of", "lasts",
-    "boasts", "wandered", "rested", "_en", "_geodetic", "_rotated", "_lasting", "_told", "_follow",
+    "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "sided", "mean_of",
+    "found_of", "lasts", "lasting_share", "boasts", "whiter", "wandered", "rested", "_en", "_geodetic", "_rotated", "_lasting",
+    "_told", "_follow",
 )  # fmt: skip
 
 

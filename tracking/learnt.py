@@ -10,7 +10,7 @@ import msgspec
 
 from tracking import kernel
 from tracking.engine import State
-from tracking.kernel import NOISE_PRIOR, SIGMA_FLOOR_M, VELOCITY_LEAST_MPS, VELOCITY_SHARE, mean_of
+from tracking.kernel import NOISE_PRIOR, SIGMA_FLOOR_M, VELOCITY_LEAST_MPS, VELOCITY_SHARE, found_of, mean_of
 from tracking.measurement import Measurement
 from tracking.motion import Position, Velocity
 from tracking.presets import ClassPreset
@@ -43,17 +43,18 @@ def class_variance(m: Measurement, preset: ClassPreset) -> float | None:
     return r if m.origin == "fix" and (m.stated or m.r_ee == r) else None
 
 
-def believed(noise: DeviceNoises, m: Measurement, *, textbook: bool = False) -> Measurement:
+def believed(noise: DeviceNoises, m: Measurement, share: float, *, textbook: bool = False) -> Measurement:
     """A fix with what was learnt of its device: its velocity's sigma, and its own where it states none, or boasts.
 
     Args:
+        share: of its errors' variance that is taken to last.
         textbook: of a reference engine, which believes whatever is stated.
     """
     for known in noise:
         if known.device == m.device:
             if not m.stated:
                 return msgspec.structs.replace(m, r_ee=known.r, r_en=0.0, r_nn=known.r, r_v=known.r_v)
-            k = 1.0 if textbook else kernel.boasts(known.count, known.r, m.r_ee, m.r_nn)
+            k = 1.0 if textbook else kernel.boasts(known.count, known.r, m.r_ee, m.r_nn, share)
             if k > 1.0:
                 return msgspec.structs.replace(m, r_ee=k * m.r_ee, r_en=k * m.r_en, r_nn=k * m.r_nn, r_v=known.r_v)
             return m if m.ve_mps is None else msgspec.structs.replace(m, r_v=known.r_v)
@@ -61,18 +62,23 @@ def believed(noise: DeviceNoises, m: Measurement, *, textbook: bool = False) -> 
 
 
 def learnt(
-    noise: DeviceNoises, x: State, z: Position, v: Velocity | None, m: Measurement, base: float | None, preset: ClassPreset
+    noise: DeviceNoises, x: State, z: Position, v: Velocity | None, m: Measurement, said: float | None, preset: ClassPreset
 ) -> DeviceNoises:
-    """What a used fix says of its device's noise: E[residual² + P after it] = R, per axis."""
+    """What a used fix says of its device's noise: E[residual² + P after it] = R, per axis.
+
+    Args:
+        said: the variance that it states, else its class's.
+    """
     at = 0
     while at < len(noise) and noise[at].device != m.device:
         at += 1
-    if base is None or at == NOISE_DEVICES:
+    if said is None or at == NOISE_DEVICES:
         return noise
     base_v = preset.velocity_sigma_mps**2
+    base = max(preset.sigma_m, SIGMA_FLOOR_M) ** 2
     old = noise[at] if at < len(noise) else DeviceNoise(m.device, NOISE_PRIOR, base, NOISE_PRIOR, base_v)
     count, r, count_v, r_v = old.count, old.r, old.count_v, old.r_v
-    count, r = mean_of(count, r, ((z[0] - x[0]) ** 2 + (z[1] - x[2]) ** 2 + x[4] + x[11]) / 2.0, base)
+    count, r = found_of(count, r, ((z[0] - x[0]) ** 2 + (z[1] - x[2]) ** 2 + x[4] + x[11]) / 2.0, said)
     r = max(r, SIGMA_FLOOR_M**2)
     if v is not None:
         count_v, r_v = mean_of(count_v, r_v, ((v[0] - x[1]) ** 2 + (v[1] - x[3]) ** 2 + x[8] + x[13]) / 2.0, base_v)

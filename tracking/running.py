@@ -26,11 +26,14 @@ from tracking.kernel import (
     NOISE_PRIOR,
     PAUSED,
     PLACE,
+    SAME,
     SHOWN,
     SIDES,
     STATED,
     TAIL,
     TWO,
+    WHITE,
+    lasting_share,
     lasts,
 )
 from tracking.learnt import NOISE_DEVICES, DeviceNoise, DeviceNoises
@@ -39,7 +42,8 @@ from tracking.motion import Bank
 from tracking.sides import PAUSE_NS, Sides
 
 _STATE, _FILTER, _SIX, _SEVEN = struct.Struct("14d"), struct.Struct("21d"), struct.Struct("6d"), struct.Struct("7d")
-_THREE, _EIGHT, _PLACED = struct.Struct("3d"), struct.Struct("8d"), struct.Struct("16d")
+_TWO, _THREE, _FOUR = struct.Struct("2d"), struct.Struct("3d"), struct.Struct("4d")
+_EIGHT, _PLACED = struct.Struct("8d"), struct.Struct("16d")
 #: NIS, then of the place lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn, and what is shown of P: p_ee, p_v_ee, p_v_en, p_nn,
 #: p_v_nn, where the rest is the same; and the row of what is shown.
 _TOLD = struct.Struct(f"d{8 * (TAIL - 15 + PLACE)}x2d8xd8x2d8xd32xd16x{8 * 6}xd24xd8x2d8xd")
@@ -109,6 +113,7 @@ class Running:
         _STATE.pack_into(row, self._at, *core.x)
         _EIGHT.pack_into(row, at + 8 * ANCHOR, core.lat0_deg, core.lon0_deg, core.bias, core.spot_e, core.spot_n, core.stay_e,
                          core.stay_n, core.stay_s)  # fmt: skip
+        _FOUR.pack_into(row, at + 8 * WHITE, *core.white)
         sides = core.sides
         self.sided = sides is not None
         if sides is not None:
@@ -137,7 +142,7 @@ class Running:
                 self.time_ns, told[0], told[1], Bank(row.data[: self._at // 8].tobytes()), _STATE.unpack_from(row, self._at),
                 self.time_ns, self.first_ns, told[2], self.hits, self.refused, told[3], told[4], self.moved_ns, self.rival, 0,
                 self.recent, True, self.last, self.time_ns, False, self._learnt(), told[5], told[6], told[7], sides,
-                self.receivers,
+                self.receivers, _FOUR.unpack_from(row, self._at + 8 * (TAIL + WHITE)),
             )  # fmt: skip
         return core
 
@@ -160,6 +165,7 @@ class Running:
                 return None
             motion, row, at, dt_s = self.motion, self.row, self._at // 8 + TAIL + ANCHOR, (time_ns - self.updated_ns) / NS
             lat0, lon0, bias = _THREE.unpack_from(row, 8 * at)
+            bias *= lasting_share(*_TWO.unpack_from(row, self._at + 8 * (TAIL + WHITE)))
             table = motion.chances(dt_s)
             if not motion.show(row, motion.awake_from, table, motion.brought, motion.kinds, dt_s, lat0, lon0, bias):
                 self.shown_ns = -1
@@ -180,7 +186,7 @@ class Running:
             return False
         if not self._known and m.r_v != model.base_v:
             return False
-        flags, dt_s, table = STATED if m.stated else 0, 0.0, motion.brought
+        flags, dt_s, table = (STATED if m.stated else 0) | (SAME if device == self.last else 0), 0.0, motion.brought
         if self.sided:
             flags |= SIDES | PAUSED if time_ns - self.changed_ns > PAUSE_NS else SIDES
         if time_ns > self.updated_ns:
@@ -215,7 +221,7 @@ class Running:
         """
         first, model, motion, base = some[0], self.model, self.motion, self.model.base
         device = first.device
-        if self.rival is not None or not self.alone(first):
+        if self.rival is not None or self.receivers or device != self.last:
             return []
         if (device != self.device or self._which < 0) and not self._turned_to(device):
             return []

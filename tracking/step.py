@@ -31,9 +31,9 @@ from tracking import engine as scalar_engine
 from tracking.anchor import REANCHOR_M, frame, near_en, rotated, turn
 from tracking.arms import Receiver
 from tracking.bank import NEW_V
-from tracking.core import RIVAL_S, Core, Model, Place, Rival
+from tracking.core import RIVAL_S, Core, Model, Place, Rival, White
 from tracking.engine import State
-from tracking.kernel import FALSE, FALSE_SCALE_M, LASTING, OUTLIER_MOST, rested
+from tracking.kernel import FALSE, FALSE_SCALE_M, LASTING, OUTLIER_MOST, WHITE_S, lasting_share, rested, whiter
 from tracking.learnt import DeviceNoises, believed, class_variance, learnt, wandered
 from tracking.learnt import lasting as lasting_of
 from tracking.measurement import Measurement
@@ -73,6 +73,8 @@ BOTH_M = 50_000.0
 STAYED_NIS = 4.605
 #: What goes faster than this, m/s, turns or brakes once in so many seconds.
 TURN_MPS, TURN_S = 3.0, 600.0
+#: Nothing is known of how long a receiver's errors last.
+NO_WHITE = (0.0, 0.0, 0.0, 0.0)
 
 
 def _begin(m: Measurement, model: Model) -> Core:
@@ -210,7 +212,8 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     usual = None if lever is not None else followed(core, m, model)
     if usual is not None:
         return usual[0], "used", usual[1]
-    m = m if base is None else believed(core.noise, m, textbook=motion.engine is not None)
+    said = (m.r_ee + m.r_nn) / 2.0 if base is not None and m.stated else base
+    m = m if base is None else believed(core.noise, m, _share(core, m), textbook=motion.engine is not None)
     seen, nis = _in_frame(core, m), math.inf
     if seen is not None:
         z, v = seen
@@ -237,8 +240,8 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
             # a read or a trigger is a place, no receiver: one that only an aeroplane explains is another tag's, or parted
             fits = nis <= preset.gate and (fits or m.origin == "sighting")
         if fits:
-            noise = learnt(core.noise, fit.x, z, v, m, base, preset)
-            return _settled(core, fit.bank, fit.x, m, noise, base), "used", nis
+            noise = learnt(core.noise, fit.x, z, v, m, said, preset)
+            return _settled(core, fit.bank, fit.x, m, noise, base, z), "used", nis
     return _refused(core, m, model, nis)
 
 
@@ -324,7 +327,7 @@ def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
         spot_e=x[0], spot_n=x[2], moved_ns=m.time_ns, stay_e=x[0], stay_n=x[2],
         fixed=core.fixed or m.origin == "fix",
         device=m.device if m.origin == "fix" else core.device, fix_ns=m.time_ns if m.origin == "fix" else core.fix_ns,
-        noise=core.noise,
+        noise=core.noise, white=(*core.white[:2], 0.0, 0.0) if m.origin == "fix" and m.device == core.device else NO_WHITE,
     )  # fmt: skip
 
 
@@ -342,7 +345,7 @@ class Weighed(msgspec.Struct, frozen=True):
 def weighed(core: Core, m: Measurement, model: Model) -> Weighed | None:
     """What a measurement is worth to a filter, to be read by people; None where it lies too far away to be asked."""
     base = class_variance(m, model.preset)
-    m = m if base is None else believed(core.noise, m, textbook=model.motion.engine is not None)
+    m = m if base is None else believed(core.noise, m, _share(core, m), textbook=model.motion.engine is not None)
     seen = _in_frame(core, m)
     if seen is None:
         return None
@@ -366,11 +369,38 @@ def _in_frame(core: Core | Rival, m: Measurement) -> tuple[Position, Velocity | 
     return z, None if ve is None or vn is None else (c * ve + s * vn, -s * ve + c * vn, m.r_v, math.inf)
 
 
-def _settled(core: Core, bank: Bank, x: State, m: Measurement, noise: DeviceNoises, base: float | None) -> Core:
-    """The Core after a used measurement: movement noted, anchor moved where it is far."""
+def _white(core: Core, x: State, z: Position | None, m: Measurement, gain: float, dt_s: float) -> White:
+    """``Core.white`` after a used measurement: of one receiver that states its sigma; another one's fix begins it anew."""
+    if m.origin != "fix":
+        return core.white
+    if z is None:
+        return NO_WHITE
+    e, n = z[0] - x[0], z[1] - x[2]
+    if not m.stated or m.device != core.device:
+        return 0.0, 0.0, e, n
+    white, white_n, y_e, y_n = core.white
+    if 0.0 < dt_s <= WHITE_S:
+        white, white_n = whiter(white, white_n, y_e, y_n, e, n, gain, (m.r_ee + m.r_nn) / 2.0)
+    return white, white_n, e, n
+
+
+def _share(core: Core, m: Measurement) -> float:
+    """The share of a fix's variance that is taken to last."""
+    return lasting_share(core.white[0], core.white[1]) if m.device == core.device else 1.0
+
+
+def _settled(
+    core: Core, bank: Bank, x: State, m: Measurement, noise: DeviceNoises, base: float | None, z: Position | None = None
+) -> Core:
+    """The Core after a used measurement: movement noted, anchor moved where it is far.
+
+    Args:
+        z: what was measured, in its frame, where the filter was updated with it and nothing more.
+    """
     gain = min(1.0, (x[4] + x[11]) / (m.r_ee + m.r_nn))
     bias = core.bias + gain * (_lasting(m, noise, base) - core.bias)
     dt_s = max(0, m.time_ns - core.updated_ns) / NS
+    white = _white(core, x, z, m, gain, dt_s)
     left, spot_e, spot_n, stay_e, stay_n, stay_s, away2 = rested(
         x[0], x[2], max(x[4], x[11]) + bias, dt_s, core.spot_e, core.spot_n, core.stay_e, core.stay_n, core.stay_s
     )
@@ -401,7 +431,7 @@ def _settled(core: Core, bank: Bank, x: State, m: Measurement, noise: DeviceNois
         rival=rival, recent=recent, fixed=core.fixed or m.origin == "fix",
         device=m.device if m.origin == "fix" else core.device, fix_ns=m.time_ns if m.origin == "fix" else core.fix_ns,
         lent=m.origin in ("trigger", "sighting"), noise=noise, stay_e=stay_e, stay_n=stay_n, stay_s=stay_s,
-        sides=core.sides if lat0 == core.lat0_deg and lon0 == core.lon0_deg else None, receivers=core.receivers,
+        sides=core.sides if lat0 == core.lat0_deg and lon0 == core.lon0_deg else None, receivers=core.receivers, white=white,
     )  # fmt: skip
 
 
@@ -470,9 +500,10 @@ def lasting(core: Core, x: State) -> State:
     """The state, in any axes, with its smaller semi-axis at least that of the errors that last."""
     half = (x[4] - x[11]) / 2.0
     least = (x[4] + x[11]) / 2.0 - math.sqrt(half * half + x[6] * x[6])  # hypot is another one's in the kernel
-    if least >= core.bias:
+    lasts = core.lasting
+    if least >= lasts:
         return x
-    lift = core.bias - least
+    lift = lasts - least
     return (*x[:4], x[4] + lift, *x[5:11], x[11] + lift, *x[12:])
 
 

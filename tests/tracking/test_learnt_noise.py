@@ -19,7 +19,7 @@ from tracking.kernel import NOISE_LEAST, NOISE_MOST, rested
 from tracking.learnt import NOISE_DEVICES
 from tracking.measurement import Measurement
 from tracking.presets import Presets
-from tracking.step import Core, Model, advance
+from tracking.step import Core, Model, advance, lasting, placed
 from tracking.track_state import LiveTrack, TrackState
 
 FRAME = LocalFrame(lat_deg=51.9, lon_deg=4.1)
@@ -167,6 +167,78 @@ def test_a_receiver_that_calls_itself_better_than_it_is_is_found_out(says, least
 
 
 def test_who_is_modest_is_believed_and_who_boasts_is_believed_in_part():
-    assert kernel.boasts(30.0, 16.0, 25.0, 25.0) == 1.0 and kernel.boasts(30.0, 30.0, 20.0, 20.0) == pytest.approx(1.425)
-    assert kernel.boasts(30.0, 9000.0, 20.0, 20.0) == kernel.BOASTS_MOST
-    assert kernel.boasts(kernel.BOASTS_COUNT - 1.0, 9000.0, 20.0, 20.0) == 1.0, "so few fixes say nothing of it"
+    assert kernel.boasts(30.0, 16.0, 25.0, 25.0, 1.0) == 1.0
+    assert kernel.boasts(30.0, 30.0, 20.0, 20.0, 1.0) == pytest.approx(1.425)
+    assert kernel.boasts(30.0, 30.0, 20.0, 20.0, 0.0) == pytest.approx(1.8), "what no floor holds is believed to be more"
+    assert kernel.boasts(30.0, 9000.0, 20.0, 20.0, 1.0) == kernel.BOASTS_MOST
+    assert kernel.boasts(kernel.BOASTS_COUNT - 1.0, 9000.0, 20.0, 20.0, 1.0) == 1.0, "so few fixes say nothing of it"
+
+
+def drive(seed: int, dt_s: float, lasts_s: float, speed_mps: float, n: int = 260, sigma_m: float = 5.0):
+    """[(measurement, truth)] on a straight road, of a receiver that states its sigma: a fifth of it white, the rest lasting for
+    so long; 0: all of it white."""
+    rng, out = random.Random(seed), []
+    slow = 0.0 if lasts_s == 0.0 else math.sqrt(0.96) * sigma_m
+    white, keep = math.sqrt(sigma_m**2 - slow**2), math.exp(-dt_s / lasts_s) if lasts_s else 0.0
+    e, n_ = rng.gauss(0, slow), rng.gauss(0, slow)
+    for k in range(n):
+        truth = (speed_mps * k * dt_s, 0.0)
+        lat, lon = FRAME.geodetic(truth[0] + e + rng.gauss(0, white), truth[1] + n_ + rng.gauss(0, white))
+        r = sigma_m**2
+        out.append((Measurement(round(k * dt_s * NS), "d", "fix", lat, lon, r, 0.0, r, stated=True), truth))
+        step = slow * math.sqrt(1.0 - keep * keep)
+        e, n_ = keep * e + rng.gauss(0, step), keep * n_ + rng.gauss(0, step)
+    return out
+
+
+def shown(rows, klass: str) -> list[float]:
+    """The normalised squared error of what is shown at each measurement."""
+    core, out = None, []
+    for m, truth in rows:
+        core, _, _ = advance(core, m, model(klass))
+        x = lasting(core, core.x)
+        at = FRAME.en(**dict(zip(("lat_deg", "lon_deg"), placed(core, core.x)[:2], strict=True)))
+        d = np.array([at[0] - truth[0], at[1] - truth[1]])
+        out.append(float(d @ np.linalg.solve(np.array([[x[4], x[6]], [x[6], x[11]]]), d)))
+    return out
+
+
+@pytest.mark.parametrize("dt_s", [3.0, 10.0, 30.0])
+def test_errors_that_do_not_last_have_no_floor(dt_s):
+    """With a floor of one sigma the ellipse held all of them, each time (NEES 0.6 to 0.9 where 2 is right)."""
+    found = [nees for seed in range(8) for nees in shown(drive(seed, dt_s, 0.0, 20.0), "van")[80:]]
+    assert 0.92 <= np.mean([nees <= 5.991 for nees in found]) <= 0.989 and 1.15 <= np.mean(found) <= 2.4
+
+
+@pytest.mark.parametrize("speed_mps", [0.0, 20.0])
+@pytest.mark.parametrize("dt_s", [3.0, 10.0])
+def test_errors_that_last_keep_their_floor(dt_s, speed_mps):
+    """However many fixes agree: of what goes the residuals are small, of what stands they are like the ones before."""
+    lasts_s = 240.0
+    found = [x for seed in range(12) for x in shown(drive(seed, dt_s, lasts_s, speed_mps), "van")[80:]]
+    core = followed(drive(1, dt_s, lasts_s, speed_mps), "van")[0]
+    assert core.lasting == pytest.approx(core.bias) and core.bias == pytest.approx(25.0, rel=0.15)
+    assert np.mean([nees <= 5.991 for nees in found]) >= 0.88
+
+
+def test_whether_errors_last_is_learnt_of_one_receiver_that_states_its_sigma():
+    rows = [m for m, _ in drive(3, 10.0, 0.0, 20.0)]
+    core, _ = followed(zip(rows, [(0.0, 0.0)] * len(rows), strict=True), "van")
+    assert core.lasting < 0.5 * core.bias
+    last = rows[-1]
+    for other in (msgspec.structs.replace(last, time_ns=last.time_ns + 10 * NS, device="other"),
+                  msgspec.structs.replace(last, time_ns=last.time_ns + 10 * NS, stated=False)):  # fmt: skip
+        after, verdict, _ = advance(core, other, model("van"))
+        assert verdict == "used" and after.white[:2] == (0.0, 0.0) and after.lasting == after.bias
+    seldom, _ = followed(drive(3, 200.0, 0.0, 0.0), "van")
+    assert seldom.white[:2] == (0.0, 0.0), "what lies minutes apart says nothing of minutes"
+
+
+def test_what_is_learnt_of_lasting_errors_is_bounded():
+    assert kernel.lasting_share(0.0, 0.0) == kernel.lasting_share(30.0, 100.0) == 1.0
+    assert kernel.lasting_share(63.0, 100.0) == kernel.WHITE_FLOOR
+    white, white_n = 0.0, 0.0
+    for _ in range(2000):
+        white, white_n = kernel.whiter(white, white_n, 1e6, 0.0, -1e6, 0.0, 0.2, 25.0)
+    assert white == pytest.approx(white_n) and white_n == pytest.approx(kernel.WHITE_MEMORY)
+    assert kernel.whiter(3.0, 5.0, 1.0, 1.0, 2.0, 2.0, 0.99, 25.0) == (3.0, 5.0), "a fix with all the weight says nothing"
