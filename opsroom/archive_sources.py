@@ -32,12 +32,14 @@ MOST_SAID = 5
 class Gathered:
     """Fixes of all sources, in no order, as an archive keeps them, and how many were refused for which reason.
 
-    A part is (track, POSIX seconds, latitude, longitude): 20 bytes a fix.
+    A part is (track, POSIX seconds, latitude, longitude): 20 bytes a fix.  ``cases``: how many fixes of which operation of a
+    journal, but for what everybody may hear.
     """
 
     names: dict[str, int] = field(default_factory=dict)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
+    cases: Counter[str] = field(default_factory=Counter)
 
     def refuse(self, where: str, reason: str) -> None:
         """Count a refusal; the first of each reason are said."""
@@ -156,8 +158,9 @@ def _observed(row: dict[str, Any], where: str, fixes: list[tuple[str, int, float
 
 
 def _journal(path: str, out: Gathered) -> None:
+    from birddog.directory import OPEN
     from birddog.journal import entries, open_reader
-    from birddog.model import Fix, FrameBody, unpack
+    from birddog.model import Fix, FrameBody, Verdict, unpack
 
     reader = open_reader(url_of(path))
     fixes: list[tuple[str, int, float, float]] = []
@@ -170,13 +173,17 @@ def _journal(path: str, out: Gathered) -> None:
                 continue  # what was refused is nobody's to learn from
             body = unpack(entry)
             assert isinstance(body, FrameBody)
-            for o in body.observations:
+            # an entry of before there were verdicts is its operation's
+            verdicts = body.verdicts or (Verdict(operation=entry.operation),) * len(body.observations)
+            for o, verdict in zip(body.observations, verdicts, strict=True):
                 if isinstance(o, Fix):
                     time_ns = entry.received_ns if o.time_ns is None else o.time_ns
                     if null_island(o.lat_deg, o.lon_deg):
                         out.refuse(f"{path}: entry {entry.seq}", "position 0, 0")
                     else:
                         fixes.append((o.device, time_ns, o.lat_deg, o.lon_deg))
+                        if verdict.state != "open" and verdict.operation not in ("", OPEN):
+                            out.cases[verdict.operation] += 1
             if len(fixes) > 100_000:
                 out.add(fixes)
                 fixes = []

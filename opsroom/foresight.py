@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ class Foresight:
         self._lock = threading.Lock()
         self._opened: tuple[Any, Any, dict[str, Any]] | None = None
         self._stamp = -1
+        self._cases: tuple[str, ...] = ()
 
     def missing(self) -> str:
         """Why there can be no forecast, in an operator's words; "" where there can."""
@@ -79,6 +81,21 @@ class Foresight:
         if not (Path(self.settings.archive) / "archive.json").is_file():
             return "the tracks of the past that this machine learns from are not where they were; tell whoever runs it"
         return ""
+
+    def withheld(self, may: Callable[[str], bool]) -> str:
+        """Why whoever asks is told nothing: the archive is made of fixes of cases, and ``may`` says that one is not theirs.
+
+        Which one is not said: that it is there is that case's own business.
+
+        Raises:
+            UsageError: the archive cannot be read.
+        """
+        with self._lock:
+            self._open()
+            cases = self._cases
+        if all(map(may, cases)):
+            return ""
+        return "the tracks of the past that this machine learns from are also of cases that you may not see"
 
     def about(self) -> dict[str, Any]:
         """What the archive says of itself.
@@ -111,6 +128,7 @@ class Foresight:
             }  # fmt: skip
             arrivals = Arrivals(past, windows=calibration.windows[True])
             self._opened, self._stamp = (Forecaster(past, calibration=calibration), arrivals, about), stamp
+            self._cases = tuple(json.loads(text).get("cases", ()))
         return self._opened
 
     def meet(

@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
         for moving in (True, False):
             for t0_s in (past.last_s, past.last_s + 86_400.0):
                 calibration.widths(m * 60.0, moving, 0.0, t0_s, 0.9)
-    archive_store.save(calibration, args.to, {"sources": len(args.files), "refused": dict(gathered.refused)})
+    archive_store.save(calibration, args.to, {"sources": len(args.files), "refused": dict(gathered.refused),
+                                              "cases": dict(sorted(gathered.cases.items()))})  # fmt: skip
     return _show(args.to, verify=False, as_json=args.json)
 
 
@@ -73,16 +74,20 @@ def _show(path: str, *, verify: bool, as_json: bool) -> int:
 
     past, about = archive_store.load(path).past, archive_store.about(path)
     refused = dict(sorted(about.get("refused", {}).items()))
+    cases = dict(about.get("cases", {}))
     horizons = sorted({of["horizon_min"] for of in about["scores"]})
     differ = archive_store.differing(path) if verify else []
     first, last = iso_from_ns(round(past.first_s * NS)), iso_from_ns(round(past.last_s * NS))
     if as_json:
         print_json({"path": path, "vessels": len(past.names), "fixes": len(past), "from": first, "to": last,
                     "interval_s": round(past.scale.interval_s, 1), "reach_m": round(past.scale.reach_m),
-                    "horizons_min": horizons, "sources": about.get("sources"), "refused": refused, "version": about["version"],
-                    "sha256": sha256_of(path)} | ({"differ": differ} if verify else {}))  # fmt: skip
+                    "horizons_min": horizons, "sources": about.get("sources"), "cases": cases, "refused": refused,
+                    "version": about["version"], "sha256": sha256_of(path)}
+                   | ({"differ": differ} if verify else {}))  # fmt: skip
     else:
         print(f"{path}: {len(past.names)} vessels, {len(past)} fixes, {first} to {last}, one in {past.scale.interval_s:.0f} s")
+        for case, n in cases.items():
+            say(f"of case {case}: {n} fixes; whoever may not see that case is told nothing from this archive by the console")
         for reason, n in refused.items():
             say(f"left out: {n} × {reason}")
     if differ is None:

@@ -140,12 +140,9 @@ class Ahead:
         if found is None:
             raise HTTPException(404, f"no track {track_id!r}")
         row, points, places, t0_ns = found
-        head, why = {"track_id": track_id, "t0": iso_from_ns(t0_ns)}, self._foresight.missing()
-        if not why:
-            loop = asyncio.get_running_loop()
-            asked = (row, points, t0_ns, horizons, places)
-            head |= await loop.run_in_executor(self._pool, self._foresight.ahead, *asked)
-        return json_answer(msgspec.convert({"why": why, **head}, Forecasts))
+        head = {"track_id": track_id, "t0": iso_from_ns(t0_ns), "why": ""}
+        answer = await self._made(view, self._foresight.ahead, row, points, t0_ns, horizons, places)
+        return json_answer(msgspec.convert({**head, **answer}, Forecasts))
 
     async def intercept(self, request: Request) -> Response:
         """Where a unit can meet a track."""
@@ -161,7 +158,7 @@ class Ahead:
         if unit_id is not None and other is None:
             raise HTTPException(404, f"no track {unit_id!r}")
         unit, goals = _unit(request, other), goals_of(zones)
-        answer = await self._made(self._foresight.meet, row, points, _ns(head), unit, goals, radius_m, most_s)
+        answer = await self._made(view, self._foresight.meet, row, points, _ns(head), unit, goals, radius_m, most_s)
         return json_answer(msgspec.convert({**head, **answer}, InterceptView))
 
     async def looks(self, request: Request) -> Response:
@@ -169,8 +166,9 @@ class Ahead:
         minutes = _number(request, "horizon_min", 1.0, 44_640.0) or 60.0
         if "track" not in request.query_params:
             return json_answer(LooksView(track_id="", t0="", why="name a track: ?track=ID"))
-        head, row, points, _, not_allowed = await self._asked(request, self._view(request))
-        answer = await self._made(self._foresight.looks, row, points, _ns(head), minutes, not_allowed)
+        view = self._view(request)
+        head, row, points, _, not_allowed = await self._asked(request, view)
+        answer = await self._made(view, self._foresight.looks, row, points, _ns(head), minutes, not_allowed)
         return json_answer(msgspec.convert({**head, **answer}, LooksView))
 
     async def _asked(
@@ -194,10 +192,15 @@ class Ahead:
         row, points, zones, not_allowed, t0_ns = found
         return {"track_id": track_id, "t0": iso_from_ns(t0_ns)}, row, points, zones, not_allowed
 
-    async def _made(self, function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
-        """An answer of the archive, on the thread of forecasts; where there is no archive, why."""
+    async def _made(self, view: View, function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
+        """An answer of the archive, on the thread of forecasts; where there is none for whoever asks, why."""
+
+        def made() -> dict[str, Any]:
+            why = self._foresight.withheld(view.rights.may)
+            return {"why": why} if why else function(*args)
+
         why = self._foresight.missing()
-        return {"why": why} if why else await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+        return {"why": why} if why else await asyncio.get_running_loop().run_in_executor(self._pool, made)
 
 
 def _ns(head: dict[str, Any]) -> int:

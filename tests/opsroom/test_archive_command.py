@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 
+from birddog.journal import open_writer
+from birddog.model import Draft, Fix, FrameBody, Verdict, pack
 from opsroom.archive_store import differing
 from opsroom.cli import main
 from opsroom.ways_of import sha256_of
@@ -106,3 +108,27 @@ def test_an_archive_of_other_places_gives_no_width_of_its_own(tmp_path, capsys):
         assert ("knows nobody at this place before t0" in err) == (archive == elsewhere)
         widths.append(float(out.splitlines()[1].split(",")[6]))
     assert widths[1] > 0.5 * 1112.0 / 300.0 * 900.0 > 5.0 * widths[0]
+
+
+def test_an_archive_of_a_journal_says_of_which_cases_it_is(tmp_path, capsys):
+    """What everybody may hear, and what is of no case, is nobody's own."""
+    whose = {
+        "tag": Verdict("NIGHTJAR", "crate", "warrant"),
+        "ais": Verdict("NIGHTJAR", "ship", "open", "open"),
+        "boat": Verdict("open"),
+    }
+    drafts = []
+    for k, (device, verdict) in enumerate((d, v) for d, v in whose.items() for _ in range(3)):
+        fix = Fix(device=device, time_ns=(1_780_000_000 + 300 * k) * 10**9, lat_deg=30.0, lon_deg=32.0 + 0.01 * k)
+        body = FrameBody(format="x", version=1, payload=b"", device=device, observations=(fix,), verdicts=(verdict,))
+        drafts.append(Draft(kind="frame", received_ns=fix.time_ns, operation=verdict.operation, source="test",
+                            ident=bytes([k]) * 16, body=pack(body)))  # fmt: skip
+    writer = open_writer(f"sqlite:///{tmp_path}/j.db", mode="exercise")
+    writer.append(drafts)
+    writer.close()
+    assert build(f"sqlite:///{tmp_path}/j.db", tmp_path / "a", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["cases"] == {"NIGHTJAR": 3}
+    assert main(["archive", "show", str(tmp_path / "a")]) == 0
+    assert "of case NIGHTJAR: 3 fixes" in capsys.readouterr().err
+    build(tracks(tmp_path / "b.csv"), tmp_path / "b", "--json")
+    assert json.loads(capsys.readouterr().out)["cases"] == {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 import time
 
 import httpx
@@ -13,7 +15,9 @@ from birddog import model
 from birddog.units import ns_from_text
 from opsroom import archive_store
 from opsroom.archive_sources import build, gather
+from opsroom.console.server import Console
 from opsroom.foresight import Foresight, Settings, goals_of
+from opsroom.picture_view import Rights
 from tracking.forecast.calibration import Calibration
 
 NS = 1_000_000_000
@@ -126,6 +130,24 @@ def test_a_place_may_be_named_and_an_archive_that_is_damaged_is_one_line(shown, 
     (broken / "archive.json").write_text("{}")
     answer = ask(shown(str(broken)), track="T1")
     assert answer.status_code == 503 and "archive" in answer.json()["error"]
+
+
+def test_who_may_not_see_a_case_of_the_archive_is_told_nothing_from_it(shown, archive, tmp_path, monkeypatch):
+    """The fixes of another operation must not come back as a region, a meeting or a look; nor that it has any."""
+    mixed = tmp_path / "mixed"
+    shutil.copytree(archive, mixed)
+    said = json.loads((mixed / "archive.json").read_text()) | {"cases": {"NIGHTJAR": 9}}
+    (mixed / "archive.json").write_text(json.dumps(said))
+    address = shown(str(mixed))
+    assert ask(address, track="T1", at=str(NOW_S)).json()["forecasts"] != []
+    monkeypatch.setattr(Console, "_rights", staticmethod(lambda request: Rights(frozenset({"open", "nightjar"}))))
+    for path, found in (("forecasts", "forecasts"), ("intercept", "meetings"), ("looks", "looks")):
+        query = {"track": "T1", "at": str(NOW_S), "lat": str(LAT), "lon": str(LON)}
+        answer = httpx.get(f"{address}/v1/{path}", params=query, timeout=60.0).json()
+        assert answer[found] == [] and "of cases that you may not see" in answer["why"] and answer["archive"] is None, path
+        assert "NIGHTJAR" not in str(answer)
+    monkeypatch.setattr(Console, "_rights", staticmethod(lambda request: Rights(frozenset({"open", "nightjar", "NIGHTJAR"}))))
+    assert ask(address, track="T1", at=str(NOW_S)).json()["forecasts"] != []
 
 
 def test_the_circle_about_an_area_over_the_antimeridian():
