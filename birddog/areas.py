@@ -24,6 +24,8 @@ _TURN = 360 * UNIT
 _HALF = 180 * UNIT
 #: Beyond so many vertices a ring's edges are looked up by longitude; of so many rings at a time.
 LONG, SPANS_KEPT = 64, 1_000
+#: Up to so many vertices whether edges cross is asked pair by pair; of more, of so many pairs at a time.
+FEW, PAIRS = 64, 1 << 19
 #: Vertices of one ring: the coast of a large country in fine steps.
 MOST_VERTICES = 100_000
 
@@ -166,34 +168,96 @@ def _twice_area(ring: Sequence[tuple[int, int]]) -> int:
 
 def _crossing(ring: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
     """Two edges that properly cross, by number; a ring may touch itself."""
-    return _crossing_of([ring])
+    return _crossing_of_few(ring) if len(ring) <= FEW else _crossing_of(*_ends(ring))
 
 
 def _crossed(ring: Sequence[tuple[int, int]], other: Sequence[tuple[int, int]]) -> bool:
     """Whether an edge of one ring properly crosses one of another; neither crosses itself."""
-    return _crossing_of([ring, other]) is not None
-
-
-def _crossing_of(rings: Sequence[Sequence[tuple[int, int]]]) -> tuple[int, int] | None:
     import numpy as np
 
-    each = [np.array(ring, float) / UNIT for ring in rings]
-    a, b = np.concatenate([xy[:-1] for xy in each]), np.concatenate([xy[1:] for xy in each])
+    (a, b), (c, d) = _ends(ring), _ends(other)
+    near = ((np.minimum(c, d) <= a.max(axis=0)) & (np.maximum(c, d) >= a.min(axis=0))).all(axis=1)
+    return _crossing_of(np.concatenate((a, c[near])), np.concatenate((b, d[near]))) is not None
+
+
+def _ends(ring: Sequence[tuple[int, int]]) -> tuple[Any, Any]:
+    """Where each edge of a ring begins and ends, (N, 2) degrees."""
+    import numpy as np
+
+    xy = np.array(ring, float) / UNIT
+    return xy[:-1], xy[1:]
+
+
+def _crossing_of(a: Any, b: Any) -> tuple[int, int] | None:
+    """Two edges from ``a`` to ``b``, (N, 2), that properly cross.
+
+    Of two edges whose spans of longitude overlap one begins within the other's span: they are looked up in order of where they
+    begin, by longitude or by latitude, whichever leaves fewer to look at.
+    """
+    import numpy as np
+
     low, high = np.minimum(a, b), np.maximum(a, b)
-    order = np.argsort(low[:, 0], kind="stable")
-    begin = low[order, 0]
-    for n in range(len(a)):  # those that begin (in longitude) before this one ends
-        near = order[: int(np.searchsorted(begin, high[n, 0], side="right"))]
-        near = near[near > n]
-        near = near[(high[near, 0] >= low[n, 0]) & (high[near, 1] >= low[n, 1]) & (low[near, 1] <= high[n, 1])]
-        if near.size:
-            d, e = b[n] - a[n], b[near] - a[near]
-            p, q = a[near] - a[n], b[near] - a[n]
-            r, s = a[n] - a[near], b[n] - a[near]
-            apart = np.sign(_cross(d, p)) * np.sign(_cross(d, q)) < 0
-            apart &= np.sign(_cross(e, r)) * np.sign(_cross(e, s)) < 0
-            if apart.any():
-                return n, int(near[apart][0])
+    looks = []
+    for axis in (0, 1):
+        order = np.argsort(low[:, axis], kind="stable")
+        begins = low[order, axis]
+        first = np.searchsorted(begins, low[:, axis], side="left")
+        looks.append((np.searchsorted(begins, high[:, axis], side="right") - first, first, order))
+    counts, first, order = min(looks, key=lambda look: int(look[0].sum()))
+    ends, at = np.cumsum(counts), 0
+    while at < len(a):
+        base = int(ends[at] - counts[at])
+        end = max(at + 1, int(np.searchsorted(ends, base + PAIRS, side="right")))
+        many = counts[at:end]
+        n = np.repeat(np.arange(at, end), many)
+        m = order[np.repeat(first[at:end] - (ends[at:end] - many - base), many) + np.arange(len(n))]
+        near = (m != n) & (low[m] <= high[n]).all(axis=1) & (high[m] >= low[n]).all(axis=1)
+        n, m, at = np.minimum(n[near], m[near]), np.maximum(n[near], m[near]), end
+        d, e = b[n] - a[n], b[m] - a[m]
+        apart = np.sign(_cross(d, a[m] - a[n])) * np.sign(_cross(d, b[m] - a[n])) < 0
+        apart &= np.sign(_cross(e, a[n] - a[m])) * np.sign(_cross(e, b[n] - a[m])) < 0
+        for one, other in sorted(zip(n[apart].tolist(), m[apart].tolist(), strict=True)):
+            if _proper(*(_units(a[k]) + _units(b[k]) for k in (one, other))):
+                return one, other
+    return None
+
+
+def _units(position: Any) -> tuple[int, int]:
+    return round(float(position[0]) * UNIT), round(float(position[1]) * UNIT)
+
+
+def _proper(edge: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two edges (x, y of both ends) properly cross, exactly: one that touches may look like it by its last digit."""
+    def apart(ax: int, ay: int, bx: int, by: int, cx: int, cy: int, fx: int, fy: int) -> bool:
+        one, two = ((bx - ax) * (y - ay) - (by - ay) * (x - ax) for x, y in ((cx, cy), (fx, fy)))
+        return one < 0 < two or two < 0 < one
+
+    return apart(*edge, *other) and apart(*other, *edge)
+
+
+def _crossing_of_few(ring: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+    """``_crossing_of`` by the same sums in plain numbers: of a few edges the arrays cost more than the sums."""
+    edges = []
+    x0, y0 = ring[0][0] / UNIT, ring[0][1] / UNIT
+    for x, y in ring[1:]:
+        x1, y1 = x / UNIT, y / UNIT
+        west, east = (x0, x1) if x0 <= x1 else (x1, x0)
+        south, north = (y0, y1) if y0 <= y1 else (y1, y0)
+        edges.append((x0, y0, x1, y1, west, south, east, north))
+        x0, y0 = x1, y1
+    for n, (ax, ay, bx, by, west, south, east, north) in enumerate(edges):
+        dx, dy = bx - ax, by - ay
+        for m in range(n + 1, len(edges)):
+            cx, cy, fx, fy, other_west, other_south, other_east, other_north = edges[m]
+            if other_west > east or other_east < west or other_south > north or other_north < south:
+                continue
+            one, two = dx * (cy - ay) - dy * (cx - ax), dx * (fy - ay) - dy * (fx - ax)
+            if not (one < 0.0 < two or two < 0.0 < one):
+                continue
+            ex, ey = fx - cx, fy - cy
+            one, two = ex * (ay - cy) - ey * (ax - cx), ex * (by - cy) - ey * (bx - cx)
+            if (one < 0.0 < two or two < 0.0 < one) and _proper((*ring[n], *ring[n + 1]), (*ring[m], *ring[m + 1])):
+                return n, m
     return None
 
 

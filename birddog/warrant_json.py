@@ -116,7 +116,7 @@ def leg_of(said: Any, field: str = "route") -> Leg:
     """
     if not isinstance(said, dict):
         raise UsageError("an object was expected", field=field)
-    known = ("country", "area", "consent", "takes_over", "hand_over_by")
+    known = ("country", "area", "consent", *HAND_OVER)
     for name in said:
         if name not in known:
             raise UsageError("not known; nothing that a warrant says is passed over", field=f"{field}.{str(name)[:60]}")
@@ -126,12 +126,42 @@ def leg_of(said: Any, field: str = "route") -> Leg:
     _text(said["country"], f"{field}.country")
     area = _area(said["area"], f"{field}.area")
     assert area is not None
-    return Leg(
-        country=said["country"], area=area,
-        consent=consent_of(said["consent"], f"{field}.consent") if said.get("consent") else None,
-        takes_over=_text(said["takes_over"], f"{field}.takes_over") if "takes_over" in said else "",
-        hand_over_by_ns=_time(said, "hand_over_by", f"{field}.hand_over_by") if "hand_over_by" in said else None,
-    )  # fmt: skip
+    consent = consent_of(said["consent"], f"{field}.consent") if said.get("consent") else None
+    return handed_over(Leg(country=said["country"], area=area, consent=consent), said, field)
+
+
+#: What a leg, and a consent that is entered later, says of who takes over there.
+HAND_OVER = ("takes_over", "hand_over_by")
+
+
+def handed_over(leg: Leg, said: dict[str, Any], field: str) -> Leg:
+    """A leg with what is said of who takes over there, and by when; what is not said stays.
+
+    Raises:
+        UsageError: a member is impossible.
+    """
+    who = _text(said["takes_over"], f"{field}.takes_over") if "takes_over" in said else leg.takes_over
+    by_ns = hand_over_by(said, field) if "hand_over_by" in said else leg.hand_over_by_ns
+    return msgspec.structs.replace(leg, takes_over=who, hand_over_by_ns=by_ns)
+
+
+def hand_over_by(said: dict[str, Any], field: str) -> int | None:
+    """By when the JSON of a leg, or of a consent, says that somebody takes over.
+
+    Raises:
+        UsageError: it is no time.
+    """
+    return _time(said, "hand_over_by", f"{field}.hand_over_by") if "hand_over_by" in said else None
+
+
+def check_hand_over(by_ns: int | None, warrant: Warrant, field: str) -> None:
+    """What is asked of the time of a hand-over that is entered.
+
+    Raises:
+        UsageError: it would be done before anything is followed.
+    """
+    if by_ns is not None and by_ns < warrant.from_ns:
+        raise UsageError("before use_from", field=f"{field}.hand_over_by")
 
 
 def consent_of(said: Any, field: str = "consent") -> Consent:
@@ -219,25 +249,27 @@ def _time(said: dict[str, Any], name: str, field: str = "") -> int:
 
 
 def warrants_of(said: Any, *, file: str, lines: dict[int, int], pack: Pack | None = None) -> list[Warrant]:
-    """The warrants of a file's list, all or none.
+    """The warrants of a file, a list of them or one object, all or none.
 
     Args:
         said: what the JSON says.
         file: its name, for the words of an error.
-        lines: the line on which each of the list's objects begins, by its place.
+        lines: the line on which each of the list's objects begins, by its place; one object begins on the first.
         pack: the rules that all are under; None: each under the pack that it names, if it names one.
 
     Raises:
         UsageError: one of them cannot stand, or two have one id; names file, line and member.
     """
+    if isinstance(said, dict):
+        said, lines = [said], {0: 1}
     if not isinstance(said, list):
-        raise UsageError("a list of warrants was expected", file=file, line=1)
+        raise UsageError("a warrant, or a list of warrants, was expected", file=file, line=1)
     out: list[Warrant] = []
     ids: set[str] = set()
     for n, one in enumerate(said):
         try:
             warrant = warrant_of(one, pack_for(one) if pack is None else pack)
-            _check_areas(warrant)
+            _check_entered(warrant)
             if warrant.warrant in ids:
                 raise UsageError(f"{warrant.warrant!r} stands twice in this file", field="id")
         except UsageError as error:
@@ -247,11 +279,20 @@ def warrants_of(said: Any, *, file: str, lines: dict[int, int], pack: Pack | Non
     return out
 
 
-def _check_areas(warrant: Warrant) -> None:
+def _check_entered(warrant: Warrant) -> None:
+    """What is asked of a warrant that is entered; one that stands from before it was asked is in force as it is.
+
+    Raises:
+        UsageError: it covers less, or another thing, than it says.
+    """
+    if warrant.device and "class" in warrant.said:
+        raise UsageError("stands beside a device and would cover nothing: give each a warrant of its own", field="class")
     areas = [("jurisdiction", warrant.area), *[(f"route[{n}].area", leg.area) for n, leg in enumerate(warrant.legs)]]
     for field, area in areas:
         if area is not None:
             entered(area, field)
+    for n, leg in enumerate(warrant.legs):
+        check_hand_over(leg.hand_over_by_ns, warrant, f"route[{n}]")
 
 
 def entered(area: Area, field: str) -> None:

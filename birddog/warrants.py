@@ -29,10 +29,15 @@ from birddog.model import WarrantAct
 from birddog.persons import same_person
 from birddog.rules import Pack
 from birddog.units import iso_from_ns
-from birddog.warrant_json import consent_of, leg_of, warrant_of
+from birddog.warrant_json import HAND_OVER, consent_of, handed_over, leg_of, warrant_of
 
 #: What counts only when a second person has approved it.
 APPROVED = frozenset({"add", "extend", "consent", "open"})
+
+
+def hand_over(country: str) -> str:
+    """What the calendar calls it, and ``notify``, that a country's own authority takes over."""
+    return f"hand_over:{country}"
 
 
 class Order(msgspec.Struct):
@@ -209,26 +214,27 @@ def _obey(held: Held, act: WarrantAct) -> None:
         held.warrant = msgspec.structs.replace(
             warrant, extended=(*warrant.extended, (max(act.at_ns, warrant.from_ns), act.until_ns)))
     elif act.action == "consent":
-        country, consent, leg = _consent(held, act)
-        legs = tuple(msgspec.structs.replace(one, consent=consent) if one.country == country else one for one in warrant.legs)
-        held.warrant = msgspec.structs.replace(warrant, legs=legs if leg is None else (*legs, leg))
+        leg = _consent(held, act)
+        others = tuple(one for one in warrant.legs if one.country != leg.country)
+        legs = tuple(leg if one.country == leg.country else one for one in warrant.legs)
+        held.warrant = msgspec.structs.replace(warrant, legs=(*legs, leg) if len(others) == len(legs) else legs)
 
 
-def _consent(held: Held, act: WarrantAct) -> tuple[str, Any, Leg | None]:
-    """(country, its consent, the leg where the country is a new one on the way)."""
+def _consent(held: Held, act: WarrantAct) -> Leg:
+    """The leg of a country that consents, which may be a new one on the way."""
     said = _json(act.said)
     if not isinstance(said, dict) or "country" not in said or "consent" not in said:
         raise UsageError("country and consent were expected", field="consent")
-    known = any(leg.country == said["country"] for leg in held.warrant.legs)
-    if known:
-        extra = set(said) - {"country", "consent"}
-        if extra:
-            raise UsageError(f"{said['country']!r} stands on the route already", field=sorted(extra)[0])
-        return said["country"], consent_of(said["consent"]), None
+    for leg in held.warrant.legs:
+        if leg.country == said["country"]:
+            extra = set(said) - {"country", "consent", *HAND_OVER}
+            if extra:
+                raise UsageError(f"{said['country']!r} stands on the route already", field=sorted(extra)[0])
+            return handed_over(msgspec.structs.replace(leg, consent=consent_of(said["consent"])), said, "consent")
     leg = leg_of(said, "consent")
     if leg.consent is None:
         raise UsageError("missing", field="consent")
-    return leg.country, leg.consent, leg
+    return leg
 
 
 @lru_cache(maxsize=256)
@@ -290,8 +296,8 @@ def _check_extend(held: Held, act: WarrantAct) -> None:
 
 def _check_consent(held: Held, act: WarrantAct) -> None:
     _check_order(held, act)
-    _, consent, _ = _consent(held, act)
-    if consent.order != act.order:
+    consent = _consent(held, act).consent
+    if consent is None or consent.order != act.order:
         raise UsageError(f"is not {act.order!r}", field="consent.order")
 
 
@@ -335,6 +341,7 @@ def _check_notify(held: Held, act: WarrantAct) -> None:
     if act.at_ns is None:
         raise UsageError("wants a time", field="at")
     duties = [rule.id for rule in held.pack.rule if rule.check in ("notice", "report", "review")]
+    duties += [hand_over(leg.country) for leg in held.warrant.legs]
     if act.order not in duties:
         raise UsageError(f"one of {', '.join(duties) or 'no duties'} was expected", field="duty")
 

@@ -2,7 +2,7 @@
 
 What is opened is of the order's warrant and was made within its time.  A frame's ident follows from the order and from the
 sealed entry, so that a run that was cut goes on where it stood and writes nothing twice; an act ``opened`` says that all was
-looked at.
+looked at.  The frame names the order (``FrameBody.opened``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,20 @@ import msgspec
 from birddog.directory import Directory
 from birddog.journal import Writer
 from birddog.keyring import Keyring, KeyringError, KeysClosed
-from birddog.model import Draft, Entry, FrameBody, RefusalBody, Verdict, WarrantAct, pack, unpack
+from birddog.model import (
+    Draft,
+    Entry,
+    Fix,
+    FrameBody,
+    Opened,
+    RefusalBody,
+    Sighting,
+    TagRead,
+    Verdict,
+    WarrantAct,
+    pack,
+    unpack,
+)
 from birddog.warrants import Held
 from ingest.ident import hashed, near
 
@@ -83,7 +96,9 @@ class Openings:
         except (KeyringError, msgspec.DecodeError) as error:
             log.error("entry %d cannot be opened: %s", entry.seq, error)
             return []
-        observations, verdicts = [], []
+        # outside the hours each is sealed by itself; outside the area the positions are, and the rest with them
+        by_time = {reject.device or body.device for reject in body.rejects if reject.detail == "outside_hours"}
+        observations, verdicts, count = [], [], 0
         for o, verdict in zip(inside.observations, inside.verdicts, strict=True):
             time_ns = entry.received_ns if o.time_ns is None else o.time_ns
             subject = getattr(o, "epc", "") or o.device
@@ -91,11 +106,13 @@ class Openings:
             if order.from_ns <= time_ns < order.until_ns and held.covers(subject, "" if known is None else known.klass):
                 if o.time_ns is None:
                     o = msgspec.structs.replace(o, time_ns=time_ns)  # it was made then, not now
+                count += isinstance(o, Fix | TagRead | Sighting) or o.device in by_time
                 observations.append(o)
                 verdicts.append(Verdict(verdict.operation, verdict.shipment, verdict.basis, "admitted"))
         if not observations:
             return []
-        frame = msgspec.structs.replace(inside, observations=tuple(observations), verdicts=tuple(verdicts))
+        frame = msgspec.structs.replace(inside, observations=tuple(observations), verdicts=tuple(verdicts),
+                                        opened=Opened(warrant=held.warrant.warrant, order=order.order, count=count))
         ident = near(now_ns) + hashed(b"open", order.order.encode(), held.warrant.warrant.encode(), entry.ident)
         return [Draft(kind="frame", received_ns=now_ns, source=entry.source, ident=ident, body=pack(frame),
                       operation=entry.operation, observations=len(observations))]

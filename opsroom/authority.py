@@ -9,11 +9,23 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from birddog.deadlines import ENDS, Deadline, deadlines, retention
+from birddog.deadlines import Deadline, Standing, deadlines, retention, standing
 from birddog.directory import OPEN, Directory
 from birddog.model import Track
 from birddog.units import iso_from_ns
-from birddog.warrants import Held
+from birddog.warrants import Held, hand_over
+
+
+class LegView(msgspec.Struct, frozen=True, kw_only=True):
+    """A country on the way: by which order it consents, and when; who takes over there, by when, and when that was done."""
+
+    country: str
+    consent: str
+    consent_from: str | None
+    consent_until: str | None
+    takes_over: str
+    hand_over_by: str | None
+    handed_over: str | None
 
 
 class WarrantView(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,20 +44,22 @@ class WarrantView(msgspec.Struct, frozen=True, kw_only=True):
     pack: str
     entered_by: str
     approved_by: str
+    route: list[LegView]
 
 
 class DeadlineView(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a warrant is due, when, and whether it is over (done, or of no account any more).
+    """What of a warrant is due, when, and where that stands (``birddog.deadlines.standing``).
 
-    Of no warrant (""): ``retention``, when nothing of the operation may be kept any more.
+    ``near``: it is due or overdue, and told of.  Of no warrant (""): ``retention``, when nothing of the operation may be kept
+    any more.
     """
 
     warrant: str
     operation: str
     what: str
     due: str
+    state: Standing
     near: bool
-    over: bool
     text: str
 
 
@@ -93,22 +107,43 @@ def warrant_view(held: Held, now_ns: int) -> WarrantView:
         warrant=warrant.warrant, device=warrant.device, klass=warrant.said.get("class", ""), operation=held.operation,
         state=state_of(held, now_ns), begins=iso_from_ns(warrant.from_ns), until=iso_from_ns(warrant.ends_ns),
         pack=held.pack.name, entered_by=held.by, approved_by=held.approved_by,
-    )
+        route=[LegView(
+            country=leg.country, consent="" if leg.consent is None else leg.consent.order,
+            consent_from=None if leg.consent is None else iso_from_ns(leg.consent.from_ns),
+            consent_until=None if leg.consent is None else iso_from_ns(leg.consent.until_ns), takes_over=leg.takes_over,
+            hand_over_by=_when(leg.hand_over_by_ns), handed_over=_when(held.done.get(hand_over(leg.country))),
+        ) for leg in warrant.legs],
+    )  # fmt: skip
+
+
+def _when(time_ns: int | None) -> str | None:
+    return None if time_ns is None else iso_from_ns(time_ns)
+
+
+def calendar(directory: Directory, held: Held, now_ns: int) -> list[DeadlineView]:
+    """The calendar of one warrant, what is to be done in front, by its day."""
+    return _views([(one, held.operation) for one in _deadlines(directory, held, now_ns)], now_ns)
+
+
+def _deadlines(directory: Directory, held: Held, now_ns: int) -> list[Deadline]:
+    operation = directory.operations.get(directory.case_of(held, now_ns) or "")
+    return deadlines(held, closed=operation is not None and operation.closed)
 
 
 def deadline_views(directory: Directory, now_ns: int) -> list[DeadlineView]:
     """The calendar of all warrants and of how long cases may be kept, what is due first in front."""
 
-    def over(one: Deadline) -> bool:
-        return one.over or (one.what in ENDS and one.due_ns <= now_ns)
-
-    rows = [(one, held.operation) for held in directory.warrants.held.values() for one in deadlines(held)]
+    rows = [(one, held.operation) for held in directory.warrants.held.values() for one in _deadlines(directory, held, now_ns)]
     kept = ((retention(operation), name) for name, operation in directory.operations.items())
     rows += [(one, name) for one, name in kept if one is not None]
-    rows.sort(key=lambda row: (over(row[0]), row[0].due_ns, row[0].warrant, row[0].what, row[1]))
-    return [DeadlineView(warrant=one.warrant, operation=operation, what=one.what, due=iso_from_ns(one.due_ns),
-                         near=not over(one) and one.lead_ns <= now_ns, over=over(one), text=one.text)
-            for one, operation in rows]  # fmt: skip
+    return _views(rows, now_ns)
+
+
+def _views(rows: list[tuple[Deadline, str]], now_ns: int) -> list[DeadlineView]:
+    found = [(one, standing(one, now_ns), operation) for one, operation in rows]
+    found.sort(key=lambda row: (row[1] == "settled", row[0].due_ns, row[0].warrant, row[0].what, row[2]))
+    return [DeadlineView(warrant=one.warrant, operation=operation, what=one.what, due=iso_from_ns(one.due_ns), state=state,
+                         near=state in ("due", "overdue"), text=one.text) for one, state, operation in found]
 
 
 def retrieval_views(directory: Directory, tracks: Iterable[Track], now_ns: int) -> list[RetrievalView]:

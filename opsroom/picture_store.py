@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 #: Raised with every change of what the tables hold.  A store of another version, or folded by another
 #: version of the program, is made anew: rows of two versions side by side are no rebuild's.
-VERSION = f"15 {__version__}".encode()
+VERSION = f"16 {__version__}".encode()
 
 #: A store that holds its rows holds not many more than these (about 1 kB each).
 HELD = 30_000

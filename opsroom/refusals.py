@@ -3,7 +3,8 @@
 A part of an admitted message that its format does not understand is a row of reason ``unread``, apart from the
 refusals: its detail is the part's name.  A message that came in and fed no track is one of reason ``no_track``, see
 ``opsroom.unfed``.  What was sealed for want of a warrant is one of reason ``sealed``; it and what was refused for that have the
-warrant's verdict as their detail, and their count is of positions.
+warrant's verdict as their detail, and their count is of positions.  What of the sealed came in since, by an order, is one of
+reason ``opened``, whose detail is the warrant and the order.
 
 A part of the fold.  Names come from whoever sends, so they are bounded: the newest ``ROWS_KEPT`` are kept
 apart, the rest is counted together in the row ``others``.
@@ -25,6 +26,8 @@ OTHERS = "others"
 UNREAD = "unread"
 #: The reason of a row that counts positions which a warrant did not cover and which were sealed, as its rules say.
 SEALED = "sealed"
+#: The reason of a row that counts what of the sealed came in since, by an order.
+OPENED = "opened"
 #: The reason of a row that counts admitted messages which fed no track; its detail says why.
 NO_TRACK = "no_track"
 
@@ -43,6 +46,9 @@ class Refusals(msgspec.Struct):
             self._add(changed, entry, body, (reject.device or body.device)[:NAME_CHARS],
                       SEALED if reject.verdict is not None and reject.verdict.state == "sealed" else reject.reason,
                       reject.detail, reject.count)
+        if isinstance(body, FrameBody) and body.opened is not None:
+            device = next((o.device for o in body.observations), body.subject or body.device)[:NAME_CHARS]
+            self._add(changed, entry, body, device, OPENED, f"{body.opened.warrant} {body.opened.order}", body.opened.count)
         if isinstance(body, FrameBody) and body.unread:
             # a gateway brings it, the device whose message it was is the one that speaks in it
             device = next((o.device for o in body.observations), body.subject or body.device)[:NAME_CHARS]
@@ -58,7 +64,8 @@ class Refusals(msgspec.Struct):
 
     def _add(self, changed: dict[str, Refused | None], entry: Entry, body: FrameBody | RefusalBody, device: str, reason: str,
              detail: str, count: int = 1) -> None:
-        apart = reason in (UNREAD, SEALED) or (reason == "unauthorised" and detail in ALL_VERDICTS)  # a warrant's verdict
+        of_warrant = reason == "unauthorised" and detail in ALL_VERDICTS
+        apart = of_warrant or reason in (UNREAD, SEALED, OPENED)
         parts = (entry.source, device, body.format, reason, *((detail,) if apart else ()),
                  *((entry.operation,) if entry.operation else ()))
         key = "\x1f".join(parts)

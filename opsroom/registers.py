@@ -9,6 +9,7 @@ from birddog.directory import Directory
 from birddog.errors import UsageError
 from birddog.journal import exists, home, open_reader, open_writer
 from birddog.model import Body, unpack
+from birddog.units import iso_from_ns
 from ingest import control
 
 
@@ -35,11 +36,24 @@ class Registers:
         for entry in reader.registers():
             self.directory.apply(unpack(entry))
         self.now_ns = time.time_ns()
+        #: What is later is to come: by this machine's clock, and of an exercise by that of its messages.
+        self._latest_ns = max(self.now_ns, reader.clock_ns()) if self.mode == "exercise" else self.now_ns
         reader.close()
 
     def enter(self, *bodies: Body) -> list[int]:
         """Append entries, by the running writer or by ourselves; returns their numbers."""
         return control.enter(self.url, bodies, source="operator", actor=self.actor)
+
+    def past(self, time_ns: int, field: str) -> int:
+        """The time of something that was done.
+
+        Raises:
+            UsageError: it is to come: nothing was done then.
+        """
+        if time_ns > self._latest_ns:
+            raise UsageError(f"{iso_from_ns(time_ns)} is to come (it is {iso_from_ns(self._latest_ns)}): when it was done was "
+                             "expected", field=field)
+        return time_ns
 
     def operation(self, name: str) -> None:
         """Raises:

@@ -1,10 +1,11 @@
 """The calendar of an operation's warrants: what is due is told of in time, by the time of the entries.
 
-Of each warrant that was approved: installation, extension, expiry, and its rules' duties (``birddog.deadlines``).
+Of each warrant that was approved: installation, extension, expiry, who takes over beyond a border, and its rules' duties
+(``birddog.deadlines``).
 ``warrant_due`` goes on from the lead until it is done or due, ``warrant_overdue`` from there until it is done; the end of use,
 by time or by revocation, is ``warrant_ended``.  That an extension must be asked for and that use ends is one thing, told of
-twice: the second takes the first's place.  Of a closed case nobody installs or extends, and its duties stay: notice, report,
-retrieval.
+twice: the second takes the first's place.  Of a closed case nobody installs, extends or hands over; its duties stay: notice,
+report, retrieval.
 """
 
 from __future__ import annotations
@@ -48,13 +49,13 @@ class WarrantCalendar(msgspec.Struct):
             if not held.approved_by:
                 continue
             warrant, device = held.warrant, held.warrant.device or next(iter(held.placed), "")
-            calendar = deadlines(held)
+            calendar = deadlines(held, closed=closed)
             last_ns = next((one.lead_ns for one in calendar if one.what == "expiry"), _NEVER)
             for one in calendar:
                 name, tracks = f"{one.warrant}/{one.what}", tracks_of(device)
                 text = f"{one.warrant}: {one.what} {iso_from_ns(one.due_ns)}: {one.text}"
                 stays = one.what not in ENDS
-                over = one.over or (closed and not stays)
+                over = one.over
                 until_ns = min(one.due_ns, last_ns) if one.what == "extension" else one.due_ns
                 self._tell(f"{name}/due", "warrant_due", not over and one.lead_ns <= now_ns < until_ns, one.lead_ns,
                            now_ns, operation, device, tracks, text, book)
@@ -75,11 +76,11 @@ class WarrantCalendar(msgspec.Struct):
     def _tell(self, key: str, kind: str, holds: bool, since_ns: int, now_ns: int, operation: str, device: str,
               tracks: tuple[str, ...], text: str, book: Book) -> None:
         going = self.going.get(key)
-        if holds and going is None:
+        if going is not None and (not holds or going.text != text):
+            book.end(self.going.pop(key), now_ns)
+        if holds and key not in self.going:
             self.going[key] = book.event(kind, operation, min(since_ns, now_ns), device=device, track_ids=tracks, text=text,
                                          time_source="server", about=_about(key))
-        elif not holds and going is not None:
-            book.end(self.going.pop(key), now_ns)
 
     def _next(self, at_ns: int, now_ns: int) -> None:
         if at_ns > now_ns:

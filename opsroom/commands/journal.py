@@ -246,6 +246,7 @@ def entry_json(entry: Any) -> dict[str, Any]:
             out["count"] = body.count
         if isinstance(body, FrameBody):
             out |= {"session": body.session, "payload_hex": body.payload.hex(), "unread": list(body.unread)}
+            out |= {"opened": msgspec.structs.asdict(body.opened)} if body.opened is not None else {}
             return out | ({"payload_hash": body.payload_hash.hex()} if body.payload_hash else {})
         return out | {"payload_hash": body.payload_hash.hex()}
     if entry.erased:

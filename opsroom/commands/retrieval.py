@@ -74,7 +74,7 @@ def _done(registers: Any, args: argparse.Namespace) -> int:
             and args.device in (one.warrant.device, *one.placed) and args.device not in one.retrieved]
     if len(held) != 1:
         raise UsageError(f"{len(held)} warrants have it out" + ("; --warrant says which" if held else ""), field="DEVICE")
-    at_ns = registers.now_ns if args.at is None else time_ns(args.at, "--at")
+    at_ns = registers.now_ns if args.at is None else registers.past(time_ns(args.at, "--at"), "--at")
     act = WarrantAct(warrant=held[0].warrant.warrant, action="retrieve", by=registers.actor, operation=held[0].operation,
                      device=args.device, at_ns=at_ns, note=args.note)
     registers.directory.warrants.check(act)

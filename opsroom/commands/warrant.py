@@ -112,7 +112,7 @@ def _added(registers: Any, args: argparse.Namespace) -> tuple[list[WarrantAct], 
     if args.action == "import":
         said, lines = warrants_in(said, args.file, lines)
     elif isinstance(said, dict):
-        said = [said]
+        said = [said]  # as ``warrants_of`` takes it
     text = _pack(args.pack) if args.pack else ""
     found = warrants_of(said, file=args.file, lines=lines, pack=rules.pack_of(text) if text else None)
     acts = []
@@ -153,19 +153,20 @@ def _act(registers: Any, args: argparse.Namespace) -> WarrantAct:
         raise UsageError(f"no warrant {args.warrant!r}; birddog warrant list", field="ID")
 
     def at(text: str | None, option: str) -> int:
-        return registers.now_ns if text is None else time_ns(text, option)
+        """When something was done, by default now."""
+        return registers.now_ns if text is None else registers.past(time_ns(text, option), option)
 
     words: dict[str, Any] = {"note": args.note}
     match args.action:
         case "approve":
             words |= {"order": args.order}
         case "extend":
-            words |= {"order": args.order, "at_ns": at(args.granted, "--granted"), "until_ns": at(args.until, "--until")}
+            words |= {"order": args.order, "at_ns": at(args.granted, "--granted"), "until_ns": time_ns(args.until, "--until")}
         case "open":
-            words |= {"order": args.order, "from_ns": at(args.since, "--from"), "until_ns": at(args.until, "--until")}
+            words |= {"order": args.order, "from_ns": time_ns(args.since, "--from"), "until_ns": time_ns(args.until, "--until")}
         case "consent":
             said = json_file(args.file)
-            _check_leg(said, args.file)
+            _check_leg(held, said, args.file)
             consent = said.get("consent") if isinstance(said, dict) else None
             order = consent.get("order") if isinstance(consent, dict) else None
             words |= {"said": json_of(said), "order": order if isinstance(order, str) else ""}
@@ -174,19 +175,21 @@ def _act(registers: Any, args: argparse.Namespace) -> WarrantAct:
         case "notify":
             words |= {"order": args.duty, "at_ns": at(args.at, "--at")}
         case "revoke":
-            words |= {"at_ns": at(args.at, "--at")}
+            words |= {"at_ns": registers.now_ns if args.at is None else time_ns(args.at, "--at")}
     return WarrantAct(warrant=args.warrant, action=args.action, by=registers.actor, operation=held.operation, **words)
 
 
-def _check_leg(said: Any, file: str) -> None:
-    """What is asked of a country's area that is entered with its consent."""
+def _check_leg(held: Held, said: Any, file: str) -> None:
+    """What is asked of a country's area, and of who takes over there, that is entered with its consent."""
     from birddog.errors import UsageError
-    from birddog.warrant_json import entered, leg_of
+    from birddog.warrant_json import check_hand_over, entered, hand_over_by, leg_of
 
-    if not isinstance(said, dict) or "area" not in said:
+    if not isinstance(said, dict):
         return
     try:
-        entered(leg_of(said, "consent").area, "consent.area")
+        if "area" in said:
+            entered(leg_of(said, "consent").area, "consent.area")
+        check_hand_over(hand_over_by(said, "consent"), held.warrant, "consent")
     except UsageError as error:
         raise UsageError(error.message, file=file, line=1, field=error.field) from error
 
@@ -235,9 +238,10 @@ def _list(registers: Any, args: argparse.Namespace) -> int:
 
 
 def _show(registers: Any, args: argparse.Namespace) -> int:
-    from birddog.deadlines import deadlines, open_devices
+    from birddog.deadlines import open_devices
     from birddog.errors import UsageError
     from birddog.units import iso_from_ns
+    from opsroom.authority import calendar
 
     held = registers.directory.warrants.held.get(args.warrant)
     if held is None:
@@ -249,15 +253,18 @@ def _show(registers: Any, args: argparse.Namespace) -> int:
 
     acts = [{"action": act.action, "by": act.by, "order": act.order, "at": when(act.at_ns), "until": when(act.until_ns),
              "device": act.device, "note": act.note} for act in held.acts]
-    orders = [{"order": name, "action": order.act.action, "entered_by": order.act.by, "approved_by": order.approved_by}
+    orders = [{"order": name, "action": order.act.action, "entered_by": order.act.by, "approved_by": order.approved_by,
+               "from": when(order.act.from_ns), "until": when(order.act.until_ns), "opened": order.obeyed}
               for name, order in held.orders.items()]
-    calendar = [{"what": one.what, "due": when(one.due_ns), "over": one.over, "text": one.text} for one in deadlines(held)]
+    due = [{"what": one.what, "due": one.due, "state": one.state, "text": one.text}
+           for one in calendar(registers.directory, held, registers.now_ns)]
     if args.json:
-        print_json(row | {"warrant_said": held.warrant.said, "acts": acts, "orders": orders, "calendar": calendar,
+        print_json(row | {"warrant_said": held.warrant.said, "acts": acts, "orders": orders, "calendar": due,
                           "placed": open_devices(held), "rules": [rule.id for rule in held.pack.rule]})
         return 0
+    route = row.pop("route")
     print_table(("field", "value"), row.items())
-    for title, rows in (("acts", acts), ("orders", orders), ("calendar", calendar)):
+    for title, rows in (("acts", acts), ("orders", orders), ("route", route), ("calendar", due)):
         if rows:
             say(f"{title}:")
             print_table(tuple(rows[0]), [list(one.values()) for one in rows])

@@ -13,7 +13,7 @@ from opsroom.console import openapi, views
 from opsroom.console.answers import json_answer
 from opsroom.console.source import Source
 from opsroom.picture_view import View
-from opsroom.refusals import SEALED
+from opsroom.refusals import OPENED, SEALED
 
 
 class Law:
@@ -32,9 +32,10 @@ class Law:
 
         def read() -> openapi.Authority:
             directory, now_ns, may = self.source.directory(), self.source.now_ns(), view.rights.may
-            sealed = [views.refused_view(r, row) for r, row in view.refused(0) if row.reason == SEALED]
+            rows = [(views.refused_view(r, row), row.reason) for r, row in view.refused(0) if row.reason in (SEALED, OPENED)]
             return openapi.Authority(
-                time=iso_from_ns(now_ns), sealed=sealed,
+                time=iso_from_ns(now_ns), sealed=[row for row, reason in rows if reason == SEALED],
+                opened=[row for row, reason in rows if reason == OPENED],
                 warrants=[warrant_view(held, now_ns) for held in directory.warrants.held.values() if may(held.operation)],
                 deadlines=[row for row in deadline_views(directory, now_ns) if may(row.operation)],
                 retrieval=[row for row in retrieval_views(directory, [track for _, track in view.tracks(0)], now_ns)

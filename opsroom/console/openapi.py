@@ -72,13 +72,15 @@ class Flags(msgspec.Struct, frozen=True):
 
 
 class Authority(msgspec.Struct, frozen=True):
-    """Warrants and what is due of them, the first due in front; devices still out; what was sealed, by device and why."""
+    """Warrants and what is due of them, the first due in front; devices still out; what was sealed, by device and why, and
+    what of it was opened since, by device and by which order (``detail``: the warrant and the order)."""
 
     time: str
     warrants: list[WarrantView]
     deadlines: list[DeadlineView]
     retrieval: list[RetrievalView]
     sealed: list[views.RefusedView]
+    opened: list[views.RefusedView]
 
 
 class RefusedMessages(msgspec.Struct, frozen=True):

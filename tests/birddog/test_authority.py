@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from birddog import areas
 from birddog.areas import UNIT, area_of, check_holes
 from birddog.authority import VERDICTS, Authority
 from birddog.errors import UsageError
@@ -374,3 +375,58 @@ def test_a_hole_under_arcs_has_its_corners_inside():
     check_holes(area_of(box))
     with pytest.raises(ValueError, match="not within"):
         check_holes(area_of(box | {"edges": "straight"}))
+
+
+def test_one_object_is_a_file_of_one_warrant(tmp_path, capsys):
+    said = json.dumps(SAID)
+    for text in (said, f"[{said}]"):
+        (tmp_path / "w.json").write_text(text)
+        (tmp_path / "p.csv").write_text("device,t,lat,lon\nD1,2026-03-05T13:00:00Z,51,11\nD2,2026-03-05T13:00:00Z,51,11\n")
+        assert cli.main(["authority", "check", "--warrants", str(tmp_path / "w.json"), "--pings", str(tmp_path / "p.csv")]) == 0
+        assert [row.rpartition(",")[2] for row in capsys.readouterr().out.splitlines()[1:]] == ["accept", "no_authority"]
+    (tmp_path / "w.json").write_text(json.dumps(SAID | {"use_until": "x"}))
+    assert cli.main(["authority", "check", "--warrants", str(tmp_path / "w.json"), "--pings", str(tmp_path / "p.csv")]) == 2
+    assert "w.json:1: use_until: " in capsys.readouterr().err
+
+
+def test_of_a_few_edges_and_of_many_it_is_asked_alike_whether_they_cross(monkeypatch):
+    """A ring that crosses itself is refused however long it is, and whichever way it is looked through."""
+    rng, seen = random.Random(7), set()
+    for n in (3, 4, 6, 12, 40, 90):
+        for grid in (None, 4, 9):
+            for _ in range(25):
+                star = [(math.cos(turn) * r, math.sin(turn) * r) for turn in sorted(rng.uniform(0, 6.28) for _ in range(n))
+                        for r in [rng.uniform(0.2, 1.0)]]  # fmt: skip
+                if rng.random() < 0.5:
+                    k = rng.randrange(n - 1)
+                    star[k], star[k + 1] = star[k + 1], star[k]
+                ring = [(round(x * (grid or 1)) * UNIT // grid, round(y * grid) * UNIT // grid) if grid
+                        else (round(x * UNIT), round(y * UNIT)) for x, y in star]  # fmt: skip
+                ring = [p for k, p in enumerate([*ring, ring[0]]) if k == 0 or p != ring[k - 1]]
+                if len(ring) < 3:
+                    continue
+                wanted = exactly_crosses(ring)
+                few = areas._crossing_of_few(ring)
+                for pairs in (1, 7, 1 << 19):
+                    monkeypatch.setattr(areas, "PAIRS", pairs)
+                    many = areas._crossing_of(*areas._ends(ring))
+                    assert (few is not None, many is not None) == (wanted, wanted), ring
+                seen.add(wanted)
+    assert seen == {True, False}
+
+
+def exactly_crosses(ring) -> bool:
+    """In fractions and by hand: two edges cross properly where each parts the ends of the other."""
+    def turn(a, b, c):
+        return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+    edges = list(zip(ring, ring[1:], strict=False))
+    return any(turn(a, b, c) * turn(a, b, d) < 0 and turn(c, d, a) * turn(c, d, b) < 0
+               for n, (a, b) in enumerate(edges) for c, d in edges[n + 1 :])
+
+
+def test_a_ring_that_touches_itself_on_a_slanted_edge_does_not_cross():
+    """0.3 * 0.3 and 0.9 * 0.1 differ in their last digit: what lies on an edge was said to cross it."""
+    ring = [[0.0, 0.0], [0.3, 0.9], [-1.0, 0.9], [0.1, 0.3], [-1.0, 0.0], [0.0, 0.0]]
+    area = area_of({"type": "Polygon", "coordinates": [ring]})
+    assert area.contains(lat_deg=0.3, lon_deg=0.1)

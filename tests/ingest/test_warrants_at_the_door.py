@@ -20,6 +20,7 @@ from birddog.model import (
     Fix,
     Frame,
     FrameBody,
+    Opened,
     Operation,
     Placement,
     Reading,
@@ -35,6 +36,8 @@ from devices import codec
 from ingest.control import drafts_of, wanted
 from ingest.desk import Desk
 from ingest.intake import Entries
+from opsroom.commands.journal import entry_json
+from opsroom.refusals import Refusals
 from tracking.fold import Fold
 
 T0 = 1_790_000_000 * NS
@@ -366,6 +369,17 @@ def test_what_is_sealed_is_opened_by_an_approved_order_and_by_nothing_else(seali
     frames = opened(sealing, late, act("approve", by="bea", order="O1"))
     assert [o for body in frames for o in body.observations] == [out[0], height, out[1]]
     assert {verdict for body in frames for verdict in body.verdicts} == {Verdict("A", "crate", "warrant", "admitted")}
+    # each names the order by which it came in, and how many of the positions that were sealed it is (the height went with one)
+    assert [body.opened for body in frames] == [Opened(warrant="W-tag", order="O1", count=1)] * 2
+    assert {body.opened for body in found if isinstance(body, FrameBody)} <= {None}
+    refusals, rows = Refusals(), {}
+    for entry in sealing.journal.read(0, 10_000):
+        if entry.kind in ("frame", "refusal"):
+            rows |= refusals.count(entry, unpack(entry))
+    counts = {(row.reason, row.detail): row.count for row in rows.values()}
+    assert counts["sealed", "outside_jurisdiction"] == 4 and counts["opened", "W-tag O1"] == 2
+    lines = [line for entry in sealing.journal.read(0, 10_000) if "opened" in (line := entry_json(entry))]
+    assert [line["opened"] for line in lines] == [{"warrant": "W-tag", "order": "O1", "count": 1}] * 2
     assert opened(sealing, late) == []
     counts = sealing.journal.counts()
     assert (counts.frames, counts.rejects) == (5, {"unauthorised": 5})

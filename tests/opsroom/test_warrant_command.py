@@ -9,6 +9,8 @@ import pytest
 from birddog.journal import open_reader
 from birddog.model import unpack
 from opsroom import cli
+from opsroom.authority import deadline_views
+from opsroom.registers import Registers
 
 BOX = {"type": "Polygon", "coordinates": [[[10, 50], [12, 50], [12, 52], [10, 52], [10, 50]]]}
 SAID = {"id": "W1", "device": "D1", "issued": "2026-03-01T00:00:00Z", "install_by": "2026-03-11T00:00:00Z",
@@ -89,6 +91,9 @@ def test_a_warrant_goes_its_way_and_each_act_is_an_entry_with_its_actor(run):
         (dict(pack="us-rule-41"), "w.json:2: authority: missing; named"),
         (dict(conditions="be kind"), "w.json:2: conditions"),
         (dict(offence=""), "w.json:2: offence"),
+        ({"class": "van"}, "w.json:2: class: stands beside a device and would cover nothing"),
+        (dict(route=[{"country": "NL", "area": BOX, "hand_over_by": "2026-03-05T12:59:59Z"}]),
+         "w.json:2: route[0].hand_over_by: before use_from"),
         (dict(id="W0"), "w.json:2: id: 'W0' stands twice"),
         (holed([[10, 10], [11, 10], [11, 11], [10, 10]]), "w.json:2: jurisdiction: coordinates[1]: a hole that is not within"),
     ],
@@ -125,6 +130,11 @@ def test_what_cannot_stand_is_refused_whole_and_those_in_force_stay(change, word
         (("open", "W1", "--order", "O", "--from", "2026-03-06T00:00:00Z", "--until", "2026-03-05T00:00:00Z"),
          "until: wants a time"),
         (("revoke", "W1", "--at", "soon"), "--at: "),
+        (("extend", "W1", "--order", "X", "--granted", "2199-01-01T00:00:00Z", "--until", "2200-01-01T00:00:00Z"),
+         "--granted: 2199-01-01T00:00:00.000Z is to come"),
+        (("install", "W1", "--at", "2199-01-01T00:00:00Z"), "--at: 2199-01-01T00:00:00.000Z is to come"),
+        (("notify", "W1", "--duty", "tea", "--at", "2199-01-01T00:00:00Z"), "--at: 2199-01-01T00:00:00.000Z is to come"),
+        (("notify", "W1", "--duty", "hand_over:NL"), "duty: one of no duties"),
     ],
 )
 def test_an_act_that_cannot_stand_becomes_no_entry(words, said, run):
@@ -193,3 +203,52 @@ def test_one_recovery_ends_what_goes_on_under_two_warrants(run):
         assert run("warrant", "approve", name, by="bea")[0] == 0
     assert run("retrieval", "done", "D1", "--warrant", "W1", "--at", "2026-03-21T00:00:00Z")[0] == 0
     assert json.loads(run("retrieval", "list", "--json")[1]) == []
+
+
+def test_a_recovery_that_is_to_come_is_none(run):
+    run("warrant", "add", write(run, SAID))
+    run("warrant", "approve", "W1", by="bea")
+    status, _, err = run("retrieval", "done", "D1", "--at", "2199-01-01T00:00:00Z")
+    assert (status, err.count("\n")) == (2, 1) and "--at: 2199-01-01T00:00:00.000Z is to come" in err
+
+
+def test_where_the_calendar_stands_is_one_word_on_the_command_line_and_in_the_api(run):
+    """Of a warrant that has ended the extension and the end are settled, and the duties overdue; ``over`` said neither."""
+    texts = dict.fromkeys(("authority", "applicant", "offence", "object"), "x")
+    route = [{"country": "NL", "area": BOX, "takes_over": "Landelijke Politie", "hand_over_by": "2026-03-10T00:00:00Z"}]
+    write(run, SAID | texts | {"pack": "us-rule-41", "installed": "2026-03-05T15:00:00Z", "route": route})
+    assert run("warrant", "add", "w.json", "--operation", "OP")[0] == 0 and run("warrant", "approve", "W1", by="bea")[0] == 0
+    shown = json.loads(run("warrant", "show", "W1", "--json")[1])
+    assert {row["what"]: row["state"] for row in shown["calendar"]} == {
+        "installation": "settled", "extension": "settled", "expiry": "settled", "hand_over:NL": "overdue",
+        "return-10-days": "overdue", "notice-10-days": "overdue"}  # fmt: skip
+    registers = Registers(run.journal)
+    rows = deadline_views(registers.directory, registers.now_ns)
+    assert {row.what: (row.state, row.near) for row in rows} == {
+        row["what"]: (row["state"], row["state"] == "overdue") for row in shown["calendar"]}
+    assert shown["route"] == [{"country": "NL", "consent": "", "consent_from": None, "consent_until": None,
+                               "takes_over": "Landelijke Politie", "hand_over_by": "2026-03-10T00:00:00.000Z",
+                               "handed_over": None}]  # fmt: skip
+    assert run("warrant", "notify", "W1", "--duty", "hand_over:NL", "--at", "2026-03-09T00:00:00Z")[0] == 0
+    out = run("warrant", "show", "W1")[1]
+    assert "Landelijke Politie" in out and "settled" in out and "overdue" in out
+    shown = json.loads(run("warrant", "show", "W1", "--json")[1])
+    assert shown["route"][0]["handed_over"] == "2026-03-09T00:00:00.000Z"
+    assert {"what": "hand_over:NL", "due": "2026-03-10T00:00:00.000Z", "state": "settled",
+            "text": "Landelijke Politie takes over in NL; say so when it has"} in shown["calendar"]  # fmt: skip
+    assert run("operation", "close", "OP")[0] == 0
+
+
+def test_a_consent_says_who_takes_over_where_the_country_stands_already(run):
+    route = [{"country": "NL", "area": BOX}]
+    run("warrant", "add", write(run, SAID | {"route": route}))
+    run("warrant", "approve", "W1", by="bea")
+    consent = {"order": "NL-1", "given_by": "OvJ", "from": "2026-03-05T13:00:00Z", "until": "2026-03-20T00:00:00Z"}
+    said = {"country": "NL", "consent": consent, "takes_over": "FIOD", "hand_over_by": "2026-03-05T12:00:00Z"}
+    assert run("warrant", "consent", "W1", write(run, said, "c.json"))[2] == (
+        "birddog warrant: c.json:1: consent.hand_over_by: before use_from\n")
+    assert run("warrant", "consent", "W1", write(run, said | {"hand_over_by": "2026-03-06T00:00:00Z"}, "c.json"))[0] == 0
+    assert run("warrant", "approve", "W1", "--order", "NL-1", by="bea")[0] == 0
+    [leg] = json.loads(run("warrant", "show", "W1", "--json")[1])["route"]
+    assert (leg["consent"], leg["takes_over"], leg["hand_over_by"]) == ("NL-1", "FIOD", "2026-03-06T00:00:00.000Z")
+    assert run("warrant", "consent", "W1", write(run, said | {"area": BOX}, "c.json"))[0] == 2

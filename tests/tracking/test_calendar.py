@@ -28,8 +28,8 @@ class Life:
     def enter(self, body, at_ns):
         changes = self.journal.add((at_ns - T0) / NS, body)
         mine = [e for e in changes.events if e.kind.startswith("warrant")]
-        said = [(e.kind, "" if e.kind == "warrant_ended" else e.text.split(": ")[1].split(" ")[0], e.end_ns is not None,
-                 e.operation) for e in mine]  # fmt: skip
+        said = [(e.kind, "" if e.kind == "warrant_ended" else e.text.split(": ")[1].split(" ")[0].partition(":")[0],
+                 e.end_ns is not None, e.operation) for e in mine]  # fmt: skip
         self.told += said
         return changes
 
@@ -179,3 +179,62 @@ def test_after_the_end_a_device_is_not_waited_for(life):
         life.enter(body, at_ns)
     kinds = {e.kind for h in range(1, 30) for e in life.tick(T0 + 40 * D + h * H)[1].events}
     assert "warrant_ended" in kinds and "silent" not in kinds
+
+
+EAST = {"type": "Polygon", "coordinates": [[[5, 51], [7, 51], [7, 53], [5, 53], [5, 51]]]}
+
+
+@pytest.fixture
+def abroad(journal):
+    """A warrant whose route goes on into a country that takes over ten days after its begin."""
+    life = Life(journal)
+    begin = dict.fromkeys(("issued", "install_by", "installed", "use_from"), iso_from_ns(T0))
+    route = [{"country": "DE", "area": EAST, "takes_over": "Zollfahndung", "hand_over_by": iso_from_ns(T0 + 10 * D)}]
+    said = begin | {"id": "W", "device": "tag", "use_until": iso_from_ns(T0 + 40 * D), "jurisdiction": BOX, "route": route}
+    life.act("add", said=json.dumps(said))
+    life.act("approve", by="bea")
+    assert life.told == []
+    return life
+
+
+def test_who_takes_over_beyond_a_border_is_told_in_time_and_until_somebody_says_that_it_was_done(abroad):
+    assert abroad.tick(T0 + 7 * D - NS)[0] == []
+    told, changes = abroad.tick(T0 + 7 * D)
+    assert told == [("warrant_due", "hand_over", False, "A")]
+    assert [e.text for e in changes.events if e.kind == "warrant_due"] == [
+        f"W: hand_over:DE {iso_from_ns(T0 + 10 * D)}: Zollfahndung takes over in DE; say so when it has"]
+    told = abroad.tick(T0 + 10 * D)[0]
+    assert told == [("warrant_due", "hand_over", True, "A"), ("warrant_overdue", "hand_over", False, "A")]
+    # that a position lies beyond the border says where it is, and not who has it
+    verdict = Verdict("A", "crate", "warrant", "admitted")
+    there = Fix(device="tag", time_ns=T0 + 11 * D, lat_deg=52.0, lon_deg=6.0)
+    before = len(abroad.told)
+    frame = FrameBody(format="x", version=1, payload=b"", device="tag", observations=(there,), verdicts=(verdict,))
+    abroad.enter(frame, T0 + 11 * D)
+    assert abroad.told[before:] == []
+    abroad.act("notify", order="hand_over:DE", at_ns=T0 + 11 * D, at=T0 + 11 * D)
+    assert abroad.told[before:] == [("warrant_overdue", "hand_over", True, "A")]
+    assert abroad.tick(T0 + 12 * D)[0] == []
+
+
+@pytest.mark.parametrize("end", ["revoke", "close"])
+def test_nothing_is_handed_over_any_more_where_a_warrant_was_revoked_or_its_case_closed(abroad, end):
+    abroad.tick(T0 + 8 * D)
+    before = len(abroad.told)
+    if end == "revoke":
+        abroad.act("revoke", at_ns=T0 + 8 * D, at=T0 + 8 * D)
+    else:
+        abroad.enter(Operation(operation="A", closed=True), T0 + 8 * D)
+    assert ("warrant_due", "hand_over", True, "A") in abroad.told[before:]
+    assert [row for row in abroad.tick(T0 + 10 * D)[0] if row[1] == "hand_over"] == []
+
+
+def test_a_consent_may_say_anew_who_takes_over_and_by_when(abroad):
+    abroad.tick(T0 + 8 * D)
+    consent = {"order": "DE-1", "given_by": "StA", "from": iso_from_ns(T0), "until": iso_from_ns(T0 + 40 * D)}
+    said = {"country": "DE", "consent": consent, "takes_over": "BKA", "hand_over_by": iso_from_ns(T0 + 9 * D)}
+    abroad.act("consent", order="DE-1", said=json.dumps(said), at=T0 + 8 * D)
+    before = len(abroad.told)
+    changes = abroad.act("approve", order="DE-1", by="bea", at=T0 + 8 * D)
+    assert abroad.told[before:] == [("warrant_due", "hand_over", True, "A"), ("warrant_due", "hand_over", False, "A")]
+    assert "BKA takes over in DE" in changes.events[-1].text and iso_from_ns(T0 + 9 * D) in changes.events[-1].text

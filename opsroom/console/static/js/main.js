@@ -55,8 +55,8 @@ const flags = new MoreList('flags', {
 const refused = new MoreList('refused', {
   tell: (r) => ({ id: r.refused_id, words: [`${r.count} ×`, reason(r), plain(r.device || r.source), plain(r.format),
     `last ${clock(r.last)}`, plain(r.detail)] }),
-  // a part that was not understood, a message that fed no track: no refused message
-  count: (r) => (r.reason === 'unread' || r.reason === 'no_track' ? 0 : r.count),
+  // a part that was not understood, a message that fed no track, what was sealed and came in since: no refused message
+  count: (r) => (['unread', 'no_track', 'opened'].includes(r.reason) ? 0 : r.count),
   last: (rows) => `${reason(rows[0])}, ${plain(rows[0].device || rows[0].source)}, ${ago(rows[0].last)}`,
 });
 const authority = new MoreList('authority', {
@@ -66,6 +66,7 @@ const authority = new MoreList('authority', {
 });
 function reason(r) {
   if (r.reason === 'sealed') return 'SEALED';
+  if (r.reason === 'opened') return 'opened by order';
   if (r.reason === 'no_track') return 'fed no track';
   return r.reason === 'unread' ? 'part not understood' : r.reason.replaceAll('_', ' ');
 }
@@ -156,16 +157,24 @@ async function warrants() {
   if (!answer || !due()) return;
   const rows = [
     ...answer.deadlines.filter((d) => d.near).map((d) => ({ id: `d\u001f${d.operation}\u001f${d.warrant}\u001f${d.what}`, count: 1,
-      words: [d.what, `due ${stamp(d.due)}`, plain(d.warrant || d.operation), sentence(d.text)] })),
+      words: [plain(d.what.replaceAll('_', ' ')), `${d.state === 'overdue' ? 'OVERDUE since' : 'due'} ${stamp(d.due)}`, plain(d.warrant || d.operation), sentence(d.text)] })),
     ...answer.retrieval.map((r) => ({ id: `r\u001f${r.device}`, count: 1, words: [r.overdue ? 'OUT, OVERDUE' : 'still out', plain(r.device),
       plain(r.shipment), r.lat_deg === null ? 'place unknown' : position(r.lat_deg, r.lon_deg), plain(r.owner),
       r.authority ? sentence(r.authority) : 'NO AUTHORITY to fetch it', r.deadline ? `by ${stamp(r.deadline)}` : ''] })),
     ...answer.sealed.map((r) => ({ id: `s\u001f${r.refused_id}`, count: 0, words: [`${r.count} sealed`, plain(r.device), plain(r.detail.replaceAll('_', ' '))] })),
+    ...answer.opened.map((r) => ({ id: `o\u001f${r.refused_id}`, count: 0, words: [`${r.count} of the sealed opened`, plain(r.device), `by ${plain(r.detail)}`] })),
     ...answer.warrants.map((w) => ({ id: `w\u001f${w.warrant}`, count: 0, words: [plain(w.warrant), w.state, plain(w.device || w.class),
-      `until ${stamp(w.until)}`, plain(w.operation), w.approved_by ? `approved by ${plain(w.approved_by)}` : 'NOT APPROVED'] })),
+      `until ${stamp(w.until)}`, plain(w.operation), w.approved_by ? `approved by ${plain(w.approved_by)}` : 'NOT APPROVED', ...w.route.map(leg)] })),
   ];
   $('authority-more').hidden = !rows.length;
   authority.update(rows);
+}
+
+/** A country on the way: whether it consents, and who takes over there. */
+function leg(l) {
+  const over = l.takes_over || l.hand_over_by ? `, ${plain(l.takes_over || 'its own authority')} takes over` : '';
+  const by = l.handed_over ? ` (done ${stamp(l.handed_over)})` : l.hand_over_by ? ` by ${stamp(l.hand_over_by)}` : '';
+  return `${plain(l.country)}: ${l.consent ? `consent ${plain(l.consent)}` : 'NO CONSENT'}${over}${by}`;
 }
 
 /** How many false alarms a shift were asked for, and how many there were. */
