@@ -210,14 +210,6 @@ class Frame(Struct, gc=False, kw_only=True):
 # --- entries of the journal -------------------------------------------------------------------
 
 
-class Opened(Struct, frozen=True, gc=False, kw_only=True):
-    """By which order what had been sealed was opened: ids of warrant and order, and how many of what was sealed it is."""
-
-    warrant: str
-    order: str
-    count: int
-
-
 class FrameBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """kind ``frame``: a message that was admitted, or one of an admitted sender that is malformed (kept raw).
 
@@ -230,7 +222,6 @@ class FrameBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True)
     another operation has of the message whose first entry stands before it (``ingest.parts``).
     ``payload_hash`` stands for bytes that speak of another operation as well, and so stay in no entry.
     ``undated``: nothing in its file stated a time, so that it stands at that of its import.
-    ``opened``: it was sealed when it arrived, and came in by this order.
     ``verdicts`` says of each observation whose it is, in their order; () in an entry of before there were any.  Packed, one
     may stand for all (``unpack`` gives each its own).
     """
@@ -250,7 +241,6 @@ class FrameBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True)
     undated: bool = False
     verdicts: tuple[Verdict, ...] = ()
     payload_hash: bytes = b""
-    opened: Opened | None = None
 
 
 class RefusalBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

@@ -2,7 +2,7 @@
 
 What is opened is of the order's warrant and was made within its time.  A frame's ident follows from the order and from the
 sealed entry, so that a run that was cut goes on where it stood and writes nothing twice; an act ``opened`` says that all was
-looked at.  The frame names the order (``FrameBody.opened``).
+looked at.  The entry names the order (``birddog.opened``).
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from birddog.model import (
     Entry,
     Fix,
     FrameBody,
-    Opened,
     RefusalBody,
     Sighting,
     TagRead,
@@ -28,6 +27,7 @@ from birddog.model import (
     pack,
     unpack,
 )
+from birddog.opened import Opened, said_of
 from birddog.warrants import Held
 from ingest.ident import hashed, near
 
@@ -111,11 +111,11 @@ class Openings:
                 verdicts.append(Verdict(verdict.operation, verdict.shipment, verdict.basis, "admitted"))
         if not observations:
             return []
-        frame = msgspec.structs.replace(inside, observations=tuple(observations), verdicts=tuple(verdicts),
-                                        opened=Opened(warrant=held.warrant.warrant, order=order.order, count=count))
+        frame = msgspec.structs.replace(inside, observations=tuple(observations), verdicts=tuple(verdicts))
+        by = said_of(Opened(warrant=held.warrant.warrant, order=order.order, count=count))
         ident = near(now_ns) + hashed(b"open", order.order.encode(), held.warrant.warrant.encode(), entry.ident)
         return [Draft(kind="frame", received_ns=now_ns, source=entry.source, ident=ident, body=pack(frame),
-                      operation=entry.operation, observations=len(observations))]
+                      operation=entry.operation, actor=by, observations=len(observations))]
 
 
 def box_of(keyring: Keyring, operation: str, frame: FrameBody, ident: bytes) -> bytes:

@@ -16,6 +16,7 @@ import msgspec
 
 from birddog.authority import ALL_VERDICTS
 from birddog.model import Entry, FrameBody, RefusalBody
+from birddog.opened import opened_of
 from opsroom.picture_rows import Refused
 
 ROWS_KEPT = 1000
@@ -46,9 +47,10 @@ class Refusals(msgspec.Struct):
             self._add(changed, entry, body, (reject.device or body.device)[:NAME_CHARS],
                       SEALED if reject.verdict is not None and reject.verdict.state == "sealed" else reject.reason,
                       reject.detail, reject.count)
-        if isinstance(body, FrameBody) and body.opened is not None:
+        opened = opened_of(entry.actor)
+        if opened is not None:
             device = next((o.device for o in body.observations), body.subject or body.device)[:NAME_CHARS]
-            self._add(changed, entry, body, device, OPENED, f"{body.opened.warrant} {body.opened.order}", body.opened.count)
+            self._add(changed, entry, body, device, OPENED, f"{opened.warrant} {opened.order}", opened.count)
         if isinstance(body, FrameBody) and body.unread:
             # a gateway brings it, the device whose message it was is the one that speaks in it
             device = next((o.device for o in body.observations), body.subject or body.device)[:NAME_CHARS]

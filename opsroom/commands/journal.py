@@ -227,6 +227,7 @@ def entry_json(entry: Any) -> dict[str, Any]:
     import msgspec
 
     from birddog.model import FrameBody, RefusalBody, Scan, unpack
+    from birddog.opened import opened_of
     from birddog.units import iso_from_ns
     from opsroom.observation_json import observation_json, reject_json
 
@@ -246,7 +247,8 @@ def entry_json(entry: Any) -> dict[str, Any]:
             out["count"] = body.count
         if isinstance(body, FrameBody):
             out |= {"session": body.session, "payload_hex": body.payload.hex(), "unread": list(body.unread)}
-            out |= {"opened": msgspec.structs.asdict(body.opened)} if body.opened is not None else {}
+            opened = opened_of(entry.actor)
+            out |= {"opened": msgspec.structs.asdict(opened)} if opened is not None else {}
             return out | ({"payload_hash": body.payload_hash.hex()} if body.payload_hash else {})
         return out | {"payload_hash": body.payload_hash.hex()}
     if entry.erased:
