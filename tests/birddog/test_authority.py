@@ -1,4 +1,7 @@
-"""Each verdict on both sides of its boundary, and a second model written from the rules alone."""
+"""Each verdict on both sides of its boundary, and a second model written from the rules alone.
+
+Over 400 lines: warrants, areas and the model that is held against both, which a lawyer reads together.
+"""
 
 from __future__ import annotations
 

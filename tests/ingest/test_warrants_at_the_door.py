@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from birddog import opened as openings
 from birddog.journal import home, open_writer
 from birddog.keyring import Keyring
 from birddog.model import (
@@ -30,7 +31,7 @@ from birddog.model import (
     WarrantAct,
     unpack,
 )
-from birddog.opened import Opened, opened_of, said_of
+from birddog.opened import Opened, opened_of
 from birddog.units import NS, iso_from_ns
 from devices import codec
 from ingest.control import drafts_of, wanted
@@ -435,5 +436,5 @@ def test_opened_is_as_if_it_had_come_late_and_a_rebuild_is_the_same(sealing, tmp
 @pytest.mark.parametrize("name", ["O1", 'of "x" of warrant "y": 3', "a\\b", "é ü", ":"])
 def test_an_entry_says_by_which_order_it_was_opened_whatever_that_is_called(name):
     one = Opened(warrant=name, order=name[::-1], count=7)
-    assert opened_of(said_of(one)) == one
+    assert opened_of(openings.said_of(one)) == one
     assert opened_of("") is None and opened_of("ann") is None and opened_of('order "O1" of warrant') is None

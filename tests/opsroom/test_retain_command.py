@@ -94,9 +94,9 @@ def test_days_count_from_now_and_stand_in_the_calendar(run):
     until_ns = registers.directory.operations["B"].keep_until_ns
     assert before_ns + 5 * DAY <= until_ns <= registers.now_ns + 5 * DAY
     (row,) = deadline_views(registers.directory, before_ns)
-    assert (row.warrant, row.operation, row.what, row.near, row.over) == ("", "B", "retention", True, False)
+    assert (row.warrant, row.operation, row.what, row.near, row.state) == ("", "B", "retention", True, "due")
     (row,) = deadline_views(registers.directory, until_ns + DAY)
-    assert row.near and not row.over  # it stays to be done
+    assert row.near and row.state == "overdue"  # it stays to be done
     (row,) = deadline_views(registers.directory, until_ns - 15 * DAY)
     assert not row.near
 
