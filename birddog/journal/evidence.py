@@ -147,7 +147,7 @@ class Evidence:
         """Hold the log against the checkpoints that others kept: whoever has the journal's keys cannot sign those away."""
         known, folder = self.known, self._home.witness
         assert known is not None
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        for path in [*(sorted(folder.iterdir()) if folder.is_dir() else ()), *self._stamped(known)]:
             try:
                 seen = checked(path.read_bytes(), known)
                 if seen.size > size:
@@ -158,6 +158,20 @@ class Evidence:
                 raise JournalTrouble(f"{path}: {error.strerror}") from error
             except VerificationError as error:
                 raise JournalDisagrees(f"{journal} is not what {path} has seen: {error}") from error
+
+    def _stamped(self, known: Known) -> list[Path]:
+        """The note of the greatest checkpoint of this log that an authority stamped, where one is there: all others are its
+        beginnings, or it contradicts them itself."""
+        found = [path for path in self._home.stamps.glob("*.note") if path.stem.isascii() and path.stem.isdigit()]
+        for path in sorted(found, key=lambda path: int(path.stem), reverse=True):
+            try:
+                checked(path.read_bytes(), known)
+            except VerificationError:
+                continue  # of another log, or none
+            except OSError as error:
+                raise JournalTrouble(f"{path}: {error.strerror}") from error
+            return [path]
+        return []
 
     def _stood(self, full: int) -> GrowingTiles:
         """The tree of full tiles of entries, with what stands in the tiles above."""

@@ -376,6 +376,34 @@ def test_a_log_that_was_cut_put_back_or_forked_is_refused_at_the_start_and_named
     assert f"{kept}, and does not hold: " in finding.words
 
 
+@pytest.mark.parametrize("accident,said", [("restored", "it has 700 entries, and the log 600"),
+                                           ("forked", "its first 700 entries are others")])  # fmt: skip
+def test_what_was_stamped_is_held_against_the_log_at_the_start_too(url, tmp_path, accident, said):
+    """The whole folder was put back but for the stamps: nothing else remembers."""
+    older, stamps = tmp_path / "older", home(url).stamps
+    shutil.copytree(tmp_path, older, ignore=shutil.ignore_patterns("older"))
+    fill(url, 100, first=600)
+    stamps.mkdir()
+    shutil.copy(older / "j.db.log" / "checkpoint", stamps / "600.note")
+    shutil.copy(tmp_path / "j.db.log" / "checkpoint", stamps / "700.note")
+    (stamps / "800.note").write_text("none")  # is no checkpoint, and says nothing
+    open_writer(url, mode="live").close()
+    for name in ("j.db", "j.db.head"):
+        shutil.copy(older / name, tmp_path / name)
+    shutil.rmtree(tmp_path / "j.db.log")
+    shutil.copytree(older / "j.db.log", tmp_path / "j.db.log")
+    if accident == "forked":
+        stamps.rename(tmp_path / "aside")
+        fill(url, 200, first=9000)
+        (tmp_path / "aside").rename(stamps)
+    with pytest.raises(JournalDisagrees, match=f"is not what .*700.note has seen: {said}"):
+        open_writer(url, mode="live")
+    writer = open_writer(url, mode="live", accept_loss=True)
+    assert "700.note has seen" in writer.lost and not stamps.exists()
+    writer.close()
+    open_writer(url, mode="live").close()
+
+
 def test_a_copy_that_was_put_back_with_its_log_goes_on_in_another_log_and_what_was_lost_is_said(url, tmp_path, capsys):
     """It went on under the same name: the log's own key had signed two histories."""
     older = tmp_path / "older"
