@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from birddog.errors import UsageError
+from birddog.odd_certificates import quietly
 
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----([A-Za-z0-9+/=\s]+)-----END \1-----")
 
@@ -157,7 +158,8 @@ def _not_after(der: bytes) -> int:
     """When a certificate expires, POSIX seconds."""
     from cryptography import x509
 
-    return int(x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp())
+    with quietly():
+        return int(x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp())
 
 
 def _crl(der: bytes, revoked: set[int]) -> int:

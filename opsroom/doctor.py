@@ -35,6 +35,7 @@ from birddog.journal import Home, exists, open_reader
 from birddog.journal.keys import LOG_PURPOSE
 from birddog.journal.log_files import LogFiles
 from birddog.keyring import Keyring, KeysClosed
+from birddog.odd_certificates import quietly
 from opsroom import status
 from opsroom.app import Plan, plan_of
 
@@ -357,7 +358,8 @@ def _certificates(plan: Plan) -> Iterator[Finding]:
         if not path:
             continue
         try:
-            held = x509.load_pem_x509_certificates(Path(path).read_bytes())
+            with quietly():
+                held = x509.load_pem_x509_certificates(Path(path).read_bytes())
         except (OSError, ValueError) as error:
             yield Finding("fail", field, f"{path}: {error}", "name a file of PEM certificates")
             continue

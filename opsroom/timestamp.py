@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from birddog.errors import BirddogError, UsageError
+from birddog.odd_certificates import quietly
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -46,7 +47,8 @@ def authorities(file: str) -> list[Certificate]:
     from cryptography.x509 import load_pem_x509_certificates
 
     try:
-        return load_pem_x509_certificates(Path(file).read_bytes())
+        with quietly():
+            return load_pem_x509_certificates(Path(file).read_bytes())
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", file=file) from error
     except ValueError as error:
@@ -73,14 +75,15 @@ def stamped_by(answer: bytes, data: bytes, trusted: Sequence[Certificate], nonce
 
     found = library()
     try:
-        builder = found.VerifierBuilder(roots=list(trusted), nonce=nonce)
-        response = found.decode_timestamp_response(answer)
-        builder.build().verify_message(response, data)
-        [signer] = response.signed_data.signer_infos
-        for raw in response.signed_data.certificates:
-            certificate = load_der_x509_certificate(raw)
-            if (certificate.issuer, certificate.serial_number) == (signer.issuer, signer.serial_number):
-                return certificate.subject.rfc4514_string()
+        with quietly():
+            builder = found.VerifierBuilder(roots=list(trusted), nonce=nonce)
+            response = found.decode_timestamp_response(answer)
+            builder.build().verify_message(response, data)
+            [signer] = response.signed_data.signer_infos
+            for raw in response.signed_data.certificates:
+                certificate = load_der_x509_certificate(raw)
+                if (certificate.issuer, certificate.serial_number) == (signer.issuer, signer.serial_number):
+                    return certificate.subject.rfc4514_string()
     except (found.VerificationError, ValueError) as error:
         raise NotStamped(f"is no time stamp of an authority that is trusted: {error}") from error
     raise NotStamped("does not hold the certificate of who signed it")
@@ -91,6 +94,7 @@ def certificates_of(token: bytes) -> list[Certificate]:
     from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_certificates
 
     try:
-        return load_der_pkcs7_certificates(token)
+        with quietly():
+            return load_der_pkcs7_certificates(token)
     except ValueError:
         return []

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -234,6 +235,23 @@ def test_another_authority_is_named_as_not_trusted(bundle, tmp_path, capsys):
     (tmp_path / "no.pem").write_text("hello")
     assert cli_said(capsys, "evidence", "verify", str(bundle), "--tsa-ca", str(tmp_path / "no.pem"))[0] == 2
     assert cli_said(capsys, "evidence", "verify", str(bundle), "--tsa-ca", str(tmp_path / "none.pem"))[0] == 2
+
+
+def test_a_root_that_the_library_warns_of_says_nothing_to_an_operator(bundle, tsa, tmp_path, capsys):
+    """Systems' bundles hold roots whose serial number is zero; warnings are errors in tests."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509 import load_der_x509_certificate
+
+    root = tsa.ca[0]
+    der, number = root.public_bytes(Encoding.DER), root.serial_number
+    held = number.to_bytes(number.bit_length() // 8 + 1, "big")
+    at = der.index(b"\x02" + bytes([len(held)]) + held) + 2
+    odd = der[:at] + bytes([0x80]) + der[at + 1 :]  # a number below zero
+    (tmp_path / "all.pem").write_text(ssl.DER_cert_to_PEM_cert(odd) + tsa.ca[2].decode())
+    with pytest.warns(UserWarning, match="serial number"):
+        load_der_x509_certificate(odd)
+    code, out, err = cli_said(capsys, "evidence", "verify", str(bundle), "--tsa-ca", str(tmp_path / "all.pem"))
+    assert (code, err) == (0, "") and "0 faults" in out
 
 
 def test_that_there_is_none_is_a_fault_where_one_is_asked_for(url, tsa, tmp_path, capsys):
