@@ -68,14 +68,16 @@ def test_each_thing_that_is_promised_is_in_it(made, files):
     kinds = {verifier.stated(base64.b64decode(row["statement"]))[2] for row in rows}
     assert {"warrant", "custody", "device", "attachment", "frame", "operation", "access", "start"} <= kinds
     for words in ("902(13)", "902(14)", "Plain statement", "A in this bundle", verifier.key_of(
-            manifest["log"]["keys"][-1]["verifier"])[0]):  # fmt: skip
+            manifest["log"]["keys"][-1]["verifier"])[0], manifest["files"]["records.jsonl"], "withheld: none."):  # fmt: skip
         assert words in files["certificate.txt"].decode()
+    lines = files["certificate.txt"].decode().splitlines()
+    assert all(len(line) <= 80 for line in lines if "+" not in line)  # a page of plain text; the key is one word
 
 
 def test_its_page_says_it_and_loads_and_runs_nothing(files):
     page = files["case.html"].decode()
     for words in ("<h2>Warrants</h2>", "<h2>Custody</h2>", "<td>tag-7", "<td>quay 4", "<td>FMB920", "<polyline",
-                  "<h2>Timeline</h2>",
+                  "<h2>Timeline</h2>", "<th>device<th class=n>positions", "51.9000° N", "4.000° E", " m</text>",
                   "not validated (there is no validation record of this model)", "default-src 'none'"):  # fmt: skip
         assert words in page, words
     assert "<script" not in page and not re.search(r"(?:src|href)\s*=|url\(|@import", page)
