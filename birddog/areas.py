@@ -7,7 +7,8 @@ a hole's.  Straight edges are decided in whole numbers of 1e-9° (0.1 mm), so th
 vertices changes an answer.
 
 A ring may cross the antimeridian, written either way: with longitudes beyond ±180 or with a jump from 179 to -179 (an edge
-goes the short way round).  One that goes round a pole has no inside on this grid and is refused.
+that is written longer than half a turn goes the short way round).  What could be meant either way, an edge from -20 to 180, is
+refused when it is entered.  One that goes round a pole has no inside on this grid and is refused.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _HALF = 180 * UNIT
 LONG, SPANS_KEPT = 64, 1_000
 #: Up to so many vertices whether edges cross is asked pair by pair; of more, of so many pairs at a time.
 FEW, PAIRS = 64, 1 << 19
+#: An edge that jumps over the date line is no longer than this, in degrees of longitude.
+JUMP_MOST_DEG = 90.0
 #: Vertices of one ring: the coast of a large country in fine steps.
 MOST_VERTICES = 100_000
 
@@ -103,6 +106,28 @@ def check_holes(area: Area) -> None:
                 raise ValueError(f"{at}[{n}]: a hole that is not within the polygon")
 
 
+def check_edges(geometry: Any) -> None:
+    """Refuse an edge that is written longer than half a turn, and is too long the other way round for a jump over the line.
+
+    From -20 to 180 goes over 200° of longitude as RFC 7946 (3.1.1) reads it, and over 160° where it jumps: the one is all that
+    the other is not.  Asked of what is entered, as ``check_holes``.
+
+    Args:
+        geometry: one of which ``area_of`` makes an area.
+
+    Raises:
+        ValueError: names the position at which the edge ends.
+    """
+    polygons = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
+    for k, rings in enumerate(polygons):
+        at = "coordinates" if len(polygons) == 1 else f"coordinates[{k}]"
+        for n, ring in enumerate(rings):
+            for m, (one, other) in enumerate(zip(ring, ring[1:], strict=False), 1):
+                if 180.0 < abs(other[0] - one[0]) < 360.0 - JUMP_MOST_DEG:
+                    raise ValueError(f"{at}[{n}][{m}]: an edge from {one[0]} to {other[0]} may go either way round: give it a "
+                                     "corner between, or longitudes beyond 180")
+
+
 def ring_contains(ring: tuple[tuple[float, float], ...], *, lat_deg: float, lon_deg: float) -> bool:
     """Whether a position lies inside a closed ring of (lon_deg, lat_deg) or on its edge; edges straight in lon/lat.
 
@@ -123,9 +148,7 @@ def _whole(ring: tuple[tuple[float, float], ...]) -> tuple[tuple[tuple[int, int]
         if not (math.isfinite(lon) and math.isfinite(lat)):
             return (), math.inf, -math.inf
         x = round(lon * UNIT)
-        if out:
-            x = out[-1][0] + (x - out[-1][0] + _HALF) % _TURN - _HALF
-        out.append((x, round(lat * UNIT)))
+        out.append((_unrolled(out, x), round(lat * UNIT)))
     if len(out) < 3:
         return (), math.inf, -math.inf
     return tuple(out), min(lat for _, lat in ring), max(lat for _, lat in ring)
@@ -141,10 +164,7 @@ def _ring(ring: Any, name: str) -> tuple[tuple[int, int], ...]:
         lon, lat = position[:2]
         if not (-360.0 <= lon <= 360.0 and -90.0 <= lat <= 90.0):
             raise ValueError(f"{name}[{n}]: no position on Earth (longitude first)")
-        x, y = round(lon * UNIT), round(lat * UNIT)
-        if out:
-            x = out[-1][0] + (x - out[-1][0] + _HALF) % _TURN - _HALF
-        out.append((x, y))
+        out.append((_unrolled(out, round(lon * UNIT)), round(lat * UNIT)))
     if (out[0][0] - out[-1][0]) % _TURN or out[0][1] != out[-1][1]:
         raise ValueError(f"{name}: not closed: the last position is not the first")
     if out[0] != out[-1]:
@@ -156,6 +176,15 @@ def _ring(ring: Any, name: str) -> tuple[tuple[int, int], ...]:
     if len(ring_of) < 4 or not _twice_area(ring_of):
         raise ValueError(f"{name}: encloses nothing")
     return tuple(ring_of)
+
+
+def _unrolled(before: list[tuple[int, int]], x: int) -> int:
+    """A longitude, turned to within half a turn of the one before it; where both ways are half a turn, as it is written."""
+    if not before:
+        return x
+    away = x - before[-1][0]
+    step = (away + _HALF) % _TURN - _HALF
+    return before[-1][0] + (_HALF if step == -_HALF and away > 0 else step)
 
 
 def _number(value: Any) -> bool:

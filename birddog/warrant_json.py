@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from birddog import rules
-from birddog.areas import Area, area_of, check_holes
+from birddog.areas import Area, area_of, check_edges, check_holes
 from birddog.authority import Consent, Hours, Leg, Warrant
 from birddog.errors import UsageError
 from birddog.rules import Pack
@@ -287,21 +287,24 @@ def _check_entered(warrant: Warrant) -> None:
     """
     if warrant.device and "class" in warrant.said:
         raise UsageError("stands beside a device and would cover nothing: give each a warrant of its own", field="class")
-    areas = [("jurisdiction", warrant.area), *[(f"route[{n}].area", leg.area) for n, leg in enumerate(warrant.legs)]]
-    for field, area in areas:
-        if area is not None:
-            entered(area, field)
+    for name in ("id", "device", "class", "case"):
+        if warrant.said.get(name, "") != warrant.said.get(name, "").strip():
+            raise UsageError("begins or ends with a space: nothing is called so", field=name)
+    if warrant.area is not None:
+        entered(warrant.area, warrant.said["jurisdiction"], "jurisdiction")
     for n, leg in enumerate(warrant.legs):
+        entered(leg.area, warrant.said["route"][n]["area"], f"route[{n}].area")
         check_hand_over(leg.hand_over_by_ns, warrant, f"route[{n}]")
 
 
-def entered(area: Area, field: str) -> None:
+def entered(area: Area, geometry: Any, field: str) -> None:
     """What is asked of an area that is entered, beside what is asked of each that stands.
 
     Raises:
-        UsageError: a hole is not within its polygon.
+        UsageError: a hole is not within its polygon, or an edge may go either way round.
     """
     try:
+        check_edges(geometry)
         check_holes(area)
     except ValueError as error:
         raise UsageError(str(error), field=field) from error

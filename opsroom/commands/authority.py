@@ -9,7 +9,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     check = verbs.add_parser("check", help="one verdict for each position", allow_abbrev=False)
-    check.add_argument("--warrants", metavar="FILE", required=True, help="a JSON list of warrants (docs/authority.md)")
+    check.add_argument("--warrants", metavar="FILE", required=True,
+                       help="JSON: a warrant, or a list of them (docs/authority.md)")
     check.add_argument("--pings", metavar="FILE", required=True, help="CSV: device,t,lat,lon")
     check.add_argument("--out", metavar="FILE", help="write here instead of stdout")
 
@@ -21,10 +22,14 @@ def run(args: argparse.Namespace) -> int:
     from birddog.units import iso_from_ns
     from birddog.warrant_json import warrants_of
     from opsroom import csv_rows
-    from opsroom.commands.common import json_list
+    from opsroom.commands.common import json_list, say
 
     said, lines = json_list(args.warrants)
-    authority = Authority(warrants_of(said, file=args.warrants, lines=lines))
+    found = warrants_of(said, file=args.warrants, lines=lines)
+    for warrant in found:
+        if not warrant.device:
+            say(f"{args.warrants}: {warrant.warrant!r} names a class: of no device of a file is it known whether it is of one")
+    authority = Authority(found)
     wanted = {"device": _name, "t": csv_rows.time_ns, "lat": csv_rows.number, "lon": csv_rows.number}
     out = ["device,t,verdict\n"]
     for line, row in csv_rows.rows(args.pings, tuple(wanted))[1]:

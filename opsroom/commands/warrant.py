@@ -188,7 +188,7 @@ def _check_leg(held: Held, said: Any, file: str) -> None:
         return
     try:
         if "area" in said:
-            entered(leg_of(said, "consent").area, "consent.area")
+            entered(leg_of(said, "consent").area, said["area"], "consent.area")
         check_hand_over(hand_over_by(said, "consent"), held.warrant, "consent")
     except UsageError as error:
         raise UsageError(error.message, file=file, line=1, field=error.field) from error

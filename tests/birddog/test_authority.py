@@ -433,3 +433,35 @@ def test_a_ring_that_touches_itself_on_a_slanted_edge_does_not_cross():
     ring = [[0.0, 0.0], [0.3, 0.9], [-1.0, 0.9], [0.1, 0.3], [-1.0, 0.0], [0.0, 0.0]]
     area = area_of({"type": "Polygon", "coordinates": [ring]})
     assert area.contains(lat_deg=0.3, lon_deg=0.1)
+
+
+def box(west, south, east, north):
+    return {"type": "Polygon", "coordinates": [[[west, south], [east, south], [east, north], [west, north], [west, south]]]}
+
+
+def test_an_edge_of_half_a_turn_goes_as_it_is_written():
+    for west, east, inside, outside in ((0, 180, (0, 90, 180, -180), (-90, -1)), (-90, 90, (0, -90, 90), (91, 179, -91)),
+                                        (-180, 0, (-90, 180, 0), (90, 1))):  # fmt: skip
+        area = area_of(box(west, -80, east, 80))
+        assert all(area.contains(lat_deg=0, lon_deg=x) for x in inside)
+        assert not any(area.contains(lat_deg=0, lon_deg=x) for x in outside)
+
+
+@pytest.mark.parametrize("west, east, stands", [(-20, 180, False), (-100, 100, False), (-134, 135, False), (-135, 135, True),
+                                                (170, -170, True), (-170, 170, True), (170, 190, True), (100, 280, True)])
+def test_an_edge_that_may_go_either_way_round_is_refused_when_it_is_entered(west, east, stands):
+    """A box from -20 to 180 was read as the other half of the world: of a warrant for the one the other was followed."""
+    said = [SAID | {"jurisdiction": box(west, -10, east, 10)}]
+    if stands:
+        assert warrants_of(said, file="w", lines={})
+        return
+    with pytest.raises(UsageError, match=f"from {west} to {east} may go either way round") as found:
+        warrants_of(said, file="w", lines={0: 3})
+    assert (found.value.field, found.value.line) == ("jurisdiction", 3)
+    assert warrant_of(said[0]).area is not None  # one that stands is in force as it was
+
+
+@pytest.mark.parametrize("name", ["id", "device", "case"])
+def test_a_name_with_a_space_at_its_end_is_nobodys(name):
+    with pytest.raises(UsageError, match="a space"):
+        warrants_of([SAID | {name: "D1 "}], file="w", lines={})
