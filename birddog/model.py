@@ -903,6 +903,16 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     withdrawn: bool = False
 
 
+class Member(Struct, frozen=True, array_like=True):
+    """One of several that an alert is about: its newest event, from when to when (None: it goes on)."""
+
+    event_id: str
+    track_id: str
+    device: str
+    began_ns: int
+    ended_ns: int | None = None
+
+
 class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a person must see and decide, until it is not open any more: an event, or one that comes again and again.
 
@@ -914,6 +924,7 @@ class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
         events: of what happened more than once the newest events.
         false: whoever acknowledged it says that there was nothing.
         flag_id: the flag of a scene that its event began with.
+        members: of devices that fell silent together, all of them; ``track_id`` and ``device`` are the first one's.
     """
 
     alert_id: str
@@ -939,6 +950,7 @@ class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
     events: tuple[str, ...] = ()
     false: bool = False
     flag_id: str = ""
+    members: tuple[Member, ...] = ()
 
     @property
     def began_ns(self) -> int:

@@ -7,6 +7,10 @@ each is an event, and all of them are one thing to decide.  What happens again t
 of its last end is the same alert, counted, open while it goes on.  An acknowledgement holds for what comes again; a person
 is asked anew (``asked``; the console calls) where it was asked ``HOLDS_NS`` ago and it happens again, where it goes on twice
 as long as ever before, and where it has become graver.  Nothing is hidden: each time is an event, and stands in the count.
+
+**What falls silent together is one alert.**  A gateway fails, and all that speak through it are silent: of what is under no
+case (operation ``open``) silences that begin within ``TOGETHER_NS`` of the first are one alert that names each (``members``),
+until all of them are heard again.  Who joins an alert that was acknowledged is asked about anew.
 """
 
 from __future__ import annotations
@@ -17,7 +21,8 @@ from typing import Literal
 
 import msgspec
 
-from birddog.model import Alert, Decision, Event
+from birddog.directory import OPEN
+from birddog.model import Alert, Decision, Event, Member
 from birddog.units import NS, iso_from_ns
 
 #: Event kind -> severity.  An event of another kind makes no alert.
@@ -69,6 +74,8 @@ RECURS_NS = 3600 * NS
 HOLDS_NS = 3600 * NS
 #: What goes on twice as long as ever before is another matter, but not sooner than this.
 WORSE_NS = 300 * NS
+#: What falls silent within so long of the first is one alert, of so many at most, of which its text names so many.
+TOGETHER_NS, MEMBERS_MOST, MEMBERS_NAMED = 120 * NS, 256, 4
 #: Events that an alert names, the newest.
 NAMED = 4
 
@@ -93,16 +100,27 @@ class Alerts:
         #: By what it is about the newest alert of a kind that comes again; of its events the alert.
         self._last: dict[tuple[str, ...], str] = {}
         self._of_event: dict[str, str] = {}
+        #: What fell silent under no case, by when, in steps of ``TOGETHER_NS``.
+        self._silent: dict[int, dict[str, None]] = {}
         for row in self._rows.values():
             self._put(row)
 
     def _put(self, alert: Alert) -> Alert:
+        if (old := self._rows.get(alert.alert_id)) is not None:
+            self._out_of_step(old)
+            for one in old.members:
+                self._of_event.pop(one.event_id, None)
         self._rows[alert.alert_id] = alert
+        if alert.kind == "silent" and alert.operation == OPEN:
+            self._silent.setdefault(alert.began_ns // TOGETHER_NS, {})[alert.alert_id] = None
         self._of_track.setdefault(alert.track_id, {})[alert.alert_id] = None
         if alert.kind in RECURRING:
             self._last[_key_of(alert)] = alert.alert_id
             for event_id in alert.events:
                 self._of_event[event_id] = alert.alert_id
+            for one in alert.members:
+                self._last[_member_key(alert, one)] = alert.alert_id
+                self._of_event[one.event_id] = alert.alert_id
             if (worse_ns := _worse_ns(alert)) is not None:
                 heapq.heappush(self._worse, (worse_ns, alert.alert_id))
         if not alert.open:
@@ -118,7 +136,12 @@ class Alerts:
         if old is None:
             old = self._same_thing(event)
             if old is not None:
-                return self._put(_again(old, event, severity))
+                return self._put(_joined(old, event) if old.members else _again(old, event, severity))
+            old = self._together(event)
+            if old is not None:
+                return self._put(_joined(old, event))
+        elif old.members:
+            return self._put(_joined(old, event))
         new = Alert(
             alert_id="A" + event.event_id, kind=event.kind, severity=severity, operation=event.operation,
             raised_ns=event.start_ns, cleared_ns=event.end_ns, track_id=event.track_ids[0] if event.track_ids else "",
@@ -134,9 +157,27 @@ class Alerts:
         track_id = event.track_ids[0] if event.track_ids else ""
         name = self._last.get(_key(event.kind, event.operation, track_id, event.device, event.about))
         old = None if name is None else self._rows[name]
+        if old is not None and old.members:
+            return old if any(_is_of(one, event) and _soon(event, one.began_ns, one.ended_ns) for one in old.members) else None
         if old is None or (old.cleared_ns is None and old.kind not in ENDLESS):
             return None
-        return old if 0 <= event.start_ns - max(old.began_ns, old.cleared_ns or 0) < RECURS_NS else None
+        return old if _soon(event, old.began_ns, old.cleared_ns) else None
+
+    def _together(self, event: Event) -> Alert | None:
+        """The alert of what fell silent just when this did, under no case; the oldest of several."""
+        if event.kind != "silent" or event.operation != OPEN:
+            return None
+        step = event.start_ns // TOGETHER_NS
+        near = [self._rows[name] for k in (step - 1, step, step + 1) for name in self._silent.get(k, ())]
+        near = [a for a in near if abs(event.start_ns - a.began_ns) <= TOGETHER_NS and len(a.members) < MEMBERS_MOST]
+        return min(near, key=lambda a: (a.raised_ns, a.alert_id), default=None)
+
+    def _out_of_step(self, alert: Alert) -> None:
+        step = alert.began_ns // TOGETHER_NS
+        if (names := self._silent.get(step)) is not None:
+            names.pop(alert.alert_id, None)
+            if not names:
+                del self._silent[step]
 
     def decision(self, decision: Decision, time_ns: int) -> list[Alert]:
         """The alerts that a decision acknowledges, or opens again; the first acknowledgement stays.
@@ -170,7 +211,8 @@ class Alerts:
         """These tracks are no more: their alerts are forgotten, but those that somebody still waits for."""
         for track_id in track_ids:
             for alert_id in list(self._of_track.get(track_id, ())):
-                if not self._rows[alert_id].open:
+                row = self._rows[alert_id]
+                if not row.open and not _waits_for_others(row):
                     self._forget(alert_id)
 
     def wait(self, now_ns: int) -> list[Alert]:
@@ -187,16 +229,18 @@ class Alerts:
         while self._over and self._over[0][0] < now_ns - KEPT_NS:
             _, alert_id = heapq.heappop(self._over)
             row = self._rows.get(alert_id)
-            if row is not None and not row.open and _over_ns(row) < now_ns - KEPT_NS:
+            if row is not None and not row.open and not _waits_for_others(row) and _over_ns(row) < now_ns - KEPT_NS:
                 self._forget(alert_id)
         return asked
 
     def _forget(self, alert_id: str) -> None:
         row = self._rows.pop(alert_id)
         track_id = row.track_id
-        if self._last.get(_key_of(row)) == alert_id:
-            del self._last[_key_of(row)]
-        for event_id in row.events:
+        self._out_of_step(row)
+        for key in (_key_of(row), *(_member_key(row, one) for one in row.members)):
+            if self._last.get(key) == alert_id:
+                del self._last[key]
+        for event_id in (*row.events, *(one.event_id for one in row.members)):
             self._of_event.pop(event_id, None)
         of_track = self._of_track[track_id]
         del of_track[alert_id]
@@ -225,6 +269,55 @@ def _key(kind: str, operation: str, track_id: str, device: str, about: str) -> t
 
 def _key_of(alert: Alert) -> tuple[str, ...]:
     return _key(alert.kind, alert.operation, alert.track_id, alert.device, alert.about)
+
+
+def _member_key(alert: Alert, one: Member) -> tuple[str, ...]:
+    return _key(alert.kind, alert.operation, one.track_id, one.device, alert.about)
+
+
+def _is_of(one: Member, event: Event) -> bool:
+    return (one.track_id, one.device) == (event.track_ids[0] if event.track_ids else "", event.device)
+
+
+def _soon(event: Event, began_ns: int, ended_ns: int | None) -> bool:
+    """Whether an event comes so soon after the last time that it is the same thing again."""
+    return 0 <= event.start_ns - max(began_ns, ended_ns or 0) < RECURS_NS
+
+
+def _waits_for_others(alert: Alert) -> bool:
+    """Whether some of those that fell silent together are so yet."""
+    return bool(alert.members) and alert.cleared_ns is None
+
+
+def _joined(alert: Alert, event: Event) -> Alert:
+    """An alert of what fell silent together after one of them did, again or at last, or was heard."""
+    newest = alert.events[-1] if alert.events else alert.alert_id[1:]
+    members = alert.members or (Member(newest, alert.track_id, alert.device, alert.began_ns, alert.cleared_ns),)
+    one = Member(event.event_id, event.track_ids[0] if event.track_ids else "", event.device, event.start_ns, event.end_ns)
+    at = next((i for i, other in enumerate(members) if _is_of(other, event)), None)
+    known = None if at is None else members[at]
+    if known is not None and event.start_ns < known.began_ns:  # of an earlier time, told anew
+        return alert
+    members = (*members, one) if at is None else (*members[:at], one, *members[at + 1 :])
+    silent = [other for other in members if other.ended_ns is None]
+    cleared_ns = None if silent else max(other.ended_ns or 0 for other in members)
+    count, last_ns, longest_ns = alert.count, alert.last_ns, alert.longest_ns
+    again = known is not None and known.event_id != one.event_id and alert.cleared_ns is not None
+    if again:
+        count, last_ns, longest_ns = count + 1, event.start_ns, _longest_ns(alert)
+    new = msgspec.structs.replace(
+        alert, members=members, cleared_ns=cleared_ns, count=count, last_ns=last_ns, longest_ns=longest_ns,
+        text=_counted(_together_text(members, len(silent)), count, alert),
+    )  # fmt: skip
+    joined = known is None and alert.acknowledged_ns is not None and one.ended_ns is None
+    return _asked(new, event.start_ns) if joined or (again and _long_ago(alert, event.start_ns)) else new
+
+
+def _together_text(members: tuple[Member, ...], silent: int) -> str:
+    names = ", ".join(one.device or one.track_id for one in members[:MEMBERS_NAMED])
+    more = f" and {len(members) - MEMBERS_NAMED} more" if len(members) > MEMBERS_NAMED else ""
+    heard = f"; {len(members) - silent} heard again" if silent < len(members) else ""
+    return f"{len(members)} devices fell silent together: {names}{more}{heard}"
 
 
 def _asked(alert: Alert, time_ns: int) -> Alert:

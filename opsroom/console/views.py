@@ -112,11 +112,22 @@ class LivePoint(PointView, frozen=True, kw_only=True):
     track_id: str
 
 
+class MemberView(msgspec.Struct, frozen=True, kw_only=True):
+    """One of those that fell silent together; ``ended``: it is heard again."""
+
+    track_id: str
+    device: str
+    event_id: str
+    began: str
+    ended: str | None
+
+
 class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a person must see, while ``open``: not acknowledged, and not cleared unless it is critical.
 
     Alerts of one ``group`` are one thing told in several operations: acknowledging one acknowledges all.  What happened
     ``count`` times began last at ``began``; a person was ``asked`` so often, may have said ``false``.  ``flag_id``: its flag.
+    ``members``: of devices that fell silent together each one, the first being that of ``track_id`` and ``device``.
     """
 
     alert_id: str
@@ -141,6 +152,7 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     asked: int
     false: bool
     flag_id: str
+    members: list[MemberView]
 
 
 class CorrectionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -335,6 +347,13 @@ def alert_view(revision: int, alert: model.Alert) -> AlertView:
         acknowledged=_iso(alert.acknowledged_ns), acknowledged_by=alert.acknowledged_by, track_id=alert.track_id,
         device=alert.device, lat_deg=alert.lat_deg, lon_deg=alert.lon_deg, text=alert.text, time_source=alert.time_source,
         count=alert.count, began=iso_from_ns(alert.began_ns), asked=alert.asked, false=alert.false, flag_id=alert.flag_id,
+        members=[
+            MemberView(
+                track_id=one.track_id, device=one.device, event_id=one.event_id, began=iso_from_ns(one.began_ns),
+                ended=_iso(one.ended_ns),
+            )
+            for one in alert.members
+        ],
     )
 
 

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from birddog.model import Member
+
 pytestmark = pytest.mark.browser
 PATIENCE_MS = 60_000
 
@@ -33,6 +35,32 @@ def test_many_alerts_of_one_kind_are_one_row_that_is_acknowledged_at_once(stage,
     page.wait_for_selector('#alarm-count[data-open="1"]')
     assert len(stage.decisions) == 40 and {d.by for d in stage.decisions} == {"anna"}
     assert "A1" not in {d.subject for d in stage.decisions}
+    seen.clean()
+
+
+def test_what_fell_silent_together_is_one_alert_that_names_each(stage, makers, watch):
+    """A gateway's power fails: one thing to decide, and each of its devices is marked and found."""
+    now = time.time_ns()
+    ended = {5: now - 10**9}
+    members = tuple(Member(f"E{n}", f"T{n}", f"bd-{n:04d}", now - 60 * 10**9, ended.get(n)) for n in range(2, 6))
+    stage.publish(
+        *(makers["track"](n, operation="open") for n in range(2, 6)),
+        makers["alert"](2, kind="silent", severity="warning", operation="open", track_id="T2", device="d2", members=members,
+                        text="4 devices fell silent together: bd-0002, bd-0003, bd-0004, bd-0005; 1 heard again"),
+    )  # fmt: skip
+    seen = watch(stage.start(), map=False)
+    page = seen.page
+    page.wait_for_selector('[data-alert-id="A2"][data-state="open"]')
+    assert "4 devices silent together" in page.locator('[data-alert-id="A2"]').inner_text()
+    page.click('[data-alert-id="A2"] .go')
+    said = page.locator("#detail").inner_text()
+    assert "4 devices · silent together" in said
+    yet, again = said.rsplit("heard again", 1)
+    assert all(f"S-{n}" in yet for n in (2, 3, 4)) and "S-5" in again
+    told = page.evaluate("async () => (await (await fetch('/v1/alerts')).json()).alerts.find((a) => a.alert_id === 'A2')")
+    assert [m["device"] for m in told["members"] if m["ended"] is None] == ["bd-0002", "bd-0003", "bd-0004"]
+    marked = page.locator('#tracks-list [data-track-id="T4"]').inner_text(), page.locator('[data-track-id="T5"]').inner_text()
+    assert "silent" in marked[0] and "silent" not in marked[1]
     seen.clean()
 
 

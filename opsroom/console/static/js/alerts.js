@@ -175,6 +175,7 @@ export class AlertList {
   /** Who or what, and what happened: "crate-17 parted". */
   what(alert) {
     const kind = alert.kind.replaceAll('_', ' ');
+    if (alert.members?.length) return `${alert.members.length} devices ${kind} together`;
     return alert.track_id ? `${this.who(alert)} ${kind}` : `${this.who(alert)} · ${kind}`;
   }
 
@@ -215,7 +216,7 @@ export class AlertList {
       const alert = this.room.store.alerts.get(id);
       if (!alert) continue;
       write(row.when, alert.open ? `${age((now - Date.parse(alert.began)) / 1000)} ago, ${clock(alert.began)}` : clock(alert.began));
-      const track = alert.kind === 'silent' && alert.open ? this.room.store.tracks.get(alert.track_id) : null;
+      const track = alert.kind === 'silent' && alert.open && !alert.members?.length ? this.room.store.tracks.get(alert.track_id) : null;
       if (track) write(row.seen, `last contact ${age((now - Date.parse(track.last_contact)) / 1000)} ago`);
     }
   }

@@ -3,7 +3,7 @@
 import { newest } from './order.js';
 import { make, write } from './rows.js';
 import { flagOf, marks, title } from './store.js';
-import { age, metres, motion, plain, position, sentence, stamp } from './words.js';
+import { age, clock, metres, motion, plain, position, sentence, stamp } from './words.js';
 
 /** So many tracks are offered as the same thing. */
 const CHOICES = 40;
@@ -183,7 +183,7 @@ export class Detail {
 
   alert(a) {
     const kind = a.kind.replaceAll('_', ' ');
-    write(this.title, `${plain(this.room.place(a.device))} · ${kind}`);
+    write(this.title, a.members?.length ? `${a.members.length} devices · ${kind} together` : `${plain(this.room.place(a.device))} · ${kind}`);
     const flag = flagOf(this.room.store, a);
     this.picture(flag?.flag_id ?? '', flag?.thumbnail ?? '');
     this.tell([
@@ -194,9 +194,19 @@ export class Detail {
       ['what', a.text === kind ? '' : sentence(a.text)],
       ['position', a.lat_deg === null ? 'none' : position(a.lat_deg, a.lon_deg)],
       ['operation', plain(a.operation)],
-      ['device', plain(a.device)],
+      ['device', a.members?.length ? '' : plain(a.device)],
+      ['silent', this.members(a, false)],
+      ['heard again', this.members(a, true)],
       ['alert id', plain(a.alert_id)],
     ]);
+  }
+
+  /** Of devices that fell silent together those that are heard again, or are not, by name, each with its time. */
+  members(a, ended) {
+    return (a.members ?? []).filter((m) => (m.ended !== null) === ended).map((m) => {
+      const track = this.room.store.tracks.get(m.track_id);
+      return `${plain(track ? title(track) : m.device)} ${clock(ended ? m.ended : m.began)}`;
+    }).join(' · ');
   }
 
   track(t) {

@@ -11,7 +11,7 @@ import { inOrder, newest } from './order.js';
 import { MoreList, TrackList, legend, make, write } from './rows.js';
 import { Sound } from './sound.js';
 import { icon, sample } from './shapes.js';
-import { Store, graver } from './store.js';
+import { Store, aboutOf, graver } from './store.js';
 import { Watch, rememberFolds } from './watch.js';
 import { age, clock, metres, plain, position, sentence, stamp } from './words.js';
 
@@ -117,8 +117,8 @@ function frame(message, first) {
   if ([...changed.events].some((id) => store.events.get(id)?.kind === 'decided')) trails();
   // a track is marked on the map with its alerts
   for (const id of changed.alerts) {
-    const about = store.alerts.get(id)?.track_id; // an alert may be seen, and let go of, in one frame
-    if (store.tracks.has(about)) changed.tracks.add(about);
+    const alert = store.alerts.get(id); // an alert may be seen, and let go of, in one frame
+    for (const about of alert ? aboutOf(alert) : []) if (store.tracks.has(about)) changed.tracks.add(about);
   }
   if (changed.reset || changed.tracks.size || changed.flags.size) chart?.change(changed);
   if (state.chosenId && (changed.reset || changed.tracks.has(state.chosenId) || changed.flags.has(state.chosenId) || changed.alerts.has(state.chosenId))) {
@@ -285,7 +285,7 @@ function choose(kind, id) {
   let row;
   if (kind === 'alert') {
     row = store.alerts.get(id);
-    if (row && store.tracks.has(row.track_id)) return choose('track', row.track_id);
+    if (row && !row.members?.length && store.tracks.has(row.track_id)) return choose('track', row.track_id);
   } else row = (kind === 'track' ? store.tracks : store.flags).get(id);
   follow(false);
   state.chosenKind = kind;

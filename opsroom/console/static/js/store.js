@@ -134,15 +134,23 @@ export function marks(store) {
   const out = new Map();
   for (const alert of [...store.alerts.values()].sort(graver)) {
     if (!alert.track_id || !(alert.open || alert.cleared === null)) continue;
-    let mark = out.get(alert.track_id);
-    if (!mark) out.set(alert.track_id, mark = { open: false, grave: false, kinds: [], dark: false });
-    mark.open ||= alert.open;
-    mark.grave ||= alert.open && alert.severity === 'critical';
-    mark.dark ||= alert.kind === 'dark_vessel';
-    const kind = alert.kind.replaceAll('_', ' ');
-    if (!mark.kinds.includes(kind)) mark.kinds.push(kind);
+    for (const id of aboutOf(alert, true)) {
+      let mark = out.get(id);
+      if (!mark) out.set(id, mark = { open: false, grave: false, kinds: [], dark: false });
+      mark.open ||= alert.open;
+      mark.grave ||= alert.open && alert.severity === 'critical';
+      mark.dark ||= alert.kind === 'dark_vessel';
+      const kind = alert.kind.replaceAll('_', ' ');
+      if (!mark.kinds.includes(kind)) mark.kinds.push(kind);
+    }
   }
   return out;
+}
+
+/** The tracks that an alert is about: of devices that fell silent together each, or those that are silent yet. */
+export function aboutOf(alert, now = false) {
+  const members = alert.members ?? [];
+  return members.length ? members.filter((m) => !now || m.ended === null).map((m) => m.track_id) : [alert.track_id];
 }
 
 /** The flag that began a dark vessel, where an image showed it. */
