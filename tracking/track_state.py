@@ -11,9 +11,11 @@ Over 400 lines: one ring, every way into and out of it, and what it says.
 
 from __future__ import annotations
 
+import array
 import bisect
 import math
 import operator
+import struct
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -23,7 +25,9 @@ from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackStatus, Value
 from birddog.units import NS
 from tracking.dwell import stays
+from tracking.kernel import ASLEEP, WIDTH
 from tracking.measurement import Measurement, apart, merged, rank
+from tracking.motion import Bank
 from tracking.obeyed import Decided
 from tracking.running import Running, Told, runs
 from tracking.step import Core, Model, Place, Verdict, advance, lasting, placed, predicted
@@ -36,6 +40,10 @@ READERS, TOGETHER_NS, CLEARLY_DB = 8, 30 * NS, 6.0
 LATE_STEPS, LATE_MOST = 1, 256
 #: Of the filters of the ring one of so many is kept (2 kB each), and the newest.
 KEPT_EACH = 16
+#: What may become of a measurement of the ring; by its place here it stands among the numbers of its track.
+VERDICTS: tuple[Verdict, ...] = ("began", "used", "refused", "moved", "beside")
+_CODES = {verdict: float(i) for i, verdict in enumerate(VERDICTS)}
+_BEGAN, _USED = _CODES["began"], _CODES["used"]
 #: Not many more measurements than this are ever kept, whatever ``late_s`` says.
 RING_MOST = 1024
 
@@ -132,9 +140,11 @@ class LiveTrack:
 
     def __init__(self, state: TrackState):
         self.state = state
-        #: Of the first measurements of the ring: the later ones are run when they are asked for, and those that are None again.
-        self._cores: list[Core | None] = []
-        self._verdicts: list[tuple[Verdict, float]] = []
+        #: Of the first measurements of the ring: the later ones are run when they are asked for, and those that are None again;
+        #: of the older ones as ``packed`` has them.
+        self._cores: list[Core | bytes | None] = []
+        #: What became of each and its NIS, two numbers each (``_verdict``).
+        self._verdicts = array.array("d")
         #: So many of the first are thinned already (``_thin``).
         self._kept = 0
         self._place: tuple[Core, Place] | None = None
@@ -158,7 +168,9 @@ class LiveTrack:
         """The filter after each measurement of the ring; all of them stay until the next measurement."""
         self._stand()
         self._run(0, len(self.state.ring), model)
-        return self._cores  # type: ignore[return-value]  # none of them is None now
+        cores, self._kept = [core for one in self._cores if (core := unpacked(one)) is not None], 0
+        self._cores = [*cores]
+        return cores
 
     def _stand(self) -> None:
         """The newest filter stands in the list as a Core."""
@@ -180,13 +192,13 @@ class LiveTrack:
         at = min(first, len(cores))
         while at and cores[at - 1] is None:
             at -= 1
-        core = cores[at - 1] if at else self.state.base
+        core = unpacked(cores[at - 1]) if at else self.state.base
         running: Running | None = None  # a filter that runs from one to the next; ``core`` where it is None
         k = at
         while k < end:
             anew = told is not None and k >= first
             if k < len(cores) and cores[k] is not None and not anew:
-                core, running = cores[k], None
+                core, running = unpacked(cores[k]), None
                 k += 1
                 continue
             m = ring[k]
@@ -210,15 +222,17 @@ class LiveTrack:
             for one in says:
                 if k >= len(cores):
                     cores.append(None)
-                    verdicts.append((verdict, nis) if core is not None else ("used", one[0]))
+                    verdicts.extend((_USED, one[0]) if core is None else (_CODES[verdict], nis))
                 if told is not None and anew:
                     told.append(one)
                 k += 1
             if cores[k - 1] is None:
                 if core is not None:
                     cores[k - 1] = core
-                elif running is not None and ((k > first and told is None) or k % KEPT_EACH == 0):
+                elif running is not None and k > first and told is None:
                     cores[k - 1] = running.core()
+                elif running is not None and k % KEPT_EACH == 0:
+                    cores[k - 1] = packed(running.core())
         self._kept = min(self._kept, at)
         if newest and running is not None:
             if len(cores) == len(ring):
@@ -245,8 +259,11 @@ class LiveTrack:
         """Of the older filters each ``KEPT_EACH``-th is kept: what lies between is made again from it where it is asked for."""
         cores = self._cores
         for k in range(self._kept, len(cores) - 1):
+            core = cores[k]
             if (k + 1) % KEPT_EACH:
                 cores[k] = None
+            elif isinstance(core, Core):
+                cores[k] = packed(core)
         self._kept = max(0, len(cores) - 1)
 
     def since(self, from_ns: int, model: Model) -> list[tuple[Measurement, Told, Verdict, float]]:
@@ -255,7 +272,7 @@ class LiveTrack:
         told: list[Told] = []
         first = bisect.bisect_left(ring, from_ns, key=_TIME)
         self._run(first, len(ring), model, told)
-        return [(ring[i], one, *self._verdicts[i]) for i, one in enumerate(told, first)]
+        return [(ring[i], one, *self._verdict(i)) for i, one in enumerate(told, first)]
 
     def core(self, model: Model) -> Core | None:
         """The newest filter; None before the first measurement."""
@@ -267,7 +284,7 @@ class LiveTrack:
             self._stand()
         if len(cores) < n or cores[-1] is None:
             self._run(n - 1, n, model)
-        return cores[-1]
+        return unpacked(cores[-1])
 
     def updated_ns(self, model: Model) -> int | None:
         """When the newest filter last used a measurement; None before the first."""
@@ -290,7 +307,7 @@ class LiveTrack:
         if n != len(ring):
             return None
         if not self._runs or running is None or running.model is not model:
-            core = cores[-1] if n else self.state.base
+            core = unpacked(cores[-1]) if n else self.state.base
             if core is None:
                 if n or m.origin != "fix" or model.motion.engine is not None:
                     return None
@@ -299,7 +316,8 @@ class LiveTrack:
                 self._runs = True
                 ring.append(m)
                 cores.append(None)
-                self._verdicts.append(("began", 0.0))
+                self._verdicts.append(_BEGAN)
+                self._verdicts.append(0.0)
                 return running.told()
             if core.rival is not None or core.recent or core.receivers or not runs(core, model):
                 return None
@@ -309,7 +327,7 @@ class LiveTrack:
             self._runs = True
         if running.rival is not None or running.recent or not running.alone(m) or m.time_ns - running.updated_ns >= long_ns:
             return None
-        kept = running.core() if n and n % KEPT_EACH == 0 else None
+        kept = packed(running.core()) if n and n % KEPT_EACH == 0 else None
         if not running.follow(m):
             return None
         ring.append(m)
@@ -317,7 +335,8 @@ class LiveTrack:
             cores[n - 1] = kept
         cores.append(None)
         told = running.told()
-        self._verdicts.append(("used", told[0]))
+        self._verdicts.append(_USED)
+        self._verdicts.append(told[0])
         if self._kept < n - 1:
             self._thin()
         elif n:
@@ -330,7 +349,12 @@ class LiveTrack:
 
     def verdicts(self, model: Model) -> list[tuple[Measurement, Core, tuple[Verdict, float]]]:
         """Each measurement of the ring with the filter after it, what became of it and its NIS."""
-        return list(zip(self.state.ring, self.cores(model), self._verdicts, strict=True))
+        cores = self.cores(model)
+        return [(m, cores[i], self._verdict(i)) for i, m in enumerate(self.state.ring)]
+
+    def _verdict(self, i: int) -> tuple[Verdict, float]:
+        code, nis = self._verdicts[2 * i : 2 * i + 2]
+        return VERDICTS[int(code)], nis
 
     def core_at(self, time_ns: int, model: Model) -> Core | None:
         """The filter after the last measurement not later than a time; None where the ring begins later."""
@@ -350,7 +374,7 @@ class LiveTrack:
             self._stand()
         if i >= len(cores) or cores[i] is None:
             self._run(i, i + 1, model)
-        core = cores[i]
+        core = unpacked(cores[i])
         assert core is not None
         return core
 
@@ -411,7 +435,7 @@ class LiveTrack:
         assert beside == sorted(beside, key=_order), "the ring is in order of time"
         self._forget(at)
         at = next(i for i in range(at, len(ring)) if ring[i] is m)
-        core, (outcome, nis) = self._after(at, model), self._verdicts[at]
+        core, (outcome, nis) = self._after(at, model), self._verdict(at)
         self._prune(model)
         return ("merged" if twin is not None and rival is None else outcome), nis, core
 
@@ -423,12 +447,15 @@ class LiveTrack:
         n = len(cores)
         self.state.ring.append(m)
         cores.append(core)
-        self._verdicts.append((outcome, nis))
+        self._verdicts.extend((_CODES[outcome], nis))
         if self._kept < n - 1:
             self._thin()
         elif n:
+            before = cores[n - 1]
             if n % KEPT_EACH:
                 cores[n - 1] = None
+            elif isinstance(before, Core):
+                cores[n - 1] = packed(before)
             self._kept = n
         if n >= model.presets.late_count:
             self._prune(model)
@@ -497,7 +524,7 @@ class LiveTrack:
         """The filters from an index on are to be run again."""
         if at < len(self._cores):
             self._runs = False
-        del self._cores[at:], self._verdicts[at:]
+        del self._cores[at:], self._verdicts[2 * at :]
         self._kept = min(self._kept, at)
 
     def put_off(self, m: Measurement, now: bool) -> bool:
@@ -560,10 +587,10 @@ class LiveTrack:
         for m in waiting:
             at = _index(s.ring, m)
             if at < len(s.ring) and s.ring[at] == m:
-                verdict, nis = self._verdicts[at]
+                verdict, nis = self._verdict(at)
                 # what was there before is asked only where it is remarkable: nearly all are used soon after one that was
                 old = s.ring[at - 1] if at else None
-                soon = (verdict == "used" and old is not None and self._verdicts[at - 1][0] != "refused"
+                soon = (verdict == "used" and old is not None and self._verdict(at - 1)[0] != "refused"
                         and m.time_ns - old.time_ns < long_ns)  # fmt: skip
                 out.append((m, verdict, nis, None if soon else self._after(at - 1, model) if at else s.base))
             else:  # the ring began anew meanwhile
@@ -580,7 +607,7 @@ class LiveTrack:
         first = max(1, bisect.bisect_right(s.ring, after_ns, key=_TIME))
         return [
             (s.ring[i], after(i - 1, model), after(i, model)) for i in range(first, len(s.ring))
-            if self._verdicts[i][0] == "moved" and all(abs(s.ring[i].time_ns - told_ns) >= window_ns for told_ns in s.taken)
+            if self._verdict(i)[0] == "moved" and all(abs(s.ring[i].time_ns - told_ns) >= window_ns for told_ns in s.taken)
         ]
 
     def _prune(self, model: Model) -> None:
@@ -593,7 +620,7 @@ class LiveTrack:
             drop += KEPT_EACH
         if drop:
             self.state.base = self._after(drop - 1, model)
-            del ring[:drop], self._cores[:drop], self._verdicts[:drop]
+            del ring[:drop], self._cores[:drop], self._verdicts[: 2 * drop]
             self._kept = max(0, self._kept - drop)
 
     def freeze(self, model: Model) -> None:
@@ -656,6 +683,36 @@ class LiveTrack:
             if dt_s > quiet or stays(running.moved_ns, running.first_ns, running.updated_ns, dt_s, quiet):
                 return None
         return running.shown(time_ns)
+
+
+def packed(core: Core) -> bytes:
+    """A filter that is kept, in a third of its memory; of the motions that sleep their chances only."""
+    data, parts = core.bank.data, []
+    asleep = bytearray(len(core.bank))
+    for i in range(len(asleep)):
+        k = 8 * WIDTH * i
+        asleep[i] = data[k + 40 : k + 48] == _ASLEEP
+        parts.append(data[k : k + 8] if asleep[i] else data[k : k + 8 * WIDTH])
+    return _ENCODE(msgspec.structs.replace(core, bank=Bank(bytes([len(asleep)]) + asleep + b"".join(parts))))
+
+
+def unpacked(core: Core | bytes | None) -> Core | None:
+    """A filter again, to the last digit."""
+    if not isinstance(core, bytes):
+        return core
+    found = _DECODER.decode(core)
+    data, parts = found.bank.data, []
+    k = 1 + data[0]
+    for asleep in data[1:k]:
+        parts.append(data[k : k + 8] + _SLEEPS if asleep else data[k : k + 8 * WIDTH])
+        k += 8 if asleep else 8 * WIDTH
+    return msgspec.structs.replace(found, bank=Bank(b"".join(parts)))
+
+
+_ENCODE, _DECODER = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Core)
+_ASLEEP = struct.pack("d", ASLEEP)
+#: What of a sleeping motion stands behind its chance.
+_SLEEPS = bytes(32) + _ASLEEP + bytes(72)
 
 
 def _told(core: Core | None) -> Told:
