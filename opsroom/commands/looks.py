@@ -23,6 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """The looks, the best first, and what is barred with why."""
+    from pathlib import Path
+
     from birddog.config import load
     from birddog.errors import UsageError
     from birddog.units import iso_from_ns
@@ -34,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
 
     if not 1.0 <= args.horizon <= 44_640.0:
         raise UsageError(f"expected minutes from 1 to 44640 (a month), not {args.horizon:g}", field="--horizon")
-    said = load(args.config, Config).forecast if args.config else Settings()
+    said = load(Path(args.config), Config).forecast if args.config else Settings()
+    said.check()
     if args.archive:
         said = Settings(archive=args.archive, looks=said.looks)
     foresight = Foresight(said)

@@ -96,3 +96,22 @@ def test_what_cannot_be_asked_is_one_line(case, capsys, words, said):
     assert "no tracks of the past" in capsys.readouterr().err
     assert main(["looks", "T1", "--journal", url, "--archive", "/nowhere"]) == 2
     assert "/nowhere" in capsys.readouterr().err
+
+
+def test_archive_and_costs_may_stand_in_the_configuration_and_what_is_wrong_there_is_one_line(case, tmp_path, capsys):
+    url, archive = case
+    track, config = tracks(url, capsys)["tag-JAY"], tmp_path / "birddog.toml"
+    config.write_text(f'[forecast]\narchive = "{archive}"\n[forecast.looks.task_tile]\ncost = 0.25\n')
+    words = ["looks", track, "--journal", url, "--at", iso_from_ns(NOW_S * NS), "--config", str(config)]
+    assert main([*words, "--json"]) == 0
+    costs = {look["look"]: look["cost"] for look in json.loads(capsys.readouterr().out)["looks"]}
+    assert costs == {"wake_tag": 1.0, "task_tile": 0.25}
+    wrong = (("[forecast.looks.ask_oracle]\ncost = 1\n", "ask_oracle"), ("[forecast]\nhorizons_min = []\n", "horizons_min"),
+             ("[forecast\n", "birddog.toml:1"), ("[forecast]\n", "no tracks of the past"))  # fmt: skip
+    for text, said in wrong:
+        config.write_text(text)
+        assert main(words) == 2
+        err = capsys.readouterr().err
+        assert said in err and len(err.splitlines()) == 1 and "fault" not in err
+    assert main([*words[:-1], str(tmp_path / "none.toml")]) == 2
+    assert "none.toml: cannot be read" in capsys.readouterr().err
