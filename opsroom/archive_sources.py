@@ -203,17 +203,18 @@ def build(gathered: Gathered) -> arch.Past:
     track, t_s, lat, lon = gathered.columns()
     track = rank[track]
     _sort(track, t_s, lat, lon)
-    most_mps = speed_limit(track, t_s, lat, lon)
-    jumping = _jumping(track, t_s, lat, lon, most_mps)
+    since_s, limits_mps = speed_limits(track, t_s, lat, lon)
+    jumping = _jumping(track, t_s, lat, lon, since_s, limits_mps)
     keep, begin = np.ones(len(t_s), dtype=bool), np.searchsorted(track, np.arange(len(names) + 1, dtype=np.int32))
     parted = False
     for k in jumping:
         a, b = begin[k], begin[k + 1]
-        label = strands(t_s[a:b], lat[a:b] * arch.DEG, lon[a:b] * arch.DEG, most_mps)
+        label = strands(t_s[a:b], lat[a:b] * arch.DEG, lon[a:b] * arch.DEG, _limit_at(t_s[a:b], since_s, limits_mps))
         named = 0
-        for strand, count in zip(*np.unique(label, return_counts=True), strict=True):
-            at = a + np.flatnonzero(label == strand)
-            if count < FEWEST_FIXES:
+        # in the order in which they came to count: what comes later changes no name
+        parts = [a + np.flatnonzero(label == strand) for strand in range(int(label.max()) + 1)]
+        for at in sorted(parts, key=lambda rows: (len(rows) < FEWEST_FIXES, rows[: FEWEST_FIXES][-1])):
+            if len(at) < FEWEST_FIXES:
                 keep[at] = False
                 for i in at.tolist():
                     gathered.refuse(f"{names[k]} at {_iso(t_s[i])}", "a jump that nothing travels")
@@ -254,12 +255,14 @@ def _sort(track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray) 
     lat[some], lon[some] = lat[order], lon[order]
 
 
-def _jumping(track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray, most_mps: float) -> list[int]:
+def _jumping(track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray, since_s: np.ndarray,
+             limits_mps: np.ndarray) -> list[int]:
     """The tracks, ascending, in which a fix cannot have been reached from the one before."""
     found = []
     for k in range(0, len(t_s) - 1, arch.LOT):
         lot = slice(k, k + arch.LOT + 1)
-        jump = impossible(t_s[lot], lat[lot] * arch.DEG, lon[lot] * arch.DEG, most_mps)
+        limit_mps = _limit_at(t_s[lot], since_s, limits_mps)
+        jump = impossible(t_s[lot], lat[lot] * arch.DEG, lon[lot] * arch.DEG, limit_mps)
         jump[1:] &= track[lot][1:] == track[lot][:-1]
         found.append(np.unique(track[lot][jump]))
     return np.unique(np.concatenate(found)).tolist() if found else []
@@ -271,17 +274,37 @@ def _iso(t_s: float) -> str:
     return iso_from_ns(round(t_s * NS))
 
 
-def speed_limit(track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> float:
-    """What nothing of an archive outruns, m/s: eight times its median, within 60 and 400."""
-    some = []
+def speed_limits(track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(since when, what nothing of an archive outruns from then on, m/s): eight times its median until then, within 60 and 400.
+
+    It is found anew when 16, 64, 256 ... steps are known: how a fix is parted depends on nothing after it.
+    """
+    some, when = [], []
     for k in range(0, len(t_s) - 1, arch.LOT):
         lot = slice(k, k + arch.LOT + 1)
         dt, lat_deg = np.diff(t_s[lot]), lat[lot] * arch.DEG
         near = (track[lot][1:] == track[lot][:-1]) & (dt > 0.0) & (dt < 3600.0)
         dlon = ((np.diff(lon[lot] * arch.DEG) + 180.0) % 360.0 - 180.0) * np.cos(np.radians(lat_deg[1:]))
         speed = np.hypot(dlon, np.diff(lat_deg))[near] * arch.DEGREE_M / dt[near]
-        some.append(speed[speed > arch.STOOD_MPS])
-    if not sum(map(len, some)):
-        return _SLOWEST_LIMIT_MPS
-    median = float(np.median(np.concatenate(some), overwrite_input=True))
-    return float(np.clip(_TIMES * arch.round_figure(median), _SLOWEST_LIMIT_MPS, _FASTEST_LIMIT_MPS))
+        moves = speed > arch.STOOD_MPS
+        some.append(speed[moves].astype(np.float32))
+        when.append(t_s[lot][1:][near][moves])
+    steps = sum(map(len, some))
+    sizes = [4**j for j in range(2, 12) if 4**j <= steps]
+    since, limits = [-np.inf], [_FASTEST_LIMIT_MPS]
+    if sizes:
+        at_s, speed = np.concatenate(when), np.concatenate(some)
+        when.clear()
+        some.clear()
+        for end_s in np.partition(at_s, [size - 1 for size in sizes])[[size - 1 for size in sizes]].tolist():
+            median = float(np.median(speed[at_s <= end_s]))
+            limit = float(np.clip(_TIMES * arch.round_figure(median), _SLOWEST_LIMIT_MPS, _FASTEST_LIMIT_MPS))
+            since.append(end_s)
+            limits.append(limit)
+    return np.array(since), np.array(limits)
+
+
+def _limit_at(t_s: np.ndarray, since_s: np.ndarray, limits_mps: np.ndarray) -> np.ndarray:
+    """The limit at each time: that of what was known before."""
+    limit: np.ndarray = limits_mps[np.searchsorted(since_s, t_s, side="left") - 1]
+    return limit

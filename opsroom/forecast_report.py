@@ -14,7 +14,8 @@ import numpy as np
 from birddog import __version__
 from birddog.errors import UsageError
 from birddog.units import NS, iso_from_ns
-from tracking.forecast.calibration import ENDED_S, GRID_MIN
+from tracking.forecast.calibration import GRID_MIN
+from tracking.forecast.past import ENDED_S
 from tracking.forecast.where import Forecaster
 
 _SHARES = np.linspace(0.05, 0.95, 19)

@@ -51,10 +51,11 @@ class Asked:
 
     Args:
         path: CSV ``id,t,lat,lon``, rows in any order.
+        past: the archive that is asked, which knows what a hole is.
         most_mps: a quicker step is a jump (``tracking.forecast.strands``).
     """
 
-    def __init__(self, path: str, most_mps: float = MOST_MPS, hole_s: float = 3600.0):
+    def __init__(self, path: str, past: Past, most_mps: float = MOST_MPS):
         from opsroom.track_file import read_tracks
 
         rows = read_tracks(path)
@@ -63,7 +64,7 @@ class Asked:
         self._begin = np.searchsorted(rows.vessel[order], np.arange(len(rows.ids) + 1))
         self._number = {name: k for k, name in enumerate(rows.ids)}
         self._t_s, self._lat, self._lon = rows.time_ns[order] / NS, rows.lat_deg[order], rows.lon_deg[order]
-        self._most_mps, self._hole_s = most_mps, hole_s
+        self._past, self._most_mps = past, most_mps
         self._last: tuple[str, float, Track | None] = ("", 0.0, None)
         self._jumps: dict[str, bool] = {}
 
@@ -74,6 +75,7 @@ class Asked:
 
     def track(self, name: str, t0_s: float) -> Track | None:
         """The fixes of an id that are not after a moment; of one identity that jumps, those of the thing that reported last."""
+        hole_s = 4.0 * self._past.as_of(t0_s).scale.hole_s
         if self._last[:2] == (name, t0_s):
             return self._last[2]
         got = None
@@ -86,7 +88,7 @@ class Asked:
                 if name not in self._jumps:
                     self._jumps[name] = bool(impossible(self._t_s[a:b], self._lat[a:b], self._lon[a:b], self._most_mps).any())
                 if self._jumps[name]:
-                    keep = followed(t, lat, lon, self._most_mps, self._hole_s)
+                    keep = followed(t, lat, lon, self._most_mps, hole_s)
                     t, lat, lon = t[keep], lat[keep], lon[keep]
                 if not (new := np.diff(t, prepend=-np.inf) > 0.0).all():
                     t, lat, lon = t[new], lat[new], lon[new]  # two fixes of one time are one

@@ -7,11 +7,12 @@ of this very track one horizon before its last fix.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ class Foresight:
         Raises:
             UsageError: the archive cannot be read.
         """
-        with self._lock:
+        with self._reading():
             self._open()
             cases = self._cases
         if all(map(may, cases)):
@@ -103,8 +104,16 @@ class Foresight:
         Raises:
             UsageError: it cannot be read.
         """
-        with self._lock:
+        with self._reading():
             return self._open()[2]
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """One question at a time; what fails for a damaged column is said so."""
+        from opsroom.archive_store import blamed
+
+        with self._lock, blamed(self.settings.archive):
+            yield
 
     def _open(self) -> tuple[Any, Any, dict[str, Any]]:
         from opsroom import archive_store
@@ -142,7 +151,7 @@ class Foresight:
         from tracking.forecast.arrival import Place
         from tracking.forecast.intercept import meetings
 
-        with self._lock:
+        with self._reading():
             forecaster, arrivals, about = self._open()
             track = _track(row, points, t0_ns)
             out: dict[str, Any] = {"archive": about, "model": f"birddog {__version__}", "meetings": []}
@@ -172,7 +181,7 @@ class Foresight:
         """
         from tracking.forecast.intercept import gains
 
-        with self._lock:
+        with self._reading():
             forecaster, _, about = self._open()
             track = _track(row, points, t0_ns)
             out: dict[str, Any] = {
@@ -206,7 +215,7 @@ class Foresight:
         Raises:
             UsageError: the archive cannot be read.
         """
-        with self._lock:
+        with self._reading():
             forecaster, arrivals, about = self._open()
             track = _track(row, points, t0_ns)
             out: dict[str, Any] = {"archive": about, "model": f"birddog {__version__}", "forecasts": [], "arrivals": []}

@@ -72,7 +72,7 @@ def _show(path: str, *, verify: bool, as_json: bool) -> int:
     from opsroom import archive_store
     from opsroom.ways_of import sha256_of
 
-    past, about = archive_store.load(path).past, archive_store.about(path)
+    past, about = archive_store.load(path, hashed=False).past, archive_store.about(path)
     refused = dict(sorted(about.get("refused", {}).items()))
     cases = dict(about.get("cases", {}))
     horizons = sorted({of["horizon_min"] for of in about["scores"]})
@@ -111,6 +111,7 @@ def _minutes(words: str) -> list[int]:
 
 def _drift(args: argparse.Namespace) -> int:
     from birddog.errors import UsageError
+    from opsroom.archive_store import blamed
     from opsroom.commands.common import print_table
     from opsroom.forecasting import open_archive
     from tracking.forecast.drift import drift
@@ -123,7 +124,8 @@ def _drift(args: argparse.Namespace) -> int:
     rows = []
     for m in minutes:
         for moving in (True, False):
-            asked, miss, _ = calibration.timed(m, moving, last_s)
+            with blamed(args.path):
+                asked, miss, _ = calibration.timed(m, moving, last_s)
             found = drift(asked, miss, None if args.days is None else last_s - m * 60.0 - args.days * 86_400.0)
             rows.append({
                 "horizon_min": m, "moving": moving, "outcomes": len(miss),

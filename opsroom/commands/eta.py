@@ -20,6 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Answer every question, in order; where nothing can be said the row's values are empty."""
     from birddog.units import NS, iso_from_ns
+    from opsroom.archive_store import blamed
     from opsroom.commands.common import result_file
     from opsroom.csv_rows import quoted, time_ns
     from opsroom.forecasting import Asked, open_archive, questions, told_once
@@ -29,10 +30,10 @@ def run(args: argparse.Namespace) -> int:
     calibration = open_archive(args.archive)
     assert calibration.windows is not None
     arrivals = Arrivals(calibration.past, windows=calibration.windows[True])
-    asked = Asked(args.tracks, hole_s=4.0 * calibration.past.scale.hole_s)
+    asked = Asked(args.tracks, calibration.past)
     tell = told_once(args.at)
     readers = {"id": name, "t0": time_ns, "dest_lat": latitude, "dest_lon": longitude, "radius_m": _radius}
-    with result_file(args.out) as out:
+    with blamed(args.archive), result_file(args.out) as out:
         out.write(HEAD + "\n")
         for line, row, got in questions(args.at, tuple(readers), readers):
             t0_s = got["t0"] / NS

@@ -22,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer every question, in order; where nothing can be said the row's values are empty."""
+    from opsroom.archive_store import blamed
     from opsroom.commands.common import json_line, result_file
     from opsroom.csv_rows import quoted, time_ns
     from opsroom.forecasting import Asked, open_archive, questions, told_once
@@ -30,13 +31,13 @@ def run(args: argparse.Namespace) -> int:
 
     calibration = open_archive(args.archive)
     forecaster = Forecaster(calibration.past, calibration=calibration)
-    asked = Asked(args.tracks, hole_s=4.0 * calibration.past.scale.hole_s)
+    asked = Asked(args.tracks, calibration.past)
     tell = told_once(args.at)
     readers = {"id": name, "t0": time_ns, "horizon_min": _horizon}
     horizons: set[float] = set()
     regions = None
     features = answered = 0
-    with result_file(args.out) as out:
+    with blamed(args.archive), result_file(args.out) as out:
         out.write(HEAD + "\n")
         try:
             if args.regions:

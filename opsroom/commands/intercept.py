@@ -22,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
     """Answer every question, in order, a row a place; one without any is a row with rank 0 and a line."""
     from birddog.errors import UsageError
     from birddog.units import NS, iso_from_ns
+    from opsroom.archive_store import blamed
     from opsroom.commands.common import result_file
     from opsroom.csv_rows import quoted, time_ns
     from opsroom.forecasting import Asked, open_archive, questions, told_once
@@ -38,13 +39,13 @@ def run(args: argparse.Namespace) -> int:
     assert calibration.windows is not None
     forecaster = Forecaster(calibration.past, calibration=calibration)
     arrivals = Arrivals(calibration.past, windows=calibration.windows[True])
-    asked = Asked(args.tracks, hole_s=4.0 * calibration.past.scale.hole_s)
+    asked = Asked(args.tracks, calibration.past)
     tell = told_once(args.at)
     readers = {
         "id": name, "t0": time_ns, "unit_lat": latitude, "unit_lon": longitude, "speed_mps": _speed,
         "unit": lambda text: text or "", "medium": _medium, "sigma_m": _not_less, "ready_s": _not_less,
     }  # fmt: skip
-    with result_file(args.out) as out:
+    with blamed(args.archive), result_file(args.out) as out:
         out.write(HEAD + "\n")
         for line, row, got in questions(args.at, COLUMNS, readers):
             t0_s = got["t0"] / NS

@@ -8,8 +8,11 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 from birddog.journal import open_writer
 from birddog.model import Draft, Fix, FrameBody, Verdict, pack
+from opsroom import archive_store
 from opsroom.archive_store import differing
 from opsroom.cli import main
 from opsroom.ways_of import sha256_of
@@ -69,6 +72,36 @@ def test_a_part_whose_head_is_torn_is_one_line(tmp_path, capsys):
     assert main(["archive", "show", str(tmp_path / "a")]) == 2
     err = capsys.readouterr().err
     assert "is no archive of Birddog that can be read" in err and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("hashed", (True, False))
+@pytest.mark.parametrize("filled", (b"\0", b"\xff", b"\x41"))
+def test_a_column_whose_body_is_torn_is_named_in_one_line(tmp_path, capsys, monkeypatch, hashed, filled):
+    """Small archives are hashed at opening, of large ones what does not fit, and what fails while it is read, is named."""
+    if not hashed:
+        monkeypatch.setattr(archive_store, "HASHED_BYTES", -1)
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    build(tracks(tmp_path / "a.csv", vessels=12), whole, "--horizons", "15")
+    asked = tracks(tmp_path / "c.csv", vessels=1, days=30.0)
+    (tmp_path / "at.csv").write_text(f"id,t0,horizon_min\nv0,{1_780_001_800 + 30 * 86_400},15\n")
+    ask = ["--tracks", str(asked), "--at", str(tmp_path / "at.csv")]
+    named = set()
+    for part in sorted(whole.glob("*.npy")):
+        body = part.read_bytes()
+        begin = 10 + int.from_bytes(body[8:10], "little")
+        if not set(body[begin:]) - set(filled):
+            continue
+        shutil.rmtree(torn, ignore_errors=True)
+        shutil.copytree(whole, torn)
+        (torn / part.name).write_bytes(body[:begin] + filled * (len(body) - begin))
+        capsys.readouterr()
+        status = main(["forecast", "--archive", str(torn), *ask])
+        err = capsys.readouterr().err
+        assert status == (2 if hashed else status) and status in (0, 2), (part.name, err)
+        if status == 2:
+            assert len(err.splitlines()) == 1 and str(torn / part.name) in err, (part.name, err)
+            named.add(part.name)
+    assert {"begin.npy", "place_begin.npy", "fixes.npy"} <= named
 
 
 def test_a_build_that_ends_early_leaves_the_archive_of_before(tmp_path, monkeypatch):

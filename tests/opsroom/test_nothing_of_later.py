@@ -45,6 +45,11 @@ def hurried(rows):
     return [r if r[1] <= T0_S else (r[0], T0_S + (r[1] - T0_S) // 7 + 1, r[2] + 0.2, r[3]) for r in rows]
 
 
+def shuffled(rows):
+    order = np.random.default_rng(1).permutation(len(rows))
+    return [rows[k] for k in order]
+
+
 def write(path, rows):
     path.write_text("id,t,lat,lon\n" + "".join(f"{i},{t},{a:.7f},{o:.7f}\n" for i, t, a, o in rows), encoding="utf-8")
     return str(path)
@@ -63,8 +68,8 @@ def test_forecasts_arrivals_and_meetings(rows, tmp_path, capsys, command):
     at = tmp_path / "at.csv"
     at.write_text(head + "\n" + "".join(f"{i},{T0_S},{q}\n" for i in "ac" for q in questions), encoding="utf-8")
     answers = {}
-    # an archive's own lengths are of the whole (docs/forecasts.md): its later rows are dropped or moved, the asked hurried too
-    for name, others, own in (("as it is", list, list), ("dropped", dropped, hurried), ("moved", moved, dropped)):
+    for name, others, own in (("as it is", list, list), ("dropped", dropped, hurried), ("moved", moved, shuffled),
+                              ("hurried", hurried, dropped)):  # fmt: skip
         archive, asked = write(tmp_path / "archive.csv", others(rows[0])), write(tmp_path / "asked.csv", own(rows[1]))
         words = [command, "--archive", archive, "--tracks", asked, "--at", str(at)]
         if command == "forecast":
@@ -77,6 +82,41 @@ def test_forecasts_arrivals_and_meetings(rows, tmp_path, capsys, command):
     assert len(first.splitlines()) >= 3 and any(line.count(",,") == 0 for line in first.splitlines()[1:])
     for name, answer in answers.items():
         assert answer == first, name
+
+
+@pytest.mark.parametrize("command", ("forecast", "eta"))
+def test_questions_in_another_order_or_alone_and_of_others_beside(rows, tmp_path, capsys, command):
+    head, questions = ASKED[command]
+    archive = write(tmp_path / "archive.csv", rows[0])
+    asked = [f"{i},{t0},{q}" for t0 in (T0_S, T0_S - 9000, T0_S + 3600) for i in "ac" for q in questions]
+    strange = [("z", t, a + 0.01, o) for _, t, a, o in rows[1]]
+
+    def answers(lines, tracks):
+        at = tmp_path / "at.csv"
+        at.write_text("\n".join([head, *lines, ""]), encoding="utf-8")
+        assert main([command, "--archive", archive, "--tracks", write(tmp_path / "t.csv", tracks), "--at", str(at)]) == 0
+        return capsys.readouterr().out.splitlines()[1:]
+
+    together = answers(asked, rows[1])
+    assert answers(asked[::-1], rows[1])[::-1] == together
+    assert [line for one in asked[::3] for line in answers([one], [*strange, *rows[1]])] == together[::3]
+
+
+def test_one_identity_of_two_things_is_parted_by_what_was_known(tmp_path, capsys):
+    """Two vessels under one identity, and strands of one or two fixes that have more later."""
+    rng = np.random.default_rng(2)
+    archive = [(f"v{k}", *row) for k in range(16) for row in passage(BEGIN_S + 3600 * k, rng.uniform(5.0, 7.0), rng)]
+    far = [("v3", t + 7, a + 4.0, o) for i, t, a, o in archive if i == "v3"]
+    jumps = [("v14", T0_S + s, 34.0, 40.0 + s / 1e5) for s in (-70, -11, 90, 400, 800)]
+    asked = [("a", *row) for row in passage(T0_S - 1500, 6.0, rng)]
+    at = tmp_path / "at.csv"
+    at.write_text(f"id,t0,horizon_min\na,{T0_S},15\na,{T0_S},60\n", encoding="utf-8")
+    told = []
+    for change in (list, dropped, hurried):
+        words = ["--archive", write(tmp_path / "archive.csv", change([*archive, *far, *jumps])), "--at", str(at)]
+        assert main(["forecast", *words, "--tracks", write(tmp_path / "asked.csv", asked)]) == 0
+        told.append(capsys.readouterr().out)
+    assert len(told[0].splitlines()) == 3 and told.count(told[0]) == 3
 
 
 def test_events_that_had_ended(rows, tmp_path, capsys):

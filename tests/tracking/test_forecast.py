@@ -162,23 +162,35 @@ def test_the_widths_hold_what_they_say():
 
 
 def test_the_rank_of_split_conformal():
-    """The quantile is the score of rank ceil((n + 1) p), never beyond the greatest."""
-    c = cal.Calibration(built(fleet(5)))
-    moving, ended = True, True
-    n = len(c.windows[moving].row)
-    c.known[60, moving, ended] = cal.Scores(np.arange(1.0, n + 1.0) * 1000.0, np.arange(float(n)))
-    got = c.widths(3600.0, moving, 5.0, c.past.last_s + 2 * DAY_S, 0.9)
-    used = np.sort(np.arange(1.0, n + 1.0) * 1000.0)
-    if n >= 2 * cal.ENOUGH:
-        pytest.skip("more windows than are asked")
-    assert got.radius_m == used[math.ceil((n + 1) * 0.9) - 1] and got.windows == n
+    """The quantile is the score of rank ceil((n + 1) p), never beyond the greatest, where all weigh the same."""
+    for n in (1, 8, 9, 10, 19, 20, 99, 100):
+        scores = np.random.default_rng(n).permutation(np.arange(1.0, n + 1.0))
+        for level in (0.5, 0.9):
+            for weight in (1.0, 0.3):
+                assert cal.quantile(scores, np.full(n, weight), level) == min(math.ceil(round((n + 1) * level, 9)), n)
+    assert cal.quantile(np.array([1.0, 2.0, 3.0]), np.array([1.0, 1.0, 100.0]), 0.5) == 3.0
+
+
+def test_a_moment_weighs_the_same_however_often_it_was_reported_and_a_long_track_less():
+    """Half of the tracks report five times as often: their windows of a slot together weigh as one does."""
+    tracks = {name: rows if k % 2 else rows[::5] for k, (name, rows) in enumerate(fleet(8).items())}
+    c = cal.Calibration(built(tracks))
+    of, (good, _) = c.windows[True], c._good(15, True, 2 * DAY_S)
+    weight = c.weighed(15, True, 2 * DAY_S)[2]
+    assert len(weight) == len(good) and not of.apart[good].all()
+    track = c.past.track_of(of.row[good])
+    slot = (of.t_s[good] - c.past.t_s[c.past.begin[track]]) // (2.0 * c.past.scale.window_s)
+    for number in np.unique(track):
+        own = track == number
+        slots = len(np.unique(slot[own]))
+        assert weight[own].sum() == pytest.approx(slots / (1.0 + cal.ALIKE[True] * (slots - 1)))
 
 
 def test_a_guess_is_no_narrower_than_what_was_found_of_a_shorter_time(monkeypatch):
     """A harbour of three days: 7 km were found at 15 min, nothing at an hour, and the hour was guessed as 2.4 km."""
     c = cal.Calibration(built(fleet(5)))
-    found = np.full(40, 7000.0), np.full(40, 1.0)
-    monkeypatch.setattr(c, "scores", lambda minutes, moving, t0_s: found if minutes <= 15 else (np.empty(0), np.empty(0)))
+    found, none = (np.full(40, 7000.0), np.full(40, 1.0), np.ones(40)), (np.empty(0),) * 3
+    monkeypatch.setattr(c, "weighed", lambda minutes, moving, t0_s: found if minutes <= 15 else none)
     for level in cal.LEVELS:
         hour = c.widths(3600.0, True, 2.0, 0.0, level)
         assert hour == cal.Widths(7000.0, None, 0)

@@ -9,6 +9,7 @@ import pytest
 
 from birddog.geo import Plane
 from tracking.forecast import past as arch
+from tracking.forecast.arrival import Arrivals, Place
 from tracking.forecast.futures import LastSeen, Visible, of_mover, passes
 from tracking.forecast.where import Forecaster, Track
 
@@ -36,7 +37,7 @@ def fleet(seed: int, regular: bool) -> dict[str, np.ndarray]:
 
 def built(tracks: dict[str, np.ndarray]) -> arch.Past:
     names = sorted(tracks)
-    rows = np.concatenate([tracks[n] for n in names])
+    rows = np.concatenate([np.asarray(tracks[n]) for n in names])
     number = np.concatenate([np.full(len(tracks[n]), k) for k, n in enumerate(names)])
     return arch.build(names, number, rows[:, 0], rows[:, 1], rows[:, 2])
 
@@ -63,7 +64,6 @@ def test_what_comes_after_the_question_changes_no_byte_of_an_answer(regular):
         answers = []
         for archive in changed(tracks, t0_s):
             past = built(archive)
-            assert past.scale == built(tracks).scale  # its lengths, in round figures, are all that comes from the whole of it
             forecaster = Forecaster(past)
             f = forecaster.forecast(asked, t0_s, minutes * 60.0)
             assert f is not None and f.moving == (k == 8) and f.windows >= 20
@@ -71,6 +71,54 @@ def test_what_comes_after_the_question_changes_no_byte_of_an_answer(regular):
         for other in answers[1:]:
             assert other == answers[0]
         tracks[name] = rows
+
+
+def told(tracks: dict[str, np.ndarray], asked: Track, t0_s: float) -> tuple:
+    past = built(tracks)
+    f = Forecaster(past).forecast(asked, t0_s, 1200.0)
+    place = Place(float(asked.lat_deg[-1]), float(asked.lon_deg[-1]) + 0.05, 1000.0)
+    assert f is not None
+    arrival = Arrivals(past).arrival(asked, t0_s, place)
+    return past.as_of(t0_s).scale, f.lat_deg, f.lon_deg, f.radius_m, f.area_m2, f.windows, arrival
+
+
+def test_an_archives_lengths_are_those_of_what_was_known():
+    """Later tracks report ten times as often and are quicker: other lengths, which are none of an earlier question's."""
+    tracks = fleet(5, regular=True)
+    rows = tracks.pop("v018")
+    t0_s, asked = float(rows[8, 0]), Track("v018", rows[:9, 0], rows[:9, 1], rows[:9, 2])
+    rng = np.random.default_rng(8)
+    later = {f"w{k:03d}": trip(t0_s + 600.0 * k, rng, 20.0, True) for k in range(1, 12)}
+    both = tracks | later
+    past = built(both)
+    assert past.scale.interval_s < 100.0 < past.as_of(t0_s).scale.interval_s and len(past.as_of(t0_s)) < len(past)
+    answers = [told(archive, asked, t0_s) for archive in changed(both, t0_s)]
+    assert answers[0] == answers[1] == answers[2] and answers[0][5] >= 20
+
+
+def test_an_archive_that_goes_on_after_the_question_had_ended_before_it():
+    """Its last fix is two days before the question, the next one two days after: it is asked as one that had ended."""
+    tracks, rows = fleet(4, regular=True), fleet(7, regular=True)["v018"]
+    t0_s = 3600.0 * 30 + 2 * 86_400.0
+    rows[:, 0] += t0_s - rows[8, 0]
+    asked = Track("asked", rows[:9, 0], rows[:9, 1], rows[:9, 2])
+    answers = [told(archive, asked, t0_s) for archive in
+               (tracks, tracks | {f"w{k}": rows + (t0_s + 3600.0 * k, 0.0, 0.0) for k in range(5)})]  # fmt: skip
+    assert answers[0] == answers[1] and answers[0][5] >= 20
+    past = built(tracks)
+    assert past.ended(t0_s) == past.last_s and past.ended(past.last_s + 80_000.0) is None and past.ended(-1.0) is None
+
+
+def test_a_track_counts_from_its_third_fix_on():
+    t = np.arange(0.0, 7200.0, 300.0)
+    way = np.c_[t, np.full(len(t), 30.0), 32.0 + 0.02 * t / 300.0]
+    past = built({"a": way, "b": way[:2]})
+    assert sorted(past.p_row.tolist()) == list(range(len(t))) and len(past) == len(t) + 2
+    assert [past.p_t_s[past.p_row == k].tolist() for k in range(4)] == [[600.0], [600.0], [600.0], [900.0]]
+    assert not len(past.slices(30.0, 32.0, tuple(range(9)), 599.0))
+    assert past.p_row[past.slices(30.0, 32.0, tuple(range(9)), 600.0)].tolist() == [0, 1]  # the third is two cells away
+    assert past.counted(np.array([0, 1]), 599.0).tolist() == [False, False]
+    assert past.counted(np.array([0, 1]), 600.0).tolist() == [True, False]
 
 
 def test_how_a_pass_goes_on_after_the_question_is_not_the_way_it_has_there():

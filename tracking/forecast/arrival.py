@@ -17,7 +17,7 @@ import numpy as np
 
 from birddog.geo import Plane, distance_m
 from tracking.forecast import futures as fut
-from tracking.forecast.calibration import ENDED_S, Windows, state_of, windows_of
+from tracking.forecast.calibration import Windows, first_of, state_of, windows_of
 from tracking.forecast.past import DEG, STOOD_MPS, Past, velocities_of
 from tracking.forecast.where import Track
 
@@ -211,10 +211,18 @@ class Arrivals:
     past: Past
     like: fut.Likeness = LIKENESS
     windows: Windows | None = None
-    _asked: dict[tuple[int, bool, int, int], tuple[float, float] | None] = field(default_factory=dict, repr=False)
+    _asked: dict[tuple[int, float | None, int, int], tuple[float, float] | None] = field(default_factory=dict, repr=False)
+    _younger: dict[int, Arrivals] = field(default_factory=dict, repr=False)
+
+    def as_of(self, t0_s: float) -> Arrivals:
+        """Who answers a question of a moment: this, or one with the lengths that the archive had then (``Past.as_of``)."""
+        past = self.past.as_of(t0_s)
+        return self if past is self.past else self._younger.setdefault(id(past), Arrivals(past, self.like))
 
     def arrival(self, track: Track, t0_s: float, place: Place) -> Arrival | None:
         """When a track will be at a place, by its fixes not after t0; None before its first fix."""
+        if (then := self.as_of(t0_s)) is not self:
+            return then.arrival(track, t0_s, place)
         n = int(np.searchsorted(track.t_s, t0_s, side="right"))
         state = fut.last_seen(track.t_s, track.lat_deg, track.lon_deg, t0_s, self.past.scale.window_s)
         if state is None:
@@ -264,13 +272,11 @@ class Arrivals:
 
         Which windows are asked, and how far ahead, is decided by their hashes and by what had been known by then.
         """
-        ended = t0_s - self.past.last_s >= ENDED_S
+        ended = self.past.ended(t0_s)
         if self.windows is None:
             self.windows = windows_of(self.past)[True]
-        of, until_s, out = self.windows, math.inf if ended else t0_s, []
-        among = np.flatnonzero(of.t_s < until_s)
-        halvings = max(0, math.ceil(math.log2(len(among) / _ASKED))) if len(among) else 0
-        among = among[of.share[among] < 0.5**halvings]
+        of, until_s, out = self.windows, t0_s if ended is None else ended, []
+        among = first_of(of, np.flatnonzero(of.t_s < until_s), _ASKED)
         radius = round(math.log2(max(radius_m, 1.0)))
         for k in among[np.argsort(of.share[among], kind="stable")].tolist():
             row = int(of.row[k])
@@ -289,7 +295,7 @@ class Arrivals:
         got = np.array(out).reshape(-1, 2)
         return got[:, 0], got[:, 1]
 
-    def _ask(self, k: int, ahead: int, radius_m: float, ended: bool) -> tuple[float, float] | None:
+    def _ask(self, k: int, ahead: int, radius_m: float, ended: float | None) -> tuple[float, float] | None:
         """(true over told, told seconds) of a window that is asked for the place so many rows ahead; None: it says nothing."""
         assert self.windows is not None
         row, t = int(self.windows.row[k]), float(self.windows.t_s[k])
@@ -298,6 +304,6 @@ class Arrivals:
         if true_at is None or true_at <= t:
             return None
         own = int(np.searchsorted(self.past.begin, row, side="right")) - 1
-        seen = fut.Visible(until_s=math.inf if ended else t, own=own)
+        seen = fut.Visible(until_s=t if ended is None else ended, own=own)
         told_s, used = self._told(state_of(self.past, row), _columns(self.past, row), place, seen, 0.0)
         return ((true_at - t) / told_s, told_s) if used else None

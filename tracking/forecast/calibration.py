@@ -10,6 +10,7 @@ was known *then*; windows count whose outcome was known at t0, of the later half
 ended a day or more before knows whole days: each window is asked with all the other tracks (leave one out).
 
 Which windows are asked is decided by a hash of track and time, so that the same ones are asked whatever else the archive holds.
+Outcomes of one track are alike: they are weighed (``weighed``), and the quantile is one of weights.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ import numpy as np
 
 from tracking.forecast import futures as fut
 from tracking.forecast import regions
-from tracking.forecast.past import DEG, STOOD_MPS, Past
+from tracking.forecast.past import COUNTS_FROM, DEG, STOOD_MPS, Past
 
 #: Horizons at which an archive is calibrated, minutes; between two of them widths are interpolated.
 GRID_MIN = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 360, 480, 720, 1440, 2880, 5760, 10_080, 20_160, 43_200)
-#: Windows of a kind that are asked at a horizon (up to twice as many), and the fewest that say something.
-ENOUGH, FEWEST = 200, 20
-#: An archive that ended so long before the question is one of whole days.
-ENDED_S = 86_400.0
-#: Candidates for windows that are kept of a large archive, of each kind.
-MOST_WINDOWS = 6000
+#: Windows of a kind that are asked at a horizon at most, and the fewest that say something.
+ENOUGH, FEWEST = 400, 20
+#: How alike the outcomes of one track are, of what stands and of what moves (the share of the variance that is the track's).
+ALIKE = {False: 0.0, True: 0.05}
+#: Windows that are kept of a large archive, of each kind, apart and not; those that are not are of its first fixes.
+MOST_WINDOWS, MOST_OTHERS = 6000, 4**7
 #: Where nothing is known: half and nine tenths of the way that the speed makes, and of a walk for what stands.
 GUESS = {0.5: 0.25, 0.9: 0.7}
 LEVELS = (0.5, 0.9)
@@ -61,8 +62,9 @@ class Scores:
 class Windows:
     """The windows of one kind, by time: their rows in track order, times, hashes in [0, 1), and whether they are apart.
 
-    Windows of a track that are apart begin in slots of two velocity windows: overlapping ones say the same twice, and each
-    moment counts the same however often it was reported.  The others are for archives that have none to spare.
+    Windows of a track that are apart begin in slots of two velocity windows, and are asked first: overlapping ones say almost
+    the same.  The others are for archives that have none to spare; those of one slot together weigh as much as one, so that
+    each moment counts the same however often it was reported.
     """
 
     row: np.ndarray
@@ -76,21 +78,18 @@ class Calibration:
     """The calibration of one archive; answers are computed once and kept.
 
     Args:
-        known: scores of an earlier run, by (horizon in minutes, moving, ended).
+        known: scores of an earlier run, by (horizon in minutes, moving, when the archive had ended or None).
     """
 
     past: Past
     like: fut.Likeness = fut.LIKENESS
     shape: regions.Shape = regions.SHAPE
     windows: dict[bool, Windows] | None = None
-    known: dict[tuple[int, bool, bool], Scores] = field(default_factory=dict)
+    known: dict[tuple[int, bool, float | None], Scores] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.windows is None:
             self.windows = windows_of(self.past)
-
-    def ended(self, t0_s: float) -> bool:
-        return t0_s - self.past.last_s >= ENDED_S
 
     def widths(self, after_s: float, moving: bool, speed_mps: float, t0_s: float, level: float) -> Widths:
         """The widths ``after_s`` behind the last fix: between those of the horizons of the grid about it."""
@@ -111,11 +110,11 @@ class Calibration:
         return Widths(radius_m, odd, min(low.windows, high.windows))
 
     def _at(self, minutes: int, moving: bool, speed_mps: float, t0_s: float, level: float) -> Widths:
-        miss, odd = self.scores(minutes, moving, t0_s)
+        miss, odd, weight = self.weighed(minutes, moving, t0_s)
         if len(miss) < FEWEST:
             # too few of this kind say nothing of it: both kinds together
-            others = self.scores(minutes, not moving, t0_s)
-            miss, odd = np.r_[miss, others[0]], np.r_[odd, others[1]]
+            others = self.weighed(minutes, not moving, t0_s)
+            miss, odd, weight = np.r_[miss, others[0]], np.r_[odd, others[1]], np.r_[weight, others[2]]
         n = len(miss)
         if n < FEWEST:
             guess = guess_m(minutes * 60.0, moving, speed_mps, level)
@@ -123,8 +122,7 @@ class Calibration:
             if shorter < minutes:  # no later is less known than what was found of a shorter time
                 guess = max(guess, self._at(shorter, moving, speed_mps, t0_s, level).radius_m)
             return Widths(guess, None, n)
-        rank = min(math.ceil((n + 1) * level), n) - 1
-        return Widths(max(float(np.partition(miss, rank)[rank]), _LEAST_M[level]), float(np.partition(odd, rank)[rank]), n)
+        return Widths(max(quantile(miss, weight, level), _LEAST_M[level]), quantile(odd, weight, level), n)
 
     def scores(self, minutes: int, moving: bool, t0_s: float) -> tuple[np.ndarray, np.ndarray]:
         """(miss in metres, oddness) of the windows that count for a question at t0."""
@@ -133,34 +131,53 @@ class Calibration:
     def timed(self, minutes: int, moving: bool, t0_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The same, with the time at which each window was asked in front."""
         assert self.windows is not None
-        of, ended = self.windows[moving], self.ended(t0_s)
+        of, (good, kept) = self.windows[moving], self._good(minutes, moving, t0_s)
+        return of.t_s[good], kept.miss_m[good], kept.odd[good]
+
+    def weighed(self, minutes: int, moving: bool, t0_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(miss in metres, oddness, weight): windows of one slot share one, and those of a long track say less each.
+
+        The mean of n outcomes of which a share of the variance is their track's is worth n / (1 + share (n - 1)) (the design
+        effect of clusters: Kish, "Survey Sampling", 1965; title from memory).
+        """
+        assert self.windows is not None
+        of, (good, kept) = self.windows[moving], self._good(minutes, moving, t0_s)
+        rows = of.row[good]
+        track = self.past.track_of(rows)
+        slot = np.floor((of.t_s[good] - self.past.t_s[self.past.begin[track]]) / (2.0 * self.past.scale.window_s))
+        _, same, many = np.unique(np.c_[track, slot], axis=0, return_inverse=True, return_counts=True)
+        weight = 1.0 / many[same.ravel()] if len(good) else np.zeros(0)
+        _, own = np.unique(track, return_inverse=True)
+        weight /= 1.0 + ALIKE[moving] * np.maximum(np.bincount(own, weight)[own] - 1.0, 0.0) if len(good) else 1.0
+        return kept.miss_m[good], kept.odd[good], weight
+
+    def _good(self, minutes: int, moving: bool, t0_s: float) -> tuple[np.ndarray, Scores]:
+        """Which windows count for a question at t0 and have an outcome, and the scores."""
+        assert self.windows is not None
+        of, ended = self.windows[moving], self.past.ended(t0_s)
         blank = np.full(len(of.row), np.nan)
         kept = self.known.setdefault((minutes, moving, ended), Scores(blank, blank.copy()))
-        if ended:
-            among = np.arange(len(of.row))
+        if ended is not None:
+            among = np.arange(int(np.searchsorted(of.t_s, ended, side="right")))
         else:
             # an outcome lies on the line to a fix that comes a hole later at most: by then it is known, whatever comes after t0
             until = t0_s - minutes * 60.0 - self.past.scale.hole_s
             b = int(np.searchsorted(of.t_s, until, side="right"))
-            a = int(np.searchsorted(of.t_s, until - 0.5 * (until - self.past.first_s)))
+            a = int(np.searchsorted(of.t_s, until - 0.5 * (until - self.past.runs[0, 0]))) if len(self.past.runs) else 0
             among = np.arange(a, b)
-        if np.count_nonzero(of.apart[among]) >= ENOUGH // 2:
-            among = among[of.apart[among]]
-        halvings = max(0, math.floor(math.log2(len(among) / ENOUGH))) if len(among) else 0
-        among = among[of.share[among] < 0.5**halvings]
+        among = first_of(of, among, ENOUGH)
         for k in among[np.isnan(kept.miss_m[among])]:
             kept.miss_m[k], kept.odd[k] = self._ask(int(of.row[k]), float(of.t_s[k]), minutes * 60.0, ended)
-        good = among[np.isfinite(kept.miss_m[among])]
-        return of.t_s[good], kept.miss_m[good], kept.odd[good]
+        return among[np.isfinite(kept.miss_m[among])], kept
 
-    def _ask(self, row: int, t_s: float, after_s: float, ended: bool) -> tuple[float, float]:
+    def _ask(self, row: int, t_s: float, after_s: float, ended: float | None) -> tuple[float, float]:
         """(miss, oddness) of one window; infinite where what came is not known."""
-        came = self.past.at(row, t_s + after_s, math.inf)
+        came = self.past.at(row, t_s + after_s, math.inf if ended is None else ended)
         if came is None:
             return math.inf, math.inf
         state = state_of(self.past, row)
         own = int(np.searchsorted(self.past.begin, row, side="right")) - 1
-        seen = fut.Visible(until_s=math.inf if ended else t_s, own=own)
+        seen = fut.Visible(until_s=t_s if ended is None else ended, own=own)
         found = fut.passes(self.past, state, seen, self.like) if state.moving else None
         f = fut.futures_of(self.past, state, after_s, seen, found, self.like)
         e, n = f.plane.en(lat_deg=came[1], lon_deg=came[2])
@@ -170,6 +187,21 @@ class Calibration:
 
 #: No radius is smaller: a fix's own error.
 _LEAST_M = {0.5: 10.0, 0.9: 25.0}
+
+
+def quantile(scores: np.ndarray, weight: np.ndarray, level: float) -> float:
+    """The score that holds a new one with a probability: of n that weigh the same that of rank ceil((n + 1) level)."""
+    order = np.argsort(scores, kind="stable")
+    until = np.cumsum(weight[order])
+    asked = level * (until[-1] + until[-1] / len(scores))
+    return float(scores[order[min(int(np.searchsorted(until, asked - 1e-9 * asked)), len(scores) - 1)]])
+
+
+def first_of(of: Windows, among: np.ndarray, most: int) -> np.ndarray:
+    """Of some windows those that are asked, by time: apart before others, the least hashes first."""
+    if len(among) <= most:
+        return among
+    return np.sort(among[np.lexsort((of.share[among], ~of.apart[among]))[:most]])
 
 
 def guess_m(after_s: float, moving: bool, speed_mps: float, level: float) -> float:
@@ -188,42 +220,48 @@ def state_of(past: Past, row: int) -> fut.LastSeen:
 
 
 def windows_of(past: Past, most: int = MOST_WINDOWS) -> dict[bool, Windows]:
-    """The windows of what moves and of what stands, at most so many of each: those with the least hashes.
+    """The windows of what moves and of what stands; of those that are apart at most so many of each, of the least hashes.
 
     None is in a track's first slot: questions are asked of what is known already.
     """
     rows, apart = _candidates(past, most)
     share = np.array([_share(past.name(int(past.track_of(r))), float(past.t_s[r])) for r in rows])
     picked: dict[bool, list[int]] = {True: [], False: []}
-    for k in np.argsort(share, kind="stable"):
+    enough = {True: most, False: most}
+    for k in np.lexsort((share, ~apart)):
+        if apart[k] and not any(enough.values()):
+            continue
         kind = math.hypot(*past.velocity(int(rows[k]))) > STOOD_MPS
-        if len(picked[kind]) < most:
-            picked[kind].append(int(k))
-        elif len(picked[not kind]) >= most:
-            break
+        if apart[k]:
+            if enough[kind] == 0:
+                continue
+            enough[kind] -= 1
+        picked[kind].append(int(k))
     out = {}
     for kind, chosen in picked.items():
         k = np.array(chosen, dtype=np.int64)
         t = past.t_s[rows[k]].astype(np.float64) if len(k) else np.zeros(0)
-        by_time = np.lexsort((share[k], t)) if len(k) else k
-        k, t = k[by_time], t[by_time]
-        # shares are spread over [0, 1) again where only the least were kept
-        spread = share[k] / float(share[k].max()) * (1.0 - 1e-9) if len(k) == most else share[k] if len(k) else np.zeros(0)
-        out[kind] = Windows(rows[k] if len(k) else k, t, spread, apart[k] if len(k) else np.zeros(0, dtype=bool))
+        k = k[np.lexsort((share[k], t))] if len(k) else k
+        out[kind] = Windows(rows[k] if len(k) else k, past.t_s[rows[k]].astype(np.float64) if len(k) else np.zeros(0),
+                            share[k] if len(k) else np.zeros(0), apart[k] if len(k) else np.zeros(0, dtype=bool))  # fmt: skip
     return out
 
 
 def _candidates(past: Past, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """(rows that may be windows, whether they are apart): of a large archive only such as are, of every so-manieth block."""
+    """(rows that may be windows, whether they are apart): of a large archive of every so-manieth block."""
     slot_s, found, first, block = 2.0 * past.scale.window_s, [], [], 1 << 20
+    young_s = math.inf
+    if len(past.p_t_s) > MOST_OTHERS:
+        young_s = float(np.partition(past.p_t_s, MOST_OTHERS - 1)[MOST_OTHERS - 1])
     blocks = range(0, len(past.t_s), block)
     for a in blocks[:: max(1, len(blocks) // 64)]:
         rows = np.arange(a, min(a + block, len(past.t_s)))
         track = past.track_of(rows)
         slot = np.floor((past.t_s[rows] - past.t_s[past.begin[track]]) / slot_s).astype(np.int64)
-        new = np.ones(len(rows), dtype=bool)
-        new[1:] = (np.diff(slot) != 0) | (np.diff(track) != 0)
-        keep = (slot > 0) & (new | (len(past.t_s) <= 4 * most))
+        counts = (slot > 0) & (rows >= past.begin[track] + COUNTS_FROM)
+        new = counts.copy()
+        new[1:] &= (np.diff(slot) != 0) | (np.diff(track) != 0) | ~counts[:-1]
+        keep = counts & (new | (past.t_s[rows] <= young_s))
         found.append(rows[keep])
         first.append(new[keep])
     if not found:

@@ -184,8 +184,10 @@ def passes(past: Past, state: LastSeen, seen: Visible, like: Likeness = LIKENESS
     turn = np.degrees(np.arctan2(ve * state.vn_mps - vn * state.ve_mps, ve * state.ve_mps + vn * state.vn_mps))
     keep = (d <= 1.5 * reach) & (np.abs(turn) <= 70.0)
     row = past.p_row[r]
+    if not (0 <= row.min() and row.max() < len(past)):
+        raise ValueError("a place names a row that is none")
     track = past.track_of(row)
-    t = past.p_t_s[r].astype(np.float64)
+    t = past.times_of(r, row, track)
     keep &= seen.shows(track, t)
     cost = 0.5 * ((their - speed) / (like.speed_mps + like.speed_share * speed)) ** 2 + 0.5 * (turn / like.turn_deg) ** 2
     hours = ((t - state.t_s) / 3600.0 + 12.0) % 24.0 - 12.0
@@ -196,6 +198,8 @@ def passes(past: Past, state: LastSeen, seen: Visible, like: Likeness = LIKENESS
     rough = cost[near] + 0.5 * (d[near] / reach) ** 2
     near = near[_best_of_each_pass(track[near], t[near], row[near], rough, max(APART_S, 4.0 * past.scale.hole_s))[:MOST_JUDGED]]
     e, n, t, row, cost, their = e[near], n[near], t[near], row[near], cost[near], their[near]
+    if (past.t_s[row] != t).any():
+        raise ValueError("a place names a row of another time")
     row, t, e, n = _nearest_on_the_way(past, plane, row, t, e, n, seen.until_s)
     cost = cost + 0.5 * (np.hypot(e, n) / (like.place * reach)) ** 2
     best = np.argsort(cost, kind="stable")[:MOST_PASSES]
@@ -339,7 +343,7 @@ def _carried(
 def of_stander(past: Past, state: LastSeen, after_s: float, seen: Visible, like: Likeness = LIKENESS) -> Futures:
     """The futures of what stands: that it stays, and what stops near it did that had lasted as long."""
     plane = Plane(lat_deg=state.lat_deg, lon_deg=state.lon_deg)
-    k = past.stops(state.lat_deg, state.lon_deg)
+    k = past.stops(state.lat_deg, state.lon_deg, seen.until_s)
     e, n, ve, vn, cost = [], [], [], [], []
     if len(k):
         de, dn = plane.en_array(past.s_lat[k] * DEG, past.s_lon[k] * DEG)
@@ -347,7 +351,7 @@ def of_stander(past: Past, state: LastSeen, after_s: float, seen: Visible, like:
         t = past.t_s[first].astype(np.float64) + state.stood_s
         until = np.minimum(past.stood_until(k, seen.until_s) + past.scale.interval_s, seen.until_s)
         track = past.track_of(first)
-        keep = (t <= until) & seen.shows(track, t)
+        keep = (t <= until) & seen.shows(track, t) & past.counted(track, seen.until_s)
         hours = ((t - state.t_s) / 3600.0 + 12.0) % 24.0 - 12.0
         c = 0.5 * (np.hypot(de, dn) / (like.stop_place * past.scale.reach_m)) ** 2
         c += np.minimum(0.5 * (hours / like.hour) ** 2, like.hour_most)

@@ -90,6 +90,7 @@ def meetings(
         most_s: nothing later is looked at.
         among: places that are asked for beside those that are sought.
     """
+    forecaster, arrivals = forecaster.as_of(t0_s), arrivals.as_of(t0_s)
     past = arrivals.past
     state = fut.last_seen(track.t_s, track.lat_deg, track.lon_deg, t0_s, past.scale.window_s)
     if state is None:

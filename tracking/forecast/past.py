@@ -8,6 +8,13 @@ A sector is 0 for what stood, 1 to 8 for an eighth of the circle of courses.
 Lengths and times follow from the archive itself, so that the same code serves a bus that reports each 20 s and ships that
 report each 12 min: the window of a velocity is three intervals between fixes (2 to 30 min), a hole is longer than four, and
 the reach of a neighbour is what the quicker quarter of what moves travels in one.
+
+An answer about a moment depends on nothing of after it, these lengths too: an archive has ages.  One ends when 1, 4, 16, 64 ...
+fixes were known; the next has the lengths that those said.  The columns of an archive are those of its last age; for a question
+of an earlier one, with other lengths, what was known until that ended is made an archive of its own (``as_of``).  For the same
+reason a track counts from its third fix on (``COUNTS_FROM``): of an identity that jumps, strands of one or two fixes are none.
+
+Over 400 lines: the columns, how they are made and how they are looked up are one form, and changed together.
 """
 
 from __future__ import annotations
@@ -15,7 +22,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,6 +37,14 @@ MOST_LOOKED_AT, BLOCK, MOST_JUDGED = 4000, 32, 120
 DEG = 1e-7
 #: Metres of a degree of latitude on the mean sphere.
 DEGREE_M = math.radians(1.0) * R_MEAN_M
+#: A track's fixes count from this one on (0 is its first): the first two say where it is, and not yet that it is one.
+COUNTS_FROM = 2
+#: Fixes that end an age, by time: 1, 4, 16 ... and at most so many; later ages have the lengths of the last.
+OLDEST_AGE = 4**11
+#: A length is kept from age to age unless what was known since says another by this factor.
+KEEPS_LENGTH = 1.1
+#: A silence of the whole archive from which on it has ended.
+ENDED_S = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +64,21 @@ class Scale:
     reach_m: float
 
 
+@dataclass(frozen=True)
+class Age:
+    """From when on an archive has which lengths: those of the fixes that were known then."""
+
+    begin_s: float
+    interval_s: float
+    reach_m: float
+
+    @property
+    def scale(self) -> Scale:
+        """All lengths and times that follow."""
+        window_s = float(np.clip(3.0 * self.interval_s, 120.0, 1800.0))
+        return Scale(self.interval_s, window_s, hole_s=max(4.0 * self.interval_s, 180.0), reach_m=self.reach_m)
+
+
 @dataclass
 class Past:
     """An archive; columns may be memory-mapped.
@@ -57,9 +87,12 @@ class Past:
         names: id of each track, a list or an array of sorted UTF-8; begin: its first row, and one more behind the last.
         t_s, lat, lon: fixes in track order (POSIX seconds; int32 of 1e-7 degrees).
         place_key: (cell, sector) of each slice, ascending; place_begin: its first row in place order, and one more.
-        p_row, p_t_s, p_lat, p_lon, p_ve, p_vn: place order; the row in track order, time, position, velocity m/s.
-        s_row, s_end, s_key, s_lat, s_lon: stops (first row, last row, cell and position of the first), sorted by cell.
+        p_row, p_t_s, p_lat, p_lon, p_ve, p_vn: place order, of tracks that come to count; the row in track order, since when
+            it is known (of the first ones when the track came to count), position, velocity m/s.
+        s_row, s_end, s_key, s_lat, s_lon: stops (first row, last row, cell and position of the first), sorted by cell and time.
         first_s, last_s: the span of the fixes.
+        runs: (n, 2) first and last time of the fixes between silences of ``ENDED_S``.
+        ages: what lengths it had when, in time order; ``scale`` is that of the last.
         release: lets go of the pages of memory-mapped columns that were looked at.
     """
 
@@ -84,10 +117,30 @@ class Past:
     s_key: np.ndarray
     s_lat: np.ndarray
     s_lon: np.ndarray
+    runs: np.ndarray
+    ages: tuple[Age, ...] = ()
     release: Callable[[], None] = lambda: None
+    _younger: dict[int, Past] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.t_s)
+
+    def as_of(self, t0_s: float) -> Past:
+        """The archive with the lengths that it had at a moment: itself, or what was known until that age ended."""
+        k = max(bisect.bisect_right(self.ages, t0_s, key=lambda age: age.begin_s) - 1, 0)
+        if k >= len(self.ages) - 1:
+            return self
+        if k not in self._younger:
+            rows = np.flatnonzero(np.asarray(self.t_s) < self.ages[k + 1].begin_s)
+            track = self.track_of(rows).astype(np.int32)
+            self._younger[k] = of_sorted(self.names, track, self.t_s[rows].astype(np.float64), self.lat[rows], self.lon[rows],
+                                         ages=self.ages[: k + 1])  # fmt: skip
+        return self._younger[k]
+
+    def ended(self, t0_s: float) -> float | None:
+        """When the archive had ended, if a day or more before a moment; None where it goes on until then, or begins later."""
+        k = int(np.searchsorted(self.runs[:, 0], t0_s, side="right")) - 1
+        return float(self.runs[k, 1]) if k >= 0 and t0_s - self.runs[k, 1] >= ENDED_S else None
 
     def track_of(self, rows: np.ndarray) -> np.ndarray:
         """The track of rows of track order."""
@@ -121,13 +174,27 @@ class Past:
                 runs.append((a, bisect.bisect_right(self.p_t_s, until_s, a, b)))
         return _some(runs)
 
-    def stops(self, lat_deg: float, lon_deg: float) -> np.ndarray:
-        """Stops in the nine cells about a position."""
+    def times_of(self, place: np.ndarray, row: np.ndarray, track: np.ndarray) -> np.ndarray:
+        """The times of rows of place order, whose rows in track order and tracks are known."""
+        out: np.ndarray = self.p_t_s[place].astype(np.float64)
+        first = row < self.begin[track] + COUNTS_FROM  # of these place order has when the track came to count
+        out[first] = self.t_s[row[first]]
+        return out
+
+    def stops(self, lat_deg: float, lon_deg: float, until_s: float) -> np.ndarray:
+        """Stops in the nine cells about a position that began not after a moment."""
         runs = []
         for key in cells_about(lat_deg, lon_deg, self.scale.reach_m):
             a, b = self.s_key.searchsorted((key, key + 1)).tolist()
-            runs.append((a, b))
+            runs.append((a, bisect.bisect_right(self.s_row, until_s, a, b, key=lambda row: float(self.t_s[row]))))
         return _some(runs)
+
+    def counted(self, track: np.ndarray, until_s: float) -> np.ndarray:
+        """Which tracks counted at a moment: their third fix was known."""
+        third = self.begin[track] + COUNTS_FROM
+        out: np.ndarray = third < self.begin[track + 1]
+        out[out] = self.t_s[third[out]] <= until_s
+        return out
 
     def stood_until(self, stops: np.ndarray, until_s: float) -> np.ndarray:
         """Of each stop the time of its last row not after a moment (of one that began later, of its first)."""
@@ -159,6 +226,8 @@ class Past:
         if j == row:
             return None
         dt = float(self.t_s[j] - self.t_s[j - 1])
+        if not (self.t_s[j - 1] < t_s and dt > 0.0):
+            raise ValueError("the times of a track do not ascend")
         if dt > self.scale.hole_s:
             return None
         w = (t_s - float(self.t_s[j - 1])) / dt
@@ -291,48 +360,135 @@ def again(track: np.ndarray, t_s: np.ndarray) -> np.ndarray:
     return out
 
 
-def of_sorted(names: list[str], track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> Past:
+def of_sorted(
+    names: Any, track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray, ages: tuple[Age, ...] | None = None
+) -> Past:
     """An archive of fixes that are sorted by track and time, each time of a track once; it keeps the columns that it is given.
 
     Beside them some 40 bytes a fix are held at most, and 32 stay (place order).
+
+    Args:
+        ages: as they were found of the archive of which this is a part.
     """
     n = len(t_s)
     begin = np.searchsorted(track, np.arange(len(names) + 1, dtype=track.dtype)).astype(np.int64)
-    window_s, interval_s = _window(track, t_s)
+    counts = _counts(begin)
+    when = t_s[counts]
+    runs = _runs(when)
+    if ages is None:
+        ages = _ages(when, counts, track, t_s, lat, lon)
+    del when
+    scale = ages[-1].scale
     ve, vn, sector = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.uint8)
-    moved: list[np.ndarray] = []
     for rows in _whole_tracks(begin):
-        east, north = _velocities(track[rows], t_s[rows], lat[rows], lon[rows], window_s)
-        speed = np.hypot(east, north)
-        moved.append(speed[speed > STOOD_MPS])
+        east, north = _velocities(track[rows], t_s[rows], lat[rows], lon[rows], scale.window_s)
         ve[rows], vn[rows], sector[rows] = east, north, sector_of(east, north)
-    quick = np.concatenate(moved) if moved else np.zeros(0)
-    moved.clear()
-    reach_m = 1000.0
-    if len(quick):
-        quarter = float(np.percentile(quick, 75, overwrite_input=True))
-        reach_m = round_figure(float(np.clip(quarter * interval_s, 200.0, 10_000.0)))
-    del quick
-    scale = Scale(interval_s=interval_s, window_s=window_s, hole_s=max(4.0 * interval_s, 180.0), reach_m=reach_m)
     stop = _stops(track, t_s, lat, lon, sector == 0, scale)
     key = np.empty(n, np.int64)
     for k in range(0, n, LOT):
         lot = slice(k, k + LOT)
-        key[lot] = cell_of(lat[lot] * DEG, lon[lot] * DEG, reach_m) * 9 + sector[lot]
+        key[lot] = cell_of(lat[lot] * DEG, lon[lot] * DEG, scale.reach_m) * 9 + sector[lot]
     del sector
-    by_place = np.lexsort((t_s, key))
-    key = key[by_place]
+    known_s = _known_s(begin, t_s)
+    never = np.isinf(known_s)
+    key[never] = np.iinfo(np.int64).max  # these are last, and cut off
+    m = n - int(np.count_nonzero(never))
+    by_place = np.lexsort((known_s, key))[:m]
+    key, p_t_s = key[by_place], known_s[by_place]
+    del known_s, never
     first = np.flatnonzero(np.diff(key, prepend=-1))
-    place_key, place_begin = key[first], np.r_[first, n].astype(np.int64)
+    place_key, place_begin = key[first], np.r_[first, m].astype(np.int64)
     del key
     p_ve, p_vn = ve[by_place], vn[by_place]
     del ve, vn
     return Past(
         names=names, scale=scale, first_s=float(t_s.min()) if n else 0.0, last_s=float(t_s.max()) if n else 0.0,
         begin=begin, t_s=t_s, lat=lat, lon=lon, place_key=place_key, place_begin=place_begin,
-        p_row=by_place.astype(np.int64, copy=False), p_t_s=t_s[by_place], p_lat=lat[by_place], p_lon=lon[by_place],
-        p_ve=p_ve, p_vn=p_vn, **stop,
+        p_row=by_place.astype(np.int64, copy=False), p_t_s=p_t_s, p_lat=lat[by_place], p_lon=lon[by_place],
+        p_ve=p_ve, p_vn=p_vn, runs=runs, ages=ages, **stop,
     )  # fmt: skip
+
+
+def _counts(begin: np.ndarray) -> np.ndarray:
+    """Which rows count: all but the first ``COUNTS_FROM`` of each track."""
+    out = np.ones(int(begin[-1]), dtype=bool)
+    for k in range(COUNTS_FROM):
+        row = begin[:-1] + k
+        out[row[row < begin[1:]]] = False
+    return out
+
+
+def _known_s(begin: np.ndarray, t_s: np.ndarray) -> np.ndarray:
+    """When each row was known to be of a track: its time, of the first ones when it came to count; infinite if never."""
+    out = t_s.copy()
+    third = begin[:-1] + COUNTS_FROM
+    counted_s = np.where(third < begin[1:], t_s[np.minimum(third, max(len(t_s) - 1, 0))] if len(t_s) else 0.0, np.inf)
+    for k in range(COUNTS_FROM):
+        row = begin[:-1] + k
+        out[row[row < begin[1:]]] = counted_s[row < begin[1:]]
+    return out
+
+
+def _runs(t_s: np.ndarray) -> np.ndarray:
+    """(n, 2) first and last of the times between silences of ``ENDED_S``; times in any order."""
+    if not len(t_s):
+        return np.zeros((0, 2))
+    hour = np.floor(t_s / 3600.0).astype(np.int64)
+    first = int(hour.min())
+    hour -= first
+    many = int(hour.max()) + 1
+    if many > 4 * len(t_s) + 1000:  # few times of far apart
+        t = np.sort(t_s)
+        return _parted(t, t)
+    earliest, latest = np.full(many, np.inf), np.full(many, -np.inf)
+    np.minimum.at(earliest, hour, t_s)
+    np.maximum.at(latest, hour, t_s)
+    some = np.isfinite(earliest)
+    return _parted(earliest[some], latest[some])
+
+
+def _parted(earliest: np.ndarray, latest: np.ndarray) -> np.ndarray:
+    cut = np.flatnonzero(earliest[1:] - latest[:-1] >= ENDED_S)
+    runs: np.ndarray = np.c_[earliest[np.r_[0, cut + 1]], latest[np.r_[cut, len(latest) - 1]]].astype(np.float64)
+    return runs
+
+
+def _ages(
+    when: np.ndarray, counts: np.ndarray, track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray
+) -> tuple[Age, ...]:
+    """The ages of an archive: each with the lengths of what was known when it began.
+
+    Args:
+        when: times of the rows that count; they are sorted anew here.
+    """
+    out = [Age(-math.inf, 60.0, 1000.0)]
+    sizes = [4**j for j in range(12) if 4**j <= min(len(when), OLDEST_AGE)]
+    if not sizes:
+        return tuple(out)
+    last = [size - 1 for size in sizes]
+    when.partition(last)
+    ends_s = when[last].tolist()
+    young = t_s <= ends_s[-1]  # beginnings of tracks
+    track, t_s, lat, lon, counts = track[young], t_s[young], lat[young], lon[young], counts[young]
+    known = np.flatnonzero(counts)
+    step, at_s = t_s[known] - t_s[known - 1], t_s[known]
+    for end_s in ends_s:
+        before = out[-1]
+        interval_s = _kept(before.interval_s, max(float(np.median(step[at_s <= end_s])), 1.0))
+        until = t_s <= end_s
+        window_s = Age(end_s, interval_s, 0.0).scale.window_s
+        speed = np.hypot(*_velocities(track[until], t_s[until], lat[until], lon[until], window_s))[counts[until]]
+        speed = speed[speed > STOOD_MPS]
+        reach_m = before.reach_m
+        if len(speed):
+            reach_m = _kept(before.reach_m, float(np.clip(float(np.percentile(speed, 75)) * interval_s, 200.0, 10_000.0)))
+        if (interval_s, reach_m) != (before.interval_s, before.reach_m):
+            out.append(Age(end_s, interval_s, reach_m))
+    return tuple(out)
+
+
+def _kept(before: float, now: float) -> float:
+    return before if before / KEEPS_LENGTH <= now <= before * KEEPS_LENGTH else float(f"{now:.3g}")
 
 
 def _whole_tracks(begin: np.ndarray) -> Iterator[slice]:
@@ -345,16 +501,9 @@ def _whole_tracks(begin: np.ndarray) -> Iterator[slice]:
 
 
 def round_figure(value: float) -> float:
-    """The nearest of eight figures a decade (1, 1.33, 1.78 ...): an archive that grows by a day keeps its lengths."""
+    """The nearest of eight figures a decade (1, 1.33, 1.78 ...)."""
     figure: float = 10.0 ** (round(8.0 * math.log10(value)) / 8.0)
     return figure
-
-
-def _window(track: np.ndarray, t_s: np.ndarray) -> tuple[float, float]:
-    """(window of a velocity, interval between fixes), seconds."""
-    steps = np.diff(t_s)[track[1:] == track[:-1]]
-    interval_s = round_figure(max(float(np.median(steps, overwrite_input=True)), 1.0)) if len(steps) else 60.0
-    return float(np.clip(3.0 * interval_s, 120.0, 1800.0)), interval_s
 
 
 def _velocities(
@@ -389,5 +538,5 @@ def _stops(
     keep = stood[first] if len(first) else np.zeros(0, dtype=bool)
     first, last = first[keep], last[keep]
     key = cell_of(lat[first] * DEG, lon[first] * DEG, scale.reach_m)
-    o = np.argsort(key, kind="stable")
+    o = np.lexsort((t_s[first], key))
     return {"s_row": first[o], "s_end": last[o], "s_key": key[o], "s_lat": lat[first][o], "s_lon": lon[first][o]}

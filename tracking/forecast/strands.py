@@ -23,13 +23,14 @@ MOST_STRANDS, FEWEST_FIXES = 8, 3
 COAST_S = 3600.0
 
 
-def impossible(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_mps: float) -> np.ndarray:
-    """Whether each fix (ascending times) cannot have been reached from the one before."""
+def impossible(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_mps: float | np.ndarray) -> np.ndarray:
+    """Whether each fix (ascending times) cannot have been reached from the one before, at one speed or one for each fix."""
     out = np.zeros(len(t_s), dtype=bool)
     if len(t_s) > 1:
         dlon = (np.diff(lon_deg) + 180.0) % 360.0 - 180.0
         e, n = Plane(lat_deg=0.0, lon_deg=0.0).en_array(dlon * np.cos(np.radians(lat_deg[1:])), np.diff(lat_deg))
-        out[1:] = np.hypot(e, n) > SLACK_M + most_mps * np.maximum(np.diff(t_s), 0.0)
+        most = np.broadcast_to(most_mps, len(t_s))[1:]
+        out[1:] = np.hypot(e, n) > SLACK_M + most * np.maximum(np.diff(t_s), 0.0)
     return out
 
 
@@ -66,12 +67,15 @@ class Strands(msgspec.Struct):
         return number
 
 
-def strands(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_mps: float) -> np.ndarray:
-    """The number of each fix's strand, 0 first."""
-    if not impossible(t_s, lat_deg, lon_deg, most_mps).any():
-        return np.zeros(len(t_s), dtype=np.int64)
-    parted = Strands(most_mps, [])
-    return np.array([parted.add(*fix) for fix in zip(t_s.tolist(), lat_deg.tolist(), lon_deg.tolist(), strict=True)])
+def strands(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_mps: float | np.ndarray) -> np.ndarray:
+    """The number of each fix's strand, 0 first; what nothing outruns is one speed, or one for each fix."""
+    label = np.zeros(len(t_s), dtype=np.int64)
+    if impossible(t_s, lat_deg, lon_deg, most_mps).any():
+        limit, parted = np.broadcast_to(most_mps, len(t_s)).tolist(), Strands(0.0, [])
+        for k, fix in enumerate(zip(t_s.tolist(), lat_deg.tolist(), lon_deg.tolist(), strict=True)):
+            parted.most_mps = limit[k]
+            label[k] = parted.add(*fix)
+    return label
 
 
 def followed(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, most_mps: float, hole_s: float) -> np.ndarray:

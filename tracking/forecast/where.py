@@ -99,13 +99,23 @@ class Forecaster:
     _last: tuple[Track, float, tuple[fut.LastSeen, fut.Visible, fut.Passes | None] | None] | None = field(
         default=None, repr=False
     )
+    _younger: dict[int, Forecaster] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.calibration is None:
             self.calibration = Calibration(self.past, self.like, self.shape)
 
+    def as_of(self, t0_s: float) -> Forecaster:
+        """Who answers a question of a moment: this, or one with the lengths that the archive had then (``Past.as_of``)."""
+        past = self.past.as_of(t0_s)
+        if past is self.past:
+            return self
+        return self._younger.setdefault(id(past), Forecaster(past, self.like, self.shape))
+
     def state(self, track: Track, t0_s: float) -> tuple[fut.LastSeen, fut.Visible, fut.Passes | None] | None:
         """What is known of a track at t0 and who passed as it does; None before its first fix."""
+        if (then := self.as_of(t0_s)) is not self:
+            return then.state(track, t0_s)
         if self._last is not None and self._last[0] is track and self._last[1] == t0_s:
             return self._last[2]
         state = fut.last_seen(track.t_s, track.lat_deg, track.lon_deg, t0_s, self.past.scale.window_s)
@@ -118,6 +128,8 @@ class Forecaster:
 
     def forecast(self, track: Track, t0_s: float, horizon_s: float) -> Forecast | None:
         """Where a track will be ``horizon_s`` after t0, by its fixes not after t0; None before its first fix."""
+        if (then := self.as_of(t0_s)) is not self:
+            return then.forecast(track, t0_s, horizon_s)
         got = self.state(track, t0_s)
         if got is None:
             return None
@@ -142,6 +154,8 @@ class Forecaster:
             odd[level] = w.oddness if 0.0 < area[level] < (disc if level > 0.5 else math.inf) else None
             area[level] = disc if odd[level] is None else area[level]
         lat, lon = f.plane.geodetic(*f.point)
+        if not math.isfinite(lat + lon + radius[0.9] + area[0.5] + area[0.9]):
+            raise ValueError("a forecast is no number")
         caps = {level: _cap(f, b, odd[level], radius[level]) for level in LEVELS}
         pole = 1.0 if f.plane.lat_deg >= 0.0 else -1.0
         area |= {level: 2.0 * math.pi * R_MEAN_M**2 * (1.0 - math.sin(math.radians(cap * pole)))
