@@ -16,6 +16,7 @@ chance explains all, the map is flat.  Titles from memory.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -34,6 +35,8 @@ SIZES_M = (50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e
 WEEK_S = 604_800
 #: The first Monday of POSIX time.
 _MONDAY_S = 4 * 86_400
+#: Beyond so many the moments of a rounded count are those of a smooth one.
+_MANY = 60.0
 #: A hub's middle is told to about this, degrees, and how far it reaches to this, metres.
 _MIDDLE_DECIMALS, _RADIUS_M = 3, 100.0
 
@@ -174,21 +177,48 @@ def _ring(cell: tuple[int, int], cell_m: float) -> tuple[tuple[float, float], ..
     return tuple((round(x, 6), round(y, 6)) for x, y in corners)
 
 
-def drawn(counts: list[int], exposure_h: list[float]) -> list[float]:
-    """The rates of cells, events an hour, each drawn towards that of all by as much as chance explains their differences."""
+@functools.lru_cache(maxsize=4096)
+def _of_chance(mean: float) -> tuple[float, float]:
+    """The second and the fourth moment, about its mean, of a Poisson count that is rounded to the nearest ``K``."""
+    if mean > _MANY:  # rounding is a variance of (K² - 1) / 12 more
+        variance = mean + (K * K - 1) / 12.0
+        return variance, 3.0 * variance * variance + mean
+    second = fourth = 0.0
+    chance, n = math.exp(-mean), 0
+    while n <= mean or chance > 1e-12:
+        away2 = (about(n) - mean) ** 2
+        second, fourth = second + chance * away2, fourth + chance * away2 * away2
+        n += 1
+        chance *= mean / n
+    return second, fourth
+
+
+def drawn(counts: list[int], exposure_h: list[float], mean: float | None = None) -> list[float]:
+    """The rates of cells, events an hour, each drawn towards that of all by as much as chance and rounding explain.
+
+    Counts are rounded to ``K``; what differs by no more than three standard errors beyond what a flat truth and rounding make
+    is taken for no difference.
+
+    Args:
+        mean: the rate of all, where it is known better than as that of these counts.
+    """
     total_h = sum(exposure_h)
     if total_h <= 0.0:
         return [0.0] * len(counts)
-    mean = sum(counts) / total_h
-    spread = sum(h * (n / h - mean) ** 2 for n, h in zip(counts, exposure_h, strict=True) if h > 0.0)
-    # of the spread so much is Poisson's: each cell adds its rate once
-    denominator = total_h - sum(h * h for h in exposure_h) / total_h
-    cells = sum(h > 0.0 for h in exposure_h)
-    between = (spread - (cells - 1) * mean) / denominator if denominator > 0.0 else 0.0
-    if between <= 0.0 or mean <= 0.0:
+    mean = sum(counts) / total_h if mean is None else mean
+    if mean <= 0.0:
         return [mean] * len(counts)
-    a, b = mean * mean / between, mean / between
-    return [(n + a) / (h + b) for n, h in zip(counts, exposure_h, strict=True)]
+    known = [(n, h, *_of_chance(float(f"{mean * h:.3g}"))) for n, h in zip(counts, exposure_h, strict=True) if h > 0.0]
+    spread = sum(h * (n / h - mean) ** 2 for n, h, _, _ in known)
+    # the mean is these counts' own: of their spread one cell's share is not there
+    explained = sum(second / h for _, h, second, _ in known) * (1.0 - 1.0 / len(known))
+    error = math.sqrt(sum((fourth - second * second) / (h * h) for _, h, second, fourth in known))
+    denominator = total_h - sum(h * h for h in exposure_h) / total_h
+    between = (spread - explained - 3.0 * error) / denominator if denominator > 0.0 else 0.0
+    if between <= 0.0:
+        return [mean] * len(counts)
+    shares = iter([mean + (n / h - mean) * between / (between + second / (h * h)) for n, h, second, _ in known])
+    return [next(shares) if h > 0.0 else mean for h in exposure_h]
 
 
 def patterns(happened: Iterable[Happening], observed: Iterable[Observed], *, cell_m: float = 5000.0, hub_m: float = 500.0,
@@ -289,7 +319,9 @@ def _counted(events: Iterable[tuple[Key, str]], looked: Iterable[tuple[Key, floa
     keys, said = sorted({*count, *hours}), {key: about(n) for key, n in count.items()}
     hours = {key: figure(h) for key, h in hours.items()}
     seen = [key for key in keys if hours.get(key, 0.0) > 0.0]
-    rates = dict(zip(seen, drawn([said.get(key, 0) for key in seen], [hours[key] for key in seen]), strict=True))
+    looked_h = figure(sum(hours[key] for key in seen))
+    mean = about(sum(count.get(key, 0) for key in seen)) / looked_h if seen else 0.0
+    rates = dict(zip(seen, drawn([said.get(key, 0) for key in seen], [hours[key] for key in seen], mean), strict=True))
     out = {}
     for key in keys:
         n = len(names.get(key, ()))

@@ -168,3 +168,34 @@ def test_cells_are_about_equal_and_exposure_is_what_the_fixes_vouch_for():
     assert all(abs(c.area_km2 - 25.0) < 0.5 for c in found.cells) and len(found.cells) == 3
     looked = exposure(["a", "a", "a", "b"], [0.0, 600.0, 90_000.0, 0.0], [1.0] * 4, [2.0] * 4)
     assert [o.hours for o in looked] == [600 / 3600, 1.0]
+
+
+def flat(seed, low_h, high_h, places=30, rate=0.15):
+    """One rate everywhere and always; looked at here up to ``high_h`` and there ``low_h``, over four weeks."""
+    rng, happened, looked = random.Random(seed), [], []
+    for place in range(places):
+        lat, lon = 40.05 + place // 6 * 0.5, 10.05 + place % 6 * 0.6
+        hours = int(low_h * (high_h / low_h) ** (place / (places - 1)))
+        looked += [Observed(T0 + rng.uniform(0, 4 * 604_800), 1.0, lat, lon, True) for _ in range(hours)]
+        happened += [Happening(f"p{place}n{n}", T0 + rng.uniform(0, 4 * 604_800), lat, lon)
+                     for n in range(_poisson(rng, rate * hours))]  # fmt: skip
+    return happened, looked
+
+
+@pytest.mark.parametrize("low_h, high_h", [(20, 200), (40, 400), (60, 1200)])
+@pytest.mark.parametrize("seed", range(3))
+def test_where_little_happens_rounding_to_fives_is_taken_for_no_difference(seed, low_h, high_h):
+    found = patterns(*flat(seed, low_h, high_h), cell_m=20_000.0)
+    assert len(found.cells) >= 10
+    for rate in [c.rate_per_h for c in found.cells] + [h.rate_per_h for h in found.hours]:
+        assert abs(rate / found.rate_per_h - 1.0) < 0.2
+    assert found.rate_per_h == pytest.approx(0.15, rel=0.2)
+
+
+def test_what_happens_in_the_night_alone_stands_out_by_its_hours():
+    rng = random.Random(5)
+    looked = [Observed(T0 + 3600.0 * h, 1.0, 30.0, 32.0) for h in range(4 * 168)]
+    happened = [Happening(f"s{rng.randrange(300)}", T0 + 86_400.0 * rng.randrange(28) + rng.uniform(0, 3 * 3600), 30.0, 32.0)
+                for _ in range(1500)]  # fmt: skip
+    found = patterns(happened, looked)
+    assert len(found.hours) == 21 and all(h.hour % 24 < 3 and h.rate_per_h > 5 * found.rate_per_h for h in found.hours)
