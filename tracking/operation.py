@@ -812,10 +812,15 @@ class OperationFold:
             track_id=f"T{seq}", operation=self.operation, key=owner.key, tag_id=device, identities=[device], sources=[device],
             fixers=[device], contact_ns=now_ns, contacts=1, reports=True,
         ))  # fmt: skip
-        self._describe(live, owner, device, fmt)
+        s = live.state
+        if enrolled is None:  # what ``_describe`` finds of what nobody said anything of
+            s.name = owner.name
+            live.described = (device, self._directory.version, owner, fmt, None, None, False, None, 1, 1, "")
+        else:
+            self._describe(live, owner, device, fmt)
         live.usual = live.described
         state.clocks.lags[device] = RIGHT
-        model, s = tracker.model(live), live.state
+        model = tracker.model(live)
         m = of_fix(fix, time_ns, model)
         told = live.follow(m, model, tracker.reinit_ns)
         assert told is not None, "a first fix begins a track"

@@ -19,15 +19,16 @@ T0 = 1_790_000_000 * NS
 
 
 def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: bool = False, delay_s: float = 0.0,
-            step_s: tuple[float, ...] = (1.0, 5.0, 60.0)) -> list[Entry]:  # fmt: skip
+            step_s: tuple[float, ...] = (1.0, 5.0, 60.0), enrolled: bool = True) -> list[Entry]:  # fmt: skip
     """Four devices that drive, turn and stand, state speeds and batteries now and then, late or far off now and then."""
     rng, rows = random.Random(seed), []
     bodies: list = [("start", Start(version="t", presets={}, exercise=not case))]
     if case:
         bodies.append(("operation", Operation(operation="op")))
     for d in range(4):
-        bodies.append(("device", Device(device=f"d{d}", basis="warrant" if case else "own_sensor",
-                                        klass=("van", "walker", "vessel", "")[d], interval_s=10.0)))  # fmt: skip
+        if enrolled:
+            bodies.append(("device", Device(device=f"d{d}", basis="warrant" if case else "own_sensor",
+                                            klass=("van", "walker", "vessel", "")[d], interval_s=10.0)))  # fmt: skip
         if case:  # two of them on one shipment
             bodies.append(("attachment", Attachment(device=f"d{d}", shipment=f"s{d // 2}", operation="op", from_ns=T0)))
         home, t, e, north, speed, course = LocalFrame(lat_deg=10.0 + d, lon_deg=179.9 - d), 0.0, 0.0, 0.0, 10.0, 1.0
@@ -54,7 +55,7 @@ def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: 
 
 @pytest.mark.parametrize("how", [{}, {"late_s": 90.0}, {"away": 0.05}, {"case": True}, {"delay_s": 3.0}, {"delay_s": 90.0},
                                  {"case": True, "delay_s": 90.0}, {"step_s": (1.0,)},
-                                 {"step_s": (1.0,), "delay_s": 30.0}])  # fmt: skip
+                                 {"step_s": (1.0,), "delay_s": 30.0}, {"enrolled": False}])  # fmt: skip
 def test_an_entry_folded_in_one_frame_changes_what_the_long_way_changes(how, monkeypatch):
     """Every row, point, event and taken fix, and at the end the whole state, byte for byte."""
     some, short, long = entries(7, 600, **how), Fold(), Fold()
@@ -83,6 +84,19 @@ def test_nearly_all_entries_go_the_short_way(monkeypatch):
         fold.apply(entry)
     waited = sum(1 for changes in went if changes is not None and changes.fixes and not changes.points)
     assert waited > 0.4 * 1200, "what is late and waits takes its place in as short a way"
+
+
+def test_what_a_track_of_nobodys_begins_with_is_what_it_would_be_described_by(monkeypatch):
+    """Else its next fix would go the long way, only to describe it."""
+    fold = Fold()
+    for entry in entries(3, 40, enrolled=False):
+        fold.apply(entry)
+        for live in fold._folds["open"].tracker.tracks.values() if "open" in fold._folds else ():
+            begun, device = live.described, live.state.tag_id
+            live.described = None
+            fold._folds["open"]._describe(live, begun[2], device, begun[3])
+            assert live.described == begun or device in fold._folds["open"]._state.facts
+            live.described = begun
 
 
 def test_a_filter_that_runs_in_a_row_is_the_one_of_a_fold_that_was_stored(monkeypatch):
