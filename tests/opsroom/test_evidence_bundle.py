@@ -31,6 +31,7 @@ from ingest.intake import Entries
 from opsroom import bundle as bundle_room
 from opsroom import cli, verifier
 from opsroom.bundle import export
+from opsroom.disclosed import Record
 from opsroom.rebuilding import make
 
 T0 = 1_790_000_000 * NS
@@ -240,6 +241,19 @@ def test_a_replaced_verifier_a_file_more_and_one_less(bundle, key, tmp_path):
     del files["case.html"]
     zipped(tmp_path / "x.zip", files)
     assert "case.html: was taken out" in said(tmp_path / "x.zip", key)[1]
+
+
+def test_what_an_export_reads_back_is_what_a_verifier_reads(folder, bundle, key, tmp_path):
+    redacted = tmp_path / "r.zip"
+    url = f"sqlite:///{folder}/j.db"
+    assert cli.main(["evidence", "export", "A", "--journal", url, "--redact", "place", "--out", str(redacted)]) == 0
+    for path in (bundle, redacted):
+        (tmp_path / "lines").write_bytes(held := files_of(path)["records.jsonl"])
+        read = list(bundle_room._read(tmp_path / "lines"))
+        strict = [Record(*verifier.record_of(line)) for line in held.splitlines()]
+        assert [(one.seq, one.statement, list(one.fields)) for one in read] == \
+            [(one.seq, one.statement, list(one.fields)) for one in strict]
+        assert b"".join(one.line() for one in read) == held
 
 
 def test_files_in_another_order_are_found(bundle, key, tmp_path):
