@@ -85,6 +85,9 @@ class Look(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         """Whether what is not in it was missed."""
         return bool(self.footprint) and self.time_source != "server"
 
+#: Of a great circle on a sphere of 6,371 km.
+METRES_A_DEGREE = 111_195.0
+
 
 class Contact(msgspec.Struct, frozen=True, array_like=True):
     """What a contact is beside its bank.
@@ -99,6 +102,7 @@ class Contact(msgspec.Struct, frozen=True, array_like=True):
         flag: the flag that its newest sighting was, if it was one.
         proof: the log-likelihood ratios of its sightings, without any bound.
         unseen: the log of the chance that the looks since its last sighting missed it, had they been able to see it.
+        spot: where it last began to stay (lat_deg, lon_deg, variance per axis), and moved_ns: when it last left such a spot.
     """
 
     name: str
@@ -121,6 +125,8 @@ class Contact(msgspec.Struct, frozen=True, array_like=True):
     flag: str = ""
     proof: float = 0.0
     unseen: float = 0.0
+    spot: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    moved_ns: int | None = None
 
 
 class Crowd(msgspec.Struct, frozen=True):
@@ -401,12 +407,22 @@ def _hit(
     score, hits = min(MOST, c.score + min(pair.worth + missed, GAIN_MOST)), c.hits + 1
     e, n = float(mean[0]), float(mean[2])
     lat, lon = frame(c.lat0_deg, c.lon0_deg).geodetic(e, n)
+    r = max(spot.r_ee, spot.r_nn)
+    moved = _left(c.spot, lat, lon, r)
     return msgspec.structs.replace(
         c, score=score, hits=hits, confirmed=c.confirmed or (score >= p.confirm_score and hits >= p.confirm_hits),
-        seen_ns=look.time_ns, before_ns=c.seen_ns, lat_deg=lat, lon_deg=lon, r=max(spot.r_ee, spot.r_nn), flag=spot.flag,
+        seen_ns=look.time_ns, before_ns=c.seen_ns, lat_deg=lat, lon_deg=lon, r=r, flag=spot.flag,
         sensors=c.sensors if look.sensor in c.sensors else (*c.sensors, look.sensor), gap_s=max(c.gap_s, interval_s),
-        proof=c.proof + pair.worth + missed, unseen=0.0,
+        proof=c.proof + pair.worth + missed, unseen=0.0, spot=(lat, lon, r) if moved else c.spot,
+        moved_ns=look.time_ns if moved else c.moved_ns,
     )  # fmt: skip
+
+
+def _left(spot: tuple[float, float, float], lat_deg: float, lon_deg: float, r: float) -> bool:
+    """Whether a place lies beyond 30 m and three sigmas of where something began to stay (``kernel.rested``)."""
+    north = (lat_deg - spot[0]) * METRES_A_DEGREE
+    east = ((lon_deg - spot[1] + 180.0) % 360.0 - 180.0) * METRES_A_DEGREE * math.cos(math.radians(lat_deg))
+    return north * north + east * east > max(900.0, 9.0 * (r + spot[2]))
 
 
 def _missed(c: Contact, missed: float, dt_s: float, *, hides: bool) -> Contact:
@@ -524,6 +540,7 @@ def _begun(look: Look, spot: Spot, score: float, interval_s: float, remembered: 
     r, t = max(spot.r_ee, spot.r_nn), look.time_ns
     place = f"{t}/{look.sensor}/{spot.lat_deg:.7f}/{spot.lon_deg:.7f}"
     name, first_ns, hits, confirmed = place, t, 1, False
+    stays, moved_ns = (spot.lat_deg, spot.lon_deg, r), None
     while name in names:
         name = f"{place}/{len(names)}" if name == place else f"{name}+"
     if look.imagery:
@@ -531,10 +548,11 @@ def _begun(look: Look, spot: Spot, score: float, interval_s: float, remembered: 
         if near:
             old = remembered.pop(min(near)[1])
             name, first_ns, hits, confirmed = old.name, old.first_ns, old.hits + 1, True
+            stays, moved_ns = old.spot, old.moved_ns
     return Contact(
         name, spot.lat_deg, spot.lon_deg, score, hits, confirmed, first_ns, t, t, spot.lat_deg, spot.lon_deg, r,
         (look.sensor,), look.imagery, look.time_source != "server" and (look.imagery or bool(look.footprint)), interval_s,
-        flag=spot.flag,
+        flag=spot.flag, spot=stays, moved_ns=moved_ns,
     )  # fmt: skip
 
 

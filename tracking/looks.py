@@ -509,7 +509,7 @@ class LookLog:
                 track_id=self.shown[c.name].track_id, operation=self.operation, klass="vessel" if c.imagery else "",
                 status=self._status(c, tracker.presets, time_ns), time_ns=at_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1],
                 vn_mps=x[3], p_ee=x[4], p_en=x[6], p_nn=x[11], p_v_ee=x[8], p_v_en=x[10], p_v_nn=x[13], updated_ns=c.seen_ns,
-                contact_ns=c.seen_ns, first_ns=c.first_ns, hits=c.hits, sources=c.sensors,
+                contact_ns=c.seen_ns, moved_ns=c.moved_ns, first_ns=c.first_ns, hits=c.hits, sources=c.sensors,
                 attributes=_said_dark(self.shown[c.name]),
             )))  # fmt: skip
         return out

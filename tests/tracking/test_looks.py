@@ -367,3 +367,15 @@ def test_a_flag_is_found_by_its_id_and_not_by_where_it_lies():
                 sightings=tuple(seen), flags=tuple(flags))  # fmt: skip
     told.add(1.0, "scan", scan)
     assert sorted((e.flag_id, e.lon_deg) for e in told.events("dark_vessel")) == [("f-1", -1.0), ("f-2", -0.99)]
+
+
+def test_a_contact_under_way_has_moved_and_one_at_its_berth_never():
+    """The page said "move never" of a dark vessel that had gone a mile."""
+    made = World(3)
+    for t in range(0, 300, 5):
+        made.see(t, -800.0 + 6.0 * t, 300.0)
+        made.see(t, 500.0, -700.0)
+    made.end()
+    rows = Told().take(made.made).at(300.0)
+    [goes], [lies] = near(rows, 970.0, 300.0, 60.0), near(rows, 500.0, -700.0)
+    assert goes.moved_ns is not None and goes.moved_ns >= (T0 + 280) * NS and lies.moved_ns is None
