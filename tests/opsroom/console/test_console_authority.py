@@ -4,16 +4,23 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from birddog import model
 from opsroom.picture_rows import Refused
 
 BOX = {"type": "Polygon", "coordinates": [[[4, 51], [5, 51], [5, 52], [4, 52], [4, 51]]]}
+EAST = {"type": "Polygon", "coordinates": [[[5, 51], [6, 51], [6, 52], [5, 52], [5, 51]]]}
+FURTHER = {"type": "Polygon", "coordinates": [[[6, 51], [7, 51], [7, 52], [6, 52], [6, 51]]]}
 
 
 def warrant(now: datetime) -> str:
     """One that ends tomorrow."""
     times = {"issued": -40, "install_by": -30, "use_from": -39, "use_until": 1}
-    said = {"id": "W7", "device": "bd-0001", "authority": "judge Roos", "jurisdiction": BOX,
+    yesterday = (now - timedelta(days=1)).isoformat()
+    route = [{"country": "DE", "area": EAST, "takes_over": "Zollfahndung", "hand_over_by": yesterday},
+             {"country": "PL", "area": FURTHER}]
+    said = {"id": "W7", "device": "bd-0001", "authority": "judge Roos", "jurisdiction": BOX, "route": route,
             **{name: (now + timedelta(days=days)).isoformat() for name, days in times.items()}}  # fmt: skip
     return json.dumps(said)
 
@@ -28,12 +35,14 @@ def test_a_warrant_what_is_due_of_it_what_is_out_and_what_was_sealed_are_on_the_
                 "attachment")  # fmt: skip
     sealed = Refused(refused_id="R1", source="mqtt", device="bd-0001", format="owntracks", reason="sealed",
                      detail="outside_hours", count=3, first_ns=time.time_ns(), last_ns=time.time_ns(), operation="nightjar")
-    stage.publish(sealed)
+    stage.publish(sealed, msgspec.structs.replace(sealed, refused_id="R2", reason="opened", detail="W7 O1", count=2))
     seen = watch(stage.start())
     page = seen.page
     page.wait_for_selector("#authority-more:not([hidden])")
     page.click("#authority-more summary")
     seen.row_says("#authority-list", "3 sealed", "still out")
     rows = page.inner_text("#authority-list")
-    assert all(words in rows for words in ("3 sealed", "outside hours", "W7", "approved by bea", "expiry", "still out")), rows
+    for words in ("3 sealed", "outside hours", "2 of the sealed opened", "by W7 O1", "W7", "approved by bea", "expiry",
+                  "still out", "hand over:DE", "OVERDUE since", "DE: NO CONSENT, Zollfahndung takes over by", "PL: NO CONSENT"):
+        assert words in rows, (words, rows)
     seen.clean()
