@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 #: The kinds, as ``tracking.events.model`` names them (not imported: --help answers at once).
 KINDS = ("stop", "encounter", "loiter", "gap", "cotravel", "split")
@@ -24,6 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print every event of the kinds that were asked for, by kind, identity and time."""
+    # no matrix is multiplied here: OpenBLAS' threads, begun as numpy is imported, would only cost
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from birddog.errors import UsageError
     from opsroom.commands.common import result_file
     from opsroom.event_lines import lines, said

@@ -97,7 +97,7 @@ def test_the_index_finds_whoever_is_near_at_the_same_time(home, reach_m):
     index = Near(g, lat, lon, reach_m)
     asked = [(int(i), int(j)) for q, p in index.pairs(g, lat, lon) for i, j in zip(q, p, strict=True)]
     assert len(near) > 40 and near <= set(asked) and len(asked) == len(set(asked))
-    own = {tuple(sorted((int(i), int(j)))) for q, p in index.own_pairs(g, lat, lon) for i, j in zip(q, p, strict=True)}
+    own = {tuple(sorted((int(i), int(j)))) for q, p in index.own_pairs() for i, j in zip(q, p, strict=True)}
     assert {tuple(sorted(pair)) for pair in near} <= own
 
 

@@ -45,7 +45,7 @@ def conflicts(plans: list[Planned]) -> list[Conflict]:
     # half a turn is as far as anything is
     reach_m = min(2.0 * max(p.radius_m for p in plans) + 1.0, 2.0e7)
     found = set()
-    for q, p in Near(zero, lat, lon, reach_m).own_pairs(zero, lat, lon):
+    for q, p in Near(zero, lat, lon, reach_m).own_pairs():
         same_time = np.maximum(start[q], start[p]) < np.minimum(end[q], end[p])
         found |= {(min(pair), max(pair)) for pair in zip(q[same_time].tolist(), p[same_time].tolist(), strict=True)}
     out = []

@@ -22,6 +22,8 @@ from tracking.events.tracks import AnyFix, Tracks
 STEPS = 5
 #: A cube and those that touch it.
 _AROUND = tuple(itertools.product((-1, 0, 1), repeat=3))
+#: Slots (a power of two) of the table that says of most empty cubes that they are.
+_SLOTS = 1 << 20
 
 
 class Gaps(msgspec.Struct):
@@ -90,22 +92,30 @@ class Heard:
         self._first = int(step.min())
         self._steps = int(step.max()) - self._first + STEPS + 2
         i, j, k = (_cells(p, self._size_m) for p in (fixes.x, fixes.y, fixes.z))
-        self._keys = np.sort(self._key(i, j, k, step))
+        cell = self._cell(i, j, k)
+        self._any = np.zeros(_SLOTS, bool)
+        self._any[cell & (_SLOTS - 1)] = True
+        self._keys = np.sort(cell * self._steps + (step - self._first))
 
-    def _key(self, i: np.ndarray, j: np.ndarray, k: np.ndarray, step: np.ndarray) -> np.ndarray:
-        key: np.ndarray = ((i * self._side + j) * self._side + k) * self._steps + (step - self._first)
-        return key
+    def _cell(self, i: np.ndarray, j: np.ndarray, k: np.ndarray) -> np.ndarray:
+        cell: np.ndarray = (i * self._side + j) * self._side + k
+        return cell
 
     def near(self, time_ns: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Fixes heard in the hour after each time around each point."""
         i, j, k = (_cells(p, self._size_m) for p in (x, y, z))
-        step = time_ns // self._grid_ns
+        cell, step = self._cell(i, j, k), time_ns // self._grid_ns - self._first
         total = np.zeros(len(time_ns), np.int64)
+        # in the order of the cells: each search is near the one before
+        order = np.argsort(cell, kind="stable")
+        cell, step = cell[order], step[order]
         for di, dj, dk in _AROUND:
-            key = self._key(i + di, j + dj, k + dk, step)
+            other = cell + ((di * self._side + dj) * self._side + dk)
+            # most cubes around hold nobody ever
+            some = np.flatnonzero(self._any[other & (_SLOTS - 1)])
+            key = other[some] * self._steps + step[some]
             first = np.searchsorted(self._keys, key, "right")
-            some = np.flatnonzero(self._keys[np.minimum(first, len(self._keys) - 1)] <= key + STEPS)
-            total[some] += np.maximum(np.searchsorted(self._keys, key[some] + STEPS, "right") - first[some], 0)
+            total[order[some]] += np.maximum(np.searchsorted(self._keys, key + STEPS, "right") - first, 0)
         return total
 
 

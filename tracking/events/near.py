@@ -14,7 +14,8 @@ import numpy as np
 from birddog.geo import R_MEAN_M
 
 #: Of a turn, one unit of the packed longitude: 2.4 m at the equator.
-_TURN = 1 << 24
+_TURN_BITS = 24
+_TURN = 1 << _TURN_BITS
 #: Candidates that are held at once.
 _MOST = 4_000_000
 
@@ -26,10 +27,11 @@ class Near:
         self.reach_m = reach_m
         self._first = int(g.min()) if len(g) else 0
         span = int(g.max()) - self._first + 1 if len(g) else 1
-        # bands are as high as the reach, or higher where time and band would not fit 39 bits
+        # bands are as high as the reach, or higher where time and band would not fit 39 bits, or there were half a million
         height = np.degrees(reach_m / R_MEAN_M) * 1.001
-        self._height = max(height, 182.0 * span / (1 << 38))
+        self._height = max(height, 182.0 * span / (1 << 38), 180.0 / (1 << 19))
         self._bands = int(180.0 / self._height) + 3
+        self._half = self._widest()
         key = self._key(g, self._band(lat_deg), _units(lon_deg))
         self.order = np.argsort(key, kind="stable")
         self._keys = key[self.order]
@@ -47,18 +49,21 @@ class Near:
 
         The questions' times must lie within the points'.
         """
-        low, high, key = self._window(g, lat_deg, lon_deg)
+        band = self._band(lat_deg)
+        low, high = self._window(band, _units(lon_deg))
+        key = self._key(g, band, 0)
         # in the order of the points: each search is near the one before
         order = np.argsort(key)
         low, high, key = low[order], high[order], key[order]
         for step in (-1, 0, 1):
             yield from self._across(order, low, high, key + step * _TURN)
 
-    def own_pairs(self, g: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def own_pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The same where the questions are the points: each pair at least once, in either order."""
-        g, lat_deg, lon_deg = g[self.order], lat_deg[self.order], lon_deg[self.order]
-        low, high, key = self._window(g, lat_deg, lon_deg)
-        every = np.arange(len(g))
+        units = self._keys & (_TURN - 1)
+        key = self._keys - units
+        low, high = self._window((key >> _TURN_BITS) % self._bands, units)
+        every = np.arange(len(key))
         yield from self._between(self.order, key, key + np.minimum(high, _TURN - 1), after=every + 1)
         # who is beyond the date line may look all round and so not back: both ask
         west, east = np.flatnonzero(low < 0), np.flatnonzero(high >= _TURN)
@@ -67,19 +72,27 @@ class Near:
         for q, p in self._across(every, low, high, key + _TURN):
             yield self.order[q], p
 
-    def _window(self, g: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(west end, east end in units, key of the own band) of what each question reaches."""
+    def _widest(self) -> np.ndarray:
+        """Of each band the units of longitude that the reach is at the most there: half a turn where it goes round a pole."""
         reach_deg = np.degrees(self.reach_m / R_MEAN_M) * 1.001
-        units = _units(lon_deg)
+        # the edge of the band that is nearer a pole, and a hair: a band is found by a division
+        south = (np.arange(self._bands) - 1) * self._height - 90.0
+        lat_deg = np.minimum(np.maximum(np.abs(south), np.abs(south + self._height)) + 1e-9, 90.0)
         # the widest that the reach is in longitude: asin(sin r / cos lat), all of it where a pole is within reach
-        cosine = np.cos(np.radians(lat_deg))
-        ratio = np.sin(np.radians(min(reach_deg, 90.0))) / np.maximum(cosine, 1e-12)
-        polar = (np.abs(lat_deg) + reach_deg >= 90.0) | (ratio >= 1.0)
+        ratio = np.sin(np.radians(min(reach_deg, 90.0))) / np.maximum(np.cos(np.radians(lat_deg)), 1e-12)
+        polar = (lat_deg + reach_deg >= 90.0) | (ratio >= 1.0)
         wide = np.where(polar, 180.0, np.degrees(np.arcsin(np.minimum(ratio, 1.0))))
-        half = (wide / 360.0 * _TURN).astype(np.int64) + 2
-        round_it = half >= _TURN // 2
-        key = self._key(g, self._band(lat_deg), 0)
-        return np.where(round_it, 0, units - half), np.where(round_it, _TURN - 1, units + half), key
+        half: np.ndarray = (wide / 360.0 * _TURN).astype(np.int64) + 2
+        return half
+
+    def _window(self, band: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(west end, east end in units) of what a question in each band reaches."""
+        half = self._half[band]
+        low, high = units - half, units + half
+        if int(self._half.max()) >= _TURN // 2:
+            round_it = half >= _TURN // 2
+            low[round_it], high[round_it] = 0, _TURN - 1
+        return low, high
 
     def _across(
         self, which: np.ndarray, low: np.ndarray, high: np.ndarray, key: np.ndarray

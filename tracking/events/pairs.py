@@ -136,7 +136,7 @@ def meetings(lots: list[Samples], rules: Rules) -> Points:
     s = _all(parts)
     index = Near(s.g, s.lat_deg, s.lon_deg, reach)
     first, second, apart = [], [], []
-    for i, j in index.own_pairs(s.g, s.lat_deg, s.lon_deg):
+    for i, j in index.own_pairs():
         dx, dy, dz = s.x[i] - s.x[j], s.y[i] - s.y[j], s.z[i] - s.z[j]
         d = np.sqrt(dx * dx + dy * dy + dz * dz)
         near = d <= reach
