@@ -35,7 +35,7 @@ from birddog.journal.beside import Home
 from birddog.journal.keys import Keys
 from birddog.journal.log_files import Known, LogFiles, checked
 from birddog.keyring import KeyDestroyed, Keyring
-from birddog.merkle import VerificationError
+from birddog.merkle import SIZE, VerificationError
 from birddog.model import (
     TrackPoint,
 )  # fmt: skip
@@ -197,6 +197,25 @@ def _read(path: Path) -> Iterator[Record]:
                                                   (one[0], decoded(one[1])) for one in row.fields])
 
 
+class _Log(verifier.Tree):  # type: ignore[misc]  # the verifier has no types: it runs alone
+    """The log's own tiles, believed as a verifier of the bundle will believe them: up to the root that was signed."""
+
+    def __init__(self, files: LogFiles, point: Checkpoint):
+        self._files = files
+        super().__init__(None, point.size, point.root)
+
+    def _raw(self, level: int, number: int) -> list[bytes]:
+        width = min(WIDTH, self.levels[level] - number * WIDTH)
+        raw = self._files.tile(level, number, width)
+        if len(raw) != SIZE * width:
+            raise verifier.Wrong(f"{tile_path(level, number, width)} has {len(raw)} bytes")
+        return [raw[n : n + SIZE] for n in range(0, len(raw), SIZE)]
+
+    def leaf(self, index: int) -> bytes:
+        """The leaf of a record."""
+        return self.tile(0, index // WIDTH)[index % WIDTH]
+
+
 def can_be_exported(journal: Reader, home: Home, operation: str, redact: Iterable[str]) -> None:
     """Look at a question before it is written down that it was asked.
 
@@ -235,8 +254,9 @@ def export(journal: Reader, home: Home, operation: str, to: Path, *, from_ns: in
         count, own, indexes = 0, 0, set[int]()
         stamped = [seen.size for seen, _, _ in stamps(home, known, point.size)]
         earliest = set(stamped[-1:])  # of the time stamps those that say the earliest of some record, and the last
+        log = _Log(files, point)
         with lines.open("wb") as out:
-            for record in records_of(journal, home, known, point.size, operation, from_ns, to_ns, withheld):
+            for record in records_of(journal, home, known, point.size, operation, from_ns, to_ns, withheld, log.leaf):
                 out.write(record.line())
                 count, own = count + 1, own + (stated(record.statement).operation == operation)
                 index = record.seq - known.begins
@@ -251,6 +271,8 @@ def export(journal: Reader, home: Home, operation: str, to: Path, *, from_ns: in
         return count
     except KeyDestroyed as error:
         raise BirddogError(f"{operation} was erased: {error}") from error
+    except verifier.Wrong as error:
+        raise BirddogError(f"{files.folder}: {error}: birddog journal verify says what was changed") from error
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", file=str(to)) from error
     finally:

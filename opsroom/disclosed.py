@@ -6,17 +6,19 @@ import base64
 import functools
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import sha256
 from typing import Any, get_args
 
 import msgspec
 
-from birddog.errors import UsageError
+from birddog.errors import JournalError, UsageError
 from birddog.journal import Reader
 from birddog.journal.beside import Home
 from birddog.journal.keys import Keys
 from birddog.journal.log_files import Known
 from birddog.journal.store import Stored
+from birddog.keyring import KeyDestroyed, KeyringError, KeysClosed
 from birddog.model import (
     KINDS,
     Attachment,
@@ -28,11 +30,12 @@ from birddog.model import (
     Validation,
     unpack,
 )  # fmt: skip
-from birddog.record import SALT_BYTES, WHOLE, Fields, body_of, commitments, fields_of, stated
+from birddog.record import SALT_BYTES, WHOLE, Fields, body_of, commitments, committed, fields_of, stated, statement
 
 #: Kinds of entries of no case without which its tracks are not what they were: presets and time.
 _ALSO = frozenset({"start", "tick", "clock", "loss", "erasure", "rotation"})
-
+#: Kinds of entries of no case that say who its devices are, or where, what they are worth, or by which warrant.
+_SAYS_WHO = frozenset({"device", "placement", "warrant", "validation"})
 
 #: Names for several fields, for ``--redact``.
 GROUPS = {
@@ -92,22 +95,42 @@ def _known() -> frozenset[str]:
 
 
 def records_of(journal: Reader, home: Home, known: Known, size: int, operation: str, from_ns: int, to_ns: int,
-               withheld: frozenset[str]) -> Iterator[Record]:
-    """The records of a case, in order: its own entries within a time, and who is who and what time it was, of it all."""
+               withheld: frozenset[str], signed: Callable[[int], bytes]) -> Iterator[Record]:
+    """The records of a case, in order: its own entries within a time, and who is who and what time it was, of it all.
+
+    Args:
+        signed: the leaf that the log has at an index.
+
+    Raises:
+        JournalError: an entry is not the one that was signed, or is not there: nothing is made of it.
+    """
     keys, words = Keys(home, make=False), None
+
+    def held(row: Stored, made: bytes) -> None:
+        if sha256(b"\x00" + made).digest() != signed(row.seq - known.begins):
+            raise JournalError(f"entry {row.seq} is not the one that was signed: birddog journal verify says what was changed")
+
     if withheld - PAYLOAD:
         words = _words(_rows_of(journal, known, size, operation, from_ns, to_ns), keys, withheld)
-    for row in _rows_of(journal, known, size, operation, from_ns, to_ns):
-        yield _record(row, keys, withheld, words)
+    for row in _rows_of(journal, known, size, operation, from_ns, to_ns, lambda row: held(row, keys.statement(row))):
+        record = _record(row, keys, withheld, words)
+        held(row, record.statement)
+        yield record
 
 
-def _rows_of(journal: Reader, known: Known, size: int, operation: str, from_ns: int, to_ns: int) -> Iterator[Stored]:
+def _rows_of(journal: Reader, known: Known, size: int, operation: str, from_ns: int, to_ns: int,
+             look: Callable[[Stored], None] = lambda _: None) -> Iterator[Stored]:
+    """The rows of a case's bundle; ``look`` is shown what says of no case who is who, also where it is of nobody here."""
     devices = _devices(journal, operation)
     models = _models(journal, devices)
     after, end = known.begins - 1, known.begins + size
     while rows := [row for row in journal.rows(after) if row.seq < end]:
-        after = rows[-1].seq
         for row in rows:
+            after += 1
+            if row.seq != after:
+                raise JournalError(f"entry {after} is not there, and was signed: birddog journal verify says what is missing")
+            if row.kind in _SAYS_WHO and not row.operation and row.key_id is None:
+                look(row)
             if row.operation == operation:
                 if row.kind in ("frame", "refusal", "scan") and not from_ns <= row.received_ns < to_ns:
                     continue
@@ -128,7 +151,7 @@ def _models(journal: Reader, devices: frozenset[str]) -> frozenset[str]:
 
 def _names(row: Stored, devices: frozenset[str], models: frozenset[str]) -> bool:
     """Whether an entry of no case says who a device of the case is, or where, what it is worth, or by which warrant."""
-    if row.kind not in ("device", "placement", "warrant", "validation") or row.key_id is not None:
+    if row.kind not in _SAYS_WHO or row.key_id is not None:
         return False
     entry = Entry(seq=row.seq, kind=row.kind, received_ns=row.received_ns, source=row.source, ident=row.ident, body=row.body)
     body = unpack(entry)
@@ -140,7 +163,12 @@ def _names(row: Stored, devices: frozenset[str], models: frozenset[str]) -> bool
 
 
 def _opened(row: Stored, keys: Keys) -> Fields:
-    clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.key_id, row.body)
+    try:
+        clear = row.body if row.key_id is None else keys.opened(row.seq, row.operation, row.key_id, row.body)
+    except (KeyDestroyed, KeysClosed):
+        raise
+    except KeyringError as error:
+        raise JournalError(f"entry {row.seq} cannot be read: {error}") from error
     return fields_of(clear, row.ident, row.source, row.actor)
 
 
@@ -160,12 +188,12 @@ def _words(rows: Iterable[Stored], keys: Keys, withheld: frozenset[str]) -> re.P
 
 
 def _record(row: Stored, keys: Keys, withheld: frozenset[str], words: re.Pattern[bytes] | None = None) -> Record:
-    made = keys.statement(row)
     if row.erased:
-        return Record(row.seq, made, ())  # erased: that it was there is all that can be shown
+        return Record(row.seq, row.body, ())  # erased: that it was there is all that can be shown
     fields = _opened(row, keys)
     salts = keys.salter(row.key_id)(row.seq, len(fields.names))
     hashes = commitments(fields.values, salts)
+    made = statement(row.seq, row.kind, row.received_ns, row.operation, row.key_id or "", committed(fields.names, hashes))
     out: list[tuple[str, bytes, bytes] | tuple[str, bytes]] = []
     for n, (name, value) in enumerate(zip(fields.names, fields.values, strict=True)):
         if name == WHOLE and withheld or plain(name) in withheld or words is not None and words.search(value):

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import random
 import re
 import shutil
@@ -444,12 +445,93 @@ def test_a_copy_that_cannot_be_written_is_exported_and_says_that_it_is_not_recor
 
     url, out = f"sqlite:///{folder}/j.db", tmp_path / "o.zip"
     monkeypatch.setattr("ingest.control.enter", refused)
+    monkeypatch.setattr("opsroom.accesses.only_to_read", lambda journal: True)
     reader = open_reader(url)
     last = reader.last_seq()
     assert cli.main(["evidence", "export", "A", "--journal", url, "--out", str(out)]) == 0
     assert "this export is not recorded: j.db: Read-only file system" in capsys.readouterr().err
     assert reader.last_seq() == last and said(out, key)[0] == 0
     reader.close()
+
+
+def copied(folder, to):
+    shutil.copytree(folder, to, ignore=shutil.ignore_patterns("*.lock", "*.zip"))
+    return f"sqlite:///{to}/j.db"
+
+
+def test_nothing_leaves_that_could_be_recorded_and_is_not(folder, tmp_path, capsys, monkeypatch):
+    """A full disk, a writer that holds the journal or does not answer, a file that is somebody else's."""
+    from birddog.errors import JournalFull, JournalHeld
+    from ingest.control import NoAnswer
+
+    url, out = copied(folder, tmp_path / "copy"), tmp_path / "o.zip"
+    for error in (JournalFull("j.db: the disk is full"), JournalHeld("another process is writing j.db"), NoAnswer("no answer"),
+                  PermissionError(13, "Permission denied", "j.db.keys")):
+        def refused(*_, error=error, **__):
+            raise error
+
+        monkeypatch.setattr("ingest.control.enter", refused)
+        for command in (["evidence", "export", "A"], ["export", "--format", "csv"]):
+            assert cli.main([*command, "--journal", url, "--out", str(out)]) == 2
+            assert not out.exists() and str(error) in capsys.readouterr().err
+    monkeypatch.undo()
+    from birddog.lock import hold
+
+    held = hold(str(home(url).lock))  # for real, by whoever may open the file
+    try:
+        monkeypatch.setattr("ingest.control.time.monotonic", iter(range(0, 1000, 10)).__next__)
+        assert cli.main(["evidence", "export", "A", "--journal", url, "--out", str(out)]) == 2
+    finally:
+        os.close(held)
+    assert not out.exists() and "another process is writing" in capsys.readouterr().err
+
+
+def test_only_where_nobody_can_write_and_nobody_does_is_a_journal_only_to_read(folder, tmp_path, monkeypatch):
+    from opsroom import accesses
+
+    place = home(copied(folder, tmp_path / "copy"))
+    assert not accesses.only_to_read(place)
+    monkeypatch.setattr("opsroom.accesses.os.access", lambda path, mode: False)
+    assert accesses.only_to_read(place)
+    place.socket.touch()  # another user's writer
+    assert not accesses.only_to_read(place)
+
+
+NAMED = "UPDATE entry SET body = CAST(replace(CAST(body AS TEXT), 'phone-', 'phonf-') AS BLOB) WHERE seq = "
+
+
+@pytest.mark.parametrize("change, named", [
+    (NAMED + "4", "entry 4 is not the one"),
+    (NAMED + "6", "entry 6 is not the one"),  # of nobody here: perhaps it was
+    ("UPDATE entry SET received_ns = received_ns + 1 WHERE seq = 8", "entry 8 is not the one"),
+    ("UPDATE entry SET body = zeroblob(length(body)) WHERE seq = 8", "entry 8 cannot be read"),
+    ("UPDATE entry SET body = zeroblob(length(body)) WHERE seq = 5", "entry 5"),
+    ("UPDATE entry SET operation = 'A' WHERE seq = 9", "entry 9 cannot be read"),
+    ("DELETE FROM entry WHERE seq = 8", "entry 8 is not there"),
+    ("DELETE FROM entry WHERE seq = 9", "entry 9 is not there"),
+])
+def test_of_a_damaged_journal_nothing_is_exported_and_the_entry_is_named(folder, tmp_path, capsys, change, named):
+    """It was signed as a bundle, with exit 0, and the bundle's own verifier refused it."""
+    url, out = copied(folder, tmp_path / "copy"), tmp_path / "o.zip"
+    db = sqlite3.connect(tmp_path / "copy" / "j.db")
+    db.text_factory = bytes
+    with db:
+        assert db.execute(change).rowcount == 1
+    db.close()
+    for redact in ([], ["--redact", "place"]):
+        assert cli.main(["evidence", "export", "A", "--journal", url, "--out", str(out), *redact]) == 2
+        assert named in capsys.readouterr().err
+        assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+
+
+def test_of_a_damaged_log_nothing_is_exported_and_the_tile_is_named(folder, tmp_path, capsys):
+    url, out = copied(folder, tmp_path / "copy"), tmp_path / "o.zip"
+    tile = tmp_path / "copy" / "j.db.log" / "tile" / "0" / "000"
+    raw = bytearray(tile.read_bytes())
+    raw[3] ^= 1
+    tile.write_bytes(raw)
+    assert cli.main(["evidence", "export", "A", "--journal", url, "--out", str(out)]) == 2
+    assert "tile/0/000 is not the log's" in capsys.readouterr().err and not out.exists()
 
 
 def test_an_export_beside_a_live_log_holds_the_checkpoint_that_it_began_with(folder, key, tmp_path, monkeypatch):
