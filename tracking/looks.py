@@ -480,7 +480,8 @@ class LookLog:
             return "deleted"
         if not c.confirmed:
             return "tentative"
-        return "coasting" if age_s > limit / 2.0 else "confirmed"
+        # also where looks that saw its place make it likelier that it hides than that all of them missed it
+        return "coasting" if age_s > limit / 2.0 or c.unseen < math.log(HIDES) else "confirmed"
 
     def _rows(self, tracker: Tracks, some: list[int], book: Book) -> None:
         for c, row in self.rows(tracker, book.now_ns, some):

@@ -486,6 +486,20 @@ def test_a_miss_counts_only_inside_the_footprint(journal):
     assert last == ["coasting" if last[0] == "coasting" else "confirmed", "deleted"]
 
 
+def test_what_looks_miss_though_it_was_seen_beyond_doubt_is_waited_for_and_said_to_coast(journal):
+    away, over = journal(), journal()
+    for j in (away, over):
+        for k in range(10):
+            j.add(2 * k, scan(2 * k, sighting(2 * k, 0, 0)))
+    for k in range(10, 14):
+        away.add(2 * k, scan(2 * k, footprint=square(50_000, 0, 5000)))
+        over.add(2 * k, scan(2 * k))
+    assert [[r.status for c in j.changes for r in c.tracks][-1] for j in (away, over)] == ["confirmed", "coasting"]
+    over.add(28, scan(28, sighting(28, 0, 0)))
+    assert over.changes[-1].tracks[-1].status == "confirmed"
+    assert {r.track_id for c in over.changes for r in c.tracks} == {over.changes[-1].tracks[-1].track_id}
+
+
 def test_looks_go_to_the_operations_whose_area_they_touch(journal):
     j = journal()
     j.add(0, Operation(operation="here", area=square(0, 0, 2000)))
