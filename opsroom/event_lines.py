@@ -54,7 +54,8 @@ def document(event: Event, rule: object) -> dict[str, Any]:
     }  # fmt: skip
     if event.place:
         out["place"] = event.place
-    out |= {name: round(value, 3) if type(value) is float else value for name, value in event.measures.items()}
+    for name, value in event.measures.items():
+        out[name] = round(value, 3) if type(value) is float and not value.is_integer() else value
     out["seen_until"], out["confidence"], out["rule"] = last, round(event.confidence, 3), rule
     return out
 
@@ -70,7 +71,7 @@ def iso(time_ns: int) -> str:
     if text is None:
         if len(_minutes) > 100_000:
             _minutes.clear()
-        text = _minutes[minute] = datetime.fromtimestamp(minute * 60, UTC).strftime("%Y-%m-%dT%H:%M:")
+        text = _minutes[minute] = datetime.fromtimestamp(minute * 60, UTC).isoformat()[:17]
     return text + (_whole_seconds.get(ns) or f"{ns // NS:02d}.{ns // 1_000_000 % 1000:03d}Z")
 
 

@@ -267,8 +267,27 @@ def test_the_array_reader_says_what_the_slow_one_says(tmp_path, capsys, monkeypa
     names = ["a", "b7", "MV Sea Star", "ü-boot", "x" * 17, "x" * 16, "9000", " ", "", "Ωmega"]
     rows = [f"{numbers(rng)},{rng.choice(names)},{times(rng)},{numbers(rng)}" for _ in range(400)]
     rows[7], rows[9], rows[11] = "1.0,a", "", "1.0,a,1790000000,2.0,extra"
+    both_ways(rows, tmp_path / "t.csv", capsys, monkeypatch, block)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("block", [300, 1 << 20])
+def test_one_byte_amiss_in_rows_that_are_all_alike_is_what_the_slow_one_says(tmp_path, capsys, monkeypatch, seed, block):
+    rng = random.Random(seed)
+    rows = []
+    for k in range(300):
+        at = iso((T0 + rng.choice([k, rng.randint(-(10**9), 10**9)])) * NS)
+        row = f"{rng.uniform(-99, 99):.{6 - seed % 7}f},v{k // 50},{at},{rng.uniform(-190, 190):.6f}"
+        if k and rng.random() < 0.4:
+            j = rng.randrange(len(row))
+            row = row[:j] + rng.choice("/:0123456789-+. ,TZe~\x01\xc3") + row[j + rng.randint(0, 1) :]
+        rows.append(row)
+    both_ways(rows, tmp_path / "t.csv", capsys, monkeypatch, block)
+
+
+def both_ways(rows, path, capsys, monkeypatch, block):
+    """Read as arrays and one by one: the same rows, and the same is said."""
     text = "lat,id,t,lon\n" + "\n".join(rows) + "\n"
-    path = tmp_path / "t.csv"
     path.write_text(text, encoding="utf-8")
     monkeypatch.setattr(track_file, "BLOCK", block)
     fast, fast_err = read_tracks(str(path)), capsys.readouterr().err

@@ -15,6 +15,8 @@ from tracking.events.ways import Astray, Ways, among
 from tracking.forecast import past as archive
 
 _NEVER = 1 << 62
+#: Fixes whose stops are looked for at once: many, so that a step of all is worth its call, and no more than a cache holds.
+_ABREAST = 1 << 17
 
 
 def events(
@@ -53,7 +55,7 @@ def events(
 
 def _stops(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
     hole = int(rules.stop.hole_s * NS)
-    for lot in fixes.lots():
+    for lot in fixes.lots(_ABREAST):
         for run in stops.stops(lot, rules.stop):
             first, last = int(lot.time_ns[run.first]), int(lot.time_ns[run.last])
             name = lot.ids[lot.vessel[run.first]]
