@@ -152,3 +152,27 @@ def test_a_strand_is_judged_by_what_came_before_alone():
     label = [parting.add((k * 60 * NS, *places[p])) for k, p in enumerate("aababacbabc")]
     of = [parting.things[one] for one in label]
     assert of == [0, 0, 1, 0, 1, 0, -1, 1, 0, 1, -1] and parting.total == 2
+
+
+def out_and_back(speed_mps, step_s, away_m, stays_s=7200.0, heard=True):
+    """It stands, goes away at a speed, stands there, comes back and stands again; perhaps unheard on the way."""
+    rng, rows, t, way_s = np.random.default_rng(1), [], float(T0), away_m / speed_mps
+    for begin_m, end_m in ((0.0, 0.0), (0.0, away_m), (away_m, away_m), (away_m, 0.0), (0.0, 0.0)):
+        lasts_s = stays_s if begin_m == end_m else way_s
+        if heard or begin_m == end_m:
+            for s in np.arange(0.0, lasts_s, step_s).tolist():
+                e_m = begin_m + (end_m - begin_m) * s / lasts_s
+                rows.append(("a", round(t + s), *files.beside(SUEZ, e_m + rng.normal(0, 15), rng.normal(0, 15))))
+        t += lasts_s
+    return rows
+
+
+@pytest.mark.parametrize("speed_mps, step_s, away_m, heard", [
+    (80.0, 300.0, 168e3, True), (80.0, 900.0, 168e3, True), (230.0, 900.0, 900e3, True), (230.0, 60.0, 900e3, True),
+    (230.0, 600.0, 900e3, False), (70.0, 600.0, 200e3, False), (35.0, 900.0, 200e3, True), (15.0, 600.0, 270e3, False),
+])  # fmt: skip
+def test_what_flies_out_and_back_is_one_thing_with_three_stops(speed_mps, step_s, away_m, heard):
+    rows = out_and_back(speed_mps, step_s, away_m, heard=heard)
+    assert files.fixes(rows).ids == ["a"]
+    found = [(e.kind, e.ids) for e in told(rows, ("stop",))]
+    assert found == [("stop", ("a",))] * 3

@@ -1,9 +1,10 @@
 """One identity, perhaps several things: which fix is of which, while they come in.
 
 The rule is that of the archive (``tracking.forecast.strands``: each fix joins the strand that it can have come from and is
-nearest to), and two questions more that only events ask:
+nearest to), and three questions more that only events ask:
 
-* Strands that follow one another are one thing: what flew as freight, an aeroplane, a jump that is not taken back.  A strand
+* An identity is parted only where it makes a step that nothing that flies makes (``jumps``): what flew is one thing.
+* Strands that follow one another are one thing: a jump that is not taken back.  A strand
   to which one comes back while another lasts is another thing.
 * A strand of fewer than ``FEWEST_FIXES`` that another one goes on over is bad fixes: of no thing.
 
@@ -23,13 +24,19 @@ from tracking.forecast.strands import FEWEST_FIXES, SLACK_M, Strands
 
 #: A position by time: ns, latitude, longitude.
 Seen = tuple[int, float, float]
+#: What nothing that flies outruns, m/s: an airliner with a jet stream behind it goes at some 340 (the archive's limit too).
+FLIES_MPS = 400.0
 #: Things that ended and that something may still go on from.
 _MOST_ENDED = 16
 
 
 def jumps(metres: Any, ns: Any, reach_mps: float) -> Any:
-    """Whether a step of an identity, or each of many, asks which things report under it."""
-    return metres - SLACK_M > reach_mps * (ns / NS)
+    """Whether a step of an identity, or each of many, asks which things report under it: one that nothing that flies makes.
+
+    What flies out and back, or was sent by air and came home, is one thing, however few fixes it gave on the way.  Of two
+    under one identity some fixes come soon after each other.
+    """
+    return metres - SLACK_M > max(reach_mps, FLIES_MPS) * (ns / NS)
 
 
 def named(name: str, thing: int) -> str:
