@@ -1,9 +1,9 @@
 """Many tracks as arrays, in order of identity and time, without what cannot be: the form in which files are judged.
 
-An identity that makes a step which nothing that flies makes is parted into the things that report under it (``things.Parting``).  Two
-fixes of one thing at one time are one (the first of the file).  A fix is left out where no craft could have been:
-it is beyond ``reach_mps`` from the fix before and from the one after it, and these two are within reach of each other.  A
-jump that is not taken back stays.  ``Cleaner`` is the rule one fix at a time.
+An identity that makes a step which nothing that flies makes is parted into the things that report under it
+(``things.Parting``).  Two fixes of one thing at one time are one (the first of the file).  A fix is left out where no craft
+could have been: it is beyond ``reach_mps`` from the fix before and from the one after it, and these two are within reach of
+each other.  A jump that is not taken back stays.  ``Cleaner`` is the rule one fix at a time.
 """
 
 from __future__ import annotations
