@@ -70,8 +70,8 @@ def deadlines(held: Held, *, closed: bool = False) -> list[Deadline]:
     for check in checks:
         for rule in pack.rules(check, warrant.kind, warrant.urgent):
             due_ns = rule.after(ends_ns, pack.zone)
-            if check == "notice" and isinstance(warrant.said.get("notice_delayed_until"), str):
-                due_ns = max(due_ns, ns_from_text(warrant.said["notice_delayed_until"]))
+            if check == "notice" and (delayed := warrant.said.get("notice_delayed_until")) is not None:
+                due_ns = max(due_ns, ns_from_text(str(delayed)))  # either form of a time: warrant_json has read it
             over = not open_devices(held) if check == "retrieve" else rule.id in held.done
             out.append(one(rule.id if check != "retrieve" else "retrieval", due_ns, rule.text, over))
     for rule in pack.rules("review", warrant.kind, warrant.urgent):

@@ -168,8 +168,10 @@ def test_when_a_duty_is_due_and_until_when_it_is_open(pack, what, due):
 
 
 def test_a_notice_may_be_delayed_and_equipment_is_removed_and_reviews_go_on():
-    _, held = held_of(US, notice_delayed_until="2026-06-01T00:00:00Z")
-    assert next(d for d in deadlines(held) if d.what == "notice-10-days").due_ns == ns_from_text("2026-06-01T00:00:00Z")
+    until_ns = ns_from_text("2026-06-01T00:00:00Z")
+    for said in ("2026-06-01T00:00:00Z", "2026-06-01T02:00:00+02:00", until_ns // NS, until_ns / NS, str(until_ns // NS)):
+        _, held = held_of(US, notice_delayed_until=said)
+        assert next(d for d in deadlines(held) if d.what == "notice-10-days").due_ns == until_ns, said
     warrants, held = held_of(UK, kind="property_interference", installed="2026-03-03T00:00:00Z")
     assert next(d for d in deadlines(held) if d.what == "retrieval").due_ns == ns_from_text("2026-03-10T00:00:00Z")
     assert not [d for d in deadlines(held_of(UK)[1]) if d.what == "retrieval"]  # not of directed surveillance
