@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -102,16 +103,23 @@ def questions(
 ) -> Iterator[tuple[int, dict[str, str], dict[str, Any]]]:
     """(line, row as written, values) of a file of questions; a row that cannot be read is said and left out.
 
+    The file is read, and held against its columns, when this is called: before a header of answers is written.
+
     Raises:
         UsageError: the file cannot be read, or lacks a column.
     """
     from opsroom.csv_rows import rows, taken
 
     _, lines = rows(path, columns)
-    for line, row in lines:
-        got = taken(path, line, row, readers)
-        if got is not None:
-            yield line, row, got
+    first = next(lines, None)  # what is no CSV there is found before anything is answered
+
+    def each() -> Iterator[tuple[int, dict[str, str], dict[str, Any]]]:
+        for line, row in itertools.chain(() if first is None else (first,), lines):
+            got = taken(path, line, row, readers)
+            if got is not None:
+                yield line, row, got
+
+    return each()
 
 
 def told_once(path: str) -> Callable[[int, str], None]:

@@ -33,9 +33,10 @@ def run(args: argparse.Namespace) -> int:
     asked = Asked(args.tracks, calibration.past)
     tell = told_once(args.at)
     readers = {"id": name, "t0": time_ns, "dest_lat": latitude, "dest_lon": longitude, "radius_m": _radius}
+    wanted = questions(args.at, tuple(readers), readers)
     with blamed(args.archive), result_file(args.out) as out:
         out.write(HEAD + "\n")
-        for line, row, got in questions(args.at, tuple(readers), readers):
+        for line, row, got in wanted:
             t0_s = got["t0"] / NS
             track = asked.track(got["id"], t0_s)
             place = Place(got["dest_lat"], got["dest_lon"], got["radius_m"])

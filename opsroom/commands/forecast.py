@@ -37,13 +37,14 @@ def run(args: argparse.Namespace) -> int:
     horizons: set[float] = set()
     regions = None
     features = answered = 0
+    wanted = questions(args.at, tuple(readers), readers)
     with blamed(args.archive), result_file(args.out) as out:
-        out.write(HEAD + "\n")
         try:
             if args.regions:
                 regions = _opened(args.regions)
                 regions.write('{"type":"FeatureCollection","features":[')
-            for line, row, got in questions(args.at, tuple(readers), readers):
+            out.write(HEAD + "\n")
+            for line, row, got in wanted:
                 t0_s = got["t0"] / 1e9
                 track = asked.track(got["id"], t0_s)
                 f = None if track is None else forecaster.forecast(track, t0_s, got["horizon_min"] * 60.0)

@@ -45,9 +45,10 @@ def run(args: argparse.Namespace) -> int:
         "id": name, "t0": time_ns, "unit_lat": latitude, "unit_lon": longitude, "speed_mps": _speed,
         "unit": lambda text: text or "", "medium": _medium, "sigma_m": _not_less, "ready_s": _not_less,
     }  # fmt: skip
+    wanted = questions(args.at, COLUMNS, readers)
     with blamed(args.archive), result_file(args.out) as out:
         out.write(HEAD + "\n")
-        for line, row, got in questions(args.at, COLUMNS, readers):
+        for line, row, got in wanted:
             t0_s = got["t0"] / NS
             track = asked.track(got["id"], t0_s)
             unit = Unit(got["unit_lat"], got["unit_lon"], got["speed_mps"], got["medium"], got["sigma_m"], got["ready_s"])

@@ -346,3 +346,19 @@ def test_a_region_over_the_date_line_is_cut_there(tmp_path, capsys):
                    for polygon in polygons for ring in polygon for (x0, y0), (x1, y1) in zip(ring, ring[1:], strict=False))
         assert held % 2 == 1 or feature["properties"]["level"] == 0.5
     assert crossed
+
+
+@pytest.mark.parametrize("text", (None, "", "id,t0\n", 'id,t0,horizon_min\n"a"b,1,2\n'))
+@pytest.mark.parametrize("command", ("forecast", "eta", "intercept"))
+def test_what_is_wrong_with_the_questions_is_said_before_any_answer(files, capsys, command, text):
+    at_file = files / "wrong.csv"
+    at_file.unlink(missing_ok=True)
+    if text is not None:
+        more = "horizon_min,dest_lat,dest_lon,radius_m,unit_lat,unit_lon,speed_mps"
+        at_file.write_text(text.replace("horizon_min", more), encoding="utf-8")
+    archive = files / "none.csv"
+    archive.write_text("id,t,lat,lon\n", encoding="utf-8")
+    words = [command, "--archive", str(archive), "--tracks", str(files / "tracks.csv"), "--at", str(at_file)]
+    assert main(words) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "wrong.csv" in said.err

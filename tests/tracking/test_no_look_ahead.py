@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from birddog.geo import Plane
+from tracking.forecast import calibration as cal
 from tracking.forecast import past as arch
 from tracking.forecast.arrival import Arrivals, Place
 from tracking.forecast.futures import LastSeen, Visible, of_mover, passes
@@ -142,3 +143,14 @@ def test_a_stop_lasts_no_longer_than_was_known():
     past = built({"a": np.c_[t, np.full(len(t), 30.0), np.full(len(t), 32.0)]})
     assert past.stood_until(np.array([0]), 1000.0).tolist() == [900.0]
     assert past.stood_until(np.array([0]), 1e6).tolist() == [6900.0]
+
+
+def test_windows_of_an_earlier_age_are_found_once(monkeypatch):
+    """They were found anew for each question (1.8 times the time of an archive that goes on)."""
+    tracks, found = fleet(5, regular=True), []
+    rows = tracks.pop("v018")
+    tracks |= {f"w{k:03d}": trip(float(rows[8, 0]) + 600.0 * k, np.random.default_rng(k), 20.0, True) for k in range(1, 12)}
+    forecaster, windows_of = Forecaster(built(tracks)), cal.windows_of
+    monkeypatch.setattr(cal, "windows_of", lambda past: found.append(past) or windows_of(past))
+    first = forecaster.as_of(float(rows[8, 0]))
+    assert first is not forecaster and all(forecaster.as_of(float(rows[8, 0])) is first for _ in range(3)) and len(found) == 1

@@ -110,7 +110,9 @@ class Forecaster:
         past = self.past.as_of(t0_s)
         if past is self.past:
             return self
-        return self._younger.setdefault(id(past), Forecaster(past, self.like, self.shape))
+        if (then := self._younger.get(id(past))) is None:
+            then = self._younger[id(past)] = Forecaster(past, self.like, self.shape)
+        return then
 
     def state(self, track: Track, t0_s: float) -> tuple[fut.LastSeen, fut.Visible, fut.Passes | None] | None:
         """What is known of a track at t0 and who passed as it does; None before its first fix."""
