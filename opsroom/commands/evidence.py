@@ -119,10 +119,14 @@ def _stamp(args: argparse.Namespace) -> int:
 
 
 def signed_to_the_end(url: str) -> None:
-    """Wait until every entry of now is signed: by the running writer within a second, or by ourselves."""
+    """Wait until every entry of now is signed: by the running writer within a second, or by ourselves.
+
+    Raises:
+        JournalError: it is not within some seconds.
+    """
     import time
 
-    from birddog.errors import JournalHeld
+    from birddog.errors import JournalError, JournalHeld
     from birddog.journal import home, open_reader, open_writer
     from birddog.journal.log_files import LogFiles
 
@@ -135,12 +139,15 @@ def signed_to_the_end(url: str) -> None:
         point = None if known is None else files.checkpoint(known)
         if known is None or (point is not None and point.size >= last - known.begins + 1):
             return
+        late = time.monotonic() > deadline
         try:
             open_writer(url, mode=mode, create=False).close()
         except JournalHeld:
-            if time.monotonic() > deadline:
+            if late:
                 raise
-            time.sleep(0.1)
+        if late:
+            raise JournalError(f"{files.folder}: the log is not signed to the journal's end, entry {last}: is the disk full?")
+        time.sleep(0.1)
 
 
 def _export(args: argparse.Namespace) -> int:

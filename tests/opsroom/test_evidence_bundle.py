@@ -20,6 +20,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from birddog.journal import home, open_reader, open_writer
@@ -484,6 +485,22 @@ def test_nothing_leaves_that_could_be_recorded_and_is_not(folder, tmp_path, caps
     finally:
         os.close(held)
     assert not out.exists() and "another process is writing" in capsys.readouterr().err
+
+
+def test_a_log_that_cannot_be_signed_to_its_end_is_no_endless_wait(folder, tmp_path, capsys, monkeypatch):
+    """A disk had room for the entry and none for the log: export and seal asked again for ever."""
+    from birddog.journal.log_files import LogFiles
+
+    url, out = copied(folder, tmp_path / "copy"), tmp_path / "o.zip"
+    point = LogFiles.checkpoint
+    monkeypatch.setattr(LogFiles, "checkpoint", lambda files, known: msgspec.structs.replace(point(files, known), size=1))
+    monkeypatch.setattr("birddog.journal.open_writer", lambda *_, **__: io.BytesIO())
+    monkeypatch.setattr("time.monotonic", iter(range(0, 1000, 2)).__next__)
+    for command in (["evidence", "seal"], ["evidence", "export", "A", "--out", str(out)]):
+        monkeypatch.setattr("opsroom.accesses.record", lambda *_: None)
+        assert cli.main([*command, "--journal", url]) == 2
+        assert "is not signed to the journal's end" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_only_where_nobody_can_write_and_nobody_does_is_a_journal_only_to_read(folder, tmp_path, monkeypatch):
