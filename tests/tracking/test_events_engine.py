@@ -277,6 +277,27 @@ def test_packed_and_taken_up_again_it_goes_on_as_if_nothing_had_been(cut):
     assert {e.key: e for e in engine.lasting()} == {e.key: e for e in straight.lasting()}
 
 
+@pytest.mark.parametrize("ahead_s", [0, 600, 5000, 10**8])
+def test_packed_anywhere_while_the_clock_is_ahead_of_the_fixes_it_goes_on_alike(ahead_s):
+    """Two phones that send what they kept, some of the one, then of the other (found by kill9)."""
+    rows = [(name, T0 + 20.0 * k, 51.9 + 1e-5 * k, 4.1) for first in range(0, 600, 9) for name in ("a", "b")
+            for k in range(first, first + 9)]  # fmt: skip
+
+    def told(every):
+        engine, out = Events(QUICK, ALL_KINDS, 3600), []
+        for n, (name, t, lat, lon) in enumerate(rows):
+            out += engine.pass_time((T0 + 20 * (n // 2) + ahead_s) * NS)
+            out += engine.fix(name, round(t) * NS, lat, lon)
+            if every and n % every == every - 1:
+                engine = Events.of(engine.packed())
+        return out
+
+    straight = told(0)
+    assert straight
+    for every in (1, 50, 331):
+        assert told(every) == straight, every
+
+
 def test_what_is_kept_does_not_grow_with_time():
     def size(days):
         rows = [

@@ -606,13 +606,14 @@ class Events:
 
     def _heard(self, because: tuple[str, int], more: Iterable[Fix], less: Iterable[Fix]) -> list[Told]:
         """Fixes count for the gaps near by, or do no more: one that had been told is corrected where that changes it."""
-        now_g, changed = self.now_ns // self.rules.grid_ns, set()
+        now_g, oldest, changed = self.now_ns // self.rules.grid_ns, self._horizon_g() - 1 - STEPS, set()
         for fixes, by in ((more, 1), (less, -1)):
             for fix in fixes:
                 self._hearing.add(fix, by)
                 g = fix[0] // self.rules.grid_ns
                 if g < now_g and self._silent:  # else no gap that began early enough has been told
-                    changed |= {(start, name) for start in range(g - STEPS, g) for name in self._silent.get(start, ())}
+                    begun = range(max(g - STEPS, oldest), g)  # before, nothing is changed any more
+                    changed |= {(start, name) for start in begun for name in self._silent.get(start, ())}
         out: list[Told] = []
         for start, name in sorted(changed):
             out += self._heard_anew(name, start, because)
@@ -826,9 +827,11 @@ class Events:
         self._shared = state.shared
         self._identity = {thing: name for name in self._shared for thing in self.things(name)[1:]}
         for name, vessel in self._vessels.items():
-            for event in vessel.told.values():
-                if event.kind == "gap":
-                    self._silent.setdefault(event.start_ns // self.rules.grid_ns, set()).add(name)
+            began = [event.start_ns for event in vessel.told.values() if event.kind == "gap"]
+            for one in (vessel.now, *(kept.state for kept in vessel.kept)):
+                began += [one.last[0]] if one.last is not None and one.heard is not None else []
+            for start_ns in began:
+                self._silent.setdefault(start_ns // self.rules.grid_ns, set()).add(name)
             for g, sample in vessel.samples.items():
                 self._cells.put(name, sample, vessel.samples.get(g - 1) if sample.before else None)
         return self
