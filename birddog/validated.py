@@ -7,6 +7,8 @@ the estimate (an untested speed has reversed a conviction: Commonwealth v. Davis
 
 **Where a bound holds.**  A record promises nothing of what its drive did not have.  Of a step it says
 
+- of position the bound of what the device itself *reports*, where that is wider: where one fix alone makes it (the first of a
+  track, or one after a longer silence than any of the drive), it is that fix, and no estimate narrowed it;
 - nothing at all, where no fix made it (a prediction, a tag that was read, a sighting), where it is a measurement by itself that
   came too late to be one with the others, or where it was withdrawn;
 - nothing of speed, course and time outside the speeds at which the reference moved, give or take the bound of speed itself;
@@ -15,7 +17,8 @@ the estimate (an untested speed has reversed a conviction: Commonwealth v. Davis
   longer silence than any of the drive, of a model whose fixes do not each state their speed; and whatever the model, where such
   a step has the speed 0, which may be that nothing was stated.
 
-A record that does not say at which speeds it was measured (of before it was asked) promises the position alone.
+A record that does not say at which speeds it was measured (of before it was asked) promises the position alone, and of it the
+wider bound throughout, for it does not say after which silence either.
 """
 
 from __future__ import annotations
@@ -58,6 +61,7 @@ class Terms(msgspec.Struct, frozen=True):
         step_s: made with the step before no longer ago.
         stated: each fix of the drive stated its speed.
         speeds: from which to which speed, for people.
+        of_one: what is promised where one fix alone makes a step.
     """
 
     low_mps: float
@@ -66,6 +70,7 @@ class Terms(msgspec.Struct, frozen=True):
     step_s: float
     stated: bool
     speeds: str
+    of_one: Worth
 
 
 def nothing(model: str, why: str) -> Worth:
@@ -88,7 +93,7 @@ class Validated:
     def __init__(self, directory: Directory, tracker: str = __version__):
         self._directory, self._tracker = directory, tracker
         self._models: dict[str, tuple[Worth, Terms | None]] = {}
-        self._less: dict[tuple[str, tuple[str, ...]], Worth] = {}
+        self._less: dict[tuple[str, str, tuple[str, ...]], Worth] = {}
 
     def of(self, device: str) -> Worth:
         """What the record of a device's model promises, where its terms hold."""
@@ -140,7 +145,7 @@ class Validated:
         speed_mps, _ = geo.speed_course(step.ve_mps, step.vn_mps)
         time_ns = step.updated_ns if isinstance(step, Track) else step.time_ns
         of_one = before_ns is None or (time_ns - before_ns) / NS > terms.step_s + _JITTER_S
-        why = ""
+        promised, why = terms.of_one if of_one else promised, ""
         if not terms.low_mps <= speed_mps <= terms.high_mps:
             why = f"measured at {terms.speeds}"
         elif of_one and (not terms.stated or speed_mps == 0.0):
@@ -153,12 +158,13 @@ class Validated:
         """What is left of a promise: of each quantity why it does not hold, or ""."""
         if not any(why):
             return promised
-        found = self._less.get((promised.model, why))
+        key = (promised.model, promised.words["position"], why)
+        found = self._less.get(key)
         if found is None:
             words = {quantity: NOT if one else promised.words[quantity] for quantity, one in zip(UNITS, why, strict=True)}
             whole = {quantity: one if one and promised.words[quantity] != NOT else promised.why[quantity]
                      for quantity, one in zip(UNITS, why, strict=True)}
-            found = self._less[promised.model, why] = Worth(promised.model, words, whole)
+            found = self._less[key] = Worth(promised.model, words, whole)
         return found
 
     def _promised(self, device: str) -> tuple[Worth, Terms | None]:
@@ -187,25 +193,49 @@ class Validated:
         if estimated.get("tracker") != self._tracker:
             measured = estimated.get("tracker")
             return nothing(model, f"the record measured version {measured} of the tracker; this is {self._tracker}"), None
-        terms = _terms(estimated)
         words, why = {}, {}
         for quantity, (unit, unit_words) in UNITS.items():
             part = estimated[quantity]
             if not part["validated"]:
                 words[quantity], why[quantity] = NOT, str(part["reason"])
-            elif quantity in _BY_SPEED and terms is None:
-                words[quantity], why[quantity] = NOT, "the record does not say at which speeds it was measured: make a new one"
             else:
                 words[quantity] = f"validated to {number(part[f'bound_{unit}'])} {unit_words}"
-                why[quantity] = f"{record['level']:.0%} of {part['n']} values, {record['made']}, entered by {held.by}"
-                why[quantity] += _where(quantity, terms)
+                why[quantity] = _measured(record, part, held.by)
+        alone = _of_one(record, held.by, words["position"], why["position"])
+        if "speeds_mps" not in estimated or "longest_step_s" not in estimated:
+            unsaid = "the record does not say at which speeds it was measured: make a new one"
+            for quantity in _BY_SPEED:
+                why[quantity] = why[quantity] if words[quantity] == NOT else unsaid
+                words[quantity] = NOT
+            return Worth(model, words | {"position": alone[0]}, why | {"position": alone[1]}), None
+        terms = _terms(estimated, Worth(model, words | {"position": alone[0]}, why | {"position": alone[1]}))
+        for quantity in _BY_SPEED:
+            why[quantity] += _where(quantity, terms) if words[quantity] != NOT else ""
+            terms.of_one.why[quantity] = why[quantity]
+        if alone[0] != words["position"]:
+            why["position"] += f"; of one fix alone (the first, or after more than {number(terms.step_s)} s) {alone[0]}"
         return Worth(model, words, why), terms
 
 
-def _terms(estimated: dict[str, Any]) -> Terms | None:
-    """Where the bounds of a record that is ``checked`` hold; None where it does not say so."""
-    if "speeds_mps" not in estimated or "longest_step_s" not in estimated:
-        return None
+def _of_one(record: dict[str, Any], by: str, words: str, why: str) -> tuple[str, str]:
+    """What is said of a position that is one fix, and why: the wider of both bounds, none where one of them is none."""
+    reported = record["position"]
+    if words == NOT:
+        return NOT, why
+    if not reported["validated"]:
+        return NOT, f"made of one fix, and what the device reports is not validated: {reported['reason']}"
+    as_reported = f"validated to {number(reported['bound_m'])} m"
+    if _width(as_reported) <= _width(words):
+        return words, why
+    return as_reported, f"made of one fix: what the device reports, {_measured(record, reported, by)}"
+
+
+def _measured(record: dict[str, Any], part: dict[str, Any], by: str) -> str:
+    return f"{record['level']:.0%} of {part['n']} values, {record['made']}, entered by {by}"
+
+
+def _terms(estimated: dict[str, Any], of_one: Worth) -> Terms:
+    """Where the bounds of a record that is ``checked`` and says its speeds hold."""
     low, high = estimated["speeds_mps"]
     speed, from_mps = estimated["speed"], {}
     for quantity in _BY_SPEED:
@@ -213,13 +243,11 @@ def _terms(estimated: dict[str, Any]) -> Terms | None:
             from_mps[quantity] = float(estimated[quantity]["from_mps"])
     slack = speed["bound_mps"] if speed["validated"] else 0.0
     return Terms(low - slack, high + slack, from_mps, estimated["longest_step_s"], estimated.get("speed_stated") is True,
-                 f"{number(low)} to {number(high)} m/s")
+                 f"{number(low)} to {number(high)} m/s", of_one)
 
 
-def _where(quantity: str, terms: Terms | None) -> str:
-    """Where a bound holds, for people."""
-    if terms is None or quantity not in _BY_SPEED:
-        return ""
+def _where(quantity: str, terms: Terms) -> str:
+    """Where a bound of what hangs on speed holds, for people."""
     from_mps = terms.from_mps.get(quantity, 0.0)
     slow = f", not below {number(from_mps)} m/s" if from_mps else ""
     steps = f", steps of {number(terms.step_s)} s at most"

@@ -1,4 +1,6 @@
-"""What leaves says of each value what it was validated to: by the simulator's truth, through the journal, in every format."""
+"""What leaves says of each value what it was validated to: by the simulator's truth, through the journal, in every format.
+
+Over 400 lines: each format, and each thing that a bound hangs on, is held to the same words of the same records."""
 
 from __future__ import annotations
 
@@ -174,18 +176,22 @@ def test_a_record_is_an_entry_and_everything_that_leaves_says_so(tmp_path, capsy
     wanted = {q: f"validated to {record['estimated'][q][f'bound_{unit}']:g} {said}" for q, (unit, said) in UNITS.items()}
 
     rows = list(csv.DictReader(io.StringIO(exported(url, "csv", capsys))))
-    assert rows and all(row[f"{q}_validated"] == wanted[q] for row in rows for q in UNITS)
+    first = wanted | {"position": f"validated to {record['position']['bound_m']:g} m"}  # one fix alone: as it was reported
+    assert first != wanted and (of_rows := [first] + [wanted] * (len(rows) - 1))
+    assert [{q: row[f"{q}_validated"] for q in UNITS} for row in rows] == of_rows
     found = json.loads(exported(url, "geojson", capsys))
-    assert all(f["properties"]["validated"] == wanted for f in found["features"])
+    assert [f["properties"]["validated"] for f in found["features"]] == of_rows
+    assert f"s) {first['position']}" in found["validated"][0]["position"]
     assert "entered by noor" in found["validated"][0]["time"]
     found = json.loads(exported(url, "mf-json", capsys))["features"][0]["temporalProperties"][0]
-    assert all(set(found[f"{q}_validated"]["values"]) == {wanted[q]} for q in UNITS)
+    assert all(found[f"{q}_validated"]["values"] == [of[q] for of in of_rows] for q in UNITS)
     found = json.loads(exported(url, "epcis", capsys))["epcisBody"]["eventList"]
-    assert all(event[f"birddog:{q}Validated"] == wanted[q] for event in found for q in UNITS)
+    assert [{q: event[f"birddog:{q}Validated"] for q in UNITS} for event in found] == of_rows
     marks = list(ET.fromstring(exported(url, "gpx", capsys)).iter("{urn:birddog:gpx:1}validated"))
-    assert len(marks) == len(rows) and all(mark.attrib == wanted for mark in marks)
+    assert [mark.attrib for mark in marks] == of_rows
     for q in UNITS:
-        assert exported(url, "kml", capsys).count(f"<gx:value>{wanted[q]}</gx:value>") == len(rows)
+        count = sum(of[q] == wanted[q] for of in of_rows)
+        assert exported(url, "kml", capsys).count(f"<gx:value>{wanted[q]}</gx:value>") == count
     cot = exported(url, "cot", capsys)
     assert cot.count(f"; speed {wanted['speed']}") == len(rows) and "FMB920" not in cot
     assert main(["evidence", "export", "A", "--journal", url, "--out", "a.zip"]) == 0
@@ -193,7 +199,9 @@ def test_a_record_is_an_entry_and_everything_that_leaves_says_so(tmp_path, capsy
     with zipfile.ZipFile(tmp_path / "a.zip") as bundle:
         head, *lines = bundle.read("tracks.csv").decode().splitlines()[1:]
         assert head.endswith("position_validated,speed_validated,course_validated,time_validated")
-        assert len(lines) >= len(rows) and all(line.endswith("," + ",".join(wanted.values())) for line in lines)
+        assert len(lines) >= len(rows) and all(line.endswith("," + ",".join(wanted.values())) for line in lines[1:])
+        assert lines[0].endswith("," + ",".join(first.values()))
+        assert first["position"] in bundle.read("case.html").decode()
 
     assert main(["validate", "FMB920", "--withdraw", "--journal", url, "--actor", "noor"]) == 0
     assert "withdrawn by noor" in exported(url, "geojson", capsys)
@@ -272,13 +280,13 @@ GOOD = {quantity: f"validated to 0.5 {words}" for quantity, (_, words) in UNITS.
     "speed_mps, since_s, stated, holds",
     [
         (10.0, 5.0, False, "position speed course time"),
-        (0.0, None, False, "position"),  # a track's first: of one fix that says no speed
-        (0.0, None, True, "position"),  # or that says 0, which cannot be told from it
-        (10.0, None, False, "position"),
-        (10.0, None, True, "position speed course time"),  # of one fix, whose speed it is
+        (0.0, None, False, "reported"),  # a track's first: of one fix that says no speed
+        (0.0, None, True, "reported"),  # or that says 0, which cannot be told from it
+        (10.0, None, False, "reported"),
+        (10.0, None, True, "reported speed course time"),  # of one fix, whose speed it is
         (10.0, 10.0, False, "position speed course time"),  # as long a step as the drive's longest
-        (10.0, 11.0, False, "position"),  # a longer one: of two places an hour apart comes no speed of now
-        (10.0, 3600.0, True, "position speed course time"),
+        (10.0, 11.0, False, "reported"),  # a longer one: of two places an hour apart comes no speed of now
+        (10.0, 3600.0, True, "reported speed course time"),
         (20.5, 5.0, False, "position speed course time"),  # a speed of 20 may be told as this
         (20.6, 5.0, False, "position"), (20.6, 5.0, True, "position"), (340.0, 5.0, True, "position"),
         (1.5, 5.0, False, "position speed course"),  # 2, told as this; time was not measured below 3
@@ -290,7 +298,11 @@ def test_a_bound_holds_where_it_was_measured(speed_mps, since_s, stated, holds):
     validated = of_record(speed_stated=stated)
     before_ns = None if since_s is None else round((100 - since_s) * NS)
     found = validated.step(step(speed_mps), before_ns)
-    assert found.words == {q: GOOD[q] if q in holds.split() else NOT for q in UNITS}
+    wanted = {q: GOOD[q] if q in holds.split() else NOT for q in UNITS}
+    if "reported" in holds:  # one fix alone: not what the tracker makes of several
+        wanted["position"] = f"validated to {signed()['position']['bound_m']:g} m"
+        assert wanted["position"] in validated.of("d").why["position"]
+    assert found.words == wanted
     assert all(found.why[q] for q in UNITS) and ("2 to 20 m/s" in validated.of("d").why["speed"])
     track = Track(track_id="T", operation="A", identities=("d",), status="confirmed", time_ns=100 * NS, updated_ns=100 * NS,
                   contact_ns=100 * NS, first_ns=0, hits=3, lat_deg=0.0, lon_deg=0.0, ve_mps=0.6 * speed_mps,
@@ -299,6 +311,21 @@ def test_a_bound_holds_where_it_was_measured(speed_mps, since_s, stated, holds):
     mixed = msgspec.structs.replace(track, identities=("d", "other"))
     assert set(validated.now(mixed, lambda: before_ns).words.values()) == {NOT}
     assert set(validated.now(msgspec.structs.replace(track, status="coasting"), lambda: before_ns).words.values()) == {NOT}
+
+
+@pytest.mark.parametrize("reported, words", [
+    ({"validated": True, "n": 99, "bound_m": 9.64}, "validated to 9.64 m"),
+    ({"validated": True, "n": 99, "bound_m": 0.4}, GOOD["position"]),
+    ({"validated": False, "n": 3, "reason": "too few"}, NOT)])  # fmt: skip
+def test_a_position_of_one_fix_is_worth_what_the_device_reports(reported, words):
+    """The estimate's bound is of many fixes; one fix by itself, the first or after a silence, is no better."""
+    directory = Directory()
+    directory.apply(Device(device="d", model="M"))
+    directory.apply(Validation(model="M", by="x", said=json.dumps(signed("M", estimated=estimated(), position=reported))))
+    validated = Validated(directory)
+    for before_ns, said in ((None, words), (80 * NS, words), (95 * NS, GOOD["position"])):
+        found = validated.step(step(10.0), before_ns)
+        assert found.words["position"] == said and (said != NOT or "too few" in found.why["position"])
 
 
 def test_what_no_fix_made_is_not_validated():
@@ -316,7 +343,8 @@ def test_a_record_that_does_not_say_at_which_speeds_promises_the_position_alone(
     directory.apply(Device(device="d", model="M"))
     directory.apply(Validation(model="M", by="x", said=json.dumps(signed("M", estimated=said))))
     found = Validated(directory)
-    wanted = {q: GOOD[q] if q == "position" else NOT for q in UNITS}
+    # nor after which silence: the position is worth no more than one fix is
+    wanted = dict.fromkeys(UNITS, NOT) | {"position": f"validated to {signed()['position']['bound_m']:g} m"}
     assert found.of("d").words == wanted == found.step(step(10.0), 95 * NS).words
     assert "at which speeds" in found.of("d").why["time"]
 
@@ -348,6 +376,9 @@ def test_every_format_says_of_a_first_point_without_a_speed_that_it_is_not_valid
     rows = list(csv.DictReader(io.StringIO(exported(url, "csv", capsys))))
     words = [tuple(row[f"{q}_validated"] for q in UNITS) for row in rows]
     assert float(rows[0]["speed_mps"]) == 0.0 and words[0][0] != NOT and set(words[0][1:]) == {NOT}
+    record = json.loads((tmp_path / "v.json").read_text())
+    bounds = [f"validated to {part['position']['bound_m']:g} m" for part in (record, record["estimated"])]
+    assert bounds[0] != bounds[1] and [of[0] for of in words] == [bounds[0]] + bounds[1:] * (len(words) - 1)
     assert NOT not in words[20]
     found = json.loads(exported(url, "geojson", capsys))["features"]
     assert [tuple(f["properties"]["validated"].values()) for f in found] == words
