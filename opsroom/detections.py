@@ -40,7 +40,7 @@ from birddog.model import (
     pack,
 )
 from birddog.units import NS, is_seconds
-from opsroom.csv_rows import Optional, number, refused, rows, taken, time_ns, told
+from opsroom.csv_rows import Optional, number, one_of, refused, rows, taken, time_ns, told
 from tracking.engine import floored
 from tracking.presets import Presets
 
@@ -121,7 +121,7 @@ def read(path: str, sensors_path: str | None, start_ns: int) -> Detections:
         UsageError: unreadable, or of another form; names file, line and field.
     """
     sensors, origin, duration_s = _scenario(sensors_path)
-    found, iso, implied = _rows(path)
+    found, iso, implied = _rows(path, sensors)
     if found and (iso or any(abs(d.t_ns) > SCENARIO_NS for d in found)):
         return Detections(found, sensors, 0, iso, origin or implied, max(d.arrival_ns for d in found))
     end_ns = max([round(duration_s * NS), *(d.arrival_ns for d in found)])
@@ -293,15 +293,15 @@ def _due_of(file: Detections, sensor: Sensor, rank: int) -> Iterator[Timed]:
 # --- files ------------------------------------------------------------------------------------------
 
 
-def _rows(path: str) -> tuple[list[Detection], bool, tuple[float, float] | None]:
+def _rows(path: str, sensors: dict[str, Sensor]) -> tuple[list[Detection], bool, tuple[float, float] | None]:
     """(detections by arrival, whether times are ISO text, the plane's origin as the first row implies it)."""
     columns, lines = rows(path, ("t", "t_arrival", "sensor_id", "e_m", "n_m", "r_ee", "r_en", "r_nn"))
     wanted: dict[str, Any] = {name: number for name in ("e_m", "n_m", "r_ee", "r_en", "r_nn")}
     wanted |= {"t": time_ns, "t_arrival": time_ns, "lat": Optional(number), "lon": Optional(number)}
+    wanted["sensor_id"] = one_of(sensors, "sensor of --sensors")
     out, iso, origin = [], False, None
     for line, row in lines:
-        got = taken(path, line, row, wanted)
-        if got is None:
+        if (got := taken(path, line, row, wanted)) is None:
             continue
         r = floored(got["r_ee"], got["r_en"], got["r_nn"])
         if r is None:
@@ -315,8 +315,8 @@ def _rows(path: str) -> tuple[list[Detection], bool, tuple[float, float] | None]
             origin = LocalFrame(lat_deg=got["lat"], lon_deg=got["lon"]).geodetic(-got["e_m"], -got["n_m"])
         out.append(
             Detection(
-                line=line, t_ns=got["t"], arrival_ns=got["t_arrival"], sensor=row["sensor_id"],
-                kind=row.get("sensor_type") or row["sensor_id"], tag_id=(row.get("tag_id") or "").strip(), e_m=got["e_m"],
+                line=line, t_ns=got["t"], arrival_ns=got["t_arrival"], sensor=got["sensor_id"],
+                kind=row.get("sensor_type") or got["sensor_id"], tag_id=(row.get("tag_id") or "").strip(), e_m=got["e_m"],
                 n_m=got["n_m"], r_ee=r[0], r_en=r[1], r_nn=r[2],
             )
         )  # fmt: skip

@@ -43,6 +43,37 @@ def test_rows_at_every_s_up_to_the_duration(files, capsys):
     assert err.count("row left out") == 3
 
 
+def test_a_row_of_a_sensor_that_nobody_told_of_is_refused_and_the_rest_goes_on(files, tmp_path, capsys):
+    """issue 11, bad input: unknown sensor.  Where --sensors names none every sensor is as good as another."""
+    rest = ("--sensors", files[1], "--every", 10)
+    assert run("--detections", files[0], *rest) == 0
+    without, said = capsys.readouterr()
+    more = tmp_path / "more.csv"
+    lines = files[0].read_text().splitlines()
+    lines[4:4] = ["77,15,16,nosuch,radar,,9000,9000,64,0,64,,", "78,15,16,nosuch,gps_tag,GHOST,9000,9000,64,0,64,,"]
+    more.write_text("\n".join([*lines, "79,95,96,,gps_tag,TAG,9000,9000,64,0,64,,"]) + "\n")
+    assert run("--detections", more, *rest) == 0
+    out, err = capsys.readouterr()
+    why = "is no sensor of --sensors; row left out"
+    assert out == without and err.count("row left out") == said.count("row left out") + 3
+    assert f"{more}:5: sensor_id: 'nosuch' {why}" in err and f"{more}:6: sensor_id: 'nosuch' {why}" in err
+    assert f"{more}:{len(lines) + 1}: sensor_id: '' {why}" in err
+    assert run("--detections", more, "--every", 10) == 0
+    out, err = capsys.readouterr()
+    assert "sensor_id" not in err and "GHOST" in out
+    files[1].write_text("{}")
+    assert run("--detections", more, *rest) == 0
+    assert capsys.readouterr().out == out
+
+
+def test_a_row_that_ends_before_its_sensor_is_refused(tmp_path, capsys):
+    rows = [f"{k},{k + 1},A,{k},0,9,0,9,gps" for k in range(0, 50, 5)]
+    (tmp_path / "d").write_text("\n".join(["t,t_arrival,tag_id,e_m,n_m,r_ee,r_en,r_nn,sensor_id", *rows, rows[-1][:-4]]) + "\n")
+    assert run("--detections", tmp_path / "d", "--every", 20) == 0
+    out, err = capsys.readouterr()
+    assert err == f"{tmp_path / 'd'}:12: sensor_id: missing; row left out\n" and len(out.splitlines()) == 3
+
+
 def test_iso_times_come_back_as_iso(tmp_path, capsys):
     rows = [f"2026-11-24T12:00:{k:02d}Z,2026-11-24T12:00:{k + 1:02d}Z,gps,A,{k},0,9,0,9" for k in range(0, 50, 5)]
     (tmp_path / "d").write_text("t,t_arrival,sensor_id,tag_id,e_m,n_m,r_ee,r_en,r_nn\n" + "\n".join(rows) + "\n")
