@@ -7,10 +7,13 @@ A sector is 0 for what stood, 1 to 8 for an eighth of the circle of courses.
 
 Lengths and times follow from the archive itself, so that the same code serves a bus that reports each 20 s and ships that
 report each 12 min: the window of a velocity is three intervals between fixes (2 to 30 min), a hole is longer than four, and
-the reach of a neighbour is what the quicker quarter of what moves travels in one.
+the reach of a neighbour is what the quicker quarter of what moves travels in one.  Both are over tracks, of which each counts
+the same: one that reports a thousand times as often as the others says no more than one of them.  Nor does it crowd them out:
+place order holds of a track the first fix of each eighth of an interval, and of each cell and sector that it comes to.
 
-An answer about a moment depends on nothing of after it, these lengths too: an archive has ages.  One ends when 1, 4, 16, 64 ...
-fixes were known; the next has the lengths that those said.  The columns of an archive are those of its last age; for a question
+An answer about a moment depends on nothing of after it, these lengths too: an archive has ages.  One ends when tracks had been
+heard in 1, 4, 16, 64 ... stretches of ten minutes, counted by track; the next has the lengths that those
+said.  The columns of an archive are those of its last age; for a question
 of an earlier one, with other lengths, what was known until that ended is made an archive of its own (``as_of``).  For the same
 reason a track counts from its third fix on (``COUNTS_FROM``): of an identity that jumps, strands of one or two fixes are none.
 
@@ -39,8 +42,11 @@ DEG = 1e-7
 DEGREE_M = math.radians(1.0) * R_MEAN_M
 #: A track's fixes count from this one on (0 is its first): the first two say where it is, and not yet that it is one.
 COUNTS_FROM = 2
-#: Fixes that end an age, by time: 1, 4, 16 ... and at most so many; later ages have the lengths of the last.
-OLDEST_AGE = 4**11
+#: Stretches (of a track and so long a time) that end an age: 1, 4, 16 ..., as long as at most so many fixes were known by then;
+#: later ages have the lengths of the last.
+STRETCH_S, OLDEST_AGE = 600.0, 4**11
+#: Of a track place order has one fix in this part of an interval.
+PLACES_AN_INTERVAL = 8
 #: A length is kept from age to age unless what was known since says another by this factor.
 KEEPS_LENGTH = 1.1
 #: A silence of the whole archive from which on it has ended.
@@ -52,7 +58,7 @@ class Scale:
     """The lengths and times of an archive.
 
     Attributes:
-        interval_s: median time between two fixes of a track.
+        interval_s: median over tracks of each one's median time between two fixes.
         window_s: over which a velocity is taken.
         hole_s: a longer silence is no track.
         reach_m: how far a neighbour may pass; also the cell's side.
@@ -87,8 +93,9 @@ class Past:
         names: id of each track, a list or an array of sorted UTF-8; begin: its first row, and one more behind the last.
         t_s, lat, lon: fixes in track order (POSIX seconds; int32 of 1e-7 degrees).
         place_key: (cell, sector) of each slice, ascending; place_begin: its first row in place order, and one more.
-        p_row, p_t_s, p_lat, p_lon, p_ve, p_vn: place order, of tracks that come to count; the row in track order, since when
-            it is known (of the first ones when the track came to count), position, velocity m/s.
+        p_row, p_t_s, p_lat, p_lon, p_ve, p_vn: place order, of tracks that come to count, thinned where they are
+            dense; the row in track order, since when it is known (of the first ones when the track came to count),
+            position, velocity m/s.
         s_row, s_end, s_key, s_lat, s_lon: stops (first row, last row, cell and position of the first), sorted by cell and time.
         first_s, last_s: the span of the fixes.
         runs: (n, 2) first and last time of the fixes between silences of ``ENDED_S``.
@@ -376,7 +383,7 @@ def of_sorted(
     when = t_s[counts]
     runs = _runs(when)
     if ages is None:
-        ages = _ages(when, counts, track, t_s, lat, lon)
+        ages = _ages(when, begin, counts, track, t_s, lat, lon)
     del when
     scale = ages[-1].scale
     ve, vn, sector = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.uint8)
@@ -390,7 +397,7 @@ def of_sorted(
         key[lot] = cell_of(lat[lot] * DEG, lon[lot] * DEG, scale.reach_m) * 9 + sector[lot]
     del sector
     known_s = _known_s(begin, t_s)
-    never = np.isinf(known_s)
+    never = np.isinf(known_s) | _crowds(begin, t_s, key, scale.interval_s / PLACES_AN_INTERVAL)
     key[never] = np.iinfo(np.int64).max  # these are last, and cut off
     m = n - int(np.count_nonzero(never))
     by_place = np.lexsort((known_s, key))[:m]
@@ -453,38 +460,85 @@ def _parted(earliest: np.ndarray, latest: np.ndarray) -> np.ndarray:
     return runs
 
 
+def _stretches(begin: np.ndarray, t_s: np.ndarray, every_s: float) -> np.ndarray:
+    """Which rows are the first of their track in a stretch of time."""
+    out = np.empty(len(t_s), dtype=bool)
+    for k in range(0, len(t_s), LOT):
+        a = max(k - 1, 0)
+        stretch = np.floor(t_s[a : k + LOT] / every_s)
+        out[k : k + LOT] = np.diff(stretch, prepend=np.nan)[k - a :] != 0.0
+    out[begin[:-1][begin[:-1] < begin[1:]]] = True
+    return out
+
+
+def _crowds(begin: np.ndarray, t_s: np.ndarray, key: np.ndarray, every_s: float) -> np.ndarray:
+    """Rows that say no more of a place than the one before: of its track, stretch of time, cell and sector."""
+    out = ~_stretches(begin, t_s, every_s)
+    out[1:] &= key[1:] == key[:-1]
+    return out
+
+
 def _ages(
-    when: np.ndarray, counts: np.ndarray, track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray
+    when: np.ndarray, begin: np.ndarray, counts: np.ndarray, track: np.ndarray,
+    t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray,
 ) -> tuple[Age, ...]:
     """The ages of an archive: each with the lengths of what was known when it began.
 
     Args:
-        when: times of the rows that count; they are sorted anew here.
+        when: times of the rows that count.
     """
     out = [Age(-math.inf, 60.0, 1000.0)]
-    sizes = [4**j for j in range(12) if 4**j <= min(len(when), OLDEST_AGE)]
-    if not sizes:
+    first = _stretches(begin, t_s, STRETCH_S)
+    third = begin[:-1] + COUNTS_FROM
+    first[third[third < begin[1:]]] = True
+    stretch_s = t_s[first & counts]
+    del first
+    last = [4**j - 1 for j in range(12) if 4**j <= len(stretch_s)]
+    if last:
+        stretch_s.partition(last)
+    ends_s = [end_s for end_s in stretch_s[last].tolist() if np.count_nonzero(when <= end_s) <= OLDEST_AGE]
+    del stretch_s
+    if not ends_s:
         return tuple(out)
-    last = [size - 1 for size in sizes]
-    when.partition(last)
-    ends_s = when[last].tolist()
     young = t_s <= ends_s[-1]  # beginnings of tracks
     track, t_s, lat, lon, counts = track[young], t_s[young], lat[young], lon[young], counts[young]
     known = np.flatnonzero(counts)
-    step, at_s = t_s[known] - t_s[known - 1], t_s[known]
+    step = t_s[known] - t_s[known - 1]
+    known = known[np.lexsort((step, track[known]))]
+    step, of, at_s = t_s[known] - t_s[known - 1], track[known], t_s[known]
     for end_s in ends_s:
         before = out[-1]
-        interval_s = _kept(before.interval_s, max(float(np.median(step[at_s <= end_s])), 1.0))
+        then = at_s <= end_s
+        interval_s = _kept(before.interval_s, max(_median_of_tracks(of[then], step[then]), 1.0))
         until = t_s <= end_s
         window_s = Age(end_s, interval_s, 0.0).scale.window_s
-        speed = np.hypot(*_velocities(track[until], t_s[until], lat[until], lon[until], window_s))[counts[until]]
-        speed = speed[speed > STOOD_MPS]
+        speed = np.hypot(*_velocities(track[until], t_s[until], lat[until], lon[until], window_s))
+        moves = counts[until] & (speed > STOOD_MPS)
         reach_m = before.reach_m
-        if len(speed):
-            reach_m = _kept(before.reach_m, float(np.clip(float(np.percentile(speed, 75)) * interval_s, 200.0, 10_000.0)))
+        if moves.any():
+            quick_mps = _quarter_of_tracks(track[until], speed, moves)
+            reach_m = _kept(before.reach_m, float(np.clip(quick_mps * interval_s, 200.0, 10_000.0)))
         if (interval_s, reach_m) != (before.interval_s, before.reach_m):
             out.append(Age(end_s, interval_s, reach_m))
     return tuple(out)
+
+
+def _median_of_tracks(track: np.ndarray, value: np.ndarray) -> float:
+    """The median over tracks of each one's median; values are sorted by track and size."""
+    begin = np.flatnonzero(np.diff(track, prepend=track[0] - 1))
+    many = np.diff(np.r_[begin, len(track)])
+    return float(np.median(0.5 * (value[begin + (many - 1) // 2] + value[begin + many // 2])))
+
+
+def _quarter_of_tracks(track: np.ndarray, speed: np.ndarray, moves: np.ndarray) -> float:
+    """What the quicker quarter of what moves exceeds, where the rows of each track together weigh the same."""
+    new = np.diff(track, prepend=track[0] - 1) != 0
+    number = np.cumsum(new) - 1
+    weight = (1.0 / np.bincount(number))[number][moves]
+    speed = speed[moves]
+    order = np.argsort(speed, kind="stable")
+    until = np.cumsum(weight[order])
+    return float(speed[order[min(int(np.searchsorted(until, 0.75 * until[-1])), len(order) - 1)]])
 
 
 def _kept(before: float, now: float) -> float:
