@@ -30,7 +30,7 @@ from tracking.forecast import calibration as cal
 from tracking.forecast.past import LOT, Age, Past, Scale
 
 #: The form of the folder; another one is refused.
-FORM = 2
+FORM = 3
 COLUMNS = ("begin", "place_key", "place_begin", "s_row", "s_end", "s_key", "s_lat", "s_lon", "runs")
 #: Columns that are looked up together are records: a place in them is one page of the map and not one a column.
 RECORDS = {
