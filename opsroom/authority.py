@@ -5,7 +5,7 @@ For the command line and the console, which ask the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import msgspec
 
@@ -14,6 +14,7 @@ from birddog.directory import OPEN, Directory
 from birddog.model import Track
 from birddog.units import iso_from_ns
 from birddog.warrants import Held, hand_over
+from opsroom.picture_view import View
 
 
 class LegView(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +67,8 @@ class DeadlineView(msgspec.Struct, frozen=True, kw_only=True):
 class RetrievalView(msgspec.Struct, frozen=True, kw_only=True):
     """A device that was placed and not recovered.
 
-    ``authority`` says under what it may be fetched now, "" under nothing; ``deadline`` is that of its rules after the end.
+    ``lat_deg``, ``lon_deg`` are where its track was measured last, at ``last_fix``: no prediction.  ``authority`` says
+    under what it may be fetched now, "" under nothing; ``deadline`` is that of its rules after the end.
     """
 
     device: str
@@ -146,10 +148,14 @@ def _views(rows: list[tuple[Deadline, str]], now_ns: int) -> list[DeadlineView]:
                          near=state in ("due", "overdue"), text=one.text) for one, state, operation in found]
 
 
-def retrieval_views(directory: Directory, tracks: Iterable[Track], now_ns: int) -> list[RetrievalView]:
-    """Every device that was placed under a warrant and was not recovered, the first due in front."""
+def retrieval_views(directory: Directory, view: View | None, now_ns: int) -> list[RetrievalView]:
+    """Every device that was placed under a warrant and was not recovered, the first due in front.
+
+    Args:
+        view: the picture, which says where each was; None: nobody knows, or it is not asked.
+    """
     last: dict[str, Track] = {}
-    for track in tracks:
+    for _, track in () if view is None else view.tracks():
         for device in track.identities if track.operation != OPEN else ():
             if device not in last or last[device].updated_ns < track.updated_ns:
                 last[device] = track
@@ -169,6 +175,8 @@ def retrieval_views(directory: Directory, tracks: Iterable[Track], now_ns: int) 
     out = []
     for device, held in found.items():
         enrolled, seen, warrant = directory.devices.get(device), last.get(device), held.warrant
+        # a track coasts on; what was measured last is where one looks for it
+        place = None if view is None or seen is None else view.last_place(seen.track_id, seen.updated_ns)
         rows = directory.attachments.get(device, ())
         due = next((one.due_ns for one in deadlines(held) if one.what == "retrieval"), None)
         authority = warrant.said.get("retrieval_authority", "")
@@ -178,9 +186,9 @@ def retrieval_views(directory: Directory, tracks: Iterable[Track], now_ns: int) 
             device=device, owner="" if enrolled is None else enrolled.owner, operation=held.operation or
             (rows[-1].operation if rows else ""), shipment=rows[-1].shipment if rows else "", warrant=warrant.warrant,
             installed=iso_from_ns(held.placed[device]) if device in held.placed else None,
-            lat_deg=None if seen is None else round(seen.lat_deg, 7),
-            lon_deg=None if seen is None else round(seen.lon_deg, 7),
-            last_fix=None if seen is None else iso_from_ns(seen.updated_ns), authority=str(authority),
+            lat_deg=None if place is None else round(place.lat_deg, 7),
+            lon_deg=None if place is None else round(place.lon_deg, 7),
+            last_fix=None if place is None else iso_from_ns(place.time_ns), authority=str(authority),
             deadline=None if due is None else iso_from_ns(due), overdue=due is not None and now_ns >= due,
         )))  # fmt: skip
     return [view for _, view in sorted(out, key=lambda row: (row[0], row[1].device))]

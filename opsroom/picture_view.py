@@ -322,6 +322,14 @@ class View:
             ORDER BY time_ns DESC, seq DESC LIMIT ?""", (track_id, *names, until_ns, *at, limit))
         return self._decoded(_POINT, rows[::-1])
 
+    def last_place(self, track_id: str, until_ns: int) -> TrackPoint | None:
+        """The newest step of a track that a measurement made, not after a time: no prediction; None: there is none."""
+        mine, names = self._of_tracks()
+        version, at = _version(None)
+        rows = self._file.rows(f"""SELECT body FROM point WHERE track = ? AND {mine} AND time_ns <= ? AND {version}
+            AND step NOT LIKE 'coast:%' ORDER BY time_ns DESC, seq DESC LIMIT 1""", (track_id, *names, until_ns, *at))
+        return self._decoded(_POINT, rows)[0] if rows else None
+
     def _lapsed(self, rows: list[tuple[int, Track]]) -> list[tuple[int, Track]]:
         now_ns = self.now_ns()
         return [(revision, row.lapsed(now_ns) if row.lapses_ns else row) for revision, row in rows]

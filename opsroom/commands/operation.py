@@ -205,7 +205,7 @@ def _erase(args: argparse.Namespace, registers: Registers) -> int:
     place = home(args.journal)
     if known is None and not Keyring(place, make=False).has(name):
         raise UsageError(f"no operation {name!r}", field="ID")
-    out = [row.device for row in retrieval_views(registers.directory, (), registers.now_ns) if row.operation == name]
+    out = [row.device for row in retrieval_views(registers.directory, None, registers.now_ns) if row.operation == name]
     keys = tuple(Keyring(place, make=False).there(name))
     [seq] = registers.enter(Erasure(erased=name, by=registers.actor, note=name_of(args.note, "--note"), keys=keys))
     lock = hold(place.picture)

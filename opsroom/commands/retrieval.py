@@ -34,11 +34,19 @@ def run(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     import msgspec
 
+    from birddog.journal import home
     from opsroom.authority import retrieval_views
+    from opsroom.picture_view import NotReady, PictureReader
     from opsroom.registers import Registers
 
     registers = Registers(args.journal)
-    rows = retrieval_views(registers.directory, _tracks(args.journal), registers.now_ns)
+    picture = PictureReader(home(args.journal).picture)
+    try:
+        rows = retrieval_views(registers.directory, picture, registers.now_ns)
+    except NotReady:  # what is out is told without it
+        rows = retrieval_views(registers.directory, None, registers.now_ns)
+    finally:
+        picture.close()
     if args.json:
         print_json([msgspec.to_builtins(row) for row in rows])
         return 0
@@ -47,21 +55,6 @@ def _list(args: argparse.Namespace) -> int:
          "unknown" if row.lat_deg is None else f"{row.lat_deg:.5f} {row.lon_deg:.5f}", row.last_fix,
          row.authority or "none", f"{row.deadline or ''}{' OVERDUE' if row.overdue else ''}") for row in rows])
     return 0
-
-
-def _tracks(url: str) -> list[Any]:
-    """The tracks of the picture, where there is one."""
-    from birddog.errors import BirddogError
-    from birddog.journal import home
-    from opsroom.picture_view import PictureReader
-
-    reader = PictureReader(home(url).picture)
-    try:
-        return [track for _, track in reader.tracks(0)]
-    except BirddogError:
-        return []
-    finally:
-        reader.close()
 
 
 def _done(registers: Any, args: argparse.Namespace) -> int:

@@ -38,8 +38,7 @@ class Law:
                 opened=[row for row, reason in rows if reason == OPENED],
                 warrants=[warrant_view(held, now_ns) for held in directory.warrants.held.values() if may(held.operation)],
                 deadlines=[row for row in deadline_views(directory, now_ns) if may(row.operation)],
-                retrieval=[row for row in retrieval_views(directory, [track for _, track in view.tracks(0)], now_ns)
-                           if may(row.operation)],
+                retrieval=[row for row in retrieval_views(directory, view, now_ns) if may(row.operation)],
             )
 
         return json_answer(await self.source.run(read))

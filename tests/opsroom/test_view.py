@@ -113,7 +113,7 @@ def test_every_question_of_a_view_is_about_its_own_operations(kept):
             found = [view.track(f"T{n}"), view.alert(f"AE{n}"), view.event(f"E{n}"), view.between(f"T{n}", 0, 2 * T0, 9),
                      view.flag(f"F{n}"), view.thumbnail(f"F{n}"),
                      view.points(f"T{n}"), view.points(f"T{n}", limit=5), view.trail(f"T{n}", since_ns=0, limit=9)[0]]
-            found += [view.until(f"T{n}", T0, 9), view.measured_before(f"T{n}", 2 * T0)]
+            found += [view.until(f"T{n}", T0, 9), view.measured_before(f"T{n}", 2 * T0), view.last_place(f"T{n}", T0)]
             assert all(bool(one) is there for one in found), (rights, n)
     over = dict(acknowledged_ns=T0 + 9, cleared_ns=T0 + 9)
     kept.publish(*[msgspec.structs.replace(alert, **over) for _, alert in reader.view(ALL).alerts()])

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
+from types import SimpleNamespace
 
+import msgspec
 import pytest
 
-from birddog.journal import open_reader
-from birddog.model import unpack
+from birddog.journal import home, open_reader, open_writer
+from birddog.model import Fix, FrameBody, Tick, Verdict, unpack
+from birddog.units import NS, iso_from_ns
+from ingest import control
 from opsroom import cli
-from opsroom.authority import deadline_views
+from opsroom.authority import deadline_views, retrieval_views
+from opsroom.console.law import Law
+from opsroom.picture_view import PictureReader, Rights
 from opsroom.registers import Registers
 
 BOX = {"type": "Polygon", "coordinates": [[[10, 50], [12, 50], [12, 52], [10, 52], [10, 50]]]}
@@ -252,3 +260,44 @@ def test_a_consent_says_who_takes_over_where_the_country_stands_already(run):
     [leg] = json.loads(run("warrant", "show", "W1", "--json")[1])["route"]
     assert (leg["consent"], leg["takes_over"], leg["hand_over_by"]) == ("NL-1", "FIOD", "2026-03-06T00:00:00.000Z")
     assert run("warrant", "consent", "W1", write(run, said | {"area": BOX}, "c.json"))[0] == 2
+
+
+def test_the_last_place_of_what_is_still_out_is_where_it_was_measured_and_no_prediction(run):
+    """A tag that drives on at 10 m/s and falls silent coasts on the map; who fetches it is sent to where it was last."""
+    begins_ns = time.time_ns()
+    said = SAID | {"issued": iso_from_ns(begins_ns - 9 * NS), "install_by": iso_from_ns(begins_ns + 9 * NS),
+                   "use_from": iso_from_ns(begins_ns - 8 * NS), "use_until": iso_from_ns(begins_ns + 300 * NS)}  # fmt: skip
+    assert run("warrant", "add", write(run, said), "--operation", "OP")[0] == 0
+    assert run("warrant", "approve", "W1", by="bea")[0] == 0
+    assert cli.main(["device", "enrol", "D1", "--class", "van", "--journal", run.journal]) == 0
+    assert cli.main(["device", "attach", "D1", "--operation", "OP", "--journal", run.journal]) == 0
+    [row] = json.loads(run("retrieval", "list", "--json")[1])
+    assert (row["device"], row["lat_deg"], row["lon_deg"], row["last_fix"]) == ("D1", None, None, None)
+    since_ns = time.time_ns()
+    fixes = [Fix(device="D1", time_ns=since_ns + n * 10 * NS, lat_deg=51.0 + n * 100 / 111_250, lon_deg=11.0, speed_mps=10.0,
+                 course_deg=0.0) for n in range(20)]  # fmt: skip
+    verdict = Verdict("OP", "D1", "warrant", "admitted")
+    bodies = [(fix.time_ns, FrameBody(format="x", version=1, payload=b"", device="D1", verdicts=(verdict,),
+                                      observations=(fix,))) for fix in fixes]  # fmt: skip
+    bodies += [(fixes[-1].time_ns + n * 10 * NS, Tick()) for n in range(1, 7)]
+    writer = open_writer(run.journal, mode="live")
+    writer.append([msgspec.structs.replace(control.own(body, source="t"), received_ns=at_ns,
+                                           operation="OP" if isinstance(body, FrameBody) else "") for at_ns, body in bodies])
+    writer.close()
+    assert cli.main(["rebuild", "--journal", run.journal]) == 0
+    view = PictureReader(home(run.journal).picture)
+    [track] = [track for _, track in view.tracks()]
+    point = view.last_place(track.track_id, track.updated_ns)
+    assert track.lat_deg > point.lat_deg + 300 / 111_250  # it coasts on
+    assert view.last_place(track.track_id, fixes[5].time_ns - 1).time_ns == fixes[4].time_ns
+    registers = Registers(run.journal)
+    source = SimpleNamespace(directory=lambda: registers.directory, now_ns=lambda: registers.now_ns, run=asyncio.to_thread)
+    shown = json.loads(asyncio.run(Law(source, lambda request: view).authority(None)).body)["retrieval"]
+    assert [(row["lat_deg"], row["last_fix"]) for row in shown] == [(point.lat_deg, iso_from_ns(point.time_ns))]
+    other = retrieval_views(registers.directory, view.view(Rights(frozenset({"other"}))), registers.now_ns)
+    assert [row.lat_deg for row in other] == [None]  # nothing of another's tracks
+    view.close()
+    assert abs(point.lat_deg - fixes[-1].lat_deg) < 20 / 111_250 and point.time_ns == fixes[-1].time_ns
+    [row] = json.loads(run("retrieval", "list", "--json")[1])
+    assert (row["lat_deg"], row["lon_deg"], row["last_fix"]) == (point.lat_deg, point.lon_deg, iso_from_ns(point.time_ns))
+    assert f"{point.lat_deg:.5f} {point.lon_deg:.5f}" in run("retrieval", "list")[1]
