@@ -4,7 +4,11 @@ case's bundle, verify one, write it in the words of CASE/UCO."""
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
+from collections.abc import Iterator
+from typing import TextIO
 
 from opsroom.commands.common import actor_option, journal_option, name_of, result_file, say, text_file
 
@@ -61,11 +65,39 @@ def _seal(args: argparse.Namespace) -> int:
 
     signed_to_the_end(args.journal)
     _, note = LogFiles(home(args.journal).log).there()
-    with result_file(args.out) as out:
+    with _whole(args.out) as out:
         out.write(note.decode())
     if args.qr is not None:
         write_qr(args.qr, note.decode())
     return 0
+
+
+@contextlib.contextmanager
+def _whole(name: str | None) -> Iterator[TextIO]:
+    """``result_file``, whole or not there: written beside and renamed, so that a full disk leaves what was there before.
+
+    A pipe, a device, and a file in a folder that cannot be written are written in place.
+    """
+    from birddog.errors import UsageError
+
+    path = "" if name is None else os.path.realpath(name)
+    folder, base = os.path.split(path)
+    if name is None or (os.path.exists(path) and not (os.path.isfile(path) and os.access(folder, os.W_OK))):
+        with result_file(name) as out:
+            yield out
+        return
+    made = os.path.join(folder, f".{base}.new")
+    try:
+        with open(made, "w", encoding="utf-8", newline="\n") as out:
+            yield out
+        os.replace(made, path)
+    except OSError as error:
+        if error.filename not in (None, made):
+            raise
+        raise UsageError(f"cannot be written: {error.strerror}", file=name) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(made)
 
 
 def _rotate(args: argparse.Namespace) -> int:
@@ -100,7 +132,7 @@ def _rotate(args: argparse.Namespace) -> int:
         if time.monotonic() > deadline:
             raise JournalError(f"entry {seq} stands, and the log still has its old key: /healthz says why")
         time.sleep(0.05)
-    with result_file(args.out) as out:
+    with _whole(args.out) as out:
         out.write(note)
     say(f"entry {seq}: from now on the log is signed by {now.keys[-1].verifier}")
     say("its old private key is destroyed; hand the note to witnesses (birddog witness trust), the key to who verifies")

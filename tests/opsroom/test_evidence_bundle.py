@@ -12,6 +12,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import sqlite3
 import struct
@@ -33,6 +34,7 @@ from ingest.intake import Entries
 from opsroom import bundle as bundle_room
 from opsroom import cli, verifier
 from opsroom.bundle import export
+from opsroom.commands import evidence
 from opsroom.disclosed import Record
 from opsroom.rebuilding import make
 
@@ -599,6 +601,27 @@ def test_seal_hands_out_the_newest_checkpoint(folder, tmp_path, capsys):
     assert (tmp_path / "stick").read_bytes() == (home(url).log / "checkpoint").read_bytes()
     assert cli.main(["journal", "verify", "--journal", url, "--witness", str(tmp_path / "stick")]) == 0
     capsys.readouterr()
+
+
+def test_a_checkpoint_that_finds_no_room_leaves_the_one_of_before(folder, tmp_path, capsys, monkeypatch):
+    """A full disk left an empty file in its place; a limit on the size of a file is one that any test can set."""
+    words = ["evidence", "seal", "--journal", f"sqlite:///{folder}/j.db", "--out", str(tmp_path / "stick")]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(evidence, "signed_to_the_end", lambda url: resource.setrlimit(resource.RLIMIT_FSIZE, (8, before[1])))
+    for held in ("", "the one of before"):
+        if held:
+            (tmp_path / "stick").write_text(held)
+        try:
+            status = cli.main(words)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        err = capsys.readouterr().err
+        assert (status, err.count("\n")) == (2, 1) and f"{tmp_path}/stick: cannot be written: File too large" in err
+        assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == ([("stick", held)] if held else [])
+    monkeypatch.undo()
+    assert cli.main(words) == 0 and (tmp_path / "stick").read_text().startswith("birddog/")
+    assert cli.main([*words[:-1], "/dev/full"]) == 2 and "/dev/full" in capsys.readouterr().err
+    assert Path("/dev/full").is_char_device()  # written in place, not replaced
 
 
 @pytest.mark.shared
