@@ -3,6 +3,8 @@
 A ``View`` is made of a store and of rights, and every question of it is about rows of those operations alone; whoever asks
 for another's is answered as if there were none.  The console's frames, trails and lists, exports and scores all read through
 one.  Today everybody has the one right ``ALL``; people and logins come later (docs/decisions/0010).
+
+Over 400 lines: every question that anybody may ask of the rows stands here, so that none is asked past a view.
 """
 
 from __future__ import annotations
