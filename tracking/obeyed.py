@@ -17,7 +17,8 @@ class Decided(msgspec.Struct, frozen=True):
         m: the measurement that it is about, as it came.
         keys: of a merge those that feed this track since; of a split that of the new track.
         devices: the identities that came with a merge, or went with a split.
-        state: the packed ``TrackState`` of what was merged into this one.
+        state: the packed ``TrackState`` of what was merged into this one; of a split the packed ``Core`` before the ring as it
+            was, where what the receiver had left in it was taken out.
     """
 
     number: int

@@ -12,12 +12,13 @@ import msgspec
 
 from birddog.model import Decision
 from tracking.book import Book
+from tracking.core import Core
 from tracking.measurement import Measurement
 from tracking.obeyed import Decided
 from tracking.track_state import LiveTrack, TrackState
 from tracking.tracker import Tracker
 
-_DECODER = msgspec.msgpack.Decoder(TrackState)
+_DECODER, _CORES = msgspec.msgpack.Decoder(TrackState), msgspec.msgpack.Decoder(Core)
 
 
 def merge(tracker: Tracker, live: LiveTrack, decision: Decision, number: int, book: Book) -> tuple[bool, str]:
@@ -56,8 +57,10 @@ def split(
     theirs = [m for m in s.ring if m.device == device and m.origin == "fix"]
     if not theirs:
         return False, f"{device} has said nothing lately that could begin a track", None
-    if s.base is not None and s.base.receivers:  # how far it was from the others says nothing of them any more
-        live.rebase(msgspec.structs.replace(s.base, receivers=()))
+    before = b""
+    if s.base is not None and (alone := _without(s.base, device)) != s.base:
+        before = msgspec.msgpack.encode(s.base)
+        live.rebase(alone)
     key = s.of or s.key
     state = TrackState(
         track_id=name, operation=s.operation, key=f"{key}/{device}", of=key, name=f"{s.name or key} ({device})", tag_id=device,
@@ -72,7 +75,7 @@ def split(
     for kind in ("parted", "two_places", "contradicted"):
         if kind in s.open_events:
             book.end(s.open_events.pop(kind), book.now_ns)
-    s.decided.append(Decided(number, "split", None, [state.key], [device]))
+    s.decided.append(Decided(number, "split", None, [state.key], [device], before))
     _withdrawn(tracker, live, theirs, book)
     _retold(tracker, theirs, book, live, made)
     return True, f"{device} goes its own way as {name}", made
@@ -106,11 +109,46 @@ def unsplit(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tupl
         return False, "its own track is no more"
     tracker.catch_up(other, book)
     _end(tracker, other, book)
+    if one.state and live.state.base is not None:
+        live.rebase(_with(live.state.base, _CORES.decode(one.state), one.devices[0]))
     _take(live, other.state)
     _give(tracker, list(other.state.ring), live)
     _retold(tracker, other.state.ring, book, live)
     live.state.decided.remove(one)
     return True, f"{', '.join(one.devices)} feeds it again"
+
+
+def _without(base: Core, device: str) -> Core:
+    """The filter before the ring of a track that a receiver leaves: how far it was from the others says nothing of them any
+    more, and a rival of its fixes alone goes with it, as do the fixes that were refused for it.
+
+    Every fix that was refused since the rival's first is one of its ``hits``: they are the newest bits of ``recent``.
+    """
+    base, rival = msgspec.structs.replace(base, receivers=()), base.rival
+    if rival is None or rival.device != device:
+        return base
+    hits, recent, place = rival.hits, 0, 0
+    for bit in (base.recent >> k & 1 for k in range(8)):
+        if bit and hits:
+            hits -= 1
+        else:
+            recent, place = recent | bit << place, place + 1
+    return msgspec.structs.replace(base, rival=None, recent=recent, run=max(0, base.run - rival.hits),
+                                   refused=max(0, base.refused - rival.hits))  # fmt: skip
+
+
+def _with(base: Core, before: Core, device: str) -> Core:
+    """The filter before the ring of a track that a receiver comes back to.
+
+    Args:
+        before: as it was when the receiver left; where the ring went on since, its rival is what comes back of that.
+    """
+    rival = before.rival
+    if base == _without(before, device):
+        return before
+    if rival is None or rival.device != device or base.rival is not None:
+        return base
+    return msgspec.structs.replace(base, rival=rival, refused=base.refused + rival.hits)
 
 
 def _take(live: LiveTrack, o: TrackState) -> None:

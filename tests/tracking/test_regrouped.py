@@ -180,6 +180,39 @@ def test_a_receiver_that_parted_goes_its_own_way_and_comes_back(journal):
     assert plain([row]) == plain(whole.now(142))
 
 
+@pytest.mark.parametrize("later", [0, 100])
+def test_nothing_is_left_where_the_one_that_was_split_off_said_long_before(journal, later):
+    """Its refused fixes that are older than the window had left a rival with the track: a second symbol where nothing is."""
+    said, whole = case(journal, ("a", "S"), ("b", "S")), case(journal, ("a", "S"), ("b", "S"))
+
+    def speak(one, t: int) -> None:
+        one.say(t, fix("a", t, 10.0 * t))
+        one.say(t + 4, fix("b", t + 4, 10.0 * min(t + 4, 60), 30.0))
+
+    for t in range(10, 1_010, 10):
+        for one in (said, whole):
+            speak(one, t)
+    [row] = said.now(1_005)
+    assert row.rival_device == "b" and row.rival_hits > 70 and row.refused > 70
+    said.add(1_006, decide("split", row.track_id, device="b"))
+    decision = said.seq
+    goods, tag = said.now(1_007)
+    assert (goods.rival_device, goods.rival_hits, goods.rival_lat_deg) == ("", 0, None) and goods.refused < 5
+    assert goods.track_id == row.track_id and away_m(goods, 10_070.0) < 20.0 and away_m(tag, 600.0, 30.0) < 20.0
+    for t in range(1_010, 1_010 + 10 * later, 10):
+        for one in (said, whole):
+            speak(one, t)
+    if later:
+        goods, _ = said.now(1_010 + 10 * later)
+        assert goods.rival_hits == 0 and goods.refused < 5 and said.happened("parted")[-1].end_ns is not None
+    end = 1_010 + 10 * later
+    said.add(end, decide("undo", f"D{decision}"))
+    [row], [want] = said.now(end + 1), whole.now(end + 1)
+    assert (row.rival_device, row.rival_hits > 70, row.refused > 70) == ("b", True, True)
+    if not later:
+        assert plain([row]) == plain([want]), "as if nothing had been decided"
+
+
 def test_the_tag_that_was_split_off_falls_silent_by_itself(journal):
     said = parted(journal)
     [row] = said.now(125)
