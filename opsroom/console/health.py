@@ -69,6 +69,8 @@ class Health:
         self._fault = ""
         #: Messages of files in the journal that state no time.
         self.undated = 0
+        #: Who was shown what and stands in no entry yet, and why not (``opsroom.console.seen``).
+        self.unrecorded: dict[tuple[str, ...], str] = {}
 
     def refresh(self) -> None:
         """Take in the present status rows."""
@@ -121,6 +123,9 @@ class Health:
             more = row.get("warnings")
             lines = [row.get("warning"), *(more if isinstance(more, list) else ())]
             out += [f"{name}: {line}" for line in lines if line]
+        if self.unrecorded:
+            why = next(iter(self.unrecorded.values()))
+            out.append(f"console: what persons were shown is not recorded yet ({len(self.unrecorded)} entries): {why}")
         if self.undated:
             out.append(f"journal: {self.undated} messages stand at the time of their import, for want of another")
         return out

@@ -3,7 +3,7 @@
 People have names where the console asks for tokens (``[console.tokens]``); without, nobody is known and nothing is noted.  A
 view is what is asked for (``/v1/tracks``, ``/v1/live`` …), of one case or one track where that was said; only what was answered
 is noted.  An export is an entry of its own, before it leaves.  The entry is asked for beside the answer, so that nobody waits
-for a disk; what could not be written is said in the log and asked for again with the next answer.
+for a disk; what cannot be written is said in the log and by /healthz, and asked for again until it is.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ MOST = 500
 _PATTERNS = ("kind", "from", "to", "cell_m", "hub_m", "hour")
 _NOT = ("/v1/session", "/v1/export/")
 _Key = tuple[str, str, str, str]
+#: What could not be written is asked for again after so long.
+RETRY_S = 5.0
 
 
 class Seen:
@@ -34,11 +36,19 @@ class Seen:
 
     Args:
         record: writes an entry; may block.
+        waiting: takes what is not written yet, and why (``Health.unrecorded``).
         clock: seconds that go on.
+        retry_s: until it is asked for again.
     """
 
-    def __init__(self, app: ASGIApp, record: Callable[[Access], int], clock: Callable[[], float] = time.monotonic):
-        self._app, self._record, self._clock = app, record, clock
+    def __init__(
+        self, app: ASGIApp, record: Callable[[Access], int], waiting: dict[tuple[str, ...], str] | None = None,
+        clock: Callable[[], float] = time.monotonic, retry_s: float = RETRY_S,
+    ):  # fmt: skip
+        self._app, self._record, self._clock, self._retry_s = app, record, clock, retry_s
+        self._waiting = {} if waiting is None else waiting
+        #: One at a time: a disk that hangs must not take every thread.
+        self._turn = asyncio.Lock()
         self._noted: dict[_Key, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -83,8 +93,15 @@ class Seen:
     async def _write(self, key: _Key, client: str) -> None:
         by, view, operation, track = key
         access = Access(action="read", by=by, form=view, to=client or "unknown", operation=operation, track=track)
-        try:
-            await asyncio.get_running_loop().run_in_executor(None, self._record, access)
-        except BirddogError as error:
-            self._noted.pop(key, None)
-            log.warning("that %s was shown %s is not recorded: %s", by, view, error)
+        while True:
+            try:
+                async with self._turn:
+                    await asyncio.get_running_loop().run_in_executor(None, self._record, access)
+            except BirddogError as error:
+                if key not in self._waiting:
+                    log.warning("that %s was shown %s is not recorded yet: %s", by, view, error)
+                self._waiting[key] = str(error)
+                await asyncio.sleep(self._retry_s)
+            else:
+                self._waiting.pop(key, None)
+                return

@@ -83,7 +83,7 @@ def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, 
         routes=console.routes(),
         lifespan=lifespan,
         middleware=[Middleware(Guard, settings=settings, sessions=console.sessions),
-                    Middleware(Seen, record=act),
+                    Middleware(Seen, record=act, waiting=health.unrecorded),
                     Middleware(GZipBeyond, minimum_size=1000, compresslevel=5)],
         exception_handlers={HTTPException: http_error, BirddogError: birddog_error},
     )

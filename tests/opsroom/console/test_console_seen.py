@@ -10,6 +10,7 @@ import pytest
 
 from birddog.errors import JournalError
 from birddog.model import Access, unpack
+from opsroom.console.health import Health
 from opsroom.console.seen import AGAIN_S, MOST, Seen
 
 TOKENS = {"anna": "correct-horse-battery", "ben": "another-secret-of-ben"}
@@ -91,19 +92,23 @@ def ask(seen, path, who="anna"):
     asyncio.run(run())
 
 
-def test_it_is_noted_again_after_an_hour_and_when_it_could_not_be_written():
-    written, clock, fails = [], Clock(), [True]
+def test_it_is_noted_again_after_an_hour_and_what_could_not_be_written_until_it_is():
+    written, clock, fails, health = [], Clock(), [True, True, True], Health(dict, time.time_ns)
+    said = []
 
     def record(access: Access) -> int:
+        said.append(health.warnings())
         if fails.pop() if fails else False:
             raise JournalError("the disk is full")
         written.append(access)
         return 1
 
-    seen = Seen(answer, record, clock)
-    for path in ("/v1/tracks", "/v1/tracks", "/v1/tracks"):  # the first could not be written, the second was
+    seen = Seen(answer, record, health.unrecorded, clock, 0.0)
+    for path in ("/v1/tracks", "/v1/tracks", "/v1/tracks"):  # nobody looks again: it is asked for all the same
         ask(seen, path)
     assert len(written) == 1
+    assert said == [[]] + [["console: what persons were shown is not recorded yet (1 entries): the disk is full"]] * 3
+    assert health.warnings() == []
     clock.now_s = AGAIN_S - 1
     ask(seen, "/v1/tracks")
     assert len(written) == 1
@@ -115,7 +120,7 @@ def test_it_is_noted_again_after_an_hour_and_when_it_could_not_be_written():
 @pytest.mark.parametrize("n", [3 * MOST])
 def test_who_looks_at_everything_does_not_flood_the_journal(n):
     written = []
-    seen = Seen(answer, lambda access: written.append(access) or 1, Clock())
+    seen = Seen(answer, lambda access: written.append(access) or 1, clock=Clock())
     for k in range(n):
         ask(seen, f"/v1/tracks/T{k}")
     assert len(written) == MOST + 1 and written[-1].form == "/v1/*"
