@@ -592,7 +592,8 @@ class Events:
                 again |= self._judge(name, vessel, g, None)
         for key in sorted(again):
             out += self._pair_again(key, because)
-        out += self._heard(because, [f for f in stay if f not in stayed], [f for f in stayed if f not in set(stay)])
+        stays = set(stay)
+        out += self._heard(because, [f for f in stay if f not in stayed], [f for f in stayed if f not in stays])
         return out + self._waited(name, vessel)
 
     def _stayed(self, state: _State, fixes: tuple[Fix, ...], after_ns: int) -> dict[Fix, None]:
