@@ -85,9 +85,6 @@ class Look(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         """Whether what is not in it was missed."""
         return bool(self.footprint) and self.time_source != "server"
 
-#: Of a great circle on a sphere of 6,371 km.
-METRES_A_DEGREE = 111_195.0
-
 
 class Contact(msgspec.Struct, frozen=True, array_like=True):
     """What a contact is beside its bank.
@@ -420,9 +417,8 @@ def _hit(
 
 def _left(spot: tuple[float, float, float], lat_deg: float, lon_deg: float, r: float) -> bool:
     """Whether a place lies beyond 30 m and three sigmas of where something began to stay (``kernel.rested``)."""
-    north = (lat_deg - spot[0]) * METRES_A_DEGREE
-    east = ((lon_deg - spot[1] + 180.0) % 360.0 - 180.0) * METRES_A_DEGREE * math.cos(math.radians(lat_deg))
-    return north * north + east * east > max(900.0, 9.0 * (r + spot[2]))
+    away_m = distance_m(lat1_deg=spot[0], lon1_deg=spot[1], lat2_deg=lat_deg, lon2_deg=lon_deg)
+    return away_m * away_m > max(900.0, 9.0 * (r + spot[2]))
 
 
 def _missed(c: Contact, missed: float, dt_s: float, *, hides: bool) -> Contact:
