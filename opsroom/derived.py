@@ -89,8 +89,8 @@ def _up_to_date(journal: Reader, path: Path, folder: Path) -> Path:
         copy(path, held)
         store = PictureWriter(held, keep=True)
         try:
-            cursor = int(store.meta("cursor") or b"0") if is_of(journal, store) else None
-            due = int(store.meta("due") or b"0")
+            cursor = store.number("cursor") if is_of(journal, store) else None
+            due = store.number("due")
         finally:
             store.close()
         why = f"stands at entry {cursor} of {last}" if cursor is not None else "is not of this journal"

@@ -97,11 +97,11 @@ class Picture:
         #: After an entry was left out: the next one that is costs no long way back.
         self._snapshot_due = False
         #: Up to here the rows are in the store; a fold that stands before it publishes nothing.
-        self._published = int(self.store.meta("cursor") or b"0")
+        self._published = self.store.number("cursor")
         #: Erasures up to this entry had been done when the store was begun: what they took never was in it.
         self.erased_to = int(self.store.meta("erased") or b"%d" % self.journal.last_seq())
         #: The newest erasure of a period whose rows are in the store still, or 0: another is to be made (``following``).
-        self.due = int(self.store.meta("due") or b"0")
+        self.due = self.store.number("due")
 
     @property
     def published(self) -> int:
@@ -322,7 +322,7 @@ def _digest(data: bytes) -> bytes:
 
 def is_of(journal: Reader, store: PictureWriter) -> bool:
     """Whether a store was folded from this journal, as far as it stands; an empty one is."""
-    cursor = int(store.meta("cursor") or b"0")
+    cursor = store.number("cursor")
     if cursor == 0:
         return True
     first, at = journal.read(0, 1), journal.read(cursor - 1, 1)

@@ -227,6 +227,10 @@ class PictureWriter:
             raise _failure(self.path, error) from error
         return None if row is None else row[0]
 
+    def number(self, key: str) -> int:
+        """A stored number, 0 where there is none."""
+        return int(self.meta(key) or b"0")
+
     def begin(self) -> None:
         """Start the step's transaction."""
         self._do("BEGIN IMMEDIATE")

@@ -47,7 +47,7 @@ def behind(journal: Reader, path: Path) -> tuple[int, int, str]:
     """
     store = PictureWriter(path, keep=True)
     try:
-        at = int(store.meta("cursor") or b"0")
+        at = store.number("cursor")
     finally:
         store.close()
     count = 0
@@ -67,10 +67,10 @@ def _stands_at(journal: Reader, path: Path) -> int:
     try:
         if not is_of(journal, store):
             raise PictureError(f"{path} was not made from this journal, or the journal was put back to an earlier time")
-        if due := int(store.meta("due") or b"0"):
+        if due := store.number("due"):
             raise PictureError(f"{path} still has rows of what entry {due} erased: `birddog run` makes another beside it "
                                "and puts it in its place; ask again then, or delete it")
-        return int(store.meta("cursor") or b"0")
+        return store.number("cursor")
     finally:
         store.close()
 
