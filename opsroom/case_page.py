@@ -124,7 +124,7 @@ def _words(record: Record, shown: dict[str, Any], case: str) -> str:
             to = own
         said = name
         for ending in ("_ns", *(unit for unit, _ in _UNITS)):
-            said = said.removesuffix(ending) if said.endswith(ending) else said
+            said = said.removesuffix(ending)
             if said != name:
                 break
         to.append(f"{said} {_said(name, value)}")
