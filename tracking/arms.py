@@ -48,6 +48,8 @@ GOES_ON, GOES_ON_S = 2.5, 5.0
 LAG_MOST_S, LAG_LEAST_M = 30.0, 20.0
 #: The variance of a velocity that nobody knows, per axis, (m/s)².
 UNKNOWN_V = 900.0
+#: What was seen to go at a speed may go so many times as fast between two fixes.
+REACH = 1.5
 #: So many of a track's receivers are remembered.
 MOST = 8
 _M_PER_DEG = 111_195.0
@@ -233,9 +235,10 @@ def _asked(new: Receiver, e: float, n: float, r: float, went: tuple[float, float
         goes: that of the track, which is the better one where the arm is known.
     """
     sigma_m = math.sqrt(r + new.r + LASTING_R + (went[0] ** 2 + went[1] ** 2) * CLOCK_S**2)
-    if sigma_m > VAGUE_M:
-        return new
     away_m = math.hypot(e, n)
+    if sigma_m > VAGUE_M:  # too vague to learn from; but that they are further apart than any one thing is long may be seen
+        far = away_m > APART_MOST_M + SIGMAS * sigma_m
+        return msgspec.structs.replace(new, asked=True, breaks=min(new.breaks + 1, 255)) if far else new
     new = msgspec.structs.replace(new, asked=True)
     if new.met:
         return _behind(new, e, n, sigma_m, went)
@@ -283,6 +286,23 @@ def _behind(new: Receiver, e: float, n: float, sigma_m: float, went: tuple[float
         )  # fmt: skip
     new = msgspec.structs.replace(new, breaks=min(new.breaks + 1, 255))
     return new if new.lags >= STEADY else msgspec.structs.replace(new, lags=1, lag_s=lag_s)
+
+
+def gone(receivers: Receivers, device: str, other: str) -> bool:
+    """Whether two receivers, one of them the first, have been seen to go different ways, and neither can be where the other is.
+
+    Where each's fixes are so far from the other's that neither has come from there since, at any speed that it had, a track
+    that takes both is pulled to and fro between them, ever faster, until everything fits it.
+    """
+    if not receivers or device == other:
+        return False
+    lead, one = receivers[0], of(receivers[1:], device if other == receivers[0].device else other)
+    if one is None or one.breaks < BROKEN or lead.device not in (device, other):
+        return False
+    between_s = abs(one.time_ns - lead.time_ns) / NS
+    speed = max(math.hypot(lead.ve_mps, lead.vn_mps), math.hypot(one.ve_mps, one.vn_mps)) + UNDER_WAY_MPS
+    room_m = TOGETHER_M + REACH * speed * between_s + SIGMAS * math.sqrt(lead.r + one.r + LASTING_R)
+    return math.hypot(*_offset(lead.lat_deg, lead.lon_deg, one.lat_deg, one.lon_deg)) > room_m
 
 
 def unsettled(receivers: Receivers) -> bool:

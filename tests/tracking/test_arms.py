@@ -141,6 +141,41 @@ def test_what_parts_is_told_in_time(parts_s, length, by_s, journal):
     assert row.rival_device in ("a", "b") and row.rival_hits > 2
 
 
+@pytest.mark.parametrize(("every", "east", "north", "stated"), [
+    (120, 3.0, 3.0, True), (120, 14.0, 14.0, True), (120, 14.0, 0.0, True), (30, 25.0, 25.0, False), (120, 14.0, 14.0, False),
+    (60, 14.0, 10.0, False), (300, 8.0, 8.0, True), (10, 3.0, 3.0, False),
+])  # fmt: skip
+def test_they_stood_together_and_each_is_driven_off_another_way(every, east, north, stated, journal):
+    """With reports each two minutes, where how far apart they are is never known well, they were never told of as parted: the
+    row stood half-way between them with an ellipse of 28 km, the one's fixes refused for ever.  Of others the track took both's
+    fixes in turn, ever faster, and showed no second place."""
+    told, rng = journal(), random.Random(2)
+    told.add(0, Operation(operation="op"))
+    for device in "ab":
+        told.add(0, Device(device=device, klass="parcel", interval_s=every))
+        told.add(0, Attachment(device=device, shipment="goods", operation="op", from_ns=0))
+    begin, end = 1800, 1800 + 24 * every
+
+    def place(device, t):
+        far = max(0, t - begin)
+        return (east * far, 0.0, east, 90.0) if device == "a" else (0.0, north * far, north, 0.0)
+
+    for t in range(10, end, every):
+        for device, at_s in (("a", t), ("b", t + every / 2)):
+            e, n, speed, course = place(device, at_s)
+            says = {"speed_mps": speed if at_s >= begin else 0.0, "course_deg": course} if stated else {}
+            lat, lon = HOME.geodetic(e + rng.gauss(0, 5), n + rng.gauss(0, 5))
+            told.say(at_s, Fix(device=device, time_ns=T0 + round(at_s * NS), lat_deg=lat, lon_deg=lon, sigma_m=6.0, **says))
+    [found] = told.happened("parted")
+    assert T0 + begin * NS < found.start_ns <= T0 + (begin + 10 * every) * NS and found.end_ns is None
+    [row] = told.now(t + every / 2)
+    assert row.rival_hits > 2 and {row.rival_device} < {"a", "b"}
+    symbols = [HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg), HOME.en(lat_deg=row.rival_lat_deg, lon_deg=row.rival_lon_deg)]
+    for device in "ab":
+        e, n = place(device, t + every / 2)[:2]
+        assert min(math.hypot(e - x, n - y) for x, y in symbols) < 60.0 + every * max(east, north)
+
+
 def test_they_part_and_one_falls_back_only_slowly(journal):
     """Two lorries in a row: the hinder one, with the second tag, drives 3 m/s slower."""
     told, rng = journal(), random.Random(3)
