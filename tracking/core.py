@@ -10,7 +10,7 @@ from tracking import engine as scalar_engine
 from tracking.arms import Receivers
 from tracking.bank import NEW_V
 from tracking.engine import State
-from tracking.kernel import SIGMA_FLOOR_M, TURNS, lasting_share
+from tracking.kernel import LEG_MISS2, SIGMA_FLOOR_M, TURNS, lasting_share
 from tracking.learnt import DeviceNoise
 from tracking.motion import Bank, Motion, motion_of, plain_motion, resting
 from tracking.presets import ClassPreset, Presets
@@ -23,6 +23,11 @@ Place = tuple[float, float, State]
 
 #: What ``kernel.whiter`` sums up, and the residual (e, n) of the newest fix.
 White = tuple[float, float, float, float]
+
+
+#: What ``kernel.gone_on`` keeps: how fast it goes (east, north, m/s), for how long it was seen to go on, how often not, by how
+#: much of their lengths legs were missed (squared), and whether it is known to go so.
+Way = tuple[float, float, float, float, float, float]
 
 
 class Rival(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -68,6 +73,7 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
         sides: whether its fixes are from the same two places in turn.
         receivers: of a track that several devices gave fixes: where each of them is to the first; else empty.
         white: how far the errors of its receiver last (``kernel.whiter``): two sums, and the residual of its last fix.
+        way: whether it goes on where its fixes are far apart (``onward``).
     """
 
     time_ns: int
@@ -97,6 +103,7 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
     sides: Sides | None = None
     receivers: Receivers = ()
     white: White = (0.0, 0.0, 0.0, 0.0)
+    way: Way = (0.0, 0.0, 0.0, 0.0, LEG_MISS2, 0.0)
 
     @property
     def lasting(self) -> float:

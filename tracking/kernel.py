@@ -89,6 +89,13 @@ STAY_S = 14_400.0
 #: One fix in so many is false, and lies about so far off (m, heavy-tailed); no false one is denser anywhere.
 FALSE, FALSE_SCALE_M = 1e-2, 500.0
 OUTLIER_MOST = math.log(FALSE / (2.0 * math.pi)) - 2.0 * math.log(FALSE_SCALE_M)
+#: ``onward``: what happens in less than so long between two fixes, s, is the motions' own.  A leg on which it was foretold to
+#: within so much of its length was one more of the same way; the older ones count so much for each newer one.
+LEG_S, LEG_MISS, LEG_KEEP = 240.0, 0.6, 0.9
+#: Slower than this, m/s, it drifts or swings, and stays; what goes within 37 degrees of its way (cosine) goes the same way.
+LEG_MPS, LEG_ALONG = 0.3, 0.8
+#: By how much of its length a leg is missed, squared, is the mean of about so many, and taken to begin with this.
+LEG_MEMORY, LEG_MISS2 = 5.0, 0.04
 #: ``anchor``: a state this far from its anchor (per axis) gets a new one.
 REANCHOR_M = 20_000.0
 #: Further from the anchor than this, in degrees of latitude along each axis, a position is not asked of ``follow``.
@@ -98,8 +105,8 @@ STATED, SIDES, PAUSED, SAME = 1, 2, 4, 8
 USED, CHANGED, LEFT = 1, 2, 4
 #: What a track has behind the numbers of ``step``, from where on each: the anchor, the bias, where it stays and for how long
 #: (8), its device's noise (6), the two sides (7), where it is on Earth (lat_deg, lon_deg and a ``State`` there: 16), the same
-#: as its row says it (16), and whether its receiver's errors last (4).
-ANCHOR, NOISE, TWO, PLACE, SHOWN, WHITE, FOLLOWED = 0, 8, 14, 21, 37, 53, 57
+#: as its row says it (16), whether its receiver's errors last (4), and whether it goes on between seldom fixes (6).
+ANCHOR, NOISE, TWO, PLACE, SHOWN, WHITE, WAY, FOLLOWED = 0, 8, 14, 21, 37, 53, 57, 63
 #: ``show``: what is foretold to be further from its anchor than this, per axis, is not asked of it.
 FAR_M = 2_000_000.0
 #: Where the elements of P (4, 4) stand behind a motion's chance.
@@ -552,6 +559,51 @@ def rested(
     return False, spot_e, spot_n, stay_e + share * de, stay_n + share * dn, stay_s, (de * de + dn * dn) / 2.0
 
 
+def gone_on(
+    way_e: float, way_n: float, on_s: float, breaks: float, miss2: float, sure: float, left: bool, de: float, dn: float,
+    dt_s: float, ve: float, vn: float,
+) -> tuple[float, float, float, float, float, float]:  # fmt: skip
+    """What one more leg between two fixes says of how a thing goes on (``onward``), and how it goes now.
+
+    Args:
+        left: whether it left its spot; de, dn: how far it went within dt_s.
+        ve, vn: how fast it says that it goes now; vn NaN where it says nothing.
+    """
+    says = not math.isnan(vn)
+    if dt_s < LEG_S:
+        if not says:  # of one fix soon after another nothing is new, of more the motions know better
+            return way_e, way_n, on_s, breaks, miss2, max(sure - 0.5, 0.0)
+        most = max(math.hypot(way_e, way_n), math.hypot(ve, vn))
+        if sure > 0.0 and math.hypot(ve - way_e, vn - way_n) <= LEG_MISS * most:
+            return ve, vn, on_s, breaks, miss2, 1.0
+        return ve, vn, on_s, breaks, miss2, 0.0
+    went = way_e != 0.0 or way_n != 0.0
+    far = math.hypot(de, dn)
+    if not left or far < LEG_MPS * dt_s:  # it stays
+        return 0.0, 0.0, LEG_KEEP * on_s if went else on_s, LEG_KEEP * breaks + 1.0 if went else breaks, miss2, 0.0
+    was = math.hypot(way_e, way_n) * dt_s
+    miss = math.hypot(de - way_e * dt_s, dn - way_n * dt_s) / max(was, far)
+    on = went and miss <= LEG_MISS
+    # what sets off, or did so within the leg before, goes further the same way
+    off = not on and (not went or (far > was and (way_e * de + way_n * dn) * dt_s > LEG_ALONG * far * was))
+    same = on
+    if says:
+        now = math.hypot(de - ve * dt_s, dn - vn * dt_s) / max(math.hypot(ve, vn) * dt_s, far)
+        same = now <= LEG_MISS
+        if off and same:
+            miss = now
+    if on or (off and same):
+        on_s = LEG_KEEP * on_s + dt_s
+        breaks = LEG_KEEP * breaks + (0.0 if same else 1.0)
+        miss2 += (miss * miss - miss2) / LEG_MEMORY
+    elif not off:  # it stopped or turned on the way
+        on_s *= LEG_KEEP
+        breaks = LEG_KEEP * breaks + 1.0
+    if not says:
+        ve, vn = de / dt_s, dn / dt_s
+    return ve, vn, on_s, breaks, miss2, 1.0 if same else 0.0
+
+
 def _en(lat0_deg: float, lon0_deg: float, lat_deg: float, lon_deg: float) -> tuple[float, float]:
     """As ``geo.LocalFrame.en``, of heights 0."""
     p0 = math.radians(lat0_deg)
@@ -676,6 +728,7 @@ def begin(row, resting, brought, modes, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, 
     row[to + ANCHOR] = lat_deg
     row[to + ANCHOR + 1] = lon_deg
     row[to + ANCHOR + 2] = bias
+    row[to + WAY + 4] = LEG_MISS2
     _told(row, at)
 
 
@@ -785,8 +838,18 @@ def _follow(
         e, n, max(p_ee, p_nn) + bias, dt_s, row[stay], row[stay + 1], row[stay + 2], row[stay + 3], row[stay + 4])
     if not left and dt_s > 0.0 and not flags & STATED:
         count_l, r_l = wandered(count_l, r_l, dt_s, stay_s, away2)
+    way = to + WAY
+    if has_v and out[at + 16] <= gate:
+        ahead_e, ahead_n = v0, v1
+    else:
+        ahead_e, ahead_n = 0.0, math.nan
+    way_e, way_n, on_s, breaks, miss2, sure = gone_on(
+        row[way], row[way + 1], row[way + 2], row[way + 3], row[way + 4], row[way + 5], left, e - row[at], n - row[at + 2],
+        dt_s, ahead_e, ahead_n)
     for k in range(at + TAIL):
         row[k] = out[k]
+    for k in range(6):
+        row[way + k] = (way_e, way_n, on_s, breaks, miss2, sure)[k]
     for k in range(6):
         row[to + ANCHOR + 2 + k] = (bias, spot_e, spot_n, stay_e, stay_n, stay_s)[k]
     for k in range(6):
@@ -848,8 +911,8 @@ def follow_all(
 #: What those of ``Compiled`` call, in the order in which one needs the other.
 _INNER = (
     "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "sided", "mean_of",
-    "found_of", "lasts", "lasting_share", "boasts", "whiter", "wandered", "rested", "_en", "_geodetic", "_rotated", "_lasting",
-    "_told", "_follow",
+    "found_of", "lasts", "lasting_share", "boasts", "whiter", "wandered", "rested", "gone_on", "_en", "_geodetic", "_rotated",
+    "_lasting", "_told", "_follow",
 )  # fmt: skip
 
 

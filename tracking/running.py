@@ -15,7 +15,7 @@ import numpy as np
 
 from birddog.units import NS
 from tracking.arms import Receivers
-from tracking.core import RIVAL_S, Core, Model, Place, Rival
+from tracking.core import RIVAL_S, Core, Model, Place, Rival, Way
 from tracking.kernel import (
     ANCHOR,
     CHANGED,
@@ -32,6 +32,7 @@ from tracking.kernel import (
     STATED,
     TAIL,
     TWO,
+    WAY,
     WHITE,
     lasting_share,
     lasts,
@@ -114,6 +115,7 @@ class Running:
         _EIGHT.pack_into(row, at + 8 * ANCHOR, core.lat0_deg, core.lon0_deg, core.bias, core.spot_e, core.spot_n, core.stay_e,
                          core.stay_n, core.stay_s)  # fmt: skip
         _FOUR.pack_into(row, at + 8 * WHITE, *core.white)
+        _SIX.pack_into(row, at + 8 * WAY, *core.way)
         sides = core.sides
         self.sided = sides is not None
         if sides is not None:
@@ -143,8 +145,15 @@ class Running:
                 self.time_ns, self.first_ns, told[2], self.hits, self.refused, told[3], told[4], self.moved_ns, self.rival, 0,
                 self.recent, True, self.last, self.time_ns, False, self._learnt(), told[5], told[6], told[7], sides,
                 self.receivers, _FOUR.unpack_from(row, self._at + 8 * (TAIL + WHITE)),
+                _SIX.unpack_from(row, self._at + 8 * (TAIL + WAY)),
             )  # fmt: skip
         return core
+
+    @property
+    def way(self) -> Way:
+        """Whether it goes on where its fixes are far apart."""
+        way: Way = _SIX.unpack_from(self.row, self._at + 8 * (TAIL + WAY))
+        return way
 
     @property
     def place(self) -> Place:

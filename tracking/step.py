@@ -26,14 +26,14 @@ from msgspec.structs import replace
 
 from birddog.geo import distance_m
 from birddog.units import NS
-from tracking import arms, dwell
+from tracking import arms, dwell, onward
 from tracking import engine as scalar_engine
 from tracking.anchor import REANCHOR_M, frame, near_en, rotated, turn
 from tracking.arms import Receiver
 from tracking.bank import NEW_V
 from tracking.core import RIVAL_S, Core, Model, Place, Rival, White
 from tracking.engine import State
-from tracking.kernel import FALSE, FALSE_SCALE_M, LASTING, OUTLIER_MOST, WHITE_S, lasting_share, rested, whiter
+from tracking.kernel import FALSE, FALSE_SCALE_M, LASTING, OUTLIER_MOST, WHITE_S, gone_on, lasting_share, rested, whiter
 from tracking.learnt import DeviceNoises, believed, class_variance, learnt, wandered
 from tracking.learnt import lasting as lasting_of
 from tracking.measurement import Measurement
@@ -69,8 +69,6 @@ VELOCITY_GATE = 25.0
 ANY_MEANS_MPS = 340.0
 #: Two hypotheses no further apart than this are covered by one ellipse; of others the row shows a second symbol.
 BOTH_M = 50_000.0
-#: The squared distance, of P, within which the place of the last fix of what is silent lies: that of the 90 % ellipse.
-STAYED_NIS = 4.605
 #: What goes faster than this, m/s, turns or brakes once in so many seconds.
 TURN_MPS, TURN_S = 3.0, 600.0
 #: Nothing is known of how long a receiver's errors last.
@@ -243,7 +241,8 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
             fits = nis <= preset.gate and (fits or m.origin == "sighting")
         if fits:
             noise = learnt(core.noise, fit.x, z, v, m, said, preset)
-            return _settled(core, fit.bank, fit.x, m, noise, base, z), "used", nis
+            v = v if v is not None and fit.nis_v <= v[3] else None
+            return _settled(core, fit.bank, fit.x, m, noise, base, z, v), "used", nis
     return _refused(core, m, model, nis)
 
 
@@ -330,6 +329,7 @@ def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
         fixed=core.fixed or m.origin == "fix",
         device=m.device if m.origin == "fix" else core.device, fix_ns=m.time_ns if m.origin == "fix" else core.fix_ns,
         noise=core.noise, white=(*core.white[:2], 0.0, 0.0) if m.origin == "fix" and m.device == core.device else NO_WHITE,
+        way=(0.0, 0.0, *core.way[2:5], 0.0),
     )  # fmt: skip
 
 
@@ -392,12 +392,14 @@ def _share(core: Core, m: Measurement) -> float:
 
 
 def _settled(
-    core: Core, bank: Bank, x: State, m: Measurement, noise: DeviceNoises, base: float | None, z: Position | None = None
-) -> Core:
+    core: Core, bank: Bank, x: State, m: Measurement, noise: DeviceNoises, base: float | None, z: Position | None = None,
+    v: Velocity | None = None,
+) -> Core:  # fmt: skip
     """The Core after a used measurement: movement noted, anchor moved where it is far.
 
     Args:
-        z: what was measured, in its frame, where the filter was updated with it and nothing more.
+        z: what was measured, in its frame, where the filter was updated with it and nothing more; v: the velocity that it was
+            updated with.
     """
     gain = min(1.0, (x[4] + x[11]) / (m.r_ee + m.r_nn))
     bias = core.bias + gain * (_lasting(m, noise, base) - core.bias)
@@ -409,6 +411,11 @@ def _settled(
     if not left and dt_s > 0.0 and base is not None and not m.stated:
         noise = wandered(noise, m.device, dt_s, stay_s, away2)
     moved_ns = m.time_ns if left else core.moved_ns
+    if z is None:
+        way = (0.0, 0.0, *core.way[2:5], 0.0)
+    else:
+        ahead_e, ahead_n = (0.0, math.nan) if v is None else v[:2]
+        way = gone_on(*core.way, left, x[0] - core.x[0], x[2] - core.x[2], dt_s, ahead_e, ahead_n)
     lat0, lon0 = core.lat0_deg, core.lon0_deg
     if abs(x[0]) > REANCHOR_M or abs(x[2]) > REANCHOR_M:
         old = frame(lat0, lon0)
@@ -418,6 +425,7 @@ def _settled(
         bank = shifted(bank, x[0], x[2], c, s)
         x = (0.0, *scalar_engine.rotated((0.0, x[1], 0.0, *x[3:]), c, s)[1:])
         lat0, lon0 = lat1, lon1
+        way = (c * way[0] + s * way[1], -s * way[0] + c * way[1], *way[2:])
         near = near_en(lat0, lon0, *spot)
         spot_e, spot_n = near if near is not None else (0.0, 0.0)
         stay_e, stay_n, stay_s = 0.0, 0.0, 0.0
@@ -434,6 +442,7 @@ def _settled(
         device=m.device if m.origin == "fix" else core.device, fix_ns=m.time_ns if m.origin == "fix" else core.fix_ns,
         lent=m.origin in ("trigger", "sighting"), noise=noise, stay_e=stay_e, stay_n=stay_n, stay_s=stay_s,
         sides=core.sides if lat0 == core.lat0_deg and lon0 == core.lon0_deg else None, receivers=core.receivers, white=white,
+        way=way,
     )  # fmt: skip
 
 
@@ -453,9 +462,11 @@ def predicted(core: Core, time_ns: int, model: Model, quiet_s: float = math.inf)
         x = dwell.settled(fit.bank, model.motion, fit.x, (core.updated_ns - began_ns) / NS, dt_s)
     else:
         x = moments(_bank(core, model.motion), dt_s, model.motion) if dt_s > 0.0 else core.x
+        if onward.goes_on(core.way, dt_s, quiet_s) and model.motion.engine is None:
+            x = onward.ahead(core.x, core.way, x, dt_s)
     x = lasting(core, x)
     if dt_s > quiet_s and len(model.motion.modes) > 1:  # the reference engines stay the textbook's
-        x = stayed(core, x)
+        x = onward.may_go_on(core.x, core.way, stayed(core, x), dt_s)
     rival = core.rival
     if rival is not None and rival.hits > 1 and not core.parted:
         near = near_en(core.lat0_deg, core.lon0_deg, rival.lat_deg, rival.lon_deg)
@@ -486,16 +497,9 @@ def stayed(core: Core, x: State) -> State:
     """The state with so much more variance towards where it was last that the 90 % ellipse holds that place.
 
     What nobody hears may stand in a shed: silence and a stop have one cause (a tunnel with a queue in it, a tag put away), of
-    which the bank, whose modes change at the pace of ordinary traffic, knows nothing.  dᵀ (P + a d dᵀ)⁻¹ d = q / (1 + a q),
-    where q = dᵀ P⁻¹ d (Sherman, Morrison 1950).
+    which the bank, whose modes change at the pace of ordinary traffic, knows nothing.
     """
-    e, n = core.x[0] - x[0], core.x[2] - x[2]
-    det = x[4] * x[11] - x[6] * x[6]
-    q = (x[11] * e * e - 2.0 * x[6] * e * n + x[4] * n * n) / det
-    if q <= STAYED_NIS:
-        return x
-    a = 1.0 / STAYED_NIS - 1.0 / q
-    return (*x[:4], x[4] + a * e * e, x[5], x[6] + a * e * n, *x[7:11], x[11] + a * n * n, *x[12:])
+    return onward.holding(x, core.x[0] - x[0], core.x[2] - x[2])
 
 
 def lasting(core: Core, x: State) -> State:

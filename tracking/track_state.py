@@ -29,6 +29,8 @@ from tracking.kernel import ASLEEP, WIDTH
 from tracking.measurement import Measurement, apart, merged, rank
 from tracking.motion import Bank
 from tracking.obeyed import Decided
+from tracking.onward import LEAST_S as ONWARD_S
+from tracking.onward import goes_on
 from tracking.running import Running, Told, runs
 from tracking.step import Core, Model, Place, Verdict, advance, lasting, placed, predicted
 
@@ -681,6 +683,8 @@ class LiveTrack:
         if time_ns > running.updated_ns:
             dt_s, quiet = (time_ns - running.updated_ns) / NS, quiet_s(self)
             if dt_s > quiet or stays(running.moved_ns, running.first_ns, running.updated_ns, dt_s, quiet):
+                return None
+            if dt_s >= ONWARD_S and goes_on(running.way, dt_s, quiet):
                 return None
         return running.shown(time_ns)
 

@@ -55,7 +55,8 @@ def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: 
 
 @pytest.mark.parametrize("how", [{}, {"late_s": 90.0}, {"away": 0.05}, {"case": True}, {"delay_s": 3.0}, {"delay_s": 90.0},
                                  {"case": True, "delay_s": 90.0}, {"step_s": (1.0,)},
-                                 {"step_s": (1.0,), "delay_s": 30.0}, {"enrolled": False}])  # fmt: skip
+                                 {"step_s": (1.0,), "delay_s": 30.0}, {"enrolled": False},
+                                 {"step_s": (5.0, 300.0, 900.0)}])  # fmt: skip
 def test_an_entry_folded_in_one_frame_changes_what_the_long_way_changes(how, monkeypatch):
     """Every row, point, event and taken fix, and at the end the whole state, byte for byte."""
     some, short, long = entries(7, 600, **how), Fold(), Fold()

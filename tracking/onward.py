@@ -1,0 +1,74 @@
+"""What has gone on over several seldom fixes: where it is until the next one, if it still does, and an ellipse for both.
+
+The bank's motions change into each other at the pace of traffic, whatever was seen: of a lorry that has driven for six hours
+and reports each hour they foretell that it stopped within minutes, and the place that they have is that of its last fix.  Of
+a way of which no more is known than that it went on for so long (``on_s``) and ended so often (``breaks``), the chance that it
+goes on for another t is (on / (on + t)) ** (1 + breaks): the predictive of a hazard with a gamma posterior, and for a first
+way the same Jeffreys' prior as of a stay (``dwell``).  Where that is more than a half the thing is shown where it is by then
+(of two places the likelier is nearer to it on average than anything between), and its ellipse holds the place of its last
+fix as well: it may have stopped there at once.  Elsewhere nothing is claimed: the bank's own Gaussian stands.  Nor of what is
+overdue, for silence and a stop have one cause; its ellipse then holds both places.
+"""
+
+from __future__ import annotations
+
+from tracking.core import Way
+from tracking.engine import State
+
+#: Before so long a wait, s, the bank's own Gaussian says it.
+LEAST_S = 60.0
+#: The squared distance, of P, at which the place of the last fix lies at most: that of the 90 % ellipse.
+HELD_NIS = 4.605
+
+
+def chance(way: Way, dt_s: float) -> float:
+    """That it goes on as it does for so long, as far as its past says."""
+    on_s, breaks, sure = way[2], way[3], way[5]
+    return float((on_s / (on_s + dt_s)) ** (1.0 + breaks)) if sure and on_s > 0.0 else 0.0
+
+
+def goes_on(way: Way, dt_s: float, quiet_s: float) -> bool:
+    """Whether it is its way that foretells where a track is, so long after its last fix, and no report is overdue."""
+    return LEAST_S <= dt_s <= quiet_s and chance(way, dt_s) > 0.5
+
+
+def ahead(last: State, way: Way, x: State, dt_s: float) -> State:
+    """The state of what goes on, with an ellipse that holds it, what the bank has, and where it was last.
+
+    Args:
+        last: at its last fix; x: the bank's one Gaussian by now.
+    """
+    on = chance(way, dt_s)
+    ve, vn, miss2 = way[0], way[1], way[4]
+    e, n = ve * dt_s, vn * dt_s
+    at = (last[0] + e, ve, last[2] + n, vn)
+    # per axis, the variance of the velocity that makes half of what it was missed by
+    v = miss2 * (ve * ve + vn * vn) / 2.0
+    s, c = v * dt_s * dt_s, v * dt_s
+    own = (last[4] + s, c, last[6], 0.0, v, 0.0, 0.0, last[11] + s, c, v)
+    d0, d1, d2, d3 = x[0] - at[0], x[1] - at[1], x[2] - at[2], x[3] - at[3]
+    away = (d0 * d0, d0 * d1, d0 * d2, d0 * d3, d1 * d1, d1 * d2, d1 * d3, d2 * d2, d2 * d3, d3 * d3)
+    p = [on * a + (1.0 - on) * (b + c) for a, b, c in zip(own, x[4:], away, strict=True)]
+    return holding((*at, *p), e, n)
+
+
+def may_go_on(last: State, way: Way, x: State, dt_s: float) -> State:
+    """The state of what is overdue, with an ellipse that holds where it would be too, no further than it was seen to go."""
+    on_s, sure = way[2], way[5]
+    if not sure:
+        return x
+    goes_s = min(dt_s, on_s)
+    return holding(x, last[0] + way[0] * goes_s - x[0], last[2] + way[1] * goes_s - x[2])
+
+
+def holding(x: State, e: float, n: float) -> State:
+    """The state with so much more variance towards a place (e, n) from it that its 90 % ellipse holds that place.
+
+    dᵀ (P + a d dᵀ)⁻¹ d = q / (1 + a q), where q = dᵀ P⁻¹ d (Sherman, Morrison 1950).
+    """
+    det = x[4] * x[11] - x[6] * x[6]
+    q = (x[11] * e * e - 2.0 * x[6] * e * n + x[4] * n * n) / det
+    if q <= HELD_NIS:
+        return x
+    a = 1.0 / HELD_NIS - 1.0 / q
+    return (*x[:4], x[4] + a * e * e, x[5], x[6] + a * e * n, *x[7:11], x[11] + a * n * n, *x[12:])
