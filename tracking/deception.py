@@ -96,11 +96,6 @@ class Source(msgspec.Struct):
     well: int = 0
     trust: float = 1.0
     events: dict[str, Event] = {}
-    @property
-    def goes(self) -> bool:
-        """Whether its velocity is known."""
-        return self.before is not None or (self.last is not None and self.last.ve_mps is not None)
-
     def velocity(self) -> tuple[float, float]:
         """East and north, m/s, at its newest fix: what it says, or what the two last places say; of one place nothing."""
         last, before = self.last, self.before
@@ -383,17 +378,15 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, al
     """The distance to each other receiver, and whether it is another than it was."""
     parted = "parted" in live.state.open_events
     for name, other in sources.of.items():
-        if other is source or other.last is None or not other.goes:
+        found = None if other is source or other.last is None else _apart(source, other.last)
+        if found is None:
             continue
-        if not 0.0 <= (m.time_ns - other.last.time_ns) / NS <= FRESH_S:
-            continue
+        apart_m, r, speed_mps = found
         key = "\n".join(sorted((name, m.device)))
-        apart_m, r = _foretold(source, m, other, other.last)
         pair = sources.pairs.get(key)
         if pair is None:
-            sources.pairs[key] = Pair(apart_m, speed_mps=math.hypot(*source.velocity()))
+            sources.pairs[key] = Pair(apart_m, speed_mps=speed_mps)
             continue
-        speed_mps = math.hypot(*source.velocity())
         if pair.count < LEARNT:
             pair.count += 1
             pair.apart_m += (apart_m - pair.apart_m) / pair.count
@@ -429,17 +422,30 @@ def _place_at(source: Source, time_ns: int) -> tuple[float, float]:
     return lat, last.lon_deg + ve_mps * dt_s / (111_195.0 * max(0.01, math.cos(math.radians(last.lat_deg))))
 
 
-def _foretold(source: Source, m: Measurement, other: Source, last: Measurement) -> tuple[float, float]:
-    """How far a receiver's newest fix is from where another one, of which ``last`` is the newest, is by now, and the variance
-    of that, m².
+def _apart(source: Source, other: Measurement) -> tuple[float, float, float] | None:
+    """How far another receiver's fix is from where this one was by then, between its two newest fixes; the variance of that,
+    m²; and how fast it went.  None where that fix does not lie between them, or they are too far apart.
+
+    Between, not beyond: where it would have been by the way before is wrong by twice as much when it turned since.
     """
-    dt_s = (m.time_ns - last.time_ns) / NS
-    apart_m = _away_m(_place_at(other, m.time_ns), m)
-    (ve, vn), (other_ve, other_vn) = source.velocity(), other.velocity()
-    speed2 = max(ve**2 + vn**2, other_ve**2 + other_vn**2)
-    slack_m = ACCELERATION_MPS2 * dt_s * dt_s / 2.0
-    # half of the speed may have gone since: a queue, a bend
-    return apart_m, _r(m) + _r(last) + LASTING_R + speed2 * (CLOCK_S**2 + (0.25 * dt_s) ** 2) + slack_m * slack_m
+    last, before = source.last, source.before
+    if last is None or before is None or not before.time_ns < other.time_ns <= last.time_ns:
+        return None
+    whole_s, dt_s = (last.time_ns - before.time_ns) / NS, (other.time_ns - before.time_ns) / NS
+    if whole_s > 2.0 * FRESH_S or whole_s - dt_s > FRESH_S:
+        return None
+    part = dt_s / whole_s
+    lat = before.lat_deg + part * (last.lat_deg - before.lat_deg)
+    lon = before.lon_deg + part * ((last.lon_deg - before.lon_deg + 180.0) % 360.0 - 180.0)
+    speed_mps = _away_m((before.lat_deg, before.lon_deg), last) / whole_s
+    for m in (last, other):
+        if m.ve_mps is not None and m.vn_mps is not None:
+            speed_mps = max(speed_mps, math.hypot(m.ve_mps, m.vn_mps))
+    near_s = dt_s * (whole_s - dt_s) / whole_s  # about how long it is from the nearer of the two
+    slack_m = ACCELERATION_MPS2 * dt_s * (whole_s - dt_s) / 2.0
+    # half of the speed may have gone meanwhile: a queue, a bend
+    r = max(_r(last), _r(before)) + _r(other) + LASTING_R + speed_mps**2 * (CLOCK_S**2 + (0.5 * near_s) ** 2) + slack_m**2
+    return _away_m((lat, lon), other), r, speed_mps
 
 
 def _tell_drift(
