@@ -270,6 +270,15 @@ class Corner(msgspec.Struct, frozen=True, kw_only=True):
     lon_deg: float
 
 
+class ZoneView(msgspec.Struct, frozen=True, kw_only=True):
+    """A place that a case watches: a closed ring, or the line of a corridor (``half_width_m`` to each side) or a gate."""
+
+    name: str
+    role: str
+    half_width_m: float
+    points: tuple[Corner, ...]
+
+
 class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     """A case, or ``open`` for vessels and contacts that belong to none.  ``area`` is a closed ring or empty."""
 
@@ -277,6 +286,7 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     closed: bool
     area: tuple[Corner, ...]
+    zones: tuple[ZoneView, ...]
 
 
 def _iso(time_ns: int | None) -> str | None:
@@ -402,9 +412,13 @@ def operation_views(operations: dict[str, model.Operation], seen: set[str]) -> l
     out = []
     for name in sorted(set(operations) | seen):
         found = operations.get(name) or model.Operation(operation=name)
-        area = tuple(Corner(lat_deg=lat, lon_deg=lon) for lon, lat in found.area)
-        out.append(OperationView(operation=name, name=found.name, closed=found.closed, area=area))
+        zones = tuple(ZoneView(name=z.name, role=z.role, half_width_m=z.half_width_m, points=_corners(z.points)) for z in found.zones)
+        out.append(OperationView(operation=name, name=found.name, closed=found.closed, area=_corners(found.area), zones=zones))
     return out
+
+
+def _corners(points: tuple[tuple[float, float], ...]) -> tuple[Corner, ...]:
+    return tuple(Corner(lat_deg=lat, lon_deg=lon) for lon, lat in points)
 
 
 def device_views(directory: Any, tracks: list[tuple[int, model.Track]], now_ns: int) -> list[DeviceView]:

@@ -168,6 +168,40 @@ def test_the_page_says_of_the_selected_track_what_is_expected_and_what_happened(
     assert page.is_hidden("#detail-ahead")
 
 
+def test_the_map_names_each_region_with_its_horizon_and_shows_all_of_it(shown, archive, watch):
+    """Three horizons in one colour: which is which was nowhere, nor of which place an arrival is; places were not drawn."""
+    page = watch(shown(archive)).page
+    page.click('[data-track-id="T1"]')
+    page.wait_for_selector('body[data-ahead="3"][data-map="ready"]')
+    page.wait_for_function("() => Number(document.body.dataset.foreseen?.split(' ')[0]) > 6")
+    drawn = """async (name) => (await birddog.chart.map.getSource(name).getData()).features"""
+    ahead = page.evaluate(drawn, "ahead")
+    names = {f["properties"]["name"] for f in ahead}
+    assert {f"in {horizon}: {level} %" for horizon in ("15 min", "1 h", "4 h") for level in (50, 90)} <= names
+    assert "forecast 15 min" in names and any(name.startswith("quay\nexpected ") and name.endswith("Z") for name in names)
+    near = [f["properties"]["near"] for f in ahead if f["properties"].get("level")]
+    assert near == sorted(near, reverse=True) and near[0] == 1  # what is sooner stands out
+    page.wait_for_function(f"async () => (await ({drawn})('areas')).some(f => f.properties.zone)")
+    page.click("#ahead-fit")
+    outside = """async () => {
+      const view = birddog.chart.map.getBounds(), said = await birddog.chart.map.getSource('ahead').getData();
+      return said.features.flatMap(f => f.geometry.coordinates.flat(9)).length > 20
+        && said.features.every(f => f.geometry.type !== 'Point' || view.contains(f.geometry.coordinates));
+    }"""
+    page.wait_for_function(outside)
+
+
+def test_a_time_ahead_has_its_day_where_it_is_not_today(looked):
+    """A place expected at 07:25 tomorrow, between 21:14 and 19:50, read as before it was asked."""
+    say = "async ([iso, now]) => (await import('/static/js/words.js')).hour(iso, now === null ? null : Date.parse(now))"
+    for iso, now, words in (
+        ("2026-11-29T20:39:08.000Z", "2026-11-29T19:47:00.000Z", "20:39Z"),
+        ("2026-11-30T07:25:47.000Z", "2026-11-29T19:47:00.000Z", "30 Nov 07:25Z"),
+        ("2026-11-30T07:25:47.000Z", None, "30 Nov 07:25Z"),
+    ):
+        assert looked.page.evaluate(say, [iso, now]) == words
+
+
 def test_the_page_says_that_there_is_none_and_why(shown, watch):
     page = watch(shown(""), map=False).page
     page.click('[data-track-id="T1"] button, button[data-track-id="T1"]')

@@ -13,6 +13,7 @@ import time
 import httpx
 import pytest
 
+from birddog import model
 from birddog.errors import UsageError
 from birddog.units import ns_from_text
 from opsroom.console.guard import SECURITY_HEADERS, host_name
@@ -99,7 +100,12 @@ def test_devices_operations_refusals(stage):
     assert (devices["gate-a"]["lat_deg"], devices["gate-a"]["range_m"]) == (51.955, 30.0)
     (operation,) = httpx.get(f"{address}/v1/operations").json()["operations"]
     assert operation["operation"] == "nightjar"
-    assert operation["area"][1] == {"lat_deg": 51.9, "lon_deg": 4.3}
+    assert operation["area"][1] == {"lat_deg": 51.9, "lon_deg": 4.3} and operation["zones"] == []
+    watched = model.Zone(name="gate", points=((4.0, 51.9), (4.1, 51.95)), role="gate")
+    stage.entry(model.Operation(operation="nightjar", zones=(watched,)), "operation")
+    stage.publish()
+    (zone,) = httpx.get(f"{address}/v1/operations").json()["operations"][0]["zones"]
+    assert (zone["name"], zone["role"], zone["points"][1]) == ("gate", "gate", {"lat_deg": 51.95, "lon_deg": 4.1})
     (row,) = httpx.get(f"{address}/v1/refused").json()["refused"]
     assert (row["device"], row["reason"], row["count"]) == ("stranger", "unknown_device", 4)
 

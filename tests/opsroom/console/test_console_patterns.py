@@ -96,3 +96,17 @@ def test_the_page_says_where_how_often_and_how_long_somebody_looked(harbour, wat
     words = page.inner_text("#hot-more")
     assert "Team 1 at" in words and "Hub of about 5 shipments" in words and "Places, never persons" in words
     assert "secret" not in words and "Not shown, under 5 shipments" in words
+
+
+def test_a_team_or_hub_in_the_list_is_found_on_the_map(harbour, watch):
+    """Its row was two numbers; the map stood elsewhere."""
+    page = watch(harbour, map=False).page
+    page.wait_for_selector("[data-track-id]", state="attached")
+    page.wait_for_function("() => birddog.chart")
+    page.evaluate("() => { birddog.chart.heat = (f) => { birddog.heat = f; }; birddog.chart.centre = (row) => { birddog.at = row; }; }")
+    page.click("#hot-more summary")
+    page.click("#hot-list li button")
+    at = page.evaluate("() => [birddog.at.lat_deg, birddog.at.lon_deg]")
+    cell, label = page.evaluate("() => birddog.heat")
+    assert at == [label["geometry"]["coordinates"][1], label["geometry"]["coordinates"][0]]
+    assert cell["properties"]["share"] == 1 and label["properties"]["name"].startswith("TEAM 1\nabout 5 × in ")

@@ -318,7 +318,40 @@ def test_a_refused_connect_stands_under_refused_messages(stage, watch):
     seen.clean()
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080), (390, 844)])
+def test_what_cannot_be_read_yet_is_no_error_of_the_page(stage, watch):
+    """While a run starts there is no picture, and every list answers 503: the page threw once every five seconds."""
+    asked = []
+    seen = watch(stage.start(), map=False)
+    refusal = {"status": 503, "json": {"error": "there is no picture yet"}}
+    seen.page.route("**/v1/authority", lambda route: (asked.append(route), route.fulfill(**refusal)))
+    for _ in range(600):
+        if len(asked) >= 2:  # what the first one made of it is over
+            break
+        seen.page.wait_for_timeout(100)
+    assert len(asked) >= 2
+    assert [said for said in seen.errors if "503" not in said] == []  # the browser itself says that it was refused
+
+
+def test_a_ships_name_stays_in_one_piece(stage, makers, chromium):
+    """WADDENVE-ER and NOORDZAN-D beside an empty half of the row, on the usual screen of a laptop."""
+    stage.publish(*(makers["track"](n, name=name, tag_id=name, klass="vessel", p_ee=5e5, p_nn=5e5)
+                    for n, name in ((1, "NOORDZAND"), (2, "WADDENVEER"), (3, "TWO WORDS OF IT"))))
+    page = chromium.new_page(viewport={"width": 1366, "height": 768})
+    try:
+        page.goto(stage.start())
+        page.wait_for_selector('body[data-live="on"][data-tracks="3"]', timeout=PATIENCE_MS)
+        page.wait_for_function("() => document.querySelector('[data-track-id=T2] .name')?.getClientRects()[0]?.height > 0")
+        lines = page.evaluate("""() => ['T1', 'T2'].map(id => {
+          const range = document.createRange();
+          range.selectNodeContents(document.querySelector(`[data-track-id=${id}] .name`));
+          return new Set([...range.getClientRects()].map(r => Math.round(r.top))).size;
+        })""")
+        assert lines == [1, 1]
+    finally:
+        page.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1366, 768), (1920, 1080), (390, 844)])
 def test_nothing_is_cut_off_at_any_size(stage, makers, chromium, width, height):
     stage.publish(makers["track"](2, name="A very long name of a shipment that goes on and on", status="silent"),
                   *(makers["alert"](n) for n in range(2, 9)))

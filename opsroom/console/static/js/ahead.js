@@ -4,7 +4,7 @@
 import { newest } from './order.js';
 import { make, write } from './rows.js';
 import { title } from './store.js';
-import { age, clock, metres, plain, sentence } from './words.js';
+import { age, clock, hour, metres, plain, sentence } from './words.js';
 
 const AGAIN_MS = 30000;
 /** What several fixes together mean (docs/events.md); the fold's own events are alerts or stand in the panel already. */
@@ -31,18 +31,22 @@ export function happened(store, operation) {
 export function tell(store, e) {
   const names = e.track_ids.map((id) => plain(store.tracks.has(id) ? title(store.tracks.get(id)) : id)).join(' and ');
   return { id: e.event_id, shape: 'happened', words: [clock(e.start), HAPPENED[e.kind], names, plain(e.text), e.end ? 'over' : 'goes on',
-    e.corrections.length ? `corrected ${e.corrections.length} ×` : '', e.confidence === null ? '' : `seen ${Math.round(e.confidence * 100)} %`] };
+    e.corrections.length ? `corrected ${e.corrections.length} ×` : '', e.confidence === null ? '' : `observed ${Math.round(e.confidence * 100)} %`] };
 }
 
 const feature = (geometry, properties) => ({ type: 'Feature', geometry, properties });
 const point = (x, name, id) => feature({ type: 'Point', coordinates: [x.lon_deg, x.lat_deg] }, { id, name });
 
-/** What the map draws of an answer: regions by level, the points with their word, the expected arrivals. */
-function features(a) {
-  const regions = (a?.forecasts ?? []).flatMap((f) => f.regions.flatMap((r) => r.polygons.map((coordinates, i) => feature({ type: 'Polygon', coordinates },
-    { id: `${f.horizon_min} ${r.level} ${i}`, level: r.level }))));
-  return [...regions, ...(a?.forecasts ?? []).map((f) => point(f, `forecast ${ahead(f.horizon_min)}`, `at ${f.horizon_min}`)),
-    ...(a?.arrivals ?? []).map((x) => point(x, x.overdue ? `was due ${x.due.slice(11, 16)}Z` : `expected ${x.p50.slice(11, 16)}Z`, `to ${x.place}`))];
+/**
+ * What the map draws of an answer: regions by level, each outline with its words, the points, the expected arrivals.
+ * `near`: 1 of the soonest horizon, towards 0 of the last, which is drawn faintest.
+ */
+function features(a, now) {
+  const all = a?.forecasts ?? [];
+  const regions = all.flatMap((f, nth) => f.regions.flatMap((r) => r.polygons.map((coordinates, i) => feature({ type: 'Polygon', coordinates },
+    { id: `${f.horizon_min} ${r.level} ${i}`, level: r.level, near: 1 - nth / all.length, name: `in ${ahead(f.horizon_min)}: ${Math.round(100 * r.level)} %` }))));
+  return [...regions, ...all.map((f) => point(f, `forecast ${ahead(f.horizon_min)}`, `at ${f.horizon_min}`)),
+    ...(a?.arrivals ?? []).map((x) => point(x, `${plain(x.place)}\n${x.overdue ? `was due ${hour(x.due, now)}` : `expected ${hour(x.p50, now)}`}`, `to ${x.place}`))];
 }
 
 export class Ahead {
@@ -59,6 +63,8 @@ export class Ahead {
     this.none = document.getElementById('ahead-none');
     this.foot = document.getElementById('ahead-foot');
     this.past = document.getElementById('detail-happened');
+    this.whole = document.getElementById('ahead-fit');
+    this.whole.addEventListener('click', () => this.chart()?.show(features(this.answer, this.room.now()), this.room.store.tracks.get(this.id)));
   }
 
   /** Another track is selected, or none (''). */
@@ -98,13 +104,15 @@ export class Ahead {
     const a = this.answer;
     write(this.none, !a ? 'asked for …' : a.why ? `None: ${sentence(a.why)}` : '');
     this.none.hidden = !this.none.textContent;
-    this.list.replaceChildren(...(a?.forecasts ?? []).flatMap((f) => [make('dt', '', `in ${ahead(f.horizon_min)}`), make('dd', '', this.words(f))]),
-      ...(a?.arrivals ?? []).flatMap((x) => [make('dt', '', `at ${plain(x.place)}`), make('dd', '', this.arrival(x))]));
+    this.list.replaceChildren(...(a?.forecasts ?? []).flatMap((f) => [make('dt', '', `in ${ahead(f.horizon_min)}`), said(this.words(f))]),
+      ...(a?.arrivals ?? []).flatMap((x) => [make('dt', '', `at ${plain(x.place)}`), said(this.arrival(x))]));
+    this.whole.hidden = !a?.forecasts.length;
     write(this.foot, a?.archive ? `Learned from ${a.archive.tracks} past tracks until ${a.archive.last.slice(0, 16).replace('T', ' ')} · ${plain(a.model)}${a.known ? ` · counted from its last fix, ${clock(a.known.last)}` : ''}` : '');
     document.body.dataset.ahead = a ? `${a.forecasts.length}` : '';
-    this.chart()?.foresee(features(a), events.filter((e) => e.lat_deg !== null).map((e) => point(e, `${e.kind} ${e.start.slice(11, 16)}Z`, e.event_id)));
+    this.chart()?.foresee(features(a, this.room.now()), events.filter((e) => e.lat_deg !== null).map((e) => point(e, `${e.kind} ${e.start.slice(11, 16)}Z`, e.event_id)));
   }
 
+  /** Of a forecast: what it says, and how good such were so far. */
   words(f) {
     const b = f.backtest;
     const was = b ? `so far: ${metres(b.mean_error_m)} off on average, ${Math.round(b.held_90 * 100)} % of ${b.outcomes} inside the 90 % area` : 'not tried often enough to say how good';
@@ -113,13 +121,23 @@ export class Ahead {
     const drift = !times ? '' : b.lately_times > 1 ? ` · LATELY ${times.toUpperCase()}` : ` · lately ${times}`;
     const own = f.own ? ` · this track: ${metres(f.own.error_m)} off, ${f.own.in_90 ? 'inside' : 'OUTSIDE'} the 90 % area` : '';
     const guess = f.outcomes === 0 ? 'WIDTH IS A GUESS · ' : '';
-    return `${guess}50 % within ${metres(f.r50_m)}, 90 % within ${metres(f.r90_m)}\n${was}${drift}${own}`;
+    return [`${guess}50 % within ${metres(f.r50_m)}, 90 % within ${metres(f.r90_m)}`, `${was}${drift}${own}`];
   }
 
+  /** Of an arrival: when, if it goes there, and what that rests on. */
   arrival(x) {
-    if (x.overdue) return `was due by ${clock(x.due)} and was not heard since: there by now, elsewhere, or held up`;
     const now = this.room.now();
+    if (x.overdue) return [`was due by ${hour(x.due, now)} and was not heard since`, 'there by now, elsewhere, or held up'];
     const left = now === null ? '' : `, in ${age(Math.max(0, Date.parse(x.p50) - now) / 1000)}`;
-    return `${clock(x.p50)}${left}; between ${clock(x.p10)} and ${clock(x.p90)} with 80 %${x.used ? '' : '\nno past track went there from here: the straight way at its own speed'}`;
+    const rests = !x.used ? 'no past track went there from here: the straight way at its own speed'
+      : x.outcomes ? `as wide as ${x.outcomes} past arrivals say` : 'WIDTH IS A GUESS: too few past arrivals';
+    return [`${hour(x.p50, now)}${left}, if it goes there; between ${hour(x.p10, now)} and ${hour(x.p90, now)} with 80 %`, rests];
   }
+}
+
+/** What is expected, and below it, smaller, what that is worth. */
+function said([words, worth]) {
+  const node = make('dd', '', words);
+  node.append(' ', make('span', 'worth', worth));
+  return node;
 }

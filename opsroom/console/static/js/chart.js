@@ -51,21 +51,28 @@ function style() {
       { id: 'grid', type: 'line', source: 'grid', paint: { 'line-color': '#2a3a48', 'line-width': 0.7 } },
       { id: 'grid-label', type: 'symbol', source: 'grid', layout: label({ 'text-field': ['get', 'name'], 'text-size': 10, 'symbol-placement': 'line',
         'symbol-spacing': 600 }), paint: { ...halo, 'text-color': '#71879a' } },
-      { id: 'areas', type: 'line', source: 'areas', paint: { 'line-color': '#7db7e8', 'line-width': 1.4, 'line-dasharray': [6, 3], 'line-opacity': 0.8 } },
-      { id: 'areas-label', type: 'symbol', source: 'areas', layout: label({ 'text-field': ['get', 'name'], 'text-size': 11, 'symbol-placement': 'line',
+      { id: 'zones', type: 'line', source: 'areas', filter: ['==', ['get', 'zone'], true], paint: { 'line-color': '#7db7e8', 'line-width': 1.4 } },
+      { id: 'zones-label', type: 'symbol', source: 'areas', filter: ['==', ['geometry-type'], 'Point'], minzoom: 8, layout: label({ 'text-field': ['get', 'name'], 'text-size': 11,
+        'text-variable-anchor': ['top', 'bottom', 'left', 'right'], 'text-radial-offset': 0.8 }), paint: { ...halo, 'text-color': '#9dc7ec' } },
+      { id: 'areas', type: 'line', source: 'areas', filter: ['!', ['has', 'zone']], paint: { 'line-color': '#7db7e8', 'line-width': 1.4, 'line-dasharray': [6, 3], 'line-opacity': 0.8 } },
+      { id: 'areas-label', type: 'symbol', source: 'areas', filter: ['!', ['has', 'zone']], layout: label({ 'text-field': ['get', 'name'], 'text-size': 11, 'symbol-placement': 'line',
         'text-offset': [0, 0.9] }), paint: { ...halo, 'text-color': '#9dc7ec' } },
       { id: 'cities', type: 'symbol', source: 'cities', filter: ['>=', ['get', 'population'], ['step', ['zoom'], 5e6, 3, 2e6, 5, 5e5, 7, 0]], layout: label({ 'text-field': ['get', 'name'], 'text-size': 11,
         'symbol-sort-key': ['-', 0, ['get', 'population']], 'text-padding': 12 }), paint: { ...halo, 'text-color': '#8fa2b3' } },
       // what is not measured: dotted, in a colour of its own
       { id: 'hotspots', type: 'fill', source: 'hotspots', filter: ['==', ['geometry-type'], 'Polygon'], paint: { 'fill-color': '#ffb454', 'fill-opacity': ['+', 0.05, ['*', 0.4, ['get', 'share']]] } },
       { id: 'hotspots-line', type: 'line', source: 'hotspots', filter: ['==', ['geometry-type'], 'Polygon'], paint: { 'line-color': '#ffb454', 'line-width': 1, 'line-opacity': 0.6 } },
-      { id: 'hotspots-label', type: 'symbol', source: 'hotspots', filter: ['==', ['geometry-type'], 'Point'], layout: label({ 'text-field': ['get', 'name'], 'text-size': 11 }),
-        paint: { ...halo, 'text-color': '#ffd9a0' } },
+      { id: 'hotspots-label', type: 'symbol', source: 'hotspots', filter: ['==', ['geometry-type'], 'Point'], layout: label({ 'text-field': ['get', 'name'], 'text-size': 11,
+        'text-variable-anchor': ['center', 'top', 'bottom', 'left', 'right'], 'text-radial-offset': 1.2, 'symbol-sort-key': ['get', 'order'] }), paint: { ...halo, 'text-color': '#ffd9a0' } },
       { id: 'ahead', type: 'fill', source: 'ahead', filter: ['==', ['geometry-type'], 'Polygon'], paint: { 'fill-color': '#e38cff', 'fill-opacity': ['case', ['==', ['get', 'level'], 0.5], 0.12, 0.05] } },
       { id: 'ahead-line', type: 'line', source: 'ahead', filter: ['==', ['geometry-type'], 'Polygon'], paint: { 'line-color': '#e38cff', 'line-dasharray': [1, 2],
-        'line-width': ['case', ['==', ['get', 'level'], 0.5], 2, 1.2], 'line-opacity': 0.85 } },
+        'line-width': ['case', ['==', ['get', 'level'], 0.5], 2, 1.2], 'line-opacity': ['+', 0.4, ['*', 0.6, ['get', 'near']]] } },
+      { id: 'ahead-edge', type: 'symbol', source: 'ahead', filter: ['==', ['geometry-type'], 'Polygon'], layout: label({ 'text-field': ['get', 'name'], 'text-size': 11,
+        'symbol-placement': 'line', 'symbol-spacing': 320, 'text-padding': 6 }), paint: { ...halo, 'text-color': '#f2c6ff' } },
+      { id: 'ahead-point', type: 'circle', source: 'ahead', filter: ['==', ['geometry-type'], 'Point'], paint: { 'circle-radius': 3, 'circle-color': '#1a0f20',
+        'circle-stroke-color': '#e38cff', 'circle-stroke-width': 1.5 } },
       { id: 'ahead-label', type: 'symbol', source: 'ahead', filter: ['==', ['geometry-type'], 'Point'], layout: label({ 'text-field': ['get', 'name'], 'text-size': 11,
-        'text-variable-anchor': ['center', 'top', 'bottom'], 'text-radial-offset': 0.7 }), paint: { ...halo, 'text-color': '#f2c6ff' } },
+        'text-variable-anchor': ['top', 'bottom', 'right', 'left'], 'text-radial-offset': 0.7 }), paint: { ...halo, 'text-color': '#f2c6ff' } },
       { id: 'meet', type: 'circle', source: 'meet', paint: { 'circle-radius': 7, 'circle-color': 'rgba(0,0,0,0)', 'circle-stroke-color': '#8ff0ff', 'circle-stroke-width': 2 } },
       { id: 'meet-label', type: 'symbol', source: 'meet', layout: label({ 'text-field': ['get', 'name'], 'text-size': 11, 'text-variable-anchor': ['top', 'bottom', 'left', 'right'],
         'text-radial-offset': 0.9 }), paint: { ...halo, 'text-color': '#8ff0ff' } },
@@ -95,7 +102,7 @@ function style() {
       { id: 'chosen', type: 'circle', source: 'chosen', paint: { 'circle-radius': 17, 'circle-color': 'rgba(0,0,0,0)',
         'circle-stroke-color': '#5cc8ff', 'circle-stroke-width': 2.5 } },
       { id: 'heading', type: 'symbol', source: 'tracks', filter: ['==', ['get', 'moving'], true], layout: { 'icon-image': 'heading',
-        'icon-rotate': ['get', 'course'], 'icon-rotation-alignment': 'map', 'icon-offset': [0, -29], 'icon-size': 0.62, 'icon-allow-overlap': true, 'icon-ignore-placement': true } },
+        'icon-rotate': ['get', 'course'], 'icon-rotation-alignment': 'map', 'icon-offset': [0, -29], 'icon-size': 0.62, 'icon-allow-overlap': true } }, // a name avoids it: "crate-7" was read as "rate-7"
       { id: 'tracks', type: 'symbol', source: 'tracks', layout: { 'icon-image': ['get', 'shape'], 'icon-size': 0.75, 'icon-allow-overlap': true,
         'symbol-sort-key': ['get', 'order'] } },
     ],
@@ -360,6 +367,18 @@ export class Chart {
     this.map.fitBounds(bounds, FIT);
   }
 
+  /** Show features whole, beside the panel, and the track that they are of. */
+  show(features, row) {
+    if (!this.map || !row) return;
+    this.touched = true;
+    const bounds = new maplibre.LngLatBounds();
+    const take = (c) => (typeof c[0] === 'number' ? bounds.extend([unroll(c[0], row.lon_deg), c[1]]) : c.forEach(take));
+    for (const one of features) take(one.geometry.coordinates);
+    take([row.lon_deg, row.lat_deg]);
+    this.map.setPadding({ left: 0, top: 0, right: 0, bottom: 0 });
+    this.map.fitBounds(bounds, { ...FIT, padding: innerWidth > 820 ? { ...FIT.padding, right: 440 } : FIT.padding });
+  }
+
   /** What holds all that is of interest, or null. */
   bounds() {
     const corners = around(this.room.store, (track) => this.visible(track), this.operation);
@@ -371,15 +390,16 @@ export class Chart {
     this.change({ reset: true });
   }
 
-  /** Operation areas and fixed readers: they change rarely. */
+  /** Operation areas, the places that they watch and fixed readers: they change rarely. */
   async scenery(operations, devices) {
     await this.ready;
+    const zones = operations.filter((o) => !o.closed).flatMap((o) => o.zones.flatMap((z, i) => zone(z, `${o.operation} ${i}`)));
     const areas = operations.filter((o) => o.area.length > 3 && !o.closed).map((o) => feature(
       { type: 'LineString', coordinates: o.area.map((c) => [unroll(c.lon_deg, o.area[0].lon_deg), c.lat_deg]) },
       { id: o.operation, name: plain(o.name || o.operation) }));
     const places = devices.filter((d) => d.lat_deg !== null).map((d) => feature(
       { type: 'Point', coordinates: [d.lon_deg, d.lat_deg] }, { id: d.device, name: plain(d.name || d.device) }));
-    this.map.getSource('areas').setData({ type: 'FeatureCollection', features: areas });
+    this.map.getSource('areas').setData({ type: 'FeatureCollection', features: [...areas, ...zones] });
     this.map.getSource('places').setData({ type: 'FeatureCollection', features: places });
   }
 
@@ -404,6 +424,14 @@ export class Chart {
 
 function feature(geometry, properties) {
   return { type: 'Feature', geometry, properties };
+}
+
+/** A place that is watched: its outline or line, and its name in the middle. */
+function zone(z, id) {
+  const line = z.points.map((c) => [unroll(c.lon_deg, z.points[0].lon_deg), c.lat_deg]);
+  const middle = [0, 1].map((k) => (Math.min(...line.map((c) => c[k])) + Math.max(...line.map((c) => c[k]))) / 2);
+  return [feature({ type: 'LineString', coordinates: line }, { id, zone: true }),
+    feature({ type: 'Point', coordinates: middle }, { id: `${id} name`, zone: false, name: plain(z.name) })];
 }
 
 function flagPoint(flag) {

@@ -24,16 +24,16 @@ function share(p) {
 /** What the map draws: cells by how probable it is to see something there by km², counts beside the hours looked, teams. */
 function features(a) {
   const most = Math.max(...a.cells.map((c) => c.per_km2_h), 1e-12);
-  const label = (c, name) => feature({ type: 'Point', coordinates: [c.lon_deg, c.lat_deg] }, { name });
+  const label = (c, name) => feature({ type: 'Point', coordinates: [c.lon_deg, c.lat_deg] }, { name, order: -c.per_km2_h });
   const team = new Map(a.teams.map((t, i) => [`${t.lat_deg} ${t.lon_deg}`, i + 1]));
   return [...a.cells.map((c) => feature({ type: 'Polygon', coordinates: [c.ring] }, { share: c.per_km2_h / most })),
-    ...a.cells.map((c) => label(c, `${team.has(`${c.lat_deg} ${c.lon_deg}`) ? `TEAM ${team.get(`${c.lat_deg} ${c.lon_deg}`)}\n` : ''}about ${c.events} in ${hours(c.watched_h)} watched`))];
+    ...a.cells.map((c) => label(c, `${team.has(`${c.lat_deg} ${c.lon_deg}`) ? `TEAM ${team.get(`${c.lat_deg} ${c.lon_deg}`)}\n` : ''}about ${c.events} × in ${hours(c.watched_h)} watched`))];
 }
 
 /** The busiest hour of the week that is shown. */
 function busiest(a) {
   const h = a.hours.reduce((most, one) => (!most || one.rate_per_h > most.rate_per_h ? one : most), null);
-  return h ? ` Busiest shown: ${DAYS[Math.floor(h.hour / 24)]} ${String(h.hour % 24).padStart(2, '0')}Z, about ${h.events} in ${hours(h.exposure_h)}.` : '';
+  return h ? ` Busiest shown: ${DAYS[Math.floor(h.hour / 24)]} ${String(h.hour % 24).padStart(2, '0')}Z, about ${h.events} × in ${hours(h.exposure_h)}.` : '';
 }
 
 export class Hotspots {
@@ -41,6 +41,7 @@ export class Hotspots {
   constructor(chart) {
     this.chart = chart;
     this.asked = 0;
+    this.told = '';
     this.turn = newest();
     this.fold = $('hot-more');
     $('hot-kind').replaceChildren(...Object.entries(HAPPENED).filter(([kind]) => kind !== 'too_late').map(([kind, words]) => {
@@ -78,9 +79,17 @@ export class Hotspots {
     write($('hot-count'), `${a.cells.length}`);
     write($('hot-none'), a.why ? `None: ${sentence(a.why)}` : '');
     $('hot-none').hidden = !a.why;
-    const teams = a.teams.map((t, i) => `Team ${i + 1} at ${t.lat_deg.toFixed(3)}, ${t.lon_deg.toFixed(3)}: ${share(t.probability_h)} an hour to see one · about ${t.events} in ${hours(t.watched_h)} watched`);
-    const hubs = a.hubs.slice(0, 5).map((h) => `Hub of about ${h.shipments} shipments at ${h.lat_deg.toFixed(3)}, ${h.lon_deg.toFixed(3)}: about ${h.events} times within ${Math.round(h.radius_m)} m`);
-    $('hot-list').replaceChildren(...[...teams, ...hubs].map((words) => make('li', '', words)));
+    const teams = a.teams.map((t, i) => [t, `Team ${i + 1} at ${t.lat_deg.toFixed(3)}, ${t.lon_deg.toFixed(3)}: ${share(t.probability_h)} an hour to see one · about ${t.events} × in ${hours(t.watched_h)} watched`]);
+    const hubs = a.hubs.slice(0, 5).map((h) => [h, `Hub of about ${h.shipments} shipments at ${h.lat_deg.toFixed(3)}, ${h.lon_deg.toFixed(3)}: about ${h.events} times within ${Math.round(h.radius_m)} m`]);
+    const told = JSON.stringify([...teams, ...hubs]);
+    if (this.told !== told) $('hot-list').replaceChildren(...[...teams, ...hubs].map(([at, words]) => {
+      const [item, button] = [make('li'), make('button', '', words)];
+      button.type = 'button';
+      button.addEventListener('click', () => this.chart()?.centre(at));
+      item.append(button);
+      return item;
+    }));
+    this.told = told; // what is the same is left alone: a key may stand on it
     const hidden = Object.entries(a.suppressed ?? {}).filter(([, n]) => n).map(([what, n]) => `${n} ${what}`).join(', ');
     write($('hot-foot'), a.since ? `${a.events ? `About ${a.events}` : 'Fewer than three'} times since ${a.since.slice(0, 16).replace('T', ' ')}Z until ${a.until.slice(0, 16).replace('T', ' ')}Z in ${hours(a.exposure_h)} observed, to the nearest five${a.cut ? ' (the newest steps only)' : ''}.${busiest(a)}`
       + `${hidden ? ` Not shown, under ${a.k} shipments or not watched: ${hidden}.` : ''} Places, never persons.` : '');

@@ -72,7 +72,10 @@ function reason(r) {
 }
 const events = new MoreList('events', {
   tell: (e) => tell(store, e),
-  last: (rows) => `${rows.filter((e) => !e.end).length} go on, last ${ago(rows[0].start)}`,
+  last: (rows) => {
+    const on = rows.filter((e) => !e.end).length;
+    return `${on} go${on === 1 ? 'es' : ''} on, last ${ago(rows[0].start)}`;
+  },
   choose: (id) => {
     const about = store.events.get(id)?.track_ids.find((track) => store.tracks.has(track));
     if (about) choose('track', about);
@@ -153,7 +156,7 @@ async function connects() {
 async function warrants() {
   state.authorityAt = performance.now();
   const due = turn.warrants();
-  const answer = await ask('/v1/authority', true);
+  const answer = await ask('/v1/authority'); // 503 until there is a picture
   if (!answer || !due()) return;
   const rows = [
     ...answer.deadlines.filter((d) => d.near).map((d) => ({ id: `d\u001f${d.operation}\u001f${d.warrant}\u001f${d.what}`, count: 1,
@@ -430,7 +433,9 @@ legend($('legend-list'), [
   [sample('ellipse'), '95 % ellipse'],
   [sample('solid'), 'trail, measured'],
   [sample('dashed'), 'trail, predicted or a gap'],
-  [sample('ahead'), 'forecast: 50 % and 90 % regions'],
+  [sample('ahead'), 'forecast, not measured: 50 % and 90 % regions'],
+  [sample('watched'), 'place that a case watches'],
+  [sample('cell'), 'cell: how often in how many hours watched'],
   [icon('happened'), 'stop, encounter … of the selected track'],
 ]);
 

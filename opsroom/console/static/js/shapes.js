@@ -30,7 +30,7 @@ export function icon(name) {
   return svg;
 }
 
-/** @param {string} kind 'solid', 'dashed', 'ahead' or 'ellipse' @returns {SVGSVGElement} a sample for the legend */
+/** @param {string} kind 'solid', 'dashed', 'ahead', 'cell', 'watched' or 'ellipse' @returns {SVGSVGElement} a sample for the legend */
 export function sample(kind) {
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('viewBox', '0 0 24 24');
@@ -41,12 +41,12 @@ export function sample(kind) {
     for (const [k, v] of Object.entries({ cx: 12, cy: 12, rx: 10, ry: 5, transform: 'rotate(-25 12 12)' })) path.setAttribute(k, String(v));
     path.setAttribute('fill', 'rgba(126,226,168,.18)');
   } else {
-    path.setAttribute('d', 'M1 16L9 9L15 13L23 6');
-    path.setAttribute('fill', 'none');
+    path.setAttribute('d', { ahead: 'M12 3a9 9 0 1 0 0 18a9 9 0 1 0 0-18zM12 8a4 4 0 1 0 0 8a4 4 0 1 0 0-8z', cell: 'M4 4H20V20H4z', watched: 'M4 7H20V17H4z' }[kind] ?? 'M1 16L9 9L15 13L23 6');
+    path.setAttribute('fill', { ahead: 'rgba(227,140,255,.14)', cell: 'rgba(255,180,84,.35)' }[kind] ?? 'none');
     if (kind === 'dashed') path.setAttribute('stroke-dasharray', '3 3');
     if (kind === 'ahead') path.setAttribute('stroke-dasharray', '1.5 2.5');
   }
-  path.setAttribute('stroke', { dashed: '#ffc857', ahead: '#e38cff' }[kind] ?? '#7ee2a8');
+  path.setAttribute('stroke', { dashed: '#ffc857', ahead: '#e38cff', cell: '#ffb454', watched: '#7db7e8' }[kind] ?? '#7ee2a8');
   path.setAttribute('stroke-width', '2');
   svg.append(path);
   return svg;

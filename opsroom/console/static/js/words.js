@@ -35,6 +35,15 @@ export function stamp(iso) {
   return `${Number(iso.slice(8, 10))} ${months[Number(iso.slice(5, 7)) - 1]} ${clock(iso)}`;
 }
 
+/**
+ * A time ahead, to the minute, with its day where that is not today's: a forecast is no more exact, and 07:25 may be tomorrow's.
+ * @param {string} iso @param {number|null} now @returns {string} "20:39Z", "30 Nov 07:25Z"
+ */
+export function hour(iso, now) {
+  const minute = `${iso.slice(11, 16)}Z`;
+  return now !== null && new Date(now).toISOString().slice(0, 10) === iso.slice(0, 10) ? minute : `${stamp(iso).split(' ').slice(0, 2).join(' ')} ${minute}`;
+}
+
 /** @param {number} mps @param {number} course @returns {string} "22 km/h (12 kn) towards 045°", "still" below walking pace */
 export function motion(mps, course) {
   if (mps < 0.3) return 'still';
