@@ -35,7 +35,7 @@ export function tell(store, e) {
 }
 
 const feature = (geometry, properties) => ({ type: 'Feature', geometry, properties });
-const point = (x, name, id) => feature({ type: 'Point', coordinates: [x.lon_deg, x.lat_deg] }, { id, name });
+const point = (x, name, id) => feature({ type: 'Point', coordinates: [x.lon_deg, x.lat_deg] }, { id, name, place: x.place === undefined ? '' : plain(x.place) });
 
 /**
  * What the map draws of an answer: regions by level, each outline with its words, the points, the expected arrivals.

@@ -72,7 +72,7 @@ function style() {
       { id: 'ahead-point', type: 'circle', source: 'ahead', filter: ['==', ['geometry-type'], 'Point'], paint: { 'circle-radius': 3, 'circle-color': '#1a0f20',
         'circle-stroke-color': '#e38cff', 'circle-stroke-width': 1.5 } },
       { id: 'ahead-label', type: 'symbol', source: 'ahead', filter: ['==', ['geometry-type'], 'Point'], layout: label({ 'text-field': ['get', 'name'], 'text-size': 11,
-        'text-variable-anchor': ['top', 'bottom', 'right', 'left'], 'text-radial-offset': 0.7 }), paint: { ...halo, 'text-color': '#f2c6ff' } },
+        'text-variable-anchor': ['top', 'bottom', 'right', 'left'], 'text-radial-offset': 0.7, 'text-max-width': 14 }), paint: { ...halo, 'text-color': '#f2c6ff' } },
       { id: 'meet', type: 'circle', source: 'meet', paint: { 'circle-radius': 7, 'circle-color': 'rgba(0,0,0,0)', 'circle-stroke-color': '#8ff0ff', 'circle-stroke-width': 2 } },
       { id: 'meet-label', type: 'symbol', source: 'meet', layout: label({ 'text-field': ['get', 'name'], 'text-size': 11, 'text-variable-anchor': ['top', 'bottom', 'left', 'right'],
         'text-radial-offset': 0.9 }), paint: { ...halo, 'text-color': '#8ff0ff' } },
@@ -329,6 +329,8 @@ export class Chart {
   /** What is expected of the selected track and what happened to it, as features (js/ahead.js). */
   async foresee(ahead, happened) {
     await this.ready;
+    const arrives = ahead.map((f) => f.properties.place).filter(Boolean); // its word stands there already
+    this.map.setFilter('zones-label', ['all', ['==', ['geometry-type'], 'Point'], ['!', ['in', ['get', 'name'], ['literal', arrives]]]]);
     for (const [name, features] of Object.entries({ ahead, happened })) this.map.getSource(name).setData({ type: 'FeatureCollection', features });
     document.body.dataset.foreseen = `${ahead.length} ${happened.length}`;
   }
