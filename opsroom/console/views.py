@@ -412,7 +412,9 @@ def operation_views(operations: dict[str, model.Operation], seen: set[str]) -> l
     out = []
     for name in sorted(set(operations) | seen):
         found = operations.get(name) or model.Operation(operation=name)
-        zones = tuple(ZoneView(name=z.name, role=z.role, half_width_m=z.half_width_m, points=_corners(z.points)) for z in found.zones)
+        zones = tuple(
+            ZoneView(name=z.name, role=z.role, half_width_m=z.half_width_m, points=_corners(z.points)) for z in found.zones
+        )
         out.append(OperationView(operation=name, name=found.name, closed=found.closed, area=_corners(found.area), zones=zones))
     return out
 

@@ -103,7 +103,10 @@ def test_a_team_or_hub_in_the_list_is_found_on_the_map(harbour, watch):
     page = watch(harbour, map=False).page
     page.wait_for_selector("[data-track-id]", state="attached")
     page.wait_for_function("() => birddog.chart")
-    page.evaluate("() => { birddog.chart.heat = (f) => { birddog.heat = f; }; birddog.chart.centre = (row) => { birddog.at = row; }; }")
+    page.evaluate("""() => {
+      birddog.chart.heat = (features) => { birddog.heat = features; };
+      birddog.chart.centre = (row) => { birddog.at = row; };
+    }""")
     page.click("#hot-more summary")
     page.click("#hot-list li button")
     at = page.evaluate("() => [birddog.at.lat_deg, birddog.at.lon_deg]")
