@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 #: Raised with every change of what the tables hold.  A store of another version, or folded by another
 #: version of the program, is made anew: rows of two versions side by side are no rebuild's.
-VERSION = f"16 {__version__}".encode()
+VERSION = f"17 {__version__}".encode()
 
 #: A store that holds its rows holds not many more than these (about 1 kB each).
 HELD = 30_000
@@ -125,12 +125,12 @@ def copy(path: Path, to: Path) -> None:
             source.backup(target)  # in one step, so from one read transaction
 
 
-def differences(path: Path, other: Path) -> dict[str, tuple[int, int]]:
-    """For each table (rows of ``path``, rows that differ or stand in one of the two only), byte by byte."""
+def differences(path: Path, other: Path, tables: Iterable[str] = TABLES) -> dict[str, tuple[int, int]]:
+    """For each of the tables (rows of ``path``, rows that differ or stand in one of the two only), byte by byte."""
     found = {}
     with _said(other), closing(sqlite3.connect(path, isolation_level=None, uri=True)) as db:
         db.execute("ATTACH DATABASE ? AS other", (f"file:{quote(os.fsencode(other))}",))
-        for table in TABLES:
+        for table in tables:
             rows = db.execute(f"SELECT count(*) FROM main.{table}").fetchone()[0]
             differ = 0
             for a, b in (("main", "other"), ("other", "main")):
@@ -235,8 +235,12 @@ class PictureWriter:
         """Start the step's transaction."""
         self._do("BEGIN IMMEDIATE")
 
-    def commit(self, cursor: int) -> None:
-        """Publish the step: everything up to journal entry ``cursor`` is in the picture."""
+    def commit(self, cursor: int, then: Callable[[], None] | None = None) -> None:
+        """Publish the step: everything up to journal entry ``cursor`` is in the picture.
+
+        Args:
+            then: what is to be done in the same transaction when its rows are written.
+        """
         if self._holds and len(self._held) < HELD:
             self._held.update(self._rows)
         else:
@@ -244,6 +248,8 @@ class PictureWriter:
             self._held.clear()
         self._rows.clear()
         self._put_points()
+        if then is not None:
+            then()
         self.set_meta("cursor", str(cursor).encode())
         self._do("COMMIT")
 
@@ -254,6 +260,12 @@ class PictureWriter:
             self._put_rows(self._held)
             self._do("COMMIT")
             self._held.clear()
+
+    def put_now(self, rows: Iterable[Track]) -> None:
+        """Write the tracks as they are believed now, beside their rows, in place of those of before."""
+        self._do("DELETE FROM now")
+        self._do_many("INSERT OR REPLACE INTO now SELECT id, revision, ? FROM track WHERE id = ?",
+                      [(_pack(quantised(row)), row.track_id) for row in rows])
 
     def _put_rows(self, changed: dict[tuple[str, str], tuple[int, Any] | None]) -> None:
         rows: dict[str, list[tuple[Any, ...]]] = {}

@@ -60,6 +60,9 @@ _STATE = f"""CASE WHEN state = 'deleted' OR gone_ns <= {_NOW} THEN 'deleted'
     WHEN state = 'silent' OR lost_ns <= {_NOW} THEN 'silent'
     WHEN state = 'coasting' OR coasts_ns <= {_NOW} THEN 'coasting' ELSE state END"""
 
+#: A track's body: as it is believed now, where nothing has changed its row since that was written (``Picture.rest``).
+_BODY = "coalesce((SELECT n.body FROM now n WHERE n.id = track.id AND n.revision = track.revision), body)"
+
 #: The one right there is today.
 ALL = Rights()
 
@@ -152,7 +155,7 @@ class View:
         """(revision, track) of every track that has not ended."""
         mine, names = self.rights.clause()
         rows = self._file.rows(
-            f"""SELECT body, revision FROM track WHERE state IN ('tentative', 'confirmed', 'coasting', 'silent') AND {mine}
+            f"""SELECT {_BODY}, revision FROM track WHERE state IN ('tentative', 'confirmed', 'coasting', 'silent') AND {mine}
             AND {_STATE} <> 'deleted' ORDER BY revision, id""", names)  # fmt: skip
         return self._lapsed(list(zip([row[1] for row in rows], self._decoded(_TRACK, rows), strict=True)))
 
@@ -170,14 +173,14 @@ class View:
                 ORDER BY revision DESC, id DESC LIMIT ?)
             UNION SELECT id FROM standing WHERE state = 'silent' AND id IN (
                 SELECT track FROM alert WHERE state = 'open' AND track <> ''))
-            SELECT body, revision, id FROM track WHERE id IN (SELECT id FROM chosen) ORDER BY revision, id""",
+            SELECT {_BODY}, revision, id FROM track WHERE id IN (SELECT id FROM chosen) ORDER BY revision, id""",
             (*names, OPEN, OPEN, LOST_MOST),
         )
         return self._lapsed(list(zip([row[1] for row in rows], self._decoded(_TRACK, rows), strict=True)))
 
     def track(self, track_id: str) -> Track | None:
         """One track, or None."""
-        found = self._one("track", "body", track_id, _TRACK)
+        found = self._one("track", _BODY, track_id, _TRACK)
         return None if found is None else found.lapsed(self.now_ns())
 
     def statuses(self) -> dict[str, int]:
@@ -355,7 +358,8 @@ class View:
         where: tuple[Any, ...] = (since, *values)
         if state is not None:
             mine, where = f"{mine} AND state = ?", (*where, state)
-        sql = f"SELECT body, revision, id FROM {table} WHERE revision > ? AND {mine}"
+        body = _BODY if table == "track" else "body"
+        sql = f"SELECT {body}, revision, id FROM {table} WHERE revision > ? AND {mine}"
         if newest is not None:
             sql, where = f"SELECT * FROM ({sql} ORDER BY revision DESC, id DESC LIMIT ?)", (*where, newest)
         rows = self._file.rows(f"{sql} ORDER BY revision, id", where)

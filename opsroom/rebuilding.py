@@ -11,7 +11,7 @@ from birddog.journal import Reader, entries
 from birddog.keyring import KeysClosed
 from birddog.model import unpack
 from opsroom.picture import STEP_ENTRIES, Picture, is_of
-from opsroom.picture_store import PictureError, PictureWriter, copy, differences, hold, remove
+from opsroom.picture_store import TABLES, PictureError, PictureWriter, copy, differences, hold, remove
 
 
 def rebuild(journal: Reader, path: Path, folder: Path) -> dict[str, tuple[int, int]]:
@@ -32,8 +32,9 @@ def rebuild(journal: Reader, path: Path, folder: Path) -> dict[str, tuple[int, i
     held, fresh = folder / "held", folder / "fresh"
     copy(path, held)
     try:
-        _fold_to(journal, fresh, _stands_at(journal, held))
-        return differences(fresh, held)
+        at, rested = _stands_at(journal, held)
+        _fold_to(journal, fresh, at, rests=rested == at)
+        return differences(fresh, held, (*TABLES, "now") if rested == at else TABLES)
     except PictureError as error:
         # what is wrong with the copy is wrong with the store
         raise type(error)(str(error).replace(str(held), str(path))) from error
@@ -62,7 +63,8 @@ def behind(journal: Reader, path: Path) -> tuple[int, int, str]:
     return at, count, ""
 
 
-def _stands_at(journal: Reader, path: Path) -> int:
+def _stands_at(journal: Reader, path: Path) -> tuple[int, int]:
+    """(the entry that a store stands at, the one at which it last said what is believed)."""
     store = PictureWriter(path, keep=True)
     try:
         if not is_of(journal, store):
@@ -70,17 +72,17 @@ def _stands_at(journal: Reader, path: Path) -> int:
         if due := store.number("due"):
             raise PictureError(f"{path} still has rows of what entry {due} erased: `birddog run` makes another beside it "
                                "and puts it in its place; ask again then, or delete it")
-        return store.number("cursor")
+        return store.number("cursor"), store.number("rested")
     finally:
         store.close()
 
 
-def _fold_to(journal: Reader, path: Path, until: int) -> None:
+def _fold_to(journal: Reader, path: Path, until: int, *, rests: bool) -> None:
     picture = Picture(journal, path, resumes=False)
     try:
         while picture.cursor < until and picture.step(min(STEP_ENTRIES, until - picture.cursor)):
             pass
-        picture.finish()
+        picture.finish(rests=rests)
     finally:
         picture.close()
 

@@ -16,6 +16,12 @@ CREATE TABLE track (
 ) STRICT;
 CREATE INDEX track_revision ON track (revision);
 CREATE INDEX track_state ON track (state, operation, revision, coasts_ns, lost_ns, gone_ns);
+-- The track's body as it is believed at meta's `rested` (opsroom.picture.Picture.rest), where nothing has changed its row since.
+CREATE TABLE now (
+    id       TEXT PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    body     BLOB    NOT NULL
+) STRICT;
 -- A step of a trail (model.TrackPoint.step) has versions: each is believed from one journal entry on, and no longer from the
 -- entry `until` on (NULL: it is believed now).
 CREATE TABLE point (

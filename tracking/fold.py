@@ -250,11 +250,15 @@ class Fold:
         book.now_ns = now_ns
         book.waited()
 
-    def believed(self, time_ns: int, operation: str | None = None) -> list[Track]:
-        """The tracks as they are believed to be at a time not before the newest entry; tentative ones are none yet."""
+    def believed(self, time_ns: int, operation: str | None = None, *, whole: bool = False) -> list[Track]:
+        """The tracks as they are believed to be at a time not before the newest entry; tentative ones are none yet.
+
+        Args:
+            whole: with their attributes, as their rows have them.
+        """
         return [
             track for name, fold in self._folds.items() if operation is None or name == operation
-            for track in fold.believed(time_ns, self.now_ns)
+            for track in fold.believed(time_ns, self.now_ns, whole=whole)
         ]  # fmt: skip
 
     def thresholds(self) -> dict[str, dict[str, float]]:

@@ -168,15 +168,16 @@ class OperationFold:
         self._state.looks = self.tracker.log.state()
         return self._state
 
-    def believed(self, time_ns: int, now_ns: int) -> list[Track]:
+    def believed(self, time_ns: int, now_ns: int, *, whole: bool = False) -> list[Track]:
         """The tracks as they are believed to be at a time not before the newest entry; tentative ones are none yet.
 
         Args:
             now_ns: the time of the newest entry.
+            whole: with their attributes.
         """
         lives = [(live, self.tracker.model(live)) for live in self.tracker.tracks.values()]
-        quiet_s = self.tracker.quiet_s
-        rows = [live.row(time_ns, model, {}, quiet_s) for live, model in lives if live.core(model) is not None]
+        quiet_s, said = self.tracker.quiet_s, self._attributes if whole else _no_attributes
+        rows = [live.row(time_ns, model, said(live), quiet_s) for live, model in lives if live.core(model) is not None]
         rows += [row for _, row in self.tracker.log.rows(self.tracker, time_ns)]
         rows = [row.lapsed(now_ns) for row in rows]
         return [row for row in rows if row.status not in ("tentative", "deleted")]
@@ -1012,6 +1013,10 @@ class OperationFold:
         self._end(book)
         for live in self.tracker.take_look(look, book):
             self._shown(live, book)
+
+
+def _no_attributes(live: LiveTrack) -> dict[str, Value]:
+    return {}
 
 
 def _heard(s: TrackState, now_ns: int) -> None:
