@@ -196,7 +196,7 @@ class Picture:
         began_s = time.thread_time()
         try:
             tracks = self.fold.believed(self.fold.now_ns, whole=True)
-        except Exception as error:  # boundary: the rows themselves are published, and say of which time they are
+        except Exception as error:  # noqa: BLE001 - boundary: the rows are published all the same
             log.error("%s: entry %d: what is believed now cannot be told: %s", self.store.path, self.cursor, place_of(error))
             tracks = []
         self.store.put_now(tracks)

@@ -13,7 +13,21 @@ import pytest
 
 from birddog import geo
 from birddog.journal import open_reader
-from birddog.model import Attachment, Device, Draft, Fix, FrameBody, Operation, Placement, Scan, Sighting, Start, TagRead, Tick, pack
+from birddog.model import (
+    Attachment,
+    Device,
+    Draft,
+    Fix,
+    FrameBody,
+    Operation,
+    Placement,
+    Scan,
+    Sighting,
+    Start,
+    TagRead,
+    Tick,
+    pack,
+)
 from birddog.units import CHI2_95_2D
 from opsroom.cli import main
 from opsroom.picture import Picture
@@ -62,7 +76,8 @@ def bodies(seed: int, t0_ns: int):
         seen = []
         for e, n in ((7 * t, 900), (-800, 400 - 3 * t)):
             lat, lon = home.geodetic(e + rng.gauss(0, 8), n + rng.gauss(0, 8))
-            seen.append(Sighting(device="radar", time_ns=t0_ns + t * NS, lat_deg=lat, lon_deg=lon, r_ee=64.0, r_en=0.0, r_nn=64.0))
+            seen.append(Sighting(device="radar", time_ns=t0_ns + t * NS, lat_deg=lat, lon_deg=lon, r_ee=64.0, r_en=0.0,
+                                 r_nn=64.0))  # fmt: skip
         corners = [home.geodetic(e, n) for e, n in ((-9e3, -9e3), (9e3, -9e3), (9e3, 9e3), (-9e3, 9e3), (-9e3, -9e3))]
         out.append((float(t), Scan(scan_id=f"r{t}", sensor="radar", time_ns=t0_ns + t * NS, pd=0.9, clutter_per_km2=1e-3,
                                    footprint=tuple((lon, lat) for lat, lon in corners), sightings=tuple(seen))))  # fmt: skip
