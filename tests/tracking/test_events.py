@@ -14,9 +14,9 @@ import pytest
 
 from birddog.geo import distance_m
 from birddog.units import KNOT_MPS, NS, ns_from_text
-from tracking.events import batch, grid, stops
+from tracking.events import batch, grid, pairs, stops
 from tracking.events.deconflict import Planned, conflicts
-from tracking.events.model import KINDS, Encounter, Gap, Rules, Stop
+from tracking.events.model import KINDS, QUICK, Encounter, Gap, Rules, Stop
 from tracking.events.near import Near
 from tracking.events.sphere import points
 from tracking.events.tracks import tracks
@@ -107,6 +107,17 @@ def test_what_is_far_is_not_looked_at():
     g, lat, lon = np.zeros(n, np.int64), rng.uniform(-60, 60, n), rng.uniform(-180, 180, n)
     index = Near(g, lat, lon, 1000.0)
     assert sum(len(q) for q, _ in index.pairs(g, lat, lon)) < 2 * n  # each finds itself and hardly anybody else
+
+
+@pytest.mark.parametrize("rules", [Rules(), QUICK], ids=["reference", "quick"])
+def test_whoever_is_in_company_for_long_enough_is_near_at_a_point_that_is_looked_at(rules):
+    rng = np.random.default_rng(5)
+    for fold in (pairs.Meeting(rules.encounter, rules.grid_s), pairs.Company(rules.cotravel, rules.grid_s)):
+        for _ in range(200):
+            steps = rng.integers(1, fold.farthest + 1, fold.least - 1)
+            good = int(rng.integers(0, 1000)) + np.concatenate(([0], np.cumsum(steps)))
+            assert pairs._looked(good, fold).any()
+        assert pairs._looked(np.arange(1000), fold).mean() < 0.5
 
 
 # --- stops --------------------------------------------------------------------------------------

@@ -15,8 +15,6 @@ from tracking.events.ways import Astray, Ways, among
 from tracking.forecast import past as archive
 
 _NEVER = 1 << 62
-#: Fixes whose stops are looked for at once: many, so that a step of all is worth its call, and no more than a cache holds.
-_ABREAST = 1 << 17
 
 
 def events(
@@ -55,11 +53,10 @@ def events(
 
 def _stops(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
     hole = int(rules.stop.hole_s * NS)
-    for lot in fixes.lots(_ABREAST):
-        for run in stops.stops(lot, rules.stop):
-            first, last = int(lot.time_ns[run.first]), int(lot.time_ns[run.last])
-            name = lot.ids[lot.vessel[run.first]]
-            yield tell.stop(name, rules, first, last, run.n, run.x, run.y, run.z, ended=run.broken or now - last > hole)
+    for run in stops.stops(fixes, rules.stop):
+        first, last = int(fixes.time_ns[run.first]), int(fixes.time_ns[run.last])
+        name = fixes.ids[fixes.vessel[run.first]]
+        yield tell.stop(name, rules, first, last, run.n, run.x, run.y, run.z, ended=run.broken or now - last > hole)
 
 
 def _on_ways(fixes: Tracks, rules: Rules, kinds: tuple[str, ...], ways: Ways, now: int) -> Iterator[Event]:
@@ -171,9 +168,7 @@ def _meetings(
         run = points.run(begin, end)
         if rules.encounter.apart_s and not pairs.apart(_where(lots, a), _where(lots, b), run.first_g, rules):
             continue
-        # a later good point of the pair says that the one after this lot was none
-        more = end < len(points.g) and points.a[end] == a and points.b[end] == b
-        ended = bool(more) or min(settled[a], settled[b]) >= run.last_g + fold.farthest
+        ended = min(settled[a], settled[b]) >= run.last_g + fold.farthest
         yield tell.encounter(fixes.ids[a], fixes.ids[b], rules, run, ended=ended)
 
 
@@ -206,9 +201,7 @@ def _pairs(
         if ended is not None:
             yield fixes.ids[a], fixes.ids[b], ended, True
         elif fold.lasting is not None:
-            # points after this lot would have broken it: what lasts is the pair's last lot
-            more = end < len(points.g) and points.a[end] == a and points.b[end] == b
-            yield fixes.ids[a], fixes.ids[b], fold.lasting, bool(more)
+            yield fixes.ids[a], fixes.ids[b], fold.lasting, False
         fold.settle(_NEVER)
 
 

@@ -78,26 +78,23 @@ class Points(msgspec.Struct):
 
 
 class _Some(msgspec.Struct):
-    """Some samples of all, with where they are and where each was a step before."""
+    """Some samples of all, with where each was a step before."""
 
     vessel: np.ndarray
     g: np.ndarray
     x: np.ndarray
     y: np.ndarray
     z: np.ndarray
+    speed_mps: np.ndarray
     seen: np.ndarray
     bx: np.ndarray
     by: np.ndarray
     bz: np.ndarray
-    lat_deg: np.ndarray
-    lon_deg: np.ndarray
 
 
 def _some(s: Samples, at: np.ndarray) -> _Some:
-    x, y, z = s.x[at], s.y[at], s.z[at]
-    lat, lon = _latlon(x, y, z)
     return _Some(
-        s.vessel[at], s.g[at], x, y, z, s.seen[at], s.x[at - 1], s.y[at - 1], s.z[at - 1], lat, lon
+        s.vessel[at], s.g[at], s.x[at], s.y[at], s.z[at], s.speed_mps[at], s.seen[at], s.x[at - 1], s.y[at - 1], s.z[at - 1]
     )  # fmt: skip
 
 
@@ -107,6 +104,63 @@ def _latlon(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np
 
 def _all(parts: list[_Some]) -> _Some:
     return _Some(*(np.concatenate([getattr(part, name) for part in parts]) for name in _Some.__struct_fields__))
+
+
+def _looked(g: np.ndarray, fold: Meeting | Company) -> np.ndarray:
+    """Points of the grid at which who is near whom is looked for at all: each run has one of its good points at one of these.
+
+    A run is of ``least`` good points or more, ``farthest`` steps or less from one to the next: of so many points of the grid in
+    a row within it at least one is good.
+    """
+    looked: np.ndarray = g % max(1, fold.least - fold.farthest + 1) < fold.farthest
+    return looked
+
+
+def _about(lots: list[Samples], a: np.ndarray, b: np.ndarray, g: np.ndarray, fold: Meeting | Company) -> tuple[_Some, int]:
+    """(samples of first all a's then all b's, how many of each) at the points about those where two were found near each other:
+    every point of a run that one of those belongs to is there.
+
+    Args:
+        a, b: the vessels of each pair found, ``a < b``.
+    """
+    if not len(g):
+        return _some(lots[0], np.zeros(0, np.int64)), 0
+    order = np.lexsort((g, b, a))
+    a, b, g = a[order], b[order], g[order]
+    away = max(1, fold.least - fold.farthest + 1) + fold.farthest
+    new = np.ones(len(g), bool)
+    new[1:] = (a[1:] != a[:-1]) | (b[1:] != b[:-1]) | (g[1:] - g[:-1] > 2 * away)
+    begin = np.flatnonzero(new)
+    low, high = g[begin] - away, g[np.append(begin[1:], len(g)) - 1] + away
+    count = high - low + 1
+    at = np.repeat(low - np.cumsum(count) + count, count) + np.arange(int(count.sum()))
+    a, b = np.repeat(a[begin], count), np.repeat(b[begin], count)
+    lot_a, row_a = _rows(lots, a, at)
+    lot_b, row_b = _rows(lots, b, at)
+    both = np.flatnonzero((row_a >= 0) & (row_b >= 0))
+    which, row = (np.concatenate((p[both], q[both])) for p, q in ((lot_a, lot_b), (row_a, row_b)))
+    parts = [(np.flatnonzero(which == k), lot) for k, lot in enumerate(lots)]
+    place = np.argsort(np.concatenate([k for k, _ in parts]))
+    s = _all([_some(lot, row[k]) for k, lot in parts])
+    return _Some(*(getattr(s, name)[place] for name in _Some.__struct_fields__)), len(both)
+
+
+def _rows(lots: list[Samples], vessel: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(lot, row in it) of the samples of vessels at points of the grid; the row is -1 where there is none."""
+    where, row = np.zeros(len(g), np.int64), np.full(len(g), -1)
+    for k, lot in enumerate(lots):
+        if not len(lot.g):
+            continue
+        asked = np.flatnonzero((vessel >= lot.vessel[0]) & (vessel <= lot.vessel[-1]))
+        first, last = int(lot.g.min()), int(lot.g.max())
+        asked = asked[(g[asked] >= first) & (g[asked] <= last)]
+        if not len(asked):
+            continue
+        keys = lot.vessel * (last - first + 1) + (lot.g - first)
+        wanted = vessel[asked] * (last - first + 1) + (g[asked] - first)
+        found = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        where[asked], row[asked] = k, np.where(keys[found] == wanted, found, -1)
+    return where, row
 
 
 def _points(s: _Some, i: np.ndarray, j: np.ndarray, d: np.ndarray, lag_s: np.ndarray) -> Points:
@@ -124,42 +178,37 @@ def _points(s: _Some, i: np.ndarray, j: np.ndarray, d: np.ndarray, lag_s: np.nda
 
 
 def meetings(lots: list[Samples], rules: Rules) -> Points:
-    """Every point at which two are slow and near."""
-    rule = rules.encounter
+    """Every point of every run at which two are slow and near, and some of others."""
+    rule, fold = rules.encounter, Meeting(rules.encounter, rules.grid_s)
     reach = rule.radius_m * SLACK
     parts = []
     for lot in lots:
         with np.errstate(invalid="ignore"):
             slow = np.flatnonzero(lot.speed_mps < rule.speed_mps)
-        # nobody meets who is not slow for the whole of it: steps in a row of one vessel
-        parts.append(_some(lot, slow[_in_a_row(lot, slow, int(rule.least_s // rules.grid_s))]))
+        parts.append(_some(lot, slow[_looked(lot.g[slow], fold)]))
     s = _all(parts)
-    index = Near(s.g, s.lat_deg, s.lon_deg, reach)
-    first, second, apart = [], [], []
-    for i, j in index.own_pairs():
-        dx, dy, dz = s.x[i] - s.x[j], s.y[i] - s.y[j], s.z[i] - s.z[j]
-        d = np.sqrt(dx * dx + dy * dy + dz * dz)
-        near = d <= reach
+    first, second = [], []
+    for i, j in Near(s.g, *_latlon(s.x, s.y, s.z), reach).own_pairs():
+        near = _apart(s, i, j) <= reach
         first.append(i[near])
         second.append(j[near])
-        apart.append(d[near])
-    i, j, d = _joined(first, np.int64), _joined(second, np.int64), _joined(apart, float)
-    return _points(s, i, j, d, np.zeros(len(i)))
+    i, j = _joined(first), _joined(second)
+    s, n = _about(lots, np.minimum(s.vessel[i], s.vessel[j]), np.maximum(s.vessel[i], s.vessel[j]), s.g[i], fold)
+    i = np.arange(n)
+    d = _apart(s, i, i + n)
+    with np.errstate(invalid="ignore"):
+        near = np.flatnonzero((d <= reach) & (s.speed_mps[:n] < rule.speed_mps) & (s.speed_mps[n:] < rule.speed_mps))
+    return _points(s, near, near + n, d[near], np.zeros(len(near)))
 
 
-def _in_a_row(s: Samples, some: np.ndarray, least: int) -> np.ndarray:
-    """Which of some samples are in a row of at least ``least + 1`` of one vessel without a step missing."""
-    if not len(some):
-        return np.zeros(0, bool)
-    new = np.ones(len(some), bool)
-    new[1:] = (some[1:] != some[:-1] + 1) | ~s.before[some[1:]]
-    number = np.cumsum(new) - 1
-    long: np.ndarray = np.bincount(number)[number] > least
-    return long
+def _apart(s: _Some, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    dx, dy, dz = s.x[i] - s.x[j], s.y[i] - s.y[j], s.z[i] - s.z[j]
+    apart: np.ndarray = np.sqrt(dx * dx + dy * dy + dz * dz)
+    return apart
 
 
-def _joined(parts: list[np.ndarray], kind: type) -> np.ndarray:
-    return np.concatenate(parts) if parts else np.zeros(0, kind)
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
 def meets(a: Sample, b: Sample, rule: Encounter) -> Point | None:
@@ -213,35 +262,39 @@ def _point(a: Sample, b: Sample, d: float, lag_s: float) -> Point:
 
 
 def company(lots: list[Samples], rules: Rules) -> Points:
-    """Every point at which two move and one is near where the other has just come along."""
-    rule = rules.cotravel
+    """Every point of every run at which two move and one is near where the other has just come along, and some of others."""
+    rule, fold = rules.cotravel, Company(rules.cotravel, rules.grid_s)
     reach = rule.radius_m
     parts = []
     for lot in lots:
         with np.errstate(invalid="ignore"):
-            parts.append(_some(lot, np.flatnonzero(lot.speed_mps > rule.speed_mps)))
+            moving = np.flatnonzero(lot.speed_mps > rule.speed_mps)
+        parts.append(_some(lot, moving[_looked(lot.g[moving], fold)]))
     s = _all(parts)
-    first, second, apart, lags = [], [], [], []
+    first, second = [], []
     ux, uy, uz = s.bx - s.x, s.by - s.y, s.bz - s.z
     step = np.sqrt(ux * ux + uy * uy + uz * uz)
+    lat, lon = _latlon(s.x, s.y, s.z)
     # the middle of the leader's last step is within half of it and the radius: leaders by lengths of step, doubling
     size = np.maximum(0, np.ceil(np.log2(np.maximum(step, 1.0) / (4.0 * reach)))).astype(int)
     for k in np.unique(size).tolist():
         a = np.flatnonzero(size == k)
-        lat, lon = _latlon(*((p[a] + b[a]) / 2.0 for p, b in ((s.x, s.bx), (s.y, s.by), (s.z, s.bz))))
-        index = Near(s.g, s.lat_deg, s.lon_deg, reach + 2.0 * reach * 2.0**k)
-        for q, j in index.pairs(s.g[a], lat, lon):
+        middle = _latlon(*((p[a] + b[a]) / 2.0 for p, b in ((s.x, s.bx), (s.y, s.by), (s.z, s.bz))))
+        for q, j in Near(s.g, lat, lon, reach + 2.0 * reach * 2.0**k).pairs(s.g[a], *middle):
             i = a[q]
             other = s.vessel[i] != s.vessel[j]
             i, j = i[other], j[other]
-            d, back = _to_step(s, i, j)
-            near = d <= reach
+            near = _to_step(s, i, j)[0] <= reach
             first.append(i[near])
             second.append(j[near])
-            apart.append(d[near])
-            lags.append(back[near] * rules.grid_s)
-    i, j = _joined(first, np.int64), _joined(second, np.int64)
-    return _points(s, i, j, _joined(apart, float), _joined(lags, float))
+    i, j = _joined(first), _joined(second)
+    s, n = _about(lots, np.minimum(s.vessel[i], s.vessel[j]), np.maximum(s.vessel[i], s.vessel[j]), s.g[i], fold)
+    with np.errstate(invalid="ignore"):
+        both = np.flatnonzero((s.speed_mps[:n] > rule.speed_mps) & (s.speed_mps[n:] > rule.speed_mps))
+    i, j = np.concatenate((both, both + n)), np.concatenate((both + n, both))
+    d, back = _to_step(s, i, j)
+    near = d <= reach
+    return _points(s, i[near], j[near], d[near], back[near] * rules.grid_s)
 
 
 def _to_step(s: _Some, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

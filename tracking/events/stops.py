@@ -20,6 +20,8 @@ from tracking.events.tracks import AnyFix, Tracks
 _ROUND_M = 1.0
 #: Units that have walked so far, or are so few, walk alone.
 _STEPS, _ALONE = 256, 16
+#: Fixes of which those are looked for at which a run may begin: what a cache holds.
+_AT_ONCE = 1 << 15
 
 
 class Run(msgspec.Struct):
@@ -42,7 +44,11 @@ def stops(fixes: Tracks, rule: Stop, wanted: np.ndarray | None = None) -> list[R
     """
     if len(fixes.time_ns) < rule.least_fixes:
         return []
-    begins = np.flatnonzero(_may_begin(fixes, rule))
+    begun, before = [], 0
+    for lot in fixes.lots(_AT_ONCE):
+        begun.append(_may_begin(lot, rule) + before)
+        before += len(lot.time_ns)
+    begins = np.concatenate(begun)
     if not len(begins) or (wanted is not None and not wanted[begins].any()):
         return []
     units = _Units(fixes, rule, begins, wanted)
@@ -140,41 +146,40 @@ class _Units:
 
 
 def _may_begin(fixes: Tracks, rule: Stop) -> np.ndarray:
-    """Fixes at which a run of the least length may begin: none that does is ruled out."""
+    """Fixes at which a run of the least length may begin: none that does is left out."""
     t, x, y, z = fixes.time_ns, fixes.x, fixes.y, fixes.z
     n, r2 = len(t), (rule.radius_m + _ROUND_M) ** 2
     end = fixes.first[fixes.vessel + 1]
-    at = np.arange(n)
     hole = int(rule.hole_s * NS)
-    may = at + max(rule.least_fixes - 1, 1) < end
-    sx, sy, sz = x, y, z
-    for k in range(1, rule.least_fixes):
-        i = at[: n - k]
-        dx, dy, dz = x[k:] - sx[: n - k] / k, y[k:] - sy[: n - k] / k, z[k:] - sz[: n - k] / k
-        may[: n - k] &= (dx * dx + dy * dy + dz * dz <= r2) & (t[i + k] - t[i + k - 1] <= hole)
-        sx, sy, sz = sx[: n - k] + x[k:], sy[: n - k] + y[k:], sz[: n - k] + z[k:]
-    # at the end of the least duration, and half of it and a sixth: the mean so far by prefix sums
-    some = np.flatnonzero(may)
+    some = np.flatnonzero(np.arange(max(rule.least_fixes - 1, 1), n + max(rule.least_fixes - 1, 1)) < end)
+    # the next fix is within the radius, and the one after it of the mean of both, and so on
+    if rule.least_fixes > 1 and len(some):
+        dx, dy, dz = (np.diff(p) for p in (x, y, z))
+        near = (dx * dx + dy * dy + dz * dz <= r2) & (np.diff(t) <= hole)
+        some = some[near[some]]
+    for k in range(2, rule.least_fixes):
+        sums = [p[some] for p in (x, y, z)]
+        for m in range(1, k):
+            sums = [s + p[some + m] for s, p in zip(sums, (x, y, z), strict=True)]
+        dx, dy, dz = (p[some + k] - s / k for s, p in zip(sums, (x, y, z), strict=True))
+        some = some[(dx * dx + dy * dy + dz * dz <= r2) & (t[some + k] - t[some + k - 1] <= hole)]
+    # the first fix that is so much later as a stop lasts, to the second
     seconds = (t - t.min()) // NS
     key = seconds + fixes.vessel.astype(np.int64) * (int(seconds.max()) + int(rule.least_s) + 2)
+    later = np.searchsorted(key, key[some] + int(rule.least_s), "left")
+    within = later < end[some]
+    some, later = some[within], later[within]
+    # a sixth and a half of the way to it, and it: within the radius of the mean so far, by prefix sums
     sums = [np.concatenate(([0.0], np.cumsum(p - p[0]))) for p in (x, y, z)]
     for part in (6, 2, 1):
-        # the first fix that is at least so much later, to the second
-        later = np.searchsorted(key, key[some] + int(rule.least_s // part) + (1 if part > 1 else 0), "left")
-        within = later < end[some]
-        if part == 1:
-            some, later = some[within], later[within]
-        else:
-            later = np.where(within, later, some + 1)
-        c = later - some
+        c = np.maximum((later - some) // part, 1)
         d2 = np.zeros(len(some))
         for p, s in zip((x, y, z), sums, strict=True):
-            d = (p[later] - p[0]) - (s[later] - s[some]) / c
+            d = (p[some + c] - p[0]) - (s[some + c] - s[some]) / c
             d2 += d * d
-        some = some[d2 <= r2]
-    out = np.zeros(n, bool)
-    out[some] = True
-    return out
+        keep = d2 <= r2
+        some, later = some[keep], later[keep]
+    return some
 
 
 def _walk(fixes: Tracks, i: int, end: int, rule: Stop) -> Run:
