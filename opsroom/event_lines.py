@@ -13,13 +13,14 @@ from birddog.units import NS
 from opsroom.commands.common import say
 from opsroom.track_file import TrackRows
 from tracking.events.model import WAY_KINDS, Event, Rules
+from tracking.events.tell import Columns, filled, rounded
 from tracking.events.tracks import Tracks
 
 #: Lines that are made at once.
 LOT = 4096
 
 
-def lines(events: Iterable[Event], rules: Rules, archive: str = "") -> Iterator[str]:
+def lines(events: Iterable[Event | Columns], rules: Rules, archive: str = "") -> Iterator[str]:
     """The lines, some at a time.
 
     Args:
@@ -37,6 +38,12 @@ def lines(events: Iterable[Event], rules: Rules, archive: str = "") -> Iterator[
             rule[kind] = msgspec.Raw(encoder.encode(said))
     lot: list[dict[str, Any]] = []
     for event in events:
+        if isinstance(event, Columns):
+            yield encoder.encode_lines(lot).decode()
+            lot.clear()
+            for many in documents(event, rule.get(event.kind)):
+                yield encoder.encode_lines(many).decode()
+            continue
         lot.append(document(event, rule.get(event.kind)))
         if len(lot) == LOT:
             yield encoder.encode_lines(lot).decode()
@@ -60,6 +67,32 @@ def document(event: Event, rule: object) -> dict[str, Any]:
     return out
 
 
+def documents(many: Columns, rule: object) -> Iterator[list[msgspec.Struct]]:
+    """Events of columns, each as ``document`` says it, some at a time."""
+    words = ["ids", "start", "end", "lat_deg", "lon_deg", *many.measures, "seen_until", "confidence"]
+    line = msgspec.defstruct("Line", [*words, ("rule", Any, rule)], tag_field="kind", tag=many.kind, gc=False)
+    measures = [
+        ((rounded(values, 3) if values.dtype.kind == "f" else values), has) for values, has in many.measures.values()
+    ]  # fmt: skip
+    confidence = rounded(many.confidence, 3)
+    for begin in range(0, len(many.ids), LOT):
+        rows = slice(begin, begin + LOT)
+        last = isos(many.last_ns[rows])
+        columns = (
+            [(name,) for name in many.ids[rows]], isos(many.start_ns[rows]), filled(last, many.ended[rows]),
+            many.lat_deg[rows].tolist(), many.lon_deg[rows].tolist(),
+            *(filled(values[rows].tolist(), None if has is None else has[rows]) for values, has in measures),
+            last, confidence[rows].tolist(),
+        )  # fmt: skip
+        yield [line(*row) for row in zip(*columns, strict=True)]
+
+
+def isos(time_ns: np.ndarray) -> list[str]:
+    """``iso`` of many."""
+    texts = np.datetime_as_string((time_ns // 1_000_000).astype("M8[ms]"))
+    return [text + "Z" for text in texts.tolist()]
+
+
 _minutes: dict[int, str] = {}
 _whole_seconds = {s * NS: f"{s:02d}.000Z" for s in range(60)}
 
@@ -81,7 +114,7 @@ def said(path: str, rows: TrackRows, fixes: Tracks, rules: Rules) -> None:
         say(f"{path}: {len(fixes.same_time)} rows left out: the same id and time as another row, first at line "
             f"{int(rows.line[fixes.same_time].min())}")
     vessel = rows.vessel[fixes.beyond_reach]
-    for v in np.unique(vessel).tolist():
+    for v in sorted(set(vessel.tolist())):
         first = int(rows.line[fixes.beyond_reach[vessel == v]].min())
         say(f"{path}:{first}: id {rows.ids[v]}: lat, lon: {int((vessel == v).sum())} rows left out from here on: out and back "
             f"faster than {rules.reach_mps:g} m/s (bad fixes)")

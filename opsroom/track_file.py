@@ -89,22 +89,45 @@ def _plain(source: Any, path: str, names: dict[str, int], parts: list[tuple[np.n
         return False
     order = [columns.index(name) for name in wanted]
     line = 2
-    while block := source.read(BLOCK):
-        block += source.readline()
-        if b'"' in block or b"\0" in block or (b"\r" in block and block.count(b"\r") != block.count(b"\r\n")):
+    called = [c.decode() for c in columns]
+    for block, end in _blocks(source):
+        has_returns = block.find(b"\r", 0, end) >= 0
+        if block.find(b'"', 0, end) >= 0 or block.find(b"\0", 0, end) >= 0:
             return False
-        if not block.isascii():
+        if has_returns and block.count(b"\r", 0, end) != block.count(b"\r\n", 0, end):
+            return False
+        read = _Block(np.frombuffer(block, np.uint8), end, len(columns), order, line, returns=has_returns)
+        if end and int(read.b[:end].view(np.int8).min()) < 0:
             try:
-                block.decode()
+                block[:end].decode()
             except UnicodeDecodeError:
                 return False  # the other reader says so
-        if not block.endswith(b"\n"):
-            block += b"\n"
-        # beyond the last line are zeros, for the windows
-        read = _Block(np.frombuffer(block + bytes(_NUMBER), np.uint8), len(columns), order, line)
-        parts.append(read.rows(path, block, [c.decode() for c in columns], names, refused))
+        parts.append(read.rows(path, block, called, names, refused))
         line += read.lines
     return True
+
+
+def _blocks(source: Any) -> Iterator[tuple[bytearray, int]]:
+    """(some bytes of a file, up to where they are whole lines); the next are written over them."""
+    block, kept = bytearray(BLOCK + _NUMBER), 0
+    while True:
+        last = len(block) - _NUMBER
+        with memoryview(block) as whole, whole[kept:last] as room:
+            n = source.readinto(room)
+        if not n and not kept:
+            return
+        if not n:
+            block[kept] = _LINE
+            yield block, kept + 1
+            return
+        end = block.rfind(b"\n", 0, kept + n) + 1
+        kept += n
+        if end:
+            yield block, end
+            block[: kept - end] = block[end:kept]
+            kept -= end
+        elif kept == last:
+            block = block + bytes(len(block))  # a line longer than that
 
 
 def _any_form(path: str) -> tuple[dict[str, str], Iterator[tuple[int, dict[str, str]]]]:
@@ -167,7 +190,7 @@ def _within(text: str | None, most: float) -> float:
     value = number(text)
     if not -most <= value <= most:
         raise ValueError(f"{text} is beyond {most:g}")
-    return value
+    return value + 0.0  # no -0.0, however a row is read
 
 
 _WANTED: dict[str, Callable[[str | None], Any]] = {"id": name, "t": time_ns, "lat": latitude, "lon": longitude}
@@ -200,6 +223,10 @@ _LAST = np.array([((1 << 64) - 1) >> 8 * (8 - k) << 8 * (8 - k) for k in range(9
 _ZEROS, _TO_HIGH, _HIGH, _PAIRS, _LOW32 = (
     np.uint64(k) for k in (0x3030303030303030, 0x4646464646464646, 0x8080808080808080, 0x000000FF000000FF, 32)
 )
+#: As a word what is between the digits of ``00:00:00``, how much more would be too much, and parts of words.
+_CLOCK, _CLOCK_ROOM = (np.uint64(int.from_bytes(bytes(w), "little")) for w in (b"00:00:00", (
+    118, 118, 127, 122, 118, 127, 122, 118)))  # fmt: skip
+_BYTE, _TWO_BYTES, _SIXTEEN = np.uint64(0xFF), np.uint64(0xFFFF), np.uint64(16)
 
 
 def _eight(word: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -213,12 +240,8 @@ def _eight(word: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (x >> _LOW32).astype(np.int64), bad
 
 
-def _days(text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(days since 1970, whether it is a date) of rows that begin as ``2021-03-20``; what repeats is read once."""
-    new = np.ones(len(text), bool)
-    year, rest = np.ascontiguousarray(text[:, :8]).view("<u8")[:, 0], np.ascontiguousarray(text[:, 8:10]).view("<u2")[:, 0]
-    new[1:] = (year[1:] != year[:-1]) | (rest[1:] != rest[:-1])
-    date = text[new]
+def _days(date: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(days since 1970, whether it is a date) of rows as ``2021-03-20``."""
     good = (date[:, 4] == _MINUS) & (date[:, 7] == _MINUS)
     pairs = np.ascontiguousarray(date[:, [0, 1, 2, 3, 5, 6, 8, 9]]).view("<u2")
     century, year, month, day = (_TWO[pairs[:, k]] for k in range(4))
@@ -230,8 +253,7 @@ def _days(text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     good &= day <= _DAYS_BEFORE[month] - _DAYS_BEFORE[month - 1] + (leap & (month == 2))
     y = year - 1
     days = y * 365 + y // 4 - y // 100 + y // 400 + _DAYS_BEFORE[month - 1] + (leap & (month > 2)) + day - 719_163
-    of = np.cumsum(new) - 1
-    return days[of], good[of]
+    return days, good
 
 
 def _widths(width: np.ndarray) -> list[int]:
@@ -240,17 +262,18 @@ def _widths(width: np.ndarray) -> list[int]:
 
 
 class _Block:
-    """Whole lines of a file as bytes."""
+    """Whole lines of a file as bytes, up to ``end``; there are some more behind them, for the windows."""
 
-    def __init__(self, b: np.ndarray, columns: int, order: list[int], line: int):
+    def __init__(self, b: np.ndarray, end: int, columns: int, order: list[int], line: int, *, returns: bool):
         self.b, self.line = b, line
         #: the eight bytes from each on
         self.words = np.ndarray((len(b) - 7,), "<u8", b, 0, (1,))
-        ends = np.flatnonzero(b == _LINE)
+        ends = np.flatnonzero(b[:end] == _LINE)
         self.lines = len(ends)
         starts = np.concatenate(([0], ends[:-1] + 1))
-        ends = ends - ((ends > starts) & (b[np.maximum(ends - 1, 0)] == _RETURN))
-        commas = np.flatnonzero(b == _COMMA)
+        if returns:
+            ends = ends - ((ends > starts) & (b[np.maximum(ends - 1, 0)] == _RETURN))
+        commas = np.flatnonzero(b[:end] == _COMMA)
         self.starts, self.ends = starts, ends
         if len(commas) == len(starts) * (columns - 1):
             # so many commas as there should be, and each line has its own: no line is looked for
@@ -268,11 +291,11 @@ class _Block:
         self.fields = []
         for place in order:
             begin = starts[self.full] if place == 0 else commas[first + place - 1] + 1
-            end = ends[self.full] if place == columns - 1 else commas[np.minimum(first + place, len(commas) - 1)]
-            self.fields.append((begin, end - begin))
+            behind = ends[self.full] if place == columns - 1 else commas[np.minimum(first + place, len(commas) - 1)]
+            self.fields.append((begin, behind - begin))
 
     def rows(
-        self, path: str, block: bytes, columns: list[str], names: dict[str, int], refused: list[int]
+        self, path: str, block: bytearray, columns: list[str], names: dict[str, int], refused: list[int]
     ) -> tuple[np.ndarray, ...]:
         """(vessel, time, latitude, longitude, line) of the block's rows, in order; bad ones are said, and counted."""
         who, t, lat, lon = self.fields
@@ -295,18 +318,22 @@ class _Block:
         order = np.argsort(both[4], kind="stable")
         return tuple(column[order] for column in both)
 
-    def _values(self, block: bytes, k: int) -> list[str]:
+    def _values(self, block: bytearray, k: int) -> list[str]:
         text = block[self.starts[k] : self.ends[k]].decode()
         return next(csv.reader(io.StringIO(text, newline="")), [])
 
     def _numbers(self, begin: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(values, whether each is such a number)."""
+        mantissa, d, good = self._alike(begin, width)
+        if good.all():
+            return mantissa / _TENS[d], good
         mantissa, decimals, good = self._digits(begin, width)
         return mantissa / _TENS[decimals], good & (np.abs(mantissa) < 1 << 53)
 
     def _digits(self, begin: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(digits as a whole number with its sign, how many after the point, whether it is a plain number)."""
-        mantissa, decimals, good = self._alike(begin, width)
+        mantissa, d, good = self._alike(begin, width)
+        decimals = np.full(len(begin), d)
         if good.all():
             return mantissa, decimals, good
         rest = ~good
@@ -336,30 +363,35 @@ class _Block:
                     left = left[~alike] if not alike.all() else left[:0]
         return mantissa, decimals, good
 
-    def _alike(self, begin: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The same of the numbers that have as many decimals as the first one, 1 to 7, and at most 8 digits before them; the
-        others are no good here."""
+    def _alike(self, begin: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, int, np.ndarray]:
+        """The same of the numbers that have as many decimals as the first one, 1 to 7, which is said once, and at most 8 digits
+        before them; the others are no good here."""
         n = len(begin)
-        none = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, bool)
         point = bytes(self.b[begin[0] : begin[0] + width[0]]).find(b".") if n else -1
         d = int(width[0]) - 1 - point if n else 0
         if point < 0 or not 1 <= d <= 7:
-            return none
+            return np.zeros(n, np.int64), 0, np.zeros(n, bool)
         first, end = self.b[begin], begin + width
         negative = first == _MINUS
         whole = width - (d + 1) - (negative | (first == _PLUS))
         good = (whole >= 0) & (whole <= 8) & (end >= d + 9)
-        dot = np.where(good, end - (d + 1), 8)
-        before, bad = _eight(self.words[dot - 8], _LAST[np.where(good, whole, 0)])
-        after, worse = _eight(self.words[np.where(good, end - 8, 0)], _LAST[d])
+        if not good.all():
+            end, whole = np.where(good, end, d + 9), np.where(good, whole, 0)
+        dot = end - (d + 1)
+        mantissa, bad = _eight(self.words[dot - 8], _LAST[whole])
+        after, worse = _eight(self.words[end - 8], _LAST[d])
         good &= (self.b[dot] == _DOT) & ((bad | worse) == 0)
-        mantissa = before * 10**d + after
-        return np.where(negative, -mantissa, mantissa), np.full(n, d), good
+        mantissa *= 10**d
+        mantissa += after
+        np.negative(mantissa, out=mantissa, where=negative)
+        return mantissa, d, good
 
     def _times(self, begin: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         when, good = np.zeros(len(begin), np.int64), np.zeros(len(begin), bool)
         for w in _widths(width):
             at = np.flatnonzero(width == w)
+            if len(at) == len(begin) and 20 <= w <= 35:
+                return self._iso(begin, w)
             if 20 <= w <= 35:
                 when[at], good[at] = self._iso(begin[at], w)
             elif 0 < w <= _NUMBER:
@@ -371,39 +403,62 @@ class _Block:
 
     def _iso(self, begin: np.ndarray, w: int) -> tuple[np.ndarray, np.ndarray]:
         """Times of one width, as ``2021-03-20T05:50:00.000Z`` or with an offset ``+00:00``."""
-        text = sliding_window_view(self.b, w + w % 2)[begin]
-        zulu = bool((text[:, w - 1] == ord("Z")).any())
+        zulu = bool((self.b[begin + (w - 1)] == ord("Z")).any())
         tail = w - (1 if zulu else 6)
         decimals = tail - 20
         if not (tail == 19 or 1 <= decimals <= 9):
             return np.zeros(len(begin), np.int64), np.zeros(len(begin), bool)
-        good = (text[:, 10] == ord("T")) | (text[:, 10] == ord(" "))
-        for place in (13, 16):
-            good &= text[:, place] == ord(":")
-        days, fine = _days(text)
-        good &= fine
-        even, odd = text.view("<u2"), np.ascontiguousarray(text[:, 11:19]).view("<u2")
-        minute, hour, second = _TWO[even[:, 7]], _TWO[odd[:, 0]], _TWO[odd[:, 3]]
-        fraction = np.zeros(len(begin), np.int64)
-        if tail > 19:
-            fraction, fine = _whole(text, list(range(20, tail)))
-            good &= fine & (text[:, 19] == _DOT)
-        offset_s = np.zeros(len(begin), np.int64)
+        date, day = self.words[begin], self.words[begin + 8]
+        days, good = self._days(begin, date, day & _TWO_BYTES)
+        mark = (day >> _SIXTEEN) & _BYTE
+        good &= (mark == ord("T")) | (mark == ord(" "))
+        # 05:50:00: digits as numbers and colons as 0, each no more than it may be; then each two of them as one
+        x = self.words[begin + 11] ^ _CLOCK
+        bad = (x | (x + _CLOCK_ROOM)) & _HIGH
+        x = x * np.uint64(10) + (x >> np.uint64(8))
+        hour = x & _BYTE
+        good &= (bad == 0) & (hour < 24)
+        second = hour * np.uint64(3600) + ((x >> np.uint64(24)) & _BYTE) * np.uint64(60) + ((x >> np.uint64(48)) & _BYTE)
+        when = days * 86_400
+        when += second.astype(np.int64)
         if zulu:
-            good &= text[:, w - 1] == ord("Z")
+            good &= self.b[begin + (w - 1)] == ord("Z")
         else:
-            away_h, fine_h = _whole(text, [w - 5, w - 4])
-            away_min, fine_min = _whole(text, [w - 2, w - 1])
-            good &= fine_h & fine_min & (away_h < 24) & (away_min < 60) & (text[:, w - 3] == ord(":"))
-            good &= (text[:, w - 6] == _PLUS) | (text[:, w - 6] == _MINUS)
+            text = sliding_window_view(self.b, 6)[begin + (w - 6)]
+            away_h, fine_h = _whole(text, [1, 2])
+            away_min, fine_min = _whole(text, [4, 5])
+            good &= fine_h & fine_min & (away_h < 24) & (away_min < 60) & (text[:, 3] == ord(":"))
+            good &= (text[:, 0] == _PLUS) | (text[:, 0] == _MINUS)
             away = away_h * 3600 + away_min * 60
-            offset_s = np.where(text[:, w - 6] == _MINUS, -away, away)
-        good &= (hour >= 0) & (hour < 24) & (minute >= 0) & (minute < 60) & (second >= 0) & (second < 60)
-        nanos = fraction * 10 ** (9 - max(decimals, 0))
-        return (days * 86_400 + hour * 3600 + minute * 60 + second - offset_s) * 1_000_000_000 + nanos, good
+            when -= np.where(text[:, 0] == _MINUS, -away, away)
+        when *= 1_000_000_000
+        if tail > 19:
+            fraction, fine = self._few(begin + tail, decimals)
+            good &= fine & (self.b[begin + 19] == _DOT)
+            when += fraction * 10 ** (9 - decimals)
+        return when, good
+
+    def _few(self, end: np.ndarray, digits: int) -> tuple[np.ndarray, np.ndarray]:
+        """(the whole numbers of up to 9 digits that end before some places, which have 8 bytes or more in front of them,
+        whether all of these are digits)."""
+        value, bad = _eight(self.words[end - 8], _LAST[min(digits, 8)])
+        good = bad == 0
+        if digits > 8:
+            digit = (self.b[end - digits] - _ZERO).astype(np.int64)
+            value += digit * 10**8
+            good &= digit < 10
+        return value, good
+
+    def _days(self, begin: np.ndarray, date: np.ndarray, day: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(days since 1970, whether it is a date) of what begins as ``2021-03-20``; what repeats is read once."""
+        new = np.ones(len(begin), bool)
+        new[1:] = (date[1:] != date[:-1]) | (day[1:] != day[:-1])
+        days, good = _days(sliding_window_view(self.b, 10)[begin[new]])
+        of = np.cumsum(new) - 1
+        return days[of], good[of]
 
     def _names(
-        self, block: bytes, begin: np.ndarray, width: np.ndarray, wanted: np.ndarray, names: dict[str, int]
+        self, block: bytearray, begin: np.ndarray, width: np.ndarray, wanted: np.ndarray, names: dict[str, int]
     ) -> tuple[np.ndarray, np.ndarray]:
         """The vessels of the rows that are wanted; the others' are 0."""
         good = wanted & (width > 0) & (width <= _NAME)
@@ -412,7 +467,10 @@ class _Block:
         if not len(at):
             return vessel, good
         # the bytes of each as two words, zero beyond its end
-        low, high = self.words[begin[at]] & _WITHIN[0][width[at]], self.words[begin[at] + 8] & _WITHIN[1][width[at]]
+        first, bytes_ = begin[at], width[at]
+        if (bytes_ == bytes_[0]).all():
+            bytes_ = bytes_[0]
+        low, high = self.words[first] & _WITHIN[0][bytes_], self.words[first + 8] & _WITHIN[1][bytes_]
         new = np.ones(len(at), bool)
         new[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
         begins = np.flatnonzero(new)

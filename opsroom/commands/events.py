@@ -59,6 +59,6 @@ def run(args: argparse.Namespace) -> int:
     fixes = tracks(rows.ids, rows.vessel, rows.time_ns, rows.lat_deg, rows.lon_deg, rules.reach_mps, rules.thin_s)
     said(args.tracks, rows, fixes, rules)
     with result_file(args.out) as out:
-        for lot in lines(batch.events(fixes, rules, kinds, None, places, ways), rules, archive):
+        for lot in lines(batch.told(fixes, rules, kinds, None, places, ways), rules, archive):
             out.write(lot)
     return 0

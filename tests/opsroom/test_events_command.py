@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from birddog.units import NS, ns_from_text
-from opsroom import track_file
+from opsroom import event_lines, track_file
 from opsroom.cli import main
 from opsroom.event_lines import iso
 from opsroom.track_file import read_tracks
+from tracking.events import tell
+from tracking.events.model import Rules
 
 HEAD = "id,t,lat,lon\n"
 T0 = 1_790_000_400
@@ -362,3 +364,29 @@ def test_bad_plans_are_named_and_the_rest_goes_on(tmp_path, capsys):
     path.write_text("id,agency,lat,lon,radius_m,start,end\n", encoding="utf-8")
     assert main(["deconflict", "--events", str(path)]) == 0
     assert capsys.readouterr().out == "a,b,distance_m,overlap_min\n"
+
+
+def test_events_as_columns_are_said_as_one_by_one():
+    n = 6000
+    rng = np.random.default_rng(1)
+    first = rng.integers(-(10**18), 2 * 10**18, n)
+    first[::3] -= first[::3] % 1_000_000_000
+    silence = rng.integers(1, 10**17, n)
+    silence[::5] -= silence[::5] % 1_000_000_000 - 5_000_000_000
+    heard, known = rng.integers(-1, 12, n), rng.integers(0, 3, n)
+    many = tell.gaps(
+        [f"v{k}" for k in range(n)], Rules().gap, first, first + silence, rng.uniform(0, 1e14, n), known, heard,
+        ended=rng.random(n) < 0.7, lat_deg=rng.uniform(-90, 90, n), lon_deg=np.round(rng.uniform(-180, 180, n), 7),
+        moved_m=np.where(rng.random(n) < 0.5, rng.uniform(0, 1e7, n), rng.integers(0, 4000, n) / 8000.0),
+    )  # fmt: skip
+    assert "".join(event_lines.lines([many], Rules())) == "".join(event_lines.lines(many.events(), Rules()))
+    one = next(many.events())
+    assert one.measures["duration_s"] == int(silence[0]) / NS and one.last_ns - one.start_ns == silence[0]
+
+
+def test_a_zero_with_a_minus_is_zero_however_a_row_is_read(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("id,t,lat,lon\na,1700000000,-0.0,-0.000\na, 1700000060,-0.0,-0.0\n\"a\",1700000120,-0,-0.0\n")
+    assert not np.signbit(np.concatenate(((rows := read_tracks(str(path))).lat_deg, rows.lon_deg))).any()
+    path.write_text("id,t,lat,lon\na,1700000000,-0.0,-0.000\na,1.7e9,-0.0,-0.0\n")
+    assert not np.signbit(np.concatenate(((rows := read_tracks(str(path))).lat_deg, rows.lon_deg))).any()

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from birddog.geo import distance_m
 from birddog.units import KNOT_MPS, NS, ns_from_text
-from tracking.events import batch, grid, pairs, stops
+from tracking.events import batch, grid, pairs, stops, tell
 from tracking.events.deconflict import Planned, conflicts
 from tracking.events.model import KINDS, QUICK, Encounter, Gap, Rules, Stop
 from tracking.events.near import Near
@@ -419,3 +421,10 @@ def test_conflicts_are_those_of_every_pair(home):
             ):
                 expected.append((a.id, b.id, apart))
     assert [(c.a, c.b, c.distance_m) for c in conflicts(plans)] == expected and len(expected) > 10
+
+
+@given(st.lists(st.one_of(st.floats(-1e9, 1e9), st.integers(-(10**9), 10**9).map(lambda k: (k + 0.5) / 1e3),
+                          st.integers(-(10**9), 10**9).map(lambda k: k / 1e7), st.floats(-1e300, 1e300)), max_size=30),
+       st.sampled_from([3, 7]))  # fmt: skip
+def test_many_numbers_are_rounded_as_one_is(values, digits):
+    assert tell.rounded(np.array(values, float), digits).tolist() == [round(v, digits) for v in values]

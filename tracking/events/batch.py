@@ -21,7 +21,19 @@ def events(
     fixes: Tracks, rules: Rules, kinds: tuple[str, ...] = ALL_KINDS, now_ns: int | None = None, places: Places | None = None,
     ways: Ways | None = None,
 ) -> Iterator[Event]:  # fmt: skip
-    """Every event of these kinds, by kind, vessel and time.
+    """Every event of these kinds, by kind, vessel and time."""
+    for found in told(fixes, rules, kinds, now_ns, places, ways):
+        if isinstance(found, Event):
+            yield found
+        else:
+            yield from found.events()
+
+
+def told(
+    fixes: Tracks, rules: Rules, kinds: tuple[str, ...] = ALL_KINDS, now_ns: int | None = None, places: Places | None = None,
+    ways: Ways | None = None,
+) -> Iterator[Event | tell.Columns]:  # fmt: skip
+    """The same, those of which there are many as columns.
 
     Args:
         now_ns: until when nothing more had come; the time of the last fix of all unless given.
@@ -34,7 +46,7 @@ def events(
     if "stop" in kinds:
         yield from _stops(fixes, rules, now)
     if "gap" in kinds:
-        yield from _gaps(fixes, rules, now)
+        yield _gaps(fixes, rules, now)
     if not {"encounter", "loiter", "cotravel", "split"}.isdisjoint(kinds):
         lots = [grid.samples(lot, rules) for lot in fixes.lots()]
         if "encounter" in kinds:
@@ -133,18 +145,15 @@ def _company(fixes: Tracks, lots: list[grid.Samples], rules: Rules, kinds: tuple
     yield from splits
 
 
-def _gaps(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
+def _gaps(fixes: Tracks, rules: Rules, now: int) -> tell.Columns:
     found = gaps.gaps(fixes, rules, now)
     t, before, after = fixes.time_ns, found.before, found.after
     d = [p[after] - p[before] for p in (fixes.x, fixes.y, fixes.z)]
-    moved = np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
-    columns = (fixes.vessel[before], after, t[before], np.where(after < 0, now, t[after]), found.habit_ns, found.known,
-               found.heard, fixes.lat_deg[before], fixes.lon_deg[before], moved)  # fmt: skip
-    for vessel, j, start, end, habit, known, heard, lat, lon, way in zip(*(c.tolist() for c in columns), strict=True):
-        yield tell.gap(
-            fixes.ids[vessel], rules.gap, start, end, habit, known, None if heard < 0 else heard, ended=j >= 0,
-            lat_deg=lat, lon_deg=lon, moved_m=way if j >= 0 else None,
-        )  # fmt: skip
+    return tell.gaps(
+        [fixes.ids[v] for v in fixes.vessel[before].tolist()], rules.gap, t[before], np.where(after < 0, now, t[after]),
+        found.habit_ns, found.known, found.heard, ended=after >= 0, lat_deg=fixes.lat_deg[before],
+        lon_deg=fixes.lon_deg[before], moved_m=np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]),
+    )  # fmt: skip
 
 
 def _loitering(fixes: Tracks, s: grid.Samples, rules: Rules, now: int) -> Iterator[Event]:

@@ -16,6 +16,7 @@ import numpy as np
 from birddog.geo import R_MEAN_M
 from birddog.units import NS
 from tracking.events.model import Gap, Rules
+from tracking.events.sphere import BLOCK
 from tracking.events.tracks import AnyFix, Tracks
 
 #: Whole steps of the grid after the beginning of a silence in which others are counted.
@@ -88,14 +89,16 @@ class Heard:
     def __init__(self, fixes: Tracks, rules: Rules):
         rule, self._grid_ns = rules.gap, rules.grid_ns
         self._size_m, self._side = rule.near_m, int(2.0 * R_MEAN_M / rule.near_m) + 4
-        step = fixes.time_ns // self._grid_ns
-        self._first = int(step.min())
-        self._steps = int(step.max()) - self._first + STEPS + 2
-        i, j, k = (_cells(p, self._size_m) for p in (fixes.x, fixes.y, fixes.z))
-        cell = self._cell(i, j, k)
-        self._any = np.zeros(_SLOTS, bool)
-        self._any[cell & (_SLOTS - 1)] = True
-        self._keys = np.sort(cell * self._steps + (step - self._first))
+        t = fixes.time_ns
+        self._first = int(t.min()) // self._grid_ns
+        self._steps = int(t.max()) // self._grid_ns - self._first + STEPS + 2
+        self._any, self._keys = np.zeros(_SLOTS, bool), np.empty(len(t), np.int64)
+        for k in range(0, len(t), BLOCK):
+            part = slice(k, k + BLOCK)
+            cell = self._cell(*(_cells(p[part], self._size_m) for p in (fixes.x, fixes.y, fixes.z)))
+            self._any[cell & (_SLOTS - 1)] = True
+            self._keys[part] = cell * self._steps + (t[part] // self._grid_ns - self._first)
+        self._keys.sort()
 
     def _cell(self, i: np.ndarray, j: np.ndarray, k: np.ndarray) -> np.ndarray:
         cell: np.ndarray = (i * self._side + j) * self._side + k

@@ -72,47 +72,38 @@ def loitering(s: Samples, rule: Loiter, grid_s: int) -> list[tuple[int, Run]]:
     ends = np.flatnonzero(slow & ~np.concatenate((slow[1:] & s.before[1:], [False])))
     long = (ends - starts + hour) * grid_s >= rule.least_s
     starts, ends = starts[long], ends[long]
+    return _told(s, starts, ends, rule, grid_s, hour)
+
+
+def _told(
+    s: Samples, starts: np.ndarray, ends: np.ndarray, rule: Loiter, grid_s: int, hour: int
+) -> list[tuple[int, Run]]:  # fmt: skip
+    """What ``Run.take`` makes of the samples of runs (first slow and last sample), of those that are loitering."""
+    if not len(starts):
+        return []
+    count = ends - starts + hour + 1
+    begin = np.cumsum(count) - count
+    of, taken = np.repeat(np.arange(len(starts)), count), np.arange(1, int(count.sum()) + 1) - np.repeat(begin, count)
+    at = (starts - hour)[of] + taken - 1
+    first = starts[of]
+    dx, dy, dz = s.x[at] - s.x[first], s.y[at] - s.y[first], s.z[at] - s.z[first]
+    drift_m = np.sqrt(dx * dx + dy * dy + dz * dz)
+    away = np.cumsum(drift_m > rule.drift_m)
+    away -= (away[begin] - (drift_m[begin] > rule.drift_m))[of]
+    is_one = np.logical_or.reduceat(((taken - 1) * grid_s >= rule.least_s) & (2 * away > taken), begin)
+    far_m = np.maximum.reduceat(drift_m, begin)
     # summed one after the other, as ``Run.take`` does
     columns = np.stack((s.x, s.y, s.z, np.where(s.before, s.speed_mps, 0.0), s.seen), axis=1)
     out = []
-    for a, b in zip(*(x.tolist() for x in _ever_away(s, starts, ends, rule, hour)), strict=True):
-        part = slice(a - hour, b + 1)
-        run = _run(s, a, part, rule, grid_s)
-        if run.is_one:
-            x, y, z, speed_mps, seen = columns[part].cumsum(axis=0)[-1].tolist()
-            run.x, run.y, run.z, run.speed_mps, run.seen = x, y, z, speed_mps, seen
-            out.append((b, run))
+    for k in np.flatnonzero(is_one).tolist():
+        a, b, n = int(starts[k]), int(ends[k]), int(count[k])
+        g = int(s.g[a - hour])
+        x, y, z, speed_mps, seen = columns[a - hour : b + 1].cumsum(axis=0)[-1].tolist()
+        out.append((b, Run(
+            g, g + n - 1, float(s.x[a]), float(s.y[a]), float(s.z[a]), True, n, int(away[begin[k] + n - 1]), x, y, z, speed_mps,
+            float(far_m[k]), seen,
+        )))  # fmt: skip
     return out
-
-
-def _run(s: Samples, a: int, part: slice, rule: Loiter, grid_s: int) -> Run:
-    """What ``Run.take`` makes of the samples of a run, without the sums; ``a`` is the first slow one."""
-    first_g, n = int(s.g[part.start]), part.stop - part.start
-    at = float(s.x[a]), float(s.y[a]), float(s.z[a])
-    dx, dy, dz = s.x[part] - at[0], s.y[part] - at[1], s.z[part] - at[2]
-    drift_m = np.sqrt(dx * dx + dy * dy + dz * dz)
-    away, taken = np.cumsum(drift_m > rule.drift_m), np.arange(1, n + 1)
-    is_one = bool((((taken - 1) * grid_s >= rule.least_s) & (2 * away > taken)).any())
-    return Run(first_g, first_g + n - 1, *at, is_one=is_one, n=n, away=int(away[-1]), drift_m=float(drift_m.max()))
-
-
-def _ever_away(
-    s: Samples, starts: np.ndarray, ends: np.ndarray, rule: Loiter, hour: int
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Of the runs (first slow and last sample), those of which at some point after an hour most was away."""
-    if not len(starts):
-        return starts, ends
-    count = ends - starts + hour + 1
-    begin = np.cumsum(count) - count
-    at = np.arange(int(count.sum())) + np.repeat(starts - hour - begin, count)
-    d = [p[at] - np.repeat(p[starts], count) for p in (s.x, s.y, s.z)]
-    vote = np.where(d[0] * d[0] + d[1] * d[1] + d[2] * d[2] > (rule.drift_m * 0.999) ** 2, 1, -1)
-    total = np.cumsum(vote)
-    total -= np.repeat(total[begin] - vote[begin], count)
-    # within the first hour no run is long enough
-    total[np.arange(len(total)) - np.repeat(begin, count) < hour] = -1
-    ever = np.maximum.reduceat(total, begin) > 0
-    return starts[ever], ends[ever]
 
 
 class Loitering(msgspec.Struct):

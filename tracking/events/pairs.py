@@ -197,8 +197,8 @@ def meetings(lots: list[Samples], rules: Rules) -> Points:
     i = np.arange(n)
     d = _apart(s, i, i + n)
     with np.errstate(invalid="ignore"):
-        near = np.flatnonzero((d <= reach) & (s.speed_mps[:n] < rule.speed_mps) & (s.speed_mps[n:] < rule.speed_mps))
-    return _points(s, near, near + n, d[near], np.zeros(len(near)))
+        i = np.flatnonzero((d <= reach) & (s.speed_mps[:n] < rule.speed_mps) & (s.speed_mps[n:] < rule.speed_mps))
+    return _points(s, i, i + n, d[i], np.zeros(len(i)))
 
 
 def _apart(s: _Some, i: np.ndarray, j: np.ndarray) -> np.ndarray:
@@ -277,7 +277,7 @@ def company(lots: list[Samples], rules: Rules) -> Points:
     lat, lon = _latlon(s.x, s.y, s.z)
     # the middle of the leader's last step is within half of it and the radius: leaders by lengths of step, doubling
     size = np.maximum(0, np.ceil(np.log2(np.maximum(step, 1.0) / (4.0 * reach)))).astype(int)
-    for k in np.unique(size).tolist():
+    for k in np.flatnonzero(np.bincount(size)).tolist():
         a = np.flatnonzero(size == k)
         middle = _latlon(*((p[a] + b[a]) / 2.0 for p, b in ((s.x, s.bx), (s.y, s.by), (s.z, s.bz))))
         for q, j in Near(s.g, lat, lon, reach + 2.0 * reach * 2.0**k).pairs(s.g[a], *middle):

@@ -44,14 +44,15 @@ def stops(fixes: Tracks, rule: Stop, wanted: np.ndarray | None = None) -> list[R
     """
     if len(fixes.time_ns) < rule.least_fixes:
         return []
-    begun, before = [], 0
+    begun, cut, before = [], [], 0
     for lot in fixes.lots(_AT_ONCE):
         begun.append(_may_begin(lot, rule) + before)
+        cut.append(_ends(lot, rule) + before)
         before += len(lot.time_ns)
     begins = np.concatenate(begun)
     if not len(begins) or (wanted is not None and not wanted[begins].any()):
         return []
-    units = _Units(fixes, rule, begins, wanted)
+    units = _Units(fixes, rule, begins, np.concatenate(cut), wanted)
     units.abreast()
     return units.found()
 
@@ -63,16 +64,10 @@ class _Units:
     before it, the other of the mean with it.  What walks for long, or almost alone, is left to ``_walk``.
     """
 
-    def __init__(self, fixes: Tracks, rule: Stop, begins: np.ndarray, wanted: np.ndarray | None = None):
-        self.fixes, self.rule = fixes, rule
+    def __init__(self, fixes: Tracks, rule: Stop, begins: np.ndarray, cuts: np.ndarray, wanted: np.ndarray | None = None):
+        self.fixes, self.rule, self.cuts = fixes, rule, cuts
         self.t, self.x, self.y, self.z = fixes.time_ns, fixes.x, fixes.y, fixes.z
         n = len(self.t)
-        d = [np.diff(p) for p in (self.x, self.y, self.z)]
-        apart = d[0] * d[0] + d[1] * d[1] + d[2] * d[2] > (2.0 * rule.radius_m + _ROUND_M) ** 2
-        cut = np.zeros(n + 1, bool)
-        cut[fixes.first[1:]] = True
-        cut[1:n] |= apart
-        self.cuts = np.flatnonzero(cut)
         #: the first fix from each on at which a run may begin; n where none does
         self.next = np.full(n + 1, n)
         self.next[begins] = begins
@@ -145,13 +140,23 @@ class _Units:
         return out
 
 
+def _ends(fixes: Tracks, rule: Stop) -> np.ndarray:
+    """Behind which fixes a stretch ends that no run leaves: the last of a vessel, and the one before a long step."""
+    dx, dy, dz = np.diff(fixes.x), np.diff(fixes.y), np.diff(fixes.z)
+    cut = np.ones(len(fixes.time_ns), bool)
+    cut[:-1] = dx * dx + dy * dy + dz * dz > (2.0 * rule.radius_m + _ROUND_M) ** 2
+    cut[:-1] |= fixes.vessel[1:] != fixes.vessel[:-1]
+    ends: np.ndarray = np.flatnonzero(cut) + 1
+    return ends
+
+
 def _may_begin(fixes: Tracks, rule: Stop) -> np.ndarray:
     """Fixes at which a run of the least length may begin: none that does is left out."""
     t, x, y, z = fixes.time_ns, fixes.x, fixes.y, fixes.z
     n, r2 = len(t), (rule.radius_m + _ROUND_M) ** 2
     end = fixes.first[fixes.vessel + 1]
     hole = int(rule.hole_s * NS)
-    some = np.flatnonzero(np.arange(max(rule.least_fixes - 1, 1), n + max(rule.least_fixes - 1, 1)) < end)
+    some: np.ndarray = np.flatnonzero(np.arange(n) + max(rule.least_fixes - 1, 1) < end)
     # the next fix is within the radius, and the one after it of the mean of both, and so on
     if rule.least_fixes > 1 and len(some):
         dx, dy, dz = (np.diff(p) for p in (x, y, z))

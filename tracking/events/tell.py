@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+
 from birddog.units import NS
 from tracking.events.gaps import unusual
 from tracking.events.loiter import Run as LoiterRun
@@ -10,6 +16,52 @@ from tracking.events.pairs import PairRun
 from tracking.events.places import Found
 from tracking.events.sphere import place
 from tracking.events.ways import Ways
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """Many events of one kind and of one vessel each, a column for each of the words of ``Event``.
+
+    ``measures``: the values, and of which events there is one (None: of all).
+    """
+
+    kind: str
+    ids: list[str]
+    start_ns: np.ndarray
+    last_ns: np.ndarray
+    ended: np.ndarray
+    lat_deg: np.ndarray
+    lon_deg: np.ndarray
+    confidence: np.ndarray
+    measures: dict[str, tuple[np.ndarray, np.ndarray | None]]
+
+    def events(self) -> Iterator[Event]:
+        """One by one."""
+        measures = [filled(values.tolist(), has) for values, has in self.measures.values()]
+        columns = (self.start_ns, self.last_ns, self.ended, self.lat_deg, self.lon_deg, self.confidence)
+        rows = zip(self.ids, *(c.tolist() for c in columns), zip(*measures, strict=True), strict=True)
+        for name, start_ns, last_ns, ended, lat, lon, confidence, values in rows:
+            yield Event(self.kind, (name,), start_ns, last_ns if ended else None, last_ns, lat, lon, confidence,
+                        dict(zip(self.measures, values, strict=True)))
+
+
+def filled(values: list[Any], has: np.ndarray | None) -> list[Any]:
+    """The values where there is one, else None."""
+    return values if has is None else [value if there else None for value, there in zip(values, has.tolist(), strict=True)]
+
+
+def rounded(values: np.ndarray, digits: int) -> np.ndarray:
+    """``round`` of each.
+
+    What is not about half way between two such numbers is scaled, rounded and divided: the nearest number to a decimal of
+    less than 2^53 is that, divided once.  The others are rounded one by one.
+    """
+    scale = 10.0**digits
+    scaled = values * scale
+    whole = np.rint(scaled)
+    out: np.ndarray = whole / scale
+    for k in np.flatnonzero(~((np.abs(np.abs(scaled - whole) - 0.5) > 1e-3) & (np.abs(whole) < 1e12))).tolist():
+        out[k] = round(float(values[k]), digits)
+    return out
 
 
 def stop(
@@ -38,6 +90,23 @@ def gap(
             "duration_s": silence_ns / NS, "usual_interval_s": habit_ns / NS if known else None,
             "switched_off": odd and heard is not None and heard >= rule.heard, "heard_near": heard if odd else None,
             "moved_m": moved_m,
+        },
+    )  # fmt: skip
+
+
+def gaps(
+    names: list[str], rule: Gap, first_ns: np.ndarray, now_ns: np.ndarray, habit_ns: np.ndarray, known: np.ndarray,
+    heard: np.ndarray, *, ended: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, moved_m: np.ndarray,
+) -> Columns:  # fmt: skip
+    """``gap`` of many; ``heard`` is -1 where nobody asked."""
+    silence_ns, odd = now_ns - first_ns, heard >= 0
+    duration_s = np.array([ns / NS for ns in silence_ns.tolist()])
+    return Columns(
+        "gap", names, first_ns, now_ns, ended, rounded(lat_deg, 7), rounded(lon_deg, 7),
+        1.0 - np.minimum(1.0, habit_ns / silence_ns),
+        {
+            "duration_s": (duration_s, None), "usual_interval_s": (habit_ns / NS, known > 0),
+            "switched_off": (odd & (heard >= rule.heard), None), "heard_near": (heard, odd), "moved_m": (moved_m, ended),
         },
     )  # fmt: skip
 

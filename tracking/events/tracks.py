@@ -89,7 +89,7 @@ def tracks(
     fast = _fast(vessel, time_ns, x, y, z, out, reach_mps)
     of_none = np.zeros(0, np.int64)
     shared: dict[str, list[int]] = {}
-    asking = np.unique(vessel[fast[_asks(time_ns, x, y, z, fast, reach_mps)]]).tolist()
+    asking = sorted(set(vessel[fast[_asks(time_ns, x, y, z, fast, reach_mps)]].tolist()))
     if asking:
         ids, thing, shared = _parted(ids, vessel, time_ns, lat_deg, lon_deg, reach_mps, asking)
         of_none = line[thing < 0]
@@ -104,7 +104,7 @@ def tracks(
     out = again.copy()
     # what is within reach step by step is so without some of the steps
     fast = _fast(vessel, time_ns, x, y, z, again, reach_mps) if len(fast) else fast
-    for v in np.unique(vessel[fast]).tolist():
+    for v in sorted(set(vessel[fast].tolist())):
         at = np.arange(*np.searchsorted(vessel, (v, v + 1)))
         at = at[~again[at]]
         keep = _possible(time_ns[at].tolist(), x[at].tolist(), y[at].tolist(), z[at].tolist(), reach_mps)
