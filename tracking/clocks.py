@@ -12,7 +12,7 @@ import msgspec
 from birddog.model import Event, Fix
 from birddog.units import NS
 from tracking.book import Book
-from tracking.lag import BEHIND_NS, Lag
+from tracking.lag import BEHIND_NS, STEADY, Lag
 from tracking.lag import heard as lag_heard
 
 
@@ -80,6 +80,11 @@ class Clocks(msgspec.Struct):
         if lag.run or lag.right:
             self.lags[fix.device] = lag
         return fix.time_ns + lag.correction_ns
+
+    def may_be_behind(self, device: str) -> bool:
+        """Whether what a device says just now is long past, and it is not known yet if it is a clock or what was kept."""
+        lag = self.lags.get(device)
+        return lag is not None and 0 < lag.run < STEADY
 
     def set_back(self, book: Book) -> None:
         """The journal's clock had been ahead: it was not theirs that was behind."""

@@ -704,7 +704,7 @@ class OperationFold:
         false = bool(s.decided) and is_false(live, m)
         if not false and s.klass != STATION:
             book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, fix.lat_deg, fix.lon_deg))
-        outcome = "same" if false else tracker.measure(live, m, book)
+        outcome = "same" if false else tracker.measure(live, m, book, doubted=state.clocks.may_be_behind(device))
         if outcome == "began" and (gone := state.gone.pop(owner.key, None)) is not None:
             tracker.returned(live, m, gone.time_ns, (gone.lat_deg, gone.lon_deg), book)
         state.deception.fix(live, m, outcome, self.allowed(), book)

@@ -160,8 +160,12 @@ class Tracker:
             if silent is not None:
                 book.end(silent, book.now_ns)
 
-    def measure(self, live: LiveTrack, m: Measurement, book: Book) -> Outcome:
-        """An identified measurement into its track, with the points and events that follow."""
+    def measure(self, live: LiveTrack, m: Measurement, book: Book, *, doubted: bool = False) -> Outcome:
+        """An identified measurement into its track, with the points and events that follow.
+
+        Args:
+            doubted: its time may be wrong, so that it is no second fix of that time.
+        """
         model, s = self.model(live), live.state
         first = not s.ring and s.base is None
         timely = not first and live.in_time(m)
@@ -188,7 +192,7 @@ class Tracker:
         begins = self.log.busy(m.time_ns) and live.core(model) is None
         if begins:
             self._goes_on(live, m)
-        rival, before = live.rival(m), live.core_at(m.time_ns, model)
+        rival, before = None if doubted else live.rival(m), live.core_at(m.time_ns, model)
         outcome, nis, core = live.insert(m, model)
         if begins:
             self.log.begun(self, live, m, book)

@@ -148,3 +148,16 @@ def test_a_journal_whose_clock_is_set_back_follows_at_once(journal):
     # the car says nothing any more, and that is noticed from now on as ever
     j.add(3000, Tick())
     assert any(e.device == "car" for e in j.events("silent"))
+
+
+@pytest.mark.parametrize(("every_s", "back_s", "at_s"), [(10, 600, 1200), (60, 3600, 5400), (120, 7200, 9000)])
+def test_a_clock_that_falls_back_by_whole_reports_is_no_second_device(every_s, back_s, at_s, journal):
+    """Its old fixes of those times are still at hand: `conflict`, "two fixes of one device and time, 72 km apart", came."""
+    j = journal(restart=True)
+    j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=every_s))
+    for t in range(every_s, at_s + 6 * every_s, every_s):
+        j.say(t, fix("van", t - (back_s if t >= at_s else 0), 20.0 * t))
+    [told] = j.happened("clock", "conflict", "jumped", "contradicted")
+    assert told.kind == "clock" and f"{back_s} s behind" in told.text
+    [row] = [one for one in j.now(t) if one.tag_id == "van"]
+    assert abs(HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)[0] - 20.0 * t) < 50.0
