@@ -5,6 +5,7 @@ Inside Birddog: metres, metres per second, degrees, integer nanoseconds UTC, one
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -28,9 +29,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def iso_from_ns(time_ns: int) -> str:
     """ISO 8601 UTC with ``Z`` and milliseconds, rounded down: ``2026-11-24T12:00:00.000Z``."""
-    whole_ms = time_ns // 1_000_000
-    stamp = _EPOCH + timedelta(milliseconds=whole_ms)
-    return stamp.strftime("%Y-%m-%dT%H:%M:%S.") + f"{whole_ms % 1000:03d}Z"
+    day, ms = divmod(time_ns // 1_000_000, 86_400_000)
+    s = ms // 1000
+    return f"{_day(day)}{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}.{ms % 1000:03d}Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _day(day: int) -> str:
+    """The date of a day since 1970 as far as a time of that day goes on from it."""
+    return (_EPOCH + timedelta(days=day)).strftime("%Y-%m-%dT")
 
 
 def ns_from_datetime(stamp: datetime) -> int:

@@ -21,6 +21,8 @@ from tracking.fold import Fold
 
 #: No more times than this are answered: more is a slip of the hand (a second's steps over years).
 TIMES_MOST = 20_000_000
+#: About so many rows are made at once.
+ROWS_MOST = 1024
 
 
 #: Stands for a fix or a read that is left out: the entry's others keep their place in it, and so their tracks' ids.
@@ -122,12 +124,16 @@ def believed(
             if due_ns is None:
                 begin_ns = now_ns if from_ns is None else max(now_ns, from_ns)
                 due_ns = origin_ns - (origin_ns - begin_ns) // every_ns * every_ns
-            while due_ns < now_ns and (to_ns is None or due_ns <= to_ns):
-                count += 1
+            end_ns = now_ns if to_ns is None else min(now_ns, to_ns + 1)
+            while due_ns < end_ns:
+                # nothing is heard before the last of them
+                n = min(-((due_ns - end_ns) // every_ns), max(1, ROWS_MOST // max(1, fold.tracks)))
+                count += n
                 if count > TIMES_MOST:
                     raise UsageError(f"more than {TIMES_MOST:,} answers: a longer step was expected", field="--every")
-                yield due_ns, fold.believed(due_ns, operation)
-                due_ns += every_ns
+                times_ns = [due_ns + k * every_ns for k in range(n)]
+                yield from zip(times_ns, fold.believed_all(times_ns, operation), strict=True)
+                due_ns += n * every_ns
             if to_ns is not None and due_ns > to_ns:
                 return
         fold.apply(entry)

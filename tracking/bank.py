@@ -180,6 +180,16 @@ def coarse(dt_s: np.ndarray) -> np.ndarray:
 
 def transitions(dt_s: np.ndarray, modes: tuple[Mode, ...]) -> np.ndarray:
     """The probabilities (B, M, M) of going from mode i to mode j within dt_s (B,): exp(dt × generator)."""
+    values, vectors, inverse = _rates(modes)
+    t = np.einsum("ik,bk,kj->bij", vectors, np.exp(dt_s[:, None] * values.real), inverse).real
+    t = np.maximum(t, 0.0)
+    shares: np.ndarray = t / t.sum(axis=2, keepdims=True)
+    return shares
+
+
+@functools.cache
+def _rates(modes: tuple[Mode, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eigenvalues and vectors of the generator of the chain of modes, and the inverse of those."""
     g = np.zeros((len(modes), len(modes)))
     for i, mode in enumerate(modes):
         for kin, rate in ((True, 1.0 / mode.dwell_s), (False, FAMILY_PER_S)):
@@ -189,10 +199,7 @@ def transitions(dt_s: np.ndarray, modes: tuple[Mode, ...]) -> np.ndarray:
                 g[i, j] = rate * modes[j].weight / total
     np.fill_diagonal(g, -g.sum(axis=1))
     values, vectors = np.linalg.eig(g)
-    t = np.einsum("ik,bk,kj->bij", vectors, np.exp(dt_s[:, None] * values.real), np.linalg.inv(vectors)).real
-    t = np.maximum(t, 0.0)
-    shares: np.ndarray = t / t.sum(axis=2, keepdims=True)
-    return shares
+    return values, vectors, np.linalg.inv(vectors)
 
 
 def mixed(bank: Bank, dt_s: np.ndarray, modes: tuple[Mode, ...]) -> Bank:

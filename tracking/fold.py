@@ -258,8 +258,19 @@ class Fold:
         """
         return [
             track for name, fold in self._folds.items() if operation is None or name == operation
-            for track in fold.believed(time_ns, self.now_ns, whole=whole)
+            for track in fold.believed([time_ns], self.now_ns, whole=whole)[0]
         ]  # fmt: skip
+
+    def believed_all(self, times_ns: list[int], operation: str | None = None) -> list[list[Track]]:
+        """``believed`` at each of some times in a row, for what a single one costs where nothing is heard in between."""
+        folds = [fold for name, fold in self._folds.items() if operation is None or name == operation]
+        of = [fold.believed(times_ns, self.now_ns) for fold in folds]
+        return [[track for some in of for track in some[k]] for k in range(len(times_ns))]
+
+    @property
+    def tracks(self) -> int:
+        """How many things are followed."""
+        return sum(len(fold.tracker.tracks) for fold in self._folds.values())
 
     def thresholds(self) -> dict[str, dict[str, float]]:
         """Of each operation the rules that the alert budget sets, and where; {} where there is none."""

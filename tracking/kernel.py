@@ -107,6 +107,8 @@ USED, CHANGED, LEFT = 1, 2, 4
 #: (8), its device's noise (6), the two sides (7), where it is on Earth (lat_deg, lon_deg and a ``State`` there: 16), the same
 #: as its row says it (16), whether its receiver's errors last (4), and whether it goes on between seldom fixes (6).
 ANCHOR, NOISE, TWO, PLACE, SHOWN, WHITE, WAY, FOLLOWED = 0, 8, 14, 21, 37, 53, 57, 63
+#: ``onward``: the squared distance, of P, at which what an ellipse is to hold lies at most: that of the 90 % ellipse.
+HELD_NIS = 4.605
 #: ``show``: what is foretold to be further from its anchor than this, per axis, is not asked of it.
 FAR_M = 2_000_000.0
 #: Where the elements of P (4, 4) stand behind a motion's chance.
@@ -732,26 +734,68 @@ def begin(row, resting, brought, modes, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, 
     _told(row, at)
 
 
-def show(row, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias):
-    """Where a track is believed to be ``dt_s`` later, in ``SHOWN``; False where that is beyond the horizon of its frame."""
+def _holding(x, at, e, n):
+    """As ``onward.holding``, of the 14 numbers from ``at`` on, in place."""
+    p_ee, p_en, p_nn = x[at + 4], x[at + 6], x[at + 11]
+    det = p_ee * p_nn - p_en * p_en
+    q = (p_nn * e * e - 2.0 * p_en * e * n + p_ee * n * n) / det
+    if q > HELD_NIS:
+        a = 1.0 / HELD_NIS - 1.0 / q
+        x[at + 4] = p_ee + a * e * e
+        x[at + 6] = p_en + a * e * n
+        x[at + 11] = p_nn + a * n * n
+
+
+def _show(row, out, into, x, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias, overdue):
+    """``show`` into 16 numbers of another array, from ``x`` on; 14 numbers of ``out`` stand free behind what ``step`` has."""
     at = WIDTH * modes.shape[0]
-    x = at + TAIL + SHOWN + 2
-    out = np.empty(at + TAIL)
     _stepped(row, out, AHEAD, dt_s, awake_from, table, brought, modes, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     if not (abs(out[at]) <= FAR_M and abs(out[at + 2]) <= FAR_M):
         return False
     _lasting(out, at, bias)
+    if overdue:
+        _holding(out, at, row[at] - out[at], row[at + 2] - out[at + 2])
+        way = at + TAIL + WAY
+        if row[way + 5] != 0.0:
+            goes_s = min(dt_s, row[way + 2])
+            _holding(out, at, row[at] + row[way] * goes_s - out[at], row[at + 2] + row[way + 1] * goes_s - out[at + 2])
     lat, lon = _geodetic(lat0_deg, lon0_deg, out[at], out[at + 2])
     c, s = turn(lat0_deg, lon0_deg, lat, lon)
-    row[x - 2] = lat
-    row[x - 1] = lon
-    turned = np.empty(28)
+    into[x] = lat
+    into[x + 1] = lon
+    _rotated(out, at, at + TAIL, c, s)
     for n in range(14):
-        turned[n] = out[at + n]
-    _rotated(turned, 0, 14, c, s)
-    for n in range(14):
-        row[x + n] = turned[14 + n]
+        into[x + 2 + n] = out[at + TAIL + n]
     return True
+
+
+def show(row, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias, overdue):
+    """Where a track is believed to be ``dt_s`` later, in ``SHOWN``; False where that is beyond the horizon of its frame.
+
+    Args:
+        overdue: it may have stopped where it was, and gone on (``step.stayed``, ``onward.may_go_on``).
+    """
+    at = WIDTH * modes.shape[0]
+    out = np.empty(at + TAIL + 14)
+    return _show(
+        row, out, row, at + TAIL + SHOWN, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias, overdue
+    )
+
+
+def show_all(row, awake_from, tables, which, brought, modes, times_s, lat0_deg, lon0_deg, bias, overdue, told):
+    """``show`` at many times, until one is beyond the horizon: how many they were.
+
+    Args:
+        tables, which: what ``show`` has as ``table``, and of each time which of them its is.
+        told: (n, 16), what is in ``SHOWN`` of each.
+    """
+    out = np.empty(WIDTH * modes.shape[0] + TAIL + 14)
+    for i in range(times_s.shape[0]):
+        if not _show(
+            row, out, told[i], 0, awake_from, tables[which[i]], brought, modes, times_s[i], lat0_deg, lon0_deg, bias, overdue
+        ):
+            return i
+    return times_s.shape[0]
 
 
 def _follow(
@@ -912,7 +956,7 @@ def follow_all(
 _INNER = (
     "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "sided", "mean_of",
     "found_of", "lasts", "lasting_share", "boasts", "whiter", "wandered", "rested", "gone_on", "_en", "_geodetic", "_rotated",
-    "_lasting", "_told", "_follow",
+    "_lasting", "_told", "_holding", "_show", "_follow",
 )  # fmt: skip
 
 
@@ -922,6 +966,7 @@ class Compiled(NamedTuple):
     step: Callable[..., np.ndarray]
     begin: Callable[..., None]
     show: Callable[..., bool]
+    show_all: Callable[..., int]
     follow: Callable[..., int]
     follow_all: Callable[..., int]
 
@@ -932,7 +977,7 @@ def compiled() -> Compiled:
     try:
         import numba
     except ImportError:  # no wheel for this machine or Python
-        return Compiled(step, begin, show, follow, follow_all)
+        return Compiled(step, begin, show, show_all, follow, follow_all)
     flat = numba.types.Array(numba.float64, 1, "C", readonly=True)
     table = numba.types.Array(numba.float64, 2, "C", readonly=True)
     tables = numba.types.Array(numba.float64, 3, "C", readonly=True)
@@ -941,7 +986,8 @@ def compiled() -> Compiled:
     signatures = {
         "step": row(flat, whole, number, number, table, table, modes, *[number] * 9),
         "begin": numba.void(row, flat, table, modes, *[number] * 9),
-        "show": numba.boolean(row, number, table, table, modes, *[number] * 4),
+        "show": numba.boolean(row, number, table, table, modes, *[number] * 4, numba.boolean),
+        "show_all": whole(row, number, tables, wholes, table, modes, row, *[number] * 3, numba.boolean, modes),
         "follow": whole(row, number, table, table, modes, *[number] * 11, whole),
         "follow_all": whole(row, number, tables, table, modes, modes, wholes, modes, whole, *[number] * 3, numba.boolean, whole,
                             wholes),

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from tracking.core import Way
 from tracking.engine import State
+from tracking.kernel import HELD_NIS
 
 #: Before so long a wait, s, the bank's own Gaussian says it.
 LEAST_S = 60.0
-#: The squared distance, of P, at which the place of the last fix lies at most: that of the 90 % ellipse.
-HELD_NIS = 4.605
 
 
 def chance(way: Way, dt_s: float) -> float:

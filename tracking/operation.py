@@ -168,19 +168,26 @@ class OperationFold:
         self._state.looks = self.tracker.log.state()
         return self._state
 
-    def believed(self, time_ns: int, now_ns: int, *, whole: bool = False) -> list[Track]:
-        """The tracks as they are believed to be at a time not before the newest entry; tentative ones are none yet.
+    def believed(self, times_ns: list[int], now_ns: int, *, whole: bool = False) -> list[list[Track]]:
+        """The tracks as they are believed to be at each of some times not before the newest entry; tentative ones are none yet.
 
         Args:
             now_ns: the time of the newest entry.
             whole: with their attributes.
         """
-        lives = [(live, self.tracker.model(live)) for live in self.tracker.tracks.values()]
-        quiet_s, said = self.tracker.quiet_s, self._attributes if whole else _no_attributes
-        rows = [live.row(time_ns, model, said(live), quiet_s) for live, model in lives if live.core(model) is not None]
-        rows += [row for _, row in self.tracker.log.rows(self.tracker, time_ns)]
-        rows = [row.lapsed(now_ns) for row in rows]
-        return [row for row in rows if row.status not in ("tentative", "deleted")]
+        tracker, rows, said = self.tracker, [], self._attributes if whole else _no_attributes
+        for live in tracker.tracks.values():
+            model = tracker.model(live)
+            if live.updated_ns(model) is not None:
+                rows.append(live.rows(times_ns, model, said(live), tracker.quiet_s))
+        out = []
+        for k, time_ns in enumerate(times_ns):
+            some = [of[k] for of in rows]
+            if tracker.log.shown:
+                some += [row for _, row in tracker.log.rows(tracker, time_ns)]
+            some = [row.lapsed(now_ns) if row.lapses_ns else row for row in some]
+            out.append([row for row in some if row.status not in ("tentative", "deleted")])
+        return out
 
     def allowed(self) -> budget.Allowed | None:
         """What the alert budget allows each rule of this operation; None: there is none."""
@@ -865,7 +872,7 @@ class OperationFold:
             self._enter(s)
         attributes = self._attributes(live) if self._state.facts else {}
         if now_ns == time_ns:
-            row = live.row_of((lat, lon, ve, vn, shown_ee, p_en, v_ee, v_en, shown_nn, v_nn), attributes)
+            row = live.row_of(now_ns, (lat, lon, ve, vn, shown_ee, p_en, v_ee, v_en, shown_nn, v_nn), attributes)
         else:
             row = live.row(now_ns, tracker.model(live), attributes, tracker.quiet_s)
         taken = TakenFix(self.operation, track_id, time_ns, m.lat_deg, m.lon_deg)

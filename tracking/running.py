@@ -15,6 +15,7 @@ import numpy as np
 
 from birddog.units import NS
 from tracking.arms import Receivers
+from tracking.bank import coarse
 from tracking.core import RIVAL_S, Core, Model, Place, Rival, Way
 from tracking.kernel import (
     ANCHOR,
@@ -49,6 +50,8 @@ _EIGHT, _PLACED = struct.Struct("8d"), struct.Struct("16d")
 #: p_v_nn, where the rest is the same; and the row of what is shown.
 _TOLD = struct.Struct(f"d{8 * (TAIL - 15 + PLACE)}x2d8xd8x2d8xd32xd16x{8 * 6}xd24xd8x2d8xd")
 _SHOWN = struct.Struct("2d8xd8x2d8xd8xd8x2d8xd")
+#: The places of the same among the 16 numbers of ``SHOWN``.
+_ROW = [0, 1, 3, 5, 6, 8, 10, 12, 13, 15]
 #: What a filter says after a measurement, in that order; where only a step of a trail is asked for, the first eight.
 Told = tuple[float, ...]
 #: ``follow_all`` has no more measurements than this; what goes into it and comes out.
@@ -165,22 +168,40 @@ class Running:
         """What it says after ``begin`` or ``follow``."""
         return _TOLD.unpack_from(self.row, self._at + 112)
 
-    def shown(self, time_ns: int) -> tuple[float, ...] | None:
+    def shown(self, time_ns: int, *, overdue: bool = False) -> tuple[float, ...] | None:
         """lat_deg, lon_deg, ve, vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn as they are believed to be at a time not before
         its own; None where the long way has to be gone (``step.predicted``).
+
+        Args:
+            overdue: it was to be heard before that time.
         """
-        if time_ns != self.shown_ns:
+        if time_ns != self.shown_ns or overdue:
             if time_ns <= self.updated_ns:
                 return None
             motion, row, at, dt_s = self.motion, self.row, self._at // 8 + TAIL + ANCHOR, (time_ns - self.updated_ns) / NS
             lat0, lon0, bias = _THREE.unpack_from(row, 8 * at)
             bias *= lasting_share(*_TWO.unpack_from(row, self._at + 8 * (TAIL + WHITE)))
             table = motion.chances(dt_s)
-            if not motion.show(row, motion.awake_from, table, motion.brought, motion.kinds, dt_s, lat0, lon0, bias):
+            held = overdue and len(motion.modes) > 1  # the reference engines stay the textbook's, and a buoy is where it is
+            if not motion.show(row, motion.awake_from, table, motion.brought, motion.kinds, dt_s, lat0, lon0, bias, held):
                 self.shown_ns = -1
                 return None
-            self.shown_ns = time_ns
+            self.shown_ns = -1 if overdue else time_ns
         return _SHOWN.unpack_from(self.row, self._at + 8 * (TAIL + SHOWN))
+
+    def shown_overdue(self, times_ns: list[int]) -> list[tuple[float, ...]]:
+        """``shown`` at times after its own at which it is overdue, until the long way has to be gone."""
+        motion, at = self.motion, self._at // 8 + TAIL + ANCHOR
+        lat0, lon0, bias = _THREE.unpack_from(self.row, 8 * at)
+        bias *= lasting_share(*_TWO.unpack_from(self.row, self._at + 8 * (TAIL + WHITE)))
+        times_s = np.array([(time_ns - self.updated_ns) / NS for time_ns in times_ns])
+        coarse_s, which = np.unique(coarse(times_s), return_inverse=True)
+        tables, told = np.array([motion.chances(dt_s) for dt_s in coarse_s.tolist()]), np.empty((len(times_ns), 16))
+        n = motion.show_all(
+            self.row, motion.awake_from, tables, which, motion.brought, motion.kinds, times_s, lat0, lon0, bias,
+            len(motion.modes) > 1, told,
+        )  # fmt: skip
+        return [tuple(one) for one in told[:n, _ROW].tolist()]
 
     def alone(self, m: Measurement) -> bool:
         """Whether a measurement is of the track's only receiver: of several, how far they are apart is asked first."""

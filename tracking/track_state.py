@@ -641,7 +641,7 @@ class LiveTrack:
         s = self.state
         quick = self._shown(now_ns, quiet_s)
         if quick is not None:
-            return self.row_of(quick, attributes)
+            return self.row_of(*quick, attributes)
         core = self.core(model)
         assert core is not None
         time_ns = max(now_ns, core.time_ns)
@@ -662,31 +662,52 @@ class LiveTrack:
             row, rival_lat_deg=rival.lat_deg, rival_lon_deg=rival.lon_deg, rival_hits=rival.hits, rival_device=rival.device
         )
 
-    def row_of(self, shown: tuple[float, ...], attributes: dict[str, Value]) -> Track:
+    def rows(
+        self, times_ns: list[int], model: Model, attributes: dict[str, Value], quiet_s: Callable[[LiveTrack], float]
+    ) -> list[Track]:
+        """``row`` at one time after the other; of what is overdue many at once."""
+        k, running = len(times_ns), self.running
+        if k > 1 and running is not None and self._as_it_runs:
+            k = bisect.bisect_right(times_ns, running.updated_ns + quiet_s(self) * NS)
+        out = [self.row(time_ns, model, attributes, quiet_s) for time_ns in times_ns[:k]]
+        if k < len(times_ns) and running is not None:
+            all_shown = running.shown_overdue(times_ns[k:])
+            out += [self.row_of(*one, attributes) for one in zip(times_ns[k:], all_shown, strict=False)]
+        return out + [self.row(time_ns, model, attributes, quiet_s) for time_ns in times_ns[len(out) :]]
+
+    def row_of(self, time_ns: int, shown: tuple[float, ...], attributes: dict[str, Value]) -> Track:
         """The row of the newest filter, which runs and knows no rival, by what it shows (``Running.shown``)."""
         s, run, (lat, lon, ve, vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn) = self.state, self.running, shown
         assert run is not None
         return Track(
             track_id=s.track_id, operation=s.operation, name=s.name, tag_id=s.tag_id, identities=tuple(s.identities),
-            klass=s.klass, status=s.status, time_ns=run.shown_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, p_ee=p_ee,
+            klass=s.klass, status=s.status, time_ns=time_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, p_ee=p_ee,
             p_en=p_en, p_nn=p_nn, p_v_ee=p_v_ee, p_v_en=p_v_en, p_v_nn=p_v_nn, updated_ns=run.updated_ns,
             contact_ns=s.contact_ns, moved_ns=run.moved_ns, first_ns=run.first_ns, hits=run.hits, refused=run.refused,
             sources=tuple(s.sources), attributes=attributes, lapses_ns=s.lapses_ns,
         )  # fmt: skip
 
-    def _shown(self, now_ns: int, quiet_s: Callable[[LiveTrack], float]) -> tuple[float, ...] | None:
-        """Where the newest filter, if it runs and knows no rival, is shown; None where ``predicted`` has to be asked."""
+    @property
+    def _as_it_runs(self) -> bool:
+        """Whether the newest filter runs and knows no rival."""
         running = self.running
-        if not self._runs or running is None or running.rival is not None or len(self._cores) != len(self.state.ring):
+        return self._runs and running is not None and running.rival is None and len(self._cores) == len(self.state.ring)
+
+    def _shown(self, now_ns: int, quiet_s: Callable[[LiveTrack], float]) -> tuple[int, tuple[float, ...]] | None:
+        """When the newest filter is shown, and where; None where it does not run, knows a rival, or is for ``predicted``."""
+        running = self.running
+        if running is None or not self._as_it_runs:
             return None
-        time_ns = max(now_ns, running.time_ns)
+        time_ns, overdue = max(now_ns, running.time_ns), False
         if time_ns > running.updated_ns:
             dt_s, quiet = (time_ns - running.updated_ns) / NS, quiet_s(self)
-            if dt_s > quiet or stays(running.moved_ns, running.first_ns, running.updated_ns, dt_s, quiet):
+            overdue = dt_s > quiet
+            if stays(running.moved_ns, running.first_ns, running.updated_ns, dt_s, quiet):
                 return None
             if dt_s >= ONWARD_S and goes_on(running.way, dt_s, quiet):
                 return None
-        return running.shown(time_ns)
+        shown = running.shown(time_ns, overdue=overdue)
+        return None if shown is None else (time_ns, shown)
 
 
 def packed(core: Core) -> bytes:

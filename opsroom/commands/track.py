@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -136,8 +137,9 @@ def _of_journal(args: argparse.Namespace) -> int:
                 heard(entries(journal)), round(args.every * 1e9), from_ns=begin_ns, to_ns=to_ns, operation=args.operation,
                 leave_out=frozenset(args.without), late_ns=late,
             ):  # fmt: skip
+                t = iso_from_ns(t_ns)
                 for b in tracks:
-                    out.write(_row(iso_from_ns(t_ns), b, f"{b.lat_deg:.8f},{b.lon_deg:.8f}", ","))
+                    out.write(_row(t, b, f"{b.lat_deg:.8f},{b.lon_deg:.8f}", ","))
     finally:
         journal.close()
     for name in sorted(unheard):
@@ -152,7 +154,13 @@ def _time(tau_s: float, iso: bool) -> str:
 
 
 def _row(t: str, b: Any, where: str, plane: str) -> str:
+    tag = _quoted(b.tag_id)
+    return (f"{t},{b.track_id},{tag},{where},{plane},{b.ve_mps:.4f},{b.vn_mps:.4f},{b.p_ee:.6g},{b.p_en:.6g},"
+            f"{b.p_nn:.6g}\n")  # fmt: skip
+
+
+@functools.lru_cache(maxsize=4096)
+def _quoted(tag_id: str) -> str:
     from opsroom.csv_rows import quoted
 
-    numbers = f"{plane},{b.ve_mps:.4f},{b.vn_mps:.4f},{b.p_ee:.6g},{b.p_en:.6g},{b.p_nn:.6g}"
-    return f"{t},{b.track_id},{quoted(b.tag_id)},{where},{numbers}\n"
+    return quoted(tag_id)

@@ -141,3 +141,26 @@ def test_where_a_filter_is_shown_is_the_same_of_one_that_was_stored(journal):
             j.fold = Fold.restore(j.fold.snapshot()) if stored else j.fold
             rows.append(j.add(28, Tick()).tracks)
         assert rows[0] == rows[1] != []
+
+
+@pytest.mark.parametrize("klass", ["vessel", "van", ""])
+def test_what_is_believed_at_many_times_at_once_is_what_it_is_at_each(klass, journal, monkeypatch):
+    """To the last digit, and as the long way has it: on its way between two reports, overdue, and silent for days."""
+    rng, n = random.Random(klass), 6
+    for _ in range(6):
+        j, home = journal(), LocalFrame(lat_deg=rng.uniform(-70, 70), lon_deg=rng.uniform(-180, 180))
+        speed, course = 9.0, rng.uniform(0, 360)
+        j.add(0, Device(device="d", basis="own_sensor", klass=klass, interval_s=1800.0))
+        for k in range(n):
+            far = 1800.0 * speed * max(0, k - 1)
+            lat, lon = home.geodetic(far * math.sin(math.radians(course)), far * math.cos(math.radians(course)))
+            says = {"speed_mps": speed if k else 0.0, "course_deg": course} if rng.random() < 0.5 else {}
+            j.say(1800 * k, Fix(device="d", time_ns=T0 + 1800 * k * NS, lat_deg=lat, lon_deg=lon, sigma_m=5.0, **says))
+        last = 1800 * (n - 1)
+        waits = (0, 1, 59, 60, 600, 1799, 4000, 4500, 4501, 5000, 9000, 40_000, 86_400, 2e6)
+        times = [T0 + round((last + s) * NS) for s in waits]
+        at_once, each = j.fold.believed_all(times), [j.fold.believed(t) for t in times]
+        with monkeypatch.context() as long:
+            long.setattr(LiveTrack, "_as_it_runs", property(lambda self: False))
+            assert at_once == each == j.fold.believed_all(times)
+        assert len({row.lat_deg for [row] in at_once}) > 6
