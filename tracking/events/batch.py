@@ -99,22 +99,19 @@ def _lane_stops(lot: Tracks, near: np.ndarray, rules: Rules, ways: Ways, now: in
 
 
 def _at_places(fixes: Tracks, rules: Rules, kinds: tuple[str, ...], places: Places) -> Iterator[Event]:
-    """Visits, passages and crossings: the fixes that are near any place are folded, the others change nothing."""
-    found: dict[str, list[Event]] = {"visit": [], "border": []}
-    if not found.keys().isdisjoint(kinds):
-        for vessel, (near, rows) in places.near(fixes, rules).items():
-            state, name = AtPlaces(), fixes.ids[vessel]
-            for fix in one_by_one(fixes, rows):
-                for one in state.add(fix, near, rules):
-                    found[one.kind].append(tell.at_place(name, one))
-            for one in state.lasting(rules):
-                found[one.kind].append(tell.at_place(name, one))
+    """Visits, passages and crossings: what is not near any place changes nothing."""
     for kind in PLACE_KINDS:
-        if kind == "portal" and kind in kinds:
-            for vessel, one in places.passages(fixes, rules):
+        if kind not in kinds:
+            continue
+        if kind == "border":
+            for vessel, (near, rows) in places.near(fixes, rules).items():
+                state, name = AtPlaces(), fixes.ids[vessel]
+                for fix in one_by_one(fixes, rows):
+                    for crossing in state.add(fix, near, rules):
+                        yield tell.at_place(name, crossing)
+        else:
+            for vessel, one in places.visits(fixes, rules) if kind == "visit" else places.passages(fixes, rules):
                 yield tell.at_place(fixes.ids[vessel], one)
-        elif kind in kinds:
-            yield from found[kind]
 
 
 def _deviations(fixes: Tracks, vessels: list[int], rules: Rules, ways: Ways, now: int) -> Iterator[Event]:

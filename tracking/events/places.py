@@ -1,8 +1,8 @@
 """Places that are named: a port or hub that is visited, a line that is passed, a border that is crossed (``model.Visit`` …).
 
 Where they are is given (a case's zones, a file), not learned.  Each rule is a fold over one vessel's fixes, the same for a file
-and while fixes come in; ``Places.near`` says which fixes of a file need be folded at all.  A fix is
-(ns, x, y, z, latitude, longitude).
+and while fixes come in; of a file, visits are found as arrays, and ``Places.near`` says which fixes need be folded for borders.
+A fix is (ns, x, y, z, latitude, longitude).
 """
 
 from __future__ import annotations
@@ -72,22 +72,21 @@ class Places:
         return bool(self.zones)
 
     def near(self, fixes: Tracks, rules: Rules) -> dict[int, tuple[Places, np.ndarray]]:
-        """The vessels of a file that are in a port or on both sides of a border at some time, each with these places alone and
-        the rows of its fixes that can change anything there: those in a place's box, and the ones before and after.
+        """The vessels of a file that are on both sides of a border at some time, each with these borders alone and the rows of
+        its fixes that can change anything there: those in a border's box, and the ones before and after.
 
-        Nobody else visits or crosses, and neither cost grows with fixes that are far away.
+        Nobody else crosses, and the cost does not grow with fixes that are far away.
         """
         some: dict[int, list[Zone]] = {}
         rows: dict[int, list[np.ndarray]] = {}
-        for zone in (*(port.zone for port in self.ports), *self.borders):
-            boxed = np.flatnonzero(_boxed(fixes, zone, rules.visit.beyond_m if zone.role == "port" else rules.border.margin_m))
-            at = boxed
-            if zone.role == "border":
-                inside = np.zeros(len(fixes.time_ns), bool)
-                inside[at] = _within(zone, fixes.lat_deg[at], fixes.lon_deg[at])
-                at = np.flatnonzero((inside[1:] != inside[:-1]) & (fixes.vessel[1:] == fixes.vessel[:-1]))
+        span = Span(fixes) if self.borders else None
+        for zone in self.borders:
+            boxed = _boxed(fixes, span, zone, rules.border.margin_m)
+            inside = np.zeros(len(fixes.time_ns), bool)
+            inside[boxed] = _within(zone, fixes.lat_deg[boxed], fixes.lon_deg[boxed])
+            at = np.flatnonzero((inside[1:] != inside[:-1]) & (fixes.vessel[1:] == fixes.vessel[:-1]))
             who = fixes.vessel[boxed]
-            for vessel in np.unique(fixes.vessel[at]).tolist():
+            for vessel in sorted(set(fixes.vessel[at].tolist())):
                 some.setdefault(vessel, []).append(zone)
                 own = boxed[slice(*np.searchsorted(who, (vessel, vessel + 1)))]
                 rows.setdefault(vessel, []).append(own)
@@ -98,9 +97,19 @@ class Places:
             if names not in alike:
                 alike[names] = Places(some[vessel])
             own = np.concatenate(rows[vessel])
-            own = np.unique(np.concatenate((own - 1, own, own + 1)))
+            own = _once(own - 1, own, own + 1)
             out[vessel] = alike[names], own[(own >= fixes.first[vessel]) & (own < fixes.first[vessel + 1])]
         return out
+
+    def visits(self, fixes: Tracks, rules: Rules) -> Iterator[tuple[int, Found]]:
+        """(vessel, visit) of every port: by vessel, those that ended by when that was known, and then those that last."""
+        found: list[tuple[tuple[int, bool, int, int], Found]] = []
+        span = Span(fixes) if self.ports else None
+        for k, port in enumerate(self.ports):
+            for vessel, known, visit in _visited(fixes, _boxed(fixes, span, port.zone, rules.visit.beyond_m), port, rules):
+                found.append(((vessel, not visit.ended, known, k), visit))
+        for (vessel, *_), visit in sorted(found, key=lambda one: one[0]):
+            yield vessel, visit
 
     def passages(self, fixes: Tracks, rules: Rules) -> Iterator[tuple[int, Found]]:
         """(vessel, passage) of every line, by vessel, time and line."""
@@ -124,36 +133,95 @@ def one_by_one(fixes: Tracks, rows: slice | np.ndarray) -> Iterator[Fix]:
     return zip(*(c[rows].tolist() for c in columns), strict=True)
 
 
-def _boxed(fixes: Tracks, zone: Zone, beyond_m: float) -> np.ndarray:
-    """Which fixes are in the box of latitude and longitude about a zone."""
+def _once(*rows: np.ndarray) -> np.ndarray:
+    """Some rows, each once, ascending (numpy.unique would read in numpy.ma first)."""
+    every: np.ndarray = np.sort(np.concatenate(rows))
+    return every[np.concatenate(([True], every[1:] != every[:-1]))] if len(every) else every
+
+
+class Span:
+    """Between which latitudes the fixes of each vessel lie: of most places most vessels keep away."""
+
+    def __init__(self, fixes: Tracks):
+        self._vessel = np.flatnonzero(np.diff(fixes.first))
+        self._begin, self._end = fixes.first[self._vessel], fixes.first[self._vessel + 1]
+        n = len(self._vessel)
+        self._low = np.minimum.reduceat(fixes.lat_deg, self._begin) if n else np.zeros(0)
+        self._high = np.maximum.reduceat(fixes.lat_deg, self._begin) if n else np.zeros(0)
+
+    def rows(self, low_deg: float, high_deg: float) -> np.ndarray:
+        """The fixes of those that were between two latitudes or on both sides of them, ascending."""
+        some = np.flatnonzero((self._high >= low_deg) & (self._low <= high_deg))
+        begin, count = self._begin[some], self._end[some] - self._begin[some]
+        rows: np.ndarray = np.repeat(begin - np.cumsum(count) + count, count) + np.arange(int(count.sum()))
+        return rows
+
+
+def _boxed(fixes: Tracks, span: Span | None, zone: Zone, beyond_m: float) -> np.ndarray:
+    """The rows of the fixes in the box of latitude and longitude about a zone."""
     lon0 = zone.points[0][0]
     east, lats = [wrap_lon(lon - lon0) for lon, _ in zone.points], [lat for _, lat in zone.points]
     beyond_m += zone.half_width_m
     north = math.degrees(beyond_m / R_MEAN_M) * 1.01 + 1e-6
     highest = min(89.9, max(abs(lat) for lat in lats) + north)
     wide = north / math.cos(math.radians(highest))
-    rows = np.flatnonzero((fixes.lat_deg >= min(lats) - north) & (fixes.lat_deg <= max(lats) + north))
+    rows = (span or Span(fixes)).rows(min(lats) - north, max(lats) + north)
+    lat = fixes.lat_deg[rows]
+    rows = rows[(lat >= min(lats) - north) & (lat <= max(lats) + north)]
     d = (fixes.lon_deg[rows] - lon0 + 180.0) % 360.0 - 180.0
-    out = np.zeros(len(fixes.lat_deg), bool)
-    out[rows[(d >= min(east) - wide) & (d <= max(east) + wide)]] = True
-    return out
+    return rows[(d >= min(east) - wide) & (d <= max(east) + wide)]
 
 
 def _over(fixes: Tracks, gates: list[Zone]) -> list[np.ndarray]:
     """For each line the rows of fixes whose step from the one before may go over it: their box and its have something in
     common."""
-    lat = fixes.lat_deg
-    low, high = np.minimum(lat[1:], lat[:-1]), np.maximum(lat[1:], lat[:-1])
-    same = fixes.vessel[1:] == fixes.vessel[:-1]
+    span = Span(fixes)
     out = []
     for gate in gates:
         lon0 = gate.points[0][0]
         east, lats = [wrap_lon(lon - lon0) for lon, _ in gate.points], [lat for _, lat in gate.points]
-        at = 1 + np.flatnonzero((high >= min(lats)) & (low <= max(lats)) & same)
+        at = span.rows(min(lats), max(lats))
+        at = at[at > fixes.first[fixes.vessel[at]]]
+        one, two = fixes.lat_deg[at - 1], fixes.lat_deg[at]
+        at = at[(np.maximum(one, two) >= min(lats)) & (np.minimum(one, two) <= max(lats))]
         a = (fixes.lon_deg[at - 1] - lon0 + 180.0) % 360.0 - 180.0
         b = a + (fixes.lon_deg[at] - fixes.lon_deg[at - 1] + 180.0) % 360.0 - 180.0
         out.append(at[(np.maximum(a, b) >= min(east) - 1e-9) & (np.minimum(a, b) <= max(east) + 1e-9)])
     return out
+
+
+def _visited(fixes: Tracks, boxed: np.ndarray, port: Port, rules: Rules) -> Iterator[tuple[int, int, Found]]:
+    """(vessel, row, visit) of one port: what ``AtPlaces`` makes of the fixes in its box and the one after each.
+
+    The row is the one that ended the visit; of one that lasts its first.
+    """
+    rows = _once(boxed, boxed[boxed + 1 < fixes.first[fixes.vessel[boxed] + 1]] + 1)
+    if not len(rows):
+        return
+    t, vessel = fixes.time_ns[rows], fixes.vessel[rows]
+    at = np.stack((fixes.x[rows], fixes.y[rows], fixes.z[rows]), axis=1)
+    if len(port.zone.points) == 1:
+        dx, dy, dz = (at[:, k] - port.middle[k] for k in range(3))
+        depth = port.zone.half_width_m - np.sqrt(dx * dx + dy * dy + dz * dz)
+    else:
+        depth = np.array([port.depth(fix) for fix in one_by_one(fixes, rows)])
+    # in from the first fix inside to the last before one far out
+    first = np.ones(len(rows), bool)
+    first[1:] = vessel[1:] != vessel[:-1]
+    said = np.flatnonzero((depth >= 0.0) | (depth < -rules.visit.beyond_m) | first)
+    inside = np.repeat(depth[said] >= 0.0, np.diff(np.append(said, len(rows))))
+    begin = np.flatnonzero(inside & (first | ~np.concatenate(([False], inside[:-1]))))
+    end = np.flatnonzero(inside & np.concatenate((first[1:] | ~inside[1:], [True]))) + 1
+    dt = np.diff(t, prepend=t[:1])
+    dx, dy, dz = (np.diff(at[:, k], prepend=0.0) for k in range(3))
+    slow = np.where(np.sqrt(dx * dx + dy * dy + dz * dz) * NS < rules.visit.slow_mps * dt, dt, 0)
+    for a, b in zip(begin.tolist(), end.tolist(), strict=True):
+        x, y, z = at[a:b].cumsum(axis=0)[-1].tolist()
+        last = (int(t[b - 1]), x, y, z, 0.0, 0.0)  # its time alone is asked
+        stay = Inside(int(t[a]), last, b - a, x, y, z, int(slow[a + 1 : b].sum()), int(dt[a + 1 : b].max(initial=0)))
+        if _visits(stay, rules):
+            ended = b < len(rows) and not first[b]
+            yield int(vessel[a]), int(rows[b if ended else a]), _visit(port.zone.name, stay, rules, ended=ended)
 
 
 def _within(zone: Zone, lat_deg: np.ndarray, lon_deg: np.ndarray) -> np.ndarray:

@@ -44,11 +44,17 @@ def stops(fixes: Tracks, rule: Stop, wanted: np.ndarray | None = None) -> list[R
     """
     if len(fixes.time_ns) < rule.least_fixes:
         return []
-    begun, cut, before = [], [], 0
+    begun, cut, before = [np.zeros(0, np.int64)], [], 0
     for lot in fixes.lots(_AT_ONCE):
-        begun.append(_may_begin(lot, rule) + before)
-        cut.append(_ends(lot, rule) + before)
-        before += len(lot.time_ns)
+        behind, n = before, len(lot.time_ns)
+        before += n
+        cut.append(_ends(lot, rule) + behind)
+        if wanted is None:
+            begun.append(_may_begin(lot, rule, np.arange(n)) + behind)
+        elif (asked := wanted[behind:before]).any():
+            # a unit that holds none of them is left out
+            unit = np.searchsorted(cut[-1] - behind, np.arange(n), "right")
+            begun.append(_may_begin(lot, rule, np.flatnonzero((np.bincount(unit, asked) > 0)[unit])) + behind)
     begins = np.concatenate(begun)
     if not len(begins) or (wanted is not None and not wanted[begins].any()):
         return []
@@ -150,13 +156,13 @@ def _ends(fixes: Tracks, rule: Stop) -> np.ndarray:
     return ends
 
 
-def _may_begin(fixes: Tracks, rule: Stop) -> np.ndarray:
-    """Fixes at which a run of the least length may begin: none that does is left out."""
+def _may_begin(fixes: Tracks, rule: Stop, some: np.ndarray) -> np.ndarray:
+    """Those of some fixes at which a run of the least length may begin: none that does is left out."""
     t, x, y, z = fixes.time_ns, fixes.x, fixes.y, fixes.z
-    n, r2 = len(t), (rule.radius_m + _ROUND_M) ** 2
+    r2 = (rule.radius_m + _ROUND_M) ** 2
     end = fixes.first[fixes.vessel + 1]
     hole = int(rule.hole_s * NS)
-    some: np.ndarray = np.flatnonzero(np.arange(n) + max(rule.least_fixes - 1, 1) < end)
+    some = some[some + max(rule.least_fixes - 1, 1) < end[some]]
     # the next fix is within the radius, and the one after it of the mean of both, and so on
     if rule.least_fixes > 1 and len(some):
         dx, dy, dz = (np.diff(p) for p in (x, y, z))
@@ -168,6 +174,8 @@ def _may_begin(fixes: Tracks, rule: Stop) -> np.ndarray:
             sums = [s + p[some + m] for s, p in zip(sums, (x, y, z), strict=True)]
         dx, dy, dz = (p[some + k] - s / k for s, p in zip(sums, (x, y, z), strict=True))
         some = some[(dx * dx + dy * dy + dz * dz <= r2) & (t[some + k] - t[some + k - 1] <= hole)]
+    if not len(some):
+        return some
     # the first fix that is so much later as a stop lasts, to the second
     seconds = (t - t.min()) // NS
     key = seconds + fixes.vessel.astype(np.int64) * (int(seconds.max()) + int(rule.least_s) + 2)

@@ -312,8 +312,11 @@ def cell_of(lat_deg: np.ndarray, lon_deg: np.ndarray, reach_m: float) -> np.ndar
     """The number of the cell that holds a position."""
     step = math.degrees(reach_m / R_MEAN_M)
     row = np.floor((np.asarray(lat_deg) + 90.0) / step).astype(np.int64)
-    column = np.floor((np.asarray(lon_deg) + 180.0) % 360.0 / (360.0 / columns_of(row, step))).astype(np.int64)
-    cell: np.ndarray = row * ROW + np.minimum(column, columns_of(row, step) - 1)
+    first, last = (int(row.min()), int(row.max())) if row.size else (0, 0)
+    # of many positions each row is asked about once
+    columns = columns_of(np.arange(first, last + 1), step)[row - first] if last - first < row.size else columns_of(row, step)
+    column = np.floor((np.asarray(lon_deg) + 180.0) % 360.0 / (360.0 / columns)).astype(np.int64)
+    cell: np.ndarray = row * ROW + np.minimum(column, columns - 1)
     return cell
 
 
