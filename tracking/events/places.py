@@ -136,7 +136,10 @@ def one_by_one(fixes: Tracks, rows: slice | np.ndarray) -> Iterator[Fix]:
 def _once(*rows: np.ndarray) -> np.ndarray:
     """Some rows, each once, ascending (numpy.unique would read in numpy.ma first)."""
     every: np.ndarray = np.sort(np.concatenate(rows))
-    return every[np.concatenate(([True], every[1:] != every[:-1]))] if len(every) else every
+    new = np.ones(len(every), bool)
+    new[1:] = every[1:] != every[:-1]
+    once: np.ndarray = every[new]
+    return once
 
 
 class Span:
@@ -169,7 +172,8 @@ def _boxed(fixes: Tracks, span: Span | None, zone: Zone, beyond_m: float) -> np.
     lat = fixes.lat_deg[rows]
     rows = rows[(lat >= min(lats) - north) & (lat <= max(lats) + north)]
     d = (fixes.lon_deg[rows] - lon0 + 180.0) % 360.0 - 180.0
-    return rows[(d >= min(east) - wide) & (d <= max(east) + wide)]
+    boxed: np.ndarray = rows[(d >= min(east) - wide) & (d <= max(east) + wide)]
+    return boxed
 
 
 def _over(fixes: Tracks, gates: list[Zone]) -> list[np.ndarray]:
