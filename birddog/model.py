@@ -274,6 +274,8 @@ class Flag(Struct, frozen=True, kw_only=True, omit_defaults=True):
     where the scene does not say where it lies, and so is ``on_land``, which is what the coarse basemap makes of the place;
     ``heading_deg`` is the direction of the longer axis, clockwise from north, in [0, 180).  ``pfa`` is None of a detector
     that takes none.  ``r_ee``, ``r_en``, ``r_nn`` (m²) say how well it is placed, once a look has been made of the scan.
+    ``rarity`` is the natural log of how many times rarer its score is on background than one at the threshold, by the tail that
+    was fitted there; None where none was.
     """
 
     flag_id: str
@@ -298,6 +300,7 @@ class Flag(Struct, frozen=True, kw_only=True, omit_defaults=True):
     r_nn: float | None = None
     truncated: bool = False
     thumbnail: bytes | None = None
+    rarity: float | None = None
 
 
 class Scan(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -32,6 +32,7 @@ from imagery.only import Only
 from imagery.raster_out import RasterOut
 from imagery.scene import Scene, SceneChanged, SceneError, open_scene, sha256_of
 from imagery.settings import DEFAULT_TILE_PX
+from imagery.tail import Tail
 from imagery.where import Where, where
 from imagery.windows import Area, Source, core_size, hull, judged_corners, runs, same_ground, samples, side_of
 
@@ -205,7 +206,8 @@ def scan(
             out.drop()
         raise
     params = params_hash(name, pfa, only)
-    flags, left_out = _counted(_flags(table.found, scene, digests[0], name, pfa, params), only, scene, afloat=name == "cfar")
+    found = _flags(table.found, scene, digests[0], name, pfa, params, _tails(model))
+    flags, left_out = _counted(found, only, scene, afloat=name == "cfar")
     return ScanResult(
         scene=scene, before=earlier, sha256=digests[0], before_sha256=digests[1] if earlier else None, detector=name, pfa=pfa,
         params=params, least_px=least, model=model.describe(), judged_px=table.judged_px, over_px=table.over_px,
@@ -452,7 +454,12 @@ def _said_of(scene: Scene, bands: tuple[int, ...], kernel: Any, only: Only, flag
 # --- flags ----------------------------------------------------------------------------------------
 
 
-def _flags(found: list[objects.Found], scene: Scene, digest: str, name: str, pfa: float | None, params: str
+def _tails(model: Any) -> list[Tail]:
+    """The tails on background that a detector has fitted: one, one a band, or none."""
+    return [one.tail for one in getattr(model, "models", (model,)) if getattr(one, "tail", None) is not None]
+
+
+def _flags(found: list[objects.Found], scene: Scene, digest: str, name: str, pfa: float | None, params: str, tails: list[Tail]
            ) -> tuple[Flag, ...]:
     found = sorted(found, key=lambda o: o.first)
     col, row = np.array([o.col for o in found]), np.array([o.row for o in found])
@@ -463,11 +470,13 @@ def _flags(found: list[objects.Found], scene: Scene, digest: str, name: str, pfa
         if step is not None:
             length, width, heading = on_the_ground(o, step)
         said = f"{digest}|{params}|{o.first}|{o.bbox}"
+        # of several bands it is not known in which it stands out: the one that makes least of it
+        rarity = None if pfa is None else min((tail.rarity(o.score, pfa / len(tails)) for tail in tails), default=None)
         out.append(Flag(
             flag_id=hashlib.sha256(said.encode()).hexdigest()[:32], detector=name, pfa=pfa, score=o.score,
             mean_score=o.mean_score, col=o.col, row=o.row, bbox_px=o.bbox, pixels=o.pixels, length_px=o.length_px,
             width_px=o.width_px, length_m=length, width_m=width, heading_deg=heading, lat_deg=lat, lon_deg=lon,
-            truncated=o.truncated,
+            truncated=o.truncated, rarity=rarity,
         ))
     return tuple(out)
 

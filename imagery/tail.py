@@ -26,6 +26,8 @@ FLAT = 0.05
 #: The shape's prior, and the bounds within which it is sought: at a bound there is no fit.
 SHAPE, SHAPE_SIGMA = 0.05, 0.2
 LEAST_SHAPE, MOST_SHAPE = -0.5, 1.0
+#: No score is called rarer than this (a log): so far out no tail is known.
+RAREST = 50.0
 _ROUNDS = 12
 _BINS = 400
 
@@ -47,6 +49,17 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
         if abs(self.shape) < 1e-6:
             return self.u - self.scale * math.log(ratio)
         return self.u + self.scale * math.expm1(-self.shape * math.log(ratio)) / self.shape
+
+    def rarity(self, score: float, pfa: float) -> float:
+        """The log of how many times rarer a background pixel exceeds a score than with ``pfa``, from 0 to RAREST.
+
+        A clutter's reaches x with a chance of e^(-x): it is given that it exceeds the threshold of ``pfa``.
+        """
+        if not score > self.u:
+            return 0.0
+        y = (score - self.u) / self.scale
+        fall = y if abs(self.shape) < 1e-6 else math.log(max(1.0 + self.shape * y, 1e-300)) / self.shape
+        return min(max(fall + math.log(pfa / self.share), 0.0), RAREST)
 
 
 def fit(scores: np.ndarray, pfa: float, resolution: float = 0.0, shape_sigma: float = SHAPE_SIGMA) -> Tail:

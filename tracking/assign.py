@@ -8,11 +8,16 @@ chapters 6.2 and 6.4.
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 
 class Spot(msgspec.Struct, frozen=True):
-    """A sighting: position and R (m², east/north there), and the flag of the scene that it is, if it is one."""
+    """A sighting: position and R (m², east/north there), and the flag of the scene that it is, if it is one.
+
+    ``rarity`` is the flag's (``model.Flag``); infinite where nobody says it.
+    """
 
     lat_deg: float
     lon_deg: float
@@ -20,6 +25,7 @@ class Spot(msgspec.Struct, frozen=True):
     r_en: float
     r_nn: float
     flag: str = ""
+    rarity: float = math.inf
 
 
 class Pair(msgspec.Struct, frozen=True):

@@ -19,11 +19,13 @@ arrived,   the distance to an edge, normal, a new one as     n zones (T / LASTS_
 left       often as a receiver's error takes another value   dwell / LASTS_S in a row
 dark       a clutter's score reaches s with at most          N exp(-s), N false sightings a shift, as  s, not under that of
 vessel     exp(-s) (Ville 1939; Wald 1945)                   the looks so far had them                 a confirmed contact
+dark flag  a false flag's rarity (``imagery.tail``) reaches  N exp(-s), N false flags a shift, by the  s
+           s with a chance of exp(-s)                        detectors' own rates in the scenes so far
 =========  ================================================  ========================================  =====================
 
 All are worst cases: every track stands at an edge, is read all the time.  Rules that must speak whatever it costs have no part
-in it: three of five fixes refused (with one false in a hundred 6e-6 a fix), a door, a tamper.  What an image shows is the
-detector's ``pfa``.  Without B each rule keeps the threshold that stands with it.
+in it: three of five fixes refused (with one false in a hundred 6e-6 a fix), and what is stated and not estimated: a door, a
+tamper, an alarm.  Without B each rule keeps the threshold that stands with it.
 """
 
 from __future__ import annotations

@@ -97,6 +97,7 @@ class Contact(msgspec.Struct, frozen=True, array_like=True):
         gap_s: the time between looks of its sensor that is to be expected.
         twin: looks in a row in which it and one rider were one.
         flag: the flag that its newest sighting was, if it was one.
+        rarity: how rare a flag like its rarest is on background (a log); infinite where nobody says it, or it was seen again.
         proof: the log-likelihood ratios of its sightings, without any bound.
         unseen: the log of the chance that the looks since its last sighting missed it, had they been able to see it.
         spot: where it last began to stay (lat_deg, lon_deg, variance per axis), and moved_ns: when it last left such a spot.
@@ -124,6 +125,7 @@ class Contact(msgspec.Struct, frozen=True, array_like=True):
     unseen: float = 0.0
     spot: tuple[float, float, float] = (0.0, 0.0, 0.0)
     moved_ns: int | None = None
+    rarity: float = math.inf
 
 
 class Crowd(msgspec.Struct, frozen=True):
@@ -411,7 +413,7 @@ def _hit(
         seen_ns=look.time_ns, before_ns=c.seen_ns, lat_deg=lat, lon_deg=lon, r=r, flag=spot.flag,
         sensors=c.sensors if look.sensor in c.sensors else (*c.sensors, look.sensor), gap_s=max(c.gap_s, interval_s),
         proof=c.proof + pair.worth + missed, unseen=0.0, spot=(lat, lon, r) if moved else c.spot,
-        moved_ns=look.time_ns if moved else c.moved_ns,
+        moved_ns=look.time_ns if moved else c.moved_ns, rarity=math.inf,
     )  # fmt: skip
 
 
@@ -548,7 +550,7 @@ def _begun(look: Look, spot: Spot, score: float, interval_s: float, remembered: 
     return Contact(
         name, spot.lat_deg, spot.lon_deg, score, hits, confirmed, first_ns, t, t, spot.lat_deg, spot.lon_deg, r,
         (look.sensor,), look.imagery, look.time_source != "server" and (look.imagery or bool(look.footprint)), interval_s,
-        flag=spot.flag, spot=stays, moved_ns=moved_ns,
+        flag=spot.flag, spot=stays, moved_ns=moved_ns, rarity=math.inf if hits > 1 else spot.rarity,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from birddog.geo import valid_position
-from birddog.model import Fix, Placement, Reading, Scan, Sighting
+from birddog.model import Fix, Flag, Placement, Reading, Scan, Sighting
 from birddog.units import NS
 from tracking.assign import Spot
 from tracking.contacts import Look
@@ -114,7 +114,7 @@ def look_of_scan(scan: Scan, presets: Presets) -> Look:
     """One look from above, or one sweep of a radar."""
     sightings: list[Any] = list(scan.sightings) or [f for f in scan.flags if f.lat_deg is not None and f.r_ee is not None]
     return Look(
-        sensor=scan.sensor, time_ns=scan.time_ns, scan=scan.scan_id, spots=_spots(sightings, _flags(scan)),
+        sensor=scan.sensor, time_ns=scan.time_ns, scan=scan.scan_id, spots=_spots(sightings, _flags(scan), scan.flags),
         pd=min(0.99, max(0.05, scan.pd)),  # in this order NaN is the least
         density_per_km2=min(CLUTTER_MOST_PER_KM2, max(0.0, scan.clutter_per_km2)) + presets.new_per_km2,
         footprint=scan.footprint,
@@ -130,11 +130,12 @@ def _flags(scan: Scan) -> list[str]:
     return [str(s.attributes.get("flag_id", flag)) for s, flag in zip(scan.sightings, of, strict=True)]
 
 
-def _spots(sightings: list[Any], flags: list[str]) -> list[Spot]:
+def _spots(sightings: list[Any], flags: list[str], said: tuple[Flag, ...] = ()) -> list[Spot]:
     """Sightings (or flags with a position) with a usable covariance; others can't be placed."""
     out = []
+    rarity = {f.flag_id: f.rarity for f in said if f.rarity is not None and f.rarity >= 0.0}
     for s, flag in zip(sightings, flags, strict=True):
         r = floored(s.r_ee, s.r_en or 0.0, s.r_nn if s.r_nn is not None else s.r_ee)
         if r is not None and valid_position(s.lat_deg, s.lon_deg):
-            out.append(Spot(s.lat_deg, s.lon_deg, *r, flag))
+            out.append(Spot(s.lat_deg, s.lon_deg, *r, flag, rarity.get(flag, math.inf)))
     return out

@@ -72,6 +72,8 @@ class LookState(msgspec.Struct, array_like=True):
     due_ns: int
     since_ns: int = 0
     false_seen: float = 0.0
+    imaged_ns: int = 0
+    false_flags: float = 0.0
 
 
 def packed(crowd: Crowd) -> _PackedCrowd:

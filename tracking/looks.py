@@ -92,9 +92,12 @@ class LookLog:
         self.due_ns = NEVER_NS
         #: When the first look was that comes often (a radar's), and how many false sightings were to be expected since.
         self.since_ns, self.false_seen = 0, 0.0
+        #: The same of images: since when, and how many of their flags were false by their detectors' own rates.
+        self.imaged_ns, self.false_flags = 0, 0.0
         if state is not None:
             self.crowd, self.shown, self.due_ns = unpacked(state.crowd), state.shown, state.due_ns
             self.since_ns, self.false_seen = state.since_ns, state.false_seen
+            self.imaged_ns, self.false_flags = state.imaged_ns, state.false_flags
             self.items = [Item(i[0], unpacked(i[1]), *i[2:]) for i in state.items]
 
     def state(self) -> LookState | None:
@@ -102,7 +105,8 @@ class LookLog:
         if not self.items and not self.shown and not self.crowd.t_ns:
             return None
         items = [(i.key, packed(i.before), i.look, i.given, i.of, i.first, i.taken) for i in self.items]
-        return LookState(items, packed(self.crowd), self.shown, self.due_ns, self.since_ns, self.false_seen)
+        return LookState(items, packed(self.crowd), self.shown, self.due_ns, self.since_ns, self.false_seen,
+                         self.imaged_ns, self.false_flags)
 
     # --- what comes in ----------------------------------------------------------------------------
 
@@ -112,7 +116,11 @@ class LookLog:
 
     def take(self, tracker: Tracks, look: Look, book: Book) -> list[LiveTrack]:
         """A look, or a part of one, at its place in time, and everything after it again; the identified tracks it changed."""
-        if not look.imagery:
+        if look.imagery:
+            self.imaged_ns = self.imaged_ns or book.now_ns
+            false_per_km2 = max(look.density_per_km2 - tracker.presets.new_per_km2, 0.0)
+            self.false_flags += false_per_km2 * ring_km2(look.footprint) if look.footprint else len(look.spots)
+        else:
             self.since_ns = self.since_ns or book.now_ns
             self.false_seen += look.density_per_km2 * ring_km2(look.footprint) if look.footprint else len(look.spots)
         keys = [item.key for item in self.items]
@@ -458,6 +466,14 @@ class LookLog:
         shifts = max((now_ns - self.since_ns) / NS / allowed.shift_s, 0.125)
         return allowed.dark_score(self.false_seen / shifts, tracker.presets.confirm_score)
 
+    def flag_rarity(self, tracker: Tracks, now_ns: int) -> float:
+        """The rarity from which what one image alone shows is told of as dark, as the alert budget has it."""
+        allowed = tracker.allowed()
+        if allowed is None:
+            return -math.inf
+        shifts = max((now_ns - self.imaged_ns) / NS / allowed.shift_s, 0.125)
+        return allowed.dark_score(self.false_flags / shifts, 0.0)
+
     def _events(self, tracker: Tracks, c: Contact, shown: Shown, book: Book) -> None:
         """A contact that is confirmed, and one near which nothing reports."""
         if shown.status == "deleted":
@@ -469,7 +485,8 @@ class LookLog:
                        text="an anonymous contact is confirmed", device=c.sensors[0], lat_deg=c.lat_deg,
                        lon_deg=c.lon_deg)  # fmt: skip
         if (c.dark and self.operation == OPEN and shown.dark is None and not book.deaf
-                and (c.imagery or (c.confirmed and c.score >= self.dark_score(tracker, book.now_ns)))):
+                and (c.rarity >= self.flag_rarity(tracker, book.now_ns) if c.imagery
+                     else c.confirmed and c.score >= self.dark_score(tracker, book.now_ns))):
             shown.dark = book.event("dark_vessel", self.operation, c.seen_ns, track_ids=(shown.track_id,),
                                     text="near no reporting track", flag_id=c.flag, device=c.sensors[0],
                                     lat_deg=c.lat_deg, lon_deg=c.lon_deg)  # fmt: skip

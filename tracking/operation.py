@@ -195,7 +195,8 @@ class OperationFold:
         if alerts.false_per_shift is None:
             return None
         s = self._state
-        share = alerts.share(1 + s.deception.paired + s.reads + bool(s.visits.zones) + bool(self.tracker.log.since_ns))
+        share = alerts.share(1 + s.deception.paired + s.reads + bool(s.visits.zones)
+                             + bool(self.tracker.log.since_ns) + bool(self.tracker.log.imaged_ns))
         tracks, old = budget.rounded(len(self.tracker.tracks)), self._allowed
         assert share is not None
         if old is None or (old.share, old.shift_s, old.tracks) != (share, alerts.shift_s, tracks):
@@ -216,6 +217,8 @@ class OperationFold:
             found["arrived"] = allowed.edge_sigmas(len(s.visits.zones), s.visits.zones[0].dwell_s)
         if self.tracker.log.since_ns:
             found["dark_vessel"] = self.tracker.log.dark_score(self.tracker, self.tracker.log.crowd.t_ns)
+        if self.tracker.log.imaged_ns:
+            found["dark_flag"] = self.tracker.log.flag_rarity(self.tracker, self.tracker.log.crowd.t_ns)
         return {rule: round(at, 3) for rule, at in found.items()}
 
     # --- time and presets ---------------------------------------------------------------------

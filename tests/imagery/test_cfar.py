@@ -229,3 +229,15 @@ def test_data_that_are_not_clipped_have_no_top(kind):
     assert cfar.fit([Sample(a, None, EVERYTHING)], 1e-4, 0.0 if kind == "float" else 1.0).top is None
     b = np.minimum(a, np.float32(np.quantile(a, 0.998)))
     assert cfar.fit([Sample(b, None, EVERYTHING)], 1e-4, 0.0 if kind == "float" else 1.0).top == pytest.approx(float(b.max()))
+
+
+def test_how_rare_a_score_is_on_background_follows_from_the_tail():
+    """Of background that passes the threshold the rarity is exponential: it reaches x with a chance of e^(-x)."""
+    rng = np.random.default_rng(3)
+    for scores in (rng.normal(size=400_000), rng.exponential(size=400_000), rng.standard_t(8, size=400_000)):
+        found = tail.fit(scores, 1e-3)
+        over = scores[scores > found.threshold(1e-3)]
+        rarity = np.array([found.rarity(float(score), 1e-3) for score in over])
+        assert over.size > 200 and abs(rarity.mean() - 1.0) < 0.25 and (rarity >= 0.0).all()
+        assert abs((rarity > 2.0).mean() - np.exp(-2.0)) < 0.06
+        assert found.rarity(found.threshold(1e-3), 1e-3) < 1e-9 and found.rarity(1e9, 1e-3) == 50.0 or found.shape > 0.1

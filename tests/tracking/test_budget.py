@@ -10,7 +10,7 @@ import pytest
 
 from birddog.errors import UsageError
 from birddog.geo import LocalFrame
-from birddog.model import Attachment, Device, Fix, Operation, Placement, Reading, Scan, Sighting, TagRead, Tick, Zone
+from birddog.model import Attachment, Device, Fix, Flag, Operation, Placement, Reading, Scan, Sighting, TagRead, Tick, Zone
 from birddog.units import NS
 from tracking.area import ring_km2
 from tracking.budget import LASTS_S, AlertBudget, Allowed, lost_share, missed, rounded
@@ -181,3 +181,41 @@ def test_a_door_says_its_own_kind_whatever_the_budget(journal):
     j = journal(presets={"alerts": {"false_per_shift": 1e-6}})
     j.say(10, Reading(device="door", time_ns=T0 + 10 * NS, quantity="door_open", value=True))
     assert len(j.happened("door_opened")) == 1
+
+
+def image(t, spots, side_m=30_000.0, expected=3.0):
+    """A scene with flags at (e, n, rarity), in which so many false ones are to be expected."""
+    ring = tuple((lon, lat) for lat, lon in (HOME.geodetic(e * side_m, n * side_m) for e, n in (
+        (-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1))))  # fmt: skip
+    places = [HOME.geodetic(e, n) for e, n, _ in spots]
+    flags = tuple(
+        Flag(flag_id=f"{t}/{k}", detector="cfar", score=9.0, pfa=1e-6, col=0.0, row=0.0, bbox_px=(0, 0, 1, 1), lat_deg=lat,
+             lon_deg=lon, r_ee=400.0, r_en=0.0, r_nn=400.0, rarity=rarity)
+        for k, ((lat, lon), (_, _, rarity)) in enumerate(zip(places, spots, strict=True))
+    )  # fmt: skip
+    return Scan(scan_id=f"i{t}", sensor="sar", time_ns=T0 + t * NS, footprint=ring, pd=0.9, flags=flags,
+                clutter_per_km2=expected / ring_km2(ring))  # fmt: skip
+
+
+@pytest.mark.parametrize(("budget", "least", "most"), [(3.0, 0.5, 2.0), (60.0, 0.6, 1.4)])
+def test_what_an_image_shows_is_told_of_as_often_as_the_budget_has_it(journal, budget, least, most):
+    """Eighteen shifts of scenes each half hour, with nothing in them but what the detector's rate makes: false flags whose
+    rarity is exponential.  Without a budget each of 860 is an alert; two that fall on one place in a week are told of too."""
+    told, shifts = 0, 6
+    for seed in (1, 3, 4):
+        j, rng = journal(presets={"alerts": {"false_per_shift": budget}}), random.Random(seed)
+        for t in range(1800, shifts * 28_800, 1800):
+            many = range(sum(rng.random() < 0.3 for _ in range(10)))
+            j.add(t + 5, image(t, [(rng.uniform(-3e4, 3e4), rng.uniform(-3e4, 3e4), rng.expovariate(1.0)) for _ in many]))
+        told += len(j.happened("dark_vessel"))
+    share = budget / 4 / 2  # of open, whose other rule is that of silence
+    assert least * share <= told / shifts / 3 <= most * share, told
+
+
+def test_a_rare_flag_is_told_at_once_and_a_common_one_when_it_is_seen_again(journal):
+    j = journal(presets={"alerts": {"false_per_shift": 3.0}}, restart=True)
+    j.add(5, image(0, [(0.0, 0.0, 20.0), (9000.0, 0.0, 1.0), (0.0, 9000.0, None)]))
+    assert {e.flag_id for e in j.happened("dark_vessel")} == {"0/0", "0/2"}, "who does not say how rare is believed"
+    assert j.fold.thresholds()["open"]["dark_flag"] > 1.0
+    j.add(3605, image(3600, [(9010.0, 5.0, 1.0), (-9000.0, 0.0, 1.0)]))
+    assert {e.flag_id for e in j.happened("dark_vessel")} == {"0/0", "0/2", "3600/0"}
