@@ -12,15 +12,32 @@ import msgspec
 from birddog.model import Event, Fix
 from birddog.units import NS
 from tracking.book import Book
-from tracking.lag import BEHIND_NS, STEADY, Lag
+from tracking.lag import BEHIND_NS, SAME_NS, STEADY, Lag
 from tracking.lag import heard as lag_heard
 
 
 class Ahead(msgspec.Struct, frozen=True, array_like=True):
-    """A clock that is ahead: the event that goes on, and when it was last heard."""
+    """A clock that is ahead: the event that goes on, and when it was last heard.
+
+    Args:
+        run: messages in a row that were steadily ahead; most_ns: by how much at most, which is how far it is ahead, for none
+            comes in before it was sent; time_ns: the newest time of them.
+    """
 
     event: Event
     heard_ns: int
+    run: int = 0
+    most_ns: int = 0
+    time_ns: int = 0
+
+    def after(self, time_ns: int, now_ns: int) -> Ahead:
+        """What is known after one more message."""
+        by, on = time_ns - now_ns, time_ns - self.time_ns
+        if on == 0:
+            return msgspec.structs.replace(self, heard_ns=now_ns)
+        steady = self.run > 0 and on > 0 and abs(by - self.most_ns) <= max(SAME_NS, on // 2)
+        run, most = (min(self.run + 1, 255), max(self.most_ns, by)) if steady else (1, by)
+        return Ahead(self.event, now_ns, run, most, time_ns)
 
 
 class Clocks(msgspec.Struct):
@@ -47,7 +64,23 @@ class Clocks(msgspec.Struct):
             return False
         text = f"its clock is {(time_ns - book.now_ns) / NS:.0f} s ahead: its positions are not used"
         self._told(device, operation, text, tracks, book)
+        self.ahead[device] = self.ahead[device].after(time_ns, book.now_ns)
         return True
+
+    def taken_back(self, fix: Fix) -> Fix | None:
+        """A fix of a clock that is ahead, at the time without that, where it is so steadily; None: it is not, or not yet."""
+        one = self.ahead.get(fix.device)
+        if one is None or one.run < STEADY or fix.time_ns is None:
+            return None
+        return msgspec.structs.replace(fix, time_ns=fix.time_ns - one.most_ns)
+
+    def told_taken_back(self, device: str, track_id: str, book: Book) -> None:
+        """Such a fix goes into a track: it is said once."""
+        one = self.ahead.get(device)
+        if one is not None and "steadily" not in one.event.text:
+            text = f"its clock is {one.most_ns / NS:.0f} s ahead, steadily: its fixes are taken at the time without it"
+            event = book.again(msgspec.structs.replace(one.event, track_ids=(track_id,)), text)
+            self.ahead[device] = msgspec.structs.replace(one, event=event)
 
     def refused(self, device: str, operation: str, detail: str, tracks: tuple[str, ...], book: Book) -> None:
         """The door refused a message for its time."""
@@ -56,10 +89,10 @@ class Clocks(msgspec.Struct):
     def _told(self, device: str, operation: str, text: str, tracks: tuple[str, ...], book: Book) -> None:
         going = self.ahead.pop(device, None)
         if going is not None:
-            event = going.event
+            self.ahead[device] = msgspec.structs.replace(going, heard_ns=book.now_ns)
         else:
             event = book.event("clock", operation, book.now_ns, device=device, track_ids=tracks, text=text)
-        self.ahead[device] = Ahead(event, book.now_ns)
+            self.ahead[device] = Ahead(event, book.now_ns)
 
     def taken_at(self, fix: Fix, operation: str, track_id: str, book: Book) -> int:
         """The time of a fix, ns: that of a clock that is steadily behind is put right, and told of."""

@@ -666,6 +666,7 @@ class OperationFold:
         facts = self._state.facts.pop(device, None) or Facts()
         self._state.facts[device] = facts
         facts.heard_ns = now_ns
+        time_ns = min(time_ns, now_ns)  # a clock that is ahead must not hide what is stated after it was put right
         if time_ns >= facts.times.get(name, time_ns) and (name in facts.values or len(facts.values) < FACTS_MOST):
             facts.values[name], facts.times[name] = value, time_ns
 
@@ -695,13 +696,19 @@ class OperationFold:
         if fix.attributes:
             for name, value in fix.attributes.items():
                 self.fact(device, name, value, time_ns, book.now_ns)
-        if self.clock_ahead(device, fix.time_ns, book, owner.key):
-            self._track(owner, device, book, make=False)
-            self.heard(owner, device, book, reports=True)
-            return
+        ahead = self.clock_ahead(device, fix.time_ns, book, owner.key)
+        if ahead:
+            taken = state.clocks.taken_back(fix)
+            if taken is None:
+                self._track(owner, device, book, make=False)
+                self.heard(owner, device, book, reports=True)
+                return
+            fix = taken
         live = self._track(owner, device, book, make=True)
         assert live is not None
         s = live.state
+        if ahead:
+            state.clocks.told_taken_back(device, s.track_id, book)
         if device not in s.fixers:
             s.fixers.append(device)
         self._describe(live, owner, device, fmt, fix.attributes.get("msg_type"))

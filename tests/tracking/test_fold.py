@@ -153,8 +153,8 @@ def test_a_fix_without_a_time_uses_the_arrival(journal):
 def test_a_clock_ahead_is_not_believed_and_told_once(journal):
     j = journal()
     j.say(1, fix("tag", 1, 0, 0))
-    for t in (2, 3, 4):
-        assert j.say(t, fix("tag", t + 86_400, 0, 0)).points == []
+    for t in (2, 3):
+        assert j.say(t, fix("tag", t + 86_400, 0, 0)).points == [], "with the third it is steadily ahead"
     assert j.say(5, fix("tag", 5, 0, 0)).tracks[0].hits == 2
     events = j.events("clock")
     assert len(events) == 2 and events[0].end_ns is None and events[1].end_ns == T0 + 5 * NS

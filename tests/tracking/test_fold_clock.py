@@ -1,6 +1,9 @@
-"""A time that is ahead of the journal: told once, no position believed, and whoever says it is not silent."""
+"""A time that is ahead of the journal: told once, no position believed at it, and whoever says it is not silent."""
 
 from __future__ import annotations
+
+import math
+import random
 
 import msgspec
 import pytest
@@ -96,7 +99,7 @@ def test_a_device_whose_clock_is_ahead_is_told_of_and_never_silent(journal):
     for t in range(10, 60, 10):
         j.say(t, fix("tr", t))
     for t in range(60, 600, 10):
-        j.say(t, fix("tr", t + 300, 5000.0, 0.0))
+        j.say(t, fix("tr", t + 200 + 37 * t % 300, 5000.0, 0.0))  # by another time with each
         j.add(t + 5, Tick())
     assert j.events("silent") == []
     (told,) = j.events("clock")
@@ -110,13 +113,36 @@ def test_a_device_whose_clock_is_ahead_is_told_of_and_never_silent(journal):
     assert j.events("silent")[-1].end_ns == T0 + 901 * NS and len(j.events("clock")) == 1
 
 
+@pytest.mark.parametrize(("every_s", "ahead_s"), [(10, 130), (60, 590)])
+@pytest.mark.parametrize("from_s", [0, 1200])
+def test_a_clock_that_is_steadily_ahead_is_put_right(every_s, ahead_s, from_s, journal):
+    """No fix of it ever was used: from the first on it was nowhere, later its track went on the way that it had gone before."""
+    j, rng = journal(restart=True), random.Random(1)
+    j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=every_s))
+
+    def place(t):
+        return (20.0 * min(t, 1500), 20.0 * max(0, t - 1500))
+
+    for t in range(every_s, 3000, every_s):
+        j.say(t + rng.uniform(0, 3), fix("van", t + (ahead_s if t >= from_s else 0), *place(t)))
+    [told] = j.happened("clock", "silent", "jumped", "contradicted", "conflict")
+    assert told.kind == "clock" and told.end_ns is None and told.track_ids == tuple(j.rows())
+    assert f"{ahead_s - 1} s ahead, steadily" in told.text or f"{ahead_s} s ahead, steadily" in told.text
+    [row] = j.now(t + 4)
+    e, n = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+    assert row.status == "confirmed" and math.hypot(e - place(t + 4)[0], n - place(t + 4)[1]) < 100.0
+    attributes = {"battery_level": 40.0}
+    j.say(3003, msgspec.structs.replace(fix("van", 3003, *place(3003)), attributes=attributes))
+    assert j.happened("clock")[0].end_ns == T0 + 3003 * NS and j.rows()[row.track_id].attributes == attributes
+
+
 def test_a_message_without_a_time_of_its_own_says_nothing_of_the_clock(journal):
     j = journal(restart=True)
     j.say(1, fix("tr", 1))
     for t in range(10, 100, 10):
         j.say(t, fix("tr", t + 300))
         j.say(t + 1, Reading(device="tr", time_ns=None, quantity="battery_voltage", value=3.7))
-    assert len(j.events("clock")) == 1
+    assert len(j.happened("clock")) == 1
 
 
 def test_a_reader_ahead_of_its_time_still_heard_the_tag(journal):
