@@ -225,7 +225,9 @@ def windows_of(past: Past, most: int = MOST_WINDOWS) -> dict[bool, Windows]:
     None is in a track's first slot: questions are asked of what is known already.
     """
     rows, apart = _candidates(past, most)
-    share = np.array([_share(past.name(int(past.track_of(r))), float(past.t_s[r])) for r in rows])
+    tracks = past.track_of(rows).tolist()
+    names = {track: past.name(track) for track in set(tracks)}
+    share = np.array([_share(names[track], t) for track, t in zip(tracks, past.t_s[rows].tolist(), strict=True)])
     picked: dict[bool, list[int]] = {True: [], False: []}
     enough = {True: most, False: most}
     for k in np.lexsort((share, ~apart)):
