@@ -22,6 +22,8 @@ B_M = A_M * (1.0 - F)
 E2 = F * (2.0 - F)
 #: Mean radius (IUGG R1) for great-circle distances.
 R_MEAN_M = 6_371_008.8
+#: A degree of latitude on that sphere.
+DEGREE_M = math.radians(1.0) * R_MEAN_M
 
 
 def wrap_lon(lon_deg: float) -> float:
@@ -168,22 +170,21 @@ class Plane:
     """
 
     __slots__ = ("_east_m", "lat_deg", "lon_deg")
-    _NORTH_M = math.radians(1.0) * R_MEAN_M
 
     def __init__(self, *, lat_deg: float, lon_deg: float):
         self.lat_deg, self.lon_deg = lat_deg, lon_deg
         # at a pole every longitude is near: what is left of a parallel is kept above a metre a degree
-        self._east_m = max(self._NORTH_M * math.cos(math.radians(lat_deg)), 1.0)
+        self._east_m = max(DEGREE_M * math.cos(math.radians(lat_deg)), 1.0)
 
     def en(self, *, lat_deg: float, lon_deg: float) -> tuple[float, float]:
         """(e_m, n_m) of a position, the short way round the Earth."""
-        return ((lon_deg - self.lon_deg + 180.0) % 360.0 - 180.0) * self._east_m, (lat_deg - self.lat_deg) * self._NORTH_M
+        return ((lon_deg - self.lon_deg + 180.0) % 360.0 - 180.0) * self._east_m, (lat_deg - self.lat_deg) * DEGREE_M
 
     def en_array(self, lat_deg: np.ndarray, lon_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``en`` for arrays of one shape."""
-        return ((lon_deg - self.lon_deg + 180.0) % 360.0 - 180.0) * self._east_m, (lat_deg - self.lat_deg) * self._NORTH_M
+        return ((lon_deg - self.lon_deg + 180.0) % 360.0 - 180.0) * self._east_m, (lat_deg - self.lat_deg) * DEGREE_M
 
     def geodetic(self, e_m: float, n_m: float) -> tuple[float, float]:
         """(lat_deg, lon_deg); beyond a pole it is the pole."""
-        lat = self.lat_deg + n_m / self._NORTH_M
+        lat = self.lat_deg + n_m / DEGREE_M
         return min(90.0, max(-90.0, lat)), wrap_lon(self.lon_deg + e_m / self._east_m)

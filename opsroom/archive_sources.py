@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from birddog.errors import UsageError
-from birddog.geo import null_island
+from birddog.geo import DEGREE_M, null_island
 from birddog.journal import is_url, url_of
 from birddog.units import NS
 from opsroom import parquet_tracks
@@ -285,7 +285,7 @@ def speed_limits(track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.nd
         dt, lat_deg = np.diff(t_s[lot]), lat[lot] * arch.DEG
         near = (track[lot][1:] == track[lot][:-1]) & (dt > 0.0) & (dt < 3600.0)
         dlon = ((np.diff(lon[lot] * arch.DEG) + 180.0) % 360.0 - 180.0) * np.cos(np.radians(lat_deg[1:]))
-        speed = np.hypot(dlon, np.diff(lat_deg))[near] * arch.DEGREE_M / dt[near]
+        speed = np.hypot(dlon, np.diff(lat_deg))[near] * DEGREE_M / dt[near]
         moves = speed > arch.STOOD_MPS
         some.append(speed[moves].astype(np.float32))
         when.append(t_s[lot][1:][near][moves])

@@ -17,6 +17,7 @@ import math
 
 import msgspec
 
+from birddog.geo import DEGREE_M
 from birddog.units import NS
 from tracking.kernel import APART_MOST_M
 from tracking.measurement import Measurement
@@ -34,6 +35,9 @@ WAY = 0.08
 MEMORY = 20
 #: One known no better than this, one sigma, is not asked, m.
 VAGUE_M = 150.0
+#: Where the first one states no velocity, that of the way to its newest fix is half an interval old: where it is by then is
+#: known no better than this, one sigma, m, and it is asked when its next fix is there.  (Its 100 m were lost in it else.)
+WAITS_M = 60.0
 #: What a fix says of where another receiver is, this long after, is nothing, s.
 FRESH_S = 600.0
 #: One of which nothing was heard for so long is forgotten, s; and the ellipse holds it no longer, s.
@@ -52,7 +56,6 @@ UNKNOWN_V = 900.0
 REACH = 1.5
 #: So many of a track's receivers are remembered.
 MOST = 8
-_M_PER_DEG = 111_195.0
 
 
 class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -180,7 +183,7 @@ def _went_on(old: Receiver, m: Measurement) -> Receiver:
 def _offset(lat0_deg: float, lon0_deg: float, lat_deg: float, lon_deg: float) -> tuple[float, float]:
     """(e, n) of one place from another, m, in the plane at the first."""
     lon = (lon_deg - lon0_deg + 180.0) % 360.0 - 180.0
-    return lon * _M_PER_DEG * math.cos(math.radians(lat0_deg)), (lat_deg - lat0_deg) * _M_PER_DEG
+    return lon * DEGREE_M * math.cos(math.radians(lat0_deg)), (lat_deg - lat0_deg) * DEGREE_M
 
 
 def foretold(lead: Receiver, one: Receiver) -> tuple[float, float, float]:
@@ -210,6 +213,8 @@ def _apart(lead: Receiver, new: Receiver, ve_mps: float, vn_mps: float) -> Recei
     if (new.time_ns - lead.time_ns) / NS > FRESH_S:
         return new
     e0, n0, r0 = foretold(lead, new)
+    if not new.has_arm and not new.met and lead.slack_s > 0.0 and math.sqrt(r0) > WAITS_M:
+        return new
     e, n = _offset(lead.lat_deg, lead.lon_deg, new.lat_deg, new.lon_deg)
     return _asked(new, e - e0, n - n0, r0, (lead.ve_mps, lead.vn_mps), (ve_mps, vn_mps))
 
@@ -326,8 +331,8 @@ def without_lever(lever: tuple[float, float], m: Measurement) -> Measurement:
     e, n = lever
     r = BEND**2 * (e * e + n * n)
     return msgspec.structs.replace(
-        m, lat_deg=m.lat_deg - n / _M_PER_DEG,
-        lon_deg=(m.lon_deg - e / (_M_PER_DEG * math.cos(math.radians(m.lat_deg))) + 180.0) % 360.0 - 180.0,
+        m, lat_deg=m.lat_deg - n / DEGREE_M,
+        lon_deg=(m.lon_deg - e / (DEGREE_M * math.cos(math.radians(m.lat_deg))) + 180.0) % 360.0 - 180.0,
         r_ee=m.r_ee + r, r_nn=m.r_nn + r,
     )  # fmt: skip
 

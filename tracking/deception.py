@@ -22,7 +22,7 @@ import struct
 
 import msgspec
 
-from birddog.geo import R_MEAN_M, distance_m
+from birddog.geo import DEGREE_M, distance_m
 from birddog.model import Event
 from birddog.units import NS
 from tracking.book import Book
@@ -64,7 +64,7 @@ TRUSTED = 0.9
 SOURCES = 8
 #: A fix no further off than this in latitude and longitude together is nearer than IMPOSSIBLE_SLACK_M.
 NEAR_DEG = 0.99 * IMPOSSIBLE_SLACK_M / 111_200.0
-_M_PER_DEG2 = math.radians(R_MEAN_M) ** 2
+_M_PER_DEG2 = DEGREE_M**2
 _NOT_TAKEN = frozenset(("same", "merged", "old", "waits"))
 
 
@@ -106,9 +106,9 @@ class Source(msgspec.Struct):
         dt_s = (last.time_ns - before.time_ns) / NS
         if dt_s > FRESH_S:
             return 0.0, 0.0
-        north_m = (last.lat_deg - before.lat_deg) * 111_195.0
+        north_m = (last.lat_deg - before.lat_deg) * DEGREE_M
         lon_deg = (last.lon_deg - before.lon_deg + 180.0) % 360.0 - 180.0
-        return lon_deg * 111_195.0 * math.cos(math.radians(last.lat_deg)) / dt_s, north_m / dt_s
+        return lon_deg * DEGREE_M * math.cos(math.radians(last.lat_deg)) / dt_s, north_m / dt_s
 
 
 class Pair(msgspec.Struct):
@@ -418,8 +418,8 @@ def _place_at(source: Source, time_ns: int) -> tuple[float, float]:
     last, (ve_mps, vn_mps) = source.last, source.velocity()
     assert last is not None
     dt_s = (time_ns - last.time_ns) / NS
-    lat = last.lat_deg + vn_mps * dt_s / 111_195.0
-    return lat, last.lon_deg + ve_mps * dt_s / (111_195.0 * max(0.01, math.cos(math.radians(last.lat_deg))))
+    lat = last.lat_deg + vn_mps * dt_s / DEGREE_M
+    return lat, last.lon_deg + ve_mps * dt_s / (DEGREE_M * max(0.01, math.cos(math.radians(last.lat_deg))))
 
 
 def _apart(source: Source, other: Measurement) -> tuple[float, float, float] | None:

@@ -102,6 +102,15 @@ class Train:
         return sum(self.held) / len(self.held)
 
 
+@pytest.mark.parametrize(("length", "speed", "seed"), [(100.0, 7.0, 0), (100.0, 20.0, 1), (130.0, 12.0, 2)])
+def test_tags_a_hundred_metres_apart_that_report_each_half_minute_have_an_arm(journal, length, speed, seed):
+    """Asked at the rear's own fix, where the front is by then is known to 100 m: no arm was found, and the ellipse held one of
+    the two ends.  Between two fixes of the front it is known three times as well."""
+    train = Train(journal(), length=length, every=30, speed=speed, seconds=1200, stands=range(40), seed=seed)
+    assert not train.told.events(*CALLS) and len(train.told.happened("beside")) == 1 and train.share > 0.9
+
+
+
 @pytest.mark.parametrize(("length", "every", "speed", "how"), [
     (300.0, 10, 20.0, {}), (300.0, 10, 20.0, {"stated": True}), (100.0, 10, 20.0, {}), (600.0, 10, 40.0, {}),
     (300.0, 5, 10.0, {}), (600.0, 20, 30.0, {"stated": True}), (300.0, 60, 30.0, {"seconds": 1800}),

@@ -16,7 +16,7 @@ import math
 import msgspec
 import numpy as np
 
-from birddog.geo import R_MEAN_M
+from birddog.geo import DEGREE_M, R_MEAN_M
 from birddog.model import UsedWays
 from birddog.units import NS
 from tracking.events.model import LaneStop, Rules
@@ -234,8 +234,8 @@ def _lot(past: Past, rows: slice, until_s: float, cell_m: float) -> tuple[tuple[
     dt = np.diff(t)
     step = np.flatnonzero((track[1:] == track[:-1]) & (dt <= past.scale.hole_s) & (t[1:] <= until_s))
     dlat, dlon = lat[step + 1] - lat[step], (lon[step + 1] - lon[step] + 180.0) % 360.0 - 180.0
-    north = dlat * archive.DEGREE_M
-    east = dlon * archive.DEGREE_M * np.cos(np.radians(lat[step + 1]))
+    north = dlat * DEGREE_M
+    east = dlon * DEGREE_M * np.cos(np.radians(lat[step + 1]))
     way = np.hypot(east, north)
     speed = way / dt[step]
     # on the line between two fixes a point each half cell

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from birddog.geo import R_MEAN_M
+from birddog.geo import DEGREE_M, R_MEAN_M
 
 #: Below this something stands (1 knot).
 STOOD_MPS = 0.514444
@@ -38,8 +38,6 @@ STOOD_MPS = 0.514444
 MOST_LOOKED_AT, BLOCK, MOST_JUDGED = 4000, 32, 120
 #: Degrees are kept as int32 of 1e-7 (11 mm).
 DEG = 1e-7
-#: Metres of a degree of latitude on the mean sphere.
-DEGREE_M = math.radians(1.0) * R_MEAN_M
 #: A track's fixes count from this one on (0 is its first): the first two say where it is, and not yet that it is one.
 COUNTS_FROM = 2
 #: Stretches (of a track and so long a time) that end an age: 1, 4, 16 ..., as long as at most so many fixes were known by then;

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from birddog.geo import R_MEAN_M, Plane
+from birddog.geo import DEGREE_M, R_MEAN_M, Plane
 from tracking.forecast import futures as fut
 from tracking.forecast import regions
 from tracking.forecast.calibration import LEVELS, Calibration, Widths, guess_m
-from tracking.forecast.past import DEGREE_M, Past
+from tracking.forecast.past import Past
 
 
 @dataclass(frozen=True)
