@@ -163,7 +163,11 @@ def test_the_page_says_of_the_selected_track_what_is_expected_and_what_happened(
     page.wait_for_selector('body[data-ahead="3"]')
     words = page.inner_text("#detail-ahead")
     assert "not measured" in words and "90 % within" in words and "inside the 90 % area" in words and "at quay" in words
-    assert "Learned from 30 past tracks" in words
+    assert "Learned from 30 past tracks" in words and "if it goes there" in words
+    # where it is and how old that is stands above what is only expected
+    assert [dt.split()[0] for dt in page.locator("#detail-facts dt").all_inner_texts()][-1] == "last"
+    assert page.locator("#detail-facts").bounding_box()["y"] < page.locator("#detail-ahead").bounding_box()["y"]
+    assert page.locator("#detail-rest").bounding_box()["y"] > page.locator("#detail-ahead").bounding_box()["y"]
     page.keyboard.press("Escape")
     assert page.is_hidden("#detail-ahead")
 

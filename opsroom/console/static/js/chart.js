@@ -28,7 +28,9 @@ const nothing = () => ({ type: 'FeatureCollection', features: [] });
 // A name looks for room round its symbol: first behind what moves, clear of its chevron.
 const ROOM = { left: [1.1, 0], right: [-1.1, 0], top: [0, 1], bottom: [0, -1], 'top-left': [0.9, 0.7], 'bottom-left': [0.9, -0.7],
   'top-right': [-0.9, 0.7], 'bottom-right': [-0.9, -0.7] };
-const anchors = (...order) => ['literal', [...order, ...Object.keys(ROOM).filter((k) => !order.includes(k))].flatMap((k) => [k, ROOM[k]])];
+// where there is none so near, further off, clear of the neighbours' symbols: rather than over another name
+const FURTHER = [['left', [2.7, 0]], ['right', [-2.7, 0]], ['top', [0, 2.3]], ['bottom', [0, -2.3]], ['top-left', [1.4, 1.8]], ['bottom-right', [-1.4, -1.8]]];
+const anchors = (...order) => ['literal', [...[...order, ...Object.keys(ROOM).filter((k) => !order.includes(k))].flatMap((k) => [k, ROOM[k]]), ...FURTHER.flat()]];
 
 function style() {
   const sources = {

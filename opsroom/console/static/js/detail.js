@@ -20,6 +20,7 @@ export class Detail {
     this.panel = document.getElementById('detail');
     this.title = document.getElementById('detail-title');
     this.facts = document.getElementById('detail-facts');
+    this.rest = document.getElementById('detail-rest');
     this.image = document.getElementById('detail-image');
     this.follow = document.getElementById('detail-follow');
     this.imageOf = '';
@@ -229,8 +230,9 @@ export class Detail {
       ['95 % ellipse', e.minor_m > 0.97 * e.major_m ? `circle, radius ${metres(e.major_m)}`
         : `${metres(e.major_m)} × ${metres(e.minor_m)} (half axes), long axis ${String(Math.round(e.azimuth_deg)).padStart(3, '0')}°`],
       ['motion', motion(t.speed_mps, t.course_deg)],
-      ['last contact', ago(t.last_contact)],
       ['last fix', ago(t.last_fix)],
+    ], [
+      ['last contact', ago(t.last_contact)],
       ['last move', ago(t.last_move)],
       ['operation', plain(t.operation)],
       ['authority', t.authority ? words(t.authority) : ''],
@@ -257,14 +259,16 @@ export class Detail {
     ]);
   }
 
-  tell(facts) {
-    const shown = facts.filter(([, value]) => value);
-    const same = this.facts.children.length === shown.length * 2;
-    if (!same) this.facts.replaceChildren(...shown.flatMap(() => [make('dt'), make('dd')]));
-    shown.forEach(([name, value], i) => {
-      write(this.facts.children[2 * i], name);
-      write(this.facts.children[2 * i + 1], value);
-    });
+  /** Facts above what happened and what is expected; `rest` below: where it is and how old that is stands in sight. */
+  tell(facts, rest = []) {
+    for (const [list, told] of [[this.facts, facts], [this.rest, rest]]) {
+      const shown = told.filter(([, value]) => value);
+      if (list.children.length !== shown.length * 2) list.replaceChildren(...shown.flatMap(() => [make('dt'), make('dd')]));
+      shown.forEach(([name, value], i) => {
+        write(list.children[2 * i], name);
+        write(list.children[2 * i + 1], value);
+      });
+    }
   }
 
   async picture(id, url) {

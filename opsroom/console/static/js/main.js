@@ -57,7 +57,7 @@ const refused = new MoreList('refused', {
     `last ${clock(r.last)}`, plain(r.detail)] }),
   // a part that was not understood, a message that fed no track, what was sealed and came in since: no refused message
   count: (r) => (['unread', 'no_track', 'opened'].includes(r.reason) ? 0 : r.count),
-  last: (rows) => `${reason(rows[0])}, ${plain(rows[0].device || rows[0].source)}, ${ago(rows[0].last)}`,
+  last: (rows) => `${ago(rows[0].last)}: ${reason(rows[0])}, ${plain(rows[0].device || rows[0].source)}`, // what is cut off is not when
 });
 const authority = new MoreList('authority', {
   tell: (r) => ({ id: r.id, words: r.words }),
