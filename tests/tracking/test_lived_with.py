@@ -7,6 +7,8 @@ that falls back), and two trackers of one shipment that part.
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from birddog.geo import LocalFrame
@@ -197,6 +199,30 @@ def test_two_readers_that_hear_a_tag_at_once_do_not_throw_it_about(weak, strong,
             e, n = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
             assert e * e / row.p_ee + n * n / row.p_nn <= 5.991  # it is at pa
     assert not j.happened("parted") and (strong is None or abs(e) < 1.0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("apart_m", "every_s", "gps"), [(60.0, 25, True), (40.0, 4, True), (110.0, 10, False)])
+def test_two_readers_that_hear_a_tag_alike_do_not_throw_it_to_and_fro(apart_m, every_s, gps, seed, journal):
+    """Each read is a few dB off: one that was 6 dB better by chance put it at that reader, at 280 m/s."""
+    j, rng = journal(), random.Random(seed)
+    j.add(0, Operation(operation="op"))
+    for device in ("urn:epc:id:sgtin:1.2.3", *(("gps",) if gps else ())):
+        j.add(0, Device(device=device, interval_s=30.0 if device == "gps" else 0.0))
+        j.add(0, Attachment(device=device, shipment="crate", operation="op", from_ns=0))
+    for name, e in (("pa", 0.0), ("pb", apart_m)):
+        lat, lon = HOME.geodetic(e, 0.0)
+        j.add(0, Placement(device=name, lat_deg=lat, lon_deg=lon, range_m=6.0))
+    for t in range(0, 300 * every_s, every_s):
+        for k, reader in enumerate(rng.sample(("pa", "pb"), 2)):
+            at_s = t + 0.2 * k
+            j.say(at_s, TagRead(device=reader, time_ns=T0 + round(at_s * NS), epc="urn:epc:id:sgtin:1.2.3",
+                                rssi_dbm=-50.0 + rng.gauss(0, 2)))  # fmt: skip
+        if gps and t % 30 < every_s:
+            j.say(t + 0.6, fix("gps", t, rng.gauss(0, 5), rng.gauss(0, 5)))
+        [row] = j.now(t + 1)
+        assert row.ve_mps**2 + row.vn_mps**2 < 25.0, t
+    assert not j.happened("parted")
 
 
 def test_a_silent_tag_keeps_its_circle_and_the_ship_near_it_is_a_contact(journal):
