@@ -35,6 +35,7 @@ def merge(tracker: Tracker, live: LiveTrack, decision: Decision, number: int, bo
     for key in keys:
         tracker.by_key[key] = live
     s.decided.append(one)
+    _go_along(o, live.state, known)
     _take(live, o)
     _give(tracker, list(o.ring), live)
     _retold(tracker, o.ring, book, live)
@@ -76,6 +77,7 @@ def split(
         if kind in s.open_events:
             book.end(s.open_events.pop(kind), book.now_ns)
     s.decided.append(Decided(number, "split", None, [state.key], [device], before))
+    _go_along(s, made.state, [device])
     _withdrawn(tracker, live, theirs, book)
     _retold(tracker, theirs, book, live, made)
     return True, f"{device} goes its own way as {name}", made
@@ -92,6 +94,8 @@ def unmerged(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tup
     for names in (s.identities, s.sources, s.fixers):
         names[:] = [name for name in names if name not in one.devices]
     s.decided.remove(one)
+    state.decided = [old for old in state.decided if old.action != "false_fix"]  # which of them stand is the other's to say
+    _go_along(s, state, one.devices)
     back = tracker.add(state)
     for key in one.keys:
         tracker.by_key[key] = back
@@ -111,11 +115,19 @@ def unsplit(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tupl
     _end(tracker, other, book)
     if one.state and live.state.base is not None:
         live.rebase(_with(live.state.base, _CORES.decode(one.state), one.devices[0]))
+    _go_along(other.state, live.state, one.devices)
     _take(live, other.state)
     _give(tracker, list(other.state.ring), live)
     _retold(tracker, other.state.ring, book, live)
     live.state.decided.remove(one)
     return True, f"{', '.join(one.devices)} feeds it again"
+
+
+def _go_along(here: TrackState, there: TrackState, devices: list[str]) -> None:
+    """What was decided of the fixes of receivers goes where they go: there it is undone, and there no copy of them counts."""
+    theirs = [one for one in here.decided if one.action == "false_fix" and one.m is not None and one.m.device in devices]
+    here.decided[:] = [one for one in here.decided if one not in theirs]
+    there.decided += theirs
 
 
 def _without(base: Core, device: str) -> Core:

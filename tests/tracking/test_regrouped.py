@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from birddog.geo import LocalFrame, distance_m
-from birddog.model import Attachment, Decision, Device, Fix, Flag, Operation, Scan, Sighting, Track
+from birddog.model import Attachment, Decision, Device, Fix, Flag, Operation, Scan, Sighting, Tick, Track
 from birddog.units import NS
 
 T0 = 1_790_000_000 * NS
@@ -211,6 +211,43 @@ def test_nothing_is_left_where_the_one_that_was_split_off_said_long_before(journ
     assert (row.rival_device, row.rival_hits > 70, row.refused > 70) == ("b", True, True)
     if not later:
         assert plain([row]) == plain([want]), "as if nothing had been decided"
+
+
+@pytest.mark.parametrize("order", [
+    "split false unsplit unfalse", "false split unfalse unsplit", "split false unfalse unsplit",
+    "merge false unmerge unfalse", "false merge unfalse unmerge", "false merge unmerge unfalse",
+])  # fmt: skip
+def test_that_a_fix_is_false_goes_where_its_receiver_goes(journal, order):
+    """Decided of a receiver that was split off, it could not be undone once that was: the fix stayed out for ever.
+    Decided before, its undo put the fix into the track that the receiver had left."""
+    ways = []
+    for does in (True, False):
+        said = case(journal, ("a", "S1"), ("b", "S1" if "split" in order else "S2"), ("c", "S3"))
+        for k in range(8):
+            t = 10 * k + 10
+            for n, device in enumerate("abc"):
+                said.say(t + n, fix(device, t + n, 10.0 * (t + n), 5.0 * n))
+        said.say(84, fix("b", 84, 845.0, 9.0))
+        numbers = {}
+        for k, word in enumerate(order.split()):
+            rows = {name: row.track_id for row in said.now(85 + k) for name in row.identities}
+            body = {
+                "false": decide("false_fix", rows["b"], operation="A", device="b", time_ns=T0 + 84 * NS),
+                "split": decide("split", rows["a"], operation="A", device="b"),
+                "merge": decide("merge", rows["a"], operation="A", other=rows["b"]),
+            }.get(word) or decide("undo", f"D{numbers[word[2:]]}", operation="A")
+            said.add(85 + k, body if does else Tick())
+            numbers[word] = said.seq
+        assert not said.happened("decided_nothing")
+        for k in range(9, 12):
+            t = 10 * k + 10
+            for n, device in enumerate("abc"):
+                said.say(t + n, fix(device, t + n, 10.0 * (t + n), 5.0 * n))
+        ways.append(sorted(said.now(125), key=lambda row: row.identities))
+    for one, other in zip(*ways, strict=True):
+        assert one.identities == other.identities and one.hits == other.hits
+        for name in ("lat_deg", "lon_deg", "ve_mps", "vn_mps", "p_ee", "p_en", "p_nn"):
+            assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-6, abs=1e-6)
 
 
 def test_the_tag_that_was_split_off_falls_silent_by_itself(journal):
