@@ -528,6 +528,14 @@ class LiveTrack:
         near = reversed(self.state.ring)
         return any(r.device == m.device and r.origin == m.origin and abs(r.time_ns - m.time_ns) < window_ns for r in near)
 
+    def felt_here(self, m: Measurement, model: Model) -> bool:
+        """Whether a sensor felt the track where it stands already: how far apart they are is the same error each time, so
+        that one which shakes for ever would draw what is parked to its own place.
+        """
+        core = self.core(model)
+        since_ns = -(2**63) if core is None or core.moved_ns is None else core.moved_ns
+        return any(r.device == m.device and r.origin == m.origin and since_ns <= r.time_ns for r in self.state.ring)
+
     def _forget(self, at: int) -> None:
         """The filters from an index on are to be run again."""
         if at < len(self._cores):

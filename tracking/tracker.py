@@ -482,7 +482,7 @@ class Tracker:
         if not likely:
             return None
         live = self.tracks[max(likely)[2]]
-        if live.read_lately(m, int(self.presets.read_window_s * NS)):
+        if live.read_lately(m, int(self.presets.read_window_s * NS)) or live.felt_here(m, self.model(live)):
             return None
         self.measure(live, m, book)
         return live

@@ -203,6 +203,29 @@ def test_two_readers_that_hear_a_tag_at_once_do_not_throw_it_about(weak, strong,
     assert not j.happened("parted") and (strong is None or abs(e) < 1.0)
 
 
+@pytest.mark.parametrize("reports", [True, False])
+@pytest.mark.parametrize(("every_s", "shakes_s", "apart_m", "range_m"), [
+    (300, 20, 40.0, 40.0), (600, 20, 80.0, 80.0), (60, 7, 15.0, 20.0), (300, 90, 60.0, 80.0), (1800, 400, 40.0, 60.0),
+])
+def test_a_sensor_that_shakes_for_ever_draws_no_crate_to_its_place(every_s, shakes_s, apart_m, range_m, reports, journal):
+    """What it feels is somewhere about it; that it felt it a hundred times does not say where (80 m of 80 it went before)."""
+    j, rng, end_s = journal(), random.Random(every_s), 7200
+    area = ((4.0, 51.9), (4.1, 51.9), (4.1, 52.0), (4.0, 52.0), (4.0, 51.9))
+    j.add(0, Operation(operation="op", area=area))
+    j.add(0, Device(device="tag", klass="parcel", interval_s=every_s))
+    j.add(0, Attachment(device="tag", shipment="crate", operation="op", from_ns=0))
+    lat, lon = HOME.geodetic(apart_m, 0.0)
+    j.add(0, Placement(device="shaker", lat_deg=lat, lon_deg=lon, range_m=range_m))
+    fixes = [(t, fix("tag", t, rng.gauss(0, 5), rng.gauss(0, 5))) for t in range(0, end_s if reports else 2400, every_s)]
+    shakes = [(t + 0.3, Reading(device="shaker", time_ns=T0 + round((t + 0.3) * NS), quantity="seismic", value=True))
+              for t in range(200, end_s, shakes_s)]  # fmt: skip
+    for at_s, said in sorted(fixes + shakes, key=lambda one: one[0]):
+        j.say(at_s, said, device=said.device)
+    [row] = [one for one in j.now(end_s) if one.operation == "op"]
+    e, n = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+    assert abs(e) < 12.0 and e * e / row.p_ee + n * n / row.p_nn <= 5.991
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("apart_m", "every_s", "gps"), [(60.0, 25, True), (40.0, 4, True), (110.0, 10, False)])
 def test_two_readers_that_hear_a_tag_alike_do_not_throw_it_to_and_fro(apart_m, every_s, gps, seed, journal):
