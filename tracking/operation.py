@@ -718,6 +718,8 @@ class OperationFold:
             self._battery(live, device, book)
         time_ns = state.clocks.taken_at(fix, self.operation, s.track_id, book)
         m = of_fix(fix, time_ns, tracker.model(live))
+        if fmt == "ais" and (first_ns := live.copied_ns(m, fix.attributes.get("utc_second"))) is not None:
+            time_ns, m = first_ns, msgspec.structs.replace(m, time_ns=first_ns)
         false = bool(s.decided) and is_false(live, m)
         if not false and s.klass != STATION:
             book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, fix.lat_deg, fix.lon_deg))

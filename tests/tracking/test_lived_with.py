@@ -203,6 +203,25 @@ def test_two_readers_that_hear_a_tag_at_once_do_not_throw_it_about(weak, strong,
     assert not j.happened("parted") and (strong is None or abs(e) < 1.0)
 
 
+@pytest.mark.parametrize("late_s", [3.0, 40.0, 50.0, 65.0, 130.0])
+@pytest.mark.parametrize("every_s", [10, 30])
+def test_one_report_that_two_receivers_hear_is_one_however_late_the_second_is(every_s, late_s, journal):
+    """A report says its second and no minute: 50 s late it was taken for one of now, 65 s late for one of a minute later."""
+    j, rng, begun_s = journal(), random.Random(1), T0 // NS
+    said = []
+    for t in range(0, 900, every_s):
+        lat, lon = HOME.geodetic(9.0 * t + rng.gauss(0, 3), rng.gauss(0, 3))
+        one = Fix(device="244000001", time_ns=None, time_source="server", lat_deg=lat, lon_deg=lon, sigma_m=10.0, speed_mps=9.0,
+                  course_deg=90.0, attributes={"msg_type": 1, "utc_second": (begun_s + t) % 60})  # fmt: skip
+        said += [(t + 0.3, one), (t + late_s, one)]
+    for at_s, one in sorted(said, key=lambda row: row[0]):
+        j.say(at_s, one, fmt="ais", device="receiver")
+    [row] = j.now(900)
+    e, _ = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+    assert row.hits == 900 // every_s and row.refused == 0 and abs(e - 8100.0) < 40.0
+    assert {event.kind for event in j.happened()} <= {"confirmed"}
+
+
 @pytest.mark.parametrize("reports", [True, False])
 @pytest.mark.parametrize(("every_s", "shakes_s", "apart_m", "range_m"), [
     (300, 20, 40.0, 40.0), (600, 20, 80.0, 80.0), (60, 7, 15.0, 20.0), (300, 90, 60.0, 80.0), (1800, 400, 40.0, 60.0),
