@@ -70,9 +70,11 @@ LASTING_PRIOR, LASTING_MEMORY = 2.0, 60.0
 #: Of a fix that states no sigma so much, one sigma, lasts at least: fixes that agree teach how far they differ, not how far
 #: all of them are off.  Until it stood somewhere for a while it is taken to be this share of the class's variance.
 LASTING_M, LASTING_SHARE = 4.0, 0.7
+#: Of a fix that states its sigma it is what was seen where it stayed, once it was so often.
+UNSAID_COUNT = 4.0
 #: A receiver that states less than was found of so many of its fixes is believed to be that much worse, as a variance at most;
 #: with so much leeway, for what is found of so few is not known better (without it .985 were inside over the situations).
-BOASTS_COUNT, BOASTS_MOST, BOASTS_LEEWAY = 10.0, 2.0, 0.95
+BOASTS_COUNT, BOASTS_MOST, BOASTS_LEEWAY = 10.0, 9.0, 0.95
 #: Where its errors do not last no floor holds what is missing, and what is found is too little: a filter that is wider than the
 #: motion goes with each error, and residual² + P comes to 0.75 of R where P is 0.4 of it.
 BOASTS_WHITE = 1.2
@@ -491,6 +493,17 @@ def lasts(count_l: float, r_l: float, base: float) -> float:
     return r
 
 
+def unsaid(count_l: float, r_l: float, r: float) -> float:
+    """The variance per axis of what lasts of the errors of a device that states them, as far as it was seen where it stayed;
+    0 before that.
+
+    Args:
+        r: the variance that it is believed to have.
+    """
+    # less than so many witnesses say with the chance of one sigma
+    return min((1.0 - 1.0 / math.sqrt(count_l)) * r_l, BOASTS_MOST * r) if count_l >= UNSAID_COUNT else 0.0
+
+
 def boasts(count: float, r: float, r_ee: float, r_nn: float, share: float) -> float:
     """How many times the variance that a receiver states its fixes have, by what was found of so many; 1 of a modest one.
 
@@ -867,8 +880,7 @@ def _follow(
         count_v, r_v = mean_of(count_v, r_v, ((v0 - x1) ** 2 + (v1 - x3) ** 2 + out[at + 8] + out[at + 13]) / 2.0, base_v)
         r_v = max(r_v, VELOCITY_LEAST_MPS * VELOCITY_LEAST_MPS, VELOCITY_SHARE * VELOCITY_SHARE * (x1 * x1 + x3 * x3))
     last = LASTING * (r_ee + r_nn) / 2.0
-    if not flags & STATED:
-        last = max(last, lasts(count_l, r_l, base))
+    last = max(last, unsaid(count_l, r_l, last) if flags & STATED else lasts(count_l, r_l, base))
     gain = min(1.0, (p_ee + p_nn) / (r_ee + r_nn))
     bias += gain * (last - bias)
     white, white_n = 0.0, 0.0
@@ -880,7 +892,7 @@ def _follow(
     stay = to + ANCHOR + 3
     left, spot_e, spot_n, stay_e, stay_n, stay_s, away2 = rested(
         e, n, max(p_ee, p_nn) + bias, dt_s, row[stay], row[stay + 1], row[stay + 2], row[stay + 3], row[stay + 4])
-    if not left and dt_s > 0.0 and not flags & STATED:
+    if not left and dt_s > 0.0:
         count_l, r_l = wandered(count_l, r_l, dt_s, stay_s, away2)
     way = to + WAY
     if has_v and out[at + 16] <= gate:
@@ -955,8 +967,8 @@ def follow_all(
 #: What those of ``Compiled`` call, in the order in which one needs the other.
 _INNER = (
     "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "sided", "mean_of",
-    "found_of", "lasts", "lasting_share", "boasts", "whiter", "wandered", "rested", "gone_on", "_en", "_geodetic", "_rotated",
-    "_lasting", "_told", "_holding", "_show", "_follow",
+    "found_of", "lasts", "unsaid", "lasting_share", "boasts", "whiter", "wandered", "rested", "gone_on", "_en", "_geodetic",
+    "_rotated", "_lasting", "_told", "_holding", "_show", "_follow",
 )  # fmt: skip
 
 

@@ -87,12 +87,14 @@ def learnt(
     return (*noise[:at], new, *noise[at + 1 :])
 
 
-def lasting(noise: DeviceNoises, device: str, base: float) -> float:
-    """The variance per axis of what lasts of the errors of a device that states none, m²; base: its class's variance."""
-    for known in noise:
-        if known.device == device:
-            return kernel.lasts(known.count_l, known.r_l, base)
-    return kernel.lasts(0.0, 0.0, base)
+def lasting(noise: DeviceNoises, device: str, base: float, *, stated: bool = False) -> float:
+    """The variance per axis of what lasts of the errors of a device, m².
+
+    Args:
+        base: its class's variance, or where it is ``stated`` that which it is believed to have.
+    """
+    count_l, r_l = next(((known.count_l, known.r_l) for known in noise if known.device == device), (0.0, 0.0))
+    return kernel.unsaid(count_l, r_l, base) if stated else kernel.lasts(count_l, r_l, base)
 
 
 def wandered(noise: DeviceNoises, device: str, dt_s: float, stood_s: float, away2: float) -> DeviceNoises:

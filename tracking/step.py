@@ -101,7 +101,7 @@ def _lasting(m: Measurement, noise: DeviceNoises, base: float | None) -> float:
     if m.origin == "sighting":
         return 0.0
     said = LASTING * (m.r_ee + m.r_nn) / 2.0
-    return said if m.stated or base is None else max(said, lasting_of(noise, m.device, base))
+    return said if base is None else max(said, lasting_of(noise, m.device, said if m.stated else base, stated=m.stated))
 
 
 def _bank(core: Core, motion: Motion) -> Bank:
@@ -408,7 +408,7 @@ def _settled(
     left, spot_e, spot_n, stay_e, stay_n, stay_s, away2 = rested(
         x[0], x[2], max(x[4], x[11]) + bias, dt_s, core.spot_e, core.spot_n, core.stay_e, core.stay_n, core.stay_s
     )
-    if not left and dt_s > 0.0 and base is not None and not m.stated:
+    if not left and dt_s > 0.0 and base is not None:
         noise = wandered(noise, m.device, dt_s, stay_s, away2)
     moved_ns = m.time_ns if left else core.moved_ns
     if z is None:

@@ -221,6 +221,25 @@ def test_errors_that_last_keep_their_floor(dt_s, speed_mps):
     assert np.mean([nees <= 5.991 for nees in found]) >= 0.88
 
 
+@pytest.mark.parametrize(
+    ("says", "lasts_s", "least"), [(0.5, 300.0, 0.86), (0.35, 300.0, 0.86), (0.35, 0.0, 0.86), (1.0, 300.0, 0.95)]
+)
+def test_a_receiver_whose_errors_last_is_found_out_where_it_stands(says, lasts_s, least):
+    """It states 5 m and is 10 or 14: its fixes agree with each other, and only where it stays is seen how far they wander."""
+    rows = [
+        (msgspec.structs.replace(m, r_ee=says**2 * m.r_ee, r_nn=says**2 * m.r_nn), truth)
+        for seed in range(5) for m, truth in drive(seed, 30.0, lasts_s, 0.0, n=300)
+    ]  # fmt: skip
+    held = [nees <= 5.991 for seed in range(5) for nees in shown(rows[300 * seed : 300 * seed + 300], "van")[80:]]
+    assert np.mean(held) >= least
+
+
+def test_what_is_seen_of_lasting_errors_is_worth_so_much_only():
+    assert kernel.unsaid(kernel.UNSAID_COUNT - 0.1, 100.0, 25.0) == 0.0, "seen too seldom"
+    assert kernel.unsaid(16.0, 100.0, 25.0) == 75.0
+    assert kernel.unsaid(10.0, 1e6, 25.0) == kernel.BOASTS_MOST * 25.0
+
+
 def test_whether_errors_last_is_learnt_of_one_receiver_that_states_its_sigma():
     rows = [m for m, _ in drive(3, 10.0, 0.0, 20.0)]
     core, _ = followed(zip(rows, [(0.0, 0.0)] * len(rows), strict=True), "van")
