@@ -30,7 +30,7 @@ from tracking.forecast import calibration as cal
 from tracking.forecast.past import LOT, Age, Past, Scale
 
 #: The form of the folder; another one is refused.
-FORM = 3
+FORM = 4
 COLUMNS = ("begin", "place_key", "place_begin", "s_row", "s_end", "s_key", "s_lat", "s_lon", "runs")
 #: Columns that are looked up together are records: a place in them is one page of the map and not one a column.
 RECORDS = {
@@ -66,7 +66,7 @@ def save(calibration: cal.Calibration, path: str, about: dict[str, Any]) -> None
         scores = []
         for k, (minutes, moving, ended) in enumerate(sorted(calibration.known, key=lambda key: (*key[:2], key[2] or 0.0))):
             kept = calibration.known[minutes, moving, ended]
-            np.save(folder / f"scores{k}.npy", np.stack([kept.miss_m, kept.odd]), allow_pickle=False)
+            np.save(folder / f"scores{k}.npy", np.stack([kept.miss_m, kept.odd, kept.ruler]), allow_pickle=False)
             scores.append({"horizon_min": minutes, "moving": moving, "ended": ended})
         assert calibration.windows is not None
         for moving, of in calibration.windows.items():
@@ -270,8 +270,8 @@ def load(path: str, *, hashed: bool = True) -> cal.Calibration:
             windows[moving] = cal.Windows(row.astype(np.int64), t_s, share, apart > 0.0)
         known = {}
         for k, of in enumerate(said["scores"]):
-            miss, odd = _column(folder, f"scores{k}")
-            known[of["horizon_min"], of["moving"], of["ended"]] = cal.Scores(miss, odd)
+            miss, odd, by = _column(folder, f"scores{k}")
+            known[of["horizon_min"], of["moving"], of["ended"]] = cal.Scores(miss, odd, by)
     except OSError as error:
         raise UsageError(f"is no archive of Birddog: {error.strerror}", file=error.filename or path) from error
     except (ValueError, KeyError, TypeError) as error:

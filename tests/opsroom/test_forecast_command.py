@@ -201,7 +201,7 @@ def test_an_ais_log_and_a_journal_are_read(tmp_path, capsys):
     (lambda p: p.write_bytes(b"PAR1\0\0"), "Parquet"),  # one that cannot be read, or no pyarrow
     (lambda p: p.write_text("vessel,when\n1,2\n"), "no such column"),
     (lambda p: (p.mkdir(), (p / "archive.json").write_text("{}")), "no archive of form"),
-    (lambda p: (p.mkdir(), (p / "archive.json").write_text('{"birddog_archive":3}')), "is no archive of Birddog"),
+    (lambda p: (p.mkdir(), (p / "archive.json").write_text('{"birddog_archive":4}')), "is no archive of Birddog"),
 ])  # fmt: skip
 def test_an_archive_that_is_none_is_one_line(files, tmp_path, capsys, make, said):
     make(tmp_path / "x")

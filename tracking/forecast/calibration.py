@@ -9,6 +9,12 @@ Two regimes.  An archive that goes on until the question (or holds it) is asked 
 was known *then*; windows count whose outcome was known at t0, of the later half of what had gone before.  An archive that
 ended a day or more before knows whole days: each window is asked with all the other tracks (leave one out).
 
+Not all answers are as sure: what many passed like is told four times as well as what hardly anybody did, and a ship at a quay
+stays where she is to a few metres, one at anchor swings by two hundred.  So misses are measured by a ruler (``ruler``) that is
+known when the question is asked (locally weighted conformal prediction: Lei et al., 2018, section 5.2): of what moves by how
+much likeness there was, of what stands by how it has swung so far.  A width is a quantile of miss over ruler, times the own
+ruler.  Nine tenths of what stands are decided by those that leave, and how far these go no swinging tells: no ruler there.
+
 Which windows are asked is decided by a hash of track and time, so that the same ones are asked whatever else the archive holds.
 Outcomes of one track are alike: they are weighed (``weighed``), and the quantile is one of weights.
 """
@@ -27,14 +33,20 @@ from tracking.forecast.past import COUNTS_FROM, DEG, STOOD_MPS, Past
 
 #: Horizons at which an archive is calibrated, minutes; between two of them widths are interpolated.
 GRID_MIN = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 360, 480, 720, 1440, 2880, 5760, 10_080, 20_160, 43_200)
-#: Windows of a kind that are asked at a horizon at most, and the fewest that say something.
-ENOUGH, FEWEST = 400, 20
+#: Windows of a kind that are asked at a horizon at most, and the fewest that say something; tracks below which they say how
+#: these went and not how others go: nine tenths are then the widest that was seen (the next trip's rank among two is no ninth).
+ENOUGH, FEWEST, FEWEST_TRACKS = 600, 20, 3
 #: How alike the outcomes of one track are, of what stands and of what moves (the share of the variance that is the track's).
 ALIKE = {False: 0.0, True: 0.05}
 #: Windows that are kept of a large archive, of each kind, apart and not; those that are not are of its first fixes.
 MOST_WINDOWS, MOST_OTHERS = 6000, 4**7
-#: Where nothing is known: half and nine tenths of the way that the speed makes, and of a walk for what stands.
-GUESS = {0.5: 0.25, 0.9: 0.7}
+#: Where nothing is known: half and nine tenths of the way that the pace makes, and of a walk for what stands and has stood.
+GUESS, GUESS_STOOD = {0.5: 0.4, 0.9: 1.2}, {0.5: 0.25, 0.9: 0.7}
+#: Of what moves: misses shrink with this power of likeness (and of so much more, which is there where there is none), and are
+#: measured as at so much.
+SHRINKS, NO_LIKENESS, USUAL_LIKENESS = 0.35, 0.1, 1.5
+#: Of what stands: the least swing, and one that is usual, metres.
+LEAST_SWING_M, USUAL_SWING_M = 10.0, 30.0
 LEVELS = (0.5, 0.9)
 
 
@@ -56,6 +68,7 @@ class Scores:
 
     miss_m: np.ndarray
     odd: np.ndarray
+    ruler: np.ndarray
 
 
 @dataclass
@@ -91,38 +104,48 @@ class Calibration:
         if self.windows is None:
             self.windows = windows_of(self.past)
 
-    def widths(self, after_s: float, moving: bool, speed_mps: float, t0_s: float, level: float) -> Widths:
-        """The widths ``after_s`` behind the last fix: between those of the horizons of the grid about it."""
+    def widths(self, after_s: float, moving: bool, pace_mps: float, t0_s: float, level: float, ruler: float = 1.0) -> Widths:
+        """The widths ``after_s`` behind the last fix: between those of the horizons of the grid about it.
+
+        Args:
+            pace_mps: what a guess is made of where nothing is known.
+            ruler: that of the question.
+        """
         after_min = after_s / 60.0
         k = int(np.searchsorted(GRID_MIN, after_min - 1e-9))
         lower, upper = GRID_MIN[max(k - 1, 0)], GRID_MIN[min(k, len(GRID_MIN) - 1)]
-        high = self._at(upper, moving, speed_mps, t0_s, level)
+        high = self._at(upper, moving, pace_mps, t0_s, level, ruler)
         if upper <= after_min + 1e-9:
             return high
         if k == 0:
             # before the first horizon: from a fix's own error on
             share = after_min / upper
             return Widths(_LEAST_M[level] + share * max(high.radius_m - _LEAST_M[level], 0.0), high.oddness, high.windows)
-        low = self._at(lower, moving, speed_mps, t0_s, level)
+        low = self._at(lower, moving, pace_mps, t0_s, level, ruler)
         w = math.log(after_min / lower) / math.log(upper / lower)
         odd = None if low.oddness is None or high.oddness is None else (1.0 - w) * low.oddness + w * high.oddness
         radius_m = math.exp((1.0 - w) * math.log(low.radius_m) + w * math.log(high.radius_m))
         return Widths(radius_m, odd, min(low.windows, high.windows))
 
-    def _at(self, minutes: int, moving: bool, speed_mps: float, t0_s: float, level: float) -> Widths:
-        miss, odd, weight = self.weighed(minutes, moving, t0_s)
+    def _at(self, minutes: int, moving: bool, pace_mps: float, t0_s: float, level: float, ruler: float) -> Widths:
+        ruled = moving or level <= 0.5
+        miss, odd, weight = self.weighed(minutes, moving, t0_s, ruled)
         if len(miss) < FEWEST:
-            # too few of this kind say nothing of it: both kinds together
-            others = self.weighed(minutes, not moving, t0_s)
-            miss, odd, weight = np.r_[miss, others[0]], np.r_[odd, others[1]], np.r_[weight, others[2]]
+            # too few of this kind say nothing of it: both kinds together, whose rulers have nothing in common
+            miss, odd, weight = (np.r_[own, others] for own, others in zip(
+                self.weighed(minutes, moving, t0_s), self.weighed(minutes, not moving, t0_s), strict=True))  # fmt: skip
+            ruled = False
         n = len(miss)
         if n < FEWEST:
-            guess = guess_m(minutes * 60.0, moving, speed_mps, level)
+            guess = guess_m(minutes * 60.0, moving, pace_mps, level)
             shorter = GRID_MIN[max(GRID_MIN.index(minutes) - 1, 0)]
             if shorter < minutes:  # no later is less known than what was found of a shorter time
-                guess = max(guess, self._at(shorter, moving, speed_mps, t0_s, level).radius_m)
+                guess = max(guess, self._at(shorter, moving, pace_mps, t0_s, level, ruler).radius_m)
             return Widths(guess, None, n)
-        return Widths(max(quantile(miss, weight, level), _LEAST_M[level]), quantile(odd, weight, level), n)
+        by = ruler if ruled else 1.0
+        if level > 0.5 and self._tracks(minutes, moving, t0_s) < FEWEST_TRACKS:
+            return Widths(max(float(miss.max()) * by, _LEAST_M[level]), float(odd.max()), n)
+        return Widths(max(quantile(miss, weight, level) * by, _LEAST_M[level]), quantile(odd, weight, level), n)
 
     def scores(self, minutes: int, moving: bool, t0_s: float) -> tuple[np.ndarray, np.ndarray]:
         """(miss in metres, oddness) of the windows that count for a question at t0."""
@@ -134,8 +157,10 @@ class Calibration:
         of, (good, kept) = self.windows[moving], self._good(minutes, moving, t0_s)
         return of.t_s[good], kept.miss_m[good], kept.odd[good]
 
-    def weighed(self, minutes: int, moving: bool, t0_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(miss in metres, oddness, weight): windows of one slot share one, and those of a long track say less each.
+    def weighed(
+        self, minutes: int, moving: bool, t0_s: float, ruled: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(miss in metres or over its ruler, oddness, weight): windows of one slot share one, those of a long track say less.
 
         The mean of n outcomes of which a share of the variance is their track's is worth n / (1 + share (n - 1)) (the design
         effect of clusters: Kish, "Survey Sampling", 1965; title from memory).
@@ -144,19 +169,24 @@ class Calibration:
         of, (good, kept) = self.windows[moving], self._good(minutes, moving, t0_s)
         rows = of.row[good]
         track = self.past.track_of(rows)
-        slot = np.floor((of.t_s[good] - self.past.t_s[self.past.begin[track]]) / (2.0 * self.past.scale.window_s))
+        slot = slots(of.t_s[good] - self.past.t_s[self.past.begin[track]], self.past.scale.window_s)
         _, same, many = np.unique(np.c_[track, slot], axis=0, return_inverse=True, return_counts=True)
         weight = 1.0 / many[same.ravel()] if len(good) else np.zeros(0)
         _, own = np.unique(track, return_inverse=True)
         weight /= 1.0 + ALIKE[moving] * np.maximum(np.bincount(own, weight)[own] - 1.0, 0.0) if len(good) else 1.0
-        return kept.miss_m[good], kept.odd[good], weight
+        return kept.miss_m[good] / (kept.ruler[good] if ruled else 1.0), kept.odd[good], weight
+
+    def _tracks(self, minutes: int, moving: bool, t0_s: float) -> int:
+        """How many tracks the windows of a kind are of."""
+        assert self.windows is not None
+        return len(np.unique(self.past.track_of(self.windows[moving].row[self._good(minutes, moving, t0_s)[0]])))
 
     def _good(self, minutes: int, moving: bool, t0_s: float) -> tuple[np.ndarray, Scores]:
         """Which windows count for a question at t0 and have an outcome, and the scores."""
         assert self.windows is not None
         of, ended = self.windows[moving], self.past.ended(t0_s)
         blank = np.full(len(of.row), np.nan)
-        kept = self.known.setdefault((minutes, moving, ended), Scores(blank, blank.copy()))
+        kept = self.known.setdefault((minutes, moving, ended), Scores(blank, blank.copy(), blank.copy()))
         if ended is not None:
             among = np.arange(int(np.searchsorted(of.t_s, ended, side="right")))
         else:
@@ -167,26 +197,27 @@ class Calibration:
             among = np.arange(a, b)
         among = first_of(of, among, ENOUGH)
         for k in among[np.isnan(kept.miss_m[among])]:
-            kept.miss_m[k], kept.odd[k] = self._ask(int(of.row[k]), float(of.t_s[k]), minutes * 60.0, ended)
+            kept.miss_m[k], kept.odd[k], kept.ruler[k] = self._ask(int(of.row[k]), float(of.t_s[k]), minutes * 60.0, ended)
         return among[np.isfinite(kept.miss_m[among])], kept
 
-    def _ask(self, row: int, t_s: float, after_s: float, ended: float | None) -> tuple[float, float]:
-        """(miss, oddness) of one window; infinite where what came is not known."""
+    def _ask(self, row: int, t_s: float, after_s: float, ended: float | None) -> tuple[float, float, float]:
+        """(miss, oddness, ruler) of one window; infinite where what came is not known."""
         came = self.past.at(row, t_s + after_s, math.inf if ended is None else ended)
         if came is None:
-            return math.inf, math.inf
+            return math.inf, math.inf, 1.0
         state = state_of(self.past, row)
         own = int(np.searchsorted(self.past.begin, row, side="right")) - 1
         seen = fut.Visible(until_s=t_s if ended is None else ended, own=own)
         found = fut.passes(self.past, state, seen, self.like) if state.moving else None
         f = fut.futures_of(self.past, state, after_s, seen, found, self.like)
         e, n = f.plane.en(lat_deg=came[1], lon_deg=came[2])
-        b = regions.bells(f, state.speed_mps, after_s, self.shape)
-        return math.hypot(e - f.point[0], n - f.point[1]), regions.oddness(b, e, n)
+        by = ruler(state, f)
+        b = regions.bells(f, state.speed_mps, after_s, self.shape, wider(state, by))
+        return math.hypot(e - f.point[0], n - f.point[1]), regions.oddness(b, e, n), by
 
 
-#: No radius is smaller: a fix's own error.
-_LEAST_M = {0.5: 10.0, 0.9: 25.0}
+#: No radius is smaller: a fix's own error (half of what lies at a quay is within a few metres of where it was).
+_LEAST_M = {0.5: 3.0, 0.9: 25.0}
 
 
 def quantile(scores: np.ndarray, weight: np.ndarray, level: float) -> float:
@@ -204,9 +235,23 @@ def first_of(of: Windows, among: np.ndarray, most: int) -> np.ndarray:
     return np.sort(among[np.lexsort((of.share[among], ~of.apart[among]))[:most]])
 
 
-def guess_m(after_s: float, moving: bool, speed_mps: float, level: float) -> float:
-    """The radius where nothing is known."""
-    return max(GUESS[level] * (speed_mps if moving else STOOD_MPS) * after_s, _LEAST_M[level])
+def ruler(state: fut.LastSeen, f: fut.Futures) -> float:
+    """What misses are measured by: how far off answers of this kind usually are, over what is usual; known at the question."""
+    if state.moving:
+        return ((f.mass + NO_LIKENESS) / USUAL_LIKENESS) ** -SHRINKS
+    return math.hypot(state.swing_m, LEAST_SWING_M) / USUAL_SWING_M
+
+
+def wider(state: fut.LastSeen, by: float) -> float:
+    """How many times as wide a region's bells are: half of the ruler (its root), for where futures lie apart says the rest."""
+    return math.sqrt(by) if state.moving else 1.0
+
+
+def guess_m(after_s: float, moving: bool, pace_mps: float, level: float) -> float:
+    """The radius where nothing is known: of the way at a pace, its own of late where it stands only for a moment."""
+    if not moving and pace_mps <= STOOD_MPS:
+        return max(GUESS_STOOD[level] * STOOD_MPS * after_s, _LEAST_M[level])
+    return max(GUESS[level] * pace_mps * after_s, _LEAST_M[level])
 
 
 def state_of(past: Past, row: int) -> fut.LastSeen:
@@ -222,7 +267,7 @@ def state_of(past: Past, row: int) -> fut.LastSeen:
 def windows_of(past: Past, most: int = MOST_WINDOWS) -> dict[bool, Windows]:
     """The windows of what moves and of what stands; of those that are apart at most so many of each, of the least hashes.
 
-    None is in a track's first slot: questions are asked of what is known already.
+    None is in a track's first velocity window: questions are asked of what is known already.
     """
     rows, apart = _candidates(past, most)
     tracks = past.track_of(rows).tolist()
@@ -249,9 +294,15 @@ def windows_of(past: Past, most: int = MOST_WINDOWS) -> dict[bool, Windows]:
     return out
 
 
+def slots(since_s: np.ndarray, window_s: float) -> np.ndarray:
+    """The slot of each time since its track's beginning: two velocity windows each, the first after one; before it negative."""
+    out: np.ndarray = np.floor((since_s - window_s) / (2.0 * window_s)).astype(np.int64)
+    return out
+
+
 def _candidates(past: Past, most: int) -> tuple[np.ndarray, np.ndarray]:
     """(rows that may be windows, whether they are apart): of a large archive of every so-manieth block."""
-    slot_s, found, first, block = 2.0 * past.scale.window_s, [], [], 1 << 20
+    found, first, block = [], [], 1 << 20
     young_s = math.inf
     if len(past.p_t_s) > MOST_OTHERS:
         young_s = float(np.partition(past.p_t_s, MOST_OTHERS - 1)[MOST_OTHERS - 1])
@@ -259,8 +310,8 @@ def _candidates(past: Past, most: int) -> tuple[np.ndarray, np.ndarray]:
     for a in blocks[:: max(1, len(blocks) // 64)]:
         rows = np.arange(a, min(a + block, len(past.t_s)))
         track = past.track_of(rows)
-        slot = np.floor((past.t_s[rows] - past.t_s[past.begin[track]]) / slot_s).astype(np.int64)
-        counts = (slot > 0) & (rows >= past.begin[track] + COUNTS_FROM)
+        slot = slots(past.t_s[rows] - past.t_s[past.begin[track]], past.scale.window_s)
+        counts = (slot >= 0) & (rows >= past.begin[track] + COUNTS_FROM)
         new = counts.copy()
         new[1:] &= (np.diff(slot) != 0) | (np.diff(track) != 0) | ~counts[:-1]
         keep = counts & (new | (past.t_s[rows] <= young_s))

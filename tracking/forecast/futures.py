@@ -30,6 +30,8 @@ _DAY_S = 86_400.0
 OWN_OLDER_S = _DAY_S
 #: Two passes of one track near one place are two, where so long a time is between them (or four holes).
 APART_S = 3600.0
+#: How long back what stands is looked at for its swing, and the swing of what has only come to stand.
+SWINGS_S, NEW_SWING_M = 4 * 3600.0, 100.0
 #: Fixes of the asked track that are looked at, the newest: what stands longer than they tell has stood that long.
 MOST_LOOKED_BACK = 2048
 #: Passes that are kept; of those that break off, how many are carried on, and by how many passes each.
@@ -75,7 +77,10 @@ LIKENESS = Likeness()
 
 @dataclass(frozen=True)
 class LastSeen:
-    """What is known of the asked thing at t0: its last fix, its velocity, since when it has stood (0 s where it moves)."""
+    """What is known of the asked thing at t0: its last fix, its velocity, since when it has stood (0 s where it moves).
+
+    ``swing_m``: of what stands the root mean square distance of its fixes of the last hours from the last one, while it stood.
+    """
 
     t_s: float
     lat_deg: float
@@ -83,6 +88,7 @@ class LastSeen:
     ve_mps: float
     vn_mps: float
     stood_s: float
+    swing_m: float = 0.0
 
     @property
     def speed_mps(self) -> float:
@@ -118,16 +124,32 @@ def last_seen(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, t0_s: f
     a = max(0, n - MOST_LOOKED_BACK)
     t_s, lat_deg, lon_deg = t_s[a:n], lat_deg[a:n], lon_deg[a:n]
     ve, vn = velocity_of(t_s, lat_deg, lon_deg, window_s)
-    since = len(t_s) - 1
+    since, swing_m = len(t_s) - 1, 0.0
     if math.hypot(ve, vn) <= STOOD_MPS:
         went = np.hypot(*velocities_of(t_s, lat_deg, lon_deg, window_s)) > STOOD_MPS
         went[1:] |= np.diff(t_s) > 6 * 3600.0
         moved = np.flatnonzero(went)
         since = min(int(moved[-1]) + 1, since) if len(moved) else 0
+        a = max(since, int(t_s.searchsorted(t_s[-1] - SWINGS_S)))
+        e, n = Plane(lat_deg=float(lat_deg[-1]), lon_deg=float(lon_deg[-1])).en_array(lat_deg[a:-1], lon_deg[a:-1])
+        swing_m = math.sqrt(float(np.mean(e * e + n * n))) if len(e) else NEW_SWING_M
     return LastSeen(
         t_s=float(t_s[-1]), lat_deg=float(lat_deg[-1]), lon_deg=float(lon_deg[-1]), ve_mps=ve, vn_mps=vn,
-        stood_s=float(t_s[-1] - t_s[since]),
+        stood_s=float(t_s[-1] - t_s[since]), swing_m=swing_m,
     )  # fmt: skip
+
+
+def pace_mps(
+    t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, state: LastSeen, after_s: float, window_s: float
+) -> float:
+    """Metres a second on the way that it made in as long a time before its last fix, or now where that is more."""
+    b = int(t_s.searchsorted(state.t_s, side="right"))
+    a = max(int(t_s.searchsorted(state.t_s - max(after_s, 2.0 * window_s))), b - MOST_LOOKED_BACK)
+    if b - a < 2:
+        return state.speed_mps
+    e, n = Plane(lat_deg=state.lat_deg, lon_deg=state.lon_deg).en_array(lat_deg[a:b], lon_deg[a:b])
+    way_m = float(np.hypot(np.diff(e), np.diff(n)).sum())
+    return max(state.speed_mps, way_m / max(float(t_s[b - 1] - t_s[a]), 1.0))
 
 
 @dataclass(frozen=True)

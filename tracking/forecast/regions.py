@@ -55,8 +55,8 @@ class Bells:
     freedom: float
 
 
-def bells(futures: Futures, speed_mps: float, after_s: float, shape: Shape = SHAPE) -> Bells:
-    """A bell about each future."""
+def bells(futures: Futures, speed_mps: float, after_s: float, shape: Shape = SHAPE, ruler: float = 1.0) -> Bells:
+    """A bell about each future, so many times as wide (and as high: oddness is measured by the ruler, as misses are)."""
     order = np.argsort(-futures.weight, kind="stable")[:MOST_BELLS]
     e, n, ve, vn = futures.e_m[order], futures.n_m[order], futures.ve_mps[order], futures.vn_mps[order]
     weight = futures.weight[order]
@@ -66,7 +66,7 @@ def bells(futures: Futures, speed_mps: float, after_s: float, shape: Shape = SHA
     across = np.hypot(shape.across * way, least)
     along = np.where(goes, np.hypot(shape.along * way, least), across)
     safe = np.where(goes, speed, 1.0)
-    return Bells(e, n, along, across, np.where(goes, ve / safe, 1.0), np.where(goes, vn / safe, 0.0),
+    return Bells(e, n, along * ruler, across * ruler, np.where(goes, ve / safe, 1.0), np.where(goes, vn / safe, 0.0),
                  np.log(weight) - np.log(along * across), shape.freedom)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from birddog.geo import DEGREE_M, R_MEAN_M, Plane
 from tracking.forecast import futures as fut
 from tracking.forecast import regions
-from tracking.forecast.calibration import LEVELS, Calibration, Widths, guess_m
+from tracking.forecast.calibration import LEVELS, Calibration, Widths, guess_m, ruler, wider
 from tracking.forecast.past import Past
 
 
@@ -138,7 +138,9 @@ class Forecaster:
         state, seen, found = got
         after_s = t0_s + horizon_s - state.t_s
         f = fut.futures_of(self.past, state, after_s, seen, found, self.like)
-        b = regions.bells(f, state.speed_mps, after_s, self.shape)
+        by = ruler(state, f)
+        b = regions.bells(f, state.speed_mps, after_s, self.shape, wider(state, by))
+        pace_mps = fut.pace_mps(track.t_s, track.lat_deg, track.lon_deg, state, after_s, self.past.scale.window_s)
         radius: dict[float, float] = {}
         area: dict[float, float] = {}
         odd: dict[float, float | None] = {}
@@ -146,14 +148,16 @@ class Forecaster:
         elsewhere = f.mass == 0.0 and not len(self.past.slices(state.lat_deg, state.lon_deg, _ANY_COURSE, t0_s))
         assert self.calibration is not None
         for level in LEVELS:
-            w = self.calibration.widths(after_s, state.moving, state.speed_mps, t0_s, level)
+            w = self.calibration.widths(after_s, state.moving, pace_mps, t0_s, level, by)
             if elsewhere:
-                w = Widths(max(w.radius_m, guess_m(after_s, state.moving, state.speed_mps, level)), None, 0)
+                w = Widths(max(w.radius_m, guess_m(after_s, state.moving, pace_mps, level)), None, 0)
             radius[level] = min(max(w.radius_m, radius.get(0.5, 0.0)), _FARTHEST_M)
             disc, windows = math.pi * radius[level] ** 2, w.windows
             area[level] = regions.area_m2(b, w.oddness) if w.oddness is not None else disc
             # a region that is nothing is the disc, and one of nine tenths that is larger; of half it would hold too little so
-            odd[level] = w.oddness if 0.0 < area[level] < (disc if level > 0.5 else math.inf) else None
+            # (of what stays half is its disc: that has its own swing for a ruler)
+            stays = level <= 0.5 and not state.moving and f.point == (0.0, 0.0)
+            odd[level] = w.oddness if 0.0 < area[level] < (disc if level > 0.5 else math.inf) and not stays else None
             area[level] = disc if odd[level] is None else area[level]
         lat, lon = f.plane.geodetic(*f.point)
         if not math.isfinite(lat + lon + radius[0.9] + area[0.5] + area[0.9]):
