@@ -238,7 +238,7 @@ def first_of(of: Windows, among: np.ndarray, most: int) -> np.ndarray:
 def ruler(state: fut.LastSeen, f: fut.Futures) -> float:
     """What misses are measured by: how far off answers of this kind usually are, over what is usual; known at the question."""
     if state.moving:
-        return ((f.mass + NO_LIKENESS) / USUAL_LIKENESS) ** -SHRINKS
+        return math.pow((f.mass + NO_LIKENESS) / USUAL_LIKENESS, -SHRINKS)
     return math.hypot(state.swing_m, LEAST_SWING_M) / USUAL_SWING_M
 
 

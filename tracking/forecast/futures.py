@@ -131,8 +131,8 @@ def last_seen(t_s: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, t0_s: f
         moved = np.flatnonzero(went)
         since = min(int(moved[-1]) + 1, since) if len(moved) else 0
         a = max(since, int(t_s.searchsorted(t_s[-1] - SWINGS_S)))
-        e, n = Plane(lat_deg=float(lat_deg[-1]), lon_deg=float(lon_deg[-1])).en_array(lat_deg[a:-1], lon_deg[a:-1])
-        swing_m = math.sqrt(float(np.mean(e * e + n * n))) if len(e) else NEW_SWING_M
+        e, north = Plane(lat_deg=float(lat_deg[-1]), lon_deg=float(lon_deg[-1])).en_array(lat_deg[a:-1], lon_deg[a:-1])
+        swing_m = math.sqrt(float(np.mean(e * e + north * north))) if len(e) else NEW_SWING_M
     return LastSeen(
         t_s=float(t_s[-1]), lat_deg=float(lat_deg[-1]), lon_deg=float(lon_deg[-1]), ve_mps=ve, vn_mps=vn,
         stood_s=float(t_s[-1] - t_s[since]), swing_m=swing_m,
