@@ -13,6 +13,8 @@ neighbor course distribution method with Gaussian mixture models" (Fusion 2018);
 Ornstein-Uhlenbeck model of Millefiori, Braca, Bryan and Willett, "Modeling vessel kinematics using a stochastic
 mean-reverting process for long-term prediction" (IEEE TAES 2016).  The weighted geometric median, which least mean distance
 asks for, is found by Weiszfeld's iteration (1937).
+
+Over 400 lines: what is known of the asked thing, what is like it and what that did next are one method, and changed together.
 """
 
 from __future__ import annotations

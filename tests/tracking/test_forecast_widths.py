@@ -1,0 +1,93 @@
+"""How wide a forecast is: by a ruler known at the question, by the widest of few trips, by the pace where nothing is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from birddog.geo import Plane
+from tracking.forecast import calibration as cal
+from tracking.forecast import futures as fut
+from tracking.forecast import past as arch
+from tracking.forecast.where import Forecaster, Track
+
+DAY_S = 86_400.0
+PLANE = Plane(lat_deg=30.0, lon_deg=32.5)
+
+
+def sailing(begin_s: float, speed_mps: float, rng: np.random.Generator) -> np.ndarray:
+    """East for 40 km, a fix each 5 min."""
+    t = np.arange(0.0, 40_000.0 / speed_mps, 300.0)
+    e, n = t * speed_mps + rng.normal(0.0, 20.0, len(t)), rng.normal(0.0, 20.0, len(t))
+    return np.c_[begin_s + t, [PLANE.geodetic(x, y) for x, y in zip(e, n, strict=True)]]
+
+
+def fleet(n: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return {f"v{k:03d}": sailing(k * 5400.0, rng.uniform(4.0, 6.0), rng) for k in range(n)}
+
+
+def built(tracks: dict[str, np.ndarray]) -> arch.Past:
+    names = sorted(tracks)
+    number = np.concatenate([np.full(len(tracks[n]), k) for k, n in enumerate(names)]) if names else np.zeros(0, dtype=int)
+    rows = np.concatenate([tracks[n] for n in names]) if names else np.zeros((0, 3))
+    return arch.build(names, number, rows[:, 0], rows[:, 1], rows[:, 2])
+
+
+def asked(rows: np.ndarray) -> Track:
+    return Track("asked", rows[:, 0], rows[:, 1], rows[:, 2])
+
+
+def lying(seed: int, swing_m: float, begin_s: float = 0.0) -> np.ndarray:
+    """A day in one place, at a quay or swinging at anchor, at one of twenty places far apart."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(0.0, DAY_S / 2, 300.0)
+    e, n = 20_000.0 * (seed % 20) + rng.normal(0.0, swing_m, len(t)), rng.normal(0.0, swing_m, len(t))
+    return np.c_[begin_s + t, [PLANE.geodetic(x, y) for x, y in zip(e, n, strict=True)]]
+
+
+def test_half_of_what_lies_at_a_quay_and_half_of_what_swings_at_anchor_are_held_apart():
+    """One radius for both held all of the one kind and a tenth of the other; mixed, the half that they hold is luck."""
+    forecaster = Forecaster(built({f"s{k:02d}": lying(k, 4.0 if k % 2 else 60.0) for k in range(20)}))
+    for swing_m in (4.0, 60.0):
+        held = []
+        for k in range(30, 33):
+            rows = lying(k, swing_m, begin_s=10 * DAY_S)
+            for j in range(40, 130, 6):
+                f = forecaster.forecast(asked(rows), float(rows[j, 0]), 900.0)
+                assert f is not None and not f.moving and not f.rings(0.5)[1:]
+                held.append(np.hypot(*PLANE.en_array(rows[j + 3, 1] - f.lat_deg + 30.0, rows[j + 3, 2] - f.lon_deg + 32.5))
+                            <= f.radius_m[0.5])  # fmt: skip
+        assert 0.25 < np.mean(held) < 0.8, (swing_m, np.mean(held))
+
+
+def test_the_fewer_passed_like_it_the_wider():
+    """Misses are measured by a ruler that is known at the question: likeness of what moves."""
+    plane, state = PLANE, fut.LastSeen(0.0, 30.0, 32.5, 5.0, 0.0, 0.0)
+    of = [cal.ruler(state, fut.Futures(plane, *(np.zeros(1),) * 4, np.ones(1), mass, (0.0, 0.0)))
+          for mass in (0.0, 0.3, 1.4, 9.0)]  # fmt: skip
+    assert of == sorted(of, reverse=True) and of[0] > 2.0 and of[2] == pytest.approx(1.0) and 0.4 < of[3] < 0.6
+
+
+def test_windows_of_two_tracks_say_how_those_went():
+    """Nine tenths of what two trips say is the widest of it, where many trips' is their quantile."""
+    for many in (2, 8):
+        c = cal.Calibration(built(fleet(many)))
+        t0_s = 30 * DAY_S
+        miss = c.weighed(15, True, t0_s, True)[0]
+        assert len(miss) >= cal.FEWEST
+        width = c.widths(900.0, True, 6.0, t0_s, 0.9).radius_m
+        assert (width == pytest.approx(miss.max())) == (many == 2)
+
+
+def test_a_guess_for_what_stands_for_a_moment_goes_by_its_pace_of_late():
+    """A bus at a light, nothing in the archive: it was guessed to walk on; what has stood all the time still is."""
+    t = np.arange(0.0, 1800.0, 30.0)
+    e = np.minimum(t, 1440.0) * 8.0
+    bus = np.c_[t, [PLANE.geodetic(x, 0.0) for x in e]]
+    lies = np.c_[t, np.full(len(t), 30.0), np.full(len(t), 32.5)]
+    forecaster = Forecaster(built({}))
+    at_light, moored = (forecaster.forecast(asked(rows), float(t[-1]), 1200.0) for rows in (bus, lies))
+    assert at_light is not None and moored is not None and not at_light.moving and not moored.moving
+    assert at_light.radius_m[0.9] > 6.0 * 1200.0 and at_light.radius_m[0.5] > 2.0 * 1200.0
+    assert moored.radius_m[0.9] == pytest.approx(0.7 * 0.514444 * 1200.0)
