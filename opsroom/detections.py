@@ -52,6 +52,8 @@ SCENARIO_NS = 10**7 * NS
 PD, CLUTTER_PER_M2, LATENCY_S = 0.9, 1e-7, 1.0
 #: Where a sensor looks that does not say it: so far about the origin, m.
 FAR_M = 200_000.0
+#: Beyond this from its origin, m, the tangent plane has left the Earth (the least radius is 6,357 km).
+PLANE_M = 6_300_000.0
 #: Where nothing comes in time goes on by ticks so far apart, or by this part of the time that nothing came.
 TICK_NS, TICKS_GROW = 5 * NS, 8
 
@@ -306,6 +308,9 @@ def _rows(path: str, sensors: dict[str, Sensor]) -> tuple[list[Detection], bool,
         r = floored(got["r_ee"], got["r_en"], got["r_nn"])
         if r is None:
             refused(path, line, "r_ee", "r_ee, r_en, r_nn are no covariance (not positive definite)")
+            continue
+        if math.hypot(got["e_m"], got["n_m"]) > PLANE_M:
+            refused(path, line, "e_m", f"beyond the horizon of the plane, {PLANE_M / 1000:.0f} km from its origin")
             continue
         if got["t_arrival"] < got["t"]:
             refused(path, line, "t_arrival", "before t")
