@@ -5,6 +5,8 @@ at a portal a read; the others of one sensor and time are a look.  Where a senso
 ``scan``; of a sensor with a latency each report is a part of its look, which ends, with what it did not see, when the latency
 is over.  A look that is due and of which nothing comes is an empty scan.  A scenario's seconds count from a start; other
 times are POSIX or ISO 8601, and a sensor's looks are then counted from its first.
+
+Over 400 lines: what a row of such a file means, from its columns to its entry, stands in one place.
 """
 
 from __future__ import annotations
