@@ -228,6 +228,35 @@ def test_who_was_heard_near_a_gap_is_counted_anew_and_that_is_told(late_s):
         assert (told.what, told.was.measures["heard_near"], told.event.measures["heard_near"]) == ("corrected", 7, 6)
 
 
+def test_a_late_fix_takes_no_meeting_back_that_began_as_long_ago_as_late_fixes_are_taken():
+    """Whether two were seen apart before was asked again without what lay before (found by an auditor's fleets)."""
+    home = SUEZ
+    lies = files.standing("a", home, T0, T0 + 7200, 20.0, 5.0)
+    # near for some minutes before it is slow
+    comes = [("c", T0 + 20.0 * k, *files.beside(home, 720.0 - 1.2 * 20 * k, 30)) for k in range(30)]
+    comes += files.standing("c", files.beside(home, 0, 30), T0 + 600, T0 + 7200, 20.0, 5.0)
+    rows = sorted(lies + comes, key=lambda r: r[1])
+    late = next(r for r in rows if r[:2] == ("c", T0 + 4600.0))
+    rows.remove(late)
+    rows.insert(next(k for k, r in enumerate(rows) if r[1] > T0 + 4850.0), late)
+    engine, listener = run(rows, Events(QUICK, late_s=3600))
+    assert known(engine, listener) == whole(rows, engine)
+    assert [t.what for t in listener.order if (t.event or t.was).kind == "encounter"] == ["began"]
+
+
+def test_a_late_fix_after_a_long_silence_leaves_what_was_heard_during_its_first_hour():
+    """It was counted anew from what was kept, nothing: a gap looked switched off no more (found by an auditor)."""
+    silent = files.standing("a", SUEZ, T0, T0 + 6000, 120.0) + files.standing("a", SUEZ, T0 + 70_000, T0 + 72_000, 120.0)
+    rows = sorted(silent + files.standing("o", SUEZ, T0, T0 + 72_000, 300.0), key=lambda r: r[1])
+    late = next(r for r in rows if r[:2] == ("a", T0 + 70_000))
+    rows.remove(late)
+    engine, listener = run([*rows, late], Events(kinds=("gap",)))
+    assert known(engine, listener) == {k: e for k, e in whole(rows + [late], engine).items() if e.kind == "gap"}
+    assert [(t.what, t.event.measures["switched_off"]) for t in listener.order] == [
+        ("began", True), ("ended", True), ("corrected", True),
+    ]  # fmt: skip
+
+
 def test_a_whole_vessel_that_comes_an_hour_behind_the_others_is_as_if_it_had_not():
     rows = fleet(9)
     rows = sorted(rows, key=lambda r: r[1] + (4000.0 if r[0] in ("v1", "follower") else 0.0))

@@ -515,7 +515,7 @@ class Events:
         assert last is not None
         habit_ns, known = median(state.own_ns), len(state.own_ns)
         if state.heard is None:
-            state.heard = self._hearing.near(last)
+            state.heard = self._heard_near(name, last)
         self._silent.setdefault(last[0] // self.rules.grid_ns, set()).add(name)
         moved = None
         if coming is not None:
@@ -620,6 +620,15 @@ class Events:
             out += self._heard_anew(name, start, because)
         return out
 
+    def _heard_near(self, name: str, last: Fix) -> int:
+        """Others' fixes in the first hour of a silence; of one that began before what is kept of them, those that were told:
+        a late fix after a long silence has it told again."""
+        if last[0] // self.rules.grid_ns < self._hearing.oldest and name in self._vessels:
+            was = self._vessels[name].told.get(f"gap:{last[0]}:")
+            if was is not None and was.measures["heard_near"] is not None:
+                return int(was.measures["heard_near"])
+        return self._hearing.near(last)
+
     def _heard_anew(self, name: str, start_g: int, because: tuple[str, int]) -> list[Told]:
         vessel = self._vessels.get(name)
         if vessel is None or start_g < self._hearing.oldest:
@@ -656,7 +665,9 @@ class Events:
             for one in kept:
                 one.over = [key for key in one.over if key not in gone]
         oldest = self._horizon_g() - 1
-        while vessel.samples and (first := next(iter(vessel.samples))) < oldest:
+        # whether two that meet were seen apart before is asked again with a late fix: what lies so long before is needed
+        seen_apart = oldest - int(self.rules.encounter.apart_s // self.rules.grid_s)
+        while vessel.samples and (first := next(iter(vessel.samples))) < seen_apart:
             del vessel.samples[first]
         if oldest >= self._forgotten_g + 6:
             self._forgotten_g = oldest
