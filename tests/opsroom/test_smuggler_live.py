@@ -16,8 +16,9 @@ CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
          "--disable-sync"]
 #: Times life, and so much of the scenario: to behind the silence, which is told six minutes after its last fix.
-SPEED, SECONDS = "200", "1800"
-PATIENCE_MS = 90_000
+SPEED, SECONDS = "100", "1800"
+#: A busy machine that compiles the tracker first (a first start after a change of it): how long a wait may be.
+PATIENCE_MS = 240_000
 
 
 class Room:
@@ -37,7 +38,7 @@ class Room:
 
     def hears(self) -> None:
         """Wait until it says that it listens."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not re.search("console: http", self.err.read_text()):
             assert self.process.poll() is None and time.monotonic() < deadline, self.err.read_text()
             time.sleep(0.2)
@@ -52,7 +53,7 @@ class Room:
 
 @pytest.mark.slow
 @pytest.mark.browser
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(not os.path.exists(CHROMIUM) or importlib.util.find_spec("playwright") is None, reason="needs Chromium")
 @pytest.mark.parametrize(("scenario", "wanted"), [
     ("smuggler", {("stop", "NOORDZAND"), ("stop", "KITTIWAKE"), ("encounter", "NOORDZAND and KITTIWAKE"),
@@ -73,7 +74,7 @@ def test_the_page_says_what_happened_and_of_the_calm_twin_nothing(tmp_path, free
         page.click("#events-more summary")
         sent = subprocess.run(
             [sys.executable, "-m", "opsroom.cli", "sim", "run", scenario, "--seed", "5", "--speed", SPEED, "--for", SECONDS,
-             "--to", f"udp://127.0.0.1:{room.udp}"], capture_output=True, text=True, timeout=200,
+             "--to", f"udp://127.0.0.1:{room.udp}"], capture_output=True, text=True, timeout=300,
         )  # fmt: skip
         assert sent.returncode == 0, sent.stderr
         page.wait_for_function("n => Number(document.body.dataset.events) >= n", arg=len(wanted))
