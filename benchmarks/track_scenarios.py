@@ -1,13 +1,15 @@
 """`birddog track` on made scenarios of every kind, over Stone Soup at its best tuning for each.
 
-    track_scenarios.py [--kinds A,B] [--seeds 0,1,2] [--baseline FILE] [--no-record]
+    track_scenarios.py [--kinds A,B] [--seeds 0,1,2] [--baseline FILE] [--limit SECONDS] [--no-record]
 
 GOSPA (p 2, c 100 m, alpha 2) at each multiple of the scenario's step from what had arrived by then, identity switches
 (CLEAR-MOT, 60 m), missed, false a step, truth inside the 95 % ellipse and NEES (of matched pairs).  Stone Soup (``pip install
 stonesoup==1.9.1``; nothing else needs it) drops what comes late, as its trackers do; for each scenario the process noise, the
 hits that confirm, the time that deletes and the association (GNN, JPDA by EHM2) are searched by GOSPA on the very data that
 is scored, which favours it.  That takes a minute a scenario: ``--baseline FILE`` keeps the figures found (JSON), and takes
-those that are there.  Without Stone Soup and without a file our own figures alone are printed.
+those that are there.  A tuning that has not ended after ``--limit`` CPU seconds is left out (JPDA in heavy clutter: the joint
+events of a cluster of a hundred do not end), and how many were is printed.  Without Stone Soup and without a file our own
+figures alone are printed.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import csv
 import io
 import json
 import math
+import signal
 import statistics
 import tempfile
 from collections.abc import Iterable
@@ -32,6 +35,8 @@ from birddog import metrics
 from birddog.units import CHI2_95_2D
 
 Tracks = dict[float, dict[str, tuple[float, float]]]
+#: A tuning of Stone Soup that takes longer on one scenario is left out, CPU seconds.
+LIMIT_S = 60.0
 
 
 def truth_of(s: Scenario) -> Tracks:
@@ -201,28 +206,46 @@ def stone_soup(s: Scenario, *, q: float, hits: int, gone_s: float, jpda: bool) -
     return scored(s, found)
 
 
-def best_stone_soup(s: Scenario) -> dict[str, Any]:
-    """A search along one setting after the other, by GOSPA on the scored data itself."""
+def _in_time(s: Scenario, limit_s: float, tuning: dict[str, Any]) -> dict[str, float] | None:
+    """Stone Soup with one tuning; None where it has not ended after so many CPU seconds."""
+
+    def over(*_: Any) -> None:
+        raise TimeoutError
+
+    old = signal.signal(signal.SIGVTALRM, over)
+    signal.setitimer(signal.ITIMER_VIRTUAL, limit_s)
+    try:
+        return stone_soup(s, **tuning)
+    except TimeoutError:
+        return None
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+        signal.signal(signal.SIGVTALRM, old)
+
+
+def best_stone_soup(s: Scenario, limit_s: float = LIMIT_S) -> dict[str, Any]:
+    """A search along one setting after the other, by GOSPA on the scored data itself; ``unended``: tunings left out."""
     now: dict[str, Any] = {"q": 0.3, "hits": 4, "gone_s": 10.0, "jpda": False}
-    best = stone_soup(s, **now)
+    best = _in_time(s, limit_s, now)
     wheel = (("q", (0.1, 1.0, 3.0)), ("gone_s", (6.0, 20.0)), ("hits", (3,)), ("jpda", (True,)))
-    tried = {tuple(now.values())}
+    tried, unended = {tuple(now.values())}, int(best is None)
     for setting, values in wheel:
         for value in values:
             other = {**now, setting: value}
             if tuple(other.values()) in tried:
                 continue
             tried.add(tuple(other.values()))
-            one = stone_soup(s, **other)
-            if one["gospa"] < best["gospa"]:
+            one = _in_time(s, limit_s, other)
+            unended += one is None
+            if one is not None and (best is None or one["gospa"] < best["gospa"]):
                 best, now = one, other
-    return best | {"tuning": now}
+    return (best or {"gospa": math.nan}) | {"tuning": now, "unended": unended}
 
 
 # --- the table -------------------------------------------------------------------------------------
 
 
-def baselines(file: Path | None, wanted: Iterable[tuple[str, int]]) -> dict[str, dict[str, Any]]:
+def baselines(file: Path | None, wanted: Iterable[tuple[str, int]], limit_s: float = LIMIT_S) -> dict[str, dict[str, Any]]:
     """Stone Soup's best of each scenario, by ``KIND-SEED``: those of the file, and what is searched for now."""
     known = json.loads(file.read_text()) if file is not None and file.exists() else {}
     try:
@@ -231,7 +254,7 @@ def baselines(file: Path | None, wanted: Iterable[tuple[str, int]]) -> dict[str,
         return known
     for kind, seed in wanted:
         if f"{kind}-{seed}" not in known:
-            known[f"{kind}-{seed}"] = best_stone_soup(made(kind, seed))
+            known[f"{kind}-{seed}"] = best_stone_soup(made(kind, seed), limit_s)
             if file is not None:
                 file.write_text(json.dumps(known, indent=1))
     return known
@@ -242,10 +265,11 @@ def main() -> None:
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--baseline", type=Path)
+    parser.add_argument("--limit", type=float, default=LIMIT_S)
     parser.add_argument("--no-record", action="store_true")
     args = parser.parse_args()
     wanted = [(kind, int(seed)) for kind in args.kinds.split(",") for seed in args.seeds.split(",")]
-    known = baselines(args.baseline, wanted)
+    known = baselines(args.baseline, wanted, args.limit)
     ratios = []
     print("scenario        GOSPA  Stone Soup  ratio   rmse  missed   false  switches  inside  NEES  "
           " its tuning: missed, false, switches")

@@ -21,13 +21,15 @@ import numpy as np
 
 from birddog.areas import ring_contains
 from birddog.geo import A_M, E2, distance_m
-from birddog.model import TimeSource
 from birddog.units import NS
 from tracking import bank as banks
+from tracking import belied
 from tracking.anchor import REANCHOR_M, frame, near_en, turn
-from tracking.area import Ring
 from tracking.assign import Pair, Spot, assign
 from tracking.bank import CONTACT, Bank
+from tracking.belied import Doubt, Said
+from tracking.contact import Contact as Contact
+from tracking.contact import Look as Look
 from tracking.engine import State
 from tracking.presets import Presets
 
@@ -54,80 +56,6 @@ SEEN_NS = 3600 * NS
 REMEMBERED_NS, REMEMBERED_MOST, SWING_M = 7 * 86_400 * NS, 1000, 60.0
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """One sensor at one time: what it saw, and where it could have seen something.
-
-    Args:
-        scan: its name where it has one; parts of one look that come in one by one have the same.
-        footprint: empty where it is not known, or while parts of the look are still to come: then nothing counts as missed.
-        imagery: a single look from above, whose contacts live longer and are told of at once.
-        time_source: ``server`` where the time is a guess: who was near then is not known, so that nothing is called dark
-            by it and nothing counts as missed.
-    """
-
-    sensor: str
-    time_ns: int
-    spots: list[Spot]
-    pd: float
-    density_per_km2: float
-    scan: str = ""
-    footprint: Ring = ()
-    imagery: bool = False
-    time_source: TimeSource = "device"
-
-    @property
-    def key(self) -> tuple[int, str, str]:
-        """Two of one key are parts of one look."""
-        return (self.time_ns, self.sensor, self.scan)
-
-    @property
-    def complete(self) -> bool:
-        """Whether what is not in it was missed."""
-        return bool(self.footprint) and self.time_source != "server"
-
-
-class Contact(msgspec.Struct, frozen=True, array_like=True):
-    """What a contact is beside its bank.
-
-    Args:
-        name: follows from its first sighting, so that a second run gives the same.
-        lat0_deg, lon0_deg: the anchor of its bank.
-        before_ns: the sighting before the last.
-        lat_deg, lon_deg, r: where it was last seen, and its variance there per axis.
-        gap_s: the time between looks of its sensor that is to be expected.
-        twin: looks in a row in which it and one rider were one.
-        flag: the flag that its newest sighting was, if it was one.
-        rarity: how rare a flag like its rarest is on background (a log); infinite where nobody says it, or it was seen again.
-        proof: the log-likelihood ratios of its sightings, without any bound.
-        unseen: the log of the chance that the looks since its last sighting missed it, had they been able to see it.
-        spot: where it last began to stay (lat_deg, lon_deg, variance per axis), and moved_ns: when it last left such a spot.
-    """
-
-    name: str
-    lat0_deg: float
-    lon0_deg: float
-    score: float
-    hits: int
-    confirmed: bool
-    first_ns: int
-    seen_ns: int
-    before_ns: int
-    lat_deg: float
-    lon_deg: float
-    r: float
-    sensors: tuple[str, ...]
-    imagery: bool = False
-    dark: bool = False
-    gap_s: float = 0.0
-    twin: int = 0
-    flag: str = ""
-    proof: float = 0.0
-    unseen: float = 0.0
-    spot: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    moved_ns: int | None = None
-    rarity: float = math.inf
-
-
 class Crowd(msgspec.Struct, frozen=True):
     """All contacts at a time; row i of the bank is contact i.
 
@@ -135,6 +63,7 @@ class Crowd(msgspec.Struct, frozen=True):
         remembered: contacts of images that are no more.
         looked: of each sensor the time of its last look and the seconds between the last two.
         seen: when a look last saw a rider, by track.
+        belied: the receivers that looks make doubtful, by track.
     """
 
     t_ns: int
@@ -143,6 +72,7 @@ class Crowd(msgspec.Struct, frozen=True):
     remembered: tuple[Contact, ...] = ()
     looked: dict[str, tuple[int, float]] = {}
     seen: dict[str, int] = {}
+    belied: dict[str, Doubt] = {}
 
 
 class Rider(msgspec.Struct, frozen=True):
@@ -151,6 +81,7 @@ class Rider(msgspec.Struct, frozen=True):
     Args:
         logs: (sighting, NIS, log density of the sighting under the track's mixture).
         visible: the log of the chance that this sensor sees it at all, from the looks that missed it.
+        said: what its receiver says, where looks can belie it.
     """
 
     track_id: str
@@ -159,6 +90,7 @@ class Rider(msgspec.Struct, frozen=True):
     x: State
     logs: list[tuple[int, float, float]]
     visible: float
+    said: Said | None = None
 
 
 class LookOutcome(msgspec.Struct):
@@ -168,12 +100,15 @@ class LookOutcome(msgspec.Struct):
         riders: (track, sighting, NIS); contacts: (name, NIS).
         again: names of contacts that took over one that was lost.
         gone: names of contacts that are a rider's after all, with its track.
+        found: riders whose receiver is doubted from this look on, with the shadow which they go on from and its state; None:
+            they go on from themselves.
     """
 
     riders: list[tuple[str, int, float]]
     contacts: list[tuple[str, float]]
     born: list[str]
     gone: list[tuple[str, str]]
+    found: list[tuple[str, Doubt, Contact | None, State]] = []
 
 
 def empty(t_ns: int = 0) -> Crowd:
@@ -271,10 +206,13 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
 
     possible, z, r_at = _gated(contacts, bank, z_lat, z_lon, r, base, p.sighting_gate)
     count = len(contacts)
-    possible += [
+    numbers = {rider.track_id: count + k for k, rider in enumerate(riders)}
+    theirs = [
         Pair(count + k, i, nis, log + base + rider.visible)
         for k, rider in enumerate(riders) for i, nis, log in rider.logs if nis <= p.sighting_gate
     ]  # fmt: skip
+    own = {(pair.track, pair.spot): pair for pair in possible if contacts[pair.track].of}
+    possible = _as_one(contacts, possible, theirs, own, riders) if own else possible + theirs
     if look.imagery and remembered:
         # what lies where an image saw something before is that, and nobody who came from elsewhere
         known = {i for i, spot in enumerate(spots) if any(_same_place(c, spot) for c in remembered)}
@@ -283,6 +221,8 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
             if pair.spot not in known or pair.track >= count or _same_place(contacts[pair.track], spots[pair.spot])
         ]  # fmt: skip
     chosen = assign(possible)
+    if own:
+        chosen = _apart(contacts, chosen, theirs, own, numbers)
     hit = {pair.track: pair for pair in chosen}
     rows = [pair.track for pair in chosen if pair.track < count]
     if rows:
@@ -313,6 +253,11 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
             keep.append(i)
         elif c.imagery:
             remembered.append(c)
+    has_shadows = any(c.of for c in contacts)
+    keep, found = _shadows(contacts, keep, hit, numbers, riders, mean, cov, look) if has_shadows else (keep, [])
+    out.found = found
+    doubts = _doubts(crowd, out, contacts, mean, cov, hit, riders, look, interval_s)
+    keep = [i for i in keep if contacts[i].of not in doubts]  # who is doubted goes by the looks: it is its own shadow
     keep = _found_again(contacts, keep, was, t)
     keep = _without_twins(contacts, keep, mean, cov, riders, hit, count, out)
     if len(keep) < count or any(max(abs(mean[i, 0]), abs(mean[i, 2])) > REANCHOR_M for i in keep):
@@ -321,19 +266,142 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
         _anchored(contacts, bank, mean[keep])
     taken = {pair.spot for pair in chosen}
     left = [i for i in range(len(spots)) if i not in taken] if begins else []
+    begun_of = _without_shadow(contacts, riders, hit, count, doubts) if begins and belied.sees(look) else {}
+    left += begun_of
     if left:
         start = max(math.log(new / density), LEAST)
         bank = _grown(bank, r[left])
         names = {c.name for c in contacts}
         for i in left:
-            contacts.append(_begun(look, spots[i], start, interval_s, remembered, names))
+            one = _begun(look, spots[i], start, interval_s, remembered, names)
+            contacts.append(msgspec.structs.replace(one, of=begun_of[i]) if i in begun_of else one)
             names.add(contacts[-1].name)
             out.born.append(contacts[-1].name)
     seen = {track_id: ns for track_id, ns in crowd.seen.items() if t - ns < SEEN_NS}
     seen |= {track_id: t for track_id, _, _ in out.riders} | {track_id: t for _, track_id in out.gone}
+    seen |= {track_id: t for track_id, *_ in found}
     looked = {**crowd.looked, look.sensor: (max(t, crowd.looked.get(look.sensor, (0, 0.0))[0]), interval_s)}
-    after = Crowd(t, tuple(contacts), bank, tuple(remembered[-REMEMBERED_MOST:]), looked, seen)
+    after = Crowd(t, tuple(contacts), bank, tuple(remembered[-REMEMBERED_MOST:]), looked, seen, doubts)
     return after, out
+
+
+# --- shadows (``belied``) -------------------------------------------------------------------------
+
+
+def _as_one(
+    contacts: list[Contact], possible: list[Pair], theirs: list[Pair], own: dict[tuple[int, int], Pair], riders: list[Rider]
+) -> list[Pair]:
+    """The possible pairs where each track is one with its shadow, as long as that is not apart: as likely as either says.
+
+    Args:
+        theirs: pairs of identified tracks; own: those of shadows.
+    """
+    best, count = {(pair.track, pair.spot): pair for pair in theirs}, len(contacts)
+    numbers = {rider.track_id: count + k for k, rider in enumerate(riders)}
+    for (i, spot), pair in own.items():
+        c, k = contacts[i], numbers.get(contacts[i].of)
+        if k is None or c.apart or c.hits < belied.SAME_LOOKS:
+            continue
+        its, worth = best.get((k, spot)), pair.worth + riders[k - count].visible
+        if its is None or its.worth < worth:
+            best[k, spot] = Pair(k, spot, pair.nis if its is None else its.nis, worth)
+    return [pair for pair in possible if not contacts[pair.track].of or contacts[pair.track].apart] + list(best.values())
+
+
+def _apart(
+    contacts: list[Contact], chosen: list[Pair], theirs: list[Pair], own: dict[tuple[int, int], Pair], numbers: dict[str, int]
+) -> list[Pair]:
+    """The chosen pairs where a track and its shadow are two again: each has the sighting if it is in its own gate."""
+    gates = {(pair.track, pair.spot) for pair in theirs}
+    shadow_of = {numbers[c.of]: i for i, c in enumerate(contacts) if c.of in numbers}
+    seen, out = {pair.track for pair in chosen}, []
+    for pair in chosen:
+        if pair.track < len(contacts) or (pair.track, pair.spot) in gates:
+            out.append(pair)
+        i = shadow_of.get(pair.track)
+        if i is not None and i not in seen and (i, pair.spot) in own:
+            out.append(own[i, pair.spot])
+    return out
+
+
+def _shadows(
+    contacts: list[Contact], keep: list[int], hit: dict[int, Pair], numbers: dict[str, int], riders: list[Rider],
+    mean: np.ndarray, cov: np.ndarray, look: Look,
+) -> tuple[list[int], list[tuple[str, Doubt, Contact | None, State]]]:  # fmt: skip
+    """Who of the contacts is kept when the shadows have been weighed, and whom they belie."""
+    left, found, looks = [], [], belied.sees(look)
+    for i in keep:
+        c = contacts[i]
+        if not c.of:
+            left.append(i)
+            continue
+        k = numbers.get(c.of)
+        rider = None if k is None else riders[k - len(contacts)]
+        if rider is None or rider.said is None:  # nobody says where it is any more: what was seen elsewhere is a contact
+            if c.apart:
+                contacts[i] = msgspec.structs.replace(c, of="", apart=0)
+                left.append(i)
+            elif look.spots:
+                continue
+            else:
+                left.append(i)
+            continue
+        at, its, said = hit.get(i), hit.get(k) if k is not None else None, rider.said
+        other = its is not None and (at is None or its.spot != at.spot)
+        if at is None:
+            if not c.apart and (other or c.unseen < 2.0 * math.log(HIDES)):  # it has lost its track, and is nothing by itself
+                continue
+            left.append(i)
+            continue
+        lat, lon = frame(c.lat0_deg, c.lon0_deg).geodetic(float(mean[i, 0]), float(mean[i, 2]))
+        place = belied.Place(lat, lon, float(cov[i, 0, 0] + cov[i, 2, 2]) / 2.0)
+        v = float(mean[i, 1]), float(mean[i, 3])
+        c = contacts[i] = belied.weighed(c, said, place, v, at.spot, look)
+        if belied.is_two(c):
+            if (its is not None and not other) or belied.is_new(c):  # what is seen is the track; or it was never one with it
+                continue
+            contacts[i] = msgspec.structs.replace(c, of="", apart=0)
+        elif looks and (doubt := belied.doubt_of(c, said, place, v, look)) is not None:
+            # a fix that was not believed has not moved its track, which goes on from itself
+            found.append((c.of, doubt, None if said.fix.time_ns > said.used_ns else c, state_of(mean[i], cov[i])))
+            continue
+        left.append(i)
+    return left, found
+
+
+def _without_shadow(
+    contacts: list[Contact], riders: list[Rider], hit: dict[int, Pair], count: int, doubts: dict[str, Doubt]
+) -> dict[int, str]:
+    """Sightings of identified tracks that begin a shadow: (sighting -> track)."""
+    have = {c.of for c in contacts}
+    return {
+        hit[count + k].spot: rider.track_id for k, rider in enumerate(riders)
+        if count + k in hit and rider.said is not None and rider.track_id not in have and rider.track_id not in doubts
+    }  # fmt: skip
+
+
+def _doubts(
+    crowd: Crowd, out: LookOutcome, contacts: list[Contact], mean: np.ndarray, cov: np.ndarray, hit: dict[int, Pair],
+    riders: list[Rider], look: Look, gap_s: float,
+) -> dict[str, Doubt]:  # fmt: skip
+    """Whose receiver is doubted after a look, by track."""
+    doubts, count = {track_id: doubt for track_id, doubt, *_ in out.found}, len(contacts)
+    asked = {rider.track_id: (rider, hit.get(count + k)) for k, rider in enumerate(riders)}
+    for track_id, doubt in crowd.belied.items():
+        rider, its = asked.get(track_id, (None, None))
+        if rider is None:
+            if look.time_ns - doubt.seen_ns <= doubt.lapse_ns:
+                doubts[track_id] = doubt
+            continue
+        said = rider.said
+        goes = said is not None and said.goes is not None and doubt.state == "settled" and any(
+            c.confirmed and not c.of and i in hit and _is_at(c, mean[i], cov[i], *said.goes) for i, c in enumerate(contacts)
+        )  # fmt: skip
+        spot, v = None if its is None else its.spot, (rider.x[1], rider.x[3])
+        after = None if said is None else belied.after(doubt, said, v, spot, goes, look, gap_s)
+        if after is not None:
+            doubts[track_id] = after
+    return doubts
 
 
 def limit_s(c: Contact, p: Presets) -> float:
@@ -445,8 +513,8 @@ def _found_again(contacts: list[Contact], keep: list[int], was: list[bool], t: i
 
     Lost: not seen since the sighting before the last of the new one.
     """
-    born = [i for i in keep if contacts[i].confirmed and not was[i]]
-    missing = [j for j in keep if was[j] and contacts[j].seen_ns < t] if born else []
+    born = [i for i in keep if contacts[i].confirmed and not was[i] and not contacts[i].of]
+    missing = [j for j in keep if was[j] and contacts[j].seen_ns < t and not contacts[j].of] if born else []
     for i in born:
         new, lost = contacts[i], []
         for j in missing:
@@ -479,6 +547,9 @@ def _without_twins(
     found = []
     for i in keep:
         c, one = contacts[i], None
+        if c.of:
+            found.append(i)
+            continue
         near = np.flatnonzero(((where - places.xyz[i]) ** 2).sum(axis=1) < TWIN_M**2)
         for k in near.tolist():
             both = i in hit and count + k in hit
@@ -498,11 +569,15 @@ def _without_twins(
 
 def _one(c: Contact, mean: np.ndarray, cov: np.ndarray, rider: Rider) -> bool:
     """Whether a contact's position and velocity are those of a rider, as far as both are known."""
-    en = near_en(c.lat0_deg, c.lon0_deg, *frame(rider.lat0_deg, rider.lon0_deg).geodetic(rider.x[0], rider.x[2]))
+    return _is_at(c, mean, cov, rider.lat0_deg, rider.lon0_deg, rider.x)
+
+
+def _is_at(c: Contact, mean: np.ndarray, cov: np.ndarray, lat0_deg: float, lon0_deg: float, x: State) -> bool:
+    """Whether a contact's position and velocity are those of a state in another frame."""
+    en = near_en(c.lat0_deg, c.lon0_deg, *frame(lat0_deg, lon0_deg).geodetic(x[0], x[2]))
     if en is None:
         return False
-    cos, sin = turn(rider.lat0_deg, rider.lon0_deg, c.lat0_deg, c.lon0_deg)
-    x = rider.x
+    cos, sin = turn(lat0_deg, lon0_deg, c.lat0_deg, c.lon0_deg)
     d = mean - np.array([en[0], cos * x[1] + sin * x[3], en[1], -sin * x[1] + cos * x[3]])
     other = np.empty((4, 4))
     other[_UPPER] = x[4:]

@@ -38,6 +38,7 @@ class Rival(msgspec.Struct, frozen=True, gc=False, array_like=True):
         begun_ns: the time of its first fix.
         device: whose fixes it is made of; "" of several devices'.
         hits: fixes in a row that agree.
+        doubted: it is what a receiver says that is belied: never between the two, and nothing that takes over.
     """
 
     time_ns: int
@@ -50,6 +51,7 @@ class Rival(msgspec.Struct, frozen=True, gc=False, array_like=True):
     begun_ns: int
     device: str
     hits: int = 1
+    doubted: bool = False
 
 
 class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -1,9 +1,11 @@
-"""What a source of positions says that cannot be true, or not much longer: frozen, replayed, impossibly fast, jammed, drifting.
+"""What a source of positions says that cannot be true, or not much longer: frozen, replayed, impossibly fast, jammed, drifting,
+belied by what sensors see.
 
 Each is an event (an alert) with its evidence, told once for as long as it goes on.  A jump that was believed (``jumped``), two
 places in turn, a portal that sees a tag elsewhere (``parted``) and clocks stand in ``tracker`` and ``clocks``.
 
-Nothing here moves a track: what is believed is the filter's, so that the order of arrival plays no part in it.  What was found
+Nothing here moves a track: what is believed is the filter's (and of ``belied`` the looks'), so that the order of arrival plays
+no part in it.  What was found
 lowers the *trust* in a source, which its good fixes win back: an event ``distrusted`` from the first finding until most of it
 is won back, and `birddog explain` says how much there is.
 
@@ -25,6 +27,7 @@ import msgspec
 from birddog.geo import DEGREE_M, distance_m
 from birddog.model import Event
 from birddog.units import NS
+from tracking.belied import Doubt
 from tracking.book import Book
 from tracking.budget import Allowed
 from tracking.measurement import Measurement
@@ -131,10 +134,11 @@ class Sources(msgspec.Struct):
 
 
 class Deception(msgspec.Struct):
-    """Of one operation's tracks, by id; ``paired``: one of them has had two receivers."""
+    """Of one operation's tracks, by id; ``paired``: one of them has had two receivers; ``belied``: which one of which is."""
 
     tracks: dict[str, Sources] = {}
     paired: bool = False
+    belied: dict[str, str] = {}
 
     def fix(self, live: LiveTrack, m: Measurement, outcome: Outcome, allowed: Allowed | None, book: Book) -> None:
         """A receiver's fix, and what became of it; ``allowed`` by the alert budget."""
@@ -205,6 +209,19 @@ class Deception(msgspec.Struct):
             place = (None, None) if source.last is None else (source.last.lat_deg, source.last.lon_deg)
             _tell(live, source, "jamming", device, time_ns, place, f"{device} says {text}", book)
 
+    def belies(self, live: LiveTrack, doubt: Doubt | None, time_ns: int, book: Book) -> None:
+        """Whether looks belie a track's receiver: one event from when that is settled to when it is believed again."""
+        track_id = live.state.track_id
+        device = self.belied.get(track_id)
+        sources = self.tracks.setdefault(track_id, Sources())
+        if device is not None and (doubt is None or doubt.device != device):
+            del self.belied[track_id]
+            _over(sources.of.setdefault(device, Source()), "belied", time_ns, book)
+        if doubt is not None and track_id not in self.belied:
+            self.belied[track_id] = doubt.device
+            source = sources.of.setdefault(doubt.device, Source())
+            _tell(live, source, "belied", doubt.device, doubt.told_ns, (doubt.lat_deg, doubt.lon_deg), doubt.text(), book)
+
     def trust(self, track_id: str) -> dict[str, float]:
         """The trust in each of a track's receivers."""
         sources = self.tracks.get(track_id)
@@ -222,6 +239,7 @@ class Deception(msgspec.Struct):
 
     def forget(self, track_id: str, book: Book) -> None:
         """A track is no more."""
+        self.belied.pop(track_id, None)
         sources = self.tracks.pop(track_id, None)
         if sources is not None:
             for one in sources.of.values():

@@ -158,7 +158,7 @@ def _here(tracker: Tracker, live: LiveTrack, number: int) -> _Answer:
 def _undone(tracker: Tracker, live: LiveTrack, decision: Decision, old: Decided) -> _Answer:
     assert old.m is not None
     if old.action == "false_fix":
-        outcome, _, _ = live.insert(old.m, tracker.model(live))
+        outcome, _, _ = live.insert(tracker.log.marked(live, old.m), tracker.model(live))
         if outcome != "old":
             live.state.decided.remove(old)
             what = f"the fix of {old.m.device} at {iso_from_ns(old.m.time_ns)} counts"

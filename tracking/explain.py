@@ -41,6 +41,7 @@ class _Seen(msgspec.Struct):
 
     Args:
         nis: the smallest among the motions, as the points of the history have it; whole: that of the bank's one Gaussian.
+        doubted: whether looks make its receiver doubtful, so that it moves nothing.
         odds: how much likelier a false measurement is than what the track does, a logarithm.
     """
 
@@ -50,6 +51,7 @@ class _Seen(msgspec.Struct):
     outcome: str
     nis: float
     whole: float | None = None
+    doubted: bool = False
     reason: str = ""
     odds: float | None = None
 
@@ -99,13 +101,15 @@ class Watch:
         model = self.fold.model(live)
         before = base = live.state.base
         window: dict[Measurement, None] = {}
-        for m, core, (verdict, nis) in live.verdicts(model):
+        for one, core, (verdict, nis) in live.verdicts(model):
+            # the same measurement, whether its receiver is believed or not
+            m = msgspec.structs.replace(one, doubted=False) if one.doubted else one
             window[m] = None
             seen = self._seen.get(m)
             if seen is None:
                 seen = self._seen[m] = _Seen(m, entry.seq, entry.received_ns, "", 0.0)
-            if (seen.outcome, seen.nis) != (verdict, nis):
-                seen.outcome, seen.nis = verdict, nis
+            if (seen.outcome, seen.nis, seen.doubted) != (verdict, nis, one.doubted):
+                seen.outcome, seen.nis, seen.doubted = verdict, nis, one.doubted
                 _weigh(seen, before, model)
             before = core
         for m in self._window:
@@ -205,7 +209,8 @@ class Watch:
             lat, lon, _ = placed(core, core.x)
             away_m = distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=rival.lat_deg, lon2_deg=rival.lon_deg)
             hypotheses.append({
-                "what": "another receiver of the shipment, which has parted" if core.parted else "where the refused fixes say",
+                "what": "another receiver of the shipment, which has parted" if core.parted else "where its receiver says, and "
+                "looks show nothing" if rival.doubted else "where the refused fixes say",
                 "lat_deg": round(rival.lat_deg, 7), "lon_deg": round(rival.lon_deg, 7), "away_m": round(away_m, 1),
                 "hits": rival.hits, "takes_over_at": model.presets.reinit_count, "device": rival.device,
                 "since": iso_from_ns(rival.begun_ns), "updated": iso_from_ns(rival.time_ns),
@@ -248,6 +253,9 @@ def _weigh(seen: _Seen, before: Core | None, model: Model) -> None:
         seen.reason = "" if before is None or seen.outcome != "refused" else "more than 2,000 km from where it is"
         return
     seen.whole = found.nis
+    if seen.doubted:
+        seen.reason = f"looks make {m.device} doubtful: they see the track elsewhere, or nothing where it says"
+        return
     if seen.outcome != "refused":
         return
     seen.odds = odds = found.false_log - found.log

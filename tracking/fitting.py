@@ -44,6 +44,8 @@ def carried(crowd: Crowd, m: Measurement, presets: Presets) -> int | None:
     mean, cov = moments(bank)
     best = None
     for i, c in enumerate(crowd.contacts):
+        if c.of:
+            continue
         en = near_en(c.lat0_deg, c.lon0_deg, m.lat_deg, m.lon_deg) if abs(c.lat0_deg - m.lat_deg) < 1.0 else None
         if en is None:
             continue

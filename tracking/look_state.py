@@ -10,6 +10,7 @@ import numpy as np
 
 from birddog.model import Event, TrackStatus
 from tracking.bank import CONTACT, Bank
+from tracking.belied import Doubt
 from tracking.contacts import Contact, Crowd, Look
 from tracking.measurement import Measurement
 
@@ -59,6 +60,7 @@ class _PackedCrowd(msgspec.Struct, array_like=True):
     remembered: tuple[Contact, ...]
     looked: dict[str, tuple[int, float]]
     seen: dict[str, int]
+    belied: dict[str, Doubt]
 
 
 class LookState(msgspec.Struct, array_like=True):
@@ -79,7 +81,8 @@ class LookState(msgspec.Struct, array_like=True):
 def packed(crowd: Crowd) -> _PackedCrowd:
     b = crowd.bank
     return _PackedCrowd(
-        crowd.t_ns, crowd.contacts, b.mu.tobytes(), b.x.tobytes(), b.p.tobytes(), crowd.remembered, crowd.looked, crowd.seen
+        crowd.t_ns, crowd.contacts, b.mu.tobytes(), b.x.tobytes(), b.p.tobytes(), crowd.remembered, crowd.looked, crowd.seen,
+        crowd.belied,
     )
 
 
@@ -92,4 +95,4 @@ def unpacked(c: _PackedCrowd) -> Crowd:
         ))  # fmt: skip
     except ValueError as error:
         raise msgspec.ValidationError(f"contacts: {error}") from None
-    return Crowd(c.t_ns, c.contacts, bank, c.remembered, c.looked, c.seen)
+    return Crowd(c.t_ns, c.contacts, bank, c.remembered, c.looked, c.seen, c.belied)

@@ -29,13 +29,15 @@ from birddog.units import NS
 from tracking.anchor import near_en, rotated, turn
 from tracking.area import ring_km2
 from tracking.bank import Bank
+from tracking.belied import NEAR_M, NEAR_SHIP_M, Doubt, Said
 from tracking.book import Book
 from tracking.budget import Allowed
 from tracking.contacts import HIDES, Contact, Crowd, Look, Rider, ahead, empty, limit_s, moments, state_of, step
-from tracking.fitting import away_m, beyond, carried, core_of, framed, joined, sighted
+from tracking.engine import State
+from tracking.fitting import NOTHING, away_m, beyond, carried, core_of, framed, joined, sighted
 from tracking.look_state import Item, LookState, Shown, packed, unpacked
 from tracking.measurement import Measurement
-from tracking.motion import adopted, stepped
+from tracking.motion import adopted, any_motion, stepped
 from tracking.motion import moments as moments_of
 from tracking.presets import Presets
 from tracking.step import Core, Model, placed
@@ -176,8 +178,14 @@ class LookLog:
         was, nis_of, changed = self.crowd, {}, {track_id: None for track_id, _ in before}
         fits: list[dict[str, float]] = []  # of each item, the NIS of the contacts that it saw
         crowd = self.items[at].before if start is None else start
+        # fixes of whom a look belied, or belies, are to be asked again whether they are believed
+        suspects = {track_id for item in self.items[at:] for track_id in item.before.belied} | set(self.crowd.belied)
+        since_ns, marked = self.items[at - 1].key[0] if at else crowd.t_ns, set[str]()
         for k in range(at, len(self.items)):
             item = self.items[k]
+            if suspects:
+                marked |= self._mark(tracker, suspects, crowd, since_ns, item.key[0])
+            since_ns = item.key[0]
             item.before, item.given = crowd, []
             fits.append({})
             if item.look is None:
@@ -195,14 +203,49 @@ class LookLog:
                 changed[track_id] = None
                 if not again and core is not None and verdict == "used":
                     tracker.point(live, core, m, nis, book)
+            for track_id, _, c, x in out.found:
+                suspects.add(track_id)
+                if c is None:
+                    continue
+                live, m = tracker.tracks[track_id], _goes_on(look, c, x)
+                verdict, nis, core = live.insert(m, tracker.model(live))
+                item.given.append((track_id, m))
+                changed[track_id] = None
+                if not again and core is not None and verdict == "moved":
+                    tracker.point(live, core, m, nis, book)
             fits[-1] = nis_of = dict(out.contacts)
         self.crowd = crowd
+        if suspects:
+            marked |= self._mark(tracker, suspects, crowd, since_ns, math.inf)
+            changed |= dict.fromkeys(sorted(marked))
         self._named(was, book)
         if again:
-            self._retold(tracker, at, old, list(before), fits, book)
+            self._retold(tracker, at, old, list(before), fits, marked, book)
         self._told(tracker, was, None if again else new, {} if again else nis_of, book)
         self._pruned(tracker)
         return [tracker.tracks[track_id] for track_id in changed if track_id in tracker.tracks]
+
+    def _mark(self, tracker: Tracks, suspects: set[str], crowd: Crowd, after_ns: int, to_ns: float) -> set[str]:
+        """Which of the fixes of a time are believed, as the looks up to then have it; the tracks of which that changed."""
+        return {
+            track_id for track_id in sorted(suspects)
+            if (live := tracker.tracks.get(track_id)) is not None
+            and live.mark(after_ns, to_ns, functools.partial(_is_doubted, live, crowd))
+        }  # fmt: skip
+
+    def marked(self, live: LiveTrack, m: Measurement) -> Measurement:
+        """A measurement on its way into a track: whether its receiver is belied by the looks before it."""
+        at = bisect.bisect_left([i.key[0] for i in self.items], m.time_ns)
+        crowd = self.items[at].before if at < len(self.items) else self.crowd
+        doubted = m.origin == "fix" and not m.here and _is_doubted(live, crowd, m)
+        return m if doubted == m.doubted else msgspec.structs.replace(m, doubted=doubted)
+
+    def doubt(self, live: LiveTrack, time_ns: int) -> Doubt | None:
+        """Whether a track's receiver is belied at a time, as far as is settled by now."""
+        doubt = self.crowd.belied.get(live.state.track_id)
+        if doubt is None or doubt.state != "settled" or not doubt.holds(doubt.device, time_ns):
+            return None
+        return None if _vouched(live, doubt.device) else doubt
 
     def _steps(self, at: int) -> dict[tuple[str, int, str], tuple[int, Crowd, int]]:
         """The steps of contacts that looks from an item on made: (track, time, sensor) -> (item, the crowd after it, row)."""
@@ -220,13 +263,14 @@ class LookLog:
 
     def _retold(
         self, tracker: Tracks, at: int, old: dict[tuple[str, int, str], tuple[int, Crowd, int]],
-        lent: list[tuple[str, Measurement]], fits: list[dict[str, float]], book: Book,
+        lent: list[tuple[str, Measurement]], fits: list[dict[str, float]], marked: set[str], book: Book,
     ) -> None:  # fmt: skip
         """What a second run makes of the steps from an item on: those that it took back, and every one that there is now.
 
         Args:
             old, lent: the steps of contacts, and the sightings of identified tracks, of the run before.
             fits: of each item, the NIS of the contacts that it saw.
+            marked: tracks of which other fixes are believed than before.
         """
         now = self._steps(at)
         points = {one.track_id: one for one in self.shown.values()}
@@ -239,7 +283,7 @@ class LookLog:
         for k, (after, sensor, rows) in seen.items():
             self._points(after, rows, sensor, fits[k - at], book)
         given = [one for item in self.items[at:] for one in item.given]
-        begun = {item.of for item in self.items[at:] if item.of}
+        begun = {item.of for item in self.items[at:] if item.of} | marked
         for track_id in dict.fromkeys(name for name, _ in (*lent, *given)) | dict.fromkeys(sorted(begun)):
             live = tracker.tracks.get(track_id)
             was, has = ([m for name, m in some if name == track_id] for some in (lent, given))
@@ -303,10 +347,14 @@ class LookLog:
         lats = sorted(s.lat_deg for s in look.spots)
         widest = max((s.r_ee + s.r_nn for s in look.spots), default=0.0)
         found = []
+        crowd = self.crowd if at is None else self.items[at].before
+        asked = crowd.belied.keys() | {c.of for c in crowd.contacts if c.of}
         for live in tracker.tracks.values() if among is None else among:
             model = tracker.model(live)
             core = live.core_at(look.time_ns, model)
-            if core is not None and not beyond(core, look.time_ns, model, lats, widest):
+            if core is None:
+                continue
+            if live.state.track_id in asked or not beyond(core, look.time_ns, model, lats, widest):
                 rider = self._rider(tracker, live, look, at)
                 if rider is not None:
                     found.append(rider)
@@ -322,7 +370,8 @@ class LookLog:
         if core is None or not look.spots:
             return None
         dt_s = (look.time_ns - core.updated_ns) / NS
-        if dt_s > tracker.coasting_s(live):
+        doubt = None if at is None else self.items[at].before.belied.get(live.state.track_id)
+        if dt_s > tracker.coasting_s(live) and (doubt is None or dt_s * NS > doubt.lapse_ns):
             return None
         motion = model.motion
         bank = core.bank if len(core.bank) == len(motion.modes) else adopted(core.x, motion)
@@ -342,7 +391,8 @@ class LookLog:
             if fit.nis <= model.presets.sighting_gate:
                 logs.append((i, fit.nis, fit.log))
         visible = 0.0 if at is None else self._visible(live, core, at)
-        return Rider(live.state.track_id, core.lat0_deg, core.lon0_deg, x, logs, visible)
+        said = None if at is None else _said(live, core, x, look.time_ns, doubt)
+        return Rider(live.state.track_id, core.lat0_deg, core.lon0_deg, x, logs, visible, said)
 
     def _visible(self, live: LiveTrack, core: Core, at: int) -> float:
         """The log of the chance that looks can see it now, from those that missed it since one saw it last."""
@@ -430,7 +480,7 @@ class LookLog:
         free = {c.name: c for c in was.contacts if c.name not in now and c.name in self.shown
                 and self.shown[c.name].status != "deleted"}  # fmt: skip
         for c in self.crowd.contacts:
-            if c.name in self.shown or not (c.confirmed or c.imagery):
+            if c.name in self.shown or not (c.confirmed or c.imagery) or c.of:
                 continue
             near = [(away_m(c.lat_deg, c.lon_deg, o.lat_deg, o.lon_deg), name) for name, o in free.items()]
             best = min(near, default=(math.inf, ""))
@@ -580,6 +630,45 @@ class LookLog:
         )  # fmt: skip
         book.row(row.track_id, lambda: row)
         book.ended.append(row.track_id)
+
+
+def _said(live: LiveTrack, core: Core, x: State, time_ns: int, doubt: Doubt | None) -> Said | None:
+    """What a track's receiver says; None where it has none, or more than one: what those say of each other is asked first."""
+    s, device = live.state, core.device
+    if not s.reports or not device or core.receivers or s.fixers != [device] or _vouched(live, device):
+        return None
+    fix = live.newest_fix(device, time_ns)
+    if fix is None:
+        return None
+    lat, lon, _ = placed(core, x)
+    agrees, goes = 0 if doubt is None else live.agreed(time_ns), None
+    rival = core.rival
+    if doubt is not None and rival is not None and rival.doubted:
+        at = moments_of(rival.bank, max(0, time_ns - rival.time_ns) / NS, any_motion())
+        goes = (rival.lat0_deg, rival.lon0_deg, at)
+    return Said(fix, core.fix_ns, lat, lon, NEAR_SHIP_M if s.klass == "vessel" else NEAR_M, agrees, goes)
+
+
+def _vouched(live: LiveTrack, device: str) -> bool:
+    """Whether an operator has said that it is where this receiver says: no look belies it, until that is undone."""
+    return any(one.action == "take_over" and one.m is not None and one.m.device == device for one in live.state.decided)
+
+
+def _is_doubted(live: LiveTrack, crowd: Crowd, m: Measurement) -> bool:
+    doubt = crowd.belied.get(live.state.track_id)
+    return doubt is not None and doubt.holds(m.device, m.time_ns) and not _vouched(live, m.device)
+
+
+def _goes_on(look: Look, c: Contact, x: State) -> Measurement:
+    """What a track whose receiver is belied goes on from: what looks have of it."""
+    at = Core(time_ns=look.time_ns, lat0_deg=c.lat0_deg, lon0_deg=c.lon0_deg, bank=NOTHING, x=x, updated_ns=look.time_ns,
+              first_ns=c.first_ns)  # fmt: skip
+    lat, lon, x = placed(at, x)
+    # a name of its own, behind that of a sighting of this look that the track was lent
+    r_v = (x[8] + x[13]) / 2.0
+    return Measurement(
+        look.time_ns, f"{look.sensor} alone", "sighting", lat, lon, x[4], x[6], x[11], x[1], x[3], r_v, True, True
+    )  # fmt: skip
 
 
 def _same(row: Track) -> Track:

@@ -17,7 +17,8 @@ TWIN_SIGMAS = 5.0
 class Measurement(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A position in WGS 84 with R (m², east/north there) and where stated a velocity (east, north, m/s).
 
-    ``here``: an operator vouches for it: the track is there, whatever else fits.
+    ``here``: an operator, or looks that belie its receiver, vouch for it: the track is there, whatever else fits.
+    ``doubted``: its receiver is belied (``belied``): it moves nothing, and says where the track may be instead.
     """
 
     time_ns: int
@@ -33,6 +34,7 @@ class Measurement(msgspec.Struct, frozen=True, gc=False, array_like=True):
     r_v: float = 0.0
     stated: bool = False
     here: bool = False
+    doubted: bool = False
 
     @property
     def key(self) -> tuple[int, str, str]:

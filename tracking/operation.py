@@ -456,6 +456,7 @@ class OperationFold:
                 self._state.deception.forget(name, book)
         for live in changed or ():
             self._shown(live, book)
+        self._belied(book.now_ns, book)
         return changed is not None
 
     def trust(self, track_id: str) -> dict[str, float]:
@@ -652,7 +653,9 @@ class OperationFold:
 
     def _attributes(self, live: LiveTrack) -> dict[str, Value]:
         out: dict[str, Value] = {}
-        facts = self._state.facts
+        facts, belied = self._state.facts, self._state.deception.belied
+        if belied and live.state.track_id in belied:
+            out["belied"] = belied[live.state.track_id]
         if not facts:
             return out
         for device in live.state.identities:
@@ -734,6 +737,7 @@ class OperationFold:
             self._shown(live, book)
             if state.visits.zones:
                 self._visited(live, time_ns, book)
+        self._belied(time_ns, book)
 
     def usual(
         self, fix: Fix, fmt: str, key: str, name: str, public: bool, now_ns: int, seq: int, numbers: dict[str, int],
@@ -753,7 +757,7 @@ class OperationFold:
         tracker, state, device, time_ns, log = self.tracker, self._state, fix.device, fix.time_ns, self.tracker.log
         if (
             time_ns is None or not now_ns - BEHIND_NS < time_ns <= now_ns or fix.time_source != "device" or state.clocks.ahead
-            or device in state.awaited.of or state.visits.zones or log.crowd.contacts
+            or device in state.awaited.of or state.visits.zones or log.crowd.contacts or log.crowd.belied
             or (log.items and log.items[-1].key[0] >= time_ns) or not valid_position(fix.lat_deg, fix.lon_deg)
             or tracker.presets.alerts.false_per_shift is not None  # a budget counts what is lost, the long way
         ):  # fmt: skip
@@ -1032,6 +1036,20 @@ class OperationFold:
         self._end(book)
         for live in self.tracker.take_look(look, book):
             self._shown(live, book)
+        self._belied(look.time_ns, book)
+
+    def _belied(self, time_ns: int, book: Book) -> None:
+        """Whose receivers looks belie, as that is settled by now."""
+        log, deception = self.tracker.log, self._state.deception
+        if not log.crowd.belied and not deception.belied:
+            return
+        for track_id in sorted(log.crowd.belied.keys() | deception.belied.keys()):
+            live = self.tracker.tracks.get(track_id)
+            if live is not None:
+                doubt = log.doubt(live, time_ns)
+                if (doubt is None) != (track_id not in deception.belied):
+                    deception.belies(live, doubt, time_ns, book)
+                    self._shown(live, book)
 
 
 def _no_attributes(live: LiveTrack) -> dict[str, Value]:

@@ -183,7 +183,7 @@ def _give(tracker: Tracker, some: list[Measurement], live: LiveTrack) -> None:
     model = tracker.model(live)
     for m in some:
         if m not in live.state.ring:
-            live.insert(m, model)
+            live.insert(msgspec.structs.replace(m, doubted=False), model)
 
 
 def _withdrawn(tracker: Tracker, live: LiveTrack, some: list[Measurement], book: Book) -> None:

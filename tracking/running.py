@@ -64,9 +64,11 @@ _NEVER_NS = -(2**63)
 
 
 def runs(core: Core, model: Model) -> bool:
-    """Whether a filter may go on from a Core in a row: not that of a reference engine, nor after another class."""
+    """Whether a filter may go on from a Core in a row: not that of a reference engine, nor after another class, nor
+    after anonymous evidence, which a device's own fix outweighs (``step.advance``).
+    """
     motion = model.motion
-    return motion.engine is None and len(core.bank.data) == motion.size
+    return motion.engine is None and len(core.bank.data) == motion.size and not core.lent
 
 
 class Running:
@@ -210,7 +212,7 @@ class Running:
     def follow(self, m: Measurement) -> bool:
         """Go on with a fix like nearly all; False where it is no such fix, and nothing is changed."""
         device, time_ns, model, motion = m.device, m.time_ns, self.model, self.motion
-        if m.origin != "fix" or m.here or not (m.stated or m.r_ee == model.base):
+        if m.origin != "fix" or m.here or m.doubted or not (m.stated or m.r_ee == model.base):
             return False
         if (device != self.device or self._which < 0) and not self._turned_to(device):
             return False
@@ -260,7 +262,7 @@ class Running:
         motion.tidied()
         n, newest_ns, which = 0, self.updated_ns, motion.which
         for m in some:
-            if m.device != device or m.origin != "fix" or m.here or not (m.stated or m.r_ee == base):
+            if m.device != device or m.origin != "fix" or m.here or m.doubted or not (m.stated or m.r_ee == base):
                 break
             time_ns, ve, vn, dt_s, at = m.time_ns, m.ve_mps, m.vn_mps, 0.0, 0
             if time_ns > newest_ns:

@@ -58,7 +58,8 @@ __all__ = [
     "Core", "Model", "Place", "Rival", "Verdict", "advance", "followed", "lasting", "placed", "predicted", "stayed", "weighed",
 ]  # fmt: skip
 
-#: ``beside``: it is where its receiver's arm has it, while the first receiver is heard; it moves nothing.
+#: ``beside``: it moves nothing: it is where its receiver's arm has it, while the first receiver is heard; or it is where the
+#: track is, and its receiver is not believed yet.
 Verdict = Literal["began", "used", "refused", "moved", "beside"]
 
 #: One sigma per axis of the velocity of a rival, of which nothing is known.
@@ -71,6 +72,10 @@ ANY_MEANS_MPS = 340.0
 BOTH_M = 50_000.0
 #: What goes faster than this, m/s, turns or brakes once in so many seconds.
 TURN_MPS, TURN_S = 3.0, 600.0
+#: A doubted fix with a NIS of no more about the track is where the track is (2 degrees of freedom, 0.99).
+AGREES_NIS = 9.21
+#: A fix brings a leap with it that leaves more than this times the speed, and so many m/s.
+LEAP, LEAP_MPS = 2.0, 20.0
 #: Nothing is known of how long a receiver's errors last.
 NO_WHITE = (0.0, 0.0, 0.0, 0.0)
 
@@ -139,6 +144,26 @@ def _turned(core: Core, m: Measurement, z: Position, dt_s: float, motion: Motion
     return Fit(adopted(after, motion), after, nis, log, 0.0)
 
 
+def _outweighed(
+    core: Core, m: Measurement, z: Position, v: Velocity | None, dt_s: float, fit: Fit, motion: Motion
+) -> Fit | None:
+    """The bank where a device's own fix lies elsewhere than anonymous evidence had taken the track a moment ago, so far that
+    only what takes off would make that leap; None where that is not so.
+
+    That evidence was another's, or is about to be.  Seen from it the fix brings a velocity that nothing has: it is asked of
+    the time since the device's own last fix instead.
+
+    Args:
+        fit: as it is without.
+    """
+    if not core.lent or m.origin != "fix" or core.fix_ns == 0:
+        return None
+    if math.hypot(fit.x[1], fit.x[3]) <= LEAP_MPS + LEAP * math.hypot(core.x[1], core.x[3]):
+        return None
+    turned = _turned(core, m, z, max(dt_s, (m.time_ns - core.fix_ns) / NS), motion)
+    return None if turned is None else stepped(turned.bank, 0.0, motion, None, v)
+
+
 def _own(core: Core, m: Measurement) -> bool:
     """Whether a fix is of the receiver that was heard last, or of one of which it is known how far it is from that."""
     if m.device == core.device:
@@ -191,6 +216,8 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
         return _begin(m, model), "began", 0.0
     if m.here:
         return _moved(core, m, _rival(core, m), model), "moved", math.inf
+    if m.doubted:
+        return _doubted(core, m, model)
     motion, preset = model.motion, model.preset
     base = class_variance(m, preset)
     lever: tuple[float, float] | None = None
@@ -240,6 +267,7 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
             # a read or a trigger is a place, no receiver: one that only an aeroplane explains is another tag's, or parted
             fits = nis <= preset.gate and (fits or m.origin == "sighting")
         if fits:
+            fit = _outweighed(core, m, z, v, dt_s, fit, motion) or fit
             noise = learnt(core.noise, fit.x, z, v, m, said, preset)
             v = v if v is not None and fit.nis_v <= v[3] else None
             return _settled(core, fit.bank, fit.x, m, noise, base, z, v), "used", nis
@@ -289,6 +317,22 @@ def _refused(core: Core, m: Measurement, model: Model, nis: float) -> tuple[Core
     if rival.hits >= min(model.presets.reinit_count, core.hits + 1, 2 if core.lent else core.hits + 1):
         return _moved(core, m, rival, model), "moved", nis
     return replace(core, rival=rival), "refused", nis
+
+
+def _doubted(core: Core, m: Measurement, model: Model) -> tuple[Core, Verdict, float]:
+    """A fix of a receiver that the looks belie: it moves nothing; where it is not where the track is, it is the rival's."""
+    seen, nis = _in_frame(core, m), math.inf
+    if seen is not None:
+        dt_s = max(0, m.time_ns - core.updated_ns) / NS
+        # about the whole mixture: one of its motions, of what takes off, is always there
+        nis = scalar_engine.innovation(moments(_bank(core, model.motion), dt_s, model.motion), *seen[0])[0]
+        if nis <= AGREES_NIS:
+            return replace(core, time_ns=m.time_ns, rival=None, run=0, recent=core.recent << 1 & 0xFF), "beside", nis
+    core = replace(
+        core, time_ns=m.time_ns, refused=core.refused + 1, run=core.run + 1, recent=(core.recent << 1 | 1) & 0xFF,
+        rival=replace(_rival(core, m), doubted=True),
+    )  # fmt: skip
+    return core, "refused", nis
 
 
 def _rival(core: Core, m: Measurement) -> Rival:
@@ -453,7 +497,7 @@ def predicted(core: Core, time_ns: int, model: Model, quiet_s: float = math.inf)
     heard for longer than ``quiet_s`` may have stopped where it was: the ellipse holds that place too.
 
     While a rival with two fixes or more lives, the ellipse covers both of them, if that says anything (``BOTH_M``) and it is
-    not another receiver that has parted from this one: that has a symbol of its own.
+    not another receiver that has parted from this one, nor what a belied one says: those have a symbol of their own.
     """
     dt_s = max(0, time_ns - core.updated_ns) / NS
     if dwell.stays(core.moved_ns, core.first_ns, core.updated_ns, dt_s, quiet_s) and model.motion.engine is None:
@@ -468,7 +512,7 @@ def predicted(core: Core, time_ns: int, model: Model, quiet_s: float = math.inf)
     if dt_s > quiet_s and len(model.motion.modes) > 1:  # the reference engines stay the textbook's
         x = onward.may_go_on(core.x, core.way, stayed(core, x), dt_s)
     rival = core.rival
-    if rival is not None and rival.hits > 1 and not core.parted:
+    if rival is not None and rival.hits > 1 and not core.parted and not rival.doubted:
         near = near_en(core.lat0_deg, core.lon0_deg, rival.lat_deg, rival.lon_deg)
         if near is not None and math.hypot(near[0] - x[0], near[1] - x[2]) <= BOTH_M:
             other = moments(rival.bank, max(0, time_ns - rival.time_ns) / NS, any_motion())

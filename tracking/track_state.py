@@ -487,6 +487,42 @@ class LiveTrack:
         self.state.ring[at] = new
         self._forget(at)
 
+    def mark(self, after_ns: int, to_ns: float, doubted: Callable[[Measurement], bool]) -> bool:
+        """Say of each fix of the ring of a time whether its receiver is doubted; whether that is new of any of them."""
+        ring, waiting = self.state.ring, self.state.waiting
+        first = None
+        for i in range(bisect.bisect_right(ring, after_ns, key=_TIME), len(ring)):
+            m = ring[i]
+            if m.time_ns > to_ns:
+                break
+            if m.origin != "fix" or m.here or doubted(m) == m.doubted:
+                continue
+            ring[i] = msgspec.structs.replace(m, doubted=not m.doubted)
+            waiting[:] = [ring[i] if one == m else one for one in waiting]
+            first = i if first is None else first
+        if first is not None:
+            self._forget(first)
+        return first is not None
+
+    def newest_fix(self, device: str, time_ns: int) -> Measurement | None:
+        """The last fix of a device in the ring up to a time."""
+        ring = self.state.ring
+        for i in range(bisect.bisect_right(ring, time_ns, key=_TIME) - 1, -1, -1):
+            if ring[i].origin == "fix" and ring[i].device == device:
+                return ring[i]
+        return None
+
+    def agreed(self, time_ns: int) -> int:
+        """How many of the last fixes up to a time were doubted and all the same where the track is (``core_at`` was asked)."""
+        ring, found = self.state.ring, 0
+        for i in range(min(bisect.bisect_right(ring, time_ns, key=_TIME), len(self._cores)) - 1, -1, -1):
+            if ring[i].origin != "fix":
+                continue
+            if not ring[i].doubted or self._verdict(i)[0] != "beside":
+                break
+            found += 1
+        return found
+
     def rebase(self, base: Core | None) -> None:
         """Begin from another filter; what is older than it is not used."""
         self.state.base = base

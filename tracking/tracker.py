@@ -167,6 +167,8 @@ class Tracker:
             doubted: its time may be wrong, so that it is no second fix of that time.
         """
         model, s = self.model(live), live.state
+        if self.log.items:
+            m = self.log.marked(live, m)
         first = not s.ring and s.base is None
         timely = not first and live.in_time(m)
         if (first or timely) and not s.open_events and not self.log.busy(m.time_ns):
@@ -257,6 +259,14 @@ class Tracker:
             )  # fmt: skip
         newest = live.core(model)
         assert newest is not None
+        if m.doubted:
+            if self.log.doubt(live, m.time_ns) is None:  # it is not settled
+                self._contradicted(live, m, newest, book)
+                return
+            for kind in ("outlier", "contradicted"):  # ``belied`` says it, and more
+                if kind in s.open_events:
+                    book.end(s.open_events.pop(kind), m.time_ns)
+            return
         gap_s = 0.0 if before is None else (m.time_ns - before.updated_ns) / NS
         if outcome == "used" and before is not None and gap_s >= self.presets.reinit_s and s.gap_s < 0.4 * gap_s:
             away_km = _away_km(before, m)  # long off, by its own measure, and somewhere else: nothing had to be refused for it
