@@ -89,23 +89,40 @@ def documents(many: Columns, rule: object) -> Iterator[list[msgspec.Struct]]:
 
 def isos(time_ns: np.ndarray) -> list[str]:
     """``iso`` of many."""
-    texts = np.datetime_as_string((time_ns // 1_000_000).astype("M8[ms]"))
-    return [text + "Z" for text in texts.tolist()]
+    ms = time_ns // 1_000_000
+    day, ms = np.divmod(ms, 86_400_000)
+    first, last = (int(day.min()), int(day.max())) if len(day) else (0, 0)
+    if last - first > len(day):
+        return [iso(time) for time in time_ns.tolist()]
+    text = np.empty((len(ms), 24), np.uint8)
+    text[:] = np.frombuffer(b"2026-01-01T00:00:00.000Z", np.uint8)
+    dates = "".join(iso(d * 86_400 * NS)[:10] for d in range(first, last + 1))
+    text[:, :10] = np.frombuffer(dates.encode(), np.uint8).reshape(-1, 10)[day - first]
+    second, ms = np.divmod(ms, 1000)
+    minute, second = np.divmod(second, 60)
+    for at, value in ((11, minute // 60), (14, minute % 60), (17, second), (21, ms % 100)):
+        text[:, at] += (value // 10).astype(np.uint8)
+        text[:, at + 1] += (value % 10).astype(np.uint8)
+    text[:, 20] += (ms // 100).astype(np.uint8)
+    all_of_them = text.tobytes().decode()
+    return [all_of_them[k : k + 24] for k in range(0, len(all_of_them), 24)]
 
 
-_minutes: dict[int, str] = {}
+_dates: dict[int, str] = {}
+_minutes = [f"{minute // 60:02d}:{minute % 60:02d}:" for minute in range(1440)]
 _whole_seconds = {s * NS: f"{s:02d}.000Z" for s in range(60)}
 
 
 def iso(time_ns: int) -> str:
-    """As ``birddog.units.iso_from_ns``, at a fifth of its cost: what a minute is called is made once."""
+    """As ``birddog.units.iso_from_ns``, at a fifth of its cost: what a day and a minute are called is made once."""
     minute, ns = divmod(time_ns, 60 * NS)
-    text = _minutes.get(minute)
-    if text is None:
-        if len(_minutes) > 100_000:
-            _minutes.clear()
-        text = _minutes[minute] = datetime.fromtimestamp(minute * 60, UTC).isoformat()[:17]
-    return text + (_whole_seconds.get(ns) or f"{ns // NS:02d}.{ns // 1_000_000 % 1000:03d}Z")
+    day, minute = divmod(minute, 1440)
+    date = _dates.get(day)
+    if date is None:
+        if len(_dates) > 10_000:
+            _dates.clear()
+        date = _dates[day] = datetime.fromtimestamp(day * 86_400, UTC).isoformat()[:11]
+    return date + _minutes[minute] + (_whole_seconds.get(ns) or f"{ns // NS:02d}.{ns // 1_000_000 % 1000:03d}Z")
 
 
 def said(path: str, rows: TrackRows, fixes: Tracks, rules: Rules) -> None:

@@ -268,21 +268,26 @@ class _Block:
         self.b, self.line = b, line
         #: the eight bytes from each on
         self.words = np.ndarray((len(b) - 7,), "<u8", b, 0, (1,))
-        ends = np.flatnonzero(b[:end] == _LINE)
+        marks = b[:end] == _LINE
+        marks |= b[:end] == _COMMA
+        behind = np.flatnonzero(marks)
+        ends = behind[columns - 1 :: columns]
+        # so many commas a line as there should be: no line is looked for
+        plain = len(behind) == len(ends) * columns and bool((b[ends] == _LINE).all())
+        plain = plain and int(np.count_nonzero(b[behind] == _LINE)) == len(ends)
+        if not plain:
+            ends = behind[b[behind] == _LINE]
         self.lines = len(ends)
         starts = np.concatenate(([0], ends[:-1] + 1))
         if returns:
             ends = ends - ((ends > starts) & (b[np.maximum(ends - 1, 0)] == _RETURN))
-        commas = np.flatnonzero(b[:end] == _COMMA)
         self.starts, self.ends = starts, ends
-        if len(commas) == len(starts) * (columns - 1):
-            # so many commas as there should be, and each line has its own: no line is looked for
-            of = commas.reshape(len(starts), columns - 1)
-            if (of[:, 0] >= starts).all() and (of[:, -1] < ends).all():
-                self.full, self.odd = np.arange(len(starts)), np.zeros(0, np.int64)
-                edges = [starts - 1, *of.T, ends]
-                self.fields = [(edges[place] + 1, edges[place + 1] - edges[place] - 1) for place in order]
-                return
+        if plain:
+            self.full, self.odd = np.arange(len(starts)), np.zeros(0, np.int64)
+            edges = [starts - 1, *(behind[k::columns] for k in range(columns - 1)), ends]
+            self.fields = [(edges[place] + 1, edges[place + 1] - edges[place] - 1) for place in order]
+            return
+        commas = behind[b[behind] == _COMMA]
         first = np.searchsorted(commas, starts)
         count = np.searchsorted(commas, ends) - first
         self.full = np.flatnonzero(count == columns - 1)
@@ -377,12 +382,16 @@ class _Block:
         good = (whole >= 0) & (whole <= 8) & (end >= d + 9)
         if not good.all():
             end, whole = np.where(good, end, d + 9), np.where(good, whole, 0)
-        dot = end - (d + 1)
-        mantissa, bad = _eight(self.words[dot - 8], _LAST[whole])
-        after, worse = _eight(self.words[end - 8], _LAST[d])
-        good &= (self.b[dot] == _DOT) & ((bad | worse) == 0)
-        mantissa *= 10**d
-        mantissa += after
+        dot, before = end - (d + 1), self.words[end - (d + 9)]
+        # the decimals, and of the digits before the point as many as there is room for beside them in a word of eight
+        word = (self.words[end - 8] & _LAST[d]) | (before >> np.uint64(8 * d))
+        mantissa, bad = _eight(word, _LAST[np.minimum(whole, 8 - d) + d])
+        good &= (self.b[dot] == _DOT) & (bad == 0)
+        long = np.flatnonzero(whole > 8 - d)
+        if len(long):
+            rest, bad = _eight(before[long] << np.uint64(8 * (8 - d)), _LAST[whole[long] - (8 - d)])
+            mantissa[long] += rest * 10**8
+            good[long] &= bad == 0
         np.negative(mantissa, out=mantissa, where=negative)
         return mantissa, d, good
 
@@ -440,8 +449,11 @@ class _Block:
 
     def _few(self, end: np.ndarray, digits: int) -> tuple[np.ndarray, np.ndarray]:
         """(the whole numbers of up to 9 digits that end before some places, which have 8 bytes or more in front of them,
-        whether all of these are digits)."""
-        value, bad = _eight(self.words[end - 8], _LAST[min(digits, 8)])
+        whether all of these are digits); one of each where all are alike."""
+        word = self.words[end - 8] & _LAST[min(digits, 8)]
+        if digits <= 8 and (word == word[0]).all():
+            word = word[:1]
+        value, bad = _eight(word, _LAST[min(digits, 8)])
         good = bad == 0
         if digits > 8:
             digit = (self.b[end - digits] - _ZERO).astype(np.int64)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from birddog.areas import ring_contains
 from birddog.geo import radii_m, wrap_lon
-from birddog.model import Zone
+
+if TYPE_CHECKING:
+    from birddog.model import Zone  # not imported: it costs a command on files as much as reading 30,000 fixes
 
 
 def depth_m(zone: Zone, *, lat_deg: float, lon_deg: float) -> tuple[float, float, float]:

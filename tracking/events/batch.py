@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,8 +12,9 @@ from tracking.events import gaps, grid, loiter, pairs, stops, tell
 from tracking.events.model import ALL_KINDS, PLACE_KINDS, WAY_KINDS, Event, Rules
 from tracking.events.places import AtPlaces, Places, one_by_one
 from tracking.events.tracks import Tracks
-from tracking.events.ways import Astray, Ways, among
-from tracking.forecast import past as archive
+
+if TYPE_CHECKING:
+    from tracking.events.ways import Ways
 
 _NEVER = 1 << 62
 
@@ -73,6 +75,9 @@ def _stops(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
 
 def _on_ways(fixes: Tracks, rules: Rules, kinds: tuple[str, ...], ways: Ways, now: int) -> Iterator[Event]:
     """Lane stops, and behind all of them the deviations."""
+    from tracking.events.ways import among
+    from tracking.forecast import past as archive
+
     astray: list[int] = []
     lanes = ways.about_lanes(rules.lane_stop)
     for lot in fixes.lots():
@@ -115,6 +120,8 @@ def _at_places(fixes: Tracks, rules: Rules, kinds: tuple[str, ...], places: Plac
 
 
 def _deviations(fixes: Tracks, vessels: list[int], rules: Rules, ways: Ways, now: int) -> Iterator[Event]:
+    from tracking.events.ways import Astray
+
     for vessel in vessels:
         begin, end = int(fixes.first[vessel]), int(fixes.first[vessel + 1])
         state, name = Astray(), fixes.ids[vessel]

@@ -118,6 +118,9 @@ class Heard:
             some = np.flatnonzero(self._any[other & (_SLOTS - 1)])
             key = other[some] * self._steps + step[some]
             first = np.searchsorted(self._keys, key, "right")
+            # most hold nobody then: whether there is one is seen at its place, before the other end is looked for
+            held = np.flatnonzero(self._keys[np.minimum(first, len(self._keys) - 1)] <= key + STEPS)
+            some, key, first = some[held], key[held], first[held]
             total[order[some]] += np.maximum(np.searchsorted(self._keys, key + STEPS, "right") - first, 0)
         return total
 

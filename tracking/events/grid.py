@@ -45,18 +45,19 @@ def samples(fixes: Tracks, rules: Rules) -> Samples:
     # of the step from fix i - 1 to fix i: the grid points after the one, up to and with the other; else the fix alone
     count = (g * grid_ns == t).astype(np.int64)
     count[1:] = np.where(inside[1:], g[1:] - g[:-1], count[1:])
-    at = np.repeat(g - np.cumsum(count) + 1, count) + np.arange(int(count.sum()))
-    began = np.where(inside, t - dt, t)
-    w = (at * grid_ns - np.repeat(began, count)) / np.repeat(np.where(inside, dt, 1), count)
+    # the fix after each point, and the one before it: itself where there is none
+    after = np.repeat(np.arange(n), count)
+    before = after - inside[after]
+    at = (g - np.cumsum(count) + 1)[after] + np.arange(len(after))
+    w = (at * grid_ns - t[before]) / np.where(inside, dt, 1)[after]
 
     def on_grid(p: np.ndarray) -> np.ndarray:
-        base = p.copy()
-        base[1:] = np.where(inside[1:], p[:-1], p[1:])
-        out: np.ndarray = np.repeat(base, count) + w * np.repeat(p - base, count)
+        base = p[before]
+        out: np.ndarray = base + w * (p[after] - base)
         return out
 
     x, y, z = on_grid(fixes.x), on_grid(fixes.y), on_grid(fixes.z)
-    vessel = np.repeat(fixes.vessel, count)
+    vessel = fixes.vessel[after]
     joined = np.zeros(len(at), bool)
     joined[1:] = (vessel[1:] == vessel[:-1]) & (at[1:] == at[:-1] + 1)
     speed = np.full(len(at), math.nan)
@@ -64,7 +65,7 @@ def samples(fixes: Tracks, rules: Rules) -> Samples:
     step = np.sqrt(dx * dx + dy * dy + dz * dz) / rules.grid_s
     speed[1:] = np.where(joined[1:], step, math.nan)
     seen = rules.seen_s / np.maximum(np.where(inside, dt / NS, 0.0), rules.seen_s)
-    return Samples(vessel, at, x, y, z, speed, joined, np.repeat(seen, count))
+    return Samples(vessel, at, x, y, z, speed, joined, seen[after])
 
 
 class Sample(msgspec.Struct, frozen=True):

@@ -135,10 +135,10 @@ def _about(lots: list[Samples], a: np.ndarray, b: np.ndarray, g: np.ndarray, fol
     count = high - low + 1
     at = np.repeat(low - np.cumsum(count) + count, count) + np.arange(int(count.sum()))
     a, b = np.repeat(a[begin], count), np.repeat(b[begin], count)
-    lot_a, row_a = _rows(lots, a, at)
-    lot_b, row_b = _rows(lots, b, at)
-    both = np.flatnonzero((row_a >= 0) & (row_b >= 0))
-    which, row = (np.concatenate((p[both], q[both])) for p, q in ((lot_a, lot_b), (row_a, row_b)))
+    lot, row = _rows(lots, np.concatenate((a, b)), np.concatenate((at, at)))
+    n = len(at)
+    both = np.flatnonzero((row[:n] >= 0) & (row[n:] >= 0))
+    which, row = (np.concatenate((p[:n][both], p[n:][both])) for p in (lot, row))
     parts = [(np.flatnonzero(which == k), lot) for k, lot in enumerate(lots)]
     place = np.argsort(np.concatenate([k for k, _ in parts]))
     s = _all([_some(lot, row[k]) for k, lot in parts])

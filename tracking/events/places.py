@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from birddog.areas import ring_contains
 from birddog.geo import R_MEAN_M, wrap_lon
-from birddog.model import Zone
 from birddog.units import NS
 from tracking.depth import depth_m
 from tracking.events.model import Rules
 from tracking.events.sphere import point
 from tracking.events.tracks import Tracks
+
+if TYPE_CHECKING:
+    from birddog.model import Zone
 
 Fix = tuple[int, float, float, float, float, float]
 
@@ -143,19 +146,30 @@ def _once(*rows: np.ndarray) -> np.ndarray:
 
 
 class Span:
-    """Between which latitudes the fixes of each vessel lie: of most places most vessels keep away."""
+    """The box of each vessel's fixes (all round where it is half a turn wide, for what goes over the date line): of most places
+    most vessels keep away."""
 
     def __init__(self, fixes: Tracks):
         self._vessel = np.flatnonzero(np.diff(fixes.first))
         self._begin, self._end = fixes.first[self._vessel], fixes.first[self._vessel + 1]
         n = len(self._vessel)
-        self._low = np.minimum.reduceat(fixes.lat_deg, self._begin) if n else np.zeros(0)
-        self._high = np.maximum.reduceat(fixes.lat_deg, self._begin) if n else np.zeros(0)
+        edges = [
+            edge.reduceat(p, self._begin) if n else np.zeros(0)
+            for p in (fixes.lat_deg, fixes.lon_deg) for edge in (np.minimum, np.maximum)
+        ]  # fmt: skip
+        self._low, self._high, self._west, self._east = edges
+        round_it = self._east - self._west >= 180.0
+        self._west[round_it], self._east[round_it] = -np.inf, np.inf
 
-    def rows(self, low_deg: float, high_deg: float) -> np.ndarray:
-        """The fixes of those that were between two latitudes or on both sides of them, ascending."""
-        some = np.flatnonzero((self._high >= low_deg) & (self._low <= high_deg))
-        begin, count = self._begin[some], self._end[some] - self._begin[some]
+    def rows(self, lats: tuple[float, float], lons: tuple[float, float], *, steps: bool = False) -> np.ndarray:
+        """The fixes of those that may have been in or over a box (``lons``: west and east, beyond ±180 over the date line),
+        ascending; for ``steps`` without the first of each."""
+        over = np.zeros(len(self._west), bool)
+        for turn in (-360.0, 0.0, 360.0):
+            over |= (self._east >= lons[0] + turn - 1e-6) & (self._west <= lons[1] + turn + 1e-6)
+        some = np.flatnonzero(over & (self._high >= lats[0]) & (self._low <= lats[1]))
+        begin = self._begin[some] + steps
+        count = self._end[some] - begin
         rows: np.ndarray = np.repeat(begin - np.cumsum(count) + count, count) + np.arange(int(count.sum()))
         return rows
 
@@ -168,7 +182,8 @@ def _boxed(fixes: Tracks, span: Span | None, zone: Zone, beyond_m: float) -> np.
     north = math.degrees(beyond_m / R_MEAN_M) * 1.01 + 1e-6
     highest = min(89.9, max(abs(lat) for lat in lats) + north)
     wide = north / math.cos(math.radians(highest))
-    rows = (span or Span(fixes)).rows(min(lats) - north, max(lats) + north)
+    box = (min(lats) - north, max(lats) + north), (lon0 + min(east) - wide, lon0 + max(east) + wide)
+    rows = (span or Span(fixes)).rows(*box)
     lat = fixes.lat_deg[rows]
     rows = rows[(lat >= min(lats) - north) & (lat <= max(lats) + north)]
     d = (fixes.lon_deg[rows] - lon0 + 180.0) % 360.0 - 180.0
@@ -184,8 +199,7 @@ def _over(fixes: Tracks, gates: list[Zone]) -> list[np.ndarray]:
     for gate in gates:
         lon0 = gate.points[0][0]
         east, lats = [wrap_lon(lon - lon0) for lon, _ in gate.points], [lat for _, lat in gate.points]
-        at = span.rows(min(lats), max(lats))
-        at = at[at > fixes.first[fixes.vessel[at]]]
+        at = span.rows((min(lats), max(lats)), (lon0 + min(east), lon0 + max(east)), steps=True)
         one, two = fixes.lat_deg[at - 1], fixes.lat_deg[at]
         at = at[(np.maximum(one, two) >= min(lats)) & (np.minimum(one, two) <= max(lats))]
         a = (fixes.lon_deg[at - 1] - lon0 + 180.0) % 360.0 - 180.0

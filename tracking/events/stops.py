@@ -73,11 +73,8 @@ class _Units:
     def __init__(self, fixes: Tracks, rule: Stop, begins: np.ndarray, cuts: np.ndarray, wanted: np.ndarray | None = None):
         self.fixes, self.rule, self.cuts = fixes, rule, cuts
         self.t, self.x, self.y, self.z = fixes.time_ns, fixes.x, fixes.y, fixes.z
-        n = len(self.t)
-        #: the first fix from each on at which a run may begin; n where none does
-        self.next = np.full(n + 1, n)
-        self.next[begins] = begins
-        self.next = np.minimum.accumulate(self.next[::-1])[::-1]
+        #: the fixes at which a run may begin, and behind them the end of all
+        self.begins = np.append(begins, len(self.t))
         unit = np.searchsorted(self.cuts, begins, "right")
         if wanted is not None:
             some = np.zeros(len(self.cuts) + 1, bool)
@@ -111,7 +108,7 @@ class _Units:
                 stopped = (t[j[off] - 1] - t[i[off]] >= self.rule.least_s * NS) & (c[off] >= self.rule.least_fixes)
                 told = off[stopped]
                 self.runs.append((i[told], j[told] - 1, c[told], sx[told], sy[told], sz[told]))
-                i[off] = self.next[np.where(stopped, j[off], i[off] + 1)]
+                i[off] = self.next(np.where(stopped, j[off], i[off] + 1))
                 again = i[off]
                 j[off], c[off] = again + 1, 1
                 again = np.minimum(again, len(x) - 1)
@@ -131,17 +128,22 @@ class _Units:
             run = _walk(self.fixes, i, end, self.rule)
             if self.t[run.last] - self.t[i] >= self.rule.least_s * NS and run.n >= self.rule.least_fixes:
                 self.single.append(run)
-                i = int(self.next[run.last + 1])
+                i = int(self.next(run.last + 1))
             else:
-                i = int(self.next[i + 1])
+                i = int(self.next(i + 1))
+
+    def next(self, i: np.ndarray | int) -> np.ndarray:
+        """The first fix from each on at which a run may begin; behind all fixes where none does."""
+        found: np.ndarray = self.begins[self.begins.searchsorted(i)]
+        return found
 
     def found(self) -> list[Run]:
         """The stops, in order."""
-        ends = self.fixes.first[self.fixes.vessel + 1]
         columns = [np.concatenate(column).tolist() for column in zip(*self.runs, strict=True)] if self.runs else [[]] * 6
         out = [Run(i, last, False, n, x, y, z) for i, last, n, x, y, z in zip(*columns, strict=True)] + self.single
         out.sort(key=lambda run: run.first)
-        for run, end in zip(out, ends[[run.first for run in out]].tolist(), strict=True):
+        ends = self.fixes.first[self.fixes.vessel[np.array([run.first for run in out], np.int64)] + 1]
+        for run, end in zip(out, ends.tolist(), strict=True):
             run.broken = run.last + 1 < end
         return out
 
@@ -168,12 +170,15 @@ def _may_begin(fixes: Tracks, rule: Stop, some: np.ndarray) -> np.ndarray:
         dx, dy, dz = (np.diff(p) for p in (x, y, z))
         near = (dx * dx + dy * dy + dz * dz <= r2) & (np.diff(t) <= hole)
         some = some[near[some]]
+    # of all fixes, as most are asked about: whole columns cost less than some of their rows
+    n, sums = len(t), [x, y, z]
     for k in range(2, rule.least_fixes):
-        sums = [p[some] for p in (x, y, z)]
-        for m in range(1, k):
-            sums = [s + p[some + m] for s, p in zip(sums, (x, y, z), strict=True)]
-        dx, dy, dz = (p[some + k] - s / k for s, p in zip(sums, (x, y, z), strict=True))
-        some = some[(dx * dx + dy * dy + dz * dz <= r2) & (t[some + k] - t[some + k - 1] <= hole)]
+        if not len(some):
+            break
+        sums = [s[: n - k] + p[k - 1 : n - 1] for s, p in zip(sums, (x, y, z), strict=True)]
+        dx, dy, dz = (p[k:] - s / k for s, p in zip(sums, (x, y, z), strict=True))
+        near = (dx * dx + dy * dy + dz * dz <= r2) & (t[k:] - t[k - 1 : n - 1] <= hole)
+        some = some[near[some]]
     if not len(some):
         return some
     # the first fix that is so much later as a stop lasts, to the second
@@ -182,13 +187,15 @@ def _may_begin(fixes: Tracks, rule: Stop, some: np.ndarray) -> np.ndarray:
     later = np.searchsorted(key, key[some] + int(rule.least_s), "left")
     within = later < end[some]
     some, later = some[within], later[within]
-    # a sixth and a half of the way to it, and it: within the radius of the mean so far, by prefix sums
-    sums = [np.concatenate(([0.0], np.cumsum(p - p[0]))) for p in (x, y, z)]
-    for part in (6, 2, 1):
+    # half of the way to it, and it: within the radius of the mean so far, by prefix sums
+    columns = [p - p[0] for p in (x, y, z)]
+    sums = [np.concatenate(([0.0], np.cumsum(p))) for p in columns]
+    for part in (2, 1):
         c = np.maximum((later - some) // part, 1)
+        at = some + c
         d2 = np.zeros(len(some))
-        for p, s in zip((x, y, z), sums, strict=True):
-            d = (p[some + c] - p[0]) - (s[some + c] - s[some]) / c
+        for p, s in zip(columns, sums, strict=True):
+            d = p[at] - (s[at] - s[some]) / c
             d2 += d * d
         keep = d2 <= r2
         some, later = some[keep], later[keep]
@@ -199,7 +206,7 @@ def _walk(fixes: Tracks, i: int, end: int, rule: Stop) -> Run:
     """The run that begins at fix i, in blocks that double."""
     r2, hole = rule.radius_m * rule.radius_m, int(rule.hole_s * NS)
     sx, sy, sz, c, j = float(fixes.x[i]), float(fixes.y[i]), float(fixes.z[i]), 1, i + 1
-    block = 32
+    block = 128
     while j < end:
         k = min(end, j + block)
         # cumsum adds one after the other, as one by one

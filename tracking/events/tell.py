@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -15,7 +15,9 @@ from tracking.events.model import Event, Gap, Rules
 from tracking.events.pairs import PairRun
 from tracking.events.places import Found
 from tracking.events.sphere import place
-from tracking.events.ways import Ways
+
+if TYPE_CHECKING:
+    from tracking.events.ways import Ways
 
 
 class Columns(msgspec.Struct, frozen=True):

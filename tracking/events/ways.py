@@ -47,7 +47,7 @@ class Ways:
         n = len(self._cells)
         if not all(len(c) == n for c in (self._moved, self._stood, self._quartile, self._sectors)) or n > MOST_CELLS:
             raise ValueError("the columns of a table of ways are of unequal length, or too long")
-        self._used: dict[int, np.ndarray] = {}
+        self._used: dict[int, tuple[np.ndarray, set[int]]] = {}
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -74,22 +74,19 @@ class Ways:
 
     def used(self, lat_deg: float, lon_deg: float, sector: int, few: int) -> bool:
         """Whether ``few`` tracks or more moved in about this direction through one cell that this one touches, or this one."""
-        keys = self._ways(few)
-        key = cell_of(lat_deg, lon_deg, self.cell_m) * _SECTORS + sector
-        k = int(keys.searchsorted(key))
-        return k < len(keys) and keys[k] == key
+        return cell_of(lat_deg, lon_deg, self.cell_m) * _SECTORS + sector in self._ways(few)[1]
 
-    def _ways(self, few: int) -> np.ndarray:
-        """The (cell, sector) numbers that are used, ascending: those of the table, and what touches them."""
-        keys = self._used.get(few)
-        if keys is None:
+    def _ways(self, few: int) -> tuple[np.ndarray, set[int]]:
+        """The (cell, sector) numbers that are used, ascending, and as a set: those of the table, and what touches them."""
+        ways = self._used.get(few)
+        if ways is None:
             found: set[int] = set()
             for k in np.flatnonzero((self._sectors >= few).any(axis=1)).tolist():
                 lat, lon = self._middle(k)
                 sectors = {(s + d) % _SECTORS for s in np.flatnonzero(self._sectors[k] >= few).tolist() for d in (-1, 0, 1)}
                 found |= {c * _SECTORS + s for c in archive.cells_about(lat, lon, self.cell_m) for s in sectors}
-            keys = self._used[few] = np.array(sorted(found), np.int64)
-        return keys
+            ways = self._used[few] = np.array(sorted(found), np.int64), found
+        return ways
 
     def about_lanes(self, rule: LaneStop) -> np.ndarray:
         """The cells, ascending, where others pass and nobody stops, and those that touch one."""
@@ -110,11 +107,11 @@ class Ways:
         x, y, z, t = (np.diff(c) for c in (fixes.x, fixes.y, fixes.z, fixes.time_ns))
         moves = np.sqrt(x * x + y * y + z * z) * NS > rules.deviation.speed_mps * t
         moves = np.flatnonzero(moves & (t <= rules.hole_ns) & (fixes.vessel[1:] == fixes.vessel[:-1]))
-        keys = self._ways(rules.deviation.few)
+        keys, _ = self._ways(rules.deviation.few)
         if not len(moves) or not len(keys):
             return []
         lat, lon = fixes.lat_deg, fixes.lon_deg
-        east = ((lon[moves + 1] - lon[moves] + 180.0) % 360.0 - 180.0) * np.cos(np.radians(lat[moves + 1]))
+        east = _short_way(lon[moves + 1] - lon[moves]) * np.cos(np.radians(lat[moves + 1]))
         on = among(cells[moves + 1] * _SECTORS + _sectors(east, lat[moves + 1] - lat[moves]), keys)
         vessel = fixes.vessel[moves]
         begin = np.flatnonzero(np.diff(vessel, prepend=-1))
@@ -160,8 +157,19 @@ def sector_of(a: Fix, b: Fix) -> int:
 
 
 def _sectors(east: np.ndarray, north: np.ndarray) -> np.ndarray:
-    sector: np.ndarray = np.minimum((np.degrees(np.arctan2(east, north)) % 360.0 / 45.0).astype(np.int64), _SECTORS - 1)
+    course = np.degrees(np.arctan2(east, north))
+    course[course < 0.0] += 360.0
+    sector: np.ndarray = np.minimum((course / 45.0).astype(np.int64), _SECTORS - 1)
     return sector
+
+
+def _short_way(dlon_deg: np.ndarray) -> np.ndarray:
+    """Differences of longitude, the short way round; the remainder, costly, is taken only where there is another way."""
+    turned = dlon_deg + 180.0
+    if len(turned) and not (turned.min() >= 0.0 and turned.max() < 360.0):
+        turned %= 360.0
+    short: np.ndarray = turned - 180.0
+    return short
 
 
 def learn(past: Past, until_s: float = math.inf, cell_m: float = CELL_M, archive_sha256: str = "") -> UsedWays:
@@ -233,7 +241,7 @@ def _lot(past: Past, rows: slice, until_s: float, cell_m: float) -> tuple[tuple[
     track = past.track_of(np.arange(rows.start, rows.stop))
     dt = np.diff(t)
     step = np.flatnonzero((track[1:] == track[:-1]) & (dt <= past.scale.hole_s) & (t[1:] <= until_s))
-    dlat, dlon = lat[step + 1] - lat[step], (lon[step + 1] - lon[step] + 180.0) % 360.0 - 180.0
+    dlat, dlon = lat[step + 1] - lat[step], _short_way(lon[step + 1] - lon[step])
     north = dlat * DEGREE_M
     east = dlon * DEGREE_M * np.cos(np.radians(lat[step + 1]))
     way = np.hypot(east, north)

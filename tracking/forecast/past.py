@@ -313,7 +313,10 @@ def cell_of(lat_deg: np.ndarray, lon_deg: np.ndarray, reach_m: float) -> np.ndar
     first, last = (int(row.min()), int(row.max())) if row.size else (0, 0)
     # of many positions each row is asked about once
     columns = columns_of(np.arange(first, last + 1), step)[row - first] if last - first < row.size else columns_of(row, step)
-    column = np.floor((np.asarray(lon_deg) + 180.0) % 360.0 / (360.0 / columns)).astype(np.int64)
+    turned = np.asarray(lon_deg) + 180.0
+    if turned.size and not (turned.min() >= 0.0 and turned.max() < 360.0):
+        turned = turned % 360.0  # as costly as all the rest
+    column = np.floor(turned / (360.0 / columns)).astype(np.int64)
     cell: np.ndarray = row * ROW + np.minimum(column, columns - 1)
     return cell
 
