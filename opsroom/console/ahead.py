@@ -154,9 +154,16 @@ class Ahead:
         head, row, points, zones, _ = await self._asked(request, view)
         if unit_id is None and "lat" not in request.query_params and "lon" not in request.query_params:
             return json_answer(InterceptView(**head, why="name a unit: ?unit=TRACK, or lat and lon of a position"))
-        other = None if unit_id is None else await self._source.run(view.track, unit_id)
-        if unit_id is not None and other is None:
-            raise HTTPException(404, f"no track {unit_id!r}")
+        other: TrackRow | TrackPoint | None = None
+        if unit_id is not None:
+            other = await self._source.run(view.track, unit_id)
+            if other is None:
+                raise HTTPException(404, f"no track {unit_id!r}")
+            if "at" in request.query_params:  # where it was then, not where it is by now
+                measured = await self._source.run(view.until, unit_id, _ns(head), 1)
+                if not measured:
+                    return json_answer(InterceptView(**head, why=f"nothing was measured of {unit_id} by then"))
+                other = measured[0]
         unit, goals = _unit(request, other), goals_of(zones)
         answer = await self._made(view, self._foresight.meet, row, points, _ns(head), unit, goals, radius_m, most_s)
         return json_answer(msgspec.convert({**head, **answer}, InterceptView))
@@ -207,7 +214,7 @@ def _ns(head: dict[str, Any]) -> int:
     return ns_from_text(head["t0"])
 
 
-def _unit(request: Request, row: TrackRow | None) -> Unit:
+def _unit(request: Request, row: TrackRow | TrackPoint | None) -> Unit:
     """Who is to meet it: a track (its place, and how unsure that is), or a position."""
     medium = request.query_params.get("medium", "sea")
     if medium not in SPEEDS_MPS:

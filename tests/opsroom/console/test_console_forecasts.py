@@ -232,6 +232,19 @@ def test_where_a_unit_can_meet_it(shown, archive):
     assert "name a unit" in httpx.get(f"{address}/v1/intercept", params={"track": "T1"}).json()["why"]
 
 
+def test_a_meeting_as_of_a_time_begins_where_the_unit_was_then(shown, archive, make_stage, makers):
+    """A unit that is a track set out from where it is by now, whatever time was asked."""
+    address = shown(archive)
+    query = {"track": "T1", "at": str(NOW_S - 900), "speed_mps": "15", "within_min": "120"}
+    as_track = httpx.get(f"{address}/v1/intercept", params=query | {"unit": "T1"}, timeout=60.0).json()
+    there = {"lat": str(LAT), "lon": str(LON + 6.0 * 60 * 45 * EAST), "sigma_m": "5"}  # the step of then
+    as_place = httpx.get(f"{address}/v1/intercept", params=query | there, timeout=60.0).json()
+    places, same = ([(m["lat_deg"], m["lon_deg"]) for m in answer["meetings"]] for answer in (as_place, as_track))
+    assert places and same == places
+    before = httpx.get(f"{address}/v1/intercept", params=query | {"unit": "T1", "at": str(NOW_S - 86_400)}, timeout=60.0).json()
+    assert before["meetings"] == [] and before["why"]
+
+
 def test_the_next_best_look_is_never_one_that_no_authority_allows(shown, archive, make_stage, makers):
     address = shown(archive)
     answer = httpx.get(f"{address}/v1/looks", params={"track": "T1", "at": str(NOW_S)}, timeout=60.0).json()
