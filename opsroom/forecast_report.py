@@ -1,7 +1,7 @@
 """How good forecasts from an archive were: one self-contained HTML page with the calibration curve and the error by horizon.
 
-Each figure is a back-test: windows of the archive's own past, asked with what might have been known (``calibration``), even and
-odd ones apart, so that no width is judged by the outcomes that made it.
+Each figure is a back-test: windows of the archive's own past, asked with what might have been known (``calibration``) and
+judged by the widths that are given, which other tracks make (``backtest``).
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import html
 import math
 
-import numpy as np
-
 from birddog import __version__
 from birddog.errors import UsageError
 from birddog.units import NS, iso_from_ns
-from tracking.forecast.calibration import GRID_MIN
+from tracking.forecast.backtest import MOST_DRAWN, backtest
+from tracking.forecast.calibration import GRID_MIN, LEVELS
 from tracking.forecast.past import ENDED_S
 from tracking.forecast.where import Forecaster
 
-_SHARES = np.linspace(0.05, 0.95, 19)
+_SHARES = tuple(k / 20 for k in range(1, 20))
+_LEVELS = tuple(sorted({*_SHARES, *LEVELS}))
 _WIDTH, _HEIGHT, _EDGE = 420, 300, 44
 
 
@@ -46,16 +46,19 @@ def page(forecaster: Forecaster, grid: list[int]) -> str:
     for moving in (True, False):
         points = []
         for minutes in grid:
-            miss = calibration.scores(minutes, moving, t0_s)[0] if len(past) else np.zeros(0)
             word = "moving" if moving else "stopped"
-            if len(miss) < 20:
-                rows.append(f"<tr><td>{word}<td>{minutes}<td>{len(miss)}<td colspan=4>too few outcomes to say")
+            found = backtest(calibration, minutes, moving, t0_s, _LEVELS, drawn=True) if len(past) else None
+            if found is None:
+                few = len(calibration.outcomes(minutes, moving, t0_s).miss_m) if len(past) else 0
+                rows.append(f"<tr><td>{word}<td>{minutes}<td>{few}<td colspan=6>too few outcomes to say")
                 continue
-            shares = [held(miss, p) for p in _SHARES]
-            curves.append((f"{word}, {minutes} min", list(zip(_SHARES.tolist(), shares, strict=True))))
-            points.append((float(minutes), float(np.mean(miss)) / 1000.0))
-            rows.append(f"<tr><td>{word}<td>{minutes}<td>{len(miss)}<td>{np.mean(miss) / 1000:.3f}"
-                        f"<td>{np.median(miss) / 1000:.3f}<td>{100 * held(miss, 0.5):.0f} %<td>{100 * held(miss, 0.9):.0f} %")
+            if found.discs:
+                curves.append((f"{word}, {minutes} min", sorted((p, found.discs[p]) for p in _SHARES)))
+            points.append((float(minutes), found.mean_m / 1000.0))
+            shares = (of.get(p) for of in (found.discs, found.regions) for p in (0.5, 0.9))
+            rows.append(f"<tr><td>{word}<td>{minutes}<td>{len(found.outcomes.miss_m)}<td>{found.mean_m / 1000:.3f}"
+                        f"<td>{found.median_m / 1000:.3f}"
+                        + "".join("<td>of one track" if p is None else f"<td>{100 * p:.0f} %" for p in shares))
         if points:
             errors.append(("moving" if moving else "stopped", points))
     span = "empty" if not len(past) else f"{iso_from_ns(round(past.first_s * NS))} to {iso_from_ns(round(past.last_s * NS))}"
@@ -69,8 +72,11 @@ svg{{border:1px solid #ccc;margin:.5rem 1rem .5rem 0}}</style>
 <h1>How good forecasts were</h1>
 <p>Archive: {len(past.names)} vessels, {len(past)} fixes, {html.escape(span)}. Birddog {html.escape(__version__)}.
 Each row is a back-test: the archive's own past was asked, with all the other tracks, and compared with what came.
-Widths are made from one half of the outcomes and judged by the other.</p>
-<table><thead><tr><th>kind<th>minutes<th>outcomes<th>mean error km<th>median km<th>in 50 % disc<th>in 90 % disc</thead>
+Discs and regions are those that are given, for what each question was like (its ruler); each outcome is judged
+by the widths that other tracks make (a tenth of the tracks left out at a time). Regions are drawn again for {MOST_DRAWN}
+outcomes of a row at most.</p>
+<table><thead><tr><th>kind<th>minutes<th>outcomes<th>mean error km<th>median km
+<th>in 50 % disc<th>in 90 % disc<th>in 50 % region<th>in 90 % region</thead>
 <tbody>{"".join(rows)}</tbody></table>
 <h2>Calibration: what a disc of so many percent held</h2>
 {_plot(curves, 1.0, 1.0, "asked", "held", diagonal=True)}
@@ -78,15 +84,6 @@ Widths are made from one half of the outcomes and judged by the other.</p>
 {_plot(errors, float(right), top, "minutes", "km")}
 </html>
 """
-
-
-def held(miss: np.ndarray, share: float) -> float:
-    """What a disc made from one half of the outcomes holds of the other, and the other way about."""
-    total = 0.0
-    for first, second in ((miss[::2], miss[1::2]), (miss[1::2], miss[::2])):
-        rank = min(math.ceil((len(first) + 1) * share), len(first)) - 1
-        total += float(np.mean(second <= np.sort(first)[rank]))
-    return total / 2.0
 
 
 def _plot(lines: list[tuple[str, list[tuple[float, float]]]], right: float, top: float, x_name: str, y_name: str, *,

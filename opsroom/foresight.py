@@ -265,22 +265,20 @@ def _forecast(f: Any, t0_ns: int, minutes: float) -> dict[str, Any]:
 
 def _backtest(forecaster: Any, f: Any, t0_s: float, minutes: float) -> dict[str, Any] | None:
     """How good the archive's own past was told at the horizon of the grid that is nearest, of what moves or stands as this."""
-    import numpy as np
-
-    from opsroom.forecast_report import held
+    from tracking.forecast.backtest import backtest, lately
     from tracking.forecast.calibration import GRID_MIN
-    from tracking.forecast.drift import drift
 
     grid = min(GRID_MIN, key=lambda g: abs(math.log(g / max(minutes, 1.0))))
-    asked, miss, _ = forecaster.calibration.timed(grid, f.moving, t0_s) if len(forecaster.past) else (np.zeros(0),) * 3
-    if len(miss) < FEWEST:
+    found = backtest(forecaster.calibration, grid, f.moving, t0_s) if len(forecaster.past) else None
+    if found is None or len(found.discs) < 2 or len(found.regions) < 2:
         return None
-    lately = drift(asked, miss)
+    late = lately(found.outcomes, f.moving)
     return {
-        "horizon_min": float(grid), "outcomes": len(miss), "mean_error_m": round(float(np.mean(miss)), 1),
-        "median_error_m": round(float(np.median(miss)), 1), "held_50": round(held(miss, 0.5), 3),
-        "held_90": round(held(miss, 0.9), 3), "lately_times": None if lately is None else round(lately.times, 3),
-        "drifted": lately is not None and lately.changed,
+        "horizon_min": float(grid), "outcomes": len(found.outcomes.miss_m), "mean_error_m": round(found.mean_m, 1),
+        "median_error_m": round(found.median_m, 1), "held_50": round(found.regions[0.5], 3),
+        "held_90": round(found.regions[0.9], 3), "disc_50": round(found.discs[0.5], 3), "disc_90": round(found.discs[0.9], 3),
+        "lately_times": None if late is None else round(late.missed.times, 3),
+        "drifted": late is not None and late.changed,
     }  # fmt: skip
 
 

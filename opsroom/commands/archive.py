@@ -114,7 +114,7 @@ def _drift(args: argparse.Namespace) -> int:
     from opsroom.archive_store import blamed
     from opsroom.commands.common import print_table
     from opsroom.forecasting import open_archive
-    from tracking.forecast.drift import drift
+    from tracking.forecast.backtest import lately
 
     if args.days is not None and not 0.0 < args.days <= 36_500.0:
         raise UsageError("wants days, more than 0", field="--days")
@@ -125,23 +125,31 @@ def _drift(args: argparse.Namespace) -> int:
     for m in minutes:
         for moving in (True, False):
             with blamed(args.path):
-                asked, miss, _ = calibration.timed(m, moving, last_s)
-            found = drift(asked, miss, None if args.days is None else last_s - m * 60.0 - args.days * 86_400.0)
+                of = calibration.outcomes(m, moving, last_s)
+            late = lately(of, moving, None if args.days is None else last_s - m * 60.0 - args.days * 86_400.0)
+            found = late.missed if late else None
+            held = late.held if late else {}
             rows.append({
-                "horizon_min": m, "moving": moving, "outcomes": len(miss),
+                "horizon_min": m, "moving": moving, "outcomes": len(of.miss_m),
                 "before": found.before if found else None, "late": found.late if found else None,
                 "before_m": round(found.before_m, 1) if found else None, "late_m": round(found.late_m, 1) if found else None,
                 "times": round(found.times, 3) if found else None, "z": round(found.z, 2) if found else None,
-                "changed": found.changed if found else None,
+                "over_allowed_times": round(late.allowed.times, 3) if late else None,
+                "over_allowed_z": round(late.allowed.z, 2) if late else None,
+                "late_held_50": round(held[0.5], 3) if 0.5 in held else None,
+                "late_held_90": round(held[0.9], 3) if 0.9 in held else None,
+                "changed": late.changed if late else None,
             })  # fmt: skip
     if args.json:
         print_json(rows)
         return 0
-    print_table(("horizon", "what", "before", "of late", "times", "z", "says"), [
+    print_table(("horizon", "what", "before", "of late", "times", "z", "over widths", "late in 50 / 90 %", "says"), [
         (f"{r['horizon_min']} min", "moves" if r["moving"] else "stands", f"{r['before_m']} m of {r['before']}",
-         f"{r['late_m']} m of {r['late']}", str(r["times"]), str(r["z"]), "CHANGED" if r["changed"] else "as before")
+         f"{r['late_m']} m of {r['late']}", str(r["times"]), str(r["z"]),
+         f"{r['over_allowed_times']} (z {r['over_allowed_z']})", f"{r['late_held_50']} / {r['late_held_90']}",
+         "CHANGED" if r["changed"] else "as before")
         if r["changed"] is not None else
-        (f"{r['horizon_min']} min", "moves" if r["moving"] else "stands", "", "", "", "",
+        (f"{r['horizon_min']} min", "moves" if r["moving"] else "stands", "", "", "", "", "", "",
          f"too few outcomes ({r['outcomes']})") for r in rows
     ])  # fmt: skip
     return 0

@@ -34,7 +34,9 @@ class RegionView(msgspec.Struct, frozen=True, kw_only=True):
 class BacktestView(msgspec.Struct, frozen=True, kw_only=True):
     """How good the archive's own past was told, at the nearest horizon that is kept, of what moves or stands as this track.
 
-    ``lately_times``: the median miss in the last quarter of its time over that before; ``drifted``: that is more than chance.
+    ``held_50``, ``held_90``: the share that the regions held, ``disc_50``, ``disc_90``: the discs; each outcome is judged by
+    the widths that other tracks make.  ``lately_times``: the median miss in the last quarter of its time over that before;
+    ``drifted``: that, or the miss over what the widths allow, is more than chance.
     """
 
     horizon_min: float
@@ -43,6 +45,8 @@ class BacktestView(msgspec.Struct, frozen=True, kw_only=True):
     median_error_m: float
     held_50: float
     held_90: float
+    disc_50: float
+    disc_90: float
     lately_times: float | None
     drifted: bool
 

@@ -176,7 +176,7 @@ def test_a_moment_weighs_the_same_however_often_it_was_reported_and_a_long_track
     tracks = {name: rows if k % 2 else rows[::5] for k, (name, rows) in enumerate(fleet(8).items())}
     c = cal.Calibration(built(tracks))
     of, (good, _) = c.windows[True], c._good(15, True, 2 * DAY_S)
-    weight = c.weighed(15, True, 2 * DAY_S)[2]
+    weight = c.outcomes(15, True, 2 * DAY_S).weight
     assert len(weight) == len(good) and not of.apart[good].all()
     track = c.past.track_of(of.row[good])
     slot = cal.slots(of.t_s[good] - c.past.t_s[c.past.begin[track]], c.past.scale.window_s)
@@ -189,8 +189,9 @@ def test_a_moment_weighs_the_same_however_often_it_was_reported_and_a_long_track
 def test_a_guess_is_no_narrower_than_what_was_found_of_a_shorter_time(monkeypatch):
     """A harbour of three days: 7 km were found at 15 min, nothing at an hour, and the hour was guessed as less."""
     c = cal.Calibration(built(fleet(5)))
-    found, none = (np.full(40, 7000.0), np.full(40, 1.0), np.ones(40)), (np.empty(0),) * 3
-    monkeypatch.setattr(c, "weighed", lambda minutes, moving, t0_s, ruled=False: found if minutes <= 15 else none)
+    found = cal.Outcomes(np.arange(40), np.arange(40), np.arange(40.0), np.full(40, 7000.0), *np.ones((3, 40)))
+    none = found.some(np.arange(0))
+    monkeypatch.setattr(c, "outcomes", lambda minutes, moving, t0_s: found if minutes <= 15 else none)
     for level in cal.LEVELS:
         hour = c.widths(3600.0, True, 1.0, 0.0, level)
         assert hour == cal.Widths(7000.0, None, 0)

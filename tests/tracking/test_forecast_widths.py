@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from birddog.geo import Plane
+from tracking.forecast import backtest as bt
 from tracking.forecast import calibration as cal
 from tracking.forecast import futures as fut
 from tracking.forecast import past as arch
@@ -74,7 +75,8 @@ def test_windows_of_two_tracks_say_how_those_went():
     for many in (2, 8):
         c = cal.Calibration(built(fleet(many)))
         t0_s = 30 * DAY_S
-        miss = c.weighed(15, True, t0_s, True)[0]
+        of = c.outcomes(15, True, t0_s)
+        miss = of.miss_m / of.ruler
         assert len(miss) >= cal.FEWEST
         width = c.widths(900.0, True, 6.0, t0_s, 0.9).radius_m
         assert (width == pytest.approx(miss.max())) == (many == 2)
@@ -91,3 +93,55 @@ def test_a_guess_for_what_stands_for_a_moment_goes_by_its_pace_of_late():
     assert at_light is not None and moored is not None and not at_light.moving and not moored.moving
     assert at_light.radius_m[0.9] > 6.0 * 1200.0 and at_light.radius_m[0.5] > 2.0 * 1200.0
     assert moored.radius_m[0.9] == pytest.approx(0.7 * 0.514444 * 1200.0)
+
+
+def test_a_back_test_is_of_the_widths_that_are_given():
+    """Half a fleet sways by 4 m, half by 60 m: discs by the ruler hold half of both kinds, plain ones all and nothing."""
+    c = cal.Calibration(built({f"s{k:02d}": lying(k, 4.0 if k % 2 else 60.0) for k in range(20)}))
+    t0_s = 30 * DAY_S
+    found = bt.backtest(c, 15, False, t0_s, (0.2, 0.5, 0.9), drawn=True)
+    assert found is not None and sorted(found.discs) == [0.2, 0.5, 0.9] and sorted(found.regions) == [0.5, 0.9]
+    assert 0.4 < found.discs[0.5] < 0.6 and found.regions[0.5] == pytest.approx(found.discs[0.5], abs=0.1)
+    assert 0.8 < found.discs[0.9] <= 1.0
+    # what is judged is what is told: the same outcomes asked as a question, within the disc that comes of them
+    of = found.outcomes
+    told = c.widths(900.0, False, 0.0, t0_s, 0.5, 1.0).radius_m
+    plain = cal.quantile(of.miss_m, of.weight, 0.5)
+    by = np.array([told * r for r in of.ruler])
+    steady = np.array([int(c.past.name(int(k))[1:]) % 2 == 1 for k in of.track])
+    for kind in (steady, ~steady):
+        assert 0.3 < np.mean((of.miss_m <= np.maximum(by, 3.0))[kind]) < 0.75
+    assert np.mean((of.miss_m <= plain)[steady]) > 0.9 and np.mean((of.miss_m <= plain)[~steady]) < 0.15
+
+
+def test_no_track_judges_itself():
+    """One track alone is judged by nothing; the widths of a fold are those of the others."""
+    rng = np.random.default_rng(2)
+    long = np.concatenate([sailing(k * 20_000.0, 5.0, rng)[:60] for k in range(8)])
+    c = cal.Calibration(built({"only": long}))
+    found = bt.backtest(c, 15, True, 30 * DAY_S)
+    assert found is None or (found.discs == {} and found.regions == {})
+    # of eleven that go alike and one that does as it likes that one is missed, though its own outcomes would hold it
+    fleet_of = fleet(11)
+    odd = sailing(0.0, 5.0, rng)
+    odd[:, 1] += 0.05 * np.sin(np.arange(len(odd)) / 2.0)
+    c = cal.Calibration(built(fleet_of | {"w": odd}))
+    of = c.outcomes(15, True, 30 * DAY_S)
+    mine = of.track == c.past.number_of("w")
+    assert mine.any() and not mine.all()
+    others = cal.enough(of.some(~mine), None, True, 0.9)
+    assert np.mean([m <= others.radius_m(r, 0.9) for m, r in zip(of.miss_m[mine], of.ruler[mine], strict=True)]) < 0.5
+
+
+def test_drift_is_told_of_what_widths_allow_too():
+    """Late answers that miss as before in metres, though their likeness says that they should miss a third of it."""
+    n = 400
+    rng = np.random.default_rng(3)
+    miss = rng.exponential(100.0, n)
+    ruler = np.where(np.arange(n) < 300, 1.0, 0.3)
+    of = cal.Outcomes(np.arange(n), np.arange(n) % 40, np.arange(n) * 60.0, miss, np.zeros(n), ruler, np.ones(n))
+    found = bt.lately(of, True)
+    assert found is not None and not found.missed.changed and found.allowed.changed and found.changed
+    assert found.held[0.9] < 0.7 and bt.lately(of.some(np.arange(10)), True) is None
+    same = bt.lately(of.some(np.arange(300)), True)
+    assert same is not None and not same.changed and 0.8 < same.held[0.9] <= 1.0

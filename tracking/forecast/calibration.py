@@ -16,14 +16,14 @@ much likeness there was, of what stands by how it has swung so far.  A width is 
 ruler.  Nine tenths of what stands are decided by those that leave, and how far these go no swinging tells: no ruler there.
 
 Which windows are asked is decided by a hash of track and time, so that the same ones are asked whatever else the archive holds.
-Outcomes of one track are alike: they are weighed (``weighed``), and the quantile is one of weights.
+Outcomes of one track are alike: they are weighed (``Calibration.outcomes``), and the quantile is one of weights.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -60,6 +60,38 @@ class Widths:
     radius_m: float
     oddness: float | None
     windows: int
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What came of some windows: row and track of each, when it was asked, miss, oddness, ruler, weight."""
+
+    row: np.ndarray
+    track: np.ndarray
+    t_s: np.ndarray
+    miss_m: np.ndarray
+    odd: np.ndarray
+    ruler: np.ndarray
+    weight: np.ndarray
+
+    def some(self, which: np.ndarray) -> Outcomes:
+        """Some of them."""
+        return Outcomes(*(getattr(self, f.name)[which] for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What outcomes say of one level: metres a ruler of 1 and the oddness that hold it, whether by the ruler; None: too few."""
+
+    per_ruler_m: float | None
+    oddness: float | None
+    ruled: bool
+    windows: int
+
+    def radius_m(self, ruler: float, level: float) -> float:
+        """The disc of a question with a ruler."""
+        assert self.per_ruler_m is not None
+        return max(self.per_ruler_m * (ruler if self.ruled else 1.0), _LEAST_M.get(level, 0.0))
 
 
 @dataclass
@@ -128,42 +160,21 @@ class Calibration:
         return Widths(radius_m, odd, min(low.windows, high.windows))
 
     def _at(self, minutes: int, moving: bool, pace_mps: float, t0_s: float, level: float, ruler: float) -> Widths:
-        ruled = moving or level <= 0.5
-        miss, odd, weight = self.weighed(minutes, moving, t0_s, ruled)
-        if len(miss) < FEWEST:
-            # too few of this kind say nothing of it: both kinds together, whose rulers have nothing in common
-            miss, odd, weight = (np.r_[own, others] for own, others in zip(
-                self.weighed(minutes, moving, t0_s), self.weighed(minutes, not moving, t0_s), strict=True))  # fmt: skip
-            ruled = False
-        n = len(miss)
-        if n < FEWEST:
+        own = self.outcomes(minutes, moving, t0_s)
+        found = enough(own, self.outcomes(minutes, not moving, t0_s) if len(own.miss_m) < FEWEST else None, moving, level)
+        if found.per_ruler_m is None:
             guess = guess_m(minutes * 60.0, moving, pace_mps, level)
             shorter = GRID_MIN[max(GRID_MIN.index(minutes) - 1, 0)]
             if shorter < minutes:  # no later is less known than what was found of a shorter time
                 guess = max(guess, self._at(shorter, moving, pace_mps, t0_s, level, ruler).radius_m)
-            return Widths(guess, None, n)
-        by = ruler if ruled else 1.0
-        if level > 0.5 and self._tracks(minutes, moving, t0_s) < FEWEST_TRACKS:
-            return Widths(max(float(miss.max()) * by, _LEAST_M[level]), float(odd.max()), n)
-        return Widths(max(quantile(miss, weight, level) * by, _LEAST_M[level]), quantile(odd, weight, level), n)
+            return Widths(guess, None, found.windows)
+        return Widths(found.radius_m(ruler, level), found.oddness, found.windows)
 
-    def scores(self, minutes: int, moving: bool, t0_s: float) -> tuple[np.ndarray, np.ndarray]:
-        """(miss in metres, oddness) of the windows that count for a question at t0."""
-        return self.timed(minutes, moving, t0_s)[1:]
+    def outcomes(self, minutes: int, moving: bool, t0_s: float) -> Outcomes:
+        """The windows of a kind that count for a question at t0 and what came of each; of one slot they share one weight.
 
-    def timed(self, minutes: int, moving: bool, t0_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The same, with the time at which each window was asked in front."""
-        assert self.windows is not None
-        of, (good, kept) = self.windows[moving], self._good(minutes, moving, t0_s)
-        return of.t_s[good], kept.miss_m[good], kept.odd[good]
-
-    def weighed(
-        self, minutes: int, moving: bool, t0_s: float, ruled: bool = False
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(miss in metres or over its ruler, oddness, weight): windows of one slot share one, those of a long track say less.
-
-        The mean of n outcomes of which a share of the variance is their track's is worth n / (1 + share (n - 1)) (the design
-        effect of clusters: Kish, "Survey Sampling", 1965; title from memory).
+        Those of a long track say less: the mean of n outcomes of which a share of the variance is their track's is worth
+        n / (1 + share (n - 1)) (the design effect of clusters: Kish, "Survey Sampling", 1965; title from memory).
         """
         assert self.windows is not None
         of, (good, kept) = self.windows[moving], self._good(minutes, moving, t0_s)
@@ -174,12 +185,7 @@ class Calibration:
         weight = 1.0 / many[same.ravel()] if len(good) else np.zeros(0)
         _, own = np.unique(track, return_inverse=True)
         weight /= 1.0 + ALIKE[moving] * np.maximum(np.bincount(own, weight)[own] - 1.0, 0.0) if len(good) else 1.0
-        return kept.miss_m[good] / (kept.ruler[good] if ruled else 1.0), kept.odd[good], weight
-
-    def _tracks(self, minutes: int, moving: bool, t0_s: float) -> int:
-        """How many tracks the windows of a kind are of."""
-        assert self.windows is not None
-        return len(np.unique(self.past.track_of(self.windows[moving].row[self._good(minutes, moving, t0_s)[0]])))
+        return Outcomes(rows, track, of.t_s[good], kept.miss_m[good], kept.odd[good], kept.ruler[good], weight)
 
     def _good(self, minutes: int, moving: bool, t0_s: float) -> tuple[np.ndarray, Scores]:
         """Which windows count for a question at t0 and have an outcome, and the scores."""
@@ -205,19 +211,41 @@ class Calibration:
         came = self.past.at(row, t_s + after_s, math.inf if ended is None else ended)
         if came is None:
             return math.inf, math.inf, 1.0
+        state, f, b, by = self.answer(row, t_s, after_s, ended)
+        e, n = f.plane.en(lat_deg=came[1], lon_deg=came[2])
+        return math.hypot(e - f.point[0], n - f.point[1]), regions.oddness(b, e, n), by
+
+    def answer(
+        self, row: int, t_s: float, after_s: float, ended: float | None
+    ) -> tuple[fut.LastSeen, fut.Futures, regions.Bells, float]:
+        """What one window is told: its state, futures, their bells, its ruler."""
         state = state_of(self.past, row)
         own = int(np.searchsorted(self.past.begin, row, side="right")) - 1
         seen = fut.Visible(until_s=t_s if ended is None else ended, own=own)
         found = fut.passes(self.past, state, seen, self.like) if state.moving else None
         f = fut.futures_of(self.past, state, after_s, seen, found, self.like)
-        e, n = f.plane.en(lat_deg=came[1], lon_deg=came[2])
         by = ruler(state, f)
-        b = regions.bells(f, state.speed_mps, after_s, self.shape, wider(state, by))
-        return math.hypot(e - f.point[0], n - f.point[1]), regions.oddness(b, e, n), by
+        return state, f, regions.bells(f, state.speed_mps, after_s, self.shape, wider(state, by)), by
 
 
 #: No radius is smaller: a fix's own error (half of what lies at a quay is within a few metres of where it was).
 _LEAST_M = {0.5: 3.0, 0.9: 25.0}
+
+
+def enough(own: Outcomes, others: Outcomes | None, moving: bool, level: float) -> Found:
+    """What a level's widths are by the outcomes of a kind and, where these are too few, of the other kind too."""
+    ruled = moving or level <= 0.5
+    miss, odd, weight, tracks = own.miss_m, own.odd, own.weight, own.track
+    if len(miss) < FEWEST and others is not None:
+        # too few of this kind say nothing of it: both kinds together, whose rulers have nothing in common
+        miss, odd, weight = np.r_[miss, others.miss_m], np.r_[odd, others.odd], np.r_[weight, others.weight]
+        ruled = False
+    if len(miss) < FEWEST:
+        return Found(None, None, False, len(miss))
+    over = miss / own.ruler if ruled else miss
+    if level > 0.5 and len(np.unique(tracks)) < FEWEST_TRACKS:
+        return Found(float(over.max()), float(odd.max()), ruled, len(miss))
+    return Found(quantile(over, weight, level), quantile(odd, weight, level), ruled, len(miss))
 
 
 def quantile(scores: np.ndarray, weight: np.ndarray, level: float) -> float:

@@ -152,13 +152,8 @@ class Forecaster:
             if elsewhere:
                 w = Widths(max(w.radius_m, guess_m(after_s, state.moving, pace_mps, level)), None, 0)
             radius[level] = min(max(w.radius_m, radius.get(0.5, 0.0)), _FARTHEST_M)
-            disc, windows = math.pi * radius[level] ** 2, w.windows
-            area[level] = regions.area_m2(b, w.oddness) if w.oddness is not None else disc
-            # a region that is nothing is the disc, and one of nine tenths that is larger; of half it would hold too little so
-            # (of what stays half is its disc: that has its own swing for a ruler)
-            stays = level <= 0.5 and not state.moving and f.point == (0.0, 0.0)
-            odd[level] = w.oddness if 0.0 < area[level] < (disc if level > 0.5 else math.inf) and not stays else None
-            area[level] = disc if odd[level] is None else area[level]
+            windows = w.windows
+            odd[level], area[level] = given(state, f, b, w.oddness, radius[level], level)
         lat, lon = f.plane.geodetic(*f.point)
         if not math.isfinite(lat + lon + radius[0.9] + area[0.5] + area[0.9]):
             raise ValueError("a forecast is no number")
@@ -167,6 +162,21 @@ class Forecaster:
         area |= {level: 2.0 * math.pi * R_MEAN_M**2 * (1.0 - math.sin(math.radians(cap * pole)))
                  for level, cap in caps.items() if cap is not None}  # fmt: skip
         return Forecast(lat, lon, radius, area, state.moving, after_s, f.mass, windows, f, b, odd, caps, elsewhere)
+
+
+def given(
+    state: fut.LastSeen, f: fut.Futures, b: regions.Bells, odd: float | None, radius_m: float, level: float
+) -> tuple[float | None, float]:
+    """(oddness of the region that is given or None where it is the disc, its area): as a level's widths are, so it is told.
+
+    A region that is nothing is the disc, and one of nine tenths that is larger; of half it would hold too little so (of what
+    stays half is its disc: that has its own swing for a ruler).
+    """
+    disc_m2 = math.pi * radius_m**2
+    if odd is None or (level <= 0.5 and not state.moving and f.point == (0.0, 0.0)):
+        return None, disc_m2
+    area_m2 = regions.area_m2(b, odd)
+    return (odd, area_m2) if 0.0 < area_m2 < (disc_m2 if level > 0.5 else math.inf) else (None, disc_m2)
 
 
 def _cap(f: fut.Futures, b: regions.Bells, odd: float | None, radius_m: float) -> float | None:

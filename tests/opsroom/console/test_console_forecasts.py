@@ -40,7 +40,7 @@ def archive(tmp_path_factory):
     past = build(gather([str(folder / "tracks.csv")]))
     calibration = Calibration(past)
     for moving in (True, False):
-        calibration.scores(15, moving, past.last_s + 2 * 86_400)
+        calibration.outcomes(15, moving, past.last_s + 2 * 86_400)
     archive_store.save(calibration, str(folder / "archive"), {})
     return str(folder / "archive")
 
