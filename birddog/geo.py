@@ -184,6 +184,14 @@ class Plane:
         """``en`` for arrays of one shape."""
         return ((lon_deg - self.lon_deg + 180.0) % 360.0 - 180.0) * self._east_m, (lat_deg - self.lat_deg) * DEGREE_M
 
+    def stretch(self, n_m: np.ndarray) -> np.ndarray:
+        """How long a metre east is on the mean sphere so far north of the origin; nothing beyond a pole."""
+        import numpy as np
+
+        lat_deg = np.clip(self.lat_deg + n_m / DEGREE_M, -90.0, 90.0)
+        long: np.ndarray = DEGREE_M * np.cos(np.radians(lat_deg)) / self._east_m
+        return long
+
     def geodetic(self, e_m: float, n_m: float) -> tuple[float, float]:
         """(lat_deg, lon_deg); beyond a pole it is the pole."""
         lat = self.lat_deg + n_m / DEGREE_M

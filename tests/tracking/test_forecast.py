@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from birddog.geo import Plane
+from birddog.geo import Plane, distance_m
 from tracking.forecast import calibration as cal
 from tracking.forecast import futures as fut
 from tracking.forecast import past as arch
@@ -236,8 +236,8 @@ def test_a_disc_is_taken_where_the_region_would_be_larger(forecaster):
     f = forecaster.forecast(asked(rows), float(rows[-1, 0]), 1800.0)
     odd = replace(f, oddness={0.5: None, 0.9: None})
     ring = np.array(odd.rings(0.9)[0][0])
-    about = Plane(lat_deg=f.lat_deg, lon_deg=f.lon_deg)
-    assert np.hypot(*about.en_array(ring[:, 1], ring[:, 0])) == pytest.approx(f.radius_m[0.9], rel=1e-6)
+    far = [distance_m(lat1_deg=f.lat_deg, lon1_deg=f.lon_deg, lat2_deg=lat, lon2_deg=lon) for lon, lat in ring]
+    assert far == pytest.approx([f.radius_m[0.9]] * len(ring), rel=1e-6)
     assert f.area_m2[0.9] <= math.pi * f.radius_m[0.9] ** 2 * (1.0 + 1e-9)
 
 

@@ -10,6 +10,7 @@ from tracking.forecast import backtest as bt
 from tracking.forecast import calibration as cal
 from tracking.forecast import futures as fut
 from tracking.forecast import past as arch
+from tracking.forecast import regions, where
 from tracking.forecast.where import Forecaster, Track
 
 DAY_S = 86_400.0
@@ -145,3 +146,38 @@ def test_drift_is_told_of_what_widths_allow_too():
     assert found.held[0.9] < 0.7 and bt.lately(of.some(np.arange(10)), True) is None
     same = bt.lately(of.some(np.arange(300)), True)
     assert same is not None and not same.changed and 0.8 < same.held[0.9] <= 1.0
+
+
+def on_sphere_m2(rings: list[list[list[tuple[float, float]]]]) -> float:
+    """The area of polygons on the mean sphere, their edges straight in degrees (by Green: the integral of sin lat over lon)."""
+    total = 0.0
+    for polygon in rings:
+        for ring in polygon:
+            lon, lat = np.radians(np.array(ring)).T
+            share = np.linspace(0.0, 1.0, 33)[:, None]
+            up = np.sin(lat[:-1] + share * np.diff(lat))
+            total -= float((np.diff(lon) * ((up[:-1] + up[1:]) / 2.0).mean(axis=0)).sum())
+    return total * 6_371_008.8**2
+
+
+@pytest.mark.parametrize("lat_deg", [89.5, 89.2, -89.5, 70.0, 0.0, -30.0])
+@pytest.mark.parametrize("lon_deg", [12.0, 179.99])
+def test_the_area_that_is_told_is_that_of_the_rings(lat_deg, lon_deg):
+    """Half a degree off a pole a parallel shrinks to nothing within a region: in the plane it was half as large again."""
+    about = Plane(lat_deg=lat_deg, lon_deg=lon_deg)
+    e, n = np.array([6000.0, 9000.0, -4000.0]), np.array([8000.0, 20_000.0, -15_000.0])
+    f = fut.Futures(about, e, n, np.array([3.0, 1.0, -2.0]), np.array([4.0, 5.0, -4.0]), np.array([0.5, 0.3, 0.2]), 2.0,
+                    (1000.0, 2000.0))  # fmt: skip
+    b = regions.bells(f, 5.0, 3600.0)
+    state = fut.LastSeen(0.0, lat_deg, lon_deg, 5.0, 3.0, 4.0)
+    for odd in (16.0, 19.0, None):
+        for radius_m in (3000.0, 20_000.0, 45_000.0):
+            told, area = where.given(state, f, b, odd, radius_m, 0.5)
+            point = about.geodetic(*f.point)
+            cap = where._cap(f, b, told, radius_m)
+            if cap is not None:
+                assert abs(lat_deg) > 89.0
+                continue
+            answer = where.Forecast(*point, {0.5: radius_m}, {0.5: area}, True, 3600.0, 2.0, 100, f, b, {0.5: told},
+                                    {0.5: None}, False)  # fmt: skip
+            assert on_sphere_m2(answer.rings(0.5)) == pytest.approx(area, rel=0.02), (odd, radius_m)

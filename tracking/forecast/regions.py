@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from birddog.geo import Plane
 from tracking.forecast.futures import Futures
 from tracking.forecast.past import STOOD_MPS
 
@@ -98,9 +99,12 @@ class Part:
     dn_m: float
     inside: np.ndarray
 
-    @property
-    def area_m2(self) -> float:
-        return float(np.count_nonzero(self.inside > 0.0)) * self.de_m * self.dn_m
+    def area_m2(self, about: Plane | None = None) -> float:
+        """Its area in the plane, or on the mean sphere: a row of the grid is as much wider as its parallel is longer."""
+        rows = np.count_nonzero(self.inside > 0.0, axis=1).astype(float)
+        if about is not None:
+            rows *= about.stretch(self.n0_m + np.arange(len(rows)) * self.dn_m)
+        return float(rows.sum()) * self.de_m * self.dn_m
 
 
 def boxes(b: Bells, level: float) -> list[tuple[float, float, float, float]]:
@@ -157,9 +161,9 @@ def _touching(box: np.ndarray) -> list[list[int]]:
     return out
 
 
-def area_m2(b: Bells, level: float, grid: int = 64) -> float:
-    """The area of the region at a level."""
-    return sum(part.area_m2 for part in parts(b, level, grid))
+def area_m2(b: Bells, level: float, grid: int = 64, about: Plane | None = None) -> float:
+    """The area of the region at a level: in the plane, or on the mean sphere where the plane is said."""
+    return sum(part.area_m2(about) for part in parts(b, level, grid))
 
 
 def outlines(part: Part) -> list[list[list[tuple[float, float]]]]:

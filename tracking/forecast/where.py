@@ -64,15 +64,29 @@ class Forecast:
                 return [[[*parallel, (180.0, 90.0), (-180.0, 90.0), parallel[0]]]]
             return [[[*parallel[::-1], (-180.0, -90.0), (180.0, -90.0), parallel[-1]]]]
         if odd is None:
-            about = Plane(lat_deg=self.lat_deg, lon_deg=self.lon_deg)
-            angle = np.linspace(0.0, 2.0 * math.pi, 73)[:-1]
-            ring = [(self.radius_m[level] * math.cos(a), self.radius_m[level] * math.sin(a)) for a in angle]
-            return [[_degrees(about, [*ring, ring[0]])]]
+            return [[_circle(self.lat_deg, self.lon_deg, self.radius_m[level])]]
         return [
             [_degrees(self.futures.plane, ring) for ring in polygon]
             for part in regions.parts(self.bells, odd)
             for polygon in regions.outlines(part)
         ]
+
+
+def _circle(lat_deg: float, lon_deg: float, radius_m: float) -> list[tuple[float, float]]:
+    """A circle of the mean sphere as a ring that holds no pole, anticlockwise, (lon_deg, lat_deg), going on past 180.
+
+    Readers draw its edges straight in degrees: of 72 corners a thousandth is left out, and near a pole more are taken.
+    """
+    lat, r = math.radians(lat_deg), radius_m / R_MEAN_M
+    corners = 72 if abs(lat) + 2.0 * r < 0.5 * math.pi else 360
+    step = 2.0 * math.pi / corners
+    ring = []
+    for k in range(corners):
+        e, n = math.cos(k * step), math.sin(k * step)
+        up = math.sin(lat) * math.cos(r) + math.cos(lat) * math.sin(r) * n
+        there = math.atan2(e * math.sin(r), math.cos(lat) * math.cos(r) - math.sin(lat) * math.sin(r) * n)
+        ring.append((lon_deg + math.degrees(there), math.degrees(math.asin(max(-1.0, min(1.0, up))))))
+    return [*ring, ring[0]]
 
 
 def _degrees(plane: Plane, ring: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -172,24 +186,32 @@ def given(
     A region that is nothing is the disc, and one of nine tenths that is larger; of half it would hold too little so (of what
     stays half is its disc: that has its own swing for a ruler).
     """
-    disc_m2 = math.pi * radius_m**2
+    disc_m2 = 2.0 * math.pi * R_MEAN_M**2 * (1.0 - math.cos(min(radius_m / R_MEAN_M, math.pi)))
     if odd is None or (level <= 0.5 and not state.moving and f.point == (0.0, 0.0)):
         return None, disc_m2
-    area_m2 = regions.area_m2(b, odd)
+    area_m2 = regions.area_m2(b, odd, about=f.plane)
     return (odd, area_m2) if 0.0 < area_m2 < (disc_m2 if level > 0.5 else math.inf) else (None, disc_m2)
 
 
 def _cap(f: fut.Futures, b: regions.Bells, odd: float | None, radius_m: float) -> float | None:
     """The parallel of a region that holds a pole or goes all round one; None where it does neither."""
-    boxes = [(*f.point, radius_m, radius_m)] if odd is None else regions.boxes(b, odd)
+    if odd is None:  # a circle goes all round a pole where it holds one
+        lat_deg = f.plane.lat_deg + f.point[1] / DEGREE_M
+        low, high = lat_deg - radius_m / DEGREE_M, lat_deg + radius_m / DEGREE_M
+        return _held(f.plane, low, high) if low <= -90.0 or high >= 90.0 else None
+    boxes = regions.boxes(b, odd)
     low = min(f.plane.lat_deg + (n - half) / DEGREE_M for _, n, _, half in boxes)
     high = max(f.plane.lat_deg + (n + half) / DEGREE_M for _, n, _, half in boxes)
     metre_deg = 1.0 / (DEGREE_M * max(math.cos(math.radians(f.plane.lat_deg)), 1e-6))
     wide_deg = (max(e + half for e, _, half, _ in boxes) - min(e - half for e, _, half, _ in boxes)) * metre_deg
     if high < 90.0 and low > -90.0 and wide_deg < 360.0:
         return None
-    # what the plane has beyond the pole lies on the meridian across
-    return max(min(low, 180.0 - high), -89.0) if f.plane.lat_deg >= 0.0 else min(max(high, -180.0 - low), 89.0)
+    return _held(f.plane, low, high)
+
+
+def _held(plane: Plane, low: float, high: float) -> float:
+    """The parallel; what a plane has beyond the pole lies on the meridian across."""
+    return max(min(low, 180.0 - high), -89.0) if plane.lat_deg >= 0.0 else min(max(high, -180.0 - low), 89.0)
 
 
 #: What stood, and all eighths of the circle.
