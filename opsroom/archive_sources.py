@@ -15,7 +15,6 @@ import numpy as np
 
 from birddog.errors import UsageError
 from birddog.geo import DEGREE_M, null_island
-from birddog.journal import is_url, url_of
 from birddog.units import NS
 from opsroom import parquet_tracks
 from opsroom.commands.common import say
@@ -89,8 +88,11 @@ def gather(paths: list[str]) -> Gathered:
 
 
 def _kind(path: str) -> str:
-    if is_url(path):
-        return "journal"
+    if ":" in path:
+        from birddog.journal import is_url
+
+        if is_url(path):
+            return "journal"
     try:
         with open(path, "rb") as source:
             head = source.read(4096)
@@ -159,7 +161,7 @@ def _observed(row: dict[str, Any], where: str, fixes: list[tuple[str, int, float
 
 def _journal(path: str, out: Gathered) -> None:
     from birddog.directory import OPEN
-    from birddog.journal import entries, open_reader
+    from birddog.journal import entries, open_reader, url_of
     from birddog.model import Fix, FrameBody, Verdict, unpack
 
     reader = open_reader(url_of(path))
@@ -192,10 +194,13 @@ def _journal(path: str, out: Gathered) -> None:
     out.add(fixes)
 
 
-def build(gathered: Gathered) -> arch.Past:
+def build(gathered: Gathered, *, by_place: bool = True) -> arch.Past:
     """The archive of what was gathered; identities are parted into strands, fixes that jump are left out and counted.
 
     The parts are used up: about 60 bytes a fix are held at most.
+
+    Args:
+        by_place: without it the archive has its tracks and lengths alone, and no place order.
     """
     names = sorted(gathered.names)
     rank = np.zeros(max(len(names), 1), dtype=np.int32)
@@ -239,7 +244,7 @@ def build(gathered: Gathered) -> arch.Past:
     if again.any():
         gathered.refused["a second fix of one identity and time"] += int(again.sum())
         track, t_s, lat, lon = track[~again], t_s[~again], lat[~again], lon[~again]
-    return arch.of_sorted(names, track, t_s, lat, lon)
+    return arch.of_sorted(names, track, t_s, lat, lon, by_place=by_place)
 
 
 def _sort(track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> None:
@@ -264,8 +269,8 @@ def _jumping(track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarra
         limit_mps = _limit_at(t_s[lot], since_s, limits_mps)
         jump = impossible(t_s[lot], lat[lot] * arch.DEG, lon[lot] * arch.DEG, limit_mps)
         jump[1:] &= track[lot][1:] == track[lot][:-1]
-        found.append(np.unique(track[lot][jump]))
-    return np.unique(np.concatenate(found)).tolist() if found else []
+        found.append(track[lot][jump])
+    return sorted(set(np.concatenate(found).tolist())) if found else []
 
 
 def _iso(t_s: float) -> str:
@@ -297,7 +302,7 @@ def speed_limits(track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.nd
         when.clear()
         some.clear()
         for end_s in np.partition(at_s, [size - 1 for size in sizes])[[size - 1 for size in sizes]].tolist():
-            median = float(np.median(speed[at_s <= end_s]))
+            median = arch.median(speed[at_s <= end_s])
             limit = float(np.clip(_TIMES * arch.round_figure(median), _SLOWEST_LIMIT_MPS, _FASTEST_LIMIT_MPS))
             since.append(end_s)
             limits.append(limit)

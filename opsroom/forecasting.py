@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from birddog.units import NS
 from opsroom.commands.common import say
-from tracking.forecast.calibration import Calibration
 from tracking.forecast.past import Past
 from tracking.forecast.strands import followed, impossible
-from tracking.forecast.where import Track
+
+if TYPE_CHECKING:
+    from tracking.forecast.calibration import Calibration
+    from tracking.forecast.where import Track
 
 #: What no asked thing outruns, m/s, where the archive does not say more.
 MOST_MPS = 400.0
@@ -29,22 +32,29 @@ def open_archive(path: str) -> Calibration:
 
     if archive_store.is_archive(path):
         return archive_store.load(path)
-    past = tracks_of(path)
+    from opsroom.archive_sources import build, gather
+    from tracking.forecast.calibration import Calibration
+
+    past = build(gather([path]))
     if not len(past):
         say(f"{path}: the archive is empty: what moves goes on ever slower, what stands stays, and every width is a guess")
     return Calibration(past)
 
 
 def tracks_of(path: str) -> Past:
-    """The tracks of an archive alone: nothing is calibrated.
+    """The tracks of an archive alone: nothing is calibrated, and of a file nothing is sorted by place.
 
     Raises:
         UsageError: it cannot be read.
     """
-    from opsroom import archive_store
+    if Path(path).is_dir():
+        from opsroom import archive_store
+
+        if archive_store.is_archive(path):
+            return archive_store.load(path).past
     from opsroom.archive_sources import build, gather
 
-    return archive_store.load(path).past if archive_store.is_archive(path) else build(gather([path]))
+    return build(gather([path]), by_place=False)
 
 
 class Asked:
@@ -76,6 +86,8 @@ class Asked:
 
     def track(self, name: str, t0_s: float) -> Track | None:
         """The fixes of an id that are not after a moment; of one identity that jumps, those of the thing that reported last."""
+        from tracking.forecast.where import Track
+
         hole_s = 4.0 * self._past.as_of(t0_s).scale.hole_s
         if self._last[:2] == (name, t0_s):
             return self._last[2]

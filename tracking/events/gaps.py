@@ -109,8 +109,8 @@ class Heard:
         i, j, k = (_cells(p, self._size_m) for p in (x, y, z))
         cell, step = self._cell(i, j, k), time_ns // self._grid_ns - self._first
         total = np.zeros(len(time_ns), np.int64)
-        # in the order of the cells: each search is near the one before
-        order = np.argsort(cell, kind="stable")
+        # in the order of the keys: each search is near the one before
+        order = np.argsort(cell * self._steps + step)
         cell, step = cell[order], step[order]
         for di, dj, dk in _AROUND:
             other = cell + ((di * self._side + dj) * self._side + dk)

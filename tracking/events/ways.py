@@ -192,12 +192,12 @@ def learn(past: Past, until_s: float = math.inf, cell_m: float = CELL_M, archive
         stands.append(stood)
         past.release()
     track, cell, sector, speed = (np.concatenate(c) for c in zip(*passes, strict=True)) if passes else _none()
-    where = np.unique(cell)
+    where, often = _counted(cell)
     if len(where) > MOST_CELLS:
         # the busiest: a table is an entry, and no archive
-        kept = np.sort(np.argsort(-np.bincount(np.searchsorted(where, cell)), kind="stable")[:MOST_CELLS])
+        kept = np.sort(np.argsort(-often, kind="stable")[:MOST_CELLS])
         where = where[kept]
-        some = np.isin(cell, where)
+        some = among(cell, where)
         track, cell, sector, speed = track[some], cell[some], sector[some], speed[some]
     k = np.searchsorted(where, cell)
     n = len(where)
@@ -209,7 +209,7 @@ def learn(past: Past, until_s: float = math.inf, cell_m: float = CELL_M, archive
     begin = np.searchsorted(k[order], np.arange(n + 1))
     quartile = speed[order][np.minimum(begin[:-1] + (begin[1:] - begin[:-1]) // 4, len(order) - 1)] if n else speed
     stood = np.concatenate(stands) if stands else np.zeros(0, np.int64)
-    stood = stood[np.isin(stood, where)]
+    stood = stood[among(stood, where)]
     standing = np.bincount(np.searchsorted(where, stood), minlength=n)
     columns = (
         where.astype("<i8"), np.minimum(moved, 65_535).astype("<u2"), np.minimum(standing, 65_535).astype("<u2"),
@@ -221,6 +221,13 @@ def learn(past: Past, until_s: float = math.inf, cell_m: float = CELL_M, archive
         sectors=by_eighth, tracks=len(past.names), fixes=len(past),
         first_ns=round(past.first_s * NS) if len(past) else None, last_ns=round(past.last_s * NS) if len(past) else None,
     )  # fmt: skip
+
+
+def _counted(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which numbers there are, ascending, and how often (numpy.unique would read in numpy.ma first)."""
+    ordered = np.sort(numbers)
+    begin = np.flatnonzero(np.diff(ordered, prepend=-1))
+    return ordered[begin], np.diff(begin, append=len(ordered))
 
 
 def _none() -> tuple[np.ndarray, ...]:

@@ -372,7 +372,8 @@ def again(track: np.ndarray, t_s: np.ndarray) -> np.ndarray:
 
 
 def of_sorted(
-    names: Any, track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray, ages: tuple[Age, ...] | None = None
+    names: Any, track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray, ages: tuple[Age, ...] | None = None,
+    *, by_place: bool = True,
 ) -> Past:
     """An archive of fixes that are sorted by track and time, each time of a track once; it keeps the columns that it is given.
 
@@ -380,6 +381,7 @@ def of_sorted(
 
     Args:
         ages: as they were found of the archive of which this is a part.
+        by_place: without it nothing is sorted by place, and no stops are looked for: for who asks of whole tracks alone.
     """
     n = len(t_s)
     begin = np.searchsorted(track, np.arange(len(names) + 1, dtype=track.dtype)).astype(np.int64)
@@ -390,6 +392,14 @@ def of_sorted(
         ages = _ages(when, begin, counts, track, t_s, lat, lon)
     del when
     scale = ages[-1].scale
+    span = {"first_s": float(t_s.min()) if n else 0.0, "last_s": float(t_s.max()) if n else 0.0}
+    if not by_place:
+        none, ints = np.zeros(0), np.zeros(0, np.int64)
+        return Past(
+            names=names, scale=scale, begin=begin, t_s=t_s, lat=lat, lon=lon, place_key=ints, place_begin=np.zeros(1, np.int64),
+            p_row=ints, p_t_s=none, p_lat=ints, p_lon=ints, p_ve=none, p_vn=none, runs=runs, ages=ages, s_row=ints, s_end=ints,
+            s_key=ints, s_lat=ints, s_lon=ints, **span,
+        )  # fmt: skip
     ve, vn, sector = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.uint8)
     for rows in _whole_tracks(begin):
         east, north = _velocities(track[rows], t_s[rows], lat[rows], lon[rows], scale.window_s)
@@ -413,8 +423,7 @@ def of_sorted(
     p_ve, p_vn = ve[by_place], vn[by_place]
     del ve, vn
     return Past(
-        names=names, scale=scale, first_s=float(t_s.min()) if n else 0.0, last_s=float(t_s.max()) if n else 0.0,
-        begin=begin, t_s=t_s, lat=lat, lon=lon, place_key=place_key, place_begin=place_begin,
+        names=names, scale=scale, **span, begin=begin, t_s=t_s, lat=lat, lon=lon, place_key=place_key, place_begin=place_begin,
         p_row=by_place.astype(np.int64, copy=False), p_t_s=p_t_s, p_lat=lat[by_place], p_lon=lon[by_place],
         p_ve=p_ve, p_vn=p_vn, runs=runs, ages=ages, **stop,
     )  # fmt: skip
@@ -531,7 +540,14 @@ def _median_of_tracks(track: np.ndarray, value: np.ndarray) -> float:
     """The median over tracks of each one's median; values are sorted by track and size."""
     begin = np.flatnonzero(np.diff(track, prepend=track[0] - 1))
     many = np.diff(np.r_[begin, len(track)])
-    return float(np.median(0.5 * (value[begin + (many - 1) // 2] + value[begin + many // 2])))
+    return median(0.5 * (value[begin + (many - 1) // 2] + value[begin + many // 2]))
+
+
+def median(values: np.ndarray) -> float:
+    """``numpy.median`` of some finite values, which would read in numpy.ma first."""
+    low, high = (len(values) - 1) // 2, len(values) // 2
+    ordered = np.partition(values, (low, high))
+    return float((ordered[low] + ordered[high]) / 2)
 
 
 def _quarter_of_tracks(track: np.ndarray, speed: np.ndarray, moves: np.ndarray) -> float:
