@@ -194,13 +194,13 @@ def _journal(path: str, out: Gathered) -> None:
     out.add(fixes)
 
 
-def build(gathered: Gathered, *, by_place: bool = True) -> arch.Past:
+def build(gathered: Gathered, *, places: bool = True) -> arch.Past:
     """The archive of what was gathered; identities are parted into strands, fixes that jump are left out and counted.
 
     The parts are used up: about 60 bytes a fix are held at most.
 
     Args:
-        by_place: without it the archive has its tracks and lengths alone, and no place order.
+        places: without it the archive has its tracks and lengths alone, and no place order.
     """
     names = sorted(gathered.names)
     rank = np.zeros(max(len(names), 1), dtype=np.int32)
@@ -244,7 +244,7 @@ def build(gathered: Gathered, *, by_place: bool = True) -> arch.Past:
     if again.any():
         gathered.refused["a second fix of one identity and time"] += int(again.sum())
         track, t_s, lat, lon = track[~again], t_s[~again], lat[~again], lon[~again]
-    return arch.of_sorted(names, track, t_s, lat, lon, by_place=by_place)
+    return arch.of_sorted(names, track, t_s, lat, lon, places=places)
 
 
 def _sort(track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> None:

@@ -54,7 +54,7 @@ def tracks_of(path: str) -> Past:
             return archive_store.load(path).past
     from opsroom.archive_sources import build, gather
 
-    return build(gather([path]), by_place=False)
+    return build(gather([path]), places=False)
 
 
 class Asked:

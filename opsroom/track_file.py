@@ -269,12 +269,12 @@ class _Block:
         #: the eight bytes from each on
         self.words = np.ndarray((len(b) - 7,), "<u8", b, 0, (1,))
         marks = b[:end] == _LINE
+        lines = int(np.count_nonzero(marks))
         marks |= b[:end] == _COMMA
         behind = np.flatnonzero(marks)
         ends = behind[columns - 1 :: columns]
         # so many commas a line as there should be: no line is looked for
-        plain = len(behind) == len(ends) * columns and bool((b[ends] == _LINE).all())
-        plain = plain and int(np.count_nonzero(b[behind] == _LINE)) == len(ends)
+        plain = len(behind) == lines * columns and bool((b[ends] == _LINE).all())
         if not plain:
             ends = behind[b[behind] == _LINE]
         self.lines = len(ends)

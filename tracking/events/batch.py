@@ -46,7 +46,7 @@ def told(
         return
     now = int(fixes.time_ns.max()) if now_ns is None else now_ns
     if "stop" in kinds:
-        yield from _stops(fixes, rules, now)
+        yield _stops(fixes, rules, now)
     if "gap" in kinds:
         yield _gaps(fixes, rules, now)
     if not {"encounter", "loiter", "cotravel", "split"}.isdisjoint(kinds):
@@ -65,12 +65,13 @@ def told(
         yield from _on_ways(fixes, rules, kinds, ways, now)
 
 
-def _stops(fixes: Tracks, rules: Rules, now: int) -> Iterator[Event]:
+def _stops(fixes: Tracks, rules: Rules, now: int) -> tell.Columns:
     hole = int(rules.stop.hole_s * NS)
-    for run in stops.stops(fixes, rules.stop):
-        first, last = int(fixes.time_ns[run.first]), int(fixes.time_ns[run.last])
-        name = fixes.ids[fixes.vessel[run.first]]
-        yield tell.stop(name, rules, first, last, run.n, run.x, run.y, run.z, ended=run.broken or now - last > hole)
+    runs = stops.stops(fixes, rules.stop)
+    begin, end = (np.array(rows, np.int64) for rows in ([run.first for run in runs], [run.last for run in runs]))
+    first, last, broken = fixes.time_ns[begin], fixes.time_ns[end], np.array([run.broken for run in runs], bool)
+    names = [fixes.ids[v] for v in fixes.vessel[begin].tolist()]
+    return tell.stops(names, rules, first, last, runs, ended=broken | (now - last > hole))
 
 
 def _on_ways(fixes: Tracks, rules: Rules, kinds: tuple[str, ...], ways: Ways, now: int) -> Iterator[Event]:

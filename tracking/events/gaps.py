@@ -49,7 +49,7 @@ def gaps(fixes: Tracks, rules: Rules, now_ns: int) -> Gaps:
     last = np.zeros(n, bool)
     last[fixes.first[1:][np.diff(fixes.first) > 0] - 1] = True
     silence = np.empty(n, np.int64)
-    silence[:-1] = t[1:] - t[:-1]
+    np.subtract(t[1:], t[:-1], out=silence[:-1])
     silence[last] = now_ns - t[last]
     before = np.flatnonzero(silence > int(rule.least_s * NS))
     # the intervals before each, those that are not there sorted to the end

@@ -19,7 +19,7 @@ from tracking.events.tracks import AnyFix, Tracks
 #: What rounding of prefix sums may make of a distance.
 _ROUND_M = 1.0
 #: Units that have walked so far, or are so few, walk alone.
-_STEPS, _ALONE = 256, 16
+_STEPS, _ALONE = 512, 16
 #: Fixes of which those are looked for at which a run may begin: what a cache holds.
 _AT_ONCE = 1 << 15
 
@@ -75,7 +75,9 @@ class _Units:
         self.t, self.x, self.y, self.z = fixes.time_ns, fixes.x, fixes.y, fixes.z
         #: the fixes at which a run may begin, and behind them the end of all
         self.begins = np.append(begins, len(self.t))
-        unit = np.searchsorted(self.cuts, begins, "right")
+        cut = np.zeros(len(self.t) + 1, bool)
+        cut[self.cuts] = True
+        unit = np.cumsum(cut, dtype=np.int32)[begins]
         if wanted is not None:
             some = np.zeros(len(self.cuts) + 1, bool)
             some[unit[wanted[begins]]] = True

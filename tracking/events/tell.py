@@ -15,6 +15,7 @@ from tracking.events.model import Event, Gap, Rules
 from tracking.events.pairs import PairRun
 from tracking.events.places import Found
 from tracking.events.sphere import place
+from tracking.events.stops import Run
 
 if TYPE_CHECKING:
     from tracking.events.ways import Ways
@@ -75,6 +76,19 @@ def stop(
     return Event(
         "stop", (name,), first_ns, last_ns if ended else None, last_ns, lat, lon, min(1.0, (n - 1) * rules.seen_s / lasted_s),
         {"duration_s": lasted_s, "fixes": n},
+    )  # fmt: skip
+
+
+def stops(
+    names: list[str], rules: Rules, first_ns: np.ndarray, last_ns: np.ndarray, runs: list[Run], *, ended: np.ndarray
+) -> Columns:  # fmt: skip
+    """``stop`` of many."""
+    lasted_s = np.array([ns / NS for ns in (last_ns - first_ns).tolist()])
+    places = np.array([place(run.x, run.y, run.z) for run in runs]).reshape(-1, 2)
+    n = np.array([run.n for run in runs], np.int64)
+    return Columns(
+        "stop", names, first_ns, last_ns, ended, places[:, 0], places[:, 1], np.minimum(1.0, (n - 1) * rules.seen_s / lasted_s),
+        {"duration_s": (lasted_s, None), "fixes": (n, None)},
     )  # fmt: skip
 
 

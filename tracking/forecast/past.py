@@ -373,7 +373,7 @@ def again(track: np.ndarray, t_s: np.ndarray) -> np.ndarray:
 
 def of_sorted(
     names: Any, track: np.ndarray, t_s: np.ndarray, lat: np.ndarray, lon: np.ndarray, ages: tuple[Age, ...] | None = None,
-    *, by_place: bool = True,
+    *, places: bool = True,
 ) -> Past:
     """An archive of fixes that are sorted by track and time, each time of a track once; it keeps the columns that it is given.
 
@@ -381,7 +381,7 @@ def of_sorted(
 
     Args:
         ages: as they were found of the archive of which this is a part.
-        by_place: without it nothing is sorted by place, and no stops are looked for: for who asks of whole tracks alone.
+        places: without it nothing is sorted by place, and no stops are looked for: for who asks of whole tracks alone.
     """
     n = len(t_s)
     begin = np.searchsorted(track, np.arange(len(names) + 1, dtype=track.dtype)).astype(np.int64)
@@ -392,13 +392,13 @@ def of_sorted(
         ages = _ages(when, begin, counts, track, t_s, lat, lon)
     del when
     scale = ages[-1].scale
-    span = {"first_s": float(t_s.min()) if n else 0.0, "last_s": float(t_s.max()) if n else 0.0}
-    if not by_place:
+    first_s, last_s = (float(t_s.min()), float(t_s.max())) if n else (0.0, 0.0)
+    if not places:
         none, ints = np.zeros(0), np.zeros(0, np.int64)
         return Past(
             names=names, scale=scale, begin=begin, t_s=t_s, lat=lat, lon=lon, place_key=ints, place_begin=np.zeros(1, np.int64),
             p_row=ints, p_t_s=none, p_lat=ints, p_lon=ints, p_ve=none, p_vn=none, runs=runs, ages=ages, s_row=ints, s_end=ints,
-            s_key=ints, s_lat=ints, s_lon=ints, **span,
+            s_key=ints, s_lat=ints, s_lon=ints, first_s=first_s, last_s=last_s,
         )  # fmt: skip
     ve, vn, sector = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.uint8)
     for rows in _whole_tracks(begin):
@@ -423,7 +423,8 @@ def of_sorted(
     p_ve, p_vn = ve[by_place], vn[by_place]
     del ve, vn
     return Past(
-        names=names, scale=scale, **span, begin=begin, t_s=t_s, lat=lat, lon=lon, place_key=place_key, place_begin=place_begin,
+        names=names, scale=scale, first_s=first_s, last_s=last_s,
+        begin=begin, t_s=t_s, lat=lat, lon=lon, place_key=place_key, place_begin=place_begin,
         p_row=by_place.astype(np.int64, copy=False), p_t_s=p_t_s, p_lat=lat[by_place], p_lon=lon[by_place],
         p_ve=p_ve, p_vn=p_vn, runs=runs, ages=ages, **stop,
     )  # fmt: skip
