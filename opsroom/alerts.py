@@ -49,6 +49,7 @@ SEVERITY: dict[str, Literal["info", "warning", "critical"]] = {
     "frozen": "warning",
     "replayed": "warning",
     "impossible_speed": "warning",
+    "false_speed": "warning",
     "drift": "warning",
     "belied": "critical",
     "warrant_due": "warning",
@@ -62,8 +63,8 @@ _GRAVITY = ("info", "warning", "critical")
 #: an arrival; what a track's own end clears (a dark vessel) comes again with another track.
 RECURRING = frozenset({
     "silent", "door_opened", "alarm", "clock", "conflict", "jumped", "two_places", "contradicted", "low_battery", "jamming",
-    "frozen", "replayed", "impossible_speed", "drift", "belied", "warrant_due", "warrant_overdue", "warrant_ended",
-    "retention_due", "retention_overdue",
+    "frozen", "replayed", "impossible_speed", "false_speed", "drift", "belied", "warrant_due", "warrant_overdue",
+    "warrant_ended", "retention_due", "retention_overdue",
 })  # fmt: skip
 #: What is owed whether a case is open or closed: by the rules of its warrants, and by how long it may be kept.
 OWED = frozenset({"warrant_due", "warrant_overdue", "retention_due", "retention_overdue"})

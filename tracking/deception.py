@@ -44,6 +44,12 @@ PASSED_PUBLIC = 64
 JAMS = frozenset({"jamming", "spoofing"})
 #: So many fixes in a row that nothing can have carried it to.
 IMPOSSIBLE_COUNT, IMPOSSIBLE_SLACK_M = 2, 1000.0
+#: So many legs in a row at whose ends, and between, it says that it stands (under STANDS_MPS): each GOES_M and 4 sigmas long,
+#: within GOES_S, further from the beginning of the leg before than that, and faster than GOES_MPS (what stands at every light
+#: does not at seven in a row), or than CREEPS_MPS where it was asked in between as well.
+STANDS_COUNT, STANDS_MPS, GOES_M, GOES_S, GOES_MPS, CREEPS_MPS = 6, 0.5, 50.0, 360.0, 5.0, 1.2
+#: than GOES_MPS on average, and further from the one before that: what stands at every light does not at six in a row.
+STANDS_COUNT, STANDS_MPS, GOES_M, GOES_S, GOES_MPS = 6, 1.0, 50.0, 300.0, 5.0
 #: A receiver that was jammed is well again with so many used fixes, the last so long after the last alarm, s.
 WELL_COUNT, WELL_S = 3, 60.0
 #: The CUSUM: what a NIS (1 degree of freedom) is expected to be at most, what one of them counts at most, when it is told of,
@@ -67,6 +73,8 @@ TRUSTED = 0.9
 SOURCES = 8
 #: A fix no further off than this in latitude and longitude together is nearer than IMPOSSIBLE_SLACK_M.
 NEAR_DEG = 0.99 * IMPOSSIBLE_SLACK_M / 111_200.0
+#: The same of GOES_M: nearer than this it has not gone on.
+GOES_DEG = 0.98 * GOES_M / 111_700.0
 _M_PER_DEG2 = DEGREE_M**2
 _NOT_TAKEN = frozenset(("same", "merged", "old", "waits"))
 
@@ -81,6 +89,7 @@ class Source(msgspec.Struct):
         passed: the places that it passed, eight bytes each.
         off: so many of its newest fixes were not used, in a row.
         beyond: fixes in a row that nothing can have carried it to.
+        legs: where it says that it stands, of late GOES_M apart each, the last two; stands: how many such legs in a row.
         jammed_ns, well: when it last called, and used fixes since.
     """
 
@@ -95,6 +104,8 @@ class Source(msgspec.Struct):
     passed: bytes = b""
     off: int = 0
     beyond: int = 0
+    legs: tuple[Measurement, ...] = ()
+    stands: int = 0
     jammed_ns: int = 0
     well: int = 0
     trust: float = 1.0
@@ -134,11 +145,19 @@ class Sources(msgspec.Struct):
 
 
 class Deception(msgspec.Struct):
-    """Of one operation's tracks, by id; ``paired``: one of them has had two receivers; ``belied``: which one of which is."""
+    """Of one operation's tracks, by id; ``paired``: one of them has had two receivers; ``belied``: which one of which is.
+
+    ``speedless``: receivers whose stated speeds are not used, with their track.
+    """
 
     tracks: dict[str, Sources] = {}
     paired: bool = False
     belied: dict[str, str] = {}
+    speedless: dict[str, str] = {}
+
+    def taken(self, m: Measurement) -> Measurement:
+        """A fix without a velocity that its places belie."""
+        return msgspec.structs.replace(m, ve_mps=None, vn_mps=None) if m.device in self.speedless else m
 
     def fix(self, live: LiveTrack, m: Measurement, outcome: Outcome, allowed: Allowed | None, book: Book) -> None:
         """A receiver's fix, and what became of it; ``allowed`` by the alert budget."""
@@ -166,6 +185,8 @@ class Deception(msgspec.Struct):
         if source.spot is None or not _still(source.spot, m):
             _replayed(live, source, m, book)
         _impossible(live, source, m, used, book)
+        if m.ve_mps is not None and m.vn_mps is not None and last is not None:
+            self._stands(live, source, last, m, book)
         if source.jammed_ns:
             _well(source, m, used, book)
         source.off = 0 if used else source.off + 1
@@ -175,6 +196,36 @@ class Deception(msgspec.Struct):
         if len(sources.of) > 1:
             self.paired = True
             _drift(live, sources, source, m, ALARM if allowed is None else allowed.drift_alarm(), book)
+
+    def _stands(self, live: LiveTrack, source: Source, last: Measurement, m: Measurement, book: Book) -> None:
+        """It says again and again that it stands, and goes on: its speeds are not used until it says that it moves.
+
+        Firmware that always states 0; a receiver that holds its last velocity.  Believed, each fix was the end of its way.
+        """
+        assert m.ve_mps is not None and m.vn_mps is not None
+        if math.hypot(m.ve_mps, m.vn_mps) >= STANDS_MPS:
+            source.legs, source.stands = (), 0
+            if self.speedless.pop(m.device, None) is not None:
+                _over(source, "false_speed", m.time_ns, book)
+            return
+        legs = source.legs
+        if not legs:
+            source.legs = (m,)
+            return
+        begun = legs[-1]
+        away_m = _away_m((begun.lat_deg, begun.lon_deg), m)
+        if away_m <= GOES_M + 4.0 * math.sqrt(_r(begun) + _r(m)):
+            return
+        dt_s = (m.time_ns - begun.time_ns) / NS
+        least_mps = GOES_MPS if begun.time_ns == last.time_ns else CREEPS_MPS
+        on = len(legs) == 1 or _away_m((legs[0].lat_deg, legs[0].lon_deg), m) > away_m
+        source.stands = source.stands + 1 if on and dt_s <= GOES_S and away_m > least_mps * dt_s else 0
+        source.legs = (begun, m)
+        if source.stands >= STANDS_COUNT and "false_speed" not in source.events:
+            self.speedless[m.device] = live.state.track_id
+            text = (f"{m.device} says that it stands, {source.stands} times in a row, and is {away_m:.0f} m on after "
+                    f"{dt_s:.0f} s: its speeds are not used")  # fmt: skip
+            _tell(live, source, "false_speed", m.device, m.time_ns, (m.lat_deg, m.lon_deg), text, book)
 
     def begins(self, track_id: str, m: Measurement) -> None:
         """The first fix of a track that there was not before."""
@@ -193,8 +244,16 @@ class Deception(msgspec.Struct):
         lat_deg, lon_deg = m.lat_deg, m.lon_deg
         if lat_deg == last.lat_deg and lon_deg == last.lon_deg:
             return None
-        if ve is not None and vn is not None and ve * ve + vn * vn > 0.99 * ANY_MEANS_MPS**2:
-            return None
+        if ve is not None and vn is not None:
+            v2 = ve * ve + vn * vn
+            if v2 > 0.99 * ANY_MEANS_MPS**2:
+                return None
+            if v2 < STANDS_MPS**2:
+                leg = source.legs[-1] if source.legs else None
+                if leg is None or abs(lat_deg - leg.lat_deg) + abs(lon_deg - leg.lon_deg) > GOES_DEG:
+                    return None
+            elif source.legs:
+                return None
         # so near to where it was, by the way along the meridian and the parallel, that nothing is impossible
         return source if abs(lat_deg - good.lat_deg) + abs(lon_deg - good.lon_deg) < NEAR_DEG else None
 
@@ -240,6 +299,8 @@ class Deception(msgspec.Struct):
     def forget(self, track_id: str, book: Book) -> None:
         """A track is no more."""
         self.belied.pop(track_id, None)
+        for device in [device for device, of in self.speedless.items() if of == track_id]:
+            del self.speedless[device]
         sources = self.tracks.pop(track_id, None)
         if sources is not None:
             for one in sources.of.values():

@@ -726,7 +726,8 @@ class OperationFold:
         false = bool(s.decided) and is_false(live, m)
         if not false and s.klass != STATION:
             book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, fix.lat_deg, fix.lon_deg))
-        outcome = "same" if false else tracker.measure(live, m, book, doubted=state.clocks.may_be_behind(device))
+        spoken = state.deception.taken(m)
+        outcome = "same" if false else tracker.measure(live, spoken, book, doubted=state.clocks.may_be_behind(device))
         if outcome == "began" and (gone := state.gone.pop(owner.key, None)) is not None:
             tracker.returned(live, m, gone.time_ns, (gone.lat_deg, gone.lon_deg), book)
         state.deception.fix(live, m, outcome, self.allowed(), book)
@@ -757,7 +758,8 @@ class OperationFold:
         tracker, state, device, time_ns, log = self.tracker, self._state, fix.device, fix.time_ns, self.tracker.log
         if (
             time_ns is None or not now_ns - BEHIND_NS < time_ns <= now_ns or fix.time_source != "device" or state.clocks.ahead
-            or device in state.awaited.of or state.visits.zones or log.crowd.contacts or log.crowd.belied
+            or device in state.awaited.of or device in state.deception.speedless or state.visits.zones
+            or log.crowd.contacts or log.crowd.belied
             or (log.items and log.items[-1].key[0] >= time_ns) or not valid_position(fix.lat_deg, fix.lon_deg)
             or tracker.presets.alerts.false_per_shift is not None  # a budget counts what is lost, the long way
         ):  # fmt: skip

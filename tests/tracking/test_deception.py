@@ -211,3 +211,37 @@ def test_front_and_rear_of_a_train_do_not_drift_also_while_it_turns_and_stops(ca
                 de, dn = noise(rng)
                 said.say(t, fix(device, t, e + arm * math.sin(heading) + de, n + arm * math.cos(heading) + dn))
     assert told(said) == []
+
+
+@pytest.mark.parametrize(("mps", "every"), [(5.0, 5), (12.0, 10), (27.0, 10), (27.0, 60)])
+def test_who_says_again_and_again_that_it_stands_and_goes_on_is_told_and_followed(case, mps, every):
+    """Each fix was believed to be the end of its way: of 27 m/s each minute the ellipse held nothing, and nobody was told."""
+    said, rng, inside, asked = case("a"), random.Random(1), 0, 0
+    for k in range(60):
+        t = k * every
+        (de, dn), e = noise(rng, 4.0), mps * max(0, t - 5 * every)
+        said.say(t, fix("a", t, e + de, dn, sigma=4.0, speed_mps=0.0))
+        for part in (0.1, 0.5, 0.9) if k >= 35 else ():
+            [row] = said.now(t + part * every)
+            x, y = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+            x -= e + mps * part * every
+            det = row.p_ee * row.p_nn - row.p_en**2
+            inside += (row.p_nn * x * x - 2 * row.p_en * x * y + row.p_ee * y * y) / det <= 5.991
+            asked += 1
+    [event] = said.happened("false_speed")
+    assert event.end_ns is None and "says that it stands" in event.text and inside / asked >= 0.85
+    t = 60 * every
+    said.say(t, fix("a", t, mps * 55 * every, speed_mps=mps, course_deg=90.0))
+    assert said.happened("false_speed")[0].end_ns is not None
+
+
+def test_who_stands_is_told_nothing_of(case):
+    """Parked in errors that last, a fix that leaps and comes back, and each minute at another light."""
+    said, rng, e = case("a"), random.Random(2), 0.0
+    for k in range(240):
+        leap = 400.0 * (k % 20 == 0) if k < 120 else 0.0
+        de, dn = noise(rng, 9.0)
+        stands = k < 120 or k % 3
+        e += 0.0 if k < 120 else 500.0
+        said.say(60 * k, fix("a", 60 * k, e + de + leap, dn, speed_mps=0.0 if stands else 9.0, course_deg=90.0))
+    assert not said.happened("false_speed")
