@@ -115,3 +115,47 @@ def test_archive_and_costs_may_stand_in_the_configuration_and_what_is_wrong_ther
         assert said in err and len(err.splitlines()) == 1 and "fault" not in err
     assert main([*words[:-1], str(tmp_path / "none.toml")]) == 2
     assert "none.toml: cannot be read" in capsys.readouterr().err
+
+
+def test_looks_of_a_past_moment_rest_on_nothing_of_later(tmp_path, capsys):
+    """The journal and the archive go on after the moment, or end there: the same looks, at moments that nobody chose."""
+    rng = np.random.default_rng(4)
+    boats = [(f"b{boat}", NOW_S - 7200 + 1800 * boat + 60 * k, 4.0 + speed * 60 * k * EAST)
+             for boat in range(-14, 6) for speed in [rng.uniform(5, 7)] for k in range(90)]  # fmt: skip
+
+    def made(name, until_s):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "past.csv").write_text("id,t,lat,lon\n" + "".join(
+            f"{who},{t},52.0,{lon:.6f}\n" for who, t, lon in boats if t <= until_s))  # fmt: skip
+        words = ["archive", "build", str(folder / "past.csv"), "--to", str(folder / "archive"), "--horizons", ""]
+        assert main(words) == 0
+        url = f"sqlite:///{folder}/j.db"
+        bodies = [("operation", Operation(operation="JAY"), "", NOW_S - 3000),
+                  ("device", Device(device="tag", owner="x"), "", NOW_S - 3000),
+                  ("attachment", Attachment(device="tag", shipment="JAY", operation="JAY", from_ns=0), "",
+                   NOW_S - 3000)]  # fmt: skip
+        for k in range(40):
+            at_s = NOW_S - 60 * (40 - k)
+            fix = Fix(device="tag", time_ns=at_s * NS, lat_deg=52.0, lon_deg=4.0 + 360.0 * k * EAST, sigma_m=5.0)
+            bodies.append(("frame", FrameBody(format="owntracks", version=1, payload=b"x", device="tag", observations=(fix,)),
+                           "JAY", at_s))  # fmt: skip
+        writer = open_writer(url, mode="live")
+        writer.append([Draft(kind=kind, received_ns=at_s * NS, operation=operation, source="test",
+                             ident=k.to_bytes(16, "big"), body=pack(body))
+                       for k, (kind, body, operation, at_s) in enumerate(bodies) if at_s <= until_s])  # fmt: skip
+        writer.close()
+        capsys.readouterr()
+        return url, str(folder / "archive")
+
+    whole = made("whole", NOW_S + 86_400)
+    track = tracks(whole[0], capsys)["tag"]
+    for n, at_s in enumerate(rng.integers(NOW_S - 1800, NOW_S - 60, 2).tolist()):
+        told = []
+        for url, archive in (whole, made(f"cut{n}", at_s)):
+            words = ["--journal", url, "--archive", archive, "--at", iso_from_ns(at_s * NS), "--json"]
+            assert main(["looks", track, *words]) == 0
+            answer = json.loads(capsys.readouterr().out)
+            answer.pop("archive", None)  # its hash and span are those of each
+            told.append(answer)
+        assert told[0]["looks"] and told[0] == told[1]

@@ -130,3 +130,48 @@ def test_events_that_had_ended(rows, tmp_path, capsys):
         told.append(sorted(json.dumps(e, sort_keys=True) for e in over))
     assert told[0] and told.count(told[0]) == len(told)
     assert "stop" in {json.loads(e)["kind"] for e in told[0]}
+
+
+def cut(rows, t0_s):
+    return [r for r in rows if r[1] <= t0_s]
+
+
+@pytest.mark.parametrize("command", ASKED)
+def test_at_random_times_the_cut_input_gives_the_same_answer(rows, tmp_path, capsys, command):
+    """Both the archive and the asked are cut at moments that nobody chose, on no minute and in no pause."""
+    head, questions = ASKED[command]
+    at = tmp_path / "at.csv"
+    rng = np.random.default_rng([5, len(command)])
+    answered = 0
+    for t0_s in rng.integers(BEGIN_S + 5 * 3600, BEGIN_S + 24 * 3600, 2).tolist():
+        asked = [("a", *row) for row in passage(t0_s - int(rng.integers(1200, 6000)), 6.0, rng)]
+        at.write_text(head + "\n" + "".join(f"a,{t0_s},{q}\n" for q in questions), encoding="utf-8")
+        told = []
+        for archive, own in ((rows[0], asked), (cut(rows[0], t0_s), cut(asked, t0_s)), (cut(rows[0], t0_s), asked)):
+            words = ["--archive", write(tmp_path / "archive.csv", archive), "--tracks", write(tmp_path / "t.csv", own)]
+            assert main([command, *words, "--at", str(at)]) == 0
+            told.append(capsys.readouterr().out)
+        answered += sum(line.count(",,") == 0 for line in told[0].splitlines()[1:])
+        assert told.count(told[0]) == len(told), t0_s
+    assert answered
+
+
+def test_events_that_had_ended_at_random_times(rows, tmp_path, capsys):
+    """And what began before the cut and lasts over it is open in the cut file, with the same beginning."""
+    both = [*rows[0], *rows[1]]
+
+    def events(some):
+        assert main(["events", "--tracks", write(tmp_path / "t.csv", some)]) == 0
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    whole, open_stops = events(both), 0
+    for t0_s in np.random.default_rng(8).integers(BEGIN_S + 4 * 3600, BEGIN_S + 26 * 3600, 5).tolist():
+        then = events(cut(both, t0_s))
+        over = [sorted(json.dumps(e, sort_keys=True) for e in some
+                       if e["end"] is not None and ns_from_text(e["end"]) < (t0_s - 3600) * NS) for some in (whole, then)]
+        assert over[0] and over[0] == over[1], t0_s
+        began = {(e["id"] if "id" in e else json.dumps(e.get("ids")), e["start"]) for e in whole if e["kind"] == "stop"}
+        lasting = [e for e in then if e["kind"] == "stop" and e["end"] is None]
+        open_stops += len(lasting)
+        assert all((e["id"] if "id" in e else json.dumps(e.get("ids")), e["start"]) in began for e in lasting), t0_s
+    assert open_stops
