@@ -118,10 +118,10 @@ def test_archive_and_costs_may_stand_in_the_configuration_and_what_is_wrong_ther
 
 
 def test_looks_of_a_past_moment_rest_on_nothing_of_later(tmp_path, capsys):
-    """The journal and the archive go on after the moment, or end there: the same looks, at moments that nobody chose."""
+    """The journal and the archive go on after the moment, or end there: the same looks, at a moment that nobody chose."""
     rng = np.random.default_rng(4)
     boats = [(f"b{boat}", NOW_S - 7200 + 1800 * boat + 60 * k, 4.0 + speed * 60 * k * EAST)
-             for boat in range(-14, 6) for speed in [rng.uniform(5, 7)] for k in range(90)]  # fmt: skip
+             for boat in range(-8, 5) for speed in [rng.uniform(5, 7)] for k in range(90)]  # fmt: skip
 
     def made(name, until_s):
         folder = tmp_path / name
@@ -150,7 +150,7 @@ def test_looks_of_a_past_moment_rest_on_nothing_of_later(tmp_path, capsys):
 
     whole = made("whole", NOW_S + 86_400)
     track = tracks(whole[0], capsys)["tag"]
-    for n, at_s in enumerate(rng.integers(NOW_S - 1800, NOW_S - 60, 2).tolist()):
+    for n, at_s in enumerate(rng.integers(NOW_S - 1800, NOW_S - 60, 1).tolist()):
         told = []
         for url, archive in (whole, made(f"cut{n}", at_s)):
             words = ["--journal", url, "--archive", archive, "--at", iso_from_ns(at_s * NS), "--json"]
