@@ -508,6 +508,8 @@ def predicted(core: Core, time_ns: int, model: Model, quiet_s: float = math.inf)
         x = moments(_bank(core, model.motion), dt_s, model.motion) if dt_s > 0.0 else core.x
         if onward.goes_on(core.way, dt_s, quiet_s) and model.motion.engine is None:
             x = onward.ahead(core.x, core.way, x, dt_s)
+        if onward.turns(core.way, dt_s, quiet_s) and model.motion.engine is None:
+            x = onward.turned(core.x, core.way, x, dt_s)
     x = lasting(core, x)
     if dt_s > quiet_s and len(model.motion.modes) > 1:  # the reference engines stay the textbook's
         x = onward.may_go_on(core.x, core.way, stayed(core, x), dt_s)

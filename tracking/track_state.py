@@ -30,7 +30,7 @@ from tracking.measurement import Measurement, apart, merged, rank
 from tracking.motion import Bank
 from tracking.obeyed import Decided
 from tracking.onward import LEAST_S as ONWARD_S
-from tracking.onward import goes_on
+from tracking.onward import goes_on, turns
 from tracking.running import Running, Told, runs
 from tracking.step import Core, Model, Place, Verdict, advance, lasting, placed, predicted
 
@@ -772,7 +772,7 @@ class LiveTrack:
             overdue = dt_s > quiet
             if stays(running.moved_ns, running.first_ns, running.updated_ns, dt_s, quiet):
                 return None
-            if dt_s >= ONWARD_S and goes_on(running.way, dt_s, quiet):
+            if dt_s >= ONWARD_S and (goes_on(running.way, dt_s, quiet) or turns(running.way, dt_s, quiet)):
                 return None
         shown = running.shown(time_ns, overdue=overdue)
         return None if shown is None else (time_ns, shown)

@@ -13,7 +13,7 @@ from tracking.core import Core, Model
 from tracking.measurement import Measurement
 from tracking.onward import chance
 from tracking.presets import Presets
-from tracking.step import advance
+from tracking.step import advance, placed, predicted
 
 T0 = 1_790_000_000 * NS
 HOUR = 3600
@@ -172,3 +172,52 @@ def test_what_swings_at_anchor_goes_nowhere():
     rng = random.Random(4)
     swings = [(1800.0, rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.1)) for _ in range(40)]
     assert legs(*swings).way[:4] == (0.0, 0.0, 0.0, 0.0)
+
+
+class Turning:
+    """A way that turns by some of ``turns`` (degrees), to either side, after some of ``gaps`` (s) each; places by the 5 s."""
+
+    def __init__(self, mps: float, turns: tuple[float, float], gaps: tuple[float, float], seed: int):
+        rng = random.Random(seed)
+        self.at, e, n, course, left = [], 0.0, 0.0, 0.3, rng.uniform(0.0, gaps[1])
+        for _ in range(5000):
+            self.at.append((e, n))
+            e, n, left = e + 5.0 * mps * math.sin(course), n + 5.0 * mps * math.cos(course), left - 5.0
+            if left <= 0.0:
+                course += math.radians(rng.uniform(*turns)) * rng.choice((-1.0, 1.0))
+                left = rng.uniform(*gaps)
+
+    def where(self, t: float) -> tuple[float, float]:
+        (e0, n0), (e1, n1) = self.at[int(t // 5)], self.at[int(t // 5) + 1]
+        part = t % 5 / 5
+        return e0 + part * (e1 - e0), n0 + part * (n1 - n0)
+
+
+@pytest.mark.parametrize("speed", [False, True])
+@pytest.mark.parametrize("every", [300, 600, 900])
+def test_what_turns_between_its_reports_stays_inside(every, speed):
+    """A van at 20 m/s that turns by 90 degrees each 10 min and reports each 5 was inside half-way in every second leg."""
+    inside = []
+    for klass, mps, turns, gaps in (
+        ("van", 20.0, (90.0, 90.0), (600.0, 600.0)), ("lorry", 12.0, (60.0, 60.0), (300.0, 300.0)), ("", 6.0, (30.0, 120.0),
+        (180.0, 1200.0)), ("van", 33.0, (30.0, 120.0), (180.0, 1200.0)),
+    ):  # fmt: skip
+        for seed in (1, 2):
+            model, core = Model(preset=Presets().of(klass), presets=Presets(), klass=klass), None
+            way, rng, held = Turning(mps, turns, gaps, seed), random.Random(seed), []
+            for k in range(20):
+                t = k * every
+                e, n = way.where(t)
+                e1, n1 = way.where(t + 0.01)
+                says = {"ve_mps": (e1 - e) * 100.0, "vn_mps": (n1 - n) * 100.0, "r_v": 1.0} if speed else {}
+                lat, lon = place(e + rng.gauss(0, 5), n + rng.gauss(0, 5))
+                m = Measurement(T0 + t * NS, "d", "fix", lat, lon, 25.0, 0.0, 25.0, stated=True, **says)
+                core, _, _ = advance(core, m, model)
+                for part in (0.25, 0.5, 0.75) if k >= 4 else ():
+                    lat, lon, x = placed(core, predicted(core, T0 + round((t + part * every) * NS), model, 2.5 * every))
+                    e, n = way.where(t + part * every)
+                    de, dn = lon * EAST_M - e, lat * NORTH_M - n
+                    q = (x[11] * de * de - 2.0 * x[6] * de * dn + x[4] * dn * dn) / (x[4] * x[11] - x[6] * x[6])
+                    held.append(q <= 5.991)
+            inside.append(sum(held) / len(held))
+    assert min(inside) >= 0.75 and sum(inside) / len(inside) >= 0.9, inside
