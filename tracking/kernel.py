@@ -767,11 +767,17 @@ def _show(row, out, into, x, awake_from, table, brought, modes, dt_s, lat0_deg, 
         return False
     _lasting(out, at, bias)
     if overdue:
-        _holding(out, at, row[at] - out[at], row[at + 2] - out[at + 2])
+        back_e, back_n = row[at] - out[at], row[at + 2] - out[at + 2]
+        _holding(out, at, back_e, back_n)
+        _holding(out, at, back_e + back_n, back_n - back_e)
+        _holding(out, at, back_e - back_n, back_n + back_e)
         way = at + TAIL + WAY
         if row[way + 5] != 0.0:
             goes_s = min(dt_s, row[way + 2])
-            _holding(out, at, row[at] + row[way] * goes_s - out[at], row[at + 2] + row[way + 1] * goes_s - out[at + 2])
+            on_e, on_n = row[way] * goes_s, row[way + 1] * goes_s
+            _holding(out, at, back_e + on_e, back_n + on_n)
+            _holding(out, at, back_e - on_n, back_n + on_e)
+            _holding(out, at, back_e + on_n, back_n - on_e)
     lat, lon = _geodetic(lat0_deg, lon0_deg, out[at], out[at + 2])
     c, s = turn(lat0_deg, lon0_deg, lat, lon)
     into[x] = lat
@@ -786,7 +792,7 @@ def show(row, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias,
     """Where a track is believed to be ``dt_s`` later, in ``SHOWN``; False where that is beyond the horizon of its frame.
 
     Args:
-        overdue: it may have stopped where it was, and gone on (``step.stayed``, ``onward.may_go_on``).
+        overdue: it may have stopped or turned where it was, or gone on (``step.stayed``, ``onward.may_go_on``).
     """
     at = WIDTH * modes.shape[0]
     out = np.empty(at + TAIL + 14)

@@ -72,12 +72,18 @@ def turned(last: State, way: Way, x: State, dt_s: float) -> State:
 
 
 def may_go_on(last: State, way: Way, x: State, dt_s: float) -> State:
-    """The state of what is overdue, with an ellipse that holds where it would be too, no further than it was seen to go."""
+    """The state of what is overdue, with an ellipse that holds where it would be too, straight on or to either side.
+
+    No further than it was seen to go.
+    """
     on_s, sure = way[2], way[5]
     if not sure:
         return x
     goes_s = min(dt_s, on_s)
-    return holding(x, last[0] + way[0] * goes_s - x[0], last[2] + way[1] * goes_s - x[2])
+    e, n, back_e, back_n = way[0] * goes_s, way[1] * goes_s, last[0] - x[0], last[2] - x[2]
+    x = holding(x, back_e + e, back_n + n)
+    x = holding(x, back_e - n, back_n + e)
+    return holding(x, back_e + n, back_n - e)
 
 
 def holding(x: State, e: float, n: float) -> State:

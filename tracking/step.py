@@ -540,12 +540,16 @@ def spread(core: Core, x: State, time_ns: int) -> State:
 
 
 def stayed(core: Core, x: State) -> State:
-    """The state with so much more variance towards where it was last that the 90 % ellipse holds that place.
+    """The state with so much more variance that its 90 % ellipse holds where it was last, and where it is if it turned there.
 
     What nobody hears may stand in a shed: silence and a stop have one cause (a tunnel with a queue in it, a tag put away), of
-    which the bank, whose modes change at the pace of ordinary traffic, knows nothing.
+    which the bank, whose modes change at the pace of ordinary traffic, knows nothing.  Nor does it know of the one turn to
+    either side that what goes on may have taken unheard (a square one is the widest).
     """
-    return onward.holding(x, core.x[0] - x[0], core.x[2] - x[2])
+    e, n = core.x[0] - x[0], core.x[2] - x[2]
+    x = onward.holding(x, e, n)
+    x = onward.holding(x, e + n, n - e)
+    return onward.holding(x, e - n, n + e)
 
 
 def lasting(core: Core, x: State) -> State:

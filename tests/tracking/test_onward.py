@@ -131,6 +131,22 @@ def legs(*told: tuple[float, float, float], speed: bool = False) -> Core:
 GOES, STANDS, BACK, ASIDE = (1800.0, 9.0, 0.0), (1800.0, 0.0, 0.0), (1800.0, -9.0, 0.0), (1800.0, 0.0, 9.0)
 
 
+@pytest.mark.parametrize("speed", [False, True])
+@pytest.mark.parametrize(("every", "mps", "degrees"), [(10, 18.0, 40), (10, 7.0, -60), (30, 30.0, 90), (300, 25.0, -45)])
+def test_what_falls_silent_and_turns_is_in_its_circle(every, mps, degrees, speed, journal):
+    """Its ellipse was a needle along the old course (671 m by 31 m after 80 s): what turned off was outside."""
+    last, turn = 20 * every, math.radians(degrees)
+    went = lambda t: mps * max(0, t - last)  # noqa: E731
+    way = Way(journal, "van", every, lambda t: mps * min(t, last) + went(t) * math.cos(turn), speed=speed,
+              north=lambda t: went(t) * math.sin(turn))  # fmt: skip
+    for k in range(21):
+        way.report(k * every)
+    for intervals in (3, 6, 9):
+        t = last + intervals * every
+        assert way.seen(t, way.where(t), way.north(t))[1], "it turned at once"
+        assert way.seen(t, way.where(last))[1], "it stopped at once"
+
+
 def test_the_odds_are_learnt_from_its_own_past():
     """How long it was seen to go on, and how often it ended; what it once learnt counts after a stop."""
     assert chance(legs(GOES).way, 60.0) == 0.0, "one leg says nothing"
