@@ -58,6 +58,10 @@ SEVERITY: dict[str, Literal["info", "warning", "critical"]] = {
     "retention_due": "warning",
     "retention_overdue": "critical",
 }
+#: Kinds of the fold that make no alert.
+QUIET = (
+    "beside", "confirmed", "decided", "decided_nothing", "distrusted", "outlier", "presets_refused", "reacquired", "too_late",
+)  # fmt: skip
 _GRAVITY = ("info", "warning", "critical")
 #: Kinds of which what comes again is the same thing.  Not so where each time is a decision of its own: a tamper, a parting,
 #: an arrival; what a track's own end clears (a dark vessel) comes again with another track.

@@ -32,13 +32,14 @@ class Gathered:
     """Fixes of all sources, in no order, as an archive keeps them, and how many were refused for which reason.
 
     A part is (track, POSIX seconds, latitude, longitude): 20 bytes a fix.  ``cases``: how many fixes of which operation of a
-    journal, but for what everybody may hear.
+    journal, but for what everybody may hear.  ``open_only``: these are left out, and counted as refused.
     """
 
     names: dict[str, int] = field(default_factory=dict)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     cases: Counter[str] = field(default_factory=Counter)
+    open_only: bool = False
 
     def refuse(self, where: str, reason: str) -> None:
         """Count a refusal; the first of each reason are said."""
@@ -73,14 +74,14 @@ class Gathered:
         return out
 
 
-def gather(paths: list[str]) -> Gathered:
-    """All fixes of some sources.
+def gather(paths: list[str], *, open_only: bool = False) -> Gathered:
+    """All fixes of some sources; of journals without those that are a case's own, if so wanted.
 
     Raises:
         UsageError: one of them cannot be read, or is none of the kinds.
         JournalError: a journal is damaged.
     """
-    out = Gathered()
+    out = Gathered(open_only=open_only)
     for path in paths:
         kind = _kind(path)
         {"csv": _csv, "ais": _ais, "journal": _journal, "parquet": _parquet}[kind](path, out)
@@ -180,12 +181,14 @@ def _journal(path: str, out: Gathered) -> None:
             for o, verdict in zip(body.observations, verdicts, strict=True):
                 if isinstance(o, Fix):
                     time_ns = entry.received_ns if o.time_ns is None else o.time_ns
+                    own = verdict.state != "open" and verdict.operation not in ("", OPEN)
                     if null_island(o.lat_deg, o.lon_deg):
                         out.refuse(f"{path}: entry {entry.seq}", "position 0, 0")
+                    elif own and out.open_only:
+                        out.refused["of a case"] += 1
                     else:
                         fixes.append((o.device, time_ns, o.lat_deg, o.lon_deg))
-                        if verdict.state != "open" and verdict.operation not in ("", OPEN):
-                            out.cases[verdict.operation] += 1
+                        out.cases.update([verdict.operation] if own else ())
             if len(fixes) > 100_000:
                 out.add(fixes)
                 fixes = []

@@ -41,8 +41,10 @@ def open_archive(path: str) -> Calibration:
     return Calibration(past)
 
 
-def tracks_of(path: str) -> Past:
-    """The tracks of an archive alone: nothing is calibrated, and of a file nothing is sorted by place.
+def tracks_of(path: str) -> tuple[Past, tuple[str, ...] | None]:
+    """The tracks of an archive alone, and of which cases they are (None: one that was built before archives said so).
+
+    Nothing is calibrated, and of a file nothing is sorted by place.
 
     Raises:
         UsageError: it cannot be read.
@@ -51,10 +53,12 @@ def tracks_of(path: str) -> Past:
         from opsroom import archive_store
 
         if archive_store.is_archive(path):
-            return archive_store.load(path).past
+            cases = archive_store.about(path).get("cases")
+            return archive_store.load(path).past, None if cases is None else tuple(sorted(cases))
     from opsroom.archive_sources import build, gather
 
-    return build(gather([path]), places=False)
+    gathered = gather([path])
+    return build(gathered, places=False), tuple(sorted(gathered.cases))
 
 
 class Asked:

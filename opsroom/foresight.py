@@ -24,6 +24,7 @@ from birddog.geo import distance_m
 from birddog.model import Track as TrackRow
 from birddog.model import TrackPoint, Zone
 from birddog.units import NS, iso_from_ns
+from opsroom.turns import Turns
 from tracking.forecast.looks import LookSettings, look_kinds
 
 #: Steps of a track's history that a forecast looks at.
@@ -32,6 +33,13 @@ STEPS = 400
 MOST_PLACES = 8
 #: Outcomes below which nothing is said of how good it was.
 FEWEST = 20
+#: Questions at once that the archive is asked a thousand others for, to know how sure such answers are, and how many of these
+#: are so few that nobody need wait (each takes some milliseconds).
+MOST_WORKING, FEW_ASKED = 2, 30
+
+
+class Working(Exception):
+    """As much as may be is being worked out for others already; what of it is done is kept, and the question is asked again."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,11 +74,17 @@ class Goal(msgspec.Struct, frozen=True):
 
 
 class Foresight:
-    """Forecasts from one archive, opened when it is first asked; calls from several threads come one after the other."""
+    """Forecasts from one archive, opened when it is first asked; calls from several threads come one after the other.
+
+    What is asked for a horizon that the archive was not calibrated for has it asked of its own past first: between two of those
+    answers whoever else waits comes in.  They are kept for as long as the archive is open (a few hundred kilobytes a horizon of
+    ``calibration.GRID_MIN``).  Any call of a question may raise ``Working``.
+    """
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self._lock = threading.Lock()
+        self._turns = Turns()
+        self._asked: dict[int, int] = {}  # of each thread's question: of how many answers it has had to wait
         self._opened: tuple[Any, Any, dict[str, Any]] | None = None
         self._stamp = -1
         self._cases: tuple[str, ...] = ()
@@ -112,8 +126,19 @@ class Foresight:
         """One question at a time; what fails for a damaged column is said so."""
         from opsroom.archive_store import blamed
 
-        with self._lock, blamed(self.settings.archive):
-            yield
+        with self._turns, blamed(self.settings.archive):
+            try:
+                yield
+            finally:
+                self._asked.pop(threading.get_ident(), None)
+
+    def _between(self) -> None:
+        """Before one more answer that widths are made of: others come in, and not too many questions want so many."""
+        me = threading.get_ident()
+        self._asked[me] = self._asked.get(me, 0) + 1
+        if self._asked[me] == FEW_ASKED + 1 and sum(n > FEW_ASKED for n in self._asked.values()) > MOST_WORKING:
+            raise Working
+        self._turns.between()
 
     def _open(self) -> tuple[Any, Any, dict[str, Any]]:
         from opsroom import archive_store
@@ -128,6 +153,7 @@ class Foresight:
         if self._opened is None or stamp != self._stamp:  # built anew meanwhile
             calibration = archive_store.load(self.settings.archive)
             past = calibration.past
+            past.between = self._between
             assert calibration.windows is not None
             about = {
                 "sha256": hashlib.sha256(text).hexdigest(), "version": str(json.loads(text).get("version", "")),

@@ -20,12 +20,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
                        help="the folder that is made; an archive that stands there is replaced")
     build.add_argument("--horizons", metavar="LIST", default=HORIZONS_MIN,
                        help=f"minutes for which it is calibrated at once (default {HORIZONS_MIN}; '' for none)")
+    build.add_argument("--open-only", action="store_true",
+                       help="of journals only what everybody may hear and what is of no case, so that all may be told from it")
     show = actions.add_parser("show", help="what is in an archive")
     show.add_argument("path", metavar="PATH")
     show.add_argument("--verify", action="store_true",
                       help="hash every part again; exit 1 where one is not what archive.json says")
     use = actions.add_parser("use", help="let the live picture know which ways are used: lane stops, deviations")
-    use.add_argument("path", metavar="PATH", help="an archive, or a CSV; its hash stands in the entry with what was learned")
+    use.add_argument("path", metavar="PATH",
+                     help="an archive of no case's own, or a CSV; its hash stands in the entry with what was learned")
     journal_option(use)
     actor_option(use)
     drift = actions.add_parser("drift", help="whether forecasts miss by more of late than before")
@@ -52,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from tracking.forecast.calibration import Calibration
 
     minutes = _minutes(args.horizons)
-    gathered = gather(args.files)
+    gathered = gather(args.files, open_only=args.open_only)
     past = build(gathered)
     if not len(past):
         raise UsageError("no fix that can be used: an archive of nothing is not made", file=args.files[0])
@@ -163,7 +166,7 @@ def _use(args: argparse.Namespace) -> int:
 
     actor = name_of(args.actor, "--actor")
     registers = Registers(args.journal, actor=actor)
-    ways, sha256 = learned(args.path)
+    ways, sha256 = learned(args.path, for_all=True)
     if not len(ways):
         raise UsageError("nothing moved in it: no way is known", file=args.path)
     [seq] = registers.enter(ways.table)

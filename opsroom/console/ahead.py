@@ -1,6 +1,7 @@
 """The endpoints of what happened and of what is about to (docs/http-api.md): events with what they rest on, forecasts.
 
-A forecast is made on a thread of its own: it may take longer than a question to the store, and nobody else waits for it.
+A forecast is made on a thread of its own: it may take longer than a question to the store, and nobody else waits for it.  What
+takes longer than a person waits is said to be under way, and goes on.
 """
 
 from __future__ import annotations
@@ -19,17 +20,24 @@ from birddog.model import Track as TrackRow
 from birddog.model import TrackPoint, Zone
 from birddog.units import NS, iso_from_ns, ns_from_text
 from opsroom import hotspots
+from opsroom.alerts import QUIET, SEVERITY
 from opsroom.console import openapi, views
 from opsroom.console.answers import bool_of, int_of, json_answer, time_of
 from opsroom.console.foreseen import Forecasts, InterceptView, LooksView, PatternsView
 from opsroom.console.source import Source
-from opsroom.foresight import STEPS, Foresight, Goal, Settings, goals_of
+from opsroom.foresight import MOST_WORKING, STEPS, Foresight, Goal, Settings, Working, goals_of
 from opsroom.looks_allowed import barred
 from opsroom.picture_view import View
+from tracking.events.model import ALL_KINDS
 from tracking.forecast.intercept import Unit
 
 #: How fast a unit goes unless said: 25 knots, and 70 km/h.
 SPEEDS_MPS = {"sea": 12.9, "road": 19.4}
+#: So long whoever asks waits, seconds; what is said then.
+WAIT_S = 10.0
+WORKING = "how sure this is has to be worked out from the tracks of the past first: it is under way, ask again in a while"
+#: The kinds of events that there are.
+KINDS = frozenset((*SEVERITY, *QUIET, *ALL_KINDS))
 #: Points of an event's trails, unless asked for otherwise, and at most.
 TRAIL_LIMIT, TRAIL_MAX = 300, 20_000
 #: An event's trails begin and end so much beside it.
@@ -50,11 +58,14 @@ class Ahead:
     ):  # fmt: skip
         self._source, self._view, self._exercise = source, view, exercise
         self._foresight = foresight or Foresight(Settings())
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="console-ahead")
+        # of two questions more than may keep a thread for long
+        self._pool = ThreadPoolExecutor(max_workers=MOST_WORKING + 2, thread_name_prefix="console-ahead")
+        self._patterns = ThreadPoolExecutor(max_workers=1, thread_name_prefix="console-patterns")
 
     def close(self) -> None:
-        """End the thread of forecasts."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """End the threads."""
+        for pool in (self._pool, self._patterns):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     async def events(self, request: Request) -> Response:
         """What happened, newest first."""
@@ -63,8 +74,12 @@ class Ahead:
         kinds = {kind for kind in request.query_params.get("kind", "").split(",") if kind}
 
         def read() -> openapi.Events:
+            found = view.events(since)
+            unknown = kinds - KINDS
+            if unknown and (unknown := unknown - {e.kind for _, e in view.events()}):  # one of an earlier version is no mistake
+                raise HTTPException(422, f"kind: expected some of {', '.join(sorted(KINDS))}, not {min(unknown)[:40]!r}")
             rows = [
-                views.event_view(r, e) for r, e in view.events(since)
+                views.event_view(r, e) for r, e in found
                 if operation in (None, e.operation) and (not kinds or e.kind in kinds)
                 and (track is None or track in e.track_ids) and not (ongoing and e.end_ns is not None)
             ]  # fmt: skip
@@ -100,23 +115,24 @@ class Ahead:
             raise HTTPException(422, f"kind: expected one of {', '.join(hotspots.KINDS)}, not {kind[:40]!r}")
         cell_m = _number(request, "cell_m", 50.0, 500_000.0) or 5000.0
         hub_m = _number(request, "hub_m", 50.0, 50_000.0) or 500.0
-        n_teams, hour = _number(request, "teams", 0.0, 100.0) or 0.0, _number(request, "hour", 0.0, 167.0)
+        n_teams, hour = _whole(request, "teams", 100) or 0, _whole(request, "hour", 167)
         since_ns, until_ns = time_of(request, "from"), time_of(request, "to")
 
         now_ns = await self._source.run(self._source.now_ns)
         end_ns = until_ns if until_ns is not None else now_ns
-        begin_ns = since_ns if since_ns is not None else end_ns - hotspots.SINCE_NS
+        begin_ns = since_ns if since_ns is not None else min(end_ns, now_ns) - hotspots.SINCE_NS
+        if begin_ns > min(end_ns, now_ns):
+            raise HTTPException(422, "from: expected a time that is neither after to nor after now")
         weeks = hotspots.period(begin_ns, end_ns, now_ns, exercise=self._exercise)
 
         def read() -> PatternsView:
-            found = hotspots.seen(apart, kind, *weeks, cell_m=cell_m, hub_m=hub_m, n_teams=int(n_teams),
-                                  hour=None if hour is None else int(hour))  # fmt: skip
+            found = hotspots.seen(apart, kind, *weeks, cell_m=cell_m, hub_m=hub_m, n_teams=n_teams, hour=hour)
             return msgspec.convert(found, PatternsView)
 
         # all steps of weeks: beside the live feed, by a connection of its own
         apart = view.apart()
         try:
-            return json_answer(await asyncio.get_running_loop().run_in_executor(self._pool, read))
+            return json_answer(await asyncio.get_running_loop().run_in_executor(self._patterns, read))
         finally:
             apart.close()
 
@@ -207,7 +223,14 @@ class Ahead:
             return {"why": why} if why else function(*args)
 
         why = self._foresight.missing()
-        return {"why": why} if why else await asyncio.get_running_loop().run_in_executor(self._pool, made)
+        if why:
+            return {"why": why}
+        answer = asyncio.get_running_loop().run_in_executor(self._pool, made)
+        try:
+            # what has not begun by then is not begun; what has goes on, and what it found is kept
+            return await asyncio.wait_for(answer, WAIT_S)
+        except (TimeoutError, Working):
+            return {"why": WORKING}
 
 
 def _ns(head: dict[str, Any]) -> int:
@@ -241,6 +264,13 @@ def _number(request: Request, name: str, least: float, most: float) -> float | N
     if not least <= value <= most:
         raise HTTPException(422, f"{name}: expected a number from {least:g} to {most:g}, not {text[:40]!r}")
     return value
+
+
+def _whole(request: Request, name: str, most: int) -> int | None:
+    number = _number(request, name, 0.0, float(most))
+    if number is not None and not number.is_integer():
+        raise HTTPException(422, f"{name}: expected a whole number, not {request.query_params[name][:40]!r}")
+    return None if number is None else int(number)
 
 
 def _horizons(request: Request, settings: Settings) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from birddog.journal import open_writer
+from birddog.journal import entries, open_reader, open_writer
 from birddog.model import Draft, Fix, FrameBody, Verdict, pack
 from opsroom import archive_store
 from opsroom.archive_store import differing
@@ -159,9 +159,28 @@ def test_an_archive_of_a_journal_says_of_which_cases_it_is(tmp_path, capsys):
     writer = open_writer(f"sqlite:///{tmp_path}/j.db", mode="exercise")
     writer.append(drafts)
     writer.close()
+    # live events of every case rest on what is used: nothing of it may be learned of a case
+    use = ["--journal", f"sqlite:///{tmp_path}/j.db"]
+    assert main(["archive", "use", str(tmp_path / "j.db"), *use]) == 2
+    said = capsys.readouterr().err
+    assert "holds fixes of the cases NIGHTJAR" in said and len(said.splitlines()) == 1
     assert build(f"sqlite:///{tmp_path}/j.db", tmp_path / "a", "--json") == 0
     assert json.loads(capsys.readouterr().out)["cases"] == {"NIGHTJAR": 3}
     assert main(["archive", "show", str(tmp_path / "a")]) == 0
     assert "of case NIGHTJAR: 3 fixes" in capsys.readouterr().err
+    assert main(["archive", "use", str(tmp_path / "a"), *use]) == 2
+    assert "holds fixes of the cases NIGHTJAR" in capsys.readouterr().err
+    reader = open_reader(f"sqlite:///{tmp_path}/j.db")
+    assert [e.kind for e in entries(reader)].count("ways") == 0
+    reader.close()
+    assert build(f"sqlite:///{tmp_path}/j.db", tmp_path / "c", "--open-only", "--json") == 0
+    built = json.loads(capsys.readouterr().out)
+    assert (built["cases"], built["refused"], built["fixes"]) == ({}, {"of a case": 3}, 6)
+    # of one that was built before archives said so, nobody knows
+    said = json.loads((tmp_path / "c" / "archive.json").read_text())
+    assert said.pop("cases") == {}
+    (tmp_path / "c" / "archive.json").write_text(json.dumps(said))
+    assert main(["archive", "use", str(tmp_path / "c"), *use]) == 2
+    assert "built before archives said of which cases they are" in capsys.readouterr().err
     build(tracks(tmp_path / "b.csv"), tmp_path / "b", "--json")
     assert json.loads(capsys.readouterr().out)["cases"] == {}

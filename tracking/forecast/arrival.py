@@ -289,6 +289,8 @@ class Arrivals:
             ahead = max(1, round(2.0 ** ((of.share[k] * 7919.0) % 1.0 * left)))
             key = (radius, ended, int(k), ahead)
             if key not in self._asked:
+                self.past.between()
+            if key not in self._asked:
                 self._asked[key] = self._ask(int(k), ahead, 2.0**radius, ended)
             if self._asked[key] is not None:
                 out.append(self._asked[key])

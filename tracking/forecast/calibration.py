@@ -203,6 +203,9 @@ class Calibration:
             among = np.arange(a, b)
         among = first_of(of, among, ENOUGH)
         for k in among[np.isnan(kept.miss_m[among])]:
+            self.past.between()
+            if not np.isnan(kept.miss_m[k]):
+                continue  # another question that was let in wanted it too
             kept.miss_m[k], kept.odd[k], kept.ruler[k] = self._ask(int(of.row[k]), float(of.t_s[k]), minutes * 60.0, ended)
         return among[np.isfinite(kept.miss_m[among])], kept
 

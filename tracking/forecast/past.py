@@ -51,6 +51,10 @@ KEEPS_LENGTH = 1.1
 ENDED_S = 86_400.0
 
 
+def _nobody() -> None:
+    """Nobody waits."""
+
+
 @dataclass(frozen=True)
 class Scale:
     """The lengths and times of an archive.
@@ -99,6 +103,8 @@ class Past:
         runs: (n, 2) first and last time of the fixes between silences of ``ENDED_S``.
         ages: what lengths it had when, in time order; ``scale`` is that of the last.
         release: lets go of the pages of memory-mapped columns that were looked at.
+        between: called before each answer that widths or spreads are made of: there may be a thousand before a question has
+            its own, and whoever asks something else meanwhile may be let in.
     """
 
     names: Any
@@ -125,6 +131,7 @@ class Past:
     runs: np.ndarray
     ages: tuple[Age, ...] = ()
     release: Callable[[], None] = lambda: None
+    between: Callable[[], None] = field(default_factory=lambda: _nobody, init=False, repr=False)
     _younger: dict[int, Past] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
@@ -140,6 +147,7 @@ class Past:
             track = self.track_of(rows).astype(np.int32)
             self._younger[k] = of_sorted(self.names, track, self.t_s[rows].astype(np.float64), self.lat[rows], self.lon[rows],
                                          ages=self.ages[: k + 1])  # fmt: skip
+            self._younger[k].between = self.between
         return self._younger[k]
 
     def ended(self, t0_s: float) -> float | None:

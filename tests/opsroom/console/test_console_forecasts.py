@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import threading
 import time
 
 import httpx
@@ -15,10 +16,11 @@ from birddog import model
 from birddog.units import ns_from_text
 from opsroom import archive_store
 from opsroom.archive_sources import build, gather
+from opsroom.console import ahead
 from opsroom.console.server import Console
-from opsroom.foresight import Foresight, Settings, goals_of
+from opsroom.foresight import FEW_ASKED, Foresight, Settings, Working, goals_of
 from opsroom.picture_view import Rights
-from tracking.forecast.calibration import Calibration
+from tracking.forecast.calibration import FEWEST, Calibration
 
 NS = 1_000_000_000
 NOW_S = int(time.time()) // 60 * 60
@@ -67,6 +69,7 @@ def shown(make_stage, makers, monkeypatch):
                        ((-300, -300), (300, -300), (300, 300), (-300, 300), (-300, -300)))  # fmt: skip
         stage.entry(model.Operation(operation="nightjar", zones=(model.Zone(name="quay", points=square),)), "operation")
         stage.foresight = Foresight(Settings(archive=path))
+        monkeypatch.setattr(ahead, "WAIT_S", 60.0)  # on a busy machine too
         return stage.start()
 
     return serve
@@ -147,6 +150,58 @@ def test_who_may_not_see_a_case_of_the_archive_is_told_nothing_from_it(shown, ar
         assert answer[found] == [] and "of cases that you may not see" in answer["why"] and answer["archive"] is None, path
         assert "NIGHTJAR" not in str(answer)
     monkeypatch.setattr(Console, "_rights", staticmethod(lambda request: Rights(frozenset({"open", "nightjar", "NIGHTJAR"}))))
+    assert ask(address, track="T1", at=str(NOW_S)).json()["forecasts"] != []
+
+
+def asked_of(foresight, makers, minutes):
+    track = makers["track"](1, tag_id="shipment", time_ns=NOW_S * NS)
+    return foresight.ahead(track, steps(track), NOW_S * NS, (minutes,), [])["forecasts"]
+
+
+def test_nobody_waits_behind_a_horizon_that_is_being_worked_out_and_it_is_once(archive, makers, monkeypatch):
+    foresight, ask_one = Foresight(Settings(archive=archive)), Calibration._ask
+    begun, answered, windows, let_in = threading.Event(), threading.Event(), [], []
+    asked_of(foresight, makers, 15)
+
+    def one(self, row, t_s, after_s, ended):
+        windows.append((row, after_s, ended))
+        begun.set()
+        while len(windows) == 1 and not foresight._turns._waiting:
+            time.sleep(0.001)  # until the other question is there
+        if len(windows) == 2:
+            let_in.append(answered.wait(30.0))
+        return ask_one(self, row, t_s, after_s, ended)
+
+    monkeypatch.setattr(Calibration, "_ask", one)
+    answers = []
+    first = threading.Thread(target=lambda: answers.append(asked_of(foresight, makers, 60)))
+    first.start()
+    begun.wait()
+    (soon,) = asked_of(foresight, makers, 15)
+    answered.set()
+    first.join()
+    assert soon["horizon_min"] == 15 and let_in == [True]
+    assert answers[0][0]["outcomes"] >= FEWEST and len(windows) > FEW_ASKED and len(set(windows)) == len(windows)
+    known = len(windows)
+    assert asked_of(foresight, makers, 60) == answers[0] and len(windows) == known
+
+
+def test_no_more_than_two_questions_work_for_long_at_once(archive, makers):
+    foresight = Foresight(Settings(archive=archive))
+    foresight._asked = {-1: FEW_ASKED + 1, -2: FEW_ASKED + 1}  # two others are at it
+    with pytest.raises(Working):
+        asked_of(foresight, makers, 60)
+    assert asked_of(foresight, makers, 15)
+    del foresight._asked[-1]
+    assert asked_of(foresight, makers, 60)
+
+
+def test_what_takes_longer_than_a_person_waits_is_said_to_be_under_way(shown, archive, monkeypatch):
+    address = shown(archive)
+    with monkeypatch.context() as hurried:
+        hurried.setattr(ahead, "WAIT_S", 0.0)
+        answer = ask(address, track="T1", at=str(NOW_S))
+    assert answer.status_code == 200 and answer.json()["why"] == ahead.WORKING and answer.json()["forecasts"] == []
     assert ask(address, track="T1", at=str(NOW_S)).json()["forecasts"] != []
 
 

@@ -69,7 +69,9 @@ def test_where_there_is_nothing_it_says_why(harbour):
     assert "no lane_stop since" in ask(harbour, kind="lane_stop").json()["why"]
     few = ask(harbour, kind="loiter", to=str(NOW_S)).json()
     assert few["cells"] == [] and "fewer than 5 different shipments" in few["why"]
-    for query in ({"kind": "person"}, {"cell_m": "1"}, {"teams": "-1"}, {"hour": "168"}, {"from": "yesterday"}):
+    for query in ({"kind": "person"}, {"cell_m": "1"}, {"teams": "-1"}, {"hour": "168"}, {"from": "yesterday"},
+                  {"teams": "1.5"}, {"hour": "0.5"}, {"from": str(NOW_S - 60), "to": str(NOW_S - 120)},
+                  {"from": str(NOW_S + 86_400)}):  # fmt: skip
         answer = ask(harbour, **query)
         assert answer.status_code == 422 and next(iter(query)) in answer.json()["error"], query
 
