@@ -84,13 +84,14 @@ def test_windows_of_two_tracks_say_how_those_went():
 
 
 def test_a_guess_for_what_stands_for_a_moment_goes_by_its_pace_of_late():
-    """A bus at a light, nothing in the archive: it was guessed to walk on; what has stood all the time still is."""
+    """A bus at a light, nothing in the archive: it was guessed to walk on; what has stood for days still is."""
     t = np.arange(0.0, 1800.0, 30.0)
     e = np.minimum(t, 1440.0) * 8.0
     bus = np.c_[t, [PLANE.geodetic(x, 0.0) for x in e]]
-    lies = np.c_[t, np.full(len(t), 30.0), np.full(len(t), 32.5)]
+    days = np.arange(0.0, 5 * DAY_S, 600.0)
+    lies = np.c_[days, np.full(len(days), 30.0), np.full(len(days), 32.5)]
     forecaster = Forecaster(built({}))
-    at_light, moored = (forecaster.forecast(asked(rows), float(t[-1]), 1200.0) for rows in (bus, lies))
+    at_light, moored = (forecaster.forecast(asked(rows), float(rows[-1, 0]), 1200.0) for rows in (bus, lies))
     assert at_light is not None and moored is not None and not at_light.moving and not moored.moving
     assert at_light.radius_m[0.9] > 6.0 * 1200.0 and at_light.radius_m[0.5] > 2.0 * 1200.0
     assert moored.radius_m[0.9] == pytest.approx(0.7 * 0.514444 * 1200.0)
@@ -181,3 +182,14 @@ def test_the_area_that_is_told_is_that_of_the_rings(lat_deg, lon_deg):
             answer = where.Forecast(*point, {0.5: radius_m}, {0.5: area}, True, 3600.0, 2.0, 100, f, b, {0.5: told},
                                     {0.5: None}, False)  # fmt: skip
             assert on_sphere_m2(answer.rings(0.5)) == pytest.approx(area, rel=0.02), (odd, radius_m)
+
+
+def test_what_has_just_been_seen_to_stand_may_drive_off_and_what_has_long_stood_stays():
+    """Of a bus at its terminal, of which nothing was known, nine tenths were 430 m in 20 min: one in three were inside."""
+    minute = 60.0
+    for level, out_m in ((0.5, 3_000.0), (0.9, 5_400.0)):
+        guess = [cal.guess_m(20 * minute, False, 0.0, level, stood) for stood in (0.0, minute, 60 * minute, 7200 * minute)]
+        assert guess == sorted(guess, reverse=True), "the longer it has stood, the nearer"
+        assert 0.8 * out_m < guess[1] < out_m
+        assert guess[3] == cal.guess_m(20 * minute, False, 0.0, level) < 500.0, "after five days a walk"
+    assert cal.guess_m(20 * minute, False, 0.0, 0.5, 30 * minute) < 500.0, "likelier than not it stays"

@@ -42,6 +42,8 @@ ALIKE = {False: 0.0, True: 0.05}
 MOST_WINDOWS, MOST_OTHERS = 6000, 4**7
 #: Where nothing is known: half and nine tenths of the way that the pace makes, and of a walk for what stands and has stood.
 GUESS, GUESS_STOOD = {0.5: 0.4, 0.9: 1.2}, {0.5: 0.25, 0.9: 0.7}
+#: How fast goes what drives off, of which nothing is known: a bus in town, a ship at ten knots.
+LEAVES_MPS = 5.0
 #: Of what moves: misses shrink with this power of likeness (and of so much more, which is there where there is none), and are
 #: measured as at so much.
 SHRINKS, NO_LIKENESS, USUAL_LIKENESS = 0.35, 0.1, 1.5
@@ -136,37 +138,42 @@ class Calibration:
         if self.windows is None:
             self.windows = windows_of(self.past)
 
-    def widths(self, after_s: float, moving: bool, pace_mps: float, t0_s: float, level: float, ruler: float = 1.0) -> Widths:
+    def widths(
+        self, after_s: float, moving: bool, pace_mps: float, t0_s: float, level: float, ruler: float = 1.0,
+        stood_s: float = math.inf,
+    ) -> Widths:  # fmt: skip
         """The widths ``after_s`` behind the last fix: between those of the horizons of the grid about it.
 
         Args:
-            pace_mps: what a guess is made of where nothing is known.
+            pace_mps, stood_s: what a guess is made of where nothing is known.
             ruler: that of the question.
         """
         after_min = after_s / 60.0
         k = int(np.searchsorted(GRID_MIN, after_min - 1e-9))
         lower, upper = GRID_MIN[max(k - 1, 0)], GRID_MIN[min(k, len(GRID_MIN) - 1)]
-        high = self._at(upper, moving, pace_mps, t0_s, level, ruler)
+        high = self._at(upper, moving, pace_mps, t0_s, level, ruler, stood_s)
         if upper <= after_min + 1e-9:
             return high
         if k == 0:
             # before the first horizon: from a fix's own error on
             share = after_min / upper
             return Widths(_LEAST_M[level] + share * max(high.radius_m - _LEAST_M[level], 0.0), high.oddness, high.windows)
-        low = self._at(lower, moving, pace_mps, t0_s, level, ruler)
+        low = self._at(lower, moving, pace_mps, t0_s, level, ruler, stood_s)
         w = math.log(after_min / lower) / math.log(upper / lower)
         odd = None if low.oddness is None or high.oddness is None else (1.0 - w) * low.oddness + w * high.oddness
         radius_m = math.exp((1.0 - w) * math.log(low.radius_m) + w * math.log(high.radius_m))
         return Widths(radius_m, odd, min(low.windows, high.windows))
 
-    def _at(self, minutes: int, moving: bool, pace_mps: float, t0_s: float, level: float, ruler: float) -> Widths:
+    def _at(
+        self, minutes: int, moving: bool, pace_mps: float, t0_s: float, level: float, ruler: float, stood_s: float
+    ) -> Widths:  # fmt: skip
         own = self.outcomes(minutes, moving, t0_s)
         found = enough(own, self.outcomes(minutes, not moving, t0_s) if len(own.miss_m) < FEWEST else None, moving, level)
         if found.per_ruler_m is None:
-            guess = guess_m(minutes * 60.0, moving, pace_mps, level)
+            guess = guess_m(minutes * 60.0, moving, pace_mps, level, stood_s)
             shorter = GRID_MIN[max(GRID_MIN.index(minutes) - 1, 0)]
             if shorter < minutes:  # no later is less known than what was found of a shorter time
-                guess = max(guess, self._at(shorter, moving, pace_mps, t0_s, level, ruler).radius_m)
+                guess = max(guess, self._at(shorter, moving, pace_mps, t0_s, level, ruler, stood_s).radius_m)
             return Widths(guess, None, found.windows)
         return Widths(found.radius_m(ruler, level), found.oddness, found.windows)
 
@@ -278,10 +285,17 @@ def wider(state: fut.LastSeen, by: float) -> float:
     return math.sqrt(by) if state.moving else 1.0
 
 
-def guess_m(after_s: float, moving: bool, pace_mps: float, level: float) -> float:
-    """The radius where nothing is known: of the way at a pace, its own of late where it stands only for a moment."""
+def guess_m(after_s: float, moving: bool, pace_mps: float, level: float, stood_s: float = math.inf) -> float:
+    """The radius where nothing is known: of the way at a pace, its own of late where it stands only for a moment.
+
+    Args:
+        stood_s: what has stood for T stays for another t with the chance T / (T + t) (as in ``tracking.dwell``), or
+            drives off at some moment of that time, at ``LEAVES_MPS``.
+    """
     if not moving and pace_mps <= STOOD_MPS:
-        return max(GUESS_STOOD[level] * STOOD_MPS * after_s, _LEAST_M[level])
+        stays = 1.0 if math.isinf(stood_s) else stood_s / max(stood_s + after_s, 1.0)
+        leaves = (level - stays) / (1.0 - stays) if stays < level else 0.0
+        return max(GUESS_STOOD[level] * STOOD_MPS * after_s, LEAVES_MPS * after_s * leaves, _LEAST_M[level])
     return max(GUESS[level] * pace_mps * after_s, _LEAST_M[level])
 
 

@@ -162,7 +162,7 @@ class Forecaster:
         elsewhere = f.mass == 0.0 and not len(self.past.slices(state.lat_deg, state.lon_deg, _ANY_COURSE, t0_s))
         assert self.calibration is not None
         for level in LEVELS:
-            w = self.calibration.widths(after_s, state.moving, pace_mps, t0_s, level, by)
+            w = self.calibration.widths(after_s, state.moving, pace_mps, t0_s, level, by, state.stood_s)
             if elsewhere:
                 w = Widths(max(w.radius_m, guess_m(after_s, state.moving, pace_mps, level)), None, 0)
             radius[level] = min(max(w.radius_m, radius.get(0.5, 0.0)), _FARTHEST_M)
