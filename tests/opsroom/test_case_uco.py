@@ -335,8 +335,8 @@ def test_what_is_withheld_is_in_no_byte_of_it(folder, shapes, tmp_path, fields, 
     assert cli.main(["evidence", "export", "A", "--journal", url, "--redact", fields, "--out", str(tmp_path / "r.zip")]) == 0
     nodes = export(tmp_path / "r.zip", tmp_path / "r.jsonld")
     raw = (tmp_path / "r.jsonld").read_bytes()
-    # an export stands in the journal with its time, whose seconds may read as a latitude
-    assert [word for word in words if re.search(rb"(?<!:)" + re.escape(word), raw)] == []
+    # an export stands in the journal with its time, whose seconds may read as a latitude, and names things by UUIDs of its hash
+    assert [word for word in words if re.search(rb"(?<![:0-9a-f])" + re.escape(word), raw)] == []
     assert any("withheld: " in said for said in descriptions(nodes, "observable:EventRecord"))
     if fields in ("place", "lat_deg"):
         assert of(nodes, "observable:GeoLocationEntry") == [] and of(nodes, "analysis:AnalyticResult") == []
