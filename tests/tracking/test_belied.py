@@ -8,102 +8,19 @@ import random
 import msgspec
 import pytest
 
-from birddog.geo import LocalFrame
-from birddog.model import Decision, Device, Entry, Fix, FrameBody, Scan, Sighting, Start, Track, pack
+from birddog.model import Decision, Device, Scan
 from birddog.units import NS
-from tracking.fold import Fold
 
 T0 = 1_790_000_000
-HOME = LocalFrame(lat_deg=51.5, lon_deg=-1.0)
-AREA = (-2000.0, 2000.0, -2000.0, 2000.0)
-
-def ring(e0: float, e1: float, n0: float, n1: float) -> tuple:
-    corners = [HOME.geodetic(e, n) for e, n in ((e0, n0), (e1, n0), (e1, n1), (e0, n1), (e0, n0))]
-    return tuple((lon, lat) for lat, lon in corners)
-
-
-class World:
-    """What sensors say, as (arrival, body); folded in order of arrival."""
-
-    def __init__(self, seed: int):
-        self.rng, self.made = random.Random(seed), []
-        self.looks: dict[tuple[float, str], list[tuple[float, float, float]]] = {}
-
-    def sighting(self, t: float, e: float, n: float, sigma: float, sensor: str) -> Sighting:
-        lat, lon = HOME.geodetic(e, n)
-        return Sighting(device=sensor, time_ns=round((T0 + t) * NS), lat_deg=lat, lon_deg=lon, r_ee=sigma**2, r_en=0.0,
-                        r_nn=sigma**2)  # fmt: skip
-
-    def see(self, t: float, e: float, n: float, sigma: float = 10.0, sensor: str = "radar") -> None:
-        """A sighting with noise, of the look at t."""
-        spot = (e + self.rng.gauss(0, sigma), n + self.rng.gauss(0, sigma), sigma)
-        self.looks.setdefault((t, sensor), []).append(spot)
-
-    def clutter(self, t: float, count: int = 2, sensor: str = "radar") -> None:
-        for _ in range(count):
-            self.see(t, self.rng.uniform(-2000, 2000), self.rng.uniform(-2000, 2000), sensor=sensor)
-
-    def end(self, sensor: str = "radar", *, times=(), late=0.2, pd=0.9, clutter=0.125, area=AREA, flags=False) -> None:
-        """All looks of a sensor as scans; of ``times`` also those that saw nothing."""
-        for t in sorted({t for t, s in self.looks if s == sensor} | set(times)):
-            spots = tuple(self.sighting(t, *spot, sensor) for spot in self.looks.get((t, sensor), []))
-            self.made.append((t + late, Scan(
-                scan_id=f"{sensor}@{t}", sensor=sensor, time_ns=round((T0 + t) * NS), footprint=ring(*area), pd=pd,
-                clutter_per_km2=clutter, sightings=spots,
-            )))  # fmt: skip
-
-    def fix(self, t: float, e: float, n: float, tag: str = "TAG", sigma: float = 8.0, late: float = 0.5) -> None:
-        lat, lon = HOME.geodetic(e + self.rng.gauss(0, sigma), n + self.rng.gauss(0, sigma))
-        said = Fix(device=tag, time_ns=round((T0 + t) * NS), lat_deg=lat, lon_deg=lon, sigma_m=sigma)
-        self.made.append((t + late, FrameBody(format="f", version=1, payload=b"", device=tag, observations=(said,))))
-
-
-class Told:
-    """A fold, with what it told."""
-
-    def __init__(self, *devices: Device):
-        self.fold, self.seq, self.changes = Fold(), 0, []
-        self.add(0.0, "start", Start(version="x", presets={}, exercise=True))
-        for device in devices:
-            self.add(0.0, "device", device)
-
-    def add(self, t: float, kind: str, body):
-        self.seq += 1
-        entry = Entry(
-            seq=self.seq, kind=kind, received_ns=round((T0 + t) * NS), source="s", ident=b"%d" % self.seq, body=pack(body)
-        )
-        self.changes.append(self.fold.apply(entry))
-        return self.changes[-1]
-
-    def take(self, made, until: float = math.inf) -> Told:
-        for t, body in sorted(made, key=lambda pair: pair[0]):
-            if t <= until:
-                self.add(t, "scan" if isinstance(body, Scan) else "frame", body)
-        return self
-
-    def at(self, t: float) -> list[Track]:
-        return self.fold.believed(round((T0 + t) * NS))
-
-    def events(self, kind: str) -> list:
-        return [e for c in self.changes for e in c.events if e.kind == kind]
-
-
-def where(row: Track) -> tuple[float, float]:
-    return HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
-
-
-def near(rows: list[Track], e: float, n: float, within: float = 40.0) -> list[Track]:
-    return [b for b in rows if math.hypot(where(b)[0] - e, where(b)[1] - n) < within]
-
 
 TAG = Device(device="TAG", basis="own_sensor", interval_s=5.0)
 
 
 def world(
-    seed: int, *, drift: tuple[float, float] = (0.0, 5.0), since: float = 90.0, until: float = 210.0, pd: float = 0.9,
+    World, seed: int, *, drift: tuple[float, float] = (0.0, 5.0), since: float = 90.0, until: float = 210.0, pd: float = 0.9,
     both: bool = False, area=(-3000.0, 3000.0, -3000.0, 3000.0), back: float = math.inf, seen=lambda t: True,
     every: float = 5.0, footprint: bool = True, sigma: float = 12.0,
-) -> World:  # fmt: skip
+):  # fmt: skip
     """A vehicle goes east at 12 m/s past a radar; from a time on its tag says that it drifts away, until it goes back.
 
     Args:
@@ -111,7 +28,6 @@ def world(
         seen: when the radar sees the vehicle at all.
     """
     w = World(seed)
-    w.rng = random.Random(seed)
     for k in range(int(until / 3.0) + 1):
         t = 3.0 * k
         if seen(t) and w.rng.random() < pd:
@@ -130,32 +46,32 @@ def world(
     return w
 
 
-def tagged(told: Told, t: float):
+def tagged(told, t: float):
     return next(row for row in told.at(t) if row.tag_id == "TAG")
 
 
-def off_m(row, t: float, e: float = 0.0, n: float = 0.0) -> float:
-    at = where(row)
+def off_m(Told, row, t: float, e: float = 0.0, n: float = 0.0) -> float:
+    at = Told.where(row)
     return math.hypot(at[0] - (12 * t - 1200 + e), at[1] - n)
 
 
 @pytest.mark.parametrize("drift", [(0.0, 3.0), (5.0, 4.0), (-4.0, -8.0), (0.0, 30.0)])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_tag_that_drifts_away_from_what_a_radar_goes_on_seeing_is_belied(drift, seed):
+def test_a_tag_that_drifts_away_from_what_a_radar_goes_on_seeing_is_belied(drift, seed, World, Told):
     told, ids, worst = Told(TAG), set(), 0.0
-    waiting = sorted(world(seed, drift=drift).made, key=lambda pair: pair[0])
+    waiting = sorted(world(World, seed, drift=drift).made, key=lambda pair: pair[0])
     for tau in range(60, 211, 3):
         while waiting and waiting[0][0] <= tau:
             told.take([waiting.pop(0)])
         row = tagged(told, tau)
-        ids |= {b.track_id for b in near(told.at(tau), 12 * tau - 1200, 0.0, 60)}
-        worst = max(worst, off_m(row, tau))
+        ids |= {b.track_id for b in Told.near(told.at(tau), 12 * tau - 1200, 0.0, 60)}
+        worst = max(worst, off_m(Told, row, tau))
     [event] = told.events("belied")
     assert event.device == "TAG" and event.end_ns is None and "show nothing there" in event.text
     assert event.start_ns < (T0 + 150) * NS
     assert ids == {row.track_id} and worst < 200.0  # one number from first to last, and no leap
     assert row.rival_device == "TAG" and row.rival_lat_deg is not None  # the second symbol is where it says
-    said = where(msgspec.structs.replace(row, lat_deg=row.rival_lat_deg, lon_deg=row.rival_lon_deg))
+    said = Told.where(msgspec.structs.replace(row, lat_deg=row.rival_lat_deg, lon_deg=row.rival_lon_deg))
     away = 205 - 90  # its newest fix
     assert math.hypot(said[0] - (12 * 205 - 1200 + drift[0] * away), said[1] - drift[1] * away) < 40.0
     assert told.fold.live(row.track_id).state.open_events == {}
@@ -163,42 +79,42 @@ def test_a_tag_that_drifts_away_from_what_a_radar_goes_on_seeing_is_belied(drift
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_tag_that_was_moved_to_another_vehicle_goes_with_its_own_reports(seed):
-    told = Told(TAG).take(world(seed, drift=(0.0, 6.0), both=True).made)
+def test_a_tag_that_was_moved_to_another_vehicle_goes_with_its_own_reports(seed, World, Told):
+    told = Told(TAG).take(world(World, seed, drift=(0.0, 6.0), both=True).made)
     assert told.events("belied") == []
-    assert off_m(tagged(told, 210), 210, n=720.0) < 60.0
-    assert [b.tag_id for b in near(told.at(210), 12 * 210 - 1200, 0.0, 60)] == [""]
+    assert off_m(Told, tagged(told, 210), 210, n=720.0) < 60.0
+    assert [b.tag_id for b in Told.near(told.at(210), 12 * 210 - 1200, 0.0, 60)] == [""]
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_where_no_look_covers_the_place_its_own_reports_decide(seed):
-    told = Told(TAG).take(world(seed, drift=(0.0, 6.0), area=(-3000.0, 3000.0, -100.0, 40.0)).made)
-    assert told.events("belied") == [] and off_m(tagged(told, 210), 210, n=720.0) < 60.0
+def test_where_no_look_covers_the_place_its_own_reports_decide(seed, World, Told):
+    told = Told(TAG).take(world(World, seed, drift=(0.0, 6.0), area=(-3000.0, 3000.0, -100.0, 40.0)).made)
+    assert told.events("belied") == [] and off_m(Told, tagged(told, 210), 210, n=720.0) < 60.0
 
 
-def test_a_radar_that_says_no_area_belies_nobody():
-    told = Told(TAG).take(world(1, drift=(0.0, 6.0), footprint=False).made)
-    assert told.events("belied") == [] and off_m(tagged(told, 210), 210, n=720.0) < 60.0
+def test_a_radar_that_says_no_area_belies_nobody(World, Told):
+    told = Told(TAG).take(world(World, 1, drift=(0.0, 6.0), footprint=False).made)
+    assert told.events("belied") == [] and off_m(Told, tagged(told, 210), 210, n=720.0) < 60.0
 
 
 @pytest.mark.parametrize("far", [240_000.0])
-def test_an_area_of_which_nobody_knows_how_far_it_reaches_belies_nobody(far):
-    told = Told(TAG).take(world(1, drift=(0.0, 6.0), area=(-far, far, -far, far)).made)
-    assert told.events("belied") == [] and off_m(tagged(told, 210), 210, n=720.0) < 60.0
+def test_an_area_of_which_nobody_knows_how_far_it_reaches_belies_nobody(far, World, Told):
+    told = Told(TAG).take(world(World, 1, drift=(0.0, 6.0), area=(-far, far, -far, far)).made)
+    assert told.events("belied") == [] and off_m(Told, tagged(told, 210), 210, n=720.0) < 60.0
 
 
-def test_a_dead_radar_belies_nobody():
-    told = Told(TAG).take(world(2, drift=(0.0, 6.0), seen=lambda t: t < 88.0).made)
-    assert told.events("belied") == [] and off_m(tagged(told, 210), 210, n=720.0) < 60.0
+def test_a_dead_radar_belies_nobody(World, Told):
+    told = Told(TAG).take(world(World, 2, drift=(0.0, 6.0), seen=lambda t: t < 88.0).made)
+    assert told.events("belied") == [] and off_m(Told, tagged(told, 210), 210, n=720.0) < 60.0
 
 
-def test_a_radar_that_sees_one_in_three_belies_nobody():
-    told = Told(TAG).take(world(3, drift=(0.0, 6.0), pd=0.3).made)
-    assert told.events("belied") == [] and off_m(tagged(told, 210), 210, n=720.0) < 60.0
+def test_a_radar_that_sees_one_in_three_belies_nobody(World, Told):
+    told = Told(TAG).take(world(World, 3, drift=(0.0, 6.0), pd=0.3).made)
+    assert told.events("belied") == [] and off_m(Told, tagged(told, 210), 210, n=720.0) < 60.0
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_an_honest_tag_that_turns_and_stops_is_never_belied(seed):
+def test_an_honest_tag_that_turns_and_stops_is_never_belied(seed, World, Told):
     w, rng = World(seed), random.Random(seed)
     e, n, course, speed = -1500.0, 0.0, 1.57, 14.0
     for k in range(400):
@@ -218,16 +134,16 @@ def test_an_honest_tag_that_turns_and_stops_is_never_belied(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_it_is_believed_again_when_its_fixes_are_where_the_track_is(seed):
-    told = Told(TAG).take(world(seed, drift=(0.0, 6.0), back=150.0).made)
+def test_it_is_believed_again_when_its_fixes_are_where_the_track_is(seed, World, Told):
+    told = Told(TAG).take(world(World, seed, drift=(0.0, 6.0), back=150.0).made)
     [event] = told.events("belied")[-1:]
     assert event.end_ns is not None and (T0 + 150) * NS < event.end_ns < (T0 + 190) * NS
     row = tagged(told, 210)
-    assert row.rival_lat_deg is None and off_m(row, 210) < 40.0 and "belied" not in row.attributes
+    assert row.rival_lat_deg is None and off_m(Told, row, 210) < 40.0 and "belied" not in row.attributes
 
 
-def test_it_is_believed_again_when_looks_show_something_where_it_says():
-    w = world(4, drift=(0.0, 6.0))
+def test_it_is_believed_again_when_looks_show_something_where_it_says(World, Told):
+    w = world(World, 4, drift=(0.0, 6.0))
     scans = []
     for at, body in w.made:
         t = at - 0.2
@@ -238,19 +154,19 @@ def test_it_is_believed_again_when_looks_show_something_where_it_says():
     told = Told(TAG).take(scans)
     event = told.events("belied")[-1]
     assert event.end_ns is not None and event.end_ns < (T0 + 175) * NS
-    assert off_m(tagged(told, 210), 210, n=720.0) < 60.0
+    assert off_m(Told, tagged(told, 210), 210, n=720.0) < 60.0
 
 
-def test_it_is_believed_again_when_no_look_shows_the_track_any_more():
-    told = Told(TAG).take(world(5, drift=(0.0, 6.0), seen=lambda t: t < 150.0, until=300.0).made)
+def test_it_is_believed_again_when_no_look_shows_the_track_any_more(World, Told):
+    told = Told(TAG).take(world(World, 5, drift=(0.0, 6.0), seen=lambda t: t < 150.0, until=300.0).made)
     event = told.events("belied")[-1]
     assert event.end_ns is not None
-    assert off_m(tagged(told, 300), 300, n=1260.0) < 60.0
+    assert off_m(Told, tagged(told, 300), 300, n=1260.0) < 60.0
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_late_fixes_and_looks_end_as_in_order(seed):
-    made = world(seed, drift=(0.0, 7.0)).made
+def test_late_fixes_and_looks_end_as_in_order(seed, World, Told):
+    made = world(World, seed, drift=(0.0, 7.0)).made
     one = Told(TAG).take(made)
     rng = random.Random(seed)
     late = Told(TAG).take([(at + (rng.uniform(0, 25) if rng.random() < 0.3 else 0.0), body) for at, body in made if at < 180.0])
@@ -261,8 +177,8 @@ def test_late_fixes_and_looks_end_as_in_order(seed):
     assert one.events("belied")
 
 
-def test_a_fold_that_is_stored_while_it_is_doubted_goes_on_to_the_last_digit():
-    made = sorted(world(1, drift=(0.0, 7.0)).made, key=lambda pair: pair[0])
+def test_a_fold_that_is_stored_while_it_is_doubted_goes_on_to_the_last_digit(World, Told):
+    made = sorted(world(World, 1, drift=(0.0, 7.0)).made, key=lambda pair: pair[0])
     whole = Told(TAG).take(made)
     for cut in (95.0, 103.0, 111.0, 140.0):
         told = Told(TAG).take([one for one in made if one[0] <= cut])
@@ -274,15 +190,15 @@ def test_a_fold_that_is_stored_while_it_is_doubted_goes_on_to_the_last_digit():
         assert told.fold.snapshot() == whole.fold.snapshot()
 
 
-def test_an_operator_who_takes_its_side_is_obeyed_until_he_undoes_it():
-    made = sorted(world(1, drift=(0.0, 6.0)).made, key=lambda pair: pair[0])
+def test_an_operator_who_takes_its_side_is_obeyed_until_he_undoes_it(World, Told):
+    made = sorted(world(World, 1, drift=(0.0, 6.0)).made, key=lambda pair: pair[0])
     told = Told(TAG).take([one for one in made if one[0] <= 150.0])
     row = tagged(told, 150)
-    assert off_m(row, 150) < 40.0 and row.rival_lat_deg is not None
+    assert off_m(Told, row, 150) < 40.0 and row.rival_lat_deg is not None
     told.add(150.5, "decision", Decision(action="take_over", subject=row.track_id, by="op"))
     number = told.seq
     told.take([one for one in made if 150.5 < one[0] <= 180.0])
-    assert off_m(tagged(told, 180), 180, n=540.0) < 60.0
+    assert off_m(Told, tagged(told, 180), 180, n=540.0) < 60.0
     assert told.events("belied")[-1].end_ns is not None
     told.add(180.5, "decision", Decision(action="undo", subject=f"D{number}", by="op"))
     told.take([one for one in made if one[0] > 180.5])

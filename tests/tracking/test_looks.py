@@ -8,106 +8,15 @@ import random
 import msgspec
 import pytest
 
-from birddog.geo import LocalFrame
-from birddog.model import Device, Entry, Fix, Flag, FrameBody, Scan, Sighting, Start, Track, pack
+from birddog.model import Device, Fix, Flag, FrameBody, Scan, Sighting
 from birddog.units import NS
 from tracking.fold import Fold
 
 T0 = 1_790_000_000
-HOME = LocalFrame(lat_deg=51.5, lon_deg=-1.0)
-AREA = (-2000.0, 2000.0, -2000.0, 2000.0)
-
-
-def ring(e0: float, e1: float, n0: float, n1: float) -> tuple:
-    corners = [HOME.geodetic(e, n) for e, n in ((e0, n0), (e1, n0), (e1, n1), (e0, n1), (e0, n0))]
-    return tuple((lon, lat) for lat, lon in corners)
-
-
-class World:
-    """What sensors say, as (arrival, body); folded in order of arrival."""
-
-    def __init__(self, seed: int):
-        self.rng, self.made = random.Random(seed), []
-        self.looks: dict[tuple[float, str], list[tuple[float, float, float]]] = {}
-
-    def sighting(self, t: float, e: float, n: float, sigma: float, sensor: str) -> Sighting:
-        lat, lon = HOME.geodetic(e, n)
-        return Sighting(device=sensor, time_ns=round((T0 + t) * NS), lat_deg=lat, lon_deg=lon, r_ee=sigma**2, r_en=0.0,
-                        r_nn=sigma**2)  # fmt: skip
-
-    def see(self, t: float, e: float, n: float, sigma: float = 10.0, sensor: str = "radar") -> None:
-        """A sighting with noise, of the look at t."""
-        spot = (e + self.rng.gauss(0, sigma), n + self.rng.gauss(0, sigma), sigma)
-        self.looks.setdefault((t, sensor), []).append(spot)
-
-    def clutter(self, t: float, count: int = 2, sensor: str = "radar") -> None:
-        for _ in range(count):
-            self.see(t, self.rng.uniform(-2000, 2000), self.rng.uniform(-2000, 2000), sensor=sensor)
-
-    def end(self, sensor: str = "radar", *, times=(), late=0.2, pd=0.9, clutter=0.125, area=AREA, flags=False) -> None:
-        """All looks of a sensor as scans; of ``times`` also those that saw nothing."""
-        for t in sorted({t for t, s in self.looks if s == sensor} | set(times)):
-            spots = tuple(self.sighting(t, *spot, sensor) for spot in self.looks.get((t, sensor), []))
-            self.made.append((t + late, Scan(
-                scan_id=f"{sensor}@{t}", sensor=sensor, time_ns=round((T0 + t) * NS), footprint=ring(*area), pd=pd,
-                clutter_per_km2=clutter, sightings=spots,
-            )))  # fmt: skip
-
-    def fix(self, t: float, e: float, n: float, tag: str = "TAG", sigma: float = 8.0, late: float = 0.5) -> None:
-        lat, lon = HOME.geodetic(e + self.rng.gauss(0, sigma), n + self.rng.gauss(0, sigma))
-        said = Fix(device=tag, time_ns=round((T0 + t) * NS), lat_deg=lat, lon_deg=lon, sigma_m=sigma)
-        self.made.append((t + late, FrameBody(format="f", version=1, payload=b"", device=tag, observations=(said,))))
-
-
-class Told:
-    """A fold, with what it told."""
-
-    def __init__(self, *devices: Device):
-        self.fold, self.seq, self.changes = Fold(), 0, []
-        self.add(0.0, "start", Start(version="x", presets={}, exercise=True))
-        for device in devices:
-            self.add(0.0, "device", device)
-
-    def add(self, t: float, kind: str, body):
-        self.seq += 1
-        entry = Entry(
-            seq=self.seq, kind=kind, received_ns=round((T0 + t) * NS), source="s", ident=b"%d" % self.seq, body=pack(body)
-        )
-        self.changes.append(self.fold.apply(entry))
-        return self.changes[-1]
-
-    def take(self, made, until: float = math.inf) -> Told:
-        for t, body in sorted(made, key=lambda pair: pair[0]):
-            if t <= until:
-                self.add(t, "scan" if isinstance(body, Scan) else "frame", body)
-        return self
-
-    def at(self, t: float) -> list[Track]:
-        return self.fold.believed(round((T0 + t) * NS))
-
-    def events(self, kind: str) -> list:
-        return [e for c in self.changes for e in c.events if e.kind == kind]
-
-
-def follow(made, taus, *devices: Device) -> dict[float, list[Track]]:
-    told, out, waiting = Told(*devices), {}, sorted(made, key=lambda pair: pair[0])
-    for tau in taus:
-        while waiting and waiting[0][0] <= tau:
-            told.take([waiting.pop(0)])
-        out[tau] = told.at(tau)
-    return out
-
-
-def where(row: Track) -> tuple[float, float]:
-    return HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
-
-
-def near(rows: list[Track], e: float, n: float, within: float = 40.0) -> list[Track]:
-    return [b for b in rows if math.hypot(where(b)[0] - e, where(b)[1] - n) < within]
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_two_that_cross_in_clutter_keep_their_ids(seed):
+def test_two_that_cross_in_clutter_keep_their_ids(seed, World, Told):
     w, taus = World(seed), [2.0 * k + 0.2 for k in range(1, 61)]
     for k in range(61):
         t = 2.0 * k
@@ -116,12 +25,12 @@ def test_two_that_cross_in_clutter_keep_their_ids(seed):
                 w.see(t, -900 + 15 * t, sign * (300 - 5 * t))
         w.clutter(t)
     w.end()
-    found = follow(w.made, taus)
+    found = Told.follow(w.made, taus)
     ids = {1: set(), -1: set()}
     extra = held = asked = 0
     for t in taus[10:]:
         for sign in (1, -1):
-            there = near(found[t], -900 + 15 * t, sign * (300 - 5 * t))
+            there = Told.near(found[t], -900 + 15 * t, sign * (300 - 5 * t))
             if abs(300 - 5 * t) > 60:
                 held, asked = held + (len(there) == 1), asked + 1
                 ids[sign] |= {b.track_id for b in there}
@@ -130,7 +39,7 @@ def test_two_that_cross_in_clutter_keep_their_ids(seed):
     assert held / asked > 0.95 and extra <= 4
 
 
-def late_world(seed: int) -> list:
+def late_world(World, seed: int) -> list:
     """Radar in time; a drone whose reports come in one by one, 5 to 20 s late, and whose looks end after that; a late tag."""
     w = World(seed)
     for k in range(30):
@@ -145,16 +54,16 @@ def late_world(seed: int) -> list:
             part = Scan(scan_id=f"drone@{t + 2}", sensor="drone", time_ns=spot.time_ns, footprint=(), pd=0.9,
                         clutter_per_km2=0.1, sightings=(spot,))  # fmt: skip
             w.made.append((t + 2 + w.rng.uniform(5, 20), part))
-        whole = msgspec.structs.replace(part, footprint=ring(*AREA), sightings=())
+        whole = msgspec.structs.replace(part, footprint=World.ring(*World.AREA), sightings=())
         w.made.append((t + 22, whole))
     w.end()
     return w.made
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_late_and_shuffled_looks_end_as_in_order_and_nothing_peeks(seed):
+def test_late_and_shuffled_looks_end_as_in_order_and_nothing_peeks(seed, World, Told):
     """Equal to what would be, had everything come in at its own time: within the window a late look is exact."""
-    made = late_world(seed)
+    made = late_world(World, seed)
 
     def own_time(body) -> float:
         of = body.time_ns if isinstance(body, Scan) else body.observations[0].time_ns
@@ -166,15 +75,15 @@ def test_late_and_shuffled_looks_end_as_in_order_and_nothing_peeks(seed):
     prompt = Told(Device(device="TAG", interval_s=12.0)).take([(140.0, body) for _, body in in_order])
     assert len(late.at(140)) == len(prompt.at(140)) >= 2
     for a in late.at(140):
-        [b] = near(prompt.at(140), *where(a), within=1.0)
-        assert where(a) == pytest.approx(where(b), abs=1e-6) and a.p_ee == pytest.approx(b.p_ee, rel=1e-9)
+        [b] = Told.near(prompt.at(140), *Told.where(a), within=1.0)
+        assert Told.where(a) == pytest.approx(Told.where(b), abs=1e-6) and a.p_ee == pytest.approx(b.p_ee, rel=1e-9)
         assert a.hits == b.hits and a.tag_id == b.tag_id
-    rows, cut = follow(made, [60.0, 80.0]), follow([m for m in made if m[0] <= 60], [60.0])
+    rows, cut = Told.follow(made, [60.0, 80.0]), Told.follow([m for m in made if m[0] <= 60], [60.0])
     assert rows[60.0] == cut[60.0]
 
 
-def test_a_fold_that_is_stored_between_two_parts_of_a_look_goes_on_to_the_last_digit():
-    made = sorted(late_world(2), key=lambda pair: pair[0])
+def test_a_fold_that_is_stored_between_two_parts_of_a_look_goes_on_to_the_last_digit(World, Told):
+    made = sorted(late_world(World, 2), key=lambda pair: pair[0])
     whole, cut = Told().take(made), Told()
     for i, one in enumerate(made):
         if i % 5 == 0:
@@ -184,7 +93,7 @@ def test_a_fold_that_is_stored_between_two_parts_of_a_look_goes_on_to_the_last_d
     assert cut.fold.snapshot() == whole.fold.snapshot()
 
 
-def test_a_tag_and_a_radar_see_one_object_and_the_tag_outlives_the_radar():
+def test_a_tag_and_a_radar_see_one_object_and_the_tag_outlives_the_radar(World, Told):
     w, taus = World(4), [2.0 * k + 0.6 for k in range(1, 80)]
     for k in range(40):
         t = 2.0 * k
@@ -192,7 +101,7 @@ def test_a_tag_and_a_radar_see_one_object_and_the_tag_outlives_the_radar():
         if k % 5 == 0:
             w.fix(t + 0.1, 8 * (t + 0.1) - 300, 100, late=0.5)
     w.end(times=[2.0 * k for k in range(80)])
-    found = follow(w.made, taus, Device(device="TAG", interval_s=10.0))
+    found = Told.follow(w.made, taus, Device(device="TAG", interval_s=10.0))
     for t in taus[12:38]:
         assert [b.tag_id for b in found[t]] == ["TAG"]
     silent = [b for t in taus[45:] for b in found[t] if b.tag_id == "TAG"]
@@ -201,45 +110,45 @@ def test_a_tag_and_a_radar_see_one_object_and_the_tag_outlives_the_radar():
     assert sizes == sorted(sizes) and sizes[-1] > 4 * sizes[0]
 
 
-def test_a_tag_that_begins_to_speak_on_a_contact_goes_on_under_its_id():
+def test_a_tag_that_begins_to_speak_on_a_contact_goes_on_under_its_id(World, Told):
     w = World(9)
     for k in range(40):
         w.see(2.0 * k, 10.0 * k, 0)
     w.end()
     for k in range(10):
         w.fix(40.5 + 4 * k, 202.5 + 20 * k, 0)
-    found = follow(w.made, [30.0, 42.0, 79.0])
+    found = Told.follow(w.made, [30.0, 42.0, 79.0])
     assert [[b.track_id for b in found[t]] for t in (30.0, 42.0, 79.0)] == [[found[30.0][0].track_id]] * 3
     assert found[30.0][0].tag_id == "" and found[79.0][0].tag_id == "TAG" and found[79.0][0].hits > 40
 
 
-def test_two_tags_of_one_kind_are_two_objects():
+def test_two_tags_of_one_kind_are_two_objects(World, Told):
     w = World(6)
     for k in range(20):
         for tag in ("A", "B"):
             w.fix(2.0 * k, 10.0 * k, 0, tag)
         w.see(2.0 * k + 1, 10.0 * k + 5, 0)
     w.end()
-    assert {b.tag_id for b in follow(w.made, [39.5])[39.5]} >= {"A", "B"}
+    assert {b.tag_id for b in Told.follow(w.made, [39.5])[39.5]} >= {"A", "B"}
 
 
-def test_clutter_alone_is_no_track():
+def test_clutter_alone_is_no_track(World, Told):
     w = World(7)
     for k in range(100):
         w.clutter(2.0 * k, 3)
     w.end(clutter=3 / 16)
-    found = follow(w.made, [2.0 * k for k in range(1, 101)])
+    found = Told.follow(w.made, [2.0 * k for k in range(1, 101)])
     assert sum(len(v) for v in found.values()) <= 5
 
 
-def test_an_empty_look_counts_only_where_the_sensor_looks():
+def test_an_empty_look_counts_only_where_the_sensor_looks(World, Told):
     ends = []
-    for area in (AREA, (5000, 6000, 5000, 6000)):
+    for area in (World.AREA, (5000, 6000, 5000, 6000)):
         w = World(8)
         for k in range(3):  # what is seen for longer may be hidden for a while (test_contacts)
             w.see(2.0 * k, 0, 0)
         w.end(times=[2.0 * k for k in range(11)], area=area)
-        ends.append(len(follow(w.made, [6.0, 22.0])[22.0]))
+        ends.append(len(Told.follow(w.made, [6.0, 22.0])[22.0]))
     assert ends == [0, 1]
 
 
@@ -248,7 +157,7 @@ def test_an_empty_look_counts_only_where_the_sensor_looks():
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("away", [50, 150, 300, 600])
-def test_a_silent_tag_does_not_move_onto_a_passing_car(away, seed):
+def test_a_silent_tag_does_not_move_onto_a_passing_car(away, seed, World, Told):
     """Parked, then in a shed: silent and unseen from 120 s on.  The car is a track of its own, and the tag keeps its circle."""
     w = World(100 + away + seed)
     for k in range(250):
@@ -260,16 +169,16 @@ def test_a_silent_tag_does_not_move_onto_a_passing_car(away, seed):
     w.end(times=[2.0 * k for k in range(250)], clutter=0.0)
     for k in range(12):
         w.fix(10.0 * k, 0, 0)
-    found = follow(w.made, [118.0, 300.0, 360.0, 400.0, 480.0])
+    found = Told.follow(w.made, [118.0, 300.0, 360.0, 400.0, 480.0])
     for t in (300.0, 360.0, 400.0, 480.0):
         [tag] = [b for b in found[t] if b.tag_id == "TAG"]
-        assert math.hypot(*where(tag)) < 60
-        assert [b.tag_id for b in near(found[t], -1800 + 14 * (t - 240), away)] == [""]
+        assert math.hypot(*Told.where(tag)) < 60
+        assert [b.tag_id for b in Told.near(found[t], -1800 + 14 * (t - 240), away)] == [""]
 
 
 @pytest.mark.parametrize("clutter", [2, 8])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_silent_tag_is_not_dragged_through_clutter(seed, clutter):
+def test_a_silent_tag_is_not_dragged_through_clutter(seed, clutter, World, Told):
     w = World(200 + seed)
     for k in range(300):
         t = 2.0 * k
@@ -279,17 +188,17 @@ def test_a_silent_tag_is_not_dragged_through_clutter(seed, clutter):
     w.end(clutter=clutter / 16)
     for k in range(10):
         w.fix(10.0 * k, 30.0 * k, 0)
-    found = follow(w.made, [99.0, 200.0, 300.0, 500.0])
+    found = Told.follow(w.made, [99.0, 200.0, 300.0, 500.0])
     for t in (200.0, 300.0, 500.0):
         [tag] = [b for b in found[t] if b.tag_id == "TAG"]
-        e, n = where(tag)
+        e, n = Told.where(tag)
         d2 = (e - 300) ** 2 / tag.p_ee + n**2 / tag.p_nn
         assert d2 < 9 and tag.updated_ns <= (T0 + 105) * NS, "no false point is taken for it"
 
 
 @pytest.mark.parametrize("apart", [20, 40, 80])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_tag_that_changes_lorries_goes_with_its_own_reports(apart, seed):
+def test_a_tag_that_changes_lorries_goes_with_its_own_reports(apart, seed, World, Told):
     w = World(300 + apart + seed)
     for k in range(300):
         t = 2.0 * k
@@ -303,16 +212,16 @@ def test_a_tag_that_changes_lorries_goes_with_its_own_reports(apart, seed):
         t = 10.0 * k + 1
         e = min(0.0, -1500 + 15 * t) if t < 200 else 12.0 * (t - 200)
         w.fix(t, e, 0 if t < 150 else apart, sigma=5)
-    found = follow(w.made, [80.0, 300.0, 400.0, 560.0])
+    found = Told.follow(w.made, [80.0, 300.0, 400.0, 560.0])
     for t in (300.0, 400.0, 560.0):
         [tag] = [b for b in found[t] if b.tag_id == "TAG"]
-        assert math.hypot(where(tag)[0] - 12 * (t - 200), where(tag)[1] - apart) < 60, t
-        assert len(near(found[t], -12.0 * (t - 200), 0, 60)) == 1, "the empty lorry is a track of its own"
+        assert math.hypot(Told.where(tag)[0] - 12 * (t - 200), Told.where(tag)[1] - apart) < 60, t
+        assert len(Told.near(found[t], -12.0 * (t - 200), 0, 60)) == 1, "the empty lorry is a track of its own"
 
 
 @pytest.mark.parametrize("every_s", [300, 1200, 4 * 3600])
 @pytest.mark.parametrize("seed", range(2))
-def test_a_moored_ship_that_scenes_show_again_and_again_is_one_contact_and_one_alert(every_s, seed):
+def test_a_moored_ship_that_scenes_show_again_and_again_is_one_contact_and_one_alert(every_s, seed, World, Told):
     """Case dark-vessel-revisit: eleven alerts for one moored ship, 176 for twenty in ten passes."""
     from birddog.model import Flag
 
@@ -322,54 +231,54 @@ def test_a_moored_ship_that_scenes_show_again_and_again_is_one_contact_and_one_a
         t, flags = 30.0 + every_s * k, []
         for i, (e, n) in enumerate(berths):
             if rng.random() < 0.9:
-                lat, lon = HOME.geodetic(e + rng.gauss(0, 10), n + rng.gauss(0, 10))
+                lat, lon = World.HOME.geodetic(e + rng.gauss(0, 10), n + rng.gauss(0, 10))
                 flags.append(Flag(flag_id=f"{k}-{i}", detector="cfar", score=9, pfa=1e-6, col=0, row=0, bbox_px=(0, 0, 1, 1),
                                   lat_deg=lat, lon_deg=lon, r_ee=225.0, r_en=0.0, r_nn=225.0))  # fmt: skip
-        told.add(t, "scan", Scan(scan_id=f"s{k}", sensor="sar", time_ns=round((T0 + t) * NS), footprint=ring(*AREA), pd=0.9,
-                                 clutter_per_km2=0.01, flags=tuple(flags)))  # fmt: skip
+        told.add(t, "scan", Scan(scan_id=f"s{k}", sensor="sar", time_ns=round((T0 + t) * NS), pd=0.9, clutter_per_km2=0.01,
+                                 footprint=World.ring(*World.AREA), flags=tuple(flags)))  # fmt: skip
     assert len({e.event_id for e in told.events("dark_vessel")}) == 20
     rows = [r for r in told.at(t + 1) if r.hits > 1]
     assert len(rows) >= 17 and all(r.hits >= 5 for r in rows)
 
 
 @pytest.mark.parametrize("lag_s", [1.0, 3.4, 20.0])
-def test_one_ais_message_that_two_receivers_hear_is_one(lag_s):
+def test_one_ais_message_that_two_receivers_hear_is_one(lag_s, World, Told):
     """Case ais-second-receiver-late: each message was used twice, at two times; the report's own second dates it."""
     told, heard = Told(), []
     for k in range(30):
         t = 6.0 * k + 40
-        lat, lon = HOME.geodetic(0.0, 9.0 * t)
+        lat, lon = World.HOME.geodetic(0.0, 9.0 * t)
         fix = Fix(device="244", time_ns=None, time_source="server", lat_deg=lat, lon_deg=lon, sigma_m=15.0, speed_mps=9.0,
                   course_deg=0.0, attributes={"msg_type": 1, "utc_second": int(T0 + t) % 60})  # fmt: skip
         heard += [(t + 0.2, fix, "rx1"), (t + 0.2 + lag_s, fix, "rx2")]
     for t, fix, receiver in sorted(heard, key=lambda one: one[0]):
         told.add(t, "frame", FrameBody(format="ais", version=1, payload=b"", device=receiver, observations=(fix,)))
         [row] = told.at(t)
-        error = where(row)[1] - 9.0 * t
+        error = Told.where(row)[1] - 9.0 * t
         if t > 60:
             assert abs(error) < 3 and error**2 / row.p_nn < 5.991, (t, error)
     assert row.hits == 30
     # a report that seems to come from the future says nothing of its age: our clock is behind
-    lat, lon = HOME.geodetic(0.0, 9.0 * 300)
+    lat, lon = World.HOME.geodetic(0.0, 9.0 * 300)
     late = msgspec.structs.replace(heard[0][1], lat_deg=lat, lon_deg=lon, attributes={"utc_second": int(T0 + 304) % 60})
     told.add(300.0, "frame", FrameBody(format="ais", version=1, payload=b"", device="rx1", observations=(late,)))
     assert told.at(300.0)[0].updated_ns == (T0 + 300) * NS
 
 
-def test_a_flag_is_found_by_its_id_and_not_by_where_it_lies():
+def test_a_flag_is_found_by_its_id_and_not_by_where_it_lies(World, Told):
     """Two flags of one scene at one place to the digit: the contact of each says which it is."""
     told = Told()
     seen = [Sighting(device="sar", time_ns=T0 * NS, lat_deg=51.5, lon_deg=lon, r_ee=400.0, r_en=0.0, r_nn=400.0,
                      attributes={"flag_id": name}) for name, lon in (("f-1", -1.0), ("f-2", -0.99))]  # fmt: skip
     place = dict(detector="cfar", score=9.0, pfa=1e-6, col=1, row=1, bbox_px=(0, 0, 1, 1), lat_deg=0.0, lon_deg=0.0)
     flags = [Flag(flag_id=name, **place) for name in ("f-2", "f-1")]
-    scan = Scan(scan_id="s", sensor="sar", time_ns=T0 * NS, footprint=ring(*AREA), pd=0.9, clutter_per_km2=0.001,
+    scan = Scan(scan_id="s", sensor="sar", time_ns=T0 * NS, footprint=World.ring(*World.AREA), pd=0.9, clutter_per_km2=0.001,
                 sightings=tuple(seen), flags=tuple(flags))  # fmt: skip
     told.add(1.0, "scan", scan)
     assert sorted((e.flag_id, e.lon_deg) for e in told.events("dark_vessel")) == [("f-1", -1.0), ("f-2", -0.99)]
 
 
-def test_a_contact_under_way_has_moved_and_one_at_its_berth_never():
+def test_a_contact_under_way_has_moved_and_one_at_its_berth_never(World, Told):
     """The page said "move never" of a dark vessel that had gone a mile."""
     made = World(3)
     for t in range(0, 300, 5):
@@ -377,5 +286,5 @@ def test_a_contact_under_way_has_moved_and_one_at_its_berth_never():
         made.see(t, 500.0, -700.0)
     made.end()
     rows = Told().take(made.made).at(300.0)
-    [goes], [lies] = near(rows, 970.0, 300.0, 60.0), near(rows, 500.0, -700.0)
+    [goes], [lies] = Told.near(rows, 970.0, 300.0, 60.0), Told.near(rows, 500.0, -700.0)
     assert goes.moved_ns is not None and goes.moved_ns >= (T0 + 280) * NS and lies.moved_ns is None
