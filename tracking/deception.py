@@ -47,9 +47,7 @@ IMPOSSIBLE_COUNT, IMPOSSIBLE_SLACK_M = 2, 1000.0
 #: So many legs in a row at whose ends, and between, it says that it stands (under STANDS_MPS): each GOES_M and 4 sigmas long,
 #: within GOES_S, further from the beginning of the leg before than that, and faster than GOES_MPS (what stands at every light
 #: does not at seven in a row), or than CREEPS_MPS where it was asked in between as well.
-STANDS_COUNT, STANDS_MPS, GOES_M, GOES_S, GOES_MPS, CREEPS_MPS = 6, 0.5, 50.0, 360.0, 5.0, 1.2
-#: than GOES_MPS on average, and further from the one before that: what stands at every light does not at six in a row.
-STANDS_COUNT, STANDS_MPS, GOES_M, GOES_S, GOES_MPS = 6, 1.0, 50.0, 300.0, 5.0
+STANDS_COUNT, STANDS_MPS, GOES_M, GOES_S, GOES_MPS, CREEPS_MPS = 6, 1.0, 50.0, 300.0, 5.0, 1.2
 #: A receiver that was jammed is well again with so many used fixes, the last so long after the last alarm, s.
 WELL_COUNT, WELL_S = 3, 60.0
 #: The CUSUM: what a NIS (1 degree of freedom) is expected to be at most, what one of them counts at most, when it is told of,
