@@ -759,6 +759,13 @@ def _holding(x, at, e, n):
         x[at + 11] = p_nn + a * n * n
 
 
+def _any_way(x, at, back_e, back_n, e, n):
+    """As ``onward.any_way``, in place; back: from where it is believed to be to where it was last."""
+    _holding(x, at, back_e + e, back_n + n)
+    _holding(x, at, back_e - n, back_n + e)
+    _holding(x, at, back_e + n, back_n - e)
+
+
 def _show(row, out, into, x, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias, overdue):
     """``show`` into 16 numbers of another array, from ``x`` on; 14 numbers of ``out`` stand free behind what ``step`` has."""
     at = WIDTH * modes.shape[0]
@@ -767,24 +774,20 @@ def _show(row, out, into, x, awake_from, table, brought, modes, dt_s, lat0_deg, 
         return False
     _lasting(out, at, bias)
     if overdue:
-        back_e, back_n = row[at] - out[at], row[at + 2] - out[at + 2]
-        _holding(out, at, back_e, back_n)
-        _holding(out, at, back_e + back_n, back_n - back_e)
-        _holding(out, at, back_e - back_n, back_n + back_e)
+        e, n = row[at] - out[at], row[at + 2] - out[at + 2]
+        _holding(out, at, e, n)
+        _any_way(out, at, e, n, -e, -n)
         way = at + TAIL + WAY
         if row[way + 5] != 0.0:
             goes_s = min(dt_s, row[way + 2])
-            on_e, on_n = row[way] * goes_s, row[way + 1] * goes_s
-            _holding(out, at, back_e + on_e, back_n + on_n)
-            _holding(out, at, back_e - on_n, back_n + on_e)
-            _holding(out, at, back_e + on_n, back_n - on_e)
+            _any_way(out, at, e, n, row[way] * goes_s, row[way + 1] * goes_s)
     lat, lon = _geodetic(lat0_deg, lon0_deg, out[at], out[at + 2])
     c, s = turn(lat0_deg, lon0_deg, lat, lon)
     into[x] = lat
     into[x + 1] = lon
     _rotated(out, at, at + TAIL, c, s)
-    for n in range(14):
-        into[x + 2 + n] = out[at + TAIL + n]
+    for k in range(14):
+        into[x + 2 + k] = out[at + TAIL + k]
     return True
 
 
@@ -974,7 +977,7 @@ def follow_all(
 _INNER = (
     "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "sided", "mean_of",
     "found_of", "lasts", "unsaid", "lasting_share", "boasts", "whiter", "wandered", "rested", "gone_on", "_en", "_geodetic",
-    "_rotated", "_lasting", "_told", "_holding", "_show", "_follow",
+    "_rotated", "_lasting", "_told", "_holding", "_any_way", "_show", "_follow",
 )  # fmt: skip
 
 

@@ -65,10 +65,7 @@ def turned(last: State, way: Way, x: State, dt_s: float) -> State:
 
     When it turns, and how far, nobody knows; where its speed is that of a leg, that leg may have had a turn within it.
     """
-    e, n = way[0] * dt_s, way[1] * dt_s
-    for to_e, to_n in ((e, n), (-n, e), (n, -e)):
-        x = holding(x, last[0] + to_e - x[0], last[2] + to_n - x[2])
-    return x
+    return any_way(last, x, way[0] * dt_s, way[1] * dt_s)
 
 
 def may_go_on(last: State, way: Way, x: State, dt_s: float) -> State:
@@ -77,10 +74,13 @@ def may_go_on(last: State, way: Way, x: State, dt_s: float) -> State:
     No further than it was seen to go.
     """
     on_s, sure = way[2], way[5]
-    if not sure:
-        return x
     goes_s = min(dt_s, on_s)
-    e, n, back_e, back_n = way[0] * goes_s, way[1] * goes_s, last[0] - x[0], last[2] - x[2]
+    return any_way(last, x, way[0] * goes_s, way[1] * goes_s) if sure else x
+
+
+def any_way(last: State, x: State, e: float, n: float) -> State:
+    """The state with an ellipse that holds where it is if it went (e, n) from where it was last, or as far to either side."""
+    back_e, back_n = last[0] - x[0], last[2] - x[2]
     x = holding(x, back_e + e, back_n + n)
     x = holding(x, back_e - n, back_n + e)
     return holding(x, back_e + n, back_n - e)

@@ -547,9 +547,7 @@ def stayed(core: Core, x: State) -> State:
     either side that what goes on may have taken unheard (a square one is the widest).
     """
     e, n = core.x[0] - x[0], core.x[2] - x[2]
-    x = onward.holding(x, e, n)
-    x = onward.holding(x, e + n, n - e)
-    return onward.holding(x, e - n, n + e)
+    return onward.any_way(core.x, onward.holding(x, e, n), -e, -n)
 
 
 def lasting(core: Core, x: State) -> State:
