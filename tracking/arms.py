@@ -17,7 +17,7 @@ import math
 
 import msgspec
 
-from birddog.geo import DEGREE_M
+from birddog.geo import Plane
 from birddog.units import NS
 from tracking.kernel import APART_MOST_M
 from tracking.measurement import Measurement
@@ -182,8 +182,7 @@ def _went_on(old: Receiver, m: Measurement) -> Receiver:
 
 def _offset(lat0_deg: float, lon0_deg: float, lat_deg: float, lon_deg: float) -> tuple[float, float]:
     """(e, n) of one place from another, m, in the plane at the first."""
-    lon = (lon_deg - lon0_deg + 180.0) % 360.0 - 180.0
-    return lon * DEGREE_M * math.cos(math.radians(lat0_deg)), (lat_deg - lat0_deg) * DEGREE_M
+    return Plane(lat_deg=lat0_deg, lon_deg=lon0_deg).en(lat_deg=lat_deg, lon_deg=lon_deg)
 
 
 def foretold(lead: Receiver, one: Receiver) -> tuple[float, float, float]:
@@ -330,11 +329,8 @@ def without_lever(lever: tuple[float, float], m: Measurement) -> Measurement:
     """A fix of a receiver that is elsewhere, as the first one would have made it; how well that is known is in its noise."""
     e, n = lever
     r = BEND**2 * (e * e + n * n)
-    return msgspec.structs.replace(
-        m, lat_deg=m.lat_deg - n / DEGREE_M,
-        lon_deg=(m.lon_deg - e / (DEGREE_M * math.cos(math.radians(m.lat_deg))) + 180.0) % 360.0 - 180.0,
-        r_ee=m.r_ee + r, r_nn=m.r_nn + r,
-    )  # fmt: skip
+    lat, lon = Plane(lat_deg=m.lat_deg, lon_deg=m.lon_deg).geodetic(-e, -n)
+    return msgspec.structs.replace(m, lat_deg=lat, lon_deg=lon, r_ee=m.r_ee + r, r_nn=m.r_nn + r)
 
 
 def held(receivers: Receivers, time_ns: int, ve_mps: float, vn_mps: float) -> list[tuple[float, float]]:

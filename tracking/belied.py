@@ -26,7 +26,7 @@ from typing import Literal
 import msgspec
 
 from birddog.areas import ring_contains
-from birddog.geo import R_MEAN_M, distance_m
+from birddog.geo import Plane, distance_m
 from birddog.units import NS
 from tracking.area import ring_km2
 from tracking.contact import Contact, Look
@@ -59,7 +59,6 @@ LAPSES_S, LAPSES_LOOKS, HELD_LOOKS = 60.0, 5.0, 4.0
 FIXES_AGREE, LOOKS_AGREE = 3, 3
 #: How well it is known, m/s, where it would say that it is by now: it goes on as what looks see does, give or take.
 CLAIM_MPS = 3.0
-_M_PER_DEG = math.radians(R_MEAN_M)
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -225,9 +224,8 @@ def after(
 def _claim(said: Said, v: tuple[float, float], look: Look) -> Place:
     """Where a receiver says that it is, gone on to a look as what looks see goes."""
     fix, dt_s = said.fix, (look.time_ns - said.fix.time_ns) / NS
-    lat = fix.lat_deg + v[1] * dt_s / _M_PER_DEG
-    lon = fix.lon_deg + v[0] * dt_s / (_M_PER_DEG * max(0.01, math.cos(math.radians(fix.lat_deg))))
-    return Place(lat, (lon + 180.0) % 360.0 - 180.0, max(fix.r_ee, fix.r_nn) + (CLAIM_MPS * dt_s) ** 2)
+    lat, lon = Plane(lat_deg=fix.lat_deg, lon_deg=fix.lon_deg).geodetic(v[0] * dt_s, v[1] * dt_s)
+    return Place(lat, lon, max(fix.r_ee, fix.r_nn) + (CLAIM_MPS * dt_s) ** 2)
 
 
 def _evidence(claim: Place, spot: int, look: Look) -> float | None:

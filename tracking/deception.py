@@ -24,7 +24,7 @@ import struct
 
 import msgspec
 
-from birddog.geo import DEGREE_M, distance_m
+from birddog.geo import DEGREE_M, Plane, distance_m
 from birddog.model import Event
 from birddog.units import NS
 from tracking.belied import Doubt
@@ -118,9 +118,8 @@ class Source(msgspec.Struct):
         dt_s = (last.time_ns - before.time_ns) / NS
         if dt_s > FRESH_S:
             return 0.0, 0.0
-        north_m = (last.lat_deg - before.lat_deg) * DEGREE_M
-        lon_deg = (last.lon_deg - before.lon_deg + 180.0) % 360.0 - 180.0
-        return lon_deg * DEGREE_M * math.cos(math.radians(last.lat_deg)) / dt_s, north_m / dt_s
+        e, n = Plane(lat_deg=last.lat_deg, lon_deg=last.lon_deg).en(lat_deg=before.lat_deg, lon_deg=before.lon_deg)
+        return -e / dt_s, -n / dt_s
 
 
 class Pair(msgspec.Struct):
@@ -495,8 +494,7 @@ def _place_at(source: Source, time_ns: int) -> tuple[float, float]:
     last, (ve_mps, vn_mps) = source.last, source.velocity()
     assert last is not None
     dt_s = (time_ns - last.time_ns) / NS
-    lat = last.lat_deg + vn_mps * dt_s / DEGREE_M
-    return lat, last.lon_deg + ve_mps * dt_s / (DEGREE_M * max(0.01, math.cos(math.radians(last.lat_deg))))
+    return Plane(lat_deg=last.lat_deg, lon_deg=last.lon_deg).geodetic(ve_mps * dt_s, vn_mps * dt_s)
 
 
 def _apart(source: Source, other: Measurement) -> tuple[float, float, float] | None:
