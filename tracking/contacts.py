@@ -212,7 +212,7 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
         for k, rider in enumerate(riders) for i, nis, log in rider.logs if nis <= p.sighting_gate
     ]  # fmt: skip
     own = {(pair.track, pair.spot): pair for pair in possible if contacts[pair.track].of}
-    possible = _as_one(contacts, possible, theirs, own, riders) if own else possible + theirs
+    possible = _as_one(contacts, possible, theirs, own, riders, numbers) if own else possible + theirs
     if look.imagery and remembered:
         # what lies where an image saw something before is that, and nobody who came from elsewhere
         known = {i for i, spot in enumerate(spots) if any(_same_place(c, spot) for c in remembered)}
@@ -253,9 +253,8 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
             keep.append(i)
         elif c.imagery:
             remembered.append(c)
-    has_shadows = any(c.of for c in contacts)
-    keep, found = _shadows(contacts, keep, hit, numbers, riders, mean, cov, look) if has_shadows else (keep, [])
-    out.found = found
+    if any(c.of for c in contacts):
+        keep, out.found = _shadows(contacts, keep, hit, numbers, riders, mean, cov, look)
     doubts = _doubts(crowd, out, contacts, mean, cov, hit, riders, look, interval_s)
     keep = [i for i in keep if contacts[i].of not in doubts]  # who is doubted goes by the looks: it is its own shadow
     keep = _found_again(contacts, keep, was, t)
@@ -279,7 +278,7 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
             out.born.append(contacts[-1].name)
     seen = {track_id: ns for track_id, ns in crowd.seen.items() if t - ns < SEEN_NS}
     seen |= {track_id: t for track_id, _, _ in out.riders} | {track_id: t for _, track_id in out.gone}
-    seen |= {track_id: t for track_id, *_ in found}
+    seen |= {track_id: t for track_id, *_ in out.found}
     looked = {**crowd.looked, look.sensor: (max(t, crowd.looked.get(look.sensor, (0, 0.0))[0]), interval_s)}
     after = Crowd(t, tuple(contacts), bank, tuple(remembered[-REMEMBERED_MOST:]), looked, seen, doubts)
     return after, out
@@ -289,15 +288,15 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
 
 
 def _as_one(
-    contacts: list[Contact], possible: list[Pair], theirs: list[Pair], own: dict[tuple[int, int], Pair], riders: list[Rider]
-) -> list[Pair]:
+    contacts: list[Contact], possible: list[Pair], theirs: list[Pair], own: dict[tuple[int, int], Pair], riders: list[Rider],
+    numbers: dict[str, int],
+) -> list[Pair]:  # fmt: skip
     """The possible pairs where each track is one with its shadow, as long as that is not apart: as likely as either says.
 
     Args:
-        theirs: pairs of identified tracks; own: those of shadows.
+        theirs: pairs of identified tracks; own: those of shadows; numbers: of the identified tracks in pairs.
     """
     best, count = {(pair.track, pair.spot): pair for pair in theirs}, len(contacts)
-    numbers = {rider.track_id: count + k for k, rider in enumerate(riders)}
     for (i, spot), pair in own.items():
         c, k = contacts[i], numbers.get(contacts[i].of)
         if k is None or c.apart or c.hits < belied.SAME_LOOKS:
@@ -340,10 +339,7 @@ def _shadows(
         if rider is None or rider.said is None:  # nobody says where it is any more: what was seen elsewhere is a contact
             if c.apart:
                 contacts[i] = msgspec.structs.replace(c, of="", apart=0)
-                left.append(i)
-            elif look.spots:
-                continue
-            else:
+            if c.apart or not look.spots:
                 left.append(i)
             continue
         at, its, said = hit.get(i), hit.get(k) if k is not None else None, rider.said
