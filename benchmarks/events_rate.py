@@ -26,8 +26,7 @@ import numpy as np
 import pandas as pd
 from trend import record
 
-from birddog.units import NS
-from opsroom.event_lines import iso
+from birddog.units import NS, iso_from_ns
 from opsroom.track_file import read_tracks
 from tracking.events.engine import Events
 
@@ -49,7 +48,7 @@ def made(path: Path, fixes: int, seed: int = 1) -> None:
             lat = place - 20 + rng.normal(0, 0.05) + np.cumsum(speed * np.cos(course)) / 111_195 + rng.normal(0, 2e-4, 500)
             lon = 3 * place + rng.normal(0, 0.05) + np.cumsum(speed * np.sin(course)) / 111_195 + rng.normal(0, 2e-4, 500)
             rows = zip(t.tolist(), lat.tolist(), lon.tolist(), strict=True)
-            out.writelines(f"{230_000_000 + vessel},{iso(int(s) * NS)},{a:.6f},{o:.6f}\n" for s, a, o in rows)
+            out.writelines(f"{230_000_000 + vessel},{iso_from_ns(int(s) * NS)},{a:.6f},{o:.6f}\n" for s, a, o in rows)
 
 
 def places(path: Path) -> list[str]:

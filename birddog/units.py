@@ -29,15 +29,24 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def iso_from_ns(time_ns: int) -> str:
     """ISO 8601 UTC with ``Z`` and milliseconds, rounded down: ``2026-11-24T12:00:00.000Z``."""
-    day, ms = divmod(time_ns // 1_000_000, 86_400_000)
-    s = ms // 1000
-    return f"{_day(day)}{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}.{ms % 1000:03d}Z"
+    minute, ns = divmod(time_ns, 60 * NS)
+    day, minute = divmod(minute, 1440)
+    return _day(day) + _minute(minute) + (_WHOLE_SECONDS.get(ns) or f"{ns // NS:02d}.{ns // 1_000_000 % 1000:03d}Z")
 
 
-@functools.lru_cache(maxsize=64)
+_WHOLE_SECONDS = {s * NS: f"{s:02d}.000Z" for s in range(60)}
+
+
+# of many times that are told most are of a few days
+@functools.lru_cache(maxsize=4096)
 def _day(day: int) -> str:
     """The date of a day since 1970 as far as a time of that day goes on from it."""
     return (_EPOCH + timedelta(days=day)).strftime("%Y-%m-%dT")
+
+
+@functools.lru_cache(maxsize=1440)
+def _minute(minute: int) -> str:
+    return f"{minute // 60:02d}:{minute % 60:02d}:"
 
 
 def ns_from_datetime(stamp: datetime) -> int:

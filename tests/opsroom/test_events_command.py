@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from birddog.units import NS, ns_from_text
+from birddog.units import iso_from_ns as iso
 from opsroom import event_lines, track_file
 from opsroom.cli import main
-from opsroom.event_lines import iso
 from opsroom.track_file import read_tracks
 from tracking.events import tell
 from tracking.events.model import Rules
