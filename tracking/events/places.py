@@ -20,7 +20,7 @@ from birddog.units import NS
 from tracking.depth import depth_m
 from tracking.events.model import Rules
 from tracking.events.sphere import point
-from tracking.events.tracks import Tracks
+from tracking.events.tracks import Tracks, counted
 
 if TYPE_CHECKING:
     from birddog.model import Zone
@@ -100,7 +100,7 @@ class Places:
             if names not in alike:
                 alike[names] = Places(some[vessel])
             own = np.concatenate(rows[vessel])
-            own = _once(own - 1, own, own + 1)
+            own, _ = counted(np.concatenate((own - 1, own, own + 1)))
             out[vessel] = alike[names], own[(own >= fixes.first[vessel]) & (own < fixes.first[vessel + 1])]
         return out
 
@@ -134,15 +134,6 @@ def one_by_one(fixes: Tracks, rows: slice | np.ndarray) -> Iterator[Fix]:
     """Some rows of a file."""
     columns = (fixes.time_ns, fixes.x, fixes.y, fixes.z, fixes.lat_deg, fixes.lon_deg)
     return zip(*(c[rows].tolist() for c in columns), strict=True)
-
-
-def _once(*rows: np.ndarray) -> np.ndarray:
-    """Some rows, each once, ascending (numpy.unique would read in numpy.ma first)."""
-    every: np.ndarray = np.sort(np.concatenate(rows))
-    new = np.ones(len(every), bool)
-    new[1:] = every[1:] != every[:-1]
-    once: np.ndarray = every[new]
-    return once
 
 
 class Span:
@@ -213,7 +204,7 @@ def _visited(fixes: Tracks, boxed: np.ndarray, port: Port, rules: Rules) -> Iter
 
     The row is the one that ended the visit; of one that lasts its first.
     """
-    rows = _once(boxed, boxed[boxed + 1 < fixes.first[fixes.vessel[boxed] + 1]] + 1)
+    rows, _ = counted(np.concatenate((boxed, boxed[boxed + 1 < fixes.first[fixes.vessel[boxed] + 1]] + 1)))
     if not len(rows):
         return
     t, vessel = fixes.time_ns[rows], fixes.vessel[rows]

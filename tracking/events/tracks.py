@@ -68,6 +68,13 @@ class Tracks(msgspec.Struct):
             begin = end
 
 
+def counted(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which whole numbers there are, ascending, and how often (numpy.unique would read in numpy.ma first)."""
+    ordered = np.sort(numbers)
+    begin = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
+    return ordered[begin], np.diff(begin, append=len(ordered))
+
+
 def tracks(
     ids: list[str], vessel: np.ndarray, time_ns: np.ndarray, lat_deg: np.ndarray, lon_deg: np.ndarray, reach_mps: float,
     thin_s: int = 0,

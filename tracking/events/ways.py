@@ -21,7 +21,7 @@ from birddog.model import UsedWays
 from birddog.units import NS
 from tracking.events.model import LaneStop, Rules
 from tracking.events.places import Fix, Found
-from tracking.events.tracks import Tracks
+from tracking.events.tracks import Tracks, counted
 from tracking.forecast import past as archive
 from tracking.forecast.past import DEG, Past
 
@@ -192,7 +192,7 @@ def learn(past: Past, until_s: float = math.inf, cell_m: float = CELL_M, archive
         stands.append(stood)
         past.release()
     track, cell, sector, speed = (np.concatenate(c) for c in zip(*passes, strict=True)) if passes else _none()
-    where, often = _counted(cell)
+    where, often = counted(cell)
     if len(where) > MOST_CELLS:
         # the busiest: a table is an entry, and no archive
         kept = np.sort(np.argsort(-often, kind="stable")[:MOST_CELLS])
@@ -221,13 +221,6 @@ def learn(past: Past, until_s: float = math.inf, cell_m: float = CELL_M, archive
         sectors=by_eighth, tracks=len(past.names), fixes=len(past),
         first_ns=round(past.first_s * NS) if len(past) else None, last_ns=round(past.last_s * NS) if len(past) else None,
     )  # fmt: skip
-
-
-def _counted(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which numbers there are, ascending, and how often (numpy.unique would read in numpy.ma first)."""
-    ordered = np.sort(numbers)
-    begin = np.flatnonzero(np.diff(ordered, prepend=-1))
-    return ordered[begin], np.diff(begin, append=len(ordered))
 
 
 def _none() -> tuple[np.ndarray, ...]:
