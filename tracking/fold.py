@@ -166,7 +166,7 @@ class Fold:
         if type(body) is FrameBody and len(body.observations) == 1 and type(body.observations[0]) is Fix:
             now_ns = entry.received_ns if entry.received_ns > s.now_ns else s.now_ns
             for fold in self._folds.values():
-                if fold.idle_ns <= now_ns and not fold.idle(now_ns):
+                if fold.turns.idle_ns <= now_ns and not fold.idle(now_ns):
                     book = Book(entry.seq, s.now_ns, s.numbers)
                     self._pass_time(now_ns, book)
                     break
@@ -175,7 +175,7 @@ class Fold:
                 s.now_ns = now_ns
                 return changes
         for fold in self._folds.values():
-            fold.idle_ns = 0
+            fold.turns.idle_ns = 0
         if book is None:
             book = Book(entry.seq, s.now_ns, s.numbers)
             if entry.kind not in TIMELESS:
@@ -241,7 +241,7 @@ class Fold:
         now_ns = self._state.now_ns = max(since_ns, to_ns)
         operations = self._directory.operations
         for fold in self._folds.values():
-            fold.idle_ns = 0
+            fold.turns.idle_ns = 0
             operation = operations.get(fold.operation)
             if operation is None or not operation.closed:
                 fold.wait(since_ns, now_ns, book)

@@ -134,7 +134,7 @@ def lapses_ns(s: TrackState, updated_ns: int | None, expected: Expected, p: Pres
     shall be told of.
 
     That follows from when it was heard and from nothing else, so its row says it: whoever reads the row knows what it is by
-    then (``Track.lapsed``), and the fold looks at it when there is time (``operation.PATIENT_EACH``).  () of any other track.
+    then (``Track.lapsed``), and the fold looks at it when there is time (``turns.PATIENT_EACH``).  () of any other track.
     """
     heard_ns = s.contact_ns
     if s.broadcast:

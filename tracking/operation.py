@@ -8,7 +8,6 @@ Longer than 400 lines: a method for each thing that can be heard, and all of the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -32,7 +31,7 @@ from birddog.model import (
 )
 from birddog.units import NS
 from tracking import budget, lifetime
-from tracking.agenda import NEVER_NS, Agenda
+from tracking.agenda import NEVER_NS
 from tracking.awaited import Awaited
 from tracking.battery import Batteries
 from tracking.book import Book, Changes, TakenFix
@@ -42,36 +41,28 @@ from tracking.contacts import Look
 from tracking.deception import JAMS, Deception, passes
 from tracking.decided import decide, is_false
 from tracking.doors import Doors
+from tracking.enrolments import Enrolments
 from tracking.evidence import at_place, of_fix
+from tracking.expectations import Expectations
+from tracking.facts import Facts, keep_fact, prune_facts
 from tracking.lag import BEHIND_NS, RIGHT
 from tracking.lifetime import REGULAR, Expected
 from tracking.look_state import LookState
 from tracking.looks import LookLog
 from tracking.measurement import Measurement
-from tracking.presets import STATION, UNSAID_S, Presets, interval_of, is_said
+from tracking.presets import STATION, Presets
 from tracking.retention import Retention
 from tracking.running import Told
 from tracking.step import placed
 from tracking.track_state import LATE_MOST, LATE_STEPS, LiveTrack, TrackState
-from tracking.tracker import LEARNT, Tracker
+from tracking.tracker import Tracker
+from tracking.turns import Turns
 from tracking.zones import Visits
 
 #: AIS messages of what stands where it is: base stations and aids to navigation (ITU-R M.1371-5, table 46).
 STATIONS = (4, 21)
-#: What was enrolled without an interval and was heard less than ``LEARNT`` times is not called silent before: a tracker that
-#: reports once an hour is none, s.
-PATIENCE_S = 4_500.0
-#: The same of what is attached to a shipment, s: somebody has to go and look, so that a false one at first is the lesser evil.
-ATTACHED_PATIENCE_S = 1_200.0
-#: Facts kept of one device.
-FACTS_MOST = 64
 #: Of so many that were forgotten it is remembered where they were last.
 GONE_MOST = 4096
-#: Of those whose rows say when they lapse so many are looked at for an entry, or (after a gap) for each second since the one
-#: before: 20,000 vessels that were heard at once are due at once, and an entry takes a millisecond or two all the same.
-PATIENT_EACH, PATIENT_EACH_S = 16, 3
-#: Of whoever stated facts so many are forgotten for an entry.
-FORGOTTEN_EACH = 256
 _NOTHING: dict[str, Value] = {}
 
 
@@ -86,19 +77,6 @@ class Owner(msgspec.Struct, frozen=True):
     key: str
     name: str
     public: bool = False
-
-
-class Facts(msgspec.Struct):
-    """The last value of each quantity that a device stated of itself.
-
-    Args:
-        times: the observation times of those: what is newer stays, whatever comes in later.
-        heard_ns: when the device last stated one.
-    """
-
-    values: dict[str, Value] = {}
-    times: dict[str, int] = {}
-    heard_ns: int = 0
 
 
 class Gone(msgspec.Struct, frozen=True, array_like=True):
@@ -144,18 +122,12 @@ class OperationFold:
         self.operation = operation
         self._directory = directory
         s = self._state = state or OperationState(operation=operation)
-        self._usual_s = min(UNSAID_S, presets.interval_s)
         self.tracker = Tracker(operation, presets, self._interval_s, s.tracks, LookLog(operation, s.looks))
         self._allowed: budget.Allowed | None = None
-        #: What was last expected of a track of one device that nobody enrolled, and what that follows from.
-        self._of_nobodys: tuple[tuple[object, ...], Expected] | None = None
         self.tracker.allowed = self.allowed
-        #: When each track's turn comes: what is told in its time, and what may wait, for its row says when it lapses.
-        self._prompt, self._patient = Agenda(), Agenda()
-        #: Until then time changes nothing, as ``idle`` last found it; 0: it is to be asked.
-        self.idle_ns = 0
-        for live in self.tracker.tracks.values():
-            (self._patient if live.state.may_wait else self._prompt).enter(live.state.track_id, live.state.due_ns)
+        self._enrolments = Enrolments(operation, directory)
+        self._expectations = Expectations(directory, self._enrolments, self.tracker, self.allowed)
+        self.turns = Turns(self.tracker.tracks, self._may_wait, self._wait_of)
 
     @property
     def presets(self) -> Presets:
@@ -229,9 +201,8 @@ class OperationFold:
         Args:
             since_ns: the time of the entry before.
         """
-        prompt, patient = self._prompt.heap, self._patient.heap
-        if (prompt and prompt[0][0] <= to_ns) or (patient and patient[0][0] <= to_ns):
-            self._wait_turns(since_ns, to_ns, book)
+        if self.turns.next_ns() <= to_ns:
+            self.turns.take(since_ns, to_ns, book)
         tracker, state = self.tracker, self._state
         log, doors = tracker.log, state.doors
         if log.due_ns <= to_ns or log.shown:
@@ -245,7 +216,7 @@ class OperationFold:
         if (state.facts or state.clocks.ahead) and self.operation == OPEN:
             since_ns = to_ns - int(tracker.presets.broadcast_end_s * NS)
             state.clocks.prune(since_ns, book)
-            self._prune_facts(since_ns, to_ns)
+            prune_facts(state.facts, self.tracker.by_key, since_ns, to_ns)
 
     def wait_closed(self, to_ns: int, book: Book) -> None:
         """What time changes of a case that is closed too: what its warrants still ask for, and how long it may be kept."""
@@ -258,58 +229,17 @@ class OperationFold:
         """How long the case may be kept was entered, or is due."""
         self._state.retention.look(self._directory.operations[self.operation], now_ns, book)
 
-    def _wait_turns(self, since_ns: int, to_ns: int, book: Book) -> None:
-        """Every track whose turn has come; of those that may wait, the first ``PATIENT_EACH``."""
-        while (turn := self._prompt.take(to_ns)) is not None:
-            self._take_turn(*turn, to_ns, book)
-        self._wait_patiently(max(PATIENT_EACH, (to_ns - since_ns) * PATIENT_EACH_S // NS), to_ns, book)
-
-    def _wait_patiently(self, most: float, to_ns: int, book: Book) -> None:
-        looked = 0
-        while looked < most and (turn := self._patient.take(to_ns)) is not None:
-            looked += self._take_turn(*turn, to_ns, book)
-
-    def _take_turn(self, at_ns: int, name: str, to_ns: int, book: Book) -> bool:
-        """A turn has come; whether anything was due."""
-        live = self.tracker.tracks.get(name)
-        if live is None:
-            return False
-        s = live.state
-        if s.due_ns > at_ns:  # it was put off
-            (self._patient if s.may_wait else self._prompt).enter(name, s.due_ns)
-            return False
-        lifetime.wait(self.tracker, live, self._expected, self._attributes, to_ns, book)
+    def _wait_of(self, live: LiveTrack, to_ns: int, book: Book) -> None:
+        """What time alone does to a track up to a time, and its next turn."""
+        lifetime.wait(self.tracker, live, self._expectations.of, self._attributes, to_ns, book)
         self._settled(live, book)
-        return True
-
-    def _came(self, live: LiveTrack | None, book: Book) -> LiveTrack | None:
-        """A track that somebody asks for, with what time has done to it and did not tell yet; None: by now it is no more."""
-        if live is None or live.state.due_ns > book.now_ns or live.state.track_id not in self._patient.due_ns:
-            return live
-        now_ns = book.now_ns
-        lifetime.wait(self.tracker, live, self._expected, self._attributes, now_ns, book)
-        book.now_ns = now_ns
-        self._settled(live, book)
-        return None if live.state.status == "deleted" else live
 
     def came(self, device: str | None, book: Book) -> None:
         """Something else holds from now on, of a device or (None) of all: until then time did what followed from before."""
         if device is not None:
-            self._came(self.tracker.by_key.get("d:" + device), book)
-            return
-        now_ns = book.now_ns
-        self._wait_patiently(math.inf, now_ns, book)
-        book.now_ns = now_ns
-
-    def _end(self, book: Book) -> None:
-        """Somebody asks for whatever is there: what is no more, and was not told of yet, is not."""
-        if self._patient.first(book.now_ns) is None:
-            return
-        tracks = self.tracker.tracks
-        ended = [(live.state.lapses_ns[-1], name) for name in self._patient.due_ns
-                 if (live := tracks.get(name)) is not None and live.state.lapses_ns[-1] <= book.now_ns]  # fmt: skip
-        for _, name in sorted(ended):
-            self._came(tracks[name], book)
+            self.turns.came(self.tracker.by_key.get("d:" + device), book)
+        else:
+            self.turns.take_all(book)
 
     def _may_wait(self, s: TrackState) -> bool:
         """Whether a track's turn may wait: it says when it lapses, and nothing else goes on of it that ends with it."""
@@ -323,25 +253,11 @@ class OperationFold:
                 return False
         return s.track_id not in state.visits.of and not state.deception.goes_on(s.track_id)
 
-    def _enter(self, s: TrackState) -> None:
-        """A track's turn is when it is due, at the latest; where it is entered stands in its state, so that a fold that was
-        restored gives it its turn at the same entry.
-        """
-        may_wait = self._may_wait(s)
-        agenda, other = (self._patient, self._prompt) if may_wait else (self._prompt, self._patient)
-        if s.may_wait != may_wait:
-            s.may_wait = may_wait
-            other.drop(s.track_id)
-        if s.due_ns < agenda.due_ns.get(s.track_id, NEVER_NS):
-            agenda.enter(s.track_id, s.due_ns)
-            self.idle_ns = min(self.idle_ns, s.due_ns)
-
     def _settled(self, live: LiveTrack, book: Book) -> None:
         """The track waits for its next turn, or has ended."""
         s = live.state
         if s.status == "deleted":
-            self._prompt.drop(s.track_id)
-            self._patient.drop(s.track_id)
+            self.turns.drop(s.track_id)
             self._gone(live)
             self._state.clocks.forget(s.identities, book)
             self._state.visits.forget(s.track_id, book)
@@ -350,7 +266,7 @@ class OperationFold:
             for device in s.identities:
                 self._state.facts.pop(device, None)
         else:
-            self._enter(s)
+            self.turns.enter(s)
 
     def _gone(self, live: LiveTrack) -> None:
         """A track has ended: where it was is remembered, for its device may come again elsewhere.
@@ -385,7 +301,7 @@ class OperationFold:
         live = self.tracker.by_key.get("d:" + device.device)
         if live is None:
             return False
-        return self._known(live.state, device.device) != self._said_of(live.state, device)
+        return self._enrolments.known(live.state, device.device) != self._enrolments.said_of(live.state, device)
 
     def attached(self, attachment: Attachment, now_ns: int, book: Book) -> None:
         """A device was attached here, or is no longer: it is waited for until it is heard."""
@@ -442,16 +358,15 @@ class OperationFold:
 
     def decided(self, decision: Decision, number: int, book: Book) -> bool:
         """An operator decided something of this operation's tracks; whether it is about one of them."""
-        self._end(book)
+        self.turns.end(book)
         for name in (decision.subject, decision.other):
-            self._came(self.tracker.tracks.get(name), book)
+            self.turns.came(self.tracker.tracks.get(name), book)
         there = list(self.tracker.tracks)
         changed = decide(self.tracker, decision, number, book)
-        self._forget_expected()
+        self._expectations.forget()
         for name in there:
             if name not in self.tracker.tracks:  # merged into another
-                self._prompt.drop(name)
-                self._patient.drop(name)
+                self.turns.drop(name)
                 self._state.visits.forget(name, book)
                 self._state.deception.forget(name, book)
         for live in changed or ():
@@ -466,13 +381,12 @@ class OperationFold:
     def set_presets(self, presets: Presets, now_ns: int) -> None:
         """Other presets from now on."""
         self.tracker.set_presets(presets)
-        self._usual_s = min(UNSAID_S, presets.interval_s)
-        self._forget_expected()
+        self._expectations.forget()
         self.registered(None, now_ns)
 
     def set_back(self, book: Book) -> None:
         """It is earlier than was thought: nothing was heard, told or shown later than it is now."""
-        self._forget_expected()
+        self._expectations.forget()
         self._state.clocks.set_back(book)
         self._state.doors.set_back(book.now_ns)
         for facts in self._state.facts.values():
@@ -483,81 +397,13 @@ class OperationFold:
         if self.operation in self._directory.operations:
             self.kept(book.now_ns, book)
 
-    def _expected(self, live: LiveTrack, now_ns: int) -> Expected:
-        """What is expected of a track; no interval where no device is attached (any more) that reports."""
-        s, version = live.state, self._directory.version
-        gap_s = s.gap_s if s.gap_s > self._usual_s else 0.0  # a shorter one says nothing
-        # all that it follows from but the time, which plays no part where nothing begins or ends
-        of: tuple[object, ...]
-        of = version, len(s.identities), len(s.sources), gap_s, s.broadcast, s.public, s.of, s.contacts < LEARNT
-        allowed = self.allowed()
-        if allowed is not None:
-            of += allowed, s.lost, s.contacts.bit_length()
-        if live.expected is None or live.expected[0] != of:
-            # of what nobody enrolled nothing else is asked: what was expected of the last one is expected of those like it
-            nobodys = allowed is None and self._is_nobodys(s)
-            if nobodys and self._of_nobodys is not None and self._of_nobodys[0] == of:
-                live.expected = self._of_nobodys
-                return self._of_nobodys[1]
-            expected, timeless = self._asked(live, now_ns)
-            live.expected = (of, expected) if timeless else None
-            if nobodys:
-                self._of_nobodys = live.expected
-            return expected
-        kept: Expected = live.expected[1]
-        return kept
-
-    def _is_nobodys(self, s: TrackState) -> bool:
-        """Whether a track is that of one device, which is not in the registers."""
-        devices = s.identities
-        return self.operation == OPEN and len(devices) == 1 and not s.of and s.key[:2] != "s:" and (
-            devices[0] not in self._directory.devices
-        )  # fmt: skip
-
-    def _asked(self, live: LiveTrack, now_ns: int) -> tuple[Expected, bool]:
-        """What is expected of a track, and whether that is so at any time from now on that the registers are as they are."""
-        s, least_s, enrolled, timeless = live.state, math.inf, False, not self._directory.ruling
-        patience_s = 0.0
-        key = s.of or s.key
-        attached = key[:2] != "s:"
-        for device in s.identities:
-            if not attached:
-                held = self._directory.attachments.get(device, ())
-                timeless = timeless and all(one.from_ns <= now_ns and one.to_ns is None for one in held)
-                on = self._directory.attachment(device, now_ns)
-                attached = (on is not None and on.operation == s.operation and "s:" + on.shipment == key
-                            and (not self._directory.ruling or self._directory.followed(device, s.operation, now_ns)))
-            known = self._known(s, device)
-            if known is not None:
-                enrolled = True
-                if device in s.sources:
-                    said_s = interval_of(known)
-                    if not is_said(known):  # it is learnt
-                        said_s = max(said_s, s.gap_s)
-                        wait_s = ATTACHED_PATIENCE_S if key[:2] == "s:" else PATIENCE_S
-                        patience_s = wait_s if s.contacts < LEARNT else 0.0
-                    if said_s < least_s:
-                        least_s = said_s
-        ends = not enrolled and self.operation == OPEN
-        if not attached or s.broadcast:
-            return lifetime.expected(None, ends, self.presets), timeless
-        interval_s = least_s if least_s < math.inf else max(self.tracker.presets.interval_s, s.gap_s)
-        allowed = self.allowed()
-        factor = None if allowed is None else allowed.silent_factor(interval_s, s.lost, s.contacts)
-        return lifetime.expected(interval_s, ends, self.presets, patience_s, factor), timeless
-
-    def _forget_expected(self) -> None:
-        self._of_nobodys = None
-        for live in self.tracker.tracks.values():
-            live.expected = None
-
     def _interval_s(self, live: LiveTrack) -> float | None:
         """Expected seconds between a track's messages, as of its last one."""
-        return self._expected(live, live.state.contact_ns).interval_s
+        return self._expectations.of(live, live.state.contact_ns).interval_s
 
     def _shown(self, live: LiveTrack, book: Book) -> None:
         """Something was heard of a track: its status and row."""
-        s, tracker, expected = live.state, self.tracker, self._expected(live, book.now_ns)
+        s, tracker, expected = live.state, self.tracker, self._expectations.of(live, book.now_ns)
         model = tracker.model(live)
         updated_ns = live.updated_ns(model)
         if not lifetime.is_as_ever(s, updated_ns, expected, book.now_ns):
@@ -575,7 +421,7 @@ class OperationFold:
         """The owner's track, with the device among its identities; a new one only where asked."""
         if self._state.awaited.of:
             self._state.awaited.over(device, book)
-        live = self._came(self.tracker.whose(owner.key, device), book)
+        live = self.turns.came(self.tracker.whose(owner.key, device), book)
         if live is None:
             if not make:
                 return None
@@ -605,11 +451,11 @@ class OperationFold:
         if live.described == of:
             return
         live.described = of
-        enrolled = self._known(s, device)
+        enrolled = self._enrolments.known(s, device)
         own = owner.key == s.key  # what was merged into another, or split off, keeps the name
         given = "" if not own else owner.name or (enrolled.name if enrolled is not None and self.operation == OPEN else "")
         s.name = given or (stated if isinstance(stated, str) else "") or s.name
-        klass = self._class_of(live, device)
+        klass = self._enrolments.class_of(s, device)
         if fmt == "ais" or "ship_type" in facts:
             s.broadcast = self.operation == OPEN and (enrolled is None or enrolled.basis == "open")
             # of one message the fix says its type, a name or a voltage beside it does not
@@ -617,39 +463,6 @@ class OperationFold:
         if klass != s.klass:
             live.described = None
             self.tracker.set_class(live, klass)
-
-    def _class_of(self, live: LiveTrack, device: str) -> str:
-        """The class of a track: that of the first of its devices that gives fixes and has one, else of the first that has one.
-
-        So it is the shipment's, not that of whoever spoke last: a parcel's passive tag does not make a parcel of the van.
-        """
-        s = live.state
-        klass = self._enrolled_class(s, s.fixers or (device,))
-        if klass:
-            return klass
-        # receivers without one keep what the track has (AIS made it a vessel)
-        return (s.klass if s.fixers else "") or self._enrolled_class(s, s.identities)
-
-    def _known(self, s: TrackState, device: str) -> Device | None:
-        """The enrolment of a track's device; of a public thing in ``open`` none that a warrant was the reason of.
-
-        It would tell everybody who is watched.
-        """
-        known = self._directory.devices.get(device)
-        return None if known is None else self._said_of(s, known)
-
-    def _said_of(self, s: TrackState, known: Device) -> Device | None:
-        if known.retired or (s.public and known.basis == "warrant" and self.operation == OPEN):
-            return None
-        return known
-
-    def _enrolled_class(self, s: TrackState, devices: Iterable[str]) -> str:
-        """The class of the first of these devices that was enrolled with one, or ""."""
-        for device in devices:
-            known = self._known(s, device)
-            if known is not None and known.klass:
-                return known.klass
-        return ""
 
     def _attributes(self, live: LiveTrack) -> dict[str, Value]:
         out: dict[str, Value] = {}
@@ -664,41 +477,21 @@ class OperationFold:
                 out.update(known.values)
         return out
 
-    def fact(self, device: str, name: str, value: Value, time_ns: int, now_ns: int) -> None:
-        """A device stated something of itself: the newest observation of a quantity stays, whatever comes in later."""
-        facts = self._state.facts.pop(device, None) or Facts()
-        self._state.facts[device] = facts
-        facts.heard_ns = now_ns
-        time_ns = min(time_ns, now_ns)  # a clock that is ahead must not hide what is stated after it was put right
-        if time_ns >= facts.times.get(name, time_ns) and (name in facts.values or len(facts.values) < FACTS_MOST):
-            facts.values[name], facts.times[name] = value, time_ns
-
     def _battery(self, live: LiveTrack, device: str, book: Book) -> None:
         known = self._state.facts.get(device)
         if known is not None and "battery_level" in known.values:
             level, time_ns = known.values["battery_level"], known.times["battery_level"]
             self._state.batteries.stated(device, level, time_ns, self.operation, (live.state.track_id,), book)
 
-    def _prune_facts(self, before_ns: int, now_ns: int) -> None:
-        """Of whoever has no track and said nothing for long nothing is kept."""
-        facts = self._state.facts
-        for _ in range(min(FORGOTTEN_EACH, len(facts))):
-            device, known = next(iter(facts.items()))
-            if known.heard_ns >= before_ns:
-                return
-            del facts[device]
-            if "d:" + device in self.tracker.by_key:  # it is asked again in a while, when its track may have ended
-                facts[device], known.heard_ns = known, now_ns
-
     # --- what is heard ------------------------------------------------------------------------
 
     def fix(self, owner: Owner, fix: Fix, time_ns: int, fmt: str, book: Book) -> None:
         """A fix into its owner's track."""
         device, tracker, state = fix.device, self.tracker, self._state
-        self._came(tracker.whose(owner.key, device), book)
+        self.turns.came(tracker.whose(owner.key, device), book)
         if fix.attributes:
             for name, value in fix.attributes.items():
-                self.fact(device, name, value, time_ns, book.now_ns)
+                keep_fact(self._state.facts, device, name, value, time_ns, book.now_ns)
         ahead = self.clock_ahead(device, fix.time_ns, book, owner.key)
         if ahead:
             taken = state.clocks.taken_back(fix)
@@ -776,9 +569,9 @@ class OperationFold:
         ):  # fmt: skip
             return None
         if attributes:  # said a second time on the long way they are the same
-            self.idle_ns = 0
+            self.turns.idle_ns = 0
             for quantity, value in attributes.items():
-                self.fact(device, quantity, value, time_ns, now_ns)
+                keep_fact(self._state.facts, device, quantity, value, time_ns, now_ns)
         if (state.facts or of[5] is not None or of[6] or of[7] is not None) and not self._as_described(device, of):
             return None
         model = tracker.model(live)
@@ -790,7 +583,7 @@ class OperationFold:
             return None
         before = s.gap_s, s.contacts, s.contact_ns
         _heard(s, now_ns)
-        expected = self._expected(live, now_ns)
+        expected = self._expectations.of(live, now_ns)
         told = live.follow(m, model, tracker.reinit_ns) if now_ns - time_ns <= expected.coasts_ns else None
         if told is None:
             s.gap_s, s.contacts, s.contact_ns = before
@@ -816,7 +609,7 @@ class OperationFold:
         if not s.reports:
             s.reports = True
         s.due_ns = min(s.due_ns, now_ns + self.tracker.sweep_ns)
-        self._enter(s)
+        self.turns.enter(s)
         taken = TakenFix(self.operation, s.track_id, m.time_ns, m.lat_deg, m.lon_deg)
         if book is None:
             return Changes([], [], [], [], [taken])
@@ -851,7 +644,7 @@ class OperationFold:
         told = live.follow(m, model, tracker.reinit_ns)
         assert told is not None, "a first fix begins a track"
         state.deception.begins(s.track_id, m)
-        expected = self._expected(live, now_ns)
+        expected = self._expectations.of(live, now_ns)
         if not lifetime.is_as_ever(s, time_ns, expected, now_ns):  # so late that it coasts already
             book = Book(seq, now_ns, numbers) if book is None else book
             tracker.stepped(live, told, m, book)
@@ -883,11 +676,7 @@ class OperationFold:
         s.due_ns = lifetime.just_heard_due_ns(s, time_ns, expected, now_ns, tracker.sweep_ns)
         if s.lapses_ns or (expected.ends and s.contacts < REGULAR):
             s.lapses_ns = lifetime.lapses_ns(s, time_ns, expected, tracker.presets)
-        if s.may_wait:
-            if not calm or not s.lapses_ns or s.due_ns < self._patient.due_ns.get(track_id, NEVER_NS):
-                self._enter(s)
-        elif s.lapses_ns or s.due_ns < self._prompt.due_ns.get(track_id, NEVER_NS):
-            self._enter(s)
+        self.turns.enter_calm(s, may_still_wait=calm)
         attributes = self._attributes(live) if self._state.facts else {}
         if now_ns == time_ns:
             row = live.row_of(now_ns, (lat, lon, ve, vn, shown_ee, p_en, v_ee, v_en, shown_nn, v_nn), attributes)
@@ -911,30 +700,17 @@ class OperationFold:
         )  # fmt: skip
 
     def idle(self, to_ns: int) -> bool:
-        """Whether ``wait`` to a time has nothing to do; ``idle_ns`` is until when that is so, while nothing else happens."""
-        state, log, prompt, patient = self._state, self.tracker.log, self._prompt.heap, self._patient.heap
-        if (prompt and prompt[0][0] <= to_ns and self._somebody(self._prompt, to_ns)) or (
-            patient and patient[0][0] <= to_ns and self._somebody(self._patient, to_ns)
-        ):  # fmt: skip
+        """Whether ``wait`` to a time has nothing to do; until ``turns.idle_ns`` that is so, while nothing else happens."""
+        state, log, turns = self._state, self.tracker.log, self.turns
+        if turns.next_ns() <= to_ns and turns.somebodys(to_ns):
             return False
         if log.shown or state.doors.alarms or state.doors.knocks or state.clocks.ahead:
             return False
-        self.idle_ns = min(
-            log.due_ns, state.awaited.due_ns, state.warrants.due_ns, state.retention.due_ns,
-            prompt[0][0] if prompt else NEVER_NS, patient[0][0] if patient else NEVER_NS,
+        turns.idle_ns = min(
+            log.due_ns, state.awaited.due_ns, state.warrants.due_ns, state.retention.due_ns, turns.next_ns(),
             self._forgotten_ns() if state.facts and self.operation == OPEN else NEVER_NS,
         )  # fmt: skip
-        return self.idle_ns > to_ns
-
-    def _somebody(self, agenda: Agenda, to_ns: int) -> bool:
-        """Whether somebody's turn has come; whose was put off meanwhile is entered again."""
-        tracks = self.tracker.tracks
-        while (turn := agenda.first(to_ns)) is not None:
-            live = tracks.get(turn[1])
-            if live is None or live.state.due_ns <= turn[0]:
-                return True
-            agenda.put_off(live.state.due_ns)
-        return False
+        return turns.idle_ns > to_ns
 
     def _forgotten_ns(self) -> int:
         """When the facts of whoever stated none for the longest time are asked of again."""
@@ -947,7 +723,7 @@ class OperationFold:
             return
         self._state.reads = True
         if place is not None and owner.key.startswith("d:"):
-            self._end(book)
+            self.turns.end(book)
             self.tracker.rides(owner.key, at_place(place, time_ns, read.device, "tag_read"))
         live = self._track(owner, read.epc, book, make=place is not None)
         if live is None:
@@ -963,8 +739,8 @@ class OperationFold:
 
     def reading(self, owner: Owner, reading: Reading, time_ns: int, fmt: str, book: Book) -> None:
         """What a device of this operation measured: a fact of its track, which is not silent."""
-        self._came(self.tracker.whose(owner.key, reading.device), book)
-        self.fact(reading.device, reading.quantity, reading.value, time_ns, book.now_ns)
+        self.turns.came(self.tracker.whose(owner.key, reading.device), book)
+        keep_fact(self._state.facts, reading.device, reading.quantity, reading.value, time_ns, book.now_ns)
         live = self._track(owner, reading.device, book, make=False)
         if live is not None:
             self._describe(live, owner, reading.device, fmt)
@@ -975,7 +751,7 @@ class OperationFold:
     def heard(self, owner: Owner, device: str, book: Book, *, reports: bool) -> None:
         """A message without a position to use: the owner's track, if there is one, is not silent."""
         self._state.awaited.over(device, book)
-        live = self._came(self.tracker.whose(owner.key, device), book)
+        live = self.turns.came(self.tracker.whose(owner.key, device), book)
         if live is not None:
             self.tracker.contact(live, device, book, reports=reports)
             self._shown(live, book)
@@ -989,7 +765,7 @@ class OperationFold:
 
     def clock_refused(self, owner: Owner, device: str, detail: str, book: Book) -> None:
         """The door refused a message for its time: whose track it is is not silent, and its clock is told of."""
-        if self._came(self.tracker.by_key.get(owner.key), book) is not None:
+        if self.turns.came(self.tracker.by_key.get(owner.key), book) is not None:
             self._state.clocks.refused(device, self.operation, detail, self._track_ids(owner.key), book)
             self.heard(owner, device, book, reports=True)
 
@@ -1006,7 +782,7 @@ class OperationFold:
     def door(self, door: Reading, on: bool, time_ns: int, place: Placement | None, key: str, book: Book) -> None:
         """A door opened or was shut; ``key`` says of which track."""
         window_s = self.presets.alarm_window_s
-        self._came(self.tracker.by_key.get(key), book)
+        self.turns.came(self.tracker.by_key.get(key), book)
         self._state.doors.door(door, on, time_ns, place, self.operation, self._track_ids(key), window_s, book)
 
     def alarm_contact(self, owner: Owner, alarm: Alarm, book: Book) -> None:
@@ -1017,7 +793,7 @@ class OperationFold:
 
     def alarm(self, alarm: Alarm, time_ns: int, place: Placement | None, key: str, book: Book) -> None:
         """An alarm; ``key`` says of which track."""
-        live = self._came(self.tracker.by_key.get(key), book)
+        live = self.turns.came(self.tracker.by_key.get(key), book)
         if live is not None and alarm.alarm in JAMS:
             text = f"{alarm.alarm}: {alarm.text}" if alarm.text else alarm.alarm
             self._state.deception.jammed(live, alarm.device, time_ns, text, book)
@@ -1028,14 +804,14 @@ class OperationFold:
 
     def trigger(self, sensor: str, place: Placement, time_ns: int, book: Book) -> None:
         """A placed sensor felt something."""
-        self._end(book)
+        self.turns.end(book)
         live = self.tracker.trigger(at_place(place, time_ns, sensor, "trigger"), book)
         if live is not None:
             self._shown(live, book)
 
     def take_look(self, look: Look, book: Book) -> None:
         """The sightings of one look."""
-        self._end(book)
+        self.turns.end(book)
         for live in self.tracker.take_look(look, book):
             self._shown(live, book)
         self._belied(look.time_ns, book)

@@ -25,7 +25,7 @@ from birddog.model import (
     Verdict,
 )
 from birddog.units import NS
-from tracking import operation
+from tracking import expectations, turns
 
 T0 = 1_790_000_000 * NS
 HOME = LocalFrame(lat_deg=51.95, lon_deg=4.05)
@@ -73,8 +73,8 @@ def test_how_many_are_looked_at_for_an_entry_changes_nothing_that_is_believed(jo
     rows = life(seed)
 
     def lived(each: int):
-        monkeypatch.setattr(operation, "PATIENT_EACH", each)
-        monkeypatch.setattr(operation, "PATIENT_EACH_S", 0)
+        monkeypatch.setattr(turns, "PATIENT_EACH", each)
+        monkeypatch.setattr(turns, "PATIENT_EACH_S", 0)
         j, seen = journal(begun=False, restart=each == 1 and seed == 1), []
         for at_s, body in rows:
             j.add(at_s, body)
@@ -98,7 +98,7 @@ def test_of_those_that_nobody_enrolled_is_expected_what_was_of_the_last_one_like
         return [j.add(at_s, body) for at_s, body in life(4)]
 
     shared = lived()
-    monkeypatch.setattr(operation.OperationFold, "_is_nobodys", lambda *_: False)
+    monkeypatch.setattr(expectations.Expectations, "_is_nobodys", lambda *_: False)
     assert shared == lived()
 
 
@@ -111,7 +111,7 @@ def test_of_those_that_wait_an_entry_looks_at_a_few(journal):
         looked.append(len(j.add(t, Tick()).tracks))
         status = "confirmed" if t <= 300 else "coasting" if t <= 1_200 else "silent"
         assert {r.status for r in j.now(t)} == {status}, "in its time, whoever had their turn"
-    assert max(looked) == operation.PATIENT_EACH
+    assert max(looked) == turns.PATIENT_EACH
     assert len(j.add(90_000, Tick()).ended) == 300 and not j.now(90_000), "after a gap for each second of it"
     assert j.rows()["T2"].lapses_ns == tuple(T0 + s * NS + 1 for s in (300, 1_200, 86_400))
 
@@ -147,8 +147,8 @@ GOING = {
 @pytest.fixture
 def one_turn(monkeypatch):
     """One turn an entry, whatever the gap before it: whoever was heard last is far from theirs."""
-    monkeypatch.setattr(operation, "PATIENT_EACH", 1)
-    monkeypatch.setattr(operation, "PATIENT_EACH_S", 0)
+    monkeypatch.setattr(turns, "PATIENT_EACH", 1)
+    monkeypatch.setattr(turns, "PATIENT_EACH_S", 0)
 
 
 @pytest.mark.parametrize("kind", GOING)

@@ -209,7 +209,7 @@ def test_nothing_in_tracking_asks_whose_an_observation_is():
     for file in Path(tracking.__file__).parent.rglob("*.py"):
         text = file.read_text(encoding="utf-8")
         calls = re.findall(r"\.attachment\(|\bJudge\(|\bjudged\(body|CASELESS", text)
-        allowed = {"fold.py": ["Judge(", "judged(body"], "operation.py": [".attachment("]}.get(file.name, [])
+        allowed = {"fold.py": ["Judge(", "judged(body"], "expectations.py": [".attachment("]}.get(file.name, [])
         assert sorted(calls) == sorted(allowed), file.name
 
 
