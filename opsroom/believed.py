@@ -125,12 +125,12 @@ def believed(
                 begin_ns = now_ns if from_ns is None else max(now_ns, from_ns)
                 due_ns = origin_ns - (origin_ns - begin_ns) // every_ns * every_ns
             end_ns = now_ns if to_ns is None else min(now_ns, to_ns + 1)
+            if count - (due_ns - end_ns) // every_ns > TIMES_MOST:
+                raise UsageError(f"more than {TIMES_MOST:,} answers: a longer step was expected", field="--every")
             while due_ns < end_ns:
                 # nothing is heard before the last of them
                 n = min(-((due_ns - end_ns) // every_ns), max(1, ROWS_MOST // max(1, fold.tracks)))
                 count += n
-                if count > TIMES_MOST:
-                    raise UsageError(f"more than {TIMES_MOST:,} answers: a longer step was expected", field="--every")
                 times_ns = [due_ns + k * every_ns for k in range(n)]
                 yield from zip(times_ns, fold.believed_all(times_ns, operation), strict=True)
                 due_ns += n * every_ns

@@ -56,6 +56,8 @@ PD, CLUTTER_PER_M2, LATENCY_S = 0.9, 1e-7, 1.0
 FAR_M = 200_000.0
 #: Beyond this from its origin, m, the tangent plane has left the Earth (the least radius is 6,357 km).
 PLANE_M = 6_300_000.0
+#: Looks that one sensor may owe between the first arrival and the last; more come of a wrong time among right ones.
+LOOKS_MOST = 5_000_000
 #: Where nothing comes in time goes on by ticks so far apart, or by this part of the time that nothing came.
 TICK_NS, TICKS_GROW = 5 * NS, 8
 
@@ -125,8 +127,8 @@ def read(path: str, sensors_path: str | None, start_ns: int) -> Detections:
         UsageError: unreadable, or of another form; names file, line and field.
     """
     sensors, origin, duration_s = _scenario(sensors_path)
-    found, iso, implied = _rows(path, sensors)
-    if found and (iso or any(abs(d.t_ns) > SCENARIO_NS for d in found)):
+    found, iso, scenario, implied = _rows(path, sensors)
+    if found and not scenario:
         return Detections(found, sensors, 0, iso, origin or implied, max(d.arrival_ns for d in found))
     end_ns = max([round(duration_s * NS), *(d.arrival_ns for d in found)])
     moved = [msgspec.structs.replace(d, t_ns=d.t_ns + start_ns, arrival_ns=d.arrival_ns + start_ns) for d in found]
@@ -154,7 +156,7 @@ def _bodies(file: Detections) -> Iterator[tuple[int, EntryKind, bytes, int]]:
     yield begin_ns, "start", pack(Start(version=__version__, presets=msgspec.to_builtins(Presets()), exercise=True)), 0
     last_ns = begin_ns
     end = (file.end_ns, 2, 0, Tick())
-    for at_ns, _, _, body in heapq.merge(_reports(file, begin_ns), _due(file), [end]):
+    for at_ns, _, _, body in heapq.merge(_reports(file, begin_ns), _due(file, begin_ns), [end]):
         # how far apart they are follows from what was, not from when the next report comes
         tick_ns = last_ns + TICK_NS
         while tick_ns < at_ns:
@@ -269,12 +271,12 @@ def _area(file: Detections, sensor: Sensor) -> tuple[tuple[float, float], ...]:
     return tuple((lon, lat) for lat, lon in corners)
 
 
-def _due(file: Detections) -> Iterator[Timed]:
+def _due(file: Detections, begin_ns: int) -> Iterator[Timed]:
     """The ends of looks: of a sensor with a latency each, of another those of which nothing came."""
-    yield from heapq.merge(*(_due_of(file, sensor, 2 + k) for k, sensor in enumerate(file.sensors.values())))
+    yield from heapq.merge(*(_due_of(file, sensor, begin_ns, 2 + k) for k, sensor in enumerate(file.sensors.values())))
 
 
-def _due_of(file: Detections, sensor: Sensor, rank: int) -> Iterator[Timed]:
+def _due_of(file: Detections, sensor: Sensor, begin_ns: int, rank: int) -> Iterator[Timed]:
     arrived: dict[int, int] = {}
     for d in file.rows:
         if d.sensor == sensor.name and not d.tag_id:
@@ -286,7 +288,13 @@ def _due_of(file: Detections, sensor: Sensor, rank: int) -> Iterator[Timed]:
         if not file.start_ns:  # known from its first report on, which is the first to arrive and not the first of all
             first_ns = min(arrived, key=lambda t: (arrived[t], t))
         period_us = sensor.period_s * 1e6
-        for k in range(max(0, int((file.end_ns - first_ns) / (period_us * 1e3)) + 1)):
+        count = max(0, int((file.end_ns - first_ns) / (period_us * 1e3)) + 1)
+        # before the first arrival nobody waits for a look: its reports may be of years ago (a counter of weeks that began anew)
+        begin = max(0, int((begin_ns - latency_ns - first_ns) / (period_us * 1e3)))
+        if count - begin > LOOKS_MOST:
+            why = f"{sensor.name} owes more than {LOOKS_MOST:,} looks between the first arrival and the last: one is wrong"
+            raise UsageError(why, field="t_arrival")
+        for k in range(begin, count):
             times.add(first_ns + round(k * period_us) * 1000)
     for t_ns in sorted(times):
         due_ns = t_ns + latency_ns
@@ -297,13 +305,18 @@ def _due_of(file: Detections, sensor: Sensor, rank: int) -> Iterator[Timed]:
 # --- files ------------------------------------------------------------------------------------------
 
 
-def _rows(path: str, sensors: dict[str, Sensor]) -> tuple[list[Detection], bool, tuple[float, float] | None]:
-    """(detections by arrival, whether times are ISO text, the plane's origin as the first row implies it)."""
+def _rows(path: str, sensors: dict[str, Sensor]) -> tuple[list[Detection], bool, bool, tuple[float, float] | None]:
+    """(detections by arrival, whether times are ISO text, whether a scenario's seconds, the plane's origin as the first row
+    implies it).
+
+    A file has one clock, that of most of its rows: of a row by another nobody knows when it was.
+    """
     columns, lines = rows(path, ("t", "t_arrival", "sensor_id", "e_m", "n_m", "r_ee", "r_en", "r_nn"))
     wanted: dict[str, Any] = {name: number for name in ("e_m", "n_m", "r_ee", "r_en", "r_nn")}
     wanted |= {"t": time_ns, "t_arrival": time_ns, "lat": Optional(number), "lon": Optional(number)}
     wanted["sensor_id"] = one_of(sensors, "sensor of --sensors")
-    out, iso, origin = [], False, None
+    out, origin = [], None
+    texts, own = set[int](), set[int]()  # lines whose times are text; seconds of a scenario's clock
     for line, row in lines:
         if (got := taken(path, line, row, wanted)) is None:
             continue
@@ -317,7 +330,10 @@ def _rows(path: str, sensors: dict[str, Sensor]) -> tuple[list[Detection], bool,
         if got["t_arrival"] < got["t"]:
             refused(path, line, "t_arrival", "before t")
             continue
-        iso = iso or not is_seconds(row["t"])
+        if not is_seconds(row["t"]):
+            texts.add(line)
+        elif is_seconds(row["t_arrival"]) and abs(got["t"]) <= SCENARIO_NS >= abs(got["t_arrival"]):
+            own.add(line)
         if origin is None and got["lat"] is not None and got["lon"] is not None and abs(got["lat"]) <= 90.0:
             origin = LocalFrame(lat_deg=got["lat"], lon_deg=got["lon"]).geodetic(-got["e_m"], -got["n_m"])
         out.append(
@@ -328,8 +344,14 @@ def _rows(path: str, sensors: dict[str, Sensor]) -> tuple[list[Detection], bool,
             )
         )  # fmt: skip
     told(path, wanted)
+    scenario = 2 * len(own) > len(out)
+    kept = [d for d in out if (d.line in own) == scenario]
+    for d in out if len(kept) < len(out) else ():
+        if (d.line in own) != scenario:
+            one, other = ("seconds of a scenario", "times of day")[:: 1 if scenario else -1]
+            refused(path, d.line, "t", f"most rows have {one}, this one has {other}")
     # the file is in order of arrival; a row that is not waits for its time
-    return sorted(out, key=lambda d: d.arrival_ns), iso, origin
+    return sorted(kept, key=lambda d: d.arrival_ns), any(d.line in texts for d in kept), scenario, origin
 
 
 def _scenario(path: str | None) -> tuple[dict[str, Sensor], tuple[float, float] | None, float]:

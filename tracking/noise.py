@@ -28,7 +28,8 @@ LEAST_LOG = -25.0
 #: Steps of coordinates that devices print, coarsest first: of a degree (decimals, seconds, decimals of a minute), of a metre.
 STEPS_DEG: tuple[float, ...] = (1e-2, 0.1 / 60.0, 1e-3, 1.0 / 3600.0, 0.01 / 60.0, 1e-4, 0.1 / 3600.0, 0.001 / 60.0, 1e-5)
 STEPS_M: tuple[float, ...] = (100.0, 10.0, 1.0)
-#: A step is believed when so many fixes, of so many different values, all lie on it to within a share of it or the last digit.
+#: A step is believed when so many fixes, on so many different steps, all lie on it to within a share of it or the last digit.
+#: Different steps, not values: what stands, or goes along one meridian, within a metre of a round figure is on one step only.
 STEP_FIXES, STEP_VALUES, STEP_SHARE, LAST_DEG, LAST_M = 8, 3, 0.01, 6e-7, 6e-4
 
 
@@ -36,13 +37,14 @@ def resolution(values: np.ndarray, *, geodetic: bool) -> np.ndarray:
     """The step (N,) on which a coordinate's values (N,) lie, as known from each and those before it; 0: on none."""
     steps, last = (STEPS_DEG, LAST_DEG) if geodetic else (STEPS_M, LAST_M)
     out = np.zeros(len(values))
-    _, first = np.unique(values, return_index=True)
-    new = np.zeros(len(values), dtype=int)
-    new[first] = 1
-    enough = (np.arange(len(values)) >= STEP_FIXES - 1) & (np.cumsum(new) >= STEP_VALUES)
+    many = np.arange(len(values)) >= STEP_FIXES - 1
     for step in steps:
-        off = np.abs(values - np.round(values / step) * step)
+        nearest = np.round(values / step)
+        off = np.abs(values - nearest * step)
         on = np.cumsum(off > max(STEP_SHARE * step, last)) == 0
+        new = np.zeros(len(values), dtype=int)
+        new[np.unique(nearest, return_index=True)[1]] = 1
+        enough = many & (np.cumsum(new) >= STEP_VALUES)
         out = np.where((out == 0.0) & on & enough, step, out)
     return out
 

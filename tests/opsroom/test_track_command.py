@@ -146,6 +146,43 @@ def test_a_scenario_at_todays_times_is_as_at_its_own(tmp_path, capsys):
             assert [float(v) for v in row[5:]] == pytest.approx([float(v) for v in want[5:]], rel=0.02, abs=0.5)
 
 
+@pytest.mark.parametrize("odd", ["2026-01-01T00:00:00Z", "1767225600"])
+def test_a_row_of_another_clock_is_refused_and_the_rest_goes_on(files, tmp_path, odd, capsys):
+    """One of today among a scenario's seconds made a look for each second since 1970, and the command never ended."""
+    lines = files[0].read_text().splitlines()
+    head, row = lines[0].split(","), lines[3].split(",")
+    rest = ("--sensors", files[1], "--every", 10)
+    assert run("--detections", files[0], *rest) == 0
+    without = capsys.readouterr().out
+    row[head.index("t")] = row[head.index("t_arrival")] = odd
+    (tmp_path / "more.csv").write_text("\n".join([*lines[:4], ",".join(row), *lines[4:]]) + "\n")
+    assert run("--detections", tmp_path / "more.csv", *rest) == 0
+    out, err = capsys.readouterr()
+    assert out == without and "more.csv:5: t: most rows have seconds of a scenario, this one has times of day" in err
+    # and the other way round
+    today = shifted(files[0], tmp_path / "today.csv", 1_700_000_000).read_text(encoding="utf-8-sig").splitlines()
+    assert run("--detections", tmp_path / "today.csv", *rest) == 0
+    without = capsys.readouterr().out
+    (tmp_path / "mixed.csv").write_text("\n".join([*today[:4], lines[3], *today[4:]]) + "\n")
+    assert run("--detections", tmp_path / "mixed.csv", *rest) == 0
+    out, err = capsys.readouterr()
+    assert out == without and "mixed.csv:5: t: most rows have times of day, this one has seconds of a scenario" in err
+
+
+def test_looks_of_decades_are_refused_in_a_line(tmp_path, capsys):
+    """A report of 2001 among those of today: its sensor's looks in between would fill the memory."""
+    rows = [f"{t},{t + 1},radar,0,0,9,0,9" for t in (1_000_000_000, *range(1_767_225_600, 1_767_225_640, 4))]
+    (tmp_path / "d").write_text("t,t_arrival,sensor_id,e_m,n_m,r_ee,r_en,r_nn\n" + "\n".join(rows) + "\n")
+    (tmp_path / "s").write_text(json.dumps({"sensors": [{"id": "radar", "type": "radar", "kind": "xy", "period": 4}]}))
+    assert run("--detections", tmp_path / "d", "--sensors", tmp_path / "s", "--every", 20) == 2
+    assert "t_arrival: radar owes more than 5,000,000 looks" in capsys.readouterr().err
+    # seen so long ago, and heard of now, is only a late row
+    (tmp_path / "d").write_text("t,t_arrival,sensor_id,e_m,n_m,r_ee,r_en,r_nn\n" + "\n".join(
+        ["1000000000,1767225600,radar,0,0,9,0,9", *rows[1:]]) + "\n")  # fmt: skip
+    assert run("--detections", tmp_path / "d", "--sensors", tmp_path / "s", "--every", 20) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 @pytest.mark.parametrize(
     "text, said", [("{", "not JSON"), ("[]", "sensors"), ('{"sensors": [{"id": "a", "pd": NaN}]}', "not JSON"),
                    ('{"sensors": [{"id": "a", "pd": "x"}]}', "sensors[0].pd"),
@@ -288,3 +325,11 @@ def test_without_somebody_who_said_nothing_says_so(tmp_path, capsys):
     assert run("--journal", url, "--every", 60, "--without", "radar", "--without", "drone") == 0
     out, err = capsys.readouterr()
     assert err == "" and len(out.splitlines()) < len(whole.splitlines()), "without the radar only the tag is known"
+
+
+def test_a_source_that_is_decades_late_with_a_short_step_is_refused_in_a_line(files, tmp_path, capsys):
+    """It went through every second of them first."""
+    url = f"sqlite:///{tmp_path}/j.db"
+    assert run("--detections", files[0], "--sensors", files[1], "--every", 10, "--journal", url) == 0
+    assert run("--journal", url, "--every", 1, "--late", "TAG=1e9") == 2
+    assert "--every: more than 20,000,000 answers" in capsys.readouterr().err

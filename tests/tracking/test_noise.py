@@ -107,6 +107,14 @@ def test_resolution_is_read_off_the_numbers_and_only_from_those_before():
     assert (resolution(np.round(rng.uniform(0, 1e4, 50), -1), geodetic=False)[10:] == 10.0).all()
 
 
+@pytest.mark.parametrize("about", [0.0, -1.0, 51.5, 20.01])
+def test_what_stands_by_a_round_figure_is_not_taken_for_a_coarse_device(about):
+    """By the meridian of a whole hundredth its ellipse grew to 60 m one way, of fixes that are good to 3 m."""
+    rng = np.random.default_rng(4)
+    assert not resolution(np.round(about + rng.normal(0, 2.5e-5, 60), 7), geodetic=True).any()
+    assert not resolution(rng.normal(0, 0.2, 60), geodetic=False).any()
+
+
 @given(
     st.lists(st.floats(-60.0, 60.0), min_size=4, max_size=4), st.floats(0.04, 1e6), st.floats(0.04, 1e6), st.floats(0.0, 5.0)
 )
