@@ -353,7 +353,7 @@ class OperationFold:
         """A track was measured: where it arrived and what it left, by its newest measurement."""
         model = self.tracker.model(live)
         core = live.core(model)
-        if self._state.visits.zones and core is not None and core.time_ns == time_ns and live.state.status == "confirmed":
+        if self._state.visits.zones and core is not None and core.time_ns == time_ns:
             self._state.visits.seen(live.row(time_ns, model, {}, self.tracker.quiet_s), time_ns, self.allowed(), book)
 
     def decided(self, decision: Decision, number: int, book: Book) -> bool:

@@ -4,8 +4,10 @@ Decided on the track's own estimate at a fix, never on what it is only thought t
 edge (positive inside) and sigma the track's standard deviation towards it, a fix says *inside* from d = 1.645 sigma (95 %
 on one side), *outside* from -1.645, and nothing between: so that one who stands beside the edge with a receiver's noise
 neither arrives nor leaves (hysteresis), and a wide ellipse decides nothing.  What a fix says holds once every fix has said it
-for the zone's dwell time.  The first state is told as ``inside`` where it is inside (ATAK-CIV 200: an alert
-for what was there already is no arrival), and not at all where it is outside.
+for the zone's dwell time.  A receiver's errors last for minutes, so that a crate beside a fence is on either side of it by
+1.645 sigma ten times a shift: the way back needs 3 sigma, unless a fix has seen it beyond doubt (4.645) on its side since.
+The first state is told as ``inside`` where it is inside (ATAK-CIV 200: an alert for what was there already is no arrival), and
+not at all where it is outside.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from tracking.depth import depth_m
 
 #: Standard deviations beyond an edge from which a side is believed: 95 % on one side of a normal distribution.
 SURE = 1.645
+#: So many from which one is believed to be back on the other side that was not beyond doubt (SURE and this) on this one.
+BACK = 3.0
 
 
 class Presence(msgspec.Struct, frozen=True):
@@ -30,11 +34,13 @@ class Presence(msgspec.Struct, frozen=True):
         inside: None = not decided yet.
         turning: the other state, as fixes have it since ``since_ns``; None = nothing contradicts.
         since_ns: the first fix that said so.
+        clear: a fix has seen it beyond doubt on the side where it is held to be.
     """
 
     inside: bool | None = None
     turning: bool | None = None
     since_ns: int = 0
+    clear: bool = False
 
 
 def seen(
@@ -50,18 +56,22 @@ def seen(
         sure: standard deviations beyond the edge from which a side is believed.
     """
     depth, e, n = depth_m(zone, lat_deg=lat_deg, lon_deg=lon_deg)
-    margin = sure * math.sqrt(max(e * e * p_ee + 2.0 * e * n * p_en + n * n * p_nn, 0.0))
-    says = True if depth >= margin else False if depth <= -margin else None
+    sigma = math.sqrt(max(e * e * p_ee + 2.0 * e * n * p_en + n * n * p_nn, 0.0))
+    deep = abs(depth) / sigma if sigma > 0.0 else math.inf
+    says = (depth > 0.0) if deep >= sure else None
+    if says is not None and held.inside is (not says) and not held.clear and deep < BACK:
+        says = None
+    clear = held.clear or (says == held.inside and deep >= sure + BACK)
     if says is None or says == held.inside:  # on the edge it is not said any more that it is on the other side
-        return (held if held.turning is None else Presence(held.inside)), ""
+        return (held if held.turning is None and clear == held.clear else Presence(held.inside, clear=clear)), ""
     if held.inside is None and not says:
-        return Presence(False), ""
+        return Presence(False, clear=deep >= sure + BACK), ""
     if held.turning != says:
-        held = Presence(held.inside, says, time_ns)
+        held = Presence(held.inside, says, time_ns, held.clear)
     if time_ns - held.since_ns < int(zone.dwell_s * 1e9):
         return held, ""
     told = ("arrived" if says else "left") if held.inside is not None else ("inside" if says else "")
-    return Presence(says), told
+    return Presence(says, clear=deep >= sure + BACK), told
 
 
 class Visit(msgspec.Struct, frozen=True):

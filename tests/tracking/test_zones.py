@@ -82,6 +82,26 @@ def test_one_who_stands_beside_the_edge_neither_comes_nor_goes():
     assert told(square(), outside + noise) == []
 
 
+def test_one_whose_errors_last_stands_at_the_edge_and_is_told_of_once():
+    """Errors of 7 m that last 300 s: who is 95 % sure of a side every 300 s is wrong ten times a shift."""
+    told_of = []
+    for seed in range(4):
+        rng, last, keeps = random.Random(seed), 0.0, 0.904837
+        path = [(0, -900, 0), (70, -900, 0)]
+        for k in range(960):
+            last = keeps * last + rng.gauss(0, 7.0 * (1 - keeps**2) ** 0.5)
+            path.append((80 + 30 * k, -200 + last, 0))
+        told_of.append(len(told(square(), path, sigma_m=6.0)))
+    assert max(told_of) <= 3 and sum(told_of) <= 8
+
+
+def test_who_did_not_come_in_far_leaves_when_it_is_seen_well_outside():
+    steps = [(0, -900), (70, -900), (100, -190), (200, -190), (300, -209), (400, -209), (500, -216), (600, -216), (700, -190)]
+    steps.append((900, -190))
+    assert told(square(), [(t, e, 0) for t, e in steps]) == [(200, "arrived"), (600, "left")]
+    assert told(square(), [(t, e, 0) for t, e in [*steps[:4], (250, -170), *steps[4:]]]) == [(200, "arrived"), (400, "left")]
+
+
 def test_a_wide_ellipse_decides_nothing():
     path = [(0, -900, 0), (70, -900, 0), (100, 0, 0), (400, 0, 0), (700, 0, 0)]
     assert told(square(), path, sigma_m=150.0) == []
@@ -141,6 +161,15 @@ def test_a_place_that_is_watched_from_now_on_was_not_arrived_at(journal):
     events = journal(begun=False, restart=True).take(bodies).events("arrived", "left", "inside")
     assert [(e.kind, e.end_ns is None) for e in events] == [("inside", True), ("inside", False)]  # over when nobody watches
     assert events[0].text == "inside yard already when it was first looked at"
+
+
+def test_a_visit_that_a_device_kept_and_sends_afterwards_is_told_with_its_times(journal):
+    bodies = story(square(), path=THERE + AWAY)
+    kept = [(max(t, 790) if k >= 6 else t, body) for k, (t, body) in enumerate(bodies)]  # out of reach from its second fix on
+    events = [e for e in journal(begun=False, restart=True).take(kept).events("arrived", "left", "inside") if e.end_ns is None]
+    there = journal(begun=False, restart=True).take(bodies).events("arrived", "left", "inside")
+    assert [(e.kind, e.start_ns) for e in there if e.end_ns is None] == [(e.kind, e.start_ns) for e in [*events]]
+    assert [e.kind for e in events][:1] == ["arrived"]
 
 
 def test_of_nobody_elses_zone_and_not_in_silence(journal):
