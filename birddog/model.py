@@ -224,6 +224,8 @@ class FrameBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True)
     ``undated``: nothing in its file stated a time, so that it stands at that of its import.
     ``verdicts`` says of each observation whose it is, in their order; () in an entry of before there were any.  Packed, one
     may stand for all (``unpack`` gives each its own).
+    ``mistimed``: positions of what was refused for its clock alone, with the time that the device said: they stand at no time
+    before the fold knows how wrong that clock is (``tracking.clocks``).  Its owner is in the reject of that device.
     """
 
     format: str
@@ -241,6 +243,7 @@ class FrameBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True)
     undated: bool = False
     verdicts: tuple[Verdict, ...] = ()
     payload_hash: bytes = b""
+    mistimed: tuple[Fix, ...] = ()
 
 
 class RefusalBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

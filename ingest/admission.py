@@ -32,6 +32,7 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
     refused: bool  # for who sent it, or broken and of nobody who is admitted: no byte of it stays
     sealed: tuple[tuple[Observation, Verdict], ...] = ()  # what an order may open one day
     bare: bool = False  # its observations stay, its bytes do not: they may hold what no warrant was asked about
+    mistimed: tuple[Fix, ...] = ()  # positions that are refused for their clock alone
 
 
 
@@ -79,12 +80,13 @@ class Admission:
         observations: tuple[Observation, ...] = ()
         verdicts: list[Verdict] = []
         sealed: list[tuple[Observation, Verdict]] = []
+        mistimed: list[Fix] = []
+        hidden: dict[tuple[str, int | None], Verdict] = {}
         operation = ""
         if refused is not None:
             refusals.append(door.impostor(device, named) or refused)
         else:
             kept: list[Observation] = []
-            hidden: dict[tuple[str, int | None], Verdict] = {}
             latest_ns, plain_ns = received_ns + SKEW_NS, received_ns - NEAR_NS
             whom, when_ns, verdict, same = None, 0, NOBODYS, True
             rollovers, changed, ruling = self.directory.week_rollover, False, self.directory.ruling
@@ -122,6 +124,8 @@ class Admission:
                     sealed.append((observation, verdict))
                 elif wrong:
                     malformed.append(Reject("clock", wrong, device=observation.device, verdict=verdict))
+                    if type(observation) is Fix and verdict.state in ("admitted", "open"):
+                        mistimed.append(observation)
                 else:
                     kept.append(observation)
                     verdicts.append(verdict)
@@ -165,7 +169,9 @@ class Admission:
             operation = next((r.verdict.operation for r in (*malformed, *refusals) if r.verdict is not None), "")
             if not operation and device:
                 operation = door.of(device, device, received_ns).operation
-        return Admitted(operation, observations, tuple(verdicts), tuple(malformed + refusals), refused_whole, tuple(sealed))
+        stay = () if refused_whole or hidden else tuple(mistimed)
+        return Admitted(operation, observations, tuple(verdicts), tuple(malformed + refusals), refused_whole, tuple(sealed),
+                        mistimed=stay)
 
     def plain(self, observations: tuple[Observation, ...], device: str, named: str, received_ns: int,
                      broadcast: bool) -> Admitted | None:

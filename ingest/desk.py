@@ -287,7 +287,7 @@ class Desk:
             body = FrameBody(
                 format=frame.format, version=version, payload=frame.payload, device=device, channel=frame.channel,
                 session=frame.session, observations=observations, rejects=rejects, unread=unread,
-                sender=sender, subject=subject, undated=frame.undated, verdicts=admitted.verdicts,
+                sender=sender, subject=subject, undated=frame.undated, verdicts=admitted.verdicts, mistimed=admitted.mistimed,
             )
             if admitted.bare:
                 body = msgspec.structs.replace(body, payload=b"", payload_hash=self._refused_hash(frame),
@@ -332,6 +332,8 @@ class Desk:
     def _parted(self, frame: Frame, body: FrameBody | RefusalBody, ident: bytes, received_ns: int,
                 admitted: Admitted) -> list[Draft]:
         """The rows of a message of several operations, see ``ingest.parts``."""
+        if isinstance(body, FrameBody):
+            body = msgspec.structs.replace(body, mistimed=())  # its verdicts are several operations'
         parts = parted(body.observations, body.verdicts, body.rejects)
         out = []
         for number, (part, observations) in enumerate(zip(parts, counted(parts), strict=True)):

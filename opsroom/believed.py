@@ -72,7 +72,11 @@ def _part(entry: Entry, body: FrameBody | RefusalBody, theirs: list[bool], refus
             said.append(observation if ours else _NOTHING)
             verdicts += body.verdicts[i : i + 1]
     rejects = tuple(r for r, of in zip(body.rejects, refused, strict=True) if of == part)
+    changed: FrameBody | RefusalBody
     changed = msgspec.structs.replace(body, observations=tuple(said), verdicts=tuple(verdicts), rejects=rejects)
+    if isinstance(changed, FrameBody) and changed.mistimed:
+        whose = {reject.device for reject in rejects}
+        changed = msgspec.structs.replace(changed, mistimed=tuple([fix for fix in changed.mistimed if fix.device in whose]))
     return msgspec.structs.replace(entry, body=pack(changed))
 
 

@@ -41,7 +41,7 @@ _SAYS_WHO = frozenset({"device", "placement", "warrant", "validation"})
 GROUPS = {
     "who": ("source", "actor", "device", "sender", "subject", "channel", "session", "reader", "epc", "by", "owner", "shipment",
             "sensor", "topics", "rejects", "verdicts", "giver", "receiver", "person", "applicant"),
-    "payload": ("ident", "payload", "payload_hash"),
+    "payload": ("ident", "payload", "payload_hash", "mistimed"),
     "place": ("lat_deg", "lon_deg", "alt_m", "alt_ref", "sigma_m", "r_ee", "r_en", "r_nn", "footprint", "area", "zones",
               "points", "range_m", "flags"),
     "motion": ("speed_mps", "course_deg"),

@@ -12,32 +12,61 @@ import msgspec
 from birddog.model import Event, Fix
 from birddog.units import NS
 from tracking.book import Book
-from tracking.lag import BEHIND_NS, SAME_NS, STEADY, Lag
+from tracking.lag import BEHIND_NS, SAME_NS, STEADY, Lag, levelled
 from tracking.lag import heard as lag_heard
+
+#: A run of messages that are steadily wrong takes so long at least: what was kept and comes in at once is no clock, s.
+RUN_NS = 2 * NS
+#: What a message of a receiver takes of which that is not known.
+WAY_NS = NS
+
+
+def about(off_ns: int) -> str:
+    """How far a clock is off, in words: to 5 s where it is far, for what its messages take is only known to about that."""
+    off_s = abs(off_ns) / NS
+    return f"{5 * round(off_s / 5) if off_s >= 100.0 else round(off_s)} s {'ahead' if off_ns > 0 else 'behind'}"
 
 
 class Ahead(msgspec.Struct, frozen=True, array_like=True):
-    """A clock that is ahead: the event that goes on, and when it was last heard.
+    """A clock that is ahead, or so far off that the door refuses it: the event that goes on, and when it was last heard.
 
     Args:
-        run: messages in a row that were steadily ahead; most_ns: by how much at most, which is how far it is ahead, for none
-            comes in before it was sent; time_ns: the newest time of them.
+        way_ns: what its messages took when it was right.
+        known_ns: how far it is ahead (below 0: behind), None: not known yet.
+        run: messages in a row that were steadily so; level_ns: by how much they were ahead when they came in, of late;
+        time_ns, said_ns: the newest time of them, and when that came in; begun_ns: when the first of them did;
+        span_ns: from the time of the first to that of the newest.
     """
 
     event: Event
     heard_ns: int
+    way_ns: int = WAY_NS
+    known_ns: int | None = None
     run: int = 0
-    most_ns: int = 0
+    level_ns: int = 0
     time_ns: int = 0
+    said_ns: int = 0
+    begun_ns: int = 0
+    span_ns: int = 0
 
     def after(self, time_ns: int, now_ns: int) -> Ahead:
         """What is known after one more message."""
         by, on = time_ns - now_ns, time_ns - self.time_ns
-        if on == 0:
+        if on == 0 and self.run:
             return msgspec.structs.replace(self, heard_ns=now_ns)
-        steady = self.run > 0 and on > 0 and abs(by - self.most_ns) <= max(SAME_NS, on // 2)
-        run, most = (min(self.run + 1, 255), max(self.most_ns, by)) if steady else (1, by)
-        return Ahead(self.event, now_ns, run, most, time_ns)
+        span, took = self.span_ns + on, now_ns - self.begun_ns
+        steady = (self.run > 0 and on > 0 and 2 * took >= span - 2 * RUN_NS
+                  and abs(by - self.level_ns) <= max(SAME_NS, on // 2))  # fmt: skip
+        if not steady:
+            return Ahead(self.event, now_ns, self.way_ns, self.known_ns, 1, by, time_ns, now_ns, now_ns)
+        run, level = min(self.run + 1, 255), levelled(self.level_ns, by)
+        known = level + self.way_ns if run >= STEADY and took >= RUN_NS else self.known_ns
+        return Ahead(self.event, now_ns, self.way_ns, known, run, level, time_ns, now_ns, self.begun_ns, span)
+
+    def correction(self, time_ns: int, now_ns: int) -> int | None:
+        """What is taken from a time that it states; None: that is not known, or it is another clock by now."""
+        by = time_ns - now_ns
+        return None if self.known_ns is None or abs(by - self.known_ns) > SAME_NS else max(self.known_ns, by)
 
 
 class Clocks(msgspec.Struct):
@@ -47,13 +76,14 @@ class Clocks(msgspec.Struct):
     lags: dict[str, Lag] = {}
 
     def is_ahead(
-        self, device: str, operation: str, time_ns: int | None, tracks: tuple[str, ...], ahead_s: float, book: Book
+        self, device: str, operation: str, time_ns: int | None, tracks: tuple[str, ...], ahead_s: float, way_ns: int, book: Book
     ) -> bool:
         """Whether a device's time is too far ahead to be believed; one event for as long as it is.
 
         Args:
             time_ns: as the device says it; None: it says none, and so nothing of its clock.
             tracks: whose track the event is told of.
+            way_ns: what its messages took last.
         """
         if time_ns is None:
             return False
@@ -63,36 +93,41 @@ class Clocks(msgspec.Struct):
                 book.end(going.event, book.now_ns)
             return False
         text = f"its clock is {(time_ns - book.now_ns) / NS:.0f} s ahead: its positions are not used"
-        self._told(device, operation, text, tracks, book)
-        self.ahead[device] = self.ahead[device].after(time_ns, book.now_ns)
+        self._told(device, operation, text, tracks, way_ns, book)
+        self.said(device, time_ns, book.now_ns)
         return True
 
-    def taken_back(self, fix: Fix) -> Fix | None:
-        """A fix of a clock that is ahead, at the time without that, where it is so steadily; None: it is not, or not yet."""
+    def taken_back(self, fix: Fix, now_ns: int) -> Fix | None:
+        """A fix of a clock that is off, at the time without that, where it is so steadily; None: it is not, or not yet."""
         one = self.ahead.get(fix.device)
-        if one is None or one.run < STEADY or fix.time_ns is None:
+        if one is None or fix.time_ns is None:
             return None
-        return msgspec.structs.replace(fix, time_ns=fix.time_ns - one.most_ns)
+        correction_ns = one.correction(fix.time_ns, now_ns)
+        return None if correction_ns is None else msgspec.structs.replace(fix, time_ns=fix.time_ns - correction_ns)
 
     def told_taken_back(self, device: str, track_id: str, book: Book) -> None:
         """Such a fix goes into a track: it is said once."""
         one = self.ahead.get(device)
-        if one is not None and "steadily" not in one.event.text:
-            text = f"its clock is {one.most_ns / NS:.0f} s ahead, steadily: its fixes are taken at the time without it"
+        if one is not None and one.known_ns is not None and "steadily" not in one.event.text:
+            text = f"its clock is {about(one.known_ns)}, steadily: its fixes are taken at the time without it"
             event = book.again(msgspec.structs.replace(one.event, track_ids=(track_id,)), text)
             self.ahead[device] = msgspec.structs.replace(one, event=event)
 
-    def refused(self, device: str, operation: str, detail: str, tracks: tuple[str, ...], book: Book) -> None:
+    def refused(self, device: str, operation: str, detail: str, tracks: tuple[str, ...], way_ns: int, book: Book) -> None:
         """The door refused a message for its time."""
-        self._told(device, operation, f"its clock: {detail}; its messages are not used", tracks, book)
+        self._told(device, operation, f"its clock: {detail}; its messages are not used", tracks, way_ns, book)
 
-    def _told(self, device: str, operation: str, text: str, tracks: tuple[str, ...], book: Book) -> None:
+    def said(self, device: str, time_ns: int, now_ns: int) -> None:
+        """What time stood in a message that was refused for it."""
+        self.ahead[device] = self.ahead[device].after(time_ns, now_ns)
+
+    def _told(self, device: str, operation: str, text: str, tracks: tuple[str, ...], way_ns: int, book: Book) -> None:
         going = self.ahead.pop(device, None)
         if going is not None:
             self.ahead[device] = msgspec.structs.replace(going, heard_ns=book.now_ns)
         else:
             event = book.event("clock", operation, book.now_ns, device=device, track_ids=tracks, text=text)
-            self.ahead[device] = Ahead(event, book.now_ns)
+            self.ahead[device] = Ahead(event, book.now_ns, way_ns)
 
     def taken_at(self, fix: Fix, operation: str, track_id: str, book: Book) -> int:
         """The time of a fix, ns: that of a clock that is steadily behind is put right, and told of."""
@@ -107,7 +142,7 @@ class Clocks(msgspec.Struct):
             book.end(going, book.now_ns)
         elif lag.steady and going is None:
             used = "taken at the time without it" if lag.correction_ns else "drawn as old: it may be the way that is so slow"
-            text = f"its clock is {lag.least_ns / NS:.0f} s behind, steadily: its fixes are {used}"
+            text = f"its clock is {about(-lag.least_ns)}, steadily: its fixes are {used}"
             event = book.event("clock", operation, book.now_ns, device=fix.device, track_ids=(track_id,), text=text)
             lag = msgspec.structs.replace(lag, event=event)
         if lag.run or lag.right:
@@ -125,7 +160,7 @@ class Clocks(msgspec.Struct):
             if lag.event is not None:
                 book.end(lag.event, book.now_ns)
         self.lags.clear()
-        self.ahead = {name: Ahead(one.event, min(one.heard_ns, book.now_ns)) for name, one in self.ahead.items()}
+        self.ahead = {name: Ahead(one.event, min(one.heard_ns, book.now_ns), one.way_ns) for name, one in self.ahead.items()}
 
     def forget(self, devices: Iterable[str], book: Book) -> None:
         """A track of these devices has ended."""

@@ -188,14 +188,18 @@ class Fold:
                 if body.rejects or len(body.verdicts) != len(body.observations):
                     body = judged(body, self._judge, book.now_ns)
                 self._frame(body, book)
+                mistimed = body.mistimed if isinstance(body, FrameBody) else ()
                 for reject in body.rejects:
                     if reject.reason == "clock" and reject.device and reject.verdict is not None:
                         for owner in self._owners(reject.verdict, reject.device):
-                            self._of(owner.operation).clock_refused(owner, reject.device, reject.detail, book)
+                            placed = any(fix.device == reject.device for fix in mistimed)
+                            self._of(owner.operation).clock_refused(owner, reject.device, reject.detail, book, placed=placed)
                     elif reject.reason == "unauthorised" and reject.verdict is not None:
                         waiting = self._folds.get(reject.verdict.operation)
                         if waiting is not None:
                             waiting.not_admitted(reject.device, reject.detail, book)
+                for fix in mistimed:
+                    self._mistimed(fix, body, book)
             case Scan():
                 self._scan(body, book)
             case Start():
@@ -417,6 +421,15 @@ class Fold:
                     looks.setdefault((observation.device, time_ns), []).append(observation)
         for (device, time_ns), sightings in looks.items() if looks else ():
             self._sightings(device, time_ns, sightings, book)
+
+    def _mistimed(self, fix: Fix, body: FrameBody | RefusalBody, book: Book) -> None:
+        """A fix that was refused for its clock alone, as the reject of its device has it."""
+        book.part = book.parts = book.parts + 1
+        whose = next((r.verdict for r in body.rejects if r.reason == "clock" and r.device == fix.device), None)
+        if whose is None or fix.time_ns is None or not valid_position(fix.lat_deg, fix.lon_deg):
+            return
+        for owner in self._owners(whose, fix.device):
+            self._of(owner.operation).mistimed(owner, fix, body.format, book)
 
     def _reading(self, reading: Reading, verdict: Verdict, time_ns: int, fmt: str, book: Book) -> None:
         owners = self._owners(verdict, reading.device)

@@ -14,10 +14,21 @@ from birddog.units import NS
 
 #: Less than this behind is a slow link, no clock.
 BEHIND_NS = 300 * NS
+#: Less than this more than ever is no clock's at all.
+SMALL_NS = 20 * NS
 #: So many messages in a row that are steadily behind are a clock's.
 STEADY = 3
 #: Steady: within this of the one before.
 SAME_NS = 30 * NS
+
+
+#: How fast what is late by so much is followed: a message that took longer says little of a clock, one that took less more.
+SLOWER, QUICKER = 8, 2
+
+
+def levelled(level_ns: int, by_ns: int) -> int:
+    """By how much a clock is ahead of what comes in, of late, after one more message."""
+    return level_ns + (by_ns - level_ns) // (QUICKER if by_ns > level_ns else SLOWER)
 
 
 class Lag(msgspec.Struct, frozen=True):

@@ -36,7 +36,7 @@ from tracking.awaited import Awaited
 from tracking.battery import Batteries
 from tracking.book import Book, Changes, TakenFix
 from tracking.calendar_of_warrants import WarrantCalendar
-from tracking.clocks import Clocks
+from tracking.clocks import WAY_NS, Clocks
 from tracking.contacts import Look
 from tracking.deception import JAMS, Deception, passes
 from tracking.decided import decide, is_false
@@ -45,7 +45,7 @@ from tracking.enrolments import Enrolments
 from tracking.evidence import at_place, of_fix
 from tracking.expectations import Expectations
 from tracking.facts import Facts, keep_fact, prune_facts
-from tracking.lag import BEHIND_NS, RIGHT
+from tracking.lag import BEHIND_NS, RIGHT, SMALL_NS
 from tracking.lifetime import REGULAR, Expected
 from tracking.look_state import LookState
 from tracking.looks import LookLog
@@ -61,6 +61,8 @@ from tracking.zones import Visits
 
 #: AIS messages of what stands where it is: base stations and aids to navigation (ITU-R M.1371-5, table 46).
 STATIONS = (4, 21)
+#: A time that is put right by what its clock is off is right to about so much, one sigma, s: its way takes now more, now less.
+ABOUT_S = 1.0
 #: Of so many that were forgotten it is remembered where they were last.
 GONE_MOST = 4096
 _NOTHING: dict[str, Value] = {}
@@ -487,19 +489,42 @@ class OperationFold:
 
     def fix(self, owner: Owner, fix: Fix, time_ns: int, fmt: str, book: Book) -> None:
         """A fix into its owner's track."""
-        device, tracker, state = fix.device, self.tracker, self._state
-        self.turns.came(tracker.whose(owner.key, device), book)
+        device, state = fix.device, self._state
+        self.turns.came(self.tracker.whose(owner.key, device), book)
         if fix.attributes:
             for name, value in fix.attributes.items():
                 keep_fact(self._state.facts, device, name, value, time_ns, book.now_ns)
         ahead = self.clock_ahead(device, fix.time_ns, book, owner.key)
         if ahead:
-            taken = state.clocks.taken_back(fix)
+            taken = state.clocks.taken_back(fix, book.now_ns)
             if taken is None:
                 self._track(owner, device, book, make=False)
                 self.heard(owner, device, book, reports=True)
                 return
             fix = taken
+        self._take(owner, fix, fmt, book, ahead)
+
+    def mistimed(self, owner: Owner, fix: Fix, fmt: str, book: Book) -> None:
+        """A fix that the door refused for its time: taken at the time of its receipt, less what its way takes, as soon as it is
+        known how far its clock is off; until then, and where it was kept, it is not used.
+        """
+        assert fix.time_ns is not None, "the door refused its time"
+        clocks, device = self._state.clocks, fix.device
+        if device not in clocks.ahead:  # it has no track yet, and nothing was told of it
+            clocks.refused(device, self.operation, "a time that cannot be", (), WAY_NS, book)
+        clocks.said(device, fix.time_ns, book.now_ns)
+        fix_then = clocks.taken_back(fix, book.now_ns)
+        if fix_then is None:
+            return
+        assert fix_then.time_ns is not None
+        self.turns.came(self.tracker.whose(owner.key, device), book)
+        for name, value in fix.attributes.items():
+            keep_fact(self._state.facts, device, name, value, fix_then.time_ns, book.now_ns)
+        self._take(owner, fix_then, fmt, book, True)
+
+    def _take(self, owner: Owner, fix: Fix, fmt: str, book: Book, ahead: bool) -> None:
+        """A fix at a time that may be believed; ``ahead``: it is not the one that its clock says."""
+        device, tracker, state = fix.device, self.tracker, self._state
         live = self._track(owner, device, book, make=True)
         assert live is not None
         s = live.state
@@ -514,6 +539,8 @@ class OperationFold:
             self._battery(live, device, book)
         time_ns = state.clocks.taken_at(fix, self.operation, s.track_id, book)
         m = of_fix(fix, time_ns, tracker.model(live))
+        if ahead or (fix.time_ns is not None and time_ns != fix.time_ns):
+            m = self._at_about(live, m)
         if fmt == "ais" and (first_ns := live.copied_ns(m, fix.attributes.get("utc_second"))) is not None:
             time_ns, m = first_ns, msgspec.structs.replace(m, time_ns=first_ns)
         false = bool(s.decided) and is_false(live, m)
@@ -532,6 +559,15 @@ class OperationFold:
             if state.visits.zones:
                 self._visited(live, time_ns, book)
         self._belied(time_ns, book)
+
+    def _at_about(self, live: LiveTrack, m: Measurement) -> Measurement:
+        """A fix whose time is only known to about ``ABOUT_S``: it may lie so much further along its way, or less far."""
+        ve, vn = m.ve_mps, m.vn_mps
+        if ve is None or vn is None:
+            core = live.core(self.tracker.model(live))
+            ve, vn = (0.0, 0.0) if core is None else (core.x[1], core.x[3])
+        e, n = ve * ABOUT_S, vn * ABOUT_S
+        return msgspec.structs.replace(m, r_ee=m.r_ee + e * e, r_en=m.r_en + e * n, r_nn=m.r_nn + n * n)
 
     def usual(
         self, fix: Fix, fmt: str, key: str, name: str, public: bool, now_ns: int, seq: int, numbers: dict[str, int],
@@ -761,12 +797,26 @@ class OperationFold:
         if time_ns is None or (time_ns <= book.now_ns and not self._state.clocks.ahead):  # as nearly always
             return False
         tracks = () if key is None else self._track_ids(key)
-        return self._state.clocks.is_ahead(device, self.operation, time_ns, tracks, self.presets.ahead_s, book)
+        way_ns, ahead_s = self._way_ns(key), self.presets.ahead_s
+        return self._state.clocks.is_ahead(device, self.operation, time_ns, tracks, ahead_s, way_ns, book)
 
-    def clock_refused(self, owner: Owner, device: str, detail: str, book: Book) -> None:
-        """The door refused a message for its time: whose track it is is not silent, and its clock is told of."""
-        if self.turns.came(self.tracker.by_key.get(owner.key), book) is not None:
-            self._state.clocks.refused(device, self.operation, detail, self._track_ids(owner.key), book)
+    def _way_ns(self, key: str | None) -> int:
+        """What the newest message of a track took from where it was measured to us, as it stated it; a second, unless known."""
+        live = None if key is None else self.tracker.by_key.get(key)
+        if live is None or not live.state.ring:
+            return WAY_NS
+        took = live.state.contact_ns - live.state.ring[-1].time_ns
+        return took if 0 <= took < SMALL_NS else WAY_NS
+
+    def clock_refused(self, owner: Owner, device: str, detail: str, book: Book, *, placed: bool = False) -> None:
+        """The door refused a message for its time: whose track it is is not silent, and its clock is told of.
+
+        Args:
+            placed: it says where it is, so that its track may yet begin.
+        """
+        if self.turns.came(self.tracker.by_key.get(owner.key), book) is not None or placed:
+            tracks, way_ns = self._track_ids(owner.key), self._way_ns(owner.key)
+            self._state.clocks.refused(device, self.operation, detail, tracks, way_ns, book)
             self.heard(owner, device, book, reports=True)
 
     def not_admitted(self, device: str, why: str, book: Book) -> None:

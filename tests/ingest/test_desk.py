@@ -336,7 +336,7 @@ def test_live_a_clock_that_is_ahead_lets_nobody_in(tmp_path):
     raw = (tmp_path / "j.db").read_bytes() + (tmp_path / "j.db-wal").read_bytes()
     assert LAT.encode() not in raw
     desk.take([(source, [frame("gw", t=ahead, id="tag", lat=LAT)])], NOW)
-    assert isinstance(last(desk), FrameBody) and last(desk).rejects[0].reason == "clock"
+    assert isinstance(last(desk), FrameBody) and last(desk).rejects[0].reason == "clock" and last(desk).mistimed
 
 
 def test_live_a_broken_message_that_names_a_stranger_leaves_nothing(tmp_path):
@@ -365,6 +365,7 @@ def test_a_time_ahead_of_ours_is_refused_but_kept(tmp_path):
     assert source.outcomes() == ["refused", "stored"]
     body = unpack(desk.journal.read(0)[0])
     assert body.rejects[0].reason == "clock" and body.observations == () and body.payload
+    assert [(fix.device, fix.time_ns) for fix in body.mistimed] == [("tag", ahead * NS)]
 
 
 def test_the_journals_clock_never_runs_backwards(tmp_path):
