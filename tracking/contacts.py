@@ -14,6 +14,7 @@ Over 400 lines: one look is one pass over the same rows, from the gate to who is
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -49,6 +50,9 @@ LOST_M = 200.0
 TWIN_D2, TWIN_LOOKS, TWIN_M = 9.0, 4, 100.0
 #: A contact confirmed this near (m, and m/s of the time between) to where one was last seen is that one, found again.
 AGAIN_M, AGAIN_MPS = 40.0, 20.0
+#: What has no voice of its own is lost when looks would have missed it with this chance (a log), for so long; the contact that
+#: it goes on from was seen so often at most, and lies no further off than at so many times its speed.
+LOST_LOG, REGAINED_NS, REGAINED_HITS, FASTER = -0.3, 30 * NS, 8, 1.5
 #: When a look last saw an identified track is kept so long.
 SEEN_NS = 3600 * NS
 #: What an image showed once is remembered for so long; seen within so many metres more than both sightings' errors (a berth,
@@ -75,6 +79,15 @@ class Crowd(msgspec.Struct, frozen=True):
     belied: dict[str, Doubt] = {}
 
 
+class Last(msgspec.Struct, frozen=True):
+    """Where something was last known to be, and how fast it went."""
+
+    time_ns: int
+    lat_deg: float
+    lon_deg: float
+    speed_mps: float
+
+
 class Rider(msgspec.Struct, frozen=True):
     """An identified track that is asked: its state at the look in its frame, and what it says of each sighting in its gate.
 
@@ -82,6 +95,8 @@ class Rider(msgspec.Struct, frozen=True):
         logs: (sighting, NIS, log density of the sighting under the track's mixture).
         visible: the log of the chance that this sensor sees it at all, from the looks that missed it.
         said: what its receiver says, where looks can belie it.
+        lasts: of one that nothing but looks and readers say the place of, and that looks have lost: where they had it last, and
+            the time before that.
     """
 
     track_id: str
@@ -91,6 +106,7 @@ class Rider(msgspec.Struct, frozen=True):
     logs: list[tuple[int, float, float]]
     visible: float
     said: Said | None = None
+    lasts: tuple[Last, ...] = ()
 
 
 class LookOutcome(msgspec.Struct):
@@ -102,6 +118,7 @@ class LookOutcome(msgspec.Struct):
         gone: names of contacts that are a rider's after all, with its track.
         found: riders whose receiver is doubted from this look on, with the shadow which they go on from and its state; None:
             they go on from themselves.
+        regained: riders that looks had lost and have again, with the contact that they go on from and its state.
     """
 
     riders: list[tuple[str, int, float]]
@@ -109,6 +126,7 @@ class LookOutcome(msgspec.Struct):
     born: list[str]
     gone: list[tuple[str, str]]
     found: list[tuple[str, Doubt, Contact | None, State]] = []
+    regained: list[tuple[str, Contact, State]] = []
 
 
 def empty(t_ns: int = 0) -> Crowd:
@@ -258,6 +276,10 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
     doubts = _doubts(crowd, out, contacts, mean, cov, hit, riders, look, interval_s)
     keep = [i for i in keep if contacts[i].of not in doubts]  # who is doubted goes by the looks: it is its own shadow
     keep = _found_again(contacts, keep, was, t)
+    for i, track_id in _regained(contacts, keep, mean, riders, hit, count, t):
+        out.regained.append((track_id, contacts[i], state_of(mean[i], cov[i])))
+        out.gone.append((contacts[i].name, track_id))
+        keep = [k for k in keep if k != i]
     keep = _without_twins(contacts, keep, mean, cov, riders, hit, count, out)
     if len(keep) < count or any(max(abs(mean[i, 0]), abs(mean[i, 2])) > REANCHOR_M for i in keep):
         bank = bank.rows(np.array(keep, dtype=int))
@@ -528,6 +550,38 @@ def _found_again(contacts: list[Contact], keep: list[int], was: list[bool], t: i
             )  # fmt: skip
             keep = [k for k in keep if k != j]
     return keep
+
+
+def _regained(
+    contacts: list[Contact], keep: list[int], mean: np.ndarray, riders: list[Rider], hit: dict[int, Pair], count: int,
+    t: int,
+) -> list[tuple[int, str]]:  # fmt: skip
+    """(contact, track): what looks alone carry and have lost is the contact that began near there since.
+
+    So a turn or a start that the looks took for somebody else's: each of the two alone says nothing, but that the one goes
+    unseen where looks see, just when the other comes from nowhere, does.  What it was seen at once more, in between, may have
+    been clutter.  Only of one lost and one found: where either could be another's too, neither is taken.
+    """
+    lost = [rider for k, rider in enumerate(riders) if rider.lasts and count + k not in hit]
+    if not lost:
+        return []
+    pairs = []
+    for i in keep:
+        c = contacts[i]
+        if i not in hit or not c.confirmed or c.of or c.imagery or c.hits > REGAINED_HITS:
+            continue
+        pairs += [(i, rider.track_id) for rider in lost if any(_goes_on_from(c, last, mean[i], t) for last in rider.lasts)]
+    one, other = Counter(i for i, _ in pairs), Counter(track_id for _, track_id in pairs)
+    return [(i, track_id) for i, track_id in pairs if one[i] == 1 and other[track_id] == 1]
+
+
+def _goes_on_from(c: Contact, last: Last, mean: np.ndarray, t: int) -> bool:
+    """Whether a contact began after something was last at a place, and may have come from there."""
+    if c.first_ns <= last.time_ns or t - last.time_ns > REGAINED_NS:
+        return False
+    speed_mps = max(AGAIN_MPS / 2.0, last.speed_mps, math.hypot(mean[1], mean[3]))
+    away_m = distance_m(lat1_deg=last.lat_deg, lon1_deg=last.lon_deg, lat2_deg=c.lat_deg, lon2_deg=c.lon_deg)
+    return away_m <= AGAIN_M + FASTER * speed_mps * (t - last.time_ns) / NS
 
 
 def _without_twins(

@@ -32,7 +32,7 @@ from tracking.bank import Bank
 from tracking.belied import NEAR_M, NEAR_SHIP_M, Doubt, Said
 from tracking.book import Book
 from tracking.budget import Allowed
-from tracking.contacts import HIDES, Contact, Crowd, Look, Rider, ahead, empty, limit_s, moments, state_of, step
+from tracking.contacts import HIDES, LOST_LOG, Contact, Crowd, Last, Look, Rider, ahead, empty, limit_s, moments, state_of, step
 from tracking.engine import State
 from tracking.fitting import NOTHING, away_m, beyond, carried, core_of, framed, joined, sighted
 from tracking.look_state import Item, LookState, Shown, packed, unpacked
@@ -175,6 +175,7 @@ class LookLog:
             live = tracker.tracks.get(track_id)
             if live is not None:
                 live.remove(m)
+        lent = {(track_id, m.key) for track_id, m in before}
         was, nis_of, changed = self.crowd, {}, {track_id: None for track_id, _ in before}
         fits: list[dict[str, float]] = []  # of each item, the NIS of the contacts that it saw
         crowd = self.items[at].before if start is None else start
@@ -213,6 +214,16 @@ class LookLog:
                 changed[track_id] = None
                 if not again and core is not None and verdict == "moved":
                     tracker.point(live, core, m, nis, book)
+            for track_id, c, x in out.regained:
+                live, m = tracker.tracks[track_id], _goes_on(look, c, x)
+                last = next(rider.lasts[0] for rider in riders if rider.track_id == track_id)
+                verdict, nis, core = live.insert(m, tracker.model(live))
+                item.given.append((track_id, m))
+                changed[track_id] = None
+                if not again and core is not None and verdict == "moved":
+                    tracker.point(live, core, m, nis, book)
+                if (track_id, m.key) not in lent:
+                    self._regained(track_id, last, m, look, book)
             fits[-1] = nis_of = dict(out.contacts)
         self.crowd = crowd
         if suspects:
@@ -224,6 +235,14 @@ class LookLog:
         self._told(tracker, was, None if again else new, {} if again else nis_of, book)
         self._pruned(tracker)
         return [tracker.tracks[track_id] for track_id in changed if track_id in tracker.tracks]
+
+    def _regained(self, track_id: str, last: Last, m: Measurement, look: Look, book: Book) -> None:
+        """It is said when a track goes on from a contact that began after looks had lost it."""
+        gone_m = away_m(last.lat_deg, last.lon_deg, m.lat_deg, m.lon_deg)
+        text = (f"{look.sensor} lost it for {(m.time_ns - last.time_ns) / NS:.0f} s: it goes on as what came into view near by "
+                f"then, {gone_m:.0f} m from where it was")  # fmt: skip
+        book.event("reacquired", self.operation, m.time_ns, end_ns=m.time_ns, track_ids=(track_id,), text=text,
+                   device=look.sensor, lat_deg=m.lat_deg, lon_deg=m.lon_deg)  # fmt: skip
 
     def _mark(self, tracker: Tracks, suspects: set[str], crowd: Crowd, after_ns: int, to_ns: float) -> set[str]:
         """Which of the fixes of a time are believed, as the looks up to then have it; the tracks of which that changed."""
@@ -392,7 +411,12 @@ class LookLog:
                 logs.append((i, fit.nis, fit.log))
         visible = 0.0 if at is None else self._visible(live, core, at)
         said = None if at is None else _said(live, core, x, look.time_ns, doubt)
-        return Rider(live.state.track_id, core.lat0_deg, core.lon0_deg, x, logs, visible, said)
+        lasts: tuple[Last, ...] = ()
+        carried = at is not None and not live.state.reports and live.state.track_id in self.items[at].before.seen
+        if carried and visible <= LOST_LOG:
+            before = live.core_at(core.updated_ns - 1, model)
+            lasts = (_last(core),) if before is None else (_last(core), _last(before))
+        return Rider(live.state.track_id, core.lat0_deg, core.lon0_deg, x, logs, visible, said, lasts)
 
     def _visible(self, live: LiveTrack, core: Core, at: int) -> float:
         """The log of the chance that looks can see it now, from those that missed it since one saw it last."""
@@ -647,6 +671,12 @@ def _said(live: LiveTrack, core: Core, x: State, time_ns: int, doubt: Doubt | No
         at = moments_of(rival.bank, max(0, time_ns - rival.time_ns) / NS, any_motion())
         goes = (rival.lat0_deg, rival.lon0_deg, at)
     return Said(fix, core.fix_ns, lat, lon, NEAR_SHIP_M if s.klass == "vessel" else NEAR_M, agrees, goes)
+
+
+def _last(core: Core) -> Last:
+    """Where a track was when something last said so."""
+    lat, lon, x = placed(core, core.x)
+    return Last(core.updated_ns, lat, lon, math.hypot(x[1], x[3]))
 
 
 def _vouched(live: LiveTrack, device: str) -> bool:

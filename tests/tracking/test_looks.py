@@ -8,7 +8,7 @@ import random
 import msgspec
 import pytest
 
-from birddog.model import Device, Fix, Flag, FrameBody, Scan, Sighting
+from birddog.model import Device, Fix, Flag, FrameBody, Placement, Scan, Sighting, TagRead
 from birddog.units import NS
 from tracking.fold import Fold
 
@@ -288,3 +288,47 @@ def test_a_contact_under_way_has_moved_and_one_at_its_berth_never(World, Told):
     rows = Told().take(made.made).at(300.0)
     [goes], [lies] = Told.near(rows, 970.0, 300.0, 60.0), Told.near(rows, 500.0, -700.0)
     assert goes.moved_ns is not None and goes.moved_ns >= (T0 + 280) * NS and lies.moved_ns is None
+
+
+GATE, CRATE = "gate", "urn:epc:id:sgtin:0614141.812345.400"
+
+
+def driven_off(World, Told, seed: int, *, unseen_s: float = 0.0, other: bool = False, until: float = 67.0):
+    """A crate with a passive tag is read at a gate, stands for 40 s where a radar sees it, and is driven off at a blow.
+
+    Args:
+        unseen_s: the radar misses its vehicle for so long when it starts.
+        other: something else comes into view near by in the same looks.
+    """
+    w, told = World(seed), Told(Device(device="radar", basis="own_sensor"))
+    lat, lon = World.HOME.geodetic(0.0, 0.0)
+    told.add(0.0, "placement", Placement(device=GATE, lat_deg=lat, lon_deg=lon, range_m=10.0))
+    read = TagRead(device=GATE, time_ns=(T0 + 1) * NS, epc=CRATE)
+    told.add(1.2, "frame", FrameBody(format="f", version=1, payload=b"", device=GATE, observations=(read,)))
+    for k in range(1, 34):
+        t = 2.0 * k
+        gone_s = max(0.0, t - 42.0)
+        if gone_s == 0.0 or gone_s > unseen_s:
+            w.see(t, 13.0 * gone_s, 4.0 * gone_s, 8.0)
+        if other and gone_s > unseen_s:
+            w.see(t, 30.0 - 9.0 * gone_s, 11.0 * gone_s, 8.0)
+        w.clutter(t, 1)
+    w.end(clutter=0.0625)
+    return told.take(w.made, until)
+
+
+@pytest.mark.parametrize("unseen_s", [0.0, 4.0, 6.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_passive_tag_that_a_radar_carries_goes_on_when_its_vehicle_drives_off_at_a_blow(seed, unseen_s, World, Told):
+    """It was left standing, and its vehicle was somebody new: nothing else can say where it is, and what was seen says it."""
+    told = driven_off(World, Told, seed, unseen_s=unseen_s)
+    [row] = [row for row in told.at(67.0) if row.hits > 3]
+    assert row.tag_id == CRATE and math.hypot(Told.where(row)[0] - 13 * 25, Told.where(row)[1] - 4 * 25) < 40.0
+    for event in told.events("reacquired"):
+        assert event.track_ids == (row.track_id,) and "radar lost it for" in event.text
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_passive_tag_that_may_have_gone_with_either_of_two_goes_with_neither(seed, World, Told):
+    told = driven_off(World, Told, seed, unseen_s=8.0, other=True)
+    assert not told.events("reacquired") and len([row for row in told.at(67.0) if row.hits > 3]) == 3
