@@ -223,8 +223,8 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     lever: tuple[float, float] | None = None
     if m.origin == "fix" and (core.receivers or core.device not in ("", m.device)):
         core = _received(core, m)
-        if arms.gone(core.receivers, core.device, m.device):
-            return _refused(core, m, model, math.inf)
+        if arms.gone(core.receivers, core.device, m.device):  # what was two places in turn has become two ways
+            return _refused(replace(core, sides=None), m, model, math.inf)
         arm = arms.of(core.receivers[1:], m.device)
         lever = None if arm is None else arm.lever(core.x[1], core.x[3])
         if arm is not None and lever is not None:

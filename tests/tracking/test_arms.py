@@ -244,3 +244,22 @@ def test_a_clock_that_is_off_is_no_parting_when_it_moves_nor_drift_when_it_stand
         time_ns = T0 + round((t - (lag_s if device == "b" else 0)) * NS)
         told.say(t + 7, Fix(device=device, time_ns=time_ns, lat_deg=lat, lon_deg=lon, sigma_m=4.0))
     assert not told.events("parted", "drift")
+
+
+@pytest.mark.parametrize(("klass", "seed"), [("walker", 1), ("lorry", 2), ("", 3)])
+def test_two_that_are_carried_apart_on_foot_have_parted(journal, klass, seed):
+    """From 85 m they were two places of one thing in turn, with the track between them, until they were 1 km apart."""
+    told, rng, room = journal(), random.Random(seed), 0.0
+    told.add(0, Operation(operation="op"))
+    for device in "ab":
+        told.add(0, Device(device=device, klass=klass, interval_s=5.0))
+        told.add(0, Attachment(device=device, shipment="goods", operation="op", from_ns=0))
+    for t in range(0, 800, 5):
+        gone_s = max(0, t - 300)
+        for at_s, device, e, n in ((t, "a", 1.4 * gone_s, 0.0), (t + 2, "b", 0.0, 1.2 * gone_s)):
+            lat, lon = HOME.geodetic(e + rng.gauss(0, 4), n + rng.gauss(0, 4))
+            told.say(at_s, Fix(device=device, time_ns=T0 + at_s * NS, lat_deg=lat, lon_deg=lon, sigma_m=4.0))
+            if told.happened("parted"):
+                break
+            room = math.hypot(1.4 * gone_s, 1.2 * gone_s)
+    assert room < 160.0
