@@ -73,13 +73,19 @@ def _undo(tracker: Tracker, decision: Decision, book: Book) -> list[LiveTrack] |
     number = int(decision.subject[1:]) if decision.subject[1:].isdecimal() else 0
     of = ((live, one) for live in tracker.tracks.values() for one in live.state.decided if one.number == number)
     live, one = next(of, (None, None))
+    undo = f"undo {decision.subject}"
     if live is None or one is None:
         said = vouched.undone(tracker.log, decision.subject, number, book)
+        if said is None and number and (above := regrouped.beneath(tracker, number)) is not None:
+            live, merge = above
+            text = f"{decision.subject} cannot be undone: D{merge} came later and rests on it; that one first"
+            _tell(tracker, decision, 0, live.state.track_id, None, False, text, book)
+            return []
         if said is None:
             return None
         done, text, track_id = said
         tracker.log.show(tracker, track_id, book)
-        _tell(tracker, decision, 0, track_id, None, done, text, book)
+        _tell(tracker, decision, 0, track_id, None, done, text, book, undo)
         return []
     tracker.catch_up(live, book)
     m, other = None, None
@@ -96,7 +102,7 @@ def _undo(tracker: Tracker, decision: Decision, book: Book) -> list[LiveTrack] |
     if one.action in ("merge", "split"):
         text = f"{decision.subject} is undone: {text}" if done else f"{decision.subject} cannot be undone: {text}"
     _again(tracker, live, m, done, book)
-    _tell(tracker, decision, 0, live.state.track_id, m, done, text, book)
+    _tell(tracker, decision, 0, live.state.track_id, m, done, text, book, undo)
     return [live] if other is None else [live, other]
 
 
@@ -109,14 +115,22 @@ def _again(tracker: Tracker, live: LiveTrack, m: Measurement | None, done: bool,
 
 
 def _tell(
-    tracker: Tracker, decision: Decision, number: int, track_id: str, m: Measurement | None, done: bool, text: str, book: Book
-) -> None:
+    tracker: Tracker, decision: Decision, number: int, track_id: str, m: Measurement | None, done: bool, text: str, book: Book,
+    about: str = "",
+) -> None:  # fmt: skip
+    """Tell of a decision.
+
+    Args:
+        about: ``undo D12`` of what was undone; else it is about the decision itself, ``D12``.
+    """
     why = f": {decision.note}" if decision.note else ""
-    which = f" (D{number or book.seq})"
+    own = f"D{number or book.seq}"
+    also = (decision.other,) if done and decision.action in ("merge", "identify") else ()
+    text, about = f"{decision.by}: {text} ({own}){why}", about if done and about else own
     book.event(
-        "decided" if done else "decided_nothing", tracker.operation, book.now_ns, end_ns=book.now_ns,
-        track_ids=(track_id,), device=decision.device if m is None else m.device, lat_deg=None if m is None else m.lat_deg,
-        lon_deg=None if m is None else m.lon_deg, text=f"{decision.by}: {text}{which}{why}", time_source="server",
+        "decided" if done else "decided_nothing", tracker.operation, book.now_ns, end_ns=book.now_ns, text=text,
+        track_ids=(track_id, *also), device=decision.device if m is None else m.device, time_source="server",
+        lat_deg=None if m is None else m.lat_deg, lon_deg=None if m is None else m.lon_deg, about=about,
     )  # fmt: skip
 
 

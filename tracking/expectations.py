@@ -10,6 +10,7 @@ from tracking import lifetime
 from tracking.budget import Allowed
 from tracking.enrolments import Enrolments
 from tracking.lifetime import Expected
+from tracking.obeyed import merged_keys
 from tracking.presets import UNSAID_S, interval_of, is_said
 from tracking.track_state import LiveTrack, TrackState
 from tracking.tracker import LEARNT, Tracker
@@ -76,13 +77,15 @@ class Expectations:
         s, least_s, enrolled, timeless = live.state, math.inf, False, not self._directory.ruling
         patience_s = 0.0
         key = s.of or s.key
+        owners = {key, *merged_keys(s.decided)} if s.decided else {key}
         attached = key[:2] != "s:"
         for device in s.identities:
             if not attached:
                 held = self._directory.attachments.get(device, ())
                 timeless = timeless and all(one.from_ns <= now_ns and one.to_ns is None for one in held)
                 on = self._directory.attachment(device, now_ns)
-                attached = (on is not None and on.operation == s.operation and "s:" + on.shipment == key
+                attached = (on is not None and on.operation == s.operation
+                            and not owners.isdisjoint(("s:" + on.shipment, f"s:{on.shipment}/{device}"))
                             and (not self._directory.ruling or self._directory.followed(device, s.operation, now_ns)))
             known = self._enrolments.known(s, device)
             if known is not None:

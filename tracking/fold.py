@@ -74,7 +74,7 @@ class FoldState(msgspec.Struct, kw_only=True):
         deaf_ns: the time of the newest entry that was erased as a passer-by's (``birddog.passersby``).
     """
 
-    form: Literal[36]
+    form: Literal[37]
     now_ns: int = 0
     exercise: bool = False
     presets: Presets = Presets()
@@ -99,7 +99,7 @@ class Fold:
     """One fold over one journal; see the module's docstring."""
 
     def __init__(self) -> None:
-        self._state = FoldState(form=36)
+        self._state = FoldState(form=37)
         self._directory = Directory()
         #: Of entries that were written before verdicts stood in them.
         self._judge = Judge(self._directory, exercise=False)
@@ -500,9 +500,12 @@ class Fold:
         # one that names no operation (journals of version 1 held such) is that of its track
         if any(fold.decided(decision, book.seq, book) for name, fold in self._folds.items() if named in ("", name)):
             return
-        text = f"{decision.by}: {decision.action} of {decision.subject}: there is no such track, or it is undone already"
+        gone = "it did nothing, or is undone already" if decision.action == "undo" else "there is no such track any more"
+        text = f"{decision.by}: {decision.action} of {decision.subject}: {gone} (D{book.seq})"
         told_in = named if named in self._state.numbers else OPEN  # an id of a case is made of its number
-        book.event("decided_nothing", told_in, book.now_ns, end_ns=book.now_ns, text=text, time_source="server")
+        book.event(
+            "decided_nothing", told_in, book.now_ns, end_ns=book.now_ns, text=text, time_source="server", about=f"D{book.seq}",
+        )  # fmt: skip
 
     # --- presets ------------------------------------------------------------------------------
 

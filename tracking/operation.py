@@ -435,8 +435,8 @@ class OperationFold:
             live.state.identities.append(device)
         return live
 
-    def _track_ids(self, key: str) -> tuple[str, ...]:
-        live = self.tracker.by_key.get(key)
+    def _track_ids(self, key: str, device: str = "") -> tuple[str, ...]:
+        live = self.tracker.whose(key, device)
         return () if live is None else (live.state.track_id,)
 
     def _describe(self, live: LiveTrack, owner: Owner, device: str, fmt: str, msg_type: Value = None) -> None:
@@ -796,13 +796,13 @@ class OperationFold:
         """Whether a device's time is too far ahead to be believed, told of the track of ``key``."""
         if time_ns is None or (time_ns <= book.now_ns and not self._state.clocks.ahead):  # as nearly always
             return False
-        tracks = () if key is None else self._track_ids(key)
-        way_ns, ahead_s = self._way_ns(key), self.presets.ahead_s
+        tracks = () if key is None else self._track_ids(key, device)
+        way_ns, ahead_s = self._way_ns(key, device), self.presets.ahead_s
         return self._state.clocks.is_ahead(device, self.operation, time_ns, tracks, ahead_s, way_ns, book)
 
-    def _way_ns(self, key: str | None) -> int:
+    def _way_ns(self, key: str | None, device: str) -> int:
         """What the newest message of a track took from where it was measured to us, as it stated it; a second, unless known."""
-        live = None if key is None else self.tracker.by_key.get(key)
+        live = None if key is None else self.tracker.whose(key, device)
         if live is None or not live.state.ring:
             return WAY_NS
         took = live.state.contact_ns - live.state.ring[-1].time_ns
@@ -814,8 +814,8 @@ class OperationFold:
         Args:
             placed: it says where it is, so that its track may yet begin.
         """
-        if self.turns.came(self.tracker.by_key.get(owner.key), book) is not None or placed:
-            tracks, way_ns = self._track_ids(owner.key), self._way_ns(owner.key)
+        if self.turns.came(self.tracker.whose(owner.key, device), book) is not None or placed:
+            tracks, way_ns = self._track_ids(owner.key, device), self._way_ns(owner.key, device)
             self._state.clocks.refused(device, self.operation, detail, tracks, way_ns, book)
             self.heard(owner, device, book, reports=True)
 
@@ -832,8 +832,8 @@ class OperationFold:
     def door(self, door: Reading, on: bool, time_ns: int, place: Placement | None, key: str, book: Book) -> None:
         """A door opened or was shut; ``key`` says of which track."""
         window_s = self.presets.alarm_window_s
-        self.turns.came(self.tracker.by_key.get(key), book)
-        self._state.doors.door(door, on, time_ns, place, self.operation, self._track_ids(key), window_s, book)
+        self.turns.came(self.tracker.whose(key, door.device), book)
+        self._state.doors.door(door, on, time_ns, place, self.operation, self._track_ids(key, door.device), window_s, book)
 
     def alarm_contact(self, owner: Owner, alarm: Alarm, book: Book) -> None:
         """A device of this operation called: its track is not silent."""
@@ -843,14 +843,14 @@ class OperationFold:
 
     def alarm(self, alarm: Alarm, time_ns: int, place: Placement | None, key: str, book: Book) -> None:
         """An alarm; ``key`` says of which track."""
-        live = self.turns.came(self.tracker.by_key.get(key), book)
+        live = self.turns.came(self.tracker.whose(key, alarm.device), book)
         if live is not None and alarm.alarm in JAMS:
             text = f"{alarm.alarm}: {alarm.text}" if alarm.text else alarm.alarm
             self._state.deception.jammed(live, alarm.device, time_ns, text, book)
             self._settled(live, book)
             return
         window_s = self.presets.alarm_window_s
-        self._state.doors.alarm(alarm, time_ns, place, self.operation, self._track_ids(key), window_s, book)
+        self._state.doors.alarm(alarm, time_ns, place, self.operation, self._track_ids(key, alarm.device), window_s, book)
 
     def trigger(self, sensor: str, place: Placement, time_ns: int, book: Book) -> None:
         """A placed sensor felt something."""

@@ -14,10 +14,12 @@ from birddog.model import Decision
 from tracking.book import Book
 from tracking.core import Core
 from tracking.measurement import Measurement
-from tracking.obeyed import Decided
+from tracking.obeyed import Decided, merged_keys
 from tracking.track_state import LiveTrack, TrackState
 from tracking.tracker import Tracker
 
+#: What is decided of a receiver's fix.
+OF_A_FIX = ("false_fix", "take_over")
 _DECODER, _CORES = msgspec.msgpack.Decoder(TrackState), msgspec.msgpack.Decoder(Core)
 
 
@@ -62,9 +64,9 @@ def split(
     if s.base is not None and (alone := _without(s.base, device)) != s.base:
         before = msgspec.msgpack.encode(s.base)
         live.rebase(alone)
-    key = s.of or s.key
+    key, called = _root(s, device), s.name or s.of or s.key
     state = TrackState(
-        track_id=name, operation=s.operation, key=f"{key}/{device}", of=key, name=f"{s.name or key} ({device})", tag_id=device,
+        track_id=name, operation=s.operation, key=f"{key}/{device}", of=key, name=f"{called} ({device})", tag_id=device,
         identities=[device], sources=[device], fixers=[device], klass=s.klass, contact_ns=s.contact_ns, contacts=s.contacts,
         gap_s=s.gap_s, reports=True, broadcast=s.broadcast, public=s.public,
     )  # fmt: skip
@@ -87,6 +89,8 @@ def unmerged(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tup
     """The track that was merged is there again, with what its receivers have said since."""
     s = live.state
     state = _DECODER.decode(one.state)
+    if (later := _rests_on(tracker, one)) is not None:
+        return False, f"D{later} came later and rests on it; that one first", None
     if state.track_id in tracker.tracks:
         return False, f"{state.track_id} is there already", None
     state.open_events, state.waiting = {}, []
@@ -94,7 +98,7 @@ def unmerged(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tup
     for names in (s.identities, s.sources, s.fixers):
         names[:] = [name for name in names if name not in one.devices]
     s.decided.remove(one)
-    state.decided = [old for old in state.decided if old.action != "false_fix"]  # which of them stand is the other's to say
+    state.decided = [old for old in state.decided if old.action not in OF_A_FIX]  # which of them stand is the other's to say
     _go_along(s, state, one.devices)
     back = tracker.add(state)
     for key in one.keys:
@@ -108,11 +112,15 @@ def unmerged(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tup
 
 def unsplit(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tuple[bool, str]:
     """The receiver's own track is no more; it feeds the shipment's again."""
+    if (later := _rests_on(tracker, one)) is not None:
+        return False, f"D{later} came later and rests on it; that one first"
     other = tracker.by_key.get(one.keys[0])
     if other is None or other is live:
         return False, "its own track is no more"
     tracker.catch_up(other, book)
     _end(tracker, other, book)
+    if one.keys[0] in merged_keys(live.state.decided):  # the receiver had been split off before, and merged into this one
+        tracker.by_key[one.keys[0]] = live
     if one.state and live.state.base is not None:
         live.rebase(_with(live.state.base, _CORES.decode(one.state), one.devices[0]))
     _go_along(other.state, live.state, one.devices)
@@ -120,12 +128,49 @@ def unsplit(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tupl
     _give(tracker, list(other.state.ring), live)
     _retold(tracker, other.state.ring, book, live)
     live.state.decided.remove(one)
+    live.state.decided += [old for old in other.state.decided if old not in live.state.decided]
     return True, f"{', '.join(one.devices)} feeds it again"
+
+
+def beneath(tracker: Tracker, number: int) -> tuple[LiveTrack, int] | None:
+    """The track, and the merge, in which that of a decision now lies: what it did cannot be undone before that is."""
+    for live in tracker.tracks.values():
+        for one in live.state.decided:
+            if one.action == "merge" and _holds(one, number):
+                return live, one.number
+    return None
+
+
+def _holds(merge: Decided, number: int) -> bool:
+    inner = _DECODER.decode(merge.state).decided
+    return any(one.number == number or (one.action == "merge" and _holds(one, number)) for one in inner)
+
+
+def _rests_on(tracker: Tracker, one: Decided) -> int | None:
+    """The newest decision that said later whose the same receivers, or what they feed since, are; None: there is none.
+
+    Undone in another order than they were made, one would take a receiver from where the other had put it.
+    """
+    later, other = [], tracker.by_key.get(one.keys[0]) if one.action == "split" and one.keys else None
+    for live in tracker.tracks.values():
+        for d in live.state.decided:
+            same = not set(d.devices).isdisjoint(one.devices) or not set(d.keys).isdisjoint(one.keys)
+            if d.number > one.number and d.action in ("merge", "split") and (same or live is other):
+                later.append(d.number)
+    return max(later, default=None)
+
+
+def _root(s: TrackState, device: str) -> str:
+    """The owner's key of a receiver of a track: its own, where a merge brought it."""
+    for one in s.decided:
+        if one.action == "merge" and device in one.devices:
+            return _root(_DECODER.decode(one.state), device)
+    return s.of or s.key
 
 
 def _go_along(here: TrackState, there: TrackState, devices: list[str]) -> None:
     """What was decided of the fixes of receivers goes where they go: there it is undone, and there no copy of them counts."""
-    theirs = [one for one in here.decided if one.action == "false_fix" and one.m is not None and one.m.device in devices]
+    theirs = [one for one in here.decided if one.action in OF_A_FIX and one.m is not None and one.m.device in devices]
     here.decided[:] = [one for one in here.decided if one not in theirs]
     there.decided += theirs
 

@@ -63,7 +63,8 @@ class Tracker:
         self.by_key: dict[str, LiveTrack] = {}
         for state in states or []:
             self.add(state)
-        self.by_key.update({key: live for live in self.tracks.values() for key in merged_keys(live.state.decided)})
+        merged = {key: live for live in self.tracks.values() for key in merged_keys(live.state.decided)}
+        self.by_key = merged | self.by_key  # what was split off again has a track of its own
 
     def add(self, state: TrackState) -> LiveTrack:
         """A new (or restored) track."""
@@ -78,7 +79,8 @@ class Tracker:
         live = self.by_key.get(key)
         if live is None or not live.state.decided:
             return live
-        return self.by_key.get(f"{live.state.of or live.state.key}/{device}", live)
+        own = self.by_key.get(f"{key}/{device}")  # also where what it left was merged into another since
+        return self.by_key.get(f"{live.state.of or live.state.key}/{device}", live) if own is None else own
 
     def model(self, live: LiveTrack) -> Model:
         """The motion model of a track."""

@@ -20,6 +20,8 @@ from opsroom.picture_view import View
 
 #: False alarms are counted over so many shifts at most.
 SHIFTS = 21
+#: Characters of a device's or a track's name.
+DEVICE_MOST = 200
 #: What was told in several operations is looked for among so many alerts, the newest that nobody waits for.
 REOPENED = 1000
 
@@ -109,11 +111,10 @@ class Person:
                 time_ns = ns_from_text(body.time)
             except ValueError as error:
                 raise HTTPException(422, f"time: {error}") from error
-        if body.action in ("merge", "identify") and not await self.source.run(self._may_see, self.view(request), body.other):
-            raise HTTPException(404, f"other: no track {body.other!r}")
+        await self.source.run(self._checked, self.view(request), body)
         decision = model.Decision(
-            action=body.action, subject=body.subject, by=by, note=body.note[:2000], device=body.device[:200],
-            other=body.other[:200], time_ns=time_ns, operation=operation,
+            action=body.action, subject=body.subject, by=by, note=body.note[:2000], device=body.device, other=body.other,
+            time_ns=time_ns, operation=operation,
         )  # fmt: skip
         decisions = [decision]
         if body.action in ("undo", "reopen"):
@@ -122,8 +123,30 @@ class Person:
         return json_answer(openapi.Decided(f"D{numbers[0]}", numbers[0]))
 
     @staticmethod
-    def _may_see(view: View, track_id: str) -> bool:
-        return view.track(track_id) is not None
+    def _checked(view: View, body: openapi.DecisionBody) -> None:
+        """Refuse, by field, what the tracks' own rows say cannot be; the rest is the fold's to say."""
+        for name, text in (("device", body.device), ("other", body.other)):
+            if len(text) > DEVICE_MOST:
+                raise HTTPException(422, f"{name}: more than {DEVICE_MOST} characters")
+        if body.action in ("undo", "reopen") or (one := view.track(body.subject)) is None:
+            return
+        contact = body.action in ("identify", "confirm_dark", "dismiss_dark")
+        if contact == bool(one.tag_id):
+            why = "has an identity: it is no contact" if contact else "is a contact"
+            raise HTTPException(422, f"subject: {body.subject} {why}")
+        if one.status == "deleted" and not body.action.endswith("_dark"):  # what an image showed is known again after days
+            raise HTTPException(422, f"subject: {body.subject} is no more")
+        if body.action == "split" and body.device not in one.identities:
+            raise HTTPException(422, f"device: {body.device!r} is none of {body.subject}'s: {', '.join(one.identities)}")
+        if body.action not in ("merge", "identify"):
+            return
+        other = view.track(body.other)
+        if other is None:
+            raise HTTPException(404, f"other: no track {body.other!r}")
+        for wrong, why in ((other.track_id == one.track_id, "is the same track"), (other.status == "deleted", "is no more"),
+                           (not other.tag_id, "is a contact"), (other.operation != one.operation, "is another operation's")):
+            if wrong:
+                raise HTTPException(422, f"other: {body.other} {why}")
 
     def _decision(self, number: int) -> model.Decision | None:
         """The decision that an entry of the journal holds."""

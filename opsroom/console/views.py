@@ -171,7 +171,8 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
 
     What several fixes together mean (docs/events.md) says by which ``rule`` it is one, what was measured, how well it was
     observed (``confidence``, 0 to 1), how far it is known to reach, and what was said of it before a fix came late;
-    ``withdrawn``: it was none after all.
+    ``withdrawn``: it was none after all.  ``about``: which decision it tells of (``D12``), or that is undone (``undo D12``);
+    of an alarm which.
     """
 
     event_id: str
@@ -185,6 +186,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     lat_deg: float | None
     lon_deg: float | None
     text: str
+    about: str
     seen_until: str | None
     confidence: float | None
     measures: dict[str, Value]
@@ -380,7 +382,7 @@ def event_view(revision: int, event: model.Event) -> EventView:
     return EventView(
         event_id=event.event_id, revision=revision, kind=event.kind, operation=event.operation,
         start=iso_from_ns(event.start_ns), end=_iso(event.end_ns), track_ids=event.track_ids, device=event.device,
-        lat_deg=event.lat_deg, lon_deg=event.lon_deg, text=event.text, seen_until=_iso(event.last_ns),
+        lat_deg=event.lat_deg, lon_deg=event.lon_deg, text=event.text, about=event.about, seen_until=_iso(event.last_ns),
         confidence=event.confidence, measures=event.measures, rule=event.rule, withdrawn=event.withdrawn,
         corrections=tuple(
             CorrectionView(what=c.what, at=iso_from_ns(c.at_ns), track_id=c.track_id, fix=iso_from_ns(c.fix_ns),

@@ -90,7 +90,7 @@ def test_undone_it_counts_again(folded):
         ((61, Decision(action="false_fix", subject="T5", by="anna", device="gps")), "can be taken out any more"),
         ((61, Decision(action="false_fix", subject="T99", by="anna", device="gps", time_ns=T0)), "no such track"),
         ((61, Decision(action="take_over", subject="T5", by="anna")), "no refused fix"),
-        ((61, Decision(action="undo", subject="D1", by="anna")), "no such track"),
+        ((61, Decision(action="undo", subject="D1", by="anna")), "it did nothing"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_changes_nothing(decision, words, folded):

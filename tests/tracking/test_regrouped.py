@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from birddog.geo import LocalFrame, distance_m
-from birddog.model import Attachment, Decision, Device, Fix, Flag, Operation, Scan, Sighting, Tick, Track
+from birddog.model import Alarm, Attachment, Decision, Device, Fix, Flag, Operation, Scan, Sighting, Tick, Track
 from birddog.units import NS
 
 T0 = 1_790_000_000 * NS
@@ -389,3 +389,107 @@ def test_a_dark_vessel_is_confirmed(journal):
     said.add(40, decide("confirm_dark", "T99"))
     said.add(41, decide("undo", "Dx"))
     assert [kind for kind, _ in told(said)] == ["decided", "decided", "decided_nothing", "decided_nothing"]
+
+
+# --- in another order than they were made -------------------------------------------------------------------------------
+
+
+class Three:
+    """Three shipments, of which the first has two receivers that part; what is decided of them, by words."""
+
+    def __init__(self, journal):
+        self.said = case(journal, ("a", "S1"), ("z", "S1"), ("b", "S2"), ("c", "S3"))
+        self.t, self.numbers = 0, {}
+        for _ in range(12):
+            self.speak()
+
+    def speak(self) -> None:
+        t = self.t = self.t + 10
+        for device, e, n in (("a", 10.0 * t, 0.0), ("z", 10.0 * min(t, 60), 30.0), ("b", 10.0 * t, 5.0), ("c", 10.0 * t, 9.0)):
+            self.said.say(t, fix(device, t, e, n))
+
+    def feeds(self) -> dict[str, str]:
+        """Which track each device's next fixes feed."""
+        before = {row.track_id: row.hits + row.refused for row in self.said.now(self.t)}
+        t, found = self.t + 5, {}
+        self.t += 10
+        for k, (device, n) in enumerate((("a", 0.0), ("z", 30.0), ("b", 5.0), ("c", 9.0))):
+            e = 600.0 if device == "z" else 10.0 * t
+            self.said.say(t + k, fix(device, t + k, e, n))
+            rows = {row.track_id: row.hits + row.refused for row in self.said.now(t + k)}
+            [found[device]] = [name for name in rows if rows[name] != before.get(name)]
+            before = rows
+        return found
+
+    def does(self, word: str, of: str, other: str = "") -> str:
+        names = {device: row.track_id for row in self.said.now(self.t) for device in row.identities}
+        action = word.rstrip("0123456789")
+        body = {
+            "merge": lambda: decide("merge", names[of], other=names[other], operation="A"),
+            "split": lambda: decide("split", names[of], device=of, operation="A"),
+            "undo": lambda: decide("undo", f"D{self.numbers[of]}", operation="A"),
+        }[action]()
+        self.said.add(self.t + 1, body)
+        self.t += 1
+        self.numbers[word] = self.said.seq
+        return told(self.said)[-1][0]
+
+    def who(self) -> list[tuple[str, ...]]:
+        return sorted(row.identities for row in self.said.now(self.t))
+
+
+@pytest.mark.parametrize("words", [
+    "merge a b, split b, undo merge",
+    "split z, merge b z, undo split",
+    "split z, merge z b, undo split",
+    "merge a b, merge1 c a, undo merge",
+    "split z, merge c a, undo split",
+])  # fmt: skip
+def test_what_rests_on_a_decision_is_undone_first(journal, words):
+    """Undone before it, another shipment's track ended, a receiver fed one track and stood in another's list, and nothing of
+    it could be undone any more (found by an auditor)."""
+    three = Three(journal)
+    begun = three.feeds()
+    *first, wrong = [one.split() for one in words.split(", ")]
+    for one in first:
+        assert three.does(*one) == "decided"
+    feeds, who = three.feeds(), three.who()
+    assert three.does(*wrong) == "decided_nothing"
+    assert "that one first" in told(three.said)[-1][1] and f"D{three.numbers[first[-1][0]]} " in told(three.said)[-1][1]
+    assert three.feeds() == feeds and three.who() == who
+    for word, *_ in reversed(first):
+        assert three.does("undo", word) == "decided"
+    assert three.who() == [("a", "z"), ("b",), ("c",)] and three.feeds() == begun
+
+
+@pytest.mark.parametrize(
+    "words", ["split z, merge c a", "merge a b, split b, merge c a", "split z, merge z b, split b, merge c a"]
+)
+def test_what_was_split_off_stays_so_when_what_it_left_is_merged_into_another(journal, words):
+    three = Three(journal)
+    *_, (_, off), _ = decisions = [one.split() for one in words.split(", ")]
+    for one in decisions:
+        assert three.does(*one) == "decided"
+    feeds = three.feeds()
+    assert feeds["a"] == feeds["c"] != feeds[off]
+    [row] = [row for row in three.said.now(three.t) if row.track_id == feeds[off]]
+    assert row.identities == (off,)
+
+
+def test_a_receiver_that_was_merged_and_split_off_again_falls_silent_by_itself(journal):
+    three = Three(journal)
+    three.does("merge", "a", "b")
+    three.does("split", "b")
+    [row] = [row for row in three.said.now(three.t) if row.identities == ("b",)]
+    for t in range(three.t + 10, three.t + 200, 10):
+        three.said.say(t, fix("a", t, 10.0 * t))
+    assert [e.device for e in three.said.happened("silent") if row.track_id in e.track_ids] == ["b"]
+
+
+def test_what_a_receiver_that_was_split_off_calls_is_told_of_its_own_track(journal):
+    said = parted(journal)
+    [row] = said.now(125)
+    said.add(126, decide("split", row.track_id, device="b"))
+    off = f"T{said.seq}"
+    said.say(130, Alarm(device="b", alarm="tamper", time_ns=T0 + 130 * NS))
+    assert [e.track_ids for e in said.happened("tamper")] == [(off,)]

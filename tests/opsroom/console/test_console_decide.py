@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import pytest
 
+from birddog.model import Event
 from opsroom.console.routes import Console
 from opsroom.picture_rows import Asked
 from opsroom.picture_view import Rights
@@ -49,6 +50,37 @@ def test_what_is_no_decision_is_refused(stage, body, status):
     assert stage.decisions == []
 
 
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"action": "split", "subject": "T1"}, 422, "device: '' is none of T1's: bd-0001"),
+        ({"action": "split", "subject": "T1", "device": "zz"}, 422, "device: 'zz' is none"),
+        ({"action": "split", "subject": "T1", "device": "z" * 201}, 422, "device: more than 200"),
+        ({"action": "split", "subject": "T3", "device": "zz"}, 422, "subject: T3 is a contact"),
+        ({"action": "false_fix", "subject": "T4", "time": "2026-11-29T12:00:00Z"}, 422, "subject: T4 is no more"),
+        ({"action": "merge", "subject": "T1"}, 404, "other: no track ''"),
+        ({"action": "merge", "subject": "T1", "other": "T1"}, 422, "other: T1 is the same track"),
+        ({"action": "merge", "subject": "T1", "other": "T4"}, 422, "other: T4 is no more"),
+        ({"action": "merge", "subject": "T1", "other": "T3"}, 422, "other: T3 is a contact"),
+        ({"action": "merge", "subject": "T1", "other": "T5"}, 422, "other: T5 is another operation's"),
+        ({"action": "identify", "subject": "T1", "other": "T2"}, 422, "subject: T1 has an identity"),
+        ({"action": "identify", "subject": "T3", "other": "T3"}, 422, "other: T3 is the same track"),
+        ({"action": "confirm_dark", "subject": "T1"}, 422, "subject: T1 has an identity"),
+    ],
+)
+def test_what_the_rows_say_cannot_be_is_refused_by_field(stage, makers, body, status, words):
+    """Each of these was "Decided, D47." on the page, and nothing happened."""
+    stage.publish(makers["track"](2), makers["track"](3, tag_id="", identities=()), makers["track"](4, status="deleted"),
+                  makers["track"](5, operation="another"))  # fmt: skip
+    answer = httpx.post(f"{stage.start()}/v1/decisions", json=body)
+    assert (answer.status_code, answer.json()["error"][:len(words)]) == (status, words) and stage.decisions == []
+
+
+def test_of_a_contact_that_is_no_more_it_is_still_said_that_it_is_no_dark_vessel(stage, makers):
+    stage.publish(makers["track"](3, tag_id="", identities=(), status="deleted"))
+    assert httpx.post(f"{stage.start()}/v1/decisions", json={"action": "dismiss_dark", "subject": "T3"}).status_code == 200
+
+
 def test_who_is_who_is_decided_and_an_acknowledgement_is_taken_back(stage, makers):
     stage.publish(makers["track"](2), makers["track"](3, tag_id="", identities=()))
     address = stage.start()
@@ -61,7 +93,7 @@ def test_who_is_who_is_decided_and_an_acknowledgement_is_taken_back(stage, maker
                    ("identify", "T3", "T1", "", "nightjar"), ("confirm_dark", "T3", "", "", "nightjar"),
                    ("dismiss_dark", "T3", "", "", "nightjar")]  # fmt: skip
     for action in ("merge", "identify"):
-        body = {"action": action, "subject": "T1", "other": "T99"}
+        body = {"action": action, "subject": "T1" if action == "merge" else "T3", "other": "T99"}
         assert httpx.post(f"{address}/v1/decisions", json=body).status_code == 404
     assert httpx.post(f"{address}/v1/alerts/A1/acknowledge", json={"by": "anna"}).status_code == 200
     assert httpx.post(f"{address}/v1/decisions", json={"action": "undo", "subject": f"D{stage.seq}"}).status_code == 200
@@ -183,7 +215,7 @@ def test_a_person_decides_where_a_track_is_and_takes_it_back(stage, makers, watc
     page = seen.page
     page.click('[data-track-id="T1"]')
     page.wait_for_selector("#detail-false")
-    assert not page.is_visible("#detail-here") and not page.is_visible("#detail-undo")  # nothing says another place
+    assert not page.is_visible("#detail-here") and not page.is_visible("#detail-decisions")  # nothing says another place
     page.click("#detail-false")
     page.wait_for_selector("#who[open]")
     assert page.text_content("#who-title") == "Is this fix false?" and "S-1 never was" in page.inner_text("#who-what")
@@ -195,12 +227,54 @@ def test_a_person_decides_where_a_track_is_and_takes_it_back(stage, makers, watc
     page.wait_for_selector("#who[open]")
     page.fill("#who-name", "anna")
     page.keyboard.press("Enter")
-    page.click("#detail-undo")
+    page.wait_for_function("() => document.getElementById('say-soon').textContent.startsWith('Decided')")
+    decided = f"D{stage.seq}"
+    stage.publish(told(1, decided, "anna: it is where phone said"))
+    page.click(f'[data-decision="{decided}"]')
+    page.wait_for_selector("#who[open]")
+    assert "no longer: anna: it is where phone said" in page.inner_text("#who-what")
+    page.keyboard.press("Enter")
+    while len(stage.decisions) < 2:  # the test's own time limit ends it
+        page.wait_for_timeout(20)
+    assert [(d.action, d.subject, d.by) for d in stage.decisions] == [("take_over", "T2", "anna"), ("undo", decided, "anna")]
+    stage.publish(told(2, f"undo {decided}", f"anna: {decided} is undone"))
+    page.wait_for_selector("#detail-decisions .undo", state="detached")
+    assert "said (undone)" in page.inner_text("#detail-decisions")
+    seen.clean()
+
+
+def told(number: int, about: str, text: str, kind: str = "decided") -> Event:
+    """The fold's word of a decision about T2."""
+    return Event(event_id=f"E{number}", kind=kind, operation="nightjar", seq=number, start_ns=10**18, end_ns=10**18,
+                 track_ids=("T2",), text=text, about=about)  # fmt: skip
+
+
+@pytest.mark.browser
+def test_what_anybody_decided_is_undone_in_another_window_and_what_came_to_nothing_is_said(stage, makers, watch):
+    """*Undo* was in the memory of the page in which it was decided: after a reload, or on the next shift, there was none."""
+    stage.publish(makers["track"](2))
+    address = stage.start()
+    assert httpx.post(f"{address}/v1/decisions", json={"action": "take_over", "subject": "T2", "by": "ben"}).status_code == 200
+    decided = f"D{stage.seq}"
+    stage.publish(told(1, "D90", "ben: T3 is T2"), told(2, decided, "ben: it is where phone said"),
+                  told(3, "undo D90", "ben: D90 is undone"), told(4, "D93", "ben: no refused fix", "decided_nothing"))
+    seen = watch(address, map=False)
+    page = seen.page
+    page.click('[data-track-id="T1"]')
+    page.wait_for_selector("#detail-false")
+    assert not page.is_visible("#detail-decisions")
+    page.click('[data-track-id="T2"]')
+    page.wait_for_selector("#detail-decisions:not([hidden])")
+    assert page.eval_on_selector_all("#detail-decisions .undo", "all => all.map(one => one.dataset.decision)") == [decided]
+    assert "NOT DONE: ben: no refused fix" in page.inner_text("#detail-decisions")
+    page.fill("#watch", "anna")
+    page.click("#detail-decisions .undo")
     page.wait_for_selector("#who[open]")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#detail-undo", state="hidden")
-    assert [(d.action, d.by) for d in stage.decisions] == [("take_over", "anna"), ("undo", "anna")]
-    assert stage.decisions[0].subject == "T2" and stage.decisions[1].subject.startswith("D")
+    page.wait_for_function("() => document.getElementById('say-soon').textContent.startsWith('Decided')")
+    assert [(d.action, d.subject, d.by) for d in stage.decisions[1:]] == [("undo", decided, "anna")]
+    stage.publish(told(5, f"D{stage.seq}", "anna: it cannot be undone: D95 came later", "decided_nothing"))
+    page.wait_for_selector(".toast:has-text('Not done: anna: it cannot be undone')")
     seen.clean()
 
 

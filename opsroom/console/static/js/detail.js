@@ -7,12 +7,14 @@ import { age, clock, metres, motion, plain, position, sentence, stamp } from './
 
 /** So many tracks are offered as the same thing. */
 const CHOICES = 40;
+/** So many of what was decided are told of; of what stands, all. */
+const DECIDED = 5;
 
 /** Under which warrant it is followed, and until when. */
 const words = (a) => (a.warrant ? `${plain(a.warrant)}: ${a.state}, until ${stamp(a.until)}` : 'NONE: nothing of it is kept');
 
 export class Detail {
-  /** @param {{store: import('./store.js').Store, now: () => number|null, place: (device: string) => string, decide: (what: object) => void}} room */
+  /** @param {{store: import('./store.js').Store, now: () => number|null, place: (device: string) => string, decide: (what: object) => void, fail: (words: string) => void}} room */
   constructor(room) {
     this.room = room;
     this.kind = '';
@@ -27,7 +29,8 @@ export class Detail {
     this.whyOf = '';
     this.asked = newest();
     this.decide = document.getElementById('detail-decide');
-    this.decided = new Map(); // track id -> what this page's person decided last: {id, words}
+    this.older = { id: '', events: [] }; // what was decided of the selected track before what the page has
+    this.sent = new Set(); // decisions of this page's person of which nothing is heard yet
     const on = (id, what) => document.getElementById(id).addEventListener('click', () => this.kind === 'track' && this.row() && what(this.row()));
     const format = document.getElementById('detail-export');
     format.addEventListener('change', () => {
@@ -56,7 +59,6 @@ export class Detail {
       else this.ask(t, 'Is this that shipment?', `the contact ${title(t)} is ${it}`, { action: 'identify', other });
     });
     choose('detail-device', (t, device) => this.ask(t, 'Does it go its own way?', `${device} is not with ${title(t)} any more`, { action: 'split', device }));
-    on('detail-undo', (t) => this.ask(t, 'Undo this?', `no longer: ${this.decided.get(t.track_id).words}`, { action: 'undo', subject: this.decided.get(t.track_id).id }));
   }
 
   ask(t, heading, words, decision) {
@@ -65,17 +67,66 @@ export class Detail {
       words: plain(words),
       decision: { subject: t.track_id, ...decision },
       told: (id) => {
-        if (decision.action === 'undo') this.decided.delete(t.track_id);
-        else this.decided.set(t.track_id, { id, words });
-        this.draw();
+        this.sent.add(id);
+        this.heard(this.room.store.events.keys());
       },
     });
+  }
+
+  /** Say loudly where a decision of this page's person came to nothing; what was decided stands in the panel. */
+  heard(ids) {
+    let decided = false;
+    for (const id of ids) {
+      const e = this.room.store.events.get(id);
+      if (!e?.kind.startsWith('decided')) continue;
+      decided = true;
+      if (this.sent.delete(e.about) && e.kind === 'decided_nothing') this.room.fail(`Not done: ${plain(e.text)}`);
+    }
+    if (decided && this.kind === 'track') this.draw();
+  }
+
+  /** What was decided of a track, by anybody, the newest first; what stands can be undone. */
+  decisions(t) {
+    const list = document.getElementById('detail-decisions');
+    const all = new Map([...(this.older.id === t.track_id ? this.older.events : []), ...this.room.store.events.values()]
+      .filter((e) => e.kind.startsWith('decided') && e.track_ids.includes(t.track_id)).map((e) => [e.event_id, e]));
+    const told = [...all.values()].sort((a, b) => b.revision - a.revision);
+    const undone = new Set(told.filter((e) => e.about.startsWith('undo ')).map((e) => e.about.slice(5)));
+    const stands = (e) => e.kind === 'decided' && !e.about.startsWith('undo ') && !undone.has(e.about);
+    const shown = told.filter((e, nth) => nth < DECIDED || stands(e));
+    const key = JSON.stringify(shown.map((e) => [e.event_id, stands(e)]));
+    list.hidden = shown.length === 0;
+    if (list.dataset.key === key) return;
+    list.dataset.key = key;
+    list.replaceChildren(...shown.map((e) => {
+      const item = make('li', '', `${clock(e.start)} ${e.kind === 'decided' ? '' : 'NOT DONE: '}${plain(e.text)}${undone.has(e.about) ? ' (undone)' : ''} `);
+      if (stands(e)) {
+        const undo = make('button', 'undo', 'Undo');
+        undo.type = 'button';
+        undo.dataset.decision = e.about;
+        undo.setAttribute('aria-label', `Undo ${e.about}`);
+        undo.addEventListener('click', () => this.ask(t, 'Undo this?', `no longer: ${e.text}`, { action: 'undo', subject: e.about }));
+        item.append(undo);
+      }
+      return item;
+    }));
+  }
+
+  /** What was decided of a track long ago; the page has the newest events only. */
+  async remember(id) {
+    this.older = { id, events: [] };
+    const answer = await fetch(`/v1/events?kind=decided,decided_nothing&track=${encodeURIComponent(id)}`).catch(() => null);
+    const found = answer?.ok ? await answer.json().catch(() => null) : null;
+    if (!found || this.older.id !== id) return;
+    this.older = { id, events: found.events };
+    if (this.kind === 'track' && this.id === id) this.draw();
   }
 
   show(kind, id) {
     if (id !== this.id) this.unexplain();
     this.kind = kind;
     this.id = id;
+    if (kind === 'track' && this.older.id !== id) this.remember(id);
     this.draw();
   }
 
@@ -101,8 +152,10 @@ export class Detail {
     this.decide.hidden = this.kind !== 'track' || !row;
     if (this.kind === 'track' && row) {
       document.getElementById('detail-here').hidden = !row.rival;
-      document.getElementById('detail-undo').hidden = !this.decided.has(row.track_id);
       this.choices(row);
+      this.decisions(row);
+    } else {
+      document.getElementById('detail-decisions').hidden = true;
     }
     if (!row) {
       this.tell([['state', 'no longer in the picture']]);

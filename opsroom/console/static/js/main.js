@@ -35,6 +35,7 @@ const room = {
     decision: { action: 'reopen', subject: id }, told: () => {},
   }),
   decide: (what) => watch.decide(what),
+  fail: (words) => watch.fail(words),
   acknowledgeGroup: (group) => watch.acknowledgeGroup({ ...group, seq: live.seq }),
   sound: (severity) => sound.play(severity),
   unfollow: () => follow(false),
@@ -118,6 +119,7 @@ function frame(message, first) {
   }
   // what was decided of a track may have taken steps out of its trail
   if ([...changed.events].some((id) => store.events.get(id)?.kind === 'decided')) trails();
+  detail.heard(changed.events);
   // a track is marked on the map with its alerts
   for (const id of changed.alerts) {
     const alert = store.alerts.get(id); // an alert may be seen, and let go of, in one frame

@@ -104,12 +104,16 @@ export class Watch {
       write($('say-soon'), told(await answer.json()));
     } catch (error) {
       if (!(error instanceof TypeError) && !(error instanceof SyntaxError)) throw error;
-      const words = `${what} was not written: ${error.message}`;
-      write($('say-now'), words);
-      const bar = make('p', 'toast', words);
-      document.body.append(bar);
-      setTimeout(() => bar.remove(), 8000);
+      this.fail(`${what} was not written: ${error.message}`);
     }
+  }
+
+  /** Say loudly that something is not so. */
+  fail(words) {
+    write($('say-now'), words);
+    const bar = make('p', 'toast', words);
+    document.body.append(bar);
+    setTimeout(() => bar.remove(), 8000);
   }
 }
 
