@@ -12,11 +12,11 @@ import msgspec
 from birddog.model import Event, Fix
 from birddog.units import NS
 from tracking.book import Book
-from tracking.lag import BEHIND_NS, SAME_NS, STEADY, Lag, levelled
+from tracking.lag import BEHIND_NS, LESS_NS, RUN_NS, SAME_NS, SMALL_NS, SPOILT_MOST, STEADY, Lag, levelled
 from tracking.lag import heard as lag_heard
 
-#: A run of messages that are steadily wrong takes so long at least: what was kept and comes in at once is no clock, s.
-RUN_NS = 2 * NS
+#: So many messages are put right when it is known that their clock fell back.
+HELD_MOST = 8
 #: What a message of a receiver takes of which that is not known.
 WAY_NS = NS
 
@@ -25,6 +25,31 @@ def about(off_ns: int) -> str:
     """How far a clock is off, in words: to 5 s where it is far, for what its messages take is only known to about that."""
     off_s = abs(off_ns) / NS
     return f"{5 * round(off_s / 5) if off_s >= 100.0 else round(off_s)} s {'ahead' if off_ns > 0 else 'behind'}"
+
+
+class Before(msgspec.Struct, frozen=True, gc=False):
+    """What a device's times were: the newest one, by how much it was after the one before (None: not known), and its way then.
+
+    ``many``: its messages come by several ways, of which one may be late; nothing follows from that.
+    """
+
+    time_ns: int | None = None
+    every_ns: int | None = None
+    way_ns: int = 0
+    many: bool = False
+
+    def back(self, time_ns: int) -> bool:
+        """Whether its times go on by much less than they do, or back."""
+        if self.time_ns is None or self.many:
+            return False
+        return time_ns - self.time_ns <= (self.every_ns or 0) - LESS_NS
+
+
+def is_right(lag: Lag, behind_ns: int) -> bool:
+    """Whether a message of a clock that was right takes what its messages take."""
+    return not lag.run and behind_ns < BEHIND_NS and (
+        -SMALL_NS < behind_ns - lag.way_ns < SMALL_NS or lag.spoilt >= SPOILT_MOST
+    )
 
 
 class Ahead(msgspec.Struct, frozen=True, array_like=True):
@@ -129,30 +154,45 @@ class Clocks(msgspec.Struct):
             event = book.event("clock", operation, book.now_ns, device=device, track_ids=tracks, text=text)
             self.ahead[device] = Ahead(event, book.now_ns, way_ns)
 
-    def taken_at(self, fix: Fix, operation: str, track_id: str, book: Book) -> int:
-        """The time of a fix, ns: that of a clock that is steadily behind is put right, and told of."""
+    def taken_at(self, fix: Fix, operation: str, track_id: str, before: Before, book: Book) -> int:
+        """The time of a fix, ns: that of a clock that is steadily behind is put right, and told of.
+
+        Args:
+            before: what the device's times were up to now.
+        """
         if fix.time_ns is None or fix.time_source != "device":
             return book.now_ns if fix.time_ns is None else fix.time_ns
-        old = self.lags.get(fix.device)
-        if old is not None and not old.run and book.now_ns - fix.time_ns < BEHIND_NS:  # right, as nearly all are
+        old, behind = self.lags.get(fix.device), book.now_ns - fix.time_ns
+        if old is not None and is_right(old, behind):  # as nearly all are
             return fix.time_ns
-        lag = lag_heard(old, fix.time_ns, book.now_ns)
+        lag = lag_heard(old, fix.time_ns, book.now_ns, back=before.back(fix.time_ns), way_ns=before.way_ns)
         going = None if old is None else old.event
         if going is not None and not lag.run:
             book.end(going, book.now_ns)
         elif lag.steady and going is None:
             used = "taken at the time without it" if lag.correction_ns else "drawn as old: it may be the way that is so slow"
-            text = f"its clock is {about(-lag.least_ns)}, steadily: its fixes are {used}"
+            text = f"its clock is {about(lag.way_ns - lag.least_ns)}, steadily: its fixes are {used}"
             event = book.event("clock", operation, book.now_ns, device=fix.device, track_ids=(track_id,), text=text)
             lag = msgspec.structs.replace(lag, event=event)
+        if lag.run and lag.right and not lag.steady:
+            kept = () if lag.run == 1 else lag.held
+            lag = msgspec.structs.replace(lag, held=(*kept, (fix.time_ns, fix.lat_deg, fix.lon_deg))[-HELD_MOST:])
         if lag.run or lag.right:
             self.lags[fix.device] = lag
-        return fix.time_ns + lag.correction_ns
+        return min(fix.time_ns + lag.correction_ns, book.now_ns) if lag.correction_ns else fix.time_ns
 
     def may_be_behind(self, device: str) -> bool:
         """Whether what a device says just now is long past, and it is not known yet if it is a clock or what was kept."""
         lag = self.lags.get(device)
-        return lag is not None and 0 < lag.run < STEADY
+        return lag is not None and lag.run > 0 and not lag.steady
+
+    def held(self, device: str) -> tuple[tuple[int, float, float], ...]:
+        """What was taken at the time that a device stated, before it was known that its clock fell back: told once."""
+        lag = self.lags.get(device)
+        if lag is None or not lag.held or not lag.known_ns:
+            return ()
+        self.lags[device] = msgspec.structs.replace(lag, held=())
+        return lag.held
 
     def set_back(self, book: Book) -> None:
         """The journal's clock had been ahead: it was not theirs that was behind."""

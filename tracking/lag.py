@@ -22,6 +22,14 @@ STEADY = 3
 SAME_NS = 30 * NS
 
 
+#: The same of one that fell back by less than BEHIND_NS, for which so much is little.
+SMALL_SAME_NS = 5 * NS
+#: A run takes so long at least: what comes in at once was kept.
+RUN_NS = 2 * NS
+#: So often it only seemed to have fallen back a little, and its messages come in any order: it is not asked any more.
+SPOILT_MOST = 6
+#: So much less than its times go on they go on when it falls back.
+LESS_NS = 15 * NS
 #: How fast what is late by so much is followed: a message that took longer says little of a clock, one that took less more.
 SLOWER, QUICKER = 8, 2
 
@@ -36,9 +44,13 @@ class Lag(msgspec.Struct, frozen=True):
 
     Args:
         time_ns: its newest time; heard_ns: when that came in; 0 of one that is right, of which neither is asked.
-        run: messages in a row that were steadily behind; least_ns: by how much at least.
+        run: messages in a row that were steadily behind; least_ns: by how much, of late; begun_ns: when the first came in.
         right: it was right once: what is steadily behind now fell back.
         event: the alert that goes on.
+        way_ns: what its messages take while it is right, where that is long.
+        spoilt: how often something was late as if it had fallen back a little, and it had not.
+        known_ns: how far it fell back, and its way.
+        held: the messages of the run: the time that each stated, and where.
     """
 
     time_ns: int
@@ -47,11 +59,23 @@ class Lag(msgspec.Struct, frozen=True):
     least_ns: int = 0
     right: bool = False
     event: Event | None = None
+    way_ns: int = 0
+    spoilt: int = 0
+    begun_ns: int = 0
+    known_ns: int = 0
+    held: tuple[tuple[int, float, float], ...] = ()
 
     @property
     def steady(self) -> bool:
         """Whether this is a clock that is behind."""
-        return self.run >= STEADY
+        if self.least_ns >= BEHIND_NS:
+            return self.run >= STEADY
+        return self.run >= STEADY + 2 * self.spoilt and self.heard_ns - self.begun_ns >= RUN_NS
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is behind by so little that a slow way is likelier, unless its times went back."""
+        return self.run > 0 and self.least_ns < BEHIND_NS
 
     @property
     def correction_ns(self) -> int:
@@ -59,28 +83,46 @@ class Lag(msgspec.Struct, frozen=True):
 
         One that was behind from the first may be right, and its way long, or ours ahead.
         """
-        return self.least_ns if self.steady and self.right else 0
+        return self.known_ns - self.way_ns if self.run and self.known_ns else 0
 
 
 #: A clock that is right: of nearly every device, with every message.
 RIGHT = Lag(0, 0, right=True)
 
 
-def heard(old: Lag | None, time_ns: int, now_ns: int) -> Lag:
-    """What is known after one more message that states a time."""
+def right_at(behind_ns: int, spoilt: int = 0) -> Lag:
+    """A clock that is right, whose message took so long."""
+    if behind_ns < SMALL_NS and not spoilt:
+        return RIGHT
+    return Lag(0, 0, right=True, way_ns=behind_ns if behind_ns >= SMALL_NS else 0, spoilt=spoilt)
+
+
+def heard(old: Lag | None, time_ns: int, now_ns: int, *, back: bool = False, way_ns: int = 0) -> Lag:
+    """What is known after one more message that states a time.
+
+    Args:
+        back: its times went back, or on by much less than they do: it is no longer way that makes it late.
+        way_ns: what its messages took last.
+    """
     behind = now_ns - time_ns
     if old is None:
-        return RIGHT if behind < BEHIND_NS else Lag(time_ns, now_ns, run=1, least_ns=behind)
-    if behind < BEHIND_NS:
-        return RIGHT
-    on, passed = time_ns - old.time_ns, now_ns - old.heard_ns
+        return right_at(behind) if behind < BEHIND_NS else Lag(time_ns, now_ns, run=1, least_ns=behind, begun_ns=now_ns)
+    fell = msgspec.structs.replace(old, time_ns=time_ns, heard_ns=now_ns, run=1, least_ns=behind, begun_ns=now_ns)
     if old.run == 0:
         # the first that is behind: it fell back, or it is the first of what was kept
-        return msgspec.structs.replace(old, time_ns=time_ns, heard_ns=now_ns, run=1, least_ns=behind)
+        if behind >= BEHIND_NS or (back and behind - old.way_ns >= SMALL_NS and old.spoilt < SPOILT_MOST):
+            return msgspec.structs.replace(fell, way_ns=old.way_ns or way_ns)
+        return right_at(behind, old.spoilt)
+    if behind < (old.way_ns + SMALL_NS if old.is_small else BEHIND_NS):
+        return right_at(behind, old.spoilt + (old.is_small and not old.known_ns))
+    on, passed = time_ns - old.time_ns, now_ns - old.heard_ns
     if on == 0:
         return old
-    going = on > 0 and passed >= on / 2 and passed <= 2 * on
-    if going and abs(behind - old.least_ns) <= max(SAME_NS, on // 2):
-        least = min(old.least_ns, behind)
-        return msgspec.structs.replace(old, time_ns=time_ns, heard_ns=now_ns, run=min(old.run + 1, 1_000_000), least_ns=least)
-    return msgspec.structs.replace(old, time_ns=time_ns, heard_ns=now_ns, run=1, least_ns=behind)
+    going = on > 0 and passed >= on / 2 and passed <= 2 * on + RUN_NS
+    if going and abs(behind - old.least_ns) <= (SMALL_SAME_NS if old.is_small else max(SAME_NS, on // 2)):
+        least = -levelled(-old.least_ns, -behind)
+        lag = msgspec.structs.replace(old, time_ns=time_ns, heard_ns=now_ns, run=min(old.run + 1, 1_000_000), least_ns=least)
+        return msgspec.structs.replace(lag, known_ns=least) if lag.steady and lag.right else lag
+    if old.is_small and not old.known_ns:
+        return right_at(behind, old.spoilt + 1) if behind < BEHIND_NS else fell
+    return fell

@@ -36,7 +36,7 @@ from tracking.awaited import Awaited
 from tracking.battery import Batteries
 from tracking.book import Book, Changes, TakenFix
 from tracking.calendar_of_warrants import WarrantCalendar
-from tracking.clocks import WAY_NS, Clocks
+from tracking.clocks import WAY_NS, Before, Clocks, is_right
 from tracking.contacts import Look
 from tracking.deception import JAMS, Deception, passes
 from tracking.decided import decide, is_false
@@ -66,6 +66,7 @@ ABOUT_S = 1.0
 #: Of so many that were forgotten it is remembered where they were last.
 GONE_MOST = 4096
 _NOTHING: dict[str, Value] = {}
+_UNKNOWN = Before()
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -534,10 +535,12 @@ class OperationFold:
             s.fixers.append(device)
         self._describe(live, owner, device, fmt, fix.attributes.get("msg_type"))
         live.usual = live.described
+        before = self._before(live, fix, fmt, book.now_ns)
         tracker.contact(live, device, book, reports=True)
         if device in state.facts:
             self._battery(live, device, book)
-        time_ns = state.clocks.taken_at(fix, self.operation, s.track_id, book)
+        time_ns = state.clocks.taken_at(fix, self.operation, s.track_id, before, book)
+        self._put_right(live, device, book)
         m = of_fix(fix, time_ns, tracker.model(live))
         if ahead or (fix.time_ns is not None and time_ns != fix.time_ns):
             m = self._at_about(live, m)
@@ -547,7 +550,10 @@ class OperationFold:
         if not false and s.klass != STATION:
             book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, fix.lat_deg, fix.lon_deg))
         spoken = state.deception.taken(m)
-        outcome = "same" if false else tracker.measure(live, spoken, book, doubted=state.clocks.may_be_behind(device))
+        doubted = state.clocks.may_be_behind(device)
+        if doubted and live.rival(m) is not None:
+            false = True  # its time is another's: where it is not known yet
+        outcome = "same" if false else tracker.measure(live, spoken, book, doubted=doubted)
         if outcome == "began" and (gone := state.gone.pop(owner.key, None)) is not None:
             tracker.returned(live, m, gone.time_ns, (gone.lat_deg, gone.lon_deg), book)
         state.deception.fix(live, m, outcome, self.allowed(), book)
@@ -559,6 +565,33 @@ class OperationFold:
             if state.visits.zones:
                 self._visited(live, time_ns, book)
         self._belied(time_ns, book)
+
+    def _before(self, live: LiveTrack, fix: Fix, fmt: str, now_ns: int) -> Before:
+        """What a device's times were up to a fix of it; asked where that one takes longer than its messages do."""
+        lag = self._state.clocks.lags.get(fix.device)
+        if lag is None or lag.run or fix.time_ns is None or is_right(lag, now_ns - fix.time_ns):
+            return _UNKNOWN
+        s, last = live.state, [m.time_ns for m in live.state.ring if m.device == fix.device and m.origin == "fix"][-2:]
+        if not last:
+            return _UNKNOWN
+        way_ns = s.contact_ns - last[-1] if s.ring[-1].time_ns == last[-1] else WAY_NS
+        return Before(last[-1], last[-1] - last[0] if len(last) > 1 else None, way_ns if 0 <= way_ns < SMALL_NS else WAY_NS,
+                      many=fmt == "ais")  # fmt: skip
+
+    def _put_right(self, live: LiveTrack, device: str, book: Book) -> None:
+        """A clock fell back, as is known by now: what was taken at the times that it said is taken at those that it meant."""
+        held = self._state.clocks.held(device)
+        if not held:
+            return
+        self.tracker.catch_up(live, book)
+        back_ns, first_ns, model = self._state.clocks.lags[device].correction_ns, held[0][0], self.tracker.model(live)
+        for time_ns, lat_deg, lon_deg in held:
+            m = live.fix_at(device, time_ns)
+            if m is not None and (m.time_ns, m.lat_deg, m.lon_deg) == (time_ns, lat_deg, lon_deg):
+                live.remove(m)
+                self.tracker.withdraw(live, m, book)
+                live.insert(self._at_about(live, msgspec.structs.replace(m, time_ns=m.time_ns + back_ns)), model)
+        self.tracker.retell(live, first_ns, book)
 
     def _at_about(self, live: LiveTrack, m: Measurement) -> Measurement:
         """A fix whose time is only known to about ``ABOUT_S``: it may lie so much further along its way, or less far."""
@@ -597,11 +630,13 @@ class OperationFold:
         if live is None:
             return self._begins(fix, time_ns, fmt, Owner(self.operation, key, name, public), now_ns, seq, numbers, book)
         s, of, lag = live.state, live.described, state.clocks.lags.get(device)
+        if lag is None or not is_right(lag, now_ns - time_ns):
+            return None
         ring, attributes = s.ring, fix.attributes
         if (
             of is None or of is not live.usual or of[0] != device or of[1] != self._directory.version or of[3] != fmt
             or of[2].public != public or s.status != "confirmed" or s.broadcast or s.klass == STATION or s.open_events
-            or s.decided or of[4] != attributes.get("msg_type") or lag is None or lag.run or not ring or s.due_ns <= now_ns
+            or s.decided or of[4] != attributes.get("msg_type") or not ring or s.due_ns <= now_ns
         ):  # fmt: skip
             return None
         if attributes:  # said a second time on the long way they are the same
@@ -660,6 +695,7 @@ class OperationFold:
         enrolled = self._directory.devices.get(device)
         if (
             owner.public or fix.attributes or device in state.clocks.lags or device in state.facts or owner.key in state.gone
+            or now_ns - time_ns >= SMALL_NS
             or tracker.presets.engine != "birddog" or (enrolled is not None and enrolled.klass == STATION)
         ):  # fmt: skip
             return None

@@ -245,3 +245,47 @@ def test_a_clock_that_falls_back_by_whole_reports_is_no_second_device(every_s, b
     assert told.kind == "clock" and f"{back_s} s behind" in told.text
     [row] = [one for one in j.now(t) if one.tag_id == "van"]
     assert abs(HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)[0] - 20.0 * t) < 50.0
+
+
+@pytest.mark.parametrize(("every_s", "back_s"), [(10, 30), (10, 120), (10, 125), (60, 30), (60, 120)])
+def test_a_clock_that_falls_back_a_little_is_no_conflict(every_s, back_s, journal):
+    """It was drawn so much too far on (450 m at 15 m/s and 30 s) for ever, and told of as `conflict`, `jumped` or nothing."""
+    j, rng, at_s = journal(restart=True), random.Random(back_s), 1200
+    j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=every_s))
+    for t in range(every_s, at_s + 10 * every_s, every_s):
+        j.say(t + rng.uniform(0.5, 2), fix("van", t - (back_s if t >= at_s else 0), 15.0 * t))
+        if t >= at_s + 3 * every_s:
+            [row] = j.now(t + 2)
+            e, _ = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+            assert abs(e - 15.0 * (t + 2)) < 60.0
+    [told] = j.happened("clock", "conflict", "jumped", "contradicted", "two_places")
+    assert told.kind == "clock" and told.device == "van" and told.end_ns is None
+    assert f"{back_s} s behind" in told.text or f"{back_s - 1} s behind" in told.text
+    for t in range(at_s + 10 * every_s, at_s + 13 * every_s, every_s):
+        j.say(t + 1, fix("van", t, 15.0 * t))
+    assert j.happened("clock")[0].end_ns is not None
+
+
+def late(kind: str, t: float, k: int, rng: random.Random) -> float:
+    """When a message of t comes in over a way that is slow, or out of order, or kept it."""
+    if kind == "any order":
+        return t + rng.uniform(0.5, 60)
+    if kind == "kept":
+        return 1500 + (t - 900) * 0.02 if 900 <= t < 1400 else t + 1
+    if kind == "slower from then on":
+        return t + (61 if t > 1000 else 1)
+    if kind == "slower and slower":
+        return t + 1 + min(max(0, k - 50) * 3, 120)
+    return t + (40 if k % 7 < 3 else 1)
+
+
+@pytest.mark.parametrize("every_s", [10, 60])
+@pytest.mark.parametrize("kind", ["any order", "kept", "slower from then on", "slower and slower", "some by a slow way"])
+def test_what_comes_late_is_no_clock(kind, every_s, journal):
+    for seed in range(2):
+        j, rng = journal(), random.Random(seed)
+        j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=every_s))
+        said = sorted((late(kind, t, k, rng), t) for k, t in enumerate(range(every_s, 3000, every_s)))
+        for at_s, t in said:
+            j.say(at_s, fix("van", t, 15.0 * t))
+        assert not j.happened("clock", "conflict")
