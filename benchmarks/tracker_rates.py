@@ -9,8 +9,8 @@ point) of N tracks in turn over the same filterpy step; of 10,000 the first thre
 ``fold on``: of those the next two fixes each.  ``late``: one device at 10 Hz, each fix up to 20 s late, over
 the same in order.  ``look``: sightings a second with 100 tracks and 100 sightings a scan over filterpy steps.
 ``rebuild``: messages a second of ``birddog rebuild``'s own loop (journal read, fold, derived store written), 10,000 tracks over
-100.  ``memory``: kB a track with full rings.  Medians of interleaved rounds, CPU time; the rates on stdout, the
-ratios also to trend.csv.
+100.  ``memory``: kB a track with full rings, and GiB of 100,000 of them, over 20 kB and 2 GiB.
+Medians of interleaved rounds, CPU time; the rates on stdout, the ratios also to trend.csv.
 """
 
 from __future__ import annotations
@@ -227,7 +227,11 @@ def main() -> None:
         print(f"{name:11s} {statistics.median(rates):10,.0f} /s   {ratio:6.2f} x {against}")
         if name not in ("filterpy", *over.values()) and not args.no_record:
             record("tracker_rates", f"{name} over {'filterpy predict+update' if against == 'filterpy' else against}", ratio)
-    print(f"memory      {memory_kb():10,.0f} kB a track")
+    kb = memory_kb()
+    print(f"memory      {kb:10,.1f} kB a track {kb / 20.0:6.2f} x 20 kB; 100,000 tracks {kb * 1e8 / 2**30:.2f} GiB")
+    if not args.no_record:
+        record("tracker_rates", "memory of a track with a full ring over 20 kB", kb / 20.0)
+        record("tracker_rates", "memory of 100,000 tracks with full rings over 2 GiB", kb * 1e8 / 2**31)
 
 
 if __name__ == "__main__":

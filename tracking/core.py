@@ -155,10 +155,9 @@ class Model:
         base: the variance per axis of a fix that states none, m²; base_v: that of a velocity, (m/s)².
         resting: the numbers of a bank that begins (``motion.resting``).
         keep_ns: how far back the ring of a track reaches.
-        variances: of the last fixes, each one object (``evidence.of_fix``).
     """
 
-    __slots__ = ("base", "base_v", "keep_ns", "klass", "motion", "preset", "presets", "resting", "variances")
+    __slots__ = ("base", "base_v", "keep_ns", "klass", "motion", "preset", "presets", "resting")
 
     def __init__(self, *, preset: ClassPreset, presets: Presets, klass: str = ""):
         self.preset, self.presets, self.klass = preset, presets, klass
@@ -166,7 +165,6 @@ class Model:
         self.base, self.base_v = max(preset.sigma_m, SIGMA_FLOOR_M) ** 2, preset.velocity_sigma_mps**2
         self.resting = resting(self.motion, max(preset.speed_sigma_mps**2, NEW_V))
         self.keep_ns = int(presets.late_s * NS)
-        self.variances: dict[float, float] = {}
 
     def _motion(self) -> Motion:
         if self.presets.engine == "birddog":

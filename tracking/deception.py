@@ -20,7 +20,6 @@ Over 400 lines: each finding reads and changes what is known of one receiver, an
 from __future__ import annotations
 
 import math
-import struct
 
 import msgspec
 
@@ -391,7 +390,7 @@ def passes(source: Source, m: Measurement) -> bool:
     """
     spot = source.spot
     if spot is None or not _still(spot, m):
-        place, passed = _PLACE.pack(round(m.lat_deg * 1e7), round(m.lon_deg * 1e7)), source.passed
+        place, passed = _passed(m), source.passed
         if place in passed:
             return False
         source.spot, source.moved_ns = m, m.time_ns
@@ -405,7 +404,7 @@ def _replayed(live: LiveTrack, source: Source, m: Measurement, book: Book) -> No
     """A way that it has gone before, to the digit."""
     most = PASSED_PUBLIC if live.state.broadcast else PASSED
     source.spot, source.moved_ns = m, m.time_ns
-    passed = source.passed = (source.passed + _PLACE.pack(round(m.lat_deg * 1e7), round(m.lon_deg * 1e7)))[-8 * most :]
+    passed = source.passed = (source.passed + _passed(m))[-8 * most :]
     newest = passed[-8 * REPLAYED :]
     if len(passed) < 16 * REPLAYED or len({newest[k : k + 8] for k in range(0, len(newest), 8)}) < REPLAYED:
         return
@@ -419,7 +418,17 @@ def _replayed(live: LiveTrack, source: Source, m: Measurement, book: Book) -> No
         _tell(live, source, "replayed", m.device, m.time_ns, (m.lat_deg, m.lon_deg), text, book)
 
 
-_PLACE = struct.Struct("<ii")
+def _passed(m: Measurement) -> bytes:
+    """A fix's place to the digit, for ``Source.passed``: such that one place's bytes say nothing of the next one's, or a search
+    would stop at each of them (they begin alike, within a degree).
+    """
+    place = (round(m.lat_deg * 1e7) & 0xFFFF_FFFF) << 32 | round(m.lon_deg * 1e7) & 0xFFFF_FFFF
+    return (place * _MIXES & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8)
+
+
+#: Odd, so that two places never have the same bytes (2^64 over the golden ratio: Knuth, The Art of Computer Programming 3, 6.4;
+#: a fold's own, which stays in its snapshot).
+_MIXES = 0x9E37_79B9_7F4A_7C15
 
 
 def _impossible(live: LiveTrack, source: Source, m: Measurement, used: bool, book: Book) -> None:

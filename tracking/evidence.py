@@ -20,8 +20,6 @@ from tracking.presets import Presets
 
 #: One false sighting a square metre: no sensor has more, whatever a scan says.
 CLUTTER_MOST_PER_KM2 = 1e6
-#: Most fixes are as good as one before them: of so many variances each is one number for all that have it (24 bytes a fix).
-VARIANCES = 256
 #: Quantities that say "something is here" at a placed sensor.
 TRIGGERS = ("seismic", "motion", "door_open", "light")
 #: One sigma per axis of a fix that is not of a satellite receiver and does not say its own, m.
@@ -42,10 +40,6 @@ def of_fix(fix: Fix, time_ns: int, model: Model) -> Measurement:
     else:
         sigma_m = said_m if said_m < SIGMA_CEILING_M else SIGMA_CEILING_M
     r = (sigma_m if sigma_m > SIGMA_FLOOR_M else SIGMA_FLOOR_M) ** 2
-    same = model.variances
-    r = same.setdefault(r, r)
-    if len(same) > VARIANCES:
-        same.clear()
     ve, vn = (None, None) if fix.speed_mps is None else _velocity(fix)
     return Measurement(
         time_ns, sys.intern(fix.device), "fix", fix.lat_deg, fix.lon_deg, r, 0.0, r, ve, vn, model.base_v, stated

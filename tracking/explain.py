@@ -99,7 +99,7 @@ class Watch:
     def _read(self, live: LiveTrack, entry: Entry) -> None:
         """What the ring says now of its measurements; of those that are as they were, nothing new."""
         model = self.fold.model(live)
-        before = base = live.state.base
+        before = base = live.base
         window: dict[Measurement, None] = {}
         for one, core, (verdict, nis) in live.verdicts(model):
             # the same measurement, whether its receiver is believed or not
@@ -149,12 +149,12 @@ class Watch:
             )  # fmt: skip
 
     def _aside_for(self, live: LiveTrack, fix: Fix, time_ns: int, entry: Entry) -> str:
-        s, presets = live.state, self.fold.presets
+        presets = self.fold.presets
         if false := self._said_false(live, fix.device, time_ns):
             return false
         if time_ns > entry.received_ns + presets.ahead_s * NS:
             return "its clock is ahead: no time is believed that has not come yet"
-        if s.base is not None and time_ns <= s.base.time_ns:
+        if live.base_ns is not None and time_ns <= live.base_ns:
             window = f"{presets.late_s:g} s, {presets.late_count} measurements"
             return f"older than the window of late data ({window}): a point of the history"
         return "another measurement of the same device and time stands for both"

@@ -59,6 +59,7 @@ from tracking.book import Book, Changes
 from tracking.evidence import TRIGGERS, dated, is_on, look_of_scan, look_of_sightings, placed_well
 from tracking.operation import OperationFold, OperationState, Owner
 from tracking.presets import Presets, presets_from
+from tracking.ring import hook, unhook
 from tracking.step import Model
 from tracking.track_state import LiveTrack
 
@@ -74,7 +75,7 @@ class FoldState(msgspec.Struct, kw_only=True):
         deaf_ns: the time of the newest entry that was erased as a passer-by's (``birddog.passersby``).
     """
 
-    form: Literal[37]
+    form: Literal[38]
     now_ns: int = 0
     exercise: bool = False
     presets: Presets = Presets()
@@ -92,14 +93,14 @@ class FoldState(msgspec.Struct, kw_only=True):
 #: So long after an erased report nothing is said to be dark: AIS reports each 3 minutes at least (ITU-R M.1371-5, table 1).
 _DEAF_NS = 600 * NS
 
-_DECODER = msgspec.msgpack.Decoder(FoldState)
+_DECODER, _ENCODER = msgspec.msgpack.Decoder(FoldState, dec_hook=unhook), msgspec.msgpack.Encoder(enc_hook=hook)
 
 
 class Fold:
     """One fold over one journal; see the module's docstring."""
 
     def __init__(self) -> None:
-        self._state = FoldState(form=37)
+        self._state = FoldState(form=38)
         self._directory = Directory()
         #: Of entries that were written before verdicts stood in them.
         self._judge = Judge(self._directory, exercise=False)
@@ -131,7 +132,7 @@ class Fold:
         s.operations, s.devices, s.attachments, s.placements = d.operations, d.devices, d.attachments, d.placements
         s.warrants, s.ways = d.warrants.acts(), d.ways
         s.folds = [fold.state() for fold in self._folds.values()]
-        return msgspec.msgpack.encode(s)
+        return _ENCODER.encode(s)
 
     @classmethod
     def restore(cls, data: bytes) -> Fold:

@@ -109,6 +109,8 @@ USED, CHANGED, LEFT = 1, 2, 4
 #: (8), its device's noise (6), the two sides (7), where it is on Earth (lat_deg, lon_deg and a ``State`` there: 16), the same
 #: as its row says it (16), whether its receiver's errors last (4), and whether it goes on between seldom fixes (6).
 ANCHOR, NOISE, TWO, PLACE, SHOWN, WHITE, WAY, FOLLOWED = 0, 8, 14, 21, 37, 53, 57, 63
+#: ``squeeze``: numbers before those of the motions, and how the first tells how many they are beside which of them are awake.
+HEAD, MOTIONS = 33, 65_536
 #: ``onward``: the squared distance, of P, at which what an ellipse is to hold lies at most: that of the 90 % ellipse.
 HELD_NIS = 4.605
 #: ``show``: what is foretold to be further from its anchor than this, per axis, is not asked of it.
@@ -937,39 +939,68 @@ def follow(
 
 
 def follow_all(
-    row, awake_from, tables, brought, modes, steps, times_ns, told, n, gate, base, base_v, sided, pause_ns, turned_ns,
+    row, awake_from, tables, brought, modes, rows, whole, waits, told, n, gate, base, base_v, stated, sided, pause_ns,
+    turned_ns,
 ):  # fmt: skip
     """``follow`` with n fixes of the device heard last, one after the other, until one is no such fix: how many they were.
 
     Args:
         tables: what ``follow`` has as ``table``, of several times.
-        steps: (n, 10), of each dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, whether it states how good it is, and which
-            of the tables its is; times_ns: when they were.
+        rows: as ``ring.table`` has them, of each from the second on lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn; whole: the same
+            as whole numbers, the first of each when it was; waits: (n, 2), of each dt_s and which of the tables its is.
         told: (n, 8), what the filter says after each: NIS, then of the place lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn.
-        sided: whether there are sides before the first; pause_ns: on one side for longer, its side has been the same for long.
+        stated: whether they state how good they are; sided: whether there are sides before the first; pause_ns: on one side
+            for longer, its side has been the same for long.
         turned_ns: when its side last changed and when it last left its spot; changed in place.
     """
     at = WIDTH * modes.shape[0]
     x = at + TAIL + PLACE
     for i in range(n):
-        flags = SAME | STATED if steps[i, 8] != 0.0 else SAME
+        flags = SAME | STATED if stated else SAME
         if sided:
             flags |= SIDES
-            if times_ns[i] - turned_ns[0] > pause_ns:
+            if whole[i, 0] - turned_ns[0] > pause_ns:
                 flags |= PAUSED
         did = _follow(
-            row, awake_from, tables[int(steps[i, 9])], brought, modes, steps[i, 0], steps[i, 1], steps[i, 2], steps[i, 3],
-            steps[i, 4], steps[i, 5], steps[i, 6], steps[i, 7], gate, base, base_v, flags)
+            row, awake_from, tables[int(waits[i, 1])], brought, modes, waits[i, 0], rows[i, 1], rows[i, 2], rows[i, 3],
+            rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], gate, base, base_v, flags)
         if not did:
             return i
         sided = True
         if did & CHANGED:
-            turned_ns[0] = times_ns[i]
+            turned_ns[0] = whole[i, 0]
         if did & LEFT:
-            turned_ns[1] = times_ns[i]
+            turned_ns[1] = whole[i, 0]
         told[i, 0] = row[at + 14]
         told[i, 1], told[i, 2], told[i, 3], told[i, 4] = row[x], row[x + 1], row[x + 3], row[x + 5]
         told[i, 5], told[i, 6], told[i, 7] = row[x + 6], row[x + 8], row[x + 13]
+    return n
+
+
+def squeeze(row, modes, out):
+    """What of a row stands for its filter (``kept``), without what sleeps, into out: how many numbers."""
+    m = modes.shape[0]
+    at = WIDTH * m
+    to = at + TAIL
+    for k in range(14):
+        out[1 + k] = row[at + k]
+    for k in range(8):
+        out[15 + k] = row[to + ANCHOR + k]
+    for k in range(4):
+        out[23 + k] = row[to + WHITE + k]
+    for k in range(6):
+        out[27 + k] = row[to + WAY + k]
+    n, awake, bit = HEAD, 0.0, 1.0
+    for k in range(0, at, WIDTH):
+        out[n] = row[k]
+        n += 1
+        if row[k + 5] >= 0.0:
+            awake += bit
+            for r in range(1, WIDTH):
+                out[n] = row[k + r]
+                n += 1
+        bit *= 2.0
+    out[0] = m * MOTIONS + awake
     return n
 
 
@@ -990,6 +1021,7 @@ class Compiled(NamedTuple):
     show_all: Callable[..., int]
     follow: Callable[..., int]
     follow_all: Callable[..., int]
+    squeeze: Callable[..., int]
 
 
 @functools.cache
@@ -998,7 +1030,7 @@ def compiled() -> Compiled:
     try:
         import numba
     except ImportError:  # no wheel for this machine or Python
-        return Compiled(step, begin, show, show_all, follow, follow_all)
+        return Compiled(step, begin, show, show_all, follow, follow_all, squeeze)
     flat = numba.types.Array(numba.float64, 1, "C", readonly=True)
     table = numba.types.Array(numba.float64, 2, "C", readonly=True)
     tables = numba.types.Array(numba.float64, 3, "C", readonly=True)
@@ -1010,8 +1042,9 @@ def compiled() -> Compiled:
         "show": numba.boolean(row, number, table, table, modes, *[number] * 4, numba.boolean),
         "show_all": whole(row, number, tables, wholes, table, modes, row, *[number] * 3, numba.boolean, modes),
         "follow": whole(row, number, table, table, modes, *[number] * 11, whole),
-        "follow_all": whole(row, number, tables, table, modes, modes, wholes, modes, whole, *[number] * 3, numba.boolean, whole,
-                            wholes),
+        "follow_all": whole(row, number, tables, table, modes, modes, numba.int64[:, ::1], modes, modes, whole, *[number] * 3,
+                            numba.boolean, numba.boolean, whole, wholes),
+        "squeeze": whole(row, modes, row),
     }
     # functions of their own, which find each other compiled: the ones of this module stay as they are written
     for keep in (True, False):

@@ -438,8 +438,7 @@ class LookLog:
         if live is None or m is None:
             return crowd
         row = carried(crowd, m, tracker.presets)
-        base = live.state.base
-        if base is None or base.time_ns < m.time_ns:  # else its beginning has left its ring, and what follows stands
+        if live.base_ns is None or live.base_ns < m.time_ns:  # else its beginning has left its ring, and what follows stands
             live.rebase(None if row is None else core_of(crowd, row, min(crowd.t_ns, m.time_ns - 1), tracker.model(live)))
         if row is None:
             return crowd

@@ -72,12 +72,12 @@ class Motion:
 
     __slots__ = (
         "_chances", "_which", "awake_from", "begin", "brought", "engine", "follow", "follow_all", "kinds", "modes", "show",
-        "show_all", "size", "start", "step", "tables",
+        "show_all", "size", "squeeze", "start", "step", "tables",
     )  # fmt: skip
 
     def __init__(self, modes: tuple[Mode, ...], engine: ModuleType | None = None):
         self.modes, self.engine, self.awake_from = modes, engine, AWAKE
-        self.step, self.begin, self.show, self.show_all, self.follow, self.follow_all = compiled()
+        self.step, self.begin, self.show, self.show_all, self.follow, self.follow_all, self.squeeze = compiled()
         total = sum(mode.weight for mode in modes)
         self.start = tuple(mode.weight / total for mode in modes)
         self.size = 8 * WIDTH * len(modes)

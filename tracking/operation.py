@@ -131,6 +131,8 @@ class OperationFold:
         self._enrolments = Enrolments(operation, directory)
         self._expectations = Expectations(directory, self._enrolments, self.tracker, self.allowed)
         self.turns = Turns(self.tracker.tracks, self._may_wait, self._wait_of)
+        #: Until then nothing is going on in this operation of which ``usual`` has to ask.
+        self._plain = False
 
     @property
     def presets(self) -> Presets:
@@ -139,7 +141,7 @@ class OperationFold:
 
     def state(self) -> OperationState:
         """All that a snapshot keeps."""
-        self._state.tracks = [live.state for live in self.tracker.tracks.values()]
+        self._state.tracks = [live.saved() for live in self.tracker.tracks.values()]
         self._state.looks = self.tracker.log.state()
         return self._state
 
@@ -574,7 +576,7 @@ class OperationFold:
         s, last = live.state, [m.time_ns for m in live.state.ring if m.device == fix.device and m.origin == "fix"][-2:]
         if not last:
             return _UNKNOWN
-        way_ns = s.contact_ns - last[-1] if s.ring[-1].time_ns == last[-1] else WAY_NS
+        way_ns = s.contact_ns - last[-1] if s.ring.newest_ns == last[-1] else WAY_NS
         return Before(last[-1], last[-1] - last[0] if len(last) > 1 else None, way_ns if 0 <= way_ns < SMALL_NS else WAY_NS,
                       many=fmt == "ais")  # fmt: skip
 
@@ -619,10 +621,13 @@ class OperationFold:
         """
         tracker, state, device, time_ns, log = self.tracker, self._state, fix.device, fix.time_ns, self.tracker.log
         if (
-            time_ns is None or not now_ns - BEHIND_NS < time_ns <= now_ns or fix.time_source != "device" or state.clocks.ahead
-            or device in state.awaited.of or device in state.deception.speedless or state.visits.zones
-            or log.crowd.contacts or log.crowd.belied
-            or (log.items and log.items[-1].key[0] >= time_ns) or not valid_position(fix.lat_deg, fix.lon_deg)
+            time_ns is None or not now_ns - BEHIND_NS < time_ns <= now_ns or fix.time_source != "device"
+            or not valid_position(fix.lat_deg, fix.lon_deg)
+        ):  # fmt: skip
+            return None
+        if (book is not None or not self._plain) and (
+            state.clocks.ahead or device in state.awaited.of or device in state.deception.speedless or state.visits.zones
+            or log.crowd.contacts or log.crowd.belied or (log.items and log.items[-1].key[0] >= time_ns)
             or tracker.presets.alerts.false_per_shift is not None  # a budget counts what is lost, the long way
         ):  # fmt: skip
             return None
@@ -647,14 +652,14 @@ class OperationFold:
             return None
         model = tracker.model(live)
         m = of_fix(fix, time_ns, model)
-        if s.waiting or time_ns <= ring[-1].time_ns:
+        if s.waiting or time_ns <= ring.newest_ns:
             return self._waits(live, m, now_ns, book)
         source = state.deception.quiet(s.track_id, m)
         if source is None:
             return None
         before = s.gap_s, s.contacts, s.contact_ns
         _heard(s, now_ns)
-        expected = self._expectations.of(live, now_ns)
+        expected = self._expectations.as_ever(live, of, now_ns)
         told = live.follow(m, model, tracker.reinit_ns) if now_ns - time_ns <= expected.coasts_ns else None
         if told is None:
             s.gap_s, s.contacts, s.contact_ns = before
@@ -667,6 +672,7 @@ class OperationFold:
         if not calm:
             book = Book(seq, now_ns, numbers) if book is None else book
             state.deception.fix(live, m, "used", None, book)
+            self.turns.idle_ns = 0
         return self._followed(live, m, told, expected, now_ns, seq, book, calm)
 
     def _waits(
@@ -778,6 +784,10 @@ class OperationFold:
             return False
         if log.shown or state.doors.alarms or state.doors.knocks or state.clocks.ahead:
             return False
+        self._plain = not (
+            state.awaited.of or state.deception.speedless or state.visits.zones or log.crowd.contacts or log.crowd.belied
+            or log.items or self.tracker.presets.alerts.false_per_shift is not None
+        )  # fmt: skip
         turns.idle_ns = min(
             log.due_ns, state.awaited.due_ns, state.warrants.due_ns, state.retention.due_ns, turns.next_ns(),
             self._forgotten_ns() if state.facts and self.operation == OPEN else NEVER_NS,
@@ -841,7 +851,7 @@ class OperationFold:
         live = None if key is None else self.tracker.whose(key, device)
         if live is None or not live.state.ring:
             return WAY_NS
-        took = live.state.contact_ns - live.state.ring[-1].time_ns
+        took = live.state.contact_ns - live.state.ring.newest_ns
         return took if 0 <= took < SMALL_NS else WAY_NS
 
     def clock_refused(self, owner: Owner, device: str, detail: str, book: Book, *, placed: bool = False) -> None:

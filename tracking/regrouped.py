@@ -15,12 +15,14 @@ from tracking.book import Book
 from tracking.core import Core
 from tracking.measurement import Measurement
 from tracking.obeyed import Decided, merged_keys
+from tracking.ring import hook, unhook
 from tracking.track_state import LiveTrack, TrackState
 from tracking.tracker import Tracker
 
 #: What is decided of a receiver's fix.
 OF_A_FIX = ("false_fix", "take_over")
-_DECODER, _CORES = msgspec.msgpack.Decoder(TrackState), msgspec.msgpack.Decoder(Core)
+_DECODER, _CORES = msgspec.msgpack.Decoder(TrackState, dec_hook=unhook), msgspec.msgpack.Decoder(Core)
+_ENCODE = msgspec.msgpack.Encoder(enc_hook=hook).encode
 
 
 def merge(tracker: Tracker, live: LiveTrack, decision: Decision, number: int, book: Book) -> tuple[bool, str]:
@@ -32,7 +34,7 @@ def merge(tracker: Tracker, live: LiveTrack, decision: Decision, number: int, bo
     tracker.catch_up(other, book)
     keys = sorted(key for key, whose in tracker.by_key.items() if whose is other)
     known = [name for name in o.identities if name not in s.identities]
-    one = Decided(number, "merge", None, keys, known, msgspec.msgpack.encode(o))
+    one = Decided(number, "merge", None, keys, known, _ENCODE(other.saved()))
     _end(tracker, other, book)
     for key in keys:
         tracker.by_key[key] = live
@@ -40,7 +42,7 @@ def merge(tracker: Tracker, live: LiveTrack, decision: Decision, number: int, bo
     _go_along(o, live.state, known)
     _take(live, o)
     _give(tracker, list(o.ring), live)
-    _retold(tracker, o.ring, book, live)
+    _retold(tracker, list(o.ring), book, live)
     return True, f"{o.track_id} is {s.track_id}: {', '.join(o.identities)} feed it from now on"
 
 
@@ -61,8 +63,9 @@ def split(
     if not theirs:
         return False, f"{device} has said nothing lately that could begin a track", None
     before = b""
-    if s.base is not None and (alone := _without(s.base, device)) != s.base:
-        before = msgspec.msgpack.encode(s.base)
+    base = live.base
+    if base is not None and (alone := _without(base, device)) != base:
+        before = msgspec.msgpack.encode(base)
         live.rebase(alone)
     key, called = _root(s, device), s.name or s.of or s.key
     state = TrackState(
@@ -121,12 +124,13 @@ def unsplit(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tupl
     _end(tracker, other, book)
     if one.keys[0] in merged_keys(live.state.decided):  # the receiver had been split off before, and merged into this one
         tracker.by_key[one.keys[0]] = live
-    if one.state and live.state.base is not None:
-        live.rebase(_with(live.state.base, _CORES.decode(one.state), one.devices[0]))
+    base = live.base
+    if one.state and base is not None:
+        live.rebase(_with(base, _CORES.decode(one.state), one.devices[0]))
     _go_along(other.state, live.state, one.devices)
     _take(live, other.state)
     _give(tracker, list(other.state.ring), live)
-    _retold(tracker, other.state.ring, book, live)
+    _retold(tracker, list(other.state.ring), book, live)
     live.state.decided.remove(one)
     live.state.decided += [old for old in other.state.decided if old not in live.state.decided]
     return True, f"{', '.join(one.devices)} feeds it again"

@@ -17,10 +17,12 @@ from birddog.units import NS
 from tracking.arms import Receivers
 from tracking.bank import coarse
 from tracking.core import RIVAL_S, Core, Model, Place, Rival, Way
+from tracking.kept import kept, packed
 from tracking.kernel import (
     ANCHOR,
     CHANGED,
     FOLLOWED,
+    HEAD,
     LASTING,
     LEFT,
     NOISE,
@@ -35,12 +37,14 @@ from tracking.kernel import (
     TWO,
     WAY,
     WHITE,
+    WIDTH,
     lasting_share,
     lasts,
 )
 from tracking.learnt import NOISE_DEVICES, DeviceNoise, DeviceNoises
 from tracking.measurement import Measurement
 from tracking.motion import Bank
+from tracking.ring import Ring
 from tracking.sides import PAUSE_NS, Sides
 
 _STATE, _FILTER, _SIX, _SEVEN = struct.Struct("14d"), struct.Struct("21d"), struct.Struct("6d"), struct.Struct("7d")
@@ -56,11 +60,12 @@ _ROW = [0, 1, 3, 5, 6, 8, 10, 12, 13, 15]
 Told = tuple[float, ...]
 #: ``follow_all`` has no more measurements than this; what goes into it and comes out.
 STRETCH = 32
-_STEP = struct.Struct("10d")
-_STEPS: Any = np.empty((STRETCH, 10))
-_SAID = np.empty((STRETCH, 8))
-_TIMES, _TURNED = np.empty(STRETCH, np.int64), np.empty(2, np.int64)
+_WAITED = [struct.Struct(f"{2 * n}d") for n in range(STRETCH + 1)]
+_WAITS: Any = np.empty((STRETCH, 2))
+_SAID, _TURNED = np.empty((STRETCH, 8)), np.empty(2, np.int64)
 _NEVER_NS = -(2**63)
+#: What ``packed`` writes; more motions there are in no class.
+_NUMBERS: Any = np.empty(HEAD + 64 * WIDTH)
 
 
 def runs(core: Core, model: Model) -> bool:
@@ -153,6 +158,22 @@ class Running:
                 _SIX.unpack_from(row, self._at + 8 * (TAIL + WAY)),
             )  # fmt: skip
         return core
+
+    def packed(self) -> bytes:
+        """The filter as it is kept (``kept.packed``)."""
+        if self.made is not None:
+            return packed(self.made)
+        row, numbers = self.row, _NUMBERS
+        n = self.motion.squeeze(row, self.motion.kinds, numbers)
+        sides = None
+        if self.sided:
+            e, n_, r, other_e, other_n, other_r, count = _SEVEN.unpack_from(row, self._at + 8 * (TAIL + TWO))
+            sides = Sides(self.changed_ns, e, n_, r, other_e, other_n, other_r, int(count))
+        time_ns = self.time_ns
+        return kept(numbers[:n].tobytes(), (
+            time_ns, time_ns, self.first_ns, self.hits, self.refused, self.moved_ns, self.rival, 0, self.recent, True,
+            self.last, time_ns, False, self._learnt(), sides, self.receivers,
+        ))  # fmt: skip
 
     @property
     def way(self) -> Way:
@@ -247,42 +268,42 @@ class Running:
             self.rival = None
         return True
 
-    def follow_all(self, some: list[Measurement]) -> list[Told]:
-        """``follow`` with one measurement after the other, ``STRETCH`` at most, as far as that goes: what the filter says after
-        each, as far as a step of a trail says it.
+    def follow_all(self, ring: Ring, first: int, end: int) -> list[Told]:
+        """``follow`` with the measurements of a ring from one to before another, ``STRETCH`` at most, as far as that goes: what
+        the filter says after each, as far as a step of a trail says it.
         """
-        first, model, motion, base = some[0], self.model, self.motion, self.model.base
-        device = first.device
-        if self.rival is not None or self.receivers or device != self.last:
+        device, origin, r_v, stated, here, doubted = ring.kind(first)
+        model, motion, base = self.model, self.motion, self.model.base
+        if self.rival is not None or self.receivers or device != self.last or origin != "fix" or here or doubted:
             return []
         if (device != self.device or self._which < 0) and not self._turned_to(device):
             return []
-        if not self._known and first.r_v != model.base_v:
+        if not self._known and r_v != model.base_v:
             return []
+        n = ring.alike(first, end)
+        rows = ring.table[first : first + n]
+        if not stated and not (same := rows[:, 3] == base).all():
+            n = int(same.argmin())
         motion.tidied()
-        n, newest_ns, which = 0, self.updated_ns, motion.which
-        for m in some:
-            if m.device != device or m.origin != "fix" or m.here or m.doubted or not (m.stated or m.r_ee == base):
-                break
-            time_ns, ve, vn, dt_s, at = m.time_ns, m.ve_mps, m.vn_mps, 0.0, 0
+        which, newest_ns = motion.which, self.updated_ns
+        waits: list[float] = []
+        for time_ns in ring.times_ns[first : first + n]:
             if time_ns > newest_ns:
                 dt_s = (time_ns - newest_ns) / NS
-                at = which(dt_s)
+                waits += dt_s, which(dt_s)
                 newest_ns = time_ns
-            if ve is None or vn is None:
-                ve, vn = 0.0, math.nan
-            _STEP.pack_into(_STEPS, n * _STEP.size, dt_s, m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn, ve, vn, m.stated, at)
-            _TIMES[n] = time_ns
-            n += 1
+            else:
+                waits += 0.0, 0
+        _WAITED[n].pack_into(_WAITS, 0, *waits)
         _TURNED[0], _TURNED[1] = self.changed_ns, _NEVER_NS
         n = motion.follow_all(
-            self.row, motion.awake_from, motion.tables, motion.brought, motion.kinds, _STEPS, _TIMES, _SAID, n,
-            model.preset.gate, base, model.base_v, self.sided, PAUSE_NS, _TURNED,
+            self.row, motion.awake_from, motion.tables, motion.brought, motion.kinds, rows, rows.view(np.int64), _WAITS, _SAID,
+            n, model.preset.gate, base, model.base_v, stated, self.sided, PAUSE_NS, _TURNED,
         )  # fmt: skip
         if not n:
             return []
         self.made, self._known, self.sided, self.last = None, True, True, device
-        self.time_ns = self.updated_ns = self.shown_ns = some[n - 1].time_ns
+        self.time_ns = self.updated_ns = self.shown_ns = ring.time_ns(first + n - 1)
         self.hits += n
         self.recent = self.recent << n & 0xFF
         self.changed_ns = int(_TURNED[0])

@@ -11,11 +11,8 @@ Over 400 lines: one ring, every way into and out of it, and what it says.
 
 from __future__ import annotations
 
-import array
 import bisect
 import math
-import operator
-import struct
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -25,12 +22,12 @@ from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackStatus, Value
 from birddog.units import NS
 from tracking.dwell import stays
-from tracking.kernel import ASLEEP, WIDTH
+from tracking.kept import packed, unpacked
 from tracking.measurement import Measurement, apart, merged, rank
-from tracking.motion import Bank
 from tracking.obeyed import Decided
 from tracking.onward import LEAST_S as ONWARD_S
 from tracking.onward import goes_on, turns
+from tracking.ring import Ring, Step
 from tracking.running import Running, Told, runs
 from tracking.step import Core, Model, Place, Verdict, advance, lasting, placed, predicted
 
@@ -49,7 +46,7 @@ KEPT_EACH = 16
 #: What may become of a measurement of the ring; by its place here it stands among the numbers of its track.
 VERDICTS: tuple[Verdict, ...] = ("began", "used", "refused", "moved", "beside")
 _CODES = {verdict: float(i) for i, verdict in enumerate(VERDICTS)}
-_BEGAN, _USED = _CODES["began"], _CODES["used"]
+_BEGAN, _USED, _MOVED_NOTHING = _CODES["began"], _CODES["used"], (_CODES["refused"], _CODES["beside"])
 #: Not many more measurements than this are ever kept, whatever ``late_s`` says.
 RING_MOST = 1024
 
@@ -82,7 +79,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         key: what the track is to its operation: ``s:SHIPMENT`` or ``d:DEVICE``; behind it ``/DEVICE`` of a receiver that an
             operator split off, ``of`` that of the track which it was.
         riding: keys of passive tags of no shipment that go with it.
-        base: the filter before the first measurement of ``ring``; None where that one begins the track.
+        base: the filter before the first measurement of ``ring`` (``LiveTrack.base``); None where that one begins the track.
         fixers: the devices that gave fixes, in the order of their first.
         gap_s: a running mean of the time between messages (for a device that is not enrolled).
         lost: messages that were missing between two others, as far as an alert budget asks for them.
@@ -114,8 +111,8 @@ class TrackState(msgspec.Struct, kw_only=True):
     fixers: list[str] = []
     klass: str = ""
     status: TrackStatus = "confirmed"
-    base: Core | None = None
-    ring: list[Measurement] = []
+    base: Core | bytes | None = None
+    ring: Ring = msgspec.field(default_factory=Ring)
     points: int = 0
     contact_ns: int = 0
     contacts: int = 0
@@ -142,15 +139,19 @@ class TrackState(msgspec.Struct, kw_only=True):
 class LiveTrack:
     """A TrackState with the filters after each measurement of its ring."""
 
-    __slots__ = ("_cores", "_kept", "_place", "_runs", "_verdicts", "described", "expected", "running", "state", "usual")
+    __slots__ = (
+        "_cores", "_kept", "_place", "_runs", "base_ns", "described", "expected", "running", "state", "steady", "usual",
+    )  # fmt: skip
 
     def __init__(self, state: TrackState):
         self.state = state
+        #: The time of the filter before the ring.
+        self.base_ns: int | None = None
+        if state.base is not None:
+            self.base = state.base
         #: Of the first measurements of the ring: the later ones are run when they are asked for, and those that are None again;
         #: of the older ones as ``packed`` has them.
         self._cores: list[Core | bytes | None] = []
-        #: What became of each and its NIS, two numbers each (``_verdict``).
-        self._verdicts = array.array("d")
         #: So many of the first are thinned already (``_thin``).
         self._kept = 0
         self._place: tuple[Core, Place] | None = None
@@ -159,10 +160,29 @@ class LiveTrack:
         self._runs = False
         #: What its operation last found to be expected of it, and what that follows from; kept for its owner.
         self.expected: tuple[tuple[object, ...], Any] | None = None
+        #: The same of what reports at its pace: ``described``, how many sources it has, and what is expected.
+        self.steady: tuple[tuple[Any, ...], int, Any] | None = None
         #: What its name and class last followed from.
         self.described: tuple[Any, ...] | None = None
         #: ``described`` when it last was so by a fix.
         self.usual: tuple[Any, ...] | None = None
+
+    @property
+    def base(self) -> Core | None:
+        """The filter before the first measurement of the ring; None where that one begins the track."""
+        return unpacked(self.state.base)
+
+    @base.setter
+    def base(self, base: Core | bytes | None) -> None:
+        core = unpacked(base)
+        self.state.base, self.base_ns = base, None if core is None else core.time_ns
+
+    def saved(self) -> TrackState:
+        """All that a snapshot keeps; of equal tracks the same."""
+        base = self.state.base
+        if isinstance(base, Core):
+            self.state.base = packed(base)
+        return self.state
 
     def place(self, core: Core) -> Place:
         """``placed`` of a filter's own state: asked for once for its point and once for the row."""
@@ -191,14 +211,14 @@ class LiveTrack:
             told: what the points of those are to say; then no Core is made of them but where one is kept.
         """
         self._stand()
-        cores, ring, verdicts = self._cores, self.state.ring, self._verdicts
+        cores, ring = self._cores, self.state.ring
         newest = end > len(cores)
         if newest:
             self._runs = False
         at = min(first, len(cores))
         while at and cores[at - 1] is None:
             at -= 1
-        core = unpacked(cores[at - 1]) if at else self.state.base
+        core = unpacked(cores[at - 1]) if at else self.base
         running: Running | None = None  # a filter that runs from one to the next; ``core`` where it is None
         k = at
         while k < end:
@@ -215,7 +235,7 @@ class LiveTrack:
             if running is not None:
                 to = self._stretch(k, first, end) if anew or k < first else k + 1
                 if to - k > 1 and running.rival is None:
-                    says = running.follow_all(ring[k:to])
+                    says = running.follow_all(ring, k, to)
                 elif running.alone(m) and running.follow(m):
                     says = [running.told()]
             if says:
@@ -225,20 +245,25 @@ class LiveTrack:
                     core, running = running.core(), None
                 core, verdict, nis = advance(core, m, model)
                 says = [_told(core) if anew else ()]
-            for one in says:
-                if k >= len(cores):
-                    cores.append(None)
-                    verdicts.extend((_USED, one[0]) if core is None else (_CODES[verdict], nis))
-                if told is not None and anew:
-                    told.append(one)
-                k += 1
+            stood, n = len(cores), len(says)
+            if k + n > stood:
+                cores.extend([None] * (k + n - stood))
+                if core is not None:
+                    ring.judge(k, _CODES[verdict], nis)
+                elif n == 1:
+                    ring.judge(k, _USED, says[0][0])
+                else:
+                    ring.judge_all(max(k, stood), _USED, [one[0] for one in says[max(stood - k, 0) :]])
+            if told is not None and anew:
+                told += says
+            k += n
             if cores[k - 1] is None:
                 if core is not None:
                     cores[k - 1] = core
                 elif running is not None and k > first and told is None:
                     cores[k - 1] = running.core()
                 elif running is not None and k % KEPT_EACH == 0:
-                    cores[k - 1] = packed(running.core())
+                    cores[k - 1] = running.packed()
         self._kept = min(self._kept, at)
         if newest and running is not None:
             if len(cores) == len(ring):
@@ -272,20 +297,24 @@ class LiveTrack:
                 cores[k] = packed(core)
         self._kept = max(0, len(cores) - 1)
 
-    def since(self, from_ns: int, model: Model) -> list[tuple[Measurement, Told, Verdict, float]]:
-        """(measurement, what the filter after it says, its verdict, NIS) of everything in the ring from a time on."""
+    def since(self, from_ns: int, model: Model) -> list[tuple[Step, Told, Measurement | None]]:
+        """(what became of it, what the filter after it says, itself where it moved nothing) of everything in the ring from a
+        time on.
+        """
         ring = self.state.ring
         told: list[Told] = []
-        first = bisect.bisect_left(ring, from_ns, key=_TIME)
+        first = bisect.bisect_left(ring.times_ns, from_ns)
         self._run(first, len(ring), model, told)
-        return [(ring[i], one, *self._verdict(i)) for i, one in enumerate(told, first)]
+        steps = ring.steps(first)
+        return [(step, one, ring[i] if step[3] in _MOVED_NOTHING else None)
+                for i, (step, one) in enumerate(zip(steps, told, strict=True), first)]  # fmt: skip
 
     def core(self, model: Model) -> Core | None:
         """The newest filter; None before the first measurement."""
         cores = self._cores
         n = len(self.state.ring)
         if not n:
-            return self.state.base
+            return self.base
         if len(cores) == n:
             self._stand()
         if len(cores) < n or cores[-1] is None:
@@ -313,17 +342,15 @@ class LiveTrack:
         if n != len(ring):
             return None
         if not self._runs or running is None or running.model is not model:
-            core = unpacked(cores[-1]) if n else self.state.base
+            core = unpacked(cores[-1]) if n else self.base
             if core is None:
                 if n or m.origin != "fix" or model.motion.engine is not None:
                     return None
                 running = self.running = Running(model)
                 running.begin(m)
                 self._runs = True
-                ring.append(m)
+                ring.append(m, _BEGAN)
                 cores.append(None)
-                self._verdicts.append(_BEGAN)
-                self._verdicts.append(0.0)
                 return running.told()
             if core.rival is not None or core.recent or core.receivers or not runs(core, model):
                 return None
@@ -333,22 +360,20 @@ class LiveTrack:
             self._runs = True
         if running.rival is not None or running.recent or not running.alone(m) or m.time_ns - running.updated_ns >= long_ns:
             return None
-        kept = packed(running.core()) if n and n % KEPT_EACH == 0 else None
+        kept = running.packed() if n and n % KEPT_EACH == 0 else None
         if not running.follow(m):
             return None
-        ring.append(m)
+        told = running.told()
+        ring.append(m, _USED, told[0])
         if n:
             cores[n - 1] = kept
         cores.append(None)
-        told = running.told()
-        self._verdicts.append(_USED)
-        self._verdicts.append(told[0])
         if self._kept < n - 1:
             self._thin()
         elif n:
             self._kept = n
         if n + 1 >= model.presets.late_count + KEPT_EACH and (
-            m.time_ns - ring[KEPT_EACH - 1].time_ns > model.keep_ns or n >= RING_MOST
+            m.time_ns - ring.time_ns(KEPT_EACH - 1) > model.keep_ns or n >= RING_MOST
         ):
             self._prune(model)
         return told
@@ -359,19 +384,18 @@ class LiveTrack:
         return [(m, cores[i], self._verdict(i)) for i, m in enumerate(self.state.ring)]
 
     def _verdict(self, i: int) -> tuple[Verdict, float]:
-        code, nis = self._verdicts[2 * i : 2 * i + 2]
+        code, nis = self.state.ring.became(i)
         return VERDICTS[int(code)], nis
 
     def core_at(self, time_ns: int, model: Model) -> Core | None:
         """The filter after the last measurement not later than a time; None where the ring begins later."""
         ring = self.state.ring
         i = len(ring)
-        if i and ring[-1].time_ns > time_ns:
-            i = bisect.bisect_right(ring, time_ns, key=_TIME)
+        if i and ring.newest_ns > time_ns:
+            i = bisect.bisect_right(ring.times_ns, time_ns)
         if i > 0:
             return self._after(i - 1, model)
-        base = self.state.base
-        return base if base is not None and base.time_ns <= time_ns else None
+        return self.base if self.base_ns is not None and self.base_ns <= time_ns else None
 
     def _after(self, i: int, model: Model) -> Core:
         """The filter after one measurement of the ring."""
@@ -387,7 +411,7 @@ class LiveTrack:
     def in_time(self, m: Measurement) -> bool:
         """Whether a measurement is newer than all of a ring in which none waits: only what comes in later is run after it."""
         s = self.state
-        if s.waiting or not s.ring or m.time_ns <= s.ring[-1].time_ns:
+        if s.waiting or not s.ring or m.time_ns <= s.ring.newest_ns:
             return False
         if s.credit < LATE_MOST:
             s.credit = min(s.credit + LATE_STEPS, LATE_MOST)
@@ -396,16 +420,16 @@ class LiveTrack:
     def rival(self, m: Measurement) -> Measurement | None:
         """A fix of the ring of the same device and time that lies where this one can't: one of the two is false."""
         ring = self.state.ring
-        if not ring or m.time_ns > ring[-1].time_ns:
+        if not ring or m.time_ns > ring.newest_ns:
             return None
-        base, twin = self.state.base, _twin(ring, m)
-        if twin is None or m.origin != "fix" or (base is not None and m.time_ns <= base.time_ns):
+        twin = _twin(ring, m)
+        if twin is None or m.origin != "fix" or self._is_old(m.time_ns):
             return None
-        return self.state.ring[twin] if apart(self.state.ring[twin], m) else None
+        return ring[twin] if apart(ring[twin], m) else None
 
     def _worse(self, twin: int, m: Measurement, model: Model) -> bool:
         """Whether the measurement of the ring fits the track before it better than a rival; ``rank`` where both fit alike."""
-        before, old = (self._after(twin - 1, model) if twin else self.state.base), self.state.ring[twin]
+        before, old = (self._after(twin - 1, model) if twin else self.base), self.state.ring[twin]
         return (advance(before, old, model)[2], rank(old)) <= (advance(before, m, model)[2], rank(m))
 
     def insert(self, m: Measurement, model: Model) -> tuple[Outcome, float, Core | None]:
@@ -415,13 +439,11 @@ class LiveTrack:
         ``old``: it is older than the ring.  Of two rivals (``rival``) the one that fits the track stays, the other is not
         used at all: ``same`` where that is this one.
         """
-        ring, base = self.state.ring, self.state.base
-        if not ring or m.time_ns > ring[-1].time_ns:  # in time, as nearly all are
-            if base is not None and m.time_ns <= base.time_ns:
-                return "old", 0.0, None
-            return self._append(m, model)
-        if base is not None and m.time_ns <= base.time_ns:
+        ring = self.state.ring
+        if self._is_old(m.time_ns):
             return "old", 0.0, None
+        if not ring or m.time_ns > ring.newest_ns:  # in time, as nearly all are
+            return self._append(m, model)
         at = _index(ring, m)
         twin = _twin(ring, m)
         rival = self.rival(m)
@@ -431,16 +453,16 @@ class LiveTrack:
             one = m if rival is not None else merged(ring[twin], m)
             if one == ring[twin]:
                 return "same", 0.0, self._after(twin, model)
-            ring[twin] = one
-            ring.sort(key=_order)
-            at = min(at, twin, ring.index(one))
-            m = one
+            del ring[twin]
+            here = _index(ring, one)
+            first, m = min(at, twin, here), one
         else:
-            ring.insert(at, m)
-        beside = ring[max(0, at - 1) : at + 2]
+            first = here = at
+        ring.insert(here, m)
+        beside = ring[max(0, here - 1) : here + 2]
         assert beside == sorted(beside, key=_order), "the ring is in order of time"
-        self._forget(at)
-        at = next(i for i in range(at, len(ring)) if ring[i] is m)
+        self._forget(first)
+        at = here
         core, (outcome, nis) = self._after(at, model), self._verdict(at)
         self._prune(model)
         return ("merged" if twin is not None and rival is None else outcome), nis, core
@@ -451,9 +473,8 @@ class LiveTrack:
         self._runs = False
         cores = self._cores
         n = len(cores)
-        self.state.ring.append(m)
+        self.state.ring.append(m, _CODES[outcome], nis)
         cores.append(core)
-        self._verdicts.extend((_CODES[outcome], nis))
         if self._kept < n - 1:
             self._thin()
         elif n:
@@ -470,8 +491,8 @@ class LiveTrack:
     def remove(self, m: Measurement) -> None:
         """Take a measurement out again (a sighting that was another's); one that is older than the ring stays."""
         ring = self.state.ring
-        at = _index(ring, m)
-        if at < len(ring) and ring[at] == m:
+        at = ring.at(m)
+        if at is not None:
             del ring[at]
             self._forget(at)
 
@@ -483,7 +504,8 @@ class LiveTrack:
 
     def replace(self, old: Measurement, new: Measurement) -> None:
         """Another measurement of the same time in the place of one of the ring."""
-        at = self.state.ring.index(old)
+        at = self.state.ring.at(old)
+        assert at is not None, "it stands in the ring"
         self.state.ring[at] = new
         self._forget(at)
 
@@ -491,7 +513,7 @@ class LiveTrack:
         """Say of each fix of the ring of a time whether its receiver is doubted; whether that is new of any of them."""
         ring, waiting = self.state.ring, self.state.waiting
         first = None
-        for i in range(bisect.bisect_right(ring, after_ns, key=_TIME), len(ring)):
+        for i in range(bisect.bisect_right(ring.times_ns, after_ns), len(ring)):
             m = ring[i]
             if m.time_ns > to_ns:
                 break
@@ -507,7 +529,7 @@ class LiveTrack:
     def newest_fix(self, device: str, time_ns: int) -> Measurement | None:
         """The last fix of a device in the ring up to a time."""
         ring = self.state.ring
-        for i in range(bisect.bisect_right(ring, time_ns, key=_TIME) - 1, -1, -1):
+        for i in range(bisect.bisect_right(ring.times_ns, time_ns) - 1, -1, -1):
             if ring[i].origin == "fix" and ring[i].device == device:
                 return ring[i]
         return None
@@ -515,7 +537,7 @@ class LiveTrack:
     def agreed(self, time_ns: int) -> int:
         """How many of the last fixes up to a time were doubted and all the same where the track is (``core_at`` was asked)."""
         ring, found = self.state.ring, 0
-        for i in range(min(bisect.bisect_right(ring, time_ns, key=_TIME), len(self._cores)) - 1, -1, -1):
+        for i in range(min(bisect.bisect_right(ring.times_ns, time_ns), len(self._cores)) - 1, -1, -1):
             if ring[i].origin != "fix":
                 continue
             if not ring[i].doubted or self._verdict(i)[0] != "beside":
@@ -525,11 +547,16 @@ class LiveTrack:
 
     def rebase(self, base: Core | None) -> None:
         """Begin from another filter; what is older than it is not used."""
-        self.state.base = base
+        self.base = base
         self._runs = False
         self._forget(0)
         if base is not None:
-            self.state.ring[:] = [m for m in self.state.ring if m.time_ns > base.time_ns]
+            ring = self.state.ring
+            del ring[: bisect.bisect_right(ring.times_ns, base.time_ns)]
+
+    def _is_old(self, time_ns: int) -> bool:
+        """Whether a time lies before the ring."""
+        return self.base_ns is not None and time_ns <= self.base_ns
 
     def read_by_others(self, m: Measurement, rssi_dbm: float | None) -> Measurement | None:
         """A read as evidence of place beside what other readers heard at about the same time: None where one heard the tag
@@ -594,7 +621,7 @@ class LiveTrack:
         """The filters from an index on are to be run again."""
         if at < len(self._cores):
             self._runs = False
-        del self._cores[at:], self._verdicts[2 * at :]
+        del self._cores[at:]
         self._kept = min(self._kept, at)
 
     def put_off(self, m: Measurement, now: bool) -> bool:
@@ -608,8 +635,8 @@ class LiveTrack:
         """
         s = self.state
         s.credit = min(s.credit + LATE_STEPS, LATE_MOST)
-        ring, base = s.ring, s.base
-        if not ring or m.time_ns > ring[-1].time_ns or (base is not None and m.time_ns <= base.time_ns):
+        ring = s.ring
+        if not ring or m.time_ns > ring.newest_ns or self._is_old(m.time_ns):
             return False
         at = _index(ring, m)
         steps = self._again(m, at)
@@ -622,11 +649,11 @@ class LiveTrack:
     def waits(self, m: Measurement) -> bool:
         """``put_off`` of a measurement like nearly all late ones, if it is; else nothing is changed."""
         s, time_ns = self.state, m.time_ns
-        ring, base = s.ring, s.base
-        if time_ns >= ring[-1].time_ns or (base is not None and time_ns <= base.time_ns):
+        ring = s.ring
+        if time_ns >= ring.newest_ns or self._is_old(time_ns):
             return False
-        at, credit = bisect.bisect_left(ring, time_ns, key=_TIME), min(s.credit + LATE_STEPS, LATE_MOST)
-        if ring[at].time_ns == time_ns or self._again(m, at) <= credit:
+        at, credit = bisect.bisect_left(ring.times_ns, time_ns), min(s.credit + LATE_STEPS, LATE_MOST)
+        if ring.times_ns[at] == time_ns or self._again(m, at) <= credit:
             return False
         s.credit = credit
         self._waits(m, at)
@@ -638,7 +665,10 @@ class LiveTrack:
         for other in self.state.waiting:
             if other.time_ns <= first.time_ns and _order(other) < _order(first):
                 first = other
-        return len(ring) + 1 - (at if first is m else _index(ring, first))
+        if first is not m:
+            there = ring.at(first)
+            at = _index(ring, first) if there is None else there
+        return len(ring) + 1 - at
 
     def _waits(self, m: Measurement, at: int) -> None:
         self.state.ring.insert(at, m)
@@ -655,14 +685,13 @@ class LiveTrack:
         out: list[tuple[Measurement, Outcome, float, Core | None]] = []
         waiting, s.waiting = s.waiting, []
         for m in waiting:
-            at = _index(s.ring, m)
-            if at < len(s.ring) and s.ring[at] == m:
+            at = s.ring.at(m)
+            if at is not None:
                 verdict, nis = self._verdict(at)
                 # what was there before is asked only where it is remarkable: nearly all are used soon after one that was
-                old = s.ring[at - 1] if at else None
-                soon = (verdict == "used" and old is not None and self._verdict(at - 1)[0] != "refused"
-                        and m.time_ns - old.time_ns < long_ns)  # fmt: skip
-                out.append((m, verdict, nis, None if soon else self._after(at - 1, model) if at else s.base))
+                soon = (verdict == "used" and at > 0 and self._verdict(at - 1)[0] != "refused"
+                        and m.time_ns - s.ring.times_ns[at - 1] < long_ns)  # fmt: skip
+                out.append((m, verdict, nis, None if soon else self._after(at - 1, model) if at else self.base))
             else:  # the ring began anew meanwhile
                 out.append((m, "old", 0.0, None))
         self._prune(model)
@@ -674,10 +703,10 @@ class LiveTrack:
         """
         s, after = self.state, self._after
         self.updated_ns(model)
-        first = max(1, bisect.bisect_right(s.ring, after_ns, key=_TIME))
+        first = max(1, bisect.bisect_right(s.ring.times_ns, after_ns))
         return [
-            (s.ring[i], after(i - 1, model), after(i, model)) for i in range(first, len(s.ring))
-            if self._verdict(i)[0] == "moved" and all(abs(s.ring[i].time_ns - told_ns) >= window_ns for told_ns in s.taken)
+            (s.ring[i], after(i - 1, model), after(i, model)) for i in s.ring.all_became(first, _CODES["moved"])
+            if all(abs(s.ring.time_ns(i) - told_ns) >= window_ns for told_ns in s.taken)
         ]
 
     def _prune(self, model: Model) -> None:
@@ -685,17 +714,19 @@ class LiveTrack:
         ring, p = self.state.ring, model.presets
         keep_ns, drop = model.keep_ns, 0
         while (left := len(ring) - drop - KEPT_EACH) >= p.late_count and (
-            left >= RING_MOST or ring[-1].time_ns - ring[drop + KEPT_EACH - 1].time_ns > keep_ns
+            left >= RING_MOST or ring.newest_ns - ring.time_ns(drop + KEPT_EACH - 1) > keep_ns
         ):
             drop += KEPT_EACH
         if drop:
-            self.state.base = self._after(drop - 1, model)
-            del ring[:drop], self._cores[:drop], self._verdicts[: 2 * drop]
+            kept = self._cores[drop - 1] if drop <= len(self._cores) else None
+            self.state.base = self._after(drop - 1, model) if kept is None else kept
+            self.base_ns = ring.time_ns(drop - 1)
+            del ring[:drop], self._cores[:drop]
             self._kept = max(0, self._kept - drop)
 
     def freeze(self, model: Model) -> None:
         """Forget how the present filter came about: what is older is never run again (the model changes)."""
-        self.state.base = self.core(model)
+        self.base = self.core(model)
         self._runs = False
         self.state.ring.clear()
         self._forget(0)
@@ -778,36 +809,6 @@ class LiveTrack:
         return None if shown is None else (time_ns, shown)
 
 
-def packed(core: Core) -> bytes:
-    """A filter that is kept, in a third of its memory; of the motions that sleep their chances only."""
-    data, parts = core.bank.data, []
-    asleep = bytearray(len(core.bank))
-    for i in range(len(asleep)):
-        k = 8 * WIDTH * i
-        asleep[i] = data[k + 40 : k + 48] == _ASLEEP
-        parts.append(data[k : k + 8] if asleep[i] else data[k : k + 8 * WIDTH])
-    return _ENCODE(msgspec.structs.replace(core, bank=Bank(bytes([len(asleep)]) + asleep + b"".join(parts))))
-
-
-def unpacked(core: Core | bytes | None) -> Core | None:
-    """A filter again, to the last digit."""
-    if not isinstance(core, bytes):
-        return core
-    found = _DECODER.decode(core)
-    data, parts = found.bank.data, []
-    k = 1 + data[0]
-    for asleep in data[1:k]:
-        parts.append(data[k : k + 8] + _SLEEPS if asleep else data[k : k + 8 * WIDTH])
-        k += 8 if asleep else 8 * WIDTH
-    return msgspec.structs.replace(found, bank=Bank(b"".join(parts)))
-
-
-_ENCODE, _DECODER = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Core)
-_ASLEEP = struct.pack("d", ASLEEP)
-#: What of a sleeping motion stands behind its chance.
-_SLEEPS = bytes(32) + _ASLEEP + bytes(72)
-
-
 def _told(core: Core | None) -> Told:
     """What a filter says, as ``Running.told`` has it."""
     assert core is not None
@@ -821,24 +822,22 @@ def _order(m: Measurement) -> tuple[int, str, str, float, float, float]:
     return (m.time_ns, m.device, m.origin, m.lat_deg, m.lon_deg, m.r_ee)
 
 
-def _index(ring: list[Measurement], m: Measurement) -> int:
+def _index(ring: Ring, m: Measurement) -> int:
     """Where a measurement stands in the ring, or is to stand."""
-    at = bisect.bisect_left(ring, m.time_ns, key=_TIME)
-    if at < len(ring) and ring[at].time_ns == m.time_ns:
+    at = bisect.bisect_left(ring.times_ns, m.time_ns)
+    if at < len(ring) and ring.times_ns[at] == m.time_ns:
         order = _order(m)
         while at < len(ring) and _order(ring[at]) < order:
             at += 1
     return at
 
 
-def _twin(ring: list[Measurement], m: Measurement) -> int | None:
+def _twin(ring: Ring, m: Measurement) -> int | None:
     """The index of a measurement with the same key."""
-    at = bisect.bisect_left(ring, m.time_ns, key=_TIME)
-    while at < len(ring) and ring[at].time_ns == m.time_ns:
+    at = bisect.bisect_left(ring.times_ns, m.time_ns)
+    while at < len(ring) and ring.times_ns[at] == m.time_ns:
         if ring[at].key == m.key:
             return at
         at += 1
     return None
 
-
-_TIME = operator.attrgetter("time_ns")

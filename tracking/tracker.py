@@ -28,8 +28,9 @@ from tracking.looks import LookLog
 from tracking.measurement import Measurement
 from tracking.obeyed import merged_keys
 from tracking.presets import UNSAID_S, Presets
+from tracking.ring import Step
 from tracking.running import Told
-from tracking.step import Core, Model, Verdict, placed, predicted
+from tracking.step import Core, Model, placed, predicted
 from tracking.track_state import LiveTrack, Outcome, TrackState
 
 #: So many of the last five fixes refused: the track is contradicted.
@@ -203,7 +204,7 @@ class Tracker:
             core = live.core_at(m.time_ns, model)
         elif outcome not in ("same", "old") and self.log.busy(m.time_ns):
             self.log.disturbed(self, live, m.time_ns, book)
-        late = bool(s.ring) and m.time_ns < s.ring[-1].time_ns
+        late = bool(s.ring) and m.time_ns < s.ring.newest_ns
         if outcome == "merged" or (late and outcome not in ("same", "old")):
             self.retell(live, m.time_ns, book)
         elif core is not None and outcome in ("began", "used", "moved"):
@@ -294,8 +295,8 @@ class Tracker:
 
     def _moved(self, live: LiveTrack, m: Measurement, before: Core | None, model: Model, book: Book) -> None:
         """A rival took over with a measurement: how far, and whether its class can be so fast."""
-        base = live.state.base
-        live.state.taken = [t for t in live.state.taken if base is None or t > base.time_ns] + [m.time_ns]
+        base_ns = live.base_ns
+        live.state.taken = [t for t in live.state.taken if base_ns is None or t > base_ns] + [m.time_ns]
         how_far = "" if before is None else f" {_away_km(before, m):.1f} km from where it was"
         self._told(live, "reacquired", m, book, f"position taken up again{how_far}")
         # a first fix or two that were false are no place to jump from
@@ -428,18 +429,18 @@ class Tracker:
         """
         self._retold(live, live.since(from_ns, self.model(live)), book)
 
-    def _retold(self, live: LiveTrack, steps: list[tuple[Measurement, Told, Verdict, float]], book: Book) -> None:
+    def _retold(self, live: LiveTrack, steps: list[tuple[Step, Told, Measurement | None]], book: Book) -> None:
         s = live.state
-        for m, told, verdict, nis in steps:
-            if verdict in ("refused", "beside"):
-                self.withdraw(live, m, book)
+        for (time_ns, origin, device, _, nis), told, withdrawn in steps:
+            if withdrawn is not None:
+                self.withdraw(live, withdrawn, book)
                 continue
             s.points += 1
             lat, lon, ve, vn, p_ee, p_en, p_nn = told[1:8]
             book.points.append(
                 TrackPoint(
-                    track_id=s.track_id, seq=s.points, time_ns=m.time_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn,
-                    p_ee=p_ee, p_en=p_en, p_nn=p_nn, origin=m.origin, device=m.device,
+                    track_id=s.track_id, seq=s.points, time_ns=time_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn,
+                    p_ee=p_ee, p_en=p_en, p_nn=p_nn, origin=origin, device=device,
                     nis=nis if math.isfinite(nis) else None, believed_at=book.seq,
                 )
             )  # fmt: skip

@@ -12,9 +12,11 @@ import pytest
 from birddog.geo import LocalFrame
 from birddog.units import NS
 from tracking import core as nouns
-from tracking import kernel, motion, step, track_state
+from tracking import kept as kept_form
+from tracking import kernel, motion, step
 from tracking.measurement import Measurement
 from tracking.presets import Presets
+from tracking.ring import Ring
 from tracking.running import Running
 from tracking.step import Core, Model, advance, followed, placed
 from tracking.track_state import KEPT_EACH, LiveTrack, TrackState
@@ -155,17 +157,17 @@ def test_a_stretch_that_is_run_at_once_is_each_of_its_steps(seed, monkeypatch):
     this, some, took = model("van"), odd(seed, 150), []
 
     def track() -> LiveTrack:
-        return LiveTrack(TrackState(track_id="T1", operation="open", key="d:d", ring=list(some)))
+        return LiveTrack(TrackState(track_id="T1", operation="open", key="d:d", ring=Ring(some)))
 
     at_once = Running.follow_all
-    monkeypatch.setattr(Running, "follow_all", lambda self, ms: took.append(len(ms)) or at_once(self, ms))
+    monkeypatch.setattr(Running, "follow_all", lambda self, ring, k, to: took.append(to - k) or at_once(self, ring, k, to))
     quick, slow = track(), track()
     for first in (0, 140, 40, 90, 17, 149):
         found = quick.since(some[first].time_ns, this)
         with monkeypatch.context() as patch:
             patch.setattr(LiveTrack, "_stretch", lambda _, k, *rest: k + 1)
             one_by_one = slow.since(some[first].time_ns, this)
-        assert [(m, told[:8], *rest) for m, told, *rest in found] == [(m, told[:8], *rest) for m, told, *rest in one_by_one]
+        assert [(step, told[:8], m) for step, told, m in found] == [(step, told[:8], m) for step, told, m in one_by_one]
         assert [core is None for core in quick._cores] == [core is None for core in slow._cores]
     assert [(m, digits(core), said) for m, core, said in quick.verdicts(this)] == [
         (m, digits(core), said) for m, core, said in slow.verdicts(this)]
@@ -175,17 +177,19 @@ def test_a_stretch_that_is_run_at_once_is_each_of_its_steps(seed, monkeypatch):
 
 def test_a_stretch_interpreted_is_the_same(monkeypatch):
     this, plain = model("van"), motion.Motion(motion.motion_of("van").modes)
-    some = [msgspec.structs.replace(m, device="d") for m in fixes(2, "van", 12, 51.9, 4.0)]
+    some = [msgspec.structs.replace(m, device="d", stated=True) for m in fixes(2, "van", 12, 51.9, 4.0)]
     plain.step, plain.begin, plain.show = kernel.step, kernel.begin, kernel.show
     plain.follow, plain.follow_all = kernel.follow, kernel.follow_all
     one = Running(this)
     one.begin(some[0])
     core = one.core()
-    compiled = one.follow_all(some[1:])
+    ring = Ring(some)
+    compiled = one.follow_all(ring, 1, 12)
     monkeypatch.setattr(nouns, "motion_of", lambda _: plain)
     other = Running(model("van"))
     other.load(core)
-    assert len(compiled) > 4 and np.array(other.follow_all(some[1:])) == pytest.approx(np.array(compiled), rel=1e-9, abs=1e-9)
+    found = np.array(other.follow_all(ring, 1, 12))
+    assert len(compiled) > 4 and found == pytest.approx(np.array(compiled), rel=1e-9, abs=1e-9)
     assert words(other.core()) == words(one.core())
 
 
@@ -212,12 +216,12 @@ def test_of_the_ring_few_filters_are_kept_and_all_can_be_had():
     assert len(live._cores) == len(live.state.ring) and len(kept) <= len(live._cores) / KEPT_EACH + 2
     assert sum(isinstance(core, bytes) for core in kept) >= len(kept) - 1
     for core in every:
-        as_kept = track_state.packed(core)
-        assert digits(track_state.unpacked(as_kept)) == digits(core)
+        as_kept = kept_form.packed(core)
+        assert digits(kept_form.unpacked(as_kept)) == digits(core)
     asleep = sum(1 for x in core.bank.x if x is None)
     assert asleep and len(as_kept) < len(digits(core)) - 112 * asleep + 20
     first = len(some) - len(live.state.ring)
-    assert first % KEPT_EACH == 0 and digits(live.state.base) == digits(every[first - 1] if first else None)
+    assert first % KEPT_EACH == 0 and digits(live.base) == digits(every[first - 1] if first else None)
     rng = random.Random(4)
     for i in rng.sample(range(first, len(some)), 20):
         assert digits(live.core_at(some[i].time_ns, this)) == digits(every[i])
@@ -227,3 +231,32 @@ def test_of_the_ring_few_filters_are_kept_and_all_can_be_had():
     live.insert(late, this)
     assert digits(live.core(this)) == digits(every[-1]) and [*map(digits, live.cores(this))] == [*map(digits, every[first:])]
     assert not any(math.isnan(nis) for _, _, (_, nis) in live.verdicts(this))
+
+
+def test_a_filter_that_runs_is_kept_as_its_noun_is():
+    """``Running.packed`` and ``kept.packed``, compiled and as it stands: the same bytes."""
+    this, some = model("van"), odd(4, 60)
+    live, seen = LiveTrack(TrackState(track_id="T1", operation="open", key="d:d")), 0
+    plain = np.empty(kernel.HEAD + 64 * kernel.WIDTH)
+    for m in some:
+        live.insert(m, this)
+        running = Running(this)
+        core = live.core(this)
+        assert core is not None
+        if core.rival is not None or core.receivers or core.lent:
+            continue
+        running.load(core)
+        running.made = None
+        n = kernel.squeeze(running.row, this.motion.kinds, plain)
+        if core.run == 0 and core.time_ns == core.updated_ns == core.fix_ns:  # what runs was used, and was a fix
+            seen += 1
+            assert running.packed() == kept_form.packed(core) and running.packed()[: 8 * n] == plain[:n].tobytes()
+    assert seen > 20
+
+
+def test_what_is_cut_off_is_no_kept_filter():
+    core = advance(None, fixes(3, "van", 1, 51.9, 4.0)[0], model("van"))[0]
+    whole = kept_form.packed(core)
+    for n in (0, 8, 200, len(whole) - 1):
+        with pytest.raises(msgspec.DecodeError):
+            kept_form.unpacked(whole[:n])

@@ -1,0 +1,277 @@
+"""The recent measurements of one track in order of time, as rows of numbers: 88 bytes each with what became of it, where
+nouns take 260.
+
+It reads like a list of ``Measurement``: one is made of its row where somebody asks for it.  What is asked of each message (how
+many there are, and when) is asked of the numbers.
+"""
+
+from __future__ import annotations
+
+import array
+import bisect
+import math
+import struct
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, overload
+
+import msgspec
+import numpy as np
+
+from tracking.measurement import Measurement, Origin
+
+#: Of each: its time, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn (NaN where it states no velocity), which of the ring's kinds it
+#: is, and what became of it: a code of its owner's and its NIS.
+_ROW, _VALUES, _BECAME, _TIME = struct.Struct("q10d"), struct.Struct("q8d"), struct.Struct("2d"), struct.Struct("q")
+_WIDE, _SAID = _ROW.size, _VALUES.size
+#: Rows grow by so many at once, those of a ring that begins and later, and by a part of what there is: what begins is mostly
+#: short, and less than an eighth would be an eighth (CPython's ``PyByteArray_Resize``).
+_FIRST, _MORE, _PART = 3, 8, 6
+#: So many kinds more than measurements there may be before those that are no more are forgotten.
+_SPARE = 16
+
+#: What most measurements of a track have in common: device, origin, r_v, stated, here, doubted.
+Kind = tuple[str, Origin, float, bool, bool, bool]
+
+#: Its time, origin and device, and what became of it.
+Step = tuple[int, Origin, str, float, float]
+
+
+class Ring:
+    """Measurements of one track, in the order of ``track_state``.
+
+    ``newest_ns`` is the time of the last, while there is one; to read.
+    """
+
+    __slots__ = ("_first", "_kinds", "_n", "_rows", "_times_ns", "newest_ns")
+
+    def __init__(self, some: Iterable[Measurement] = ()):
+        #: ``_ROW`` of each, and room for more.
+        self._rows, self._n, self.newest_ns = bytearray(), 0, 0
+        #: The first kind, of nearly all tracks the only one, and all of them where there are more.
+        self._first: Kind | None = None
+        self._kinds: list[Kind] | None = None
+        #: Made when somebody asks for it: of what comes in order nobody does.
+        self._times_ns: array.array[int] | None = None
+        for m in some:
+            self.append(m)
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, i: int) -> Measurement: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> list[Measurement]: ...
+
+    def __getitem__(self, i: int | slice) -> Measurement | list[Measurement]:
+        if isinstance(i, slice):
+            return [self[k] for k in range(*i.indices(self._n))]
+        if not -self._n <= i < self._n:
+            raise IndexError(i)
+        time_ns, lat, lon, r_ee, r_en, r_nn, ve, vn, which = _VALUES.unpack_from(self._rows, _WIDE * (i % self._n))
+        device, origin, r_v, stated, here, doubted = self._of(which)
+        if math.isnan(vn):
+            return Measurement(time_ns, device, origin, lat, lon, r_ee, r_en, r_nn, None, None, r_v, stated, here, doubted)
+        return Measurement(time_ns, device, origin, lat, lon, r_ee, r_en, r_nn, ve, vn, r_v, stated, here, doubted)
+
+    def __iter__(self) -> Iterator[Measurement]:
+        return map(self.__getitem__, range(self._n))
+
+    def __reversed__(self) -> Iterator[Measurement]:
+        return map(self.__getitem__, range(self._n - 1, -1, -1))
+
+    def __contains__(self, m: object) -> bool:
+        return isinstance(m, Measurement) and self.at(m) is not None
+
+    def at(self, m: Measurement) -> int | None:
+        """The index of a measurement, in all that it says; None: it is not there."""
+        times_ns, time_ns = self.times_ns, m.time_ns
+        i = bisect.bisect_left(times_ns, time_ns)
+        while i < self._n and times_ns[i] == time_ns:
+            if self[i] == m:
+                return i
+            i += 1
+        return None
+
+    @property
+    def times_ns(self) -> array.array[int]:
+        """The times of all; to read."""
+        times_ns = self._times_ns
+        if times_ns is None:
+            times_ns = self._times_ns = array.array("q", self.table.view(np.int64)[:, 0].tobytes())
+        return times_ns
+
+    def time_ns(self, i: int) -> int:
+        """The time of one of the first ``len``."""
+        time_ns: int = _TIME.unpack_from(self._rows, _WIDE * i)[0]
+        return time_ns
+
+    def append(self, m: Measurement, code: float = 0.0, nis: float = 0.0) -> None:
+        """One that is the newest, and what became of it."""
+        time_ns, ve, vn, rows, n = m.time_ns, m.ve_mps, m.vn_mps, self._rows, self._n
+        if ve is None or vn is None:
+            ve, vn = 0.0, math.nan
+        kind = m.device, m.origin, m.r_v, m.stated, m.here, m.doubted
+        which = 0 if kind == self._first else self._which(kind)
+        at = _WIDE * n
+        if at == len(rows):
+            rows.extend(bytes(_WIDE * (max(_MORE, n // _PART) if n else _FIRST)))
+        _ROW.pack_into(rows, at, time_ns, m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn, ve, vn, which, code, nis)
+        self._n, self.newest_ns = n + 1, time_ns
+        if self._times_ns is not None:
+            self._times_ns.append(time_ns)
+
+    def became(self, i: int) -> tuple[float, float]:
+        """What became of one: a code and its NIS; 0 where that was not said."""
+        code, nis = _BECAME.unpack_from(self._rows, _WIDE * i + _SAID)
+        return code, nis
+
+    def judge(self, i: int, code: float, nis: float) -> None:
+        """Say what became of one."""
+        _BECAME.pack_into(self._rows, _WIDE * i + _SAID, code, nis)
+
+    def judge_all(self, i: int, code: float, nis: list[float]) -> None:
+        """The same became of those from one on: a code, and the NIS of each."""
+        rows = self.table[i : i + len(nis)]
+        rows[:, 9], rows[:, 10] = code, nis
+
+    def all_became(self, i: int, code: float) -> list[int]:
+        """Those from one on of which that became, by their indices."""
+        return [i + int(k) for k in np.flatnonzero(self.table[i:, 9] == code)]
+
+    def steps(self, i: int) -> list[Step]:
+        """What a step of a trail says of each from one on."""
+        rows = self.table[i:]
+        kinds = [self._of(which) for which in rows[:, 8].tolist()]
+        times_ns, codes, nis = rows.view(np.int64)[:, 0].tolist(), rows[:, 9].tolist(), rows[:, 10].tolist()
+        return [(time_ns, kind[1], kind[0], code, one)
+                for time_ns, kind, code, one in zip(times_ns, kinds, codes, nis, strict=True)]  # fmt: skip
+
+    def insert(self, i: int, m: Measurement) -> None:
+        """One that stands before the i-th from now on."""
+        times_ns, at = self.times_ns, _WIDE * i
+        self._rows[at:at] = self._row(m)
+        times_ns.insert(i, m.time_ns)
+        self._n, self.newest_ns = self._n + 1, times_ns[-1]
+
+    def __setitem__(self, i: int, m: Measurement) -> None:
+        times_ns, at = self.times_ns, _WIDE * i
+        self._rows[at : at + _WIDE] = self._row(m)
+        times_ns[i] = m.time_ns
+        self.newest_ns = times_ns[-1]
+
+    def __delitem__(self, i: int | slice) -> None:
+        first, end, step = (slice(i, i + 1) if isinstance(i, int) else i).indices(self._n)
+        assert step == 1, "what leaves a ring stands together"
+        if end <= first:
+            return
+        del self._rows[_WIDE * first : _WIDE * end]
+        self._n -= end - first
+        if self._times_ns is not None:
+            del self._times_ns[first:end]
+        self.newest_ns = self.time_ns(self._n - 1) if self._n else 0
+        if self._kinds is not None and len(self._kinds) > self._n + _SPARE:
+            self._tidy()
+
+    def clear(self) -> None:
+        """None is left."""
+        self._rows, self._n, self.newest_ns = bytearray(), 0, 0
+        self._first = self._kinds = self._times_ns = None
+
+    def kind(self, i: int) -> Kind:
+        """What the i-th has in common with others."""
+        return self._of(_VALUES.unpack_from(self._rows, _WIDE * i)[8])
+
+    def alike(self, i: int, end: int) -> int:
+        """How many from one to before another are of its kind."""
+        if self._kinds is None:
+            return end - i
+        same = self.table[i:end, 8] == self.table[i, 8]
+        return end - i if same.all() else int(same.argmin())
+
+    @property
+    def table(self) -> Any:
+        """(n, 11): the rows as an array, to read and to let go of before the ring changes; a time is a whole number there."""
+        return np.frombuffer(self._rows)[: _WIDE // 8 * self._n].reshape(-1, _WIDE // 8)
+
+    def _row(self, m: Measurement) -> bytes:
+        ve, vn = m.ve_mps, m.vn_mps
+        if ve is None or vn is None:
+            ve, vn = 0.0, math.nan
+        which = self._which((m.device, m.origin, m.r_v, m.stated, m.here, m.doubted))
+        return _ROW.pack(m.time_ns, m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn, ve, vn, which, 0.0, 0.0)
+
+    def _of(self, which: float) -> Kind:
+        kinds, first = self._kinds, self._first
+        assert first is not None, "of what is there the kind is known"
+        return first if kinds is None else kinds[int(which)]
+
+    def _which(self, kind: Kind) -> int:
+        """The number of a kind, which may be new."""
+        if self._first is None:
+            self._first = kind
+        if kind == self._first:
+            return 0
+        if self._kinds is None:
+            self._kinds = [self._first]
+        if kind in self._kinds:
+            return self._kinds.index(kind)
+        self._kinds.append(kind)
+        return len(self._kinds) - 1
+
+    def _tidy(self) -> None:
+        """The kinds of those that are there, in the order of their first."""
+        if self._kinds is None:
+            return
+        of: dict[float, int] = {}
+        column = self.table[:, 8]
+        column[:] = [of.setdefault(k, len(of)) for k in column.tolist()]
+        self._have([self._kinds[int(k)] for k in of])
+
+    def _have(self, kinds: list[Kind]) -> None:
+        self._first = kinds[0] if kinds else None
+        self._kinds = kinds if len(kinds) > 1 else None
+
+    def packed(self) -> tuple[list[Kind], bytes]:
+        """All of it for a snapshot; of equal rings the same."""
+        self._tidy()
+        first = self._first
+        kinds = self._kinds if self._kinds is not None else [] if first is None or not self._n else [first]
+        return kinds, self.table[:, : _SAID // 8].tobytes()
+
+    @classmethod
+    def unpacked(cls, data: Any) -> Ring:
+        """The ring of a snapshot.
+
+        Raises:
+            msgspec.ValidationError: it is none.
+        """
+        kinds, said = msgspec.convert(data, tuple[list[Kind], bytes])
+        if len(said) % _SAID:
+            raise msgspec.ValidationError("ring: its last row is cut off")
+        values = np.frombuffer(said).reshape(-1, _SAID // 8)
+        if not np.isin(values[:, 8], np.arange(len(kinds))).all():
+            raise msgspec.ValidationError("ring: a row of no kind")
+        ring = cls()
+        ring._n = len(values)
+        ring._rows = bytearray(np.pad(values, ((0, 0), (0, (_WIDE - _SAID) // 8))).tobytes())
+        ring.newest_ns = ring.time_ns(ring._n - 1) if ring._n else 0
+        # one string for each device, as ``evidence.of_fix`` has it
+        ring._have([(sys.intern(kind[0]), *kind[1:]) for kind in kinds])
+        return ring
+
+
+def hook(value: Any) -> Any:
+    """What msgspec is to write of a ring."""
+    if isinstance(value, Ring):
+        return value.packed()
+    raise NotImplementedError(f"{type(value).__name__} stands in no snapshot")
+
+
+def unhook(kind: type, value: Any) -> Any:
+    """What msgspec has read of a ring."""
+    if kind is Ring:
+        return Ring.unpacked(value)
+    raise NotImplementedError(f"{kind.__name__} stands in no snapshot")
