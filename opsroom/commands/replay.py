@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import json
 import os
 import shlex
 from typing import TYPE_CHECKING, Any
@@ -60,10 +61,18 @@ def run(args: argparse.Namespace) -> int:
 def _take(args: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from birddog.errors import UsageError
     from opsroom.capture import take
 
     for name in args.files:
         _readable(name)
+    registers = [name for name in args.files if _is_registers(name)]
+    args.files = [name for name in args.files if name not in registers]
+    if registers and not args.files:
+        raise UsageError("holds entries of the registers, no messages: birddog sim enrol SCENARIO makes them",
+                         file=registers[0])
+    for name in registers:
+        say(f"{name}: entries of the registers, no messages: left out")
     if args.device:
         name_of(args.device, "--device")
     told: list[str] = []
@@ -93,6 +102,19 @@ def _of(account: Account, words: str, empty: bool) -> list[str]:
     if not account.messages:
         return ["no message was new: all of them were there before"]
     return list(account.lines(words))
+
+
+def _is_registers(name: str) -> bool:
+    """Whether a file is the ``enrol.jsonl`` of a scenario's folder, which ``replay FOLDER/*.jsonl`` names too: its lines would
+    be refused as messages of now, and the journal's clock would stand months behind the last message."""
+    if not name.endswith(".jsonl"):
+        return False
+    with open(name, "rb") as source:
+        try:
+            said = json.loads(source.readline(1 << 16))
+        except (ValueError, RecursionError):
+            return False
+    return isinstance(said, dict) and isinstance(said.get("kind"), str) and not {"hex", "text"} & set(said)
 
 
 def _readable(name: str) -> None:

@@ -197,3 +197,19 @@ def test_a_clock_that_nobody_set_dates_no_file(tmp_path):
     reader = open_reader(url)
     assert {iso_from_ns(e.received_ns)[:16] for e in reader.read(0) if e.kind == "frame"} == {"2021-06-15T12:00"}
     reader.close()
+
+
+def test_what_a_scenarios_folder_says_of_its_devices_is_no_message(tmp_path, capsys):
+    """Its four lines came in as refused messages of today: the journal's clock stood months behind the scenario."""
+    (tmp_path / "enrol.jsonl").write_text('{"kind":"device","device":"d","format":"owntracks","interval_s":10.0}\n' * 4)
+    line = {"format": "owntracks", "topic": "owntracks/u/d", "received": "2026-03-02T06:00:01Z",
+            "text": '{"_type":"location","lat":51.9,"lon":4.1,"tst":1772431200}'}  # fmt: skip
+    (tmp_path / "owntracks-d.jsonl").write_text(json.dumps(line) + "\n")
+    url = f"sqlite:///{tmp_path}/j.db"
+    assert cli.main(["replay", *sorted(map(str, tmp_path.glob("*.jsonl"))), "--journal", url]) == 0
+    err = capsys.readouterr().err
+    assert "enrol.jsonl: entries of the registers, no messages: left out" in err and "1 messages, 1 observations, 0 rej" in err
+    assert cli.main(["journal", "count", "--json", "--journal", url]) == 0
+    assert json.loads(capsys.readouterr().out)["undated"] == 0
+    assert cli.main(["replay", str(tmp_path / "enrol.jsonl"), "--journal", f"sqlite:///{tmp_path}/none.db"]) == 2
+    assert "birddog sim enrol SCENARIO" in capsys.readouterr().err and not (tmp_path / "none.db").exists()
