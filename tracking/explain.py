@@ -16,12 +16,14 @@ import numpy as np
 from birddog.geo import distance_m, ellipse
 from birddog.model import Entry, Fix, FrameBody, RefusalBody, Track
 from birddog.units import CHI2_95_2D, NS, iso_from_ns
+from tracking import dwell, onward
+from tracking.anchor import frame
 from tracking.book import Changes
 from tracking.fold import Fold
 from tracking.measurement import Measurement
-from tracking.motion import Bank, Motion
+from tracking.motion import Bank, Motion, moments
 from tracking.presets import Presets
-from tracking.step import Core, Model, placed, weighed
+from tracking.step import Core, Model, placed, predicted, weighed
 from tracking.track_state import LiveTrack
 
 #: The motions of a live track, in the order of ``motion.motion_of``: ``bank.ROUND`` and ``HARD``, then ``bank.MODES``.
@@ -170,6 +172,7 @@ class Watch:
         found = [_seen_json(one) for one in self._seen.values()] + self._aside + self._points
         found.sort(key=lambda one: (one["time"], one["entry"]))
         models, hypotheses = _contact(row) if live is None else self._beliefs(live, at_ns, row)
+        way = None if live is None else _way(live, self.fold.model(live), at_ns, self.fold.quiet_s(live), row)
         used = [one for one in found if one["outcome"] in USED]
         return {
             "track_id": self.track_id,
@@ -184,6 +187,7 @@ class Watch:
             "used": used,
             "refused": [one for one in found if one["outcome"] not in USED],
             "hypotheses": hypotheses,
+            "way": way,
             "models": models,
             "learnt": [] if live is None else _learnt(live, self.fold.model(live), self.fold.trust(self.track_id)),
             "decisions": [] if live is None else [
@@ -219,6 +223,77 @@ class Watch:
             hypotheses.append({"what": "two sources that steadily disagree: it is shown between them",
                                "apart_m": round(core.sides.apart_m, 1), "changes": core.sides.count})  # fmt: skip
         return models, hypotheses
+
+
+def _way(live: LiveTrack, model: Model, at_ns: int, quiet_s: float, row: Track) -> dict[str, Any]:
+    """What the row is drawn by between two reports (``step.predicted``): the motions, a stay, a way that goes on or turns, or
+    that a report is overdue; and the other places that its ellipse holds for that.
+
+    Args:
+        quiet_s: not heard for longer, it is overdue.
+    """
+    core = live.core(model)
+    assert core is not None
+    way, last, dt_s = core.way, core.x, max(0, at_ns - core.updated_ns) / NS
+    ours = model.motion.engine is None
+    overdue = dt_s > quiet_s and len(model.motion.modes) > 1
+    began_ns = core.first_ns if core.moved_ns is None else core.moved_ns
+    stays = ours and dwell.stays(core.moved_ns, core.first_ns, core.updated_ns, dt_s, quiet_s)
+    goes_on = ours and not stays and onward.goes_on(way, dt_s, quiet_s)
+    turns = ours and not stays and onward.turns(way, dt_s, quiet_s)
+    by, places = "the motions", list[tuple[str, float, float]]()
+    on_e, on_n = way[0] * dt_s, way[1] * dt_s
+    if stays:
+        by = "its stay, which goes on: the region holds it at 95 %, place and departures together"
+    if goes_on:
+        by = "its way, which goes on as it did"
+        if len(core.bank) == len(model.motion.modes):  # of another class it is a moment old
+            x = moments(core.bank, dt_s, model.motion)
+            places.append(("what the motions have, if its way has ended", x[0], x[2]))
+        places.append(("it stopped at once where it was last", last[0], last[2]))
+    if turns:
+        by += "; it turns or stops now and then"
+        places += [*([] if goes_on else [("it went straight on", last[0] + on_e, last[2] + on_n)]),
+                   *_sides(last[0], last[2], on_e, on_n)]  # fmt: skip
+    if overdue:
+        by = "the motions; its report is overdue, so that it may have stopped, turned or gone on"
+        x = predicted(core, at_ns, model, quiet_s)
+        places.append(("it stopped at once where it was last", last[0], last[2]))
+        places += _sides(last[0], last[2], x[0] - last[0], x[2] - last[2])
+        if way[5] != 0.0:
+            goes_s = min(dt_s, way[2])
+            e, n = way[0] * goes_s, way[1] * goes_s
+            places.append(("it went on for as long as it was seen to", last[0] + e, last[2] + n))
+            places += _sides(last[0], last[2], e, n, " then")
+    return {
+        "drawn_by": by, "since_last_used_s": round(dt_s, 3), "overdue_after_s": round(quiet_s, 3),
+        "stood_for_s": round((core.updated_ns - began_ns) / NS, 3) if stays else None,
+        "goes_on": None if way[5] == 0.0 else {
+            "speed_mps": round(math.hypot(way[0], way[1]), 3),
+            "course_deg": round(math.degrees(math.atan2(way[0], way[1])) % 360.0, 1), "seen_for_s": round(way[2], 1),
+            "chance": round(onward.chance(way, dt_s), 4), "missed_by": round(math.sqrt(way[4]), 3),
+        },
+        "breaks": round(way[3], 2), "holds": _places(core, places, row),
+    }  # fmt: skip
+
+
+def _places(core: Core, places: list[tuple[str, float, float]], row: Track) -> list[dict[str, Any]]:
+    """Places in a filter's frame, on Earth, and how far each is from where the track is shown."""
+    found = []
+    for what, e, n in places:
+        try:
+            lat, lon = frame(core.lat0_deg, core.lon0_deg).geodetic(e, n)
+        except ValueError:  # beyond the horizon of its frame: the row is not there either
+            continue
+        away_m = distance_m(lat1_deg=row.lat_deg, lon1_deg=row.lon_deg, lat2_deg=lat, lon2_deg=lon)
+        found.append({"what": what, "lat_deg": round(lat, 7), "lon_deg": round(lon, 7), "away_m": round(away_m, 1)})
+    return found
+
+
+def _sides(last_e: float, last_n: float, e: float, n: float, then: str = "") -> list[tuple[str, float, float]]:
+    """Where it is if it turned square at once and went as far (``onward.any_way``)."""
+    return [(f"it turned square at once to its left{then}", last_e - n, last_n + e),
+            (f"it turned square at once to its right{then}", last_e + n, last_n - e)]  # fmt: skip
 
 
 def _of(m: Measurement, fix: Fix) -> bool:

@@ -293,6 +293,10 @@ class Fold:
         live = self.live(track_id)
         return {} if live is None else self._folds[live.state.operation].trust(track_id)
 
+    def quiet_s(self, live: LiveTrack) -> float:
+        """Not heard for longer than this, a track is overdue; to read."""
+        return self._folds[live.state.operation].tracker.quiet_s(live)
+
     def model(self, live: LiveTrack) -> Model:
         """The motion model of a track; to read."""
         return self._folds[live.state.operation].tracker.model(live)

@@ -119,3 +119,39 @@ def test_an_anonymous_contact():
 
 def test_every_motion_has_a_name():
     assert len(NAMES) == len(MODES) + 2 == len(set(NAMES))
+
+
+def test_what_a_row_is_drawn_by_between_two_reports():
+    """The motions, a way that goes on, one that turns, a stay, or that a report is overdue: and what its ellipse then holds."""
+    case = [CASE[0], CASE[1], (0, Device(device="gps", klass="van", interval_s=600.0)), CASE[3]]
+    at, straight = 0.0, [fix(600.0 * k, 9_000.0 * k) for k in range(1, 7)]
+    said = explained([*case, *straight], "T5", 3_610)["way"]
+    assert said["drawn_by"] == "the motions" and said["holds"] == [] and said["since_last_used_s"] == 10.0
+    said = explained([*case, *straight], "T5", 4_000)
+    way, [main] = said["way"], said["hypotheses"]
+    assert way["drawn_by"] == "its way, which goes on as it did"
+    assert (way["goes_on"]["speed_mps"], way["goes_on"]["course_deg"]) == pytest.approx((15.0, 90.0), abs=0.8)
+    assert 0.5 < way["goes_on"]["chance"] < 1.0 and way["breaks"] == 0.0
+    ended, stopped = way["holds"]
+    assert stopped["what"] == "it stopped at once where it was last" and stopped["away_m"] == pytest.approx(6_000, abs=60)
+    assert (stopped["lon_deg"], ended["lat_deg"]) == pytest.approx((HOME.geodetic(54_000.0, 0.0)[1], 52.0), abs=2e-2)
+    assert main["lon_deg"] == pytest.approx(HOME.geodetic(60_000.0, 0.0)[1], abs=1e-3)
+    overdue = explained([*case, *straight], "T5", 3_600 + 4_000)["way"]
+    assert overdue["since_last_used_s"] > overdue["overdue_after_s"] and "overdue" in overdue["drawn_by"]
+    assert [one["what"] for one in overdue["holds"]][:4] == [
+        "it stopped at once where it was last", "it turned square at once to its left", "it turned square at once to its right",
+        "it went on for as long as it was seen to"]  # fmt: skip
+    turning, e, n = [], 0.0, 0.0
+    for k in range(1, 9):
+        at, (e, n) = 600.0 * k, (e + 9_000.0 * (k % 2), n + 9_000.0 * (1 - k % 2))
+        turning.append(fix(at, e, n))
+    said = explained([*case, *turning], "T5", at + 400)["way"]
+    assert said["drawn_by"].endswith("it turns or stops now and then") and said["breaks"] > 0.7
+    left = next(one for one in said["holds"] if one["what"] == "it turned square at once to its left")
+    # its last leg went north: to its left is west
+    lat, lon = HOME.geodetic(e - 6_000.0, n)
+    assert (left["lat_deg"], left["lon_deg"]) == pytest.approx((lat, lon), abs=5e-3)
+    standing = [fix(600.0 * k, 3.0 * (k % 2)) for k in range(1, 9)]
+    said = explained([*case, *standing], "T5", 8 * 600 + 300)["way"]
+    assert said["drawn_by"].startswith("its stay") and said["stood_for_s"] == 4_200.0 and said["goes_on"] is None
+    json.dumps(said, allow_nan=False)
