@@ -56,6 +56,7 @@ class Ahead(msgspec.Struct, frozen=True, array_like=True):
     """A clock that is ahead, or so far off that the door refuses it: the event that goes on, and when it was last heard.
 
     Args:
+        event: None: it is ahead by so little that it is told only when it is steadily so.
         way_ns: what its messages took when it was right.
         known_ns: how far it is ahead (below 0: behind), None: not known yet.
         run: messages in a row that were steadily so; level_ns: by how much they were ahead when they came in, of late;
@@ -63,7 +64,7 @@ class Ahead(msgspec.Struct, frozen=True, array_like=True):
         span_ns: from the time of the first to that of the newest.
     """
 
-    event: Event
+    event: Event | None
     heard_ns: int
     way_ns: int = WAY_NS
     known_ns: int | None = None
@@ -101,22 +102,31 @@ class Clocks(msgspec.Struct):
     lags: dict[str, Lag] = {}
 
     def is_ahead(
-        self, device: str, operation: str, time_ns: int | None, tracks: tuple[str, ...], ahead_s: float, way_ns: int, book: Book
-    ) -> bool:
+        self, device: str, operation: str, time_ns: int | None, tracks: tuple[str, ...], ahead_s: float, way_ns: int,
+        book: Book, *, least_ns: int | None = None,
+    ) -> bool:  # fmt: skip
         """Whether a device's time is too far ahead to be believed; one event for as long as it is.
 
         Args:
             time_ns: as the device says it; None: it says none, and so nothing of its clock.
             tracks: whose track the event is told of.
             way_ns: what its messages took last.
+            least_ns: ahead by this it is steadily so or not, and told then; None: only what is not believed is asked of.
         """
         if time_ns is None:
             return False
-        if time_ns <= book.now_ns + int(ahead_s * NS):
-            going = self.ahead.pop(device, None)
+        going, by, ahead_ns = self.ahead.get(device), time_ns - book.now_ns, int(ahead_s * NS)
+        right_ns = ahead_ns if least_ns is None else min(ahead_ns, least_ns if going is None else least_ns // 2)
+        if by <= right_ns:
             if going is not None:
-                book.end(going.event, book.now_ns)
+                del self.ahead[device]
+                _end(going.event, book)
             return False
+        if by <= ahead_ns:
+            self.ahead.pop(device, None)
+            self.ahead[device] = going or Ahead(None, book.now_ns, way_ns)
+            self.said(device, time_ns, book.now_ns)
+            return True
         text = f"its clock is {(time_ns - book.now_ns) / NS:.0f} s ahead: its positions are not used"
         self._told(device, operation, text, tracks, way_ns, book)
         self.said(device, time_ns, book.now_ns)
@@ -130,13 +140,17 @@ class Clocks(msgspec.Struct):
         correction_ns = one.correction(fix.time_ns, now_ns)
         return None if correction_ns is None else msgspec.structs.replace(fix, time_ns=fix.time_ns - correction_ns)
 
-    def told_taken_back(self, device: str, track_id: str, book: Book) -> None:
+    def told_taken_back(self, device: str, operation: str, track_id: str, book: Book) -> None:
         """Such a fix goes into a track: it is said once."""
         one = self.ahead.get(device)
-        if one is not None and one.known_ns is not None and "steadily" not in one.event.text:
-            text = f"its clock is {about(one.known_ns)}, steadily: its fixes are taken at the time without it"
+        if one is None or one.known_ns is None or (one.event is not None and "steadily" in one.event.text):
+            return
+        text = f"its clock is {about(one.known_ns)}, steadily: its fixes are taken at the time without it"
+        if one.event is None:
+            event = book.event("clock", operation, book.now_ns, device=device, track_ids=(track_id,), text=text)
+        else:
             event = book.again(msgspec.structs.replace(one.event, track_ids=(track_id,)), text)
-            self.ahead[device] = msgspec.structs.replace(one, event=event)
+        self.ahead[device] = msgspec.structs.replace(one, event=event)
 
     def refused(self, device: str, operation: str, detail: str, tracks: tuple[str, ...], way_ns: int, book: Book) -> None:
         """The door refused a message for its time."""
@@ -148,7 +162,7 @@ class Clocks(msgspec.Struct):
 
     def _told(self, device: str, operation: str, text: str, tracks: tuple[str, ...], way_ns: int, book: Book) -> None:
         going = self.ahead.pop(device, None)
-        if going is not None:
+        if going is not None and going.event is not None:
             self.ahead[device] = msgspec.structs.replace(going, heard_ns=book.now_ns)
         else:
             event = book.event("clock", operation, book.now_ns, device=device, track_ids=tracks, text=text)
@@ -197,8 +211,7 @@ class Clocks(msgspec.Struct):
     def set_back(self, book: Book) -> None:
         """The journal's clock had been ahead: it was not theirs that was behind."""
         for lag in self.lags.values():
-            if lag.event is not None:
-                book.end(lag.event, book.now_ns)
+            _end(lag.event, book)
         self.lags.clear()
         self.ahead = {name: Ahead(one.event, min(one.heard_ns, book.now_ns), one.way_ns) for name, one in self.ahead.items()}
 
@@ -206,9 +219,9 @@ class Clocks(msgspec.Struct):
         """A track of these devices has ended."""
         for device in devices:
             lag, ahead = self.lags.pop(device, None), self.ahead.pop(device, None)
-            for event in (lag.event if lag is not None else None, ahead.event if ahead is not None else None):
-                if event is not None:
-                    book.end(event, book.now_ns)
+            for one in (lag, ahead):
+                if one is not None:
+                    _end(one.event, book)
 
     def prune(self, before_ns: int, book: Book) -> None:
         """What was last heard before a time is forgotten; costs nothing where there is nothing."""
@@ -217,4 +230,10 @@ class Clocks(msgspec.Struct):
             if one.heard_ns >= before_ns:
                 return
             del self.ahead[device]
-            book.end(one.event, book.now_ns)
+            _end(one.event, book)
+
+
+def _end(event: Event | None, book: Book) -> None:
+    """What was told of is over; of what was not there is nothing to tell."""
+    if event is not None:
+        book.end(event, book.now_ns)

@@ -111,7 +111,8 @@ def heard(old: Lag | None, time_ns: int, now_ns: int, *, back: bool = False, way
     if old.run == 0:
         # the first that is behind: it fell back, or it is the first of what was kept
         if behind >= BEHIND_NS or (back and behind - old.way_ns >= SMALL_NS and old.spoilt < SPOILT_MOST):
-            return msgspec.structs.replace(fell, way_ns=old.way_ns or way_ns)
+            # what became late little by little until it is so late is a clock that goes slow, and had the way that it had
+            return msgspec.structs.replace(fell, way_ns=old.way_ns or way_ns if behind < BEHIND_NS else way_ns)
         return right_at(behind, old.spoilt)
     if behind < (old.way_ns + SMALL_NS if old.is_small else BEHIND_NS):
         return right_at(behind, old.spoilt + (old.is_small and not old.known_ns))

@@ -497,9 +497,11 @@ class OperationFold:
         if fix.attributes:
             for name, value in fix.attributes.items():
                 keep_fact(self._state.facts, device, name, value, time_ns, book.now_ns)
-        ahead = self.clock_ahead(device, fix.time_ns, book, owner.key)
+        ahead = self.clock_ahead(device, fix.time_ns, book, owner.key, least_ns=SMALL_NS)
         if ahead:
             taken = state.clocks.taken_back(fix, book.now_ns)
+            if taken is None and fix.time_ns is not None and fix.time_ns <= book.now_ns + int(self.presets.ahead_s * NS):
+                taken = msgspec.structs.replace(fix, time_ns=book.now_ns)  # it was measured by now
             if taken is None:
                 self._track(owner, device, book, make=False)
                 self.heard(owner, device, book, reports=True)
@@ -532,7 +534,7 @@ class OperationFold:
         assert live is not None
         s = live.state
         if ahead:
-            state.clocks.told_taken_back(device, s.track_id, book)
+            state.clocks.told_taken_back(device, self.operation, s.track_id, book)
         if device not in s.fixers:
             s.fixers.append(device)
         self._describe(live, owner, device, fmt, fix.attributes.get("msg_type"))
@@ -626,8 +628,8 @@ class OperationFold:
         ):  # fmt: skip
             return None
         if (book is not None or not self._plain) and (
-            state.clocks.ahead or device in state.awaited.of or device in state.deception.speedless or state.visits.zones
-            or log.crowd.contacts or log.crowd.belied or (log.items and log.items[-1].key[0] >= time_ns)
+            device in state.clocks.ahead or device in state.awaited.of or device in state.deception.speedless
+            or state.visits.zones or log.crowd.contacts or log.crowd.belied or (log.items and log.items[-1].key[0] >= time_ns)
             or tracker.presets.alerts.false_per_shift is not None  # a budget counts what is lost, the long way
         ):  # fmt: skip
             return None
@@ -635,7 +637,9 @@ class OperationFold:
         if live is None:
             return self._begins(fix, time_ns, fmt, Owner(self.operation, key, name, public), now_ns, seq, numbers, book)
         s, of, lag = live.state, live.described, state.clocks.lags.get(device)
-        if lag is None or not is_right(lag, now_ns - time_ns):
+        if lag is None or (not -SMALL_NS < now_ns - time_ns - lag.way_ns < SMALL_NS or lag.run) and (
+            not is_right(lag, now_ns - time_ns)
+        ):  # fmt: skip
             return None
         ring, attributes = s.ring, fix.attributes
         if (
@@ -838,13 +842,17 @@ class OperationFold:
             self.tracker.contact(live, device, book, reports=reports)
             self._shown(live, book)
 
-    def clock_ahead(self, device: str, time_ns: int | None, book: Book, key: str | None) -> bool:
+    def clock_ahead(
+        self, device: str, time_ns: int | None, book: Book, key: str | None, *, least_ns: int | None = None
+    ) -> bool:
         """Whether a device's time is too far ahead to be believed, told of the track of ``key``."""
         if time_ns is None or (time_ns <= book.now_ns and not self._state.clocks.ahead):  # as nearly always
             return False
         tracks = () if key is None else self._track_ids(key, device)
         way_ns, ahead_s = self._way_ns(key, device), self.presets.ahead_s
-        return self._state.clocks.is_ahead(device, self.operation, time_ns, tracks, ahead_s, way_ns, book)
+        return self._state.clocks.is_ahead(
+            device, self.operation, time_ns, tracks, ahead_s, way_ns, book, least_ns=least_ns
+        )
 
     def _way_ns(self, key: str | None, device: str) -> int:
         """What the newest message of a track took from where it was measured to us, as it stated it; a second, unless known."""

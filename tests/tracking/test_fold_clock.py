@@ -266,6 +266,41 @@ def test_a_clock_that_falls_back_a_little_is_no_conflict(every_s, back_s, journa
     assert j.happened("clock")[0].end_ns is not None
 
 
+@pytest.mark.parametrize(("every_s", "ahead_s"), [(10, 30), (60, 30), (10, 100), (60, 100)])
+@pytest.mark.parametrize("from_s", [0, 1200])
+def test_a_clock_that_is_ahead_a_little_is_put_right_and_so_it_is_when_it_comes_back(every_s, ahead_s, from_s, journal):
+    """It was drawn where it had been, and sure of it; when the clock came back its fixes were late, in conflict."""
+    j, rng, back_s, inside, n = journal(restart=True), random.Random(ahead_s), 1200 + 12 * every_s, 0, 0
+    j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=every_s))
+    for t in range(every_s, back_s + 6 * every_s, every_s):
+        at = t + rng.uniform(0.5, 2)
+        j.say(at, fix("van", t + (ahead_s if from_s <= t < back_s else 0), 15.0 * t))
+        if t > from_s + 5 * every_s:
+            [row] = j.now(at)
+            e, m = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+            e -= 15.0 * at
+            inside += e * e * row.p_nn - 2 * e * m * row.p_en + m * m * row.p_ee < 5.99 * (row.p_ee * row.p_nn - row.p_en**2)
+            n += 1
+            assert abs(e) < 60.0
+    assert inside >= 0.9 * n
+    [told] = j.happened("clock", "conflict", "jumped", "contradicted", "two_places", "parted")
+    assert told.kind == "clock" and told.end_ns is not None and told.track_ids == (row.track_id,)
+    assert f"{ahead_s} s ahead, steadily" in told.text or f"{ahead_s + 1} s ahead, steadily" in told.text
+
+
+def test_a_clock_that_goes_fast_or_slow_is_followed(journal):
+    """A second a minute: at 120 s ahead, and at five minutes behind, its fixes were taken at its own time now and then."""
+    for rate in (1 / 60, -1 / 60):
+        j = journal()
+        j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=60.0))
+        for t in range(60, 24_000, 60):
+            j.say(t + 1, fix("van", t + rate * t, 15.0 * t))
+        [told] = j.happened("clock", "conflict", "jumped", "contradicted")
+        assert told.end_ns is None
+        [row] = j.now(t + 1)
+        assert abs(HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)[0] - 15.0 * (t + 1)) < 150.0
+
+
 def late(kind: str, t: float, k: int, rng: random.Random) -> float:
     """When a message of t comes in over a way that is slow, or out of order, or kept it."""
     if kind == "any order":
