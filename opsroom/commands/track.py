@@ -109,6 +109,7 @@ def _kept(url: str, made: list[Draft]) -> None:
 
 def _of_journal(args: argparse.Namespace) -> int:
     """The rows of a journal, as the live fold believed them."""
+    from birddog.directory import OPEN
     from birddog.errors import UsageError
     from birddog.journal import entries, open_reader
     from birddog.model import Entry
@@ -121,6 +122,8 @@ def _of_journal(args: argparse.Namespace) -> int:
     late = dict(seconds_of(text) for text in args.late)
     begin_ns = None if args.begin is None else time_ns(args.begin, "--from")
     to_ns = None if args.to is None else time_ns(args.to, "--to")
+    if begin_ns is not None and to_ns is not None and to_ns < begin_ns:
+        raise UsageError("wants a time that is not before --from", field="--to")
     unheard = {*args.without, *late}
 
     def heard(of: Iterable[Entry]) -> Iterator[Entry]:
@@ -131,6 +134,8 @@ def _of_journal(args: argparse.Namespace) -> int:
 
     journal = open_reader(args.journal)
     try:
+        if args.operation not in (None, OPEN) and all(entry.operation != args.operation for entry in entries(journal)):
+            raise UsageError(f"there is no operation {args.operation!r} in this journal", field="--operation")
         with result_file(args.out) as out:
             out.write(HEAD + "\n")
             for t_ns, tracks in believed(

@@ -333,3 +333,20 @@ def test_a_source_that_is_decades_late_with_a_short_step_is_refused_in_a_line(fi
     assert run("--detections", files[0], "--sensors", files[1], "--every", 10, "--journal", url) == 0
     assert run("--journal", url, "--every", 1, "--late", "TAG=1e9") == 2
     assert "--every: more than 20,000,000 answers" in capsys.readouterr().err
+
+
+def test_an_operation_that_there_is_none_of_and_times_that_cannot_be_are_refused(files, tmp_path, capsys):
+    """A slip of the hand was an empty table, with exit 0."""
+    url = f"sqlite:///{tmp_path}/j.db"
+    assert run("--detections", files[0], "--sensors", files[1], "--every", 10, "--journal", url) == 0
+    assert main(["operation", "add", "HERON", "--journal", url]) == 0
+    capsys.readouterr()
+    assert run("--journal", url, "--every", 10, "--operation", "HERNO") == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.strip() == "birddog track: --operation: there is no operation 'HERNO' in this journal"
+    assert run("--journal", url, "--every", 10, "--operation", "HERON", "--to", "2026-01-01T00:02:00Z") == 0
+    assert capsys.readouterr().out == HEAD + "\n"
+    assert run("--journal", url, "--every", 50, "--operation", "open", "--from", 1767225650, "--to", 1767225650) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert run("--journal", url, "--every", 10, "--from", 1767225650, "--to", 1767225649) == 2
+    assert "--to: wants a time that is not before --from" in capsys.readouterr().err
