@@ -10,7 +10,7 @@ from tracking import engine as scalar_engine
 from tracking.arms import Receivers
 from tracking.bank import NEW_V
 from tracking.engine import State
-from tracking.kernel import LEG_MISS2, SIGMA_FLOOR_M, TURNS, lasting_share
+from tracking.kernel import LEG_MISS2, SIGMA_FLOOR_M, TURNS
 from tracking.learnt import DeviceNoise
 from tracking.motion import Bank, Motion, motion_of, plain_motion, resting
 from tracking.presets import ClassPreset, Presets
@@ -110,7 +110,7 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
     @property
     def lasting(self) -> float:
         """The variance per axis, m², of the errors that last, as far as they were seen to."""
-        return self.bias * lasting_share(self.white[0], self.white[1])
+        return self.bias
 
     @property
     def parted(self) -> bool:

@@ -70,8 +70,10 @@ LASTING_PRIOR, LASTING_MEMORY = 2.0, 60.0
 #: Of a fix that states no sigma so much, one sigma, lasts at least: fixes that agree teach how far they differ, not how far
 #: all of them are off.  Until it stood somewhere for a while it is taken to be this share of the class's variance.
 LASTING_M, LASTING_SHARE = 4.0, 0.7
-#: Of a fix that states its sigma it is what was seen where it stayed, once it was so often.
-UNSAID_COUNT = 4.0
+#: Of a receiver that states its sigma so many times that variance lasts, until its errors are seen not to: phones are off by
+#: 1 to 1.5 times what they state, and of all of those it holds .88 to .99.  What is seen where it stays counts against so many
+#: times of that.  Who says that it is off by DOUBTED_M, m, or more does not boast.
+DOUBT, DOUBTED_M, UNSAID_PRIOR = 1.5, 20.0, 2.0
 #: A receiver that states less than was found of so many of its fixes is believed to be that much worse, as a variance at most;
 #: with so much leeway, for what is found of so few is not known better (without it .985 were inside over the situations).
 BOASTS_COUNT, BOASTS_MOST, BOASTS_LEEWAY = 10.0, 9.0, 0.95
@@ -495,15 +497,16 @@ def lasts(count_l: float, r_l: float, base: float) -> float:
     return r
 
 
-def unsaid(count_l: float, r_l: float, r: float) -> float:
-    """The variance per axis of what lasts of the errors of a device that states them, as far as it was seen where it stayed;
-    0 before that.
+def unsaid(count_l: float, r_l: float, r: float, said: float, share: float) -> float:
+    """The variance per axis of what lasts of the errors of a device that states them: no less than a share of somewhat more
+    than it says, and where it stayed as much as was seen.
 
     Args:
-        r: the variance that it is believed to have.
+        r: the variance that it is believed to have; said: that which it states; share: ``lasting_share``.
     """
-    # less than so many witnesses say with the chance of one sigma
-    return min((1.0 - 1.0 / math.sqrt(count_l)) * r_l, BOASTS_MOST * r) if count_l >= UNSAID_COUNT else 0.0
+    doubt = DOUBT - 1.0 if said < DOUBTED_M * DOUBTED_M else 0.0
+    least = share * max(r, (1.0 + share * doubt) * said)
+    return max(least, min((UNSAID_PRIOR * least + count_l * r_l) / (UNSAID_PRIOR + count_l), BOASTS_MOST * r))
 
 
 def boasts(count: float, r: float, r_ee: float, r_nn: float, share: float) -> float:
@@ -706,7 +709,7 @@ def _told(row, at):
     _rotated(row, at, to + PLACE + 2, c, s)
     for n in range(2 + 14):
         row[to + SHOWN + n] = row[to + PLACE + n]
-    _lasting(row, to + SHOWN + 2, row[to + ANCHOR + 2] * lasting_share(row[to + WHITE], row[to + WHITE + 1]))
+    _lasting(row, to + SHOWN + 2, row[to + ANCHOR + 2])
 
 
 def _lasting(row, x, bias):
@@ -890,16 +893,19 @@ def _follow(
         x1, x3 = out[at + 1], out[at + 3]
         count_v, r_v = mean_of(count_v, r_v, ((v0 - x1) ** 2 + (v1 - x3) ** 2 + out[at + 8] + out[at + 13]) / 2.0, base_v)
         r_v = max(r_v, VELOCITY_LEAST_MPS * VELOCITY_LEAST_MPS, VELOCITY_SHARE * VELOCITY_SHARE * (x1 * x1 + x3 * x3))
-    last = LASTING * (r_ee + r_nn) / 2.0
-    last = max(last, unsaid(count_l, r_l, last) if flags & STATED else lasts(count_l, r_l, base))
     gain = min(1.0, (p_ee + p_nn) / (r_ee + r_nn))
-    bias += gain * (last - bias)
     white, white_n = 0.0, 0.0
     if flags & STATED and flags & SAME:
         white, white_n = row[to + WHITE], row[to + WHITE + 1]
         if 0.0 < dt_s <= WHITE_S:
             white, white_n = whiter(
                 white, white_n, row[to + WHITE + 2], row[to + WHITE + 3], z0 - e, z1 - n, gain, (r_ee + r_nn) / 2.0)
+    last = LASTING * (r_ee + r_nn) / 2.0
+    if flags & STATED:
+        last = unsaid(count_l, r_l, last, said, lasting_share(white, white_n))
+    else:
+        last = max(last, lasts(count_l, r_l, base))
+    bias += gain * (last - bias)
     stay = to + ANCHOR + 3
     left, spot_e, spot_n, stay_e, stay_n, stay_s, away2 = rested(
         e, n, max(p_ee, p_nn) + bias, dt_s, row[stay], row[stay + 1], row[stay + 2], row[stay + 3], row[stay + 4])

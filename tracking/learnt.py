@@ -87,14 +87,17 @@ def learnt(
     return (*noise[:at], new, *noise[at + 1 :])
 
 
-def lasting(noise: DeviceNoises, device: str, base: float, *, stated: bool = False) -> float:
+def lasting(noise: DeviceNoises, device: str, base: float, said: float | None = None, share: float = 1.0) -> float:
     """The variance per axis of what lasts of the errors of a device, m².
 
     Args:
-        base: its class's variance, or where it is ``stated`` that which it is believed to have.
+        base: its class's variance, or where it states one that which it is believed to have.
+        said: that which it states, 0 of a reference engine, which believes it; share: ``kernel.lasting_share`` of its errors.
     """
+    if said == 0.0:
+        return share * base
     count_l, r_l = next(((known.count_l, known.r_l) for known in noise if known.device == device), (0.0, 0.0))
-    return kernel.unsaid(count_l, r_l, base) if stated else kernel.lasts(count_l, r_l, base)
+    return kernel.lasts(count_l, r_l, base) if said is None else kernel.unsaid(count_l, r_l, base, said, share)
 
 
 def wandered(noise: DeviceNoises, device: str, dt_s: float, stood_s: float, away2: float) -> DeviceNoises:

@@ -38,8 +38,8 @@ from tracking.kernel import (
     WAY,
     WHITE,
     WIDTH,
-    lasting_share,
     lasts,
+    unsaid,
 )
 from tracking.learnt import NOISE_DEVICES, DeviceNoise, DeviceNoises
 from tracking.measurement import Measurement
@@ -102,7 +102,9 @@ class Running:
         """The filter after a track's first measurement."""
         model, motion, time_ns = self.model, self.motion, m.time_ns
         said = 0.0 if m.origin == "sighting" else LASTING * (m.r_ee + m.r_nn) / 2.0
-        if m.origin == "fix" and m.r_ee == model.base and not m.stated:
+        if m.origin == "fix" and m.stated:
+            said = unsaid(0.0, 0.0, said, said, 1.0)
+        elif m.origin == "fix" and m.r_ee == model.base:
             said = max(said, lasts(0.0, 0.0, model.base))
         ve, vn = (0.0, math.nan) if m.ve_mps is None or m.vn_mps is None else (m.ve_mps, m.vn_mps)
         motion.begin(
@@ -203,7 +205,6 @@ class Running:
                 return None
             motion, row, at, dt_s = self.motion, self.row, self._at // 8 + TAIL + ANCHOR, (time_ns - self.updated_ns) / NS
             lat0, lon0, bias = _THREE.unpack_from(row, 8 * at)
-            bias *= lasting_share(*_TWO.unpack_from(row, self._at + 8 * (TAIL + WHITE)))
             table = motion.chances(dt_s)
             held = overdue and len(motion.modes) > 1  # the reference engines stay the textbook's, and a buoy is where it is
             if not motion.show(row, motion.awake_from, table, motion.brought, motion.kinds, dt_s, lat0, lon0, bias, held):
@@ -216,7 +217,6 @@ class Running:
         """``shown`` at times after its own at which it is overdue, until the long way has to be gone."""
         motion, at = self.motion, self._at // 8 + TAIL + ANCHOR
         lat0, lon0, bias = _THREE.unpack_from(self.row, 8 * at)
-        bias *= lasting_share(*_TWO.unpack_from(self.row, self._at + 8 * (TAIL + WHITE)))
         times_s = np.array([(time_ns - self.updated_ns) / NS for time_ns in times_ns])
         coarse_s, which = np.unique(coarse(times_s), return_inverse=True)
         tables, told = np.array([motion.chances(dt_s) for dt_s in coarse_s.tolist()]), np.empty((len(times_ns), 16))

@@ -89,7 +89,7 @@ def _begin(m: Measurement, model: Model) -> Core:
     fit = _fresh(m, model.motion, model.preset.speed_sigma_mps)
     return Core(
         time_ns=m.time_ns, lat0_deg=m.lat_deg, lon0_deg=m.lon_deg, bank=fit.bank, x=fit.x, updated_ns=m.time_ns,
-        first_ns=m.time_ns, bias=_lasting(m, (), class_variance(m, model.preset)), fixed=m.origin == "fix",
+        first_ns=m.time_ns, bias=_lasting(m, (), class_variance(m, model.preset), 0.0), fixed=m.origin == "fix",
         device=m.device if m.origin == "fix" else "", fix_ns=m.time_ns if m.origin == "fix" else 0,
     )  # fmt: skip
 
@@ -101,12 +101,23 @@ def _fresh(m: Measurement, motion: Motion, speed_sigma_mps: float) -> Fit:
     return stepped(bank, 0.0, motion, None, v)
 
 
-def _lasting(m: Measurement, noise: DeviceNoises, base: float | None) -> float:
-    """The variance per axis of a measurement's error that the next one of the same source repeats."""
+def _lasting(
+    m: Measurement, noise: DeviceNoises, base: float | None, said: float | None = None, white: White = NO_WHITE
+) -> float:
+    """The variance per axis of a measurement's error that the next one of the same source repeats.
+
+    Args:
+        said: the variance that it states, where that is not what it is believed to have, 0 of a reference engine.
+        white: ``Core.white`` after it.
+    """
     if m.origin == "sighting":
         return 0.0
-    said = LASTING * (m.r_ee + m.r_nn) / 2.0
-    return said if base is None else max(said, lasting_of(noise, m.device, said if m.stated else base, stated=m.stated))
+    r = LASTING * (m.r_ee + m.r_nn) / 2.0
+    if base is None:
+        return r
+    if m.stated:
+        return lasting_of(noise, m.device, r, r if said is None else said, lasting_share(white[0], white[1]))
+    return max(r, lasting_of(noise, m.device, base))
 
 
 def _bank(core: Core, motion: Motion) -> Bank:
@@ -270,7 +281,7 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
             fit = _outweighed(core, m, z, v, dt_s, fit, motion) or fit
             noise = learnt(core.noise, fit.x, z, v, m, said, preset)
             v = v if v is not None and fit.nis_v <= v[3] else None
-            return _settled(core, fit.bank, fit.x, m, noise, base, z, v), "used", nis
+            return _settled(core, fit.bank, fit.x, m, noise, base, z, v, said if motion.engine is None else 0.0), "used", nis
     return _refused(core, m, model, nis)
 
 
@@ -367,7 +378,8 @@ def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
     x, lat0, lon0 = moments(bank, 0.0, model.motion), rival.lat0_deg, rival.lon0_deg
     return Core(
         time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, bank=bank, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
-        bias=_lasting(m, core.noise, class_variance(m, model.preset)), hits=core.hits + 1, refused=core.refused,
+        bias=_lasting(m, core.noise, class_variance(m, model.preset), None if model.motion.engine is None else 0.0),
+        hits=core.hits + 1, refused=core.refused,
         receivers=core.receivers if core.receivers and m.device == core.receivers[0].device else (),
         spot_e=x[0], spot_n=x[2], moved_ns=m.time_ns, stay_e=x[0], stay_n=x[2],
         fixed=core.fixed or m.origin == "fix",
@@ -437,18 +449,19 @@ def _share(core: Core, m: Measurement) -> float:
 
 def _settled(
     core: Core, bank: Bank, x: State, m: Measurement, noise: DeviceNoises, base: float | None, z: Position | None = None,
-    v: Velocity | None = None,
+    v: Velocity | None = None, said: float | None = None,
 ) -> Core:  # fmt: skip
     """The Core after a used measurement: movement noted, anchor moved where it is far.
 
     Args:
+        said: as ``_lasting`` has it.
         z: what was measured, in its frame, where the filter was updated with it and nothing more; v: the velocity that it was
             updated with.
     """
     gain = min(1.0, (x[4] + x[11]) / (m.r_ee + m.r_nn))
-    bias = core.bias + gain * (_lasting(m, noise, base) - core.bias)
     dt_s = max(0, m.time_ns - core.updated_ns) / NS
     white = _white(core, x, z, m, gain, dt_s)
+    bias = core.bias + gain * (_lasting(m, noise, base, said, white) - core.bias)
     left, spot_e, spot_n, stay_e, stay_n, stay_s, away2 = rested(
         x[0], x[2], max(x[4], x[11]) + bias, dt_s, core.spot_e, core.spot_n, core.stay_e, core.stay_n, core.stay_s
     )

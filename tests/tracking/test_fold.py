@@ -37,6 +37,7 @@ from birddog.model import (
 )
 from birddog.units import NS
 from tracking.fold import Fold
+from tracking.kernel import DOUBT
 
 T0 = 1_790_000_000 * NS
 HOME = LocalFrame(lat_deg=50.9, lon_deg=-1.4)
@@ -84,7 +85,7 @@ def test_first_fix_confirms_and_the_track_follows(journal):
     j = journal()
     row = j.say(1, fix("tag", 1, 0, 0)).tracks[0]
     assert (row.track_id, row.status, row.operation, row.tag_id) == ("T2", "confirmed", OPEN, "tag")
-    assert row.p_ee == pytest.approx(25.0)
+    assert row.p_ee == pytest.approx(DOUBT * 25.0), "it states 5 m, and may be off by more: nothing is known of it yet"
     for t in range(2, 40):
         row = j.say(t, fix("tag", t, 10.0 * (t - 1), 5.0 * (t - 1))).tracks[0]
     assert where(row) == pytest.approx((380.0, 190.0), abs=3.0)
@@ -685,7 +686,8 @@ def test_the_bank_is_honest_about_one_that_now_and_then_turns(journal):
     bank = share_held(journal, preset, bursts, engine="birddog")
     one = share_held(journal, preset, bursts)
     # in silence the mixture has heavier tails than the Gaussian that stands for it
-    assert 0.92 <= bank[0] <= 0.995 and 0.80 <= bank[1] <= 0.995 and one[0] < 0.88 and one[1] < 0.50
+    # and this receiver is as good as it says, which most are not
+    assert 0.92 <= bank[0] <= 0.999 and 0.80 <= bank[1] <= 0.995 and one[0] < 0.88 and one[1] < 0.50
 
 
 def test_a_receiver_that_says_it_does_not_know_is_not_taken_for_a_good_one(journal):

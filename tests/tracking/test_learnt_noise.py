@@ -217,8 +217,8 @@ def test_errors_that_last_keep_their_floor(dt_s, speed_mps):
     lasts_s = 240.0
     found = [x for seed in range(12) for x in shown(drive(seed, dt_s, lasts_s, speed_mps), "van")[80:]]
     core = followed(drive(1, dt_s, lasts_s, speed_mps), "van")[0]
-    assert core.lasting == pytest.approx(core.bias) and core.bias == pytest.approx(25.0, rel=0.15)
-    assert np.mean([nees <= 5.991 for nees in found]) >= 0.88
+    assert core.lasting >= 0.99 * kernel.DOUBT * 25.0, "somewhat more than it states: it may be off by more"
+    assert np.mean([nees <= 5.991 for nees in found]) >= 0.96
 
 
 @pytest.mark.parametrize(
@@ -234,16 +234,48 @@ def test_a_receiver_whose_errors_last_is_found_out_where_it_stands(says, lasts_s
     assert np.mean(held) >= least
 
 
-def test_what_is_seen_of_lasting_errors_is_worth_so_much_only():
-    assert kernel.unsaid(kernel.UNSAID_COUNT - 0.1, 100.0, 25.0) == 0.0, "seen too seldom"
-    assert kernel.unsaid(16.0, 100.0, 25.0) == 75.0
-    assert kernel.unsaid(10.0, 1e6, 25.0) == kernel.BOASTS_MOST * 25.0
+def test_what_is_seen_of_lasting_errors_counts_against_what_is_stated():
+    doubted = kernel.DOUBT * 25.0
+    assert kernel.unsaid(0.0, 0.0, 25.0, 25.0, 1.0) == doubted, "nothing was seen"
+    assert kernel.unsaid(0.0, 0.0, 100.0, 25.0, 1.0) == 100.0, "what is believed to be worse is not doubted as well"
+    assert kernel.unsaid(2.0, 100.0, 25.0, 25.0, 1.0) == (doubted + 100.0) / 2.0
+    assert kernel.unsaid(10.0, 1.0, 25.0, 25.0, 1.0) == doubted, "of fixes that agree nobody knows how far they are all off"
+    assert kernel.unsaid(30.0, 100.0, 25.0, 25.0, 0.05) > 90.0, "what was seen to last does, whatever else is white"
+    assert kernel.unsaid(10.0, 1e6, 25.0, 25.0, 1.0) == kernel.BOASTS_MOST * 25.0
+
+
+@pytest.mark.parametrize(("says", "lasts_s"), [(1.0, 240.0), (0.66, 240.0), (0.8, 600.0), (0.66, 0.0)])
+@pytest.mark.parametrize("dt_s", [5.0, 60.0])
+def test_phones_that_are_off_by_more_than_they_say_are_in_their_ellipse_on_the_move(dt_s, says, lasts_s):
+    """A circle that holds 68 % of nothing in particular: on the move no residual tells of it (0.82 before)."""
+    held = []
+    for seed in range(10):
+        rows = [(msgspec.structs.replace(m, r_ee=says**2 * m.r_ee, r_nn=says**2 * m.r_nn), truth)
+                for m, truth in drive(seed, dt_s, lasts_s, 20.0, n=120)]  # fmt: skip
+        held += [nees <= 5.991 for nees in shown(rows, "van")[20:]]
+    assert 0.86 <= np.mean(held)
+
+
+def test_half_an_hour_of_standing_tells_of_errors_that_last_on_the_way():
+    """It states 2.5 m of 5: seen where it stood, it holds on the move (0.86 before)."""
+    held = []
+    for seed in range(10):
+        rows = drive(seed, 10.0, 300.0, 0.0, n=360)
+        rows = [(msgspec.structs.replace(m, r_ee=m.r_ee / 4.0, r_nn=m.r_nn / 4.0), truth) for m, truth in rows]
+        moves = [max(0.0, 20.0 * 10.0 * (k - 180)) for k in range(360)]
+        gone = []
+        for (m, truth), e in zip(rows, moves, strict=True):
+            at = FRAME.en(lat_deg=m.lat_deg, lon_deg=m.lon_deg)
+            lat, lon = FRAME.geodetic(at[0] + e, at[1])
+            gone.append((msgspec.structs.replace(m, lat_deg=lat, lon_deg=lon), (truth[0] + e, truth[1])))
+        held += [nees <= 5.991 for nees in shown(gone, "van")[190:]]
+    assert np.mean(held) >= 0.9
 
 
 def test_whether_errors_last_is_learnt_of_one_receiver_that_states_its_sigma():
     rows = [m for m, _ in drive(3, 10.0, 0.0, 20.0)]
     core, _ = followed(zip(rows, [(0.0, 0.0)] * len(rows), strict=True), "van")
-    assert core.lasting < 0.5 * core.bias
+    assert core.lasting < 0.75 * 25.0
     last = rows[-1]
     for other in (msgspec.structs.replace(last, time_ns=last.time_ns + 10 * NS, device="other"),
                   msgspec.structs.replace(last, time_ns=last.time_ns + 10 * NS, stated=False)):  # fmt: skip
