@@ -29,9 +29,11 @@ from birddog.areas import ring_contains
 from birddog.geo import Plane, distance_m
 from birddog.units import NS
 from tracking.area import ring_km2
+from tracking.assign import Spot
 from tracking.contact import Contact, Look
 from tracking.engine import State
 from tracking.measurement import Measurement
+from tracking.registration import UNKNOWN, Registration
 
 #: Looks that showed track and shadow as one before they parted: what was seen less often may have been somebody else.
 SAME_LOOKS = 6
@@ -44,21 +46,33 @@ SETTLED, LOOKS_LEAST, FIXES_LEAST, MISS_MOST = 6.0, 3, 2, 2.3
 #: There is a doubt when so many looks in a row saw the shadow of a track elsewhere than its fixes are, and nothing there; one,
 #: where the filter did not believe the fix either.
 DOUBT_LOOKS = 2
-#: A look that does show something where it says; under ``PARTED`` there are two things.
-SEEN, PARTED = 4.0, -3.0
-#: Nobody's fixes are held back by a doubt that was not settled in so many looks: of sensors that see one in two or less.
-UNDECIDED = 8
+#: One look that does show something where it says says no more than ``SEEN``; under ``PARTED`` there are two things.  Evidence
+#: is kept up to ``MOST``, so that looks that show something there are heard soon.
+SEEN, PARTED, MOST = 4.0, -3.0, 8.0
+#: A sensor that sees less than one in this many belies nobody: it would take longer than it may be trusted to be the same.
+PD_LEAST = 0.5
+#: Where it says that it is at the place of what has a receiver of its own, nearer than looks tell two apart, a look says so
+#: much only; not more than ``CLOSE_MOST`` of it together, unless what the two were on is seen so far apart, m, that looks would
+#: have seen it go over.
+MASKED, CLOSE_MOST, OVER_M = 0.5, 4.0, 50.0
+#: Two so far apart, m, every radar tells apart.
+RESOLVED_M = 100.0
 #: Nearer than this, m, it may be the receiver's antenna, a reflection, the radar's own alignment; on a ship more.
 NEAR_M, NEAR_SHIP_M = 40.0, 300.0
 #: A footprint of more than this is that of nobody who knows how far the sensor looks (``opsroom.detections.FAR_M``).
 BOUNDED_KM2 = 100_000.0
-#: Without a look that shows the track for so long, s and looks, nothing belies its receiver any more; a doubt that is not
-#: settled holds its fixes back for so many looks.
-LAPSES_S, LAPSES_LOOKS, HELD_LOOKS = 60.0, 5.0, 4.0
+#: What looks have not shown for so long, s and looks, they may show elsewhere: it is not looked for where it would be by now.
+LAPSES_S, LAPSES_LOOKS = 60.0, 5.0
+#: A doubt that is not settled holds fixes back for so many looks without the track at least, and for as many as would all miss
+#: it by bad luck once in a thousand times.
+HELD_LOOKS, BAD_LUCK = 4.0, 1e-3
+#: For so long without a look that shows the track a receiver that was belied stays so: where it says is its second place.
+UNSEEN_S = 1800.0
 #: So many of its fixes in a row where the track is, or looks that show something that goes where it says, and it is believed.
 FIXES_AGREE, LOOKS_AGREE = 3, 3
-#: How well it is known, m/s, where it would say that it is by now: it goes on as what looks see does, give or take.
-CLAIM_MPS = 3.0
+#: How well it is known, m/s, where it would say that it is by now: it goes on as what looks see does, give or take; after so
+#: long, s, that says nothing.
+CLAIM_MPS, CLAIM_S = 3.0, 10.0
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -89,6 +103,33 @@ class Place(msgspec.Struct, frozen=True):
     r: float
 
 
+#: Where a receiver says that something is, and where the sensor that looks would show it.
+Claims = tuple[Place, Place]
+
+
+class Others(msgspec.Struct, frozen=True):
+    """What looks see of the other tracks that have a receiver of their own, which is where they see it.
+
+    Args:
+        spots: the sightings that are theirs.
+        unseen: where those say that they are of whom this look has none.
+    """
+
+    spots: frozenset[int] = frozenset()
+    unseen: tuple[Claims, ...] = ()
+
+
+class Weight(msgspec.Struct, frozen=True):
+    """What one look says against a receiver's word: so much, but not more than ``most`` together with all before."""
+
+    made: float
+    most: float = MOST
+
+    def added(self, odds: float) -> float:
+        """The evidence with it."""
+        return odds + self.made if self.made <= 0.0 else max(odds, min(odds + self.made, self.most))
+
+
 class Doubt(msgspec.Struct, frozen=True, array_like=True):
     """A receiver whose word is doubted.
 
@@ -101,6 +142,7 @@ class Doubt(msgspec.Struct, frozen=True, array_like=True):
         lat_deg, lon_deg: where it says it is; apart_m: how far from its track.
         seen_ns: when a look last showed the track; lapse_ns: without one for so long it is believed again.
         there: looks in a row in which something goes where it says.
+        masked: looks that showed only what has a receiver of its own there.
     """
 
     state: Literal["held", "settled", "left"]
@@ -119,6 +161,7 @@ class Doubt(msgspec.Struct, frozen=True, array_like=True):
     seen_ns: int
     lapse_ns: int
     there: int = 0
+    masked: int = 0
 
     def holds(self, device: str, time_ns: int) -> bool:
         """Whether a receiver's fix of a time moves nothing."""
@@ -127,39 +170,42 @@ class Doubt(msgspec.Struct, frozen=True, array_like=True):
     def text(self) -> str:
         """The evidence, for people."""
         return (f"{self.device} says that it is {self.apart_m:.0f} m from where {self.sensor} goes on seeing what it was on; "
-                f"{self.misses} looks over that place in {(self.told_ns - self.since_ns) / NS:.0f} s show nothing there: "
-                "it lies, or was taken off")  # fmt: skip
+                f"{self.misses} looks over that place in {(self.told_ns - self.since_ns) / NS:.0f} s show nothing there"
+                f"{' but what has a receiver of its own' if self.masked else ''}: it lies, or was taken off")  # fmt: skip
 
 
 def sees(look: Look) -> bool:
     """Whether what a look does not show is not there, so that it may belie somebody."""
-    return look.complete and not look.imagery and ring_km2(look.footprint) <= BOUNDED_KM2
+    return look.complete and not look.imagery and look.pd >= PD_LEAST and ring_km2(look.footprint) <= BOUNDED_KM2
 
 
-def weighed(c: Contact, said: Said, at: Place, v: tuple[float, float], spot: int, look: Look) -> Contact:
+def weighed(c: Contact, said: Said, at: Place, claims: Claims, spot: int, look: Look, others: Others) -> Contact:
     """A shadow after a look that saw it.
 
     Args:
-        at: where it is by now, and v: how fast it goes east and north, m/s.
+        at: where it is by now; claims: where its track's receiver says that is.
         spot: which sighting it is.
     """
-    if not (said.fix.time_ns > c.before_ns or c.apart):  # it says nothing new
+    new = said.fix.time_ns > c.before_ns
+    if not new and not c.apart:  # it says nothing new
         return c
-    claim = _claim(said, v, look)
-    nis = _nis(claim, at.lat_deg, at.lon_deg, at.r)
-    if nis < APART_NIS:
-        return msgspec.structs.replace(c, apart=0, odds=0.0, misses=0) if nis < APART_NIS / 2.0 else c
-    made = _evidence(claim, spot, look)
+    nis = _least(claims, at.lat_deg, at.lon_deg, at.r)
+    if nis < APART_NIS:  # an old fix may be there by now only because nobody knows where it would be
+        return msgspec.structs.replace(c, apart=0, odds=0.0, misses=0) if new and nis < APART_NIS / 2.0 else c
+    if _may_be_anothers(spot, look, others):
+        return c
+    says = _evidence(claims, said.fix.time_ns, spot, look, others)
+    if says is not None and not says.made:
+        return c
     return msgspec.structs.replace(
-        c, apart=c.apart + 1, odds=c.odds + (made or 0.0), misses=c.misses + (made is not None and made > 0.0),
-        parted_ns=look.time_ns if c.apart == 0 else c.parted_ns,
+        c, apart=c.apart + 1, odds=c.odds if says is None else says.added(c.odds),
+        misses=c.misses + (says is not None and says.made > 0.0), parted_ns=look.time_ns if c.apart == 0 else c.parted_ns,
     )  # fmt: skip
 
 
 def is_two(c: Contact) -> bool:
     """Whether a shadow is a thing of its own, as far as looks can say."""
-    return c.apart > 0 and (c.odds < PARTED or is_new(c) or c.apart >= UNDECIDED or
-                            (c.apart > DOUBT_LOOKS and not c.misses))  # fmt: skip
+    return c.apart > 0 and (c.odds < PARTED or is_new(c) or (c.apart > DOUBT_LOOKS and not c.misses))
 
 
 def is_new(c: Contact) -> bool:
@@ -167,78 +213,131 @@ def is_new(c: Contact) -> bool:
     return c.hits - c.apart < SAME_LOOKS
 
 
-def doubt_of(c: Contact, said: Said, at: Place, v: tuple[float, float], look: Look) -> Doubt | None:
+def doubt_of(c: Contact, said: Said, at: Place, claims: Claims, look: Look) -> Doubt | None:
     """The doubt that begins with a look; None where there is none."""
     need = 1 if said.fix.time_ns > said.used_ns else DOUBT_LOOKS
     if c.apart < need or c.misses < need or is_new(c) or c.odds <= 0.0:
         return None
-    claim = _claim(said, v, look)
-    apart_m = distance_m(lat1_deg=at.lat_deg, lon1_deg=at.lon_deg, lat2_deg=claim.lat_deg, lon2_deg=claim.lon_deg)
+    claim, apart_m = claims[0], _away_m(claims, at.lat_deg, at.lon_deg)
     if apart_m < said.least_m:
         return None
     return Doubt("held", said.fix.device, c.parted_ns, look.time_ns, c.apart, c.misses, c.odds, 1, said.fix.time_ns,
-                 look.sensor, claim.lat_deg, claim.lon_deg, apart_m, look.time_ns, int(HELD_LOOKS * c.gap_s * NS))  # fmt: skip
+                 look.sensor, claim.lat_deg, claim.lon_deg, apart_m, look.time_ns,
+                 int(_held_s(look, c.gap_s) * NS))  # fmt: skip
+
+
+def _held_s(look: Look, gap_s: float) -> float:
+    return gap_s * max(HELD_LOOKS, math.ceil(math.log(BAD_LUCK) / math.log(1.0 - look.pd)))
 
 
 def after(
-    doubt: Doubt, said: Said, v: tuple[float, float], spot: int | None, goes: bool, look: Look, gap_s: float
+    doubt: Doubt, said: Said, claims: Claims, spot: int | None, goes: bool, look: Look, gap_s: float, others: Others
 ) -> Doubt | None:
     """A doubt after a look; None where there is none any more.
 
     Args:
-        v: how fast the track goes; spot: where it was seen.
+        claims: where its receiver says that the track is; spot: where it was seen.
         goes: whether a contact goes where its receiver says.
         gap_s: between looks of this sensor.
     """
     if doubt.state == "left":
         return None if said.used_ns > doubt.told_ns or look.time_ns - doubt.seen_ns > doubt.lapse_ns else doubt
-    if said.agrees >= (FIXES_AGREE if doubt.state == "settled" else 1):
-        return None
+    claim, apart_m = claims[0], _away_m(claims, said.lat_deg, said.lon_deg)
     seen_ns = look.time_ns if spot is not None else doubt.seen_ns
+    # what nobody sees may be nearly anywhere, and so where any fix is
+    known = look.time_ns - seen_ns <= _held_s(look, gap_s) * NS and apart_m < said.least_m
+    if known and said.agrees >= (FIXES_AGREE if doubt.state == "settled" else 1):
+        return None
     if look.time_ns - seen_ns > doubt.lapse_ns:
         return None
     doubt = msgspec.structs.replace(doubt, seen_ns=seen_ns)
-    if spot is None or not sees(look):
-        return doubt
-    if doubt.state == "settled":
-        there = doubt.there + 1 if goes else 0
+    if doubt.state == "settled" and sees(look):
+        there = doubt.there + 1 if goes else 0 if spot is not None else doubt.there
         return None if there >= LOOKS_AGREE else msgspec.structs.replace(doubt, there=there)
-    claim = _claim(said, v, look)
-    made = _evidence(claim, spot, look)
-    if made is None:
+    if spot is None or not sees(look) or _may_be_anothers(spot, look, others):
         return doubt
-    apart_m = distance_m(lat1_deg=said.lat_deg, lon1_deg=said.lon_deg, lat2_deg=claim.lat_deg, lon2_deg=claim.lon_deg)
+    says = _evidence(claims, said.fix.time_ns, spot, look, others)
+    if says is None or not says.made:
+        return doubt
     doubt = msgspec.structs.replace(
-        doubt, looks=doubt.looks + 1, misses=doubt.misses + (made > 0.0), odds=doubt.odds + made, told_ns=look.time_ns,
+        doubt, looks=doubt.looks + 1, misses=doubt.misses + (says.made > 0.0), odds=says.added(doubt.odds),
+        told_ns=look.time_ns, masked=doubt.masked + (says.made == MASKED),
         fixes=doubt.fixes + (said.fix.time_ns > doubt.fix_ns), fix_ns=said.fix.time_ns, sensor=look.sensor,
         lat_deg=claim.lat_deg, lon_deg=claim.lon_deg, apart_m=apart_m,
     )  # fmt: skip
-    if doubt.odds < PARTED or doubt.looks >= UNDECIDED:
+    if doubt.odds < PARTED:
         return msgspec.structs.replace(doubt, state="left", lapse_ns=int(LAPSES_S * NS))
     if (doubt.odds >= SETTLED and doubt.misses >= LOOKS_LEAST and doubt.fixes >= FIXES_LEAST
             and doubt.apart_m >= said.least_m):  # fmt: skip
-        return msgspec.structs.replace(doubt, state="settled", lapse_ns=int(max(LAPSES_S, LAPSES_LOOKS * gap_s) * NS))
+        return msgspec.structs.replace(doubt, state="settled", lapse_ns=int(UNSEEN_S * NS))
     return doubt
 
 
-def _claim(said: Said, v: tuple[float, float], look: Look) -> Place:
-    """Where a receiver says that it is, gone on to a look as what looks see goes."""
+def looked_for(doubt: Doubt, dt_s: float, gap_s: float) -> bool:
+    """Whether what looks have not shown for so long is looked for where it would be by now."""
+    return dt_s * NS <= doubt.lapse_ns and dt_s <= max(LAPSES_S, LAPSES_LOOKS * gap_s)
+
+
+def fits(claims: Claims, spot: Spot) -> bool:
+    """Whether a receiver says that it is where a look sees something."""
+    return _least(claims, spot.lat_deg, spot.lon_deg, max(spot.r_ee, spot.r_nn)) < APART_NIS
+
+
+def claimed(said: Said, v: tuple[float, float], look: Look, registered: Registration | None) -> Claims:
+    """Where a receiver says that it is, gone on to a look as its track goes, east and north, m/s; and where this sensor,
+    as far as its alignment is known, would show it.
+    """
     fix, dt_s = said.fix, (look.time_ns - said.fix.time_ns) / NS
-    lat, lon = Plane(lat_deg=fix.lat_deg, lon_deg=fix.lon_deg).geodetic(v[0] * dt_s, v[1] * dt_s)
-    return Place(lat, lon, max(fix.r_ee, fix.r_nn) + (CLAIM_MPS * dt_s) ** 2)
+    plane = Plane(lat_deg=fix.lat_deg, lon_deg=fix.lon_deg)
+    e, n, r = v[0] * dt_s, v[1] * dt_s, max(fix.r_ee, fix.r_nn) + (CLAIM_MPS * dt_s) ** 2
+    off_e, off_n, off_r = UNKNOWN if registered is None else registered.offset(fix.lat_deg, fix.lon_deg)
+    return Place(*plane.geodetic(e, n), r), Place(*plane.geodetic(e + off_e, n + off_n), r + off_r)
 
 
-def _evidence(claim: Place, spot: int, look: Look) -> float | None:
+def _away_m(claims: Claims, lat_deg: float, lon_deg: float) -> float:
+    return min(distance_m(lat1_deg=at.lat_deg, lon1_deg=at.lon_deg, lat2_deg=lat_deg, lon2_deg=lon_deg) for at in claims)
+
+
+def _least(claims: Claims, lat_deg: float, lon_deg: float, r: float) -> float:
+    return min(_nis(at, lat_deg, lon_deg, r) for at in claims)
+
+
+def _may_be_anothers(spot: int, look: Look, others: Others) -> bool:
+    """Whether a sighting may be of another track whose receiver is there, and of which this look shows nothing else."""
+    one = look.spots[spot]
+    return any(fits(at, one) for at in others.unseen)
+
+
+def _evidence(claims: Claims, said_ns: int, spot: int, look: Look, others: Others) -> Weight | None:
     """What a look that saw a track at one of its sightings says against where its receiver claims to be; None: nothing.
 
-    It was missed there, unless that sighting is of there; what is seen beside it may be.
+    It was missed there, unless that sighting is of there; what is seen beside it may be.  What has a receiver of its own is
+    not: where looks tell two so near apart it was missed beside that.
     """
-    if not sees(look) or not ring_contains(look.footprint, lat_deg=claim.lat_deg, lon_deg=claim.lon_deg):
+    if not sees(look) or not ring_contains(look.footprint, lat_deg=claims[0].lat_deg, lon_deg=claims[0].lon_deg):
         return None
-    nis = [_nis(claim, one.lat_deg, one.lon_deg, max(one.r_ee, one.r_nn)) for one in look.spots]
-    if any(i != spot and one <= NEAR_NIS for i, one in enumerate(nis)):
-        return -SEEN
-    return min(nis[spot] / 2.0 - 1.0, -math.log(1.0 - look.pd), MISS_MOST)
+    if look.time_ns - said_ns > CLAIM_S * NS:
+        return Weight(0.0)
+    own, here, most, like = look.spots[spot], 0.0, MOST, 0.0
+    masked = False
+    for i, one in enumerate(look.spots):
+        r = max(one.r_ee, one.r_nn)
+        nis = _least(claims, one.lat_deg, one.lon_deg, r)
+        if i == spot:
+            here = nis / 2.0 - 1.0
+        elif nis > NEAR_NIS:
+            continue
+        elif i in others.spots:
+            away_m = _away_m(claims, one.lat_deg, one.lon_deg)
+            two_m = distance_m(lat1_deg=one.lat_deg, lon1_deg=one.lon_deg, lat2_deg=own.lat_deg, lon2_deg=own.lon_deg)
+            if away_m < min(two_m, RESOLVED_M):
+                masked, most = True, min(most, MOST if two_m >= OVER_M else CLOSE_MOST)
+        else:
+            like += math.exp(-nis / 2.0) / (2.0 * math.pi * (claims[0].r + r)) / (look.density_per_km2 * 1e-6)
+    missed = -math.log(1.0 - look.pd + look.pd * like)
+    if masked and missed > 0.0:
+        return Weight(min(here, MASKED), most)
+    return Weight(max(min(here, missed, MISS_MOST), -SEEN))
 
 
 def _nis(claim: Place, lat_deg: float, lon_deg: float, r: float) -> float:

@@ -33,6 +33,7 @@ from tracking.contact import Contact as Contact
 from tracking.contact import Look as Look
 from tracking.engine import State
 from tracking.presets import Presets
+from tracking.registration import Registration
 
 #: Variance of the velocity of a new contact, (m/s)² per axis.
 NEW_V = 150.0
@@ -68,6 +69,7 @@ class Crowd(msgspec.Struct, frozen=True):
         looked: of each sensor the time of its last look and the seconds between the last two.
         seen: when a look last saw a rider, by track.
         belied: the receivers that looks make doubtful, by track.
+        registered: how far off each sensor's alignment is.
     """
 
     t_ns: int
@@ -77,6 +79,7 @@ class Crowd(msgspec.Struct, frozen=True):
     looked: dict[str, tuple[int, float]] = {}
     seen: dict[str, int] = {}
     belied: dict[str, Doubt] = {}
+    registered: dict[str, Registration] = {}
 
 
 class Last(msgspec.Struct, frozen=True):
@@ -272,8 +275,9 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
         elif c.imagery:
             remembered.append(c)
     if any(c.of for c in contacts):
-        keep, out.found = _shadows(contacts, keep, hit, numbers, riders, mean, cov, look)
+        keep, out.found = _shadows(crowd, contacts, keep, hit, numbers, riders, mean, cov, look)
     doubts = _doubts(crowd, out, contacts, mean, cov, hit, riders, look, interval_s)
+    registered = _registered(crowd, count, hit, riders, doubts, look)
     keep = [i for i in keep if contacts[i].of not in doubts]  # who is doubted goes by the looks: it is its own shadow
     keep = _found_again(contacts, keep, was, t)
     for i, track_id in _regained(contacts, keep, mean, riders, hit, count, t):
@@ -302,7 +306,7 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
     seen |= {track_id: t for track_id, _, _ in out.riders} | {track_id: t for _, track_id in out.gone}
     seen |= {track_id: t for track_id, *_ in out.found}
     looked = {**crowd.looked, look.sensor: (max(t, crowd.looked.get(look.sensor, (0, 0.0))[0]), interval_s)}
-    after = Crowd(t, tuple(contacts), bank, tuple(remembered[-REMEMBERED_MOST:]), looked, seen, doubts)
+    after = Crowd(t, tuple(contacts), bank, tuple(remembered[-REMEMBERED_MOST:]), looked, seen, doubts, registered)
     return after, out
 
 
@@ -319,6 +323,11 @@ def _as_one(
         theirs: pairs of identified tracks; own: those of shadows; numbers: of the identified tracks in pairs.
     """
     best, count = {(pair.track, pair.spot): pair for pair in theirs}, len(contacts)
+    # whose own is seen elsewhere has no sighting of what goes on as another receiver's
+    apart = {numbers[c.of] for c in contacts if c.apart and c.of in numbers}
+    if apart:
+        known = {spot for i, spot in own if not contacts[i].apart and contacts[i].hits >= belied.SAME_LOOKS}
+        best = {at: pair for at, pair in best.items() if at[0] not in apart or at[1] not in known}
     for (i, spot), pair in own.items():
         c, k = contacts[i], numbers.get(contacts[i].of)
         if k is None or c.apart or c.hits < belied.SAME_LOOKS:
@@ -345,12 +354,31 @@ def _apart(
     return out
 
 
+def _others(
+    track_id: str, crowd: Crowd, contacts: list[Contact], hit: dict[int, Pair], riders: list[Rider], look: Look
+) -> belied.Others:
+    """What a look has of the other tracks that have a receiver of their own, and whose shadow is where that says it is."""
+    spots, unseen, count = set[int](), [], len(contacts)
+    shadow_of = {c.of: i for i, c in enumerate(contacts) if c.of and not c.apart and c.hits >= belied.SAME_LOOKS}
+    for k, rider in enumerate(riders):
+        i = shadow_of.get(rider.track_id)
+        if rider.said is None or rider.track_id == track_id or i is None or rider.track_id in crowd.belied:
+            continue
+        its = hit.get(i) or hit.get(count + k)
+        claims = belied.claimed(rider.said, (rider.x[1], rider.x[3]), look, crowd.registered.get(look.sensor))
+        if its is None:
+            unseen.append(claims)
+        elif belied.fits(claims, look.spots[its.spot]):
+            spots.add(its.spot)
+    return belied.Others(frozenset(spots), tuple(unseen))
+
+
 def _shadows(
-    contacts: list[Contact], keep: list[int], hit: dict[int, Pair], numbers: dict[str, int], riders: list[Rider],
+    crowd: Crowd, contacts: list[Contact], keep: list[int], hit: dict[int, Pair], numbers: dict[str, int], riders: list[Rider],
     mean: np.ndarray, cov: np.ndarray, look: Look,
 ) -> tuple[list[int], list[tuple[str, Doubt, Contact | None, State]]]:  # fmt: skip
     """Who of the contacts is kept when the shadows have been weighed, and whom they belie."""
-    left, found, looks = [], [], belied.sees(look)
+    left, found, looks, registered = [], [], belied.sees(look), crowd.registered.get(look.sensor)
     for i in keep:
         c = contacts[i]
         if not c.of:
@@ -359,7 +387,7 @@ def _shadows(
         k = numbers.get(c.of)
         rider = None if k is None else riders[k - len(contacts)]
         if rider is None or rider.said is None:  # nobody says where it is any more: what was seen elsewhere is a contact
-            if c.apart:
+            if c.apart and look.spots:
                 contacts[i] = msgspec.structs.replace(c, of="", apart=0)
             if c.apart or not look.spots:
                 left.append(i)
@@ -374,12 +402,13 @@ def _shadows(
         lat, lon = frame(c.lat0_deg, c.lon0_deg).geodetic(float(mean[i, 0]), float(mean[i, 2]))
         place = belied.Place(lat, lon, float(cov[i, 0, 0] + cov[i, 2, 2]) / 2.0)
         v = float(mean[i, 1]), float(mean[i, 3])
-        c = contacts[i] = belied.weighed(c, said, place, v, at.spot, look)
+        claims, others = belied.claimed(said, v, look, registered), _others(c.of, crowd, contacts, hit, riders, look)
+        c = contacts[i] = belied.weighed(c, said, place, claims, at.spot, look, others)
         if belied.is_two(c):
             if (its is not None and not other) or belied.is_new(c):  # what is seen is the track; or it was never one with it
                 continue
             contacts[i] = msgspec.structs.replace(c, of="", apart=0)
-        elif looks and (doubt := belied.doubt_of(c, said, place, v, look)) is not None:
+        elif looks and (doubt := belied.doubt_of(c, said, place, claims, look)) is not None:
             # a fix that was not believed has not moved its track, which goes on from itself
             found.append((c.of, doubt, None if said.fix.time_ns > said.used_ns else c, state_of(mean[i], cov[i])))
             continue
@@ -415,11 +444,40 @@ def _doubts(
         goes = said is not None and said.goes is not None and doubt.state == "settled" and any(
             c.confirmed and not c.of and i in hit and _is_at(c, mean[i], cov[i], *said.goes) for i, c in enumerate(contacts)
         )  # fmt: skip
-        spot, v = None if its is None else its.spot, (rider.x[1], rider.x[3])
-        after = None if said is None else belied.after(doubt, said, v, spot, goes, look, gap_s)
+        if said is None:
+            continue
+        claims = belied.claimed(said, (rider.x[1], rider.x[3]), look, crowd.registered.get(look.sensor))
+        spot, others = None if its is None else its.spot, _others(track_id, crowd, contacts, hit, riders, look)
+        after = belied.after(doubt, said, claims, spot, goes, look, gap_s, others)
         if after is not None:
             doubts[track_id] = after
     return doubts
+
+
+def _registered(
+    crowd: Crowd, count: int, hit: dict[int, Pair], riders: list[Rider], doubts: dict[str, Doubt], look: Look
+) -> dict[str, Registration]:
+    """What is known of each sensor's alignment after a look of one, by the riders that it sees and that have a new fix.
+
+    Args:
+        count: of the contacts in pairs.
+    """
+    if look.imagery or look.time_source == "server":
+        return crowd.registered
+    old = was = crowd.registered.get(look.sensor)
+    if doubts.keys() - crowd.belied.keys() and old is not None:
+        old = old.doubted()
+    before_ns = crowd.looked.get(look.sensor, (0, 0.0))[0]
+    for k, rider in enumerate(riders):
+        pair, said = hit.get(count + k), rider.said
+        if pair is None or said is None or said.fix.time_ns <= before_ns or rider.track_id in doubts:
+            continue
+        [claim, _], spot = belied.claimed(said, (rider.x[1], rider.x[3]), look, None), look.spots[pair.spot]
+        off = near_en(claim.lat_deg, claim.lon_deg, spot.lat_deg, spot.lon_deg)
+        if off is not None:
+            old = old or Registration(claim.lat_deg, claim.lon_deg, look.time_ns)
+            old = old.learnt(look.time_ns, claim.lat_deg, claim.lon_deg, *off, claim.r + max(spot.r_ee, spot.r_nn))
+    return crowd.registered if old is was or old is None else {**crowd.registered, look.sensor: old}
 
 
 def limit_s(c: Contact, p: Presets) -> float:

@@ -13,6 +13,7 @@ from tracking.bank import CONTACT, Bank
 from tracking.belied import Doubt
 from tracking.contacts import Contact, Crowd, Look
 from tracking.measurement import Measurement
+from tracking.registration import Registration
 
 
 class Shown(msgspec.Struct, array_like=True):
@@ -61,6 +62,7 @@ class _PackedCrowd(msgspec.Struct, array_like=True):
     looked: dict[str, tuple[int, float]]
     seen: dict[str, int]
     belied: dict[str, Doubt]
+    registered: dict[str, Registration]
 
 
 class LookState(msgspec.Struct, array_like=True):
@@ -82,7 +84,7 @@ def packed(crowd: Crowd) -> _PackedCrowd:
     b = crowd.bank
     return _PackedCrowd(
         crowd.t_ns, crowd.contacts, b.mu.tobytes(), b.x.tobytes(), b.p.tobytes(), crowd.remembered, crowd.looked, crowd.seen,
-        crowd.belied,
+        crowd.belied, crowd.registered,
     )
 
 
@@ -95,4 +97,4 @@ def unpacked(c: _PackedCrowd) -> Crowd:
         ))  # fmt: skip
     except ValueError as error:
         raise msgspec.ValidationError(f"contacts: {error}") from None
-    return Crowd(c.t_ns, c.contacts, bank, c.remembered, c.looked, c.seen, c.belied)
+    return Crowd(c.t_ns, c.contacts, bank, c.remembered, c.looked, c.seen, c.belied, c.registered)

@@ -29,7 +29,7 @@ from birddog.units import NS
 from tracking.anchor import near_en, rotated, turn
 from tracking.area import ring_km2
 from tracking.bank import Bank
-from tracking.belied import NEAR_M, NEAR_SHIP_M, Doubt, Said
+from tracking.belied import NEAR_M, NEAR_SHIP_M, Doubt, Said, looked_for
 from tracking.book import Book
 from tracking.budget import Allowed
 from tracking.contacts import HIDES, LOST_LOG, Contact, Crowd, Last, Look, Rider, ahead, empty, limit_s, moments, state_of, step
@@ -390,7 +390,7 @@ class LookLog:
             return None
         dt_s = (look.time_ns - core.updated_ns) / NS
         doubt = None if at is None else self.items[at].before.belied.get(live.state.track_id)
-        if dt_s > tracker.coasting_s(live) and (doubt is None or dt_s * NS > doubt.lapse_ns):
+        if dt_s > tracker.coasting_s(live) and (doubt is None or not looked_for(doubt, dt_s, self._gap_s(at, look.sensor))):
             return None
         motion = model.motion
         bank = core.bank if len(core.bank) == len(motion.modes) else adopted(core.x, motion)
@@ -417,6 +417,10 @@ class LookLog:
             before = live.core_at(core.updated_ns - 1, model)
             lasts = (_last(core),) if before is None else (_last(core), _last(before))
         return Rider(live.state.track_id, core.lat0_deg, core.lon0_deg, x, logs, visible, said, lasts)
+
+    def _gap_s(self, at: int | None, sensor: str) -> float:
+        """Between the last two looks of a sensor before an item."""
+        return (self.crowd if at is None else self.items[at].before).looked.get(sensor, (0, 0.0))[1]
 
     def _visible(self, live: LiveTrack, core: Core, at: int) -> float:
         """The log of the chance that looks can see it now, from those that missed it since one saw it last."""

@@ -175,6 +175,14 @@ def _outweighed(
     return None if turned is None else stepped(turned.bank, 0.0, motion, None, v)
 
 
+def _leaps(core: Core, fit: Fit) -> bool:
+    """Whether anonymous evidence lies elsewhere than a device's own fix had the track a moment ago, so far that only what takes
+    off would make that leap: it is another's, or that fix is no good.
+    """
+    return (not core.lent and core.fixed
+            and math.hypot(fit.x[1], fit.x[3]) > LEAP_MPS + LEAP * math.hypot(core.x[1], core.x[3]))  # fmt: skip
+
+
 def _own(core: Core, m: Measurement) -> bool:
     """Whether a fix is of the receiver that was heard last, or of one of which it is known how far it is from that."""
     if m.device == core.device:
@@ -276,7 +284,7 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
                     fit, nis, fits = stepped(turned.bank, 0.0, motion, None, v), turned.nis, True
         if not _decides(core, m):
             # a read or a trigger is a place, no receiver: one that only an aeroplane explains is another tag's, or parted
-            fits = nis <= preset.gate and (fits or m.origin == "sighting")
+            fits = nis <= preset.gate and (fits or m.origin == "sighting") and not _leaps(core, fit)
         if fits:
             fit = _outweighed(core, m, z, v, dt_s, fit, motion) or fit
             noise = learnt(core.noise, fit.x, z, v, m, said, preset)

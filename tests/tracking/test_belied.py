@@ -157,11 +157,96 @@ def test_it_is_believed_again_when_looks_show_something_where_it_says(World, Tol
     assert off_m(Told, tagged(told, 210), 210, n=720.0) < 60.0
 
 
-def test_it_is_believed_again_when_no_look_shows_the_track_any_more(World, Told):
+def test_it_stays_belied_while_no_look_shows_the_track_and_the_row_holds_where_that_may_be(World, Told):
     told = Told(TAG).take(world(World, 5, drift=(0.0, 6.0), seen=lambda t: t < 150.0, until=300.0).made)
     event = told.events("belied")[-1]
-    assert event.end_ns is not None
-    assert off_m(Told, tagged(told, 300), 300, n=1260.0) < 60.0
+    assert event.end_ns is None
+    row = tagged(told, 300)
+    de, dn = (a - b for a, b in zip(Told.where(row), (12 * 300 - 1200, 0.0), strict=True))
+    det = row.p_ee * row.p_nn - row.p_en**2
+    assert (row.p_nn * de * de - 2.0 * row.p_en * de * dn + row.p_ee * dn * dn) / det < 6.0  # 95 %
+
+
+def convoy(World, seed: int, lie, gap: float, *, pd: float = 0.9, until: float = 210.0):
+    """Two tagged vehicles, one behind the other, go east at 12 m/s past a radar that tells them apart; the second tag lies.
+
+    Args:
+        lie: of a time, how far off (east, north).
+    """
+    w = World(seed)
+    times = [2.0 * k for k in range(int(until / 2.0) + 1)]
+    for t in times:
+        for behind in (0.0, gap):
+            if w.rng.random() < pd:
+                w.see(t, 12 * t - 1200 - behind, 0, 10.0)
+        w.clutter(t, 1)
+    w.end(times=times, pd=pd, clutter=0.03, area=(-3000.0, 3000.0, -3000.0, 3000.0))
+    for k in range(int(until / 5.0) + 1):
+        t = 5.0 * k
+        e, n = lie(t)
+        w.fix(t, 12 * t - 1200, 0, tag="OTHER")
+        w.fix(t + 0.1, 12 * t - 1200 - gap + e, n)
+    return w
+
+
+OTHER = msgspec.structs.replace(TAG, device="OTHER")
+
+
+@pytest.mark.parametrize("gap", [40.0, 120.0])
+@pytest.mark.parametrize("drift", [(2.0, 0.5), (0.0, -3.0)])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_tag_that_lies_in_a_convoy_is_belied_beside_the_one_that_does_not(gap, drift, seed, World, Told):
+    told = Told(TAG, OTHER).take(
+        convoy(World, seed, lambda t: (max(0.0, t - 90) * drift[0], max(0.0, t - 90) * drift[1]), gap).made
+    )
+    assert {event.device for event in told.events("belied")} == {"TAG"} and told.events("belied")[-1].end_ns is None
+    assert off_m(Told, tagged(told, 210), 210, e=-gap) < 40.0
+    assert len(told.at(210)) == 2
+
+
+@pytest.mark.parametrize("jump", [True, False])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_tag_that_claims_the_place_of_the_other_one_in_a_convoy_is_belied(jump, seed, World, Told):
+    told = Told(TAG, OTHER).take(
+        convoy(World, seed, lambda t: ((100.0 if jump else min(100.0, t - 90)) if t > 90 else 0.0, 0.0), 100.0).made
+    )
+    [event] = told.events("belied")
+    assert event.device == "TAG" and event.end_ns is None
+    assert off_m(Told, tagged(told, 210), 210, e=-100.0) < 40.0
+
+
+@pytest.mark.parametrize("pd", [0.8, 0.6])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_radar_that_misses_now_and_then_belies_all_the_same(pd, seed, World, Told):
+    w = World(seed)
+    times = [2.0 * k for k in range(111)]
+    for t in times:
+        if w.rng.random() < pd:
+            w.see(t, 12 * t - 1200, 0, 10.0)
+    w.end(times=times, pd=pd, clutter=0.01, area=(-3000.0, 3000.0, -3000.0, 3000.0))
+    for k in range(23):
+        t = 10.0 * k
+        w.fix(t, 12 * t - 1200, max(0.0, t - 90) * 4.0)
+    told = Told(TAG).take(w.made)
+    [event] = told.events("belied")
+    assert event.end_ns is None and event.start_ns < (T0 + 170) * NS
+    assert off_m(Told, tagged(told, 220), 220) < 60.0
+
+
+@pytest.mark.parametrize(("turn_deg", "shift_m"), [(2.0, 0.0), (-3.0, 0.0), (0.0, 45.0), (1.0, 30.0)])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_radar_that_is_turned_or_set_down_elsewhere_belies_nobody(turn_deg, shift_m, seed, World, Told):
+    w, a = World(seed), math.radians(turn_deg)
+    times = [2.0 * k for k in range(101)]
+    for t in times:
+        e, n = 9 * t + 50, 4 * t
+        if w.rng.random() < 0.9:
+            w.see(t, e * math.cos(a) + n * math.sin(a) + shift_m, -e * math.sin(a) + n * math.cos(a), 10.0)
+        w.clutter(t, 1)
+    w.end(times=times, clutter=0.03, area=(-3000.0, 3000.0, -3000.0, 3000.0))
+    for k in range(21):
+        w.fix(10.0 * k, 90.0 * k + 50, 40.0 * k)
+    assert Told(TAG).take(w.made).events("belied") == []
 
 
 @pytest.mark.parametrize("seed", range(2))
