@@ -66,17 +66,12 @@ class Expectations:
         return kept
 
     def as_ever(self, live: LiveTrack, described: tuple[object, ...], now_ns: int) -> Expected:
-        """``of`` of a track of which no alert budget counts what is lost, for speed: not asked anew where it is described as it
-        was and reports at its pace.
+        """``of`` of a track of which no alert budget counts what is lost; where that stays so as long as it is described as it
+        is and reports at its pace, ``steady`` says so.
         """
-        s, steady = live.state, live.steady
-        if s.contacts < LEARNT or s.gap_s > self._usual_s:
-            return self.of(live, now_ns)
-        if steady is not None and steady[0] is described and steady[1] == len(s.sources):
-            kept: Expected = steady[2]
-            return kept
-        expected = self.of(live, now_ns)
-        live.steady = None if live.expected is None else (described, len(s.sources), expected)
+        s, expected, live.steady = live.state, self.of(live, now_ns), None
+        if s.contacts >= LEARNT and s.gap_s <= self._usual_s and live.expected is not None:
+            live.steady = described, len(s.sources), expected, self._usual_s
         return expected
 
     def _is_nobodys(self, s: TrackState) -> bool:

@@ -663,7 +663,11 @@ class OperationFold:
             return None
         before = s.gap_s, s.contacts, s.contact_ns
         _heard(s, now_ns)
-        expected = self._expectations.as_ever(live, of, now_ns)
+        steady = live.steady
+        if steady is not None and steady[0] is of and steady[1] == len(s.sources) and s.gap_s <= steady[3]:
+            expected: Expected = steady[2]
+        else:
+            expected = self._expectations.as_ever(live, of, now_ns)
         told = live.follow(m, model, tracker.reinit_ns) if now_ns - time_ns <= expected.coasts_ns else None
         if told is None:
             s.gap_s, s.contacts, s.contact_ns = before

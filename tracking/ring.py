@@ -24,9 +24,9 @@ from tracking.measurement import Measurement, Origin
 #: is, and what became of it: a code of its owner's and its NIS.
 _ROW, _VALUES, _BECAME, _TIME = struct.Struct("q10d"), struct.Struct("q8d"), struct.Struct("2d"), struct.Struct("q")
 _WIDE, _SAID = _ROW.size, _VALUES.size
-#: Rows grow by so many at once, those of a ring that begins and later, and by a part of what there is: what begins is mostly
-#: short, and less than an eighth would be an eighth (CPython's ``PyByteArray_Resize``).
-_FIRST, _MORE, _PART = 3, 8, 6
+#: Rows grow by so many at once, and by a part of what there is: most rings are short, and less than an eighth more would be an
+#: eighth (CPython's ``PyByteArray_Resize``).
+_LEAST, _PART = 3, 6
 #: So many kinds more than measurements there may be before those that are no more are forgotten.
 _SPARE = 16
 
@@ -117,7 +117,7 @@ class Ring:
         which = 0 if kind == self._first else self._which(kind)
         at = _WIDE * n
         if at == len(rows):
-            rows.extend(bytes(_WIDE * (max(_MORE, n // _PART) if n else _FIRST)))
+            rows.extend(bytes(_WIDE * max(_LEAST, n // _PART)))
         _ROW.pack_into(rows, at, time_ns, m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn, ve, vn, which, code, nis)
         self._n, self.newest_ns = n + 1, time_ns
         if self._times_ns is not None:

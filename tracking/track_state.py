@@ -160,8 +160,9 @@ class LiveTrack:
         self._runs = False
         #: What its operation last found to be expected of it, and what that follows from; kept for its owner.
         self.expected: tuple[tuple[object, ...], Any] | None = None
-        #: The same of what reports at its pace: ``described``, how many sources it has, and what is expected.
-        self.steady: tuple[tuple[Any, ...], int, Any] | None = None
+        #: The same of what reports at its pace: ``described``, how many sources it has, what is expected, and up to which
+        #: interval that is so (``expectations.as_ever``).
+        self.steady: tuple[tuple[Any, ...], int, Any, float] | None = None
         #: What its name and class last followed from.
         self.described: tuple[Any, ...] | None = None
         #: ``described`` when it last was so by a fix.
