@@ -47,6 +47,9 @@ IMPOSSIBLE_COUNT, IMPOSSIBLE_SLACK_M = 2, 1000.0
 #: within GOES_S, further from the beginning of the leg before than that, and faster than GOES_MPS (what stands at every light
 #: does not at seven in a row), or than CREEPS_MPS where it was asked in between as well.
 STANDS_COUNT, STANDS_MPS, GOES_M, GOES_S, GOES_MPS, CREEPS_MPS = 6, 1.0, 50.0, 300.0, 5.0, 1.2
+#: A leg counts for two where it said so this often in it, or where nothing on wheels (3 m/s²) goes so far from stop to stop:
+#: so many m for each s² from one fix to the next.  From so many on its speeds are not used, for now.
+ASKED, LEAP_MPS2, UNSURE = 6, 0.75, 2
 #: A receiver that was jammed is well again with so many used fixes, the last so long after the last alarm, s.
 WELL_COUNT, WELL_S = 3, 60.0
 #: The CUSUM: what a NIS (1 degree of freedom) is expected to be at most, what one of them counts at most, when it is told of,
@@ -151,9 +154,19 @@ class Deception(msgspec.Struct):
     belied: dict[str, str] = {}
     speedless: dict[str, str] = {}
 
-    def taken(self, m: Measurement) -> Measurement:
-        """A fix without a velocity that its places belie."""
-        return msgspec.structs.replace(m, ve_mps=None, vn_mps=None) if m.device in self.speedless else m
+    def taken(self, track_id: str, m: Measurement) -> Measurement:
+        """A fix without a velocity that its places belie, or may."""
+        if m.ve_mps is None or m.vn_mps is None:
+            return m
+        if m.device not in self.speedless:
+            sources = self.tracks.get(track_id)
+            source = None if sources is None else sources.of.get(m.device)
+            if source is None or not source.legs or math.hypot(m.ve_mps, m.vn_mps) >= STANDS_MPS:
+                return m
+            leg, last = source.legs[-1], source.last
+            if source.stands < UNSURE and (last is None or leg.time_ns != last.time_ns or not _leaps(leg, m)):
+                return m
+        return msgspec.structs.replace(m, ve_mps=None, vn_mps=None)
 
     def fix(self, live: LiveTrack, m: Measurement, outcome: Outcome, allowed: Allowed | None, book: Book) -> None:
         """A receiver's fix, and what became of it; ``allowed`` by the alert budget."""
@@ -210,17 +223,21 @@ class Deception(msgspec.Struct):
             return
         begun = legs[-1]
         away_m = _away_m((begun.lat_deg, begun.lon_deg), m)
-        if away_m <= GOES_M + 4.0 * math.sqrt(_r(begun) + _r(m)):
-            return
         dt_s = (m.time_ns - begun.time_ns) / NS
-        least_mps = GOES_MPS if begun.time_ns == last.time_ns else CREEPS_MPS
+        if away_m <= _leg_m(begun, m):
+            if source.stands and len(legs) > 1 and dt_s > 2.0 * (begun.time_ns - legs[0].time_ns) / NS:
+                source.stands = 0  # it does stand
+            return
+        at_once = begun.time_ns == last.time_ns
+        least_mps = GOES_MPS if at_once else CREEPS_MPS
         on = len(legs) == 1 or _away_m((legs[0].lat_deg, legs[0].lon_deg), m) > away_m
-        source.stands = source.stands + 1 if on and dt_s <= GOES_S and away_m > least_mps * dt_s else 0
+        often = dt_s * NS >= ASKED * (m.time_ns - last.time_ns) or (at_once and _leaps(begun, m))
+        source.stands = source.stands + 1 + often if on and dt_s <= GOES_S and away_m > least_mps * dt_s else 0
         source.legs = (begun, m)
         if source.stands >= STANDS_COUNT and "false_speed" not in source.events:
             self.speedless[m.device] = live.state.track_id
-            text = (f"{m.device} says that it stands, {source.stands} times in a row, and is {away_m:.0f} m on after "
-                    f"{dt_s:.0f} s: its speeds are not used")  # fmt: skip
+            text = (f"{m.device} says that it stands, again and again, and is {away_m:.0f} m on after {dt_s:.0f} s: "
+                    "its speeds are not used")  # fmt: skip
             _tell(live, source, "false_speed", m.device, m.time_ns, (m.lat_deg, m.lon_deg), text, book)
 
     def begins(self, track_id: str, m: Measurement) -> None:
@@ -245,6 +262,8 @@ class Deception(msgspec.Struct):
             if v2 > 0.99 * ANY_MEANS_MPS**2:
                 return None
             if v2 < STANDS_MPS**2:
+                if source.stands:
+                    return None
                 leg = source.legs[-1] if source.legs else None
                 if leg is None or abs(lat_deg - leg.lat_deg) + abs(lon_deg - leg.lon_deg) > GOES_DEG:
                     return None
@@ -382,6 +401,17 @@ def _still(spot: Measurement, m: Measurement) -> bool:
         if not 0.99 * PASSED_M * PASSED_M < away2 < 1.01 * PASSED_M * PASSED_M:
             return away2 < PASSED_M * PASSED_M
     return distance_m(lat1_deg=spot.lat_deg, lon1_deg=spot.lon_deg, lat2_deg=lat_deg, lon2_deg=lon_deg) < PASSED_M
+
+
+def _leg_m(begun: Measurement, m: Measurement) -> float:
+    """How far it is at least from one fix to another, that it has gone on."""
+    return GOES_M + 4.0 * math.sqrt(_r(begun) + _r(m))
+
+
+def _leaps(last: Measurement, m: Measurement) -> bool:
+    """Whether nothing on wheels that stands at two fixes in a row got from one to the other."""
+    away_m = _away_m((last.lat_deg, last.lon_deg), m)
+    return away_m > _leg_m(last, m) and away_m > LEAP_MPS2 * ((m.time_ns - last.time_ns) / NS) ** 2
 
 
 def passes(source: Source, m: Measurement) -> bool:

@@ -553,7 +553,7 @@ class OperationFold:
         false = bool(s.decided) and is_false(live, m)
         if not false and s.klass != STATION:
             book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, fix.lat_deg, fix.lon_deg))
-        spoken = state.deception.taken(m)
+        spoken = state.deception.taken(s.track_id, m)
         doubted = state.clocks.may_be_behind(device)
         if doubted and live.rival(m) is not None:
             false = True  # its time is another's: where it is not known yet

@@ -245,3 +245,31 @@ def test_who_stands_is_told_nothing_of(case):
         e += 0.0 if k < 120 else 500.0
         said.say(60 * k, fix("a", 60 * k, e + de + leap, dn, speed_mps=0.0 if stands else 9.0, course_deg=90.0))
     assert not said.happened("false_speed")
+
+
+@pytest.mark.parametrize(("mps", "every", "within_s", "honest_s"), [(20.0, 5, 30, 15), (20.0, 10, 50, 40), (1.4, 5, 450, 300)])
+def test_who_goes_and_says_that_it_stands_is_drawn_where_it_goes_before_that_is_told(case, mps, every, within_s, honest_s):
+    """Its row said 0 m/s for six legs, and of 20 m/s each 10 s it was 2 km off, sure of it, before it was taken up again."""
+    said, rng, inside, asked = case("a"), random.Random(7), 0, 0
+    for t in range(every, 300 + 2 * within_s, every):
+        (de, dn), e = noise(rng, 5.0), mps * max(0, t - 300)
+        said.say(t, fix("a", t, e + de, dn, sigma=5.0, speed_mps=0.0))
+        if t < 300 + honest_s:
+            continue
+        [row] = said.now(t)
+        x, y = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+        x, det = x - e, row.p_ee * row.p_nn - row.p_en**2
+        inside += (row.p_nn * x * x - 2 * row.p_en * x * y + row.p_ee * y * y) / det <= 5.991
+        asked += 1
+    [event] = said.happened("false_speed")
+    assert (event.start_ns - T0) / NS <= 300 + within_s and inside >= 0.85 * asked
+    assert row.ve_mps > 0.7 * mps
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_stands_in_jitter_that_wanders_says_the_truth(case, seed):
+    said, rng, e, n = case("a"), random.Random(seed), 0.0, 0.0
+    for t in range(10, 6000, 10):
+        e, n = 0.97 * e + rng.gauss(0, 3.5), 0.97 * n + rng.gauss(0, 3.5)
+        said.say(t, fix("a", t, e, n, sigma=8.0, speed_mps=0.0))
+    assert not said.happened("false_speed")
