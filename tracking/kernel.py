@@ -95,7 +95,7 @@ FALSE, FALSE_SCALE_M = 1e-2, 500.0
 OUTLIER_MOST = math.log(FALSE / (2.0 * math.pi)) - 2.0 * math.log(FALSE_SCALE_M)
 #: ``onward``: what happens in less than so long between two fixes, s, is the motions' own.  A leg on which it was foretold to
 #: within so much of its length was one more of the same way; the older ones count so much for each newer one.
-LEG_S, LEG_MISS, LEG_KEEP = 240.0, 0.6, 0.9
+LEG_S, LEG_MISS, LEG_KEEP = 45.0, 0.6, 0.9
 #: Slower than this, m/s, it drifts or swings, and stays; what goes within 37 degrees of its way (cosine) goes the same way.
 LEG_MPS, LEG_ALONG = 0.3, 0.8
 #: By how much of its length a leg is missed, squared, is the mean of about so many, and taken to begin with this.

@@ -17,8 +17,8 @@ from tracking.core import Way
 from tracking.engine import State
 from tracking.kernel import HELD_NIS
 
-#: Before so long a wait, s, the bank's own Gaussian says it.
-LEAST_S = 60.0
+#: Before so long a wait, s, the bank's own Gaussian says where it goes on to, and before so long a one where it may turn to.
+GOES_S, LEAST_S = 60.0, 15.0
 #: What broke its way so often, of late, is one that turns (one turn counts for four legs).
 TURNS = 0.7
 
@@ -31,7 +31,7 @@ def chance(way: Way, dt_s: float) -> float:
 
 def goes_on(way: Way, dt_s: float, quiet_s: float) -> bool:
     """Whether it is its way that foretells where a track is, so long after its last fix, and no report is overdue."""
-    return LEAST_S <= dt_s <= quiet_s and chance(way, dt_s) > 0.5
+    return GOES_S <= dt_s <= quiet_s and chance(way, dt_s) > 0.5
 
 
 def ahead(last: State, way: Way, x: State, dt_s: float) -> State:
