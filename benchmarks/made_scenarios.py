@@ -5,6 +5,8 @@ latencies, and (all but seed 0, which has the nominal values) how good the senso
 Motion: constant velocity driven by white noise, with turns of constant rate and stops; detections: detection probability,
 period, Gaussian noise, Poisson clutter uniform in the area, latency.  ``write`` makes ``scenario.json``, ``detections.csv``,
 ``truth.csv`` and ``detection_truth.csv``.
+
+Over 400 lines: one kind is one function over the same ways and sensors.
 """
 
 from __future__ import annotations
@@ -356,9 +358,32 @@ def mixed(rng: np.random.Generator, seed: int) -> tuple[Scenario, dict[str, Any]
                "held": {"T1": (90.0, 130.0)}}  # fmt: skip
 
 
+def vessels(rng: np.random.Generator, seed: int) -> tuple[Scenario, dict[str, Any]]:
+    """Thirty to a hundred vessels under one radar for ten minutes, no tags: at anchor, under way, out of its area."""
+    half = 3000.0
+    sensor = radar(sigma=20, period=3, clutter_per_scan=20, area_e0_e1_n0_n1=[-half, half, -half, half])
+    s = Scenario("vessels", seed, 600, 3, [sensor])
+    for k in range(30 if seed == 0 else int(rng.integers(30, 101))):
+        at = rng.uniform(-0.8 * half, 0.8 * half, 2)
+        if rng.random() < 0.35:
+            way = moved(rng, (at[0], at[1]), (0.0, 0.0), 600, 1e-5)
+        else:
+            v, turn = heading(rng.uniform(1.5, 9), rng.uniform(0, 360)), float(round(rng.uniform(100, 400)))
+            start = at - 240.0 * np.array(v)
+            turns = [(turn, turn + float(round(rng.uniform(20, 60))), float(rng.uniform(-2, 2)))]
+            way = moved(rng, (start[0], start[1]), v, 600, 0.003, turns)
+        there = np.flatnonzero((np.abs(way[:, 1:3]) < half).all(axis=1))
+        until = next((int(a) for a, b in zip(there, there[1:], strict=False) if b > a + 1), int(there[-1]) if len(there) else 0)
+        if len(there) and until - there[0] > 30:
+            s.truth[f"T{k + 1}"] = way[there[0] : until + 1]
+    return s, {}
+
+
 KINDS: dict[str, Callable[[np.random.Generator, int], tuple[Scenario, dict[str, Any]]]] = {
-    f.__name__: f for f in (crossing, clutter, missed, manoeuvre, oosm, multisensor, convoy, spoof, mixed)
+    f.__name__: f for f in (crossing, clutter, missed, manoeuvre, oosm, multisensor, convoy, spoof, mixed, vessels)
 }
+#: Kinds that take minutes.
+LONG = frozenset({"vessels"})
 
 
 def made(kind: str, seed: int) -> Scenario:

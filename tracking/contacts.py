@@ -44,6 +44,8 @@ GAIN_MOST = 8.0
 #: What has been seen beyond doubt may be where no look sees it (behind a house, in a tunnel, a sensor's blind minute): one
 #: thing in so many; each second of that the log-odds that it is still about fall by GONE_PER_S.
 PROVEN, HIDES, GONE_PER_S = 25.0, 1e-2, 0.1
+#: The motions of what lies still, and the share of a sighting's variance that no number of sightings learns away there.
+STILL, LASTS = [i for i, mode in enumerate(CONTACT) if mode.parked], 0.2
 #: A contact of a sensor that looks often is lost when it is this vague (one sigma, m).
 LOST_M = 200.0
 #: A contact this close to a rider (Mahalanobis², position and velocity) for so many looks in which one of the two was seen
@@ -152,6 +154,16 @@ def moments(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
     mean = np.einsum("bm,bmd->bd", bank.mu, bank.x)
     d = bank.x - mean[:, None, :]
     return mean, np.einsum("bm,bmde->bde", bank.mu, bank.p) + np.einsum("bm,bmd,bme->bde", bank.mu, d, d)
+
+
+def stated(contacts: list[Contact], bank: Bank, cov: np.ndarray) -> np.ndarray:
+    """The covariances as they are told: of what lies still they are no smaller than what its sensor's errors leave that last.
+
+    A ship swings at her anchor more slowly than a radar can tell, and its own errors are not new at each look.
+    """
+    told = cov.copy()
+    told[:, [0, 2], [0, 2]] += LASTS * (bank.mu[:, STILL].sum(axis=1) * np.array([c.r for c in contacts]))[:, None]
+    return told
 
 
 def state_of(mean: np.ndarray, cov: np.ndarray) -> State:

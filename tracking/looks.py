@@ -32,7 +32,22 @@ from tracking.bank import Bank
 from tracking.belied import NEAR_M, NEAR_SHIP_M, Doubt, Said, looked_for
 from tracking.book import Book
 from tracking.budget import Allowed
-from tracking.contacts import HIDES, LOST_LOG, Contact, Crowd, Last, Look, Rider, ahead, empty, limit_s, moments, state_of, step
+from tracking.contacts import (
+    HIDES,
+    LOST_LOG,
+    Contact,
+    Crowd,
+    Last,
+    Look,
+    Rider,
+    ahead,
+    empty,
+    limit_s,
+    moments,
+    state_of,
+    stated,
+    step,
+)
 from tracking.engine import State
 from tracking.fitting import NOTHING, away_m, beyond, carried, core_of, framed, joined, sighted
 from tracking.look_state import Item, LookState, Shown, packed, unpacked
@@ -318,7 +333,9 @@ class LookLog:
         withdrawn: bool = False,
     ) -> None:  # fmt: skip
         """A step of each of these contacts' trails: where they were, as believed at the look that the crowd stands at."""
-        mean, cov = moments(crowd.bank.rows(np.array(list(rows), dtype=int)))
+        bank = crowd.bank.rows(np.array(list(rows), dtype=int))
+        mean, cov = moments(bank)
+        cov = stated([crowd.contacts[row] for row in rows], bank, cov)
         for k, (row, shown) in enumerate(rows.items()):
             c = crowd.contacts[row]
             lat, lon, x = placed(framed(c, mean[k], cov[k], crowd.t_ns), state_of(mean[k], cov[k]))
@@ -594,7 +611,9 @@ class LookLog:
         if not some:
             return []
         at_ns = max(time_ns, crowd.t_ns)
-        mean, cov = moments(ahead(crowd.bank.rows(np.array(some, dtype=int)), (at_ns - crowd.t_ns) / NS))
+        bank = ahead(crowd.bank.rows(np.array(some, dtype=int)), (at_ns - crowd.t_ns) / NS)
+        mean, cov = moments(bank)
+        cov = stated([crowd.contacts[i] for i in some], bank, cov)
         out = []
         for k, i in enumerate(some):
             c = crowd.contacts[i]

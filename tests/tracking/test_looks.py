@@ -332,3 +332,29 @@ def test_a_passive_tag_that_a_radar_carries_goes_on_when_its_vehicle_drives_off_
 def test_a_passive_tag_that_may_have_gone_with_either_of_two_goes_with_neither(seed, World, Told):
     told = driven_off(World, Told, seed, unseen_s=8.0, other=True)
     assert not told.events("reacquired") and len([row for row in told.at(67.0) if row.hits > 3]) == 3
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_ships_that_swing_at_anchor_are_inside_their_ellipses(seed, World, Told):
+    """They were taken for moored to a metre or two: sure, and tens of metres off."""
+    w, ships = World(seed), [(600.0 * k - 1500.0, 500.0 * (-1) ** k) for k in range(6)]
+
+    def at(k: int, t: float) -> tuple[float, float]:
+        way = 2.0 * math.pi * t / 2400.0 + k  # a quarter of the circle in the ten minutes, on 40 m of chain
+        return ships[k][0] + 40.0 * math.sin(way), ships[k][1] + 40.0 * math.cos(way)
+
+    for i in range(101):
+        for k in range(6):
+            if w.rng.random() < 0.9:
+                w.see(6.0 * i, *at(k, 6.0 * i), 20.0)
+    w.end(clutter=0.0625)
+    inside = asked = 0
+    taus = [300.0 + 30.0 * i for i in range(11)]
+    for t, rows in Told.follow(w.made, taus).items():
+        for k in range(6):
+            [row] = Told.near(rows, *at(k, t), within=150.0)
+            de, dn = (a - b for a, b in zip(Told.where(row), at(k, t), strict=True))
+            det = row.p_ee * row.p_nn - row.p_en**2
+            inside += (row.p_nn * de * de - 2.0 * row.p_en * de * dn + row.p_ee * dn * dn) / det <= 5.991
+            asked += 1
+    assert inside / asked >= 0.85
