@@ -575,7 +575,7 @@ class OperationFold:
         lag = self._state.clocks.lags.get(fix.device)
         if lag is None or lag.run or fix.time_ns is None or is_right(lag, now_ns - fix.time_ns):
             return _UNKNOWN
-        s, last = live.state, [m.time_ns for m in live.state.ring if m.device == fix.device and m.origin == "fix"][-2:]
+        s, last = live.state, live.state.ring.last_fixes(fix.device, 2)
         if not last:
             return _UNKNOWN
         way_ns = s.contact_ns - last[-1] if s.ring.newest_ns == last[-1] else WAY_NS

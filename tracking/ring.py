@@ -30,6 +30,9 @@ _LEAST, _PART = 3, 6
 #: So many kinds more than measurements there may be before those that are no more are forgotten.
 _SPARE = 16
 
+#: The rows of a ring without any; never written.
+_NOTHING = bytearray()
+
 #: What most measurements of a track have in common: device, origin, r_v, stated, here, doubted.
 Kind = tuple[str, Origin, float, bool, bool, bool]
 
@@ -47,7 +50,7 @@ class Ring:
 
     def __init__(self, some: Iterable[Measurement] = ()):
         #: ``_ROW`` of each, and room for more.
-        self._rows, self._n, self.newest_ns = bytearray(), 0, 0
+        self._rows, self._n, self.newest_ns = _NOTHING, 0, 0
         #: The first kind, of nearly all tracks the only one, and all of them where there are more.
         self._first: Kind | None = None
         self._kinds: list[Kind] | None = None
@@ -108,6 +111,17 @@ class Ring:
         time_ns: int = _TIME.unpack_from(self._rows, _WIDE * i)[0]
         return time_ns
 
+    def last_fixes(self, device: str, most: int) -> list[int]:
+        """The times of the last fixes of a device, in their order."""
+        found: list[int] = []
+        for i in range(self._n - 1, -1, -1):
+            kind = self.kind(i)
+            if kind[0] == device and kind[1] == "fix":
+                found.append(self.time_ns(i))
+                if len(found) == most:
+                    break
+        return found[::-1]
+
     def append(self, m: Measurement, code: float = 0.0, nis: float = 0.0) -> None:
         """One that is the newest, and what became of it."""
         time_ns, ve, vn, rows, n = m.time_ns, m.ve_mps, m.vn_mps, self._rows, self._n
@@ -117,7 +131,10 @@ class Ring:
         which = 0 if kind == self._first else self._which(kind)
         at = _WIDE * n
         if at == len(rows):
-            rows.extend(bytes(_WIDE * max(_LEAST, n // _PART)))
+            if n:
+                rows.extend(bytes(_WIDE * max(_LEAST, n // _PART)))
+            else:
+                rows = self._rows = bytearray(_WIDE * _LEAST)
         _ROW.pack_into(rows, at, time_ns, m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn, ve, vn, which, code, nis)
         self._n, self.newest_ns = n + 1, time_ns
         if self._times_ns is not None:
@@ -152,6 +169,8 @@ class Ring:
     def insert(self, i: int, m: Measurement) -> None:
         """One that stands before the i-th from now on."""
         times_ns, at = self.times_ns, _WIDE * i
+        if self._rows is _NOTHING:
+            self._rows = bytearray()
         self._rows[at:at] = self._row(m)
         times_ns.insert(i, m.time_ns)
         self._n, self.newest_ns = self._n + 1, times_ns[-1]
@@ -177,7 +196,7 @@ class Ring:
 
     def clear(self) -> None:
         """None is left."""
-        self._rows, self._n, self.newest_ns = bytearray(), 0, 0
+        self._rows, self._n, self.newest_ns = _NOTHING, 0, 0
         self._first = self._kinds = self._times_ns = None
 
     def kind(self, i: int) -> Kind:
