@@ -92,8 +92,14 @@ class Picture:
                         "it is made again", path)
             self.store.remake()
         self._load()
+        if self._foreign:
+            # its rows are those of another program: a track that this one does not have would stay in them for ever
+            log.warning("%s was folded by another version of the program; it is made again", path)
+            self.begin_again()
 
     def _load(self) -> None:
+        #: The stored state is whole, and of a form that this program does not fold on.
+        self._foreign = False
         self.left_out: list[int] = msgspec.msgpack.decode(self.store.meta("left_out") or b"\x90", type=list[int])
         state = self._stored() or _State(0, b"", [], Refusals())
         self.fold = Fold.restore(state.fold) if state.fold else Fold()
@@ -235,14 +241,16 @@ class Picture:
         try:
             if _digest(stored[_DIGEST:]) != stored[:_DIGEST]:
                 raise ValueError("damaged")
+            self._foreign = True
             state = msgspec.msgpack.decode(stored[_DIGEST:], type=_State)
             Fold.restore(state.fold)
             if state.happenings:
                 LiveEvents.restore(state.happenings)
         except (msgspec.DecodeError, ValueError):
-            # damaged, or stored by another version of the fold
-            log.warning("%s: the stored state cannot be read; folding from the beginning", self.store.path)
+            if not self._foreign:
+                log.warning("%s: the stored state cannot be read; folding from the beginning", self.store.path)
             return None
+        self._foreign = False
         return state
 
     def _set_state(self) -> None:

@@ -362,6 +362,32 @@ def test_a_store_of_another_version_or_no_store_at_all_is_made_again_but_never_b
     assert rows(path) == want
 
 
+def test_a_store_that_was_folded_by_another_form_is_made_again(journal, tmp_path):
+    """After an update the old program's rows stood for ever: a track that the new one does not have was shown, and no rebuild
+    was identical (found by an auditor)."""
+    path = tmp_path / "p"
+    fold(journal, path)
+    want = rows(path)
+    picture = Picture(journal, path)
+    while picture.step(100):
+        pass
+    picture.save()
+    state = msgspec.msgpack.decode(picture.store.meta("state")[module._DIGEST :])
+    of_form_1 = msgspec.msgpack.encode(msgspec.msgpack.decode(state["fold"]) | {"form": 1})
+    packed = msgspec.msgpack.encode(state | {"fold": of_form_1})
+    picture.store.begin()
+    reader = PictureReader(path)
+    picture.store.put("track", "ghost", 1, reader.tracks()[0][1])
+    reader.close()
+    picture.store.set_meta("state", module._digest(packed) + packed)
+    picture.store.commit(picture.cursor)
+    picture.close()
+    assert rows(path) != want
+    fold(journal, path)
+    assert rows(path) == want
+    assert all(differ == 0 for _, differ in rebuild(journal, path, folder(tmp_path, "r")).values())
+
+
 def test_whatever_byte_of_a_store_is_flipped_it_is_said_and_folds_to_the_same(journal, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(module, "SNAPSHOT_ENTRIES", 100)
     path = tmp_path / "p"
