@@ -90,6 +90,10 @@ WHITE_LEAST, WHITE_MOST, WHITE_FLOOR = 0.43, 0.6, 0.05
 WHITE_MEMORY, WHITE_PRIOR, WHITE_S = 80.0, 2.0, 150.0
 #: Where something stays is the mean of about so long, s.
 STAY_S = 14_400.0
+#: Where it began to stay is the mean of where it was seen for so long from then on, s.
+SPOT_S = 300.0
+#: Before it stayed for so long, s, it may go slowly, and nothing is learnt of its errors.
+STOOD_S = 120.0
 #: One fix in so many is false, and lies about so far off (m, heavy-tailed); no false one is denser anywhere.
 FALSE, FALSE_SCALE_M = 1e-2, 500.0
 OUTLIER_MOST = math.log(FALSE / (2.0 * math.pi)) - 2.0 * math.log(FALSE_SCALE_M)
@@ -563,10 +567,13 @@ def rested(
     """Where it stays after a used measurement: whether it left its spot, the spot, where it is on average, how long it stays,
     and the square of how far it lies from there, per axis, m².
 
+    A spot is no better known than what was seen there, at first one fix: for ``SPOT_S`` it is the mean of that.
+
     Args:
         widest: the larger variance per axis of where it is, m².
     """
-    away = max(30.0, 3.0 * math.sqrt(widest))
+    fresh = stay_s < SPOT_S
+    away = max(30.0, 3.0 * math.sqrt(2.0 * widest if fresh else widest))
     if math.hypot(e - spot_e, n - spot_n) > away:
         return True, e, n, e, n, 0.0, 0.0
     if dt_s <= 0.0:
@@ -576,6 +583,10 @@ def rested(
     de = e - stay_e
     dn = n - stay_n
     share = dt_s / (stay_s + LASTING_S)
+    if fresh:
+        part = dt_s / (stay_s + dt_s)
+        spot_e += part * (e - spot_e)
+        spot_n += part * (n - spot_n)
     return False, spot_e, spot_n, stay_e + share * de, stay_n + share * dn, stay_s, (de * de + dn * dn) / 2.0
 
 
@@ -909,7 +920,7 @@ def _follow(
     stay = to + ANCHOR + 3
     left, spot_e, spot_n, stay_e, stay_n, stay_s, away2 = rested(
         e, n, max(p_ee, p_nn) + bias, dt_s, row[stay], row[stay + 1], row[stay + 2], row[stay + 3], row[stay + 4])
-    if not left and dt_s > 0.0:
+    if not left and dt_s > 0.0 and stay_s > STOOD_S:
         count_l, r_l = wandered(count_l, r_l, dt_s, stay_s, away2)
     way = to + WAY
     if has_v and out[at + 16] <= gate:

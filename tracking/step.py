@@ -33,7 +33,18 @@ from tracking.arms import Receiver
 from tracking.bank import NEW_V
 from tracking.core import RIVAL_S, Core, Model, Place, Rival, White
 from tracking.engine import State
-from tracking.kernel import FALSE, FALSE_SCALE_M, LASTING, OUTLIER_MOST, WHITE_S, gone_on, lasting_share, rested, whiter
+from tracking.kernel import (
+    FALSE,
+    FALSE_SCALE_M,
+    LASTING,
+    OUTLIER_MOST,
+    STOOD_S,
+    WHITE_S,
+    gone_on,
+    lasting_share,
+    rested,
+    whiter,
+)
 from tracking.learnt import DeviceNoises, believed, class_variance, learnt, wandered
 from tracking.learnt import lasting as lasting_of
 from tracking.measurement import Measurement
@@ -473,7 +484,7 @@ def _settled(
     left, spot_e, spot_n, stay_e, stay_n, stay_s, away2 = rested(
         x[0], x[2], max(x[4], x[11]) + bias, dt_s, core.spot_e, core.spot_n, core.stay_e, core.stay_n, core.stay_s
     )
-    if not left and dt_s > 0.0 and base is not None:
+    if not left and dt_s > 0.0 and stay_s > STOOD_S and base is not None:
         noise = wandered(noise, m.device, dt_s, stay_s, away2)
     moved_ns = m.time_ns if left else core.moved_ns
     if z is None:

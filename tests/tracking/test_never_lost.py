@@ -165,6 +165,26 @@ def test_errors_that_last_are_in_the_ellipse():
     assert inside / asked >= 0.85 and row.moved_ns is None
 
 
+@pytest.mark.parametrize("sigma_m, every_s", [(10.0, 5), (15.0, 10), (20.0, 15), (12.0, 30)])
+def test_what_is_parked_has_not_moved_though_its_first_fix_was_a_bad_one(sigma_m, every_s):
+    """Jitter (cases/tracking/parked-jitter-last-move), of a phone's 68 % circle: where it began to stay is one fix at first."""
+    for seed in range(20):
+        rng, said = random.Random(f"{sigma_m} {seed}"), Said("van", every_s)
+        for t in range(0, 600, every_s):
+            said.fix(t, *HOME.geodetic(rng.gauss(0, sigma_m), rng.gauss(0, sigma_m)), sigma_m / 1.4)
+        assert said.row(600).moved_ns is None, seed
+
+
+@pytest.mark.parametrize("speed_mps, widest_m", [(0.3, 20.0), (1.4, 10.0)])
+def test_what_goes_off_slowly_from_the_first_fix_on_has_moved(speed_mps, widest_m):
+    """Half its way at most is hidden in where it began; and none of it is taken for the receiver's errors that last."""
+    rng, said = random.Random(5), Said("walker", 10)
+    for t in range(0, 600, 10):
+        said.fix(t, *HOME.geodetic(speed_mps * t + rng.gauss(0, 4), rng.gauss(0, 4)), 4.0)
+    row = said.row(590)
+    assert row.moved_ns is not None and row.moved_ns >= (T0 + 20) * NS and row.p_ee < widest_m**2
+
+
 @pytest.mark.parametrize("klass", ["parcel", "walker", "vessel", ""])
 def test_a_first_fix_from_the_factory_is_forgotten_after_three(klass):
     said, quay = Said(klass, 60), HOME.geodetic(0, 0)
