@@ -42,7 +42,7 @@ from birddog.model import (
     pack,
 )
 from birddog.units import NS, is_seconds
-from opsroom.csv_rows import Optional, number, one_of, refused, rows, taken, time_ns, told
+from opsroom.csv_rows import Optional, number, refused, rows, taken, time_ns, told, word
 from tracking.engine import floored
 from tracking.presets import Presets
 
@@ -313,12 +313,16 @@ def _rows(path: str, sensors: dict[str, Sensor]) -> tuple[list[Detection], bool,
     """
     columns, lines = rows(path, ("t", "t_arrival", "sensor_id", "e_m", "n_m", "r_ee", "r_en", "r_nn"))
     wanted: dict[str, Any] = {name: number for name in ("e_m", "n_m", "r_ee", "r_en", "r_nn")}
-    wanted |= {"t": time_ns, "t_arrival": time_ns, "lat": Optional(number), "lon": Optional(number)}
-    wanted["sensor_id"] = one_of(sensors, "sensor of --sensors")
+    wanted |= {"t": time_ns, "t_arrival": time_ns, "lat": Optional(number), "lon": Optional(number), "sensor_id": word}
     out, origin = [], None
     texts, own = set[int](), set[int]()  # lines whose times are text; seconds of a scenario's clock
     for line, row in lines:
         if (got := taken(path, line, row, wanted)) is None:
+            continue
+        sensor, tag_id = got["sensor_id"], (row.get("tag_id") or "").strip()
+        # a tag's own receiver says who it is; what looks, and says where others are, is one that was told of
+        if sensors and sensor not in sensors and not (sensor and tag_id and row.get("sensor_type") == "gps_tag"):
+            refused(path, line, "sensor_id", f"{sensor[:40]!r} is no sensor of --sensors")
             continue
         r = floored(got["r_ee"], got["r_en"], got["r_nn"])
         if r is None:
@@ -338,9 +342,8 @@ def _rows(path: str, sensors: dict[str, Sensor]) -> tuple[list[Detection], bool,
             origin = LocalFrame(lat_deg=got["lat"], lon_deg=got["lon"]).geodetic(-got["e_m"], -got["n_m"])
         out.append(
             Detection(
-                line=line, t_ns=got["t"], arrival_ns=got["t_arrival"], sensor=got["sensor_id"],
-                kind=row.get("sensor_type") or got["sensor_id"], tag_id=(row.get("tag_id") or "").strip(), e_m=got["e_m"],
-                n_m=got["n_m"], r_ee=r[0], r_en=r[1], r_nn=r[2],
+                line=line, t_ns=got["t"], arrival_ns=got["t_arrival"], sensor=sensor, kind=row.get("sensor_type") or sensor,
+                tag_id=tag_id, e_m=got["e_m"], n_m=got["n_m"], r_ee=r[0], r_en=r[1], r_nn=r[2],
             )
         )  # fmt: skip
     told(path, wanted)

@@ -50,7 +50,7 @@ def test_a_row_of_a_sensor_that_nobody_told_of_is_refused_and_the_rest_goes_on(f
     without, said = capsys.readouterr()
     more = tmp_path / "more.csv"
     lines = files[0].read_text().splitlines()
-    lines[4:4] = ["77,15,16,nosuch,radar,,9000,9000,64,0,64,,", "78,15,16,nosuch,gps_tag,GHOST,9000,9000,64,0,64,,"]
+    lines[4:4] = ["77,15,16,nosuch,radar,,9000,9000,64,0,64,,", "78,15,16,nosuch,lora,GHOST,9000,9000,64,0,64,,"]
     more.write_text("\n".join([*lines, "79,95,96,,gps_tag,TAG,9000,9000,64,0,64,,"]) + "\n")
     assert run("--detections", more, *rest) == 0
     out, err = capsys.readouterr()
@@ -64,6 +64,28 @@ def test_a_row_of_a_sensor_that_nobody_told_of_is_refused_and_the_rest_goes_on(f
     files[1].write_text("{}")
     assert run("--detections", more, *rest) == 0
     assert capsys.readouterr().out == out
+
+
+def test_a_tag_needs_no_line_in_sensors(files, tmp_path, capsys):
+    """--sensors names what looks: the cases of silent tags name their radar alone, and were without a tag."""
+    named = json.loads(files[1].read_text())
+    named["sensors"] = [{"id": "radar1", "type": "radar", "kind": "xy"}]
+    alone = tmp_path / "looks.json"
+    alone.write_text(json.dumps(named))
+    assert run("--detections", files[0], "--sensors", alone, "--every", 10) == 0
+    out, err = capsys.readouterr()
+    assert "sensor_id" not in err and {r.split(",")[2] for r in out.splitlines()[1:]} >= {"TAG"}
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("case", ["silent-tag-in-clutter", "silent-tag-on-passing-car", "tag-changes-lorry"])
+def test_the_cases_of_tags_have_their_tag(case, capsys):
+    folder = Path(__file__).resolve().parents[2].parent / "shared" / "cases" / "tracking"
+    if not folder.is_dir():
+        pytest.skip("../shared/cases is not here")
+    assert run("--detections", folder / f"track-{case}.csv", "--sensors", folder / f"track-{case}.json", "--every", 100) == 0
+    out, err = capsys.readouterr()
+    assert not err and [r.split(",")[2] for r in out.splitlines()[1:]].count("A") >= 5
 
 
 @pytest.mark.parametrize("far", ["1e12", "6.4e6", "-1e300"])
