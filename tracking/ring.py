@@ -93,10 +93,19 @@ class Ring:
         times_ns, time_ns = self.times_ns, m.time_ns
         i = bisect.bisect_left(times_ns, time_ns)
         while i < self._n and times_ns[i] == time_ns:
-            if self[i] == m:
+            if self._says(i, m):
                 return i
             i += 1
         return None
+
+    def _says(self, i: int, m: Measurement) -> bool:
+        """Whether that of an index is a measurement of its time in all that it says, without making one."""
+        _, lat, lon, r_ee, r_en, r_nn, ve, vn, which = _VALUES.unpack_from(self._rows, _WIDE * i)
+        if lat != m.lat_deg or lon != m.lon_deg or r_ee != m.r_ee or r_en != m.r_en or r_nn != m.r_nn:
+            return False
+        if (None, None) == (m.ve_mps, m.vn_mps) if math.isnan(vn) else (ve, vn) == (m.ve_mps, m.vn_mps):
+            return self._of(which) == (m.device, m.origin, m.r_v, m.stated, m.here, m.doubted)
+        return False
 
     @property
     def times_ns(self) -> array.array[int]:

@@ -34,6 +34,7 @@ from tracking.kernel import (
     SIDES,
     STATED,
     TAIL,
+    TURNS,
     TWO,
     WAY,
     WHITE,
@@ -176,6 +177,13 @@ class Running:
             time_ns, time_ns, self.first_ns, self.hits, self.refused, self.moved_ns, self.rival, 0, self.recent, True,
             self.last, time_ns, False, self._learnt(), sides, self.receivers,
         ))  # fmt: skip
+
+    @property
+    def eventful(self) -> bool:
+        """``Core.eventful``."""
+        if self.recent or self.rival is not None or self.receivers:
+            return True
+        return self.sided and self.row[self._at // 8 + TAIL + TWO + 6] >= TURNS
 
     @property
     def way(self) -> Way:

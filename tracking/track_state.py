@@ -47,6 +47,8 @@ KEPT_EACH = 16
 VERDICTS: tuple[Verdict, ...] = ("began", "used", "refused", "moved", "beside")
 _CODES = {verdict: float(i) for i, verdict in enumerate(VERDICTS)}
 _BEGAN, _USED, _MOVED_NOTHING = _CODES["began"], _CODES["used"], (_CODES["refused"], _CODES["beside"])
+#: What is said of a measurement with which a rival took over.
+MOVED = _CODES["moved"]
 #: Not many more measurements than this are ever kept, whatever ``late_s`` says.
 RING_MOST = 1024
 
@@ -328,6 +330,13 @@ class LiveTrack:
             return self.running.updated_ns  # type: ignore[union-attr]  # it runs
         core = self.core(model)
         return None if core is None else core.updated_ns
+
+    def eventful(self, model: Model) -> bool:
+        """Whether there may be more to tell of a used measurement (``Core.eventful`` of the newest filter)."""
+        if self._runs and self.running is not None and len(self._cores) == len(self.state.ring):
+            return self.running.eventful
+        core = self.core(model)
+        return core is not None and core.eventful
 
     def follow(self, m: Measurement, model: Model, long_ns: int) -> Told | None:
         """Take in a measurement that is newer than all and like nearly all, in place, and what the filter says then; None where
@@ -688,15 +697,42 @@ class LiveTrack:
         for m in waiting:
             at = s.ring.at(m)
             if at is not None:
-                verdict, nis = self._verdict(at)
-                # what was there before is asked only where it is remarkable: nearly all are used soon after one that was
-                soon = (verdict == "used" and at > 0 and self._verdict(at - 1)[0] != "refused"
-                        and m.time_ns - s.ring.times_ns[at - 1] < long_ns)  # fmt: skip
-                out.append((m, verdict, nis, None if soon else self._after(at - 1, model) if at else self.base))
+                out.append((m, *self._became(at, m, model, long_ns)))
             else:  # the ring began anew meanwhile
                 out.append((m, "old", 0.0, None))
         self._prune(model)
         return out
+
+    def _became(self, at: int, m: Measurement, model: Model, long_ns: int) -> tuple[Outcome, float, Core | None]:
+        """What became of a late measurement that stands at an index of the ring: (outcome, NIS, the filter before it)."""
+        verdict, nis = self._verdict(at)
+        if verdict == "used" and at > 0:
+            # what was there before is asked only where it is remarkable: nearly all are used soon after one that was
+            ring = self.state.ring
+            if ring.became(at - 1)[0] not in _MOVED_NOTHING and m.time_ns - ring.times_ns[at - 1] < long_ns:
+                return verdict, nis, None
+        return verdict, nis, self._after(at - 1, model) if at else self.base
+
+    def put_in(
+        self, m: Measurement, model: Model, long_ns: int
+    ) -> tuple[list[tuple[Step, Told, Measurement | None]], tuple[Outcome, float, Core | None]] | None:
+        """``insert`` of a late measurement like nearly all, where none waits: ``since`` it, and what became of it as
+        ``caught_up`` has it; None where it is no such one, and nothing is changed.
+        """
+        ring, time_ns = self.state.ring, m.time_ns
+        if (
+            time_ns >= ring.newest_ns or self._is_old(time_ns) or ring.newest_ns - time_ns > model.keep_ns
+            or len(ring) >= RING_MOST  # it would leave the ring again at once
+        ):  # fmt: skip
+            return None
+        at = bisect.bisect_left(ring.times_ns, time_ns)
+        if ring.times_ns[at] == time_ns:
+            return None
+        ring.insert(at, m)
+        self._forget(at)
+        steps, became = self.since(time_ns, model), self._became(at, m, model, long_ns)
+        self._prune(model)
+        return steps, became
 
     def taken_over(self, after_ns: int, window_ns: int, model: Model) -> list[tuple[Measurement, Core, Core]]:
         """(measurement, the filter before and at it) of rivals that took over after a time, none told of near it: a late
@@ -706,7 +742,7 @@ class LiveTrack:
         self.updated_ns(model)
         first = max(1, bisect.bisect_right(s.ring.times_ns, after_ns))
         return [
-            (s.ring[i], after(i - 1, model), after(i, model)) for i in s.ring.all_became(first, _CODES["moved"])
+            (s.ring[i], after(i - 1, model), after(i, model)) for i in s.ring.all_became(first, MOVED)
             if all(abs(s.ring.time_ns(i) - told_ns) >= window_ns for told_ns in s.taken)
         ]
 

@@ -31,7 +31,7 @@ from tracking.presets import UNSAID_S, Presets
 from tracking.ring import Step
 from tracking.running import Told
 from tracking.step import Core, Model, placed, predicted
-from tracking.track_state import LiveTrack, Outcome, TrackState
+from tracking.track_state import MOVED, LiveTrack, Outcome, TrackState
 
 #: So many of the last five fixes refused: the track is contradicted.
 MOSTLY = 3
@@ -186,7 +186,7 @@ class Tracker:
             if outcome not in ("refused", "beside"):
                 self.point(live, core, m, nis, book)
             if outcome != "used" or core.eventful or s.open_events or m.time_ns - before.updated_ns >= self.reinit_ns:
-                self._measured(live, m, None, before, outcome, nis, core, book)
+                self._measured(live, m, None, before, outcome, nis, book)
             return outcome
         # what just fell silent or coasts is shown at once
         if live.put_off(m, s.status != "confirmed"):
@@ -194,6 +194,16 @@ class Tracker:
                 self.log.disturbed(self, live, m.time_ns, book)
             return "waits"
         self.catch_up(live, book)
+        if not (first or doubted or self.log.busy(m.time_ns)):
+            if s.ring and m.time_ns > s.ring.newest_ns:
+                told = None if s.open_events else live.follow(m, model, self.reinit_ns)
+                if told is not None:  # nothing waits any more
+                    self.stepped(live, told, m, book)
+                    return "used"
+            elif (put := live.put_in(m, model, self.reinit_ns)) is not None:
+                steps, (outcome, nis, before) = put
+                self._told_anew(live, steps, [(m, outcome, nis, before)], m.time_ns, book)
+                return outcome
         begins = self.log.busy(m.time_ns) and live.core(model) is None
         if begins:
             self._goes_on(live, m)
@@ -209,7 +219,7 @@ class Tracker:
             self.retell(live, m.time_ns, book)
         elif core is not None and outcome in ("began", "used", "moved"):
             self.point(live, core, m, nis, book)
-        self._measured(live, m, rival, before, outcome, nis, core, book)
+        self._measured(live, m, rival, before, outcome, nis, book)
         if late:
             self._taken_over(live, m.time_ns, book)
         return outcome
@@ -220,9 +230,20 @@ class Tracker:
             first_ns = min(m.time_ns for m in live.state.waiting)
             steps = live.since(first_ns, self.model(live))
             caught_up = live.caught_up(self.model(live), self.reinit_ns)
-            self._retold(live, steps, book)
-            for m, outcome, nis, before in caught_up:
-                self._measured(live, m, None, before, outcome, nis, None, book)
+            self._told_anew(live, steps, caught_up, first_ns, book)
+
+    def _told_anew(
+        self, live: LiveTrack, steps: list[tuple[Step, Told, Measurement | None]],
+        late: list[tuple[Measurement, Outcome, float, Core | None]], first_ns: int, book: Book,
+    ) -> None:  # fmt: skip
+        """The steps from a time on, and the events that follow from the late measurements among them."""
+        took_over = self._retold(live, steps, book)
+        eventful, s = live.eventful(self.model(live)), live.state
+        for m, outcome, nis, before in late:
+            # of one that was used soon after another, as nearly all, there is nothing to tell
+            if outcome != "used" or before is not None or eventful or s.open_events or m.doubted:
+                self._measured(live, m, None, before, outcome, nis, book)
+        if took_over:
             self._taken_over(live, first_ns, book)
 
     def _taken_over(self, live: LiveTrack, after_ns: int, book: Book) -> None:
@@ -247,7 +268,7 @@ class Tracker:
 
     def _measured(
         self, live: LiveTrack, m: Measurement, rival: Measurement | None, before: Core | None, outcome: Outcome, nis: float,
-        core: Core | None, book: Book,
+        book: Book,
     ) -> None:  # fmt: skip
         """The events that follow from a measurement, and the point of one that is too old for a filter."""
         model, s = self.model(live), live.state
@@ -429,9 +450,10 @@ class Tracker:
         """
         self._retold(live, live.since(from_ns, self.model(live)), book)
 
-    def _retold(self, live: LiveTrack, steps: list[tuple[Step, Told, Measurement | None]], book: Book) -> None:
-        s = live.state
-        for (time_ns, origin, device, _, nis), told, withdrawn in steps:
+    def _retold(self, live: LiveTrack, steps: list[tuple[Step, Told, Measurement | None]], book: Book) -> bool:
+        """``retell`` of some steps; whether a rival took over with one."""
+        s, took_over = live.state, False
+        for (time_ns, origin, device, code, nis), told, withdrawn in steps:
             if withdrawn is not None:
                 self.withdraw(live, withdrawn, book)
                 continue
@@ -444,6 +466,9 @@ class Tracker:
                     nis=nis if math.isfinite(nis) else None, believed_at=book.seq,
                 )
             )  # fmt: skip
+            if code == MOVED:
+                took_over = True
+        return took_over
 
     def withdraw(self, live: LiveTrack, m: Measurement, book: Book) -> None:
         """No step of this track is a measurement's, if one was."""

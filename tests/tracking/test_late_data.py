@@ -77,6 +77,30 @@ def test_asked_or_put_down_at_any_time_it_tells_the_same():
     assert msgspec.msgpack.encode(out) == want
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_late_fix_like_nearly_all_is_what_the_long_way_makes_of_it(seed, monkeypatch):
+    """To the last byte of all that is told, with fixes that are false and a place that is left for another."""
+    some, rng, off = fixes(300, 1.0, seed), random.Random(seed), 0.0
+    for k in range(len(some)):
+        off = 0.2 if k == 200 and seed % 2 else off
+        away = off + (0.03 if rng.random() < 0.04 else 0.0)
+        some[k] = msgspec.structs.replace(some[k], lat_deg=some[k].lat_deg + away)
+    entries = arriving(some, (4.0, 40.0)[seed // 2], seed)
+    put, followed = [], []
+    put_in, follow = track_state.LiveTrack.put_in, track_state.LiveTrack.follow
+    with monkeypatch.context() as m:
+        m.setattr(track_state.LiveTrack, "put_in", lambda *args: put.append(put_in(*args)) or put[-1])
+        m.setattr(track_state.LiveTrack, "follow", lambda *args: followed.append(follow(*args)) or followed[-1])
+        fold, got = folded(entries)
+    assert any(one is not None for one in put)
+    assert any(one is not None for one in followed)
+    monkeypatch.setattr(track_state.LiveTrack, "put_in", lambda *_: None)
+    long, want = folded(entries)
+    assert msgspec.msgpack.encode(got) == msgspec.msgpack.encode(want)
+    assert fold.snapshot() == long.snapshot()
+    assert {event.kind for changes in got for event in changes.events} >= {"outlier"}
+
+
 def test_the_ring_is_not_run_again_for_each(monkeypatch):
     """A device at 10 Hz, each fix up to 20 s late: some steps a message, not the two hundred that its disorder is long."""
     steps, real = [0], track_state.advance
