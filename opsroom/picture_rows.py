@@ -7,8 +7,10 @@ Rows are rounded when they are published (1e-7 degrees, 1e-3 m, 1e-3 m/s, covari
 from __future__ import annotations
 
 import functools
+import operator
 import typing
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,6 +19,14 @@ from birddog.model import TimeSource
 from tracking.budget import AlertBudget
 
 Row = TypeVar("Row", bound=msgspec.Struct)
+
+#: Fewer rows than this are rounded each by itself.
+_FEW = 60
+#: What is nearer to the middle between two decimals is rounded by itself, and so is what is so large that its product with a
+#: power of ten is not exact to a ten thousandth.
+_MIDDLE, _LARGE = 0.4999, 1e11
+#: A float has the powers of ten up to this one to the last digit.
+_TENS = 22
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,5 +96,73 @@ def quantised(row: Row) -> Row:
     for field, decimals in _decimals(type(row)):
         value = getattr(row, field)
         if type(value) is float:
-            changes[field] = float(f"{value:.6g}") if decimals is None else round(value, decimals) + 0.0
+            changes[field] = _rounded(value, decimals)
     return msgspec.structs.replace(row, **changes) if changes else row
+
+
+def quantised_all(rows: Sequence[Row]) -> list[Row]:
+    """``quantised`` of rows of one kind, in NumPy where they are many: a quarter of the time, the same digits."""
+    if len(rows) < _FEW:
+        return [quantised(row) for row in rows]
+    fields, values_of = _columns(type(rows[0]))
+    columns, changes = list(zip(*map(values_of, rows), strict=True)), {}
+    alike: dict[int | None, list[tuple[str, tuple[Any, ...], bool]]] = {}
+    for (field, decimals), column in zip(fields, columns, strict=True):
+        kinds = set(map(type, column))
+        if float in kinds:
+            alike.setdefault(decimals, []).append((field, column, len(kinds) == 1))
+    for decimals, some in alike.items():
+        for (field, column, whole), told in zip(some, _all_rounded([one for _, one, _ in some], decimals), strict=True):
+            changes[field] = told if whole else [
+                one if type(value) is float else value for one, value in zip(told, column, strict=True)
+            ]  # fmt: skip
+    if not changes:
+        return list(rows)
+    names, replace = tuple(changes), msgspec.structs.replace
+    return [replace(row, **dict(zip(names, told, strict=True)))
+            for row, told in zip(rows, zip(*changes.values(), strict=True), strict=True)]  # fmt: skip
+
+
+@functools.cache
+def _columns(kind: type[msgspec.Struct]) -> tuple[tuple[tuple[str, int | None], ...], Callable[[Any], tuple[Any, ...]]]:
+    """``_decimals`` of a kind of row, and what reads their values of one."""
+    fields = _decimals(kind)
+    if len(fields) < 2:  # an ``attrgetter`` of one field gives no tuple
+        return fields, lambda row: tuple(getattr(row, field) for field, _ in fields)
+    return fields, operator.attrgetter(*[field for field, _ in fields])
+
+
+def _rounded(value: float, decimals: int | None) -> float:
+    return float(f"{value:.6g}") if decimals is None else round(value, decimals) + 0.0
+
+
+def _all_rounded(columns: Sequence[Sequence[float | None]], decimals: int | None) -> list[list[float]]:
+    """``_rounded`` of each number of some columns.
+
+    A whole number and a power of ten that are both exact give by one operation the float next to the decimal that they make
+    (IEEE 754), which is the one that Python reads of its digits.  Whether it is the right whole number is sure unless the
+    product lies next to the middle of two; those, and what is not finite, are rounded one by one.
+    """
+    import numpy as np  # who only reads rows does without
+
+    values, tens = np.array(columns, np.float64), 10.0 ** np.arange(_TENS + 1)
+    with np.errstate(all="ignore"):
+        if decimals is None:
+            size = np.abs(values)
+            power = 5.0 - np.floor(np.log10(size))
+            power[np.isnan(power)] = 0.0
+            up, down = (tens[np.clip(some, 0, _TENS).astype(np.int64)] for some in (power, -power))
+            scaled = values * up / down
+            whole, digits = np.rint(scaled), np.abs(scaled)
+            told, nothing = whole * down / up, size == 0.0
+            told[nothing] = values[nothing]
+            sure = nothing | ((digits >= 1e5) & (digits < 1e6) & (np.abs(power) <= _TENS))
+        else:
+            scaled = values * tens[decimals]
+            whole = np.rint(scaled)
+            told, sure = whole / tens[decimals] + 0.0, np.abs(scaled) < _LARGE
+        sure &= np.abs(scaled - whole) < _MIDDLE
+    for at in np.argwhere(~(sure | np.isnan(values))).tolist():
+        told[*at] = _rounded(float(values[*at]), decimals)
+    out: list[list[float]] = told.tolist()
+    return out

@@ -21,7 +21,7 @@ import msgspec
 from birddog import __version__, lock
 from birddog.errors import BirddogError
 from birddog.model import Alert, Track, TrackPoint
-from opsroom.picture_rows import FlagRow, Refused, quantised
+from opsroom.picture_rows import FlagRow, Refused, quantised, quantised_all
 from opsroom.picture_view import TROUBLE, NotReady, PictureReader, line
 
 __all__ = [
@@ -265,16 +265,18 @@ class PictureWriter:
         """Write the tracks as they are believed now, beside their rows, in place of those of before."""
         self._do("DELETE FROM now")
         self._do_many("INSERT OR REPLACE INTO now SELECT id, revision, ? FROM track WHERE id = ?",
-                      [(_pack(quantised(row)), row.track_id) for row in rows])
+                      [(_pack(row), row.track_id) for row in quantised_all(list(rows))])
 
     def _put_rows(self, changed: dict[tuple[str, str], tuple[int, Any] | None]) -> None:
-        rows: dict[str, list[tuple[Any, ...]]] = {}
+        rows: dict[str, list[tuple[str, int, Any]]] = {}
         for (table, key), held in changed.items():
             if held is None:
                 self._do(f"DELETE FROM {table} WHERE id = ?", key)
             else:
-                rows.setdefault(table, []).append(_values(key, *held))
-        for table, many in rows.items():
+                rows.setdefault(table, []).append((key, *held))
+        for table, some in rows.items():
+            bodies = quantised_all([row for _, _, row in some])
+            many = [_values(key, revision, row) for (key, revision, _), row in zip(some, bodies, strict=True)]
             self._do_many(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(many[0]))})", many)
 
     def _put_points(self) -> None:
@@ -284,7 +286,8 @@ class PictureWriter:
             keys = {(point.track_id, point.time_ns, point.step): point for point in points}
             if len(keys) == len(points):
                 self._do_many(_OVER, [(p.believed_at, *key, p.believed_at) for key, p in keys.items()])
-                self._do_many(_TOLD, [(*key, p.believed_at, p.seq, _pack(quantised(p))) for key, p in keys.items()])
+                told = zip(keys, quantised_all(points), strict=True)
+                self._do_many(_TOLD, [(*key, p.believed_at, p.seq, _pack(p)) for key, p in told])
                 points.clear()
         for point in points:
             which, now = (point.track_id, point.time_ns, point.step), point.believed_at
@@ -360,8 +363,8 @@ _TOLD = "INSERT OR REPLACE INTO point VALUES (?, ?, ?, ?, NULL, ?, ?)"
 
 
 def _values(key: str, revision: int, row: Any) -> tuple[Any, ...]:
-    """A row as its table has it."""
-    body = _pack(quantised(row))
+    """A quantised row as its table has it."""
+    body = _pack(row)
     match row:
         case Track():
             return (key, revision, row.operation, row.status, *(row.lapses_ns or (None, None, None)), body)

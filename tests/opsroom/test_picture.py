@@ -23,6 +23,7 @@ from birddog.model import (
     Decision,
     Device,
     Draft,
+    Event,
     Fix,
     FrameBody,
     Operation,
@@ -46,6 +47,7 @@ from opsroom.picture_store import (
     PictureReader,
     hold,
     quantised,
+    quantised_all,
     remove,
 )
 from opsroom.rebuilding import make, rebuild
@@ -590,6 +592,30 @@ def test_quantised(tmp_path):
     assert (q.lat_deg, str(q.lon_deg), q.ve_mps, str(q.vn_mps)) == (51.1234568, "0.0", 1.235, "0.0")
     assert (q.p_ee, q.p_en) == (1234.57, 0.000123457)
     assert Home(tmp_path / "j.db").picture.name == "j.db.picture"
+
+
+def test_many_rows_are_quantised_to_the_digits_of_each():
+    rng, nan = random.Random(7), float("nan")
+    hard: list[float | None] = [
+        0.0, -0.0, 1e-9, -4e-8, 5e-8, 0.5, 0.0005, 0.0015, 2.5e-7, 9.999995, 999999.5, 9999995.0, 1.000005, 99999.95, 1e5, 1e-5,
+        1e6, 1e22,
+        1e23, 1e300, 5e-324, 1e-17, 1e-30, 123456.5, 1234565.0, nan, float("inf"), -float("inf"), 0, 7, None, 51.12345675,
+    ]  # fmt: skip
+    hard += [rng.uniform(-180, 180) for _ in range(200)] + [10.0 ** rng.uniform(-12, 12) for _ in range(200)]
+    hard += [rng.randrange(10**6) / 10.0 ** rng.randrange(9) + rng.choice((0.0, 5e-8, 0.0005)) for _ in range(200)]
+    points = []
+    for k in range(2000):
+        some = [rng.choice(hard) for _ in range(8)]
+        points.append(TrackPoint(
+            track_id="T", seq=k, time_ns=k, lat_deg=some[0], lon_deg=some[1], ve_mps=some[2], vn_mps=some[3], p_ee=some[4],
+            p_en=some[5], p_nn=some[6], nis=some[7], origin="fix",
+        ))  # fmt: skip
+    want = [repr(quantised(point)) for point in points]
+    assert [repr(point) for point in quantised_all(points)] == want
+    assert [repr(point) for point in quantised_all(points[:5])] == want[:5]
+    assert [repr(point) for n in range(0, 2000, 80) for point in quantised_all(points[n : n + 80])] == want
+    told = [Event(event_id=f"E{k}", kind="stop", operation="o", seq=k, start_ns=k, lat_deg=1.23456789 * k) for k in range(80)]
+    assert quantised_all(told) == [quantised(event) for event in told]
 
 
 def test_what_fixes_mean_together_is_in_the_picture_and_the_same_however_it_was_cut(tmp_path):
