@@ -71,7 +71,7 @@ class Motion:
     """
 
     __slots__ = (
-        "_chances", "_which", "awake_from", "begin", "brought", "engine", "follow", "follow_all", "kinds", "modes", "show",
+        "_chances", "awake_from", "begin", "brought", "engine", "follow", "follow_all", "kinds", "known", "modes", "show",
         "show_all", "size", "squeeze", "start", "step", "tables",
     )  # fmt: skip
 
@@ -85,9 +85,9 @@ class Motion:
         #: As ``kernel.step`` has it: behind what a motion is it keeps what it last asked of it.
         self.kinds = np.array([(mode.q, mode.tau_s, mode.walk, math.nan, *[0.0] * 5) for mode in modes])
         self._chances: dict[float, np.ndarray] = {}
-        #: ``chances`` of so many times in a row, and of each time which of them it is.
+        #: ``chances`` of so many times in a row, and of each time which of them it is (``which``, without a call).
         self.tables = np.empty((16, len(modes), len(modes)))
-        self._which: dict[float, int] = {}
+        self.known: dict[float, int] = {}
 
     def chances(self, dt_s: float) -> np.ndarray:
         """(M, M): row i holds the chances of going from mode i to each mode within dt_s."""
@@ -107,9 +107,9 @@ class Motion:
 
     def which(self, dt_s: float) -> int:
         """Which of ``tables`` is ``chances`` of a time, until ``tidied``; ``tables`` may be another array afterwards."""
-        at = self._which.get(dt_s)
+        at = self.known.get(dt_s)
         if at is None:
-            at = self._which[dt_s] = len(self._which)
+            at = self.known[dt_s] = len(self.known)
             if at == len(self.tables):
                 self.tables = np.concatenate((self.tables, np.empty_like(self.tables)))
             self.tables[at] = self.chances(dt_s)
@@ -117,8 +117,8 @@ class Motion:
 
     def tidied(self) -> None:
         """Whoever asks ``which`` begins: where very many times were asked before, they are forgotten."""
-        if len(self._which) > TABLES:
-            self._which.clear()
+        if len(self.known) > TABLES:
+            self.known.clear()
 
 
 def _kept(table: np.ndarray) -> np.ndarray:

@@ -43,14 +43,14 @@ Step = tuple[int, Origin, str, float, float]
 class Ring:
     """Measurements of one track, in the order of ``track_state``.
 
-    ``newest_ns`` is the time of the last, while there is one; to read.
+    ``n``: how many (``len``, without a call); ``newest_ns``: the time of the last, while there is one; both to read.
     """
 
-    __slots__ = ("_first", "_kinds", "_n", "_rows", "_times_ns", "newest_ns")
+    __slots__ = ("_first", "_kinds", "_rows", "_times_ns", "n", "newest_ns")
 
     def __init__(self, some: Iterable[Measurement] = ()):
         #: ``_ROW`` of each, and room for more.
-        self._rows, self._n, self.newest_ns = _NOTHING, 0, 0
+        self._rows, self.n, self.newest_ns = _NOTHING, 0, 0
         #: The first kind, of nearly all tracks the only one, and all of them where there are more.
         self._first: Kind | None = None
         self._kinds: list[Kind] | None = None
@@ -60,7 +60,7 @@ class Ring:
             self.append(m)
 
     def __len__(self) -> int:
-        return self._n
+        return self.n
 
     @overload
     def __getitem__(self, i: int) -> Measurement: ...
@@ -70,20 +70,20 @@ class Ring:
 
     def __getitem__(self, i: int | slice) -> Measurement | list[Measurement]:
         if isinstance(i, slice):
-            return [self[k] for k in range(*i.indices(self._n))]
-        if not -self._n <= i < self._n:
+            return [self[k] for k in range(*i.indices(self.n))]
+        if not -self.n <= i < self.n:
             raise IndexError(i)
-        time_ns, lat, lon, r_ee, r_en, r_nn, ve, vn, which = _VALUES.unpack_from(self._rows, _WIDE * (i % self._n))
+        time_ns, lat, lon, r_ee, r_en, r_nn, ve, vn, which = _VALUES.unpack_from(self._rows, _WIDE * (i % self.n))
         device, origin, r_v, stated, here, doubted = self._of(which)
         if math.isnan(vn):
             return Measurement(time_ns, device, origin, lat, lon, r_ee, r_en, r_nn, None, None, r_v, stated, here, doubted)
         return Measurement(time_ns, device, origin, lat, lon, r_ee, r_en, r_nn, ve, vn, r_v, stated, here, doubted)
 
     def __iter__(self) -> Iterator[Measurement]:
-        return map(self.__getitem__, range(self._n))
+        return map(self.__getitem__, range(self.n))
 
     def __reversed__(self) -> Iterator[Measurement]:
-        return map(self.__getitem__, range(self._n - 1, -1, -1))
+        return map(self.__getitem__, range(self.n - 1, -1, -1))
 
     def __contains__(self, m: object) -> bool:
         return isinstance(m, Measurement) and self.at(m) is not None
@@ -92,7 +92,7 @@ class Ring:
         """The index of a measurement, in all that it says; None: it is not there."""
         times_ns, time_ns = self.times_ns, m.time_ns
         i = bisect.bisect_left(times_ns, time_ns)
-        while i < self._n and times_ns[i] == time_ns:
+        while i < self.n and times_ns[i] == time_ns:
             if self._says(i, m):
                 return i
             i += 1
@@ -123,7 +123,7 @@ class Ring:
     def last_fixes(self, device: str, most: int) -> list[int]:
         """The times of the last fixes of a device, in their order."""
         found: list[int] = []
-        for i in range(self._n - 1, -1, -1):
+        for i in range(self.n - 1, -1, -1):
             kind = self.kind(i)
             if kind[0] == device and kind[1] == "fix":
                 found.append(self.time_ns(i))
@@ -133,11 +133,16 @@ class Ring:
 
     def append(self, m: Measurement, code: float = 0.0, nis: float = 0.0) -> None:
         """One that is the newest, and what became of it."""
-        time_ns, ve, vn, rows, n = m.time_ns, m.ve_mps, m.vn_mps, self._rows, self._n
+        time_ns, ve, vn, rows, n = m.time_ns, m.ve_mps, m.vn_mps, self._rows, self.n
         if ve is None or vn is None:
             ve, vn = 0.0, math.nan
         kind = m.device, m.origin, m.r_v, m.stated, m.here, m.doubted
-        which = 0 if kind == self._first else self._which(kind)
+        if kind == self._first:
+            which = 0
+        elif self._first is None:
+            self._first, which = kind, 0
+        else:
+            which = self._which(kind)
         at = _WIDE * n
         if at == len(rows):
             if n:
@@ -145,7 +150,7 @@ class Ring:
             else:
                 rows = self._rows = bytearray(_WIDE * _LEAST)
         _ROW.pack_into(rows, at, time_ns, m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn, ve, vn, which, code, nis)
-        self._n, self.newest_ns = n + 1, time_ns
+        self.n, self.newest_ns = n + 1, time_ns
         if self._times_ns is not None:
             self._times_ns.append(time_ns)
 
@@ -182,7 +187,7 @@ class Ring:
             self._rows = bytearray()
         self._rows[at:at] = self._row(m)
         times_ns.insert(i, m.time_ns)
-        self._n, self.newest_ns = self._n + 1, times_ns[-1]
+        self.n, self.newest_ns = self.n + 1, times_ns[-1]
 
     def __setitem__(self, i: int, m: Measurement) -> None:
         times_ns, at = self.times_ns, _WIDE * i
@@ -191,21 +196,21 @@ class Ring:
         self.newest_ns = times_ns[-1]
 
     def __delitem__(self, i: int | slice) -> None:
-        first, end, step = (slice(i, i + 1) if isinstance(i, int) else i).indices(self._n)
+        first, end, step = (slice(i, i + 1) if isinstance(i, int) else i).indices(self.n)
         assert step == 1, "what leaves a ring stands together"
         if end <= first:
             return
         del self._rows[_WIDE * first : _WIDE * end]
-        self._n -= end - first
+        self.n -= end - first
         if self._times_ns is not None:
             del self._times_ns[first:end]
-        self.newest_ns = self.time_ns(self._n - 1) if self._n else 0
-        if self._kinds is not None and len(self._kinds) > self._n + _SPARE:
+        self.newest_ns = self.time_ns(self.n - 1) if self.n else 0
+        if self._kinds is not None and len(self._kinds) > self.n + _SPARE:
             self._tidy()
 
     def clear(self) -> None:
         """None is left."""
-        self._rows, self._n, self.newest_ns = _NOTHING, 0, 0
+        self._rows, self.n, self.newest_ns = _NOTHING, 0, 0
         self._first = self._kinds = self._times_ns = None
 
     def kind(self, i: int) -> Kind:
@@ -222,7 +227,7 @@ class Ring:
     @property
     def table(self) -> Any:
         """(n, 11): the rows as an array, to read and to let go of before the ring changes; a time is a whole number there."""
-        return np.frombuffer(self._rows)[: _WIDE // 8 * self._n].reshape(-1, _WIDE // 8)
+        return np.frombuffer(self._rows)[: _WIDE // 8 * self.n].reshape(-1, _WIDE // 8)
 
     def _row(self, m: Measurement) -> bytes:
         ve, vn = m.ve_mps, m.vn_mps
@@ -266,7 +271,7 @@ class Ring:
         """All of it for a snapshot; of equal rings the same."""
         self._tidy()
         first = self._first
-        kinds = self._kinds if self._kinds is not None else [] if first is None or not self._n else [first]
+        kinds = self._kinds if self._kinds is not None else [] if first is None or not self.n else [first]
         return kinds, self.table[:, : _SAID // 8].tobytes()
 
     @classmethod
@@ -283,9 +288,9 @@ class Ring:
         if not np.isin(values[:, 8], np.arange(len(kinds))).all():
             raise msgspec.ValidationError("ring: a row of no kind")
         ring = cls()
-        ring._n = len(values)
+        ring.n = len(values)
         ring._rows = bytearray(np.pad(values, ((0, 0), (0, (_WIDE - _SAID) // 8))).tobytes())
-        ring.newest_ns = ring.time_ns(ring._n - 1) if ring._n else 0
+        ring.newest_ns = ring.time_ns(ring.n - 1) if ring.n else 0
         # one string for each device, as ``evidence.of_fix`` has it
         ring._have([(sys.intern(kind[0]), *kind[1:]) for kind in kinds])
         return ring

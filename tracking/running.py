@@ -7,6 +7,7 @@ like nearly all, a snapshot), and a row goes on from a Core to the last digit.  
 
 from __future__ import annotations
 
+import functools
 import math
 import struct
 from typing import Any
@@ -69,6 +70,12 @@ _NEVER_NS = -(2**63)
 _NUMBERS: Any = np.empty(HEAD + 64 * WIDTH)
 
 
+@functools.lru_cache(256)
+def _unsaid(said: float) -> float:
+    """``unsaid`` of a device of which nothing was seen."""
+    return unsaid(0.0, 0.0, said, said, 1.0)
+
+
 def runs(core: Core, model: Model) -> bool:
     """Whether a filter may go on from a Core in a row: not that of a reference engine, nor after another class, nor
     after anonymous evidence, which a device's own fix outweighs (``step.advance``).
@@ -104,7 +111,7 @@ class Running:
         model, motion, time_ns = self.model, self.motion, m.time_ns
         said = 0.0 if m.origin == "sighting" else LASTING * (m.r_ee + m.r_nn) / 2.0
         if m.origin == "fix" and m.stated:
-            said = unsaid(0.0, 0.0, said, said, 1.0)
+            said = _unsaid(said)
         elif m.origin == "fix" and m.r_ee == model.base:
             said = max(said, lasts(0.0, 0.0, model.base))
         ve, vn = (0.0, math.nan) if m.ve_mps is None or m.vn_mps is None else (m.ve_mps, m.vn_mps)
@@ -293,12 +300,13 @@ class Running:
         if not stated and not (same := rows[:, 3] == base).all():
             n = int(same.argmin())
         motion.tidied()
-        which, newest_ns = motion.which, self.updated_ns
+        which, known, newest_ns = motion.which, motion.known, self.updated_ns
         waits: list[float] = []
         for time_ns in ring.times_ns[first : first + n]:
             if time_ns > newest_ns:
                 dt_s = (time_ns - newest_ns) / NS
-                waits += dt_s, which(dt_s)
+                at = known.get(dt_s)
+                waits += dt_s, which(dt_s) if at is None else at
                 newest_ns = time_ns
             else:
                 waits += 0.0, 0
@@ -317,7 +325,7 @@ class Running:
         self.changed_ns = int(_TURNED[0])
         if _TURNED[1] != _NEVER_NS:
             self.moved_ns = int(_TURNED[1])
-        return [tuple(one) for one in _SAID[:n].tolist()]
+        return list(map(tuple, _SAID[:n].tolist()))
 
     def _learnt(self) -> DeviceNoises:
         """What was learnt of every device."""

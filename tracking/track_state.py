@@ -269,7 +269,7 @@ class LiveTrack:
                     cores[k - 1] = running.packed()
         self._kept = min(self._kept, at)
         if newest and running is not None:
-            if len(cores) == len(ring):
+            if len(cores) == ring.n:
                 self.running, self._runs = running, True
             elif cores[-1] is None:  # more of the ring is to be run after it
                 cores[-1] = running.core()
@@ -315,7 +315,7 @@ class LiveTrack:
     def core(self, model: Model) -> Core | None:
         """The newest filter; None before the first measurement."""
         cores = self._cores
-        n = len(self.state.ring)
+        n = self.state.ring.n
         if not n:
             return self.base
         if len(cores) == n:
@@ -326,14 +326,14 @@ class LiveTrack:
 
     def updated_ns(self, model: Model) -> int | None:
         """When the newest filter last used a measurement; None before the first."""
-        if self._runs and len(self._cores) == len(self.state.ring):
+        if self._runs and len(self._cores) == self.state.ring.n:
             return self.running.updated_ns  # type: ignore[union-attr]  # it runs
         core = self.core(model)
         return None if core is None else core.updated_ns
 
     def eventful(self, model: Model) -> bool:
         """Whether there may be more to tell of a used measurement (``Core.eventful`` of the newest filter)."""
-        if self._runs and self.running is not None and len(self._cores) == len(self.state.ring):
+        if self._runs and self.running is not None and len(self._cores) == self.state.ring.n:
             return self.running.eventful
         core = self.core(model)
         return core is not None and core.eventful
@@ -349,7 +349,7 @@ class LiveTrack:
         """
         ring, cores, running = self.state.ring, self._cores, self.running
         n = len(cores)
-        if n != len(ring):
+        if n != ring.n:
             return None
         if not self._runs or running is None or running.model is not model:
             core = unpacked(cores[-1]) if n else self.base
@@ -678,7 +678,7 @@ class LiveTrack:
         if first is not m:
             there = ring.at(first)
             at = _index(ring, first) if there is None else there
-        return len(ring) + 1 - at
+        return ring.n + 1 - at
 
     def _waits(self, m: Measurement, at: int) -> None:
         self.state.ring.insert(at, m)
@@ -827,7 +827,7 @@ class LiveTrack:
     def _as_it_runs(self) -> bool:
         """Whether the newest filter runs and knows no rival."""
         running = self.running
-        return self._runs and running is not None and running.rival is None and len(self._cores) == len(self.state.ring)
+        return self._runs and running is not None and running.rival is None and len(self._cores) == self.state.ring.n
 
     def _shown(self, now_ns: int, quiet_s: Callable[[LiveTrack], float]) -> tuple[int, tuple[float, ...]] | None:
         """When the newest filter is shown, and where; None where it does not run, knows a rival, or is for ``predicted``."""

@@ -194,7 +194,7 @@ class Tracker:
                 self.log.disturbed(self, live, m.time_ns, book)
             return "waits"
         self.catch_up(live, book)
-        if not (first or doubted or self.log.busy(m.time_ns)):
+        if not (first or self.log.busy(m.time_ns)):
             if s.ring and m.time_ns > s.ring.newest_ns:
                 told = None if s.open_events else live.follow(m, model, self.reinit_ns)
                 if told is not None:  # nothing waits any more

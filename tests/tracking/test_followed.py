@@ -200,7 +200,7 @@ def test_tables_of_very_many_times_make_room(monkeypatch):
         m.tidied()
         at = m.which(k / 8)
         assert (m.tables[at] == m.chances(k / 8)).all()
-    assert len(m._which) <= 21 and len(m.tables) == 32
+    assert len(m.known) <= 21 and len(m.tables) == 32
 
 
 def test_of_the_ring_few_filters_are_kept_and_all_can_be_had():
