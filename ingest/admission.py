@@ -1,7 +1,7 @@
 """Admission: what of a decoded message comes in, the second of the desk's four steps.
 
-The judge is asked for each observation, with the time that it states; what is refused leaves a reason, and where
-nothing of a message may stay, not one byte of it (docs/architecture.md, rules 5 and 8).
+The judge is asked for each observation, with the time that it states, or that of its receipt where that is earlier; what is
+refused leaves a reason, and where nothing of a message may stay, not one byte of it (docs/architecture.md, rules 5 and 8).
 """
 
 from __future__ import annotations
@@ -103,11 +103,17 @@ class Admission:
                         wrong = f"{(time_ns - received_ns) // NS} s ahead of the receiver"
                     if wrong:
                         time_ns = received_ns
+                said_ns, time_ns = time_ns, min(time_ns, received_ns)  # it was made by then, whatever its clock says
                 # the door first (a time that is not believed is not asked with): what is refused for who
                 # sent it leaves no position, whatever else is wrong with it
-                if observation.device != whom or time_ns != when_ns or type(observation) is TagRead or ruling:
+                if (observation.device != whom or time_ns != when_ns or said_ns != time_ns or type(observation) is TagRead
+                        or ruling):  # fmt: skip
                     whom, when_ns = observation.device, time_ns
                     verdict = door.judge(observation, device, received_ns, time_ns, broadcast)
+                    if said_ns > time_ns and verdict.state == "admitted":  # nor does it stand at a time at which it may not
+                        said = door.judge(observation, device, received_ns, said_ns, broadcast)
+                        if said.state in ("refused", "sealed"):
+                            verdict, time_ns = said, said_ns
                 if ruling and type(observation) is TagRead and self._bystander(observation.epc, verdict):
                     # that the reader read something stays; what it was does not, wherever it might stand
                     _refuse(refusals, Reject("unknown_device", BYSTANDER, device=observation.device))
@@ -195,6 +201,10 @@ class Admission:
             time_ns = stated_ns
         else:
             return None
+        if time_ns > received_ns:  # it was made by then, whatever its clock says
+            if self.directory.ruling or door.of(whom, device, time_ns, broadcast).state == "refused":
+                return None
+            time_ns = received_ns
         if self.directory.ruling:
             verdict = door.judge(first, device, received_ns, time_ns, broadcast)
             if verdict.basis == "warrant" and (type(first) is not Fix or not all(

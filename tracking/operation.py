@@ -545,6 +545,9 @@ class OperationFold:
             self._battery(live, device, book)
         time_ns = state.clocks.taken_at(fix, self.operation, s.track_id, before, book)
         self._put_right(live, device, book)
+        if (ahead or time_ns != fix.time_ns) and not self._covered(device, time_ns, fix.lat_deg, fix.lon_deg):
+            self._shown(live, book)
+            return
         m = of_fix(fix, time_ns, tracker.model(live))
         if ahead or (fix.time_ns is not None and time_ns != fix.time_ns):
             m = self._at_about(live, m)
@@ -594,8 +597,21 @@ class OperationFold:
             if m is not None and (m.time_ns, m.lat_deg, m.lon_deg) == (time_ns, lat_deg, lon_deg):
                 live.remove(m)
                 self.tracker.withdraw(live, m, book)
-                live.insert(self._at_about(live, msgspec.structs.replace(m, time_ns=m.time_ns + back_ns)), model)
+                if self._covered(device, m.time_ns + back_ns, m.lat_deg, m.lon_deg):
+                    live.insert(self._at_about(live, msgspec.structs.replace(m, time_ns=m.time_ns + back_ns)), model)
         self.tracker.retell(live, first_ns, book)
+
+    def _covered(self, device: str, time_ns: int, lat_deg: float, lon_deg: float) -> bool:
+        """Whether a position may stand at a time that its clock did not say: of that nobody asked the warrant."""
+        directory = self._directory
+        known = directory.device(device)
+        if not directory.ruling or (known is not None and known.basis != "warrant"):
+            return True
+        if not directory.under_warrant(device, self.operation):
+            return True
+        said, _ = directory.warrants.verdict(device, self.operation, "" if known is None else known.klass, time_ns,
+                                             lat_deg=lat_deg, lon_deg=lon_deg)  # fmt: skip
+        return said == "accept"
 
     def _at_about(self, live: LiveTrack, m: Measurement) -> Measurement:
         """A fix whose time is only known to about ``ABOUT_S``: it may lie so much further along its way, or less far."""

@@ -438,3 +438,42 @@ def test_an_entry_says_by_which_order_it_was_opened_whatever_that_is_called(name
     one = Opened(warrant=name, order=name[::-1], count=7)
     assert opened_of(openings.said_of(one)) == one
     assert opened_of("") is None and opened_of("ann") is None and opened_of('order "O1" of warrant') is None
+
+
+@pytest.mark.parametrize("ahead_s", [1, 30, 300, 600])
+def test_a_clock_that_is_ahead_begins_no_warrant_and_extends_none(desk, ahead_s):
+    """What is received before a warrant begins was made before it, whatever time it states (found by an auditor)."""
+    begins, ends = T0 + H, T0 + 2 * H
+    enter(desk, *added(warrant(use_from=iso_from_ns(begins), use_until=iso_from_ns(ends))))
+    for received_ns, right in ((begins - 1, "before_start"), (begins, "accept"), (ends - 1, "expired")):
+        assert said_of(desk, fix(time_ns=received_ns + ahead_s * NS), at_ns=received_ns) == right
+
+
+def test_a_clock_that_is_ahead_begins_no_attachment(desk):
+    """Whose it is follows from when it came in, where it says that it is made later."""
+    enter(desk, Attachment(device="free", shipment="keg", operation="A", from_ns=T0 + H))
+    for received_ns, whose in ((T0 + H - 1, "B"), (T0 + H, "A")):
+        (body,) = bodies_of(desk, message(fix("free", time_ns=received_ns + 300 * NS), device="free"), at_ns=received_ns)
+        assert body.verdicts[0].operation == whose
+
+
+@pytest.mark.parametrize("back_s", [60, 600])
+def test_a_clock_that_falls_back_extends_no_warrant(tmp_path, back_s):
+    """The door believes the time that is said; once it is known that the clock fell back, nothing stands after the end."""
+    desk = open_desk(tmp_path)
+    enter(desk, Operation(operation="A"), Device(device="tag"),
+          Attachment(device="tag", shipment="crate", operation="A", from_ns=0), *added(warrant()))
+    ends, stands = T0 + H, {}
+    for s in range(-1200, back_s - 20, 20):
+        said_ns = ends + (s - (back_s if s >= -300 else 0)) * NS
+        bodies_of(desk, message(fix(time_ns=said_ns, lat_deg=51.9 + s * 1e-4)), at_ns=ends + (s + 1) * NS)
+    fold, told = Fold(), []
+    for entry in desk.journal.read(0):
+        changes = fold.apply(entry)
+        told += [event.text for event in changes.events if event.kind == "clock"]
+        assert all(taken.time_ns < ends for taken in changes.fixes)
+        stands |= {point.time_ns: point for point in changes.points if point.origin == "fix"}
+    assert any("behind" in text for text in told)
+    assert max(at_ns for at_ns, point in stands.items() if not point.withdrawn) >= ends - 40 * NS
+    assert all(point.withdrawn for at_ns, point in stands.items() if at_ns >= ends)
+    desk.journal.close()
