@@ -35,10 +35,13 @@ from tracking.track_state import LiveTrack, Outcome
 
 #: A fix that is the last one to the digit, so often in a row, while its own speed or another receiver says that it moves.
 FROZEN_COUNT, FROZEN_MPS, FROZEN_AWAY_M = 4, 2.0, 100.0
-#: What was passed once is remembered of so many places, each so far from the one before, m; so many in a row, all of them
-#: different, that come again to the digit are a recording.  Of what everybody may hear, who are many, fewer are remembered.
-PASSED, PASSED_M, REPLAYED = 256, 20.0, 6
-PASSED_PUBLIC = 64
+#: Of a way's steps, each so far at least, m, a byte is remembered: each of the newest, of a longer time one in so many,
+#: by its digits.  So many in a row, all of them different, that come again to the digit are a recording, wherever it is played.
+#: (one in so many, how many); of what everybody may hear, who are many, fewer are remembered.
+PASSED_M, REPLAYED = 20.0, 8
+PASSED, PASSED_PUBLIC = ((1, 512), (4, 768), (16, 768)), ((1, 128), (4, 192), (16, 192))
+#: Who prints a ten-thousandth of a degree or a hundredth of a minute passes the same places on any way: it says nothing.
+COARSE = (1e4, 6e3)
 #: What a receiver calls when it is jammed or spoofed.
 JAMS = frozenset({"jamming", "spoofing"})
 #: So many fixes in a row that nothing can have carried it to.
@@ -86,7 +89,7 @@ class Source(msgspec.Struct):
         last: its newest fix, None of what only called; before: the one before.
         good: its newest fix that was used; spot: the one that it last was PASSED_M away from, at moved_ns.
         same, same_ns: how often in a row it has come again to the digit, and since when; fast: at how many of them it moved.
-        passed: the places that it passed, eight bytes each.
+        passed: the newest steps of its way, a byte each, as ``PASSED`` has it.
         off: so many of its newest fixes were not used, in a row.
         beyond: fixes in a row that nothing can have carried it to.
         legs: where it says that it stands, of late GOES_M apart each, the last two; stands: how many such legs in a row.
@@ -101,7 +104,7 @@ class Source(msgspec.Struct):
     same_ns: int = 0
     fast: int = 0
     moved_ns: int = 0
-    passed: bytes = b""
+    passed: tuple[bytes, ...] = (b"",) * len(PASSED)
     off: int = 0
     beyond: int = 0
     legs: tuple[Measurement, ...] = ()
@@ -415,48 +418,74 @@ def _leaps(last: Measurement, m: Measurement) -> bool:
 
 
 def passes(source: Source, m: Measurement) -> bool:
-    """Take in a fix that was used, of a receiver that is ``quiet``, as ``Deception.fix`` does; False where the place was passed
-    before, and nothing is taken in.
+    """Take in a fix that was used, of a receiver that is ``quiet``, as ``Deception.fix`` does; False where its last steps
+    were gone before, and nothing is taken in.
     """
     spot = source.spot
     if spot is None or not _still(spot, m):
-        place, passed = _passed(m), source.passed
-        if place in passed:
-            return False
+        if spot is not None:
+            passed, remembered = _step(source.passed, spot, m, PASSED)
+            for k in range(remembered):
+                newest = passed[k][-REPLAYED:]
+                if newest in source.passed[k] and len(set(newest)) == REPLAYED:
+                    return False
+            source.passed = passed
         source.spot, source.moved_ns = m, m.time_ns
-        source.passed = passed + place if len(passed) < 8 * PASSED else passed[8:] + place
     source.before = source.last
     source.last = source.good = m
     return True
 
 
 def _replayed(live: LiveTrack, source: Source, m: Measurement, book: Book) -> None:
-    """A way that it has gone before, to the digit."""
-    most = PASSED_PUBLIC if live.state.broadcast else PASSED
+    """A way that it has gone before, to the digit: its steps, so that a recording that is played elsewhere is one as well."""
+    spot, most = source.spot, PASSED_PUBLIC if live.state.broadcast else PASSED
     source.spot, source.moved_ns = m, m.time_ns
-    passed = source.passed = (source.passed + _passed(m))[-8 * most :]
-    newest = passed[-8 * REPLAYED :]
-    if len(passed) < 16 * REPLAYED or len({newest[k : k + 8] for k in range(0, len(newest), 8)}) < REPLAYED:
+    if spot is None:
         return
-    at = passed.find(newest, 0, len(passed) - 8 * REPLAYED)
-    while at % 8 and at >= 0:
-        at = passed.find(newest, at + 1, len(passed) - 8 * REPLAYED)
-    if at < 0:
+    source.passed = _step(source.passed, spot, m, most)[0]
+    lately, *longer = [_again(passed) for passed in source.passed]
+    if lately or any(longer):
+        if "replayed" not in source.events and not _coarse(m):
+            text = f"{m.device} goes a way that it has gone before, {REPLAYED} steps to the digit: a recording?"
+            _tell(live, source, "replayed", m.device, m.time_ns, (m.lat_deg, m.lon_deg), text, book)
+    elif lately is not None:
         _over(source, "replayed", m.time_ns, book)
-    elif "replayed" not in source.events:
-        text = f"{m.device} goes a way that it has gone before, {REPLAYED} places to the digit: a recording?"
-        _tell(live, source, "replayed", m.device, m.time_ns, (m.lat_deg, m.lon_deg), text, book)
 
 
-def _passed(m: Measurement) -> bytes:
-    """A fix's place to the digit, for ``Source.passed``: such that one place's bytes say nothing of the next one's, or a search
-    would stop at each of them (they begin alike, within a degree).
+def _again(passed: bytes) -> bool | None:
+    """Whether the newest steps of a way stand in it before; None: too few, or two are the same, which says nothing."""
+    newest = passed[-REPLAYED:]
+    if len(passed) < 2 * REPLAYED or len(set(newest)) < REPLAYED:
+        return None
+    return passed.find(newest, 0, len(passed) - REPLAYED) >= 0
+
+
+def _step(
+    passed: tuple[bytes, ...], spot: Measurement, m: Measurement, most: tuple[tuple[int, int], ...]
+) -> tuple[tuple[bytes, ...], int]:
+    """``Source.passed`` after the way from one place to the next, to 1e-7 degrees, and how many of its parts remember it.
+
+    Eight bytes in a row that are right by chance, in a thousand, are one in 10^16.  What is sampled follows from the digits,
+    so that a recording is sampled as what was recorded (A. Z. Broder, On the resemblance and containment of documents, 1997).
     """
-    place = (round(m.lat_deg * 1e7) & 0xFFFF_FFFF) << 32 | round(m.lon_deg * 1e7) & 0xFFFF_FFFF
-    return (place * _MIXES & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8)
+    north, east = round((m.lat_deg - spot.lat_deg) * 1e7), round((m.lon_deg - spot.lon_deg) * 1e7)
+    mixed = ((north & 0xFFFF_FFFF) << 32 | east & 0xFFFF_FFFF) * _MIXES & 0xFFFF_FFFF_FFFF_FFFF
+    mixed = (mixed ^ mixed >> 29) * _MIXES & 0xFFFF_FFFF_FFFF_FFFF
+    one, sample, remembered = (mixed >> 56).to_bytes(1), mixed >> 40, 0
+    for every, _ in most:
+        if sample % every:
+            break
+        remembered += 1
+    longer = [(passed[k] + one)[-most[k][1] :] for k in range(remembered)]
+    return (*longer, *passed[remembered:]), remembered
 
 
-#: Odd, so that two places never have the same bytes (2^64 over the golden ratio: Knuth, The Art of Computer Programming 3, 6.4;
+def _coarse(m: Measurement) -> bool:
+    """Whether a fix lies on a step that is wider than the errors of a receiver."""
+    return any(all(abs(x * k - round(x * k)) < 1e-3 for x in (m.lat_deg, m.lon_deg)) for k in COARSE)
+
+
+#: Odd, so that no two steps are mixed to the same (2^64 over the golden ratio: Knuth, The Art of Computer Programming 3, 6.4;
 #: a fold's own, which stays in its snapshot).
 _MIXES = 0x9E37_79B9_7F4A_7C15
 
@@ -492,6 +521,8 @@ def _well(source: Source, m: Measurement, used: bool, book: Book) -> None:
 def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, alarm: float, book: Book) -> None:
     """The distance to each other receiver, and whether it is another than it was."""
     parted = "parted" in live.state.open_events
+    if parted:  # it says the same, and more
+        _ends_drifts(sources, m.time_ns, book)
     for name, other in sources.of.items():
         found = None if other is source or other.last is None else _apart(source, other.last)
         if found is None:
@@ -517,15 +548,21 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, al
             pair.count = min(pair.count + 1, int(MEMORY))
             pair.apart_m += away_m / pair.count
             pair.speed_mps += (speed_mps - pair.speed_mps) / pair.count
-        if pair.event is not None and (pair.sum == 0.0 or parted):  # ``parted`` says the same, and more
-            book.end(pair.event, m.time_ns)
-            pair.over = msgspec.structs.replace(pair.event, end_ns=m.time_ns)
-            over = pair.event.event_id
-            for one in sources.pairs.values():
-                if one.event is not None and one.event.event_id == over:
-                    one.event = None
+        if pair.event is not None and pair.sum == 0.0:
+            _ends_drifts(sources, m.time_ns, book, pair.event.event_id)
         elif pair.event is None and pair.sum > alarm and abs(away_m) > DRIFT_M and not parted:
             _tell_drift(live, sources, m, key, pair, (apart_m, nis), book)
+
+
+def _ends_drifts(sources: Sources, time_ns: int, book: Book, event_id: str = "") -> None:
+    """Every drift of a track is over, or one, which several of its pairs may share; none is told of twice."""
+    ended = set()
+    for pair in sources.pairs.values():
+        if pair.event is not None and event_id in ("", pair.event.event_id):
+            if pair.event.event_id not in ended:
+                ended.add(pair.event.event_id)
+                book.end(pair.event, time_ns)
+            pair.over, pair.event = msgspec.structs.replace(pair.event, end_ns=time_ns), None
 
 
 def _place_at(source: Source, time_ns: int) -> tuple[float, float]:

@@ -112,7 +112,7 @@ def look_of_scan(scan: Scan, presets: Presets) -> Look:
         pd=min(0.99, max(0.05, scan.pd)),  # in this order NaN is the least
         density_per_km2=min(CLUTTER_MOST_PER_KM2, max(0.0, scan.clutter_per_km2)) + presets.new_per_km2,
         footprint=scan.footprint,
-        imagery=bool(scan.flags), time_source=scan.time_source,
+        imagery=bool(scan.flags or scan.scene_sha256 or scan.scene_name), time_source=scan.time_source,
     )  # fmt: skip
 
 

@@ -304,7 +304,8 @@ class Tracker:
         self._outliers(live, m, outcome, nis, newest, model, book)
         if newest.receivers and m.origin == "fix":
             self._beside(live, m, newest, book)
-        if m.origin == "fix" and newest.sides is not None and newest.sides.torn and not newest.may_be_beside:
+        torn = newest.sides is not None and newest.sides.torn and not newest.may_be_beside
+        if m.origin == "fix" and newest.sides is not None and torn and "parted" not in s.open_events:
             who = " and ".join(s.fixers) if len(s.fixers) == 2 else "its sources"
             text = f"{who} are {newest.sides.apart_m:.0f} m apart, in turn and steadily: shown between them"
             self._warned(live, "two_places", m, book, text)
@@ -392,6 +393,8 @@ class Tracker:
                 apart = f" {where} apart;" if m.device == rival.device else ""
                 text = f"{rival.device} parted from {newest.device or 'the track'}:{apart} which is the goods?"
                 self._goes(live, "parted", m, book, text)
+                if "contradicted" in s.open_events:  # ``parted`` says it, and more
+                    self._over(live, "contradicted", m, book)
         elif rival is None and "parted" in s.open_events and s.open_events["parted"].device == m.device:
             self._over(live, "parted", m, book)
 

@@ -6,6 +6,7 @@ import math
 import random
 from statistics import NormalDist
 
+import msgspec
 import pytest
 
 from birddog.errors import UsageError
@@ -219,3 +220,14 @@ def test_a_rare_flag_is_told_at_once_and_a_common_one_when_it_is_seen_again(jour
     assert j.fold.thresholds()["open"]["dark_flag"] > 1.0
     j.add(3605, image(3600, [(9010.0, 5.0, 1.0), (-9000.0, 0.0, 1.0)]))
     assert {e.flag_id for e in j.happened("dark_vessel")} == {"0/0", "0/2", "3600/0"}
+
+
+def test_an_image_without_flags_is_no_sweep_of_a_radar(journal):
+    """It counted as one, and the rule of a radar's dark vessels took a part of the budget where there is no radar."""
+    empty = msgspec.structs.replace(image(0, []), scene_sha256="ab" * 32, scene_name="S1A")
+    rules = []
+    for first in (image(0, [(0.0, 0.0, 20.0)]), empty):
+        j = journal(presets={"alerts": {"false_per_shift": 3.0}})
+        j.add(5, first)
+        rules.append(set(j.fold.thresholds()["open"]))
+    assert rules[0] == rules[1] and "dark_flag" in rules[1] and "dark_vessel" not in rules[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 
+import msgspec
 import pytest
 
 from birddog.geo import LocalFrame
@@ -98,6 +99,42 @@ def test_a_recording_that_is_played_again(case):
     assert event.end_ns is None and event.start_ns <= T0 + (300 + 80) * NS and "a recording?" in event.text
 
 
+@pytest.mark.parametrize(("shift_deg", "begins_at"), [(0.0, 0), (0.0, 333), (0.0317, 0)])
+def test_the_recording_of_yesterday_is_found_wherever_it_begins_and_is_played(journal, shift_deg, begins_at):
+    """Of a day's way the last 256 places were remembered, so that yesterday's morning was none, nor was it any elsewhere."""
+    said, rng, e, n, heading = journal(exercise=False), random.Random(8), 0.0, 0.0, 0.0
+    said.add(0, Operation(operation="A"))
+    said.add(0, Device(device="a", klass="van", interval_s=60.0))
+    said.add(0, Attachment(device="a", shipment="S", operation="A", from_ns=T0))
+    way = []
+    for _ in range(700):
+        heading, goes = heading + rng.gauss(0.0, 0.4), rng.uniform(300.0, 900.0)
+        e, n = e + goes * math.sin(heading), n + goes * math.cos(heading)
+        way.append(fix("a", 60 * len(way), e, n))
+    for k, one in enumerate(way):
+        said.say(60 * k, one)
+    assert not said.happened("replayed")
+    for k, one in enumerate(way[begins_at : begins_at + 120]):
+        moved = {"lat_deg": one.lat_deg + shift_deg, "lon_deg": one.lon_deg - shift_deg}
+        said.say(86_400 + 60 * k, msgspec.structs.replace(one, time_ns=T0 + (86_400 + 60 * k) * NS, **moved))
+    [event] = said.happened("replayed")
+    assert event.end_ns is None and "a recording?" in event.text
+
+
+@pytest.mark.parametrize("decimals", [4, 5, 7])
+def test_who_goes_the_same_round_each_day_replays_nothing_however_it_is_rounded(journal, decimals):
+    """Each day at the same speed, the same bends, another error."""
+    said, way = journal(), [(900.0 * math.sin(k / 9) + 500.0 * math.sin(k / 4), 900.0 * math.cos(k / 7)) for k in range(250)]
+    for day in range(3):
+        rng = random.Random(day)
+        for k, (e, n) in enumerate(way):
+            t, (de, dn) = 40_000 * day + 10 * k, noise(rng, 2.0)
+            one = fix("a", t, e + de, n + dn)
+            rounded = {"lat_deg": round(one.lat_deg, decimals), "lon_deg": round(one.lon_deg, decimals)}
+            said.say(t, msgspec.structs.replace(one, **rounded))
+    assert not said.happened("replayed")
+
+
 def test_who_goes_the_same_way_each_day_replays_nothing(case):
     said, rng = case("a"), random.Random(3)
     for t in range(0, 1800, 10):
@@ -179,6 +216,21 @@ def test_of_three_it_is_the_one_that_drifts_from_both(case):
     assert event.device == "b" and any(e.text.startswith("b drifts from a, c") for e in said.events("drift"))
     trust = said.fold.trust(event.track_ids[0])
     assert trust["b"] < min(trust["a"], trust["c"])
+
+
+@pytest.mark.parametrize(("every", "seed"), [(1, 6), (1, 10), (1, 13), (1, 14), (60, 2)])
+def test_two_that_part_are_one_line_of_the_list(case, every, seed):
+    """`parted` stood there together with `drift`, `contradicted` and `two_places`, some of them for good."""
+    said, rng = case("a", "b"), random.Random(seed)
+    v, parts, turn = rng.uniform(8.0, 25.0), 20 * every, rng.uniform(0.5, 3.0)
+    for t in range(0, 40 * every, every):
+        for device, at in (("a", t), ("b", t + every / 2)):
+            (de, dn), alone = noise(rng), v * max(0.0, at - parts) if device == "b" else 0.0
+            said.say(at, fix(device, at, v * at - alone * (1.0 - math.cos(turn)) + de, alone * math.sin(turn) + dn))
+    begun = said.happened("parted")
+    assert begun and begun[-1].end_ns is None
+    open_at = [e for e in said.happened("drift", "contradicted", "two_places", "parted") if e.end_ns is None]
+    assert [e.kind for e in open_at] == ["parted"]
 
 
 @pytest.mark.parametrize(("every", "share", "stated"), [(30, 0.2, False), (60, 0.2, True), (60, 0.8, True), (60, 0.5, False)])
