@@ -73,6 +73,8 @@ FIXES_AGREE, LOOKS_AGREE = 3, 3
 #: How well it is known, m/s, where it would say that it is by now: it goes on as what looks see does, give or take; after so
 #: long, s, that says nothing.
 CLAIM_MPS, CLAIM_S = 3.0, 10.0
+#: What is on anything else goes its own way since its fix: a variance, (m/s)² per axis, beside the square of the track's speed.
+OWN_WAY = 150.0
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -96,11 +98,12 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where something is at a look, with a variance per axis, m²."""
+    """Where something is at a look, with a variance per axis, m²; and ``wide``: the same, should it go its own way."""
 
     lat_deg: float
     lon_deg: float
     r: float
+    wide: float = 0.0
 
 
 #: Where a receiver says that something is, and where the sensor that looks would show it.
@@ -289,9 +292,10 @@ def claimed(said: Said, v: tuple[float, float], look: Look, registered: Registra
     """
     fix, dt_s = said.fix, (look.time_ns - said.fix.time_ns) / NS
     plane = Plane(lat_deg=fix.lat_deg, lon_deg=fix.lon_deg)
-    e, n, r = v[0] * dt_s, v[1] * dt_s, max(fix.r_ee, fix.r_nn) + (CLAIM_MPS * dt_s) ** 2
+    e, n, own = v[0] * dt_s, v[1] * dt_s, max(fix.r_ee, fix.r_nn)
+    r, wide = own + (CLAIM_MPS * dt_s) ** 2, own + (OWN_WAY + v[0] ** 2 + v[1] ** 2) * dt_s**2
     off_e, off_n, off_r = UNKNOWN if registered is None else registered.offset(fix.lat_deg, fix.lon_deg)
-    return Place(*plane.geodetic(e, n), r), Place(*plane.geodetic(e + off_e, n + off_n), r + off_r)
+    return Place(*plane.geodetic(e, n), r, wide), Place(*plane.geodetic(e + off_e, n + off_n), r + off_r, wide + off_r)
 
 
 def _away_m(claims: Claims, lat_deg: float, lon_deg: float) -> float:
@@ -311,8 +315,9 @@ def _may_be_anothers(spot: int, look: Look, others: Others) -> bool:
 def _evidence(claims: Claims, said_ns: int, spot: int, look: Look, others: Others) -> Weight | None:
     """What a look that saw a track at one of its sightings says against where its receiver claims to be; None: nothing.
 
-    It was missed there, unless that sighting is of there; what is seen beside it may be.  What has a receiver of its own is
-    not: where looks tell two so near apart it was missed beside that.
+    It was missed there, unless that sighting is of there (then it goes as the track does); what is seen beside it may be, and
+    that goes its own way since the fix.  What has a receiver of its own is not: where looks tell two so near apart it was
+    missed beside that.
     """
     if not sees(look) or not ring_contains(look.footprint, lat_deg=claims[0].lat_deg, lon_deg=claims[0].lon_deg):
         return None
@@ -325,19 +330,28 @@ def _evidence(claims: Claims, said_ns: int, spot: int, look: Look, others: Other
         nis = _least(claims, one.lat_deg, one.lon_deg, r)
         if i == spot:
             here = nis / 2.0 - 1.0
-        elif nis > NEAR_NIS:
-            continue
         elif i in others.spots:
+            if nis > NEAR_NIS:
+                continue
             away_m = _away_m(claims, one.lat_deg, one.lon_deg)
             two_m = distance_m(lat1_deg=one.lat_deg, lon1_deg=one.lon_deg, lat2_deg=own.lat_deg, lon2_deg=own.lon_deg)
             if away_m < min(two_m, RESOLVED_M):
                 masked, most = True, min(most, MOST if two_m >= OVER_M else CLOSE_MOST)
         else:
-            like += math.exp(-nis / 2.0) / (2.0 * math.pi * (claims[0].r + r)) / (look.density_per_km2 * 1e-6)
+            like += _likeness(claims, one, r) / (look.density_per_km2 * 1e-6)
     missed = -math.log(1.0 - look.pd + look.pd * like)
     if masked and missed > 0.0:
         return Weight(min(here, MASKED), most)
     return Weight(max(min(here, missed, MISS_MOST), -SEEN))
+
+
+def _likeness(claims: Claims, one: Spot, r: float) -> float:
+    """The density, 1/m², of a sighting of what a receiver is on, if that is not the track: as this goes, or its own way."""
+    narrow = _least(claims, one.lat_deg, one.lon_deg, r)
+    near_m, var = _away_m(claims, one.lat_deg, one.lon_deg), claims[0].wide + r
+    wide = near_m * near_m / var
+    ways = ((narrow, claims[0].r + r), (wide, var))
+    return sum(0.5 * math.exp(-nis / 2.0) / (2.0 * math.pi * v) for nis, v in ways if nis <= NEAR_NIS)
 
 
 def _nis(claim: Place, lat_deg: float, lon_deg: float, r: float) -> float:

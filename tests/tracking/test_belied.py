@@ -288,3 +288,61 @@ def test_an_operator_who_takes_its_side_is_obeyed_until_he_undoes_it(World, Told
     told.add(180.5, "decision", Decision(action="undo", subject=f"D{number}", by="op"))
     told.take([one for one in made if one[0] > 180.5])
     assert "undone" in told.events("decided")[-1].text
+
+
+def along(*legs: tuple[float, float, float], e: float = 0.0, n: float = 0.0):
+    """Where something is at a time that goes (until s, m/s, course deg), (...) from a place, and so on with the last."""
+
+    def at(t: float) -> tuple[float, float]:
+        x, y, since = e, n, 0.0
+        for until, speed, course in legs:
+            took = max(0.0, min(t, until) - since)
+            x += took * speed * math.sin(math.radians(course))
+            y += took * speed * math.cos(math.radians(course))
+            since = until
+        return x, y
+
+    return at
+
+
+def seen_by(World, seed: int, things, tags, *, look_s: float, tag_s: float, pd: float = 0.95, until: float = 240.0, clutter=2):
+    """A radar each look_s sees all things, and each tag says each tag_s that it is where its own is at a time."""
+    w = World(seed)
+    times = [0.4 + look_s * k for k in range(int(until / look_s))]
+    for t in times:
+        for thing in things:
+            if w.rng.random() < pd:
+                w.see(t, *thing(t), 10.0)
+        w.clutter(t, clutter)
+    w.end(times=times, pd=pd, clutter=clutter / 36.0, area=(-3000.0, 3000.0, -3000.0, 3000.0))
+    for k in range(int(until / tag_s)):
+        for j, (tag, of) in enumerate(tags.items()):
+            t = tag_s * k + 1.2 + j
+            w.fix(t, *of(t), tag=tag)
+    return w
+
+
+@pytest.mark.parametrize(("look_s", "tag_s"), [(4.0, 20.0), (4.0, 5.0), (10.0, 10.0)])
+@pytest.mark.parametrize("course", [90.0, 180.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_tag_that_is_handed_over_to_what_drives_off_another_way_is_never_belied(course, seed, look_s, tag_s, World, Told):
+    goods = along((130.0, 15.0, 0.0), (180.0, 0.0, 0.0), (999.0, 15.0, 0.0), n=-2000.0)
+    e, n = goods(150.0)
+    other = along((185.0, 0.0, 0.0), (999.0, 20.0, course), e=e + 6.0, n=n + 6.0)
+    w = seen_by(World, seed, [goods, other], {"TAG": lambda t: (goods if t < 160.0 else other)(t)}, look_s=look_s, tag_s=tag_s)
+    told = Told(msgspec.structs.replace(TAG, interval_s=tag_s)).take(w.made)
+    assert told.events("belied") == []
+    row = tagged(told, 240)
+    assert math.dist(Told.where(row), other(row.time_ns / NS - T0)) < 60.0
+
+
+@pytest.mark.parametrize(("look_s", "tag_s"), [(4.0, 20.0), (10.0, 10.0)])
+@pytest.mark.parametrize("turn", [60.0, 90.0, 170.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_two_tags_that_part_are_never_belied(turn, seed, look_s, tag_s, World, Told):
+    one, two = along((150.0, 14.0, 0.0), (999.0, 14.0, turn), n=-2000.0), along((999.0, 14.0, 0.0), n=-2030.0)
+    w = seen_by(World, seed, [one, two], {"TAG": one, "OTHER": two}, look_s=look_s, tag_s=tag_s)
+    told = Told(*(msgspec.structs.replace(device, interval_s=tag_s) for device in (TAG, OTHER))).take(w.made)
+    assert told.events("belied") == []
+    row = tagged(told, 240)
+    assert math.dist(Told.where(row), one(row.time_ns / NS - T0)) < 60.0
