@@ -220,11 +220,31 @@ def _rotated(rows: _Places, spots: np.ndarray, of: np.ndarray, at: np.ndarray, r
 # --- one look -------------------------------------------------------------------------------------
 
 
-def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: bool = True) -> tuple[Crowd, LookOutcome]:
+def righted(crowd: Crowd, look: Look) -> Look:
+    """A look with its sightings where they are, as far as it is known how far off its sensor shows things; each with the
+    variance of that.  All of them, also those of nobody: what is gated against each other is in one frame.
+    """
+    registered = crowd.registered.get(look.sensor)
+    if registered is None or look.imagery or registered.stands_right():
+        return look
+    spots = []
+    for spot in look.spots:
+        e, n, r = registered.shown_off(spot.lat_deg, spot.lon_deg)
+        lat, lon = frame(spot.lat_deg, spot.lon_deg).geodetic(-e, -n) if e or n else (spot.lat_deg, spot.lon_deg)
+        spots.append(
+            msgspec.structs.replace(spot, lat_deg=lat, lon_deg=lon, r_ee=spot.r_ee + r, r_nn=spot.r_nn + r)
+        )  # fmt: skip
+    return msgspec.structs.replace(look, spots=spots)
+
+
+def step(
+    crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: bool = True, raw: Look | None = None
+) -> tuple[Crowd, LookOutcome]:
     """The contacts after a look, and what became of each sighting.
 
     Args:
         begins: whether what is left over begins contacts.
+        raw: the look as its sensor shows it, where that was put right (``righted``).
     """
     t = look.time_ns
     contacts, bank, remembered = _alive(crowd, t, p)
@@ -267,7 +287,7 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
     mean, cov = moments(bank)
 
     out = LookOutcome([(riders[k - count].track_id, pair.spot, pair.nis) for k, pair in hit.items() if k >= count], [], [], [])
-    interval_s = _interval_s(crowd, look)
+    gap_s = interval_s(crowd, look)
     was = [c.confirmed for c in contacts]
     # what somebody else is seen at is looked at: who is not seen there may be that one
     contested = {pair.track for pair in possible}
@@ -276,7 +296,7 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
     for i, c in enumerate(contacts):
         pair = hit.get(i)
         if pair is not None:
-            c = _hit(c, pair, look, missed, spots[pair.spot], mean[i], interval_s, p)
+            c = _hit(c, pair, look, missed, spots[pair.spot], mean[i], gap_s, p)
             out.contacts.append((c.name, pair.nis))
         elif look.complete and _covered(c, mean[i], look):
             c = _missed(c, missed, (t - crowd.t_ns) / NS, hides=i not in contested)
@@ -288,8 +308,8 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
             remembered.append(c)
     if any(c.of for c in contacts):
         keep, out.found = _shadows(crowd, contacts, keep, hit, numbers, riders, mean, cov, look)
-    doubts = _doubts(crowd, out, contacts, mean, cov, hit, riders, look, interval_s)
-    registered = _registered(crowd, count, hit, riders, doubts, look)
+    doubts = _doubts(crowd, out, contacts, mean, cov, hit, riders, look, gap_s)
+    registered = _registered(crowd, count, hit, riders, doubts, look if raw is None else raw)
     keep = [i for i in keep if contacts[i].of not in doubts]  # who is doubted goes by the looks: it is its own shadow
     keep = _found_again(contacts, keep, was, t)
     for i, track_id in _regained(contacts, keep, mean, riders, hit, count, t):
@@ -310,14 +330,14 @@ def step(crowd: Crowd, look: Look, riders: list[Rider], p: Presets, *, begins: b
         bank = _grown(bank, r[left])
         names = {c.name for c in contacts}
         for i in left:
-            one = _begun(look, spots[i], start, interval_s, remembered, names)
+            one = _begun(look, spots[i], start, gap_s, remembered, names)
             contacts.append(msgspec.structs.replace(one, of=begun_of[i]) if i in begun_of else one)
             names.add(contacts[-1].name)
             out.born.append(contacts[-1].name)
     seen = {track_id: ns for track_id, ns in crowd.seen.items() if t - ns < SEEN_NS}
     seen |= {track_id: t for track_id, _, _ in out.riders} | {track_id: t for _, track_id in out.gone}
     seen |= {track_id: t for track_id, *_ in out.found}
-    looked = {**crowd.looked, look.sensor: (max(t, crowd.looked.get(look.sensor, (0, 0.0))[0]), interval_s)}
+    looked = {**crowd.looked, look.sensor: (max(t, crowd.looked.get(look.sensor, (0, 0.0))[0]), gap_s)}
     after = Crowd(t, tuple(contacts), bank, tuple(remembered[-REMEMBERED_MOST:]), looked, seen, doubts, registered)
     return after, out
 
@@ -377,12 +397,27 @@ def _others(
         if rider.said is None or rider.track_id == track_id or i is None or rider.track_id in crowd.belied:
             continue
         its = hit.get(i) or hit.get(count + k)
-        claims = belied.claimed(rider.said, (rider.x[1], rider.x[3]), look, crowd.registered.get(look.sensor))
+        claims = _claimed(rider.said, (rider.x[1], rider.x[3]), look, crowd.registered.get(look.sensor))
         if its is None:
             unseen.append(claims)
         elif belied.fits(claims, look.spots[its.spot]):
             spots.add(its.spot)
     return belied.Others(frozenset(spots), tuple(unseen))
+
+
+def _claimed(said: Said, v: tuple[float, float], look: Look, registered: Registration | None) -> belied.Claims:
+    """Where a receiver says that it is, in the frame of a look that was put right: also as if it had not to be."""
+    claims = belied.claimed(said, v, look, registered)
+    if registered is None or look.imagery:
+        return claims
+    e, n, _ = registered.shown_off(said.fix.lat_deg, said.fix.lon_deg)
+    if not e and not n:
+        return claims
+    there = [frame(at.lat_deg, at.lon_deg).geodetic(-e, -n) for at in claims]
+    one, other = (
+        msgspec.structs.replace(at, lat_deg=lat, lon_deg=lon) for at, (lat, lon) in zip(claims, there, strict=True)
+    )  # fmt: skip
+    return one, other
 
 
 def _shadows(
@@ -414,7 +449,7 @@ def _shadows(
         lat, lon = frame(c.lat0_deg, c.lon0_deg).geodetic(float(mean[i, 0]), float(mean[i, 2]))
         place = belied.Place(lat, lon, float(cov[i, 0, 0] + cov[i, 2, 2]) / 2.0)
         v = float(mean[i, 1]), float(mean[i, 3])
-        claims, others = belied.claimed(said, v, look, registered), _others(c.of, crowd, contacts, hit, riders, look)
+        claims, others = _claimed(said, v, look, registered), _others(c.of, crowd, contacts, hit, riders, look)
         c = contacts[i] = belied.weighed(c, said, place, claims, at.spot, look, others)
         if belied.is_two(c):
             if (its is not None and not other) or belied.is_new(c):  # what is seen is the track; or it was never one with it
@@ -458,7 +493,7 @@ def _doubts(
         )  # fmt: skip
         if said is None:
             continue
-        claims = belied.claimed(said, (rider.x[1], rider.x[3]), look, crowd.registered.get(look.sensor))
+        claims = _claimed(said, (rider.x[1], rider.x[3]), look, crowd.registered.get(look.sensor))
         spot, others = None if its is None else its.spot, _others(track_id, crowd, contacts, hit, riders, look)
         after = belied.after(doubt, said, claims, spot, goes, look, gap_s, others)
         if after is not None:
@@ -472,7 +507,7 @@ def _registered(
     """What is known of each sensor's alignment after a look of one, by the riders that it sees and that have a new fix.
 
     Args:
-        count: of the contacts in pairs.
+        count: of the contacts in pairs; look: as the sensor shows it.
     """
     if look.imagery or look.time_source == "server":
         return crowd.registered
@@ -488,7 +523,10 @@ def _registered(
         off = near_en(claim.lat_deg, claim.lon_deg, spot.lat_deg, spot.lon_deg)
         if off is not None:
             old = old or Registration(claim.lat_deg, claim.lon_deg, look.time_ns)
-            old = old.learnt(look.time_ns, claim.lat_deg, claim.lon_deg, *off, claim.r + max(spot.r_ee, spot.r_nn))
+            dt_s = (look.time_ns - said.fix.time_ns) / NS
+            unknown = max(0.0, max(rider.x[8], rider.x[13]) - belied.CLAIM_MPS**2)  # how fast it goes, beyond what claims allow
+            r = claim.r + unknown * dt_s * dt_s + max(spot.r_ee, spot.r_nn)
+            old = old.learnt(look.time_ns, claim.lat_deg, claim.lon_deg, *off, r)
     return crowd.registered if old is was or old is None else {**crowd.registered, look.sensor: old}
 
 
@@ -509,7 +547,7 @@ def _alive(crowd: Crowd, t: int, p: Presets) -> tuple[list[Contact], Bank, list[
     return [crowd.contacts[i] for i in keep], crowd.bank.rows(np.array(keep, dtype=int)), remembered
 
 
-def _interval_s(crowd: Crowd, look: Look) -> float:
+def interval_s(crowd: Crowd, look: Look) -> float:
     """The time between looks of a sensor, as its last two have it; 0 where this is its first."""
     last = crowd.looked.get(look.sensor)
     if last is None:

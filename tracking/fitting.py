@@ -22,6 +22,7 @@ from tracking.motion import Bank as Motions
 from tracking.motion import adopted
 from tracking.motion import moments as moments_of
 from tracking.presets import Presets
+from tracking.registration import MEMORY_LOOKS, MEMORY_S
 from tracking.step import Core, Model
 
 NOTHING = Motions(b"")
@@ -29,10 +30,17 @@ NOTHING = Motions(b"")
 FASTEST_Q = max(mode.q for mode in MODES)
 
 
-def sighted(spot: Spot, look: Look) -> Measurement:
-    """A sighting as a measurement of the track that it is of."""
+def sighted(spot: Spot, look: Look, shown: Spot, gap_s: float) -> Measurement:
+    """A sighting as a measurement of the track that it is of.
+
+    Args:
+        shown: as its sensor shows it, where ``spot`` was put right (``contacts.righted``): what is not known of how far off
+            that is, is the same at the next look, after ``gap_s``, and no number of looks of one memory may learn it away.
+    """
+    looks = min(MEMORY_LOOKS, max(1.0, MEMORY_S / gap_s)) if gap_s > 0.0 else MEMORY_LOOKS
+    r = (looks - 1.0) * max(0.0, spot.r_ee - shown.r_ee)
     return Measurement(
-        look.time_ns, look.sensor, "sighting", spot.lat_deg, spot.lon_deg, spot.r_ee, spot.r_en, spot.r_nn, stated=True
+        look.time_ns, look.sensor, "sighting", spot.lat_deg, spot.lon_deg, spot.r_ee + r, spot.r_en, spot.r_nn + r, stated=True
     )
 
 

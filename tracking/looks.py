@@ -42,8 +42,10 @@ from tracking.contacts import (
     Rider,
     ahead,
     empty,
+    interval_s,
     limit_s,
     moments,
+    righted,
     state_of,
     stated,
     step,
@@ -207,11 +209,12 @@ class LookLog:
             if item.look is None:
                 crowd = _without(item, crowd) if item.taken else self._begin(tracker, item, crowd)
                 continue
-            look = item.look
+            raw, look = item.look, righted(crowd, item.look)
             riders = self.riders(tracker, look, k)
-            crowd, out = step(crowd, look, riders, tracker.presets)
+            gap_s = interval_s(crowd, look)
+            crowd, out = step(crowd, look, riders, tracker.presets, raw=raw)
             for track_id, spot, _ in out.riders:
-                live, m = tracker.tracks[track_id], sighted(look.spots[spot], look)
+                live, m = tracker.tracks[track_id], sighted(look.spots[spot], look, raw.spots[spot], gap_s)
                 verdict, nis, core = live.insert(m, tracker.model(live))
                 item.given.append((track_id, m))
                 if look.sensor not in live.state.sources:
@@ -357,6 +360,7 @@ class LookLog:
 
     def _too_old(self, tracker: Tracks, look: Look, book: Book) -> list[LiveTrack]:
         """A look from before everything that is kept: whom nobody explains begins a contact, nothing else changes."""
+        look = righted(self.crowd, look)
         riders = self.riders(tracker, look, 0)
         known = {i for rider in riders for i, _, _ in rider.logs}
         crowd, _ = step(self.crowd, msgspec.structs.replace(look, time_ns=self.crowd.t_ns, footprint=()), [], tracker.presets,
