@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from birddog.geo import wrap_lon
+from birddog.geo import LocalFrame, wrap_lon
 from birddog.model import Zone
 from birddog.units import NS
 from tracking.events import batch
@@ -223,6 +223,9 @@ def test_two_that_travelled_together_and_part_are_a_split_and_two_that_arrive_ar
     together, apart = told(lead + with_it, kinds=("cotravel", "split"))
     assert (apart.kind, apart.ids, apart.start_ns) == ("split", ("a", "b"), together.end_ns)
     assert apart.measures["apart_m"] > 2000.0 and apart.measures["together_s"] > 3600.0 and apart.end_ns > apart.start_ns
+    # where they were last together, not the middle of the way that they went
+    east_m, _ = LocalFrame(lat_deg=SUEZ[0], lon_deg=SUEZ[1]).en(lat_deg=apart.lat_deg, lon_deg=apart.lon_deg)
+    assert 27_000.0 < east_m < 33_000.0
     stays = sailed("b", SUEZ, (-600, 100, 0), (60_000, 100, 5.0), wait(7200))
     arrived = sailed("a", SUEZ, (0, 0, 0), (60_000, 0, 5.0), wait(7200))
     assert [e.kind for e in told(arrived + stays, kinds=("cotravel", "split"))] == ["cotravel"]

@@ -40,8 +40,8 @@ _MOST = 20
 
 #: What is told changes with it: what was kept by another form is made again from the journal (1: identities are parted into
 #: things, what was heard late near a gap counts; 2: only of gaps that may still be changed; 3: samples are
-#: kept for so long that a late fix takes no encounter back).
-FORM = 3
+#: kept for so long that a late fix takes no encounter back; 4: a split is where the two were last together).
+FORM = 4
 
 
 class LiveState(msgspec.Struct):

@@ -239,20 +239,21 @@ def apart(a: Callable[[int], Place | None], b: Callable[[int], Place | None], g:
 
 def parts(
     a: Callable[[int], Place | None], b: Callable[[int], Place | None], last_g: int, rules: Rules
-) -> tuple[int, float, float] | None:  # fmt: skip
-    """(point of the grid, distance then, how much more that is than at ``last_g``) where two that travelled together until
-    ``last_g`` are first seen parted (``model.Split``)."""
+) -> tuple[int, float, float, Place] | None:  # fmt: skip
+    """(point of the grid, distance then, how much more that is than at ``last_g``, the place between them there) where two that
+    travelled together until ``last_g`` are first seen parted (``model.Split``)."""
     def distance(g: int) -> float | None:
         one, two = a(g), b(g)
         return None if one is None or two is None else math.dist(one, two)
 
-    together = distance(last_g)
-    if together is None:
+    one, two, together = a(last_g), b(last_g), distance(last_g)
+    if one is None or two is None or together is None:
         return None
+    middle = ((one[0] + two[0]) / 2.0, (one[1] + two[1]) / 2.0, (one[2] + two[2]) / 2.0)
     for g in range(last_g + 1, last_g + 1 + int(rules.split.within_s // rules.grid_s)):
         away = distance(g)
         if away is not None and away - together > rules.split.apart_m:
-            return g, away, away - together
+            return g, away, away - together, middle
     return None
 
 

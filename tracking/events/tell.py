@@ -163,12 +163,14 @@ def cotravel(a: str, b: str, rules: Rules, run: PairRun, *, ended: bool) -> Even
     )  # fmt: skip
 
 
-def split(together: Event, found: tuple[int, float, float], rules: Rules) -> Event:
-    """A load split: a co-travel that ended, and (point of the grid, distance then, how much further that is than together)."""
-    g, distance_m, apart_m = found
+def split(together: Event, found: tuple[int, float, float, tuple[float, float, float]], rules: Rules) -> Event:
+    """A load split: a co-travel that ended, and (point of the grid, distance then, how much further that is than together, the
+    place between the two when they were last together)."""
+    g, distance_m, apart_m, middle = found
+    lat, lon = place(*middle)
     end_ns = g * rules.grid_ns
     return Event(
-        "split", together.ids, together.last_ns, end_ns, end_ns, together.lat_deg, together.lon_deg, together.confidence,
+        "split", together.ids, together.last_ns, end_ns, end_ns, lat, lon, together.confidence,
         {"duration_s": (end_ns - together.last_ns) / NS, "together_s": (together.last_ns - together.start_ns) / NS,
          "distance_m": distance_m, "apart_m": apart_m},
     )  # fmt: skip
