@@ -33,7 +33,7 @@ from birddog.journal import Reader
 from birddog.model import Alert, Decision, Entry, Erasure, Event, FrameBody, Operation, RefusalBody, Scan, Track, unpack
 from birddog.passersby import is_period
 from opsroom.alerts import Alerts
-from opsroom.picture_rows import Asked, FlagRow, Refused
+from opsroom.picture_rows import Asked, Awaited, FlagRow, Refused
 from opsroom.picture_store import PictureWriter
 from opsroom.refusals import Refusals
 from opsroom.unfed import WORDS, unfed
@@ -114,6 +114,8 @@ class Picture:
         self.rested, self._rest_at = self.store.number("rested"), 0.0
         #: Up to here the rows are in the store; a fold that stands before it publishes nothing.
         self._published = self.store.number("cursor")
+        #: Who was attached and not heard since, as the store has it; None: not known, it is written at the next step.
+        self._awaited: list[Awaited] | None = None
         #: Erasures up to this entry had been done when the store was begun: what they took never was in it.
         self.erased_to = int(self.store.meta("erased") or b"%d" % self.journal.last_seq())
         #: The newest erasure of a period whose rows are in the store still, or 0: another is to be made (``following``).
@@ -268,6 +270,13 @@ class Picture:
         self.store.set_meta("now", b"%d" % self.fold.now_ns)
         budget = Asked(alerts=self.fold.presets.alerts, thresholds=self.fold.thresholds())
         self.store.set_meta("budget", msgspec.msgpack.encode(budget))
+        waiting = [
+            Awaited(operation=operation, device=device, shipment=one.shipment, interval_s=one.interval_s, refused=one.refused)
+            for operation, device, one in self.fold.awaited()
+        ]
+        if waiting != self._awaited:
+            self.store.set_meta("awaited", msgspec.msgpack.encode(waiting))
+            self._awaited = waiting
         self.store.commit(self.cursor, self.rest if rests else None)
         self._published = self.cursor
 

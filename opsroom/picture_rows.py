@@ -51,6 +51,20 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: dict[str, dict[str, float]] = {}
 
 
+class Awaited(msgspec.Struct, frozen=True, kw_only=True):
+    """A device that was attached and not heard since, as the fold has it: there is no track that could say so.
+
+    ``interval_s``: how often it is expected to report.  ``refused``: its messages come in and are refused for want of a
+    warrant, and which; "": none came.
+    """
+
+    operation: str
+    device: str
+    shipment: str
+    interval_s: float
+    refused: str = ""
+
+
 class FlagRow(msgspec.Struct, frozen=True, kw_only=True):
     """An imagery flag as published: of ``model.Flag`` what the page shows, of its look where, when and by what, and what the
     fold knows of it, ``dark``: near no reporting track when it was seen.

@@ -20,9 +20,10 @@ import msgspec
 from birddog.directory import OPEN
 from birddog.errors import BirddogError
 from birddog.model import Alert, Event, Track, TrackPoint
-from opsroom.picture_rows import Asked, FlagRow, Refused
+from opsroom.picture_rows import Asked, Awaited, FlagRow, Refused
 
 Row = TypeVar("Row", bound=msgspec.Struct)
+T = TypeVar("T")
 
 #: What sqlite3 raises: its own, and, where it meets damaged text or a number too large, Python's.
 TROUBLE = (sqlite3.Error, UnicodeError, OverflowError)
@@ -146,6 +147,11 @@ class View:
         asked = msgspec.msgpack.decode(rows[0][0], type=Asked) if rows else Asked()
         mine = {name: found for name, found in asked.thresholds.items() if self.rights.may(name)}
         return msgspec.structs.replace(asked, thresholds=mine)
+
+    def awaited(self) -> list[Awaited]:
+        """The devices that were attached and not heard since."""
+        rows = self._file.rows("SELECT value FROM meta WHERE key = 'awaited'")
+        return [one for one in self._decoded(_AWAITED, rows)[0] if self.rights.may(one.operation)] if rows else []
 
     def tracks(self, since: int = 0) -> list[tuple[int, Track]]:
         """(revision, track) of every track changed after ``since``, deleted ones included, by id."""
@@ -365,7 +371,7 @@ class View:
         rows = self._file.rows(f"{sql} ORDER BY revision, id", where)
         return list(zip([row[1] for row in rows], self._decoded(decoder, rows), strict=True))
 
-    def _decoded(self, decoder: msgspec.msgpack.Decoder[Row], rows: list[tuple[Any, ...]]) -> list[Row]:
+    def _decoded(self, decoder: msgspec.msgpack.Decoder[T], rows: list[tuple[Any, ...]]) -> list[T]:
         try:
             return [decoder.decode(row[0]) for row in rows]
         except (msgspec.DecodeError, UnicodeError) as error:
@@ -405,5 +411,6 @@ _TRACK = msgspec.msgpack.Decoder(Track)
 _POINT = msgspec.msgpack.Decoder(TrackPoint)
 _EVENT = msgspec.msgpack.Decoder(Event)
 _ALERT = msgspec.msgpack.Decoder(Alert)
+_AWAITED = msgspec.msgpack.Decoder(list[Awaited])
 _FLAG = msgspec.msgpack.Decoder(FlagRow)
 _REFUSED = msgspec.msgpack.Decoder(Refused)

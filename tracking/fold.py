@@ -55,6 +55,7 @@ from birddog.model import (
 )
 from birddog.units import NS
 from tracking.area import Ring, rings_touch
+from tracking.awaited import Waiting
 from tracking.book import Book, Changes
 from tracking.evidence import TRIGGERS, dated, is_on, look_of_scan, look_of_sightings, placed_well
 from tracking.operation import OperationFold, OperationState, Owner
@@ -282,6 +283,10 @@ class Fold:
         if self._state.presets.alerts.false_per_shift is None:
             return {}
         return {name: fold.thresholds() for name, fold in self._folds.items()}
+
+    def awaited(self) -> list[tuple[str, str, Waiting]]:
+        """(operation, device, what is known of it) of those that were attached and not heard since; to read."""
+        return [(name, device, one) for name, fold in self._folds.items() for device, one in fold.awaited().items()]
 
     def live(self, track_id: str) -> LiveTrack | None:
         """The identified track of this id; to read (``tracking.explain``)."""

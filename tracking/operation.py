@@ -32,7 +32,7 @@ from birddog.model import (
 from birddog.units import NS
 from tracking import budget, lifetime
 from tracking.agenda import NEVER_NS
-from tracking.awaited import Awaited
+from tracking.awaited import Awaited, Waiting
 from tracking.battery import Batteries
 from tracking.book import Book, Changes, TakenFix
 from tracking.calendar_of_warrants import WarrantCalendar
@@ -316,6 +316,10 @@ class OperationFold:
         self._state.awaited.attached(attachment, known, now_ns, self.presets.silent_factor, book, heard=heard)
         if attachment.to_ns is not None and attachment.to_ns <= now_ns:
             self._state.batteries.forget([attachment.device], book)
+
+    def awaited(self) -> dict[str, Waiting]:
+        """The devices that were attached here and not heard since; to read."""
+        return self._state.awaited.of
 
     def warranted(self, now_ns: int, book: Book) -> None:
         """An act upon a warrant was entered, or something of their calendar is due."""

@@ -255,6 +255,7 @@ _Q = {
     "radius_m": ("number", "how near is there, metres"),
     "ongoing": ("boolean", "1: only what goes on"),
     "open": ("boolean", "1: only those that wait for a person"),
+    "waiting": ("boolean", "1: only those that were attached and not heard since, or are refused for want of a warrant"),
 }
 #: path -> method -> (what it does, answer, query names, body).  A test holds it against the app's routes.
 OPERATIONS: dict[str, dict[str, tuple[str, Any, tuple[str, ...], Any]]] = {
@@ -265,7 +266,7 @@ OPERATIONS: dict[str, dict[str, tuple[str, Any, tuple[str, ...], Any]]] = {
     "/v1/trails": {"get": ("Trails of all tracks", Trails, ("minutes", "limit", "believed_at"), None)},
     "/v1/export/{format}": {"get": ("Tracks in a format of other people's: geojson, gpx, kml, csv, nmea, cot, epcis, mf-json",
                                     "file", ("track", "operation", "from", "to", "coast", "by"), None)},
-    "/v1/devices": {"get": ("Devices enrolled, placed or heard", Devices, (), None)},
+    "/v1/devices": {"get": ("Devices enrolled, placed or heard", Devices, ("waiting",), None)},
     "/v1/flags": {"get": ("What images showed", Flags, ("since",), None)},
     "/v1/flags/{flag_id}/thumbnail": {"get": ("The image chip of a flag", "image", (), None)},
     "/v1/alerts": {"get": ("Alerts", Alerts, ("since", "open", "operation"), None)},

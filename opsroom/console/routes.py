@@ -171,10 +171,13 @@ class Console:
         return max(0, self.source.now_ns() - int(minutes * 60 * NS))
 
     async def devices(self, request: Request) -> Response:
-        view = self._view(request)
+        view, waiting = self._view(request), bool_of(request, "waiting")
 
         def read() -> openapi.Devices:
-            found = views.device_views(self.source.directory(), view.standing(), self.source.now_ns())
+            directory, now_ns = self.source.directory(), self.source.now_ns()
+            awaited = views.awaited_now(directory, view.awaited(), now_ns)
+            tracks = [] if waiting and not awaited else view.standing()  # asked often, and nearly always there is none
+            found = views.device_views(directory, tracks, now_ns, awaited, waiting=waiting)
             return openapi.Devices([device for device in found if view.rights.may(device.operation) or device.track_ids])
 
         return json_answer(await self.source.run(read))

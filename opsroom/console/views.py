@@ -18,6 +18,7 @@ from birddog import geo, model
 from birddog.model import Value
 from birddog.units import CHI2_95_2D, iso_from_ns
 from opsroom.authority import AuthorityOfTrack
+from opsroom.picture_rows import Awaited
 from opsroom.picture_store import FlagRow, Refused
 
 
@@ -244,7 +245,9 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     """A device: enrolled by an entry of the journal, or only heard (``enrolled`` false).
 
     ``shipment`` and ``operation`` are those of the attachment that holds now; ``lat_deg`` ``lon_deg``
-    ``range_m`` those of a placement that holds now.
+    ``range_m`` those of a placement that holds now.  ``attached``: since when that attachment holds.  ``never_heard``: no
+    message came since it was attached; ``not_admitted``: messages come and are refused for want of a warrant in force, and
+    which; of both ``expected_s`` is how often it should report, also where nobody said.
     """
 
     device: str
@@ -263,6 +266,10 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     lat_deg: float | None
     lon_deg: float | None
     range_m: float | None
+    attached: str | None = None
+    never_heard: bool = False
+    not_admitted: str = ""
+    expected_s: float | None = None
 
 
 class Corner(msgspec.Struct, frozen=True, kw_only=True):
@@ -425,22 +432,38 @@ def _corners(points: tuple[tuple[float, float], ...]) -> tuple[Corner, ...]:
     return tuple(Corner(lat_deg=lat, lon_deg=lon) for lon, lat in points)
 
 
-def device_views(directory: Any, tracks: list[tuple[int, model.Track]], now_ns: int) -> list[DeviceView]:
+def awaited_now(directory: Any, awaited: list[Awaited], now_ns: int) -> dict[str, Awaited]:
+    """Of the devices that were attached and not heard those whose attachment holds now, by name."""
+    out = {}
+    for one in awaited:
+        attached, known = directory.attachment(one.device, now_ns), directory.devices.get(one.device)
+        holds = attached is not None and (attached.operation, attached.shipment) == (one.operation, one.shipment)
+        if holds and not (known is not None and known.retired):
+            out[one.device] = one
+    return out
+
+
+def device_views(
+    directory: Any, tracks: list[tuple[int, model.Track]], now_ns: int, awaited: dict[str, Awaited], *, waiting: bool = False
+) -> list[DeviceView]:
     """Every device that was enrolled, attached, placed or heard on a track; sorted.
 
     Args:
         directory: a ``birddog.directory.Directory`` of the journal's registers.
+        awaited: those that were attached and not heard since.
+        waiting: these alone.
     """
     heard: dict[str, list[model.Track]] = {}
     for _, track in tracks:
         for identity in track.identities or ((track.tag_id,) if track.tag_id else ()):
             heard.setdefault(identity, []).append(track)
     out = []
-    for name in sorted(set(directory.devices) | set(directory.attachments) | set(directory.placements) | set(heard)):
+    names = set(directory.devices) | set(directory.attachments) | set(directory.placements) | set(heard)
+    for name in sorted(awaited if waiting else names):
         known = directory.devices.get(name)
         attached = directory.attachment(name, now_ns)
         placed = directory.placement(name, now_ns)
-        own = heard.get(name, [])
+        own, unheard = heard.get(name, []), awaited.get(name)
         out.append(DeviceView(
             device=name, enrolled=known is not None, name=(known.name if known else "") or (placed.name if placed else ""),
             owner=known.owner if known else "", format=known.format if known else "", basis=known.basis if known else "",
@@ -450,6 +473,8 @@ def device_views(directory: Any, tracks: list[tuple[int, model.Track]], now_ns: 
             track_ids=tuple(sorted(t.track_id for t in own)),
             last_contact=_iso(max((t.contact_ns for t in own), default=None)),
             lat_deg=placed.lat_deg if placed else None, lon_deg=placed.lon_deg if placed else None,
-            range_m=placed.range_m if placed else None,
+            range_m=placed.range_m if placed else None, attached=iso_from_ns(attached.from_ns) if attached else None,
+            never_heard=unheard is not None and not unheard.refused, not_admitted=unheard.refused if unheard else "",
+            expected_s=unheard.interval_s if unheard else None,
         ))
     return out

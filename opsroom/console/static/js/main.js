@@ -17,10 +17,10 @@ import { age, clock, metres, plain, position, sentence, stamp } from './words.js
 
 const $ = (id) => document.getElementById(id);
 const store = new Store();
-const state = { connects: [], connectsAt: 0, authorityAt: 0, budgetAt: 0, following: false, chosenKind: '', chosenId: '', problems: [], lost: false, word: 'LIVE', retryAt: 0, scenery: 0, places: new Map() };
+const state = { connects: [], connectsAt: 0, authorityAt: 0, budgetAt: 0, unheardAt: 0, following: false, chosenKind: '', chosenId: '', problems: [], lost: false, word: 'LIVE', retryAt: 0, scenery: 0, places: new Map() };
 const watch = new Watch((id) => (store.alerts.has(id) ? alerts.what(store.alerts.get(id)) : ''));
 
-const turn = { connects: inOrder(), warrants: inOrder(), budget: inOrder(), scenery: inOrder(), trails: newest() };
+const turn = { connects: inOrder(), warrants: inOrder(), budget: inOrder(), unheard: inOrder(), scenery: inOrder(), trails: newest() };
 
 const room = {
   store,
@@ -111,6 +111,7 @@ function frame(message, first) {
   problems(message.problems);
   if (changed.reset || changed.tracks.size || changed.alerts.size) tracks.update(changed);
   alerts.update(changed);
+  if (!first && waits(changed)) unheard();
   if (changed.reset || changed.flags.size) flags.update([...store.flags.values()].sort((a, b) => (b.dark - a.dark) || (a.time < b.time ? 1 : -1)));
   if (changed.reset || changed.refused.size) refusals();
   if (changed.reset || changed.events.size) {
@@ -133,6 +134,7 @@ function frame(message, first) {
   if (first) {
     watch.known();
     connects();
+    unheard();
     trails();
     scenery();
     if (document.body.dataset.map === 'starting') openMap();
@@ -191,6 +193,22 @@ async function budget() {
   $('alerts-budget').hidden = answer.asked === null && !answer.false && !answer.measured;
   const asked = answer.asked === null ? 'none asked for' : `asked: ${answer.asked}`;
   write($('alerts-budget'), `False alarms in the last ${answer.shift_h} h: ${answer.false}; a shift, over ${answer.shifts} shifts: ${answer.measured} (${asked}).`);
+}
+
+/** Who was attached and not heard since has no track: asked for beside them. */
+async function unheard() {
+  state.unheardAt = performance.now();
+  const due = turn.unheard();
+  const answer = await ask('/v1/devices?waiting=1'); // 503 until there is a picture
+  if (answer && due()) tracks.waiting(answer.devices);
+}
+
+/** Whether a frame tells of somebody who waits to be heard: told of, or heard now. */
+function waits(changed) {
+  if ([...changed.alerts].some((id) => ['never_heard', 'not_admitted'].includes(store.alerts.get(id)?.kind))) return true;
+  if (!tracks.unheard.length) return false;
+  const waiting = new Set(tracks.unheard.map((d) => d.device));
+  return [...changed.tracks].some((id) => store.tracks.get(id)?.identities.some((name) => waiting.has(name)));
 }
 
 /** Trails come from the store once a connection; after that each track's own frames lengthen them. */
@@ -281,6 +299,7 @@ function tick() {
   if (!state.lost && performance.now() - state.connectsAt > 10000) connects();
   if (!state.lost && performance.now() - state.authorityAt > 5000) warrants();
   if (!state.lost && performance.now() - state.budgetAt > 10000) budget();
+  if (!state.lost && performance.now() - state.unheardAt > 5000) unheard();
 }
 setInterval(tick, 1000);
 
@@ -432,6 +451,7 @@ $('token-form').addEventListener('submit', async (event) => {
 
 legend($('legend-list'), [
   [icon('rival'), 'or here? its receivers part'],
+  [icon('unheard'), 'attached and never heard: no place'],
   [sample('ellipse'), '95 % ellipse'],
   [sample('solid'), 'trail, measured'],
   [sample('dashed'), 'trail, predicted or a gap'],

@@ -3,7 +3,7 @@
 
 import { icon, SHAPES } from './shapes.js';
 import { marks, title } from './store.js';
-import { age, metres, plain } from './words.js';
+import { age, metres, often, plain } from './words.js';
 
 /** @param {string} tag @param {string} [className] @param {string} [text] set as text, never as markup */
 export function make(tag, className = '', text = '') {
@@ -32,6 +32,7 @@ export function arrange(list, nodes) {
 }
 
 const SHOWN = 200; // rows of a list; beyond them the search finds what is wanted
+const UNHEARD = 20; // of devices that were never heard so many stand before the tracks
 /** What a track's place in the list depends on, beside its alerts. */
 const key = (track) => `${track.status === 'tentative'} ${title(track)}`;
 const WORDS = { confirmed: 'confirmed', tentative: 'tentative', coasting: 'coasting', silent: 'SILENT' };
@@ -52,6 +53,42 @@ export class TrackList {
     this.sorted = null; // ids of all tracks in order; null when that has to be found again
     this.keys = new Map();
     this.marked = new Map();
+    this.unheard = []; // devices of /v1/devices?waiting=1: there is no track that could say that nothing is heard
+    this.unheardItems = new Map();
+    this.unheardMore = make('li', 'none');
+  }
+
+  /** The devices that were attached and not heard since, anew. */
+  waiting(devices) {
+    if (!devices.length && !this.unheard.length) return;
+    this.unheard = devices;
+    this.order();
+    this.tick();
+  }
+
+  /** Their rows, in front of the tracks; they have no place, and go with what the server says. */
+  unheardRows() {
+    const fit = this.unheard.filter((d) => (!this.operation || d.operation === this.operation) && this.found(
+      [d.shipment, d.device, d.name, d.class, d.operation, d.never_heard ? 'never heard' : 'not admitted refused']));
+    const old = this.unheardItems;
+    this.unheardItems = new Map();
+    const items = fit.slice(0, UNHEARD).map((device) => {
+      const one = old.get(device.device) ?? unheardItem(device.device);
+      one.since = Date.parse(device.attached);
+      one.device = device;
+      write(one.name, plain(device.shipment));
+      write(one.klass, plain(device.name || device.device));
+      one.row.title = plain(device.device);
+      this.unheardItems.set(device.device, one);
+      old.delete(device.device);
+      return one.item;
+    });
+    for (const one of old.values()) one.item.remove();
+    write(this.unheardMore, `and ${fit.length - UNHEARD} more that were never heard; search to see them`);
+    if (fit.length > UNHEARD) items.push(this.unheardMore);
+    else this.unheardMore.remove();
+    document.body.dataset.unheard = String(fit.length);
+    return { items, count: fit.length };
   }
 
   row(id) {
@@ -140,10 +177,12 @@ export class TrackList {
       row.button.classList.toggle('alarmed', Boolean(mark?.open));
       row.button.setAttribute('aria-pressed', String(id === this.chosen));
     }
-    arrange(this.list, ids.map((id) => this.rows.get(id).item));
+    const unheard = this.unheardRows();
+    arrange(this.list, [...unheard.items, ...ids.map((id) => this.rows.get(id).item)]);
     document.body.dataset.tracks = String(fit.length);
-    write(this.count, fit.length === all.length ? `${all.length}` : `${fit.length} of ${all.length}`);
-    this.none.hidden = fit.length > 0;
+    const count = fit.length === all.length ? `${all.length}` : `${fit.length} of ${all.length}`;
+    write(this.count, unheard.count ? `${count}, and ${unheard.count} never heard` : count);
+    this.none.hidden = fit.length + unheard.count > 0;
     write(this.none, all.length ? 'No track fits the search.' : 'No tracks yet.');
     this.more.hidden = fit.length <= ids.length;
     write(this.more, `and ${fit.length - ids.length} more; search to see them`);
@@ -151,8 +190,13 @@ export class TrackList {
 
   matches(track) {
     if (this.operation && track.operation !== this.operation) return false;
+    return this.found([track.name, track.track_id, track.tag_id, track.class, track.status, track.operation, ...track.identities]);
+  }
+
+  /** Whether every word that is searched for is in these. */
+  found(texts) {
     if (!this.search) return true;
-    const text = [track.name, track.track_id, track.tag_id, track.class, track.status, track.operation, ...track.identities].join(' ').toLowerCase();
+    const text = texts.join(' ').toLowerCase();
     return this.search.toLowerCase().split(/\s+/).every((word) => text.includes(word));
   }
 
@@ -160,6 +204,7 @@ export class TrackList {
   tick() {
     const now = this.room.now();
     if (now === null) return;
+    for (const one of this.unheardItems.values()) write(one.ages, unheardWords(one.device, (now - one.since) / 1000));
     for (const [id, row] of this.rows) {
       const track = this.room.store.tracks.get(id);
       if (!track || row.item.hidden) continue;
@@ -182,6 +227,30 @@ export class TrackList {
     if (at < 0) return shown[step > 0 ? 0 : shown.length - 1];
     return shown[at + step];
   }
+}
+
+/** A row of a device that was attached and not heard since: no button, there is nothing to centre on. */
+function unheardItem(device) {
+  const item = make('li');
+  const row = make('div', 'row unheard');
+  row.dataset.device = device;
+  const one = { item, row };
+  const box = make('span', 'shape-box');
+  box.append(icon('unheard'));
+  row.append(box, ' ');
+  for (const name of ['name', 'klass', 'ages']) {
+    one[name] = make('span', name);
+    row.append(one[name], ' ');
+  }
+  item.append(row);
+  return one;
+}
+
+/** @returns {string} "never heard, attached 1 min ago, expected every 5 s" */
+function unheardWords(device, seconds) {
+  const attached = `attached ${age(seconds)} ago`;
+  if (device.never_heard) return `never heard, ${attached}, expected every ${often(device.expected_s)}`;
+  return `heard and refused (${plain(device.not_admitted)}): nothing of what it says is kept, ${attached}`;
 }
 
 /** A plain list under a heading that opens: flags, refusals. */

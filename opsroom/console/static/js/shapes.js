@@ -57,6 +57,7 @@ const SIZE = 24;
 const MARKS = {
   heading: { d: 'M12 2L20 20L12 15.5L4 20z', colour: '#e8f1f8', fill: true, rim: 2 },
   rival: { d: 'M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16zM8.5 8.5L15.5 15.5M15.5 8.5L8.5 15.5', colour: '#ff8f85', fill: false, rim: 4, hollow: true },
+  unheard: { d: 'M12 3L22 20.5H2z', colour: '#ff9b71', fill: false },
   happened: { d: 'M12 3L21 12L12 21L3 12z', colour: '#ffb454', fill: false, rim: 4 },
   darkring: { d: 'M2.5 2.5H21.5V21.5H2.5z', colour: '#c9a6ff', fill: false, rim: 4, hollow: true },
 };

@@ -11,6 +11,11 @@ export function age(seconds) {
   return `${Math.floor(h / 24)} d ${h % 24} h`;
 }
 
+/** @param {number} seconds @returns {string} how often: "5 s", "0.5 s", "15 min" */
+export function often(seconds) {
+  return seconds < 60 ? `${Number(seconds.toPrecision(3))} s` : age(seconds);
+}
+
 /** @param {number} m @returns {string} "14 m", "1.2 km", "35 km" */
 export function metres(m) {
   if (!Number.isFinite(m)) return '?';
