@@ -17,7 +17,7 @@ from opsroom.console.feed import Feed
 from opsroom.console.health import Health
 from opsroom.console.settings import Settings
 from opsroom.console.source import Source
-from opsroom.picture_rows import Asked, FlagRow, Refused
+from opsroom.picture_rows import Asked, Awaited, FlagRow, Refused
 from opsroom.picture_store import PictureReader, PictureWriter
 from opsroom.picture_view import ALL, LOST_MOST, Rights, View
 
@@ -91,6 +91,8 @@ def test_every_question_of_a_view_is_about_its_own_operations(kept):
     asked = Asked(thresholds={"A": {"share": 0.1}, "B": {"share": 0.2}, "open": {}})
     kept.store.begin()
     kept.store.set_meta("budget", msgspec.msgpack.encode(asked))
+    waiting = [Awaited(operation=name, device=name, shipment="s", interval_s=5.0) for name in ("A", "B", "open")]
+    kept.store.set_meta("awaited", msgspec.msgpack.encode(waiting))
     kept.store.commit(1)
     kept.publish(*rows_of("A", 1), *rows_of("B", 2), *rows_of("open", 3), *rows_of("", 4))
     reader = PictureReader(kept.path)
@@ -107,6 +109,7 @@ def test_every_question_of_a_view_is_about_its_own_operations(kept):
         assert [f.flag_id for _, f in view.flags()] == [f"F{n}" for n in numbers]
         assert [r.refused_id for _, r in view.refused()] == [f"R{n}" for n in numbers]
         assert "".join(sorted(view.asked().thresholds)) == "".join(name for name in ("A", "B", "open") if rights.may(name))
+        assert [one.device for one in view.awaited()] == [name for name in ("A", "B", "open") if rights.may(name)]
         assert sum(view.statuses().values()) == len(numbers) == len(view.operations())
         for n in "1234":
             there = n in numbers
