@@ -328,6 +328,7 @@ def step(
     if left:
         start = max(math.log(new / density), LEAST)
         bank = _grown(bank, r[left])
+        _going(bank, spots, left, begun_of, riders)
         names = {c.name for c in contacts}
         for i in left:
             one = _begun(look, spots[i], start, gap_s, remembered, names)
@@ -760,6 +761,17 @@ def _anchored(contacts: list[Contact], bank: Bank, mean: np.ndarray) -> None:
 def _grown(bank: Bank, r: np.ndarray) -> Bank:
     new = banks.new_bank(np.zeros((len(r), 2)), r, CONTACT, NEW_V)
     return Bank(*(np.concatenate(pair) for pair in ((bank.mu, new.mu), (bank.x, new.x), (bank.p, new.p))))
+
+
+def _going(bank: Bank, spots: list[Spot], left: list[int], begun_of: dict[int, str], riders: list[Rider]) -> None:
+    """A shadow begins with the velocity of its track, as little known; a seldom look would not see it again."""
+    first, of = len(bank.mu) - len(left), {rider.track_id: rider for rider in riders}
+    for row, i in enumerate(left, first):
+        if i in begun_of:
+            rider = of[begun_of[i]]
+            c, s = turn(rider.lat0_deg, rider.lon0_deg, spots[i].lat_deg, spots[i].lon_deg)
+            bank.x[row, :, 1] = c * rider.x[1] + s * rider.x[3]
+            bank.x[row, :, 3] = -s * rider.x[1] + c * rider.x[3]
 
 
 def _begun(look: Look, spot: Spot, score: float, interval_s: float, remembered: list[Contact], names: set[str]) -> Contact:

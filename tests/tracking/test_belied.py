@@ -305,16 +305,20 @@ def along(*legs: tuple[float, float, float], e: float = 0.0, n: float = 0.0):
     return at
 
 
-def seen_by(World, seed: int, things, tags, *, look_s: float, tag_s: float, pd: float = 0.95, until: float = 240.0, clutter=2):
+def seen_by(
+    World, seed: int, things, tags, *, look_s: float, tag_s: float, pd: float = 0.95, until: float = 240.0, clutter=2,
+    sigma: float = 10.0, half: float = 3000.0,
+):  # fmt: skip
     """A radar each look_s sees all things, and each tag says each tag_s that it is where its own is at a time."""
     w = World(seed)
     times = [0.4 + look_s * k for k in range(int(until / look_s))]
     for t in times:
         for thing in things:
-            if w.rng.random() < pd:
-                w.see(t, *thing(t), 10.0)
-        w.clutter(t, clutter)
-    w.end(times=times, pd=pd, clutter=clutter / 36.0, area=(-3000.0, 3000.0, -3000.0, 3000.0))
+            if w.rng.random() < pd and max(map(abs, thing(t))) < half:
+                w.see(t, *thing(t), sigma)
+        for _ in range(clutter):
+            w.see(t, w.rng.uniform(-half, half), w.rng.uniform(-half, half), sigma)
+    w.end(times=times, pd=pd, clutter=clutter * 2.5e5 / half**2, area=(-half, half, -half, half))
     for k in range(int(until / tag_s)):
         for j, (tag, of) in enumerate(tags.items()):
             t = tag_s * k + 1.2 + j
@@ -346,3 +350,22 @@ def test_two_tags_that_part_are_never_belied(turn, seed, look_s, tag_s, World, T
     assert told.events("belied") == []
     row = tagged(told, 240)
     assert math.dist(Told.where(row), one(row.time_ns / NS - T0)) < 60.0
+
+
+@pytest.mark.parametrize(
+    ("lies", "look_s", "tag_s"), [(True, 10.0, 10.0), (False, 10.0, 10.0), (False, 4.0, 20.0), (False, 10.0, 20.0)]
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_an_aircraft_whose_tag_lies_is_belied_and_an_honest_one_that_turns_is_not(seed, lies, look_s, tag_s, World, Told):
+    turn = 0.0 if lies else 30.0
+    plane = along((200.0, 100.0, 20.0), (230.0, 100.0, 20.0 + turn), (999.0, 100.0, 20.0 + 2 * turn), e=-6000.0, n=-21_000.0)
+
+    def says(t: float) -> tuple[float, float]:
+        e, n = plane(t)
+        return e - 30.0 * max(0.0, t - 150.0) * lies, n
+
+    w = seen_by(World, seed, [plane], {"TAG": says}, look_s=look_s, tag_s=tag_s, until=340.0, sigma=30.0, half=20_000.0)
+    told = Told(msgspec.structs.replace(TAG, interval_s=tag_s)).take(w.made)
+    assert [(event.device, event.end_ns) for event in told.events("belied")] == [("TAG", None)] * lies
+    row = tagged(told, 340)
+    assert math.dist(Told.where(row), plane(row.time_ns / NS - T0)) < 150.0
