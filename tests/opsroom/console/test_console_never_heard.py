@@ -158,5 +158,6 @@ def test_the_page_says_of_many_how_many_and_what_is_refused(case, watch):
     page.page.wait_for_selector('body[data-unheard="25"]')
     page.row_says('#tracks-list [data-device="d00"]', "heard and refused (no_warrant): nothing of what it says is kept")
     assert page.page.locator("#tracks-list .unheard").count() == 20
+    assert "24 never heard" in page.page.locator("#tracks-count").inner_text()  # one is heard, and refused
     assert "and 5 more" in page.page.locator("#tracks-list").inner_text()
     page.clean()

@@ -84,11 +84,11 @@ export class TrackList {
       return one.item;
     });
     for (const one of old.values()) one.item.remove();
-    write(this.unheardMore, `and ${fit.length - UNHEARD} more that were never heard; search to see them`);
+    write(this.unheardMore, `and ${fit.length - UNHEARD} more that are not heard; search to see them`);
     if (fit.length > UNHEARD) items.push(this.unheardMore);
     else this.unheardMore.remove();
     document.body.dataset.unheard = String(fit.length);
-    return { items, count: fit.length };
+    return { items, count: fit.length, never: fit.filter((d) => d.never_heard).length };
   }
 
   row(id) {
@@ -181,7 +181,7 @@ export class TrackList {
     arrange(this.list, [...unheard.items, ...ids.map((id) => this.rows.get(id).item)]);
     document.body.dataset.tracks = String(fit.length);
     const count = fit.length === all.length ? `${all.length}` : `${fit.length} of ${all.length}`;
-    write(this.count, unheard.count ? `${count}, and ${unheard.count} never heard` : count);
+    write(this.count, unheard.never ? `${count}, and ${unheard.never} never heard` : count);
     this.none.hidden = fit.length + unheard.count > 0;
     write(this.none, all.length ? 'No track fits the search.' : 'No tracks yet.');
     this.more.hidden = fit.length <= ids.length;
