@@ -142,7 +142,7 @@ def believed(
                 return
         fold.apply(entry)
     if due_ns is not None and due_ns <= now_ns:
-        yield due_ns, fold.believed(due_ns, operation)
+        yield due_ns, fold.believed(due_ns, operation, aboard=False)
 
 
 def seconds_of(text: str) -> tuple[str, int]:

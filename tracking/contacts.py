@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -25,6 +25,7 @@ from birddog.geo import A_M, E2, distance_m
 from birddog.units import NS
 from tracking import bank as banks
 from tracking import belied
+from tracking.alongside import ONE_D2, ONE_M, Alongside
 from tracking.anchor import REANCHOR_M, frame, near_en, turn
 from tracking.assign import Pair, Spot, assign
 from tracking.bank import CONTACT, Bank
@@ -32,6 +33,7 @@ from tracking.belied import Doubt, Said
 from tracking.contact import Contact as Contact
 from tracking.contact import Look as Look
 from tracking.engine import State
+from tracking.measurement import Measurement
 from tracking.presets import Presets
 from tracking.registration import Registration
 
@@ -72,6 +74,7 @@ class Crowd(msgspec.Struct, frozen=True):
         seen: when a look last saw a rider, by track.
         belied: the receivers that looks make doubtful, by track.
         registered: how far off each sensor's alignment is.
+        alongside: passive tags at the place of what reports, by track.
     """
 
     t_ns: int
@@ -82,6 +85,7 @@ class Crowd(msgspec.Struct, frozen=True):
     seen: dict[str, int] = {}
     belied: dict[str, Doubt] = {}
     registered: dict[str, Registration] = {}
+    alongside: dict[str, Alongside] = {}
 
 
 class Last(msgspec.Struct, frozen=True):
@@ -102,6 +106,8 @@ class Rider(msgspec.Struct, frozen=True):
         said: what its receiver says, where looks can belie it.
         lasts: of one that nothing but looks and readers say the place of, and that looks have lost: where they had it last, and
             the time before that.
+        may: whether it may ride on another, or carry one: a passive tag that looks carry, or what reports, of no shipment.
+        read: where and when a tag that may was read last.
     """
 
     track_id: str
@@ -112,6 +118,8 @@ class Rider(msgspec.Struct, frozen=True):
     visible: float
     said: Said | None = None
     lasts: tuple[Last, ...] = ()
+    may: Literal["", "ride", "carry"] = ""
+    read: Measurement | None = None
 
 
 class LookOutcome(msgspec.Struct):
@@ -260,9 +268,11 @@ def step(
     possible, z, r_at = _gated(contacts, bank, z_lat, z_lon, r, base, p.sighting_gate)
     count = len(contacts)
     numbers = {rider.track_id: count + k for k, rider in enumerate(riders)}
+    aboard = {numbers[one]: numbers[a.track_id] for one, a in crowd.alongside.items()
+              if a.rides and one in numbers and a.track_id in numbers}  # fmt: skip
     theirs = [
         Pair(count + k, i, nis, log + base + rider.visible)
-        for k, rider in enumerate(riders) for i, nis, log in rider.logs if nis <= p.sighting_gate
+        for k, rider in enumerate(riders) for i, nis, log in rider.logs if nis <= p.sighting_gate and count + k not in aboard
     ]  # fmt: skip
     own = {(pair.track, pair.spot): pair for pair in possible if contacts[pair.track].of}
     possible = _as_one(contacts, possible, theirs, own, riders, numbers) if own else possible + theirs
@@ -277,6 +287,7 @@ def step(
     if own:
         chosen = _apart(contacts, chosen, theirs, own, numbers)
     hit = {pair.track: pair for pair in chosen}
+    hit |= {k: hit[on] for k, on in aboard.items() if on in hit}  # it goes along
     rows = [pair.track for pair in chosen if pair.track < count]
     if rows:
         picked = [(pair.track, pair.spot) for pair in chosen if pair.track < count]
@@ -317,6 +328,9 @@ def step(
         out.gone.append((contacts[i].name, track_id))
         keep = [k for k in keep if k != i]
     keep = _without_twins(contacts, keep, mean, cov, riders, hit, count, out)
+    alongside = crowd.alongside
+    if any(rider.may == "ride" for rider in riders):
+        alongside = _alongside(crowd, contacts, mean, cov, hit, riders, look)
     if len(keep) < count or any(max(abs(mean[i, 0]), abs(mean[i, 2])) > REANCHOR_M for i in keep):
         bank = bank.rows(np.array(keep, dtype=int))
         contacts = [contacts[i] for i in keep]
@@ -338,9 +352,85 @@ def step(
     seen = {track_id: ns for track_id, ns in crowd.seen.items() if t - ns < SEEN_NS}
     seen |= {track_id: t for track_id, _, _ in out.riders} | {track_id: t for _, track_id in out.gone}
     seen |= {track_id: t for track_id, *_ in out.found}
+    # what looks showed of a tag that turned out to ride they showed of what it is on
+    seen |= {a.track_id: max(seen.get(a.track_id, 0), seen[one]) for one, a in alongside.items() if a.rides and one in seen}
     looked = {**crowd.looked, look.sensor: (max(t, crowd.looked.get(look.sensor, (0, 0.0))[0]), gap_s)}
-    after = Crowd(t, tuple(contacts), bank, tuple(remembered[-REMEMBERED_MOST:]), looked, seen, doubts, registered)
+    after = Crowd(t, tuple(contacts), bank, tuple(remembered[-REMEMBERED_MOST:]), looked, seen, doubts, registered, alongside)
     return after, out
+
+
+# --- passive tags on what reports (``alongside``) --------------------------------------------------
+
+
+def _alongside(
+    crowd: Crowd, contacts: list[Contact], mean: np.ndarray, cov: np.ndarray, hit: dict[int, Pair], riders: list[Rider],
+    look: Look,
+) -> dict[str, Alongside]:  # fmt: skip
+    """Which passive tags that looks carry are at the place of what reports after a look, and what looks say of them."""
+    was, now, count = crowd.alongside, dict[str, Alongside](), len(contacts)
+    carriers = {rider.track_id: k for k, rider in enumerate(riders) if rider.may == "carry"}
+    tags = [k for k, rider in enumerate(riders) if rider.may == "ride"]
+    if was:  # who was not asked stays as it is, while it is there at all
+        asked = {riders[k].track_id for k in tags}
+        now = {one: a for one, a in was.items() if one not in asked and look.time_ns - crowd.seen.get(one, 0) < SEEN_NS}
+    looks = belied.sees(look)
+    for k in tags:
+        tag, old = riders[k], was.get(riders[k].track_id)
+        if old is None:
+            near = [on for on, j in carriers.items() if _at_one(tag, riders[j])] if looks else []
+            if len(near) != 1:  # which of several it is on nobody can tell
+                continue
+            old = Alongside(near[0], look.time_ns)
+        on = carriers.get(old.track_id)
+        if on is None:
+            now[tag.track_id] = old
+            continue
+        other = riders[on]
+        if _apart_m(tag, other) > ONE_M or _read_elsewhere(tag.read, other, old.asked_ns, look.time_ns):
+            continue
+        mine, its = hit.get(count + k), hit.get(count + on)
+        lat, lon = _place(other)
+        if not looks or not ring_contains(look.footprint, lat_deg=lat, lon_deg=lon):
+            pass
+        elif old.rides:
+            if its is not None and any(
+                i in hit and c.confirmed and not c.of and _one(c, mean[i], cov[i], tag) for i, c in enumerate(contacts)
+            ):  # fmt: skip
+                old = old.shown(2, look.pd)
+        elif (mine is None and its is None) or (mine is not None and its is not None) or _at_one(tag, other):
+            old = old.shown((mine is not None) + (its is not None), look.pd)
+        now[tag.track_id] = msgspec.structs.replace(old, asked_ns=look.time_ns)
+    return now
+
+
+def _read_elsewhere(read: Measurement | None, on: Rider, after_ns: int, t: int) -> bool:
+    """Whether a tag was read after a time where what it rides on was not."""
+    if read is None or read.time_ns <= after_ns:
+        return False
+    gone_m = FASTER * math.hypot(on.x[1], on.x[3]) * (t - read.time_ns) / NS
+    return _metres(read.lat_deg, read.lon_deg, *_place(on)) > ONE_M + gone_m
+
+
+def _place(rider: Rider) -> tuple[float, float]:
+    return frame(rider.lat0_deg, rider.lon0_deg).geodetic(rider.x[0], rider.x[2])
+
+
+def _apart_m(one: Rider, other: Rider) -> float:
+    return _metres(*_place(one), *_place(other))
+
+
+def _metres(lat1_deg: float, lon1_deg: float, lat2_deg: float, lon2_deg: float) -> float:
+    return distance_m(lat1_deg=lat1_deg, lon1_deg=lon1_deg, lat2_deg=lat2_deg, lon2_deg=lon2_deg)
+
+
+def _at_one(one: Rider, other: Rider) -> bool:
+    """Whether two identified tracks are at one place, and go as one, as far as both are known."""
+    if _apart_m(one, other) > ONE_M:
+        return False
+    cov = np.zeros((4, 4))
+    cov[_UPPER] = one.x[4:]
+    cov = np.triu(cov) + np.triu(cov, 1).T
+    return _d2(np.array(one.x[:4]), cov, one.lat0_deg, one.lon0_deg, other.lat0_deg, other.lon0_deg, other.x) <= ONE_D2
 
 
 # --- shadows (``belied``) -------------------------------------------------------------------------
@@ -733,15 +823,22 @@ def _one(c: Contact, mean: np.ndarray, cov: np.ndarray, rider: Rider) -> bool:
 
 def _is_at(c: Contact, mean: np.ndarray, cov: np.ndarray, lat0_deg: float, lon0_deg: float, x: State) -> bool:
     """Whether a contact's position and velocity are those of a state in another frame."""
-    en = near_en(c.lat0_deg, c.lon0_deg, *frame(lat0_deg, lon0_deg).geodetic(x[0], x[2]))
+    return _d2(mean, cov, c.lat0_deg, c.lon0_deg, lat0_deg, lon0_deg, x) <= TWIN_D2
+
+
+def _d2(
+    mean: np.ndarray, cov: np.ndarray, at_lat_deg: float, at_lon_deg: float, lat0_deg: float, lon0_deg: float, x: State
+) -> float:
+    """Mahalanobis² between moments in the frame of an anchor and a state in another frame."""
+    en = near_en(at_lat_deg, at_lon_deg, *frame(lat0_deg, lon0_deg).geodetic(x[0], x[2]))
     if en is None:
-        return False
-    cos, sin = turn(lat0_deg, lon0_deg, c.lat0_deg, c.lon0_deg)
+        return math.inf
+    cos, sin = turn(lat0_deg, lon0_deg, at_lat_deg, at_lon_deg)
     d = mean - np.array([en[0], cos * x[1] + sin * x[3], en[1], -sin * x[1] + cos * x[3]])
     other = np.empty((4, 4))
     other[_UPPER] = x[4:]
     other = np.triu(other) + np.triu(other, 1).T
-    return float(d @ np.linalg.solve(cov + other, d)) <= TWIN_D2
+    return float(d @ np.linalg.solve(cov + other, d))
 
 
 def _anchored(contacts: list[Contact], bank: Bank, mean: np.ndarray) -> None:

@@ -76,7 +76,7 @@ class FoldState(msgspec.Struct, kw_only=True):
         deaf_ns: the time of the newest entry that was erased as a passer-by's (``birddog.passersby``).
     """
 
-    form: Literal[44]
+    form: Literal[45]
     now_ns: int = 0
     exercise: bool = False
     presets: Presets = Presets()
@@ -101,7 +101,7 @@ class Fold:
     """One fold over one journal; see the module's docstring."""
 
     def __init__(self) -> None:
-        self._state = FoldState(form=44)
+        self._state = FoldState(form=45)
         self._directory = Directory()
         #: Of entries that were written before verdicts stood in them.
         self._judge = Judge(self._directory, exercise=False)
@@ -256,21 +256,22 @@ class Fold:
         book.now_ns = now_ns
         book.waited()
 
-    def believed(self, time_ns: int, operation: str | None = None, *, whole: bool = False) -> list[Track]:
+    def believed(self, time_ns: int, operation: str | None = None, *, whole: bool = False, aboard: bool = True) -> list[Track]:
         """The tracks as they are believed to be at a time not before the newest entry; tentative ones are none yet.
 
         Args:
             whole: with their attributes, as their rows have them.
+            aboard: with passive tags that ride on what reports (``looks.LookLog.aboard``).
         """
         return [
             track for name, fold in self._folds.items() if operation is None or name == operation
-            for track in fold.believed([time_ns], self.now_ns, whole=whole)[0]
+            for track in fold.believed([time_ns], self.now_ns, whole=whole, aboard=aboard)[0]
         ]  # fmt: skip
 
     def believed_all(self, times_ns: list[int], operation: str | None = None) -> list[list[Track]]:
-        """``believed`` at each of some times in a row, for what a single one costs where nothing is heard in between."""
+        """``believed`` (one of each thing) at each of some times, for what one costs where nothing is heard in between."""
         folds = [fold for name, fold in self._folds.items() if operation is None or name == operation]
-        of = [fold.believed(times_ns, self.now_ns) for fold in folds]
+        of = [fold.believed(times_ns, self.now_ns, aboard=False) for fold in folds]
         return [[track for some in of for track in some[k]] for k in range(len(times_ns))]
 
     @property

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from birddog.model import Event, TrackStatus
+from tracking.alongside import Alongside
 from tracking.bank import CONTACT, Bank
 from tracking.belied import Doubt
 from tracking.contacts import Contact, Crowd, Look
@@ -63,6 +64,7 @@ class _PackedCrowd(msgspec.Struct, array_like=True):
     seen: dict[str, int]
     belied: dict[str, Doubt]
     registered: dict[str, Registration]
+    alongside: dict[str, Alongside]
 
 
 class LookState(msgspec.Struct, array_like=True):
@@ -84,7 +86,7 @@ def packed(crowd: Crowd) -> _PackedCrowd:
     b = crowd.bank
     return _PackedCrowd(
         crowd.t_ns, crowd.contacts, b.mu.tobytes(), b.x.tobytes(), b.p.tobytes(), crowd.remembered, crowd.looked, crowd.seen,
-        crowd.belied, crowd.registered,
+        crowd.belied, crowd.registered, crowd.alongside,
     )
 
 
@@ -97,4 +99,4 @@ def unpacked(c: _PackedCrowd) -> Crowd:
         ))  # fmt: skip
     except ValueError as error:
         raise msgspec.ValidationError(f"contacts: {error}") from None
-    return Crowd(c.t_ns, c.contacts, bank, c.remembered, c.looked, c.seen, c.belied, c.registered)
+    return Crowd(c.t_ns, c.contacts, bank, c.remembered, c.looked, c.seen, c.belied, c.registered, c.alongside)

@@ -17,7 +17,7 @@ import bisect
 import functools
 import math
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 import numpy as np
@@ -284,6 +284,11 @@ class LookLog:
             return None
         return None if _vouched(live, doubt.device) else doubt
 
+    def aboard(self, track_id: str) -> str | None:
+        """The track that a passive tag's rides on, as looks have it by now."""
+        one = self.crowd.alongside.get(track_id)
+        return one.track_id if one is not None and one.rides else None
+
     def _steps(self, at: int) -> dict[tuple[str, int, str], tuple[int, Crowd, int]]:
         """The steps of contacts that looks from an item on made: (track, time, sensor) -> (item, the crowd after it, row)."""
         found = {}
@@ -434,10 +439,15 @@ class LookLog:
         said = None if at is None else _said(live, core, x, look.time_ns, doubt)
         lasts: tuple[Last, ...] = ()
         carried = at is not None and not live.state.reports and live.state.track_id in self.items[at].before.seen
-        if carried and visible <= LOST_LOG:
-            before = live.core_at(core.updated_ns - 1, model)
+        if carried and at is not None and visible <= LOST_LOG:
+            # what a look showed last may have been clutter; a read was none
+            by_look = self.items[at].before.seen[live.state.track_id] >= core.updated_ns
+            before = live.core_at(core.updated_ns - 1, model) if by_look else None
             lasts = (_last(core),) if before is None else (_last(core), _last(before))
-        return Rider(live.state.track_id, core.lat0_deg, core.lon0_deg, x, logs, visible, said, lasts)
+        alone = at is not None and live.state.key.startswith("d:")
+        may: Literal["", "ride", "carry"] = "carry" if alone and live.state.reports else "ride" if carried and alone else ""
+        read = live.newest_read(look.time_ns) if may == "ride" else None
+        return Rider(live.state.track_id, core.lat0_deg, core.lon0_deg, x, logs, visible, said, lasts, may, read)
 
     def _gap_s(self, at: int | None, sensor: str) -> float:
         """Between the last two looks of a sensor before an item."""

@@ -145,17 +145,20 @@ class OperationFold:
         self._state.looks = self.tracker.log.state()
         return self._state
 
-    def believed(self, times_ns: list[int], now_ns: int, *, whole: bool = False) -> list[list[Track]]:
+    def believed(
+        self, times_ns: list[int], now_ns: int, *, whole: bool = False, aboard: bool = True
+    ) -> list[list[Track]]:  # fmt: skip
         """The tracks as they are believed to be at each of some times not before the newest entry; tentative ones are none yet.
 
         Args:
             now_ns: the time of the newest entry.
             whole: with their attributes.
+            aboard: with passive tags that ride on what reports; without them there is one of each thing.
         """
         tracker, rows, said = self.tracker, [], self._attributes if whole else _no_attributes
         for live in tracker.tracks.values():
             model = tracker.model(live)
-            if live.updated_ns(model) is not None:
+            if live.updated_ns(model) is not None and (aboard or self._carrier(live) is None):
                 rows.append(live.rows(times_ns, model, said(live), tracker.quiet_s))
         out = []
         for k, time_ns in enumerate(times_ns):
@@ -165,6 +168,11 @@ class OperationFold:
             some = [row.lapsed(now_ns) if row.lapses_ns else row for row in some]
             out.append([row for row in some if row.status not in ("tentative", "deleted")])
         return out
+
+    def _carrier(self, live: LiveTrack) -> str | None:
+        """The track that reports and that a passive tag's rides on, as looks have it; None where it is one of its own."""
+        on = self.tracker.log.aboard(live.state.track_id)
+        return on if on in self.tracker.tracks else None
 
     def allowed(self) -> budget.Allowed | None:
         """What the alert budget allows each rule of this operation; None: there is none."""
@@ -478,6 +486,8 @@ class OperationFold:
         facts, belied = self._state.facts, self._state.deception.belied
         if belied and live.state.track_id in belied:
             out["belied"] = belied[live.state.track_id]
+        if (on := self._carrier(live)) is not None:
+            out["rides_on"] = on
         if not facts:
             return out
         for device in live.state.identities:

@@ -544,6 +544,12 @@ class LiveTrack:
                 return ring[i]
         return None
 
+    def newest_read(self, time_ns: int) -> Measurement | None:
+        """The last read of its tag in the ring up to a time."""
+        ring = self.state.ring
+        before = range(bisect.bisect_right(ring.times_ns, time_ns) - 1, -1, -1)
+        return next((ring[i] for i in before if ring[i].origin == "tag_read"), None)
+
     def agreed(self, time_ns: int) -> int:
         """How many of the last fixes up to a time were doubted and all the same where the track is (``core_at`` was asked)."""
         ring, found = self.state.ring, 0
