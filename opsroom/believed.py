@@ -157,5 +157,5 @@ def seconds_of(text: str) -> tuple[str, int]:
     except ValueError:
         seconds = -1.0
     if not sign or not name or not 0.0 <= seconds <= 1e9:
-        raise UsageError("SOURCE=SECONDS was expected, seconds not below 0", field="--late")
+        raise UsageError("SOURCE=SECONDS was expected, 0 to 1,000,000,000 seconds", field="--late")
     return name, int(seconds * NS)

@@ -1,16 +1,21 @@
-"""The plots of docs/tracking.md: what the live fold makes of situations whose truth is known (`make figures`).
+"""The plots of docs/tracking.md: what the live fold makes of situations and scenarios whose truth is known (`make figures`).
 
     .venv/bin/python tools/figures.py [NAME]...
 
-Each is drawn from the fold itself: the truth, the fixes (crosses where they were refused), the track with its 95 % ellipses.
+A situation is drawn from the fold itself: the truth, the fixes (crosses where they were refused), the track with its 95 %
+ellipses.  A scenario (``benchmarks/made_scenarios.py``) goes through ``birddog track``: the ways, what sensors saw, the tracks.
 matplotlib comes with filterpy, the reference engine; nothing that is shipped imports it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import io
 import math
 import random
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +28,11 @@ from matplotlib.patches import Ellipse
 from birddog.geo import LocalFrame, ellipse
 from birddog.model import ENTRY_BODIES, Device, Entry, Fix, FrameBody, Start, Tick, pack
 from birddog.units import CHI2_95_2D, NS
+from opsroom.cli import main as birddog
 from tracking.fold import Fold
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from made_scenarios import made, write
 
 T0 = 1_790_000_000 * NS
 HOME = LocalFrame(lat_deg=51.95, lon_deg=4.05)
@@ -73,6 +82,13 @@ def parked(rng: random.Random) -> tuple[str, Truth, Fixes, str]:
 FIGURES: dict[str, Callable[[random.Random], tuple[str, Truth, Fixes, str]]] = {
     "tunnel": tunnel, "factory": factory, "launch": launch, "parked": parked,
 }  # fmt: skip
+
+
+#: Kinds of made scenarios, the seed that is drawn, and what is to be seen.
+SCENARIOS = {
+    "crossing": (1, "five cross each other under one radar with clutter"),
+    "spoof": (1, "tags and a radar: one tag lies for a while"),
+}
 
 
 def _off(p: tuple[float, float, float], rng: random.Random) -> tuple[float, float, float]:
@@ -139,9 +155,41 @@ def draw(name: str) -> float:
     return share
 
 
+def draw_scenario(name: str) -> int:
+    """What ``birddog track`` makes of one made scenario; how many tracks were drawn."""
+    seed, title = SCENARIOS[name]
+    scenario, out = made(name, seed), io.StringIO()
+    with tempfile.TemporaryDirectory(prefix="birddog-figures-") as folder, contextlib.redirect_stdout(out):
+        write(scenario, Path(folder))
+        birddog(["track", "--detections", f"{folder}/detections.csv", "--sensors", f"{folder}/scenario.json", "--every", "2"])
+    rows: dict[str, list[tuple[float, float]]] = {}
+    for row in csv.DictReader(io.StringIO(out.getvalue())):
+        rows.setdefault(row["track_id"], []).append((float(row["e_m"]), float(row["n_m"])))
+    figure, axes = plt.subplots(figsize=(9, 6), dpi=110)
+    seen = [(d[5], d[6]) for d in scenario.detections if not d[4]]
+    said = [(d[5], d[6]) for d in scenario.detections if d[4]]
+    axes.plot(*zip(*seen, strict=True), ".", ms=1.5, color="0.75", label="seen by a radar")
+    if said:
+        axes.plot(*zip(*said, strict=True), ".", ms=3, color="tab:orange", label="said by tags")
+    for k, way in enumerate(scenario.truth.values()):
+        axes.plot(way[:, 1], way[:, 2], color="black", lw=1.0, ls=(0, (4, 3)), label="" if k else "truth")
+    for k, way in enumerate(rows.values()):
+        axes.plot(*zip(*way, strict=True), lw=1.6, alpha=0.8, color=f"C{k % 10}", label="" if k else "tracks, a colour each")
+    axes.set(title=title, xlabel="east, m", ylabel="north, m")
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.legend(loc="best", fontsize=8)
+    figure.tight_layout()
+    figure.savefig(FOLDER / f"tracking-{name}.png", metadata={"Software": None})
+    plt.close(figure)
+    return len(rows)
+
+
 def main(names: list[str]) -> None:
     """Draw those that are named, or all."""
-    for name in names or FIGURES:
+    for name in names or (*FIGURES, *SCENARIOS):
+        if name in SCENARIOS:
+            print(f"{name:8} {draw_scenario(name)} tracks -> docs/images/tracking-{name}.png")
+            continue
         print(f"{name:8} {draw(name):.2f} inside the 95 % ellipse -> docs/images/tracking-{name}.png")
 
 

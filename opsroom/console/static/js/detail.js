@@ -217,7 +217,7 @@ export class Detail {
     const times = (n) => `${n} time${n === 1 ? '' : 's'}`;
     say([
       ['used', `${times(found.used.length)}, of ${[...new Set(found.used.map((m) => m.device))].join(', ')}`],
-      ...found.refused.slice(-5).reverse().map((m) => ['not used', `${stamp(m.time)} ${m.device}: ${m.reason ?? m.outcome}${m.nis === null ? '' : ` (NIS ${Number(m.nis.toPrecision(3))})`}`]),
+      ...found.refused.slice(-5).reverse().map((m) => ['not used', `${stamp(m.time)} ${m.device}: ${m.reason ?? m.outcome}${m.nis === null || m.reason?.includes('NIS') ? '' : ` (NIS ${Number(m.nis.toPrecision(3))})`}`]),
       ...found.hypotheses.slice(1).map((h) => ['or', `${h.what}${h.away_m === undefined ? '' : `, ${metres(h.away_m)} off`}${h.hits === undefined ? '' : `, ${times(h.hits)} of ${h.takes_over_at}`}`]),
       ['drawn by', found.way && [found.way.drawn_by, ...found.way.holds.map((h) => `${h.what}, ${metres(h.away_m)} off`)].join(' · ')],
       ['it moves like', found.models.slice(0, 3).map((m) => `${m.model} ${Math.round(100 * m.weight)} %`).join(' · ')],
