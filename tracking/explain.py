@@ -30,8 +30,8 @@ from tracking.track_state import LiveTrack
 #: that hold of a ship and of a van, for either may move by any of them.
 NAMES = (
     "a round, now here, now there", "a turn that goes on", "stopped at a light", "strolling", "steady", "stop and go", "lively",
-    "town traffic", "swinging about a place", "holding its course", "a long bend", "slow manoeuvres", "parked for hours", "motorway",
-    "level flight", "climbing and turning",
+    "town traffic", "swinging about a place", "holding its course", "a long bend", "slow manoeuvres", "parked for hours",
+    "motorway", "level flight", "climbing and turning",
 )  # fmt: skip
 #: Of a plain track's one motion, and of what stands where it is.
 ONE = ("the one motion of the reference engine",)
