@@ -138,7 +138,7 @@ def journal_of(tmp_path, *said, silent: bool = False) -> str:
     writer = open_writer(url, mode="live")
     drafts = [control.own(body, source="t") for body in (*bodies, *frames)]
     writer.append([msgspec.structs.replace(d, operation="A" if d.kind in ("frame", "operation", "attachment") else "",
-                                           received_ns=(START + n) * NS) for n, d in enumerate(drafts)])
+                                           received_ns=(START + 2 * n) * NS) for n, d in enumerate(drafts)])
     writer.close()
     (tmp_path / "r.csv").write_text("t,lat,lon,sog_mps,cog_deg\n" + "".join(
         f"{t!r},{lat!r},{lon!r},{sog!r},{cog!r}\n" for t, lat, lon, sog, cog in
