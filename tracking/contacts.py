@@ -298,7 +298,7 @@ def step(
     mean, cov = moments(bank)
 
     out = LookOutcome([(riders[k - count].track_id, pair.spot, pair.nis) for k, pair in hit.items() if k >= count], [], [], [])
-    gap_s = interval_s(crowd, look)
+    gap_s = _interval_s(crowd, look)
     was = [c.confirmed for c in contacts]
     # what somebody else is seen at is looked at: who is not seen there may be that one
     contested = {pair.track for pair in possible}
@@ -638,7 +638,7 @@ def _alive(crowd: Crowd, t: int, p: Presets) -> tuple[list[Contact], Bank, list[
     return [crowd.contacts[i] for i in keep], crowd.bank.rows(np.array(keep, dtype=int)), remembered
 
 
-def interval_s(crowd: Crowd, look: Look) -> float:
+def _interval_s(crowd: Crowd, look: Look) -> float:
     """The time between looks of a sensor, as its last two have it; 0 where this is its first."""
     last = crowd.looked.get(look.sensor)
     if last is None:

@@ -42,7 +42,6 @@ from tracking.contacts import (
     Rider,
     ahead,
     empty,
-    interval_s,
     limit_s,
     moments,
     righted,
@@ -211,36 +210,25 @@ class LookLog:
                 continue
             raw, look = item.look, righted(crowd, item.look)
             riders = self.riders(tracker, look, k)
-            gap_s = interval_s(crowd, look)
             crowd, out = step(crowd, look, riders, tracker.presets, raw=raw)
+            gap_s, told_book = crowd.looked[look.sensor][1], None if again else book
             for track_id, spot, _ in out.riders:
-                live, m = tracker.tracks[track_id], sighted(look.spots[spot], look, raw.spots[spot], gap_s)
-                verdict, nis, core = live.insert(m, tracker.model(live))
-                item.given.append((track_id, m))
+                m = sighted(look.spots[spot], look, raw.spots[spot], gap_s)
+                live = self._lend(tracker, item, track_id, m, "used", told_book)
                 if look.sensor not in live.state.sources:
                     live.state.sources.append(look.sensor)
                 changed[track_id] = None
-                if not again and core is not None and verdict == "used":
-                    tracker.point(live, core, m, nis, book)
             for track_id, _, c, x in out.found:
                 suspects.add(track_id)
-                if c is None:
-                    continue
-                live, m = tracker.tracks[track_id], _goes_on(look, c, x)
-                verdict, nis, core = live.insert(m, tracker.model(live))
-                item.given.append((track_id, m))
-                changed[track_id] = None
-                if not again and core is not None and verdict == "moved":
-                    tracker.point(live, core, m, nis, book)
+                if c is not None:
+                    self._lend(tracker, item, track_id, _goes_on(look, c, x), "moved", told_book)
+                    changed[track_id] = None
             for track_id, c, x in out.regained:
-                live, m = tracker.tracks[track_id], _goes_on(look, c, x)
-                last = next(rider.lasts[0] for rider in riders if rider.track_id == track_id)
-                verdict, nis, core = live.insert(m, tracker.model(live))
-                item.given.append((track_id, m))
+                m = _goes_on(look, c, x)
+                self._lend(tracker, item, track_id, m, "moved", told_book)
                 changed[track_id] = None
-                if not again and core is not None and verdict == "moved":
-                    tracker.point(live, core, m, nis, book)
                 if (track_id, m.key) not in lent:
+                    last = next(rider.lasts[0] for rider in riders if rider.track_id == track_id)
                     self._regained(track_id, last, m, look, book)
             fits[-1] = nis_of = dict(out.contacts)
         self.crowd = crowd
@@ -253,6 +241,21 @@ class LookLog:
         self._told(tracker, was, None if again else new, {} if again else nis_of, book)
         self._pruned(tracker)
         return [tracker.tracks[track_id] for track_id in changed if track_id in tracker.tracks]
+
+    def _lend(
+        self, tracker: Tracks, item: Item, track_id: str, m: Measurement, told: str, book: Book | None
+    ) -> LiveTrack:  # fmt: skip
+        """What a look makes of an identified track, into its ring.
+
+        Args:
+            told: what becomes of it where it is a step of the trail; book: None where those are told anew afterwards.
+        """
+        live = tracker.tracks[track_id]
+        verdict, nis, core = live.insert(m, tracker.model(live))
+        item.given.append((track_id, m))
+        if book is not None and core is not None and verdict == told:
+            tracker.point(live, core, m, nis, book)
+        return live
 
     def _regained(self, track_id: str, last: Last, m: Measurement, look: Look, book: Book) -> None:
         """It is said when a track goes on from a contact that began after looks had lost it."""
