@@ -12,7 +12,7 @@ import functools
 from birddog.geo import LocalFrame, distance_m
 from tracking.kernel import REANCHOR_M, rotated, turn
 
-__all__ = ["BEYOND_M", "REANCHOR_M", "frame", "near_en", "rotated", "turn"]
+__all__ = ["BEYOND_M", "REANCHOR_M", "away_m", "frame", "near_en", "rotated", "turn"]
 
 #: A position further than this from the anchor is not converted: the plane folds over at a quarter of the Earth.
 BEYOND_M = 2_000_000.0
@@ -30,3 +30,8 @@ def near_en(lat0_deg: float, lon0_deg: float, lat_deg: float, lon_deg: float) ->
         if distance_m(lat1_deg=lat0_deg, lon1_deg=lon0_deg, lat2_deg=lat_deg, lon2_deg=lon_deg) > BEYOND_M:
             return None
     return frame(lat0_deg, lon0_deg).en(lat_deg=lat_deg, lon_deg=lon_deg)
+
+
+def away_m(lat1_deg: float, lon1_deg: float, lat2_deg: float, lon2_deg: float) -> float:
+    """``geo.distance_m`` of two places."""
+    return distance_m(lat1_deg=lat1_deg, lon1_deg=lon1_deg, lat2_deg=lat2_deg, lon2_deg=lon2_deg)

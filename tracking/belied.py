@@ -21,6 +21,7 @@ has shown the track for a while, or when an operator says so (``take_over``).  W
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -182,12 +183,13 @@ def sees(look: Look) -> bool:
     return look.complete and not look.imagery and look.pd >= PD_LEAST and ring_km2(look.footprint) <= BOUNDED_KM2
 
 
-def weighed(c: Contact, said: Said, at: Place, claims: Claims, spot: int, look: Look, others: Others) -> Contact:
+def weighed(c: Contact, said: Said, at: Place, claims: Claims, spot: int, look: Look, asked: Callable[[], Others]) -> Contact:
     """A shadow after a look that saw it.
 
     Args:
         at: where it is by now; claims: where its track's receiver says that is.
         spot: which sighting it is.
+        asked: what looks see of the others, which is asked where the two are apart alone.
     """
     new = said.fix.time_ns > c.before_ns
     if not new and not c.apart:  # it says nothing new
@@ -195,6 +197,7 @@ def weighed(c: Contact, said: Said, at: Place, claims: Claims, spot: int, look: 
     nis = _least(claims, at.lat_deg, at.lon_deg, at.r)
     if nis < APART_NIS:  # an old fix may be there by now only because nobody knows where it would be
         return msgspec.structs.replace(c, apart=0, odds=0.0, misses=0) if new and nis < APART_NIS / 2.0 else c
+    others = asked()
     if _may_be_anothers(spot, look, others):
         return c
     says = _evidence(claims, said.fix.time_ns, spot, look, others)
@@ -234,7 +237,8 @@ def _held_s(look: Look, gap_s: float) -> float:
 
 
 def after(
-    doubt: Doubt, said: Said, claims: Claims, spot: int | None, goes: bool, look: Look, gap_s: float, others: Others
+    doubt: Doubt, said: Said, claims: Claims, spot: int | None, goes: bool, look: Look, gap_s: float,
+    asked: Callable[[], Others],
 ) -> Doubt | None:
     """A doubt after a look; None where there is none any more.
 
@@ -242,6 +246,7 @@ def after(
         claims: where its receiver says that the track is; spot: where it was seen.
         goes: whether a contact goes where its receiver says.
         gap_s: between looks of this sensor.
+        asked: what looks see of the others.
     """
     if doubt.state == "left":
         return None if said.used_ns > doubt.told_ns or look.time_ns - doubt.seen_ns > doubt.lapse_ns else doubt
@@ -257,7 +262,10 @@ def after(
     if doubt.state == "settled" and sees(look):
         there = doubt.there + 1 if goes else 0 if spot is not None else doubt.there
         return None if there >= LOOKS_AGREE else msgspec.structs.replace(doubt, there=there)
-    if spot is None or not sees(look) or _may_be_anothers(spot, look, others):
+    if spot is None or not sees(look):
+        return doubt
+    others = asked()
+    if _may_be_anothers(spot, look, others):
         return doubt
     says = _evidence(claims, said.fix.time_ns, spot, look, others)
     if says is None or not says.made:

@@ -13,6 +13,7 @@ Over 400 lines: one look is one pass over the same rows, from the gate to who is
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from typing import Any, Literal
@@ -26,7 +27,7 @@ from birddog.units import NS
 from tracking import bank as banks
 from tracking import belied
 from tracking.alongside import ONE_D2, ONE_M, Alongside
-from tracking.anchor import REANCHOR_M, frame, near_en, turn
+from tracking.anchor import REANCHOR_M, away_m, frame, near_en, turn
 from tracking.assign import Pair, Spot, assign
 from tracking.bank import CONTACT, Bank
 from tracking.belied import Doubt, Said
@@ -408,7 +409,7 @@ def _read_elsewhere(read: Measurement | None, on: Rider, after_ns: int, t: int) 
     if read is None or read.time_ns <= after_ns:
         return False
     gone_m = FASTER * math.hypot(on.x[1], on.x[3]) * (t - read.time_ns) / NS
-    return _metres(read.lat_deg, read.lon_deg, *_place(on)) > ONE_M + gone_m
+    return away_m(read.lat_deg, read.lon_deg, *_place(on)) > ONE_M + gone_m
 
 
 def _place(rider: Rider) -> tuple[float, float]:
@@ -416,21 +417,15 @@ def _place(rider: Rider) -> tuple[float, float]:
 
 
 def _apart_m(one: Rider, other: Rider) -> float:
-    return _metres(*_place(one), *_place(other))
-
-
-def _metres(lat1_deg: float, lon1_deg: float, lat2_deg: float, lon2_deg: float) -> float:
-    return distance_m(lat1_deg=lat1_deg, lon1_deg=lon1_deg, lat2_deg=lat2_deg, lon2_deg=lon2_deg)
+    return away_m(*_place(one), *_place(other))
 
 
 def _at_one(one: Rider, other: Rider) -> bool:
     """Whether two identified tracks are at one place, and go as one, as far as both are known."""
     if _apart_m(one, other) > ONE_M:
         return False
-    cov = np.zeros((4, 4))
-    cov[_UPPER] = one.x[4:]
-    cov = np.triu(cov) + np.triu(cov, 1).T
-    return _d2(np.array(one.x[:4]), cov, one.lat0_deg, one.lon0_deg, other.lat0_deg, other.lon0_deg, other.x) <= ONE_D2
+    mean, cov = np.array(one.x[:4]), _covariance(one.x)
+    return _d2(mean, cov, one.lat0_deg, one.lon0_deg, other.lat0_deg, other.lon0_deg, other.x) <= ONE_D2
 
 
 # --- shadows (``belied``) -------------------------------------------------------------------------
@@ -540,7 +535,8 @@ def _shadows(
         lat, lon = frame(c.lat0_deg, c.lon0_deg).geodetic(float(mean[i, 0]), float(mean[i, 2]))
         place = belied.Place(lat, lon, float(cov[i, 0, 0] + cov[i, 2, 2]) / 2.0)
         v = float(mean[i, 1]), float(mean[i, 3])
-        claims, others = _claimed(said, v, look, registered), _others(c.of, crowd, contacts, hit, riders, look)
+        claims = _claimed(said, v, look, registered)
+        others = functools.partial(_others, c.of, crowd, contacts, hit, riders, look)
         c = contacts[i] = belied.weighed(c, said, place, claims, at.spot, look, others)
         if belied.is_two(c):
             if (its is not None and not other) or belied.is_new(c):  # what is seen is the track; or it was never one with it
@@ -585,7 +581,8 @@ def _doubts(
         if said is None:
             continue
         claims = _claimed(said, (rider.x[1], rider.x[3]), look, crowd.registered.get(look.sensor))
-        spot, others = None if its is None else its.spot, _others(track_id, crowd, contacts, hit, riders, look)
+        spot = None if its is None else its.spot
+        others = functools.partial(_others, track_id, crowd, contacts, hit, riders, look)
         after = belied.after(doubt, said, claims, spot, goes, look, gap_s, others)
         if after is not None:
             doubts[track_id] = after
@@ -704,8 +701,8 @@ def _hit(
 
 def _left(spot: tuple[float, float, float], lat_deg: float, lon_deg: float, r: float) -> bool:
     """Whether a place lies beyond 30 m and three sigmas of where something began to stay (``kernel.rested``)."""
-    away_m = distance_m(lat1_deg=spot[0], lon1_deg=spot[1], lat2_deg=lat_deg, lon2_deg=lon_deg)
-    return away_m * away_m > max(900.0, 9.0 * (r + spot[2]))
+    gone_m = away_m(spot[0], spot[1], lat_deg, lon_deg)
+    return gone_m * gone_m > max(900.0, 9.0 * (r + spot[2]))
 
 
 def _missed(c: Contact, missed: float, dt_s: float, *, hides: bool) -> Contact:
@@ -779,8 +776,8 @@ def _goes_on_from(c: Contact, last: Last, mean: np.ndarray, t: int) -> bool:
     if c.first_ns <= last.time_ns or t - last.time_ns > REGAINED_NS:
         return False
     speed_mps = max(AGAIN_MPS / 2.0, last.speed_mps, math.hypot(mean[1], mean[3]))
-    away_m = distance_m(lat1_deg=last.lat_deg, lon1_deg=last.lon_deg, lat2_deg=c.lat_deg, lon2_deg=c.lon_deg)
-    return away_m <= AGAIN_M + FASTER * speed_mps * (t - last.time_ns) / NS
+    most_m = AGAIN_M + FASTER * speed_mps * (t - last.time_ns) / NS
+    return away_m(last.lat_deg, last.lon_deg, c.lat_deg, c.lon_deg) <= most_m
 
 
 def _without_twins(
@@ -835,10 +832,15 @@ def _d2(
         return math.inf
     cos, sin = turn(lat0_deg, lon0_deg, at_lat_deg, at_lon_deg)
     d = mean - np.array([en[0], cos * x[1] + sin * x[3], en[1], -sin * x[1] + cos * x[3]])
-    other = np.empty((4, 4))
-    other[_UPPER] = x[4:]
-    other = np.triu(other) + np.triu(other, 1).T
-    return float(d @ np.linalg.solve(cov + other, d))
+    return float(d @ np.linalg.solve(cov + _covariance(x), d))
+
+
+def _covariance(x: State) -> np.ndarray:
+    """That of a state, (4, 4)."""
+    upper = np.empty((4, 4))
+    upper[_UPPER] = x[4:]
+    out: np.ndarray = np.triu(upper) + np.triu(upper, 1).T
+    return out
 
 
 def _anchored(contacts: list[Contact], bank: Bank, mean: np.ndarray) -> None:

@@ -11,7 +11,6 @@ import math
 import msgspec
 import numpy as np
 
-from birddog.geo import distance_m
 from birddog.units import NS
 from tracking.anchor import near_en, rotated, turn
 from tracking.assign import Spot
@@ -128,7 +127,3 @@ def joined(a: Look, b: Look) -> Look:
     whole, part = (a, b) if a.footprint else (b, a)
     spots = sorted({*whole.spots, *part.spots}, key=lambda s: (s.lat_deg, s.lon_deg, s.r_ee, s.r_en, s.r_nn))
     return msgspec.structs.replace(whole, spots=spots, imagery=a.imagery or b.imagery)
-
-
-def away_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
-    return distance_m(lat1_deg=lat1, lon1_deg=lon1, lat2_deg=lat2, lon2_deg=lon2)

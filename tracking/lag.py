@@ -20,8 +20,6 @@ SMALL_NS = 20 * NS
 STEADY = 3
 #: Steady: within this of the one before.
 SAME_NS = 30 * NS
-
-
 #: The same of one that fell back by less than BEHIND_NS, for which so much is little.
 SMALL_SAME_NS = 5 * NS
 #: A run takes so long at least: what comes in at once was kept.

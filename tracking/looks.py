@@ -26,7 +26,7 @@ from birddog.areas import ring_contains
 from birddog.directory import OPEN
 from birddog.model import Track, TrackPoint, TrackStatus, Value
 from birddog.units import NS
-from tracking.anchor import near_en, rotated, turn
+from tracking.anchor import away_m, near_en, rotated, turn
 from tracking.area import ring_km2
 from tracking.bank import Bank
 from tracking.belied import NEAR_M, NEAR_SHIP_M, Doubt, Said, looked_for
@@ -50,7 +50,7 @@ from tracking.contacts import (
     step,
 )
 from tracking.engine import State
-from tracking.fitting import NOTHING, away_m, beyond, carried, core_of, framed, joined, sighted
+from tracking.fitting import NOTHING, beyond, carried, core_of, framed, joined, sighted
 from tracking.look_state import Item, LookState, Shown, packed, unpacked
 from tracking.measurement import Measurement
 from tracking.motion import adopted, any_motion, stepped

@@ -131,7 +131,7 @@ class OperationFold:
         self._enrolments = Enrolments(operation, directory)
         self._expectations = Expectations(directory, self._enrolments, self.tracker, self.allowed)
         self.turns = Turns(self.tracker.tracks, self._may_wait, self._wait_of)
-        #: Until then nothing is going on in this operation of which ``usual`` has to ask.
+        #: Nothing goes on in this operation of which ``usual`` has to ask, as ``idle`` last found it.
         self._plain = False
 
     @property
