@@ -1,6 +1,6 @@
 """Whether looks belie what a track's receiver says of its place: they go on seeing what it was on, and nothing where it says.
 
-Beside each identified track that looks see stands its *shadow*: a contact (``contacts.Contact.of``) that is fed by what looks
+Beside each identified track that looks see stands its *shadow*: a contact (``contact.Contact.of``) that is fed by what looks
 show of the track and never by its fixes.  As long as both are one, the shadow is nobody's concern.  Where the fixes part from
 what looks see (the shadow is seen elsewhere than where the fixes have the track; or a fix is refused, and looks see the track
 where it was), there is a *doubt*: the track goes by the looks, and what its receiver says is its second place.  Every look

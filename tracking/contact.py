@@ -10,6 +10,10 @@ from birddog.model import TimeSource
 from tracking.area import Ring
 from tracking.assign import Spot
 
+#: What has been seen beyond doubt may be where no look sees it (behind a house, in a tunnel, a sensor's blind minute): one
+#: thing in so many.
+HIDES = 1e-2
+
 
 class Look(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One sensor at one time: what it saw, and where it could have seen something.

@@ -12,7 +12,7 @@ from birddog.geo import valid_position
 from birddog.model import Fix, Flag, Placement, Reading, Scan, Sighting
 from birddog.units import NS
 from tracking.assign import Spot
-from tracking.contacts import Look
+from tracking.contact import Look
 from tracking.core import Model
 from tracking.engine import SIGMA_CEILING_M, SIGMA_FLOOR_M, floored
 from tracking.measurement import Measurement

@@ -12,10 +12,12 @@ import msgspec
 import numpy as np
 
 from birddog.units import NS
-from tracking.anchor import near_en, rotated, turn
+from tracking.anchor import frame, near_en, rotated, turn
 from tracking.assign import Spot
 from tracking.bank import MODES, Bank
-from tracking.contacts import Contact, Crowd, Look, ahead, moments, state_of
+from tracking.contact import Contact, Look
+from tracking.crowd import UPPER, Crowd, Rider, ahead, moments, state_of
+from tracking.engine import State
 from tracking.measurement import Measurement
 from tracking.motion import Bank as Motions
 from tracking.motion import adopted
@@ -27,13 +29,15 @@ from tracking.step import Core, Model
 NOTHING = Motions(b"")
 #: The liveliest of the motions, m²/s³: nothing spreads faster.
 FASTEST_Q = max(mode.q for mode in MODES)
+#: A contact this close to a rider (Mahalanobis², position and velocity) is at its place, as far as both are known.
+TWIN_D2 = 9.0
 
 
 def sighted(spot: Spot, look: Look, shown: Spot, gap_s: float) -> Measurement:
     """A sighting as a measurement of the track that it is of.
 
     Args:
-        shown: as its sensor shows it, where ``spot`` was put right (``contacts.righted``): what is not known of how far off
+        shown: as its sensor shows it, where ``spot`` was put right (``alignment.righted``): what is not known of how far off
             that is, is the same at the next look, after ``gap_s``, and no number of looks of one memory may learn it away.
     """
     looks = min(MEMORY_LOOKS, max(1.0, MEMORY_S / gap_s)) if gap_s > 0.0 else MEMORY_LOOKS
@@ -127,3 +131,33 @@ def joined(a: Look, b: Look) -> Look:
     whole, part = (a, b) if a.footprint else (b, a)
     spots = sorted({*whole.spots, *part.spots}, key=lambda s: (s.lat_deg, s.lon_deg, s.r_ee, s.r_en, s.r_nn))
     return msgspec.structs.replace(whole, spots=spots, imagery=a.imagery or b.imagery)
+
+
+def is_rider(c: Contact, mean: np.ndarray, cov: np.ndarray, rider: Rider) -> bool:
+    """Whether a contact's position and velocity are those of a rider, as far as both are known."""
+    return is_at(c, mean, cov, rider.lat0_deg, rider.lon0_deg, rider.x)
+
+
+def is_at(c: Contact, mean: np.ndarray, cov: np.ndarray, lat0_deg: float, lon0_deg: float, x: State) -> bool:
+    """Whether a contact's position and velocity are those of a state in another frame."""
+    return d2(mean, cov, c.lat0_deg, c.lon0_deg, lat0_deg, lon0_deg, x) <= TWIN_D2
+
+
+def d2(
+    mean: np.ndarray, cov: np.ndarray, at_lat_deg: float, at_lon_deg: float, lat0_deg: float, lon0_deg: float, x: State
+) -> float:
+    """Mahalanobis² between moments in the frame of an anchor and a state in another frame."""
+    en = near_en(at_lat_deg, at_lon_deg, *frame(lat0_deg, lon0_deg).geodetic(x[0], x[2]))
+    if en is None:
+        return math.inf
+    cos, sin = turn(lat0_deg, lon0_deg, at_lat_deg, at_lon_deg)
+    d = mean - np.array([en[0], cos * x[1] + sin * x[3], en[1], -sin * x[1] + cos * x[3]])
+    return float(d @ np.linalg.solve(cov + covariance(x), d))
+
+
+def covariance(x: State) -> np.ndarray:
+    """That of a state, (4, 4)."""
+    upper = np.empty((4, 4))
+    upper[UPPER] = x[4:]
+    out: np.ndarray = np.triu(upper) + np.triu(upper, 1).T
+    return out

@@ -12,7 +12,8 @@ from birddog.model import Event, TrackStatus
 from tracking.alongside import Alongside
 from tracking.bank import CONTACT, Bank
 from tracking.belied import Doubt
-from tracking.contacts import Contact, Crowd, Look
+from tracking.contact import Contact, Look
+from tracking.crowd import Crowd
 from tracking.measurement import Measurement
 from tracking.registration import Registration
 

@@ -1,7 +1,7 @@
 """The looks of one operation in order of time, and what followed from each: late ones are exact.
 
 Beside the rings of the identified tracks (``track_state``) stands the list of the last looks, each with the contacts
-(``contacts.Crowd``) as they were before it.  A look that comes in late, a further part of one, or a late fix that may have
+(``crowd.Crowd``) as they were before it.  A look that comes in late, a further part of one, or a late fix that may have
 had a say takes its place and the looks after it are run again, associations included: what is believed then is what would
 be, had it come in time.  Sightings that the old run had lent to identified tracks are taken out of their rings first.
 
@@ -26,29 +26,16 @@ from birddog.areas import ring_contains
 from birddog.directory import OPEN
 from birddog.model import Track, TrackPoint, TrackStatus, Value
 from birddog.units import NS
+from tracking.alignment import righted
 from tracking.anchor import away_m, near_en, rotated, turn
 from tracking.area import ring_km2
 from tracking.bank import Bank
 from tracking.belied import NEAR_M, NEAR_SHIP_M, Doubt, Said, looked_for
 from tracking.book import Book
 from tracking.budget import Allowed
-from tracking.contacts import (
-    HIDES,
-    LOST_LOG,
-    Contact,
-    Crowd,
-    Last,
-    Look,
-    Rider,
-    ahead,
-    empty,
-    limit_s,
-    moments,
-    righted,
-    state_of,
-    stated,
-    step,
-)
+from tracking.contact import HIDES, Contact, Look
+from tracking.contacts import limit_s, step
+from tracking.crowd import Crowd, Last, Rider, ahead, empty, moments, state_of, stated
 from tracking.engine import State
 from tracking.fitting import NOTHING, beyond, carried, core_of, framed, joined, sighted
 from tracking.look_state import Item, LookState, Shown, packed, unpacked
@@ -57,6 +44,7 @@ from tracking.motion import adopted, any_motion, stepped
 from tracking.motion import moments as moments_of
 from tracking.presets import Presets
 from tracking.step import Core, Model, placed
+from tracking.stitching import LOST_LOG
 from tracking.track_state import LiveTrack
 
 #: A row that waits is renewed when its age has grown by this part.

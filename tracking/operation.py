@@ -37,7 +37,7 @@ from tracking.battery import Batteries
 from tracking.book import Book, Changes, TakenFix
 from tracking.calendar_of_warrants import WarrantCalendar
 from tracking.clocks import WAY_NS, Before, Clocks, is_right
-from tracking.contacts import Look
+from tracking.contact import Look
 from tracking.deception import JAMS, Deception, passes
 from tracking.decided import decide, is_false
 from tracking.doors import Doors

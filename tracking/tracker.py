@@ -22,7 +22,8 @@ from tracking.arms import of
 from tracking.assign import Spot
 from tracking.book import Book
 from tracking.budget import Allowed
-from tracking.contacts import Look, Rider
+from tracking.contact import Look
+from tracking.crowd import Rider
 from tracking.doubt import TURNS, beyond_reach_m, turns_after
 from tracking.looks import LookLog
 from tracking.measurement import Measurement

@@ -232,7 +232,7 @@ def test_other_names_are_no_clock():
 PREDICTS = {
     "coefficients": {"tracking/bank.py", "tracking/engine.py", "tracking/engine_filterpy.py", "tracking/motion.py"},
     "predict": {"tracking/engine_filterpy.py", "tracking/motion.py"},
-    "propagated": {"tracking/bank.py", "tracking/contacts.py"},
+    "propagated": {"tracking/bank.py", "tracking/crowd.py"},
     "transitions": {"tracking/bank.py", "tracking/motion.py"},
 }
 

@@ -17,7 +17,9 @@ from tracking import contacts, fitting
 from tracking.anchor import near_en, rotated, turn
 from tracking.area import rings_touch
 from tracking.assign import Pair, Spot, assign
-from tracking.contacts import Look, ahead, empty, step
+from tracking.contact import Look
+from tracking.contacts import step
+from tracking.crowd import ahead, empty
 from tracking.measurement import Measurement
 from tracking.presets import ClassPreset, Presets
 from tracking.step import Model, advance, placed

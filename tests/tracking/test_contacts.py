@@ -8,7 +8,8 @@ from birddog.geo import LocalFrame
 from birddog.units import NS
 from tracking import contacts
 from tracking.assign import Spot
-from tracking.contacts import Crowd, Look
+from tracking.contact import Look
+from tracking.crowd import Crowd, empty
 from tracking.presets import Presets
 
 T0 = 1_790_000_000 * NS
@@ -27,7 +28,7 @@ def look(t: float, *places: tuple[float, float], density: float = 0.05, sigma: f
 
 
 def after(*looks: Look, crowd: Crowd | None = None) -> Crowd:
-    crowd = contacts.empty(T0) if crowd is None else crowd
+    crowd = empty(T0) if crowd is None else crowd
     for one in looks:
         crowd, _ = contacts.step(crowd, one, [], P)
     return crowd
@@ -104,7 +105,7 @@ def test_it_takes_two_sightings_and_more_where_there_is_much_clutter(density, hi
 
 def test_so_many_sightings_as_the_preset_asks_for():
     slow = Presets(confirm_hits=4)
-    crowd = contacts.empty(T0)
+    crowd = empty(T0)
     for k in range(4):
         crowd, _ = contacts.step(crowd, look(2 * k, (0, 0), density=1e-9), [], slow)
         assert crowd.contacts[0].confirmed == (k == 3)

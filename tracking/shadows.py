@@ -1,0 +1,189 @@
+"""The shadows of identified tracks in a look (``belied``): who has which sighting, who of them is kept, and who is doubted."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import msgspec
+import numpy as np
+
+from tracking import belied
+from tracking.anchor import frame, turn
+from tracking.assign import Pair, Spot
+from tracking.bank import Bank
+from tracking.belied import Doubt, Said
+from tracking.contact import HIDES, Contact, Look
+from tracking.crowd import Crowd, LookOutcome, Rider, state_of
+from tracking.engine import State
+from tracking.fitting import is_at
+from tracking.registration import Registration
+
+
+def as_one(
+    contacts: list[Contact], possible: list[Pair], theirs: list[Pair], own: dict[tuple[int, int], Pair], riders: list[Rider],
+    numbers: dict[str, int],
+) -> list[Pair]:  # fmt: skip
+    """The possible pairs where each track is one with its shadow, as long as that is not apart: as likely as either says.
+
+    Args:
+        theirs: pairs of identified tracks; own: those of shadows; numbers: of the identified tracks in pairs.
+    """
+    best, count = {(pair.track, pair.spot): pair for pair in theirs}, len(contacts)
+    # whose own is seen elsewhere has no sighting of what goes on as another receiver's
+    apart = {numbers[c.of] for c in contacts if c.apart and c.of in numbers}
+    if apart:
+        known = {spot for i, spot in own if not contacts[i].apart and contacts[i].hits >= belied.SAME_LOOKS}
+        best = {at: pair for at, pair in best.items() if at[0] not in apart or at[1] not in known}
+    for (i, spot), pair in own.items():
+        c, k = contacts[i], numbers.get(contacts[i].of)
+        if k is None or c.apart or c.hits < belied.SAME_LOOKS:
+            continue
+        its, worth = best.get((k, spot)), pair.worth + riders[k - count].visible
+        if its is None or its.worth < worth:
+            best[k, spot] = Pair(k, spot, pair.nis if its is None else its.nis, worth)
+    return [pair for pair in possible if not contacts[pair.track].of or contacts[pair.track].apart] + list(best.values())
+
+
+def two_again(
+    contacts: list[Contact], chosen: list[Pair], theirs: list[Pair], own: dict[tuple[int, int], Pair], numbers: dict[str, int]
+) -> list[Pair]:
+    """The chosen pairs where a track and its shadow are two again: each has the sighting if it is in its own gate."""
+    gates = {(pair.track, pair.spot) for pair in theirs}
+    shadow_of = {numbers[c.of]: i for i, c in enumerate(contacts) if c.of in numbers}
+    seen, out = {pair.track for pair in chosen}, []
+    for pair in chosen:
+        if pair.track < len(contacts) or (pair.track, pair.spot) in gates:
+            out.append(pair)
+        i = shadow_of.get(pair.track)
+        if i is not None and i not in seen and (i, pair.spot) in own:
+            out.append(own[i, pair.spot])
+    return out
+
+
+def _others(
+    track_id: str, crowd: Crowd, contacts: list[Contact], hit: dict[int, Pair], riders: list[Rider], look: Look
+) -> belied.Others:
+    """What a look has of the other tracks that have a receiver of their own, and whose shadow is where that says it is."""
+    spots, unseen, count = set[int](), [], len(contacts)
+    shadow_of = {c.of: i for i, c in enumerate(contacts) if c.of and not c.apart and c.hits >= belied.SAME_LOOKS}
+    for k, rider in enumerate(riders):
+        i = shadow_of.get(rider.track_id)
+        if rider.said is None or rider.track_id == track_id or i is None or rider.track_id in crowd.belied:
+            continue
+        its = hit.get(i) or hit.get(count + k)
+        claims = _claimed(rider.said, (rider.x[1], rider.x[3]), look, crowd.registered.get(look.sensor))
+        if its is None:
+            unseen.append(claims)
+        elif belied.fits(claims, look.spots[its.spot]):
+            spots.add(its.spot)
+    return belied.Others(frozenset(spots), tuple(unseen))
+
+
+def _claimed(said: Said, v: tuple[float, float], look: Look, registered: Registration | None) -> belied.Claims:
+    """Where a receiver says that it is, in the frame of a look that was put right: also as if it had not to be."""
+    claims = belied.claimed(said, v, look, registered)
+    if registered is None or look.imagery:
+        return claims
+    e, n, _ = registered.shown_off(said.fix.lat_deg, said.fix.lon_deg)
+    if not e and not n:
+        return claims
+    there = [frame(at.lat_deg, at.lon_deg).geodetic(-e, -n) for at in claims]
+    one, other = (
+        msgspec.structs.replace(at, lat_deg=lat, lon_deg=lon) for at, (lat, lon) in zip(claims, there, strict=True)
+    )  # fmt: skip
+    return one, other
+
+
+def weighed(
+    crowd: Crowd, contacts: list[Contact], keep: list[int], hit: dict[int, Pair], numbers: dict[str, int], riders: list[Rider],
+    mean: np.ndarray, cov: np.ndarray, look: Look,
+) -> tuple[list[int], list[tuple[str, Doubt, Contact | None, State]]]:  # fmt: skip
+    """Who of the contacts is kept when the shadows have been weighed, and whom they belie."""
+    left, found, looks, registered = [], [], belied.sees(look), crowd.registered.get(look.sensor)
+    for i in keep:
+        c = contacts[i]
+        if not c.of:
+            left.append(i)
+            continue
+        k = numbers.get(c.of)
+        rider = None if k is None else riders[k - len(contacts)]
+        if rider is None or rider.said is None:  # nobody says where it is any more: what was seen elsewhere is a contact
+            if c.apart and look.spots:
+                contacts[i] = msgspec.structs.replace(c, of="", apart=0)
+            if c.apart or not look.spots:
+                left.append(i)
+            continue
+        at, its, said = hit.get(i), hit.get(k) if k is not None else None, rider.said
+        other = its is not None and (at is None or its.spot != at.spot)
+        if at is None:
+            if not c.apart and (other or c.unseen < 2.0 * math.log(HIDES)):  # it has lost its track, and is nothing by itself
+                continue
+            left.append(i)
+            continue
+        lat, lon = frame(c.lat0_deg, c.lon0_deg).geodetic(float(mean[i, 0]), float(mean[i, 2]))
+        place = belied.Place(lat, lon, float(cov[i, 0, 0] + cov[i, 2, 2]) / 2.0)
+        v = float(mean[i, 1]), float(mean[i, 3])
+        claims = _claimed(said, v, look, registered)
+        others = functools.partial(_others, c.of, crowd, contacts, hit, riders, look)
+        c = contacts[i] = belied.weighed(c, said, place, claims, at.spot, look, others)
+        if belied.is_two(c):
+            if (its is not None and not other) or belied.is_new(c):  # what is seen is the track; or it was never one with it
+                continue
+            contacts[i] = msgspec.structs.replace(c, of="", apart=0)
+        elif looks and (doubt := belied.doubt_of(c, said, place, claims, look)) is not None:
+            # a fix that was not believed has not moved its track, which goes on from itself
+            found.append((c.of, doubt, None if said.fix.time_ns > said.used_ns else c, state_of(mean[i], cov[i])))
+            continue
+        left.append(i)
+    return left, found
+
+
+def doubts(
+    crowd: Crowd, out: LookOutcome, contacts: list[Contact], mean: np.ndarray, cov: np.ndarray, hit: dict[int, Pair],
+    riders: list[Rider], look: Look, gap_s: float,
+) -> dict[str, Doubt]:  # fmt: skip
+    """Whose receiver is doubted after a look, by track."""
+    now, count = {track_id: doubt for track_id, doubt, *_ in out.found}, len(contacts)
+    asked = {rider.track_id: (rider, hit.get(count + k)) for k, rider in enumerate(riders)}
+    for track_id, doubt in crowd.belied.items():
+        rider, its = asked.get(track_id, (None, None))
+        if rider is None:
+            if look.time_ns - doubt.seen_ns <= doubt.lapse_ns:
+                now[track_id] = doubt
+            continue
+        said = rider.said
+        goes = said is not None and said.goes is not None and doubt.state == "settled" and any(
+            c.confirmed and not c.of and i in hit and is_at(c, mean[i], cov[i], *said.goes) for i, c in enumerate(contacts)
+        )  # fmt: skip
+        if said is None:
+            continue
+        claims = _claimed(said, (rider.x[1], rider.x[3]), look, crowd.registered.get(look.sensor))
+        spot = None if its is None else its.spot
+        others = functools.partial(_others, track_id, crowd, contacts, hit, riders, look)
+        after = belied.after(doubt, said, claims, spot, goes, look, gap_s, others)
+        if after is not None:
+            now[track_id] = after
+    return now
+
+
+def begun(
+    contacts: list[Contact], riders: list[Rider], hit: dict[int, Pair], count: int, doubts: dict[str, Doubt]
+) -> dict[int, str]:
+    """Sightings of identified tracks that begin a shadow: (sighting -> track)."""
+    have = {c.of for c in contacts}
+    return {
+        hit[count + k].spot: rider.track_id for k, rider in enumerate(riders)
+        if count + k in hit and rider.said is not None and rider.track_id not in have and rider.track_id not in doubts
+    }  # fmt: skip
+
+
+def going(bank: Bank, spots: list[Spot], left: list[int], begun_of: dict[int, str], riders: list[Rider]) -> None:
+    """A shadow begins with the velocity of its track, as little known; a seldom look would not see it again."""
+    first, of = len(bank.mu) - len(left), {rider.track_id: rider for rider in riders}
+    for row, i in enumerate(left, first):
+        if i in begun_of:
+            rider = of[begun_of[i]]
+            c, s = turn(rider.lat0_deg, rider.lon0_deg, spots[i].lat_deg, spots[i].lon_deg)
+            bank.x[row, :, 1] = c * rider.x[1] + s * rider.x[3]
+            bank.x[row, :, 3] = -s * rider.x[1] + c * rider.x[3]

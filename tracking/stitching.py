@@ -1,0 +1,118 @@
+"""Contacts that are somebody already: one that was lost and is found again, or an identified track that looks carry or see."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import msgspec
+import numpy as np
+
+from birddog.geo import distance_m
+from birddog.units import NS
+from tracking.anchor import away_m, frame
+from tracking.assign import Pair
+from tracking.contact import Contact
+from tracking.crowd import Last, LookOutcome, Rider
+from tracking.fitting import is_rider
+from tracking.places import Places, ecef
+
+#: A contact this close to a rider (m, and ``fitting.TWIN_D2``) for so many looks in which one of the two was seen and not both
+#: is the same object.
+TWIN_LOOKS, TWIN_M = 4, 100.0
+#: A contact confirmed this near (m, and m/s of the time between) to where one was last seen is that one, found again.
+AGAIN_M, AGAIN_MPS = 40.0, 20.0
+#: What has no voice of its own is lost when looks would have missed it with this chance (a log), for so long; the contact that
+#: it goes on from was seen so often at most, and lies no further off than at so many times its speed.
+LOST_LOG, REGAINED_NS, REGAINED_HITS, FASTER = -0.3, 30 * NS, 8, 1.5
+
+
+def found_again(contacts: list[Contact], keep: list[int], was: list[bool], t: int) -> list[int]:
+    """A contact that is confirmed now takes over from the one that was lost near where it is: one object, one name.
+
+    Lost: not seen since the sighting before the last of the new one.
+    """
+    born = [i for i in keep if contacts[i].confirmed and not was[i] and not contacts[i].of]
+    missing = [j for j in keep if was[j] and contacts[j].seen_ns < t and not contacts[j].of] if born else []
+    for i in born:
+        new, lost = contacts[i], []
+        for j in missing:
+            old = contacts[j]
+            if old.seen_ns < new.before_ns and j in keep:
+                gap_m = distance_m(lat1_deg=old.lat_deg, lon1_deg=old.lon_deg, lat2_deg=new.lat_deg, lon2_deg=new.lon_deg)
+                if gap_m <= AGAIN_M + AGAIN_MPS * (t - old.seen_ns) / NS:
+                    lost.append((gap_m, j))
+        if lost:
+            j = min(lost)[1]
+            contacts[i] = msgspec.structs.replace(
+                new, name=contacts[j].name, first_ns=contacts[j].first_ns, hits=contacts[j].hits + new.hits,
+                proof=contacts[j].proof + new.proof,
+                dark=contacts[j].dark, imagery=contacts[j].imagery or new.imagery,
+            )  # fmt: skip
+            keep = [k for k in keep if k != j]
+    return keep
+
+
+def regained(
+    contacts: list[Contact], keep: list[int], mean: np.ndarray, riders: list[Rider], hit: dict[int, Pair], count: int,
+    t: int,
+) -> list[tuple[int, str]]:  # fmt: skip
+    """(contact, track): what looks alone carry and have lost is the contact that began near there since.
+
+    So a turn or a start that the looks took for somebody else's: each of the two alone says nothing, but that the one goes
+    unseen where looks see, just when the other comes from nowhere, does.  What it was seen at once more, in between, may have
+    been clutter.  Only of one lost and one found: where either could be another's too, neither is taken.
+    """
+    lost = [rider for k, rider in enumerate(riders) if rider.lasts and count + k not in hit]
+    if not lost:
+        return []
+    pairs = []
+    for i in keep:
+        c = contacts[i]
+        if i not in hit or not c.confirmed or c.of or c.imagery or c.hits > REGAINED_HITS:
+            continue
+        pairs += [(i, rider.track_id) for rider in lost if any(_goes_on_from(c, last, mean[i], t) for last in rider.lasts)]
+    one, other = Counter(i for i, _ in pairs), Counter(track_id for _, track_id in pairs)
+    return [(i, track_id) for i, track_id in pairs if one[i] == 1 and other[track_id] == 1]
+
+
+def _goes_on_from(c: Contact, last: Last, mean: np.ndarray, t: int) -> bool:
+    """Whether a contact began after something was last at a place, and may have come from there."""
+    if c.first_ns <= last.time_ns or t - last.time_ns > REGAINED_NS:
+        return False
+    speed_mps = max(AGAIN_MPS / 2.0, last.speed_mps, math.hypot(mean[1], mean[3]))
+    most_m = AGAIN_M + FASTER * speed_mps * (t - last.time_ns) / NS
+    return away_m(last.lat_deg, last.lon_deg, c.lat_deg, c.lon_deg) <= most_m
+
+
+def without_twins(
+    contacts: list[Contact], keep: list[int], mean: np.ndarray, cov: np.ndarray, riders: list[Rider], hit: dict[int, Pair],
+    count: int, out: LookOutcome,
+) -> list[int]:  # fmt: skip
+    """Contacts that go along with a rider for some looks, of which only one of the two is seen, are that rider: dropped."""
+    if not riders or not keep:
+        return keep
+    lat = np.array([frame(r.lat0_deg, r.lon0_deg).geodetic(r.x[0], r.x[2]) for r in riders])
+    where = ecef(lat[:, 0], lat[:, 1])
+    places = Places(tuple(contacts), mean)
+    found = []
+    for i in keep:
+        c, one = contacts[i], None
+        if c.of:
+            found.append(i)
+            continue
+        near = np.flatnonzero(((where - places.xyz[i]) ** 2).sum(axis=1) < TWIN_M**2)
+        for k in near.tolist():
+            both = i in hit and count + k in hit
+            if not both and is_rider(c, mean[i], cov[i], riders[k]):
+                one = riders[k].track_id
+                break
+        alone = one is not None and (i in hit or any(count + k in hit for k in near.tolist()))
+        twin = c.twin + 1 if alone else c.twin if one is not None else 0
+        contacts[i] = msgspec.structs.replace(c, twin=twin) if twin != c.twin else c
+        if twin >= TWIN_LOOKS:
+            assert one is not None
+            out.gone.append((c.name, one))
+        else:
+            found.append(i)
+    return found
