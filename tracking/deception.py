@@ -426,8 +426,7 @@ def passes(source: Source, m: Measurement) -> bool:
         if spot is not None:
             passed, remembered = _step(source.passed, spot, m, PASSED)
             for k in range(remembered):
-                newest = passed[k][-REPLAYED:]
-                if newest in source.passed[k] and len(set(newest)) == REPLAYED:
+                if _gone_before(passed[k]):
                     return False
             source.passed = passed
         source.spot, source.moved_ns = m, m.time_ns
@@ -452,12 +451,15 @@ def _replayed(live: LiveTrack, source: Source, m: Measurement, book: Book) -> No
         _over(source, "replayed", m.time_ns, book)
 
 
-def _again(passed: bytes) -> bool | None:
-    """Whether the newest steps of a way stand in it before; None: too few, or two are the same, which says nothing."""
+def _gone_before(passed: bytes) -> bool:
+    """Whether the newest steps of a way stand in it before, each another: two that are the same say nothing."""
     newest = passed[-REPLAYED:]
-    if len(passed) < 2 * REPLAYED or len(set(newest)) < REPLAYED:
-        return None
-    return passed.find(newest, 0, len(passed) - REPLAYED) >= 0
+    return passed.find(newest, 0, len(passed) - REPLAYED) >= 0 and len(set(newest)) == REPLAYED
+
+
+def _again(passed: bytes) -> bool | None:
+    """The same; None where nothing can be said: too few, or two are the same."""
+    return None if len(passed) < 2 * REPLAYED or len(set(passed[-REPLAYED:])) < REPLAYED else _gone_before(passed)
 
 
 def _step(

@@ -659,8 +659,7 @@ class OperationFold:
             return None
         if (book is not None or not self._plain) and (
             device in state.clocks.ahead or device in state.awaited.of or device in state.deception.speedless
-            or state.visits.zones or log.crowd.contacts or log.crowd.belied or (log.items and log.items[-1].key[0] >= time_ns)
-            or tracker.presets.alerts.false_per_shift is not None  # a budget counts what is lost, the long way
+            or (log.items and log.items[-1].key[0] >= time_ns) or self._asks()
         ):  # fmt: skip
             return None
         live = tracker.by_key.get(key)
@@ -822,15 +821,22 @@ class OperationFold:
             return False
         if log.shown or state.doors.alarms or state.doors.knocks or state.clocks.ahead:
             return False
-        self._plain = not (
-            state.awaited.of or state.deception.speedless or state.visits.zones or log.crowd.contacts or log.crowd.belied
-            or log.items or self.tracker.presets.alerts.false_per_shift is not None
-        )  # fmt: skip
+        self._plain = not (state.awaited.of or state.deception.speedless or log.items or self._asks())
         turns.idle_ns = min(
             log.due_ns, state.awaited.due_ns, state.warrants.due_ns, state.retention.due_ns, turns.next_ns(),
             self._forgotten_ns() if state.facts and self.operation == OPEN else NEVER_NS,
         )  # fmt: skip
         return turns.idle_ns > to_ns
+
+    def _asks(self) -> bool:
+        """Whether every fix goes the long way: there are areas, contacts, receivers that looks belie, or an alert budget, which
+        counts what is lost.
+        """
+        crowd = self.tracker.log.crowd
+        return bool(
+            self._state.visits.zones or crowd.contacts or crowd.belied
+            or self.tracker.presets.alerts.false_per_shift is not None
+        )  # fmt: skip
 
     def _forgotten_ns(self) -> int:
         """When the facts of whoever stated none for the longest time are asked of again."""
