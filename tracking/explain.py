@@ -159,7 +159,7 @@ class Watch:
             return "its clock is ahead: no time is believed that has not come yet"
         if live.base_ns is not None and time_ns <= live.base_ns:
             window = f"{presets.late_s:g} s, {presets.late_count} measurements"
-            return f"older than the window of late data ({window}): a point of the history"
+            return f"older than the window of late data ({window}): a point of the history, and of the smoothed one"
         return "another measurement of the same device and time stands for both"
 
     # --- the answer -------------------------------------------------------------------------------

@@ -142,7 +142,7 @@ class LiveTrack:
     """A TrackState with the filters after each measurement of its ring."""
 
     __slots__ = (
-        "_cores", "_kept", "_place", "_runs", "base_ns", "described", "expected", "running", "state", "steady", "usual",
+        "_cores", "_kept", "_place", "_runs", "base_ns", "described", "expected", "left", "running", "state", "steady", "usual",
     )  # fmt: skip
 
     def __init__(self, state: TrackState):
@@ -169,6 +169,9 @@ class LiveTrack:
         self.described: tuple[Any, ...] | None = None
         #: ``described`` when it last was so by a fix.
         self.usual: tuple[Any, ...] | None = None
+        #: What left the ring at its old end with what became of it, and what was too late for it (None), where somebody notes
+        #: all that was ever measured (``smoothed.Record``); else None.
+        self.left: list[tuple[Measurement, Verdict | None]] | None = None
 
     @property
     def base(self) -> Core | None:
@@ -470,7 +473,7 @@ class LiveTrack:
             first = here = at
         ring.insert(here, m)
         beside = ring[max(0, here - 1) : here + 2]
-        assert beside == sorted(beside, key=_order), "the ring is in order of time"
+        assert beside == sorted(beside, key=in_order), "the ring is in order of time"
         self._forget(first)
         at = here
         core, (outcome, nis) = self._after(at, model), self._verdict(at)
@@ -679,7 +682,7 @@ class LiveTrack:
         """So much of the ring is to be run again with a measurement at an index of it, and with those that wait."""
         first, ring = m, self.state.ring
         for other in self.state.waiting:
-            if other.time_ns <= first.time_ns and _order(other) < _order(first):
+            if other.time_ns <= first.time_ns and in_order(other) < in_order(first):
                 first = other
         if first is not m:
             there = ring.at(first)
@@ -764,6 +767,7 @@ class LiveTrack:
             kept = self._cores[drop - 1] if drop <= len(self._cores) else None
             self.state.base = self._after(drop - 1, model) if kept is None else kept
             self.base_ns = ring.time_ns(drop - 1)
+            self._leave(drop)
             del ring[:drop], self._cores[:drop]
             self._kept = max(0, self._kept - drop)
 
@@ -771,8 +775,14 @@ class LiveTrack:
         """Forget how the present filter came about: what is older is never run again (the model changes)."""
         self.base = self.core(model)
         self._runs = False
+        self._leave(len(self.state.ring))
         self.state.ring.clear()
         self._forget(0)
+
+    def _leave(self, drop: int) -> None:
+        """So many of the first leave the ring, all of which were run."""
+        if self.left is not None:
+            self.left += [(self.state.ring[i], self._verdict(i)[0]) for i in range(drop)]
 
     def row(self, now_ns: int, model: Model, attributes: dict[str, Value], quiet_s: Callable[[LiveTrack], float]) -> Track:
         """The track as it is believed to be now: position, velocity and covariance predicted to ``time_ns``.
@@ -860,7 +870,7 @@ def _told(core: Core | None) -> Told:
     return 0.0, lat, lon, x[1], x[3], x[4], x[6], x[11], shown[4], x[8], x[10], shown[11], x[13]
 
 
-def _order(m: Measurement) -> tuple[int, str, str, float, float, float]:
+def in_order(m: Measurement) -> tuple[int, str, str, float, float, float]:
     """A total order by time in which arrival plays no part."""
     return (m.time_ns, m.device, m.origin, m.lat_deg, m.lon_deg, m.r_ee)
 
@@ -869,8 +879,8 @@ def _index(ring: Ring, m: Measurement) -> int:
     """Where a measurement stands in the ring, or is to stand."""
     at = bisect.bisect_left(ring.times_ns, m.time_ns)
     if at < len(ring) and ring.times_ns[at] == m.time_ns:
-        order = _order(m)
-        while at < len(ring) and _order(ring[at]) < order:
+        order = in_order(m)
+        while at < len(ring) and in_order(ring[at]) < order:
             at += 1
     return at
 

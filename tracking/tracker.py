@@ -274,6 +274,8 @@ class Tracker:
         """The events that follow from a measurement, and the point of one that is too old for a filter."""
         model, s = self.model(live), live.state
         if outcome == "old":
+            if live.left is not None:
+                live.left.append((m, None))
             s.points += 1
             book.points.append(
                 TrackPoint(

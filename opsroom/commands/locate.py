@@ -1,4 +1,4 @@
-"""``birddog locate``: where tracks were at asked times, from a file of their fixes."""
+"""``birddog locate``: where tracks were at asked times, from a file of their fixes or by all that a journal holds."""
 
 from __future__ import annotations
 
@@ -10,15 +10,69 @@ from typing import Any
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("--fixes", required=True, metavar="FILE", help="CSV track_id,t,lat,lon or track_id,t,e_m,n_m; optional "
+    parser.add_argument("--fixes", metavar="FILE", help="CSV track_id,t,lat,lon or track_id,t,e_m,n_m; optional "
                         "sigma_m, sog_mps, cog_deg, class")
-    parser.add_argument("--at", required=True, metavar="FILE", help="CSV track_id,t: one row a question")
+    parser.add_argument("--at", metavar="FILE", help="CSV track_id,t: one row a question")
+    parser.add_argument("--journal", metavar="URL", help="in place of both, smoothed: the identified tracks of this journal, "
+                        "each at the times at which something was measured of it, by all that ever came in, whenever it did")
+    parser.add_argument("--track", metavar="ID", help="with --journal: this track only")
+    parser.add_argument("--operation", metavar="ID", help="the same: those of this operation only")
     parser.add_argument("--mode", required=True, choices=("live", "smoothed"), help="live: earlier fixes only; smoothed: all")
     parser.add_argument("--out", metavar="FILE", help="write here instead of stdout")
 
 
+#: The columns of the answer.
+HEAD = "track_id,t,lat_deg,lon_deg,e_m,n_m,p_ee,p_en,p_nn"
+
+
 def run(args: argparse.Namespace) -> int:
     """Answer every question, in order; where nothing can be said the row's values are empty."""
+    from birddog.errors import UsageError
+
+    if args.journal is not None:
+        if args.fixes is not None or args.at is not None or args.mode != "smoothed":
+            raise UsageError("goes with --mode smoothed, without --fixes and --at; what was believed live has birddog track "
+                             "--journal", field="--journal")  # fmt: skip
+        return _of_journal(args)
+    for name, given in (("--fixes", args.fixes), ("--at", args.at)):
+        if given is None:
+            raise UsageError("a file was expected, or --journal", field=name)
+    for name, given in (("--track", args.track), ("--operation", args.operation)):
+        if given is not None:
+            raise UsageError("goes with --journal", field=name)
+    return _of_file(args)
+
+
+def _of_journal(args: argparse.Namespace) -> int:
+    """The smoothed histories of a journal's identified tracks."""
+    from birddog.errors import UsageError
+    from birddog.journal import entries, open_reader
+    from birddog.units import iso_from_ns
+    from opsroom.commands.common import result_file
+    from opsroom.csv_rows import quoted
+    from opsroom.explained import histories
+
+    journal = open_reader(args.journal)
+    try:
+        found = 0
+        with result_file(args.out) as out:
+            out.write(HEAD + "\n")
+            for row, past in histories(entries(journal), track_id=args.track, operation=args.operation):
+                found += 1
+                for one in past:
+                    a = one.answer
+                    out.write(f"{quoted(row.track_id)},{iso_from_ns(one.time_ns)},{a.y:.9f},{a.x:.9f},{a.e_m:.4f},{a.n_m:.4f},"
+                              f"{a.p_ee:.6g},{a.p_en:.6g},{a.p_nn:.6g}\n")  # fmt: skip
+    finally:
+        journal.close()
+    if args.track is not None and not found:
+        raise UsageError(f"no identified track {args.track!r} in this journal: birddog track --journal URL --every 60 lists "
+                         "them", field="--track")  # fmt: skip
+    return 0
+
+
+def _of_file(args: argparse.Namespace) -> int:
+    """The answers to the questions of a file, from those fixes of another."""
     from opsroom.csv_rows import Optional, number, quoted, rows, taken, time_ns, told, write
     from tracking.locate import PastFix, Question, locate
 
@@ -62,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     if empty:
         print(f"birddog locate: {empty} of {len(answers)} questions have no fix that may be used; their values are empty",
               file=sys.stderr)
-    text = ["track_id,t,lat_deg,lon_deg,e_m,n_m,p_ee,p_en,p_nn"]
+    text = [HEAD]
     for question, t, answer in zip(questions, said, answers, strict=True):
         name = quoted(question.track_id)
         if answer is None:

@@ -263,6 +263,8 @@ OPERATIONS: dict[str, dict[str, tuple[str, Any, tuple[str, ...], Any]]] = {
     "/v1/tracks/{track_id}": {"get": ("One track and its trail", TrackDetail, ("minutes", "limit", "believed_at"), None)},
     "/v1/tracks/{track_id}/explain": {"get": ("Why it is where it is: measurements, hypotheses, motions, presets",
                                               "json", ("at",), None)},
+    "/v1/tracks/{track_id}/smoothed": {"get": ("Where it was, by all that was ever measured of it, whenever that came in",
+                                               "json", ("at",), None)},
     "/v1/trails": {"get": ("Trails of all tracks", Trails, ("minutes", "limit", "believed_at"), None)},
     "/v1/export/{format}": {"get": ("Tracks in a format of other people's: geojson, gpx, kml, csv, nmea, cot, epcis, mf-json",
                                     "file", ("track", "operation", "from", "to", "coast", "by"), None)},

@@ -33,7 +33,7 @@ from opsroom.console.law import Law
 from opsroom.console.person import Person
 from opsroom.console.settings import Settings
 from opsroom.console.source import Source
-from opsroom.console.why import Why
+from opsroom.console.why import Asked, Why
 from opsroom.foresight import Foresight
 from opsroom.picture_view import ALL, Rights, View
 
@@ -53,10 +53,10 @@ class Console:
     def __init__(self, settings: Settings, source: Source, feed: Feed, health: Health,
                  act: Callable[[model.Decision | model.Access], int],
                  act_all: Callable[[list[model.Decision]], list[int]],
-                 explain: Callable[[str, int], dict[str, Any] | None] | None = None, foresight: Foresight | None = None):
+                 explain: Asked | None = None, foresight: Foresight | None = None, smooth: Asked | None = None):
         self.settings, self.source, self.feed, self.health = settings, source, feed, health
         self.person = Person(source, act_all, self._view)
-        self.why = Why(source, explain, self._view)
+        self.why = Why(source, explain, smooth, self._view)
         self.export = Export(source, settings.exercise, self._view, act)
         self.law = Law(source, self._view)
         self.sessions = Sessions(settings.tokens)
@@ -69,6 +69,7 @@ class Console:
             Route("/v1/tracks", self.tracks),
             Route("/v1/tracks/{track_id}", self.track),
             Route("/v1/tracks/{track_id}/explain", self.why.answer),
+            Route("/v1/tracks/{track_id}/smoothed", self.why.smoothed),
             Route("/v1/trails", self.trails),
             Route("/v1/export/{format}", self.export.answer),
             Route("/v1/devices", self.devices),

@@ -25,6 +25,7 @@ from opsroom.console.routes import Console
 from opsroom.console.seen import Seen
 from opsroom.console.settings import Settings
 from opsroom.console.source import JournalReader, Source
+from opsroom.console.why import Asked
 from opsroom.foresight import Foresight
 from opsroom.picture_store import PictureReader
 
@@ -45,8 +46,7 @@ class GZipBeyond(GZipMiddleware):
 def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, status: Callable[[], dict[str, dict[str, Any]]],
              act: Callable[[model.Decision | model.Access], int], *, now_ns: Callable[[], int] = time.time_ns,
              act_all: Callable[[list[model.Decision]], list[int]] | None = None,
-             explain: Callable[[str, int], dict[str, Any] | None] | None = None,
-             foresight: Foresight | None = None) -> Starlette:
+             explain: Asked | None = None, smooth: Asked | None = None, foresight: Foresight | None = None) -> Starlette:
     """The console as an ASGI application.
 
     Args:
@@ -56,7 +56,8 @@ def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, 
         act: sends an operator's decision, or who takes an export, to the journal's writer and returns its entry's number; may
             block; raises BirddogError where it could not be written.
         act_all: the same for many at once; one by one where it is not given.
-        explain: why a track was where it was at a time (``opsroom.explained``); may block.
+        explain, smooth: why a track was where it was at a time, and where it was until then by all that was ever measured
+            (``opsroom.explained``); may block.
         foresight: what makes forecasts, from the archive that the configuration names.
         now_ns: the clock that ages are counted against: wall time, or that of the newest message.
 
@@ -68,7 +69,7 @@ def make_app(settings: Settings, reader: PictureReader, journal: JournalReader, 
     health = Health(status, time.time_ns)
     feed = Feed(settings, source, health)
     console = Console(settings, source, feed, health, act, act_all or (lambda decisions: [act(one) for one in decisions]),
-                      explain, foresight)
+                      explain, foresight, smooth)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

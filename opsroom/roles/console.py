@@ -49,8 +49,9 @@ async def _run(plan: Plan, asked: Stop) -> int:
         newest = journal.tail(1)
         return newest[0].received_ns if newest else 0
 
+    apart = Apart(plan.config.journal.url)
     app = make_app(settings, reader, journal, lambda: status.read(place, expected), act, act_all=act_all,
-                   explain=Apart(plan.config.journal.url), foresight=Foresight(plan.config.forecast),
+                   explain=apart, smooth=apart.smoothed, foresight=Foresight(plan.config.forecast),
                    now_ns=now_ns if plan.messages_clock else time.time_ns)
     scheme = "https" if settings.tls_cert else "http"
     await serve(app, settings, started=lambda port: say(f"console: {scheme}://{settings.host}:{port}/"), stop=stop)

@@ -10,7 +10,7 @@ import pytest
 
 from tracking.measurement import Measurement
 from tracking.ring import Ring, hook, unhook
-from tracking.track_state import _order
+from tracking.track_state import in_order
 
 
 def some(rng: random.Random, time_ns: int) -> Measurement:
@@ -34,7 +34,7 @@ def test_it_is_a_list(seed):
             plain.append(m)
             assert ring.became(len(ring) - 1) == (3.0, 0.25)
         elif what < 0.7:
-            at = next((j for j, one in enumerate(plain) if _order(one) >= _order(m)), len(plain))
+            at = next((j for j, one in enumerate(plain) if in_order(one) >= in_order(m)), len(plain))
             ring.insert(at, m)
             plain.insert(at, m)
         elif what < 0.8:
