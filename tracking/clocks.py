@@ -188,7 +188,7 @@ class Clocks(msgspec.Struct):
             text = f"its clock is {about(lag.way_ns - lag.least_ns)}, steadily: its fixes are {used}"
             event = book.event("clock", operation, book.now_ns, device=fix.device, track_ids=(track_id,), text=text)
             lag = msgspec.structs.replace(lag, event=event)
-        if lag.run and lag.right and not lag.steady:
+        if lag.run and lag.right and not lag.steady and not lag.store:
             kept = () if lag.run == 1 else lag.held
             lag = msgspec.structs.replace(lag, held=(*kept, (fix.time_ns, fix.lat_deg, fix.lon_deg))[-HELD_MOST:])
         if lag.run or lag.right:

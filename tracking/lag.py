@@ -2,7 +2,9 @@
 
 A clock that fell back an hour (a summer time, a zone) reports each ten seconds what it dates an hour ago: its times go on as
 fast as ours do, always the same time behind.  What was kept in a cellar and comes in at once does not: its times go on much
-faster than it arrives.  Reports: transistorsoft/react-native-background-geolocation#422, mendhak/gpslogger#572 and #53.
+faster than it arrives; unless its link drains the store, the oldest first, hardly faster than it grows: times go on from where
+they were, and the lag shrinks.  What may be such a store is a clock's only when that has not shrunk for long, and is drawn as
+old even then.  Reports: transistorsoft/react-native-background-geolocation#422, mendhak/gpslogger#572 and #53.
 """
 
 from __future__ import annotations
@@ -24,6 +26,11 @@ SAME_NS = 30 * NS
 SMALL_SAME_NS = 5 * NS
 #: A run takes so long at least: what comes in at once was kept.
 RUN_NS = 2 * NS
+#: So much later than its messages were, without its times having gone back: its device may have kept it.
+STORE_NS = 60 * NS
+#: A store that drains is no clock's: one is told only of what takes so long, and gets less late by no more than so much, or
+#: than a part of that time.
+STORE_RUN_NS, DRAINS_NS, DRAINS_PART = 120 * NS, 4 * NS, 50
 #: So often it only seemed to have fallen back a little, and its messages come in any order: it is not asked any more.
 SPOILT_MOST = 6
 #: So much less than its times go on they go on when it falls back.
@@ -48,6 +55,7 @@ class Lag(msgspec.Struct, frozen=True):
         way_ns: what its messages take while it is right, where that is long.
         spoilt: how often something was late as if it had fallen back a little, and it had not.
         known_ns: how far it fell back, and its way.
+        store: its times did not go back: it may be a store that drains; first_ns: by how much the first of the run was behind.
         held: the messages of the run: the time that each stated, and where.
     """
 
@@ -62,10 +70,14 @@ class Lag(msgspec.Struct, frozen=True):
     begun_ns: int = 0
     known_ns: int = 0
     held: tuple[tuple[int, float, float], ...] = ()
+    store: bool = False
+    first_ns: int = 0
 
     @property
     def steady(self) -> bool:
         """Whether this is a clock that is behind."""
+        if self.store:
+            return self.run >= STEADY and self.heard_ns - self.begun_ns >= STORE_RUN_NS
         if self.least_ns >= BEHIND_NS:
             return self.run >= STEADY
         return self.run >= STEADY + 2 * self.spoilt and self.heard_ns - self.begun_ns >= RUN_NS
@@ -104,13 +116,18 @@ def heard(old: Lag | None, time_ns: int, now_ns: int, *, back: bool = False, way
     """
     behind = now_ns - time_ns
     if old is None:
-        return right_at(behind) if behind < BEHIND_NS else Lag(time_ns, now_ns, run=1, least_ns=behind, begun_ns=now_ns)
-    fell = msgspec.structs.replace(old, time_ns=time_ns, heard_ns=now_ns, run=1, least_ns=behind, begun_ns=now_ns)
+        return right_at(behind) if behind < BEHIND_NS else Lag(
+            time_ns, now_ns, run=1, least_ns=behind, begun_ns=now_ns, store=True, first_ns=behind
+        )  # fmt: skip
+    fell = msgspec.structs.replace(
+        old, time_ns=time_ns, heard_ns=now_ns, run=1, least_ns=behind, begun_ns=now_ns, first_ns=behind
+    )
     if old.run == 0:
         # the first that is behind: it fell back, or it is the first of what was kept
         if behind >= BEHIND_NS or (back and behind - old.way_ns >= SMALL_NS and old.spoilt < SPOILT_MOST):
             # what became late little by little until it is so late is a clock that goes slow, and had the way that it had
-            return msgspec.structs.replace(fell, way_ns=old.way_ns or way_ns if behind < BEHIND_NS else way_ns)
+            store = not back and behind - old.way_ns >= STORE_NS
+            return msgspec.structs.replace(fell, way_ns=old.way_ns or way_ns if behind < BEHIND_NS else way_ns, store=store)
         return right_at(behind, old.spoilt)
     if behind < (old.way_ns + SMALL_NS if old.is_small else BEHIND_NS):
         return right_at(behind, old.spoilt + (old.is_small and not old.known_ns))
@@ -118,10 +135,12 @@ def heard(old: Lag | None, time_ns: int, now_ns: int, *, back: bool = False, way
     if on == 0:
         return old
     going = on > 0 and passed >= on / 2 and passed <= 2 * on + RUN_NS
+    if going and old.store and old.first_ns - behind > max(DRAINS_NS, (now_ns - old.begun_ns) // DRAINS_PART):
+        return fell  # it drains
     if going and abs(behind - old.least_ns) <= (SMALL_SAME_NS if old.is_small else max(SAME_NS, on // 2)):
         least = -levelled(-old.least_ns, -behind)
         lag = msgspec.structs.replace(old, time_ns=time_ns, heard_ns=now_ns, run=min(old.run + 1, 1_000_000), least_ns=least)
-        return msgspec.structs.replace(lag, known_ns=least) if lag.steady and lag.right else lag
+        return msgspec.structs.replace(lag, known_ns=least) if lag.steady and lag.right and not lag.store else lag
     if old.is_small and not old.known_ns:
         return right_at(behind, old.spoilt + 1) if behind < BEHIND_NS else fell
     return fell

@@ -53,11 +53,11 @@ from tracking.measurement import Measurement
 from tracking.presets import STATION, Presets
 from tracking.retention import Retention
 from tracking.running import Told
-from tracking.step import placed
+from tracking.step import at_least, placed
 from tracking.track_state import LATE_MOST, LATE_STEPS, LiveTrack, TrackState
 from tracking.tracker import Tracker
 from tracking.turns import Turns
-from tracking.zones import Visits
+from tracking.zones import Step, Visits
 
 #: AIS messages of what stands where it is: base stations and aids to navigation (ITU-R M.1371-5, table 46).
 STATIONS = (4, 21)
@@ -245,6 +245,7 @@ class OperationFold:
     def _wait_of(self, live: LiveTrack, to_ns: int, book: Book) -> None:
         """What time alone does to a track up to a time, and its next turn."""
         lifetime.wait(self.tracker, live, self._expectations.of, self._attributes, to_ns, book)
+        self._visited_again(live, book)
         self._settled(live, book)
 
     def came(self, device: str | None, book: Book) -> None:
@@ -367,11 +368,35 @@ class OperationFold:
         self._state.visits.watched(tuple(zone for zone in zones if zone.role in ("area", "port")), book)
 
     def _visited(self, live: LiveTrack, time_ns: int, book: Book) -> None:
-        """A track was measured: where it arrived and what it left, by its newest measurement."""
-        model = self.tracker.model(live)
-        core = live.core(model)
-        if self._state.visits.zones and core is not None and core.time_ns == time_ns:
-            self._state.visits.seen(live.row(time_ns, model, {}, self.tracker.quiet_s), time_ns, self.allowed(), book)
+        """A track was measured: where it arrived and what it left, by its newest measurement, or again by a late one."""
+        visits, s, model = self._state.visits, live.state, self.tracker.model(live)
+        if not visits.zones or (core := live.core(model)) is None:
+            return
+        if time_ns < core.time_ns:
+            visits.came_late(s.track_id, time_ns, book.now_ns + self.tracker.sweep_ns)
+        late = visits.late.get(s.track_id)
+        if late is None:
+            if core.time_ns == time_ns:
+                visits.seen(live.row(time_ns, model, {}, self.tracker.quiet_s), time_ns, self.allowed(), book)
+        elif late[1] <= book.now_ns:
+            self._visited_again(live, book)
+        else:
+            s.due_ns = min(s.due_ns, late[1])
+            self._settled(live, book)
+
+    def _visited_again(self, live: LiveTrack, book: Book) -> None:
+        """Where it arrived and what it left since something came late, with that in its place."""
+        visits, s, tracker = self._state.visits, live.state, self.tracker
+        if s.track_id not in visits.late or s.status == "deleted":
+            return
+        tracker.catch_up(live, book)
+        since_ns, model = visits.since_ns(s.track_id), tracker.model(live)
+        steps, core = [], live.core(model)
+        if since_ns is not None and core is not None:
+            for (time_ns, origin, *_), told, moved_nothing in live.since(since_ns + 1, model):
+                if moved_nothing is None and origin in ("fix", "tag_read"):
+                    steps.append(Step(time_ns, told[1], told[2], *at_least(core.lasting, *told[5:8])))
+        visits.again(s.track_id, self.operation, steps, self.allowed(), book)
 
     def decided(self, decision: Decision, number: int, book: Book) -> bool:
         """An operator decided something of this operation's tracks; whether it is about one of them."""
@@ -580,6 +605,8 @@ class OperationFold:
         state.deception.fix(live, m, outcome, self.allowed(), book)
         if outcome == "waits":
             s.due_ns = min(s.due_ns, book.now_ns + tracker.sweep_ns)
+            if state.visits.zones:
+                state.visits.came_late(s.track_id, time_ns, s.due_ns)
             self._settled(live, book)
         else:
             self._shown(live, book)
@@ -719,6 +746,7 @@ class OperationFold:
         s = live.state
         if not live.waits(m):
             return None
+        live.stored(m, now_ns)
         _heard(s, now_ns)
         if not s.reports:
             s.reports = True

@@ -584,13 +584,15 @@ def stayed(core: Core, x: State) -> State:
 
 def lasting(core: Core, x: State) -> State:
     """The state, in any axes, with its smaller semi-axis at least that of the errors that last."""
-    half = (x[4] - x[11]) / 2.0
-    least = (x[4] + x[11]) / 2.0 - math.sqrt(half * half + x[6] * x[6])  # hypot is another one's in the kernel
-    lasts = core.lasting
-    if least >= lasts:
-        return x
-    lift = lasts - least
-    return (*x[:4], x[4] + lift, *x[5:11], x[11] + lift, *x[12:])
+    p_ee, _, p_nn = at_least(core.lasting, x[4], x[6], x[11])
+    return (*x[:4], p_ee, *x[5:11], p_nn, *x[12:])
+
+
+def at_least(lasts: float, p_ee: float, p_en: float, p_nn: float) -> tuple[float, float, float]:
+    """A covariance with its smaller semi-axis at least that of the errors that last, of such a variance."""
+    half = (p_ee - p_nn) / 2.0
+    lift = lasts - ((p_ee + p_nn) / 2.0 - math.sqrt(half * half + p_en * p_en))  # hypot is another one's in the kernel
+    return (p_ee, p_en, p_nn) if lift <= 0.0 else (p_ee + lift, p_en, p_nn + lift)
 
 
 def placed(core: Core, x: State) -> tuple[float, float, State]:

@@ -51,6 +51,11 @@ _BEGAN, _USED, _MOVED_NOTHING = _CODES["began"], _CODES["used"], (_CODES["refuse
 MOVED = _CODES["moved"]
 #: Not many more measurements than this are ever kept, whatever ``late_s`` says.
 RING_MOST = 1024
+#: While a device's store comes in (what it could not send for longer than ``late_s``), in whatever order, so many are kept: an
+#: hour of a report each ten seconds, and what was there before.
+STORE_MOST = 512
+#: So much older than the newest, it was stored; so long after the last such one no more of them is waited for.
+STORED_NS = 120 * NS
 
 Outcome = Verdict | Literal["same", "merged", "old", "waits"]
 
@@ -84,6 +89,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         base: the filter before the first measurement of ``ring`` (``LiveTrack.base``); None where that one begins the track.
         fixers: the devices that gave fixes, in the order of their first.
         gap_s: a running mean of the time between messages (for a device that is not enrolled).
+        stored_ns: when a measurement last came in that was older than the newest by more than ``late_s``.
         lost: messages that were missing between two others, as far as an alert budget asks for them.
         reports: whether a device of its own reports (a passive tag is only read, its silence means nothing).
         row_ns: when its row was last given out; due_ns: when time alone next changes something (``lifetime``).
@@ -118,6 +124,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     points: int = 0
     contact_ns: int = 0
     contacts: int = 0
+    stored_ns: int = 0
     gap_s: float = 0.0
     lost: int = 0
     reports: bool = False
@@ -643,6 +650,12 @@ class LiveTrack:
         del self._cores[at:]
         self._kept = min(self._kept, at)
 
+    def stored(self, m: Measurement, now_ns: int) -> None:
+        """Note that a measurement comes in so late that it was kept by its device: its whole store may follow, in any order."""
+        s = self.state
+        if s.ring.n and m.time_ns < s.ring.newest_ns - STORED_NS:
+            s.stored_ns = now_ns
+
     def put_off(self, m: Measurement, now: bool) -> bool:
         """Whether a late measurement is only put in its place, and told of when the ring has been run again (``caught_up``).
 
@@ -757,9 +770,11 @@ class LiveTrack:
 
     def _prune(self, model: Model) -> None:
         """What is older than ``late_s`` leaves the ring, ``KEPT_EACH`` at once: the filter after those is kept anyway."""
-        ring, p = self.state.ring, model.presets
-        keep_ns, drop = model.keep_ns, 0
-        while (left := len(ring) - drop - KEPT_EACH) >= p.late_count and (
+        s, ring = self.state, self.state.ring
+        keep_ns, drop, least = model.keep_ns, 0, model.presets.late_count
+        if s.stored_ns and s.contact_ns - s.stored_ns <= STORED_NS:
+            least = max(least, STORE_MOST)
+        while (left := len(ring) - drop - KEPT_EACH) >= least and (
             left >= RING_MOST or ring.newest_ns - ring.time_ns(drop + KEPT_EACH - 1) > keep_ns
         ):
             drop += KEPT_EACH

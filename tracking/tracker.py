@@ -105,6 +105,7 @@ class Tracker:
         for live in self.tracks.values():
             s = live.state
             s.contact_ns, s.row_ns = min(s.contact_ns, now_ns), min(s.row_ns, now_ns)
+            s.stored_ns = min(s.stored_ns, now_ns)
             s.told = {kind: min(told_ns, now_ns) for kind, told_ns in s.told.items()}
             s.due_ns = min(s.due_ns, now_ns)
 
@@ -173,6 +174,7 @@ class Tracker:
         model, s = self.model(live), live.state
         if self.log.items:
             m = self.log.marked(live, m)
+        live.stored(m, book.now_ns)
         first = not s.ring and s.base is None
         timely = not first and live.in_time(m)
         if (first or timely) and not s.open_events and not self.log.busy(m.time_ns):
@@ -295,7 +297,8 @@ class Tracker:
                     book.end(s.open_events.pop(kind), m.time_ns)
             return
         gap_s = 0.0 if before is None else (m.time_ns - before.updated_ns) / NS
-        if outcome == "used" and before is not None and gap_s >= self.presets.reinit_s and s.gap_s < 0.4 * gap_s:
+        late = bool(s.ring) and m.time_ns < s.ring.newest_ns  # of a gap that it fills the newer one told
+        if outcome == "used" and not late and before is not None and gap_s >= self.presets.reinit_s and s.gap_s < 0.4 * gap_s:
             away_km = _away_km(before, m)  # long off, by its own measure, and somewhere else: nothing had to be refused for it
             if away_km * 1000.0 > LONG_OFF_M:
                 self._told(live, "reacquired", m, book, f"position taken up again {away_km:.1f} km from where it was")

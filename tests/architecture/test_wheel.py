@@ -5,6 +5,8 @@ hatchling drops packages that are not listed and files that git ignores without 
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import re
 import signal
@@ -13,7 +15,7 @@ import sys
 import sysconfig
 import time
 import tomllib
-import urllib.request
+import urllib.parse
 import zipfile
 from pathlib import Path
 
@@ -154,15 +156,15 @@ def test_it_runs(home, tmp_path, root):
 
 
 def get(url: str) -> tuple[int, bytes]:
-    """(status, body); status 0 while nobody listens."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+    """(status, body); status 0 while nobody listens, or is too busy to answer."""
+    to = urllib.parse.urlsplit(url)
+    with contextlib.closing(http.client.HTTPConnection(to.netloc, timeout=5)) as line:
+        try:
+            line.request("GET", to.path)
+            answer = line.getresponse()
             return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
-    except OSError:
-        return 0, b""
+        except OSError:
+            return 0, b""
 
 
 def wait_for(condition, process, log: Path, what: str):

@@ -153,7 +153,8 @@ class Stage:
         """The console over this stage."""
         self.reader, self.journal = PictureReader(self.picture), open_reader(self.url)
         return make_app(self.settings, self.reader, self.journal, lambda: self.status, self.act,
-                        explain=lambda track_id, at_ns: EXPLAINED | {"track_id": track_id}, foresight=self.foresight)
+                        explain=lambda track_id, at_ns: EXPLAINED | {"track_id": track_id}, foresight=self.foresight,
+                        smooth=lambda track_id, at_ns: {"track_id": track_id, "at": "", "late": 0, "points": []})
 
     def start(self) -> str:
         """Serve in a thread; returns the address.  A second start after ``stop`` takes the same port."""
