@@ -45,8 +45,8 @@ APART_NIS, NEAR_NIS = 9.0, 13.8
 #: been missed by that many looks by bad luck once in four hundred times.  One look says no more than ``MISS_MOST``.
 SETTLED, LOOKS_LEAST, FIXES_LEAST, MISS_MOST = 6.0, 3, 2, 2.3
 #: There is a doubt when so many looks in a row saw the shadow of a track elsewhere than its fixes are, and nothing there; one,
-#: where the filter did not believe the fix either.
-DOUBT_LOOKS = 2
+#: where the filter did not believe the fix either, or the shadow, which goes no faster than STANDS_MPS, stood there before it.
+DOUBT_LOOKS, STANDS_MPS = 2, 1.0
 #: One look that does show something where it says says no more than ``SEEN``; under ``PARTED`` there are two things.  Evidence
 #: is kept up to ``MOST``, so that looks that show something there are heard soon.
 SEEN, PARTED, MOST = 4.0, -3.0, 8.0
@@ -117,10 +117,12 @@ class Others(msgspec.Struct, frozen=True):
     Args:
         spots: the sightings that are theirs.
         unseen: where those say that they are of whom this look has none.
+        stood: the sightings of contacts that stood where they are before the receiver's newest fix.
     """
 
     spots: frozenset[int] = frozenset()
     unseen: tuple[Claims, ...] = ()
+    stood: frozenset[int] = frozenset()
 
 
 class Weight(msgspec.Struct, frozen=True):
@@ -219,9 +221,19 @@ def is_new(c: Contact) -> bool:
     return c.hits - c.apart < SAME_LOOKS
 
 
-def doubt_of(c: Contact, said: Said, at: Place, claims: Claims, look: Look) -> Doubt | None:
-    """The doubt that begins with a look; None where there is none."""
-    need = 1 if said.fix.time_ns > said.used_ns else DOUBT_LOOKS
+def stood(c: Contact, v: tuple[float, float], fix: Measurement) -> bool:
+    """Whether what goes at v, m/s, has been where it is since before a fix."""
+    since_ns = c.first_ns if c.moved_ns is None else c.moved_ns
+    return since_ns < fix.time_ns and math.hypot(*v) < STANDS_MPS
+
+
+def doubt_of(c: Contact, said: Said, at: Place, claims: Claims, look: Look, v: tuple[float, float]) -> Doubt | None:
+    """The doubt that begins with a look; None where there is none.
+
+    Args:
+        v: how fast the shadow goes, m/s.
+    """
+    need = 1 if said.fix.time_ns > said.used_ns or stood(c, v, said.fix) else DOUBT_LOOKS
     if c.apart < need or c.misses < need or is_new(c) or c.odds <= 0.0:
         return None
     claim, apart_m = claims[0], _away_m(claims, at.lat_deg, at.lon_deg)
@@ -346,19 +358,23 @@ def _evidence(claims: Claims, said_ns: int, spot: int, look: Look, others: Other
             if away_m < min(two_m, RESOLVED_M):
                 masked, most = True, min(most, MOST if two_m >= OVER_M else CLOSE_MOST)
         else:
-            like += _likeness(claims, one, r) / (look.density_per_km2 * 1e-6)
+            like += _likeness(claims, one, r, goes=i not in others.stood) / (look.density_per_km2 * 1e-6)
     missed = -math.log(1.0 - look.pd + look.pd * like)
     if masked and missed > 0.0:
         return Weight(min(here, MASKED), most)
     return Weight(max(min(here, missed, MISS_MOST), -SEEN))
 
 
-def _likeness(claims: Claims, one: Spot, r: float) -> float:
-    """The density, 1/m², of a sighting of what a receiver is on, if that is not the track: as this goes, or its own way."""
+def _likeness(claims: Claims, one: Spot, r: float, *, goes: bool) -> float:
+    """The density, 1/m², of a sighting of what a receiver is on, if that is not the track: as this goes, or its own way.
+
+    Args:
+        goes: whether it may have gone anywhere since the fix.
+    """
     narrow = _least(claims, one.lat_deg, one.lon_deg, r)
     near_m, var = _away_m(claims, one.lat_deg, one.lon_deg), claims[0].wide + r
     wide = near_m * near_m / var
-    ways = ((narrow, claims[0].r + r), (wide, var))
+    ways = ((narrow, claims[0].r + r), (wide if goes else math.inf, var))
     return sum(0.5 * math.exp(-nis / 2.0) / (2.0 * math.pi * v) for nis, v in ways if nis <= NEAR_NIS)
 
 

@@ -7,7 +7,8 @@ components and assigned by SciPy on log-likelihood ratios: detection probability
 left over begins contacts; a contact is confirmed and dies by its score (Blackman, Popoli 1999, chapter 6.2; Reid 1979).
 
 What is asked of others stands in rooms of its own: ``shadows`` (of identified tracks), ``stitching`` (contacts that are
-somebody already), ``aboard`` (passive tags on what reports), ``alignment`` (of the sensor).
+somebody already), ``handed`` (receivers that are on another vehicle), ``aboard`` (passive tags on what reports),
+``alignment`` (of the sensor).
 
 The state before is left as it was, so that a late look can be run in from any time (``tracking.looks``).
 """
@@ -23,7 +24,7 @@ import numpy as np
 from birddog.areas import ring_contains
 from birddog.geo import distance_m
 from birddog.units import NS
-from tracking import aboard, alignment, belied, shadows, stitching
+from tracking import aboard, alignment, belied, handed, shadows, stitching
 from tracking import bank as banks
 from tracking.anchor import REANCHOR_M, away_m, frame, turn
 from tracking.assign import Pair, Spot, assign
@@ -101,7 +102,7 @@ def step(
         bank.put(index, part)
     mean, cov = moments(bank)
 
-    out = LookOutcome([(riders[k - count].track_id, pair.spot, pair.nis) for k, pair in hit.items() if k >= count], [], [], [])
+    out = LookOutcome([], [], [], [])
     gap_s = _interval_s(crowd, look)
     was = [c.confirmed for c in contacts]
     # what somebody else is seen at is looked at: who is not seen there may be that one
@@ -121,6 +122,9 @@ def step(
             keep.append(i)
         elif c.imagery:
             remembered.append(c)
+    if any(rider.said is not None for rider in riders):
+        keep = handed.over(crowd, contacts, keep, hit, riders, bank, mean, cov, look, gap_s, out)
+    out.riders = [(riders[k - count].track_id, pair.spot, pair.nis) for k, pair in hit.items() if k >= count]
     if any(c.of for c in contacts):
         keep, out.found = shadows.weighed(crowd, contacts, keep, hit, numbers, riders, mean, cov, look)
     doubts = shadows.doubts(crowd, out, contacts, mean, cov, hit, riders, look, gap_s)
@@ -139,7 +143,7 @@ def step(
         bank = bank.rows(np.array(keep, dtype=int))
         contacts = [contacts[i] for i in keep]
         _anchored(contacts, bank, mean[keep])
-    taken = {pair.spot for pair in chosen}
+    taken = {pair.spot for pair in hit.values()}
     left = [i for i in range(len(spots)) if i not in taken] if begins else []
     begun_of = shadows.begun(contacts, riders, hit, count, doubts) if begins and belied.sees(look) else {}
     left += begun_of

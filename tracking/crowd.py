@@ -95,7 +95,8 @@ class LookOutcome(msgspec.Struct):
         gone: names of contacts that are a rider's after all, with its track.
         found: riders whose receiver is doubted from this look on, with the shadow which they go on from and its state; None:
             they go on from themselves.
-        regained: riders that looks had lost and have again, with the contact that they go on from and its state.
+        regained: riders that looks had lost and have again, with the contact that they go on from and its state; handed: those
+            whose receiver is on another vehicle now, with that.
     """
 
     riders: list[tuple[str, int, float]]
@@ -104,6 +105,7 @@ class LookOutcome(msgspec.Struct):
     gone: list[tuple[str, str]]
     found: list[tuple[str, Doubt, Contact | None, State]] = []
     regained: list[tuple[str, Contact, State]] = []
+    handed: list[tuple[str, Contact, State]] = []
 
 
 def empty(t_ns: int = 0) -> Crowd:

@@ -218,6 +218,13 @@ class LookLog:
                 if (track_id, m.key) not in lent:
                     last = next(rider.lasts[0] for rider in riders if rider.track_id == track_id)
                     self._regained(track_id, last, m, look, book)
+            for track_id, c, x in out.handed:
+                suspects.add(track_id)
+                m = _goes_on(look, c, x)
+                live = self._lend(tracker, item, track_id, m, "moved", told_book)
+                changed[track_id] = None
+                if (track_id, m.key) not in lent:
+                    self._handed(live, next(rider for rider in riders if rider.track_id == track_id), m, look, book)
             fits[-1] = nis_of = dict(out.contacts)
         self.crowd = crowd
         if suspects:
@@ -252,6 +259,15 @@ class LookLog:
                 f"then, {gone_m:.0f} m from where it was")  # fmt: skip
         book.event("reacquired", self.operation, m.time_ns, end_ns=m.time_ns, track_ids=(track_id,), text=text,
                    device=look.sensor, lat_deg=m.lat_deg, lon_deg=m.lon_deg)  # fmt: skip
+
+    def _handed(self, live: LiveTrack, rider: Rider, m: Measurement, look: Look, book: Book) -> None:
+        """It is said when a receiver is on another vehicle than before."""
+        assert rider.said is not None
+        gone_m = away_m(rider.said.lat_deg, rider.said.lon_deg, m.lat_deg, m.lon_deg)
+        device = rider.said.fix.device
+        text = f"{device} is on what {look.sensor} knows {gone_m:.0f} m from what it was on, and sees both: it was handed over"
+        book.event("reacquired", self.operation, m.time_ns, end_ns=m.time_ns, track_ids=(live.state.track_id,), text=text,
+                   device=device, lat_deg=m.lat_deg, lon_deg=m.lon_deg)  # fmt: skip
 
     def _mark(self, tracker: Tracks, suspects: set[str], crowd: Crowd, after_ns: int, to_ns: float) -> set[str]:
         """Which of the fixes of a time are believed, as the looks up to then have it; the tracks of which that changed."""

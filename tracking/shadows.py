@@ -62,10 +62,17 @@ def two_again(
 
 
 def _others(
-    track_id: str, crowd: Crowd, contacts: list[Contact], hit: dict[int, Pair], riders: list[Rider], look: Look
-) -> belied.Others:
+    track_id: str, crowd: Crowd, contacts: list[Contact], mean: np.ndarray, hit: dict[int, Pair], riders: list[Rider],
+    look: Look,
+) -> belied.Others:  # fmt: skip
     """What a look has of the other tracks that have a receiver of their own, and whose shadow is where that says it is."""
     spots, unseen, count = set[int](), [], len(contacts)
+    fix = next((rider.said.fix for rider in riders if rider.track_id == track_id and rider.said is not None), None)
+    stood = frozenset(
+        pair.spot for i, pair in hit.items()
+        if fix is not None and i < count and not contacts[i].of and contacts[i].confirmed
+        and belied.stood(contacts[i], (float(mean[i, 1]), float(mean[i, 3])), fix)
+    )  # fmt: skip
     shadow_of = {c.of: i for i, c in enumerate(contacts) if c.of and not c.apart and c.hits >= belied.SAME_LOOKS}
     for k, rider in enumerate(riders):
         i = shadow_of.get(rider.track_id)
@@ -77,7 +84,7 @@ def _others(
             unseen.append(claims)
         elif belied.fits(claims, look.spots[its.spot]):
             spots.add(its.spot)
-    return belied.Others(frozenset(spots), tuple(unseen))
+    return belied.Others(frozenset(spots), tuple(unseen), stood)
 
 
 def _claimed(said: Said, v: tuple[float, float], look: Look, registered: Registration | None) -> belied.Claims:
@@ -125,13 +132,13 @@ def weighed(
         place = belied.Place(lat, lon, float(cov[i, 0, 0] + cov[i, 2, 2]) / 2.0)
         v = float(mean[i, 1]), float(mean[i, 3])
         claims = _claimed(said, v, look, registered)
-        others = functools.partial(_others, c.of, crowd, contacts, hit, riders, look)
+        others = functools.partial(_others, c.of, crowd, contacts, mean, hit, riders, look)
         c = contacts[i] = belied.weighed(c, said, place, claims, at.spot, look, others)
         if belied.is_two(c):
             if (its is not None and not other) or belied.is_new(c):  # what is seen is the track; or it was never one with it
                 continue
             contacts[i] = msgspec.structs.replace(c, of="", apart=0)
-        elif looks and (doubt := belied.doubt_of(c, said, place, claims, look)) is not None:
+        elif looks and (doubt := belied.doubt_of(c, said, place, claims, look, v)) is not None:
             # a fix that was not believed has not moved its track, which goes on from itself
             found.append((c.of, doubt, None if said.fix.time_ns > said.used_ns else c, state_of(mean[i], cov[i])))
             continue
@@ -146,7 +153,10 @@ def doubts(
     """Whose receiver is doubted after a look, by track."""
     now, count = {track_id: doubt for track_id, doubt, *_ in out.found}, len(contacts)
     asked = {rider.track_id: (rider, hit.get(count + k)) for k, rider in enumerate(riders)}
+    elsewhere = {track_id for track_id, *_ in out.handed}
     for track_id, doubt in crowd.belied.items():
+        if track_id in elsewhere:
+            continue
         rider, its = asked.get(track_id, (None, None))
         if rider is None:
             if look.time_ns - doubt.seen_ns <= doubt.lapse_ns:
@@ -160,7 +170,7 @@ def doubts(
             continue
         claims = _claimed(said, (rider.x[1], rider.x[3]), look, crowd.registered.get(look.sensor))
         spot = None if its is None else its.spot
-        others = functools.partial(_others, track_id, crowd, contacts, hit, riders, look)
+        others = functools.partial(_others, track_id, crowd, contacts, mean, hit, riders, look)
         after = belied.after(doubt, said, claims, spot, goes, look, gap_s, others)
         if after is not None:
             now[track_id] = after

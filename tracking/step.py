@@ -87,6 +87,8 @@ TURN_MPS, TURN_S = 3.0, 600.0
 AGREES_NIS = 9.21
 #: A fix brings a leap with it that leaves more than this times the speed, and so many m/s.
 LEAP, LEAP_MPS = 2.0, 20.0
+#: What stands starts no faster, m/s²; nearer than this, m, a fix and a sighting may be two places of one thing.
+STARTS_MPS2, STARTS_M = 4.0, 30.0
 #: Nothing is known of how long a receiver's errors last.
 NO_WHITE = (0.0, 0.0, 0.0, 0.0)
 
@@ -184,6 +186,18 @@ def _outweighed(
         return None
     turned = _turned(core, m, z, max(dt_s, (m.time_ns - core.fix_ns) / NS), motion)
     return None if turned is None else stepped(turned.bank, 0.0, motion, None, v)
+
+
+def _beyond_start(core: Core, m: Measurement, z: Position, dt_s: float) -> bool:
+    """Whether a device's own fix lies further from where anonymous evidence had it stand a moment ago than anything starts.
+
+    It is false, or the receiver was taken elsewhere since its own last fix; how far that is says nothing of how fast it goes.
+    """
+    x = core.x
+    if not core.lent or m.device != core.device or core.fix_ns == 0 or math.hypot(x[1], x[3]) >= TURN_MPS:
+        return False
+    known = 3.0 * math.sqrt(max(z[2], z[4]) + max(x[4], x[11]) + core.bias)
+    return math.hypot(z[0] - x[0], z[1] - x[2]) > STARTS_M + known + 0.5 * STARTS_MPS2 * dt_s * dt_s
 
 
 def _leaps(core: Core, fit: Fit) -> bool:
@@ -296,6 +310,8 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
         if not _decides(core, m):
             # a read or a trigger is a place, no receiver: one that only an aeroplane explains is another tag's, or parted
             fits = nis <= preset.gate and (fits or m.origin == "sighting") and not _leaps(core, fit)
+        elif fits and _beyond_start(core, m, z, dt_s):
+            fits = False
         if fits:
             fit = _outweighed(core, m, z, v, dt_s, fit, motion) or fit
             noise = learnt(core.noise, fit.x, z, v, m, said, preset)

@@ -1,0 +1,141 @@
+"""Whether a receiver was handed over: its newest fix is not on what looks carry its track by, but on a contact that they know.
+
+Three things may be true of a fix that lies elsewhere than a sighting of a moment ago.  It may be a bad one of what the looks
+go on seeing (its density about that), a false one (``false_log``, as the filter has it), or the first on another vehicle: then
+it is where one of those is that are as near.  So a reflection moves no track, for hardly ever does something stand just there;
+and a fix that is where a lorry is known to stand says at once whose sightings are its track's from now on.  The track goes on
+from that contact (how far it lies from the last sighting says nothing of how fast it goes), and what it was on goes on as a
+contact of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import msgspec
+import numpy as np
+
+from birddog.units import NS
+from tracking.anchor import frame, near_en, rotated, turn
+from tracking.assign import Pair
+from tracking.bank import Bank
+from tracking.belied import CLAIM_MPS, CLAIM_S, SAME_LOOKS, STANDS_MPS
+from tracking.contact import Contact, Look
+from tracking.crowd import STILL, Crowd, LookOutcome, Rider, state_of
+from tracking.engine import State
+from tracking.kernel import FALSE, FALSE_SCALE_M
+from tracking.measurement import Measurement
+
+#: One fix in so many is the first on another vehicle than the one before.
+HANDED = 1e-3
+#: It is handed over where that is so much likelier (natural logarithm of odds) than anything else.
+LIKELIER = 1.5
+#: After so many looks of its sensor, or ``CLAIM_S``, a fix says nothing of where something was.
+LOOKS = 2.0
+
+
+class There(msgspec.Struct, frozen=True):
+    """Something at a look, in the frame of an anchor.
+
+    Args:
+        stands: whether it has not moved since the fix, as far as looks know.
+    """
+
+    lat0_deg: float
+    lon0_deg: float
+    x: State
+    stands: bool
+
+
+def asked(fix: Measurement, time_ns: int, gap_s: float) -> bool:
+    """Whether a fix is new enough at a look."""
+    return 0 <= time_ns - fix.time_ns <= max(CLAIM_S, LOOKS * gap_s) * NS
+
+
+def fits(fix: Measurement, there: There, time_ns: int) -> tuple[float, float]:
+    """How far from a fix something was at its time, m, and the log density, 1/m², of the fix if it is on that."""
+    en, x = near_en(there.lat0_deg, there.lon0_deg, fix.lat_deg, fix.lon_deg), there.x
+    if en is None:
+        return math.inf, -math.inf
+    dt_s = (time_ns - fix.time_ns) / NS
+    c, s = turn(fix.lat_deg, fix.lon_deg, there.lat0_deg, there.lon0_deg)
+    ree, ren, rnn = rotated(fix.r_ee, fix.r_en, fix.r_nn, c, s)
+    if there.stands:
+        e, n, own = en[0] - x[0], en[1] - x[2], 0.0
+    else:
+        e, n, own = en[0] - x[0] + dt_s * x[1], en[1] - x[2] + dt_s * x[3], (CLAIM_MPS * dt_s) ** 2
+    ee, en_, nn = x[4] + ree + own, x[6] + ren, x[11] + rnn + own
+    det = ee * nn - en_ * en_
+    nis = (nn * e * e - 2.0 * en_ * e * n + ee * n * n) / det
+    return math.hypot(e, n), -0.5 * (nis + math.log(det)) - math.log(2.0 * math.pi)
+
+
+def false_log(away_m: float, r: float) -> float:
+    """The log density, 1/m², of a false fix (``step``: Cauchy about the truth)."""
+    scale2 = FALSE_SCALE_M**2 + 9.0 * r
+    return math.log(FALSE / (2.0 * math.pi)) + 0.5 * math.log(scale2) - 1.5 * math.log(away_m * away_m + scale2)
+
+
+def carrier(fix: Measurement, own: There, others: list[There], time_ns: int) -> int | None:
+    """Which of the others a fix is on that was on ``own`` before; None: it is not, or nobody can tell."""
+    if not others:
+        return None
+    away_m, own_log = fits(fix, own, time_ns)
+    near = [(*fits(fix, one, time_ns), i) for i, one in enumerate(others)]
+    log, best = max((log, -i) for _, log, i in near)
+    places = [near_en(own.lat0_deg, own.lon0_deg, *_place(one)) for one in others]
+    about = sum(at is not None and math.hypot(at[0] - own.x[0], at[1] - own.x[2]) <= away_m for at in places)
+    log += math.log(HANDED / max(1, about))
+    return -best if log > max(own_log, false_log(away_m, max(fix.r_ee, fix.r_nn))) + LIKELIER else None
+
+
+def _place(there: There) -> tuple[float, float]:
+    return frame(there.lat0_deg, there.lon0_deg).geodetic(there.x[0], there.x[2])
+
+
+def over(
+    crowd: Crowd, contacts: list[Contact], keep: list[int], hit: dict[int, Pair], riders: list[Rider], bank: Bank,
+    mean: np.ndarray, cov: np.ndarray, look: Look, gap_s: float, out: LookOutcome,
+) -> list[int]:  # fmt: skip
+    """Who of the contacts is kept when some are what a receiver was handed over to, and what it was on is a contact; ``hit`` no
+    longer has its track, which goes on from there.
+    """
+    others = [] if look.imagery else [i for i in keep if contacts[i].confirmed and not contacts[i].of]
+    shadow_of, count, pairs = {contacts[i].of: i for i in keep if contacts[i].of}, len(contacts), []
+    if not others:
+        return keep
+
+    def at(i: int) -> There:
+        stands = float(bank.mu[i, STILL].sum()) > 0.5
+        return There(contacts[i].lat0_deg, contacts[i].lon0_deg, state_of(mean[i], cov[i]), stands)
+
+    places: list[There] | None = None
+    for k, rider in enumerate(riders):
+        said, i, doubt = rider.said, shadow_of.get(rider.track_id), crowd.belied.get(rider.track_id)
+        if said is None or not asked(said.fix, look.time_ns, gap_s) or (doubt is not None and doubt.state == "settled"):
+            continue
+        if i is None:  # it is its own shadow, as long as looks and not its receiver say where it is
+            if count + k not in hit or said.fix.time_ns <= said.used_ns:
+                continue
+            own = There(rider.lat0_deg, rider.lon0_deg, rider.x, math.hypot(rider.x[1], rider.x[3]) < STANDS_MPS)
+        elif i not in hit or contacts[i].hits - contacts[i].apart < SAME_LOOKS:
+            continue
+        else:
+            own = at(i)
+        places = places or [at(j) for j in others]
+        to = carrier(said.fix, own, places, look.time_ns)
+        if to is not None:
+            pairs.append((others[to], k))
+    once = Counter(j for j, _ in pairs)
+    for j, k in pairs:
+        if once[j] == 1:
+            track_id = riders[k].track_id
+            out.handed.append((track_id, contacts[j], state_of(mean[j], cov[j])))
+            out.gone.append((contacts[j].name, track_id))
+            hit.pop(count + k, None)
+            keep = [i for i in keep if i != j]
+            i = shadow_of.get(track_id, -1)
+            if i >= 0:
+                contacts[i] = msgspec.structs.replace(contacts[i], of="", apart=0)
+    return keep
