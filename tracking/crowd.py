@@ -72,6 +72,7 @@ class Rider(msgspec.Struct, frozen=True):
             the time before that.
         may: whether it may ride on another, or carry one: a passive tag that looks carry, or what reports, of no shipment.
         read: where and when a tag that may was read last.
+        past: where it was is only remembered (``tracking.past``): what is seen of it moves it nowhere.
     """
 
     track_id: str
@@ -84,6 +85,7 @@ class Rider(msgspec.Struct, frozen=True):
     lasts: tuple[Last, ...] = ()
     may: Literal["", "ride", "carry"] = ""
     read: Measurement | None = None
+    past: bool = False
 
 
 class LookOutcome(msgspec.Struct):

@@ -121,9 +121,21 @@ def beyond(core: Core, time_ns: int, model: Model, lats: list[float], widest: fl
     reach_m = math.hypot(x[1], x[3]) * dt + math.sqrt(model.presets.sighting_gate * (trace + widest))
     # the plane's north is not the latitude's: off by e² tan(lat) / 2R, and a degree is 110.5 to 111.7 km
     reach_m += x[0] * x[0] * abs(math.tan(math.radians(core.lat0_deg))) / 12e6 + 0.02 * abs(x[2]) + 100.0
-    lat, reach_deg = core.lat0_deg + x[2] / 111_000.0, reach_m / 110_000.0
-    at = bisect.bisect_left(lats, lat - reach_deg)
-    return at == len(lats) or lats[at] > lat + reach_deg
+    return not near_by(core.lat0_deg + x[2] / 111_000.0, reach_m, lats)
+
+
+def near_by(lat_deg: float, reach_m: float, lats: list[float]) -> bool:
+    """Whether one of these latitudes, sorted, is within reach of one."""
+    reach_deg = reach_m / 110_000.0
+    at = bisect.bisect_left(lats, lat_deg - reach_deg)
+    return at < len(lats) and lats[at] <= lat_deg + reach_deg
+
+
+def gaussian(e_m: float, n_m: float, s_ee: float, s_en: float, s_nn: float) -> tuple[float, float]:
+    """(NIS, log density) of a difference (m) under its covariance S (m²)."""
+    det = s_ee * s_nn - s_en * s_en
+    nis = (s_nn * e_m * e_m - 2.0 * s_en * e_m * n_m + s_ee * n_m * n_m) / det
+    return nis, -0.5 * (nis + math.log(det)) - math.log(2.0 * math.pi)
 
 
 def joined(a: Look, b: Look) -> Look:

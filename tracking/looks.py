@@ -37,7 +37,7 @@ from tracking.contact import HIDES, Contact, Look
 from tracking.contacts import limit_s, step
 from tracking.crowd import Crowd, Last, Rider, ahead, empty, moments, state_of, stated
 from tracking.engine import State
-from tracking.fitting import NOTHING, beyond, carried, core_of, framed, joined, sighted
+from tracking.fitting import NOTHING, beyond, carried, core_of, framed, gaussian, joined, near_by, sighted
 from tracking.look_state import Item, LookState, Shown, packed, unpacked
 from tracking.measurement import Measurement
 from tracking.motion import adopted, any_motion, stepped
@@ -200,7 +200,10 @@ class LookLog:
             riders = self.riders(tracker, look, k)
             crowd, out = step(crowd, look, riders, tracker.presets, raw=raw)
             gap_s, told_book = crowd.looked[look.sensor][1], None if again else book
+            past = {rider.track_id for rider in riders if rider.past}
             for track_id, spot, _ in out.riders:
+                if track_id in past:
+                    continue
                 m = sighted(look.spots[spot], look, raw.spots[spot], gap_s)
                 live = self._lend(tracker, item, track_id, m, "used", told_book)
                 if look.sensor not in live.state.sources:
@@ -405,6 +408,9 @@ class LookLog:
             model = tracker.model(live)
             core = live.core_at(look.time_ns, model)
             if core is None:
+                passed = None if at is None else self._passed(tracker, live, look, lats, widest)
+                if passed is not None:
+                    found.append(passed)
                 continue
             if live.state.track_id in asked or not beyond(core, look.time_ns, model, lats, widest):
                 rider = self._rider(tracker, live, look, at)
@@ -455,6 +461,29 @@ class LookLog:
         may: Literal["", "ride", "carry"] = "carry" if alone and live.state.reports else "ride" if carried and alone else ""
         read = live.newest_read(look.time_ns) if may == "ride" else None
         return Rider(live.state.track_id, core.lat0_deg, core.lon0_deg, x, logs, visible, said, lasts, may, read)
+
+    def _passed(self, tracker: Tracks, live: LiveTrack, look: Look, lats: list[float], widest: float) -> Rider | None:
+        """A track as one that a look of before its ring may have seen: an image that comes in hours after it was taken.
+
+        Args:
+            lats, widest: as ``beyond`` takes them.
+        """
+        was = live.was(look.time_ns, tracker.coasting_s(live)) if lats else None
+        gate = tracker.presets.sighting_gate
+        if was is None or not near_by(was.lat_deg, math.sqrt(gate * (was.r + widest)), lats):
+            return None
+        logs = []
+        for i, spot in enumerate(look.spots):
+            en = near_en(was.lat_deg, was.lon_deg, spot.lat_deg, spot.lon_deg)
+            if en is None:
+                continue
+            nis, log = gaussian(*en, was.r + spot.r_ee, spot.r_en, was.r + spot.r_nn)
+            if nis <= gate:
+                logs.append((i, nis, log))
+        if not logs:
+            return None
+        x = (0.0, was.ve_mps, 0.0, was.vn_mps, was.r, 0.0, 0.0, 0.0, was.r_v, 0.0, 0.0, was.r, 0.0, was.r_v)
+        return Rider(live.state.track_id, was.lat_deg, was.lon_deg, x, logs, 0.0, past=True)
 
     def _gap_s(self, at: int | None, sensor: str) -> float:
         """Between the last two looks of a sensor before an item."""

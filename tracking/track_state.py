@@ -12,6 +12,7 @@ Over 400 lines: one ring, every way into and out of it, and what it says.
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, Literal
@@ -27,6 +28,7 @@ from tracking.measurement import Measurement, apart, merged, rank
 from tracking.obeyed import Decided
 from tracking.onward import LEAST_S as ONWARD_S
 from tracking.onward import goes_on, turns
+from tracking.past import Was, remember, wants, was
 from tracking.ring import Ring, Step
 from tracking.running import Running, Told, runs
 from tracking.step import Core, Model, Place, Verdict, advance, lasting, placed, predicted
@@ -47,6 +49,8 @@ KEPT_EACH = 16
 VERDICTS: tuple[Verdict, ...] = ("began", "used", "refused", "moved", "beside")
 _CODES = {verdict: float(i) for i, verdict in enumerate(VERDICTS)}
 _BEGAN, _USED, _MOVED_NOTHING = _CODES["began"], _CODES["used"], (_CODES["refused"], _CODES["beside"])
+#: What says where it was.
+_MOVED_IT = (_BEGAN, _USED, _CODES["moved"])
 #: What is said of a measurement with which a rival took over.
 MOVED = _CODES["moved"]
 #: Not many more measurements than this are ever kept, whatever ``late_s`` says.
@@ -100,6 +104,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         taken: the times of the ring's measurements with which a rival took over and was told of.
         credit: so many measurements may be run again for late ones at once.
         waiting: late ones that are in the ring and not yet told of.
+        past: where it was before the ring (``tracking.past``).
         decided: what operators decided of its measurements, the newest last.
         broadcast: it tells everybody where it is (AIS) and is nobody's case: out of range is no silence.
         public: everybody may hear it.
@@ -142,6 +147,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     over: dict[str, Event] = {}
     credit: int = LATE_MOST
     waiting: list[Measurement] = []
+    past: bytearray = msgspec.field(default_factory=bytearray)
     decided: list[Decided] = []
 
 
@@ -461,6 +467,8 @@ class LiveTrack:
         """
         ring = self.state.ring
         if self._is_old(m.time_ns):
+            if m.origin == "fix" and not m.doubted:
+                remember(self.state.past, m.time_ns, m.lat_deg, m.lon_deg)
             return "old", 0.0, None
         if not ring or m.time_ns > ring.newest_ns:  # in time, as nearly all are
             return self._append(m, model)
@@ -578,7 +586,9 @@ class LiveTrack:
         self._forget(0)
         if base is not None:
             ring = self.state.ring
-            del ring[: bisect.bisect_right(ring.times_ns, base.time_ns)]
+            left = bisect.bisect_right(ring.times_ns, base.time_ns)
+            self._leave(left)
+            del ring[:left]
 
     def _is_old(self, time_ns: int) -> bool:
         """Whether a time lies before the ring."""
@@ -786,9 +796,25 @@ class LiveTrack:
             del ring[:drop], self._cores[:drop]
             self._kept = max(0, self._kept - drop)
 
+    def _leave(self, count: int) -> None:
+        """The first measurements of the ring are about to leave it: where it was by them is remembered."""
+        past, ring = self.state.past, self.state.ring
+        if not count or not wants(past, ring.time_ns(count - 1)):
+            return
+        for time_ns, lat, lon, moved in ring.places(count, _MOVED_IT):
+            if moved and wants(past, time_ns):
+                remember(past, time_ns, lat, lon)
+
+    def was(self, time_ns: int, reach_s: float) -> Was | None:
+        """Where it was at a time before its ring, or so long before it was first heard; None where that is not known."""
+        ring = self.state.ring
+        first = [one[:3] for one in itertools.islice((one for one in ring.places(ring.n, _MOVED_IT) if one[3]), 2)]
+        return was(self.state.past, time_ns, first, reach_s)
+
     def freeze(self, model: Model) -> None:
         """Forget how the present filter came about: what is older is never run again (the model changes)."""
         self.base = self.core(model)
+        self._leave(self.state.ring.n)
         self._runs = False
         self._leave(len(self.state.ring))
         self.state.ring.clear()

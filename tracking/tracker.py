@@ -209,7 +209,7 @@ class Tracker:
                 return outcome
         begins = self.log.busy(m.time_ns) and live.core(model) is None
         if begins:
-            self._goes_on(live, m)
+            self._goes_on(live, m, book)
         rival, before = None if doubted else live.rival(m), live.core_at(m.time_ns, model)
         outcome, nis, core = live.insert(m, model)
         if begins:
@@ -255,8 +255,10 @@ class Tracker:
         for m, before, _ in live.taken_over(after_ns, int(self.presets.alarm_window_s * NS), model):
             self._moved(live, m, before, model, book)
 
-    def _goes_on(self, live: LiveTrack, m: Measurement) -> None:
-        """A track begins at a contact that it fits: it is shown under that one's id, as one thing."""
+    def _goes_on(self, live: LiveTrack, m: Measurement, book: Book) -> None:
+        """A track begins at a contact that it fits: it is shown under that one's id, as one thing, which reports and so is no
+        longer dark.
+        """
         contact = self.log.fitting(m, self.presets)
         shown = None if contact is None else self.log.shown.pop(contact.name, None)
         if contact is None or shown is None or shown.status == "deleted":
@@ -265,8 +267,8 @@ class Tracker:
         del self.tracks[s.track_id]
         s.track_id, s.points = shown.track_id, shown.points
         s.sources += [sensor for sensor in contact.sensors if sensor not in s.sources]
-        if shown.dark is not None:
-            s.open_events["dark_vessel"] = shown.dark
+        if shown.dark is not None and shown.judged != "dismiss_dark":
+            book.end(shown.dark, m.time_ns)
         self.tracks[s.track_id] = live
 
     def _measured(

@@ -157,14 +157,17 @@ def test_no_word_of_an_alert_lies_under_its_button(stage, makers, watch):
     """At 3 a.m. "4 min ago · tag parted" with half of it behind Acknowledge."""
     stage.publish(makers["alert"](2, text="tag parted from its track: read by portal-shed, 1022 m from it, again"))
     seen = watch(stage.start(), map=False)
+    seen.page.set_viewport_size({"width": 1440, "height": 3000})  # a list that does not scroll is the wider by its bar
     seen.page.wait_for_selector('[data-alert-id="A2"][data-state="open"]')
-    under = seen.page.evaluate("""() => [...document.querySelectorAll('#alerts-list > li')].flatMap(li => {
-      const b = li.querySelector('.ack').getBoundingClientRect();
+    under = seen.page.evaluate("""() => Array.from({ length: 24 }, (_, k) => k).flatMap(k => {
+      const li = document.querySelector('#alerts-list > li'), b = li.querySelector('.ack').getBoundingClientRect();
+      // a word that ends just before the button, and one that ends just behind its edge
+      li.querySelector('.what').textContent = k ? 's'.repeat(k) + ' · door opened' : li.querySelector('.what').textContent;
       return [...li.querySelectorAll('.go > span')].flatMap(span => {
         const range = document.createRange();
         range.selectNodeContents(span);
         return [...range.getClientRects()].filter(r => r.width && r.right > b.left && r.left < b.right
-          && r.bottom > b.top && r.top < b.bottom).map(() => li.dataset.alertId + ' ' + span.className);
+          && r.bottom > b.top && r.top < b.bottom).map(() => k + ' ' + span.className);
       });
     })""")
     assert under == []
