@@ -586,9 +586,7 @@ class LiveTrack:
         self._forget(0)
         if base is not None:
             ring = self.state.ring
-            left = bisect.bisect_right(ring.times_ns, base.time_ns)
-            self._leave(left)
-            del ring[:left]
+            del ring[: bisect.bisect_right(ring.times_ns, base.time_ns)]
 
     def _is_old(self, time_ns: int) -> bool:
         """Whether a time lies before the ring."""
@@ -797,13 +795,14 @@ class LiveTrack:
             self._kept = max(0, self._kept - drop)
 
     def _leave(self, count: int) -> None:
-        """The first measurements of the ring are about to leave it: where it was by them is remembered."""
+        """So many of the first leave the ring, all of which were run: where it was by them is remembered."""
         past, ring = self.state.past, self.state.ring
-        if not count or not wants(past, ring.time_ns(count - 1)):
-            return
-        for time_ns, lat, lon, moved in ring.places(count, _MOVED_IT):
-            if moved and wants(past, time_ns):
-                remember(past, time_ns, lat, lon)
+        if self.left is not None:
+            self.left += [(ring[i], self._verdict(i)[0]) for i in range(count)]
+        if count and wants(past, ring.time_ns(count - 1)):
+            for time_ns, lat, lon, moved in ring.places(count, _MOVED_IT):
+                if moved and wants(past, time_ns):
+                    remember(past, time_ns, lat, lon)
 
     def was(self, time_ns: int, reach_s: float) -> Was | None:
         """Where it was at a time before its ring, or so long before it was first heard; None where that is not known."""
@@ -814,16 +813,10 @@ class LiveTrack:
     def freeze(self, model: Model) -> None:
         """Forget how the present filter came about: what is older is never run again (the model changes)."""
         self.base = self.core(model)
-        self._leave(self.state.ring.n)
         self._runs = False
         self._leave(len(self.state.ring))
         self.state.ring.clear()
         self._forget(0)
-
-    def _leave(self, drop: int) -> None:
-        """So many of the first leave the ring, all of which were run."""
-        if self.left is not None:
-            self.left += [(self.state.ring[i], self._verdict(i)[0]) for i in range(drop)]
 
     def row(self, now_ns: int, model: Model, attributes: dict[str, Value], quiet_s: Callable[[LiveTrack], float]) -> Track:
         """The track as it is believed to be now: position, velocity and covariance predicted to ``time_ns``.
