@@ -28,6 +28,7 @@ from tracking.doubt import TURNS, beyond_reach_m, turns_after
 from tracking.looks import LookLog
 from tracking.measurement import Measurement
 from tracking.obeyed import merged_keys
+from tracking.portals import came_by
 from tracking.presets import UNSAID_S, Presets
 from tracking.ring import Step
 from tracking.running import Told
@@ -413,6 +414,8 @@ class Tracker:
         s, allowed = live.state, self.allowed()
         gate = 0.0 if allowed is None else allowed.read_gate(self.presets.read_window_s, model.preset.gate)
         if outcome == "refused" and nis >= gate and "parted" not in s.open_events:
+            if came_by(live, m, newest, model, max(gate, model.preset.gate), book.now_ns):
+                return
             lat, lon, _ = placed(newest, predicted(newest, newest.time_ns, model))
             away_m = distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
             text = f"tag parted from its track: read by {m.device}, {away_m:.0f} m from it"

@@ -1,0 +1,72 @@
+"""Whether a track was where a tag of it was read while the read came in: a portal's clock that is behind parts no tag.
+
+A read that its reader dates 20 s too early says that the tag was at the portal when its lorry was still 500 m before it.
+What comes in later than it is dated may be of any moment between; so it says that the tag is elsewhere only where the track
+was not at the reader at any of them.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from itertools import pairwise
+
+from birddog.units import NS
+from tracking.anchor import near_en
+from tracking.measurement import Measurement
+from tracking.step import Core, Model, placed, predicted
+from tracking.track_state import LiveTrack
+
+#: A reader's clock is behind by so much at most, s: what was kept for longer is dated rightly.
+BEHIND_S = 60.0
+#: Where the track is by now is asked so often between its newest fix and the receipt, s.
+EACH_S = 5.0
+
+#: A place of the way: e, n about the reader, and how well it is known (m²).
+Spot = tuple[float, float, float]
+
+
+def came_by(live: LiveTrack, read: Measurement, newest: Core, model: Model, gate: float, now_ns: int) -> bool:
+    """Whether the track was at a read's place between the read's time and its receipt, to the read's own gate.
+
+    Args:
+        newest: the track's newest belief.
+        gate: NIS from which a read does not fit.
+    """
+    until_ns = min(now_ns, read.time_ns + round(BEHIND_S * NS))
+    if until_ns <= read.time_ns:
+        return False
+    way = [*_fixes(live, read, until_ns), *_foretold(newest, read, model, until_ns)]
+    r = max(read.r_ee, read.r_nn)
+    return any(_nearest2(a, b) <= gate * (r + max(a[2], b[2])) for a, b in pairwise([*way[:1], *way]))
+
+
+def _fixes(live: LiveTrack, read: Measurement, until_ns: int) -> list[Spot]:
+    """The track's own fixes from the last before the read's time to the first after its receipt."""
+    ring, some = live.state.ring, list[Spot]()
+    for m in ring[max(0, bisect.bisect_left(ring.times_ns, read.time_ns) - 1) :]:
+        at = near_en(read.lat_deg, read.lon_deg, m.lat_deg, m.lon_deg) if m.origin == "fix" else None
+        if at is not None:
+            some.append((*at, max(m.r_ee, m.r_nn)))
+        if m.time_ns > until_ns:
+            break
+    return some
+
+
+def _foretold(newest: Core, read: Measurement, model: Model, until_ns: int) -> list[Spot]:
+    """Where the track is from its newest measurement, or the read's time, to the read's receipt."""
+    begin_ns, some = max(newest.time_ns, read.time_ns), list[Spot]()
+    steps = math.ceil((until_ns - begin_ns) / (EACH_S * NS))
+    for k in range(steps + 1 if steps >= 0 else 0):
+        lat, lon, x = placed(newest, predicted(newest, min(until_ns, begin_ns + round(k * EACH_S * NS)), model))
+        if (at := near_en(read.lat_deg, read.lon_deg, lat, lon)) is not None:
+            some.append((*at, max(x[4], x[11])))
+    return some
+
+
+def _nearest2(a: Spot, b: Spot) -> float:
+    """How near the straight way between two places comes to the reader, squared."""
+    de, dn = b[0] - a[0], b[1] - a[1]
+    square = de * de + dn * dn
+    share = 0.0 if square == 0.0 else min(1.0, max(0.0, -(a[0] * de + a[1] * dn) / square))
+    return (a[0] + share * de) ** 2 + (a[1] + share * dn) ** 2
