@@ -20,6 +20,7 @@ Over 400 lines: each finding reads and changes what is known of one receiver, an
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,6 +31,7 @@ from tracking.belied import Doubt
 from tracking.book import Book
 from tracking.budget import Allowed
 from tracking.measurement import Measurement
+from tracking.offset import Offset
 from tracking.step import ANY_MEANS_MPS
 from tracking.track_state import LiveTrack, Outcome
 
@@ -66,6 +68,9 @@ LEARNT, MEMORY, FRESH_S = 6, 50.0, 60.0
 LASTING_R, CLOCK_S, ACCELERATION_MPS2 = 32.0, 0.7, 0.7
 #: A clock may be off by so much for ever, one sigma, s: what lies between two receivers then grows with their speed.
 OFF_S = 3.0
+#: Between two reports further apart than this nobody knows where it was; of those minutes apart it may have gone at half its
+#: speed and so much, m/s.
+SELDOM_S, ABOUT_MPS = 660.0, 2.0
 #: What was over so short a time ago, s, goes on.
 FLAPS_S = 900.0
 #: A finding takes this share of the trust, and a used fix gives back so much of what is missing.
@@ -128,7 +133,10 @@ class Source(msgspec.Struct):
 
 
 class Pair(msgspec.Struct):
-    """How far two receivers are from each other, of so many fixes, and the CUSUM of how much it is another distance."""
+    """How far two receivers are from each other, of so many fixes, and the CUSUM of how much it is another distance.
+
+    ``offset``: of reports that are minutes apart, how far the second by name is from the first.
+    """
 
     apart_m: float
     count: int = 1
@@ -137,6 +145,7 @@ class Pair(msgspec.Struct):
     since_ns: int = 0
     event: Event | None = None
     over: Event | None = None
+    offset: Offset = msgspec.field(default_factory=Offset)
 
 
 class Sources(msgspec.Struct):
@@ -529,19 +538,24 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, al
         found = None if other is source or other.last is None else _apart(source, other.last)
         if found is None:
             continue
-        apart_m, r, speed_mps = found
         key = "\n".join(sorted((name, m.device)))
         pair = sources.pairs.get(key)
         if pair is None:
-            sources.pairs[key] = Pair(apart_m, speed_mps=speed_mps)
+            pair = sources.pairs[key] = Pair(found.away_m, speed_mps=found.speed_mps)
+            if found.long_s <= 2.0 * FRESH_S:
+                continue
+        if found.long_s > 2.0 * FRESH_S:
+            if not parted:
+                _steadily_off(live, sources, m, key, pair, found, name > m.device, book)
             continue
         if pair.count < LEARNT:
             pair.count += 1
-            pair.apart_m += (apart_m - pair.apart_m) / pair.count
-            pair.speed_mps += (speed_mps - pair.speed_mps) / pair.count
+            pair.apart_m += (found.away_m - pair.apart_m) / pair.count
+            pair.speed_mps += (found.speed_mps - pair.speed_mps) / pair.count
             continue
-        r += (OFF_S * (speed_mps - pair.speed_mps)) ** 2  # of clocks that are off it is a way, which ends where it stands
-        away_m = apart_m - pair.apart_m
+        # of clocks that are off it is a way, which ends where it stands
+        r = found.r + (OFF_S * (found.speed_mps - pair.speed_mps)) ** 2
+        away_m = found.away_m - pair.apart_m
         nis = away_m * away_m / r
         if pair.sum == 0.0:
             pair.since_ns = m.time_ns
@@ -549,11 +563,31 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, al
         if nis < ALLOWED:
             pair.count = min(pair.count + 1, int(MEMORY))
             pair.apart_m += away_m / pair.count
-            pair.speed_mps += (speed_mps - pair.speed_mps) / pair.count
+            pair.speed_mps += (found.speed_mps - pair.speed_mps) / pair.count
         if pair.event is not None and pair.sum == 0.0:
             _ends_drifts(sources, m.time_ns, book, pair.event.event_id)
         elif pair.event is None and pair.sum > alarm and abs(away_m) > DRIFT_M and not parted:
-            _tell_drift(live, sources, m, key, pair, (apart_m, nis), book)
+            evidence = (f"{pair.apart_m:.0f} m apart, {found.away_m:.0f} m after {_seconds(pair.since_ns, m)} s "
+                        f"(CUSUM {pair.sum:.0f}, NIS {nis:.0f})")  # fmt: skip
+            _tell_drift(live, sources, m, key, pair, evidence, book)
+
+
+def _steadily_off(
+    live: LiveTrack, sources: Sources, m: Measurement, key: str, pair: Pair, found: Apart, second: bool, book: Book
+) -> None:  # fmt: skip
+    """Of reports that are minutes apart: whether the one receiver is steadily off to one side of the other (``offset``).
+
+    Args:
+        second: the difference is of the second by name from the first.
+    """
+    offset, sign = pair.offset, 1.0 if second else -1.0
+    was = offset.off
+    offset.learn(sign * found.e_m, sign * found.n_m, found.r + (OFF_S * found.speed_mps) ** 2)
+    if offset.off and pair.event is None:
+        evidence = f"{offset.far_m:.0f} m apart to the same side, report after report (NIS of the mean {offset.nis:.0f})"
+        _tell_drift(live, sources, m, key, pair, evidence, book)
+    elif was and not offset.off and pair.event is not None:
+        _ends_drifts(sources, m.time_ns, book, pair.event.event_id)
 
 
 def _ends_drifts(sources: Sources, time_ns: int, book: Book, event_id: str = "") -> None:
@@ -575,9 +609,23 @@ def _place_at(source: Source, time_ns: int) -> tuple[float, float]:
     return Plane(lat_deg=last.lat_deg, lon_deg=last.lon_deg).geodetic(ve_mps * dt_s, vn_mps * dt_s)
 
 
-def _apart(source: Source, other: Measurement) -> tuple[float, float, float] | None:
-    """How far another receiver's fix is from where this one was by then, between its two newest fixes; the variance of that,
-    m²; and how fast it went.  None where that fix does not lie between them, or they are too far apart.
+class Apart(NamedTuple):
+    """How far one fix is from where another receiver was then, in all, east and north; the variance of that per axis, m²; how
+    fast it went, and the time between the two fixes about it.
+    """
+
+    away_m: float
+    e_m: float
+    n_m: float
+    r: float
+    speed_mps: float
+    long_s: float
+
+
+def _apart(source: Source, other: Measurement) -> Apart | None:
+    """How far another receiver's fix is from where this one was by then, between its two newest fixes.
+
+    None where that fix does not lie between them, or they are too far apart.
 
     Between, not beyond: where it would have been by the way before is wrong by twice as much when it turned since.
     """
@@ -585,7 +633,7 @@ def _apart(source: Source, other: Measurement) -> tuple[float, float, float] | N
     if last is None or before is None or not before.time_ns < other.time_ns <= last.time_ns:
         return None
     whole_s, dt_s = (last.time_ns - before.time_ns) / NS, (other.time_ns - before.time_ns) / NS
-    if whole_s > 2.0 * FRESH_S or whole_s - dt_s > FRESH_S:
+    if whole_s > SELDOM_S or whole_s <= 2.0 * FRESH_S and whole_s - dt_s > FRESH_S:
         return None
     part = dt_s / whole_s
     lat = before.lat_deg + part * (last.lat_deg - before.lat_deg)
@@ -595,20 +643,19 @@ def _apart(source: Source, other: Measurement) -> tuple[float, float, float] | N
         if m.ve_mps is not None and m.vn_mps is not None:
             speed_mps = max(speed_mps, math.hypot(m.ve_mps, m.vn_mps))
     near_s = dt_s * (whole_s - dt_s) / whole_s  # about how long it is from the nearer of the two
-    slack_m = ACCELERATION_MPS2 * dt_s * (whole_s - dt_s) / 2.0
+    # what speeds up for minutes only does so to its speed
+    slack_m = ACCELERATION_MPS2 * dt_s * (whole_s - dt_s) / 2.0 if whole_s <= 2.0 * FRESH_S else ABOUT_MPS * near_s
     # half of the speed may have gone meanwhile: a queue, a bend
     r = max(_r(last), _r(before)) + _r(other) + LASTING_R + speed_mps**2 * (CLOCK_S**2 + (0.5 * near_s) ** 2) + slack_m**2
-    return _away_m((lat, lon), other), r, speed_mps
+    e, n = Plane(lat_deg=lat, lon_deg=(lon + 180.0) % 360.0 - 180.0).en(lat_deg=other.lat_deg, lon_deg=other.lon_deg)
+    return Apart(_away_m((lat, lon), other), e, n, r, speed_mps, whole_s)
 
 
 def _tell_drift(
-    live: LiveTrack, sources: Sources, m: Measurement, key: str, pair: Pair, found: tuple[float, float], book: Book
+    live: LiveTrack, sources: Sources, m: Measurement, key: str, pair: Pair, evidence: str, book: Book
 ) -> None:  # fmt: skip
     """Two receivers drift apart: an event; of a third one that was told of already it is the evidence."""
-    apart_m, nis = found
     a, b = key.split("\n")
-    evidence = (f"{pair.apart_m:.0f} m apart, {apart_m:.0f} m after {_seconds(pair.since_ns, m)} s "
-                f"(CUSUM {pair.sum:.0f}, NIS {nis:.0f})")  # fmt: skip
     for other_key, other in sources.pairs.items():
         shared = set(other_key.split("\n")) & {a, b}
         if other.event is not None and len(shared) == 1:
