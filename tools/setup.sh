@@ -103,7 +103,7 @@ python_env() {
     "$VENV/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt \
         --no-build-isolation -e ".$1" </dev/null >&2
     "$VENV/bin/birddog" --version >/dev/null
-    "$VENV/bin/python" -c 'import birddog.leaf_kernel, tracking.kernel as k; k.compiled(); birddog.leaf_kernel.compiled()'  # once, kept
+    "$VENV/bin/python" -c 'import birddog.leaf_kernel as l, tracking.crowd_kernel as c, tracking.kernel as k; [one.compiled() for one in (l, c, k)]'  # once, kept
     printf '%s\n' "$mark" >"$ready"
     rm -f "$MAKING"
     say "$VENV is ready"

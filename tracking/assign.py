@@ -9,11 +9,12 @@ chapters 6.2 and 6.4.
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import msgspec
 
 
-class Spot(msgspec.Struct, frozen=True):
+class Spot(msgspec.Struct, frozen=True, gc=False):
     """A sighting: position and R (m², east/north there), and the flag of the scene that it is, if it is one.
 
     ``rarity`` is the flag's (``model.Flag``); infinite where nobody says it.
@@ -28,7 +29,7 @@ class Spot(msgspec.Struct, frozen=True):
     rarity: float = math.inf
 
 
-class Pair(msgspec.Struct, frozen=True):
+class Pair(msgspec.Struct, frozen=True, gc=False):
     """A possible pair: indices of track and sighting, NIS, and the log-likelihood ratio."""
 
     track: int
@@ -39,8 +40,12 @@ class Pair(msgspec.Struct, frozen=True):
 
 def assign(possible: list[Pair]) -> list[Pair]:
     """The chosen pairs, by track: each track and each sighting at most once, the summed worth greatest."""
-    chosen: list[Pair] = []
-    for part in _components([p for p in possible if p.worth > 0.0]):
+    worth = [p for p in possible if p.worth > 0.0]
+    tracks, spots = Counter([p.track for p in worth]), Counter([p.spot for p in worth])
+    chosen, shared = list[Pair](), list[Pair]()
+    for p in worth:  # most are alone
+        (chosen if tracks[p.track] == 1 and spots[p.spot] == 1 else shared).append(p)
+    for part in _components(shared):
         chosen += part if len(part) == 1 else _solve(part)
     return sorted(chosen, key=lambda p: (p.track, p.spot))
 

@@ -241,6 +241,15 @@ def propagated(bank: Bank, dt_s: np.ndarray, modes: tuple[Mode, ...]) -> Bank:
     return Bank(bank.mu, x, f @ bank.p @ f.swapaxes(-1, -2) + q)
 
 
+@functools.lru_cache(maxsize=256)
+def one_step(dt_s: float, modes: tuple[Mode, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What ``mixed`` and ``propagated`` take for one time: chances (M, M), kicks (M, M), and a, s, q11, q12, q22 (M, 5)."""
+    rows = [
+        (0.0, 0.0, mode.walk * dt_s, 0.0, STILL) if mode.parked else coefficients(dt_s, mode.q, mode.tau_s) for mode in modes
+    ]
+    return transitions(coarse(np.full(1, dt_s)), modes)[0].copy(), np.array(kicks(modes)), np.array(rows)
+
+
 def ahead(bank: Bank, dt_s: np.ndarray, modes: tuple[Mode, ...], *, parts: int = 1) -> Bank:
     """Banks dt_s (B,) later: interaction and prediction, a long time in up to so many parts.
 

@@ -47,7 +47,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         return bool(self.footprint) and self.time_source != "server"
 
 
-class Contact(msgspec.Struct, frozen=True, array_like=True):
+class Contact(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What a contact is beside its bank.
 
     Args:

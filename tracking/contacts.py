@@ -1,7 +1,7 @@
 """The anonymous contacts of one operation, all at once, and one look into them; pure functions.
 
 A look is one sensor at one time.  Every contact is a bank of motions (``tracking.bank``, the batch of the one estimator),
-in the plane of its own anchor.  A look is gated by place first (a KD-tree over its sightings), split into connected
+in the plane of its own anchor.  A look is gated by place first (``crowd_kernel.gated``), split into connected
 components and assigned by SciPy on log-likelihood ratios: detection probability, clutter, what else may be new there.
 *Riders* are the identified tracks that are asked too: those that are on time and that this sensor still sees.  What is
 left over begins contacts; a contact is confirmed and dies by its score (Blackman, Popoli 1999, chapter 6.2; Reid 1979).
@@ -16,13 +16,12 @@ The state before is left as it was, so that a late look can be run in from any t
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from birddog.areas import ring_contains
-from birddog.geo import distance_m
+from birddog.geo import DEGREE_M, distance_m
 from birddog.units import NS
 from tracking import aboard, alignment, belied, handed, shadows, stitching
 from tracking import bank as banks
@@ -30,8 +29,9 @@ from tracking.anchor import REANCHOR_M, away_m, frame, turn
 from tracking.assign import Pair, Spot, assign
 from tracking.bank import CONTACT, Bank
 from tracking.contact import HIDES, Contact, Look
-from tracking.crowd import SEEN_NS, Crowd, LookOutcome, Rider, ahead, moments, state_of
-from tracking.places import Places, axes, ecef, turned_into
+from tracking.crowd import SEEN_NS, Crowd, LookOutcome, Rider, ahead, moments, placed, state_of, updated
+from tracking.crowd_kernel import PAIR, compiled
+from tracking.places import Places, axes, ecef
 from tracking.presets import Presets
 
 #: Variance of the velocity of a new contact, (m/s)² per axis.
@@ -67,10 +67,11 @@ def step(
     base = math.log(look.pd / (1.0 - look.pd)) - math.log(density)
     missed = math.log(1.0 - look.pd)
     spots = look.spots
-    z_lat, z_lon = np.array([s.lat_deg for s in spots]), np.array([s.lon_deg for s in spots])
-    r = np.array([((s.r_ee, s.r_en), (s.r_en, s.r_nn)) for s in spots]).reshape(-1, 2, 2)
+    z_lat, z_lon, r = np.array([s.lat_deg for s in spots]), np.array([s.lon_deg for s in spots]), np.empty((len(spots), 2, 2))
+    r[:, 0, 0], r[:, 1, 1] = [s.r_ee for s in spots], [s.r_nn for s in spots]
+    r[:, 0, 1] = r[:, 1, 0] = [s.r_en for s in spots]
 
-    possible, z, r_at = _gated(contacts, bank, z_lat, z_lon, r, base, p.sighting_gate)
+    possible, at, numbers_of = _gated(contacts, bank, z_lat, z_lon, r, base, p.sighting_gate)
     count = len(contacts)
     numbers = {rider.track_id: count + k for k, rider in enumerate(riders)}
     riding = {numbers[one]: numbers[a.track_id] for one, a in crowd.alongside.items()
@@ -93,28 +94,25 @@ def step(
         chosen = shadows.two_again(contacts, chosen, theirs, own, numbers)
     hit = {pair.track: pair for pair in chosen}
     hit |= {k: hit[on] for k, on in riding.items() if on in hit}  # it goes along
-    rows = [pair.track for pair in chosen if pair.track < count]
-    if rows:
-        picked = [(pair.track, pair.spot) for pair in chosen if pair.track < count]
-        index = np.array(rows, dtype=int)
-        part, _ = banks.updated(bank.rows(index), np.array([z[k] for k in picked]), np.array([r_at[k] for k in picked]))
-        bank = Bank(bank.mu.copy(), bank.x.copy(), bank.p.copy())
-        bank.put(index, part)
+    picked = [(pair.track, pair.spot) for pair in chosen if pair.track < count]
+    if picked:
+        bank = updated(bank, np.array([i for i, _ in picked], np.int64), numbers_of[[at[one] for one in picked]])
     mean, cov = moments(bank)
+    lats, lons = placed(contacts, mean, cov)[:, :2].T.tolist()
 
     out = LookOutcome([], [], [], [])
     gap_s = _interval_s(crowd, look)
     was = [c.confirmed for c in contacts]
     # what somebody else is seen at is looked at: who is not seen there may be that one
     contested = {pair.track for pair in possible}
-    spread = np.sqrt(np.maximum(cov[:, 0, 0], cov[:, 2, 2])) if count else np.empty(0)
+    spread = np.sqrt(np.maximum(cov[:, 0, 0], cov[:, 2, 2])).tolist()
     keep = []
     for i, c in enumerate(contacts):
         pair = hit.get(i)
         if pair is not None:
-            c = _hit(c, pair, look, missed, spots[pair.spot], mean[i], gap_s, p)
+            c = _hit(c, pair, look, missed, spots[pair.spot], lats[i], lons[i], gap_s, p)
             out.contacts.append((c.name, pair.nis))
-        elif look.complete and _covered(c, mean[i], look):
+        elif look.complete and ring_contains(look.footprint, lat_deg=lats[i], lon_deg=lons[i]):
             c = _missed(c, missed, (t - crowd.t_ns) / NS, hides=i not in contested)
         contacts[i] = c
         vague = pair is None and not c.imagery and spread[i] > LOST_M
@@ -139,10 +137,11 @@ def step(
     alongside = crowd.alongside
     if any(rider.may == "ride" for rider in riders):
         alongside = aboard.alongside(crowd, contacts, mean, cov, hit, riders, look)
-    if len(keep) < count or any(max(abs(mean[i, 0]), abs(mean[i, 2])) > REANCHOR_M for i in keep):
+    far = (np.abs(mean[:, [0, 2]]) > REANCHOR_M).any(axis=1)
+    if len(keep) < count or far.any():
         bank = bank.rows(np.array(keep, dtype=int))
         contacts = [contacts[i] for i in keep]
-        _anchored(contacts, bank, mean[keep])
+        _anchored(contacts, bank, mean[keep], np.flatnonzero(far[keep]).tolist())
     taken = {pair.spot for pair in hit.values()}
     left = [i for i in range(len(spots)) if i not in taken] if begins else []
     begun_of = shadows.begun(contacts, riders, hit, count, doubts) if begins and belied.sees(look) else {}
@@ -194,49 +193,30 @@ def _interval_s(crowd: Crowd, look: Look) -> float:
 
 def _gated(
     contacts: list[Contact], bank: Bank, z_lat: np.ndarray, z_lon: np.ndarray, r: np.ndarray, base: float, gate: float
-) -> tuple[list[Pair], dict[tuple[int, int], Any], dict[tuple[int, int], Any]]:
-    """The possible pairs of contact and sighting, and of each the sighting in the contact's frame."""
+) -> tuple[list[Pair], dict[tuple[int, int], int], np.ndarray]:
+    """The possible pairs of contact and sighting, which row each is, and the rows: ``PAIR`` numbers each."""
     if not contacts or not len(z_lat):
-        return [], {}, {}
-    from scipy.spatial import cKDTree
-
-    mean, cov = moments(bank)
-    places = Places(tuple(contacts), mean)
-    xyz = ecef(z_lat, z_lon)
-    widest = float((r[:, 0, 0] + r[:, 1, 1]).max())
-    reach = np.sqrt(gate * (bank.p[:, :, 0, 0] + bank.p[:, :, 2, 2] + widest).max(axis=1))
-    # a mode may lie away from the mean: its own gate is what counts
-    reach += np.sqrt(((bank.x[:, :, [0, 2]] - mean[:, None, [0, 2]]) ** 2).sum(axis=2).max(axis=1)) + 1.0
-    found = cKDTree(xyz).query_ball_point(places.xyz, np.minimum(reach, 1e7), return_sorted=True)
-    of = np.repeat(np.arange(len(contacts)), [len(some) for some in found])
-    if not len(of):
-        return [], {}, {}
-    at = np.concatenate([np.array(some, dtype=int) for some in found if some])
-    d = xyz[at] - places.anchor[of]
-    z = np.einsum("ni,nji->nj", d, places.axes[of, :2])
-    rotated = turned_into(places, axes(z_lat, z_lon), of, at, r)
-    i = [0, 2]
-    y = z[:, None, :] - bank.x[of][:, :, i]
-    s = bank.p[of][:, :, i][:, :, :, i] + rotated[:, None]
-    det = s[..., 0, 0] * s[..., 1, 1] - s[..., 0, 1] * s[..., 1, 0]
-    nis = (s[..., 1, 1] * y[..., 0] ** 2 - 2.0 * s[..., 0, 1] * y[..., 0] * y[..., 1] + s[..., 0, 0] * y[..., 1] ** 2) / det
-    log = np.log(np.maximum(bank.mu[of], 1e-300)) - 0.5 * (nis + np.log(det)) - math.log(2.0 * math.pi)
-    top = log.max(axis=1)
-    worth = top + np.log(np.exp(log - top[:, None]).sum(axis=1)) + base
-    least = nis.min(axis=1)
-    good = np.flatnonzero((least <= gate) & (worth > 0.0))
-    keys = list(zip(of[good].tolist(), at[good].tolist(), strict=True))
-    possible = [Pair(i, j, n, w) for (i, j), n, w in zip(keys, least[good].tolist(), worth[good].tolist(), strict=True)]
-    return possible, dict(zip(keys, z[good], strict=True)), dict(zip(keys, rotated[good], strict=True))
+        return [], {}, np.empty((0, PAIR))
+    mean, _ = moments(bank)
+    rows, spots = Places(contacts, mean), ecef(z_lat, z_lon)
+    order, room, found = np.argsort(spots[:, 2], kind="stable"), 2 * (len(contacts) + len(z_lat)), math.inf
+    while found > room:  # a second time where there are more than there was room for
+        room = room if found == math.inf else int(found)
+        which, numbers = np.empty((room, 2), np.int64), np.empty((room, PAIR))
+        found = compiled().gated(
+            bank.mu, bank.x, bank.p, mean, rows.anchor, rows.axes, rows.xyz, spots, axes(z_lat, z_lon), r, order, base, gate,
+            which, numbers,
+        )  # fmt: skip
+    of, at = which[: int(found)].T.tolist()
+    nis, worth = numbers[: int(found), :2].T.tolist()
+    return list(map(Pair, of, at, nis, worth)), {pair: row for row, pair in enumerate(zip(of, at, strict=True))}, numbers
 
 
 def _hit(
-    c: Contact, pair: Pair, look: Look, missed: float, spot: Spot, mean: np.ndarray, interval_s: float, p: Presets
+    c: Contact, pair: Pair, look: Look, missed: float, spot: Spot, lat: float, lon: float, interval_s: float, p: Presets
 ) -> Contact:
     """A contact that was seen."""
     score, hits = min(MOST, c.score + min(pair.worth + missed, GAIN_MOST)), c.hits + 1
-    e, n = float(mean[0]), float(mean[2])
-    lat, lon = frame(c.lat0_deg, c.lon0_deg).geodetic(e, n)
     r = max(spot.r_ee, spot.r_nn)
     moved = _left(c.spot, lat, lon, r)
     return msgspec.structs.replace(
@@ -250,8 +230,12 @@ def _hit(
 
 def _left(spot: tuple[float, float, float], lat_deg: float, lon_deg: float, r: float) -> bool:
     """Whether a place lies beyond 30 m and three sigmas of where something began to stay (``kernel.rested``)."""
+    least2 = max(900.0, 9.0 * (r + spot[2]))
+    north_m, east_m = abs(lat_deg - spot[0]) * DEGREE_M, abs(lon_deg - spot[1]) * DEGREE_M
+    if north_m * north_m + east_m * east_m < 0.99 * least2:  # a degree of longitude is no longer than one of latitude
+        return False
     gone_m = away_m(spot[0], spot[1], lat_deg, lon_deg)
-    return gone_m * gone_m > max(900.0, 9.0 * (r + spot[2]))
+    return gone_m * gone_m > least2
 
 
 def _missed(c: Contact, missed: float, dt_s: float, *, hides: bool) -> Contact:
@@ -266,17 +250,10 @@ def _missed(c: Contact, missed: float, dt_s: float, *, hides: bool) -> Contact:
     return msgspec.structs.replace(c, score=c.score + max(fall, missed), unseen=unseen)
 
 
-def _covered(c: Contact, mean: np.ndarray, look: Look) -> bool:
-    lat, lon = frame(c.lat0_deg, c.lon0_deg).geodetic(float(mean[0]), float(mean[2]))
-    return ring_contains(look.footprint, lat_deg=lat, lon_deg=lon)
-
-
-def _anchored(contacts: list[Contact], bank: Bank, mean: np.ndarray) -> None:
-    """Contacts that are far from their anchor get a new one."""
-    for i, c in enumerate(contacts):
-        e, n = float(mean[i, 0]), float(mean[i, 2])
-        if max(abs(e), abs(n)) <= REANCHOR_M:
-            continue
+def _anchored(contacts: list[Contact], bank: Bank, mean: np.ndarray, far: list[int]) -> None:
+    """Contacts that are far from their anchor, these, get a new one."""
+    for i in far:
+        c, e, n = contacts[i], float(mean[i, 0]), float(mean[i, 2])
         lat, lon = frame(c.lat0_deg, c.lon0_deg).geodetic(e, n)
         cos, sin = turn(c.lat0_deg, c.lon0_deg, lat, lon)
         m = np.array([[cos, 0, sin, 0], [0, cos, 0, sin], [-sin, 0, cos, 0], [0, -sin, 0, cos]])

@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 
 from birddog.units import NS
-from tracking import bank as banks
+from tracking import crowd_kernel, kernel
 from tracking.alongside import Alongside
-from tracking.bank import CONTACT, Bank
+from tracking.bank import CONTACT, Bank, one_step
 from tracking.belied import Doubt, Said
 from tracking.contact import Contact
 from tracking.engine import State
@@ -120,16 +120,23 @@ def ahead(bank: Bank, dt_s: float) -> Bank:
     """Every contact dt_s later."""
     if dt_s <= 0.0 or not len(bank.mu):
         return bank
-    dt = np.full(1, dt_s)
-    many = np.full(len(bank.mu), dt_s)
-    return banks.propagated(banks.mixed(bank, dt, CONTACT), many, CONTACT)
+    to = Bank(np.empty_like(bank.mu), np.empty_like(bank.x), np.empty_like(bank.p))
+    crowd_kernel.compiled().ahead(bank.mu, bank.x, bank.p, *one_step(dt_s, CONTACT), to.mu, to.x, to.p)
+    return to
 
 
 def moments(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
     """Mean (T, 4) and covariance (T, 4, 4) of each contact."""
-    mean = np.einsum("bm,bmd->bd", bank.mu, bank.x)
-    d = bank.x - mean[:, None, :]
-    return mean, np.einsum("bm,bmde->bde", bank.mu, bank.p) + np.einsum("bm,bmd,bme->bde", bank.mu, d, d)
+    mean, cov = np.empty((len(bank.mu), 4)), np.empty((len(bank.mu), 4, 4))
+    crowd_kernel.compiled().moments(bank.mu, bank.x, bank.p, mean, cov)
+    return mean, cov
+
+
+def updated(bank: Bank, rows: np.ndarray, seen: np.ndarray) -> Bank:
+    """The contacts of these rows after a sighting each (``crowd_kernel.PAIR``), and the others as they were."""
+    to = Bank(bank.mu.copy(), bank.x.copy(), bank.p.copy())
+    crowd_kernel.compiled().updated(to.mu, to.x, to.p, rows, seen)
+    return to
 
 
 def stated(contacts: list[Contact], bank: Bank, cov: np.ndarray) -> np.ndarray:
@@ -145,3 +152,11 @@ def stated(contacts: list[Contact], bank: Bank, cov: np.ndarray) -> np.ndarray:
 def state_of(mean: np.ndarray, cov: np.ndarray) -> State:
     """One contact's moments as the flat tuple of ``tracking.engine``."""
     return (*mean.tolist(), *cov[UPPER].tolist())
+
+
+def placed(contacts: list[Contact], mean: np.ndarray, cov: np.ndarray) -> np.ndarray:
+    """Where contacts are on Earth, (N, 16): of each lat_deg, lon_deg and its moments as a ``State`` in the axes there."""
+    lat0, lon0 = np.array([c.lat0_deg for c in contacts]), np.array([c.lon0_deg for c in contacts])
+    x, told = np.concatenate((mean, cov[:, UPPER[0], UPPER[1]]), axis=1), np.empty((len(contacts), 16))
+    kernel.compiled().place_all(lat0, lon0, x, told)
+    return told

@@ -121,6 +121,8 @@ HEAD, MOTIONS = 33, 65_536
 HELD_NIS = 4.605
 #: ``show``: what is foretold to be further from its anchor than this, per axis, is not asked of it.
 FAR_M = 2_000_000.0
+#: ``place_all``: nor is this, whose corner lies within the horizon of the frame.
+HORIZON_M = 4_400_000.0
 #: Where the elements of P (4, 4) stand behind a motion's chance.
 _P = np.array([[5, 6, 7, 8], [6, 9, 10, 11], [7, 10, 12, 13], [8, 11, 13, 14]])
 _LOG_2PI = math.log(2.0 * math.pi)
@@ -1021,6 +1023,26 @@ def squeeze(row, modes, out):
     return n
 
 
+def place_all(lat0_deg, lon0_deg, x, told):
+    """Where states (N, 14) are on Earth, into told: of each lat_deg, lon_deg, and the state in the axes there.
+
+    What is foretold to run so far that its frame's plane folds over stays at the anchor.
+    """
+    row = np.empty(28)
+    for i in range(x.shape[0]):
+        for k in range(14):
+            row[k] = x[i, k]
+        lat, lon = lat0_deg[i], lon0_deg[i]
+        if abs(row[0]) < HORIZON_M and abs(row[2]) < HORIZON_M:
+            lat, lon = _geodetic(lat, lon, row[0], row[2])
+        c, s = turn(lat0_deg[i], lon0_deg[i], lat, lon)
+        _rotated(row, 0, 14, c, s)
+        told[i, 0] = lat
+        told[i, 1] = lon
+        for k in range(14):
+            told[i, 2 + k] = row[14 + k]
+
+
 #: What those of ``Compiled`` call, in the order in which one needs the other.
 _INNER = (
     "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "sided", "mean_of",
@@ -1039,6 +1061,7 @@ class Compiled(NamedTuple):
     follow: Callable[..., int]
     follow_all: Callable[..., int]
     squeeze: Callable[..., int]
+    place_all: Callable[..., None]
 
 
 @functools.cache
@@ -1047,7 +1070,7 @@ def compiled() -> Compiled:
     try:
         import numba
     except ImportError:  # no wheel for this machine or Python
-        return Compiled(step, begin, show, show_all, follow, follow_all, squeeze)
+        return Compiled(step, begin, show, show_all, follow, follow_all, squeeze, place_all)
     flat = numba.types.Array(numba.float64, 1, "C", readonly=True)
     table = numba.types.Array(numba.float64, 2, "C", readonly=True)
     tables = numba.types.Array(numba.float64, 3, "C", readonly=True)
@@ -1062,6 +1085,7 @@ def compiled() -> Compiled:
         "follow_all": whole(row, number, tables, table, modes, modes, numba.int64[:, ::1], modes, modes, whole, *[number] * 3,
                             numba.boolean, numba.boolean, whole, wholes),
         "squeeze": whole(row, modes, row),
+        "place_all": numba.void(row, row, modes, modes),
     }
     # functions of their own, which find each other compiled: the ones of this module stay as they are written
     for keep in (True, False):

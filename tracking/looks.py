@@ -36,6 +36,7 @@ from tracking.budget import Allowed
 from tracking.contact import HIDES, Contact, Look
 from tracking.contacts import limit_s, step
 from tracking.crowd import Crowd, Last, Rider, ahead, empty, moments, state_of, stated
+from tracking.crowd import placed as there
 from tracking.engine import State
 from tracking.fitting import NOTHING, beyond, carried, core_of, framed, gaussian, joined, near_by, sighted
 from tracking.look_state import Item, LookState, Shown, packed, unpacked
@@ -61,6 +62,9 @@ SAME_M = 60.0
 MISSED_LEAST = -30.0
 #: A track that no device of its own speaks for is asked only while it is known this well (one sigma, m).
 CARRIED_M = 200.0
+#: Of what ``crowd.placed`` tells: of a step lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn; of a row lat_deg, lon_deg, ve,
+#: vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn.
+_STEP, _ROW = [0, 1, 3, 5, 6, 8, 13], [0, 1, 3, 5, 6, 8, 10, 12, 13, 15]
 
 
 class Tracks(Protocol):
@@ -353,15 +357,14 @@ class LookLog:
         """A step of each of these contacts' trails: where they were, as believed at the look that the crowd stands at."""
         bank = crowd.bank.rows(np.array(list(rows), dtype=int))
         mean, cov = moments(bank)
-        cov = stated([crowd.contacts[row] for row in rows], bank, cov)
-        for k, (row, shown) in enumerate(rows.items()):
-            c = crowd.contacts[row]
-            lat, lon, x = placed(framed(c, mean[k], cov[k], crowd.t_ns), state_of(mean[k], cov[k]))
+        some = [crowd.contacts[row] for row in rows]
+        told = there(some, mean, stated(some, bank, cov)).T[_STEP].tolist()
+        for c, shown, lat, lon, ve, vn, p_ee, p_en, p_nn in zip(some, rows.values(), *told, strict=True):
             shown.points += 1
             book.points.append(
                 TrackPoint(
-                    track_id=shown.track_id, seq=shown.points, time_ns=c.seen_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1],
-                    vn_mps=x[3], p_ee=x[4], p_en=x[6], p_nn=x[11], origin="sighting", device=sensor, nis=nis_of.get(c.name),
+                    track_id=shown.track_id, seq=shown.points, time_ns=c.seen_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve,
+                    vn_mps=vn, p_ee=p_ee, p_en=p_en, p_nn=p_nn, origin="sighting", device=sensor, nis=nis_of.get(c.name),
                     believed_at=book.seq, withdrawn=withdrawn,
                 )
             )  # fmt: skip
@@ -663,16 +666,13 @@ class LookLog:
         at_ns = max(time_ns, crowd.t_ns)
         bank = ahead(crowd.bank.rows(np.array(some, dtype=int)), (at_ns - crowd.t_ns) / NS)
         mean, cov = moments(bank)
-        cov = stated([crowd.contacts[i] for i in some], bank, cov)
-        out = []
-        for k, i in enumerate(some):
-            c = crowd.contacts[i]
-            x = state_of(mean[k], cov[k])
-            lat, lon, x = placed(framed(c, mean[k], cov[k], at_ns), x)
+        contacts, out = [crowd.contacts[i] for i in some], []
+        told = there(contacts, mean, stated(contacts, bank, cov)).T[_ROW].tolist()
+        for c, lat, lon, ve, vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn in zip(contacts, *told, strict=True):
             out.append((c, Track(
                 track_id=self.shown[c.name].track_id, operation=self.operation, klass="vessel" if c.imagery else "",
-                status=self._status(c, tracker.presets, time_ns), time_ns=at_ns, lat_deg=lat, lon_deg=lon, ve_mps=x[1],
-                vn_mps=x[3], p_ee=x[4], p_en=x[6], p_nn=x[11], p_v_ee=x[8], p_v_en=x[10], p_v_nn=x[13], updated_ns=c.seen_ns,
+                status=self._status(c, tracker.presets, time_ns), time_ns=at_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve,
+                vn_mps=vn, p_ee=p_ee, p_en=p_en, p_nn=p_nn, p_v_ee=p_v_ee, p_v_en=p_v_en, p_v_nn=p_v_nn, updated_ns=c.seen_ns,
                 contact_ns=c.seen_ns, moved_ns=c.moved_ns, first_ns=c.first_ns, hits=c.hits, sources=c.sensors,
                 attributes=_said_dark(self.shown[c.name]),
             )))  # fmt: skip
@@ -694,14 +694,17 @@ class LookLog:
 
     def _due(self, tracker: Tracks) -> list[tuple[int, int]]:
         """(row of the crowd, when its row is due) of the contacts that are shown."""
-        out, least_ns = [], int(tracker.presets.sweep_s * NS)
+        out, p = [], tracker.presets
+        least_ns = int(p.sweep_s * NS)
         for i, c in enumerate(self.crowd.contacts):
             shown = self.shown.get(c.name)
             if shown is not None and shown.status != "deleted":
-                limit_ns = int(limit_s(c, tracker.presets) * NS)
-                row_ns = shown.row_ns + max(least_ns, (shown.row_ns - c.seen_ns) // ROW_GROWS)
-                changes = [t for t in (c.seen_ns + limit_ns // 2 + 1, c.seen_ns + limit_ns + 1) if t > shown.row_ns]
-                out.append((i, min([row_ns, *changes])))
+                row_ns, limit_ns = shown.row_ns, int(limit_s(c, p) * NS)
+                due_ns = row_ns + max(least_ns, (row_ns - c.seen_ns) // ROW_GROWS)
+                for at_ns in (c.seen_ns + limit_ns // 2 + 1, c.seen_ns + limit_ns + 1):
+                    if row_ns < at_ns < due_ns:
+                        due_ns = at_ns
+                out.append((i, due_ns))
         return out
 
     def _settled(self, tracker: Tracks, now_ns: int) -> None:

@@ -77,7 +77,7 @@ class Motion:
 
     def __init__(self, modes: tuple[Mode, ...], engine: ModuleType | None = None):
         self.modes, self.engine, self.awake_from = modes, engine, AWAKE
-        self.step, self.begin, self.show, self.show_all, self.follow, self.follow_all, self.squeeze = compiled()
+        self.step, self.begin, self.show, self.show_all, self.follow, self.follow_all, self.squeeze, _ = compiled()
         total = sum(mode.weight for mode in modes)
         self.start = tuple(mode.weight / total for mode in modes)
         self.size = 8 * WIDTH * len(modes)

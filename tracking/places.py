@@ -1,6 +1,8 @@
-"""Where the rows of a crowd are, Earth-centred, and how their axes turn: many at once (``anchor`` has the same for one)."""
+"""Where the rows of a crowd are, Earth-centred: many at once (``anchor`` has the same for one)."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,22 +28,10 @@ def axes(lat_deg: np.ndarray, lon_deg: np.ndarray) -> np.ndarray:
 class Places:
     """The contacts' anchors and where the contacts are, Earth-centred."""
 
-    def __init__(self, contacts: tuple[Contact, ...], mean: np.ndarray):
+    def __init__(self, contacts: Sequence[Contact], mean: np.ndarray):
         lat = np.array([c.lat0_deg for c in contacts])
         lon = np.array([c.lon0_deg for c in contacts])
         self.anchor, self.axes = ecef(lat, lon), axes(lat, lon)
         e, n = mean[:, 0], mean[:, 2]
         up = -(e * e + n * n) / (2.0 * A_M)
         self.xyz = self.anchor + np.einsum("ti,tij->tj", np.stack((e, n, up), -1), self.axes)
-
-
-def turned_into(rows: Places, spots: np.ndarray, of: np.ndarray, at: np.ndarray, r: np.ndarray) -> np.ndarray:
-    """R (N, 2, 2) of sightings ``at`` in the axes of the contacts ``of`` (as ``anchor.turn``)."""
-    ours, theirs = rows.axes[of], spots[at]
-    scalar = np.einsum("nij,nkj->nik", ours[:, :2], theirs[:, :2])  # rows: our east, north; columns: theirs
-    c, s = scalar[:, 0, 0] + scalar[:, 1, 1], scalar[:, 0, 1] - scalar[:, 1, 0]
-    size = np.hypot(c, s)
-    c, s = np.where(size > 0.0, c / size, 1.0), np.where(size > 0.0, s / size, 0.0)
-    m = np.stack((np.stack((c, s), -1), np.stack((-s, c), -1)), axis=-2)
-    turned: np.ndarray = m @ r[at] @ m.swapaxes(-1, -2)
-    return turned

@@ -94,7 +94,7 @@ def without_twins(
         return keep
     lat = np.array([frame(r.lat0_deg, r.lon0_deg).geodetic(r.x[0], r.x[2]) for r in riders])
     where = ecef(lat[:, 0], lat[:, 1])
-    places = Places(tuple(contacts), mean)
+    places = Places(contacts, mean)
     found = []
     for i in keep:
         c, one = contacts[i], None

@@ -16,6 +16,7 @@ from opsroom.picture import STEP_ENTRIES, collect_seldom
 from opsroom.picture_store import PictureDamaged, PictureError, hold, remove
 from opsroom.signals import LEAVE_S, Stop
 from opsroom.status import Board
+from tracking import crowd_kernel
 from tracking.kernel import compiled
 
 #: How often the journal is asked for news.
@@ -110,6 +111,7 @@ def _compile(asked: Stop, board: Board) -> None:
     def work() -> None:
         with contextlib.suppress(Exception):  # boundary: the fold asks for it again, and says what is wrong
             compiled()
+            crowd_kernel.compiled()
 
     worker = threading.Thread(target=work, name="compile", daemon=True)
     begun_at = time.monotonic()

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import pytest
 
 from birddog import leaf_kernel
-from tracking import kernel
+from tracking import crowd_kernel, kernel
 
 numba = pytest.importorskip("numba")
 caching = pytest.importorskip("numba.core.caching")
 
 
-@pytest.mark.parametrize("module", [leaf_kernel, kernel], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [leaf_kernel, kernel, crowd_kernel], ids=lambda module: module.__name__)
 @pytest.mark.parametrize("fault", [
     EOFError("Ran out of input"), ValueError("invalid load key"), OSError(28, "No space left on device"),
 ], ids=lambda fault: type(fault).__name__)  # fmt: skip
