@@ -17,7 +17,10 @@ from devices.clock import NEAR_NS, astray, corrected, undoubted
 from devices.codec import Codec, Decoded
 from ingest.clock import SKEW_NS
 from ingest.door import NOT_KEPT
+from ingest.offsets import Offsets
 
+#: The states of a verdict of what may come in.
+_IN = ("admitted", "open")
 #: The detail of a reject that stands for reads of tags that are nobody's; it never names one.
 BYSTANDER = "a tag of nobody's case"
 
@@ -46,6 +49,7 @@ class Admission:
 
     def __init__(self, door: Judge):
         self.door, self.directory = door, door.directory
+        self._offsets = Offsets()
         self._broadcast: set[str] = set()  # formats whose messages everybody may hear (AIS)
         self._names_nobody: set[str] = set()  # formats in which a message cannot say whom it is about
 
@@ -158,6 +162,11 @@ class Admission:
                 return Admitted(heard.operation, (), (), (), False, bare=True)
             if heard is not None:
                 refusals.append(heard)
+        if mistimed and not refusals and not observations and self.directory.ruling:
+            put_right = self._put_right(mistimed, malformed, device, received_ns, broadcast)
+            if put_right:
+                return Admitted(malformed[0].verdict.operation if malformed[0].verdict is not None else "", (), (),
+                                tuple(malformed), False, bare=True, mistimed=put_right)
         refused_whole = bool(refusals)
         if not refused_whole:
             parts = [r.device or named for r in malformed] or [named]
@@ -169,7 +178,9 @@ class Admission:
             if whose is None and r.reason == "clock" and r.device and refused is None:
                 whose = door.of(r.device, device, received_ns, broadcast)  # whose clock it is: that one is not silent
             if whose is not r.verdict or refused_whole:
-                malformed[i] = msgspec.structs.replace(r, detail=NOT_KEPT if refused_whole else r.detail, verdict=whose)
+                # how far the clock of somebody admitted is off says nothing of where it is
+                tells = not refused_whole or (r.reason == "clock" and r.verdict is not None and r.verdict.state in _IN)
+                malformed[i] = msgspec.structs.replace(r, detail=r.detail if tells else NOT_KEPT, verdict=whose)
         if not observations and refused is None:
             # nothing came in that has a verdict: it is of the case of whom its clock, or else its sender, was
             operation = next((r.verdict.operation for r in (*malformed, *refusals) if r.verdict is not None), "")
@@ -178,6 +189,25 @@ class Admission:
         stay = () if refused_whole or hidden else tuple(mistimed)
         return Admitted(operation, observations, tuple(verdicts), tuple(malformed + refusals), refused_whole, tuple(sealed),
                         mistimed=stay)
+
+    def _put_right(self, mistimed: list[Fix], malformed: list[Reject], device: str, received_ns: int, broadcast: bool
+                   ) -> tuple[Fix, ...]:
+        """The positions of a message of one device under a warrant whose clock alone was refused: where it is known by how much
+        that is off, and they were made at a time that the warrant covers, as it does their receipt.  No byte stays.
+        """
+        names = {fix.device for fix in mistimed} | {reject.device for reject in malformed}
+        if len(names) != 1 or any(reject.reason != "clock" for reject in malformed):
+            return ()
+        [name] = names
+        if not self.door.ruled(name, received_ns):
+            return ()
+        stay, whose = [], malformed[0].verdict
+        for fix in mistimed:
+            assert fix.time_ns is not None, "its time was refused"
+            made_ns = self._offsets.after(name, fix.time_ns, received_ns)
+            if made_ns is not None and self.door.judge(fix, device, received_ns, made_ns, broadcast) == whose:
+                stay.append(fix)
+        return tuple(stay)
 
     def plain(self, observations: tuple[Observation, ...], device: str, named: str, received_ns: int,
                      broadcast: bool) -> Admitted | None:

@@ -3,7 +3,8 @@
 Told after the time in which any other silence would be (``silent_factor`` x interval), counted from the attachment, or from
 where the journal's time stood when it was entered; where the first entry after it comes later than that, nobody listened,
 and it is counted from there.  One whose messages come in and are refused for want of a warrant is heard: that is told instead
-(``not_admitted``).  A passive tag is only read where a reader stands, so nothing is expected.
+(``not_admitted``); so is one whose clock the door refuses (``clock``).  A passive tag is only read where a reader stands, so
+nothing is expected.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class Waiting(msgspec.Struct):
     """Of one device: what it was attached to, since when it is waited for, how often it should report, and what was told.
 
     ``until_ns``: when its attachment ends, where that was said beforehand.  ``fresh``: nothing has said yet what time it is
-    since it was attached (a new journal, one whose run is down).  ``refused``: why nothing of what it says is kept.
+    since it was attached (a new journal, one whose run is down).  ``refused``: why nothing of what it says is kept; ``clock``:
+    that is its clock.
     """
 
     shipment: str
@@ -36,6 +38,7 @@ class Waiting(msgspec.Struct):
     until_ns: int | None = None
     fresh: bool = True
     refused: str = ""
+    clock: bool = False
 
 
 class Awaited(msgspec.Struct):
@@ -86,10 +89,22 @@ class Awaited(msgspec.Struct):
         waiting = self.of.get(device)
         if waiting is None or waiting.refused == why:
             return
-        waiting.refused = why
+        waiting.refused, waiting.clock = why, False
         if waiting.event is not None:
             book.end(waiting.event, book.now_ns)
             waiting.event = _told(device, waiting, book.now_ns, 0.0, operation, track_ids_of, book)
+
+    def mistimed(
+        self, device: str, why: str, operation: str, track_ids_of: Callable[[str], tuple[str, ...]], book: Book
+    ) -> None:  # fmt: skip
+        """A message of it was refused for its clock alone, with its position: it is heard, and that is told at once."""
+        waiting = self.of.get(device)
+        if waiting is None or (waiting.clock and waiting.event is not None):
+            return
+        waiting.refused, waiting.clock = f"its clock: {why}", True
+        if waiting.event is not None:
+            book.end(waiting.event, book.now_ns)
+        waiting.event = _told(device, waiting, book.now_ns, 0.0, operation, track_ids_of, book)
 
     def wait(self, to_ns: int, factor: float, operation: str, track_ids_of: Callable[[str], tuple[str, ...]], book: Book
     ) -> None:
@@ -128,5 +143,7 @@ def _told(
     if waiting.refused:
         kind = "not_admitted"
         text = f"{waiting.shipment}: {device} is heard and refused ({waiting.refused}): nothing of what it says is kept"
+    if waiting.clock:
+        kind = "clock"
     tracks = track_ids_of("s:" + waiting.shipment)
     return book.event(kind, operation, at_ns, device=device, track_ids=tracks, text=text)

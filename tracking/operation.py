@@ -940,6 +940,8 @@ class OperationFold:
             tracks, way_ns = self._track_ids(owner.key, device), self._way_ns(owner.key, device)
             self._state.clocks.refused(device, self.operation, detail, tracks, way_ns, book)
             self.heard(owner, device, book, reports=True)
+        elif device in self._state.awaited.of:
+            self._state.awaited.mistimed(device, detail, self.operation, self._track_ids, book)
 
     def not_admitted(self, device: str, why: str, book: Book) -> None:
         """The door refused a message for want of a warrant: whoever waits for the device is told that, and no more."""

@@ -247,7 +247,8 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     ``shipment`` and ``operation`` are those of the attachment that holds now; ``lat_deg`` ``lon_deg``
     ``range_m`` those of a placement that holds now.  ``attached``: since when that attachment holds.  ``never_heard``: no
     message came since it was attached; ``not_admitted``: messages come and are refused for want of a warrant in force, and
-    which; of both ``expected_s`` is how often it should report, also where nobody said.
+    which, or for its clock, and how far that is off; of both ``expected_s`` is how often it should report, also where nobody
+    said.
     """
 
     device: str

@@ -477,3 +477,58 @@ def test_a_clock_that_falls_back_extends_no_warrant(tmp_path, back_s):
     assert max(at_ns for at_ns, point in stands.items() if not point.withdrawn) >= ends - 40 * NS
     assert all(point.withdrawn for at_ns, point in stands.items() if at_ns >= ends)
     desk.journal.close()
+
+
+def wrong_clock(desk, ahead_s, seconds, *, of=None, every_s=10.0):
+    """What stays of a device whose clock is ``ahead_s`` ahead, at seconds after T0: (second, body) of each of its messages."""
+    out = []
+    for n, s in enumerate(seconds):
+        made = s if of is None else of[n]
+        said = fix(time_ns=T0 + round((made + ahead_s) * NS), lat_deg=51.9 + n * 1e-4)
+        out += [(s, body) for body in bodies_of(desk, message(said), at_ns=T0 + round((s + 1) * NS))]
+    return out
+
+
+@pytest.mark.parametrize("ahead_s", [3600, -619_315_200])
+def test_a_clock_that_is_hours_off_is_put_right_within_the_warrant(desk, tmp_path, ahead_s):
+    """Refused with its position for as long as it was so, and told of as never heard; the fold used it without warrants."""
+    enter(desk, *added(warrant(use_from=iso_from_ns(T0 + 100 * NS), use_until=iso_from_ns(T0 + 400 * NS))))
+    found = wrong_clock(desk, ahead_s, range(0, 600, 10))
+    in_force = [(s, body) for s, body in found if 100 <= s + 1 < 400]
+    assert all(not getattr(body, "mistimed", ()) for s, body in found if not 100 <= s + 1 < 400)
+    assert all(r.reason == "clock" and r.detail in ("3600 s ahead of the receiver", "3599 s ahead of the receiver")
+               for _, body in in_force for r in body.rejects) or ahead_s < 0  # fmt: skip
+    first, kept = in_force[:2], in_force[3:]
+    assert all(isinstance(body, RefusalBody) for _, body in first)
+    assert all(isinstance(body, FrameBody) and len(body.mistimed) == 1 and not body.payload for _, body in kept)
+    fold, told = Fold(), []
+    for entry in desk.journal.read(0):
+        changes = fold.apply(entry)
+        told += [event for event in changes.events if event.kind in ("clock", "never_heard", "not_admitted")]
+        assert all(T0 + 100 * NS <= one.time_ns < T0 + 400 * NS for one in changes.fixes)
+    [row] = fold.believed(fold.now_ns, "A")
+    assert row.hits > 20 and (ahead_s < 0 or any("3600 s ahead" in event.text for event in told))
+    assert abs(row.updated_ns - T0 - 390 * NS) < 15 * NS
+
+
+def test_a_clock_that_is_hours_off_brings_in_nothing_from_before_the_warrant(desk):
+    """A store of the time before, sent at once in force, is no steady clock; nor is one message, nor two."""
+    enter(desk, *added(warrant(use_from=iso_from_ns(T0 + 100 * NS), use_until=iso_from_ns(T0 + 400 * NS))))
+    seconds = [101 + 0.1 * n for n in range(50)]
+    assert not [1 for _, body in wrong_clock(desk, 3600, seconds, of=[2.0 * n for n in range(50)])
+                if getattr(body, "mistimed", ()) or getattr(body, "observations", ())]  # fmt: skip
+    # once it is steady, what it kept from before the warrant stays out all the same
+    assert any(body.mistimed for _, body in wrong_clock(desk, 3600, range(110, 170, 10)) if isinstance(body, FrameBody))
+    assert not [1 for _, body in wrong_clock(desk, 3600, [180, 181, 182], of=[50, 60, 70]) if getattr(body, "mistimed", ())]
+
+
+def test_whose_clock_is_off_is_told_so_before_it_has_a_track(desk):
+    """It was told of as never heard, with nothing about its clock."""
+    enter(desk, *added(warrant()))
+    wrong_clock(desk, 3600, [0])
+    fold, told = Fold(), []
+    for entry in desk.journal.read(0):
+        told += [event for event in fold.apply(entry).events if event.kind in ("clock", "never_heard", "not_admitted")]
+    [event] = told
+    assert event.kind == "clock" and event.device == "tag" and event.operation == "A" and "3599 s ahead" in event.text
+    assert [one.refused for _, device, one in fold.awaited() if device == "tag"] == ["its clock: 3599 s ahead of the receiver"]
