@@ -130,10 +130,8 @@ class Watch:
 
     @staticmethod
     def _said_false(live: LiveTrack, device: str, time_ns: int) -> str:
-        of = (
-            d for d in live.state.decided
-            if d.action == "false_fix" and d.m is not None and (d.m.device, d.m.time_ns) == (device, time_ns)
-        )  # fmt: skip
+        of = (d for d in live.state.decided
+              if d.action == "false_fix" and d.m is not None and (d.m.device, d.m.time_ns) == (device, time_ns))  # fmt: skip
         return next((f"said to be false by decision D{one.number}" for one in of), "")
 
     def _left_out(self, live: LiveTrack, entry: Entry, body: FrameBody | RefusalBody) -> None:
@@ -257,7 +255,8 @@ def _way(live: LiveTrack, model: Model, at_ns: int, quiet_s: float, row: Track) 
         places += [*([] if goes_on else [("it went straight on", last[0] + on_e, last[2] + on_n)]),
                    *_sides(last[0], last[2], on_e, on_n)]  # fmt: skip
     if overdue:
-        by = "the motions; its report is overdue, so that it may have stopped, turned or gone on"
+        why = "its reports take long, or its clock is behind" if live.state.slow else "its report is overdue"
+        by = f"the motions; {why}, so that it may have stopped, turned or gone on"
         x = predicted(core, at_ns, model, quiet_s)
         places.append(("it stopped at once where it was last", last[0], last[2]))
         places += _sides(last[0], last[2], x[0] - last[0], x[2] - last[2])

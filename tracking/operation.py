@@ -583,6 +583,7 @@ class OperationFold:
         if device in state.facts:
             self._battery(live, device, book)
         time_ns = state.clocks.taken_at(fix, self.operation, s.track_id, before, book)
+        s.slow = (lag := state.clocks.lags.get(device)) is not None and lag.is_doubtful(book.now_ns)
         self._put_right(live, device, book)
         if (ahead or time_ns != fix.time_ns) and not self._covered(device, time_ns, fix.lat_deg, fix.lon_deg):
             self._shown(live, book)
@@ -696,6 +697,8 @@ class OperationFold:
         if lag is None or (not -SMALL_NS < now_ns - time_ns - lag.way_ns < SMALL_NS or lag.run) and (
             not is_right(lag, now_ns - time_ns)
         ):  # fmt: skip
+            return None
+        if lag.way_ns and lag.is_doubtful(now_ns) != s.slow:
             return None
         ring, attributes = s.ring, fix.attributes
         if (

@@ -94,6 +94,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         fixers: the devices that gave fixes, in the order of their first.
         gap_s: a running mean of the time between messages (for a device that is not enrolled).
         stored_ns: when a measurement last came in that was older than the newest by more than ``late_s``.
+        slow: its newest fix was some time old when it came in, as all before it of late: its way, or its clock is behind.
         lost: messages that were missing between two others, as far as an alert budget asks for them.
         reports: whether a device of its own reports (a passive tag is only read, its silence means nothing).
         row_ns: when its row was last given out; due_ns: when time alone next changes something (``lifetime``).
@@ -130,6 +131,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     contact_ns: int = 0
     contacts: int = 0
     stored_ns: int = 0
+    slow: bool = False
     gap_s: float = 0.0
     lost: int = 0
     reports: bool = False

@@ -213,6 +213,38 @@ def test_a_reader_ahead_of_its_time_still_heard_the_tag(journal):
     assert [e.device for e in j.events("clock")] == ["portal"]
 
 
+@pytest.mark.parametrize("every_s", [10, 60, 300])
+@pytest.mark.parametrize("late_s", [30, 60, 120])
+def test_what_is_always_late_may_be_where_it_says_or_further_on(late_s, every_s, journal):
+    """Its way, or its clock: 30 s behind from the first, a report a minute, it was shown 450 m ahead and was never inside."""
+    j, rng, here, ahead, n = journal(restart=True), random.Random(late_s), 0, 0, 0
+    j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=every_s))
+    for t in range(0, 40 * every_s, every_s):
+        j.say(t + late_s + rng.uniform(0.3, 1.5), fix("van", t, 15.0 * t + rng.gauss(0, 5), rng.gauss(0, 5)))
+        if t > 10 * every_s:
+            [row] = j.now(t + late_s + 2)
+            det = row.p_ee * row.p_nn - row.p_en**2
+            for e0 in (15.0 * t, 15.0 * (t + late_s)):
+                e, m = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+                inside = (e - e0) ** 2 * row.p_nn - 2 * (e - e0) * m * row.p_en + m * m * row.p_ee < 5.99 * det
+                here, ahead = here + (inside and e0 == 15.0 * t), ahead + (inside and e0 > 15.0 * t)
+            n += 1
+    assert here >= 0.9 * n and ahead >= 0.9 * n and not j.happened("clock")
+
+
+def test_a_way_that_is_long_now_and_then_makes_nobody_doubtful(journal):
+    """Whose messages take 5 to 90 s, and now and then less than 20, has a clock that is right: its ellipse is as it was."""
+    j, rng, said = journal(), random.Random(1), []
+    j.add(0, Device(device="van", basis="own_sensor", klass="van", interval_s=10))
+    for t in range(0, 6000, 10):
+        said.append((t + rng.uniform(5, 90), fix("van", t, 15.0 * t, 0.0)))
+    slow = 0
+    for at_s, one in sorted(said, key=lambda row: row[0]):
+        j.say(at_s, one)
+        slow += at_s > 600 and j.fold.live(j.now(at_s)[0].track_id).state.slow
+    assert slow == 0 and not j.happened("clock")
+
+
 def test_a_journal_whose_clock_is_set_back_follows_at_once(journal):
     """Our clock was an hour ahead: tracks coasted.  Put right, the next fix is of now, and nobody has been silent."""
     j = journal(restart=True)
