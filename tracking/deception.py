@@ -531,9 +531,11 @@ def _well(source: Source, m: Measurement, used: bool, book: Book) -> None:
 
 def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, alarm: float, book: Book) -> None:
     """The distance to each other receiver, and whether it is another than it was."""
-    parted = "parted" in live.state.open_events
-    if parted:  # it says the same, and more
+    if "parted" in live.state.open_events:  # it says the same, and more; what they are apart after it is asked anew
         _ends_drifts(sources, m.time_ns, book)
+        for pair in sources.pairs.values():
+            pair.sum, pair.offset = 0.0, Offset()
+        return
     for name, other in sources.of.items():
         found = None if other is source or other.last is None else _apart(source, other.last)
         if found is None:
@@ -545,8 +547,7 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, al
             if found.long_s <= 2.0 * FRESH_S:
                 continue
         if found.long_s > 2.0 * FRESH_S:
-            if not parted:
-                _steadily_off(live, sources, m, key, pair, found, name > m.device, book)
+            _steadily_off(live, sources, m, key, pair, found, name > m.device, book)
             continue
         if pair.count < LEARNT:
             pair.count += 1
@@ -566,7 +567,7 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, al
             pair.speed_mps += (found.speed_mps - pair.speed_mps) / pair.count
         if pair.event is not None and pair.sum == 0.0:
             _ends_drifts(sources, m.time_ns, book, pair.event.event_id)
-        elif pair.event is None and pair.sum > alarm and abs(away_m) > DRIFT_M and not parted:
+        elif pair.event is None and pair.sum > alarm and abs(away_m) > DRIFT_M:
             evidence = (f"{pair.apart_m:.0f} m apart, {found.away_m:.0f} m after {_seconds(pair.since_ns, m)} s "
                         f"(CUSUM {pair.sum:.0f}, NIS {nis:.0f})")  # fmt: skip
             _tell_drift(live, sources, m, key, pair, evidence, book)
