@@ -88,6 +88,10 @@ class Ring:
     def __contains__(self, m: object) -> bool:
         return isinstance(m, Measurement) and self.at(m) is not None
 
+    def has(self, origin: str) -> bool:
+        """Whether there was anything of an origin among those of several kinds; cheap, and true for a while after."""
+        return self._kinds is not None and any(kind[1] == origin for kind in self._kinds)
+
     def at(self, m: Measurement) -> int | None:
         """The index of a measurement, in all that it says; None: it is not there."""
         times_ns, time_ns = self.times_ns, m.time_ns

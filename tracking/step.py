@@ -373,7 +373,12 @@ def _doubted(core: Core, m: Measurement, model: Model) -> tuple[Core, Verdict, f
         # about the whole mixture: one of its motions, of what takes off, is always there
         nis = scalar_engine.innovation(moments(_bank(core, model.motion), dt_s, model.motion), *seen[0])[0]
         if nis <= AGREES_NIS:
+            if m.origin != "fix":
+                return replace(core, time_ns=m.time_ns), "beside", nis
             return replace(core, time_ns=m.time_ns, rival=None, run=0, recent=core.recent << 1 & 0xFF), "beside", nis
+    if m.origin != "fix":  # a read of a tag that has parted
+        rival = replace(_rival(core, m), doubted=True) if core.rival is None or core.rival.doubted else core.rival
+        return replace(core, time_ns=m.time_ns, refused=core.refused + 1, rival=rival), "refused", nis
     core = replace(
         core, time_ns=m.time_ns, refused=core.refused + 1, run=core.run + 1, recent=(core.recent << 1 | 1) & 0xFF,
         rival=replace(_rival(core, m), doubted=True),

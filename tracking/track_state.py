@@ -24,7 +24,7 @@ from birddog.model import Event, Track, TrackStatus, Value
 from birddog.units import NS
 from tracking.dwell import stays
 from tracking.kept import packed, unpacked
-from tracking.measurement import Measurement, apart, merged, rank
+from tracking.measurement import Measurement, Origin, apart, merged, rank
 from tracking.obeyed import Decided
 from tracking.onward import LEAST_S as ONWARD_S
 from tracking.onward import goes_on, turns
@@ -539,15 +539,17 @@ class LiveTrack:
         self.state.ring[at] = new
         self._forget(at)
 
-    def mark(self, after_ns: int, to_ns: float, doubted: Callable[[Measurement], bool]) -> bool:
-        """Say of each fix of the ring of a time whether its receiver is doubted; whether that is new of any of them."""
+    def mark(
+        self, after_ns: int, to_ns: float, doubted: Callable[[Measurement], bool], origin: Origin = "fix"
+    ) -> bool:  # fmt: skip
+        """Say of each fix (read) of the ring of a time whether its receiver is doubted; whether that is new of any of them."""
         ring, waiting = self.state.ring, self.state.waiting
         first = None
         for i in range(bisect.bisect_right(ring.times_ns, after_ns), len(ring)):
             m = ring[i]
             if m.time_ns > to_ns:
                 break
-            if m.origin != "fix" or m.here or doubted(m) == m.doubted:
+            if m.origin != origin or m.here or doubted(m) == m.doubted:
                 continue
             ring[i] = msgspec.structs.replace(m, doubted=not m.doubted)
             waiting[:] = [ring[i] if one == m else one for one in waiting]

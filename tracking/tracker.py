@@ -45,6 +45,9 @@ LONG_OFF_M = 1000.0
 SLOW_S = 10.0
 #: Messages after which it is known how often a device reports.
 LEARNT = 5
+#: A fix so long, s, after a read says whether it was there: it goes on from there no faster than so many times its own pace
+#: since the fix before, and starts no faster than AWAY_MPS.
+READ_S, FASTER, AWAY_MPS = 60.0, 1.5, 15.0
 
 
 class Tracker:
@@ -174,9 +177,17 @@ class Tracker:
         Args:
             doubted: its time may be wrong, so that it is no second fix of that time.
         """
+        outcome = self._into(live, m, book, doubted)
+        if m.origin == "fix" and outcome in ("used", "moved", "refused") and live.state.ring.has("tag_read"):
+            self._read_elsewhere(live, m, book)
+        return outcome
+
+    def _into(self, live: LiveTrack, m: Measurement, book: Book, doubted: bool) -> Outcome:
         model, s = self.model(live), live.state
         if self.log.items:
             m = self.log.marked(live, m)
+        if m.origin == "tag_read" and s.open_events and _read_apart(s) == m.device:
+            m = msgspec.structs.replace(m, doubted=True)
         live.stored(m, book.now_ns)
         first = not s.ring and s.base is None
         timely = not first and live.in_time(m)
@@ -293,6 +304,8 @@ class Tracker:
             )  # fmt: skip
         newest = live.core(model)
         assert newest is not None
+        if m.doubted and m.origin == "tag_read":  # its receiver is elsewhere: it is told of already
+            return
         if m.doubted:
             if self.log.doubt(live, m.time_ns) is None:  # it is not settled
                 self._contradicted(live, m, newest, book)
@@ -424,6 +437,30 @@ class Tracker:
             s.open_events["parted"] = self._event(live, "parted", m, book, text)
         elif outcome in ("used", "moved", "began") and "parted" in s.open_events:
             book.end(s.open_events.pop("parted"), m.time_ns)
+
+    def _read_elsewhere(self, live: LiveTrack, m: Measurement, book: Book) -> None:
+        """The next fix of a receiver after a read of its shipment's tag: whether it was where the reader stands.
+
+        What has parted is told once, and its reads move nothing any more, nor what they moved since the fix before; that is
+        over when a fix comes from where a reader has just read it.
+        """
+        read, s = live.newest_read(m.time_ns), live.state
+        if s.fixers != [m.device] or m.time_ns < s.ring.newest_ns:  # of several receivers those say more
+            return
+        before = None if read is None else live.newest_fix(m.device, read.time_ns)
+        if read is None or before is None or read.time_ns <= before.time_ns or m.time_ns - read.time_ns > READ_S * NS:
+            return
+        gone_m, apart_m = _apart_m(before, m), _apart_m(read, m)
+        sure_m = 3.0 * math.sqrt(max(m.r_ee, m.r_nn) + max(read.r_ee, read.r_nn))
+        going_mps = FASTER * gone_m / max(1.0, (m.time_ns - before.time_ns) / NS)
+        dt_s, who = (m.time_ns - read.time_ns) / NS, _read_apart(s)
+        if who == read.device and apart_m <= sure_m + going_mps * dt_s:
+            self._over(live, "parted", m, book)
+        elif not who and "parted" not in s.open_events and apart_m > sure_m + max(going_mps, AWAY_MPS) * dt_s:
+            text = f"tag parted from its track: read by {read.device}, {apart_m:.0f} m from where {m.device} says it is"
+            s.open_events["parted"] = self._event(live, "parted", read, book, text)
+            if live.mark(before.time_ns, read.time_ns, lambda one: one.device == read.device, "tag_read"):
+                self.retell(live, before.time_ns, book)
 
     def _event(self, live: LiveTrack, kind: str, m: Measurement, book: Book, text: str) -> Event:
         s = live.state
@@ -585,6 +622,16 @@ def _refused_text(m: Measurement, nis: float, core: Core, model: Model) -> str:
     if m.origin != "fix":
         return f"{m.origin} refused: NIS {nis:.3g} > {model.preset.gate:g}"
     return f"fix refused: {_away_km(core, m):.1f} km from the last place, where a false one is likelier than what it does"
+
+
+def _read_apart(s: TrackState) -> str:
+    """The reader whose reads of a tag are known to be of a tag that has parted."""
+    event = s.open_events.get("parted")
+    return "" if event is None or event.device in s.fixers else event.device or ""
+
+
+def _apart_m(one: Measurement, other: Measurement) -> float:
+    return distance_m(lat1_deg=one.lat_deg, lon1_deg=one.lon_deg, lat2_deg=other.lat_deg, lon2_deg=other.lon_deg)
 
 
 def _away_km(core: Core, m: Measurement) -> float:
