@@ -782,7 +782,8 @@ class Track(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     an anonymous one; ``identities`` holds every identity seen on it (device ids and EPC URIs).
     ``updated_ns`` is the time of the last accepted measurement of position, ``contact_ns`` of the last message,
     ``moved_ns`` of the last significant move.  ``rival_lat_deg``, ``rival_lon_deg`` is where it may be instead: the newest of
-    ``rival_hits`` fixes in a row that do not fit the track, of ``rival_device`` where they are one device's.
+    ``rival_hits`` fixes in a row that do not fit the track, of ``rival_device`` where they are one device's; or where
+    looks of a sensor, ``rival_device``, go on seeing what it was on while its fixes are elsewhere.
     ``lapses_ns`` are the times of the journal at which it is coasting, silent and deleted unless it is heard, where that
     follows from this row alone (``lapsed``).
     """

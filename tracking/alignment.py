@@ -5,15 +5,16 @@ it shows of the identified tracks beside their fixes is learnt.
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
 from birddog.units import NS
-from tracking import belied
+from tracking import belied, knocked
 from tracking.anchor import frame, near_en
 from tracking.assign import Pair
 from tracking.belied import Doubt
-from tracking.contact import Look
+from tracking.contact import Contact, Look
 from tracking.crowd import Crowd, Rider
-from tracking.registration import Registration
+from tracking.registration import Registration, Seen
 
 
 def righted(crowd: Crowd, look: Look) -> Look:
@@ -60,3 +61,41 @@ def registered(
             r = claim.r + unknown * dt_s * dt_s + max(spot.r_ee, spot.r_nn)
             old = old.learnt(look.time_ns, claim.lat_deg, claim.lon_deg, *off, r)
     return crowd.registered if old is was or old is None else {**crowd.registered, look.sensor: old}
+
+
+def knock(
+    known_of: dict[str, Registration], contacts: list[Contact], mean: np.ndarray, cov: np.ndarray, hit: dict[int, Pair],
+    riders: list[Rider], doubts: dict[str, Doubt], look: Look,
+) -> tuple[dict[str, Registration], frozenset[str]]:  # fmt: skip
+    """What is known of each sensor's alignment when it has been asked whether this one was knocked, and the tracks which that
+    explains.
+    """
+    pairs = _pairs(contacts, mean, cov, hit, riders, doubts, look)
+    known, explained = knocked.asked(known_of[look.sensor], pairs, look.time_ns)
+    return {**known_of, look.sensor: known}, explained
+
+
+def _pairs(
+    contacts: list[Contact], mean: np.ndarray, cov: np.ndarray, hit: dict[int, Pair], riders: list[Rider],
+    doubts: dict[str, Doubt], look: Look,
+) -> list[Seen]:  # fmt: skip
+    """Of each track whose receiver said lately where it is, and that a look saw: what it was seen at beside that."""
+    out, count, shadow_of = [], len(contacts), {c.of: i for i, c in enumerate(contacts) if c.of and not belied.is_new(c)}
+    for k, rider in enumerate(riders):
+        said, i = rider.said, shadow_of.get(rider.track_id)
+        doubt = doubts.get(rider.track_id)
+        pair = hit.get(count + k) if i is None or doubt is not None else hit.get(i)
+        if said is None or pair is None or look.time_ns - said.fix.time_ns > belied.CLAIM_S * NS:
+            continue
+        x, at = rider.x, None if pair.track >= count else pair.track
+        v, r_v = ((x[1], x[3]), max(x[8], x[13])) if at is None else (
+            (float(mean[at, 1]), float(mean[at, 3])), float(max(cov[at, 1, 1], cov[at, 3, 3])))
+        [claim, _], spot = belied.claimed(said, v, look, None), look.spots[pair.spot]
+        off = near_en(claim.lat_deg, claim.lon_deg, spot.lat_deg, spot.lon_deg)
+        if off is not None:
+            dt_s = (look.time_ns - said.fix.time_ns) / NS
+            r = claim.r + max(0.0, r_v - belied.CLAIM_MPS**2) * dt_s * dt_s + max(spot.r_ee, spot.r_nn)
+            c = None if i is None else contacts[i]
+            since_ns = doubt.since_ns if doubt is not None else c.parted_ns if c is not None and c.apart > 1 else 0
+            out.append(Seen(rider.track_id, look.time_ns, claim.lat_deg, claim.lon_deg, *off, r, since_ns))
+    return out

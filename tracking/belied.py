@@ -16,6 +16,8 @@ since two were seen, and no shadow.
 Who is doubted is part of the contacts' state, so that a late look or fix changes it as if it had come in time.  A receiver is
 believed again when its fixes are where the track is, when looks do show something that goes where it says, when no look
 has shown the track for a while, or when an operator says so (``take_over``).  Why so: docs/decisions/0027.
+
+Over 400 lines: a doubt's life is one sequential test, from the first look that parts the two to its end.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import msgspec
 from birddog.areas import ring_contains
 from birddog.geo import Plane, distance_m
 from birddog.units import NS
+from tracking.anchor import near_en
 from tracking.area import ring_km2
 from tracking.assign import Spot
 from tracking.contact import Contact, Look
@@ -44,6 +47,10 @@ APART_NIS, NEAR_NIS = 9.0, 13.8
 #: It is settled with so much evidence (natural logarithm of odds), of so many looks and fixes: an honest receiver would have
 #: been missed by that many looks by bad luck once in four hundred times.  One look says no more than ``MISS_MOST``.
 SETTLED, LOOKS_LEAST, FIXES_LEAST, MISS_MOST = 6.0, 3, 2, 2.3
+#: Errors of a receiver that last are one piece of evidence, however many fixes have them: a reflection that holds for a minute.
+#: Another fix says more after so long, s, or where it is off by another error (NIS, 2 degrees of freedom; a track that turns is
+#: not known better than to this variance, m²).
+ERROR_LASTS_S, ANOTHER_NIS, OWN_R = 75.0, 9.0, 100.0
 #: There is a doubt when so many looks in a row saw the shadow of a track elsewhere than its fixes are, and nothing there; one,
 #: where the filter did not believe the fix either, or the shadow, which goes no faster than STANDS_MPS, stood there before it.
 DOUBT_LOOKS, STANDS_MPS = 2, 1.0
@@ -62,6 +69,7 @@ RESOLVED_M = 100.0
 NEAR_M, NEAR_SHIP_M = 40.0, 300.0
 #: A footprint of more than this is that of nobody who knows how far the sensor looks (``opsroom.detections.FAR_M``).
 BOUNDED_KM2 = 100_000.0
+BOUNDED_M = 1e3 * math.sqrt(BOUNDED_KM2)
 #: What looks have not shown for so long, s and looks, they may show elsewhere: it is not looked for where it would be by now.
 LAPSES_S, LAPSES_LOOKS = 60.0, 5.0
 #: A doubt that is not settled holds fixes back for so many looks without the track at least, and for as many as would all miss
@@ -84,6 +92,7 @@ class Said(msgspec.Struct, frozen=True):
     Args:
         fix: its newest fix, used or not; used_ns: its newest that was used.
         lat_deg, lon_deg: where the track is.
+        r: its variance per axis, m².
         least_m: nearer than this to it nothing else is said.
         agrees: of one that is doubted, so many of its newest fixes in a row are where the track is.
         goes: of one that is doubted, where its fixes go: (anchor lat_deg, lon_deg, state).
@@ -93,6 +102,7 @@ class Said(msgspec.Struct, frozen=True):
     used_ns: int
     lat_deg: float
     lon_deg: float
+    r: float
     least_m: float
     agrees: int = 0
     goes: tuple[float, float, State] | None = None
@@ -118,11 +128,13 @@ class Others(msgspec.Struct, frozen=True):
         spots: the sightings that are theirs.
         unseen: where those say that they are of whom this look has none.
         stood: the sightings of contacts that stood where they are before the receiver's newest fix.
+        lost: most of those that its sensor saw were lost together: it shows nothing of anybody where his receiver says.
     """
 
     spots: frozenset[int] = frozenset()
     unseen: tuple[Claims, ...] = ()
     stood: frozenset[int] = frozenset()
+    lost: bool = False
 
 
 class Weight(msgspec.Struct, frozen=True):
@@ -143,7 +155,7 @@ class Doubt(msgspec.Struct, frozen=True, array_like=True):
         state: ``held`` while that is not settled; ``left`` when looks could not settle it: its own fixes decide.
         since_ns: the first look that saw its track elsewhere; told_ns: the last one that was weighed.
         looks, misses, odds: looks that saw its track elsewhere; that showed nothing where it says; what they say.
-        fixes: so many said so, the newest at fix_ns.
+        fixes: so many errors said so; the newest since fix_ns, of so many fixes (alike), off the track by off_e, off_n.
         sensor: whose look was the last of them.
         lat_deg, lon_deg: where it says it is; apart_m: how far from its track.
         seen_ns: when a look last showed the track; lapse_ns: without one for so long it is believed again.
@@ -168,6 +180,9 @@ class Doubt(msgspec.Struct, frozen=True, array_like=True):
     lapse_ns: int
     there: int = 0
     masked: int = 0
+    off_e: float = 0.0
+    off_n: float = 0.0
+    alike: int = 1
 
     def holds(self, device: str, time_ns: int) -> bool:
         """Whether a receiver's fix of a time moves nothing."""
@@ -239,9 +254,10 @@ def doubt_of(c: Contact, said: Said, at: Place, claims: Claims, look: Look, v: t
     claim, apart_m = claims[0], _away_m(claims, at.lat_deg, at.lon_deg)
     if apart_m < said.least_m:
         return None
+    off_e, off_n = _off(claim, at.lat_deg, at.lon_deg)
     return Doubt("held", said.fix.device, c.parted_ns, look.time_ns, c.apart, c.misses, c.odds, 1, said.fix.time_ns,
                  look.sensor, claim.lat_deg, claim.lon_deg, apart_m, look.time_ns,
-                 int(_held_s(look, c.gap_s) * NS))  # fmt: skip
+                 int(_held_s(look, c.gap_s) * NS), off_e=off_e, off_n=off_n)  # fmt: skip
 
 
 def _held_s(look: Look, gap_s: float) -> float:
@@ -282,11 +298,12 @@ def after(
     says = _evidence(claims, said.fix.time_ns, spot, look, others)
     if says is None or not says.made:
         return doubt
+    if says.made > 0.0 and said.fix.time_ns > doubt.told_ns:
+        doubt = _with_fix(doubt, claim, said, look.spots[spot])
     doubt = msgspec.structs.replace(
         doubt, looks=doubt.looks + 1, misses=doubt.misses + (says.made > 0.0), odds=says.added(doubt.odds),
         told_ns=look.time_ns, masked=doubt.masked + (says.made == MASKED),
-        fixes=doubt.fixes + (said.fix.time_ns > doubt.fix_ns), fix_ns=said.fix.time_ns, sensor=look.sensor,
-        lat_deg=claim.lat_deg, lon_deg=claim.lon_deg, apart_m=apart_m,
+        sensor=look.sensor, lat_deg=claim.lat_deg, lon_deg=claim.lon_deg, apart_m=apart_m,
     )  # fmt: skip
     if doubt.odds < PARTED:
         return msgspec.structs.replace(doubt, state="left", lapse_ns=int(LAPSES_S * NS))
@@ -316,6 +333,35 @@ def claimed(said: Said, v: tuple[float, float], look: Look, registered: Registra
     r, wide = own + (CLAIM_MPS * dt_s) ** 2, own + (OWN_WAY + v[0] ** 2 + v[1] ** 2) * dt_s**2
     off_e, off_n, off_r = UNKNOWN if registered is None else registered.offset(fix.lat_deg, fix.lon_deg)
     return Place(*plane.geodetic(e, n), r, wide), Place(*plane.geodetic(e + off_e, n + off_n), r + off_r, wide + off_r)
+
+
+def _off(claim: Place, lat_deg: float, lon_deg: float) -> tuple[float, float]:
+    """How far a claim is off a place, east and north, m."""
+    return near_en(lat_deg, lon_deg, claim.lat_deg, claim.lon_deg) or (BOUNDED_M, BOUNDED_M)
+
+
+def _with_fix(doubt: Doubt, claim: Place, said: Said, spot: Spot) -> Doubt:
+    """A doubt with a new fix: one more with the error that its last ones had, or with another."""
+    e, n, r = _off_both(claim, said, spot)
+    if math.hypot(e, n) < said.least_m:
+        return doubt
+    k, lasted = doubt.alike, said.fix.time_ns - doubt.fix_ns >= ERROR_LASTS_S * NS
+    off2 = (e - doubt.off_e) ** 2 + (n - doubt.off_n) ** 2
+    if lasted or off2 > ANOTHER_NIS * (1.0 + 1.0 / k) * (claim.r + r):
+        return msgspec.structs.replace(doubt, fixes=doubt.fixes + 1, fix_ns=said.fix.time_ns, off_e=e, off_n=n, alike=1)
+    return msgspec.structs.replace(
+        doubt, off_e=doubt.off_e + (e - doubt.off_e) / (k + 1), off_n=doubt.off_n + (n - doubt.off_n) / (k + 1), alike=k + 1
+    )  # fmt: skip
+
+
+def _off_both(claim: Place, said: Said, spot: Spot) -> tuple[float, float, float]:
+    """How far a claim is off a track that is seen, east and north, m, by where that would be and by its sighting; and the
+    variance of that place.
+    """
+    one, other = said.r + OWN_R, max(spot.r_ee, spot.r_nn)
+    share, r = other / (one + other), one * other / (one + other)
+    (e, n), (e1, n1) = _off(claim, said.lat_deg, said.lon_deg), _off(claim, spot.lat_deg, spot.lon_deg)
+    return share * e + (1.0 - share) * e1, share * n + (1.0 - share) * n1, r
 
 
 def _away_m(claims: Claims, lat_deg: float, lon_deg: float) -> float:
@@ -360,6 +406,8 @@ def _evidence(claims: Claims, said_ns: int, spot: int, look: Look, others: Other
         else:
             like += _likeness(claims, one, r, goes=i not in others.stood) / (look.density_per_km2 * 1e-6)
     missed = -math.log(1.0 - look.pd + look.pd * like)
+    if others.lost and missed > 0.0:
+        return Weight(0.0)
     if masked and missed > 0.0:
         return Weight(min(here, MASKED), most)
     return Weight(max(min(here, missed, MISS_MOST), -SEEN))

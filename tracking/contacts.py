@@ -123,10 +123,19 @@ def step(
     if any(rider.said is not None for rider in riders):
         keep = handed.over(crowd, contacts, keep, hit, riders, bank, mean, cov, look, gap_s, out)
     out.riders = [(riders[k - count].track_id, pair.spot, pair.nis) for k, pair in hit.items() if k >= count]
+    had = {c.of: c.hits for c in contacts if c.of and not c.apart and c.unseen >= shadows.NOBODY}  # looks that saw it as one
     if any(c.of for c in contacts):
+        keep = stitching.refound(contacts, keep, hit, numbers, riders, mean, t)
         keep, out.found = shadows.weighed(crowd, contacts, keep, hit, numbers, riders, mean, cov, look)
     doubts = shadows.doubts(crowd, out, contacts, mean, cov, hit, riders, look, gap_s)
-    registered = alignment.registered(crowd, count, hit, riders, doubts, look if raw is None else raw)
+    shown = look if raw is None else raw
+    registered = alignment.registered(crowd, count, hit, riders, doubts, shown)
+    if look.sensor in registered and (crowd.belied or doubts or any(c.apart for c in contacts)):
+        registered, explained = alignment.knock(registered, contacts, mean, cov, hit, riders, doubts, shown)
+        if explained:  # what looks say against them is the sensor's own doing
+            doubts = {track_id: doubt for track_id, doubt in doubts.items() if track_id not in explained}
+            out.found = [one for one in out.found if one[0] not in explained]
+            contacts = [msgspec.structs.replace(c, apart=0, misses=0, odds=0.0) if c.of in explained else c for c in contacts]
     keep = [i for i in keep if contacts[i].of not in doubts]  # who is doubted goes by the looks: it is its own shadow
     keep = stitching.found_again(contacts, keep, was, t)
     for i, track_id in stitching.regained(contacts, keep, mean, riders, hit, count, t):
@@ -153,7 +162,9 @@ def step(
         names = {c.name for c in contacts}
         for i in left:
             one = _begun(look, spots[i], start, gap_s, remembered, names)
-            contacts.append(msgspec.structs.replace(one, of=begun_of[i]) if i in begun_of else one)
+            if i in begun_of:
+                one = msgspec.structs.replace(one, of=begun_of[i], hits=1 + had.get(begun_of[i], 0))
+            contacts.append(one)
             names.add(contacts[-1].name)
             out.born.append(contacts[-1].name)
     seen = {track_id: ns for track_id, ns in crowd.seen.items() if t - ns < SEEN_NS}

@@ -3,6 +3,8 @@
 A ``Watch`` goes along with a fold and notes of one track what each entry brought it.  What a measurement was worth is read from
 the track's own ring, where the filter's verdict stands beside it, as long as it is there; a late one may change the verdict of
 those after it, so the last one read before it leaves the ring holds.  Nothing is decided here, and nothing changes the fold.
+
+Over 400 lines: what is told of a track is one answer, from its measurements to its hypotheses.
 """
 
 from __future__ import annotations
@@ -217,6 +219,14 @@ class Watch:
                 "lat_deg": round(rival.lat_deg, 7), "lon_deg": round(rival.lon_deg, 7), "away_m": round(away_m, 1),
                 "hits": rival.hits, "takes_over_at": model.presets.reinit_count, "device": rival.device,
                 "since": iso_from_ns(rival.begun_ns), "updated": iso_from_ns(rival.time_ns),
+            })  # fmt: skip
+        elif row.rival_lat_deg is not None and row.rival_lon_deg is not None:
+            lat, lon = row.rival_lat_deg, row.rival_lon_deg
+            away_m = distance_m(lat1_deg=row.lat_deg, lon1_deg=row.lon_deg, lat2_deg=lat, lon2_deg=lon)
+            hypotheses.append({
+                "what": "where looks go on seeing what it was on", "lat_deg": round(row.rival_lat_deg, 7),
+                "lon_deg": round(row.rival_lon_deg, 7), "away_m": round(away_m, 1), "hits": row.rival_hits,
+                "device": row.rival_device,
             })  # fmt: skip
         if core.sides is not None and core.sides.torn:
             hypotheses.append({"what": "two sources that steadily disagree: it is shown between them",

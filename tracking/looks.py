@@ -37,6 +37,7 @@ from tracking.contact import HIDES, Contact, Look
 from tracking.contacts import limit_s, step
 from tracking.crowd import Crowd, Last, Rider, ahead, empty, moments, state_of, stated
 from tracking.crowd import placed as there
+from tracking.either import Elsewhere, both_told, elsewhere
 from tracking.engine import State
 from tracking.fitting import NOTHING, beyond, carried, core_of, framed, gaussian, joined, near_by, sighted
 from tracking.look_state import Item, LookState, Shown, packed, unpacked
@@ -97,6 +98,7 @@ class LookLog:
         self.operation = operation
         self.items: list[Item] = []
         self.crowd: Crowd = empty()
+        self._elsewhere: tuple[Crowd, dict[str, Elsewhere | None]] = (self.crowd, {})
         self.shown: dict[str, Shown] = {}
         #: When time alone next changes a row.
         self.due_ns = NEVER_NS
@@ -233,7 +235,9 @@ class LookLog:
                 if (track_id, m.key) not in lent:
                     self._handed(live, next(rider for rider in riders if rider.track_id == track_id), m, look, book)
             fits[-1] = nis_of = dict(out.contacts)
+        changed |= dict.fromkeys(self.unsettled(was))
         self.crowd = crowd
+        changed |= dict.fromkeys(self.unsettled(crowd))
         if suspects:
             marked |= self._mark(tracker, suspects, crowd, since_ns, math.inf)
             changed |= dict.fromkeys(sorted(marked))
@@ -297,6 +301,17 @@ class LookLog:
         if doubt is None or doubt.state != "settled" or not doubt.holds(doubt.device, time_ns):
             return None
         return None if _vouched(live, doubt.device) else doubt
+
+    def unsettled(self, crowd: Crowd) -> dict[str, Elsewhere | None]:
+        """The tracks of which it is not settled whether they are where their receiver says."""
+        if self._elsewhere[0] is not crowd:
+            self._elsewhere = (crowd, elsewhere(crowd))
+        return self._elsewhere[1]
+
+    def told(self, row: Track, live: LiveTrack, model: Model) -> Track:
+        """An identified track's row, with where it may be instead."""
+        some = self.unsettled(self.crowd)
+        return both_told(row, live.core(model), some[row.track_id], self.crowd) if row.track_id in some else row
 
     def aboard(self, track_id: str) -> str | None:
         """The track that a passive tag's rides on, as looks have it by now."""
@@ -745,7 +760,7 @@ def _said(live: LiveTrack, core: Core, x: State, time_ns: int, doubt: Doubt | No
     if doubt is not None and rival is not None and rival.doubted:
         at = moments_of(rival.bank, max(0, time_ns - rival.time_ns) / NS, any_motion())
         goes = (rival.lat0_deg, rival.lon0_deg, at)
-    return Said(fix, core.fix_ns, lat, lon, NEAR_SHIP_M if s.klass == "vessel" else NEAR_M, agrees, goes)
+    return Said(fix, core.fix_ns, lat, lon, (x[4] + x[11]) / 2.0, NEAR_SHIP_M if s.klass == "vessel" else NEAR_M, agrees, goes)
 
 
 def _last(core: Core) -> Last:

@@ -156,10 +156,12 @@ class OperationFold:
             aboard: with passive tags that ride on what reports; without them there is one of each thing.
         """
         tracker, rows, said = self.tracker, [], self._attributes if whole else _no_attributes
+        doubtful = tracker.log.unsettled(tracker.log.crowd)
         for live in tracker.tracks.values():
             model = tracker.model(live)
             if live.updated_ns(model) is not None and (aboard or self._carrier(live) is None):
-                rows.append(live.rows(times_ns, model, said(live), tracker.quiet_s))
+                some = live.rows(times_ns, model, said(live), tracker.quiet_s)
+                rows.append([tracker.log.told(row, live, model) for row in some] if doubtful else some)
         out = []
         for k, time_ns in enumerate(times_ns):
             some = [of[k] for of in rows]

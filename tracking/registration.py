@@ -58,9 +58,9 @@ UNKNOWN = (0.0, 0.0, UNKNOWN_M**2)
 NOTHING, OFF_LEAST = (0.0, 0.0, 0.0), 0.1
 
 
-class _Fit(NamedTuple):
+class Fit(NamedTuple):
     """An offset, m; its variance per axis were the pairs' variances right, and how many times more they scatter; how likely it
-    is that the sensor is off at all.
+    is that the sensor is off at all; and the turn, rad.
     """
 
     pairs: float
@@ -69,6 +69,24 @@ class _Fit(NamedTuple):
     r: float
     ratio: float
     off: float
+    turn: float
+
+
+class Seen(msgspec.Struct, frozen=True, array_like=True):
+    """The newest pair of one track: where a fix was at a look, how far off that showed it, and its variance, m².
+
+    Args:
+        since_ns: when looks began to see it elsewhere than its receiver says; 0: they do not.
+    """
+
+    track_id: str
+    time_ns: int
+    lat_deg: float
+    lon_deg: float
+    off_e_m: float
+    off_n_m: float
+    r: float
+    since_ns: int
 
 
 class Registration(msgspec.Struct, frozen=True, array_like=True):
@@ -77,6 +95,7 @@ class Registration(msgspec.Struct, frozen=True, array_like=True):
     Args:
         lat0_deg, lon0_deg: the anchor; begun_ns: when the block that fills began.
         other: blocks in a row that agreed with nothing known.
+        seen: the newest pair of each track (``knocked``).
     """
 
     lat0_deg: float
@@ -86,24 +105,22 @@ class Registration(msgspec.Struct, frozen=True, array_like=True):
     waits: Sums = NONE
     fills: Sums = NONE
     other: int = 0
+    seen: tuple[Seen, ...] = ()
 
     def learnt(self, time_ns: int, lat_deg: float, lon_deg: float, off_e_m: float, off_n_m: float, r: float) -> Registration:
         """With one more pair: where a fix was at a look, how far off that showed it, and its variance, m²."""
-        at = near_en(self.lat0_deg, self.lon0_deg, lat_deg, lon_deg)
-        if at is None or math.hypot(off_e_m, off_n_m) > FAR_M:
+        one = one_pair(self, lat_deg, lon_deg, off_e_m, off_n_m, r)
+        if one is None:
             return self
-        e, n, w = at[0] / 1e3, at[1] / 1e3, 1.0 / r
-        one = (1.0, w, w * e, w * n, w * (e * e + n * n), w * off_e_m, w * off_n_m, w * (e * off_n_m - n * off_e_m),
-               w * (off_e_m * off_e_m + off_n_m * off_n_m))  # fmt: skip
         begun_ns, kept, waits, fills, other = self.begun_ns, self.kept, self.waits, self.fills, self.other
         if time_ns - begun_ns >= BLOCK_S * NS:
             other = other + 1 if kept[0] >= ENOUGH and waits[0] and not _agree(kept, waits) else 0
             if other >= OTHERS:
                 kept, other = waits, 0
             elif not other:
-                kept = _sum(kept, waits)
+                kept = sum_of(kept, waits)
             begun_ns, waits, fills = time_ns, fills, NONE
-        return Registration(self.lat0_deg, self.lon0_deg, begun_ns, kept, waits, _sum(fills, one), other)
+        return Registration(self.lat0_deg, self.lon0_deg, begun_ns, kept, waits, sum_of(fills, one), other, self.seen)
 
     def doubted(self) -> Registration:
         """Without what may be a lie, where enough is known without it."""
@@ -119,6 +136,11 @@ class Registration(msgspec.Struct, frozen=True, array_like=True):
         fit = self._fitted(self.lat0_deg, self.lon0_deg)
         return fit is None or fit.off < OFF_LEAST
 
+    def foretold(self, lat_deg: float, lon_deg: float) -> tuple[float, float, float]:
+        """(east, north, variance per axis) that it is believed to show beside a place: of one that stands right none."""
+        fit = self._fitted(lat_deg, lon_deg)
+        return NOTHING if fit is None or fit.off < OFF_LEAST else (fit.e_m, fit.n_m, fit.ratio * fit.r)
+
     def shown_off(self, lat_deg: float, lon_deg: float) -> tuple[float, float, float]:
         """(east, north, variance per axis) that what it shows at a place is put right by."""
         fit = self._fitted(lat_deg, lon_deg)
@@ -129,14 +151,24 @@ class Registration(msgspec.Struct, frozen=True, array_like=True):
             return 0.0, 0.0, off * ((e * e + n * n) / 2.0 + r)
         return off * e, off * n, off * (r + (1.0 - off) * (e * e + n * n) / 2.0)
 
-    def _fitted(self, lat_deg: float, lon_deg: float) -> _Fit | None:
+    def _fitted(self, lat_deg: float, lon_deg: float) -> Fit | None:
         """The offset at a place; None where there is no pair, or the place is on the other side of the Earth."""
-        sums = self.kept if self.kept[0] >= ENOUGH else _sum(self.kept, _sum(self.waits, self.fills))
+        sums = self.kept if self.kept[0] >= ENOUGH else sum_of(self.kept, sum_of(self.waits, self.fills))
         at = near_en(self.lat0_deg, self.lon0_deg, lat_deg, lon_deg)
-        return None if at is None or not sums[0] else _fit(sums, at[0] / 1e3, at[1] / 1e3)
+        return None if at is None or not sums[0] else fit_of(sums, at[0] / 1e3, at[1] / 1e3)
 
 
-def _fit(sums: Sums, e_km: float, n_km: float) -> _Fit:
+def one_pair(known: Registration, lat_deg: float, lon_deg: float, off_e_m: float, off_n_m: float, r: float) -> Sums | None:
+    """The sums of one pair; None where it is none."""
+    at = near_en(known.lat0_deg, known.lon0_deg, lat_deg, lon_deg)
+    if at is None or math.hypot(off_e_m, off_n_m) > FAR_M:
+        return None
+    e, n, w = at[0] / 1e3, at[1] / 1e3, 1.0 / r
+    return (1.0, w, w * e, w * n, w * (e * e + n * n), w * off_e_m, w * off_n_m, w * (e * off_n_m - n * off_e_m),
+            w * (off_e_m * off_e_m + off_n_m * off_n_m))  # fmt: skip
+
+
+def fit_of(sums: Sums, e_km: float, n_km: float) -> Fit:
     """The offset at a place about the anchor, by one pair at least."""
     count, w, pe, pn, q, oe, on, turned, o2 = sums
     pe, pn, oe, on = pe / w, pn / w, oe / w, on / w  # means
@@ -151,17 +183,17 @@ def _fit(sums: Sums, e_km: float, n_km: float) -> _Fit:
     log = (0.5 * (size2 / r * (SLAB_M**2 / (SLAB_M**2 + r)) + by_turn / ratio) - math.log1p(SLAB_M**2 / r)
            - 0.5 * math.log(bend * (1e3 * TURN_SIGMA) ** 2) + math.log(OFF_ODDS))  # fmt: skip
     off = 1.0 / (1.0 + math.exp(-min(max(log, -50.0), 50.0)))
-    return _Fit(count, oe - theta * n, on + theta * e, 1.0 / w + (e * e + n * n) / bend, ratio, off)
+    return Fit(count, oe - theta * n, on + theta * e, 1.0 / w + (e * e + n * n) / bend, ratio, off, theta / 1e3)
 
 
 def _agree(kept: Sums, block: Sums) -> bool:
     """Whether a block shows, in the mean, what was known before it: of a sensor that stood right, that it does."""
     w = block[1]
-    fit = _fit(kept, block[2] / w, block[3] / w)
+    fit = fit_of(kept, block[2] / w, block[3] / w)
     e, n, r = (0.0, 0.0, 0.0) if fit.off < OFF_LEAST else (fit.e_m, fit.n_m, fit.r)
     d_e, d_n = block[5] / w - e, block[6] / w - n
     return (d_e * d_e + d_n * d_n) / (fit.ratio * (r + 1.0 / w) + LASTING_M**2) < OTHER_NIS
 
 
-def _sum(a: Sums, b: Sums) -> Sums:
+def sum_of(a: Sums, b: Sums) -> Sums:
     return tuple(x + y for x, y in zip(a, b, strict=True))  # type: ignore[return-value]

@@ -8,6 +8,7 @@ import math
 import msgspec
 import numpy as np
 
+from birddog.units import NS
 from tracking import belied
 from tracking.anchor import frame, turn
 from tracking.assign import Pair, Spot
@@ -18,6 +19,12 @@ from tracking.crowd import Crowd, LookOutcome, Rider, state_of
 from tracking.engine import State
 from tracking.fitting import is_at
 from tracking.registration import Registration
+
+#: What so many looks have missed (a log) that nothing else is known of is nothing.
+NOBODY = 2.0 * math.log(HIDES)
+#: Tracks that were seen for the last time so few looks before or after another began to be seen elsewhere than its receiver
+#: says were lost together with it.
+LOST_LOOKS = 5.0
 
 
 def as_one(
@@ -62,10 +69,14 @@ def two_again(
 
 
 def _others(
-    track_id: str, crowd: Crowd, contacts: list[Contact], mean: np.ndarray, hit: dict[int, Pair], riders: list[Rider],
-    look: Look,
+    track_id: str, since_ns: int, crowd: Crowd, contacts: list[Contact], mean: np.ndarray, hit: dict[int, Pair],
+    riders: list[Rider], look: Look,
 ) -> belied.Others:  # fmt: skip
-    """What a look has of the other tracks that have a receiver of their own, and whose shadow is where that says it is."""
+    """What a look has of the other tracks that have a receiver of their own, and whose shadow is where that says it is.
+
+    Args:
+        since_ns: when looks began to see the track elsewhere than its receiver says; 0: it is not asked who was lost with it.
+    """
     spots, unseen, count = set[int](), [], len(contacts)
     fix = next((rider.said.fix for rider in riders if rider.track_id == track_id and rider.said is not None), None)
     stood = frozenset(
@@ -73,18 +84,29 @@ def _others(
         if fix is not None and i < count and not contacts[i].of and contacts[i].confirmed
         and belied.stood(contacts[i], (float(mean[i, 1]), float(mean[i, 3])), fix)
     )  # fmt: skip
+    gap_ns, balance = int(crowd.looked.get(look.sensor, (0, 0.0))[1] * NS), 0
+    missed_ns = math.ceil(math.log(HIDES) / math.log(1.0 - look.pd)) * gap_ns  # for so long by no bad luck
     shadow_of = {c.of: i for i, c in enumerate(contacts) if c.of and not c.apart and c.hits >= belied.SAME_LOOKS}
     for k, rider in enumerate(riders):
-        i = shadow_of.get(rider.track_id)
-        if rider.said is None or rider.track_id == track_id or i is None or rider.track_id in crowd.belied:
+        i, seen_ns = shadow_of.get(rider.track_id), crowd.seen.get(rider.track_id, 0)
+        if rider.said is None or rider.track_id == track_id:
             continue
-        its = hit.get(i) or hit.get(count + k)
+        if count + k in hit or look.time_ns - seen_ns < missed_ns:
+            balance += 1
+        elif abs(since_ns - seen_ns) <= LOST_LOOKS * gap_ns:
+            balance -= 1
+        if i is None or rider.track_id in crowd.belied:
+            continue
+        at, of_track = hit.get(i), hit.get(count + k)
+        its = at or of_track
         claims = _claimed(rider.said, (rider.x[1], rider.x[3]), look, crowd.registered.get(look.sensor))
         if its is None:
             unseen.append(claims)
+        elif at is not None and of_track is not None and at.spot == of_track.spot:
+            spots.add(its.spot)  # also of what turns, and is not where it would be by now: it is seen as one with its track
         elif belied.fits(claims, look.spots[its.spot]):
             spots.add(its.spot)
-    return belied.Others(frozenset(spots), tuple(unseen), stood)
+    return belied.Others(frozenset(spots), tuple(unseen), stood, balance < 0)
 
 
 def _claimed(said: Said, v: tuple[float, float], look: Look, registered: Registration | None) -> belied.Claims:
@@ -124,7 +146,8 @@ def weighed(
         at, its, said = hit.get(i), hit.get(k) if k is not None else None, rider.said
         other = its is not None and (at is None or its.spot != at.spot)
         if at is None:
-            if not c.apart and (other or c.unseen < 2.0 * math.log(HIDES)):  # it has lost its track, and is nothing by itself
+            # its track is seen elsewhere, where it begins anew; or nobody sees it, and it is nothing by itself
+            if not c.apart and (other or c.unseen < NOBODY):
                 continue
             left.append(i)
             continue
@@ -132,15 +155,16 @@ def weighed(
         place = belied.Place(lat, lon, float(cov[i, 0, 0] + cov[i, 2, 2]) / 2.0)
         v = float(mean[i, 1]), float(mean[i, 3])
         claims = _claimed(said, v, look, registered)
-        others = functools.partial(_others, c.of, crowd, contacts, mean, hit, riders, look)
+        others = functools.partial(_others, c.of, 0, crowd, contacts, mean, hit, riders, look)
         c = contacts[i] = belied.weighed(c, said, place, claims, at.spot, look, others)
         if belied.is_two(c):
             if (its is not None and not other) or belied.is_new(c):  # what is seen is the track; or it was never one with it
                 continue
             contacts[i] = msgspec.structs.replace(c, of="", apart=0)
         elif looks and (doubt := belied.doubt_of(c, said, place, claims, look, v)) is not None:
-            # a fix that was not believed has not moved its track, which goes on from itself
-            found.append((c.of, doubt, None if said.fix.time_ns > said.used_ns else c, state_of(mean[i], cov[i])))
+            # a fix that was not believed has not moved its track, which goes on from itself where it is seen
+            itself = said.fix.time_ns > said.used_ns and is_at(c, mean[i], cov[i], rider.lat0_deg, rider.lon0_deg, rider.x)
+            found.append((c.of, doubt, None if itself else c, state_of(mean[i], cov[i])))
             continue
         left.append(i)
     return left, found
@@ -170,7 +194,7 @@ def doubts(
             continue
         claims = _claimed(said, (rider.x[1], rider.x[3]), look, crowd.registered.get(look.sensor))
         spot = None if its is None else its.spot
-        others = functools.partial(_others, track_id, crowd, contacts, mean, hit, riders, look)
+        others = functools.partial(_others, track_id, doubt.since_ns, crowd, contacts, mean, hit, riders, look)
         after = belied.after(doubt, said, claims, spot, goes, look, gap_s, others)
         if after is not None:
             now[track_id] = after

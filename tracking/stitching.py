@@ -10,6 +10,7 @@ import numpy as np
 
 from birddog.geo import distance_m
 from birddog.units import NS
+from tracking import belied
 from tracking.anchor import away_m, frame
 from tracking.assign import Pair
 from tracking.contact import Contact
@@ -22,9 +23,10 @@ from tracking.places import Places, ecef
 TWIN_LOOKS, TWIN_M = 4, 100.0
 #: A contact confirmed this near (m, and m/s of the time between) to where one was last seen is that one, found again.
 AGAIN_M, AGAIN_MPS = 40.0, 20.0
-#: What has no voice of its own is lost when looks would have missed it with this chance (a log), for so long; the contact that
-#: it goes on from was seen so often at most, and lies no further off than at so many times its speed.
-LOST_LOG, REGAINED_NS, REGAINED_HITS, FASTER = -0.3, 30 * NS, 8, 1.5
+#: What has no voice of its own is lost when looks would have missed it with this chance (a log), for so long (or so many looks:
+#: a shadow, ``refound``); the contact that it goes on from was seen so often at most, and lies no further off than at so many
+#: times its speed.
+LOST_LOG, REGAINED_NS, REGAINED_LOOKS, REGAINED_HITS, FASTER = -0.3, 30 * NS, 5.0, 8, 1.5
 
 
 def found_again(contacts: list[Contact], keep: list[int], was: list[bool], t: int) -> list[int]:
@@ -76,9 +78,43 @@ def regained(
     return [(i, track_id) for i, track_id in pairs if one[i] == 1 and other[track_id] == 1]
 
 
-def _goes_on_from(c: Contact, last: Last, mean: np.ndarray, t: int) -> bool:
+def refound(
+    contacts: list[Contact], keep: list[int], hit: dict[int, Pair], numbers: dict[str, int], riders: list[Rider],
+    mean: np.ndarray, t: int,
+) -> list[int]:  # fmt: skip
+    """A shadow that looks have lost, and its track where that is said to be, goes on as what came into view there since.
+
+    So what drives off while its receiver says that it stands, or turns while that says that it goes on (``regained`` is the
+    same of what has no receiver).
+    """
+    lost = [i for i in keep if contacts[i].of and contacts[i].unseen <= LOST_LOG and contacts[i].of in numbers
+            and not belied.is_new(contacts[i]) and numbers[contacts[i].of] not in hit]  # fmt: skip
+    if not lost:
+        return keep
+    new = [i for i in keep if i in hit and contacts[i].confirmed and not contacts[i].of and not contacts[i].imagery
+           and contacts[i].hits <= REGAINED_HITS]  # fmt: skip
+    pairs = []
+    for j in lost:
+        c = contacts[j]
+        if riders[numbers[c.of] - len(contacts)].said is not None:
+            last = Last(c.seen_ns, c.lat_deg, c.lon_deg, math.hypot(mean[j, 1], mean[j, 3]))
+            most_ns = max(REGAINED_NS, int(REGAINED_LOOKS * c.gap_s * NS))
+            pairs += [(i, j) for i in new if _goes_on_from(contacts[i], last, mean[i], t, most_ns)]
+    one, other = Counter(i for i, _ in pairs), Counter(j for _, j in pairs)
+    for i, j in pairs:
+        if one[i] == other[j] == 1:
+            was, c = contacts[j], contacts[i]
+            contacts[i] = msgspec.structs.replace(
+                c, name=was.name, first_ns=was.first_ns, hits=was.hits + c.hits, of=was.of, apart=max(1, was.apart),
+                parted_ns=was.parted_ns if was.apart else c.first_ns, misses=was.misses, odds=max(0.0, was.odds),
+            )  # fmt: skip
+            keep = [k for k in keep if k != j]
+    return keep
+
+
+def _goes_on_from(c: Contact, last: Last, mean: np.ndarray, t: int, most_ns: int = REGAINED_NS) -> bool:
     """Whether a contact began after something was last at a place, and may have come from there."""
-    if c.first_ns <= last.time_ns or t - last.time_ns > REGAINED_NS:
+    if c.first_ns <= last.time_ns or t - last.time_ns > most_ns:
         return False
     speed_mps = max(AGAIN_MPS / 2.0, last.speed_mps, math.hypot(mean[1], mean[3]))
     most_m = AGAIN_M + FASTER * speed_mps * (t - last.time_ns) / NS

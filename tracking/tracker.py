@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from birddog.geo import distance_m
-from birddog.model import Event, TrackPoint, Value
+from birddog.model import Event, Track, TrackPoint, Value
 from birddog.units import NS
 from tracking.arms import of
 from tracking.assign import Spot
@@ -602,7 +602,11 @@ class Tracker:
         """The track's row as of the book's time is due; it is made once, when the entry is folded (``lifetime`` has when)."""
         now_ns = live.state.row_ns = book.now_ns
         attributes, model = attributes_of(live), self.model(live)
-        book.row(live.state.track_id, lambda: live.row(now_ns, model, attributes, self.quiet_s))
+        book.row(live.state.track_id, lambda: self.row(live, now_ns, model, attributes))
+
+    def row(self, live: LiveTrack, now_ns: int, model: Model, attributes: dict[str, Value]) -> Track:
+        """The track's row at a time, with where it may be instead."""
+        return self.log.told(live.row(now_ns, model, attributes, self.quiet_s), live, model)
 
     def delete(self, live: LiveTrack, book: Book) -> None:
         """The track is no more; what was going on with it is over."""
