@@ -73,7 +73,7 @@ RECURRING = frozenset({
 #: What is owed whether a case is open or closed: by the rules of its warrants, and by how long it may be kept.
 OWED = frozenset({"warrant_due", "warrant_overdue", "retention_due", "retention_overdue"})
 #: Of those that recur, the ones without an end of their own.
-ENDLESS = frozenset({"alarm", "conflict", "jumped", "two_places"})
+ENDLESS = frozenset({"alarm", "conflict", "jumped"})
 #: Again within so long after it was last over, and it is the same thing.
 RECURS_NS = 3600 * NS
 #: So long nobody is asked anew about what comes again.

@@ -10,7 +10,7 @@ from tracking import engine as scalar_engine
 from tracking.arms import Receivers
 from tracking.bank import NEW_V
 from tracking.engine import State
-from tracking.kernel import LEG_MISS2, SIGMA_FLOOR_M, TURNS
+from tracking.kernel import LEG_MISS2, SIGMA_FLOOR_M
 from tracking.learnt import DeviceNoise
 from tracking.motion import Bank, Motion, motion_of, plain_motion, resting
 from tracking.presets import ClassPreset, Presets
@@ -138,7 +138,7 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
         """Whether there may be more to tell of a used fix than that it was used: fixes were refused, there are two sides, or
         several receivers.
         """
-        torn = self.sides is not None and self.sides.count >= TURNS
+        torn = self.sides is not None and self.sides.torn
         return self.recent != 0 or self.rival is not None or self.receivers != () or torn
 
     @property

@@ -44,13 +44,32 @@ SURPRISE = 9.0
 STILL, RARE = 1e-4, 4e-3
 # What ``follow`` shares with the modules that say what it is for (``sides``, ``learnt``, ``step``, ``anchor``).  It stands
 # here, for what Numba keeps is made anew when this file changes, and no other; so does what is copied of ``birddog.geo``.
-#: ``sides``: a fix is of a place where it lies within so many sigmas of it and of itself, and this, m; a place is the mean of
-#: its last fixes, a new one counts so much.
-SIGMAS, SLACK_M, SHARE = 4.0, 10.0, 0.3
-#: So many changes of side: it is no journey.
+#: ``sides``: a fix is at a new place where it lies further than so many sigmas (squared) of it and of the place from both;
+#: where it changed sides before this far, and after more such fixes in a row than this.
+BEYOND, BEYOND_TORN, OFF = 9.0, 16.0, 2.0
+#: What is known of a place is no less than so much of a fix's variance, and no fix is better than this, m².
+PLACE_LEAST, FIX_LEAST = 0.1, 9.0
+#: On one side for longer than this, s, it is a stay, and what comes after it another matter; what is torn is no more then.
+PAUSE_S, ALONE_S = 600.0, 1800.0
+#: So many changes of side: it may be no journey.
 TURNS = 3
 #: Two places nearer to each other than this are one, m; further than this apart somebody has to decide which is right.
-APART_LEAST_M, APART_MOST_M = 40.0, 1000.0
+APART_LEAST_M, APART_MOST_M = 15.0, 1000.0
+#: Nor do two that are not so many sigmas (squared) of what is known of them apart differ.
+APART_NIS = 60.0
+#: How sure it is that it is none, as logs of odds against two journeys (below): from so much on against the first it is shown
+#: between, from so much against both it is said; no more is summed.
+TORN, TORN_SAID, TORN_MOST = 0.25, 6.0, 12.0
+#: What goes to and fro and stops in between, or hardly does: it stops for so long, s, and so many of its fixes are on its way.
+STOPS_S, STOPS_WAY = 90.0, 0.3
+HARDLY_S, HARDLY_WAY = 30.0, 0.5
+#: It is at neither place at about so many m/s: from stop to stop at so many m/s², or no faster than this.
+STOPS_MPS2, HARDLY_MPS = 1.5, 4.0
+#: One fix says no more than this against two places, and one change no more than this for them; no change is likelier than by
+#: this chance not to be one.
+MID_MOST, CHANGE_MOST, CHANCE_LEAST = 3.0, 2.5, 0.1
+#: A fix that says that it goes faster than this, m/s, says so much against two places.
+GOES_MPS, GOES = 0.8, 2.0
 #: ``learnt``: the class's sigma counts as so many fixes, and a learnt one is the mean of about so many.
 NOISE_PRIOR, NOISE_MEMORY = 2.0, 30.0
 #: What is found of a device begins with its class's variance, or so many times what it states.
@@ -74,6 +93,9 @@ LASTING_M, LASTING_SHARE = 4.0, 0.7
 #: 1 to 1.5 times what they state, and of all of those it holds .88 to .99.  What is seen where it stays counts against so many
 #: times of that.  Who says that it is off by DOUBTED_M, m, or more does not boast.
 DOUBT, DOUBTED_M, UNSAID_PRIOR = 1.5, 20.0, 2.0
+#: What it is believed to be off by beyond so many times the variance that it states is not understood (two sources that differ
+#: look like white errors), and lasts.
+UNKNOWN = 1.6
 #: A receiver that states less than was found of so many of its fixes is believed to be that much worse, as a variance at most;
 #: with so much leeway, for what is found of so few is not known better (without it .985 were inside over the situations).
 BOASTS_COUNT, BOASTS_MOST, BOASTS_LEEWAY = 10.0, 9.0, 0.95
@@ -109,12 +131,12 @@ REANCHOR_M = 20_000.0
 #: Further from the anchor than this, in degrees of latitude along each axis, a position is not asked of ``follow``.
 NEAR_DEG = 0.5
 #: ``follow``: its flags, and its answer.
-STATED, SIDES, PAUSED, SAME = 1, 2, 4, 8
-USED, CHANGED, LEFT = 1, 2, 4
+STATED, SIDES, SAME = 1, 2, 4
+USED, CHANGED, LEFT, FIRST = 1, 2, 4, 8
 #: What a track has behind the numbers of ``step``, from where on each: the anchor, the bias, where it stays and for how long
-#: (8), its device's noise (6), the two sides (7), where it is on Earth (lat_deg, lon_deg and a ``State`` there: 16), the same
+#: (8), its device's noise (6), the two sides (10), where it is on Earth (lat_deg, lon_deg and a ``State`` there: 16), the same
 #: as its row says it (16), whether its receiver's errors last (4), and whether it goes on between seldom fixes (6).
-ANCHOR, NOISE, TWO, PLACE, SHOWN, WHITE, WAY, FOLLOWED = 0, 8, 14, 21, 37, 53, 57, 63
+ANCHOR, NOISE, TWO, PLACE, SHOWN, WHITE, WAY, FOLLOWED = 0, 8, 14, 24, 40, 56, 60, 66
 #: ``squeeze``: numbers before those of the motions, and how the first tells how many they are beside which of them are awake.
 HEAD, MOTIONS = 33, 65_536
 #: ``onward``: the squared distance, of P, at which what an ellipse is to hold lies at most: that of the 90 % ellipse.
@@ -462,19 +484,93 @@ def rotated(r_ee: float, r_en: float, r_nn: float, c: float, s: float) -> tuple[
     return c * a + s * b, -s * a + c * b, -s * d + c * f
 
 
+def is_torn(count: float, sure: float, apart_m: float, r: float) -> bool:
+    """``sides.Sides.torn``; r: the variances per axis of both places."""
+    apart = APART_LEAST_M < apart_m <= APART_MOST_M and apart_m * apart_m >= APART_NIS * r
+    return count >= TURNS and sure >= TORN and apart
+
+
+def unseen(dt_s: float, goes_s: float, side_s: float, stops_s: float) -> float:
+    """How much less likely than by two sources it is that what goes to and fro was seen on one side and then on the other: the
+    log of the odds.
+
+    Args:
+        goes_s: for so long it is at neither; side_s: since it changed sides before; stops_s: for so long it stops.
+    """
+    chance = max(1.0 - goes_s / dt_s, CHANCE_LEAST) if dt_s > 0.0 else CHANCE_LEAST
+    return -math.log(chance) - math.log(max(1.0 - math.exp(-side_s / stops_s), CHANCE_LEAST))
+
+
 def sided(
-    paused: bool, e: float, n: float, r: float, here_e: float, here_n: float, here_r: float, other_e: float, other_n: float,
-    other_r: float, count: float,
-) -> tuple[bool, float, float, float, float, float, float, float]:  # fmt: skip
-    """The two sides after one more fix, as ``sides.after``: whether it changed sides, and e, n, r of both, and the count."""
-    if math.hypot(e - here_e, n - here_n) <= SLACK_M + SIGMAS * math.sqrt(r + here_r):
-        # a place is the mean of its last fixes
-        e = here_e + SHARE * (e - here_e)
-        n = here_n + SHARE * (n - here_n)
-        return False, e, n, r, other_e, other_n, other_r, 0.0 if paused else count
-    if math.hypot(e - other_e, n - other_n) <= SLACK_M + SIGMAS * math.sqrt(r + other_r):
-        return True, e, n, r, here_e, here_n, here_r, 1.0 if paused else count + 1.0
-    return True, e, n, r, here_e, here_n, here_r, 0.0
+    dt_s: float, side_s: float, e: float, n: float, r: float, speed: float, here_e: float, here_n: float, here_r: float,
+    other_e: float, other_n: float, other_r: float, count: float, sure: float, quick: float, off: float,
+) -> tuple[int, float, float, float, float, float, float, float, float, float, float]:  # fmt: skip
+    """The two sides after one more fix, as ``sides.after``: 1 where it changed sides and 2 where that is a first time, e, n and
+    the variance of both, how often it changed, how sure it is that this is no journey, and how many fixes are at neither.
+
+    Args:
+        dt_s: since the fix before; side_s: since it changed sides.
+        r: the variance per axis that the fix states; speed: that it states, m/s, else 0.
+        here_r, other_r: of the places; that of the other one is below 0 where there is none.
+    """
+    r += FIX_LEAST
+    here_nis = ((e - here_e) ** 2 + (n - here_n) ** 2) / (r + here_r)
+    other_nis = math.inf
+    apart_e = apart_n = apart = 0.0
+    if other_r >= 0.0:
+        other_nis = ((e - other_e) ** 2 + (n - other_n) ** 2) / (r + other_r)
+        apart_e = other_e - here_e
+        apart_n = other_n - here_n
+        apart = math.hypot(apart_e, apart_n)
+    if min(here_nis, other_nis) > (BEYOND_TORN if count > 0.0 else BEYOND):
+        sure -= MID_MOST
+        quick = max(quick - MID_MOST, 0.0)
+        if sure > 0.0 and off < OFF:
+            return 0, here_e, here_n, here_r, other_e, other_n, other_r, count, sure, quick, off + 1.0
+        return 3, e, n, r, here_e, here_n, here_r, 0.0, 0.0, 0.0, 0.0
+    change = other_nis < here_nis
+    torn = is_torn(count, sure, apart, here_r + other_r)
+    first = side_s > (max(ALONE_S, min(10.0 * dt_s, 2.0 * ALONE_S)) if torn else max(PAUSE_S, min(4.0 * dt_s, 2.0 * PAUSE_S)))
+    if first:
+        count = sure = quick = 0.0
+    stops = 0.0
+    if other_r >= 0.0 and apart > 0.0:
+        # how far it lies from its side towards the other one: what goes to and fro is seen on its way
+        inward = ((e - here_e) * apart_e + (n - here_n) * apart_n) / apart
+        width2 = r + here_r
+        if change:
+            inward = apart - inward
+            width2 = r + other_r
+        inward = max(inward, 0.0)
+        on_way = 2.0 * math.sqrt(2.0 * math.pi * width2) / apart * math.exp(min(inward * inward / (2.0 * width2), 50.0))
+        stops = min(max(-math.log(1.0 - STOPS_WAY + STOPS_WAY * on_way), -MID_MOST), 0.0)
+        hardly = max(-math.log(1.0 - HARDLY_WAY + HARDLY_WAY * on_way), -MID_MOST)
+        if speed > GOES_MPS:
+            stops -= GOES
+            hardly = min(hardly, 0.0) - GOES
+        elif change and here_nis > BEYOND:
+            count += 1.0
+            goes = max(apart - 3.0 * math.sqrt(width2), 0.0)
+            says = unseen(dt_s, goes / math.sqrt(STOPS_MPS2 * apart), side_s, STOPS_S)
+            sure += min(min(here_nis / 2.0 + math.log(0.5), says), CHANGE_MOST)
+            hardly += unseen(dt_s, goes / HARDLY_MPS, side_s, HARDLY_S)
+        sure += stops
+        quick += hardly
+        if sure <= 0.0:
+            first = first or count > 0.0
+            count = sure = 0.0
+        quick = min(max(quick, 0.0), TORN_MOST) if count > 0.0 else 0.0
+        sure = min(sure, TORN_MOST)
+    if change:
+        here_e, other_e = other_e, here_e
+        here_n, other_n = other_n, here_n
+        here_r, other_r = other_r, here_r
+    gain = math.exp(stops) * here_r / (here_r + r)  # what is on its way is at neither
+    here_e += gain * (e - here_e)
+    here_n += gain * (n - here_n)
+    here_r = max((1.0 - gain) * here_r, min(PLACE_LEAST * r, here_r))
+    did = (1 if change else 0) + (2 if first else 0)
+    return did, here_e, here_n, here_r, other_e, other_n, other_r, count, sure, quick, 0.0
 
 
 def mean_of(count: float, r: float, found: float, base: float) -> tuple[float, float]:
@@ -511,7 +607,7 @@ def unsaid(count_l: float, r_l: float, r: float, said: float, share: float) -> f
         r: the variance that it is believed to have; said: that which it states; share: ``lasting_share``.
     """
     doubt = DOUBT - 1.0 if said < DOUBTED_M * DOUBTED_M else 0.0
-    least = share * max(r, (1.0 + share * doubt) * said)
+    least = share * max(r, (1.0 + share * doubt) * said) + (1.0 - share) * max(r - UNKNOWN * said, 0.0)
     return max(least, min((UNSAID_PRIOR * least + count_l * r_l) / (UNSAID_PRIOR + count_l), BOASTS_MOST * r))
 
 
@@ -839,19 +935,19 @@ def show_all(row, awake_from, tables, which, brought, modes, times_s, lat0_deg, 
 
 
 def _follow(
-    row, awake_from, table, brought, modes, dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, gate, base, base_v, flags,
+    row, awake_from, table, brought, modes, dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, gate, base, base_v, side_s, flags,
 ):  # fmt: skip
     """A track after the next fix of a device of its own, where that is one like nearly all: near, believed, no new anchor.
 
     All of it stands in ``row``, which is changed in place: the bank, what ``step`` has behind it, and the ``FOLLOWED`` numbers
-    of what follows from it.  Answers ``USED``, with ``CHANGED`` where its side changed and ``LEFT`` where it left its spot; 0
-    where it is no such fix: then nothing is changed, and ``step.advance`` has it.
+    of what follows from it.  Answers ``USED``, with ``CHANGED`` where its side changed, ``FIRST`` where the other one is new
+    and ``LEFT`` where it left its spot; 0 where it is no such fix: then nothing is changed, and ``step.advance`` has it.
 
     Args:
         dt_s: since what was used last; lat_deg .. vn: of the fix; vn NaN where it states no velocity.
         gate, base, base_v: the class's largest NIS of a velocity, and its variances of place and velocity.
-        flags: STATED, the fix states how good it is; SIDES, there are sides; PAUSED, its side has been the same for long; SAME,
-            the fix before was of the same receiver.
+        side_s: since its side changed.
+        flags: STATED, the fix states how good it is; SIDES, there are sides; SAME, the fix before was of the same receiver.
     """
     at = WIDTH * modes.shape[0]
     to = at + TAIL
@@ -863,7 +959,9 @@ def _follow(
     count, r, count_v = row[to + NOISE], row[to + NOISE + 1], row[to + NOISE + 2]
     r_v, count_l, r_l = row[to + NOISE + 3], row[to + NOISE + 4], row[to + NOISE + 5]
     said = base
+    says = max(r_ee, r_nn)
     if not flags & STATED:
+        says = min(r, base)
         r_ee = r_nn = r
         r_en = 0.0
     else:
@@ -884,16 +982,20 @@ def _follow(
         if has_v:
             v0 = c * ve + s * vn
             v1 = -s * ve + c * vn
-    wide = max(r00, r11)
     here_e, here_n, here_r = row[to + TWO], row[to + TWO + 1], row[to + TWO + 2]
-    other_e, other_n, other_r, turns = row[to + TWO + 3], row[to + TWO + 4], row[to + TWO + 5], row[to + TWO + 6]
+    other_e, other_n, other_r = row[to + TWO + 3], row[to + TWO + 4], row[to + TWO + 5]
+    turns, odds, quick, off = row[to + TWO + 6], row[to + TWO + 7], row[to + TWO + 8], row[to + TWO + 9]
     if flags & SIDES:
-        changed, here_e, here_n, here_r, other_e, other_n, other_r, turns = sided(
-            flags & PAUSED != 0, z0, z1, wide, here_e, here_n, here_r, other_e, other_n, other_r, turns)
-        if turns >= TURNS and APART_LEAST_M < math.hypot(here_e - other_e, here_n - other_n) <= APART_MOST_M:
+        if is_torn(turns, odds, math.hypot(here_e - other_e, here_n - other_n), here_r + other_r):
+            return 0
+        side, here_e, here_n, here_r, other_e, other_n, other_r, turns, odds, quick, off = sided(
+            dt_s, side_s, z0, z1, says, math.hypot(v0, v1) if has_v else 0.0, here_e, here_n, here_r, other_e, other_n, other_r,
+            turns, odds, quick, off)
+        if is_torn(turns, odds, math.hypot(here_e - other_e, here_n - other_n), here_r + other_r):
             return 0
     else:
-        changed, here_e, here_n, here_r, other_e, other_n, other_r, turns = True, z0, z1, wide, z0, z1, wide, 0.0
+        side, here_e, here_n, here_r, other_e, other_n, other_r, turns, odds, quick, off = (
+            3, z0, z1, says + FIX_LEAST, z0, z1, -1.0, 0.0, 0.0, 0.0, 0.0)
     out = np.empty(at + TAIL)
     _stepped(row, out, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, spread, gate)
     if not out[at + 15] >= OUTLIER_MOST or not (abs(out[at]) <= REANCHOR_M and abs(out[at + 2]) <= REANCHOR_M):
@@ -940,25 +1042,26 @@ def _follow(
         row[to + ANCHOR + 2 + k] = (bias, spot_e, spot_n, stay_e, stay_n, stay_s)[k]
     for k in range(6):
         row[to + NOISE + k] = (count, r, count_v, r_v, count_l, r_l)[k]
-    for k in range(7):
-        row[to + TWO + k] = (here_e, here_n, here_r, other_e, other_n, other_r, turns)[k]
+    for k in range(10):
+        row[to + TWO + k] = (here_e, here_n, here_r, other_e, other_n, other_r, turns, odds, quick, off)[k]
     for k in range(4):
         row[to + WHITE + k] = (white, white_n, z0 - e, z1 - n)[k]
     _told(row, at)
-    return USED | (CHANGED if changed else 0) | (LEFT if left else 0)
+    return USED | (CHANGED if side & 1 else 0) | (FIRST if side & 2 else 0) | (LEFT if left else 0)
 
 
 def follow(
-    row, awake_from, table, brought, modes, dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, gate, base, base_v, flags,
+    row, awake_from, table, brought, modes, dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, gate, base, base_v, side_s, flags,
 ):  # fmt: skip
     """``_follow``, from outside."""
     return _follow(
-        row, awake_from, table, brought, modes, dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, gate, base, base_v, flags
-    )
+        row, awake_from, table, brought, modes, dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, gate, base, base_v, side_s,
+        flags,
+    )  # fmt: skip
 
 
 def follow_all(
-    row, awake_from, tables, brought, modes, rows, whole, waits, told, n, gate, base, base_v, stated, sided, pause_ns,
+    row, awake_from, tables, brought, modes, rows, whole, waits, told, n, gate, base, base_v, stated, sides, second_ns,
     turned_ns,
 ):  # fmt: skip
     """``follow`` with n fixes of the device heard last, one after the other, until one is no such fix: how many they were.
@@ -968,26 +1071,28 @@ def follow_all(
         rows: as ``ring.table`` has them, of each from the second on lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn; whole: the same
             as whole numbers, the first of each when it was; waits: (n, 2), of each dt_s and which of the tables its is.
         told: (n, 8), what the filter says after each: NIS, then of the place lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn.
-        stated: whether they state how good they are; sided: whether there are sides before the first; pause_ns: on one side
-            for longer, its side has been the same for long.
-        turned_ns: when its side last changed and when it last left its spot; changed in place.
+        stated: whether they state how good they are; sides: whether there are sides before the first; second_ns: a second.
+        turned_ns: when its side last changed, when it last left its spot, and that before its two sides were there; changed in
+            place.
     """
     at = WIDTH * modes.shape[0]
     x = at + TAIL + PLACE
     for i in range(n):
         flags = SAME | STATED if stated else SAME
-        if sided:
+        side_s = 0.0
+        if sides:
             flags |= SIDES
-            if whole[i, 0] - turned_ns[0] > pause_ns:
-                flags |= PAUSED
+            side_s = (whole[i, 0] - turned_ns[0]) / second_ns
         did = _follow(
             row, awake_from, tables[int(waits[i, 1])], brought, modes, waits[i, 0], rows[i, 1], rows[i, 2], rows[i, 3],
-            rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], gate, base, base_v, flags)
+            rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], gate, base, base_v, side_s, flags)
         if not did:
             return i
-        sided = True
+        sides = True
         if did & CHANGED:
             turned_ns[0] = whole[i, 0]
+        if did & FIRST:
+            turned_ns[2] = turned_ns[1]
         if did & LEFT:
             turned_ns[1] = whole[i, 0]
         told[i, 0] = row[at + 14]
@@ -1045,9 +1150,9 @@ def place_all(lat0_deg, lon0_deg, x, told):
 
 #: What those of ``Compiled`` call, in the order in which one needs the other.
 _INNER = (
-    "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "sided", "mean_of",
-    "found_of", "lasts", "unsaid", "lasting_share", "boasts", "whiter", "wandered", "rested", "gone_on", "_en", "_geodetic",
-    "_rotated", "_lasting", "_told", "_holding", "_any_way", "_show", "_follow",
+    "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "is_torn", "unseen", "sided",
+    "mean_of", "found_of", "lasts", "unsaid", "lasting_share", "boasts", "whiter", "wandered", "rested", "gone_on", "_en",
+    "_geodetic", "_rotated", "_lasting", "_told", "_holding", "_any_way", "_show", "_follow",
 )  # fmt: skip
 
 
@@ -1081,7 +1186,7 @@ def compiled() -> Compiled:
         "begin": numba.void(row, flat, table, modes, *[number] * 9),
         "show": numba.boolean(row, number, table, table, modes, *[number] * 4, numba.boolean),
         "show_all": whole(row, number, tables, wholes, table, modes, row, *[number] * 3, numba.boolean, modes),
-        "follow": whole(row, number, table, table, modes, *[number] * 11, whole),
+        "follow": whole(row, number, table, table, modes, *[number] * 12, whole),
         "follow_all": whole(row, number, tables, table, modes, modes, numba.int64[:, ::1], modes, modes, whole, *[number] * 3,
                             numba.boolean, numba.boolean, whole, wholes),
         "squeeze": whole(row, modes, row),

@@ -22,24 +22,25 @@ from tracking.kept import kept, packed
 from tracking.kernel import (
     ANCHOR,
     CHANGED,
+    FIRST,
+    FIX_LEAST,
     FOLLOWED,
     HEAD,
     LASTING,
     LEFT,
     NOISE,
     NOISE_PRIOR,
-    PAUSED,
     PLACE,
     SAME,
     SHOWN,
     SIDES,
     STATED,
     TAIL,
-    TURNS,
     TWO,
     WAY,
     WHITE,
     WIDTH,
+    is_torn,
     lasts,
     unsaid,
 )
@@ -47,9 +48,9 @@ from tracking.learnt import NOISE_DEVICES, DeviceNoise, DeviceNoises
 from tracking.measurement import Measurement
 from tracking.motion import Bank
 from tracking.ring import Ring
-from tracking.sides import PAUSE_NS, Sides
+from tracking.sides import Sides
 
-_STATE, _FILTER, _SIX, _SEVEN = struct.Struct("14d"), struct.Struct("21d"), struct.Struct("6d"), struct.Struct("7d")
+_STATE, _FILTER, _SIX, _TEN = struct.Struct("14d"), struct.Struct("24d"), struct.Struct("6d"), struct.Struct("10d")
 _TWO, _THREE, _FOUR = struct.Struct("2d"), struct.Struct("3d"), struct.Struct("4d")
 _EIGHT, _PLACED = struct.Struct("8d"), struct.Struct("16d")
 #: NIS, then of the place lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn, and what is shown of P: p_ee, p_v_ee, p_v_en, p_nn,
@@ -64,8 +65,9 @@ Told = tuple[float, ...]
 STRETCH = 32
 _WAITED = [struct.Struct(f"{2 * n}d") for n in range(STRETCH + 1)]
 _WAITS: Any = np.empty((STRETCH, 2))
-_SAID, _TURNED = np.empty((STRETCH, 8)), np.empty(2, np.int64)
-_NEVER_NS = -(2**63)
+_SAID, _TURNED = np.empty((STRETCH, 8)), np.empty(3, np.int64)
+#: It never moved; nothing is new.
+_NEVER_NS, _OLD_NS = -(2**63), -(2**63) + 1
 #: What ``packed`` writes; more motions there are in no class.
 _NUMBERS: Any = np.empty(HEAD + 64 * WIDTH)
 
@@ -93,7 +95,8 @@ class Running:
 
     __slots__ = (
         "_at", "_known", "_noises", "_which", "changed_ns", "device", "first_ns", "hits", "last", "made", "model", "motion",
-        "moved_ns", "receivers", "recent", "refused", "rival", "row", "shown_ns", "sided", "time_ns", "updated_ns",
+        "moved_ns", "receivers", "recent", "refused", "rival", "row", "shown_ns", "sided", "stood_ns", "time_ns",
+        "updated_ns",
     )  # fmt: skip
 
     def __init__(self, model: Model):
@@ -126,6 +129,11 @@ class Running:
         self.rival: Rival | None = None
         self.receivers: Receivers = ()
         self.hits, self.refused, self.recent, self.sided, self.changed_ns = 1, 0, 0, False, 0
+        self.stood_ns: int | None = None
+        if m.origin == "fix":
+            self.sided, self.changed_ns = True, time_ns
+            r = max(m.r_ee, m.r_nn) + FIX_LEAST
+            _TEN.pack_into(self.row, self._at + 8 * (TAIL + TWO), 0.0, 0.0, r, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0)
 
     def load(self, core: Core) -> None:
         """Go on from a Core."""
@@ -139,11 +147,11 @@ class Running:
         sides = core.sides
         self.sided = sides is not None
         if sides is not None:
-            self.changed_ns = sides.changed_ns
-            _SEVEN.pack_into(row, at + 8 * TWO, sides.e, sides.n, sides.r, sides.other_e, sides.other_n, sides.other_r,
-                             sides.count)  # fmt: skip
+            self.changed_ns, self.stood_ns = sides.changed_ns, sides.moved_ns
+            _TEN.pack_into(row, at + 8 * TWO, sides.e, sides.n, sides.r, sides.other_e, sides.other_n, sides.other_r,
+                            sides.count, sides.sure, sides.quick, sides.off)  # fmt: skip
         else:
-            self.changed_ns = 0
+            self.changed_ns, self.stood_ns = 0, None
         self.made, self._noises, self._which, self._known, self.device = core, core.noise, -1, False, core.device
         self.last = core.device
         self.time_ns, self.updated_ns = core.time_ns, core.updated_ns
@@ -158,8 +166,7 @@ class Running:
         if core is None:
             row = self.row
             told = _FILTER.unpack_from(row, self._at + 8 * (TAIL + ANCHOR))
-            e, n, r, other_e, other_n, other_r, count = told[14:]
-            sides = Sides(self.changed_ns, e, n, r, other_e, other_n, other_r, int(count)) if self.sided else None
+            sides = self._sides()
             core = self.made = Core(
                 self.time_ns, told[0], told[1], Bank(row.data[: self._at // 8].tobytes()), _STATE.unpack_from(row, self._at),
                 self.time_ns, self.first_ns, told[2], self.hits, self.refused, told[3], told[4], self.moved_ns, self.rival, 0,
@@ -175,22 +182,26 @@ class Running:
             return packed(self.made)
         row, numbers = self.row, _NUMBERS
         n = self.motion.squeeze(row, self.motion.kinds, numbers)
-        sides = None
-        if self.sided:
-            e, n_, r, other_e, other_n, other_r, count = _SEVEN.unpack_from(row, self._at + 8 * (TAIL + TWO))
-            sides = Sides(self.changed_ns, e, n_, r, other_e, other_n, other_r, int(count))
         time_ns = self.time_ns
         return kept(numbers[:n].tobytes(), (
             time_ns, time_ns, self.first_ns, self.hits, self.refused, self.moved_ns, self.rival, 0, self.recent, True,
-            self.last, time_ns, False, self._learnt(), sides, self.receivers,
+            self.last, time_ns, False, self._learnt(), self._sides(), self.receivers,
         ))  # fmt: skip
+
+    def _sides(self) -> Sides | None:
+        """Whether its fixes are from the same two places in turn."""
+        if not self.sided:
+            return None
+        e, n, r, other_e, other_n, other_r, count, sure, quick, off = _TEN.unpack_from(self.row, self._at + 8 * (TAIL + TWO))
+        return Sides(self.changed_ns, self.stood_ns, e, n, r, other_e, other_n, other_r, int(count), sure, quick, int(off))
 
     @property
     def eventful(self) -> bool:
         """``Core.eventful``."""
         if self.recent or self.rival is not None or self.receivers:
             return True
-        return self.sided and self.row[self._at // 8 + TAIL + TWO + 6] >= TURNS
+        e, n, r, other_e, other_n, other_r, count, sure, _, _ = _TEN.unpack_from(self.row, self._at + 8 * (TAIL + TWO))
+        return self.sided and is_torn(count, sure, math.hypot(e - other_e, n - other_n), r + other_r)
 
     @property
     def way(self) -> Way:
@@ -255,8 +266,10 @@ class Running:
         if not self._known and m.r_v != model.base_v:
             return False
         flags, dt_s, table = (STATED if m.stated else 0) | (SAME if device == self.last else 0), 0.0, motion.brought
+        side_s = 0.0
         if self.sided:
-            flags |= SIDES | PAUSED if time_ns - self.changed_ns > PAUSE_NS else SIDES
+            flags |= SIDES
+            side_s = (time_ns - self.changed_ns) / NS
         if time_ns > self.updated_ns:
             dt_s = (time_ns - self.updated_ns) / NS
             table = motion.chances(dt_s)
@@ -265,7 +278,7 @@ class Running:
             ve, vn = 0.0, math.nan
         did = motion.follow(
             self.row, motion.awake_from, table, motion.brought, motion.kinds, dt_s, m.lat_deg, m.lon_deg, m.r_ee, m.r_en,
-            m.r_nn, ve, vn, model.preset.gate, model.base, model.base_v, flags,
+            m.r_nn, ve, vn, model.preset.gate, model.base, model.base_v, side_s, flags,
         )  # fmt: skip
         if not did:
             return False
@@ -276,6 +289,8 @@ class Running:
             self.recent = self.recent << 1 & 0xFF
         if did & CHANGED:
             self.changed_ns = time_ns
+        if did & FIRST:
+            self.stood_ns = self.moved_ns
         if did & LEFT:
             self.moved_ns = time_ns
         rival = self.rival
@@ -311,10 +326,10 @@ class Running:
             else:
                 waits += 0.0, 0
         _WAITED[n].pack_into(_WAITS, 0, *waits)
-        _TURNED[0], _TURNED[1] = self.changed_ns, _NEVER_NS
+        _TURNED[:] = self.changed_ns, _NEVER_NS if self.moved_ns is None else self.moved_ns, _OLD_NS
         n = motion.follow_all(
             self.row, motion.awake_from, motion.tables, motion.brought, motion.kinds, rows, rows.view(np.int64), _WAITS, _SAID,
-            n, model.preset.gate, base, model.base_v, stated, self.sided, PAUSE_NS, _TURNED,
+            n, model.preset.gate, base, model.base_v, stated, self.sided, NS, _TURNED,
         )  # fmt: skip
         if not n:
             return []
@@ -322,9 +337,11 @@ class Running:
         self.time_ns = self.updated_ns = self.shown_ns = ring.time_ns(first + n - 1)
         self.hits += n
         self.recent = self.recent << n & 0xFF
-        self.changed_ns = int(_TURNED[0])
-        if _TURNED[1] != _NEVER_NS:
-            self.moved_ns = int(_TURNED[1])
+        changed_ns, moved_ns, stood_ns = _TURNED.tolist()
+        self.changed_ns = changed_ns
+        self.moved_ns = None if moved_ns == _NEVER_NS else moved_ns
+        if stood_ns != _OLD_NS:
+            self.stood_ns = None if stood_ns == _NEVER_NS else stood_ns
         return list(map(tuple, _SAID[:n].tolist()))
 
     def _learnt(self) -> DeviceNoises:

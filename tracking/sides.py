@@ -13,26 +13,35 @@ import math
 import msgspec
 
 from birddog.units import NS
-from tracking.kernel import APART_LEAST_M, APART_MOST_M, TURNS, sided
+from tracking.kernel import FIX_LEAST, PLACE_LEAST, TORN_SAID, is_torn, sided
 
-#: On one side for longer than this it is a stay, and what comes after it another matter, s.
-PAUSE_S = 600.0
-PAUSE_NS = int(PAUSE_S * NS)
+#: Two sources that are less apart than so many sigmas (squared) of the worse one's fixes may both be right.
+SAID_NIS = 12.25
 
 
 class Sides(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """The place of the newest fix and the one before it, in the track's frame (m, variance m² per axis), how often it went from
-    one to the other, and when it last did.
+    """The place of the newest fix and the one before it, in the track's frame (m, variance m² per axis).
+
+    Args:
+        changed_ns: when it last went from one to the other; moved_ns: when it had moved last before the other was new.
+        other_r: below 0 where there is no other place yet.
+        count: how often it went from one to the other.
+        sure, quick: how sure it is that this is no journey with stops, nor one that hardly stops (logs of odds).
+        off: how many fixes in a row were at neither.
     """
 
     changed_ns: int
+    moved_ns: int | None
     e: float
     n: float
     r: float
     other_e: float
     other_n: float
-    other_r: float
+    other_r: float = -1.0
     count: int = 0
+    sure: float = 0.0
+    quick: float = 0.0
+    off: int = 0
 
     @property
     def apart_m(self) -> float:
@@ -41,23 +50,43 @@ class Sides(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     @property
     def torn(self) -> bool:
-        """Whether it is two sources that disagree."""
-        return self.count >= TURNS and APART_LEAST_M < self.apart_m <= APART_MOST_M
+        """Whether it is shown between two places."""
+        return is_torn(self.count, self.sure, self.apart_m, self.r + self.other_r)
+
+    @property
+    def said(self) -> bool:
+        """Whether it is two sources that disagree, beyond doubt: by more than the worse of them may be off for minutes."""
+        least2 = SAID_NIS * max(self.r, self.other_r) / PLACE_LEAST
+        return self.torn and min(self.sure, self.quick) >= TORN_SAID and self.apart_m**2 >= least2
+
+    @property
+    def place(self) -> tuple[float, float, float]:
+        """(e, n, variance per axis) of the place of the newest fix."""
+        return self.e, self.n, self.r / PLACE_LEAST
 
     @property
     def middle(self) -> tuple[float, float, float]:
         """(e, n, variance per axis) of a place between the two that covers both."""
-        return (
-            (self.e + self.other_e) / 2.0, (self.n + self.other_n) / 2.0, self.apart_m**2 / 12.0 + max(self.r, self.other_r)
-        )  # fmt: skip
+        r = max(self.r, self.other_r) / PLACE_LEAST
+        return (self.e + self.other_e) / 2.0, (self.n + self.other_n) / 2.0, self.apart_m**2 / 12.0 + r
 
 
-def after(old: Sides | None, time_ns: int, e_m: float, n_m: float, r: float) -> Sides:
-    """The sides after one more fix."""
+def after(
+    old: Sides | None, time_ns: int, dt_s: float, e_m: float, n_m: float, r: float, speed_mps: float, moved_ns: int | None
+) -> Sides:
+    """The sides after one more fix.
+
+    Args:
+        dt_s: since the fix before; r: the variance per axis that it states; speed_mps: that it states, else 0.
+        moved_ns: when it moved last, before this fix.
+    """
     if old is None:
-        return Sides(time_ns, e_m, n_m, r, e_m, n_m, r)
-    paused = time_ns - old.changed_ns > PAUSE_NS
-    changed, e, n, v, other_e, other_n, other_r, count = sided(
-        paused, e_m, n_m, r, old.e, old.n, old.r, old.other_e, old.other_n, old.other_r, old.count
-    )
-    return Sides(time_ns if changed else old.changed_ns, e, n, v, other_e, other_n, other_r, int(count))
+        return Sides(time_ns, moved_ns, e_m, n_m, r + FIX_LEAST, e_m, n_m)
+    did, e, n, v, other_e, other_n, other_r, count, sure, quick, off = sided(
+        dt_s, (time_ns - old.changed_ns) / NS, e_m, n_m, r, speed_mps, old.e, old.n, old.r, old.other_e, old.other_n,
+        old.other_r, old.count, old.sure, old.quick, old.off,
+    )  # fmt: skip
+    return Sides(
+        time_ns if did & 1 else old.changed_ns, moved_ns if did & 2 else old.moved_ns, e, n, v, other_e, other_n, other_r,
+        int(count), sure, quick, int(off),
+    )  # fmt: skip

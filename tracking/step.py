@@ -34,6 +34,7 @@ from tracking.bank import NEW_V
 from tracking.core import RIVAL_S, Core, Model, Place, Rival, White
 from tracking.engine import State
 from tracking.kernel import (
+    ALONE_S,
     FALSE,
     FALSE_SCALE_M,
     LASTING,
@@ -62,7 +63,6 @@ from tracking.motion import (
     stepped,
 )
 from tracking.running import Running, runs
-from tracking.sides import Sides
 from tracking.sides import after as sides_after
 
 __all__ = [
@@ -104,6 +104,7 @@ def _begin(m: Measurement, model: Model) -> Core:
         time_ns=m.time_ns, lat0_deg=m.lat_deg, lon0_deg=m.lon_deg, bank=fit.bank, x=fit.x, updated_ns=m.time_ns,
         first_ns=m.time_ns, bias=_lasting(m, (), class_variance(m, model.preset), 0.0), fixed=m.origin == "fix",
         device=m.device if m.origin == "fix" else "", fix_ns=m.time_ns if m.origin == "fix" else 0,
+        sides=sides_after(None, m.time_ns, 0.0, 0.0, 0.0, max(m.r_ee, m.r_nn), 0.0, None) if m.origin == "fix" else None,
     )  # fmt: skip
 
 
@@ -283,16 +284,21 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     usual = None if lever is not None else followed(core, m, model)
     if usual is not None:
         return usual[0], "used", usual[1]
-    said = (m.r_ee + m.r_nn) / 2.0 if base is not None and m.stated else base
+    said, says = (m.r_ee + m.r_nn) / 2.0 if base is not None and m.stated else base, max(m.r_ee, m.r_nn)
     m = m if base is None else believed(core.noise, m, _share(core, m), textbook=motion.engine is not None)
     seen, nis = _in_frame(core, m), math.inf
     if seen is not None:
         z, v = seen
         if m.origin == "fix":
-            sides = sides_after(core.sides, m.time_ns, z[0], z[1], max(z[2], z[4]))
+            since_s, speed = max(0, m.time_ns - core.updated_ns) / NS, 0.0 if v is None else math.hypot(v[0], v[1])
+            says = says if m.stated else min(says, max(z[2], z[4]))
+            torn = core.sides is not None and core.sides.torn
+            sides = sides_after(core.sides, m.time_ns, since_s, z[0], z[1], says, speed, core.moved_ns)
             core = replace(core, sides=sides)
-            if sides.torn:
-                return _between(core, m, sides, model), "used", 0.0
+            if sides.torn and sides.off == 0:
+                return _stands(core, m, sides.middle, model), "used", 0.0
+            if torn and not sides.torn and m.time_ns - sides.changed_ns > ALONE_S * NS:
+                return _stands(core, m, sides.place, model), "used", 0.0
         if v is not None:
             v = (*v[:3], preset.gate)
         dt_s = max(0, m.time_ns - core.updated_ns) / NS
@@ -332,14 +338,20 @@ def followed(core: Core, m: Measurement, model: Model) -> tuple[Core, float, Pla
     return (running.core(), running.told()[0], running.place) if running.follow(m) else None
 
 
-def _between(core: Core, m: Measurement, sides: Sides, model: Model) -> Core:
-    """The Core of what two sources steadily hold to be in two places: it stands between them, and may be at either."""
-    e, n, r = sides.middle
+def _stands(core: Core, m: Measurement, where: tuple[float, float, float], model: Model) -> Core:
+    """The Core of what stands between the two places that its sources steadily hold it to be in, or at one of them again: it
+    has not moved since before they differed.
+
+    Args:
+        where: e, n, and the variance per axis.
+    """
+    e, n, r = where
     still = replace(m, r_ee=r, r_en=0.0, r_nn=r, ve_mps=0.0, vn_mps=0.0, r_v=model.preset.velocity_sigma_mps**2, stated=True)
     fit = _fresh(still, model.motion, model.preset.speed_sigma_mps)
     bank = shifted(fit.bank, -e, -n, 1.0, 0.0)
     x = (e, 0.0, n, 0.0, *fit.x[4:])
-    core = replace(core, bias=r, rival=None, recent=0)
+    moved_ns = core.moved_ns if core.sides is None else core.sides.moved_ns
+    core = replace(core, bias=r, rival=None, recent=0, spot_e=e, spot_n=n, stay_e=e, stay_n=n, moved_ns=moved_ns)
     return _settled(core, bank, x, still, core.noise, None)
 
 

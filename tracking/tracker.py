@@ -18,13 +18,14 @@ import msgspec
 from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackPoint, Value
 from birddog.units import NS
-from tracking.arms import of
+from tracking.arms import TOGETHER_M, of
 from tracking.assign import Spot
 from tracking.book import Book
 from tracking.budget import Allowed
 from tracking.contact import Look
 from tracking.crowd import Rider
 from tracking.doubt import TURNS, beyond_reach_m, turns_after
+from tracking.kernel import ALONE_S
 from tracking.looks import LookLog
 from tracking.measurement import Measurement
 from tracking.obeyed import merged_keys
@@ -328,14 +329,10 @@ class Tracker:
         self._outliers(live, m, outcome, nis, newest, model, book)
         if newest.receivers and m.origin == "fix":
             self._beside(live, m, newest, book)
-        torn = newest.sides is not None and newest.sides.torn and not newest.may_be_beside
-        if m.origin == "fix" and newest.sides is not None and torn and "parted" not in s.open_events:
-            who = " and ".join(s.fixers) if len(s.fixers) == 2 else "its sources"
-            text = f"{who} are {newest.sides.apart_m:.0f} m apart, in turn and steadily: shown between them"
-            self._warned(live, "two_places", m, book, text)
         if m.origin == "fix":
             self._receivers_parted(live, m, newest, book)
             self._contradicted(live, m, newest, book)
+            self._two_places(live, m, newest, book)
         if m.origin == "tag_read" and newest.fixed:
             self._parted(live, m, outcome, nis, newest, model, book)
 
@@ -382,8 +379,23 @@ class Tracker:
         s, away_m = live.state, beyond_reach_m(newest, m, model)
         if away_m > 0.0 and not newest.parted and not newest.beside:
             s.turns = turns_after(s.turns, newest, m, away_m, book.now_ns, int(self.presets.alarm_window_s * NS))
-            if s.turns.count >= TURNS:
-                self._warned(live, "two_places", m, book, f"in two places in turn, {away_m / 1000:.1f} km apart: one is false")
+            if s.turns.count >= TURNS and "two_places" not in s.open_events:
+                self._goes(live, "two_places", m, book, f"in two places in turn, {away_m / 1000:.1f} km apart: one is false")
+
+    def _two_places(self, live: LiveTrack, m: Measurement, newest: Core, book: Book) -> None:
+        """One event from when its fixes come from two places in turn beyond doubt to when they do no more."""
+        s, sides = live.state, newest.sides
+        torn = sides is not None and sides.torn and not newest.may_be_beside
+        leaps = s.turns is not None and s.turns.count >= TURNS and book.now_ns - s.turns.last_ns <= ALONE_S * NS
+        if "two_places" in s.open_events:
+            if not torn and not leaps or "parted" in s.open_events:  # which says it, and more
+                self._over(live, "two_places", m, book)
+        elif torn and sides is not None and sides.said and "parted" not in s.open_events:
+            if newest.receivers and sides.apart_m <= 1.2 * TOGETHER_M:
+                return  # a lorry and its trailer: no further apart than what is taken to be together
+            who = " and ".join(s.fixers) if len(s.fixers) == 2 else "its sources"
+            text = f"{who} are {sides.apart_m:.0f} m apart, in turn and steadily: shown between them"
+            self._goes(live, "two_places", m, book, text)
 
     def _contradicted(self, live: LiveTrack, m: Measurement, newest: Core, book: Book) -> None:
         """One event from when most of the last fixes are refused to when most are used again."""
