@@ -533,8 +533,8 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, al
     """The distance to each other receiver, and whether it is another than it was."""
     if "parted" in live.state.open_events:  # it says the same, and more; what they are apart after it is asked anew
         _ends_drifts(sources, m.time_ns, book)
-        for pair in sources.pairs.values():
-            pair.sum, pair.offset = 0.0, Offset()
+        for told in sources.pairs.values():
+            told.sum, told.offset = 0.0, Offset()
         return
     for name, other in sources.of.items():
         found = None if other is source or other.last is None else _apart(source, other.last)

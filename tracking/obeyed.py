@@ -19,6 +19,7 @@ class Decided(msgspec.Struct, frozen=True):
         devices: the identities that came with a merge, or went with a split.
         state: the packed ``TrackState`` of what was merged into this one; of a split the packed ``Core`` before the ring as it
             was, where what the receiver had left in it was taken out.
+        before: of a merge the packed filter and ring of this track before it, as a ``TrackState``.
     """
 
     number: int
@@ -27,6 +28,7 @@ class Decided(msgspec.Struct, frozen=True):
     keys: list[str] = []
     devices: list[str] = []
     state: bytes = b""
+    before: bytes = b""
 
 
 def merged_keys(decided: list[Decided]) -> list[str]:

@@ -34,7 +34,9 @@ def merge(tracker: Tracker, live: LiveTrack, decision: Decision, number: int, bo
     tracker.catch_up(other, book)
     keys = sorted(key for key, whose in tracker.by_key.items() if whose is other)
     known = [name for name in o.identities if name not in s.identities]
-    one = Decided(number, "merge", None, keys, known, _ENCODE(other.saved()))
+    was = live.saved()
+    before = TrackState(track_id=s.track_id, operation=s.operation, base=was.base, ring=was.ring)
+    one = Decided(number, "merge", None, keys, known, _ENCODE(other.saved()), _ENCODE(before))
     _end(tracker, other, book)
     for key in keys:
         tracker.by_key[key] = live
@@ -108,9 +110,23 @@ def unmerged(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tup
         tracker.by_key[key] = back
     theirs = [m for m in s.ring if m.device in one.devices or m in state.ring]
     _move(tracker, theirs, live, back)
+    _as_before(live, one)
     _withdrawn(tracker, live, theirs, book)
     _retold(tracker, theirs, book, live, back)
     return True, f"{state.track_id} is a track of its own again", back
+
+
+def _as_before(live: LiveTrack, merge: Decided) -> None:
+    """What a merge brought is in no filter of the track any more: what has left its ring since goes on from where it stood.
+
+    Where more has left it than the merge found there, some of its own is in no ring, and its filter stays as it is.
+    """
+    before, ring = _DECODER.decode(merge.before), live.state.ring
+    base_ns = live.base_ns
+    if base_ns is None or not before.ring.n or base_ns > before.ring.newest_ns:
+        return
+    own = [m for m in before.ring if m.time_ns <= base_ns]
+    live.restart(LiveTrack(before).base, [*own, *ring])
 
 
 def unsplit(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tuple[bool, str]:

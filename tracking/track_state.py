@@ -592,6 +592,13 @@ class LiveTrack:
             ring = self.state.ring
             del ring[: bisect.bisect_right(ring.times_ns, base.time_ns)]
 
+    def restart(self, base: Core | None, some: list[Measurement]) -> None:
+        """Begin from another filter and exactly these measurements, which are later."""
+        self.base = base
+        self._runs = False
+        self.state.ring = Ring(sorted(some, key=in_order))
+        self._forget(0)
+
     def _is_old(self, time_ns: int) -> bool:
         """Whether a time lies before the ring."""
         return self.base_ns is not None and time_ns <= self.base_ns

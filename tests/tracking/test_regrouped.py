@@ -93,6 +93,37 @@ def test_two_tracks_are_one_and_two_again(journal):
     assert [row.updated_ns for row in said.now(81)] == [T0 + 70 * NS, T0 + 80 * NS]
 
 
+@pytest.mark.parametrize("since_s", [0, 100, 300])
+def test_what_was_merged_by_mistake_is_in_no_filter_of_the_track_once_that_is_undone(journal, since_s):
+    """A shipment 3 km off was merged and that undone: counts, refusals, place and ellipse are as if it had never been.
+
+    An auditor's: 11 of the other's fixes stayed refused, for good, and as many were among its hits.
+    """
+    said, alone = case(journal, ("a", "S1"), ("b", "S2")), case(journal, ("a", "S1"))
+    for t in range(10, 1200 + since_s, 10):
+        if t == 1200:
+            first, second = (row.track_id for row in said.now(1199))
+            said.add(1199, decide("merge", first, other=second))
+            merged = said.seq
+        for one in (said, alone):
+            one.say(t, fix("a", t, 10.0 * t))
+        said.say(t + 4, fix("b", t + 4, 10.0 * t, 3_000.0))
+    if since_s == 0:
+        first, second = (row.track_id for row in said.now(1199))
+        said.add(1199, decide("merge", first, other=second))
+        merged = said.seq
+    end = 1200 + since_s
+    said.add(end, decide("undo", f"D{merged}"))
+    for t in range(end + 10, end + 60, 10):
+        for one in (said, alone):
+            one.say(t, fix("a", t, 10.0 * t))
+        said.say(t + 4, fix("b", t + 4, 10.0 * t, 3_000.0))
+    back, other = said.now(end + 60)
+    [truth] = alone.now(end + 60)
+    assert (back.hits, back.refused) == (truth.hits, truth.refused) and truth.refused == 0
+    assert plain([back]) == plain([truth]) and away_m(other, 10.0 * (end + 50), 3_000.0) < 120.0
+
+
 def test_what_was_merged_falls_silent_as_one(journal):
     said = case(journal, ("a", "S1"), ("b", "S2"))
     for t in range(10, 70, 10):
