@@ -18,7 +18,7 @@ import numpy as np
 from birddog.geo import distance_m, ellipse
 from birddog.model import Entry, Fix, FrameBody, RefusalBody, Track
 from birddog.units import CHI2_95_2D, NS, iso_from_ns
-from tracking import dwell, onward
+from tracking import dwell, onward, setoff
 from tracking.anchor import frame
 from tracking.book import Changes
 from tracking.fold import Fold
@@ -248,12 +248,16 @@ def _way(live: LiveTrack, model: Model, at_ns: int, quiet_s: float, row: Track) 
     overdue = dt_s > quiet_s and len(model.motion.modes) > 1
     began_ns = core.first_ns if core.moved_ns is None else core.moved_ns
     stays = ours and dwell.stays(core.moved_ns, core.first_ns, core.updated_ns, dt_s, quiet_s)
+    sets_off = ours and not stays and dt_s > 0.0 and setoff.sets_off(way)
     goes_on = ours and not stays and onward.goes_on(way, dt_s, quiet_s)
-    turns = ours and not stays and onward.turns(way, dt_s, quiet_s)
+    turns = ours and not stays and not sets_off and onward.turns(way, dt_s, quiet_s)
     by, places = "the motions", list[tuple[str, float, float]]()
     on_e, on_n = way[0] * dt_s, way[1] * dt_s
     if stays:
         by = "its stay, which goes on: the region holds it at 95 %, place and departures together"
+    if sets_off:
+        by = f"it set off within the {-way[5]:.0f} s before its last fix, at a speed that nobody knows"
+        places.append(("it stopped at once where it was last", last[0], last[2]))
     if goes_on:
         by = "its way, which goes on as it did"
         if len(core.bank) == len(model.motion.modes):  # of another class it is a moment old
@@ -266,11 +270,11 @@ def _way(live: LiveTrack, model: Model, at_ns: int, quiet_s: float, row: Track) 
                    *_sides(last[0], last[2], on_e, on_n)]  # fmt: skip
     if overdue:
         why = "its reports take long, or its clock is behind" if live.state.slow else "its report is overdue"
-        by = f"the motions; {why}, so that it may have stopped, turned or gone on"
+        by = f"{by if sets_off else 'the motions'}; {why}, so that it may have stopped, turned or gone on"
         x = predicted(core, at_ns, model, quiet_s)
         places.append(("it stopped at once where it was last", last[0], last[2]))
         places += _sides(last[0], last[2], x[0] - last[0], x[2] - last[2])
-        if way[5] != 0.0:
+        if way[5] > 0.0:
             goes_s = min(dt_s, way[2])
             e, n = way[0] * goes_s, way[1] * goes_s
             places.append(("it went on for as long as it was seen to", last[0] + e, last[2] + n))
@@ -278,7 +282,7 @@ def _way(live: LiveTrack, model: Model, at_ns: int, quiet_s: float, row: Track) 
     return {
         "drawn_by": by, "since_last_used_s": round(dt_s, 3), "overdue_after_s": round(quiet_s, 3),
         "stood_for_s": round((core.updated_ns - began_ns) / NS, 3) if stays else None,
-        "goes_on": None if way[5] == 0.0 else {
+        "goes_on": None if way[5] <= 0.0 else {
             "speed_mps": round(math.hypot(way[0], way[1]), 3),
             "course_deg": round(math.degrees(math.atan2(way[0], way[1])) % 360.0, 1), "seen_for_s": round(way[2], 1),
             "chance": round(onward.chance(way, dt_s), 4), "missed_by": round(math.sqrt(way[4]), 3),

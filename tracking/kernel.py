@@ -124,6 +124,8 @@ OUTLIER_MOST = math.log(FALSE / (2.0 * math.pi)) - 2.0 * math.log(FALSE_SCALE_M)
 LEG_S, LEG_MISS, LEG_KEEP = 45.0, 0.6, 0.9
 #: Slower than this, m/s, it drifts or swings, and stays; what goes within 37 degrees of its way (cosine) goes the same way.
 LEG_MPS, LEG_ALONG = 0.3, 0.8
+#: After so long a stay, s, its first leg says how far it went, and not how fast: nobody saw when it left (``setoff``).
+LONG_S = 300.0
 #: By how much of its length a leg is missed, squared, is the mean of about so many, and taken to begin with this.
 LEG_MEMORY, LEG_MISS2 = 5.0, 0.04
 #: ``anchor``: a state this far from its anchor (per axis) gets a new one.
@@ -690,16 +692,24 @@ def rested(
 
 def gone_on(
     way_e: float, way_n: float, on_s: float, breaks: float, miss2: float, sure: float, left: bool, de: float, dn: float,
-    dt_s: float, ve: float, vn: float,
+    dt_s: float, ve: float, vn: float, stood_s: float,
 ) -> tuple[float, float, float, float, float, float]:  # fmt: skip
     """What one more leg between two fixes says of how a thing goes on (``onward``), and how it goes now.
 
     Args:
+        sure: 1 where it is known to go so; less than 0, -dt_s, where this leg began within a lasting stay (``setoff``).
         left: whether it left its spot; de, dn: how far it went within dt_s.
         ve, vn: how fast it says that it goes now; vn NaN where it says nothing.
+        stood_s: how long it had stayed before.
     """
     says = not math.isnan(vn)
+    far = math.hypot(de, dn)
+    off_now = left and not says and stood_s >= LONG_S and far >= LEG_MPS * dt_s > 0.0
     if dt_s < LEG_S:
+        if off_now:
+            return de / dt_s, dn / dt_s, on_s, breaks, miss2, -dt_s
+        if sure < 0.0:
+            way_e = way_n = 0.0
         if not says:  # of one fix soon after another nothing is new, of more the motions know better
             return way_e, way_n, on_s, breaks, miss2, max(sure - 0.5, 0.0)
         most = max(math.hypot(way_e, way_n), math.hypot(ve, vn))
@@ -707,7 +717,6 @@ def gone_on(
             return ve, vn, on_s, breaks, miss2, 1.0
         return ve, vn, on_s, breaks, miss2, 0.0
     went = way_e != 0.0 or way_n != 0.0
-    far = math.hypot(de, dn)
     if not left or far < LEG_MPS * dt_s:  # it stays
         return 0.0, 0.0, LEG_KEEP * on_s if went else on_s, LEG_KEEP * breaks + 1.0 if went else breaks, miss2, 0.0
     was = math.hypot(way_e, way_n) * dt_s
@@ -730,6 +739,8 @@ def gone_on(
         breaks = LEG_KEEP * breaks + 1.0
     if not says:
         ve, vn = de / dt_s, dn / dt_s
+    if off_now:
+        return ve, vn, on_s, breaks, miss2, -dt_s
     return ve, vn, on_s, breaks, miss2, 1.0 if same else 0.0
 
 
@@ -892,7 +903,7 @@ def _show(row, out, into, x, awake_from, table, brought, modes, dt_s, lat0_deg, 
         _holding(out, at, e, n)
         _any_way(out, at, e, n, -e, -n)
         way = at + TAIL + WAY
-        if row[way + 5] != 0.0:
+        if row[way + 5] > 0.0:
             goes_s = min(dt_s, row[way + 2])
             _any_way(out, at, e, n, row[way] * goes_s, row[way + 1] * goes_s)
     lat, lon = _geodetic(lat0_deg, lon0_deg, out[at], out[at + 2])
@@ -1022,8 +1033,9 @@ def _follow(
         last = max(last, lasts(count_l, r_l, base))
     bias += gain * (last - bias)
     stay = to + ANCHOR + 3
+    stood_s = row[stay + 4]
     left, spot_e, spot_n, stay_e, stay_n, stay_s, away2 = rested(
-        e, n, max(p_ee, p_nn) + bias, dt_s, row[stay], row[stay + 1], row[stay + 2], row[stay + 3], row[stay + 4])
+        e, n, max(p_ee, p_nn) + bias, dt_s, row[stay], row[stay + 1], row[stay + 2], row[stay + 3], stood_s)
     if not left and dt_s > 0.0 and stay_s > STOOD_S:
         count_l, r_l = wandered(count_l, r_l, dt_s, stay_s, away2)
     way = to + WAY
@@ -1033,7 +1045,7 @@ def _follow(
         ahead_e, ahead_n = 0.0, math.nan
     way_e, way_n, on_s, breaks, miss2, sure = gone_on(
         row[way], row[way + 1], row[way + 2], row[way + 3], row[way + 4], row[way + 5], left, e - row[at], n - row[at + 2],
-        dt_s, ahead_e, ahead_n)
+        dt_s, ahead_e, ahead_n, stood_s)
     for k in range(at + TAIL):
         row[k] = out[k]
     for k in range(6):

@@ -26,7 +26,7 @@ TURNS = 0.7
 def chance(way: Way, dt_s: float) -> float:
     """That it goes on as it does for so long, as far as its past says."""
     on_s, breaks, sure = way[2], way[3], way[5]
-    return float((on_s / (on_s + dt_s)) ** (1.0 + breaks)) if sure and on_s > 0.0 else 0.0
+    return float((on_s / (on_s + dt_s)) ** (1.0 + breaks)) if sure > 0.0 and on_s > 0.0 else 0.0
 
 
 def goes_on(way: Way, dt_s: float, quiet_s: float) -> bool:
@@ -75,7 +75,7 @@ def may_go_on(last: State, way: Way, x: State, dt_s: float) -> State:
     """
     on_s, sure = way[2], way[5]
     goes_s = min(dt_s, on_s)
-    return any_way(last, x, way[0] * goes_s, way[1] * goes_s) if sure else x
+    return any_way(last, x, way[0] * goes_s, way[1] * goes_s) if sure > 0.0 else x
 
 
 def any_way(last: State, x: State, e: float, n: float) -> State:

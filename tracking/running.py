@@ -210,6 +210,11 @@ class Running:
         return way
 
     @property
+    def sets_off(self) -> bool:
+        """``setoff.sets_off`` of its way: whether it was seen to leave at its last fix comes first, for that costs nothing."""
+        return self.moved_ns == self.updated_ns and bool(self.row[self._at // 8 + TAIL + WAY + 5] < 0.0)
+
+    @property
     def place(self) -> Place:
         """Where it is on Earth."""
         told = _PLACED.unpack_from(self.row, self._at + 8 * (TAIL + PLACE))

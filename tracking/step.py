@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from birddog.geo import distance_m
 from birddog.units import NS
-from tracking import arms, dwell, onward
+from tracking import arms, dwell, onward, setoff
 from tracking import engine as scalar_engine
 from tracking.anchor import REANCHOR_M, frame, near_en, rotated, turn
 from tracking.arms import Receiver
@@ -83,6 +83,9 @@ ANY_MEANS_MPS = 340.0
 BOTH_M = 50_000.0
 #: What goes faster than this, m/s, turns or brakes once in so many seconds.
 TURN_MPS, TURN_S = 3.0, 600.0
+#: One sigma per axis of the speed, m/s, of what sets off; a lasting stop of the bank's ends once in so many seconds; what was
+#: seen to set off goes on.
+OFF_MPS, LEAVES_S, GOES_ON = 25.0, 7200.0, 0.9
 #: A doubted fix with a NIS of no more about the track is where the track is (2 degrees of freedom, 0.99).
 AGREES_NIS = 9.21
 #: A fix brings a leap with it that leaves more than this times the speed, and so many m/s.
@@ -165,6 +168,38 @@ def _turned(core: Core, m: Measurement, z: Position, dt_s: float, motion: Motion
     )  # fmt: skip
     nis, det = scalar_engine.innovation(state, *z)
     log = -0.5 * (nis + math.log(det)) - math.log(2.0 * math.pi) + math.log(-math.expm1(-dt_s / TURN_S))
+    after = scalar_engine.update_position(state, *z)
+    return Fit(adopted(after, motion), after, nis, log, 0.0)
+
+
+def _off(core: Core, m: Measurement, z: Position, dt_s: float, motion: Motion) -> Fit | None:
+    """The bank of what stood and set off since its last fix, or had set off just before that, at any speed of a road; None
+    where that can't be asked.
+
+    A stay of which no more is known than that it has lasted for T ends within t with the chance t / (T + t) (``dwell``), and
+    the bank's own lasting stop within ``LEAVES_S``.  It left at any moment: the place is a part of what its speed makes of the
+    whole time.  Of what was seen to set off its speed is not known either, but that it goes.
+    """
+    x = core.x
+    if dt_s <= 0.0 or not _own(core, m) or len(motion.modes) == 1:
+        return None
+    v2, ve, vn, share, cross, begins = OFF_MPS**2, 0.0, 0.0, 1.0 / 3.0, 1.0 / 2.0, GOES_ON
+    if setoff.sets_off(core.way):
+        share, cross = 1.0, 1.0
+        faster = min(1.5, setoff.ROAD_MPS / max(math.hypot(core.way[0], core.way[1]), 1.0))
+        ve, vn = core.way[0] * max(faster, 1.0), core.way[1] * max(faster, 1.0)
+    elif core.stay_s > 0.0 and math.hypot(x[1], x[3]) < TURN_MPS:
+        stood_s = (core.updated_ns - (core.first_ns if core.moved_ns is None else core.moved_ns)) / NS
+        begins = max(dt_s / (stood_s + dt_s), -math.expm1(-dt_s / LEAVES_S))
+    else:
+        return None
+    place, both = share * v2 * dt_s * dt_s, cross * v2 * dt_s
+    state = (
+        x[0] + dt_s * ve, ve, x[2] + dt_s * vn, vn,
+        x[4] + place, both, x[6], 0.0, v2, 0.0, 0.0, x[11] + place, both, v2,
+    )  # fmt: skip
+    nis, det = scalar_engine.innovation(state, *z)
+    log = -0.5 * (nis + math.log(det)) - math.log(2.0 * math.pi) + math.log(begins)
     after = scalar_engine.update_position(state, *z)
     return Fit(adopted(after, motion), after, nis, log, 0.0)
 
@@ -310,7 +345,7 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
             false_log = _outlier_log(moments(bank, dt_s, motion), z)
             fits = fit.log >= false_log
             if not fits and _decides(core, m):
-                turned = _turned(core, m, z, dt_s, motion)
+                turned = _off(core, m, z, dt_s, motion) or _turned(core, m, z, dt_s, motion)
                 if turned is not None and turned.log >= false_log:
                     fit, nis, fits = stepped(turned.bank, 0.0, motion, None, v), turned.nis, True
         if not _decides(core, m):
@@ -524,7 +559,7 @@ def _settled(
         way = (0.0, 0.0, *core.way[2:5], 0.0)
     else:
         ahead_e, ahead_n = (0.0, math.nan) if v is None else v[:2]
-        way = gone_on(*core.way, left, x[0] - core.x[0], x[2] - core.x[2], dt_s, ahead_e, ahead_n)
+        way = gone_on(*core.way, left, x[0] - core.x[0], x[2] - core.x[2], dt_s, ahead_e, ahead_n, core.stay_s)
     lat0, lon0 = core.lat0_deg, core.lon0_deg
     if abs(x[0]) > REANCHOR_M or abs(x[2]) > REANCHOR_M:
         old = frame(lat0, lon0)
@@ -558,7 +593,8 @@ def _settled(
 def predicted(core: Core, time_ns: int, model: Model, quiet_s: float = math.inf) -> State:
     """x at a time not before the Core's, in the Core's frame; no ellipse is smaller than the errors that last.
 
-    What has long stood is where it stands as far as its stay foretells it (``dwell``), until it is overdue.  What has not been
+    What has long stood is where it stands as far as its stay foretells it (``dwell``), until it is overdue; what has just left
+    is where it may be at any speed (``setoff``), until it is heard again.  What has not been
     heard for longer than ``quiet_s`` may have stopped where it was: the ellipse holds that place too.
 
     While a rival with two fixes or more lives, the ellipse covers both of them, if that says anything (``BOTH_M``) and it is
@@ -569,6 +605,8 @@ def predicted(core: Core, time_ns: int, model: Model, quiet_s: float = math.inf)
         fit = stepped(_bank(core, model.motion), dt_s, model.motion)
         began_ns = core.first_ns if core.moved_ns is None else core.moved_ns
         x = dwell.settled(fit.bank, model.motion, fit.x, (core.updated_ns - began_ns) / NS, dt_s)
+    elif setoff.sets_off(core.way) and dt_s > 0.0 and model.motion.engine is None:
+        x = setoff.ahead(core.x, core.way, dt_s)
     else:
         x = moments(_bank(core, model.motion), dt_s, model.motion) if dt_s > 0.0 else core.x
         if onward.goes_on(core.way, dt_s, quiet_s) and model.motion.engine is None:

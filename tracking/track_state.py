@@ -864,7 +864,7 @@ class LiveTrack:
     ) -> list[Track]:
         """``row`` at one time after the other; of what is overdue many at once."""
         k, running = len(times_ns), self.running
-        if k > 1 and running is not None and self._as_it_runs:
+        if k > 1 and running is not None and self._as_it_runs and not running.sets_off:
             k = bisect.bisect_right(times_ns, running.updated_ns + quiet_s(self) * NS)
         out = [self.row(time_ns, model, attributes, quiet_s) for time_ns in times_ns[:k]]
         if k < len(times_ns) and running is not None:
@@ -899,7 +899,7 @@ class LiveTrack:
         if time_ns > running.updated_ns:
             dt_s, quiet = (time_ns - running.updated_ns) / NS, quiet_s(self)
             overdue = dt_s > quiet
-            if stays(running.moved_ns, running.first_ns, running.updated_ns, dt_s, quiet):
+            if running.sets_off or stays(running.moved_ns, running.first_ns, running.updated_ns, dt_s, quiet):
                 return None
             if dt_s >= ONWARD_S and (goes_on(running.way, dt_s, quiet) or turns(running.way, dt_s, quiet)):
                 return None
