@@ -706,7 +706,7 @@ class OperationFold:
         if (
             of is None or of is not live.usual or of[0] != device or of[1] != self._directory.version or of[3] != fmt
             or of[2].public != public or s.status != "confirmed" or s.broadcast or s.klass == STATION or s.open_events
-            or s.decided or of[4] != attributes.get("msg_type") or not ring.n or s.due_ns <= now_ns
+            or s.decided or of[4] != attributes.get("msg_type") or not ring.n or s.due_ns <= now_ns or ring.has("tag_read")
         ):  # fmt: skip
             return None
         if attributes:  # said a second time on the long way they are the same

@@ -459,7 +459,7 @@ class Tracker:
         read, s = live.newest_read(m.time_ns), live.state
         if s.fixers != [m.device] or m.time_ns < s.ring.newest_ns:  # of several receivers those say more
             return
-        before = None if read is None else live.newest_fix(m.device, read.time_ns)
+        before = None if read is None else live.newest_fix(m.device, min(read.time_ns, m.time_ns - 1))
         if read is None or before is None or read.time_ns <= before.time_ns or m.time_ns - read.time_ns > READ_S * NS:
             return
         gone_m, apart_m = _apart_m(before, m), _apart_m(read, m)
