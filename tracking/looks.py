@@ -44,6 +44,7 @@ from tracking.look_state import Item, LookState, Shown, packed, unpacked
 from tracking.measurement import Measurement
 from tracking.motion import adopted, any_motion, stepped
 from tracking.motion import moments as moments_of
+from tracking.past import BEGINS_S
 from tracking.presets import Presets
 from tracking.step import Core, Model, placed
 from tracking.stitching import LOST_LOG
@@ -486,7 +487,9 @@ class LookLog:
         Args:
             lats, widest: as ``beyond`` takes them.
         """
-        was = live.was(look.time_ns, tracker.coasting_s(live)) if lats else None
+        # who begins to report is who an image saw a moment before; what a radar saw then goes on as a contact until it does
+        reach_s = max(tracker.coasting_s(live), BEGINS_S) if look.imagery else 0.0
+        was = live.was(look.time_ns, reach_s) if lats else None
         gate = tracker.presets.sighting_gate
         if was is None or not near_by(was.lat_deg, math.sqrt(gate * (was.r + widest)), lats):
             return None

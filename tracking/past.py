@@ -80,7 +80,6 @@ def was(past: bytearray, time_ns: int, then: list[tuple[int, float, float]], rea
         then: the first times and places after all that are remembered, two at most.
         reach_s: so long before its first place, and after the last, it was about there.
     """
-    reach_s = max(reach_s, BEGINS_S)
     places = [_degrees(past, i) for at in [_at(past, time_ns)] for i in range(max(0, at - 2), min(len(past) // _WIDE, at + 2))]
     places += then
     before = [one for one in places if one[0] <= time_ns][-2:]

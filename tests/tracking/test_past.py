@@ -51,14 +51,14 @@ class Sea:
             self.fix(t)
             t += self.every_s
 
-    def image(self, t: float, came: float, *places: tuple[float, float]):
+    def image(self, t: float, came: float, *places: tuple[float, float], scene: str = "a.tif"):
         seen = tuple(
             Sighting(device="sar", time_ns=T0 + int(t * NS), lat_deg=lat, lon_deg=lon, r_ee=400.0, r_en=0.0, r_nn=400.0)
             for lat, lon in (SEA.geodetic(*place) for place in places)
         )
         ring = ((2.0, 51.5), (5.0, 51.5), (5.0, 52.5), (2.0, 52.5), (2.0, 51.5))
         return self.put(came, Scan(scan_id=f"s{t}", sensor="sar", time_ns=T0 + int(t * NS), footprint=ring, pd=0.8,
-                                   clutter_per_km2=0.001, sightings=seen, scene_name="a.tif"))  # fmt: skip
+                                   clutter_per_km2=0.001, sightings=seen, scene_name=scene))  # fmt: skip
 
     @property
     def dark(self) -> list[tuple[float, float]]:
@@ -103,6 +103,19 @@ def test_a_device_that_began_to_report_as_the_image_was_taken():
     sea.sails(3700.0, 3740.0)
     sea.image(100.0, 3741.0, (SPEED * 100.0, 0.0))
     assert len(sea.dark) == 1
+
+
+def test_what_a_radar_saw_before_a_track_began_is_a_contact_until_then():
+    """The track goes on from it; a look that comes in late and is run in before the track begins changes nothing of that."""
+    sea = Sea(2.0)
+    for t in (*range(100, 110, 2), *range(112, 122, 2)):
+        sea.image(float(t), t + 0.2, (SPEED * t, 0.0), scene="")
+    sea.fix(121.0)
+    [row] = sea.fold.believed(T0 + 122 * NS)
+    assert row.first_ns == T0 + 100 * NS and row.identities == ("ais",)
+    sea.image(110.0, 122.0, (SPEED * 110.0, 0.0), scene="")
+    [row] = sea.fold.believed(T0 + 123 * NS)
+    assert row.first_ns == T0 + 100 * NS and row.identities == ("ais",)
 
 
 def test_a_dark_vessel_that_reports_is_dark_no_more():
