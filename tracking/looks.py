@@ -427,7 +427,7 @@ class LookLog:
             model = tracker.model(live)
             core = live.core_at(look.time_ns, model)
             if core is None:
-                passed = None if at is None else self._passed(tracker, live, look, lats, widest)
+                passed = None if at is None or not look.imagery else self._passed(tracker, live, look, lats, widest)
                 if passed is not None:
                     found.append(passed)
                 continue

@@ -13,6 +13,8 @@ import pytest
 from birddog.geo import LocalFrame, distance_m
 from birddog.model import ENTRY_BODIES, Device, Entry, Fix, FrameBody, Scan, Sighting, Start, pack
 from birddog.units import NS
+from tracking.assign import Spot
+from tracking.contact import Look
 from tracking.fold import Fold
 from tracking.past import EACH_NS, MOST, remember, was
 
@@ -194,3 +196,16 @@ def test_what_is_remembered_is_bounded_and_reaches_back_a_day():
         assert at is not None
         assert math.dist(SEA.en(lat_deg=at.lat_deg, lon_deg=at.lon_deg), (0.2 * (end - back_s) / 60.0, 0.0)) < 3.0
         assert back_s > 7_000 or math.sqrt(at.r) < 40.0
+
+
+@pytest.mark.parametrize("imagery", [True, False])
+def test_only_an_image_asks_where_tracks_were_before_their_rings(imagery):
+    """A radar's look that is run again was asked of tracks that had not begun, too: its contact became a false track."""
+    sea = Sea(10.0)
+    sea.sails(10.0, 7200.0)
+    sea.image(7190.0, 7201.0, (SPEED * 7190.0, 0.0))
+    tracker = sea.fold._of("open").tracker
+    lat, lon = SEA.geodetic(SPEED * 1000.0, 0.0)
+    look = Look(sensor="x", time_ns=T0 + 1000 * NS, spots=[Spot(lat, lon, 400.0, 0.0, 400.0)], pd=0.8, density_per_km2=0.01,
+                imagery=imagery)  # fmt: skip
+    assert [rider.past for rider in tracker.log.riders(tracker, look, 0)] == [True] * imagery
