@@ -482,14 +482,14 @@ class LookLog:
         return Rider(live.state.track_id, core.lat0_deg, core.lon0_deg, x, logs, visible, said, lasts, may, read)
 
     def _passed(self, tracker: Tracks, live: LiveTrack, look: Look, lats: list[float], widest: float) -> Rider | None:
-        """A track as one that a look of before its ring may have seen: an image that comes in hours after it was taken.
+        """A track as one that an image of before its ring may have seen, which comes in hours after it was taken.
+
+        What a radar saw before a track began is a contact until then, and the track goes on from it.
 
         Args:
             lats, widest: as ``beyond`` takes them.
         """
-        # who begins to report is who an image saw a moment before; what a radar saw then goes on as a contact until it does
-        reach_s = max(tracker.coasting_s(live), BEGINS_S) if look.imagery else 0.0
-        was = live.was(look.time_ns, reach_s) if lats else None
+        was = live.was(look.time_ns, max(tracker.coasting_s(live), BEGINS_S)) if lats else None
         gate = tracker.presets.sighting_gate
         if was is None or not near_by(was.lat_deg, math.sqrt(gate * (was.r + widest)), lats):
             return None
