@@ -413,8 +413,9 @@ class OperationFold:
                 self.turns.drop(name)
                 self._state.visits.forget(name, book)
                 self._state.deception.forget(name, book)
+        known = self._directory.operations.get(self.operation)
         for live in changed or ():
-            self._shown(live, book)
+            self._shown(live, book, waits=known is None or not known.closed)
         self._belied(book.now_ns, book)
         return changed is not None
 
@@ -445,12 +446,16 @@ class OperationFold:
         """Expected seconds between a track's messages, as of its last one."""
         return self._expectations.of(live, live.state.contact_ns).interval_s
 
-    def _shown(self, live: LiveTrack, book: Book) -> None:
-        """Something was heard of a track: its status and row."""
+    def _shown(self, live: LiveTrack, book: Book, *, waits: bool = True) -> None:
+        """Something was heard of a track: its status and row.
+
+        Args:
+            waits: it is waited for; in a case that is closed its status is what it was then.
+        """
         s, tracker, expected = live.state, self.tracker, self._expectations.of(live, book.now_ns)
         model = tracker.model(live)
         updated_ns = live.updated_ns(model)
-        if not lifetime.is_as_ever(s, updated_ns, expected, book.now_ns):
+        if waits and not lifetime.is_as_ever(s, updated_ns, expected, book.now_ns):
             lifetime.decide(tracker, live, expected, book)
         if updated_ns is not None:
             tracker.show(live, self._attributes, book)

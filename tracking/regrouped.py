@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from birddog.model import Decision
+from birddog.model import Decision, TrackStatus
 from tracking.book import Book
 from tracking.core import Core
 from tracking.measurement import Measurement
@@ -21,6 +21,8 @@ from tracking.tracker import Tracker
 
 #: What is decided of a receiver's fix.
 OF_A_FIX = ("false_fix", "take_over")
+#: What a track with an identity is called the longer it waits.
+WAITS: tuple[TrackStatus, ...] = ("confirmed", "coasting", "silent")
 _DECODER, _CORES = msgspec.msgpack.Decoder(TrackState, dec_hook=unhook), msgspec.msgpack.Decoder(Core)
 _ENCODE = msgspec.msgpack.Encoder(enc_hook=hook).encode
 
@@ -35,14 +37,14 @@ def merge(tracker: Tracker, live: LiveTrack, decision: Decision, number: int, bo
     keys = sorted(key for key, whose in tracker.by_key.items() if whose is other)
     known = [name for name in o.identities if name not in s.identities]
     was = live.saved()
-    before = TrackState(track_id=s.track_id, operation=s.operation, base=was.base, ring=was.ring)
+    before = TrackState(track_id=s.track_id, operation=s.operation, base=was.base, ring=was.ring, status=s.status)
     one = Decided(number, "merge", None, keys, known, _ENCODE(other.saved()), _ENCODE(before))
+    _take(live, o)
     _end(tracker, other, book)
     for key in keys:
         tracker.by_key[key] = live
     s.decided.append(one)
     _go_along(o, live.state, known)
-    _take(live, o)
     _give(tracker, list(o.ring), live)
     _retold(tracker, list(o.ring), book, live)
     return True, f"{o.track_id} is {s.track_id}: {', '.join(o.identities)} feed it from now on"
@@ -73,7 +75,7 @@ def split(
     state = TrackState(
         track_id=name, operation=s.operation, key=f"{key}/{device}", of=key, name=f"{called} ({device})", tag_id=device,
         identities=[device], sources=[device], fixers=[device], klass=s.klass, contact_ns=s.contact_ns, contacts=s.contacts,
-        gap_s=s.gap_s, reports=True, broadcast=s.broadcast, public=s.public,
+        gap_s=s.gap_s, reports=True, broadcast=s.broadcast, public=s.public, status=s.status,
     )  # fmt: skip
     made = tracker.add(state)
     _move(tracker, theirs, live, made)
@@ -99,6 +101,8 @@ def unmerged(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tup
     if state.track_id in tracker.tracks:
         return False, f"{state.track_id} is there already", None
     state.open_events, state.waiting = {}, []
+    state.status = _later(state.status, s.status)
+    s.status = _later(_DECODER.decode(one.before).status, s.status)
     state.contact_ns = max(state.contact_ns, s.contact_ns)
     for names in (s.identities, s.sources, s.fixers):
         names[:] = [name for name in names if name not in one.devices]
@@ -114,6 +118,11 @@ def unmerged(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tup
     _withdrawn(tracker, live, theirs, book)
     _retold(tracker, theirs, book, live, back)
     return True, f"{state.track_id} is a track of its own again", back
+
+
+def _later(then: TrackStatus, now: TrackStatus) -> TrackStatus:
+    """What one of two is called that were one since: it was heard no later than both."""
+    return max(then, now, key=WAITS.index)
 
 
 def _as_before(live: LiveTrack, merge: Decided) -> None:
@@ -137,6 +146,7 @@ def unsplit(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tupl
     if other is None or other is live:
         return False, "its own track is no more"
     tracker.catch_up(other, book)
+    _take(live, other.state)
     _end(tracker, other, book)
     if one.keys[0] in merged_keys(live.state.decided):  # the receiver had been split off before, and merged into this one
         tracker.by_key[one.keys[0]] = live
@@ -144,7 +154,6 @@ def unsplit(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tupl
     if one.state and base is not None:
         live.rebase(_with(base, _CORES.decode(one.state), one.devices[0]))
     _go_along(other.state, live.state, one.devices)
-    _take(live, other.state)
     _give(tracker, list(other.state.ring), live)
     _retold(tracker, list(other.state.ring), book, live)
     live.state.decided.remove(one)
@@ -229,8 +238,10 @@ def _with(base: Core, before: Core, device: str) -> Core:
 
 
 def _take(live: LiveTrack, o: TrackState) -> None:
-    """The names of one track are also those of another."""
+    """The names of one track are also those of another, which is called what the one is that was heard last."""
     s = live.state
+    if o.contact_ns > s.contact_ns:
+        s.status = o.status
     for mine, theirs in ((s.identities, o.identities), (s.sources, o.sources), (s.fixers, o.fixers)):
         mine += [name for name in theirs if name not in mine]
     s.reports = s.reports or o.reports

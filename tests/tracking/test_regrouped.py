@@ -172,6 +172,40 @@ def test_a_merged_track_is_merged_again_and_all_is_taken_back(journal):
     assert sorted(row.identities for row in rows) == [("a",), ("b",), ("c",)]
 
 
+@pytest.mark.parametrize("b_until", [60, 120])
+def test_no_decision_changes_what_a_track_of_a_closed_case_is_called(journal, b_until):
+    """Any one made a row that was ``silent`` when the case was closed ``coasting`` for good, also one that did nothing."""
+    said = case(journal, ("a", "S1"), ("a2", "S1"), ("b", "S2"))
+    for t in range(10, 130, 10):
+        if t <= 60:
+            said.say(t, fix("a", t, 10.0 * t))
+            said.say(t + 2, fix("a2", t + 2, 10.0 * (t + 2)))
+        if t <= b_until:
+            said.say(t + 4, fix("b", t + 4, 10.0 * (t + 4), 30.0))
+    said.add(124, Tick())
+    said.add(124, Operation(operation="A", area=RING, closed=True))
+    one, two = said.rows()
+    b_then = "silent" if b_until == 60 else "confirmed"
+    then = {one: "silent", two: b_then}
+    called = lambda: {row.track_id: row.status for row in said.now(9000)}  # noqa: E731
+    assert called() == then
+    said.add(8000, decide("take_over", one))
+    said.add(8001, decide("false_fix", one, device="a", time_ns=T0 + 60 * NS))
+    assert called() == then == {row.track_id: row.status for row in said.rows().values()}
+    said.add(8002, decide("split", one, device="a2"))
+    [parted] = called().keys() - then.keys()
+    assert called() == {**then, parted: "silent"}
+    said.add(8003, decide("undo", f"D{said.seq}"))
+    assert called() == then
+    said.add(8004, decide("merge", one, other=two))
+    assert called() == {one: b_then}
+    said.add(8005, decide("undo", f"D{said.seq}"))
+    assert called() == then and all(event.end_ns is not None for event in said.happened("silent"))
+    said.add(8006, Operation(operation="A", area=RING))
+    said.add(8010, Tick())
+    assert set(called().values()) == {"silent"}
+
+
 # --- split --------------------------------------------------------------------------------------------------------------
 
 
