@@ -13,10 +13,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from types import FunctionType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+
+from tracking.kernel import machine_code
 
 #: Numbers of a possible pair: NIS, worth, the sighting (e, n) in the contact's frame, its R there (ee, en, nn).
 PAIR = 7
@@ -253,10 +254,6 @@ class Compiled(NamedTuple):
     gated: Callable[..., int]
 
 
-#: As in ``tracking.kernel``: what those of ``Compiled`` call.
-_INNER = ()
-
-
 @functools.cache
 def compiled() -> Compiled:
     """The functions of ``Compiled`` compiled; as they stand here where there is no Numba."""
@@ -273,15 +270,4 @@ def compiled() -> Compiled:
         "updated": numba.void(*bank, whole[::1], two),
         "gated": whole(*bank, two, two, three, two, two, three, three, whole[::1], number, number, whole[:, ::1], two),
     }
-    for keep in (True, False):
-        flags: dict[str, Any] = {"cache": keep, "error_model": "numpy", "no_cfunc_wrapper": True}
-        try:
-            made: list[Any] = [
-                numba.njit(signature, **flags)(FunctionType(globals()[name].__code__, globals(), name))
-                for name, signature in signatures.items()
-            ]
-            return Compiled(*[next(iter(one.overloads.values())).entry_point for one in made])
-        except Exception:  # boundary: no folder, a full one, any fault of what Numba unpickles (a power cut's)
-            if not keep:
-                raise
-    raise AssertionError
+    return Compiled(*machine_code(globals(), signatures))

@@ -64,6 +64,8 @@ ALLOWED, STEP_MOST, ALARM, DRIFT_M = 4.0, 30.0, 60.0, 30.0
 FALSE_M = 300.0
 #: Fixes of which a distance is learnt before it is asked; it is the mean of about so many; an older fix is not asked.
 LEARNT, MEMORY, FRESH_S = 6, 50.0, 60.0
+#: What reports at least that often is compared fix by fix; what reports less often, by its way between two (``offset``).
+OFTEN_S = 2.0 * FRESH_S
 #: The errors of two receivers last for minutes (m²), their clocks differ (s), what carries them speeds up (m/s²).
 LASTING_R, CLOCK_S, ACCELERATION_MPS2 = 32.0, 0.7, 0.7
 #: A clock may be off by so much for ever, one sigma, s: what lies between two receivers then grows with their speed.
@@ -544,9 +546,9 @@ def _drift(live: LiveTrack, sources: Sources, source: Source, m: Measurement, al
         pair = sources.pairs.get(key)
         if pair is None:
             pair = sources.pairs[key] = Pair(found.away_m, speed_mps=found.speed_mps)
-            if found.long_s <= 2.0 * FRESH_S:
+            if found.long_s <= OFTEN_S:
                 continue
-        if found.long_s > 2.0 * FRESH_S:
+        if found.long_s > OFTEN_S:
             _steadily_off(live, sources, m, key, pair, found, name > m.device, book)
             continue
         if pair.count < LEARNT:
@@ -634,7 +636,7 @@ def _apart(source: Source, other: Measurement) -> Apart | None:
     if last is None or before is None or not before.time_ns < other.time_ns <= last.time_ns:
         return None
     whole_s, dt_s = (last.time_ns - before.time_ns) / NS, (other.time_ns - before.time_ns) / NS
-    if whole_s > SELDOM_S or whole_s <= 2.0 * FRESH_S and whole_s - dt_s > FRESH_S:
+    if whole_s > SELDOM_S or whole_s <= OFTEN_S and whole_s - dt_s > FRESH_S:
         return None
     part = dt_s / whole_s
     lat = before.lat_deg + part * (last.lat_deg - before.lat_deg)
@@ -645,7 +647,7 @@ def _apart(source: Source, other: Measurement) -> Apart | None:
             speed_mps = max(speed_mps, math.hypot(m.ve_mps, m.vn_mps))
     near_s = dt_s * (whole_s - dt_s) / whole_s  # about how long it is from the nearer of the two
     # what speeds up for minutes only does so to its speed
-    slack_m = ACCELERATION_MPS2 * dt_s * (whole_s - dt_s) / 2.0 if whole_s <= 2.0 * FRESH_S else ABOUT_MPS * near_s
+    slack_m = ACCELERATION_MPS2 * dt_s * (whole_s - dt_s) / 2.0 if whole_s <= OFTEN_S else ABOUT_MPS * near_s
     # half of the speed may have gone meanwhile: a queue, a bend
     r = max(_r(last), _r(before)) + _r(other) + LASTING_R + speed_mps**2 * (CLOCK_S**2 + (0.5 * near_s) ** 2) + slack_m**2
     e, n = Plane(lat_deg=lat, lon_deg=(lon + 180.0) % 360.0 - 180.0).en(lat_deg=other.lat_deg, lon_deg=other.lon_deg)

@@ -1,8 +1,8 @@
 """Whether a receiver was handed over: its newest fix is not on what looks carry its track by, but on a contact that they know.
 
 Three things may be true of a fix that lies elsewhere than a sighting of a moment ago.  It may be a bad one of what the looks
-go on seeing (its density about that), a false one (``false_log``, as the filter has it), or the first on another vehicle: then
-it is where one of those is that are as near.  So a reflection moves no track, for hardly ever does something stand just there;
+go on seeing (its density about that), a false one (``step.log_if_false``), or the first on another vehicle: then it is where
+one of those is that are as near.  So a reflection moves no track, for hardly ever does something stand just there;
 and a fix that is where a lorry is known to stand says at once whose sightings are its track's from now on.  The track goes on
 from that contact (how far it lies from the last sighting says nothing of how fast it goes), and what it was on goes on as a
 contact of its own.
@@ -24,8 +24,9 @@ from tracking.belied import CLAIM_MPS, CLAIM_S, SAME_LOOKS, STANDS_MPS
 from tracking.contact import Contact, Look
 from tracking.crowd import STILL, Crowd, LookOutcome, Rider, state_of
 from tracking.engine import State
-from tracking.kernel import FALSE, FALSE_SCALE_M
+from tracking.fitting import gaussian
 from tracking.measurement import Measurement
+from tracking.step import log_if_false
 
 #: One fix in so many is the first on another vehicle than the one before.
 HANDED = 1e-3
@@ -66,15 +67,7 @@ def fits(fix: Measurement, there: There, time_ns: int) -> tuple[float, float]:
     else:
         e, n, own = en[0] - x[0] + dt_s * x[1], en[1] - x[2] + dt_s * x[3], (CLAIM_MPS * dt_s) ** 2
     ee, en_, nn = x[4] + ree + own, x[6] + ren, x[11] + rnn + own
-    det = ee * nn - en_ * en_
-    nis = (nn * e * e - 2.0 * en_ * e * n + ee * n * n) / det
-    return math.hypot(e, n), -0.5 * (nis + math.log(det)) - math.log(2.0 * math.pi)
-
-
-def false_log(away_m: float, r: float) -> float:
-    """The log density, 1/m², of a false fix (``step``: Cauchy about the truth)."""
-    scale2 = FALSE_SCALE_M**2 + 9.0 * r
-    return math.log(FALSE / (2.0 * math.pi)) + 0.5 * math.log(scale2) - 1.5 * math.log(away_m * away_m + scale2)
+    return math.hypot(e, n), gaussian(e, n, ee, en_, nn)[1]
 
 
 def carrier(fix: Measurement, own: There, others: list[There], time_ns: int) -> int | None:
@@ -87,7 +80,7 @@ def carrier(fix: Measurement, own: There, others: list[There], time_ns: int) -> 
     places = [near_en(own.lat0_deg, own.lon0_deg, *_place(one)) for one in others]
     about = sum(at is not None and math.hypot(at[0] - own.x[0], at[1] - own.x[2]) <= away_m for at in places)
     log += math.log(HANDED / max(1, about))
-    return -best if log > max(own_log, false_log(away_m, max(fix.r_ee, fix.r_nn))) + LIKELIER else None
+    return -best if log > max(own_log, log_if_false(away_m * away_m, 9.0 * max(fix.r_ee, fix.r_nn))) + LIKELIER else None
 
 
 def _place(there: There) -> tuple[float, float]:

@@ -1204,20 +1204,31 @@ def compiled() -> Compiled:
         "squeeze": whole(row, modes, row),
         "place_all": numba.void(row, row, modes, modes),
     }
-    # functions of their own, which find each other compiled: the ones of this module stay as they are written
+    return Compiled(*machine_code(globals(), signatures, _INNER))
+
+
+def machine_code(module: dict[str, Any], signatures: dict[str, Any], inner: tuple[str, ...] = ()) -> list[Callable[..., Any]]:
+    """The functions of a module that have a signature, compiled: what Numba kept of them, or made now and kept.
+
+    Args:
+        module: its ``globals()``; inner: which of its functions those call, each before who calls it.
+    """
+    import numba
+
+    # functions of their own, which find each other compiled: the ones of the module stay as they are written
     for keep in (True, False):
-        names = dict(globals())
+        names = dict(module)
         flags: dict[str, Any] = {"cache": keep, "error_model": "numpy", "no_cfunc_wrapper": True}
         try:
-            for name in _INNER:
-                code = FunctionType(globals()[name].__code__, names, name)
+            for name in inner:
+                code = FunctionType(module[name].__code__, names, name)
                 names[name] = numba.njit(**{"no_cpython_wrapper": True, **flags})(code)
             made: list[Any] = [
-                numba.njit(signature, **flags)(FunctionType(globals()[name].__code__, names, name))
+                numba.njit(signature, **flags)(FunctionType(module[name].__code__, names, name))
                 for name, signature in signatures.items()
             ]  # fmt: skip
             # the one way in, without the dispatcher, which would look at the type of each argument first (1.8 µs to 0.6)
-            return Compiled(*[next(iter(one.overloads.values())).entry_point for one in made])
+            return [next(iter(one.overloads.values())).entry_point for one in made]
         except Exception:  # boundary: no folder, a full one, any fault of what Numba unpickles (a power cut's)
             if not keep:
                 raise

@@ -176,11 +176,12 @@ class Ring:
         """Those from one on of which that became, by their indices."""
         return [i + int(k) for k in np.flatnonzero(self.table[i:, 9] == code)]
 
-    def places(self, end: int, became: tuple[float, ...]) -> Iterator[tuple[int, float, float, bool]]:
-        """(time, lat_deg, lon_deg, whether one of that became of it) of those before an index."""
+    def places(self, end: int, but: tuple[float, ...]) -> Iterator[tuple[int, float, float]]:
+        """(time, lat_deg, lon_deg) of those before an index of which none of that became."""
         for i in range(end):
             time_ns, lat, lon, *_, code, _ = _ROW.unpack_from(self._rows, _WIDE * i)
-            yield time_ns, lat, lon, code in became
+            if code not in but:
+                yield time_ns, lat, lon
 
     def steps(self, i: int) -> list[Step]:
         """What a step of a trail says of each from one on."""

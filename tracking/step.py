@@ -5,7 +5,7 @@ goes in, a late measurement is handled by running the later ones again (``track_
 it had come in time.
 
 The motion is a bank of modes (``tracking.motion``).  A device's own fixes decide where it is: one is refused only where a
-false fix is likelier than what the bank foretells (``_outlier_log``), never for being faster than a class.  A refused fix
+false fix is likelier than what the bank foretells (``log_if_false``), never for being faster than a class.  A refused fix
 begins or feeds a *rival*, a second hypothesis of no class, anywhere on Earth; when ``reinit_count`` in a row agree, or one
 comes after a silence of ``reinit_s`` in which it could have been travelled by any means, the rival takes over.  So one bad
 fix never harms, and no track is lost to its own gate.
@@ -142,11 +142,19 @@ def _bank(core: Core, motion: Motion) -> Bank:
     return core.bank if len(core.bank) == len(motion.modes) else adopted(core.x, motion)
 
 
-def _outlier_log(x: State, z: Position) -> float:
-    """The log density, 1/m², of a false fix: heavy-tailed (bivariate Cauchy) about a truth that is itself no better known."""
-    away2 = (z[0] - x[0]) ** 2 + (z[1] - x[2]) ** 2
-    scale2 = FALSE_SCALE_M**2 + 9.0 * max(z[2], z[4]) + x[4] + x[11]
+def log_if_false(away2: float, r: float, ee: float = 0.0, nn: float = 0.0) -> float:
+    """The log density, 1/m², of a false fix: heavy-tailed (bivariate Cauchy) about a truth that is itself no better known.
+
+    Args:
+        away2: how far it is from there, m²; r, ee, nn: how much wider it spreads than ``FALSE_SCALE_M``, m².
+    """
+    scale2 = FALSE_SCALE_M**2 + r + ee + nn
     return math.log(FALSE / (2.0 * math.pi)) + 0.5 * math.log(scale2) - 1.5 * math.log(away2 + scale2)
+
+
+def _outlier_log(x: State, z: Position) -> float:
+    """That of a false position about a state."""
+    return log_if_false((z[0] - x[0]) ** 2 + (z[1] - x[2]) ** 2, 9.0 * max(z[2], z[4]), x[4], x[11])
 
 
 def _turned(core: Core, m: Measurement, z: Position, dt_s: float, motion: Motion) -> Fit | None:

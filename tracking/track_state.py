@@ -49,8 +49,6 @@ KEPT_EACH = 16
 VERDICTS: tuple[Verdict, ...] = ("began", "used", "refused", "moved", "beside")
 _CODES = {verdict: float(i) for i, verdict in enumerate(VERDICTS)}
 _BEGAN, _USED, _MOVED_NOTHING = _CODES["began"], _CODES["used"], (_CODES["refused"], _CODES["beside"])
-#: What says where it was.
-_MOVED_IT = (_BEGAN, _USED, _CODES["moved"])
 #: What is said of a measurement with which a rival took over.
 MOVED = _CODES["moved"]
 #: Not many more measurements than this are ever kept, whatever ``late_s`` says.
@@ -811,15 +809,14 @@ class LiveTrack:
         if self.left is not None:
             self.left += [(ring[i], self._verdict(i)[0]) for i in range(count)]
         if count and wants(past, ring.time_ns(count - 1)):
-            for time_ns, lat, lon, moved in ring.places(count, _MOVED_IT):
-                if moved and wants(past, time_ns):
+            for time_ns, lat, lon in ring.places(count, _MOVED_NOTHING):
+                if wants(past, time_ns):
                     remember(past, time_ns, lat, lon)
 
     def was(self, time_ns: int, reach_s: float) -> Was | None:
         """Where it was at a time before its ring, or so long before it was first heard; None where that is not known."""
         ring = self.state.ring
-        first = [one[:3] for one in itertools.islice((one for one in ring.places(ring.n, _MOVED_IT) if one[3]), 2)]
-        return was(self.state.past, time_ns, first, reach_s)
+        return was(self.state.past, time_ns, list(itertools.islice(ring.places(ring.n, _MOVED_NOTHING), 2)), reach_s)
 
     def freeze(self, model: Model) -> None:
         """Forget how the present filter came about: what is older is never run again (the model changes)."""

@@ -29,7 +29,8 @@ def test_a_damaged_or_full_cache_is_no_end(module, fault, monkeypatch, caplog):
     none.overloads = {(): SimpleNamespace(entry_point=none)}  # as Numba's: the kernel calls the machine code itself
 
     monkeypatch.setattr(caching.IndexDataCacheFile, "load", broken)
-    monkeypatch.setattr(module, "_INNER", ())  # what is compiled stands for itself: the fault comes with the first of them
+    # what is compiled stands for itself: the fault comes with the first of them
+    monkeypatch.setattr(module, "_INNER", (), raising=False)
     real = numba.njit
     # without the cache it would be compiled, which takes half a minute
     monkeypatch.setattr(numba, "njit", lambda *a, **k: (lambda _: none) if not k.get("cache") else real(*a, **k))
