@@ -432,11 +432,11 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """kind ``decision``: what an operator decided.
 
     ``acknowledge`` an alert (``subject``; ``false``: there was nothing); of a track (``subject``) ``false_fix``: the fix of
-    ``device`` ("": of whichever) made at ``time_ns`` is false; ``take_over``: it is where its refused fixes say; ``merge``: the
-    track ``other`` is this one; ``split``: its receiver ``device`` goes a way of its own.  Of a contact (``subject``)
-    ``identify``: it is the track ``other``; ``confirm_dark``, ``dismiss_dark``: it is a dark vessel, or none.  ``undo`` the
-    decision whose entry's number stands behind a ``D`` (``subject``); ``reopen`` an alert that was acknowledged.
-    ``operation`` is that of what it is about.
+    ``device`` ("": of whichever) made at ``time_ns`` is false; ``take_over``: it is at its second place, where its refused
+    fixes or looks say; ``merge``: the track ``other`` is this one; ``split``: its receiver ``device`` goes a way of its own.
+    Of a contact (``subject``) ``identify``: it is the track ``other``; ``confirm_dark``, ``dismiss_dark``: it is a dark
+    vessel, or none.  ``undo`` the decision whose entry's number stands behind a ``D`` (``subject``); ``reopen`` an alert that
+    was acknowledged.  ``operation`` is that of what it is about.
     """
 
     action: Literal[

@@ -96,6 +96,7 @@ class Said(msgspec.Struct, frozen=True):
         least_m: nearer than this to it nothing else is said.
         agrees: of one that is doubted, so many of its newest fixes in a row are where the track is.
         goes: of one that is doubted, where its fixes go: (anchor lat_deg, lon_deg, state).
+        denied: an operator says that the track is where looks have it.
     """
 
     fix: Measurement
@@ -106,6 +107,7 @@ class Said(msgspec.Struct, frozen=True):
     least_m: float
     agrees: int = 0
     goes: tuple[float, float, State] | None = None
+    denied: bool = False
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -236,6 +238,11 @@ def is_new(c: Contact) -> bool:
     return c.hits - c.apart < SAME_LOOKS
 
 
+def denied(c: Contact, said: Said) -> bool:
+    """Whether an operator has decided between a shadow that is apart and what its track's receiver says."""
+    return said.denied and c.apart > 0 and not is_new(c)
+
+
 def stood(c: Contact, v: tuple[float, float], fix: Measurement) -> bool:
     """Whether what goes at v, m/s, has been where it is since before a fix."""
     since_ns = c.first_ns if c.moved_ns is None else c.moved_ns
@@ -249,15 +256,14 @@ def doubt_of(c: Contact, said: Said, at: Place, claims: Claims, look: Look, v: t
         v: how fast the shadow goes, m/s.
     """
     need = 1 if said.fix.time_ns > said.used_ns or stood(c, v, said.fix) else DOUBT_LOOKS
-    if c.apart < need or c.misses < need or is_new(c) or c.odds <= 0.0:
-        return None
-    claim, apart_m = claims[0], _away_m(claims, at.lat_deg, at.lon_deg)
-    if apart_m < said.least_m:
-        return None
+    claim, apart_m, decided = claims[0], _away_m(claims, at.lat_deg, at.lon_deg), denied(c, said)
+    if not decided:
+        if not sees(look) or c.apart < need or c.misses < need or is_new(c) or c.odds <= 0.0 or apart_m < said.least_m:
+            return None
     off_e, off_n = _off(claim, at.lat_deg, at.lon_deg)
-    return Doubt("held", said.fix.device, c.parted_ns, look.time_ns, c.apart, c.misses, c.odds, 1, said.fix.time_ns,
-                 look.sensor, claim.lat_deg, claim.lon_deg, apart_m, look.time_ns,
-                 int(_held_s(look, c.gap_s) * NS), off_e=off_e, off_n=off_n)  # fmt: skip
+    return Doubt("settled" if decided else "held", said.fix.device, c.parted_ns, look.time_ns, c.apart, c.misses, c.odds, 1,
+                 said.fix.time_ns, look.sensor, claim.lat_deg, claim.lon_deg, apart_m, look.time_ns,
+                 int((UNSEEN_S if decided else _held_s(look, c.gap_s)) * NS), off_e=off_e, off_n=off_n)  # fmt: skip
 
 
 def _held_s(look: Look, gap_s: float) -> float:

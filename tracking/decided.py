@@ -163,10 +163,21 @@ def _here(tracker: Tracker, live: LiveTrack, number: int) -> _Answer:
         places = (m for m in reversed(live.state.ring) if m.time_ns == rival.time_ns and m.origin == "fix")
         found = next((m for m in places if (m.lat_deg, m.lon_deg) == (rival.lat_deg, rival.lon_deg)), None)
     if found is None:
-        return False, None, "no refused fix says another place"
+        return _seen(tracker, live, number)
     live.replace(found, msgspec.structs.replace(found, here=True))
     _kept(live, Decided(number, "take_over", found))
     return True, found, f"it is where {found.device} said at {iso_from_ns(found.time_ns)}"
+
+
+def _seen(tracker: Tracker, live: LiveTrack, number: int) -> _Answer:
+    """It is where looks go on seeing what it was on, and its receiver says otherwise (``belied``)."""
+    log, own = tracker.log, [device for device in live.state.fixers if device in live.state.identities]
+    elsewhere = log.unsettled(log.crowd).get(live.state.track_id)
+    m = None if elsewhere is None or not own else live.newest_fix(own[0], log.crowd.t_ns)
+    if elsewhere is None or m is None:
+        return False, None, "no refused fix says another place"
+    _kept(live, Decided(number, "take_over", m, seen_ns=log.crowd.t_ns))
+    return True, m, f"it is where {elsewhere.sensor} goes on seeing what it was on; {m.device} says otherwise"
 
 
 def _undone(tracker: Tracker, live: LiveTrack, decision: Decision, old: Decided) -> _Answer:
@@ -177,6 +188,10 @@ def _undone(tracker: Tracker, live: LiveTrack, decision: Decision, old: Decided)
             live.state.decided.remove(old)
             what = f"the fix of {old.m.device} at {iso_from_ns(old.m.time_ns)} counts"
             return True, old.m, f"{decision.subject} is undone: {what}"
+    elif old.seen_ns:
+        if tracker.log.keeps(old.m.time_ns):
+            live.state.decided.remove(old)
+            return True, old.m, f"{decision.subject} is undone: looks and {old.m.device} say where it is"
     else:
         here = msgspec.structs.replace(old.m, here=True)
         if here in live.state.ring:

@@ -314,6 +314,10 @@ class LookLog:
         some = self.unsettled(self.crowd)
         return both_told(row, live.core(model), some[row.track_id], self.crowd) if row.track_id in some else row
 
+    def keeps(self, time_ns: int) -> bool:
+        """Whether the looks from a time on can be run again."""
+        return bool(self.items) and self.items[0].before.t_ns <= time_ns
+
     def aboard(self, track_id: str) -> str | None:
         """The track that a passive tag's rides on, as looks have it by now."""
         one = self.crowd.alongside.get(track_id)
@@ -763,7 +767,9 @@ def _said(live: LiveTrack, core: Core, x: State, time_ns: int, doubt: Doubt | No
     if doubt is not None and rival is not None and rival.doubted:
         at = moments_of(rival.bank, max(0, time_ns - rival.time_ns) / NS, any_motion())
         goes = (rival.lat0_deg, rival.lon0_deg, at)
-    return Said(fix, core.fix_ns, lat, lon, (x[4] + x[11]) / 2.0, NEAR_SHIP_M if s.klass == "vessel" else NEAR_M, agrees, goes)
+    denied = any(one.m is not None and one.m.time_ns <= time_ns <= one.seen_ns for one in s.decided)
+    least_m = NEAR_SHIP_M if s.klass == "vessel" else NEAR_M
+    return Said(fix, core.fix_ns, lat, lon, (x[4] + x[11]) / 2.0, least_m, agrees, goes, denied)
 
 
 def _last(core: Core) -> Last:
@@ -774,7 +780,8 @@ def _last(core: Core) -> Last:
 
 def _vouched(live: LiveTrack, device: str) -> bool:
     """Whether an operator has said that it is where this receiver says: no look belies it, until that is undone."""
-    return any(one.action == "take_over" and one.m is not None and one.m.device == device for one in live.state.decided)
+    return any(one.action == "take_over" and not one.seen_ns and one.m is not None and one.m.device == device
+               for one in live.state.decided)  # fmt: skip
 
 
 def _is_doubted(live: LiveTrack, crowd: Crowd, m: Measurement) -> bool:

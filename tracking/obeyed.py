@@ -14,7 +14,8 @@ class Decided(msgspec.Struct, frozen=True):
 
     Args:
         number: of the decision's entry.
-        m: the measurement that it is about, as it came.
+        m: the measurement that it is about, as it came; of a ``take_over`` of what looks see, the fix that says otherwise.
+        seen_ns: of such a one, the last look that it was decided by; else 0.
         keys: of a merge those that feed this track since; of a split that of the new track.
         devices: the identities that came with a merge, or went with a split.
         state: the packed ``TrackState`` of what was merged into this one; of a split the packed ``Core`` before the ring as it
@@ -29,6 +30,7 @@ class Decided(msgspec.Struct, frozen=True):
     devices: list[str] = []
     state: bytes = b""
     before: bytes = b""
+    seen_ns: int = 0
 
 
 def merged_keys(decided: list[Decided]) -> list[str]:

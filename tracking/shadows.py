@@ -129,7 +129,7 @@ def weighed(
     mean: np.ndarray, cov: np.ndarray, look: Look,
 ) -> tuple[list[int], list[tuple[str, Doubt, Contact | None, State]]]:  # fmt: skip
     """Who of the contacts is kept when the shadows have been weighed, and whom they belie."""
-    left, found, looks, registered = [], [], belied.sees(look), crowd.registered.get(look.sensor)
+    left, found, registered = [], [], crowd.registered.get(look.sensor)
     for i in keep:
         c = contacts[i]
         if not c.of:
@@ -157,11 +157,11 @@ def weighed(
         claims = _claimed(said, v, look, registered)
         others = functools.partial(_others, c.of, 0, crowd, contacts, mean, hit, riders, look)
         c = contacts[i] = belied.weighed(c, said, place, claims, at.spot, look, others)
-        if belied.is_two(c):
+        if belied.is_two(c) and not belied.denied(c, said):
             if (its is not None and not other) or belied.is_new(c):  # what is seen is the track; or it was never one with it
                 continue
             contacts[i] = msgspec.structs.replace(c, of="", apart=0)
-        elif looks and (doubt := belied.doubt_of(c, said, place, claims, look, v)) is not None:
+        elif (doubt := belied.doubt_of(c, said, place, claims, look, v)) is not None:
             # a fix that was not believed has not moved its track, which goes on from itself where it is seen
             itself = said.fix.time_ns > said.used_ns and is_at(c, mean[i], cov[i], rider.lat0_deg, rider.lon0_deg, rider.x)
             found.append((c.of, doubt, None if itself else c, state_of(mean[i], cov[i])))

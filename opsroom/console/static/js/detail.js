@@ -44,7 +44,7 @@ export class Detail {
       link.click();
     });
     on('detail-false', (t) => this.ask(t, 'Is this fix false?', `the fix at ${stamp(t.last_fix)} of ${title(t)} never was`, { action: 'false_fix', time: t.last_fix }));
-    on('detail-here', (t) => this.ask(t, 'Is it there?', `${title(t)} is where its refused fixes say, ${position(t.rival.lat_deg, t.rival.lon_deg)}`, { action: 'take_over' }));
+    on('detail-here', (t) => this.ask(t, 'Is it there?', `${title(t)} is at its second place${t.rival.device ? `, where ${plain(t.rival.device)} has it` : ''}: ${position(t.rival.lat_deg, t.rival.lon_deg)}`, { action: 'take_over' }));
     on('detail-dark', (t) => this.ask(t, 'Is it a dark vessel?', `${title(t)} is a dark vessel`, { action: 'confirm_dark' }));
     on('detail-light', (t) => this.ask(t, 'Is it none?', `${title(t)} is no dark vessel, and is not told of again`, { action: 'dismiss_dark' }));
     on('detail-why', (t) => this.why(t));
