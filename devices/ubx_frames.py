@@ -24,6 +24,8 @@ _PVT = struct.Struct("<IHBBBBBBIiBBBBiiiiIIiiiiiIIH")
 _GPS_EPOCH_S = 315_964_800
 _WEEK_MS = 604_800_000
 _ALL_ONES = 0xFFFFFFFF
+#: While a state stays bad its alarm is given again after so long, s: who hears none for a while takes it for over.
+AGAIN_S = 30
 #: An accuracy of so many mm and more is how a receiver says that it has none.
 _UNKNOWN_MM = 100_000_000
 _PVAT = struct.Struct("<IBBHBBBBBxxxIiBBBBiiiiIIiiiiIiiiiHHH")
@@ -46,7 +48,8 @@ class Decoder:
     """Decodes one receiver; remembers its week, and of the present iTOW what makes a fix."""
 
     __slots__ = (
-        "_alarms", "_has_pvt", "_itow", "_ok", "_place", "_said", "_solved_itow", "_utc", "_velocity", "_void", "_week",
+        "_alarmed_ns", "_alarms", "_has_pvt", "_itow", "_ok", "_place", "_said", "_solved_itow", "_utc", "_velocity", "_void",
+        "_week",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -55,6 +58,7 @@ class Decoder:
         self._utc: tuple[int, int] | None = None  # an iTOW, and what UTC it was
         self._solved_itow: int | None = None  # the last one of NAV-PVT or NAV-PVAT
         self._alarms: dict[tuple[str, int], bool] = {}
+        self._alarmed_ns: dict[str, int | None] = {}
         self._begin(None)
 
     def decode(self, message: Message) -> Decoded:
@@ -140,12 +144,16 @@ class Decoder:
         return Decoded(observations=(fix,))
 
     def _alarm(self, message: Message, alarm: str, said_by: int, state: int, bad: int) -> tuple[Observation, ...]:
-        """An alarm when a state becomes bad, and not again while any message says that it is."""
+        """An alarm when a state becomes bad, and each ``_AGAIN_S`` while any message says that it is."""
         before = any(level for (name, _), level in self._alarms.items() if name == alarm)
         self._alarms[alarm, said_by] = state >= bad
-        if state < bad or before:
+        if state < bad:
             return ()
         time_ns, source = self._gps_time(message)
+        told_ns = self._alarmed_ns.get(alarm)
+        if before and (time_ns is None or told_ns is None or 0 <= time_ns - told_ns < AGAIN_S * NS):
+            return ()
+        self._alarmed_ns[alarm] = time_ns
         return (Alarm(device=message.device, time_ns=time_ns, time_source=source, alarm=alarm, text=f"state {state}"),)
 
 

@@ -97,7 +97,6 @@ class Source(msgspec.Struct):
         good: its newest fix that was used; spot: the one that it last was PASSED_M away from, at moved_ns.
         same, same_ns: how often in a row it has come again to the digit, and since when; fast: at how many of them it moved.
         passed: the newest steps of its way, a byte each, as ``PASSED`` has it.
-        off: so many of its newest fixes were not used, in a row.
         beyond: fixes in a row that nothing can have carried it to.
         legs: where it says that it stands, of late GOES_M apart each, the last two; stands: how many such legs in a row.
         jammed_ns, well: when it last called, and used fixes since.
@@ -112,7 +111,6 @@ class Source(msgspec.Struct):
     fast: int = 0
     moved_ns: int = 0
     passed: tuple[bytes, ...] = (b"",) * len(PASSED)
-    off: int = 0
     beyond: int = 0
     legs: tuple[Measurement, ...] = ()
     stands: int = 0
@@ -169,12 +167,14 @@ class Deception(msgspec.Struct):
     speedless: dict[str, str] = {}
 
     def taken(self, track_id: str, m: Measurement) -> Measurement:
-        """A fix without a velocity that its places belie, or may."""
+        """A fix without a velocity that its places belie, or may, or of a receiver that is jammed."""
         if m.ve_mps is None or m.vn_mps is None:
             return m
         if m.device not in self.speedless:
             sources = self.tracks.get(track_id)
             source = None if sources is None else sources.of.get(m.device)
+            if source is not None and (told := source.events.get("jamming")) is not None and m.time_ns >= told.start_ns:
+                return msgspec.structs.replace(m, ve_mps=None, vn_mps=None)
             if source is None or not source.legs or math.hypot(m.ve_mps, m.vn_mps) >= STANDS_MPS:
                 return m
             leg, last = source.legs[-1], source.last
@@ -182,8 +182,25 @@ class Deception(msgspec.Struct):
                 return m
         return msgspec.structs.replace(m, ve_mps=None, vn_mps=None)
 
-    def fix(self, live: LiveTrack, m: Measurement, outcome: Outcome, allowed: Allowed | None, book: Book) -> None:
-        """A receiver's fix, and what became of it; ``allowed`` by the alert budget."""
+    def holds(self, track_id: str, device: str, time_ns: int, lat_deg: float, lon_deg: float) -> bool:
+        """Whether a fix says nothing of where it is: its receiver is jammed, and goes on saying the last place to the digit."""
+        sources = self.tracks.get(track_id)
+        source = None if sources is None else sources.of.get(device)
+        if source is None or source.last is None or (told := source.events.get("jamming")) is None:
+            return False
+        return time_ns >= told.start_ns and (lat_deg, lon_deg) == (source.last.lat_deg, source.last.lon_deg)
+
+    def fix(
+        self, live: LiveTrack, m: Measurement, outcome: Outcome, allowed: Allowed | None, book: Book, *, agree: int = 0,
+        held: bool = False,
+    ) -> None:  # fmt: skip
+        """A receiver's fix, and what became of it.
+
+        Args:
+            allowed: by the alert budget.
+            agree: of one that was refused, how many in a row say the same (``core.Rival``).
+            held: it ``holds`` the last place, which moved nothing.
+        """
         if outcome in _NOT_TAKEN:
             return
         s, time_ns = live.state, m.time_ns
@@ -212,10 +229,11 @@ class Deception(msgspec.Struct):
             self._stands(live, source, last, m, book)
         if source.jammed_ns:
             _well(source, m, used, book)
-        source.off = 0 if used else source.off + 1
-        if source.off == 1 and (last is None or _away_m(_place_at(source, time_ns), m) > FALSE_M):
-            return  # it alone is false: no place to measure a distance from
+        if not used and agree < 2 and (last is None or _away_m(_place_at(source, time_ns), m) > FALSE_M):
+            return  # it alone is false, or each says something else: no place to measure a distance from
         source.last, source.before = m, last
+        if held:
+            return
         if len(sources.of) > 1:
             self.paired = True
             _drift(live, sources, source, m, ALARM if allowed is None else allowed.drift_alarm(), book)
@@ -262,8 +280,7 @@ class Deception(msgspec.Struct):
         """The receiver of a fix of which nothing is to be said, where it is its track's only one: ``passes`` takes it in."""
         sources = self.tracks.get(track_id)
         source = None if sources is None or len(sources.of) != 1 else sources.of.get(m.device)
-        if (source is None or source.events or source.trust < 1.0 or source.same or source.beyond or source.jammed_ns
-                or source.off):  # fmt: skip
+        if (source is None or source.events or source.trust < 1.0 or source.same or source.beyond or source.jammed_ns):
             return None
         last, good, ve, vn = source.last, source.good, m.ve_mps, m.vn_mps
         if last is None or good is None or m.time_ns <= last.time_ns:

@@ -155,6 +155,8 @@ class Watch:
         presets = self.fold.presets
         if false := self._said_false(live, fix.device, time_ns):
             return false
+        if self.fold.holds(live, fix, time_ns):
+            return "its receiver is jammed, and says the last place to the digit: that is nothing of where it is"
         if time_ns > entry.received_ns + presets.ahead_s * NS:
             return "its clock is ahead: no time is believed that has not come yet"
         if live.base_ns is not None and time_ns <= live.base_ns:

@@ -299,6 +299,10 @@ class Fold:
         live = self.live(track_id)
         return {} if live is None else self._folds[live.state.operation].trust(track_id)
 
+    def holds(self, live: LiveTrack, fix: Fix, time_ns: int) -> bool:
+        """Whether a fix says nothing of where its track is (``Deception.holds``); to read."""
+        return self._folds[live.state.operation].holds(live, fix, time_ns)
+
     def quiet_s(self, live: LiveTrack) -> float:
         """Not heard for longer than this, a track is overdue; to read."""
         return self._folds[live.state.operation].tracker.quiet_s(live)

@@ -419,6 +419,10 @@ class OperationFold:
         self._belied(book.now_ns, book)
         return changed is not None
 
+    def holds(self, live: LiveTrack, fix: Fix, time_ns: int) -> bool:
+        """Whether a fix says nothing of where its track is: its receiver is jammed, and hung."""
+        return self._state.deception.holds(live.state.track_id, fix.device, time_ns, fix.lat_deg, fix.lon_deg)
+
     def trust(self, track_id: str) -> dict[str, float]:
         """The trust in each receiver of a track."""
         return self._state.deception.trust(track_id)
@@ -601,16 +605,18 @@ class OperationFold:
         if fmt == "ais" and (first_ns := live.copied_ns(m, fix.attributes.get("utc_second"))) is not None:
             time_ns, m = first_ns, msgspec.structs.replace(m, time_ns=first_ns)
         false = bool(s.decided) and is_false(live, m)
-        if not false and s.klass != STATION:
+        held = self.holds(live, fix, time_ns)
+        if not false and not held and s.klass != STATION:
             book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, fix.lat_deg, fix.lon_deg))
         spoken = state.deception.taken(s.track_id, m)
         doubted = state.clocks.may_be_behind(device)
         if doubted and live.rival(m) is not None:
             false = True  # its time is another's: where it is not known yet
-        outcome = "same" if false else tracker.measure(live, spoken, book, doubted=doubted)
+        outcome = "refused" if held else "same" if false else tracker.measure(live, spoken, book, doubted=doubted)
         if outcome == "began" and (gone := state.gone.pop(owner.key, None)) is not None:
             tracker.returned(live, m, gone.time_ns, (gone.lat_deg, gone.lon_deg), book)
-        state.deception.fix(live, m, outcome, self.allowed(), book)
+        agree = live.agree(tracker.model(live)) if outcome == "refused" else 0
+        state.deception.fix(live, m, outcome, self.allowed(), book, agree=agree, held=held)
         if outcome == "waits":
             s.due_ns = min(s.due_ns, book.now_ns + tracker.sweep_ns)
             if state.visits.zones:

@@ -564,6 +564,11 @@ class LiveTrack:
                 return ring[i]
         return None
 
+    def agree(self, model: Model) -> int:
+        """How many of its newest fixes were refused in a row and say one other place."""
+        core = self.core(model)
+        return 0 if core is None or core.rival is None else core.rival.hits
+
     def newest_read(self, time_ns: int) -> Measurement | None:
         """The last read of its tag in the ring up to a time."""
         ring = self.state.ring

@@ -11,6 +11,7 @@ from pyubx2 import GET, UBXMessage, UBXReader
 
 from birddog.geo import LocalFrame
 from birddog.model import Fix
+from birddog.units import NS
 from devices import codec, ubx_frames
 from devices.codec import Message
 from devices.formats import ubx
@@ -201,6 +202,14 @@ def test_sec_sig_gives_both_alarms_once(version):
     decoder = ubx.Decoder()
     got = [[o.alarm for o in observed(mon_rf(0), frame, decoder=decoder)] for frame in frames]
     assert got == [[], ["jamming"], ["spoofing"], [], [], ["jamming", "spoofing"]]
+
+
+def test_a_state_that_stays_bad_is_said_again_each_half_minute():
+    decoder, alarms = ubx.Decoder(), []
+    for t in range(100):
+        message = Message(payload=mon_rf(3 if t < 75 else 1), received_ns=(1_790_000_000 + t) * NS)
+        alarms += [t for o in codec.decode_whole(ubx, decoder, message).observations if o.alarm == "jamming"]
+    assert alarms == [0, 30, 60]
 
 
 def test_mon_rf_is_as_jammed_as_its_worst_band():

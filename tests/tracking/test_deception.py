@@ -325,3 +325,67 @@ def test_what_stands_in_jitter_that_wanders_says_the_truth(case, seed):
         e, n = 0.97 * e + rng.gauss(0, 3.5), 0.97 * n + rng.gauss(0, 3.5)
         said.say(t, fix("a", t, e, n, sigma=8.0, speed_mps=0.0))
     assert not said.happened("false_speed")
+
+
+# --- a jammed receiver that hangs ---------------------------------------------------------------------------------------
+
+
+def hangs(said, until: float = 1200.0, alarms: float | None = None, speed: float | None = 0.0):
+    """A lorry at 15 m/s whose receiver is jammed from 300 s on and says one place to the digit; then it is right again."""
+    words = {} if speed is None else {"course_deg": 90.0}
+    for t in range(0, int(until) + 300, 10):
+        jammed = 300 <= t < until
+        if jammed and (t == 300 or (alarms is not None and t % alarms == 0)):
+            said.say(t, Alarm(device="a", time_ns=T0 + t * NS, alarm="jamming"))
+        e, v = (4500.0, speed) if jammed else (15.0 * t, speed and 15.0)
+        said.say(t, fix("a", t, e + (0.0 if jammed else random.Random(t).gauss(0.0, 3.0)), speed_mps=v, **words))
+        yield t
+
+
+def inside(row, e: float, n: float = 0.0) -> bool:
+    at = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+    x, y = at[0] - e, at[1] - n
+    return (row.p_nn * x * x - 2 * row.p_en * x * y + row.p_ee * y * y) / (row.p_ee * row.p_nn - row.p_en**2) < 5.991
+
+
+@pytest.mark.parametrize("alarms", [None, 10, 100])
+@pytest.mark.parametrize("speed", [0.0, None])
+def test_a_jammed_receiver_that_hangs_says_nothing_of_where_it_is(case, alarms, speed):
+    said, held = case("a"), []
+    for t in hangs(said, alarms=alarms, speed=speed and 0.0):
+        if 330 <= t < 1200:
+            [event] = said.happened("jamming")
+            assert event.end_ns is None, t
+            held += [inside(row, 15.0 * (t + 4.0)) for row in said.fold.believed(T0 + (t + 4) * NS)]
+    assert sum(held) >= 0.9 * len(held)
+    assert said.happened("jamming")[0].end_ns is not None
+    assert not {"jumped", "impossible_speed", "stop"} & {event.kind for event in said.events()}
+    [row] = said.fold.believed(T0 + 1490 * NS)
+    assert inside(row, 15.0 * 1490) and row.hits > 50
+
+
+def test_what_looks_the_same_of_a_receiver_that_is_not_jammed_counts(case):
+    said = case("a")
+    for t in range(0, 900, 10):
+        said.say(t, fix("a", t, 100.0))
+    [row] = said.fold.believed(T0 + 900 * NS)
+    assert row.hits == 90 and said.happened("jamming") == []
+
+
+# --- wild fixes are no distance -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("away_m", [40_000.0, 900_000.0])
+@pytest.mark.parametrize(("interval", "count"), [(10, 4), (60, 2), (60, 4)])
+@pytest.mark.parametrize("devices", ["ab", "abc"])
+def test_false_fixes_that_agree_in_nothing_are_no_drift_of_the_honest_ones(case, devices, interval, count, away_m):
+    said, rng = case(*devices), random.Random(1)
+    for k in range(200):
+        for j, device in enumerate(devices):
+            t, (e, n) = k * interval + j * interval // len(devices), noise(rng, 3.0)
+            e += 14.0 * t
+            if device == "a" and 60 <= k < 60 + count:
+                course = rng.uniform(0.0, 2.0 * math.pi)
+                e, n = e + away_m * math.sin(course), n + away_m * math.cos(course)
+            said.say(t, fix(device, t, e, n))
+    assert [kind for kind in told(said) if kind[0] in ("drift", "parted")] == []
