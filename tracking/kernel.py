@@ -70,6 +70,15 @@ STOPS_MPS2, HARDLY_MPS = 1.5, 4.0
 MID_MOST, CHANGE_MOST, CHANCE_LEAST = 3.0, 2.5, 0.1
 #: A fix that says that it goes faster than this, m/s, says so much against two places.
 GOES_MPS, GOES = 0.8, 2.0
+#: Or it says nothing on its way: then a report comes later than usual (by this share and so many s) where it changed sides, and
+#: no sooner than this share of the time from stop to stop at so many m/s².
+LATER, LATER_S, HIDDEN_LEAST, HIDDEN_MPS2, HIDDEN_MOST = 0.1, 2.0, 0.6, 1.2, 0.95
+#: How long it usually is from one report to the next: each tells with this share, none lengthens it by more than this.  Of ten
+#: so many come no later: so it is taken to be, and is a mean of about ten, within these bounds.
+SHORTER, LONGER, EVEN, EVEN_GAIN, EVEN_LEAST, EVEN_MOST = 0.2, 0.05, 0.95, 0.1, 0.02, 0.99
+#: What tells against two sources is remembered, to this sum; at a new place nearer to one of two than this share of what they
+#: are apart all of it, elsewhere this share.
+QUICK_LEAST, NEAR_SHARE, FORGETS = -8.0, 0.8, 0.5
 #: ``learnt``: the class's sigma counts as so many fixes, and a learnt one is the mean of about so many.
 NOISE_PRIOR, NOISE_MEMORY = 2.0, 30.0
 #: What is found of a device begins with its class's variance, or so many times what it states.
@@ -138,7 +147,7 @@ USED, CHANGED, LEFT, FIRST = 1, 2, 4, 8
 #: What a track has behind the numbers of ``step``, from where on each: the anchor, the bias, where it stays and for how long
 #: (8), its device's noise (6), the two sides (10), where it is on Earth (lat_deg, lon_deg and a ``State`` there: 16), the same
 #: as its row says it (16), whether its receiver's errors last (4), and whether it goes on between seldom fixes (6).
-ANCHOR, NOISE, TWO, PLACE, SHOWN, WHITE, WAY, FOLLOWED = 0, 8, 14, 24, 40, 56, 60, 66
+ANCHOR, NOISE, TWO, PLACE, SHOWN, WHITE, WAY, FOLLOWED = 0, 8, 14, 26, 42, 58, 62, 68
 #: ``squeeze``: numbers before those of the motions, and how the first tells how many they are beside which of them are awake.
 HEAD, MOTIONS = 33, 65_536
 #: ``onward``: the squared distance, of P, at which what an ellipse is to hold lies at most: that of the 90 % ellipse.
@@ -503,12 +512,42 @@ def unseen(dt_s: float, goes_s: float, side_s: float, stops_s: float) -> float:
     return -math.log(chance) - math.log(max(1.0 - math.exp(-side_s / stops_s), CHANCE_LEAST))
 
 
+def hidden(dt_s: float, goes_m: float, every_s: float, even: float) -> float:
+    """How much less likely than by two sources it is that what says nothing on its way was on it from one fix to the next: the
+    log of the odds.
+
+    Args:
+        every_s, even: how long it usually is from one report to the next, 0 where that is not known; the share of those that
+            come no later.
+    """
+    goes_s = 2.0 * math.sqrt(goes_m / HIDDEN_MPS2)
+    if dt_s < HIDDEN_LEAST * goes_s:
+        return CHANGE_MOST
+    if every_s <= 0.0:
+        return 0.0
+    chance = min(max(1.0 - goes_s / every_s, CHANCE_LEAST), HIDDEN_MOST)
+    if dt_s <= every_s + max(LATER * every_s, LATER_S):
+        return min(math.log(even / chance), CHANGE_MOST)
+    return min(math.log((1.0 - even) / (1.0 - chance)), 0.0)
+
+
+def usually(dt_s: float, every_s: float, even: float) -> tuple[float, float]:
+    """How long it usually is from one report to the next, and the share of those that come no later, after one more."""
+    if every_s <= 0.0:
+        return dt_s, even
+    even += EVEN_GAIN * ((1.0 if dt_s <= every_s + max(LATER * every_s, LATER_S) else 0.0) - even)
+    every_s += min(max(dt_s - every_s, -SHORTER * every_s), LONGER * every_s)
+    return every_s, min(max(even, EVEN_LEAST), EVEN_MOST)
+
+
 def sided(
     dt_s: float, side_s: float, e: float, n: float, r: float, speed: float, here_e: float, here_n: float, here_r: float,
-    other_e: float, other_n: float, other_r: float, count: float, sure: float, quick: float, off: float,
-) -> tuple[int, float, float, float, float, float, float, float, float, float, float]:  # fmt: skip
+    other_e: float, other_n: float, other_r: float, count: float, sure: float, quick: float, off: float, every_s: float,
+    even: float,
+) -> tuple[int, float, float, float, float, float, float, float, float, float, float, float, float]:  # fmt: skip
     """The two sides after one more fix, as ``sides.after``: 1 where it changed sides and 2 where that is a first time, e, n and
-    the variance of both, how often it changed, how sure it is that this is no journey, and how many fixes are at neither.
+    the variance of both, how often it changed, how sure it is that this is no journey, how many fixes are at neither, and
+    ``usually``.
 
     Args:
         dt_s: since the fix before; side_s: since it changed sides.
@@ -526,10 +565,12 @@ def sided(
         apart = math.hypot(apart_e, apart_n)
     if min(here_nis, other_nis) > (BEYOND_TORN if count > 0.0 else BEYOND):
         sure -= MID_MOST
-        quick = max(quick - MID_MOST, 0.0)
+        against = max(quick - MID_MOST, QUICK_LEAST)
         if sure > 0.0 and off < OFF:
-            return 0, here_e, here_n, here_r, other_e, other_n, other_r, count, sure, quick, off + 1.0
-        return 3, e, n, r, here_e, here_n, here_r, 0.0, 0.0, 0.0, 0.0
+            return 0, here_e, here_n, here_r, other_e, other_n, other_r, count, sure, against, off + 1.0, every_s, even
+        if min(math.hypot(e - here_e, n - here_n), math.hypot(e - other_e, n - other_n)) >= NEAR_SHARE * apart:
+            against = FORGETS * quick
+        return 3, e, n, r, here_e, here_n, here_r, 0.0, 0.0, min(against, 0.0), 0.0, every_s, even
     change = other_nis < here_nis
     torn = is_torn(count, sure, apart, here_r + other_r)
     first = side_s > (max(ALONE_S, min(10.0 * dt_s, 2.0 * ALONE_S)) if torn else max(PAUSE_S, min(4.0 * dt_s, 2.0 * PAUSE_S)))
@@ -547,22 +588,26 @@ def sided(
         on_way = 2.0 * math.sqrt(2.0 * math.pi * width2) / apart * math.exp(min(inward * inward / (2.0 * width2), 50.0))
         stops = min(max(-math.log(1.0 - STOPS_WAY + STOPS_WAY * on_way), -MID_MOST), 0.0)
         hardly = max(-math.log(1.0 - HARDLY_WAY + HARDLY_WAY * on_way), -MID_MOST)
+        unheard = stops
         if speed > GOES_MPS:
             stops -= GOES
-            hardly = min(hardly, 0.0) - GOES
+            hardly = unheard = min(hardly, 0.0) - GOES
         elif change and here_nis > BEYOND:
             count += 1.0
             goes = max(apart - 3.0 * math.sqrt(width2), 0.0)
             says = unseen(dt_s, goes / math.sqrt(STOPS_MPS2 * apart), side_s, STOPS_S)
             sure += min(min(here_nis / 2.0 + math.log(0.5), says), CHANGE_MOST)
             hardly += unseen(dt_s, goes / HARDLY_MPS, side_s, HARDLY_S)
+            unheard += hidden(dt_s, goes, every_s, even)
         sure += stops
-        quick += hardly
+        quick += min(hardly, unheard)
         if sure <= 0.0:
             first = first or count > 0.0
             count = sure = 0.0
-        quick = min(max(quick, 0.0), TORN_MOST) if count > 0.0 else 0.0
+        quick = min(max(quick, QUICK_LEAST), TORN_MOST if count > 0.0 else 0.0)
         sure = min(sure, TORN_MOST)
+    if dt_s > 0.0 and (not change or side_s <= 1.01 * dt_s):  # a change may have been a journey
+        every_s, even = usually(dt_s, every_s, even)
     if change:
         here_e, other_e = other_e, here_e
         here_n, other_n = other_n, here_n
@@ -572,7 +617,7 @@ def sided(
     here_n += gain * (n - here_n)
     here_r = max((1.0 - gain) * here_r, min(PLACE_LEAST * r, here_r))
     did = (1 if change else 0) + (2 if first else 0)
-    return did, here_e, here_n, here_r, other_e, other_n, other_r, count, sure, quick, 0.0
+    return did, here_e, here_n, here_r, other_e, other_n, other_r, count, sure, quick, 0.0, every_s, even
 
 
 def mean_of(count: float, r: float, found: float, base: float) -> tuple[float, float]:
@@ -996,17 +1041,18 @@ def _follow(
     here_e, here_n, here_r = row[to + TWO], row[to + TWO + 1], row[to + TWO + 2]
     other_e, other_n, other_r = row[to + TWO + 3], row[to + TWO + 4], row[to + TWO + 5]
     turns, odds, quick, off = row[to + TWO + 6], row[to + TWO + 7], row[to + TWO + 8], row[to + TWO + 9]
+    every_s, even = row[to + TWO + 10], row[to + TWO + 11]
     if flags & SIDES:
         if is_torn(turns, odds, math.hypot(here_e - other_e, here_n - other_n), here_r + other_r):
             return 0
-        side, here_e, here_n, here_r, other_e, other_n, other_r, turns, odds, quick, off = sided(
+        side, here_e, here_n, here_r, other_e, other_n, other_r, turns, odds, quick, off, every_s, even = sided(
             dt_s, side_s, z0, z1, says, math.hypot(v0, v1) if has_v else 0.0, here_e, here_n, here_r, other_e, other_n, other_r,
-            turns, odds, quick, off)
+            turns, odds, quick, off, every_s, even)
         if is_torn(turns, odds, math.hypot(here_e - other_e, here_n - other_n), here_r + other_r):
             return 0
     else:
-        side, here_e, here_n, here_r, other_e, other_n, other_r, turns, odds, quick, off = (
-            3, z0, z1, says + FIX_LEAST, z0, z1, -1.0, 0.0, 0.0, 0.0, 0.0)
+        side, here_e, here_n, here_r, other_e, other_n, other_r, turns, odds, quick, off, every_s, even = (
+            3, z0, z1, says + FIX_LEAST, z0, z1, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0, EVEN)
     out = np.empty(at + TAIL)
     _stepped(row, out, what, dt_s, awake_from, table, brought, modes, z0, z1, r00, r01, r11, v0, v1, spread, gate)
     if not out[at + 15] >= OUTLIER_MOST or not (abs(out[at]) <= REANCHOR_M and abs(out[at + 2]) <= REANCHOR_M):
@@ -1054,8 +1100,8 @@ def _follow(
         row[to + ANCHOR + 2 + k] = (bias, spot_e, spot_n, stay_e, stay_n, stay_s)[k]
     for k in range(6):
         row[to + NOISE + k] = (count, r, count_v, r_v, count_l, r_l)[k]
-    for k in range(10):
-        row[to + TWO + k] = (here_e, here_n, here_r, other_e, other_n, other_r, turns, odds, quick, off)[k]
+    for k in range(12):
+        row[to + TWO + k] = (here_e, here_n, here_r, other_e, other_n, other_r, turns, odds, quick, off, every_s, even)[k]
     for k in range(4):
         row[to + WHITE + k] = (white, white_n, z0 - e, z1 - n)[k]
     _told(row, at)
@@ -1162,7 +1208,8 @@ def place_all(lat0_deg, lon0_deg, x, told):
 
 #: What those of ``Compiled`` call, in the order in which one needs the other.
 _INNER = (
-    "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "is_torn", "unseen", "sided",
+    "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "is_torn", "unseen", "hidden",
+    "usually", "sided",
     "mean_of", "found_of", "lasts", "unsaid", "lasting_share", "boasts", "whiter", "wandered", "rested", "gone_on", "_en",
     "_geodetic", "_rotated", "_lasting", "_told", "_holding", "_any_way", "_show", "_follow",
 )  # fmt: skip

@@ -22,6 +22,7 @@ from tracking.kept import kept, packed
 from tracking.kernel import (
     ANCHOR,
     CHANGED,
+    EVEN,
     FIRST,
     FIX_LEAST,
     FOLLOWED,
@@ -50,7 +51,7 @@ from tracking.motion import Bank
 from tracking.ring import Ring
 from tracking.sides import Sides
 
-_STATE, _FILTER, _SIX, _TEN = struct.Struct("14d"), struct.Struct("24d"), struct.Struct("6d"), struct.Struct("10d")
+_STATE, _FILTER, _SIX, _TWELVE = struct.Struct("14d"), struct.Struct("24d"), struct.Struct("6d"), struct.Struct("12d")
 _TWO, _THREE, _FOUR = struct.Struct("2d"), struct.Struct("3d"), struct.Struct("4d")
 _EIGHT, _PLACED = struct.Struct("8d"), struct.Struct("16d")
 #: NIS, then of the place lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn, and what is shown of P: p_ee, p_v_ee, p_v_en, p_nn,
@@ -133,7 +134,8 @@ class Running:
         if m.origin == "fix":
             self.sided, self.changed_ns = True, time_ns
             r = max(m.r_ee, m.r_nn) + FIX_LEAST
-            _TEN.pack_into(self.row, self._at + 8 * (TAIL + TWO), 0.0, 0.0, r, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0)
+            _TWELVE.pack_into(self.row, self._at + 8 * (TAIL + TWO), 0.0, 0.0, r, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0,
+                               0.0, EVEN)  # fmt: skip
 
     def load(self, core: Core) -> None:
         """Go on from a Core."""
@@ -148,8 +150,8 @@ class Running:
         self.sided = sides is not None
         if sides is not None:
             self.changed_ns, self.stood_ns = sides.changed_ns, sides.moved_ns
-            _TEN.pack_into(row, at + 8 * TWO, sides.e, sides.n, sides.r, sides.other_e, sides.other_n, sides.other_r,
-                            sides.count, sides.sure, sides.quick, sides.off)  # fmt: skip
+            _TWELVE.pack_into(row, at + 8 * TWO, sides.e, sides.n, sides.r, sides.other_e, sides.other_n, sides.other_r,
+                            sides.count, sides.sure, sides.quick, sides.off, sides.every_s, sides.even)  # fmt: skip
         else:
             self.changed_ns, self.stood_ns = 0, None
         self.made, self._noises, self._which, self._known, self.device = core, core.noise, -1, False, core.device
@@ -192,15 +194,17 @@ class Running:
         """Whether its fixes are from the same two places in turn."""
         if not self.sided:
             return None
-        e, n, r, other_e, other_n, other_r, count, sure, quick, off = _TEN.unpack_from(self.row, self._at + 8 * (TAIL + TWO))
-        return Sides(self.changed_ns, self.stood_ns, e, n, r, other_e, other_n, other_r, int(count), sure, quick, int(off))
+        e, n, r, other_e, other_n, other_r, count, sure, quick, off, every_s, even = _TWELVE.unpack_from(
+            self.row, self._at + 8 * (TAIL + TWO))
+        return Sides(self.changed_ns, self.stood_ns, e, n, r, other_e, other_n, other_r, int(count), sure, quick, int(off),
+                     every_s, even)  # fmt: skip
 
     @property
     def eventful(self) -> bool:
         """``Core.eventful``."""
         if self.recent or self.rival is not None or self.receivers:
             return True
-        e, n, r, other_e, other_n, other_r, count, sure, _, _ = _TEN.unpack_from(self.row, self._at + 8 * (TAIL + TWO))
+        e, n, r, other_e, other_n, other_r, count, sure = _EIGHT.unpack_from(self.row, self._at + 8 * (TAIL + TWO))
         return self.sided and is_torn(count, sure, math.hypot(e - other_e, n - other_n), r + other_r)
 
     @property

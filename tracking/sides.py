@@ -13,7 +13,7 @@ import math
 import msgspec
 
 from birddog.units import NS
-from tracking.kernel import FIX_LEAST, PLACE_LEAST, TORN_SAID, is_torn, sided
+from tracking.kernel import EVEN, FIX_LEAST, PLACE_LEAST, TORN_SAID, is_torn, sided
 
 #: Two sources that are less apart than so many sigmas (squared) of the worse one's fixes may both be right.
 SAID_NIS = 12.25
@@ -26,8 +26,10 @@ class Sides(msgspec.Struct, frozen=True, gc=False, array_like=True):
         changed_ns: when it last went from one to the other; moved_ns: when it had moved last before the other was new.
         other_r: below 0 where there is no other place yet.
         count: how often it went from one to the other.
-        sure, quick: how sure it is that this is no journey with stops, nor one that hardly stops (logs of odds).
+        sure, quick: how sure it is that this is no journey with stops, nor one that hardly stops or on which nothing is said
+            (logs of odds).
         off: how many fixes in a row were at neither.
+        every_s, even: how long it usually is from one fix to the next, and the share of those that come no later.
     """
 
     changed_ns: int
@@ -42,6 +44,8 @@ class Sides(msgspec.Struct, frozen=True, gc=False, array_like=True):
     sure: float = 0.0
     quick: float = 0.0
     off: int = 0
+    every_s: float = 0.0
+    even: float = EVEN
 
     @property
     def apart_m(self) -> float:
@@ -82,11 +86,11 @@ def after(
     """
     if old is None:
         return Sides(time_ns, moved_ns, e_m, n_m, r + FIX_LEAST, e_m, n_m)
-    did, e, n, v, other_e, other_n, other_r, count, sure, quick, off = sided(
+    did, e, n, v, other_e, other_n, other_r, count, sure, quick, off, every_s, even = sided(
         dt_s, (time_ns - old.changed_ns) / NS, e_m, n_m, r, speed_mps, old.e, old.n, old.r, old.other_e, old.other_n,
-        old.other_r, old.count, old.sure, old.quick, old.off,
+        old.other_r, old.count, old.sure, old.quick, old.off, old.every_s, old.even,
     )  # fmt: skip
     return Sides(
         time_ns if did & 1 else old.changed_ns, moved_ns if did & 2 else old.moved_ns, e, n, v, other_e, other_n, other_r,
-        int(count), sure, quick, int(off),
+        int(count), sure, quick, int(off), every_s, even,
     )  # fmt: skip

@@ -190,6 +190,40 @@ def test_what_really_goes_to_and_fro_is_none(far_m, speed_mps, stops_s, every, j
         assert not told.events("two_places")
 
 
+@pytest.mark.parametrize("every", [10, 30, 60, 120])
+@pytest.mark.parametrize(("far_m", "speed_mps", "stops"), [
+    (80.0, 3.0, (0.3, 2.0)), (150.0, 7.0, (0.5, 2.0)), (300.0, 9.0, (1.0, 3.0)), (450.0, 9.0, (2.0, 5.0)),
+])  # fmt: skip
+@pytest.mark.parametrize("timer", [True, False])
+def test_what_goes_to_and_fro_and_says_nothing_on_its_way_is_none(far_m, speed_mps, stops, every, timer, journal):
+    """A forklift, a lorry between two ramps: of 24 such nearly all with reports each 10 or 30 s were told of.
+
+    Args:
+        stops: how long, in intervals; timer: its clock goes on under way, else it reports when it stops and from then on.
+    """
+    for seed in range(2):
+        told, rng, last = journal(), random.Random(seed), -1000
+        told.add(0, Device(device="d", klass="lorry", interval_s=every, basis="own_sensor"))
+        way = to_and_fro(rng, far_m, speed_mps, (stops[0] * every, stops[1] * every))
+        for t in range(1, 7200):
+            if way[t] in (0.0, far_m) and (t % every == 0 if timer else way[t] != way[t - 1] or t == last + every):
+                told.say(t, fix("d", t, way[t] + rng.gauss(0, 6), rng.gauss(0, 6), sigma_m=6.0))
+                last = t
+        assert not told.happened("two_places", "jumped", "contradicted")
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize(("apart_m", "every"), [(100.0, 10), (200.0, 30), (300.0, 60), (500.0, 60)])
+def test_two_sources_that_lose_a_report_now_and_then_are_said(apart_m, every, share, journal):
+    told, rng = journal(), random.Random(every)
+    told.add(0, Device(device="d", klass="van", interval_s=every, basis="own_sensor"))
+    for t in range(0, 150 * every, every):
+        if rng.random() > 0.05:
+            at = apart_m * (rng.random() < share)
+            told.say(t, fix("d", t, at + rng.gauss(0, 8), rng.gauss(0, 8), sigma_m=8.0))
+    assert len(told.happened("two_places")) == 1
+
+
 @pytest.mark.parametrize("every", [10, 60, 180])
 def test_a_ship_that_swings_at_anchor_is_none(every, journal):
     """Of 12 ships with reports each three minutes 9 were told of."""
