@@ -225,6 +225,8 @@ class Deception(msgspec.Struct):
         if source.spot is None or not _still(source.spot, m):
             _replayed(live, source, m, book)
         _impossible(live, source, m, used, book)
+        if used and s.stuck is not None and s.stuck[0] == m.device and not source.same:
+            s.stuck = None
         if m.ve_mps is not None and m.vn_mps is not None and last is not None:
             self._stands(live, source, last, m, book)
         if source.jammed_ns:
@@ -414,6 +416,7 @@ def _frozen(live: LiveTrack, sources: Sources, source: Source, last: Measurement
     if why:
         text = f"{m.device} stands at one place to the digit, {source.same + 1} times in {_seconds(source.same_ns, m)} s: {why}"
         _tell(live, source, "frozen", m.device, m.time_ns, (m.lat_deg, m.lon_deg), text, book)
+        live.state.stuck = m.device, source.same_ns
 
 
 def _still(spot: Measurement, m: Measurement) -> bool:
@@ -526,7 +529,10 @@ def _impossible(live: LiveTrack, source: Source, m: Measurement, used: bool, boo
     stated = 0.0 if m.ve_mps is None or m.vn_mps is None else math.hypot(m.ve_mps, m.vn_mps)
     dt_s, away_m = 0.0, 0.0
     if good is not None:
-        dt_s, away_m = (m.time_ns - good.time_ns) / NS, _away_m((good.lat_deg, good.lon_deg), m)
+        stuck, since_ns = live.state.stuck, good.time_ns
+        if stuck is not None and stuck[0] == m.device:  # where it was since nobody knows
+            since_ns = min(since_ns, stuck[1])
+        dt_s, away_m = (m.time_ns - since_ns) / NS, _away_m((good.lat_deg, good.lon_deg), m)
     if stated > ANY_MEANS_MPS or away_m > ANY_MEANS_MPS * dt_s + IMPOSSIBLE_SLACK_M + 3.0 * math.sqrt(m.r_ee):
         source.beyond += 1
         if source.beyond >= IMPOSSIBLE_COUNT and "impossible_speed" not in source.events:

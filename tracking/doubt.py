@@ -14,12 +14,16 @@ from tracking.track_state import Turns
 TURNS = 3
 
 
-def beyond_reach_m(core: Core, m: Measurement, model: Model) -> float:
-    """How far a fix lies from the last used position, m; 0 where the class can have covered it since, or it is no fix."""
+def beyond_reach_m(core: Core, m: Measurement, model: Model, since_ns: int | None = None) -> float:
+    """How far a fix lies from the last used position, m; 0 where the class can have covered it since, or it is no fix.
+
+    Args:
+        since_ns: when it was there last, where that is not when the last one was used.
+    """
     if m.origin != "fix":
         return 0.0
     lat, lon, x = placed(core, core.x)
-    away_m, gap_s = _away_m((lat, lon), (m.lat_deg, m.lon_deg)), (m.time_ns - core.updated_ns) / NS
+    away_m, gap_s = _away_m((lat, lon), (m.lat_deg, m.lon_deg)), (m.time_ns - (since_ns or core.updated_ns)) / NS
     slack_m = 3.0 * (math.sqrt(m.r_ee + m.r_nn) + math.sqrt(x[4] + x[11]))
     return away_m if away_m > model.preset.max_speed_mps * max(gap_s, 0.0) + slack_m else 0.0
 

@@ -105,6 +105,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         waiting: late ones that are in the ring and not yet told of.
         past: where it was before the ring (``tracking.past``).
         decided: what operators decided of its measurements, the newest last.
+        stuck: the receiver that was told to be ``frozen``, and since when: from then on nobody knows where it was.
         broadcast: it tells everybody where it is (AIS) and is nobody's case: out of range is no silence.
         public: everybody may hear it.
         reads: the newest read of each of the last readers.
@@ -149,6 +150,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     waiting: list[Measurement] = []
     past: bytearray = msgspec.field(default_factory=bytearray)
     decided: list[Decided] = []
+    stuck: tuple[str, int] | None = None
 
 
 class LiveTrack:

@@ -343,9 +343,12 @@ class Tracker:
         how_far = "" if before is None else f" {_away_km(before, m):.1f} km from where it was"
         self._told(live, "reacquired", m, book, f"position taken up again{how_far}")
         # a first fix or two that were false are no place to jump from
-        if (before is not None and before.hits >= self.presets.reinit_count
-                and (away_m := beyond_reach_m(before, m, model)) > 0.0):
-            text = f"{away_m / 1000:.1f} km in {(m.time_ns - before.updated_ns) / NS:.0f} s"
+        if before is None or before.hits < self.presets.reinit_count:
+            return
+        stuck = live.state.stuck
+        since_ns = stuck[1] if stuck is not None and stuck[0] == before.device else before.updated_ns
+        if (away_m := beyond_reach_m(before, m, model, since_ns)) > 0.0:
+            text = f"{away_m / 1000:.1f} km in {(m.time_ns - since_ns) / NS:.0f} s"
             self._warned(live, "jumped", m, book, f"position jumped {text}: faster than its class can be")
 
     def returned(self, live: LiveTrack, m: Measurement, last_ns: int, last: tuple[float, float], book: Book) -> None:

@@ -1,4 +1,7 @@
-"""Sources that say what cannot be true: each is told once, with its evidence, and ends; honest ones are left alone."""
+"""Sources that say what cannot be true: each is told once, with its evidence, and ends; honest ones are left alone.
+
+Over 400 lines: one case of receivers on a shipment serves every finding, each with its honest twin.
+"""
 
 from __future__ import annotations
 
@@ -71,6 +74,31 @@ def test_a_frozen_fix_while_another_receiver_of_the_shipment_moves(case):
         said.say(t + 3, fix("b", t + 3, 12.0 * min(t, 60), 4.0))
     assert ("frozen", "b") in told(said)
     assert "a has moved to" in said.happened("frozen")[0].text
+
+
+@pytest.mark.parametrize("minutes", [10, 30, 120])
+def test_where_a_frozen_one_comes_right_it_has_not_jumped(case, minutes):
+    """It went on meanwhile: `reacquired`, and neither `jumped` (in each such scene before) nor `impossible_speed` (2 hours)."""
+    said, rng, hung = case("a"), random.Random(3), 60 * minutes
+    for t in range(0, 3600 + hung, 60):
+        de, dn = noise(rng)
+        at = 20.0 * t + de if t <= 1200 or t > 1200 + hung else 24_000.0
+        said.say(t, fix("a", t, at, dn if at != 24_000.0 else 0.0, speed_mps=20.0, course_deg=90.0))
+    [frozen] = said.happened("frozen")
+    assert frozen.end_ns is not None and said.happened("reacquired") and not said.happened("jumped", "impossible_speed")
+    [row] = said.now(3600 + hung - 60)
+    e, n = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+    assert math.hypot(e - 20.0 * (3540 + hung), n) < 300.0
+
+
+def test_what_stood_and_is_elsewhere_at_once_has_jumped(case):
+    """The same digits for an hour, and no word of going: that is where it was."""
+    said, rng = case("a"), random.Random(3)
+    for t in range(0, 7200, 60):
+        de, dn = noise(rng)
+        there = (0.0, 0.0) if t < 3600 else (60_000.0 + de, dn)
+        said.say(t, fix("a", t, *there, speed_mps=0.0))
+    assert len(said.happened("jumped")) == 1 and not said.happened("frozen")
 
 
 def test_what_is_parked_may_say_the_same_place_for_ever(case):
