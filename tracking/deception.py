@@ -30,6 +30,7 @@ from birddog.units import NS
 from tracking.belied import Doubt
 from tracking.book import Book
 from tracking.budget import Allowed
+from tracking.evidence import rounded_deg
 from tracking.measurement import Measurement
 from tracking.offset import Offset
 from tracking.step import ANY_MEANS_MPS
@@ -37,6 +38,8 @@ from tracking.track_state import LiveTrack, Outcome
 
 #: A fix that is the last one to the digit, so often in a row, while its own speed or another receiver says that it moves.
 FROZEN_COUNT, FROZEN_MPS, FROZEN_AWAY_M = 4, 2.0, 100.0
+#: What is rounded is at one place for as long as it is in one cell: it says that it moves where it goes so many steps.
+CELLS = 3.0
 #: Of a way's steps, each so far at least, m, a byte is remembered: each of the newest, of a longer time one in so many,
 #: by its digits.  So many in a row, all of them different, that come again to the digit are a recording, wherever it is played.
 #: (one in so many, how many); of what everybody may hear, who are many, fewer are remembered.
@@ -407,7 +410,10 @@ def _frozen(live: LiveTrack, sources: Sources, source: Source, last: Measurement
     why = ""
     if source.fast >= FROZEN_COUNT - 1:
         assert m.ve_mps is not None and m.vn_mps is not None
-        why = f"says that it goes {math.hypot(m.ve_mps, m.vn_mps):.0f} m/s"
+        speed_mps = math.hypot(m.ve_mps, m.vn_mps)
+        gone_s = source.fast / source.same * (m.time_ns - source.same_ns) / NS
+        if speed_mps * gone_s > CELLS * DEGREE_M * rounded_deg(m.lat_deg, m.lon_deg):
+            why = f"says that it goes {speed_mps:.0f} m/s"
     for name, other in sources.of.items():
         if not why and other is not source and other.last is not None and other.moved_ns > source.same_ns:
             away_m = _away_m((last.lat_deg, last.lon_deg), other.last)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from birddog.geo import valid_position
+from birddog.geo import DEGREE_M, valid_position
 from birddog.model import Fix, Flag, Placement, Reading, Scan, Sighting
 from birddog.units import NS
 from tracking.assign import Spot
@@ -26,6 +26,10 @@ TRIGGERS = ("seismic", "motion", "door_open", "light")
 COARSE_SIGMA_M = {"wifi": 50.0, "cell": 500.0, "gateway": 2000.0}
 #: One sigma per axis of a fix that says of itself that it is doubtful, and not how much.
 DOUBTED_SIGMA_M = 500.0
+#: Steps of coordinates that are rounded by more than a receiver errs, so many a degree, the coarsest first: minutes, tenths of
+#: one, thousandths of a degree.  What lies on none of SIXTH (so far from it at most) lies on none of them; what lies on two
+#: decimals may as well be where somebody says that a place is.
+STEPS, SIXTH, ROUND, ON_STEP_DEG = (60.0, 600.0, 1000.0), 6000.0, 100.0, 5e-7
 #: A report's own second of the minute is believed to be so old at most when it is heard.
 LATE_NS = 45 * NS
 
@@ -39,11 +43,29 @@ def of_fix(fix: Fix, time_ns: int, model: Model) -> Measurement:
         sigma_m = _unstated_sigma_m(fix, model.preset.sigma_m)
     else:
         sigma_m = said_m if said_m < SIGMA_CEILING_M else SIGMA_CEILING_M
-    r = (sigma_m if sigma_m > SIGMA_FLOOR_M else SIGMA_FLOOR_M) ** 2
+    r_ee = r_nn = (sigma_m if sigma_m > SIGMA_FLOOR_M else SIGMA_FLOOR_M) ** 2
     ve, vn = (None, None) if fix.speed_mps is None else _velocity(fix)
+    if (step_deg := rounded_deg(fix.lat_deg, fix.lon_deg)) > 0.0:
+        # it may lie anywhere in its cell; that is known of it, whether it states the rest or not
+        r, stated = (step_deg * DEGREE_M) ** 2 / 12.0, True
+        r_ee, r_nn = r_ee + r * math.cos(math.radians(fix.lat_deg)) ** 2, r_nn + r
     return Measurement(
-        time_ns, sys.intern(fix.device), "fix", fix.lat_deg, fix.lon_deg, r, 0.0, r, ve, vn, model.base_v, stated
+        time_ns, sys.intern(fix.device), "fix", fix.lat_deg, fix.lon_deg, r_ee, 0.0, r_nn, ve, vn, model.base_v, stated
     )
+
+
+def rounded_deg(lat_deg: float, lon_deg: float) -> float:
+    """The step that both coordinates of a fix are rounded to, degrees; 0 where that is finer than what a receiver errs by.
+
+    By chance one in a million fixes lies on a step, and then says less than it might.
+    """
+    if not _on(lat_deg, lon_deg, SIXTH) or _on(lat_deg, lon_deg, ROUND):
+        return 0.0
+    return next((1.0 / steps for steps in STEPS if _on(lat_deg, lon_deg, steps)), 0.0)
+
+
+def _on(lat_deg: float, lon_deg: float, steps: float) -> bool:
+    return abs(lat_deg - round(lat_deg * steps) / steps) <= ON_STEP_DEG >= abs(lon_deg - round(lon_deg * steps) / steps)
 
 
 def _unstated_sigma_m(fix: Fix, usual_m: float) -> float:
