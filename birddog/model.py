@@ -783,7 +783,9 @@ class Track(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     ``updated_ns`` is the time of the last accepted measurement of position, ``contact_ns`` of the last message,
     ``moved_ns`` of the last significant move.  ``rival_lat_deg``, ``rival_lon_deg`` is where it may be instead: the newest of
     ``rival_hits`` fixes in a row that do not fit the track, of ``rival_device`` where they are one device's; or where
-    looks of a sensor, ``rival_device``, go on seeing what it was on while its fixes are elsewhere.
+    looks of a sensor, ``rival_device``, go on seeing what it was on while its fixes are elsewhere; or, with no hits, where a
+    passive tag may be by those that were read beside it: at the reader ``rival_device``, where its carrier stood (``halt``),
+    or with another tag.
     ``lapses_ns`` are the times of the journal at which it is coasting, silent and deleted unless it is heard, where that
     follows from this row alone (``lapsed``).
     """

@@ -23,7 +23,7 @@ import numpy as np
 from birddog.areas import ring_contains
 from birddog.geo import DEGREE_M, distance_m
 from birddog.units import NS
-from tracking import aboard, alignment, belied, handed, shadows, stitching
+from tracking import aboard, alignment, belied, company, handed, shadows, stitching
 from tracking import bank as banks
 from tracking.anchor import REANCHOR_M, away_m, frame, turn
 from tracking.assign import Pair, Spot, assign
@@ -146,6 +146,10 @@ def step(
     alongside = crowd.alongside
     if any(rider.may == "ride" for rider in riders):
         alongside = aboard.alongside(crowd, contacts, mean, cov, hit, riders, look)
+    halts, two = company.looked(crowd.halts, crowd.two, [
+        (rider.track_id, rider.passes, look.spots[hit[count + k].spot])
+        for k, rider in enumerate(riders) if rider.passes and count + k in hit
+    ], t)  # fmt: skip
     far = (np.abs(mean[:, [0, 2]]) > REANCHOR_M).any(axis=1)
     if len(keep) < count or far.any():
         bank = bank.rows(np.array(keep, dtype=int))
@@ -173,7 +177,8 @@ def step(
     # what looks showed of a tag that turned out to ride they showed of what it is on
     seen |= {a.track_id: max(seen.get(a.track_id, 0), seen[one]) for one, a in alongside.items() if a.rides and one in seen}
     looked = {**crowd.looked, look.sensor: (max(t, crowd.looked.get(look.sensor, (0, 0.0))[0]), gap_s)}
-    after = Crowd(t, tuple(contacts), bank, tuple(remembered[-REMEMBERED_MOST:]), looked, seen, doubts, registered, alongside)
+    after = Crowd(t, tuple(contacts), bank, tuple(remembered[-REMEMBERED_MOST:]), looked, seen, doubts, registered, alongside,
+                  halts, two)  # fmt: skip
     return after, out
 
 

@@ -16,6 +16,7 @@ from tracking import crowd_kernel, kernel
 from tracking.alongside import Alongside
 from tracking.bank import CONTACT, Bank, one_step
 from tracking.belied import Doubt, Said
+from tracking.company import Halt, Pass
 from tracking.contact import Contact
 from tracking.engine import State
 from tracking.measurement import Measurement
@@ -39,6 +40,8 @@ class Crowd(msgspec.Struct, frozen=True):
         belied: the receivers that looks make doubtful, by track.
         registered: how far off each sensor's alignment is.
         alongside: passive tags at the place of what reports, by track.
+        halts: where passive tags that looks carry stand or stood, by track; two: the last looks that showed both of two tags
+            that readers heard together, by ``company.pair``.
     """
 
     t_ns: int
@@ -50,6 +53,8 @@ class Crowd(msgspec.Struct, frozen=True):
     belied: dict[str, Doubt] = {}
     registered: dict[str, Registration] = {}
     alongside: dict[str, Alongside] = {}
+    halts: dict[str, Halt] = {}
+    two: dict[str, tuple[int, ...]] = {}
 
 
 class Last(msgspec.Struct, frozen=True):
@@ -72,6 +77,7 @@ class Rider(msgspec.Struct, frozen=True):
             the time before that.
         may: whether it may ride on another, or carry one: a passive tag that looks carry, or what reports, of no shipment.
         read: where and when a tag that may was read last.
+        passes: when readers heard it, of a passive tag.
         past: where it was is only remembered (``tracking.past``): what is seen of it moves it nowhere.
     """
 
@@ -85,6 +91,7 @@ class Rider(msgspec.Struct, frozen=True):
     lasts: tuple[Last, ...] = ()
     may: Literal["", "ride", "carry"] = ""
     read: Measurement | None = None
+    passes: list[Pass] = []
     past: bool = False
 
 

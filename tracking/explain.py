@@ -226,9 +226,10 @@ class Watch:
             lat, lon = row.rival_lat_deg, row.rival_lon_deg
             away_m = distance_m(lat1_deg=row.lat_deg, lon1_deg=row.lon_deg, lat2_deg=lat, lon2_deg=lon)
             hypotheses.append({
-                "what": "where looks go on seeing what it was on", "lat_deg": round(row.rival_lat_deg, 7),
-                "lon_deg": round(row.rival_lon_deg, 7), "away_m": round(away_m, 1), "hits": row.rival_hits,
-                "device": row.rival_device,
+                "what": "where looks go on seeing what it was on" if row.rival_hits else
+                "where it may be by what was read beside it",
+                "lat_deg": round(row.rival_lat_deg, 7), "lon_deg": round(row.rival_lon_deg, 7), "away_m": round(away_m, 1),
+                "hits": row.rival_hits, "device": row.rival_device,
             })  # fmt: skip
         if core.sides is not None and core.sides.torn:
             hypotheses.append({"what": "two sources that steadily disagree: it is shown between them",

@@ -12,6 +12,7 @@ from birddog.model import Event, TrackStatus
 from tracking.alongside import Alongside
 from tracking.bank import CONTACT, Bank
 from tracking.belied import Doubt
+from tracking.company import Halt
 from tracking.contact import Contact, Look
 from tracking.crowd import Crowd
 from tracking.measurement import Measurement
@@ -66,6 +67,8 @@ class _PackedCrowd(msgspec.Struct, array_like=True):
     belied: dict[str, Doubt]
     registered: dict[str, Registration]
     alongside: dict[str, Alongside]
+    halts: dict[str, Halt]
+    two: dict[str, tuple[int, ...]]
 
 
 class LookState(msgspec.Struct, array_like=True):
@@ -87,7 +90,7 @@ def packed(crowd: Crowd) -> _PackedCrowd:
     b = crowd.bank
     return _PackedCrowd(
         crowd.t_ns, crowd.contacts, b.mu.tobytes(), b.x.tobytes(), b.p.tobytes(), crowd.remembered, crowd.looked, crowd.seen,
-        crowd.belied, crowd.registered, crowd.alongside,
+        crowd.belied, crowd.registered, crowd.alongside, crowd.halts, crowd.two,
     )
 
 
@@ -100,4 +103,5 @@ def unpacked(c: _PackedCrowd) -> Crowd:
         ))  # fmt: skip
     except ValueError as error:
         raise msgspec.ValidationError(f"contacts: {error}") from None
-    return Crowd(c.t_ns, c.contacts, bank, c.remembered, c.looked, c.seen, c.belied, c.registered, c.alongside)
+    return Crowd(c.t_ns, c.contacts, bank, c.remembered, c.looked, c.seen, c.belied, c.registered, c.alongside,
+                 c.halts, c.two)  # fmt: skip

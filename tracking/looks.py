@@ -33,6 +33,8 @@ from tracking.bank import Bank
 from tracking.belied import NEAR_M, NEAR_SHIP_M, Doubt, Said, looked_for
 from tracking.book import Book
 from tracking.budget import Allowed
+from tracking.companions import Companions
+from tracking.company import by_then
 from tracking.contact import HIDES, Contact, Look
 from tracking.contacts import limit_s, step
 from tracking.crowd import Crowd, Last, Rider, ahead, empty, moments, state_of, stated
@@ -74,6 +76,7 @@ class Tracks(Protocol):
 
     presets: Presets
     tracks: dict[str, LiveTrack]
+    companions: Companions
     allowed: Callable[[], Allowed | None]
 
     def model(self, live: LiveTrack) -> Model:
@@ -437,6 +440,10 @@ class LookLog:
                 continue
             if live.state.track_id in asked or not beyond(core, look.time_ns, model, lats, widest):
                 rider = self._rider(tracker, live, look, at)
+                if rider is not None and at is not None and rider.passes and rider.logs:
+                    beside = tracker.companions.of(live, look.time_ns, crowd)
+                    if beside is not None and beside.aside:
+                        continue
                 if rider is not None:
                     found.append(rider)
         return found
@@ -471,7 +478,7 @@ class LookLog:
             fit = stepped(bank, dt_s, motion, (en[0], en[1], ree + core.bias, ren, rnn + core.bias))
             if fit.nis <= model.presets.sighting_gate:
                 logs.append((i, fit.nis, fit.log))
-        visible = 0.0 if at is None else self._visible(live, core, at)
+        visible = 0.0 if at is None else self._visible(tracker, live, core, at, look.time_ns)
         said = None if at is None else _said(live, core, x, look.time_ns, doubt)
         lasts: tuple[Last, ...] = ()
         carried = at is not None and not live.state.reports and live.state.track_id in self.items[at].before.seen
@@ -483,7 +490,8 @@ class LookLog:
         alone = at is not None and live.state.key.startswith("d:")
         may: Literal["", "ride", "carry"] = "carry" if alone and live.state.reports else "ride" if carried and alone else ""
         read = live.newest_read(look.time_ns) if may == "ride" else None
-        return Rider(live.state.track_id, core.lat0_deg, core.lon0_deg, x, logs, visible, said, lasts, may, read)
+        passes = [] if live.state.reports else by_then(live.state.passes, look.time_ns)
+        return Rider(live.state.track_id, core.lat0_deg, core.lon0_deg, x, logs, visible, said, lasts, may, read, passes)
 
     def _passed(self, tracker: Tracks, live: LiveTrack, look: Look, lats: list[float], widest: float) -> Rider | None:
         """A track as one that an image of before its ring may have seen, which comes in hours after it was taken.
@@ -514,9 +522,12 @@ class LookLog:
         """Between the last two looks of a sensor before an item."""
         return (self.crowd if at is None else self.items[at].before).looked.get(sensor, (0, 0.0))[1]
 
-    def _visible(self, live: LiveTrack, core: Core, at: int) -> float:
+    def _visible(self, tracker: Tracks, live: LiveTrack, core: Core, at: int, time_ns: int) -> float:
         """The log of the chance that looks can see it now, from those that missed it since one saw it last."""
-        seen_ns = self.items[at].before.seen.get(live.state.track_id, core.first_ns)
+        before = self.items[at].before
+        seen_ns = before.seen.get(live.state.track_id, core.first_ns)
+        if live.state.passes:
+            seen_ns = max(seen_ns, tracker.companions.shown_ns(live, time_ns, before))
         log, place = 0.0, None
         for item in reversed(self.items[:at]):
             if item.key[0] <= seen_ns or log <= MISSED_LEAST:

@@ -17,7 +17,8 @@ TWIN_SIGMAS = 5.0
 class Measurement(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A position in WGS 84 with R (m², east/north there) and where stated a velocity (east, north, m/s).
 
-    ``here``: an operator, or looks that belie its receiver, vouch for it: the track is there, whatever else fits.
+    ``here``: an operator, or looks that belie its receiver, vouch for it: the track is there, whatever else fits; so it is
+    where a passive tag is read that may be elsewhere than what looks carry (``company``).
     ``doubted``: its receiver is belied (``belied``): it moves nothing, and says where the track may be instead.
     """
 

@@ -161,7 +161,7 @@ class OperationFold:
             model = tracker.model(live)
             if live.updated_ns(model) is not None and (aboard or self._carrier(live) is None):
                 some = live.rows(times_ns, model, said(live), tracker.quiet_s)
-                rows.append([tracker.log.told(row, live, model) for row in some] if doubtful else some)
+                rows.append([tracker.told(row, live, model) for row in some] if doubtful or live.state.passes else some)
         out = []
         for k, time_ns in enumerate(times_ns):
             some = [of[k] for of in rows]
@@ -522,7 +522,7 @@ class OperationFold:
         facts, belied = self._state.facts, self._state.deception.belied
         if belied and live.state.track_id in belied:
             out["belied"] = belied[live.state.track_id]
-        if (on := self._carrier(live)) is not None:
+        if (on := self._carrier(live) or self.tracker.companions.rides_on(live, self.tracker.log.crowd)):
             out["rides_on"] = on
         if not facts:
             return out
@@ -901,7 +901,8 @@ class OperationFold:
         self._describe(live, owner, read.epc, "")
         self.tracker.contact(live, read.device, book, reports=False)
         if place is not None:
-            m = live.read_by_others(at_place(place, time_ns, read.device, "tag_read"), read.rssi_dbm)
+            at = self.tracker.companions.read(live, at_place(place, time_ns, read.device, "tag_read"), self.tracker.log.crowd)
+            m = live.read_by_others(at, read.rssi_dbm)
             if m is not None and not live.read_lately(m, int(self.presets.read_window_s * NS)):
                 self.tracker.measure(live, m, book)
         self._shown(live, book)

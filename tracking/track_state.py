@@ -22,6 +22,7 @@ import msgspec
 from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackStatus, Value
 from birddog.units import NS
+from tracking.company import Pass
 from tracking.dwell import stays
 from tracking.kept import packed, unpacked
 from tracking.measurement import Measurement, Origin, apart, merged, rank
@@ -108,7 +109,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         stuck: the receiver that was told to be ``frozen``, and since when: from then on nobody knows where it was.
         broadcast: it tells everybody where it is (AIS) and is nobody's case: out of range is no silence.
         public: everybody may hear it.
-        reads: the newest read of each of the last readers.
+        reads: the newest read of each of the last readers; passes: when the last readers heard it (``company``).
         open_events: events still going on, by kind; over: those that may flap and were over last.
     """
 
@@ -141,6 +142,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     broadcast: bool = False
     public: bool = False
     reads: dict[str, Read] = {}
+    passes: list[Pass] = []
     told: dict[str, int] = {}
     taken: list[int] = []
     turns: Turns | None = None

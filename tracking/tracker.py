@@ -22,6 +22,7 @@ from tracking.arms import TOGETHER_M, of
 from tracking.assign import Spot
 from tracking.book import Book
 from tracking.budget import Allowed
+from tracking.companions import Companions
 from tracking.contact import Look
 from tracking.crowd import Rider
 from tracking.doubt import TURNS, beyond_reach_m, turns_after
@@ -70,6 +71,7 @@ class Tracker:
         self._models: dict[str, Model] = {}
         self.tracks: dict[str, LiveTrack] = {}
         self.by_key: dict[str, LiveTrack] = {}
+        self.companions = Companions(self)
         for state in states or []:
             self.add(state)
         merged = {key: live for live in self.tracks.values() for key in merged_keys(live.state.decided)}
@@ -81,6 +83,7 @@ class Tracker:
         self.tracks[state.track_id] = live
         for key in (state.key, *state.riding):
             self.by_key[key] = live
+        self.companions.change(live, [], state.passes)
         return live
 
     def whose(self, key: str, device: str) -> LiveTrack | None:
@@ -579,7 +582,7 @@ class Tracker:
 
     def take_look(self, look: Look, book: Book) -> list[LiveTrack]:
         """The sightings of one look; returns the identified tracks that changed."""
-        return self.log.take(self, look, book)
+        return self.companions.along(self.log.take(self, look, book), look.time_ns, self.log.crowd)
 
     def trigger(self, m: Measurement, book: Book) -> LiveTrack | None:
         """Weak evidence at a sensor's place: into the one identified track that it most likely was, if into any."""
@@ -621,7 +624,12 @@ class Tracker:
 
     def row(self, live: LiveTrack, now_ns: int, model: Model, attributes: dict[str, Value]) -> Track:
         """The track's row at a time, with where it may be instead."""
-        return self.log.told(live.row(now_ns, model, attributes, self.quiet_s), live, model)
+        return self.told(live.row(now_ns, model, attributes, self.quiet_s), live, model)
+
+    def told(self, row: Track, live: LiveTrack, model: Model) -> Track:
+        """A track's row, with where it may be instead: as looks have it, or those that were read beside it."""
+        row = self.log.told(row, live, model)
+        return self.companions.told(row, live, self.log.crowd) if live.state.passes else row
 
     def delete(self, live: LiveTrack, book: Book) -> None:
         """The track is no more; what was going on with it is over."""
@@ -630,6 +638,7 @@ class Tracker:
         for kind in list(s.open_events):
             book.end(s.open_events.pop(kind), book.now_ns)
         self.tracks.pop(s.track_id, None)
+        self.companions.change(live, s.passes, [])
         for key in (s.key, *s.riding, *merged_keys(s.decided)):
             if self.by_key.get(key) is live:
                 del self.by_key[key]

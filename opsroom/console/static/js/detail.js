@@ -151,7 +151,7 @@ export class Detail {
     this.follow.hidden = this.kind !== 'track';
     this.decide.hidden = this.kind !== 'track' || !row;
     if (this.kind === 'track' && row) {
-      document.getElementById('detail-here').hidden = !row.rival;
+      document.getElementById('detail-here').hidden = !row.rival?.hits;
       this.choices(row);
       this.decisions(row);
     } else {
@@ -278,7 +278,8 @@ export class Detail {
     this.tell([
       ['state', `${t.status === 'silent' ? 'SILENT' : t.status}${t.class ? `, ${plain(t.class)}` : ''}`],
       ['alerts', mark ? mark.kinds.join(', ') + (mark.open ? '' : ' (seen)') : ''],
-      ['or is it here?', t.rival ? `${position(t.rival.lat_deg, t.rival.lon_deg)}: ${t.rival.hits} fix${t.rival.hits === 1 ? '' : 'es'} in a row that do not fit${t.rival.device ? `, of ${plain(t.rival.device)}` : ''}` : ''],
+      ['or is it here?', !t.rival ? '' : !t.rival.hits ? `${position(t.rival.lat_deg, t.rival.lon_deg)}: by what was read beside it (${plain(t.rival.device)})`
+        : `${position(t.rival.lat_deg, t.rival.lon_deg)}: ${t.rival.hits} fix${t.rival.hits === 1 ? '' : 'es'} in a row that do not fit${t.rival.device ? `, of ${plain(t.rival.device)}` : ''}`],
       ['position', position(t.lat_deg, t.lon_deg)],
       ['as of', ago(t.time)],
       ['95 % ellipse', e.minor_m > 0.97 * e.major_m ? `circle, radius ${metres(e.major_m)}`
