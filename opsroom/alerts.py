@@ -45,6 +45,7 @@ SEVERITY: dict[str, Literal["info", "warning", "critical"]] = {
     "left": "warning",
     "inside": "info",
     "border": "critical",
+    "split": "critical",
     "jamming": "warning",
     "frozen": "warning",
     "replayed": "warning",
@@ -58,6 +59,8 @@ SEVERITY: dict[str, Literal["info", "warning", "critical"]] = {
     "retention_due": "warning",
     "retention_overdue": "critical",
 }
+#: Kinds that are no alert of what is under no case: any two ships part.
+OF_CASES = frozenset({"split"})
 #: Kinds of the fold that make no alert.
 QUIET = (
     "beside", "confirmed", "decided", "decided_nothing", "distrusted", "outlier", "presets_refused", "reacquired", "too_late",
@@ -136,7 +139,7 @@ class Alerts:
     def event(self, event: Event) -> Alert | None:
         """The alert that an event raises, changes or clears, or None."""
         severity = SEVERITY.get(event.kind)
-        if severity is None:
+        if severity is None or (event.kind in OF_CASES and event.operation == OPEN):
             return None
         old = self._rows.get(self._of_event.get(event.event_id, "A" + event.event_id))
         if old is None:

@@ -302,7 +302,9 @@ class Picture:
         changes = fold.apply(entry, body)
         for track in changes.tracks:
             assert _is_covariance(track), f"{track.track_id}: its P is none"
-        happened = self.happenings.apply(entry.seq, fold.now_ns, changes, fold.numbers, fold.presets.events, fold.directory)
+        happened = self.happenings.apply(
+            entry.seq, fold.now_ns, changes, fold.numbers, fold.presets.events, fold.directory, self._called
+        )
         events = changes.events + happened
         alerts = [alert for event in events if (alert := self.alerts.event(event)) is not None]
         if isinstance(body, Decision):
@@ -330,6 +332,11 @@ class Picture:
                 store.put("refused", key, seq, row)
         if isinstance(body, Scan):
             self._publish_flags(body, entry, events)
+
+    def _called(self, track_id: str) -> str:
+        """What a person calls a track, as the console does."""
+        live = self.fold.live(track_id)
+        return track_id if live is None else live.state.name or live.state.tag_id or track_id
 
     def _not_used(self, entry: Entry, body: FrameBody | RefusalBody) -> dict[str, Refused | None]:
         """Rows of what was refused, not understood, or fed no track and could have."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ from birddog.units import NS
 from tracking.events import gaps, grid, loiter, pairs, stops, tell
 from tracking.events.model import ALL_KINDS, PLACE_KINDS, WAY_KINDS, Event, Rules
 from tracking.events.places import AtPlaces, Places, one_by_one
+from tracking.events.splits import At
 from tracking.events.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -137,16 +138,12 @@ def _deviations(fixes: Tracks, vessels: list[int], rules: Rules, ways: Ways, now
 
 def _company(fixes: Tracks, lots: list[grid.Samples], rules: Rules, kinds: tuple[str, ...], now: int) -> Iterator[Event]:
     """Co-travel, and behind all of it the splits that it ended in."""
-    splits = []
-    index = {name: k for k, name in enumerate(fixes.ids)} if "split" in kinds else {}
-    for a, b, run, ended in _pairs(fixes, pairs.company(lots, rules), rules, now):
-        event = tell.cotravel(a, b, rules, run, ended=ended)
-        if "cotravel" in kinds:
+    splits: list[Event] = []
+    for event in _pairs(fixes, lots, rules, now, parting="split" in kinds):
+        if event.kind == "split":
+            splits.append(event)
+        elif "cotravel" in kinds:
             yield event
-        if "split" in kinds and ended:
-            parted = pairs.parts(_where(lots, index[a]), _where(lots, index[b]), run.last_g, rules)
-            if parted is not None:
-                splits.append(tell.split(event, parted, rules))
     yield from splits
 
 
@@ -186,37 +183,54 @@ def _meetings(
         yield tell.encounter(fixes.ids[a], fixes.ids[b], rules, run, ended=ended)
 
 
-def _where(lots: list[grid.Samples], vessel: int) -> Callable[[int], pairs.Place | None]:
+def _where(lots: list[grid.Samples], vessel: int) -> At:
     """Where a vessel was at a point of the grid."""
     s = next(s for s in lots if len(s.vessel) and s.vessel[0] <= vessel <= s.vessel[-1])
     begin, end = (int(k) for k in np.searchsorted(s.vessel, (vessel, vessel + 1)))
 
-    def at(g: int) -> pairs.Place | None:
+    def at(g: int) -> grid.Sample | None:
         k = begin + int(np.searchsorted(s.g[begin:end], g))
-        return (float(s.x[k]), float(s.y[k]), float(s.z[k])) if k < end and s.g[k] == g else None
+        if k == end or s.g[k] != g:
+            return None
+        row = (s.g, s.x, s.y, s.z, s.speed_mps, s.before, s.seen, s.off_s)
+        return grid.Sample(*(column[k].item() for column in row))
 
     return at
 
 
-def _pairs(
-    fixes: Tracks, points: pairs.Points, rules: Rules, now: int
-) -> Iterator[tuple[str, str, pairs.PairRun, bool]]:
-    """(a, b, run, ended) of every run of a pair's good points."""
+def _pairs(fixes: Tracks, lots: list[grid.Samples], rules: Rules, now: int, *, parting: bool) -> Iterator[Event]:
+    """Every run of a pair's good points, and with ``parting`` every split that one ended in."""
     settled, fold, one = _settled(fixes, rules, now), pairs.Company(rules.cotravel, rules.grid_s), fixes.identity()
+    points, last = pairs.company(lots, rules), (-1, -1)
+
+    def parted(g: int) -> Iterator[Event]:
+        if parting and fold.rest is not None:
+            found = fold.part(_where(lots, last[0]), _where(lots, last[1]), g, rules)
+            if found is not None:
+                yield tell.split(fixes.ids[last[0]], fixes.ids[last[1]], rules, *found)
+
     for begin, end in points.lots(fold.farthest, fold.least):
-        a, b = int(points.a[begin]), int(points.b[begin])
-        if a in one and one[a] == one.get(b):
+        pair = int(points.a[begin]), int(points.b[begin])
+        if pair[0] in one and one[pair[0]] == one.get(pair[1]):
             continue  # nothing travels with what bears its own name: they would be told apart by that alone
+        if pair != last:
+            yield from parted(_NEVER)
+            fold.rest, last = None, pair
+        a, b = (fixes.ids[v] for v in pair)
         for point in points.points(begin, end):
+            yield from parted(point.g - 1)
             ended = fold.add(point)
             if ended is not None:
-                yield fixes.ids[a], fixes.ids[b], ended, True
-        ended = fold.settle(min(settled[a], settled[b]))
+                yield tell.cotravel(a, b, rules, ended, ended=True)
+        ended = fold.settle(min(settled[v] for v in pair))
         if ended is not None:
-            yield fixes.ids[a], fixes.ids[b], ended, True
+            yield tell.cotravel(a, b, rules, ended, ended=True)
         elif fold.lasting is not None:
-            yield fixes.ids[a], fixes.ids[b], fold.lasting, False
+            yield tell.cotravel(a, b, rules, fold.lasting, ended=False)
+        rest = fold.rest
         fold.settle(_NEVER)
+        fold.rest = rest
+    yield from parted(_NEVER)
 
 
 def _settled(fixes: Tracks, rules: Rules, now: int) -> list[int]:

@@ -21,7 +21,7 @@ import bisect
 import copy
 import heapq
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -35,8 +35,9 @@ from tracking.events.gaps import STEPS, Hearing, median
 from tracking.events.grid import Sample, Sampler
 from tracking.events.loiter import Loitering
 from tracking.events.model import ALL_KINDS, PLACE_KINDS, WAY_KINDS, Event, Rules
-from tracking.events.pairs import Company, Meeting, PairRun, Place, Point, apart, follows, meets, parts
+from tracking.events.pairs import Company, Meeting, apart, follows, meets
 from tracking.events.places import AtPlaces, Places
+from tracking.events.runs import PairRun, Point
 from tracking.events.sphere import point
 from tracking.events.stops import Begun, Stops
 from tracking.events.things import Parting, Seen, jumps, named
@@ -236,7 +237,7 @@ class Events:
         else:
             recent.insert(at, fix)
         out = self._take(name, vessel, fix) if newest else self._again(name, vessel, time_ns, was)
-        self._forget(vessel)
+        self._forget(name, vessel)
         return out
 
     def without(self, name: str, time_ns: int) -> list[Told]:
@@ -652,7 +653,7 @@ class Events:
         if vessel.kept[-1].time_ns + self.late_s * NS // _KEPT <= time_ns:
             vessel.kept.append(_Kept(time_ns, _copied(state), over))
 
-    def _forget(self, vessel: _Vessel) -> None:
+    def _forget(self, name: str, vessel: _Vessel) -> None:
         """What is older than a state that is itself too old to be changed is not needed any more."""
         horizon, kept = self.now_ns - self.late_s * NS, vessel.kept
         if len(kept) > 1 and kept[1].time_ns < horizon:
@@ -665,9 +666,13 @@ class Events:
             for one in kept:
                 one.over = [key for key in one.over if key not in gone]
         oldest = self._horizon_g() - 1
-        # whether two that meet were seen apart before is asked again with a late fix: what lies so long before is needed
-        seen_apart = oldest - int(self.rules.encounter.apart_s // self.rules.grid_s)
-        while vessel.samples and (first := next(iter(vessel.samples))) < seen_apart:
+        # whether two that meet were seen apart before, and when two that part began to, is asked again with a late fix: what
+        # lies so long before is needed
+        before = oldest - int(max(self.rules.encounter.apart_s, self.rules.split.within_s) // self.rules.grid_s)
+        if vessel.samples and next(iter(vessel.samples)) < before:
+            for pair in list(self._of.get(name, ())):
+                self._forget_pair(pair, self._pairs[pair])
+        while vessel.samples and (first := next(iter(vessel.samples))) < before:
             del vessel.samples[first]
         if oldest >= self._forgotten_g + 6:
             self._forgotten_g = oldest
@@ -716,17 +721,8 @@ class Events:
                     self._good((kind, a, b), point, out)
         return got
 
-    def _where(self, name: str) -> Callable[[int], Place | None]:
-        samples = self._vessels[name].samples
-
-        def at(g: int) -> Place | None:
-            s = samples.get(g)
-            return None if s is None else (s.x, s.y, s.z)
-
-        return at
-
     def _apart(self, a: str, b: str, g: int) -> bool:
-        return apart(self._where(a), self._where(b), g, self.rules)
+        return apart(self._vessels[a].samples.get, self._vessels[b].samples.get, g, self.rules)
 
     def _good(self, key: tuple[str, str, str], point: Point, out: list[Told] | None) -> None:
         pair = self._pairs.get(key)
@@ -740,13 +736,28 @@ class Events:
         if out is None:
             return
         if in_order:
-            out += _course(pair.told, self._of_fold(key, pair.now, pair.now.add(point)))
+            out += _course(pair.told, self._added(key, pair.now, point))
         else:
             out += self._pair_again(key, None)
 
     def _of_fold(self, key: tuple[str, str, str], fold: Meeting | Company, ended: PairRun | None) -> list[Event]:
-        out = [_of_pair(key, self.rules, ended, ended=True)] if ended is not None else []
-        return out + ([_of_pair(key, self.rules, fold.lasting, ended=False)] if fold.lasting is not None else [])
+        lasting = [_of_pair(key, self.rules, fold.lasting, ended=False)] if fold.lasting is not None else []
+        return self._ended(key, ended) + lasting
+
+    def _added(self, key: tuple[str, str, str], fold: Meeting | Company, point: Point) -> list[Event]:
+        """What a fold says with the next good point of a pair."""
+        return self._parted(key, fold, point.g - 1) + self._of_fold(key, fold, fold.add(point))
+
+    def _parted(self, key: tuple[str, str, str], fold: Meeting | Company, g: int) -> list[Event]:
+        """The split that those of a co-travel that ended are seen to have come to by a point of the grid."""
+        if isinstance(fold, Meeting) or fold.rest is None:
+            return []
+        found = fold.part(self._vessels[key[1]].samples.get, self._vessels[key[2]].samples.get, g, self.rules)
+        return [tell.split(key[1], key[2], self.rules, *found)] if found is not None and "split" in self.kinds else []
+
+    def _known(self, key: tuple[str, str, str]) -> int:
+        """As ``_settled``, but of who is silent until now alone."""
+        return min(self._settled(key), self.now_ns // self.rules.grid_ns - 1)
 
     def _settle(self, name: str) -> list[Told]:
         """Time has passed for the pairs of a vessel: what is decided by that."""
@@ -756,19 +767,8 @@ class Events:
             ended = pair.now.settle(self._settled(key))
             if ended is not None:
                 out += _course(pair.told, [_of_pair(key, self.rules, ended, ended=True)])
-            out += _course(pair.told, self._splits(key, pair.told))
+            out += _course(pair.told, self._parted(key, pair.now, self._known(key)))
             self._forget_pair(key, pair)
-        return out
-
-    def _splits(self, key: tuple[str, str, str], events: dict[str, Event]) -> list[Event]:
-        """The splits that a pair's co-travels ended in, of those that are still kept."""
-        if key[0] != "cotravel" or "split" not in self.kinds:
-            return []
-        out = []
-        for event in list(events.values()):
-            if event.kind == "cotravel" and event.end_ns is not None and f"split:{event.end_ns}:" not in events:
-                parted = parts(self._where(key[1]), self._where(key[2]), event.end_ns // self.rules.grid_ns, self.rules)
-                out += [tell.split(event, parted, self.rules)] if parted is not None else []
         return out
 
     def _settled(self, key: tuple[str, str, str]) -> int:
@@ -789,33 +789,36 @@ class Events:
             for g, p in pair.recent.items():
                 pair.recent[g] = msgspec.structs.replace(p, apart=self._apart(key[1], key[2], g))
         for one in pair.recent.values():
-            events |= {_key(e): e for e in self._of_fold(key, fold, fold.add(one))}
+            events |= {_key(e): e for e in self._added(key, fold, one)}
         ended = fold.settle(self._settled(key))
         events |= {_key(e): e for e in self._of_fold(key, fold, ended)}
-        # a co-travel that ended before what is run again, and what it ended in, stay as they are
-        events |= {_key(e): e for e in self._splits(key, events)}
+        events |= {_key(e): e for e in self._parted(key, fold, self._known(key))}
         pair.now = fold
         return _corrections(pair.told, events, because)
 
     def _forget_pair(self, key: tuple[str, str, str], pair: _Pair) -> None:
         horizon = self._horizon_g()
         while pair.recent and (g := next(iter(pair.recent))) < horizon:
-            ended = pair.then.add(pair.recent.pop(g))
-            self._over(key, pair, ended)
+            one = pair.recent.pop(g)
+            self._over(pair, self._parted(key, pair.then, g - 1))
+            self._over(pair, self._ended(key, pair.then.add(one)))
+        if not pair.recent:
+            self._over(pair, self._ended(key, pair.then.settle(min(horizon - 1, self._settled(key)))))
+        self._over(pair, self._parted(key, pair.then, min(horizon - 1, self._known(key))))
         if pair.recent:
             return
-        self._over(key, pair, pair.then.settle(min(horizon - 1, self._settled(key))))
         if pair.then.idle and pair.now.idle:
             del self._pairs[key]
             for name in key[1:]:
                 self._of[name].remove(key)
 
-    def _over(self, key: tuple[str, str, str], pair: _Pair, ended: PairRun | None) -> None:
-        """What is over for good is forgotten, with the split that it ended in."""
-        if ended is not None:
-            event = _of_pair(key, self.rules, ended, ended=True)
+    def _ended(self, key: tuple[str, str, str], run: PairRun | None) -> list[Event]:
+        return [] if run is None else [_of_pair(key, self.rules, run, ended=True)]
+
+    def _over(self, pair: _Pair, events: list[Event]) -> None:
+        """What is over for good is forgotten."""
+        for event in events:
             pair.told.pop(_key(event), None)
-            pair.told.pop(f"split:{event.end_ns}:", None)
 
     # --- beyond a process ------------------------------------------------------------------------
 

@@ -28,15 +28,17 @@ class Samples(msgspec.Struct):
     speed_mps: np.ndarray
     before: np.ndarray
     seen: np.ndarray
+    off_s: np.ndarray
 
 
 def samples(fixes: Tracks, rules: Rules) -> Samples:
-    """All samples of many tracks; ``seen``, 0 to 1: 1 where the two fixes around are two steps of the grid apart or less."""
+    """All samples of many tracks; ``seen``, 0 to 1: 1 where the two fixes around are two steps of the grid apart or less;
+    ``off_s`` is how much later than the point the nearer of them is."""
     grid_ns = rules.grid_ns
     t, n = fixes.time_ns, len(fixes.time_ns)
     if not n:
         none, ints = np.zeros(0), np.zeros(0, np.int64)
-        return Samples(ints, ints, none, none, none, none, np.zeros(0, bool), none)
+        return Samples(ints, ints, none, none, none, none, np.zeros(0, bool), none, none)
     g = t // grid_ns
     dt = np.zeros(n, np.int64)
     dt[1:] = t[1:] - t[:-1]
@@ -65,7 +67,10 @@ def samples(fixes: Tracks, rules: Rules) -> Samples:
     step = np.sqrt(dx * dx + dy * dy + dz * dz) / rules.grid_s
     speed[1:] = np.where(joined[1:], step, math.nan)
     seen = rules.seen_s / np.maximum(np.where(inside, dt / NS, 0.0), rules.seen_s)
-    return Samples(vessel, at, x, y, z, speed, joined, seen[after])
+    at_ns = at * grid_ns
+    since, until = at_ns - t[before], t[after] - at_ns
+    off_s = np.where(since < until, -since, until) / NS
+    return Samples(vessel, at, x, y, z, speed, joined, seen[after], off_s)
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -78,6 +83,7 @@ class Sample(msgspec.Struct, frozen=True):
     speed_mps: float
     before: bool
     seen: float
+    off_s: float
 
 
 class Sampler(msgspec.Struct):
@@ -95,23 +101,25 @@ class Sampler(msgspec.Struct):
         grid_ns = self.grid_s * NS
         g = t // grid_ns
         if old is None or not 0 < t - old[0] <= self.hole_ns:
-            return [self._sample(g, fix[1], fix[2], fix[3], 1.0)] if g * grid_ns == t else []
+            return [self._sample(g, fix[1], fix[2], fix[3], 1.0, 0.0)] if g * grid_ns == t else []
         first = old[0] // grid_ns + 1
         if first > g:
             return []
         dt, seen_s = t - old[0], 2.0 * self.grid_s
         out, seen = [], seen_s / max(dt / NS, seen_s)
         for at in range(first, g + 1):
-            w = (at * grid_ns - old[0]) / dt
+            at_ns = at * grid_ns
+            w = (at_ns - old[0]) / dt
             x, y, z = (old[i] + w * (fix[i] - old[i]) for i in (1, 2, 3))
-            out.append(self._sample(at, x, y, z, seen))
+            since, until = at_ns - old[0], t - at_ns
+            out.append(self._sample(at, x, y, z, seen, (-since if since < until else until) / NS))
         return out
 
-    def _sample(self, g: int, x: float, y: float, z: float, seen: float) -> Sample:
+    def _sample(self, g: int, x: float, y: float, z: float, seen: float, off_s: float) -> Sample:
         last, before, speed = self.last, False, math.nan
         if last is not None and last.g + 1 == g:
             before = True
             dx, dy, dz = x - last.x, y - last.y, z - last.z
             speed = math.sqrt(dx * dx + dy * dy + dz * dz) / self.grid_s
-        self.last = Sample(g, x, y, z, speed, before, seen)
+        self.last = Sample(g, x, y, z, speed, before, seen, off_s)
         return self.last

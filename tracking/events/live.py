@@ -15,6 +15,8 @@ A silence is told here only where it looks switched off: every other one is the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from birddog.directory import OPEN, Directory
@@ -22,6 +24,7 @@ from birddog.model import Correction, UsedWays, Value
 from birddog.model import Event as Row
 from birddog.units import NS, iso_from_ns
 from tracking.book import Changes, TakenFix
+from tracking.events.departures import Departure
 from tracking.events.engine import Events, Told
 from tracking.events.model import ALL_KINDS, RULES, WAY_KINDS, Event, Rules
 from tracking.events.places import Places
@@ -40,8 +43,9 @@ _MOST = 20
 
 #: What is told changes with it: what was kept by another form is made again from the journal (1: identities are parted into
 #: things, what was heard late near a gap counts; 2: only of gaps that may still be changed; 3: samples are
-#: kept for so long that a late fix takes no encounter back; 4: a split is where the two were last together).
-FORM = 4
+#: kept for so long that a late fix takes no encounter back; 4: a split is where the two were last together; 5: whose co-travel
+#: has ended are followed until they part, and who leaves several is one row).
+FORM = 5
 
 
 class LiveState(msgspec.Struct):
@@ -51,6 +55,7 @@ class LiveState(msgspec.Struct):
     engines: dict[str, bytes] = {}
     rows: dict[str, dict[str, Row]] = {}
     too_late: dict[str, int] = {}
+    departures: dict[str, list[Departure]] = {}
     swept_ns: int = 0
     form: int = 0
 
@@ -85,7 +90,7 @@ class LiveEvents:
 
     def apply(
         self, seq: int, now_ns: int, changes: Changes, numbers: dict[str, int], rules: str = "quick",
-        directory: Directory | None = None,
+        directory: Directory | None = None, called: Callable[[str], str] | None = None,
     ) -> list[Row]:  # fmt: skip
         """What is to be published with one entry.
 
@@ -94,8 +99,9 @@ class LiveEvents:
             numbers: of each case the number of the entry that named it first.
             rules: the name of a set of ``model.RULES``, or ``off``.
             directory: the registers: which places a case watches, which ways are used.
+            called: what a person calls a track; its id where that is not known.
         """
-        out = _Out(seq, now_ns, numbers)
+        out = _Out(seq, now_ns, numbers, called or str)
         if rules != self._state.rules:
             self._begin_anew(rules, out)
         if rules == "off":
@@ -135,6 +141,7 @@ class LiveEvents:
     def _close(self, operation: str, out: _Out) -> None:
         """A case is closed: what lasts in it has ended; one that is opened again begins anew."""
         self._engines.pop(operation, None)
+        self._state.departures.pop(operation, None)
         for row in self._state.rows.pop(operation).values():
             if row.end_ns is None:
                 end_ns = max(row.last_ns or 0, row.start_ns)
@@ -155,6 +162,9 @@ class LiveEvents:
         for rows in self._state.rows.values():
             for key in [key for key, row in rows.items() if row.end_ns is not None and row.end_ns < now_ns - _SETTLED_NS]:
                 del rows[key]
+        for operation, told in self._state.departures.items():
+            published = {row.event_id for row in self._state.rows.get(operation, {}).values()}
+            self._state.departures[operation] = [one for one in told if one.event_id in published]
         for name in [name for name, told_ns in self._state.too_late.items() if told_ns < now_ns - _TOO_LATE_NS]:
             del self._state.too_late[name]
 
@@ -165,6 +175,9 @@ class LiveEvents:
         for one in told:
             if one.what == "too_late":
                 self._too_late(operation, one, out)
+                continue
+            if any(event is not None and event.kind == "split" for event in (one.event, one.was)):
+                self._depart(operation, one, out)
                 continue
             was = rows.pop(_key(one.was), None) if one.was is not None else None
             event = one.event
@@ -183,6 +196,32 @@ class LiveEvents:
             rows[_key(event)] = row
             out.rows.append(row)
 
+    def _depart(self, operation: str, told: Told, out: _Out) -> None:
+        """A split of two is told in the row of the departure that it is of."""
+        known, rows = self._state.departures.setdefault(operation, []), self._state.rows[operation]
+        rules, event, was = RULES[self._state.rules], told.event, told.was
+        one = next((one for one in known if was is not None and one.drop(was)), None)
+        if one is None and event is not None:
+            one = next((one for one in known if one.of(event)), None)
+        if one is None:
+            if event is None:
+                return
+            one = Departure()
+            known.append(one)
+        before = rows.pop("split " + one.event_id, None)
+        one.splits += [event] if event is not None else []
+        if not one.splits:
+            known.remove(one)
+            if before is not None:
+                out.put(_withdrawn(before, told, out))
+            return
+        row = _row(operation, one.event(rules), rules, self._state.rules, out, before, one.words(rules, out.called))
+        if before is not None and told.what in ("corrected", "withdrawn"):
+            row = msgspec.structs.replace(row, corrections=_noted(before, told, out))
+        one.event_id = row.event_id
+        rows["split " + one.event_id] = row
+        out.put(row)
+
     def _too_late(self, operation: str, told: Told, out: _Out) -> None:
         assert told.because is not None
         name, time_ns = told.because
@@ -199,10 +238,15 @@ class LiveEvents:
 class _Out:
     """The rows of one entry, and their ids."""
 
-    def __init__(self, seq: int, now_ns: int, numbers: dict[str, int]):
-        self.seq, self.now_ns, self._numbers = seq, now_ns, numbers
+    def __init__(self, seq: int, now_ns: int, numbers: dict[str, int], called: Callable[[str], str]):
+        self.seq, self.now_ns, self._numbers, self.called = seq, now_ns, numbers, called
         self.rows: list[Row] = []
         self._nth: dict[str, int] = {}
+
+    def put(self, row: Row) -> None:
+        """A row that says more than what was said of it with the same entry."""
+        self.rows = [other for other in self.rows if other.event_id != row.event_id]
+        self.rows.append(row)
 
     def event_id(self, operation: str) -> str:
         """The id of the next event of an operation."""
@@ -226,7 +270,7 @@ def _key(event: Event) -> str:
     return f"{event.kind} {event.start_ns} {' '.join(event.ids)} {event.place}"
 
 
-def _row(operation: str, event: Event, rules: Rules, name: str, out: _Out, was: Row | None) -> Row:
+def _row(operation: str, event: Event, rules: Rules, name: str, out: _Out, was: Row | None, text: str = "") -> Row:
     """An event as it is published; lengths to the millimetre."""
     measures: dict[str, Value] = {k: round(v, 3) if isinstance(v, float) else v for k, v in event.measures.items()}
     if event.place:
@@ -241,7 +285,7 @@ def _row(operation: str, event: Event, rules: Rules, name: str, out: _Out, was: 
         event_id=was.event_id if was is not None else out.event_id(operation), kind=event.kind, operation=operation,
         seq=out.seq, start_ns=event.start_ns, end_ns=event.end_ns, last_ns=event.last_ns,
         track_ids=tuple(tracked for tracked, _ in things), lat_deg=event.lat_deg, lon_deg=event.lon_deg,
-        text=_words(event, rules), confidence=round(event.confidence, 3),
+        text=text or _words(event, rules), confidence=round(event.confidence, 3),
         measures=measures, rule=rule, corrections=was.corrections if was is not None else (),
     )  # fmt: skip
 
@@ -281,8 +325,6 @@ def _happens(event: Event, rules: Rules) -> str:
             return f"slower than {rules.loiter.speed_mps:.1f} m/s without standing still, {lasted}"
         case "cotravel":
             return f"one travels {m['lag_s']:.0f} s behind the other {lasted}"
-        case "split":
-            return f"two that travelled together for {_span(m['together_s'])} part: {m['distance_m']:.0f} m apart"
         case "visit":
             return f"in port {event.place} {lasted}, of that {_span(m['standing_s'])} standing"
         case "portal":

@@ -89,11 +89,13 @@ class Cotravel(Struct, frozen=True):
 
 
 class Split(Struct, frozen=True):
-    """Two that travelled together (a co-travel that ended) are ``apart_m`` further from each other than when they last did, at
-    one of the points of the grid of ``within_s`` after that at which both were seen: a load, or a convoy, that parts."""
+    """Two that travelled together (a co-travel that ended), and that stood or went on together since, are ``apart_m`` further
+    from each other than when they last travelled, at a point of the grid at which both were seen, ``within_s`` at most after
+    the last such at which they had not parted and ``rest_s`` after they travelled: a load, or a convoy, that parts."""
 
     apart_m: float = 2000.0
     within_s: float = 3600.0
+    rest_s: float = 3600.0
 
 
 class Visit(Struct, frozen=True):
@@ -205,7 +207,7 @@ QUICK = Rules(
     encounter=Encounter(radius_m=150.0, least_s=300.0, apart_s=1800.0),
     loiter=Loiter(least_s=1800.0, drift_m=200.0, window_s=600.0),
     cotravel=Cotravel(radius_m=100.0, lag_tolerance_s=15.0, least_s=600.0, missing_s=120.0),
-    split=Split(apart_m=400.0, within_s=600.0),
+    split=Split(apart_m=400.0, within_s=1800.0, rest_s=12 * 3600.0),
     visit=Visit(beyond_m=200.0, stand_s=120.0, silent_s=1800.0),
     portal=Portal(hole_s=600.0),
     border=Border(margin_m=50.0),

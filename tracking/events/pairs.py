@@ -11,7 +11,6 @@ Over 400 lines: one subject, two in company, as arrays and one by one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -19,25 +18,8 @@ import numpy as np
 from tracking.events.grid import Sample, Samples
 from tracking.events.model import SLACK, Cotravel, Encounter, Rules
 from tracking.events.near import Near
-
-#: A point in space, metres.
-Place = tuple[float, float, float]
-
-
-class Point(msgspec.Struct, frozen=True):
-    """One good point of a pair: how far apart, how much later the second is (co-travel), where, how well both were seen.
-
-    ``apart``: they had been apart before (``apart`` below), where that is asked.
-    """
-
-    g: int
-    distance_m: float
-    lag_s: float
-    x: float
-    y: float
-    z: float
-    seen: float
-    apart: bool = False
+from tracking.events.runs import PairRun, Point
+from tracking.events.splits import At, Parted, Rest
 
 
 class Points(msgspec.Struct):
@@ -52,6 +34,7 @@ class Points(msgspec.Struct):
     y: np.ndarray
     z: np.ndarray
     seen: np.ndarray
+    speed_mps: np.ndarray
 
     def lots(self, farthest: int, least: int) -> list[tuple[int, int]]:
         """(begin, end) of points of one pair with no more than ``farthest`` steps between two, of at least ``least``."""
@@ -69,11 +52,12 @@ class Points(msgspec.Struct):
         part = slice(begin, end)
         x, y, z, d, seen = (float(np.cumsum(c[part])[-1]) for c in (self.x, self.y, self.z, self.distance_m, self.seen))
         first, last, least = int(self.g[begin]), int(self.g[end - 1]), float(self.distance_m[part].min())
-        return PairRun(first, last, end - begin, x, y, z, d, least, 0.0, seen)
+        last_m, fastest = float(self.distance_m[end - 1]), float(self.speed_mps[part].max())
+        return PairRun(first, last, end - begin, x, y, z, d, least, 0.0, seen, last_m=last_m, fastest_mps=fastest)
 
     def points(self, begin: int, end: int) -> list[Point]:
         """Some of them, one by one."""
-        rows = (self.g, self.distance_m, self.lag_s, self.x, self.y, self.z, self.seen)
+        rows = (self.g, self.distance_m, self.lag_s, self.x, self.y, self.z, self.seen, self.speed_mps)
         return [Point(*row) for row in zip(*(column[begin:end].tolist() for column in rows), strict=True)]
 
 
@@ -174,7 +158,8 @@ def _points(s: _Some, i: np.ndarray, j: np.ndarray, d: np.ndarray, lag_s: np.nda
     keep[1:] = (i[1:] != i[:-1]) | (j[1:] != j[:-1])
     i, j, d, lag_s = i[keep], j[keep], d[keep], lag_s[keep]
     x, y, z = ((p[i] + p[j]) / 2.0 for p in (s.x, s.y, s.z))
-    return Points(s.vessel[i], s.vessel[j], s.g[i], d, lag_s, x, y, z, np.minimum(s.seen[i], s.seen[j]))
+    seen, speed = np.minimum(s.seen[i], s.seen[j]), np.maximum(s.speed_mps[i], s.speed_mps[j])
+    return Points(s.vessel[i], s.vessel[j], s.g[i], d, lag_s, x, y, z, seen, speed)
 
 
 def meetings(lots: list[Samples], rules: Rules) -> Points:
@@ -220,7 +205,7 @@ def meets(a: Sample, b: Sample, rule: Encounter) -> Point | None:
     return _point(a, b, d, 0.0) if d <= rule.radius_m * SLACK else None
 
 
-def apart(a: Callable[[int], Place | None], b: Callable[[int], Place | None], g: int, rules: Rules) -> bool:
+def apart(a: At, b: At, g: int, rules: Rules) -> bool:
     """Whether two were seen apart within ``apart_s`` before a point of the grid, without a point missing since.
 
     Args:
@@ -231,35 +216,15 @@ def apart(a: Callable[[int], Place | None], b: Callable[[int], Place | None], g:
         one, two = a(at), b(at)
         if one is None or two is None:
             return False
-        dx, dy, dz = one[0] - two[0], one[1] - two[1], one[2] - two[2]
+        dx, dy, dz = one.x - two.x, one.y - two.y, one.z - two.z
         if dx * dx + dy * dy + dz * dz > reach2:
             return True
     return False
 
 
-def parts(
-    a: Callable[[int], Place | None], b: Callable[[int], Place | None], last_g: int, rules: Rules
-) -> tuple[int, float, float, Place] | None:  # fmt: skip
-    """(point of the grid, distance then, how much more that is than at ``last_g``, the place between them there) where two that
-    travelled together until ``last_g`` are first seen parted (``model.Split``)."""
-    def distance(g: int) -> float | None:
-        one, two = a(g), b(g)
-        return None if one is None or two is None else math.dist(one, two)
-
-    one, two, together = a(last_g), b(last_g), distance(last_g)
-    if one is None or two is None or together is None:
-        return None
-    middle = ((one[0] + two[0]) / 2.0, (one[1] + two[1]) / 2.0, (one[2] + two[2]) / 2.0)
-    for g in range(last_g + 1, last_g + 1 + int(rules.split.within_s // rules.grid_s)):
-        away = distance(g)
-        if away is not None and away - together > rules.split.apart_m:
-            return g, away, away - together, middle
-    return None
-
-
 def _point(a: Sample, b: Sample, d: float, lag_s: float) -> Point:
     middle = ((a.x + b.x) / 2.0, (a.y + b.y) / 2.0, (a.z + b.z) / 2.0)
-    return Point(a.g, d, lag_s, *middle, min(a.seen, b.seen))
+    return Point(a.g, d, lag_s, *middle, min(a.seen, b.seen), max(a.speed_mps, b.speed_mps))
 
 
 def company(lots: list[Samples], rules: Rules) -> Points:
@@ -329,34 +294,6 @@ def _to_one(a: Sample, before: Sample, b: Sample) -> tuple[float, float]:
     return math.sqrt(dx * dx + dy * dy + dz * dz), back
 
 
-class PairRun(msgspec.Struct):
-    """Good points that belong together: the first and last, how many, sums over them; ``apart`` of the first."""
-
-    first_g: int
-    last_g: int
-    n: int = 0
-    x: float = 0.0
-    y: float = 0.0
-    z: float = 0.0
-    distance_m: float = 0.0
-    least_m: float = math.inf
-    lag_s: float = 0.0
-    seen: float = 0.0
-    apart: bool = False
-
-    def take(self, p: Point) -> None:
-        """One point more."""
-        self.last_g = p.g
-        self.n += 1
-        self.x += p.x
-        self.y += p.y
-        self.z += p.z
-        self.distance_m += p.distance_m
-        self.least_m = min(self.least_m, p.distance_m)
-        self.lag_s += p.lag_s
-        self.seen += p.seen
-
-
 class Meeting(msgspec.Struct, tag="encounter"):
     """The encounters of a pair: runs of good points without one missing, long enough from the first to the last."""
 
@@ -408,12 +345,15 @@ class Company(msgspec.Struct, tag="cotravel"):
 
     As with a stop, each point's lag is within the tolerance of the mean of those before it, and what breaks a run before it
     was long enough makes it begin anew at its second point: at most ``least`` points are kept for that.
+
+    ``rest``: those of the newest that has ended, until they part (``splits``) or the next is long enough.
     """
 
     rule: Cotravel
     grid_s: int
     run: PairRun | None = None
     waiting: list[Point] = []
+    rest: Rest | None = None
 
     @property
     def farthest(self) -> int:
@@ -433,6 +373,7 @@ class Company(msgspec.Struct, tag="cotravel"):
                 self.run.take(p)
                 return ended
             ended, self.run = self.run, None
+            self.rest = Rest.of(ended)
         self.waiting.append(p)
         while not self._at_one_lag():
             del self.waiting[0]
@@ -440,7 +381,7 @@ class Company(msgspec.Struct, tag="cotravel"):
             self.run = PairRun(self.waiting[0].g, p.g)
             for earlier in self.waiting:
                 self.run.take(earlier)
-            self.waiting = []
+            self.waiting, self.rest = [], None
         return ended
 
     def _at_one_lag(self) -> bool:
@@ -457,12 +398,23 @@ class Company(msgspec.Struct, tag="cotravel"):
         if last is None or g < last + self.farthest:
             return None
         ended, self.run, self.waiting = self.run, None, []
+        if ended is not None:
+            self.rest = Rest.of(ended)
         return ended
+
+    def part(self, a: At, b: At, g: int, rules: Rules) -> tuple[PairRun, Parted] | None:
+        """The co-travel whose two are seen parted by a point of the grid, everything before which is known, and how."""
+        if self.rest is None:
+            return None
+        run, (parted, goes_on) = self.rest.run, self.rest.go_on(a, b, g, rules)
+        if not goes_on:
+            self.rest = None
+        return (run, parted) if parted is not None else None
 
     @property
     def idle(self) -> bool:
         """Nothing is under way."""
-        return self.run is None and not self.waiting
+        return self.run is None and not self.waiting and self.rest is None
 
     @property
     def lasting(self) -> PairRun | None:

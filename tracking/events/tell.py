@@ -12,9 +12,10 @@ from birddog.units import NS
 from tracking.events.gaps import unusual
 from tracking.events.loiter import Run as LoiterRun
 from tracking.events.model import Event, Gap, Rules
-from tracking.events.pairs import PairRun
 from tracking.events.places import Found
+from tracking.events.runs import PairRun
 from tracking.events.sphere import place
+from tracking.events.splits import Parted
 from tracking.events.stops import Run
 
 if TYPE_CHECKING:
@@ -163,16 +164,17 @@ def cotravel(a: str, b: str, rules: Rules, run: PairRun, *, ended: bool) -> Even
     )  # fmt: skip
 
 
-def split(together: Event, found: tuple[int, float, float, tuple[float, float, float]], rules: Rules) -> Event:
-    """A load split: a co-travel that ended, and (point of the grid, distance then, how much further that is than together, the
-    place between the two when they were last together)."""
-    g, distance_m, apart_m, middle = found
-    lat, lon = place(*middle)
-    end_ns = g * rules.grid_ns
+def split(a: str, b: str, rules: Rules, run: PairRun, found: Parted) -> Event:
+    """A load split: a co-travel that ended, and how the two parted."""
+    together = cotravel(a, b, rules, run, ended=True)
+    lat, lon = place(found.x, found.y, found.z)
+    start_ns, end_ns = found.last_g * rules.grid_ns, found.g * rules.grid_ns
+    gone_m, other_m = found.gone_m if together.ids[0] == a else found.gone_m[::-1]
     return Event(
-        "split", together.ids, together.last_ns, end_ns, end_ns, lat, lon, together.confidence,
-        {"duration_s": (end_ns - together.last_ns) / NS, "together_s": (together.last_ns - together.start_ns) / NS,
-         "distance_m": distance_m, "apart_m": apart_m},
+        "split", together.ids, start_ns, end_ns, end_ns, lat, lon, together.confidence,
+        {"duration_s": (end_ns - start_ns) / NS, "together_s": (start_ns - together.start_ns) / NS,
+         "distance_m": found.distance_m, "apart_m": found.apart_m, "place_m": found.place_m,
+         "gone_m": gone_m, "other_gone_m": other_m},
     )  # fmt: skip
 
 

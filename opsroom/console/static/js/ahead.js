@@ -8,7 +8,7 @@ import { age, clock, hour, metres, plain, sentence } from './words.js';
 
 const AGAIN_MS = 30000;
 /** What several fixes together mean (docs/events.md); the fold's own events are alerts or stand in the panel already. */
-export const HAPPENED = { stop: 'stop', encounter: 'encounter', loiter: 'loitering', gap: 'silence', cotravel: 'travels with', split: 'parts from',
+export const HAPPENED = { stop: 'stop', encounter: 'encounter', loiter: 'loitering', gap: 'silence', cotravel: 'travels with', split: 'split of',
   visit: 'visits', portal: 'passes', border: 'crosses a border', lane_stop: 'stops in a lane', deviation: 'off the usual way', too_late: 'came too late' };
 
 /** @param {number} minutes @returns {string} "15 min", "4 h" */
