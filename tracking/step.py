@@ -450,7 +450,9 @@ def _rival(core: Core, m: Measurement) -> Rival:
         dt_s = max(0, m.time_ns - old.time_ns) / NS
         fit = stepped(old.bank, dt_s, motion, z, None if v is None else (*v[:3], VELOCITY_GATE))
         if fit.log >= _outlier_log(moments(old.bank, dt_s, motion), z):
-            device = m.device if m.device == old.device else ""
+            # several receivers that agree against the one that the track follows are as much as the first of them
+            device = old.device if core.device not in (m.device, old.device) and m.origin == "fix" else ""
+            device = m.device if m.device == old.device else device
             return Rival(m.time_ns, old.lat0_deg, old.lon0_deg, fit.bank, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn),
                          old.begun_ns, device, old.hits + 1)  # fmt: skip
     bank = _fresh(m, motion, RIVAL_SPEED_MPS).bank
