@@ -125,8 +125,9 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
         rival, receivers = self.rival, self.receivers
         if rival is None or not receivers:
             return False
-        one = arms.of(receivers, self.device if rival.device == receivers[0].device else rival.device)
-        return one is not None and one.may_be_beside
+        # each is known by how it goes along with the first one: where neither is that, both must
+        both = [arms.of(receivers[1:], device) for device in (rival.device, self.device) if device != receivers[0].device]
+        return bool(both) and all(one is not None and one.may_be_beside for one in both)
 
     @property
     def may_be_beside(self) -> bool:

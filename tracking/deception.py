@@ -31,6 +31,7 @@ from tracking.belied import Doubt
 from tracking.book import Book
 from tracking.budget import Allowed
 from tracking.evidence import rounded_deg
+from tracking.leap import Leap, leapt
 from tracking.measurement import Measurement
 from tracking.offset import Offset
 from tracking.step import ANY_MEANS_MPS
@@ -100,6 +101,7 @@ class Source(msgspec.Struct):
         good: its newest fix that was used; spot: the one that it last was PASSED_M away from, at moved_ns.
         same, same_ns: how often in a row it has come again to the digit, and since when; fast: at how many of them it moved.
         passed: the newest steps of its way, a byte each, as ``PASSED`` has it.
+        leap: where it is at once, as long as it is not known whether it stays there.
         beyond: fixes in a row that nothing can have carried it to.
         legs: where it says that it stands, of late GOES_M apart each, the last two; stands: how many such legs in a row.
         jammed_ns, well: when it last called, and used fixes since.
@@ -114,6 +116,7 @@ class Source(msgspec.Struct):
     fast: int = 0
     moved_ns: int = 0
     passed: tuple[bytes, ...] = (b"",) * len(PASSED)
+    leap: Leap | None = None
     beyond: int = 0
     legs: tuple[Measurement, ...] = ()
     stands: int = 0
@@ -195,17 +198,21 @@ class Deception(msgspec.Struct):
 
     def fix(
         self, live: LiveTrack, m: Measurement, outcome: Outcome, allowed: Allowed | None, book: Book, *, agree: int = 0,
-        held: bool = False,
-    ) -> None:  # fmt: skip
+        held: bool = False, top_mps: float = math.inf,
+    ) -> Leap | None:  # fmt: skip
         """A receiver's fix, and what became of it.
 
         Args:
             allowed: by the alert budget.
             agree: of one that was refused, how many in a row say the same (``core.Rival``).
             held: it ``holds`` the last place, which moved nothing.
+            top_mps: how fast its class goes.
+
+        Returns:
+            A leap of its receiver with which its track went.
         """
         if outcome in _NOT_TAKEN:
-            return
+            return None
         s, time_ns = live.state, m.time_ns
         sources = self.tracks.get(s.track_id)
         if sources is None:
@@ -214,10 +221,10 @@ class Deception(msgspec.Struct):
         if source is None:
             if len(sources.of) < SOURCES:
                 sources.of[m.device] = Source(m, None, m, m)
-            return
+            return None
         last = source.last
         if last is not None and time_ns <= last.time_ns:
-            return
+            return None
         used = outcome != "refused"
         if used and source.trust < 1.0:
             source.trust += WON * (1.0 - source.trust)
@@ -227,6 +234,7 @@ class Deception(msgspec.Struct):
             _frozen(live, sources, source, last, m, book)
         if source.spot is None or not _still(source.spot, m):
             _replayed(live, source, m, book)
+        leap = None if s.stuck is not None and s.stuck[0] == m.device else _leap(source, m, outcome, top_mps)
         _impossible(live, source, m, used, book)
         if used and s.stuck is not None and s.stuck[0] == m.device and not source.same:
             s.stuck = None
@@ -235,13 +243,14 @@ class Deception(msgspec.Struct):
         if source.jammed_ns:
             _well(source, m, used, book)
         if not used and agree < 2 and (last is None or _away_m(_place_at(source, time_ns), m) > FALSE_M):
-            return  # it alone is false, or each says something else: no place to measure a distance from
+            return leap  # it alone is false, or each says something else: no place to measure a distance from
         source.last, source.before = m, last
         if held:
-            return
+            return leap
         if len(sources.of) > 1:
             self.paired = True
             _drift(live, sources, source, m, ALARM if allowed is None else allowed.drift_alarm(), book)
+        return leap
 
     def _stands(self, live: LiveTrack, source: Source, last: Measurement, m: Measurement, book: Book) -> None:
         """It says again and again that it stands, and goes on: its speeds are not used until it says that it moves.
@@ -285,7 +294,8 @@ class Deception(msgspec.Struct):
         """The receiver of a fix of which nothing is to be said, where it is its track's only one: ``passes`` takes it in."""
         sources = self.tracks.get(track_id)
         source = None if sources is None or len(sources.of) != 1 else sources.of.get(m.device)
-        if (source is None or source.events or source.trust < 1.0 or source.same or source.beyond or source.jammed_ns):
+        if (source is None or source.events or source.trust < 1.0 or source.same or source.beyond or source.jammed_ns
+                or source.leap is not None):  # fmt: skip
             return None
         last, good, ve, vn = source.last, source.good, m.ve_mps, m.vn_mps
         if last is None or good is None or m.time_ns <= last.time_ns:
@@ -550,6 +560,25 @@ def _impossible(live: LiveTrack, source: Source, m: Measurement, used: bool, boo
         _over(source, "impossible_speed", m.time_ns, book)
     if used:
         source.good = m
+
+
+def _leap(source: Source, m: Measurement, outcome: Outcome, top_mps: float) -> Leap | None:
+    """Whether a receiver is at once elsewhere, and stays there: with the first fix there that its track goes with."""
+    leap = source.leap
+    if leap is not None:
+        if leap.stays(m):
+            if outcome == "refused":
+                return None
+            source.leap = None
+            return leap
+        source.leap = None
+    good, last, before = source.good, source.last, source.before
+    if good is not None and last is not None:
+        speed_mps = math.hypot(*source.velocity())
+        if before is not None:
+            speed_mps = max(speed_mps, _away_m((before.lat_deg, before.lon_deg), last) * NS / (last.time_ns - before.time_ns))
+        source.leap = leapt(good, speed_mps, m, top_mps)
+    return None
 
 
 def _well(source: Source, m: Measurement, used: bool, book: Book) -> None:

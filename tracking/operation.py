@@ -616,7 +616,10 @@ class OperationFold:
         if outcome == "began" and (gone := state.gone.pop(owner.key, None)) is not None:
             tracker.returned(live, m, gone.time_ns, (gone.lat_deg, gone.lon_deg), book)
         agree = live.agree(tracker.model(live)) if outcome == "refused" else 0
-        state.deception.fix(live, m, outcome, self.allowed(), book, agree=agree, held=held)
+        leap = state.deception.fix(live, m, outcome, self.allowed(), book, agree=agree, held=held,
+                                   top_mps=tracker.model(live).preset.max_speed_mps)  # fmt: skip
+        if leap is not None:
+            tracker.jumped(live, m, leap.text(), book)
         if outcome == "waits":
             s.due_ns = min(s.due_ns, book.now_ns + tracker.sweep_ns)
             if state.visits.zones:

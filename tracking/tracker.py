@@ -352,7 +352,7 @@ class Tracker:
         since_ns = stuck[1] if stuck is not None and stuck[0] == before.device else before.updated_ns
         if (away_m := beyond_reach_m(before, m, model, since_ns)) > 0.0:
             text = f"{away_m / 1000:.1f} km in {(m.time_ns - since_ns) / NS:.0f} s"
-            self._warned(live, "jumped", m, book, f"position jumped {text}: faster than its class can be")
+            self.jumped(live, m, f"position jumped {text}: faster than its class can be", book)
 
     def returned(self, live: LiveTrack, m: Measurement, last_ns: int, last: tuple[float, float], book: Book) -> None:
         """A device whose track was forgotten is heard again: how far from where it was, and if its class can be so fast."""
@@ -363,7 +363,11 @@ class Tracker:
             self._told(live, "reacquired", m, book, text)
         if away_m > LONG_OFF_M + self.model(live).preset.max_speed_mps * max(gap_s, 0.0):
             text = f"position jumped {away_m / 1000:.1f} km in {gap_s:.0f} s: faster than its class can be"
-            self._warned(live, "jumped", m, book, text)
+            self.jumped(live, m, text, book)
+
+    def jumped(self, live: LiveTrack, m: Measurement, text: str, book: Book) -> None:
+        """Its positions went where it cannot have gone, and so did the track."""
+        self._warned(live, "jumped", m, book, text)
 
     def _outliers(
         self, live: LiveTrack, m: Measurement, outcome: Outcome, nis: float, newest: Core, model: Model, book: Book

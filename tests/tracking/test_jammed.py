@@ -1,0 +1,55 @@
+"""A jammed receiver that hangs at its last place says nothing of where it is."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from birddog.model import Alarm
+from birddog.units import NS
+from tests.tracking.test_deception import HOME, T0, case, fix
+
+__all__ = ["case"]
+
+
+def hangs(said, until: float = 1200.0, alarms: float | None = None, speed: float | None = 0.0):
+    """A lorry at 15 m/s whose receiver is jammed from 300 s on and says one place to the digit; then it is right again."""
+    words = {} if speed is None else {"course_deg": 90.0}
+    for t in range(0, int(until) + 300, 10):
+        jammed = 300 <= t < until
+        if jammed and (t == 300 or (alarms is not None and t % alarms == 0)):
+            said.say(t, Alarm(device="a", time_ns=T0 + t * NS, alarm="jamming"))
+        e, v = (4500.0, speed) if jammed else (15.0 * t, speed and 15.0)
+        said.say(t, fix("a", t, e + (0.0 if jammed else random.Random(t).gauss(0.0, 3.0)), speed_mps=v, **words))
+        yield t
+
+
+def inside(row, e: float, n: float = 0.0) -> bool:
+    at = HOME.en(lat_deg=row.lat_deg, lon_deg=row.lon_deg)
+    x, y = at[0] - e, at[1] - n
+    return (row.p_nn * x * x - 2 * row.p_en * x * y + row.p_ee * y * y) / (row.p_ee * row.p_nn - row.p_en**2) < 5.991
+
+
+@pytest.mark.parametrize("alarms", [None, 10, 100])
+@pytest.mark.parametrize("speed", [0.0, None])
+def test_a_jammed_receiver_that_hangs_says_nothing_of_where_it_is(case, alarms, speed):
+    said, held = case("a"), []
+    for t in hangs(said, alarms=alarms, speed=speed and 0.0):
+        if 330 <= t < 1200:
+            [event] = said.happened("jamming")
+            assert event.end_ns is None, t
+            held += [inside(row, 15.0 * (t + 4.0)) for row in said.fold.believed(T0 + (t + 4) * NS)]
+    assert sum(held) >= 0.9 * len(held)
+    assert said.happened("jamming")[0].end_ns is not None
+    assert not {"jumped", "impossible_speed", "stop"} & {event.kind for event in said.events()}
+    [row] = said.fold.believed(T0 + 1490 * NS)
+    assert inside(row, 15.0 * 1490) and row.hits > 50
+
+
+def test_what_looks_the_same_of_a_receiver_that_is_not_jammed_counts(case):
+    said = case("a")
+    for t in range(0, 900, 10):
+        said.say(t, fix("a", t, 100.0))
+    [row] = said.fold.believed(T0 + 900 * NS)
+    assert row.hits == 90 and said.happened("jamming") == []
