@@ -126,6 +126,7 @@ def step(
     had = {c.of: c.hits for c in contacts if c.of and not c.apart and c.unseen >= shadows.NOBODY}  # looks that saw it as one
     if any(c.of for c in contacts):
         keep = stitching.refound(contacts, keep, hit, numbers, riders, mean, t)
+        stitching.gone_along(crowd, contacts, keep, hit, numbers, riders, mean, cov, out)
         keep, out.found = shadows.weighed(crowd, contacts, keep, hit, numbers, riders, mean, cov, look)
     doubts = shadows.doubts(crowd, out, contacts, mean, cov, hit, riders, look, gap_s)
     shown = look if raw is None else raw
@@ -139,7 +140,8 @@ def step(
     keep = [i for i in keep if contacts[i].of not in doubts]  # who is doubted goes by the looks: it is its own shadow
     keep = stitching.found_again(contacts, keep, was, t)
     for i, track_id in stitching.regained(contacts, keep, mean, riders, hit, count, t):
-        out.regained.append((track_id, contacts[i], state_of(mean[i], cov[i])))
+        last = next(rider.lasts[0] for rider in riders if rider.track_id == track_id)
+        out.regained.append((track_id, contacts[i], state_of(mean[i], cov[i]), last))
         out.gone.append((contacts[i].name, track_id))
         keep = [k for k in keep if k != i]
     keep = stitching.without_twins(contacts, keep, mean, cov, riders, hit, count, out)
@@ -173,7 +175,7 @@ def step(
             out.born.append(contacts[-1].name)
     seen = {track_id: ns for track_id, ns in crowd.seen.items() if t - ns < SEEN_NS}
     seen |= {track_id: t for track_id, _, _ in out.riders} | {track_id: t for _, track_id in out.gone}
-    seen |= {track_id: t for track_id, *_ in out.found}
+    seen |= {track_id: t for track_id, *_ in (*out.found, *out.regained)}
     # what looks showed of a tag that turned out to ride they showed of what it is on
     seen |= {a.track_id: max(seen.get(a.track_id, 0), seen[one]) for one, a in alongside.items() if a.rides and one in seen}
     looked = {**crowd.looked, look.sensor: (max(t, crowd.looked.get(look.sensor, (0, 0.0))[0]), gap_s)}

@@ -104,8 +104,8 @@ class LookOutcome(msgspec.Struct):
         gone: names of contacts that are a rider's after all, with its track.
         found: riders whose receiver is doubted from this look on, with the shadow which they go on from and its state; None:
             they go on from themselves.
-        regained: riders that looks had lost and have again, with the contact that they go on from and its state; handed: those
-            whose receiver is on another vehicle now, with that.
+        regained: riders that looks had lost and have again, with the contact that they go on from, its state, and where they
+            were last (None: looks never lost what they are on); handed: those whose receiver is on another vehicle now.
     """
 
     riders: list[tuple[str, int, float]]
@@ -113,7 +113,7 @@ class LookOutcome(msgspec.Struct):
     born: list[str]
     gone: list[tuple[str, str]]
     found: list[tuple[str, Doubt, Contact | None, State]] = []
-    regained: list[tuple[str, Contact, State]] = []
+    regained: list[tuple[str, Contact, State, Last | None]] = []
     handed: list[tuple[str, Contact, State]] = []
 
 

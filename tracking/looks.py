@@ -224,12 +224,11 @@ class LookLog:
                 if c is not None:
                     self._lend(tracker, item, track_id, _goes_on(look, c, x), "moved", told_book)
                     changed[track_id] = None
-            for track_id, c, x in out.regained:
+            for track_id, c, x, last in out.regained:
                 m = _goes_on(look, c, x)
                 self._lend(tracker, item, track_id, m, "moved", told_book)
                 changed[track_id] = None
-                if (track_id, m.key) not in lent:
-                    last = next(rider.lasts[0] for rider in riders if rider.track_id == track_id)
+                if last is not None and (track_id, m.key) not in lent:
                     self._regained(track_id, last, m, look, book)
             for track_id, c, x in out.handed:
                 suspects.add(track_id)

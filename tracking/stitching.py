@@ -14,7 +14,7 @@ from tracking import belied
 from tracking.anchor import away_m, frame
 from tracking.assign import Pair
 from tracking.contact import Contact
-from tracking.crowd import Last, LookOutcome, Rider
+from tracking.crowd import Crowd, Last, LookOutcome, Rider, state_of
 from tracking.fitting import is_rider
 from tracking.places import Places, ecef
 
@@ -110,6 +110,25 @@ def refound(
             )  # fmt: skip
             keep = [k for k in keep if k != j]
     return keep
+
+
+def gone_along(
+    crowd: Crowd, contacts: list[Contact], keep: list[int], hit: dict[int, Pair], numbers: dict[str, int], riders: list[Rider],
+    mean: np.ndarray, cov: np.ndarray, out: LookOutcome,
+) -> None:  # fmt: skip
+    """A track of which its receiver has said nothing since goes where its shadow went, when looks show that and not the track.
+
+    What sets off between two looks is out of its filter's reach, which knows it as long parked; the second look that shows what
+    was seen of it so far elsewhere, and nothing of it where it was, says that it went.
+    """
+    for i in keep:
+        c, k = contacts[i], numbers.get(contacts[i].of)
+        if k is None or k in hit or i not in hit or belied.is_new(c):
+            continue
+        said, seen_ns = riders[k - len(contacts)].said, crowd.seen.get(c.of, 0)
+        if said is not None and said.fix.time_ns <= seen_ns < c.before_ns:
+            c = contacts[i] = msgspec.structs.replace(c, apart=0, misses=0, odds=0.0)
+            out.regained.append((c.of, c, state_of(mean[i], cov[i]), None))
 
 
 def _goes_on_from(c: Contact, last: Last, mean: np.ndarray, t: int, most_ns: int = REGAINED_NS) -> bool:
