@@ -23,7 +23,7 @@ import numpy as np
 from birddog.areas import ring_contains
 from birddog.geo import DEGREE_M, distance_m
 from birddog.units import NS
-from tracking import aboard, alignment, belied, company, handed, shadows, stitching
+from tracking import aboard, alignment, belied, bystanders, company, handed, shadows, stitching
 from tracking import bank as banks
 from tracking.anchor import REANCHOR_M, away_m, frame, turn
 from tracking.assign import Pair, Spot, assign
@@ -173,14 +173,19 @@ def step(
             contacts.append(one)
             names.add(contacts[-1].name)
             out.born.append(contacts[-1].name)
+    beside = crowd.beside
+    if beside or any(rider.said is not None for rider in riders):
+        new_at = np.array([(z_lat[i], z_lon[i], 0.0) for i in left]).reshape(-1, 3)
+        where = np.array((lats, lons, np.hypot(mean[:, 1], mean[:, 3]))).T[keep]
+        beside = bystanders.after(crowd, contacts, bank, np.concatenate((where, new_at)), riders, look, gap_s, out)
     seen = {track_id: ns for track_id, ns in crowd.seen.items() if t - ns < SEEN_NS}
     seen |= {track_id: t for track_id, _, _ in out.riders} | {track_id: t for _, track_id in out.gone}
     seen |= {track_id: t for track_id, *_ in (*out.found, *out.regained)}
     # what looks showed of a tag that turned out to ride they showed of what it is on
     seen |= {a.track_id: max(seen.get(a.track_id, 0), seen[one]) for one, a in alongside.items() if a.rides and one in seen}
     looked = {**crowd.looked, look.sensor: (max(t, crowd.looked.get(look.sensor, (0, 0.0))[0]), gap_s)}
-    after = Crowd(t, tuple(contacts), bank, tuple(remembered[-REMEMBERED_MOST:]), looked, seen, doubts, registered, alongside,
-                  halts, two)  # fmt: skip
+    kept = tuple(remembered[-REMEMBERED_MOST:])
+    after = Crowd(t, tuple(contacts), bank, kept, looked, seen, doubts, registered, alongside, halts, two, beside)
     return after, out
 
 

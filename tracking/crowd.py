@@ -16,6 +16,7 @@ from tracking import crowd_kernel, kernel
 from tracking.alongside import Alongside
 from tracking.bank import CONTACT, Bank, one_step
 from tracking.belied import Doubt, Said
+from tracking.beside import Beside
 from tracking.company import Halt, Pass
 from tracking.contact import Contact
 from tracking.engine import State
@@ -42,6 +43,7 @@ class Crowd(msgspec.Struct, frozen=True):
         alongside: passive tags at the place of what reports, by track.
         halts: where passive tags that looks carry stand or stood, by track; two: the last looks that showed both of two tags
             that readers heard together, by ``company.pair``.
+        beside: contacts that may have a track's receiver, by track.
     """
 
     t_ns: int
@@ -55,6 +57,7 @@ class Crowd(msgspec.Struct, frozen=True):
     alongside: dict[str, Alongside] = {}
     halts: dict[str, Halt] = {}
     two: dict[str, tuple[int, ...]] = {}
+    beside: dict[str, tuple[Beside, ...]] = {}
 
 
 class Last(msgspec.Struct, frozen=True):

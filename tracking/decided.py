@@ -172,9 +172,12 @@ def _here(tracker: Tracker, live: LiveTrack, number: int) -> _Answer:
 def _seen(tracker: Tracker, live: LiveTrack, number: int) -> _Answer:
     """It is where looks go on seeing what it was on, and its receiver says otherwise (``belied``)."""
     log, own = tracker.log, [device for device in live.state.fixers if device in live.state.identities]
-    elsewhere = log.unsettled(log.crowd).get(live.state.track_id)
+    some = [one for one in log.unsettled(log.crowd).get(live.state.track_id, ()) if one is not None]
+    elsewhere = next((one for one in some if log.crowd.contacts[one.row].apart), None)
     m = None if elsewhere is None or not own else live.newest_fix(own[0], log.crowd.t_ns)
     if elsewhere is None or m is None:
+        if some and (shown := log.shown.get(log.crowd.contacts[some[0].row].name)) is not None:
+            return False, None, f"{shown.track_id} stood beside it: identify says that it is that"
         return False, None, "no refused fix says another place"
     _kept(live, Decided(number, "take_over", m, seen_ns=log.crowd.t_ns))
     return True, m, f"it is where {elsewhere.sensor} goes on seeing what it was on; {m.device} says otherwise"

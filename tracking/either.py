@@ -1,11 +1,14 @@
-"""Where a track may be instead, while looks and its receiver disagree and that is not settled (``belied``).
+"""Where a track may be instead, while it is not settled where it is: a row holds every place.
 
 Its fixes have the track where they say, and its shadow is seen elsewhere; or there is a doubt that is held, and the track goes
-by the looks while its receiver says that it is elsewhere.  As long as both live the row has the other place as its second
-symbol, and its ellipse holds both: that of the two as one, even odds, about the place that is shown.
+by the looks while its receiver says that it is elsewhere (``belied``); or something that stood beside it since its receiver
+reported has driven off, and either may have that (``beside``).  As long as both live the row has the other place as its second
+symbol, and its ellipse holds both: that of the two as one, even odds, about the place that is shown; of more than two all.
 """
 
 from __future__ import annotations
+
+import math
 
 import msgspec
 import numpy as np
@@ -17,6 +20,7 @@ from tracking.anchor import frame, near_en, turn
 from tracking.belied import is_new
 from tracking.crowd import Crowd, ahead, moments, state_of
 from tracking.engine import State
+from tracking.handed import APART_M
 from tracking.motion import any_motion
 from tracking.motion import moments as moments_of
 from tracking.step import BOTH_M, Core
@@ -26,51 +30,73 @@ SAME_D2 = 5.991
 
 
 class Elsewhere(msgspec.Struct, frozen=True):
-    """Where looks go on seeing what a track was on: its state there at a time, the looks that said so, whose was the last."""
+    """Where looks see what a track may be: which contact, at which time, the looks that said so, whose was the last.
+
+    Args:
+        least_m: nearer than this to the track's row it is none.
+    """
 
     time_ns: int
     row: int
     looks: int
     sensor: str
+    least_m: float = 0.0
 
 
-def elsewhere(crowd: Crowd) -> dict[str, Elsewhere | None]:
-    """The tracks that may be elsewhere as looks have it; None: where its own receiver says (``Core.rival``)."""
-    found: dict[str, Elsewhere | None] = {track_id: None for track_id, one in crowd.belied.items() if one.state == "held"}
+def elsewhere(crowd: Crowd) -> dict[str, list[Elsewhere | None]]:
+    """The tracks that may be elsewhere as looks have it, the likeliest first; None: where its own receiver says
+    (``Core.rival``).
+    """
+    found: dict[str, list[Elsewhere | None]] = {
+        track_id: [None] for track_id, one in crowd.belied.items() if one.state == "held"
+    }
+    row_of = {}
     for i, c in enumerate(crowd.contacts):
         if c.of and c.apart and not is_new(c):
-            found[c.of] = Elsewhere(crowd.t_ns, i, c.apart, c.sensors[-1])
+            found[c.of] = [Elsewhere(crowd.t_ns, i, c.apart, c.sensors[-1])]
+        elif crowd.beside:
+            row_of[c.name] = i
+    for track_id, some in crowd.beside.items():
+        for one in sorted(some, key=lambda one: -one.chance):
+            if one.told and one.name in row_of:
+                i = row_of[one.name]
+                c = crowd.contacts[i]
+                found.setdefault(track_id, []).append(Elsewhere(crowd.t_ns, i, c.hits, c.sensors[-1], APART_M))
     return found
 
 
-def both_told(row: Track, core: Core | None, one: Elsewhere | None, crowd: Crowd) -> Track:
-    """A track's row with the other place."""
-    if one is None:
-        rival = None if core is None else core.rival
-        if rival is None or not rival.doubted:
-            return row
-        x = moments_of(rival.bank, max(0, row.time_ns - rival.time_ns) / NS, any_motion())
-        other = _seen_from(row, rival.lat0_deg, rival.lon0_deg, x)
-        return row if other is None else _both(row, other)
-    c = crowd.contacts[one.row]
-    bank = ahead(crowd.bank.rows(np.array([one.row])), max(0, row.time_ns - crowd.t_ns) / NS)
-    mean, cov = moments(bank)
-    x = state_of(mean[0], cov[0])
-    other = _seen_from(row, c.lat0_deg, c.lon0_deg, x)
-    if other is None:
-        return row
-    if row.rival_lat_deg is None:
-        lat, lon = frame(c.lat0_deg, c.lon0_deg).geodetic(x[0], x[2])
-        row = msgspec.structs.replace(
-            row, rival_lat_deg=lat, rival_lon_deg=lon, rival_hits=one.looks, rival_device=one.sensor
-        )
-    return _both(row, other)
+def both_told(row: Track, core: Core | None, some: list[Elsewhere | None], crowd: Crowd) -> Track:
+    """A track's row with the other places."""
+    others = []
+    for one in some:
+        if one is None:
+            rival = None if core is None else core.rival
+            if rival is None or not rival.doubted:
+                continue
+            x = moments_of(rival.bank, max(0, row.time_ns - rival.time_ns) / NS, any_motion())
+            other = _seen_from(row, rival.lat0_deg, rival.lon0_deg, x)
+        else:
+            c = crowd.contacts[one.row]
+            bank = ahead(crowd.bank.rows(np.array([one.row])), max(0, row.time_ns - crowd.t_ns) / NS)
+            mean, cov = moments(bank)
+            x = state_of(mean[0], cov[0])
+            other = _seen_from(row, c.lat0_deg, c.lon0_deg, x, one.least_m)
+            if other is not None and row.rival_lat_deg is None:
+                lat, lon = frame(c.lat0_deg, c.lon0_deg).geodetic(x[0], x[2])
+                row = msgspec.structs.replace(
+                    row, rival_lat_deg=lat, rival_lon_deg=lon, rival_hits=one.looks, rival_device=one.sensor
+                )
+        if other is not None:
+            others.append(other)
+    return _all(row, others)
 
 
-def _seen_from(row: Track, lat0_deg: float, lon0_deg: float, x: State) -> State | None:
-    """A state as it lies from a row's place; None where it lies in the row's ellipse, or on the other side of the Earth."""
+def _seen_from(row: Track, lat0_deg: float, lon0_deg: float, x: State, least_m: float = 0.0) -> State | None:
+    """A state as it lies from a row's place; None where it lies in the row's ellipse, nearer than told, or on the other side
+    of the Earth.
+    """
     en = near_en(row.lat_deg, row.lon_deg, *frame(lat0_deg, lon0_deg).geodetic(x[0], x[2]))
-    if en is None or en[0] * en[0] + en[1] * en[1] > BOTH_M * BOTH_M:
+    if en is None or not least_m <= math.hypot(*en) <= BOTH_M:
         return None
     e, n = en
     d2 = (row.p_nn * e * e - 2.0 * row.p_en * e * n + row.p_ee * n * n) / (row.p_ee * row.p_nn - row.p_en * row.p_en)
@@ -81,10 +107,16 @@ def _seen_from(row: Track, lat0_deg: float, lon0_deg: float, x: State) -> State 
     return (e, x[1], n, *x[3:])
 
 
-def _both(row: Track, other: State) -> Track:
-    """A row whose covariance is that of the two places, even odds, about the one that is shown."""
-    e, n = other[0], other[2]
+def _all(row: Track, others: list[State]) -> Track:
+    """A row whose covariance is that of all places about the one that is shown: of two with even odds, of more so that each
+    lies in it as if there were no third.
+    """
+    if not others:
+        return row
+    share = 1.0 / (len(others) + 1.0)
     return msgspec.structs.replace(
-        row, p_ee=(row.p_ee + other[4] + e * e) / 2.0, p_en=(row.p_en + other[6] + e * n) / 2.0,
-        p_nn=(row.p_nn + other[11] + n * n) / 2.0,
-    )  # fmt: skip
+        row,
+        p_ee=share * (row.p_ee + sum(x[4] for x in others)) + sum(x[0] * x[0] for x in others) / 2.0,
+        p_en=share * (row.p_en + sum(x[6] for x in others)) + sum(x[0] * x[2] for x in others) / 2.0,
+        p_nn=share * (row.p_nn + sum(x[11] for x in others)) + sum(x[2] * x[2] for x in others) / 2.0,
+    )

@@ -32,6 +32,8 @@ from tracking.step import log_if_false
 HANDED = 1e-3
 #: It is handed over where that is so much likelier (natural logarithm of odds) than anything else.
 LIKELIER = 1.5
+#: What stood beside it is apart, m, where nobody takes the one for the other.
+APART_M = 50.0
 #: After so many looks of its sensor, or ``CLAIM_S``, a fix says nothing of where something was.
 LOOKS = 2.0
 
@@ -70,16 +72,22 @@ def fits(fix: Measurement, there: There, time_ns: int) -> tuple[float, float]:
     return math.hypot(e, n), gaussian(e, n, ee, en_, nn)[1]
 
 
-def carrier(fix: Measurement, own: There, others: list[There], time_ns: int) -> int | None:
-    """Which of the others a fix is on that was on ``own`` before; None: it is not, or nobody can tell."""
+def carrier(fix: Measurement, own: There, others: list[There], time_ns: int, chances: dict[int, float]) -> int | None:
+    """Which of the others a fix is on that was on ``own`` before; None: it is not, or nobody can tell.
+
+    Args:
+        chances: of those that stood beside it, how likely they have the receiver when they are apart.
+    """
     if not others:
         return None
     away_m, own_log = fits(fix, own, time_ns)
     near = [(*fits(fix, one, time_ns), i) for i, one in enumerate(others)]
-    log, best = max((log, -i) for _, log, i in near)
     places = [near_en(own.lat0_deg, own.lon0_deg, *_place(one)) for one in others]
-    about = sum(at is not None and math.hypot(at[0] - own.x[0], at[1] - own.x[2]) <= away_m for at in places)
-    log += math.log(HANDED / max(1, about))
+    gaps = [math.inf if at is None else math.hypot(at[0] - own.x[0], at[1] - own.x[2]) for at in places]
+    chance = HANDED / max(1, sum(gap <= away_m for gap in gaps))
+    log, best = max(
+        (log + math.log(max(chance, chances.get(i, 0.0) if gaps[i] > APART_M else 0.0)), -i) for _, log, i in near
+    )
     return -best if log > max(own_log, log_if_false(away_m * away_m, 9.0 * max(fix.r_ee, fix.r_nn))) + LIKELIER else None
 
 
@@ -117,7 +125,9 @@ def over(
         else:
             own = at(i)
         places = places or [at(j) for j in others]
-        to = carrier(said.fix, own, places, look.time_ns)
+        chance_of = {one.name: one.chance for one in crowd.beside.get(rider.track_id, ())}
+        chances = {i: chance_of[contacts[j].name] for i, j in enumerate(others) if contacts[j].name in chance_of}
+        to = carrier(said.fix, own, places, look.time_ns, chances)
         if to is not None:
             pairs.append((others[to], k))
     once = Counter(j for j, _ in pairs)

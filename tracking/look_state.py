@@ -12,6 +12,7 @@ from birddog.model import Event, TrackStatus
 from tracking.alongside import Alongside
 from tracking.bank import CONTACT, Bank
 from tracking.belied import Doubt
+from tracking.beside import Beside
 from tracking.company import Halt
 from tracking.contact import Contact, Look
 from tracking.crowd import Crowd
@@ -69,6 +70,7 @@ class _PackedCrowd(msgspec.Struct, array_like=True):
     alongside: dict[str, Alongside]
     halts: dict[str, Halt]
     two: dict[str, tuple[int, ...]]
+    beside: dict[str, tuple[Beside, ...]]
 
 
 class LookState(msgspec.Struct, array_like=True):
@@ -90,7 +92,7 @@ def packed(crowd: Crowd) -> _PackedCrowd:
     b = crowd.bank
     return _PackedCrowd(
         crowd.t_ns, crowd.contacts, b.mu.tobytes(), b.x.tobytes(), b.p.tobytes(), crowd.remembered, crowd.looked, crowd.seen,
-        crowd.belied, crowd.registered, crowd.alongside, crowd.halts, crowd.two,
+        crowd.belied, crowd.registered, crowd.alongside, crowd.halts, crowd.two, crowd.beside,
     )
 
 
@@ -104,4 +106,4 @@ def unpacked(c: _PackedCrowd) -> Crowd:
     except ValueError as error:
         raise msgspec.ValidationError(f"contacts: {error}") from None
     return Crowd(c.t_ns, c.contacts, bank, c.remembered, c.looked, c.seen, c.belied, c.registered, c.alongside,
-                 c.halts, c.two)  # fmt: skip
+                 c.halts, c.two, c.beside)  # fmt: skip

@@ -102,7 +102,7 @@ class LookLog:
         self.operation = operation
         self.items: list[Item] = []
         self.crowd: Crowd = empty()
-        self._elsewhere: tuple[Crowd, dict[str, Elsewhere | None]] = (self.crowd, {})
+        self._elsewhere: tuple[Crowd, dict[str, list[Elsewhere | None]]] = (self.crowd, {})
         self.shown: dict[str, Shown] = {}
         #: When time alone next changes a row.
         self.due_ns = NEVER_NS
@@ -305,7 +305,7 @@ class LookLog:
             return None
         return None if _vouched(live, doubt.device) else doubt
 
-    def unsettled(self, crowd: Crowd) -> dict[str, Elsewhere | None]:
+    def unsettled(self, crowd: Crowd) -> dict[str, list[Elsewhere | None]]:
         """The tracks of which it is not settled whether they are where their receiver says."""
         if self._elsewhere[0] is not crowd:
             self._elsewhere = (crowd, elsewhere(crowd))
@@ -829,6 +829,11 @@ def _without(item: Item, crowd: Crowd) -> Crowd:
             for i, c in enumerate(crowd.contacts)]  # fmt: skip
     best = min(((other, away_m, i) for other, away_m, i in near if not other or away_m <= SAME_M), default=None)
     keep = [i for i in range(len(crowd.contacts)) if best is None or i != best[2]]
-    contacts = tuple(crowd.contacts[i] for i in keep)
-    seen = {**crowd.seen, item.of: m.time_ns}
-    return msgspec.structs.replace(crowd, contacts=contacts, bank=crowd.bank.rows(np.array(keep, dtype=int)), seen=seen)
+    # what it was on goes on as a contact of its own
+    contacts = tuple(
+        msgspec.structs.replace(c, of="", apart=0, misses=0, odds=0.0) if c.of == item.of else c
+        for c in (crowd.contacts[i] for i in keep)
+    )
+    seen, beside = {**crowd.seen, item.of: m.time_ns}, {one: some for one, some in crowd.beside.items() if one != item.of}
+    bank = crowd.bank.rows(np.array(keep, dtype=int))
+    return msgspec.structs.replace(crowd, contacts=contacts, bank=bank, seen=seen, beside=beside)

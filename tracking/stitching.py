@@ -73,7 +73,8 @@ def regained(
         c = contacts[i]
         if i not in hit or not c.confirmed or c.of or c.imagery or c.hits > REGAINED_HITS:
             continue
-        pairs += [(i, rider.track_id) for rider in lost if any(_goes_on_from(c, last, mean[i], t) for last in rider.lasts)]
+        speed = _speed(mean[i])
+        pairs += [(i, rider.track_id) for rider in lost if any(goes_on_from(c, last, speed, t) for last in rider.lasts)]
     one, other = Counter(i for i, _ in pairs), Counter(track_id for _, track_id in pairs)
     return [(i, track_id) for i, track_id in pairs if one[i] == 1 and other[track_id] == 1]
 
@@ -99,7 +100,7 @@ def refound(
         if riders[numbers[c.of] - len(contacts)].said is not None:
             last = Last(c.seen_ns, c.lat_deg, c.lon_deg, math.hypot(mean[j, 1], mean[j, 3]))
             most_ns = max(REGAINED_NS, int(REGAINED_LOOKS * c.gap_s * NS))
-            pairs += [(i, j) for i in new if _goes_on_from(contacts[i], last, mean[i], t, most_ns)]
+            pairs += [(i, j) for i in new if goes_on_from(contacts[i], last, _speed(mean[i]), t, most_ns)]
     one, other = Counter(i for i, _ in pairs), Counter(j for _, j in pairs)
     for i, j in pairs:
         if one[i] == other[j] == 1:
@@ -131,13 +132,20 @@ def gone_along(
             out.regained.append((c.of, c, state_of(mean[i], cov[i]), None))
 
 
-def _goes_on_from(c: Contact, last: Last, mean: np.ndarray, t: int, most_ns: int = REGAINED_NS) -> bool:
+def goes_on_from(c: Contact, last: Last, speed_mps: float, t: int, most_ns: int = REGAINED_NS) -> bool:
     """Whether a contact began after something was last at a place, and may have come from there."""
     if c.first_ns <= last.time_ns or t - last.time_ns > most_ns:
         return False
-    speed_mps = max(AGAIN_MPS / 2.0, last.speed_mps, math.hypot(mean[1], mean[3]))
-    most_m = AGAIN_M + FASTER * speed_mps * (t - last.time_ns) / NS
-    return away_m(last.lat_deg, last.lon_deg, c.lat_deg, c.lon_deg) <= most_m
+    return away_m(last.lat_deg, last.lon_deg, c.lat_deg, c.lon_deg) <= reach_m(last, speed_mps, t)
+
+
+def _speed(mean: np.ndarray) -> float:
+    return math.hypot(mean[1], mean[3])
+
+
+def reach_m(last: Last, speed_mps: float, t: int) -> float:
+    """How far what goes so fast at a time may have come since something was lost."""
+    return AGAIN_M + FASTER * max(AGAIN_MPS / 2.0, last.speed_mps, speed_mps) * (t - last.time_ns) / NS
 
 
 def without_twins(
