@@ -17,7 +17,7 @@ import msgspec
 
 from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackPoint, Value
-from birddog.units import NS
+from birddog.units import NS, iso_from_ns
 from tracking.arms import TOGETHER_M, of
 from tracking.assign import Spot
 from tracking.book import Book
@@ -35,6 +35,7 @@ from tracking.presets import UNSAID_S, Presets
 from tracking.ring import Step
 from tracking.running import Told
 from tracking.step import Core, Model, placed, predicted
+from tracking.together import last_together
 from tracking.track_state import MOVED, LiveTrack, Outcome, TrackState
 
 #: So many of the last five fixes refused: the track is contradicted.
@@ -437,7 +438,10 @@ class Tracker:
                 away_m = 1000.0 * _away_km(newest, m)
                 where = f"{away_m:.0f} m" if away_m < 1000.0 else f"{away_m / 1000:.1f} km"
                 apart = f" {where} apart;" if m.device == rival.device else ""
-                text = f"{rival.device} parted from {newest.device or 'the track'}:{apart} which is the goods?"
+                last = last_together(s.ring, rival.device, newest.device)
+                at = "" if last is None else f"{iso_from_ns(last.time_ns)} {last.lat_deg:.5f}, {last.lon_deg:.5f}"
+                together = f" last seen together at {at};" if at else ""
+                text = f"{rival.device} parted from {newest.device or 'the track'}:{apart}{together} which is the goods?"
                 self._goes(live, "parted", m, book, text)
                 if "contradicted" in s.open_events:  # ``parted`` says it, and more
                     self._over(live, "contradicted", m, book)
