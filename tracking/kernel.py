@@ -134,7 +134,7 @@ LEG_S, LEG_MISS, LEG_KEEP = 45.0, 0.6, 0.9
 #: Slower than this, m/s, it drifts or swings, and stays; what goes within 37 degrees of its way (cosine) goes the same way.
 LEG_MPS, LEG_ALONG = 0.3, 0.8
 #: After so long a stay, s, its first leg says how far it went, and not how fast: nobody saw when it left (``setoff``).
-LONG_S = 300.0
+LONG_S = 60.0
 #: By how much of its length a leg is missed, squared, is the mean of about so many, and taken to begin with this.
 LEG_MEMORY, LEG_MISS2 = 5.0, 0.04
 #: ``anchor``: a state this far from its anchor (per axis) gets a new one.
