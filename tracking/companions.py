@@ -73,7 +73,10 @@ class Companions:
         last = mine.passes[-1]
         some = self._shown(crowd).get(last.reader, ())
         others = _tags(live, (*some, *self._about(last.reader, last.last_ns, company.ASKED)), time_ns, crowd)
-        return company.company(mine, others, crowd.halts, crowd.two, time_ns) if others else None
+        if not others:
+            return None
+        gap_s = min((gap_s for _, gap_s in crowd.looked.values() if gap_s > 0.0), default=0.0)
+        return company.company(mine, others, crowd.halts, crowd.two, time_ns, gap_s)
 
     def shown_ns(self, live: LiveTrack, time_ns: int, crowd: Crowd) -> int:
         """When, up to its last read, a look last showed something that readers heard together with a passive tag: what looks

@@ -38,8 +38,10 @@ PLACES_M = 200.0
 HALT_NS, STANDS_M = 60 * NS, 30.0
 #: Two that looks have shown so often in one look are two.
 TWICE = 2
-#: What a halt put down may have driven off since, at about this speed, m/s.
+#: What a halt put down, or looks have lost, may have driven off since, at about this speed, m/s.
 OFF_MPS = 12.0
+#: What no look has shown for so many of them, and so many s, looks have lost: what rides on it may be about where it was read.
+LOST_LOOKS, LOST_S = 2.5, 15.0
 #: What looks showed of a tag is kept for so long.
 KEPT_NS = 3600 * NS
 #: Read without it so often since, the other says nothing of it any more.
@@ -192,12 +194,13 @@ class _Beside(msgspec.Struct, frozen=True):
 
 
 def company(
-    mine: Tag, others: list[Tag], halts: dict[str, Halt], two: dict[str, tuple[int, ...]], time_ns: int
+    mine: Tag, others: list[Tag], halts: dict[str, Halt], two: dict[str, tuple[int, ...]], time_ns: int, gap_s: float = 0.0
 ) -> Company | None:
     """Where a tag is by those that were read beside it; None: as its own filter has it, for nobody was, or that is sure.
 
     Args:
         halts: of what looks carry, where it stood; two: of pairs of tracks (``pair``), the looks that showed both.
+        gap_s: the time between looks.
     """
     beside = [b for other in others if other.track_id != mine.track_id and (b := _beside(mine, other)) is not None]
     if not beside:
@@ -205,9 +208,8 @@ def company(
     own, last = Place(mine.track_id), mine.passes[-1]
     stays = Place("", last.reader, last.lat_deg, last.lon_deg, last.r + STAYS_M**2)
     b = max(beside, key=lambda b: (b.together or b.left, len(b.since), b.other.seen_ns, b.other.track_id))
+    about = msgspec.structs.replace(stays, r=stays.r + (OFF_MPS * (time_ns - last.last_ns) / NS) ** 2)
     if b.since and not (b.together or b.left):  # which of two it was on is known of the other: it may go by that one's
-        gone_m = OFF_MPS * (time_ns - last.last_ns) / NS
-        about = msgspec.structs.replace(stays, r=stays.r + gone_m**2)
         return Company(own, about, False) if mine.carried and len(_places(mine.passes)) < 2 else None
     if b.since:  # the other is better known: it was read since
         its = Place(b.other.track_id)
@@ -243,7 +245,8 @@ def company(
         if b.passes < 2:
             return Company(its, stays, False)
         halt = _halt(halts, (mine, b.other), last.last_ns, time_ns, time_ns)
-        return Company(its, halt, True)
+        lost = time_ns - max(b.other.seen_ns, last.last_ns) > max(LOST_S, LOST_LOOKS * gap_s) * NS
+        return Company(its, halt or (about if lost else None), True)
     if mine.carried and together:
         if len(_places(mine.passes)) < 2:
             return Company(own, stays, False)

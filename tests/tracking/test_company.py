@@ -165,6 +165,28 @@ def test_where_its_carrier_stood_for_long_it_may_have_been_put_down(seed, World,
     assert off(Told, found[epc(2)], (500.0, 8.0))[1] < INSIDE
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_rides_on_what_looks_have_lost_may_be_about_where_it_was_read_last(seed, World, Told):
+    """It turns off behind a hill: no look shows it any more, and the one that they carried goes straight on."""
+
+    def hidden(t: float) -> tuple[float, float]:
+        return lorry(t) if t < 150.0 else (200.0, -5.0 * (t - 150.0))
+
+    looks = seen(World, seed, 150.0, lorry).made
+    w = World(seed)
+    for t in range(155, 245, 5):
+        w.clutter(float(t), 1)
+    w.end(clutter=0.0625)
+    told = begun(World, Told).take(looks + passing(30.0, "gate", 1, 2) + passing(130.0, "yard", 1, 2))
+    [riding] = [row for row in rows(told, 151.0).values() if "rides_on" in row.attributes]
+    for t in range(155, 245, 5):
+        told.take([one for one in w.made if t - 5.0 < one[0] - 0.5 <= t])
+        row = rows(told, t + 1.0)[riding.tag_id]
+        if t < 180:
+            continue
+        assert off(Told, row, hidden(t))[1] < INSIDE and "rides_on" not in row.attributes, t
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_of_two_lorries_whose_reads_lie_in_one_another_each_tag_may_be_on_either_until_it_is_read_again(seed, World, Told):
     """40 m behind one another through one gate, then two ways; what was taken for the other was refused where it was read."""
