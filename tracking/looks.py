@@ -30,7 +30,7 @@ from tracking.alignment import righted
 from tracking.anchor import away_m, near_en, rotated, turn
 from tracking.area import ring_km2
 from tracking.bank import Bank
-from tracking.belied import NEAR_M, NEAR_SHIP_M, Doubt, Said, looked_for
+from tracking.belied import CLAIM_MPS, NEAR_M, NEAR_SHIP_M, Doubt, Said, looked_for
 from tracking.book import Book
 from tracking.budget import Allowed
 from tracking.companions import Companions
@@ -66,6 +66,8 @@ SAME_M = 60.0
 MISSED_LEAST = -30.0
 #: A track that no device of its own speaks for is asked only while it is known this well (one sigma, m).
 CARRIED_M = 200.0
+#: How fast anything may go, one sigma, m/s, of whom one fix is known.
+ANY_V = 20.0
 #: Of what ``crowd.placed`` tells: of a step lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn; of a row lat_deg, lon_deg, ve,
 #: vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn.
 _STEP, _ROW = [0, 1, 3, 5, 6, 8, 13], [0, 1, 3, 5, 6, 8, 10, 12, 13, 15]
@@ -480,7 +482,9 @@ class LookLog:
         visible = 0.0 if at is None else self._visible(tracker, live, core, at, look.time_ns)
         said = None if at is None else _said(live, core, x, look.time_ns, doubt)
         lasts: tuple[Last, ...] = ()
-        carried = at is not None and not live.state.reports and live.state.track_id in self.items[at].before.seen
+        # who is doubted goes by the looks as what has no receiver does
+        by_looks = not live.state.reports or (doubt is not None and doubt.state != "left")
+        carried = at is not None and by_looks and live.state.track_id in self.items[at].before.seen
         if carried and at is not None and visible <= LOST_LOG:
             # what a look showed last may have been clutter; a read was none
             by_look = self.items[at].before.seen[live.state.track_id] >= core.updated_ns
@@ -777,9 +781,22 @@ def _said(live: LiveTrack, core: Core, x: State, time_ns: int, doubt: Doubt | No
     if doubt is not None and rival is not None and rival.doubted:
         at = moments_of(rival.bank, max(0, time_ns - rival.time_ns) / NS, any_motion())
         goes = (rival.lat0_deg, rival.lon0_deg, at)
+    elif doubt is not None and doubt.state == "settled":  # it may be nearly anywhere, so that any fix fits it
+        goes = (fix.lat_deg, fix.lon_deg, _gone_on(live, fix, time_ns))
     denied = any(one.m is not None and one.m.time_ns <= time_ns <= one.seen_ns for one in s.decided)
     least_m = NEAR_SHIP_M if s.klass == "vessel" else NEAR_M
     return Said(fix, core.fix_ns, lat, lon, (x[4] + x[11]) / 2.0, least_m, agrees, goes, denied)
+
+
+def _gone_on(live: LiveTrack, fix: Measurement, time_ns: int) -> State:
+    """Where what gave a fix is by a time, about that fix, as its receiver's last two places have it."""
+    dt_s, before = max(0, time_ns - fix.time_ns) / NS, live.newest_fix(fix.device, fix.time_ns - 1)
+    r, ve, vn, r_v = max(fix.r_ee, fix.r_nn), 0.0, 0.0, ANY_V**2
+    if before is not None and (en := near_en(before.lat_deg, before.lon_deg, fix.lat_deg, fix.lon_deg)) is not None:
+        took_s = (fix.time_ns - before.time_ns) / NS
+        ve, vn, r_v = en[0] / took_s, en[1] / took_s, 2.0 * r / (took_s * took_s) + CLAIM_MPS**2
+    rr, rv = r + dt_s * dt_s * r_v, dt_s * r_v
+    return (dt_s * ve, ve, dt_s * vn, vn, rr, rv, 0.0, 0.0, r_v, 0.0, 0.0, rr, rv, r_v)
 
 
 def _last(core: Core) -> Last:
