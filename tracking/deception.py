@@ -34,6 +34,9 @@ from tracking.evidence import rounded_deg
 from tracking.leap import Leap, leapt
 from tracking.measurement import Measurement
 from tracking.offset import Offset
+from tracking.speeds import ALARM as WRONG_SPEED
+from tracking.speeds import UNSURE as UNSURE_SPEED
+from tracking.speeds import Leg, Speeds, begins, heard
 from tracking.step import ANY_MEANS_MPS
 from tracking.track_state import LiveTrack, Outcome
 
@@ -105,6 +108,7 @@ class Source(msgspec.Struct):
         beyond: fixes in a row that nothing can have carried it to.
         legs: where it says that it stands, of late GOES_M apart each, the last two; stands: how many such legs in a row.
         jammed_ns, well: when it last called, and used fixes since.
+        speeds: of one that states velocities, whether they fit its places.
     """
 
     last: Measurement | None = None
@@ -124,6 +128,8 @@ class Source(msgspec.Struct):
     well: int = 0
     trust: float = 1.0
     events: dict[str, Event] = {}
+    speeds: Speeds | None = None
+
     def velocity(self) -> tuple[float, float]:
         """East and north, m/s, at its newest fix: what it says, or what the two last places say; of one place nothing."""
         last, before = self.last, self.before
@@ -180,6 +186,8 @@ class Deception(msgspec.Struct):
             sources = self.tracks.get(track_id)
             source = None if sources is None else sources.of.get(m.device)
             if source is not None and (told := source.events.get("jamming")) is not None and m.time_ns >= told.start_ns:
+                return msgspec.structs.replace(m, ve_mps=None, vn_mps=None)
+            if source is not None and source.speeds is not None and source.speeds.sure >= UNSURE_SPEED:
                 return msgspec.structs.replace(m, ve_mps=None, vn_mps=None)
             if source is None or not source.legs or math.hypot(m.ve_mps, m.vn_mps) >= STANDS_MPS:
                 return m
@@ -244,6 +252,7 @@ class Deception(msgspec.Struct):
             _well(source, m, used, book)
         if not used and agree < 2 and (last is None or _away_m(_place_at(source, time_ns), m) > FALSE_M):
             return leap  # it alone is false, or each says something else: no place to measure a distance from
+        self._heard(live, source, m, not (source.beyond or held or "frozen" in source.events), book)
         source.last, source.before = m, last
         if held:
             return leap
@@ -260,7 +269,7 @@ class Deception(msgspec.Struct):
         assert m.ve_mps is not None and m.vn_mps is not None
         if math.hypot(m.ve_mps, m.vn_mps) >= STANDS_MPS:
             source.legs, source.stands = (), 0
-            if self.speedless.pop(m.device, None) is not None:
+            if (source.speeds is None or not source.speeds.told) and self.speedless.pop(m.device, None) is not None:
                 _over(source, "false_speed", m.time_ns, book)
             return
         legs = source.legs
@@ -286,6 +295,25 @@ class Deception(msgspec.Struct):
                     "its speeds are not used")  # fmt: skip
             _tell(live, source, "false_speed", m.device, m.time_ns, (m.lat_deg, m.lon_deg), text, book)
 
+    def _heard(self, live: LiveTrack, source: Source, m: Measurement, goes_on: bool, book: Book) -> None:
+        """What it states and where it goes disagree again and again (``speeds``): told, and not used until they agree again.
+
+        Also of refused fixes, unless each says another place: what wrong velocities drew away refuses right ones.
+        """
+        leg = hears(source, m, goes_on)
+        speeds = source.speeds
+        if leg is None or speeds is None:
+            return
+        if not speeds.told and speeds.sure >= WRONG_SPEED and "false_speed" not in source.events:
+            speeds.told = True
+            self.speedless[m.device] = live.state.track_id
+            text = f"{m.device} {leg.text()}, and so again and again: its stated velocities are not used"
+            _tell(live, source, "false_speed", m.device, m.time_ns, (m.lat_deg, m.lon_deg), text, book)
+        elif speeds.told and speeds.sure <= 0.0:
+            speeds.told = False
+            self.speedless.pop(m.device, None)
+            _over(source, "false_speed", m.time_ns, book)
+
     def begins(self, track_id: str, m: Measurement) -> None:
         """The first fix of a track that there was not before."""
         self.tracks[track_id] = Sources({m.device: Source(m, None, m, m)})
@@ -300,8 +328,10 @@ class Deception(msgspec.Struct):
         last, good, ve, vn = source.last, source.good, m.ve_mps, m.vn_mps
         if last is None or good is None or m.time_ns <= last.time_ns:
             return None
-        lat_deg, lon_deg = m.lat_deg, m.lon_deg
+        lat_deg, lon_deg, speeds = m.lat_deg, m.lon_deg, source.speeds
         if lat_deg == last.lat_deg and lon_deg == last.lon_deg:
+            return None
+        if speeds is not None and speeds.sure >= UNSURE_SPEED:
             return None
         if ve is not None and vn is not None:
             v2 = ve * ve + vn * vn
@@ -477,9 +507,28 @@ def passes(source: Source, m: Measurement) -> bool:
                     return False
             source.passed = passed
         source.spot, source.moved_ns = m, m.time_ns
+    if m.ve_mps is not None or source.speeds is not None:
+        hears(source, m, True)
     source.before = source.last
     source.last = source.good = m
     return True
+
+
+def hears(source: Source, m: Measurement, goes_on: bool) -> Leg | None:
+    """How the velocity of a receiver's next fix fits its places; the leg that ends with it, where it says anything.
+
+    Args:
+        goes_on: it is no fix that says nothing: of a receiver that is frozen, or out of reach.
+    """
+    speeds, last = source.speeds, source.last
+    if speeds is None:
+        if m.ve_mps is None or not goes_on:
+            return None
+        speeds = source.speeds = Speeds()
+    if goes_on and last is not None:
+        return heard(speeds, last, m)
+    begins(speeds, None)
+    return None
 
 
 def _replayed(live: LiveTrack, source: Source, m: Measurement, book: Book) -> None:

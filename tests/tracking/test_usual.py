@@ -20,7 +20,7 @@ T0 = 1_790_000_000 * NS
 
 def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: bool = False, delay_s: float = 0.0,
             step_s: tuple[float, ...] = (1.0, 5.0, 60.0), enrolled: bool = True,
-            stands: bool = False) -> list[Entry]:  # fmt: skip
+            stands: bool = False, wrong: float = 0.0) -> list[Entry]:  # fmt: skip
     """Four devices that drive, turn and stand, state speeds and batteries now and then, late or far off now and then."""
     rng, rows = random.Random(seed), []
     bodies: list = [("start", Start(version="t", presets={}, exercise=not case))]
@@ -40,8 +40,8 @@ def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: 
             e, north = e + speed * dt * math.sin(course), north + speed * dt * math.cos(course)
             off = rng.gauss(0.0, 20_000.0) if rng.random() < away else 0.0
             lat, lon = home.geodetic(e + off + rng.gauss(0.0, 5.0), north + rng.gauss(0.0, 5.0))
-            says = 0.0 if stands and d % 2 else speed
-            said = {} if rng.random() < 0.5 else {"speed_mps": says, "course_deg": math.degrees(course) % 360.0}
+            says = 0.0 if stands and d % 2 else speed * wrong if wrong and d % 2 else speed
+            said = {} if rng.random() < 0.5 and not wrong else {"speed_mps": says, "course_deg": math.degrees(course) % 360.0}
             facts = {"battery_level": rng.randrange(100)} if rng.random() < 0.05 else {}
             fix = Fix(device=f"d{d}", time_ns=T0 + round(t * NS), lat_deg=lat, lon_deg=lon,
                       sigma_m=rng.choice((None, 5.0)), attributes=facts, **said)  # fmt: skip
@@ -59,7 +59,8 @@ def entries(seed: int, n: int, *, late_s: float = 0.0, away: float = 0.0, case: 
                                  {"case": True, "delay_s": 90.0}, {"step_s": (1.0,)},
                                  {"step_s": (1.0,), "delay_s": 30.0}, {"enrolled": False},
                                  {"step_s": (5.0, 300.0, 900.0)}, {"stands": True},
-                                 {"stands": True, "late_s": 90.0}])  # fmt: skip
+                                 {"stands": True, "late_s": 90.0}, {"wrong": 0.5, "step_s": (1.0, 5.0)},
+                                 {"wrong": 3.6, "late_s": 90.0, "step_s": (5.0,)}])  # fmt: skip
 def test_an_entry_folded_in_one_frame_changes_what_the_long_way_changes(how, monkeypatch):
     """Every row, point, event and taken fix, and at the end the whole state, byte for byte."""
     some, short, long = entries(7, 600, **how), Fold(), Fold()
