@@ -626,7 +626,8 @@ def _leap(source: Source, m: Measurement, outcome: Outcome, top_mps: float) -> L
         speed_mps = math.hypot(*source.velocity())
         if before is not None:
             speed_mps = max(speed_mps, _away_m((before.lat_deg, before.lon_deg), last) * NS / (last.time_ns - before.time_ns))
-        source.leap = leapt(good, speed_mps, m, top_mps)
+        leap = leapt(good, speed_mps, m, top_mps)
+        source.leap = None if leap is not None and before is not None and leap.back(before, m) else leap
     return None
 
 

@@ -23,23 +23,35 @@ LEAST_M = 500.0
 ROAD_MPS, LEAP_MPS2 = 60.0, 0.75
 #: It stays where it leapt to: no further from there than this share of the leap, going no faster than this share of its speed.
 STAYS = 0.5
+#: It has come back where the fix before the last is so near, LEAST_M and so many times the way at its speed until then.
+FASTER = 1.5
 
 
 class Leap(msgspec.Struct, frozen=True, array_like=True):
-    """A fix that lies a leap from the one before: how far, m, in how many s, and where it is."""
+    """A fix that lies a leap from the one before: how far, m, in how many s, where it is, the one before, and how fast, m/s, it
+    went until then.
+    """
 
     away_m: float
     took_s: float
     time_ns: int
     lat_deg: float
     lon_deg: float
+    good: Measurement
+    speed_mps: float
 
     def stays(self, m: Measurement) -> bool:
         """Whether its receiver's next fix is there as well."""
         gone_m = away_m(self.lat_deg, self.lon_deg, m.lat_deg, m.lon_deg)
         dt_s = (m.time_ns - self.time_ns) / NS
         slow_mps = STAYS * self.away_m / self.took_s
-        return gone_m <= min(STAYS * self.away_m, slow_mps * dt_s + 3.0 * math.sqrt(m.r_ee + m.r_nn))
+        near = gone_m <= min(STAYS * self.away_m, slow_mps * dt_s + 3.0 * math.sqrt(m.r_ee + m.r_nn))
+        return near and not self.back(self.good, m)
+
+    def back(self, before: Measurement, m: Measurement) -> bool:
+        """Whether this fix is where the way of before leads: the one between them was false."""
+        gone_m, dt_s = away_m(before.lat_deg, before.lon_deg, m.lat_deg, m.lon_deg), (m.time_ns - before.time_ns) / NS
+        return gone_m < LEAST_M + FASTER * self.speed_mps * dt_s + 3.0 * math.sqrt(m.r_ee + m.r_nn)
 
     def text(self) -> str:
         """The evidence, for people."""
@@ -60,4 +72,4 @@ def leapt(good: Measurement, speed_mps: float, m: Measurement, top_mps: float) -
     slack_m = 3.0 * (math.sqrt(good.r_ee + good.r_nn) + math.sqrt(m.r_ee + m.r_nn))
     most_m = min(max(top_mps, ROAD_MPS) * dt_s, max(speed_mps, 0.0) * dt_s + LEAP_MPS2 * dt_s * dt_s)
     slow = speed_mps <= STAYS * far_m / dt_s
-    return Leap(far_m, dt_s, m.time_ns, m.lat_deg, m.lon_deg) if slow and far_m > most_m + slack_m else None
+    return Leap(far_m, dt_s, m.time_ns, m.lat_deg, m.lon_deg, good, speed_mps) if slow and far_m > most_m + slack_m else None

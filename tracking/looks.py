@@ -64,6 +64,9 @@ LEAST_LOOKS, MOST_LOOKS = 8, 64
 SAME_M = 60.0
 #: The log of the chance that the looks that missed an identified track were bad luck is never taken to be less.
 MISSED_LEAST = -30.0
+#: What goes unseen though its own receiver said within so long, s, where it is (a bridge, a tunnel), is seen again at the next
+#: look with at least this chance (a log).
+FRESH_S, SHOWS_LOG = 60.0, -4.0
 #: A track that no device of its own speaks for is asked only while it is known this well (one sigma, m).
 CARRIED_M = 200.0
 #: How fast anything may go, one sigma, m/s, of whom one fix is known.
@@ -540,7 +543,10 @@ class LookLog:
                     place = placed(core, core.x)
                 if ring_contains(item.look.footprint, lat_deg=place[0], lon_deg=place[1]):
                     log += math.log(1.0 - item.look.pd)
-        return log - math.log(math.exp(log) + HIDES)
+        seen = log - math.log(math.exp(log) + HIDES)
+        # whose own receiver has just said where it is comes into view there some time
+        fresh = live.state.reports and time_ns - core.fix_ns <= FRESH_S * NS
+        return max(seen, SHOWS_LOG) if fresh else seen
 
     def _begin(self, tracker: Tracks, item: Item, crowd: Crowd) -> Crowd:
         """An identified track's beginning: it goes on from the contact that its first measurement fits, which is no more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from birddog.geo import LocalFrame
+from birddog.model import Device
 from birddog.units import NS
 from tracking import contacts
 from tracking.assign import Spot
@@ -109,3 +110,20 @@ def test_so_many_sightings_as_the_preset_asks_for():
     for k in range(4):
         crowd, _ = contacts.step(crowd, look(2 * k, (0, 0), density=1e-9), [], slow)
         assert crowd.contacts[0].confirmed == (k == 3)
+
+
+@pytest.mark.parametrize("tag_s", [5.0, 30.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_comes_out_from_under_a_bridge_with_its_tag_is_no_dark_vessel(seed, tag_s, World, Told):
+    w = World(seed)
+    looks = [0.4 + 4.0 * k for k in range(90)]
+    for t in looks:
+        if not 120.0 < t < 240.0 and w.rng.random() < 0.9:
+            w.see(t, 12.0 * t - 2000.0, 0.0, 10.0)
+        w.see(t, w.rng.uniform(-2500, 2500), w.rng.uniform(-2500, 2500))
+    w.end(times=looks, pd=0.9, clutter=1.0 / 25.0, area=(-2500.0, 2500.0, -2500.0, 2500.0))
+    for k in range(int(360 / tag_s)):
+        w.fix(0.3 + tag_s * k, 12.0 * (0.3 + tag_s * k) - 2000.0, 0.0, tag="TAG")
+    told = Told(Device(device="TAG", basis="own_sensor", interval_s=tag_s)).take(w.made)
+    assert told.events("dark_vessel") == []
+    assert len([row for row in told.at(355.0) if row.status == "confirmed"]) == 1

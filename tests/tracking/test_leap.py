@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
@@ -44,6 +45,20 @@ def test_a_false_fix_or_two_have_not(journal, count, speeds):
         return (9000.0 * math.sin(k) if wild else 0.0, 9000.0 * math.cos(k) if wild else 0.0, 0.0, 0.0)
 
     assert told(journal, way, "lorry", 10, speeds=speeds) == []
+
+
+@pytest.mark.parametrize("away_m", [1500.0, 2500.0, 4000.0, 4900.0])
+@pytest.mark.parametrize(("interval", "speed"), [(10, 0.0), (60, 0.0), (60, 14.0), (60, 22.0), (300, 20.0)])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_comes_back_from_a_false_fix_that_was_used_has_not(journal, seed, interval, speed, away_m):
+    rng = random.Random(seed)
+    wild = {k: rng.uniform(0.0, 2.0 * math.pi) for k in (20, 28, 39, 50)}
+
+    def way(k: int):
+        away = away_m * (k in wild)
+        return (speed * k * interval + away * math.sin(wild.get(k, 0.0)), away * math.cos(wild.get(k, 0.0)), speed, 0.0)
+
+    assert told(journal, way, "lorry", interval, speeds=False) == []
 
 
 @pytest.mark.parametrize("speeds", [True, False])
