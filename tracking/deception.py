@@ -30,7 +30,7 @@ from birddog.units import NS
 from tracking.belied import Doubt
 from tracking.book import Book
 from tracking.budget import Allowed
-from tracking.evidence import rounded_deg
+from tracking.evidence import cell_deg
 from tracking.leap import Leap, leapt
 from tracking.measurement import Measurement
 from tracking.offset import Offset
@@ -452,7 +452,7 @@ def _frozen(live: LiveTrack, sources: Sources, source: Source, last: Measurement
         assert m.ve_mps is not None and m.vn_mps is not None
         speed_mps = math.hypot(m.ve_mps, m.vn_mps)
         gone_s = source.fast / source.same * (m.time_ns - source.same_ns) / NS
-        if speed_mps * gone_s > CELLS * DEGREE_M * rounded_deg(m.lat_deg, m.lon_deg):
+        if speed_mps * gone_s > CELLS * DEGREE_M * cell_deg(m.lat_deg, m.lon_deg):
             why = f"says that it goes {speed_mps:.0f} m/s"
     for name, other in sources.of.items():
         if not why and other is not source and other.last is not None and other.moved_ns > source.same_ns:

@@ -59,7 +59,14 @@ def rounded_deg(lat_deg: float, lon_deg: float) -> float:
 
     By chance one in a million fixes lies on a step, and then says less than it might.
     """
-    if not _on(lat_deg, lon_deg, SIXTH) or _on(lat_deg, lon_deg, ROUND):
+    if _on(lat_deg, lon_deg, ROUND):
+        return 0.0
+    return cell_deg(lat_deg, lon_deg)
+
+
+def cell_deg(lat_deg: float, lon_deg: float) -> float:
+    """The same also of a place that lies on a coarser step, as each tenth one does that is rounded to this."""
+    if not _on(lat_deg, lon_deg, SIXTH):
         return 0.0
     return next((1.0 / steps for steps in STEPS if _on(lat_deg, lon_deg, steps)), 0.0)
 

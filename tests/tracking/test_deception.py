@@ -66,6 +66,17 @@ def test_a_frozen_fix_while_its_own_speed_says_that_it_moves(case):
     assert said.happened("distrusted")[0].end_ns == T0 + 610 * NS
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_places_of_three_decimals_each_second_are_not_frozen(case, seed):
+    said, rng = case("a"), random.Random(seed)
+    course, e, n = rng.uniform(0.0, 360.0), 2000.0 * seed, -3000.0 * seed
+    for t in range(600):
+        e, n = e + 14.0 * math.sin(math.radians(course)), n + 14.0 * math.cos(math.radians(course))
+        lat, lon = (round(x, 3) for x in HOME.geodetic(e, n))
+        said.say(t, Fix(device="a", time_ns=T0 + t * NS, lat_deg=lat, lon_deg=lon, speed_mps=14.0, course_deg=course))
+    assert said.happened("frozen") == []
+
+
 def test_a_frozen_fix_while_another_receiver_of_the_shipment_moves(case):
     said, rng = case("a", "b"), random.Random(1)
     for t in range(0, 200, 10):
