@@ -86,6 +86,8 @@ FLAPS_S = 900.0
 FINDING, WON = 0.5, 0.03
 #: A source is trusted again from here on.
 TRUSTED = 0.9
+#: A first fix or two that were false are no place to leap from.
+FIRST = 3
 #: Sources of a track that are watched.
 SOURCES = 8
 #: A fix no further off than this in latitude and longitude together is nearer than IMPOSSIBLE_SLACK_M.
@@ -104,6 +106,7 @@ class Source(msgspec.Struct):
         good: its newest fix that was used; spot: the one that it last was PASSED_M away from, at moved_ns.
         same, same_ns: how often in a row it has come again to the digit, and since when; fast: at how many of them it moved.
         passed: the newest steps of its way, a byte each, as ``PASSED`` has it.
+        count: its fixes so far, up to FIRST.
         leap: where it is at once, as long as it is not known whether it stays there.
         beyond: fixes in a row that nothing can have carried it to.
         legs: where it says that it stands, of late GOES_M apart each, the last two; stands: how many such legs in a row.
@@ -120,6 +123,7 @@ class Source(msgspec.Struct):
     fast: int = 0
     moved_ns: int = 0
     passed: tuple[bytes, ...] = (b"",) * len(PASSED)
+    count: int = 1
     leap: Leap | None = None
     beyond: int = 0
     legs: tuple[Measurement, ...] = ()
@@ -242,7 +246,9 @@ class Deception(msgspec.Struct):
             _frozen(live, sources, source, last, m, book)
         if source.spot is None or not _still(source.spot, m):
             _replayed(live, source, m, book)
-        leap = None if s.stuck is not None and s.stuck[0] == m.device else _leap(source, m, outcome, top_mps)
+        known = source.count >= FIRST and (s.stuck is None or s.stuck[0] != m.device)
+        leap = _leap(source, m, outcome, top_mps) if known else None
+        source.count = min(source.count + 1, FIRST)
         _impossible(live, source, m, used, book)
         if used and s.stuck is not None and s.stuck[0] == m.device and not source.same:
             s.stuck = None
@@ -509,6 +515,8 @@ def passes(source: Source, m: Measurement) -> bool:
         source.spot, source.moved_ns = m, m.time_ns
     if m.ve_mps is not None or source.speeds is not None:
         hears(source, m, True)
+    if source.count < FIRST:
+        source.count += 1
     source.before = source.last
     source.last = source.good = m
     return True
