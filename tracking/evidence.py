@@ -59,7 +59,8 @@ def rounded_deg(lat_deg: float, lon_deg: float) -> float:
 
     By chance one in a million fixes lies on a step, and then says less than it might.
     """
-    if _on(lat_deg, lon_deg, ROUND):
+    # nearly all: asked of each fix, so that it is one sum
+    if not -ON_STEP_DEG <= lat_deg - round(lat_deg * SIXTH) / SIXTH <= ON_STEP_DEG or _on(lat_deg, lon_deg, ROUND):
         return 0.0
     return cell_deg(lat_deg, lon_deg)
 
