@@ -144,7 +144,7 @@ class Decoder:
         return Decoded(observations=(fix,))
 
     def _alarm(self, message: Message, alarm: str, said_by: int, state: int, bad: int) -> tuple[Observation, ...]:
-        """An alarm when a state becomes bad, and each ``_AGAIN_S`` while any message says that it is."""
+        """An alarm when a state becomes bad, and each ``AGAIN_S`` while any message says that it is."""
         before = any(level for (name, _), level in self._alarms.items() if name == alarm)
         self._alarms[alarm, said_by] = state >= bad
         if state < bad:

@@ -28,7 +28,7 @@ from tracking.crowd import STILL, Crowd, Last, LookOutcome, Rider, moments, stat
 from tracking.handed import APART_M, There, asked, fits
 from tracking.measurement import Measurement
 from tracking.step import log_if_false
-from tracking.stitching import REGAINED_HITS, REGAINED_LOOKS, REGAINED_NS, goes_on_from, reach_m
+from tracking.stitching import REGAINED_HITS, goes_on_from, lost_ns, reach_m
 
 #: Within reach, m: a few steps and the errors of both places.
 REACH_M = 40.0
@@ -172,12 +172,11 @@ def _last_of(crowd: Crowd, name: str) -> Last:
 
 def _come(contacts: list[Contact], seen: np.ndarray, speeds: np.ndarray, last: Last, look: Look, gap_s: float) -> list[int]:
     """Which contacts, all seen now, came into view where something is lost, and are hardly clutter."""
-    most_ns = max(REGAINED_NS, int(REGAINED_LOOKS * gap_s * NS))
     found = []
     for i in seen.tolist():
         c = contacts[i]
         speed = max(SETS_OFF_MPS, float(speeds[i]))
-        if last.time_ns < c.first_ns and c.hits <= REGAINED_HITS and goes_on_from(c, last, speed, look.time_ns, most_ns):
+        if last.time_ns < c.first_ns and c.hits <= REGAINED_HITS and goes_on_from(c, last, speed, look.time_ns, lost_ns(gap_s)):
             km2 = math.pi * (1e-3 * reach_m(last, speed, look.time_ns)) ** 2
             if c.confirmed or look.density_per_km2 * km2 < FALSE_MOST:
                 found.append(i)

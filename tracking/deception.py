@@ -31,7 +31,7 @@ from tracking.belied import Doubt
 from tracking.book import Book
 from tracking.budget import Allowed
 from tracking.evidence import cell_deg
-from tracking.leap import Leap, leapt
+from tracking.leap import LEAP_MPS2, Leap, leapt
 from tracking.measurement import Measurement
 from tracking.offset import Offset
 from tracking.speeds import ALARM as WRONG_SPEED
@@ -59,9 +59,9 @@ IMPOSSIBLE_COUNT, IMPOSSIBLE_SLACK_M = 2, 1000.0
 #: within GOES_S, further from the beginning of the leg before than that, and faster than GOES_MPS (what stands at every light
 #: does not at seven in a row), or than CREEPS_MPS where it was asked in between as well.
 STANDS_COUNT, STANDS_MPS, GOES_M, GOES_S, GOES_MPS, CREEPS_MPS = 6, 1.0, 50.0, 300.0, 5.0, 1.2
-#: A leg counts for two where it said so this often in it, or where nothing on wheels (3 m/s²) goes so far from stop to stop:
-#: so many m for each s² from one fix to the next.  From so many on its speeds are not used, for now.
-ASKED, LEAP_MPS2, UNSURE = 6, 0.75, 2
+#: A leg counts for two where it said so this often in it, or where nothing on wheels goes so far from stop to stop
+#: (``LEAP_MPS2``).  From so many on its speeds are not used, for now.
+ASKED, UNSURE = 6, 2
 #: A receiver that was jammed is well again with so many used fixes, the last so long after the last alarm, s.
 WELL_COUNT, WELL_S = 3, 60.0
 #: The CUSUM: what a NIS (1 degree of freedom) is expected to be at most, what one of them counts at most, when it is told of,
@@ -134,6 +134,11 @@ class Source(msgspec.Struct):
     events: dict[str, Event] = {}
     speeds: Speeds | None = None
 
+    def jammed(self, time_ns: int) -> bool:
+        """Whether it is told of as jammed, since before a time."""
+        told = self.events.get("jamming")
+        return told is not None and time_ns >= told.start_ns
+
     def velocity(self) -> tuple[float, float]:
         """East and north, m/s, at its newest fix: what it says, or what the two last places say; of one place nothing."""
         last, before = self.last, self.before
@@ -189,7 +194,7 @@ class Deception(msgspec.Struct):
         if m.device not in self.speedless:
             sources = self.tracks.get(track_id)
             source = None if sources is None else sources.of.get(m.device)
-            if source is not None and (told := source.events.get("jamming")) is not None and m.time_ns >= told.start_ns:
+            if source is not None and source.jammed(m.time_ns):
                 return msgspec.structs.replace(m, ve_mps=None, vn_mps=None)
             if source is not None and source.speeds is not None and source.speeds.sure >= UNSURE_SPEED:
                 return msgspec.structs.replace(m, ve_mps=None, vn_mps=None)
@@ -204,9 +209,9 @@ class Deception(msgspec.Struct):
         """Whether a fix says nothing of where it is: its receiver is jammed, and goes on saying the last place to the digit."""
         sources = self.tracks.get(track_id)
         source = None if sources is None else sources.of.get(device)
-        if source is None or source.last is None or (told := source.events.get("jamming")) is None:
+        if source is None or source.last is None or not source.jammed(time_ns):
             return False
-        return time_ns >= told.start_ns and (lat_deg, lon_deg) == (source.last.lat_deg, source.last.lon_deg)
+        return (lat_deg, lon_deg) == (source.last.lat_deg, source.last.lon_deg)
 
     def fix(
         self, live: LiveTrack, m: Measurement, outcome: Outcome, allowed: Allowed | None, book: Book, *, agree: int = 0,

@@ -451,8 +451,8 @@ def _rival(core: Core, m: Measurement) -> Rival:
         fit = stepped(old.bank, dt_s, motion, z, None if v is None else (*v[:3], VELOCITY_GATE))
         if fit.log >= _outlier_log(moments(old.bank, dt_s, motion), z):
             # several receivers that agree against the one that the track follows are as much as the first of them
-            device = old.device if core.device not in (m.device, old.device) and m.origin == "fix" else ""
-            device = m.device if m.device == old.device else device
+            one_side = m.device == old.device or (m.origin == "fix" and core.device not in (m.device, old.device))
+            device = old.device if one_side else ""
             return Rival(m.time_ns, old.lat0_deg, old.lon0_deg, fit.bank, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn),
                          old.begun_ns, device, old.hits + 1)  # fmt: skip
     bank = _fresh(m, motion, RIVAL_SPEED_MPS).bank

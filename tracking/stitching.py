@@ -99,8 +99,7 @@ def refound(
         c = contacts[j]
         if riders[numbers[c.of] - len(contacts)].said is not None:
             last = Last(c.seen_ns, c.lat_deg, c.lon_deg, math.hypot(mean[j, 1], mean[j, 3]))
-            most_ns = max(REGAINED_NS, int(REGAINED_LOOKS * c.gap_s * NS))
-            pairs += [(i, j) for i in new if goes_on_from(contacts[i], last, _speed(mean[i]), t, most_ns)]
+            pairs += [(i, j) for i in new if goes_on_from(contacts[i], last, _speed(mean[i]), t, lost_ns(c.gap_s))]
     one, other = Counter(i for i, _ in pairs), Counter(j for _, j in pairs)
     for i, j in pairs:
         if one[i] == other[j] == 1:
@@ -137,6 +136,11 @@ def goes_on_from(c: Contact, last: Last, speed_mps: float, t: int, most_ns: int 
     if c.first_ns <= last.time_ns or t - last.time_ns > most_ns:
         return False
     return away_m(last.lat_deg, last.lon_deg, c.lat_deg, c.lon_deg) <= reach_m(last, speed_mps, t)
+
+
+def lost_ns(gap_s: float) -> int:
+    """For so long what looks have lost may be what came into view; ``gap_s`` between them."""
+    return max(REGAINED_NS, int(REGAINED_LOOKS * gap_s * NS))
 
 
 def _speed(mean: np.ndarray) -> float:
