@@ -99,6 +99,8 @@ class Feed:
         self._ready = False
         self._reason = "the picture has not been read yet"
         self._task: asyncio.Task[None] | None = None
+        # a tab comes before a round or after it, never in its midst: what began with its own snapshot is not sent another
+        self._turn = asyncio.Lock()
         self._closed = False
         self.frames_sent = 0
         self.tabs_lost = 0
@@ -149,29 +151,40 @@ class Feed:
             if loop.time() - asked >= self._settings.beat_s:
                 asked = loop.time()
                 await self._ask_health()
-            frames: list[tuple[_Group, Frame]] = []
-            try:
-                stands = await self._source.run(self._stands)
-                for group in list(self._groups.values()):
-                    frame = await self._news(group, stands)
-                    frames += [(group, frame)] if frame is not None else []
-                self._ready = True
-            except BirddogError as error:
-                self._ready, self._reason = False, str(error)
-            except Exception as error:  # boundary: a picture that cannot be shown is said on the page; the feed goes on
-                words = f"cannot be shown: {type(error).__name__}: {error}"
-                if self._ready or words != self._reason:
-                    log.exception("the picture could not be sent")
-                self._ready, self._reason = False, words
-            if not frames and loop.time() - last_sent >= self._settings.beat_s:
-                beat = await self._beat()
-                frames = [(group, beat) for group in self._groups.values()]
-            if frames:
-                last_sent = loop.time()
-            for group, frame in frames:
-                for subscriber in list(group.subscribers):
-                    subscriber.put(frame)
+            async with self._turn:
+                frames = await self._round()
+                if not frames and loop.time() - last_sent >= self._settings.beat_s:
+                    beat = await self._beat()
+                    frames = [(group, beat) for group in self._groups.values()]
+                if frames:
+                    last_sent = loop.time()
+                for group, frame in frames:
+                    for subscriber in list(group.subscribers):
+                        subscriber.put(frame)
             await asyncio.sleep(self._settings.poll_ms / 1000 if self._ready else min(_RETRY_S, self._settings.beat_s))
+
+    async def _round(self) -> list[tuple[_Group, Frame]]:
+        frames: list[tuple[_Group, Frame]] = []
+        try:
+            stands = await self._source.run(self._stands)
+            for group in list(self._groups.values()):
+                frame = await self._news(group, stands)
+                frames += [(group, frame)] if frame is not None else []
+            self._ready = True
+        except BirddogError as error:
+            self._failed(str(error))
+        except Exception as error:  # boundary: a picture that cannot be shown is said on the page; the feed goes on
+            words = f"cannot be shown: {type(error).__name__}: {error}"
+            if self._ready or words != self._reason:
+                log.exception("the picture could not be sent")
+            self._failed(words)
+        return frames
+
+    def _failed(self, words: str) -> None:
+        # every tab begins again once the picture can be read
+        self._ready, self._reason = False, words
+        for group in self._groups.values():
+            group.store = b""
 
     async def _ask_health(self) -> None:
         try:
@@ -184,20 +197,23 @@ class Feed:
         # one cheap question a poll, whatever the number of tabs
         group = group or self._all
         cursor, store = await self._source.run(self._stands) if stands is None else stands
-        if cursor == group.seq and store == group.store and self._ready:
+        if cursor == group.seq and store == group.store:
             return None
-        if cursor < group.seq or store != group.store or not self._ready:
+        if cursor < group.seq or store != group.store:
             # another store stands there (rebuilt, replaced), or it is the first one: begin again
-            group.store = store
-            changes = await self._source.run(self._source.changes, 0, group.rights)
-            await self._source.run(self._source.steps_from_here, changes.tracks, group.rights)
-            group.seq, group.snapshot = changes.seq, None
-            return await self._frame("snapshot", changes)
+            return await self._begun(group, store)
         changes = await self._source.run(self._source.changes, group.seq, group.rights)
         points = await self._source.run(self._source.steps, changes.tracks, group.rights)
         changes = msgspec.structs.replace(changes, points=points)
         group.seq, group.snapshot = changes.seq, None
         return None if changes.empty() else await self._frame("update", changes)
+
+    async def _begun(self, group: _Group, store: bytes) -> Frame:
+        changes = await self._source.run(self._source.changes, 0, group.rights)
+        await self._source.run(self._source.steps_from_here, changes.tracks, group.rights)
+        self._ready = True
+        group.store, group.seq, group.snapshot = store, changes.seq, None
+        return await self._frame("snapshot", changes)
 
     def _stands(self) -> tuple[int, bytes]:
         view = self._source.view()
@@ -232,24 +248,28 @@ class Feed:
             rights: whose rows it may be sent.
         """
         subscriber = Subscriber(self._settings.queue_frames, rights)
-        group = self._groups.get(rights)
-        if group is None:
-            group = self._groups[rights] = _Group(rights)
-        # listening before reading: what changes in between comes twice, and never not at all
-        group.subscribers.add(subscriber)
-        if self._closed:
-            subscriber.over.set()
-        try:
-            return subscriber, await self._first(group, since, epoch)
-        except BaseException:
-            self._part(subscriber)
-            raise
+        async with self._turn:
+            group = self._groups.get(rights)
+            if group is None:
+                group = self._groups[rights] = _Group(rights)
+            alone = not group.subscribers
+            # listening before reading: what changes in between comes twice, and never not at all
+            group.subscribers.add(subscriber)
+            if self._closed:
+                subscriber.over.set()
+            try:
+                return subscriber, await self._first(group, since, epoch, alone)
+            except BaseException:
+                self._part(subscriber)
+                raise
 
-    async def _first(self, group: _Group, since: int, epoch: str) -> Frame:
+    async def _first(self, group: _Group, since: int, epoch: str, alone: bool) -> Frame:
         try:
             ours = await self._source.run(self._source.epoch)
-            cursor = await self._source.run(self._source.view().cursor)
+            cursor, store = await self._source.run(self._stands)
             if since <= 0 or since > cursor or (epoch and epoch != ours):
+                if alone and not group.store:
+                    return await self._begun(group, store)
                 if group.snapshot is None or group.snapshot.seq != cursor or group.snapshot_of != ours:
                     group.snapshot_of = ours
                     changes = await self._source.run(self._source.changes, 0, group.rights)

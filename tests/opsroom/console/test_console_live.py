@@ -8,6 +8,7 @@ import json
 import socket as plain_socket
 import subprocess
 import sys
+import threading
 import time
 
 import httpx
@@ -70,6 +71,25 @@ def test_changes_between_two_polls_are_one_frame(make_stage, makers):
         assert seen == {f"T{n}" for n in range(2, 12)}
         # ten commits within a poll or two: batched, not a frame each
         assert sum(f["type"] == "update" for f in frames) <= 5
+
+
+def test_a_tab_that_comes_before_the_first_round_is_sent_the_picture_once(make_stage, makers, monkeypatch):
+    before, asked = Feed._ask_health, threading.Event()
+
+    async def late(feed):
+        await asyncio.get_running_loop().run_in_executor(None, asked.wait, 10)
+        await before(feed)
+
+    monkeypatch.setattr(Feed, "_ask_health", late)  # the round's first question: the tab is there before it is answered
+    stage = make_stage()
+    stage.publish(makers["track"](1))
+    stage.start()
+    with live(stage) as socket:
+        assert json.loads(socket.recv(timeout=10))["type"] == "snapshot"
+        asked.set()
+        stage.publish(makers["track"](2))
+        frames = frames_until(socket, lambda f: f["seq"] == stage.seq)
+        assert [[t["track_id"] for t in f["tracks"]] for f in frames if f["type"] != "beat"] == [["T2"]]
 
 
 def test_new_steps_of_a_trail_come_with_the_track(stage, makers):
