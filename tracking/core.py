@@ -155,17 +155,18 @@ class Model:
         motion: the modes of the class; for a reference engine its one plain motion.
         base: the variance per axis of a fix that states none, m²; base_v: that of a velocity, (m/s)².
         resting: the numbers of a bank that begins (``motion.resting``).
-        keep_ns: how far back the ring of a track reaches.
+        keep_ns: how far back the ring of a track reaches; least: so many measurements it holds all the same.
+        gate: the largest NIS of a velocity that is believed.
     """
 
-    __slots__ = ("base", "base_v", "keep_ns", "klass", "motion", "preset", "presets", "resting")
+    __slots__ = ("base", "base_v", "gate", "keep_ns", "klass", "least", "motion", "preset", "presets", "resting")
 
     def __init__(self, *, preset: ClassPreset, presets: Presets, klass: str = ""):
         self.preset, self.presets, self.klass = preset, presets, klass
         self.motion = self._motion()
         self.base, self.base_v = max(preset.sigma_m, SIGMA_FLOOR_M) ** 2, preset.velocity_sigma_mps**2
         self.resting = resting(self.motion, max(preset.speed_sigma_mps**2, NEW_V))
-        self.keep_ns = int(presets.late_s * NS)
+        self.keep_ns, self.least, self.gate = int(presets.late_s * NS), presets.late_count, preset.gate
 
     def _motion(self) -> Motion:
         if self.presets.engine == "birddog":

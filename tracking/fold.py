@@ -58,7 +58,8 @@ from tracking.area import Ring, rings_touch
 from tracking.awaited import Waiting
 from tracking.book import Book, Changes
 from tracking.evidence import TRIGGERS, dated, is_on, look_of_scan, look_of_sightings, placed_well
-from tracking.operation import OperationFold, OperationState, Owner
+from tracking.operation import OperationFold
+from tracking.operation_state import OperationState, Owner
 from tracking.presets import Presets, presets_from
 from tracking.ring import hook, unhook
 from tracking.step import Model
@@ -172,10 +173,15 @@ class Fold:
                     book = Book(entry.seq, s.now_ns, s.numbers)
                     self._pass_time(now_ns, book)
                     break
-            changes = self._usual(entry.seq, body, body.observations[0], now_ns, book)
-            if changes is not None:
-                s.now_ns = now_ns
-                return changes
+            verdicts = body.verdicts
+            if len(verdicts) == 1 and not body.rejects and body.format != "ais":
+                mine = self._folds.get(verdicts[0].operation)
+                changes = None if mine is None else mine.usual.take(
+                    body.observations[0], body.format, verdicts[0], now_ns, entry.seq, s.numbers, book
+                )
+                if changes is not None:
+                    s.now_ns = now_ns
+                    return changes
         for fold in self._folds.values():
             fold.turns.idle_ns = 0
         if book is None:
@@ -217,29 +223,6 @@ class Fold:
             case _:
                 self._register(body, book)
         return book.changes()
-
-    def _usual(self, seq: int, body: FrameBody, fix: Fix, now_ns: int, book: Book | None) -> Changes | None:
-        """What an entry changes that holds one fix like nearly all; None where it is no such one (``OperationFold.usual``).
-
-        Args:
-            book: what time changed up to the entry; None where that was nothing.
-        """
-        if body.rejects or len(body.verdicts) != 1 or body.format == "ais":
-            return None
-        verdict = body.verdicts[0]
-        if verdict.state != "admitted":
-            return None
-        operation = verdict.operation
-        mine = self._folds.get(operation)
-        if mine is None:
-            return None
-        if operation == OPEN:
-            key, name, public = "d:" + fix.device, "", False
-        elif verdict.shipment:
-            key, name, public = "s:" + verdict.shipment, verdict.shipment, verdict.basis == "open"
-        else:
-            return None
-        return mine.usual(fix, body.format, key, name, public, now_ns, seq, self._state.numbers, book)
 
     def _pass_time(self, to_ns: int, book: Book) -> None:
         """Time goes on to an entry; what fell silent meanwhile is told of in its time, whether ticks are missing or not."""

@@ -37,6 +37,7 @@ class Expected(msgspec.Struct, frozen=True):
         ends: nobody enrolled it and it is nobody's case: it is forgotten when it has not been heard for long.
         coasts_ns: without a position for longer than this it coasts; silent_ns: without any message for longer, it is silent;
             ends_ns: and for longer than this, it ends, where it does.
+        soonest_ns: so long after it was heard and shown time next changes something, unless it coasts before.
     """
 
     interval_s: float | None
@@ -44,6 +45,7 @@ class Expected(msgspec.Struct, frozen=True):
     coasts_ns: int
     silent_ns: int
     ends_ns: int
+    soonest_ns: int
 
 
 def expected(
@@ -57,7 +59,12 @@ def expected(
     """
     every_s = presets.interval_s if interval_s is None else interval_s
     coasts_s, silent_s = presets.coast_factor * every_s, max((factor or presets.silent_factor) * every_s, patience_s)
-    return Expected(interval_s, ends, int(coasts_s * NS), int(silent_s * NS), int(presets.broadcast_end_s * NS))
+    silent_ns, ends_ns, soonest_ns = int(silent_s * NS), int(presets.broadcast_end_s * NS), int(presets.sweep_s * NS)
+    if interval_s is not None:
+        soonest_ns = min(soonest_ns, silent_ns + 1)
+    if ends:
+        soonest_ns = min(soonest_ns, ends_ns + 1)
+    return Expected(interval_s, ends, int(coasts_s * NS), silent_ns, ends_ns, soonest_ns)
 
 
 def is_as_ever(s: TrackState, updated_ns: int | None, expected: Expected, now_ns: int) -> bool:
@@ -189,19 +196,6 @@ def due_ns(tracker: Tracker, live: LiveTrack, expected: Expected, now_ns: int) -
         if expected.ends and now_ns < at_ns < due:
             due = at_ns
     return due if due > now_ns else now_ns + 1
-
-
-def just_heard_due_ns(s: TrackState, updated_ns: int, expected: Expected, now_ns: int, sweep_ns: int) -> int:
-    """``due_ns`` of what is heard and shown just now, is no broadcast and ``is_as_ever``."""
-    due = now_ns + sweep_ns
-    at_ns = updated_ns + expected.coasts_ns + 1
-    if now_ns < at_ns < due:
-        due = at_ns
-    at_ns = now_ns + expected.silent_ns + 1
-    if at_ns < due and _may_be_silent(s, expected):
-        due = at_ns
-    at_ns = now_ns + expected.ends_ns + 1
-    return at_ns if expected.ends and at_ns < due else due
 
 
 def _skipped_to(s: TrackState, to_ns: int) -> int:

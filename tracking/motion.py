@@ -71,7 +71,7 @@ class Motion:
     """
 
     __slots__ = (
-        "_chances", "awake_from", "begin", "brought", "engine", "follow", "follow_all", "kinds", "known", "modes", "show",
+        "asked", "awake_from", "begin", "brought", "engine", "follow", "follow_all", "kinds", "known", "modes", "show",
         "show_all", "size", "squeeze", "start", "step", "tables",
     )  # fmt: skip
 
@@ -84,25 +84,26 @@ class Motion:
         self.brought = _kept(np.array(banks.kicks(modes)))
         #: As ``kernel.step`` has it: behind what a motion is it keeps what it last asked of it.
         self.kinds = np.array([(mode.q, mode.tau_s, mode.walk, math.nan, *[0.0] * 5) for mode in modes])
-        self._chances: dict[float, np.ndarray] = {}
+        #: ``chances`` of each time that was asked; to look at first, without a call.
+        self.asked: dict[float, np.ndarray] = {}
         #: ``chances`` of so many times in a row, and of each time which of them it is (``which``, without a call).
         self.tables = np.empty((16, len(modes), len(modes)))
         self.known: dict[float, int] = {}
 
     def chances(self, dt_s: float) -> np.ndarray:
         """(M, M): row i holds the chances of going from mode i to each mode within dt_s."""
-        found = self._chances.get(dt_s)
+        found = self.asked.get(dt_s)
         if found is not None:
             return found
         mantissa, exponent = math.frexp(dt_s)
         key = math.ldexp(round(mantissa * 128.0) / 128.0, exponent)
-        if len(self._chances) > 8192:
-            self._chances.clear()
-        found = self._chances.get(key)
+        if len(self.asked) > 8192:
+            self.asked.clear()
+        found = self.asked.get(key)
         if found is None:
-            found = self._chances[key] = _kept(banks.transitions(np.array([key]), self.modes)[0])
+            found = self.asked[key] = _kept(banks.transitions(np.array([key]), self.modes)[0])
         # the exact time finds it too: most devices report at an even pace
-        self._chances[dt_s] = found
+        self.asked[dt_s] = found
         return found
 
     def which(self, dt_s: float) -> int:

@@ -9,12 +9,10 @@ Longer than 400 lines: a method for each thing that can be heard, and all of the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 
 from birddog.directory import OPEN, Directory
-from birddog.geo import valid_position
 from birddog.model import (
     Alarm,
     Attachment,
@@ -25,39 +23,33 @@ from birddog.model import (
     Reading,
     TagRead,
     Track,
-    TrackPoint,
     Value,
     Zone,
 )
 from birddog.units import NS
 from tracking import budget, lifetime
 from tracking.agenda import NEVER_NS
-from tracking.awaited import Awaited, Waiting
-from tracking.battery import Batteries
-from tracking.book import Book, Changes, TakenFix
-from tracking.calendar_of_warrants import WarrantCalendar
-from tracking.clocks import WAY_NS, Before, Clocks, is_right
+from tracking.awaited import Waiting
+from tracking.book import Book, TakenFix
+from tracking.clocks import WAY_NS, Before, is_right
 from tracking.contact import Look
-from tracking.deception import JAMS, Deception, passes
+from tracking.deception import JAMS
 from tracking.decided import decide, is_false
-from tracking.doors import Doors
 from tracking.enrolments import Enrolments
 from tracking.evidence import at_place, of_fix
 from tracking.expectations import Expectations
-from tracking.facts import Facts, keep_fact, prune_facts
-from tracking.lag import BEHIND_NS, RIGHT, SMALL_NS
-from tracking.lifetime import REGULAR, Expected
-from tracking.look_state import LookState
+from tracking.facts import keep_fact, prune_facts
+from tracking.lag import SMALL_NS
 from tracking.looks import LookLog
 from tracking.measurement import Measurement
+from tracking.operation_state import Gone, OperationState, Owner
 from tracking.presets import STATION, Presets
-from tracking.retention import Retention
-from tracking.running import Told
 from tracking.step import at_least, placed
-from tracking.track_state import LATE_MOST, LATE_STEPS, LiveTrack, TrackState
+from tracking.track_state import LiveTrack, TrackState
 from tracking.tracker import Tracker
 from tracking.turns import Turns
-from tracking.zones import Step, Visits
+from tracking.usual import Usual
+from tracking.zones import Step
 
 #: AIS messages of what stands where it is: base stations and aids to navigation (ITU-R M.1371-5, table 46).
 STATIONS = (4, 21)
@@ -67,50 +59,6 @@ ABOUT_S = 1.0
 GONE_MOST = 4096
 _NOTHING: dict[str, Value] = {}
 _UNKNOWN = Before()
-
-
-class Owner(msgspec.Struct, frozen=True):
-    """Whose track an observation is for: its key in its operation, and a name for it.
-
-    ``public``: everybody may hear it, so that it has its track in ``open``.  In another operation this is the view that a case
-    has of it.
-    """
-
-    operation: str
-    key: str
-    name: str
-    public: bool = False
-
-
-class Gone(msgspec.Struct, frozen=True, array_like=True):
-    """Where a track that was forgotten was last, and at what time."""
-
-    time_ns: int
-    lat_deg: float
-    lon_deg: float
-
-
-class OperationState(msgspec.Struct, kw_only=True):
-    """All of one operation's fold that a snapshot keeps; ``facts`` in the order in which the devices last stated one, ``gone``
-    where what was forgotten was last, by the key of its track, in the order in which that was.
-
-    ``reads``: a tag of it was read.
-    """
-
-    operation: str
-    tracks: list[TrackState] = []
-    clocks: Clocks = msgspec.field(default_factory=Clocks)
-    doors: Doors = msgspec.field(default_factory=Doors)
-    facts: dict[str, Facts] = {}
-    visits: Visits = msgspec.field(default_factory=Visits)
-    awaited: Awaited = msgspec.field(default_factory=Awaited)
-    batteries: Batteries = msgspec.field(default_factory=Batteries)
-    deception: Deception = msgspec.field(default_factory=Deception)
-    warrants: WarrantCalendar = msgspec.field(default_factory=WarrantCalendar)
-    retention: Retention = msgspec.field(default_factory=Retention)
-    looks: LookState | None = None
-    reads: bool = False
-    gone: dict[str, Gone] = {}
 
 
 class OperationFold:
@@ -131,8 +79,9 @@ class OperationFold:
         self._enrolments = Enrolments(operation, directory)
         self._expectations = Expectations(directory, self._enrolments, self.tracker, self.allowed)
         self.turns = Turns(self.tracker.tracks, self._may_wait, self._wait_of)
-        #: Nothing goes on in this operation of which ``usual`` has to ask, as ``idle`` last found it.
-        self._plain = False
+        self.usual = Usual(
+            directory, s, self.tracker, self.turns, self._expectations, self._describe, self._attributes, self._shown
+        )
 
     @property
     def presets(self) -> Presets:
@@ -588,7 +537,7 @@ class OperationFold:
         if device not in s.fixers:
             s.fixers.append(device)
         self._describe(live, owner, device, fmt, fix.attributes.get("msg_type"))
-        live.usual = live.described
+        live.usual = None if s.broadcast or s.klass == STATION else live.described
         before = self._before(live, fix, fmt, book.now_ns)
         tracker.contact(live, device, book, reports=True)
         if device in state.facts:
@@ -680,187 +629,6 @@ class OperationFold:
         e, n = ve * ABOUT_S, vn * ABOUT_S
         return msgspec.structs.replace(m, r_ee=m.r_ee + e * e, r_en=m.r_en + e * n, r_nn=m.r_nn + n * n)
 
-    def usual(
-        self, fix: Fix, fmt: str, key: str, name: str, public: bool, now_ns: int, seq: int, numbers: dict[str, int],
-        book: Book | None,
-    ) -> Changes | None:  # fmt: skip
-        """All that an entry changes which holds one fix like nearly all and nothing else; None where it is no such one.
-
-        It is ``fix`` and what that calls in one frame, for speed only: of a device that is as it was when it was heard last, or
-        never was heard, in time, and nobody is told anything but the track's step and its row.  Every question is asked before
-        anything is changed, so that what is answered otherwise goes the long way from its beginning, to the same end (a test).
-
-        Args:
-            key, name, public: of its ``Owner``; what is public is a case's view of it.
-            now_ns: the time of the entry.
-            book: what time changed up to it, in any operation; None where that was nothing.
-        """
-        tracker, state, device, time_ns, log = self.tracker, self._state, fix.device, fix.time_ns, self.tracker.log
-        if (
-            time_ns is None or not now_ns - BEHIND_NS < time_ns <= now_ns or fix.time_source != "device"
-            or not valid_position(fix.lat_deg, fix.lon_deg)
-        ):  # fmt: skip
-            return None
-        if (book is not None or not self._plain) and (
-            device in state.clocks.ahead or device in state.awaited.of or device in state.deception.speedless
-            or (log.items and log.items[-1].key[0] >= time_ns) or self._asks()
-        ):  # fmt: skip
-            return None
-        live = tracker.by_key.get(key)
-        if live is None:
-            return self._begins(fix, time_ns, fmt, Owner(self.operation, key, name, public), now_ns, seq, numbers, book)
-        s, of, lag = live.state, live.described, state.clocks.lags.get(device)
-        if lag is None or (not -SMALL_NS < now_ns - time_ns - lag.way_ns < SMALL_NS or lag.run) and (
-            not is_right(lag, now_ns - time_ns)
-        ):  # fmt: skip
-            return None
-        if lag.way_ns and lag.is_doubtful(now_ns) != s.slow:
-            return None
-        ring, attributes = s.ring, fix.attributes
-        if (
-            of is None or of is not live.usual or of[0] != device or of[1] != self._directory.version or of[3] != fmt
-            or of[2].public != public or s.status != "confirmed" or s.broadcast or s.klass == STATION or s.open_events
-            or s.decided or of[4] != attributes.get("msg_type") or not ring.n or s.due_ns <= now_ns or ring.has("tag_read")
-        ):  # fmt: skip
-            return None
-        if attributes:  # said a second time on the long way they are the same
-            self.turns.idle_ns = 0
-            for quantity, value in attributes.items():
-                keep_fact(self._state.facts, device, quantity, value, time_ns, now_ns)
-        if (state.facts or of[5] is not None or of[6] or of[7] is not None) and not self._as_described(device, of):
-            return None
-        model = tracker.model(live)
-        m = of_fix(fix, time_ns, model)
-        if s.waiting or time_ns <= ring.newest_ns:
-            return self._waits(live, m, now_ns, book)
-        source = state.deception.quiet(s.track_id, m)
-        if source is None:
-            return None
-        before = s.gap_s, s.contacts, s.contact_ns
-        _heard(s, now_ns)
-        steady = live.steady
-        if steady is not None and steady[0] is of and steady[1] == len(s.sources) and s.gap_s <= steady[3]:
-            expected: Expected = steady[2]
-        else:
-            expected = self._expectations.as_ever(live, of, now_ns)
-        told = live.follow(m, model, tracker.reinit_ns) if now_ns - time_ns <= expected.coasts_ns else None
-        if told is None:
-            s.gap_s, s.contacts, s.contact_ns = before
-            return None
-        if not s.reports:
-            s.reports = True
-        if s.credit < LATE_MOST:
-            s.credit = min(s.credit + LATE_STEPS, LATE_MOST)
-        calm = passes(source, m)
-        if not calm:
-            book = Book(seq, now_ns, numbers) if book is None else book
-            state.deception.fix(live, m, "used", None, book)
-            self.turns.idle_ns = 0
-        return self._followed(live, m, told, expected, now_ns, seq, book, calm)
-
-    def _waits(
-        self, live: LiveTrack, m: Measurement, now_ns: int, book: Book | None
-    ) -> Changes | None:
-        """``usual`` of a late fix that takes its place in the ring and is told of later, with others."""
-        s = live.state
-        if not live.waits(m):
-            return None
-        live.stored(m, now_ns)
-        _heard(s, now_ns)
-        if not s.reports:
-            s.reports = True
-        s.due_ns = min(s.due_ns, now_ns + self.tracker.sweep_ns)
-        self.turns.enter(s)
-        taken = TakenFix(self.operation, s.track_id, m.time_ns, m.lat_deg, m.lon_deg)
-        if book is None:
-            return Changes([], [], [], [], [taken])
-        book.fixes.append(taken)
-        return book.changes()
-
-    def _begins(
-        self, fix: Fix, time_ns: int, fmt: str, owner: Owner, now_ns: int, seq: int, numbers: dict[str, int], book: Book | None
-    ) -> Changes | None:
-        """``usual`` of the first fix of a track, of a device of which nothing is known but what the registers say."""
-        tracker, state, device = self.tracker, self._state, fix.device
-        enrolled = self._directory.devices.get(device)
-        if (
-            owner.public or fix.attributes or device in state.clocks.lags or device in state.facts or owner.key in state.gone
-            or now_ns - time_ns >= SMALL_NS
-            or tracker.presets.engine != "birddog" or (enrolled is not None and enrolled.klass == STATION)
-        ):  # fmt: skip
-            return None
-        live = tracker.add(TrackState(
-            track_id=f"T{seq}", operation=self.operation, key=owner.key, tag_id=device, identities=[device], sources=[device],
-            fixers=[device], contact_ns=now_ns, contacts=1, reports=True,
-        ))  # fmt: skip
-        s = live.state
-        if enrolled is None:  # what ``_describe`` finds of what nobody said anything of
-            s.name = owner.name
-            live.described = (device, self._directory.version, owner, fmt, None, None, False, None, 1, 1, "")
-        else:
-            self._describe(live, owner, device, fmt)
-        live.usual = live.described
-        state.clocks.lags[device] = RIGHT
-        model = tracker.model(live)
-        m = of_fix(fix, time_ns, model)
-        told = live.follow(m, model, tracker.reinit_ns)
-        assert told is not None, "a first fix begins a track"
-        state.deception.begins(s.track_id, m)
-        expected = self._expectations.of(live, now_ns)
-        if not lifetime.is_as_ever(s, time_ns, expected, now_ns):  # so late that it coasts already
-            book = Book(seq, now_ns, numbers) if book is None else book
-            tracker.stepped(live, told, m, book)
-            book.fixes.append(TakenFix(self.operation, s.track_id, time_ns, m.lat_deg, m.lon_deg))
-            self._shown(live, book)
-            return book.changes()
-        return self._followed(live, m, told, expected, now_ns, seq, book, False)
-
-    def _followed(
-        self, live: LiveTrack, m: Measurement, told: Told, expected: Expected, now_ns: int, seq: int, book: Book | None,
-        calm: bool,
-    ) -> Changes:  # fmt: skip
-        """The step and the row of a track that just went on with a fix, and its next turn.
-
-        Args:
-            told: what its filter says.
-            book: what else there is to tell of the entry; None where that is nothing.
-            calm: nothing began with it that goes on: where the track's turn might wait it still may (``_may_wait``).
-        """
-        s, tracker, time_ns = live.state, self.tracker, m.time_ns
-        track_id = s.track_id
-        s.points = points = s.points + 1
-        nis, lat, lon, ve, vn, p_ee, p_en, p_nn, shown_ee, v_ee, v_en, shown_nn, v_nn = told
-        point = TrackPoint(
-            track_id=track_id, seq=points, time_ns=time_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, p_ee=p_ee,
-            p_en=p_en, p_nn=p_nn, origin="fix", device=m.device, nis=nis, believed_at=seq,
-        )  # fmt: skip
-        s.row_ns = now_ns
-        s.due_ns = lifetime.just_heard_due_ns(s, time_ns, expected, now_ns, tracker.sweep_ns)
-        if s.lapses_ns or (expected.ends and s.contacts < REGULAR):
-            s.lapses_ns = lifetime.lapses_ns(s, time_ns, expected, tracker.presets)
-        self.turns.enter_calm(s, may_still_wait=calm)
-        attributes = self._attributes(live) if self._state.facts else {}
-        if now_ns == time_ns:
-            row = live.row_of(now_ns, (lat, lon, ve, vn, shown_ee, p_en, v_ee, v_en, shown_nn, v_nn), attributes)
-        else:
-            row = live.row(now_ns, tracker.model(live), attributes, tracker.quiet_s)
-        taken = TakenFix(self.operation, track_id, time_ns, m.lat_deg, m.lon_deg)
-        if book is None:
-            return Changes([row], [point], [], [], [taken])
-        book.points.append(point)
-        book.fixes.append(taken)
-        book.row(track_id, lambda: row)
-        return book.changes()
-
-    def _as_described(self, device: str, of: tuple[Any, ...]) -> bool:
-        """Whether what a device stated of itself is what its track was last described by, and its battery nothing to tell."""
-        known = self._state.facts.get(device)
-        facts = known.values if known is not None else _NOTHING
-        return (
-            of[5] == facts.get("ship_name") and of[6] == ("ship_type" in facts) and of[7] == facts.get("msg_type")
-            and self._state.batteries.quiet(device, facts.get("battery_level"))
-        )  # fmt: skip
-
     def idle(self, to_ns: int) -> bool:
         """Whether ``wait`` to a time has nothing to do; until ``turns.idle_ns`` that is so, while nothing else happens."""
         state, log, turns = self._state, self.tracker.log, self.turns
@@ -868,22 +636,12 @@ class OperationFold:
             return False
         if log.shown or state.doors.alarms or state.doors.knocks or state.clocks.ahead:
             return False
-        self._plain = not (state.awaited.of or state.deception.speedless or log.items or self._asks())
+        self.usual.plain = not (state.awaited.of or state.deception.speedless or log.items or self.usual.asks())
         turns.idle_ns = min(
             log.due_ns, state.awaited.due_ns, state.warrants.due_ns, state.retention.due_ns, turns.next_ns(),
             self._forgotten_ns() if state.facts and self.operation == OPEN else NEVER_NS,
         )  # fmt: skip
         return turns.idle_ns > to_ns
-
-    def _asks(self) -> bool:
-        """Whether every fix goes the long way: there are areas, contacts, receivers that looks belie, or an alert budget, which
-        counts what is lost.
-        """
-        crowd = self.tracker.log.crowd
-        return bool(
-            self._state.visits.zones or crowd.contacts or crowd.belied
-            or self.tracker.presets.alerts.false_per_shift is not None
-        )  # fmt: skip
 
     def _forgotten_ns(self) -> int:
         """When the facts of whoever stated none for the longest time are asked of again."""
@@ -1026,11 +784,3 @@ class OperationFold:
 
 def _no_attributes(live: LiveTrack) -> dict[str, Value]:
     return {}
-
-
-def _heard(s: TrackState, now_ns: int) -> None:
-    """A message of a track of which nothing else is to be told came in (``Tracker.contact``)."""
-    passed_s = (now_ns - s.contact_ns) / NS
-    if passed_s > 0.0:
-        s.gap_s = passed_s if s.gap_s == 0.0 else s.gap_s + 0.2 * (passed_s - s.gap_s)
-    s.contacts, s.contact_ns = s.contacts + 1, now_ns

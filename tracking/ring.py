@@ -46,14 +46,14 @@ class Ring:
     ``n``: how many (``len``, without a call); ``newest_ns``: the time of the last, while there is one; both to read.
     """
 
-    __slots__ = ("_first", "_kinds", "_rows", "_times_ns", "n", "newest_ns")
+    __slots__ = ("_first", "_rows", "_times_ns", "kinds", "n", "newest_ns")
 
     def __init__(self, some: Iterable[Measurement] = ()):
         #: ``_ROW`` of each, and room for more.
         self._rows, self.n, self.newest_ns = _NOTHING, 0, 0
         #: The first kind, of nearly all tracks the only one, and all of them where there are more.
         self._first: Kind | None = None
-        self._kinds: list[Kind] | None = None
+        self.kinds: list[Kind] | None = None
         #: Made when somebody asks for it: of what comes in order nobody does.
         self._times_ns: array.array[int] | None = None
         for m in some:
@@ -90,7 +90,7 @@ class Ring:
 
     def has(self, origin: str) -> bool:
         """Whether there was anything of an origin among those of several kinds; cheap, and true for a while after."""
-        return self._kinds is not None and any(kind[1] == origin for kind in self._kinds)
+        return self.kinds is not None and any(kind[1] == origin for kind in self.kinds)
 
     def at(self, m: Measurement) -> int | None:
         """The index of a measurement, in all that it says; None: it is not there."""
@@ -216,13 +216,13 @@ class Ring:
         if self._times_ns is not None:
             del self._times_ns[first:end]
         self.newest_ns = self.time_ns(self.n - 1) if self.n else 0
-        if self._kinds is not None and len(self._kinds) > self.n + _SPARE:
+        if self.kinds is not None and len(self.kinds) > self.n + _SPARE:
             self._tidy()
 
     def clear(self) -> None:
         """None is left."""
         self._rows, self.n, self.newest_ns = _NOTHING, 0, 0
-        self._first = self._kinds = self._times_ns = None
+        self._first = self.kinds = self._times_ns = None
 
     def kind(self, i: int) -> Kind:
         """What the i-th has in common with others."""
@@ -230,7 +230,7 @@ class Ring:
 
     def alike(self, i: int, end: int) -> int:
         """How many from one to before another are of its kind."""
-        if self._kinds is None:
+        if self.kinds is None:
             return end - i
         same = self.table[i:end, 8] == self.table[i, 8]
         return end - i if same.all() else int(same.argmin())
@@ -248,7 +248,7 @@ class Ring:
         return _ROW.pack(m.time_ns, m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn, ve, vn, which, 0.0, 0.0)
 
     def _of(self, which: float) -> Kind:
-        kinds, first = self._kinds, self._first
+        kinds, first = self.kinds, self._first
         assert first is not None, "of what is there the kind is known"
         return first if kinds is None else kinds[int(which)]
 
@@ -258,31 +258,31 @@ class Ring:
             self._first = kind
         if kind == self._first:
             return 0
-        if self._kinds is None:
-            self._kinds = [self._first]
-        if kind in self._kinds:
-            return self._kinds.index(kind)
-        self._kinds.append(kind)
-        return len(self._kinds) - 1
+        if self.kinds is None:
+            self.kinds = [self._first]
+        if kind in self.kinds:
+            return self.kinds.index(kind)
+        self.kinds.append(kind)
+        return len(self.kinds) - 1
 
     def _tidy(self) -> None:
         """The kinds of those that are there, in the order of their first."""
-        if self._kinds is None:
+        if self.kinds is None:
             return
         of: dict[float, int] = {}
         column = self.table[:, 8]
         column[:] = [of.setdefault(k, len(of)) for k in column.tolist()]
-        self._have([self._kinds[int(k)] for k in of])
+        self._have([self.kinds[int(k)] for k in of])
 
     def _have(self, kinds: list[Kind]) -> None:
         self._first = kinds[0] if kinds else None
-        self._kinds = kinds if len(kinds) > 1 else None
+        self.kinds = kinds if len(kinds) > 1 else None
 
     def packed(self) -> tuple[list[Kind], bytes]:
         """All of it for a snapshot; of equal rings the same."""
         self._tidy()
         first = self._first
-        kinds = self._kinds if self._kinds is not None else [] if first is None or not self.n else [first]
+        kinds = self.kinds if self.kinds is not None else [] if first is None or not self.n else [first]
         return kinds, self.table[:, : _SAID // 8].tobytes()
 
     @classmethod

@@ -38,6 +38,7 @@ from tracking.kernel import (
     STATED,
     TAIL,
     TWO,
+    USED,
     WAY,
     WHITE,
     WIDTH,
@@ -54,6 +55,7 @@ from tracking.sides import Sides
 _STATE, _FILTER, _SIX, _TWELVE = struct.Struct("14d"), struct.Struct("24d"), struct.Struct("6d"), struct.Struct("12d")
 _TWO, _THREE, _FOUR = struct.Struct("2d"), struct.Struct("3d"), struct.Struct("4d")
 _EIGHT, _PLACED = struct.Struct("8d"), struct.Struct("16d")
+_STATED_SAME = STATED | SAME
 #: NIS, then of the place lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn, and what is shown of P: p_ee, p_v_ee, p_v_en, p_nn,
 #: p_v_nn, where the rest is the same; and the row of what is shown.
 _TOLD = struct.Struct(f"d{8 * (TAIL - 15 + PLACE)}x2d8xd8x2d8xd32xd16x{8 * 6}xd24xd8x2d8xd")
@@ -95,14 +97,14 @@ class Running:
     """
 
     __slots__ = (
-        "_at", "_known", "_noises", "_which", "changed_ns", "device", "first_ns", "hits", "last", "made", "model", "motion",
-        "moved_ns", "receivers", "recent", "refused", "rival", "row", "shown_ns", "sided", "stood_ns", "time_ns",
+        "_at", "_known", "_noises", "_says", "_which", "changed_ns", "device", "first_ns", "hits", "last", "made", "model",
+        "motion", "moved_ns", "receivers", "recent", "refused", "rival", "row", "shown_ns", "sided", "stood_ns", "time_ns",
         "updated_ns",
     )  # fmt: skip
 
     def __init__(self, model: Model):
         self.model, self.motion = model, model.motion
-        self._at = self.motion.size
+        self._at, self._says = self.motion.size, self.motion.size + 8 * 14
         # an array; that it is a buffer as well numpy says from Python 3.12 on
         self.row: Any = np.zeros(self._at // 8 + TAIL + FOLLOWED)
         self.made: Core | None = None
@@ -225,8 +227,8 @@ class Running:
         return told[0], told[1], told[2:]
 
     def told(self) -> Told:
-        """What it says after ``begin`` or ``follow``."""
-        return _TOLD.unpack_from(self.row, self._at + 112)
+        """What it says after ``begin``."""
+        return _TOLD.unpack_from(self.row, self._says)
 
     def shown(self, time_ns: int, *, overdue: bool = False) -> tuple[float, ...] | None:
         """lat_deg, lon_deg, ve, vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn as they are believed to be at a time not before
@@ -265,47 +267,57 @@ class Running:
         """Whether a measurement is of the track's only receiver: of several, how far they are apart is asked first."""
         return not self.receivers and (m.device == self.last or not self.last)
 
-    def follow(self, m: Measurement) -> bool:
-        """Go on with a fix like nearly all; False where it is no such fix, and nothing is changed."""
-        device, time_ns, model, motion = m.device, m.time_ns, self.model, self.motion
-        if m.origin != "fix" or m.here or m.doubted or not (m.stated or m.r_ee == model.base):
-            return False
-        if (device != self.device or self._which < 0) and not self._turned_to(device):
-            return False
+    def follow(self, m: Measurement) -> Told | None:
+        """Go on with a fix like nearly all: what it says then; None where it is no such fix, and nothing is changed."""
+        device, time_ns, model, r_ee, vn = m.device, m.time_ns, self.model, m.r_ee, m.vn_mps
+        if m.stated:
+            flags = _STATED_SAME if device == self.last else STATED
+        elif r_ee == model.base:
+            flags = SAME if device == self.last else 0
+        else:
+            return None
+        if m.origin != "fix" or m.here or m.doubted or (
+            (device != self.device or self._which < 0) and not self._turned_to(device)
+        ):  # fmt: skip
+            return None
         if not self._known and m.r_v != model.base_v:
-            return False
-        flags, dt_s, table = (STATED if m.stated else 0) | (SAME if device == self.last else 0), 0.0, motion.brought
+            return None
+        motion, updated_ns, row = self.motion, self.updated_ns, self.row
         side_s = 0.0
         if self.sided:
-            flags |= SIDES
+            flags += SIDES
             side_s = (time_ns - self.changed_ns) / NS
-        if time_ns > self.updated_ns:
-            dt_s = (time_ns - self.updated_ns) / NS
-            table = motion.chances(dt_s)
-        ve, vn = m.ve_mps, m.vn_mps
-        if ve is None or vn is None:
-            ve, vn = 0.0, math.nan
+        brought = motion.brought
+        if time_ns > updated_ns:
+            dt_s = (time_ns - updated_ns) / NS
+            table = motion.asked.get(dt_s)
+            if table is None:
+                table = motion.chances(dt_s)
+        else:
+            dt_s, table = 0.0, brought
         did = motion.follow(
-            self.row, motion.awake_from, table, motion.brought, motion.kinds, dt_s, m.lat_deg, m.lon_deg, m.r_ee, m.r_en,
-            m.r_nn, ve, vn, model.preset.gate, model.base, model.base_v, side_s, flags,
+            row, motion.awake_from, table, brought, motion.kinds, dt_s, m.lat_deg, m.lon_deg, r_ee, m.r_en, m.r_nn,
+            m.ve_mps if vn is not None else 0.0, vn if vn is not None else math.nan, model.gate, model.base, model.base_v,
+            side_s, flags,
         )  # fmt: skip
-        if not did:
-            return False
+        if did != USED:
+            if not did:
+                return None
+            if did & CHANGED:
+                self.changed_ns = time_ns
+            if did & FIRST:
+                self.stood_ns = self.moved_ns
+            if did & LEFT:
+                self.moved_ns = time_ns
         self.made, self._known, self.sided, self.last = None, True, True, device
         self.time_ns = self.updated_ns = self.shown_ns = time_ns
         self.hits += 1
         if self.recent:
             self.recent = self.recent << 1 & 0xFF
-        if did & CHANGED:
-            self.changed_ns = time_ns
-        if did & FIRST:
-            self.stood_ns = self.moved_ns
-        if did & LEFT:
-            self.moved_ns = time_ns
         rival = self.rival
         if rival is not None and (time_ns - rival.time_ns > RIVAL_S * NS or rival.device in (device, "")):
             self.rival = None
-        return True
+        return _TOLD.unpack_from(row, self._says)
 
     def follow_all(self, ring: Ring, first: int, end: int) -> list[Told]:
         """``follow`` with the measurements of a ring from one to before another, ``STRETCH`` at most, as far as that goes: what

@@ -259,8 +259,8 @@ class LiveTrack:
                 to = self._stretch(k, first, end) if anew or k < first else k + 1
                 if to - k > 1 and running.rival is None:
                     says = running.follow_all(ring, k, to)
-                elif running.alone(m) and running.follow(m):
-                    says = [running.told()]
+                elif running.alone(m) and (one := running.follow(m)) is not None:
+                    says = [one]
             if says:
                 core = None
             else:
@@ -368,8 +368,8 @@ class LiveTrack:
             long_ns: after so long a silence it is remarkable.
         """
         ring, cores, running = self.state.ring, self._cores, self.running
-        n = len(cores)
-        if n != ring.n:
+        n = ring.n
+        if len(cores) != n:
             return None
         if not self._runs or running is None or running.model is not model:
             core = unpacked(cores[-1]) if n else self.base
@@ -388,12 +388,16 @@ class LiveTrack:
                 running = self.running = Running(model)
             running.load(core)
             self._runs = True
-        if running.rival is not None or running.recent or not running.alone(m) or m.time_ns - running.updated_ns >= long_ns:
+        last = running.last
+        if (
+            running.rival is not None or running.recent or running.receivers or (m.device != last and last)
+            or m.time_ns - running.updated_ns >= long_ns
+        ):  # fmt: skip
             return None
-        kept = running.packed() if n and n % KEPT_EACH == 0 else None
-        if not running.follow(m):
+        kept = None if n % KEPT_EACH or not n else running.packed()
+        told = running.follow(m)
+        if told is None:
             return None
-        told = running.told()
         ring.append(m, _USED, told[0])
         if n:
             cores[n - 1] = kept
@@ -402,9 +406,7 @@ class LiveTrack:
             self._thin()
         elif n:
             self._kept = n
-        if n + 1 >= model.presets.late_count + KEPT_EACH and (
-            m.time_ns - ring.time_ns(KEPT_EACH - 1) > model.keep_ns or n >= RING_MOST
-        ):
+        if n + 1 >= model.least + KEPT_EACH and (m.time_ns - ring.time_ns(KEPT_EACH - 1) > model.keep_ns or n >= RING_MOST):
             self._prune(model)
         return told
 
@@ -883,11 +885,9 @@ class LiveTrack:
         s, run, (lat, lon, ve, vn, p_ee, p_en, p_v_ee, p_v_en, p_nn, p_v_nn) = self.state, self.running, shown
         assert run is not None
         return Track(
-            track_id=s.track_id, operation=s.operation, name=s.name, tag_id=s.tag_id, identities=tuple(s.identities),
-            klass=s.klass, status=s.status, time_ns=time_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn, p_ee=p_ee,
-            p_en=p_en, p_nn=p_nn, p_v_ee=p_v_ee, p_v_en=p_v_en, p_v_nn=p_v_nn, updated_ns=run.updated_ns,
-            contact_ns=s.contact_ns, moved_ns=run.moved_ns, first_ns=run.first_ns, hits=run.hits, refused=run.refused,
-            sources=tuple(s.sources), attributes=attributes, lapses_ns=s.lapses_ns,
+            s.track_id, s.operation, s.name, s.tag_id, tuple(s.identities), s.klass, s.status, time_ns, lat, lon, ve, vn, p_ee,
+            p_en, p_nn, p_v_ee, p_v_en, p_v_nn, run.updated_ns, s.contact_ns, run.moved_ns, run.first_ns, run.hits, run.refused,
+            tuple(s.sources), attributes, lapses_ns=s.lapses_ns,
         )  # fmt: skip
 
     @property

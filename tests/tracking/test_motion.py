@@ -137,7 +137,7 @@ def test_chances_are_of_a_chain():
         assert table.sum(axis=1) == pytest.approx(np.ones(len(MODES)))
         assert m.chances(2 * dt) == pytest.approx(table @ table, abs=1e-9)
     # one table for times that are alike: a hundredth part
-    assert m.chances(10.0) is m.chances(10.003) and len(m._chances) < 16
+    assert m.chances(10.0) is m.chances(10.003) and len(m.asked) < 16
 
 
 def test_a_bank_in_another_frame_is_the_same_bank():

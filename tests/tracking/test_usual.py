@@ -12,8 +12,8 @@ from birddog.geo import LocalFrame
 from birddog.model import Attachment, Device, Entry, Fix, FrameBody, Operation, Start, Tick, Verdict, pack
 from birddog.units import NS
 from tracking.fold import Fold
-from tracking.operation import OperationFold
 from tracking.track_state import LiveTrack
+from tracking.usual import Usual
 
 T0 = 1_790_000_000 * NS
 
@@ -68,7 +68,7 @@ def test_an_entry_folded_in_one_frame_changes_what_the_long_way_changes(how, mon
     for entry in some:
         changes = short.apply(entry)
         with monkeypatch.context() as patch:
-            patch.setattr(Fold, "_usual", lambda *_: None)
+            patch.setattr(Usual, "take", lambda *_: None)
             assert changes == long.apply(entry)
         took += changes.points != [] and short.snapshot() == long.snapshot() if entry.seq % 50 == 0 else 0
     assert took > 0 and short.snapshot() == long.snapshot()
@@ -77,8 +77,8 @@ def test_an_entry_folded_in_one_frame_changes_what_the_long_way_changes(how, mon
 def test_nearly_all_entries_go_the_short_way(monkeypatch):
     """Or it would be of no use, and the test above would compare the long way with itself."""
     went = []
-    usual = OperationFold.usual
-    monkeypatch.setattr(OperationFold, "usual", lambda self, *a, **k: went.append(usual(self, *a, **k)) or went[-1])
+    take = Usual.take
+    monkeypatch.setattr(Usual, "take", lambda self, *a: went.append(take(self, *a)) or went[-1])
     fold = Fold()
     for entry in entries(3, 400, step_s=(1.0, 5.0)):
         fold.apply(entry)
@@ -121,7 +121,7 @@ def test_nor_does_it_matter_whether_a_filter_runs(monkeypatch):
         a = runs.apply(entry)
         with monkeypatch.context() as patch:
             patch.setattr(LiveTrack, "follow", lambda *_: None)
-            patch.setattr(OperationFold, "_begins", lambda *_: None)
+            patch.setattr(Usual, "_begins", lambda *_: None)
             b = cores.apply(entry)
         assert [event.text for event in a.events] == [event.text for event in b.events]
         for one, other in zip((*a.tracks, *a.points), (*b.tracks, *b.points), strict=True):
