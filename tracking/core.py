@@ -26,8 +26,9 @@ White = tuple[float, float, float, float]
 
 
 #: What ``kernel.gone_on`` keeps: how fast it goes (east, north, m/s), for how long it was seen to go on, how often not, by how
-#: much of their lengths legs were missed (squared), and whether it is known to go so.
-Way = tuple[float, float, float, float, float, float]
+#: much of their lengths legs were missed (squared), whether it is known to go so, and how fast it was seen to go of late
+#: (squared).
+Way = tuple[float, float, float, float, float, float, float]
 
 
 class Rival(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -75,7 +76,7 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
         sides: whether its fixes are from the same two places in turn.
         receivers: of a track that several devices gave fixes: where each of them is to the first; else empty.
         white: how far the errors of its receiver last (``kernel.whiter``): two sums, and the residual of its last fix.
-        way: whether it goes on where its fixes are far apart (``onward``).
+        way: whether it goes on where its fixes are far apart (``onward``), and how fast it goes (``reach``).
     """
 
     time_ns: int
@@ -105,7 +106,12 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
     sides: Sides | None = None
     receivers: Receivers = ()
     white: White = (0.0, 0.0, 0.0, 0.0)
-    way: Way = (0.0, 0.0, 0.0, 0.0, LEG_MISS2, 0.0)
+    way: Way = (0.0, 0.0, 0.0, 0.0, LEG_MISS2, 0.0, 0.0)
+
+    @property
+    def stood_s(self) -> float:
+        """How long it had stood where it was when it was heard last."""
+        return (self.updated_ns - (self.first_ns if self.moved_ns is None else self.moved_ns)) / NS
 
     @property
     def lasting(self) -> float:

@@ -32,13 +32,16 @@ def stays(since_ns: int | None, first_ns: int, updated_ns: int, dt_s: float, qui
     return LEAST_S <= dt_s <= min(quiet_s, MOST_S) and (updated_ns - began_ns) / NS >= dt_s
 
 
-def settled(bank: Bank, motion: Motion, x: State, stood_s: float, dt_s: float) -> State:
+def settled(bank: Bank, motion: Motion, x: State, stood_s: float, dt_s: float, fast2: float) -> State:
     """The state about the place where something stands, with the ellipse of the disc that holds it with 95 %.
 
     Args:
         bank: after the wait; x: its one Gaussian.
         stood_s: so long it was seen to stand; dt_s: so long ago it was heard.
+        fast2: the square of how fast it was seen to go: what left goes on so, since any moment alike.
     """
+    # of a place anywhere within a circle that has grown since then, per axis
+    least_gone = fast2 * dt_s * dt_s / 6.0
     parts = [
         (mu, mode.parked, (one[4] + one[11] + (one[0] - x[0]) ** 2 + (one[2] - x[2]) ** 2) / 2.0)
         for mu, one, mode in zip(bank.mu, bank.x, motion.modes, strict=True) if one is not None
@@ -47,7 +50,10 @@ def settled(bank: Bank, motion: Motion, x: State, stood_s: float, dt_s: float) -
     if still == 0.0 or gone == 0.0:
         return x
     lasts = max(stood_s / (stood_s + dt_s), still / (still + gone))
-    parts = [(mu * (lasts / still if parked else (1.0 - lasts) / gone), parked, r) for mu, parked, r in parts]
+    parts = [
+        (mu * lasts / still, parked, r) if parked else (mu * (1.0 - lasts) / gone, parked, max(r, least_gone))
+        for mu, parked, r in parts
+    ]
     least = min(r for _, parked, r in parts if parked)
     low, high = CHI2_95_2D * least, CHI2_95_2D * max(r for _, _, r in parts)  # of the squared radius
     if _inside(parts, 1.2 * low) >= _HOLDS:  # as nearly always: the place alone has it
@@ -56,7 +62,7 @@ def settled(bank: Bank, motion: Motion, x: State, stood_s: float, dt_s: float) -
         middle = math.sqrt(low * high)
         low, high = (middle, high) if _inside(parts, middle) < _HOLDS else (low, middle)
     k = math.sqrt(high / CHI2_95_2D / ((x[4] + x[11]) / 2.0))
-    if k >= 1.0:
+    if k >= 1.0 and fast2 == 0.0:
         return x
     return (*x[:4], k * k * x[4], k * x[5], k * k * x[6], k * x[7], x[8], k * x[9], x[10], k * k * x[11], k * x[12], x[13])
 

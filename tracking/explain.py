@@ -18,10 +18,11 @@ import numpy as np
 from birddog.geo import distance_m, ellipse
 from birddog.model import Entry, Fix, FrameBody, RefusalBody, Track
 from birddog.units import CHI2_95_2D, NS, iso_from_ns
-from tracking import dwell, onward, setoff
+from tracking import dwell, onward, reach, setoff
 from tracking.anchor import frame
 from tracking.book import Changes
 from tracking.fold import Fold
+from tracking.kernel import reach_m
 from tracking.measurement import Measurement
 from tracking.motion import Bank, Motion, moments
 from tracking.presets import Presets
@@ -249,13 +250,12 @@ def _way(live: LiveTrack, model: Model, at_ns: int, quiet_s: float, row: Track) 
     way, last, dt_s = core.way, core.x, max(0, at_ns - core.updated_ns) / NS
     ours = model.motion.engine is None
     overdue = dt_s > quiet_s and len(model.motion.modes) > 1
-    began_ns = core.first_ns if core.moved_ns is None else core.moved_ns
     stays = ours and dwell.stays(core.moved_ns, core.first_ns, core.updated_ns, dt_s, quiet_s)
     sets_off = ours and not stays and dt_s > 0.0 and setoff.sets_off(way)
     goes_on = ours and not stays and onward.goes_on(way, dt_s, quiet_s)
     turns = ours and not stays and not sets_off and onward.turns(way, dt_s, quiet_s)
+    leaves = ours and not stays and not sets_off and reach.leaves(way, dt_s, quiet_s)
     by, places = "the motions", list[tuple[str, float, float]]()
-    on_e, on_n = way[0] * dt_s, way[1] * dt_s
     if stays:
         by = "its stay, which goes on: the region holds it at 95 %, place and departures together"
     if sets_off:
@@ -269,6 +269,8 @@ def _way(live: LiveTrack, model: Model, at_ns: int, quiet_s: float, row: Track) 
         places.append(("it stopped at once where it was last", last[0], last[2]))
     if turns:
         by += "; it turns or stops now and then"
+        ve, vn = onward.turning(way)
+        on_e, on_n = ve * dt_s, vn * dt_s
         places += [*([] if goes_on else [("it went straight on", last[0] + on_e, last[2] + on_n)]),
                    *_sides(last[0], last[2], on_e, on_n)]  # fmt: skip
     if overdue:
@@ -277,14 +279,11 @@ def _way(live: LiveTrack, model: Model, at_ns: int, quiet_s: float, row: Track) 
         x = predicted(core, at_ns, model, quiet_s)
         places.append(("it stopped at once where it was last", last[0], last[2]))
         places += _sides(last[0], last[2], x[0] - last[0], x[2] - last[2])
-        if way[5] > 0.0:
-            goes_s = min(dt_s, way[2])
-            e, n = way[0] * goes_s, way[1] * goes_s
-            places.append(("it went on for as long as it was seen to", last[0] + e, last[2] + n))
-            places += _sides(last[0], last[2], e, n, " then")
+    if leaves or overdue:
+        places += _reached(core, dt_s)
     return {
         "drawn_by": by, "since_last_used_s": round(dt_s, 3), "overdue_after_s": round(quiet_s, 3),
-        "stood_for_s": round((core.updated_ns - began_ns) / NS, 3) if stays else None,
+        "stood_for_s": round(core.stood_s, 3) if stays else None,
         "goes_on": None if way[5] <= 0.0 else {
             "speed_mps": round(math.hypot(way[0], way[1]), 3),
             "course_deg": round(math.degrees(math.atan2(way[0], way[1])) % 360.0, 1), "seen_for_s": round(way[2], 1),
@@ -311,6 +310,19 @@ def _sides(last_e: float, last_n: float, e: float, n: float, then: str = "") -> 
     """Where it is if it turned square at once and went as far (``onward.any_way``)."""
     return [(f"it turned square at once to its left{then}", last_e - n, last_n + e),
             (f"it turned square at once to its right{then}", last_e + n, last_n - e)]  # fmt: skip
+
+
+def _reached(core: Core, dt_s: float) -> list[tuple[str, float, float]]:
+    """Where it is if it went as fast as it was seen to (``reach.reached``)."""
+    last = core.x
+    ve, vn, fast = reach.at_most(last, core.way)
+    goes = math.hypot(ve, vn)
+    if goes > 0.0:
+        e, n = fast * dt_s * ve / goes, fast * dt_s * vn / goes
+        return [("it went on as fast as it was seen to go", last[0] + e, last[2] + n), *_sides(last[0], last[2], e, n, " then")]
+    far = reach_m(fast, core.stood_s, dt_s)
+    ways = ("east", far, 0.0), ("north", 0.0, far), ("west", -far, 0.0), ("south", 0.0, -far)
+    return [(f"it left, as fast as it was seen to go, to the {to}", last[0] + e, last[2] + n) for to, e, n in ways if far > 0.0]
 
 
 def _of(m: Measurement, fix: Fix) -> bool:

@@ -80,5 +80,5 @@ def unpacked(core: Core | bytes | None) -> Core | None:
     return Core(
         time_ns, lat0, lon0, Bank(b"".join(parts)), head[1:15], updated_ns, first_ns, bias, hits, refused, spot_e, spot_n,
         moved_ns, rival, run, recent, fixed, device, fix_ns, lent, noise, stay_e, stay_n, stay_s, sides, receivers, head[23:27],
-        head[27:33],
+        head[27:34],
     )  # fmt: skip

@@ -137,6 +137,13 @@ LEG_MPS, LEG_ALONG = 0.3, 0.8
 LONG_S = 60.0
 #: By how much of its length a leg is missed, squared, is the mean of about so many, and taken to begin with this.
 LEG_MEMORY, LEG_MISS2 = 5.0, 0.04
+#: ``reach``: how fast it goes, squared, is the most that was seen, and nears what is slower by so much a fix at most, within
+#: about so long under way, s.  One fix brings so many times that and so much more at most, (m/s)²: it may be a false one's.
+FAST_KEEP, FAST_S, FASTER, FASTER_V2 = 1.0 / 30.0, 1800.0, 4.0, 100.0
+#: It goes where its filter has it that this is more than its variance and so much, (m/s)².
+UNDER_WAY_V2 = 0.64
+#: What leaves a place leaves it at any moment alike; so much of that the region holds.
+LEAVES_SHARE = 0.95
 #: ``anchor``: a state this far from its anchor (per axis) gets a new one.
 REANCHOR_M = 20_000.0
 #: Further from the anchor than this, in degrees of latitude along each axis, a position is not asked of ``follow``.
@@ -146,12 +153,14 @@ STATED, SIDES, SAME = 1, 2, 4
 USED, CHANGED, LEFT, FIRST = 1, 2, 4, 8
 #: What a track has behind the numbers of ``step``, from where on each: the anchor, the bias, where it stays and for how long
 #: (8), its device's noise (6), the two sides (10), where it is on Earth (lat_deg, lon_deg and a ``State`` there: 16), the same
-#: as its row says it (16), whether its receiver's errors last (4), and whether it goes on between seldom fixes (6).
-ANCHOR, NOISE, TWO, PLACE, SHOWN, WHITE, WAY, FOLLOWED = 0, 8, 14, 26, 42, 58, 62, 68
+#: as its row says it (16), whether its receiver's errors last (4), and whether it goes on between seldom fixes (7).
+ANCHOR, NOISE, TWO, PLACE, SHOWN, WHITE, WAY, FOLLOWED = 0, 8, 14, 26, 42, 58, 62, 69
 #: ``squeeze``: numbers before those of the motions, and how the first tells how many they are beside which of them are awake.
-HEAD, MOTIONS = 33, 65_536
+HEAD, MOTIONS = 34, 65_536
 #: ``onward``: the squared distance, of P, at which what an ellipse is to hold lies at most: that of the 90 % ellipse.
 HELD_NIS = 4.605
+#: A place that is to lie on the edge of the 95 % ellipse is held at so much of its distance.
+ON_EDGE = math.sqrt(HELD_NIS / 5.991464547107979)
 #: ``show``: what is foretold to be further from its anchor than this, per axis, is not asked of it.
 FAR_M = 2_000_000.0
 #: ``place_all``: nor is this, whose corner lies within the horizon of the frame.
@@ -735,35 +744,69 @@ def rested(
     return False, spot_e, spot_n, stay_e + share * de, stay_n + share * dn, stay_s, (de * de + dn * dn) / 2.0
 
 
+def faster(fast2: float, went2: float, dt_s: float) -> float:
+    """How fast a thing goes, squared, after a fix by which it went at ``went2`` for so long; what stays says nothing of it."""
+    if went2 <= LEG_MPS * LEG_MPS:
+        return fast2
+    if went2 > fast2:
+        return min(went2, FASTER * fast2 + FASTER_V2)
+    return fast2 + min(dt_s / FAST_S, FAST_KEEP) * (went2 - fast2)
+
+
+def going(way_e: float, way_n: float, sure: float, ve: float, vn: float, known2: float) -> tuple[float, float]:
+    """How fast a thing went at its last fix, and which way; (0, 0) where it stood, or nobody knows.
+
+    Args:
+        ve, vn: as its filter has it; known2: the square of that, less its variance.  Of reports that are close to each other
+            that is all there is.
+    """
+    return (ve, vn) if sure <= 0.0 and known2 >= UNDER_WAY_V2 else (way_e, way_n)
+
+
+def reach_m(fast: float, stood_s: float, dt_s: float) -> float:
+    """How far what stood has got within so long at such a speed: of all moments at which it may have left, ``LEAVES_SHARE``
+    together with that it stands still (``dwell``: T / (T + t)); 0 where standing still alone has that.
+    """
+    if stood_s <= 0.0:
+        return fast * dt_s
+    return fast * max(LEAVES_SHARE * dt_s - (1.0 - LEAVES_SHARE) * stood_s, 0.0) * ON_EDGE
+
+
 def gone_on(
-    way_e: float, way_n: float, on_s: float, breaks: float, miss2: float, sure: float, left: bool, de: float, dn: float,
-    dt_s: float, ve: float, vn: float, stood_s: float,
-) -> tuple[float, float, float, float, float, float]:  # fmt: skip
+    way_e: float, way_n: float, on_s: float, breaks: float, miss2: float, sure: float, fast2: float, left: bool, de: float,
+    dn: float, dt_s: float, ve: float, vn: float, stood_s: float, known2: float,
+) -> tuple[float, float, float, float, float, float, float]:  # fmt: skip
     """What one more leg between two fixes says of how a thing goes on (``onward``), and how it goes now.
 
     Args:
         sure: 1 where it is known to go so; less than 0, -dt_s, where this leg began within a lasting stay (``setoff``).
+        fast2: how fast it was seen to go of late, squared (``faster``).
         left: whether it left its spot; de, dn: how far it went within dt_s.
         ve, vn: how fast it says that it goes now; vn NaN where it says nothing.
         stood_s: how long it had stayed before.
+        known2: the square of the filter's speed, less its variance.
     """
     says = not math.isnan(vn)
     far = math.hypot(de, dn)
+    went2 = ve * ve + vn * vn if says else known2 if dt_s < LEG_S else 0.0
+    if left and dt_s >= LEG_S:
+        went2 = max(went2, far * far / (dt_s * dt_s))
+    fast2 = faster(fast2, went2, dt_s)
     off_now = left and not says and stood_s >= LONG_S and far >= LEG_MPS * dt_s > 0.0
     if dt_s < LEG_S:
         if off_now:
-            return de / dt_s, dn / dt_s, on_s, breaks, miss2, -dt_s
+            return de / dt_s, dn / dt_s, on_s, breaks, miss2, -dt_s, fast2
         if sure < 0.0:
             way_e = way_n = 0.0
         if not says:  # of one fix soon after another nothing is new, of more the motions know better
-            return way_e, way_n, on_s, breaks, miss2, max(sure - 0.5, 0.0)
+            return way_e, way_n, on_s, breaks, miss2, max(sure - 0.5, 0.0), fast2
         most = max(math.hypot(way_e, way_n), math.hypot(ve, vn))
         if sure > 0.0 and math.hypot(ve - way_e, vn - way_n) <= LEG_MISS * most:
-            return ve, vn, on_s, breaks, miss2, 1.0
-        return ve, vn, on_s, breaks, miss2, 0.0
+            return ve, vn, on_s, breaks, miss2, 1.0, fast2
+        return ve, vn, on_s, breaks, miss2, 0.0, fast2
     went = way_e != 0.0 or way_n != 0.0
     if not left or far < LEG_MPS * dt_s:  # it stays
-        return 0.0, 0.0, LEG_KEEP * on_s if went else on_s, LEG_KEEP * breaks + 1.0 if went else breaks, miss2, 0.0
+        return 0.0, 0.0, LEG_KEEP * on_s if went else on_s, LEG_KEEP * breaks + 1.0 if went else breaks, miss2, 0.0, fast2
     was = math.hypot(way_e, way_n) * dt_s
     miss = math.hypot(de - way_e * dt_s, dn - way_n * dt_s) / max(was, far)
     on = went and miss <= LEG_MISS
@@ -785,8 +828,8 @@ def gone_on(
     if not says:
         ve, vn = de / dt_s, dn / dt_s
     if off_now:
-        return ve, vn, on_s, breaks, miss2, -dt_s
-    return ve, vn, on_s, breaks, miss2, 1.0 if same else 0.0
+        return ve, vn, on_s, breaks, miss2, -dt_s, fast2
+    return ve, vn, on_s, breaks, miss2, 1.0 if same else 0.0, fast2
 
 
 def _en(lat0_deg: float, lon0_deg: float, lat_deg: float, lon_deg: float) -> tuple[float, float]:
@@ -936,7 +979,26 @@ def _any_way(x, at, back_e, back_n, e, n):
     _holding(x, at, back_e + n, back_n - e)
 
 
-def _show(row, out, into, x, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias, overdue):
+def _reached(row, out, at, dt_s, stood_s):
+    """As ``reach.reached``, in place."""
+    way = at + TAIL + WAY
+    ve, vn = row[at + 1], row[at + 3]
+    known2 = ve * ve + vn * vn - row[at + 8] - row[at + 13]
+    ve, vn = going(row[way], row[way + 1], row[way + 5], ve, vn, known2)
+    goes = math.sqrt(ve * ve + vn * vn)
+    fast = max(math.sqrt(row[way + 6]), goes)
+    e, n = row[at] - out[at], row[at + 2] - out[at + 2]
+    if goes > 0.0:
+        far = fast * dt_s / goes
+        _any_way(out, at, e, n, far * ve, far * vn)
+    else:
+        far = reach_m(fast, stood_s, dt_s)
+        if far > 0.0:
+            _any_way(out, at, e, n, far, 0.0)
+            _holding(out, at, e - far, n)
+
+
+def _show(row, out, into, x, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias, stood_s, overdue):
     """``show`` into 16 numbers of another array, from ``x`` on; 14 numbers of ``out`` stand free behind what ``step`` has."""
     at = WIDTH * modes.shape[0]
     _stepped(row, out, AHEAD, dt_s, awake_from, table, brought, modes, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -947,10 +1009,7 @@ def _show(row, out, into, x, awake_from, table, brought, modes, dt_s, lat0_deg, 
         e, n = row[at] - out[at], row[at + 2] - out[at + 2]
         _holding(out, at, e, n)
         _any_way(out, at, e, n, -e, -n)
-        way = at + TAIL + WAY
-        if row[way + 5] > 0.0:
-            goes_s = min(dt_s, row[way + 2])
-            _any_way(out, at, e, n, row[way] * goes_s, row[way + 1] * goes_s)
+        _reached(row, out, at, dt_s, stood_s)
     lat, lon = _geodetic(lat0_deg, lon0_deg, out[at], out[at + 2])
     c, s = turn(lat0_deg, lon0_deg, lat, lon)
     into[x] = lat
@@ -961,20 +1020,21 @@ def _show(row, out, into, x, awake_from, table, brought, modes, dt_s, lat0_deg, 
     return True
 
 
-def show(row, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias, overdue):
+def show(row, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias, stood_s, overdue):
     """Where a track is believed to be ``dt_s`` later, in ``SHOWN``; False where that is beyond the horizon of its frame.
 
     Args:
-        overdue: it may have stopped or turned where it was, or gone on (``step.stayed``, ``onward.may_go_on``).
+        stood_s: how long it had stood by then.
+        overdue: it may have stopped or turned where it was, or be as far as its speed gets it (``step.stayed``, ``reach``).
     """
     at = WIDTH * modes.shape[0]
     out = np.empty(at + TAIL + 14)
     return _show(
-        row, out, row, at + TAIL + SHOWN, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias, overdue
+        row, out, row, at + TAIL + SHOWN, awake_from, table, brought, modes, dt_s, lat0_deg, lon0_deg, bias, stood_s, overdue
     )
 
 
-def show_all(row, awake_from, tables, which, brought, modes, times_s, lat0_deg, lon0_deg, bias, overdue, told):
+def show_all(row, awake_from, tables, which, brought, modes, times_s, lat0_deg, lon0_deg, bias, stood_s, overdue, told):
     """``show`` at many times, until one is beyond the horizon: how many they were.
 
     Args:
@@ -984,7 +1044,8 @@ def show_all(row, awake_from, tables, which, brought, modes, times_s, lat0_deg, 
     out = np.empty(WIDTH * modes.shape[0] + TAIL + 14)
     for i in range(times_s.shape[0]):
         if not _show(
-            row, out, told[i], 0, awake_from, tables[which[i]], brought, modes, times_s[i], lat0_deg, lon0_deg, bias, overdue
+            row, out, told[i], 0, awake_from, tables[which[i]], brought, modes, times_s[i], lat0_deg, lon0_deg, bias, stood_s,
+            overdue,
         ):
             return i
     return times_s.shape[0]
@@ -1089,13 +1150,14 @@ def _follow(
         ahead_e, ahead_n = v0, v1
     else:
         ahead_e, ahead_n = 0.0, math.nan
-    way_e, way_n, on_s, breaks, miss2, sure = gone_on(
-        row[way], row[way + 1], row[way + 2], row[way + 3], row[way + 4], row[way + 5], left, e - row[at], n - row[at + 2],
-        dt_s, ahead_e, ahead_n, stood_s)
+    known2 = out[at + 1] * out[at + 1] + out[at + 3] * out[at + 3] - out[at + 8] - out[at + 13]
+    way_e, way_n, on_s, breaks, miss2, sure, fast2 = gone_on(
+        row[way], row[way + 1], row[way + 2], row[way + 3], row[way + 4], row[way + 5], row[way + 6], left, e - row[at],
+        n - row[at + 2], dt_s, ahead_e, ahead_n, stood_s, known2)
     for k in range(at + TAIL):
         row[k] = out[k]
-    for k in range(6):
-        row[way + k] = (way_e, way_n, on_s, breaks, miss2, sure)[k]
+    for k in range(7):
+        row[way + k] = (way_e, way_n, on_s, breaks, miss2, sure, fast2)[k]
     for k in range(6):
         row[to + ANCHOR + 2 + k] = (bias, spot_e, spot_n, stay_e, stay_n, stay_s)[k]
     for k in range(6):
@@ -1170,7 +1232,7 @@ def squeeze(row, modes, out):
         out[15 + k] = row[to + ANCHOR + k]
     for k in range(4):
         out[23 + k] = row[to + WHITE + k]
-    for k in range(6):
+    for k in range(7):
         out[27 + k] = row[to + WAY + k]
     n, awake, bit = HEAD, 0.0, 1.0
     for k in range(0, at, WIDTH):
@@ -1210,8 +1272,9 @@ def place_all(lat0_deg, lon0_deg, x, told):
 _INNER = (
     "_coefficients", "_ahead", "_least", "_measured", "_gaussian", "_stepped", "turn", "rotated", "is_torn", "unseen", "hidden",
     "usually", "sided",
-    "mean_of", "found_of", "lasts", "unsaid", "lasting_share", "boasts", "whiter", "wandered", "rested", "gone_on", "_en",
-    "_geodetic", "_rotated", "_lasting", "_told", "_holding", "_any_way", "_show", "_follow",
+    "mean_of", "found_of", "lasts", "unsaid", "lasting_share", "boasts", "whiter", "wandered", "rested", "faster", "gone_on",
+    "going", "reach_m", "_en", "_geodetic", "_rotated", "_lasting", "_told", "_holding", "_any_way", "_reached", "_show",
+    "_follow",
 )  # fmt: skip
 
 
@@ -1243,8 +1306,8 @@ def compiled() -> Compiled:
     signatures = {
         "step": row(flat, whole, number, number, table, table, modes, *[number] * 9),
         "begin": numba.void(row, flat, table, modes, *[number] * 9),
-        "show": numba.boolean(row, number, table, table, modes, *[number] * 4, numba.boolean),
-        "show_all": whole(row, number, tables, wholes, table, modes, row, *[number] * 3, numba.boolean, modes),
+        "show": numba.boolean(row, number, table, table, modes, *[number] * 5, numba.boolean),
+        "show_all": whole(row, number, tables, wholes, table, modes, row, *[number] * 4, numba.boolean, modes),
         "follow": whole(row, number, table, table, modes, *[number] * 12, whole),
         "follow_all": whole(row, number, tables, table, modes, modes, numba.int64[:, ::1], modes, modes, whole, *[number] * 3,
                             numba.boolean, numba.boolean, whole, wholes),

@@ -8,10 +8,12 @@ way the same Jeffreys' prior as of a stay (``dwell``).  Where that is more than 
 (of two places the likelier is nearer to it on average than anything between), and its ellipse holds the place of its last
 fix as well: it may have stopped there at once.  Elsewhere nothing is claimed: the bank's own Gaussian stands.  Of what turned
 or stopped of late, both hold it if it goes straight on and if it turned at once, to either side.  Nothing is claimed of what is
-overdue, for silence and a stop have one cause; its ellipse then holds both places.
+overdue, for silence and a stop have one cause; its ellipse then holds all that it can have reached (``reach``).
 """
 
 from __future__ import annotations
+
+import math
 
 from tracking.core import Way
 from tracking.engine import State
@@ -19,8 +21,9 @@ from tracking.kernel import HELD_NIS
 
 #: Before so long a wait, s, the bank's own Gaussian says where it goes on to, and before so long a one where it may turn to.
 GOES_S, LEAST_S = 60.0, 15.0
-#: What broke its way so often, of late, is one that turns (one turn counts for four legs).
-TURNS = 0.7
+#: What broke its way so often, of late, is one that turns (one turn counts for four legs), and may go on as fast as this share
+#: of how fast it was seen to go.
+TURNS, TURNED_FAST = 0.7, 0.85
 
 
 def chance(way: Way, dt_s: float) -> float:
@@ -63,19 +66,18 @@ def turns(way: Way, dt_s: float, quiet_s: float) -> bool:
 def turned(last: State, way: Way, x: State, dt_s: float) -> State:
     """The state of what turns, with an ellipse that holds where it is if it went straight on, or turned at once to either side.
 
-    When it turns, and how far, nobody knows; where its speed is that of a leg, that leg may have had a turn within it.
+    When it turns, and how far, nobody knows.
     """
-    return any_way(last, x, way[0] * dt_s, way[1] * dt_s)
+    ve, vn = turning(way)
+    return any_way(last, x, ve * dt_s, vn * dt_s)
 
 
-def may_go_on(last: State, way: Way, x: State, dt_s: float) -> State:
-    """The state of what is overdue, with an ellipse that holds where it would be too, straight on or to either side.
-
-    No further than it was seen to go.
+def turning(way: Way) -> tuple[float, float]:
+    """How fast, and which way, what turns may go: where its speed is that of a leg, that leg may have had a turn, or a stop,
+    within it, and it goes nearly as fast as it was seen to go.
     """
-    on_s, sure = way[2], way[5]
-    goes_s = min(dt_s, on_s)
-    return any_way(last, x, way[0] * goes_s, way[1] * goes_s) if sure > 0.0 else x
+    faster = max(1.0, TURNED_FAST * math.sqrt(way[6]) / math.hypot(way[0], way[1]))
+    return faster * way[0], faster * way[1]
 
 
 def any_way(last: State, x: State, e: float, n: float) -> State:

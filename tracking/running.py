@@ -53,6 +53,7 @@ from tracking.ring import Ring
 from tracking.sides import Sides
 
 _STATE, _FILTER, _SIX, _TWELVE = struct.Struct("14d"), struct.Struct("24d"), struct.Struct("6d"), struct.Struct("12d")
+_SEVEN = struct.Struct("7d")
 _TWO, _THREE, _FOUR = struct.Struct("2d"), struct.Struct("3d"), struct.Struct("4d")
 _EIGHT, _PLACED = struct.Struct("8d"), struct.Struct("16d")
 _STATED_SAME = STATED | SAME
@@ -147,7 +148,7 @@ class Running:
         _EIGHT.pack_into(row, at + 8 * ANCHOR, core.lat0_deg, core.lon0_deg, core.bias, core.spot_e, core.spot_n, core.stay_e,
                          core.stay_n, core.stay_s)  # fmt: skip
         _FOUR.pack_into(row, at + 8 * WHITE, *core.white)
-        _SIX.pack_into(row, at + 8 * WAY, *core.way)
+        _SEVEN.pack_into(row, at + 8 * WAY, *core.way)
         sides = core.sides
         self.sided = sides is not None
         if sides is not None:
@@ -176,7 +177,7 @@ class Running:
                 self.time_ns, self.first_ns, told[2], self.hits, self.refused, told[3], told[4], self.moved_ns, self.rival, 0,
                 self.recent, True, self.last, self.time_ns, False, self._learnt(), told[5], told[6], told[7], sides,
                 self.receivers, _FOUR.unpack_from(row, self._at + 8 * (TAIL + WHITE)),
-                _SIX.unpack_from(row, self._at + 8 * (TAIL + WAY)),
+                _SEVEN.unpack_from(row, self._at + 8 * (TAIL + WAY)),
             )  # fmt: skip
         return core
 
@@ -212,13 +213,18 @@ class Running:
     @property
     def way(self) -> Way:
         """Whether it goes on where its fixes are far apart."""
-        way: Way = _SIX.unpack_from(self.row, self._at + 8 * (TAIL + WAY))
+        way: Way = _SEVEN.unpack_from(self.row, self._at + 8 * (TAIL + WAY))
         return way
 
     @property
     def sets_off(self) -> bool:
         """``setoff.sets_off`` of its way: whether it was seen to leave at its last fix comes first, for that costs nothing."""
         return self.moved_ns == self.updated_ns and bool(self.row[self._at // 8 + TAIL + WAY + 5] < 0.0)
+
+    @property
+    def stood_s(self) -> float:
+        """``Core.stood_s``."""
+        return (self.updated_ns - (self.first_ns if self.moved_ns is None else self.moved_ns)) / NS
 
     @property
     def place(self) -> Place:
@@ -244,7 +250,10 @@ class Running:
             lat0, lon0, bias = _THREE.unpack_from(row, 8 * at)
             table = motion.chances(dt_s)
             held = overdue and len(motion.modes) > 1  # the reference engines stay the textbook's, and a buoy is where it is
-            if not motion.show(row, motion.awake_from, table, motion.brought, motion.kinds, dt_s, lat0, lon0, bias, held):
+            stood_s = self.stood_s
+            if not motion.show(
+                row, motion.awake_from, table, motion.brought, motion.kinds, dt_s, lat0, lon0, bias, stood_s, held
+            ):
                 self.shown_ns = -1
                 return None
             self.shown_ns = -1 if overdue else time_ns
@@ -259,7 +268,7 @@ class Running:
         tables, told = np.array([motion.chances(dt_s) for dt_s in coarse_s.tolist()]), np.empty((len(times_ns), 16))
         n = motion.show_all(
             self.row, motion.awake_from, tables, which, motion.brought, motion.kinds, times_s, lat0, lon0, bias,
-            len(motion.modes) > 1, told,
+            self.stood_s, len(motion.modes) > 1, told,
         )  # fmt: skip
         return [tuple(one) for one in told[:n, _ROW].tolist()]
 

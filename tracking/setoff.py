@@ -72,7 +72,8 @@ def ahead(last: State, way: Way, dt_s: float) -> State:
 def _parts(way: Way) -> list[_Part]:
     """What may be, given how far it went: the moment when it left and the speed that it goes at."""
     mean_mps, leg_s = math.hypot(way[0], way[1]), -way[5]
-    leg_m, most_mps = mean_mps * leg_s, ROAD_MPS if mean_mps < 0.9 * ROAD_MPS else AIR_MPS
+    # no faster than a road allows, or than it went before; what goes as fast may fly
+    leg_m, most_mps = mean_mps * leg_s, max(ROAD_MPS, math.sqrt(way[6])) if mean_mps < 0.9 * ROAD_MPS else AIR_MPS
     a = STARTS_MPS2
     least2 = 2.0 * leg_m / a  # of its time under way, squared
     if leg_s * leg_s <= least2 or leg_m / most_mps + most_mps / (2.0 * a) >= leg_s:

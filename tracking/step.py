@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from birddog.geo import distance_m
 from birddog.units import NS
-from tracking import arms, dwell, onward, setoff
+from tracking import arms, dwell, onward, reach, setoff
 from tracking import engine as scalar_engine
 from tracking.anchor import REANCHOR_M, frame, near_en, rotated, turn
 from tracking.arms import Receiver
@@ -482,7 +482,7 @@ def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
         fixed=core.fixed or m.origin == "fix",
         device=m.device if m.origin == "fix" else core.device, fix_ns=m.time_ns if m.origin == "fix" else core.fix_ns,
         noise=core.noise, white=(*core.white[:2], 0.0, 0.0) if m.origin == "fix" and m.device == core.device else NO_WHITE,
-        way=(0.0, 0.0, *core.way[2:5], 0.0),
+        way=(0.0, 0.0, *core.way[2:5], 0.0, core.way[6]),
     )  # fmt: skip
 
 
@@ -566,10 +566,12 @@ def _settled(
         noise = wandered(noise, m.device, dt_s, stay_s, away2)
     moved_ns = m.time_ns if left else core.moved_ns
     if z is None:
-        way = (0.0, 0.0, *core.way[2:5], 0.0)
+        way = (0.0, 0.0, *core.way[2:5], 0.0, core.way[6])
     else:
         ahead_e, ahead_n = (0.0, math.nan) if v is None else v[:2]
-        way = gone_on(*core.way, left, x[0] - core.x[0], x[2] - core.x[2], dt_s, ahead_e, ahead_n, core.stay_s)
+        way = gone_on(
+            *core.way, left, x[0] - core.x[0], x[2] - core.x[2], dt_s, ahead_e, ahead_n, core.stay_s, reach.known2(x)
+        )
     lat0, lon0 = core.lat0_deg, core.lon0_deg
     if abs(x[0]) > REANCHOR_M or abs(x[2]) > REANCHOR_M:
         old = frame(lat0, lon0)
@@ -605,7 +607,8 @@ def predicted(core: Core, time_ns: int, model: Model, quiet_s: float = math.inf)
 
     What has long stood is where it stands as far as its stay foretells it (``dwell``), until it is overdue; what has just left
     is where it may be at any speed (``setoff``), until it is heard again.  What has not been
-    heard for longer than ``quiet_s`` may have stopped where it was: the ellipse holds that place too.
+    heard for longer than ``quiet_s`` may have stopped where it was, or have gone anywhere as fast as it was seen to go
+    (``reach``): the ellipse holds all that.
 
     While a rival with two fixes or more lives, the ellipse covers both of them, if that says anything (``BOTH_M``) and it is
     not another receiver that has parted from this one, nor what a belied one says: those have a symbol of their own.
@@ -613,8 +616,7 @@ def predicted(core: Core, time_ns: int, model: Model, quiet_s: float = math.inf)
     dt_s = max(0, time_ns - core.updated_ns) / NS
     if dwell.stays(core.moved_ns, core.first_ns, core.updated_ns, dt_s, quiet_s) and model.motion.engine is None:
         fit = stepped(_bank(core, model.motion), dt_s, model.motion)
-        began_ns = core.first_ns if core.moved_ns is None else core.moved_ns
-        x = dwell.settled(fit.bank, model.motion, fit.x, (core.updated_ns - began_ns) / NS, dt_s)
+        x = dwell.settled(fit.bank, model.motion, fit.x, core.stood_s, dt_s, core.way[6])
     elif setoff.sets_off(core.way) and dt_s > 0.0 and model.motion.engine is None:
         x = setoff.ahead(core.x, core.way, dt_s)
     else:
@@ -623,9 +625,11 @@ def predicted(core: Core, time_ns: int, model: Model, quiet_s: float = math.inf)
             x = onward.ahead(core.x, core.way, x, dt_s)
         if onward.turns(core.way, dt_s, quiet_s) and model.motion.engine is None:
             x = onward.turned(core.x, core.way, x, dt_s)
+        if reach.leaves(core.way, dt_s, quiet_s) and model.motion.engine is None:
+            x = reach.reached(core.x, core.way, x, core.stood_s, dt_s)
     x = lasting(core, x)
     if dt_s > quiet_s and len(model.motion.modes) > 1:  # the reference engines stay the textbook's
-        x = onward.may_go_on(core.x, core.way, stayed(core, x), dt_s)
+        x = reach.reached(core.x, core.way, stayed(core, x), core.stood_s, dt_s)
     rival = core.rival
     if rival is not None and rival.hits > 1 and not core.parted and not rival.doubted:
         near = near_en(core.lat0_deg, core.lon0_deg, rival.lat_deg, rival.lon_deg)

@@ -30,6 +30,7 @@ from tracking.obeyed import Decided
 from tracking.onward import LEAST_S as ONWARD_S
 from tracking.onward import goes_on, turns
 from tracking.past import Was, remember, wants, was
+from tracking.reach import leaves
 from tracking.ring import Ring, Step
 from tracking.running import Running, Told, runs
 from tracking.step import Core, Model, Place, Verdict, advance, lasting, placed, predicted
@@ -907,8 +908,10 @@ class LiveTrack:
             overdue = dt_s > quiet
             if running.sets_off or stays(running.moved_ns, running.first_ns, running.updated_ns, dt_s, quiet):
                 return None
-            if dt_s >= ONWARD_S and (goes_on(running.way, dt_s, quiet) or turns(running.way, dt_s, quiet)):
-                return None
+            if dt_s >= ONWARD_S:
+                way = running.way
+                if goes_on(way, dt_s, quiet) or turns(way, dt_s, quiet) or leaves(way, dt_s, quiet):
+                    return None
         shown = running.shown(time_ns, overdue=overdue)
         return None if shown is None else (time_ns, shown)
 

@@ -140,7 +140,7 @@ def test_what_a_row_is_drawn_by_between_two_reports():
     assert overdue["since_last_used_s"] > overdue["overdue_after_s"] and "overdue" in overdue["drawn_by"]
     assert [one["what"] for one in overdue["holds"]][:4] == [
         "it stopped at once where it was last", "it turned square at once to its left", "it turned square at once to its right",
-        "it went on for as long as it was seen to"]  # fmt: skip
+        "it went on as fast as it was seen to go"]  # fmt: skip
     turning, e, n = [], 0.0, 0.0
     for k in range(1, 9):
         at, (e, n) = 600.0 * k, (e + 9_000.0 * (k % 2), n + 9_000.0 * (1 - k % 2))

@@ -147,7 +147,7 @@ LAST = (0.0, 0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 9.0, 0.0, 1.0)
 
 
 def test_what_went_faster_than_a_road_allows_flies():
-    at = [ahead(LAST, (mps, 0.0, 0.0, 0.0, 0.04, -1800.0), 1500.0) for mps in (20.0, 90.0)]
+    at = [ahead(LAST, (mps, 0.0, 0.0, 0.0, 0.04, -1800.0, 0.0), 1500.0) for mps in (20.0, 90.0)]
     ends = [x[0] + math.sqrt(5.991 * x[4]) for x in at]
     assert 40.0 * 1500.0 < ends[0] < 120_000.0 and ends[1] > 240.0 * 1500.0
 
@@ -158,7 +158,7 @@ def test_what_went_faster_than_a_road_allows_flies():
 def test_any_leg_gives_an_ellipse(leg):
     leg_m, leg_s = leg
     for wait in (0.1, 5.0, leg_s, 20.0 * leg_s, 200_000.0):
-        x = ahead(LAST, (0.6 * leg_m / leg_s, 0.8 * leg_m / leg_s, 0.0, 0.0, 0.04, -leg_s), wait)
+        x = ahead(LAST, (0.6 * leg_m / leg_s, 0.8 * leg_m / leg_s, 0.0, 0.0, 0.04, -leg_s, 0.0), wait)
         assert all(math.isfinite(one) for one in x) and x[4] * x[11] > x[6] ** 2 and x[8] * x[13] >= x[10] ** 2
         assert x[2] * 0.6 == pytest.approx(x[0] * 0.8, abs=1e-6) and x[0] >= 0.0, "on its course"
 
