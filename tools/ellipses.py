@@ -1,7 +1,7 @@
 """What the ellipse of a track holds, by how often it reports, how it goes, how its fixes are off and whether it says its speed.
 
     .venv/bin/python tools/ellipses.py [--seeds 1 2 3] [--every S ...] [--kind NAME ...] [--error NAME ...] [--least N]
-                                       [--markdown]
+                                       [--silent HOURS ...] [--markdown]
 
 Made ways on the ellipsoid, each with five minutes or half an hour of standing before it, go through the live filter
 (``tracking.step``, as the fold has it); between any two reports it is asked where the thing is, and what its ellipse holds.
@@ -16,16 +16,23 @@ square turns, stops), winding (turns of up to 60 degrees each half minute to fou
 Errors, by receiver: white (stated 0.65 to 1 of what they are: a phone's circle), lasting (mostly the same for 1 to 10 minutes,
 stated likewise), small (lasting, stated a third to a half), smallwhite (white, likewise), rounded (to 1e-4 of a degree),
 unsaid (lasting, no sigma stated).
+
+``--silent HOURS ...``: what if each report were the last one?  It is asked so many hours after it, of what goes at that time
+and of what stands: inside, the radius in km, and that over how far it is from its last place (geometric means).  Besides the
+others there are then motorway (up to two hours and a half, half an hour of rest), train, ferry (to and fro), flight.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import itertools
 import math
 import random
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from birddog.geo import LocalFrame, radii_m, wrap_lon
 from birddog.units import CHI2_95_2D, NS
@@ -38,14 +45,17 @@ from tracking.step import advance, placed, predicted
 T0_S = 1_801_000_000
 EVERY_S = (5, 30, 60, 120, 240, 600, 1800, 3600, 14_400)
 KINDS = ("straight", "town", "winding", "legs", "stopgo", "circles", "ship", "walker", "parked")
+SILENT_KINDS = ("motorway", "train", "ferry", "flight")
 ERRORS = ("white", "lasting", "small", "smallwhite", "rounded", "unsaid")
 #: What a kind says that it is; of the others ROAD.
 CLASSES = {
-    "ship": ("vessel", ""), "walker": ("walker",), "circles": ("vessel", "van", ""), "parked": ("van", "parcel", "vessel", ""),
+    "ferry": ("vessel",), "train": ("",), "flight": ("parcel", ""), "ship": ("vessel", ""), "walker": ("walker",),
+    "circles": ("vessel", "van", ""), "parked": ("van", "parcel", "vessel", ""),
 }  # fmt: skip
 ROAD = ("van", "lorry", "", "parcel")
 #: How fast a kind goes, m/s.
 SPEEDS = {
+    "motorway": (21, 25), "train": (30, 55), "ferry": (7, 10), "flight": (220, 255),
     "straight": (22, 36), "winding": (10, 28), "legs": (14, 28), "ship": (4, 12), "circles": (8, 24), "walker": (1.0, 1.8),
     "stopgo": (8, 16),
 }  # fmt: skip
@@ -97,6 +107,18 @@ def legs_of(kind: str, rng: random.Random, total_s: float) -> Iterator[Leg]:
                 course += rng.choice((-90.0, 90.0, 0.0, rng.uniform(-40, 40)))
                 some = [(rng.uniform(20, 300), speed * rng.uniform(0.8, 1.1), course, 0.0)]
                 some.append((rng.choice((0, 0, 10, 120)), 0.0, course, 0.0))
+            case "motorway" | "train" | "flight":
+                some = []
+                for _ in range(rng.randint(*((8, 16) if kind == "motorway" else (2, 5)))):
+                    course += rng.uniform(-25, 25)
+                    s = rng.uniform(150, 400) if kind == "train" else rng.uniform(300, 1200)
+                    some.append((s, speed * rng.uniform(0.9, 1.0), course, 0.0))
+                rests = rng.uniform(120, 300) if kind == "train" else rng.uniform(900, 2700)
+                some.append((rests, 0.0, course, 0.0))
+            case "ferry":
+                some = [(rng.uniform(1200, 3000), speed, course + rng.uniform(-10, 10), 0.0)]
+                some.append((rng.uniform(600, 1200), 0.0, course, 0.0))
+                course += 180.0
             case _:
                 some = [(600.0, 0.0, course, 0.0)]
         for leg in some:
@@ -154,11 +176,11 @@ class Errors:
 
 
 class Held:
-    """What one way's ellipses held: times asked, inside, followed, the sum of log radii."""
+    """What one way's ellipses held: times asked, inside, followed, sums of log radii and of log ways since the last report."""
 
     def __init__(self) -> None:
         self.asked = self.inside = self.followed = 0
-        self.log_r = 0.0
+        self.log_r = self.log_way = 0.0
 
     def add(self, other: Held) -> None:
         """One more way."""
@@ -166,6 +188,7 @@ class Held:
         self.inside += other.inside
         self.followed += other.followed
         self.log_r += other.log_r
+        self.log_way += other.log_way
 
     @property
     def text(self) -> str:
@@ -180,18 +203,55 @@ class Held:
         return math.exp(self.log_r / max(self.asked, 1))
 
 
+class Reported(NamedTuple):
+    """A filter after one more report at ``at_s``, and the way that it is of."""
+
+    core: Core
+    model: Model
+    at_s: float
+    begin_s: float
+    end_s: float
+    step_s: float
+    way: list[Spot]
+
+
 def judged(kind: str, error: str, every_s: int, says: bool, seed: int) -> Held:
-    """One made way through the filter."""
+    """One made way through the filter, asked between its reports."""
+    out = Held()
+    for core, model, at_s, begin_s, end_s, step_s, way in reported(kind, error, every_s, says, seed):
+        for k in range(ASKED):
+            t_s = at_s + every_s * (k / ASKED if k else 0.0)
+            if t_s < begin_s or t_s >= end_s:
+                continue
+            x = predicted(core, int((T0_S + t_s) * NS), model, QUIET * every_s)
+            _ask(out, x, core, _where(way, t_s / step_s), _where(way, at_s / step_s))
+    return out
+
+
+def silenced(kind: str, error: str, every_s: int, says: bool, seed: int, hours: list[float]) -> dict[tuple[float, bool], Held]:
+    """The same, each report being the last one: by how many hours ago that is, and whether it goes then."""
+    out: dict[tuple[float, bool], Held] = defaultdict(Held)
+    for core, model, at_s, begin_s, _, step_s, way in reported(kind, error, every_s, says, seed, 3600.0 * max(hours)):
+        for hour in hours:
+            t_s = at_s + 3600.0 * hour
+            if at_s < begin_s or t_s / step_s >= len(way) - 1:
+                continue
+            x, true = predicted(core, int((T0_S + t_s) * NS), model, QUIET * every_s), _where(way, t_s / step_s)
+            _ask(out[hour, true[4] > 0.0], x, core, true, _where(way, at_s / step_s))
+    return out
+
+
+def reported(kind: str, error: str, every_s: int, says: bool, seed: int, longer_s: float = 0.0) -> Iterator[Reported]:
+    """The filter of one made way after each report; the way goes on for so long after the last."""
     rng = random.Random(zlib.crc32(f"{kind} {error} {every_s} {says} {seed}".encode()))
     klass = rng.choice(CLASSES.get(kind, ROAD))
     step_s = min(5.0, max(1.0, every_s / 30.0))
     stands_s = max(2.0 * every_s, rng.choice(STANDS_S)) if kind != "parked" else 0.0
-    way = way_of(kind, rng, stands_s, REPORTS * every_s, step_s)
+    way = way_of(kind, rng, stands_s, REPORTS * every_s + longer_s, step_s)
     errors, model = Errors(error, rng), _model(klass)
     core: Core | None = None
-    out = Held()
     begin_s = stands_s + BEGIN * every_s if kind != "parked" else 10.0 * every_s
-    end_s = min((len(way) - 1) * step_s, stands_s + REPORTS * every_s)
+    end_s = min((len(way) - 1) * step_s - longer_s, stands_s + REPORTS * every_s)
     at_s = 0.0
     while at_s < end_s:
         last = _where(way, at_s / step_s)
@@ -207,13 +267,8 @@ def judged(kind: str, error: str, every_s: int, says: bool, seed: int) -> Held:
         time_ns = int((T0_S + at_s) * NS)
         m = Measurement(time_ns, "d", "fix", lat, lon, r, 0.0, r, ve, vn, model.base_v, stated)
         core, _, _ = advance(core, m, model)
-        for k in range(ASKED):
-            t_s = at_s + every_s * (k / ASKED if k else 0.0)
-            if t_s < begin_s or t_s >= end_s:
-                continue
-            _ask(out, predicted(core, int((T0_S + t_s) * NS), model, QUIET * every_s), core, _where(way, t_s / step_s), last)
+        yield Reported(core, model, at_s, begin_s, end_s, step_s, way)
         at_s += every_s
-    return out
 
 
 def _where(way: list[Spot], at: float) -> Spot:
@@ -233,6 +288,7 @@ def _ask(out: Held, x: State, core: Core, true: Spot, last: Spot) -> None:
     out.inside += (x[11] * e * e - 2.0 * x[6] * e * n + x[4] * n * n) / det <= CHI2_95_2D
     out.followed += math.hypot(e, n) <= 60.0 + 0.7 * math.hypot(true[2] - last[2], true[3] - last[3])
     out.log_r += 0.25 * math.log(det * CHI2_95_2D**2)
+    out.log_way += math.log(max(math.hypot(true[2] - last[2], true[3] - last[3]), 1.0))
 
 
 _MODELS: dict[str, Model] = {}
@@ -256,11 +312,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--every", type=int, nargs="+", default=list(EVERY_S), metavar="S")
-    parser.add_argument("--kind", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--kind", nargs="+", choices=(*KINDS, *SILENT_KINDS))
     parser.add_argument("--error", nargs="+", choices=ERRORS, default=list(ERRORS))
     parser.add_argument("--least", type=int, default=25, metavar="N")
+    parser.add_argument("--silent", type=float, nargs="+", metavar="HOURS")
     parser.add_argument("--markdown", action="store_true", help="the table of docs/tracking.md")
     args = parser.parse_args()
+    args.kind = args.kind or [*KINDS, *(SILENT_KINDS if args.silent else ())]
+    if args.silent:
+        _silences(args.kind, args.error, args.every, args.seeds, args.silent)
+        return
     cells: dict[tuple[str, str, int, bool], Held] = defaultdict(Held)
     for kind in args.kind:
         for error in args.error:
@@ -278,6 +339,40 @@ def main() -> None:
             kind, error, every_s, says = key
             what = f"{kind:9s} {error:10s} {interval_text(every_s):>6s} {'speed' if says else '-':5s}"
             print(f"  {what}  {cells[key].text}  {cells[key].radius_m:8.0f}")
+
+
+def _silences(kinds: list[str], errors: list[str], everys: list[int], seeds: list[int], hours: list[float]) -> None:
+    """The table of ``--silent``."""
+    for goes in (True, False):
+        what = "goes then" if goes else "stands then"
+        print(f"| {what} | " + " | ".join(f"{interval_text(every)}, {hour:g} h" for every in everys for hour in hours) + " |")
+        print("|" + "---|" * (1 + len(everys) * len(hours)))
+        for kind in kinds:
+            cells = []
+            for every_s in everys:
+                found: dict[tuple[float, bool], Held] = defaultdict(Held)
+                for error, says, seed in itertools.product(errors, (False, True), seeds):
+                    for key, one in _silenced(kind, error, every_s, says, seed, tuple(hours)).items():
+                        found[key].add(one)
+                cells += [_silence_text(found[hour, goes]) for hour in hours]
+            print(f"| {kind} | " + " | ".join(cells) + " |", flush=True)
+        print()
+
+
+@functools.cache
+def _silenced(
+    kind: str, error: str, every_s: int, says: bool, seed: int, hours: tuple[float, ...]
+) -> dict[tuple[float, bool], Held]:
+    """``silenced``, asked once for both tables."""
+    return silenced(kind, error, every_s, says, seed, list(hours))
+
+
+def _silence_text(held: Held) -> str:
+    """Inside, radius in km, radius over the way since the last report."""
+    if not held.asked:
+        return "-"
+    inside = f"{held.inside / held.asked:.2f}".removeprefix("0")
+    return f"{inside} / {held.radius_m / 1000.0:.0f} / {math.exp((held.log_r - held.log_way) / held.asked):.1f}"
 
 
 def _print(title: str, cells: dict, pick, everys: list[int], *, markdown: bool) -> None:
