@@ -228,7 +228,10 @@ def judged(kind: str, error: str, every_s: int, says: bool, seed: int) -> Held:
     return out
 
 
-def silenced(kind: str, error: str, every_s: int, says: bool, seed: int, hours: list[float]) -> dict[tuple[float, bool], Held]:
+@functools.cache
+def silenced(
+    kind: str, error: str, every_s: int, says: bool, seed: int, hours: tuple[float, ...]
+) -> dict[tuple[float, bool], Held]:
     """The same, each report being the last one: by how many hours ago that is, and whether it goes then."""
     out: dict[tuple[float, bool], Held] = defaultdict(Held)
     for core, model, at_s, begin_s, _, step_s, way in reported(kind, error, every_s, says, seed, 3600.0 * max(hours)):
@@ -352,19 +355,11 @@ def _silences(kinds: list[str], errors: list[str], everys: list[int], seeds: lis
             for every_s in everys:
                 found: dict[tuple[float, bool], Held] = defaultdict(Held)
                 for error, says, seed in itertools.product(errors, (False, True), seeds):
-                    for key, one in _silenced(kind, error, every_s, says, seed, tuple(hours)).items():
+                    for key, one in silenced(kind, error, every_s, says, seed, tuple(hours)).items():
                         found[key].add(one)
                 cells += [_silence_text(found[hour, goes]) for hour in hours]
             print(f"| {kind} | " + " | ".join(cells) + " |", flush=True)
         print()
-
-
-@functools.cache
-def _silenced(
-    kind: str, error: str, every_s: int, says: bool, seed: int, hours: tuple[float, ...]
-) -> dict[tuple[float, bool], Held]:
-    """``silenced``, asked once for both tables."""
-    return silenced(kind, error, every_s, says, seed, list(hours))
 
 
 def _silence_text(held: Held) -> str:
