@@ -407,6 +407,7 @@ class Fold:
                             self._of(owner.operation).fix(owner, observation, time_ns, body.format, book)
                 case TagRead():
                     book.part = book.parts = book.parts + 1
+                    time_ns = min(time_ns, book.now_ns)  # nothing is read after it came in: its reader's clock is ahead
                     place = self._place(observation.device, time_ns)
                     for owner in self._owners(verdict, observation.epc):
                         self._of(owner.operation).tag_read(owner, observation, time_ns, place, book)

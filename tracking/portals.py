@@ -1,8 +1,11 @@
-"""Whether a track was where a tag of it was read while the read came in: a portal's clock that is behind parts no tag.
+"""Whether a track was where a tag of it was read: while the read came in, and on the way between the fixes about it.
 
 A read that its reader dates 20 s too early says that the tag was at the portal when its lorry was still 500 m before it.
 What comes in later than it is dated may be of any moment between; so it says that the tag is elsewhere only where the track
 was not at the reader at any of them.
+
+The first fix after a read says with the last one before it whether the receiver came through there: at its pace, and without
+a detour.  What stands where it stood before, to a few metres, was not carried to a gate and back: the goods went without it.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import bisect
 import math
 from itertools import pairwise
 
+from birddog.geo import distance_m
 from birddog.units import NS
 from tracking.anchor import near_en
 from tracking.measurement import Measurement
@@ -21,6 +25,12 @@ from tracking.track_state import LiveTrack
 BEHIND_S = 60.0
 #: Where the track is by now is asked so often between its newest fix and the receipt, s.
 EACH_S = 5.0
+
+#: A fix so long, s, about a read says whether it was there: it goes on from there no faster than so many times its own pace
+#: since the fix before, and starts no faster than AWAY_MPS; what stands where it stood says so for longer, s.
+READ_S, FASTER, AWAY_MPS, STOOD_S = 60.0, 1.5, 15.0, 3600.0
+#: A way by a reader is so many times as long at most as the straight one.
+DETOUR = 1.25
 
 #: A place of the way: e, n about the reader, and how well it is known (m²).
 Spot = tuple[float, float, float]
@@ -39,6 +49,43 @@ def came_by(live: LiveTrack, read: Measurement, newest: Core, model: Model, gate
     way = [*_fixes(live, read, until_ns), *_foretold(newest, read, model, until_ns)]
     r = max(read.r_ee, read.r_nn)
     return any(_nearest2(a, b) <= gate * (r + max(a[2], b[2])) for a, b in pairwise([*way[:1], *way]))
+
+
+def was_elsewhere(before: Measurement, read: Measurement, m: Measurement, *, first: bool) -> bool:
+    """Whether a fix soon after a read says that its receiver was not there.
+
+    Args:
+        before: the receiver's last fix before the read.
+        first: ``m`` is the next one.
+    """
+    gone_m, away_m, dt_s = apart_m(before, m), apart_m(read, m), (m.time_ns - read.time_ns) / NS
+    sure_m = _sure_m(read, m)
+    if first and dt_s <= STOOD_S and gone_m <= _sure_m(before, m) and min(away_m, apart_m(before, read)) > 2.0 * sure_m:
+        return True
+    return dt_s <= READ_S and away_m > sure_m + max(_pace_mps(before, m), AWAY_MPS) * dt_s
+
+
+def came_through(before: Measurement, read: Measurement, m: Measurement) -> bool:
+    """Whether a receiver came by a reader that read its tag, as the last fix before and the first after say."""
+    to_m, from_m, sure_m = apart_m(before, read), apart_m(read, m), _sure_m(read, m)
+    to_s, from_s = (read.time_ns - before.time_ns) / NS, (m.time_ns - read.time_ns) / NS
+    pace = max(_pace_mps(before, m), AWAY_MPS)
+    if min(to_s, from_s) > READ_S or to_m > sure_m + pace * to_s or from_m > sure_m + pace * from_s:
+        return False
+    return to_m + from_m <= 2.0 * sure_m + DETOUR * apart_m(before, m)
+
+
+def apart_m(one: Measurement, other: Measurement) -> float:
+    """How far apart two measurements are, m."""
+    return distance_m(lat1_deg=one.lat_deg, lon1_deg=one.lon_deg, lat2_deg=other.lat_deg, lon2_deg=other.lon_deg)
+
+
+def _pace_mps(before: Measurement, m: Measurement) -> float:
+    return FASTER * apart_m(before, m) / max(1.0, (m.time_ns - before.time_ns) / NS)
+
+
+def _sure_m(one: Measurement, other: Measurement) -> float:
+    return 3.0 * math.sqrt(max(one.r_ee, one.r_nn) + max(other.r_ee, other.r_nn))
 
 
 def _fixes(live: LiveTrack, read: Measurement, until_ns: int) -> list[Spot]:

@@ -30,7 +30,7 @@ from tracking.kernel import ALONE_S
 from tracking.looks import LookLog
 from tracking.measurement import Measurement
 from tracking.obeyed import merged_keys
-from tracking.portals import came_by
+from tracking.portals import apart_m, came_by, came_through, was_elsewhere
 from tracking.presets import UNSAID_S, Presets
 from tracking.ring import Step
 from tracking.running import Told
@@ -48,9 +48,6 @@ LONG_OFF_M = 1000.0
 SLOW_S = 10.0
 #: Messages after which it is known how often a device reports.
 LEARNT = 5
-#: A fix so long, s, after a read says whether it was there: it goes on from there no faster than so many times its own pace
-#: since the fix before, and starts no faster than AWAY_MPS.
-READ_S, FASTER, AWAY_MPS = 60.0, 1.5, 15.0
 
 
 class Tracker:
@@ -451,16 +448,20 @@ class Tracker:
     def _parted(
         self, live: LiveTrack, m: Measurement, outcome: Outcome, nis: float, newest: Core, model: Model, book: Book
     ) -> None:  # fmt: skip
-        """One event from the first read away from the track to the next that fits."""
-        s, allowed = live.state, self.allowed()
+        """One event from the first read away from the track to the next that fits; it is where the tag was read last."""
+        s, allowed, who = live.state, self.allowed(), _read_apart(live.state)
         gate = 0.0 if allowed is None else allowed.read_gate(self.presets.read_window_s, model.preset.gate)
-        if outcome == "refused" and nis >= gate and "parted" not in s.open_events:
+        if outcome == "refused" and nis >= gate and ("parted" not in s.open_events or who):
             if came_by(live, m, newest, model, max(gate, model.preset.gate), book.now_ns):
                 return
             lat, lon, _ = placed(newest, predicted(newest, newest.time_ns, model))
             away_m = distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
             text = f"tag parted from its track: read by {m.device}, {away_m:.0f} m from it"
-            s.open_events["parted"] = self._event(live, "parted", m, book, text)
+            if who:
+                on = msgspec.structs.replace(s.open_events["parted"], device=m.device, lat_deg=m.lat_deg, lon_deg=m.lon_deg)
+                s.open_events["parted"] = book.again(on, text)
+            else:
+                s.open_events["parted"] = self._event(live, "parted", m, book, text)
         elif outcome in ("used", "moved", "began") and "parted" in s.open_events:
             book.end(s.open_events.pop("parted"), m.time_ns)
 
@@ -468,22 +469,20 @@ class Tracker:
         """The next fix of a receiver after a read of its shipment's tag: whether it was where the reader stands.
 
         What has parted is told once, and its reads move nothing any more, nor what they moved since the fix before; that is
-        over when a fix comes from where a reader has just read it.
+        over when the first fix after a read says that it came by there.
         """
         read, s = live.newest_read(m.time_ns), live.state
-        if s.fixers != [m.device] or m.time_ns < s.ring.newest_ns:  # of several receivers those say more
+        if read is None or s.fixers != [m.device] or m.time_ns < s.ring.newest_ns:  # of several receivers those say more
             return
-        before = None if read is None else live.newest_fix(m.device, min(read.time_ns, m.time_ns - 1))
-        if read is None or before is None or read.time_ns <= before.time_ns or m.time_ns - read.time_ns > READ_S * NS:
+        before, last = (live.newest_fix(m.device, min(t, m.time_ns - 1)) for t in (read.time_ns, m.time_ns))
+        if before is None or last is None or read.time_ns <= before.time_ns:
             return
-        gone_m, apart_m = _apart_m(before, m), _apart_m(read, m)
-        sure_m = 3.0 * math.sqrt(max(m.r_ee, m.r_nn) + max(read.r_ee, read.r_nn))
-        going_mps = FASTER * gone_m / max(1.0, (m.time_ns - before.time_ns) / NS)
-        dt_s, who = (m.time_ns - read.time_ns) / NS, _read_apart(s)
-        if who == read.device and apart_m <= sure_m + going_mps * dt_s:
+        first, who = last.time_ns == before.time_ns, _read_apart(s)
+        if first and who == read.device and came_through(before, read, m):
             self._over(live, "parted", m, book)
-        elif not who and "parted" not in s.open_events and apart_m > sure_m + max(going_mps, AWAY_MPS) * dt_s:
-            text = f"tag parted from its track: read by {read.device}, {apart_m:.0f} m from where {m.device} says it is"
+        elif not who and "parted" not in s.open_events and was_elsewhere(before, read, m, first=first):
+            away_m = apart_m(read, m)
+            text = f"tag parted from its track: read by {read.device}, {away_m:.0f} m from where {m.device} says it is"
             s.open_events["parted"] = self._event(live, "parted", read, book, text)
             if live.mark(before.time_ns, read.time_ns, lambda one: one.device == read.device, "tag_read"):
                 self.retell(live, before.time_ns, book)
@@ -635,8 +634,11 @@ class Tracker:
         return self.told(live.row(now_ns, model, attributes, self.quiet_s), live, model)
 
     def told(self, row: Track, live: LiveTrack, model: Model) -> Track:
-        """A track's row, with where it may be instead: as looks have it, or those that were read beside it."""
-        row = self.log.told(row, live, model)
+        """A track's row, with where it may be instead: as looks have it, where its tag was read, or what was read beside it."""
+        row, s = self.log.told(row, live, model), live.state
+        if s.open_events and row.rival_lat_deg is None and (reader := _read_apart(s)):
+            lat, lon = s.open_events["parted"].lat_deg, s.open_events["parted"].lon_deg
+            row = msgspec.structs.replace(row, rival_lat_deg=lat, rival_lon_deg=lon, rival_hits=0, rival_device=reader)
         return self.companions.told(row, live, self.log.crowd) if live.state.passes else row
 
     def delete(self, live: LiveTrack, book: Book) -> None:
@@ -664,10 +666,6 @@ def _read_apart(s: TrackState) -> str:
     """The reader whose reads of a tag are known to be of a tag that has parted."""
     event = s.open_events.get("parted")
     return "" if event is None or event.device in s.fixers else event.device or ""
-
-
-def _apart_m(one: Measurement, other: Measurement) -> float:
-    return distance_m(lat1_deg=one.lat_deg, lon1_deg=one.lon_deg, lat2_deg=other.lat_deg, lon2_deg=other.lon_deg)
 
 
 def _away_km(core: Core, m: Measurement) -> float:
