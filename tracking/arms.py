@@ -19,13 +19,15 @@ import msgspec
 
 from birddog.geo import Plane
 from birddog.units import NS
+from tracking import hung
 from tracking.kernel import APART_MOST_M
 from tracking.measurement import Measurement
 
 #: A pair nearer to each other than this by two sigmas was together, one further off by two sigmas is apart, m.
 TOGETHER_M = 50.0
-#: So many times as far apart as before, and it is a lever arm; so often in a row not, and they go different ways.
-STEADY, BROKEN = 3, 2
+#: So many times as far apart as before, and it is a lever arm; so often in a row not, and they go different ways; more often is
+#: no more: what has come back goes along again as soon.
+STEADY, BROKEN, BREAKS = 3, 2, 4
 #: A distance may be off by so many sigmas and by this share of it (a train in a bend is shorter across) and be the same; while
 #: it is learnt by less: what goes away from it would seem to be a longer train each time.
 SIGMAS, BEND, LEARNING = 4.0, 0.3, 0.1
@@ -71,6 +73,7 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
         met: it was together with the first one; has_arm: it is steadily apart from it, and never was.
         lag_s: so many seconds further along the way of the first one it is, as one that was together with it; lags: how often.
         asked: how far away it is at its newest fix has been asked; settled: the track knows of its arm.
+        hold: the place that it says, to the digit; while it hangs there (``hung``) all else is as it was when it came there.
     """
 
     device: str
@@ -96,11 +99,27 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
     lags: int = 0
     asked: bool = False
     settled: bool = False
+    hold: hung.Hold | None = None
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it says its last place again while others have gone on."""
+        return self.hold is not None and self.hold.hung_ns > 0
+
+    @property
+    def heard_ns(self) -> int:
+        """When it was heard last, whatever it said."""
+        return self.time_ns if self.hold is None else max(self.time_ns, self.hold.hung_ns)
 
     @property
     def goes(self) -> bool:
         """Whether it is under way, as far as one can see."""
         return math.hypot(self.ve_mps, self.vn_mps) > 0.5
+
+    @property
+    def arm_m(self) -> float:
+        """How far from the first one it is for all that is known of it, m."""
+        return self.away_m if self.has_arm else 0.0
 
     @property
     def holds(self) -> bool:
@@ -120,6 +139,7 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
             return self.e, self.n
         way_m = abs(self.lag_s) * math.hypot(ve_mps, vn_mps)
         known = self.met and self.lags >= STEADY and LAG_LEAST_M < way_m <= APART_MOST_M and abs(self.lag_s) <= LAG_MOST_S
+        known = known and self.breaks < BROKEN  # what has left it is asked as any other is
         return (self.lag_s * ve_mps, self.lag_s * vn_mps) if known else None
 
 
@@ -138,24 +158,52 @@ def heard(receivers: Receivers, m: Measurement, ve_mps: float, vn_mps: float) ->
         ve_mps, vn_mps: how the track goes; its arms turn with it.
     """
     since_ns = m.time_ns - int(FORGOTTEN_S * NS)
-    if any(one.time_ns < since_ns and one.device != m.device for one in receivers):
+    if any(one.heard_ns < since_ns and one.device != m.device for one in receivers):
         lead = receivers[0]
-        receivers = tuple(one for one in receivers if one.time_ns >= since_ns or one.device == m.device)
+        receivers = tuple(one for one in receivers if one.heard_ns >= since_ns or one.device == m.device)
         if receivers[:1] != (lead,):  # arms are measured from the first one
             return ()
     old = of(receivers, m.device)
     if old is None:
         if len(receivers) >= MOST:
             return receivers
-        new = Receiver(m.device, m.time_ns, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn), *_stated(m))
-    elif m.time_ns <= old.time_ns:
+        new = Receiver(
+            m.device, m.time_ns, m.lat_deg, m.lon_deg, max(m.r_ee, m.r_nn), *_stated(m), hold=hung.held(None, m, 0.0)
+        )
+    elif m.time_ns <= old.heard_ns:
         return receivers
     else:
         new = _went_on(old, m)
+        if new.hold is not None and new.hold.count and _hangs(new, new.hold, receivers):
+            new = msgspec.structs.replace(old, hold=msgspec.structs.replace(new.hold, hung_ns=m.time_ns))
+            if old is receivers[0] and not old.hangs:  # the others went another way than a place that says nothing
+                receivers = (old, *(msgspec.structs.replace(one, breaks=0) for one in receivers[1:]))
+            return tuple(new if one is old else one for one in receivers)
+    receivers = tuple(one if one is old else _seen(one, old, new) for one in receivers)
     if not receivers or receivers[0].device != m.device:
-        new = _apart(receivers[0], new, ve_mps, vn_mps) if receivers else new
+        new = _apart(receivers[0], new, ve_mps, vn_mps) if receivers and not receivers[0].hangs else new
         return (*receivers, new) if old is None else tuple(new if one is old else one for one in receivers)
     return (new, *(_apart_since(receivers[0], new, one, ve_mps, vn_mps) for one in receivers[1:]))
+
+
+def _hangs(one: Receiver, hold: hung.Hold, receivers: Receivers) -> bool:
+    """Whether a receiver says its last place again while others have gone on."""
+    if hold.hung_ns:
+        return True
+    others = (other for other in receivers if other.device != one.device and not other.hangs)
+    return any(hung.hangs(hold, other, one.arm_m + other.arm_m) for other in others)
+
+
+def _seen(one: Receiver, old: Receiver | None, other: Receiver) -> Receiver:
+    """A receiver after another one's fix: whether that stood where this one says that it is, or passed there with it.
+
+    Args:
+        old: the other one before.
+    """
+    if one.hold is None:
+        return one
+    hold = hung.seen(one.hold, old, other, one.arm_m + other.arm_m, one.lag_s - other.lag_s)
+    return one if hold is one.hold else msgspec.structs.replace(one, hold=hold)
 
 
 def _stated(m: Measurement) -> tuple[float, float, float, float]:
@@ -167,16 +215,17 @@ def _went_on(old: Receiver, m: Measurement) -> Receiver:
     """A receiver after its next fix: its velocity is the one that it states, or that of the way between the two."""
     r, dt_s = max(m.r_ee, m.r_nn), (m.time_ns - old.time_ns) / NS
     ve, vn, r_v, slack_s = _stated(m)
+    e, n = _offset(old.lat_deg, old.lon_deg, m.lat_deg, m.lon_deg)
     if m.ve_mps is None or m.vn_mps is None:
-        e, n = _offset(old.lat_deg, old.lon_deg, m.lat_deg, m.lon_deg)
         if math.hypot(e, n) <= 5.0 + 3.0 * math.sqrt(old.r + r) and dt_s >= 1.0:  # it stands, as far as one can see
             r_v = (old.r + r) / dt_s**2 if dt_s < 10.0 else 0.0
             ve, vn = (e / dt_s, n / dt_s) if dt_s < 10.0 else (0.0, 0.0)
         else:
             ve, vn, r_v, slack_s = e / dt_s, n / dt_s, (old.r + r) / dt_s**2, dt_s / 2.0
+    hold = hung.held(old.hold, m, math.hypot(e, n) / dt_s)
     return msgspec.structs.replace(
         old, asked=False, gap_s=dt_s, time_ns=m.time_ns, lat_deg=m.lat_deg, lon_deg=m.lon_deg, r=r, ve_mps=ve, vn_mps=vn,
-        r_v=r_v, slack_s=slack_s,
+        r_v=r_v, slack_s=slack_s, hold=hold,
     )  # fmt: skip
 
 
@@ -242,7 +291,7 @@ def _asked(new: Receiver, e: float, n: float, r: float, went: tuple[float, float
     away_m = math.hypot(e, n)
     if sigma_m > VAGUE_M:  # too vague to learn from; but that they are further apart than any one thing is long may be seen
         far = away_m > APART_MOST_M + SIGMAS * sigma_m
-        return msgspec.structs.replace(new, asked=True, breaks=min(new.breaks + 1, 255)) if far else new
+        return msgspec.structs.replace(new, asked=True, breaks=min(new.breaks + 1, BREAKS)) if far else new
     new = msgspec.structs.replace(new, asked=True)
     if new.met:
         return _behind(new, e, n, sigma_m, went)
@@ -264,7 +313,7 @@ def _asked(new: Receiver, e: float, n: float, r: float, went: tuple[float, float
             met=new.met or (not new.has_arm and apart_m < TOGETHER_M - sure_m),
             has_arm=not new.met and (new.has_arm or (count >= STEADY and breaks == 0 and apart_m > TOGETHER_M + sure_m)),
         )  # fmt: skip
-    breaks = min(new.breaks + (new.count > 0), 255)
+    breaks = min(new.breaks + (new.count > 0), BREAKS)
     if not new.has_arm:
         return msgspec.structs.replace(
             new, e=e, n=n, var=var, course=course, away_m=away_m, count=1, breaks=breaks, met=new.met or near
@@ -279,7 +328,7 @@ def _behind(new: Receiver, e: float, n: float, sigma_m: float, went: tuple[float
     speed, room_m = math.hypot(*went), SIGMAS * sigma_m
     if speed < UNDER_WAY_MPS:
         near = math.hypot(e, n) <= TOGETHER_M + room_m
-        return msgspec.structs.replace(new, breaks=max(0, new.breaks - 1) if near else min(new.breaks + 1, 255))
+        return msgspec.structs.replace(new, breaks=max(0, new.breaks - 1) if near else min(new.breaks + 1, BREAKS))
     lag_s = (e * went[0] + n * went[1]) / speed**2
     across_m = math.hypot(e - lag_s * went[0], n - lag_s * went[1])
     same = new.lags == 0 or abs(lag_s - new.lag_s) * speed <= room_m
@@ -288,25 +337,26 @@ def _behind(new: Receiver, e: float, n: float, sigma_m: float, went: tuple[float
         return msgspec.structs.replace(
             new, lags=lags, lag_s=new.lag_s + (lag_s - new.lag_s) / lags, breaks=max(0, new.breaks - 1)
         )  # fmt: skip
-    new = msgspec.structs.replace(new, breaks=min(new.breaks + 1, 255))
+    new = msgspec.structs.replace(new, breaks=min(new.breaks + 1, BREAKS))
     return new if new.lags >= STEADY else msgspec.structs.replace(new, lags=1, lag_s=lag_s)
 
 
 def gone(receivers: Receivers, device: str, other: str) -> bool:
-    """Whether two receivers, one of them the first, have been seen to go different ways, and neither can be where the other is.
+    """Whether two receivers have been seen to go different ways, and neither can be where the other is.
 
+    Each is known by how it goes along with the first one: the one does and the other does not.
     Where each's fixes are so far from the other's that neither has come from there since, at any speed that it had, a track
     that takes both is pulled to and fro between them, ever faster, until everything fits it.
     """
     if not receivers or device == other:
         return False
-    lead, one = receivers[0], of(receivers[1:], device if other == receivers[0].device else other)
-    if one is None or one.breaks < BROKEN or lead.device not in (device, other):
+    first, second = of(receivers, device), of(receivers, other)
+    if first is None or second is None or (first.breaks < BROKEN) == (second.breaks < BROKEN) or first.hangs or second.hangs:
         return False
-    between_s = abs(one.time_ns - lead.time_ns) / NS
-    speed = max(math.hypot(lead.ve_mps, lead.vn_mps), math.hypot(one.ve_mps, one.vn_mps)) + UNDER_WAY_MPS
-    room_m = TOGETHER_M + REACH * speed * between_s + SIGMAS * math.sqrt(lead.r + one.r + LASTING_R)
-    return math.hypot(*_offset(lead.lat_deg, lead.lon_deg, one.lat_deg, one.lon_deg)) > room_m
+    between_s = abs(second.time_ns - first.time_ns) / NS
+    speed = max(math.hypot(first.ve_mps, first.vn_mps), math.hypot(second.ve_mps, second.vn_mps)) + UNDER_WAY_MPS
+    room_m = TOGETHER_M + REACH * speed * between_s + SIGMAS * math.sqrt(first.r + second.r + LASTING_R)
+    return math.hypot(*_offset(first.lat_deg, first.lon_deg, second.lat_deg, second.lon_deg)) > room_m
 
 
 def unsettled(receivers: Receivers) -> bool:
@@ -322,7 +372,7 @@ def settled(receivers: Receivers) -> Receivers:
 def is_heard(receivers: Receivers, time_ns: int) -> bool:
     """Whether the first one goes on reporting: then the track goes by it, and the others say how far they are from it."""
     lead = receivers[0]
-    return (time_ns - lead.time_ns) / NS <= GOES_ON * max(lead.gap_s, GOES_ON_S)
+    return not lead.hangs and (time_ns - lead.time_ns) / NS <= GOES_ON * max(lead.gap_s, GOES_ON_S)
 
 
 def without_lever(lever: tuple[float, float], m: Measurement) -> Measurement:

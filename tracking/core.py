@@ -129,7 +129,7 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
     def beside(self) -> bool:
         """Whether what the refused fixes are of may go along with the track: a receiver at the other end of a train."""
         rival, receivers = self.rival, self.receivers
-        if rival is None or not receivers:
+        if rival is None or not receivers or any(one.hangs and one.device in (rival.device, self.device) for one in receivers):
             return False
         # each is known by how it goes along with the first one: where neither is that, both must
         both = [arms.of(receivers[1:], device) for device in (rival.device, self.device) if device != receivers[0].device]
@@ -138,7 +138,7 @@ class Core(msgspec.Struct, frozen=True, gc=False, array_like=True):
     @property
     def may_be_beside(self) -> bool:
         """Whether two receivers may be at the two ends of one thing: nothing says otherwise yet."""
-        return any(one.may_be_beside for one in self.receivers[1:])
+        return any(one.may_be_beside and not one.hangs for one in self.receivers[1:])
 
     @property
     def eventful(self) -> bool:

@@ -264,9 +264,9 @@ class Deception(msgspec.Struct):
         if not used and agree < 2 and (last is None or _away_m(_place_at(source, time_ns), m) > FALSE_M):
             return leap  # it alone is false, or each says something else: no place to measure a distance from
         self._heard(live, source, m, not (source.beyond or held or "frozen" in source.events), book)
-        source.last, source.before = m, last
-        if held:
+        if held:  # no other place than its last one, and nobody's distance is measured from there
             return leap
+        source.last, source.before = m, last
         if len(sources.of) > 1:
             self.paired = True
             _drift(live, sources, source, m, ALARM if allowed is None else allowed.drift_alarm(), book)

@@ -564,6 +564,8 @@ class OperationFold:
         outcome = "refused" if held else "same" if false else tracker.measure(live, spoken, book, doubted=doubted)
         if outcome == "began" and (gone := state.gone.pop(owner.key, None)) is not None:
             tracker.returned(live, m, gone.time_ns, (gone.lat_deg, gone.lon_deg), book)
+        if outcome in ("beside", "refused") and live.hangs(device, tracker.model(live)):
+            outcome, held = "refused", True
         agree = live.agree(tracker.model(live)) if outcome == "refused" else 0
         leap = state.deception.fix(live, m, outcome, self.allowed(), book, agree=agree, held=held,
                                    top_mps=tracker.model(live).preset.max_speed_mps)  # fmt: skip

@@ -70,7 +70,7 @@ __all__ = [
 ]  # fmt: skip
 
 #: ``beside``: it moves nothing: it is where its receiver's arm has it, while the first receiver is heard; or it is where the
-#: track is, and its receiver is not believed yet.
+#: track is, and its receiver is not believed yet; or its receiver hangs (``hung``).
 Verdict = Literal["began", "used", "refused", "moved", "beside"]
 
 #: One sigma per axis of the velocity of a rival, of which nothing is known.
@@ -303,6 +303,9 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     if core is None:
         return _begin(m, model), "began", 0.0
     if m.here:
+        one = arms.of(core.receivers, m.device)
+        if one is not None and one.hangs:  # it was left there, as somebody knows
+            core = replace(core, receivers=())
         return _moved(core, m, _rival(core, m), model), "moved", math.inf
     if m.doubted:
         return _doubted(core, m, model)
@@ -311,12 +314,18 @@ def advance(core: Core | None, m: Measurement, model: Model) -> tuple[Core, Verd
     lever: tuple[float, float] | None = None
     if m.origin == "fix" and (core.receivers or core.device not in ("", m.device)):
         core = _received(core, m)
+        one = arms.of(core.receivers, m.device)
+        if one is not None and one.hold is not None and one.hangs:
+            if not one.hold.sure:  # it may have been left there
+                return _refused(replace(core, sides=None), m, model, math.inf)
+            rival = core.rival if core.rival is not None and core.rival.device != m.device else None
+            return replace(core, time_ns=m.time_ns, rival=rival), "beside", 0.0
         if arms.gone(core.receivers, core.device, m.device):  # what was two places in turn has become two ways
             return _refused(replace(core, sides=None), m, model, math.inf)
         arm = arms.of(core.receivers[1:], m.device)
         lever = None if arm is None else arm.lever(core.x[1], core.x[3])
         if arm is not None and lever is not None:
-            if arm.breaks:
+            if arm.breaks and not core.receivers[0].hangs:
                 return _refused(core, m, model, math.inf)
             m, base = arms.without_lever(lever, m), None
         if arms.unsettled(core.receivers):
@@ -412,12 +421,21 @@ def _refused(core: Core, m: Measurement, model: Model, nis: float) -> tuple[Core
     if not decides:
         return core, "refused", nis
     rival = _rival(core, m)
-    if core.fix_ns > rival.begun_ns and rival.device and gap_s < model.presets.reinit_s:
+    if core.fix_ns > rival.begun_ns and rival.device and gap_s < model.presets.reinit_s and not _yields(core, rival):
         return replace(core, rival=rival), "refused", nis
     # of a track of one or two fixes it is as likely that those were false; what anonymous evidence moved is moved back sooner
     if rival.hits >= min(model.presets.reinit_count, core.hits + 1, 2 if core.lent else core.hits + 1):
         return _moved(core, m, rival, model), "moved", nis
     return replace(core, rival=rival), "refused", nis
+
+
+def _yields(core: Core, rival: Rival) -> bool:
+    """Whether the receiver that the track follows hangs where it is, or was left there, and the rival's goes on."""
+    own, other = arms.of(core.receivers, core.device), arms.of(core.receivers, rival.device)
+    if own is None or not own.hangs or other is None or other.hold is None or other.hold.count:
+        return False
+    gone_m = distance_m(lat1_deg=rival.lat0_deg, lon1_deg=rival.lon0_deg, lat2_deg=rival.lat_deg, lon2_deg=rival.lon_deg)
+    return gone_m > arms.TOGETHER_M + 3.0 * math.sqrt(2.0 * rival.r)
 
 
 def _doubted(core: Core, m: Measurement, model: Model) -> tuple[Core, Verdict, float]:
@@ -477,13 +495,19 @@ def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
         time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, bank=bank, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
         bias=_lasting(m, core.noise, class_variance(m, model.preset), None if model.motion.engine is None else 0.0),
         hits=core.hits + 1, refused=core.refused,
-        receivers=core.receivers if core.receivers and m.device == core.receivers[0].device else (),
+        receivers=core.receivers if _stays_known(core, m) else (),
         spot_e=x[0], spot_n=x[2], moved_ns=m.time_ns, stay_e=x[0], stay_n=x[2],
         fixed=core.fixed or m.origin == "fix",
         device=m.device if m.origin == "fix" else core.device, fix_ns=m.time_ns if m.origin == "fix" else core.fix_ns,
         noise=core.noise, white=(*core.white[:2], 0.0, 0.0) if m.origin == "fix" and m.device == core.device else NO_WHITE,
         way=(0.0, 0.0, *core.way[2:5], 0.0, core.way[6]),
     )  # fmt: skip
+
+
+def _stays_known(core: Core, m: Measurement) -> bool:
+    """Whether a track that goes on at another place knows still how far its receivers are from the first one."""
+    own = arms.of(core.receivers, core.device)
+    return core.receivers[:1] != () and m.device == core.receivers[0].device or (own is not None and own.hangs)
 
 
 class Weighed(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ import msgspec
 from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackStatus, Value
 from birddog.units import NS
+from tracking.arms import of
 from tracking.company import Pass
 from tracking.dwell import stays
 from tracking.kept import packed, unpacked
@@ -575,6 +576,12 @@ class LiveTrack:
         """How many of its newest fixes were refused in a row and say one other place."""
         core = self.core(model)
         return 0 if core is None or core.rival is None else core.rival.hits
+
+    def hangs(self, device: str, model: Model) -> bool:
+        """Whether a receiver says its last place again while others of its shipment have gone on (``hung``)."""
+        core = self.core(model)
+        one = None if core is None else of(core.receivers, device)
+        return one is not None and one.hangs
 
     def newest_read(self, time_ns: int) -> Measurement | None:
         """The last read of its tag in the ring up to a time."""
