@@ -733,9 +733,6 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODERS = {kind: msgspec.msgpack.Decoder(body) for kind, body in ENTRY_BODIES.items()}
 
 
-_WITH_VERDICTS = (FrameBody, RefusalBody)
-
-
 def pack(body: Body) -> bytes:
     """MessagePack of an entry's body, the shortest: of a struct of 16 fields and more msgspec writes the long head of a map
     whatever it leaves out, and a map with another head than its fields have stands whole in the log (``birddog.record``).
@@ -761,7 +758,7 @@ def unpack(entry: Entry) -> Body:
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, RecursionError) as error:
         what = f"no entry is of kind {entry.kind!r}" if isinstance(error, KeyError) else str(error)
         raise JournalError(f"{entry.journal or 'the journal'}: entry {entry.seq} is damaged: {what}") from error
-    if isinstance(body, _WITH_VERDICTS) and len(body.verdicts) == 1 < len(body.observations):
+    if (type(body) is FrameBody or type(body) is RefusalBody) and len(body.observations) > 1 == len(body.verdicts):
         return msgspec.structs.replace(body, verdicts=body.verdicts * len(body.observations))
     return body
 

@@ -95,6 +95,8 @@ NEAR_DEG = 0.99 * IMPOSSIBLE_SLACK_M / 111_200.0
 #: The same of GOES_M: nearer than this it has not gone on.
 GOES_DEG = 0.98 * GOES_M / 111_700.0
 _M_PER_DEG2 = DEGREE_M**2
+#: What settles in the plane whether it is PASSED_M, m².
+_SURELY_STILL_M2, _SURELY_PASSED_M2 = 0.99 * PASSED_M * PASSED_M, 1.01 * PASSED_M * PASSED_M
 _NOT_TAKEN = frozenset(("same", "merged", "old", "waits"))
 
 
@@ -237,7 +239,7 @@ class Deception(msgspec.Struct):
         source = sources.of.get(m.device)
         if source is None:
             if len(sources.of) < SOURCES:
-                sources.of[m.device] = Source(m, None, m, m)
+                sources.of[m.device], live.source = Source(m, None, m, m), None
             return None
         last = source.last
         if last is not None and time_ns <= last.time_ns:
@@ -329,35 +331,27 @@ class Deception(msgspec.Struct):
         """The first fix of a track that there was not before."""
         self.tracks[track_id] = Sources({m.device: Source(m, None, m, m)})
 
-    def quiet(self, track_id: str, m: Measurement) -> Source | None:
+    def quiet(self, live: LiveTrack, m: Measurement) -> Source | None:
         """The receiver of a fix of which nothing is to be said, where it is its track's only one: ``passes`` takes it in."""
-        sources = self.tracks.get(track_id)
-        source = None if sources is None or len(sources.of) != 1 else sources.of.get(m.device)
-        if (source is None or source.events or source.trust < 1.0 or source.same or source.beyond or source.jammed_ns
-                or source.leap is not None):  # fmt: skip
-            return None
-        last, good, ve, vn = source.last, source.good, m.ve_mps, m.vn_mps
-        if last is None or good is None or m.time_ns <= last.time_ns:
-            return None
-        lat_deg, lon_deg, speeds = m.lat_deg, m.lon_deg, source.speeds
-        if lat_deg == last.lat_deg and lon_deg == last.lon_deg:
-            return None
-        if speeds is not None and speeds.sure >= UNSURE_SPEED:
-            return None
-        if ve is not None and vn is not None:
-            v2 = ve * ve + vn * vn
-            if v2 > 0.99 * ANY_MEANS_MPS**2:
+        source: Source | None = live.source
+        if source is None:
+            sources = self.tracks.get(live.state.track_id)
+            if sources is None or len(sources.of) != 1:
                 return None
-            if v2 < STANDS_MPS**2:
-                if source.stands:
-                    return None
-                leg = source.legs[-1] if source.legs else None
-                if leg is None or abs(lat_deg - leg.lat_deg) + abs(lon_deg - leg.lon_deg) > GOES_DEG:
-                    return None
-            elif source.legs:
-                return None
+            source = live.source = next(iter(sources.of.values()))
+        last, good = source.last, source.good
+        if (
+            source.events or source.trust < 1.0 or source.same or source.beyond or source.jammed_ns or source.leap is not None
+            or last is None or good is None or m.time_ns <= last.time_ns or m.device != last.device
+        ):  # fmt: skip
+            return None
+        lat_deg, lon_deg = m.lat_deg, m.lon_deg
         # so near to where it was, by the way along the meridian and the parallel, that nothing is impossible
-        return source if abs(lat_deg - good.lat_deg) + abs(lon_deg - good.lon_deg) < NEAR_DEG else None
+        if not 0.0 < abs(lat_deg - good.lat_deg) + abs(lon_deg - good.lon_deg) < NEAR_DEG or (
+            good is not last and lat_deg == last.lat_deg and lon_deg == last.lon_deg
+        ):  # fmt: skip
+            return None
+        return source if (m.vn_mps is None and source.speeds is None) or _speaks_true(source, m) else None
 
     def jammed(self, live: LiveTrack, device: str, time_ns: int, text: str, book: Book) -> None:
         """A receiver says that it is jammed, or spoofed: one event until it has been well for a while."""
@@ -365,6 +359,7 @@ class Deception(msgspec.Struct):
         source = sources.of.get(device)
         if source is None:
             source = sources.of[device] = Source()
+            live.source = None
         source.jammed_ns, source.well = max(time_ns, source.jammed_ns), 0
         if "jamming" not in source.events:
             place = (None, None) if source.last is None else (source.last.lat_deg, source.last.lon_deg)
@@ -375,6 +370,7 @@ class Deception(msgspec.Struct):
         track_id = live.state.track_id
         device = self.belied.get(track_id)
         sources = self.tracks.setdefault(track_id, Sources())
+        live.source = None  # there may be another one by now
         if device is not None and (doubt is None or doubt.device != device):
             del self.belied[track_id]
             _over(sources.of.setdefault(device, Source()), "belied", time_ns, book)
@@ -483,13 +479,13 @@ def _still(spot: Measurement, m: Measurement) -> bool:
     """
     lat_deg, lon_deg = m.lat_deg, m.lon_deg
     n, e = lat_deg - spot.lat_deg, lon_deg - spot.lon_deg
-    if (n * n + e * e) * _M_PER_DEG2 < 0.99 * PASSED_M * PASSED_M:  # a degree of longitude is no longer than one of latitude
+    if (n * n + e * e) * _M_PER_DEG2 < _SURELY_STILL_M2:  # a degree of longitude is no longer than one of latitude
         return True
     east = math.cos(math.radians(lat_deg))
     if east > 0.1 and -0.01 < n < 0.01 and -0.01 < e < 0.01:
         e *= east
         away2 = (n * n + e * e) * _M_PER_DEG2
-        if not 0.99 * PASSED_M * PASSED_M < away2 < 1.01 * PASSED_M * PASSED_M:
+        if not _SURELY_STILL_M2 < away2 < _SURELY_PASSED_M2:
             return away2 < PASSED_M * PASSED_M
     return distance_m(lat1_deg=spot.lat_deg, lon1_deg=spot.lon_deg, lat2_deg=lat_deg, lon2_deg=lon_deg) < PASSED_M
 
@@ -503,6 +499,22 @@ def _leaps(last: Measurement, m: Measurement) -> bool:
     """Whether nothing on wheels that stands at two fixes in a row got from one to the other."""
     away_m = _away_m((last.lat_deg, last.lon_deg), m)
     return away_m > _leg_m(last, m) and away_m > LEAP_MPS2 * ((m.time_ns - last.time_ns) / NS) ** 2
+
+
+def _speaks_true(source: Source, m: Measurement) -> bool:
+    """Whether nothing is to be said of the velocity of a fix either."""
+    ve, vn, speeds = m.ve_mps, m.vn_mps, source.speeds
+    if speeds is not None and speeds.sure >= UNSURE_SPEED:
+        return False
+    if ve is None or vn is None:
+        return True
+    v2 = ve * ve + vn * vn
+    if v2 > 0.99 * ANY_MEANS_MPS**2:
+        return False
+    if v2 >= STANDS_MPS**2:
+        return not source.legs
+    leg = source.legs[-1] if source.legs and not source.stands else None
+    return leg is not None and abs(m.lat_deg - leg.lat_deg) + abs(m.lon_deg - leg.lon_deg) <= GOES_DEG
 
 
 def passes(source: Source, m: Measurement) -> bool:

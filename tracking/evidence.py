@@ -36,21 +36,26 @@ LATE_NS = 45 * NS
 
 def of_fix(fix: Fix, time_ns: int, model: Model) -> Measurement:
     """The position and velocity of a fix, as its class of object has them where it does not say how good it is."""
-    said_m = fix.sigma_m
-    stated = said_m is not None and said_m >= 0.0
-    # a receiver that says 3,000 km (u-blox, all ones) knows as little as there is to know, not what its class usually does
-    if said_m is None or not stated:
-        sigma_m = _unstated_sigma_m(fix, model.preset.sigma_m)
-    else:
-        sigma_m = said_m if said_m < SIGMA_CEILING_M else SIGMA_CEILING_M
-    r_ee = r_nn = (sigma_m if sigma_m > SIGMA_FLOOR_M else SIGMA_FLOOR_M) ** 2
+    sigma_m, lat_deg, lon_deg, stated = fix.sigma_m, fix.lat_deg, fix.lon_deg, True
+    if sigma_m is None or not SIGMA_FLOOR_M < sigma_m < SIGMA_CEILING_M:
+        stated = sigma_m is not None and sigma_m >= 0.0
+        # a receiver that says 3,000 km (u-blox, all ones) knows as little as there is to know, not what its class usually does
+        if sigma_m is None or not stated:
+            sigma_m = _unstated_sigma_m(fix, model.preset.sigma_m)
+        else:
+            sigma_m = min(sigma_m, SIGMA_CEILING_M)
+        sigma_m = max(sigma_m, SIGMA_FLOOR_M)
+    r_ee = r_nn = sigma_m**2
     ve, vn = (None, None) if fix.speed_mps is None else _velocity(fix)
-    if (step_deg := rounded_deg(fix.lat_deg, fix.lon_deg)) > 0.0:
+    # nearly no latitude lies on a step: asked of each fix, so that it is one sum
+    if -ON_STEP_DEG <= lat_deg - round(lat_deg * SIXTH) / SIXTH <= ON_STEP_DEG and (
+        (step_deg := rounded_deg(lat_deg, lon_deg)) > 0.0
+    ):
         # it may lie anywhere in its cell; that is known of it, whether it states the rest or not
         r, stated = (step_deg * DEGREE_M) ** 2 / 12.0, True
-        r_ee, r_nn = r_ee + r * math.cos(math.radians(fix.lat_deg)) ** 2, r_nn + r
+        r_ee, r_nn = r_ee + r * math.cos(math.radians(lat_deg)) ** 2, r_nn + r
     return Measurement(
-        time_ns, sys.intern(fix.device), "fix", fix.lat_deg, fix.lon_deg, r_ee, 0.0, r_nn, ve, vn, model.base_v, stated
+        time_ns, sys.intern(fix.device), "fix", lat_deg, lon_deg, r_ee, 0.0, r_nn, ve, vn, model.base_v, stated
     )
 
 
@@ -59,10 +64,7 @@ def rounded_deg(lat_deg: float, lon_deg: float) -> float:
 
     By chance one in a million fixes lies on a step, and then says less than it might.
     """
-    # nearly all: asked of each fix, so that it is one sum
-    if not -ON_STEP_DEG <= lat_deg - round(lat_deg * SIXTH) / SIXTH <= ON_STEP_DEG or _on(lat_deg, lon_deg, ROUND):
-        return 0.0
-    return cell_deg(lat_deg, lon_deg)
+    return 0.0 if _on(lat_deg, lon_deg, ROUND) else cell_deg(lat_deg, lon_deg)
 
 
 def cell_deg(lat_deg: float, lon_deg: float) -> float:

@@ -166,19 +166,18 @@ class Fold:
         body = unpack(entry) if body is None else body
         s = self._state
         book = None
-        if type(body) is FrameBody and len(body.observations) == 1 and type(body.observations[0]) is Fix:
+        if type(body) is FrameBody and len(body.observations) == 1 and type(fix := body.observations[0]) is Fix:
             now_ns = entry.received_ns if entry.received_ns > s.now_ns else s.now_ns
             for fold in self._folds.values():
                 if fold.turns.idle_ns <= now_ns and not fold.idle(now_ns):
                     book = Book(entry.seq, s.now_ns, s.numbers)
                     self._pass_time(now_ns, book)
                     break
-            verdicts = body.verdicts
-            if len(verdicts) == 1 and not body.rejects and body.format != "ais":
-                mine = self._folds.get(verdicts[0].operation)
-                changes = None if mine is None else mine.usual.take(
-                    body.observations[0], body.format, verdicts[0], now_ns, entry.seq, s.numbers, book
-                )
+            verdicts, fmt = body.verdicts, body.format
+            if len(verdicts) == 1 and not body.rejects and fmt != "ais":
+                verdict = verdicts[0]
+                mine = self._folds.get(verdict.operation)
+                changes = None if mine is None else mine.usual.take(fix, fmt, verdict, now_ns, entry.seq, s.numbers, book)
                 if changes is not None:
                     s.now_ns = now_ns
                     return changes

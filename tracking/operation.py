@@ -48,7 +48,7 @@ from tracking.step import at_least, placed
 from tracking.track_state import LiveTrack, TrackState
 from tracking.tracker import Tracker
 from tracking.turns import Turns
-from tracking.usual import Usual
+from tracking.usual import Usual, usual
 from tracking.zones import Step
 
 #: AIS messages of what stands where it is: base stations and aids to navigation (ITU-R M.1371-5, table 46).
@@ -227,6 +227,7 @@ class OperationFold:
             self._state.clocks.forget(s.identities, book)
             self._state.visits.forget(s.track_id, book)
             self._state.deception.forget(s.track_id, book)
+            live.source = None
             self._state.batteries.forget(s.identities, book)
             for device in s.identities:
                 self._state.facts.pop(device, None)
@@ -354,17 +355,18 @@ class OperationFold:
         self.turns.end(book)
         for name in (decision.subject, decision.other):
             self.turns.came(self.tracker.tracks.get(name), book)
-        there = list(self.tracker.tracks)
+        there = dict(self.tracker.tracks)
         changed = decide(self.tracker, decision, number, book)
         self._expectations.forget()
-        for name in there:
+        for name, live in there.items():
             if name not in self.tracker.tracks:  # merged into another
+                live.source = None
                 self.turns.drop(name)
                 self._state.visits.forget(name, book)
                 self._state.deception.forget(name, book)
         known = self._directory.operations.get(self.operation)
-        for live in changed or ():
-            self._shown(live, book, waits=known is None or not known.closed)
+        for one in changed or ():
+            self._shown(one, book, waits=known is None or not known.closed)
         self._belied(book.now_ns, book)
         return changed is not None
 
@@ -452,7 +454,7 @@ class OperationFold:
         )  # fmt: skip
         if live.described == of:
             return
-        live.described = of
+        live.described, live.usual = of, None
         enrolled = self._enrolments.known(s, device)
         own = owner.key == s.key  # what was merged into another, or split off, keeps the name
         given = "" if not own else owner.name or (enrolled.name if enrolled is not None and self.operation == OPEN else "")
@@ -537,7 +539,7 @@ class OperationFold:
         if device not in s.fixers:
             s.fixers.append(device)
         self._describe(live, owner, device, fmt, fix.attributes.get("msg_type"))
-        live.usual = None if s.broadcast or s.klass == STATION else live.described
+        live.usual = usual(live, s.broadcast or s.klass == STATION)
         before = self._before(live, fix, fmt, book.now_ns)
         tracker.contact(live, device, book, reports=True)
         if device in state.facts:

@@ -29,6 +29,8 @@ _WIDE, _SAID = _ROW.size, _VALUES.size
 _LEAST, _PART = 3, 6
 #: So many kinds more than measurements there may be before those that are no more are forgotten.
 _SPARE = 16
+#: What became of a measurement with which a filter that runs went on.
+WAS_USED = 1.0
 
 #: The rows of a ring without any; never written.
 _NOTHING = bytearray()
@@ -137,10 +139,18 @@ class Ring:
 
     def append(self, m: Measurement, code: float = 0.0, nis: float = 0.0) -> None:
         """One that is the newest, and what became of it."""
-        time_ns, ve, vn, rows, n = m.time_ns, m.ve_mps, m.vn_mps, self._rows, self.n
+        ve, vn = m.ve_mps, m.vn_mps
         if ve is None or vn is None:
             ve, vn = 0.0, math.nan
         kind = m.device, m.origin, m.r_v, m.stated, m.here, m.doubted
+        self.put(kind, m.time_ns, m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn, ve, vn, code, nis)
+
+    def put(
+        self, kind: Kind, time_ns: int, lat_deg: float, lon_deg: float, r_ee: float, r_en: float, r_nn: float, ve: float,
+        vn: float, code: float, nis: float,
+    ) -> None:  # fmt: skip
+        """``append`` of what a measurement says; vn NaN where it states no velocity."""
+        rows, n = self._rows, self.n
         if kind == self._first:
             which = 0
         elif self._first is None:
@@ -153,7 +163,7 @@ class Ring:
                 rows.extend(bytes(_WIDE * max(_LEAST, n // _PART)))
             else:
                 rows = self._rows = bytearray(_WIDE * _LEAST)
-        _ROW.pack_into(rows, at, time_ns, m.lat_deg, m.lon_deg, m.r_ee, m.r_en, m.r_nn, ve, vn, which, code, nis)
+        _ROW.pack_into(rows, at, time_ns, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, which, code, nis)
         self.n, self.newest_ns = n + 1, time_ns
         if self._times_ns is not None:
             self._times_ns.append(time_ns)

@@ -47,16 +47,19 @@ from tracking.kernel import (
     unsaid,
 )
 from tracking.learnt import NOISE_DEVICES, DeviceNoise, DeviceNoises
-from tracking.measurement import Measurement
+from tracking.measurement import Measurement, Origin
 from tracking.motion import Bank
-from tracking.ring import Ring
+from tracking.ring import WAS_USED, Ring
 from tracking.sides import Sides
 
 _STATE, _FILTER, _SIX, _TWELVE = struct.Struct("14d"), struct.Struct("24d"), struct.Struct("6d"), struct.Struct("12d")
 _SEVEN = struct.Struct("7d")
 _TWO, _THREE, _FOUR = struct.Struct("2d"), struct.Struct("3d"), struct.Struct("4d")
 _EIGHT, _PLACED = struct.Struct("8d"), struct.Struct("16d")
-_STATED_SAME = STATED | SAME
+#: Of a fix of the receiver heard last, which has sides: so much, and more where it states how good it is.
+_STATED_SAME, _GOES_ON = STATED | SAME, SIDES | SAME
+_FIX: Origin = "fix"
+_NAN = math.nan
 #: NIS, then of the place lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn, and what is shown of P: p_ee, p_v_ee, p_v_en, p_nn,
 #: p_v_nn, where the rest is the same; and the row of what is shown.
 _TOLD = struct.Struct(f"d{8 * (TAIL - 15 + PLACE)}x2d8xd8x2d8xd32xd16x{8 * 6}xd24xd8x2d8xd")
@@ -276,10 +279,15 @@ class Running:
         """Whether a measurement is of the track's only receiver: of several, how far they are apart is asked first."""
         return not self.receivers and (m.device == self.last or not self.last)
 
-    def follow(self, m: Measurement) -> Told | None:
-        """Go on with a fix like nearly all: what it says then; None where it is no such fix, and nothing is changed."""
-        device, time_ns, model, r_ee, vn = m.device, m.time_ns, self.model, m.r_ee, m.vn_mps
-        if m.stated:
+    def follow(self, m: Measurement, into: Ring | None = None) -> Told | None:
+        """Go on with a fix like nearly all: what it says then; None where it is no such fix, and nothing is changed.
+
+        Args:
+            into: the ring at whose end it is to stand; None where it stands in one.
+        """
+        device, time_ns, model, r_ee, ve, vn = m.device, m.time_ns, self.model, m.r_ee, m.ve_mps, m.vn_mps
+        stated = m.stated
+        if stated:
             flags = _STATED_SAME if device == self.last else STATED
         elif r_ee == model.base:
             flags = SAME if device == self.last else 0
@@ -304,10 +312,12 @@ class Running:
                 table = motion.chances(dt_s)
         else:
             dt_s, table = 0.0, brought
+        if ve is None or vn is None:
+            ve, vn = 0.0, _NAN
+        lat_deg, lon_deg, r_en, r_nn = m.lat_deg, m.lon_deg, m.r_en, m.r_nn
         did = motion.follow(
-            row, motion.awake_from, table, brought, motion.kinds, dt_s, m.lat_deg, m.lon_deg, r_ee, m.r_en, m.r_nn,
-            m.ve_mps if vn is not None else 0.0, vn if vn is not None else math.nan, model.gate, model.base, model.base_v,
-            side_s, flags,
+            row, motion.awake_from, table, brought, motion.kinds, dt_s, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, model.gate,
+            model.base, model.base_v, side_s, flags,
         )  # fmt: skip
         if did != USED:
             if not did:
@@ -318,7 +328,9 @@ class Running:
                 self.stood_ns = self.moved_ns
             if did & LEFT:
                 self.moved_ns = time_ns
-        self.made, self._known, self.sided, self.last = None, True, True, device
+        self.made = None
+        if flags < _GOES_ON or not self._known:
+            self._known, self.sided, self.last = True, True, device
         self.time_ns = self.updated_ns = self.shown_ns = time_ns
         self.hits += 1
         if self.recent:
@@ -326,7 +338,11 @@ class Running:
         rival = self.rival
         if rival is not None and (time_ns - rival.time_ns > RIVAL_S * NS or rival.device in (device, "")):
             self.rival = None
-        return _TOLD.unpack_from(row, self._says)
+        told: Told = _TOLD.unpack_from(row, self._says)
+        if into is not None:
+            kind = device, _FIX, m.r_v, stated, False, False
+            into.put(kind, time_ns, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, WAS_USED, told[0])
+        return told
 
     def follow_all(self, ring: Ring, first: int, end: int) -> list[Told]:
         """``follow`` with the measurements of a ring from one to before another, ``STRETCH`` at most, as far as that goes: what

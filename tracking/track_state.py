@@ -32,7 +32,7 @@ from tracking.onward import LEAST_S as ONWARD_S
 from tracking.onward import goes_on, turns
 from tracking.past import Was, remember, wants, was
 from tracking.reach import leaves
-from tracking.ring import Ring, Step
+from tracking.ring import WAS_USED, Ring, Step
 from tracking.running import Running, Told, runs
 from tracking.step import Core, Model, Place, Verdict, advance, lasting, placed, predicted
 
@@ -52,6 +52,7 @@ KEPT_EACH = 16
 VERDICTS: tuple[Verdict, ...] = ("began", "used", "refused", "moved", "beside")
 _CODES = {verdict: float(i) for i, verdict in enumerate(VERDICTS)}
 _BEGAN, _USED, _MOVED_NOTHING = _CODES["began"], _CODES["used"], (_CODES["refused"], _CODES["beside"])
+assert _USED == WAS_USED, "as a filter that runs writes it"
 #: What is said of a measurement with which a rival took over.
 MOVED = _CODES["moved"]
 #: Not many more measurements than this are ever kept, whatever ``late_s`` says.
@@ -161,7 +162,8 @@ class LiveTrack:
     """A TrackState with the filters after each measurement of its ring."""
 
     __slots__ = (
-        "_cores", "_kept", "_place", "_runs", "base_ns", "described", "expected", "left", "running", "state", "steady", "usual",
+        "_cores", "_kept", "_place", "_runs", "base_ns", "described", "expected", "left", "running", "source", "state",
+        "states", "steady", "usual",
     )  # fmt: skip
 
     def __init__(self, state: TrackState):
@@ -186,8 +188,12 @@ class LiveTrack:
         self.steady: tuple[tuple[Any, ...], int, Any, float] | None = None
         #: What its name and class last followed from.
         self.described: tuple[Any, ...] | None = None
-        #: ``described`` when it last was so by a fix.
-        self.usual: tuple[Any, ...] | None = None
+        #: Of what is described as it was by its last fix: device, version of the registers, format, and whether it is public.
+        self.usual: tuple[str, int, str, bool] | None = None
+        #: Whether that was by what its device states of itself.
+        self.states = False
+        #: What ``deception`` knows of its receiver, where it has one; kept for its owner.
+        self.source: Any = None
         #: What left the ring at its old end with what became of it, and what was too late for it (None), where somebody notes
         #: all that was ever measured (``smoothed.Record``); else None.
         self.left: list[tuple[Measurement, Verdict | None]] | None = None
@@ -397,10 +403,9 @@ class LiveTrack:
         ):  # fmt: skip
             return None
         kept = None if n % KEPT_EACH or not n else running.packed()
-        told = running.follow(m)
+        told = running.follow(m, ring)
         if told is None:
             return None
-        ring.append(m, _USED, told[0])
         if n:
             cores[n - 1] = kept
         cores.append(None)

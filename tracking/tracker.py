@@ -66,7 +66,7 @@ class Tracker:
         self.log = LookLog(operation) if log is None else log
         #: What the alert budget allows this operation's rules; None: no budget, each rule keeps its threshold.
         self.allowed: Callable[[], Allowed | None] = lambda: None
-        self._models: dict[str, Model] = {}
+        self.models: dict[str, Model] = {}
         self.tracks: dict[str, LiveTrack] = {}
         self.by_key: dict[str, LiveTrack] = {}
         self.companions = Companions(self)
@@ -95,9 +95,9 @@ class Tracker:
     def model(self, live: LiveTrack) -> Model:
         """The motion model of a track."""
         klass = live.state.klass
-        found = self._models.get(klass)
+        found = self.models.get(klass)
         if found is None:
-            found = self._models[klass] = Model(preset=self.presets.of(klass), presets=self.presets, klass=klass)
+            found = self.models[klass] = Model(preset=self.presets.of(klass), presets=self.presets, klass=klass)
         return found
 
     def set_presets(self, presets: Presets) -> None:
@@ -106,7 +106,7 @@ class Tracker:
             live.freeze(self.model(live))
         self.presets = presets
         self.reinit_ns, self.sweep_ns = int(presets.reinit_s * NS), int(presets.sweep_s * NS)
-        self._models.clear()
+        self.models.clear()
 
     def set_back(self, now_ns: int) -> None:
         """It is earlier than was thought."""

@@ -83,31 +83,31 @@ class Usual:
         if live is None:
             owner = Owner(self._operation, key, "" if self._open else verdict.shipment, public)
             return self._begins(fix, time_ns, fmt, owner, now_ns, seq, numbers, book)
-        of, attributes = live.described, fix.attributes
-        if (
-            of is None or of is not live.usual or of[0] != device or of[1] != self._directory.version or of[3] != fmt
-            or of[2].public != public or of[4] != (attributes.get("msg_type") if attributes else None)
-        ):  # fmt: skip
-            return None
         s, lag = live.state, state.clocks.lags.get(device)
         ring = s.ring
         if (
-            s.status != "confirmed" or s.open_events or s.decided or not ring.n or s.due_ns <= now_ns
-            or (ring.kinds is not None and ring.has("tag_read"))
+            live.usual != (device, self._directory.version, fmt, public) or s.status != "confirmed" or s.open_events
+            or s.decided or not ring.n or s.due_ns <= now_ns or (ring.kinds is not None and ring.has("tag_read"))
             or ((lag is not RIGHT or now_ns - time_ns >= SMALL_NS) and not _is_in_time(lag, now_ns - time_ns, now_ns, s))
         ):  # fmt: skip
             return None
-        if attributes:  # said a second time on the long way they are the same
+        if fix.attributes:  # said a second time on the long way they are the same
+            if fix.attributes.get("msg_type") is not None:
+                return None
             self._turns.idle_ns = 0
-            for quantity, value in attributes.items():
+            for quantity, value in fix.attributes.items():
                 keep_fact(state.facts, device, quantity, value, time_ns, now_ns)
-        if (state.facts or of[5] is not None or of[6] or of[7] is not None) and not self._as_described(device, of):
-            return None
-        model = tracker.model(live)
+        if live.states or state.facts:
+            assert live.described is not None, "it is usual"
+            if not self._as_described(device, live.described):
+                return None
+        model = tracker.models.get(s.klass)
+        if model is None:
+            model = tracker.model(live)
         m = of_fix(fix, time_ns, model)
         if s.waiting or time_ns <= ring.newest_ns:
             return self._waits(live, m, now_ns, book)
-        source = state.deception.quiet(s.track_id, m)
+        source = state.deception.quiet(live, m)
         if source is None:
             return None
         before_ns, gap_s = s.contact_ns, s.gap_s
@@ -116,10 +116,11 @@ class Usual:
             s.gap_s = passed_s if gap_s == 0.0 else gap_s + 0.2 * (passed_s - gap_s)
         s.contacts += 1
         s.contact_ns = now_ns
-        if steady is not None and steady[0] is of and steady[1] == len(s.sources) and s.gap_s <= steady[3]:
+        if steady is not None and steady[0] is live.described and steady[1] == len(s.sources) and s.gap_s <= steady[3]:
             expected: Expected = steady[2]
         else:
-            expected = self._expectations.as_ever(live, of, now_ns)
+            assert live.described is not None, "it is usual"
+            expected = self._expectations.as_ever(live, live.described, now_ns)
         told = live.follow(m, model, tracker.reinit_ns) if now_ns - time_ns <= expected.coasts_ns else None
         if told is None:
             s.gap_s, s.contacts, s.contact_ns = gap_s, s.contacts - 1, before_ns
@@ -196,7 +197,7 @@ class Usual:
             live.described = (device, self._directory.version, owner, fmt, None, None, False, None, 1, 1, "")
         else:
             self._describe(live, owner, device, fmt)
-        live.usual = live.described
+        live.usual = usual(live, False)
         state.clocks.lags[device] = RIGHT
         model = tracker.model(live)
         m = of_fix(fix, time_ns, model)
@@ -262,6 +263,15 @@ class Usual:
             of[5] == facts.get("ship_name") and of[6] == ("ship_type" in facts) and of[7] == facts.get("msg_type")
             and self._state.batteries.quiet(device, facts.get("battery_level"))
         )  # fmt: skip
+
+
+def usual(live: LiveTrack, never: bool) -> tuple[str, int, str, bool] | None:
+    """What is as it was at the next fix that is like this one; ``never``: none of this track is."""
+    of = live.described
+    if of is None or never or of[4] is not None:
+        return None
+    live.states = of[5] is not None or of[6] or of[7] is not None
+    return intern(of[0]), of[1], of[3], of[2].public
 
 
 def _is_in_time(lag: Lag | None, behind_ns: int, now_ns: int, s: TrackState) -> bool:
