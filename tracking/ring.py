@@ -177,9 +177,9 @@ class Ring:
         """Say what became of one."""
         _BECAME.pack_into(self._rows, _WIDE * i + _SAID, code, nis)
 
-    def judge_all(self, i: int, code: float, nis: list[float]) -> None:
-        """The same became of those from one on: a code, and the NIS of each."""
-        rows = self.table[i : i + len(nis)]
+    @staticmethod
+    def judge_all(rows: Any, code: float, nis: list[float]) -> None:
+        """The same became of some of ``table``: a code, and the NIS of each."""
         rows[:, 9], rows[:, 10] = code, nis
 
     def all_became(self, i: int, code: float) -> list[int]:
@@ -196,8 +196,12 @@ class Ring:
     def steps(self, i: int) -> list[Step]:
         """What a step of a trail says of each from one on."""
         rows = self.table[i:]
-        kinds = [self._of(which) for which in rows[:, 8].tolist()]
         times_ns, codes, nis = rows.view(np.int64)[:, 0].tolist(), rows[:, 9].tolist(), rows[:, 10].tolist()
+        first = self._first
+        if self.kinds is None and first is not None:
+            device, origin = first[:2]
+            return [(time_ns, origin, device, code, one) for time_ns, code, one in zip(times_ns, codes, nis, strict=True)]
+        kinds = [self._of(which) for which in rows[:, 8].tolist()]
         return [(time_ns, kind[1], kind[0], code, one)
                 for time_ns, kind, code, one in zip(times_ns, kinds, codes, nis, strict=True)]  # fmt: skip
 

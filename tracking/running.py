@@ -3,6 +3,8 @@
 A ``Core`` is the same as a noun: it is made of a row only where somebody asks for it (a late measurement, a fix that is not
 like nearly all, a snapshot), and a row goes on from a Core to the last digit.  What of a filter is no number of the kernel's
 (times, counts, whose receiver was heard last) stands beside the row in words.
+
+Over 400 lines: every way into one row, on with it and out of it.
 """
 
 from __future__ import annotations
@@ -344,9 +346,12 @@ class Running:
             into.put(kind, time_ns, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, WAS_USED, told[0])
         return told
 
-    def follow_all(self, ring: Ring, first: int, end: int) -> list[Told]:
+    def follow_all(self, ring: Ring, table: Any, first: int, end: int) -> list[Told]:
         """``follow`` with the measurements of a ring from one to before another, ``STRETCH`` at most, as far as that goes: what
         the filter says after each, as far as a step of a trail says it.
+
+        Args:
+            table: that of the ring.
         """
         device, origin, r_v, stated, here, doubted = ring.kind(first)
         model, motion, base = self.model, self.motion, self.model.base
@@ -357,7 +362,7 @@ class Running:
         if not self._known and r_v != model.base_v:
             return []
         n = ring.alike(first, end)
-        rows = ring.table[first : first + n]
+        rows = table[first : first + n]
         if not stated and not (same := rows[:, 3] == base).all():
             n = int(same.argmin())
         motion.tidied()

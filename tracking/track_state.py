@@ -251,7 +251,7 @@ class LiveTrack:
             at -= 1
         core = unpacked(cores[at - 1]) if at else self.base
         running: Running | None = None  # a filter that runs from one to the next; ``core`` where it is None
-        k = at
+        k, table = at, ring.table
         while k < end:
             anew = told is not None and k >= first
             if k < len(cores) and cores[k] is not None and not anew:
@@ -266,7 +266,7 @@ class LiveTrack:
             if running is not None:
                 to = self._stretch(k, first, end) if anew or k < first else k + 1
                 if to - k > 1 and running.rival is None:
-                    says = running.follow_all(ring, k, to)
+                    says = running.follow_all(ring, table, k, to)
                 elif running.alone(m) and (one := running.follow(m)) is not None:
                     says = [one]
             if says:
@@ -284,7 +284,7 @@ class LiveTrack:
                 elif n == 1:
                     ring.judge(k, _USED, says[0][0])
                 else:
-                    ring.judge_all(max(k, stood), _USED, [one[0] for one in says[max(stood - k, 0) :]])
+                    ring.judge_all(table[max(k, stood) : k + n], _USED, [one[0] for one in says[max(stood - k, 0) :]])
             if told is not None and anew:
                 told += says
             k += n

@@ -530,20 +530,17 @@ class Tracker:
 
     def _retold(self, live: LiveTrack, steps: list[tuple[Step, Told, Measurement | None]], book: Book) -> bool:
         """``retell`` of some steps; whether a rival took over with one."""
-        s, took_over = live.state, False
+        s, took_over, points, seq, endless = live.state, False, book.points, book.seq, math.inf
+        track_id = s.track_id
         for (time_ns, origin, device, code, nis), told, withdrawn in steps:
             if withdrawn is not None:
                 self.withdraw(live, withdrawn, book)
                 continue
-            s.points += 1
+            s.points = nth = s.points + 1
             lat, lon, ve, vn, p_ee, p_en, p_nn = told[1:8]
-            book.points.append(
-                TrackPoint(
-                    track_id=s.track_id, seq=s.points, time_ns=time_ns, lat_deg=lat, lon_deg=lon, ve_mps=ve, vn_mps=vn,
-                    p_ee=p_ee, p_en=p_en, p_nn=p_nn, origin=origin, device=device,
-                    nis=nis if math.isfinite(nis) else None, believed_at=book.seq,
-                )
-            )  # fmt: skip
+            points.append(TrackPoint(
+                track_id, nth, time_ns, lat, lon, ve, vn, p_ee, p_en, p_nn, origin, device, nis if nis < endless else None, seq
+            ))  # fmt: skip
             if code == MOVED:
                 took_over = True
         return took_over
