@@ -138,8 +138,9 @@ LONG_S = 60.0
 #: By how much of its length a leg is missed, squared, is the mean of about so many, and taken to begin with this.
 LEG_MEMORY, LEG_MISS2 = 5.0, 0.04
 #: ``reach``: how fast it goes, squared, is the most that was seen, and nears what is slower by so much a fix at most, within
-#: about so long under way, s.  One fix brings so many times that and so much more at most, (m/s)²: it may be a false one's.
-FAST_KEEP, FAST_S, FASTER, FASTER_V2 = 1.0 / 30.0, 1800.0, 4.0, 100.0
+#: about so long under way, s.  One fix brings so many times that and so much more at most, (m/s)²: it may be a false one's;
+#: but not one that is so far from the one before, m: no false one is used that lies there.
+FAST_KEEP, FAST_S, FASTER, FASTER_V2, FASTER_M = 1.0 / 30.0, 1800.0, 4.0, 100.0, 10.0 * FALSE_SCALE_M
 #: It goes where its filter has it that this is more than its variance and so much, (m/s)².
 UNDER_WAY_V2 = 0.64
 #: What leaves a place leaves it at any moment alike; so much of that the region holds.
@@ -744,12 +745,16 @@ def rested(
     return False, spot_e, spot_n, stay_e + share * de, stay_n + share * dn, stay_s, (de * de + dn * dn) / 2.0
 
 
-def faster(fast2: float, went2: float, dt_s: float) -> float:
-    """How fast a thing goes, squared, after a fix by which it went at ``went2`` for so long; what stays says nothing of it."""
+def faster(fast2: float, went2: float, dt_s: float, far: float) -> float:
+    """How fast a thing goes, squared, after a fix by which it went at ``went2`` for so long; what stays says nothing of it.
+
+    Args:
+        far: how far the fix lies from the one before, m.
+    """
     if went2 <= LEG_MPS * LEG_MPS:
         return fast2
     if went2 > fast2:
-        return min(went2, FASTER * fast2 + FASTER_V2)
+        return went2 if far >= FASTER_M else min(went2, FASTER * fast2 + FASTER_V2)
     return fast2 + min(dt_s / FAST_S, FAST_KEEP) * (went2 - fast2)
 
 
@@ -791,7 +796,7 @@ def gone_on(
     went2 = ve * ve + vn * vn if says else known2 if dt_s < LEG_S else 0.0
     if left and dt_s >= LEG_S:
         went2 = max(went2, far * far / (dt_s * dt_s))
-    fast2 = faster(fast2, went2, dt_s)
+    fast2 = faster(fast2, went2, dt_s, far)
     off_now = left and not says and stood_s >= LONG_S and far >= LEG_MPS * dt_s > 0.0
     if dt_s < LEG_S:
         if off_now:

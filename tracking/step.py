@@ -41,6 +41,7 @@ from tracking.kernel import (
     OUTLIER_MOST,
     STOOD_S,
     WHITE_S,
+    faster,
     gone_on,
     lasting_share,
     rested,
@@ -491,6 +492,12 @@ def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
     """The Core that a rival takes over with its newest fix."""
     bank = adopted(moments(rival.bank, 0.0, any_motion()), model.motion)
     x, lat0, lon0 = moments(bank, 0.0, model.motion), rival.lat0_deg, rival.lon0_deg
+    # how fast it goes is told by what took over where that is several fixes, else by the way there where it was on its way
+    gap_s, went2, far = (m.time_ns - core.updated_ns) / NS, reach.known2(x), 0.0
+    if rival.hits == 1 and gap_s >= model.presets.reinit_s and core.moved_ns == core.updated_ns:
+        lat, lon, _ = placed(core, core.x)
+        far = distance_m(lat1_deg=lat, lon1_deg=lon, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
+        went2 = min(far / gap_s, ANY_MEANS_MPS) ** 2
     return Core(
         time_ns=m.time_ns, lat0_deg=lat0, lon0_deg=lon0, bank=bank, x=x, updated_ns=m.time_ns, first_ns=core.first_ns,
         bias=_lasting(m, core.noise, class_variance(m, model.preset), None if model.motion.engine is None else 0.0),
@@ -500,7 +507,7 @@ def _moved(core: Core, m: Measurement, rival: Rival, model: Model) -> Core:
         fixed=core.fixed or m.origin == "fix",
         device=m.device if m.origin == "fix" else core.device, fix_ns=m.time_ns if m.origin == "fix" else core.fix_ns,
         noise=core.noise, white=(*core.white[:2], 0.0, 0.0) if m.origin == "fix" and m.device == core.device else NO_WHITE,
-        way=(0.0, 0.0, *core.way[2:5], 0.0, core.way[6]),
+        way=(0.0, 0.0, *core.way[2:5], 0.0, faster(core.way[6], went2, gap_s, far)),
     )  # fmt: skip
 
 

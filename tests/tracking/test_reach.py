@@ -147,17 +147,29 @@ def _holds(row, e: float, n: float) -> bool:
 
 
 def test_how_fast_it_goes_is_the_most_that_was_seen_and_is_forgotten_slowly():
-    assert faster(0.0, 0.05, 60.0) == 0.0, "who drifts goes nowhere"
-    assert faster(400.0, 0.0, 60.0) == 400.0, "a stop says nothing of it"
-    assert faster(0.0, 90.0, 60.0) == 90.0 and faster(100.0, 400.0, 60.0) == 400.0
-    assert faster(0.0, 90_000.0, 60.0) == FASTER_V2, "one false fix is no aeroplane"
+    assert faster(0.0, 0.05, 60.0, 15.0) == 0.0, "who drifts goes nowhere"
+    assert faster(400.0, 0.0, 60.0, 0.0) == 400.0, "a stop says nothing of it"
+    assert faster(0.0, 90.0, 60.0, 570.0) == 90.0 and faster(100.0, 400.0, 60.0, 1200.0) == 400.0
+    assert faster(0.0, 2_500.0, 60.0, 3_000.0) == FASTER_V2, "one false fix is no aeroplane"
+    assert faster(0.0, 40_000.0, 1800.0, 360_000.0) == 40_000.0, "no false one is used so far away"
     slower = 400.0
     for _ in range(30):
-        slower = faster(slower, 100.0, 60.0)
+        slower = faster(slower, 100.0, 60.0, 600.0)
     assert 200.0 < slower < 220.0
     for _ in range(1800):
-        slower = faster(slower, 100.0, 1.0)
+        slower = faster(slower, 100.0, 1.0, 10.0)
     assert 130.0 < slower < 145.0, "by how long it is under way, where reports are close to each other"
+
+
+@pytest.mark.parametrize("mps", [90.0, 240.0])
+def test_what_takes_over_tells_how_fast_it_goes(mps):
+    """A parcel by air: what takes the track over after half an hour had no speed, though it was on its way already."""
+    model, core = Model(preset=Presets().of("lorry"), presets=Presets(), klass="lorry"), None
+    for t, e in ((0, 0.0), (1800, 2.0), (3600, 0.0), (5400, mps * 1800), (7200, mps * 3600)):
+        m = Measurement(T0 + t * NS, "d", "fix", 0.0, e / EAST_M, 25.0, 0.0, 25.0, stated=True)
+        core, _, _ = advance(core, m, model)
+    assert core is not None
+    assert at_most(core.x, core.way)[2] == pytest.approx(mps, rel=0.05)
 
 
 def test_what_stood_leaves_at_any_moment():
