@@ -409,6 +409,27 @@ class Deception(msgspec.Struct):
                     book.end(pair.event, book.now_ns)
 
 
+    def left(self, live: LiveTrack, book: Book) -> None:
+        """What was told of receivers that are not a track's any more, and of how far they are from those that are, is over."""
+        track_id, here = live.state.track_id, {*live.state.identities, *live.state.fixers}
+        sources = self.tracks.get(track_id)
+        if sources is None:
+            return
+        for device in [device for device in sources.of if device not in here]:
+            source = sources.of.pop(device)
+            for kind in list(source.events):
+                _over(source, kind, book.now_ns, book)
+            if self.speedless.get(device) == track_id:
+                del self.speedless[device]
+            if self.belied.get(track_id) == device:
+                del self.belied[track_id]
+        for key, pair in list(sources.pairs.items()):
+            if not set(key.split("\n")) <= here:
+                if pair.event is not None:
+                    _ends_drifts(sources, book.now_ns, book, pair.event.event_id)
+                del sources.pairs[key]
+
+
 def _tell(
     live: LiveTrack, source: Source, kind: str, device: str, time_ns: int, place: tuple[float | None, float | None], text: str,
     book: Book,

@@ -366,6 +366,7 @@ class OperationFold:
                 self._state.deception.forget(name, book)
         known = self._directory.operations.get(self.operation)
         for one in changed or ():
+            self._state.deception.left(one, book)
             self._shown(one, book, waits=known is None or not known.closed)
         self._belied(book.now_ns, book)
         return changed is not None

@@ -82,9 +82,7 @@ def split(
     for names in (s.identities, s.sources, s.fixers):
         if device in names:
             names.remove(device)
-    for kind in ("parted", "two_places", "contradicted"):
-        if kind in s.open_events:
-            book.end(s.open_events.pop(kind), book.now_ns)
+    _over(s, book)
     s.decided.append(Decided(number, "split", None, [state.key], [device], before))
     _go_along(s, made.state, [device])
     _withdrawn(tracker, live, theirs, book)
@@ -106,6 +104,7 @@ def unmerged(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tup
     state.contact_ns = max(state.contact_ns, s.contact_ns)
     for names in (s.identities, s.sources, s.fixers):
         names[:] = [name for name in names if name not in one.devices]
+    _over(s, book)
     s.decided.remove(one)
     state.decided = [old for old in state.decided if old.action not in OF_A_FIX]  # which of them stand is the other's to say
     _go_along(s, state, one.devices)
@@ -115,9 +114,18 @@ def unmerged(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tup
     theirs = [m for m in s.ring if m.device in one.devices or m in state.ring]
     _move(tracker, theirs, live, back)
     _as_before(live, one)
+    if (base := live.base) is not None and base.rival is not None and base.rival.device in one.devices:
+        live.rebase(_without(base, base.rival.device))
     _withdrawn(tracker, live, theirs, book)
     _retold(tracker, theirs, book, live, back)
     return True, f"{state.track_id} is a track of its own again", back
+
+
+def _over(s: TrackState, book: Book) -> None:
+    """What was told of how the receivers of a track fit each other is over: one of them is gone."""
+    for kind in ("parted", "two_places", "contradicted"):
+        if kind in s.open_events:
+            book.end(s.open_events.pop(kind), book.now_ns)
 
 
 def _later(then: TrackStatus, now: TrackStatus) -> TrackStatus:
