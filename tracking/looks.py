@@ -26,6 +26,7 @@ from birddog.areas import ring_contains
 from birddog.directory import OPEN
 from birddog.model import Track, TrackPoint, TrackStatus, Value
 from birddog.units import NS
+from tracking import transfer
 from tracking.alignment import righted
 from tracking.anchor import away_m, near_en, rotated, turn
 from tracking.area import ring_km2
@@ -242,6 +243,14 @@ class LookLog:
                 changed[track_id] = None
                 if (track_id, m.key) not in lent:
                     self._handed(live, next(rider for rider in riders if rider.track_id == track_id), m, look, book)
+            for track_id, other in transfer.over(tracker.tracks, tracker.model, item.before, crowd, riders):
+                suspects.add(track_id)
+                m = msgspec.structs.replace(_goes_on(look, other, other.x), device=f"{look.sensor} by {other.track_id}")
+                live = self._lend(tracker, item, track_id, m, "moved", told_book)
+                crowd = msgspec.structs.replace(crowd, belied={k: d for k, d in crowd.belied.items() if k != track_id})
+                changed[track_id] = None
+                if (track_id, m.key) not in lent:
+                    self._handed(live, next(rider for rider in riders if rider.track_id == track_id), m, look, book, other)
             fits[-1] = nis_of = dict(out.contacts)
         changed |= dict.fromkeys(self.unsettled(was))
         self.crowd = crowd
@@ -279,12 +288,21 @@ class LookLog:
         book.event("reacquired", self.operation, m.time_ns, end_ns=m.time_ns, track_ids=(track_id,), text=text,
                    device=look.sensor, lat_deg=m.lat_deg, lon_deg=m.lon_deg)  # fmt: skip
 
-    def _handed(self, live: LiveTrack, rider: Rider, m: Measurement, look: Look, book: Book) -> None:
-        """It is said when a receiver is on another vehicle than before."""
+    def _handed(
+        self, live: LiveTrack, rider: Rider, m: Measurement, look: Look, book: Book, other: Rider | None = None
+    ) -> None:  # fmt: skip
+        """It is said when a receiver is on another vehicle than before.
+
+        Args:
+            other: what reports from there, too.
+        """
         assert rider.said is not None
         gone_m = away_m(rider.said.lat_deg, rider.said.lon_deg, m.lat_deg, m.lon_deg)
         device = rider.said.fix.device
         text = f"{device} is on what {look.sensor} knows {gone_m:.0f} m from what it was on, and sees both: it was handed over"
+        if other is not None and other.said is not None:
+            text = (f"{device} goes along with {other.said.fix.device}, {gone_m:.0f} m from where {look.sensor} goes on seeing "
+                    f"what it was on: it was handed over")  # fmt: skip
         book.event("reacquired", self.operation, m.time_ns, end_ns=m.time_ns, track_ids=(live.state.track_id,), text=text,
                    device=device, lat_deg=m.lat_deg, lon_deg=m.lon_deg)  # fmt: skip
 
@@ -822,10 +840,10 @@ def _is_doubted(live: LiveTrack, crowd: Crowd, m: Measurement) -> bool:
     return doubt is not None and doubt.holds(m.device, m.time_ns) and not _vouched(live, m.device)
 
 
-def _goes_on(look: Look, c: Contact, x: State) -> Measurement:
+def _goes_on(look: Look, c: Contact | Rider, x: State) -> Measurement:
     """What a track whose receiver is belied goes on from: what looks have of it."""
     at = Core(time_ns=look.time_ns, lat0_deg=c.lat0_deg, lon0_deg=c.lon0_deg, bank=NOTHING, x=x, updated_ns=look.time_ns,
-              first_ns=c.first_ns)  # fmt: skip
+              first_ns=look.time_ns)  # fmt: skip
     lat, lon, x = placed(at, x)
     # a name of its own, behind that of a sighting of this look that the track was lent
     r_v = (x[8] + x[13]) / 2.0

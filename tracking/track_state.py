@@ -842,6 +842,10 @@ class LiveTrack:
         ring = self.state.ring
         return was(self.state.past, time_ns, list(itertools.islice(ring.places(ring.n, _MOVED_NOTHING), 2)), reach_s)
 
+    def places(self) -> list[tuple[int, float, float]]:
+        """What moved it, of its ring: (time, lat_deg, lon_deg)."""
+        return list(self.state.ring.places(self.state.ring.n, _MOVED_NOTHING))
+
     def freeze(self, model: Model) -> None:
         """Forget how the present filter came about: what is older is never run again (the model changes)."""
         self.base = self.core(model)

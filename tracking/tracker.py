@@ -269,7 +269,8 @@ class Tracker:
         """Tell of what took over once a late measurement was in its place: none of those that came in before it did."""
         model = self.model(live)
         for m, before, _ in live.taken_over(after_ns, int(self.presets.alarm_window_s * NS), model):
-            self._moved(live, m, before, model, book)
+            if m.origin != "sighting":  # what looks moved they have told of
+                self._moved(live, m, before, model, book)
 
     def _goes_on(self, live: LiveTrack, m: Measurement, book: Book) -> None:
         """A track begins at a contact that it fits: it is shown under that one's id, as one thing, which reports and so is no
