@@ -67,11 +67,12 @@ class Expectations:
 
     def as_ever(self, live: LiveTrack, described: tuple[object, ...], now_ns: int) -> Expected:
         """``of`` of a track of which no alert budget counts what is lost; where that stays so as long as it is described as it
-        is and reports at its pace, ``steady`` says so.
+        is and reports at its pace, ``steady`` says so, and to how many messages.
         """
         s, expected, live.steady = live.state, self.of(live, now_ns), None
-        if s.contacts >= LEARNT and s.gap_s <= self._usual_s and live.expected is not None:
-            live.steady = described, len(s.sources), expected, self._usual_s
+        if s.gap_s <= self._usual_s and live.expected is not None:
+            most = LEARNT if s.contacts < LEARNT else math.inf
+            live.steady = described, len(s.sources), expected, self._usual_s, most
         return expected
 
     def _is_nobodys(self, s: TrackState) -> bool:

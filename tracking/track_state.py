@@ -183,9 +183,9 @@ class LiveTrack:
         self._runs = False
         #: What its operation last found to be expected of it, and what that follows from; kept for its owner.
         self.expected: tuple[tuple[object, ...], Any] | None = None
-        #: The same of what reports at its pace: ``described``, how many sources it has, what is expected, and up to which
-        #: interval that is so (``expectations.as_ever``).
-        self.steady: tuple[tuple[Any, ...], int, Any, float] | None = None
+        #: The same of what reports at its pace: ``described``, how many sources it has, what is expected, up to which interval
+        #: that is so, and before how many messages (``expectations.as_ever``).
+        self.steady: tuple[tuple[Any, ...], int, Any, float, float] | None = None
         #: What its name and class last followed from.
         self.described: tuple[Any, ...] | None = None
         #: Of what is described as it was by its last fix: device, version of the registers, format, and whether it is public.

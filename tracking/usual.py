@@ -116,7 +116,10 @@ class Usual:
             s.gap_s = passed_s if gap_s == 0.0 else gap_s + 0.2 * (passed_s - gap_s)
         s.contacts += 1
         s.contact_ns = now_ns
-        if steady is not None and steady[0] is live.described and steady[1] == len(s.sources) and s.gap_s <= steady[3]:
+        if (
+            steady is not None and steady[0] is live.described and steady[1] == len(s.sources) and s.gap_s <= steady[3]
+            and s.contacts < steady[4]
+        ):  # fmt: skip
             expected: Expected = steady[2]
         else:
             assert live.described is not None, "it is usual"
@@ -204,7 +207,10 @@ class Usual:
         told = live.follow(m, model, tracker.reinit_ns)
         assert told is not None, "a first fix begins a track"
         state.deception.begins(s.track_id, m)
-        expected = self._expectations.of(live, now_ns)
+        if live.described is None:
+            expected = self._expectations.of(live, now_ns)
+        else:
+            expected = self._expectations.as_ever(live, live.described, now_ns)
         if not lifetime.is_as_ever(s, time_ns, expected, now_ns):  # so late that it coasts already
             book = Book(seq, now_ns, numbers) if book is None else book
             tracker.stepped(live, told, m, book)
@@ -234,8 +240,12 @@ class Usual:
         due_ns, coasts_ns = now_ns + expected.soonest_ns, time_ns + expected.coasts_ns + 1
         s.due_ns = due_ns = coasts_ns if coasts_ns < due_ns else due_ns
         lapses_ns = s.lapses_ns
-        if lapses_ns or (expected.ends and s.contacts < REGULAR):
-            s.lapses_ns = lapses_ns = lifetime.lapses_ns(s, time_ns, expected, self._tracker.presets)
+        if expected.ends and s.contacts < REGULAR:  # as ``lifetime.lapses_ns`` has it
+            ends_ns = now_ns + expected.ends_ns + 1
+            lost_ns = ends_ns if expected.interval_s is None else now_ns + expected.silent_ns + 1
+            s.lapses_ns = lapses_ns = coasts_ns, lost_ns, ends_ns
+        elif lapses_ns:
+            s.lapses_ns = lapses_ns = ()
         if s.may_wait or lapses_ns or due_ns < turns.prompt.due_ns.get(track_id, NEVER_NS):
             turns.enter_calm(s, may_still_wait=calm)
         attributes = self._attributes(live) if self._state.facts else {}
