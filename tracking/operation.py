@@ -669,8 +669,8 @@ class OperationFold:
         if place is not None:
             at = self.tracker.companions.read(live, at_place(place, time_ns, read.device, "tag_read"), self.tracker.log.crowd)
             m = live.read_by_others(at, read.rssi_dbm)
-            if m is not None and not live.read_lately(m, int(self.presets.read_window_s * NS)):
-                self.tracker.measure(live, m, book)
+            if m is not None:
+                self.tracker.read(live, m, book)
         self._shown(live, book)
         self._visited(live, time_ns, book)
 

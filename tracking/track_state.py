@@ -660,6 +660,14 @@ class LiveTrack:
         near = reversed(self.state.ring)
         return any(r.device == m.device and r.origin == m.origin and abs(r.time_ns - m.time_ns) < window_ns for r in near)
 
+    def read_then(self, m: Measurement, window_ns: int) -> Measurement | None:
+        """What stands in the ring for all reads of one reader within a window, which begins at the same moments whoever comes
+        first: in any order of arrival it is the first of them that was read.
+        """
+        window = m.time_ns // window_ns
+        return next((r for r in reversed(self.state.ring)
+                     if r.origin == m.origin and r.device == m.device and r.time_ns // window_ns == window), None)  # fmt: skip
+
     def felt_here(self, m: Measurement, model: Model) -> bool:
         """Whether a sensor felt the track where it stands already: how far apart they are is the same error each time, so
         that one which shakes for ever would draw what is parked to its own place.

@@ -184,6 +184,20 @@ class Tracker:
             self._read_elsewhere(live, m, book)
         return outcome
 
+    def read(self, live: LiveTrack, m: Measurement, book: Book) -> None:
+        """A reader has read the track's tag: the first such read of a window is its measurement, whichever comes in first."""
+        old = live.read_then(m, int(self.presets.read_window_s * NS))
+        if old is not None and old.time_ns <= m.time_ns:
+            return
+        if old is not None:
+            self.catch_up(live, book)
+            live.remove(old)
+            self.withdraw(live, old, book)
+            m = msgspec.structs.replace(m, doubted=old.doubted)
+        self.measure(live, m, book)
+        if old is not None and live.state.ring.newest_ns > m.time_ns:
+            self.retell(live, m.time_ns, book)
+
     def _into(self, live: LiveTrack, m: Measurement, book: Book, doubted: bool) -> Outcome:
         model, s = self.model(live), live.state
         if self.log.items:

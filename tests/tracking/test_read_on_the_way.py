@@ -16,14 +16,15 @@ EPC = "urn:epc:id:sgtin:0614141.107346.2017"
 RANGE_M = 10.0
 
 
-def told(journal, *, receiver, goods, portals, every_s: float, until_s: int, seed: int, ahead_s: float = 0.0):
+def told(journal, *, receiver, goods, portals, every_s: float, until_s: int, seed: int, ahead_s: float = 0.0,
+         late_s: float = 0.0):  # fmt: skip
     """The journal after a shipment's receiver and its goods, which carry a passive tag, went their ways.
 
     Args:
         receiver, goods: second -> (e, n), m; portals: {name: (e, n)}, which read what is within RANGE_M, five times a second.
-        every_s: between reports; ahead_s: how far the portals' clocks are ahead.
+        every_s: between reports; ahead_s: how far the portals' clocks are ahead; late_s: how much longer reads may take.
     """
-    j, rng, said = journal(exercise=False), random.Random(seed), []
+    j, rng, took, said = journal(exercise=False), random.Random(seed), random.Random(-seed), []
     j.add(0, Operation(operation="op"))
     j.add(0, Device(device="gps", klass="lorry", interval_s=every_s))
     for device in ("gps", EPC):
@@ -35,7 +36,8 @@ def told(journal, *, receiver, goods, portals, every_s: float, until_s: int, see
         t, (e, n) = k / 5.0, goods(k / 5.0)
         for name, at in portals.items():
             if (e - at[0]) ** 2 + (n - at[1]) ** 2 <= RANGE_M**2:
-                said.append((t + 0.3, TagRead(device=name, time_ns=T0 + round((t + ahead_s) * NS), epc=EPC)))
+                read = TagRead(device=name, time_ns=T0 + round((t + ahead_s) * NS), epc=EPC)
+                said.append((t + 0.3 + took.uniform(0.0, late_s), read))
     t = rng.uniform(0.0, every_s)
     while t < until_s:
         (e, n), time_ns = receiver(t), T0 + round(t * NS)
@@ -104,3 +106,21 @@ def test_the_newest_portal_that_read_the_goods_is_where_they_are(every_s, journa
     assert event.device == "p2" and "read by p2, 239" in event.text and event.end_ns is None
     [row] = j.now(2399.0)
     assert row.rival_device == "p2" and abs(HOME.en(lat_deg=row.rival_lat_deg, lon_deg=row.rival_lon_deg)[0] - 36_000.0) < 1.0
+
+
+@pytest.mark.parametrize("late_s", [2.0, 30.0])
+@pytest.mark.parametrize("every_s", [20.0, 60.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_reads_of_a_passage_in_any_order_are_one_measurement(seed, every_s, late_s, journal):
+    def way(t: float) -> tuple[float, float]:
+        return 9.0 * t, 2.0 * t
+
+    portals = {f"p{k}": way(200.0 * k + 3.0) for k in (1, 2, 3)}
+    rows, last_s = [], max(t for k in range(99) if (t := random.Random(seed).uniform(0.0, every_s) + k * every_s) < 700)
+    for late in (0.0, late_s):
+        j = told(journal, receiver=way, goods=way, portals=portals, every_s=every_s, until_s=700, seed=seed, late_s=late)
+        rows += j.now(last_s + 1.0)
+    one, other = rows
+    for name in ("lat_deg", "lon_deg", "ve_mps", "vn_mps", "p_ee", "p_en", "p_nn"):
+        assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-9, abs=1e-9), name
+    assert (one.hits, one.refused) == (other.hits, other.refused)
