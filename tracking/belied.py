@@ -75,6 +75,8 @@ LAPSES_S, LAPSES_LOOKS = 60.0, 5.0
 #: A doubt that is not settled holds fixes back for so many looks without the track at least, and for as many as would all miss
 #: it by bad luck once in a thousand times.
 HELD_LOOKS, BAD_LUCK = 4.0, 1e-3
+#: What came into view instead is confirmed when it was seen so often.
+FOUND_HITS = 3.0
 #: For so long without a look that shows the track a receiver that was belied stays so: where it says is its second place.
 UNSEEN_S = 1800.0
 #: So many of its fixes in a row where the track is, or looks that show something that goes where it says, and it is believed.
@@ -233,6 +235,11 @@ def is_two(c: Contact) -> bool:
     return c.apart > 0 and (c.odds < PARTED or is_new(c) or (c.apart > DOUBT_LOOKS and not c.misses))
 
 
+def parted(c: Contact) -> Contact:
+    """A shadow that is a contact of its own from a look on that shows something where its track's receiver says."""
+    return msgspec.structs.replace(c, of="", was=c.of, apart=0, misses=0, odds=-SEEN)
+
+
 def is_new(c: Contact) -> bool:
     """Whether a shadow was too seldom seen as one with its track to be anything without it."""
     return c.hits - c.apart < SAME_LOOKS
@@ -267,7 +274,12 @@ def doubt_of(c: Contact, said: Said, at: Place, claims: Claims, look: Look, v: t
 
 
 def _held_s(look: Look, gap_s: float) -> float:
-    return gap_s * max(HELD_LOOKS, math.ceil(math.log(BAD_LUCK) / math.log(1.0 - look.pd)))
+    return gap_s * waits_looks(look.pd)
+
+
+def waits_looks(pd: float) -> float:
+    """For so many looks something may be missed by bad luck, and then what they found again may be nobody yet."""
+    return max(HELD_LOOKS, math.ceil(math.log(BAD_LUCK) / math.log(1.0 - pd))) + FOUND_HITS / pd
 
 
 def after(
@@ -317,6 +329,11 @@ def after(
             and doubt.apart_m >= said.least_m):  # fmt: skip
         return msgspec.structs.replace(doubt, state="settled", lapse_ns=int(UNSEEN_S * NS))
     return doubt
+
+
+def doubted(doubt: Doubt) -> bool:
+    """Whether looks showed so often nothing where a receiver said that it was, that being near something once says nothing."""
+    return doubt.state == "settled" or (doubt.misses >= LOOKS_LEAST and doubt.odds > -PARTED)
 
 
 def looked_for(doubt: Doubt, dt_s: float, gap_s: float) -> bool:

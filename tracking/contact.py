@@ -13,6 +13,8 @@ from tracking.assign import Spot
 #: What has been seen beyond doubt may be where no look sees it (behind a house, in a tunnel, a sensor's blind minute): one
 #: thing in so many.
 HIDES = 1e-2
+#: Under this score a contact is dropped; a shadow with it is lost, and waits for what came into view since.
+DEAD = -2.0
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -64,6 +66,7 @@ class Contact(msgspec.Struct, frozen=True, gc=False, array_like=True):
         spot: where it last began to stay (lat_deg, lon_deg, variance per axis), and moved_ns: when it last left such a spot.
         of: the identified track of which it is the shadow (``belied``); then apart: looks in a row that saw it elsewhere than
             its track, the first at parted_ns; misses: those that saw nothing where that claims to be; odds: what they say.
+        was: the identified track of which it was the shadow until looks showed something where that claims to be.
     """
 
     name: str
@@ -94,3 +97,4 @@ class Contact(msgspec.Struct, frozen=True, gc=False, array_like=True):
     parted_ns: int = 0
     misses: int = 0
     odds: float = 0.0
+    was: str = ""

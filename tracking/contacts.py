@@ -28,7 +28,7 @@ from tracking import bank as banks
 from tracking.anchor import REANCHOR_M, away_m, frame, turn
 from tracking.assign import Pair, Spot, assign
 from tracking.bank import CONTACT, Bank
-from tracking.contact import HIDES, Contact, Look
+from tracking.contact import DEAD, HIDES, Contact, Look
 from tracking.crowd import SEEN_NS, Crowd, LookOutcome, Rider, ahead, moments, placed, state_of, updated
 from tracking.crowd_kernel import PAIR, compiled
 from tracking.places import Places, axes, ecef
@@ -36,8 +36,8 @@ from tracking.presets import Presets
 
 #: Variance of the velocity of a new contact, (m/s)² per axis.
 NEW_V = 150.0
-#: The score gains no more than MOST and starts at no less than LEAST; under DEAD a contact is dropped.
-MOST, LEAST, DEAD = 8.0, -1.5, -2.0
+#: The score gains no more than MOST and starts at no less than LEAST.
+MOST, LEAST = 8.0, -1.5
 #: One sighting says no more than this for what it is assigned to.
 GAIN_MOST = 8.0
 #: What has been seen beyond doubt may be where no look sees it (``HIDES``): each second of that the log-odds that it is still
@@ -80,6 +80,8 @@ def step(
         Pair(count + k, i, nis, log + base + rider.visible)
         for k, rider in enumerate(riders) for i, nis, log in rider.logs if nis <= p.sighting_gate and count + k not in riding
     ]  # fmt: skip
+    if any(c.of and c.score <= DEAD for c in contacts):  # one that looks lost has no sighting, but what they found since
+        possible = [pair for pair in possible if not contacts[pair.track].of or contacts[pair.track].score > DEAD]
     own = {(pair.track, pair.spot): pair for pair in possible if contacts[pair.track].of}
     possible = shadows.as_one(contacts, possible, theirs, own, riders, numbers) if own else possible + theirs
     if look.imagery and remembered:
@@ -118,14 +120,17 @@ def step(
         vague = pair is None and not c.imagery and spread[i] > LOST_M
         if c.score > DEAD and not vague:
             keep.append(i)
+        elif shadows.waits(c, look):
+            contacts[i] = shadows.lost(c)
+            keep.append(i)
         elif c.imagery:
             remembered.append(c)
     if any(rider.said is not None for rider in riders):
         keep = handed.over(crowd, contacts, keep, hit, riders, bank, mean, cov, look, gap_s, out)
     out.riders = [(riders[k - count].track_id, pair.spot, pair.nis) for k, pair in hit.items() if k >= count]
-    had = {c.of: c.hits for c in contacts if c.of and not c.apart and c.unseen >= shadows.NOBODY}  # looks that saw it as one
-    if any(c.of for c in contacts):
-        keep = stitching.refound(contacts, keep, hit, numbers, riders, mean, t)
+    had = {c.of: c.hits for c in contacts if c.of and not c.apart}  # looks that saw it as one
+    if any(c.of or c.was for c in contacts):
+        keep = stitching.refound(contacts, keep, hit, numbers, riders, mean, t, look.pd)
         stitching.gone_along(crowd, contacts, keep, hit, numbers, riders, mean, cov, out)
         keep, out.found = shadows.weighed(crowd, contacts, keep, hit, numbers, riders, mean, cov, look)
     doubts = shadows.doubts(crowd, out, contacts, mean, cov, hit, riders, look, gap_s)
@@ -136,10 +141,11 @@ def step(
         if explained:  # what looks say against them is the sensor's own doing
             doubts = {track_id: doubt for track_id, doubt in doubts.items() if track_id not in explained}
             out.found = [one for one in out.found if one[0] not in explained]
-            contacts = [msgspec.structs.replace(c, apart=0, misses=0, odds=0.0) if c.of in explained else c for c in contacts]
+            contacts = [msgspec.structs.replace(c, apart=0, misses=0, odds=0.0) if (c.of or c.was) in explained else c
+                        for c in contacts]  # fmt: skip
     keep = [i for i in keep if contacts[i].of not in doubts]  # who is doubted goes by the looks: it is its own shadow
     keep = stitching.found_again(contacts, keep, was, t)
-    for i, track_id in stitching.regained(contacts, keep, mean, riders, hit, count, t):
+    for i, track_id in stitching.regained(contacts, keep, mean, riders, hit, count, t, stitching.waits_ns(gap_s, look.pd)):
         last = next(rider.lasts[0] for rider in riders if rider.track_id == track_id)
         out.regained.append((track_id, contacts[i], state_of(mean[i], cov[i]), last))
         out.gone.append((contacts[i].name, track_id))
@@ -160,16 +166,24 @@ def step(
     taken = {pair.spot for pair in hit.values()}
     left = [i for i in range(len(spots)) if i not in taken] if begins else []
     begun_of = shadows.begun(contacts, riders, hit, count, doubts) if begins and belied.sees(look) else {}
+    parted_of = shadows.parted(crowd, doubts, hit, numbers) if begins else {}
     left += begun_of
+    left += parted_of
     if left:
         start = max(math.log(new / density), LEAST)
         bank = _grown(bank, r[left])
-        shadows.going(bank, spots, left, begun_of, riders)
+        shadows.going(bank, spots, left, begun_of | parted_of, riders)
         names = {c.name for c in contacts}
         for i in left:
             one = _begun(look, spots[i], start, gap_s, remembered, names)
             if i in begun_of:
                 one = msgspec.structs.replace(one, of=begun_of[i], hits=1 + had.get(begun_of[i], 0))
+                if not belied.is_new(one):
+                    one = msgspec.structs.replace(one, confirmed=True, score=MOST)
+            elif i in parted_of:
+                one = belied.parted(msgspec.structs.replace(
+                    one, of=parted_of[i], hits=belied.SAME_LOOKS, confirmed=True, score=MOST, proof=PROVEN
+                ))  # fmt: skip
             contacts.append(one)
             names.add(contacts[-1].name)
             out.born.append(contacts[-1].name)

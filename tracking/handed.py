@@ -20,7 +20,7 @@ from birddog.units import NS
 from tracking.anchor import frame, near_en, rotated, turn
 from tracking.assign import Pair
 from tracking.bank import Bank
-from tracking.belied import CLAIM_MPS, CLAIM_S, SAME_LOOKS, STANDS_MPS
+from tracking.belied import CLAIM_MPS, CLAIM_S, SAME_LOOKS, STANDS_MPS, doubted
 from tracking.contact import Contact, Look
 from tracking.crowd import STILL, Crowd, LookOutcome, Rider, state_of
 from tracking.engine import State
@@ -114,7 +114,7 @@ def over(
     places: list[There] | None = None
     for k, rider in enumerate(riders):
         said, i, doubt = rider.said, shadow_of.get(rider.track_id), crowd.belied.get(rider.track_id)
-        if said is None or not asked(said.fix, look.time_ns, gap_s) or (doubt is not None and doubt.state == "settled"):
+        if said is None or not asked(said.fix, look.time_ns, gap_s) or (doubt is not None and doubted(doubt)):
             continue
         if i is None:  # it is its own shadow, as long as looks and not its receiver say where it is
             if count + k not in hit or said.fix.time_ns <= said.used_ns:

@@ -451,7 +451,7 @@ class LookLog:
         widest = max((s.r_ee + s.r_nn for s in look.spots), default=0.0)
         found = []
         crowd = self.crowd if at is None else self.items[at].before
-        asked = crowd.belied.keys() | {c.of for c in crowd.contacts if c.of}
+        asked = crowd.belied.keys() | {c.of or c.was for c in crowd.contacts if c.of or c.was}
         for live in tracker.tracks.values() if among is None else among:
             model = tracker.model(live)
             core = live.core_at(look.time_ns, model)

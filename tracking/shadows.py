@@ -10,15 +10,17 @@ import numpy as np
 
 from birddog.units import NS
 from tracking import belied
-from tracking.anchor import frame, turn
+from tracking.anchor import frame, near_en, turn
 from tracking.assign import Pair, Spot
 from tracking.bank import Bank
 from tracking.belied import Doubt, Said
-from tracking.contact import HIDES, Contact, Look
+from tracking.contact import DEAD, HIDES, Contact, Look
 from tracking.crowd import Crowd, LookOutcome, Rider, state_of
 from tracking.engine import State
 from tracking.fitting import is_at
+from tracking.measurement import Measurement
 from tracking.registration import Registration
+from tracking.stitching import waits_ns
 
 #: What so many looks have missed (a log) that nothing else is known of is nothing.
 NOBODY = 2.0 * math.log(HIDES)
@@ -52,6 +54,16 @@ def as_one(
     return [pair for pair in possible if not contacts[pair.track].of or contacts[pair.track].apart] + list(best.values())
 
 
+def waits(c: Contact, look: Look) -> bool:
+    """Whether a shadow that looks have lost may be found again as what came into view near there (``stitching.refound``)."""
+    return bool(c.of) and not belied.is_new(c) and look.time_ns - c.seen_ns <= waits_ns(c.gap_s, look.pd)
+
+
+def lost(c: Contact) -> Contact:
+    """A shadow that waits: no sighting is its own any more."""
+    return msgspec.structs.replace(c, score=min(c.score, DEAD))
+
+
 def two_again(
     contacts: list[Contact], chosen: list[Pair], theirs: list[Pair], own: dict[tuple[int, int], Pair], numbers: dict[str, int]
 ) -> list[Pair]:
@@ -69,8 +81,8 @@ def two_again(
 
 
 def _others(
-    track_id: str, since_ns: int, crowd: Crowd, contacts: list[Contact], mean: np.ndarray, hit: dict[int, Pair],
-    riders: list[Rider], look: Look,
+    track_id: str, since_ns: int, crowd: Crowd, contacts: list[Contact], mean: np.ndarray, cov: np.ndarray,
+    hit: dict[int, Pair], riders: list[Rider], look: Look,
 ) -> belied.Others:  # fmt: skip
     """What a look has of the other tracks that have a receiver of their own, and whose shadow is where that says it is.
 
@@ -106,7 +118,23 @@ def _others(
             spots.add(its.spot)  # also of what turns, and is not where it would be by now: it is seen as one with its track
         elif belied.fits(claims, look.spots[its.spot]):
             spots.add(its.spot)
+    if fix is not None:
+        spots |= {pair.spot for i, pair in hit.items()
+                  if i < count and _was_elsewhere(contacts[i], mean[i], cov[i], fix, look.time_ns)}  # fmt: skip
     return belied.Others(frozenset(spots), tuple(unseen), stood, balance < 0)
+
+
+def _was_elsewhere(c: Contact, mean: np.ndarray, cov: np.ndarray, fix: Measurement, time_ns: int) -> bool:
+    """Whether a contact that looks know well was elsewhere when a receiver said where it is, so that this is not on it."""
+    if c.of or not c.confirmed or c.hits < belied.SAME_LOOKS or c.first_ns >= fix.time_ns:
+        return False
+    en, dt_s = near_en(c.lat0_deg, c.lon0_deg, fix.lat_deg, fix.lon_deg), (time_ns - fix.time_ns) / NS
+    if en is None:
+        return True
+    e, n = en[0] - float(mean[0]) + dt_s * float(mean[1]), en[1] - float(mean[2]) + dt_s * float(mean[3])
+    r = max(fix.r_ee, fix.r_nn) + float(cov[0, 0] + cov[2, 2]) / 2.0
+    r += dt_s * dt_s * (belied.CLAIM_MPS**2 + float(cov[1, 1] + cov[3, 3]) / 2.0)
+    return e * e + n * n > belied.NEAR_NIS * r
 
 
 def _claimed(said: Said, v: tuple[float, float], look: Look, registered: Registration | None) -> belied.Claims:
@@ -130,6 +158,7 @@ def weighed(
 ) -> tuple[list[int], list[tuple[str, Doubt, Contact | None, State]]]:  # fmt: skip
     """Who of the contacts is kept when the shadows have been weighed, and whom they belie."""
     left, found, registered = [], [], crowd.registered.get(look.sensor)
+    again = _again(crowd, contacts, keep, hit, numbers, riders, mean, cov, look)
     for i in keep:
         c = contacts[i]
         if not c.of:
@@ -143,24 +172,29 @@ def weighed(
             if c.apart or not look.spots:
                 left.append(i)
             continue
+        if again.get(c.of, i) != i:  # what it was before is seen on, and it nowhere
+            continue
         at, its, said = hit.get(i), hit.get(k) if k is not None else None, rider.said
         other = its is not None and (at is None or its.spot != at.spot)
         if at is None:
             # its track is seen elsewhere, where it begins anew; or nobody sees it, and it is nothing by itself
             if not c.apart and (other or c.unseen < NOBODY):
-                continue
+                if other or not waits(c, look):
+                    continue
+                contacts[i] = lost(c)
             left.append(i)
             continue
         lat, lon = frame(c.lat0_deg, c.lon0_deg).geodetic(float(mean[i, 0]), float(mean[i, 2]))
         place = belied.Place(lat, lon, float(cov[i, 0, 0] + cov[i, 2, 2]) / 2.0)
         v = float(mean[i, 1]), float(mean[i, 3])
         claims = _claimed(said, v, look, registered)
-        others = functools.partial(_others, c.of, 0, crowd, contacts, mean, hit, riders, look)
-        c = contacts[i] = belied.weighed(c, said, place, claims, at.spot, look, others)
+        others = functools.partial(_others, c.of, 0, crowd, contacts, mean, cov, hit, riders, look)
+        if i != again.get(c.of):  # else it is weighed already
+            c = contacts[i] = belied.weighed(c, said, place, claims, at.spot, look, others)
         if belied.is_two(c) and not belied.denied(c, said):
             if (its is not None and not other) or belied.is_new(c):  # what is seen is the track; or it was never one with it
                 continue
-            contacts[i] = msgspec.structs.replace(c, of="", apart=0)
+            contacts[i] = belied.parted(c)
         elif (doubt := belied.doubt_of(c, said, place, claims, look, v)) is not None:
             # a fix that was not believed has not moved its track, which goes on from itself where it is seen
             itself = said.fix.time_ns > said.used_ns and is_at(c, mean[i], cov[i], rider.lat0_deg, rider.lon0_deg, rider.x)
@@ -168,6 +202,40 @@ def weighed(
             continue
         left.append(i)
     return left, found
+
+
+def _again(
+    crowd: Crowd, contacts: list[Contact], keep: list[int], hit: dict[int, Pair], numbers: dict[str, int], riders: list[Rider],
+    mean: np.ndarray, cov: np.ndarray, look: Look,
+) -> dict[str, int]:  # fmt: skip
+    """What is a track's shadow once more: (track -> contact).
+
+    Looks showed something where its receiver claims to be, and the two were two; but they go on showing the one and nothing of
+    the other, which may have been a false sighting.
+    """
+    registered, now = crowd.registered.get(look.sensor), dict[str, int]()
+    one_with = {c.of for c in (contacts[i] for i in keep) if c.of and not c.apart and c.hits >= belied.SAME_LOOKS}
+    for i in keep:
+        c = contacts[i]
+        k = numbers.get(c.was) if c.was else None
+        rider = None if k is None else riders[k - len(contacts)]
+        if rider is None or rider.said is None or i not in hit or c.was in crowd.belied:
+            continue
+        its, said, at = hit.get(k) if k is not None else None, rider.said, hit[i]
+        if c.was in one_with:  # what looks see of its track by now is another thing
+            contacts[i] = msgspec.structs.replace(c, was="", apart=0, misses=0, odds=0.0)
+            continue
+        if its is not None and its.spot != at.spot:
+            contacts[i] = belied.parted(msgspec.structs.replace(c, of=c.was))
+            continue
+        lat, lon = frame(c.lat0_deg, c.lon0_deg).geodetic(float(mean[i, 0]), float(mean[i, 2]))
+        place = belied.Place(lat, lon, float(cov[i, 0, 0] + cov[i, 2, 2]) / 2.0)
+        claims = _claimed(said, (float(mean[i, 1]), float(mean[i, 3])), look, registered)
+        others = functools.partial(_others, c.was, 0, crowd, contacts, mean, cov, hit, riders, look)
+        c = contacts[i] = belied.weighed(c, said, place, claims, at.spot, look, others)
+        if c.apart and c.odds > 0.0 and c.was not in now:
+            contacts[i], now[c.was] = msgspec.structs.replace(c, of=c.was, was=""), i
+    return now
 
 
 def doubts(
@@ -194,7 +262,7 @@ def doubts(
             continue
         claims = _claimed(said, (rider.x[1], rider.x[3]), look, crowd.registered.get(look.sensor))
         spot = None if its is None else its.spot
-        others = functools.partial(_others, track_id, doubt.since_ns, crowd, contacts, mean, hit, riders, look)
+        others = functools.partial(_others, track_id, doubt.since_ns, crowd, contacts, mean, cov, hit, riders, look)
         after = belied.after(doubt, said, claims, spot, goes, look, gap_s, others)
         if after is not None:
             now[track_id] = after
@@ -209,6 +277,16 @@ def begun(
     return {
         hit[count + k].spot: rider.track_id for k, rider in enumerate(riders)
         if count + k in hit and rider.said is not None and rider.track_id not in have and rider.track_id not in doubts
+    }  # fmt: skip
+
+
+def parted(crowd: Crowd, doubts: dict[str, Doubt], hit: dict[int, Pair], numbers: dict[str, int]) -> dict[int, str]:
+    """Sightings of tracks that go by their own fixes again from this look on, so that what it shows is a contact: (sighting
+    -> track).
+    """
+    return {
+        hit[numbers[track_id]].spot: track_id for track_id, doubt in doubts.items()
+        if doubt.state == "left" and crowd.belied[track_id].state != "left" and numbers.get(track_id, -1) in hit
     }  # fmt: skip
 
 

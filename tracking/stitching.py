@@ -49,7 +49,7 @@ def found_again(contacts: list[Contact], keep: list[int], was: list[bool], t: in
             contacts[i] = msgspec.structs.replace(
                 new, name=contacts[j].name, first_ns=contacts[j].first_ns, hits=contacts[j].hits + new.hits,
                 proof=contacts[j].proof + new.proof,
-                dark=contacts[j].dark, imagery=contacts[j].imagery or new.imagery,
+                was=contacts[j].was, dark=contacts[j].dark, imagery=contacts[j].imagery or new.imagery,
             )  # fmt: skip
             keep = [k for k in keep if k != j]
     return keep
@@ -57,7 +57,7 @@ def found_again(contacts: list[Contact], keep: list[int], was: list[bool], t: in
 
 def regained(
     contacts: list[Contact], keep: list[int], mean: np.ndarray, riders: list[Rider], hit: dict[int, Pair], count: int,
-    t: int,
+    t: int, most_ns: int,
 ) -> list[tuple[int, str]]:  # fmt: skip
     """(contact, track): what looks alone carry and have lost is the contact that began near there since.
 
@@ -74,14 +74,17 @@ def regained(
         if i not in hit or not c.confirmed or c.of or c.imagery or c.hits > REGAINED_HITS:
             continue
         speed = _speed(mean[i])
-        pairs += [(i, rider.track_id) for rider in lost if any(goes_on_from(c, last, speed, t) for last in rider.lasts)]
+        pairs += [
+            (i, rider.track_id) for rider in lost
+            if any(goes_on_from(c, last, speed, t, REGAINED_NS if rider.said is None else most_ns) for last in rider.lasts)
+        ]  # fmt: skip
     one, other = Counter(i for i, _ in pairs), Counter(track_id for _, track_id in pairs)
     return [(i, track_id) for i, track_id in pairs if one[i] == 1 and other[track_id] == 1]
 
 
 def refound(
     contacts: list[Contact], keep: list[int], hit: dict[int, Pair], numbers: dict[str, int], riders: list[Rider],
-    mean: np.ndarray, t: int,
+    mean: np.ndarray, t: int, pd: float,
 ) -> list[int]:  # fmt: skip
     """A shadow that looks have lost, and its track where that is said to be, goes on as what came into view there since.
 
@@ -99,7 +102,7 @@ def refound(
         c = contacts[j]
         if riders[numbers[c.of] - len(contacts)].said is not None:
             last = Last(c.seen_ns, c.lat_deg, c.lon_deg, math.hypot(mean[j, 1], mean[j, 3]))
-            pairs += [(i, j) for i in new if goes_on_from(contacts[i], last, _speed(mean[i]), t, lost_ns(c.gap_s))]
+            pairs += [(i, j) for i in new if goes_on_from(contacts[i], last, _speed(mean[i]), t, waits_ns(c.gap_s, pd))]
     one, other = Counter(i for i, _ in pairs), Counter(j for _, j in pairs)
     for i, j in pairs:
         if one[i] == other[j] == 1:
@@ -141,6 +144,11 @@ def goes_on_from(c: Contact, last: Last, speed_mps: float, t: int, most_ns: int 
 def lost_ns(gap_s: float) -> int:
     """For so long what looks have lost may be what came into view; ``gap_s`` between them."""
     return max(REGAINED_NS, int(REGAINED_LOOKS * gap_s * NS))
+
+
+def waits_ns(gap_s: float, pd: float) -> int:
+    """The same of what has a receiver, which goes on saying another place: as long as looks may miss it by bad luck."""
+    return max(lost_ns(gap_s), int(belied.waits_looks(pd) * gap_s * NS))
 
 
 def _speed(mean: np.ndarray) -> float:
