@@ -50,8 +50,9 @@ ACCELERATION_MPS2, UNDER_WAY_MPS = 0.3, 3.0
 LASTING_R, CLOCK_S = 32.0, 0.5
 #: The first one is heard as long as no more than so many times its last interval has passed, which is at least this, s.
 GOES_ON, GOES_ON_S = 2.5, 5.0
-#: A clock is off by so much at most, s, and less than this along the way is none, m.
-LAG_MOST_S, LAG_LEAST_M = 30.0, 20.0
+#: A clock is off by so much at most, s, and less than this along the way is none, m, nor one that is not known by so many
+#: sigmas to be any.
+LAG_MOST_S, LAG_LEAST_M, LAG_SIGMAS = 30.0, 20.0, 3.0
 #: The variance of a velocity that nobody knows, per axis, (m/s)².
 UNKNOWN_V = 900.0
 #: What was seen to go at a speed may go so many times as fast between two fixes.
@@ -71,7 +72,8 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
         course: of the first one at that time, radians, NaN before it was under way; away_m: how far that is on average.
         count: how often it was as far away as before; breaks: how often in a row it was not.
         met: it was together with the first one; has_arm: it is steadily apart from it, and never was.
-        lag_s: so many seconds further along the way of the first one it is, as one that was together with it; lags: how often.
+        lag_s: so many seconds further along the way of the first one it is, as one that was together with it; lags: how often;
+            lag_var: how well that is known, s².
         asked: how far away it is at its newest fix has been asked; settled: the track knows of its arm.
         hold: the place that it says, to the digit; while it hangs there (``hung``) all else is as it was when it came there.
     """
@@ -97,6 +99,7 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
     has_arm: bool = False
     lag_s: float = 0.0
     lags: int = 0
+    lag_var: float = 0.0
     asked: bool = False
     settled: bool = False
     hold: hung.Hold | None = None
@@ -139,7 +142,8 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
             return self.e, self.n
         way_m = abs(self.lag_s) * math.hypot(ve_mps, vn_mps)
         known = self.met and self.lags >= STEADY and LAG_LEAST_M < way_m <= APART_MOST_M and abs(self.lag_s) <= LAG_MOST_S
-        known = known and self.breaks < BROKEN  # what has left it is asked as any other is
+        # what has left it is asked as any other is, and one whose lag may be none as well
+        known = known and self.breaks < BROKEN and self.lag_s**2 > LAG_SIGMAS**2 * self.lag_var
         return (self.lag_s * ve_mps, self.lag_s * vn_mps) if known else None
 
 
@@ -332,13 +336,16 @@ def _behind(new: Receiver, e: float, n: float, sigma_m: float, went: tuple[float
     lag_s = (e * went[0] + n * went[1]) / speed**2
     across_m = math.hypot(e - lag_s * went[0], n - lag_s * went[1])
     same = new.lags == 0 or abs(lag_s - new.lag_s) * speed <= room_m
+    var = (sigma_m / speed) ** 2
     if abs(lag_s) <= LAG_MOST_S and across_m <= room_m and same:
-        lags = min(new.lags + 1, MEMORY)
+        # the better known ones count more, and older ones less
+        share = max(new.lag_var / (new.lag_var + var), 1.0 / MEMORY) if new.lags else 1.0
         return msgspec.structs.replace(
-            new, lags=lags, lag_s=new.lag_s + (lag_s - new.lag_s) / lags, breaks=max(0, new.breaks - 1)
+            new, lags=min(new.lags + 1, MEMORY), lag_s=new.lag_s + share * (lag_s - new.lag_s),
+            lag_var=(1.0 - share) ** 2 * new.lag_var + share * share * var, breaks=max(0, new.breaks - 1),
         )  # fmt: skip
     new = msgspec.structs.replace(new, breaks=min(new.breaks + 1, BREAKS))
-    return new if new.lags >= STEADY else msgspec.structs.replace(new, lags=1, lag_s=lag_s)
+    return new if new.lags >= STEADY else msgspec.structs.replace(new, lags=1, lag_s=lag_s, lag_var=var)
 
 
 def gone(receivers: Receivers, device: str, other: str) -> bool:

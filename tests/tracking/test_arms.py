@@ -14,6 +14,8 @@ import pytest
 from birddog.geo import LocalFrame
 from birddog.model import Attachment, Device, Fix, Operation
 from birddog.units import NS
+from tracking import arms
+from tracking.measurement import Measurement
 
 T0 = 1_790_000_000 * NS
 HOME = LocalFrame(lat_deg=51.95, lon_deg=4.05)
@@ -263,3 +265,20 @@ def test_two_that_are_carried_apart_on_foot_have_parted(journal, klass, seed):
                 break
             room = math.hypot(1.4 * gone_s, 1.2 * gone_s)
     assert room < 160.0
+
+
+@pytest.mark.parametrize(("every", "known"), [(30, False), (4, True)])
+def test_a_clock_is_off_where_that_is_known(every, known):
+    """Three reports of the second one lie 2 s further on, by where the first one is taken to be by then: half a minute between
+    two reports leaves more open (any three were enough, and of 64 lorries with right clocks 16 had a `beside`, 4 now).
+    """
+    found: arms.Receivers = ()
+    for k in range(12):
+        for device, t, on_m in (("a", every * k, 0.0), ("b", every * (k + 0.5), 40.0)):
+            going_s = max(0.0, t - 5.0 * every)
+            lat, lon = HOME.geodetic(20.0 * going_s + (on_m if going_s else 0.0), 0.0)
+            m = Measurement(T0 + round(t * NS), device, "fix", lat, lon, 16.0, 0.0, 16.0, stated=True)
+            found = arms.heard(found, m, 20.0 if going_s else 0.0, 0.0)
+    one = arms.of(found, "b")
+    assert one is not None and one.met and one.lags > 3
+    assert (one.lever(20.0, 0.0) is not None) == known
