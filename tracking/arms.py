@@ -9,6 +9,8 @@ pnbruckner/ha-composite-tracker#32.
 How far apart they are is measured at each fix of the second from where the first one is by then, by its own two newest fixes
 (or what it states of its velocity), and where those lie too far back, from the way between them once the next is there; the
 track's filter, which such a pair pulls to and fro, is not asked.
+
+Over 400 lines: one noun, and what each next fix of it changes.
 """
 
 from __future__ import annotations
@@ -141,10 +143,15 @@ class Receiver(msgspec.Struct, frozen=True, gc=False, array_like=True):
         if self.has_arm:
             return self.e, self.n
         way_m = abs(self.lag_s) * math.hypot(ve_mps, vn_mps)
-        known = self.met and self.lags >= STEADY and LAG_LEAST_M < way_m <= APART_MOST_M and abs(self.lag_s) <= LAG_MOST_S
-        # what has left it is asked as any other is, and one whose lag may be none as well
-        known = known and self.breaks < BROKEN and self.lag_s**2 > LAG_SIGMAS**2 * self.lag_var
+        # what has left it is asked as any other is
+        known = self.knows_lag and self.breaks < BROKEN and LAG_LEAST_M < way_m <= APART_MOST_M
         return (self.lag_s * ve_mps, self.lag_s * vn_mps) if known else None
+
+    @property
+    def knows_lag(self) -> bool:
+        """Whether it is known to be some seconds along the way, and that by no chance."""
+        sure = self.lag_s**2 > LAG_SIGMAS**2 * self.lag_var
+        return self.met and self.lags >= STEADY and abs(self.lag_s) <= LAG_MOST_S and sure
 
 
 Receivers = tuple[Receiver, ...]
@@ -206,7 +213,8 @@ def _seen(one: Receiver, old: Receiver | None, other: Receiver) -> Receiver:
     """
     if one.hold is None:
         return one
-    hold = hung.seen(one.hold, old, other, one.arm_m + other.arm_m, one.lag_s - other.lag_s)
+    lag_s = (one.lag_s if one.knows_lag else 0.0) - (other.lag_s if other.knows_lag else 0.0)
+    hold = hung.seen(one.hold, old, other, one.arm_m + other.arm_m, lag_s)
     return one if hold is one.hold else msgspec.structs.replace(one, hold=hold)
 
 

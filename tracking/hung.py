@@ -32,7 +32,7 @@ STEPS, ON_STEP_DEG = (60.0, 600.0, 1e3, 6e3, 1e4, 6e4, 1e5), 6e-8
 THERE_M, STANDS_MPS = 50.0, 3.0
 #: Two were together where the one lies no further from the way of the other than this, m, 3 sigmas, what their clocks differ
 #: by, s, and what speeding up or slowing down at so many m/s² makes of it between two fixes, no further apart than this, s.
-BESIDE_M, CLOCKS_S, ACCELERATION_MPS2, SOON_S = 10.0, 1.0, 0.3, 60.0
+BESIDE_M, CLOCKS_S, ACCELERATION_MPS2, SOON_S = 5.0, 0.5, 0.3, 60.0
 #: What says so often again where it is gives the row up to what goes on.
 YIELDS = 3
 
