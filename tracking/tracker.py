@@ -648,9 +648,9 @@ class Tracker:
     def told(self, row: Track, live: LiveTrack, model: Model) -> Track:
         """A track's row, with where it may be instead: as looks have it, where its tag was read, or what was read beside it."""
         row, s = self.log.told(row, live, model), live.state
-        if s.open_events and row.rival_lat_deg is None and (reader := _read_apart(s)):
+        if s.open_events and not row.rival_device and (reader := _read_apart(s)):
             lat, lon = s.open_events["parted"].lat_deg, s.open_events["parted"].lon_deg
-            row = msgspec.structs.replace(row, rival_lat_deg=lat, rival_lon_deg=lon, rival_hits=0, rival_device=reader)
+            row = msgspec.structs.replace(row, rival_lat_deg=lat, rival_lon_deg=lon, rival_device=reader)
         return self.companions.told(row, live, self.log.crowd) if live.state.passes else row
 
     def delete(self, live: LiveTrack, book: Book) -> None:
