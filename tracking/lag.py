@@ -20,6 +20,8 @@ BEHIND_NS = 300 * NS
 SMALL_NS = 20 * NS
 #: So many messages in a row that are steadily behind are a clock's.
 STEADY = 3
+#: The same of one that is behind by less than BEHIND_NS: messages that take up to half a minute are alike now and then.
+STEADY_SMALL = 4
 #: Steady: within this of the one before.
 SAME_NS = 30 * NS
 #: The same of one that fell back by less than BEHIND_NS, for which so much is little.
@@ -86,7 +88,7 @@ class Lag(msgspec.Struct, frozen=True):
             return self.run >= STEADY and self.heard_ns - self.begun_ns >= STORE_RUN_NS
         if self.least_ns >= BEHIND_NS:
             return self.run >= STEADY
-        return self.run >= STEADY + 2 * self.spoilt and self.heard_ns - self.begun_ns >= RUN_NS
+        return self.run >= STEADY_SMALL + 2 * self.spoilt and self.heard_ns - self.begun_ns >= RUN_NS
 
     @property
     def is_small(self) -> bool:

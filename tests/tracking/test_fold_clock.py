@@ -343,11 +343,14 @@ def late(kind: str, t: float, k: int, rng: random.Random) -> float:
         return t + (61 if t > 1000 else 1)
     if kind == "slower and slower":
         return t + 1 + min(max(0, k - 50) * 3, 120)
+    if kind == "three alike by chance":
+        return t + {50: 25.0, 52: 25.3, 53: 24.8, 54: 12.0}.get(k % 97, 3.0)
     return t + (40 if k % 7 < 3 else 1)
 
 
-@pytest.mark.parametrize("every_s", [10, 60])
-@pytest.mark.parametrize("kind", ["any order", "kept", "slower from then on", "slower and slower", "some by a slow way"])
+@pytest.mark.parametrize("every_s", [10, 20, 60])
+@pytest.mark.parametrize("kind", ["any order", "kept", "slower from then on", "slower and slower", "some by a slow way",
+                                  "three alike by chance"])  # fmt: skip
 def test_what_comes_late_is_no_clock(kind, every_s, journal):
     for seed in range(2):
         j, rng = journal(), random.Random(seed)
