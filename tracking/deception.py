@@ -411,7 +411,8 @@ class Deception(msgspec.Struct):
 
     def left(self, live: LiveTrack, book: Book) -> None:
         """What was told of receivers that are not a track's any more, and of how far they are from those that are, is over."""
-        track_id, here = live.state.track_id, {*live.state.identities, *live.state.fixers}
+        live.source, track_id = None, live.state.track_id
+        here = {*live.state.identities, *live.state.fixers}
         sources = self.tracks.get(track_id)
         if sources is None:
             return

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from birddog.geo import LocalFrame
-from birddog.model import Attachment, Decision, Device, Fix, Operation
+from birddog.model import Attachment, Decision, Device, Fix, Operation, Placement, TagRead
 from birddog.units import NS
+from tracking.fold import Fold
 
 T0 = 1_790_000_000 * NS
 HOME = LocalFrame(lat_deg=52.0, lon_deg=4.0)
@@ -46,3 +47,29 @@ def test_what_was_told_of_a_receiver_that_leaves_is_over(journal, every, first, 
     assert [(e.kind, e.text) for e in said.happened(*KINDS) if e.end_ns is None] == []
     late_ns = T0 + (1210 + after_s) * NS
     assert [(e.kind, e.text) for e in said.happened(*KINDS) if e.start_ns > late_ns or (e.end_ns or 0) > late_ns + NS] == []
+
+
+def test_what_is_known_of_a_receiver_is_the_same_after_a_restart(journal):
+    """A crate that was only read was merged with a receiver's, undone, and merged again: nothing old is remembered."""
+    said, epc = journal(exercise=False), "urn:epc:id:sgtin:0614141.107346.2017"
+    said.add(0, Operation(operation="A"))
+    lat, lon = HOME.geodetic(0.0, 0.0)
+    said.add(0, Placement(device="gate", lat_deg=lat, lon_deg=lon, range_m=10.0))
+    for device, shipment in ((epc, "S1"), ("d", "S2")):
+        said.add(0, Attachment(device=device, shipment=shipment, operation="A", from_ns=T0))
+    said.say(1, TagRead(device="gate", time_ns=T0 + NS, epc=epc))
+    again, number, count = None, 0, 0
+    for t in range(10, 400, 10):
+        said.say(t, fix("d", t, 0.3 * t, 0.0))
+        if t in (100, 300):
+            of = {row.name: row.track_id for row in said.now(t)}
+            said.add(t + 1, Decision(action="merge", subject=of["S1"], other=of["S2"], by="anna"))
+            number = said.seq
+        elif t == 200:
+            said.add(t + 1, Decision(action="undo", subject=f"D{number}", by="anna"))
+            again, count = Fold.restore(said.fold.snapshot()), said.seq
+        if again is not None:
+            for entry in said.entries[count:]:
+                again.apply(entry)
+            count = said.seq
+            assert again.snapshot() == said.fold.snapshot(), t
