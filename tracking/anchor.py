@@ -8,11 +8,12 @@ which ``turn`` takes out again.
 from __future__ import annotations
 
 import functools
+from typing import Protocol
 
 from birddog.geo import LocalFrame, distance_m
 from tracking.kernel import REANCHOR_M, rotated, turn
 
-__all__ = ["BEYOND_M", "REANCHOR_M", "away_m", "frame", "near_en", "rotated", "turn"]
+__all__ = ["BEYOND_M", "REANCHOR_M", "Placed", "apart_m", "away_m", "frame", "near_en", "rotated", "turn"]
 
 #: A position further than this from the anchor is not converted: the plane folds over at a quarter of the Earth.
 BEYOND_M = 2_000_000.0
@@ -35,3 +36,17 @@ def near_en(lat0_deg: float, lon0_deg: float, lat_deg: float, lon_deg: float) ->
 def away_m(lat1_deg: float, lon1_deg: float, lat2_deg: float, lon2_deg: float) -> float:
     """``geo.distance_m`` of two places."""
     return distance_m(lat1_deg=lat1_deg, lon1_deg=lon1_deg, lat2_deg=lat2_deg, lon2_deg=lon2_deg)
+
+
+class Placed(Protocol):
+    """What says where it is, in degrees."""
+
+    @property
+    def lat_deg(self) -> float: ...
+    @property
+    def lon_deg(self) -> float: ...
+
+
+def apart_m(one: Placed, other: Placed) -> float:
+    """How far apart two things are, m."""
+    return away_m(one.lat_deg, one.lon_deg, other.lat_deg, other.lon_deg)

@@ -408,7 +408,6 @@ class Deception(msgspec.Struct):
                 if pair.event is not None:
                     book.end(pair.event, book.now_ns)
 
-
     def left(self, live: LiveTrack, book: Book) -> None:
         """What was told of receivers that are not a track's any more, and of how far they are from those that are, is over."""
         live.source, track_id = None, live.state.track_id

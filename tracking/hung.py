@@ -18,8 +18,9 @@ from typing import Protocol
 
 import msgspec
 
-from birddog.geo import DEGREE_M, Plane, distance_m
+from birddog.geo import DEGREE_M, Plane
 from birddog.units import NS
+from tracking import anchor
 from tracking.leap import LEAP_MPS2
 from tracking.measurement import Measurement
 
@@ -108,7 +109,7 @@ def seen(hold: Hold, before: Measured | None, m: Measured, apart_m: float, lag_s
     """
     if hold.stood or m.time_ns <= hold.since_ns:
         return hold
-    away_m = _away_m(hold, m)
+    away_m = anchor.apart_m(hold, m)
     sure_m = 3.0 * math.sqrt(hold.r + m.r) + apart_m
     if away_m <= THERE_M + sure_m:
         stands = math.hypot(m.ve_mps, m.vn_mps) < STANDS_MPS
@@ -132,11 +133,7 @@ def hangs(hold: Hold, other: Measured, apart_m: float) -> bool:
     """Whether a receiver says its last place again while another one has gone on."""
     if hold.stood or other.time_ns <= hold.since_ns or not (hold.yields or hold.sure):
         return False
-    return _away_m(hold, other) > THERE_M + apart_m + 3.0 * math.sqrt(hold.r + other.r)
-
-
-def _away_m(hold: Hold, m: Measured) -> float:
-    return distance_m(lat1_deg=hold.lat_deg, lon1_deg=hold.lon_deg, lat2_deg=m.lat_deg, lon2_deg=m.lon_deg)
+    return anchor.apart_m(hold, other) > THERE_M + apart_m + 3.0 * math.sqrt(hold.r + other.r)
 
 
 def _under_way(hold: Hold) -> bool:

@@ -14,9 +14,8 @@ import bisect
 import math
 from itertools import pairwise
 
-from birddog.geo import distance_m
 from birddog.units import NS
-from tracking.anchor import near_en
+from tracking.anchor import apart_m, near_en
 from tracking.measurement import Measurement
 from tracking.step import Core, Model, placed, predicted
 from tracking.track_state import LiveTrack
@@ -73,11 +72,6 @@ def came_through(before: Measurement, read: Measurement, m: Measurement) -> bool
     if min(to_s, from_s) > READ_S or to_m > sure_m + pace * to_s or from_m > sure_m + pace * from_s:
         return False
     return to_m + from_m <= 2.0 * sure_m + DETOUR * apart_m(before, m)
-
-
-def apart_m(one: Measurement, other: Measurement) -> float:
-    """How far apart two measurements are, m."""
-    return distance_m(lat1_deg=one.lat_deg, lon1_deg=one.lon_deg, lat2_deg=other.lat_deg, lon2_deg=other.lon_deg)
 
 
 def _pace_mps(before: Measurement, m: Measurement) -> float:

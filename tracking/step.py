@@ -198,7 +198,7 @@ def _off(core: Core, m: Measurement, z: Position, dt_s: float, motion: Motion) -
         faster = min(1.5, setoff.ROAD_MPS / max(math.hypot(core.way[0], core.way[1]), 1.0))
         ve, vn = core.way[0] * max(faster, 1.0), core.way[1] * max(faster, 1.0)
     elif core.stay_s > 0.0 and math.hypot(x[1], x[3]) < TURN_MPS:
-        stood_s = (core.updated_ns - (core.first_ns if core.moved_ns is None else core.moved_ns)) / NS
+        stood_s = core.stood_s
         begins = max(dt_s / (stood_s + dt_s), -math.expm1(-dt_s / LEAVES_S))
     else:
         return None

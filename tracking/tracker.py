@@ -18,6 +18,7 @@ import msgspec
 from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackPoint, Value
 from birddog.units import NS, iso_from_ns
+from tracking.anchor import apart_m
 from tracking.arms import TOGETHER_M, of
 from tracking.assign import Spot
 from tracking.book import Book
@@ -30,7 +31,7 @@ from tracking.kernel import ALONE_S
 from tracking.looks import LookLog
 from tracking.measurement import Measurement
 from tracking.obeyed import merged_keys
-from tracking.portals import apart_m, came_by, came_through, was_elsewhere
+from tracking.portals import came_by, came_through, was_elsewhere
 from tracking.presets import UNSAID_S, Presets
 from tracking.ring import Step
 from tracking.running import Told
