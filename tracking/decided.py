@@ -19,7 +19,7 @@ from tracking.book import Book, TakenFix
 from tracking.measurement import Measurement
 from tracking.obeyed import Decided
 from tracking.track_state import LiveTrack
-from tracking.tracker import Tracker
+from tracking.tracker import Tracker, read_apart
 
 #: Decisions of one track that can be undone.
 MOST = 100
@@ -54,8 +54,7 @@ def decide(tracker: Tracker, decision: Decision, number: int, book: Book) -> lis
     if decision.action == "merge":
         done, text = regrouped.merge(tracker, live, decision, number, book)
     elif decision.action == "split":
-        name = book.track_id(tracker.operation if live.state.public else OPEN)
-        done, text, made = regrouped.split(tracker, live, decision, number, name, book)
+        done, text, made = _split(tracker, live, decision, number, book)
     elif decision.action == "false_fix":
         done, m, text = _false(tracker, live, decision, number)
         if m is not None and done:
@@ -63,6 +62,8 @@ def decide(tracker: Tracker, decision: Decision, number: int, book: Book) -> lis
             book.fixes.append(TakenFix(tracker.operation, live.state.track_id, m.time_ns))
     else:
         done, m, text = _here(tracker, live, number)
+        if not done and read_apart(live.state) is not None:
+            done, text, made = _goods(tracker, live, decision, number, book)
     _again(tracker, live, m, done, book)
     _tell(tracker, decision, number, live.state.track_id, m, done, text, book)
     return [live] if made is None else [live, made]
@@ -153,6 +154,23 @@ def _false(tracker: Tracker, live: LiveTrack, decision: Decision, number: int) -
     live.remove(m)
     _kept(live, Decided(number, "false_fix", msgspec.structs.replace(m, here=False)))
     return True, m, f"the fix of {m.device}{when} is false"
+
+
+def _split(
+    tracker: Tracker, live: LiveTrack, decision: Decision, number: int, book: Book
+) -> tuple[bool, str, LiveTrack | None]:
+    name = book.track_id(tracker.operation if live.state.public else OPEN)
+    return regrouped.split(tracker, live, decision, number, name, book)
+
+
+def _goods(
+    tracker: Tracker, live: LiveTrack, decision: Decision, number: int, book: Book
+) -> tuple[bool, str, LiveTrack | None]:
+    """The goods are where a reader read their tag, and their receiver is not: it goes a way of its own."""
+    receivers = live.state.fixers
+    if len(receivers) != 1:
+        return False, f"{', '.join(receivers)} say otherwise: split off what was left behind", None
+    return _split(tracker, live, msgspec.structs.replace(decision, device=receivers[0]), number, book)
 
 
 def _here(tracker: Tracker, live: LiveTrack, number: int) -> _Answer:

@@ -11,16 +11,19 @@ from __future__ import annotations
 import msgspec
 
 from birddog.model import Decision, TrackStatus
+from birddog.units import iso_from_ns
 from tracking.book import Book
 from tracking.core import Core
 from tracking.measurement import Measurement
 from tracking.obeyed import Decided, merged_keys
 from tracking.ring import hook, unhook
 from tracking.track_state import LiveTrack, TrackState
-from tracking.tracker import Tracker
+from tracking.tracker import Tracker, read_apart
 
 #: What is decided of a receiver's fix.
 OF_A_FIX = ("false_fix", "take_over")
+#: What is told of receivers of one track that do not fit each other.
+QUARRELS = ("parted", "two_places", "contradicted")
 #: What a track with an identity is called the longer it waits.
 WAITS: tuple[TrackStatus, ...] = ("confirmed", "coasting", "silent")
 _DECODER, _CORES = msgspec.msgpack.Decoder(TrackState, dec_hook=unhook), msgspec.msgpack.Decoder(Core)
@@ -53,14 +56,16 @@ def merge(tracker: Tracker, live: LiveTrack, decision: Decision, number: int, bo
 def split(
     tracker: Tracker, live: LiveTrack, decision: Decision, number: int, name: str, book: Book
 ) -> tuple[bool, str, LiveTrack | None]:
-    """The receiver ``decision.device`` has a track of its own from now on.
+    """The receiver ``decision.device`` has a track of its own from now on; the last one may have where a reader says that the
+    goods went without it: they are there, where their tag was read last.
 
     Args:
         name: the new track's id.
     """
     s, device = live.state, decision.device
     others = [one for one in s.fixers if one != device]
-    if device not in s.fixers or not others:
+    read = None if others else read_apart(s)
+    if device not in s.fixers or not (others or read):
         why = "is no receiver of it" if device not in s.fixers else "is its only receiver"
         return False, f"{device or 'no device'} {why}", None
     theirs = [m for m in s.ring if m.device == device and m.origin == "fix"]
@@ -68,7 +73,7 @@ def split(
         return False, f"{device} has said nothing lately that could begin a track", None
     before = b""
     base = live.base
-    if base is not None and (alone := _without(base, device)) != base:
+    if read is None and base is not None and (alone := _without(base, device)) != base:
         before = msgspec.msgpack.encode(base)
         live.rebase(alone)
     key, called = _root(s, device), s.name or s.of or s.key
@@ -77,17 +82,24 @@ def split(
         identities=[device], sources=[device], fixers=[device], klass=s.klass, contact_ns=s.contact_ns, contacts=s.contacts,
         gap_s=s.gap_s, reports=True, broadcast=s.broadcast, public=s.public, status=s.status,
     )  # fmt: skip
+    if read is not None:  # all that is known of the way so far is the receiver's
+        state.base, state.past = live.saved().base, bytearray(s.past)
     made = tracker.add(state)
     _move(tracker, theirs, live, made)
+    if read is not None:
+        live.restart(None, [msgspec.structs.replace(read, here=True)])
+        s.reports, s.broadcast, s.slow, s.gap_s, s.lost, s.turns, s.stuck = False, False, False, 0.0, 0, None, None
+        s.contact_ns = min(s.contact_ns, read.time_ns)
     for names in (s.identities, s.sources, s.fixers):
         if device in names:
             names.remove(device)
-    _over(s, book)
-    s.decided.append(Decided(number, "split", None, [state.key], [device], before))
+    _over(s, book, ("two_places", "contradicted") if s.fixers and read_apart(s) else QUARRELS)
+    s.decided.append(Decided(number, "split", read, [state.key], [device], before))
     _go_along(s, made.state, [device])
     _withdrawn(tracker, live, theirs, book)
     _retold(tracker, theirs, book, live, made)
-    return True, f"{device} goes its own way as {name}", made
+    own = f"{device} goes its own way as {name}"
+    return True, own if read is None else f"it is where {read.device} read its tag at {iso_from_ns(read.time_ns)}; {own}", made
 
 
 def unmerged(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tuple[bool, str, LiveTrack | None]:
@@ -121,9 +133,9 @@ def unmerged(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tup
     return True, f"{state.track_id} is a track of its own again", back
 
 
-def _over(s: TrackState, book: Book) -> None:
+def _over(s: TrackState, book: Book, kinds: tuple[str, ...] = QUARRELS) -> None:
     """What was told of how the receivers of a track fit each other is over: one of them is gone."""
-    for kind in ("parted", "two_places", "contradicted"):
+    for kind in kinds:
         if kind in s.open_events:
             book.end(s.open_events.pop(kind), book.now_ns)
 
@@ -159,11 +171,17 @@ def unsplit(tracker: Tracker, live: LiveTrack, one: Decided, book: Book) -> tupl
     if one.keys[0] in merged_keys(live.state.decided):  # the receiver had been split off before, and merged into this one
         tracker.by_key[one.keys[0]] = live
     base = live.base
-    if one.state and base is not None:
+    theirs = list(other.state.ring)
+    if one.m is not None:
+        reads = [msgspec.structs.replace(m, here=False, doubted=True) for m in live.state.ring if m.origin == "tag_read"]
+        live.restart(other.base, [*theirs, *(m for m in reads if other.base_ns is None or m.time_ns > other.base_ns)])
+        live.state.past, live.state.gap_s = other.state.past, other.state.gap_s
+        tracker.parted_again(live, reads[-1] if reads else one.m, book)
+    elif one.state and base is not None:
         live.rebase(_with(base, _CORES.decode(one.state), one.devices[0]))
     _go_along(other.state, live.state, one.devices)
-    _give(tracker, list(other.state.ring), live)
-    _retold(tracker, list(other.state.ring), book, live)
+    _give(tracker, theirs, live)
+    _retold(tracker, theirs, book, live)
     live.state.decided.remove(one)
     live.state.decided += [old for old in other.state.decided if old not in live.state.decided]
     return True, f"{', '.join(one.devices)} feeds it again"

@@ -503,6 +503,10 @@ class Tracker:
             if live.mark(before.time_ns, read.time_ns, lambda one: one.device == read.device, "tag_read"):
                 self.retell(live, before.time_ns, book)
 
+    def parted_again(self, live: LiveTrack, read: Measurement, book: Book) -> None:
+        """Its tag has parted from its receiver, as it had before that was given a way of its own, which was undone."""
+        live.state.open_events["parted"] = self._event(live, "parted", read, book, f"tag parted from its track: read by {read.device}")
+
     def _event(self, live: LiveTrack, kind: str, m: Measurement, book: Book, text: str) -> Event:
         s = live.state
         return book.event(
@@ -679,6 +683,13 @@ def _read_apart(s: TrackState) -> str:
     """The reader whose reads of a tag are known to be of a tag that has parted."""
     event = s.open_events.get("parted")
     return "" if event is None or event.device in s.fixers else event.device or ""
+
+
+def read_apart(s: TrackState) -> Measurement | None:
+    """The newest read of a tag that has parted from the receivers of its track."""
+    reader = _read_apart(s)
+    read = s.reads.get(reader) if reader else None
+    return None if read is None else Measurement(read.time_ns, reader, "tag_read", read.lat_deg, read.lon_deg, read.r, 0.0, read.r)
 
 
 def _away_km(core: Core, m: Measurement) -> float:
