@@ -20,7 +20,8 @@ from tracking.measurement import Measurement
 from tracking.step import Core, Model, placed, predicted
 from tracking.track_state import LiveTrack
 
-#: A reader's clock is behind by so much at most, s: what was kept for longer is dated rightly.
+#: What a reader dates so many s too early, or hands in so many s after it happened, by a clock that is as far behind as it
+#: likes, is of a tag that was there; what was kept for longer is dated rightly.
 BEHIND_S = 60.0
 #: Where the track is by now is asked so often between its newest fix and the receipt, s.
 EACH_S = 5.0
@@ -36,18 +37,25 @@ Spot = tuple[float, float, float]
 
 
 def came_by(live: LiveTrack, read: Measurement, newest: Core, model: Model, gate: float, now_ns: int) -> bool:
-    """Whether the track was at a read's place between the read's time and its receipt, to the read's own gate.
+    """Whether the track was at a read's place soon after the read's time or just before its receipt, to the read's own gate.
+
+    A reader whose clock is far behind hands in a read as the tag passes; one that keeps its reads dates them rightly.
 
     Args:
         newest: the track's newest belief.
         gate: NIS from which a read does not fit.
     """
-    until_ns = min(now_ns, read.time_ns + round(BEHIND_S * NS))
-    if until_ns <= read.time_ns:
-        return False
-    way = [*_fixes(live, read, until_ns), *_foretold(newest, read, model, until_ns)]
-    r = max(read.r_ee, read.r_nn)
-    return any(_nearest2(a, b) <= gate * (r + max(a[2], b[2])) for a, b in pairwise([*way[:1], *way]))
+    behind_ns, r = round(BEHIND_S * NS), max(read.r_ee, read.r_nn)
+    spans = [(read.time_ns, min(now_ns, read.time_ns + behind_ns))]
+    if now_ns - newest.time_ns <= behind_ns + round(2.0 * live.state.gap_s * NS):  # where it is by now is known
+        spans.append((max(read.time_ns, now_ns - behind_ns), now_ns))
+    for from_ns, until_ns in spans:
+        if until_ns <= from_ns:
+            continue
+        way = [*_fixes(live, read, from_ns, until_ns), *_foretold(newest, read, model, from_ns, until_ns)]
+        if any(_nearest2(a, b) <= gate * (r + max(a[2], b[2])) for a, b in pairwise([*way[:1], *way])):
+            return True
+    return False
 
 
 def was_elsewhere(before: Measurement, read: Measurement, m: Measurement, *, first: bool) -> bool:
@@ -82,10 +90,10 @@ def _sure_m(one: Measurement, other: Measurement) -> float:
     return 3.0 * math.sqrt(max(one.r_ee, one.r_nn) + max(other.r_ee, other.r_nn))
 
 
-def _fixes(live: LiveTrack, read: Measurement, until_ns: int) -> list[Spot]:
-    """The track's own fixes from the last before the read's time to the first after its receipt."""
+def _fixes(live: LiveTrack, read: Measurement, from_ns: int, until_ns: int) -> list[Spot]:
+    """The track's own fixes from the last before a time to the first after another."""
     ring, some = live.state.ring, list[Spot]()
-    for m in ring[max(0, bisect.bisect_left(ring.times_ns, read.time_ns) - 1) :]:
+    for m in ring[max(0, bisect.bisect_left(ring.times_ns, from_ns) - 1) :]:
         at = near_en(read.lat_deg, read.lon_deg, m.lat_deg, m.lon_deg) if m.origin == "fix" else None
         if at is not None:
             some.append((*at, max(m.r_ee, m.r_nn)))
@@ -94,9 +102,9 @@ def _fixes(live: LiveTrack, read: Measurement, until_ns: int) -> list[Spot]:
     return some
 
 
-def _foretold(newest: Core, read: Measurement, model: Model, until_ns: int) -> list[Spot]:
-    """Where the track is from its newest measurement, or the read's time, to the read's receipt."""
-    begin_ns, some = max(newest.time_ns, read.time_ns), list[Spot]()
+def _foretold(newest: Core, read: Measurement, model: Model, from_ns: int, until_ns: int) -> list[Spot]:
+    """Where the track is from its newest measurement, or a time, to another."""
+    begin_ns, some = max(newest.time_ns, from_ns), list[Spot]()
     steps = math.ceil((until_ns - begin_ns) / (EACH_S * NS))
     for k in range(steps + 1 if steps >= 0 else 0):
         lat, lon, x = placed(newest, predicted(newest, min(until_ns, begin_ns + round(k * EACH_S * NS)), model))

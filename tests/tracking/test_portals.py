@@ -60,3 +60,17 @@ def test_a_read_far_from_the_way_has_parted_whatever_the_clock(journal, behind_s
 def test_what_came_late_excuses_no_more_than_a_clock_does(journal):
     """A read is of minutes before the crate came by, and came in an hour later: its time is right, and it parted."""
     assert past(journal, behind_s=200.0, speed=12.0, every_s=10, held_s=3600.0)
+
+
+@pytest.mark.parametrize("every_s", [10, 60])
+@pytest.mark.parametrize("speed", [6.0, 12.0, 25.0])
+@pytest.mark.parametrize("behind_s", [100.0, 300.0, 3600.0])
+def test_a_read_that_comes_in_as_its_track_comes_by_has_not_parted(journal, behind_s, speed, every_s):
+    """An auditor's: each shipment that passed a portal whose clock is minutes behind was a critical ``parted``."""
+    assert past(journal, behind_s=behind_s, speed=speed, every_s=every_s) == []
+
+
+@pytest.mark.parametrize("aside_m", [300.0, 1500.0])
+def test_what_comes_in_as_its_track_is_elsewhere_has_parted_whatever_its_clock(journal, aside_m):
+    told = past(journal, behind_s=300.0, speed=12.0, every_s=10, aside_m=aside_m)
+    assert len({event.event_id for event in told}) == 1
