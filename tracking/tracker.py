@@ -505,7 +505,8 @@ class Tracker:
 
     def parted_again(self, live: LiveTrack, read: Measurement, book: Book) -> None:
         """Its tag has parted from its receiver, as it had before that was given a way of its own, which was undone."""
-        live.state.open_events["parted"] = self._event(live, "parted", read, book, f"tag parted from its track: read by {read.device}")
+        text = f"tag parted from its track: read by {read.device}"
+        live.state.open_events["parted"] = self._event(live, "parted", read, book, text)
 
     def _event(self, live: LiveTrack, kind: str, m: Measurement, book: Book, text: str) -> Event:
         s = live.state
@@ -688,8 +689,9 @@ def _read_apart(s: TrackState) -> str:
 def read_apart(s: TrackState) -> Measurement | None:
     """The newest read of a tag that has parted from the receivers of its track."""
     reader = _read_apart(s)
-    read = s.reads.get(reader) if reader else None
-    return None if read is None else Measurement(read.time_ns, reader, "tag_read", read.lat_deg, read.lon_deg, read.r, 0.0, read.r)
+    if not reader or (read := s.reads.get(reader)) is None:
+        return None
+    return Measurement(read.time_ns, reader, "tag_read", read.lat_deg, read.lon_deg, read.r, 0.0, read.r)
 
 
 def _away_km(core: Core, m: Measurement) -> float:

@@ -145,8 +145,8 @@ class DecisionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a person decides of a track (docs/http-api.md).
 
     ``false_fix``: the fix of ``device`` ("": of whichever) made at ``time`` is false; ``take_over``: the track is at its
-    second place, where its refused fixes, a sensor's looks or a reader of its tag say; ``merge``: the track ``other`` is this one; ``split``: its
-    receiver ``device`` goes a way of its own;
+    second place, where its refused fixes, a sensor's looks or a reader of its tag say; ``merge``: the track ``other`` is this
+    one; ``split``: its receiver ``device`` goes a way of its own;
     ``identify``: this contact is the track ``other``; ``confirm_dark``, ``dismiss_dark``: it is a dark vessel, or none;
     ``undo``: ``subject`` is the decision_id; ``reopen``: the alert_id of what was acknowledged and waits for a person again.
     For the others it is the track_id.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 
 import pytest
@@ -96,7 +95,7 @@ def test_taken_back_it_is_where_its_receiver_says(journal, every_s, since_s):
     end = 470 + since_s + 120
     on(470 + since_s, end), on_never(470 + since_s, end)
     [now], [then] = j.now(end), never.now(end)
-    assert math.dist(HOME.en(lat_deg=now.lat_deg, lon_deg=now.lon_deg), HOME.en(lat_deg=then.lat_deg, lon_deg=then.lon_deg)) < 1e-6
+    assert (now.lat_deg, now.lon_deg) == pytest.approx((then.lat_deg, then.lon_deg), abs=1e-11)
     assert (now.p_ee, now.p_nn) == pytest.approx((then.p_ee, then.p_nn), rel=1e-9)
     assert now.rival_device == "p1" == then.rival_device and now.track_id == row.track_id
     assert set(now.identities) == set(then.identities)
@@ -108,7 +107,7 @@ def test_the_only_receiver_may_be_split_off_where_the_tag_was_read_elsewhere(jou
     j, on = way(journal, 10.0)
     on(0, 400)
     [row] = j.now(400)
-    assert decide(j, 400, "split", row.track_id, device="gps").endswith("gps is its only receiver (D%d)" % j.seq)
+    assert decide(j, 400, "split", row.track_id, device="gps").endswith(f"gps is its only receiver (D{j.seq})")
     on(400, 470)
     assert "gps goes its own way as" in decide(j, 470, "split", row.track_id, device="gps")
     on(470, 500)
@@ -123,7 +122,8 @@ def test_of_several_receivers_those_are_split_off_that_were_left(journal):
     assert row.rival_device == "p1"
     assert "a, b say otherwise: split off what was left behind" in decide(j, 470, "take_over", row.track_id)
     assert "goes its own way" in decide(j, 471, "split", row.track_id, device="a")
-    assert j.happened("parted")[0].end_ns is None and [row.rival_device for row in j.now(472) if "b" in row.identities] == ["p1"]
+    assert j.happened("parted")[0].end_ns is None
+    assert [row.rival_device for row in j.now(472) if "b" in row.identities] == ["p1"]
     assert "b goes its own way" in decide(j, 473, "take_over", row.track_id)
     on(474, 520)
     assert {name: round(e / 100) for name, (e, _) in places(j, 519).items()} == {EPC: 90, "a": 60, "b": 60}
