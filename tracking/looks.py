@@ -26,7 +26,7 @@ from birddog.areas import ring_contains
 from birddog.directory import OPEN
 from birddog.model import Track, TrackPoint, TrackStatus, Value
 from birddog.units import NS
-from tracking import transfer
+from tracking import beginnings, transfer
 from tracking.alignment import righted
 from tracking.anchor import away_m, near_en, rotated, turn
 from tracking.area import ring_km2
@@ -155,18 +155,40 @@ class LookLog:
         elif at == 0 and len(self.items) >= LEAST_LOOKS and look.time_ns < self.items[0].before.t_ns:
             return self._too_old(tracker, look, book)
         else:
-            before = self.items[at].before if at < len(self.items) else self.crowd
-            self.items.insert(at, Item(look.key, before, look))
+            self._put(Item(look.key, self.crowd, look))
+            for item in beginnings.unnoted(self.items, tracker.tracks.values(), look.time_ns, self.crowd):
+                self._put(item)
         return self._run(tracker, at, book, new=look.key)
 
-    def begun(self, tracker: Tracks, live: LiveTrack, m: Measurement, book: Book) -> None:
-        """An identified track begins: with what a contact at its place has told so far, if there is one."""
-        item = Item((m.time_ns, "", live.state.track_id), self.crowd, None, [], live.state.track_id, m)
+    def _put(self, item: Item) -> int:
+        """An item to its place."""
         at = bisect.bisect_left([i.key for i in self.items], item.key)
         if at < len(self.items):
             item.before = self.items[at].before
         self.items.insert(at, item)
-        self._run(tracker, at, book)
+        return at
+
+    def begun(self, tracker: Tracks, live: LiveTrack, m: Measurement, book: Book) -> None:
+        """An identified track begins, or begins anew: with what a contact at its place has told so far, if there is one."""
+        old, start = beginnings.of(self.items, live.state.track_id), None
+        if old is not None:
+            item = self.items.pop(old)
+            beginnings.forget(live, item)
+            start = item.before
+        at = self._put(beginnings.beginning(live, m, self.crowd))
+        if old is None or at < old:
+            start = None
+        self._run(tracker, at if old is None else min(at, old), book, start=start)
+
+    def unbegun(self, live: LiveTrack) -> None:
+        """What a track went on from is forgotten: it is to begin anew."""
+        at = beginnings.of(self.items, live.state.track_id)
+        if at is not None:
+            beginnings.forget(live, self.items[at])
+
+    def begins_anew(self, live: LiveTrack, m: Measurement) -> bool:
+        """Whether a track begins with a measurement that came in after others of it, as far back as looks can be run again."""
+        return self.keeps(m.time_ns) and beginnings.is_anew(self.items, live, m)
 
     def disturbed(self, tracker: Tracks, live: LiveTrack, time_ns: int, book: Book) -> None:
         """A late measurement changed an identified track: the looks after it that it has a say in are run again."""
@@ -195,6 +217,7 @@ class LookLog:
             live = tracker.tracks.get(track_id)
             if live is not None:
                 live.remove(m)
+        begun = beginnings.forget_all(self.items[at:], tracker.tracks)
         lent = {(track_id, m.key) for track_id, m in before}
         was, nis_of, changed = self.crowd, {}, {track_id: None for track_id, _ in before}
         fits: list[dict[str, float]] = []  # of each item, the NIS of the contacts that it saw
@@ -260,6 +283,7 @@ class LookLog:
             changed |= dict.fromkeys(sorted(marked))
         self._named(was, book)
         if again:
+            marked |= {track_id for track_id, base in begun.items() if base != beginnings.base_of(tracker.tracks[track_id])}
             self._retold(tracker, at, old, list(before), fits, marked, book)
         self._told(tracker, was, None if again else new, {} if again else nis_of, book)
         self._pruned(tracker)
@@ -371,7 +395,7 @@ class LookLog:
         Args:
             old, lent: the steps of contacts, and the sightings of identified tracks, of the run before.
             fits: of each item, the NIS of the contacts that it saw.
-            marked: tracks of which other fixes are believed than before.
+            marked: tracks of which other fixes are believed than before, or that go on from something else.
         """
         now = self._steps(at)
         points = {one.track_id: one for one in self.shown.values()}
@@ -384,7 +408,7 @@ class LookLog:
         for k, (after, sensor, rows) in seen.items():
             self._points(after, rows, sensor, fits[k - at], book)
         given = [one for item in self.items[at:] for one in item.given]
-        begun = {item.of for item in self.items[at:] if item.of} | marked
+        begun = {item.of for item in self.items[at:] if item.taken} | marked
         for track_id in dict.fromkeys(name for name, _ in (*lent, *given)) | dict.fromkeys(sorted(begun)):
             live = tracker.tracks.get(track_id)
             was, has = ([m for name, m in some if name == track_id] for some in (lent, given))

@@ -222,8 +222,9 @@ class Tracker:
             if outcome != "used" or core.eventful or s.open_events or m.time_ns - before.updated_ns >= self.reinit_ns:
                 self._measured(live, m, None, before, outcome, nis, book)
             return outcome
+        anew = bool(self.log.items) and not first and self.log.begins_anew(live, m)
         # what just fell silent or coasts is shown at once
-        if live.put_off(m, s.status != "confirmed"):
+        if not anew and live.put_off(m, s.status != "confirmed"):
             if self.log.busy(m.time_ns):
                 self.log.disturbed(self, live, m.time_ns, book)
             return "waits"
@@ -241,9 +242,11 @@ class Tracker:
         begins = self.log.busy(m.time_ns) and live.core(model) is None
         if begins:
             self._goes_on(live, m, book)
+        if anew:
+            self.log.unbegun(live)
         rival, before = None if doubted else live.rival(m), live.core_at(m.time_ns, model)
         outcome, nis, core = live.insert(m, model)
-        if begins:
+        if begins or anew:
             self.log.begun(self, live, m, book)
             core = live.core_at(m.time_ns, model)
         elif outcome not in ("same", "old") and self.log.busy(m.time_ns):
