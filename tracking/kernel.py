@@ -1186,22 +1186,25 @@ def follow(
 
 
 def follow_all(
-    row, awake_from, tables, brought, modes, rows, whole, waits, told, n, gate, base, base_v, stated, sides, second_ns,
-    turned_ns,
+    row, awake_from, tables, brought, modes, rows, whole, waits_s, which, told, gate, base, base_v, stated, sides, second_ns,
+    turned_ns, keep, each, kept, kept_ns,
 ):  # fmt: skip
-    """``follow`` with n fixes of the device heard last, one after the other, until one is no such fix: how many they were.
+    """``follow`` with fixes of the device heard last, one after the other, until one is no such fix: how many they were.
 
     Args:
         tables: what ``follow`` has as ``table``, of several times.
         rows: as ``ring.table`` has them, of each from the second on lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn; whole: the same
-            as whole numbers, the first of each when it was; waits: (n, 2), of each dt_s and which of the tables its is.
+            as whole numbers, the first of each when it was; waits_s: of each dt_s; which: and which of the tables its is.
         told: (n, 8), what the filter says after each: NIS, then of the place lat_deg, lon_deg, ve, vn, p_ee, p_en, p_nn.
         stated: whether they state how good they are; sides: whether there are sides before the first; second_ns: a second.
         turned_ns: when its side last changed, when it last left its spot, and that before its two sides were there; changed in
             place.
+        keep: the row is kept after this one and after every ``each``-th from then on, in ``kept``; kept_ns: ``turned_ns`` then.
     """
     at = WIDTH * modes.shape[0]
     x = at + TAIL + PLACE
+    n = rows.shape[0]
+    kept_n = 0
     for i in range(n):
         flags = SAME | STATED if stated else SAME
         side_s = 0.0
@@ -1209,8 +1212,8 @@ def follow_all(
             flags |= SIDES
             side_s = (whole[i, 0] - turned_ns[0]) / second_ns
         did = _follow(
-            row, awake_from, tables[int(waits[i, 1])], brought, modes, waits[i, 0], rows[i, 1], rows[i, 2], rows[i, 3],
-            rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], gate, base, base_v, side_s, flags)
+            row, awake_from, tables[which[i]], brought, modes, waits_s[i], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4],
+            rows[i, 5], rows[i, 6], rows[i, 7], gate, base, base_v, side_s, flags)
         if not did:
             return i
         sides = True
@@ -1223,6 +1226,13 @@ def follow_all(
         told[i, 0] = row[at + 14]
         told[i, 1], told[i, 2], told[i, 3], told[i, 4] = row[x], row[x + 1], row[x + 3], row[x + 5]
         told[i, 5], told[i, 6], told[i, 7] = row[x + 6], row[x + 8], row[x + 13]
+        if i == keep:
+            for k in range(row.shape[0]):
+                kept[kept_n, k] = row[k]
+            for k in range(3):
+                kept_ns[kept_n, k] = turned_ns[k]
+            kept_n += 1
+            keep += each
     return n
 
 
@@ -1314,8 +1324,8 @@ def compiled() -> Compiled:
         "show": numba.boolean(row, number, table, table, modes, *[number] * 5, numba.boolean),
         "show_all": whole(row, number, tables, wholes, table, modes, row, *[number] * 4, numba.boolean, modes),
         "follow": whole(row, number, table, table, modes, *[number] * 12, whole),
-        "follow_all": whole(row, number, tables, table, modes, modes, numba.int64[:, ::1], modes, modes, whole, *[number] * 3,
-                            numba.boolean, numba.boolean, whole, wholes),
+        "follow_all": whole(row, number, tables, table, modes, modes, numba.int64[:, ::1], row, wholes, modes, *[number] * 3,
+                            numba.boolean, numba.boolean, whole, wholes, whole, whole, modes, numba.int64[:, ::1]),
         "squeeze": whole(row, modes, row),
         "place_all": numba.void(row, row, modes, modes),
     }

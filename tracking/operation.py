@@ -345,9 +345,10 @@ class OperationFold:
         since_ns, model = visits.since_ns(s.track_id), tracker.model(live)
         steps, core = [], live.core(model)
         if since_ns is not None and core is not None:
-            for (time_ns, origin, *_), told, moved_nothing in live.since(since_ns + 1, model):
-                if moved_nothing is None and origin in ("fix", "tag_read"):
-                    steps.append(Step(time_ns, told[1], told[2], *at_least(core.lasting, *told[5:8])))
+            (times_ns, origins, *_), told, nothing = live.since(since_ns + 1, model)
+            for i, (_, lat, lon, _, _, *p) in enumerate(told.tolist()):
+                if i not in nothing and origins[i] in ("fix", "tag_read"):
+                    steps.append(Step(times_ns[i], lat, lon, *at_least(core.lasting, *p)))
         visits.again(s.track_id, self.operation, steps, self.allowed(), book)
 
     def decided(self, decision: Decision, number: int, book: Book) -> bool:

@@ -12,8 +12,8 @@ import bisect
 import math
 import struct
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Any, overload
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, overload
 
 import msgspec
 import numpy as np
@@ -38,8 +38,20 @@ _NOTHING = bytearray()
 #: What most measurements of a track have in common: device, origin, r_v, stated, here, doubted.
 Kind = tuple[str, Origin, float, bool, bool, bool]
 
-#: Its time, origin and device, and what became of it.
-Step = tuple[int, Origin, str, float, float]
+
+class Steps(NamedTuple):
+    """Of measurements one after the other the times, origins and devices, and what became of each: a code, and its NIS.
+
+    Args:
+        alike: the code of all of them, where they are of one kind and one code; else NaN.
+    """
+
+    times_ns: list[int]
+    origins: Sequence[Origin]
+    devices: Sequence[str]
+    codes: list[float]
+    nis: list[float]
+    alike: float
 
 
 class Ring:
@@ -178,7 +190,7 @@ class Ring:
         _BECAME.pack_into(self._rows, _WIDE * i + _SAID, code, nis)
 
     @staticmethod
-    def judge_all(rows: Any, code: float, nis: list[float]) -> None:
+    def judge_all(rows: Any, code: float, nis: Any) -> None:
         """The same became of some of ``table``: a code, and the NIS of each."""
         rows[:, 9], rows[:, 10] = code, nis
 
@@ -193,17 +205,16 @@ class Ring:
             if code not in but:
                 yield time_ns, lat, lon
 
-    def steps(self, i: int) -> list[Step]:
+    def steps(self, i: int) -> Steps:
         """What a step of a trail says of each from one on."""
         rows = self.table[i:]
         times_ns, codes, nis = rows.view(np.int64)[:, 0].tolist(), rows[:, 9].tolist(), rows[:, 10].tolist()
-        first = self._first
+        first, n = self._first, len(times_ns)
         if self.kinds is None and first is not None:
-            device, origin = first[:2]
-            return [(time_ns, origin, device, code, one) for time_ns, code, one in zip(times_ns, codes, nis, strict=True)]
+            alike = codes[0] if n and codes.count(codes[0]) == n else math.nan
+            return Steps(times_ns, [first[1]] * n, [first[0]] * n, codes, nis, alike)
         kinds = [self._of(which) for which in rows[:, 8].tolist()]
-        return [(time_ns, kind[1], kind[0], code, one)
-                for time_ns, kind, code, one in zip(times_ns, kinds, codes, nis, strict=True)]  # fmt: skip
+        return Steps(times_ns, [kind[1] for kind in kinds], [kind[0] for kind in kinds], codes, nis, math.nan)
 
     def insert(self, i: int, m: Measurement) -> None:
         """One that stands before the i-th from now on."""

@@ -68,13 +68,10 @@ _TOLD = struct.Struct(f"d{8 * (TAIL - 15 + PLACE)}x2d8xd8x2d8xd32xd16x{8 * 6}xd2
 _SHOWN = struct.Struct("2d8xd8x2d8xd8xd8x2d8xd")
 #: The places of the same among the 16 numbers of ``SHOWN``.
 _ROW = [0, 1, 3, 5, 6, 8, 10, 12, 13, 15]
-#: What a filter says after a measurement, in that order; where only a step of a trail is asked for, the first eight.
+#: What a filter says after a measurement, in that order; where only a step of a trail is asked for, the first ``STEP``.
 Told = tuple[float, ...]
-#: ``follow_all`` has no more measurements than this; what goes into it and comes out.
-STRETCH = 32
-_WAITED = [struct.Struct(f"{2 * n}d") for n in range(STRETCH + 1)]
-_WAITS: Any = np.empty((STRETCH, 2))
-_SAID, _TURNED = np.empty((STRETCH, 8)), np.empty(3, np.int64)
+STEP = 8
+_TURNED = np.empty(3, np.int64)
 #: It never moved; nothing is new.
 _NEVER_NS, _OLD_NS = -(2**63), -(2**63) + 1
 #: What ``packed`` writes; more motions there are in no class.
@@ -176,11 +173,11 @@ class Running:
         if core is None:
             row = self.row
             told = _FILTER.unpack_from(row, self._at + 8 * (TAIL + ANCHOR))
-            sides = self._sides()
+            sides = self._sides(row, self.changed_ns, self.stood_ns)
             core = self.made = Core(
                 self.time_ns, told[0], told[1], Bank(row.data[: self._at // 8].tobytes()), _STATE.unpack_from(row, self._at),
                 self.time_ns, self.first_ns, told[2], self.hits, self.refused, told[3], told[4], self.moved_ns, self.rival, 0,
-                self.recent, True, self.last, self.time_ns, False, self._learnt(), told[5], told[6], told[7], sides,
+                self.recent, True, self.last, self.time_ns, False, self._learnt(row), told[5], told[6], told[7], sides,
                 self.receivers, _FOUR.unpack_from(row, self._at + 8 * (TAIL + WHITE)),
                 _SEVEN.unpack_from(row, self._at + 8 * (TAIL + WAY)),
             )  # fmt: skip
@@ -190,22 +187,25 @@ class Running:
         """The filter as it is kept (``kept.packed``)."""
         if self.made is not None:
             return packed(self.made)
-        row, numbers = self.row, _NUMBERS
-        n = self.motion.squeeze(row, self.motion.kinds, numbers)
-        time_ns = self.time_ns
-        return kept(numbers[:n].tobytes(), (
-            time_ns, time_ns, self.first_ns, self.hits, self.refused, self.moved_ns, self.rival, 0, self.recent, True,
-            self.last, time_ns, False, self._learnt(), self._sides(), self.receivers,
+        return self._packed(self.row, self.time_ns, self.hits, self.recent, self.moved_ns, self.changed_ns, self.stood_ns)
+
+    def _packed(
+        self, row: Any, time_ns: int, hits: int, recent: int, moved_ns: int | None, changed_ns: int, stood_ns: int | None
+    ) -> bytes:  # fmt: skip
+        """``packed`` of what its row was, and of when that was so."""
+        n = self.motion.squeeze(row, self.motion.kinds, _NUMBERS)
+        return kept(_NUMBERS[:n].tobytes(), (
+            time_ns, time_ns, self.first_ns, hits, self.refused, moved_ns, self.rival, 0, recent, True,
+            self.last, time_ns, False, self._learnt(row), self._sides(row, changed_ns, stood_ns), self.receivers,
         ))  # fmt: skip
 
-    def _sides(self) -> Sides | None:
+    def _sides(self, row: Any, changed_ns: int, stood_ns: int | None) -> Sides | None:
         """Whether its fixes are from the same two places in turn."""
         if not self.sided:
             return None
         e, n, r, other_e, other_n, other_r, count, sure, quick, off, every_s, even = _TWELVE.unpack_from(
-            self.row, self._at + 8 * (TAIL + TWO))
-        return Sides(self.changed_ns, self.stood_ns, e, n, r, other_e, other_n, other_r, int(count), sure, quick, int(off),
-                     every_s, even)  # fmt: skip
+            row, self._at + 8 * (TAIL + TWO))
+        return Sides(changed_ns, stood_ns, e, n, r, other_e, other_n, other_r, int(count), sure, quick, int(off), every_s, even)
 
     @property
     def eventful(self) -> bool:
@@ -346,66 +346,80 @@ class Running:
             into.put(kind, time_ns, lat_deg, lon_deg, r_ee, r_en, r_nn, ve, vn, WAS_USED, told[0])
         return told
 
-    def follow_all(self, ring: Ring, table: Any, first: int, end: int) -> list[Told]:
-        """``follow`` with the measurements of a ring from one to before another, ``STRETCH`` at most, as far as that goes: what
-        the filter says after each, as far as a step of a trail says it.
+    def follow_all(self, ring: Ring, table: Any, first: int, end: int, said: Any, each: int) -> tuple[int, list[bytes]]:
+        """``follow`` with the measurements of a ring from one to before another, as far as that goes: with how many, and as
+        ``packed`` has it the filter after each of them after which a multiple of ``each`` is run.
 
         Args:
             table: that of the ring.
+            said: (n, ``STEP``), to hold what the filter says after each, as far as a step of a trail says it.
         """
         device, origin, r_v, stated, here, doubted = ring.kind(first)
         model, motion, base = self.model, self.motion, self.model.base
         if self.rival is not None or self.receivers or device != self.last or origin != "fix" or here or doubted:
-            return []
+            return 0, []
         if (device != self.device or self._which < 0) and not self._turned_to(device):
-            return []
+            return 0, []
         if not self._known and r_v != model.base_v:
-            return []
+            return 0, []
         n = ring.alike(first, end)
         rows = table[first : first + n]
         if not stated and not (same := rows[:, 3] == base).all():
             n = int(same.argmin())
-        motion.tidied()
-        which, known, newest_ns = motion.which, motion.known, self.updated_ns
-        waits: list[float] = []
-        for time_ns in ring.times_ns[first : first + n]:
-            if time_ns > newest_ns:
-                dt_s = (time_ns - newest_ns) / NS
-                at = known.get(dt_s)
-                waits += dt_s, which(dt_s) if at is None else at
-                newest_ns = time_ns
-            else:
-                waits += 0.0, 0
-        _WAITED[n].pack_into(_WAITS, 0, *waits)
+            rows = rows[:n]
+        if not n:
+            return 0, []
+        whole = rows.view(np.int64)
+        waits_s, which = self._waits(ring.times_ns[first : first + n].tolist())
+        keep = -(first + 1) % each
+        rows_kept: Any = np.empty(((n - keep + each - 1) // each if n > keep else 0, len(self.row)))
+        turned_kept = np.empty((len(rows_kept), 3), np.int64)
+        was_stood_ns, was_hits, was_recent = self.stood_ns, self.hits, self.recent
         _TURNED[:] = self.changed_ns, _NEVER_NS if self.moved_ns is None else self.moved_ns, _OLD_NS
         n = motion.follow_all(
-            self.row, motion.awake_from, motion.tables, motion.brought, motion.kinds, rows, rows.view(np.int64), _WAITS, _SAID,
-            n, model.preset.gate, base, model.base_v, stated, self.sided, NS, _TURNED,
+            self.row, motion.awake_from, motion.tables, motion.brought, motion.kinds, rows, whole,
+            np.array(waits_s), np.array(which), said, model.preset.gate, base, model.base_v, stated, self.sided, NS, _TURNED,
+            keep, each, rows_kept, turned_kept,
         )  # fmt: skip
         if not n:
-            return []
+            return 0, []
         self.made, self._known, self.sided, self.last = None, True, True, device
         self.time_ns = self.updated_ns = self.shown_ns = ring.time_ns(first + n - 1)
         self.hits += n
         self.recent = self.recent << n & 0xFF
-        changed_ns, moved_ns, stood_ns = _TURNED.tolist()
-        self.changed_ns = changed_ns
-        self.moved_ns = None if moved_ns == _NEVER_NS else moved_ns
-        if stood_ns != _OLD_NS:
-            self.stood_ns = None if stood_ns == _NEVER_NS else stood_ns
-        return list(map(tuple, _SAID[:n].tolist()))
+        self.changed_ns, self.moved_ns, self.stood_ns = _turned(_TURNED.tolist(), was_stood_ns)
+        packs: list[bytes] = []
+        for i, row, turned in zip(range(keep, n, each), rows_kept, turned_kept.tolist(), strict=False):
+            changed_ns, moved_ns, stood_ns = _turned(turned, was_stood_ns)
+            recent = was_recent << i + 1 & 0xFF
+            packs.append(
+                self._packed(row, ring.time_ns(first + i), was_hits + i + 1, recent, moved_ns, changed_ns, stood_ns)
+            )
+        return n, packs
 
-    def _learnt(self) -> DeviceNoises:
-        """What was learnt of every device."""
+    def _waits(self, times_ns: list[int]) -> tuple[list[float], list[int]]:
+        """How long it waits for each of some measurements, s, and which of the motion's tables that asks for."""
+        motion, updated_ns = self.motion, self.updated_ns
+        motion.tidied()
+        known, which = motion.known, motion.which
+        waits_s = [(b - a) / NS for a, b in zip([updated_ns, *times_ns], times_ns, strict=False)]
+        found = list(map(known.get, waits_s))
+        if None in found or waits_s[0] <= 0.0:
+            waits_s[0] = max(waits_s[0], 0.0)
+            return waits_s, [which(dt_s) if dt_s > 0.0 else 0 for dt_s in waits_s]
+        return waits_s, [one for one in found if one is not None]
+
+    def _learnt(self, row: Any) -> DeviceNoises:
+        """What was learnt of every device, by the row."""
         noises, at = self._noises, self._which
         if not self._known:
             return noises
-        one = DeviceNoise(self.device, *_SIX.unpack_from(self.row, self._at + 8 * (TAIL + NOISE)))
+        one = DeviceNoise(self.device, *_SIX.unpack_from(row, self._at + 8 * (TAIL + NOISE)))
         return (*noises[:at], one, *noises[at + 1 :]) if len(noises) > 1 or at else (one,)
 
     def _turned_to(self, device: str) -> bool:
         """What was learnt of a device into the row; False where there are too many of them."""
-        noises, at = self._learnt(), 0
+        noises, at = self._learnt(self.row), 0
         told = NOISE_PRIOR, self.model.base, NOISE_PRIOR, self.model.base_v, 0.0, 0.0
         known = False
         for one in noises:
@@ -419,3 +433,11 @@ class Running:
         self._noises, self._which, self._known = noises, at, known
         self.device = device
         return True
+
+
+def _turned(turned_ns: list[int], stood_ns: int | None) -> tuple[int, int | None, int | None]:
+    """``changed_ns``, ``moved_ns`` and ``stood_ns`` as ``follow_all`` of the kernel has them; stood_ns: before."""
+    changed_ns, moved_ns, new_ns = turned_ns
+    if new_ns != _OLD_NS:
+        stood_ns = None if new_ns == _NEVER_NS else new_ns
+    return changed_ns, None if moved_ns == _NEVER_NS else moved_ns, stood_ns

@@ -15,9 +15,10 @@ import bisect
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
+import numpy as np
 
 from birddog.geo import distance_m
 from birddog.model import Event, Track, TrackStatus, Value
@@ -32,8 +33,8 @@ from tracking.onward import LEAST_S as ONWARD_S
 from tracking.onward import goes_on, turns
 from tracking.past import Was, remember, wants, was
 from tracking.reach import leaves
-from tracking.ring import WAS_USED, Ring, Step
-from tracking.running import Running, Told, runs
+from tracking.ring import WAS_USED, Ring, Steps
+from tracking.running import STEP, Running, Told, runs
 from tracking.step import Core, Model, Place, Verdict, advance, lasting, placed, predicted
 
 #: So many readers are remembered of a tag; reads within so long are of readers that hear it at once; so much stronger is
@@ -83,6 +84,19 @@ class Read(msgspec.Struct, frozen=True, array_like=True):
     lat_deg: float
     lon_deg: float
     r: float
+
+
+class Anew(NamedTuple):
+    """What is told anew of the measurements of a ring from one on.
+
+    Args:
+        told: (n, ``STEP``), what the filter says after each.
+        nothing: those of them that moved nothing, by their place here.
+    """
+
+    steps: Steps
+    told: Any
+    nothing: dict[int, Measurement]
 
 
 class TrackState(msgspec.Struct, kw_only=True):
@@ -235,11 +249,12 @@ class LiveTrack:
         if self._runs and cores and cores[-1] is None and self.running is not None:
             cores[-1] = self.running.core()
 
-    def _run(self, first: int, end: int, model: Model, told: list[Told] | None = None) -> None:
+    def _run(self, first: int, end: int, model: Model, told: Any = None) -> None:
         """The filters from one of them to before another stand there; of those between one of ``KEPT_EACH``.
 
         Args:
-            told: what the points of those are to say; then no Core is made of them but where one is kept.
+            told: (end - first, ``STEP``), to hold what the points of those say; then no Core is made of them but where one is
+                kept.
         """
         self._stand()
         cores, ring = self._cores, self.state.ring
@@ -251,42 +266,44 @@ class LiveTrack:
             at -= 1
         core = unpacked(cores[at - 1]) if at else self.base
         running: Running | None = None  # a filter that runs from one to the next; ``core`` where it is None
+        said = np.empty((end - at, STEP))
         k, table = at, ring.table
         while k < end:
-            anew = told is not None and k >= first
-            if k < len(cores) and cores[k] is not None and not anew:
+            if k < len(cores) and cores[k] is not None and (told is None or k < first):
                 core, running = unpacked(cores[k]), None
                 k += 1
                 continue
-            m = ring[k]
-            says: list[Told] = []
+            m, n = ring[k], 0
+            kept: list[bytes] = []
             if running is None and core is not None and core.rival is None and m.origin == "fix" and runs(core, model):
                 running = self._row_of(model, newest)
                 running.load(core)
             if running is not None:
-                to = self._stretch(k, first, end) if anew or k < first else k + 1
+                to = self._stretch(k, first, end, told is not None)
                 if to - k > 1 and running.rival is None:
-                    says = running.follow_all(ring, table, k, to)
+                    n, kept = running.follow_all(ring, table, k, to, said[k - at :], KEPT_EACH)
                 elif running.alone(m) and (one := running.follow(m)) is not None:
-                    says = [one]
-            if says:
+                    n, said[k - at] = 1, one[:STEP]
+            if n:
                 core = None
             else:
                 if running is not None:
                     core, running = running.core(), None
                 core, verdict, nis = advance(core, m, model)
-                says = [_told(core) if anew else ()]
-            stood, n = len(cores), len(says)
+                n = 1
+                if told is not None and k >= first:
+                    said[k - at] = _told(core)[:STEP]
+            stood = len(cores)
             if k + n > stood:
                 cores.extend([None] * (k + n - stood))
                 if core is not None:
                     ring.judge(k, _CODES[verdict], nis)
-                elif n == 1:
-                    ring.judge(k, _USED, says[0][0])
                 else:
-                    ring.judge_all(table[max(k, stood) : k + n], _USED, [one[0] for one in says[max(stood - k, 0) :]])
-            if told is not None and anew:
-                told += says
+                    new = max(k, stood)
+                    ring.judge_all(table[new : k + n], _USED, said[new - at : k + n - at, 0])
+            for i, one_kept in zip(range(k + -(k + 1) % KEPT_EACH, k + n, KEPT_EACH), kept, strict=False):
+                if cores[i] is None:
+                    cores[i] = one_kept
             k += n
             if cores[k - 1] is None:
                 if core is not None:
@@ -295,6 +312,8 @@ class LiveTrack:
                     cores[k - 1] = running.core()
                 elif running is not None and k % KEPT_EACH == 0:
                     cores[k - 1] = running.packed()
+        if told is not None:
+            told[:] = said[first - at :]
         self._kept = min(self._kept, at)
         if newest and running is not None:
             if len(cores) == ring.n:
@@ -302,15 +321,13 @@ class LiveTrack:
             elif cores[-1] is None:  # more of the ring is to be run after it
                 cores[-1] = running.core()
 
-    def _stretch(self, k: int, first: int, end: int) -> int:
-        """To before which filter all can be run at once from one of them on: that after one that is to be kept, or one that
-        stands and is not run anew, as those from ``first`` on are.
+    def _stretch(self, k: int, first: int, end: int, told: bool) -> int:
+        """To before which filter all can be run at once from one of them on, none of which is asked for.
+
+        Args:
+            told: what they say is, from ``first`` on.
         """
-        cores, to = self._cores, min(end, k - k % KEPT_EACH + KEPT_EACH)
-        for i in range(k, min(to, first, len(cores))):
-            if cores[i] is not None:
-                return i
-        return to if k >= first else min(to, first)
+        return end if told else max(k + 1, first)
 
     def _row_of(self, model: Model, newest: bool) -> Running:
         """A row to run in: the track's own where that stands for nothing any more."""
@@ -328,17 +345,15 @@ class LiveTrack:
                 cores[k] = packed(core)
         self._kept = max(0, len(cores) - 1)
 
-    def since(self, from_ns: int, model: Model) -> list[tuple[Step, Told, Measurement | None]]:
-        """(what became of it, what the filter after it says, itself where it moved nothing) of everything in the ring from a
-        time on.
-        """
+    def since(self, from_ns: int, model: Model) -> Anew:
+        """What became of everything in the ring from a time on, and what the filter after each says."""
         ring = self.state.ring
-        told: list[Told] = []
         first = bisect.bisect_left(ring.times_ns, from_ns)
-        self._run(first, len(ring), model, told)
+        told = np.empty((ring.n - first, STEP))
+        self._run(first, ring.n, model, told)
         steps = ring.steps(first)
-        return [(step, one, ring[i] if step[3] in _MOVED_NOTHING else None)
-                for i, (step, one) in enumerate(zip(steps, told, strict=True), first)]  # fmt: skip
+        nothing = [i for i, code in enumerate(steps.codes) if code in _MOVED_NOTHING] if steps.alike != WAS_USED else []
+        return Anew(steps, told, {i: ring[first + i] for i in nothing})
 
     def core(self, model: Model) -> Core | None:
         """The newest filter; None before the first measurement."""
@@ -786,18 +801,15 @@ class LiveTrack:
 
     def put_in(
         self, m: Measurement, model: Model, long_ns: int
-    ) -> tuple[list[tuple[Step, Told, Measurement | None]], tuple[Outcome, float, Core | None]] | None:
+    ) -> tuple[Anew, tuple[Outcome, float, Core | None]] | None:
         """``insert`` of a late measurement like nearly all, where none waits: ``since`` it, and what became of it as
         ``caught_up`` has it; None where it is no such one, and nothing is changed.
         """
         ring, time_ns = self.state.ring, m.time_ns
-        if (
-            time_ns >= ring.newest_ns or self._is_old(time_ns) or ring.newest_ns - time_ns > model.keep_ns
-            or len(ring) >= RING_MOST  # it would leave the ring again at once
-        ):  # fmt: skip
+        if time_ns >= ring.newest_ns or self._is_old(time_ns) or ring.newest_ns - time_ns > model.keep_ns:
             return None
         at = bisect.bisect_left(ring.times_ns, time_ns)
-        if ring.times_ns[at] == time_ns:
+        if ring.times_ns[at] == time_ns or (ring.n >= RING_MOST and at < 2 * KEPT_EACH):  # it would leave the ring at once
             return None
         ring.insert(at, m)
         self._forget(at)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import repeat
 
 import msgspec
 
@@ -33,11 +34,10 @@ from tracking.measurement import Measurement
 from tracking.obeyed import merged_keys
 from tracking.portals import came_by, came_through, was_elsewhere
 from tracking.presets import UNSAID_S, Presets
-from tracking.ring import Step
 from tracking.running import Told
 from tracking.step import Core, Model, placed, predicted
 from tracking.together import last_together
-from tracking.track_state import MOVED, LiveTrack, Outcome, TrackState
+from tracking.track_state import MOVED, Anew, LiveTrack, Outcome, TrackState
 
 #: So many of the last five fixes refused: the track is contradicted.
 MOSTLY = 3
@@ -270,7 +270,7 @@ class Tracker:
             self._told_anew(live, steps, caught_up, first_ns, book)
 
     def _told_anew(
-        self, live: LiveTrack, steps: list[tuple[Step, Told, Measurement | None]],
+        self, live: LiveTrack, steps: Anew,
         late: list[tuple[Measurement, Outcome, float, Core | None]], first_ns: int, book: Book,
     ) -> None:  # fmt: skip
         """The steps from a time on, and the events that follow from the late measurements among them."""
@@ -552,22 +552,29 @@ class Tracker:
         """
         self._retold(live, live.since(from_ns, self.model(live)), book)
 
-    def _retold(self, live: LiveTrack, steps: list[tuple[Step, Told, Measurement | None]], book: Book) -> bool:
+    def _retold(self, live: LiveTrack, anew: Anew, book: Book) -> bool:
         """``retell`` of some steps; whether a rival took over with one."""
-        s, took_over, points, seq, endless = live.state, False, book.points, book.seq, math.inf
-        track_id = s.track_id
-        for (time_ns, origin, device, code, nis), told, withdrawn in steps:
-            if withdrawn is not None:
-                self.withdraw(live, withdrawn, book)
+        s, points, seq, nothing = live.state, book.points, book.seq, anew.nothing
+        track_id, (times_ns, origins, devices, codes, nis, _) = s.track_id, anew.steps
+        said = [values if math.isfinite(values) else None for values in nis]
+        if not nothing:
+            first = s.points + 1
+            s.points += len(times_ns)
+            lat, lon, ve, vn, p_ee, p_en, p_nn = anew.told.T[1:].tolist()
+            points += map(
+                TrackPoint, repeat(track_id), range(first, s.points + 1), times_ns, lat, lon, ve, vn, p_ee, p_en, p_nn, origins,
+                devices, said, repeat(seq),
+            )  # fmt: skip
+            return MOVED in codes
+        for i, (_, lat, lon, ve, vn, p_ee, p_en, p_nn) in enumerate(anew.told.tolist()):
+            if i in nothing:
+                self.withdraw(live, nothing[i], book)
                 continue
-            s.points = nth = s.points + 1
-            lat, lon, ve, vn, p_ee, p_en, p_nn = told[1:8]
+            s.points += 1
             points.append(TrackPoint(
-                track_id, nth, time_ns, lat, lon, ve, vn, p_ee, p_en, p_nn, origin, device, nis if nis < endless else None, seq
+                track_id, s.points, times_ns[i], lat, lon, ve, vn, p_ee, p_en, p_nn, origins[i], devices[i], said[i], seq
             ))  # fmt: skip
-            if code == MOVED:
-                took_over = True
-        return took_over
+        return MOVED in codes
 
     def withdraw(self, live: LiveTrack, m: Measurement, book: Book) -> None:
         """No step of this track is a measurement's, if one was."""
