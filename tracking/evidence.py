@@ -32,6 +32,8 @@ DOUBTED_SIGMA_M = 500.0
 STEPS, SIXTH, ROUND, ON_STEP_DEG = (60.0, 600.0, 1000.0), 6000.0, 100.0, 5e-7
 #: A report's own second of the minute is believed to be so old at most when it is heard.
 LATE_NS = 45 * NS
+#: So far is the time that its receiver states from the report's own second in the minute that it means; half a minute.
+NEAR_NS, HALF_NS = 20 * NS, 30 * NS
 
 
 def of_fix(fix: Fix, time_ns: int, model: Model) -> Measurement:
@@ -96,15 +98,24 @@ def _velocity(fix: Fix) -> tuple[float | None, float | None]:
 
 
 def dated(fix: Fix, now_ns: int) -> Fix:
-    """A report that says its second of the minute and whose receiver says no time, at that second (ITU-R M.1371-5, table 48).
+    """A report that says its second of the minute at that second (ITU-R M.1371-5, table 48).
 
-    So the same report heard by two receivers, one over a slow link, is one.  A second that is up to 15 s ahead of its arrival
-    says that our clock is behind, and nothing else.
+    So the same report heard by two receivers, one over a slow link, is one; or by one whose clock is seconds off: what its
+    receiver states says which minute it was.  Where that is between two, it is the one that came to pass last.  A second that
+    is up to 15 s ahead of its arrival says that our clock is behind, and nothing else.
     """
     second = fix.attributes.get("utc_second")
-    if fix.time_source != "server" or type(second) is not int or not 0 <= second < 60:
+    if type(second) is not int or not 0 <= second < 60:
         return fix
-    heard_ns = now_ns if fix.time_ns is None else fix.time_ns
+    heard_ns = now_ns if fix.time_ns is None or fix.time_source != "server" else fix.time_ns
+    if fix.time_source != "server":
+        if fix.time_ns is None or fix.time_source != "gateway":
+            return fix
+        off_ns = (fix.time_ns - second * NS + HALF_NS) % (2 * HALF_NS) - HALF_NS
+        if abs(off_ns) <= NEAR_NS:
+            return msgspec.structs.replace(fix, time_ns=fix.time_ns - off_ns)
+        if abs(now_ns - fix.time_ns) > 2 * HALF_NS:
+            return fix
     late_ns = (heard_ns - second * NS) % (60 * NS)
     return msgspec.structs.replace(fix, time_ns=heard_ns - late_ns) if late_ns <= LATE_NS else fix
 

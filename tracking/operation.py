@@ -27,7 +27,7 @@ from birddog.model import (
     Zone,
 )
 from birddog.units import NS
-from tracking import budget, lifetime
+from tracking import budget, copies, lifetime
 from tracking.agenda import NEVER_NS
 from tracking.awaited import Waiting
 from tracking.book import Book, TakenFix
@@ -555,8 +555,14 @@ class OperationFold:
         m = of_fix(fix, time_ns, tracker.model(live))
         if ahead or (fix.time_ns is not None and time_ns != fix.time_ns):
             m = self._at_about(live, m)
-        if fmt == "ais" and (first_ns := live.copied_ns(m, fix.attributes.get("utc_second"))) is not None:
-            time_ns, m = first_ns, msgspec.structs.replace(m, time_ns=first_ns)
+        if fmt == "ais":
+            second, stamped, said = fix.attributes.get("utc_second"), fix.time_source != "server", m
+            m = copies.once(live, said, second, stamped, book.now_ns, tracker.model(live))
+            time_ns = m.time_ns
+            if m is said and stamped and (old := copies.replaces(live, m, second)) is not None:
+                tracker.catch_up(live, book)
+                live.remove(old)
+                tracker.withdraw(live, old, book)
         false = bool(s.decided) and is_false(live, m)
         held = self.holds(live, fix, time_ns)
         if not false and not held and s.klass != STATION:

@@ -40,8 +40,6 @@ from tracking.step import Core, Model, Place, Verdict, advance, lasting, placed,
 #: So many readers are remembered of a tag; reads within so long are of readers that hear it at once; so much stronger is
 #: clearly so.
 READERS, TOGETHER_NS, CLEARLY_DB = 8, 30 * NS, 6.0
-#: A copy of a report comes in so late at most; slower ones, m/s, may well be where they were a minute before.
-COPY_NS, COPY_MPS = 300 * NS, 1.0
 #: The share of a new read in how well a reader hears a tag: one read of a tag at rest is 2 to 4 dB off, now and then 6.
 RSSI_SHARE = 0.35
 #: Late data: so many steps of the ring are run again at once for a message, on average; what was not used is kept, up to so
@@ -108,6 +106,7 @@ class TrackState(msgspec.Struct, kw_only=True):
         riding: keys of passive tags of no shipment that go with it.
         base: the filter before the first measurement of ``ring`` (``LiveTrack.base``); None where that one begins the track.
         fixers: the devices that gave fixes, in the order of their first.
+        copied_ns: when a copy of a report last came in that was a minute late and more (``copies``).
         gap_s: a running mean of the time between messages (for a device that is not enrolled).
         stored_ns: when a measurement last came in that was older than the newest by more than ``late_s``.
         slow: its newest fix was some time old when it came in, as all before it of late: its way, or its clock is behind.
@@ -148,6 +147,7 @@ class TrackState(msgspec.Struct, kw_only=True):
     contact_ns: int = 0
     contacts: int = 0
     stored_ns: int = 0
+    copied_ns: int = 0
     slow: bool = False
     gap_s: float = 0.0
     lost: int = 0
@@ -690,22 +690,6 @@ class LiveTrack:
         core = self.core(model)
         since_ns = -(2**63) if core is None or core.moved_ns is None else core.moved_ns
         return any(r.device == m.device and r.origin == m.origin and since_ns <= r.time_ns for r in self.state.ring)
-
-    def copied_ns(self, m: Measurement, second: Value | None) -> int | None:
-        """When the report of what is under way was made of which this is a copy, heard late elsewhere; None: it is none.
-
-        It says the same second of the minute, the same place and velocity to the digit.  (Up to 45 s late its own second dates
-        it, ``evidence.dated``; a source that is frozen says other seconds.)
-        """
-        if type(second) is not int or m.ve_mps is None or m.vn_mps is None or math.hypot(m.ve_mps, m.vn_mps) < COPY_MPS:
-            return None
-        for r in reversed(self.state.ring):
-            if m.time_ns - r.time_ns > COPY_NS:
-                break
-            if (r.device == m.device and r.time_ns < m.time_ns and r.time_ns // NS % 60 == second
-                    and (r.lat_deg, r.lon_deg, r.ve_mps, r.vn_mps) == (m.lat_deg, m.lon_deg, m.ve_mps, m.vn_mps)):
-                return r.time_ns
-        return None
 
     def _forget(self, at: int) -> None:
         """The filters from an index on are to be run again."""
