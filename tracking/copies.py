@@ -71,7 +71,7 @@ def replaces(live: LiveTrack, m: Measurement, second: Value | None) -> Measureme
     table = ring.table
     same = np.flatnonzero((table[:, 1] == m.lat_deg) & (table[:, 2] == m.lon_deg))
     for i in same[::-1].tolist():
-        r = ring[i]
+        r: Measurement = ring[i]
         if (
             r.time_ns != m.time_ns and abs(m.time_ns - r.time_ns) <= (COPY_NS if said else UNSAID_NS)
             and (r.device, r.origin, r.ve_mps, r.vn_mps) == (m.device, m.origin, m.ve_mps, m.vn_mps)
